@@ -1,0 +1,100 @@
+//! XOR with a repeating four-byte key.
+
+/// XORs `data` with the bytes of `key`, the lowest first, again and again.
+#[inline]
+pub(crate) fn xor_in_place(data: &mut [u8], key: u32) {
+    if key == 0 {
+        return;
+    }
+    match data.len() {
+        0..=3 => naive(data, key),
+        4..=7 => {
+            let (head, tail) = (data.first_chunk().copied(), data.last_chunk().copied());
+            let turned = turn(key, data.len());
+            if let (Some(head), Some(tail)) = (head, tail) {
+                // Head and tail overlap: both are loaded before either is stored.
+                store(data.first_chunk_mut(), (u32::from_le_bytes(head) ^ key).to_le_bytes());
+                store(data.last_chunk_mut(), (u32::from_le_bytes(tail) ^ turned).to_le_bytes());
+            }
+        }
+        len => {
+            let tail = data.last_chunk().copied();
+            let mut words = data.chunks_exact_mut(8);
+            for word in &mut words {
+                if let Some(bytes) = word.first_chunk_mut() {
+                    *bytes = (u64::from_le_bytes(*bytes) ^ widen(key)).to_le_bytes();
+                }
+            }
+            if let Some(tail) = tail {
+                // The last eight bytes are written as one word, over some that are done already.
+                let done = (u64::from_le_bytes(tail) ^ widen(turn(key, len))).to_le_bytes();
+                store(data.last_chunk_mut(), done);
+            }
+        }
+    }
+}
+
+/// As [`xor_in_place`], from `from` to the front of `to`; gives the number of bytes, that of the
+/// shorter of the two.
+#[inline]
+pub(crate) fn xor_copy(from: &[u8], to: &mut [u8], key: u32) -> usize {
+    let len = from.len().min(to.len());
+    let (Some(from), Some(to)) = (from.get(..len), to.get_mut(..len)) else { return 0 };
+    to.copy_from_slice(from);
+    xor_in_place(to, key);
+    len
+}
+
+/// One byte at a time: short inputs, and what the tests hold the rest against.
+#[inline]
+fn naive(data: &mut [u8], key: u32) {
+    for (byte, mask) in data.iter_mut().zip(key.to_le_bytes().iter().cycle()) {
+        *byte ^= mask;
+    }
+}
+
+/// The key as it falls on the last four bytes of `len`, and so on the last eight.
+#[inline]
+fn turn(key: u32, len: usize) -> u32 {
+    key.rotate_right(8 * (len % 4) as u32)
+}
+
+#[inline]
+fn widen(key: u32) -> u64 {
+    u64::from(key) << 32 | u64::from(key)
+}
+
+#[inline]
+fn store<const N: usize>(to: Option<&mut [u8; N]>, bytes: [u8; N]) {
+    if let Some(to) = to {
+        *to = bytes;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::vec::Vec;
+
+    #[test]
+    fn equals_the_naive_twin_at_every_length_alignment_and_phase() {
+        let source: Vec<u8> = (0..600u32).map(|i| (i * 167 + 13) as u8).collect();
+        for phase in 0..4 {
+            let key = 0x3d21_fa37u32.rotate_right(8 * phase);
+            for start in 0..16 {
+                for len in 0..=512 {
+                    let mut expected = source[start..start + len].to_vec();
+                    naive(&mut expected, key);
+                    let mut whole = source.clone();
+                    xor_in_place(&mut whole[start..start + len], key);
+                    assert_eq!(whole[start..start + len], expected);
+                    assert_eq!(whole[..start], source[..start]);
+                    assert_eq!(whole[start + len..], source[start + len..]);
+                    let mut copy = [0; 520];
+                    assert_eq!(xor_copy(&source[start..start + len], &mut copy[start % 8..], key), len);
+                    assert_eq!(copy[start % 8..start % 8 + len], expected);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,295 @@
+//! Bytes that are known to be UTF-8.
+
+use core::ops::Range;
+
+use crate::utf8::Validator;
+
+/// Memory that a type owns or borrows for itself alone, so that nobody else can change it.
+///
+/// # Safety
+///
+/// As long as only shared references to it are used, [`bytes`](Self::bytes) must give the same bytes.
+pub(crate) unsafe trait Memory {
+    fn bytes(&self) -> &[u8];
+    fn bytes_mut(&mut self) -> &mut [u8];
+}
+
+// SAFETY: an exclusive borrow: the bytes change through it alone.
+unsafe impl Memory for &mut [u8] {
+    #[inline]
+    fn bytes(&self) -> &[u8] {
+        self
+    }
+
+    #[inline]
+    fn bytes_mut(&mut self) -> &mut [u8] {
+        self
+    }
+}
+
+// SAFETY: a vector owns its bytes and has no interior mutability.
+#[cfg(feature = "alloc")]
+unsafe impl Memory for alloc::vec::Vec<u8> {
+    #[inline]
+    fn bytes(&self) -> &[u8] {
+        self
+    }
+
+    #[inline]
+    fn bytes_mut(&mut self) -> &mut [u8] {
+        self
+    }
+}
+
+/// Bytes, and which of them have been found to be UTF-8.
+///
+/// The proof lives with the bytes: whoever has an index from elsewhere gets text if that part has been
+/// validated in this memory, and nothing if it has not.
+#[derive(Debug)]
+pub(crate) struct Checked<M> {
+    memory: M,
+    /// Invariant: these bytes are UTF-8, but for a code point cut off at the end, of which `validator`
+    /// knows. Every method that changes bytes keeps this or empties the range.
+    valid: Range<usize>,
+    validator: Validator,
+}
+
+impl<M: Memory> Checked<M> {
+    #[inline]
+    pub(crate) const fn new(memory: M) -> Self {
+        Self { memory, valid: 0..0, validator: Validator::new() }
+    }
+
+    #[inline]
+    pub(crate) fn bytes(&self) -> &[u8] {
+        self.memory.bytes()
+    }
+
+    #[inline]
+    pub(crate) fn bytes_mut(&mut self) -> &mut [u8] {
+        self.forget();
+        self.memory.bytes_mut()
+    }
+
+    /// Bytes from `start` on, to be written to; what has been validated before `start` stays so.
+    #[inline]
+    pub(crate) fn bytes_from(&mut self, start: usize) -> &mut [u8] {
+        if self.valid.end > start {
+            self.forget();
+        }
+        self.memory.bytes_mut().get_mut(start..).unwrap_or_default()
+    }
+
+    /// Validates all of `range` as one text.
+    #[inline]
+    pub(crate) fn check(&mut self, range: Range<usize>) -> bool {
+        self.forget();
+        let valid = self.memory.bytes().get(range.clone()).is_some_and(|bytes| super::from_utf8(bytes).is_some());
+        if valid {
+            self.valid = range;
+        }
+        valid
+    }
+
+    /// Validates `range` as the continuation of what was validated up to its start, or as the beginning
+    /// of a text if nothing was.
+    #[inline]
+    pub(crate) fn check_more(&mut self, range: Range<usize>) -> bool {
+        if self.valid.end != range.start || self.valid.start == self.valid.end {
+            self.forget();
+            self.valid = range.start..range.start;
+        }
+        let Some(bytes) = self.memory.bytes().get(range.clone()) else { return false };
+        if self.validator.push(bytes).is_ok() {
+            self.valid.end = range.end;
+            true
+        } else {
+            self.forget();
+            false
+        }
+    }
+
+    /// How validation stands at the end of what [`Self::check_more`] has seen.
+    #[inline]
+    pub(crate) fn validator(&self) -> &Validator {
+        &self.validator
+    }
+
+    /// The text in `range`, if it is known to be one.
+    #[inline]
+    pub(crate) fn text(&self, range: Range<usize>) -> Option<&str> {
+        let proven = (self.valid == range && self.validator.is_complete()) || range.is_empty();
+        let bytes = self.memory.bytes().get(range)?;
+        if proven {
+            // SAFETY: exactly these bytes were validated as one text without a cut at the end, and by the
+            // invariant of `valid` they have not changed since; or there are none.
+            Some(unsafe { core::str::from_utf8_unchecked(bytes) })
+        } else {
+            None
+        }
+    }
+
+    /// Forgets what was validated.
+    #[inline]
+    pub(crate) fn forget(&mut self) {
+        self.valid = 0..0;
+        self.validator = Validator::new();
+    }
+}
+
+#[cfg(feature = "alloc")]
+impl Checked<alloc::vec::Vec<u8>> {
+    /// The bytes that the memory can hold before it has to grow.
+    pub(crate) fn capacity(&self) -> usize {
+        self.memory.capacity()
+    }
+
+    /// Makes room for exactly `additional` more bytes.
+    pub(crate) fn reserve_exact(&mut self, additional: usize) {
+        self.memory.reserve_exact(additional);
+    }
+
+    /// Appends bytes.
+    #[inline]
+    pub(crate) fn extend(&mut self, bytes: &[u8]) {
+        self.memory.extend_from_slice(bytes);
+    }
+
+    /// Appends zeros up to `len` bytes, or cuts what is behind them.
+    pub(crate) fn resize(&mut self, len: usize) {
+        if self.valid.end > len {
+            self.forget();
+        }
+        self.memory.resize(len, 0);
+    }
+
+    /// The memory, of which nothing is known any more.
+    pub(crate) fn take(&mut self) -> alloc::vec::Vec<u8> {
+        self.forget();
+        core::mem::take(&mut self.memory)
+    }
+
+    /// All bytes as a text of their own, if they are known to be one; the memory is empty then.
+    pub(crate) fn take_text(&mut self) -> Option<Text> {
+        self.text(0..self.memory.len())?;
+        Some(Text::proven(self.take().into()))
+    }
+}
+
+#[cfg(feature = "alloc")]
+pub use owned::Text;
+
+#[cfg(feature = "alloc")]
+mod owned {
+    use alloc::string::String;
+    use core::fmt;
+    use core::ops::Deref;
+
+    use bytes::Bytes;
+
+    /// Text in a shared, immutable buffer: [`Bytes`] that are known to be UTF-8.
+    ///
+    /// To clone it costs a reference count.
+    ///
+    /// ```
+    /// use hybi::Text;
+    ///
+    /// let text = Text::from("grüezi");
+    /// assert_eq!(text.len(), 7);
+    /// assert_eq!(Text::try_from(bytes::Bytes::from_static(b"\xff")).is_err(), true);
+    /// ```
+    #[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+    pub struct Text(
+        /// Invariant: UTF-8.
+        Bytes,
+    );
+
+    impl Text {
+        /// The text.
+        #[must_use]
+        #[inline]
+        pub fn as_str(&self) -> &str {
+            // SAFETY: every constructor takes or checks for UTF-8, and `Bytes` are immutable.
+            unsafe { core::str::from_utf8_unchecked(&self.0) }
+        }
+
+        /// The bytes of the text, without copying.
+        #[must_use]
+        pub fn into_bytes(self) -> Bytes {
+            self.0
+        }
+
+        /// A copy of `text`.
+        #[must_use]
+        pub fn copied(text: &str) -> Self {
+            Self(Bytes::copy_from_slice(text.as_bytes()))
+        }
+
+        /// For bytes that were just shown to be UTF-8.
+        pub(super) fn proven(bytes: Bytes) -> Self {
+            Self(bytes)
+        }
+    }
+
+    impl TryFrom<Bytes> for Text {
+        type Error = core::str::Utf8Error;
+
+        fn try_from(bytes: Bytes) -> Result<Self, Self::Error> {
+            match crate::arch::from_utf8(&bytes) {
+                Some(_) => Ok(Self(bytes)),
+                // The vector validator does not say where.
+                None => core::str::from_utf8(&bytes).map(|_| Self(bytes.clone())),
+            }
+        }
+    }
+
+    impl From<String> for Text {
+        fn from(text: String) -> Self {
+            Self(text.into())
+        }
+    }
+
+    impl From<&'static str> for Text {
+        fn from(text: &'static str) -> Self {
+            Self(Bytes::from_static(text.as_bytes()))
+        }
+    }
+
+    impl Deref for Text {
+        type Target = str;
+
+        fn deref(&self) -> &str {
+            self.as_str()
+        }
+    }
+
+    impl AsRef<str> for Text {
+        fn as_ref(&self) -> &str {
+            self
+        }
+    }
+
+    impl PartialEq<str> for Text {
+        fn eq(&self, other: &str) -> bool {
+            self.as_str() == other
+        }
+    }
+
+    impl PartialEq<&str> for Text {
+        fn eq(&self, other: &&str) -> bool {
+            self.as_str() == *other
+        }
+    }
+
+    impl fmt::Debug for Text {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            fmt::Debug::fmt(self.as_str(), f)
+        }
+    }
+
+    impl fmt::Display for Text {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str(self)
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! What a peer can do wrong.
+
+use core::fmt;
+
+use crate::close::CloseCode;
+
+/// A rule of the protocol that the peer has broken.
+///
+/// The connection that returns one has already queued a Close frame with [`close_code`]
+/// and handles no further input: what is left is to write what is queued and to let it end. Log the error; there is nothing to
+/// retry on this connection.
+///
+/// [`close_code`]: Self::close_code
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
+#[non_exhaustive]
+pub enum ProtocolError {
+    /// Reserved bits that no extension has given a meaning, as in [`Header::rsv`](crate::frame::Header::rsv).
+    ReservedBits(u8),
+    /// A reserved opcode.
+    UnknownOpcode(u8),
+    /// A server received a frame that is not masked.
+    NotMasked,
+    /// A client received a frame that is masked.
+    Masked,
+    /// A length that is not written in the fewest bytes.
+    LengthNotMinimal,
+    /// A 64-bit length whose top bit is set.
+    LengthTopBit,
+    /// A control frame without FIN.
+    ControlFragmented,
+    /// A control frame with more than 125 bytes of payload.
+    ControlTooLong,
+    /// A continuation frame, but no message is open.
+    NothingToContinue,
+    /// A message begins while another is open.
+    MessageInterleaved,
+    /// A text message that is not UTF-8.
+    InvalidUtf8,
+    /// A Close frame whose body is a single byte.
+    CloseBodyOfOneByte,
+    /// A Close frame with a code that must not be sent.
+    CloseCodeNotAllowed(u16),
+    /// A Close frame whose reason is not UTF-8.
+    CloseReasonNotUtf8,
+    /// A frame announces more than [`Config::max_frame`](crate::Config::max_frame) bytes of payload.
+    FrameTooBig,
+    /// A message has more than [`Config::max_message`](crate::Config::max_message) bytes.
+    MessageTooBig,
+    /// A message has more than [`Config::max_fragments`](crate::Config::max_fragments) fragments.
+    TooManyFragments,
+}
+
+impl ProtocolError {
+    /// The code of the Close frame that goes out (RFC 6455 section 7.4.1): 1002, 1007, 1008 or 1009.
+    #[must_use]
+    pub const fn close_code(self) -> CloseCode {
+        match self {
+            Self::InvalidUtf8 | Self::CloseReasonNotUtf8 => CloseCode::INVALID_PAYLOAD,
+            Self::FrameTooBig | Self::MessageTooBig => CloseCode::MESSAGE_TOO_BIG,
+            Self::TooManyFragments => CloseCode::POLICY_VIOLATION,
+            _ => CloseCode::PROTOCOL_ERROR,
+        }
+    }
+
+    /// The section of RFC 6455 that holds the rule.
+    #[must_use]
+    pub const fn section(self) -> &'static str {
+        match self {
+            Self::ReservedBits(_) | Self::UnknownOpcode(_) | Self::LengthNotMinimal | Self::LengthTopBit => "5.2",
+            Self::NotMasked | Self::Masked => "5.1",
+            Self::ControlFragmented | Self::ControlTooLong => "5.5",
+            Self::NothingToContinue | Self::MessageInterleaved => "5.4",
+            Self::InvalidUtf8 => "8.1",
+            Self::CloseBodyOfOneByte | Self::CloseReasonNotUtf8 => "5.5.1",
+            Self::CloseCodeNotAllowed(_) => "7.4",
+            Self::FrameTooBig | Self::MessageTooBig | Self::TooManyFragments => "10.4",
+        }
+    }
+
+    /// A sentence about what the peer did, short enough for the reason of a Close frame.
+    pub(crate) const fn summary(self) -> &'static str {
+        match self {
+            Self::ReservedBits(_) => "reserved bits are set that no extension defines",
+            Self::UnknownOpcode(_) => "unknown opcode",
+            Self::NotMasked => "a frame from a client must be masked",
+            Self::Masked => "a frame from a server must not be masked",
+            Self::LengthNotMinimal => "payload length not in its minimal form",
+            Self::LengthTopBit => "payload length of more than 63 bits",
+            Self::ControlFragmented => "fragmented control frame",
+            Self::ControlTooLong => "control frame with more than 125 bytes",
+            Self::NothingToContinue => "continuation without a message",
+            Self::MessageInterleaved => "new message inside a fragmented one",
+            Self::InvalidUtf8 => "text is not UTF-8",
+            Self::CloseBodyOfOneByte => "close frame with a body of one byte",
+            Self::CloseCodeNotAllowed(_) => "close code must not be sent",
+            Self::CloseReasonNotUtf8 => "close reason is not UTF-8",
+            Self::FrameTooBig => "frame over the size limit",
+            Self::MessageTooBig => "message over the size limit",
+            Self::TooManyFragments => "message of too many fragments",
+        }
+    }
+}
+
+impl fmt::Display for ProtocolError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the peer broke RFC 6455 section {}: {}", self.section(), self.summary())?;
+        match self {
+            Self::ReservedBits(bits) => write!(f, " ({bits:03b})")?,
+            Self::UnknownOpcode(opcode) => write!(f, " ({opcode:#x})")?,
+            Self::CloseCodeNotAllowed(code) => write!(f, " ({code})")?,
+            _ => {}
+        }
+        write!(f, "; the connection is failed with close code {}", self.close_code())
+    }
+}
+
+impl core::error::Error for ProtocolError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::string::ToString;
+
+    #[test]
+    fn an_error_names_rule_section_and_code() {
+        assert_eq!(
+            ProtocolError::UnknownOpcode(11).to_string(),
+            "the peer broke RFC 6455 section 5.2: unknown opcode (0xb); the connection is failed with close code 1002"
+        );
+        assert_eq!(ProtocolError::TooManyFragments.close_code(), CloseCode::POLICY_VIOLATION);
+        assert_eq!(ProtocolError::CloseReasonNotUtf8.close_code(), CloseCode::INVALID_PAYLOAD);
+    }
+}

@@ -1,0 +1,270 @@
+//! Encoding and decoding of one frame header.
+
+use super::{Mask, Opcode};
+use crate::error::ProtocolError;
+
+/// The longest header: two bytes, a 64-bit length and a masking key.
+pub const MAX_HEADER_LEN: usize = 14;
+/// The longest payload of a control frame, in bytes (RFC 6455 section 5.5).
+pub const MAX_CONTROL_PAYLOAD: usize = 125;
+/// The longest payload of any frame, in bytes: the length has 63 bits (RFC 6455 section 5.2).
+pub const MAX_PAYLOAD_LEN: u64 = u64::MAX >> 1;
+
+const FIN: u8 = 0x80;
+const MASKED: u8 = 0x80;
+const LEN_16: u8 = 126;
+const LEN_64: u8 = 127;
+
+/// A frame header (RFC 6455 section 5.2).
+///
+/// ```
+/// use hybi::frame::{Header, Opcode};
+///
+/// // A masked "Hello", as section 5.7 prints it.
+/// let bytes = [0x81, 0x85, 0x37, 0xfa, 0x21, 0x3d, 0x7f, 0x9f, 0x4d, 0x51, 0x58];
+/// let (header, len) = Header::decode(&bytes).unwrap().unwrap();
+/// assert_eq!((header.opcode, header.fin, header.payload_len, len), (Opcode::Text, true, 5, 6));
+///
+/// let mut out = [0; hybi::frame::MAX_HEADER_LEN];
+/// let written = header.encode(&mut out);
+/// assert_eq!(out[..written], bytes[..6]);
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Header {
+    /// Whether this is the last fragment of its message.
+    pub fin: bool,
+    /// The reserved bits: 4 is RSV1, 2 is RSV2, 1 is RSV3. Other bits are not written.
+    pub rsv: u8,
+    /// What the frame is.
+    pub opcode: Opcode,
+    /// The masking key of a frame from a client.
+    pub masking_key: Option<[u8; 4]>,
+    /// The length of the payload in bytes, at most [`MAX_PAYLOAD_LEN`].
+    pub payload_len: u64,
+}
+
+impl Header {
+    /// Reads a header from the front of `bytes`. Gives the header and its length in bytes, or
+    /// `None` where `bytes` end before it does.
+    ///
+    /// What can be judged by a single header is: opcode, fragmented or long control frames, minimal
+    /// length, 63-bit length. Masking and reserved bits depend on role and extensions, and so are
+    /// the caller's to judge, or [`Decoder`](super::Decoder)'s.
+    ///
+    /// # Errors
+    ///
+    /// A [`ProtocolError`] as soon as the bytes that show it are there. The connection is to be
+    /// failed with the error's close code.
+    #[inline]
+    pub fn decode(bytes: &[u8]) -> Result<Option<(Self, usize)>, ProtocolError> {
+        let &[first, ref rest @ ..] = bytes else { return Ok(None) };
+        // RFC 6455 5.2: if an unknown opcode is received, the receiver fails the connection.
+        let Some(opcode) = Opcode::from_bits(first) else {
+            return Err(ProtocolError::UnknownOpcode(first & 0x0F));
+        };
+        let fin = first & FIN != 0;
+        // RFC 6455 5.5: control frames must not be fragmented ...
+        if opcode.is_control() && !fin {
+            return Err(ProtocolError::ControlFragmented);
+        }
+        let &[second, ref rest @ ..] = rest else { return Ok(None) };
+        let short = second & !MASKED;
+        // ... and have a payload of at most 125 bytes.
+        if opcode.is_control() && short >= LEN_16 {
+            return Err(ProtocolError::ControlTooLong);
+        }
+        // RFC 6455 5.5.1: a Close body, where there is one, begins with a two-byte code.
+        if opcode == Opcode::Close && short == 1 {
+            return Err(ProtocolError::CloseBodyOfOneByte);
+        }
+        let Some((payload_len, rest)) = extended_len(short, rest)? else { return Ok(None) };
+        let (masking_key, rest) = if second & MASKED == 0 {
+            (None, rest)
+        } else {
+            let Some((key, rest)) = rest.split_first_chunk() else { return Ok(None) };
+            (Some(*key), rest)
+        };
+        let header = Self { fin, rsv: first >> 4 & 7, opcode, masking_key, payload_len };
+        Ok(Some((header, bytes.len() - rest.len())))
+    }
+
+    /// Writes the header to the front of `out`, with the length in its minimal form, and gives the
+    /// number of bytes written. A length over [`MAX_PAYLOAD_LEN`] loses its top bit.
+    #[inline]
+    pub fn encode(&self, out: &mut [u8; MAX_HEADER_LEN]) -> usize {
+        let masked = if self.masking_key.is_some() { MASKED } else { 0 };
+        // Built in a register, big end first, and stored at once: bytes past the end are overwritten
+        // by the payload or never sent.
+        let first = u128::from(self.first_byte()) << 120;
+        // RFC 6455 5.2: the minimal number of bytes must be used to encode the length.
+        let (mut word, len) = if let Ok(len @ 0..=125) = u8::try_from(self.payload_len) {
+            (first | u128::from(masked | len) << 112, 2)
+        } else if let Ok(len) = u16::try_from(self.payload_len) {
+            (first | u128::from(masked | LEN_16) << 112 | u128::from(len) << 96, 4)
+        } else {
+            (first | u128::from(masked | LEN_64) << 112 | u128::from(self.payload_len & MAX_PAYLOAD_LEN) << 48, 10)
+        };
+        let mut total = len;
+        if let Some(key) = self.masking_key {
+            word |= u128::from(u32::from_be_bytes(key)) << (80 - 8 * (len - 2));
+            total += 4;
+        }
+        if let Some((head, _)) = word.to_be_bytes().split_first_chunk() {
+            *out = *head;
+        }
+        total
+    }
+
+    /// The length of this header in bytes, 2 to [`MAX_HEADER_LEN`].
+    #[must_use]
+    pub const fn encoded_len(&self) -> usize {
+        let len = match self.payload_len {
+            0..=125 => 2,
+            126..=0xFFFF => 4,
+            _ => 10,
+        };
+        if self.masking_key.is_some() { len + 4 } else { len }
+    }
+
+    /// The mask for this header's payload; a mask of zeros, which changes nothing, if there is none.
+    #[must_use]
+    #[inline]
+    pub fn mask(&self) -> Mask {
+        Mask::new(self.masking_key.unwrap_or_default())
+    }
+
+    const fn first_byte(&self) -> u8 {
+        (if self.fin { FIN } else { 0 }) | (self.rsv & 7) << 4 | self.opcode.bits()
+    }
+}
+
+/// Reads the extended length, if `short` announces one: the length and what follows it.
+#[inline]
+fn extended_len(short: u8, rest: &[u8]) -> Result<Option<(u64, &[u8])>, ProtocolError> {
+    match short {
+        LEN_16 => {
+            let Some((len, rest)) = rest.split_first_chunk() else { return Ok(None) };
+            let len = u16::from_be_bytes(*len);
+            // RFC 6455 5.2: in all cases the minimal number of bytes must be used.
+            if len < 126 {
+                return Err(ProtocolError::LengthNotMinimal);
+            }
+            Ok(Some((len.into(), rest)))
+        }
+        LEN_64 => {
+            // RFC 6455 5.2: the most significant bit of a 64-bit length must be 0.
+            if rest.first().is_some_and(|byte| byte & 0x80 != 0) {
+                return Err(ProtocolError::LengthTopBit);
+            }
+            let Some((len, rest)) = rest.split_first_chunk() else { return Ok(None) };
+            let len = u64::from_be_bytes(*len);
+            if len <= 0xFFFF {
+                return Err(ProtocolError::LengthNotMinimal);
+            }
+            Ok(Some((len, rest)))
+        }
+        _ => Ok(Some((short.into(), rest))),
+    }
+}
+
+/// The lengths of header and payload of a frame that this crate wrote, or `None` where `bytes` do not
+/// hold its header.
+pub(crate) fn frame_len(bytes: &[u8]) -> Option<(usize, usize)> {
+    let (header, len) = Header::decode(bytes).ok()??;
+    Some((len, usize::try_from(header.payload_len).ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LENGTHS: [u64; 10] = [0, 1, 125, 126, 127, 0xFFFF, 0x1_0000, 0xFFFF_FFFF, 1 << 40, MAX_PAYLOAD_LEN];
+
+    fn headers() -> impl Iterator<Item = Header> {
+        let opcodes =
+            [Opcode::Continuation, Opcode::Text, Opcode::Binary, Opcode::Close, Opcode::Ping, Opcode::Pong];
+        opcodes.into_iter().flat_map(|opcode| {
+            LENGTHS.into_iter().flat_map(move |payload_len| {
+                (0..32).map(move |bits: u8| Header {
+                    fin: bits & 1 != 0,
+                    rsv: bits >> 1 & 7,
+                    opcode,
+                    masking_key: (bits & 16 != 0).then_some([0x37, 0xfa, 0x21, 0x3d]),
+                    payload_len,
+                })
+            })
+        })
+    }
+
+    #[test]
+    fn s5_2_every_header_survives_at_every_cut() {
+        for header in headers() {
+            let mut out = [0; MAX_HEADER_LEN];
+            let len = header.encode(&mut out);
+            assert_eq!(len, header.encoded_len());
+            let legal = !header.opcode.is_control()
+                || header.fin && header.payload_len <= 125 && (header.opcode, header.payload_len) != (Opcode::Close, 1);
+            if legal {
+                for cut in 0..len {
+                    assert_eq!(Header::decode(&out[..cut]), Ok(None), "{header:?} cut at {cut}");
+                }
+                assert_eq!(Header::decode(&out[..len]), Ok(Some((header, len))));
+            } else {
+                assert!(Header::decode(&out[..len]).is_err(), "{header:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn s5_2_length_is_minimal() {
+        for bytes in [&[0x82, 126, 0, 0][..], &[0x82, 126, 0, 125]] {
+            assert_eq!(Header::decode(bytes), Err(ProtocolError::LengthNotMinimal));
+        }
+        for len in [0, 125, 126, 0xFFFFu64] {
+            let mut bytes = std::vec![0x82, 127];
+            bytes.extend(len.to_be_bytes());
+            assert_eq!(Header::decode(&bytes), Err(ProtocolError::LengthNotMinimal));
+            assert_eq!(Header::decode(&bytes[..9]), Ok(None));
+        }
+    }
+
+    #[test]
+    fn s5_2_top_bit_of_the_length_fails_with_its_byte() {
+        assert_eq!(Header::decode(&[0x82, 127, 0x80]), Err(ProtocolError::LengthTopBit));
+        assert_eq!(Header::decode(&[0x82, 127, 0x7f]), Ok(None));
+    }
+
+    #[test]
+    fn s5_2_unknown_opcode_fails_with_the_first_byte() {
+        for bits in (3..8).chain(11..16u8) {
+            assert_eq!(Header::decode(&[0x80 | bits]), Err(ProtocolError::UnknownOpcode(bits)));
+            assert_eq!(Header::decode(&[bits]), Err(ProtocolError::UnknownOpcode(bits)));
+        }
+    }
+
+    #[test]
+    fn s5_5_control_frames_are_short_and_whole() {
+        for opcode in [0x8, 0x9, 0xA] {
+            assert_eq!(Header::decode(&[opcode]), Err(ProtocolError::ControlFragmented));
+            for len in [126, 127, 254, 255] {
+                assert_eq!(Header::decode(&[0x80 | opcode, len]), Err(ProtocolError::ControlTooLong));
+            }
+        }
+    }
+
+    #[test]
+    fn s5_5_1_close_body_has_no_length_of_one() {
+        assert_eq!(Header::decode(&[0x88, 1]), Err(ProtocolError::CloseBodyOfOneByte));
+        assert_eq!(Header::decode(&[0x88, 0x81]), Err(ProtocolError::CloseBodyOfOneByte));
+    }
+
+    #[test]
+    fn a_frame_of_ours_is_measured() {
+        let mut out = [0; MAX_HEADER_LEN];
+        for header in headers().filter(|h| !h.opcode.is_control() && h.payload_len <= 0xFFFF_FFFF) {
+            let len = header.encode(&mut out);
+            assert_eq!(frame_len(&out), Some((len, header.payload_len as usize)));
+        }
+        assert_eq!(frame_len(&[]), None);
+    }
+}

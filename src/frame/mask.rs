@@ -1,0 +1,94 @@
+//! Masking of payloads (RFC 6455 section 5.3).
+
+use crate::arch;
+
+/// A masking key and how far into it a payload has come (RFC 6455 section 5.3).
+///
+/// A payload may be masked or unmasked in pieces of any length; the phase is carried from one to the
+/// next. Masking and unmasking are the same operation.
+///
+/// ```
+/// use hybi::frame::Mask;
+///
+/// let mut data = *b"Hello";
+/// let mut mask = Mask::new([0x37, 0xfa, 0x21, 0x3d]);
+/// let (head, tail) = data.split_at_mut(3);
+/// mask.apply(head);
+/// mask.apply(tail);
+/// assert_eq!(data, [0x7f, 0x9f, 0x4d, 0x51, 0x58]);
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Mask(u32);
+
+impl Mask {
+    /// A mask at the start of a payload.
+    #[must_use]
+    #[inline]
+    pub const fn new(key: [u8; 4]) -> Self {
+        Self(u32::from_le_bytes(key))
+    }
+
+    /// Whether applying this mask changes nothing.
+    #[must_use]
+    #[inline]
+    pub const fn is_zero(self) -> bool {
+        self.0 == 0
+    }
+
+    /// Masks or unmasks the next `data.len()` bytes of the payload where they lie.
+    #[inline]
+    pub fn apply(&mut self, data: &mut [u8]) {
+        arch::xor_in_place(data, self.0);
+        self.advance(data.len());
+    }
+
+    /// Masks or unmasks the next bytes of the payload from `from` to the front of `to`, as many as the
+    /// shorter of the two holds, and gives their number.
+    #[inline]
+    pub fn copy(&mut self, from: &[u8], to: &mut [u8]) -> usize {
+        let len = arch::xor_copy(from, to, self.0);
+        self.advance(len);
+        len
+    }
+
+    /// The key, turned so that it fits the next byte of the payload.
+    #[inline]
+    pub(crate) const fn word(self) -> u32 {
+        self.0
+    }
+
+    /// Passes over `len` bytes of the payload.
+    #[inline]
+    pub(crate) const fn advance(&mut self, len: usize) {
+        // RFC 6455 5.3: octet i of the payload is masked with octet i modulo 4 of the key.
+        self.0 = self.0.rotate_right(8 * (len % 4) as u32);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn s5_3_phase_is_carried_over_any_cut() {
+        let key = [1, 2, 4, 8];
+        let plain: std::vec::Vec<u8> = (0..100).collect();
+        let masked: std::vec::Vec<u8> = plain.iter().enumerate().map(|(i, b)| b ^ key[i % 4]).collect();
+        for first in 0..=100usize {
+            for second in [first, first.div_ceil(2) + 50] {
+                let second = second.clamp(first, 100);
+                let (mut mask, mut data) = (Mask::new(key), masked.clone());
+                mask.apply(&mut data[..first]);
+                mask.apply(&mut data[first..second]);
+                mask.apply(&mut data[second..]);
+                assert_eq!(data, plain);
+
+                let (mut mask, mut copy) = (Mask::new(key), [0; 100]);
+                assert_eq!(mask.copy(&masked[..first], &mut copy), first);
+                assert_eq!(mask.copy(&masked[first..], &mut copy[first..second]), second - first);
+                assert_eq!(mask.copy(&masked[second..], &mut copy[second..]), 100 - second);
+                assert_eq!(copy, plain[..]);
+            }
+        }
+    }
+}

@@ -1,0 +1,182 @@
+//! Where masking keys come from.
+
+use core::fmt;
+
+const WORDS: usize = 16;
+/// Eight rounds: the best attack known reaches seven, and what is kept secret here is worth nothing
+/// once the frame is sent.
+const ROUNDS: usize = 8;
+
+/// An endless, unpredictable sequence of masking keys: the key stream of ChaCha8.
+///
+/// RFC 6455 section 5.3 asks for a key that is fresh for each frame, unpredictable, and from a strong
+/// source of entropy; section 10.3 says why. The seed is the only entropy that goes in, so it must come
+/// from the operating system or the like, once per connection. A fixed seed gives a fixed sequence, for
+/// tests that replay.
+///
+/// ```
+/// use hybi::frame::MaskingKeys;
+///
+/// let mut keys = MaskingKeys::from_seed([1; 32]);
+/// let mut again = MaskingKeys::from_seed([1; 32]);
+/// let first = keys.next_key();
+/// assert_eq!(first, again.next_key());
+/// assert_ne!(first, keys.next_key());
+/// ```
+#[derive(Clone)]
+pub struct MaskingKeys {
+    seed: [u32; 8],
+    block: [u32; WORDS],
+    /// The number of keys handed out: the block in the high bits, the word in it in the low four.
+    given: u64,
+}
+
+impl MaskingKeys {
+    /// The sequence that belongs to `seed`.
+    #[must_use]
+    pub fn from_seed(seed: [u8; 32]) -> Self {
+        let mut words = [0; 8];
+        for (word, bytes) in words.iter_mut().zip(seed.chunks_exact(4)) {
+            *word = bytes.iter().rev().fold(0, |word, &byte| word << 8 | u32::from(byte));
+        }
+        Self { seed: words, block: [0; WORDS], given: 0 }
+    }
+
+    /// A sequence that nobody can foresee, seeded by the operating system.
+    ///
+    /// # Errors
+    ///
+    /// The system gives no entropy. A client cannot be run safely then; do not fall back to a seed of
+    /// your own making.
+    #[cfg(feature = "getrandom")]
+    pub fn from_os() -> Result<Self, getrandom::Error> {
+        let mut seed = [0; 32];
+        getrandom::fill(&mut seed)?;
+        Ok(Self::from_seed(seed))
+    }
+
+    /// The next key.
+    #[inline]
+    pub fn next_key(&mut self) -> [u8; 4] {
+        let at = (self.given % WORDS as u64) as usize;
+        if at == 0 {
+            self.refill();
+        }
+        self.given = self.given.wrapping_add(1);
+        // `at` is a remainder modulo the block's length, so there always is a word.
+        self.block.get(at).copied().unwrap_or_default().to_le_bytes()
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn refill(&mut self) {
+        self.block = chacha::<ROUNDS>(&self.seed, self.given / WORDS as u64, [0; 2]);
+    }
+}
+
+/// Shows nothing of the keys.
+impl fmt::Debug for MaskingKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MaskingKeys").finish_non_exhaustive()
+    }
+}
+
+/// One block of the ChaCha key stream, with the 64-bit counter and nonce of the original design.
+fn chacha<const ROUNDS: usize>(key: &[u32; 8], counter: u64, nonce: [u32; 2]) -> [u32; WORDS] {
+    let [k0, k1, k2, k3, k4, k5, k6, k7] = *key;
+    #[expect(clippy::cast_possible_truncation, reason = "the two halves of the counter")]
+    let (low, high) = (counter as u32, (counter >> 32) as u32);
+    let [n0, n1] = nonce;
+    // "expand 32-byte k"
+    let mut rows = [
+        [0x6170_7865, 0x3320_646e, 0x7962_2d32, 0x6b20_6574],
+        [k0, k1, k2, k3],
+        [k4, k5, k6, k7],
+        [low, high, n0, n1],
+    ];
+    let start = rows;
+    for _ in 0..ROUNDS / 2 {
+        rows = diagonals(round(rows));
+    }
+    let mut block = [0; WORDS];
+    let words = rows.as_flattened().iter().zip(start.as_flattened());
+    for (out, (word, first)) in block.iter_mut().zip(words) {
+        *out = word.wrapping_add(*first);
+    }
+    block
+}
+
+type Rows = [[u32; 4]; 4];
+
+/// A quarter round on each column, written by rows so that each line is one vector operation.
+#[inline]
+fn round([mut a, mut b, mut c, mut d]: Rows) -> Rows {
+    for (first, second) in [(16, 12), (8, 7)] {
+        a = zip(a, b, u32::wrapping_add);
+        d = zip(d, a, |d, a| (d ^ a).rotate_left(first));
+        c = zip(c, d, u32::wrapping_add);
+        b = zip(b, c, |b, c| (b ^ c).rotate_left(second));
+    }
+    [a, b, c, d]
+}
+
+/// A round on the diagonals: rows turned so that diagonals become columns, and back.
+#[inline]
+fn diagonals([a, b, c, d]: Rows) -> Rows {
+    let [a, b, c, d] = round([a, turn::<1>(b), turn::<2>(c), turn::<3>(d)]);
+    [a, turn::<3>(b), turn::<2>(c), turn::<1>(d)]
+}
+
+#[inline]
+fn turn<const N: usize>(mut row: [u32; 4]) -> [u32; 4] {
+    row.rotate_left(N);
+    row
+}
+
+#[inline]
+fn zip([a, b, c, d]: [u32; 4], [e, f, g, h]: [u32; 4], op: impl Fn(u32, u32) -> u32) -> [u32; 4] {
+    [op(a, e), op(b, f), op(c, g), op(d, h)]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    /// RFC 8439 section 2.3.2. Its 32-bit counter and 96-bit nonce are the same sixteen words.
+    #[test]
+    fn chacha20_block_is_that_of_rfc_8439() {
+        let key: [u32; 8] = core::array::from_fn(|i| u32::from_le_bytes(core::array::from_fn(|j| (4 * i + j) as u8)));
+        let block = chacha::<20>(&key, 0x0900_0000_0000_0001, [0x4a00_0000, 0]);
+        assert_eq!(block[..4], [0xe4e7_f110, 0x1559_3bd1, 0x1fdd_0f50, 0xc471_20a3]);
+        assert_eq!(block[12..], [0xd19c_12b5, 0xb94e_16de, 0xe883_d0cb, 0x4e3c_50a2]);
+    }
+
+    /// The first block of the eight-round variant for a key of zeros, as its author published it.
+    #[test]
+    fn chacha8_block_of_zeros() {
+        let block = chacha::<8>(&[0; 8], 0, [0; 2]);
+        let bytes: std::vec::Vec<u8> = block.iter().flat_map(|w| w.to_le_bytes()).take(16).collect();
+        assert_eq!(
+            bytes,
+            [0x3e, 0x00, 0xef, 0x2f, 0x89, 0x5f, 0x40, 0xd6, 0x7f, 0x5b, 0xb8, 0xe8, 0x1f, 0x09, 0xa5, 0xa1]
+        );
+    }
+
+    #[test]
+    fn s5_3_keys_are_fresh_and_balanced() {
+        let mut keys = MaskingKeys::from_seed([42; 32]);
+        let (mut seen, mut ones) = (HashSet::new(), [0u32; 32]);
+        for _ in 0..20_000 {
+            let key = u32::from_le_bytes(keys.next_key());
+            seen.insert(key);
+            for (bit, count) in ones.iter_mut().enumerate() {
+                *count += key >> bit & 1;
+            }
+        }
+        // Of 20,000 random words, 0.05 collide on average.
+        assert!(seen.len() >= 19_998);
+        // Seven standard deviations around one half.
+        assert!(ones.iter().all(|count| (9_500..10_500).contains(count)), "{ones:?}");
+    }
+}
