@@ -226,6 +226,20 @@ impl CloseFrame {
         Ok(Self { code: Some(code), reason })
     }
 
+    /// As [`Self::decode`], of a body that has arrived in part unless it is `whole`: fails with the first
+    /// byte that shows it, and gives the frame at the end.
+    pub(crate) fn decode_partial(body: &[u8], whole: bool) -> Result<Option<Self>, crate::ProtocolError> {
+        if whole {
+            return Self::decode(body).map(Some);
+        }
+        let Some((code, reason)) = body.split_first_chunk::<2>() else { return Ok(None) };
+        Self::decode(code)?;
+        match core::str::from_utf8(reason) {
+            Err(error) if error.error_len().is_some() => Err(crate::ProtocolError::CloseReasonNotUtf8),
+            _ => Ok(None),
+        }
+    }
+
     /// Writes the body of a Close frame and gives its length.
     pub(crate) fn encode(&self, body: &mut [u8; MAX_CONTROL_PAYLOAD]) -> usize {
         let Some(code) = self.code else { return 0 };

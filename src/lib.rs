@@ -10,6 +10,7 @@ extern crate std;
 #[allow(unsafe_code, reason = "the one place for it")]
 mod arch;
 pub mod close;
+pub mod connection;
 mod error;
 pub mod frame;
 pub mod handshake;
@@ -19,6 +20,12 @@ pub mod utf8;
 #[cfg(feature = "alloc")]
 pub use arch::Text;
 pub use close::{CloseCode, CloseFrame, CloseReason};
+#[cfg(feature = "alloc")]
+pub use connection::{Connection, Message, MessageBuf, Outbox, Prepared, Refused};
+pub use connection::{
+    Config, ControlPayload, Counters, Cut, Delivery, Event, Gather, Input, Kind, Lent, LentMessage, Limits, Machine, Outcome,
+    Output, Owed, ReadyState, Ready, Receiver, SendError, Sender, SharedConfig, Timer, TransportAction,
+};
 pub use error::ProtocolError;
 pub use frame::Role;
 pub use time::Instant;

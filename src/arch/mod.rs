@@ -5,7 +5,7 @@ mod mask;
 mod text;
 
 pub(crate) use mask::{xor_copy, xor_in_place};
-pub(crate) use text::Checked;
+pub(crate) use text::{Checked, Memory};
 #[cfg(feature = "alloc")]
 pub use text::Text;
 

@@ -2,7 +2,11 @@
 
 use core::ops::Range;
 
+use crate::frame::Mask;
 use crate::utf8::Validator;
+
+/// What is unmasked in one go before it is validated.
+const PIECE: usize = 16 << 10;
 
 /// Memory that a type owns or borrows for itself alone, so that nobody else can change it.
 ///
@@ -65,12 +69,6 @@ impl<M: Memory> Checked<M> {
         self.memory.bytes()
     }
 
-    #[inline]
-    pub(crate) fn bytes_mut(&mut self) -> &mut [u8] {
-        self.forget();
-        self.memory.bytes_mut()
-    }
-
     /// Bytes from `start` on, to be written to; what has been validated before `start` stays so.
     #[inline]
     pub(crate) fn bytes_from(&mut self, start: usize) -> &mut [u8] {
@@ -78,6 +76,39 @@ impl<M: Memory> Checked<M> {
             self.forget();
         }
         self.memory.bytes_mut().get_mut(start..).unwrap_or_default()
+    }
+
+    /// Unmasks all of `range`.
+    #[inline]
+    pub(crate) fn unmask(&mut self, range: Range<usize>, mask: &mut Mask) {
+        self.forget();
+        if let Some(bytes) = self.memory.bytes_mut().get_mut(range) {
+            mask.apply(bytes);
+        }
+    }
+
+    /// Unmasks all of `range`, and validates it as one text.
+    #[inline]
+    pub(crate) fn unmask_text(&mut self, range: Range<usize>, mask: &mut Mask) -> bool {
+        if range.len() <= PIECE {
+            self.unmask(range.clone(), mask);
+            return self.check(range);
+        }
+        // Each piece is validated while it lies in the first-level cache.
+        self.forget();
+        let mut start = range.start;
+        while start < range.end {
+            let end = range.end.min(start + PIECE);
+            match self.memory.bytes_mut().get_mut(start..end) {
+                Some(piece) => mask.apply(piece),
+                None => return false,
+            }
+            if !self.check_more(start..end) {
+                return false;
+            }
+            start = end;
+        }
+        self.validator.is_complete()
     }
 
     /// Validates all of `range` as one text.

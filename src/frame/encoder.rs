@@ -98,7 +98,7 @@ impl Encoder {
         let (head, body) = out.split_at_mut_checked(len).ok_or(EncodeError::NoRoom)?;
         let body = body.get_mut(..payload.len()).ok_or(EncodeError::NoRoom)?;
         let header = self.checked_header(opcode, fin, payload_len);
-        write(&header, payload, head, body);
+        write_frame(&header, payload, head, body);
         Ok(len + payload.len())
     }
 
@@ -138,7 +138,7 @@ impl Encoder {
 
 /// Writes `header` to `head`, which has its length, and the masked `payload` to `body`, which has its.
 #[inline]
-pub(crate) fn write(header: &Header, payload: &[u8], head: &mut [u8], body: &mut [u8]) {
+pub(crate) fn write_frame(header: &Header, payload: &[u8], head: &mut [u8], body: &mut [u8]) {
     let mut encoded = [0; MAX_HEADER_LEN];
     let len = header.encode(&mut encoded);
     for (to, from) in head.iter_mut().zip(encoded.iter().take(len)) {

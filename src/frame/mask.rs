@@ -51,12 +51,6 @@ impl Mask {
         len
     }
 
-    /// The key, turned so that it fits the next byte of the payload.
-    #[inline]
-    pub(crate) const fn word(self) -> u32 {
-        self.0
-    }
-
     /// Passes over `len` bytes of the payload.
     #[inline]
     pub(crate) const fn advance(&mut self, len: usize) {

@@ -45,6 +45,7 @@ pub use mask::Mask;
 pub use masking_keys::MaskingKeys;
 pub use opcode::Opcode;
 
+pub(crate) use encoder::write_frame;
 pub(crate) use header::frame_len;
 
 /// Which end of the connection this is. RFC 6455 section 5.1: a client masks all that it sends, a

@@ -1,0 +1,218 @@
+//! What an application can set.
+
+use core::fmt;
+use core::time::Duration;
+
+/// How messages are handed out.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Delivery {
+    /// As a whole, once all of it is there: [`Event::Text`](crate::Event::Text) and
+    /// [`Event::Binary`](crate::Event::Binary). A message that outgrows memory of fixed size is handed out
+    /// in chunks from there on.
+    #[default]
+    Whole,
+    /// Piece by piece as it arrives: [`Event::Chunk`](crate::Event::Chunk). Nothing is gathered, so a
+    /// message of any length takes no memory.
+    Chunks,
+}
+
+/// Limits, timers and habits of a connection.
+///
+/// Each value has a safe default. The setters are `const`, so a configuration can be a `static`.
+///
+/// ```
+/// use core::time::Duration;
+/// use hybi::Config;
+///
+/// static CONFIG: Config = Config::new().max_message(1 << 20).idle_timeout(Some(Duration::from_secs(300)));
+/// assert_eq!(CONFIG.limits().max_message, 1 << 20);
+/// ```
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Config {
+    pub(crate) limits: Limits,
+    pub(crate) delivery: Delivery,
+    pub(crate) auto_pong: bool,
+    pub(crate) high_water: usize,
+    pub(crate) ping_interval: Option<Duration>,
+    pub(crate) pong_timeout: Option<Duration>,
+    pub(crate) close_timeout: Option<Duration>,
+    pub(crate) idle_timeout: Option<Duration>,
+}
+
+/// The limits on what a peer may send (RFC 6455 section 10.4).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub struct Limits {
+    /// See [`Config::max_frame`].
+    pub max_frame: u64,
+    /// See [`Config::max_message`].
+    pub max_message: u64,
+    /// See [`Config::max_fragments`].
+    pub max_fragments: u32,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Config {
+    /// The defaults, which the setters name one by one.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self {
+            limits: Limits { max_frame: 16 << 20, max_message: 16 << 20, max_fragments: 1 << 16 },
+            delivery: Delivery::Whole,
+            auto_pong: true,
+            high_water: 64 << 10,
+            ping_interval: Some(Duration::from_secs(30)),
+            pong_timeout: Some(Duration::from_secs(30)),
+            close_timeout: Some(Duration::from_secs(10)),
+            idle_timeout: None,
+        }
+    }
+
+    /// The largest payload of one data frame, in bytes; 16 MiB by default. A frame that announces more
+    /// fails the connection with 1009 at its header.
+    #[must_use]
+    pub const fn max_frame(mut self, bytes: u64) -> Self {
+        self.limits.max_frame = bytes;
+        self
+    }
+
+    /// The largest message, in bytes over all its fragments; 16 MiB by default. A message that grows past
+    /// it fails the connection with 1009 at the header that shows it. It holds for chunks too: set
+    /// `u64::MAX` to stream without an end.
+    #[must_use]
+    pub const fn max_message(mut self, bytes: u64) -> Self {
+        self.limits.max_message = bytes;
+        self
+    }
+
+    /// The most fragments a message may have; 65,536 by default. One more fails the connection with 1008.
+    #[must_use]
+    pub const fn max_fragments(mut self, fragments: u32) -> Self {
+        self.limits.max_fragments = fragments;
+        self
+    }
+
+    /// How messages are handed out; whole by default.
+    #[must_use]
+    pub const fn delivery(mut self, delivery: Delivery) -> Self {
+        self.delivery = delivery;
+        self
+    }
+
+    /// Whether a Ping is answered without being asked (RFC 6455 section 5.5.2); yes by default. Whoever
+    /// turns this off answers with [`Machine::pong`](crate::Machine::pong).
+    #[must_use]
+    pub const fn auto_pong(mut self, on: bool) -> Self {
+        self.auto_pong = on;
+        self
+    }
+
+    /// How many bytes may wait to be written before a send is handed back with
+    /// [`SendError::Blocked`](crate::SendError::Blocked); 64 KiB by default. A send is accepted while less
+    /// than this waits, so one message may pass the mark.
+    #[must_use]
+    pub const fn high_water(mut self, bytes: usize) -> Self {
+        self.high_water = bytes;
+        self
+    }
+
+    /// After how long without a byte from the peer a Ping is sent; 30 seconds by default, `None` never.
+    #[must_use]
+    pub const fn ping_interval(mut self, interval: Option<Duration>) -> Self {
+        self.ping_interval = interval;
+        self
+    }
+
+    /// How long a peer that has been pinged may be silent before it is held to be dead; 30 seconds by
+    /// default, `None` for ever. Any byte from the peer counts as life: in the middle of a large frame it
+    /// could not send a Pong.
+    #[must_use]
+    pub const fn pong_timeout(mut self, timeout: Option<Duration>) -> Self {
+        self.pong_timeout = timeout;
+        self
+    }
+
+    /// How long closing may take, from the first Close in either direction to the end of the stream; 10
+    /// seconds by default, `None` for ever.
+    #[must_use]
+    pub const fn close_timeout(mut self, timeout: Option<Duration>) -> Self {
+        self.close_timeout = timeout;
+        self
+    }
+
+    /// After how long without data in either direction the connection is closed with 1001; `None`, never,
+    /// by default. Pings and Pongs do not count.
+    #[must_use]
+    pub const fn idle_timeout(mut self, timeout: Option<Duration>) -> Self {
+        self.idle_timeout = timeout;
+        self
+    }
+
+    /// The limits that are set.
+    #[must_use]
+    pub const fn limits(&self) -> Limits {
+        self.limits
+    }
+}
+
+/// A configuration that many connections share, in eight bytes each.
+///
+/// With `alloc` it is a counted reference, made once with `into()` from a [`Config`] and cloned for each
+/// connection; without, a `&'static Config`. The defaults need neither.
+#[derive(Clone, Default)]
+pub struct SharedConfig(Option<Reference>);
+
+#[cfg(feature = "alloc")]
+type Reference = alloc::sync::Arc<Config>;
+#[cfg(not(feature = "alloc"))]
+type Reference = &'static Config;
+
+static DEFAULT: Config = Config::new();
+
+impl From<&'static Config> for SharedConfig {
+    fn from(config: &'static Config) -> Self {
+        if *config == DEFAULT {
+            return Self(None);
+        }
+        #[cfg(feature = "alloc")]
+        let config = alloc::sync::Arc::new(config.clone());
+        Self(Some(config))
+    }
+}
+
+#[cfg(feature = "alloc")]
+impl From<Config> for SharedConfig {
+    fn from(config: Config) -> Self {
+        if config == DEFAULT { Self(None) } else { Self(Some(alloc::sync::Arc::new(config))) }
+    }
+}
+
+#[cfg(feature = "alloc")]
+impl From<alloc::sync::Arc<Config>> for SharedConfig {
+    fn from(config: alloc::sync::Arc<Config>) -> Self {
+        Self(Some(config))
+    }
+}
+
+impl core::ops::Deref for SharedConfig {
+    type Target = Config;
+
+    #[inline]
+    fn deref(&self) -> &Config {
+        match &self.0 {
+            Some(config) => config,
+            None => &DEFAULT,
+        }
+    }
+}
+
+impl fmt::Debug for SharedConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&**self, f)
+    }
+}

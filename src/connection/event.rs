@@ -1,0 +1,284 @@
+//! What a connection has to say.
+
+use core::fmt;
+use core::ops::Deref;
+
+use crate::close::{CloseCode, CloseFrame};
+use crate::error::ProtocolError;
+use crate::frame::MAX_CONTROL_PAYLOAD;
+
+/// Text or binary (RFC 6455 section 5.6).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
+pub enum Kind {
+    /// UTF-8 text.
+    Text,
+    /// Bytes.
+    Binary,
+}
+
+/// Something that happened.
+///
+/// Data borrows from the memory that was lent to the call, never from the connection: while an event is
+/// looked at, the connection is free to send.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum Event<'i> {
+    /// A whole text message.
+    Text(&'i str),
+    /// A whole binary message.
+    Binary(&'i [u8]),
+    /// A piece of a message, where delivery is in chunks or the message outgrew memory of fixed size.
+    Chunk {
+        /// What message it is a piece of.
+        kind: Kind,
+        /// The bytes. Text is valid up to here, but a code point may be cut at the end.
+        data: &'i [u8],
+        /// Whether the message begins here.
+        first: bool,
+        /// Whether the message ends here. The last chunk may be empty.
+        fin: bool,
+    },
+    /// A Ping came in, and unless that is turned off its Pong is queued.
+    Ping(ControlPayload),
+    /// A Pong came in, asked for or not.
+    Pong(ControlPayload),
+    /// The peer closes, and the answer is queued. No data comes after this, and none can be sent.
+    CloseReceived(CloseFrame),
+    /// A send was handed back as [`Blocked`](crate::SendError::Blocked), and there is room again.
+    Writable,
+    /// The connection has ended: the last event, exactly once. The transport may be dropped.
+    Closed(Outcome),
+}
+
+/// An [`Event`] without its borrow: where its data lies in the [`Input`](crate::Input) it came from.
+///
+/// [`Input::event`](crate::Input::event) turns it into the event. A loop that reads until there is
+/// something to return can hold this where it cannot hold the event.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Ready(pub(crate) Inner);
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Inner {
+    Text(Place),
+    Binary(Place),
+    Chunk { kind: Kind, place: Place, first: bool, fin: bool },
+    Ping(ControlPayload),
+    Pong(ControlPayload),
+    CloseReceived(CloseFrame),
+    Writable,
+    Closed(Outcome),
+}
+
+/// Where data lies: in the bytes that arrived, or in the message that was gathered.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Place {
+    Bytes { start: usize, end: usize },
+    Gathered { len: usize },
+}
+
+impl Ready {
+    /// What receiving this owes to the wire, for whoever receives and sends in two places: hand it to
+    /// [`Sender::settle`](crate::Sender::settle). [`Machine`](crate::Machine) does that by itself.
+    #[must_use]
+    pub fn owes(&self) -> Option<Owed> {
+        match self.0 {
+            Inner::Ping(payload) => Some(Owed::Pong(payload)),
+            Inner::CloseReceived(frame) => Some(Owed::Close(frame)),
+            Inner::Pong(payload) => Some(Owed::RoundTrip(payload)),
+            _ => None,
+        }
+    }
+}
+
+/// What receiving owes to sending.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum Owed {
+    /// A Pong with the payload of a Ping that came in (RFC 6455 section 5.5.2).
+    Pong(ControlPayload),
+    /// The answer to a Close that came in (RFC 6455 section 5.5.1).
+    Close(CloseFrame),
+    /// The Close that fails the connection (RFC 6455 section 7.1.7).
+    Failure(ProtocolError),
+    /// Nothing on the wire: a Pong came in, which ends the wait for one.
+    RoundTrip(ControlPayload),
+}
+
+impl From<ProtocolError> for Owed {
+    fn from(error: ProtocolError) -> Self {
+        Self::Failure(error)
+    }
+}
+
+/// The payload of a Ping or Pong: at most 125 bytes, by value. Dereferences to the bytes.
+#[derive(Clone, Copy)]
+pub struct ControlPayload {
+    len: u8,
+    bytes: [u8; MAX_CONTROL_PAYLOAD],
+}
+
+impl ControlPayload {
+    /// No payload.
+    pub const EMPTY: Self = Self { len: 0, bytes: [0; MAX_CONTROL_PAYLOAD] };
+
+    /// The payload `bytes`, or `None` if they are more than 125.
+    #[must_use]
+    pub fn new(bytes: &[u8]) -> Option<Self> {
+        let mut payload = Self::EMPTY;
+        payload.len = u8::try_from(bytes.len()).ok()?;
+        payload.bytes.get_mut(..bytes.len())?.copy_from_slice(bytes);
+        Some(payload)
+    }
+
+    /// The unused part, to be filled.
+    pub(crate) fn room(&mut self) -> &mut [u8] {
+        self.bytes.get_mut(usize::from(self.len)..).unwrap_or_default()
+    }
+
+    /// Counts `len` bytes of the room as used.
+    pub(crate) fn fill(&mut self, len: usize) {
+        let total = (usize::from(self.len) + len).min(MAX_CONTROL_PAYLOAD);
+        self.len = u8::try_from(total).unwrap_or(u8::MAX);
+    }
+
+    pub(crate) const fn clear(&mut self) {
+        self.len = 0;
+    }
+}
+
+impl Deref for ControlPayload {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        self.bytes.get(..usize::from(self.len)).unwrap_or_default()
+    }
+}
+
+impl AsRef<[u8]> for ControlPayload {
+    fn as_ref(&self) -> &[u8] {
+        self
+    }
+}
+
+impl PartialEq for ControlPayload {
+    fn eq(&self, other: &Self) -> bool {
+        **self == **other
+    }
+}
+
+impl Eq for ControlPayload {}
+
+impl fmt::Debug for ControlPayload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "\"{}\"", self.escape_ascii())
+    }
+}
+
+/// How a connection ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum Outcome {
+    /// Closes went both ways.
+    Clean {
+        /// What the peer's Close said; 1005 if it had no code (RFC 6455 section 7.1.5).
+        code: CloseCode,
+    },
+    /// The stream ended without a Close from the peer (1006): a crash, a broken network, or a proxy.
+    Abnormal(Cut),
+    /// The peer broke the protocol.
+    Failed(ProtocolError),
+    /// A timer of the connection ran out.
+    TimedOut(Timer),
+}
+
+impl Outcome {
+    /// The close code as RFC 6455 section 7.1.5 defines it: that of the first Close that came in, 1005 if
+    /// it had none, 1006 if there was no Close. The last two never were on the wire.
+    #[must_use]
+    pub const fn code(&self) -> CloseCode {
+        match self {
+            Self::Clean { code } => *code,
+            _ => CloseCode::ABNORMAL,
+        }
+    }
+
+    /// Whether Closes went both ways.
+    #[must_use]
+    pub const fn is_clean(&self) -> bool {
+        matches!(self, Self::Clean { .. })
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Clean { code } => write!(f, "closed by both sides with code {code} ({})", code.meaning()),
+            Self::Abnormal(Cut::BetweenMessages) => f.write_str("the stream ended without a Close frame"),
+            Self::Abnormal(Cut::InMessage) => {
+                f.write_str("the stream ended without a Close frame, inside a fragmented message")
+            }
+            Self::Abnormal(Cut::InFrame) => f.write_str("the stream ended without a Close frame, inside a frame"),
+            Self::Failed(error) => fmt::Display::fmt(error, f),
+            Self::TimedOut(timer) => write!(f, "{timer}"),
+        }
+    }
+}
+
+/// Where an abnormal end of the stream cut it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Cut {
+    /// After a whole message: nothing but the Close is missing.
+    BetweenMessages,
+    /// Between two fragments of a message.
+    InMessage,
+    /// Inside a frame.
+    InFrame,
+}
+
+/// The timers of a connection. Each starts, fires and stops as its line says.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum Timer {
+    /// From a Ping, or the last byte after it, until a Pong. Firing fails the connection with 1011.
+    Pong,
+    /// From the first Close in either direction until the end of the stream. Firing ends the connection.
+    Close,
+    /// From the last data in either direction. Firing closes with 1001.
+    Idle,
+}
+
+impl fmt::Display for Timer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Pong => "the peer was silent for too long after a Ping",
+            Self::Close => "closing took too long: the peer did not answer, or did not read",
+            Self::Idle => "no data went either way for too long",
+        })
+    }
+}
+
+/// What the driver has to do with the transport, besides reading and writing.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum TransportAction {
+    /// Close the sending half, go on reading until the end, and say that it is done with
+    /// [`Machine::handle_half_closed`](crate::Machine::handle_half_closed). What is still on its way in is
+    /// discarded, so that no reset destroys the Close on its way out.
+    HalfClose,
+    /// Close it: nothing is left to be written or read.
+    Close,
+    /// Drop it with what may still lie unsent: the peer is dead or does not read.
+    Abort,
+}
+
+/// What has passed in one direction.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[non_exhaustive]
+pub struct Counters {
+    /// Whole messages.
+    pub messages: u64,
+    /// Frames, control frames too.
+    pub frames: u64,
+    /// Bytes on the wire, headers too.
+    pub bytes: u64,
+}

@@ -1,0 +1,123 @@
+//! The timers of a connection.
+
+use core::time::Duration;
+
+use super::config::Config;
+use super::event::Timer;
+use crate::time::Instant;
+
+/// When what happened, as far as a timer asks for it. [`Instant::NEVER`] where it has not.
+#[derive(Debug)]
+pub(super) struct Keepalive {
+    /// The last byte came in.
+    received: Instant,
+    /// Data last went either way.
+    data: Instant,
+    /// The Ping that is waited for was sent.
+    ping: Instant,
+    /// Closing began.
+    closing: Instant,
+    /// Of the last Ping that was answered, counted from the origin; never if none was.
+    round_trip: Instant,
+    /// What the Pong that is waited for carries.
+    tag: u32,
+    /// How many of our Pings were keepalive ones.
+    count: u32,
+}
+
+/// What a timer wants done.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Due {
+    Ping,
+    Expired(Timer),
+}
+
+impl Keepalive {
+    pub(super) const fn new(now: Instant) -> Self {
+        Self {
+            received: now,
+            data: now,
+            ping: Instant::NEVER,
+            closing: Instant::NEVER,
+            round_trip: Instant::NEVER,
+            tag: 0,
+            count: 0,
+        }
+    }
+
+    /// Something came in.
+    #[inline]
+    pub(super) fn received(&mut self, now: Instant, data: bool) {
+        self.received = now;
+        if data {
+            self.data = now;
+        }
+    }
+
+    /// Data went out.
+    pub(super) fn sent_data(&mut self, now: Instant) {
+        self.data = now;
+    }
+
+    /// A Ping is queued.
+    pub(super) fn ping_queued(&mut self, now: Instant, payload: &[u8]) {
+        self.ping = now;
+        self.tag = tag(payload);
+    }
+
+    /// As long as the Ping waits behind a frame that is being written, its time has not begun.
+    pub(super) fn ping_written(&mut self, now: Instant) {
+        if self.ping != Instant::NEVER {
+            self.ping = now;
+        }
+    }
+
+    /// The payload of the next keepalive Ping.
+    pub(super) fn next_payload(&mut self) -> [u8; 4] {
+        self.count = self.count.wrapping_add(1);
+        self.count.to_be_bytes()
+    }
+
+    /// A Pong came in.
+    pub(super) fn pong(&mut self, now: Instant, payload: &[u8]) {
+        // RFC 6455 5.5.3: a Pong may come unasked, and only the last of several Pings may be answered.
+        if self.ping != Instant::NEVER && tag(payload) == self.tag {
+            self.round_trip = Instant::from_origin(now.saturating_duration_since(self.ping));
+            self.ping = Instant::NEVER;
+        }
+    }
+
+    pub(super) fn round_trip(&self) -> Option<Duration> {
+        (self.round_trip != Instant::NEVER).then(|| self.round_trip.since_origin())
+    }
+
+    /// Closing begins: from here on its timer alone runs.
+    pub(super) fn close(&mut self, now: Instant) {
+        if self.closing == Instant::NEVER {
+            self.closing = now;
+            self.ping = Instant::NEVER;
+        }
+    }
+
+    /// The next deadline, and what is due then.
+    pub(super) fn next(&self, config: &Config) -> Option<(Instant, Due)> {
+        let after = |from: Instant, duration: Option<Duration>, due| Some((from + duration?, due));
+        if self.closing != Instant::NEVER {
+            return after(self.closing, config.close_timeout, Due::Expired(Timer::Close));
+        }
+        let alive = if self.ping == Instant::NEVER || config.pong_timeout.is_none() {
+            let last = if self.ping == Instant::NEVER { self.received } else { self.received.max(self.ping) };
+            // Never twice in one moment.
+            after(last, config.ping_interval.map(|interval| interval.max(Duration::from_millis(1))), Due::Ping)
+        } else {
+            after(self.received.max(self.ping), config.pong_timeout, Due::Expired(Timer::Pong))
+        };
+        let idle = after(self.data, config.idle_timeout, Due::Expired(Timer::Idle));
+        [idle, alive].into_iter().flatten().min_by_key(|(at, _)| *at)
+    }
+}
+
+/// Thirty-two bits of a payload, enough to tell our own Pings apart (FNV-1a).
+fn tag(payload: &[u8]) -> u32 {
+    payload.iter().fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193))
+}

@@ -1,0 +1,386 @@
+//! Memory for messages: gathered piece by piece, and owned.
+
+use core::fmt;
+
+use crate::arch::Checked;
+use crate::frame::Mask;
+use crate::utf8::InvalidUtf8;
+
+use super::event::Kind;
+
+/// Memory in which a message is gathered that does not lie in one piece in the bytes that arrived:
+/// [`MessageBuf`], which grows, or [`LentMessage`], which does not.
+pub trait Gather: fmt::Debug + sealed::Memory {}
+
+impl<T: fmt::Debug + sealed::Memory> Gather for T {}
+
+pub(super) mod sealed {
+    use super::{InvalidUtf8, Kind, Mask};
+
+    /// What the receiver does with the memory.
+    pub trait Memory {
+        /// Begins a new message.
+        fn begin(&mut self);
+        /// The message is whole, or given up: the memory may be given back once it has been looked at.
+        fn finish(&mut self);
+        /// Appends as much of `from` as there is room for, unmasked, and gives its length. Text is
+        /// validated as the continuation of what came before. `expected` is the length of the message as
+        /// far as it is known.
+        fn push(&mut self, from: &[u8], mask: &mut Mask, kind: Kind, expected: u64) -> Result<usize, InvalidUtf8>;
+        /// Takes in bytes that were read straight into this memory, `limit` at most.
+        fn land(&mut self, limit: u64, mask: &mut Mask, kind: Kind) -> Result<usize, InvalidUtf8>;
+        /// Lets `produce` write up to the room it is given behind what is there, and say how much it wrote.
+        /// The way in for a payload that is made by the connection and not found in the input.
+        fn produce(
+            &mut self,
+            kind: Kind,
+            expected: usize,
+            produce: &mut dyn FnMut(&mut [u8]) -> usize,
+        ) -> Result<usize, InvalidUtf8>;
+        /// How validation stands.
+        fn validator(&self) -> crate::utf8::Validator;
+        /// How much has been gathered.
+        fn gathered(&self) -> usize;
+        /// The first `len` bytes.
+        fn bytes(&self, len: usize) -> &[u8];
+        /// The first `len` bytes as text, if they are known to be one.
+        fn text(&self, len: usize) -> &str;
+    }
+}
+
+/// Memory lent by the caller, an array for example, for messages up to its length. What is longer is
+/// handed out in chunks.
+///
+/// ```
+/// use hybi::LentMessage;
+///
+/// let mut array = [0; 256];
+/// let message = LentMessage::new(&mut array);
+/// assert_eq!(message.capacity(), 256);
+/// ```
+#[derive(Debug)]
+pub struct LentMessage<'m> {
+    memory: Checked<&'m mut [u8]>,
+    filled: usize,
+}
+
+impl<'m> LentMessage<'m> {
+    /// Gathers messages in `memory`.
+    #[must_use]
+    pub const fn new(memory: &'m mut [u8]) -> Self {
+        Self { memory: Checked::new(memory), filled: 0 }
+    }
+
+    /// The longest message that is handed out as a whole where it does not arrive in one piece.
+    #[must_use]
+    pub fn capacity(&self) -> usize {
+        self.memory.bytes().len()
+    }
+}
+
+impl sealed::Memory for LentMessage<'_> {
+    fn begin(&mut self) {
+        self.filled = 0;
+        self.memory.forget();
+    }
+
+    fn finish(&mut self) {}
+
+    fn push(&mut self, from: &[u8], mask: &mut Mask, kind: Kind, _: u64) -> Result<usize, InvalidUtf8> {
+        let len = mask.copy(from, self.memory.bytes_from(self.filled));
+        accept(&mut self.memory, &mut self.filled, len, kind)
+    }
+
+    fn land(&mut self, _: u64, _: &mut Mask, _: Kind) -> Result<usize, InvalidUtf8> {
+        Ok(0)
+    }
+
+    fn produce(
+        &mut self,
+        kind: Kind,
+        _: usize,
+        produce: &mut dyn FnMut(&mut [u8]) -> usize,
+    ) -> Result<usize, InvalidUtf8> {
+        let len = produce(self.memory.bytes_from(self.filled));
+        accept(&mut self.memory, &mut self.filled, len, kind)
+    }
+
+    fn validator(&self) -> crate::utf8::Validator {
+        *self.memory.validator()
+    }
+
+    fn gathered(&self) -> usize {
+        self.filled
+    }
+
+    fn bytes(&self, len: usize) -> &[u8] {
+        self.memory.bytes().get(..len).unwrap_or_default()
+    }
+
+    fn text(&self, len: usize) -> &str {
+        self.memory.text(0..len).unwrap_or_default()
+    }
+}
+
+/// Counts `len` bytes behind `filled` as gathered, once text among them is validated.
+fn accept<M: crate::arch::Memory>(
+    memory: &mut Checked<M>,
+    filled: &mut usize,
+    len: usize,
+    kind: Kind,
+) -> Result<usize, InvalidUtf8> {
+    let len = len.min(memory.bytes().len().saturating_sub(*filled));
+    let end = *filled + len;
+    if kind == Kind::Text && !memory.check_more(*filled..end) {
+        return Err(InvalidUtf8 { offset: 0 });
+    }
+    *filled = end;
+    Ok(len)
+}
+
+#[cfg(feature = "alloc")]
+pub use growable::{Message, MessageBuf};
+
+#[cfg(feature = "alloc")]
+mod growable {
+    use alloc::string::String;
+    use alloc::vec::Vec;
+
+    use bytes::Bytes;
+
+    use super::{Checked, InvalidUtf8, Kind, Mask, accept, sealed};
+    use crate::arch::Text;
+
+    /// A message that owns its data, in a shared buffer: to clone it costs a reference count.
+    #[derive(Clone, PartialEq, Eq, Debug, Hash)]
+    pub enum Message {
+        /// Text.
+        Text(Text),
+        /// Bytes.
+        Binary(Bytes),
+    }
+
+    impl Message {
+        /// Text or binary.
+        #[must_use]
+        pub const fn kind(&self) -> Kind {
+            match self {
+                Self::Text(_) => Kind::Text,
+                Self::Binary(_) => Kind::Binary,
+            }
+        }
+
+        /// The payload.
+        #[must_use]
+        pub fn as_bytes(&self) -> &[u8] {
+            match self {
+                Self::Text(text) => text.as_bytes(),
+                Self::Binary(bytes) => bytes,
+            }
+        }
+
+        /// The payload, without copying.
+        #[must_use]
+        pub fn into_bytes(self) -> Bytes {
+            match self {
+                Self::Text(text) => text.into_bytes(),
+                Self::Binary(bytes) => bytes,
+            }
+        }
+    }
+
+    impl From<String> for Message {
+        fn from(text: String) -> Self {
+            Self::Text(text.into())
+        }
+    }
+
+    impl From<&'static str> for Message {
+        fn from(text: &'static str) -> Self {
+            Self::Text(text.into())
+        }
+    }
+
+    impl From<Text> for Message {
+        fn from(text: Text) -> Self {
+            Self::Text(text)
+        }
+    }
+
+    impl From<Vec<u8>> for Message {
+        fn from(bytes: Vec<u8>) -> Self {
+            Self::Binary(bytes.into())
+        }
+    }
+
+    impl From<Bytes> for Message {
+        fn from(bytes: Bytes) -> Self {
+            Self::Binary(bytes)
+        }
+    }
+
+    /// Pieces of this size are unmasked and validated while they lie in the first-level cache.
+    const PIECE: usize = 16 << 10;
+    /// What may be allocated beyond twice what has arrived.
+    const ALLOWANCE: usize = 16 << 10;
+
+    /// Memory that grows with the message gathered in it, and is empty before the first one.
+    ///
+    /// Its capacity is at most twice what has arrived plus 16 KiB, whatever a header announces. It is kept
+    /// for the next message; [`release_idle`](Self::release_idle) gives it back, and [`take`](Self::take)
+    /// hands it over with the message in it.
+    #[derive(Debug)]
+    pub struct MessageBuf {
+        /// All of it is initialised; what lies behind `filled` is waiting to be overwritten.
+        memory: Checked<Vec<u8>>,
+        filled: usize,
+        /// Bytes behind `filled` that were read straight into their place and not taken in yet.
+        landed: usize,
+        /// The message in here has been handed out.
+        done: bool,
+    }
+
+    impl Default for MessageBuf {
+        fn default() -> Self {
+            Self::new()
+        }
+    }
+
+    impl MessageBuf {
+        /// Empty memory, which owns no heap.
+        #[must_use]
+        pub const fn new() -> Self {
+            Self { memory: Checked::new(Vec::new()), filled: 0, landed: 0, done: true }
+        }
+
+        /// The bytes of heap that are held.
+        #[must_use]
+        pub fn capacity(&self) -> usize {
+            self.memory.capacity()
+        }
+
+        /// Gives the memory back, unless a part of a message is in it.
+        pub fn release_idle(&mut self) {
+            if self.done {
+                *self = Self::new();
+            }
+        }
+
+        /// The message that was handed out last, if it was gathered here, with its buffer and without a
+        /// copy. `None` if it was handed out from the bytes that arrived, or is still being gathered.
+        pub fn take(&mut self, kind: Kind) -> Option<Message> {
+            if !self.done || self.filled == 0 {
+                return None;
+            }
+            self.memory.resize(self.filled);
+            self.filled = 0;
+            match kind {
+                Kind::Text => self.memory.take_text().map(Message::Text),
+                Kind::Binary => Some(Message::Binary(self.memory.take().into())),
+            }
+        }
+
+        /// Room for the next `left` bytes of the message, as far as the rule for growth allows.
+        pub(in super::super) fn space(&mut self, left: u64) -> &mut [u8] {
+            let end = self.grow_to(left);
+            if self.memory.bytes().len() < end {
+                self.memory.resize(end);
+            }
+            let room = self.memory.bytes_from(self.filled);
+            let len = usize::try_from(left).map_or(room.len(), |left| left.min(room.len()));
+            room.get_mut(..len).unwrap_or_default()
+        }
+
+        /// Counts `len` bytes of the space as read.
+        pub(in super::super) const fn landed(&mut self, len: usize) {
+            self.landed = len;
+        }
+
+        /// How far the memory may reach for `more` bytes to come; it has room for as much.
+        fn grow_to(&mut self, more: u64) -> usize {
+            let bound = self.filled.saturating_mul(2).saturating_add(ALLOWANCE);
+            let wanted = usize::try_from(more).unwrap_or(usize::MAX).saturating_add(self.filled);
+            let end = wanted.min(bound);
+            self.reserve(end);
+            end
+        }
+
+        fn reserve(&mut self, end: usize) {
+            if end > self.memory.capacity() {
+                self.memory.reserve_exact(end - self.memory.bytes().len());
+            }
+        }
+    }
+
+    impl sealed::Memory for MessageBuf {
+        fn begin(&mut self) {
+            (self.filled, self.landed, self.done) = (0, 0, false);
+            self.memory.forget();
+        }
+
+        fn finish(&mut self) {
+            self.done = true;
+        }
+
+        fn push(&mut self, from: &[u8], mask: &mut Mask, kind: Kind, expected: u64) -> Result<usize, InvalidUtf8> {
+            let end = self.filled + from.len();
+            if end > self.memory.capacity() {
+                let bound = end.saturating_mul(2).saturating_add(ALLOWANCE);
+                let expected = usize::try_from(expected).unwrap_or(usize::MAX);
+                self.reserve(bound.min(expected).max(end));
+            }
+            for piece in from.chunks(PIECE) {
+                let end = self.filled + piece.len();
+                if end <= self.memory.bytes().len() {
+                    mask.copy(piece, self.memory.bytes_from(self.filled));
+                } else {
+                    self.memory.resize(self.filled);
+                    self.memory.extend(piece);
+                    mask.apply(self.memory.bytes_from(self.filled));
+                }
+                accept(&mut self.memory, &mut self.filled, piece.len(), kind)?;
+            }
+            Ok(from.len())
+        }
+
+        fn land(&mut self, limit: u64, mask: &mut Mask, kind: Kind) -> Result<usize, InvalidUtf8> {
+            let landed = core::mem::take(&mut self.landed);
+            let total = usize::try_from(limit).map_or(landed, |limit| limit.min(landed));
+            let mut left = total;
+            while left > 0 {
+                let len = left.min(PIECE);
+                let piece = self.memory.bytes_from(self.filled);
+                mask.apply(piece.get_mut(..len).unwrap_or_default());
+                let accepted = accept(&mut self.memory, &mut self.filled, len, kind)?;
+                left = if accepted == 0 { 0 } else { left - accepted };
+            }
+            Ok(total)
+        }
+
+        fn produce(
+            &mut self,
+            kind: Kind,
+            expected: usize,
+            produce: &mut dyn FnMut(&mut [u8]) -> usize,
+        ) -> Result<usize, InvalidUtf8> {
+            let len = produce(self.space(expected as u64));
+            accept(&mut self.memory, &mut self.filled, len, kind)
+        }
+
+        fn validator(&self) -> crate::utf8::Validator {
+            *self.memory.validator()
+        }
+
+        fn gathered(&self) -> usize {
+            self.filled
+        }
+
+        fn bytes(&self, len: usize) -> &[u8] {
+            self.memory.bytes().get(..len).unwrap_or_default()
+        }
+
+        fn text(&self, len: usize) -> &str {
+            self.memory.text(0..len).unwrap_or_default()
+        }
+    }
+}

@@ -1,0 +1,412 @@
+//! The connection: receiving, sending, closing and timers composed, for both roles.
+//!
+//! A [`Machine`] has methods of four classes:
+//!
+//! | class | methods |
+//! | --- | --- |
+//! | what happened | [`poll`](Machine::poll) and [`poll_event`](Machine::poll_event) with the bytes that came in, `handle_*` |
+//! | commands | verbs: [`send_text`](Machine::send_text), [`ping`](Machine::ping), [`close`](Machine::close) … |
+//! | what the driver must do | `poll_*`: [`poll_transmit`](Machine::poll_transmit), [`poll_timeout`](Machine::poll_timeout), [`poll_transport`](Machine::poll_transport) |
+//! | getters | [`ready_state`](Machine::ready_state), [`buffered_amount`](Machine::buffered_amount) … |
+//!
+//! One turn of a driver: read; [`poll_event`](Machine::poll_event) until `None`; write what
+//! [`poll_transmit`](Machine::poll_transmit) gives and say how much; do what
+//! [`poll_transport`](Machine::poll_transport) says; wait for the next byte or for
+//! [`poll_timeout`](Machine::poll_timeout), whichever is first.
+
+use core::time::Duration;
+
+use crate::close::{CloseCode, State};
+use crate::error::ProtocolError;
+use crate::frame::Role;
+use crate::time::Instant;
+
+mod config;
+mod event;
+mod input;
+mod keepalive;
+mod message;
+mod outbox;
+mod recv;
+mod send;
+
+pub use config::{Config, Delivery, Limits, SharedConfig};
+pub use event::{ControlPayload, Counters, Cut, Event, Kind, Outcome, Owed, Ready, Timer, TransportAction};
+pub use input::Input;
+pub use message::{Gather, LentMessage};
+#[cfg(feature = "alloc")]
+pub use message::{Message, MessageBuf};
+#[cfg(feature = "alloc")]
+pub use outbox::Outbox;
+pub use outbox::{Lent, Output};
+pub use recv::Receiver;
+#[cfg(feature = "alloc")]
+pub use send::Refused;
+pub use send::{SendError, Sender};
+
+/// A connection whose output waits in memory that grows.
+#[cfg(feature = "alloc")]
+pub type Connection = Machine<Outbox>;
+
+/// The state that the browser's WebSocket calls `readyState`. A connection comes into being once the
+/// handshake is done, so it is never `Connecting`; adapters are.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
+pub enum ReadyState {
+    /// The handshake is under way.
+    Connecting,
+    /// Messages can be sent and received.
+    Open,
+    /// A Close was sent or received.
+    Closing,
+    /// The connection has ended.
+    Closed,
+}
+
+/// A message prepared once to be sent over any number of connections.
+///
+/// ```
+/// use hybi::{Config, Connection, Instant, Outbox, Prepared};
+///
+/// let news = Prepared::new("to all of you");
+/// let mut room: Vec<_> =
+///     (0..3).map(|_| Connection::server(Instant::ZERO, Config::new(), Outbox::new())).collect();
+/// for connection in &mut room {
+///     connection.send_prepared(&news).unwrap();
+/// }
+/// assert_eq!(room[2].buffered_amount(), 2 + 13);
+/// ```
+#[cfg(feature = "alloc")]
+#[derive(Clone, Debug)]
+pub struct Prepared(Message);
+
+#[cfg(feature = "alloc")]
+impl Prepared {
+    /// Prepares `message`.
+    #[must_use]
+    pub fn new(message: impl Into<Message>) -> Self {
+        Self(message.into())
+    }
+
+    /// The message.
+    #[must_use]
+    pub const fn message(&self) -> &Message {
+        &self.0
+    }
+}
+
+/// A connection: a [`Receiver`] and a [`Sender`], and what passes between them. `O` is where frames wait to
+/// be written; with an allocator use [`Connection`].
+///
+/// It does no I/O, has no clock, keeps no input beyond a partial header and a partial control frame, and
+/// owns no heap before its first use.
+///
+/// ```
+/// use hybi::{Config, Connection, Event, Input, Instant, MessageBuf, Outbox};
+///
+/// let mut connection = Connection::server(Instant::ZERO, Config::new(), Outbox::new());
+/// let mut message = MessageBuf::new();
+///
+/// // A masked "Hello", as RFC 6455 section 5.7 prints it.
+/// let mut bytes = [0x81, 0x85, 0x37, 0xfa, 0x21, 0x3d, 0x7f, 0x9f, 0x4d, 0x51, 0x58];
+/// let mut input = Input::new(&mut bytes, &mut message);
+/// while let Some(event) = connection.poll_event(Instant::ZERO, &mut input).unwrap() {
+///     if let Event::Text(text) = event {
+///         assert_eq!(text, "Hello");
+///         connection.send_text(text).unwrap();   // `text` is still borrowed
+///     }
+/// }
+///
+/// let mut slices = [&[][..]; 8];
+/// let n = connection.poll_transmit(&mut slices);
+/// assert_eq!(slices[..n].concat(), b"\x81\x05Hello");
+/// connection.transmitted(Instant::ZERO, 7);
+/// assert_eq!(connection.buffered_amount(), 0);
+/// ```
+#[derive(Debug)]
+pub struct Machine<O> {
+    receiver: Receiver,
+    sender: Sender<O>,
+}
+
+impl<O: Output> Machine<O> {
+    /// The server's end of a connection whose handshake is done.
+    #[must_use]
+    pub fn server(now: Instant, config: impl Into<SharedConfig>, out: O) -> Self {
+        let config = config.into();
+        Self { receiver: Receiver::new(Role::Server, config.clone()), sender: Sender::server(now, config, out) }
+    }
+
+    /// The client's end of a connection whose handshake is done. `seed` must come from a strong source of
+    /// entropy, fresh for each connection: the masking keys are drawn from it (RFC 6455 section 10.3).
+    #[must_use]
+    pub fn client(now: Instant, config: impl Into<SharedConfig>, out: O, seed: [u8; 32]) -> Self {
+        let config = config.into();
+        Self { receiver: Receiver::new(Role::Client, config.clone()), sender: Sender::client(now, config, out, seed) }
+    }
+
+    /// Puts two halves together.
+    #[must_use]
+    pub const fn from_halves(receiver: Receiver, sender: Sender<O>) -> Self {
+        Self { receiver, sender }
+    }
+
+    /// Takes the connection apart, for a task that receives and one that sends. See [`Ready::owes`].
+    #[must_use]
+    pub fn into_halves(self) -> (Receiver, Sender<O>) {
+        (self.receiver, self.sender)
+    }
+
+    // --- what happened ---
+
+    /// Takes in bytes up to the next event and no further, and says where it lies; `None` once all of
+    /// `input` has been taken in. What the event means is done by then: a Pong is queued, a Close answered.
+    ///
+    /// [`Event::Writable`] and [`Event::Closed`] need no input: with an empty one they come too.
+    ///
+    /// # Errors
+    ///
+    /// The rule that the peer broke, once. The Close that says so is queued, and further input is
+    /// discarded. Go on as before: write, and poll until [`Event::Closed`].
+    #[inline]
+    pub fn poll(&mut self, now: Instant, input: &mut Input<'_>) -> Result<Option<Ready>, ProtocolError> {
+        let before = self.receiver.counters().bytes;
+        match self.receiver.poll(input) {
+            Ok(Some(ready)) => {
+                let owed = ready.owes();
+                self.sender.handle_received(now, owed.is_none());
+                if let Some(owed) = owed {
+                    self.sender.settle(now, owed);
+                }
+                Ok(Some(ready))
+            }
+            Ok(None) => {
+                if self.receiver.counters().bytes != before {
+                    // A part of a large message is data as well.
+                    self.sender.handle_received(now, self.receiver.is_in_data());
+                }
+                Ok(self.sender.poll())
+            }
+            Err(error) => {
+                self.sender.settle(now, error);
+                Err(error)
+            }
+        }
+    }
+
+    /// As [`Self::poll`], with the event itself.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::poll`].
+    #[inline]
+    pub fn poll_event<'i>(
+        &mut self,
+        now: Instant,
+        input: &'i mut Input<'_>,
+    ) -> Result<Option<Event<'i>>, ProtocolError> {
+        match self.poll(now, input)? {
+            Some(ready) => Ok(Some(input.event(ready))),
+            None => Ok(None),
+        }
+    }
+
+    /// The stream has ended, by end of file or by reset. Poll for [`Event::Closed`].
+    pub fn handle_eof(&mut self) {
+        self.sender.handle_eof(self.receiver.cut());
+    }
+
+    /// Time has passed: does what is due by `now`. See [`Self::poll_timeout`].
+    pub fn handle_timeout(&mut self, now: Instant) {
+        self.sender.handle_timeout(now);
+    }
+
+    /// The sending half of the transport is closed, as [`Self::poll_transport`] asked for.
+    pub fn handle_half_closed(&mut self) {
+        self.sender.handle_half_closed();
+    }
+
+    /// The first `n` bytes of what [`Self::poll_transmit`] gave have been written.
+    pub fn transmitted(&mut self, now: Instant, n: usize) {
+        self.sender.transmitted(now, n);
+    }
+
+    // --- commands ---
+
+    /// See [`Sender::send_text`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    #[inline]
+    pub fn send_text(&mut self, text: &str) -> Result<(), SendError> {
+        self.sender.send_text(text)
+    }
+
+    /// See [`Sender::send_binary`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    #[inline]
+    pub fn send_binary(&mut self, data: &[u8]) -> Result<(), SendError> {
+        self.sender.send_binary(data)
+    }
+
+    /// See [`Sender::send_fragment`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn send_fragment(&mut self, kind: Kind, data: &[u8], fin: bool) -> Result<(), SendError> {
+        self.sender.send_fragment(kind, data, fin)
+    }
+
+    /// See [`Sender::ping`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn ping(&mut self, now: Instant, payload: &[u8]) -> Result<(), SendError> {
+        self.sender.ping(now, payload)
+    }
+
+    /// See [`Sender::pong`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn pong(&mut self, payload: &[u8]) -> Result<(), SendError> {
+        self.sender.pong(payload)
+    }
+
+    /// See [`Sender::close`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn close(&mut self, now: Instant, code: impl Into<Option<CloseCode>>, reason: &str) -> Result<(), SendError> {
+        self.sender.close(now, code, reason)
+    }
+
+    // --- what the driver must do ---
+
+    /// See [`Sender::poll_transmit`].
+    pub fn poll_transmit<'a>(&'a self, to: &mut [&'a [u8]]) -> usize {
+        self.sender.poll_transmit(to)
+    }
+
+    /// See [`Sender::poll_timeout`].
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.sender.poll_timeout()
+    }
+
+    /// See [`Sender::poll_transport`].
+    #[must_use]
+    pub fn poll_transport(&self) -> Option<TransportAction> {
+        self.sender.poll_transport()
+    }
+
+    // --- getters ---
+
+    /// The receiving half.
+    #[must_use]
+    pub const fn receiver(&self) -> &Receiver {
+        &self.receiver
+    }
+
+    /// The sending half.
+    #[must_use]
+    pub const fn sender(&self) -> &Sender<O> {
+        &self.sender
+    }
+
+    /// The sending half, to be handed out where an event is answered.
+    #[must_use]
+    pub const fn sender_mut(&mut self) -> &mut Sender<O> {
+        &mut self.sender
+    }
+
+    /// Which end of the connection this is.
+    #[must_use]
+    pub const fn role(&self) -> Role {
+        self.sender.role()
+    }
+
+    /// Whether messages can be sent.
+    #[must_use]
+    pub const fn ready_state(&self) -> ReadyState {
+        match self.sender.close_state() {
+            State::Open => ReadyState::Open,
+            State::Sent | State::Both | State::Failed => ReadyState::Closing,
+            State::Ended => ReadyState::Closed,
+        }
+    }
+
+    /// See [`Sender::buffered_amount`].
+    #[must_use]
+    pub fn buffered_amount(&self) -> usize {
+        self.sender.buffered_amount()
+    }
+
+    /// See [`Receiver::read_hint`].
+    #[must_use]
+    pub fn read_hint(&self) -> usize {
+        self.receiver.read_hint()
+    }
+
+    /// See [`Sender::round_trip`].
+    #[must_use]
+    pub fn round_trip(&self) -> Option<Duration> {
+        self.sender.round_trip()
+    }
+
+    /// What has come in.
+    #[must_use]
+    pub const fn received(&self) -> Counters {
+        self.receiver.counters()
+    }
+
+    /// See [`Sender::counters`].
+    #[must_use]
+    pub const fn sent(&self) -> Counters {
+        self.sender.counters()
+    }
+
+    /// Gives back heap that is held for nothing. A buffer for messages is the caller's, and has a
+    /// `release_idle` of its own.
+    pub fn release_idle(&mut self) {
+        self.sender.release_idle();
+    }
+}
+
+#[cfg(feature = "alloc")]
+impl Connection {
+    /// See [`Sender::send`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn send(&mut self, message: impl Into<Message>) -> Result<(), Refused> {
+        self.sender.send(message)
+    }
+
+    /// See [`Sender::send_prepared`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn send_prepared(&mut self, prepared: &Prepared) -> Result<(), SendError> {
+        self.sender.send_prepared(prepared)
+    }
+
+    /// See [`Receiver::payload_space`].
+    pub fn payload_space<'m>(&self, message: &'m mut MessageBuf) -> &'m mut [u8] {
+        self.receiver.payload_space(message)
+    }
+
+    /// See [`Receiver::handle_payload`].
+    pub fn handle_payload(&mut self, message: &mut MessageBuf, len: usize) {
+        self.receiver.handle_payload(message, len);
+    }
+}

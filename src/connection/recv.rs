@@ -1,0 +1,424 @@
+//! Receiving: bytes in, events out.
+
+use crate::close::CloseFrame;
+use crate::error::ProtocolError;
+use crate::frame::{Decoder, Header, Mask, Opcode, Role};
+use crate::utf8::Validator;
+
+use super::config::{Delivery, SharedConfig};
+use super::event::{ControlPayload, Counters, Cut, Inner, Kind, Place, Ready};
+use super::input::Input;
+
+/// A payload of which less than this is missing is not worth a read of its own.
+#[cfg(feature = "alloc")]
+const WORTH_A_READ: u64 = 16 << 10;
+
+/// The receiving half of a connection: frames and messages out of bytes.
+///
+/// [`Machine`](crate::Machine) composes it with a [`Sender`](crate::Sender). Used on its own, in a task
+/// that only receives, it hands what it owes to the wire to whoever sends, as a value: see
+/// [`Ready::owes`].
+///
+/// It keeps no input but a header of which a part has arrived, 14 bytes at most, and the payload of a
+/// control frame, 125 at most.
+#[derive(Debug)]
+pub struct Receiver {
+    decoder: Decoder,
+    config: SharedConfig,
+    /// The payload of the control frame that is arriving.
+    control: ControlPayload,
+    frame: Frame,
+    message: Progress,
+    kind: Kind,
+    /// The current frame ends its message.
+    fin: bool,
+    /// A Close or a violation has come in: the rest is discarded.
+    done: bool,
+    /// Text that is handed out in chunks.
+    utf8: Validator,
+    /// One more than the largest payload that is handed out on the fast path, 0 for none.
+    fast: u8,
+    fragments: u32,
+    message_len: u64,
+    counters: Counters,
+}
+
+/// What the frame in progress is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Frame {
+    Data,
+    Ping,
+    Pong,
+    Close,
+}
+
+/// How the message in progress is handed out.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Progress {
+    /// No payload of it was seen yet.
+    Untouched,
+    /// As a whole, and a part is gathered.
+    Gathering,
+    /// In chunks; whether the first one is out.
+    Streaming { begun: bool },
+}
+
+impl Receiver {
+    /// The receiving half of an endpoint in `role`.
+    #[must_use]
+    pub fn new(role: Role, config: impl Into<SharedConfig>) -> Self {
+        let config = config.into();
+        let limits = config.limits;
+        let fast = match config.delivery {
+            Delivery::Whole => u8::try_from(limits.max_frame.min(limits.max_message).min(125) + 1).unwrap_or(0),
+            Delivery::Chunks => 0,
+        };
+        Self {
+            decoder: Decoder::new(role),
+            config,
+            control: ControlPayload::EMPTY,
+            frame: Frame::Data,
+            message: Progress::Untouched,
+            kind: Kind::Binary,
+            fin: false,
+            done: false,
+            utf8: Validator::new(),
+            fast,
+            fragments: 0,
+            message_len: 0,
+            counters: Counters::default(),
+        }
+    }
+
+    /// Decodes up to the next event, and no further; `None` once all of `input` has been taken in.
+    ///
+    /// # Errors
+    ///
+    /// The rule that the peer broke, once. Events before it have been given out, and nothing comes after
+    /// it. Hand it to [`Sender::settle`](crate::Sender::settle), which queues the Close.
+    #[inline]
+    pub fn poll(&mut self, input: &mut Input<'_>) -> Result<Option<Ready>, ProtocolError> {
+        if let Some((place, kind)) = self.small_message(input)? {
+            return Ok(Some(Ready(match kind {
+                Kind::Text => Inner::Text(place),
+                Kind::Binary => Inner::Binary(place),
+            })));
+        }
+        self.poll_any(input)
+    }
+
+    /// The fast path: a small message in one frame that lies in the input, with nothing in progress.
+    #[inline]
+    fn small_message(&mut self, input: &mut Input<'_>) -> Result<Option<(Place, Kind)>, ProtocolError> {
+        if self.done || !self.decoder.is_between_frames() || self.decoder.is_in_message() {
+            return Ok(None);
+        }
+        let &[first, second, ref rest @ ..] = input.unread() else { return Ok(None) };
+        let kind = match first {
+            0x81 => Kind::Text,
+            0x82 => Kind::Binary,
+            _ => return Ok(None),
+        };
+        let (head, len, mut mask) = match self.decoder.role() {
+            Role::Server => {
+                // Of an unmasked frame this makes a length over 125.
+                let len = second ^ 0x80;
+                let Some((key, _)) = rest.split_first_chunk() else { return Ok(None) };
+                (6, len, Mask::new(*key))
+            }
+            Role::Client => (2, second, Mask::new([0; 4])),
+        };
+        if len >= self.fast {
+            return Ok(None);
+        }
+        let start = input.at + head;
+        let end = start + usize::from(len);
+        if end > input.window.bytes().len() {
+            return Ok(None);
+        }
+        input.at = end;
+        match kind {
+            Kind::Binary => input.window.unmask(start..end, &mut mask),
+            // RFC 6455 8.1: text that is not UTF-8 fails the connection.
+            Kind::Text => {
+                if !input.window.unmask_text(start..end, &mut mask) {
+                    return Err(self.fail(input, ProtocolError::InvalidUtf8));
+                }
+            }
+        }
+        self.counters.messages += 1;
+        self.counters.frames += 1;
+        self.counters.bytes += head as u64 + u64::from(len);
+        Ok(Some((Place::Bytes { start, end }, kind)))
+    }
+
+    #[inline(never)]
+    fn poll_any(&mut self, input: &mut Input<'_>) -> Result<Option<Ready>, ProtocolError> {
+        let before = input.at;
+        let result = self.run(input);
+        self.counters.bytes += (input.at - before) as u64;
+        result.map_err(|error| self.fail(input, error))
+    }
+
+    fn fail(&mut self, input: &mut Input<'_>, error: ProtocolError) -> ProtocolError {
+        // RFC 6455 7.1.7: after failing the connection, nothing more is processed.
+        self.done = true;
+        input.discard();
+        if self.message == Progress::Gathering {
+            input.message.finish();
+        }
+        error
+    }
+
+    fn run(&mut self, input: &mut Input<'_>) -> Result<Option<Ready>, ProtocolError> {
+        loop {
+            if self.done {
+                // RFC 6455 1.4: what follows a received Close is discarded.
+                input.discard();
+                return Ok(None);
+            }
+            if !self.decoder.is_in_frame() {
+                let (used, header) = self.decoder.header(input.unread())?;
+                input.at += used;
+                let Some(header) = header else { return Ok(None) };
+                self.begin_frame(&header)?;
+            }
+            let ready = match self.frame {
+                Frame::Data => self.data(input)?,
+                _ => self.control(input)?,
+            };
+            if ready.is_some() {
+                return Ok(ready);
+            }
+            if self.decoder.is_in_frame() && input.remaining() == 0 {
+                return Ok(None);
+            }
+        }
+    }
+
+    fn begin_frame(&mut self, header: &Header) -> Result<(), ProtocolError> {
+        self.counters.frames += 1;
+        self.control.clear();
+        self.frame = match header.opcode {
+            Opcode::Ping => Frame::Ping,
+            Opcode::Pong => Frame::Pong,
+            Opcode::Close => Frame::Close,
+            Opcode::Text | Opcode::Binary | Opcode::Continuation => Frame::Data,
+        };
+        if self.frame != Frame::Data {
+            return Ok(());
+        }
+        self.fin = header.fin;
+        // RFC 6455 5.4: the opcode of the first fragment says what the message is.
+        if header.opcode == Opcode::Continuation {
+            self.fragments = self.fragments.saturating_add(1);
+        } else {
+            self.kind = if header.opcode == Opcode::Text { Kind::Text } else { Kind::Binary };
+            self.message = Progress::Untouched;
+            (self.fragments, self.message_len) = (1, 0);
+            self.utf8 = Validator::new();
+        }
+        // RFC 6455 10.4: limits on the size of frames and of messages, judged by the header.
+        let limits = self.config.limits;
+        if header.payload_len > limits.max_frame {
+            return Err(ProtocolError::FrameTooBig);
+        }
+        self.message_len = self.message_len.saturating_add(header.payload_len);
+        if self.message_len > limits.max_message {
+            return Err(ProtocolError::MessageTooBig);
+        }
+        // An empty fragment costs the peer two bytes, and could cost the receiver without end.
+        if self.fragments > limits.max_fragments {
+            return Err(ProtocolError::TooManyFragments);
+        }
+        Ok(())
+    }
+
+    /// The payload of a control frame, or what is there of it.
+    fn control(&mut self, input: &mut Input<'_>) -> Result<Option<Ready>, ProtocolError> {
+        let len = self.decoder.payload_in(input.remaining());
+        let from = input.unread().get(..len).unwrap_or_default();
+        let taken = self.decoder.mask_mut().copy(from, self.control.room());
+        self.control.fill(taken);
+        input.at += len;
+        let whole = self.decoder.consume(len);
+        if self.frame == Frame::Close {
+            // What is there of the body can show already that it is wrong.
+            let frame = CloseFrame::decode_partial(&self.control, whole)?;
+            if let Some(frame) = frame {
+                self.done = true;
+                input.discard();
+                return Ok(Some(Ready(Inner::CloseReceived(frame))));
+            }
+        }
+        Ok(whole.then(|| {
+            Ready(if self.frame == Frame::Ping { Inner::Ping(self.control) } else { Inner::Pong(self.control) })
+        }))
+    }
+
+    /// The payload of a data frame, or what is there of it.
+    fn data(&mut self, input: &mut Input<'_>) -> Result<Option<Ready>, ProtocolError> {
+        if self.message == Progress::Untouched {
+            let whole = self.fin && self.decoder.payload_left() <= input.remaining() as u64;
+            self.message = match self.config.delivery {
+                Delivery::Whole if whole && self.fragments == 1 => return self.in_place(input).map(Some),
+                Delivery::Whole => {
+                    input.message.begin();
+                    Progress::Gathering
+                }
+                Delivery::Chunks => Progress::Streaming { begun: false },
+            };
+        }
+        match self.message {
+            Progress::Streaming { begun } => self.chunk(input, begun),
+            _ => self.gather(input),
+        }
+    }
+
+    /// A whole message that lies in the input.
+    fn in_place(&mut self, input: &mut Input<'_>) -> Result<Ready, ProtocolError> {
+        let len = self.decoder.payload_in(input.remaining());
+        let (start, end) = (input.at, input.at + len);
+        input.at = end;
+        let place = Place::Bytes { start, end };
+        let inner = match self.kind {
+            Kind::Binary => {
+                input.window.unmask(start..end, self.decoder.mask_mut());
+                Inner::Binary(place)
+            }
+            Kind::Text => {
+                // RFC 6455 8.1: text that is not UTF-8 fails the connection.
+                if !input.window.unmask_text(start..end, self.decoder.mask_mut()) {
+                    return Err(ProtocolError::InvalidUtf8);
+                }
+                Inner::Text(place)
+            }
+        };
+        self.decoder.consume(len);
+        self.counters.messages += 1;
+        Ok(Ready(inner))
+    }
+
+    /// A piece of a message that is handed out in chunks.
+    fn chunk(&mut self, input: &mut Input<'_>, begun: bool) -> Result<Option<Ready>, ProtocolError> {
+        let len = self.decoder.payload_in(input.remaining());
+        let (start, end) = (input.at, input.at + len);
+        input.at = end;
+        input.window.unmask(start..end, self.decoder.mask_mut());
+        let fin = self.decoder.consume(len) && self.fin;
+        if self.kind == Kind::Text {
+            let bytes = input.window.bytes().get(start..end).unwrap_or_default();
+            // RFC 6455 8.1: found at the first byte that cannot be right, or at the end of the message.
+            if self.utf8.push(bytes).is_err() || fin && !self.utf8.is_complete() {
+                return Err(ProtocolError::InvalidUtf8);
+            }
+        }
+        if len == 0 && !fin {
+            return Ok(None);
+        }
+        self.message = Progress::Streaming { begun: true };
+        self.counters.messages += u64::from(fin);
+        let place = Place::Bytes { start, end };
+        Ok(Some(Ready(Inner::Chunk { kind: self.kind, place, first: !begun, fin })))
+    }
+
+    /// A piece of a message that is gathered.
+    fn gather(&mut self, input: &mut Input<'_>) -> Result<Option<Ready>, ProtocolError> {
+        let message = &mut *input.message;
+        let left = self.decoder.payload_left();
+        let landed = message.land(left, self.decoder.mask_mut(), self.kind).map_err(|_| ProtocolError::InvalidUtf8)?;
+        self.counters.bytes += landed as u64;
+        let mut end = self.decoder.consume(landed);
+        let len = self.decoder.payload_in(input.window.bytes().len() - input.at);
+        if !end {
+            let from = input.window.bytes().get(input.at..input.at + len).unwrap_or_default();
+            let expected = message.gathered() as u64 + self.decoder.payload_left();
+            let taken = message
+                .push(from, self.decoder.mask_mut(), self.kind, expected)
+                .map_err(|_| ProtocolError::InvalidUtf8)?;
+            input.at += taken;
+            end = self.decoder.consume(taken);
+            if taken < len {
+                // The memory is full: what is gathered goes out as a chunk, the rest in chunks behind it.
+                let len = message.gathered();
+                self.utf8 = message.validator();
+                message.finish();
+                self.message = Progress::Streaming { begun: len > 0 };
+                let place = Place::Gathered { len };
+                let chunk = Inner::Chunk { kind: self.kind, place, first: true, fin: false };
+                return Ok((len > 0).then_some(Ready(chunk)));
+            }
+        }
+        if !(end && self.fin) {
+            return Ok(None);
+        }
+        // RFC 6455 8.1: nor may a code point be cut off by the end of the message.
+        if self.kind == Kind::Text && !message.validator().is_complete() {
+            return Err(ProtocolError::InvalidUtf8);
+        }
+        message.finish();
+        self.message = Progress::Untouched;
+        self.counters.messages += 1;
+        let place = Place::Gathered { len: message.gathered() };
+        Ok(Some(Ready(match self.kind {
+            Kind::Text => Inner::Text(place),
+            Kind::Binary => Inner::Binary(place),
+        })))
+    }
+
+    /// Where the next bytes may be read to instead of the buffer for input: the place in `message` where
+    /// the rest of a large payload will be delivered. Empty where that does not pay or nothing is being
+    /// gathered there.
+    ///
+    /// Read into it, say with [`handle_payload`](Self::handle_payload) how much came, and poll, with an
+    /// empty input if there is none.
+    #[cfg(feature = "alloc")]
+    pub fn payload_space<'m>(&self, message: &'m mut super::MessageBuf) -> &'m mut [u8] {
+        let left = self.decoder.payload_left();
+        let gathering = self.message == Progress::Gathering && self.frame == Frame::Data && !self.done;
+        if gathering && left >= WORTH_A_READ { message.space(left) } else { Default::default() }
+    }
+
+    /// The first `len` bytes of what [`payload_space`](Self::payload_space) gave have been read. They are
+    /// taken in by the next poll.
+    #[cfg(feature = "alloc")]
+    pub fn handle_payload(&mut self, message: &mut super::MessageBuf, len: usize) {
+        message.landed(len);
+    }
+
+    /// How many more bytes the frame in progress needs at the least; 0 between frames.
+    #[must_use]
+    pub fn read_hint(&self) -> usize {
+        let left = usize::try_from(self.decoder.payload_left()).unwrap_or(usize::MAX);
+        if left > 0 { left } else { self.decoder.header_left() }
+    }
+
+    /// Where the stream would be cut if it ended here.
+    #[must_use]
+    pub const fn cut(&self) -> Cut {
+        if !self.decoder.is_between_frames() {
+            Cut::InFrame
+        } else if self.decoder.is_in_message() {
+            Cut::InMessage
+        } else {
+            Cut::BetweenMessages
+        }
+    }
+
+    /// Whether a Close or a violation has ended what is received: further input is discarded.
+    #[must_use]
+    pub const fn is_done(&self) -> bool {
+        self.done
+    }
+
+    /// Whether the last frame that began is a data frame.
+    pub(super) fn is_in_data(&self) -> bool {
+        self.frame == Frame::Data
+    }
+
+    /// What has come in.
+    #[must_use]
+    pub const fn counters(&self) -> Counters {
+        self.counters
+    }
+}

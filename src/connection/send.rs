@@ -1,0 +1,703 @@
+//! Sending: commands in, bytes to write out.
+
+use core::fmt;
+use core::time::Duration;
+
+use crate::close::{Action, CloseCode, CloseFrame, CloseReason, Closing, Ending, Event, State};
+use crate::frame::{
+    EncodeError, Encoder, MAX_CONTROL_PAYLOAD, MAX_HEADER_LEN, MaskingKeys, Opcode, Role, write_frame,
+};
+use crate::time::Instant;
+
+use super::config::{Config, SharedConfig};
+use super::event::{Counters, Cut, Inner, Kind, Outcome, Owed, Ready, Timer, TransportAction};
+use super::keepalive::{Due, Keepalive};
+use super::outbox::{MAX_CONTROL_FRAME, Output, Slot};
+#[cfg(feature = "alloc")]
+use super::{Message, Outbox, Prepared};
+
+/// Kept free in an [`Output`] of fixed size: a Close, and the rest of a Pong that was begun.
+const RESERVE: usize = 2 * MAX_CONTROL_FRAME;
+/// A shared payload from here on is not copied.
+#[cfg(feature = "alloc")]
+const LARGE: usize = 4 << 10;
+
+/// Why something was not sent. Nothing has changed, and nothing will go out of what was refused.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum SendError {
+    /// As much waits to be written as the configuration allows. Write, wait for
+    /// [`Event::Writable`](crate::Event::Writable), and send again.
+    Blocked,
+    /// The frame is larger than the memory lent for output will ever hold. Send it in fragments.
+    TooLarge,
+    /// Closing has begun, or the connection has ended (RFC 6455 section 5.5.1). Nothing can be sent any
+    /// more.
+    Closed,
+    /// A fragmented message is open (RFC 6455 section 5.4). Finish it first.
+    MessageOpen,
+    /// A Ping or Pong has at most 125 bytes (RFC 6455 section 5.5).
+    ControlTooLong,
+    /// A close reason has at most 123 bytes (RFC 6455 section 5.5).
+    /// [`CloseReason::truncated`] cuts one.
+    ReasonTooLong,
+    /// This code must not be sent, or not by this role (RFC 6455 section 7.4), or a reason came without one.
+    CodeNotAllowed,
+}
+
+impl fmt::Display for SendError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Blocked => "too much waits to be written: write, and send again when the connection is writable",
+            Self::TooLarge => "the frame is larger than the memory for output: send it in fragments",
+            Self::Closed => "the connection is closing or closed: nothing can be sent any more (RFC 6455 5.5.1)",
+            Self::MessageOpen => "a fragmented message is open: finish it before another one (RFC 6455 5.4)",
+            Self::ControlTooLong => "a ping or pong has at most 125 bytes of payload (RFC 6455 5.5)",
+            Self::ReasonTooLong => "a close reason has at most 123 bytes (RFC 6455 5.5)",
+            Self::CodeNotAllowed => {
+                "this close code must not be sent by this role, or a reason without one: \
+                 use 1000, 1001, 1003, 1007 to 1009, 1011, or 3000 to 4999 (RFC 6455 7.4)"
+            }
+        })
+    }
+}
+
+impl core::error::Error for SendError {}
+
+impl From<EncodeError> for SendError {
+    fn from(error: EncodeError) -> Self {
+        match error {
+            EncodeError::MessageOpen | EncodeError::NoMessageOpen => Self::MessageOpen,
+            EncodeError::ControlFrame => Self::ControlTooLong,
+            EncodeError::NoRoom => Self::TooLarge,
+        }
+    }
+}
+
+/// An owned message that was not sent, and why.
+#[cfg(feature = "alloc")]
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Refused {
+    /// Why it was refused.
+    pub error: SendError,
+    /// The message.
+    pub message: Message,
+}
+
+#[cfg(feature = "alloc")]
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.error, f)
+    }
+}
+
+#[cfg(feature = "alloc")]
+impl core::error::Error for Refused {}
+
+/// The sending half of a connection: messages and control frames into bytes, the closing handshake, and
+/// the timers.
+///
+/// [`Machine`](crate::Machine) composes it with a [`Receiver`](crate::Receiver). Used on its own, in a
+/// task that only sends, it is told by [`settle`](Self::settle) what receiving owes.
+#[derive(Debug)]
+pub struct Sender<O> {
+    out: O,
+    /// Where the frame that is being written ends in `out`; 0 between frames.
+    boundary: usize,
+    encoder: Encoder,
+    /// The message that is open in fragments.
+    open: Option<Kind>,
+    config: SharedConfig,
+    keepalive: Keepalive,
+    /// Bytes until a Ping of ours is written, 0 where none waits.
+    until_ping: u32,
+    closing: Closing,
+    own_close: OwnClose,
+    /// How the connection ended, or would end as things stand.
+    outcome: Outcome,
+    /// A send was handed back.
+    blocked: bool,
+    /// Data was queued since the last write.
+    fresh_data: bool,
+    half_closed: bool,
+    aborted: bool,
+    /// [`Event::Closed`](crate::Event::Closed) was given out.
+    reported: bool,
+    dropped: u64,
+    counters: Counters,
+}
+
+/// Where our Close is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum OwnClose {
+    No,
+    /// Behind all that was accepted before it.
+    Queued,
+    /// Ahead of everything.
+    Slot,
+}
+
+impl<O: Output> Sender<O> {
+    /// The sending half of a server, which queues what it sends in `out`.
+    #[must_use]
+    pub fn server(now: Instant, config: impl Into<SharedConfig>, out: O) -> Self {
+        Self::new(now, config.into(), out, Encoder::server())
+    }
+
+    /// The sending half of a client, with masking keys drawn from `seed`, which must be unpredictable
+    /// (RFC 6455 section 10.3).
+    #[must_use]
+    pub fn client(now: Instant, config: impl Into<SharedConfig>, out: O, seed: [u8; 32]) -> Self {
+        Self::new(now, config.into(), out, Encoder::client(MaskingKeys::from_seed(seed)))
+    }
+
+    fn new(now: Instant, config: SharedConfig, out: O, encoder: Encoder) -> Self {
+        Self {
+            out,
+            boundary: 0,
+            encoder,
+            open: None,
+            config,
+            keepalive: Keepalive::new(now),
+            until_ping: 0,
+            closing: Closing::default(),
+            own_close: OwnClose::No,
+            outcome: Outcome::Abnormal(Cut::BetweenMessages),
+            blocked: false,
+            fresh_data: false,
+            half_closed: false,
+            aborted: false,
+            reported: false,
+            dropped: 0,
+            counters: Counters::default(),
+        }
+    }
+
+    // --- commands ---
+
+    /// Sends a text message in one frame.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError::Blocked`], [`TooLarge`](SendError::TooLarge), [`Closed`](SendError::Closed) or
+    /// [`MessageOpen`](SendError::MessageOpen); nothing was sent.
+    #[inline]
+    pub fn send_text(&mut self, text: &str) -> Result<(), SendError> {
+        self.data(Opcode::Text, true, text.as_bytes())
+    }
+
+    /// Sends a binary message in one frame.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::send_text`].
+    #[inline]
+    pub fn send_binary(&mut self, data: &[u8]) -> Result<(), SendError> {
+        self.data(Opcode::Binary, true, data)
+    }
+
+    /// Sends the next fragment of a message (RFC 6455 section 5.4). The first one opens the message, the
+    /// one with `fin` ends it; control frames may be sent in between. Fragments of text may be cut
+    /// anywhere; it is the caller's duty that they are UTF-8 when put together.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::send_text`]; [`SendError::MessageOpen`] where a message of another kind is open.
+    pub fn send_fragment(&mut self, kind: Kind, data: &[u8], fin: bool) -> Result<(), SendError> {
+        let opcode = match (self.open, kind) {
+            (None, Kind::Text) => Opcode::Text,
+            (None, Kind::Binary) => Opcode::Binary,
+            (Some(open), kind) if open == kind => Opcode::Continuation,
+            (Some(_), _) => return Err(SendError::MessageOpen),
+        };
+        self.data(opcode, fin, data)?;
+        self.open = (!fin).then_some(kind);
+        Ok(())
+    }
+
+    /// Sends a Ping, ahead of messages that wait. Its Pong comes as an event, and sets
+    /// [`round_trip`](Self::round_trip).
+    ///
+    /// # Errors
+    ///
+    /// [`SendError::ControlTooLong`], [`Blocked`](SendError::Blocked) or [`Closed`](SendError::Closed);
+    /// nothing was sent.
+    pub fn ping(&mut self, now: Instant, payload: &[u8]) -> Result<(), SendError> {
+        let len = self.urgent(Opcode::Ping, payload)?;
+        self.keepalive.ping_queued(now, payload);
+        let ahead = self.boundary + self.out.slot().rest().len() + len;
+        self.until_ping = u32::try_from(ahead).unwrap_or(u32::MAX);
+        Ok(())
+    }
+
+    /// Sends a Pong, ahead of messages that wait: for those who have turned automatic ones off, or who
+    /// want to show that they are there.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::ping`].
+    pub fn pong(&mut self, payload: &[u8]) -> Result<(), SendError> {
+        self.urgent(Opcode::Pong, payload)?;
+        Ok(())
+    }
+
+    /// Closes the connection: sends a Close behind everything that was accepted, and waits for the peer's
+    /// until the close timeout. Messages still come in meanwhile. Without a code the frame has no body, and
+    /// the peer sees 1005.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError::CodeNotAllowed`], [`ReasonTooLong`](SendError::ReasonTooLong), or
+    /// [`Closed`](SendError::Closed) where closing has begun; nothing has changed.
+    pub fn close(&mut self, now: Instant, code: impl Into<Option<CloseCode>>, reason: &str) -> Result<(), SendError> {
+        let code = code.into();
+        let allowed = code.map_or(reason.is_empty(), |code| code.is_sendable_by(self.encoder.role()));
+        if !allowed {
+            return Err(SendError::CodeNotAllowed);
+        }
+        let reason = CloseReason::new(reason).ok_or(SendError::ReasonTooLong)?;
+        if self.closing.handle(Event::Close) != Action::SendClose {
+            return Err(SendError::Closed);
+        }
+        self.queue_close(now, &CloseFrame { code, reason });
+        Ok(())
+    }
+
+    // --- what happened ---
+
+    /// Does what receiving owes to the wire.
+    pub fn settle(&mut self, now: Instant, owed: impl Into<Owed>) {
+        match owed.into() {
+            Owed::RoundTrip(payload) => self.keepalive.pong(now, &payload),
+            Owed::Pong(payload) => {
+                if self.config.auto_pong && self.may_answer() {
+                    // RFC 6455 5.5.3: of several Pings, the newest alone may be answered.
+                    self.put_in_slot(Opcode::Pong, &payload);
+                }
+            }
+            Owed::Close(frame) => {
+                let before = self.closing.state();
+                // RFC 6455 5.5.1: the answer typically echoes the code.
+                let answer = CloseFrame { reason: CloseReason::EMPTY, ..frame };
+                match (before, self.closing.handle(Event::Received)) {
+                    (_, Action::AnswerClose) => self.close_at_once(now, &answer),
+                    // Both sides closed at the same time. The peer reads no more data, so a Close of ours that
+                    // still waits behind some goes out at once.
+                    (State::Sent, _) if !self.close_is_begun() => self.close_at_once(now, &answer),
+                    (State::Sent, _) => {}
+                    _ => return,
+                }
+                if !matches!(self.outcome, Outcome::TimedOut(_)) {
+                    self.outcome = Outcome::Clean { code: frame.code_seen() };
+                }
+            }
+            Owed::Failure(error) => {
+                let reason = CloseReason::truncated(error.summary());
+                self.fail(now, Outcome::Failed(error), error.close_code(), reason);
+            }
+        }
+    }
+
+    /// Input came in, with `data` or with control frames alone: the peer is alive.
+    #[inline]
+    pub fn handle_received(&mut self, now: Instant, data: bool) {
+        self.keepalive.received(now, data);
+    }
+
+    /// The stream has ended, by end of file or by reset; [`Receiver::cut`](crate::Receiver::cut) tells where.
+    pub fn handle_eof(&mut self, cut: Cut) {
+        if let Action::End(ending) = self.closing.handle(Event::Eof) {
+            if ending == Ending::Abnormal {
+                self.outcome = Outcome::Abnormal(cut);
+            }
+            self.end();
+        }
+    }
+
+    /// Time has passed: does what is due.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        while let Some((at, due)) = self.next_deadline() {
+            if at > now {
+                return;
+            }
+            match due {
+                Due::Ping => {
+                    let payload = self.keepalive.next_payload();
+                    if self.ping(now, &payload).is_err() {
+                        // No room: nothing that the peer has read for long. Its time runs all the same.
+                        self.keepalive.ping_queued(now, &payload);
+                    }
+                }
+                Due::Expired(Timer::Pong) => {
+                    let reason = CloseReason::truncated("no answer to a ping");
+                    self.fail(now, Outcome::TimedOut(Timer::Pong), CloseCode::INTERNAL_ERROR, reason);
+                }
+                Due::Expired(Timer::Idle) => {
+                    let reason = CloseReason::truncated("idle for too long");
+                    if self.closing.handle(Event::Close) == Action::SendClose {
+                        self.queue_close(now, &CloseFrame { code: Some(CloseCode::GOING_AWAY), reason });
+                        self.outcome = Outcome::TimedOut(Timer::Idle);
+                    }
+                }
+                Due::Expired(Timer::Close) => {
+                    let flushed = self.is_flushed();
+                    if let Action::End(ending) = self.closing.handle(Event::Timeout) {
+                        let unsent_answer = ending == Ending::Clean && !flushed;
+                        if ending == Ending::TimedOut || unsent_answer {
+                            self.outcome = Outcome::TimedOut(Timer::Close);
+                        }
+                        self.aborted = !flushed || ending == Ending::TimedOut;
+                        self.end();
+                    }
+                }
+            }
+        }
+    }
+
+    /// The sending half of the transport is closed, as [`Self::poll_transport`] asked for.
+    pub fn handle_half_closed(&mut self) {
+        self.half_closed = true;
+    }
+
+    /// The first `n` bytes of what [`Self::poll_transmit`] gave have been written.
+    pub fn transmitted(&mut self, now: Instant, n: usize) {
+        if n == 0 {
+            return;
+        }
+        let n = n.min(self.buffered_amount());
+        self.counters.bytes += n as u64;
+        if core::mem::take(&mut self.fresh_data) {
+            self.keepalive.sent_data(now);
+        }
+        if self.until_ping > 0 {
+            self.keepalive.ping_written(now);
+            self.until_ping = self.until_ping.saturating_sub(u32::try_from(n).unwrap_or(u32::MAX));
+        }
+        // As in poll_transmit: the frame that was begun, the slot, and the rest.
+        let first = n.min(self.boundary);
+        self.boundary = self.out.advance(first, self.boundary);
+        let waits = !self.out.slot().rest().is_empty();
+        let second = if waits { self.out.slot_mut().advance(n - first) } else { 0 };
+        if n > first + second {
+            self.boundary = self.out.advance(n - first - second, 0);
+        }
+    }
+
+    // --- what the driver must do ---
+
+    /// What Sender alone has to say: [`Event::Writable`](crate::Event::Writable), and at the end
+    /// [`Event::Closed`](crate::Event::Closed).
+    pub fn poll(&mut self) -> Option<Ready> {
+        if self.closing.state() == State::Ended {
+            let first = !core::mem::replace(&mut self.reported, true);
+            return first.then_some(Ready(Inner::Closed(self.outcome)));
+        }
+        if self.blocked && self.closing.state() == State::Open && self.out.has_drained(self.config.high_water) {
+            self.blocked = false;
+            return Some(Ready(Inner::Writable));
+        }
+        None
+    }
+
+    /// Fills `to` with what is to be written, in order, for one vectored write, and gives the number of
+    /// slices; 0 means that nothing waits. Say with [`Self::transmitted`] how much was written; it may be
+    /// less, and it is given again until it is said.
+    pub fn poll_transmit<'a>(&'a self, to: &mut [&'a [u8]]) -> usize {
+        let mut slices = Slices { to, len: 0 };
+        // A control frame goes ahead of the queue, but not into a frame that has been begun.
+        let mut ahead = Some(self.boundary);
+        for piece in self.out.pieces() {
+            match ahead {
+                Some(left) if left >= piece.len() && left > 0 => {
+                    slices.push(piece);
+                    ahead = Some(left - piece.len());
+                }
+                Some(left) => {
+                    let (begun, rest) = piece.split_at_checked(left).unwrap_or_default();
+                    slices.push(begun);
+                    slices.push(self.out.slot().rest());
+                    slices.push(rest);
+                    ahead = None;
+                }
+                None => slices.push(piece),
+            }
+        }
+        if ahead.is_some() {
+            slices.push(self.out.slot().rest());
+        }
+        slices.len
+    }
+
+    /// When [`Self::handle_timeout`] is to be called next; `None` for not at all.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.next_deadline().map(|(at, _)| at)
+    }
+
+    /// What is to be done with the transport now. The answer stays the same until it is done.
+    #[must_use]
+    pub fn poll_transport(&self) -> Option<TransportAction> {
+        match self.closing.state() {
+            State::Ended if self.aborted => Some(TransportAction::Abort),
+            State::Ended => Some(TransportAction::Close),
+            // RFC 6455 7.1.1: the server closes TCP first, a client waits for it to; and whoever fails the
+            // connection closes it. The Close must be out before, and must not be lost to a reset.
+            State::Both if self.encoder.role() == Role::Client => None,
+            State::Both | State::Failed if self.is_flushed() && !self.half_closed => Some(TransportAction::HalfClose),
+            _ => None,
+        }
+    }
+
+    // --- getters ---
+
+    /// The bytes that wait to be written, headers included.
+    #[must_use]
+    pub fn buffered_amount(&self) -> usize {
+        self.out.len() + self.out.slot().rest().len()
+    }
+
+    /// How far closing has come.
+    #[must_use]
+    pub const fn close_state(&self) -> State {
+        self.closing.state()
+    }
+
+    /// The time from the last Ping that was answered to its Pong.
+    #[must_use]
+    pub fn round_trip(&self) -> Option<Duration> {
+        self.keepalive.round_trip()
+    }
+
+    /// What has gone out: messages and frames as they were accepted, bytes as they were written.
+    #[must_use]
+    pub const fn counters(&self) -> Counters {
+        self.counters
+    }
+
+    /// The bytes that had been accepted and were dropped, because the peer closed or the connection failed
+    /// or ended before they were written.
+    #[must_use]
+    pub const fn dropped(&self) -> u64 {
+        self.dropped
+    }
+
+    /// The configuration.
+    #[must_use]
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// The role this half sends in.
+    #[must_use]
+    pub const fn role(&self) -> Role {
+        self.encoder.role()
+    }
+
+    /// Gives back heap that is held for nothing.
+    pub fn release_idle(&mut self) {
+        self.out.release();
+    }
+
+    // --- helpers ---
+
+    #[inline]
+    fn data(&mut self, opcode: Opcode, fin: bool, payload: &[u8]) -> Result<(), SendError> {
+        self.accept(opcode, fin, payload.len())?;
+        let header = self.encoder.checked_header(opcode, fin, payload.len() as u64);
+        self.out.push(&header, payload);
+        self.count(fin);
+        Ok(())
+    }
+
+    /// Whether a data frame may be queued now.
+    #[inline]
+    fn accept(&mut self, opcode: Opcode, fin: bool, len: usize) -> Result<(), SendError> {
+        // RFC 6455 5.5.1: no data follows a Close.
+        if self.closing.state() != State::Open {
+            return Err(SendError::Closed);
+        }
+        self.encoder.check(opcode, fin, len as u64)?;
+        let need = len.saturating_add(MAX_HEADER_LEN).saturating_add(RESERVE);
+        if self.out.len() >= self.config.high_water || self.out.room() < need {
+            if self.out.capacity() < need {
+                return Err(SendError::TooLarge);
+            }
+            self.blocked = true;
+            return Err(SendError::Blocked);
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn count(&mut self, fin: bool) {
+        self.fresh_data = true;
+        self.counters.frames += 1;
+        self.counters.messages += u64::from(fin);
+    }
+
+    /// A control frame ahead of the queue, but behind a frame that was begun; gives its length.
+    fn urgent(&mut self, opcode: Opcode, payload: &[u8]) -> Result<usize, SendError> {
+        if self.closing.state() != State::Open {
+            return Err(SendError::Closed);
+        }
+        self.encoder.check(opcode, true, payload.len() as u64)?;
+        if self.out.room() < MAX_CONTROL_FRAME + RESERVE || self.out.len() >= self.config.high_water.saturating_mul(2) {
+            self.blocked = true;
+            return Err(SendError::Blocked);
+        }
+        let mut frame = [0; MAX_CONTROL_FRAME];
+        let len = self.control_frame(opcode, payload, &mut frame);
+        self.out.insert(self.boundary, frame.get(..len).unwrap_or_default());
+        self.counters.frames += 1;
+        Ok(len)
+    }
+
+    /// Writes a control frame, whose payload is not too long, and gives its length.
+    fn control_frame(&mut self, opcode: Opcode, payload: &[u8], to: &mut [u8; MAX_CONTROL_FRAME]) -> usize {
+        let header = self.encoder.checked_header(opcode, true, payload.len() as u64);
+        let head = header.encoded_len();
+        let Some((head, body)) = to.split_at_mut_checked(head) else { return 0 };
+        write_frame(&header, payload, head, body);
+        head.len() + payload.len()
+    }
+
+    /// Replaces what is in the slot. A frame there of which a part is written is finished first, at the
+    /// front of the queue.
+    fn put_in_slot(&mut self, opcode: Opcode, payload: &[u8]) {
+        if self.out.slot().is_begun() {
+            let rest = self.out.slot().clone();
+            self.out.insert(0, rest.rest());
+            self.boundary = rest.rest().len();
+        }
+        let mut bytes = [0; MAX_CONTROL_FRAME];
+        let len = self.control_frame(opcode, payload, &mut bytes);
+        *self.out.slot_mut() = Slot::new(bytes, len);
+        self.counters.frames += 1;
+    }
+
+    /// Whether a Pong can still go out: no Close of ours was begun, and none was received.
+    fn may_answer(&self) -> bool {
+        match self.closing.state() {
+            State::Open => true,
+            State::Sent => !self.close_is_begun(),
+            _ => false,
+        }
+    }
+
+    /// Whether a Close of ours is on its way, and not only waiting behind data.
+    fn close_is_begun(&self) -> bool {
+        match self.own_close {
+            OwnClose::No => false,
+            OwnClose::Slot => true,
+            // It is the last in the queue.
+            OwnClose::Queued => self.out.len() <= self.boundary,
+        }
+    }
+
+    /// A Close behind everything else.
+    fn queue_close(&mut self, now: Instant, frame: &CloseFrame) {
+        let mut body = [0; MAX_CONTROL_PAYLOAD];
+        let len = frame.encode(&mut body);
+        let header = self.encoder.checked_header(Opcode::Close, true, len as u64);
+        self.out.push(&header, body.get(..len).unwrap_or_default());
+        self.counters.frames += 1;
+        self.own_close = OwnClose::Queued;
+        self.keepalive.close(now);
+    }
+
+    /// A Close ahead of everything: what was accepted and not begun is dropped.
+    fn close_at_once(&mut self, now: Instant, frame: &CloseFrame) {
+        self.drop_queue();
+        let mut body = [0; MAX_CONTROL_PAYLOAD];
+        let len = frame.encode(&mut body);
+        self.put_in_slot(Opcode::Close, body.get(..len).unwrap_or_default());
+        self.own_close = OwnClose::Slot;
+        self.keepalive.close(now);
+    }
+
+    fn drop_queue(&mut self) {
+        self.dropped += (self.out.len() - self.boundary.min(self.out.len())) as u64;
+        self.out.truncate(self.boundary);
+        self.until_ping = 0;
+    }
+
+    fn fail(&mut self, now: Instant, outcome: Outcome, code: CloseCode, reason: CloseReason) {
+        let frame = CloseFrame { code: Some(code), reason };
+        match self.closing.handle(Event::Violation) {
+            Action::SendFailure => self.close_at_once(now, &frame),
+            // RFC 6455 5.5.1: a Close is sent once; one that only waits behind data makes way for this one.
+            Action::StopReading if !self.close_is_begun() => self.close_at_once(now, &frame),
+            Action::StopReading => {}
+            _ => return,
+        }
+        self.outcome = outcome;
+    }
+
+    fn end(&mut self) {
+        self.dropped += self.buffered_amount() as u64;
+        self.out.truncate(0);
+        self.boundary = 0;
+        if !self.out.slot().rest().is_empty() {
+            *self.out.slot_mut() = Slot::EMPTY;
+        }
+    }
+
+    fn is_flushed(&self) -> bool {
+        self.buffered_amount() == 0
+    }
+
+    fn next_deadline(&self) -> Option<(Instant, Due)> {
+        if self.closing.state() == State::Ended { None } else { self.keepalive.next(&self.config) }
+    }
+}
+
+#[cfg(feature = "alloc")]
+impl Sender<Outbox> {
+    /// Sends an owned message in one frame. A server does not copy a payload of 4 KiB or more.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::send_text`], with the message handed back.
+    pub fn send(&mut self, message: impl Into<Message>) -> Result<(), Refused> {
+        let message = message.into();
+        let opcode = if message.kind() == Kind::Text { Opcode::Text } else { Opcode::Binary };
+        let len = message.as_bytes().len();
+        if self.role() == Role::Client || len < LARGE {
+            return self.data(opcode, true, message.as_bytes()).map_err(|error| Refused { error, message });
+        }
+        if let Err(error) = self.accept(opcode, true, len) {
+            return Err(Refused { error, message });
+        }
+        let header = self.encoder.checked_header(opcode, true, len as u64);
+        self.out.push_shared(&header, message.into_bytes());
+        self.count(true);
+        Ok(())
+    }
+
+    /// Sends a message that was prepared for many connections. A server does not copy a payload of 4 KiB or
+    /// more.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::send_text`].
+    pub fn send_prepared(&mut self, prepared: &Prepared) -> Result<(), SendError> {
+        self.send(prepared.message().clone()).map_err(|refused| refused.error)
+    }
+}
+
+/// Collects slices that are not empty, as many as there is room for.
+struct Slices<'s, 'a> {
+    to: &'s mut [&'a [u8]],
+    len: usize,
+}
+
+impl<'a> Slices<'_, 'a> {
+    fn push(&mut self, slice: &'a [u8]) {
+        if !slice.is_empty() {
+            if let Some(place) = self.to.get_mut(self.len) {
+                *place = slice;
+                self.len += 1;
+            }
+        }
+    }
+}
