@@ -1,0 +1,148 @@
+//! The server's 101 (RFC 6455 4.2.2 (5)).
+
+use super::extensions::Extensions;
+use super::key::accept_key;
+use super::permessage_deflate::{DeflateOffer, DeflateParams, PERMESSAGE_DEFLATE};
+use super::reject::ResponseError;
+use super::server::Request;
+use super::text::ascii;
+use super::write::{Writer, check_headers};
+
+/// The response that opens the connection: 101, with what the server chose of the client's offers.
+///
+/// ```
+/// use hybi::handshake::{DeflateConfig, Incoming, Limits, ResponseError, ServerHandshake};
+///
+/// let head = b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+///     Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\
+///     Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n\r\n";
+/// let Ok(Some(Incoming::Upgrade(request))) = ServerHandshake::new(Limits::new()).poll(head) else {
+///     panic!("an upgrade");
+/// };
+/// let deflate = request.negotiate_deflate(&DeflateConfig::new());
+/// let response = request.accept().deflate(deflate).headers(&[("Server", "hybi")]);
+/// let mut out = [0; 256];
+/// let len = response.write(&mut out)?;
+/// assert_eq!(
+///     out[..len],
+///     b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+///       Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\
+///       Sec-WebSocket-Extensions: permessage-deflate\r\nServer: hybi\r\n\r\n"[..],
+/// );
+/// let unoffered = request.accept().subprotocol("chat");
+/// assert_eq!(unoffered.write(&mut out), Err(ResponseError::SubprotocolNotOffered));
+/// # Ok::<(), ResponseError>(())
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct Response<'a> {
+    request: Request<'a>,
+    subprotocol: Option<&'a str>,
+    deflate: Option<DeflateParams>,
+    extensions: Option<&'a str>,
+    headers: &'a [(&'a str, &'a str)],
+}
+
+impl<'a> Response<'a> {
+    pub(crate) const fn new(request: Request<'a>) -> Self {
+        Self { request, subprotocol: None, deflate: None, extensions: None, headers: &[] }
+    }
+
+    /// The subprotocol; it must be one that the client offered.
+    #[must_use]
+    pub fn subprotocol(mut self, subprotocol: impl Into<Option<&'a str>>) -> Self {
+        self.subprotocol = subprotocol.into();
+        self
+    }
+
+    /// permessage-deflate with these parameters, from
+    /// [`Request::negotiate_deflate`]; an offer of the client must allow them.
+    #[must_use]
+    pub fn deflate(mut self, params: impl Into<Option<DeflateParams>>) -> Self {
+        self.deflate = params.into();
+        self
+    }
+
+    /// Other extensions, as the header's text; each name must be among the client's offers.
+    #[must_use]
+    pub fn extensions(mut self, extensions: impl Into<Option<&'a str>>) -> Self {
+        self.extensions = extensions.into();
+        self
+    }
+
+    /// More headers, each a name and a value.
+    #[must_use]
+    pub const fn headers(mut self, headers: &'a [(&'a str, &'a str)]) -> Self {
+        self.headers = headers;
+        self
+    }
+
+    /// Writes the response into `out`; returns its length in bytes. The connection is open when
+    /// they are sent.
+    ///
+    /// # Errors
+    ///
+    /// [`ResponseError`] if `out` is too small (it says how much is needed), or if the choices do
+    /// not belong to the client's offers, or a header cannot be sent.
+    pub fn write(&self, out: &mut [u8]) -> Result<usize, ResponseError> {
+        self.check()?;
+        let accept = accept_key(self.request.key());
+        let mut to = Writer::new(out);
+        // RFC 6455 4.2.2 (5)
+        to.text("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n")
+            .text("Sec-WebSocket-Accept: ")
+            .bytes(&accept)
+            .text("\r\n");
+        if let Some(subprotocol) = self.subprotocol {
+            to.header("Sec-WebSocket-Protocol", &subprotocol);
+        }
+        // RFC 6455 11.3.2: one line at most in a response
+        match (self.deflate, self.extensions) {
+            (Some(deflate), Some(others)) => {
+                to.header("Sec-WebSocket-Extensions", &format_args!("{deflate}, {others}"))
+            }
+            (Some(deflate), None) => to.header("Sec-WebSocket-Extensions", &deflate),
+            (None, Some(extensions)) => to.header("Sec-WebSocket-Extensions", &extensions),
+            (None, None) => &mut to,
+        };
+        Ok(to.headers(self.headers).text("\r\n").finish()?)
+    }
+
+    /// The whole response.
+    ///
+    /// # Errors
+    ///
+    /// [`ResponseError`] as for [`write`](Self::write).
+    #[cfg(feature = "alloc")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "alloc")))]
+    pub fn to_vec(&self) -> Result<alloc::vec::Vec<u8>, ResponseError> {
+        super::reject::to_vec(|out| self.write(out))
+    }
+
+    fn check(&self) -> Result<(), ResponseError> {
+        // RFC 6455 4.2.2: a subprotocol only from the client's list; its tokens need no more check.
+        if self.subprotocol.is_some_and(|chosen| !self.request.offers_subprotocol(chosen)) {
+            return Err(ResponseError::SubprotocolNotOffered);
+        }
+        if let Some(params) = self.deflate {
+            let mut offers =
+                self.request.extensions().iter().filter_map(|offer| DeflateOffer::from_extension(&offer));
+            if !offers.any(|offer| offer.permits(&params)) {
+                return Err(ResponseError::ExtensionNotOffered);
+            }
+        }
+        if let Some(text) = self.extensions {
+            ascii(text.as_bytes()).ok_or(ResponseError::ExtensionsMalformed)?;
+            let chosen =
+                Extensions::parse(text.as_bytes()).map_err(|_| ResponseError::ExtensionsMalformed)?;
+            for extension in chosen {
+                // RFC 6455 9.1: extensions only from the client's list; RFC 7692 5: this one once.
+                let twice = self.deflate.is_some() && extension.name == PERMESSAGE_DEFLATE;
+                if twice || !self.request.extensions().iter().any(|offer| offer.name == extension.name) {
+                    return Err(ResponseError::ExtensionNotOffered);
+                }
+            }
+        }
+        // RFC 9110 8.6, RFC 9112 6.1: no Content-Length or Transfer-Encoding on a 101
+        Ok(check_headers(self.headers, &[])?)
+    }
+}

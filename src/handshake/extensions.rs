@@ -1,0 +1,420 @@
+//! The grammar of `Sec-WebSocket-Extensions` (RFC 6455 9.1), read without copying.
+
+use core::fmt;
+
+use super::head::{HeaderValues, Headers};
+use super::text::{ascii, is_ows, is_tchar, is_token};
+
+const NAME: &str = "Sec-WebSocket-Extensions";
+
+/// The value of a `Sec-WebSocket-Extensions` header does not match the grammar of RFC 6455 9.1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Malformed;
+
+impl fmt::Display for Malformed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("malformed Sec-WebSocket-Extensions (RFC 6455 9.1): write `name; param=token, …`")
+    }
+}
+
+impl core::error::Error for Malformed {}
+
+/// A list of extensions with their parameters: what a client offers or a server chose.
+///
+/// The list was checked as a whole, so that reading it cannot fail. It may be spread over several
+/// header lines.
+///
+/// ```
+/// use hybi::handshake::{Extensions, Malformed};
+///
+/// let offers = Extensions::parse(b"x-mux; max=\"1\\0\"; fast, permessage-deflate")?;
+/// let mux = offers.iter().next().ok_or(Malformed)?;
+/// assert_eq!(mux.name, "x-mux");
+/// let mut params = mux.params();
+/// assert!(params.next().is_some_and(|(name, value)| name == "max" && value.is_some_and(|v| v == "10")));
+/// assert_eq!(params.next(), Some(("fast", None)));
+/// assert_eq!(offers.iter().count(), 2);
+/// assert!(Extensions::parse(b"permessage-deflate;").is_err());
+/// # Ok::<(), Malformed>(())
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct Extensions<'h> {
+    source: Source<'h>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Source<'h> {
+    Value(&'h [u8]),
+    Lines(Headers<'h>),
+}
+
+impl<'h> Extensions<'h> {
+    /// No extensions.
+    pub const NONE: Self = Self { source: Source::Value(b"") };
+
+    /// The extensions in the value of one header.
+    ///
+    /// # Errors
+    ///
+    /// [`Malformed`] if `value` does not match the grammar (RFC 6455 9.1); also if it names no
+    /// extension at all.
+    pub fn parse(value: &'h [u8]) -> Result<Self, Malformed> {
+        if count(value)? == 0 {
+            return Err(Malformed);
+        }
+        Ok(Self { source: Source::Value(value) })
+    }
+
+    /// The extensions in all `Sec-WebSocket-Extensions` lines of a head: one list (RFC 6455 9.1).
+    pub(crate) fn of(headers: Headers<'h>) -> Result<Self, Malformed> {
+        let mut lines = headers.get_all(NAME).peekable();
+        if lines.peek().is_none() {
+            return Ok(Self::NONE);
+        }
+        let mut extensions = 0;
+        for line in lines {
+            extensions += count(line)?;
+        }
+        if extensions == 0 {
+            return Err(Malformed);
+        }
+        Ok(Self { source: Source::Lines(headers) })
+    }
+
+    /// The extensions in order.
+    #[must_use]
+    pub const fn iter(&self) -> ExtensionIter<'h> {
+        match self.source {
+            Source::Value(value) => ExtensionIter { list: List(value), lines: None },
+            Source::Lines(headers) => ExtensionIter { list: List(b""), lines: Some(headers.get_all(NAME)) },
+        }
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.iter().next().is_none()
+    }
+}
+
+impl<'h> IntoIterator for Extensions<'h> {
+    type Item = Extension<'h>;
+    type IntoIter = ExtensionIter<'h>;
+
+    fn into_iter(self) -> ExtensionIter<'h> {
+        self.iter()
+    }
+}
+
+impl<'h> IntoIterator for &Extensions<'h> {
+    type Item = Extension<'h>;
+    type IntoIter = ExtensionIter<'h>;
+
+    fn into_iter(self) -> ExtensionIter<'h> {
+        self.iter()
+    }
+}
+
+/// Checks the value of a `Sec-WebSocket-Extensions` header against the grammar (RFC 6455 9.1).
+///
+/// # Errors
+///
+/// [`Malformed`] if it does not match.
+///
+/// ```
+/// use hybi::handshake::{Malformed, check_extensions};
+///
+/// assert_eq!(check_extensions(b"permessage-deflate; client_max_window_bits"), Ok(()));
+/// assert_eq!(check_extensions(b"x; a=\"b c\""), Err(Malformed));
+/// ```
+pub fn check(value: &[u8]) -> Result<(), Malformed> {
+    Extensions::parse(value).map(|_| ())
+}
+
+/// Iterates over [`Extensions`].
+#[derive(Clone, Debug)]
+pub struct ExtensionIter<'h> {
+    list: List<'h>,
+    lines: Option<HeaderValues<'h, 'static>>,
+}
+
+impl<'h> Iterator for ExtensionIter<'h> {
+    type Item = Extension<'h>;
+
+    fn next(&mut self) -> Option<Extension<'h>> {
+        loop {
+            if let Ok(Some(extension)) = self.list.extension() {
+                return Some(extension);
+            }
+            self.list = List(self.lines.as_mut()?.next()?);
+        }
+    }
+}
+
+/// One extension of a list.
+#[derive(Clone, Copy, Debug)]
+pub struct Extension<'h> {
+    /// The registered name. Its case matters: names are compared as registered.
+    pub name: &'h str,
+    params: &'h [u8],
+}
+
+impl<'h> Extension<'h> {
+    /// The parameters in order, each a name and perhaps a value.
+    #[must_use]
+    pub const fn params(&self) -> Params<'h> {
+        Params(List(self.params))
+    }
+}
+
+/// Iterates over the parameters of an [`Extension`].
+#[derive(Clone, Debug)]
+pub struct Params<'h>(List<'h>);
+
+impl<'h> Iterator for Params<'h> {
+    type Item = (&'h str, Option<Value<'h>>);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.0.param().ok().flatten()
+    }
+}
+
+/// A parameter's value: a token, which may have been sent as a quoted string.
+///
+/// RFC 6455 9.1: the quoted form is the same value, so the two compare equal.
+#[derive(Clone, Copy, Debug)]
+pub struct Value<'h> {
+    /// Without the quotes, but with the backslashes.
+    raw: &'h str,
+}
+
+impl<'h> Value<'h> {
+    /// The value's bytes, unescaped: token characters.
+    pub fn bytes(self) -> impl Iterator<Item = u8> + Clone + 'h {
+        // No token holds a backslash, so each one stands for an escape.
+        self.raw.bytes().filter(|&byte| byte != b'\\')
+    }
+
+    /// The value as a plain slice, if no character of it was escaped.
+    #[must_use]
+    pub fn as_str(self) -> Option<&'h str> {
+        (!self.raw.contains('\\')).then_some(self.raw)
+    }
+}
+
+impl PartialEq for Value<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.bytes().eq(other.bytes())
+    }
+}
+
+impl Eq for Value<'_> {}
+
+impl PartialEq<str> for Value<'_> {
+    fn eq(&self, other: &str) -> bool {
+        self.bytes().eq(other.bytes())
+    }
+}
+
+impl PartialEq<&str> for Value<'_> {
+    fn eq(&self, other: &&str) -> bool {
+        self.bytes().eq(other.bytes())
+    }
+}
+
+impl fmt::Display for Value<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.raw.split('\\').try_for_each(|part| f.write_str(part))
+    }
+}
+
+/// Counts the extensions in one value, and thereby checks all of it.
+fn count(value: &[u8]) -> Result<usize, Malformed> {
+    let mut list = List(value);
+    let mut extensions = 0;
+    while let Some(extension) = list.extension()? {
+        debug_assert!(is_token(extension.name.as_bytes()));
+        extensions += 1;
+    }
+    Ok(extensions)
+}
+
+/// What is left of a list. Each byte is passed once; nothing is ever looked for ahead.
+#[derive(Clone, Copy, Debug)]
+struct List<'h>(&'h [u8]);
+
+impl<'h> List<'h> {
+    /// RFC 6455 9.1: `extension = extension-token *( ";" extension-param )`.
+    fn extension(&mut self) -> Result<Option<Extension<'h>>, Malformed> {
+        // RFC 2616 2.1: a list may have empty elements.
+        while self.take(b',') {}
+        if self.0.is_empty() {
+            return Ok(None);
+        }
+        let name = self.token()?;
+        let params = self.0;
+        while self.param()?.is_some() {}
+        let params = params.get(..params.len() - self.0.len()).unwrap_or_default();
+        if !self.0.is_empty() && !self.take(b',') {
+            return Err(Malformed);
+        }
+        Ok(Some(Extension { name, params }))
+    }
+
+    /// RFC 6455 9.1: `extension-param = token [ "=" (token | quoted-string) ]`.
+    fn param(&mut self) -> Result<Option<(&'h str, Option<Value<'h>>)>, Malformed> {
+        if !self.take(b';') {
+            return Ok(None);
+        }
+        let name = self.token()?;
+        let value = match self.take(b'=') {
+            true => Some(self.value()?),
+            false => None,
+        };
+        Ok(Some((name, value)))
+    }
+
+    fn value(&mut self) -> Result<Value<'h>, Malformed> {
+        self.skip_ows();
+        let Some((b'"', quoted)) = self.0.split_first() else {
+            return Ok(Value { raw: self.token()? });
+        };
+        let mut escaped = false;
+        let mut end = None;
+        for (at, &byte) in quoted.iter().enumerate() {
+            match byte {
+                b'"' if !escaped => {
+                    end = Some(at);
+                    break;
+                }
+                b'\\' if !escaped => escaped = true,
+                // RFC 6455 9.1: the value after unescaping MUST be a token.
+                _ if is_tchar(byte) => escaped = false,
+                _ => return Err(Malformed),
+            }
+        }
+        let (raw, rest) = end.and_then(|end| quoted.split_at_checked(end)).ok_or(Malformed)?;
+        if raw.is_empty() {
+            return Err(Malformed);
+        }
+        self.0 = rest.get(1..).unwrap_or_default();
+        Ok(Value { raw: ascii(raw).ok_or(Malformed)? })
+    }
+
+    fn token(&mut self) -> Result<&'h str, Malformed> {
+        self.skip_ows();
+        let len = self.0.iter().take_while(|&&byte| is_tchar(byte)).count();
+        let (token, rest) = self.0.split_at_checked(len).ok_or(Malformed)?;
+        if token.is_empty() {
+            return Err(Malformed);
+        }
+        self.0 = rest;
+        ascii(token).ok_or(Malformed)
+    }
+
+    /// Passes over `separator`. RFC 2616 2.1: whitespace may stand on either side of one.
+    fn take(&mut self, separator: u8) -> bool {
+        self.skip_ows();
+        match self.0.split_first() {
+            Some((&first, rest)) if first == separator => {
+                self.0 = rest;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    fn skip_ows(&mut self) {
+        while let Some((&first, rest)) = self.0.split_first() {
+            if !is_ows(first) {
+                break;
+            }
+            self.0 = rest;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::string::{String, ToString};
+    use std::vec::Vec;
+
+    use super::*;
+
+    fn show(value: &str) -> Result<Vec<String>, Malformed> {
+        let list = Extensions::parse(value.as_bytes())?;
+        let text = |extension: Extension<'_>| {
+            let params = extension.params().map(|(name, value)| match value {
+                Some(value) => std::format!(";{name}={value}"),
+                None => std::format!(";{name}"),
+            });
+            core::iter::once(String::from(extension.name)).chain(params).collect::<String>()
+        };
+        Ok(list.iter().map(text).collect())
+    }
+
+    #[test]
+    fn s9_1_grammar() {
+        assert_eq!(show("a").unwrap(), ["a"]);
+        assert_eq!(show(" a ;b = c ;\td, ,e;f=\"g\\h\"\t,").unwrap(), ["a;b=c;d", "e;f=gh"]);
+        assert_eq!(show("a;b=\"c\\\\\""), Err(Malformed));
+        for bad in [
+            "",
+            " ",
+            ",",
+            "a;",
+            ";a",
+            "a b",
+            "a;;b",
+            "a;b=",
+            "a;=b",
+            "=",
+            "a=b",
+            "a;b=c d",
+            "a;b=\"\"",
+            "a;b=\"c",
+            "a;b=\"c d\"",
+            "a;b=\"c,d\"",
+            "a;b=\"c\\\"",
+            "a;b=\"c\"d",
+            "a;b=\"c\" d",
+            "a\u{b}",
+            "a;b=c\u{b}",
+            "é",
+            "a;b=\"é\"",
+            "a;b=\"\\",
+            "\"a\"",
+            "a;\"b\"",
+            "a/b",
+            "a, b c",
+        ] {
+            assert_eq!(show(bad), Err(Malformed), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn s9_1_a_quoted_value_is_the_same_value() {
+        let list = Extensions::parse(b"x; a=10; b=\"10\"; c=\"\\1\\0\"; d=11").unwrap();
+        let values: Vec<_> = list.iter().next().unwrap().params().map(|(_, value)| value.unwrap()).collect();
+        assert_eq!(values[0], values[1]);
+        assert_eq!(values[1], values[2]);
+        assert_ne!(values[2], values[3]);
+        assert_eq!(values[2], "10");
+        assert_eq!((values[1].as_str(), values[2].as_str()), (Some("10"), None));
+        assert_eq!(values[2].to_string(), "10");
+    }
+
+    #[test]
+    fn s9_1_one_list_over_several_lines() {
+        let block = b"Sec-WebSocket-Extensions: a, b;c\r\nX: y\r\nsec-websocket-extensions:\r\n\
+                      Sec-WebSocket-Extensions: d\r\n\r\n";
+        let list = Extensions::of(Headers::new(block)).unwrap();
+        assert_eq!(list.iter().map(|extension| extension.name).collect::<Vec<_>>(), ["a", "b", "d"]);
+        assert!(!list.is_empty());
+        let empty = Headers::new(b"Sec-WebSocket-Extensions: ,\r\n\r\n");
+        assert!(Extensions::of(empty).is_err());
+        let split = Headers::new(b"Sec-WebSocket-Extensions: a;\r\nSec-WebSocket-Extensions: b\r\n\r\n");
+        assert!(Extensions::of(split).is_err());
+        assert!(Extensions::of(Headers::new(b"\r\n")).unwrap().is_empty());
+    }
+}

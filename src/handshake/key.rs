@@ -1,0 +1,83 @@
+//! `Sec-WebSocket-Key` and `Sec-WebSocket-Accept` (RFC 6455 4.1 (7), 4.2.2 (5.4)).
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+/// RFC 6455 1.3: what a server appends to the key, to show that it speaks this very protocol.
+const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
+
+/// The `Sec-WebSocket-Accept` that belongs to a `Sec-WebSocket-Key`: the base64 of the SHA-1 of the
+/// key as it was sent (without whitespace around it) and a constant (RFC 6455 4.2.2 (5.4)).
+///
+/// ```
+/// use hybi::handshake::accept_key;
+///
+/// assert_eq!(&accept_key(b"dGhlIHNhbXBsZSBub25jZQ=="), b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+/// ```
+#[must_use]
+pub fn accept_key(key: &[u8]) -> [u8; 28] {
+    let mut sha1 = sha1_smol::Sha1::new();
+    sha1.update(key);
+    sha1.update(GUID);
+    encode(&sha1.digest().bytes())
+}
+
+/// The `Sec-WebSocket-Key` made of 16 random bytes, fresh for each connection (RFC 6455 4.1 (7)).
+///
+/// ```
+/// use hybi::handshake::encode_nonce;
+///
+/// assert_eq!(&encode_nonce(*b"the sample nonce"), b"dGhlIHNhbXBsZSBub25jZQ==");
+/// ```
+#[must_use]
+pub fn encode_nonce(nonce: [u8; 16]) -> [u8; 24] {
+    encode(&nonce)
+}
+
+/// RFC 6455 4.2.1 (5): whether `key` is the base64 of 16 bytes. Padding bits that are not zero are
+/// refused, as RFC 4648 3.5 allows: of the many spellings of one nonce only one was encoded.
+pub(crate) fn is_key(key: &[u8]) -> bool {
+    // The decoder wants room for its estimate, which is larger than 16.
+    let mut nonce = [0; 18];
+    key.len() == 24 && STANDARD.decode_slice(key, &mut nonce) == Ok(16)
+}
+
+fn encode<const N: usize>(bytes: &[u8]) -> [u8; N] {
+    let mut text = [b'='; N];
+    // Both callers leave exactly the room that is needed, so there is no error to report.
+    let written = STANDARD.encode_slice(bytes, &mut text);
+    debug_assert_eq!(written, Ok(N));
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn s1_3_accept_of_the_printed_key() {
+        assert_eq!(&accept_key(b"dGhlIHNhbXBsZSBub25jZQ=="), b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+    }
+
+    #[test]
+    fn s4_2_1_key_decodes_to_16_bytes() {
+        assert!(is_key(b"dGhlIHNhbXBsZSBub25jZQ=="));
+        assert!(is_key(b"AAAAAAAAAAAAAAAAAAAAAA=="));
+        assert!(is_key(&encode_nonce([0xff; 16])));
+        let bad: [&[u8]; 10] = [
+            b"",
+            b"AAAAAAAAAAAAAAAAAAAAAAA=",
+            b"AAAAAAAAAAAAAAAAAAAAAAAA",
+            b"AAAAAAAAAAAAAAAAAAAA",
+            b"AAAAAAAAAAAAAAAAAAAAAA",
+            b"dGhlIHNhbXBs ZSBub25jZQ=",
+            b"dGhlIHNhbXBsZSBub25jZR==",
+            b"dGhlIHNhbXBsZSBub25j_-==",
+            b"dGhlIHNhbXBsZSBub25jZ\xd1==",
+            b"========================",
+        ];
+        for key in bad {
+            assert!(!is_key(key), "{key:?}");
+        }
+    }
+}

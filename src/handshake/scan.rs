@@ -1,0 +1,384 @@
+//! The incremental scanner: looks at each byte of a head once, as it arrives, and finds its end.
+//!
+//! It keeps an offset and a few bytes of state; the head itself lies in the caller's memory. It is
+//! stricter than `httparse`, which accepts bare LF, any number of empty lines in front and raw
+//! UTF-8 in the target, and which starts over at every call.
+
+use super::head::{HeadError, Headers, Limits};
+use super::text::{is_target_byte, is_tchar, is_value_byte};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// Before the first byte of a request; an empty line may still come.
+    RequestStart,
+    /// The CR of the empty line was seen.
+    EmptyLineCr,
+    /// The empty line was seen: now there must be a request.
+    AfterEmptyLine,
+    Method,
+    TargetStart,
+    Target,
+    /// `HTTP/1.x` of a request; so many bytes of it were seen.
+    RequestVersion(u8),
+    /// The same of a response.
+    ResponseVersion(u8),
+    /// Between version and status; so many digits were seen.
+    Status(u8),
+    Reason,
+    FirstLineCr,
+    LineStart,
+    Name,
+    Value,
+    ValueCr,
+    EndCr,
+    Done,
+}
+
+impl State {
+    /// The bytes that leave this state as it is: they are passed over in a tight loop.
+    const fn run(self) -> Option<fn(u8) -> bool> {
+        match self {
+            Self::Method | Self::Name => Some(is_tchar),
+            Self::Target => Some(is_target_byte),
+            Self::Reason | Self::Value => Some(is_value_byte),
+            _ => None,
+        }
+    }
+
+    const fn in_headers(self) -> bool {
+        matches!(self, Self::LineStart | Self::Name | Self::Value | Self::ValueCr | Self::EndCr)
+    }
+}
+
+/// Where a head stands that arrives bit by bit.
+#[derive(Clone, Debug)]
+pub(crate) struct Scanner {
+    limits: Limits,
+    state: State,
+    /// Bytes looked at so far: an offset into what the caller holds.
+    at: usize,
+    /// Where the first line begins.
+    start: usize,
+    /// Where the header lines begin.
+    headers: usize,
+    /// Header lines so far.
+    lines: usize,
+    /// How many bytes were looked at in all, to prove that none is looked at twice.
+    #[cfg(test)]
+    pub(crate) looked_at: usize,
+}
+
+/// A head that is whole.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Head<'h> {
+    /// The request line or the status line, without its CR LF.
+    pub(crate) line: &'h [u8],
+    pub(crate) headers: Headers<'h>,
+    /// Bytes from the beginning of the caller's memory to behind the empty line.
+    pub(crate) len: usize,
+}
+
+impl Scanner {
+    pub(crate) const fn request(limits: Limits) -> Self {
+        Self::new(limits, State::RequestStart)
+    }
+
+    pub(crate) const fn response(limits: Limits) -> Self {
+        Self::new(limits, State::ResponseVersion(0))
+    }
+
+    const fn new(limits: Limits, state: State) -> Self {
+        // The fields are public, so the bound is applied here once more.
+        let limits = Limits::new().max_head(limits.max_head).max_headers(limits.max_headers);
+        Self {
+            limits,
+            state,
+            at: 0,
+            start: 0,
+            headers: 0,
+            lines: 0,
+            #[cfg(test)]
+            looked_at: 0,
+        }
+    }
+
+    /// Goes on to the next head (behind an interim response). The limit on bytes runs on.
+    pub(crate) const fn next_response(&mut self) {
+        self.state = State::ResponseVersion(0);
+        self.start = self.at;
+        self.lines = 0;
+    }
+
+    /// Looks at what is new in `bytes`; the head if it is whole.
+    pub(crate) fn scan<'h>(&mut self, bytes: &'h [u8]) -> Result<Option<Head<'h>>, HeadError> {
+        let end = bytes.len().min(self.limits.max_head);
+        while self.state != State::Done {
+            // Shorter than before: the caller broke the contract; wait for the bytes to come back.
+            let Some(new) = bytes.get(self.at..end) else { return Ok(None) };
+            let run = match self.state.run() {
+                Some(stays) => new.iter().take_while(|&&byte| stays(byte)).count(),
+                None => 0,
+            };
+            self.advance(run);
+            let Some(&byte) = new.get(run) else { break };
+            self.state = self.step(byte)?;
+            self.advance(1);
+            if self.state == State::LineStart && self.lines == 0 {
+                self.headers = self.at;
+            }
+        }
+        if self.state == State::Done {
+            return self.head(bytes).map(Some);
+        }
+        // As soon as the limit is reached, not one byte later: a caller whose memory has exactly
+        // that size could not read on.
+        if self.at >= self.limits.max_head {
+            // RFC 6455 10.4
+            return Err(if self.state.in_headers() { HeadError::TooLarge } else { HeadError::LineTooLong });
+        }
+        Ok(None)
+    }
+
+    const fn advance(&mut self, by: usize) {
+        self.at += by;
+        #[cfg(test)]
+        {
+            self.looked_at += by;
+        }
+    }
+
+    fn head<'h>(&self, bytes: &'h [u8]) -> Result<Head<'h>, HeadError> {
+        let line = bytes.get(self.start..self.headers).and_then(|line| line.strip_suffix(b"\r\n"));
+        let block = bytes.get(self.headers..self.at);
+        match (line, block) {
+            (Some(line), Some(block)) => Ok(Head { line, headers: Headers::new(block), len: self.at }),
+            _ => Err(HeadError::Changed),
+        }
+    }
+
+    /// The state after `byte`, which the current state's run did not pass over.
+    fn step(&mut self, byte: u8) -> Result<State, HeadError> {
+        match self.state {
+            State::RequestStart
+            | State::EmptyLineCr
+            | State::AfterEmptyLine
+            | State::Method
+            | State::TargetStart
+            | State::Target
+            | State::RequestVersion(_) => self.step_request_line(byte),
+            State::ResponseVersion(_) | State::Status(_) | State::Reason => self.step_status_line(byte),
+            _ => self.step_headers(byte),
+        }
+    }
+
+    fn step_request_line(&mut self, byte: u8) -> Result<State, HeadError> {
+        match (self.state, byte) {
+            // RFC 9112 2.2: at least one empty line before the request is ignored (SHOULD).
+            (State::RequestStart, b'\r') => Ok(State::EmptyLineCr),
+            (State::EmptyLineCr, b'\n') => {
+                self.start = self.at + 1;
+                Ok(State::AfterEmptyLine)
+            }
+            (State::EmptyLineCr, _) => Err(HeadError::LineEnd),
+            // RFC 9112 3: method SP request-target SP HTTP-version
+            (State::RequestStart | State::AfterEmptyLine, _) if is_tchar(byte) => Ok(State::Method),
+            (State::Method, b' ') => Ok(State::TargetStart),
+            (State::TargetStart, _) if is_target_byte(byte) => Ok(State::Target),
+            (State::Target, b' ') => Ok(State::RequestVersion(0)),
+            // HTTP/0.9: a target and no version
+            (State::Target, b'\r') => Err(HeadError::Version),
+            (State::TargetStart | State::Target, _) => Err(HeadError::Target),
+            (State::RequestVersion(8), b'\r') => Ok(State::FirstLineCr),
+            (State::RequestVersion(seen), _) if is_version_byte(seen, byte) => {
+                Ok(State::RequestVersion(seen + 1))
+            }
+            (State::RequestVersion(_), _) => Err(HeadError::Version),
+            _ => Err(HeadError::StartLine),
+        }
+    }
+
+    fn step_status_line(&mut self, byte: u8) -> Result<State, HeadError> {
+        match (self.state, byte) {
+            // RFC 9112 4: HTTP-version SP status-code SP [ reason-phrase ]
+            (State::ResponseVersion(8), b' ') => Ok(State::Status(0)),
+            (State::ResponseVersion(seen), _) if is_version_byte(seen, byte) => {
+                Ok(State::ResponseVersion(seen + 1))
+            }
+            (State::ResponseVersion(seen), _) => {
+                // Before the version's digits this is another protocol altogether.
+                Err(if seen < 5 { HeadError::StartLine } else { HeadError::Version })
+            }
+            // RFC 9110 15: the first digit is a class, and there is no class 0.
+            (State::Status(0), b'1'..=b'9') => Ok(State::Status(1)),
+            (State::Status(seen @ 1..=2), b'0'..=b'9') => Ok(State::Status(seen + 1)),
+            (State::Status(3), b' ') => Ok(State::Reason),
+            (State::Reason, b'\r') => Ok(State::FirstLineCr),
+            (State::Reason, b'\n') => Err(HeadError::LineEnd),
+            _ => Err(HeadError::StartLine),
+        }
+    }
+
+    fn step_headers(&mut self, byte: u8) -> Result<State, HeadError> {
+        match (self.state, byte) {
+            (State::FirstLineCr | State::ValueCr, b'\n') => Ok(State::LineStart),
+            (State::EndCr, b'\n') => Ok(State::Done),
+            // RFC 9112 2.2: a CR that stands alone
+            (State::FirstLineCr | State::ValueCr | State::EndCr, _) => Err(HeadError::LineEnd),
+            (State::LineStart, b'\r') => Ok(State::EndCr),
+            // RFC 9112 2.2
+            (State::LineStart, b' ' | b'\t') if self.lines == 0 => Err(HeadError::SpaceBeforeHeader),
+            // RFC 9112 5.2
+            (State::LineStart, b' ' | b'\t') => Err(HeadError::Fold),
+            (State::LineStart, _) if is_tchar(byte) => {
+                // RFC 6455 10.4
+                if self.lines >= self.limits.max_headers {
+                    return Err(HeadError::TooManyHeaders);
+                }
+                self.lines += 1;
+                Ok(State::Name)
+            }
+            (State::Name, b':') => Ok(State::Value),
+            // RFC 9112 5.1
+            (State::Name, b' ' | b'\t') => Err(HeadError::SpaceBeforeColon),
+            (State::Name, b'\r') => Err(HeadError::NoColon),
+            (State::Value, b'\r') => Ok(State::ValueCr),
+            // RFC 9112 2.2: a LF alone MAY end a line; two readers who differ on that can be played
+            // off against each other, so it does not.
+            (State::LineStart | State::Name | State::Value, b'\n') => Err(HeadError::LineEnd),
+            (State::Value, _) => Err(HeadError::ControlByte),
+            _ => Err(HeadError::HeaderName),
+        }
+    }
+}
+
+/// Whether `byte` may follow `seen` bytes of `HTTP/1.x`. RFC 9112 2.3: the name's case matters; a
+/// minor version that is not known counts as the highest known one (RFC 9110 2.5).
+fn is_version_byte(seen: u8, byte: u8) -> bool {
+    match seen {
+        7 => byte.is_ascii_digit(),
+        _ => b"HTTP/1.".get(usize::from(seen)) == Some(&byte),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::vec::Vec;
+
+    use super::*;
+
+    fn request(bytes: &[u8]) -> Result<Option<usize>, HeadError> {
+        Scanner::request(Limits::new()).scan(bytes).map(|head| head.map(|head| head.len))
+    }
+
+    #[test]
+    fn s9112_2_2_each_byte_is_looked_at_once() {
+        let mut head = Vec::from(&b"\r\nGET /chat HTTP/1.1\r\nHost: a\r\n"[..]);
+        for _ in 0..90 {
+            head.extend_from_slice(b"X-Long-Header-Name: some longer value, and some more of it\r\n");
+        }
+        head.extend_from_slice(b"\r\n");
+        let mut scanner = Scanner::request(Limits::new());
+        for len in 0..head.len() {
+            assert!(scanner.scan(&head[..len]).unwrap().is_none());
+        }
+        assert_eq!(scanner.scan(&head).unwrap().unwrap().len, head.len());
+        assert_eq!(scanner.looked_at, head.len());
+    }
+
+    #[test]
+    fn s9112_2_2_a_fault_is_found_at_its_first_byte() {
+        use HeadError::*;
+        let cases: [(&[u8], HeadError); 27] = [
+            (b"\x16", StartLine),
+            (b" ", StartLine),
+            (b"\n", StartLine),
+            (b"\0", StartLine),
+            (b"\r\r", LineEnd),
+            (b"\r\n\r", StartLine),
+            (b"G@", StartLine),
+            (b"SSH-2.0-OpenSSH_9.6\r", StartLine),
+            (b"GET  ", Target),
+            (b"GET /\x01", Target),
+            (b"GET /\xc3", Target),
+            (b"GET /#", Target),
+            (b"GET /\r", Version),
+            (b"GET / h", Version),
+            (b"GET / HTTP/2", Version),
+            (b"GET / HTTP/1.1x", Version),
+            (b"GET / HTTP/1.1\n", Version),
+            (b"GET / HTTP/1.1\r\r", LineEnd),
+            (b"GET / HTTP/1.1\r\n ", SpaceBeforeHeader),
+            (b"GET / HTTP/1.1\r\n:", HeaderName),
+            (b"GET / HTTP/1.1\r\nA\r", NoColon),
+            (b"GET / HTTP/1.1\r\nA ", SpaceBeforeColon),
+            (b"GET / HTTP/1.1\r\nA(", HeaderName),
+            (b"GET / HTTP/1.1\r\nA: b\n", LineEnd),
+            (b"GET / HTTP/1.1\r\nA: \x7f", ControlByte),
+            (b"GET / HTTP/1.1\r\nA: b\r\n\t", Fold),
+            (b"GET / HTTP/1.1\r\n\rX", LineEnd),
+        ];
+        for (bytes, error) in cases {
+            assert_eq!(request(&bytes[..bytes.len() - 1]), Ok(None), "{bytes:?}");
+            assert_eq!(request(bytes), Err(error), "{bytes:?}");
+        }
+    }
+
+    #[test]
+    fn s9112_4_status_line() {
+        let good: [&[u8]; 4] = [
+            b"HTTP/1.1 101 \r\n\r\n",
+            b"HTTP/1.0 200 OK\r\n\r\n",
+            b"HTTP/1.9 999 \xe9 x\r\n\r\n",
+            b"HTTP/1.1 4",
+        ];
+        for bytes in good {
+            assert!(Scanner::response(Limits::new()).scan(bytes).is_ok(), "{bytes:?}");
+        }
+        let bad: [&[u8]; 12] = [
+            b"\r",
+            b"S",
+            b"http",
+            b"HTTP/2",
+            b"HTTP/1.1\t",
+            b"HTTP/1.1  ",
+            b"HTTP/1.1 1O",
+            b"HTTP/1.1 10 ",
+            b"HTTP/1.1 1010",
+            b"HTTP/1.1 099",
+            b"HTTP/1.1 101\r",
+            b"HTTP/1.1 101 a\0",
+        ];
+        for bytes in bad {
+            assert!(Scanner::response(Limits::new()).scan(bytes).is_err(), "{bytes:?}");
+        }
+    }
+
+    #[test]
+    fn s10_4_limits_hold_exactly() {
+        let head = b"GET / HTTP/1.1\r\nA: b\r\nC: d\r\n\r\n";
+        let exact = Limits::new().max_head(head.len()).max_headers(2);
+        assert!(Scanner::request(exact).scan(head).unwrap().is_some());
+        let smaller = exact.max_head(head.len() - 1);
+        assert_eq!(Scanner::request(smaller).scan(head).err(), Some(HeadError::TooLarge));
+        // Memory of exactly the limit is full: waiting for more would be waiting for ever.
+        let full = &head[..head.len() - 1];
+        assert_eq!(Scanner::request(smaller).scan(full).err(), Some(HeadError::TooLarge));
+        assert!(Scanner::request(exact).scan(full).unwrap().is_none());
+        let fewer = exact.max_headers(1);
+        assert_eq!(Scanner::request(fewer).scan(head).err(), Some(HeadError::TooManyHeaders));
+        let line = Limits::new().max_head(14);
+        assert_eq!(Scanner::request(line).scan(head).err(), Some(HeadError::LineTooLong));
+        let many = Limits { max_head: 9, max_headers: usize::MAX };
+        assert_eq!(Scanner::request(many).limits.max_headers, Limits::MOST_HEADERS);
+    }
+
+    #[test]
+    fn bytes_taken_away_are_waited_for() {
+        let head = b"GET / HTTP/1.1\r\nA: b\r\n\r\n";
+        let mut scanner = Scanner::request(Limits::new());
+        assert!(scanner.scan(&head[..20]).unwrap().is_none());
+        assert!(scanner.scan(&head[..3]).unwrap().is_none());
+        assert!(scanner.scan(head).unwrap().is_some());
+        assert_eq!(scanner.scan(&head[..3]).err(), Some(HeadError::Changed));
+    }
+}

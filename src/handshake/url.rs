@@ -1,0 +1,356 @@
+//! `ws` and `wss` URLs (RFC 6455 3), and the authority that stands in one and in `Host`.
+
+use core::fmt;
+use core::net::Ipv6Addr;
+
+use super::text::is_target_byte;
+
+/// A WebSocket URL, split where it lies.
+///
+/// Besides `ws` and `wss` the schemes `http` and `https` are taken for them, as browsers do. Nothing
+/// is decoded, normalised or percent-encoded: a URL that needs it is refused.
+///
+/// ```
+/// use hybi::handshake::{UrlError, WsUrl};
+///
+/// let url = WsUrl::parse("wss://[::1]:9000/chat?room=1")?;
+/// assert!(url.secure());
+/// assert_eq!((url.host(), url.host_for_connect(), url.port()), ("[::1]", "::1", 9000));
+/// assert_eq!((url.authority(), url.target()), ("[::1]:9000", "/chat?room=1"));
+/// assert_eq!(WsUrl::parse("ws://example.com:80")?.authority(), "example.com");
+/// assert_eq!(WsUrl::parse("ws://example.com/#top"), Err(UrlError::Fragment));
+/// # Ok::<(), UrlError>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct WsUrl<'a> {
+    secure: bool,
+    host: &'a str,
+    port: u16,
+    authority: &'a str,
+    target: &'a str,
+}
+
+impl<'a> WsUrl<'a> {
+    /// Splits `url`.
+    ///
+    /// # Errors
+    ///
+    /// [`UrlError`] says which part is wrong.
+    pub fn parse(url: &'a str) -> Result<Self, UrlError> {
+        if let Some(byte) = url.bytes().find(|&byte| !is_target_byte(byte)) {
+            // RFC 6455 3: fragment identifiers MUST NOT be used.
+            return Err(if byte == b'#' { UrlError::Fragment } else { UrlError::Character });
+        }
+        let (secure, rest) = split_scheme(url).ok_or(UrlError::Scheme)?;
+        let (authority, target) = split_target(rest);
+        if authority.contains('@') {
+            return Err(UrlError::UserInfo);
+        }
+        let (host, port) = split_authority(authority)?;
+        // A client connects to this name as it stands, and a resolver decodes nothing.
+        if host.contains('%') {
+            return Err(UrlError::Host);
+        }
+        let default = if secure { 443 } else { 80 };
+        let port = match port {
+            "" => default,
+            // One spelling a port, so that the authority can be sent as it stands.
+            _ if port.starts_with('0') => return Err(UrlError::Port),
+            _ => port.parse().map_err(|_| UrlError::Port)?,
+        };
+        // RFC 6455 4.1 (4): the port only when it is not the default
+        let authority = if port == default { host } else { authority };
+        Ok(Self { secure, host, port, authority, target })
+    }
+
+    /// Whether the connection goes through TLS.
+    #[must_use]
+    pub const fn secure(&self) -> bool {
+        self.secure
+    }
+
+    /// The host as it stands in the URL; an IPv6 address in brackets.
+    #[must_use]
+    pub const fn host(&self) -> &'a str {
+        self.host
+    }
+
+    /// The host to resolve, connect to and verify a certificate for: without brackets.
+    #[must_use]
+    pub fn host_for_connect(&self) -> &'a str {
+        self.host.trim_start_matches('[').trim_end_matches(']')
+    }
+
+    /// The port; 80 or 443 if the URL names none.
+    #[must_use]
+    pub const fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The value of the `Host` header: the host, and the port if it is not the default.
+    #[must_use]
+    pub const fn authority(&self) -> &'a str {
+        self.authority
+    }
+
+    /// Path and query: "/" if both are empty. It begins with "?" if only the path is empty;
+    /// [`ClientRequest`](super::ClientRequest) then writes the "/" in front.
+    #[must_use]
+    pub const fn target(&self) -> &'a str {
+        if self.target.is_empty() { "/" } else { self.target }
+    }
+
+    /// The path: "/" if empty.
+    #[must_use]
+    pub fn path(&self) -> &'a str {
+        let path = self.target.split('?').next().unwrap_or_default();
+        if path.is_empty() { "/" } else { path }
+    }
+
+    /// The query without its "?", if there is one.
+    #[must_use]
+    pub fn query(&self) -> Option<&'a str> {
+        self.target.split_once('?').map(|(_, query)| query)
+    }
+}
+
+/// What is wrong with a WebSocket URL (RFC 6455 3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum UrlError {
+    /// A byte that no URL has: whitespace, a control character, or one that is not ASCII.
+    Character,
+    /// The scheme is not `ws`, `wss`, `http` or `https`, or `://` is missing.
+    Scheme,
+    /// A user name or a password.
+    UserInfo,
+    /// The host is empty or invalid.
+    Host,
+    /// The port is no number from 1 to 65535, or is written with a leading zero.
+    Port,
+    /// A fragment.
+    Fragment,
+}
+
+impl fmt::Display for UrlError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Character => "a character that no URL has (RFC 3986 2): percent-encode it",
+            Self::Scheme => "the URL's scheme is not ws, wss, http or https (RFC 6455 3)",
+            Self::UserInfo => "the URL holds a user name (RFC 6455 3): send an Authorization header instead",
+            Self::Host => {
+                "the URL's host is empty or invalid (RFC 6455 3): write ws://host:port/path, and a name \
+                 that is not ASCII in its xn-- form"
+            }
+            Self::Port => {
+                "the URL's port is not a number from 1 to 65535 (RFC 6455 3): write it without leading zeros"
+            }
+            Self::Fragment => "the URL has a fragment (RFC 6455 3): drop it, or write %23 for #",
+        })
+    }
+}
+
+impl core::error::Error for UrlError {}
+
+/// The scheme, as whether it is secure, and what follows its `://`.
+pub(crate) fn split_scheme(url: &str) -> Option<(bool, &str)> {
+    let (scheme, rest) = url.split_once("://")?;
+    let is = |name| scheme.eq_ignore_ascii_case(name);
+    match () {
+        () if is("ws") || is("http") => Some((false, rest)),
+        () if is("wss") || is("https") => Some((true, rest)),
+        () => None,
+    }
+}
+
+/// The authority at the beginning of `rest`, and path and query, which may be empty.
+pub(crate) fn split_target(rest: &str) -> (&str, &str) {
+    let end = rest.find(['/', '?']).unwrap_or(rest.len());
+    rest.split_at_checked(end).unwrap_or((rest, ""))
+}
+
+/// RFC 3986 3.2, without user information: host (brackets included) and port (empty if absent).
+/// The error is `Host` (invalid or empty) or `Port`.
+pub(crate) fn split_authority(authority: &str) -> Result<(&str, &str), UrlError> {
+    let (host, port) = if let Some(rest) = authority.strip_prefix('[') {
+        let (address, _) = rest.split_once(']').ok_or(UrlError::Host)?;
+        address.parse::<Ipv6Addr>().map_err(|_| UrlError::Host)?;
+        authority.split_at_checked(address.len() + 2).ok_or(UrlError::Host)?
+    } else {
+        let end = authority.find(':').unwrap_or(authority.len());
+        let (host, port) = authority.split_at_checked(end).ok_or(UrlError::Host)?;
+        if !is_reg_name(host.as_bytes()) {
+            return Err(UrlError::Host);
+        }
+        (host, port)
+    };
+    let port = match port {
+        "" => "",
+        _ => port.strip_prefix(':').ok_or(UrlError::Host)?,
+    };
+    let digits = port.bytes().all(|byte| byte.is_ascii_digit());
+    if port.is_empty() || digits && port.parse::<u16>().is_ok() {
+        Ok((host, port))
+    } else {
+        Err(UrlError::Port)
+    }
+}
+
+/// RFC 3986 3.2.2, not empty, and without the comma: no host has one, and a `Host` with one is two
+/// that some proxy merged.
+fn is_reg_name(mut name: &[u8]) -> bool {
+    if name.is_empty() {
+        return false;
+    }
+    loop {
+        name = match name {
+            [] => return true,
+            [b'%', high, low, rest @ ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => rest,
+            [
+                b'0'..=b'9'
+                | b'A'..=b'Z'
+                | b'a'..=b'z'
+                | b'-'
+                | b'.'
+                | b'_'
+                | b'~'
+                | b'!'
+                | b'$'
+                | b'&'
+                | b'\''
+                | b'('
+                | b')'
+                | b'*'
+                | b'+'
+                | b';'
+                | b'=',
+                rest @ ..,
+            ] => rest,
+            _ => return false,
+        };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::format;
+    use std::string::String;
+
+    use super::*;
+
+    #[test]
+    fn s3_urls_agree_with_the_url_crate() {
+        let urls = [
+            "ws://example.com",
+            "wss://example.com",
+            "WS://example.com/",
+            "http://a/b",
+            "HTTPS://a/b?c",
+            "ws://example.com:80/",
+            "wss://example.com:443/x",
+            "ws://example.com:443/x",
+            "wss://a:80",
+            "ws://a:1/",
+            "ws://a:65535/",
+            "ws://a:/p",
+            "ws://a?q",
+            "ws://a?",
+            "ws://a/?",
+            "ws://a/b?c?d/e",
+            "ws://a:8080?q=/x",
+            "ws://127.0.0.1:9001/getCaseCount",
+            "ws://[::1]/",
+            "wss://[::1]:443/a",
+            "ws://[2001:db8::1]:8080",
+            "ws://a_b.c-d.example/",
+            "ws://a/%20%zz",
+            "ws://a//b",
+            "ws://a/b:c@d",
+            "ws://xn--bcher-kva.example/",
+            "ws://a/b/../c",
+        ];
+        for text in urls {
+            let ours = WsUrl::parse(text).unwrap_or_else(|error| panic!("{text}: {error}"));
+            let theirs = url::Url::parse(text).unwrap();
+            assert_eq!(ours.secure(), matches!(theirs.scheme(), "wss" | "https"), "{text}");
+            assert_eq!(ours.host(), theirs.host_str().unwrap(), "{text}");
+            assert_eq!(Some(ours.port()), theirs.port_or_known_default(), "{text}");
+            let authority = match theirs.port() {
+                Some(port) => format!("{}:{port}", ours.host()),
+                None => String::from(ours.host()),
+            };
+            assert_eq!(ours.authority(), authority, "{text}");
+            assert_eq!(ours.query(), theirs.query(), "{text}");
+            if !text.contains("..") {
+                assert_eq!(ours.path(), theirs.path(), "{text}");
+            }
+            let slash = if ours.target().starts_with('?') { "/" } else { "" };
+            let target =
+                format!("{}{}", ours.path(), ours.query().map_or(String::new(), |q| format!("?{q}")));
+            assert_eq!(format!("{slash}{}", ours.target()), target, "{text}");
+        }
+    }
+
+    #[test]
+    fn s3_what_is_no_websocket_url() {
+        use UrlError::*;
+        // The second column: whether the `url` crate refuses it as well.
+        let urls = [
+            ("", true, Scheme),
+            ("a", true, Scheme),
+            ("/chat", true, Scheme),
+            ("ws:a", false, Scheme),
+            ("ftp://a/", false, Scheme),
+            ("wsx://a/", false, Scheme),
+            ("://a/", true, Scheme),
+            ("ws://", true, Host),
+            ("ws:///a", true, Host),
+            ("ws://:80/", true, Host),
+            ("ws://a:99999/", true, Port),
+            ("ws://a:65536/", true, Port),
+            ("ws://a:x/", true, Port),
+            ("ws://a:-1/", true, Port),
+            ("ws://a:0/", false, Port),
+            ("ws://a:080/", false, Port),
+            ("ws://[::1/", true, Host),
+            ("ws://::1/", true, Host),
+            ("ws://[::g]/", true, Host),
+            ("ws://[::1]x/", true, Host),
+            ("ws://[]/", true, Host),
+            ("ws://a%41/", false, Host),
+            ("ws://a,b/", false, Host),
+            ("ws://a<b/", true, Host),
+            ("ws://a\\b/", false, Host),
+            ("ws://u@a/", false, UserInfo),
+            ("ws://u:p@a/", false, UserInfo),
+            ("ws://@a/", false, UserInfo),
+            ("ws://a/#", false, Fragment),
+            ("ws://a#b", false, Fragment),
+            ("ws://a/b c", false, Character),
+            (" ws://a/", false, Character),
+            ("ws://a/\r\nX: y", false, Character),
+            ("ws://a/\u{e9}", false, Character),
+            ("ws://b\u{fc}cher/", false, Character),
+            ("ws://a/\0", false, Character),
+            ("ws://a b/", true, Character),
+        ];
+        for (text, theirs, error) in urls {
+            assert_eq!(WsUrl::parse(text), Err(error), "{text:?}");
+            assert_eq!(url::Url::parse(text).is_err(), theirs, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn s9110_7_2_host_values() {
+        for good in ["a", "a:", "a:80", "A.B-c_d:65535", "127.0.0.1", "[::1]", "[::ffff:1.2.3.4]:9", "a%2Db"]
+        {
+            assert!(split_authority(good).is_ok(), "{good}");
+        }
+        for bad in [
+            "", ":80", "a b", "a/b", "u@a", "a,b", "a:b", "a:1:2", "a:65536", "[::1", "[::1]80", "::1",
+            "a%2", "a%zz", "[v1.a]", "a?b", "a#b", "\"a\"", "a\u{e9}", "[::1]:x", "a:+1",
+        ] {
+            assert!(split_authority(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! Writing a head into lent memory, and checking what the application puts into one.
+
+use core::fmt;
+
+use super::text::{is_token, is_value_byte, trim};
+
+/// The lent memory is too small.
+///
+/// ```
+/// use hybi::handshake::{DeflateParams, NoRoom};
+///
+/// let error = DeflateParams::default().write(&mut [0; 4]);
+/// assert_eq!(error, Err(NoRoom { needed: "permessage-deflate".len() }));
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct NoRoom {
+    /// Bytes that would have been enough.
+    pub needed: usize,
+}
+
+impl fmt::Display for NoRoom {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the memory lent is too small: {} bytes are needed", self.needed)
+    }
+}
+
+impl core::error::Error for NoRoom {}
+
+/// What is wrong with a header that the application wants to send along.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum HeaderError {
+    /// The name is not a token (RFC 9110 5.1).
+    Name,
+    /// The value holds CR, LF, NUL or another control character, or has whitespace at an end
+    /// (RFC 9110 5.5): whoever could put one there could write headers of their own.
+    Value,
+    /// The handshake writes this header itself (RFC 6455 4.1, 4.2.2; RFC 9112 6): use the setter.
+    Reserved,
+}
+
+impl fmt::Display for HeaderError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Name => "a header name is not a token (RFC 9110 5.1): use letters, digits and hyphens",
+            Self::Value => {
+                "a header value holds a control character or outer whitespace (RFC 9110 5.5): \
+                 encode or refuse what it was made of"
+            }
+            Self::Reserved => {
+                "a header belongs to the handshake (RFC 6455 4.1 and 4.2.2): use the setter for it, \
+                 or leave it out"
+            }
+        })
+    }
+}
+
+impl core::error::Error for HeaderError {}
+
+/// Checks the headers that an application adds. `reserved` are names besides those that no
+/// application may set: the handshake's own and the ones that announce a body.
+pub(crate) fn check_headers(headers: &[(&str, &str)], reserved: &[&str]) -> Result<(), HeaderError> {
+    const ALWAYS: [&str; 4] = ["Connection", "Upgrade", "Content-Length", "Transfer-Encoding"];
+    for (name, value) in headers {
+        if !is_token(name.as_bytes()) {
+            return Err(HeaderError::Name);
+        }
+        if !is_value(value) {
+            return Err(HeaderError::Value);
+        }
+        let prefix = name.get(..14).unwrap_or_default();
+        // RFC 6455 11.3: none of them twice
+        if prefix.eq_ignore_ascii_case("Sec-WebSocket-")
+            || ALWAYS.iter().chain(reserved).any(|own| own.eq_ignore_ascii_case(name))
+        {
+            return Err(HeaderError::Reserved);
+        }
+    }
+    Ok(())
+}
+
+/// Whether `value` can be sent as a header value as it is.
+pub(crate) fn is_value(value: &str) -> bool {
+    value.bytes().all(is_value_byte) && trim(value.as_bytes()).len() == value.len()
+}
+
+/// Appends to lent memory, and counts on when it is full.
+#[derive(Debug)]
+pub(crate) struct Writer<'o> {
+    out: &'o mut [u8],
+    len: usize,
+}
+
+impl<'o> Writer<'o> {
+    pub(crate) const fn new(out: &'o mut [u8]) -> Self {
+        Self { out, len: 0 }
+    }
+
+    pub(crate) fn bytes(&mut self, bytes: &[u8]) -> &mut Self {
+        let end = self.len.saturating_add(bytes.len());
+        if let Some(room) = self.out.get_mut(self.len..end) {
+            room.copy_from_slice(bytes);
+        }
+        self.len = end;
+        self
+    }
+
+    pub(crate) fn text(&mut self, text: &str) -> &mut Self {
+        self.bytes(text.as_bytes())
+    }
+
+    pub(crate) fn display(&mut self, value: &dyn fmt::Display) -> &mut Self {
+        // Writing here never fails; what does not fit is counted.
+        let _ = fmt::write(self, format_args!("{value}"));
+        self
+    }
+
+    /// One header line; the value was checked.
+    pub(crate) fn header(&mut self, name: &str, value: &dyn fmt::Display) -> &mut Self {
+        self.text(name).text(": ").display(value).text("\r\n")
+    }
+
+    pub(crate) fn headers(&mut self, headers: &[(&str, &str)]) -> &mut Self {
+        for (name, value) in headers {
+            self.header(name, value);
+        }
+        self
+    }
+
+    /// The number of bytes written, if all of them fit.
+    pub(crate) const fn finish(&self) -> Result<usize, NoRoom> {
+        if self.len <= self.out.len() { Ok(self.len) } else { Err(NoRoom { needed: self.len }) }
+    }
+}
+
+impl fmt::Write for Writer<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.text(text);
+        Ok(())
+    }
+}
+
+/// How many bytes `value` is as text.
+pub(crate) fn display_len(value: &dyn fmt::Display) -> usize {
+    let mut count = Writer::new(&mut []);
+    count.display(value);
+    count.len
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn writer_counts_what_does_not_fit() {
+        let mut out = [0; 5];
+        let mut writer = Writer::new(&mut out);
+        assert_eq!(writer.text("abc").finish(), Ok(3));
+        assert_eq!(writer.text("def").finish(), Err(NoRoom { needed: 6 }));
+        assert_eq!(writer.text("g").finish(), Err(NoRoom { needed: 7 }));
+        assert_eq!(&out, b"abc\0\0");
+        assert_eq!(display_len(&123), 3);
+    }
+
+    #[test]
+    fn s9110_5_5_injected_headers_are_refused() {
+        let ok = [("X-A", "b c"), ("x-empty", ""), ("Set-Cookie", "a=\u{e9}")];
+        assert_eq!(check_headers(&ok, &["Host"]), Ok(()));
+        for value in ["a\r\nB: c", "a\rb", "a\nb", "a\0", "\x7f", " a", "a\t"] {
+            assert_eq!(check_headers(&[("X", value)], &[]), Err(HeaderError::Value), "{value:?}");
+        }
+        for name in ["", "X ", "X:", "X\r\nY", "\u{e9}", "a b"] {
+            assert_eq!(check_headers(&[(name, "v")], &[]), Err(HeaderError::Name), "{name:?}");
+        }
+        for name in ["upgrade", "CONNECTION", "Sec-WebSocket-Accept", "sec-websocket-x", "host"] {
+            assert_eq!(check_headers(&[(name, "v")], &["Host"]), Err(HeaderError::Reserved), "{name:?}");
+        }
+    }
+}
