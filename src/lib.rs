@@ -17,11 +17,12 @@ pub mod handshake;
 pub mod time;
 pub mod utf8;
 
+pub use arch::Memory;
 #[cfg(feature = "alloc")]
 pub use arch::Text;
 pub use close::{CloseCode, CloseFrame, CloseReason};
 #[cfg(feature = "alloc")]
-pub use connection::{Connection, Message, MessageBuf, Outbox, Prepared, Refused};
+pub use connection::{Connection, Inbox, Message, MessageBuf, Outbox, Prepared, Refused};
 pub use connection::{
     Config, ControlPayload, Counters, Cut, Delivery, Event, Gather, Input, Kind, Lent, LentMessage, Limits, Machine, Outcome,
     Output, Owed, ReadyState, Ready, Receiver, SendError, Sender, SharedConfig, Timer, TransportAction,

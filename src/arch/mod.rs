@@ -5,7 +5,8 @@ mod mask;
 mod text;
 
 pub(crate) use mask::{xor_copy, xor_in_place};
-pub(crate) use text::{Checked, Memory};
+pub(crate) use text::Checked;
+pub use text::Memory;
 #[cfg(feature = "alloc")]
 pub use text::Text;
 

@@ -13,8 +13,10 @@ const PIECE: usize = 16 << 10;
 /// # Safety
 ///
 /// As long as only shared references to it are used, [`bytes`](Self::bytes) must give the same bytes.
-pub(crate) unsafe trait Memory {
+pub unsafe trait Memory {
+    /// The bytes.
     fn bytes(&self) -> &[u8];
+    /// The bytes, to be changed.
     fn bytes_mut(&mut self) -> &mut [u8];
 }
 

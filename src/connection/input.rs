@@ -1,29 +1,34 @@
-//! What the caller lends to one call.
+//! What the caller lends to one call, or keeps from one to the next.
 
 use super::event::{Event, Inner, Place, Ready};
 use super::message::Gather;
-use crate::arch::Checked;
+use crate::arch::{Checked, Memory};
 
 /// The bytes that arrived, and the memory for a message that they hold only a part of.
 ///
-/// Made anew for each batch of bytes, and polled until nothing comes any more: then all bytes have been
-/// taken in, and the buffer is free for the next connection. Events borrow from both.
+/// Made anew with [`Input::new`] from lent memory for each batch of bytes, and polled until nothing comes
+/// any more: then all bytes have been taken in, and the buffer is free for the next connection. With an
+/// allocator it can also own its memory, as an [`Inbox`]. Events borrow from it.
 #[derive(Debug)]
-pub struct Input<'m> {
-    pub(super) window: Checked<&'m mut [u8]>,
+pub struct Input<B, M> {
+    pub(super) window: Checked<B>,
     /// How many bytes of the window have been taken in.
     pub(super) at: usize,
-    pub(super) message: &'m mut dyn Gather,
+    /// How many have arrived.
+    pub(super) end: usize,
+    pub(super) message: M,
 }
 
-impl<'m> Input<'m> {
+impl<'m, M: Gather> Input<&'m mut [u8], &'m mut M> {
     /// Lends `bytes`, which have just arrived and will be unmasked in place, and `message`, which must be
     /// the one that earlier calls for this connection had.
     #[inline]
-    pub fn new(bytes: &'m mut [u8], message: &'m mut impl Gather) -> Self {
-        Self { window: Checked::new(bytes), at: 0, message }
+    pub fn new(bytes: &'m mut [u8], message: &'m mut M) -> Self {
+        Self { at: 0, end: bytes.len(), window: Checked::new(bytes), message }
     }
+}
 
+impl<B: Memory, M: Gather> Input<B, M> {
     /// The event that `ready`, from a poll with this input, stands for.
     ///
     /// One from elsewhere gives wrong data, or none; text is text in any case.
@@ -43,11 +48,11 @@ impl<'m> Input<'m> {
         }
     }
 
-    /// How many bytes have not been taken in yet.
+    /// How many bytes have arrived and not been taken in yet.
     #[inline]
     #[must_use]
     pub fn remaining(&self) -> usize {
-        self.window.bytes().len().saturating_sub(self.at)
+        self.unread().len()
     }
 
     #[inline]
@@ -58,13 +63,113 @@ impl<'m> Input<'m> {
         }
     }
 
-    /// The bytes that have not been taken in yet.
+    /// The bytes that have arrived and not been taken in yet.
     #[inline]
     pub(super) fn unread(&self) -> &[u8] {
-        self.window.bytes().get(self.at..).unwrap_or_default()
+        self.window.bytes().get(self.at..self.end).unwrap_or_default()
     }
 
     pub(super) fn discard(&mut self) {
-        self.at = self.window.bytes().len();
+        self.at = self.end;
+    }
+}
+
+#[cfg(feature = "alloc")]
+pub use owned::Inbox;
+
+#[cfg(feature = "alloc")]
+mod owned {
+    use alloc::vec::Vec;
+
+    use bytes::Bytes;
+
+    use super::super::event::{Inner, Kind, Place, Ready};
+    use super::super::message::{Message, MessageBuf};
+    use super::{Checked, Input};
+    use crate::arch::Text;
+
+    /// How much is read at once: it stays in the first-level cache while it is unmasked and validated.
+    const WINDOW: usize = 16 << 10;
+
+    /// An [`Input`] that owns its memory: for loops that return an event from where they read, as an
+    /// adapter's `next()` does.
+    ///
+    /// Read to where [`Connection::read_space`](crate::Connection::read_space) says, and report it with
+    /// [`handle_read`](Self::handle_read). Empty, it owns no heap; 16 KiB are allocated for the first read,
+    /// and given back by [`release_idle`](Self::release_idle).
+    pub type Inbox = Input<Vec<u8>, MessageBuf>;
+
+    impl Default for Inbox {
+        fn default() -> Self {
+            Self::empty()
+        }
+    }
+
+    impl Inbox {
+        /// Nothing has arrived.
+        #[must_use]
+        pub const fn empty() -> Self {
+            Self { window: Checked::new(Vec::new()), at: 0, end: 0, message: MessageBuf::new() }
+        }
+
+        /// `bytes` have arrived already, behind a handshake.
+        #[must_use]
+        pub fn with_bytes(bytes: &[u8]) -> Self {
+            let mut inbox = Self::empty();
+            inbox.window.extend(bytes);
+            inbox.end = bytes.len();
+            inbox
+        }
+
+        /// The first `len` bytes of the space have been read.
+        pub fn handle_read(&mut self, len: usize) {
+            if self.message.is_spread() {
+                self.message.landed(len);
+            } else {
+                self.end = self.window.bytes().len().min(self.end.saturating_add(len));
+            }
+        }
+
+        /// Gives back heap that holds nothing that is still needed.
+        pub fn release_idle(&mut self) {
+            if self.at == self.end {
+                (self.at, self.end) = (0, 0);
+                drop(self.window.take());
+            }
+            self.message.release_idle();
+        }
+
+        /// The message that `ready`, from a poll with this input, stands for, as one that owns its data;
+        /// `None` for what is no message. One that was gathered is taken over with its buffer, another is
+        /// copied.
+        pub fn take_message(&mut self, ready: Ready) -> Option<Message> {
+            let (kind, place) = match ready.0 {
+                Inner::Text(place) => (Kind::Text, place),
+                Inner::Binary(place) => (Kind::Binary, place),
+                _ => return None,
+            };
+            match (kind, place) {
+                (_, Place::Gathered { len: 0 }) => Some(match kind {
+                    Kind::Text => Message::Text(Text::default()),
+                    Kind::Binary => Message::Binary(Bytes::new()),
+                }),
+                (_, Place::Gathered { .. }) => self.message.take(kind),
+                (Kind::Text, Place::Bytes { start, end }) => self.window.text(start..end).map(|text| Text::copied(text).into()),
+                (Kind::Binary, Place::Bytes { start, end }) => {
+                    self.window.bytes().get(start..end).map(|bytes| Bytes::copy_from_slice(bytes).into())
+                }
+            }
+        }
+
+        /// Room for what comes next.
+        pub(in super::super) fn space(&mut self) -> &mut [u8] {
+            if self.at == self.end {
+                (self.at, self.end) = (0, 0);
+            }
+            if self.window.bytes().len() < self.end + WINDOW / 4 {
+                self.window.resize(self.end + WINDOW);
+            }
+            self.window.bytes_from(self.end)
+        }
     }
 }

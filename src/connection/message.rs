@@ -48,6 +48,49 @@ pub(super) mod sealed {
     }
 }
 
+impl<T: sealed::Memory> sealed::Memory for &mut T {
+    fn begin(&mut self) {
+        (**self).begin();
+    }
+
+    fn finish(&mut self) {
+        (**self).finish();
+    }
+
+    fn push(&mut self, from: &[u8], mask: &mut Mask, kind: Kind, expected: u64) -> Result<usize, InvalidUtf8> {
+        (**self).push(from, mask, kind, expected)
+    }
+
+    fn land(&mut self, limit: u64, mask: &mut Mask, kind: Kind) -> Result<usize, InvalidUtf8> {
+        (**self).land(limit, mask, kind)
+    }
+
+    fn produce(
+        &mut self,
+        kind: Kind,
+        expected: usize,
+        produce: &mut dyn FnMut(&mut [u8]) -> usize,
+    ) -> Result<usize, InvalidUtf8> {
+        (**self).produce(kind, expected, produce)
+    }
+
+    fn validator(&self) -> crate::utf8::Validator {
+        (**self).validator()
+    }
+
+    fn gathered(&self) -> usize {
+        (**self).gathered()
+    }
+
+    fn bytes(&self, len: usize) -> &[u8] {
+        (**self).bytes(len)
+    }
+
+    fn text(&self, len: usize) -> &str {
+        (**self).text(len)
+    }
+}
+
 /// Memory lent by the caller, an array for example, for messages up to its length. What is longer is
 /// handed out in chunks.
 ///
@@ -236,6 +279,8 @@ mod growable {
         filled: usize,
         /// Bytes behind `filled` that were read straight into their place and not taken in yet.
         landed: usize,
+        /// Space for such bytes was given out.
+        spread: bool,
         /// The message in here has been handed out.
         done: bool,
     }
@@ -250,7 +295,7 @@ mod growable {
         /// Empty memory, which owns no heap.
         #[must_use]
         pub const fn new() -> Self {
-            Self { memory: Checked::new(Vec::new()), filled: 0, landed: 0, done: true }
+            Self { memory: Checked::new(Vec::new()), filled: 0, landed: 0, spread: false, done: true }
         }
 
         /// The bytes of heap that are held.
@@ -282,6 +327,7 @@ mod growable {
 
         /// Room for the next `left` bytes of the message, as far as the rule for growth allows.
         pub(in super::super) fn space(&mut self, left: u64) -> &mut [u8] {
+            self.spread = true;
             let end = self.grow_to(left);
             if self.memory.bytes().len() < end {
                 self.memory.resize(end);
@@ -294,6 +340,12 @@ mod growable {
         /// Counts `len` bytes of the space as read.
         pub(in super::super) const fn landed(&mut self, len: usize) {
             self.landed = len;
+            self.spread = false;
+        }
+
+        /// Whether space was given out, and nothing was counted since.
+        pub(in super::super) const fn is_spread(&self) -> bool {
+            self.spread
         }
 
         /// How far the memory may reach for `more` bytes to come; it has room for as much.
@@ -314,7 +366,7 @@ mod growable {
 
     impl sealed::Memory for MessageBuf {
         fn begin(&mut self) {
-            (self.filled, self.landed, self.done) = (0, 0, false);
+            (self.filled, self.landed, self.spread, self.done) = (0, 0, false, false);
             self.memory.forget();
         }
 
@@ -364,6 +416,7 @@ mod growable {
             produce: &mut dyn FnMut(&mut [u8]) -> usize,
         ) -> Result<usize, InvalidUtf8> {
             let len = produce(self.space(expected as u64));
+            self.spread = false;
             accept(&mut self.memory, &mut self.filled, len, kind)
         }
 

@@ -16,6 +16,7 @@
 
 use core::time::Duration;
 
+use crate::arch::Memory;
 use crate::close::{CloseCode, State};
 use crate::error::ProtocolError;
 use crate::frame::Role;
@@ -32,6 +33,8 @@ mod send;
 
 pub use config::{Config, Delivery, Limits, SharedConfig};
 pub use event::{ControlPayload, Counters, Cut, Event, Kind, Outcome, Owed, Ready, Timer, TransportAction};
+#[cfg(feature = "alloc")]
+pub use input::Inbox;
 pub use input::Input;
 pub use message::{Gather, LentMessage};
 #[cfg(feature = "alloc")]
@@ -168,7 +171,11 @@ impl<O: Output> Machine<O> {
     /// The rule that the peer broke, once. The Close that says so is queued, and further input is
     /// discarded. Go on as before: write, and poll until [`Event::Closed`].
     #[inline]
-    pub fn poll(&mut self, now: Instant, input: &mut Input<'_>) -> Result<Option<Ready>, ProtocolError> {
+    pub fn poll(
+        &mut self,
+        now: Instant,
+        input: &mut Input<impl Memory, impl Gather>,
+    ) -> Result<Option<Ready>, ProtocolError> {
         let before = self.receiver.counters().bytes;
         match self.receiver.poll(input) {
             Ok(Some(ready)) => {
@@ -202,7 +209,7 @@ impl<O: Output> Machine<O> {
     pub fn poll_event<'i>(
         &mut self,
         now: Instant,
-        input: &'i mut Input<'_>,
+        input: &'i mut Input<impl Memory, impl Gather>,
     ) -> Result<Option<Event<'i>>, ProtocolError> {
         match self.poll(now, input)? {
             Some(ready) => Ok(Some(input.event(ready))),
@@ -398,6 +405,16 @@ impl Connection {
     /// As there.
     pub fn send_prepared(&mut self, prepared: &Prepared) -> Result<(), SendError> {
         self.sender.send_prepared(prepared)
+    }
+
+    /// Where to read to: into `inbox`, or straight to the place where the rest of a large payload will be
+    /// delivered. Never empty. Say with [`Inbox::handle_read`] how much came.
+    pub fn read_space<'i>(&self, inbox: &'i mut Inbox) -> &'i mut [u8] {
+        if inbox.remaining() == 0 && self.receiver.wants_payload() {
+            self.receiver.payload_space(&mut inbox.message)
+        } else {
+            inbox.space()
+        }
     }
 
     /// See [`Receiver::payload_space`].

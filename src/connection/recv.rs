@@ -1,5 +1,6 @@
 //! Receiving: bytes in, events out.
 
+use crate::arch::Memory;
 use crate::close::CloseFrame;
 use crate::error::ProtocolError;
 use crate::frame::{Decoder, Header, Mask, Opcode, Role};
@@ -8,6 +9,7 @@ use crate::utf8::Validator;
 use super::config::{Delivery, SharedConfig};
 use super::event::{ControlPayload, Counters, Cut, Inner, Kind, Place, Ready};
 use super::input::Input;
+use super::message::Gather;
 
 /// A payload of which less than this is missing is not worth a read of its own.
 #[cfg(feature = "alloc")]
@@ -97,7 +99,7 @@ impl Receiver {
     /// The rule that the peer broke, once. Events before it have been given out, and nothing comes after
     /// it. Hand it to [`Sender::settle`](crate::Sender::settle), which queues the Close.
     #[inline]
-    pub fn poll(&mut self, input: &mut Input<'_>) -> Result<Option<Ready>, ProtocolError> {
+    pub fn poll(&mut self, input: &mut Input<impl Memory, impl Gather>) -> Result<Option<Ready>, ProtocolError> {
         if let Some((place, kind)) = self.small_message(input)? {
             return Ok(Some(Ready(match kind {
                 Kind::Text => Inner::Text(place),
@@ -109,7 +111,7 @@ impl Receiver {
 
     /// The fast path: a small message in one frame that lies in the input, with nothing in progress.
     #[inline]
-    fn small_message(&mut self, input: &mut Input<'_>) -> Result<Option<(Place, Kind)>, ProtocolError> {
+    fn small_message(&mut self, input: &mut Input<impl Memory, impl Gather>) -> Result<Option<(Place, Kind)>, ProtocolError> {
         if self.done || !self.decoder.is_between_frames() || self.decoder.is_in_message() {
             return Ok(None);
         }
@@ -133,7 +135,7 @@ impl Receiver {
         }
         let start = input.at + head;
         let end = start + usize::from(len);
-        if end > input.window.bytes().len() {
+        if end > input.end {
             return Ok(None);
         }
         input.at = end;
@@ -153,14 +155,14 @@ impl Receiver {
     }
 
     #[inline(never)]
-    fn poll_any(&mut self, input: &mut Input<'_>) -> Result<Option<Ready>, ProtocolError> {
+    fn poll_any(&mut self, input: &mut Input<impl Memory, impl Gather>) -> Result<Option<Ready>, ProtocolError> {
         let before = input.at;
         let result = self.run(input);
         self.counters.bytes += (input.at - before) as u64;
         result.map_err(|error| self.fail(input, error))
     }
 
-    fn fail(&mut self, input: &mut Input<'_>, error: ProtocolError) -> ProtocolError {
+    fn fail(&mut self, input: &mut Input<impl Memory, impl Gather>, error: ProtocolError) -> ProtocolError {
         // RFC 6455 7.1.7: after failing the connection, nothing more is processed.
         self.done = true;
         input.discard();
@@ -170,7 +172,7 @@ impl Receiver {
         error
     }
 
-    fn run(&mut self, input: &mut Input<'_>) -> Result<Option<Ready>, ProtocolError> {
+    fn run(&mut self, input: &mut Input<impl Memory, impl Gather>) -> Result<Option<Ready>, ProtocolError> {
         loop {
             if self.done {
                 // RFC 6455 1.4: what follows a received Close is discarded.
@@ -235,7 +237,7 @@ impl Receiver {
     }
 
     /// The payload of a control frame, or what is there of it.
-    fn control(&mut self, input: &mut Input<'_>) -> Result<Option<Ready>, ProtocolError> {
+    fn control(&mut self, input: &mut Input<impl Memory, impl Gather>) -> Result<Option<Ready>, ProtocolError> {
         let len = self.decoder.payload_in(input.remaining());
         let from = input.unread().get(..len).unwrap_or_default();
         let taken = self.decoder.mask_mut().copy(from, self.control.room());
@@ -257,7 +259,7 @@ impl Receiver {
     }
 
     /// The payload of a data frame, or what is there of it.
-    fn data(&mut self, input: &mut Input<'_>) -> Result<Option<Ready>, ProtocolError> {
+    fn data(&mut self, input: &mut Input<impl Memory, impl Gather>) -> Result<Option<Ready>, ProtocolError> {
         if self.message == Progress::Untouched {
             let whole = self.fin && self.decoder.payload_left() <= input.remaining() as u64;
             self.message = match self.config.delivery {
@@ -276,7 +278,7 @@ impl Receiver {
     }
 
     /// A whole message that lies in the input.
-    fn in_place(&mut self, input: &mut Input<'_>) -> Result<Ready, ProtocolError> {
+    fn in_place(&mut self, input: &mut Input<impl Memory, impl Gather>) -> Result<Ready, ProtocolError> {
         let len = self.decoder.payload_in(input.remaining());
         let (start, end) = (input.at, input.at + len);
         input.at = end;
@@ -300,7 +302,7 @@ impl Receiver {
     }
 
     /// A piece of a message that is handed out in chunks.
-    fn chunk(&mut self, input: &mut Input<'_>, begun: bool) -> Result<Option<Ready>, ProtocolError> {
+    fn chunk(&mut self, input: &mut Input<impl Memory, impl Gather>, begun: bool) -> Result<Option<Ready>, ProtocolError> {
         let len = self.decoder.payload_in(input.remaining());
         let (start, end) = (input.at, input.at + len);
         input.at = end;
@@ -323,13 +325,13 @@ impl Receiver {
     }
 
     /// A piece of a message that is gathered.
-    fn gather(&mut self, input: &mut Input<'_>) -> Result<Option<Ready>, ProtocolError> {
-        let message = &mut *input.message;
+    fn gather(&mut self, input: &mut Input<impl Memory, impl Gather>) -> Result<Option<Ready>, ProtocolError> {
+        let message = &mut input.message;
         let left = self.decoder.payload_left();
         let landed = message.land(left, self.decoder.mask_mut(), self.kind).map_err(|_| ProtocolError::InvalidUtf8)?;
         self.counters.bytes += landed as u64;
         let mut end = self.decoder.consume(landed);
-        let len = self.decoder.payload_in(input.window.bytes().len() - input.at);
+        let len = self.decoder.payload_in(input.end.saturating_sub(input.at));
         if !end {
             let from = input.window.bytes().get(input.at..input.at + len).unwrap_or_default();
             let expected = message.gathered() as u64 + self.decoder.payload_left();
@@ -374,9 +376,14 @@ impl Receiver {
     /// empty input if there is none.
     #[cfg(feature = "alloc")]
     pub fn payload_space<'m>(&self, message: &'m mut super::MessageBuf) -> &'m mut [u8] {
-        let left = self.decoder.payload_left();
+        if self.wants_payload() { message.space(self.decoder.payload_left()) } else { Default::default() }
+    }
+
+    /// Whether so much of a payload is missing that it should be read to its place.
+    #[cfg(feature = "alloc")]
+    pub(super) fn wants_payload(&self) -> bool {
         let gathering = self.message == Progress::Gathering && self.frame == Frame::Data && !self.done;
-        if gathering && left >= WORTH_A_READ { message.space(left) } else { Default::default() }
+        gathering && self.decoder.payload_left() >= WORTH_A_READ
     }
 
     /// The first `len` bytes of what [`payload_space`](Self::payload_space) gave have been read. They are
