@@ -406,6 +406,7 @@ fn s4_2_1_one_header_at_a_time() {
         (101, &["Sec-WebSocket-Extensions: a, b;c=\"d\""]),
         (400, &["Sec-WebSocket-Extensions:"]),
         (400, &["Sec-WebSocket-Extensions: a", "Sec-WebSocket-Extensions: b;"]),
+        (101, &["Sec-WebSocket-Extensions: a", "Sec-WebSocket-Extensions:"]),
         // origin
         (101, &["Origin: http://evil.example"]),
         (400, &["Origin: http://a", "Origin: http://b"]),
@@ -751,6 +752,53 @@ fn s4_1_the_two_machines_understand_each_other() {
     let Ok(Some(Reply::Open(opened))) = client.poll(&answer[..len]) else { panic!("open") };
     assert_eq!((opened.subprotocol(), opened.deflate()), (Some("b"), deflate));
     assert_eq!(deflate.unwrap().client_max_window_bits, Some(9));
+}
+
+// ---- any bytes at all ----------------------------------------------------------------------
+
+/// Good heads with some bytes replaced, put in or left out: nothing panics, no split matters, and
+/// `httparse` never refuses what the scanner let pass.
+#[test]
+fn s9112_2_2_mutated_heads() {
+    let server: Vec<Vec<u8>> =
+        cases("handshake_server.jsonl").iter().map(|case| bytes(&case["input"])).collect();
+    let client: Vec<Vec<u8>> =
+        cases("handshake_client.jsonl").iter().map(|case| bytes(&case["input"])).collect();
+    let config = json!({
+        "key": "dGhlIHNhbXBsZSBub25jZQ==", "deflate": {}, "subprotocols": ["chat"],
+        "offer": "permessage-deflate; client_max_window_bits", "max_head": 1024, "max_headers": 20,
+    });
+    let telling = b"\r\n \t:;,=\"\\/?#%0189aZ\0\x7f\x80\xff";
+    let mut seed = 1_u64;
+    let mut random = |below: usize| {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from(seed >> 33).unwrap() % below
+    };
+    for round in 0..6000 {
+        let from = if round % 2 == 0 { &server } else { &client };
+        let mut input = from[random(from.len())].clone();
+        for _ in 0..=random(3) {
+            let (at, byte) = (random(input.len() + 1), telling[random(telling.len())]);
+            match random(3) {
+                0 => input.insert(at, byte),
+                1 if at < input.len() => input[at] = byte,
+                _ => input.truncate(at.max(input.len().saturating_sub(9))),
+            }
+        }
+        let mut cuts = vec![random(input.len() + 1), random(input.len() + 1), input.len()];
+        cuts.sort_unstable();
+        let whole = [input.len()];
+        if round % 2 == 0 {
+            let once = server_outcome(&config, &input, &whole);
+            assert_eq!(once, server_outcome(&config, &input, &cuts), "{input:?}");
+            if let Err(rejection) = ServerHandshake::new(Limits::new()).poll(&input) {
+                assert_ne!(rejection.reason(), Reason::Head(HeadError::Changed), "{input:?}");
+            }
+        } else {
+            let once = client_outcome(&config, &input, &whole);
+            assert_eq!(once, client_outcome(&config, &input, &cuts), "{input:?}");
+        }
+    }
 }
 
 // ---- time ----------------------------------------------------------------------------------

@@ -550,3 +550,59 @@ fn fnv1a(bytes: &[u8]) -> u64 {
         .iter()
         .fold(0xcbf2_9ce4_8422_2325, |hash, &byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn s4_2_1_1_target_forms() {
+        let parts = |whole| Target::parse(whole).map(|t| (t.authority, t.path, t.query));
+        assert_eq!(parts("/"), Some((None, "/", None)));
+        assert_eq!(parts("//a/b?c?d"), Some((None, "//a/b", Some("c?d"))));
+        assert_eq!(parts("/?"), Some((None, "/", Some(""))));
+        assert_eq!(parts("wss://a:1"), Some((Some("a:1"), "/", None)));
+        assert_eq!(parts("HTTP://[::1]?q"), Some((Some("[::1]"), "/", Some("q"))));
+        for bad in ["", "*", "chat", "?q", "a:80", "ws:/a", "ws:///", "ftp://a/", "ws://u@a/", "ws://a:x/"] {
+            assert_eq!(parts(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn s4_1_9_version_is_0_to_255() {
+        for n in 0..300_u32 {
+            let want = match n {
+                13 => Ok(()),
+                0..=255 => Err(Reason::VersionUnsupported),
+                _ => Err(Reason::VersionInvalid),
+            };
+            assert_eq!(check_version(std::format!("{n}").as_bytes()), want, "{n}");
+        }
+        for bad in ["", "013", "00", "+13", "-1", "13,", "13, 8", "1 3", "0x0d", "1000"] {
+            assert_eq!(check_version(bad.as_bytes()), Err(Reason::VersionInvalid), "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_machine_is_small() {
+        assert!(size_of::<ServerHandshake>() <= 96, "{}", size_of::<ServerHandshake>());
+    }
+
+    #[test]
+    fn s4_2_1_a_result_is_final() {
+        let head = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+        let mut handshake = ServerHandshake::new(Limits::new());
+        for _ in 0..2 {
+            assert!(matches!(handshake.poll(head), Ok(Some(Incoming::Http(_)))));
+        }
+        // The caller has reused its memory: whatever comes of it, no panic and no upgrade.
+        let mut other = *head;
+        for at in 0..other.len() {
+            other[at] = b'\n';
+            assert!(!matches!(handshake.clone().poll(&other), Ok(Some(Incoming::Upgrade(_)))));
+        }
+        let mut refused = ServerHandshake::new(Limits::new());
+        let rejection = refused.poll(b"\0").unwrap_err();
+        assert_eq!(refused.poll(head).unwrap_err(), rejection);
+    }
+}
