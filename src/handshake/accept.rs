@@ -4,7 +4,7 @@ use super::extensions::Extensions;
 use super::key::accept_key;
 use super::permessage_deflate::{DeflateOffer, DeflateParams, PERMESSAGE_DEFLATE};
 use super::reject::ResponseError;
-use super::server::Request;
+use super::request::Request;
 use super::text::ascii;
 use super::write::{Extra, Writer, check_headers};
 

@@ -72,6 +72,7 @@ impl<'h> Extensions<'h> {
 
     /// The extensions in all `Sec-WebSocket-Extensions` lines of a head: one list (RFC 6455 9.1).
     pub(crate) fn of(headers: Headers<'h>) -> Result<Self, Malformed> {
+        let headers = headers.narrow(NAME);
         each_part(headers.get_all(NAME), |_| Ok::<_, Malformed>(()))?;
         Ok(Self { source: Source::Lines(headers) })
     }
@@ -320,7 +321,7 @@ impl<'h> List<'h> {
             return Err(Malformed);
         }
         self.0 = rest;
-        ascii(token).ok_or(Malformed)
+        core::str::from_utf8(token).map_err(|_| Malformed)
     }
 
     /// Passes over `separator`. RFC 2616 2.1: whitespace may stand on either side of one.
