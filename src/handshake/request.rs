@@ -15,7 +15,21 @@ const SUBPROTOCOL: &str = "Sec-WebSocket-Protocol";
 
 /// A request to open a WebSocket connection (RFC 6455 4.2.1), checked.
 ///
-/// See [`ServerHandshake`] for an example.
+/// ```
+/// use hybi::handshake::{Incoming, Limits, Reason, ServerHandshake};
+///
+/// let head = b"GET /chat?room=1 HTTP/1.1\r\nHost: a:9000\r\nOrigin: https://evil.example\r\n\
+///     Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
+///     Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: v2, v1\r\n\r\n";
+/// let Ok(Some(Incoming::Upgrade(request))) = ServerHandshake::new(Limits::new()).poll(head) else {
+///     panic!("an upgrade");
+/// };
+/// assert_eq!((request.path(), request.query(), request.host()), ("/chat", Some("room=1"), "a:9000"));
+/// assert!(request.offers_subprotocol("v1"));
+/// assert_eq!(request.select_subprotocol(&["v1", "v2"]), Some("v2")); // the client prefers it
+/// let refused = request.check_origin(&["https://a.example"]);
+/// assert!(refused.is_err_and(|rejection| rejection.reason() == Reason::OriginNotAllowed));
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Request<'h> {
     target: Target<'h>,

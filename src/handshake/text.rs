@@ -161,14 +161,10 @@ mod tests {
                 bytes[at] = byte;
                 for from in 0..9 {
                     let part = &bytes[from..];
-                    let classes: [(Class, fn(u8) -> bool); 3] = [
-                        (Class::VALUE, is_value_byte),
-                        (Class::TCHAR, is_tchar),
-                        (Class::TARGET, is_target_byte),
-                    ];
-                    for (class, is) in classes {
-                        assert_eq!(class.run(part), part.iter().take_while(|&&byte| is(byte)).count());
-                    }
+                    let by_bytes = |is: fn(u8) -> bool| part.iter().take_while(|&&byte| is(byte)).count();
+                    assert_eq!(Class::VALUE.run(part), by_bytes(is_value_byte));
+                    assert_eq!(Class::TCHAR.run(part), by_bytes(is_tchar));
+                    assert_eq!(Class::TARGET.run(part), by_bytes(is_target_byte));
                     assert_eq!(find(part, byte), part.iter().position(|&one| one == byte));
                 }
             }
