@@ -213,7 +213,11 @@ impl CloseFrame {
     pub fn decode(body: &[u8]) -> Result<Self, crate::ProtocolError> {
         let Some((code, reason)) = body.split_first_chunk() else {
             // RFC 6455 5.5.1: if there is a body, its first two bytes are the code.
-            return if body.is_empty() { Ok(Self::EMPTY) } else { Err(crate::ProtocolError::CloseBodyOfOneByte) };
+            return if body.is_empty() {
+                Ok(Self::EMPTY)
+            } else {
+                Err(crate::ProtocolError::CloseBodyOfOneByte)
+            };
         };
         let code = CloseCode::new(u16::from_be_bytes(*code));
         // RFC 6455 7.4.1: 1005, 1006 and 1015 must not be set in a Close frame.
@@ -391,7 +395,9 @@ mod tests {
     #[test]
     fn s7_4_codes_that_may_be_received() {
         for code in 0..=u16::MAX {
-            let expected = (1000..=1003).contains(&code) || (1007..=1014).contains(&code) || (3000..=4999).contains(&code);
+            let expected = (1000..=1003).contains(&code)
+                || (1007..=1014).contains(&code)
+                || (3000..=4999).contains(&code);
             assert_eq!(CloseCode::new(code).is_receivable(), expected, "{code}");
             for role in [Role::Server, Role::Client] {
                 let not_this_role = match role {

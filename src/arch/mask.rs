@@ -19,10 +19,16 @@ pub(crate) fn xor_in_place(data: &mut [u8], key: u32) {
         }
         len => {
             let tail = data.last_chunk().copied();
-            let mut words = data.chunks_exact_mut(8);
-            for word in &mut words {
-                if let Some(bytes) = word.first_chunk_mut() {
-                    *bytes = (u64::from_le_bytes(*bytes) ^ widen(key)).to_le_bytes();
+            let pattern = core::array::from_fn::<_, 32, _>(|at| key.to_le_bytes()[at % 4]);
+            let mut blocks = data.chunks_exact_mut(pattern.len());
+            for block in &mut blocks {
+                for (byte, mask) in block.iter_mut().zip(&pattern) {
+                    *byte ^= mask;
+                }
+            }
+            for word in blocks.into_remainder().chunks_exact_mut(8) {
+                for (byte, mask) in word.iter_mut().zip(&pattern) {
+                    *byte ^= mask;
                 }
             }
             if let Some(tail) = tail {

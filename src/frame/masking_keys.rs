@@ -146,7 +146,8 @@ mod tests {
     /// RFC 8439 section 2.3.2. Its 32-bit counter and 96-bit nonce are the same sixteen words.
     #[test]
     fn chacha20_block_is_that_of_rfc_8439() {
-        let key: [u32; 8] = core::array::from_fn(|i| u32::from_le_bytes(core::array::from_fn(|j| (4 * i + j) as u8)));
+        let key: [u32; 8] =
+            core::array::from_fn(|i| u32::from_le_bytes(core::array::from_fn(|j| (4 * i + j) as u8)));
         let block = chacha::<20>(&key, 0x0900_0000_0000_0001, [0x4a00_0000, 0]);
         assert_eq!(block[..4], [0xe4e7_f110, 0x1559_3bd1, 0x1fdd_0f50, 0xc471_20a3]);
         assert_eq!(block[12..], [0xd19c_12b5, 0xb94e_16de, 0xe883_d0cb, 0x4e3c_50a2]);
