@@ -84,12 +84,11 @@ impl CloseCode {
     /// reserves for the other role.
     #[must_use]
     pub const fn is_sendable_by(self, role: Role) -> bool {
-        self.is_receivable()
-            && match (self, role) {
-                (Self::MANDATORY_EXTENSION, Role::Server) => false,
-                (Self::SERVICE_RESTART | Self::TRY_AGAIN_LATER | Self::BAD_GATEWAY, Role::Client) => false,
-                _ => true,
-            }
+        let other_roles = match role {
+            Role::Server => matches!(self, Self::MANDATORY_EXTENSION),
+            Role::Client => matches!(self, Self::SERVICE_RESTART | Self::TRY_AGAIN_LATER | Self::BAD_GATEWAY),
+        };
+        self.is_receivable() && !other_roles
     }
 
     /// What the code means, in a few words; for 3000–3999 and 4000–4999, whose it is.

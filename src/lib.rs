@@ -1,6 +1,14 @@
 //! WebSocket (RFC 6455) as pure, sans-IO state machines.
 #![no_std]
 #![cfg_attr(docsrs, feature(doc_cfg))]
+#![cfg_attr(
+    test,
+    allow(
+        clippy::cast_possible_truncation,
+        clippy::unreachable,
+        reason = "tests make bytes out of counters"
+    )
+)]
 
 #[cfg(feature = "alloc")]
 extern crate alloc;

@@ -19,7 +19,10 @@ pub(crate) fn xor_in_place(data: &mut [u8], key: u32) {
         }
         len => {
             let tail = data.last_chunk().copied();
-            let pattern = core::array::from_fn::<_, 32, _>(|at| key.to_le_bytes()[at % 4]);
+            let mut pattern = [0; 32];
+            for (byte, mask) in pattern.iter_mut().zip(key.to_le_bytes().iter().cycle()) {
+                *byte = *mask;
+            }
             let mut blocks = data.chunks_exact_mut(pattern.len());
             for block in &mut blocks {
                 for (byte, mask) in block.iter_mut().zip(&pattern) {
@@ -59,10 +62,15 @@ fn naive(data: &mut [u8], key: u32) {
     }
 }
 
-/// The key as it falls on the last four bytes of `len`, and so on the last eight.
+/// The key as it falls on what comes after `len` bytes, and on the last four or eight of them.
 #[inline]
-fn turn(key: u32, len: usize) -> u32 {
-    key.rotate_right(8 * (len % 4) as u32)
+pub(crate) const fn turn(key: u32, len: usize) -> u32 {
+    match len % 4 {
+        0 => key,
+        1 => key.rotate_right(8),
+        2 => key.rotate_right(16),
+        _ => key.rotate_right(24),
+    }
 }
 
 #[inline]

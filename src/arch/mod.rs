@@ -4,7 +4,7 @@
 mod mask;
 mod text;
 
-pub(crate) use mask::{xor_copy, xor_in_place};
+pub(crate) use mask::{turn, xor_copy, xor_in_place};
 pub(crate) use text::Checked;
 pub use text::Memory;
 #[cfg(feature = "alloc")]

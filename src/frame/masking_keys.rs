@@ -7,7 +7,8 @@ const WORDS: usize = 16;
 /// once the frame is sent.
 const ROUNDS: usize = 8;
 
-/// An endless, unpredictable sequence of masking keys: the key stream of ChaCha8.
+/// An endless, unpredictable sequence of masking keys: the key stream of
+/// `ChaCha8`.
 ///
 /// RFC 6455 section 5.3 asks for a key that is fresh for each frame, unpredictable, and from a strong
 /// source of entropy; section 10.3 says why. The seed is the only entropy that goes in, so it must come
@@ -58,7 +59,7 @@ impl MaskingKeys {
     /// The next key.
     #[inline]
     pub fn next_key(&mut self) -> [u8; 4] {
-        let at = (self.given % WORDS as u64) as usize;
+        let at = usize::try_from(self.given % WORDS as u64).unwrap_or(0);
         if at == 0 {
             self.refill();
         }
