@@ -104,13 +104,18 @@ pub struct Sender<O> {
     out: O,
     /// Where the frame that is being written ends in `out`; 0 between frames.
     boundary: usize,
+    /// Where the control frames end in `out` that go ahead of the queue; not behind `boundary` if there are
+    /// none.
+    urgent: usize,
     encoder: Encoder,
     /// The message that is open in fragments.
     open: Option<Kind>,
     config: SharedConfig,
     keepalive: Keepalive,
-    /// Bytes until a Ping of ours is written, 0 where none waits.
-    until_ping: u32,
+    /// Where the newest Ping of ours ends in `out`, 0 where none waits there.
+    ping_end: usize,
+    /// A keepalive Ping waits for room in `out`.
+    ping_waits: bool,
     closing: Closing,
     own_close: OwnClose,
     /// How the connection ended, or would end as things stand.
@@ -155,11 +160,13 @@ impl<O: Output> Sender<O> {
         Self {
             out,
             boundary: 0,
+            urgent: 0,
             encoder,
             open: None,
             config,
             keepalive: Keepalive::new(now),
-            until_ping: 0,
+            ping_end: 0,
+            ping_waits: false,
             closing: Closing::default(),
             own_close: OwnClose::No,
             outcome: Outcome::Abnormal(Cut::BetweenMessages),
@@ -223,10 +230,9 @@ impl<O: Output> Sender<O> {
     /// [`SendError::ControlTooLong`], [`Blocked`](SendError::Blocked) or [`Closed`](SendError::Closed);
     /// nothing was sent.
     pub fn ping(&mut self, now: Instant, payload: &[u8]) -> Result<(), SendError> {
-        let len = self.urgent(Opcode::Ping, payload)?;
+        self.urgent(Opcode::Ping, payload)?;
         self.keepalive.ping_queued(now, payload);
-        let ahead = self.boundary + self.out.slot().rest().len() + len;
-        self.until_ping = u32::try_from(ahead).unwrap_or(u32::MAX);
+        self.ping_end = self.urgent;
         Ok(())
     }
 
@@ -237,8 +243,7 @@ impl<O: Output> Sender<O> {
     ///
     /// As [`Self::ping`].
     pub fn pong(&mut self, payload: &[u8]) -> Result<(), SendError> {
-        self.urgent(Opcode::Pong, payload)?;
-        Ok(())
+        self.urgent(Opcode::Pong, payload)
     }
 
     /// Closes the connection: sends a Close behind everything that was accepted, and waits for the peer's
@@ -322,10 +327,12 @@ impl<O: Output> Sender<O> {
             }
             match due {
                 Due::Ping => {
-                    let payload = self.keepalive.next_payload();
-                    if self.ping(now, &payload).is_err() {
-                        // No room: nothing that the peer has read for long. Its time runs all the same.
-                        self.keepalive.ping_queued(now, &payload);
+                    if self.ping_waits || self.ping_end > 0 {
+                        self.keepalive.put_off(now);
+                    } else {
+                        self.keepalive.next_ping(now);
+                        self.ping_waits = true;
+                        self.queue_waiting_ping();
                     }
                 }
                 Due::Expired(Timer::Pong) => {
@@ -366,13 +373,6 @@ impl<O: Output> Sender<O> {
         }
         let n = n.min(self.buffered_amount());
         self.counters.bytes += n as u64;
-        if core::mem::take(&mut self.fresh_data) {
-            self.keepalive.sent_data(now);
-        }
-        if self.until_ping > 0 {
-            self.keepalive.ping_written(now);
-            self.until_ping = self.until_ping.saturating_sub(u32::try_from(n).unwrap_or(u32::MAX));
-        }
         // As in poll_transmit: the frame that was begun, the slot, and the rest.
         let first = n.min(self.boundary);
         self.boundary = self.out.advance(first, self.boundary);
@@ -380,6 +380,23 @@ impl<O: Output> Sender<O> {
         let second = if waits { self.out.slot_mut().advance(n - first) } else { 0 };
         if n > first + second {
             self.boundary = self.out.advance(n - first - second, 0);
+        }
+        let from_queue = n - second;
+        self.urgent = self.urgent.saturating_sub(from_queue);
+        if self.fresh_data && from_queue > 0 {
+            // A message that takes long is not idle while it moves.
+            self.keepalive.sent_data(now);
+            self.fresh_data = self.out.len() > 0;
+        }
+        if self.ping_waits {
+            self.keepalive.ping_moved(now);
+            self.queue_waiting_ping();
+        } else if self.ping_end > 0 {
+            self.keepalive.ping_moved(now);
+            self.ping_end = self.ping_end.saturating_sub(from_queue);
+            if self.ping_end == 0 {
+                self.keepalive.ping_written();
+            }
         }
     }
 
@@ -535,8 +552,8 @@ impl<O: Output> Sender<O> {
         self.counters.messages += u64::from(fin);
     }
 
-    /// A control frame ahead of the queue, but behind a frame that was begun; gives its length.
-    fn urgent(&mut self, opcode: Opcode, payload: &[u8]) -> Result<usize, SendError> {
+    /// A control frame ahead of the queue, but behind a frame that was begun and control frames before it.
+    fn urgent(&mut self, opcode: Opcode, payload: &[u8]) -> Result<(), SendError> {
         if self.closing.state() != State::Open {
             return Err(SendError::Closed);
         }
@@ -545,11 +562,27 @@ impl<O: Output> Sender<O> {
             self.blocked = true;
             return Err(SendError::Blocked);
         }
+        self.overtake(opcode, payload);
+        Ok(())
+    }
+
+    fn overtake(&mut self, opcode: Opcode, payload: &[u8]) {
         let mut frame = [0; MAX_CONTROL_FRAME];
         let len = self.control_frame(opcode, payload, &mut frame);
-        self.out.insert(self.boundary, frame.get(..len).unwrap_or_default());
+        let at = self.urgent.max(self.boundary);
+        self.out.insert(at, frame.get(..len).unwrap_or_default());
+        self.urgent = at + len;
         self.counters.frames += 1;
-        Ok(len)
+    }
+
+    /// Queues the keepalive Ping that waits, if there is room. However much is queued, one Ping more is no
+    /// burden.
+    fn queue_waiting_ping(&mut self) {
+        if self.closing.state() == State::Open && self.out.room() >= MAX_CONTROL_FRAME + RESERVE {
+            self.ping_waits = false;
+            self.overtake(Opcode::Ping, &self.keepalive.payload());
+            self.ping_end = self.urgent;
+        }
     }
 
     /// Writes a control frame, whose payload is not too long, and gives its length.
@@ -566,8 +599,16 @@ impl<O: Output> Sender<O> {
     fn put_in_slot(&mut self, opcode: Opcode, payload: &[u8]) {
         if self.out.slot().is_begun() {
             let rest = self.out.slot().clone();
+            let len = rest.rest().len();
+            if self.out.room() < len {
+                // Less memory than was asked for: what is begun goes out, what would replace it does not.
+                return;
+            }
             self.out.insert(0, rest.rest());
-            self.boundary = rest.rest().len();
+            self.boundary = len;
+            for place in [&mut self.urgent, &mut self.ping_end] {
+                *place += if *place > 0 { len } else { 0 };
+            }
         }
         let mut bytes = [0; MAX_CONTROL_FRAME];
         let len = self.control_frame(opcode, payload, &mut bytes);
@@ -598,6 +639,9 @@ impl<O: Output> Sender<O> {
     fn queue_close(&mut self, now: Instant, frame: &CloseFrame) {
         let mut body = [0; MAX_CONTROL_PAYLOAD];
         let len = frame.encode(&mut body);
+        if self.out.room() < MAX_CONTROL_FRAME {
+            return self.close_at_once(now, frame);
+        }
         let header = self.encoder.checked_header(Opcode::Close, true, len as u64);
         self.out.push(&header, body.get(..len).unwrap_or_default());
         self.counters.frames += 1;
@@ -618,7 +662,7 @@ impl<O: Output> Sender<O> {
     fn drop_queue(&mut self) {
         self.dropped += (self.out.len() - self.boundary.min(self.out.len())) as u64;
         self.out.truncate(self.boundary);
-        self.until_ping = 0;
+        (self.urgent, self.ping_end, self.ping_waits) = (0, 0, false);
     }
 
     fn fail(&mut self, now: Instant, outcome: Outcome, code: CloseCode, reason: CloseReason) {
