@@ -236,7 +236,7 @@ fn s7_1_1_a_server_half_closes_once_its_close_is_out_and_waits_for_the_end() {
             assert_eq!(end.conn.poll_transport(), None, "the Close is not out");
             end.write(1);
             assert_eq!(end.conn.poll_transport(), None, "the Close is not out");
-            end.flush();
+            end.write_all();
         }
         assert_eq!(end.conn.poll_transport(), Some(TransportAction::HalfClose));
         assert_eq!(end.conn.poll_transport(), Some(TransportAction::HalfClose), "until it is done");
