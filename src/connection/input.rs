@@ -149,11 +149,7 @@ mod owned {
                 _ => return None,
             };
             match (kind, place) {
-                (_, Place::Gathered { len: 0 }) => Some(match kind {
-                    Kind::Text => Message::Text(Text::default()),
-                    Kind::Binary => Message::Binary(Bytes::new()),
-                }),
-                (_, Place::Gathered { .. }) => self.message.take(kind),
+                (_, Place::Gathered { .. }) => self.message.take(ready),
                 (Kind::Text, Place::Bytes { start, end }) => self.window.text(start..end).map(|text| Text::copied(text).into()),
                 (Kind::Binary, Place::Bytes { start, end }) => {
                     self.window.bytes().get(start..end).map(|bytes| Bytes::copy_from_slice(bytes).into())
