@@ -28,6 +28,8 @@ impl Instant {
     pub const ZERO: Self = Self(0);
     /// Later than any instant that is ever reached: a deadline that is not set.
     pub(crate) const NEVER: Self = Self(u64::MAX);
+    /// The last instant that can be told from [`Self::NEVER`].
+    pub(crate) const LAST: Self = Self(u64::MAX - 1);
 
     /// The instant `since_origin` after the origin, or the end of the range if that is nearer.
     #[must_use]

@@ -162,11 +162,7 @@ mod owned {
                 _ => return None,
             };
             match (kind, place) {
-                (_, Place::Gathered { len: 0 }) => Some(match kind {
-                    Kind::Text => Message::Text(Text::default()),
-                    Kind::Binary => Message::Binary(Bytes::new()),
-                }),
-                (_, Place::Gathered { .. }) => self.message.take(kind),
+                (_, Place::Gathered { .. }) => self.message.take(ready),
                 (Kind::Text, Place::Bytes { start, end }) => {
                     self.window.text(start..end).map(|text| Text::copied(text).into())
                 }

@@ -13,8 +13,10 @@ pub(super) struct Keepalive {
     received: Instant,
     /// Data last went either way.
     data: Instant,
-    /// The Ping that is waited for was sent.
+    /// The newest Ping was sent.
     ping: Instant,
+    /// Since when a Pong is waited for: from the oldest Ping that none has come for.
+    waiting: Instant,
     /// Closing began.
     closing: Instant,
     /// Of the last Ping that was answered, counted from the origin; never if none was.
@@ -23,6 +25,8 @@ pub(super) struct Keepalive {
     tag: u32,
     /// How many of our Pings were keepalive ones.
     count: u32,
+    /// The Ping that is waited for has not been written yet.
+    unwritten: bool,
 }
 
 /// What a timer wants done.
@@ -38,16 +42,19 @@ impl Keepalive {
             received: now,
             data: now,
             ping: Instant::NEVER,
+            waiting: Instant::NEVER,
             closing: Instant::NEVER,
             round_trip: Instant::NEVER,
             tag: 0,
             count: 0,
+            unwritten: false,
         }
     }
 
     /// Something came in.
     #[inline]
     pub(super) fn received(&mut self, now: Instant, data: bool) {
+        let now = now.min(Instant::LAST);
         self.received = now;
         if data {
             self.data = now;
@@ -56,34 +63,54 @@ impl Keepalive {
 
     /// Data went out.
     pub(super) fn sent_data(&mut self, now: Instant) {
-        self.data = now;
+        self.data = now.min(Instant::LAST);
     }
 
     /// A Ping is queued.
     pub(super) fn ping_queued(&mut self, now: Instant, payload: &[u8]) {
-        self.ping = now;
+        self.ping = now.min(Instant::LAST);
         self.tag = tag(payload);
-    }
-
-    /// As long as the Ping waits behind a frame that is being written, its time has not begun.
-    pub(super) fn ping_written(&mut self, now: Instant) {
-        if self.ping != Instant::NEVER {
-            self.ping = now;
+        // Another Ping does not give a silent peer another term.
+        if self.waiting == Instant::NEVER {
+            self.waiting = self.ping;
+            self.unwritten = true;
         }
     }
 
-    /// The payload of the next keepalive Ping.
-    pub(super) fn next_payload(&mut self) -> [u8; 4] {
+    /// As long as the Ping waits behind what is being written, its time has not begun.
+    pub(super) fn ping_moved(&mut self, now: Instant) {
+        if self.waiting != Instant::NEVER {
+            self.ping = now.min(Instant::LAST);
+            if self.unwritten {
+                self.waiting = self.ping;
+            }
+        }
+    }
+
+    /// All Pings are written.
+    pub(super) fn ping_written(&mut self) {
+        self.unwritten = false;
+    }
+
+    /// A keepalive Ping is due while one of ours still waits to be written: no other is needed.
+    pub(super) fn put_off(&mut self, now: Instant) {
+        self.ping = now.min(Instant::LAST);
+    }
+
+    /// A keepalive Ping is due; gives its payload.
+    pub(super) fn next_ping(&mut self, now: Instant) -> [u8; 4] {
         self.count = self.count.wrapping_add(1);
-        self.count.to_be_bytes()
+        let payload = self.count.to_be_bytes();
+        self.ping_queued(now, &payload);
+        payload
     }
 
     /// A Pong came in.
     pub(super) fn pong(&mut self, now: Instant, payload: &[u8]) {
         // RFC 6455 5.5.3: a Pong may come unasked, and only the last of several Pings may be answered.
-        if self.ping != Instant::NEVER && tag(payload) == self.tag {
+        if self.waiting != Instant::NEVER && tag(payload) == self.tag {
             self.round_trip = Instant::from_origin(now.saturating_duration_since(self.ping));
-            self.ping = Instant::NEVER;
+            self.waiting = Instant::NEVER;
         }
     }
 
@@ -94,19 +121,23 @@ impl Keepalive {
     /// Closing begins: from here on its timer alone runs.
     pub(super) fn close(&mut self, now: Instant) {
         if self.closing == Instant::NEVER {
-            self.closing = now;
-            self.ping = Instant::NEVER;
+            self.closing = now.min(Instant::LAST);
+            self.waiting = Instant::NEVER;
         }
     }
 
     /// The next deadline, and what is due then.
     pub(super) fn next(&self, config: &Config) -> Option<(Instant, Due)> {
-        let after = |from: Instant, duration: Option<Duration>, due| Some((from + duration?, due));
+        let after = |from: Instant, duration: Option<Duration>, due| {
+            let at = from + duration?;
+            (at != Instant::NEVER).then_some((at, due))
+        };
         if self.closing != Instant::NEVER {
             return after(self.closing, config.close_timeout, Due::Expired(Timer::Close));
         }
-        let alive = if self.ping == Instant::NEVER || config.pong_timeout.is_none() {
-            let last = if self.ping == Instant::NEVER { self.received } else { self.received.max(self.ping) };
+        let waits = self.waiting != Instant::NEVER;
+        let alive = if !waits || config.pong_timeout.is_none() {
+            let last = if waits { self.received.max(self.ping) } else { self.received };
             // Never twice in one moment.
             after(
                 last,
@@ -114,7 +145,7 @@ impl Keepalive {
                 Due::Ping,
             )
         } else {
-            after(self.received.max(self.ping), config.pong_timeout, Due::Expired(Timer::Pong))
+            after(self.received.max(self.waiting), config.pong_timeout, Due::Expired(Timer::Pong))
         };
         let idle = after(self.data, config.idle_timeout, Due::Expired(Timer::Idle));
         [idle, alive].into_iter().flatten().min_by_key(|(at, _)| *at)

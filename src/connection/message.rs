@@ -203,6 +203,7 @@ mod growable {
 
     use bytes::Bytes;
 
+    use super::super::event::{Inner, Place, Ready};
     use super::{Checked, InvalidUtf8, Kind, Mask, accept, sealed};
     use crate::arch::Text;
 
@@ -323,13 +324,18 @@ mod growable {
             }
         }
 
-        /// The message that was handed out last, if it was gathered here, with its buffer and without a
-        /// copy. `None` if it was handed out from the bytes that arrived, or is still being gathered.
-        pub fn take(&mut self, kind: Kind) -> Option<Message> {
-            if !self.done || self.filled == 0 {
+        /// The message that `ready` stands for, if it was gathered here and is the last one, with its buffer
+        /// and without a copy. `None` if it was handed out from the bytes that arrived, or is none.
+        pub fn take(&mut self, ready: Ready) -> Option<Message> {
+            let (kind, len) = match ready.0 {
+                Inner::Text(Place::Gathered { len }) => (Kind::Text, len),
+                Inner::Binary(Place::Gathered { len }) => (Kind::Binary, len),
+                _ => return None,
+            };
+            if !self.done || self.filled != len {
                 return None;
             }
-            self.memory.resize(self.filled);
+            self.memory.resize(len);
             self.filled = 0;
             match kind {
                 Kind::Text => self.memory.take_text().map(Message::Text),

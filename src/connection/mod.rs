@@ -218,7 +218,8 @@ impl<O: Output> Machine<O> {
         match self.receiver.poll_any(input) {
             Ok(Some(ready)) => {
                 let owed = ready.owes();
-                self.sender.handle_received(now, owed.is_none());
+                // In front of a control frame there may have been a part of a message.
+                self.sender.handle_received(now, owed.is_none() || self.receiver.saw_data());
                 if let Some(owed) = owed {
                     self.sender.settle(now, owed);
                 }
@@ -227,9 +228,14 @@ impl<O: Output> Machine<O> {
             Ok(None) => {
                 if self.receiver.counters().bytes != before {
                     // A part of a large message is data as well.
-                    self.sender.handle_received(now, self.receiver.is_in_data());
+                    self.sender.handle_received(now, self.receiver.saw_data());
                 }
-                Ok(self.sender.poll())
+                let ready = self.sender.poll();
+                if self.sender.close_state() == State::Ended {
+                    // Closed is the last event.
+                    self.receiver.handle_ended();
+                }
+                Ok(ready)
             }
             Err(error) => {
                 self.sender.settle(now, error);
@@ -267,6 +273,10 @@ impl<O: Output> Machine<O> {
     /// Time has passed: does what is due by `now`. See [`Self::poll_timeout`].
     pub fn handle_timeout(&mut self, now: Instant) {
         self.sender.handle_timeout(now);
+        if self.sender.close_state() == State::Failed {
+            // RFC 6455 7.1.7: after failing the connection, nothing more is processed.
+            self.receiver.handle_ended();
+        }
     }
 
     /// The sending half of the transport is closed, as [`Self::poll_transport`] asked for.

@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use crate::frame::{Header, MAX_CONTROL_PAYLOAD, frame_len};
+use crate::frame::{Header, MAX_CONTROL_PAYLOAD, Opcode, frame_len};
 
 /// Where frames wait to be written: [`Outbox`], which grows, or [`Lent`], which does not.
 pub trait Output: fmt::Debug + sealed::Queue {}
@@ -24,8 +24,6 @@ pub(super) mod sealed {
         fn has_drained(&self, high_water: usize) -> bool;
         /// Appends a frame, masking the payload on the way. Nothing happens where it does not fit.
         fn push(&mut self, header: &Header, payload: &[u8]);
-        /// Puts `bytes` in at the frame boundary `at`. Nothing happens where they do not fit.
-        fn insert(&mut self, at: usize, bytes: &[u8]);
         /// Drops all that is behind `at`, a frame boundary.
         fn truncate(&mut self, at: usize);
         /// Takes `n` bytes off the front. `boundary` is the first frame boundary; gives where it is now.
@@ -44,67 +42,105 @@ pub(super) mod sealed {
 /// The longest control frame: two bytes, a masking key and the payload.
 pub(super) const MAX_CONTROL_FRAME: usize = 2 + 4 + MAX_CONTROL_PAYLOAD;
 
-/// Control frames that go out ahead of the queue: Pongs for the last few Pings, or the Close that answers the
-/// peer or fails the connection, which overwrites them. There is always room for one that is being written
-/// and one behind it.
+/// Control frames that go out ahead of the queue: Pongs for the last few Pings, Pings of our own, or a Close
+/// that cannot wait, which takes the place of all of them.
+///
+/// There always is room for a frame that is being written and one more behind it, so an endless row of
+/// Pings costs no more than this.
 #[derive(Clone, Debug)]
 pub struct Urgent {
     /// How long the frames are, the first of which begins at 0.
     len: u16,
     /// How much of the first one is written; less than its length.
     written: u16,
-    bytes: [u8; 2 * MAX_CONTROL_FRAME],
+    bytes: [u8; URGENT],
 }
 
+const URGENT: usize = 508;
+
 impl Urgent {
-    pub(super) const EMPTY: Self = Self { len: 0, written: 0, bytes: [0; 2 * MAX_CONTROL_FRAME] };
+    pub(super) const EMPTY: Self = Self { len: 0, written: 0, bytes: [0; URGENT] };
 
     /// What is not written yet.
     pub(super) fn rest(&self) -> &[u8] {
         self.bytes.get(usize::from(self.written)..usize::from(self.len)).unwrap_or_default()
     }
 
-    /// Appends a control frame. Where there is no room it takes the place of those that are not begun.
-    pub(super) fn push(&mut self, frame: &[u8]) {
-        if usize::from(self.len) + frame.len() > self.bytes.len() {
-            self.retract();
-        }
-        let room = self.bytes.get_mut(usize::from(self.len)..).and_then(|room| room.get_mut(..frame.len()));
-        if let (Some(room), Ok(len)) = (room, u16::try_from(frame.len())) {
-            room.copy_from_slice(frame);
-            self.len += len;
+    /// Appends a Ping, if there is room for it and still for a frame that is begun and a Pong.
+    pub(super) fn push_ping(&mut self, frame: &[u8]) -> bool {
+        let pings = self.frames().filter(|(_, _, opcode)| *opcode == Opcode::Ping).map(|(_, len, _)| len);
+        let fits = pings.sum::<usize>() + frame.len() <= URGENT - 2 * MAX_CONTROL_FRAME;
+        fits && self.push(frame)
+    }
+
+    /// Appends a Pong. Where there is no room it takes the place of those that are not begun.
+    pub(super) fn push_pong(&mut self, frame: &[u8]) {
+        if !self.push(frame) {
+            self.retract(|opcode| opcode == Opcode::Pong);
+            self.push(frame);
         }
     }
 
-    /// Drops all frames but one that is begun.
-    pub(super) fn retract(&mut self) {
-        self.len = if self.written > 0 { self.first() } else { 0 };
+    /// Puts a Close in the place of all that is not begun.
+    pub(super) fn push_close(&mut self, frame: &[u8]) {
+        self.retract(|_| true);
+        self.push(frame);
+    }
+
+    /// Whether a Ping waits, or is being written.
+    pub(super) fn has_ping(&self) -> bool {
+        self.frames().any(|(_, _, opcode)| opcode == Opcode::Ping)
     }
 
     /// Counts up to `n` bytes as written, and gives their number.
     pub(super) fn advance(&mut self, n: usize) -> usize {
-        let taken = u16::try_from(n).unwrap_or(u16::MAX).min(self.len - self.written);
-        self.written += taken;
-        let mut whole = 0;
-        while self.written > 0 && self.written - whole >= self.first_at(whole) && whole < self.len {
-            whole += self.first_at(whole);
+        let taken = n.min(self.rest().len());
+        let written = usize::from(self.written) + taken;
+        let whole =
+            self.frames().map(|(at, len, _)| at + len).take_while(|end| *end <= written).last().unwrap_or(0);
+        self.remove(0, whole);
+        self.written = u16::try_from(written - whole).unwrap_or(0);
+        taken
+    }
+
+    fn push(&mut self, frame: &[u8]) -> bool {
+        let room = self.bytes.get_mut(usize::from(self.len)..).and_then(|room| room.get_mut(..frame.len()));
+        let (Some(room), Ok(len)) = (room, u16::try_from(frame.len())) else { return false };
+        room.copy_from_slice(frame);
+        self.len += len;
+        true
+    }
+
+    /// Drops the frames of some kinds, but for one that is begun.
+    fn retract(&mut self, drop: impl Fn(Opcode) -> bool) {
+        let begun = self.written > 0;
+        let next = |urgent: &Self| {
+            urgent
+                .frames()
+                .skip(usize::from(begun))
+                .find(|(_, _, opcode)| drop(*opcode))
+                .map(|(at, len, _)| (at, len))
+        };
+        while let Some((at, len)) = next(self) {
+            self.remove(at, len);
         }
-        self.bytes.copy_within(usize::from(whole)..usize::from(self.len), 0);
-        self.len -= whole;
-        self.written -= whole;
-        usize::from(taken)
     }
 
-    /// The length of the first frame.
-    fn first(&self) -> u16 {
-        self.first_at(0)
+    fn remove(&mut self, at: usize, len: usize) {
+        self.bytes.copy_within(at + len..usize::from(self.len), at);
+        self.len -= u16::try_from(len).unwrap_or(self.len);
     }
 
-    /// The length of the frame at `at`; what is left where there is none.
-    fn first_at(&self, at: u16) -> u16 {
-        let bytes = self.bytes.get(usize::from(at)..usize::from(self.len)).unwrap_or_default();
-        let len = frame_len(bytes).and_then(|(head, payload)| u16::try_from(head + payload).ok());
-        len.unwrap_or(self.len - at)
+    /// Place, length and kind of each frame.
+    fn frames(&self) -> impl Iterator<Item = (usize, usize, Opcode)> {
+        let mut at = 0;
+        core::iter::from_fn(move || {
+            let bytes = self.bytes.get(at..usize::from(self.len))?;
+            let opcode = Opcode::from_bits(*bytes.first()?)?;
+            let (head, payload) = frame_len(bytes)?;
+            at += head + payload;
+            Some((at - head - payload, head + payload, opcode))
+        })
     }
 }
 
@@ -172,21 +208,6 @@ impl sealed::Queue for Lent<'_> {
         let Some((head, body)) = gap.split_at_mut_checked(head) else { return };
         crate::frame::write_frame(header, payload, head, body);
         self.end += head.len() + payload.len();
-    }
-
-    fn insert(&mut self, at: usize, bytes: &[u8]) {
-        if self.room() < bytes.len() || at > self.len() {
-            return;
-        }
-        if self.memory.len() - self.end < bytes.len() {
-            self.compact();
-        }
-        let from = self.start + at;
-        self.memory.copy_within(from..self.end, from + bytes.len());
-        if let Some(gap) = self.memory.get_mut(from..from + bytes.len()) {
-            gap.copy_from_slice(bytes);
-        }
-        self.end += bytes.len();
     }
 
     fn truncate(&mut self, at: usize) {
@@ -387,15 +408,6 @@ mod growable {
                 }
             }
             debug_assert_eq!(self.bytes.len(), at + payload.len());
-        }
-
-        fn insert(&mut self, at: usize, bytes: &[u8]) {
-            let cursor = self.locate(at);
-            self.bytes.splice(cursor.byte..cursor.byte, bytes.iter().copied());
-            let behind = self.payloads_mut().skip(cursor.payload);
-            for payload in behind {
-                payload.at += bytes.len();
-            }
         }
 
         fn truncate(&mut self, at: usize) {

@@ -36,6 +36,8 @@ pub struct Receiver {
     fin: bool,
     /// A Close or a violation has come in: the rest is discarded.
     done: bool,
+    /// The last poll took in some of a data frame.
+    saw_data: bool,
     /// Text that is handed out in chunks.
     utf8: Validator,
     /// One more than the largest payload that is handed out on the fast path, 0 for none.
@@ -72,6 +74,8 @@ impl Receiver {
         let config = config.into();
         let limits = config.limits;
         let fast = match config.delivery {
+            // One fragment is one too many: the slow path says so.
+            Delivery::Whole if limits.max_fragments == 0 => 0,
             Delivery::Whole => {
                 u8::try_from(limits.max_frame.min(limits.max_message).min(125) + 1).unwrap_or(0)
             }
@@ -86,6 +90,7 @@ impl Receiver {
             kind: Kind::Binary,
             fin: false,
             done: false,
+            saw_data: false,
             utf8: Validator::new(),
             fast,
             fragments: 0,
@@ -166,6 +171,7 @@ impl Receiver {
         input: &mut Input<impl Memory, impl Gather>,
     ) -> Result<Option<Ready>, ProtocolError> {
         let before = input.at;
+        self.saw_data = false;
         let result = self.run(input);
         self.counters.bytes += (input.at - before) as u64;
         result.map_err(|error| self.fail(input, error))
@@ -219,6 +225,7 @@ impl Receiver {
         if self.frame != Frame::Data {
             return Ok(());
         }
+        self.saw_data = true;
         self.fin = header.fin;
         // RFC 6455 5.4: the opcode of the first fragment says what the message is.
         if header.opcode == Opcode::Continuation {
@@ -262,6 +269,9 @@ impl Receiver {
             if let Some(frame) = frame {
                 self.done = true;
                 input.discard();
+                if self.message == Progress::Gathering {
+                    input.message.finish();
+                }
                 return Ok(Some(Ready(Inner::CloseReceived(frame))));
             }
         }
@@ -276,6 +286,7 @@ impl Receiver {
 
     /// The payload of a data frame, or what is there of it.
     fn data(&mut self, input: &mut Input<impl Memory, impl Gather>) -> Result<Option<Ready>, ProtocolError> {
+        self.saw_data |= input.remaining() > 0;
         if self.message == Progress::Untouched {
             let whole = self.fin && self.decoder.payload_left() <= input.remaining() as u64;
             self.message = match self.config.delivery {
@@ -350,6 +361,7 @@ impl Receiver {
         let landed =
             message.land(left, self.decoder.mask_mut(), self.kind).map_err(|_| ProtocolError::InvalidUtf8)?;
         self.counters.bytes += landed as u64;
+        self.saw_data |= landed > 0;
         let mut end = self.decoder.consume(landed);
         let len = self.decoder.payload_in(input.end.saturating_sub(input.at));
         if !end {
@@ -446,11 +458,17 @@ impl Receiver {
         self.done
     }
 
-    /// Whether the last frame that began is a data frame, for
+    /// The sending half has failed the connection because a timer ran out, or has told its end: what
+    /// still comes in is discarded.
+    pub const fn handle_ended(&mut self) {
+        self.done = true;
+    }
+
+    /// Whether the last poll that took the slow path took in some of a data frame, for
     /// [`Sender::handle_received`](crate::Sender::handle_received).
     #[must_use]
-    pub fn is_in_data(&self) -> bool {
-        self.frame == Frame::Data
+    pub const fn saw_data(&self) -> bool {
+        self.saw_data
     }
 
     /// What has come in.

@@ -113,8 +113,6 @@ pub struct Sender<O> {
     open: Option<Kind>,
     config: SharedConfig,
     keepalive: Keepalive,
-    /// Bytes until a Ping of ours is written, 0 where none waits.
-    until_ping: u32,
     closing: Closing,
     own_close: OwnClose,
     /// How the connection ended, or would end as things stand.
@@ -165,7 +163,6 @@ impl<O: Output> Sender<O> {
             open: None,
             config,
             keepalive: Keepalive::new(now),
-            until_ping: 0,
             closing: Closing::default(),
             own_close: OwnClose::No,
             outcome: Outcome::Abnormal(Cut::BetweenMessages),
@@ -230,10 +227,12 @@ impl<O: Output> Sender<O> {
     /// [`SendError::ControlTooLong`], [`Blocked`](SendError::Blocked) or [`Closed`](SendError::Closed);
     /// nothing was sent.
     pub fn ping(&mut self, now: Instant, payload: &[u8]) -> Result<(), SendError> {
-        let len = self.urgent(Opcode::Ping, payload)?;
+        self.check_control(Opcode::Ping, payload)?;
+        if !self.push_ping(payload) {
+            self.blocked = true;
+            return Err(SendError::Blocked);
+        }
         self.keepalive.ping_queued(now, payload);
-        let ahead = self.boundary + self.out.urgent().rest().len() + len;
-        self.until_ping = u32::try_from(ahead).unwrap_or(u32::MAX);
         Ok(())
     }
 
@@ -244,7 +243,8 @@ impl<O: Output> Sender<O> {
     ///
     /// As [`Self::ping`].
     pub fn pong(&mut self, payload: &[u8]) -> Result<(), SendError> {
-        self.urgent(Opcode::Pong, payload)?;
+        self.check_control(Opcode::Pong, payload)?;
+        self.push_pong(payload);
         Ok(())
     }
 
@@ -271,7 +271,7 @@ impl<O: Output> Sender<O> {
         if self.closing.handle(Event::Close) != Action::SendClose {
             return Err(SendError::Closed);
         }
-        self.queue_close(now, &CloseFrame { code, reason });
+        self.close_behind(now, &CloseFrame { code, reason });
         Ok(())
     }
 
@@ -285,7 +285,7 @@ impl<O: Output> Sender<O> {
                 if self.config.auto_pong && self.may_answer() {
                     // RFC 6455 5.5.3: of several Pings, the newest alone may be answered. The last few are, as
                     // far as they fit.
-                    self.push_urgent(Opcode::Pong, &payload);
+                    self.push_pong(&payload);
                 }
             }
             Owed::Close(frame) => {
@@ -335,10 +335,12 @@ impl<O: Output> Sender<O> {
             }
             match due {
                 Due::Ping => {
-                    let payload = self.keepalive.next_payload();
-                    if self.ping(now, &payload).is_err() {
-                        // No room: nothing that the peer has read for long. Its time runs all the same.
-                        self.keepalive.ping_queued(now, &payload);
+                    if self.out.urgent().has_ping() {
+                        self.keepalive.put_off(now);
+                    } else {
+                        // Without room for it, the peer has not read for long. Its time runs all the same.
+                        let payload = self.keepalive.next_ping(now);
+                        self.push_ping(&payload);
                     }
                 }
                 Due::Expired(Timer::Pong) => {
@@ -348,7 +350,7 @@ impl<O: Output> Sender<O> {
                 Due::Expired(Timer::Idle) => {
                     let reason = CloseReason::truncated("idle for too long");
                     if self.closing.handle(Event::Close) == Action::SendClose {
-                        self.queue_close(now, &CloseFrame { code: Some(CloseCode::GOING_AWAY), reason });
+                        self.close_behind(now, &CloseFrame { code: Some(CloseCode::GOING_AWAY), reason });
                         self.outcome = Outcome::TimedOut(Timer::Idle);
                     }
                 }
@@ -377,13 +379,7 @@ impl<O: Output> Sender<O> {
     pub fn transmitted(&mut self, now: Instant, n: usize) {
         let n = n.min(self.buffered_amount());
         self.counters.bytes += n as u64;
-        if n > 0 && core::mem::take(&mut self.fresh_data) {
-            self.keepalive.sent_data(now);
-        }
-        if n > 0 && self.until_ping > 0 {
-            self.keepalive.ping_written(now);
-            self.until_ping = self.until_ping.saturating_sub(u32::try_from(n).unwrap_or(u32::MAX));
-        }
+        let had_ping = self.out.urgent().has_ping();
         // As in poll_transmit: the frame that was begun, what is urgent, and the rest.
         let first = n.min(self.boundary);
         self.boundary = self.out.advance(first, self.boundary);
@@ -393,6 +389,17 @@ impl<O: Output> Sender<O> {
             self.boundary = self.out.advance(n - first - second, 0);
         }
         self.congested = self.buffered_amount() > 0;
+        if self.fresh_data && n > second {
+            // A message that takes long is not idle while it moves.
+            self.keepalive.sent_data(now);
+            self.fresh_data = self.out.len() > 0;
+        }
+        if n > 0 && had_ping {
+            self.keepalive.ping_moved(now);
+            if !self.out.urgent().has_ping() {
+                self.keepalive.ping_written();
+            }
+        }
     }
 
     // --- what the driver must do ---
@@ -404,8 +411,8 @@ impl<O: Output> Sender<O> {
             let first = !core::mem::replace(&mut self.reported, true);
             return first.then_some(Ready(Inner::Closed(self.outcome)));
         }
-        if self.blocked && self.closing.state() == State::Open && self.out.has_drained(self.config.high_water)
-        {
+        let open = self.blocked && self.closing.state() == State::Open;
+        if open && self.out.has_drained(self.config.high_water) && self.out.urgent().rest().is_empty() {
             self.blocked = false;
             return Some(Ready(Inner::Writable));
         }
@@ -550,23 +557,29 @@ impl<O: Output> Sender<O> {
         self.counters.messages += u64::from(fin);
     }
 
-    /// A control frame ahead of the queue, but behind a frame that was begun; gives its length.
-    fn urgent(&mut self, opcode: Opcode, payload: &[u8]) -> Result<usize, SendError> {
+    /// Whether a Ping or Pong may be sent.
+    fn check_control(&self, opcode: Opcode, payload: &[u8]) -> Result<(), SendError> {
         if self.closing.state() != State::Open {
             return Err(SendError::Closed);
         }
-        self.encoder.check(opcode, true, payload.len() as u64)?;
-        if self.out.room() < MAX_CONTROL_FRAME + RESERVE
-            || self.out.len() >= self.config.high_water.saturating_mul(2)
-        {
-            self.blocked = true;
-            return Err(SendError::Blocked);
-        }
+        Ok(self.encoder.check(opcode, true, payload.len() as u64)?)
+    }
+
+    /// A Ping ahead of the queue, if there is room.
+    fn push_ping(&mut self, payload: &[u8]) -> bool {
         let mut frame = [0; MAX_CONTROL_FRAME];
-        let len = self.control_frame(opcode, payload, &mut frame);
-        self.out.insert(self.boundary, frame.get(..len).unwrap_or_default());
+        let len = self.control_frame(Opcode::Ping, payload, &mut frame);
+        let pushed = self.out.urgent_mut().push_ping(frame.get(..len).unwrap_or_default());
+        self.counters.frames += u64::from(pushed);
+        pushed
+    }
+
+    /// A Pong ahead of the queue.
+    fn push_pong(&mut self, payload: &[u8]) {
+        let mut frame = [0; MAX_CONTROL_FRAME];
+        let len = self.control_frame(Opcode::Pong, payload, &mut frame);
+        self.out.urgent_mut().push_pong(frame.get(..len).unwrap_or_default());
         self.counters.frames += 1;
-        Ok(len)
     }
 
     /// Writes a control frame, whose payload is not too long, and gives its length.
@@ -576,14 +589,6 @@ impl<O: Output> Sender<O> {
         let Some((head, body)) = to.split_at_mut_checked(head) else { return 0 };
         write_frame(&header, payload, head, body);
         head.len() + payload.len()
-    }
-
-    /// A control frame ahead of the queue and of what the connection has to say besides.
-    fn push_urgent(&mut self, opcode: Opcode, payload: &[u8]) {
-        let mut frame = [0; MAX_CONTROL_FRAME];
-        let len = self.control_frame(opcode, payload, &mut frame);
-        self.out.urgent_mut().push(frame.get(..len).unwrap_or_default());
-        self.counters.frames += 1;
     }
 
     /// Whether a Pong can still go out: no Close of ours was begun, and none was received.
@@ -605,10 +610,14 @@ impl<O: Output> Sender<O> {
         }
     }
 
-    /// A Close behind everything else.
-    fn queue_close(&mut self, now: Instant, frame: &CloseFrame) {
+    /// A Close behind everything that was accepted.
+    fn close_behind(&mut self, now: Instant, frame: &CloseFrame) {
         let mut body = [0; MAX_CONTROL_PAYLOAD];
         let len = frame.encode(&mut body);
+        if self.out.room() < MAX_CONTROL_FRAME {
+            // Less memory than was asked for: there is none to wait in.
+            return self.close_ahead(now, frame);
+        }
         let header = self.encoder.checked_header(Opcode::Close, true, len as u64);
         self.out.push(&header, body.get(..len).unwrap_or_default());
         self.counters.frames += 1;
@@ -616,26 +625,32 @@ impl<O: Output> Sender<O> {
         self.keepalive.close(now);
     }
 
+    /// A Close in the place of everything that is not begun.
+    fn close_ahead(&mut self, now: Instant, frame: &CloseFrame) {
+        self.drop_queue();
+        let (mut body, mut bytes) = ([0; MAX_CONTROL_PAYLOAD], [0; MAX_CONTROL_FRAME]);
+        let len = frame.encode(&mut body);
+        let len = self.control_frame(Opcode::Close, body.get(..len).unwrap_or_default(), &mut bytes);
+        self.out.urgent_mut().push_close(bytes.get(..len).unwrap_or_default());
+        self.counters.frames += 1;
+        self.own_close = OwnClose::Urgent;
+        self.keepalive.close(now);
+    }
+
     /// The Close that answers the peer or fails the connection. It follows what was accepted, unless the
     /// transport has not taken all that it was given: then what is not begun is dropped, as a peer that does
     /// not read would keep the Close back behind it.
     fn close_at_once(&mut self, now: Instant, frame: &CloseFrame) {
-        if !self.congested && self.own_close == OwnClose::No {
-            return self.queue_close(now, frame);
+        if self.congested || self.own_close != OwnClose::No {
+            self.close_ahead(now, frame);
+        } else {
+            self.close_behind(now, frame);
         }
-        self.drop_queue();
-        let mut body = [0; MAX_CONTROL_PAYLOAD];
-        let len = frame.encode(&mut body);
-        self.out.urgent_mut().retract();
-        self.push_urgent(Opcode::Close, body.get(..len).unwrap_or_default());
-        self.own_close = OwnClose::Urgent;
-        self.keepalive.close(now);
     }
 
     fn drop_queue(&mut self) {
         self.dropped += (self.out.len() - self.boundary.min(self.out.len())) as u64;
         self.out.truncate(self.boundary);
-        self.until_ping = 0;
     }
 
     fn fail(&mut self, now: Instant, outcome: Outcome, code: CloseCode, reason: CloseReason) {

@@ -131,7 +131,7 @@ impl Reader {
             let mut shared = lock(&self.shared);
             let Shared { link, sender } = &mut *shared;
             if core::mem::take(&mut self.received) {
-                sender.handle_received(link.now(), self.receiver.is_in_data());
+                sender.handle_received(link.now(), self.receiver.saw_data());
             }
             write_out(link, sender)?;
             if sender.poll_transport() == Some(TransportAction::HalfClose) {

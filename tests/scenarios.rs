@@ -1,0 +1,34 @@
+//! What a connection does, shown from outside: see `tests/README.md` for which test shows which rule.
+#![allow(
+    missing_docs,
+    missing_debug_implementations,
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
+    reason = "tests"
+)]
+
+#[path = "support/pair.rs"]
+mod pair;
+
+#[path = "scenarios/closing.rs"]
+mod closing;
+#[path = "scenarios/control.rs"]
+mod control;
+#[path = "scenarios/framing.rs"]
+mod framing;
+#[path = "scenarios/halves.rs"]
+mod halves;
+#[path = "scenarios/limits.rs"]
+mod limits;
+#[path = "scenarios/messages.rs"]
+mod messages;
+#[path = "scenarios/no_alloc.rs"]
+mod no_alloc;
+#[path = "scenarios/output.rs"]
+mod output;
+#[path = "scenarios/timers.rs"]
+mod timers;

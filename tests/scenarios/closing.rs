@@ -1,0 +1,509 @@
+//! RFC 6455 section 5.5.1 and 7: closing, from both sides, at once, by failure and by an end of the stream.
+
+use hybi::close::State;
+use hybi::frame::Opcode;
+use hybi::{
+    CloseCode, CloseReason, Config, Cut, Kind, Outcome, ProtocolError, ReadyState, Role, SendError, Timer,
+    TransportAction,
+};
+
+use crate::pair::{Pair, Scenario, Seen, closed_clean, frame, secs, text};
+
+const ROLES: [Role; 2] = [Role::Server, Role::Client];
+
+fn close(code: u16, reason: &str) -> Seen {
+    Seen::Close(Some(code), reason.to_owned())
+}
+
+fn close_without_code() -> Seen {
+    Seen::Close(None, String::new())
+}
+
+#[test]
+fn s5_5_1_close_is_echoed() {
+    for role in ROLES {
+        let mut end = Scenario::of(role).open();
+        assert_eq!(end.receive_close(4321, "over and out"), [close(4321, "over and out")]);
+        assert_eq!(end.conn.ready_state(), ReadyState::Closing);
+        assert_eq!(end.flush(), ["close 4321"]);
+        assert_eq!(end.eof(), [closed_clean(4321)]);
+        assert_eq!(end.conn.ready_state(), ReadyState::Closed);
+    }
+}
+
+#[test]
+fn s5_5_1_an_empty_close_is_answered_with_an_empty_one() {
+    for role in ROLES {
+        let mut end = Scenario::of(role).open();
+        assert_eq!(end.receive(Opcode::Close, ""), [close_without_code()]);
+        assert_eq!(end.flush(), ["close"]);
+        // RFC 6455 7.1.5: no code in the Close is seen as 1005.
+        assert_eq!(end.eof(), [closed_clean(1005)]);
+    }
+}
+
+#[test]
+fn s5_5_1_every_code_that_may_be_received_is_echoed_and_no_other() {
+    for role in ROLES {
+        for code in (0..=5100u16).chain([9999, 65535]) {
+            let mut end = Scenario::of(role).open();
+            let seen = end.receive_close(code, "");
+            let fine = matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999);
+            if fine {
+                assert_eq!(seen, [close(code, "")]);
+                assert_eq!(end.flush(), [format!("close {code}")]);
+            } else {
+                assert_eq!(seen, [Seen::Failed(ProtocolError::CloseCodeNotAllowed(code))]);
+                assert_eq!(end.flush(), ["close 1002 close code must not be sent"]);
+            }
+        }
+    }
+}
+
+#[test]
+fn s5_5_1_a_body_of_one_byte_fails() {
+    for role in ROLES {
+        let mut end = Scenario::of(role).open();
+        assert_eq!(end.receive(Opcode::Close, "x"), [Seen::Failed(ProtocolError::CloseBodyOfOneByte)]);
+        assert!(end.flush()[0].starts_with("close 1002 "));
+    }
+}
+
+#[test]
+fn s5_5_1_a_reason_is_utf8() {
+    for role in ROLES {
+        for body in [&b"\x03\xe8\xff"[..], b"\x03\xe8ok\xc3", b"\x03\xe8\xed\xa0\x80", b"\x03\xe8\xf5"] {
+            let wire = frame(role.peer(), Opcode::Close, true, body);
+            for size in [1, 7, wire.len()] {
+                let mut end = Scenario::of(role).open();
+                assert_eq!(end.feed_in(&wire, size), [Seen::Failed(ProtocolError::CloseReasonNotUtf8)]);
+                assert!(end.flush()[0].starts_with("close 1007 "));
+            }
+        }
+        let longest = "€".repeat(41);
+        let mut end = Scenario::of(role).open();
+        assert_eq!(end.receive_close(1000, &longest), [close(1000, &longest)]);
+    }
+}
+
+#[test]
+fn s7_4_1_codes_that_are_no_codes_are_never_sent() {
+    for role in ROLES {
+        for code in [0, 999, 1004, 1005, 1006, 1015, 1016, 2999, 5000, 65535] {
+            let mut end = Scenario::of(role).open();
+            assert_eq!(end.conn.close(end.now, CloseCode::new(code), ""), Err(SendError::CodeNotAllowed));
+            assert_eq!((end.conn.ready_state(), end.conn.buffered_amount()), (ReadyState::Open, 0));
+            end.conn.send_text("still open").unwrap();
+            end.conn.close(end.now, CloseCode::NORMAL, "").unwrap();
+        }
+        for (code, sender) in
+            [(1010, Role::Client), (1012, Role::Server), (1013, Role::Server), (1014, Role::Server)]
+        {
+            let mut end = Scenario::of(role).open();
+            assert_eq!(end.conn.close(end.now, CloseCode::new(code), "").is_ok(), role == sender);
+        }
+    }
+}
+
+#[test]
+fn s5_5_a_reason_has_at_most_123_bytes() {
+    for role in ROLES {
+        let mut end = Scenario::of(role).open();
+        assert_eq!(
+            end.conn.close(end.now, CloseCode::NORMAL, &"x".repeat(124)),
+            Err(SendError::ReasonTooLong)
+        );
+        assert_eq!(end.conn.close(end.now, None, "no code"), Err(SendError::CodeNotAllowed));
+        assert_eq!((end.conn.ready_state(), end.conn.buffered_amount()), (ReadyState::Open, 0));
+        let cut = CloseReason::truncated(&"€".repeat(100));
+        end.conn.close(end.now, CloseCode::NORMAL, cut.as_str()).unwrap();
+        assert_eq!(end.flush(), [format!("close 1000 {}", "€".repeat(41))]);
+    }
+}
+
+#[test]
+fn s7_1_2_a_close_goes_both_ways() {
+    for (code, reason) in [(Some(1000), "bye"), (Some(3000), ""), (None, "")] {
+        for server_first in [false, true] {
+            for cap in [1, 3, usize::MAX] {
+                let mut pair = Pair::new().cap(cap);
+                let (now, code) = (pair.now(), code.map(CloseCode::new));
+                let first = if server_first { &mut pair.server } else { &mut pair.client };
+                first.conn.close(now, code, reason).unwrap();
+                pair.drive();
+                let (first, second) =
+                    if server_first { (&pair.server, &pair.client) } else { (&pair.client, &pair.server) };
+                let outcome = closed_clean(code.map_or(1005, CloseCode::get));
+                let heard = Seen::Close(code.map(CloseCode::get), reason.to_owned());
+                let echoed = Seen::Close(code.map(CloseCode::get), String::new());
+                assert_eq!(second.seen, [heard, outcome.clone()]);
+                assert_eq!(first.seen, [echoed, outcome]);
+                assert_eq!((first.sent().len(), second.sent().len()), (1, 1));
+                for end in [first, second] {
+                    assert_eq!(end.conn.poll_transport(), Some(TransportAction::Close));
+                    assert_eq!(end.conn.poll_timeout(), None);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn s5_5_1_simultaneous_closes_are_not_answered() {
+    for cap in [1, 2, 5, usize::MAX] {
+        let mut pair = Pair::new().cap(cap);
+        pair.client.conn.close(pair.now(), CloseCode::GOING_AWAY, "client").unwrap();
+        pair.server.conn.close(pair.now(), CloseCode::NORMAL, "server").unwrap();
+        pair.drive();
+        assert_eq!(pair.client.sent(), ["close 1001 client"]);
+        assert_eq!(pair.server.sent(), ["close 1000 server"]);
+        assert_eq!(pair.client.seen, [close(1000, "server"), closed_clean(1000)]);
+        assert_eq!(pair.server.seen, [close(1001, "client"), closed_clean(1001)]);
+    }
+}
+
+#[test]
+fn s5_5_1_no_data_follows_the_own_close() {
+    for role in ROLES {
+        let mut end = Scenario::of(role).open();
+        end.conn.send_fragment(Kind::Text, b"open", false).unwrap();
+        end.conn.close(end.now, CloseCode::NORMAL, "").unwrap();
+        let waits = end.conn.buffered_amount();
+        assert_eq!(end.conn.send_text("x"), Err(SendError::Closed));
+        assert_eq!(end.conn.send_binary(b"x"), Err(SendError::Closed));
+        assert_eq!(end.conn.send_fragment(Kind::Text, b"x", true), Err(SendError::Closed));
+        assert_eq!(end.conn.ping(end.now, b"x"), Err(SendError::Closed));
+        assert_eq!(end.conn.pong(b"x"), Err(SendError::Closed));
+        assert_eq!(end.conn.send("x").unwrap_err().error, SendError::Closed);
+        assert_eq!(end.conn.send(vec![0; 9000]).unwrap_err().error, SendError::Closed);
+        assert_eq!(end.conn.close(end.now, CloseCode::NORMAL, ""), Err(SendError::Closed));
+        assert_eq!(end.conn.buffered_amount(), waits);
+        assert_eq!(end.flush(), ["text- open", "close 1000"]);
+    }
+}
+
+#[test]
+fn s7_1_3_messages_come_in_until_the_peers_close() {
+    for role in ROLES {
+        let mut end = Scenario::of(role).closing();
+        assert_eq!(end.receive(Opcode::Text, "late"), [text("late")]);
+        assert_eq!(end.receive_part(Opcode::Text, false, "in "), []);
+        assert_eq!(end.receive_part(Opcode::Continuation, true, "parts"), [text("in parts")]);
+        assert_eq!(end.receive_close(1000, ""), [close(1000, "")]);
+        assert_eq!(end.receive(Opcode::Text, "too late"), []);
+        assert_eq!(end.flush(), [""; 0]);
+    }
+}
+
+#[test]
+fn s1_4_input_after_a_received_close_is_discarded() {
+    for role in ROLES {
+        let mut wire = frame(role.peer(), Opcode::Close, true, b"\x03\xe8");
+        let len = wire.len();
+        wire.extend(frame(role.peer(), Opcode::Text, true, b"late"));
+        wire.extend(frame(role.peer(), Opcode::Close, true, b""));
+        wire.extend([0xFF; 100]);
+        for size in [1, 2, len, len + 1, wire.len()] {
+            let mut end = Scenario::of(role).open();
+            assert_eq!(end.feed_in(&wire, size), [close(1000, "")]);
+            assert_eq!(end.flush(), ["close 1000"]);
+            // Where garbage was cut is of no interest.
+            assert_eq!(end.eof(), [closed_clean(1000)]);
+        }
+    }
+}
+
+#[test]
+fn s5_4_a_close_may_come_inside_a_fragmented_message() {
+    for role in ROLES {
+        let mut end = Scenario::of(role).open();
+        end.receive_part(Opcode::Text, false, "never finished");
+        assert_eq!(end.receive_close(1001, ""), [close(1001, "")]);
+        assert_eq!(end.flush(), ["close 1001"]);
+        assert_eq!(end.eof(), [closed_clean(1001)]);
+        // What was gathered is of no use any more, and given back.
+        end.message.release_idle();
+        assert_eq!(end.message.capacity(), 0);
+    }
+}
+
+#[test]
+fn s7_1_1_a_server_half_closes_once_its_close_is_out_and_waits_for_the_end() {
+    for begins in [false, true] {
+        let mut end = Scenario::server().open();
+        if begins {
+            end.conn.close(end.now, CloseCode::NORMAL, "").unwrap();
+            end.flush();
+            assert_eq!(end.conn.poll_transport(), None);
+            end.receive_close(1000, "");
+        } else {
+            end.receive_close(1000, "");
+            assert_eq!(end.conn.poll_transport(), None, "the Close is not out");
+            end.write(1);
+            assert_eq!(end.conn.poll_transport(), None, "the Close is not out");
+            end.write_all();
+        }
+        assert_eq!(end.conn.poll_transport(), Some(TransportAction::HalfClose));
+        assert_eq!(end.conn.poll_transport(), Some(TransportAction::HalfClose), "until it is done");
+        end.conn.handle_half_closed();
+        assert_eq!(end.conn.poll_transport(), None);
+        assert_eq!(end.feed(&[0x55; 1000]), []);
+        assert_eq!(end.eof(), [closed_clean(1000)]);
+        assert_eq!(end.conn.poll_transport(), Some(TransportAction::Close));
+        assert_eq!(end.poll(), []);
+    }
+}
+
+#[test]
+fn s7_1_1_a_server_does_not_wait_for_the_end_for_ever() {
+    let mut end = Scenario::server().answered();
+    end.conn.handle_half_closed();
+    assert_eq!(end.advance(secs(10) - std::time::Duration::from_nanos(1)), []);
+    assert_eq!(end.advance(std::time::Duration::from_nanos(1)), [closed_clean(1000)]);
+    assert_eq!(end.conn.poll_transport(), Some(TransportAction::Close));
+}
+
+#[test]
+fn s7_1_1_a_client_waits_for_the_server_to_close_with_a_deadline() {
+    for ends in [false, true] {
+        let mut end = Scenario::client().answered();
+        assert_eq!(end.conn.poll_transport(), None, "the server goes first");
+        if ends {
+            assert_eq!(end.eof(), [closed_clean(1000)]);
+        } else {
+            assert_eq!(end.advance(secs(9)), []);
+            assert_eq!(end.advance(secs(1)), [closed_clean(1000)]);
+        }
+        assert_eq!(end.conn.poll_transport(), Some(TransportAction::Close));
+    }
+}
+
+#[test]
+fn s7_1_1_a_peer_that_does_not_answer_the_close_is_given_up() {
+    for role in ROLES {
+        let mut end = Scenario::of(role).closing();
+        assert_eq!(end.advance(secs(9)), []);
+        assert_eq!(end.conn.poll_transport(), None);
+        assert_eq!(end.advance(secs(1)), [Seen::Closed(Outcome::TimedOut(Timer::Close))]);
+        assert_eq!(end.conn.poll_transport(), Some(TransportAction::Abort));
+        assert_eq!(end.conn.poll_timeout(), None);
+        // Not even what comes after that is seen.
+        assert_eq!(end.receive(Opcode::Text, "late"), []);
+        assert_eq!(end.receive_close(1000, ""), []);
+        assert_eq!(end.eof(), []);
+    }
+}
+
+#[test]
+fn s7_1_1_a_peer_that_does_not_read_the_close_is_given_up() {
+    for role in ROLES {
+        let mut end = Scenario::of(role).open();
+        end.conn.send_text("unread").unwrap();
+        end.write(2);
+        end.receive_close(1000, "");
+        assert_eq!(end.advance(secs(10)), [Seen::Closed(Outcome::TimedOut(Timer::Close))]);
+        assert_eq!(end.conn.poll_transport(), Some(TransportAction::Abort));
+        assert_eq!(end.conn.buffered_amount(), 0);
+    }
+}
+
+#[test]
+fn s7_1_7_after_a_failure_nothing_more_is_processed() {
+    for role in ROLES {
+        let mut end = Scenario::of(role).failed();
+        assert_eq!(end.receive(Opcode::Text, "more"), []);
+        assert_eq!(end.receive(Opcode::Ping, "ping"), []);
+        assert_eq!(end.receive_close(1000, ""), []);
+        assert_eq!(end.conn.send_text("x"), Err(SendError::Closed));
+        assert_eq!(end.conn.close(end.now, CloseCode::NORMAL, ""), Err(SendError::Closed));
+        assert_eq!(end.flush(), [""; 0]);
+        // Whoever fails the connection closes it: the server's way, for both.
+        assert_eq!(end.conn.poll_transport(), Some(TransportAction::HalfClose));
+        end.conn.handle_half_closed();
+        assert_eq!(end.conn.poll_transport(), None);
+        assert_eq!(end.eof(), [Seen::Closed(Outcome::Failed(ProtocolError::UnknownOpcode(3)))]);
+    }
+}
+
+#[test]
+fn s7_1_7_a_failed_connection_ends_at_the_deadline() {
+    for role in ROLES {
+        let mut end = Scenario::of(role).failed();
+        assert_eq!(end.advance(secs(9)), []);
+        let outcome = Outcome::Failed(ProtocolError::UnknownOpcode(3));
+        assert_eq!(end.advance(secs(1)), [Seen::Closed(outcome)]);
+        assert_eq!(outcome.code(), CloseCode::ABNORMAL);
+        assert_eq!(end.conn.poll_transport(), Some(TransportAction::Close), "the Close is out");
+    }
+}
+
+#[test]
+fn s7_1_7_a_failure_while_the_own_close_is_out_sends_no_second() {
+    for role in ROLES {
+        let mut end = Scenario::of(role).closing();
+        assert_eq!(end.feed(&[0x83]), [Seen::Failed(ProtocolError::UnknownOpcode(3))]);
+        assert_eq!(end.flush(), [""; 0]);
+        assert_eq!(end.sent(), ["close 1000"]);
+        assert_eq!(end.eof(), [Seen::Closed(Outcome::Failed(ProtocolError::UnknownOpcode(3)))]);
+    }
+}
+
+#[test]
+fn s7_1_7_a_failure_while_the_own_close_waits_takes_its_place() {
+    for role in ROLES {
+        for begun in 0..=40 {
+            let mut end = Scenario::of(role).open();
+            end.conn.send_text("one").unwrap();
+            let one = end.conn.buffered_amount();
+            end.conn.send_text("two").unwrap();
+            let two = end.conn.buffered_amount();
+            end.conn.close(end.now, CloseCode::NORMAL, "").unwrap();
+            if end.conn.buffered_amount() < begun {
+                break;
+            }
+            end.write(begun);
+            assert_eq!(end.feed(&[0x83]), [Seen::Failed(ProtocolError::UnknownOpcode(3))]);
+            end.write_all();
+            let expected = match begun {
+                0 => vec!["close 1002 unknown opcode"],
+                _ if begun <= one => vec!["text one", "close 1002 unknown opcode"],
+                _ if begun <= two => vec!["text one", "text two", "close 1002 unknown opcode"],
+                _ => vec!["text one", "text two", "close 1000"],
+            };
+            assert_eq!(end.sent(), expected, "{begun} bytes written");
+            assert_eq!(end.conn.poll_transport(), Some(TransportAction::HalfClose));
+        }
+    }
+}
+
+#[test]
+fn s5_5_1_the_peers_close_while_the_own_one_waits_takes_its_place() {
+    for role in ROLES {
+        for begun in 0..=40 {
+            let mut end = Scenario::of(role).open();
+            end.conn.send_text("one").unwrap();
+            let one = end.conn.buffered_amount();
+            end.conn.send_text("two").unwrap();
+            let two = end.conn.buffered_amount();
+            end.conn.close(end.now, CloseCode::GOING_AWAY, "own").unwrap();
+            let all = end.conn.buffered_amount();
+            if all < begun {
+                break;
+            }
+            end.write(begun);
+            assert_eq!(end.receive_close(4000, "peer"), [close(4000, "peer")]);
+            end.write_all();
+            let expected = match begun {
+                0 => vec!["close 4000"],
+                _ if begun <= one => vec!["text one", "close 4000"],
+                _ if begun <= two => vec!["text one", "text two", "close 4000"],
+                _ => vec!["text one", "text two", "close 1001 own"],
+            };
+            assert_eq!(end.sent(), expected, "{begun} bytes written");
+            let dropped = all - end.wire.len()
+                + if end.sent().contains(&"close 4000".into()) {
+                    4 + if role == Role::Client { 4 } else { 0 }
+                } else {
+                    0
+                };
+            assert_eq!(end.conn.sender().dropped(), dropped as u64);
+            assert_eq!(end.eof(), [closed_clean(4000)]);
+        }
+    }
+}
+
+#[test]
+fn s7_1_5_an_end_without_a_close_is_abnormal_and_says_where() {
+    let part = |opcode, fin| frame(Role::Client, opcode, fin, b"Hello");
+    let cases = [
+        (vec![], Cut::BetweenMessages),
+        (part(Opcode::Text, true), Cut::BetweenMessages),
+        (part(Opcode::Ping, true), Cut::BetweenMessages),
+        (part(Opcode::Text, false), Cut::InMessage),
+        ([part(Opcode::Text, false), part(Opcode::Ping, true)].concat(), Cut::InMessage),
+        ([part(Opcode::Text, false), part(Opcode::Continuation, true)].concat(), Cut::BetweenMessages),
+        (vec![0x81], Cut::InFrame),
+        (part(Opcode::Text, true)[..6].to_vec(), Cut::InFrame),
+        (part(Opcode::Text, true)[..10].to_vec(), Cut::InFrame),
+        (part(Opcode::Close, true)[..7].to_vec(), Cut::InFrame),
+        ([part(Opcode::Text, false), vec![0x80]].concat(), Cut::InFrame),
+    ];
+    for (wire, cut) in cases {
+        let mut end = Scenario::server().open();
+        end.feed(&wire);
+        let outcome = Outcome::Abnormal(cut);
+        assert_eq!(end.eof(), [Seen::Closed(outcome)], "{wire:x?}");
+        assert_eq!((outcome.code(), outcome.is_clean()), (CloseCode::ABNORMAL, false));
+        assert_eq!(end.conn.poll_transport(), Some(TransportAction::Close));
+    }
+    // Nor is it clean where only our Close went out.
+    let mut end = Scenario::server().closing();
+    assert_eq!(end.eof(), [Seen::Closed(Outcome::Abnormal(Cut::BetweenMessages))]);
+}
+
+#[test]
+fn s7_1_4_closed_is_the_last_event_and_comes_once() {
+    for role in ROLES {
+        let ended = || {
+            let mut abnormal = Scenario::of(role).open();
+            abnormal.conn.handle_eof();
+            let mut clean = Scenario::of(role).answered();
+            clean.conn.handle_eof();
+            let mut failed = Scenario::of(role).failed();
+            failed.conn.handle_eof();
+            let mut late = Scenario::of(role).closing();
+            late.conn.handle_timeout(late.now + secs(10));
+            [abnormal, clean, failed, late]
+        };
+        for mut end in ended() {
+            assert!(matches!(end.poll()[..], [Seen::Closed(_)]));
+            assert_eq!(end.conn.ready_state(), ReadyState::Closed);
+            for _ in 0..3 {
+                assert_eq!(end.poll(), []);
+                assert_eq!(end.receive(Opcode::Text, "late"), []);
+                assert_eq!(end.receive(Opcode::Ping, "late"), []);
+                assert_eq!(end.receive_close(1000, ""), []);
+                assert_eq!(end.feed(&[0x83]), []);
+                assert_eq!(end.eof(), []);
+                assert_eq!(end.advance(secs(1000)), []);
+                end.conn.handle_half_closed();
+                assert_eq!(end.conn.send_text("x"), Err(SendError::Closed));
+                assert_eq!(end.conn.close(end.now, CloseCode::NORMAL, ""), Err(SendError::Closed));
+                assert_eq!(end.flush(), [""; 0]);
+                assert_eq!(end.conn.poll_timeout(), None);
+            }
+        }
+    }
+}
+
+#[test]
+fn s7_1_4_events_before_the_end_come_before_closed() {
+    let mut end = Scenario::server().open();
+    end.conn.send_binary(&[0; 70_000]).unwrap();
+    assert_eq!(end.conn.send_text("x"), Err(SendError::Blocked));
+    // The end is known before the last bytes are looked at: they come first all the same.
+    end.conn.handle_eof();
+    let seen = end.receive(Opcode::Text, "last words");
+    assert_eq!(seen, [text("last words"), Seen::Closed(Outcome::Abnormal(Cut::BetweenMessages))]);
+}
+
+#[test]
+fn s5_5_1_output_of_an_ended_connection_is_dropped_and_counted() {
+    let mut end = Scenario::server().open();
+    end.conn.send_text("12345678").unwrap();
+    end.write(3);
+    end.eof();
+    assert_eq!(end.conn.buffered_amount(), 0);
+    assert_eq!(end.conn.sender().dropped(), 7);
+    assert_eq!(end.conn.sender().close_state(), State::Ended);
+}
+
+#[test]
+fn s7_1_6_an_idle_close_that_is_answered_tells_both() {
+    let config = Config::new().idle_timeout(Some(secs(5)));
+    let mut end = Scenario::server().config(config).open();
+    assert_eq!(end.advance(secs(5)), []);
+    assert_eq!(end.flush(), ["close 1001 idle for too long"]);
+    assert_eq!(end.receive_close(1001, ""), [close(1001, "")]);
+    assert_eq!(end.eof(), [Seen::Closed(Outcome::TimedOut(Timer::Idle))]);
+}

@@ -1,0 +1,290 @@
+//! RFC 6455 section 5.5: Pings and Pongs.
+
+use std::time::Duration;
+
+use hybi::frame::Opcode;
+use hybi::{CloseCode, Config, Kind, Role, SendError};
+
+use crate::pair::{Pair, Scenario, Seen, frame, secs, text};
+
+const ROLES: [Role; 2] = [Role::Server, Role::Client];
+
+fn ping(payload: &str) -> Seen {
+    Seen::Ping(payload.into())
+}
+
+fn pong(payload: &str) -> Seen {
+    Seen::Pong(payload.into())
+}
+
+#[test]
+fn s5_4_control_frames_inside_a_fragmented_message_are_handled_at_once() {
+    for role in ROLES {
+        let mut end = Scenario::of(role).open();
+        assert_eq!(end.receive_part(Opcode::Text, false, "Hel"), []);
+        assert_eq!(end.receive(Opcode::Ping, "now"), [ping("now")]);
+        assert_eq!(end.flush(), ["pong now"]);
+        assert_eq!(end.receive(Opcode::Pong, "un"), [pong("un")]);
+        assert_eq!(end.receive_part(Opcode::Continuation, false, ""), []);
+        assert_eq!(end.receive(Opcode::Ping, ""), [ping("")]);
+        assert_eq!(end.receive_part(Opcode::Continuation, true, "lo"), [text("Hello")]);
+        assert_eq!(end.flush(), ["pong"]);
+    }
+}
+
+#[test]
+fn s5_4_control_frames_between_fragments_survive_every_split() {
+    let mut wire = Vec::new();
+    for part in [
+        frame(Role::Client, Opcode::Text, false, "Grü".as_bytes()),
+        frame(Role::Client, Opcode::Ping, true, b"1"),
+        frame(Role::Client, Opcode::Continuation, false, b""),
+        frame(Role::Client, Opcode::Pong, true, b"2"),
+        frame(Role::Client, Opcode::Ping, true, &[3; 125]),
+        frame(Role::Client, Opcode::Continuation, true, "ße".as_bytes()),
+    ] {
+        wire.extend(part);
+    }
+    let expected = [ping("1"), pong("2"), Seen::Ping(vec![3; 125]), text("Grüße")];
+    for cut in 0..=wire.len() {
+        let mut end = Scenario::server().open();
+        let mut seen = end.feed(&wire[..cut]);
+        seen.extend(end.feed(&wire[cut..]));
+        assert_eq!(seen, expected);
+    }
+    assert_eq!(Scenario::server().open().feed_in(&wire, 1), expected);
+}
+
+#[test]
+fn s5_4_own_control_frames_go_between_own_fragments() {
+    for role in ROLES {
+        let mut end = Scenario::of(role).open();
+        end.conn.send_fragment(Kind::Text, b"a", false).unwrap();
+        end.write_all();
+        end.conn.ping(end.now, b"p").unwrap();
+        end.receive(Opcode::Ping, "q");
+        end.write_all();
+        end.conn.send_fragment(Kind::Text, b"b", true).unwrap();
+        end.write_all();
+        assert_eq!(end.sent(), ["text- a", "pong q", "ping p", "cont b"]);
+    }
+}
+
+#[test]
+fn s5_5_2_a_ping_is_answered_with_its_payload() {
+    for role in ROLES {
+        for len in [0, 1, 4, 124, 125] {
+            let payload: Vec<u8> = (0..len).map(|i| 255 - i).collect();
+            let mut end = Scenario::of(role).open();
+            assert_eq!(end.receive(Opcode::Ping, &payload), [Seen::Ping(payload.clone())]);
+            end.write_all();
+            let frames = crate::pair::parse(role, &end.wire);
+            assert_eq!(frames.len(), 1);
+            assert_eq!((frames[0].header.opcode, &frames[0].payload), (Opcode::Pong, &payload));
+        }
+    }
+}
+
+#[test]
+fn s5_5_3_of_several_pings_the_newest_is_answered() {
+    for role in ROLES {
+        let mut end = Scenario::of(role).open();
+        for i in 0..1000 {
+            end.receive(Opcode::Ping, i.to_string());
+        }
+        assert_eq!(end.flush(), ["pong 999"]);
+    }
+}
+
+#[test]
+fn s5_5_3_a_pong_that_was_begun_is_finished_before_the_next() {
+    for role in ROLES {
+        let one = Scenario::of(role).open().role();
+        let len = frame(one, Opcode::Pong, true, b"first").len();
+        for begun in 0..=len {
+            let mut end = Scenario::of(role).open();
+            end.conn.send_text("queued").unwrap();
+            end.receive(Opcode::Ping, "first");
+            assert_eq!(end.write(begun).len(), begun);
+            end.receive(Opcode::Ping, "second");
+            end.receive(Opcode::Ping, "third");
+            end.write_all();
+            let expected = if begun == 0 {
+                vec!["pong third", "text queued"]
+            } else {
+                vec!["pong first", "pong third", "text queued"]
+            };
+            assert_eq!(end.sent(), expected, "{begun} bytes of the first Pong written");
+        }
+    }
+}
+
+#[test]
+fn s5_5_3_an_unsolicited_pong_is_ignored() {
+    for role in ROLES {
+        let mut end = Scenario::of(role).open();
+        assert_eq!(end.receive(Opcode::Pong, "hello?"), [pong("hello?")]);
+        assert_eq!(end.flush(), [""; 0]);
+        assert_eq!(end.conn.round_trip(), None);
+    }
+}
+
+#[test]
+fn s5_5_2_automatic_pongs_can_be_turned_off() {
+    let mut end = Scenario::server().config(Config::new().auto_pong(false)).open();
+    assert_eq!(end.receive(Opcode::Ping, "a"), [ping("a")]);
+    assert_eq!(end.conn.buffered_amount(), 0);
+    end.conn.pong(b"a").unwrap();
+    assert_eq!(end.flush(), ["pong a"]);
+}
+
+#[test]
+fn s5_5_2_no_pong_follows_a_received_close() {
+    for role in ROLES {
+        let mut end = Scenario::of(role).open();
+        let mut wire = frame(role.peer(), Opcode::Close, true, b"");
+        wire.extend(frame(role.peer(), Opcode::Ping, true, b"late"));
+        assert_eq!(end.feed(&wire), [Seen::Close(None, String::new())]);
+        assert_eq!(end.flush(), ["close"]);
+        assert_eq!(end.conn.pong(b""), Err(SendError::Closed));
+        assert_eq!(end.conn.ping(end.now, b""), Err(SendError::Closed));
+    }
+}
+
+#[test]
+fn s5_5_2_a_ping_is_answered_while_the_own_close_still_waits() {
+    for role in ROLES {
+        let mut end = Scenario::of(role).open();
+        end.conn.send_text("data").unwrap();
+        end.conn.close(end.now, CloseCode::NORMAL, "").unwrap();
+        assert_eq!(end.receive(Opcode::Ping, "p"), [ping("p")]);
+        assert_eq!(end.flush(), ["pong p", "text data", "close 1000"]);
+        // Once the Close is out, nothing follows it.
+        assert_eq!(end.receive(Opcode::Ping, "q"), [ping("q")]);
+        assert_eq!(end.flush(), [""; 0]);
+    }
+}
+
+#[test]
+fn s5_5_2_pings_keep_their_order() {
+    for role in ROLES {
+        let mut end = Scenario::of(role).open();
+        end.conn.send_text("queued").unwrap();
+        for payload in ["1", "2", "3"] {
+            end.conn.ping(end.now, payload.as_bytes()).unwrap();
+        }
+        end.conn.pong(b"4").unwrap();
+        end.conn.ping(end.now, b"5").unwrap();
+        assert_eq!(end.flush(), ["ping 1", "ping 2", "ping 3", "pong 4", "ping 5", "text queued"]);
+    }
+}
+
+#[test]
+fn s5_5_2_pings_keep_their_order_behind_a_frame_that_was_begun() {
+    for role in ROLES {
+        for begun in 1..8 {
+            let mut end = Scenario::of(role).open();
+            end.conn.send_text("begun").unwrap();
+            end.conn.send_text("queued").unwrap();
+            end.write(begun);
+            end.conn.ping(end.now, b"1").unwrap();
+            end.write(1);
+            end.conn.ping(end.now, b"2").unwrap();
+            end.receive(Opcode::Ping, "p");
+            end.conn.pong(b"3").unwrap();
+            end.write_all();
+            assert_eq!(end.sent()[0], "text begun");
+            let rest: Vec<_> =
+                end.sent().into_iter().filter(|f| f.starts_with("pi") || f == "pong 3").collect();
+            assert_eq!(rest, ["ping 1", "ping 2", "pong 3"], "{begun}");
+            assert_eq!(end.sent().last().unwrap(), "text queued");
+        }
+    }
+}
+
+#[test]
+fn s5_5_3_the_pong_for_the_last_of_several_pings_settles_them_all() {
+    // The peer may answer the last one alone, and this peer does.
+    let mut pair = Pair::new();
+    pair.server.conn.ping(pair.now(), b"one").unwrap();
+    pair.server.conn.ping(pair.now(), b"two").unwrap();
+    pair.step();
+    pair.advance_to(pair.now() + secs(2));
+    pair.drive();
+    assert_eq!(pair.client.seen, [ping("one"), ping("two")]);
+    assert_eq!(pair.server.seen, [pong("two")]);
+    assert!(pair.server.conn.round_trip().is_some());
+}
+
+#[test]
+fn s5_5_2_round_trip_is_from_ping_to_pong() {
+    for role in ROLES {
+        let mut end = Scenario::of(role).open();
+        assert_eq!(end.conn.round_trip(), None);
+        end.conn.ping(end.now, b"rtt").unwrap();
+        end.write_all();
+        end.advance(Duration::from_millis(40));
+        // Another Pong than the one that is waited for says nothing.
+        end.receive(Opcode::Pong, "other");
+        assert_eq!(end.conn.round_trip(), None);
+        end.advance(Duration::from_millis(5));
+        end.receive(Opcode::Pong, "rtt");
+        assert_eq!(end.conn.round_trip(), Some(Duration::from_millis(45)));
+        // A second Pong for the same Ping does not count.
+        end.advance(secs(9));
+        end.receive(Opcode::Pong, "rtt");
+        assert_eq!(end.conn.round_trip(), Some(Duration::from_millis(45)));
+    }
+}
+
+#[test]
+fn s5_5_2_round_trip_does_not_count_the_wait_behind_a_frame() {
+    let mut end = Scenario::server().open();
+    end.conn.send_text("a frame that takes its time").unwrap();
+    end.write(3);
+    end.conn.ping(end.now, b"rtt").unwrap();
+    // A Pong gets in between, and goes ahead.
+    end.receive(Opcode::Ping, [7; 125]);
+    end.advance(secs(5));
+    end.write(30);
+    end.advance(secs(5));
+    end.write_all();
+    end.advance(Duration::from_millis(20));
+    end.receive(Opcode::Pong, "rtt");
+    assert_eq!(end.conn.round_trip(), Some(Duration::from_millis(20)));
+}
+
+#[test]
+fn s5_5_2_round_trip_survives_a_slot_that_shrinks() {
+    let mut end = Scenario::server().open();
+    end.receive(Opcode::Ping, [7; 125]);
+    end.conn.ping(end.now, b"rtt").unwrap();
+    // The long Pong gives way to a short one, and the Ping comes earlier than it seemed.
+    end.receive(Opcode::Ping, "");
+    end.write_all();
+    end.advance(secs(1));
+    end.conn.send_text("more").unwrap();
+    end.write_all();
+    end.receive(Opcode::Pong, "rtt");
+    assert_eq!(end.conn.round_trip(), Some(secs(1)));
+}
+
+#[test]
+fn s5_5_2_pings_are_bounded_by_what_waits() {
+    for role in ROLES {
+        let mut end = Scenario::of(role).config(Config::new().high_water(1000)).open();
+        let mut accepted = 0;
+        let refused = loop {
+            match end.conn.ping(end.now, &[0; 125]) {
+                Ok(()) => accepted += 1,
+                Err(error) => break error,
+            }
+            assert!(accepted < 100, "a bound there must be");
+        };
+        assert_eq!(refused, SendError::Blocked);
+        assert!(accepted >= 8);
+        end.write_all();
+        assert_eq!(end.poll(), [Seen::Writable]);
+        end.conn.ping(end.now, b"again").unwrap();
+    }
+}

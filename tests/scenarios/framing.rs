@@ -1,0 +1,282 @@
+//! RFC 6455 section 5.1 to 5.3, and the grammar of control frames.
+
+use std::collections::HashSet;
+
+use hybi::frame::{Header, MAX_PAYLOAD_LEN, Opcode};
+use hybi::{CloseCode, Config, Delivery, Kind, ProtocolError, Role, SendError};
+
+use crate::pair::{Scenario, Seen, frame, parse, text};
+
+const ROLES: [Role; 2] = [Role::Server, Role::Client];
+
+/// `bytes` fail the connection however they are cut: one error, one Close with its code, then nothing.
+fn fails(role: Role, config: &Config, bytes: &[u8], error: ProtocolError) {
+    for size in [1, 2, 3, bytes.len()] {
+        let mut end = Scenario::of(role).config(config.clone()).open();
+        assert_eq!(end.feed_in(bytes, size), [Seen::Failed(error)], "{bytes:x?} in reads of {size}");
+        let close = end.flush();
+        assert_eq!(close.len(), 1);
+        assert!(close[0].starts_with(&format!("close {} ", error.close_code())), "{close:?}");
+        // RFC 6455 7.1.7: nothing more is processed, not even a Close.
+        assert_eq!(end.receive(Opcode::Text, "more"), []);
+        assert_eq!(end.receive_close(1000, ""), []);
+        assert_eq!(end.flush(), [""; 0]);
+        assert_eq!(end.eof(), [Seen::Closed(hybi::Outcome::Failed(error))]);
+    }
+}
+
+fn masked_bit(role: Role) -> u8 {
+    if role == Role::Server { 0x80 } else { 0 }
+}
+
+#[test]
+fn s5_2_reserved_bits_fail_the_connection() {
+    for role in ROLES {
+        for rsv in 1..8u8 {
+            for opcode in [0x81, 0x82, 0x88, 0x89, 0x8A, 0x01] {
+                let bytes = [opcode | rsv << 4, masked_bit(role)];
+                fails(role, &Config::new(), &bytes, ProtocolError::ReservedBits(rsv));
+            }
+        }
+    }
+}
+
+#[test]
+fn s5_2_unknown_opcodes_fail_whatever_surrounds_them() {
+    for role in ROLES {
+        for opcode in (3..8).chain(11..16u8) {
+            for fin in [0, 0x80] {
+                fails(
+                    role,
+                    &Config::new(),
+                    &[fin | opcode, masked_bit(role)],
+                    ProtocolError::UnknownOpcode(opcode),
+                );
+            }
+            // Inside a fragmented message too.
+            let mut bytes = frame(role.peer(), Opcode::Text, false, b"a");
+            bytes.extend([0x80 | opcode, masked_bit(role)]);
+            fails(role, &Config::new(), &bytes, ProtocolError::UnknownOpcode(opcode));
+        }
+    }
+}
+
+#[test]
+fn s5_2_a_sender_uses_the_shortest_length() {
+    for role in ROLES {
+        for (len, head) in [(0, 2), (125, 2), (126, 4), (127, 4), (0xFFFF, 4), (0x1_0000, 10), (200_000, 10)]
+        {
+            let mut end = Scenario::of(role).open();
+            end.conn.send_binary(&vec![1; len]).unwrap();
+            // The owned way is another path.
+            end.write_all();
+            end.conn.send(vec![1; len]).unwrap();
+            end.write_all();
+            let frames = parse(role, &end.wire);
+            let head = head + if role == Role::Client { 4 } else { 0 };
+            assert_eq!(frames.len(), 2);
+            for sent in frames {
+                assert_eq!((sent.header_len, sent.payload), (head, vec![1; len]));
+            }
+        }
+    }
+}
+
+#[test]
+fn s5_2_a_longer_length_than_needed_is_refused() {
+    for role in ROLES {
+        let bit = masked_bit(role);
+        for len in [0, 1, 125u16] {
+            let bytes = [&[0x82, 126 | bit][..], &len.to_be_bytes()].concat();
+            fails(role, &Config::new(), &bytes, ProtocolError::LengthNotMinimal);
+        }
+        for len in [0, 125, 126, 0xFFFFu64] {
+            let bytes = [&[0x82, 127 | bit][..], &len.to_be_bytes()].concat();
+            fails(role, &Config::new(), &bytes, ProtocolError::LengthNotMinimal);
+        }
+    }
+}
+
+#[test]
+fn s5_2_a_length_has_63_bits_and_sums_do_not_overflow() {
+    let open = Config::new().max_frame(u64::MAX).max_message(u64::MAX).delivery(Delivery::Chunks);
+    for role in ROLES {
+        let bit = masked_bit(role);
+        let bytes = [&[0x82, 127 | bit][..], &(1u64 << 63).to_be_bytes()].concat();
+        fails(role, &open, &bytes, ProtocolError::LengthTopBit);
+
+        // The largest length is legal, and its payload is handed out as it comes.
+        let mut end = Scenario::of(role).config(open.clone()).open();
+        let masking_key = (role == Role::Server).then_some([0; 4]);
+        let mut header =
+            Header { fin: false, rsv: 0, opcode: Opcode::Binary, masking_key, payload_len: MAX_PAYLOAD_LEN };
+        let mut bytes = [0; 14];
+        let len = header.encode(&mut bytes);
+        assert_eq!(end.feed(&bytes[..len]), []);
+        assert_eq!(end.conn.read_hint() as u64, MAX_PAYLOAD_LEN.min(usize::MAX as u64));
+        let data = b"abc".to_vec();
+        assert_eq!(end.feed(&data), [Seen::Chunk { kind: Kind::Binary, data, first: true, fin: false }]);
+
+        // One byte, and then the largest length: over 63 bits together.
+        for limit in [MAX_PAYLOAD_LEN, u64::MAX] {
+            let mut end = Scenario::of(role).config(open.clone().max_message(limit)).open();
+            end.receive_part(Opcode::Binary, false, "x");
+            (header.opcode, header.fin) = (Opcode::Continuation, true);
+            let len = header.encode(&mut bytes);
+            let expected = (limit == MAX_PAYLOAD_LEN).then_some(Seen::Failed(ProtocolError::MessageTooBig));
+            assert_eq!(end.feed(&bytes[..len]), Vec::from_iter(expected));
+        }
+    }
+}
+
+#[test]
+fn s5_1_a_server_refuses_frames_that_are_not_masked() {
+    for opcode in [Opcode::Text, Opcode::Binary, Opcode::Ping, Opcode::Pong, Opcode::Close] {
+        for payload in [&b""[..], b"\x03\xe8"] {
+            let bytes = frame(Role::Server, opcode, true, payload);
+            fails(Role::Server, &Config::new(), &bytes, ProtocolError::NotMasked);
+        }
+    }
+}
+
+#[test]
+fn s5_1_a_client_refuses_frames_that_are_masked() {
+    for opcode in [Opcode::Text, Opcode::Binary, Opcode::Ping, Opcode::Pong, Opcode::Close] {
+        let bytes = frame(Role::Client, opcode, true, b"\x03\xe8");
+        fails(Role::Client, &Config::new(), &bytes, ProtocolError::Masked);
+    }
+}
+
+/// One frame of each kind that a connection can send, in both ways of answering.
+fn one_of_each(role: Role, seed: [u8; 32]) -> Vec<u8> {
+    let mut end = Scenario::of(role).open();
+    if role == Role::Client {
+        let conn = hybi::Connection::client(end.now, Config::new(), hybi::Outbox::new(), seed);
+        end.conn = conn;
+    }
+    end.conn.send_text("text").unwrap();
+    end.conn.send_binary(b"binary").unwrap();
+    end.conn.send("owned").unwrap();
+    end.conn.send(vec![5; 10_000]).unwrap();
+    end.conn.send_prepared(&hybi::Prepared::new("prepared")).unwrap();
+    for (part, fin) in [("one", false), ("two", false), ("three", true)] {
+        end.conn.send_fragment(Kind::Text, part.as_bytes(), fin).unwrap();
+    }
+    end.conn.ping(end.now, b"ping").unwrap();
+    end.conn.pong(b"pong").unwrap();
+    end.write_all();
+    end.receive(Opcode::Ping, "p");
+    end.write_all();
+    end.conn.close(end.now, CloseCode::NORMAL, "bye").unwrap();
+    end.write_all();
+    end.wire
+}
+
+#[test]
+fn s5_3_every_frame_of_a_client_has_a_fresh_key() {
+    let mut keys = HashSet::new();
+    let mut frames = 0;
+    for seed in 0..50 {
+        for sent in parse(Role::Client, &one_of_each(Role::Client, [seed; 32])) {
+            frames += 1;
+            keys.insert(sent.header.masking_key.unwrap());
+        }
+    }
+    assert_eq!((frames, keys.len()), (50 * 12, 50 * 12));
+
+    // Nor does one repeat, nor follow from the one before by a fixed step, within a connection.
+    let mut end = Scenario::client().open();
+    for _ in 0..20_000 {
+        end.conn.send_binary(b"").unwrap();
+        end.write(usize::MAX);
+    }
+    let keys: Vec<u32> = parse(Role::Client, &end.wire)
+        .iter()
+        .map(|sent| u32::from_be_bytes(sent.header.masking_key.unwrap()))
+        .collect();
+    assert!(keys.iter().collect::<HashSet<_>>().len() > 19_990);
+    let steps: HashSet<u32> = keys.windows(2).map(|pair| pair[1].wrapping_sub(pair[0])).collect();
+    let flips: HashSet<u32> = keys.windows(2).map(|pair| pair[1] ^ pair[0]).collect();
+    assert!(steps.len() > 19_900 && flips.len() > 19_900);
+}
+
+#[test]
+fn s5_3_the_payload_on_the_wire_is_masked() {
+    let mut end = Scenario::client().open();
+    end.conn.send_text("secret secret secret").unwrap();
+    end.write_all();
+    assert!(!end.wire.windows(6).any(|window| window == b"secret"));
+    assert_eq!(end.sent(), ["text secret secret secret"]);
+}
+
+#[test]
+fn s5_1_a_server_never_masks() {
+    // `parse` checks it of each frame.
+    assert_eq!(parse(Role::Server, &one_of_each(Role::Server, [0; 32])).len(), 12);
+}
+
+#[test]
+fn s5_3_the_mask_starts_anew_with_each_frame_however_it_is_cut() {
+    let messages: Vec<Vec<u8>> =
+        [0, 1, 2, 3, 4, 5, 31, 126, 300].map(|len| (0..len).map(|i| i as u8).collect()).into();
+    let mut wire = Vec::new();
+    for message in &messages {
+        // As a whole, and with a fragment of three bytes in front, which puts the rest out of step.
+        wire.extend(frame(Role::Client, Opcode::Binary, true, message));
+        let (head, tail) = message.split_at(message.len().min(3));
+        wire.extend(frame(Role::Client, Opcode::Binary, false, head));
+        wire.extend(frame(Role::Client, Opcode::Continuation, true, tail));
+    }
+    let expected: Vec<Seen> =
+        messages.iter().flat_map(|m| [Seen::Binary(m.clone()), Seen::Binary(m.clone())]).collect();
+    for size in (1..40).chain([wire.len()]) {
+        assert_eq!(Scenario::server().open().feed_in(&wire, size), expected, "in reads of {size}");
+    }
+    for cut in 0..wire.len() {
+        let mut end = Scenario::server().open();
+        let mut seen = end.feed(&wire[..cut]);
+        seen.extend(end.feed(&wire[cut..]));
+        assert_eq!(seen, expected, "cut at {cut}");
+    }
+}
+
+#[test]
+fn s5_5_control_frames_are_short_and_whole() {
+    for role in ROLES {
+        for opcode in [0x8u8, 0x9, 0xA] {
+            fails(role, &Config::new(), &[opcode, masked_bit(role)], ProtocolError::ControlFragmented);
+            for len in [126, 127] {
+                fails(
+                    role,
+                    &Config::new(),
+                    &[0x80 | opcode, len | masked_bit(role)],
+                    ProtocolError::ControlTooLong,
+                );
+            }
+        }
+        // 125 bytes are the longest, in both directions.
+        let mut end = Scenario::of(role).open();
+        let longest = vec![b'x'; 125];
+        assert_eq!(end.receive(Opcode::Ping, &longest), [Seen::Ping(longest.clone())]);
+        end.conn.ping(end.now, &longest).unwrap();
+        end.write_all();
+        let payloads: Vec<_> = parse(role, &end.wire).into_iter().map(|sent| sent.payload).collect();
+        assert_eq!(payloads, [longest.clone(), longest]);
+        assert_eq!(end.conn.ping(end.now, &[0; 126]), Err(SendError::ControlTooLong));
+        assert_eq!(end.conn.pong(&[0; 126]), Err(SendError::ControlTooLong));
+        assert_eq!(end.conn.buffered_amount(), 0);
+    }
+}
+
+#[test]
+fn s5_6_what_was_received_before_an_error_is_seen() {
+    let mut wire = frame(Role::Client, Opcode::Text, true, b"before");
+    wire.extend([0x83, 0x80]);
+    wire.extend(frame(Role::Client, Opcode::Text, true, b"after"));
+    for size in 1..=wire.len() {
+        let mut end = Scenario::server().open();
+        let expected = [text("before"), Seen::Failed(ProtocolError::UnknownOpcode(3))];
+        assert_eq!(end.feed_in(&wire, size), expected);
+        assert_eq!(end.flush(), ["close 1002 unknown opcode"]);
+    }
+}

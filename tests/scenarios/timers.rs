@@ -1,0 +1,370 @@
+//! The timers: never early, never twice, never for ever.
+
+use std::time::Duration;
+
+use hybi::frame::Opcode;
+use hybi::{CloseCode, Config, Outcome, Role, SendError, Timer, TransportAction};
+
+use crate::pair::{Pair, Scenario, Seen, at, secs, text};
+
+const ROLES: [Role; 2] = [Role::Server, Role::Client];
+const TICK: Duration = Duration::from_nanos(1);
+
+fn quiet() -> Config {
+    Config::new().ping_interval(None).pong_timeout(None).close_timeout(None)
+}
+
+#[test]
+fn s5_5_2_keepalive_pings_a_silent_peer_and_not_early() {
+    for role in ROLES {
+        let mut end = Scenario::of(role).open();
+        assert_eq!(end.conn.poll_timeout(), Some(at(secs(30))));
+        end.advance_to(at(secs(30) - TICK));
+        assert_eq!(end.conn.buffered_amount(), 0);
+        end.advance_to(at(secs(30)));
+        assert_eq!(end.flush().len(), 1);
+        // The same moment again does nothing.
+        end.conn.handle_timeout(at(secs(30)));
+        assert_eq!(end.conn.buffered_amount(), 0);
+        let ping = crate::pair::parse(role, &end.wire).remove(0);
+        assert_eq!(ping.header.opcode, Opcode::Ping);
+        end.advance(secs(1));
+        end.receive(Opcode::Pong, &ping.payload);
+        assert_eq!(end.conn.round_trip(), Some(secs(1)));
+        assert_eq!(end.conn.poll_timeout(), Some(at(secs(61))));
+    }
+}
+
+#[test]
+fn s5_5_2_any_byte_from_the_peer_puts_the_ping_off() {
+    for role in ROLES {
+        let mut end = Scenario::of(role).open();
+        let bytes = crate::pair::frame(role.peer(), Opcode::Binary, true, &[7; 600]);
+        for byte in bytes.chunks(60) {
+            end.advance(secs(29));
+            end.feed(byte);
+            assert_eq!(end.conn.poll_timeout(), Some(end.now + secs(30)));
+        }
+        assert_eq!(end.conn.buffered_amount(), 0);
+    }
+}
+
+#[test]
+fn s7_2_1_a_peer_that_does_not_answer_a_ping_is_dead() {
+    for role in ROLES {
+        let mut end = Scenario::of(role).open();
+        end.advance(secs(30));
+        end.write_all();
+        assert_eq!(end.advance(secs(30) - TICK), []);
+        assert_eq!(end.conn.buffered_amount(), 0);
+        end.advance(TICK);
+        assert_eq!(end.flush(), ["close 1011 no answer to a ping"]);
+        assert_eq!(end.conn.send_text("x"), Err(SendError::Closed));
+        // RFC 6455 7.1.7: failed is failed, for data that comes late too.
+        assert_eq!(end.receive(Opcode::Text, "I was away"), []);
+        assert_eq!(end.receive_close(1000, ""), []);
+        assert_eq!(end.advance(secs(10)), [Seen::Closed(Outcome::TimedOut(Timer::Pong))]);
+        assert_eq!(end.conn.poll_timeout(), None);
+    }
+}
+
+#[test]
+fn s7_2_1_a_dead_peer_that_does_not_read_is_aborted() {
+    let mut end = Scenario::server().open();
+    end.conn.send_text("unread").unwrap();
+    end.advance(secs(60));
+    assert_eq!(end.conn.sender().close_state(), hybi::close::State::Failed);
+    assert_eq!(end.conn.poll_transport(), None);
+    assert_eq!(end.advance(secs(10)), [Seen::Closed(Outcome::TimedOut(Timer::Pong))]);
+    assert_eq!(end.conn.poll_transport(), Some(TransportAction::Abort));
+}
+
+#[test]
+fn s5_5_3_bytes_from_a_pinged_peer_put_off_its_death_but_do_not_end_the_wait() {
+    let mut end = Scenario::server().open();
+    end.advance(secs(30));
+    end.write_all();
+    for _ in 0..5 {
+        end.advance(secs(29));
+        assert_eq!(end.receive(Opcode::Text, "busy"), [text("busy")]);
+    }
+    assert_eq!(end.flush(), [""; 0], "no second Ping while one is waited for");
+    end.advance(secs(30));
+    assert_eq!(end.flush(), ["close 1011 no answer to a ping"]);
+}
+
+#[test]
+fn s5_5_2_pings_of_the_application_do_not_put_off_the_death_of_a_silent_peer() {
+    for writes in [false, true] {
+        let mut end = Scenario::server().open();
+        let mut died = None;
+        for second in 0..200 {
+            if end.conn.ping(end.now, b"are you there?").is_err() {
+                died = Some(second);
+                break;
+            }
+            if writes {
+                end.write_all();
+            }
+            end.advance(secs(1));
+        }
+        assert_eq!(died, Some(30));
+    }
+}
+
+#[test]
+fn s5_5_2_a_peer_that_reads_a_large_frame_is_not_dead() {
+    // 2 MB at 16 KiB a second take over two minutes, in which the peer sends nothing.
+    for role in ROLES {
+        let mut end = Scenario::of(role).open();
+        end.conn.send_binary(&vec![0; 2 << 20]).unwrap();
+        let mut seconds = 0;
+        while end.conn.buffered_amount() > 0 {
+            seconds += 1;
+            assert_eq!(end.advance(secs(1)), []);
+            assert_eq!(end.conn.sender().close_state(), hybi::close::State::Open, "after {seconds} s");
+            end.write(16 << 10);
+        }
+        assert!(seconds > 120);
+        let frames = end.sent();
+        assert_eq!(frames.len(), 2, "{frames:?}");
+        assert!(frames[1].starts_with("ping"));
+        // From here on it has the usual time.
+        end.advance(secs(30) - TICK);
+        assert_eq!(end.conn.buffered_amount(), 0);
+        end.advance(TICK);
+        assert_eq!(end.flush(), ["close 1011 no answer to a ping"]);
+    }
+}
+
+#[test]
+fn s5_5_2_a_peer_that_does_not_read_is_found_dead_whatever_waits() {
+    for waits in [0, 1000, 60_000, 3 << 20] {
+        let mut end = Scenario::server().open();
+        end.conn.send_binary(&vec![0; waits]).unwrap();
+        end.write(100);
+        end.advance(secs(60));
+        assert_eq!(end.conn.sender().close_state(), hybi::close::State::Failed, "{waits}");
+        // What could not be sent was the core's Ping and not the application's.
+        assert_eq!(end.poll(), []);
+    }
+}
+
+#[test]
+fn s5_5_2_a_keepalive_ping_that_waits_makes_nobody_writable() {
+    let mut end = Scenario::server().open();
+    end.conn.send_binary(&vec![0; 300_000]).unwrap();
+    end.advance(secs(31));
+    end.write_all();
+    assert_eq!(end.poll(), [], "no send was handed back");
+}
+
+#[test]
+fn s5_5_2_keepalive_without_a_pong_timeout_goes_on_and_stays_bounded() {
+    for role in ROLES {
+        // The peer reads, and never answers.
+        let mut end = Scenario::of(role).config(Config::new().pong_timeout(None)).open();
+        for _ in 0..10 {
+            end.advance(secs(30));
+            assert_eq!(end.flush().len(), 1);
+        }
+        // It does not even read.
+        for _ in 0..10_000 {
+            end.advance(secs(30));
+        }
+        assert_eq!(end.conn.sender().close_state(), hybi::close::State::Open);
+        assert!(end.conn.buffered_amount() < 1000, "{} bytes wait", end.conn.buffered_amount());
+    }
+}
+
+#[test]
+fn s7_1_1_the_idle_timer_looks_at_data_alone() {
+    let config = quiet().idle_timeout(Some(secs(10)));
+    for role in ROLES {
+        // Control frames do not count.
+        let mut end = Scenario::of(role).config(config.clone()).open();
+        end.advance(secs(9));
+        end.receive(Opcode::Ping, "ping");
+        end.receive(Opcode::Pong, "pong");
+        end.conn.ping(end.now, b"ping").unwrap();
+        end.write_all();
+        end.advance(secs(1));
+        assert_eq!(end.flush(), ["close 1001 idle for too long"]);
+
+        // Messages do, in both directions, and parts of them.
+        let mut end = Scenario::of(role).config(config.clone()).open();
+        end.advance(secs(9));
+        end.receive(Opcode::Text, "data");
+        end.advance(secs(9));
+        end.receive_part(Opcode::Text, false, "part");
+        end.advance(secs(9));
+        end.conn.send_text("data").unwrap();
+        end.write_all();
+        end.advance(secs(10) - TICK);
+        assert_eq!(end.conn.buffered_amount(), 0);
+        end.advance(TICK);
+        assert_eq!(end.flush(), ["close 1001 idle for too long"]);
+    }
+}
+
+#[test]
+fn s7_1_1_a_control_frame_behind_data_does_not_hide_it_from_the_idle_timer() {
+    let mut end = Scenario::server().config(quiet().idle_timeout(Some(secs(10)))).open();
+    let mut wire = crate::pair::frame(Role::Client, Opcode::Text, false, b"part");
+    wire.extend(crate::pair::frame(Role::Client, Opcode::Ping, true, b"p"));
+    end.advance(secs(9));
+    assert_eq!(end.feed(&wire), [Seen::Ping(b"p".to_vec())]);
+    assert_eq!(end.conn.poll_timeout(), Some(at(secs(19))));
+
+    // Nor does a part of a control frame behind a message look like data.
+    let mut end = Scenario::server().config(quiet().idle_timeout(Some(secs(10)))).open();
+    end.receive(Opcode::Text, [b'x'; 200]);
+    end.advance(secs(9));
+    let ping = crate::pair::frame(Role::Client, Opcode::Ping, true, b"p");
+    end.feed_in(&ping, 1);
+    assert_eq!(end.conn.poll_timeout(), Some(at(secs(10))));
+}
+
+#[test]
+fn s7_1_1_a_message_that_is_being_written_is_not_idle() {
+    for role in ROLES {
+        let mut end = Scenario::of(role).config(quiet().idle_timeout(Some(secs(10)))).open();
+        end.conn.send_binary(&[0; 6000]).unwrap();
+        while end.conn.buffered_amount() > 0 {
+            assert_eq!(end.conn.sender().close_state(), hybi::close::State::Open);
+            end.write(100);
+            end.advance(secs(1));
+        }
+        end.advance(secs(9));
+        assert_eq!(end.flush(), ["close 1001 idle for too long"]);
+    }
+}
+
+#[test]
+fn s7_1_1_an_idle_close_waits_behind_what_was_accepted() {
+    let mut end = Scenario::server().config(quiet().idle_timeout(Some(secs(10)))).open();
+    end.conn.send_text("stuck").unwrap();
+    end.advance(secs(10));
+    assert_eq!(end.conn.send_text("x"), Err(SendError::Closed));
+    assert_eq!(end.flush(), ["text stuck", "close 1001 idle for too long"]);
+    assert_eq!(end.conn.poll_timeout(), None, "no close timeout was wanted");
+}
+
+#[test]
+fn s7_1_1_the_close_timer_runs_from_the_first_close() {
+    for role in ROLES {
+        let mut end = Scenario::of(role).open();
+        end.advance(secs(5));
+        end.conn.close(end.now, CloseCode::NORMAL, "").unwrap();
+        assert_eq!(end.conn.poll_timeout(), Some(at(secs(15))));
+        end.advance(secs(5));
+        end.write_all();
+        end.receive(Opcode::Text, "bytes do not put it off");
+        end.receive_close(1000, "");
+        end.conn.handle_half_closed();
+        assert_eq!(end.conn.poll_timeout(), Some(at(secs(15))));
+        assert_eq!(end.advance(secs(5) - TICK), []);
+        assert!(matches!(end.advance(TICK)[..], [Seen::Closed(Outcome::Clean { .. })]));
+    }
+}
+
+#[test]
+fn s7_1_1_without_timeouts_nothing_is_due() {
+    for role in ROLES {
+        let mut end = Scenario::of(role).config(quiet()).open();
+        assert_eq!(end.conn.poll_timeout(), None);
+        end.conn.ping(end.now, b"p").unwrap();
+        end.write_all();
+        assert_eq!(end.conn.poll_timeout(), None);
+        end.conn.close(end.now, None, "").unwrap();
+        assert_eq!(end.conn.poll_timeout(), None);
+        assert_eq!(end.advance(Duration::MAX), []);
+    }
+}
+
+#[test]
+fn s7_1_1_timeouts_of_zero_end_at_once_and_do_not_spin() {
+    let zero = Some(Duration::ZERO);
+    for role in ROLES {
+        let mut end = Scenario::of(role).config(Config::new().close_timeout(zero)).open();
+        end.conn.close(end.now, CloseCode::NORMAL, "").unwrap();
+        assert_eq!(end.advance(Duration::ZERO), [Seen::Closed(Outcome::TimedOut(Timer::Close))]);
+
+        let mut end = Scenario::of(role).config(Config::new().idle_timeout(zero)).open();
+        assert_eq!(end.advance(Duration::ZERO), []);
+        assert_eq!(end.flush(), ["close 1001 idle for too long"]);
+
+        let mut end = Scenario::of(role).config(Config::new().pong_timeout(zero)).open();
+        end.advance(secs(30));
+        assert_eq!(end.conn.sender().close_state(), hybi::close::State::Failed);
+
+        let everything =
+            Config::new().ping_interval(zero).pong_timeout(None).close_timeout(zero).idle_timeout(None);
+        let mut end = Scenario::of(role).config(everything).open();
+        end.advance(Duration::from_millis(100));
+        assert!(end.conn.buffered_amount() < 1000);
+        end.conn.close(end.now, CloseCode::NORMAL, "").unwrap();
+        assert_eq!(end.advance(TICK), [Seen::Closed(Outcome::TimedOut(Timer::Close))]);
+    }
+}
+
+#[test]
+fn s7_1_1_a_clock_at_the_end_of_its_range_does_no_harm() {
+    let timers = [None, Some(Duration::ZERO), Some(secs(1)), Some(Duration::MAX)];
+    for start in
+        [Duration::MAX, Duration::from_nanos(u64::MAX - 1), Duration::from_nanos(u64::MAX) - secs(31)]
+    {
+        for ping in timers {
+            for other in timers {
+                let config = Config::new()
+                    .ping_interval(ping)
+                    .pong_timeout(other)
+                    .idle_timeout(other)
+                    .close_timeout(other);
+                let mut conn = hybi::Connection::server(at(start), config.clone(), hybi::Outbox::new());
+                for now in [start, Duration::MAX] {
+                    let _ = conn.poll_timeout();
+                    conn.handle_timeout(at(now));
+                    let _ = conn.ping(at(now), b"x");
+                    conn.handle_timeout(at(now));
+                    let _ = conn.close(at(now), None, "");
+                    conn.handle_timeout(at(now));
+                }
+                // From zero in one leap.
+                let mut end = Scenario::server().config(config).open();
+                end.conn.handle_timeout(at(Duration::MAX));
+                end.conn.handle_timeout(at(Duration::MAX));
+                end.now = at(Duration::MAX);
+                end.receive(Opcode::Text, "x");
+                end.conn.handle_timeout(at(Duration::MAX));
+            }
+        }
+    }
+}
+
+#[test]
+fn s7_1_1_a_driver_that_wakes_late_does_not_kill_the_peer() {
+    let mut end = Scenario::server().open();
+    // The machine slept for a day.
+    end.now = at(secs(86_400));
+    end.conn.handle_timeout(end.now);
+    assert_eq!(end.conn.sender().close_state(), hybi::close::State::Open);
+    assert_eq!(end.flush().len(), 1);
+    assert_eq!(end.conn.poll_timeout(), Some(end.now + secs(30)));
+}
+
+#[test]
+fn s5_5_2_a_pair_that_says_nothing_keeps_itself_alive() {
+    for cap in [1, 3, usize::MAX] {
+        let mut pair = Pair::new().cap(cap);
+        assert_eq!(pair.drive_through(1000), 1000);
+        assert!(pair.now() > at(secs(30 * 400)));
+        for end in [&pair.client, &pair.server] {
+            assert_eq!(end.conn.sender().close_state(), hybi::close::State::Open);
+        }
+        // The cable is cut.
+        pair.cut();
+        pair.drive();
+        assert!(matches!(pair.server.seen.last(), Some(Seen::Closed(Outcome::Abnormal(_)))));
+    }
+}

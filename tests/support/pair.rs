@@ -1,0 +1,507 @@
+//! Endpoints under a virtual clock: one alone, or a client and a server joined by a stream of bytes.
+//!
+//! Time starts at zero and moves when a test says so. Nothing waits, and every loop has a bound.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use hybi::close::State;
+use hybi::frame::{Header, Mask, Opcode};
+use hybi::{
+    CloseCode, Config, Connection, Event, Gather, Input, Instant, Kind, Machine, MessageBuf, Outbox, Outcome,
+    Output, ProtocolError, Role, SharedConfig, TransportAction,
+};
+
+/// No exchange in these tests needs more steps than this.
+const MAX_STEPS: usize = 200_000;
+
+pub const fn secs(secs: u64) -> Duration {
+    Duration::from_secs(secs)
+}
+
+pub fn at(since_start: Duration) -> Instant {
+    Instant::from_origin(since_start)
+}
+
+// --- frames ---
+
+/// A frame as the other end in `from` would put it on the wire, with a masking key that is no zero.
+pub fn frame(from: Role, opcode: Opcode, fin: bool, payload: &[u8]) -> Vec<u8> {
+    let masking_key = (from == Role::Client).then_some([0x37, 0xfa, 0x21, 0x3d]);
+    let header = Header { fin, rsv: 0, opcode, masking_key, payload_len: payload.len() as u64 };
+    let mut bytes = [0; hybi::frame::MAX_HEADER_LEN];
+    let len = header.encode(&mut bytes);
+    let mut wire = bytes[..len].to_vec();
+    wire.extend_from_slice(payload);
+    header.mask().apply(&mut wire[len..]);
+    wire
+}
+
+/// What a frame on the wire holds.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Sent {
+    pub header: Header,
+    pub header_len: usize,
+    pub payload: Vec<u8>,
+}
+
+/// Takes `wire`, written by an endpoint in `from`, apart into whole frames. Panics on anything that a peer
+/// would refuse in a single frame, and on a frame that is cut.
+pub fn parse(from: Role, wire: &[u8]) -> Vec<Sent> {
+    let (mut rest, mut frames) = (wire, Vec::new());
+    while !rest.is_empty() {
+        let (header, header_len) =
+            Header::decode(rest).expect("a frame of ours is legal").expect("a whole header");
+        assert_eq!(header.masking_key.is_some(), from == Role::Client, "5.1: masking goes by role");
+        assert_eq!(header.rsv, 0);
+        let end = header_len + usize::try_from(header.payload_len).unwrap();
+        assert!(end <= rest.len(), "a frame is cut: {header:?}");
+        let mut payload = rest[header_len..end].to_vec();
+        Mask::new(header.masking_key.unwrap_or_default()).apply(&mut payload);
+        frames.push(Sent { header, header_len, payload });
+        rest = &rest[end..];
+    }
+    frames
+}
+
+/// The frames on the wire in short: `text Hello`, `text- Hel` for a fragment, `close 1000 bye`; of a long
+/// payload its length alone.
+pub fn shown(from: Role, wire: &[u8]) -> Vec<String> {
+    parse(from, wire).iter().map(show).collect()
+}
+
+fn show(frame: &Sent) -> String {
+    let name = match frame.header.opcode {
+        Opcode::Continuation => "cont",
+        Opcode::Text => "text",
+        Opcode::Binary => "binary",
+        Opcode::Close => "close",
+        Opcode::Ping => "ping",
+        Opcode::Pong => "pong",
+    };
+    let fin = if frame.header.fin { "" } else { "-" };
+    let payload = &frame.payload;
+    let body = match frame.header.opcode {
+        Opcode::Close => match payload.split_first_chunk::<2>() {
+            Some((code, reason)) => {
+                format!("{} {}", u16::from_be_bytes(*code), String::from_utf8_lossy(reason))
+            }
+            None => String::new(),
+        },
+        _ if payload.len() > 64 => format!("[{}]", payload.len()),
+        _ => String::from_utf8_lossy(payload).into_owned(),
+    };
+    format!("{name}{fin} {body}").trim_end().to_owned()
+}
+
+// --- events ---
+
+/// An event that owns its data, or the error that ended them.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Seen {
+    Text(String),
+    Binary(Vec<u8>),
+    Chunk { kind: Kind, data: Vec<u8>, first: bool, fin: bool },
+    Ping(Vec<u8>),
+    Pong(Vec<u8>),
+    Close(Option<u16>, String),
+    Writable,
+    Closed(Outcome),
+    Failed(ProtocolError),
+}
+
+impl From<Event<'_>> for Seen {
+    fn from(event: Event<'_>) -> Self {
+        match event {
+            Event::Text(text) => Self::Text(text.to_owned()),
+            Event::Binary(data) => Self::Binary(data.to_vec()),
+            Event::Chunk { kind, data, first, fin } => Self::Chunk { kind, data: data.to_vec(), first, fin },
+            Event::Ping(payload) => Self::Ping(payload.to_vec()),
+            Event::Pong(payload) => Self::Pong(payload.to_vec()),
+            Event::CloseReceived(frame) => {
+                Self::Close(frame.code.map(CloseCode::get), frame.reason.as_str().to_owned())
+            }
+            Event::Writable => Self::Writable,
+            Event::Closed(outcome) => Self::Closed(outcome),
+            _ => panic!("an event that these tests do not know: {event:?}"),
+        }
+    }
+}
+
+pub fn text(text: &str) -> Seen {
+    Seen::Text(text.to_owned())
+}
+
+pub fn closed_clean(code: u16) -> Seen {
+    Seen::Closed(Outcome::Clean { code: CloseCode::new(code) })
+}
+
+// --- one end ---
+
+/// One endpoint, its clock, what it saw and what it wrote.
+#[derive(Debug)]
+pub struct End<O = Outbox, M = MessageBuf> {
+    pub conn: Machine<O>,
+    pub message: M,
+    pub now: Instant,
+    /// What came out of it since it was last asked.
+    pub seen: Vec<Seen>,
+    /// All that it ever wrote.
+    pub wire: Vec<u8>,
+}
+
+impl<O: Output, M: Gather> End<O, M> {
+    pub fn new(conn: Machine<O>, message: M) -> Self {
+        Self { conn, message, now: Instant::ZERO, seen: Vec::new(), wire: Vec::new() }
+    }
+
+    pub fn role(&self) -> Role {
+        self.conn.role()
+    }
+
+    /// A frame of the other end's comes in.
+    pub fn receive(&mut self, opcode: Opcode, payload: impl AsRef<[u8]>) -> Vec<Seen> {
+        self.receive_part(opcode, true, payload)
+    }
+
+    /// A fragment of the other end's comes in.
+    pub fn receive_part(&mut self, opcode: Opcode, fin: bool, payload: impl AsRef<[u8]>) -> Vec<Seen> {
+        let bytes = frame(self.role().peer(), opcode, fin, payload.as_ref());
+        self.feed(&bytes)
+    }
+
+    /// A Close of the other end's comes in.
+    pub fn receive_close(&mut self, code: u16, reason: &str) -> Vec<Seen> {
+        let mut body = code.to_be_bytes().to_vec();
+        body.extend_from_slice(reason.as_bytes());
+        self.receive(Opcode::Close, body)
+    }
+
+    /// Bytes come in as one read; gives what comes of them, and of what was seen before.
+    pub fn feed(&mut self, bytes: &[u8]) -> Vec<Seen> {
+        self.read(bytes);
+        std::mem::take(&mut self.seen)
+    }
+
+    /// Bytes come in cut into reads of `size`.
+    pub fn feed_in(&mut self, bytes: &[u8], size: usize) -> Vec<Seen> {
+        for piece in bytes.chunks(size) {
+            self.read(piece);
+        }
+        std::mem::take(&mut self.seen)
+    }
+
+    /// What there is to see without input.
+    pub fn poll(&mut self) -> Vec<Seen> {
+        self.feed(&[])
+    }
+
+    fn read(&mut self, bytes: &[u8]) {
+        let mut bytes = bytes.to_vec();
+        let mut input = Input::new(&mut bytes, &mut self.message);
+        for _ in 0..MAX_STEPS {
+            match self.conn.poll_event(self.now, &mut input) {
+                Ok(Some(event)) => self.seen.push(event.into()),
+                Ok(None) => {
+                    assert_eq!(input.remaining(), 0, "None comes once all is taken in");
+                    return;
+                }
+                Err(error) => self.seen.push(Seen::Failed(error)),
+            }
+        }
+        panic!("events without end");
+    }
+
+    /// Writes at most `max` bytes, and gives them.
+    pub fn write(&mut self, max: usize) -> Vec<u8> {
+        let waits = self.conn.buffered_amount();
+        let mut slices = [&[][..]; 64];
+        let count = self.conn.poll_transmit(&mut slices);
+        let mut bytes = slices[..count].concat();
+        if count < slices.len() {
+            assert_eq!(bytes.len(), waits, "buffered_amount is what poll_transmit gives");
+        }
+        assert!(slices[..count].iter().all(|slice| !slice.is_empty()));
+        bytes.truncate(max);
+        self.conn.transmitted(self.now, bytes.len());
+        assert_eq!(self.conn.buffered_amount(), waits - bytes.len());
+        self.wire.extend_from_slice(&bytes);
+        bytes
+    }
+
+    /// Writes all there is, and gives the frames in short.
+    pub fn flush(&mut self) -> Vec<String> {
+        let start = self.wire.len();
+        self.write_all();
+        shown(self.role(), &self.wire[start..])
+    }
+
+    /// Writes all there is.
+    pub fn write_all(&mut self) {
+        for _ in 0..MAX_STEPS {
+            if self.write(usize::MAX).is_empty() {
+                return;
+            }
+        }
+        panic!("output without end");
+    }
+
+    /// All frames ever written, in short.
+    pub fn sent(&self) -> Vec<String> {
+        shown(self.role(), &self.wire)
+    }
+
+    /// The stream ends.
+    pub fn eof(&mut self) -> Vec<Seen> {
+        self.conn.handle_eof();
+        self.poll()
+    }
+
+    /// Time passes.
+    pub fn advance(&mut self, by: Duration) -> Vec<Seen> {
+        self.advance_to(self.now + by)
+    }
+
+    /// Time passes up to `now`, as a driver lets it pass: from deadline to deadline.
+    pub fn advance_to(&mut self, now: Instant) -> Vec<Seen> {
+        for _ in 0..MAX_STEPS {
+            let Some(deadline) = self.conn.poll_timeout().filter(|deadline| *deadline <= now) else {
+                self.now = now;
+                self.conn.handle_timeout(now);
+                return self.poll();
+            };
+            self.now = deadline.max(self.now);
+            self.conn.handle_timeout(self.now);
+            assert!(
+                self.conn.poll_timeout().is_none_or(|next| next > self.now),
+                "what is due was done, and is not due again"
+            );
+            self.read(&[]);
+        }
+        panic!("a deadline that never passes");
+    }
+}
+
+/// Builds an endpoint up to the state that a test begins in.
+#[derive(Debug)]
+pub struct Scenario {
+    role: Role,
+    config: Config,
+}
+
+impl Scenario {
+    pub fn of(role: Role) -> Self {
+        Self { role, config: Config::new() }
+    }
+
+    pub fn server() -> Self {
+        Self::of(Role::Server)
+    }
+
+    pub fn client() -> Self {
+        Self::of(Role::Client)
+    }
+
+    pub fn config(mut self, config: Config) -> Self {
+        self.config = config;
+        self
+    }
+
+    /// The handshake is done.
+    pub fn open(self) -> End {
+        End::new(connection(self.role, self.config), MessageBuf::new())
+    }
+
+    /// It has sent a Close with 1000, and waits for the peer's.
+    pub fn closing(self) -> End {
+        let mut end = self.open();
+        end.conn.close(end.now, CloseCode::NORMAL, "").unwrap();
+        end.flush();
+        assert_eq!(end.conn.sender().close_state(), State::Sent);
+        end
+    }
+
+    /// It has answered the peer's Close with 1000.
+    pub fn answered(self) -> End {
+        let mut end = self.open();
+        assert_eq!(end.receive_close(1000, ""), [Seen::Close(Some(1000), String::new())]);
+        end.flush();
+        assert_eq!(end.conn.sender().close_state(), State::Both);
+        end
+    }
+
+    /// It has failed the connection, and its Close is out.
+    pub fn failed(self) -> End {
+        let mut end = self.open();
+        assert_eq!(end.feed(&[0x83]), [Seen::Failed(ProtocolError::UnknownOpcode(3))]);
+        end.flush();
+        assert_eq!(end.conn.sender().close_state(), State::Failed);
+        end
+    }
+}
+
+/// A connection in `role`, with a seed that is the same each time.
+pub fn connection(role: Role, config: impl Into<SharedConfig>) -> Connection {
+    match role {
+        Role::Server => Connection::server(Instant::ZERO, config, Outbox::new()),
+        Role::Client => Connection::client(Instant::ZERO, config, Outbox::new(), [7; 32]),
+    }
+}
+
+// --- two ends ---
+
+/// A client and a server, the bytes between them, and one clock for both.
+#[derive(Debug)]
+pub struct Pair {
+    pub client: End,
+    pub server: End,
+    /// At most so many bytes are written, and read, by each end in a step.
+    pub cap: usize,
+    to_server: Stream,
+    to_client: Stream,
+}
+
+/// One direction of the transport.
+#[derive(Debug, Default)]
+struct Stream {
+    bytes: VecDeque<u8>,
+    /// The writer has closed its half.
+    ended: bool,
+    /// The reader was told.
+    told: bool,
+}
+
+impl Pair {
+    pub fn new() -> Self {
+        Self::with(Config::new(), Config::new())
+    }
+
+    pub fn with(client: Config, server: Config) -> Self {
+        Self {
+            client: Scenario::client().config(client).open(),
+            server: Scenario::server().config(server).open(),
+            cap: usize::MAX,
+            to_server: Stream::default(),
+            to_client: Stream::default(),
+        }
+    }
+
+    /// At most `cap` bytes each way in a step.
+    pub fn cap(mut self, cap: usize) -> Self {
+        self.cap = cap;
+        self
+    }
+
+    pub fn now(&self) -> Instant {
+        self.client.now
+    }
+
+    /// Each end writes, does what the transport needs, and reads once. Whether anything happened.
+    pub fn step(&mut self) -> bool {
+        let cap = self.cap;
+        let client = act(&mut self.client, &mut self.to_server, cap);
+        let server = act(&mut self.server, &mut self.to_client, cap);
+        let server_read = hear(&mut self.server, &mut self.to_server, cap);
+        let client_read = hear(&mut self.client, &mut self.to_client, cap);
+        client | server | server_read | client_read
+    }
+
+    /// Steps until nothing happens any more.
+    pub fn drive(&mut self) {
+        for _ in 0..MAX_STEPS {
+            if !self.step() {
+                return;
+            }
+        }
+        panic!("the pair does not come to rest");
+    }
+
+    /// Steps until nothing happens, then lets time pass to the next deadline, up to `limit` of them.
+    /// Gives the number of deadlines.
+    pub fn drive_through(&mut self, limit: usize) -> usize {
+        for passed in 0..limit {
+            self.drive();
+            let deadlines = [self.client.conn.poll_timeout(), self.server.conn.poll_timeout()];
+            let Some(next) = deadlines.into_iter().flatten().min() else { return passed };
+            self.advance_to(next);
+        }
+        self.drive();
+        limit
+    }
+
+    /// Time passes for both, and what is due is done.
+    pub fn advance_to(&mut self, now: Instant) {
+        for end in [&mut self.client, &mut self.server] {
+            let mut seen = std::mem::take(&mut end.seen);
+            seen.extend(end.advance_to(now));
+            end.seen = seen;
+        }
+    }
+
+    /// Nothing more comes through in either direction: a cable is cut.
+    pub fn cut(&mut self) {
+        for stream in [&mut self.to_client, &mut self.to_server] {
+            stream.bytes.clear();
+            stream.ended = true;
+        }
+    }
+}
+
+/// What a driver does for one end, reading aside.
+fn act(end: &mut End, stream: &mut Stream, cap: usize) -> bool {
+    let mut busy = false;
+    if !stream.ended {
+        let bytes = end.write(cap);
+        busy |= !bytes.is_empty();
+        stream.bytes.extend(bytes);
+    }
+    match end.conn.poll_transport() {
+        Some(TransportAction::HalfClose) => {
+            assert_eq!(end.conn.buffered_amount(), 0, "the Close is out before the stream ends");
+            stream.ended = true;
+            end.conn.handle_half_closed();
+            busy = true;
+        }
+        Some(TransportAction::Close | TransportAction::Abort) if !stream.ended => {
+            stream.ended = true;
+            busy = true;
+        }
+        _ => {}
+    }
+    busy
+}
+
+/// One read.
+fn hear(end: &mut End, stream: &mut Stream, cap: usize) -> bool {
+    let len = stream.bytes.len().min(cap);
+    if len > 0 {
+        let bytes: Vec<u8> = stream.bytes.drain(..len).collect();
+        end.read(&bytes);
+        return true;
+    }
+    if stream.ended && !stream.told {
+        stream.told = true;
+        end.conn.handle_eof();
+        end.read(&[]);
+        return true;
+    }
+    false
+}
+
+/// Small numbers that look random, the same on each run.
+#[derive(Clone, Debug)]
+pub struct Dice(u64);
+
+impl Dice {
+    pub fn new(seed: u64) -> Self {
+        Self(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1)
+    }
+
+    /// A number below `n`.
+    pub fn below(&mut self, n: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 >> 11) as usize % n
+    }
+}
