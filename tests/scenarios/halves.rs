@@ -1,1 +1,275 @@
+//! The shapes of loops that a connection must fit: halves in two tasks, a thousand connections over one
+//! buffer, and readiness where any read or write may stop short.
 
+use std::sync::mpsc;
+
+use hybi::close::State;
+use hybi::frame::Opcode;
+use hybi::{
+    CloseCode, Config, Event, Input, Instant, Kind, Message, MessageBuf, Outcome, Owed, ProtocolError, Role, Sender,
+};
+
+use crate::pair::{Dice, End, Pair, Scenario, Seen, connection, frame, secs, shown, text};
+
+/// What the receiving task tells the sending one.
+enum ToSender {
+    Received { data: bool, owed: Option<Owed> },
+    Echo(Message),
+    Eof(hybi::Cut),
+}
+
+/// The receiving task: reads of any length, an owned message for each one that came in.
+fn receive(mut receiver: hybi::Receiver, wire: &[u8], size: usize, to: &mpsc::Sender<ToSender>) -> Vec<Seen> {
+    let (mut message, mut seen) = (MessageBuf::new(), Vec::new());
+    for piece in wire.chunks(size) {
+        let mut bytes = piece.to_vec();
+        let mut input = Input::new(&mut bytes, &mut message);
+        loop {
+            match receiver.poll(&mut input) {
+                Ok(Some(ready)) => {
+                    let owed = ready.owes();
+                    to.send(ToSender::Received { data: owed.is_none(), owed }).unwrap();
+                    match input.event(ready) {
+                        Event::Text(text) => to.send(ToSender::Echo(text.to_owned().into())).unwrap(),
+                        Event::Binary(data) => to.send(ToSender::Echo(data.to_vec().into())).unwrap(),
+                        _ => {}
+                    }
+                    seen.push(input.event(ready).into());
+                }
+                Ok(None) => break,
+                Err(error) => {
+                    to.send(ToSender::Received { data: false, owed: Some(error.into()) }).unwrap();
+                    seen.push(Seen::Failed(error));
+                }
+            }
+        }
+    }
+    to.send(ToSender::Eof(receiver.cut())).unwrap();
+    seen
+}
+
+/// The sending task: does what it is told, and writes in pieces.
+fn send(mut sender: Sender<hybi::Outbox>, from: &mpsc::Receiver<ToSender>, size: usize) -> (Vec<u8>, Outcome) {
+    let (now, mut wire) = (Instant::ZERO, Vec::new());
+    let write = |sender: &mut Sender<hybi::Outbox>, wire: &mut Vec<u8>| {
+        let mut slices = [&[][..]; 8];
+        let count = sender.poll_transmit(&mut slices);
+        let mut bytes = slices[..count].concat();
+        bytes.truncate(size);
+        sender.transmitted(now, bytes.len());
+        wire.extend_from_slice(&bytes);
+        !bytes.is_empty()
+    };
+    for told in from {
+        match told {
+            ToSender::Received { data, owed } => {
+                sender.handle_received(now, data);
+                if let Some(owed) = owed {
+                    sender.settle(now, owed);
+                }
+            }
+            ToSender::Echo(mut message) => {
+                while let Err(refused) = sender.send(message) {
+                    message = refused.message;
+                    if !write(&mut sender, &mut wire) {
+                        // Closed: there is nobody to echo to.
+                        break;
+                    }
+                }
+            }
+            ToSender::Eof(cut) => {
+                while write(&mut sender, &mut wire) {}
+                sender.handle_eof(cut);
+                let Some(ready) = sender.poll() else { panic!("the end is told") };
+                let mut message = MessageBuf::new();
+                let Event::Closed(outcome) = Input::new(&mut [], &mut message).event(ready) else {
+                    panic!("the end is told")
+                };
+                return (wire, outcome);
+            }
+        }
+        write(&mut sender, &mut wire);
+    }
+    panic!("the receiving task went away");
+}
+
+#[test]
+fn s5_5_halves_in_two_tasks_answer_pings_closes_and_errors() {
+    let mut wire = Vec::new();
+    for i in 0..300usize {
+        wire.extend(frame(Role::Client, Opcode::Text, false, format!("{i} ").as_bytes()));
+        wire.extend(frame(Role::Client, Opcode::Ping, true, i.to_string().as_bytes()));
+        wire.extend(frame(Role::Client, Opcode::Continuation, true, "long ".repeat(i).as_bytes()));
+    }
+    let close = frame(Role::Client, Opcode::Close, true, b"\x03\xe9");
+    let clean = Outcome::Clean { code: CloseCode::GOING_AWAY };
+    let failed = Outcome::Failed(ProtocolError::UnknownOpcode(3));
+    for (ending, answer, expected) in [
+        (close, "close 1001", clean),
+        (vec![0x83], "close 1002 unknown opcode", failed),
+    ] {
+        for size in [13, 1000, 100_000] {
+            let mut wire = wire.clone();
+            wire.extend(&ending);
+            wire.extend(frame(Role::Client, Opcode::Text, true, b"late"));
+            let (receiver, sender) = connection(Role::Server, Config::new()).into_halves();
+            let (to, from) = mpsc::channel();
+            let receiving = std::thread::spawn(move || receive(receiver, &wire, size, &to));
+            let (sent, outcome) = send(sender, &from, size);
+            let seen = receiving.join().unwrap();
+            assert_eq!(outcome, expected);
+            assert_eq!(seen.len(), 601);
+            let sent = shown(Role::Server, &sent);
+            assert_eq!(sent.last().unwrap(), answer);
+            assert!(sent.iter().filter(|frame| frame.starts_with("text")).count() <= 300);
+            assert!(sent.iter().filter(|frame| frame.starts_with("close")).count() == 1);
+        }
+    }
+}
+
+#[test]
+fn s5_5_halves_go_together_again() {
+    let mut end = Scenario::client().open();
+    end.conn.send_text("before").unwrap();
+    end.receive_part(Opcode::Text, false, "cut ");
+    let (receiver, mut sender) = end.conn.into_halves();
+    assert_eq!(receiver.cut(), hybi::Cut::InMessage);
+    sender.send_fragment(Kind::Text, b"apart", true).unwrap();
+    end.conn = hybi::Machine::from_halves(receiver, sender);
+    assert_eq!(end.receive(Opcode::Continuation, "here"), [text("cut here")]);
+    assert_eq!(end.flush(), ["text before", "text apart"]);
+}
+
+#[test]
+fn s5_5_2_a_round_trip_passes_between_halves() {
+    let (mut receiver, mut sender) = connection(Role::Server, Config::new()).into_halves();
+    sender.ping(Instant::ZERO, b"rtt").unwrap();
+    sender.transmitted(Instant::ZERO, usize::MAX);
+    let mut bytes = frame(Role::Client, Opcode::Pong, true, b"rtt");
+    let mut message = MessageBuf::new();
+    let ready = receiver.poll(&mut Input::new(&mut bytes, &mut message)).unwrap().unwrap();
+    sender.handle_received(Instant::ZERO + secs(3), false);
+    sender.settle(Instant::ZERO + secs(3), ready.owes().unwrap());
+    assert_eq!(sender.round_trip(), Some(secs(3)));
+}
+
+#[test]
+fn s7_1_7_a_failure_by_a_timer_passes_between_halves() {
+    let (mut receiver, mut sender) = connection(Role::Server, Config::new()).into_halves();
+    sender.handle_timeout(Instant::ZERO + secs(30));
+    sender.handle_timeout(Instant::ZERO + secs(60));
+    assert_eq!(sender.close_state(), State::Failed);
+    receiver.handle_ended();
+    let mut bytes = frame(Role::Client, Opcode::Text, true, b"late");
+    let mut message = MessageBuf::new();
+    assert_eq!(receiver.poll(&mut Input::new(&mut bytes, &mut message)), Ok(None));
+    assert!(receiver.is_done());
+}
+
+#[test]
+fn s5_4_a_thousand_connections_share_one_read_buffer() {
+    const CONNECTIONS: usize = 1000;
+    let mut dice = Dice::new(1);
+    let mut buffer = vec![0; 16 << 10];
+    // Each has its own stream: messages of many sizes, with Pings inside.
+    let mut peers: Vec<(End, Vec<u8>, usize, Vec<Seen>, Vec<Seen>)> = (0..CONNECTIONS)
+        .map(|i| {
+            let (mut wire, mut expected) = (Vec::new(), Vec::new());
+            for j in 0..4 {
+                let words = format!("{i}:{j} κόσμε ").repeat(1 + (i * 7 + j * 13) % 90);
+                let (head, tail) = words.as_bytes().split_at(words.len() / 3);
+                wire.extend(frame(Role::Client, Opcode::Text, false, head));
+                wire.extend(frame(Role::Client, Opcode::Ping, true, &[j as u8]));
+                wire.extend(frame(Role::Client, Opcode::Continuation, true, tail));
+                expected.extend([Seen::Ping(vec![j as u8]), text(&words)]);
+            }
+            (Scenario::server().open(), wire, 0, Vec::new(), expected)
+        })
+        .collect();
+    let mut open = CONNECTIONS;
+    while open > 0 {
+        let (end, wire, at, seen, _) = &mut peers[dice.below(CONNECTIONS)];
+        if *at == wire.len() {
+            let Some(rest) = peers.iter_mut().find(|peer| peer.2 < peer.1.len()) else { break };
+            let (end, wire, at, seen, _) = rest;
+            let len = (wire.len() - *at).min(buffer.len());
+            buffer[..len].copy_from_slice(&wire[*at..*at + len]);
+            poll_shared(end, &mut buffer[..len], seen);
+            *at += len;
+            open -= usize::from(*at == wire.len());
+            continue;
+        }
+        let len = (1 + dice.below(700)).min(wire.len() - *at);
+        buffer[..len].copy_from_slice(&wire[*at..*at + len]);
+        poll_shared(end, &mut buffer[..len], seen);
+        *at += len;
+        open -= usize::from(*at == wire.len());
+        // What is left in the shared buffer belongs to nobody.
+        buffer.fill(0xEE);
+    }
+    for (mut end, _, _, seen, expected) in peers {
+        assert_eq!(seen, expected);
+        end.write_all();
+        assert_eq!(end.sent().last().unwrap(), "pong \u{3}");
+        end.message.release_idle();
+        assert_eq!(end.message.capacity(), 0);
+    }
+}
+
+fn poll_shared(end: &mut End, bytes: &mut [u8], seen: &mut Vec<Seen>) {
+    let mut input = Input::new(bytes, &mut end.message);
+    while let Some(event) = end.conn.poll_event(end.now, &mut input).unwrap() {
+        seen.push(event.into());
+    }
+}
+
+#[test]
+fn s5_4_a_readiness_loop_may_stop_short_anywhere() {
+    for seed in 0..200 {
+        let mut dice = Dice::new(seed);
+        let mut pair = Pair::new();
+        let mut expected = [Vec::new(), Vec::new()];
+        for i in 0..60usize {
+            let words = format!("{i} ").repeat(dice.below(400));
+            let first = dice.below(2);
+            let (one, other) = match first {
+                0 => (&mut pair.client, &mut pair.server),
+                _ => (&mut pair.server, &mut pair.client),
+            };
+            let _ = other;
+            match dice.below(3) {
+                0 => one.conn.send_text(&words).unwrap(),
+                1 => one.conn.send(words.clone()).unwrap(),
+                _ => {
+                    let (head, tail) = words.split_at(words.len() / 2);
+                    one.conn.send_fragment(Kind::Text, head.as_bytes(), false).unwrap();
+                    one.conn.ping(one.now, b"inside").unwrap();
+                    one.conn.send_fragment(Kind::Text, tail.as_bytes(), true).unwrap();
+                }
+            }
+            expected[first].push(text(&words));
+            for _ in 0..dice.below(20) {
+                pair.cap = 1 + dice.below(500);
+                pair.step();
+            }
+        }
+        pair.client.conn.close(pair.client.now, CloseCode::NORMAL, "done").unwrap();
+        // The server has said all before it hears the Close, or what it had left is dropped.
+        for _ in 0..100_000 {
+            pair.cap = 1 + dice.below(300);
+            if !pair.step() {
+                break;
+            }
+        }
+        let texts = |seen: &[Seen]| seen.iter().filter(|event| matches!(event, Seen::Text(_))).cloned().collect::<Vec<_>>();
+        assert_eq!(texts(&pair.server.seen), expected[0], "seed {seed}");
+        let heard = texts(&pair.client.seen);
+        assert_eq!(heard, expected[1][..heard.len()], "seed {seed}");
+        assert_eq!(heard.len() < expected[1].len(), pair.server.conn.sender().dropped() > 0, "seed {seed}");
+        for end in [&pair.client, &pair.server] {
+            let closed: Vec<_> = end.seen.iter().filter(|event| matches!(event, Seen::Closed(_))).collect();
+            assert_eq!(closed, [&crate::pair::closed_clean(1000)]);
+            assert_eq!(end.seen.last(), Some(closed[0]));
+        }
+    }
+}

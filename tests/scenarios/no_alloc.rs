@@ -1,1 +1,233 @@
+//! A connection on memory that the caller lends: `Lent` for output, `LentMessage` for messages.
 
+use hybi::frame::Opcode;
+use hybi::{
+    CloseCode, Config, Delivery, Instant, Kind, Lent, LentMessage, Machine, ProtocolError, Role, SendError,
+    TransportAction,
+};
+
+use crate::pair::{End, Seen, frame, secs, text};
+
+const ROLES: [Role; 2] = [Role::Server, Role::Client];
+
+fn end<'m>(role: Role, config: Config, out: &'m mut [u8], message: &'m mut [u8]) -> End<Lent<'m>, LentMessage<'m>> {
+    let (out, message) = (Lent::new(out), LentMessage::new(message));
+    let conn = match role {
+        Role::Server => Machine::server(Instant::ZERO, config, out),
+        Role::Client => Machine::client(Instant::ZERO, config, out, [9; 32]),
+    };
+    End::new(conn, message)
+}
+
+/// Chunks one behind the other, with FIN of the last one.
+fn joined(seen: &[Seen]) -> (Vec<u8>, bool) {
+    let (mut all, mut ended) = (Vec::new(), false);
+    for (i, event) in seen.iter().enumerate() {
+        let Seen::Chunk { data, first, fin, .. } = event else { panic!("{event:?}") };
+        assert_eq!((*first, ended), (i == 0, false));
+        all.extend(data);
+        ended = *fin;
+    }
+    (all, ended)
+}
+
+#[test]
+fn s5_4_a_message_that_outgrows_its_memory_comes_in_chunks() {
+    let payload = "κόσμε €𝄞 ".repeat(20);
+    for role in ROLES {
+        for capacity in [0, 1, 2, 3, 7, 64, 100] {
+            for opcode in [Opcode::Text, Opcode::Binary] {
+                for cut in [0, 1, 5, 50, capacity, payload.len() - 1] {
+                    let (head, tail) = payload.as_bytes().split_at(cut);
+                    let mut wire = frame(role.peer(), opcode, false, head);
+                    wire.extend(frame(role.peer(), Opcode::Ping, true, b"p"));
+                    wire.extend(frame(role.peer(), Opcode::Continuation, true, tail));
+                    for size in [1, 2, 3, 10, 63, wire.len()] {
+                        let (mut out, mut memory) = ([0; 512], vec![0; capacity]);
+                        let mut end = end(role, Config::new(), &mut out, &mut memory);
+                        let mut seen = end.feed_in(&wire, size);
+                        seen.retain(|event| *event != Seen::Ping(b"p".to_vec()));
+                        let (all, ended) = joined(&seen);
+                        assert!(all == payload.as_bytes() && ended, "{capacity} {cut} {size}");
+                        // The next one that fits comes whole.
+                        let small = "x".repeat(capacity);
+                        let wire = frame(role.peer(), Opcode::Text, true, small.as_bytes());
+                        let seen = end.feed_in(&wire, 1);
+                        if capacity > 0 {
+                            assert_eq!(seen, [text(&small)]);
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn s5_4_a_message_that_fills_its_memory_comes_whole() {
+    let (mut out, mut memory) = ([0; 512], [0; 100]);
+    let mut end = end(Role::Server, Config::new(), &mut out, &mut memory);
+    for len in [0, 1, 99, 100] {
+        let words = "x".repeat(len);
+        let wire = frame(Role::Client, Opcode::Text, true, words.as_bytes());
+        for size in [1, 50, 1000] {
+            assert_eq!(end.feed_in(&wire, size), [text(&words)]);
+        }
+        let (head, tail) = words.as_bytes().split_at(len / 2);
+        assert_eq!(end.receive_part(Opcode::Text, false, head), []);
+        assert_eq!(end.receive_part(Opcode::Continuation, false, tail), []);
+        assert_eq!(end.receive_part(Opcode::Continuation, true, ""), [text(&words)]);
+    }
+    // In the input it may be larger than the memory: it needs none there.
+    assert_eq!(end.receive(Opcode::Text, [b'x'; 300]), [text(&"x".repeat(300))]);
+}
+
+#[test]
+fn s8_1_text_that_outgrew_its_memory_is_validated_across_chunks() {
+    for capacity in [0, 1, 4, 5, 6, 30] {
+        for (payload, fin) in [(&b"1234\xe2\x82 more text"[..], false), (b"123456789\xf0\x9d\x84", true), (b"1234\xe2\x82", true)] {
+            for size in [1, 2, 7, 100] {
+                let (mut out, mut memory) = ([0; 512], vec![0; capacity]);
+                let mut end = end(Role::Client, Config::new(), &mut out, &mut memory);
+                let seen = end.feed_in(&frame(Role::Server, Opcode::Text, fin, payload), size);
+                assert_eq!(seen.last(), Some(&Seen::Failed(ProtocolError::InvalidUtf8)), "{capacity} {size}");
+                assert_eq!(end.flush(), ["close 1007 text is not UTF-8"]);
+            }
+        }
+    }
+}
+
+#[test]
+fn s5_4_chunks_need_no_memory() {
+    let (mut out, mut memory) = ([0; 512], [0; 0]);
+    let mut end = end(Role::Server, Config::new().delivery(Delivery::Chunks), &mut out, &mut memory);
+    let seen = end.feed_in(&frame(Role::Client, Opcode::Text, true, "κόσμε".repeat(100).as_bytes()), 7);
+    assert_eq!(joined(&seen), ("κόσμε".repeat(100).into_bytes(), true));
+}
+
+#[test]
+fn s5_6_what_does_not_fit_is_blocked_and_what_never_will_is_too_large() {
+    for role in ROLES {
+        for room in [0, 1, 261, 262, 276, 277, 300, 1000] {
+            let (mut out, mut memory) = (vec![0; room], [0; 8]);
+            let mut end = end(role, Config::new(), &mut out, &mut memory);
+            let largest = room.checked_sub(262 + 14);
+            let Some(largest) = largest else {
+                assert_eq!(end.conn.send_text(""), Err(SendError::TooLarge));
+                assert_eq!(end.conn.buffered_amount(), 0);
+                continue;
+            };
+            assert_eq!(end.conn.send_binary(&vec![1; largest + 1]), Err(SendError::TooLarge));
+            end.conn.send_binary(&vec![1; largest]).unwrap();
+            let waits = end.conn.buffered_amount();
+            assert_eq!(end.conn.send_binary(&vec![1; largest]), Err(SendError::Blocked));
+            assert_eq!(end.conn.send_fragment(Kind::Text, &vec![1; largest], false), Err(SendError::Blocked));
+            assert_eq!(end.conn.buffered_amount(), waits);
+            end.write(1);
+            assert_eq!(end.poll(), []);
+            end.write_all();
+            assert_eq!(end.poll(), [Seen::Writable]);
+            end.conn.send_fragment(Kind::Binary, &vec![1; largest], true).unwrap();
+            end.write_all();
+            assert_eq!(end.sent().len(), 2);
+        }
+    }
+}
+
+#[test]
+fn s5_5_1_there_is_always_room_for_a_close() {
+    let longest = "r".repeat(123);
+    for role in ROLES {
+        for room in [262, 276, 277, 300, 500] {
+            // Output as full as it gets: data, Pings of ours, a Pong that was begun, and another one.
+            for begun in 0..140 {
+                for by_peer in [false, true] {
+                    let (mut out, mut memory) = (vec![0; room], [0; 8]);
+                    let mut end = end(role, Config::new(), &mut out, &mut memory);
+                    end.receive(Opcode::Ping, [1; 125]);
+                    end.write(begun);
+                    while end.conn.send_text("").is_ok() {}
+                    while end.conn.ping(end.now, &[2; 125]).is_ok() {}
+                    end.receive(Opcode::Ping, [3; 125]);
+                    if by_peer {
+                        end.receive_close(4000, &longest);
+                    } else {
+                        end.conn.close(end.now, CloseCode::NORMAL, &longest).unwrap();
+                        end.receive(Opcode::Ping, [4; 125]);
+                    }
+                    while !end.write(5).is_empty() {}
+                    let last = end.sent().pop().unwrap();
+                    assert_eq!(last, if by_peer { "close 4000".to_owned() } else { format!("close 1000 {longest}") });
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn s5_5_1_too_little_memory_still_closes_and_never_cuts_a_frame() {
+    for role in ROLES {
+        for room in [0, 1, 60, 130, 131, 200, 261] {
+            for begun in [0, 1, 50, 130] {
+                let (mut out, mut memory) = (vec![0; room], [0; 0]);
+                let mut end = end(role, Config::new(), &mut out, &mut memory);
+                end.receive(Opcode::Ping, [1; 125]);
+                end.write(begun);
+                end.receive(Opcode::Ping, [2; 125]);
+                end.write(begun);
+                end.conn.close(end.now, CloseCode::NORMAL, "reason").unwrap();
+                end.write_all();
+                // Each frame is whole, and nothing follows a Close.
+                let sent = end.sent();
+                assert!(sent.iter().rev().skip(1).all(|frame| frame.starts_with("pong")), "{sent:?}");
+                if begun == 0 {
+                    assert!(sent.last().unwrap().starts_with("close 1000"), "{room} {sent:?}");
+                }
+                end.receive_close(1000, "");
+                end.advance(secs(20));
+                assert!(end.conn.poll_transport().is_some());
+            }
+        }
+    }
+}
+
+#[test]
+fn s5_5_2_a_keepalive_ping_waits_for_room() {
+    let (mut out, mut memory) = ([0; 700], [0; 8]);
+    let mut end = end(Role::Server, Config::new(), &mut out, &mut memory);
+    end.conn.send_binary(&[0; 400]).unwrap();
+    end.write(1);
+    end.advance(secs(30));
+    // It is written slowly, and the Ping follows as soon as it can.
+    for _ in 0..10 {
+        end.write(10);
+        end.advance(secs(20));
+    }
+    end.write_all();
+    end.advance(secs(10));
+    end.write_all();
+    let sent = end.sent();
+    assert_eq!(sent.len(), 2, "{sent:?}");
+    assert!(sent[1].starts_with("ping"));
+    assert_eq!(end.poll(), [], "no send was handed back");
+    end.advance(secs(20));
+    assert_eq!(end.flush(), ["close 1011 no answer to a ping"]);
+}
+
+#[test]
+fn s7_1_2_a_close_goes_both_ways_without_an_allocator() {
+    let (mut out, mut memory) = ([0; 400], [0; 16]);
+    let mut server = end(Role::Server, Config::new(), &mut out, &mut memory);
+    let (mut out, mut memory) = ([0; 400], [0; 16]);
+    let mut client = end(Role::Client, Config::new(), &mut out, &mut memory);
+    client.conn.send_text("hello").unwrap();
+    client.conn.close(client.now, CloseCode::NORMAL, "bye").unwrap();
+    let heard = server.feed(&client.write(usize::MAX));
+    assert_eq!(heard, [text("hello"), Seen::Close(Some(1000), "bye".into())]);
+    let heard = client.feed(&server.write(usize::MAX));
+    assert_eq!(heard, [Seen::Close(Some(1000), String::new())]);
+    assert_eq!(server.conn.poll_transport(), Some(TransportAction::HalfClose));
+    assert_eq!(client.conn.poll_transport(), None);
+    assert_eq!(client.eof(), [crate::pair::closed_clean(1000)]);
+    assert_eq!(server.eof(), [crate::pair::closed_clean(1000)]);
+}

@@ -1,1 +1,470 @@
+//! Output: the order of DESIGN 3.8 under partial writes, the high-water mark, and payloads that are not
+//! copied.
 
+use std::collections::VecDeque;
+
+use hybi::frame::Opcode;
+use hybi::{
+    CloseCode, Config, Connection, Kind, Lent, Machine, Message, MessageBuf, Outbox, Output, Prepared, ProtocolError,
+    Role, SendError, Text,
+};
+
+use crate::pair::{Dice, End, Scenario, Seen, parse};
+
+const ROLES: [Role; 2] = [Role::Server, Role::Client];
+
+/// Writes in pieces of `size` until nothing is left.
+fn trickle(end: &mut End, size: usize) {
+    while !end.write(size).is_empty() {}
+}
+
+#[test]
+fn s5_4_output_is_the_same_however_it_is_written() {
+    for role in ROLES {
+        let fill = || {
+            let mut end = Scenario::of(role).config(Config::new().high_water(1 << 20)).open();
+            for len in [0, 5, 125, 126, 4095] {
+                end.conn.send_binary(&vec![1; len]).unwrap();
+                end.conn.send(vec![2; len]).unwrap();
+            }
+            end.conn.send(vec![3; 4096]).unwrap();
+            end.conn.send(vec![4; 70_000]).unwrap();
+            end.conn.send_text("between").unwrap();
+            end.conn.send(vec![5; 5000]).unwrap();
+            end.conn.close(end.now, CloseCode::NORMAL, "").unwrap();
+            end
+        };
+        let mut whole = fill();
+        whole.write_all();
+        assert_eq!(whole.sent().len(), 15);
+        for size in [1, 2, 3, 7, 100, 4096, 4100, 10_000] {
+            let mut end = fill();
+            trickle(&mut end, size);
+            assert!(end.wire == whole.wire, "in writes of {size}");
+        }
+    }
+}
+
+#[test]
+fn s5_5_control_frames_overtake_what_is_queued_but_not_what_is_begun() {
+    for role in ROLES {
+        for big in [10, 5000] {
+            let probe = Scenario::of(role).open().role();
+            let one = parse_len(probe, big);
+            for begun in (0..=one + 3).filter(|begun| *begun < 40 || *begun + 40 > one) {
+                let mut end = Scenario::of(role).open();
+                end.conn.send(vec![b'1'; big]).unwrap();
+                end.conn.send(vec![b'2'; big]).unwrap();
+                end.write(begun);
+                end.receive(Opcode::Ping, "asks");
+                end.conn.ping(end.now, b"own").unwrap();
+                trickle(&mut end, 11);
+                let kinds: Vec<_> = end.sent().iter().map(|f| f.split(' ').next().unwrap().to_owned()).collect();
+                let expected = match begun {
+                    0 => ["pong", "ping", "binary", "binary"],
+                    _ if begun <= one => ["binary", "pong", "ping", "binary"],
+                    _ => ["binary", "binary", "pong", "ping"],
+                };
+                assert_eq!(kinds, expected, "{role:?}, {begun} of {one} bytes written");
+            }
+        }
+    }
+}
+
+/// The length of a frame of ours with `payload` bytes.
+fn parse_len(role: Role, payload: usize) -> usize {
+    let mut end = Scenario::of(role).open();
+    end.conn.send(vec![0; payload]).unwrap();
+    end.conn.buffered_amount()
+}
+
+#[test]
+fn s5_5_1_on_a_received_close_the_begun_frame_is_finished_and_the_rest_dropped() {
+    for role in ROLES {
+        for fails in [false, true] {
+            for big in [10, 5000] {
+                let one = parse_len(role, big);
+                for begun in (0..=2 * one).filter(|begun| begun % one < 20 || begun % one + 20 > one) {
+                    let mut end = Scenario::of(role).open();
+                    end.conn.send(vec![b'1'; big]).unwrap();
+                    end.conn.send(vec![b'2'; big]).unwrap();
+                    end.conn.send(vec![b'3'; big]).unwrap();
+                    end.write(begun);
+                    end.conn.ping(end.now, b"own").unwrap();
+                    end.receive(Opcode::Ping, "asks");
+                    let waits = end.conn.buffered_amount();
+                    if fails {
+                        assert_eq!(end.feed(&[0x83]), [Seen::Failed(ProtocolError::UnknownOpcode(3))]);
+                    } else {
+                        end.receive_close(1001, "");
+                    }
+                    let finished = begun.next_multiple_of(one) - begun;
+                    trickle(&mut end, 7);
+                    let sent = end.sent();
+                    let (close, data) = sent.split_last().unwrap();
+                    assert_eq!(close, if fails { "close 1002 unknown opcode" } else { "close 1001" });
+                    assert_eq!(data.len(), begun.div_ceil(one), "{sent:?}");
+                    // All but the Pong, which was never accepted from anybody, is counted.
+                    let pong = 2 + 4 + if role == Role::Client { 4 } else { 0 };
+                    assert_eq!(end.conn.sender().dropped(), (waits - pong - finished) as u64);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn s5_5_1_a_pong_that_was_begun_is_finished_before_the_close() {
+    for role in ROLES {
+        let pong = 2 + 5 + if role == Role::Client { 4 } else { 0 };
+        for own in [false, true] {
+            for begun in 0..=pong {
+                let mut end = Scenario::of(role).open();
+                end.receive(Opcode::Ping, "first");
+                end.write(begun);
+                end.conn.send_text("data").unwrap();
+                end.receive(Opcode::Ping, "other");
+                if own {
+                    end.conn.close(end.now, CloseCode::NORMAL, "").unwrap();
+                    end.receive(Opcode::Ping, "third");
+                    trickle(&mut end, 3);
+                    let expected: &[&str] = match begun {
+                        0 => &["pong third", "text data", "close 1000"],
+                        _ => &["pong first", "pong third", "text data", "close 1000"],
+                    };
+                    assert_eq!(end.sent(), expected, "{begun}");
+                } else {
+                    end.receive_close(1000, "");
+                    trickle(&mut end, 3);
+                    let expected: &[&str] = if begun == 0 { &["close 1000"] } else { &["pong first", "close 1000"] };
+                    assert_eq!(end.sent(), expected, "{begun}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn s5_6_a_send_is_handed_back_above_the_high_water_mark() {
+    for role in ROLES {
+        let mut end = Scenario::of(role).config(Config::new().high_water(1000)).open();
+        // Less than the mark waits, so one message may pass it, however large.
+        end.conn.send_binary(&[0; 900]).unwrap();
+        end.conn.send_binary(&[0; 200_000]).unwrap();
+        let waits = end.conn.buffered_amount();
+        let counters = end.conn.sent();
+        assert_eq!(end.conn.send_text("x"), Err(SendError::Blocked));
+        assert_eq!(end.conn.send_fragment(Kind::Text, b"x", false), Err(SendError::Blocked));
+        let refused = end.conn.send("handed back").unwrap_err();
+        assert_eq!((refused.error, refused.message), (SendError::Blocked, Message::from("handed back")));
+        assert_eq!(end.conn.send_prepared(&Prepared::new(vec![0; 9000])), Err(SendError::Blocked));
+        assert_eq!((end.conn.buffered_amount(), end.conn.sent()), (waits, counters));
+        assert_eq!(end.poll(), []);
+        end.write(150_000);
+        assert_eq!(end.poll(), [], "not yet");
+        end.write_all();
+        assert_eq!(end.poll(), [Seen::Writable]);
+        assert_eq!(end.poll(), [], "once");
+        end.conn.send_text("x").unwrap();
+        end.write_all();
+        assert_eq!(end.poll(), [], "nothing was handed back");
+        assert_eq!(end.conn.sender().dropped(), 0);
+    }
+}
+
+#[test]
+fn s5_6_a_close_is_accepted_above_the_high_water_mark() {
+    for role in ROLES {
+        let mut end = Scenario::of(role).config(Config::new().high_water(0)).open();
+        end.conn.send_binary(&[0; 200]).unwrap();
+        assert_eq!(end.conn.send_text("x"), Err(SendError::Blocked));
+        end.conn.close(end.now, CloseCode::NORMAL, "").unwrap();
+        assert_eq!(end.flush(), ["binary [200]", "close 1000"]);
+        assert_eq!(end.poll(), [], "a closing connection is not writable");
+    }
+}
+
+#[test]
+fn s5_6_a_writable_connection_takes_a_message() {
+    for high_water in [0, 1, 2, 3, 10, 1000] {
+        let mut end = Scenario::server().config(Config::new().high_water(high_water)).open();
+        for _ in 0..100 {
+            while end.conn.send_text("12345").is_ok() {}
+            while end.poll() != [Seen::Writable] {
+                assert!(!end.write(1).is_empty(), "blocked, and nothing to write");
+            }
+            end.conn.send_text("12345").unwrap();
+        }
+    }
+}
+
+#[test]
+fn s5_2_a_large_payload_of_a_server_is_not_copied() {
+    let mut end = Scenario::server().config(Config::new().high_water(1 << 20)).open();
+    let large = bytes::Bytes::from(vec![1; 100_000]);
+    let words = Text::from("text ".repeat(20_000));
+    end.conn.send_text("small").unwrap();
+    end.conn.send(large.clone()).unwrap();
+    end.conn.send(words.clone()).unwrap();
+    end.conn.send_prepared(&Prepared::new(large.clone())).unwrap();
+    let mut slices = [&[][..]; 16];
+    let count = end.conn.poll_transmit(&mut slices);
+    let at: Vec<_> = slices[..count].iter().map(|slice| slice.as_ptr()).collect();
+    assert_eq!(at.iter().filter(|at| **at == large.as_ptr()).count(), 2);
+    assert!(at.contains(&words.as_ptr()));
+    assert_eq!(end.conn.buffered_amount(), 7 + 3 * (10 + 100_000));
+    // Nor after a part of it is written.
+    end.write(7 + 10 + 4321);
+    let mut slices = [&[][..]; 16];
+    let _ = end.conn.poll_transmit(&mut slices);
+    assert_eq!(slices[0].as_ptr(), large[4321..].as_ptr());
+    trickle(&mut end, 1021);
+    let payloads: Vec<_> = parse(Role::Server, &end.wire).into_iter().map(|sent| sent.payload).collect();
+    assert!(payloads == [b"small".to_vec(), large.to_vec(), words.as_bytes().to_vec(), large.to_vec()]);
+    // The last reference is given back once it is written.
+    drop(large.clone());
+    assert!(large.is_unique());
+}
+
+#[test]
+fn s5_2_few_slices_give_the_front_of_the_output() {
+    for room in 1..6 {
+        let mut end = Scenario::server().config(Config::new().high_water(1 << 20)).open();
+        for i in 0..5 {
+            end.conn.send(vec![i; 5000]).unwrap();
+            end.conn.send_text("between").unwrap();
+        }
+        end.write(2000);
+        end.receive(Opcode::Ping, "p");
+        let mut wire = end.wire.clone();
+        while end.conn.buffered_amount() > 0 {
+            let mut slices = vec![&[][..]; room];
+            let count = end.conn.poll_transmit(&mut slices);
+            let bytes = slices[..count].concat();
+            assert!(!bytes.is_empty() && count <= room);
+            end.conn.transmitted(end.now, bytes.len());
+            wire.extend(bytes);
+        }
+        let sent = crate::pair::shown(Role::Server, &wire);
+        assert_eq!((sent.len(), sent[1].as_str()), (11, "pong p"));
+    }
+}
+
+#[test]
+fn s5_2_more_than_was_given_counts_as_all() {
+    for role in ROLES {
+        let mut end = Scenario::of(role).open();
+        end.conn.transmitted(end.now, usize::MAX);
+        end.conn.send_text("x").unwrap();
+        end.receive(Opcode::Ping, "p");
+        end.conn.transmitted(end.now, usize::MAX);
+        assert_eq!(end.conn.buffered_amount(), 0);
+        end.conn.send_text("y").unwrap();
+        assert_eq!(end.flush(), ["text y"]);
+    }
+}
+
+#[test]
+fn s5_6_a_prepared_message_goes_to_many() {
+    for payload in [10, 10_000] {
+        let news = Prepared::new(vec![9; payload]);
+        for role in ROLES {
+            for _ in 0..3 {
+                let mut end = Scenario::of(role).open();
+                end.conn.send_prepared(&news).unwrap();
+                end.write_all();
+                assert_eq!(parse(role, &end.wire)[0].payload, news.message().as_bytes());
+                assert_eq!(end.conn.sent().messages, 1);
+            }
+        }
+    }
+}
+
+#[test]
+fn s5_6_release_idle_keeps_what_waits() {
+    for role in ROLES {
+        let mut end = Scenario::of(role).open();
+        end.conn.release_idle();
+        end.conn.send_text("one").unwrap();
+        end.conn.release_idle();
+        end.write(2);
+        end.conn.release_idle();
+        end.receive(Opcode::Ping, "p");
+        end.conn.release_idle();
+        end.write_all();
+        end.conn.release_idle();
+        end.receive(Opcode::Ping, "q");
+        end.write(1);
+        end.conn.release_idle();
+        end.receive(Opcode::Ping, "r");
+        end.conn.release_idle();
+        end.conn.send(vec![0; 5000]).unwrap();
+        end.write_all();
+        end.conn.release_idle();
+        assert_eq!(end.sent(), ["text one", "pong p", "pong q", "pong r", "binary [5000]"]);
+        assert_eq!(end.conn.sent().bytes, end.wire.len() as u64);
+    }
+}
+
+// --- anything in any order ---
+
+/// What was accepted and must be on the wire, and what may be.
+#[derive(Default)]
+struct Model {
+    /// Data frames in order, with FIN.
+    data: Vec<(Vec<u8>, bool)>,
+    /// Control frames of the application in order.
+    own: VecDeque<(Opcode, Vec<u8>)>,
+    pings: Vec<Vec<u8>>,
+    /// Pings that came in before anything closed.
+    open: bool,
+}
+
+/// Lets a connection do anything in any order, writes in pieces of any length, and looks at the wire.
+fn torture<O: Output>(seed: u64, conn: Machine<O>, send: fn(&mut Machine<O>, Vec<u8>) -> Result<(), SendError>) {
+    let mut dice = Dice::new(seed);
+    let mut end = End::new(conn, MessageBuf::new());
+    let mut model = Model { open: true, ..Model::default() };
+    let (mut in_message, mut closed_by) = (false, "");
+    let mut count = 0u32;
+    for _ in 0..60 {
+        count += 1;
+        let len = [0, 3, 30, 130, 5000][dice.below(5)] + 4;
+        let mut payload = count.to_be_bytes().to_vec();
+        payload.resize(len, b'.');
+        let control = payload[..len.min(125)].to_vec();
+        match dice.below(14) {
+            0..=3 => {
+                let most = [3, 20, 200, 9000][dice.below(4)];
+                end.write(dice.below(most));
+            }
+            4 if !in_message => {
+                if end.conn.send_binary(&payload).is_ok() {
+                    model.data.push((payload, true));
+                }
+            }
+            5 if !in_message => {
+                if send(&mut end.conn, payload.clone()).is_ok() {
+                    model.data.push((payload, true));
+                }
+            }
+            6 | 7 => {
+                let fin = dice.below(2) == 0;
+                if end.conn.send_fragment(Kind::Binary, &payload, fin).is_ok() {
+                    in_message = !fin;
+                    model.data.push((payload, fin));
+                }
+            }
+            8 | 9 => {
+                end.receive(Opcode::Ping, &control);
+                if model.open {
+                    model.pings.push(control);
+                }
+            }
+            10 => {
+                if end.conn.ping(end.now, &control).is_ok() {
+                    model.own.push_back((Opcode::Ping, control));
+                }
+            }
+            11 => {
+                if end.conn.pong(&control).is_ok() {
+                    model.own.push_back((Opcode::Pong, control));
+                }
+            }
+            12 if dice.below(6) == 0 && closed_by.is_empty() => {
+                end.conn.close(end.now, CloseCode::NORMAL, "own").unwrap();
+                closed_by = "own";
+            }
+            13 if dice.below(6) == 0 && model.open => {
+                if dice.below(2) == 0 {
+                    end.receive_close(1001, "");
+                } else {
+                    end.feed(&[0x83]);
+                }
+                model.open = false;
+                closed_by = "peer";
+            }
+            _ => {}
+        }
+    }
+    let waits = end.conn.buffered_amount() as u64;
+    let written = end.wire.len() as u64;
+    end.write_all();
+    assert_eq!(end.wire.len() as u64, waits + written);
+    assert_eq!(end.conn.sent().bytes, end.wire.len() as u64);
+
+    let frames = parse(end.role(), &end.wire);
+    let close_at = frames.iter().position(|sent| sent.header.opcode == Opcode::Close);
+    assert_eq!(close_at.is_some(), !closed_by.is_empty(), "seed {seed}");
+    assert!(close_at.is_none_or(|at| at == frames.len() - 1), "seed {seed}: the Close is the last frame");
+    let mut data = model.data.iter();
+    let mut pings = model.pings.iter();
+    let (mut first, mut pongs) = (true, 0);
+    for sent in &frames {
+        match sent.header.opcode {
+            Opcode::Close => {}
+            Opcode::Binary | Opcode::Continuation => {
+                let expected = data.next().expect("no more than was accepted");
+                assert!((&sent.payload, sent.header.fin) == (&expected.0, expected.1), "seed {seed}: in order");
+                assert_eq!(sent.header.opcode == Opcode::Binary, first);
+                first = sent.header.fin;
+            }
+            opcode => {
+                if model.own.front() == Some(&(opcode, sent.payload.clone())) {
+                    model.own.pop_front();
+                } else {
+                    assert_eq!(opcode, Opcode::Pong);
+                    assert!(pings.any(|ping| *ping == sent.payload), "seed {seed}: Pongs in order of the Pings");
+                    pongs += 1;
+                }
+            }
+        }
+    }
+    if closed_by != "peer" {
+        // All that was accepted is there.
+        assert_eq!(data.next(), None, "seed {seed}");
+        assert!(model.own.is_empty(), "seed {seed}: {:?}", model.own);
+        assert_eq!(end.conn.sender().dropped(), 0);
+    }
+    if closed_by.is_empty() {
+        assert_eq!(pings.next(), None, "seed {seed}: the last Ping is answered");
+        assert!(pongs > 0 || model.pings.is_empty());
+    }
+}
+
+#[test]
+fn s5_4_anything_in_any_order_gives_whole_frames_in_order() {
+    for seed in 0..1000 {
+        for role in ROLES {
+            let config = Config::new().high_water([100, 5000, 1 << 20][seed as usize % 3]);
+            torture(seed, crate::pair::connection(role, config), |conn: &mut Connection, payload| {
+                conn.send(payload).map_err(|refused| refused.error)
+            });
+        }
+    }
+}
+
+#[test]
+fn s5_4_anything_in_any_order_in_lent_memory() {
+    for seed in 0..1000 {
+        for role in ROLES {
+            let mut memory = vec![0; [262, 262 + 18, 420, 700, 6000][seed as usize % 5]];
+            let (now, out) = (hybi::Instant::ZERO, Lent::new(&mut memory));
+            let conn = match role {
+                Role::Server => Machine::server(now, Config::new(), out),
+                Role::Client => Machine::client(now, Config::new(), out, [1; 32]),
+            };
+            torture(seed, conn, |conn, payload| conn.send_binary(&payload));
+        }
+    }
+}
+
+#[test]
+fn s5_4_an_outbox_is_used_from_halves_as_well() {
+    let (_, mut sender) = crate::pair::connection(Role::Server, Config::new()).into_halves();
+    sender.send_text("x").unwrap();
+    let mut slices = [&[][..]; 2];
+    assert_eq!(sender.poll_transmit(&mut slices), 1);
+    assert_eq!(slices[0], b"\x81\x01x");
+    let _: Outbox = Outbox::default();
+}
