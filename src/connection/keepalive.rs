@@ -23,8 +23,8 @@ pub(super) struct Keepalive {
     round_trip: Instant,
     /// What the Pong that is waited for carries.
     tag: u32,
-    /// How many of our Pings were keepalive ones.
-    count: u32,
+    /// How many of our Pings were keepalive ones, to tell them apart.
+    count: u16,
     /// The Ping that is waited for has not been written yet.
     unwritten: bool,
 }
@@ -105,7 +105,7 @@ impl Keepalive {
 
     /// The payload of the newest keepalive Ping.
     pub(super) fn payload(&self) -> [u8; 4] {
-        self.count.to_be_bytes()
+        u32::from(self.count).to_be_bytes()
     }
 
     /// A Pong came in.

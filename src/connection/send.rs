@@ -113,7 +113,7 @@ pub struct Sender<O> {
     config: SharedConfig,
     keepalive: Keepalive,
     /// Where the newest Ping of ours ends in `out`, 0 where none waits there.
-    ping_end: usize,
+    ping_end: u32,
     /// A keepalive Ping waits for room in `out`.
     ping_waits: bool,
     closing: Closing,
@@ -232,7 +232,7 @@ impl<O: Output> Sender<O> {
     pub fn ping(&mut self, now: Instant, payload: &[u8]) -> Result<(), SendError> {
         self.urgent(Opcode::Ping, payload)?;
         self.keepalive.ping_queued(now, payload);
-        self.ping_end = self.urgent;
+        self.ping_end = u32::try_from(self.urgent).unwrap_or(u32::MAX);
         Ok(())
     }
 
@@ -393,7 +393,7 @@ impl<O: Output> Sender<O> {
             self.queue_waiting_ping();
         } else if self.ping_end > 0 {
             self.keepalive.ping_moved(now);
-            self.ping_end = self.ping_end.saturating_sub(from_queue);
+            self.ping_end = self.ping_end.saturating_sub(u32::try_from(from_queue).unwrap_or(u32::MAX));
             if self.ping_end == 0 {
                 self.keepalive.ping_written();
             }
@@ -581,7 +581,7 @@ impl<O: Output> Sender<O> {
         if self.closing.state() == State::Open && self.out.room() >= MAX_CONTROL_FRAME + RESERVE {
             self.ping_waits = false;
             self.overtake(Opcode::Ping, &self.keepalive.payload());
-            self.ping_end = self.urgent;
+            self.ping_end = u32::try_from(self.urgent).unwrap_or(u32::MAX);
         }
     }
 
@@ -606,8 +606,11 @@ impl<O: Output> Sender<O> {
             }
             self.out.insert(0, rest.rest());
             self.boundary = len;
-            for place in [&mut self.urgent, &mut self.ping_end] {
-                *place += if *place > 0 { len } else { 0 };
+            if self.urgent > 0 {
+                self.urgent += len;
+            }
+            if self.ping_end > 0 {
+                self.ping_end = self.ping_end.saturating_add(u32::try_from(len).unwrap_or(u32::MAX));
             }
         }
         let mut bytes = [0; MAX_CONTROL_FRAME];

@@ -96,7 +96,9 @@ fn s7_4_1_codes_that_are_no_codes_are_never_sent() {
             end.conn.send_text("still open").unwrap();
             end.conn.close(end.now, CloseCode::NORMAL, "").unwrap();
         }
-        for (code, sender) in [(1010, Role::Client), (1012, Role::Server), (1013, Role::Server), (1014, Role::Server)] {
+        for (code, sender) in
+            [(1010, Role::Client), (1012, Role::Server), (1013, Role::Server), (1014, Role::Server)]
+        {
             let mut end = Scenario::of(role).open();
             assert_eq!(end.conn.close(end.now, CloseCode::new(code), "").is_ok(), role == sender);
         }
@@ -107,7 +109,10 @@ fn s7_4_1_codes_that_are_no_codes_are_never_sent() {
 fn s5_5_a_reason_has_at_most_123_bytes() {
     for role in ROLES {
         let mut end = Scenario::of(role).open();
-        assert_eq!(end.conn.close(end.now, CloseCode::NORMAL, &"x".repeat(124)), Err(SendError::ReasonTooLong));
+        assert_eq!(
+            end.conn.close(end.now, CloseCode::NORMAL, &"x".repeat(124)),
+            Err(SendError::ReasonTooLong)
+        );
         assert_eq!(end.conn.close(end.now, None, "no code"), Err(SendError::CodeNotAllowed));
         assert_eq!((end.conn.ready_state(), end.conn.buffered_amount()), (ReadyState::Open, 0));
         let cut = CloseReason::truncated(&"€".repeat(100));
@@ -395,7 +400,12 @@ fn s5_5_1_the_peers_close_while_the_own_one_waits_takes_its_place() {
                 _ => vec!["text one", "text two", "close 1001 own"],
             };
             assert_eq!(end.sent(), expected, "{begun} bytes written");
-            let dropped = all - end.wire.len() + if end.sent().contains(&"close 4000".into()) { 4 + if role == Role::Client { 4 } else { 0 } } else { 0 };
+            let dropped = all - end.wire.len()
+                + if end.sent().contains(&"close 4000".into()) {
+                    4 + if role == Role::Client { 4 } else { 0 }
+                } else {
+                    0
+                };
             assert_eq!(end.conn.sender().dropped(), dropped as u64);
             assert_eq!(end.eof(), [closed_clean(4000)]);
         }

@@ -109,8 +109,11 @@ fn s5_5_3_a_pong_that_was_begun_is_finished_before_the_next() {
             end.receive(Opcode::Ping, "second");
             end.receive(Opcode::Ping, "third");
             end.write_all();
-            let expected =
-                if begun == 0 { vec!["pong third", "text queued"] } else { vec!["pong first", "pong third", "text queued"] };
+            let expected = if begun == 0 {
+                vec!["pong third", "text queued"]
+            } else {
+                vec!["pong first", "pong third", "text queued"]
+            };
             assert_eq!(end.sent(), expected, "{begun} bytes of the first Pong written");
         }
     }
@@ -191,7 +194,8 @@ fn s5_5_2_pings_keep_their_order_behind_a_frame_that_was_begun() {
             end.conn.pong(b"3").unwrap();
             end.write_all();
             assert_eq!(end.sent()[0], "text begun");
-            let rest: Vec<_> = end.sent().into_iter().filter(|f| f.starts_with("pi") || f == "pong 3").collect();
+            let rest: Vec<_> =
+                end.sent().into_iter().filter(|f| f.starts_with("pi") || f == "pong 3").collect();
             assert_eq!(rest, ["ping 1", "ping 2", "pong 3"], "{begun}");
             assert_eq!(end.sent().last().unwrap(), "text queued");
         }

@@ -46,7 +46,12 @@ fn s5_2_unknown_opcodes_fail_whatever_surrounds_them() {
     for role in ROLES {
         for opcode in (3..8).chain(11..16u8) {
             for fin in [0, 0x80] {
-                fails(role, &Config::new(), &[fin | opcode, masked_bit(role)], ProtocolError::UnknownOpcode(opcode));
+                fails(
+                    role,
+                    &Config::new(),
+                    &[fin | opcode, masked_bit(role)],
+                    ProtocolError::UnknownOpcode(opcode),
+                );
             }
             // Inside a fragmented message too.
             let mut bytes = frame(role.peer(), Opcode::Text, false, b"a");
@@ -59,7 +64,8 @@ fn s5_2_unknown_opcodes_fail_whatever_surrounds_them() {
 #[test]
 fn s5_2_a_sender_uses_the_shortest_length() {
     for role in ROLES {
-        for (len, head) in [(0, 2), (125, 2), (126, 4), (127, 4), (0xFFFF, 4), (0x1_0000, 10), (200_000, 10)] {
+        for (len, head) in [(0, 2), (125, 2), (126, 4), (127, 4), (0xFFFF, 4), (0x1_0000, 10), (200_000, 10)]
+        {
             let mut end = Scenario::of(role).open();
             end.conn.send_binary(&vec![1; len]).unwrap();
             // The owned way is another path.
@@ -102,7 +108,8 @@ fn s5_2_a_length_has_63_bits_and_sums_do_not_overflow() {
         // The largest length is legal, and its payload is handed out as it comes.
         let mut end = Scenario::of(role).config(open.clone()).open();
         let masking_key = (role == Role::Server).then_some([0; 4]);
-        let mut header = Header { fin: false, rsv: 0, opcode: Opcode::Binary, masking_key, payload_len: MAX_PAYLOAD_LEN };
+        let mut header =
+            Header { fin: false, rsv: 0, opcode: Opcode::Binary, masking_key, payload_len: MAX_PAYLOAD_LEN };
         let mut bytes = [0; 14];
         let len = header.encode(&mut bytes);
         assert_eq!(end.feed(&bytes[..len]), []);
@@ -210,7 +217,8 @@ fn s5_1_a_server_never_masks() {
 
 #[test]
 fn s5_3_the_mask_starts_anew_with_each_frame_however_it_is_cut() {
-    let messages: Vec<Vec<u8>> = [0, 1, 2, 3, 4, 5, 31, 126, 300].map(|len| (0..len).map(|i| i as u8).collect()).into();
+    let messages: Vec<Vec<u8>> =
+        [0, 1, 2, 3, 4, 5, 31, 126, 300].map(|len| (0..len).map(|i| i as u8).collect()).into();
     let mut wire = Vec::new();
     for message in &messages {
         // As a whole, and with a fragment of three bytes in front, which puts the rest out of step.
@@ -219,7 +227,8 @@ fn s5_3_the_mask_starts_anew_with_each_frame_however_it_is_cut() {
         wire.extend(frame(Role::Client, Opcode::Binary, false, head));
         wire.extend(frame(Role::Client, Opcode::Continuation, true, tail));
     }
-    let expected: Vec<Seen> = messages.iter().flat_map(|m| [Seen::Binary(m.clone()), Seen::Binary(m.clone())]).collect();
+    let expected: Vec<Seen> =
+        messages.iter().flat_map(|m| [Seen::Binary(m.clone()), Seen::Binary(m.clone())]).collect();
     for size in (1..40).chain([wire.len()]) {
         assert_eq!(Scenario::server().open().feed_in(&wire, size), expected, "in reads of {size}");
     }
@@ -237,7 +246,12 @@ fn s5_5_control_frames_are_short_and_whole() {
         for opcode in [0x8u8, 0x9, 0xA] {
             fails(role, &Config::new(), &[opcode, masked_bit(role)], ProtocolError::ControlFragmented);
             for len in [126, 127] {
-                fails(role, &Config::new(), &[0x80 | opcode, len | masked_bit(role)], ProtocolError::ControlTooLong);
+                fails(
+                    role,
+                    &Config::new(),
+                    &[0x80 | opcode, len | masked_bit(role)],
+                    ProtocolError::ControlTooLong,
+                );
             }
         }
         // 125 bytes are the longest, in both directions.

@@ -1,7 +1,9 @@
 //! RFC 6455 section 5.4, 5.6 and 8.1: messages, fragments, text, and the ways they are delivered.
 
 use hybi::frame::Opcode;
-use hybi::{Config, Delivery, Event, Inbox, Input, Instant, Kind, Message, MessageBuf, ProtocolError, Role, SendError};
+use hybi::{
+    Config, Delivery, Event, Inbox, Input, Instant, Kind, Message, MessageBuf, ProtocolError, Role, SendError,
+};
 
 use crate::pair::{End, Scenario, Seen, connection, frame, text};
 
@@ -124,7 +126,10 @@ fn s5_4_own_fragments_are_not_interleaved_and_misuse_changes_nothing() {
         let refused = end.conn.send("owned").unwrap_err();
         assert_eq!((refused.error, refused.message), (SendError::MessageOpen, Message::from("owned")));
         let refused = end.conn.send(vec![1; 10_000]).unwrap_err();
-        assert_eq!((refused.error, refused.message), (SendError::MessageOpen, Message::from(vec![1; 10_000])));
+        assert_eq!(
+            (refused.error, refused.message),
+            (SendError::MessageOpen, Message::from(vec![1; 10_000]))
+        );
         assert_eq!((end.conn.buffered_amount(), end.conn.sent()), before);
         end.conn.send_fragment(Kind::Text, b"", false).unwrap();
         end.conn.send_fragment(Kind::Text, b"b", true).unwrap();
@@ -210,14 +215,20 @@ fn s8_1_a_code_point_cut_off_by_the_end_of_a_message_fails() {
                 for size in [1, 100] {
                     let mut end = Scenario::of(role).config(config.clone()).open();
                     let wire = frame(role.peer(), Opcode::Text, true, cut);
-                    assert_eq!(end.feed_in(&wire, size).last(), Some(&Seen::Failed(ProtocolError::InvalidUtf8)));
+                    assert_eq!(
+                        end.feed_in(&wire, size).last(),
+                        Some(&Seen::Failed(ProtocolError::InvalidUtf8))
+                    );
 
                     // By an empty last fragment, and not repaired by the next message.
                     let mut end = Scenario::of(role).config(config.clone()).open();
                     let mut wire = frame(role.peer(), Opcode::Text, false, cut);
                     wire.extend(frame(role.peer(), Opcode::Continuation, true, b""));
                     wire.extend(frame(role.peer(), Opcode::Text, true, b"\xa9"));
-                    assert_eq!(end.feed_in(&wire, size).last(), Some(&Seen::Failed(ProtocolError::InvalidUtf8)));
+                    assert_eq!(
+                        end.feed_in(&wire, size).last(),
+                        Some(&Seen::Failed(ProtocolError::InvalidUtf8))
+                    );
                 }
             }
         }
@@ -257,7 +268,8 @@ fn poll(end: &mut End, bytes: &mut [u8]) -> Option<hybi::Ready> {
 
 #[test]
 fn s5_6_a_gathered_message_is_taken_with_its_buffer() {
-    for (opcode, payload) in [(Opcode::Text, "Grüße ".repeat(9000)), (Opcode::Binary, "x".repeat(100_000))] {
+    for (opcode, payload) in [(Opcode::Text, "Grüße ".repeat(9000)), (Opcode::Binary, "x".repeat(100_000))]
+    {
         let mut end = Scenario::server().open();
         let mut wire = frame(Role::Client, opcode, true, payload.as_bytes());
         let (head, tail) = wire.split_at_mut(50_000);
@@ -364,9 +376,13 @@ fn s5_3_a_large_payload_is_read_straight_to_its_place() {
                         rest = &rest[len..];
                     }
                     let whole = format!("head {plain}");
-                    let expected = if opcode == Opcode::Text { text(&whole) } else { Seen::Binary(whole.into()) };
+                    let expected =
+                        if opcode == Opcode::Text { text(&whole) } else { Seen::Binary(whole.into()) };
                     assert!(seen == [expected, text("behind it")], "{role:?} {opcode:?} {reads} {first}");
-                    assert!(direct + reads + (16 << 10) + first > plain.len(), "{direct} bytes were read to their place");
+                    assert!(
+                        direct + reads + (16 << 10) + first > plain.len(),
+                        "{direct} bytes were read to their place"
+                    );
                     assert_eq!(end.conn.received().bytes, wire.len() as u64);
                 }
             }

@@ -298,7 +298,8 @@ fn s7_1_1_timeouts_of_zero_end_at_once_and_do_not_spin() {
         end.advance(secs(30));
         assert_eq!(end.conn.sender().close_state(), hybi::close::State::Failed);
 
-        let everything = Config::new().ping_interval(zero).pong_timeout(None).close_timeout(zero).idle_timeout(None);
+        let everything =
+            Config::new().ping_interval(zero).pong_timeout(None).close_timeout(zero).idle_timeout(None);
         let mut end = Scenario::of(role).config(everything).open();
         end.advance(Duration::from_millis(100));
         assert!(end.conn.buffered_amount() < 1000);
@@ -310,11 +311,16 @@ fn s7_1_1_timeouts_of_zero_end_at_once_and_do_not_spin() {
 #[test]
 fn s7_1_1_a_clock_at_the_end_of_its_range_does_no_harm() {
     let timers = [None, Some(Duration::ZERO), Some(secs(1)), Some(Duration::MAX)];
-    for start in [Duration::MAX, Duration::from_nanos(u64::MAX - 1), Duration::from_nanos(u64::MAX) - secs(31)] {
+    for start in
+        [Duration::MAX, Duration::from_nanos(u64::MAX - 1), Duration::from_nanos(u64::MAX) - secs(31)]
+    {
         for ping in timers {
             for other in timers {
-                let config =
-                    Config::new().ping_interval(ping).pong_timeout(other).idle_timeout(other).close_timeout(other);
+                let config = Config::new()
+                    .ping_interval(ping)
+                    .pong_timeout(other)
+                    .idle_timeout(other)
+                    .close_timeout(other);
                 let mut conn = hybi::Connection::server(at(start), config.clone(), hybi::Outbox::new());
                 for now in [start, Duration::MAX] {
                     let _ = conn.poll_timeout();

@@ -50,7 +50,8 @@ pub struct Sent {
 pub fn parse(from: Role, wire: &[u8]) -> Vec<Sent> {
     let (mut rest, mut frames) = (wire, Vec::new());
     while !rest.is_empty() {
-        let (header, header_len) = Header::decode(rest).expect("a frame of ours is legal").expect("a whole header");
+        let (header, header_len) =
+            Header::decode(rest).expect("a frame of ours is legal").expect("a whole header");
         assert_eq!(header.masking_key.is_some(), from == Role::Client, "5.1: masking goes by role");
         assert_eq!(header.rsv, 0);
         let end = header_len + usize::try_from(header.payload_len).unwrap();
@@ -82,7 +83,9 @@ fn show(frame: &Sent) -> String {
     let payload = &frame.payload;
     let body = match frame.header.opcode {
         Opcode::Close => match payload.split_first_chunk::<2>() {
-            Some((code, reason)) => format!("{} {}", u16::from_be_bytes(*code), String::from_utf8_lossy(reason)),
+            Some((code, reason)) => {
+                format!("{} {}", u16::from_be_bytes(*code), String::from_utf8_lossy(reason))
+            }
             None => String::new(),
         },
         _ if payload.len() > 64 => format!("[{}]", payload.len()),
