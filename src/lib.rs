@@ -79,7 +79,11 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg_attr(
     test,
-    allow(clippy::cast_possible_truncation, clippy::unreachable, reason = "tests make bytes out of counters")
+    allow(
+        clippy::cast_possible_truncation,
+        clippy::unreachable,
+        reason = "tests make bytes out of counters"
+    )
 )]
 
 #[cfg(feature = "alloc")]
@@ -107,13 +111,13 @@ pub use arch::Memory;
 #[cfg(feature = "alloc")]
 pub use arch::Text;
 pub use close::{CloseCode, CloseFrame, CloseReason};
-#[cfg(feature = "alloc")]
-pub use connection::{Connection, Inbox, Message, MessageBuf, Outbox, Prepared, Refused};
 pub use connection::{
     Config, ControlPayload, Counters, Cut, Delivery, Event, Gather, Input, Kind, Lent, LentMessage, Limits,
     Machine, Outcome, Output, Owed, Ready, ReadyState, Receiver, SendError, Sender, SharedConfig, Timer,
     TransportAction,
 };
+#[cfg(feature = "alloc")]
+pub use connection::{Connection, Inbox, Message, MessageBuf, Outbox, Prepared, Refused};
 pub use error::ProtocolError;
 pub use frame::Role;
 pub use time::Instant;

@@ -6,7 +6,8 @@ use std::sync::mpsc;
 use hybi::close::State;
 use hybi::frame::Opcode;
 use hybi::{
-    CloseCode, Config, Event, Input, Instant, Kind, Message, MessageBuf, Outcome, Owed, ProtocolError, Role, Sender,
+    CloseCode, Config, Event, Input, Instant, Kind, Message, MessageBuf, Outcome, Owed, ProtocolError, Role,
+    Sender,
 };
 
 use crate::pair::{Dice, End, Pair, Scenario, Seen, connection, frame, secs, shown, text};
@@ -49,7 +50,11 @@ fn receive(mut receiver: hybi::Receiver, wire: &[u8], size: usize, to: &mpsc::Se
 }
 
 /// The sending task: does what it is told, and writes in pieces.
-fn send(mut sender: Sender<hybi::Outbox>, from: &mpsc::Receiver<ToSender>, size: usize) -> (Vec<u8>, Outcome) {
+fn send(
+    mut sender: Sender<hybi::Outbox>,
+    from: &mpsc::Receiver<ToSender>,
+    size: usize,
+) -> (Vec<u8>, Outcome) {
     let (now, mut wire) = (Instant::ZERO, Vec::new());
     let write = |sender: &mut Sender<hybi::Outbox>, wire: &mut Vec<u8>| {
         let mut slices = [&[][..]; 8];
@@ -104,10 +109,9 @@ fn s5_5_halves_in_two_tasks_answer_pings_closes_and_errors() {
     let close = frame(Role::Client, Opcode::Close, true, b"\x03\xe9");
     let clean = Outcome::Clean { code: CloseCode::GOING_AWAY };
     let failed = Outcome::Failed(ProtocolError::UnknownOpcode(3));
-    for (ending, answer, expected) in [
-        (close, "close 1001", clean),
-        (vec![0x83], "close 1002 unknown opcode", failed),
-    ] {
+    for (ending, answer, expected) in
+        [(close, "close 1001", clean), (vec![0x83], "close 1002 unknown opcode", failed)]
+    {
         for size in [13, 1000, 100_000] {
             let mut wire = wire.clone();
             wire.extend(&ending);
@@ -261,7 +265,9 @@ fn s5_4_a_readiness_loop_may_stop_short_anywhere() {
                 break;
             }
         }
-        let texts = |seen: &[Seen]| seen.iter().filter(|event| matches!(event, Seen::Text(_))).cloned().collect::<Vec<_>>();
+        let texts = |seen: &[Seen]| {
+            seen.iter().filter(|event| matches!(event, Seen::Text(_))).cloned().collect::<Vec<_>>()
+        };
         assert_eq!(texts(&pair.server.seen), expected[0], "seed {seed}");
         let heard = texts(&pair.client.seen);
         assert_eq!(heard, expected[1][..heard.len()], "seed {seed}");

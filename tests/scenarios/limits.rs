@@ -39,7 +39,10 @@ fn s10_4_a_frame_over_the_limit_fails_at_its_header() {
                 let mut end = Scenario::of(role).config(config).open();
                 for _ in 0..3 {
                     assert_eq!(end.receive(Opcode::Binary, vec![1; limit as usize]).len(), 1);
-                    assert_eq!(end.receive_part(Opcode::Binary, false, vec![1; limit as usize]).len(), usize::from(end.message.capacity() == 0 && limit > 0));
+                    assert_eq!(
+                        end.receive_part(Opcode::Binary, false, vec![1; limit as usize]).len(),
+                        usize::from(end.message.capacity() == 0 && limit > 0)
+                    );
                     end.receive(Opcode::Continuation, vec![1; limit as usize]);
                     assert_eq!(end.receive(Opcode::Ping, [1; 125]).len(), 1);
                 }
@@ -170,7 +173,9 @@ fn s10_4_chunks_without_an_end() {
     bytes = vec![7; 1 << 16];
     for i in 0..100 {
         match &end.feed(&bytes)[..] {
-            [Seen::Chunk { data, first, fin: false, .. }] => assert_eq!((data.len(), *first), (1 << 16, i == 0)),
+            [Seen::Chunk { data, first, fin: false, .. }] => {
+                assert_eq!((data.len(), *first), (1 << 16, i == 0))
+            }
             other => panic!("{other:?}"),
         }
     }

@@ -10,7 +10,12 @@ use crate::pair::{End, Seen, frame, secs, text};
 
 const ROLES: [Role; 2] = [Role::Server, Role::Client];
 
-fn end<'m>(role: Role, config: Config, out: &'m mut [u8], message: &'m mut [u8]) -> End<Lent<'m>, LentMessage<'m>> {
+fn end<'m>(
+    role: Role,
+    config: Config,
+    out: &'m mut [u8],
+    message: &'m mut [u8],
+) -> End<Lent<'m>, LentMessage<'m>> {
     let (out, message) = (Lent::new(out), LentMessage::new(message));
     let conn = match role {
         Role::Server => Machine::server(Instant::ZERO, config, out),
@@ -85,7 +90,11 @@ fn s5_4_a_message_that_fills_its_memory_comes_whole() {
 #[test]
 fn s8_1_text_that_outgrew_its_memory_is_validated_across_chunks() {
     for capacity in [0, 1, 4, 5, 6, 30] {
-        for (payload, fin) in [(&b"1234\xe2\x82 more text"[..], false), (b"123456789\xf0\x9d\x84", true), (b"1234\xe2\x82", true)] {
+        for (payload, fin) in [
+            (&b"1234\xe2\x82 more text"[..], false),
+            (b"123456789\xf0\x9d\x84", true),
+            (b"1234\xe2\x82", true),
+        ] {
             for size in [1, 2, 7, 100] {
                 let (mut out, mut memory) = ([0; 512], vec![0; capacity]);
                 let mut end = end(Role::Client, Config::new(), &mut out, &mut memory);
@@ -157,7 +166,10 @@ fn s5_5_1_there_is_always_room_for_a_close() {
                     }
                     while !end.write(5).is_empty() {}
                     let last = end.sent().pop().unwrap();
-                    assert_eq!(last, if by_peer { "close 4000".to_owned() } else { format!("close 1000 {longest}") });
+                    assert_eq!(
+                        last,
+                        if by_peer { "close 4000".to_owned() } else { format!("close 1000 {longest}") }
+                    );
                 }
             }
         }

@@ -5,8 +5,8 @@ use std::collections::VecDeque;
 
 use hybi::frame::Opcode;
 use hybi::{
-    CloseCode, Config, Connection, Kind, Lent, Machine, Message, MessageBuf, Outbox, Output, Prepared, ProtocolError,
-    Role, SendError, Text,
+    CloseCode, Config, Connection, Kind, Lent, Machine, Message, MessageBuf, Outbox, Output, Prepared,
+    ProtocolError, Role, SendError, Text,
 };
 
 use crate::pair::{Dice, End, Scenario, Seen, parse};
@@ -59,7 +59,8 @@ fn s5_5_control_frames_overtake_what_is_queued_but_not_what_is_begun() {
                 end.receive(Opcode::Ping, "asks");
                 end.conn.ping(end.now, b"own").unwrap();
                 trickle(&mut end, 11);
-                let kinds: Vec<_> = end.sent().iter().map(|f| f.split(' ').next().unwrap().to_owned()).collect();
+                let kinds: Vec<_> =
+                    end.sent().iter().map(|f| f.split(' ').next().unwrap().to_owned()).collect();
                 let expected = match begun {
                     0 => ["pong", "ping", "binary", "binary"],
                     _ if begun <= one => ["binary", "pong", "ping", "binary"],
@@ -136,7 +137,8 @@ fn s5_5_1_a_pong_that_was_begun_is_finished_before_the_close() {
                 } else {
                     end.receive_close(1000, "");
                     trickle(&mut end, 3);
-                    let expected: &[&str] = if begun == 0 { &["close 1000"] } else { &["pong first", "close 1000"] };
+                    let expected: &[&str] =
+                        if begun == 0 { &["close 1000"] } else { &["pong first", "close 1000"] };
                     assert_eq!(end.sent(), expected, "{begun}");
                 }
             }
@@ -321,7 +323,11 @@ struct Model {
 }
 
 /// Lets a connection do anything in any order, writes in pieces of any length, and looks at the wire.
-fn torture<O: Output>(seed: u64, conn: Machine<O>, send: fn(&mut Machine<O>, Vec<u8>) -> Result<(), SendError>) {
+fn torture<O: Output>(
+    seed: u64,
+    conn: Machine<O>,
+    send: fn(&mut Machine<O>, Vec<u8>) -> Result<(), SendError>,
+) {
     let mut dice = Dice::new(seed);
     let mut end = End::new(conn, MessageBuf::new());
     let mut model = Model { open: true, ..Model::default() };
@@ -405,7 +411,10 @@ fn torture<O: Output>(seed: u64, conn: Machine<O>, send: fn(&mut Machine<O>, Vec
             Opcode::Close => {}
             Opcode::Binary | Opcode::Continuation => {
                 let expected = data.next().expect("no more than was accepted");
-                assert!((&sent.payload, sent.header.fin) == (&expected.0, expected.1), "seed {seed}: in order");
+                assert!(
+                    (&sent.payload, sent.header.fin) == (&expected.0, expected.1),
+                    "seed {seed}: in order"
+                );
                 assert_eq!(sent.header.opcode == Opcode::Binary, first);
                 first = sent.header.fin;
             }
@@ -414,7 +423,10 @@ fn torture<O: Output>(seed: u64, conn: Machine<O>, send: fn(&mut Machine<O>, Vec
                     model.own.pop_front();
                 } else {
                     assert_eq!(opcode, Opcode::Pong);
-                    assert!(pings.any(|ping| *ping == sent.payload), "seed {seed}: Pongs in order of the Pings");
+                    assert!(
+                        pings.any(|ping| *ping == sent.payload),
+                        "seed {seed}: Pongs in order of the Pings"
+                    );
                     pongs += 1;
                 }
             }

@@ -1,0 +1,335 @@
+//! How much heap a connection holds, measured: memory follows what has arrived, never what a peer announces.
+//!
+//! A counting allocator watches the thread that measures; the other threads of the test harness do not
+//! disturb it.
+#![allow(
+    unsafe_code,
+    missing_docs,
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    clippy::cast_sign_loss,
+    reason = "tests, with an allocator that counts"
+)]
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+
+use hybi::frame::{Header, Opcode};
+use hybi::{
+    CloseCode, Config, Connection, Event, Inbox, Input, Instant, MessageBuf, Outbox, Prepared, ProtocolError,
+    Role, SharedConfig,
+};
+
+struct Counting;
+
+thread_local! {
+    static LIVE: Cell<isize> = const { Cell::new(0) };
+    static PEAK: Cell<isize> = const { Cell::new(0) };
+}
+
+fn count(change: isize) {
+    let _ = LIVE.try_with(|live| {
+        live.set(live.get() + change);
+        let _ = PEAK.try_with(|peak| peak.set(peak.get().max(live.get())));
+    });
+}
+
+// SAFETY: all requests go to the system's allocator as they come; counting touches no heap.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        count(layout.size() as isize);
+        // SAFETY: the caller's promise is passed on.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
+        count(-(layout.size() as isize));
+        // SAFETY: the caller's promise is passed on.
+        unsafe { System.dealloc(memory, layout) }
+    }
+
+    unsafe fn realloc(&self, memory: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        count(size as isize - layout.size() as isize);
+        // SAFETY: the caller's promise is passed on.
+        unsafe { System.realloc(memory, layout, size) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+fn live() -> isize {
+    LIVE.get()
+}
+
+/// What `run` leaves allocated, with what it gives still alive, and the most that it held on the way.
+fn measure<T>(run: impl FnOnce() -> T) -> (T, isize, isize) {
+    let before = live();
+    PEAK.set(before);
+    let kept = run();
+    (kept, live() - before, PEAK.get() - before)
+}
+
+const KIB: isize = 1 << 10;
+
+fn server() -> Connection {
+    Connection::server(Instant::ZERO, SharedConfig::default(), Outbox::new())
+}
+
+fn client() -> Connection {
+    Connection::client(Instant::ZERO, SharedConfig::default(), Outbox::new(), [1; 32])
+}
+
+fn header(opcode: Opcode, fin: bool, payload_len: u64, to: &mut [u8; 14]) -> usize {
+    Header { fin, rsv: 0, opcode, masking_key: Some([0; 4]), payload_len }.encode(to)
+}
+
+/// `bytes` come in; how many events, and the error if there was one.
+fn feed(conn: &mut Connection, message: &mut MessageBuf, bytes: &mut [u8]) -> (usize, Option<ProtocolError>) {
+    let (mut events, mut failed) = (0, None);
+    let mut input = Input::new(bytes, message);
+    loop {
+        match conn.poll(Instant::ZERO, &mut input) {
+            Ok(Some(_)) => events += 1,
+            Ok(None) => return (events, failed),
+            Err(error) => failed = Some(error),
+        }
+    }
+}
+
+fn write_all(conn: &mut Connection) {
+    while conn.buffered_amount() > 0 {
+        conn.transmitted(Instant::ZERO, 100_000);
+    }
+}
+
+/// One test, so that nothing is measured at the same time.
+#[test]
+fn memory() {
+    a_connection_is_small();
+    a_connection_owns_no_heap_before_use_and_after_release();
+    s10_4_pings_that_nobody_reads_hold_next_to_nothing();
+    s10_4_an_announced_length_allocates_nothing();
+    s10_4_empty_fragments_hold_nothing();
+    s10_4_capacity_follows_what_has_arrived();
+    large_payloads_are_shared_and_not_copied();
+}
+
+fn a_connection_is_small() {
+    assert!(size_of::<Connection>() <= 512, "{} bytes", size_of::<Connection>());
+}
+
+fn a_connection_owns_no_heap_before_use_and_after_release() {
+    for make in [server, client] {
+        let (conn, kept, peak) = measure(make);
+        assert_eq!((kept, peak), (0, 0));
+        drop(conn);
+
+        let before = live();
+        let (mut conn, mut message) = (make(), MessageBuf::new());
+        conn.send_text("hello").unwrap();
+        conn.send(vec![1; 100_000]).unwrap();
+        conn.ping(Instant::ZERO, b"ping").unwrap();
+        write_all(&mut conn);
+        if conn.role() == Role::Server {
+            let mut bytes = [0; 14];
+            let len = header(Opcode::Ping, true, 0, &mut bytes);
+            assert_eq!(feed(&mut conn, &mut message, &mut bytes[..len]).0, 1);
+            let len = header(Opcode::Binary, true, 30_000, &mut bytes);
+            feed(&mut conn, &mut message, &mut bytes[..len]);
+            assert_eq!(feed(&mut conn, &mut message, &mut vec![0; 30_000]).0, 1);
+        }
+        write_all(&mut conn);
+        assert!(live() > before);
+        conn.release_idle();
+        message.release_idle();
+        assert_eq!(live() - before, 0, "{:?}", conn.role());
+        // It works on.
+        conn.send_text("again").unwrap();
+        conn.close(Instant::ZERO, CloseCode::NORMAL, "").unwrap();
+        write_all(&mut conn);
+        conn.release_idle();
+        assert_eq!(live() - before, 0);
+    }
+    // A configuration is shared.
+    let config: SharedConfig = Config::new().max_message(1000).into();
+    let (all, kept, _) = measure(|| {
+        let mut all = Vec::with_capacity(1000);
+        all.resize_with(1000, || Connection::server(Instant::ZERO, config.clone(), Outbox::new()));
+        all
+    });
+    assert_eq!(kept, (1000 * size_of::<Connection>()) as isize);
+    drop(all);
+}
+
+fn s10_4_pings_that_nobody_reads_hold_next_to_nothing() {
+    // Without a write, with one byte written of each Pong, and with a message stuck in front.
+    for writes in [0, 1] {
+        for stuck in [false, true] {
+            let (mut conn, mut message) = (server(), MessageBuf::new());
+            if stuck {
+                conn.send_text("stuck").unwrap();
+                conn.transmitted(Instant::ZERO, 3);
+            }
+            let mut ping = [0; 6 + 125];
+            ping[..2].copy_from_slice(&[0x89, 0x80 | 125]);
+            let before = live();
+            PEAK.set(before);
+            for _ in 0..200_000 {
+                let mut bytes = ping;
+                assert_eq!(feed(&mut conn, &mut message, &mut bytes).0, 1);
+                conn.transmitted(Instant::ZERO, writes);
+            }
+            assert!(PEAK.get() - before < KIB, "{} bytes", PEAK.get() - before);
+            assert!(conn.buffered_amount() < 300);
+        }
+    }
+}
+
+fn s10_4_an_announced_length_allocates_nothing() {
+    for opcode in [Opcode::Text, Opcode::Binary] {
+        for fragmented in [false, true] {
+            let limit = Config::new().limits().max_message;
+            let (mut conn, mut message) = (server(), MessageBuf::new());
+            let mut bytes = [0; 14];
+            let before = live();
+            PEAK.set(before);
+            let mut announced = limit;
+            if fragmented {
+                let len = header(opcode, false, 1, &mut bytes);
+                feed(&mut conn, &mut message, &mut bytes[..len]);
+                feed(&mut conn, &mut message, &mut [b'x']);
+                announced -= 1;
+            }
+            let opcode = if fragmented { Opcode::Continuation } else { opcode };
+            let len = header(opcode, true, announced, &mut bytes);
+            assert_eq!(feed(&mut conn, &mut message, &mut bytes[..len]), (0, None));
+            assert!(PEAK.get() - before <= 64 * KIB, "{} bytes for a header", PEAK.get() - before);
+            assert_eq!(feed(&mut conn, &mut message, &mut [b'x']), (0, None));
+            assert!(PEAK.get() - before <= 64 * KIB, "{} bytes for a byte", PEAK.get() - before);
+            assert!(!conn.payload_space(&mut message).is_empty());
+            assert!(PEAK.get() - before <= 64 * KIB, "{} bytes for reading on", PEAK.get() - before);
+
+            // The same through an inbox, whose window counts.
+            let (mut conn, mut inbox) = (server(), Inbox::default());
+            let before = live();
+            PEAK.set(before);
+            let len = header(Opcode::Binary, true, limit, &mut bytes);
+            for piece in [&bytes[..len], b"x", b"y", b"z"] {
+                conn.read_space(&mut inbox)[..piece.len()].copy_from_slice(piece);
+                inbox.handle_read(piece.len());
+                assert_eq!(conn.poll(Instant::ZERO, &mut inbox), Ok(None));
+            }
+            assert!(!conn.read_space(&mut inbox).is_empty());
+            assert!(PEAK.get() - before <= 64 * KIB, "{} bytes in an inbox", PEAK.get() - before);
+        }
+    }
+}
+
+fn s10_4_empty_fragments_hold_nothing() {
+    let (mut conn, mut message) = (server(), MessageBuf::new());
+    let mut first = [0; 14];
+    let len = header(Opcode::Text, false, 0, &mut first);
+    let mut next = [0; 14];
+    let next_len = header(Opcode::Continuation, false, 0, &mut next);
+    let before = live();
+    PEAK.set(before);
+    assert_eq!(feed(&mut conn, &mut message, &mut first[..len]), (0, None));
+    let mut failed_at = None;
+    for i in 2..=1_000_000u64 {
+        let mut bytes = next;
+        if let (_, Some(error)) = feed(&mut conn, &mut message, &mut bytes[..next_len]) {
+            assert_eq!((error, failed_at), (ProtocolError::TooManyFragments, None));
+            failed_at = Some(i);
+        }
+    }
+    assert_eq!(failed_at, Some(u64::from(Config::new().limits().max_fragments) + 1));
+    assert!(PEAK.get() - before < KIB, "{} bytes", PEAK.get() - before);
+    let mut slices = [&[][..]; 2];
+    assert_eq!(conn.poll_transmit(&mut slices), 1);
+    assert_eq!(slices[0][2..4], 1008u16.to_be_bytes());
+}
+
+fn s10_4_capacity_follows_what_has_arrived() {
+    const TOTAL: usize = 6 << 20;
+    let payload = vec![b'x'; TOTAL];
+    // Fragments of 1 MiB and of 100 bytes; reads of many sizes; into a buffer, and straight to the place.
+    for (fragment, reads) in
+        [(TOTAL, 1000), (TOTAL, 16 << 10), (TOTAL, 300_000), (1 << 20, 5000), (100, 16 << 10)]
+    {
+        for direct in [false, true] {
+            let config = Config::new().max_fragments(u32::MAX);
+            let mut conn = Connection::server(Instant::ZERO, config, Outbox::new());
+            let mut message = MessageBuf::new();
+            let mut wire = Vec::with_capacity(TOTAL * 2);
+            for (i, piece) in payload.chunks(fragment).enumerate() {
+                let mut head = [0; 14];
+                let opcode = if i == 0 { Opcode::Text } else { Opcode::Continuation };
+                let len = header(opcode, (i + 1) * fragment >= TOTAL, piece.len() as u64, &mut head);
+                wire.extend_from_slice(&head[..len]);
+                wire.extend_from_slice(piece);
+            }
+            let before = live();
+            PEAK.set(before);
+            let (mut rest, mut arrived, mut events) = (&mut wire[..], 0, 0);
+            while !rest.is_empty() {
+                let space = if direct { conn.payload_space(&mut message) } else { &mut [] };
+                let len = reads.min(rest.len());
+                let len = if space.is_empty() { len } else { len.min(space.len()) };
+                let (now, later) = rest.split_at_mut(len);
+                arrived += len as isize;
+                if space.is_empty() {
+                    events += feed(&mut conn, &mut message, now).0;
+                } else {
+                    space[..len].copy_from_slice(now);
+                    conn.handle_payload(&mut message, len);
+                    events += feed(&mut conn, &mut message, &mut []).0;
+                }
+                rest = later;
+                let held = live() - before;
+                assert_eq!(held, message.capacity() as isize);
+                assert!(held <= 2 * arrived + 64 * KIB, "{held} bytes held after {arrived}");
+            }
+            assert_eq!(events, 1);
+            let peak = PEAK.get() - before;
+            assert!(peak <= 2 * arrived + 64 * KIB, "{peak} at the most");
+            if fragment == TOTAL {
+                assert!(peak <= TOTAL as isize + 64 * KIB, "the last growth fits exactly: {peak}");
+            }
+        }
+    }
+}
+
+fn large_payloads_are_shared_and_not_copied() {
+    let news = Prepared::new(vec![7; 1 << 20]);
+    let (room, kept, _) = measure(|| {
+        let mut room: Vec<Connection> = (0..100).map(|_| server()).collect();
+        for conn in &mut room {
+            conn.send_prepared(&news).unwrap();
+        }
+        room
+    });
+    assert!(kept < 100 * 2 * KIB, "{kept} bytes for a hundred listeners");
+    drop(room);
+
+    // A whole message in the input costs nothing to receive.
+    let (mut conn, mut message) = (server(), MessageBuf::new());
+    let mut wire = vec![0; 14];
+    let mut head = [0; 14];
+    let len = header(Opcode::Binary, true, 1 << 20, &mut head);
+    wire.truncate(0);
+    wire.extend_from_slice(&head[..len]);
+    wire.resize(len + (1 << 20), 5);
+    let before = live();
+    PEAK.set(before);
+    let mut input = Input::new(&mut wire, &mut message);
+    assert!(
+        matches!(conn.poll_event(Instant::ZERO, &mut input), Ok(Some(Event::Binary(data))) if data.len() == 1 << 20)
+    );
+    assert_eq!(PEAK.get() - before, 0);
+}
