@@ -7,6 +7,8 @@ extern crate alloc;
 #[cfg(any(feature = "std", test))]
 extern crate std;
 
+#[cfg(feature = "net")]
+mod adapters;
 #[allow(unsafe_code, reason = "the one place for it")]
 mod arch;
 pub mod close;
@@ -17,6 +19,9 @@ pub mod handshake;
 pub mod time;
 pub mod utf8;
 
+#[cfg(feature = "net")]
+#[cfg_attr(docsrs, doc(cfg(feature = "net")))]
+pub use adapters::net;
 pub use arch::Memory;
 #[cfg(feature = "alloc")]
 pub use arch::Text;

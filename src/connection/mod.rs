@@ -407,14 +407,9 @@ impl Connection {
         self.sender.send_prepared(prepared)
     }
 
-    /// Where to read to: into `inbox`, or straight to the place where the rest of a large payload will be
-    /// delivered. Never empty. Say with [`Inbox::handle_read`] how much came.
+    /// See [`Receiver::read_space`].
     pub fn read_space<'i>(&self, inbox: &'i mut Inbox) -> &'i mut [u8] {
-        if inbox.remaining() == 0 && self.receiver.wants_payload() {
-            self.receiver.payload_space(&mut inbox.message)
-        } else {
-            inbox.space()
-        }
+        self.receiver.read_space(inbox)
     }
 
     /// See [`Receiver::payload_space`].

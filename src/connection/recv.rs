@@ -379,9 +379,20 @@ impl Receiver {
         if self.wants_payload() { message.space(self.decoder.payload_left()) } else { Default::default() }
     }
 
+    /// Where to read to: into `inbox`, or straight to the place where the rest of a large payload will be
+    /// delivered. Never empty. Say with [`Inbox::handle_read`](super::Inbox::handle_read) how much came.
+    #[cfg(feature = "alloc")]
+    pub fn read_space<'i>(&self, inbox: &'i mut super::Inbox) -> &'i mut [u8] {
+        if inbox.remaining() == 0 && self.wants_payload() {
+            self.payload_space(&mut inbox.message)
+        } else {
+            inbox.space()
+        }
+    }
+
     /// Whether so much of a payload is missing that it should be read to its place.
     #[cfg(feature = "alloc")]
-    pub(super) fn wants_payload(&self) -> bool {
+    fn wants_payload(&self) -> bool {
         let gathering = self.message == Progress::Gathering && self.frame == Frame::Data && !self.done;
         gathering && self.decoder.payload_left() >= WORTH_A_READ
     }
@@ -418,8 +429,10 @@ impl Receiver {
         self.done
     }
 
-    /// Whether the last frame that began is a data frame.
-    pub(super) fn is_in_data(&self) -> bool {
+    /// Whether the last frame that began is a data frame, for
+    /// [`Sender::handle_received`](crate::Sender::handle_received).
+    #[must_use]
+    pub fn is_in_data(&self) -> bool {
         self.frame == Frame::Data
     }
 

@@ -161,6 +161,12 @@ impl<'h> Headers<'h> {
         Self { block }
     }
 
+    /// The lines, for [`Self::new`].
+    #[cfg(feature = "net")]
+    pub(crate) const fn as_bytes(&self) -> &'h [u8] {
+        self.block
+    }
+
     /// The headers, one a line.
     #[must_use]
     pub const fn iter(&self) -> HeaderIter<'h> {
