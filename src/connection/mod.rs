@@ -232,7 +232,8 @@ impl<O: Output> Machine<O> {
         self.sender.handle_half_closed();
     }
 
-    /// The first `n` bytes of what [`Self::poll_transmit`] gave have been written.
+    /// The first `n` bytes of what [`Self::poll_transmit`] gave have been written; 0 where the transport takes
+    /// nothing now.
     pub fn transmitted(&mut self, now: Instant, n: usize) {
         self.sender.transmitted(now, n);
     }

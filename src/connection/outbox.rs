@@ -10,7 +10,7 @@ pub trait Output: fmt::Debug + sealed::Queue {}
 impl<T: fmt::Debug + sealed::Queue> Output for T {}
 
 pub(super) mod sealed {
-    use super::{Header, Slot};
+    use super::{Header, Urgent};
 
     /// What the sender does with the queue. Positions are counted in bytes from its front.
     pub trait Queue {
@@ -32,10 +32,10 @@ pub(super) mod sealed {
         fn advance(&mut self, n: usize, boundary: usize) -> usize;
         /// The bytes that wait, in order.
         fn pieces(&self) -> impl Iterator<Item = &[u8]>;
-        /// Where a control frame waits that goes out ahead of the queue.
-        fn slot(&self) -> &Slot;
+        /// The control frames that go out ahead of the queue.
+        fn urgent(&self) -> &Urgent;
         /// The same, to be written to.
-        fn slot_mut(&mut self) -> &mut Slot;
+        fn urgent_mut(&mut self) -> &mut Urgent;
         /// Gives back memory if nothing waits.
         fn release(&mut self);
     }
@@ -44,46 +44,73 @@ pub(super) mod sealed {
 /// The longest control frame: two bytes, a masking key and the payload.
 pub(super) const MAX_CONTROL_FRAME: usize = 2 + 4 + MAX_CONTROL_PAYLOAD;
 
-/// Room for one control frame that goes out ahead of the queue: the Pong for the newest Ping, or the
-/// Close that answers the peer or fails the connection, which overwrites it.
+/// Control frames that go out ahead of the queue: Pongs for the last few Pings, or the Close that answers the
+/// peer or fails the connection, which overwrites them. There is always room for one that is being written
+/// and one behind it.
 #[derive(Clone, Debug)]
-pub struct Slot {
-    len: u8,
-    written: u8,
-    bytes: [u8; MAX_CONTROL_FRAME],
+pub struct Urgent {
+    /// How long the frames are, the first of which begins at 0.
+    len: u16,
+    /// How much of the first one is written; less than its length.
+    written: u16,
+    bytes: [u8; 2 * MAX_CONTROL_FRAME],
 }
 
-impl Slot {
-    pub(super) const EMPTY: Self = Self { len: 0, written: 0, bytes: [0; MAX_CONTROL_FRAME] };
+impl Urgent {
+    pub(super) const EMPTY: Self = Self { len: 0, written: 0, bytes: [0; 2 * MAX_CONTROL_FRAME] };
 
-    pub(super) fn new(bytes: [u8; MAX_CONTROL_FRAME], len: usize) -> Self {
-        Self { len: u8::try_from(len).unwrap_or(0), written: 0, bytes }
-    }
-
-    /// Whether a part is written, and the rest not.
-    pub(super) const fn is_begun(&self) -> bool {
-        self.written > 0
-    }
-
-    /// What of it is not written yet.
+    /// What is not written yet.
     pub(super) fn rest(&self) -> &[u8] {
         self.bytes.get(usize::from(self.written)..usize::from(self.len)).unwrap_or_default()
     }
 
+    /// Appends a control frame. Where there is no room it takes the place of those that are not begun.
+    pub(super) fn push(&mut self, frame: &[u8]) {
+        if usize::from(self.len) + frame.len() > self.bytes.len() {
+            self.retract();
+        }
+        let room = self.bytes.get_mut(usize::from(self.len)..).and_then(|room| room.get_mut(..frame.len()));
+        if let (Some(room), Ok(len)) = (room, u16::try_from(frame.len())) {
+            room.copy_from_slice(frame);
+            self.len += len;
+        }
+    }
+
+    /// Drops all frames but one that is begun.
+    pub(super) fn retract(&mut self) {
+        self.len = if self.written > 0 { self.first() } else { 0 };
+    }
+
     /// Counts up to `n` bytes as written, and gives their number.
     pub(super) fn advance(&mut self, n: usize) -> usize {
-        let taken = n.min(self.rest().len());
-        self.written += u8::try_from(taken).unwrap_or(u8::MAX - self.written);
-        if self.written == self.len {
-            (self.len, self.written) = (0, 0);
+        let taken = u16::try_from(n).unwrap_or(u16::MAX).min(self.len - self.written);
+        self.written += taken;
+        let mut whole = 0;
+        while self.written > 0 && self.written - whole >= self.first_at(whole) && whole < self.len {
+            whole += self.first_at(whole);
         }
-        taken
+        self.bytes.copy_within(usize::from(whole)..usize::from(self.len), 0);
+        self.len -= whole;
+        self.written -= whole;
+        usize::from(taken)
+    }
+
+    /// The length of the first frame.
+    fn first(&self) -> u16 {
+        self.first_at(0)
+    }
+
+    /// The length of the frame at `at`; what is left where there is none.
+    fn first_at(&self, at: u16) -> u16 {
+        let bytes = self.bytes.get(usize::from(at)..usize::from(self.len)).unwrap_or_default();
+        let len = frame_len(bytes).and_then(|(head, payload)| u16::try_from(head + payload).ok());
+        len.unwrap_or(self.len - at)
     }
 }
 
 /// A queue in memory that the caller lends, for connections without an allocator.
 ///
-/// A part is kept free for control frames: of an array of `n` bytes, messages can use `n - 262`. What does
+/// A part is kept free for control frames: of an array of `n` bytes, messages can use `n - 145`. What does
 /// not fit yet is [`Blocked`](crate::SendError::Blocked), what never will is
 /// [`TooLarge`](crate::SendError::TooLarge) and can be sent in fragments.
 ///
@@ -99,14 +126,14 @@ pub struct Lent<'m> {
     memory: &'m mut [u8],
     start: usize,
     end: usize,
-    slot: Slot,
+    urgent: Urgent,
 }
 
 impl<'m> Lent<'m> {
     /// Queues frames in `memory`.
     #[must_use]
     pub const fn new(memory: &'m mut [u8]) -> Self {
-        Self { memory, start: 0, end: 0, slot: Slot::EMPTY }
+        Self { memory, start: 0, end: 0, urgent: Urgent::EMPTY }
     }
 
     /// Moves what waits to the front, and makes the gap behind it as long as it can be.
@@ -184,12 +211,12 @@ impl sealed::Queue for Lent<'_> {
         self.memory.get(self.start..self.end).into_iter()
     }
 
-    fn slot(&self) -> &Slot {
-        &self.slot
+    fn urgent(&self) -> &Urgent {
+        &self.urgent
     }
 
-    fn slot_mut(&mut self) -> &mut Slot {
-        &mut self.slot
+    fn urgent_mut(&mut self) -> &mut Urgent {
+        &mut self.urgent
     }
 
     fn release(&mut self) {}
@@ -206,7 +233,7 @@ mod growable {
 
     use bytes::{Buf, Bytes};
 
-    use super::{Header, Slot, frame_len, sealed};
+    use super::{Header, Urgent, frame_len, sealed};
     use crate::frame::{MAX_HEADER_LEN, Mask};
 
     /// A queue that grows: small frames lie one behind the other in one buffer, large shared payloads
@@ -226,7 +253,7 @@ mod growable {
 
     #[derive(Debug)]
     struct Aside {
-        slot: Slot,
+        urgent: Urgent,
         /// Payloads that were not copied.
         queue: VecDeque<Payload>,
         /// The length of all of them.
@@ -235,11 +262,11 @@ mod growable {
 
     impl Default for Aside {
         fn default() -> Self {
-            Self { slot: Slot::EMPTY, queue: VecDeque::new(), len: 0 }
+            Self { urgent: Urgent::EMPTY, queue: VecDeque::new(), len: 0 }
         }
     }
 
-    static NO_SLOT: Slot = Slot::EMPTY;
+    static NOTHING: Urgent = Urgent::EMPTY;
 
     #[derive(Debug)]
     struct Payload {
@@ -428,16 +455,16 @@ mod growable {
             copied.zip(shared).flat_map(|(copied, shared)| [copied, shared])
         }
 
-        fn slot(&self) -> &Slot {
-            self.aside.as_ref().map_or(&NO_SLOT, |aside| &aside.slot)
+        fn urgent(&self) -> &Urgent {
+            self.aside.as_ref().map_or(&NOTHING, |aside| &aside.urgent)
         }
 
-        fn slot_mut(&mut self) -> &mut Slot {
-            &mut self.aside.get_or_insert_default().slot
+        fn urgent_mut(&mut self) -> &mut Urgent {
+            &mut self.aside.get_or_insert_default().urgent
         }
 
         fn release(&mut self) {
-            if self.len() == 0 && self.slot().rest().is_empty() {
+            if self.len() == 0 && self.urgent().rest().is_empty() {
                 *self = Self::new();
             }
         }

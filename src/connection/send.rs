@@ -12,12 +12,12 @@ use crate::time::Instant;
 use super::config::{Config, SharedConfig};
 use super::event::{Counters, Cut, Inner, Kind, Outcome, Owed, Ready, Timer, TransportAction};
 use super::keepalive::{Due, Keepalive};
-use super::outbox::{MAX_CONTROL_FRAME, Output, Slot};
+use super::outbox::{MAX_CONTROL_FRAME, Output, Urgent};
 #[cfg(feature = "alloc")]
 use super::{Message, Outbox, Prepared};
 
-/// Kept free in an [`Output`] of fixed size: a Close, and the rest of a Pong that was begun.
-const RESERVE: usize = 2 * MAX_CONTROL_FRAME;
+/// Kept free in an [`Output`] of fixed size, for a Close.
+const RESERVE: usize = MAX_CONTROL_FRAME;
 /// A shared payload from here on is not copied.
 #[cfg(feature = "alloc")]
 const LARGE: usize = 4 << 10;
@@ -115,6 +115,8 @@ pub struct Sender<O> {
     own_close: OwnClose,
     /// How the connection ended, or would end as things stand.
     outcome: Outcome,
+    /// The transport did not take all that it was given.
+    congested: bool,
     /// A send was handed back.
     blocked: bool,
     /// Data was queued since the last write.
@@ -134,7 +136,7 @@ enum OwnClose {
     /// Behind all that was accepted before it.
     Queued,
     /// Ahead of everything.
-    Slot,
+    Urgent,
 }
 
 impl<O: Output> Sender<O> {
@@ -163,6 +165,7 @@ impl<O: Output> Sender<O> {
             closing: Closing::default(),
             own_close: OwnClose::No,
             outcome: Outcome::Abnormal(Cut::BetweenMessages),
+            congested: false,
             blocked: false,
             fresh_data: false,
             half_closed: false,
@@ -225,7 +228,7 @@ impl<O: Output> Sender<O> {
     pub fn ping(&mut self, now: Instant, payload: &[u8]) -> Result<(), SendError> {
         let len = self.urgent(Opcode::Ping, payload)?;
         self.keepalive.ping_queued(now, payload);
-        let ahead = self.boundary + self.out.slot().rest().len() + len;
+        let ahead = self.boundary + self.out.urgent().rest().len() + len;
         self.until_ping = u32::try_from(ahead).unwrap_or(u32::MAX);
         Ok(())
     }
@@ -271,8 +274,9 @@ impl<O: Output> Sender<O> {
             Owed::RoundTrip(payload) => self.keepalive.pong(now, &payload),
             Owed::Pong(payload) => {
                 if self.config.auto_pong && self.may_answer() {
-                    // RFC 6455 5.5.3: of several Pings, the newest alone may be answered.
-                    self.put_in_slot(Opcode::Pong, &payload);
+                    // RFC 6455 5.5.3: of several Pings, the newest alone may be answered. The last few are, as
+                    // far as they fit.
+                    self.push_urgent(Opcode::Pong, &payload);
                 }
             }
             Owed::Close(frame) => {
@@ -359,28 +363,27 @@ impl<O: Output> Sender<O> {
         self.half_closed = true;
     }
 
-    /// The first `n` bytes of what [`Self::poll_transmit`] gave have been written.
+    /// The first `n` bytes of what [`Self::poll_transmit`] gave have been written; 0 where the transport takes
+    /// nothing now.
     pub fn transmitted(&mut self, now: Instant, n: usize) {
-        if n == 0 {
-            return;
-        }
         let n = n.min(self.buffered_amount());
         self.counters.bytes += n as u64;
-        if core::mem::take(&mut self.fresh_data) {
+        if n > 0 && core::mem::take(&mut self.fresh_data) {
             self.keepalive.sent_data(now);
         }
-        if self.until_ping > 0 {
+        if n > 0 && self.until_ping > 0 {
             self.keepalive.ping_written(now);
             self.until_ping = self.until_ping.saturating_sub(u32::try_from(n).unwrap_or(u32::MAX));
         }
-        // As in poll_transmit: the frame that was begun, the slot, and the rest.
+        // As in poll_transmit: the frame that was begun, what is urgent, and the rest.
         let first = n.min(self.boundary);
         self.boundary = self.out.advance(first, self.boundary);
-        let waits = !self.out.slot().rest().is_empty();
-        let second = if waits { self.out.slot_mut().advance(n - first) } else { 0 };
+        let waits = !self.out.urgent().rest().is_empty();
+        let second = if waits { self.out.urgent_mut().advance(n - first) } else { 0 };
         if n > first + second {
             self.boundary = self.out.advance(n - first - second, 0);
         }
+        self.congested = self.buffered_amount() > 0;
     }
 
     // --- what the driver must do ---
@@ -415,7 +418,7 @@ impl<O: Output> Sender<O> {
                 Some(left) => {
                     let (begun, rest) = piece.split_at_checked(left).unwrap_or_default();
                     slices.push(begun);
-                    slices.push(self.out.slot().rest());
+                    slices.push(self.out.urgent().rest());
                     slices.push(rest);
                     ahead = None;
                 }
@@ -423,7 +426,7 @@ impl<O: Output> Sender<O> {
             }
         }
         if ahead.is_some() {
-            slices.push(self.out.slot().rest());
+            slices.push(self.out.urgent().rest());
         }
         slices.len
     }
@@ -453,7 +456,7 @@ impl<O: Output> Sender<O> {
     /// The bytes that wait to be written, headers included.
     #[must_use]
     pub fn buffered_amount(&self) -> usize {
-        self.out.len() + self.out.slot().rest().len()
+        self.out.len() + self.out.urgent().rest().len()
     }
 
     /// How far closing has come.
@@ -561,17 +564,11 @@ impl<O: Output> Sender<O> {
         head.len() + payload.len()
     }
 
-    /// Replaces what is in the slot. A frame there of which a part is written is finished first, at the
-    /// front of the queue.
-    fn put_in_slot(&mut self, opcode: Opcode, payload: &[u8]) {
-        if self.out.slot().is_begun() {
-            let rest = self.out.slot().clone();
-            self.out.insert(0, rest.rest());
-            self.boundary = rest.rest().len();
-        }
-        let mut bytes = [0; MAX_CONTROL_FRAME];
-        let len = self.control_frame(opcode, payload, &mut bytes);
-        *self.out.slot_mut() = Slot::new(bytes, len);
+    /// A control frame ahead of the queue and of what the connection has to say besides.
+    fn push_urgent(&mut self, opcode: Opcode, payload: &[u8]) {
+        let mut frame = [0; MAX_CONTROL_FRAME];
+        let len = self.control_frame(opcode, payload, &mut frame);
+        self.out.urgent_mut().push(frame.get(..len).unwrap_or_default());
         self.counters.frames += 1;
     }
 
@@ -588,7 +585,7 @@ impl<O: Output> Sender<O> {
     fn close_is_begun(&self) -> bool {
         match self.own_close {
             OwnClose::No => false,
-            OwnClose::Slot => true,
+            OwnClose::Urgent => true,
             // It is the last in the queue.
             OwnClose::Queued => self.out.len() <= self.boundary,
         }
@@ -605,13 +602,19 @@ impl<O: Output> Sender<O> {
         self.keepalive.close(now);
     }
 
-    /// A Close ahead of everything: what was accepted and not begun is dropped.
+    /// The Close that answers the peer or fails the connection. It follows what was accepted, unless the
+    /// transport has not taken all that it was given: then what is not begun is dropped, as a peer that does
+    /// not read would keep the Close back behind it.
     fn close_at_once(&mut self, now: Instant, frame: &CloseFrame) {
+        if !self.congested && self.own_close == OwnClose::No {
+            return self.queue_close(now, frame);
+        }
         self.drop_queue();
         let mut body = [0; MAX_CONTROL_PAYLOAD];
         let len = frame.encode(&mut body);
-        self.put_in_slot(Opcode::Close, body.get(..len).unwrap_or_default());
-        self.own_close = OwnClose::Slot;
+        self.out.urgent_mut().retract();
+        self.push_urgent(Opcode::Close, body.get(..len).unwrap_or_default());
+        self.own_close = OwnClose::Urgent;
         self.keepalive.close(now);
     }
 
@@ -637,8 +640,8 @@ impl<O: Output> Sender<O> {
         self.dropped += self.buffered_amount() as u64;
         self.out.truncate(0);
         self.boundary = 0;
-        if !self.out.slot().rest().is_empty() {
-            *self.out.slot_mut() = Slot::EMPTY;
+        if !self.out.urgent().rest().is_empty() {
+            *self.out.urgent_mut() = Urgent::EMPTY;
         }
     }
 
