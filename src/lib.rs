@@ -1,6 +1,14 @@
 //! WebSocket (RFC 6455) as pure, sans-IO state machines.
 #![no_std]
 #![cfg_attr(docsrs, feature(doc_cfg))]
+#![cfg_attr(
+    test,
+    allow(
+        clippy::cast_possible_truncation,
+        clippy::unreachable,
+        reason = "tests make bytes out of counters"
+    )
+)]
 
 #[cfg(feature = "alloc")]
 extern crate alloc;
@@ -26,12 +34,13 @@ pub use arch::Memory;
 #[cfg(feature = "alloc")]
 pub use arch::Text;
 pub use close::{CloseCode, CloseFrame, CloseReason};
+pub use connection::{
+    Config, ControlPayload, Counters, Cut, Delivery, Event, Gather, Input, Kind, Lent, LentMessage, Limits,
+    Machine, Outcome, Output, Owed, Ready, ReadyState, Receiver, SendError, Sender, SharedConfig, Timer,
+    TransportAction,
+};
 #[cfg(feature = "alloc")]
 pub use connection::{Connection, Inbox, Message, MessageBuf, Outbox, Prepared, Refused};
-pub use connection::{
-    Config, ControlPayload, Counters, Cut, Delivery, Event, Gather, Input, Kind, Lent, LentMessage, Limits, Machine, Outcome,
-    Output, Owed, ReadyState, Ready, Receiver, SendError, Sender, SharedConfig, Timer, TransportAction,
-};
 pub use error::ProtocolError;
 pub use frame::Role;
 pub use time::Instant;

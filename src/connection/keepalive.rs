@@ -108,7 +108,11 @@ impl Keepalive {
         let alive = if self.ping == Instant::NEVER || config.pong_timeout.is_none() {
             let last = if self.ping == Instant::NEVER { self.received } else { self.received.max(self.ping) };
             // Never twice in one moment.
-            after(last, config.ping_interval.map(|interval| interval.max(Duration::from_millis(1))), Due::Ping)
+            after(
+                last,
+                config.ping_interval.map(|interval| interval.max(Duration::from_millis(1))),
+                Due::Ping,
+            )
         } else {
             after(self.received.max(self.ping), config.pong_timeout, Due::Expired(Timer::Pong))
         };

@@ -72,7 +72,9 @@ impl Receiver {
         let config = config.into();
         let limits = config.limits;
         let fast = match config.delivery {
-            Delivery::Whole => u8::try_from(limits.max_frame.min(limits.max_message).min(125) + 1).unwrap_or(0),
+            Delivery::Whole => {
+                u8::try_from(limits.max_frame.min(limits.max_message).min(125) + 1).unwrap_or(0)
+            }
             Delivery::Chunks => 0,
         };
         Self {
@@ -99,19 +101,23 @@ impl Receiver {
     /// The rule that the peer broke, once. Events before it have been given out, and nothing comes after
     /// it. Hand it to [`Sender::settle`](crate::Sender::settle), which queues the Close.
     #[inline]
-    pub fn poll(&mut self, input: &mut Input<impl Memory, impl Gather>) -> Result<Option<Ready>, ProtocolError> {
-        if let Some((place, kind)) = self.small_message(input)? {
-            return Ok(Some(Ready(match kind {
-                Kind::Text => Inner::Text(place),
-                Kind::Binary => Inner::Binary(place),
-            })));
+    pub fn poll(
+        &mut self,
+        input: &mut Input<impl Memory, impl Gather>,
+    ) -> Result<Option<Ready>, ProtocolError> {
+        match self.small_message(input)? {
+            Some((place, kind)) => Ok(Some(Ready::message(place, kind))),
+            None => self.poll_any(input),
         }
-        self.poll_any(input)
     }
 
-    /// The fast path: a small message in one frame that lies in the input, with nothing in progress.
+    /// The fast path: a small message in one frame that lies in the input, with nothing in progress. It knows
+    /// nothing of the rest, and is inlined to where the message is looked at.
     #[inline]
-    fn small_message(&mut self, input: &mut Input<impl Memory, impl Gather>) -> Result<Option<(Place, Kind)>, ProtocolError> {
+    pub(super) fn small_message(
+        &mut self,
+        input: &mut Input<impl Memory, impl Gather>,
+    ) -> Result<Option<(Place, Kind)>, ProtocolError> {
         if self.done || !self.decoder.is_between_frames() || self.decoder.is_in_message() {
             return Ok(None);
         }
@@ -155,7 +161,10 @@ impl Receiver {
     }
 
     #[inline(never)]
-    fn poll_any(&mut self, input: &mut Input<impl Memory, impl Gather>) -> Result<Option<Ready>, ProtocolError> {
+    pub(super) fn poll_any(
+        &mut self,
+        input: &mut Input<impl Memory, impl Gather>,
+    ) -> Result<Option<Ready>, ProtocolError> {
         let before = input.at;
         let result = self.run(input);
         self.counters.bytes += (input.at - before) as u64;
@@ -237,7 +246,10 @@ impl Receiver {
     }
 
     /// The payload of a control frame, or what is there of it.
-    fn control(&mut self, input: &mut Input<impl Memory, impl Gather>) -> Result<Option<Ready>, ProtocolError> {
+    fn control(
+        &mut self,
+        input: &mut Input<impl Memory, impl Gather>,
+    ) -> Result<Option<Ready>, ProtocolError> {
         let len = self.decoder.payload_in(input.remaining());
         let from = input.unread().get(..len).unwrap_or_default();
         let taken = self.decoder.mask_mut().copy(from, self.control.room());
@@ -254,7 +266,11 @@ impl Receiver {
             }
         }
         Ok(whole.then(|| {
-            Ready(if self.frame == Frame::Ping { Inner::Ping(self.control) } else { Inner::Pong(self.control) })
+            Ready(if self.frame == Frame::Ping {
+                Inner::Ping(self.control)
+            } else {
+                Inner::Pong(self.control)
+            })
         }))
     }
 
@@ -283,26 +299,26 @@ impl Receiver {
         let (start, end) = (input.at, input.at + len);
         input.at = end;
         let place = Place::Bytes { start, end };
-        let inner = match self.kind {
-            Kind::Binary => {
-                input.window.unmask(start..end, self.decoder.mask_mut());
-                Inner::Binary(place)
-            }
+        match self.kind {
+            Kind::Binary => input.window.unmask(start..end, self.decoder.mask_mut()),
+            // RFC 6455 8.1: text that is not UTF-8 fails the connection.
             Kind::Text => {
-                // RFC 6455 8.1: text that is not UTF-8 fails the connection.
                 if !input.window.unmask_text(start..end, self.decoder.mask_mut()) {
                     return Err(ProtocolError::InvalidUtf8);
                 }
-                Inner::Text(place)
             }
-        };
+        }
         self.decoder.consume(len);
         self.counters.messages += 1;
-        Ok(Ready(inner))
+        Ok(Ready::message(place, self.kind))
     }
 
     /// A piece of a message that is handed out in chunks.
-    fn chunk(&mut self, input: &mut Input<impl Memory, impl Gather>, begun: bool) -> Result<Option<Ready>, ProtocolError> {
+    fn chunk(
+        &mut self,
+        input: &mut Input<impl Memory, impl Gather>,
+        begun: bool,
+    ) -> Result<Option<Ready>, ProtocolError> {
         let len = self.decoder.payload_in(input.remaining());
         let (start, end) = (input.at, input.at + len);
         input.at = end;
@@ -325,10 +341,14 @@ impl Receiver {
     }
 
     /// A piece of a message that is gathered.
-    fn gather(&mut self, input: &mut Input<impl Memory, impl Gather>) -> Result<Option<Ready>, ProtocolError> {
+    fn gather(
+        &mut self,
+        input: &mut Input<impl Memory, impl Gather>,
+    ) -> Result<Option<Ready>, ProtocolError> {
         let message = &mut input.message;
         let left = self.decoder.payload_left();
-        let landed = message.land(left, self.decoder.mask_mut(), self.kind).map_err(|_| ProtocolError::InvalidUtf8)?;
+        let landed =
+            message.land(left, self.decoder.mask_mut(), self.kind).map_err(|_| ProtocolError::InvalidUtf8)?;
         self.counters.bytes += landed as u64;
         let mut end = self.decoder.consume(landed);
         let len = self.decoder.payload_in(input.end.saturating_sub(input.at));
@@ -362,10 +382,7 @@ impl Receiver {
         self.message = Progress::Untouched;
         self.counters.messages += 1;
         let place = Place::Gathered { len: message.gathered() };
-        Ok(Some(Ready(match self.kind {
-            Kind::Text => Inner::Text(place),
-            Kind::Binary => Inner::Binary(place),
-        })))
+        Ok(Some(Ready::message(place, self.kind)))
     }
 
     /// Where the next bytes may be read to instead of the buffer for input: the place in `message` where

@@ -48,9 +48,13 @@ pub enum SendError {
 impl fmt::Display for SendError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Blocked => "too much waits to be written: write, and send again when the connection is writable",
+            Self::Blocked => {
+                "too much waits to be written: write, and send again when the connection is writable"
+            }
             Self::TooLarge => "the frame is larger than the memory for output: send it in fragments",
-            Self::Closed => "the connection is closing or closed: nothing can be sent any more (RFC 6455 5.5.1)",
+            Self::Closed => {
+                "the connection is closing or closed: nothing can be sent any more (RFC 6455 5.5.1)"
+            }
             Self::MessageOpen => "a fragmented message is open: finish it before another one (RFC 6455 5.4)",
             Self::ControlTooLong => "a ping or pong has at most 125 bytes of payload (RFC 6455 5.5)",
             Self::ReasonTooLong => "a close reason has at most 123 bytes (RFC 6455 5.5)",
@@ -252,7 +256,12 @@ impl<O: Output> Sender<O> {
     ///
     /// [`SendError::CodeNotAllowed`], [`ReasonTooLong`](SendError::ReasonTooLong), or
     /// [`Closed`](SendError::Closed) where closing has begun; nothing has changed.
-    pub fn close(&mut self, now: Instant, code: impl Into<Option<CloseCode>>, reason: &str) -> Result<(), SendError> {
+    pub fn close(
+        &mut self,
+        now: Instant,
+        code: impl Into<Option<CloseCode>>,
+        reason: &str,
+    ) -> Result<(), SendError> {
         let code = code.into();
         let allowed = code.map_or(reason.is_empty(), |code| code.is_sendable_by(self.encoder.role()));
         if !allowed {
@@ -395,7 +404,8 @@ impl<O: Output> Sender<O> {
             let first = !core::mem::replace(&mut self.reported, true);
             return first.then_some(Ready(Inner::Closed(self.outcome)));
         }
-        if self.blocked && self.closing.state() == State::Open && self.out.has_drained(self.config.high_water) {
+        if self.blocked && self.closing.state() == State::Open && self.out.has_drained(self.config.high_water)
+        {
             self.blocked = false;
             return Some(Ready(Inner::Writable));
         }
@@ -446,7 +456,9 @@ impl<O: Output> Sender<O> {
             // RFC 6455 7.1.1: the server closes TCP first, a client waits for it to; and whoever fails the
             // connection closes it. The Close must be out before, and must not be lost to a reset.
             State::Both if self.encoder.role() == Role::Client => None,
-            State::Both | State::Failed if self.is_flushed() && !self.half_closed => Some(TransportAction::HalfClose),
+            State::Both | State::Failed if self.is_flushed() && !self.half_closed => {
+                Some(TransportAction::HalfClose)
+            }
             _ => None,
         }
     }
@@ -544,7 +556,9 @@ impl<O: Output> Sender<O> {
             return Err(SendError::Closed);
         }
         self.encoder.check(opcode, true, payload.len() as u64)?;
-        if self.out.room() < MAX_CONTROL_FRAME + RESERVE || self.out.len() >= self.config.high_water.saturating_mul(2) {
+        if self.out.room() < MAX_CONTROL_FRAME + RESERVE
+            || self.out.len() >= self.config.high_water.saturating_mul(2)
+        {
             self.blocked = true;
             return Err(SendError::Blocked);
         }

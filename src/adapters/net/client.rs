@@ -3,8 +3,8 @@
 use core::fmt;
 use core::time::Duration;
 use std::io::{self, Read, Write};
-use std::prelude::v1::*;
 use std::net::{TcpStream, ToSocketAddrs};
+use std::prelude::v1::*;
 
 use super::link::{Link, SocketOf};
 use super::websocket::WebSocket;
@@ -151,9 +151,14 @@ impl Client {
         self.run(Link::new(stream, socket), &WsUrl::parse(url)?)
     }
 
-    fn run<S: Read + Write>(&self, mut link: Link<S>, url: &WsUrl<'_>) -> Result<WebSocket<S>, ConnectError<S>> {
+    fn run<S: Read + Write>(
+        &self,
+        mut link: Link<S>,
+        url: &WsUrl<'_>,
+    ) -> Result<WebSocket<S>, ConnectError<S>> {
         let subprotocols: Vec<_> = self.subprotocols.iter().map(|name| name.as_str()).collect();
-        let headers: Vec<_> = self.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let headers: Vec<_> =
+            self.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         let request = ClientRequest::from_url(url)
             .origin(self.origin.as_deref())
             .subprotocols(&subprotocols)

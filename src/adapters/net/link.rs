@@ -104,7 +104,8 @@ impl<S> Link<S> {
             Ok(n) => Ok(Some(n)),
             Err(error) if error.kind() == ErrorKind::Interrupted => Ok(None),
             Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
-                let timed = (self.socket)(&self.stream).is_some() && self.read_timeout.or(self.write_timeout).is_some();
+                let timed = (self.socket)(&self.stream).is_some()
+                    && self.read_timeout.or(self.write_timeout).is_some();
                 let due = deadline.is_some_and(|deadline| deadline <= self.now);
                 if timed || due { Ok(None) } else { Err(error) }
             }

@@ -3,8 +3,8 @@
 use core::fmt;
 use core::time::Duration;
 use std::io::{self, Read, Write};
-use std::prelude::v1::*;
 use std::net::TcpStream;
+use std::prelude::v1::*;
 
 use super::link::{Link, SocketOf};
 use super::websocket::WebSocket;
@@ -169,7 +169,8 @@ impl Server {
             Ok(_) => return Err(AcceptError::NotWebSocket(HttpCall { link, received, limits: self.limits })),
             Err(rejection) => return Err(AcceptError::Rejected(rejection)),
         };
-        let allowed: Option<Vec<&str>> = self.origins.as_ref().map(|list| list.iter().map(|s| s.as_str()).collect());
+        let allowed: Option<Vec<&str>> =
+            self.origins.as_ref().map(|list| list.iter().map(|s| s.as_str()).collect());
         if let Some(Err(rejection)) = allowed.map(|allowed| request.check_origin(&allowed)) {
             answer(&mut link, &rejection.response(), deadline)?;
             return Err(AcceptError::Rejected(rejection));
@@ -187,7 +188,8 @@ impl Server {
                 return Err(AcceptError::Refused(refusal));
             }
         };
-        let headers: Vec<_> = borrowed(&self.headers).into_iter().chain(borrowed(&acceptance.headers)).collect();
+        let headers: Vec<_> =
+            borrowed(&self.headers).into_iter().chain(borrowed(&acceptance.headers)).collect();
         let response = request.accept().headers(&headers).subprotocol(acceptance.subprotocol.as_deref());
         if !link.write_all(&response.to_vec()?, deadline)? {
             return Err(io::Error::from(io::ErrorKind::TimedOut).into());
@@ -199,7 +201,11 @@ impl Server {
     }
 
     /// Reads until the head of the request is whole, or refused.
-    fn read_head<S: Read>(&self, link: &mut Link<S>, received: &mut Vec<u8>) -> io::Result<Result<(), Rejection>> {
+    fn read_head<S: Read>(
+        &self,
+        link: &mut Link<S>,
+        received: &mut Vec<u8>,
+    ) -> io::Result<Result<(), Rejection>> {
         let mut handshake = ServerHandshake::new(self.limits);
         if let Some(timeout) = self.timeout {
             handshake = handshake.with_timeout(link.tick(), timeout);
@@ -224,7 +230,11 @@ impl Server {
 }
 
 /// Sends an answer other than 101, and sees to it that it arrives.
-fn answer<S: Read + Write>(link: &mut Link<S>, reject: &Reject<'_>, deadline: Option<Instant>) -> io::Result<()> {
+fn answer<S: Read + Write>(
+    link: &mut Link<S>,
+    reject: &Reject<'_>,
+    deadline: Option<Instant>,
+) -> io::Result<()> {
     let bytes = reject.to_vec().map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
     let until = link.tick() + DISCARD_TIME;
     link.write_all(&bytes, Some(deadline.map_or(until, |deadline| deadline.max(until))))?;
@@ -295,7 +305,9 @@ impl<S: Read + Write> HttpCall<S> {
     /// The stream failed.
     pub fn refuse(mut self) -> io::Result<()> {
         match ServerHandshake::new(self.limits).poll(&self.received) {
-            Ok(Some(Incoming::Http(request))) => answer(&mut self.link, &request.rejection().response(), None),
+            Ok(Some(Incoming::Http(request))) => {
+                answer(&mut self.link, &request.rejection().response(), None)
+            }
             _ => Ok(()),
         }
     }

@@ -10,7 +10,8 @@ use super::link::Link;
 use super::websocket::{Responder, would_block, write_out};
 use crate::close::State;
 use crate::{
-    CloseCode, Connection, Event, Inbox, Message, Outbox, Outcome, Owed, Ready, Receiver, Sender, TransportAction,
+    CloseCode, Connection, Event, Inbox, Message, Outbox, Outcome, Owed, Ready, Receiver, Sender,
+    TransportAction,
 };
 
 /// What both halves send through.
@@ -39,7 +40,11 @@ pub struct Writer {
     shared: Arc<Mutex<Shared>>,
 }
 
-pub(super) fn split(link: Link<TcpStream>, connection: Connection, inbox: Inbox) -> io::Result<(Reader, Writer)> {
+pub(super) fn split(
+    link: Link<TcpStream>,
+    connection: Connection,
+    inbox: Inbox,
+) -> io::Result<(Reader, Writer)> {
     let (receiver, sender) = connection.into_halves();
     let shared = Arc::new(Mutex::new(Shared { link: link.try_clone()?, sender }));
     let writer = Writer { shared: Arc::clone(&shared) };
@@ -225,7 +230,10 @@ impl Writer {
         lock(&self.shared).sender.round_trip()
     }
 
-    fn with(&self, send: impl FnOnce(&mut Responder<'_, TcpStream>) -> Result<(), Error>) -> Result<(), Error> {
+    fn with(
+        &self,
+        send: impl FnOnce(&mut Responder<'_, TcpStream>) -> Result<(), Error>,
+    ) -> Result<(), Error> {
         let mut shared = lock(&self.shared);
         let Shared { link, sender } = &mut *shared;
         send(&mut Responder { link, sender })?;

@@ -10,8 +10,8 @@ use super::link::{Link, SocketOf};
 use super::split::{Reader, Writer, split};
 use crate::handshake::Headers;
 use crate::{
-    CloseCode, Connection, Event, Inbox, Kind, Message, Outbox, Outcome, Prepared, Ready, ReadyState, SendError, Sender,
-    TransportAction,
+    CloseCode, Connection, Event, Inbox, Kind, Message, Outbox, Outcome, Prepared, Ready, ReadyState,
+    SendError, Sender, TransportAction,
 };
 
 /// A WebSocket over a stream that reads and writes, one thread at a time. [`WebSocket::split`] makes two
@@ -387,7 +387,10 @@ impl<S: Write> Responder<'_, S> {
     }
 
     /// Sends, and where too much waits, writes it and sends again.
-    fn unblocked(&mut self, mut send: impl FnMut(&mut Sender<Outbox>) -> Result<(), SendError>) -> Result<(), Error> {
+    fn unblocked(
+        &mut self,
+        mut send: impl FnMut(&mut Sender<Outbox>) -> Result<(), SendError>,
+    ) -> Result<(), Error> {
         while let Err(error) = send(self.sender) {
             if error != SendError::Blocked {
                 return Err(error.into());
