@@ -461,3 +461,54 @@ mod growable {
         }
     }
 }
+
+#[cfg(all(test, feature = "alloc"))]
+mod tests {
+    use super::sealed::Memory;
+    use super::*;
+    use crate::connection::{Event, Input, Machine, Outbox, Place, Ready};
+    use crate::{Config, Instant};
+
+    /// Payload that the connection makes, as inflating will, lies in the caller's memory like any other: the
+    /// event that borrows it can be answered.
+    #[test]
+    fn a_payload_may_be_produced_and_not_found_in_the_input() {
+        let mut message = MessageBuf::new();
+        message.begin();
+        // "é" again and again, in pieces that cut it.
+        let mut source = "é".repeat(50_000).into_bytes().into_iter();
+        while source.len() > 0 {
+            let produced = message.produce(Kind::Text, 1 << 20, &mut |room| {
+                let taken = room.len().min(33);
+                room.iter_mut().take(taken).zip(&mut source).map(|(to, from)| *to = from).count()
+            });
+            assert!(produced.unwrap() > 0);
+            assert!(message.capacity() <= 2 * message.gathered() + (64 << 10));
+        }
+        message.finish();
+
+        let input = Input::new(&mut [], &mut message);
+        let mut connection = Machine::server(Instant::ZERO, Config::new(), Outbox::new());
+        let ready = Ready::message(Place::Gathered { len: 100_000 }, Kind::Text);
+        let Event::Text(text) = input.event(ready) else { panic!("text was produced") };
+        connection.send_text(text).unwrap();
+        assert_eq!(text, "é".repeat(50_000));
+        // The proof is for what was validated, and nothing else.
+        let other = Ready::message(Place::Gathered { len: 99_999 }, Kind::Text);
+        assert_eq!(input.event(other), Event::Text(""));
+    }
+
+    #[test]
+    fn s8_1_produced_text_is_validated_as_it_comes() {
+        for kind in [Kind::Text, Kind::Binary] {
+            let (mut message, mut array) = (MessageBuf::new(), [0; 8]);
+            let mut lent = LentMessage::new(&mut array);
+            let mut bad =
+                |room: &mut [u8]| room.iter_mut().zip([b'a', 0xFF]).map(|(to, byte)| *to = byte).count();
+            message.begin();
+            assert_eq!(message.produce(kind, 2, &mut bad).is_ok(), kind == Kind::Binary);
+            lent.begin();
+            assert_eq!(lent.produce(kind, 2, &mut bad).is_ok(), kind == Kind::Binary);
+        }
+    }
+}
