@@ -84,12 +84,11 @@ impl CloseCode {
     /// reserves for the other role.
     #[must_use]
     pub const fn is_sendable_by(self, role: Role) -> bool {
-        self.is_receivable()
-            && match (self, role) {
-                (Self::MANDATORY_EXTENSION, Role::Server) => false,
-                (Self::SERVICE_RESTART | Self::TRY_AGAIN_LATER | Self::BAD_GATEWAY, Role::Client) => false,
-                _ => true,
-            }
+        let other_roles = match role {
+            Role::Server => matches!(self, Self::MANDATORY_EXTENSION),
+            Role::Client => matches!(self, Self::SERVICE_RESTART | Self::TRY_AGAIN_LATER | Self::BAD_GATEWAY),
+        };
+        self.is_receivable() && !other_roles
     }
 
     /// What the code means, in a few words; for 3000–3999 and 4000–4999, whose it is.
@@ -213,7 +212,11 @@ impl CloseFrame {
     pub fn decode(body: &[u8]) -> Result<Self, crate::ProtocolError> {
         let Some((code, reason)) = body.split_first_chunk() else {
             // RFC 6455 5.5.1: if there is a body, its first two bytes are the code.
-            return if body.is_empty() { Ok(Self::EMPTY) } else { Err(crate::ProtocolError::CloseBodyOfOneByte) };
+            return if body.is_empty() {
+                Ok(Self::EMPTY)
+            } else {
+                Err(crate::ProtocolError::CloseBodyOfOneByte)
+            };
         };
         let code = CloseCode::new(u16::from_be_bytes(*code));
         // RFC 6455 7.4.1: 1005, 1006 and 1015 must not be set in a Close frame.
@@ -391,7 +394,9 @@ mod tests {
     #[test]
     fn s7_4_codes_that_may_be_received() {
         for code in 0..=u16::MAX {
-            let expected = (1000..=1003).contains(&code) || (1007..=1014).contains(&code) || (3000..=4999).contains(&code);
+            let expected = (1000..=1003).contains(&code)
+                || (1007..=1014).contains(&code)
+                || (3000..=4999).contains(&code);
             assert_eq!(CloseCode::new(code).is_receivable(), expected, "{code}");
             for role in [Role::Server, Role::Client] {
                 let not_this_role = match role {

@@ -66,7 +66,9 @@ impl ProtocolError {
     #[must_use]
     pub const fn section(self) -> &'static str {
         match self {
-            Self::ReservedBits(_) | Self::UnknownOpcode(_) | Self::LengthNotMinimal | Self::LengthTopBit => "5.2",
+            Self::ReservedBits(_) | Self::UnknownOpcode(_) | Self::LengthNotMinimal | Self::LengthTopBit => {
+                "5.2"
+            }
             Self::NotMasked | Self::Masked => "5.1",
             Self::ControlFragmented | Self::ControlTooLong => "5.5",
             Self::NothingToContinue | Self::MessageInterleaved => "5.4",

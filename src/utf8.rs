@@ -73,7 +73,7 @@ impl Validator {
         }
         // What may be cut off at the end goes through the slow path; the body is whole.
         let (body, tail) = rest.split_at_checked(rest.len() - cut_len(rest)).unwrap_or((rest, &[]));
-        if crate::arch::from_utf8(body).is_none() {
+        if !crate::arch::is_utf8(body) {
             // What was cut off may be what breaks the body's last code point.
             return self.walk(rest, piece.len() - rest.len());
         }
@@ -172,7 +172,8 @@ mod tests {
         for word in 0..1u32 << 24 {
             let [_, a, b, c] = word.to_be_bytes();
             // Most continuations are alike: a few of each kind stand for all.
-            let kinds = |byte: u8| byte >= 0xC0 || matches!(byte & 0x3F, 0 | 0x0F | 0x10 | 0x1F | 0x20 | 0x3F);
+            let kinds =
+                |byte: u8| byte >= 0xC0 || matches!(byte & 0x3F, 0 | 0x0F | 0x10 | 0x1F | 0x20 | 0x3F);
             if kinds(b) && kinds(c) {
                 let bytes = [a, b, c];
                 assert_eq!(verdict(&[&bytes]), std_verdict(&bytes), "{bytes:x?}");
@@ -183,7 +184,8 @@ mod tests {
 
     #[test]
     fn s8_1_four_byte_forms_are_judged_as_by_std_at_every_split() {
-        let edges = [0x00, 0x7F, 0x80, 0x8F, 0x90, 0x9F, 0xA0, 0xBF, 0xC0, 0xC2, 0xE0, 0xED, 0xF0, 0xF4, 0xF5, 0xFF];
+        let edges =
+            [0x00, 0x7F, 0x80, 0x8F, 0x90, 0x9F, 0xA0, 0xBF, 0xC0, 0xC2, 0xE0, 0xED, 0xF0, 0xF4, 0xF5, 0xFF];
         for lead in [0xEF, 0xF0, 0xF1, 0xF3, 0xF4, 0xF5, 0xFF] {
             for b in edges {
                 for c in edges {

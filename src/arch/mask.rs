@@ -19,10 +19,19 @@ pub(crate) fn xor_in_place(data: &mut [u8], key: u32) {
         }
         len => {
             let tail = data.last_chunk().copied();
-            let mut words = data.chunks_exact_mut(8);
-            for word in &mut words {
-                if let Some(bytes) = word.first_chunk_mut() {
-                    *bytes = (u64::from_le_bytes(*bytes) ^ widen(key)).to_le_bytes();
+            let mut pattern = [0; 32];
+            for (byte, mask) in pattern.iter_mut().zip(key.to_le_bytes().iter().cycle()) {
+                *byte = *mask;
+            }
+            let mut blocks = data.chunks_exact_mut(pattern.len());
+            for block in &mut blocks {
+                for (byte, mask) in block.iter_mut().zip(&pattern) {
+                    *byte ^= mask;
+                }
+            }
+            for word in blocks.into_remainder().chunks_exact_mut(8) {
+                for (byte, mask) in word.iter_mut().zip(&pattern) {
+                    *byte ^= mask;
                 }
             }
             if let Some(tail) = tail {
@@ -53,10 +62,15 @@ fn naive(data: &mut [u8], key: u32) {
     }
 }
 
-/// The key as it falls on the last four bytes of `len`, and so on the last eight.
+/// The key as it falls on what comes after `len` bytes, and on the last four or eight of them.
 #[inline]
-fn turn(key: u32, len: usize) -> u32 {
-    key.rotate_right(8 * (len % 4) as u32)
+pub(crate) const fn turn(key: u32, len: usize) -> u32 {
+    match len % 4 {
+        0 => key,
+        1 => key.rotate_right(8),
+        2 => key.rotate_right(16),
+        _ => key.rotate_right(24),
+    }
 }
 
 #[inline]

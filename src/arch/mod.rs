@@ -4,19 +4,19 @@
 mod mask;
 mod text;
 
-pub(crate) use mask::{xor_copy, xor_in_place};
+pub(crate) use mask::{turn, xor_copy, xor_in_place};
 pub(crate) use text::Checked;
 pub use text::Memory;
 #[cfg(feature = "alloc")]
 pub use text::Text;
 
-/// Validates UTF-8, with vector instructions where the feature `simd` is on.
+/// Whether `bytes` are UTF-8, found with vector instructions where the feature `simd` is on.
 #[inline]
-pub(crate) fn from_utf8(bytes: &[u8]) -> Option<&str> {
-    // Short text is not worth a call into the vector validator.
+pub(crate) fn is_utf8(bytes: &[u8]) -> bool {
+    // Short text is not worth a call into the vector validator, and most of it is ASCII.
     #[cfg(feature = "simd")]
     if bytes.len() >= 64 {
-        return simdutf8::basic::from_utf8(bytes).ok();
+        return simdutf8::basic::from_utf8(bytes).is_ok();
     }
-    core::str::from_utf8(bytes).ok()
+    bytes.is_ascii() || core::str::from_utf8(bytes).is_ok()
 }

@@ -117,7 +117,7 @@ impl<M: Memory> Checked<M> {
     #[inline]
     pub(crate) fn check(&mut self, range: Range<usize>) -> bool {
         self.forget();
-        let valid = self.memory.bytes().get(range.clone()).is_some_and(|bytes| super::from_utf8(bytes).is_some());
+        let valid = self.memory.bytes().get(range.clone()).is_some_and(super::is_utf8);
         if valid {
             self.valid = range;
         }
@@ -268,11 +268,11 @@ mod owned {
         type Error = core::str::Utf8Error;
 
         fn try_from(bytes: Bytes) -> Result<Self, Self::Error> {
-            match crate::arch::from_utf8(&bytes) {
-                Some(_) => Ok(Self(bytes)),
-                // The vector validator does not say where.
-                None => core::str::from_utf8(&bytes).map(|_| Self(bytes.clone())),
+            if crate::arch::is_utf8(&bytes) {
+                return Ok(Self(bytes));
             }
+            // Says where as well.
+            core::str::from_utf8(&bytes).map(|_| Self(bytes.clone()))
         }
     }
 

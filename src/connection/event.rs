@@ -77,6 +77,15 @@ pub(crate) enum Place {
 }
 
 impl Ready {
+    /// A whole message.
+    #[inline]
+    pub(crate) const fn message(place: Place, kind: Kind) -> Self {
+        Self(match kind {
+            Kind::Text => Inner::Text(place),
+            Kind::Binary => Inner::Binary(place),
+        })
+    }
+
     /// What receiving this owes to the wire, for whoever receives and sends in two places: hand it to
     /// [`Sender::settle`](crate::Sender::settle). [`Machine`](crate::Machine) does that by itself.
     #[must_use]
@@ -217,7 +226,9 @@ impl fmt::Display for Outcome {
             Self::Abnormal(Cut::InMessage) => {
                 f.write_str("the stream ended without a Close frame, inside a fragmented message")
             }
-            Self::Abnormal(Cut::InFrame) => f.write_str("the stream ended without a Close frame, inside a frame"),
+            Self::Abnormal(Cut::InFrame) => {
+                f.write_str("the stream ended without a Close frame, inside a frame")
+            }
             Self::Failed(error) => fmt::Display::fmt(error, f),
             Self::TimedOut(timer) => write!(f, "{timer}"),
         }

@@ -1,6 +1,6 @@
 //! What the caller lends to one call, or keeps from one to the next.
 
-use super::event::{Event, Inner, Place, Ready};
+use super::event::{Event, Inner, Kind, Place, Ready};
 use super::message::Gather;
 use crate::arch::{Checked, Memory};
 
@@ -36,15 +36,28 @@ impl<B: Memory, M: Gather> Input<B, M> {
     #[must_use]
     pub fn event(&self, ready: Ready) -> Event<'_> {
         match ready.0 {
-            Inner::Text(Place::Bytes { start, end }) => Event::Text(self.window.text(start..end).unwrap_or_default()),
-            Inner::Text(Place::Gathered { len }) => Event::Text(self.message.text(len)),
-            Inner::Binary(place) => Event::Binary(self.data(place)),
-            Inner::Chunk { kind, place, first, fin } => Event::Chunk { kind, data: self.data(place), first, fin },
+            Inner::Text(place) => self.whole(place, Kind::Text),
+            Inner::Binary(place) => self.whole(place, Kind::Binary),
+            Inner::Chunk { kind, place, first, fin } => {
+                Event::Chunk { kind, data: self.data(place), first, fin }
+            }
             Inner::Ping(payload) => Event::Ping(payload),
             Inner::Pong(payload) => Event::Pong(payload),
             Inner::CloseReceived(frame) => Event::CloseReceived(frame),
             Inner::Writable => Event::Writable,
             Inner::Closed(outcome) => Event::Closed(outcome),
+        }
+    }
+
+    /// A whole message.
+    #[inline]
+    pub(super) fn whole(&self, place: Place, kind: Kind) -> Event<'_> {
+        match (kind, place) {
+            (Kind::Text, Place::Bytes { start, end }) => {
+                Event::Text(self.window.text(start..end).unwrap_or_default())
+            }
+            (Kind::Text, Place::Gathered { len }) => Event::Text(self.message.text(len)),
+            (Kind::Binary, place) => Event::Binary(self.data(place)),
         }
     }
 
@@ -150,7 +163,9 @@ mod owned {
             };
             match (kind, place) {
                 (_, Place::Gathered { .. }) => self.message.take(ready),
-                (Kind::Text, Place::Bytes { start, end }) => self.window.text(start..end).map(|text| Text::copied(text).into()),
+                (Kind::Text, Place::Bytes { start, end }) => {
+                    self.window.text(start..end).map(|text| Text::copied(text).into())
+                }
                 (Kind::Binary, Place::Bytes { start, end }) => {
                     self.window.bytes().get(start..end).map(|bytes| Bytes::copy_from_slice(bytes).into())
                 }

@@ -23,8 +23,8 @@ pub(super) struct Keepalive {
     round_trip: Instant,
     /// What the Pong that is waited for carries.
     tag: u32,
-    /// How many of our Pings were keepalive ones, to tell them apart.
-    count: u16,
+    /// How many of our Pings were keepalive ones.
+    count: u32,
     /// The Ping that is waited for has not been written yet.
     unwritten: bool,
 }
@@ -97,15 +97,12 @@ impl Keepalive {
         self.ping = now.min(Instant::LAST);
     }
 
-    /// A keepalive Ping is due.
-    pub(super) fn next_ping(&mut self, now: Instant) {
+    /// A keepalive Ping is due; gives its payload.
+    pub(super) fn next_ping(&mut self, now: Instant) -> [u8; 4] {
         self.count = self.count.wrapping_add(1);
-        self.ping_queued(now, &self.payload());
-    }
-
-    /// The payload of the newest keepalive Ping.
-    pub(super) fn payload(&self) -> [u8; 4] {
-        u32::from(self.count).to_be_bytes()
+        let payload = self.count.to_be_bytes();
+        self.ping_queued(now, &payload);
+        payload
     }
 
     /// A Pong came in.
@@ -142,7 +139,11 @@ impl Keepalive {
         let alive = if !waits || config.pong_timeout.is_none() {
             let last = if waits { self.received.max(self.ping) } else { self.received };
             // Never twice in one moment.
-            after(last, config.ping_interval.map(|interval| interval.max(Duration::from_millis(1))), Due::Ping)
+            after(
+                last,
+                config.ping_interval.map(|interval| interval.max(Duration::from_millis(1))),
+                Due::Ping,
+            )
         } else {
             after(self.received.max(self.waiting), config.pong_timeout, Due::Expired(Timer::Pong))
         };

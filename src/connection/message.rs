@@ -26,7 +26,13 @@ pub(super) mod sealed {
         /// Appends as much of `from` as there is room for, unmasked, and gives its length. Text is
         /// validated as the continuation of what came before. `expected` is the length of the message as
         /// far as it is known.
-        fn push(&mut self, from: &[u8], mask: &mut Mask, kind: Kind, expected: u64) -> Result<usize, InvalidUtf8>;
+        fn push(
+            &mut self,
+            from: &[u8],
+            mask: &mut Mask,
+            kind: Kind,
+            expected: u64,
+        ) -> Result<usize, InvalidUtf8>;
         /// Takes in bytes that were read straight into this memory, `limit` at most.
         fn land(&mut self, limit: u64, mask: &mut Mask, kind: Kind) -> Result<usize, InvalidUtf8>;
         /// Lets `produce` write up to the room it is given behind what is there, and say how much it wrote.
@@ -57,7 +63,13 @@ impl<T: sealed::Memory> sealed::Memory for &mut T {
         (**self).finish();
     }
 
-    fn push(&mut self, from: &[u8], mask: &mut Mask, kind: Kind, expected: u64) -> Result<usize, InvalidUtf8> {
+    fn push(
+        &mut self,
+        from: &[u8],
+        mask: &mut Mask,
+        kind: Kind,
+        expected: u64,
+    ) -> Result<usize, InvalidUtf8> {
         (**self).push(from, mask, kind, expected)
     }
 
@@ -380,7 +392,13 @@ mod growable {
             self.done = true;
         }
 
-        fn push(&mut self, from: &[u8], mask: &mut Mask, kind: Kind, expected: u64) -> Result<usize, InvalidUtf8> {
+        fn push(
+            &mut self,
+            from: &[u8],
+            mask: &mut Mask,
+            kind: Kind,
+            expected: u64,
+        ) -> Result<usize, InvalidUtf8> {
             let end = self.filled + from.len();
             if end > self.memory.capacity() {
                 let bound = end.saturating_mul(2).saturating_add(ALLOWANCE);

@@ -32,6 +32,7 @@ mod recv;
 mod send;
 
 pub use config::{Config, Delivery, Limits, SharedConfig};
+use event::Place;
 pub use event::{ControlPayload, Counters, Cut, Event, Kind, Outcome, Owed, Ready, Timer, TransportAction};
 #[cfg(feature = "alloc")]
 pub use input::Inbox;
@@ -136,7 +137,10 @@ impl<O: Output> Machine<O> {
     #[must_use]
     pub fn server(now: Instant, config: impl Into<SharedConfig>, out: O) -> Self {
         let config = config.into();
-        Self { receiver: Receiver::new(Role::Server, config.clone()), sender: Sender::server(now, config, out) }
+        Self {
+            receiver: Receiver::new(Role::Server, config.clone()),
+            sender: Sender::server(now, config, out),
+        }
     }
 
     /// The client's end of a connection whose handshake is done. `seed` must come from a strong source of
@@ -144,7 +148,10 @@ impl<O: Output> Machine<O> {
     #[must_use]
     pub fn client(now: Instant, config: impl Into<SharedConfig>, out: O, seed: [u8; 32]) -> Self {
         let config = config.into();
-        Self { receiver: Receiver::new(Role::Client, config.clone()), sender: Sender::client(now, config, out, seed) }
+        Self {
+            receiver: Receiver::new(Role::Client, config.clone()),
+            sender: Sender::client(now, config, out, seed),
+        }
     }
 
     /// Puts two halves together.
@@ -176,8 +183,39 @@ impl<O: Output> Machine<O> {
         now: Instant,
         input: &mut Input<impl Memory, impl Gather>,
     ) -> Result<Option<Ready>, ProtocolError> {
+        match self.small_message(now, input)? {
+            Some((place, kind)) => Ok(Some(Ready::message(place, kind))),
+            None => self.poll_any(now, input),
+        }
+    }
+
+    #[inline]
+    fn small_message(
+        &mut self,
+        now: Instant,
+        input: &mut Input<impl Memory, impl Gather>,
+    ) -> Result<Option<(Place, Kind)>, ProtocolError> {
+        match self.receiver.small_message(input) {
+            Ok(Some(message)) => {
+                self.sender.handle_received(now, true);
+                Ok(Some(message))
+            }
+            Ok(None) => Ok(None),
+            Err(error) => {
+                self.sender.settle(now, error);
+                Err(error)
+            }
+        }
+    }
+
+    #[inline(never)]
+    fn poll_any(
+        &mut self,
+        now: Instant,
+        input: &mut Input<impl Memory, impl Gather>,
+    ) -> Result<Option<Ready>, ProtocolError> {
         let before = self.receiver.counters().bytes;
-        match self.receiver.poll(input) {
+        match self.receiver.poll_any(input) {
             Ok(Some(ready)) => {
                 let owed = ready.owes();
                 // In front of a control frame there may have been a part of a message.
@@ -217,7 +255,11 @@ impl<O: Output> Machine<O> {
         now: Instant,
         input: &'i mut Input<impl Memory, impl Gather>,
     ) -> Result<Option<Event<'i>>, ProtocolError> {
-        match self.poll(now, input)? {
+        // A small message goes straight to its event: no Ready is made, which has room for a control frame.
+        if let Some((place, kind)) = self.small_message(now, input)? {
+            return Ok(Some(input.whole(place, kind)));
+        }
+        match self.poll_any(now, input)? {
             Some(ready) => Ok(Some(input.event(ready))),
             None => Ok(None),
         }
@@ -242,7 +284,8 @@ impl<O: Output> Machine<O> {
         self.sender.handle_half_closed();
     }
 
-    /// The first `n` bytes of what [`Self::poll_transmit`] gave have been written.
+    /// The first `n` bytes of what [`Self::poll_transmit`] gave have been written; 0 where the transport takes
+    /// nothing now.
     pub fn transmitted(&mut self, now: Instant, n: usize) {
         self.sender.transmitted(now, n);
     }
@@ -301,7 +344,12 @@ impl<O: Output> Machine<O> {
     /// # Errors
     ///
     /// As there.
-    pub fn close(&mut self, now: Instant, code: impl Into<Option<CloseCode>>, reason: &str) -> Result<(), SendError> {
+    pub fn close(
+        &mut self,
+        now: Instant,
+        code: impl Into<Option<CloseCode>>,
+        reason: &str,
+    ) -> Result<(), SendError> {
         self.sender.close(now, code, reason)
     }
 
@@ -417,14 +465,9 @@ impl Connection {
         self.sender.send_prepared(prepared)
     }
 
-    /// Where to read to: into `inbox`, or straight to the place where the rest of a large payload will be
-    /// delivered. Never empty. Say with [`Inbox::handle_read`] how much came.
+    /// See [`Receiver::read_space`].
     pub fn read_space<'i>(&self, inbox: &'i mut Inbox) -> &'i mut [u8] {
-        if inbox.remaining() == 0 && self.receiver.wants_payload() {
-            self.receiver.payload_space(&mut inbox.message)
-        } else {
-            inbox.space()
-        }
+        self.receiver.read_space(inbox)
     }
 
     /// See [`Receiver::payload_space`].

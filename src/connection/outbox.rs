@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use crate::frame::{Header, MAX_CONTROL_PAYLOAD, frame_len};
+use crate::frame::{Header, MAX_CONTROL_PAYLOAD, Opcode, frame_len};
 
 /// Where frames wait to be written: [`Outbox`], which grows, or [`Lent`], which does not.
 pub trait Output: fmt::Debug + sealed::Queue {}
@@ -10,7 +10,7 @@ pub trait Output: fmt::Debug + sealed::Queue {}
 impl<T: fmt::Debug + sealed::Queue> Output for T {}
 
 pub(super) mod sealed {
-    use super::{Header, Slot};
+    use super::{Header, Urgent};
 
     /// What the sender does with the queue. Positions are counted in bytes from its front.
     pub trait Queue {
@@ -24,18 +24,16 @@ pub(super) mod sealed {
         fn has_drained(&self, high_water: usize) -> bool;
         /// Appends a frame, masking the payload on the way. Nothing happens where it does not fit.
         fn push(&mut self, header: &Header, payload: &[u8]);
-        /// Puts `bytes` in at the frame boundary `at`. Nothing happens where they do not fit.
-        fn insert(&mut self, at: usize, bytes: &[u8]);
         /// Drops all that is behind `at`, a frame boundary.
         fn truncate(&mut self, at: usize);
         /// Takes `n` bytes off the front. `boundary` is the first frame boundary; gives where it is now.
         fn advance(&mut self, n: usize, boundary: usize) -> usize;
         /// The bytes that wait, in order.
         fn pieces(&self) -> impl Iterator<Item = &[u8]>;
-        /// Where a control frame waits that goes out ahead of the queue.
-        fn slot(&self) -> &Slot;
+        /// The control frames that go out ahead of the queue.
+        fn urgent(&self) -> &Urgent;
         /// The same, to be written to.
-        fn slot_mut(&mut self) -> &mut Slot;
+        fn urgent_mut(&mut self) -> &mut Urgent;
         /// Gives back memory if nothing waits.
         fn release(&mut self);
     }
@@ -44,46 +42,119 @@ pub(super) mod sealed {
 /// The longest control frame: two bytes, a masking key and the payload.
 pub(super) const MAX_CONTROL_FRAME: usize = 2 + 4 + MAX_CONTROL_PAYLOAD;
 
-/// Room for one control frame that goes out ahead of the queue: the Pong for the newest Ping, or the
-/// Close that answers the peer or fails the connection, which overwrites it.
+/// Control frames that go out ahead of the queue: Pongs for the last few Pings, Pings of our own, or a Close
+/// that cannot wait, which takes the place of all of them.
+///
+/// There always is room for a frame that is being written and one more behind it, so an endless row of
+/// Pings costs no more than this.
 #[derive(Clone, Debug)]
-pub struct Slot {
-    len: u8,
-    written: u8,
-    bytes: [u8; MAX_CONTROL_FRAME],
+pub struct Urgent {
+    /// How long the frames are, the first of which begins at 0.
+    len: u16,
+    /// How much of the first one is written; less than its length.
+    written: u16,
+    bytes: [u8; URGENT],
 }
 
-impl Slot {
-    pub(super) const EMPTY: Self = Self { len: 0, written: 0, bytes: [0; MAX_CONTROL_FRAME] };
+const URGENT: usize = 508;
 
-    pub(super) fn new(bytes: [u8; MAX_CONTROL_FRAME], len: usize) -> Self {
-        Self { len: u8::try_from(len).unwrap_or(0), written: 0, bytes }
-    }
+impl Urgent {
+    pub(super) const EMPTY: Self = Self { len: 0, written: 0, bytes: [0; URGENT] };
 
-    /// Whether a part is written, and the rest not.
-    pub(super) const fn is_begun(&self) -> bool {
-        self.written > 0
-    }
-
-    /// What of it is not written yet.
+    /// What is not written yet.
     pub(super) fn rest(&self) -> &[u8] {
         self.bytes.get(usize::from(self.written)..usize::from(self.len)).unwrap_or_default()
+    }
+
+    /// Appends a Ping, if there is room for it and still for a frame that is begun and a Pong. All Pongs
+    /// but the newest make way for it.
+    pub(super) fn push_ping(&mut self, frame: &[u8]) -> bool {
+        let pings = self.frames().filter(|(_, _, opcode)| *opcode == Opcode::Ping).map(|(_, len, _)| len);
+        let fits = pings.sum::<usize>() + frame.len() <= URGENT - 2 * MAX_CONTROL_FRAME;
+        if fits && !self.push(frame) {
+            let pongs = self.frames().filter(|(_, _, opcode)| *opcode == Opcode::Pong);
+            let newest = pongs.last().map(|(at, len, _)| usize::from(self.len) - at - len);
+            self.retract(|behind, opcode| opcode == Opcode::Pong && Some(behind) != newest);
+            return self.push(frame);
+        }
+        fits
+    }
+
+    /// Appends a Pong. Where there is no room it takes the place of those that are not begun.
+    pub(super) fn push_pong(&mut self, frame: &[u8]) {
+        if !self.push(frame) {
+            self.retract(|_, opcode| opcode == Opcode::Pong);
+            self.push(frame);
+        }
+    }
+
+    /// Puts a Close in the place of all that is not begun.
+    pub(super) fn push_close(&mut self, frame: &[u8]) {
+        self.retract(|_, _| true);
+        self.push(frame);
+    }
+
+    /// Whether a Ping waits, or is being written.
+    pub(super) fn has_ping(&self) -> bool {
+        self.frames().any(|(_, _, opcode)| opcode == Opcode::Ping)
     }
 
     /// Counts up to `n` bytes as written, and gives their number.
     pub(super) fn advance(&mut self, n: usize) -> usize {
         let taken = n.min(self.rest().len());
-        self.written += u8::try_from(taken).unwrap_or(u8::MAX - self.written);
-        if self.written == self.len {
-            (self.len, self.written) = (0, 0);
-        }
+        let written = usize::from(self.written) + taken;
+        let whole =
+            self.frames().map(|(at, len, _)| at + len).take_while(|end| *end <= written).last().unwrap_or(0);
+        self.remove(0, whole);
+        self.written = u16::try_from(written - whole).unwrap_or(0);
         taken
+    }
+
+    fn push(&mut self, frame: &[u8]) -> bool {
+        let room = self.bytes.get_mut(usize::from(self.len)..).and_then(|room| room.get_mut(..frame.len()));
+        let (Some(room), Ok(len)) = (room, u16::try_from(frame.len())) else { return false };
+        room.copy_from_slice(frame);
+        self.len += len;
+        true
+    }
+
+    /// Drops some frames, judged by how many bytes are behind them and by their kind, but not one that is
+    /// begun.
+    fn retract(&mut self, drop: impl Fn(usize, Opcode) -> bool) {
+        let begun = self.written > 0;
+        let next = |urgent: &Self| {
+            urgent
+                .frames()
+                .skip(usize::from(begun))
+                .find(|(at, len, opcode)| drop(usize::from(urgent.len) - at - len, *opcode))
+                .map(|(at, len, _)| (at, len))
+        };
+        while let Some((at, len)) = next(self) {
+            self.remove(at, len);
+        }
+    }
+
+    fn remove(&mut self, at: usize, len: usize) {
+        self.bytes.copy_within(at + len..usize::from(self.len), at);
+        self.len -= u16::try_from(len).unwrap_or(self.len);
+    }
+
+    /// Place, length and kind of each frame.
+    fn frames(&self) -> impl Iterator<Item = (usize, usize, Opcode)> {
+        let mut at = 0;
+        core::iter::from_fn(move || {
+            let bytes = self.bytes.get(at..usize::from(self.len))?;
+            let opcode = Opcode::from_bits(*bytes.first()?)?;
+            let (head, payload) = frame_len(bytes)?;
+            at += head + payload;
+            Some((at - head - payload, head + payload, opcode))
+        })
     }
 }
 
 /// A queue in memory that the caller lends, for connections without an allocator.
 ///
-/// A part is kept free for control frames: of an array of `n` bytes, messages can use `n - 262`. What does
+/// A part is kept free for control frames: of an array of `n` bytes, messages can use `n - 145`. What does
 /// not fit yet is [`Blocked`](crate::SendError::Blocked), what never will is
 /// [`TooLarge`](crate::SendError::TooLarge) and can be sent in fragments.
 ///
@@ -99,14 +170,14 @@ pub struct Lent<'m> {
     memory: &'m mut [u8],
     start: usize,
     end: usize,
-    slot: Slot,
+    urgent: Urgent,
 }
 
 impl<'m> Lent<'m> {
     /// Queues frames in `memory`.
     #[must_use]
     pub const fn new(memory: &'m mut [u8]) -> Self {
-        Self { memory, start: 0, end: 0, slot: Slot::EMPTY }
+        Self { memory, start: 0, end: 0, urgent: Urgent::EMPTY }
     }
 
     /// Moves what waits to the front, and makes the gap behind it as long as it can be.
@@ -147,21 +218,6 @@ impl sealed::Queue for Lent<'_> {
         self.end += head.len() + payload.len();
     }
 
-    fn insert(&mut self, at: usize, bytes: &[u8]) {
-        if self.room() < bytes.len() || at > self.len() {
-            return;
-        }
-        if self.memory.len() - self.end < bytes.len() {
-            self.compact();
-        }
-        let from = self.start + at;
-        self.memory.copy_within(from..self.end, from + bytes.len());
-        if let Some(gap) = self.memory.get_mut(from..from + bytes.len()) {
-            gap.copy_from_slice(bytes);
-        }
-        self.end += bytes.len();
-    }
-
     fn truncate(&mut self, at: usize) {
         self.end = self.end.min(self.start + at);
     }
@@ -184,12 +240,12 @@ impl sealed::Queue for Lent<'_> {
         self.memory.get(self.start..self.end).into_iter()
     }
 
-    fn slot(&self) -> &Slot {
-        &self.slot
+    fn urgent(&self) -> &Urgent {
+        &self.urgent
     }
 
-    fn slot_mut(&mut self) -> &mut Slot {
-        &mut self.slot
+    fn urgent_mut(&mut self) -> &mut Urgent {
+        &mut self.urgent
     }
 
     fn release(&mut self) {}
@@ -206,7 +262,7 @@ mod growable {
 
     use bytes::{Buf, Bytes};
 
-    use super::{Header, Slot, frame_len, sealed};
+    use super::{Header, Urgent, frame_len, sealed};
     use crate::frame::{MAX_HEADER_LEN, Mask};
 
     /// A queue that grows: small frames lie one behind the other in one buffer, large shared payloads
@@ -226,7 +282,7 @@ mod growable {
 
     #[derive(Debug)]
     struct Aside {
-        slot: Slot,
+        urgent: Urgent,
         /// Payloads that were not copied.
         queue: VecDeque<Payload>,
         /// The length of all of them.
@@ -235,11 +291,11 @@ mod growable {
 
     impl Default for Aside {
         fn default() -> Self {
-            Self { slot: Slot::EMPTY, queue: VecDeque::new(), len: 0 }
+            Self { urgent: Urgent::EMPTY, queue: VecDeque::new(), len: 0 }
         }
     }
 
-    static NO_SLOT: Slot = Slot::EMPTY;
+    static NOTHING: Urgent = Urgent::EMPTY;
 
     #[derive(Debug)]
     struct Payload {
@@ -362,15 +418,6 @@ mod growable {
             debug_assert_eq!(self.bytes.len(), at + payload.len());
         }
 
-        fn insert(&mut self, at: usize, bytes: &[u8]) {
-            let cursor = self.locate(at);
-            self.bytes.splice(cursor.byte..cursor.byte, bytes.iter().copied());
-            let behind = self.payloads_mut().skip(cursor.payload);
-            for payload in behind {
-                payload.at += bytes.len();
-            }
-        }
-
         fn truncate(&mut self, at: usize) {
             let cursor = self.locate(at);
             self.bytes.truncate(cursor.byte);
@@ -428,16 +475,16 @@ mod growable {
             copied.zip(shared).flat_map(|(copied, shared)| [copied, shared])
         }
 
-        fn slot(&self) -> &Slot {
-            self.aside.as_ref().map_or(&NO_SLOT, |aside| &aside.slot)
+        fn urgent(&self) -> &Urgent {
+            self.aside.as_ref().map_or(&NOTHING, |aside| &aside.urgent)
         }
 
-        fn slot_mut(&mut self) -> &mut Slot {
-            &mut self.aside.get_or_insert_default().slot
+        fn urgent_mut(&mut self) -> &mut Urgent {
+            &mut self.aside.get_or_insert_default().urgent
         }
 
         fn release(&mut self) {
-            if self.len() == 0 && self.slot().rest().is_empty() {
+            if self.len() == 0 && self.urgent().rest().is_empty() {
                 *self = Self::new();
             }
         }

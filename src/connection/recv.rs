@@ -76,7 +76,9 @@ impl Receiver {
         let fast = match config.delivery {
             // One fragment is one too many: the slow path says so.
             Delivery::Whole if limits.max_fragments == 0 => 0,
-            Delivery::Whole => u8::try_from(limits.max_frame.min(limits.max_message).min(125) + 1).unwrap_or(0),
+            Delivery::Whole => {
+                u8::try_from(limits.max_frame.min(limits.max_message).min(125) + 1).unwrap_or(0)
+            }
             Delivery::Chunks => 0,
         };
         Self {
@@ -104,19 +106,23 @@ impl Receiver {
     /// The rule that the peer broke, once. Events before it have been given out, and nothing comes after
     /// it. Hand it to [`Sender::settle`](crate::Sender::settle), which queues the Close.
     #[inline]
-    pub fn poll(&mut self, input: &mut Input<impl Memory, impl Gather>) -> Result<Option<Ready>, ProtocolError> {
-        if let Some((place, kind)) = self.small_message(input)? {
-            return Ok(Some(Ready(match kind {
-                Kind::Text => Inner::Text(place),
-                Kind::Binary => Inner::Binary(place),
-            })));
+    pub fn poll(
+        &mut self,
+        input: &mut Input<impl Memory, impl Gather>,
+    ) -> Result<Option<Ready>, ProtocolError> {
+        match self.small_message(input)? {
+            Some((place, kind)) => Ok(Some(Ready::message(place, kind))),
+            None => self.poll_any(input),
         }
-        self.poll_any(input)
     }
 
-    /// The fast path: a small message in one frame that lies in the input, with nothing in progress.
+    /// The fast path: a small message in one frame that lies in the input, with nothing in progress. It knows
+    /// nothing of the rest, and is inlined to where the message is looked at.
     #[inline]
-    fn small_message(&mut self, input: &mut Input<impl Memory, impl Gather>) -> Result<Option<(Place, Kind)>, ProtocolError> {
+    pub(super) fn small_message(
+        &mut self,
+        input: &mut Input<impl Memory, impl Gather>,
+    ) -> Result<Option<(Place, Kind)>, ProtocolError> {
         if self.done || !self.decoder.is_between_frames() || self.decoder.is_in_message() {
             return Ok(None);
         }
@@ -160,7 +166,10 @@ impl Receiver {
     }
 
     #[inline(never)]
-    fn poll_any(&mut self, input: &mut Input<impl Memory, impl Gather>) -> Result<Option<Ready>, ProtocolError> {
+    pub(super) fn poll_any(
+        &mut self,
+        input: &mut Input<impl Memory, impl Gather>,
+    ) -> Result<Option<Ready>, ProtocolError> {
         let before = input.at;
         self.saw_data = false;
         let result = self.run(input);
@@ -244,7 +253,10 @@ impl Receiver {
     }
 
     /// The payload of a control frame, or what is there of it.
-    fn control(&mut self, input: &mut Input<impl Memory, impl Gather>) -> Result<Option<Ready>, ProtocolError> {
+    fn control(
+        &mut self,
+        input: &mut Input<impl Memory, impl Gather>,
+    ) -> Result<Option<Ready>, ProtocolError> {
         let len = self.decoder.payload_in(input.remaining());
         let from = input.unread().get(..len).unwrap_or_default();
         let taken = self.decoder.mask_mut().copy(from, self.control.room());
@@ -264,7 +276,11 @@ impl Receiver {
             }
         }
         Ok(whole.then(|| {
-            Ready(if self.frame == Frame::Ping { Inner::Ping(self.control) } else { Inner::Pong(self.control) })
+            Ready(if self.frame == Frame::Ping {
+                Inner::Ping(self.control)
+            } else {
+                Inner::Pong(self.control)
+            })
         }))
     }
 
@@ -294,26 +310,26 @@ impl Receiver {
         let (start, end) = (input.at, input.at + len);
         input.at = end;
         let place = Place::Bytes { start, end };
-        let inner = match self.kind {
-            Kind::Binary => {
-                input.window.unmask(start..end, self.decoder.mask_mut());
-                Inner::Binary(place)
-            }
+        match self.kind {
+            Kind::Binary => input.window.unmask(start..end, self.decoder.mask_mut()),
+            // RFC 6455 8.1: text that is not UTF-8 fails the connection.
             Kind::Text => {
-                // RFC 6455 8.1: text that is not UTF-8 fails the connection.
                 if !input.window.unmask_text(start..end, self.decoder.mask_mut()) {
                     return Err(ProtocolError::InvalidUtf8);
                 }
-                Inner::Text(place)
             }
-        };
+        }
         self.decoder.consume(len);
         self.counters.messages += 1;
-        Ok(Ready(inner))
+        Ok(Ready::message(place, self.kind))
     }
 
     /// A piece of a message that is handed out in chunks.
-    fn chunk(&mut self, input: &mut Input<impl Memory, impl Gather>, begun: bool) -> Result<Option<Ready>, ProtocolError> {
+    fn chunk(
+        &mut self,
+        input: &mut Input<impl Memory, impl Gather>,
+        begun: bool,
+    ) -> Result<Option<Ready>, ProtocolError> {
         let len = self.decoder.payload_in(input.remaining());
         let (start, end) = (input.at, input.at + len);
         input.at = end;
@@ -336,10 +352,14 @@ impl Receiver {
     }
 
     /// A piece of a message that is gathered.
-    fn gather(&mut self, input: &mut Input<impl Memory, impl Gather>) -> Result<Option<Ready>, ProtocolError> {
+    fn gather(
+        &mut self,
+        input: &mut Input<impl Memory, impl Gather>,
+    ) -> Result<Option<Ready>, ProtocolError> {
         let message = &mut input.message;
         let left = self.decoder.payload_left();
-        let landed = message.land(left, self.decoder.mask_mut(), self.kind).map_err(|_| ProtocolError::InvalidUtf8)?;
+        let landed =
+            message.land(left, self.decoder.mask_mut(), self.kind).map_err(|_| ProtocolError::InvalidUtf8)?;
         self.counters.bytes += landed as u64;
         self.saw_data |= landed > 0;
         let mut end = self.decoder.consume(landed);
@@ -374,10 +394,7 @@ impl Receiver {
         self.message = Progress::Untouched;
         self.counters.messages += 1;
         let place = Place::Gathered { len: message.gathered() };
-        Ok(Some(Ready(match self.kind {
-            Kind::Text => Inner::Text(place),
-            Kind::Binary => Inner::Binary(place),
-        })))
+        Ok(Some(Ready::message(place, self.kind)))
     }
 
     /// Where the next bytes may be read to instead of the buffer for input: the place in `message` where
@@ -391,9 +408,20 @@ impl Receiver {
         if self.wants_payload() { message.space(self.decoder.payload_left()) } else { Default::default() }
     }
 
+    /// Where to read to: into `inbox`, or straight to the place where the rest of a large payload will be
+    /// delivered. Never empty. Say with [`Inbox::handle_read`](super::Inbox::handle_read) how much came.
+    #[cfg(feature = "alloc")]
+    pub fn read_space<'i>(&self, inbox: &'i mut super::Inbox) -> &'i mut [u8] {
+        if inbox.remaining() == 0 && self.wants_payload() {
+            self.payload_space(&mut inbox.message)
+        } else {
+            inbox.space()
+        }
+    }
+
     /// Whether so much of a payload is missing that it should be read to its place.
     #[cfg(feature = "alloc")]
-    pub(super) fn wants_payload(&self) -> bool {
+    fn wants_payload(&self) -> bool {
         let gathering = self.message == Progress::Gathering && self.frame == Frame::Data && !self.done;
         gathering && self.decoder.payload_left() >= WORTH_A_READ
     }
@@ -436,8 +464,10 @@ impl Receiver {
         self.done = true;
     }
 
-    /// Whether the last poll that took the slow path took in some of a data frame.
-    pub(super) const fn saw_data(&self) -> bool {
+    /// Whether the last poll that took the slow path took in some of a data frame, for
+    /// [`Sender::handle_received`](crate::Sender::handle_received).
+    #[must_use]
+    pub const fn saw_data(&self) -> bool {
         self.saw_data
     }
 

@@ -12,12 +12,12 @@ use crate::time::Instant;
 use super::config::{Config, SharedConfig};
 use super::event::{Counters, Cut, Inner, Kind, Outcome, Owed, Ready, Timer, TransportAction};
 use super::keepalive::{Due, Keepalive};
-use super::outbox::{MAX_CONTROL_FRAME, Output, Slot};
+use super::outbox::{MAX_CONTROL_FRAME, Output, Urgent};
 #[cfg(feature = "alloc")]
 use super::{Message, Outbox, Prepared};
 
-/// Kept free in an [`Output`] of fixed size: a Close, and the rest of a Pong that was begun.
-const RESERVE: usize = 2 * MAX_CONTROL_FRAME;
+/// Kept free in an [`Output`] of fixed size, for a Close.
+const RESERVE: usize = MAX_CONTROL_FRAME;
 /// A shared payload from here on is not copied.
 #[cfg(feature = "alloc")]
 const LARGE: usize = 4 << 10;
@@ -48,9 +48,13 @@ pub enum SendError {
 impl fmt::Display for SendError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Blocked => "too much waits to be written: write, and send again when the connection is writable",
+            Self::Blocked => {
+                "too much waits to be written: write, and send again when the connection is writable"
+            }
             Self::TooLarge => "the frame is larger than the memory for output: send it in fragments",
-            Self::Closed => "the connection is closing or closed: nothing can be sent any more (RFC 6455 5.5.1)",
+            Self::Closed => {
+                "the connection is closing or closed: nothing can be sent any more (RFC 6455 5.5.1)"
+            }
             Self::MessageOpen => "a fragmented message is open: finish it before another one (RFC 6455 5.4)",
             Self::ControlTooLong => "a ping or pong has at most 125 bytes of payload (RFC 6455 5.5)",
             Self::ReasonTooLong => "a close reason has at most 123 bytes (RFC 6455 5.5)",
@@ -104,22 +108,17 @@ pub struct Sender<O> {
     out: O,
     /// Where the frame that is being written ends in `out`; 0 between frames.
     boundary: usize,
-    /// Where the control frames end in `out` that go ahead of the queue; not behind `boundary` if there are
-    /// none.
-    urgent: usize,
     encoder: Encoder,
     /// The message that is open in fragments.
     open: Option<Kind>,
     config: SharedConfig,
     keepalive: Keepalive,
-    /// Where the newest Ping of ours ends in `out`, 0 where none waits there.
-    ping_end: u32,
-    /// A keepalive Ping waits for room in `out`.
-    ping_waits: bool,
     closing: Closing,
     own_close: OwnClose,
     /// How the connection ended, or would end as things stand.
     outcome: Outcome,
+    /// The transport did not take all that it was given.
+    congested: bool,
     /// A send was handed back.
     blocked: bool,
     /// Data was queued since the last write.
@@ -139,7 +138,7 @@ enum OwnClose {
     /// Behind all that was accepted before it.
     Queued,
     /// Ahead of everything.
-    Slot,
+    Urgent,
 }
 
 impl<O: Output> Sender<O> {
@@ -160,16 +159,14 @@ impl<O: Output> Sender<O> {
         Self {
             out,
             boundary: 0,
-            urgent: 0,
             encoder,
             open: None,
             config,
             keepalive: Keepalive::new(now),
-            ping_end: 0,
-            ping_waits: false,
             closing: Closing::default(),
             own_close: OwnClose::No,
             outcome: Outcome::Abnormal(Cut::BetweenMessages),
+            congested: false,
             blocked: false,
             fresh_data: false,
             half_closed: false,
@@ -230,9 +227,12 @@ impl<O: Output> Sender<O> {
     /// [`SendError::ControlTooLong`], [`Blocked`](SendError::Blocked) or [`Closed`](SendError::Closed);
     /// nothing was sent.
     pub fn ping(&mut self, now: Instant, payload: &[u8]) -> Result<(), SendError> {
-        self.urgent(Opcode::Ping, payload)?;
+        self.check_control(Opcode::Ping, payload)?;
+        if !self.push_ping(payload) {
+            self.blocked = true;
+            return Err(SendError::Blocked);
+        }
         self.keepalive.ping_queued(now, payload);
-        self.ping_end = u32::try_from(self.urgent).unwrap_or(u32::MAX);
         Ok(())
     }
 
@@ -243,7 +243,9 @@ impl<O: Output> Sender<O> {
     ///
     /// As [`Self::ping`].
     pub fn pong(&mut self, payload: &[u8]) -> Result<(), SendError> {
-        self.urgent(Opcode::Pong, payload)
+        self.check_control(Opcode::Pong, payload)?;
+        self.push_pong(payload);
+        Ok(())
     }
 
     /// Closes the connection: sends a Close behind everything that was accepted, and waits for the peer's
@@ -254,7 +256,12 @@ impl<O: Output> Sender<O> {
     ///
     /// [`SendError::CodeNotAllowed`], [`ReasonTooLong`](SendError::ReasonTooLong), or
     /// [`Closed`](SendError::Closed) where closing has begun; nothing has changed.
-    pub fn close(&mut self, now: Instant, code: impl Into<Option<CloseCode>>, reason: &str) -> Result<(), SendError> {
+    pub fn close(
+        &mut self,
+        now: Instant,
+        code: impl Into<Option<CloseCode>>,
+        reason: &str,
+    ) -> Result<(), SendError> {
         let code = code.into();
         let allowed = code.map_or(reason.is_empty(), |code| code.is_sendable_by(self.encoder.role()));
         if !allowed {
@@ -264,7 +271,7 @@ impl<O: Output> Sender<O> {
         if self.closing.handle(Event::Close) != Action::SendClose {
             return Err(SendError::Closed);
         }
-        self.queue_close(now, &CloseFrame { code, reason });
+        self.close_behind(now, &CloseFrame { code, reason });
         Ok(())
     }
 
@@ -276,8 +283,9 @@ impl<O: Output> Sender<O> {
             Owed::RoundTrip(payload) => self.keepalive.pong(now, &payload),
             Owed::Pong(payload) => {
                 if self.config.auto_pong && self.may_answer() {
-                    // RFC 6455 5.5.3: of several Pings, the newest alone may be answered.
-                    self.put_in_slot(Opcode::Pong, &payload);
+                    // RFC 6455 5.5.3: of several Pings, the newest alone may be answered. The last few are, as
+                    // far as they fit.
+                    self.push_pong(&payload);
                 }
             }
             Owed::Close(frame) => {
@@ -327,12 +335,12 @@ impl<O: Output> Sender<O> {
             }
             match due {
                 Due::Ping => {
-                    if self.ping_waits || self.ping_end > 0 {
+                    if self.out.urgent().has_ping() {
                         self.keepalive.put_off(now);
                     } else {
-                        self.keepalive.next_ping(now);
-                        self.ping_waits = true;
-                        self.queue_waiting_ping();
+                        // Without room for it, the peer has not read for long. Its time runs all the same.
+                        let payload = self.keepalive.next_ping(now);
+                        self.push_ping(&payload);
                     }
                 }
                 Due::Expired(Timer::Pong) => {
@@ -342,7 +350,7 @@ impl<O: Output> Sender<O> {
                 Due::Expired(Timer::Idle) => {
                     let reason = CloseReason::truncated("idle for too long");
                     if self.closing.handle(Event::Close) == Action::SendClose {
-                        self.queue_close(now, &CloseFrame { code: Some(CloseCode::GOING_AWAY), reason });
+                        self.close_behind(now, &CloseFrame { code: Some(CloseCode::GOING_AWAY), reason });
                         self.outcome = Outcome::TimedOut(Timer::Idle);
                     }
                 }
@@ -366,35 +374,29 @@ impl<O: Output> Sender<O> {
         self.half_closed = true;
     }
 
-    /// The first `n` bytes of what [`Self::poll_transmit`] gave have been written.
+    /// The first `n` bytes of what [`Self::poll_transmit`] gave have been written; 0 where the transport takes
+    /// nothing now.
     pub fn transmitted(&mut self, now: Instant, n: usize) {
-        if n == 0 {
-            return;
-        }
         let n = n.min(self.buffered_amount());
         self.counters.bytes += n as u64;
-        // As in poll_transmit: the frame that was begun, the slot, and the rest.
+        let had_ping = self.out.urgent().has_ping();
+        // As in poll_transmit: the frame that was begun, what is urgent, and the rest.
         let first = n.min(self.boundary);
         self.boundary = self.out.advance(first, self.boundary);
-        let waits = !self.out.slot().rest().is_empty();
-        let second = if waits { self.out.slot_mut().advance(n - first) } else { 0 };
+        let waits = !self.out.urgent().rest().is_empty();
+        let second = if waits { self.out.urgent_mut().advance(n - first) } else { 0 };
         if n > first + second {
             self.boundary = self.out.advance(n - first - second, 0);
         }
-        let from_queue = n - second;
-        self.urgent = self.urgent.saturating_sub(from_queue);
-        if self.fresh_data && from_queue > 0 {
+        self.congested = self.buffered_amount() > 0;
+        if self.fresh_data && n > second {
             // A message that takes long is not idle while it moves.
             self.keepalive.sent_data(now);
             self.fresh_data = self.out.len() > 0;
         }
-        if self.ping_waits {
+        if n > 0 && had_ping {
             self.keepalive.ping_moved(now);
-            self.queue_waiting_ping();
-        } else if self.ping_end > 0 {
-            self.keepalive.ping_moved(now);
-            self.ping_end = self.ping_end.saturating_sub(u32::try_from(from_queue).unwrap_or(u32::MAX));
-            if self.ping_end == 0 {
+            if !self.out.urgent().has_ping() {
                 self.keepalive.ping_written();
             }
         }
@@ -409,7 +411,9 @@ impl<O: Output> Sender<O> {
             let first = !core::mem::replace(&mut self.reported, true);
             return first.then_some(Ready(Inner::Closed(self.outcome)));
         }
-        if self.blocked && self.closing.state() == State::Open && self.out.has_drained(self.config.high_water) {
+        let open = self.blocked && self.closing.state() == State::Open;
+        // Pongs do not count: a peer that never stops pinging must not hold the application back.
+        if open && self.out.has_drained(self.config.high_water) && !self.out.urgent().has_ping() {
             self.blocked = false;
             return Some(Ready(Inner::Writable));
         }
@@ -432,7 +436,7 @@ impl<O: Output> Sender<O> {
                 Some(left) => {
                     let (begun, rest) = piece.split_at_checked(left).unwrap_or_default();
                     slices.push(begun);
-                    slices.push(self.out.slot().rest());
+                    slices.push(self.out.urgent().rest());
                     slices.push(rest);
                     ahead = None;
                 }
@@ -440,7 +444,7 @@ impl<O: Output> Sender<O> {
             }
         }
         if ahead.is_some() {
-            slices.push(self.out.slot().rest());
+            slices.push(self.out.urgent().rest());
         }
         slices.len
     }
@@ -460,7 +464,9 @@ impl<O: Output> Sender<O> {
             // RFC 6455 7.1.1: the server closes TCP first, a client waits for it to; and whoever fails the
             // connection closes it. The Close must be out before, and must not be lost to a reset.
             State::Both if self.encoder.role() == Role::Client => None,
-            State::Both | State::Failed if self.is_flushed() && !self.half_closed => Some(TransportAction::HalfClose),
+            State::Both | State::Failed if self.is_flushed() && !self.half_closed => {
+                Some(TransportAction::HalfClose)
+            }
             _ => None,
         }
     }
@@ -470,7 +476,7 @@ impl<O: Output> Sender<O> {
     /// The bytes that wait to be written, headers included.
     #[must_use]
     pub fn buffered_amount(&self) -> usize {
-        self.out.len() + self.out.slot().rest().len()
+        self.out.len() + self.out.urgent().rest().len()
     }
 
     /// How far closing has come.
@@ -552,37 +558,29 @@ impl<O: Output> Sender<O> {
         self.counters.messages += u64::from(fin);
     }
 
-    /// A control frame ahead of the queue, but behind a frame that was begun and control frames before it.
-    fn urgent(&mut self, opcode: Opcode, payload: &[u8]) -> Result<(), SendError> {
+    /// Whether a Ping or Pong may be sent.
+    fn check_control(&self, opcode: Opcode, payload: &[u8]) -> Result<(), SendError> {
         if self.closing.state() != State::Open {
             return Err(SendError::Closed);
         }
-        self.encoder.check(opcode, true, payload.len() as u64)?;
-        if self.out.room() < MAX_CONTROL_FRAME + RESERVE || self.out.len() >= self.config.high_water.saturating_mul(2) {
-            self.blocked = true;
-            return Err(SendError::Blocked);
-        }
-        self.overtake(opcode, payload);
-        Ok(())
+        Ok(self.encoder.check(opcode, true, payload.len() as u64)?)
     }
 
-    fn overtake(&mut self, opcode: Opcode, payload: &[u8]) {
+    /// A Ping ahead of the queue, if there is room.
+    fn push_ping(&mut self, payload: &[u8]) -> bool {
         let mut frame = [0; MAX_CONTROL_FRAME];
-        let len = self.control_frame(opcode, payload, &mut frame);
-        let at = self.urgent.max(self.boundary);
-        self.out.insert(at, frame.get(..len).unwrap_or_default());
-        self.urgent = at + len;
-        self.counters.frames += 1;
+        let len = self.control_frame(Opcode::Ping, payload, &mut frame);
+        let pushed = self.out.urgent_mut().push_ping(frame.get(..len).unwrap_or_default());
+        self.counters.frames += u64::from(pushed);
+        pushed
     }
 
-    /// Queues the keepalive Ping that waits, if there is room. However much is queued, one Ping more is no
-    /// burden.
-    fn queue_waiting_ping(&mut self) {
-        if self.closing.state() == State::Open && self.out.room() >= MAX_CONTROL_FRAME + RESERVE {
-            self.ping_waits = false;
-            self.overtake(Opcode::Ping, &self.keepalive.payload());
-            self.ping_end = u32::try_from(self.urgent).unwrap_or(u32::MAX);
-        }
+    /// A Pong ahead of the queue.
+    fn push_pong(&mut self, payload: &[u8]) {
+        let mut frame = [0; MAX_CONTROL_FRAME];
+        let len = self.control_frame(Opcode::Pong, payload, &mut frame);
+        self.out.urgent_mut().push_pong(frame.get(..len).unwrap_or_default());
+        self.counters.frames += 1;
     }
 
     /// Writes a control frame, whose payload is not too long, and gives its length.
@@ -592,31 +590,6 @@ impl<O: Output> Sender<O> {
         let Some((head, body)) = to.split_at_mut_checked(head) else { return 0 };
         write_frame(&header, payload, head, body);
         head.len() + payload.len()
-    }
-
-    /// Replaces what is in the slot. A frame there of which a part is written is finished first, at the
-    /// front of the queue.
-    fn put_in_slot(&mut self, opcode: Opcode, payload: &[u8]) {
-        if self.out.slot().is_begun() {
-            let rest = self.out.slot().clone();
-            let len = rest.rest().len();
-            if self.out.room() < len {
-                // Less memory than was asked for: what is begun goes out, what would replace it does not.
-                return;
-            }
-            self.out.insert(0, rest.rest());
-            self.boundary = len;
-            if self.urgent > 0 {
-                self.urgent += len;
-            }
-            if self.ping_end > 0 {
-                self.ping_end = self.ping_end.saturating_add(u32::try_from(len).unwrap_or(u32::MAX));
-            }
-        }
-        let mut bytes = [0; MAX_CONTROL_FRAME];
-        let len = self.control_frame(opcode, payload, &mut bytes);
-        *self.out.slot_mut() = Slot::new(bytes, len);
-        self.counters.frames += 1;
     }
 
     /// Whether a Pong can still go out: no Close of ours was begun, and none was received.
@@ -632,18 +605,19 @@ impl<O: Output> Sender<O> {
     fn close_is_begun(&self) -> bool {
         match self.own_close {
             OwnClose::No => false,
-            OwnClose::Slot => true,
+            OwnClose::Urgent => true,
             // It is the last in the queue.
             OwnClose::Queued => self.out.len() <= self.boundary,
         }
     }
 
-    /// A Close behind everything else.
-    fn queue_close(&mut self, now: Instant, frame: &CloseFrame) {
+    /// A Close behind everything that was accepted.
+    fn close_behind(&mut self, now: Instant, frame: &CloseFrame) {
         let mut body = [0; MAX_CONTROL_PAYLOAD];
         let len = frame.encode(&mut body);
         if self.out.room() < MAX_CONTROL_FRAME {
-            return self.close_at_once(now, frame);
+            // Less memory than was asked for: there is none to wait in.
+            return self.close_ahead(now, frame);
         }
         let header = self.encoder.checked_header(Opcode::Close, true, len as u64);
         self.out.push(&header, body.get(..len).unwrap_or_default());
@@ -652,20 +626,32 @@ impl<O: Output> Sender<O> {
         self.keepalive.close(now);
     }
 
-    /// A Close ahead of everything: what was accepted and not begun is dropped.
-    fn close_at_once(&mut self, now: Instant, frame: &CloseFrame) {
+    /// A Close in the place of everything that is not begun.
+    fn close_ahead(&mut self, now: Instant, frame: &CloseFrame) {
         self.drop_queue();
-        let mut body = [0; MAX_CONTROL_PAYLOAD];
+        let (mut body, mut bytes) = ([0; MAX_CONTROL_PAYLOAD], [0; MAX_CONTROL_FRAME]);
         let len = frame.encode(&mut body);
-        self.put_in_slot(Opcode::Close, body.get(..len).unwrap_or_default());
-        self.own_close = OwnClose::Slot;
+        let len = self.control_frame(Opcode::Close, body.get(..len).unwrap_or_default(), &mut bytes);
+        self.out.urgent_mut().push_close(bytes.get(..len).unwrap_or_default());
+        self.counters.frames += 1;
+        self.own_close = OwnClose::Urgent;
         self.keepalive.close(now);
+    }
+
+    /// The Close that answers the peer or fails the connection. It follows what was accepted, unless the
+    /// transport has not taken all that it was given: then what is not begun is dropped, as a peer that does
+    /// not read would keep the Close back behind it.
+    fn close_at_once(&mut self, now: Instant, frame: &CloseFrame) {
+        if self.congested || self.own_close != OwnClose::No {
+            self.close_ahead(now, frame);
+        } else {
+            self.close_behind(now, frame);
+        }
     }
 
     fn drop_queue(&mut self) {
         self.dropped += (self.out.len() - self.boundary.min(self.out.len())) as u64;
         self.out.truncate(self.boundary);
-        (self.urgent, self.ping_end, self.ping_waits) = (0, 0, false);
     }
 
     fn fail(&mut self, now: Instant, outcome: Outcome, code: CloseCode, reason: CloseReason) {
@@ -684,8 +670,8 @@ impl<O: Output> Sender<O> {
         self.dropped += self.buffered_amount() as u64;
         self.out.truncate(0);
         self.boundary = 0;
-        if !self.out.slot().rest().is_empty() {
-            *self.out.slot_mut() = Slot::EMPTY;
+        if !self.out.urgent().rest().is_empty() {
+            *self.out.urgent_mut() = Urgent::EMPTY;
         }
     }
 

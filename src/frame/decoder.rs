@@ -80,7 +80,9 @@ impl Decoder {
                 return Ok(None);
             }
             let len = self.payload_in(input.len());
-            let Some((data, rest)) = core::mem::take(input).split_at_mut_checked(len) else { return Ok(None) };
+            let Some((data, rest)) = core::mem::take(input).split_at_mut_checked(len) else {
+                return Ok(None);
+            };
             *input = rest;
             self.mask.apply(data);
             return Ok(Some(Item::Payload { data, end: self.consume(len) }));
@@ -251,7 +253,9 @@ mod tests {
             loop {
                 match decoder.decode(&mut input) {
                     Ok(Some(Item::Header(header))) => frames.push((header, Vec::new())),
-                    Ok(Some(Item::Payload { data, .. })) => frames.last_mut().unwrap().1.extend_from_slice(data),
+                    Ok(Some(Item::Payload { data, .. })) => {
+                        frames.last_mut().unwrap().1.extend_from_slice(data)
+                    }
                     Ok(None) => break,
                     Err(error) => return (frames, Err(error)),
                 }
@@ -296,7 +300,8 @@ mod tests {
             for opcode in [1, 2, 8, 9, 10] {
                 let error = decode(&mut Decoder::new(Role::Client), &[&[0x80 | rsv << 4 | opcode]]).1;
                 assert_eq!(error, Err(ProtocolError::ReservedBits(rsv)));
-                let allowed = decode(&mut Decoder::new(Role::Client).allow_rsv(4), &[&[0x80 | rsv << 4 | opcode]]).1;
+                let allowed =
+                    decode(&mut Decoder::new(Role::Client).allow_rsv(4), &[&[0x80 | rsv << 4 | opcode]]).1;
                 assert_eq!(allowed.is_ok(), rsv == 4 && opcode < 8);
             }
         }
@@ -334,13 +339,9 @@ mod tests {
 
     #[test]
     fn the_missing_part_of_a_header_is_known() {
-        for (bytes, left) in [
-            (&[][..], 0),
-            (&[0x81], 1),
-            (&[0x81, 0x85], 4),
-            (&[0x81, 0xFE, 1], 5),
-            (&[0x81, 0xFF, 0, 0], 10),
-        ] {
+        for (bytes, left) in
+            [(&[][..], 0), (&[0x81], 1), (&[0x81, 0x85], 4), (&[0x81, 0xFE, 1], 5), (&[0x81, 0xFF, 0, 0], 10)]
+        {
             let mut decoder = Decoder::new(Role::Server);
             assert_eq!(decode(&mut decoder, &[bytes]).1, Ok(()));
             assert_eq!(decoder.header_left(), left);

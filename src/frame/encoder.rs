@@ -24,7 +24,9 @@ impl fmt::Display for EncodeError {
         f.write_str(match self {
             Self::MessageOpen => "another message is still open: finish it before a new one (RFC 6455 5.4)",
             Self::NoMessageOpen => "there is no open message to continue (RFC 6455 5.4)",
-            Self::ControlFrame => "a control frame has FIN set and at most 125 bytes of payload (RFC 6455 5.5)",
+            Self::ControlFrame => {
+                "a control frame has FIN set and at most 125 bytes of payload (RFC 6455 5.5)"
+            }
             Self::NoRoom => "the frame does not fit into the memory given for it",
         })
     }

@@ -102,7 +102,12 @@ impl Header {
         } else if let Ok(len) = u16::try_from(self.payload_len) {
             (first | u128::from(masked | LEN_16) << 112 | u128::from(len) << 96, 4)
         } else {
-            (first | u128::from(masked | LEN_64) << 112 | u128::from(self.payload_len & MAX_PAYLOAD_LEN) << 48, 10)
+            (
+                first
+                    | u128::from(masked | LEN_64) << 112
+                    | u128::from(self.payload_len & MAX_PAYLOAD_LEN) << 48,
+                10,
+            )
         };
         let mut total = len;
         if let Some(key) = self.masking_key {
@@ -203,7 +208,9 @@ mod tests {
             let len = header.encode(&mut out);
             assert_eq!(len, header.encoded_len());
             let legal = !header.opcode.is_control()
-                || header.fin && header.payload_len <= 125 && (header.opcode, header.payload_len) != (Opcode::Close, 1);
+                || header.fin
+                    && header.payload_len <= 125
+                    && (header.opcode, header.payload_len) != (Opcode::Close, 1);
             if legal {
                 for cut in 0..len {
                     assert_eq!(Header::decode(&out[..cut]), Ok(None), "{header:?} cut at {cut}");

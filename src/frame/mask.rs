@@ -55,7 +55,7 @@ impl Mask {
     #[inline]
     pub(crate) const fn advance(&mut self, len: usize) {
         // RFC 6455 5.3: octet i of the payload is masked with octet i modulo 4 of the key.
-        self.0 = self.0.rotate_right(8 * (len % 4) as u32);
+        self.0 = arch::turn(self.0, len);
     }
 }
 

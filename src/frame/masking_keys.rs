@@ -7,7 +7,8 @@ const WORDS: usize = 16;
 /// once the frame is sent.
 const ROUNDS: usize = 8;
 
-/// An endless, unpredictable sequence of masking keys: the key stream of ChaCha8.
+/// An endless, unpredictable sequence of masking keys: the key stream of
+/// `ChaCha8`.
 ///
 /// RFC 6455 section 5.3 asks for a key that is fresh for each frame, unpredictable, and from a strong
 /// source of entropy; section 10.3 says why. The seed is the only entropy that goes in, so it must come
@@ -58,7 +59,7 @@ impl MaskingKeys {
     /// The next key.
     #[inline]
     pub fn next_key(&mut self) -> [u8; 4] {
-        let at = (self.given % WORDS as u64) as usize;
+        let at = usize::try_from(self.given % WORDS as u64).unwrap_or(0);
         if at == 0 {
             self.refill();
         }
@@ -146,7 +147,8 @@ mod tests {
     /// RFC 8439 section 2.3.2. Its 32-bit counter and 96-bit nonce are the same sixteen words.
     #[test]
     fn chacha20_block_is_that_of_rfc_8439() {
-        let key: [u32; 8] = core::array::from_fn(|i| u32::from_le_bytes(core::array::from_fn(|j| (4 * i + j) as u8)));
+        let key: [u32; 8] =
+            core::array::from_fn(|i| u32::from_le_bytes(core::array::from_fn(|j| (4 * i + j) as u8)));
         let block = chacha::<20>(&key, 0x0900_0000_0000_0001, [0x4a00_0000, 0]);
         assert_eq!(block[..4], [0xe4e7_f110, 0x1559_3bd1, 0x1fdd_0f50, 0xc471_20a3]);
         assert_eq!(block[12..], [0xd19c_12b5, 0xb94e_16de, 0xe883_d0cb, 0x4e3c_50a2]);

@@ -4,9 +4,9 @@ use super::extensions::Extensions;
 use super::key::accept_key;
 use super::permessage_deflate::{DeflateOffer, DeflateParams, PERMESSAGE_DEFLATE};
 use super::reject::ResponseError;
-use super::server::Request;
+use super::request::Request;
 use super::text::ascii;
-use super::write::{Writer, check_headers};
+use super::write::{Extra, Writer, check_headers};
 
 /// The response that opens the connection: 101, with what the server chose of the client's offers.
 ///
@@ -39,12 +39,12 @@ pub struct Response<'a> {
     subprotocol: Option<&'a str>,
     deflate: Option<DeflateParams>,
     extensions: Option<&'a str>,
-    headers: &'a [(&'a str, &'a str)],
+    headers: Extra<'a>,
 }
 
 impl<'a> Response<'a> {
     pub(crate) const fn new(request: Request<'a>) -> Self {
-        Self { request, subprotocol: None, deflate: None, extensions: None, headers: &[] }
+        Self { request, subprotocol: None, deflate: None, extensions: None, headers: Extra(&[]) }
     }
 
     /// The subprotocol; it must be one that the client offered.
@@ -72,7 +72,7 @@ impl<'a> Response<'a> {
     /// More headers, each a name and a value.
     #[must_use]
     pub const fn headers(mut self, headers: &'a [(&'a str, &'a str)]) -> Self {
-        self.headers = headers;
+        self.headers = Extra(headers);
         self
     }
 

@@ -13,7 +13,7 @@ use super::reply::{HandshakeError, Reply, judge};
 use super::scan::Scanner;
 use super::text::{ascii, is_target_byte, is_token};
 use super::url::{WsUrl, split_authority};
-use super::write::{HeaderError, NoRoom, Writer, check_headers};
+use super::write::{Extra, HeaderError, NoRoom, Writer, check_headers};
 
 /// What a client asks for: the parts of its request.
 ///
@@ -49,7 +49,7 @@ pub struct ClientRequest<'a> {
     subprotocols: &'a [&'a str],
     deflate: Option<DeflateOffer>,
     extensions: Option<&'a str>,
-    headers: &'a [(&'a str, &'a str)],
+    headers: Extra<'a>,
 }
 
 impl<'a> ClientRequest<'a> {
@@ -57,7 +57,15 @@ impl<'a> ClientRequest<'a> {
     /// [`WsUrl::authority`] gives it) for `target` (path and query; empty means "/").
     #[must_use]
     pub const fn new(host: &'a str, target: &'a str) -> Self {
-        Self { host, target, origin: None, subprotocols: &[], deflate: None, extensions: None, headers: &[] }
+        Self {
+            host,
+            target,
+            origin: None,
+            subprotocols: &[],
+            deflate: None,
+            extensions: None,
+            headers: Extra(&[]),
+        }
     }
 
     /// A request for what `url` names.
@@ -98,7 +106,7 @@ impl<'a> ClientRequest<'a> {
     /// among them, are refused.
     #[must_use]
     pub const fn headers(mut self, headers: &'a [(&'a str, &'a str)]) -> Self {
-        self.headers = headers;
+        self.headers = Extra(headers);
         self
     }
 

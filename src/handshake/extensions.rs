@@ -59,25 +59,21 @@ impl<'h> Extensions<'h> {
     /// [`Malformed`] if `value` does not match the grammar (RFC 6455 9.1); also if it names no
     /// extension at all.
     pub fn parse(value: &'h [u8]) -> Result<Self, Malformed> {
-        if count(value)? == 0 {
-            return Err(Malformed);
+        match Self::part(value)? {
+            (_, 0) => Err(Malformed),
+            (extensions, _) => Ok(extensions),
         }
-        Ok(Self { source: Source::Value(value) })
+    }
+
+    /// The extensions in one of several values, and their number, which may be none.
+    pub(crate) fn part(value: &'h [u8]) -> Result<(Self, usize), Malformed> {
+        Ok((Self { source: Source::Value(value) }, count(value)?))
     }
 
     /// The extensions in all `Sec-WebSocket-Extensions` lines of a head: one list (RFC 6455 9.1).
     pub(crate) fn of(headers: Headers<'h>) -> Result<Self, Malformed> {
-        let mut lines = headers.get_all(NAME).peekable();
-        if lines.peek().is_none() {
-            return Ok(Self::NONE);
-        }
-        let mut extensions = 0;
-        for line in lines {
-            extensions += count(line)?;
-        }
-        if extensions == 0 {
-            return Err(Malformed);
-        }
+        let headers = headers.narrow(NAME);
+        each_part(headers.get_all(NAME), |_| Ok::<_, Malformed>(()))?;
         Ok(Self { source: Source::Lines(headers) })
     }
 
@@ -228,6 +224,22 @@ impl fmt::Display for Value<'_> {
     }
 }
 
+/// Visits the values that make up one list. RFC 6455 9.1, RFC 2616 2.1: a single value may be
+/// empty, but if there is any, the list has at least one element.
+pub(crate) fn each_part<'h, E: From<Malformed>>(
+    values: impl IntoIterator<Item = &'h [u8]>,
+    mut visit: impl FnMut(Extensions<'h>) -> Result<(), E>,
+) -> Result<(), E> {
+    let (mut values_seen, mut extensions_seen) = (false, false);
+    for value in values {
+        let (extensions, count) = Extensions::part(value)?;
+        values_seen = true;
+        extensions_seen |= count > 0;
+        visit(extensions)?;
+    }
+    if values_seen && !extensions_seen { Err(Malformed.into()) } else { Ok(()) }
+}
+
 /// Counts the extensions in one value, and thereby checks all of it.
 fn count(value: &[u8]) -> Result<usize, Malformed> {
     let mut list = List(value);
@@ -309,7 +321,7 @@ impl<'h> List<'h> {
             return Err(Malformed);
         }
         self.0 = rest;
-        ascii(token).ok_or(Malformed)
+        core::str::from_utf8(token).map_err(|_| Malformed)
     }
 
     /// Passes over `separator`. RFC 2616 2.1: whitespace may stand on either side of one.

@@ -161,22 +161,28 @@ impl<'h> Headers<'h> {
         Self { block }
     }
 
+    /// The lines, for [`Self::new`].
+    #[cfg(feature = "net")]
+    pub(crate) const fn as_bytes(&self) -> &'h [u8] {
+        self.block
+    }
+
     /// The headers, one a line.
     #[must_use]
     pub const fn iter(&self) -> HeaderIter<'h> {
-        HeaderIter { rest: self.block }
+        HeaderIter(Lines(self.block))
     }
 
     /// The value of the first header called `name`, in any case.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&'h [u8]> {
-        self.iter().find(|header| header.name.eq_ignore_ascii_case(name)).map(|header| header.value)
+        self.get_all(name).next()
     }
 
     /// The values of all headers called `name`, in any case.
     #[must_use]
     pub const fn get_all<'n>(&self, name: &'n str) -> HeaderValues<'h, 'n> {
-        HeaderValues { headers: self.iter(), name }
+        HeaderValues { lines: Lines(self.block), name }
     }
 
     /// The value of the header called `name` if there is exactly one such line.
@@ -185,6 +191,22 @@ impl<'h> Headers<'h> {
         let mut values = self.get_all(name);
         let value = values.next()?;
         values.next().is_none().then_some(value)
+    }
+
+    /// The lines from the first to the last header called `name`: what is left to walk through for
+    /// whoever looks for no other.
+    pub(crate) fn narrow(&self, name: &str) -> Self {
+        let mut lines = Lines(self.block);
+        let mut found: Option<(&'h [u8], usize)> = None;
+        loop {
+            let from = lines.0;
+            let Some((is, _)) = lines.next() else { break };
+            if is.eq_ignore_ascii_case(name.as_bytes()) {
+                let (from, _) = found.unwrap_or((from, 0));
+                found = Some((from, from.len() - lines.0.len()));
+            }
+        }
+        Self { block: found.and_then(|(from, len)| from.get(..len)).unwrap_or_default() }
     }
 
     /// The same headers as `httparse` reads them: a second opinion on what the scanner let pass,
@@ -232,29 +254,21 @@ impl fmt::Debug for Headers<'_> {
 
 /// Iterates over the lines of [`Headers`].
 #[derive(Clone, Debug)]
-pub struct HeaderIter<'h> {
-    rest: &'h [u8],
-}
+pub struct HeaderIter<'h>(Lines<'h>);
 
 impl<'h> Iterator for HeaderIter<'h> {
     type Item = Header<'h>;
 
     fn next(&mut self) -> Option<Header<'h>> {
-        // The scanner let a LF pass only behind a CR, and a line only with a token and a colon.
-        let end = self.rest.iter().position(|&byte| byte == b'\n')?;
-        let (line, rest) = self.rest.split_at_checked(end + 1)?;
-        self.rest = rest;
-        let colon = line.iter().position(|&byte| byte == b':')?;
-        let (name, value) = line.split_at_checked(colon)?;
-        let value = value.get(1..)?.strip_suffix(b"\r\n")?;
-        Some(Header { name: text::ascii(name)?, value: trim(value) })
+        let (name, value) = self.0.next()?;
+        Some(Header { name: text::ascii(name)?, value })
     }
 }
 
 /// Iterates over the values of the headers of one name; from [`Headers::get_all`].
 #[derive(Clone, Debug)]
 pub struct HeaderValues<'h, 'n> {
-    headers: HeaderIter<'h>,
+    lines: Lines<'h>,
     name: &'n str,
 }
 
@@ -262,8 +276,32 @@ impl<'h> Iterator for HeaderValues<'h, '_> {
     type Item = &'h [u8];
 
     fn next(&mut self) -> Option<&'h [u8]> {
-        let name = self.name;
-        self.headers.find(|header| header.name.eq_ignore_ascii_case(name)).map(|header| header.value)
+        let name = self.name.as_bytes();
+        self.lines.find(|(is, _)| is.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+    }
+}
+
+/// What is left of the lines, each split into name and value.
+#[derive(Clone)]
+struct Lines<'h>(&'h [u8]);
+
+impl<'h> Iterator for Lines<'h> {
+    type Item = (&'h [u8], &'h [u8]);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        // The scanner let a LF pass only behind a CR, and a line only with a token and a colon.
+        let end = text::find(self.0, b'\n')?;
+        let (line, rest) = self.0.split_at_checked(end + 1)?;
+        self.0 = rest;
+        let colon = line.iter().position(|&byte| byte == b':')?;
+        let (name, value) = line.split_at_checked(colon)?;
+        Some((name, trim(value.get(1..)?.strip_suffix(b"\r\n")?)))
+    }
+}
+
+impl fmt::Debug for Lines<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} bytes", self.0.len())
     }
 }
 
@@ -288,6 +326,15 @@ mod tests {
             let mut parsed = Vec::new();
             headers.parse(|name, value| parsed.push((name, value))).unwrap();
             assert_eq!(walked, parsed);
+        }
+    }
+
+    #[test]
+    fn narrowed_headers_hold_all_of_one_name() {
+        let headers = Headers::new(b"A: 1\r\nB: 2\r\nC: 3\r\nb: 4\r\nD: 5\r\n\r\n");
+        for (name, lines, values) in [("b", 3, 2), ("A", 1, 1), ("D", 1, 1), ("x", 0, 0)] {
+            let narrow = headers.narrow(name);
+            assert_eq!((narrow.iter().count(), narrow.get_all(name).count()), (lines, values), "{name}");
         }
     }
 

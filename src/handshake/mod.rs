@@ -52,6 +52,7 @@ mod key;
 mod permessage_deflate;
 mod reject;
 mod reply;
+mod request;
 mod scan;
 mod server;
 mod text;
@@ -70,6 +71,7 @@ pub use permessage_deflate::{
 };
 pub use reject::{Reason, Reject, Rejection, ResponseError};
 pub use reply::{HandshakeError, HttpResponse, Opened, Reply};
-pub use server::{HttpRequest, Incoming, Request, ServerHandshake};
+pub use request::Request;
+pub use server::{HttpRequest, Incoming, ServerHandshake};
 pub use url::{UrlError, WsUrl};
 pub use write::{HeaderError, NoRoom};

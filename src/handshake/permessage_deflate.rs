@@ -4,7 +4,7 @@
 
 use core::fmt;
 
-use super::extensions::{Extension, Extensions, Malformed, Value};
+use super::extensions::{Extension, Extensions, Malformed, Value, each_part};
 use super::write::{NoRoom, Writer};
 
 /// The extension's registered name. Names are compared as registered: case matters.
@@ -341,10 +341,10 @@ pub fn negotiate_offer<'h>(
     config: &DeflateConfig,
 ) -> Result<Option<DeflateParams>, Malformed> {
     let mut chosen = None;
-    for value in values {
-        let offers = Extensions::parse(value)?;
+    each_part(values, |offers| {
         chosen = chosen.or_else(|| choose(offers, config));
-    }
+        Ok::<_, Malformed>(())
+    })?;
     Ok(chosen)
 }
 
@@ -381,9 +381,7 @@ where
     let offer = offer.into_iter();
     let offered = || offer.clone().filter_map(|value| Extensions::parse(value).ok()).flatten();
     let mut agreed = None;
-    for value in response {
-        judge(Extensions::parse(value)?, offered, &mut agreed)?;
-    }
+    each_part(response, |extensions| judge(extensions, offered, &mut agreed))?;
     Ok(agreed)
 }
 

@@ -5,7 +5,7 @@
 //! UTF-8 in the target, and which starts over at every call.
 
 use super::head::{HeadError, Headers, Limits};
-use super::text::{is_target_byte, is_tchar, is_value_byte};
+use super::text::{Class, is_target_byte, is_tchar};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
@@ -36,11 +36,11 @@ enum State {
 
 impl State {
     /// The bytes that leave this state as it is: they are passed over in a tight loop.
-    const fn run(self) -> Option<fn(u8) -> bool> {
+    const fn run(self) -> Option<Class> {
         match self {
-            Self::Method | Self::Name => Some(is_tchar),
-            Self::Target => Some(is_target_byte),
-            Self::Reason | Self::Value => Some(is_value_byte),
+            Self::Method | Self::Name => Some(Class::TCHAR),
+            Self::Target => Some(Class::TARGET),
+            Self::Reason | Self::Value => Some(Class::VALUE),
             _ => None,
         }
     }
@@ -116,7 +116,7 @@ impl Scanner {
             // Shorter than before: the caller broke the contract; wait for the bytes to come back.
             let Some(new) = bytes.get(self.at..end) else { return Ok(None) };
             let run = match self.state.run() {
-                Some(stays) => new.iter().take_while(|&&byte| stays(byte)).count(),
+                Some(class) => class.run(new),
                 None => 0,
             };
             self.advance(run);

@@ -304,7 +304,7 @@ mod tests {
             ("wsx://a/", false, Scheme),
             ("://a/", true, Scheme),
             ("ws://", true, Host),
-            ("ws:///a", true, Host),
+            ("ws:///a", false, Host),
             ("ws://:80/", true, Host),
             ("ws://a:99999/", true, Port),
             ("ws://a:65536/", true, Port),

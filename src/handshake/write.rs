@@ -57,11 +57,22 @@ impl fmt::Display for HeaderError {
 
 impl core::error::Error for HeaderError {}
 
+/// Headers that an application adds, each a name and a value.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Extra<'a>(pub(crate) &'a [(&'a str, &'a str)]);
+
+impl fmt::Debug for Extra<'_> {
+    /// Names only: values hold cookies and credentials, which do not belong in a log.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.0.iter().map(|(name, _)| name)).finish()
+    }
+}
+
 /// Checks the headers that an application adds. `reserved` are names besides those that no
 /// application may set: the handshake's own and the ones that announce a body.
-pub(crate) fn check_headers(headers: &[(&str, &str)], reserved: &[&str]) -> Result<(), HeaderError> {
+pub(crate) fn check_headers(headers: Extra<'_>, reserved: &[&str]) -> Result<(), HeaderError> {
     const ALWAYS: [&str; 4] = ["Connection", "Upgrade", "Content-Length", "Transfer-Encoding"];
-    for (name, value) in headers {
+    for (name, value) in headers.0 {
         if !is_token(name.as_bytes()) {
             return Err(HeaderError::Name);
         }
@@ -120,8 +131,8 @@ impl<'o> Writer<'o> {
         self.text(name).text(": ").display(value).text("\r\n")
     }
 
-    pub(crate) fn headers(&mut self, headers: &[(&str, &str)]) -> &mut Self {
-        for (name, value) in headers {
+    pub(crate) fn headers(&mut self, headers: Extra<'_>) -> &mut Self {
+        for (name, value) in headers.0 {
             self.header(name, value);
         }
         self
@@ -165,15 +176,19 @@ mod tests {
     #[test]
     fn s9110_5_5_injected_headers_are_refused() {
         let ok = [("X-A", "b c"), ("x-empty", ""), ("Set-Cookie", "a=\u{e9}")];
-        assert_eq!(check_headers(&ok, &["Host"]), Ok(()));
+        assert_eq!(check_headers(Extra(&ok), &["Host"]), Ok(()));
         for value in ["a\r\nB: c", "a\rb", "a\nb", "a\0", "\x7f", " a", "a\t"] {
-            assert_eq!(check_headers(&[("X", value)], &[]), Err(HeaderError::Value), "{value:?}");
+            assert_eq!(check_headers(Extra(&[("X", value)]), &[]), Err(HeaderError::Value), "{value:?}");
         }
         for name in ["", "X ", "X:", "X\r\nY", "\u{e9}", "a b"] {
-            assert_eq!(check_headers(&[(name, "v")], &[]), Err(HeaderError::Name), "{name:?}");
+            assert_eq!(check_headers(Extra(&[(name, "v")]), &[]), Err(HeaderError::Name), "{name:?}");
         }
         for name in ["upgrade", "CONNECTION", "Sec-WebSocket-Accept", "sec-websocket-x", "host"] {
-            assert_eq!(check_headers(&[(name, "v")], &["Host"]), Err(HeaderError::Reserved), "{name:?}");
+            assert_eq!(
+                check_headers(Extra(&[(name, "v")]), &["Host"]),
+                Err(HeaderError::Reserved),
+                "{name:?}"
+            );
         }
     }
 }

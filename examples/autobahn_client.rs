@@ -1,0 +1,43 @@
+//! Runs the cases of an Autobahn fuzzing server: `autobahn_client URL AGENT`.
+
+use std::error::Error;
+use std::net::TcpStream;
+
+use hybi::net::{Client, Error as WsError, WebSocket};
+use hybi::{Config, Event, Message};
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let mut args = std::env::args().skip(1);
+    let (Some(url), Some(agent)) = (args.next(), args.next()) else {
+        return Err("usage: autobahn_client URL AGENT".into());
+    };
+    let url = url.trim_end_matches('/');
+    let config = Config::new().max_message(64 << 20).max_frame(64 << 20).max_fragments(u32::MAX);
+    let client = Client::new().config(config);
+
+    let count = match client.connect(&format!("{url}/getCaseCount"))?.recv()? {
+        Some(Message::Text(count)) => count.parse::<u32>()?,
+        other => return Err(format!("no count of cases, but {other:?}").into()),
+    };
+    println!("{count} cases");
+    for case in 1..=count {
+        let mut ws = client.connect(&format!("{url}/runCase?case={case}&agent={agent}"))?;
+        // A case that breaks the protocol is judged by what it sees, not by us.
+        while let Err(error) = echo(&mut ws) {
+            println!("case {case}: {error}");
+        }
+    }
+    client.connect(&format!("{url}/updateReports?agent={agent}"))?.wait_closed()?;
+    Ok(())
+}
+
+fn echo(ws: &mut WebSocket<TcpStream>) -> Result<(), WsError> {
+    while let Some((event, mut answer)) = ws.next()? {
+        match event {
+            Event::Text(text) => answer.send_text(text)?,
+            Event::Binary(data) => answer.send_binary(data)?,
+            _ => {}
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,128 @@
+//! An interactive client: `client [OPTIONS] URL`. Lines go out, messages come in.
+
+use std::error::Error;
+use std::io::{BufRead, stdin};
+use std::thread;
+use std::time::Duration;
+
+use hybi::net::{Client, ConnectError, Error as WsError, Reader, Writer};
+use hybi::{CloseCode, Event};
+
+const USAGE: &str = "\
+usage: client [OPTIONS] URL
+
+  --subprotocol NAME   offer a subprotocol; may be given several times
+  --header NAME:VALUE  send a header with the request; may be given several times
+  --origin ORIGIN      send an Origin, as a browser does
+
+Each line is sent as a text message, but for
+  /ping [TEXT]            send a Ping; the round-trip time is shown with its Pong
+  /close [CODE [REASON]]  close, with 1000 unless told otherwise
+  /quit                   the same as /close; so is the end of the input";
+
+fn main() {
+    if let Err(error) = run() {
+        eprintln!("{error}");
+        std::process::exit(1);
+    }
+}
+
+fn run() -> Result<(), Box<dyn Error>> {
+    let (mut client, mut url) = (Client::new(), None);
+    let mut subprotocols = Vec::new();
+    let mut args = std::env::args().skip(1);
+    while let Some(arg) = args.next() {
+        let mut value = || args.next().ok_or_else(|| format!("{arg} needs a value"));
+        match arg.as_str() {
+            "--subprotocol" => subprotocols.push(value()?),
+            "--origin" => client = client.origin(value()?),
+            "--header" => {
+                let header = value()?;
+                let (name, value) = header.split_once(':').ok_or("a header is written NAME:VALUE")?;
+                client = client.header(name.trim(), value.trim());
+            }
+            "-h" | "--help" => {
+                println!("{USAGE}");
+                return Ok(());
+            }
+            _ if arg.starts_with('-') => return Err(format!("unknown option {arg}\n{USAGE}").into()),
+            _ => url = Some(arg),
+        }
+    }
+    let url = url.ok_or(USAGE)?;
+    let ws = match client.subprotocols(subprotocols).connect(&url) {
+        Ok(ws) => ws,
+        Err(ConnectError::Http(answer)) => {
+            // Not a WebSocket, but the head says why.
+            let head = answer.received.get(..answer.head_len).unwrap_or_default();
+            return Err(String::from_utf8_lossy(head).into());
+        }
+        Err(error) => return Err(error.into()),
+    };
+    println!("open{}", ws.subprotocol().map_or_else(String::new, |name| format!(", subprotocol {name}")));
+
+    let (reader, writer) = ws.split()?;
+    let lines = writer.clone();
+    // It may still wait for a line when the connection has ended, and ends with the process.
+    thread::spawn(move || send_lines(&lines));
+    receive(reader, &writer);
+    Ok(())
+}
+
+/// Shows what comes in, to the end of the connection.
+fn receive(mut reader: Reader, writer: &Writer) {
+    loop {
+        match reader.next() {
+            Ok(Some(Event::Text(text))) => println!("< {text}"),
+            Ok(Some(Event::Binary(data))) => println!("< {} bytes: {}", data.len(), data.escape_ascii()),
+            Ok(Some(Event::Pong(payload))) => match writer.round_trip() {
+                Some(time) => {
+                    println!("pong \"{}\", round trip {}", payload.escape_ascii(), milliseconds(time))
+                }
+                None => println!("pong \"{}\"", payload.escape_ascii()),
+            },
+            Ok(Some(Event::CloseReceived(frame))) => {
+                let code = frame.code_seen();
+                println!("the server closes with code {code} ({}) {}", code.meaning(), frame.reason);
+            }
+            Ok(Some(Event::Closed(outcome))) => println!("{outcome}"),
+            Ok(Some(_)) => {}
+            Ok(None) => return,
+            Err(error) => eprintln!("{error}"),
+        }
+    }
+}
+
+/// Sends what is typed.
+fn send_lines(writer: &Writer) {
+    let mut lines = stdin().lock().lines();
+    while let Some(Ok(line)) = lines.next() {
+        match command(writer, &line) {
+            Ok(true) => {}
+            Ok(false) => return,
+            Err(error) => eprintln!("{error}"),
+        }
+    }
+    // The end of the input is the end of the conversation.
+    let _ = writer.close(CloseCode::NORMAL, "");
+}
+
+/// One line; whether more are wanted.
+fn command(writer: &Writer, line: &str) -> Result<bool, WsError> {
+    let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
+    match word {
+        "/ping" => writer.ping(rest.as_bytes())?,
+        "/close" | "/quit" => {
+            let (code, reason) = rest.split_once(' ').unwrap_or((rest, ""));
+            let code = code.parse().map_or(CloseCode::NORMAL, CloseCode::new);
+            writer.close(code, reason)?;
+            return Ok(false);
+        }
+        _ => writer.send_text(line)?,
+    }
+    Ok(true)
+}
+
+fn milliseconds(time: Duration) -> String {
+    format!("{:.3} ms", time.as_secs_f64() * 1e3)
+}

@@ -1,0 +1,62 @@
+//! Echoes each message with its type, a thread per connection: `echo_server [ADDR]`.
+
+use std::net::{TcpListener, TcpStream};
+use std::thread;
+
+use hybi::net::{AcceptError, Error, Server};
+use hybi::{Config, Event};
+
+fn main() -> std::io::Result<()> {
+    let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:9001".into());
+    let listener = TcpListener::bind(address)?;
+    println!("listening on ws://{}", listener.local_addr()?);
+
+    let config = Config::new().max_message(64 << 20).max_frame(64 << 20).max_fragments(u32::MAX);
+    let server = Server::new().config(config);
+    for stream in listener.incoming() {
+        // Neither a connection that breaks off at once nor a thread that cannot be had ends the server.
+        let stream = match stream {
+            Ok(stream) => stream,
+            Err(error) => {
+                eprintln!("accept: {error}");
+                continue;
+            }
+        };
+        let server = server.clone();
+        if let Err(error) = thread::Builder::new().spawn(move || serve(&server, stream)) {
+            eprintln!("thread: {error}");
+        }
+    }
+    Ok(())
+}
+
+fn serve(server: &Server, stream: TcpStream) {
+    let peer = stream.peer_addr().map_or_else(|_| "a peer".into(), |peer| peer.to_string());
+    let mut ws = match server.accept(stream) {
+        Ok(ws) => ws,
+        Err(AcceptError::NotWebSocket(call)) => {
+            let _ = call.refuse();
+            return;
+        }
+        Err(error) => return eprintln!("{peer}: {error}"),
+    };
+    loop {
+        match echo(&mut ws) {
+            Ok(()) => return,
+            // The peer has been told; what is left is to see the connection to its end.
+            Err(error @ Error::Protocol(_)) => eprintln!("{peer}: {error}"),
+            Err(error) => return eprintln!("{peer}: {error}"),
+        }
+    }
+}
+
+fn echo(ws: &mut hybi::net::WebSocket<TcpStream>) -> Result<(), Error> {
+    while let Some((event, mut answer)) = ws.next()? {
+        match event {
+            Event::Text(text) => answer.send_text(text)?,
+            Event::Binary(data) => answer.send_binary(data)?,
+            _ => {}
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,57 @@
+//! What can go wrong once a WebSocket is open.
+
+use core::fmt;
+use std::io;
+
+use crate::{ProtocolError, SendError};
+
+/// Why a call on an open WebSocket failed.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Error {
+    /// Reading or writing failed. Unless it was [`io::ErrorKind::WouldBlock`], from a stream that does not
+    /// block, the connection is as good as ended; `next` still gives what had come in.
+    Io(io::Error),
+    /// The peer broke the protocol, and has been told so. `next` goes on to the end of the connection.
+    Protocol(ProtocolError),
+    /// The call was refused; nothing was sent, and nothing has changed.
+    Send(SendError),
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Io(error) => write!(f, "the stream failed: {error}"),
+            Self::Protocol(error) => fmt::Display::fmt(error, f),
+            Self::Send(error) => fmt::Display::fmt(error, f),
+        }
+    }
+}
+
+impl core::error::Error for Error {
+    fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
+        match self {
+            Self::Io(error) => Some(error),
+            Self::Protocol(error) => Some(error),
+            Self::Send(error) => Some(error),
+        }
+    }
+}
+
+impl From<io::Error> for Error {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+impl From<ProtocolError> for Error {
+    fn from(error: ProtocolError) -> Self {
+        Self::Protocol(error)
+    }
+}
+
+impl From<SendError> for Error {
+    fn from(error: SendError) -> Self {
+        Self::Send(error)
+    }
+}

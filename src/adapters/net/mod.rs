@@ -1,0 +1,64 @@
+//! Blocking WebSockets over [`std::net`] and over any stream that reads and writes, TLS for example.
+//!
+//! ```no_run
+//! use hybi::{Event, net};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let mut ws = net::connect("ws://127.0.0.1:9001/")?;
+//! ws.send_text("hello")?;
+//! while let Some((event, _)) = ws.next()? {
+//!     if let Event::Text(text) = event {
+//!         println!("{text}");
+//!         break;
+//!     }
+//! }
+//! ws.close(hybi::CloseCode::NORMAL, "bye")?;
+//! println!("{}", ws.wait_closed()?);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! [`Server`] and [`Client`] hold what both ends can be told; [`WebSocket::next`] is the run loop. The
+//! timers of the core are driven by the socket's own read and write timeouts.
+//!
+//! # TLS
+//!
+//! `connect` speaks plain TCP. For `wss` make the TLS stream with the library of your choice and hand it
+//! to [`Client::open`] (or, on the other end, to [`Server::accept_over`]) with a function that finds the
+//! [`TcpStream`] underneath: timeouts are set and the sending half is closed through it. With rustls:
+//! `client.open(tls, |tls| Some(&tls.sock), "wss://example.com/")`.
+
+use std::net::TcpStream;
+
+mod client;
+mod error;
+mod link;
+mod server;
+mod split;
+mod websocket;
+
+pub use client::{Client, ConnectError, HttpAnswer};
+pub use error::Error;
+pub use link::SocketOf;
+pub use server::{AcceptError, Acceptance, HttpCall, Refusal, Server};
+pub use split::{Reader, Writer};
+pub use websocket::{Responder, WebSocket};
+
+/// Accepts a WebSocket on a connection from a [`TcpListener`](std::net::TcpListener), with the defaults of
+/// [`Server`].
+///
+/// # Errors
+///
+/// As [`Server::accept`].
+pub fn accept(stream: TcpStream) -> Result<WebSocket<TcpStream>, AcceptError<TcpStream>> {
+    Server::new().accept(stream)
+}
+
+/// Connects to a `ws://` URL, with the defaults of [`Client`].
+///
+/// # Errors
+///
+/// As [`Client::connect`].
+pub fn connect(url: &str) -> Result<WebSocket<TcpStream>, ConnectError<TcpStream>> {
+    Client::new().connect(url)
+}

@@ -1,0 +1,428 @@
+//! The run loop, blocking.
+
+use core::time::Duration;
+use std::io::{ErrorKind, Read, Write};
+use std::net::TcpStream;
+use std::prelude::v1::*;
+
+use super::error::Error;
+use super::link::{Link, SocketOf};
+use super::split::{Reader, Writer, split};
+use crate::handshake::Headers;
+use crate::{
+    CloseCode, Connection, Event, Inbox, Kind, Message, Outbox, Outcome, Prepared, Ready, ReadyState,
+    SendError, Sender, TransportAction,
+};
+
+/// A WebSocket over a stream that reads and writes, one thread at a time. [`WebSocket::split`] makes two
+/// halves of one over TCP.
+///
+/// What is sent through it goes out before the call returns; what is sent through a [`Responder`] goes out
+/// before [`next`](Self::next) blocks, together with whatever else is queued by then. Dropping it closes
+/// the stream without a word: [`close`](Self::close) and [`wait_closed`](Self::wait_closed) do it
+/// properly.
+#[derive(Debug)]
+pub struct WebSocket<S> {
+    link: Link<S>,
+    connection: Connection,
+    inbox: Inbox,
+    subprotocol: Option<Box<str>>,
+    /// The lines of headers that the peer's handshake had.
+    headers: Box<[u8]>,
+    outcome: Option<Outcome>,
+    /// Writing has failed. What has come in can still be read.
+    write_failed: bool,
+}
+
+impl<S: Read + Write> WebSocket<S> {
+    /// A WebSocket on a stream that someone else has upgraded, with the bytes that were read behind the
+    /// handshake in `inbox`. `socket` finds the TCP socket underneath; `|_| None` if there is none, but then
+    /// nothing interrupts a call that blocks, and timers are looked at only when it returns.
+    ///
+    /// The clock begins with this call: make `connection` with [`Instant::ZERO`](crate::Instant::ZERO).
+    pub fn from_parts(stream: S, socket: SocketOf<S>, connection: Connection, inbox: Inbox) -> Self {
+        Self::new(Link::new(stream, socket), connection, inbox)
+    }
+
+    pub(super) fn new(link: Link<S>, connection: Connection, inbox: Inbox) -> Self {
+        let (subprotocol, headers) = (None, Box::default());
+        Self { link, connection, inbox, subprotocol, headers, outcome: None, write_failed: false }
+    }
+
+    pub(super) fn with_handshake(mut self, subprotocol: Option<&str>, headers: &[u8]) -> Self {
+        self.subprotocol = subprotocol.map(Into::into);
+        self.headers = headers.into();
+        self
+    }
+
+    /// The next event, and the means to answer it while it is borrowed; `None` after
+    /// [`Event::Closed`]. Blocks until there is one, and writes what is queued before.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Protocol`] once, after the peer was told; [`Error::Io`]. Calling again goes on to
+    /// [`Event::Closed`].
+    #[expect(clippy::should_implement_trait, reason = "the event borrows, which an iterator's item cannot")]
+    pub fn next(&mut self) -> Result<Option<(Event<'_>, Responder<'_, S>)>, Error> {
+        let Some(ready) = self.ready()? else { return Ok(None) };
+        let responder = Responder { link: &mut self.link, sender: self.connection.sender_mut() };
+        Ok(Some((self.inbox.event(ready), responder)))
+    }
+
+    /// The next message, as one that owns its data; `None` after the end. A large one is not copied. Control
+    /// frames are passed over, having been answered.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::next`].
+    pub fn recv(&mut self) -> Result<Option<Message>, Error> {
+        while let Some(ready) = self.ready()? {
+            let message = self.inbox.take_message(ready);
+            if message.is_some() {
+                return Ok(message);
+            }
+        }
+        Ok(None)
+    }
+
+    /// Reads on, passing over messages, until the connection has ended, and says how.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::next`].
+    pub fn wait_closed(&mut self) -> Result<Outcome, Error> {
+        loop {
+            if let Some(outcome) = self.outcome {
+                return Ok(outcome);
+            }
+            self.ready()?;
+        }
+    }
+
+    /// Sends a text message.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Send`] where it is refused, [`Error::Io`] where the stream fails.
+    pub fn send_text(&mut self, text: &str) -> Result<(), Error> {
+        self.responder().send_text(text)?;
+        self.flush()
+    }
+
+    /// Sends a binary message.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::send_text`].
+    pub fn send_binary(&mut self, data: &[u8]) -> Result<(), Error> {
+        self.responder().send_binary(data)?;
+        self.flush()
+    }
+
+    /// Sends a message that owns its data; see [`Sender::send`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::send_text`].
+    pub fn send(&mut self, message: impl Into<Message>) -> Result<(), Error> {
+        self.responder().send(message)?;
+        self.flush()
+    }
+
+    /// Sends a Ping; see [`Sender::ping`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::send_text`].
+    pub fn ping(&mut self, payload: &[u8]) -> Result<(), Error> {
+        self.responder().ping(payload)?;
+        self.flush()
+    }
+
+    /// Closes the connection; see [`Sender::close`]. Go on with [`next`](Self::next) or
+    /// [`wait_closed`](Self::wait_closed) to its end.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::send_text`].
+    pub fn close(&mut self, code: impl Into<Option<CloseCode>>, reason: &str) -> Result<(), Error> {
+        self.responder().close(code, reason)?;
+        self.flush()
+    }
+
+    /// Writes what is queued.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] where the stream fails.
+    pub fn flush(&mut self) -> Result<(), Error> {
+        if self.write_failed {
+            return Ok(());
+        }
+        write_out(&mut self.link, self.connection.sender_mut()).inspect_err(|error| {
+            self.write_failed = !would_block(error);
+        })
+    }
+
+    fn responder(&mut self) -> Responder<'_, S> {
+        self.link.tick();
+        Responder { link: &mut self.link, sender: self.connection.sender_mut() }
+    }
+
+    /// Runs until an event is there.
+    fn ready(&mut self) -> Result<Option<Ready>, Error> {
+        while self.outcome.is_none() {
+            match self.connection.poll(self.link.now(), &mut self.inbox) {
+                Ok(Some(ready)) => {
+                    if let Event::Closed(outcome) = self.inbox.event(ready) {
+                        self.outcome = Some(outcome);
+                        self.link.shut_down();
+                    }
+                    return Ok(Some(ready));
+                }
+                Ok(None) => self.turn()?,
+                Err(error) => {
+                    // The violation is what the caller must know; that the peer could not be told will show.
+                    let _ = self.flush();
+                    return Err(error.into());
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// All input has been taken in: writes, does what the transport needs, and waits for more.
+    fn turn(&mut self) -> Result<(), Error> {
+        self.flush()?;
+        if self.connection.poll_transport() == Some(TransportAction::HalfClose) {
+            self.connection.handle_half_closed();
+            if !self.link.half_close() {
+                // Only all of it can be closed.
+                self.connection.handle_eof();
+            }
+        }
+        if self.connection.ready_state() == ReadyState::Closed {
+            return Ok(());
+        }
+        let deadline = self.connection.poll_timeout();
+        let space = self.connection.read_space(&mut self.inbox);
+        match self.link.read(space, deadline) {
+            Ok(Some(0)) => self.connection.handle_eof(),
+            Ok(Some(n)) => self.inbox.handle_read(n),
+            Ok(None) => self.connection.handle_timeout(self.link.now()),
+            Err(error) => {
+                let error = Error::Io(error);
+                if would_block(&error) {
+                    return Err(error);
+                }
+                let closing = self.connection.ready_state() == ReadyState::Closing;
+                self.connection.handle_eof();
+                // At the end, a reset is as good an end as any.
+                if !closing {
+                    return Err(error);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The subprotocol that was agreed on.
+    #[must_use]
+    pub fn subprotocol(&self) -> Option<&str> {
+        self.subprotocol.as_deref()
+    }
+
+    /// The headers of the peer's handshake: of the request on a server, of the response on a client.
+    #[must_use]
+    pub const fn headers(&self) -> Headers<'_> {
+        Headers::new(&self.headers)
+    }
+
+    /// As the browser's `readyState`.
+    #[must_use]
+    pub const fn ready_state(&self) -> ReadyState {
+        self.connection.ready_state()
+    }
+
+    /// The bytes that wait to be written.
+    #[must_use]
+    pub fn buffered_amount(&self) -> usize {
+        self.connection.buffered_amount()
+    }
+
+    /// The time from the last Ping that was answered to its Pong.
+    #[must_use]
+    pub fn round_trip(&self) -> Option<Duration> {
+        self.connection.round_trip()
+    }
+
+    /// The connection, for its getters.
+    #[must_use]
+    pub const fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
+    /// The stream.
+    #[must_use]
+    pub const fn stream(&self) -> &S {
+        self.link.stream()
+    }
+
+    /// The stream, to be changed but neither read nor written.
+    #[must_use]
+    pub const fn stream_mut(&mut self) -> &mut S {
+        self.link.stream_mut()
+    }
+
+    /// The stream, the connection, and what has arrived and not been taken in.
+    #[must_use]
+    pub fn into_parts(self) -> (S, Connection, Inbox) {
+        (self.link.into_stream(), self.connection, self.inbox)
+    }
+}
+
+impl WebSocket<TcpStream> {
+    /// Takes the WebSocket apart: a half that receives, for one thread, and a half that sends, for any
+    /// number of others. What receiving owes to the peer is sent by the receiving half.
+    ///
+    /// # Errors
+    ///
+    /// The socket cannot be shared.
+    pub fn split(self) -> std::io::Result<(Reader, Writer)> {
+        split(self.link, self.connection, self.inbox)
+    }
+}
+
+/// The means to answer an event. What it sends is queued, and goes out before
+/// [`WebSocket::next`] blocks, or earlier where much is queued.
+#[derive(Debug)]
+pub struct Responder<'w, S> {
+    pub(super) link: &'w mut Link<S>,
+    pub(super) sender: &'w mut Sender<Outbox>,
+}
+
+impl<S: Write> Responder<'_, S> {
+    /// Sends a text message.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Send`] where it is refused; never as [`SendError::Blocked`], as it is waited until there is
+    /// room. [`Error::Io`] where the stream fails at that.
+    pub fn send_text(&mut self, text: &str) -> Result<(), Error> {
+        self.unblocked(|sender| sender.send_text(text))
+    }
+
+    /// Sends a binary message.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::send_text`].
+    pub fn send_binary(&mut self, data: &[u8]) -> Result<(), Error> {
+        self.unblocked(|sender| sender.send_binary(data))
+    }
+
+    /// Sends a fragment of a message; see [`Sender::send_fragment`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::send_text`].
+    pub fn send_fragment(&mut self, kind: Kind, data: &[u8], fin: bool) -> Result<(), Error> {
+        self.unblocked(|sender| sender.send_fragment(kind, data, fin))
+    }
+
+    /// Sends a message that owns its data; see [`Sender::send`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::send_text`].
+    pub fn send(&mut self, message: impl Into<Message>) -> Result<(), Error> {
+        let mut waiting = message.into();
+        loop {
+            match self.sender.send(waiting) {
+                Ok(()) => return Ok(()),
+                Err(refused) if refused.error == SendError::Blocked => {
+                    write_out(self.link, self.sender)?;
+                    waiting = refused.message;
+                }
+                Err(refused) => return Err(refused.error.into()),
+            }
+        }
+    }
+
+    /// Sends a message prepared for many connections.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::send_text`].
+    pub fn send_prepared(&mut self, prepared: &Prepared) -> Result<(), Error> {
+        self.unblocked(|sender| sender.send_prepared(prepared))
+    }
+
+    /// Sends a Ping; see [`Sender::ping`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::send_text`].
+    pub fn ping(&mut self, payload: &[u8]) -> Result<(), Error> {
+        let now = self.link.now();
+        self.unblocked(|sender| sender.ping(now, payload))
+    }
+
+    /// Sends a Pong; see [`Sender::pong`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::send_text`].
+    pub fn pong(&mut self, payload: &[u8]) -> Result<(), Error> {
+        self.unblocked(|sender| sender.pong(payload))
+    }
+
+    /// Closes the connection; see [`Sender::close`].
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Send`] where it is refused.
+    pub fn close(&mut self, code: impl Into<Option<CloseCode>>, reason: &str) -> Result<(), Error> {
+        Ok(self.sender.close(self.link.now(), code, reason)?)
+    }
+
+    /// Sends, and where too much waits, writes it and sends again.
+    fn unblocked(
+        &mut self,
+        mut send: impl FnMut(&mut Sender<Outbox>) -> Result<(), SendError>,
+    ) -> Result<(), Error> {
+        while let Err(error) = send(self.sender) {
+            if error != SendError::Blocked {
+                return Err(error.into());
+            }
+            write_out(self.link, self.sender)?;
+        }
+        Ok(())
+    }
+}
+
+/// Writes all that is queued, unless the connection ends over it.
+pub(super) fn write_out<S: Write>(link: &mut Link<S>, sender: &mut Sender<Outbox>) -> Result<(), Error> {
+    let mut written = false;
+    loop {
+        let mut slices = [&[][..]; 32];
+        let len = sender.poll_transmit(&mut slices);
+        let waiting = slices.get(..len).unwrap_or_default();
+        if waiting.is_empty() {
+            break;
+        }
+        match link.write(waiting, sender.poll_timeout())? {
+            Some(n) => sender.transmitted(link.now(), n),
+            None => sender.handle_timeout(link.now()),
+        }
+        written = true;
+    }
+    if written {
+        link.flush()?;
+    }
+    Ok(())
+}
+
+pub(super) fn would_block(error: &Error) -> bool {
+    matches!(error, Error::Io(error) if error.kind() == ErrorKind::WouldBlock)
+}

@@ -1,0 +1,834 @@
+//! The handshake against its test vectors, at every split, and against requests as real peers send
+//! them.
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "helpers of tests stand outside of #[test] functions"
+)]
+
+use std::fs;
+
+use hybi::handshake::*;
+use serde_json::{Map, Value, json};
+
+// ---- the vectors' format -------------------------------------------------------------------
+
+fn cases(file: &str) -> Vec<Value> {
+    let path = format!("{}/tests/vectors/{file}", env!("CARGO_MANIFEST_DIR"));
+    let text = fs::read_to_string(path).unwrap();
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// A string in which each character is one byte, or a list of such strings and repetitions.
+fn bytes(input: &Value) -> Vec<u8> {
+    match input {
+        Value::String(text) => text.chars().map(|c| u8::try_from(u32::from(c)).unwrap()).collect(),
+        Value::Array(parts) => parts.iter().flat_map(bytes).collect(),
+        Value::Object(repeat) => {
+            let times = usize::try_from(repeat["repeat"][1].as_u64().unwrap()).unwrap();
+            bytes(&repeat["repeat"][0]).repeat(times)
+        }
+        _ => panic!("{input}"),
+    }
+}
+
+fn strings(list: &Value) -> Vec<&str> {
+    list.as_array().map_or(Vec::new(), |list| list.iter().map(|one| one.as_str().unwrap()).collect())
+}
+
+fn limits(config: &Value) -> Limits {
+    let get = |key: &str, default| config[key].as_u64().map_or(default, |n| usize::try_from(n).unwrap());
+    Limits::new().max_head(get("max_head", 16384)).max_headers(get("max_headers", 100))
+}
+
+fn deflate_config(config: &Value) -> DeflateConfig {
+    let bits = |key: &str| u8::try_from(config[key].as_u64().unwrap_or(15)).unwrap();
+    let flag = |key: &str| config[key].as_bool().unwrap_or(false);
+    DeflateConfig {
+        server_no_context_takeover: flag("server_no_context_takeover"),
+        client_no_context_takeover: flag("client_no_context_takeover"),
+        server_max_window_bits: bits("server_max_window_bits"),
+        client_max_window_bits: bits("client_max_window_bits"),
+    }
+}
+
+fn params(params: DeflateParams) -> Value {
+    let mut map = Map::new();
+    for (name, set) in [
+        ("server_no_context_takeover", params.server_no_context_takeover),
+        ("client_no_context_takeover", params.client_no_context_takeover),
+    ] {
+        if set {
+            map.insert(name.into(), true.into());
+        }
+    }
+    for (name, bits) in [
+        ("server_max_window_bits", params.server_max_window_bits),
+        ("client_max_window_bits", params.client_max_window_bits),
+    ] {
+        if let Some(bits) = bits {
+            map.insert(name.into(), bits.into());
+        }
+    }
+    map.into()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The value of a header in a response that this crate wrote.
+fn header(response: &[u8], name: &str) -> Option<String> {
+    let text = std::str::from_utf8(response).unwrap();
+    let (head, _) = text.split_once("\r\n\r\n").unwrap();
+    let mut found = head
+        .split("\r\n")
+        .filter_map(|line| line.split_once(": "))
+        .filter(|(is, _)| is.eq_ignore_ascii_case(name))
+        .map(|(_, value)| value.to_owned());
+    let value = found.next();
+    assert_eq!(found.next(), None, "{name} twice");
+    value
+}
+
+// ---- from a case to an outcome -------------------------------------------------------------
+
+/// What a server does with the input, fed up to each of `cuts` in turn, and the response.
+fn server_outcome(config: &Value, input: &[u8], cuts: &[usize]) -> (Value, Vec<u8>) {
+    let mut handshake = ServerHandshake::new(limits(config));
+    for &cut in cuts {
+        let request = match handshake.poll(&input[..cut]) {
+            Ok(None) => continue,
+            Err(rejection) => return reject(rejection),
+            Ok(Some(Incoming::Http(request))) => return reject(request.rejection()),
+            Ok(Some(Incoming::Upgrade(request))) => request,
+        };
+        if let Some(origins) = config.get("origins") {
+            if let Err(rejection) = request.check_origin(&strings(origins)) {
+                return reject(rejection);
+            }
+        }
+        let deflate = config.get("deflate").and_then(|deflate| {
+            let config = deflate_config(deflate);
+            let values = request.headers().get_all("Sec-WebSocket-Extensions");
+            let agreed = negotiate_offer(values, &config).unwrap();
+            assert!(cuts.len() > 1 || agreed == request.negotiate_deflate(&config));
+            agreed
+        });
+        let subprotocol = request.select_subprotocol(&strings(&config["subprotocols"]));
+        let mut out = [0; 1024];
+        let len = request.accept().subprotocol(subprotocol).deflate(deflate).write(&mut out).unwrap();
+        let response = out[..len].to_vec();
+        assert!(response.starts_with(b"HTTP/1.1 101 "));
+        assert_eq!(header(&response, "upgrade").as_deref(), Some("websocket"));
+        assert_eq!(header(&response, "connection").as_deref(), Some("Upgrade"));
+        let outcome = json!({
+            "outcome": "accept",
+            "accept": header(&response, "sec-websocket-accept"),
+            "protocol": header(&response, "sec-websocket-protocol"),
+            "extensions": header(&response, "sec-websocket-extensions"),
+            "rest_hex": hex(&input[request.head_len()..]),
+        });
+        return (outcome, response);
+    }
+    (json!({"outcome": "need-more"}), Vec::new())
+}
+
+fn reject(rejection: Rejection) -> (Value, Vec<u8>) {
+    let mut out = [0; 1024];
+    let len = rejection.response().write(&mut out).unwrap();
+    let response = out[..len].to_vec();
+    assert!(response.starts_with(format!("HTTP/1.1 {} ", rejection.status()).as_bytes()));
+    let text = std::str::from_utf8(&response).unwrap();
+    let (_, body) = text.split_once("\r\n\r\n").unwrap();
+    assert_eq!(header(&response, "content-length"), Some(body.len().to_string()));
+    (json!({"outcome": "reject", "status": rejection.status()}), response)
+}
+
+/// The nonce that a key was made of.
+fn nonce(key: &str) -> [u8; 16] {
+    use base64::Engine as _;
+    let mut nonce = [0; 18];
+    assert_eq!(base64::engine::general_purpose::STANDARD.decode_slice(key, &mut nonce), Ok(16));
+    *nonce.first_chunk().unwrap()
+}
+
+fn client_outcome(config: &Value, input: &[u8], cuts: &[usize]) -> Value {
+    let subprotocols = strings(&config["subprotocols"]);
+    let request = ClientRequest::new("server.example.com", "/chat")
+        .subprotocols(&subprotocols)
+        .extensions(config["offer"].as_str());
+    let key = config["key"].as_str().unwrap();
+    let mut handshake = ClientHandshake::new(request, nonce(key), limits(config)).unwrap();
+    let mut out = [0; 1024];
+    let len = handshake.write(&mut out).unwrap();
+    assert_eq!(header(&out[..len], "sec-websocket-key").as_deref(), Some(key));
+    for &cut in cuts {
+        match handshake.poll(&input[..cut]) {
+            Ok(None) => {}
+            Err(error) => {
+                assert!(error.to_string().contains("RFC"), "{error}");
+                return json!({"outcome": "error"});
+            }
+            Ok(Some(Reply::Http(response))) => {
+                return json!({"outcome": "http", "status": response.status()});
+            }
+            Ok(Some(Reply::Open(opened))) => {
+                return json!({
+                    "outcome": "ok",
+                    "protocol": opened.subprotocol(),
+                    "extensions": opened.deflate().map(params),
+                    "rest_hex": hex(&input[opened.head_len()..]),
+                });
+            }
+        }
+    }
+    json!({"outcome": "need-more"})
+}
+
+fn server_negotiation(case: &Value) -> Value {
+    let offer = case["offer"].as_str().map(str::as_bytes);
+    match negotiate_offer(offer, &deflate_config(&case["config"])) {
+        Ok(Some(agreed)) => json!({"outcome": "accept", "params": params(agreed)}),
+        Ok(None) => json!({"outcome": "decline"}),
+        Err(Malformed) => json!({"outcome": "fail"}),
+    }
+}
+
+fn client_negotiation(case: &Value) -> Value {
+    let [offer, response] = ["offer", "response"].map(|key| case[key].as_str().map(str::as_bytes));
+    match check_response(offer, response) {
+        Ok(agreed) => json!({"outcome": "ok", "params": agreed.map(params)}),
+        Err(_) => json!({"outcome": "error"}),
+    }
+}
+
+// ---- splits --------------------------------------------------------------------------------
+
+/// The ways to cut `len` bytes: whole, byte by byte, every split in two up to 4 KiB, and eight
+/// random ones. Each is the list of how much has arrived at each call.
+fn splits(len: usize) -> Vec<Vec<usize>> {
+    let mut all = vec![vec![len], (0..=len).collect()];
+    all.extend((0..len.min(4096)).map(|at| vec![at, len]));
+    let mut seed = 0x9e37_79b9_7f4a_7c15_u64;
+    for _ in 0..8 {
+        let mut cuts: Vec<usize> = (0..1 + len / 40)
+            .map(|_| {
+                // xorshift64
+                seed ^= seed << 13;
+                seed ^= seed >> 7;
+                seed ^= seed << 17;
+                usize::try_from(seed % (len as u64 + 1)).unwrap()
+            })
+            .collect();
+        cuts.sort_unstable();
+        cuts.push(len);
+        all.push(cuts);
+    }
+    all
+}
+
+#[test]
+fn s4_2_1_server_vectors() {
+    for case in cases("handshake_server.jsonl") {
+        let (input, expect) = (bytes(&case["input"]), &case["expect"]);
+        for cuts in splits(input.len()) {
+            let (outcome, response) = server_outcome(&case["config"], &input, &cuts);
+            if expect["outcome"] == "reject" {
+                let status = json!({"outcome": "reject", "status": expect["status"]});
+                assert_eq!(outcome, status, "{}", case["id"]);
+                for (name, value) in expect["headers"].as_object().unwrap_or(&Map::new()) {
+                    assert_eq!(header(&response, name).as_deref(), value.as_str(), "{}", case["id"]);
+                }
+            } else {
+                assert_eq!(outcome, *expect, "{} {cuts:?}", case["id"]);
+            }
+        }
+    }
+}
+
+#[test]
+fn s4_1_client_vectors() {
+    for case in cases("handshake_client.jsonl") {
+        let input = bytes(&case["input"]);
+        for cuts in splits(input.len()) {
+            let outcome = client_outcome(&case["config"], &input, &cuts);
+            assert_eq!(outcome, case["expect"], "{} {cuts:?}", case["id"]);
+        }
+    }
+}
+
+#[test]
+fn s7692_7_1_negotiation_vectors() {
+    for case in cases("deflate.jsonl") {
+        let outcome = match case["kind"].as_str() {
+            Some("server-negotiation") => server_negotiation(&case),
+            Some("client-negotiation") => client_negotiation(&case),
+            _ => continue,
+        };
+        assert_eq!(outcome, case["expect"], "{}", case["id"]);
+    }
+}
+
+// ---- cases of our own, in the vectors' manner ----------------------------------------------
+
+const KEY: &str = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==";
+
+/// The outcome of a request made of these lines, the same at every split: its status (101 for
+/// accept, 0 for need-more) and the response.
+fn serve(config: &Value, lines: &[&str]) -> (u64, String) {
+    let input: Vec<u8> = bytes(&json!(lines.join("\r\n") + "\r\n\r\n"));
+    let mut all = splits(input.len()).into_iter().map(|cuts| server_outcome(config, &input, &cuts));
+    let first = all.next().unwrap();
+    assert!(all.all(|other| other == first));
+    let status = match first.0["outcome"].as_str() {
+        Some("accept") => 101,
+        Some("need-more") => 0,
+        _ => first.0["status"].as_u64().unwrap(),
+    };
+    (status, String::from_utf8(first.1).unwrap())
+}
+
+/// The status for a good request in which the lines that start with one of the names in `lines`
+/// are left out, and `lines` are put in.
+fn with(config: Value, lines: &[&str]) -> u64 {
+    let good = [
+        "GET /chat HTTP/1.1",
+        "Host: server.example.com",
+        "Upgrade: websocket",
+        "Connection: Upgrade",
+        KEY,
+        "Sec-WebSocket-Version: 13",
+    ];
+    let name = |line: &str| line.split([':', ' ']).next().unwrap().to_ascii_lowercase();
+    let new: Vec<String> = lines.iter().map(|line| name(line)).collect();
+    let first = lines.iter().find(|line| line.contains(" HTTP/")).copied();
+    let mut all = vec![first.unwrap_or(good[0])];
+    all.extend(good[1..].iter().filter(|line| !new.contains(&name(line))));
+    // A line without a value leaves the header out.
+    all.extend(lines.iter().filter(|line| Some(**line) != first && line.contains([':', ' '])));
+    serve(&config, &all).0
+}
+
+#[test]
+fn s4_2_1_one_header_at_a_time() {
+    let many = (0..95).map(|n| format!("X-{n}: v")).collect::<Vec<_>>();
+    let many: Vec<&str> = many.iter().map(String::as_str).collect();
+    let table: &[(u64, &[&str])] = &[
+        (101, &[]),
+        // target, method, version
+        (101, &["GET ws://websocket.example.com/ HTTP/1.1"]),
+        (101, &["GET wss://a:9/x?y HTTP/1.1"]),
+        (101, &["GET HTTP://a HTTP/1.1"]),
+        (101, &["GET https://a?q HTTP/1.1"]),
+        (101, &["GET //a/b?c|d HTTP/1.1"]),
+        (101, &["GET / HTTP/1.2"]),
+        (400, &["GET ftp://a/ HTTP/1.1"]),
+        (400, &["GET http:///x HTTP/1.1"]),
+        (400, &["GET http://u@a/x HTTP/1.1"]),
+        (400, &["GET server.example.com:80 HTTP/1.1"]),
+        (400, &["GET /a#b HTTP/1.1"]),
+        (400, &["GET  HTTP/1.1"]),
+        (400, &["GET / HTTP/1.1 "]),
+        (400, &["GET / HTTP/2.0"]),
+        (400, &["GET / HTTP/1.10"]),
+        (400, &["GET / http/1.1"]),
+        (400, &["CONNECT a:80 HTTP/1.1"]),
+        (405, &["HEAD / HTTP/1.1"]),
+        (405, &["get / HTTP/1.1"]),
+        (405, &["CONNECT /chat HTTP/1.1"]),
+        // Host
+        (400, &["Host"]),
+        (400, &["Host: a", "Host: a"]),
+        (400, &["Host: a,b"]),
+        (400, &["Host: u@a"]),
+        (400, &["Host: a/b"]),
+        (400, &["Host: a:b"]),
+        (400, &["Host: \u{e9}"]),
+        (400, &["Host:"]),
+        (101, &["hOST:\ta.b:80 \t"]),
+        // Upgrade, Connection
+        (426, &["Upgrade"]),
+        (426, &["Upgrade:"]),
+        (426, &["Upgrade: h2c"]),
+        (426, &["Upgrade: websockets"]),
+        (426, &["Upgrade: websocket/13"]),
+        (101, &["Upgrade: h2c, WebSocket"]),
+        (101, &["Upgrade: h2c", "Upgrade: , websocket,"]),
+        (400, &["Connection"]),
+        (400, &["Connection: keep-alive"]),
+        (400, &["Connection: upgraded"]),
+        (400, &["Connection: not-upgrade"]),
+        (400, &["Connection: \"upgrade\""]),
+        (101, &["Connection: close,\tUPGRADE"]),
+        // key
+        (400, &["Sec-WebSocket-Key"]),
+        (400, &["Sec-WebSocket-Key:"]),
+        (400, &[KEY, KEY]),
+        (400, &["Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ"]),
+        (400, &["Sec-WebSocket-Key: dGhlIHNhbXBsZQ=="]),
+        (400, &["Sec-WebSocket-Key: dGhlIHNhbXBs ZSBub25jZQ=="]),
+        (400, &["Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZR=="]),
+        (400, &["Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==, AAAAAAAAAAAAAAAAAAAAAA=="]),
+        (101, &["sec-websocket-key: \t dGhlIHNhbXBsZSBub25jZQ== "]),
+        // version
+        (400, &["Sec-WebSocket-Version"]),
+        (400, &["Sec-WebSocket-Version: 13", "Sec-WebSocket-Version: 13"]),
+        (400, &["Sec-WebSocket-Version: 13, 8"]),
+        (400, &["Sec-WebSocket-Version: 1 3"]),
+        (400, &["Sec-WebSocket-Version: 256"]),
+        (426, &["Sec-WebSocket-Version: 0"]),
+        (426, &["Sec-WebSocket-Version: 8"]),
+        (426, &["Sec-WebSocket-Version: 255"]),
+        (426, &["Sec-WebSocket-Version: 14", "Sec-WebSocket-Key"]),
+        // body
+        (101, &["Content-Length: 0"]),
+        (400, &["Content-Length:"]),
+        (400, &["Content-Length: 0, 5"]),
+        (400, &["Content-Length: 0", "Content-Length: 5"]),
+        (400, &["Content-Length: -0"]),
+        (400, &["Transfer-Encoding: chunked"]),
+        (400, &["Transfer-Encoding: identity"]),
+        // subprotocols
+        (101, &["Sec-WebSocket-Protocol: a, b", "Sec-WebSocket-Protocol: c"]),
+        (101, &["Sec-WebSocket-Protocol: a,, b ,"]),
+        (400, &["Sec-WebSocket-Protocol:"]),
+        (400, &["Sec-WebSocket-Protocol: ,"]),
+        (400, &["Sec-WebSocket-Protocol: a, a"]),
+        (400, &["Sec-WebSocket-Protocol: a", "Sec-WebSocket-Protocol: b,a"]),
+        (101, &["Sec-WebSocket-Protocol: a, A"]),
+        (400, &["Sec-WebSocket-Protocol: a b"]),
+        (400, &["Sec-WebSocket-Protocol: \"a\""]),
+        (400, &["Sec-WebSocket-Protocol: a\u{e9}"]),
+        // extensions, with none supported
+        (101, &["Sec-WebSocket-Extensions: a, b;c=\"d\""]),
+        (400, &["Sec-WebSocket-Extensions:"]),
+        (400, &["Sec-WebSocket-Extensions: a", "Sec-WebSocket-Extensions: b;"]),
+        (101, &["Sec-WebSocket-Extensions: a", "Sec-WebSocket-Extensions:"]),
+        // origin
+        (101, &["Origin: http://evil.example"]),
+        (400, &["Origin: http://a", "Origin: http://b"]),
+        (400, &["Origin: \u{e9}"]),
+        // syntax
+        (101, &["X-Obs: caf\u{e9}\u{ff}", "X-Empty:"]),
+        (400, &["no colon"]),
+        (400, &["X: \u{1}"]),
+        (400, &["X: a\nY: b"]),
+        (400, &["X: a\rY: b"]),
+        (400, &["X: a", "\tb: c"]),
+        // 100 are fine, 101 are not
+        (101, &many),
+        (431, &[&many[..], &["X-95: v"]].concat()),
+    ];
+    for &(status, lines) in table {
+        assert_eq!(with(json!({}), lines), status, "{lines:?}");
+    }
+}
+
+#[test]
+fn s4_2_2_origins() {
+    let config = json!({"origins": ["https://example.com"]});
+    for (status, line) in [
+        (101, "Origin: https://example.com"),
+        (101, "Origin: HTTPS://EXAMPLE.com"),
+        (101, "X: y"),
+        (403, "Origin: https://example.com.evil.example"),
+        (403, "Origin: https://example.com:8443"),
+        (403, "Origin: https://sub.example.com"),
+        (403, "Origin: https://example.com https://evil.example"),
+        (403, "Origin:"),
+    ] {
+        assert_eq!(with(config.clone(), &[line]), status, "{line}");
+    }
+}
+
+#[test]
+fn s10_4_limits_while_reading() {
+    for (start, status) in [
+        ("", 414),
+        ("GET /", 414),
+        ("GET / HTTP/1.1\r\n", 431),
+        ("GET / HTTP/1.1\r\nX: ", 431),
+        ("GET / HTTP/1.1\r\nHost: a\r\nX", 431),
+    ] {
+        let input = [start.as_bytes(), &[b'a'; 20000]].concat();
+        for cuts in [vec![input.len()], (0..=input.len()).collect()] {
+            let (outcome, _) = server_outcome(&json!({}), &input, &cuts);
+            assert_eq!(outcome, json!({"outcome": "reject", "status": status}), "{start}");
+        }
+    }
+    let names: Vec<String> = (0..513).map(|n| format!("p{n}")).collect();
+    for (most, outcome) in [(512, "accept"), (513, "reject")] {
+        let input = format!(
+            "GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n{KEY}\r\n\
+             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: {}\r\n\r\n",
+            names[..most].join(",")
+        );
+        let (got, _) = server_outcome(&json!({}), input.as_bytes(), &[input.len()]);
+        assert_eq!(got["outcome"], outcome);
+    }
+}
+
+#[test]
+fn s4_2_1_chromium_and_tutorials() {
+    let chromium = [
+        "GET /chat?x=1 HTTP/1.1",
+        "Host: 127.0.0.1:45883",
+        "Connection: Upgrade",
+        "Pragma: no-cache",
+        "Cache-Control: no-cache",
+        "User-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) \
+         HeadlessChrome/156.0.0.0 Safari/537.36",
+        "Upgrade: websocket",
+        "Origin: http://127.0.0.1:45883",
+        "Sec-WebSocket-Version: 13",
+        "Accept-Encoding: gzip, deflate, br, zstd",
+        "Accept-Language: en-US,en;q=0.9",
+        "Sec-WebSocket-Key: F23AUkCJe9BK4pKlqgzpLQ==",
+        "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits",
+        "Sec-WebSocket-Protocol: chat.v2, chat.v1",
+    ];
+    let (status, response) =
+        serve(&json!({"deflate": {}, "subprotocols": ["chat.v1", "chat.v2"]}), &chromium);
+    assert_eq!(status, 101);
+    assert_eq!(
+        response,
+        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+         Sec-WebSocket-Accept: yCaZTzpG9i/EXjfeCPeh3+Ck8EE=\r\nSec-WebSocket-Protocol: chat.v2\r\n\
+         Sec-WebSocket-Extensions: permessage-deflate\r\n\r\n"
+    );
+    let tutorial = [
+        "GET ws://websocket.example.com/ HTTP/1.1",
+        "Origin: http://example.com",
+        "Connection: Upgrade",
+        "Host: websocket.example.com",
+        "Upgrade: websocket",
+    ];
+    let (status, response) = serve(&json!({}), &tutorial);
+    assert_eq!(status, 400);
+    assert!(response.contains("Sec-WebSocket-Key is missing"), "{response}");
+    let whole = [&tutorial[..], &[KEY, "Sec-WebSocket-Version: 13"]].concat();
+    assert_eq!(serve(&json!({}), &whole).0, 101);
+    let mut head = whole.join("\r\n").into_bytes();
+    head.extend_from_slice(b"\r\n\r\n");
+    let Ok(Some(Incoming::Upgrade(request))) = ServerHandshake::new(Limits::new()).poll(&head) else {
+        panic!("an upgrade");
+    };
+    assert_eq!((request.host(), request.path(), request.query()), ("websocket.example.com", "/", None));
+}
+
+#[test]
+fn s3_11_plain_http_on_the_same_port() {
+    for (head, method, target) in [
+        ("GET /health HTTP/1.1\r\nHost: a\r\n\r\nrest", "GET", "/health"),
+        ("GET / HTTP/1.0\r\n\r\n", "GET", "/"),
+        ("POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi", "POST", "/x"),
+        ("GET / HTTP/1.1\r\nHost: a\r\nUpgrade: h2c\r\nConnection: upgrade\r\n\r\n", "GET", "/"),
+    ] {
+        let Ok(Some(Incoming::Http(request))) = ServerHandshake::new(Limits::new()).poll(head.as_bytes())
+        else {
+            panic!("plain HTTP: {head}");
+        };
+        assert_eq!((request.method(), request.target()), (method, target));
+        assert_eq!(request.head_len(), head.find("\r\n\r\n").unwrap() + 4);
+        assert_eq!(request.rejection().status(), 426);
+    }
+}
+
+// ---- the client ----------------------------------------------------------------------------
+
+/// The outcome for a good response in which `lines` replace those of the same name, or the first.
+fn reply(config: &Value, lines: &[&str]) -> Value {
+    let good = [
+        "HTTP/1.1 101 Switching Protocols",
+        "Upgrade: websocket",
+        "Connection: Upgrade",
+        "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=",
+    ];
+    let name = |line: &str| line.split([':', ' ', '/']).next().unwrap().to_ascii_lowercase();
+    let new: Vec<String> = lines.iter().map(|line| name(line)).collect();
+    let mut all: Vec<&str> = lines.iter().copied().filter(|line| name(line) == "http").collect();
+    all.extend(good.iter().filter(|line| !new.contains(&name(line))));
+    all.extend(lines.iter().filter(|line| name(line) != "http" && line.contains(':')));
+    let input = bytes(&json!(all.join("\r\n") + "\r\n\r\n"));
+    let mut all = splits(input.len()).into_iter().map(|cuts| client_outcome(config, &input, &cuts));
+    let first = all.next().unwrap();
+    assert!(all.all(|other| other == first));
+    first["outcome"].clone()
+}
+
+#[test]
+fn s4_1_one_line_at_a_time() {
+    let config = json!({
+        "key": "dGhlIHNhbXBsZSBub25jZQ==",
+        "subprotocols": ["chat", "superchat"],
+        "offer": "x-foo, permessage-deflate; server_max_window_bits=10, permessage-deflate",
+    });
+    let table: &[(&str, &[&str])] = &[
+        ("ok", &[]),
+        ("ok", &["HTTP/1.1 101 WebSocket Protocol Handshake"]),
+        ("ok", &["HTTP/1.1 101 "]),
+        ("error", &["HTTP/1.1 101"]),
+        ("error", &["HTTP/1.0 101 X"]),
+        ("error", &["HTTP/2.0 101 X"]),
+        ("error", &["HTTP/1.1  101 X"]),
+        ("error", &["HTTP/1.1 0101 X"]),
+        ("http", &["HTTP/1.0 200 OK"]),
+        ("http", &["HTTP/1.1 401 Unauthorized", "WWW-Authenticate: Basic"]),
+        ("http", &["HTTP/1.1 999 "]),
+        ("need-more", &["HTTP/1.1 100 Continue"]),
+        ("error", &["Upgrade"]),
+        ("error", &["Upgrade: websocket, h2c"]),
+        ("error", &["Upgrade: websocket", "Upgrade: websocket"]),
+        ("ok", &["Upgrade: WebSocket"]),
+        ("error", &["Connection"]),
+        ("error", &["Connection: close"]),
+        ("ok", &["Connection: close", "Connection: upgrade"]),
+        ("error", &["Sec-WebSocket-Accept"]),
+        ("error", &["Sec-WebSocket-Accept: S3pPLMBiTxaQ9kYGzzhZRbK+xOo="]),
+        ("ok", &["Sec-WebSocket-Accept:  s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\t"]),
+        (
+            "error",
+            &[
+                "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=",
+                "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=",
+            ],
+        ),
+        ("ok", &["Sec-WebSocket-Protocol: chat"]),
+        ("error", &["Sec-WebSocket-Protocol: Chat"]),
+        ("error", &["Sec-WebSocket-Protocol:"]),
+        ("error", &["Sec-WebSocket-Protocol: chat, superchat"]),
+        ("error", &["Sec-WebSocket-Protocol: chat", "Sec-WebSocket-Protocol: chat"]),
+        ("ok", &["Sec-WebSocket-Extensions: x-foo; a=b"]),
+        ("ok", &["Sec-WebSocket-Extensions: permessage-deflate", "Sec-WebSocket-Extensions: x-foo"]),
+        ("ok", &["Sec-WebSocket-Extensions: permessage-deflate; server_max_window_bits=12"]),
+        ("error", &["Sec-WebSocket-Extensions: x-bar"]),
+        ("error", &["Sec-WebSocket-Extensions:"]),
+        ("error", &["Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits=12"]),
+        (
+            "error",
+            &["Sec-WebSocket-Extensions: permessage-deflate", "Sec-WebSocket-Extensions: permessage-deflate"],
+        ),
+    ];
+    for &(outcome, lines) in table {
+        assert_eq!(reply(&config, lines), outcome, "{lines:?}");
+    }
+}
+
+#[test]
+fn s9110_15_2_interim_responses_are_read_over_within_the_limit() {
+    let config = json!({"key": "dGhlIHNhbXBsZSBub25jZQ==", "max_head": 4096});
+    let interim = "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </a>; rel=preload\r\n\r\n";
+    let open = "HTTP/1.1 101 \r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+                Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
+    let input = format!("{interim}{open}\u{1}").into_bytes();
+    for cuts in splits(input.len()) {
+        let outcome = client_outcome(&config, &input, &cuts);
+        let ok = json!({"outcome": "ok", "protocol": null, "extensions": null, "rest_hex": "01"});
+        assert_eq!(outcome, ok);
+    }
+    let endless = "HTTP/1.1 100 Continue\r\n\r\n".repeat(1000).into_bytes();
+    for cuts in splits(endless.len()) {
+        assert_eq!(client_outcome(&config, &endless, &cuts), json!({"outcome": "error"}));
+    }
+}
+
+#[test]
+fn s4_1_what_cannot_be_sent() {
+    let good = ClientRequest::new("example.com", "/");
+    fn error(request: ClientRequest<'_>) -> RequestError {
+        ClientHandshake::new(request, [0; 16], Limits::new()).unwrap_err()
+    }
+    for host in ["", "a b", "a\r\nX: y", "u@a", "a/b", "::1", "a:99999"] {
+        assert_eq!(error(ClientRequest::new(host, "/")), RequestError::Host, "{host:?}");
+    }
+    for target in ["chat", "*", "/a b", "/a#b", "/\r\n", "/\u{e9}", "http://a/"] {
+        assert_eq!(error(ClientRequest::new("a", target)), RequestError::Target, "{target:?}");
+    }
+    for origin in ["", "a b", "a\r\nb", "\u{e9}"] {
+        assert_eq!(error(good.origin(origin)), RequestError::Origin, "{origin:?}");
+    }
+    for subprotocol in ["", "a b", "a,b", "ch@t", "a\r\nX: y", "\u{e9}"] {
+        assert_eq!(error(good.subprotocols(&[subprotocol])), RequestError::Subprotocol);
+    }
+    assert_eq!(error(good.subprotocols(&["a", "b", "a"])), RequestError::SubprotocolRepeated);
+    for extensions in ["", "a;", "a\r\nX: y", "a; b=\"c d\"", "\u{e9}"] {
+        assert_eq!(error(good.extensions(extensions)), RequestError::Extensions, "{extensions:?}");
+    }
+    let seven = DeflateOffer { server_max_window_bits: Some(7), ..DeflateOffer::default() };
+    assert_eq!(error(good.deflate(seven)), RequestError::Extensions);
+    let most = ClientWindow::AtMost(255);
+    let huge = DeflateOffer {
+        server_no_context_takeover: true,
+        client_no_context_takeover: true,
+        server_max_window_bits: Some(255),
+        client_max_window_bits: most,
+    };
+    assert_eq!(error(good.deflate(huge)), RequestError::Extensions);
+    for (name, value, why) in [
+        ("X", "a\r\nY: b", HeaderError::Value),
+        ("X\r\nY", "b", HeaderError::Name),
+        ("host", "a", HeaderError::Reserved),
+        ("Origin", "a", HeaderError::Reserved),
+        ("SEC-WEBSOCKET-KEY", "a", HeaderError::Reserved),
+        ("Content-Length", "1", HeaderError::Reserved),
+    ] {
+        assert_eq!(error(good.headers(&[(name, value)])), RequestError::Header(why));
+    }
+}
+
+#[test]
+fn s4_2_2_what_a_server_cannot_send() {
+    let head = format!(
+        "GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n{KEY}\r\n\
+         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: chat\r\n\
+         Sec-WebSocket-Extensions: x-foo, permessage-deflate; server_max_window_bits=10\r\n\r\n"
+    );
+    let Ok(Some(Incoming::Upgrade(request))) = ServerHandshake::new(Limits::new()).poll(head.as_bytes())
+    else {
+        panic!("an upgrade");
+    };
+    let good = request.accept();
+    fn error(response: Response<'_>) -> ResponseError {
+        response.write(&mut [0; 512]).unwrap_err()
+    }
+    for subprotocol in ["Chat", "", "mqtt", "chat\r\nX: y"] {
+        assert_eq!(error(good.subprotocol(subprotocol)), ResponseError::SubprotocolNotOffered);
+    }
+    for extensions in ["x-bar", "x-foo, x-bar"] {
+        assert_eq!(error(good.extensions(extensions)), ResponseError::ExtensionNotOffered);
+    }
+    for extensions in ["", "x-foo;", "x-foo\r\nX: y", "\u{e9}"] {
+        assert_eq!(error(good.extensions(extensions)), ResponseError::ExtensionsMalformed);
+    }
+    let ten = DeflateParams { server_max_window_bits: Some(10), ..DeflateParams::default() };
+    assert_eq!(error(good.deflate(DeflateParams::default())), ResponseError::ExtensionNotOffered);
+    let twice = good.deflate(ten).extensions("permessage-deflate; server_max_window_bits=10");
+    assert_eq!(error(twice), ResponseError::ExtensionNotOffered);
+    for (name, value, why) in [
+        ("X", "a\r\nY: b", HeaderError::Value),
+        ("Content-Length", "0", HeaderError::Reserved),
+        ("Transfer-Encoding", "chunked", HeaderError::Reserved),
+        ("Sec-WebSocket-Protocol", "chat", HeaderError::Reserved),
+    ] {
+        assert_eq!(error(good.headers(&[(name, value)])), ResponseError::Header(why));
+    }
+    let all = good.subprotocol("chat").deflate(ten).extensions("x-foo; a=b").headers(&[("Server", "x")]);
+    let mut out = [0; 512];
+    let len = all.write(&mut out).unwrap();
+    let extensions = header(&out[..len], "sec-websocket-extensions");
+    assert_eq!(extensions.as_deref(), Some("permessage-deflate; server_max_window_bits=10, x-foo; a=b"));
+    for room in 0..len {
+        let no_room = ResponseError::NoRoom(NoRoom { needed: len });
+        assert_eq!(all.write(&mut out[..room]), Err(no_room));
+    }
+    #[cfg(feature = "alloc")]
+    assert_eq!(all.to_vec().unwrap().len(), len);
+}
+
+#[test]
+fn s4_1_the_two_machines_understand_each_other() {
+    let request = ClientRequest::new("[::1]:9000", "?q")
+        .subprotocols(&["a", "b"])
+        .deflate(DeflateOffer::default())
+        .extensions("x-foo; a=b");
+    let mut client = ClientHandshake::new(request, [42; 16], Limits::new()).unwrap();
+    let mut sent = [0; 512];
+    let len = client.write(&mut sent).unwrap();
+    #[cfg(feature = "alloc")]
+    assert_eq!(client.to_vec(), sent[..len]);
+    let no_room = RequestError::NoRoom(NoRoom { needed: len });
+    assert_eq!(client.write(&mut [0; 9]), Err(no_room));
+    let Ok(Some(Incoming::Upgrade(request))) = ServerHandshake::new(Limits::new()).poll(&sent[..len]) else {
+        panic!("an upgrade");
+    };
+    assert_eq!((request.target(), request.host(), request.head_len()), ("/?q", "[::1]:9000", len));
+    let config = DeflateConfig { client_max_window_bits: 9, ..DeflateConfig::new() };
+    let deflate = request.negotiate_deflate(&config);
+    let mut answer = [0; 512];
+    let len = request.accept().subprotocol("b").deflate(deflate).write(&mut answer).unwrap();
+    let Ok(Some(Reply::Open(opened))) = client.poll(&answer[..len]) else { panic!("open") };
+    assert_eq!((opened.subprotocol(), opened.deflate()), (Some("b"), deflate));
+    assert_eq!(deflate.unwrap().client_max_window_bits, Some(9));
+}
+
+// ---- any bytes at all ----------------------------------------------------------------------
+
+/// Good heads with some bytes replaced, put in or left out: nothing panics, no split matters, and
+/// `httparse` never refuses what the scanner let pass.
+#[test]
+fn s9112_2_2_mutated_heads() {
+    let server: Vec<Vec<u8>> =
+        cases("handshake_server.jsonl").iter().map(|case| bytes(&case["input"])).collect();
+    let client: Vec<Vec<u8>> =
+        cases("handshake_client.jsonl").iter().map(|case| bytes(&case["input"])).collect();
+    let config = json!({
+        "key": "dGhlIHNhbXBsZSBub25jZQ==", "deflate": {}, "subprotocols": ["chat"],
+        "offer": "permessage-deflate; client_max_window_bits", "max_head": 1024, "max_headers": 20,
+    });
+    let telling = b"\r\n \t:;,=\"\\/?#%0189aZ\0\x7f\x80\xff";
+    let mut seed = 1_u64;
+    let mut random = |below: usize| {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from(seed >> 33).unwrap() % below
+    };
+    for round in 0..6000 {
+        let from = if round % 2 == 0 { &server } else { &client };
+        let mut input = from[random(from.len())].clone();
+        for _ in 0..=random(3) {
+            let (at, byte) = (random(input.len() + 1), telling[random(telling.len())]);
+            match random(3) {
+                0 => input.insert(at, byte),
+                1 if at < input.len() => input[at] = byte,
+                _ => input.truncate(at.max(input.len().saturating_sub(9))),
+            }
+        }
+        let mut cuts = vec![random(input.len() + 1), random(input.len() + 1), input.len()];
+        cuts.sort_unstable();
+        let whole = [input.len()];
+        if round % 2 == 0 {
+            let once = server_outcome(&config, &input, &whole);
+            assert_eq!(once, server_outcome(&config, &input, &cuts), "{input:?}");
+            if let Err(rejection) = ServerHandshake::new(Limits::new()).poll(&input) {
+                assert_ne!(rejection.reason(), Reason::Head(HeadError::Changed), "{input:?}");
+            }
+        } else {
+            let once = client_outcome(&config, &input, &whole);
+            assert_eq!(once, client_outcome(&config, &input, &cuts), "{input:?}");
+        }
+    }
+}
+
+// ---- time ----------------------------------------------------------------------------------
+
+#[test]
+fn the_timer_ends_a_handshake_that_does_not_come() {
+    use core::time::Duration;
+    use hybi::Instant;
+
+    let at = |seconds| Instant::ZERO + Duration::from_secs(seconds);
+    let mut server = ServerHandshake::new(Limits::new()).with_timeout(at(1), Duration::from_secs(5));
+    assert_eq!(server.poll_timeout(), Some(at(6)));
+    assert!(server.poll(b"GET /").unwrap().is_none());
+    assert_eq!(server.handle_timeout(at(5)), Ok(()));
+    let rejection = server.handle_timeout(at(6)).unwrap_err();
+    assert_eq!((rejection.status(), rejection.reason()), (408, Reason::Timeout));
+    assert_eq!(server.poll_timeout(), None);
+    assert_eq!(server.handle_timeout(at(7)), Ok(()));
+    assert_eq!(server.poll(b"GET / ").unwrap_err(), rejection);
+
+    let mut done = ServerHandshake::new(Limits::new()).with_timeout(at(1), Duration::from_secs(5));
+    assert!(done.poll(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").unwrap().is_some());
+    assert_eq!((done.poll_timeout(), done.handle_timeout(at(9))), (None, Ok(())));
+    assert_eq!(ServerHandshake::new(Limits::new()).poll_timeout(), None);
+
+    let request = ClientRequest::new("a", "/");
+    let mut client = ClientHandshake::new(request, [0; 16], Limits::new())
+        .unwrap()
+        .with_timeout(at(0), Duration::from_secs(5));
+    assert_eq!((client.poll_timeout(), client.handle_timeout(at(4))), (Some(at(5)), Ok(())));
+    assert_eq!(client.handle_timeout(at(5)), Err(HandshakeError::Timeout));
+    assert_eq!(client.poll(b"H").unwrap_err(), HandshakeError::Timeout);
+}
