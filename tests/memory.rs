@@ -186,7 +186,7 @@ fn s10_4_pings_that_nobody_reads_hold_next_to_nothing() {
                 conn.transmitted(Instant::ZERO, writes);
             }
             assert!(PEAK.get() - before < KIB, "{} bytes", PEAK.get() - before);
-            assert!(conn.buffered_amount() < 300);
+            assert!(conn.buffered_amount() <= 520);
         }
     }
 }

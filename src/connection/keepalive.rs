@@ -23,8 +23,8 @@ pub(super) struct Keepalive {
     round_trip: Instant,
     /// What the Pong that is waited for carries.
     tag: u32,
-    /// How many of our Pings were keepalive ones, to tell them apart.
-    count: u16,
+    /// How many of our Pings were keepalive ones.
+    count: u32,
     /// The Ping that is waited for has not been written yet.
     unwritten: bool,
 }
@@ -100,7 +100,7 @@ impl Keepalive {
     /// A keepalive Ping is due; gives its payload.
     pub(super) fn next_ping(&mut self, now: Instant) -> [u8; 4] {
         self.count = self.count.wrapping_add(1);
-        let payload = u32::from(self.count).to_be_bytes();
+        let payload = self.count.to_be_bytes();
         self.ping_queued(now, &payload);
         payload
     }

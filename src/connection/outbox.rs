@@ -66,24 +66,31 @@ impl Urgent {
         self.bytes.get(usize::from(self.written)..usize::from(self.len)).unwrap_or_default()
     }
 
-    /// Appends a Ping, if there is room for it and still for a frame that is begun and a Pong.
+    /// Appends a Ping, if there is room for it and still for a frame that is begun and a Pong. All Pongs
+    /// but the newest make way for it.
     pub(super) fn push_ping(&mut self, frame: &[u8]) -> bool {
         let pings = self.frames().filter(|(_, _, opcode)| *opcode == Opcode::Ping).map(|(_, len, _)| len);
         let fits = pings.sum::<usize>() + frame.len() <= URGENT - 2 * MAX_CONTROL_FRAME;
-        fits && self.push(frame)
+        if fits && !self.push(frame) {
+            let pongs = self.frames().filter(|(_, _, opcode)| *opcode == Opcode::Pong);
+            let newest = pongs.last().map(|(at, len, _)| usize::from(self.len) - at - len);
+            self.retract(|behind, opcode| opcode == Opcode::Pong && Some(behind) != newest);
+            return self.push(frame);
+        }
+        fits
     }
 
     /// Appends a Pong. Where there is no room it takes the place of those that are not begun.
     pub(super) fn push_pong(&mut self, frame: &[u8]) {
         if !self.push(frame) {
-            self.retract(|opcode| opcode == Opcode::Pong);
+            self.retract(|_, opcode| opcode == Opcode::Pong);
             self.push(frame);
         }
     }
 
     /// Puts a Close in the place of all that is not begun.
     pub(super) fn push_close(&mut self, frame: &[u8]) {
-        self.retract(|_| true);
+        self.retract(|_, _| true);
         self.push(frame);
     }
 
@@ -111,14 +118,15 @@ impl Urgent {
         true
     }
 
-    /// Drops the frames of some kinds, but for one that is begun.
-    fn retract(&mut self, drop: impl Fn(Opcode) -> bool) {
+    /// Drops some frames, judged by how many bytes are behind them and by their kind, but not one that is
+    /// begun.
+    fn retract(&mut self, drop: impl Fn(usize, Opcode) -> bool) {
         let begun = self.written > 0;
         let next = |urgent: &Self| {
             urgent
                 .frames()
                 .skip(usize::from(begun))
-                .find(|(_, _, opcode)| drop(*opcode))
+                .find(|(at, len, opcode)| drop(usize::from(urgent.len) - at - len, *opcode))
                 .map(|(at, len, _)| (at, len))
         };
         while let Some((at, len)) = next(self) {

@@ -412,7 +412,8 @@ impl<O: Output> Sender<O> {
             return first.then_some(Ready(Inner::Closed(self.outcome)));
         }
         let open = self.blocked && self.closing.state() == State::Open;
-        if open && self.out.has_drained(self.config.high_water) && self.out.urgent().rest().is_empty() {
+        // Pongs do not count: a peer that never stops pinging must not hold the application back.
+        if open && self.out.has_drained(self.config.high_water) && !self.out.urgent().has_ping() {
             self.blocked = false;
             return Some(Ready(Inner::Writable));
         }

@@ -99,7 +99,8 @@ fn s5_5_2_pings_of_the_application_do_not_put_off_the_death_of_a_silent_peer() {
         let mut end = Scenario::server().open();
         let mut died = None;
         for second in 0..200 {
-            if end.conn.ping(end.now, b"are you there?").is_err() {
+            let _ = end.conn.ping(end.now, b"are you there?");
+            if end.conn.sender().close_state() != hybi::close::State::Open {
                 died = Some(second);
                 break;
             }
@@ -135,6 +136,24 @@ fn s5_5_2_a_peer_that_reads_a_large_frame_is_not_dead() {
         end.advance(TICK);
         assert_eq!(end.flush(), ["close 1011 no answer to a ping"]);
     }
+}
+
+#[test]
+fn s5_5_2_a_peer_that_reads_a_large_frame_is_not_dead_with_pongs_behind_it() {
+    // What answers its Pings must leave room for a Ping of ours.
+    let mut end = Scenario::server().open();
+    end.conn.send_binary(&vec![0; 2 << 20]).unwrap();
+    end.write(1);
+    for _ in 0..12 {
+        end.receive(Opcode::Ping, [b'x'; 125]);
+    }
+    while end.conn.buffered_amount() > 0 {
+        end.advance(secs(1));
+        assert_eq!(end.conn.sender().close_state(), hybi::close::State::Open);
+        end.write(16 << 10);
+    }
+    assert!(end.sent().iter().any(|frame| frame.starts_with("ping")));
+    assert_eq!(end.sent().iter().filter(|frame| frame.starts_with("pong")).count(), 1);
 }
 
 #[test]
