@@ -113,12 +113,12 @@ pub use arch::Text;
 pub use close::{CloseCode, CloseFrame, CloseReason};
 pub use connection::{
     Config, ControlPayload, Counters, Cut, Delivery, Event, Gather, Input, Kind, Lent, LentMessage, Limits,
-    Machine, Outcome, Output, Owed, Ready, ReadyState, Receiver, SendError, Sender, SharedConfig, Timer,
+    Machine, Outcome, Output, Owed, Ready, ReadyState, Receiver, Sender, SharedConfig, Timer,
     TransportAction,
 };
 #[cfg(feature = "alloc")]
 pub use connection::{Connection, Inbox, Message, MessageBuf, Outbox, Prepared, Refused};
-pub use error::ProtocolError;
+pub use error::{ProtocolError, SendError};
 pub use frame::Role;
 pub use time::Instant;
 

@@ -194,18 +194,20 @@ fn accept<M: crate::arch::Memory>(
 }
 
 #[cfg(feature = "alloc")]
-pub use growable::{Message, MessageBuf};
+pub use growable::{Message, MessageBuf, Refused};
 
 #[cfg(feature = "alloc")]
 mod growable {
     use alloc::string::String;
     use alloc::vec::Vec;
+    use core::fmt;
 
     use bytes::Bytes;
 
     use super::super::event::{Inner, Place, Ready};
     use super::{Checked, InvalidUtf8, Kind, Mask, accept, sealed};
     use crate::arch::Text;
+    use crate::error::SendError;
 
     /// A message that owns its data, in a shared buffer: to clone it costs a reference count.
     #[derive(Clone, PartialEq, Eq, Debug, Hash)]
@@ -274,6 +276,23 @@ mod growable {
             Self::Binary(bytes)
         }
     }
+
+    /// An owned message that was not sent, and why.
+    #[derive(Clone, PartialEq, Eq, Debug)]
+    pub struct Refused {
+        /// Why it was refused.
+        pub error: SendError,
+        /// The message.
+        pub message: Message,
+    }
+
+    impl fmt::Display for Refused {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            fmt::Display::fmt(&self.error, f)
+        }
+    }
+
+    impl core::error::Error for Refused {}
 
     /// Pieces of this size are unmasked and validated while they lie in the first-level cache.
     const PIECE: usize = 16 << 10;
