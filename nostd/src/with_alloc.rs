@@ -14,7 +14,7 @@ use core::cell::UnsafeCell;
 use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use hybi::handshake::{ClientHandshake, ClientRequest, Incoming, Limits, Reply, ServerHandshake};
-use hybi::{CloseCode, Config, Connection, Event, Input, Instant, Kind, Message, MessageBuf, Outbox};
+use hybi::{CloseCode, Config, Connection, Event, Input, Instant, Message, MessageBuf, Outbox};
 
 /// Gives out one block after the other, and counts what is in use. Memory is not used again.
 struct Bump {
@@ -75,11 +75,11 @@ impl Peer {
     fn receive(&mut self, bytes: &mut [u8]) -> Option<Message> {
         let mut whole = None;
         let mut input = Input::new(bytes, &mut self.message);
-        while let Some(event) = self.connection.poll_event(NOW, &mut input).unwrap() {
-            match event {
+        while let Some(ready) = self.connection.poll(NOW, &mut input).unwrap() {
+            match input.event(ready) {
                 Event::Text(text) => {
                     say!("{}: text of {} bytes, {:?}…", self.name, text.len(), &text[..10]);
-                    whole = Some(Kind::Text);
+                    whole = Some(ready);
                     if self.name == "server" {
                         self.connection.send_text(text).unwrap();
                     }
