@@ -216,8 +216,7 @@ impl<O: Output> Sender<O> {
                 let answer = CloseFrame { reason: CloseReason::EMPTY, ..frame };
                 match (before, self.closing.handle(Event::Received)) {
                     (_, Action::AnswerClose) => self.close_at_once(now, &answer),
-                    // Both sides closed at the same time. The peer reads no more data, so a Close of ours that
-                    // still waits behind some goes out at once.
+                    // Both sides closed at the same time.
                     (State::Sent, _) if !self.close_is_begun() => self.close_at_once(now, &answer),
                     (State::Sent, _) => {}
                     _ => return,
@@ -560,13 +559,13 @@ impl<O: Output> Sender<O> {
         self.keepalive.close(now);
     }
 
-    /// The Close that answers the peer or fails the connection. It follows what was accepted, unless the
-    /// transport has not taken all that it was given: then what is not begun is dropped, as a peer that does
-    /// not read would keep the Close back behind it.
+    /// The Close that answers the peer or fails the connection. It follows what was accepted, a Close of the
+    /// application's included, which then is the one. But where the transport has not taken all that it was
+    /// given, what is not begun is dropped: a peer that does not read would keep the Close back behind it.
     fn close_at_once(&mut self, now: Instant, frame: &CloseFrame) {
-        if self.congested || self.own_close != OwnClose::No {
+        if self.congested {
             self.close_ahead(now, frame);
-        } else {
+        } else if self.own_close == OwnClose::No {
             self.close_behind(now, frame);
         }
     }
@@ -580,7 +579,7 @@ impl<O: Output> Sender<O> {
         let frame = CloseFrame { code: Some(code), reason };
         match self.closing.handle(Event::Violation) {
             Action::SendFailure => self.close_at_once(now, &frame),
-            // RFC 6455 5.5.1: a Close is sent once; one that only waits behind data makes way for this one.
+            // RFC 6455 5.5.1: a Close is sent once.
             Action::StopReading if !self.close_is_begun() => self.close_at_once(now, &frame),
             Action::StopReading => {}
             _ => return,
