@@ -1,4 +1,80 @@
-//! WebSocket (RFC 6455) as pure, sans-IO state machines.
+//! WebSocket (RFC 6455) as pure state machines: bytes and the time go in; events, bytes to send and the
+//! next deadline come out. There is no socket, no thread, no clock and no runtime inside, so one
+//! implementation serves a blocking server, an async runtime, a fuzzer and a microcontroller alike.
+//!
+//! # Layers
+//!
+//! Take the highest one that leaves you in control of what you want to control:
+//!
+//! | layer | takes and gives | needs |
+//! | [`net`] | a ready WebSocket over `std::net` or any stream | `net` |
+//! | [`Machine`] | a connection after its handshake: events out of bytes, bytes out of messages, closing, timers | nothing; [`Connection`] with `alloc` |
+//! | [`handshake`] | the opening handshake of both roles, over bytes | nothing |
+//! | [`frame`], [`utf8`], [`close`] | the parts: a frame codec, a validator, the closing negotiation | nothing |
+//!
+//! # The run loop
+//!
+//! Methods sort into four classes: *what happened* (`handle_*`, `poll_event`), *commands* (verbs: `send_text`,
+//! `close`), *what the driver must do* (`poll_*`), and *getters*. A driver is a loop over them:
+//!
+//! ```
+//! # #[cfg(feature = "alloc")] {
+//! use hybi::{CloseCode, Config, Connection, Event, Inbox, Instant, Outbox};
+//!
+//! /// Everything that is readable is handled, then all that is queued is written at once.
+//! fn turn(connection: &mut Connection, inbox: &mut Inbox, now: Instant, wire: &mut Vec<u8>) -> Vec<String> {
+//!     let mut log = Vec::new();
+//!     loop {
+//!         match connection.poll_event(now, inbox) {
+//!             Ok(Some(Event::Text(text))) => {
+//!                 log.push(text.to_string());
+//!                 if connection.role() == hybi::Role::Server {
+//!                     connection.send_text(text).unwrap();     // `text` is still borrowed
+//!                 }
+//!             }
+//!             Ok(Some(Event::Closed(outcome))) => log.push(outcome.to_string()),
+//!             Ok(Some(_)) => {}
+//!             Ok(None) => break,
+//!             Err(violation) => log.push(violation.to_string()),
+//!         }
+//!     }
+//!     let mut slices = [&[][..]; 8];
+//!     let len = connection.poll_transmit(&mut slices);
+//!     wire.extend(slices[..len].concat());
+//!     let written = connection.buffered_amount();
+//!     connection.transmitted(now, written);
+//!     log
+//! }
+//!
+//! let now = Instant::ZERO;                                     // any monotonic clock will do
+//! let mut server = Connection::server(now, Config::new(), Outbox::new());
+//! let mut client = Connection::client(now, Config::new(), Outbox::new(), [7; 32]); // a random seed!
+//! client.send_text("hello")?;
+//!
+//! let (mut to_server, mut to_client) = (Vec::new(), Vec::new());
+//! turn(&mut client, &mut Inbox::empty(), now, &mut to_server);
+//! assert_eq!(turn(&mut server, &mut Inbox::with_bytes(&to_server), now, &mut to_client), ["hello"]);
+//! assert_eq!(turn(&mut client, &mut Inbox::with_bytes(&to_client), now, &mut Vec::new()), ["hello"]);
+//!
+//! server.close(now, CloseCode::NORMAL, "that is all")?;
+//! assert!(client.poll_timeout().is_some());                    // when to call handle_timeout
+//! # }
+//! # Ok::<(), hybi::SendError>(())
+//! ```
+//!
+//! The README has the same loop over a socket, handshake and timers included.
+//!
+//! # In scope, out of scope
+//!
+//! In scope: RFC 6455 in full, for both roles. Out of scope: HTTP beyond the handshake, TLS, name
+//! resolution (but for `net::connect`), reconnecting, connection pools.
+//!
+//! # Bounds
+//!
+//! A connection takes at most 512 bytes and owns no heap while it is idle. It keeps at most 14 bytes of a
+//! header and 125 of a control frame; nothing is ever allocated because a peer announces it. One call
+//! gives at most one event, and work is linear in the bytes that arrive. [`manual`] has the rest: where
+//! memory lies, how connections end, what the timers do, what the limits are.
 #![no_std]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg_attr(
@@ -24,6 +100,7 @@ pub mod connection;
 mod error;
 pub mod frame;
 pub mod handshake;
+pub mod manual;
 pub mod time;
 pub mod utf8;
 
@@ -36,11 +113,16 @@ pub use arch::Text;
 pub use close::{CloseCode, CloseFrame, CloseReason};
 pub use connection::{
     Config, ControlPayload, Counters, Cut, Delivery, Event, Gather, Input, Kind, Lent, LentMessage, Limits,
-    Machine, Outcome, Output, Owed, Ready, ReadyState, Receiver, SendError, Sender, SharedConfig, Timer,
+    Machine, Outcome, Output, Owed, Ready, ReadyState, Receiver, Sender, SharedConfig, Timer,
     TransportAction,
 };
 #[cfg(feature = "alloc")]
 pub use connection::{Connection, Inbox, Message, MessageBuf, Outbox, Prepared, Refused};
-pub use error::ProtocolError;
+pub use error::{ProtocolError, SendError};
 pub use frame::Role;
 pub use time::Instant;
+
+/// The README's examples are tests.
+#[cfg(all(doctest, feature = "net"))]
+#[doc = include_str!("../README.md")]
+mod readme {}

@@ -194,18 +194,20 @@ fn accept<M: crate::arch::Memory>(
 }
 
 #[cfg(feature = "alloc")]
-pub use growable::{Message, MessageBuf};
+pub use growable::{Message, MessageBuf, Refused};
 
 #[cfg(feature = "alloc")]
 mod growable {
     use alloc::string::String;
     use alloc::vec::Vec;
+    use core::fmt;
 
     use bytes::Bytes;
 
     use super::super::event::{Inner, Place, Ready};
     use super::{Checked, InvalidUtf8, Kind, Mask, accept, sealed};
     use crate::arch::Text;
+    use crate::error::SendError;
 
     /// A message that owns its data, in a shared buffer: to clone it costs a reference count.
     #[derive(Clone, PartialEq, Eq, Debug, Hash)]
@@ -274,6 +276,23 @@ mod growable {
             Self::Binary(bytes)
         }
     }
+
+    /// An owned message that was not sent, and why.
+    #[derive(Clone, PartialEq, Eq, Debug)]
+    pub struct Refused {
+        /// Why it was refused.
+        pub error: SendError,
+        /// The message.
+        pub message: Message,
+    }
+
+    impl fmt::Display for Refused {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            fmt::Display::fmt(&self.error, f)
+        }
+    }
+
+    impl core::error::Error for Refused {}
 
     /// Pieces of this size are unmasked and validated while they lie in the first-level cache.
     const PIECE: usize = 16 << 10;
@@ -458,6 +477,57 @@ mod growable {
 
         fn text(&self, len: usize) -> &str {
             self.memory.text(0..len).unwrap_or_default()
+        }
+    }
+}
+
+#[cfg(all(test, feature = "alloc"))]
+mod tests {
+    use super::sealed::Memory;
+    use super::*;
+    use crate::connection::{Event, Input, Machine, Outbox, Place, Ready};
+    use crate::{Config, Instant};
+
+    /// Payload that the connection makes, as inflating will, lies in the caller's memory like any other: the
+    /// event that borrows it can be answered.
+    #[test]
+    fn a_payload_may_be_produced_and_not_found_in_the_input() {
+        let mut message = MessageBuf::new();
+        message.begin();
+        // "é" again and again, in pieces that cut it.
+        let mut source = "é".repeat(50_000).into_bytes().into_iter();
+        while source.len() > 0 {
+            let produced = message.produce(Kind::Text, 1 << 20, &mut |room| {
+                let taken = room.len().min(33);
+                room.iter_mut().take(taken).zip(&mut source).map(|(to, from)| *to = from).count()
+            });
+            assert!(produced.unwrap() > 0);
+            assert!(message.capacity() <= 2 * message.gathered() + (64 << 10));
+        }
+        message.finish();
+
+        let input = Input::new(&mut [], &mut message);
+        let mut connection = Machine::server(Instant::ZERO, Config::new(), Outbox::new());
+        let ready = Ready::message(Place::Gathered { len: 100_000 }, Kind::Text);
+        let Event::Text(text) = input.event(ready) else { panic!("text was produced") };
+        connection.send_text(text).unwrap();
+        assert_eq!(text, "é".repeat(50_000));
+        // The proof is for what was validated, and nothing else.
+        let other = Ready::message(Place::Gathered { len: 99_999 }, Kind::Text);
+        assert_eq!(input.event(other), Event::Text(""));
+    }
+
+    #[test]
+    fn s8_1_produced_text_is_validated_as_it_comes() {
+        for kind in [Kind::Text, Kind::Binary] {
+            let (mut message, mut array) = (MessageBuf::new(), [0; 8]);
+            let mut lent = LentMessage::new(&mut array);
+            let mut bad =
+                |room: &mut [u8]| room.iter_mut().zip([b'a', 0xFF]).map(|(to, byte)| *to = byte).count();
+            message.begin();
+            assert_eq!(message.produce(kind, 2, &mut bad).is_ok(), kind == Kind::Binary);
+            lent.begin();
+            assert_eq!(lent.produce(kind, 2, &mut bad).is_ok(), kind == Kind::Binary);
         }
     }
 }

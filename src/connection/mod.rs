@@ -18,7 +18,7 @@ use core::time::Duration;
 
 use crate::arch::Memory;
 use crate::close::{CloseCode, State};
-use crate::error::ProtocolError;
+use crate::error::{ProtocolError, SendError};
 use crate::frame::Role;
 use crate::time::Instant;
 
@@ -39,14 +39,12 @@ pub use input::Inbox;
 pub use input::Input;
 pub use message::{Gather, LentMessage};
 #[cfg(feature = "alloc")]
-pub use message::{Message, MessageBuf};
+pub use message::{Message, MessageBuf, Refused};
 #[cfg(feature = "alloc")]
 pub use outbox::Outbox;
 pub use outbox::{Lent, Output};
 pub use recv::Receiver;
-#[cfg(feature = "alloc")]
-pub use send::Refused;
-pub use send::{SendError, Sender};
+pub use send::Sender;
 
 /// A connection whose output waits in memory that grows.
 #[cfg(feature = "alloc")]

@@ -1,12 +1,10 @@
 //! Sending: commands in, bytes to write out.
 
-use core::fmt;
 use core::time::Duration;
 
 use crate::close::{Action, CloseCode, CloseFrame, CloseReason, Closing, Ending, Event, State};
-use crate::frame::{
-    EncodeError, Encoder, MAX_CONTROL_PAYLOAD, MAX_HEADER_LEN, MaskingKeys, Opcode, Role, write_frame,
-};
+use crate::error::SendError;
+use crate::frame::{Encoder, MAX_CONTROL_PAYLOAD, MAX_HEADER_LEN, MaskingKeys, Opcode, Role, write_frame};
 use crate::time::Instant;
 
 use super::config::{Config, SharedConfig};
@@ -14,89 +12,13 @@ use super::event::{Counters, Cut, Inner, Kind, Outcome, Owed, Ready, Timer, Tran
 use super::keepalive::{Due, Keepalive};
 use super::outbox::{MAX_CONTROL_FRAME, Output, Urgent};
 #[cfg(feature = "alloc")]
-use super::{Message, Outbox, Prepared};
+use super::{Message, Outbox, Prepared, Refused};
 
 /// Kept free in an [`Output`] of fixed size, for a Close.
 const RESERVE: usize = MAX_CONTROL_FRAME;
 /// A shared payload from here on is not copied.
 #[cfg(feature = "alloc")]
 const LARGE: usize = 4 << 10;
-
-/// Why something was not sent. Nothing has changed, and nothing will go out of what was refused.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[non_exhaustive]
-pub enum SendError {
-    /// As much waits to be written as the configuration allows. Write, wait for
-    /// [`Event::Writable`](crate::Event::Writable), and send again.
-    Blocked,
-    /// The frame is larger than the memory lent for output will ever hold. Send it in fragments.
-    TooLarge,
-    /// Closing has begun, or the connection has ended (RFC 6455 section 5.5.1). Nothing can be sent any
-    /// more.
-    Closed,
-    /// A fragmented message is open (RFC 6455 section 5.4). Finish it first.
-    MessageOpen,
-    /// A Ping or Pong has at most 125 bytes (RFC 6455 section 5.5).
-    ControlTooLong,
-    /// A close reason has at most 123 bytes (RFC 6455 section 5.5).
-    /// [`CloseReason::truncated`] cuts one.
-    ReasonTooLong,
-    /// This code must not be sent, or not by this role (RFC 6455 section 7.4), or a reason came without one.
-    CodeNotAllowed,
-}
-
-impl fmt::Display for SendError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Blocked => {
-                "too much waits to be written: write, and send again when the connection is writable"
-            }
-            Self::TooLarge => "the frame is larger than the memory for output: send it in fragments",
-            Self::Closed => {
-                "the connection is closing or closed: nothing can be sent any more (RFC 6455 5.5.1)"
-            }
-            Self::MessageOpen => "a fragmented message is open: finish it before another one (RFC 6455 5.4)",
-            Self::ControlTooLong => "a ping or pong has at most 125 bytes of payload (RFC 6455 5.5)",
-            Self::ReasonTooLong => "a close reason has at most 123 bytes (RFC 6455 5.5)",
-            Self::CodeNotAllowed => {
-                "this close code must not be sent by this role, or a reason without one: \
-                 use 1000, 1001, 1003, 1007 to 1009, 1011, or 3000 to 4999 (RFC 6455 7.4)"
-            }
-        })
-    }
-}
-
-impl core::error::Error for SendError {}
-
-impl From<EncodeError> for SendError {
-    fn from(error: EncodeError) -> Self {
-        match error {
-            EncodeError::MessageOpen | EncodeError::NoMessageOpen => Self::MessageOpen,
-            EncodeError::ControlFrame => Self::ControlTooLong,
-            EncodeError::NoRoom => Self::TooLarge,
-        }
-    }
-}
-
-/// An owned message that was not sent, and why.
-#[cfg(feature = "alloc")]
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Refused {
-    /// Why it was refused.
-    pub error: SendError,
-    /// The message.
-    pub message: Message,
-}
-
-#[cfg(feature = "alloc")]
-impl fmt::Display for Refused {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(&self.error, f)
-    }
-}
-
-#[cfg(feature = "alloc")]
-impl core::error::Error for Refused {}
 
 /// The sending half of a connection: messages and control frames into bytes, the closing handshake, and
 /// the timers.

@@ -1,0 +1,46 @@
+//! How connections end.
+//!
+//! # From the application's side
+//!
+//! [`close`](crate::Machine::close) sends a Close behind everything that was accepted before it. Messages
+//! still come in until the peer's Close; nothing can be sent any more.
+//!
+//! # From the peer's side
+//!
+//! [`Event::CloseReceived`](crate::Event::CloseReceived): the answer is queued already, and what follows is
+//! discarded unread. What was queued before goes out first, unless the transport has shown by a short write
+//! that it is congested: then the frame that was begun is finished, the rest is dropped and counted
+//! ([`Sender::dropped`](crate::Sender::dropped)), and the Close goes out. A violation is answered the same
+//! way, with the code that fits.
+//!
+//! # The transport
+//!
+//! RFC 6455 section 7.1.1 wants the server to close TCP first. It does so by closing its sending half once
+//! its Close is written ([`TransportAction::HalfClose`](crate::TransportAction::HalfClose)) and reading on
+//! until the end: to close both halves with input unread would send a reset, which can destroy the Close
+//! on its way. A client waits for the server. [`Config::close_timeout`](crate::Config::close_timeout) bounds
+//! both, so a connection always ends.
+//!
+//! # The outcome
+//!
+//! [`Event::Closed`](crate::Event::Closed) is the last event and says how it went:
+//!
+//! | [`Outcome`](crate::Outcome) | when | code |
+//! | --- | --- | --- |
+//! | `Clean` | Closes went both ways | the peer's, 1005 if it sent none |
+//! | `Abnormal` | the stream ended without a Close; between messages, in one, or inside a frame | 1006 |
+//! | `Failed` | the peer broke the protocol | 1006 |
+//! | `TimedOut` | no answer to a Ping, no data for too long, or closing took too long | 1006 |
+//!
+//! ```
+//! # #[cfg(feature = "alloc")] {
+//! use hybi::{Config, Connection, Cut, Event, Inbox, Instant, Outbox, Outcome};
+//!
+//! let mut client = Connection::client(Instant::ZERO, Config::new(), Outbox::new(), [1; 32]);
+//! let mut inbox = Inbox::with_bytes(b"\x81\x05Hel");           // and then the network breaks
+//! assert_eq!(client.poll_event(Instant::ZERO, &mut inbox), Ok(None));
+//! client.handle_eof();
+//! let event = client.poll_event(Instant::ZERO, &mut inbox).unwrap();
+//! assert_eq!(event, Some(Event::Closed(Outcome::Abnormal(Cut::InFrame))));
+//! # }
+//! ```

@@ -1,0 +1,8 @@
+//! What does not fit a single item: documentation only.
+
+pub mod closing;
+pub mod limits;
+pub mod run_loop;
+pub mod security;
+pub mod timeouts;
+pub mod zero_copy;

@@ -1,0 +1,41 @@
+//! Where payloads lie, and when they are copied.
+//!
+//! # Receiving
+//!
+//! | what arrives | what the application gets | copies |
+//! | --- | --- | --- |
+//! | a message in one frame that lies in the read buffer | a borrow from the buffer, unmasked in place | none |
+//! | a message that spans reads or frames | a borrow from the [`MessageBuf`](crate::MessageBuf) | one, unmasking on the way; the rest of a large frame is read straight to its place |
+//! | a message in chunks ([`Delivery::Chunks`](crate::Delivery::Chunks)) | a borrow from the buffer for each piece | none |
+//! | an owned [`Message`](crate::Message) of a gathered one | the gathering buffer itself | none more |
+//! | an owned [`Message`](crate::Message) of one in the read buffer | a buffer of its own | one |
+//!
+//! Events borrow from the memory that was lent to the call and never from the connection, so the connection
+//! can be used while an event is looked at: an echo sends what it still borrows.
+//!
+//! Text is validated in the pass that unmasks it, and the proof is kept beside the bytes: handing it out as
+//! `&str` costs nothing more.
+//!
+//! # Sending
+//!
+//! | what is sent | copies |
+//! | --- | --- |
+//! | a borrowed message | one, into the queue; a client masks on the way |
+//! | an owned message of 4 KiB or more from a server | none: the queue holds the `Bytes` |
+//! | a [`Prepared`](crate::Prepared) message of 4 KiB or more from a server | none |
+//!
+//! Small frames lie one behind the other in one buffer, so that a single vectored write takes many.
+//!
+//! ```
+//! # #[cfg(feature = "alloc")] {
+//! use bytes::Bytes;
+//! use hybi::{Config, Connection, Instant, Outbox};
+//!
+//! let data = Bytes::from(vec![7; 1 << 20]);
+//! let mut server = Connection::server(Instant::ZERO, Config::new(), Outbox::new());
+//! server.send(data.clone()).unwrap();
+//! let mut slices = [&[][..]; 4];
+//! assert_eq!(server.poll_transmit(&mut slices), 2);            // a header of ten bytes, and the payload
+//! assert_eq!(slices[1].as_ptr(), data.as_ptr());               // which is where it was
+//! # }
+//! ```
