@@ -176,7 +176,7 @@ fn s5_4_a_thousand_connections_share_one_read_buffer() {
     let mut dice = Dice::new(1);
     let mut buffer = vec![0; 16 << 10];
     // Each has its own stream: messages of many sizes, with Pings inside.
-    let mut peers: Vec<(End, Vec<u8>, usize, Vec<Seen>, Vec<Seen>)> = (0..CONNECTIONS)
+    let mut peers: Vec<Peer> = (0..CONNECTIONS)
         .map(|i| {
             let (mut wire, mut expected) = (Vec::new(), Vec::new());
             for j in 0..4 {
@@ -187,43 +187,44 @@ fn s5_4_a_thousand_connections_share_one_read_buffer() {
                 wire.extend(frame(Role::Client, Opcode::Continuation, true, tail));
                 expected.extend([Seen::Ping(vec![j as u8]), text(&words)]);
             }
-            (Scenario::server().open(), wire, 0, Vec::new(), expected)
+            Peer { end: Scenario::server().open(), wire, at: 0, expected }
         })
         .collect();
-    let mut open = CONNECTIONS;
-    while open > 0 {
-        let (end, wire, at, seen, _) = &mut peers[dice.below(CONNECTIONS)];
-        if *at == wire.len() {
-            let Some(rest) = peers.iter_mut().find(|peer| peer.2 < peer.1.len()) else { break };
-            let (end, wire, at, seen, _) = rest;
-            let len = (wire.len() - *at).min(buffer.len());
-            buffer[..len].copy_from_slice(&wire[*at..*at + len]);
-            poll_shared(end, &mut buffer[..len], seen);
-            *at += len;
-            open -= usize::from(*at == wire.len());
-            continue;
+    // Whose turn it is, and how much the read gives, is up to the dice.
+    let mut waiting: Vec<usize> = (0..CONNECTIONS).collect();
+    while !waiting.is_empty() {
+        let turn = dice.below(waiting.len());
+        let peer = &mut peers[waiting[turn]];
+        let len = (1 + dice.below(700)).min(peer.wire.len() - peer.at);
+        buffer[..len].copy_from_slice(&peer.wire[peer.at..peer.at + len]);
+        poll_shared(&mut peer.end, &mut buffer[..len]);
+        peer.at += len;
+        if peer.at == peer.wire.len() {
+            waiting.swap_remove(turn);
         }
-        let len = (1 + dice.below(700)).min(wire.len() - *at);
-        buffer[..len].copy_from_slice(&wire[*at..*at + len]);
-        poll_shared(end, &mut buffer[..len], seen);
-        *at += len;
-        open -= usize::from(*at == wire.len());
         // What is left in the shared buffer belongs to nobody.
         buffer.fill(0xEE);
     }
-    for (mut end, _, _, seen, expected) in peers {
-        assert_eq!(seen, expected);
+    for Peer { mut end, expected, .. } in peers {
+        assert_eq!(end.seen, expected);
         end.write_all();
-        assert_eq!(end.sent().last().unwrap(), "pong \u{3}");
+        assert_eq!(end.sent(), ["pong \u{0}", "pong \u{1}", "pong \u{2}", "pong \u{3}"]);
         end.message.release_idle();
         assert_eq!(end.message.capacity(), 0);
     }
 }
 
-fn poll_shared(end: &mut End, bytes: &mut [u8], seen: &mut Vec<Seen>) {
+struct Peer {
+    end: End,
+    wire: Vec<u8>,
+    at: usize,
+    expected: Vec<Seen>,
+}
+
+fn poll_shared(end: &mut End, bytes: &mut [u8]) {
     let mut input = Input::new(bytes, &mut end.message);
     while let Some(event) = end.conn.poll_event(end.now, &mut input).unwrap() {
-        seen.push(event.into());
+        end.seen.push(event.into());
     }
 }
 
