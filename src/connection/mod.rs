@@ -158,7 +158,10 @@ impl<O: Output> Machine<O> {
         Self { receiver, sender }
     }
 
-    /// Takes the connection apart, for a task that receives and one that sends. See [`Ready::owes`].
+    /// Takes the connection apart, for a task that receives and one that sends. What receiving owes is a value
+    /// ([`Ready::owes`], [`Sender::settle`]); of the input tell the sender with
+    /// [`handle_received`](Sender::handle_received), and of a timer that failed the connection the receiver
+    /// with [`handle_ended`](Receiver::handle_ended).
     #[must_use]
     pub fn into_halves(self) -> (Receiver, Sender<O>) {
         (self.receiver, self.sender)

@@ -159,7 +159,7 @@ impl<O: Output> Sender<O> {
     }
 
     /// Sends a Pong, ahead of messages that wait: for those who have turned automatic ones off, or who
-    /// want to show that they are there.
+    /// want to show that they are there. While it waits, newer Pongs may take its place.
     ///
     /// # Errors
     ///
@@ -343,7 +343,8 @@ impl<O: Output> Sender<O> {
 
     /// Fills `to` with what is to be written, in order, for one vectored write, and gives the number of
     /// slices; 0 means that nothing waits. Say with [`Self::transmitted`] how much was written; it may be
-    /// less, and it is given again until it is said.
+    /// less, and it is given again until it is said. Queue nothing and settle nothing in between: a control
+    /// frame would change what comes first.
     pub fn poll_transmit<'a>(&'a self, to: &mut [&'a [u8]]) -> usize {
         let mut slices = Slices { to, len: 0 };
         // A control frame goes ahead of the queue, but not into a frame that has been begun.

@@ -400,3 +400,47 @@ pub(crate) fn offered<'t>(
     let deflate = Extensions::parse(text).ok().map(|list| -> ExtensionIter<'t> { list.iter() });
     deflate.into_iter().flatten().chain(request.offered_extensions())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::string::String;
+    use std::vec::Vec;
+
+    fn sent(url: &str, nonce: [u8; 16]) -> String {
+        let url = WsUrl::parse(url).unwrap();
+        let handshake = ClientHandshake::new(ClientRequest::from_url(&url), nonce, Limits::new()).unwrap();
+        let mut out = [0; 512];
+        let len = handshake.write(&mut out).unwrap();
+        String::from_utf8(out[..len].to_vec()).unwrap()
+    }
+
+    #[test]
+    fn s4_1_the_request_as_sent() {
+        for (url, target, host) in [
+            ("ws://a", "/", "a"),
+            ("ws://a:80/x?y=z", "/x?y=z", "a"),
+            ("ws://a:81?y", "/?y", "a:81"),
+            ("wss://[::1]:443/", "/", "[::1]"),
+            ("wss://[::1]:80/", "/", "[::1]:80"),
+        ] {
+            let text = sent(url, [0; 16]);
+            let mut lines: Vec<&str> = text.split("\r\n").collect();
+            assert_eq!(lines.remove(0), std::format!("GET {target} HTTP/1.1"));
+            lines.sort_unstable();
+            let host = std::format!("Host: {host}");
+            // Nothing twice, nothing more, and an empty line at the end.
+            let expected = [
+                "",
+                "",
+                "Connection: Upgrade",
+                &host,
+                "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==",
+                "Sec-WebSocket-Version: 13",
+                "Upgrade: websocket",
+            ];
+            assert_eq!(lines, expected);
+        }
+        assert_ne!(sent("ws://a", [1; 16]), sent("ws://a", [2; 16]));
+    }
+}
