@@ -1,5 +1,5 @@
-//! The handshake against its test vectors, at every split, and against requests as real peers send
-//! them.
+//! The handshake against requests as real peers send them, in the manner of the test vectors, which
+//! `tests/vectors.rs` runs.
 #![allow(
     missing_docs,
     clippy::unwrap_used,
@@ -11,198 +11,16 @@
 use std::fs;
 
 use hybi::handshake::*;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
-// ---- the vectors' format -------------------------------------------------------------------
+use support::handshake::{bytes, client_outcome, header, server_outcome};
+
+mod support;
 
 fn cases(file: &str) -> Vec<Value> {
     let path = format!("{}/tests/vectors/{file}", env!("CARGO_MANIFEST_DIR"));
     let text = fs::read_to_string(path).unwrap();
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
-}
-
-/// A string in which each character is one byte, or a list of such strings and repetitions.
-fn bytes(input: &Value) -> Vec<u8> {
-    match input {
-        Value::String(text) => text.chars().map(|c| u8::try_from(u32::from(c)).unwrap()).collect(),
-        Value::Array(parts) => parts.iter().flat_map(bytes).collect(),
-        Value::Object(repeat) => {
-            let times = usize::try_from(repeat["repeat"][1].as_u64().unwrap()).unwrap();
-            bytes(&repeat["repeat"][0]).repeat(times)
-        }
-        _ => panic!("{input}"),
-    }
-}
-
-fn strings(list: &Value) -> Vec<&str> {
-    list.as_array().map_or(Vec::new(), |list| list.iter().map(|one| one.as_str().unwrap()).collect())
-}
-
-fn limits(config: &Value) -> Limits {
-    let get = |key: &str, default| config[key].as_u64().map_or(default, |n| usize::try_from(n).unwrap());
-    Limits::new().max_head(get("max_head", 16384)).max_headers(get("max_headers", 100))
-}
-
-fn deflate_config(config: &Value) -> DeflateConfig {
-    let bits = |key: &str| u8::try_from(config[key].as_u64().unwrap_or(15)).unwrap();
-    let flag = |key: &str| config[key].as_bool().unwrap_or(false);
-    DeflateConfig {
-        server_no_context_takeover: flag("server_no_context_takeover"),
-        client_no_context_takeover: flag("client_no_context_takeover"),
-        server_max_window_bits: bits("server_max_window_bits"),
-        client_max_window_bits: bits("client_max_window_bits"),
-    }
-}
-
-fn params(params: DeflateParams) -> Value {
-    let mut map = Map::new();
-    for (name, set) in [
-        ("server_no_context_takeover", params.server_no_context_takeover),
-        ("client_no_context_takeover", params.client_no_context_takeover),
-    ] {
-        if set {
-            map.insert(name.into(), true.into());
-        }
-    }
-    for (name, bits) in [
-        ("server_max_window_bits", params.server_max_window_bits),
-        ("client_max_window_bits", params.client_max_window_bits),
-    ] {
-        if let Some(bits) = bits {
-            map.insert(name.into(), bits.into());
-        }
-    }
-    map.into()
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// The value of a header in a response that this crate wrote.
-fn header(response: &[u8], name: &str) -> Option<String> {
-    let text = std::str::from_utf8(response).unwrap();
-    let (head, _) = text.split_once("\r\n\r\n").unwrap();
-    let mut found = head
-        .split("\r\n")
-        .filter_map(|line| line.split_once(": "))
-        .filter(|(is, _)| is.eq_ignore_ascii_case(name))
-        .map(|(_, value)| value.to_owned());
-    let value = found.next();
-    assert_eq!(found.next(), None, "{name} twice");
-    value
-}
-
-// ---- from a case to an outcome -------------------------------------------------------------
-
-/// What a server does with the input, fed up to each of `cuts` in turn, and the response.
-fn server_outcome(config: &Value, input: &[u8], cuts: &[usize]) -> (Value, Vec<u8>) {
-    let mut handshake = ServerHandshake::new(limits(config));
-    for &cut in cuts {
-        let request = match handshake.poll(&input[..cut]) {
-            Ok(None) => continue,
-            Err(rejection) => return reject(rejection),
-            Ok(Some(Incoming::Http(request))) => return reject(request.rejection()),
-            Ok(Some(Incoming::Upgrade(request))) => request,
-        };
-        if let Some(origins) = config.get("origins") {
-            if let Err(rejection) = request.check_origin(&strings(origins)) {
-                return reject(rejection);
-            }
-        }
-        let deflate = config.get("deflate").and_then(|deflate| {
-            let config = deflate_config(deflate);
-            let values = request.headers().get_all("Sec-WebSocket-Extensions");
-            let agreed = negotiate_offer(values, &config).unwrap();
-            assert!(cuts.len() > 1 || agreed == request.negotiate_deflate(&config));
-            agreed
-        });
-        let subprotocol = request.select_subprotocol(&strings(&config["subprotocols"]));
-        let mut out = [0; 1024];
-        let len = request.accept().subprotocol(subprotocol).deflate(deflate).write(&mut out).unwrap();
-        let response = out[..len].to_vec();
-        assert!(response.starts_with(b"HTTP/1.1 101 "));
-        assert_eq!(header(&response, "upgrade").as_deref(), Some("websocket"));
-        assert_eq!(header(&response, "connection").as_deref(), Some("Upgrade"));
-        let outcome = json!({
-            "outcome": "accept",
-            "accept": header(&response, "sec-websocket-accept"),
-            "protocol": header(&response, "sec-websocket-protocol"),
-            "extensions": header(&response, "sec-websocket-extensions"),
-            "rest_hex": hex(&input[request.head_len()..]),
-        });
-        return (outcome, response);
-    }
-    (json!({"outcome": "need-more"}), Vec::new())
-}
-
-fn reject(rejection: Rejection) -> (Value, Vec<u8>) {
-    let mut out = [0; 1024];
-    let len = rejection.response().write(&mut out).unwrap();
-    let response = out[..len].to_vec();
-    assert!(response.starts_with(format!("HTTP/1.1 {} ", rejection.status()).as_bytes()));
-    let text = std::str::from_utf8(&response).unwrap();
-    let (_, body) = text.split_once("\r\n\r\n").unwrap();
-    assert_eq!(header(&response, "content-length"), Some(body.len().to_string()));
-    (json!({"outcome": "reject", "status": rejection.status()}), response)
-}
-
-/// The nonce that a key was made of.
-fn nonce(key: &str) -> [u8; 16] {
-    use base64::Engine as _;
-    let mut nonce = [0; 18];
-    assert_eq!(base64::engine::general_purpose::STANDARD.decode_slice(key, &mut nonce), Ok(16));
-    *nonce.first_chunk().unwrap()
-}
-
-fn client_outcome(config: &Value, input: &[u8], cuts: &[usize]) -> Value {
-    let subprotocols = strings(&config["subprotocols"]);
-    let request = ClientRequest::new("server.example.com", "/chat")
-        .subprotocols(&subprotocols)
-        .extensions(config["offer"].as_str());
-    let key = config["key"].as_str().unwrap();
-    let mut handshake = ClientHandshake::new(request, nonce(key), limits(config)).unwrap();
-    let mut out = [0; 1024];
-    let len = handshake.write(&mut out).unwrap();
-    assert_eq!(header(&out[..len], "sec-websocket-key").as_deref(), Some(key));
-    for &cut in cuts {
-        match handshake.poll(&input[..cut]) {
-            Ok(None) => {}
-            Err(error) => {
-                assert!(error.to_string().contains("RFC"), "{error}");
-                return json!({"outcome": "error"});
-            }
-            Ok(Some(Reply::Http(response))) => {
-                return json!({"outcome": "http", "status": response.status()});
-            }
-            Ok(Some(Reply::Open(opened))) => {
-                return json!({
-                    "outcome": "ok",
-                    "protocol": opened.subprotocol(),
-                    "extensions": opened.deflate().map(params),
-                    "rest_hex": hex(&input[opened.head_len()..]),
-                });
-            }
-        }
-    }
-    json!({"outcome": "need-more"})
-}
-
-fn server_negotiation(case: &Value) -> Value {
-    let offer = case["offer"].as_str().map(str::as_bytes);
-    match negotiate_offer(offer, &deflate_config(&case["config"])) {
-        Ok(Some(agreed)) => json!({"outcome": "accept", "params": params(agreed)}),
-        Ok(None) => json!({"outcome": "decline"}),
-        Err(Malformed) => json!({"outcome": "fail"}),
-    }
-}
-
-fn client_negotiation(case: &Value) -> Value {
-    let [offer, response] = ["offer", "response"].map(|key| case[key].as_str().map(str::as_bytes));
-    match check_response(offer, response) {
-        Ok(agreed) => json!({"outcome": "ok", "params": agreed.map(params)}),
-        Err(_) => json!({"outcome": "error"}),
-    }
 }
 
 // ---- splits --------------------------------------------------------------------------------
@@ -229,50 +47,6 @@ fn splits(len: usize) -> Vec<Vec<usize>> {
     }
     all
 }
-
-#[test]
-fn s4_2_1_server_vectors() {
-    for case in cases("handshake_server.jsonl") {
-        let (input, expect) = (bytes(&case["input"]), &case["expect"]);
-        for cuts in splits(input.len()) {
-            let (outcome, response) = server_outcome(&case["config"], &input, &cuts);
-            if expect["outcome"] == "reject" {
-                let status = json!({"outcome": "reject", "status": expect["status"]});
-                assert_eq!(outcome, status, "{}", case["id"]);
-                for (name, value) in expect["headers"].as_object().unwrap_or(&Map::new()) {
-                    assert_eq!(header(&response, name).as_deref(), value.as_str(), "{}", case["id"]);
-                }
-            } else {
-                assert_eq!(outcome, *expect, "{} {cuts:?}", case["id"]);
-            }
-        }
-    }
-}
-
-#[test]
-fn s4_1_client_vectors() {
-    for case in cases("handshake_client.jsonl") {
-        let input = bytes(&case["input"]);
-        for cuts in splits(input.len()) {
-            let outcome = client_outcome(&case["config"], &input, &cuts);
-            assert_eq!(outcome, case["expect"], "{} {cuts:?}", case["id"]);
-        }
-    }
-}
-
-#[test]
-fn s7692_7_1_negotiation_vectors() {
-    for case in cases("deflate.jsonl") {
-        let outcome = match case["kind"].as_str() {
-            Some("server-negotiation") => server_negotiation(&case),
-            Some("client-negotiation") => client_negotiation(&case),
-            _ => continue,
-        };
-        assert_eq!(outcome, case["expect"], "{}", case["id"]);
-    }
-}
-
-// ---- cases of our own, in the vectors' manner ----------------------------------------------
 
 const KEY: &str = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==";
 

@@ -1,0 +1,462 @@
+//! However a stream is cut, the same comes out of it: streams made up at random, of messages in random
+//! fragments with control frames between, at whose end there may be a Close or one violation of the protocol.
+#![cfg(feature = "alloc")]
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests"
+)]
+
+use hybi::frame::Role;
+use hybi::{Config, Delivery, MessageBuf, Outbox, ProtocolError, SharedConfig};
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::Index;
+use proptest::test_runner::FileFailurePersistence;
+
+use support::cuts::{Cuts, Xorshift};
+use support::drive::{
+    Drain, Echo, Events, Form, Habits, Landing, Quiet, Run, Seen, drive, drive_lent, machine,
+};
+use support::wire;
+
+mod support;
+
+const MAX_FRAME: u64 = 40_000;
+const MAX_MESSAGE: u64 = 60_000;
+const MAX_FRAGMENTS: u32 = 10;
+
+// --- streams ---
+
+#[derive(Clone, Debug)]
+struct Stream {
+    /// Who receives it.
+    role: Role,
+    items: Vec<Item>,
+    end: End,
+    /// The masking keys are drawn from it.
+    seed: u64,
+}
+
+#[derive(Clone, Debug)]
+enum Item {
+    Control(Control),
+    /// A message, where it is cut into fragments, and what comes between each two of them.
+    Message(Seen, Vec<(Index, Vec<Control>)>),
+}
+
+#[derive(Clone, Debug)]
+enum Control {
+    Ping(Vec<u8>),
+    Pong(Vec<u8>),
+}
+
+#[derive(Clone, Debug)]
+enum End {
+    /// The stream goes on, or is cut inside a frame that announces that many bytes.
+    Open,
+    Cut(u16),
+    Close(Option<(u16, String)>),
+    Violation(Violation),
+}
+
+/// One for each kind of error there is, and some in two ways.
+#[derive(Clone, Copy, Debug)]
+enum Violation {
+    ReservedBits,
+    UnknownOpcode,
+    WrongMasking,
+    LengthNotMinimal,
+    LengthTopBit,
+    ControlFragmented,
+    ControlTooLong,
+    NothingToContinue,
+    MessageInterleaved,
+    TextInvalid,
+    TextCutOff,
+    CloseBodyOfOneByte,
+    CloseCodeNotAllowed,
+    CloseReasonNotUtf8,
+    FrameTooBig,
+    MessageTooBig,
+    TooManyFragments,
+}
+
+const VIOLATIONS: [Violation; 17] = [
+    Violation::ReservedBits,
+    Violation::UnknownOpcode,
+    Violation::WrongMasking,
+    Violation::LengthNotMinimal,
+    Violation::LengthTopBit,
+    Violation::ControlFragmented,
+    Violation::ControlTooLong,
+    Violation::NothingToContinue,
+    Violation::MessageInterleaved,
+    Violation::TextInvalid,
+    Violation::TextCutOff,
+    Violation::CloseBodyOfOneByte,
+    Violation::CloseCodeNotAllowed,
+    Violation::CloseReasonNotUtf8,
+    Violation::FrameTooBig,
+    Violation::MessageTooBig,
+    Violation::TooManyFragments,
+];
+
+fn streams() -> impl Strategy<Value = Stream> {
+    let role = prop_oneof![Just(Role::Client), Just(Role::Server)];
+    (role, vec(item(), 0..8), end(), any::<u64>()).prop_map(|(role, items, end, seed)| Stream {
+        role,
+        items,
+        end,
+        seed,
+    })
+}
+
+fn item() -> impl Strategy<Value = Item> {
+    let cuts = vec((any::<Index>(), vec(control(), 0..3)), 0..5);
+    prop_oneof![
+        1 => control().prop_map(Item::Control),
+        3 => (message(), cuts).prop_map(|(message, cuts)| Item::Message(message, cuts)),
+    ]
+}
+
+/// Text of one to four bytes for each code point; lengths around those at which the header changes, and
+/// some that are worth a read straight into place.
+fn message() -> impl Strategy<Value = Seen> {
+    prop_oneof![
+        8 => vec(any::<char>(), 0..40).prop_map(|text| Seen::Text(text.into_iter().collect())),
+        2 => "[aä€🦀]{0,200}".prop_map(Seen::Text),
+        4 => vec(any::<u8>(), 0..150).prop_map(Seen::Binary),
+        1 => (300..40_000_usize, any::<u8>()).prop_map(|(len, byte)| Seen::Binary(vec![byte; len])),
+        1 => (300..13_000_usize).prop_map(|len| Seen::Text("é€".repeat(len / 2))),
+    ]
+}
+
+fn control() -> impl Strategy<Value = Control> {
+    let payload = || prop_oneof![vec(any::<u8>(), 0..8), vec(any::<u8>(), 0..=125)];
+    prop_oneof![payload().prop_map(Control::Ping), payload().prop_map(Control::Pong)]
+}
+
+fn end() -> impl Strategy<Value = End> {
+    let code = prop_oneof![1000..=1003_u16, 1007..=1014_u16, 3000..=4999_u16];
+    let close = proptest::option::of((code, "[a-zäß€]{0,40}"));
+    prop_oneof![
+        Just(End::Open),
+        (0..300_u16).prop_map(End::Cut),
+        close.prop_map(End::Close),
+        proptest::sample::select(&VIOLATIONS[..]).prop_map(End::Violation),
+    ]
+}
+
+impl Stream {
+    fn encode(&self) -> Vec<u8> {
+        let mut out = Encoder { bytes: Vec::new(), role: self.role, random: Xorshift::new(self.seed) };
+        for item in &self.items {
+            match item {
+                Item::Control(control) => out.control(control),
+                Item::Message(message, cuts) => out.message(message, cuts),
+            }
+        }
+        match &self.end {
+            End::Open => {}
+            End::Cut(len) => {
+                let mut frame = out.one(wire::BINARY, &vec![0x2A; usize::from(*len) + 1]);
+                frame.pop();
+                out.bytes.append(&mut frame);
+            }
+            End::Close(body) => {
+                out.frame(wire::CLOSE, &close_body(body.as_ref()));
+                // It is discarded unread.
+                out.bytes.extend([0xFF; 9]);
+            }
+            End::Violation(violation) => {
+                out.violation(*violation);
+                out.frame(wire::TEXT, b"not to be seen");
+            }
+        }
+        out.bytes
+    }
+
+    /// What is to come out of it as whole messages.
+    fn events(&self) -> Events {
+        let mut events = Events::default();
+        for item in &self.items {
+            match item {
+                Item::Control(control) => events.push(control.seen(), 1),
+                Item::Message(message, cuts) => {
+                    for control in cuts.iter().flat_map(|(_, controls)| controls) {
+                        events.push(control.seen(), 1);
+                    }
+                    events.push(message.clone(), 1);
+                }
+            }
+        }
+        if let End::Close(body) = &self.end {
+            let (code, reason) = body.clone().unzip();
+            events.push(Seen::Close(code, reason.unwrap_or_default()), 1);
+        }
+        events
+    }
+
+    fn error(&self) -> Option<ProtocolError> {
+        let End::Violation(violation) = self.end else { return None };
+        Some(match violation {
+            Violation::ReservedBits => ProtocolError::ReservedBits(4),
+            Violation::UnknownOpcode => ProtocolError::UnknownOpcode(3),
+            Violation::WrongMasking if self.role == Role::Server => ProtocolError::NotMasked,
+            Violation::WrongMasking => ProtocolError::Masked,
+            Violation::LengthNotMinimal => ProtocolError::LengthNotMinimal,
+            Violation::LengthTopBit => ProtocolError::LengthTopBit,
+            Violation::ControlFragmented => ProtocolError::ControlFragmented,
+            Violation::ControlTooLong => ProtocolError::ControlTooLong,
+            Violation::NothingToContinue => ProtocolError::NothingToContinue,
+            Violation::MessageInterleaved => ProtocolError::MessageInterleaved,
+            Violation::TextInvalid | Violation::TextCutOff => ProtocolError::InvalidUtf8,
+            Violation::CloseBodyOfOneByte => ProtocolError::CloseBodyOfOneByte,
+            Violation::CloseCodeNotAllowed => ProtocolError::CloseCodeNotAllowed(1005),
+            Violation::CloseReasonNotUtf8 => ProtocolError::CloseReasonNotUtf8,
+            Violation::FrameTooBig => ProtocolError::FrameTooBig,
+            Violation::MessageTooBig => ProtocolError::MessageTooBig,
+            Violation::TooManyFragments => ProtocolError::TooManyFragments,
+        })
+    }
+
+    /// The first bytes and payloads of the frames that go out where each event is answered, and each message
+    /// sent back.
+    fn answers(&self) -> Vec<(u8, Vec<u8>)> {
+        let mut answers = Vec::new();
+        for seen in self.events().iter() {
+            match seen {
+                Seen::Text(text) => answers.push((wire::TEXT, text.clone().into_bytes())),
+                Seen::Binary(data) => answers.push((wire::BINARY, data.clone())),
+                Seen::Ping(payload) => answers.push((wire::PONG, payload.clone())),
+                Seen::Pong(_) => {}
+                // RFC 6455 5.5.1: the code is echoed; a reason need not be.
+                Seen::Close(code, _) => {
+                    answers.push((wire::CLOSE, close_body(code.map(|code| (code, String::new())).as_ref())));
+                }
+            }
+        }
+        answers
+    }
+}
+
+impl Control {
+    fn seen(&self) -> Seen {
+        match self {
+            Self::Ping(payload) => Seen::Ping(payload.clone()),
+            Self::Pong(payload) => Seen::Pong(payload.clone()),
+        }
+    }
+}
+
+fn close_body(body: Option<&(u16, String)>) -> Vec<u8> {
+    body.map_or(Vec::new(), |(code, reason)| [&code.to_be_bytes(), reason.as_bytes()].concat())
+}
+
+/// The peer.
+struct Encoder {
+    bytes: Vec<u8>,
+    /// Of the receiver.
+    role: Role,
+    random: Xorshift,
+}
+
+impl Encoder {
+    fn key(&mut self) -> Option<[u8; 4]> {
+        let [a, b, c, d, ..] = self.random.next().to_be_bytes();
+        (self.role == Role::Server).then_some([a, b, c, d])
+    }
+
+    fn one(&mut self, first: u8, payload: &[u8]) -> Vec<u8> {
+        wire::encode(first, payload, self.key())
+    }
+
+    fn frame(&mut self, first: u8, payload: &[u8]) {
+        let mut frame = self.one(first, payload);
+        self.bytes.append(&mut frame);
+    }
+
+    fn head(&mut self, first: u8, len: u64) {
+        let key = self.key();
+        self.bytes.extend(wire::head(first, len, key));
+    }
+
+    fn control(&mut self, control: &Control) {
+        match control {
+            Control::Ping(payload) => self.frame(wire::PING, payload),
+            Control::Pong(payload) => self.frame(wire::PONG, payload),
+        }
+    }
+
+    fn message(&mut self, message: &Seen, cuts: &[(Index, Vec<Control>)]) {
+        let (opcode, payload) = match message {
+            Seen::Text(text) => (1, text.as_bytes()),
+            Seen::Binary(data) => (2, &data[..]),
+            other => panic!("no message: {other:?}"),
+        };
+        let mut places: Vec<_> = cuts.iter().map(|(place, _)| place.index(payload.len() + 1)).collect();
+        places.sort_unstable();
+        let (mut start, mut first) = (0, opcode);
+        for (place, (_, controls)) in places.into_iter().zip(cuts) {
+            self.frame(first, &payload[start..place]);
+            (start, first) = (place, 0);
+            for control in controls {
+                self.control(control);
+            }
+        }
+        self.frame(first | 0x80, &payload[start..]);
+    }
+
+    fn violation(&mut self, violation: Violation) {
+        match violation {
+            Violation::ReservedBits => self.frame(wire::TEXT | 0x40, b"bits"),
+            Violation::UnknownOpcode => self.frame(0x83, b"opcode"),
+            Violation::WrongMasking => {
+                let key = if self.key().is_some() { None } else { Some([1, 2, 3, 4]) };
+                self.bytes.extend(wire::encode(wire::TEXT, b"masking", key));
+            }
+            Violation::LengthNotMinimal => self.length(126, &[0, 125]),
+            Violation::LengthTopBit => self.length(127, &[0x80, 0, 0, 0, 0, 0, 0, 1]),
+            Violation::ControlFragmented => self.frame(0x09, b"part"),
+            Violation::ControlTooLong => self.frame(wire::PING, &[b'p'; 126]),
+            Violation::NothingToContinue => self.frame(0x80, b"more"),
+            Violation::MessageInterleaved => {
+                self.frame(0x01, b"one");
+                self.frame(wire::BINARY, b"another");
+            }
+            Violation::TextInvalid => self.frame(wire::TEXT, b"text \xED\xA0\x80 surrogate"),
+            Violation::TextCutOff => {
+                self.frame(0x01, b"cut \xF0\x9F");
+                self.frame(0x80, b"\xA6");
+            }
+            Violation::CloseBodyOfOneByte => self.frame(wire::CLOSE, &[3]),
+            Violation::CloseCodeNotAllowed => self.frame(wire::CLOSE, &1005_u16.to_be_bytes()),
+            Violation::CloseReasonNotUtf8 => self.frame(wire::CLOSE, b"\x03\xE8why \xFF not"),
+            Violation::FrameTooBig => self.head(wire::BINARY, MAX_FRAME + 1),
+            Violation::MessageTooBig => {
+                self.frame(0x02, &vec![0; usize::try_from(MAX_FRAME).unwrap()]);
+                self.head(0x80, MAX_MESSAGE - MAX_FRAME + 1);
+            }
+            Violation::TooManyFragments => {
+                self.frame(0x01, b"f");
+                for _ in 0..MAX_FRAGMENTS {
+                    self.frame(0x00, b"");
+                }
+            }
+        }
+    }
+
+    /// A header with the length in a form of its own.
+    fn length(&mut self, short: u8, long: &[u8]) {
+        let key = self.key();
+        self.bytes.extend([wire::BINARY, short | if key.is_some() { 0x80 } else { 0 }]);
+        self.bytes.extend(long);
+        self.bytes.extend(key.into_iter().flatten());
+    }
+}
+
+// --- ways to receive them ---
+
+fn config(delivery: Delivery) -> SharedConfig {
+    Config::new()
+        .max_frame(MAX_FRAME)
+        .max_message(MAX_MESSAGE)
+        .max_fragments(MAX_FRAGMENTS)
+        .delivery(delivery)
+        // Blocked sends would make a difference that depends on the splits.
+        .high_water(usize::MAX)
+        .into()
+}
+
+fn receive(
+    role: Role,
+    input: &[u8],
+    cuts: &Cuts,
+    (form, drain): (Form, Drain),
+    habits: &mut impl Habits<Outbox, MessageBuf>,
+) -> Result<Run, String> {
+    let delivery = if form == Form::Chunks { Delivery::Chunks } else { Delivery::Whole };
+    let mut connection = machine(role, &config(delivery), Outbox::new());
+    drive(&mut connection, &mut MessageBuf::new(), input, cuts, (form, drain), habits)
+}
+
+/// The frames in `out`, masked as they should be.
+fn sent(role: Role, out: &[u8]) -> Vec<(u8, Vec<u8>)> {
+    let frames = wire::decode(out).unwrap();
+    assert!(frames.iter().all(|frame| frame.masked == (role == Role::Client)));
+    frames.into_iter().map(|frame| (frame.first, frame.payload)).collect()
+}
+
+/// Two ways to cut a stream: anywhere, with many cuts or few, or byte by byte.
+fn two_cuts(seed: u64, len: usize) -> [Cuts; 2] {
+    let mut random = Xorshift::new(seed);
+    let first = Cuts::random(&mut random, len);
+    let second = if random.below(4) == 0 { Cuts::EachByte } else { Cuts::random(&mut random, len) };
+    [first, second]
+}
+
+fn drains() -> impl Strategy<Value = Drain> {
+    let sometimes = (1..5_usize, prop_oneof![1..20_usize, Just(usize::MAX)])
+        .prop_map(|(every, bytes)| Drain::Sometimes { every, bytes });
+    prop_oneof![Just(Drain::Always), sometimes, Just(Drain::Late)]
+}
+
+fn with_files() -> ProptestConfig {
+    ProptestConfig {
+        failure_persistence: Some(Box::new(FileFailurePersistence::WithSource("regressions"))),
+        ..ProptestConfig::default()
+    }
+}
+
+proptest! {
+    #![proptest_config(with_files())]
+
+    /// Events are what was encoded, and the answers are in their order.
+    #[test]
+    fn what_was_encoded_comes_out(stream in streams(), seed: u64) {
+        let input = stream.encode();
+        for cuts in two_cuts(seed, input.len()) {
+            let run = receive(stream.role, &input, &cuts, (Form::Whole, Drain::Always), &mut Echo).unwrap();
+            prop_assert_eq!(&run.events, &stream.events(), "{}", cuts);
+            prop_assert_eq!(run.error, stream.error(), "{}", cuts);
+            let mut sent = sent(stream.role, &run.out);
+            if let Some(error) = stream.error() {
+                let (first, body) = sent.pop().unwrap();
+                prop_assert_eq!((first, &body[..2]), (wire::CLOSE, &error.close_code().get().to_be_bytes()[..]));
+            }
+            prop_assert_eq!(sent, stream.answers(), "{}", cuts);
+        }
+    }
+
+    /// Where output is written at the same events, all of it is the same.
+    #[test]
+    fn splits_do_not_matter(stream in streams(), seed: u64, drain in drains()) {
+        let input = stream.encode();
+        let [first, second] = two_cuts(seed, input.len());
+        for form in [Form::Whole, Form::Chunks] {
+            let one = receive(stream.role, &input, &first, (form, drain), &mut Echo);
+            let other = receive(stream.role, &input, &second, (form, drain), &mut Echo);
+            prop_assert_eq!(one.unwrap(), other.unwrap(), "{:?} {} / {}", form, first, second);
+        }
+    }
+
+    /// Nor does it matter how messages are delivered, and in what memory they are gathered.
+    #[test]
+    fn delivery_does_not_matter(stream in streams(), seed: u64, room in 0..300_usize) {
+        let (input, role) = (stream.encode(), stream.role);
+        let [first, second] = two_cuts(seed, input.len());
+        let drain = Drain::Always;
+        let whole = receive(role, &input, &first, (Form::Whole, drain), &mut Quiet).unwrap();
+        let chunks = receive(role, &input, &second, (Form::Chunks, drain), &mut Quiet).unwrap();
+        prop_assert_eq!(&whole, &chunks, "chunks, {} / {}", first, second);
+        let landing = receive(role, &input, &second, (Form::Whole, drain), &mut Landing).unwrap();
+        prop_assert_eq!(&whole, &landing, "read into place, {} / {}", first, second);
+        let new = |out| machine(role, &config(Delivery::Whole), out);
+        let lent = drive_lent(new, room, &input, &second, Form::AsFits).unwrap();
+        prop_assert_eq!(&whole, &lent, "lent memory of {}, {} / {}", room, first, second);
+    }
+}

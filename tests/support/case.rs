@@ -1,0 +1,56 @@
+//! The format of the vectors, as far as the files have it in common, and what becomes of a case.
+
+use serde_json::Value;
+
+/// What became of a case. An error says what is wrong.
+pub type Judged = Result<Verdict, String>;
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Verdict {
+    Passed,
+    /// Another outcome that the RFCs do not forbid: that of `alt` with this index.
+    Alt(usize),
+    /// Not run, and why.
+    Skipped(&'static str),
+}
+
+/// Bytes as `…_hex` gives them: a string of hex digits, or a list of such and of repetitions.
+pub fn hex(value: &Value) -> Vec<u8> {
+    join(value, &|text| {
+        let digits: Vec<_> = text.chars().map(|c| u8::try_from(c.to_digit(16).unwrap()).unwrap()).collect();
+        assert_eq!(digits.len() % 2, 0, "{text}");
+        digits.chunks(2).map(|pair| pair[0] << 4 | pair[1]).collect()
+    })
+}
+
+/// Text: a string, or its UTF-8 in the form of [`hex`].
+pub fn text(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        list => String::from_utf8(hex(list)).unwrap(),
+    }
+}
+
+fn join(value: &Value, decode: &dyn Fn(&str) -> Vec<u8>) -> Vec<u8> {
+    match value {
+        Value::String(text) => decode(text),
+        Value::Array(parts) => parts.iter().flat_map(|part| join(part, decode)).collect(),
+        Value::Object(_) => {
+            let times = usize::try_from(value["repeat"][1].as_u64().unwrap()).unwrap();
+            join(&value["repeat"][0], decode).repeat(times)
+        }
+        _ => panic!("no bytes: {value}"),
+    }
+}
+
+/// Whether the case has the tag.
+pub fn has_tag(case: &Value, tag: &str) -> bool {
+    case["tags"].as_array().is_some_and(|tags| tags.iter().any(|one| one == tag))
+}
+
+/// Fails where an object has keys that its reader does not know, and would pass over.
+pub fn check_keys(value: &Value, known: &[&str]) {
+    for key in value.as_object().into_iter().flat_map(|object| object.keys()) {
+        assert!(known.contains(&key.as_str()), "unknown key {key:?} in {value}");
+    }
+}

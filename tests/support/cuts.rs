@@ -1,0 +1,102 @@
+//! Where an input is cut into pieces.
+
+use std::fmt;
+
+/// Inputs up to here are cut in two at every place.
+const EVERY_PLACE: usize = 4 << 10;
+/// For longer ones: so many places at each end, and as many spread over the whole.
+const PLACES: usize = 64;
+const RANDOM: usize = 32;
+
+/// One way to cut an input.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Cuts {
+    Whole,
+    EachByte,
+    /// At these places, in order. One that comes twice makes an empty piece.
+    At(Vec<usize>),
+}
+
+impl Cuts {
+    /// Random places, few or many.
+    pub fn random(random: &mut Xorshift, len: usize) -> Self {
+        let magnitude = random.below(6);
+        let count = 1 + random.below(2 << magnitude);
+        let mut places: Vec<_> = (0..count).map(|_| random.below(len + 1)).collect();
+        places.sort_unstable();
+        Self::At(places)
+    }
+
+    /// The lengths of the pieces of an input of `len` bytes.
+    pub fn pieces(&self, len: usize) -> Box<dyn Iterator<Item = usize> + '_> {
+        match self {
+            Self::Whole => Box::new(std::iter::once(len)),
+            Self::EachByte => Box::new(std::iter::repeat_n(1, len)),
+            Self::At(places) => {
+                let places = places.iter().map(move |&place| place.min(len));
+                let starts = std::iter::once(0).chain(places.clone());
+                let ends = places.chain(std::iter::once(len));
+                Box::new(starts.zip(ends).map(|(start, end)| end - start))
+            }
+        }
+    }
+}
+
+impl fmt::Display for Cuts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Whole => f.write_str("whole"),
+            Self::EachByte => f.write_str("byte by byte"),
+            Self::At(places) => write!(f, "cut at {places:?}"),
+        }
+    }
+}
+
+/// All the ways in which a case is run: the whole input first, then byte by byte, at the places for one
+/// cut unless it is a `stress` case, and at random ones that are the same each time for one `id`.
+pub fn plan(id: &str, len: usize, stress: bool) -> Vec<Cuts> {
+    let mut plan = vec![Cuts::Whole, Cuts::EachByte];
+    if !stress {
+        plan.extend(places_for_one(len).into_iter().map(|place| Cuts::At(vec![place])));
+    }
+    let mut random = Xorshift::from_name(id);
+    plan.extend((0..RANDOM).map(|_| Cuts::random(&mut random, len)));
+    plan
+}
+
+fn places_for_one(len: usize) -> Vec<usize> {
+    if len <= EVERY_PLACE {
+        return (1..len).collect();
+    }
+    let spread = (1..=PLACES).map(|n| n * len / (PLACES + 1));
+    (1..=PLACES).chain(spread).chain(len - PLACES..len).collect()
+}
+
+/// A small generator of pseudo-random numbers (xorshift64).
+#[derive(Clone, Debug)]
+pub struct Xorshift(u64);
+
+impl Xorshift {
+    pub fn new(seed: u64) -> Self {
+        // Of zero it would make zeros for ever.
+        Self(seed | 1 << 63)
+    }
+
+    pub fn from_name(name: &str) -> Self {
+        let hash = name.bytes().fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+        });
+        Self::new(hash)
+    }
+
+    pub fn next(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0
+    }
+
+    pub fn below(&mut self, bound: usize) -> usize {
+        usize::try_from(self.next() % bound as u64).unwrap()
+    }
+}

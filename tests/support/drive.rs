@@ -1,0 +1,396 @@
+//! Drives a connection over one input, and writes down all that comes out of it.
+
+use std::fmt;
+
+use hybi::frame::Role;
+use hybi::{
+    Event, Gather, Input, Instant, Kind, Lent, LentMessage, Machine, MessageBuf, Outbox, Outcome, Output,
+    ProtocolError, SharedConfig, TransportAction,
+};
+
+use super::cuts::Cuts;
+use super::wire;
+
+const NOW: Instant = Instant::ZERO;
+
+/// An endpoint. As a client it always draws the same masking keys, so that output can be compared.
+pub fn machine<O: Output>(role: Role, config: &SharedConfig, out: O) -> Machine<O> {
+    match role {
+        Role::Server => Machine::server(NOW, config.clone(), out),
+        Role::Client => Machine::client(NOW, config.clone(), out, [0x5E; 32]),
+    }
+}
+
+/// What a connection has said, in a form that can be kept.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Seen {
+    Text(String),
+    Binary(Vec<u8>),
+    Ping(Vec<u8>),
+    Pong(Vec<u8>),
+    Close(Option<u16>, String),
+}
+
+impl fmt::Debug for Seen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (name, bytes) = match self {
+            Self::Text(text) => ("text", text.as_bytes()),
+            Self::Binary(bytes) => ("binary", &bytes[..]),
+            Self::Ping(bytes) => ("ping", &bytes[..]),
+            Self::Pong(bytes) => ("pong", &bytes[..]),
+            Self::Close(code, reason) => return write!(f, "close {code:?} {reason:?}"),
+        };
+        let shown = &bytes[..bytes.len().min(48)];
+        let more = if shown.len() < bytes.len() { "…" } else { "" };
+        write!(f, "{name}[{}] \"{}{more}\"", bytes.len(), shown.escape_ascii())
+    }
+}
+
+/// Events in order, equal ones behind each other counted only.
+#[derive(Clone, PartialEq, Eq, Default)]
+pub struct Events(Vec<(Seen, u64)>);
+
+impl Events {
+    pub fn push(&mut self, seen: Seen, times: u64) {
+        match self.0.last_mut() {
+            Some((last, count)) if *last == seen => *count += times,
+            _ => self.0.push((seen, times)),
+        }
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = &Seen> {
+        self.0.iter().flat_map(|(seen, times)| (0..*times).map(move |_| seen))
+    }
+
+    pub fn last(&self) -> Option<&Seen> {
+        self.0.last().map(|(seen, _)| seen)
+    }
+}
+
+impl fmt::Debug for Events {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list()
+            .entries(self.0.iter().map(|(seen, times)| match times {
+                1 => format!("{seen:?}"),
+                _ => format!("{times} × {seen:?}"),
+            }))
+            .finish()
+    }
+}
+
+/// All that came out of one run.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Run {
+    pub events: Events,
+    pub error: Option<ProtocolError>,
+    pub out: Vec<u8>,
+    pub outcome: Outcome,
+}
+
+impl fmt::Debug for Run {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let sent = wire::decode(&self.out);
+        let sent: Vec<_> = match &sent {
+            Ok(sent) => sent.iter().take(8).map(|f| format!("{:02x} {:02x?}", f.first, f.payload)).collect(),
+            Err(error) => vec![error.clone()],
+        };
+        write!(f, "{:?}, error {:?}, {} bytes sent: ", self.events, self.error, self.out.len())?;
+        write!(f, "{sent:?}, outcome {:?}", self.outcome)
+    }
+}
+
+/// In what form messages must come.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Form {
+    Whole,
+    Chunks,
+    /// Whole where they fit into the memory, else in chunks.
+    AsFits,
+}
+
+/// When output is written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Drain {
+    /// All of it, at each event but those in the middle of a message, and after each piece of input.
+    Always,
+    /// At each `every`th event, at most `bytes`; the rest at the end.
+    Sometimes { every: usize, bytes: usize },
+    /// At the end.
+    Late,
+}
+
+/// What the application and the reader of the socket do in a run.
+pub trait Habits<O: Output, M: Gather> {
+    /// Reads from the front of `bytes` straight into the message, and gives how much.
+    fn land(&mut self, _: &mut Machine<O>, _: &mut M, _: &[u8]) -> usize {
+        0
+    }
+
+    /// Answers an event.
+    fn answer(&mut self, _: &mut Machine<O>, _: &Event<'_>) -> Result<(), String> {
+        Ok(())
+    }
+}
+
+/// Does nothing.
+#[derive(Debug)]
+pub struct Quiet;
+
+impl<O: Output, M: Gather> Habits<O, M> for Quiet {}
+
+/// Reads large payloads to where they will be delivered.
+#[derive(Debug)]
+pub struct Landing;
+
+impl Habits<Outbox, MessageBuf> for Landing {
+    fn land(&mut self, machine: &mut Machine<Outbox>, message: &mut MessageBuf, bytes: &[u8]) -> usize {
+        let space = machine.payload_space(message);
+        let len = space.len().min(bytes.len());
+        space[..len].copy_from_slice(&bytes[..len]);
+        machine.handle_payload(message, len);
+        len
+    }
+}
+
+/// Sends each whole message back.
+#[derive(Debug)]
+pub struct Echo;
+
+impl<O: Output, M: Gather> Habits<O, M> for Echo {
+    fn answer(&mut self, machine: &mut Machine<O>, event: &Event<'_>) -> Result<(), String> {
+        let sent = match event {
+            Event::Text(text) => machine.send_text(text),
+            Event::Binary(data) => machine.send_binary(data),
+            _ => Ok(()),
+        };
+        sent.map_err(|error| format!("not sent back: {error}"))
+    }
+}
+
+/// Runs `machine` over `input`, cut by `cuts`, to the end of the stream.
+///
+/// What must hold for every input is verified on the way, and said in the error where it does not: nothing
+/// after a Close or a failure, chunks that make up messages, all input taken in, one `Closed` at the end,
+/// the right thing to do with the transport.
+pub fn drive<O: Output, M: Gather>(
+    machine: &mut Machine<O>,
+    message: &mut M,
+    input: &[u8],
+    cuts: &Cuts,
+    (form, drain): (Form, Drain),
+    habits: &mut impl Habits<O, M>,
+) -> Result<Run, String> {
+    let mut recorder = Recorder::new(form, drain);
+    let mut input = input.to_vec();
+    let mut rest = &mut input[..];
+    for len in cuts.pieces(rest.len()) {
+        let (piece, behind) = rest.split_at_mut(len);
+        rest = behind;
+        recorder.feed(machine, message, piece, habits)?;
+    }
+    recorder.end(machine, message)
+}
+
+/// As [`drive`], in memory that is lent: with room for messages of `room` bytes.
+pub fn drive_lent(
+    new: impl FnOnce(Lent<'static>) -> Machine<Lent<'static>>,
+    room: usize,
+    input: &[u8],
+    cuts: &Cuts,
+    form: Form,
+) -> Result<Run, String> {
+    // Output without an answer lies in the slot for control frames alone.
+    let mut machine = new(Lent::new(&mut []));
+    let mut memory = vec![0xA5; room];
+    let mut message = LentMessage::new(&mut memory);
+    drive(&mut machine, &mut message, input, cuts, (form, Drain::Always), &mut Quiet)
+}
+
+struct Recorder {
+    form: Form,
+    drain: Drain,
+    /// How many events there were, but for chunks in the middle of a message: their number depends on the
+    /// cuts.
+    count: usize,
+    events: Events,
+    error: Option<ProtocolError>,
+    out: Vec<u8>,
+    /// The message that comes in chunks.
+    open: Option<(Kind, Vec<u8>)>,
+}
+
+impl Recorder {
+    fn new(form: Form, drain: Drain) -> Self {
+        Self { form, drain, count: 0, events: Events::default(), error: None, out: Vec::new(), open: None }
+    }
+
+    fn is_closed(&self) -> bool {
+        matches!(self.events.last(), Some(Seen::Close(..)))
+    }
+
+    fn feed<O: Output, M: Gather>(
+        &mut self,
+        machine: &mut Machine<O>,
+        message: &mut M,
+        piece: &mut [u8],
+        habits: &mut impl Habits<O, M>,
+    ) -> Result<(), String> {
+        let landed = habits.land(machine, message, piece);
+        let mut input = Input::new(&mut piece[landed..], message);
+        loop {
+            match machine.poll_event(NOW, &mut input) {
+                Ok(Some(event)) => {
+                    let is_whole = self.record(&event)?;
+                    habits.answer(machine, &event)?;
+                    if !is_whole {
+                        continue;
+                    }
+                }
+                Ok(None) => break,
+                Err(error) => {
+                    if let Some(first) = self.error.replace(error) {
+                        return Err(format!("a second error: {error:?} after {first:?}"));
+                    }
+                    if self.is_closed() {
+                        return Err(format!("{error:?} after a Close"));
+                    }
+                }
+            }
+            self.count += 1;
+            match self.drain {
+                Drain::Always => self.write(machine, usize::MAX),
+                Drain::Sometimes { every, bytes } if self.count % every == 0 => self.write(machine, bytes),
+                _ => {}
+            }
+        }
+        if input.remaining() > 0 {
+            return Err(format!("{} bytes are left of an input that is said to be done", input.remaining()));
+        }
+        if self.drain == Drain::Always {
+            self.write(machine, usize::MAX);
+        }
+        Ok(())
+    }
+
+    /// Writes an event down; whether it is a whole one, and no chunk in the middle of a message.
+    fn record(&mut self, event: &Event<'_>) -> Result<bool, String> {
+        if let Some(error) = self.error {
+            return Err(format!("{event:?} after {error:?}"));
+        }
+        if self.is_closed() {
+            return Err(format!("{event:?} after a Close"));
+        }
+        let seen = match *event {
+            Event::Text(_) | Event::Binary(_) if self.form == Form::Chunks || self.open.is_some() => {
+                return Err(format!("a whole message where chunks were due: {event:?}"));
+            }
+            Event::Text(text) => Seen::Text(text.to_owned()),
+            Event::Binary(data) => Seen::Binary(data.to_owned()),
+            Event::Chunk { kind, data, first, fin } if self.form != Form::Whole => {
+                match self.chunk(kind, data, first, fin)? {
+                    Some(seen) => seen,
+                    None => return Ok(false),
+                }
+            }
+            Event::Ping(payload) => Seen::Ping(payload.to_vec()),
+            Event::Pong(payload) => Seen::Pong(payload.to_vec()),
+            Event::CloseReceived(frame) => {
+                Seen::Close(frame.code.map(hybi::CloseCode::get), frame.reason.as_str().to_owned())
+            }
+            _ => return Err(format!("unexpected: {event:?}")),
+        };
+        self.events.push(seen, 1);
+        Ok(true)
+    }
+
+    fn chunk(&mut self, kind: Kind, data: &[u8], first: bool, fin: bool) -> Result<Option<Seen>, String> {
+        if first != self.open.is_none() || data.is_empty() && !fin {
+            return Err(format!("a wrong chunk: first {first}, fin {fin}, {} bytes", data.len()));
+        }
+        let (begun_as, gathered) = self.open.get_or_insert((kind, Vec::new()));
+        if *begun_as != kind {
+            return Err(format!("a chunk of {kind:?} in a message of {begun_as:?}"));
+        }
+        gathered.extend_from_slice(data);
+        if !fin {
+            return Ok(None);
+        }
+        let gathered = std::mem::take(gathered);
+        self.open = None;
+        Ok(Some(match kind {
+            Kind::Text => {
+                Seen::Text(String::from_utf8(gathered).map_err(|_| "text chunks that are no text")?)
+            }
+            Kind::Binary => Seen::Binary(gathered),
+        }))
+    }
+
+    /// Writes what waits, `bytes` at most.
+    fn write<O: Output>(&mut self, machine: &mut Machine<O>, bytes: usize) {
+        let end = self.out.len().saturating_add(bytes);
+        while machine.buffered_amount() > 0 && self.out.len() < end {
+            let mut slices = [&[][..]; 4];
+            let count = machine.poll_transmit(&mut slices);
+            assert!(count > 0, "{} bytes wait, and nothing is to be written", machine.buffered_amount());
+            let before = self.out.len();
+            for slice in &slices[..count] {
+                let len = slice.len().min(end - self.out.len());
+                self.out.extend_from_slice(&slice[..len]);
+            }
+            machine.transmitted(NOW, self.out.len() - before);
+        }
+    }
+
+    fn end<O: Output, M: Gather>(mut self, machine: &mut Machine<O>, message: &mut M) -> Result<Run, String> {
+        self.write(machine, usize::MAX);
+        let done = self.error.is_some() || self.is_closed();
+        if done {
+            // RFC 6455 1.4, 7.1.7: whatever follows is discarded, valid frames and nonsense.
+            let key = (machine.role() == Role::Server).then_some([0x37, 0xfa, 0x21, 0x3d]);
+            let mut more = wire::encode(wire::PING, b"late", key);
+            more.extend(wire::encode(wire::TEXT, b"late", key));
+            more.extend([0xFF; 20]);
+            let before = (self.events.clone(), self.error, self.out.len());
+            for piece in more.chunks_mut(7) {
+                self.feed(machine, message, piece, &mut Quiet)?;
+            }
+            self.write(machine, usize::MAX);
+            if before != (self.events.clone(), self.error, self.out.len()) {
+                return Err("something happened after the end".into());
+            }
+        }
+        if machine.poll_transmit(&mut [&[]]) > 0 {
+            return Err("all is written, and there is more to write".into());
+        }
+        let due = match machine.role() {
+            // RFC 6455 7.1.1: after a Close, a client waits for the server to close the transport.
+            Role::Client if self.error.is_none() => None,
+            _ => done.then_some(TransportAction::HalfClose),
+        };
+        if machine.poll_transport() != due {
+            return Err(format!("the transport: {:?} instead of {due:?}", machine.poll_transport()));
+        }
+        machine.handle_eof();
+        let mut input = Input::new(&mut [], message);
+        let outcome = match machine.poll_event(NOW, &mut input) {
+            Ok(Some(Event::Closed(outcome))) => outcome,
+            other => return Err(format!("at the end of the stream {other:?} instead of Closed")),
+        };
+        match machine.poll_event(NOW, &mut input) {
+            Ok(None) => {}
+            other => return Err(format!("{other:?} after Closed")),
+        }
+        let right = match (self.error, self.events.last(), outcome) {
+            (Some(error), _, Outcome::Failed(why)) => error == why,
+            (None, Some(Seen::Close(code, _)), Outcome::Clean { code: seen }) => {
+                code.unwrap_or(1005) == seen.get()
+            }
+            (None, last, Outcome::Abnormal(_)) => !matches!(last, Some(Seen::Close(..))),
+            _ => false,
+        };
+        if !right {
+            return Err(format!("the outcome is {outcome:?}"));
+        }
+        Ok(Run { events: self.events, error: self.error, out: self.out, outcome })
+    }
+}

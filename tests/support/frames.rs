@@ -1,0 +1,241 @@
+//! `frames.jsonl`: bytes after the opening handshake, to events and perhaps a failure.
+
+use hybi::frame::Role;
+use hybi::{Config, Connection, Delivery, Machine, MessageBuf, Outbox, Output, SharedConfig};
+use serde_json::Value;
+
+use super::case::{Judged, Verdict, check_keys, has_tag, hex, text};
+use super::cuts::{Cuts, plan};
+use super::drive::{Drain, Events, Form, Landing, Quiet, Run, Seen, drive, drive_lent, machine};
+use super::wire;
+
+/// Inputs up to here are run without an allocator too.
+const LENT: usize = 4 << 10;
+/// No more than a few Pongs wait, with a Close.
+const MOST_WAITING: usize = 1 << 10;
+
+pub fn judge(case: &Value) -> Judged {
+    check_keys(case, &["id", "rfc", "role", "config", "input_hex", "expect", "alt", "tags", "why"]);
+    check_keys(&case["config"], &["max_frame", "max_message", "deflate"]);
+    if case["config"].get("deflate").is_some() {
+        return Ok(Verdict::Skipped("permessage-deflate is not there yet"));
+    }
+    let endpoint = Endpoint::new(case);
+    let input = hex(&case["input_hex"]);
+    let first = endpoint.whole(&input, &Cuts::Whole)?;
+    let verdict = verdict(case, endpoint.role, &first)?;
+    endpoint.same_in_every_way(case, &input, &first)?;
+    Ok(verdict)
+}
+
+/// Judges the first run. That the others are the same is judged apart.
+fn verdict(case: &Value, role: Role, run: &Run) -> Judged {
+    let sent = Sent::of(role, run)?;
+    sent.answers_every_ping(run)?;
+    let expected = Expected::new(&case["expect"]);
+    if expected.is_met_by(run, &sent) {
+        return Ok(Verdict::Passed);
+    }
+    let alternatives = case["alt"].as_array().into_iter().flatten();
+    match alternatives.map(Expected::new).position(|alternative| alternative.is_met_by(run, &sent)) {
+        Some(index) => Ok(Verdict::Alt(index)),
+        None => Err(format!("whole\n    expected {expected:?}\n    got      {run:?}")),
+    }
+}
+
+/// The endpoint under test.
+struct Endpoint {
+    role: Role,
+    whole: SharedConfig,
+    chunks: SharedConfig,
+}
+
+impl Endpoint {
+    fn new(case: &Value) -> Self {
+        let limit = |name: &str| case["config"][name].as_u64().unwrap_or(u64::MAX);
+        let config = Config::new().max_frame(limit("max_frame")).max_message(limit("max_message"));
+        let role = match case["role"].as_str() {
+            Some("server") => Role::Server,
+            Some("client") => Role::Client,
+            role => panic!("unknown role {role:?}"),
+        };
+        Self { role, whole: config.clone().into(), chunks: config.delivery(Delivery::Chunks).into() }
+    }
+
+    fn machine<O: Output>(&self, config: &SharedConfig, out: O) -> Machine<O> {
+        machine(self.role, config, out)
+    }
+
+    fn connection(&self, config: &SharedConfig) -> Connection {
+        self.machine(config, Outbox::new())
+    }
+
+    fn whole(&self, input: &[u8], cuts: &Cuts) -> Result<Run, String> {
+        let (mut connection, mut message) = (self.connection(&self.whole), MessageBuf::new());
+        drive(&mut connection, &mut message, input, cuts, (Form::Whole, Drain::Always), &mut Quiet)
+    }
+
+    fn landing(&self, input: &[u8], cuts: &Cuts) -> Result<Run, String> {
+        let (mut connection, mut message) = (self.connection(&self.whole), MessageBuf::new());
+        drive(&mut connection, &mut message, input, cuts, (Form::Whole, Drain::Always), &mut Landing)
+    }
+
+    fn chunks(&self, input: &[u8], cuts: &Cuts) -> Result<Run, String> {
+        let (mut connection, mut message) = (self.connection(&self.chunks), MessageBuf::new());
+        drive(&mut connection, &mut message, input, cuts, (Form::Chunks, Drain::Always), &mut Quiet)
+    }
+
+    fn lent(&self, room: usize, form: Form, input: &[u8], cuts: &Cuts) -> Result<Run, String> {
+        let config = if form == Form::Chunks { &self.chunks } else { &self.whole };
+        drive_lent(|out| self.machine(config, out), room, input, cuts, form)
+    }
+
+    fn same_in_every_way(&self, case: &Value, input: &[u8], first: &Run) -> Result<(), String> {
+        let same = |way: &str, cuts: &Cuts, run: Result<Run, String>| match run {
+            Ok(run) if run == *first => Ok(()),
+            Ok(run) => Err(format!("{way}, {cuts}\n    whole it is {first:?}\n    got         {run:?}")),
+            Err(what) => Err(format!("{way}, {cuts}: {what}")),
+        };
+        let stress = has_tag(case, "stress");
+        let plan = plan(case["id"].as_str().unwrap_or_default(), input.len(), stress);
+        for (n, cuts) in plan.iter().enumerate() {
+            same("whole messages", cuts, self.whole(input, cuts))?;
+            // Many small frames, as in a case of stress, are the same in every delivery: some splits are enough.
+            if stress && n >= 8 {
+                continue;
+            }
+            same("chunks", cuts, self.chunks(input, cuts))?;
+            if input.len() > LENT && *cuts != Cuts::EachByte {
+                same("payload read into place", cuts, self.landing(input, cuts))?;
+            }
+        }
+        self.undrained(input, first)?;
+        if input.len() <= LENT {
+            for cuts in &[Cuts::Whole, Cuts::EachByte] {
+                same("lent memory", cuts, self.lent(input.len(), Form::Whole, input, cuts))?;
+                same("lent memory, chunks", cuts, self.lent(0, Form::Chunks, input, cuts))?;
+                for room in [0, 1, 5] {
+                    same("lent memory, outgrown", cuts, self.lent(room, Form::AsFits, input, cuts))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Where nothing is written before the end of the input, some of the last Pings alone are answered, and
+    /// what waits to be written does not grow with their number.
+    fn undrained(&self, input: &[u8], first: &Run) -> Result<(), String> {
+        let (mut connection, mut message) = (self.connection(&self.whole), MessageBuf::new());
+        let plan = (Form::Whole, Drain::Late);
+        let run = drive(&mut connection, &mut message, input, &Cuts::Whole, plan, &mut Quiet)?;
+        if (&run.events, run.error, run.outcome) != (&first.events, first.error, first.outcome) {
+            return Err(format!("written late\n    at once it is {first:?}\n    got           {run:?}"));
+        }
+        let (sent, at_once) = (Sent::of(self.role, &run)?, Sent::of(self.role, first)?);
+        let mut pings = at_once.pongs.iter();
+        let in_order = sent.pongs.iter().all(|pong| pings.any(|ping| ping == pong));
+        let newest = sent.close.is_some() || sent.pongs.last() == at_once.pongs.last();
+        if sent.close != at_once.close || !in_order || !newest || run.out.len() > MOST_WAITING {
+            return Err(format!("written late, there go out {} bytes: {sent:?}", run.out.len()));
+        }
+        Ok(())
+    }
+}
+
+/// What the endpoint has sent.
+#[derive(PartialEq, Eq, Debug)]
+struct Sent {
+    pongs: Vec<Vec<u8>>,
+    /// The code of the Close behind them.
+    close: Option<Option<u16>>,
+}
+
+impl Sent {
+    /// Fails on anything but Pongs and a Close at the end, well-formed and masked as the role demands.
+    fn of(role: Role, run: &Run) -> Result<Self, String> {
+        let mut sent = Self { pongs: Vec::new(), close: None };
+        for frame in wire::decode(&run.out)? {
+            if frame.masked != (role == Role::Client) || frame.payload.len() > 125 || sent.close.is_some() {
+                return Err(format!("must not be sent: {frame:02x?}"));
+            }
+            match frame.first {
+                wire::PONG => sent.pongs.push(frame.payload),
+                wire::CLOSE => {
+                    let body = frame.payload.split_first_chunk();
+                    let reason = body.map_or(&frame.payload[..], |(_, reason)| reason);
+                    if body.is_none() && !reason.is_empty() || std::str::from_utf8(reason).is_err() {
+                        return Err(format!("a broken Close is sent: {frame:02x?}"));
+                    }
+                    sent.close = Some(body.map(|(code, _)| u16::from_be_bytes(*code)));
+                }
+                _ => return Err(format!("must not be sent: {frame:02x?}")),
+            }
+        }
+        // RFC 6455 5.5.1, 7.1.7: a Close is answered by a Close, and so is a failure.
+        let due = run.error.is_some() || matches!(run.events.last(), Some(Seen::Close(..)));
+        if sent.close.is_some() != due {
+            return Err(format!("a Close is {}sent: {run:?}", if due { "not " } else { "" }));
+        }
+        Ok(sent)
+    }
+
+    fn answers_every_ping(&self, run: &Run) -> Result<(), String> {
+        let pings = run.events.iter().filter_map(|seen| match seen {
+            Seen::Ping(payload) => Some(payload),
+            _ => None,
+        });
+        if pings.eq(&self.pongs) { Ok(()) } else { Err(format!("pings and pongs differ: {run:?}")) }
+    }
+}
+
+/// An outcome as a case describes it.
+#[derive(Debug)]
+struct Expected {
+    events: Events,
+    error: Option<String>,
+    close_codes: Vec<Option<u16>>,
+}
+
+impl Expected {
+    fn new(value: &Value) -> Self {
+        check_keys(value, &["events", "error", "close_code", "close_code_any"]);
+        let mut events = Events::default();
+        for event in value["events"].as_array().unwrap() {
+            let (event, times) = match event.get("repeat_event") {
+                Some(repeat) => (&repeat[0], repeat[1].as_u64().unwrap()),
+                None => (event, 1),
+            };
+            events.push(seen(event), times);
+        }
+        let any = value["close_code_any"].as_array().into_iter().flatten();
+        let close_codes = std::iter::once(&value["close_code"]).chain(any).map(code).collect();
+        Self { events, error: value["error"].as_str().map(str::to_owned), close_codes }
+    }
+
+    fn is_met_by(&self, run: &Run, sent: &Sent) -> bool {
+        let class = run.error.map(|error| match error.close_code().get() {
+            1007 => "invalid-utf8",
+            1009 => "too-big",
+            _ => "protocol",
+        });
+        // `null` is no Close at all, or one without a code.
+        let code = sent.close.flatten();
+        self.events == run.events && self.error.as_deref() == class && self.close_codes.contains(&code)
+    }
+}
+
+fn code(value: &Value) -> Option<u16> {
+    value.as_u64().map(|code| u16::try_from(code).unwrap())
+}
+
+fn seen(event: &Value) -> Seen {
+    let (kind, value) = event.as_object().and_then(|event| event.iter().next()).unwrap();
+    match kind.as_str() {
+        "text" => Seen::Text(text(value)),
+        "binary_hex" => Seen::Binary(hex(value)),
+        "ping_hex" => Seen::Ping(hex(value)),
+        "pong_hex" => Seen::Pong(hex(value)),
+        "close" => Seen::Close(code(&value[0]), value[1].as_str().unwrap().to_owned()),
+        _ => panic!("unknown event {event}"),
+    }
+}
