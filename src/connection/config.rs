@@ -114,10 +114,10 @@ impl Config {
 
     /// How many bytes may wait to be written before a send is handed back with
     /// [`SendError::Blocked`](crate::SendError::Blocked); 64 KiB by default. A send is accepted while less
-    /// than this waits, so one message may pass the mark.
+    /// than this waits, so one message may pass the mark. 0 counts as 1: otherwise nothing could be sent at all.
     #[must_use]
     pub const fn high_water(mut self, bytes: usize) -> Self {
-        self.high_water = bytes;
+        self.high_water = if bytes == 0 { 1 } else { bytes };
         self
     }
 
