@@ -377,7 +377,8 @@ impl<O: Output> Sender<O> {
     pub fn transmitted(&mut self, now: Instant, n: usize) {
         let n = n.min(self.buffered_amount());
         self.counters.bytes += n as u64;
-        if n > 0 && core::mem::take(&mut self.fresh_data) {
+        // A large message takes many writes, and data goes out with each.
+        if n > 0 && (core::mem::take(&mut self.fresh_data) || self.boundary > 0) {
             self.keepalive.sent_data(now);
         }
         if n > 0 && self.until_ping > 0 {
