@@ -206,13 +206,10 @@ fn read_head<S: Read>(
         received.truncate(len + read.as_ref().map_or(0, |n| n.unwrap_or(0)));
         match read? {
             Some(0) => return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into()),
-            Some(_) => {
-                if handshake.poll(received)?.is_some() {
-                    return Ok(());
-                }
-            }
-            None => handshake.handle_timeout(link.now())?,
+            Some(_) if handshake.poll(received)?.is_some() => return Ok(()),
+            _ => {}
         }
+        handshake.handle_timeout(link.now())?;
     }
 }
 

@@ -12,15 +12,27 @@ use crate::time::Instant;
 pub type SocketOf<S> = fn(&S) -> Option<&TcpStream>;
 
 /// The most slices that go into one write.
-const MAX_SLICES: usize = 32;
+pub(super) const MAX_SLICES: usize = 32;
+
+/// Time outs shorter than this are not set: systems count in milliseconds.
+const SHORTEST: Duration = Duration::from_millis(1);
+/// Nor longer ones, which some systems refuse.
+const LONGEST: Duration = Duration::from_secs(3600);
+/// How much too early a time out may come, as systems count it in ticks.
+const TICK: Duration = Duration::from_millis(20);
 
 pub(super) struct Link<S> {
     stream: S,
     socket: SocketOf<S>,
     origin: std::time::Instant,
     now: Instant,
+    read_at: Instant,
     read_timeout: Option<Duration>,
     write_timeout: Option<Duration>,
+    /// Something was written and not flushed.
+    unflushed: bool,
+    /// Why writing has failed; it is not tried again.
+    write_error: Option<ErrorKind>,
 }
 
 impl Link<TcpStream> {
@@ -30,7 +42,7 @@ impl Link<TcpStream> {
         Ok(Self::new(stream, |stream| Some(stream)))
     }
 
-    /// A second link to the same socket, with the same clock.
+    /// A second link to the same socket, with the same clock. One is to read, the other to write.
     pub(super) fn try_clone(&self) -> io::Result<Self> {
         Ok(Self { stream: self.stream.try_clone()?, ..*self })
     }
@@ -38,8 +50,17 @@ impl Link<TcpStream> {
 
 impl<S> Link<S> {
     pub(super) fn new(stream: S, socket: SocketOf<S>) -> Self {
-        let origin = std::time::Instant::now();
-        Self { stream, socket, origin, now: Instant::ZERO, read_timeout: None, write_timeout: None }
+        Self {
+            stream,
+            socket,
+            origin: std::time::Instant::now(),
+            now: Instant::ZERO,
+            read_at: Instant::ZERO,
+            read_timeout: None,
+            write_timeout: None,
+            unflushed: false,
+            write_error: None,
+        }
     }
 
     /// The time, as last read.
@@ -47,10 +68,20 @@ impl<S> Link<S> {
         self.now
     }
 
+    /// When the last read returned: what came in later is not known of yet, and no timer should be judged
+    /// by a later time.
+    pub(super) const fn read_at(&self) -> Instant {
+        self.read_at
+    }
+
     /// Reads the clock.
     pub(super) fn tick(&mut self) -> Instant {
         self.now = Instant::from_origin(self.origin.elapsed());
         self.now
+    }
+
+    pub(super) const fn socket(&self) -> SocketOf<S> {
+        self.socket
     }
 
     pub(super) const fn stream(&self) -> &S {
@@ -61,7 +92,17 @@ impl<S> Link<S> {
         &mut self.stream
     }
 
+    /// The stream, without the time outs that were set here.
     pub(super) fn into_stream(self) -> S {
+        if let Some(socket) = (self.socket)(&self.stream) {
+            // On a socket that is broken already it may fail, and does not matter.
+            if self.read_timeout.is_some() {
+                let _ = socket.set_read_timeout(None);
+            }
+            if self.write_timeout.is_some() {
+                let _ = socket.set_write_timeout(None);
+            }
+        }
         self.stream
     }
 
@@ -84,29 +125,30 @@ impl<S> Link<S> {
         }
     }
 
-    /// How long a call may take, and the time out that the socket is to have for it: `None` where the one
-    /// it has will do, as it wakes early at worst.
-    fn timeout(&self, deadline: Option<Instant>, has: Option<Duration>) -> Step {
-        let Some(deadline) = deadline else { return Step::Call };
-        let left = deadline.saturating_duration_since(self.now);
-        match has {
-            _ if left.is_zero() => Step::TimedOut,
-            // A time out that is much too short would wake again and again.
-            Some(has) if has <= left && has >= left / 4 => Step::Call,
-            _ => Step::Set(left),
-        }
+    /// Whether writing has failed.
+    pub(super) const fn write_failed(&self) -> bool {
+        self.write_error.is_some()
     }
 
-    /// What a read or write that has returned means.
-    fn outcome(&mut self, result: io::Result<usize>, deadline: Option<Instant>) -> io::Result<Option<usize>> {
-        self.tick();
+    /// What a call that began at `now`, with the time out `had`, has come to; `None` where its deadline has
+    /// come, or might have.
+    fn outcome<T>(
+        &mut self,
+        result: io::Result<T>,
+        deadline: Option<Instant>,
+        had: Option<Duration>,
+    ) -> io::Result<Option<T>> {
+        let began = self.now;
+        let now = self.tick();
         match result {
-            Ok(n) => Ok(Some(n)),
+            Ok(done) => Ok(Some(done)),
             Err(error) if error.kind() == ErrorKind::Interrupted => Ok(None),
             Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
-                let timed = (self.socket)(&self.stream).is_some()
-                    && self.read_timeout.or(self.write_timeout).is_some();
-                let due = deadline.is_some_and(|deadline| deadline <= self.now);
+                // A stream that does not block says the same, but at once: to call it again and again would
+                // do nothing but keep the processor busy.
+                let waited = now.saturating_duration_since(began) + TICK;
+                let timed = had.is_some_and(|had| had <= waited);
+                let due = deadline.is_some_and(|deadline| deadline <= now);
                 if timed || due { Ok(None) } else { Err(error) }
             }
             Err(error) => Err(error),
@@ -114,42 +156,49 @@ impl<S> Link<S> {
     }
 }
 
-enum Step {
-    Call,
-    Set(Duration),
-    TimedOut,
+/// The time out to set for a call that has `left`, on a socket that `has` one; `None` where that will do, as
+/// it wakes early at worst.
+fn timeout(left: Option<Duration>, has: Option<Duration>) -> Option<Option<Duration>> {
+    let Some(left) = left else { return has.map(|_| None) };
+    let left = left.clamp(SHORTEST, LONGEST);
+    match has {
+        // One that is much too short would wake again and again.
+        Some(has) if has <= left && has >= left / 4 => None,
+        // A little is left off, so that it will do for the next deadline too, though some time has passed.
+        _ if left > TICK => Some(Some(left - left / 16)),
+        _ => Some(Some(left)),
+    }
 }
 
 impl<S: Read> Link<S> {
-    /// Reads once; `None` where the deadline has come, or might have.
+    /// Reads once, what is there even if the deadline has come; `None` where it came first, or might have.
     pub(super) fn read(&mut self, to: &mut [u8], deadline: Option<Instant>) -> io::Result<Option<usize>> {
-        match self.timeout(deadline, self.read_timeout) {
-            Step::TimedOut => return Ok(None),
-            Step::Set(left) => {
-                if let Some(socket) = (self.socket)(&self.stream) {
-                    socket.set_read_timeout(Some(left))?;
-                    self.read_timeout = Some(left);
-                }
-            }
-            Step::Call => {}
+        let now = self.tick();
+        let left = deadline.map(|deadline| deadline.saturating_duration_since(now));
+        if let (Some(time), Some(socket)) = (timeout(left, self.read_timeout), (self.socket)(&self.stream)) {
+            socket.set_read_timeout(time)?;
+            self.read_timeout = time;
         }
         let result = self.stream.read(to);
-        self.outcome(result, deadline)
+        let outcome = self.outcome(result, deadline, self.read_timeout);
+        self.read_at = self.now;
+        outcome
     }
 }
 
 impl<S: Write> Link<S> {
-    /// Writes once; `None` where the deadline has come, or might have.
+    /// Writes once; `None` where the deadline has come, or might have. The clock is to be read before.
     pub(super) fn write(&mut self, slices: &[&[u8]], deadline: Option<Instant>) -> io::Result<Option<usize>> {
-        match self.timeout(deadline, self.write_timeout) {
-            Step::TimedOut => return Ok(None),
-            Step::Set(left) => {
-                if let Some(socket) = (self.socket)(&self.stream) {
-                    socket.set_write_timeout(Some(left))?;
-                    self.write_timeout = Some(left);
-                }
-            }
-            Step::Call => {}
+        if let Some(kind) = self.write_error {
+            return Err(kind.into());
+        }
+        let left = deadline.map(|deadline| deadline.saturating_duration_since(self.now));
+        if left.is_some_and(|left| left.is_zero()) {
+            return Ok(None);
+        }
+        if let (Some(time), Some(socket)) = (timeout(left, self.write_timeout), (self.socket)(&self.stream)) {
+            socket.set_write_timeout(time)?;
+            self.write_timeout = time;
         }
         let mut vectors = [IoSlice::new(&[]); MAX_SLICES];
         let mut len = 0;
@@ -161,25 +210,50 @@ impl<S: Write> Link<S> {
             Ok(0) => Err(ErrorKind::WriteZero.into()),
             result => result,
         };
-        self.outcome(result, deadline)
+        self.unflushed = true;
+        let outcome = self.outcome(result, deadline, self.write_timeout);
+        self.remember(outcome)
     }
 
     /// Writes all of `bytes`; `false` where the deadline came first.
     pub(super) fn write_all(&mut self, bytes: &[u8], deadline: Option<Instant>) -> io::Result<bool> {
         let mut rest = bytes;
-        while !rest.is_empty() {
-            match self.write(&[rest], deadline)? {
+        loop {
+            let done = if rest.is_empty() {
+                if self.flush(deadline)? {
+                    return Ok(true);
+                }
+                None
+            } else {
+                self.write(&[rest], deadline)?
+            };
+            match done {
                 Some(n) => rest = rest.get(n..).unwrap_or_default(),
                 None if deadline.is_some_and(|deadline| deadline <= self.now) => return Ok(false),
                 None => {}
             }
         }
-        self.stream.flush()?;
-        Ok(true)
     }
 
-    pub(super) fn flush(&mut self) -> io::Result<()> {
-        self.stream.flush()
+    /// Flushes what was written; `false` where the deadline has come, or might have.
+    pub(super) fn flush(&mut self, deadline: Option<Instant>) -> io::Result<bool> {
+        if self.unflushed {
+            let result = self.stream.flush();
+            let outcome = self.outcome(result, deadline, self.write_timeout);
+            self.unflushed = self.remember(outcome)?.is_none();
+        }
+        Ok(!self.unflushed)
+    }
+
+    /// After a failure there is no telling how much has been written.
+    fn remember<T>(&mut self, result: io::Result<T>) -> io::Result<T> {
+        if let Err(error) = &result {
+            if error.kind() != ErrorKind::WouldBlock {
+                self.write_error = Some(error.kind());
+                self.unflushed = false;
+            }
+        }
+        result
     }
 }
 

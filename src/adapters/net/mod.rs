@@ -21,6 +21,12 @@
 //! [`Server`] and [`Client`] hold what both ends can be told; [`WebSocket::next`] is the run loop. The
 //! timers of the core are driven by the socket's own read and write timeouts.
 //!
+//! # Blocking
+//!
+//! A call that sends waits until the peer has read enough. Two ends that each send much without ever reading
+//! wait for each other until a timer ends it: have one thread receive and another send
+//! ([`WebSocket::split`]).
+//!
 //! # TLS
 //!
 //! `connect` speaks plain TCP. For `wss` make the TLS stream with the library of your choice and hand it

@@ -166,7 +166,11 @@ impl Server {
         }
         let request = match ServerHandshake::new(self.limits).poll(&received) {
             Ok(Some(Incoming::Upgrade(request))) => request,
-            Ok(_) => return Err(AcceptError::NotWebSocket(HttpCall { link, received, limits: self.limits })),
+            Ok(_) => {
+                let (socket, limits) = (link.socket(), self.limits);
+                let stream = link.into_stream();
+                return Err(AcceptError::NotWebSocket(HttpCall { stream, socket, received, limits }));
+            }
             Err(rejection) => return Err(AcceptError::Rejected(rejection)),
         };
         let allowed: Option<Vec<&str>> =
@@ -218,12 +222,15 @@ impl Server {
             let polled = match read? {
                 Some(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
                 Some(_) => handshake.poll(received).map(|incoming| incoming.is_some()),
-                None => handshake.handle_timeout(link.now()).map(|()| false),
+                None => Ok(false),
             };
             match polled {
                 Ok(true) => return Ok(Ok(())),
                 Ok(false) => {}
                 Err(rejection) => return Ok(Err(rejection)),
+            }
+            if let Err(rejection) = handshake.handle_timeout(link.now()) {
+                return Ok(Err(rejection));
             }
         }
     }
@@ -286,7 +293,8 @@ impl Refusal {
 /// A request that asks for no WebSocket, and its stream, for whoever serves plain HTTP on the same port.
 #[derive(Debug)]
 pub struct HttpCall<S> {
-    link: Link<S>,
+    stream: S,
+    socket: SocketOf<S>,
     received: Vec<u8>,
     limits: Limits,
 }
@@ -303,10 +311,11 @@ impl<S: Read + Write> HttpCall<S> {
     /// # Errors
     ///
     /// The stream failed.
-    pub fn refuse(mut self) -> io::Result<()> {
+    pub fn refuse(self) -> io::Result<()> {
         match ServerHandshake::new(self.limits).poll(&self.received) {
             Ok(Some(Incoming::Http(request))) => {
-                answer(&mut self.link, &request.rejection().response(), None)
+                let mut link = Link::new(self.stream, self.socket);
+                answer(&mut link, &request.rejection().response(), None)
             }
             _ => Ok(()),
         }
@@ -315,7 +324,7 @@ impl<S: Read + Write> HttpCall<S> {
     /// The stream, and the bytes that were read from it.
     #[must_use]
     pub fn into_parts(self) -> (S, Vec<u8>) {
-        (self.link.into_stream(), self.received)
+        (self.stream, self.received)
     }
 }
 

@@ -3,59 +3,168 @@
 use core::time::Duration;
 use std::io;
 use std::net::TcpStream;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::prelude::v1::*;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
 use super::error::Error;
 use super::link::Link;
 use super::websocket::{Responder, would_block, write_out};
 use crate::close::State;
 use crate::{
-    CloseCode, Connection, Event, Inbox, Message, Outbox, Outcome, Owed, Ready, Receiver, Sender,
-    TransportAction,
+    CloseCode, Config, Connection, Event, Inbox, Instant, Message, Outbox, Outcome, Owed, Ready, Receiver,
+    Sender, TransportAction,
 };
 
-/// What both halves send through.
+/// The least time for which the halves do not look after each other.
+const SHORTEST_NAP: Duration = Duration::from_millis(50);
+/// The most answers that wait while a write blocks. Of several Pongs the newest alone must be sent (RFC 6455
+/// section 5.5.3).
+const MOST_OWED: usize = 8;
+
+/// Where receiving leaves what it has to tell, for whoever sends next, and where it is never kept waiting.
+#[derive(Debug)]
+pub(super) struct Desk {
+    owing: Mutex<Owing>,
+    nap: Option<Duration>,
+}
+
+#[derive(Debug, Default)]
+struct Owing {
+    /// Something came in, and whether there was data in it.
+    received: Option<(Instant, bool)>,
+    owed: Vec<Owed>,
+}
+
+impl Desk {
+    fn new(config: &Config) -> Self {
+        let Config { ping_interval, pong_timeout, close_timeout, idle_timeout, .. } = config;
+        let shortest = [ping_interval, pong_timeout, close_timeout, idle_timeout].into_iter().flatten().min();
+        Self { owing: Mutex::default(), nap: shortest.map(|&time| time.max(SHORTEST_NAP)) }
+    }
+
+    /// For how long one half may wait without looking what the other one does: no timer that the other one
+    /// starts meanwhile runs out before.
+    pub(super) const fn nap(&self) -> Option<Duration> {
+        self.nap
+    }
+
+    fn received(&self, now: Instant, data: bool) {
+        let mut owing = lock(&self.owing);
+        let data = data || owing.received.is_some_and(|(_, data)| data);
+        owing.received = Some((now, data));
+    }
+
+    fn owe(&self, owed: Owed) {
+        let owing = &mut lock(&self.owing).owed;
+        if owing.len() == MOST_OWED {
+            owing.remove(0);
+        }
+        owing.push(owed);
+    }
+
+    fn is_owing(&self) -> bool {
+        !lock(&self.owing).owed.is_empty()
+    }
+
+    /// Clears the desk.
+    pub(super) fn settle(&self, sender: &mut Sender<Outbox>, now: Instant) {
+        let owing = &mut *lock(&self.owing);
+        if let Some((at, data)) = owing.received.take() {
+            sender.handle_received(at, data);
+        }
+        for owed in owing.owed.drain(..) {
+            sender.settle(now, owed);
+        }
+    }
+}
+
+/// What both halves share.
 #[derive(Debug)]
 struct Shared {
+    desk: Desk,
+    out: Mutex<Out>,
+}
+
+/// What both halves send through. It is locked while a write blocks.
+#[derive(Debug)]
+struct Out {
     link: Link<TcpStream>,
     sender: Sender<Outbox>,
 }
 
+impl Out {
+    /// Writes all that waits, and does what the transport needs then: the other half may wait for it.
+    fn write(&mut self, desk: &Desk) -> Result<(), Error> {
+        let Self { link, sender } = self;
+        let written = write_out(link, sender, Some(desk));
+        match sender.poll_transport() {
+            Some(TransportAction::HalfClose) => {
+                link.half_close();
+                sender.handle_half_closed();
+            }
+            Some(_) => link.shut_down(),
+            None => {}
+        }
+        written
+    }
+}
+
+impl Shared {
+    /// Writes what is owed to the peer. If a thread is writing already, it will, as it clears the desk
+    /// before it leaves, and looks again once it has left.
+    fn write_owed(&self) {
+        while self.desk.is_owing() {
+            let Some(mut out) = try_lock(&self.out) else { return };
+            // A stream that fails shows at the next read or send.
+            let _ = out.write(&self.desk);
+        }
+    }
+}
+
+/// A thread that panicked while it held the lock left nothing half done: what is locked is changed in one go.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn try_lock<T>(mutex: &Mutex<T>) -> Option<MutexGuard<'_, T>> {
+    match mutex.try_lock() {
+        Ok(guard) => Some(guard),
+        Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+        Err(TryLockError::WouldBlock) => None,
+    }
+}
+
 /// The half that receives, of [`WebSocket::split`](super::WebSocket::split). It answers Pings and Closes and
-/// runs the timers, so it must be kept in a call of [`next`](Self::next).
+/// runs the timers, so it must be kept in a call of [`next`](Self::next). It goes on to read while the other
+/// half is held up by a peer that does not.
 #[derive(Debug)]
 pub struct Reader {
     link: Link<TcpStream>,
     receiver: Receiver,
     inbox: Inbox,
-    shared: Arc<Mutex<Shared>>,
+    shared: Arc<Shared>,
     outcome: Option<Outcome>,
-    /// Something came in since the sending half was told.
-    received: bool,
+    /// Something came in since the desk was told, and whether there was data in it.
+    received: Option<bool>,
 }
 
 /// The half that sends, of [`WebSocket::split`](super::WebSocket::split). It can be cloned.
 #[derive(Clone, Debug)]
 pub struct Writer {
-    shared: Arc<Mutex<Shared>>,
+    shared: Arc<Shared>,
 }
 
 pub(super) fn split(
     link: Link<TcpStream>,
     connection: Connection,
     inbox: Inbox,
+    outcome: Option<Outcome>,
 ) -> io::Result<(Reader, Writer)> {
     let (receiver, sender) = connection.into_halves();
-    let shared = Arc::new(Mutex::new(Shared { link: link.try_clone()?, sender }));
+    let desk = Desk::new(sender.config());
+    let shared = Arc::new(Shared { desk, out: Mutex::new(Out { link: link.try_clone()?, sender }) });
     let writer = Writer { shared: Arc::clone(&shared) };
-    Ok((Reader { link, receiver, inbox, shared, outcome: None, received: false }, writer))
-}
-
-/// A thread that panicked while it held the lock left nothing half done: the queue is changed in one go.
-fn lock(shared: &Mutex<Shared>) -> MutexGuard<'_, Shared> {
-    let mut shared = shared.lock().unwrap_or_else(PoisonError::into_inner);
-    shared.link.tick();
-    shared
+    Ok((Reader { link, receiver, inbox, shared, outcome, received: None }, writer))
 }
 
 impl Reader {
@@ -94,9 +203,9 @@ impl Reader {
         while self.outcome.is_none() {
             match self.receiver.poll(&mut self.inbox) {
                 Ok(Some(ready)) => {
-                    let owed = ready.owes();
-                    if owed.is_some() {
-                        self.settle(owed)?;
+                    match ready.owes() {
+                        Some(owed) => self.owe(owed),
+                        None => self.received = Some(true),
                     }
                     return Ok(Some(ready));
                 }
@@ -106,8 +215,7 @@ impl Reader {
                     }
                 }
                 Err(error) => {
-                    // The violation is what the caller must know; that the peer could not be told will show.
-                    let _ = self.settle(Some(error.into()));
+                    self.owe(error.into());
                     return Err(error.into());
                 }
             }
@@ -115,66 +223,71 @@ impl Reader {
         Ok(None)
     }
 
-    /// Hands over what is owed, and writes it.
-    fn settle(&mut self, owed: Option<Owed>) -> Result<(), Error> {
-        let mut shared = lock(&self.shared);
-        let Shared { link, sender } = &mut *shared;
-        if let Some(owed) = owed {
-            sender.settle(link.now(), owed);
-        }
-        write_out(link, sender)
+    fn owe(&self, owed: Owed) {
+        self.shared.desk.owe(owed);
+        self.shared.write_owed();
     }
 
-    /// All input has been taken in: waits for more, or for what is due.
+    /// All input has been taken in: does what is due, and waits for more.
     fn turn(&mut self) -> Result<Option<Ready>, Error> {
-        let deadline = {
-            let mut shared = lock(&self.shared);
-            let Shared { link, sender } = &mut *shared;
-            if core::mem::take(&mut self.received) {
-                sender.handle_received(link.now(), self.receiver.saw_data());
+        let Shared { desk, out } = &*self.shared;
+        if let Some(data) = self.received.take() {
+            desk.received(self.link.read_at(), data || self.receiver.saw_data());
+        }
+        let mut deadline = desk.nap().map(|nap| self.link.tick() + nap);
+        // Whoever holds the lock looks after the timers meanwhile.
+        if let Some(mut out) = try_lock(out) {
+            let now = out.link.tick();
+            desk.settle(&mut out.sender, now);
+            out.sender.handle_timeout(self.link.read_at());
+            if out.sender.close_state() == State::Failed {
+                self.receiver.handle_ended();
             }
-            write_out(link, sender)?;
-            if sender.poll_transport() == Some(TransportAction::HalfClose) {
-                link.half_close();
-                sender.handle_half_closed();
-            }
-            while let Some(ready) = sender.poll() {
+            // A stream that fails shows when it is read.
+            let _ = out.write(desk);
+            while let Some(ready) = out.sender.poll() {
                 if let Event::Closed(outcome) = self.inbox.event(ready) {
                     self.outcome = Some(outcome);
-                    self.link.shut_down();
                     return Ok(Some(ready));
                 }
                 // What was blocked has been written by whoever sent it.
             }
-            // The other half may close meanwhile, of which a read that blocks hears nothing.
-            let closing = sender.config().close_timeout.map(|timeout| link.now() + timeout);
-            [sender.poll_timeout(), closing].into_iter().flatten().min()
-        };
-        self.link.tick();
+            deadline = [out.sender.poll_timeout(), deadline].into_iter().flatten().min();
+        }
         let space = self.receiver.read_space(&mut self.inbox);
-        let read = self.link.read(space, deadline);
-        let mut shared = lock(&self.shared);
-        let now = shared.link.now();
-        match read {
-            Ok(Some(0)) => shared.sender.handle_eof(self.receiver.cut()),
+        match self.link.read(space, deadline) {
+            Ok(Some(0)) => {
+                self.end();
+            }
             Ok(Some(n)) => {
                 self.inbox.handle_read(n);
-                self.received = true;
+                self.received = Some(false);
             }
-            Ok(None) => shared.sender.handle_timeout(now),
+            Ok(None) => {}
             Err(error) => {
                 let error = Error::Io(error);
-                let open = shared.sender.close_state() == State::Open;
-                if would_block(&error) {
-                    return Err(error);
-                }
-                shared.sender.handle_eof(self.receiver.cut());
-                if open {
+                // At the end, a reset is as good an end as any.
+                if would_block(&error) || self.end() == State::Open {
                     return Err(error);
                 }
             }
         }
         Ok(None)
+    }
+
+    /// The stream has ended; gives how far closing had come.
+    fn end(&self) -> State {
+        let Shared { desk, out } = &*self.shared;
+        let mut out = try_lock(out).unwrap_or_else(|| {
+            // A write that blocks would keep the end waiting, and is of no use any more.
+            self.link.shut_down();
+            lock(out)
+        });
+        let Out { link, sender } = &mut *out;
+        desk.settle(sender, link.tick());
+        let before = sender.close_state();
+        sender.handle_eof(self.receiver.cut());
+        before
     }
 }
 
@@ -227,16 +340,22 @@ impl Writer {
     /// The time from the last Ping that was answered to its Pong.
     #[must_use]
     pub fn round_trip(&self) -> Option<Duration> {
-        lock(&self.shared).sender.round_trip()
+        lock(&self.shared.out).sender.round_trip()
     }
 
     fn with(
         &self,
         send: impl FnOnce(&mut Responder<'_, TcpStream>) -> Result<(), Error>,
     ) -> Result<(), Error> {
-        let mut shared = lock(&self.shared);
-        let Shared { link, sender } = &mut *shared;
-        send(&mut Responder { link, sender })?;
-        write_out(link, sender)
+        let Shared { desk, out } = &*self.shared;
+        let sent = {
+            let mut out = lock(out);
+            let Out { link, sender } = &mut *out;
+            desk.settle(sender, link.tick());
+            let sent = send(&mut Responder { link, sender, desk: Some(desk) });
+            sent.and(out.write(desk))
+        };
+        self.shared.write_owed();
+        sent
     }
 }

@@ -6,8 +6,9 @@ use std::net::TcpStream;
 use std::prelude::v1::*;
 
 use super::error::Error;
-use super::link::{Link, SocketOf};
-use super::split::{Reader, Writer, split};
+use super::link::{Link, MAX_SLICES, SocketOf};
+use super::split::{Desk, Reader, Writer, split};
+use crate::close::State;
 use crate::handshake::Headers;
 use crate::{
     CloseCode, Connection, Event, Inbox, Kind, Message, Outbox, Outcome, Prepared, Ready, ReadyState,
@@ -30,8 +31,6 @@ pub struct WebSocket<S> {
     /// The lines of headers that the peer's handshake had.
     headers: Box<[u8]>,
     outcome: Option<Outcome>,
-    /// Writing has failed. What has come in can still be read.
-    write_failed: bool,
 }
 
 impl<S: Read + Write> WebSocket<S> {
@@ -46,7 +45,7 @@ impl<S: Read + Write> WebSocket<S> {
 
     pub(super) fn new(link: Link<S>, connection: Connection, inbox: Inbox) -> Self {
         let (subprotocol, headers) = (None, Box::default());
-        Self { link, connection, inbox, subprotocol, headers, outcome: None, write_failed: false }
+        Self { link, connection, inbox, subprotocol, headers, outcome: None }
     }
 
     pub(super) fn with_handshake(mut self, subprotocol: Option<&str>, headers: &[u8]) -> Self {
@@ -65,7 +64,7 @@ impl<S: Read + Write> WebSocket<S> {
     #[expect(clippy::should_implement_trait, reason = "the event borrows, which an iterator's item cannot")]
     pub fn next(&mut self) -> Result<Option<(Event<'_>, Responder<'_, S>)>, Error> {
         let Some(ready) = self.ready()? else { return Ok(None) };
-        let responder = Responder { link: &mut self.link, sender: self.connection.sender_mut() };
+        let responder = Responder { link: &mut self.link, sender: self.connection.sender_mut(), desk: None };
         Ok(Some((self.inbox.event(ready), responder)))
     }
 
@@ -95,7 +94,10 @@ impl<S: Read + Write> WebSocket<S> {
             if let Some(outcome) = self.outcome {
                 return Ok(outcome);
             }
-            self.ready()?;
+            if self.ready()?.is_none() && self.outcome.is_none() {
+                // It had ended before it came here, which was told elsewhere.
+                return Err(SendError::Closed.into());
+            }
         }
     }
 
@@ -156,30 +158,28 @@ impl<S: Read + Write> WebSocket<S> {
     ///
     /// [`Error::Io`] where the stream fails.
     pub fn flush(&mut self) -> Result<(), Error> {
-        if self.write_failed {
-            return Ok(());
-        }
-        write_out(&mut self.link, self.connection.sender_mut()).inspect_err(|error| {
-            self.write_failed = !would_block(error);
-        })
+        write_out(&mut self.link, self.connection.sender_mut(), None)
     }
 
     fn responder(&mut self) -> Responder<'_, S> {
-        self.link.tick();
-        Responder { link: &mut self.link, sender: self.connection.sender_mut() }
+        Responder { link: &mut self.link, sender: self.connection.sender_mut(), desk: None }
     }
 
     /// Runs until an event is there.
     fn ready(&mut self) -> Result<Option<Ready>, Error> {
         while self.outcome.is_none() {
             match self.connection.poll(self.link.now(), &mut self.inbox) {
-                Ok(Some(ready)) => {
-                    if let Event::Closed(outcome) = self.inbox.event(ready) {
+                Ok(Some(ready)) => match self.inbox.event(ready) {
+                    // Whoever was held back has waited, and has sent.
+                    Event::Writable => {}
+                    Event::Closed(outcome) => {
                         self.outcome = Some(outcome);
                         self.link.shut_down();
+                        return Ok(Some(ready));
                     }
-                    return Ok(Some(ready));
-                }
+                    _ => return Ok(Some(ready)),
+                },
+                Ok(None) if self.connection.ready_state() == ReadyState::Closed => break,
                 Ok(None) => self.turn()?,
                 Err(error) => {
                     // The violation is what the caller must know; that the peer could not be told will show.
@@ -191,9 +191,21 @@ impl<S: Read + Write> WebSocket<S> {
         Ok(None)
     }
 
-    /// All input has been taken in: writes, does what the transport needs, and waits for more.
+    /// All input has been taken in: does what is due, writes, does what the transport needs, and waits for
+    /// more.
     fn turn(&mut self) -> Result<(), Error> {
-        self.flush()?;
+        self.connection.handle_timeout(self.link.read_at());
+        // Where nothing can be written, what has come in can still be read.
+        if !self.link.write_failed() {
+            match self.flush() {
+                // Where all that comes in is discarded, only writing is left.
+                Err(error) if would_block(&error) && self.connection.receiver().is_done() => {
+                    return Err(error);
+                }
+                Err(error) if !would_block(&error) && !self.is_closing() => return Err(error),
+                _ => {}
+            }
+        }
         if self.connection.poll_transport() == Some(TransportAction::HalfClose) {
             self.connection.handle_half_closed();
             if !self.link.half_close() {
@@ -209,21 +221,29 @@ impl<S: Read + Write> WebSocket<S> {
         match self.link.read(space, deadline) {
             Ok(Some(0)) => self.connection.handle_eof(),
             Ok(Some(n)) => self.inbox.handle_read(n),
-            Ok(None) => self.connection.handle_timeout(self.link.now()),
+            Ok(None) => {
+                // Nothing has come for as long as a timer runs.
+                self.connection.release_idle();
+                self.inbox.release_idle();
+            }
             Err(error) => {
                 let error = Error::Io(error);
                 if would_block(&error) {
                     return Err(error);
                 }
-                let closing = self.connection.ready_state() == ReadyState::Closing;
-                self.connection.handle_eof();
                 // At the end, a reset is as good an end as any.
+                let closing = self.is_closing();
+                self.connection.handle_eof();
                 if !closing {
                     return Err(error);
                 }
             }
         }
         Ok(())
+    }
+
+    fn is_closing(&self) -> bool {
+        self.connection.ready_state() == ReadyState::Closing
     }
 
     /// The subprotocol that was agreed on.
@@ -289,7 +309,7 @@ impl WebSocket<TcpStream> {
     ///
     /// The socket cannot be shared.
     pub fn split(self) -> std::io::Result<(Reader, Writer)> {
-        split(self.link, self.connection, self.inbox)
+        split(self.link, self.connection, self.inbox, self.outcome)
     }
 }
 
@@ -299,6 +319,7 @@ impl WebSocket<TcpStream> {
 pub struct Responder<'w, S> {
     pub(super) link: &'w mut Link<S>,
     pub(super) sender: &'w mut Sender<Outbox>,
+    pub(super) desk: Option<&'w Desk>,
 }
 
 impl<S: Write> Responder<'_, S> {
@@ -341,7 +362,7 @@ impl<S: Write> Responder<'_, S> {
             match self.sender.send(waiting) {
                 Ok(()) => return Ok(()),
                 Err(refused) if refused.error == SendError::Blocked => {
-                    write_out(self.link, self.sender)?;
+                    write_out(self.link, self.sender, self.desk)?;
                     waiting = refused.message;
                 }
                 Err(refused) => return Err(refused.error.into()),
@@ -364,7 +385,7 @@ impl<S: Write> Responder<'_, S> {
     ///
     /// As [`Self::send_text`].
     pub fn ping(&mut self, payload: &[u8]) -> Result<(), Error> {
-        let now = self.link.now();
+        let now = self.link.tick();
         self.unblocked(|sender| sender.ping(now, payload))
     }
 
@@ -383,7 +404,7 @@ impl<S: Write> Responder<'_, S> {
     ///
     /// [`Error::Send`] where it is refused.
     pub fn close(&mut self, code: impl Into<Option<CloseCode>>, reason: &str) -> Result<(), Error> {
-        Ok(self.sender.close(self.link.now(), code, reason)?)
+        Ok(self.sender.close(self.link.tick(), code, reason)?)
     }
 
     /// Sends, and where too much waits, writes it and sends again.
@@ -395,32 +416,62 @@ impl<S: Write> Responder<'_, S> {
             if error != SendError::Blocked {
                 return Err(error.into());
             }
-            write_out(self.link, self.sender)?;
+            write_out(self.link, self.sender, self.desk)?;
         }
         Ok(())
     }
 }
 
-/// Writes all that is queued, unless the connection ends over it.
-pub(super) fn write_out<S: Write>(link: &mut Link<S>, sender: &mut Sender<Outbox>) -> Result<(), Error> {
-    let mut written = false;
+/// How long a write may be held up before a timer runs out over it. The application may have been busy for
+/// long, and what the peer has sent meanwhile lies unread; but that it takes what is written shows it alive.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// Writes all that is queued, unless the connection ends over it. `desk` is where another thread that
+/// receives leaves what it owes.
+pub(super) fn write_out<S: Write>(
+    link: &mut Link<S>,
+    sender: &mut Sender<Outbox>,
+    desk: Option<&Desk>,
+) -> Result<(), Error> {
+    let settle = |sender: &mut Sender<Outbox>, now| {
+        if let Some(desk) = desk {
+            desk.settle(sender, now);
+        }
+    };
+    let mut progress = link.tick();
     loop {
-        let mut slices = [&[][..]; 32];
+        settle(sender, link.now());
+        let mut slices = [&[][..]; MAX_SLICES];
         let len = sender.poll_transmit(&mut slices);
         let waiting = slices.get(..len).unwrap_or_default();
+        let grace = if sender.close_state() == State::Open { GRACE } else { Duration::ZERO };
+        let due = sender.poll_timeout().map(|due| due.max(progress + grace));
+        // A write that blocks hears nothing of what is laid on the desk.
+        let look_up = desk.and_then(Desk::nap).map(|nap| link.now() + nap);
+        let deadline = [due, look_up].into_iter().flatten().min();
         if waiting.is_empty() {
-            break;
+            if link.flush(deadline)? || sender.close_state() == State::Ended {
+                return Ok(());
+            }
+        } else {
+            match link.write(waiting, deadline) {
+                Ok(Some(n)) => {
+                    progress = link.now();
+                    sender.transmitted(progress, n);
+                    continue;
+                }
+                Ok(None) => sender.transmitted(link.now(), 0),
+                Err(error) => {
+                    sender.transmitted(link.now(), 0);
+                    return Err(error.into());
+                }
+            }
         }
-        match link.write(waiting, sender.poll_timeout())? {
-            Some(n) => sender.transmitted(link.now(), n),
-            None => sender.handle_timeout(link.now()),
+        settle(sender, link.now());
+        if due.is_some_and(|due| due <= link.now()) {
+            sender.handle_timeout(link.now());
         }
-        written = true;
     }
-    if written {
-        link.flush()?;
-    }
-    Ok(())
 }
 
 pub(super) fn would_block(error: &Error) -> bool {

@@ -1,0 +1,278 @@
+//! How connections end.
+
+use std::thread;
+
+use hybi::net::{Client, Error, Server};
+use hybi::{
+    CloseCode, Cut, Event, Inbox, Message, Outcome, ProtocolError, ReadyState, SendError, TransportAction,
+};
+
+use crate::common::*;
+
+const CLEAN: Outcome = Outcome::Clean { code: CloseCode::NORMAL };
+
+/// The code, if any, and the reason that the peer closes with, and how the connection ended.
+fn closing(ws: &mut Ws) -> (Option<CloseCode>, String, Outcome) {
+    let (mut code, mut reason, mut outcome) = (None, String::new(), None);
+    while let Some((event, mut answer)) = ws.next().unwrap() {
+        match event {
+            Event::CloseReceived(frame) => {
+                (code, reason) = (frame.code, frame.reason.to_string());
+                assert!(matches!(answer.send_text("late"), Err(Error::Send(SendError::Closed))));
+            }
+            Event::Closed(end) => outcome = Some(end),
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(ws.ready_state(), ReadyState::Closed);
+    assert!(ws.next().unwrap().is_none());
+    assert_eq!(ws.wait_closed().unwrap(), outcome.unwrap());
+    (code, reason, outcome.unwrap())
+}
+
+#[test]
+fn closed_by_either_side() {
+    timed(|| {
+        for by_client in [true, false] {
+            for (code, reason) in [
+                (Some(CloseCode::NORMAL), "bye"),
+                (Some(CloseCode::new(4321)), "gr\u{fc}\u{df}e"),
+                (Some(CloseCode::GOING_AWAY), ""),
+                (None, ""),
+            ] {
+                let (server, client) = pair();
+                let (mut closer, mut other) = if by_client { (client, server) } else { (server, client) };
+                let other = thread::spawn(move || closing(&mut other));
+                assert_eq!(closer.ready_state(), ReadyState::Open);
+                closer.close(code, reason).unwrap();
+                assert_eq!(closer.ready_state(), ReadyState::Closing);
+                assert!(matches!(closer.close(None, ""), Err(Error::Send(SendError::Closed))));
+                assert!(matches!(closer.send_text("late"), Err(Error::Send(SendError::Closed))));
+                let outcome = Outcome::Clean { code: code.unwrap_or(CloseCode::NO_STATUS) };
+                // RFC 6455 5.5.1: the answer echoes the code.
+                assert_eq!(closing(&mut closer), (code, String::new(), outcome));
+                assert_eq!(other.join().unwrap(), (code, reason.to_owned(), outcome));
+            }
+        }
+    });
+}
+
+#[test]
+fn closed_by_both_at_once() {
+    timed(|| {
+        let (mut server, mut client) = pair();
+        server.close(CloseCode::GOING_AWAY, "from the server").unwrap();
+        client.close(CloseCode::NORMAL, "from the client").unwrap();
+        let server = thread::spawn(move || closing(&mut server));
+        let (code, reason, outcome) = closing(&mut client);
+        assert_eq!((code, &*reason), (Some(CloseCode::GOING_AWAY), "from the server"));
+        assert_eq!(outcome, Outcome::Clean { code: CloseCode::GOING_AWAY });
+        let (code, reason, outcome) = server.join().unwrap();
+        assert_eq!((code, &*reason), (Some(CloseCode::NORMAL), "from the client"));
+        assert_eq!(outcome, CLEAN);
+    });
+}
+
+#[test]
+fn what_cannot_be_said_at_the_end() {
+    timed(|| {
+        let (_server, mut client) = pair();
+        for code in [1005, 1006, 1015, 999, 5000, 1012] {
+            let refused = client.close(CloseCode::new(code), "").unwrap_err();
+            assert!(matches!(refused, Error::Send(SendError::CodeNotAllowed)), "{code}");
+        }
+        let long = client.close(CloseCode::NORMAL, &"x".repeat(124)).unwrap_err();
+        assert!(matches!(long, Error::Send(SendError::ReasonTooLong)));
+        assert!(matches!(client.close(None, "why"), Err(Error::Send(SendError::CodeNotAllowed))));
+        assert_eq!(client.ready_state(), ReadyState::Open);
+        client.close(CloseCode::NORMAL, &"x".repeat(123)).unwrap();
+    });
+}
+
+#[test]
+fn messages_still_come_in_after_an_own_close() {
+    timed(|| {
+        let (mut server, mut client) = pair();
+        client.close(CloseCode::NORMAL, "").unwrap();
+        server.send_text("on its way").unwrap();
+        let server = thread::spawn(move || server.wait_closed().unwrap());
+        assert_eq!(client.recv().unwrap(), Some(Message::from("on its way")));
+        assert_eq!(client.wait_closed().unwrap(), CLEAN);
+        assert_eq!(server.join().unwrap(), CLEAN);
+    });
+}
+
+/// The server closes TCP first, but takes in what the client has still sent: closing a socket with unread
+/// input would send a reset, which destroys the Close before it is read.
+#[test]
+fn the_close_is_not_lost_to_a_reset() {
+    timed(|| {
+        let (address, thread) = serve(|stream| {
+            let mut ws = Server::new().accept(stream).unwrap();
+            ws.close(CloseCode::NORMAL, "enough").unwrap();
+            ws.wait_closed().unwrap()
+        });
+        let mut raw = Raw::client(address);
+        raw.write(&[frame(0x88, true, &close_body(1000, "")), vec![0; 1 << 20]].concat());
+        assert_eq!(raw.frame(), (0x88, close_body(1000, "enough")));
+        // The server has closed its half; the client can still write.
+        assert_eq!(raw.rest(), b"");
+        raw.write(&[0; 1 << 20]);
+        drop(raw);
+        assert_eq!(thread.join().unwrap(), CLEAN);
+    });
+}
+
+#[test]
+fn a_client_waits_for_the_server_to_close() {
+    timed(|| {
+        let (address, thread) = serve(|stream| {
+            let mut raw = Raw::server(stream, &[]);
+            assert_eq!(raw.frame(), (0x88, close_body(1000, "")));
+            raw.send(0x88, &close_body(1000, ""));
+            // What follows the Close is nothing to anyone.
+            raw.write(b"\xff\xff\xff\xff");
+            raw.half_close();
+            assert_eq!(raw.rest(), b"");
+        });
+        let mut ws = Client::new().connect(&url(address)).unwrap();
+        ws.close(CloseCode::NORMAL, "").unwrap();
+        assert_eq!(ws.wait_closed().unwrap(), CLEAN);
+        thread.join().unwrap();
+    });
+}
+
+#[test]
+fn the_end_of_the_stream_without_a_close() {
+    timed(|| {
+        let whole = frame(0x81, true, b"abc");
+        let begun = frame(0x01, true, b"abc");
+        for (bytes, cut) in [
+            (vec![], Cut::BetweenMessages),
+            (whole.clone(), Cut::BetweenMessages),
+            (begun.clone(), Cut::InMessage),
+            (whole[..1].to_vec(), Cut::InFrame),
+            (whole[..7].to_vec(), Cut::InFrame),
+            ([begun, frame(0x80, true, b"abc")[..4].to_vec()].concat(), Cut::InFrame),
+        ] {
+            let (address, thread) = serve(|stream| {
+                let mut ws = Server::new().accept(stream).unwrap();
+                let outcome = ws.wait_closed().unwrap();
+                assert_eq!(outcome.code(), CloseCode::ABNORMAL);
+                outcome
+            });
+            let mut raw = Raw::client(address);
+            raw.write(&bytes);
+            raw.half_close();
+            assert_eq!(raw.rest(), b"");
+            assert_eq!(thread.join().unwrap(), Outcome::Abnormal(cut));
+        }
+    });
+}
+
+#[test]
+fn a_reset() {
+    timed(|| {
+        let (address, thread) = serve(|stream| {
+            let mut ws = Server::new().config(patient()).accept(stream).unwrap();
+            ws.send_text("never read").unwrap();
+            assert_eq!(ws.recv().unwrap(), Some("go".into()));
+            // Reading fails, once; then the connection has ended.
+            let error = ws.recv().unwrap_err();
+            assert!(matches!(error, Error::Io(_)), "{error}");
+            let outcome = ws.wait_closed().unwrap();
+            assert!(matches!(ws.send_text("late"), Err(Error::Send(SendError::Closed))));
+            outcome
+        });
+        let mut raw = Raw::client(address);
+        raw.send(0x81, b"go");
+        // There is input that was not read.
+        raw.stream.peek(&mut [0]).unwrap();
+        drop(raw);
+        assert_eq!(thread.join().unwrap(), Outcome::Abnormal(Cut::BetweenMessages));
+    });
+}
+
+#[test]
+fn a_reset_while_closing_is_no_error() {
+    timed(|| {
+        let (address, thread) = serve(|stream| {
+            let mut ws = Server::new().config(patient()).accept(stream).unwrap();
+            ws.send_text("never read").unwrap();
+            // The answer to the Close may fail to go out as well.
+            ws.wait_closed().unwrap()
+        });
+        let mut raw = Raw::client(address);
+        raw.stream.peek(&mut [0]).unwrap();
+        raw.send(0x88, &close_body(1000, ""));
+        drop(raw);
+        assert_eq!(thread.join().unwrap(), CLEAN);
+    });
+}
+
+#[test]
+fn a_violation() {
+    timed(|| {
+        for (bytes, expected) in [
+            (frame(0x81, false, b"not masked"), ProtocolError::NotMasked),
+            (frame(0x81, true, b"\xff"), ProtocolError::InvalidUtf8),
+            (frame(0xC1, true, b"x"), ProtocolError::ReservedBits(4)),
+            (frame(0x83, true, b"x"), ProtocolError::UnknownOpcode(3)),
+            (frame(0x80, true, b"x"), ProtocolError::NothingToContinue),
+            (frame(0x88, true, &[0]), ProtocolError::CloseBodyOfOneByte),
+        ] {
+            let (address, thread) = serve(move |stream| {
+                let mut ws = Server::new().accept(stream).unwrap();
+                assert!(matches!(ws.next().unwrap(), Some((Event::Text("before"), _))));
+                match ws.next() {
+                    Err(Error::Protocol(error)) => assert_eq!(error, expected),
+                    other => panic!("{other:?}"),
+                }
+                assert_eq!(ws.ready_state(), ReadyState::Closing);
+                assert!(matches!(ws.send_text("late"), Err(Error::Send(SendError::Closed))));
+                match ws.next().unwrap() {
+                    Some((Event::Closed(outcome), _)) => assert_eq!(outcome, Outcome::Failed(expected)),
+                    other => panic!("{other:?}"),
+                }
+                assert!(ws.next().unwrap().is_none());
+            });
+            let mut raw = Raw::client(address);
+            let behind = frame(0x81, true, b"behind");
+            raw.write(&[frame(0x81, true, b"before"), bytes, behind].concat());
+            let (first, body) = raw.frame();
+            assert_eq!((first, &body[..2]), (0x88, &expected.close_code().get().to_be_bytes()[..]));
+            assert_eq!(raw.rest(), b"");
+            drop(raw);
+            thread.join().unwrap();
+        }
+    });
+}
+
+#[test]
+fn after_the_end() {
+    timed(|| {
+        let (mut server, mut client) = pair();
+        client.close(CloseCode::NORMAL, "").unwrap();
+        let server = thread::spawn(move || {
+            server.wait_closed().unwrap();
+            server
+        });
+        client.wait_closed().unwrap();
+        // Nothing that is called now waits or turns in circles.
+        let mut server = server.join().unwrap();
+        assert!(server.next().unwrap().is_none());
+        assert_eq!(server.recv().unwrap(), None);
+        server.flush().unwrap();
+        assert_eq!(server.connection().poll_transport(), Some(TransportAction::Close));
+        let (mut reader, writer) = server.split().unwrap();
+        assert_eq!(reader.outcome(), Some(CLEAN));
+        assert!(reader.next().unwrap().is_none());
+        assert!(matches!(writer.send_text("late"), Err(Error::Send(SendError::Closed))));
+
+        let (stream, connection, inbox) = client.into_parts();
+        assert_eq!(inbox.remaining(), 0);
+        let mut client = Ws::from_parts(stream, |stream| Some(stream), connection, Inbox::empty());
+        assert!(client.next().unwrap().is_none());
+        assert!(matches!(client.wait_closed(), Err(Error::Send(SendError::Closed))));
+    });
+}

@@ -1,0 +1,23 @@
+//! The blocking adapter: over loopback TCP, and over streams in memory that do anything a stream may do.
+//!
+//! Nothing sleeps. What waits, waits at a socket or a channel with a time out, and [`common::timed`] ends a
+//! test that hangs.
+#![allow(
+    missing_docs,
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
+    reason = "tests"
+)]
+#![cfg(feature = "net")]
+
+mod common;
+mod end;
+mod memory;
+mod open;
+mod split;
+mod talk;
+mod timers;

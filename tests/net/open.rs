@@ -1,0 +1,448 @@
+//! The opening handshake.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream, ToSocketAddrs};
+use std::thread;
+
+use hybi::handshake::{HandshakeError, Reason};
+use hybi::net::{self, AcceptError, Acceptance, Client, ConnectError, Refusal, Server};
+use hybi::{Message, Outcome};
+
+use crate::common::*;
+
+#[test]
+fn what_both_ends_are_told() {
+    timed(|| {
+        let server = Server::new().subprotocols(["v1", "v2"]).header("X-Server", "s");
+        let client = Client::new()
+            .subprotocols(["v3", "v2", "v1"])
+            .origin("https://a.example")
+            .header("Authorization", "Bearer 7")
+            .connect_timeout(None)
+            .handshake_timeout(None);
+        let (server, client) = pair_of(server.handshake_timeout(None), &client);
+        for ws in [&server, &client] {
+            // The client's preference counts.
+            assert_eq!(ws.subprotocol(), Some("v2"));
+            assert!(ws.stream().nodelay().unwrap());
+        }
+        assert_eq!(server.headers().get("authorization"), Some(&b"Bearer 7"[..]));
+        assert_eq!(server.headers().get("Origin"), Some(&b"https://a.example"[..]));
+        assert_eq!(client.headers().get("x-server"), Some(&b"s"[..]));
+    });
+}
+
+#[test]
+fn the_defaults() {
+    timed(|| {
+        let (address, thread) = serve(|stream| net::accept(stream).unwrap());
+        let mut client = net::connect(&url(address)).unwrap();
+        let mut server = thread.join().unwrap();
+        assert_eq!((server.subprotocol(), client.subprotocol()), (None, None));
+        client.send_text("hello").unwrap();
+        assert_eq!(server.recv().unwrap(), Some(Message::from("hello")));
+    });
+}
+
+#[test]
+fn origins() {
+    timed(|| {
+        let server = Server::new().origins(["https://a.example"]);
+        for (origin, welcome) in [(Some("https://a.example"), true), (None, true), (Some("null"), false)] {
+            let server = server.clone();
+            let (address, thread) = serve(move |stream| server.accept(stream));
+            let mut client = Client::new();
+            if let Some(origin) = origin {
+                client = client.origin(origin);
+            }
+            match (client.connect(&url(address)), thread.join().unwrap()) {
+                (Ok(_), Ok(_)) if welcome => {}
+                (Err(ConnectError::Http(answer)), Err(AcceptError::Rejected(rejection))) if !welcome => {
+                    assert_eq!((answer.status, rejection.reason()), (403, Reason::OriginNotAllowed));
+                    assert!(String::from_utf8_lossy(&answer.received).contains("Origin"));
+                }
+                other => panic!("{origin:?}: {other:?}"),
+            }
+        }
+    });
+}
+
+#[test]
+fn the_application_decides() {
+    timed(|| {
+        let server = Server::new().subprotocols(["chat"]).header("X-All", "1");
+        let (address, thread) = serve(move |stream| {
+            server.accept_with(stream, |request| {
+                assert_eq!((request.path(), request.query()), ("/room", Some("id=7")));
+                Ok(Acceptance { headers: vec![("X-One".into(), "2".into())], ..server.choose(request) })
+            })
+        });
+        let client =
+            Client::new().subprotocols(["chat"]).connect(&format!("ws://{address}/room?id=7")).unwrap();
+        let server = thread.join().unwrap().unwrap();
+        assert_eq!((server.subprotocol(), client.subprotocol()), (Some("chat"), Some("chat")));
+        assert_eq!(client.headers().get("X-All"), Some(&b"1"[..]));
+        assert_eq!(client.headers().get("X-One"), Some(&b"2"[..]));
+    });
+}
+
+#[test]
+fn the_application_refuses() {
+    timed(|| {
+        let body = "who are you? ".repeat(5000);
+        let refusal = Refusal {
+            headers: vec![("WWW-Authenticate".into(), "Basic".into())],
+            body: Some(("text/plain".into(), body.clone().into_bytes())),
+            ..Refusal::new(401)
+        };
+        let expected = refusal.clone();
+        let (address, thread) = serve(move |stream| Server::new().accept_with(stream, |_| Err(refusal)));
+        let Err(ConnectError::Http(mut answer)) = net::connect(&url(address)) else { panic!() };
+        assert_eq!(answer.status, 401);
+        let head = String::from_utf8(answer.received[..answer.head_len].to_vec()).unwrap();
+        assert!(head.contains("\r\nWWW-Authenticate: Basic\r\n") && head.ends_with("\r\n\r\n"), "{head}");
+        // What is left of the body is still to be read, and the time outs of the handshake are gone.
+        assert_eq!(answer.stream.read_timeout().unwrap(), None);
+        assert_eq!(answer.stream.write_timeout().unwrap(), None);
+        let mut got = answer.received.split_off(answer.head_len);
+        answer.stream.read_to_end(&mut got).unwrap();
+        assert_eq!(String::from_utf8(got).unwrap(), body);
+        drop(answer);
+        match thread.join().unwrap() {
+            Err(AcceptError::Refused(refusal)) => assert_eq!(refusal, expected),
+            other => panic!("{other:?}"),
+        }
+    });
+}
+
+#[test]
+fn an_acceptance_that_cannot_be_sent() {
+    timed(|| {
+        let (address, thread) = serve(|stream| {
+            let uninvited = Acceptance { subprotocol: Some("x".into()), ..Acceptance::default() };
+            Server::new().accept_with(stream, |_| Ok(uninvited))
+        });
+        let client = net::connect(&url(address));
+        assert!(matches!(thread.join().unwrap(), Err(AcceptError::Response(_))));
+        assert!(matches!(client, Err(ConnectError::Io(_))), "{client:?}");
+    });
+}
+
+#[test]
+fn plain_http_on_the_same_port() {
+    timed(|| {
+        for refuse in [true, false] {
+            let (address, thread) = serve(move |stream| match Server::new().accept(stream) {
+                Err(AcceptError::NotWebSocket(call)) => {
+                    assert!(call.received().starts_with(b"GET /health "));
+                    if refuse {
+                        return call.refuse().unwrap();
+                    }
+                    let (mut stream, received) = call.into_parts();
+                    assert_eq!(stream.read_timeout().unwrap(), None);
+                    assert!(received.ends_with(b"\r\n\r\n"));
+                    stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").unwrap();
+                }
+                other => panic!("{other:?}"),
+            });
+            let mut raw = Raw::connect(address);
+            raw.write(b"GET /health HTTP/1.1\r\nHost: a\r\n\r\n");
+            let head = raw.head();
+            raw.half_close();
+            if refuse {
+                assert!(
+                    head.starts_with("HTTP/1.1 426 ") && head.contains("\r\nUpgrade: websocket"),
+                    "{head}"
+                );
+                assert!(String::from_utf8(raw.rest()).unwrap().contains("WebSocket"));
+            } else {
+                assert!(head.starts_with("HTTP/1.1 200 "));
+            }
+            thread.join().unwrap();
+        }
+    });
+}
+
+#[test]
+fn a_bad_request_is_told_what_is_wrong() {
+    timed(|| {
+        let (address, thread) = serve(|stream| Server::new().accept(stream));
+        let mut raw = Raw::connect(address);
+        raw.write(REQUEST.replace("dGhl", "!!!!").as_bytes());
+        let head = raw.head();
+        raw.half_close();
+        assert!(head.starts_with("HTTP/1.1 400 "), "{head}");
+        let body = String::from_utf8(raw.rest()).unwrap();
+        assert!(body.contains("Sec-WebSocket-Key"), "{body}");
+        match thread.join().unwrap() {
+            Err(AcceptError::Rejected(rejection)) => assert_eq!(rejection.reason(), Reason::KeyInvalid),
+            other => panic!("{other:?}"),
+        }
+    });
+}
+
+#[test]
+fn an_answer_arrives_although_more_was_sent_behind_the_request() {
+    timed(|| {
+        let (address, thread) = serve(|stream| Server::new().accept(stream));
+        let mut raw = Raw::connect(address);
+        raw.write(&[REQUEST.replace("13\r\n", "12\r\n").as_bytes(), &[b'x'; 32 << 10]].concat());
+        // Had the server closed the socket with that unread, a reset would have destroyed the answer.
+        let answer = String::from_utf8(raw.rest()).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 426 "), "{answer}");
+        assert!(answer.contains("\r\nSec-WebSocket-Version: 13\r\n"), "{answer}");
+        drop(raw);
+        assert!(matches!(thread.join().unwrap(), Err(AcceptError::Rejected(_))));
+    });
+}
+
+#[test]
+fn no_connection() {
+    timed(|| {
+        let error = net::connect("wss://example.com/").unwrap_err();
+        assert!(matches!(error, ConnectError::NeedsTls));
+        assert!(error.to_string().contains("Client::open"), "{error}");
+        for bad in ["http//x", "ftp://x/", "ws://", "ws://a/#b", "ws://a:99999/", "ws://u:p@a/", "ws://a b/"]
+        {
+            assert!(matches!(net::connect(bad), Err(ConnectError::Url(_))), "{bad}");
+        }
+        let (listener, address) = listen();
+        drop(listener);
+        match net::connect(&url(address)) {
+            Err(ConnectError::Io(error)) => assert_eq!(error.kind(), ErrorKind::ConnectionRefused),
+            other => panic!("{other:?}"),
+        }
+        let unsendable = Client::new().header("Host", "b");
+        let (_listener, address) = listen();
+        assert!(matches!(unsendable.connect(&url(address)), Err(ConnectError::Request(_))));
+    });
+}
+
+#[test]
+fn the_time_to_connect_is_passed_on() {
+    timed(|| {
+        let (_listener, address) = listen();
+        match Client::new().connect_timeout(Some(ms(0))).connect(&url(address)) {
+            // The standard library refuses to wait for no time at all.
+            Err(ConnectError::Io(error)) => assert_eq!(error.kind(), ErrorKind::InvalidInput),
+            other => panic!("{other:?}"),
+        }
+    });
+}
+
+#[test]
+fn each_address_is_tried_in_turn() {
+    timed(|| {
+        let addresses: Vec<_> = ("localhost", 0).to_socket_addrs().unwrap().collect();
+        let Some(last) = addresses.iter().rfind(|address| address.ip() != addresses[0].ip()) else {
+            return eprintln!("skipped: localhost has one address here, {addresses:?}");
+        };
+        let listener = TcpListener::bind(last).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let server = thread::spawn(move || net::accept(listener.accept().unwrap().0).map(drop).unwrap());
+        net::connect(&format!("ws://localhost:{port}/")).unwrap();
+        server.join().unwrap();
+    });
+}
+
+#[test]
+fn a_request_that_never_ends() {
+    timed(|| {
+        let server = Server::new().handshake_timeout(Some(ms(50)));
+        let (address, thread) = serve(move |stream| server.accept(stream));
+        let mut raw = Raw::connect(address);
+        raw.write(&REQUEST.as_bytes()[..60]);
+        let head = raw.head();
+        assert!(head.starts_with("HTTP/1.1 408 "), "{head}");
+        raw.half_close();
+        raw.rest();
+        match thread.join().unwrap() {
+            Err(AcceptError::Rejected(rejection)) => assert_eq!(rejection.reason(), Reason::Timeout),
+            other => panic!("{other:?}"),
+        }
+    });
+}
+
+#[test]
+fn a_server_that_never_answers() {
+    timed(|| {
+        let (_listener, address) = listen();
+        match Client::new().handshake_timeout(Some(ms(50))).connect(&url(address)) {
+            Err(ConnectError::Handshake(error)) => assert_eq!(error, HandshakeError::Timeout),
+            other => panic!("{other:?}"),
+        }
+    });
+}
+
+#[test]
+fn a_response_that_proves_nothing() {
+    timed(|| {
+        let (address, thread) = serve(|stream| {
+            let mut raw = Raw::new(stream, false);
+            raw.head();
+            raw.write(&response(REQUEST.as_bytes()));
+            raw.gone();
+        });
+        let client = net::connect(&url(address));
+        assert!(matches!(client, Err(ConnectError::Handshake(_))), "{client:?}");
+        drop(client);
+        thread.join().unwrap();
+    });
+}
+
+#[test]
+fn heads_that_break_off() {
+    timed(|| {
+        let (address, thread) = serve(|stream| Server::new().accept(stream));
+        Raw::connect(address).write(&REQUEST.as_bytes()[..60]);
+        match thread.join().unwrap() {
+            Err(AcceptError::Io(error)) => assert_eq!(error.kind(), ErrorKind::UnexpectedEof),
+            other => panic!("{other:?}"),
+        }
+        let (address, thread) = serve(|stream| {
+            let mut raw = Raw::new(stream, false);
+            raw.head();
+            raw.write(b"HTTP/1.1 101 Swi");
+        });
+        match net::connect(&url(address)) {
+            Err(ConnectError::Io(error)) => assert_eq!(error.kind(), ErrorKind::UnexpectedEof),
+            other => panic!("{other:?}"),
+        }
+        thread.join().unwrap();
+    });
+}
+
+#[test]
+fn byte_by_byte() {
+    timed(|| {
+        let (address, thread) = serve(|stream| echo(&mut net::accept(stream).unwrap()));
+        let mut raw = Raw::connect(address);
+        for byte in [REQUEST.as_bytes(), &frame(0x81, true, b"abc")].concat() {
+            raw.write(&[byte]);
+        }
+        raw.head();
+        assert_eq!(raw.frame(), (0x81, b"abc".to_vec()));
+        raw.send(0x88, b"");
+        assert_eq!(raw.frame(), (0x88, Vec::new()));
+        drop(raw);
+        thread.join().unwrap();
+    });
+}
+
+#[test]
+fn what_comes_right_behind_the_handshake_is_not_lost() {
+    timed(|| {
+        let (address, thread) = serve(|stream| {
+            let mut ws = net::accept(stream).unwrap();
+            let first = ws.recv().unwrap();
+            (first, ws.recv().unwrap(), ws.wait_closed().unwrap())
+        });
+        let mut raw = Raw::connect(address);
+        let large = vec![7; 100_000];
+        raw.write(
+            &[
+                REQUEST.as_bytes(),
+                &frame(0x81, true, b"hi"),
+                &frame(0x82, true, &large),
+                &frame(0x88, true, &close_body(1000, "")),
+            ]
+            .concat(),
+        );
+        raw.head();
+        assert_eq!(raw.frame(), (0x88, close_body(1000, "")));
+        drop(raw);
+        let (first, second, outcome) = thread.join().unwrap();
+        assert_eq!((first, second), (Some("hi".into()), Some(large.into())));
+        assert!(outcome.is_clean());
+
+        let (address, thread) = serve(|stream| {
+            let close = frame(0x88, false, &close_body(1001, "so soon"));
+            let mut raw = Raw::server(stream, &[frame(0x81, false, b"hi"), close].concat());
+            assert_eq!(raw.frame(), (0x88, close_body(1001, "")));
+        });
+        let mut ws = net::connect(&url(address)).unwrap();
+        assert_eq!(ws.recv().unwrap(), Some("hi".into()));
+        assert_eq!(ws.wait_closed().unwrap(), Outcome::Clean { code: hybi::CloseCode::GOING_AWAY });
+        thread.join().unwrap();
+    });
+}
+
+/// A server goes on, whatever point a client leaves at, and however it does.
+#[test]
+fn clients_that_leave_at_every_point() {
+    timed(|| {
+        let (listener, address) = listen();
+        let request = REQUEST.as_bytes();
+        let message = frame(0x81, true, b"abc");
+        let all = [request, &frame(0x01, true, b"ab"), &frame(0x89, true, b"p"), &message].concat();
+        let count = all.len() + 1;
+        let server = thread::spawn(move || {
+            let mut opened = 0;
+            for _ in 0..count {
+                let (stream, _) = listener.accept().unwrap();
+                if let Ok(mut ws) = Server::new().accept(stream) {
+                    opened += 1;
+                    while let Ok(Some(_)) | Err(_) = ws.next() {}
+                    assert!(ws.next().unwrap().is_none());
+                }
+            }
+            // And the next one is served.
+            echo(&mut net::accept(listener.accept().unwrap().0).unwrap());
+            opened
+        });
+        for at in 0..count {
+            let mut raw = Raw::connect(address);
+            raw.write(&all[..at]);
+            if at % 2 == 0 {
+                // An orderly end; otherwise the answers that are not read turn it into a reset.
+                let _ = raw.stream.shutdown(Shutdown::Both);
+            }
+        }
+        let mut client = net::connect(&url(address)).unwrap();
+        client.send_text("still there").unwrap();
+        assert_eq!(client.recv().unwrap(), Some("still there".into()));
+        client.close(None, "").unwrap();
+        client.wait_closed().unwrap();
+        let opened = server.join().unwrap();
+        assert!(opened <= count - request.len());
+    });
+}
+
+#[test]
+fn over_a_stream_of_ones_own() {
+    timed(|| {
+        /// A stream around a socket, as a TLS library's is.
+        #[derive(Debug)]
+        struct Wrapped(TcpStream);
+        impl Read for Wrapped {
+            fn read(&mut self, to: &mut [u8]) -> std::io::Result<usize> {
+                self.0.read(to)
+            }
+        }
+        impl Write for Wrapped {
+            fn write(&mut self, from: &[u8]) -> std::io::Result<usize> {
+                self.0.write(from)
+            }
+            fn flush(&mut self) -> std::io::Result<()> {
+                self.0.flush()
+            }
+        }
+        let (address, thread) = serve(|stream| {
+            let server = Server::new();
+            let mut ws = server
+                .accept_over(Wrapped(stream), |s| Some(&s.0), |request| Ok(server.choose(request)))
+                .unwrap();
+            assert_eq!(ws.recv().unwrap(), Some("over".into()));
+            ws.send_text("and out").unwrap();
+            ws.wait_closed().unwrap()
+        });
+        let stream = Wrapped(TcpStream::connect(address).unwrap());
+        // The scheme is for whoever made the stream.
+        let mut ws = Client::new().open(stream, |s| Some(&s.0), "wss://example.com/").unwrap();
+        ws.send_text("over").unwrap();
+        assert_eq!(ws.recv().unwrap(), Some("and out".into()));
+        ws.close(hybi::CloseCode::NORMAL, "").unwrap();
+        assert!(ws.wait_closed().unwrap().is_clean());
+        assert!(thread.join().unwrap().is_clean());
+    });
+}

@@ -1,0 +1,319 @@
+//! Two halves, in threads of their own.
+
+use std::io::{ErrorKind, Read};
+use std::sync::mpsc::channel;
+use std::thread;
+
+use hybi::net::{Client, Error, Server};
+use hybi::{CloseCode, Config, Event, Message, Outcome, ProtocolError, SendError, Timer};
+
+use crate::common::*;
+
+const CLEAN: Outcome = Outcome::Clean { code: CloseCode::NORMAL };
+
+#[test]
+fn one_reads_and_two_write() {
+    timed(|| {
+        let (mut server, client) = pair();
+        let server = thread::spawn(move || {
+            echo(&mut server);
+            server.wait_closed().unwrap()
+        });
+        let (mut reader, writer) = client.split().unwrap();
+        let writers: Vec<_> = ["a", "b"]
+            .map(|name| {
+                let writer = writer.clone();
+                thread::spawn(move || {
+                    for i in 0..500 {
+                        match i % 3 {
+                            0 => writer.send_text(&format!("{name}{i}")).unwrap(),
+                            1 => writer.send(format!("{name}{i}")).unwrap(),
+                            _ => writer.send_binary(format!("{name}{i}").as_bytes()).unwrap(),
+                        }
+                    }
+                })
+            })
+            .into();
+        let reader = thread::spawn(move || {
+            let mut next = [0, 0];
+            while let Some(message) = reader.recv().unwrap() {
+                let text = std::str::from_utf8(message.as_bytes()).unwrap();
+                let (name, number) = text.split_at(1);
+                let next = &mut next[usize::from(name == "b")];
+                // Of each writer the order is kept.
+                assert_eq!(number.parse(), Ok(*next));
+                *next += 1;
+            }
+            assert_eq!(next, [500, 500]);
+            reader.outcome()
+        });
+        for writer in writers {
+            writer.join().unwrap();
+        }
+        writer.close(CloseCode::NORMAL, "done").unwrap();
+        assert_eq!(reader.join().unwrap(), Some(CLEAN));
+        assert_eq!(server.join().unwrap(), CLEAN);
+        assert!(matches!(writer.send_text("late"), Err(Error::Send(SendError::Closed))));
+        assert!(matches!(writer.ping(b""), Err(Error::Send(SendError::Closed))));
+    });
+}
+
+#[test]
+fn the_reader_alone_answers() {
+    timed(|| {
+        let (address, thread) = serve(|stream| {
+            let (mut reader, writer) = Server::new().accept(stream).unwrap().split().unwrap();
+            assert!(matches!(reader.next().unwrap(), Some(Event::Ping(_))));
+            match reader.next().unwrap() {
+                Some(Event::CloseReceived(frame)) => assert_eq!(frame.code, Some(CloseCode::NORMAL)),
+                other => panic!("{other:?}"),
+            }
+            assert!(matches!(writer.send_text("late"), Err(Error::Send(SendError::Closed))));
+            assert!(matches!(writer.close(None, ""), Err(Error::Send(SendError::Closed))));
+            assert!(matches!(reader.next().unwrap(), Some(Event::Closed(CLEAN))));
+            assert!(reader.next().unwrap().is_none());
+            reader.outcome()
+        });
+        let mut raw = Raw::client(address);
+        raw.send(0x89, b"?");
+        assert_eq!(raw.frame(), (0x8A, b"?".to_vec()));
+        raw.send(0x88, &close_body(1000, ""));
+        assert_eq!(raw.frame(), (0x88, close_body(1000, "")));
+        assert_eq!(raw.rest(), b"");
+        drop(raw);
+        assert_eq!(thread.join().unwrap(), Some(CLEAN));
+    });
+}
+
+#[test]
+fn the_round_trip() {
+    timed(|| {
+        let (mut server, client) = pair();
+        let server = thread::spawn(move || server.wait_closed().unwrap());
+        let (mut reader, writer) = client.split().unwrap();
+        writer.ping(b"x").unwrap();
+        assert!(matches!(reader.next().unwrap(), Some(Event::Pong(_))));
+        // The wait for it is over before the event is seen.
+        assert!(writer.round_trip().unwrap() < ms(5000));
+        writer.close(None, "").unwrap();
+        while reader.next().unwrap().is_some() {}
+        server.join().unwrap();
+    });
+}
+
+/// While a write is held up by a peer that does not read, what it sends is read all the same: otherwise two
+/// that are busy sending would wait for each other.
+#[test]
+fn both_send_much_before_they_read() {
+    const LEN: usize = 32 << 20;
+    timed(|| {
+        let config = || Config::new().max_frame(LEN as u64).max_message(LEN as u64);
+        let halves = pair_of(Server::new().config(config()), &Client::new().config(config()));
+        let ends = [halves.0, halves.1].map(|ws| {
+            let (mut reader, writer) = ws.split().unwrap();
+            let sender = thread::spawn(move || {
+                writer.send(vec![1; LEN]).unwrap();
+                writer.send_text("end").unwrap();
+            });
+            let receiver = thread::spawn(move || {
+                assert_eq!(reader.recv().unwrap().unwrap().as_bytes().len(), LEN);
+                assert_eq!(reader.recv().unwrap(), Some(Message::from("end")));
+            });
+            [sender, receiver]
+        });
+        for thread in ends.into_iter().flatten() {
+            thread.join().unwrap();
+        }
+    });
+}
+
+/// The same, against a peer with one thread, which is also owed a Pong meanwhile.
+#[test]
+fn a_peer_that_writes_first_and_reads_later() {
+    const LEN: usize = 8 << 20;
+    timed(|| {
+        let (address, thread) = serve(|stream| {
+            let (mut reader, writer) = Server::new().accept(stream).unwrap().split().unwrap();
+            let writer = thread::spawn(move || writer.send_binary(&[2; LEN]).unwrap());
+            assert!(matches!(reader.next().unwrap(), Some(Event::Ping(_))));
+            assert_eq!(reader.recv().unwrap().unwrap().as_bytes().len(), LEN);
+            writer.join().unwrap();
+            while reader.next().unwrap().is_some() {}
+            reader.outcome()
+        });
+        let mut raw = Raw::client(address);
+        // The server's frame has begun, so its Pong must wait.
+        raw.stream.peek(&mut [0]).unwrap();
+        raw.send(0x89, b"?");
+        raw.send(0x82, &vec![1; LEN]);
+        let (first, payload) = raw.frame();
+        assert_eq!((first, payload.len()), (0x82, LEN));
+        assert_eq!(raw.frame(), (0x8A, b"?".to_vec()));
+        raw.send(0x88, &close_body(1000, ""));
+        assert_eq!(raw.frame().0, 0x88);
+        assert_eq!(raw.rest(), b"");
+        drop(raw);
+        assert_eq!(thread.join().unwrap(), Some(CLEAN));
+    });
+}
+
+#[test]
+fn the_end_of_the_stream_frees_a_writer_that_is_held_up() {
+    timed(|| {
+        let (address, thread) = serve(|stream| {
+            let config = patient().close_timeout(None);
+            let (mut reader, writer) = Server::new().config(config).accept(stream).unwrap().split().unwrap();
+            let writer = thread::spawn(move || writer.send_binary(&vec![2; 64 << 20]));
+            while reader.next().unwrap().is_some() {}
+            assert!(writer.join().unwrap().is_err());
+            reader.outcome().unwrap()
+        });
+        let mut raw = Raw::client(address);
+        raw.stream.peek(&mut [0]).unwrap();
+        raw.half_close();
+        assert!(matches!(thread.join().unwrap(), Outcome::Abnormal(_)));
+        raw.gone();
+    });
+}
+
+#[test]
+fn a_violation() {
+    timed(|| {
+        let (address, thread) = serve(|stream| {
+            let (mut reader, writer) = Server::new().accept(stream).unwrap().split().unwrap();
+            let error = reader.next().unwrap_err();
+            assert!(matches!(error, Error::Protocol(ProtocolError::NotMasked)), "{error}");
+            assert!(matches!(writer.send_text("late"), Err(Error::Send(SendError::Closed))));
+            assert!(matches!(reader.next().unwrap(), Some(Event::Closed(_))));
+            reader.outcome().unwrap()
+        });
+        let mut raw = Raw::client(address);
+        raw.write(&frame(0x81, false, b"x"));
+        let (first, body) = raw.frame();
+        assert_eq!((first, &body[..2]), (0x88, &1002_u16.to_be_bytes()[..]));
+        assert_eq!(raw.rest(), b"");
+        drop(raw);
+        assert_eq!(thread.join().unwrap(), Outcome::Failed(ProtocolError::NotMasked));
+    });
+}
+
+/// Whatever the reader is told, it comes to an end.
+#[test]
+fn a_peer_that_is_gone() {
+    timed(|| {
+        let (address, thread) = serve(|stream| {
+            let ws = Server::new().config(patient()).accept(stream).unwrap();
+            let (mut reader, writer) = ws.split().unwrap();
+            writer.send_text("never read").unwrap();
+            let mut errors = 0;
+            loop {
+                match reader.next() {
+                    Ok(Some(_)) => {}
+                    Ok(None) => break,
+                    Err(_) => errors += 1,
+                }
+            }
+            assert!(errors <= 1, "{errors}");
+            reader.outcome().unwrap()
+        });
+        let mut raw = Raw::client(address);
+        raw.stream.peek(&mut [0]).unwrap();
+        for _ in 0..100 {
+            raw.send(0x89, b"who answers?");
+        }
+        drop(raw);
+        assert!(matches!(thread.join().unwrap(), Outcome::Abnormal(_)));
+    });
+}
+
+#[test]
+fn a_timer_that_the_other_half_starts() {
+    timed(|| {
+        // The reader waits already, and no timer runs, when the writer pings, or closes.
+        for ping in [true, false] {
+            let (address, thread) = serve(move |stream| {
+                let config =
+                    Config::new().ping_interval(None).pong_timeout(Some(ms(80))).close_timeout(Some(ms(80)));
+                let ws = Server::new().config(config).accept(stream).unwrap();
+                let (mut reader, writer) = ws.split().unwrap();
+                let (waits, wait) = channel();
+                let writer = thread::spawn(move || {
+                    wait.recv().unwrap();
+                    if ping {
+                        writer.ping(b"?").unwrap();
+                    } else {
+                        writer.close(CloseCode::NORMAL, "").unwrap();
+                    }
+                });
+                waits.send(()).unwrap();
+                while reader.next().unwrap().is_some() {}
+                writer.join().unwrap();
+                reader.outcome().unwrap()
+            });
+            let mut raw = Raw::client(address);
+            raw.gone();
+            let timer = if ping { Timer::Pong } else { Timer::Close };
+            assert_eq!(thread.join().unwrap(), Outcome::TimedOut(timer));
+        }
+    });
+}
+
+/// Small messages keep a connection from being idle, whatever frame came before.
+#[test]
+fn data_counts() {
+    timed(|| {
+        let (address, thread) = serve(|stream| {
+            let config = patient().idle_timeout(Some(ms(200)));
+            let (mut reader, _writer) = Server::new().config(config).accept(stream).unwrap().split().unwrap();
+            let mut texts = 0;
+            while let Some(event) = reader.next().unwrap() {
+                texts += usize::from(matches!(event, Event::Text(_)));
+            }
+            (texts, reader.outcome().unwrap())
+        });
+        let mut raw = Raw::client(address);
+        raw.send(0x89, b"");
+        assert_eq!(raw.frame(), (0x8A, Vec::new()));
+        raw.stream.set_read_timeout(Some(ms(40))).unwrap();
+        for _ in 0..10 {
+            // The server has nothing to say meanwhile.
+            let error = raw.stream.read(&mut [0]).unwrap_err();
+            assert!(matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut), "{error}");
+            raw.write(&[frame(0x81, true, b"x"), frame(0x8A, true, b"")].concat());
+        }
+        raw.stream.set_read_timeout(Some(ms(10_000))).unwrap();
+        let (first, body) = raw.frame();
+        assert_eq!((first, &body[..2]), (0x88, &1001_u16.to_be_bytes()[..]));
+        raw.send(0x88, &body);
+        assert_eq!(raw.rest(), b"");
+        drop(raw);
+        assert_eq!(thread.join().unwrap(), (10, Outcome::TimedOut(Timer::Idle)));
+    });
+}
+
+/// Closes from both halves, at any moment, end in time: nobody waits for a half that has nothing to do.
+#[test]
+fn ends_are_not_slept_through() {
+    timed(|| {
+        for round in 0..200 {
+            let (server, client) = pair();
+            let threads = [server, client].map(|ws| {
+                thread::spawn(move || {
+                    let (mut reader, writer) = ws.split().unwrap();
+                    let writer = thread::spawn(move || {
+                        for _ in 0..round % 7 {
+                            let _ = writer.send_text("x");
+                        }
+                        let _ = writer.close(CloseCode::NORMAL, "");
+                    });
+                    while reader.next().unwrap().is_some() {}
+                    writer.join().unwrap();
+                    assert_eq!(reader.outcome(), Some(CLEAN));
+                })
+            });
+            for thread in threads {
+                thread.join().unwrap();
+            }
+        }
+    });
+}

@@ -1,0 +1,213 @@
+//! Messages, both ways.
+
+use std::thread;
+
+use hybi::net::{Client, Error, Server};
+use hybi::{CloseCode, Config, Delivery, Event, Kind, Message, Outcome, Prepared, ProtocolError, SendError};
+
+use crate::common::*;
+
+#[test]
+fn messages_come_back() {
+    timed(|| {
+        let (mut server, mut client) = pair();
+        let server = thread::spawn(move || echo(&mut server));
+        let mebibyte: String = "größer ".repeat((1 << 20) / 9);
+        for text in ["", "a", "Hellö", &"x".repeat(125), &"x".repeat(126), &"x".repeat(65536), &mebibyte] {
+            client.send_text(text).unwrap();
+            match client.next().unwrap() {
+                Some((Event::Text(got), _)) => assert!(got == text, "{} bytes", text.len()),
+                other => panic!("{other:?}"),
+            }
+            client.send_binary(text.as_bytes()).unwrap();
+            assert!(client.recv().unwrap() == Some(Message::from(text.as_bytes().to_vec())));
+            client.send(text.to_owned()).unwrap();
+            assert!(client.recv().unwrap() == Some(Message::from(text.to_owned())));
+        }
+        assert_eq!(client.buffered_amount(), 0);
+        client.close(CloseCode::NORMAL, "").unwrap();
+        assert!(client.wait_closed().unwrap().is_clean());
+        server.join().unwrap();
+    });
+}
+
+#[test]
+fn fragments_and_what_is_prepared() {
+    timed(|| {
+        let (mut server, mut client) = pair();
+        client.send_text("go").unwrap();
+        {
+            let (_, mut answer) = server.next().unwrap().unwrap();
+            answer.send_fragment(Kind::Text, "gr\u{f6}".as_bytes().split_at(3).0, false).unwrap();
+            answer.ping(b"between").unwrap();
+            answer.send_fragment(Kind::Text, "\u{f6}".as_bytes().split_at(1).1, false).unwrap();
+            let refused = answer.send_text("not now").unwrap_err();
+            assert!(matches!(refused, Error::Send(SendError::MessageOpen)), "{refused}");
+            answer.send_fragment(Kind::Text, b"\xc3\x9f", true).unwrap();
+            answer.send_prepared(&Prepared::new("news")).unwrap();
+            answer.send(vec![1; 10_000]).unwrap();
+            answer.pong(b"unasked").unwrap();
+        }
+        server.flush().unwrap();
+        let mut pings = 0;
+        let mut messages = Vec::new();
+        while messages.len() < 3 {
+            match client.next().unwrap().unwrap().0 {
+                Event::Text(text) => messages.push(text.to_owned()),
+                Event::Binary(data) => messages.push(format!("{} bytes", data.len())),
+                Event::Ping(payload) => {
+                    assert_eq!(*payload, *b"between");
+                    pings += 1;
+                }
+                Event::Pong(payload) => assert_eq!(*payload, *b"unasked"),
+                other => panic!("{other:?}"),
+            }
+        }
+        assert_eq!(messages, ["gr\u{f6}\u{df}", "news", "10000 bytes"]);
+        assert_eq!(pings, 1);
+    });
+}
+
+#[test]
+fn in_chunks() {
+    timed(|| {
+        let config = patient().delivery(Delivery::Chunks).max_message(u64::MAX).max_frame(u64::MAX);
+        let (mut server, mut client) = pair_of(Server::new().config(config), &Client::new());
+        let client = thread::spawn(move || {
+            client.send_binary(&vec![5; 20 << 20]).unwrap();
+            client
+        });
+        let (mut total, mut largest) = (0, 0);
+        loop {
+            match server.next().unwrap().unwrap().0 {
+                Event::Chunk { kind: Kind::Binary, data, first, fin } => {
+                    assert_eq!(first, total == 0);
+                    assert!(data.iter().all(|&byte| byte == 5));
+                    total += data.len();
+                    largest = largest.max(data.len());
+                    if fin {
+                        break;
+                    }
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+        assert_eq!(total, 20 << 20);
+        assert!(largest <= 1 << 20, "{largest}");
+        client.join().unwrap();
+    });
+}
+
+#[test]
+fn a_message_over_the_limit() {
+    timed(|| {
+        let (mut server, mut client) = pair();
+        let server = thread::spawn(move || {
+            let error = server.recv().unwrap_err();
+            assert!(matches!(error, Error::Protocol(ProtocolError::FrameTooBig)), "{error}");
+            assert!(error.to_string().contains("1009"), "{error}");
+            server.wait_closed().unwrap()
+        });
+        // All of it is taken from the socket, though not into memory: a reset would destroy the Close.
+        client.send_binary(&vec![0; 20 << 20]).unwrap();
+        match client.next().unwrap() {
+            Some((Event::CloseReceived(frame), _)) => {
+                assert_eq!(frame.code, Some(CloseCode::MESSAGE_TOO_BIG));
+                assert!(frame.reason.as_str().contains("limit"));
+            }
+            other => panic!("{other:?}"),
+        }
+        assert_eq!(client.wait_closed().unwrap(), Outcome::Clean { code: CloseCode::MESSAGE_TOO_BIG });
+        assert_eq!(server.join().unwrap(), Outcome::Failed(ProtocolError::FrameTooBig));
+    });
+}
+
+#[test]
+fn pings() {
+    timed(|| {
+        let (mut server, mut client) = pair();
+        assert_eq!(client.round_trip(), None);
+        let server = thread::spawn(move || {
+            match server.next().unwrap() {
+                Some((Event::Ping(payload), _)) => assert_eq!(*payload, *b"are you there?"),
+                other => panic!("{other:?}"),
+            }
+            server.wait_closed().unwrap();
+        });
+        let too_long = client.ping(&[0; 126]).unwrap_err();
+        assert!(matches!(too_long, Error::Send(SendError::ControlTooLong)));
+        client.ping(b"are you there?").unwrap();
+        match client.next().unwrap() {
+            Some((Event::Pong(payload), _)) => assert_eq!(*payload, *b"are you there?"),
+            other => panic!("{other:?}"),
+        }
+        assert!(client.round_trip().unwrap() < ms(5000));
+        client.close(None, "").unwrap();
+        client.wait_closed().unwrap();
+        server.join().unwrap();
+    });
+}
+
+#[test]
+fn much_is_answered_while_the_event_is_borrowed() {
+    timed(|| {
+        // Nothing may be queued but one message, or a few, or many.
+        for high_water in [0, 1, 1000, 64 << 10] {
+            let config = Config::new().high_water(high_water);
+            let (mut server, mut client) = pair_of(Server::new().config(config), &Client::new());
+            let server = thread::spawn(move || {
+                while let Some((event, mut answer)) = server.next().unwrap() {
+                    match event {
+                        Event::Text(text) => {
+                            for i in 0..2000 {
+                                answer.send_text(&format!("{text} {i}")).unwrap();
+                            }
+                            for i in 0..20 {
+                                answer.send(vec![i; 100_000]).unwrap();
+                            }
+                            answer.close(CloseCode::NORMAL, "that is all").unwrap();
+                        }
+                        // Whoever waits in a call was never handed anything back.
+                        Event::Writable => panic!("nothing was blocked"),
+                        _ => {}
+                    }
+                }
+            });
+            client.send_text("no").unwrap();
+            for i in 0..2000 {
+                assert_eq!(client.recv().unwrap(), Some(format!("no {i}").into()));
+            }
+            for i in 0..20 {
+                assert_eq!(client.recv().unwrap().unwrap().as_bytes(), vec![i; 100_000]);
+            }
+            match client.next().unwrap() {
+                Some((Event::CloseReceived(frame), _)) => assert_eq!(frame.reason.as_str(), "that is all"),
+                other => panic!("{other:?}"),
+            }
+            client.wait_closed().unwrap();
+            server.join().unwrap();
+        }
+    });
+}
+
+#[test]
+fn control_frames_are_passed_over() {
+    timed(|| {
+        let (mut server, mut client) = pair();
+        server.ping(b"1").unwrap();
+        server.send_text("a").unwrap();
+        server.ping(b"2").unwrap();
+        server.close(CloseCode::NORMAL, "").unwrap();
+        let server = thread::spawn(move || {
+            // Both Pings are answered.
+            assert!(matches!(server.next().unwrap(), Some((Event::Pong(_), _))));
+            assert!(matches!(server.next().unwrap(), Some((Event::Pong(_), _))));
+            assert!(server.wait_closed().unwrap().is_clean());
+        });
+        assert_eq!(client.recv().unwrap(), Some("a".into()));
+        assert_eq!(client.recv().unwrap(), None);
+        assert_eq!(client.recv().unwrap(), None);
+        assert!(client.next().unwrap().is_none());
+        server.join().unwrap();
+    });
+}

@@ -1,0 +1,254 @@
+//! The timers of the core, driven by the time outs of a socket.
+
+use std::io::ErrorKind;
+use std::sync::mpsc::channel;
+use std::thread;
+use std::time::Instant;
+
+use hybi::net::{Client, Error, Server};
+use hybi::{CloseCode, Config, Event, Outcome, SendError, Timer};
+
+use crate::common::*;
+
+const CLEAN: Outcome = Outcome::Clean { code: CloseCode::NORMAL };
+
+/// A server with these timers, and a peer.
+fn with(config: Config, peer: impl FnOnce(&mut Raw)) -> Outcome {
+    let (address, thread) = serve(move |stream| {
+        let mut ws = Server::new().config(config).accept(stream).unwrap();
+        ws.wait_closed().unwrap()
+    });
+    let mut raw = Raw::client(address);
+    peer(&mut raw);
+    drop(raw);
+    thread.join().unwrap()
+}
+
+#[test]
+fn a_silent_peer_is_pinged_and_given_up() {
+    timed(|| {
+        let config = Config::new().ping_interval(Some(ms(30))).pong_timeout(Some(ms(300)));
+        let outcome = with(config, |raw| {
+            // As long as it answers it is let live.
+            for _ in 0..5 {
+                let (first, payload) = raw.frame();
+                assert_eq!(first, 0x89);
+                raw.send(0x8A, &payload);
+            }
+            let (first, _) = raw.frame();
+            assert_eq!(first, 0x89);
+            let before = Instant::now();
+            let (first, body) = raw.frame();
+            assert_eq!((first, &body[..2]), (0x88, &1011_u16.to_be_bytes()[..]));
+            assert!(before.elapsed() > ms(200), "{:?}", before.elapsed());
+            assert_eq!(raw.rest(), b"");
+        });
+        assert_eq!(outcome, Outcome::TimedOut(Timer::Pong));
+    });
+}
+
+#[test]
+fn an_idle_connection_is_closed() {
+    timed(|| {
+        let config = patient().idle_timeout(Some(ms(50)));
+        let outcome = with(config, |raw| {
+            // Control frames are no data.
+            raw.send(0x89, b"");
+            assert_eq!(raw.frame(), (0x8A, Vec::new()));
+            let (first, body) = raw.frame();
+            assert_eq!((first, &body[..2]), (0x88, &1001_u16.to_be_bytes()[..]));
+            raw.send(0x88, &body);
+            assert_eq!(raw.rest(), b"");
+        });
+        assert_eq!(outcome, Outcome::TimedOut(Timer::Idle));
+    });
+}
+
+#[test]
+fn a_close_that_is_never_answered() {
+    timed(|| {
+        let (address, thread) = serve(|stream| {
+            let config = patient().close_timeout(Some(ms(50)));
+            let mut ws = Server::new().config(config).accept(stream).unwrap();
+            ws.close(CloseCode::NORMAL, "").unwrap();
+            ws.wait_closed().unwrap()
+        });
+        let mut raw = Raw::client(address);
+        assert_eq!(raw.frame(), (0x88, close_body(1000, "")));
+        raw.gone();
+        assert_eq!(thread.join().unwrap(), Outcome::TimedOut(Timer::Close));
+    });
+}
+
+#[test]
+fn a_client_that_never_ends_the_stream() {
+    timed(|| {
+        // Both Closes are through, so it is a clean end all the same.
+        let outcome = with(patient().close_timeout(Some(ms(50))), |raw| {
+            raw.send(0x88, &close_body(1000, ""));
+            assert_eq!(raw.frame(), (0x88, close_body(1000, "")));
+            assert_eq!(raw.rest(), b"");
+        });
+        assert_eq!(outcome, CLEAN);
+    });
+}
+
+/// A peer that sends without a pause keeps no timer from running out.
+#[test]
+fn timers_run_out_under_load() {
+    timed(|| {
+        let (address, thread) = serve(|stream| {
+            let config = patient().close_timeout(Some(ms(50)));
+            let mut ws = Server::new().config(config).accept(stream).unwrap();
+            ws.close(CloseCode::NORMAL, "").unwrap();
+            ws.wait_closed().unwrap()
+        });
+        let mut raw = Raw::client(address);
+        let messages = frame(0x81, true, b"more").repeat(1000);
+        while std::io::Write::write_all(&mut raw.stream, &messages).is_ok() {}
+        assert_eq!(thread.join().unwrap(), Outcome::TimedOut(Timer::Close));
+    });
+}
+
+#[test]
+fn a_peer_that_does_not_read() {
+    timed(|| {
+        let (address, thread) = serve(|stream| {
+            let config = Config::new()
+                .ping_interval(Some(ms(30)))
+                .pong_timeout(Some(ms(30)))
+                .close_timeout(Some(ms(30)));
+            let mut ws = Server::new().config(config).accept(stream).unwrap();
+            // More than the system takes. It does not block for ever.
+            let sent = ws.send_binary(&vec![0; 64 << 20]);
+            assert!(sent.is_ok(), "{sent:?}");
+            assert!(matches!(ws.send_text("late"), Err(Error::Send(SendError::Closed))));
+            ws.wait_closed().unwrap()
+        });
+        let raw = Raw::client(address);
+        assert_eq!(thread.join().unwrap(), Outcome::TimedOut(Timer::Pong));
+        drop(raw);
+    });
+}
+
+/// What has come in counts, however late the application looks at it.
+#[test]
+fn a_pong_that_was_not_read_in_time() {
+    timed(|| {
+        let (answered, wait) = channel();
+        let (address, thread) = serve(move |stream| {
+            // It is due at once.
+            let config = Config::new().ping_interval(None).pong_timeout(Some(ms(0)));
+            let mut ws = Server::new().config(config).accept(stream).unwrap();
+            ws.ping(b"?").unwrap();
+            wait.recv().unwrap();
+            // Writing reads the clock as well.
+            ws.send_text("busy").unwrap();
+            assert!(matches!(ws.next().unwrap(), Some((Event::Pong(_), _))));
+            ws.wait_closed().unwrap()
+        });
+        let mut raw = Raw::client(address);
+        assert_eq!(raw.frame(), (0x89, b"?".to_vec()));
+        raw.send(0x8A, b"?");
+        answered.send(()).unwrap();
+        assert_eq!(raw.frame(), (0x81, b"busy".to_vec()));
+        raw.send(0x88, &close_body(1000, ""));
+        raw.frame();
+        raw.half_close();
+        assert_eq!(raw.rest(), b"");
+        assert_eq!(thread.join().unwrap(), CLEAN);
+    });
+}
+
+/// An application that takes its time does not use up that for closing.
+#[test]
+fn the_time_to_close_begins_with_the_close() {
+    timed(|| {
+        let (address, thread) = serve(move |stream| {
+            let config = patient().close_timeout(Some(ms(400)));
+            let mut ws = Server::new().config(config).accept(stream).unwrap();
+            let started = Instant::now();
+            let (_, mut answer) = ws.next().unwrap().unwrap();
+            // Nobody ever sends: a wait for something else.
+            let (_never, wait) = channel::<()>();
+            assert!(wait.recv_timeout(ms(500)).is_err());
+            answer.close(CloseCode::NORMAL, "").unwrap();
+            let outcome = ws.wait_closed().unwrap();
+            assert!(started.elapsed() >= ms(500));
+            outcome
+        });
+        let mut raw = Raw::client(address);
+        raw.send(0x81, b"");
+        assert_eq!(raw.frame(), (0x88, close_body(1000, "")));
+        raw.send(0x88, &close_body(1000, ""));
+        assert_eq!(raw.rest(), b"");
+        drop(raw);
+        assert_eq!(thread.join().unwrap(), CLEAN);
+    });
+}
+
+#[test]
+fn without_timers_a_read_waits() {
+    timed(|| {
+        let config = patient();
+        let (mut server, mut client) = pair_of(
+            Server::new().config(config.clone()).handshake_timeout(Some(ms(2000))),
+            &Client::new().config(config).handshake_timeout(Some(ms(2000))),
+        );
+        client.send_text("a").unwrap();
+        server.recv().unwrap();
+        server.send_text("b").unwrap();
+        client.recv().unwrap();
+        for ws in [&client, &server] {
+            // The time outs of the handshake would wake it again and again.
+            assert_eq!(ws.stream().read_timeout().unwrap(), None);
+        }
+    });
+}
+
+#[test]
+fn a_long_wait_is_not_cut_short() {
+    timed(|| {
+        for interval in [std::time::Duration::MAX, std::time::Duration::from_secs(1 << 40)] {
+            let config = Config::new().ping_interval(Some(interval)).close_timeout(Some(interval));
+            let (mut server, mut client) = pair_of(Server::new().config(config), &Client::new());
+            client.send_text("a").unwrap();
+            assert_eq!(server.recv().unwrap(), Some("a".into()));
+        }
+    });
+}
+
+#[test]
+fn a_socket_that_does_not_block() {
+    timed(|| {
+        let (mut server, mut client) = pair();
+        server.stream().set_nonblocking(true).unwrap();
+        // A timer is running, but to ask until it is due would keep the processor busy.
+        let started = Instant::now();
+        match server.next() {
+            Err(Error::Io(error)) => assert_eq!(error.kind(), ErrorKind::WouldBlock),
+            other => panic!("{other:?}"),
+        }
+        assert!(started.elapsed() < ms(5000));
+        client.send_text("a").unwrap();
+        let client = thread::spawn(move || {
+            client.close(CloseCode::NORMAL, "").unwrap();
+            client.wait_closed().unwrap()
+        });
+        let mut texts = 0;
+        loop {
+            match server.next() {
+                Err(Error::Io(error)) => {
+                    assert_eq!(error.kind(), ErrorKind::WouldBlock);
+                    thread::yield_now();
+                }
+                Ok(Some((Event::Text("a"), _))) => texts += 1,
+                Ok(Some((Event::Closed(outcome), _))) => break assert_eq!(outcome, CLEAN),
+                Ok(Some((Event::CloseReceived(_), _))) => {}
+                other => panic!("{other:?}"),
+            }
+        }
+        assert_eq!(texts, 1);
+        assert_eq!(client.join().unwrap(), CLEAN);
+    });
+}
