@@ -28,6 +28,10 @@ pub(super) mod sealed {
         fn truncate(&mut self, at: usize);
         /// Takes `n` bytes off the front. `boundary` is the first frame boundary; gives where it is now.
         fn advance(&mut self, n: usize, boundary: usize) -> usize;
+        /// All has been written, urgent frames too.
+        fn clear(&mut self);
+        /// All that waits, urgent frames too, where it lies in one piece: the usual case.
+        fn in_one_piece(&self) -> Option<&[u8]>;
         /// The bytes that wait, in order.
         fn pieces(&self) -> impl Iterator<Item = &[u8]>;
         /// The control frames that go out ahead of the queue.
@@ -60,6 +64,11 @@ const URGENT: usize = 508;
 
 impl Urgent {
     pub(super) const EMPTY: Self = Self { len: 0, written: 0, bytes: [0; URGENT] };
+
+    /// Whether nothing waits.
+    pub(super) const fn is_empty(&self) -> bool {
+        self.len == 0
+    }
 
     /// What is not written yet.
     pub(super) fn rest(&self) -> &[u8] {
@@ -236,6 +245,14 @@ impl sealed::Queue for Lent<'_> {
         boundary - n
     }
 
+    fn clear(&mut self) {
+        (self.start, self.end, self.urgent) = (0, 0, Urgent::EMPTY);
+    }
+
+    fn in_one_piece(&self) -> Option<&[u8]> {
+        if self.urgent.is_empty() { self.memory.get(self.start..self.end) } else { None }
+    }
+
     fn pieces(&self) -> impl Iterator<Item = &[u8]> {
         self.memory.get(self.start..self.end).into_iter()
     }
@@ -292,6 +309,14 @@ mod growable {
     impl Default for Aside {
         fn default() -> Self {
             Self { urgent: Urgent::EMPTY, queue: VecDeque::new(), len: 0 }
+        }
+    }
+
+    impl Aside {
+        fn clear(&mut self) {
+            self.urgent = Urgent::EMPTY;
+            self.queue.clear();
+            self.len = 0;
         }
     }
 
@@ -464,6 +489,23 @@ mod growable {
                 self.start = 0;
             }
             boundary - n
+        }
+
+        #[inline]
+        fn clear(&mut self) {
+            self.bytes.clear();
+            self.start = 0;
+            if let Some(aside) = &mut self.aside {
+                aside.clear();
+            }
+        }
+
+        #[inline]
+        fn in_one_piece(&self) -> Option<&[u8]> {
+            match &self.aside {
+                Some(aside) if !(aside.queue.is_empty() && aside.urgent.is_empty()) => None,
+                _ => self.bytes.get(self.start..),
+            }
         }
 
         fn pieces(&self) -> impl Iterator<Item = &[u8]> {

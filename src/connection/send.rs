@@ -298,9 +298,23 @@ impl<O: Output> Sender<O> {
     /// The first `n` bytes of what [`Self::poll_transmit`] gave have been written; 0 where the transport takes
     /// nothing now.
     pub fn transmitted(&mut self, now: Instant, n: usize) {
-        let n = n.min(self.buffered_amount());
+        let waiting = self.buffered_amount();
+        if n >= waiting && self.out.urgent().is_empty() {
+            // All is written, the usual case: no need to look where frames end.
+            self.counters.bytes += waiting as u64;
+            self.out.clear();
+            (self.boundary, self.congested) = (0, false);
+            if core::mem::take(&mut self.fresh_data) {
+                self.keepalive.sent_data(now);
+            }
+        } else {
+            self.transmitted_in_part(now, n.min(waiting));
+        }
+    }
+
+    fn transmitted_in_part(&mut self, now: Instant, n: usize) {
         self.counters.bytes += n as u64;
-        let had_ping = self.out.urgent().has_ping();
+        let had_ping = !self.out.urgent().is_empty() && self.out.urgent().has_ping();
         // As in poll_transmit: the frame that was begun, what is urgent, and the rest.
         let first = n.min(self.boundary);
         self.boundary = self.out.advance(first, self.boundary);
@@ -347,6 +361,10 @@ impl<O: Output> Sender<O> {
     /// frame would change what comes first.
     pub fn poll_transmit<'a>(&'a self, to: &mut [&'a [u8]]) -> usize {
         let mut slices = Slices { to, len: 0 };
+        if let Some(all) = self.out.in_one_piece() {
+            slices.push(all);
+            return slices.len;
+        }
         // A control frame goes ahead of the queue, but not into a frame that has been begun.
         let mut ahead = Some(self.boundary);
         for piece in self.out.pieces() {
