@@ -1,4 +1,4 @@
-//! Output: the order of DESIGN 3.8 under partial writes, the high-water mark, and payloads that are not
+//! Output: what goes ahead of what under partial writes, the high-water mark, and payloads that are not
 //! copied.
 
 use std::collections::VecDeque;
