@@ -69,7 +69,9 @@ enum Violation {
     ReservedBits,
     UnknownOpcode,
     WrongMasking,
-    LengthNotMinimal,
+    /// In 16 bits, and in 64.
+    Length16NotMinimal,
+    Length64NotMinimal,
     LengthTopBit,
     ControlFragmented,
     ControlTooLong,
@@ -85,11 +87,12 @@ enum Violation {
     TooManyFragments,
 }
 
-const VIOLATIONS: [Violation; 17] = [
+const VIOLATIONS: [Violation; 18] = [
     Violation::ReservedBits,
     Violation::UnknownOpcode,
     Violation::WrongMasking,
-    Violation::LengthNotMinimal,
+    Violation::Length16NotMinimal,
+    Violation::Length64NotMinimal,
     Violation::LengthTopBit,
     Violation::ControlFragmented,
     Violation::ControlTooLong,
@@ -106,13 +109,17 @@ const VIOLATIONS: [Violation; 17] = [
 ];
 
 fn streams() -> impl Strategy<Value = Stream> {
+    streams_that_end(end())
+}
+
+fn violations() -> impl Strategy<Value = Stream> {
+    streams_that_end(violation())
+}
+
+fn streams_that_end(end: impl Strategy<Value = End>) -> impl Strategy<Value = Stream> {
     let role = prop_oneof![Just(Role::Client), Just(Role::Server)];
-    (role, vec(item(), 0..8), end(), any::<u64>()).prop_map(|(role, items, end, seed)| Stream {
-        role,
-        items,
-        end,
-        seed,
-    })
+    let parts = (role, vec(item(), 0..8), end, any::<u64>());
+    parts.prop_map(|(role, items, end, seed)| Stream { role, items, end, seed })
 }
 
 fn item() -> impl Strategy<Value = Item> {
@@ -143,16 +150,21 @@ fn control() -> impl Strategy<Value = Control> {
 fn end() -> impl Strategy<Value = End> {
     let code = prop_oneof![1000..=1003_u16, 1007..=1014_u16, 3000..=4999_u16];
     let close = proptest::option::of((code, "[a-zäß€]{0,40}"));
-    prop_oneof![
-        Just(End::Open),
-        (0..300_u16).prop_map(End::Cut),
-        close.prop_map(End::Close),
-        proptest::sample::select(&VIOLATIONS[..]).prop_map(End::Violation),
-    ]
+    prop_oneof![Just(End::Open), (0..300_u16).prop_map(End::Cut), close.prop_map(End::Close), violation(),]
+}
+
+fn violation() -> impl Strategy<Value = End> {
+    proptest::sample::select(&VIOLATIONS[..]).prop_map(End::Violation)
 }
 
 impl Stream {
     fn encode(&self) -> Vec<u8> {
+        self.encode_and_mark().0
+    }
+
+    /// The bytes, and where the byte ends that shows a violation.
+    fn encode_and_mark(&self) -> (Vec<u8>, Option<usize>) {
+        let mut mark = None;
         let mut out = Encoder { bytes: Vec::new(), role: self.role, random: Xorshift::new(self.seed) };
         for item in &self.items {
             match item {
@@ -173,11 +185,11 @@ impl Stream {
                 out.bytes.extend([0xFF; 9]);
             }
             End::Violation(violation) => {
-                out.violation(*violation);
+                mark = Some(out.violation(*violation));
                 out.frame(wire::TEXT, b"not to be seen");
             }
         }
-        out.bytes
+        (out.bytes, mark)
     }
 
     /// What is to come out of it as whole messages.
@@ -208,7 +220,7 @@ impl Stream {
             Violation::UnknownOpcode => ProtocolError::UnknownOpcode(3),
             Violation::WrongMasking if self.role == Role::Server => ProtocolError::NotMasked,
             Violation::WrongMasking => ProtocolError::Masked,
-            Violation::LengthNotMinimal => ProtocolError::LengthNotMinimal,
+            Violation::Length16NotMinimal | Violation::Length64NotMinimal => ProtocolError::LengthNotMinimal,
             Violation::LengthTopBit => ProtocolError::LengthTopBit,
             Violation::ControlFragmented => ProtocolError::ControlFragmented,
             Violation::ControlTooLong => ProtocolError::ControlTooLong,
@@ -311,41 +323,93 @@ impl Encoder {
         self.frame(first | 0x80, &payload[start..]);
     }
 
-    fn violation(&mut self, violation: Violation) {
+    /// Gives where the byte that shows it ends.
+    fn violation(&mut self, violation: Violation) -> usize {
+        let head = if self.role == Role::Server { 6 } else { 2 };
+        let begin = |out: &mut Self, first, payload: &[u8]| {
+            out.frame(first, payload);
+            out.bytes.len()
+        };
+        let at = self.bytes.len();
         match violation {
-            Violation::ReservedBits => self.frame(wire::TEXT | 0x40, b"bits"),
-            Violation::UnknownOpcode => self.frame(0x83, b"opcode"),
+            Violation::ReservedBits => {
+                self.frame(wire::TEXT | 0x40, b"bits");
+                at + 1
+            }
+            Violation::UnknownOpcode => {
+                self.frame(0x83, b"opcode");
+                at + 1
+            }
             Violation::WrongMasking => {
                 let key = if self.key().is_some() { None } else { Some([1, 2, 3, 4]) };
                 self.bytes.extend(wire::encode(wire::TEXT, b"masking", key));
+                at + 2
             }
-            Violation::LengthNotMinimal => self.length(126, &[0, 125]),
-            Violation::LengthTopBit => self.length(127, &[0x80, 0, 0, 0, 0, 0, 0, 1]),
-            Violation::ControlFragmented => self.frame(0x09, b"part"),
-            Violation::ControlTooLong => self.frame(wire::PING, &[b'p'; 126]),
-            Violation::NothingToContinue => self.frame(0x80, b"more"),
+            Violation::Length16NotMinimal => {
+                self.length(126, &[0, 125]);
+                at + 4
+            }
+            Violation::Length64NotMinimal => {
+                self.length(127, &0xFFFF_u64.to_be_bytes());
+                at + 10
+            }
+            Violation::LengthTopBit => {
+                self.length(127, &(1_u64 << 63 | 1).to_be_bytes());
+                at + 3
+            }
+            Violation::ControlFragmented => {
+                self.frame(0x09, b"part");
+                at + 1
+            }
+            Violation::ControlTooLong => {
+                self.frame(wire::PING, &[b'p'; 126]);
+                at + 2
+            }
+            Violation::NothingToContinue => {
+                self.frame(0x80, b"more");
+                at + 1
+            }
             Violation::MessageInterleaved => {
-                self.frame(0x01, b"one");
+                let at = begin(self, 0x01, b"one");
                 self.frame(wire::BINARY, b"another");
+                at + 1
             }
-            Violation::TextInvalid => self.frame(wire::TEXT, b"text \xED\xA0\x80 surrogate"),
+            Violation::TextInvalid => {
+                self.frame(wire::TEXT, b"text \xED\xA0\x80 surrogate");
+                at + head + 7
+            }
             Violation::TextCutOff => {
-                self.frame(0x01, b"cut \xF0\x9F");
+                let at = begin(self, 0x01, b"cut \xF0\x9F");
                 self.frame(0x80, b"\xA6");
+                at + head + 1
             }
-            Violation::CloseBodyOfOneByte => self.frame(wire::CLOSE, &[3]),
-            Violation::CloseCodeNotAllowed => self.frame(wire::CLOSE, &1005_u16.to_be_bytes()),
-            Violation::CloseReasonNotUtf8 => self.frame(wire::CLOSE, b"\x03\xE8why \xFF not"),
-            Violation::FrameTooBig => self.head(wire::BINARY, MAX_FRAME + 1),
+            Violation::CloseBodyOfOneByte => {
+                self.frame(wire::CLOSE, &[3]);
+                at + 2
+            }
+            Violation::CloseCodeNotAllowed => {
+                self.frame(wire::CLOSE, b"\x03\xEDnot allowed");
+                at + head + 2
+            }
+            Violation::CloseReasonNotUtf8 => {
+                self.frame(wire::CLOSE, b"\x03\xE8why \xFF not");
+                at + head + 7
+            }
+            Violation::FrameTooBig => {
+                self.head(wire::BINARY, MAX_FRAME + 1);
+                self.bytes.len()
+            }
             Violation::MessageTooBig => {
                 self.frame(0x02, &vec![0; usize::try_from(MAX_FRAME).unwrap()]);
                 self.head(0x80, MAX_MESSAGE - MAX_FRAME + 1);
+                self.bytes.len()
             }
             Violation::TooManyFragments => {
                 self.frame(0x01, b"f");
                 for _ in 0..MAX_FRAGMENTS {
                     self.frame(0x00, b"");
                 }
+                self.bytes.len()
             }
         }
     }
@@ -389,6 +453,27 @@ fn sent(role: Role, out: &[u8]) -> Vec<(u8, Vec<u8>)> {
     let frames = wire::decode(out).unwrap();
     assert!(frames.iter().all(|frame| frame.masked == (role == Role::Client)));
     frames.into_iter().map(|frame| (frame.first, frame.payload)).collect()
+}
+
+/// Whether what was sent is a part of the answers that is allowed where not all is written at once: Pongs may
+/// be left out, and overtake messages; before a Close, messages from some on may be left out.
+fn may_be_sent(stream: &Stream, run: &Run) -> bool {
+    let (mut sent, answers) = (sent(stream.role, &run.out), stream.answers());
+    let ended = matches!(stream.end, End::Close(_) | End::Violation(_));
+    let closed = sent.last().is_some_and(|(first, _)| *first == wire::CLOSE);
+    sent.truncate(sent.len() - usize::from(closed));
+    let of = |frames: &[(u8, Vec<u8>)], is_pong: bool| -> Vec<_> {
+        let kind = |first: u8| first != wire::CLOSE && (first == wire::PONG) == is_pong;
+        frames.iter().filter(|(first, _)| kind(*first)).cloned().collect()
+    };
+    let (pongs, data) = (of(&sent, true), of(&sent, false));
+    let (all_pongs, all_data) = (of(&answers, true), of(&answers, false));
+    let mut pings = all_pongs.iter();
+    closed == ended
+        && pongs.len() + data.len() == sent.len()
+        && pongs.iter().all(|pong| pings.any(|ping| ping == pong))
+        && all_data.starts_with(&data)
+        && (ended || data.len() == all_data.len() && pongs.last() == all_pongs.last())
 }
 
 /// Two ways to cut a stream: anywhere, with many cuts or few, or byte by byte.
@@ -440,7 +525,27 @@ proptest! {
         for form in [Form::Whole, Form::Chunks] {
             let one = receive(stream.role, &input, &first, (form, drain), &mut Echo);
             let other = receive(stream.role, &input, &second, (form, drain), &mut Echo);
-            prop_assert_eq!(one.unwrap(), other.unwrap(), "{:?} {} / {}", form, first, second);
+            let one = one.unwrap();
+            prop_assert_eq!(&one, &other.unwrap(), "{:?} {} / {}", form, first, second);
+            if form == Form::Whole {
+                prop_assert!(may_be_sent(&stream, &one), "{:?}", one);
+            }
+        }
+    }
+
+    /// A violation is found with the byte that shows it, and no sooner.
+    #[test]
+    fn a_violation_is_found_with_its_byte(stream in violations(), seed: u64) {
+        let (input, mark) = stream.encode_and_mark();
+        let mark = mark.unwrap();
+        for form in [Form::Whole, Form::Chunks] {
+            for cuts in two_cuts(seed, mark) {
+                let plan = (form, Drain::Always);
+                let before = receive(stream.role, &input[..mark - 1], &cuts, plan, &mut Quiet).unwrap();
+                prop_assert_eq!(before.error, None, "{:?} {}", form, cuts);
+                let at = receive(stream.role, &input[..mark], &cuts, plan, &mut Quiet).unwrap();
+                prop_assert_eq!(at.error, stream.error(), "{:?} {}", form, cuts);
+            }
         }
     }
 
