@@ -7,7 +7,7 @@ use crate::frame::EncodeError;
 
 /// A rule of the protocol that the peer has broken.
 ///
-/// The connection that returns one has already queued a Close frame with [`close_code`]
+/// A [`Machine`](crate::Machine) that returns one has already queued a Close frame with [`close_code`]
 /// and handles no further input: what is left is to write what is queued and to let it end. Log the error; there is nothing to
 /// retry on this connection.
 ///
@@ -106,7 +106,17 @@ impl ProtocolError {
 
 impl fmt::Display for ProtocolError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the peer broke RFC 6455 section {}: {}", self.section(), self.summary())?;
+        match self {
+            // What the RFC lets a receiver set, the peer cannot know.
+            Self::FrameTooBig | Self::MessageTooBig | Self::TooManyFragments => {
+                write!(
+                    f,
+                    "the peer went over what is allowed here (RFC 6455 section 10.4): {}",
+                    self.summary()
+                )?;
+            }
+            _ => write!(f, "the peer broke RFC 6455 section {}: {}", self.section(), self.summary())?,
+        }
         match self {
             Self::ReservedBits(bits) => write!(f, " ({bits:03b})")?,
             Self::UnknownOpcode(opcode) => write!(f, " ({opcode:#x})")?,
@@ -170,7 +180,7 @@ impl From<EncodeError> for SendError {
         match error {
             EncodeError::MessageOpen | EncodeError::NoMessageOpen => Self::MessageOpen,
             EncodeError::ControlFrame => Self::ControlTooLong,
-            EncodeError::NoRoom => Self::TooLarge,
+            EncodeError::NoRoom | EncodeError::TooLong => Self::TooLarge,
         }
     }
 }

@@ -7,6 +7,7 @@
 //! Take the highest one that leaves you in control of what you want to control:
 //!
 //! | layer | takes and gives | needs |
+//! | --- | --- | --- |
 //! | [`net`] | a ready WebSocket over `std::net` or any stream | `net` |
 //! | [`Machine`] | a connection after its handshake: events out of bytes, bytes out of messages, closing, timers | nothing; [`Connection`] with `alloc` |
 //! | [`handshake`] | the opening handshake of both roles, over bytes | nothing |
@@ -19,7 +20,7 @@
 //!
 //! ```
 //! # #[cfg(feature = "alloc")] {
-//! use hybi::{CloseCode, Config, Connection, Event, Inbox, Instant, Outbox};
+//! use hybi::{CloseCode, Config, Connection, Event, Inbox, Instant, Outbox, TransportAction};
 //!
 //! /// Everything that is readable is handled, then all that is queued is written at once.
 //! fn turn(connection: &mut Connection, inbox: &mut Inbox, now: Instant, wire: &mut Vec<u8>) -> Vec<String> {
@@ -38,12 +39,16 @@
 //!             Err(violation) => log.push(violation.to_string()),
 //!         }
 //!     }
-//!     let mut slices = [&[][..]; 8];
-//!     let len = connection.poll_transmit(&mut slices);
-//!     wire.extend(slices[..len].concat());
-//!     let written = connection.buffered_amount();
-//!     connection.transmitted(now, written);
-//!     log
+//!     loop {
+//!         let mut slices = [&[][..]; 8];
+//!         let len = connection.poll_transmit(&mut slices);
+//!         if len == 0 {
+//!             return log;
+//!         }
+//!         let written = slices[..len].concat();                // a transport may take less
+//!         connection.transmitted(now, written.len());
+//!         wire.extend(written);
+//!     }
 //! }
 //!
 //! let now = Instant::ZERO;                                     // any monotonic clock will do
@@ -57,7 +62,19 @@
 //! assert_eq!(turn(&mut client, &mut Inbox::with_bytes(&to_client), now, &mut Vec::new()), ["hello"]);
 //!
 //! server.close(now, CloseCode::NORMAL, "that is all")?;
-//! assert!(client.poll_timeout().is_some());                    // when to call handle_timeout
+//! to_client.clear();
+//! to_server.clear();
+//! turn(&mut server, &mut Inbox::empty(), now, &mut to_client);
+//! turn(&mut client, &mut Inbox::with_bytes(&to_client), now, &mut to_server);
+//! turn(&mut server, &mut Inbox::with_bytes(&to_server), now, &mut Vec::new());
+//!
+//! // Both Closes are out: the server closes its half, and waits for the end, or for a deadline.
+//! assert_eq!(server.poll_transport(), Some(TransportAction::HalfClose));
+//! server.handle_half_closed();
+//! let deadline = server.poll_timeout().unwrap();
+//! server.handle_timeout(deadline);
+//! let log = turn(&mut server, &mut Inbox::empty(), deadline, &mut Vec::new());
+//! assert_eq!(log, ["closed by both sides with code 1000 (normal closure)"]);
 //! # }
 //! # Ok::<(), hybi::SendError>(())
 //! ```
@@ -71,8 +88,9 @@
 //!
 //! # Bounds
 //!
-//! A connection takes at most 512 bytes and owns no heap while it is idle. It keeps at most 14 bytes of a
-//! header and 125 of a control frame; nothing is ever allocated because a peer announces it. One call
+//! A connection takes at most 512 bytes, and owns no heap before its first use or after `release_idle()`. It
+//! keeps at most 14 bytes of a header and 125 of a control frame; memory follows what has arrived, not what a
+//! peer announces. One call
 //! gives at most one event, and work is linear in the bytes that arrive. [`manual`] has the rest: where
 //! memory lies, how connections end, what the timers do, what the limits are.
 #![no_std]
@@ -107,7 +125,6 @@ pub mod utf8;
 #[cfg(feature = "net")]
 #[cfg_attr(docsrs, doc(cfg(feature = "net")))]
 pub use adapters::net;
-pub use arch::Memory;
 #[cfg(feature = "alloc")]
 pub use arch::Text;
 pub use close::{CloseCode, CloseFrame, CloseReason};

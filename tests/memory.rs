@@ -30,6 +30,8 @@ struct Counting;
 thread_local! {
     static LIVE: Cell<isize> = const { Cell::new(0) };
     static PEAK: Cell<isize> = const { Cell::new(0) };
+    /// What was in blocks that had to grow, and may have been copied for it.
+    static MOVED: Cell<usize> = const { Cell::new(0) };
 }
 
 fn count(change: isize) {
@@ -55,6 +57,7 @@ unsafe impl GlobalAlloc for Counting {
 
     unsafe fn realloc(&self, memory: *mut u8, layout: Layout, size: usize) -> *mut u8 {
         count(size as isize - layout.size() as isize);
+        let _ = MOVED.try_with(|moved| moved.set(moved.get() + layout.size()));
         // SAFETY: the caller's promise is passed on.
         unsafe { System.realloc(memory, layout, size) }
     }
@@ -117,6 +120,9 @@ fn memory() {
     s10_4_an_announced_length_allocates_nothing();
     s10_4_empty_fragments_hold_nothing();
     s10_4_capacity_follows_what_has_arrived();
+    s10_4_gathering_is_linear();
+    a_small_message_does_not_pin_the_memory_of_a_large_one();
+    nothing_is_held_after_the_end();
     large_payloads_are_shared_and_not_copied();
 }
 
@@ -303,6 +309,93 @@ fn s10_4_capacity_follows_what_has_arrived() {
             }
         }
     }
+}
+
+fn s10_4_gathering_is_linear() {
+    for (size, count) in [(256usize, 65_536u32), (20 << 10, 800), (70_000, 200)] {
+        for straight in [false, true] {
+            let mut conn = server();
+            let mut inbox = Inbox::empty();
+            MOVED.set(0);
+            for n in 0..count {
+                let opcode = if n == 0 { Opcode::Binary } else { Opcode::Continuation };
+                let mut frame = vec![0; size + 14];
+                let mut head = [0; 14];
+                let len = header(opcode, n + 1 == count, size as u64, &mut head);
+                frame[..len].copy_from_slice(&head[..len]);
+                let mut rest = &frame[..len + size];
+                while !rest.is_empty() {
+                    let space = conn.read_space(&mut inbox);
+                    let read = rest.len().min(space.len()).min(if straight { usize::MAX } else { 1500 });
+                    space[..read].copy_from_slice(&rest[..read]);
+                    inbox.handle_read(read);
+                    rest = &rest[read..];
+                    while conn.poll(Instant::ZERO, &mut inbox).unwrap().is_some() {}
+                }
+            }
+            let total = size * count as usize;
+            assert_eq!(conn.received().messages, 1);
+            assert!(MOVED.get() <= 4 * total, "{} moved for {total}", MOVED.get());
+        }
+    }
+}
+
+fn a_small_message_does_not_pin_the_memory_of_a_large_one() {
+    let (mut conn, mut inbox) = (client(), Inbox::empty());
+    for size in [8usize << 20, 2] {
+        // In two fragments, so that it is gathered.
+        let mut wire = Vec::new();
+        for (opcode, fin, len) in [(Opcode::Binary, false, 1), (Opcode::Continuation, true, size - 1)] {
+            let mut head = [0; 14];
+            let header = Header { fin, rsv: 0, opcode, masking_key: None, payload_len: len as u64 };
+            let head_len = header.encode(&mut head);
+            wire.extend_from_slice(&head[..head_len]);
+            wire.resize(wire.len() + len, 7);
+        }
+        let mut rest = &wire[..];
+        let mut taken = None;
+        while !rest.is_empty() {
+            let space = conn.read_space(&mut inbox);
+            let read = rest.len().min(space.len());
+            space[..read].copy_from_slice(&rest[..read]);
+            inbox.handle_read(read);
+            rest = &rest[read..];
+            while let Some(ready) = conn.poll(Instant::ZERO, &mut inbox).unwrap() {
+                let before = live();
+                if size > 2 {
+                    // Looked at, and left where it is.
+                    assert!(matches!(inbox.event(ready), Event::Binary(data) if data.len() == size));
+                } else {
+                    taken = inbox.take_message(ready);
+                    assert!(before - live() > 4 << 20, "{} given back", before - live());
+                }
+            }
+        }
+        drop(taken);
+    }
+}
+
+fn nothing_is_held_after_the_end() {
+    let before = live();
+    let mut conn = client();
+    let mut inbox = Inbox::with_bytes(&[0x82, 126, 0xFF, 0xFF]);
+    while conn.poll(Instant::ZERO, &mut inbox).unwrap().is_some() {}
+    let part = vec![7; 30_000];
+    let mut rest = &part[..];
+    while !rest.is_empty() {
+        let space = conn.read_space(&mut inbox);
+        let read = rest.len().min(space.len());
+        space[..read].copy_from_slice(&rest[..read]);
+        inbox.handle_read(read);
+        rest = &rest[read..];
+        while conn.poll(Instant::ZERO, &mut inbox).unwrap().is_some() {}
+    }
+    drop(part);
+    conn.handle_eof();
+    while conn.poll(Instant::ZERO, &mut inbox).unwrap().is_some() {}
+    conn.release_idle();
+    inbox.release_idle();
+    assert_eq!(live(), before);
 }
 
 fn large_payloads_are_shared_and_not_copied() {

@@ -6,6 +6,7 @@ mod text;
 
 pub(crate) use mask::{turn, xor_copy, xor_in_place};
 pub(crate) use text::Checked;
+#[allow(unreachable_pub, reason = "sealed: a bound of public functions that nobody else can name")]
 pub use text::Memory;
 #[cfg(feature = "alloc")]
 pub use text::Text;

@@ -182,6 +182,11 @@ impl Checked<alloc::vec::Vec<u8>> {
         self.memory.reserve_exact(additional);
     }
 
+    /// Gives back memory behind the bytes.
+    pub(crate) fn shrink(&mut self) {
+        self.memory.shrink_to_fit();
+    }
+
     /// Appends bytes.
     #[inline]
     pub(crate) fn extend(&mut self, bytes: &[u8]) {

@@ -38,7 +38,7 @@ pub enum Event<'i> {
         /// Whether the message ends here. The last chunk may be empty.
         fin: bool,
     },
-    /// A Ping came in, and unless that is turned off its Pong is queued.
+    /// A Ping came in. Unless that is turned off its Pong is queued, as long as no Close of ours is on its way.
     Ping(ControlPayload),
     /// A Pong came in, asked for or not.
     Pong(ControlPayload),
@@ -187,7 +187,7 @@ impl fmt::Debug for ControlPayload {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum Outcome {
-    /// Closes went both ways.
+    /// The peer closed, and was answered unless it did not wait for that; or it answered our Close.
     Clean {
         /// What the peer's Close said; 1005 if it had no code (RFC 6455 section 7.1.5).
         code: CloseCode,
@@ -196,7 +196,7 @@ pub enum Outcome {
     Abnormal(Cut),
     /// The peer broke the protocol.
     Failed(ProtocolError),
-    /// A timer of the connection ran out.
+    /// A timer of the connection ran out, and no Close came from the peer.
     TimedOut(Timer),
 }
 
@@ -211,7 +211,7 @@ impl Outcome {
         }
     }
 
-    /// Whether Closes went both ways.
+    /// Whether the peer's Close came in and the connection then ended.
     #[must_use]
     pub const fn is_clean(&self) -> bool {
         matches!(self, Self::Clean { .. })

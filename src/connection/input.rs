@@ -29,7 +29,7 @@ impl<'m, M: Gather> Input<&'m mut [u8], &'m mut M> {
 }
 
 impl<B: Memory, M: Gather> Input<B, M> {
-    /// The event that `ready`, from a poll with this input, stands for.
+    /// The event that `ready`, from the last poll with this input, stands for.
     ///
     /// One from elsewhere gives wrong data, or none; text is text in any case.
     #[inline]
@@ -174,8 +174,12 @@ mod owned {
 
         /// Room for what comes next.
         pub(in super::super) fn space(&mut self) -> &mut [u8] {
+            self.message.withdraw();
             if self.at == self.end {
                 (self.at, self.end) = (0, 0);
+            } else if self.at >= WINDOW {
+                self.window.bytes_from(0).copy_within(self.at..self.end, 0);
+                (self.at, self.end) = (0, self.end - self.at);
             }
             if self.window.bytes().len() < self.end + WINDOW / 4 {
                 self.window.resize(self.end + WINDOW);

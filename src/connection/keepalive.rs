@@ -13,7 +13,7 @@ pub(super) struct Keepalive {
     received: Instant,
     /// Data last went either way.
     data: Instant,
-    /// The newest Ping was sent.
+    /// The newest Ping was sent, or the connection began.
     ping: Instant,
     /// Since when a Pong is waited for: from the oldest Ping that none has come for.
     waiting: Instant,
@@ -41,7 +41,7 @@ impl Keepalive {
         Self {
             received: now,
             data: now,
-            ping: Instant::NEVER,
+            ping: now,
             waiting: Instant::NEVER,
             closing: Instant::NEVER,
             round_trip: Instant::NEVER,
@@ -68,8 +68,13 @@ impl Keepalive {
 
     /// A Ping is queued.
     pub(super) fn ping_queued(&mut self, now: Instant, payload: &[u8]) {
-        self.ping = now.min(Instant::LAST);
         self.tag = tag(payload);
+        self.ping_waits(now);
+    }
+
+    /// A keepalive Ping is due while one of ours still waits to be written: no other is needed.
+    pub(super) fn ping_waits(&mut self, now: Instant) {
+        self.ping = now.min(Instant::LAST);
         // Another Ping does not give a silent peer another term.
         if self.waiting == Instant::NEVER {
             self.waiting = self.ping;
@@ -92,11 +97,6 @@ impl Keepalive {
         self.unwritten = false;
     }
 
-    /// A keepalive Ping is due while one of ours still waits to be written: no other is needed.
-    pub(super) fn put_off(&mut self, now: Instant) {
-        self.ping = now.min(Instant::LAST);
-    }
-
     /// A keepalive Ping is due; gives its payload.
     pub(super) fn next_ping(&mut self, now: Instant) -> [u8; 4] {
         self.count = self.count.wrapping_add(1);
@@ -108,7 +108,8 @@ impl Keepalive {
     /// A Pong came in.
     pub(super) fn pong(&mut self, now: Instant, payload: &[u8]) {
         // RFC 6455 5.5.3: a Pong may come unasked, and only the last of several Pings may be answered.
-        if self.waiting != Instant::NEVER && tag(payload) == self.tag {
+        // One that comes before its Ping is written answers nothing.
+        if self.waiting != Instant::NEVER && !self.unwritten && tag(payload) == self.tag {
             self.round_trip = Instant::from_origin(now.saturating_duration_since(self.ping));
             self.waiting = Instant::NEVER;
         }
@@ -137,7 +138,7 @@ impl Keepalive {
         }
         let waits = self.waiting != Instant::NEVER;
         let alive = if !waits || config.pong_timeout.is_none() {
-            let last = if waits { self.received.max(self.ping) } else { self.received };
+            let last = self.received.max(self.ping);
             // Never twice in one moment.
             after(
                 last,

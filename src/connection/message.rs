@@ -24,14 +24,14 @@ pub(super) mod sealed {
         /// The message is whole, or given up: the memory may be given back once it has been looked at.
         fn finish(&mut self);
         /// Appends as much of `from` as there is room for, unmasked, and gives its length. Text is
-        /// validated as the continuation of what came before. `expected` is the length of the message as
-        /// far as it is known.
+        /// validated as the continuation of what came before. `expected` is the length of the message if
+        /// it ends with this frame.
         fn push(
             &mut self,
             from: &[u8],
             mask: &mut Mask,
             kind: Kind,
-            expected: u64,
+            expected: Option<u64>,
         ) -> Result<usize, InvalidUtf8>;
         /// Takes in bytes that were read straight into this memory, `limit` at most.
         fn land(&mut self, limit: u64, mask: &mut Mask, kind: Kind) -> Result<usize, InvalidUtf8>;
@@ -68,7 +68,7 @@ impl<T: sealed::Memory> sealed::Memory for &mut T {
         from: &[u8],
         mask: &mut Mask,
         kind: Kind,
-        expected: u64,
+        expected: Option<u64>,
     ) -> Result<usize, InvalidUtf8> {
         (**self).push(from, mask, kind, expected)
     }
@@ -141,7 +141,13 @@ impl sealed::Memory for LentMessage<'_> {
 
     fn finish(&mut self) {}
 
-    fn push(&mut self, from: &[u8], mask: &mut Mask, kind: Kind, _: u64) -> Result<usize, InvalidUtf8> {
+    fn push(
+        &mut self,
+        from: &[u8],
+        mask: &mut Mask,
+        kind: Kind,
+        _: Option<u64>,
+    ) -> Result<usize, InvalidUtf8> {
         let len = mask.copy(from, self.memory.bytes_from(self.filled));
         accept(&mut self.memory, &mut self.filled, len, kind)
     }
@@ -356,6 +362,10 @@ mod growable {
             }
             self.memory.resize(len);
             self.filled = 0;
+            if self.memory.capacity() / 2 > len {
+                // A larger message was here before: its memory is not pinned by this one.
+                self.memory.shrink();
+            }
             match kind {
                 Kind::Text => self.memory.take_text().map(Message::Text),
                 Kind::Binary => Some(Message::Binary(self.memory.take().into())),
@@ -363,9 +373,13 @@ mod growable {
         }
 
         /// Room for the next `left` bytes of the message, as far as the rule for growth allows.
-        pub(in super::super) fn space(&mut self, left: u64) -> &mut [u8] {
+        ///
+        /// `last` says that the message ends with them, so that no more will be needed.
+        pub(in super::super) fn space(&mut self, left: u64, last: bool) -> &mut [u8] {
             self.spread = true;
-            let end = self.grow_to(left);
+            let bound = self.filled.saturating_mul(2).saturating_add(ALLOWANCE);
+            let end = usize::try_from(left).unwrap_or(usize::MAX).saturating_add(self.filled).min(bound);
+            self.reserve(end, if last { end } else { bound });
             if self.memory.bytes().len() < end {
                 self.memory.resize(end);
             }
@@ -375,8 +389,13 @@ mod growable {
         }
 
         /// Counts `len` bytes of the space as read.
-        pub(in super::super) const fn landed(&mut self, len: usize) {
-            self.landed = len;
+        pub(in super::super) fn landed(&mut self, len: usize) {
+            self.landed = len.min(self.memory.bytes().len().saturating_sub(self.filled));
+            self.spread = false;
+        }
+
+        /// The space was not used.
+        pub(in super::super) const fn withdraw(&mut self) {
             self.spread = false;
         }
 
@@ -385,18 +404,11 @@ mod growable {
             self.spread
         }
 
-        /// How far the memory may reach for `more` bytes to come; it has room for as much.
-        fn grow_to(&mut self, more: u64) -> usize {
-            let bound = self.filled.saturating_mul(2).saturating_add(ALLOWANCE);
-            let wanted = usize::try_from(more).unwrap_or(usize::MAX).saturating_add(self.filled);
-            let end = wanted.min(bound);
-            self.reserve(end);
-            end
-        }
-
-        fn reserve(&mut self, end: usize) {
+        /// Makes room up to `end`, and if the memory has to grow for that, up to `target`.
+        fn reserve(&mut self, end: usize, target: usize) {
             if end > self.memory.capacity() {
-                self.memory.reserve_exact(end - self.memory.bytes().len());
+                let target = target.min(isize::MAX.unsigned_abs()).max(end);
+                self.memory.reserve_exact(target - self.memory.bytes().len());
             }
         }
     }
@@ -416,14 +428,19 @@ mod growable {
             from: &[u8],
             mask: &mut Mask,
             kind: Kind,
-            expected: u64,
+            expected: Option<u64>,
         ) -> Result<usize, InvalidUtf8> {
             let end = self.filled + from.len();
-            if end > self.memory.capacity() {
-                let bound = end.saturating_mul(2).saturating_add(ALLOWANCE);
-                let expected = usize::try_from(expected).unwrap_or(usize::MAX);
-                self.reserve(bound.min(expected).max(end));
-            }
+            // Where the end of the message is in sight the memory fits it; else it doubles, so that many small
+            // fragments cost no more than one large one.
+            let target = match expected {
+                Some(expected) => {
+                    let bound = end.saturating_mul(2).saturating_add(ALLOWANCE);
+                    bound.min(usize::try_from(expected).unwrap_or(usize::MAX))
+                }
+                None => end.saturating_mul(2).max(64),
+            };
+            self.reserve(end, target);
             for piece in from.chunks(PIECE) {
                 let end = self.filled + piece.len();
                 if end <= self.memory.bytes().len() {
@@ -458,7 +475,7 @@ mod growable {
             expected: usize,
             produce: &mut dyn FnMut(&mut [u8]) -> usize,
         ) -> Result<usize, InvalidUtf8> {
-            let len = produce(self.space(expected as u64));
+            let len = produce(self.space(expected as u64, false));
             self.spread = false;
             accept(&mut self.memory, &mut self.filled, len, kind)
         }

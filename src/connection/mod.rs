@@ -19,7 +19,7 @@ use core::time::Duration;
 use crate::arch::Memory;
 use crate::close::{CloseCode, State};
 use crate::error::{ProtocolError, SendError};
-use crate::frame::Role;
+use crate::frame::{MaskingKeys, Role};
 use crate::time::Instant;
 
 mod config;
@@ -51,11 +51,9 @@ pub use send::Sender;
 pub type Connection = Machine<Outbox>;
 
 /// The state that the browser's WebSocket calls `readyState`. A connection comes into being once the
-/// handshake is done, so it is never `Connecting`; adapters are.
+/// handshake is done, so there is no `Connecting`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
 pub enum ReadyState {
-    /// The handshake is under way.
-    Connecting,
     /// Messages can be sent and received.
     Open,
     /// A Close was sent or received.
@@ -141,14 +139,20 @@ impl<O: Output> Machine<O> {
         }
     }
 
-    /// The client's end of a connection whose handshake is done. `seed` must come from a strong source of
-    /// entropy, fresh for each connection: the masking keys are drawn from it (RFC 6455 section 10.3).
+    /// The client's end of a connection whose handshake is done. The masking keys are those of
+    /// [`MaskingKeys::from_os`], or of a seed of 32 bytes, which must then come from a strong source of
+    /// entropy, fresh for each connection (RFC 6455 section 10.3).
     #[must_use]
-    pub fn client(now: Instant, config: impl Into<SharedConfig>, out: O, seed: [u8; 32]) -> Self {
+    pub fn client(
+        now: Instant,
+        config: impl Into<SharedConfig>,
+        out: O,
+        keys: impl Into<MaskingKeys>,
+    ) -> Self {
         let config = config.into();
         Self {
             receiver: Receiver::new(Role::Client, config.clone()),
-            sender: Sender::client(now, config, out, seed),
+            sender: Sender::client(now, config, out, keys),
         }
     }
 
@@ -235,6 +239,7 @@ impl<O: Output> Machine<O> {
                 if self.sender.close_state() == State::Ended {
                     // Closed is the last event.
                     self.receiver.handle_ended();
+                    input.message.finish();
                 }
                 Ok(ready)
             }
@@ -266,7 +271,8 @@ impl<O: Output> Machine<O> {
         }
     }
 
-    /// The stream has ended, by end of file or by reset. Poll for [`Event::Closed`].
+    /// The stream has ended, by end of file or by reset. To be called once poll has returned `None`: what has
+    /// arrived comes before the end. Then poll for [`Event::Closed`].
     pub fn handle_eof(&mut self) {
         self.sender.handle_eof(self.receiver.cut());
     }
@@ -356,7 +362,9 @@ impl<O: Output> Machine<O> {
 
     // --- what the driver must do ---
 
-    /// See [`Sender::poll_transmit`].
+    /// See [`Sender::poll_transmit`]. Between it and [`transmitted`](Self::transmitted) nothing else may be
+    /// called: a driver whose writes complete later copies the slices, reports them at once, and writes its
+    /// copy.
     pub fn poll_transmit<'a>(&'a self, to: &mut [&'a [u8]]) -> usize {
         self.sender.poll_transmit(to)
     }

@@ -285,8 +285,8 @@ mod growable {
     /// A queue that grows: small frames lie one behind the other in one buffer, large shared payloads
     /// where they are.
     ///
-    /// Empty, it owns no heap; it never holds more than one message above
-    /// [`Config::high_water`](crate::Config::high_water).
+    /// It owns no heap before its first use, and none after a `release_idle()` while it is empty. No more than
+    /// one message above [`Config::high_water`](crate::Config::high_water) waits in it.
     #[derive(Debug, Default)]
     pub struct Outbox {
         /// Headers, and payloads that were copied.

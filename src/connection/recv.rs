@@ -150,6 +150,9 @@ impl Receiver {
             return Ok(None);
         }
         input.at = end;
+        self.saw_data = true;
+        self.counters.frames += 1;
+        self.counters.bytes += head as u64 + u64::from(len);
         match kind {
             Kind::Binary => input.window.unmask(start..end, &mut mask),
             // RFC 6455 8.1: text that is not UTF-8 fails the connection.
@@ -160,8 +163,6 @@ impl Receiver {
             }
         }
         self.counters.messages += 1;
-        self.counters.frames += 1;
-        self.counters.bytes += head as u64 + u64::from(len);
         Ok(Some((Place::Bytes { start, end }, kind)))
     }
 
@@ -366,7 +367,7 @@ impl Receiver {
         let len = self.decoder.payload_in(input.end.saturating_sub(input.at));
         if !end {
             let from = input.window.bytes().get(input.at..input.at + len).unwrap_or_default();
-            let expected = message.gathered() as u64 + self.decoder.payload_left();
+            let expected = self.fin.then(|| message.gathered() as u64 + self.decoder.payload_left());
             let taken = message
                 .push(from, self.decoder.mask_mut(), self.kind, expected)
                 .map_err(|_| ProtocolError::InvalidUtf8)?;
@@ -401,11 +402,16 @@ impl Receiver {
     /// the rest of a large payload will be delivered. Empty where that does not pay or nothing is being
     /// gathered there.
     ///
-    /// Read into it, say with [`handle_payload`](Self::handle_payload) how much came, and poll, with an
+    /// To be asked once poll has returned `None`: what is read here comes behind all other input. Read into it,
+    /// say with [`handle_payload`](Self::handle_payload) how much came, and poll, with an
     /// empty input if there is none.
     #[cfg(feature = "alloc")]
     pub fn payload_space<'m>(&self, message: &'m mut super::MessageBuf) -> &'m mut [u8] {
-        if self.wants_payload() { message.space(self.decoder.payload_left()) } else { Default::default() }
+        if self.wants_payload() {
+            message.space(self.decoder.payload_left(), self.fin)
+        } else {
+            Default::default()
+        }
     }
 
     /// Where to read to: into `inbox`, or straight to the place where the rest of a large payload will be
@@ -464,7 +470,7 @@ impl Receiver {
         self.done = true;
     }
 
-    /// Whether the last poll that took the slow path took in some of a data frame, for
+    /// Whether the last poll took in some of a data frame, for
     /// [`Sender::handle_received`](crate::Sender::handle_received).
     #[must_use]
     pub const fn saw_data(&self) -> bool {

@@ -70,11 +70,15 @@ impl<O: Output> Sender<O> {
         Self::new(now, config.into(), out, Encoder::server())
     }
 
-    /// The sending half of a client, with masking keys drawn from `seed`, which must be unpredictable
-    /// (RFC 6455 section 10.3).
+    /// The sending half of a client, which draws its masking keys from `keys`: see [`MaskingKeys`].
     #[must_use]
-    pub fn client(now: Instant, config: impl Into<SharedConfig>, out: O, seed: [u8; 32]) -> Self {
-        Self::new(now, config.into(), out, Encoder::client(MaskingKeys::from_seed(seed)))
+    pub fn client(
+        now: Instant,
+        config: impl Into<SharedConfig>,
+        out: O,
+        keys: impl Into<MaskingKeys>,
+    ) -> Self {
+        Self::new(now, config.into(), out, Encoder::client(keys.into()))
     }
 
     fn new(now: Instant, config: SharedConfig, out: O, encoder: Encoder) -> Self {
@@ -221,9 +225,7 @@ impl<O: Output> Sender<O> {
                     (State::Sent, _) => {}
                     _ => return,
                 }
-                if !matches!(self.outcome, Outcome::TimedOut(_)) {
-                    self.outcome = Outcome::Clean { code: frame.code_seen() };
-                }
+                self.outcome = Outcome::Clean { code: frame.code_seen() };
             }
             Owed::Failure(error) => {
                 let reason = CloseReason::truncated(error.summary());
@@ -241,7 +243,8 @@ impl<O: Output> Sender<O> {
     /// The stream has ended, by end of file or by reset; [`Receiver::cut`](crate::Receiver::cut) tells where.
     pub fn handle_eof(&mut self, cut: Cut) {
         if let Action::End(ending) = self.closing.handle(Event::Eof) {
-            if ending == Ending::Abnormal {
+            // A connection that was closed because it was idle stays one that timed out.
+            if ending == Ending::Abnormal && !matches!(self.outcome, Outcome::TimedOut(_)) {
                 self.outcome = Outcome::Abnormal(cut);
             }
             self.end();
@@ -257,9 +260,8 @@ impl<O: Output> Sender<O> {
             match due {
                 Due::Ping => {
                     if self.out.urgent().has_ping() {
-                        self.keepalive.put_off(now);
+                        self.keepalive.ping_waits(now);
                     } else {
-                        // Without room for it, the peer has not read for long. Its time runs all the same.
                         let payload = self.keepalive.next_ping(now);
                         self.push_ping(&payload);
                     }
@@ -368,6 +370,9 @@ impl<O: Output> Sender<O> {
         // A control frame goes ahead of the queue, but not into a frame that has been begun.
         let mut ahead = Some(self.boundary);
         for piece in self.out.pieces() {
+            if slices.is_full() {
+                return slices.len;
+            }
             match ahead {
                 Some(left) if left >= piece.len() && left > 0 => {
                     slices.push(piece);
@@ -437,7 +442,7 @@ impl<O: Output> Sender<O> {
         self.counters
     }
 
-    /// The bytes that had been accepted and were dropped, because the peer closed or the connection failed
+    /// The bytes of messages, headers included, that had been accepted and were dropped, because the peer closed or the connection failed
     /// or ended before they were written.
     #[must_use]
     pub const fn dropped(&self) -> u64 {
@@ -607,7 +612,7 @@ impl<O: Output> Sender<O> {
     }
 
     fn end(&mut self) {
-        self.dropped += self.buffered_amount() as u64;
+        self.dropped += self.out.len() as u64;
         self.out.truncate(0);
         self.boundary = 0;
         if !self.out.urgent().rest().is_empty() {
@@ -665,6 +670,10 @@ struct Slices<'s, 'a> {
 }
 
 impl<'a> Slices<'_, 'a> {
+    fn is_full(&self) -> bool {
+        self.len == self.to.len()
+    }
+
     fn push(&mut self, slice: &'a [u8]) {
         if !slice.is_empty() {
             if let Some(place) = self.to.get_mut(self.len) {

@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use super::{Header, MAX_CONTROL_PAYLOAD, MAX_HEADER_LEN, Mask, MaskingKeys, Opcode, Role};
+use super::{Header, MAX_CONTROL_PAYLOAD, MAX_HEADER_LEN, MAX_PAYLOAD_LEN, Mask, MaskingKeys, Opcode, Role};
 
 /// Why a frame cannot be sent now. Nothing was written, and nothing has changed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -13,6 +13,8 @@ pub enum EncodeError {
     MessageOpen,
     /// A continuation, but no message is open (RFC 6455 section 5.4).
     NoMessageOpen,
+    /// A payload of more than [`MAX_PAYLOAD_LEN`] bytes (RFC 6455 section 5.2).
+    TooLong,
     /// A control frame without FIN, or with more than 125 bytes of payload (RFC 6455 section 5.5).
     ControlFrame,
     /// The frame does not fit into the memory given for it.
@@ -27,6 +29,7 @@ impl fmt::Display for EncodeError {
             Self::ControlFrame => {
                 "a control frame has FIN set and at most 125 bytes of payload (RFC 6455 5.5)"
             }
+            Self::TooLong => "a payload has at most 2^63 - 1 bytes (RFC 6455 5.2)",
             Self::NoRoom => "the frame does not fit into the memory given for it",
         })
     }
@@ -36,7 +39,7 @@ impl core::error::Error for EncodeError {}
 
 /// Makes frames (RFC 6455 section 5): masks what a client sends, each frame with a key of its own,
 /// and keeps the fragments of messages in order.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Encoder {
     masking_keys: Option<MaskingKeys>,
     message_open: bool,
@@ -74,8 +77,8 @@ impl Encoder {
     ///
     /// # Errors
     ///
-    /// [`EncodeError::MessageOpen`], [`NoMessageOpen`](EncodeError::NoMessageOpen) and
-    /// [`ControlFrame`](EncodeError::ControlFrame): the caller's mistakes; nothing has changed.
+    /// [`EncodeError::MessageOpen`], [`NoMessageOpen`](EncodeError::NoMessageOpen),
+    /// [`TooLong`](EncodeError::TooLong) and [`ControlFrame`](EncodeError::ControlFrame): the caller's mistakes; nothing has changed.
     #[inline]
     pub fn header(&mut self, opcode: Opcode, fin: bool, payload_len: u64) -> Result<Header, EncodeError> {
         self.check(opcode, fin, payload_len)?;
@@ -107,6 +110,10 @@ impl Encoder {
     /// Whether such a frame may be sent now.
     #[inline]
     pub(crate) fn check(&self, opcode: Opcode, fin: bool, payload_len: u64) -> Result<(), EncodeError> {
+        // RFC 6455 5.2: the most significant bit of a 64-bit length must be 0.
+        if payload_len > MAX_PAYLOAD_LEN {
+            return Err(EncodeError::TooLong);
+        }
         match opcode {
             // RFC 6455 5.4: the fragments of one message must not be interleaved with another's.
             Opcode::Text | Opcode::Binary if self.message_open => Err(EncodeError::MessageOpen),
@@ -197,6 +204,13 @@ mod tests {
             assert_eq!(encoder.header(opcode, false, 0), Err(EncodeError::ControlFrame));
             encoder.header(opcode, true, 125).unwrap();
         }
+    }
+
+    #[test]
+    fn s5_2_a_length_has_63_bits() {
+        let mut encoder = Encoder::server();
+        encoder.header(Opcode::Binary, true, MAX_PAYLOAD_LEN).unwrap();
+        assert_eq!(encoder.header(Opcode::Binary, true, MAX_PAYLOAD_LEN + 1), Err(EncodeError::TooLong));
     }
 
     #[test]

@@ -28,13 +28,6 @@ impl Mask {
         Self(u32::from_le_bytes(key))
     }
 
-    /// Whether applying this mask changes nothing.
-    #[must_use]
-    #[inline]
-    pub const fn is_zero(self) -> bool {
-        self.0 == 0
-    }
-
     /// Masks or unmasks the next `data.len()` bytes of the payload where they lie.
     #[inline]
     pub fn apply(&mut self, data: &mut [u8]) {

@@ -24,7 +24,6 @@ const ROUNDS: usize = 8;
 /// assert_eq!(first, again.next_key());
 /// assert_ne!(first, keys.next_key());
 /// ```
-#[derive(Clone)]
 pub struct MaskingKeys {
     seed: [u32; 8],
     block: [u32; WORDS],
@@ -72,6 +71,13 @@ impl MaskingKeys {
     #[inline(never)]
     fn refill(&mut self) {
         self.block = chacha::<ROUNDS>(&self.seed, self.given / WORDS as u64, [0; 2]);
+    }
+}
+
+/// As [`MaskingKeys::from_seed`].
+impl From<[u8; 32]> for MaskingKeys {
+    fn from(seed: [u8; 32]) -> Self {
+        Self::from_seed(seed)
     }
 }
 

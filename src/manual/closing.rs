@@ -8,8 +8,8 @@
 //! # From the peer's side
 //!
 //! [`Event::CloseReceived`](crate::Event::CloseReceived): the answer is queued already, and what follows is
-//! discarded unread. What was queued before goes out first, unless the transport has shown by a short write
-//! that it is congested: then the frame that was begun is finished, the rest is dropped and counted
+//! discarded unread. What was queued before goes out first, unless the last write left something behind: such
+//! a transport is congested, and the frame that was begun is finished, the rest is dropped and counted
 //! ([`Sender::dropped`](crate::Sender::dropped)), and the Close goes out. A violation is answered the same
 //! way, with the code that fits.
 //!
@@ -27,10 +27,10 @@
 //!
 //! | [`Outcome`](crate::Outcome) | when | code |
 //! | --- | --- | --- |
-//! | `Clean` | Closes went both ways | the peer's, 1005 if it sent none |
+//! | `Clean` | the peer's Close came in, and ours went out unless the peer did not wait for it | the peer's, 1005 if it sent none |
 //! | `Abnormal` | the stream ended without a Close; between messages, in one, or inside a frame | 1006 |
 //! | `Failed` | the peer broke the protocol | 1006 |
-//! | `TimedOut` | no answer to a Ping, no data for too long, or closing took too long | 1006 |
+//! | `TimedOut` | no answer to a Ping, to a Close because no data went for too long, or to any other | 1006 |
 //!
 //! ```
 //! # #[cfg(feature = "alloc")] {

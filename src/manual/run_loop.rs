@@ -15,8 +15,13 @@
 //!    is what makes pipelined small messages fast.
 //! 4. **Transport**: do what [`poll_transport`](crate::Machine::poll_transport) says.
 //! 5. **Wait** for more input, for room to write if something is left, or for
-//!    [`poll_timeout`](crate::Machine::poll_timeout), whichever is first; then
-//!    [`handle_timeout`](crate::Machine::handle_timeout).
+//!    [`poll_timeout`](crate::Machine::poll_timeout), whichever is first. Call
+//!    [`handle_timeout`](crate::Machine::handle_timeout) on every turn, not only after a wait in vain: a peer
+//!    that keeps bytes coming must not keep the timers from running.
+//!
+//! Between `poll_transmit` and `transmitted` nothing else may be called, or a Pong might get between the bytes
+//! that were written. While the slices live the borrow checker sees to that; a driver whose writes complete
+//! later copies the slices, reports them as transmitted at once, and writes its copy.
 //!
 //! [`Event::Closed`](crate::Event::Closed) is the last event and comes exactly once.
 //!
@@ -32,7 +37,7 @@
 //!
 //! let mut buffer = [0; 16 << 10];
 //! let mut clients: Vec<_> = (0..3)
-//!     .map(|_| (Connection::client(Instant::ZERO, Config::new(), Outbox::new(), [1; 32]), MessageBuf::new()))
+//!     .map(|n| (Connection::client(Instant::ZERO, Config::new(), Outbox::new(), [n; 32]), MessageBuf::new()))
 //!     .collect();
 //! // Each read gives a part of a message of another connection.
 //! for part in [&b"\x81\x05Hel"[..], b"lo"] {

@@ -5,8 +5,8 @@
 //! * Nothing panics on what a peer or a caller passes in; `unwrap`, `expect`, `panic` and unchecked indices are
 //!   denied by lint. `unsafe` stands in one module, `arch`.
 //! * Memory and time are bounded by what has arrived: see [`limits`](super::limits).
-//! * A client's masking keys are a cipher's key stream, seeded by the operating system under `std`
-//!   (RFC 6455 section 10.3). Without `std` there is no default: a seed must be given.
+//! * A client's masking keys are a cipher's key stream (RFC 6455 section 10.3). `net` seeds it from the operating
+//!   system, as `MaskingKeys::from_os` does; without that, a seed must be given, fresh and unpredictable.
 //! * Text is UTF-8, always; validation cannot be turned off.
 //! * `Sec-WebSocket-Accept` is verified. A request with a body, a repeated `Host`, a stray CR or LF is refused,
 //!   so nothing can be smuggled past a proxy. Headers and subprotocols of the application are checked: none

@@ -14,7 +14,7 @@
 //! | idle | from the last data in either direction | the connection is closed with 1001 | off |
 //!
 //! Any byte from the peer counts as life: in the middle of a large frame it cannot send a Pong. A Ping that
-//! waits behind a frame of ours that is being written does not run against the peer until it is out.
+//! waits behind a frame of ours does not run against the peer as long as writing makes progress.
 //!
 //! ```
 //! # #[cfg(feature = "alloc")] {

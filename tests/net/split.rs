@@ -287,7 +287,7 @@ fn data_counts() {
         raw.send(0x88, &body);
         assert_eq!(raw.rest(), b"");
         drop(raw);
-        assert_eq!(thread.join().unwrap(), (10, Outcome::TimedOut(Timer::Idle)));
+        assert_eq!(thread.join().unwrap(), (10, Outcome::Clean { code: CloseCode::GOING_AWAY }));
     });
 }
 

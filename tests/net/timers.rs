@@ -60,7 +60,7 @@ fn an_idle_connection_is_closed() {
             raw.send(0x88, &body);
             assert_eq!(raw.rest(), b"");
         });
-        assert_eq!(outcome, Outcome::TimedOut(Timer::Idle));
+        assert_eq!(outcome, Outcome::Clean { code: CloseCode::GOING_AWAY });
     });
 }
 

@@ -499,11 +499,11 @@ fn s5_5_1_output_of_an_ended_connection_is_dropped_and_counted() {
 }
 
 #[test]
-fn s7_1_6_an_idle_close_that_is_answered_tells_both() {
+fn s7_1_6_an_idle_close_that_is_answered_is_clean() {
     let config = Config::new().idle_timeout(Some(secs(5)));
     let mut end = Scenario::server().config(config).open();
     assert_eq!(end.advance(secs(5)), []);
     assert_eq!(end.flush(), ["close 1001 idle for too long"]);
     assert_eq!(end.receive_close(1001, ""), [close(1001, "")]);
-    assert_eq!(end.eof(), [Seen::Closed(Outcome::TimedOut(Timer::Idle))]);
+    assert_eq!(end.eof(), [Seen::Closed(Outcome::Clean { code: CloseCode::GOING_AWAY })]);
 }

@@ -387,3 +387,54 @@ fn s5_5_2_a_pair_that_says_nothing_keeps_itself_alive() {
         assert!(matches!(pair.server.seen.last(), Some(Seen::Closed(Outcome::Abnormal(_)))));
     }
 }
+
+/// A deadline that does not move would keep `handle_timeout` for ever.
+#[test]
+fn s5_5_3_a_pong_before_its_ping_was_written_answers_nothing() {
+    let mut end = Scenario::server().open();
+    end.conn.send_binary(&[0; 1000]).unwrap();
+    end.write(10);
+    // The keepalive Ping waits behind the frame that was begun; its payload can be guessed.
+    end.advance(secs(30));
+    end.advance(secs(1));
+    assert_eq!(end.receive(Opcode::Pong, "\0\0\0\u{1}"), [Seen::Pong(vec![0, 0, 0, 1])]);
+    assert_eq!(end.conn.round_trip(), None);
+    for _ in 0..10 {
+        end.advance(secs(30));
+    }
+    assert_ne!(end.conn.sender().close_state(), hybi::close::State::Open);
+}
+
+#[test]
+fn s5_5_3_a_pong_for_the_first_of_two_equal_pings_ends_no_turn_for_ever() {
+    let mut end = Scenario::server().open();
+    end.conn.ping(end.now, b"").unwrap();
+    end.write_all();
+    end.conn.send_binary(&[0; 1000]).unwrap();
+    end.write(10);
+    end.advance(secs(1));
+    end.conn.ping(end.now, b"").unwrap();
+    assert_eq!(end.receive(Opcode::Pong, ""), [Seen::Pong(vec![])]);
+    for _ in 0..10 {
+        end.advance(secs(31));
+    }
+    assert_ne!(end.conn.sender().close_state(), hybi::close::State::Open);
+}
+
+#[test]
+fn small_messages_keep_an_idle_connection_open_after_a_pong() {
+    let config = Config::new().idle_timeout(Some(secs(60))).ping_interval(None);
+    let end = Scenario::server().config(config).open();
+    let (mut receiver, mut sender) = end.conn.into_halves();
+    let mut wire = crate::pair::frame(Role::Client, Opcode::Pong, true, b"");
+    wire.extend(crate::pair::frame(Role::Client, Opcode::Text, true, b"data"));
+    let mut inbox = hybi::Inbox::with_bytes(&wire);
+    let mut now = hybi::Instant::ZERO + secs(50);
+    while let Some(ready) = receiver.poll(&mut inbox).unwrap() {
+        assert_eq!(ready.owes().is_none(), receiver.saw_data());
+        sender.handle_received(now, receiver.saw_data());
+    }
+    now = now + secs(59);
+    sender.handle_timeout(now);
+    assert_eq!(sender.close_state(), hybi::close::State::Open);
+}
