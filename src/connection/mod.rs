@@ -28,8 +28,11 @@ mod input;
 mod keepalive;
 mod message;
 mod outbox;
+#[cfg(feature = "alloc")]
+mod prepared;
 mod recv;
 mod send;
+mod urgent;
 
 pub use config::{Config, Delivery, Limits, SharedConfig};
 use event::Place;
@@ -43,6 +46,8 @@ pub use message::{Message, MessageBuf, Refused};
 #[cfg(feature = "alloc")]
 pub use outbox::Outbox;
 pub use outbox::{Lent, Output};
+#[cfg(feature = "alloc")]
+pub use prepared::Prepared;
 pub use recv::Receiver;
 pub use send::Sender;
 
@@ -60,38 +65,6 @@ pub enum ReadyState {
     Closing,
     /// The connection has ended.
     Closed,
-}
-
-/// A message prepared once to be sent over any number of connections.
-///
-/// ```
-/// use hybi::{Config, Connection, Instant, Outbox, Prepared};
-///
-/// let news = Prepared::new("to all of you");
-/// let mut room: Vec<_> =
-///     (0..3).map(|_| Connection::server(Instant::ZERO, Config::new(), Outbox::new())).collect();
-/// for connection in &mut room {
-///     connection.send_prepared(&news).unwrap();
-/// }
-/// assert_eq!(room[2].buffered_amount(), 2 + 13);
-/// ```
-#[cfg(feature = "alloc")]
-#[derive(Clone, Debug)]
-pub struct Prepared(Message);
-
-#[cfg(feature = "alloc")]
-impl Prepared {
-    /// Prepares `message`.
-    #[must_use]
-    pub fn new(message: impl Into<Message>) -> Self {
-        Self(message.into())
-    }
-
-    /// The message.
-    #[must_use]
-    pub const fn message(&self) -> &Message {
-        &self.0
-    }
 }
 
 /// A connection: a [`Receiver`] and a [`Sender`], and what passes between them. `O` is where frames wait to

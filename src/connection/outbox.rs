@@ -2,7 +2,8 @@
 
 use core::fmt;
 
-use crate::frame::{Header, MAX_CONTROL_PAYLOAD, Opcode, frame_len};
+use super::urgent::Urgent;
+use crate::frame::{Header, frame_len};
 
 /// Where frames wait to be written: [`Outbox`], which grows, or [`Lent`], which does not.
 pub trait Output: fmt::Debug + sealed::Queue {}
@@ -40,124 +41,6 @@ pub(super) mod sealed {
         fn urgent_mut(&mut self) -> &mut Urgent;
         /// Gives back memory if nothing waits.
         fn release(&mut self);
-    }
-}
-
-/// The longest control frame: two bytes, a masking key and the payload.
-pub(super) const MAX_CONTROL_FRAME: usize = 2 + 4 + MAX_CONTROL_PAYLOAD;
-
-/// Control frames that go out ahead of the queue: Pongs for the last few Pings, Pings of our own, or a Close
-/// that cannot wait, which takes the place of all of them.
-///
-/// There always is room for a frame that is being written and one more behind it, so an endless row of
-/// Pings costs no more than this.
-#[derive(Clone, Debug)]
-pub struct Urgent {
-    /// How long the frames are, the first of which begins at 0.
-    len: u16,
-    /// How much of the first one is written; less than its length.
-    written: u16,
-    bytes: [u8; URGENT],
-}
-
-const URGENT: usize = 508;
-
-impl Urgent {
-    pub(super) const EMPTY: Self = Self { len: 0, written: 0, bytes: [0; URGENT] };
-
-    /// Whether nothing waits.
-    pub(super) const fn is_empty(&self) -> bool {
-        self.len == 0
-    }
-
-    /// What is not written yet.
-    pub(super) fn rest(&self) -> &[u8] {
-        self.bytes.get(usize::from(self.written)..usize::from(self.len)).unwrap_or_default()
-    }
-
-    /// Appends a Ping, if there is room for it and still for a frame that is begun and a Pong. All Pongs
-    /// but the newest make way for it.
-    pub(super) fn push_ping(&mut self, frame: &[u8]) -> bool {
-        let pings = self.frames().filter(|(_, _, opcode)| *opcode == Opcode::Ping).map(|(_, len, _)| len);
-        let fits = pings.sum::<usize>() + frame.len() <= URGENT - 2 * MAX_CONTROL_FRAME;
-        if fits && !self.push(frame) {
-            let pongs = self.frames().filter(|(_, _, opcode)| *opcode == Opcode::Pong);
-            let newest = pongs.last().map(|(at, len, _)| usize::from(self.len) - at - len);
-            self.retract(|behind, opcode| opcode == Opcode::Pong && Some(behind) != newest);
-            return self.push(frame);
-        }
-        fits
-    }
-
-    /// Appends a Pong. Where there is no room it takes the place of those that are not begun.
-    pub(super) fn push_pong(&mut self, frame: &[u8]) {
-        if !self.push(frame) {
-            self.retract(|_, opcode| opcode == Opcode::Pong);
-            self.push(frame);
-        }
-    }
-
-    /// Puts a Close in the place of all that is not begun.
-    pub(super) fn push_close(&mut self, frame: &[u8]) {
-        self.retract(|_, _| true);
-        self.push(frame);
-    }
-
-    /// Whether a Ping waits, or is being written.
-    pub(super) fn has_ping(&self) -> bool {
-        self.frames().any(|(_, _, opcode)| opcode == Opcode::Ping)
-    }
-
-    /// Counts up to `n` bytes as written, and gives their number.
-    pub(super) fn advance(&mut self, n: usize) -> usize {
-        let taken = n.min(self.rest().len());
-        let written = usize::from(self.written) + taken;
-        let whole =
-            self.frames().map(|(at, len, _)| at + len).take_while(|end| *end <= written).last().unwrap_or(0);
-        self.remove(0, whole);
-        self.written = u16::try_from(written - whole).unwrap_or(0);
-        taken
-    }
-
-    fn push(&mut self, frame: &[u8]) -> bool {
-        let room = self.bytes.get_mut(usize::from(self.len)..).and_then(|room| room.get_mut(..frame.len()));
-        let (Some(room), Ok(len)) = (room, u16::try_from(frame.len())) else { return false };
-        room.copy_from_slice(frame);
-        self.len += len;
-        true
-    }
-
-    /// Drops some frames, judged by how many bytes are behind them and by their kind, but not one that is
-    /// begun.
-    fn retract(&mut self, drop: impl Fn(usize, Opcode) -> bool) {
-        let begun = self.written > 0;
-        let next = |urgent: &Self| {
-            urgent
-                .frames()
-                .skip(usize::from(begun))
-                .find(|(at, len, opcode)| drop(usize::from(urgent.len) - at - len, *opcode))
-                .map(|(at, len, _)| (at, len))
-        };
-        while let Some((at, len)) = next(self) {
-            self.remove(at, len);
-        }
-    }
-
-    fn remove(&mut self, at: usize, len: usize) {
-        self.bytes.copy_within(at + len..usize::from(self.len), at);
-        self.len -= u16::try_from(len).unwrap_or(self.len);
-    }
-
-    /// Place, length and kind of each frame.
-    fn frames(&self) -> impl Iterator<Item = (usize, usize, Opcode)> {
-        let mut at = 0;
-        core::iter::from_fn(move || {
-            let bytes = self.bytes.get(at..usize::from(self.len))?;
-            let opcode = Opcode::from_bits(*bytes.first()?)?;
-            let (head, payload) = frame_len(bytes)?;
-            at += head + payload;
-            Some((at - head - payload, head + payload, opcode))
-        })
     }
 }
 
@@ -345,17 +228,20 @@ mod growable {
 
         /// Appends a frame whose payload is not copied. The header must have no masking key.
         pub(in super::super) fn push_shared(&mut self, header: &Header, payload: Bytes) {
-            self.push_header(header);
-            let aside = self.aside.get_or_insert_default();
-            aside.len += payload.len();
-            aside.queue.push_back(Payload { at: self.bytes.len(), data: payload });
-        }
-
-        fn push_header(&mut self, header: &Header) {
-            self.make_room();
             let mut encoded = [0; MAX_HEADER_LEN];
             let len = header.encode(&mut encoded);
-            self.bytes.extend_from_slice(encoded.get(..len).unwrap_or_default());
+            self.push_encoded(encoded.get(..len).unwrap_or_default(), Some(payload));
+        }
+
+        /// Appends what is encoded already: a frame, or a header and its payload, which is not copied.
+        pub(in super::super) fn push_encoded(&mut self, encoded: &[u8], payload: Option<Bytes>) {
+            self.make_room();
+            self.bytes.extend_from_slice(encoded);
+            if let Some(payload) = payload {
+                let aside = self.aside.get_or_insert_default();
+                aside.len += payload.len();
+                aside.queue.push_back(Payload { at: self.bytes.len(), data: payload });
+            }
         }
 
         /// Moves what waits to the front of the buffer once at least half of it is free.
@@ -425,7 +311,9 @@ mod growable {
 
         #[inline]
         fn push(&mut self, header: &Header, payload: &[u8]) {
-            self.push_header(header);
+            let mut encoded = [0; MAX_HEADER_LEN];
+            let len = header.encode(&mut encoded);
+            self.push_encoded(encoded.get(..len).unwrap_or_default(), None);
             let at = self.bytes.len();
             match header.masking_key {
                 None => self.bytes.extend_from_slice(payload),

@@ -10,15 +10,13 @@ use crate::time::Instant;
 use super::config::{Config, SharedConfig};
 use super::event::{Counters, Cut, Inner, Kind, Outcome, Owed, Ready, Timer, TransportAction};
 use super::keepalive::{Due, Keepalive};
-use super::outbox::{MAX_CONTROL_FRAME, Output, Urgent};
+use super::outbox::Output;
+use super::urgent::{MAX_CONTROL_FRAME, Urgent};
 #[cfg(feature = "alloc")]
-use super::{Message, Outbox, Prepared, Refused};
+use super::{Message, Outbox, Prepared, Refused, prepared::LARGE};
 
 /// Kept free in an [`Output`] of fixed size, for a Close.
 const RESERVE: usize = MAX_CONTROL_FRAME;
-/// A shared payload from here on is not copied.
-#[cfg(feature = "alloc")]
-const LARGE: usize = 4 << 10;
 
 /// The sending half of a connection: messages and control frames into bytes, the closing handshake, and
 /// the timers.
@@ -659,7 +657,16 @@ impl Sender<Outbox> {
     ///
     /// As [`Self::send_text`].
     pub fn send_prepared(&mut self, prepared: &Prepared) -> Result<(), SendError> {
-        self.send(prepared.message().clone()).map_err(|refused| refused.error)
+        let (payload, kind) = (prepared.message().as_bytes(), prepared.message().kind());
+        let opcode = if kind == Kind::Text { Opcode::Text } else { Opcode::Binary };
+        if self.role() == Role::Client {
+            return self.data(opcode, true, payload);
+        }
+        self.accept(opcode, true, payload.len())?;
+        let (encoded, shared) = prepared.parts();
+        self.out.push_encoded(encoded, shared);
+        self.count(true);
+        Ok(())
     }
 }
 
