@@ -231,6 +231,25 @@ fn s5_2_a_large_payload_of_a_server_is_not_copied() {
 }
 
 #[test]
+fn s5_2_a_prepared_message_is_the_same_on_the_wire() {
+    for role in ROLES {
+        for size in [0, 1, 125, 126, 4095, 4096, 70_000] {
+            for message in [Message::from("x".repeat(size)), Message::from(vec![7; size])] {
+                let (mut one, mut other) = (Scenario::of(role).open(), Scenario::of(role).open());
+                let prepared = Prepared::new(message.clone());
+                for _ in 0..2 {
+                    one.conn.send(message.clone()).unwrap();
+                    other.conn.send_prepared(&prepared).unwrap();
+                    assert_eq!(one.write(usize::MAX), other.write(usize::MAX));
+                }
+                assert_eq!(one.conn.sent(), other.conn.sent());
+                assert_eq!(one.conn.sent().messages, 2);
+            }
+        }
+    }
+}
+
+#[test]
 fn s5_2_few_slices_give_the_front_of_the_output() {
     for room in 1..6 {
         let mut end = Scenario::server().config(Config::new().high_water(1 << 20)).open();
