@@ -19,19 +19,11 @@ pub(crate) fn xor_in_place(data: &mut [u8], key: u32) {
         }
         len => {
             let tail = data.last_chunk().copied();
-            let mut pattern = [0; 32];
-            for (byte, mask) in pattern.iter_mut().zip(key.to_le_bytes().iter().cycle()) {
-                *byte = *mask;
-            }
-            let mut blocks = data.chunks_exact_mut(pattern.len());
-            for block in &mut blocks {
-                for (byte, mask) in block.iter_mut().zip(&pattern) {
-                    *byte ^= mask;
-                }
-            }
-            for word in blocks.into_remainder().chunks_exact_mut(8) {
-                for (byte, mask) in word.iter_mut().zip(&pattern) {
-                    *byte ^= mask;
+            let wide = widen(key);
+            let rest = if len >= 32 { xor_blocks(data, wide) } else { &mut *data };
+            for word in rest.chunks_exact_mut(8) {
+                if let Some(bytes) = word.first_chunk_mut() {
+                    *bytes = (u64::from_le_bytes(*bytes) ^ wide).to_le_bytes();
                 }
             }
             if let Some(tail) = tail {
@@ -41,6 +33,22 @@ pub(crate) fn xor_in_place(data: &mut [u8], key: u32) {
             }
         }
     }
+}
+
+/// The part that is a multiple of 32 bytes; gives the rest.
+#[inline]
+fn xor_blocks(data: &mut [u8], wide: u64) -> &mut [u8] {
+    let mut pattern = [0; 32];
+    for word in pattern.chunks_exact_mut(8) {
+        word.copy_from_slice(&wide.to_le_bytes());
+    }
+    let mut blocks = data.chunks_exact_mut(pattern.len());
+    for block in &mut blocks {
+        for (byte, mask) in block.iter_mut().zip(&pattern) {
+            *byte ^= mask;
+        }
+    }
+    blocks.into_remainder()
 }
 
 /// As [`xor_in_place`], from `from` to the front of `to`; gives the number of bytes, that of the

@@ -83,7 +83,10 @@ impl<M: Memory> Checked<M> {
     /// Unmasks all of `range`.
     #[inline]
     pub(crate) fn unmask(&mut self, range: Range<usize>, mask: &mut Mask) {
-        self.forget();
+        // Where nothing is known, as among binary messages, there is nothing to forget.
+        if self.valid.end > 0 {
+            self.forget();
+        }
         if let Some(bytes) = self.memory.bytes_mut().get_mut(range) {
             mask.apply(bytes);
         }

@@ -151,18 +151,20 @@ impl Receiver {
         }
         input.at = end;
         self.saw_data = true;
+        let valid = match kind {
+            Kind::Binary => {
+                input.window.unmask(start..end, &mut mask);
+                true
+            }
+            Kind::Text => input.window.unmask_text(start..end, &mut mask),
+        };
+        self.counters.messages += u64::from(valid);
         self.counters.frames += 1;
         self.counters.bytes += head as u64 + u64::from(len);
-        match kind {
-            Kind::Binary => input.window.unmask(start..end, &mut mask),
-            // RFC 6455 8.1: text that is not UTF-8 fails the connection.
-            Kind::Text => {
-                if !input.window.unmask_text(start..end, &mut mask) {
-                    return Err(self.fail(input, ProtocolError::InvalidUtf8));
-                }
-            }
+        // RFC 6455 8.1: text that is not UTF-8 fails the connection.
+        if !valid {
+            return Err(self.fail(input, ProtocolError::InvalidUtf8));
         }
-        self.counters.messages += 1;
         Ok(Some((Place::Bytes { start, end }, kind)))
     }
 
