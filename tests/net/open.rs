@@ -291,6 +291,37 @@ fn a_response_that_proves_nothing() {
 }
 
 #[test]
+fn s4_1_keys_are_fresh_and_nothing_follows_the_request() {
+    timed(|| {
+        let mut seen = Vec::new();
+        for _ in 0..4 {
+            let (address, thread) = serve(|stream| {
+                let mut raw = Raw::new(stream, false);
+                let head = raw.head();
+                // The client waits for the response: until then there is nothing to read.
+                raw.stream.set_nonblocking(true).unwrap();
+                let early = raw.stream.read(&mut [0]).unwrap_err();
+                assert_eq!(early.kind(), ErrorKind::WouldBlock);
+                raw.stream.set_nonblocking(false).unwrap();
+                raw.write(&response(head.as_bytes()));
+                // The first frame brings its masking key.
+                let mut bytes = [0; 6];
+                raw.stream.read_exact(&mut bytes).unwrap();
+                let key = head.lines().find(|line| line.starts_with("Sec-WebSocket-Key: ")).unwrap();
+                (key.to_owned(), bytes[2..].to_vec())
+            });
+            let mut ws = net::connect(&url(address)).unwrap();
+            ws.send_text("").unwrap();
+            seen.push(thread.join().unwrap());
+        }
+        for (at, (key, mask)) in seen.iter().enumerate() {
+            assert!(seen[..at].iter().all(|(other, _)| other != key), "{seen:?}");
+            assert!(seen[..at].iter().all(|(_, other)| other != mask), "{seen:?}");
+        }
+    });
+}
+
+#[test]
 fn heads_that_break_off() {
     timed(|| {
         let (address, thread) = serve(|stream| Server::new().accept(stream));
