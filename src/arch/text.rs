@@ -276,11 +276,11 @@ mod owned {
         type Error = core::str::Utf8Error;
 
         fn try_from(bytes: Bytes) -> Result<Self, Self::Error> {
-            if crate::arch::is_utf8(&bytes) {
-                return Ok(Self(bytes));
+            if !crate::arch::is_utf8(&bytes) {
+                // Says where as well.
+                core::str::from_utf8(&bytes)?;
             }
-            // Says where as well.
-            core::str::from_utf8(&bytes).map(|_| Self(bytes.clone()))
+            Ok(Self(bytes))
         }
     }
 

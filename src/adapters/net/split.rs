@@ -57,7 +57,9 @@ impl Desk {
     fn owe(&self, owed: Owed) {
         let owing = &mut lock(&self.owing).owed;
         if owing.len() == MOST_OWED {
-            owing.remove(0);
+            // The oldest Pong; anything else only where there is none.
+            let oldest = owing.iter().position(|owed| matches!(owed, Owed::Pong(_)));
+            owing.remove(oldest.unwrap_or(0));
         }
         owing.push(owed);
     }
