@@ -49,6 +49,8 @@ pub enum ProtocolError {
     MessageTooBig,
     /// A message has more than [`Config::max_fragments`](crate::Config::max_fragments) fragments.
     TooManyFragments,
+    /// A compressed message that cannot be inflated, or that does not end where a block ends (RFC 7692).
+    InvalidDeflate,
 }
 
 impl ProtocolError {
@@ -56,14 +58,21 @@ impl ProtocolError {
     #[must_use]
     pub const fn close_code(self) -> CloseCode {
         match self {
-            Self::InvalidUtf8 | Self::CloseReasonNotUtf8 => CloseCode::INVALID_PAYLOAD,
+            // For data that is no DEFLATE the RFCs name none; this one says that the data is at fault.
+            Self::InvalidUtf8 | Self::CloseReasonNotUtf8 | Self::InvalidDeflate => CloseCode::INVALID_PAYLOAD,
             Self::FrameTooBig | Self::MessageTooBig => CloseCode::MESSAGE_TOO_BIG,
             Self::TooManyFragments => CloseCode::POLICY_VIOLATION,
             _ => CloseCode::PROTOCOL_ERROR,
         }
     }
 
-    /// The section of RFC 6455 that holds the rule.
+    /// The number of the RFC that holds the rule: 6455, or 7692 for compressed messages.
+    #[must_use]
+    pub const fn rfc(self) -> u16 {
+        if matches!(self, Self::InvalidDeflate) { 7692 } else { 6455 }
+    }
+
+    /// The section of that RFC.
     #[must_use]
     pub const fn section(self) -> &'static str {
         match self {
@@ -74,6 +83,7 @@ impl ProtocolError {
             Self::ControlFragmented | Self::ControlTooLong => "5.5",
             Self::NothingToContinue | Self::MessageInterleaved => "5.4",
             Self::InvalidUtf8 => "8.1",
+            Self::InvalidDeflate => "7.2.2",
             Self::CloseBodyOfOneByte | Self::CloseReasonNotUtf8 => "5.5.1",
             Self::CloseCodeNotAllowed(_) => "7.4",
             Self::FrameTooBig | Self::MessageTooBig | Self::TooManyFragments => "10.4",
@@ -100,6 +110,7 @@ impl ProtocolError {
             Self::FrameTooBig => "frame over the size limit",
             Self::MessageTooBig => "message over the size limit",
             Self::TooManyFragments => "message of too many fragments",
+            Self::InvalidDeflate => "compressed data is not valid",
         }
     }
 }
@@ -115,7 +126,10 @@ impl fmt::Display for ProtocolError {
                     self.summary()
                 )?;
             }
-            _ => write!(f, "the peer broke RFC 6455 section {}: {}", self.section(), self.summary())?,
+            _ => {
+                let (rfc, section) = (self.rfc(), self.section());
+                write!(f, "the peer broke RFC {rfc} section {section}: {}", self.summary())?;
+            }
         }
         match self {
             Self::ReservedBits(bits) => write!(f, " ({bits:03b})")?,

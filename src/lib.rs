@@ -115,6 +115,9 @@ mod adapters;
 mod arch;
 pub mod close;
 pub mod connection;
+#[cfg(feature = "deflate")]
+#[cfg_attr(docsrs, doc(cfg(feature = "deflate")))]
+pub mod deflate;
 mod error;
 pub mod frame;
 pub mod handshake;

@@ -37,6 +37,10 @@ pub struct Config {
     pub(crate) pong_timeout: Option<Duration>,
     pub(crate) close_timeout: Option<Duration>,
     pub(crate) idle_timeout: Option<Duration>,
+    #[cfg(feature = "deflate")]
+    pub(crate) compression: crate::deflate::Compression,
+    #[cfg(feature = "deflate")]
+    pub(crate) pool: Option<crate::deflate::Pool>,
 }
 
 /// The limits on what a peer may send (RFC 6455 section 10.4).
@@ -70,11 +74,15 @@ impl Config {
             pong_timeout: Some(Duration::from_secs(30)),
             close_timeout: Some(Duration::from_secs(10)),
             idle_timeout: None,
+            #[cfg(feature = "deflate")]
+            compression: crate::deflate::Compression::new(),
+            #[cfg(feature = "deflate")]
+            pool: None,
         }
     }
 
-    /// The largest payload of one data frame, in bytes; 16 MiB by default. A frame that announces more
-    /// fails the connection with 1009 at its header.
+    /// The largest payload of one data frame, in bytes on the wire; 16 MiB by default. A frame that announces
+    /// more fails the connection with 1009 at its header.
     #[must_use]
     pub const fn max_frame(mut self, bytes: u64) -> Self {
         self.limits.max_frame = bytes;
@@ -83,7 +91,8 @@ impl Config {
 
     /// The largest message, in bytes over all its fragments; 16 MiB by default. A message that grows past
     /// it fails the connection with 1009 at the header that shows it. It holds for chunks too: set
-    /// `u64::MAX` to stream without an end.
+    /// `u64::MAX` to stream without an end. Of a compressed message it is the inflated size that counts, and no
+    /// more than this is ever inflated.
     #[must_use]
     pub const fn max_message(mut self, bytes: u64) -> Self {
         self.limits.max_message = bytes;
@@ -150,6 +159,22 @@ impl Config {
     #[must_use]
     pub const fn idle_timeout(mut self, timeout: Option<Duration>) -> Self {
         self.idle_timeout = timeout;
+        self
+    }
+
+    /// How messages are compressed where that was agreed on with the peer.
+    #[cfg(feature = "deflate")]
+    #[must_use]
+    pub const fn compression(mut self, compression: crate::deflate::Compression) -> Self {
+        self.compression = compression;
+        self
+    }
+
+    /// What connections without context takeover share; nothing by default.
+    #[cfg(feature = "deflate")]
+    #[must_use]
+    pub fn deflate_pool(mut self, pool: impl Into<Option<crate::deflate::Pool>>) -> Self {
+        self.pool = pool.into();
         self
     }
 

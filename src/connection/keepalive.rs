@@ -13,12 +13,10 @@ pub(super) struct Keepalive {
     received: Instant,
     /// Data last went either way.
     data: Instant,
-    /// The newest Ping was sent, or the connection began.
+    /// The newest Ping was sent, or the connection began; once it is closing, when that began.
     ping: Instant,
     /// Since when a Pong is waited for: from the oldest Ping that none has come for.
     waiting: Instant,
-    /// Closing began.
-    closing: Instant,
     /// Of the last Ping that was answered, counted from the origin; never if none was.
     round_trip: Instant,
     /// What the Pong that is waited for carries.
@@ -27,6 +25,7 @@ pub(super) struct Keepalive {
     count: u32,
     /// The Ping that is waited for has not been written yet.
     unwritten: bool,
+    closing: bool,
 }
 
 /// What a timer wants done.
@@ -34,6 +33,9 @@ pub(super) struct Keepalive {
 pub(super) enum Due {
     Ping,
     Expired(Timer),
+    /// Memory for compression has not been used for a while.
+    #[cfg(feature = "deflate")]
+    Release,
 }
 
 impl Keepalive {
@@ -43,11 +45,11 @@ impl Keepalive {
             data: now,
             ping: now,
             waiting: Instant::NEVER,
-            closing: Instant::NEVER,
             round_trip: Instant::NEVER,
             tag: 0,
             count: 0,
             unwritten: false,
+            closing: false,
         }
     }
 
@@ -115,14 +117,19 @@ impl Keepalive {
         }
     }
 
+    #[cfg(feature = "deflate")]
+    pub(super) const fn data(&self) -> Instant {
+        self.data
+    }
+
     pub(super) fn round_trip(&self) -> Option<Duration> {
         (self.round_trip != Instant::NEVER).then(|| self.round_trip.since_origin())
     }
 
     /// Closing begins: from here on its timer alone runs.
     pub(super) fn close(&mut self, now: Instant) {
-        if self.closing == Instant::NEVER {
-            self.closing = now.min(Instant::LAST);
+        if !self.closing {
+            (self.closing, self.ping) = (true, now.min(Instant::LAST));
             self.waiting = Instant::NEVER;
         }
     }
@@ -133,8 +140,8 @@ impl Keepalive {
             let at = from + duration?;
             (at != Instant::NEVER).then_some((at, due))
         };
-        if self.closing != Instant::NEVER {
-            return after(self.closing, config.close_timeout, Due::Expired(Timer::Close));
+        if self.closing {
+            return after(self.ping, config.close_timeout, Due::Expired(Timer::Close));
         }
         let waits = self.waiting != Instant::NEVER;
         let alive = if !waits || config.pong_timeout.is_none() {

@@ -35,8 +35,8 @@ pub(super) mod sealed {
         ) -> Result<usize, InvalidUtf8>;
         /// Takes in bytes that were read straight into this memory, `limit` at most.
         fn land(&mut self, limit: u64, mask: &mut Mask, kind: Kind) -> Result<usize, InvalidUtf8>;
-        /// Lets `produce` write up to the room it is given behind what is there, and say how much it wrote.
-        /// The way in for a payload that is made by the connection and not found in the input.
+        /// Lets `produce` write behind what is there, as far as there is room and up to `expected` bytes, and say
+        /// how much it wrote. The way in for a payload that is inflated and not found in the input.
         fn produce(
             &mut self,
             kind: Kind,
@@ -159,10 +159,12 @@ impl sealed::Memory for LentMessage<'_> {
     fn produce(
         &mut self,
         kind: Kind,
-        _: usize,
+        expected: usize,
         produce: &mut dyn FnMut(&mut [u8]) -> usize,
     ) -> Result<usize, InvalidUtf8> {
-        let len = produce(self.memory.bytes_from(self.filled));
+        let room = self.memory.bytes_from(self.filled);
+        let len = room.len().min(expected);
+        let len = produce(room.get_mut(..len).unwrap_or_default());
         accept(&mut self.memory, &mut self.filled, len, kind)
     }
 
@@ -475,8 +477,13 @@ mod growable {
             expected: usize,
             produce: &mut dyn FnMut(&mut [u8]) -> usize,
         ) -> Result<usize, InvalidUtf8> {
-            let len = produce(self.space(expected as u64, false));
-            self.spread = false;
+            let end = self.filled.saturating_add(expected);
+            self.reserve(end, end.max(self.filled.saturating_mul(2)));
+            if self.memory.bytes().len() < end {
+                self.memory.resize(end);
+            }
+            let room = self.memory.bytes_from(self.filled);
+            let len = produce(room.get_mut(..expected).unwrap_or_default());
             accept(&mut self.memory, &mut self.filled, len, kind)
         }
 

@@ -23,7 +23,11 @@ use crate::frame::{MaskingKeys, Role};
 use crate::time::Instant;
 
 mod config;
+#[cfg(feature = "deflate")]
+mod deflate;
 mod event;
+#[cfg(feature = "deflate")]
+mod inflate;
 mod input;
 mod keepalive;
 mod message;
@@ -127,6 +131,31 @@ impl<O: Output> Machine<O> {
             receiver: Receiver::new(Role::Client, config.clone()),
             sender: Sender::client(now, config, out, keys),
         }
+    }
+
+    /// With permessage-deflate (RFC 7692) as agreed on in the handshake, if it was: the parameters that
+    /// [`Request::negotiate_deflate`](crate::handshake::Request::negotiate_deflate) gave, or
+    /// [`Opened::deflate`](crate::handshake::Opened::deflate).
+    ///
+    /// Messages are then compressed as [`Config::compression`] says, and those that come in inflated. Nothing is
+    /// allocated before the first one in a direction.
+    ///
+    /// ```
+    /// use hybi::handshake::DeflateParams;
+    /// use hybi::{Config, Connection, Instant, Outbox};
+    ///
+    /// let agreed = DeflateParams::default();
+    /// let mut connection =
+    ///     Connection::server(Instant::ZERO, Config::new(), Outbox::new()).with_deflate(agreed);
+    /// connection.send_text(&"to and fro ".repeat(100))?;
+    /// assert!(connection.buffered_amount() < 30);
+    /// # Ok::<(), hybi::SendError>(())
+    /// ```
+    #[cfg(feature = "deflate")]
+    #[must_use]
+    pub fn with_deflate(self, params: impl Into<Option<crate::handshake::DeflateParams>>) -> Self {
+        let params = params.into();
+        Self { receiver: self.receiver.with_deflate(params), sender: self.sender.with_deflate(params) }
     }
 
     /// Puts two halves together.
@@ -257,6 +286,10 @@ impl<O: Output> Machine<O> {
             // RFC 6455 7.1.7: after failing the connection, nothing more is processed.
             self.receiver.handle_ended();
         }
+        #[cfg(feature = "deflate")]
+        if self.window_release().is_some_and(|at| at <= now) {
+            self.receiver.release_window();
+        }
     }
 
     /// The sending half of the transport is closed, as [`Self::poll_transport`] asked for.
@@ -333,6 +366,12 @@ impl<O: Output> Machine<O> {
         self.sender.close(now, code, reason)
     }
 
+    /// See [`Sender::uncompressed`].
+    pub const fn uncompressed(&mut self) -> &mut Self {
+        self.sender.uncompressed();
+        self
+    }
+
     // --- what the driver must do ---
 
     /// See [`Sender::poll_transmit`]. Between it and [`transmitted`](Self::transmitted) nothing else may be
@@ -345,7 +384,16 @@ impl<O: Output> Machine<O> {
     /// See [`Sender::poll_timeout`].
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
-        self.sender.poll_timeout()
+        let timer = self.sender.poll_timeout();
+        #[cfg(feature = "deflate")]
+        let timer = [timer, self.window_release()].into_iter().flatten().min();
+        timer
+    }
+
+    /// When the receiver is to give back what it inflates with.
+    #[cfg(feature = "deflate")]
+    fn window_release(&self) -> Option<Instant> {
+        if self.receiver.holds_window() { self.sender.release_at() } else { None }
     }
 
     /// See [`Sender::poll_transport`].
@@ -424,6 +472,15 @@ impl<O: Output> Machine<O> {
     /// `release_idle` of its own.
     pub fn release_idle(&mut self) {
         self.sender.release_idle();
+    }
+
+    /// Gives back what messages are compressed and inflated with, but for what the peer may refer to: see
+    /// [`Sender::release_window`] and [`Receiver::release_window`]. Done without being asked after
+    /// [`Compression::release_after`](crate::deflate::Compression::release_after).
+    #[cfg(feature = "deflate")]
+    pub fn release_windows(&mut self) {
+        self.sender.release_window();
+        self.receiver.release_window();
     }
 }
 

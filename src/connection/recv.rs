@@ -8,6 +8,8 @@ use crate::utf8::Validator;
 
 use super::config::{Delivery, SharedConfig};
 use super::event::{ControlPayload, Counters, Cut, Inner, Kind, Place, Ready};
+#[cfg(feature = "deflate")]
+use super::inflate::Inflating;
 use super::input::Input;
 use super::message::Gather;
 
@@ -25,26 +27,31 @@ const WORTH_A_READ: u64 = 16 << 10;
 /// control frame, 125 at most.
 #[derive(Debug)]
 pub struct Receiver {
-    decoder: Decoder,
-    config: SharedConfig,
+    pub(super) decoder: Decoder,
+    pub(super) config: SharedConfig,
     /// The payload of the control frame that is arriving.
     control: ControlPayload,
     frame: Frame,
-    message: Progress,
-    kind: Kind,
+    pub(super) message: Progress,
+    pub(super) kind: Kind,
     /// The current frame ends its message.
-    fin: bool,
+    pub(super) fin: bool,
     /// A Close or a violation has come in: the rest is discarded.
     done: bool,
     /// The last poll took in some of a data frame.
     saw_data: bool,
     /// Text that is handed out in chunks.
-    utf8: Validator,
+    pub(super) utf8: Validator,
     /// One more than the largest payload that is handed out on the fast path, 0 for none.
     fast: u8,
     fragments: u32,
-    message_len: u64,
-    counters: Counters,
+    /// The length of the message so far: as its headers tell, or as it was inflated.
+    pub(super) message_len: u64,
+    pub(super) counters: Counters,
+    #[cfg(feature = "deflate")]
+    pub(super) inflating: Inflating,
+    #[cfg(feature = "deflate")]
+    pub(super) inflater: Option<std::boxed::Box<crate::deflate::Inflater>>,
 }
 
 /// What the frame in progress is.
@@ -58,7 +65,7 @@ enum Frame {
 
 /// How the message in progress is handed out.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Progress {
+pub(super) enum Progress {
     /// No payload of it was seen yet.
     Untouched,
     /// As a whole, and a part is gathered.
@@ -96,6 +103,10 @@ impl Receiver {
             fragments: 0,
             message_len: 0,
             counters: Counters::default(),
+            #[cfg(feature = "deflate")]
+            inflating: Inflating::default(),
+            #[cfg(feature = "deflate")]
+            inflater: None,
         }
     }
 
@@ -182,11 +193,9 @@ impl Receiver {
 
     fn fail(&mut self, input: &mut Input<impl Memory, impl Gather>, error: ProtocolError) -> ProtocolError {
         // RFC 6455 7.1.7: after failing the connection, nothing more is processed.
-        self.done = true;
+        self.handle_ended();
         input.discard();
-        if self.message == Progress::Gathering {
-            input.message.finish();
-        }
+        input.message.finish();
         error
     }
 
@@ -238,15 +247,18 @@ impl Receiver {
             self.message = Progress::Untouched;
             (self.fragments, self.message_len) = (1, 0);
             self.utf8 = Validator::new();
+            self.begin_message(header.rsv);
         }
         // RFC 6455 10.4: limits on the size of frames and of messages, judged by the header.
         let limits = self.config.limits;
         if header.payload_len > limits.max_frame {
             return Err(ProtocolError::FrameTooBig);
         }
-        self.message_len = self.message_len.saturating_add(header.payload_len);
-        if self.message_len > limits.max_message {
-            return Err(ProtocolError::MessageTooBig);
+        if !self.is_compressed() {
+            self.message_len = self.message_len.saturating_add(header.payload_len);
+            if self.message_len > limits.max_message {
+                return Err(ProtocolError::MessageTooBig);
+            }
         }
         // An empty fragment costs the peer two bytes, and could cost the receiver without end.
         if self.fragments > limits.max_fragments {
@@ -270,11 +282,9 @@ impl Receiver {
             // What is there of the body can show already that it is wrong.
             let frame = CloseFrame::decode_partial(&self.control, whole)?;
             if let Some(frame) = frame {
-                self.done = true;
+                self.handle_ended();
                 input.discard();
-                if self.message == Progress::Gathering {
-                    input.message.finish();
-                }
+                input.message.finish();
                 return Ok(Some(Ready(Inner::CloseReceived(frame))));
             }
         }
@@ -290,6 +300,10 @@ impl Receiver {
     /// The payload of a data frame, or what is there of it.
     fn data(&mut self, input: &mut Input<impl Memory, impl Gather>) -> Result<Option<Ready>, ProtocolError> {
         self.saw_data |= input.remaining() > 0;
+        #[cfg(feature = "deflate")]
+        if self.is_compressed() {
+            return self.inflate(input);
+        }
         if self.message == Progress::Untouched {
             let whole = self.fin && self.decoder.payload_left() <= input.remaining() as u64;
             self.message = match self.config.delivery {
@@ -431,6 +445,7 @@ impl Receiver {
     #[cfg(feature = "alloc")]
     fn wants_payload(&self) -> bool {
         let gathering = self.message == Progress::Gathering && self.frame == Frame::Data && !self.done;
+        let gathering = gathering && !self.is_compressed();
         gathering && self.decoder.payload_left() >= WORTH_A_READ
     }
 
@@ -468,8 +483,12 @@ impl Receiver {
 
     /// The sending half has failed the connection because a timer ran out, or has told its end: what
     /// still comes in is discarded.
-    pub const fn handle_ended(&mut self) {
+    pub fn handle_ended(&mut self) {
         self.done = true;
+        #[cfg(feature = "deflate")]
+        {
+            self.inflater = None;
+        }
     }
 
     /// Whether the last poll took in some of a data frame, for
@@ -484,4 +503,16 @@ impl Receiver {
     pub const fn counters(&self) -> Counters {
         self.counters
     }
+
+    // --- compressed messages, which inflate.rs is about; there are none without the feature ---
+
+    #[cfg(not(feature = "deflate"))]
+    #[expect(clippy::unused_self, reason = "as with the feature")]
+    const fn is_compressed(&self) -> bool {
+        false
+    }
+
+    #[cfg(not(feature = "deflate"))]
+    #[expect(clippy::unused_self, reason = "as with the feature")]
+    const fn begin_message(&mut self, _rsv: u8) {}
 }

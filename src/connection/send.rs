@@ -4,16 +4,23 @@ use core::time::Duration;
 
 use crate::close::{Action, CloseCode, CloseFrame, CloseReason, Closing, Ending, Event, State};
 use crate::error::SendError;
-use crate::frame::{Encoder, MAX_CONTROL_PAYLOAD, MAX_HEADER_LEN, MaskingKeys, Opcode, Role, write_frame};
+use crate::frame::{
+    Encoder, Header, MAX_CONTROL_PAYLOAD, MAX_HEADER_LEN, MaskingKeys, Opcode, Role, write_frame,
+};
 use crate::time::Instant;
 
 use super::config::{Config, SharedConfig};
+#[cfg(feature = "deflate")]
+use super::deflate::Deflating;
 use super::event::{Counters, Cut, Inner, Kind, Outcome, Owed, Ready, Timer, TransportAction};
 use super::keepalive::{Due, Keepalive};
 use super::outbox::Output;
 use super::urgent::{MAX_CONTROL_FRAME, Urgent};
 #[cfg(feature = "alloc")]
-use super::{Message, Outbox, Prepared, Refused, prepared::LARGE};
+use super::{
+    Message, Outbox, Prepared, Refused,
+    prepared::{Frame, LARGE},
+};
 
 /// Kept free in an [`Output`] of fixed size, for a Close.
 const RESERVE: usize = MAX_CONTROL_FRAME;
@@ -35,6 +42,10 @@ pub struct Sender<O> {
     keepalive: Keepalive,
     closing: Closing,
     own_close: OwnClose,
+    #[cfg(feature = "deflate")]
+    pub(super) deflating: Deflating,
+    #[cfg(feature = "deflate")]
+    pub(super) deflater: Option<std::boxed::Box<crate::deflate::Deflater>>,
     /// How the connection ended, or would end as things stand.
     outcome: Outcome,
     /// The transport did not take all that it was given.
@@ -89,6 +100,10 @@ impl<O: Output> Sender<O> {
             keepalive: Keepalive::new(now),
             closing: Closing::default(),
             own_close: OwnClose::No,
+            #[cfg(feature = "deflate")]
+            deflating: Deflating::default(),
+            #[cfg(feature = "deflate")]
+            deflater: None,
             outcome: Outcome::Abnormal(Cut::BetweenMessages),
             congested: false,
             blocked: false,
@@ -141,6 +156,25 @@ impl<O: Output> Sender<O> {
         self.data(opcode, fin, data)?;
         self.open = (!fin).then_some(kind);
         Ok(())
+    }
+
+    /// The next message goes out as it is, compressed in no case: one that has a secret in it, beside what an
+    /// attacker may choose. See [`manual::security`](crate::manual::security).
+    ///
+    /// ```
+    /// # #[cfg(feature = "alloc")] {
+    /// # use hybi::{Config, Connection, Instant, Outbox};
+    /// let mut connection = Connection::server(Instant::ZERO, Config::new(), Outbox::new());
+    /// connection.uncompressed().send_text("the token is 3GOEp6qX")?;
+    /// # }
+    /// # Ok::<(), hybi::SendError>(())
+    /// ```
+    pub const fn uncompressed(&mut self) -> &mut Self {
+        #[cfg(feature = "deflate")]
+        {
+            self.deflating.declined = true;
+        }
+        self
     }
 
     /// Sends a Ping, ahead of messages that wait. Its Pong comes as an event, and sets
@@ -286,6 +320,8 @@ impl<O: Output> Sender<O> {
                         self.end();
                     }
                 }
+                #[cfg(feature = "deflate")]
+                Due::Release => self.release_window(),
             }
         }
     }
@@ -447,6 +483,12 @@ impl<O: Output> Sender<O> {
         self.dropped
     }
 
+    /// When data last went either way.
+    #[cfg(feature = "deflate")]
+    pub(super) const fn last_data(&self) -> Instant {
+        self.keepalive.data()
+    }
+
     /// The configuration.
     #[must_use]
     pub fn config(&self) -> &Config {
@@ -468,16 +510,32 @@ impl<O: Output> Sender<O> {
 
     #[inline]
     fn data(&mut self, opcode: Opcode, fin: bool, payload: &[u8]) -> Result<(), SendError> {
+        #[cfg(feature = "deflate")]
+        if self.compresses(opcode, fin, payload.len()) {
+            return self.deflate(opcode, fin, payload);
+        }
+        self.plain(opcode, fin, payload)
+    }
+
+    /// A data frame that is not compressed.
+    #[inline]
+    fn plain(&mut self, opcode: Opcode, fin: bool, payload: &[u8]) -> Result<(), SendError> {
         self.accept(opcode, fin, payload.len())?;
-        let header = self.encoder.checked_header(opcode, fin, payload.len() as u64);
-        self.out.push(&header, payload);
-        self.count(fin);
+        self.push_data(opcode, fin, 0, payload);
         Ok(())
+    }
+
+    /// Queues a data frame that was accepted.
+    #[inline]
+    pub(super) fn push_data(&mut self, opcode: Opcode, fin: bool, rsv: u8, payload: &[u8]) {
+        let header = self.encoder.checked_header(opcode, fin, payload.len() as u64);
+        self.out.push(&Header { rsv, ..header }, payload);
+        self.count(fin);
     }
 
     /// Whether a data frame may be queued now.
     #[inline]
-    fn accept(&mut self, opcode: Opcode, fin: bool, len: usize) -> Result<(), SendError> {
+    pub(super) fn accept(&mut self, opcode: Opcode, fin: bool, len: usize) -> Result<(), SendError> {
         // RFC 6455 5.5.1: no data follows a Close.
         if self.closing.state() != State::Open {
             return Err(SendError::Closed);
@@ -566,7 +624,7 @@ impl<O: Output> Sender<O> {
         self.out.push(&header, body.get(..len).unwrap_or_default());
         self.counters.frames += 1;
         self.own_close = OwnClose::Queued;
-        self.keepalive.close(now);
+        self.close_begins(now);
     }
 
     /// A Close in the place of everything that is not begun.
@@ -578,7 +636,14 @@ impl<O: Output> Sender<O> {
         self.out.urgent_mut().push_close(bytes.get(..len).unwrap_or_default());
         self.counters.frames += 1;
         self.own_close = OwnClose::Urgent;
+        self.close_begins(now);
+    }
+
+    /// A Close is queued: no data follows it.
+    fn close_begins(&mut self, now: Instant) {
         self.keepalive.close(now);
+        #[cfg(feature = "deflate")]
+        self.release_window();
     }
 
     /// The Close that answers the peer or fails the connection. It follows what was accepted, a Close of the
@@ -613,6 +678,8 @@ impl<O: Output> Sender<O> {
         self.dropped += self.out.len() as u64;
         self.out.truncate(0);
         self.boundary = 0;
+        #[cfg(feature = "deflate")]
+        self.release_window();
         if !self.out.urgent().rest().is_empty() {
             *self.out.urgent_mut() = Urgent::EMPTY;
         }
@@ -623,7 +690,16 @@ impl<O: Output> Sender<O> {
     }
 
     fn next_deadline(&self) -> Option<(Instant, Due)> {
-        if self.closing.state() == State::Ended { None } else { self.keepalive.next(&self.config) }
+        if self.closing.state() == State::Ended {
+            return None;
+        }
+        let timer = self.keepalive.next(&self.config);
+        #[cfg(feature = "deflate")]
+        if self.holds_window() {
+            let release = self.release_at().map(|at| (at, Due::Release));
+            return [timer, release].into_iter().flatten().min_by_key(|(at, _)| *at);
+        }
+        timer
     }
 }
 
@@ -638,8 +714,14 @@ impl Sender<Outbox> {
         let message = message.into();
         let opcode = if message.kind() == Kind::Text { Opcode::Text } else { Opcode::Binary };
         let len = message.as_bytes().len();
+        #[cfg(feature = "deflate")]
+        if self.compresses(opcode, true, len) {
+            return self
+                .deflate(opcode, true, message.as_bytes())
+                .map_err(|error| Refused { error, message });
+        }
         if self.role() == Role::Client || len < LARGE {
-            return self.data(opcode, true, message.as_bytes()).map_err(|error| Refused { error, message });
+            return self.plain(opcode, true, message.as_bytes()).map_err(|error| Refused { error, message });
         }
         if let Err(error) = self.accept(opcode, true, len) {
             return Err(Refused { error, message });
@@ -657,16 +739,23 @@ impl Sender<Outbox> {
     ///
     /// As [`Self::send_text`].
     pub fn send_prepared(&mut self, prepared: &Prepared) -> Result<(), SendError> {
-        let (payload, kind) = (prepared.message().as_bytes(), prepared.message().kind());
-        let opcode = if kind == Kind::Text { Opcode::Text } else { Opcode::Binary };
+        let (payload, opcode) = (prepared.message().as_bytes(), prepared.opcode());
         if self.role() == Role::Client {
             return self.data(opcode, true, payload);
         }
+        #[cfg(feature = "deflate")]
+        if self.send_compressed(prepared)? {
+            return Ok(());
+        }
         self.accept(opcode, true, payload.len())?;
-        let (encoded, shared) = prepared.parts();
-        self.out.push_encoded(encoded, shared);
-        self.count(true);
+        self.push_frame(prepared.frame());
         Ok(())
+    }
+
+    /// Queues a frame that was accepted.
+    pub(super) fn push_frame(&mut self, frame: &Frame) {
+        self.out.push_encoded(&frame.encoded, frame.shared.clone());
+        self.count(true);
     }
 }
 

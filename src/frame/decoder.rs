@@ -153,6 +153,12 @@ impl Decoder {
         !self.in_frame
     }
 
+    /// Counts `len` bytes of payload as taken in, and leaves the frame open: [`Self::consume`] ends it.
+    #[cfg(feature = "deflate")]
+    pub(crate) fn pass(&mut self, len: usize) {
+        self.left = self.left.saturating_sub(len as u64);
+    }
+
     /// Takes a header, or the part of one that is there, off the front of `input`: the bytes used, and
     /// the header if it is whole.
     #[inline]

@@ -1,6 +1,7 @@
 //! Where masking keys come from.
 
 use core::fmt;
+use core::num::NonZeroU8;
 
 const WORDS: usize = 16;
 /// Eight rounds: the best attack known reaches seven, and what is kept secret here is worth nothing
@@ -27,8 +28,11 @@ const ROUNDS: usize = 8;
 pub struct MaskingKeys {
     seed: [u32; 8],
     block: [u32; WORDS],
-    /// The number of keys handed out: the block in the high bits, the word in it in the low four.
-    given: u64,
+    /// The number of the next block in two halves, the lower one first: in one piece it would take space in
+    /// every connection to be aligned.
+    next: [u32; 2],
+    /// One more than the keys of the block that were handed out.
+    at: NonZeroU8,
 }
 
 impl MaskingKeys {
@@ -39,7 +43,8 @@ impl MaskingKeys {
         for (word, bytes) in words.iter_mut().zip(seed.chunks_exact(4)) {
             *word = bytes.iter().rev().fold(0, |word, &byte| word << 8 | u32::from(byte));
         }
-        Self { seed: words, block: [0; WORDS], given: 0 }
+        // All of no block has been handed out.
+        Self { seed: words, block: [0; WORDS], next: [0; 2], at: NonZeroU8::MAX }
     }
 
     /// A sequence that nobody can foresee, seeded by the operating system.
@@ -58,19 +63,23 @@ impl MaskingKeys {
     /// The next key.
     #[inline]
     pub fn next_key(&mut self) -> [u8; 4] {
-        let at = usize::try_from(self.given % WORDS as u64).unwrap_or(0);
-        if at == 0 {
+        loop {
+            if let Some(key) = self.block.get(usize::from(self.at.get()) - 1) {
+                self.at = self.at.saturating_add(1);
+                return key.to_le_bytes();
+            }
             self.refill();
         }
-        self.given = self.given.wrapping_add(1);
-        // `at` is a remainder modulo the block's length, so there always is a word.
-        self.block.get(at).copied().unwrap_or_default().to_le_bytes()
     }
 
     #[cold]
     #[inline(never)]
     fn refill(&mut self) {
-        self.block = chacha::<ROUNDS>(&self.seed, self.given / WORDS as u64, [0; 2]);
+        self.block = chacha::<ROUNDS>(&self.seed, self.next, [0; 2]);
+        let [low, high] = &mut self.next;
+        *low = low.wrapping_add(1);
+        *high = high.wrapping_add(u32::from(*low == 0));
+        self.at = NonZeroU8::MIN;
     }
 }
 
@@ -89,11 +98,8 @@ impl fmt::Debug for MaskingKeys {
 }
 
 /// One block of the ChaCha key stream, with the 64-bit counter and nonce of the original design.
-fn chacha<const ROUNDS: usize>(key: &[u32; 8], counter: u64, nonce: [u32; 2]) -> [u32; WORDS] {
+fn chacha<const ROUNDS: usize>(key: &[u32; 8], [low, high]: [u32; 2], [n0, n1]: [u32; 2]) -> [u32; WORDS] {
     let [k0, k1, k2, k3, k4, k5, k6, k7] = *key;
-    #[expect(clippy::cast_possible_truncation, reason = "the two halves of the counter")]
-    let (low, high) = (counter as u32, (counter >> 32) as u32);
-    let [n0, n1] = nonce;
     // "expand 32-byte k"
     let mut rows = [
         [0x6170_7865, 0x3320_646e, 0x7962_2d32, 0x6b20_6574],
@@ -155,7 +161,7 @@ mod tests {
     fn chacha20_block_is_that_of_rfc_8439() {
         let key: [u32; 8] =
             core::array::from_fn(|i| u32::from_le_bytes(core::array::from_fn(|j| (4 * i + j) as u8)));
-        let block = chacha::<20>(&key, 0x0900_0000_0000_0001, [0x4a00_0000, 0]);
+        let block = chacha::<20>(&key, [1, 0x0900_0000], [0x4a00_0000, 0]);
         assert_eq!(block[..4], [0xe4e7_f110, 0x1559_3bd1, 0x1fdd_0f50, 0xc471_20a3]);
         assert_eq!(block[12..], [0xd19c_12b5, 0xb94e_16de, 0xe883_d0cb, 0x4e3c_50a2]);
     }
@@ -163,12 +169,21 @@ mod tests {
     /// The first block of the eight-round variant for a key of zeros, as its author published it.
     #[test]
     fn chacha8_block_of_zeros() {
-        let block = chacha::<8>(&[0; 8], 0, [0; 2]);
+        let block = chacha::<8>(&[0; 8], [0; 2], [0; 2]);
         let bytes: std::vec::Vec<u8> = block.iter().flat_map(|w| w.to_le_bytes()).take(16).collect();
         assert_eq!(
             bytes,
             [0x3e, 0x00, 0xef, 0x2f, 0x89, 0x5f, 0x40, 0xd6, 0x7f, 0x5b, 0xb8, 0xe8, 0x1f, 0x09, 0xa5, 0xa1]
         );
+    }
+
+    #[test]
+    fn blocks_are_counted_beyond_32_bits() {
+        let mut keys = MaskingKeys { next: [u32::MAX, 7], ..MaskingKeys::from_seed([3; 32]) };
+        for block in [[u32::MAX, 7], [0, 8], [1, 8]] {
+            let block = chacha::<8>(&keys.seed, block, [0; 2]);
+            assert!(block.iter().all(|key| keys.next_key() == key.to_le_bytes()));
+        }
     }
 
     #[test]

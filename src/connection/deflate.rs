@@ -1,0 +1,111 @@
+//! Sending compressed messages (RFC 7692 section 7.2.1).
+
+use std::vec::Vec;
+
+use crate::deflate::{Agreed, RSV1};
+use crate::error::SendError;
+use crate::frame::Opcode;
+use crate::handshake::DeflateParams;
+use crate::time::Instant;
+
+use super::Outbox;
+use super::outbox::Output;
+use super::prepared::Prepared;
+use super::send::Sender;
+
+/// What a sender knows of compression.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Deflating {
+    agreed: Option<Agreed>,
+    /// The message that is open in fragments is compressed.
+    in_message: bool,
+    /// The next message is not to be compressed.
+    pub(super) declined: bool,
+}
+
+impl<O: Output> Sender<O> {
+    /// With permessage-deflate as agreed on in the handshake, if it was: messages are compressed as
+    /// [`Config::compression`](crate::Config::compression) says.
+    ///
+    /// Nothing is allocated before the first one is sent.
+    #[must_use]
+    pub fn with_deflate(mut self, params: impl Into<Option<DeflateParams>>) -> Self {
+        self.deflating.agreed = params.into().map(|params| Agreed::sent_by(self.role(), &params));
+        self
+    }
+
+    /// Gives back what messages are compressed with: the next one begins with an empty window, and may come to
+    /// more bytes for it.
+    pub fn release_window(&mut self) {
+        self.deflater = None;
+    }
+
+    /// Whether [`Self::release_window`] would give anything back.
+    #[must_use]
+    pub const fn holds_window(&self) -> bool {
+        self.deflater.is_some()
+    }
+
+    /// When a window that is held is to be given back, if nothing happens before.
+    pub(super) fn release_at(&self) -> Option<Instant> {
+        let after = self.config().compression.release_after?;
+        let at = self.last_data() + after;
+        (at != Instant::NEVER).then_some(at)
+    }
+
+    /// Whether a frame with data is to be compressed.
+    #[inline]
+    pub(super) fn compresses(&mut self, opcode: Opcode, fin: bool, len: usize) -> bool {
+        if self.deflating.agreed.is_none() {
+            return false;
+        }
+        if opcode == Opcode::Continuation {
+            // RFC 7692 6.1: all of a message is compressed or nothing of it.
+            return self.deflating.in_message;
+        }
+        let declined = core::mem::take(&mut self.deflating.declined);
+        // How long a message will be that is sent in fragments, nobody knows.
+        !declined && (!fin || len >= self.config().compression.min_size)
+    }
+
+    /// Sends a frame with compressed data.
+    pub(super) fn deflate(&mut self, opcode: Opcode, fin: bool, data: &[u8]) -> Result<(), SendError> {
+        // What does not compress grows a little: by an eighth and the headers of blocks at the most.
+        self.accept(opcode, fin, data.len().saturating_add(data.len() / 4 + 64))?;
+        let Some(agreed) = self.deflating.agreed else { return Err(SendError::Closed) };
+        let held = self.deflater.take();
+        let config = self.config();
+        let mut deflater = held.unwrap_or_else(|| agreed.deflater(&config.compression, config.pool.as_ref()));
+        let mut payload = Vec::new();
+        deflater.deflate(data, fin, &mut payload);
+        self.deflater =
+            if fin { agreed.keep_deflater(deflater, config.pool.as_ref()) } else { Some(deflater) };
+        // RFC 7692 6.1: RSV1 is set on the first frame of a compressed message alone.
+        let rsv = if opcode == Opcode::Continuation { 0 } else { RSV1 };
+        self.push_data(opcode, fin, rsv, &payload);
+        self.deflating.in_message = !fin;
+        Ok(())
+    }
+}
+
+impl Sender<Outbox> {
+    /// Sends a server's frame that was compressed for many connections; whether there is one for this connection.
+    pub(super) fn send_compressed(&mut self, prepared: &Prepared) -> Result<bool, SendError> {
+        let (opcode, len) = (prepared.opcode(), prepared.message().as_bytes().len());
+        if !self.compresses(opcode, true, len) {
+            return Ok(false);
+        }
+        self.accept(opcode, true, len)?;
+        let Some(agreed) = self.deflating.agreed else { return Ok(false) };
+        let Some(frame) = prepared.compressed(agreed.window_bits(), &self.config().compression) else {
+            return Ok(false);
+        };
+        self.push_frame(frame);
+        // The peer's window has taken in what this connection's compressor does not know of: it must not refer to
+        // anything before.
+        if let Some(deflater) = &mut self.deflater {
+            deflater.forget();
+        }
+        Ok(true)
+    }
+}
