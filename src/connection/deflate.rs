@@ -46,8 +46,10 @@ impl<O: Output> Sender<O> {
         self.deflater.is_some()
     }
 
-    /// When a window that is held is to be given back, if nothing happens before.
-    pub(super) fn release_at(&self) -> Option<Instant> {
+    /// When windows that are held are to be given back, if nothing happens before: done here in time, and for
+    /// whoever receives in another place to do with [`Receiver::release_window`](crate::Receiver::release_window).
+    #[must_use]
+    pub fn release_at(&self) -> Option<Instant> {
         let after = self.config().compression.release_after?;
         let at = self.last_data() + after;
         (at != Instant::NEVER).then_some(at)
@@ -55,7 +57,7 @@ impl<O: Output> Sender<O> {
 
     /// Whether a frame with data is to be compressed.
     #[inline]
-    pub(super) fn compresses(&mut self, opcode: Opcode, fin: bool, len: usize) -> bool {
+    pub(super) fn compresses(&self, opcode: Opcode, fin: bool, len: usize) -> bool {
         if self.deflating.agreed.is_none() {
             return false;
         }
@@ -63,9 +65,8 @@ impl<O: Output> Sender<O> {
             // RFC 7692 6.1: all of a message is compressed or nothing of it.
             return self.deflating.in_message;
         }
-        let declined = core::mem::take(&mut self.deflating.declined);
         // How long a message will be that is sent in fragments, nobody knows.
-        !declined && (!fin || len >= self.config().compression.min_size)
+        !self.deflating.declined && (!fin || len >= self.config().compression.min_size)
     }
 
     /// Sends a frame with compressed data.
@@ -100,7 +101,7 @@ impl Sender<Outbox> {
         let Some(frame) = prepared.compressed(agreed.window_bits(), &self.config().compression) else {
             return Ok(false);
         };
-        self.push_frame(frame);
+        self.push_frame(opcode, frame);
         // The peer's window has taken in what this connection's compressor does not know of: it must not refer to
         // anything before.
         if let Some(deflater) = &mut self.deflater {

@@ -512,7 +512,7 @@ mod tests {
     use crate::connection::{Event, Input, Machine, Outbox, Place, Ready};
     use crate::{Config, Instant};
 
-    /// Payload that the connection makes, as inflating will, lies in the caller's memory like any other: the
+    /// Payload that the connection makes, by inflating, lies in the caller's memory like any other: the
     /// event that borrows it can be answered.
     #[test]
     fn a_payload_may_be_produced_and_not_found_in_the_input() {
@@ -521,7 +521,7 @@ mod tests {
         // "é" again and again, in pieces that cut it.
         let mut source = "é".repeat(50_000).into_bytes().into_iter();
         while source.len() > 0 {
-            let produced = message.produce(Kind::Text, 1 << 20, &mut |room| {
+            let produced = message.produce(Kind::Text, 16 << 10, &mut |room| {
                 let taken = room.len().min(33);
                 room.iter_mut().take(taken).zip(&mut source).map(|(to, from)| *to = from).count()
             });

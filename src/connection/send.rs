@@ -158,8 +158,8 @@ impl<O: Output> Sender<O> {
         Ok(())
     }
 
-    /// The next message goes out as it is, compressed in no case: one that has a secret in it, beside what an
-    /// attacker may choose. See [`manual::security`](crate::manual::security).
+    /// The next message that is accepted goes out as it is, whatever was agreed on: for one that has a secret in
+    /// it (RFC 7692 section 8). See [`manual::security`](crate::manual::security).
     ///
     /// ```
     /// # #[cfg(feature = "alloc")] {
@@ -530,7 +530,7 @@ impl<O: Output> Sender<O> {
     pub(super) fn push_data(&mut self, opcode: Opcode, fin: bool, rsv: u8, payload: &[u8]) {
         let header = self.encoder.checked_header(opcode, fin, payload.len() as u64);
         self.out.push(&Header { rsv, ..header }, payload);
-        self.count(fin);
+        self.count(opcode, fin);
     }
 
     /// Whether a data frame may be queued now.
@@ -553,7 +553,12 @@ impl<O: Output> Sender<O> {
     }
 
     #[inline]
-    fn count(&mut self, fin: bool) {
+    fn count(&mut self, opcode: Opcode, fin: bool) {
+        #[cfg(feature = "deflate")]
+        if opcode != Opcode::Continuation {
+            self.deflating.declined = false;
+        }
+        let _ = opcode;
         self.fresh_data = true;
         self.counters.frames += 1;
         self.counters.messages += u64::from(fin);
@@ -728,7 +733,7 @@ impl Sender<Outbox> {
         }
         let header = self.encoder.checked_header(opcode, true, len as u64);
         self.out.push_shared(&header, message.into_bytes());
-        self.count(true);
+        self.count(opcode, true);
         Ok(())
     }
 
@@ -748,14 +753,14 @@ impl Sender<Outbox> {
             return Ok(());
         }
         self.accept(opcode, true, payload.len())?;
-        self.push_frame(prepared.frame());
+        self.push_frame(opcode, prepared.frame());
         Ok(())
     }
 
     /// Queues a frame that was accepted.
-    pub(super) fn push_frame(&mut self, frame: &Frame) {
+    pub(super) fn push_frame(&mut self, opcode: Opcode, frame: &Frame) {
         self.out.push_encoded(&frame.encoded, frame.shared.clone());
-        self.count(true);
+        self.count(opcode, true);
     }
 }
 

@@ -23,6 +23,7 @@ use super::{Agreed, Compression, Deflater, Inflater};
 #[derive(Clone)]
 pub struct Pool(Arc<Kept>);
 
+#[expect(clippy::vec_box, reason = "a box is lent out and comes back as it is")]
 struct Kept {
     most: usize,
     deflaters: Mutex<Vec<Box<Deflater>>>,

@@ -8,6 +8,8 @@ use std::prelude::v1::*;
 
 use super::link::{Link, SocketOf};
 use super::websocket::WebSocket;
+#[cfg(feature = "deflate")]
+use crate::handshake::DeflateOffer;
 use crate::handshake::{
     ClientHandshake, ClientRequest, HandshakeError, Limits, Reply, RequestError, UrlError, WsUrl,
 };
@@ -38,6 +40,8 @@ pub struct Client {
     origin: Option<String>,
     subprotocols: Vec<String>,
     headers: Vec<(String, String)>,
+    #[cfg(feature = "deflate")]
+    deflate: Option<DeflateOffer>,
 }
 
 impl Default for Client {
@@ -59,6 +63,8 @@ impl Client {
             origin: None,
             subprotocols: Vec::new(),
             headers: Vec::new(),
+            #[cfg(feature = "deflate")]
+            deflate: None,
         }
     }
 
@@ -101,6 +107,15 @@ impl Client {
     #[must_use]
     pub fn subprotocols<T: Into<String>>(mut self, names: impl IntoIterator<Item = T>) -> Self {
         self.subprotocols = names.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Offers to compress messages (RFC 7692), which is done if the server agrees; not by default. How is in
+    /// [`Config`].
+    #[cfg(feature = "deflate")]
+    #[must_use]
+    pub fn deflate(mut self, offer: impl Into<Option<DeflateOffer>>) -> Self {
+        self.deflate = offer.into();
         self
     }
 
@@ -163,6 +178,8 @@ impl Client {
             .origin(self.origin.as_deref())
             .subprotocols(&subprotocols)
             .headers(&headers);
+        #[cfg(feature = "deflate")]
+        let request = request.deflate(self.deflate);
         let (mut nonce, mut seed) = ([0; 16], [0; 32]);
         entropy(&mut nonce)?;
         entropy(&mut seed)?;
@@ -180,6 +197,8 @@ impl Client {
         match again.clone().poll(&received)? {
             Some(Reply::Open(opened)) => {
                 let connection = Connection::client(link.tick(), self.config.clone(), Outbox::new(), seed);
+                #[cfg(feature = "deflate")]
+                let connection = connection.with_deflate(opened.deflate());
                 let inbox = Inbox::with_bytes(received.get(opened.head_len()..).unwrap_or_default());
                 let ws = WebSocket::new(link, connection, inbox);
                 Ok(ws.with_handshake(opened.subprotocol(), opened.headers().as_bytes()))

@@ -8,6 +8,8 @@ use std::prelude::v1::*;
 
 use super::link::{Link, SocketOf};
 use super::websocket::WebSocket;
+#[cfg(feature = "deflate")]
+use crate::handshake::DeflateConfig;
 use crate::handshake::{Incoming, Limits, Reject, Rejection, Request, ResponseError, ServerHandshake};
 use crate::{Config, Connection, Inbox, Instant, Outbox, SharedConfig};
 
@@ -41,6 +43,8 @@ pub struct Server {
     subprotocols: Vec<String>,
     origins: Option<Vec<String>>,
     headers: Vec<(String, String)>,
+    #[cfg(feature = "deflate")]
+    deflate: Option<DeflateConfig>,
 }
 
 impl Default for Server {
@@ -61,6 +65,8 @@ impl Server {
             subprotocols: Vec::new(),
             origins: None,
             headers: Vec::new(),
+            #[cfg(feature = "deflate")]
+            deflate: None,
         }
     }
 
@@ -97,6 +103,14 @@ impl Server {
     #[must_use]
     pub fn origins<T: Into<String>>(mut self, origins: impl IntoIterator<Item = T>) -> Self {
         self.origins = Some(origins.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// Compresses messages (RFC 7692) where a client offers that; not by default. How is in [`Config`].
+    #[cfg(feature = "deflate")]
+    #[must_use]
+    pub fn deflate(mut self, config: impl Into<Option<DeflateConfig>>) -> Self {
+        self.deflate = config.into();
         self
     }
 
@@ -195,10 +209,16 @@ impl Server {
         let headers: Vec<_> =
             borrowed(&self.headers).into_iter().chain(borrowed(&acceptance.headers)).collect();
         let response = request.accept().headers(&headers).subprotocol(acceptance.subprotocol.as_deref());
+        #[cfg(feature = "deflate")]
+        let deflate = self.deflate.as_ref().and_then(|config| request.negotiate_deflate(config));
+        #[cfg(feature = "deflate")]
+        let response = response.deflate(deflate);
         if !link.write_all(&response.to_vec()?, deadline)? {
             return Err(io::Error::from(io::ErrorKind::TimedOut).into());
         }
         let connection = Connection::server(link.tick(), self.config.clone(), Outbox::new());
+        #[cfg(feature = "deflate")]
+        let connection = connection.with_deflate(deflate);
         let inbox = Inbox::with_bytes(received.get(request.head_len()..).unwrap_or_default());
         let ws = WebSocket::new(link, connection, inbox);
         Ok(ws.with_handshake(acceptance.subprotocol.as_deref(), request.headers().as_bytes()))

@@ -11,8 +11,8 @@ use super::link::Link;
 use super::websocket::{Responder, would_block, write_out};
 use crate::close::State;
 use crate::{
-    CloseCode, Config, Connection, Event, Inbox, Instant, Message, Outbox, Outcome, Owed, Ready, Receiver,
-    Sender, TransportAction,
+    CloseCode, Config, Connection, Event, Inbox, Instant, Message, Outbox, Outcome, Owed, Prepared, Ready,
+    Receiver, Sender, TransportAction,
 };
 
 /// The least time for which the halves do not look after each other.
@@ -255,6 +255,14 @@ impl Reader {
                 // What was blocked has been written by whoever sent it.
             }
             deadline = [out.sender.poll_timeout(), deadline].into_iter().flatten().min();
+            #[cfg(feature = "deflate")]
+            if let Some(at) = out.sender.release_at().filter(|_| self.receiver.holds_window()) {
+                if at <= self.link.read_at() {
+                    self.receiver.release_window();
+                } else {
+                    deadline = Some(deadline.map_or(at, |deadline| deadline.min(at)));
+                }
+            }
         }
         let space = self.receiver.read_space(&mut self.inbox);
         match self.link.read(space, deadline) {
@@ -319,6 +327,24 @@ impl Writer {
     /// As [`WebSocket::send_text`](super::WebSocket::send_text).
     pub fn send(&self, message: impl Into<Message>) -> Result<(), Error> {
         self.with(|responder| responder.send(message))
+    }
+
+    /// Sends a message as it is, whatever was agreed on; see [`Sender::uncompressed`].
+    ///
+    /// # Errors
+    ///
+    /// As [`WebSocket::send_text`](super::WebSocket::send_text).
+    pub fn send_uncompressed(&self, message: impl Into<Message>) -> Result<(), Error> {
+        self.with(|responder| responder.uncompressed().send(message))
+    }
+
+    /// Sends a message prepared for many connections.
+    ///
+    /// # Errors
+    ///
+    /// As [`WebSocket::send_text`](super::WebSocket::send_text).
+    pub fn send_prepared(&self, prepared: &Prepared) -> Result<(), Error> {
+        self.with(|responder| responder.send_prepared(prepared))
     }
 
     /// Sends a Ping.

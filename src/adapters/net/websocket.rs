@@ -131,6 +131,22 @@ impl<S: Read + Write> WebSocket<S> {
         self.flush()
     }
 
+    /// Sends a message prepared for many connections; see [`Prepared`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::send_text`].
+    pub fn send_prepared(&mut self, prepared: &Prepared) -> Result<(), Error> {
+        self.responder().send_prepared(prepared)?;
+        self.flush()
+    }
+
+    /// The next message goes out as it is, whatever was agreed on; see [`Sender::uncompressed`].
+    pub const fn uncompressed(&mut self) -> &mut Self {
+        self.connection.uncompressed();
+        self
+    }
+
     /// Sends a Ping; see [`Sender::ping`].
     ///
     /// # Errors
@@ -377,6 +393,12 @@ impl<S: Write> Responder<'_, S> {
     /// As [`Self::send_text`].
     pub fn send_prepared(&mut self, prepared: &Prepared) -> Result<(), Error> {
         self.unblocked(|sender| sender.send_prepared(prepared))
+    }
+
+    /// The next message goes out as it is, whatever was agreed on; see [`Sender::uncompressed`].
+    pub const fn uncompressed(&mut self) -> &mut Self {
+        self.sender.uncompressed();
+        self
     }
 
     /// Sends a Ping; see [`Sender::ping`].
