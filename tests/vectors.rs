@@ -38,7 +38,11 @@ const RUNNERS: [(&str, Judge); 4] = [
 
 /// The outcomes other than the one to aim at that this crate chooses on purpose: the file, the id (a `*` at
 /// the end stands for any more characters), and why.
-const CHOSEN: [(&str, &str, &str); 0] = [];
+const CHOSEN: [(&str, &str, &str); 1] = [(
+    "frames.jsonl",
+    "pmd-window9-exceeded*",
+    "the inflater's window has 32 KiB whatever was agreed on, and it does not say how far a match reaches back",
+)];
 
 #[test]
 fn vectors() {

@@ -1,7 +1,8 @@
 //! `frames.jsonl`: bytes after the opening handshake, to events and perhaps a failure.
 
 use hybi::frame::Role;
-use hybi::{Config, Connection, Delivery, Machine, MessageBuf, Outbox, Output, SharedConfig};
+use hybi::handshake::DeflateParams;
+use hybi::{Config, Connection, Delivery, Machine, MessageBuf, Outbox, Output, ProtocolError, SharedConfig};
 use serde_json::Value;
 
 use super::case::{Judged, Verdict, check_keys, has_tag, hex, text};
@@ -17,8 +18,8 @@ const MOST_WAITING: usize = 1 << 10;
 pub fn judge(case: &Value) -> Judged {
     check_keys(case, &["id", "rfc", "role", "config", "input_hex", "expect", "alt", "tags", "why"]);
     check_keys(&case["config"], &["max_frame", "max_message", "deflate"]);
-    if case["config"].get("deflate").is_some() {
-        return Ok(Verdict::Skipped("permessage-deflate is not there yet"));
+    if !cfg!(feature = "deflate") && case["config"].get("deflate").is_some() {
+        return Ok(Verdict::Skipped("the feature deflate is off"));
     }
     let endpoint = Endpoint::new(case);
     let input = hex(&case["input_hex"]);
@@ -48,6 +49,7 @@ struct Endpoint {
     role: Role,
     whole: SharedConfig,
     chunks: SharedConfig,
+    deflate: Option<DeflateParams>,
 }
 
 impl Endpoint {
@@ -59,11 +61,19 @@ impl Endpoint {
             Some("client") => Role::Client,
             role => panic!("unknown role {role:?}"),
         };
-        Self { role, whole: config.clone().into(), chunks: config.delivery(Delivery::Chunks).into() }
+        Self {
+            role,
+            whole: config.clone().into(),
+            chunks: config.delivery(Delivery::Chunks).into(),
+            deflate: case["config"].get("deflate").map(deflate_params),
+        }
     }
 
     fn machine<O: Output>(&self, config: &SharedConfig, out: O) -> Machine<O> {
-        machine(self.role, config, out)
+        let machine = machine(self.role, config, out);
+        #[cfg(feature = "deflate")]
+        let machine = machine.with_deflate(self.deflate);
+        machine
     }
 
     fn connection(&self, config: &SharedConfig) -> Connection {
@@ -112,9 +122,11 @@ impl Endpoint {
         self.undrained(input, first)?;
         if input.len() <= LENT {
             for cuts in &[Cuts::Whole, Cuts::EachByte] {
-                same("lent memory", cuts, self.lent(input.len(), Form::Whole, input, cuts))?;
-                same("lent memory, chunks", cuts, self.lent(0, Form::Chunks, input, cuts))?;
-                for room in [0, 1, 5] {
+                // What is inflated does not lie in the input, and needs some memory in every form.
+                let (whole, least) = if self.deflate.is_some() { (1 << 17, 1) } else { (input.len(), 0) };
+                same("lent memory", cuts, self.lent(whole, Form::Whole, input, cuts))?;
+                same("lent memory, chunks", cuts, self.lent(least, Form::Chunks, input, cuts))?;
+                for room in [least, 1, 5] {
                     same("lent memory, outgrown", cuts, self.lent(room, Form::AsFits, input, cuts))?;
                 }
             }
@@ -139,6 +151,25 @@ impl Endpoint {
             return Err(format!("written late, there go out {} bytes: {sent:?}", run.out.len()));
         }
         Ok(())
+    }
+}
+
+fn deflate_params(config: &Value) -> DeflateParams {
+    check_keys(
+        config,
+        &[
+            "server_no_context_takeover",
+            "client_no_context_takeover",
+            "server_max_window_bits",
+            "client_max_window_bits",
+        ],
+    );
+    let bits = |name: &str| config[name].as_u64().map(|bits| u8::try_from(bits).unwrap());
+    DeflateParams {
+        server_no_context_takeover: config["server_no_context_takeover"] == true,
+        client_no_context_takeover: config["client_no_context_takeover"] == true,
+        server_max_window_bits: bits("server_max_window_bits"),
+        client_max_window_bits: bits("client_max_window_bits"),
     }
 }
 
@@ -213,9 +244,10 @@ impl Expected {
     }
 
     fn is_met_by(&self, run: &Run, sent: &Sent) -> bool {
-        let class = run.error.map(|error| match error.close_code().get() {
-            1007 => "invalid-utf8",
-            1009 => "too-big",
+        let class = run.error.map(|error| match (error, error.close_code().get()) {
+            (ProtocolError::InvalidDeflate, _) => "protocol",
+            (_, 1007) => "invalid-utf8",
+            (_, 1009) => "too-big",
             _ => "protocol",
         });
         // `null` is no Close at all, or one without a code.

@@ -28,7 +28,10 @@ pub fn judge_deflate(case: &Value) -> Judged {
     let outcome = match case["kind"].as_str() {
         Some("server-negotiation") => server_negotiation(case),
         Some("client-negotiation") => client_negotiation(case),
-        Some("inflate") => return Ok(Verdict::Skipped("permessage-deflate is not there yet")),
+        #[cfg(feature = "deflate")]
+        Some("inflate") => return super::inflate::judge(case),
+        #[cfg(not(feature = "deflate"))]
+        Some("inflate") => return Ok(Verdict::Skipped("the feature deflate is off")),
         kind => panic!("unknown kind {kind:?}"),
     };
     judge(case, &outcome, |expected| outcome == *expected)

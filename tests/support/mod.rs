@@ -8,4 +8,6 @@ pub mod drive;
 #[cfg(feature = "alloc")]
 pub mod frames;
 pub mod handshake;
+#[cfg(feature = "deflate")]
+pub mod inflate;
 pub mod wire;

@@ -1,0 +1,82 @@
+//! What `deflate.jsonl` has about payloads: inflated by the decompressor alone.
+
+use hybi::deflate::{Inflater, InvalidDeflate};
+use serde_json::Value;
+
+use super::case::{Judged, Verdict, check_keys, has_tag, hex};
+use super::cuts::{Cuts, plan};
+
+/// How much room there is for output in each call. One byte for all of a long message would take long.
+const ROOMS: [usize; 3] = [1 << 17, 1000, 7];
+
+struct Message {
+    payload: Vec<u8>,
+    /// What it inflates to, if it does.
+    data: Option<Vec<u8>>,
+}
+
+pub fn judge(case: &Value) -> Judged {
+    check_keys(case, &["id", "kind", "rfc", "config", "messages", "tags", "why"]);
+    check_keys(&case["config"], &["no_context_takeover", "max_window_bits"]);
+    let takeover = case["config"]["no_context_takeover"] != true;
+    let bits = case["config"]["max_window_bits"].as_u64().map_or(15, |bits| u8::try_from(bits).unwrap());
+    let messages: Vec<_> = case["messages"].as_array().unwrap().iter().map(message).collect();
+    let longest = messages.iter().map(|message| message.payload.len()).max().unwrap_or(0);
+    for cuts in plan(case["id"].as_str().unwrap_or_default(), longest, has_tag(case, "stress")) {
+        for room in ROOMS {
+            for release in [false, true] {
+                let mut inflater = Inflater::new(bits, takeover);
+                for (n, message) in messages.iter().enumerate() {
+                    let got = inflate(&mut inflater, &message.payload, &cuts, room);
+                    if got.as_ref().ok() != message.data.as_ref() {
+                        let got = got.map(|data| data.escape_ascii().to_string());
+                        return Err(format!("message {n}, {cuts}, room for {room} bytes: {got:?}"));
+                    }
+                    if got.is_err() {
+                        break;
+                    }
+                    if release {
+                        inflater.release();
+                    }
+                }
+            }
+        }
+    }
+    Ok(Verdict::Passed)
+}
+
+fn message(value: &Value) -> Message {
+    check_keys(value, &["payload_hex", "data_hex", "error"]);
+    let data = (value["error"] != true).then(|| hex(&value["data_hex"]));
+    Message { payload: hex(&value["payload_hex"]), data }
+}
+
+fn inflate(
+    inflater: &mut Inflater,
+    payload: &[u8],
+    cuts: &Cuts,
+    room: usize,
+) -> Result<Vec<u8>, InvalidDeflate> {
+    let (mut data, mut room) = (Vec::new(), vec![0xA5; room]);
+    let mut rest = payload;
+    for len in cuts.pieces(payload.len()) {
+        let mut piece;
+        (piece, rest) = rest.split_at(len);
+        loop {
+            let step = inflater.inflate(piece, &mut room)?;
+            piece = &piece[step.consumed..];
+            data.extend_from_slice(&room[..step.produced]);
+            if step.produced < room.len() {
+                assert!(piece.is_empty(), "there is room, but some input was not taken in");
+                break;
+            }
+        }
+    }
+    loop {
+        let end = inflater.finish(&mut room)?;
+        data.extend_from_slice(&room[..end.produced]);
+        if end.done {
+            return Ok(data);
+        }
+    }
+}
