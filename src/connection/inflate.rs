@@ -1,7 +1,7 @@
 //! Receiving compressed messages (RFC 7692 section 7.2.2).
 
 use crate::arch::Memory;
-use crate::deflate::{Agreed, InvalidDeflate, RSV1};
+use crate::deflate::{Agreed, Finished, RSV1};
 use crate::error::ProtocolError;
 use crate::frame::Role;
 use crate::handshake::DeflateParams;
@@ -14,10 +14,12 @@ use super::recv::{Progress, Receiver};
 
 /// So much of a payload is unmasked and inflated in one go: what the inflater does not take, because there is no room for
 /// more output, is masked again.
-const PIECE: usize = 4 << 10;
-/// What is inflated in one go, and the longest chunk: it is validated while it lies in the first-level cache.
+const PIECE: usize = 16 << 10;
+/// The longest chunk.
 const CHUNK: usize = 16 << 10;
-/// The inflater is slow near the end of its room.
+/// The most room that is given to the inflater at once where messages are gathered.
+const MOST: usize = 64 << 10;
+/// The inflater is slow in the last 260 bytes of its room.
 const SLACK: usize = 512;
 
 /// What a receiver knows of compression.
@@ -133,14 +135,13 @@ impl Receiver {
         streaming: bool,
     ) -> Result<Inflated, ProtocolError> {
         let Some(agreed) = self.inflating.agreed else { return Err(ProtocolError::ReservedBits(RSV1)) };
-        let finishing = self.decoder.payload_left() == 0 && self.fin;
         let len = self.decoder.payload_in(input.remaining()).min(PIECE);
+        let last = self.fin && self.decoder.payload_left() == len as u64;
         let (start, end) = (input.at, input.at + len);
         let mut mask = *self.decoder.mask_mut();
         input.window.unmask(start..end, &mut mask);
 
         let inflater = self.inflater.get_or_insert_with(|| agreed.inflater(self.config.pool.as_ref()));
-        let more = inflater.is_full();
         let Input { window, message, .. } = input;
         let from = window.bytes().get(start..end).unwrap_or_default();
         let (mut consumed, mut produced, mut outcome) = (0, 0, Ok(Inflated::NoRoom));
@@ -148,22 +149,22 @@ impl Receiver {
             if room.is_empty() {
                 return 0;
             }
-            let step = if finishing {
-                inflater.finish(room).map(|end| (0, end.produced, end.done))
+            let done = if last {
+                inflater.finish(from, room)
             } else {
-                inflater.inflate(from, room).map(|step| (step.consumed, step.produced, false))
+                inflater.inflate(from, room).map(|step| Finished { step, done: false })
             };
-            outcome = match step {
-                Ok((taken, made, done)) => {
-                    (consumed, produced) = (taken, made);
+            outcome = match done {
+                Ok(Finished { step, done }) => {
+                    (consumed, produced) = (step.consumed, step.produced);
                     Ok(match done {
                         true => Inflated::End,
-                        false if made == room.len() => Inflated::Full,
+                        false if produced == room.len() => Inflated::Full,
                         false => Inflated::All,
                     })
                 }
-                Err(InvalidDeflate { produced: made }) => {
-                    produced = made;
+                Err(error) => {
+                    produced = error.produced;
                     Err(ProtocolError::InvalidDeflate)
                 }
             };
@@ -173,15 +174,16 @@ impl Receiver {
         // whether there is more.
         let limit = self.config.limits.max_message.saturating_sub(self.message_len);
         let gathered = message.gathered();
-        if limit == 0 || finishing && !more {
+        if limit == 0 {
             if work(&mut [0]) > 0 {
                 return Err(ProtocolError::MessageTooBig);
             }
         } else {
-            let expected = if streaming {
-                CHUNK - gathered.min(CHUNK)
-            } else {
-                (4 * len + SLACK).max(gathered).min(CHUNK)
+            let expected = match (streaming, len) {
+                (true, _) => CHUNK - gathered.min(CHUNK),
+                // What has been taken in already does not come to much.
+                (false, 0) => SLACK,
+                (false, _) => (8 * len + SLACK).max(gathered).min(MOST),
             };
             let expected = usize::try_from(limit).map_or(expected, |limit| limit.min(expected));
             let kind = if streaming { Kind::Binary } else { self.kind };

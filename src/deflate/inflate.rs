@@ -7,8 +7,10 @@ use zlib_rs::{Inflate, InflateFlush, Status};
 use super::TAIL;
 use super::history::History;
 
-/// Behind [`TAIL`]: taken in only where the message has not ended with it.
-const GUARD: u8 = 0;
+/// So many bytes at the end of a message are inflated together with what is appended to them.
+const LAST: usize = 1000;
+/// So many bytes are put behind [`TAIL`].
+const GUARD: usize = 20;
 
 /// The decompressor of one direction: payloads of frames in, data of messages out.
 ///
@@ -41,8 +43,8 @@ pub struct Step {
 /// What a call to [`Inflater::finish`] has done.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Finished {
-    /// The bytes of output that were written.
-    pub produced: usize,
+    /// How far it has come.
+    pub step: Step,
     /// The message has ended. If not, there was not enough room.
     pub done: bool,
 }
@@ -101,33 +103,74 @@ impl Inflater {
         end
     }
 
-    /// The message's payload has been taken in: inflates what may be left to the front of `output`, which must
-    /// have room for a byte at least, and ends the message.
+    /// Inflates `input`, the last bytes of a message's payload, which may be none, to the front of `output`, and
+    /// ends the message if there is room for all of it. If not, call again, with what is left of the input.
     ///
     /// # Errors
     ///
     /// As [`Self::inflate`].
-    pub fn finish(&mut self, output: &mut [u8]) -> Result<Finished, InvalidDeflate> {
-        let produced = if self.full { self.inflate(&[], output)?.produced } else { 0 };
-        if self.full {
-            return Ok(Finished { produced, done: false });
+    pub fn finish(&mut self, input: &[u8], output: &mut [u8]) -> Result<Finished, InvalidDeflate> {
+        // The end of the input is put in front of what the receiver appends: in two pieces it takes longer.
+        let (front, back) = input.split_at_checked(input.len().saturating_sub(LAST)).unwrap_or_default();
+        let mut step = Step::default();
+        if !front.is_empty() || self.full {
+            step = self.inflate(front, output)?;
         }
-        // RFC 7692 7.2.2: the receiver appends 00 00 FF FF. They are the end of an empty block, and no data.
-        // A byte more would be taken in if the message went on.
-        let [a, b, c, d] = TAIL;
-        let tail = [a, b, c, d, GUARD];
-        while self.tail < TAIL.len() {
-            let rest = tail.get(self.tail..).unwrap_or_default();
-            let (status, step) = self.step(rest, &mut [0], InflateFlush::Block);
-            self.tail += step.consumed;
-            let bad = status.is_none() || step.produced > 0 || step.consumed == 0;
-            if bad || self.tail > TAIL.len() {
-                return Err(InvalidDeflate { produced });
+        if step.consumed < front.len() || self.full {
+            return Ok(Finished { step, done: false });
+        }
+        let to = output.get_mut(step.produced..).unwrap_or_default();
+        let last = self
+            .finish_last(back, to)
+            .map_err(|error| InvalidDeflate { produced: step.produced + error.produced })?;
+        step.consumed += last.step.consumed;
+        step.produced += last.step.produced;
+        Ok(Finished { step, done: last.done })
+    }
+
+    fn finish_last(&mut self, input: &[u8], output: &mut [u8]) -> Result<Finished, InvalidDeflate> {
+        // RFC 7692 7.2.2: the receiver appends 00 00 FF FF. Behind that there are bytes that no message reaches
+        // which ends where a block does, and with which zlib does not go to the end of its input, where it is slow.
+        let mut bytes = [0; LAST + TAIL.len() + GUARD];
+        let tail = TAIL.get(self.tail..).unwrap_or_default();
+        let end = input.len() + tail.len();
+        for (to, from) in bytes.iter_mut().zip(input.iter().chain(tail)) {
+            *to = *from;
+        }
+        let bytes = bytes.get(..end + GUARD).unwrap_or_default();
+        let mut done = Step::default();
+        let outcome = loop {
+            let from = bytes.get(done.consumed..).unwrap_or_default();
+            let to = output.get_mut(done.produced..).unwrap_or_default();
+            let (status, step) = self.step(from, to, InflateFlush::Block);
+            done.consumed += step.consumed;
+            done.produced += step.produced;
+            // What was appended is an empty block, and no data.
+            let beyond = done.consumed > input.len() && step.produced > 0 || done.consumed > end;
+            if status.is_none() || beyond {
+                break Err(InvalidDeflate { produced: done.produced });
             }
             if status == Some(Status::StreamEnd) {
                 self.go_on();
             }
+            if done.consumed == end {
+                break Ok(true);
+            }
+            if done.produced == output.len() {
+                break Ok(false);
+            }
+        };
+        let ended = outcome?;
+        self.tail += done.consumed.saturating_sub(input.len());
+        done.consumed = done.consumed.min(input.len());
+        self.full = !ended;
+        if ended {
+            self.end_message();
         }
+        Ok(Finished { step: done, done: ended })
+    }
+
+    fn end_message(&mut self) {
         self.tail = 0;
         if !self.takeover {
             // RFC 7692 7.1.1: the next message begins with an empty window.
@@ -136,7 +179,6 @@ impl Inflater {
                 zlib.reset(false);
             }
         }
-        Ok(Finished { produced, done: true })
     }
 
     /// Between messages: gives back all memory but a copy of the window, as far as that has been filled and
@@ -155,11 +197,6 @@ impl Inflater {
     /// Between messages without context takeover: for a peer with another window.
     pub(super) fn set_window_bits(&mut self, window_bits: u8) {
         self.history.resize(window_bits);
-    }
-
-    /// Whether the last output was full, so that there may be more.
-    pub(crate) const fn is_full(&self) -> bool {
-        self.full
     }
 
     /// One call of the decompressor; no status if the data is bad.

@@ -14,10 +14,9 @@
 //! assert_eq!(payload, [0xf2, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00]); // RFC 7692 section 7.2.3.1
 //!
 //! let (mut inflater, mut room) = (Inflater::new(15, true), [0; 64]);
-//! let step = inflater.inflate(&payload, &mut room)?;
-//! let last = inflater.finish(&mut room[step.produced..])?;
-//! assert!(last.done);
-//! assert_eq!(&room[..step.produced + last.produced], b"Hello");
+//! let end = inflater.finish(&payload, &mut room)?;
+//! assert!(end.done);
+//! assert_eq!(&room[..end.step.produced], b"Hello");
 //! # Ok::<(), hybi::deflate::InvalidDeflate>(())
 //! ```
 

@@ -62,7 +62,7 @@ fn inflate(
     for len in cuts.pieces(payload.len()) {
         let mut piece;
         (piece, rest) = rest.split_at(len);
-        loop {
+        while !rest.is_empty() {
             let step = inflater.inflate(piece, &mut room)?;
             piece = &piece[step.consumed..];
             data.extend_from_slice(&room[..step.produced]);
@@ -71,11 +71,17 @@ fn inflate(
                 break;
             }
         }
+        if rest.is_empty() {
+            rest = piece;
+            break;
+        }
     }
     loop {
-        let end = inflater.finish(&mut room)?;
-        data.extend_from_slice(&room[..end.produced]);
+        let end = inflater.finish(rest, &mut room)?;
+        rest = &rest[end.step.consumed..];
+        data.extend_from_slice(&room[..end.step.produced]);
         if end.done {
+            assert!(rest.is_empty(), "the message has ended before its payload");
             return Ok(data);
         }
     }

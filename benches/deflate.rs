@@ -1,0 +1,232 @@
+//! Compression beside zlib-rs alone, and what it saves: `cargo bench --features deflate --bench deflate`.
+//!
+//! The messages are like JSON, each different, with context taken over from one to the next. `hybi` is the whole
+//! way: frames from memory to text that is known to be UTF-8, and text to frames. `zlib-rs` is one call of the
+//! library into memory that is there already. First comes a table of sizes, which are the same on every machine.
+#![allow(missing_docs, clippy::unwrap_used, clippy::indexing_slicing, reason = "a bench")]
+
+use std::hint::black_box;
+
+use criterion::{Criterion, Throughput};
+use hybi::deflate::{Compression, Deflater};
+use hybi::handshake::DeflateParams;
+use hybi::{Config, Connection, Event, Inbox, Instant, Outbox};
+use zlib_rs::{Deflate, DeflateFlush, Inflate, InflateFlush};
+
+const SIZES: [(usize, &str); 2] = [(1024, "1KiB"), (64 << 10, "64KiB")];
+/// More than a window, so that what goes round does not find itself again.
+const BATCH: usize = 256 << 10;
+const NOW: Instant = Instant::ZERO;
+
+/// Messages of `size` bytes, as many as make a batch: objects as a market's feed would have them.
+fn messages(size: usize) -> Vec<String> {
+    let mut random = 88_172_645_463_325_252_u64;
+    let mut next = |below: u64| {
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        random % below
+    };
+    let mut message = || {
+        let mut text = String::new();
+        while text.len() < size {
+            let (side, venue) = (["buy", "sell"], ["north", "south", "east", "west"]);
+            text += &format!(
+                r#"{{"id":{},"user":"user{}","side":"{}","venue":"{}","price":{}.{:02},"open":{},"at":17{:08}}},"#,
+                next(100_000_000),
+                next(5000),
+                side[next(2) as usize],
+                venue[next(4) as usize],
+                next(300),
+                next(100),
+                next(2) == 0,
+                next(100_000_000),
+            );
+        }
+        text.truncate(size);
+        text
+    };
+    (0..BATCH / size).map(|_| message()).collect()
+}
+
+fn connection(compression: Compression, params: DeflateParams) -> Connection {
+    let config = Config::new().compression(compression).high_water(usize::MAX);
+    Connection::server(NOW, config, Outbox::new()).with_deflate(params)
+}
+
+/// Writes what is queued to nowhere; how much it was.
+fn drain(connection: &mut Connection) -> usize {
+    let mut slices = [&[][..]; 4];
+    let len = connection.poll_transmit(&mut slices);
+    let total = slices[..len].iter().map(|slice| black_box(slice).len()).sum();
+    connection.transmitted(NOW, total);
+    total
+}
+
+/// All messages as frames, and their payloads with the 00 00 FF FF that is not sent.
+fn compressed(messages: &[String]) -> (Vec<u8>, Vec<Vec<u8>>) {
+    let mut sender = connection(Compression::new(), DeflateParams::default());
+    let mut deflater = Deflater::new(15, true, &Compression::new());
+    let (mut wire, mut payloads) = (Vec::new(), Vec::new());
+    for message in messages {
+        sender.send_text(message).unwrap();
+        let mut payload = Vec::new();
+        deflater.deflate(message.as_bytes(), true, &mut payload);
+        payload.extend([0, 0, 0xFF, 0xFF]);
+        payloads.push(payload);
+    }
+    let mut slices = [&[][..]; 4];
+    let len = sender.poll_transmit(&mut slices);
+    wire.extend(slices[..len].concat());
+    (wire, payloads)
+}
+
+fn inflate(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("inflate");
+    for (size, column) in SIZES {
+        let messages = messages(size);
+        let (wire, payloads) = compressed(&messages);
+        group.throughput(Throughput::Bytes((messages.len() * size) as u64));
+        let mut client = Connection::client(NOW, Config::new(), Outbox::new(), [1; 32])
+            .with_deflate(DeflateParams::default());
+        let mut inbox = Inbox::empty();
+        group.bench_function(format!("{column}/hybi"), |bencher| {
+            bencher.iter(|| {
+                let (mut rest, mut seen) = (&wire[..], 0);
+                while !rest.is_empty() {
+                    let space = client.read_space(&mut inbox);
+                    let len = space.len().min(rest.len());
+                    space[..len].copy_from_slice(&rest[..len]);
+                    inbox.handle_read(len);
+                    rest = &rest[len..];
+                    while let Some(event) = client.poll_event(NOW, &mut inbox).unwrap() {
+                        let Event::Text(text) = event else { panic!("text was sent") };
+                        seen += black_box(text).len();
+                    }
+                }
+                assert_eq!(seen, messages.len() * size);
+            });
+        });
+        let (mut zlib, mut room) = (Inflate::new(false, 15), vec![0; size + 512]);
+        group.bench_function(format!("{column}/zlib-rs"), |bencher| {
+            bencher.iter(|| {
+                for payload in &payloads {
+                    zlib.decompress(payload, &mut room, InflateFlush::SyncFlush).unwrap();
+                    black_box(&room);
+                }
+            });
+        });
+    }
+    group.finish();
+}
+
+fn deflate(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("deflate");
+    for (size, column) in SIZES {
+        let messages = messages(size);
+        group.throughput(Throughput::Bytes((messages.len() * size) as u64));
+        let mut server = connection(Compression::new(), DeflateParams::default());
+        group.bench_function(format!("{column}/hybi"), |bencher| {
+            bencher.iter(|| {
+                for message in &messages {
+                    server.send_text(message).unwrap();
+                    drain(&mut server);
+                }
+            });
+        });
+        let level = Compression::new().level.into();
+        let (mut zlib, mut room) = (Deflate::new(level, false, 15), vec![0; size + 512]);
+        group.bench_function(format!("{column}/zlib-rs"), |bencher| {
+            bencher.iter(|| {
+                for message in &messages {
+                    zlib.compress(message.as_bytes(), &mut room, DeflateFlush::SyncFlush).unwrap();
+                    black_box(&room);
+                }
+            });
+        });
+    }
+    group.finish();
+}
+
+/// What the settings cost, in time.
+fn cost(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("send-1KiB");
+    let messages = messages(1024);
+    group.throughput(Throughput::Bytes((messages.len() * 1024) as u64));
+    let mut run = |name: String, mut server: Connection| {
+        group.bench_function(name, |bencher| {
+            bencher.iter(|| {
+                for message in &messages {
+                    server.send_text(message).unwrap();
+                    drain(&mut server);
+                }
+            });
+        });
+    };
+    run("uncompressed".into(), Connection::server(NOW, Config::new(), Outbox::new()));
+    for (level, takeover) in SETTINGS {
+        let params = DeflateParams { server_no_context_takeover: !takeover, ..DeflateParams::default() };
+        let name = format!("level-{level}{}", if takeover { "" } else { "-no-takeover" });
+        run(name, connection(Compression { level, ..Compression::new() }, params));
+    }
+    group.finish();
+}
+
+/// Levels, with context takeover or without.
+const SETTINGS: [(u8, bool); 7] =
+    [(1, true), (2, true), (3, true), (4, true), (6, true), (9, true), (6, false)];
+
+/// How many bytes of a hundred go out, headers included.
+fn sizes() {
+    println!("bytes sent for 100 bytes of messages of    180 B    1 KiB   64 KiB");
+    let table = |name: &str, compression: Compression, params: DeflateParams| {
+        print!("{name:38}");
+        for size in [180, 1024, 64 << 10] {
+            let mut server = connection(compression, params);
+            let sent: usize = messages(size)
+                .iter()
+                .map(|message| {
+                    server.send_text(message).unwrap();
+                    drain(&mut server)
+                })
+                .sum();
+            print!("{:9.1}", 100.0 * sent as f64 / (BATCH / size * size) as f64);
+        }
+        println!();
+    };
+    let (usual, params) = (Compression::new(), DeflateParams::default());
+    for level in [1, 2, 3, 4, 5, 6, 9] {
+        table(&format!("level {level}"), Compression { level, ..usual }, params);
+    }
+    for bits in [9, 10, 11, 12, 13, 14, 15] {
+        table(
+            &format!("window of {bits} bits"),
+            usual,
+            DeflateParams { server_max_window_bits: Some(bits), ..params },
+        );
+    }
+    for memory_level in [1, 2, 4, 6, 8, 9] {
+        table(&format!("memory level {memory_level}"), Compression { memory_level, ..usual }, params);
+    }
+    for level in [1, 2, 4, 6] {
+        table(
+            &format!("level {level}, no context takeover"),
+            Compression { level, ..usual },
+            DeflateParams { server_no_context_takeover: true, ..params },
+        );
+    }
+    println!();
+}
+
+fn main() {
+    sizes();
+    let mut criterion = Criterion::default()
+        .warm_up_time(std::time::Duration::from_millis(300))
+        .measurement_time(std::time::Duration::from_secs(1))
+        .sample_size(20)
+        .configure_from_args();
+    inflate(&mut criterion);
+    deflate(&mut criterion);
+    cost(&mut criterion);
+    criterion.final_summary();
+}
