@@ -18,7 +18,7 @@ const PIECE: usize = 16 << 10;
 /// The longest chunk.
 const CHUNK: usize = 16 << 10;
 /// The most room that is given to the inflater at once where messages are gathered.
-const MOST: usize = 64 << 10;
+const MOST: usize = (64 << 10) + SLACK;
 /// The inflater is slow in the last 260 bytes of its room.
 const SLACK: usize = 512;
 

@@ -31,10 +31,10 @@ pub struct Compression {
 }
 
 impl Compression {
-    /// Level 6, memory level 8, messages of 64 bytes and more, and memory given back after a minute.
+    /// Level 4, memory level 5, messages of 64 bytes and more, and memory given back after a minute.
     #[must_use]
     pub const fn new() -> Self {
-        Self { level: 6, memory_level: 8, min_size: 64, release_after: Some(Duration::from_secs(60)) }
+        Self { level: 4, memory_level: 5, min_size: 64, release_after: Some(Duration::from_secs(60)) }
     }
 
     pub(super) fn level_and_memory(&self) -> (u8, u8) {

@@ -7,10 +7,10 @@ use zlib_rs::{Inflate, InflateFlush, Status};
 use super::TAIL;
 use super::history::History;
 
-/// So many bytes at the end of a message are inflated together with what is appended to them.
-const LAST: usize = 1000;
-/// So many bytes are put behind [`TAIL`].
-const GUARD: usize = 20;
+/// Up to so many bytes a message is inflated at once.
+const SMALL: usize = 1000;
+/// With at least so many bytes of input before it zlib is fast.
+const FAST: usize = 16;
 
 /// The decompressor of one direction: payloads of frames in, data of messages out.
 ///
@@ -27,8 +27,7 @@ pub struct Inflater {
     takeover: bool,
     /// The last output was full: there may be more.
     full: bool,
-    /// How much of [`TAIL`] has been taken in.
-    tail: usize,
+    in_message: bool,
 }
 
 /// What a call to [`Inflater::inflate`] has done.
@@ -38,6 +37,13 @@ pub struct Step {
     pub consumed: usize,
     /// The bytes of output that were written. As many as there was room for: there may be more.
     pub produced: usize,
+}
+
+impl Step {
+    /// Without what was appended to `input`.
+    fn within(self, input: &[u8]) -> Self {
+        Self { consumed: self.consumed.min(input.len()), ..self }
+    }
 }
 
 /// What a call to [`Inflater::finish`] has done.
@@ -72,7 +78,7 @@ impl Inflater {
     #[must_use]
     pub const fn new(window_bits: u8, takeover: bool) -> Self {
         let window_bits = if window_bits > 15 { 15 } else { window_bits };
-        Self { zlib: None, history: History::new(window_bits), takeover, full: false, tail: 0 }
+        Self { zlib: None, history: History::new(window_bits), takeover, full: false, in_message: false }
     }
 
     /// Inflates `input`, the next bytes of a message's payload, to the front of `output`, until either is
@@ -83,6 +89,7 @@ impl Inflater {
     /// [`InvalidDeflate`]: fail the connection (RFC 7692 section 7.2.2 with RFC 6455 section 7.1.7), with 1007 say, and use this
     /// no more.
     pub fn inflate(&mut self, input: &[u8], output: &mut [u8]) -> Result<Step, InvalidDeflate> {
+        self.in_message = true;
         let mut done = Step::default();
         let end = loop {
             let from = input.get(done.consumed..).unwrap_or_default();
@@ -110,68 +117,91 @@ impl Inflater {
     ///
     /// As [`Self::inflate`].
     pub fn finish(&mut self, input: &[u8], output: &mut [u8]) -> Result<Finished, InvalidDeflate> {
-        // The end of the input is put in front of what the receiver appends: in two pieces it takes longer.
-        let (front, back) = input.split_at_checked(input.len().saturating_sub(LAST)).unwrap_or_default();
-        let mut step = Step::default();
-        if !front.is_empty() || self.full {
-            step = self.inflate(front, output)?;
-        }
-        if step.consumed < front.len() || self.full {
-            return Ok(Finished { step, done: false });
-        }
-        let to = output.get_mut(step.produced..).unwrap_or_default();
-        let last = self
-            .finish_last(back, to)
-            .map_err(|error| InvalidDeflate { produced: step.produced + error.produced })?;
-        step.consumed += last.step.consumed;
-        step.produced += last.step.produced;
-        Ok(Finished { step, done: last.done })
-    }
-
-    fn finish_last(&mut self, input: &[u8], output: &mut [u8]) -> Result<Finished, InvalidDeflate> {
-        // RFC 7692 7.2.2: the receiver appends 00 00 FF FF. Behind that there are bytes that no message reaches
-        // which ends where a block does, and with which zlib does not go to the end of its input, where it is slow.
-        let mut bytes = [0; LAST + TAIL.len() + GUARD];
-        let tail = TAIL.get(self.tail..).unwrap_or_default();
-        let end = input.len() + tail.len();
-        for (to, from) in bytes.iter_mut().zip(input.iter().chain(tail)) {
-            *to = *from;
-        }
-        let bytes = bytes.get(..end + GUARD).unwrap_or_default();
         let mut done = Step::default();
-        let outcome = loop {
-            let from = bytes.get(done.consumed..).unwrap_or_default();
-            let to = output.get_mut(done.produced..).unwrap_or_default();
-            let (status, step) = self.step(from, to, InflateFlush::Block);
+        if !self.in_message && input.len() <= SMALL {
+            match self.at_once(input, output) {
+                Some(finished) if finished.done || self.full => return Ok(finished),
+                Some(Finished { step, .. }) => done = step,
+                // Whatever is wrong, once more, to find where that shows.
+                None => self.zlib = None,
+            }
+        }
+        let from = input.get(done.consumed..).unwrap_or_default();
+        let to = output.get_mut(done.produced..).unwrap_or_default();
+        if !from.is_empty() || self.full {
+            let step = self.inflate(from, to).map_err(|InvalidDeflate { produced }| InvalidDeflate {
+                produced: done.produced + produced,
+            })?;
             done.consumed += step.consumed;
             done.produced += step.produced;
-            // What was appended is an empty block, and no data.
-            let beyond = done.consumed > input.len() && step.produced > 0 || done.consumed > end;
-            if status.is_none() || beyond {
-                break Err(InvalidDeflate { produced: done.produced });
+        }
+        if self.full {
+            return Ok(Finished { step: done, done: false });
+        }
+        // RFC 7692 7.2.2: the receiver appends 00 00 FF FF, and the end of that must be the end of a block: zlib
+        // stops there, and takes in nothing of what stands behind it.
+        let [a, b, c, d] = TAIL;
+        let (bytes, mut taken) = ([a, b, c, d, 0], 0);
+        while taken < TAIL.len() {
+            let rest = bytes.get(taken..).unwrap_or_default();
+            let (status, step) = self.step(rest, &mut [0], InflateFlush::Block);
+            taken += step.consumed;
+            // What was appended is no data.
+            let bad = status.is_none() || step.produced > 0 || step.consumed == 0 || taken > TAIL.len();
+            if bad {
+                return Err(InvalidDeflate { produced: done.produced });
             }
             if status == Some(Status::StreamEnd) {
                 self.go_on();
             }
-            if done.consumed == end {
-                break Ok(true);
+        }
+        self.end_message();
+        Ok(Finished { step: done, done: true })
+    }
+
+    /// As [`Self::finish`], for a whole message of a few bytes, which are put in front of what is appended to
+    /// them: at the end of its input zlib is slow. `None` where anything is wrong, and nothing is known of the
+    /// output then.
+    fn at_once(&mut self, input: &[u8], output: &mut [u8]) -> Option<Finished> {
+        let mut bytes = [0; SMALL + TAIL.len() + FAST];
+        bytes.get_mut(..input.len())?.copy_from_slice(input);
+        let end = input.len() + TAIL.len();
+        bytes.get_mut(input.len()..end)?.copy_from_slice(&TAIL);
+        let bytes = bytes.get(..end + FAST)?;
+        let mut done = Step::default();
+        let (ended, status) = loop {
+            let from = bytes.get(done.consumed..).unwrap_or_default();
+            let to = output.get_mut(done.produced..).unwrap_or_default();
+            let (status, step) = self.zlib(from, to, InflateFlush::Block);
+            let status = status?;
+            done.consumed += step.consumed;
+            done.produced += step.produced;
+            // What is appended is the end of an empty block: where it gives data, the message has not ended.
+            if done.consumed > end || done.consumed > input.len() && step.produced > 0 {
+                return None;
             }
-            if done.produced == output.len() {
-                break Ok(false);
+            let ended = done.consumed == end;
+            if ended || done.produced == output.len() || status == Status::StreamEnd {
+                break (ended, status);
             }
         };
-        let ended = outcome?;
-        self.tail += done.consumed.saturating_sub(input.len());
-        done.consumed = done.consumed.min(input.len());
-        self.full = !ended;
+        if !ended && done.consumed > input.len() {
+            return None;
+        }
+        self.in_message = true;
+        self.full = done.produced == output.len();
+        self.history.push(output.get(..done.produced).unwrap_or_default());
+        if status == Status::StreamEnd {
+            self.go_on();
+        }
         if ended {
             self.end_message();
         }
-        Ok(Finished { step: done, done: ended })
+        Some(Finished { step: done.within(input), done: ended })
     }
 
     fn end_message(&mut self) {
-        self.tail = 0;
+        (self.in_message, self.full) = (false, false);
         if !self.takeover {
             // RFC 7692 7.1.1: the next message begins with an empty window.
             self.history.clear();
@@ -199,8 +229,14 @@ impl Inflater {
         self.history.resize(window_bits);
     }
 
-    /// One call of the decompressor; no status if the data is bad.
+    /// One call of the decompressor, whose output is for certain; no status if the data is bad.
     fn step(&mut self, input: &[u8], output: &mut [u8], flush: InflateFlush) -> (Option<Status>, Step) {
+        let (status, step) = self.zlib(input, output, flush);
+        self.history.push(output.get(..step.produced).unwrap_or_default());
+        (status, step)
+    }
+
+    fn zlib(&mut self, input: &[u8], output: &mut [u8], flush: InflateFlush) -> (Option<Status>, Step) {
         let zlib = self.zlib.get_or_insert_with(|| restored(Inflate::new(false, 15), &self.history));
         let before = (zlib.total_in(), zlib.total_out());
         let status = zlib.decompress(input, output, flush).ok();
@@ -208,7 +244,6 @@ impl Inflater {
             consumed: difference(zlib.total_in(), before.0, input.len()),
             produced: difference(zlib.total_out(), before.1, output.len()),
         };
-        self.history.push(output.get(..step.produced).unwrap_or_default());
         (status, step)
     }
 
@@ -242,5 +277,101 @@ impl fmt::Debug for Inflater {
             .field("takeover", &self.takeover)
             .field("released", &self.is_released())
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::vec::Vec;
+
+    use super::*;
+    use crate::deflate::{Compression, Deflater};
+
+    /// All that comes out of messages, the last of which may fail, cut in pieces and with so much room at a time.
+    fn run(messages: &[Vec<u8>], piece: usize, room: usize, release: bool) -> (Vec<Vec<u8>>, bool) {
+        let (mut inflater, mut room) = (Inflater::new(15, true), std::vec![0; room]);
+        let mut all = Vec::new();
+        for message in messages {
+            let mut data = Vec::new();
+            let mut rest = &message[..];
+            loop {
+                let len = piece.min(rest.len());
+                let last = len == rest.len();
+                let result = if last {
+                    inflater.finish(rest, &mut room)
+                } else {
+                    inflater.inflate(&rest[..len], &mut room).map(|step| Finished { step, done: false })
+                };
+                match result {
+                    Ok(Finished { step, done }) => {
+                        data.extend_from_slice(&room[..step.produced]);
+                        rest = &rest[step.consumed..];
+                        assert!(done || step.produced == room.len() || !last, "neither full nor done");
+                        if done {
+                            assert!(rest.is_empty());
+                            break;
+                        }
+                    }
+                    Err(error) => {
+                        data.extend_from_slice(&room[..error.produced]);
+                        all.push(data);
+                        return (all, false);
+                    }
+                }
+            }
+            all.push(data);
+            if release {
+                inflater.release();
+            }
+        }
+        (all, true)
+    }
+
+    /// Payloads of messages that refer to each other, the last with some bytes changed, cut off or added.
+    #[test]
+    fn what_is_wrong_shows_at_the_same_byte_however_it_is_cut() {
+        let mut random = 7_u64;
+        let mut below = |bound: usize| {
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (random >> 33) as usize % bound
+        };
+        let (mut failed, mut passed) = (0, 0);
+        for round in 0..160 {
+            let level = [0, 1, 4, 9][round % 4];
+            let mut deflater = Deflater::new(15, true, &Compression { level, ..Compression::new() });
+            let mut messages: Vec<Vec<u8>> = (0..3)
+                .map(|_| {
+                    let len = [0, 5, 60, 900, 6000][below(5)];
+                    let data: Vec<u8> =
+                        (0..len).map(|_| b"abcdefgh"[below(8)] ^ (below(9) / 8) as u8).collect();
+                    let (first, rest) = data.split_at(below(len + 1));
+                    let mut payload = Vec::new();
+                    deflater.deflate(first, false, &mut payload);
+                    deflater.deflate(rest, true, &mut payload);
+                    payload
+                })
+                .collect();
+            let last = messages.last_mut().unwrap();
+            match below(5) {
+                0 => last.truncate(below(last.len() + 1)),
+                1 => last.extend_from_slice(&[0, 0, 0xFF, 0xFF][..1 + below(4)]),
+                2 => {}
+                _ => {
+                    let at = below(last.len());
+                    last[at] ^= 1 << below(8);
+                }
+            }
+            let whole = run(&messages, usize::MAX, 1 << 16, false);
+            *if whole.1 { &mut passed } else { &mut failed } += 1;
+            for (piece, room) in
+                [(1, 1), (1, 1 << 16), (2, 3), (17, 1 << 16), (999, 100), (1000, 1), (usize::MAX, 7)]
+            {
+                for release in [false, true] {
+                    let run = run(&messages, piece, room, release);
+                    assert_eq!(run, whole, "round {round}, pieces of {piece}, room for {room}, {release}");
+                }
+            }
+        }
+        assert!(failed > 30 && passed > 30, "{failed} failed, {passed} passed");
     }
 }
