@@ -1,8 +1,9 @@
 //! Compression beside zlib-rs alone, and what it saves: `cargo bench --features deflate --bench deflate`.
 //!
-//! The messages are like JSON, each different, with context taken over from one to the next. `hybi` is the whole
-//! way: frames from memory to text that is known to be UTF-8, and text to frames. `zlib-rs` is one call of the
-//! library into memory that is there already. First comes a table of sizes, which are the same on every machine.
+//! The messages are like JSON, each different, with context taken over from one to the next. `hybi` is the
+//! whole way: frames from memory to text that is known to be UTF-8, and text to frames. `zlib-rs` is one call
+//! of the library into memory that is there already. First comes a table of sizes, which are the same on
+//! every machine.
 #![allow(
     missing_docs,
     clippy::unwrap_used,

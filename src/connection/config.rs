@@ -89,10 +89,10 @@ impl Config {
         self
     }
 
-    /// The largest message, in bytes over all its fragments; 16 MiB by default. A message that grows past
-    /// it fails the connection with 1009 at the header that shows it. It holds for chunks too: set
-    /// `u64::MAX` to stream without an end. Of a compressed message it is the inflated size that counts, and no
-    /// more than this is ever inflated.
+    /// The largest message, in bytes over all its fragments; 16 MiB by default. A message that grows past it
+    /// fails the connection with 1009 at the header that shows it. It holds for chunks too: set `u64::MAX` to
+    /// stream without an end. Of a compressed message it is the inflated size that counts, and no more than
+    /// this is ever inflated.
     #[must_use]
     pub const fn max_message(mut self, bytes: u64) -> Self {
         self.limits.max_message = bytes;

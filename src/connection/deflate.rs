@@ -34,8 +34,8 @@ impl<O: Output> Sender<O> {
         self
     }
 
-    /// Gives back what messages are compressed with: the next one begins with an empty window, and may come to
-    /// more bytes for it.
+    /// Gives back what messages are compressed with: the next one begins with an empty window, and may come
+    /// to more bytes for it.
     pub fn release_window(&mut self) {
         self.deflater = None;
     }
@@ -47,7 +47,8 @@ impl<O: Output> Sender<O> {
     }
 
     /// When windows that are held are to be given back, if nothing happens before: done here in time, and for
-    /// whoever receives in another place to do with [`Receiver::release_window`](crate::Receiver::release_window).
+    /// whoever receives in another place to do with
+    /// [`Receiver::release_window`](crate::Receiver::release_window).
     #[must_use]
     pub fn release_at(&self) -> Option<Instant> {
         let after = self.config().compression.release_after?;
@@ -90,7 +91,8 @@ impl<O: Output> Sender<O> {
 }
 
 impl Sender<Outbox> {
-    /// Sends a server's frame that was compressed for many connections; whether there is one for this connection.
+    /// Sends a server's frame that was compressed for many connections; whether there is one for this
+    /// connection.
     pub(super) fn send_compressed(&mut self, prepared: &Prepared) -> Result<bool, SendError> {
         let (opcode, len) = (prepared.opcode(), prepared.message().as_bytes().len());
         if !self.compresses(opcode, true, len) {

@@ -12,8 +12,8 @@ use super::input::Input;
 use super::message::Gather;
 use super::recv::{Progress, Receiver};
 
-/// So much of a payload is unmasked and inflated in one go: what the inflater does not take, because there is no room for
-/// more output, is masked again.
+/// So much of a payload is unmasked and inflated in one go: what the inflater does not take, because there is
+/// no room for more output, is masked again.
 const PIECE: usize = 16 << 10;
 /// The longest chunk.
 const CHUNK: usize = 16 << 10;
@@ -59,9 +59,9 @@ impl Receiver {
         self
     }
 
-    /// Gives back what messages are inflated with, but for what the next one may refer to: up to 32 KiB, by what
-    /// was agreed on and has come in, where context is taken over, else nothing. The next compressed message
-    /// allocates again.
+    /// Gives back what messages are inflated with, but for what the next one may refer to: up to 32 KiB, by
+    /// what was agreed on and has come in, where context is taken over, else nothing. The next compressed
+    /// message allocates again.
     pub fn release_window(&mut self) {
         if self.holds_window() {
             if let Some(inflater) = &mut self.inflater {
@@ -128,7 +128,8 @@ impl Receiver {
         Ok((len > 0).then(|| self.inflated_chunk(len, false)))
     }
 
-    /// Inflates some of what is there of a payload, or once all of it is taken in, what is left in the inflater.
+    /// Inflates some of what is there of a payload, or once all of it is taken in, what is left in the
+    /// inflater.
     fn inflate_piece(
         &mut self,
         input: &mut Input<impl Memory, impl Gather>,

@@ -35,8 +35,8 @@ pub(super) mod sealed {
         ) -> Result<usize, InvalidUtf8>;
         /// Takes in bytes that were read straight into this memory, `limit` at most.
         fn land(&mut self, limit: u64, mask: &mut Mask, kind: Kind) -> Result<usize, InvalidUtf8>;
-        /// Lets `produce` write behind what is there, as far as there is room and up to `expected` bytes, and say
-        /// how much it wrote. The way in for a payload that is inflated and not found in the input.
+        /// Lets `produce` write behind what is there, as far as there is room and up to `expected` bytes, and
+        /// say how much it wrote. The way in for a payload that is inflated and not found in the input.
         fn produce(
             &mut self,
             kind: Kind,

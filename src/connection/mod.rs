@@ -137,8 +137,8 @@ impl<O: Output> Machine<O> {
     /// [`Request::negotiate_deflate`](crate::handshake::Request::negotiate_deflate) gave, or
     /// [`Opened::deflate`](crate::handshake::Opened::deflate).
     ///
-    /// Messages are then compressed as [`Config::compression`] says, and those that come in inflated. Nothing is
-    /// allocated before the first one in a direction.
+    /// Messages are then compressed as [`Config::compression`] says, and those that come in inflated. Nothing
+    /// is allocated before the first one in a direction.
     ///
     /// ```
     /// use hybi::handshake::DeflateParams;
@@ -164,8 +164,8 @@ impl<O: Output> Machine<O> {
         Self { receiver, sender }
     }
 
-    /// Takes the connection apart, for a task that receives and one that sends. What receiving owes is a value
-    /// ([`Ready::owes`], [`Sender::settle`]); of the input tell the sender with
+    /// Takes the connection apart, for a task that receives and one that sends. What receiving owes is a
+    /// value ([`Ready::owes`], [`Sender::settle`]); of the input tell the sender with
     /// [`handle_received`](Sender::handle_received), and of a timer that failed the connection the receiver
     /// with [`handle_ended`](Receiver::handle_ended).
     #[must_use]
@@ -297,8 +297,8 @@ impl<O: Output> Machine<O> {
         self.sender.handle_half_closed();
     }
 
-    /// The first `n` bytes of what [`Self::poll_transmit`] gave have been written; 0 where the transport takes
-    /// nothing now.
+    /// The first `n` bytes of what [`Self::poll_transmit`] gave have been written; 0 where the transport
+    /// takes nothing now.
     pub fn transmitted(&mut self, now: Instant, n: usize) {
         self.sender.transmitted(now, n);
     }

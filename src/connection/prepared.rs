@@ -14,9 +14,9 @@ pub(super) const LARGE: usize = 4 << 10;
 /// A message in one frame, encoded once to be sent by any number of servers' connections: a broadcast.
 ///
 /// A small frame lies in one piece and is appended to each queue as it is; the payload of a large one is
-/// shared by all of them. Where connections have agreed on compression, it is compressed when the first of them
-/// sends it, as that one is configured, once for each size of window. A client's connection can send it too, and
-/// masks and compresses it as any other message. Clones are handles to the same frames.
+/// shared by all of them. Where connections have agreed on compression, it is compressed when the first of
+/// them sends it, as that one is configured, once for each size of window. A client's connection can send it
+/// too, and masks and compresses it as any other message. Clones are handles to the same frames.
 ///
 /// ```
 /// use hybi::{Config, Connection, Instant, Outbox, Prepared};
@@ -105,12 +105,13 @@ mod compressed {
     use super::{Frame, Prepared};
     use crate::deflate::{Compression, Deflater, RSV1};
 
-    /// Frames for windows of 9 to 15 bits, as they come to be asked for; none where compression gains nothing.
+    /// Frames for windows of 9 to 15 bits, as they come to be asked for; none where compression gains
+    /// nothing.
     pub(super) type Frames = Arc<[OnceLock<Option<Frame>>; 7]>;
 
     impl Prepared {
-        /// The frame with the message compressed for a window of that size, which refers to nothing before it;
-        /// `None` where it would not be shorter than the message as it is.
+        /// The frame with the message compressed for a window of that size, which refers to nothing before
+        /// it; `None` where it would not be shorter than the message as it is.
         pub(in super::super) fn compressed(
             &self,
             window_bits: u8,

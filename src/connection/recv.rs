@@ -418,9 +418,9 @@ impl Receiver {
     /// the rest of a large payload will be delivered. Empty where that does not pay or nothing is being
     /// gathered there.
     ///
-    /// To be asked once poll has returned `None`: what is read here comes behind all other input. Read into it,
-    /// say with [`handle_payload`](Self::handle_payload) how much came, and poll, with an
-    /// empty input if there is none.
+    /// To be asked once poll has returned `None`: what is read here comes behind all other input. Read into
+    /// it, say with [`handle_payload`](Self::handle_payload) how much came, and poll, with an empty input if
+    /// there is none.
     #[cfg(feature = "alloc")]
     pub fn payload_space<'m>(&self, message: &'m mut super::MessageBuf) -> &'m mut [u8] {
         if self.wants_payload() {

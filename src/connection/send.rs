@@ -158,8 +158,8 @@ impl<O: Output> Sender<O> {
         Ok(())
     }
 
-    /// The next message that is accepted goes out as it is, whatever was agreed on: for one that has a secret in
-    /// it (RFC 7692 section 8). See [`manual::security`](crate::manual::security).
+    /// The next message that is accepted goes out as it is, whatever was agreed on: for one that has a secret
+    /// in it (RFC 7692 section 8). See [`manual::security`](crate::manual::security).
     ///
     /// ```
     /// # #[cfg(feature = "alloc")] {
@@ -331,8 +331,8 @@ impl<O: Output> Sender<O> {
         self.half_closed = true;
     }
 
-    /// The first `n` bytes of what [`Self::poll_transmit`] gave have been written; 0 where the transport takes
-    /// nothing now.
+    /// The first `n` bytes of what [`Self::poll_transmit`] gave have been written; 0 where the transport
+    /// takes nothing now.
     pub fn transmitted(&mut self, now: Instant, n: usize) {
         let waiting = self.buffered_amount();
         if n >= waiting && self.out.urgent().is_empty() {
@@ -476,8 +476,8 @@ impl<O: Output> Sender<O> {
         self.counters
     }
 
-    /// The bytes of messages, headers included, that had been accepted and were dropped, because the peer closed or the connection failed
-    /// or ended before they were written.
+    /// The bytes of messages, headers included, that had been accepted and were dropped, because the peer
+    /// closed or the connection failed or ended before they were written.
     #[must_use]
     pub const fn dropped(&self) -> u64 {
         self.dropped

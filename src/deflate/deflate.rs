@@ -25,8 +25,9 @@ pub struct Compression {
     /// Messages of less than so many bytes go out as they are; the fragments of a message that is sent in
     /// fragments are compressed in any case.
     pub min_size: usize,
-    /// After how long without data in either direction a connection gives back what it compresses and inflates
-    /// with, but for what the peer may refer to; `None` never. The next message begins with an empty window.
+    /// After how long without data in either direction a connection gives back what it compresses and
+    /// inflates with, but for what the peer may refer to; `None` never. The next message begins with an empty
+    /// window.
     pub release_after: Option<Duration>,
 }
 
@@ -63,7 +64,7 @@ pub(super) type MadeFor = (u8, u8, u8);
 
 impl Deflater {
     /// For a window of `window_bits`, 8 to 15, that is taken over from message to message or not (RFC 7692
-    /// sections 7.1.1 and 7.1.2). Allocates from 137 KB to 495 KB.
+    /// sections 7.1.1 and 7.1.2). Allocates from 134 KiB to 483 KiB.
     #[must_use]
     pub fn new(window_bits: u8, takeover: bool, compression: &Compression) -> Self {
         let made_for @ (window_bits, level, memory_level) = Self::made_for(window_bits, compression);
@@ -89,8 +90,9 @@ impl Deflater {
         self.made_for
     }
 
-    /// Compresses `data`, a message or, without `fin`, the next fragment of one, and appends the payload of its
-    /// frame to `out`. It can be inflated as soon as it has arrived, whether more fragments follow or not.
+    /// Compresses `data`, a message or, without `fin`, the next fragment of one, and appends the payload of
+    /// its frame to `out`. It can be inflated as soon as it has arrived, whether more fragments follow or
+    /// not.
     pub fn deflate(&mut self, data: &[u8], fin: bool, out: &mut Vec<u8>) {
         if !self.in_message && self.stale {
             self.zlib.reset();

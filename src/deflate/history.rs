@@ -2,8 +2,8 @@
 
 use std::vec::Vec;
 
-/// The last bytes of what a peer has sent, as many as its window holds: a copy of the window that the inflater
-/// keeps, which it neither gives out nor takes over a final block.
+/// The last bytes of what a peer has sent, as many as its window holds: a copy of the window that the
+/// inflater keeps, which it neither gives out nor takes over a final block.
 #[derive(Debug)]
 pub(super) struct History {
     /// Grows with what has come, up to `size`; then a ring.

@@ -18,7 +18,7 @@ const FAST: usize = 16;
 /// and may reach back behind it, as RFC 7692 section 7.2.3.4 has it. zlib forgets its window there, so a
 /// copy of it is kept here, which grows with what has come up to the size agreed on.
 ///
-/// About 48 KB are allocated for the first message, and the copy of the window; [`release`](Self::release)
+/// About 47 KiB are allocated for the first message, and the copy of the window; [`release`](Self::release)
 /// gives back all but the copy.
 pub struct Inflater {
     /// None before the first message, and after [`Self::release`].
@@ -86,8 +86,8 @@ impl Inflater {
     ///
     /// # Errors
     ///
-    /// [`InvalidDeflate`]: fail the connection (RFC 7692 section 7.2.2 with RFC 6455 section 7.1.7), with 1007 say, and use this
-    /// no more.
+    /// [`InvalidDeflate`]: fail the connection (RFC 7692 section 7.2.2 with RFC 6455 section 7.1.7), with
+    /// 1007 say, and use this no more.
     pub fn inflate(&mut self, input: &[u8], output: &mut [u8]) -> Result<Step, InvalidDeflate> {
         self.in_message = true;
         let mut done = Step::default();
@@ -110,8 +110,9 @@ impl Inflater {
         end
     }
 
-    /// Inflates `input`, the last bytes of a message's payload, which may be none, to the front of `output`, and
-    /// ends the message if there is room for all of it. If not, call again, with what is left of the input.
+    /// Inflates `input`, the last bytes of a message's payload, which may be none, to the front of `output`,
+    /// and ends the message if there is room for all of it. If not, call again, with what is left of the
+    /// input.
     ///
     /// # Errors
     ///
@@ -160,8 +161,8 @@ impl Inflater {
     }
 
     /// As [`Self::finish`], for a whole message of a few bytes, which are put in front of what is appended to
-    /// them: at the end of its input zlib is slow. `None` where anything is wrong, and nothing is known of the
-    /// output then.
+    /// them: at the end of its input zlib is slow. `None` where anything is wrong, and nothing is known of
+    /// the output then.
     fn at_once(&mut self, input: &[u8], output: &mut [u8]) -> Option<Finished> {
         let mut bytes = [0; SMALL + TAIL.len() + FAST];
         bytes.get_mut(..input.len())?.copy_from_slice(input);
@@ -287,7 +288,8 @@ mod tests {
     use super::*;
     use crate::deflate::{Compression, Deflater};
 
-    /// All that comes out of messages, the last of which may fail, cut in pieces and with so much room at a time.
+    /// All that comes out of messages, the last of which may fail, cut in pieces and with so much room at a
+    /// time.
     fn run(messages: &[Vec<u8>], piece: usize, room: usize, release: bool) -> (Vec<Vec<u8>>, bool) {
         let (mut inflater, mut room) = (Inflater::new(15, true), std::vec![0; room]);
         let mut all = Vec::new();

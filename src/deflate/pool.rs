@@ -9,9 +9,9 @@ use super::{Agreed, Compression, Deflater, Inflater};
 
 /// What connections without context takeover compress and inflate with, lent to one message at a time.
 ///
-/// Such a connection keeps nothing from one message to the next, so that without a pool each message allocates
-/// and frees. With one, as many compressors and decompressors are kept as are used at once, up to a limit.
-/// Clones are handles to the same pool; no thread waits for another over it.
+/// Such a connection keeps nothing from one message to the next, so that without a pool each message
+/// allocates and frees. With one, as many compressors and decompressors are kept as are used at once, up to a
+/// limit. Clones are handles to the same pool; no thread waits for another over it.
 ///
 /// ```
 /// use hybi::Config;
@@ -31,7 +31,8 @@ struct Kept {
 }
 
 impl Pool {
-    /// Keeps at most `most` compressors (137 KB to 495 KB each), and as many decompressors (up to 80 KB each).
+    /// Keeps at most `most` compressors (134 KiB to 483 KiB each), and as many decompressors (up to 79 KiB
+    /// each).
     #[must_use]
     pub fn new(most: usize) -> Self {
         Self(Arc::new(Kept { most, deflaters: Mutex::default(), inflaters: Mutex::default() }))

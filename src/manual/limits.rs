@@ -3,16 +3,16 @@
 //! | limit | default | what exceeds it gets |
 //! | --- | --- | --- |
 //! | [`Config::max_frame`](crate::Config::max_frame): payload of a data frame | 16 MiB | 1009, from the header |
-//! | [`Config::max_message`](crate::Config::max_message): over all fragments | 16 MiB | 1009, from the header that shows it |
+//! | [`Config::max_message`](crate::Config::max_message): over all fragments, inflated | 16 MiB | 1009, from the header or the byte that shows it |
 //! | [`Config::max_fragments`](crate::Config::max_fragments) of a message | 65,536 | 1008 |
 //! | [`handshake::Limits::max_head`](crate::handshake::Limits::max_head) | 16 KiB | 431, or 414 for the request line |
 //! | [`handshake::Limits::max_headers`](crate::handshake::Limits::max_headers) | 100 | 431 |
 //! | [`Config::high_water`](crate::Config::high_water): what waits to be written | 64 KiB | [`SendError::Blocked`](crate::SendError::Blocked) for the next send |
 //!
 //! All of them are enforced while bytes arrive. Nothing is allocated on the strength of an announcement: a
-//! [`MessageBuf`](crate::MessageBuf) holds at most twice what has arrived plus 16 KiB. Automatic output is
-//! bounded: Pongs share 508 bytes, in which the newest take the place of the oldest, so a peer that pings
-//! and never reads gains nothing.
+//! [`MessageBuf`](crate::MessageBuf) holds at most twice what has arrived, or has been inflated, plus 64 KiB.
+//! Automatic output is bounded: Pongs share 508 bytes, in which the newest take the place of the oldest, so a
+//! peer that pings and never reads gains nothing.
 //!
 //! ```
 //! # #[cfg(feature = "alloc")] {

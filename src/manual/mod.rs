@@ -1,6 +1,9 @@
 //! What does not fit a single item: documentation only.
 
 pub mod closing;
+#[cfg(feature = "deflate")]
+#[cfg_attr(docsrs, doc(cfg(feature = "deflate")))]
+pub mod compression;
 pub mod limits;
 pub mod run_loop;
 pub mod security;

@@ -19,9 +19,9 @@
 //!    [`handle_timeout`](crate::Machine::handle_timeout) on every turn, not only after a wait in vain: a peer
 //!    that keeps bytes coming must not keep the timers from running.
 //!
-//! Between `poll_transmit` and `transmitted` nothing else may be called, or a Pong might get between the bytes
-//! that were written. While the slices live the borrow checker sees to that; a driver whose writes complete
-//! later copies the slices, reports them as transmitted at once, and writes its copy.
+//! Between `poll_transmit` and `transmitted` nothing else may be called, or a Pong might get between the
+//! bytes that were written. While the slices live the borrow checker sees to that; a driver whose writes
+//! complete later copies the slices, reports them as transmitted at once, and writes its copy.
 //!
 //! [`Event::Closed`](crate::Event::Closed) is the last event and comes exactly once.
 //!

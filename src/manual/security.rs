@@ -30,5 +30,8 @@
 //! ```
 //!
 //! * **TLS.** `ws` is plain text. Use `wss`, with a TLS library of your choice, wherever it matters.
+//! * **Secrets and compression.** Where a message is compressed that holds a secret next to what an attacker may
+//!   choose, its length gives the secret away (CRIME, BREACH; RFC 7692 section 8). Compression is off unless it is
+//!   asked for; [`Sender::uncompressed`](crate::Sender::uncompressed) keeps a message out of it.
 //! * **Authentication.** The handshake's headers come out; what they mean is yours to judge.
 //! * **How many.** Limits hold for one connection. How many there may be, from whom, is the server's to say.
