@@ -56,25 +56,30 @@ impl<O: Output> Sender<O> {
         (at != Instant::NEVER).then_some(at)
     }
 
-    /// Whether a frame with data is to be compressed.
+    /// As what a frame with data is to be compressed, if it is.
     #[inline]
-    pub(super) fn compresses(&self, opcode: Opcode, fin: bool, len: usize) -> bool {
-        if self.deflating.agreed.is_none() {
-            return false;
-        }
-        if opcode == Opcode::Continuation {
+    pub(super) fn compresses(&self, opcode: Opcode, fin: bool, len: usize) -> Option<Agreed> {
+        let agreed = self.deflating.agreed?;
+        let compress = if opcode == Opcode::Continuation {
             // RFC 7692 6.1: all of a message is compressed or nothing of it.
-            return self.deflating.in_message;
-        }
-        // How long a message will be that is sent in fragments, nobody knows.
-        !self.deflating.declined && (!fin || len >= self.config().compression.min_size)
+            self.deflating.in_message
+        } else {
+            // How long a message will be that is sent in fragments, nobody knows.
+            !self.deflating.declined && (!fin || len >= self.config().compression.min_size)
+        };
+        compress.then_some(agreed)
     }
 
     /// Sends a frame with compressed data.
-    pub(super) fn deflate(&mut self, opcode: Opcode, fin: bool, data: &[u8]) -> Result<(), SendError> {
+    pub(super) fn deflate(
+        &mut self,
+        agreed: Agreed,
+        opcode: Opcode,
+        fin: bool,
+        data: &[u8],
+    ) -> Result<(), SendError> {
         // What does not compress grows a little: by an eighth and the headers of blocks at the most.
         self.accept(opcode, fin, data.len().saturating_add(data.len() / 4 + 64))?;
-        let Some(agreed) = self.deflating.agreed else { return Err(SendError::Closed) };
         let held = self.deflater.take();
         let config = self.config();
         let mut deflater = held.unwrap_or_else(|| agreed.deflater(&config.compression, config.pool.as_ref()));
@@ -95,11 +100,8 @@ impl Sender<Outbox> {
     /// connection.
     pub(super) fn send_compressed(&mut self, prepared: &Prepared) -> Result<bool, SendError> {
         let (opcode, len) = (prepared.opcode(), prepared.message().as_bytes().len());
-        if !self.compresses(opcode, true, len) {
-            return Ok(false);
-        }
+        let Some(agreed) = self.compresses(opcode, true, len) else { return Ok(false) };
         self.accept(opcode, true, len)?;
-        let Some(agreed) = self.deflating.agreed else { return Ok(false) };
         let Some(frame) = prepared.compressed(agreed.window_bits(), &self.config().compression) else {
             return Ok(false);
         };

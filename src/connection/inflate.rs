@@ -147,9 +147,6 @@ impl Receiver {
         let from = window.bytes().get(start..end).unwrap_or_default();
         let (mut consumed, mut produced, mut outcome) = (0, 0, Ok(Inflated::NoRoom));
         let mut work = |room: &mut [u8]| {
-            if room.is_empty() {
-                return 0;
-            }
             let done = if last {
                 inflater.finish(from, room)
             } else {
@@ -158,10 +155,13 @@ impl Receiver {
             outcome = match done {
                 Ok(Finished { step, done }) => {
                     (consumed, produced) = (step.consumed, step.produced);
-                    Ok(match done {
-                        true => Inflated::End,
-                        false if produced == room.len() => Inflated::Full,
-                        false => Inflated::All,
+                    // Without room, what was taken in without output may be all that there is.
+                    let stuck = last || consumed < len;
+                    Ok(match (done, room.len()) {
+                        (true, _) => Inflated::End,
+                        (false, 0) if stuck => Inflated::NoRoom,
+                        (false, room) if produced == room && room > 0 => Inflated::Full,
+                        (false, _) => Inflated::All,
                     })
                 }
                 Err(error) => {
@@ -188,7 +188,7 @@ impl Receiver {
             };
             let expected = usize::try_from(limit).map_or(expected, |limit| limit.min(expected));
             let kind = if streaming { Kind::Binary } else { self.kind };
-            message.produce(kind, expected, &mut work).map_err(|_| ProtocolError::InvalidUtf8)?;
+            message.produce(kind, expected, limit, &mut work).map_err(|_| ProtocolError::InvalidUtf8)?;
             self.message_len += produced as u64;
         }
         if streaming && self.kind == Kind::Text {

@@ -35,12 +35,13 @@ pub(super) mod sealed {
         ) -> Result<usize, InvalidUtf8>;
         /// Takes in bytes that were read straight into this memory, `limit` at most.
         fn land(&mut self, limit: u64, mask: &mut Mask, kind: Kind) -> Result<usize, InvalidUtf8>;
-        /// Lets `produce` write behind what is there, as far as there is room and up to `expected` bytes, and
-        /// say how much it wrote. The way in for a payload that is inflated and not found in the input.
+        /// Lets `produce` write behind what is there, as far as there is room and up to `expected` bytes of the
+        /// `most` that may still come, and say how much it wrote. The way in for a payload that is inflated and not found in the input.
         fn produce(
             &mut self,
             kind: Kind,
             expected: usize,
+            most: u64,
             produce: &mut dyn FnMut(&mut [u8]) -> usize,
         ) -> Result<usize, InvalidUtf8>;
         /// How validation stands.
@@ -81,9 +82,10 @@ impl<T: sealed::Memory> sealed::Memory for &mut T {
         &mut self,
         kind: Kind,
         expected: usize,
+        most: u64,
         produce: &mut dyn FnMut(&mut [u8]) -> usize,
     ) -> Result<usize, InvalidUtf8> {
-        (**self).produce(kind, expected, produce)
+        (**self).produce(kind, expected, most, produce)
     }
 
     fn validator(&self) -> crate::utf8::Validator {
@@ -160,6 +162,7 @@ impl sealed::Memory for LentMessage<'_> {
         &mut self,
         kind: Kind,
         expected: usize,
+        _: u64,
         produce: &mut dyn FnMut(&mut [u8]) -> usize,
     ) -> Result<usize, InvalidUtf8> {
         let room = self.memory.bytes_from(self.filled);
@@ -475,10 +478,12 @@ mod growable {
             &mut self,
             kind: Kind,
             expected: usize,
+            most: u64,
             produce: &mut dyn FnMut(&mut [u8]) -> usize,
         ) -> Result<usize, InvalidUtf8> {
             let end = self.filled.saturating_add(expected);
-            self.reserve(end, end.max(self.filled.saturating_mul(2)));
+            let most = usize::try_from(most).unwrap_or(usize::MAX).saturating_add(self.filled);
+            self.reserve(end, most.min(self.filled.saturating_mul(2)));
             if self.memory.bytes().len() < end {
                 self.memory.resize(end);
             }
@@ -521,7 +526,7 @@ mod tests {
         // "é" again and again, in pieces that cut it.
         let mut source = "é".repeat(50_000).into_bytes().into_iter();
         while source.len() > 0 {
-            let produced = message.produce(Kind::Text, 16 << 10, &mut |room| {
+            let produced = message.produce(Kind::Text, 16 << 10, u64::MAX, &mut |room| {
                 let taken = room.len().min(33);
                 room.iter_mut().take(taken).zip(&mut source).map(|(to, from)| *to = from).count()
             });
@@ -549,9 +554,9 @@ mod tests {
             let mut bad =
                 |room: &mut [u8]| room.iter_mut().zip([b'a', 0xFF]).map(|(to, byte)| *to = byte).count();
             message.begin();
-            assert_eq!(message.produce(kind, 2, &mut bad).is_ok(), kind == Kind::Binary);
+            assert_eq!(message.produce(kind, 2, u64::MAX, &mut bad).is_ok(), kind == Kind::Binary);
             lent.begin();
-            assert_eq!(lent.produce(kind, 2, &mut bad).is_ok(), kind == Kind::Binary);
+            assert_eq!(lent.produce(kind, 2, u64::MAX, &mut bad).is_ok(), kind == Kind::Binary);
         }
     }
 }

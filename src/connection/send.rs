@@ -511,8 +511,8 @@ impl<O: Output> Sender<O> {
     #[inline]
     fn data(&mut self, opcode: Opcode, fin: bool, payload: &[u8]) -> Result<(), SendError> {
         #[cfg(feature = "deflate")]
-        if self.compresses(opcode, fin, payload.len()) {
-            return self.deflate(opcode, fin, payload);
+        if let Some(agreed) = self.compresses(opcode, fin, payload.len()) {
+            return self.deflate(agreed, opcode, fin, payload);
         }
         self.plain(opcode, fin, payload)
     }
@@ -720,10 +720,9 @@ impl Sender<Outbox> {
         let opcode = if message.kind() == Kind::Text { Opcode::Text } else { Opcode::Binary };
         let len = message.as_bytes().len();
         #[cfg(feature = "deflate")]
-        if self.compresses(opcode, true, len) {
-            return self
-                .deflate(opcode, true, message.as_bytes())
-                .map_err(|error| Refused { error, message });
+        if let Some(agreed) = self.compresses(opcode, true, len) {
+            let sent = self.deflate(agreed, opcode, true, message.as_bytes());
+            return sent.map_err(|error| Refused { error, message });
         }
         if self.role() == Role::Client || len < LARGE {
             return self.plain(opcode, true, message.as_bytes()).map_err(|error| Refused { error, message });

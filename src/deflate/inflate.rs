@@ -136,20 +136,22 @@ impl Inflater {
             done.consumed += step.consumed;
             done.produced += step.produced;
         }
-        if self.full {
+        if done.consumed < input.len() {
             return Ok(Finished { step: done, done: false });
         }
         // RFC 7692 7.2.2: the receiver appends 00 00 FF FF, and the end of that must be the end of a block: zlib
-        // stops there, and takes in nothing of what stands behind it.
+        // stops there, and takes in nothing of what stands behind it. It is no data, so there is no room for any.
         let [a, b, c, d] = TAIL;
         let (bytes, mut taken) = ([a, b, c, d, 0], 0);
         while taken < TAIL.len() {
             let rest = bytes.get(taken..).unwrap_or_default();
-            let (status, step) = self.step(rest, &mut [0], InflateFlush::Block);
+            let (status, step) = self.zlib(rest, &mut [], InflateFlush::Block);
+            if status.is_some() && step.consumed == 0 && taken == 0 && self.full {
+                // Something is left that has no room.
+                return Ok(Finished { step: done, done: false });
+            }
             taken += step.consumed;
-            // What was appended is no data.
-            let bad = status.is_none() || step.produced > 0 || step.consumed == 0 || taken > TAIL.len();
-            if bad {
+            if status.is_none() || step.consumed == 0 || taken > TAIL.len() {
                 return Err(InvalidDeflate { produced: done.produced });
             }
             if status == Some(Status::StreamEnd) {
