@@ -63,19 +63,15 @@ impl Receiver {
     /// what was agreed on and has come in, where context is taken over, else nothing. The next compressed
     /// message allocates again.
     pub fn release_window(&mut self) {
-        if self.holds_window() {
-            if let Some(inflater) = &mut self.inflater {
-                inflater.release();
-            }
+        if let Some(inflater) = &mut self.inflater {
+            inflater.release();
         }
     }
 
     /// Whether [`Self::release_window`] would give anything back.
     #[must_use]
     pub fn holds_window(&self) -> bool {
-        // Within a message all of it is needed.
-        let between = !self.decoder.is_in_frame() && !self.decoder.is_in_message();
-        between && self.inflater.as_ref().is_some_and(|inflater| !inflater.is_released())
+        self.inflater.as_ref().is_some_and(|inflater| inflater.can_release())
     }
 
     /// A message begins, with these reserved bits.

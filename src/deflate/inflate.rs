@@ -14,9 +14,9 @@ const FAST: usize = 16;
 
 /// The decompressor of one direction: payloads of frames in, data of messages out.
 ///
-/// All blocks that DEFLATE has may occur, final ones (BFINAL) too: what follows one goes on where it ended,
-/// and may reach back behind it, as RFC 7692 section 7.2.3.4 has it. zlib forgets its window there, so a
-/// copy of it is kept here, which grows with what has come up to the size agreed on.
+/// All blocks that DEFLATE has may occur, final ones (BFINAL, RFC 7692 section 7.2.3.4) too: what follows one
+/// may reach back behind it. zlib forgets its window there, so a copy of it is kept here, which grows with
+/// what has come up to the size agreed on.
 ///
 /// About 47 KiB are allocated for the first message, and the copy of the window; [`release`](Self::release)
 /// gives back all but the copy.
@@ -180,7 +180,8 @@ impl Inflater {
             done.consumed += step.consumed;
             done.produced += step.produced;
             // What is appended is the end of an empty block: where it gives data, the message has not ended.
-            if done.consumed > end || done.consumed > input.len() && step.produced > 0 {
+            let beyond = done.consumed > end || done.consumed > input.len() && step.produced > 0;
+            if beyond || step == Step::default() && status != Status::StreamEnd {
                 return None;
             }
             let ended = done.consumed == end;
@@ -215,16 +216,18 @@ impl Inflater {
     }
 
     /// Between messages: gives back all memory but a copy of the window, as far as that has been filled and
-    /// the next message may refer to it. The next message allocates again.
+    /// the next message may refer to it. The next message allocates again. Within a message, nothing.
     pub fn release(&mut self) {
-        self.zlib = None;
-        self.history.shrink();
+        if self.can_release() {
+            self.zlib = None;
+            self.history.shrink();
+        }
     }
 
-    /// Whether [`Self::release`] would give nothing back.
+    /// Whether [`Self::release`] would give anything back.
     #[must_use]
-    pub const fn is_released(&self) -> bool {
-        self.zlib.is_none()
+    pub const fn can_release(&self) -> bool {
+        self.zlib.is_some() && !self.in_message
     }
 
     /// Between messages without context takeover: for a peer with another window.
@@ -278,7 +281,7 @@ impl fmt::Debug for Inflater {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Inflater")
             .field("takeover", &self.takeover)
-            .field("released", &self.is_released())
+            .field("in_message", &self.in_message)
             .finish_non_exhaustive()
     }
 }
