@@ -1,4 +1,4 @@
-//! Runs the cases of an Autobahn fuzzing server: `autobahn_client URL AGENT`.
+//! Runs the cases of an Autobahn fuzzing server: `autobahn_client URL AGENT [--deflate]`.
 
 use std::error::Error;
 use std::net::TcpStream;
@@ -9,11 +9,14 @@ use hybi::{Config, Event, Message};
 fn main() -> Result<(), Box<dyn Error>> {
     let mut args = std::env::args().skip(1);
     let (Some(url), Some(agent)) = (args.next(), args.next()) else {
-        return Err("usage: autobahn_client URL AGENT".into());
+        return Err("usage: autobahn_client URL AGENT [--deflate]".into());
     };
     let url = url.trim_end_matches('/');
     let config = Config::new().max_message(64 << 20).max_frame(64 << 20).max_fragments(u32::MAX);
-    let client = Client::new().config(config);
+    let mut client = Client::new().config(config);
+    if args.any(|arg| arg == "--deflate") {
+        client = deflate(client)?;
+    }
 
     let count = match client.connect(&format!("{url}/getCaseCount"))?.recv()? {
         Some(Message::Text(count)) => count.parse::<u32>()?,
@@ -29,6 +32,17 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     client.connect(&format!("{url}/updateReports?agent={agent}"))?.wait_closed()?;
     Ok(())
+}
+
+/// Offers permessage-deflate; that the server may limit our window is said by default.
+#[cfg(feature = "deflate")]
+fn deflate(client: Client) -> Result<Client, &'static str> {
+    Ok(client.deflate(hybi::handshake::DeflateOffer::default()))
+}
+
+#[cfg(not(feature = "deflate"))]
+fn deflate(_: Client) -> Result<Client, &'static str> {
+    Err("--deflate is not in this build: build with --features deflate")
 }
 
 fn echo(ws: &mut WebSocket<TcpStream>) -> Result<(), WsError> {

@@ -14,6 +14,7 @@ usage: client [OPTIONS] URL
   --subprotocol NAME   offer a subprotocol; may be given several times
   --header NAME:VALUE  send a header with the request; may be given several times
   --origin ORIGIN      send an Origin, as a browser does
+  --deflate            offer to compress messages
 
 Each line is sent as a text message, but for
   /ping [TEXT]            send a Ping; the round-trip time is shown with its Pong
@@ -41,6 +42,7 @@ fn run() -> Result<(), Box<dyn Error>> {
                 let (name, value) = header.split_once(':').ok_or("a header is written NAME:VALUE")?;
                 client = client.header(name.trim(), value.trim());
             }
+            "--deflate" => client = deflate(client)?,
             "-h" | "--help" => {
                 println!("{USAGE}");
                 return Ok(());
@@ -60,6 +62,9 @@ fn run() -> Result<(), Box<dyn Error>> {
         Err(error) => return Err(error.into()),
     };
     println!("open{}", ws.subprotocol().map_or_else(String::new, |name| format!(", subprotocol {name}")));
+    if let Some(agreed) = ws.headers().get("sec-websocket-extensions") {
+        println!("agreed on {}", agreed.escape_ascii());
+    }
 
     let (reader, writer) = ws.split()?;
     let lines = writer.clone();
@@ -67,6 +72,17 @@ fn run() -> Result<(), Box<dyn Error>> {
     thread::spawn(move || send_lines(&lines));
     receive(reader, &writer);
     Ok(())
+}
+
+/// Offers permessage-deflate; that the server may limit our window is said by default.
+#[cfg(feature = "deflate")]
+fn deflate(client: Client) -> Result<Client, &'static str> {
+    Ok(client.deflate(hybi::handshake::DeflateOffer::default()))
+}
+
+#[cfg(not(feature = "deflate"))]
+fn deflate(_: Client) -> Result<Client, &'static str> {
+    Err("--deflate is not in this build: build with --features deflate")
 }
 
 /// Shows what comes in, to the end of the connection.

@@ -1,4 +1,6 @@
-//! Echoes each message with its type, a thread per connection: `echo_server [ADDR]`.
+//! Echoes each message with its type, a thread per connection: `echo_server [ADDR] [--deflate]`.
+//!
+//! With `--deflate` messages are compressed for clients that offer it (RFC 7692).
 
 use std::net::{TcpListener, TcpStream};
 use std::thread;
@@ -6,13 +8,17 @@ use std::thread;
 use hybi::net::{AcceptError, Error, Server};
 use hybi::{Config, Event};
 
-fn main() -> std::io::Result<()> {
-    let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:9001".into());
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let config = Config::new().max_message(64 << 20).max_frame(64 << 20).max_fragments(u32::MAX);
+    let (mut server, mut address) = (Server::new().config(config), "127.0.0.1:9001".to_owned());
+    for arg in std::env::args().skip(1) {
+        match arg.as_str() {
+            "--deflate" => server = deflate(server)?,
+            _ => address = arg,
+        }
+    }
     let listener = TcpListener::bind(address)?;
     println!("listening on ws://{}", listener.local_addr()?);
-
-    let config = Config::new().max_message(64 << 20).max_frame(64 << 20).max_fragments(u32::MAX);
-    let server = Server::new().config(config);
     for stream in listener.incoming() {
         // Neither a connection that breaks off at once nor a thread that cannot be had ends the server.
         let stream = match stream {
@@ -28,6 +34,17 @@ fn main() -> std::io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// As clients ask for it: with the windows that they name, taken over from message to message or not.
+#[cfg(feature = "deflate")]
+fn deflate(server: Server) -> Result<Server, &'static str> {
+    Ok(server.deflate(hybi::handshake::DeflateConfig::new()))
+}
+
+#[cfg(not(feature = "deflate"))]
+fn deflate(_: Server) -> Result<Server, &'static str> {
+    Err("--deflate is not in this build: build with --features deflate")
 }
 
 fn serve(server: &Server, stream: TcpStream) {
