@@ -15,6 +15,8 @@
 #![cfg(feature = "net")]
 
 mod common;
+#[cfg(feature = "deflate")]
+mod deflate;
 mod end;
 mod memory;
 mod open;

@@ -1,0 +1,583 @@
+//! Compression (RFC 7692), negotiated and used over TCP.
+
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::thread::{self, JoinHandle};
+
+use hybi::deflate::{Compression, Deflater};
+use hybi::handshake::{ClientWindow, DeflateConfig, DeflateOffer};
+use hybi::net::{Client, Error, Server};
+use hybi::{CloseCode, Config, Delivery, Event, Kind, Message, Prepared, ProtocolError};
+
+use crate::common::*;
+
+fn server() -> Server {
+    Server::new().deflate(DeflateConfig::new())
+}
+
+fn client() -> Client {
+    Client::new().deflate(DeflateOffer::default())
+}
+
+/// Text that comes to much less.
+fn text(len: usize) -> String {
+    let mut text: String = (0..).map(|n| format!("{n} größer, ")).take(len / 10 + 1).collect();
+    while text.len() > len {
+        text.pop();
+    }
+    text
+}
+
+/// Bytes that come to no less.
+fn noise(len: usize) -> Vec<u8> {
+    let mut state = 0x2545_F491_4F6C_DD1D_u64;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state >> 32) as u8
+    };
+    (0..len).map(|_| next()).collect()
+}
+
+fn extensions(ws: &Ws) -> Option<&str> {
+    ws.headers().get("sec-websocket-extensions").map(|value| std::str::from_utf8(value).unwrap())
+}
+
+/// What a message's payload comes to, compressed with nothing before it.
+fn deflated(data: &[u8]) -> Vec<u8> {
+    let mut payload = Vec::new();
+    Deflater::new(15, true, &Compression::new()).deflate(data, true, &mut payload);
+    payload
+}
+
+/// A client of bytes that has offered compression, and got it.
+fn raw_client(address: SocketAddr) -> Raw {
+    let mut raw = Raw::connect(address);
+    let (head, end) = REQUEST.split_at(REQUEST.len() - 2);
+    raw.write(format!("{head}Sec-WebSocket-Extensions: permessage-deflate\r\n{end}").as_bytes());
+    let head = raw.head();
+    assert!(head.contains("Sec-WebSocket-Extensions: permessage-deflate\r\n"), "{head}");
+    raw
+}
+
+/// What one side has sent over the wire, from when it is given a closure to its end.
+fn cost(ws: &mut Ws, send: impl FnOnce(&mut Ws)) -> u64 {
+    let before = ws.connection().sent().bytes;
+    send(ws);
+    ws.connection().sent().bytes - before
+}
+
+// --- negotiation ---
+
+#[test]
+fn s7692_5_it_takes_both_sides() {
+    timed(|| {
+        let plain = (Server::new(), Client::new());
+        let cases = [
+            (server(), client(), true),
+            (server(), plain.1.clone(), false),
+            (plain.0.clone(), client(), false),
+            (plain.0, plain.1, false),
+            (server().deflate(None), client(), false),
+            (server(), client().deflate(None), false),
+        ];
+        for (server, client, agreed) in cases {
+            let (mut server, mut client) = pair_of(server, &client);
+            assert_eq!(extensions(&client), agreed.then_some("permessage-deflate"));
+            let text = text(10_000);
+            for _ in 0..2 {
+                for turn in [true, false] {
+                    let (from, to) =
+                        if turn { (&mut server, &mut client) } else { (&mut client, &mut server) };
+                    let bytes = cost(from, |from| from.send_text(&text).unwrap());
+                    assert_eq!(bytes < 5000, agreed, "{bytes}");
+                    assert_eq!(to.recv().unwrap(), Some(Message::from(text.clone())));
+                }
+            }
+        }
+    });
+}
+
+#[test]
+fn s7692_7_1_the_parameters_are_those_of_the_response() {
+    let server_of = |config| Server::new().deflate(Some(config));
+    let config = DeflateConfig::new();
+    let offer = DeflateOffer::default();
+    let cases = [
+        (DeflateConfig { server_max_window_bits: 9, ..config }, offer, "; server_max_window_bits=9"),
+        (DeflateConfig { client_max_window_bits: 10, ..config }, offer, "; client_max_window_bits=10"),
+        (
+            DeflateConfig { client_max_window_bits: 10, ..config },
+            // Such a client's window cannot be limited.
+            DeflateOffer { client_max_window_bits: ClientWindow::Unsupported, ..offer },
+            "",
+        ),
+        (
+            DeflateConfig { server_no_context_takeover: true, client_no_context_takeover: true, ..config },
+            offer,
+            "; server_no_context_takeover; client_no_context_takeover",
+        ),
+        (
+            config,
+            DeflateOffer {
+                server_no_context_takeover: true,
+                client_no_context_takeover: true,
+                server_max_window_bits: Some(8),
+                client_max_window_bits: ClientWindow::AtMost(8),
+            },
+            "; server_no_context_takeover; client_no_context_takeover; server_max_window_bits=8; \
+             client_max_window_bits=8",
+        ),
+    ];
+    timed(move || {
+        for (config, offer, wanted) in cases {
+            let (mut server, mut client) = pair_of(server_of(config), &Client::new().deflate(offer));
+            assert_eq!(extensions(&client), Some(&*format!("permessage-deflate{wanted}")));
+            let (noise, text) = (noise(300), text(100_000));
+            for (server_sends, no_takeover, bits) in [
+                (true, "server_no", "server_max_window_bits"),
+                (false, "client_no", "client_max_window_bits"),
+            ] {
+                let (from, to) =
+                    if server_sends { (&mut server, &mut client) } else { (&mut client, &mut server) };
+                let mut bytes = [0; 2];
+                for bytes in &mut bytes {
+                    *bytes = cost(from, |from| from.send_binary(&noise).unwrap());
+                    assert_eq!(to.recv().unwrap(), Some(Message::from(noise.clone())));
+                }
+                // What was sent before is referred to where the context is taken over and the window holds it:
+                // one of 9 bits does not, as zlib keeps 262 bytes of it in front.
+                let small = [8, 9].iter().any(|n| wanted.contains(&format!("{bits}={n}")));
+                let refers = !wanted.contains(no_takeover) && !small;
+                assert_eq!(bytes[1] < bytes[0] / 2, refers, "{wanted}: {bytes:?}");
+                from.send_text(&text).unwrap();
+                assert_eq!(to.recv().unwrap(), Some(Message::from(text.clone())));
+            }
+        }
+    });
+}
+
+// --- messages ---
+
+/// Text and binary messages that compress and that do not.
+fn messages() -> impl Iterator<Item = Message> {
+    let of = |len| [Message::from(text(len)), Message::from(text(len).into_bytes()), noise(len).into()];
+    // About the limits of frames' lengths, of what is compressed at all, and of pieces and chunks.
+    let sizes = [0, 1, 10, 63, 64, 65, 125, 126, 127, 4096, 16_383, 16_384, 16_385, 65_535, 65_536];
+    sizes.into_iter().flat_map(of).chain([text(300_000).into()])
+}
+
+#[test]
+fn s7692_6_messages_come_back() {
+    for (config, offer) in [
+        (DeflateConfig::new(), DeflateOffer::default()),
+        (
+            DeflateConfig { server_no_context_takeover: true, ..DeflateConfig::new() },
+            DeflateOffer {
+                client_no_context_takeover: true,
+                server_max_window_bits: Some(9),
+                ..DeflateOffer::default()
+            },
+        ),
+    ] {
+        timed(move || {
+            let (mut server, mut client) =
+                pair_of(Server::new().deflate(config), &Client::new().deflate(offer));
+            let server = thread::spawn(move || {
+                echo(&mut server);
+                server
+            });
+            for message in messages() {
+                match &message {
+                    Message::Text(text) => client.send_text(text).unwrap(),
+                    Message::Binary(data) => client.send_binary(data).unwrap(),
+                }
+                match client.next().unwrap().unwrap().0 {
+                    Event::Text(text) => assert!(message == Message::from(text.to_owned())),
+                    Event::Binary(data) => assert!(message == Message::from(data.to_vec())),
+                    other => panic!("{other:?}"),
+                }
+                client.send(message.clone()).unwrap();
+                assert!(client.recv().unwrap() == Some(message));
+            }
+            client.close(CloseCode::NORMAL, "").unwrap();
+            assert!(client.wait_closed().unwrap().is_clean());
+            let server = server.join().unwrap();
+            assert_eq!(server.connection().sent().messages, client.connection().sent().messages);
+        });
+    }
+}
+
+#[test]
+fn s7692_6_messages_through_halves() {
+    timed(|| {
+        let (mut server, client) = pair_of(server(), &client());
+        let server = thread::spawn(move || echo(&mut server));
+        let (mut reader, writer) = client.split().unwrap();
+        let sender = thread::spawn(move || {
+            for message in messages() {
+                match &message {
+                    Message::Text(text) => writer.send_text(text).unwrap(),
+                    Message::Binary(data) => writer.send_binary(data).unwrap(),
+                }
+                writer.send(message.clone()).unwrap();
+                writer.send_uncompressed(message.clone()).unwrap();
+                writer.send_prepared(&Prepared::new(message)).unwrap();
+            }
+            writer
+        });
+        for message in messages() {
+            assert!(reader.recv().unwrap().as_ref() == Some(&message));
+            match reader.next().unwrap().unwrap() {
+                Event::Text(text) => assert!(message == Message::from(text.to_owned())),
+                Event::Binary(data) => assert!(message == Message::from(data.to_vec())),
+                other => panic!("{other:?}"),
+            }
+            assert!(reader.recv().unwrap().as_ref() == Some(&message));
+            assert!(reader.recv().unwrap().as_ref() == Some(&message));
+        }
+        sender.join().unwrap().close(CloseCode::NORMAL, "").unwrap();
+        assert_eq!(reader.recv().unwrap(), None);
+        assert!(reader.outcome().unwrap().is_clean());
+        server.join().unwrap();
+    });
+}
+
+#[test]
+fn s7692_6_1_fragments_and_chunks() {
+    timed(|| {
+        let config = patient().delivery(Delivery::Chunks).max_message(u64::MAX).max_frame(u64::MAX);
+        let (mut server, mut client) = pair_of(server(), &client().config(config));
+        client.send_text("go").unwrap();
+        let text = text(300_000);
+        {
+            let (_, mut answer) = server.next().unwrap().unwrap();
+            let pieces = text.as_bytes().chunks(70_001);
+            let last = pieces.len() - 1;
+            for (n, piece) in pieces.enumerate() {
+                answer.send_fragment(Kind::Text, piece, n == last).unwrap();
+                answer.ping(b"between").unwrap();
+            }
+        }
+        server.flush().unwrap();
+        assert!(server.connection().sent().bytes < 200_000);
+        let mut got = Vec::new();
+        loop {
+            match client.next().unwrap().unwrap().0 {
+                Event::Ping(payload) => assert_eq!(*payload, *b"between"),
+                Event::Chunk { kind: Kind::Text, data, fin, .. } => {
+                    got.extend_from_slice(data);
+                    if fin {
+                        break;
+                    }
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+        assert!(got == text.as_bytes());
+    });
+}
+
+// --- without compression ---
+
+#[test]
+fn s7692_6_one_message_without_compression() {
+    timed(|| {
+        let (mut server, mut client) = pair_of(server(), &client());
+        let text = text(10_000);
+        let whole = |bytes: u64| bytes > text.len() as u64;
+        for ws in [&mut server, &mut client] {
+            assert!(whole(cost(ws, |ws| ws.uncompressed().send_text(&text).unwrap())));
+            // Only the next one.
+            assert!(!whole(cost(ws, |ws| ws.send_text(&text).unwrap())));
+            assert!(whole(cost(ws, |ws| ws.uncompressed().send(text.clone()).unwrap())));
+            assert!(!whole(cost(ws, |ws| ws.send(text.clone()).unwrap())));
+            let prepared = Prepared::new(text.clone());
+            assert!(whole(cost(ws, |ws| ws.uncompressed().send_prepared(&prepared).unwrap())));
+            assert!(!whole(cost(ws, |ws| ws.send_prepared(&prepared).unwrap())));
+            // A control frame between is no message.
+            assert!(whole(cost(ws, |ws| {
+                ws.uncompressed().ping(b"").unwrap();
+                ws.send_binary(text.as_bytes()).unwrap();
+            })));
+        }
+        for ws in [&mut server, &mut client] {
+            for _ in 0..7 {
+                assert!(ws.recv().unwrap().unwrap().as_bytes() == text.as_bytes());
+            }
+        }
+    });
+}
+
+/// A send that finds no room waits for it, and is then the same send.
+#[test]
+fn s7692_6_blocked_and_still_without_compression() {
+    timed(|| {
+        let (address, thread) = serve(|stream| {
+            let mut ws = server().config(patient().high_water(1)).accept(stream).unwrap();
+            let text = text(10_000);
+            {
+                let (_, mut answer) = ws.next().unwrap().unwrap();
+                for _ in 0..3 {
+                    answer.send_text(&text).unwrap();
+                    answer.uncompressed().send_text(&text).unwrap();
+                    answer.send(text.clone()).unwrap();
+                    answer.uncompressed().send(text.clone()).unwrap();
+                    answer.send_prepared(&Prepared::new(text.clone())).unwrap();
+                    answer.uncompressed().send_prepared(&Prepared::new(text.clone())).unwrap();
+                }
+            }
+            let (mut reader, writer) = ws.split().unwrap();
+            for _ in 0..3 {
+                writer.send(text.clone()).unwrap();
+                writer.send_uncompressed(text.clone()).unwrap();
+            }
+            while reader.next().unwrap().is_some() {}
+        });
+        let mut raw = raw_client(address);
+        raw.send(0x82, b"go");
+        let text = text(10_000);
+        for n in 0..24 {
+            let (first, payload) = raw.frame();
+            if n % 2 == 0 {
+                assert_eq!(first, 0xC1, "{n}");
+                assert!(payload.len() < 5000);
+            } else {
+                assert_eq!(first, 0x81, "{n}");
+                assert!(payload == text.as_bytes());
+            }
+        }
+        raw.send(0x88, &close_body(1000, ""));
+        assert_eq!(raw.frame(), (0x88, close_body(1000, "")));
+        drop(raw);
+        thread.join().unwrap();
+    });
+}
+
+// --- broadcasts ---
+
+#[test]
+fn a_broadcast_to_some_that_compress_and_some_that_do_not() {
+    timed(|| {
+        let offer = DeflateOffer::default();
+        let clients = [
+            client(),
+            Client::new(),
+            client().deflate(DeflateOffer { server_max_window_bits: Some(9), ..offer }),
+            client().deflate(DeflateOffer { server_no_context_takeover: true, ..offer }),
+            Client::new(),
+            client(),
+        ];
+        let (mut room, mut clients): (Vec<_>, Vec<_>) =
+            clients.iter().map(|client| pair_of(server(), client)).unzip();
+        let compressed: Vec<_> = clients.iter().map(|client| extensions(client).is_some()).collect();
+        assert_eq!(compressed, [true, false, true, true, false, true]);
+        let news: Vec<_> = [50, 300, 5000, 20_000]
+            .into_iter()
+            .flat_map(|len| [Message::from(text(len)), Message::from(noise(len))])
+            .collect();
+
+        // Between messages of their own, which refer back as far as they may.
+        for message in &news {
+            let prepared = Prepared::new(message.clone());
+            for (ws, compressed) in room.iter_mut().zip(&compressed) {
+                ws.send(message.clone()).unwrap();
+                let len = message.as_bytes().len() as u64;
+                let bytes = cost(ws, |ws| ws.send_prepared(&prepared).unwrap());
+                let gains = *compressed && len >= 64 && message.kind() == Kind::Text;
+                assert_eq!(bytes < len, gains, "{bytes} of {len}");
+                ws.send(message.clone()).unwrap();
+            }
+            for client in &mut clients {
+                for _ in 0..3 {
+                    assert!(client.recv().unwrap().as_ref() == Some(message));
+                }
+            }
+        }
+        // Through the other handles.
+        for client in &mut clients {
+            client.send_text("go").unwrap();
+        }
+        let prepared = Prepared::new(text(1000));
+        let mut halves = Vec::new();
+        for mut ws in room {
+            ws.next().unwrap().unwrap().1.send_prepared(&prepared).unwrap();
+            let (reader, writer) = ws.split().unwrap();
+            writer.send_prepared(&prepared).unwrap();
+            halves.push((reader, writer));
+        }
+        for client in &mut clients {
+            // A client's connection takes a broadcast as any message.
+            client.send_prepared(&prepared).unwrap();
+            for _ in 0..2 {
+                assert!(client.recv().unwrap().as_ref() == Some(prepared.message()));
+            }
+        }
+        for (reader, _) in &mut halves {
+            assert!(reader.recv().unwrap().as_ref() == Some(prepared.message()));
+        }
+    });
+}
+
+// --- violations ---
+
+/// A peer that sends `payload` as one compressed message, to a WebSocket and to a half of one; what they say,
+/// and the code of the Close that comes back.
+fn refused(config: Config, first: u8, payload: &[u8]) -> Vec<(ProtocolError, u16)> {
+    let run = |thread: JoinHandle<ProtocolError>, address| {
+        let mut raw = raw_client(address);
+        raw.send(first, payload);
+        let (first, body) = raw.frame();
+        assert_eq!(first, 0x88);
+        let code = u16::from_be_bytes([body[0], body[1]]);
+        raw.send(0x88, &close_body(code, ""));
+        assert_eq!(raw.rest(), b"");
+        drop(raw);
+        (thread.join().unwrap(), code)
+    };
+    let of = |error| match error {
+        Error::Protocol(error) => error,
+        other => panic!("{other:?}"),
+    };
+    let (clone, server) = (config.clone(), server());
+    let whole = serve(move |stream| {
+        let mut ws = server.config(config).accept(stream).unwrap();
+        let error = of(ws.next().unwrap_err());
+        ws.wait_closed().unwrap();
+        error
+    });
+    let server = self::server().config(clone);
+    let half = serve(move |stream| {
+        let (mut reader, _writer) = server.accept(stream).unwrap().split().unwrap();
+        let error = of(reader.next().unwrap_err());
+        while reader.next().unwrap().is_some() {}
+        error
+    });
+    [whole, half].map(|(address, thread)| run(thread, address)).into()
+}
+
+#[test]
+fn s7692_7_2_2_data_that_cannot_be_inflated() {
+    timed(|| {
+        // A block of the type that there is not, one of stored bytes whose length does not fit its complement,
+        // and one that is cut off.
+        let cut = deflated(&noise(1000));
+        let cases = [&b"\x07 and more"[..], b"\x00\x05\x00\x05\x00hello", &cut[..500]];
+        for payload in cases {
+            for said in refused(patient(), 0xC2, payload) {
+                assert_eq!(said, (ProtocolError::InvalidDeflate, 1007));
+            }
+        }
+        // RFC 6455 8.1: what is inflated must be UTF-8.
+        for said in refused(patient(), 0xC1, &deflated(&noise(1000))) {
+            assert_eq!(said, (ProtocolError::InvalidUtf8, 1007));
+        }
+    });
+}
+
+#[test]
+fn s10_4_a_message_that_inflates_to_too_much() {
+    timed(|| {
+        let bomb = deflated(&vec![0; 8 << 20]);
+        assert!(bomb.len() < 10_000);
+        for said in refused(patient().max_message(1 << 20), 0xC2, &bomb) {
+            assert_eq!(said, (ProtocolError::MessageTooBig, 1009));
+        }
+        // To the byte.
+        let config = || patient().max_message(1000);
+        for said in refused(config(), 0xC2, &deflated(&[0; 1001])) {
+            assert_eq!(said, (ProtocolError::MessageTooBig, 1009));
+        }
+        let (mut server, mut client) = pair_of(server().config(config()), &client());
+        client.send_binary(&[0; 1000]).unwrap();
+        assert_eq!(server.recv().unwrap(), Some(vec![0; 1000].into()));
+    });
+}
+
+// --- windows are given back in time ---
+
+/// A socket that tells when a read of it has timed out.
+#[derive(Debug)]
+struct Watched {
+    stream: TcpStream,
+    woken: Sender<()>,
+}
+
+impl Read for Watched {
+    fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
+        let result = self.stream.read(to);
+        if let Err(error) = &result {
+            assert!(matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut), "{error}");
+            self.woken.send(()).unwrap();
+        }
+        result
+    }
+}
+
+impl Write for Watched {
+    fn write(&mut self, from: &[u8]) -> io::Result<usize> {
+        self.stream.write(from)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.stream.flush()
+    }
+}
+
+fn compression(release_after: u64) -> Compression {
+    Compression { release_after: Some(ms(release_after)), ..Compression::new() }
+}
+
+#[test]
+fn windows_are_given_back_while_a_read_waits() {
+    timed(|| {
+        for release_after in [0, 60] {
+            let (woken, wakes) = channel();
+            let (address, thread) = serve(move |stream| {
+                // No other timer runs.
+                let server = server().config(patient().compression(compression(release_after)));
+                let stream = Watched { stream, woken };
+
+                let mut ws = server
+                    .accept_over(stream, |watched| Some(&watched.stream), |_| Ok(Default::default()))
+                    .unwrap();
+                let holds = |ws: &hybi::net::WebSocket<_>| {
+                    let connection = ws.connection();
+                    (connection.sender().holds_window(), connection.receiver().holds_window())
+                };
+                assert_eq!(holds(&ws), (false, false));
+                let message = ws.recv().unwrap().unwrap();
+                ws.send(message).unwrap();
+                assert_eq!(holds(&ws), (true, true));
+                // This one waits long enough.
+                assert_eq!(ws.recv().unwrap(), Some("plain".into()));
+                assert_eq!(holds(&ws), (false, false));
+                // And what comes now can be inflated all the same.
+                let message = ws.recv().unwrap().unwrap();
+                ws.send(message).unwrap();
+                assert_eq!(holds(&ws), (true, true));
+                ws.wait_closed().unwrap()
+            });
+            let mut client = client().connect(&url(address)).unwrap();
+            let text = text(1000);
+            client.send_text(&text).unwrap();
+            assert_eq!(client.recv().unwrap(), Some(Message::from(text.clone())));
+            // It wakes for it, a few times as the system may wake it early, and then no more.
+            wakes.recv().unwrap();
+            let mut count = 1;
+            while wakes.recv_timeout(ms(300)).is_ok() {
+                count += 1;
+            }
+            assert!(count <= 8, "{count} times");
+            client.uncompressed().send_text("plain").unwrap();
+            // With what the client's compressor remembers.
+            assert!(cost(&mut client, |client| client.send_text(&text).unwrap()) < 30);
+            assert_eq!(client.recv().unwrap(), Some(Message::from(text.clone())));
+            client.close(CloseCode::NORMAL, "").unwrap();
+            assert!(client.wait_closed().unwrap().is_clean());
+            assert!(thread.join().unwrap().is_clean());
+        }
+    });
+}
