@@ -581,3 +581,43 @@ fn windows_are_given_back_while_a_read_waits() {
         }
     });
 }
+
+/// The reader, which runs the timers, begins to wait before the writer has a window to give back.
+#[test]
+fn a_half_that_only_waits_gives_windows_back() {
+    timed(|| {
+        let (address, thread) = serve(|stream| {
+            // No other timer runs.
+            let config = patient().close_timeout(None).compression(compression(60));
+            server().config(config).accept(stream).unwrap().split().unwrap()
+        });
+        let mut raw = raw_client(address);
+        let (mut reader, writer) = thread.join().unwrap();
+        let (reading, begun) = channel();
+        let reader = thread::spawn(move || {
+            assert_eq!(reader.recv().unwrap(), Some("begin".into()));
+            reading.send(()).unwrap();
+            while reader.next().unwrap().is_some() {}
+        });
+        raw.send(0x81, b"begin");
+        begun.recv().unwrap();
+
+        let noise = noise(1000);
+        let (_never, wait) = channel::<()>();
+        let mut send_after = |wait_for| {
+            assert_eq!(wait.recv_timeout(ms(wait_for)), Err(RecvTimeoutError::Timeout));
+            writer.send_binary(&noise).unwrap();
+            let (first, payload) = raw.frame();
+            assert_eq!(first, 0xC2);
+            payload.len()
+        };
+        assert!(send_after(0) > 900);
+        // It takes as long as it takes on a busy machine, but not for ever.
+        let released = (0..20).any(|n| send_after(100 + 20 * n) > 900);
+        assert!(released);
+        raw.send(0x88, b"");
+        raw.frame();
+        drop(raw);
+        reader.join().unwrap();
+    });
+}

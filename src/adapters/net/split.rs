@@ -36,10 +36,16 @@ struct Owing {
 }
 
 impl Desk {
-    fn new(config: &Config) -> Self {
-        let Config { ping_interval, pong_timeout, close_timeout, idle_timeout, .. } = config;
-        let shortest = [ping_interval, pong_timeout, close_timeout, idle_timeout].into_iter().flatten().min();
-        Self { owing: Mutex::default(), nap: shortest.map(|&time| time.max(SHORTEST_NAP)) }
+    fn new(sender: &Sender<Outbox>) -> Self {
+        let &Config { ping_interval, pong_timeout, close_timeout, idle_timeout, .. } = sender.config();
+        // A window too is held from when the other half sends.
+        #[cfg(feature = "deflate")]
+        let release = sender.release_at().and(sender.config().compression.release_after);
+        #[cfg(not(feature = "deflate"))]
+        let release = None;
+        let times = [ping_interval, pong_timeout, close_timeout, idle_timeout, release];
+        let shortest = times.into_iter().flatten().min();
+        Self { owing: Mutex::default(), nap: shortest.map(|time| time.max(SHORTEST_NAP)) }
     }
 
     /// For how long one half may wait without looking what the other one does: no timer that the other one
@@ -163,7 +169,7 @@ pub(super) fn split(
     outcome: Option<Outcome>,
 ) -> io::Result<(Reader, Writer)> {
     let (receiver, sender) = connection.into_halves();
-    let desk = Desk::new(sender.config());
+    let desk = Desk::new(&sender);
     let shared = Arc::new(Shared { desk, out: Mutex::new(Out { link: link.try_clone()?, sender }) });
     let writer = Writer { shared: Arc::clone(&shared) };
     Ok((Reader { link, receiver, inbox, shared, outcome, received: None }, writer))
@@ -385,5 +391,49 @@ impl Writer {
         };
         self.shared.write_owed();
         sent
+    }
+}
+
+#[cfg(all(test, feature = "deflate"))]
+mod tests {
+    use std::net::TcpListener;
+    use std::sync::mpsc::channel;
+    use std::thread;
+
+    use super::*;
+    use crate::deflate::Compression;
+    use crate::handshake::{DeflateConfig, DeflateOffer};
+    use crate::net::{Client, Server};
+
+    /// The wire does not show what the receiving half holds.
+    #[test]
+    fn the_receiving_half_gives_its_window_back_while_it_waits() {
+        let release_after = Some(Duration::from_millis(60));
+        let compression = Compression { release_after, ..Compression::new() };
+        // No other timer runs.
+        let config = Config::new().compression(compression).ping_interval(None).close_timeout(None);
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = std::format!("ws://{}", listener.local_addr().unwrap());
+        let (done, wait) = channel::<()>();
+        let client = thread::spawn(move || {
+            let mut ws = Client::new().deflate(DeflateOffer::default()).connect(&url).unwrap();
+            ws.send_text(&"to and fro ".repeat(100)).unwrap();
+            // Each of these puts it off: it takes one wait that is long enough.
+            for n in 0..20 {
+                if wait.recv_timeout(Duration::from_millis(100 + 20 * n)).is_ok() {
+                    return;
+                }
+                ws.send_text("as it is").unwrap();
+            }
+        });
+        let server = Server::new().config(config.pong_timeout(None)).deflate(DeflateConfig::new());
+        let (mut reader, _writer) = server.accept(listener.accept().unwrap().0).unwrap().split().unwrap();
+        assert_eq!(reader.recv().unwrap().unwrap().as_bytes().len(), 1100);
+        assert!(reader.receiver.holds_window());
+        while reader.receiver.holds_window() {
+            assert_eq!(reader.recv().unwrap(), Some("as it is".into()));
+        }
+        done.send(()).unwrap();
+        client.join().unwrap();
     }
 }
