@@ -83,8 +83,8 @@
 //!
 //! # In scope, out of scope
 //!
-//! In scope: RFC 6455 in full, for both roles. Out of scope: HTTP beyond the handshake, TLS, name
-//! resolution (but for `net::connect`), reconnecting, connection pools.
+//! In scope: RFC 6455 in full, for both roles, and with the feature `deflate` RFC 7692. Out of scope: HTTP
+//! beyond the handshake, TLS, name resolution (but for `net::connect`), reconnecting, connection pools.
 //!
 //! # Bounds
 //!
