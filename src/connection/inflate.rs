@@ -26,6 +26,8 @@ pub(super) struct Inflating {
     agreed: Option<Agreed>,
     /// The message in progress is compressed.
     compressed: bool,
+    /// A byte for which the memory had no room: without it, nobody would know whether the message goes on.
+    ahead: Option<u8>,
 }
 
 /// What has become of a piece of payload.
@@ -144,27 +146,43 @@ impl Receiver {
         let Input { window, message, .. } = input;
         let from = window.bytes().get(start..end).unwrap_or_default();
         let (mut consumed, mut produced, mut outcome) = (0, 0, Ok(Inflated::NoRoom));
-        let mut work = |room: &mut [u8]| {
-            if room.is_empty() {
-                return 0;
-            }
+        let ahead = &mut self.inflating.ahead;
+        let mut step = |room: &mut [u8]| {
             let step = if finishing {
                 inflater.finish(room).map(|end| (0, end.produced, end.done))
             } else {
                 inflater.inflate(from, room).map(|step| (step.consumed, step.produced, false))
             };
-            outcome = match step {
+            match step {
                 Ok((taken, made, done)) => {
-                    (consumed, produced) = (taken, made);
-                    Ok(match done {
-                        true => Inflated::End,
-                        false if made == room.len() => Inflated::Full,
-                        false => Inflated::All,
-                    })
+                    consumed = taken;
+                    let more = if made == room.len() { Inflated::Full } else { Inflated::All };
+                    (made, Ok(if done { Inflated::End } else { more }))
                 }
-                Err(InvalidDeflate { produced: made }) => {
-                    produced = made;
-                    Err(ProtocolError::InvalidDeflate)
+                Err(InvalidDeflate { produced }) => (produced, Err(ProtocolError::InvalidDeflate)),
+            }
+        };
+        let mut work = |room: &mut [u8]| {
+            (produced, outcome) = match (ahead.take(), room) {
+                (None, []) => {
+                    let mut byte = [0];
+                    match step(&mut byte) {
+                        (1.., Ok(_)) => {
+                            *ahead = byte.first().copied();
+                            (0, Ok(Inflated::NoRoom))
+                        }
+                        (_, end) => (0, end),
+                    }
+                }
+                (None, room) => step(room),
+                (held, []) => {
+                    *ahead = held;
+                    (0, Ok(Inflated::NoRoom))
+                }
+                (Some(held), [first, rest @ ..]) => {
+                    *first = held;
+                    let (made, end) = if rest.is_empty() { (0, Ok(Inflated::Full)) } else { step(rest) };
+                    (1 + made, end)
                 }
             };
             produced
