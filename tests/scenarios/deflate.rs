@@ -92,7 +92,7 @@ pub fn words(len: usize) -> String {
 
 /// Bytes that do not compress.
 pub fn noise(len: usize) -> Vec<u8> {
-    let mut state = 0x1234_5678_9ABC_DEFu64;
+    let mut state = 0x0123_4567_89AB_CDEF_u64;
     let next = || {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (state >> 56) as u8
@@ -367,11 +367,13 @@ fn s7692_7_2_3_6_empty_messages() {
                 let peer = role.peer();
                 for payload in empty {
                     for opcode in [Opcode::Text, Opcode::Binary] {
-                        let nothing =
-                            if opcode == Opcode::Text { text("") } else { Seen::Binary(Vec::new()) };
+                        let nothing = || match opcode {
+                            Opcode::Text => text(""),
+                            _ => Seen::Binary(Vec::new()),
+                        };
                         let wire = compressed(peer, opcode, true, payload);
-                        assert_eq!(messages(end.feed(&wire)), [nothing.clone()], "{payload:02x?}");
-                        assert_eq!(messages(end.feed_in(&wire, 1)), [nothing.clone()]);
+                        assert!(messages(end.feed(&wire)) == [nothing()], "{payload:02x?}");
+                        assert!(messages(end.feed_in(&wire, 1)) == [nothing()]);
                         // In fragments, with empty ones before, between and behind.
                         let mut wire = compressed(peer, opcode, false, b"");
                         for byte in payload {
@@ -379,7 +381,7 @@ fn s7692_7_2_3_6_empty_messages() {
                             wire.extend(frame(peer, Opcode::Continuation, false, b""));
                         }
                         wire.extend(frame(peer, Opcode::Continuation, true, b""));
-                        assert_eq!(messages(end.feed(&wire)), [nothing]);
+                        assert_eq!(messages(end.feed(&wire)), [nothing()]);
                     }
                 }
                 assert_eq!(
@@ -624,8 +626,8 @@ fn s10_4_the_limit_on_frames_counts_bytes_on_the_wire() {
         let header_len = wire.len() - payload.len();
         assert_eq!(end.feed(&wire[..header_len]), [Seen::Failed(ProtocolError::FrameTooBig)]);
         // A frame may be longer than what it inflates to, and than that may be.
-        let empty = vec![0x02, 0x00].repeat(0).into_iter().chain([0, 0, 0, 0xFF, 0xFF].repeat(300));
-        let payload: Vec<u8> = empty.chain([0]).collect();
+        let mut payload = [0, 0, 0, 0xFF, 0xFF].repeat(300);
+        payload.push(0);
         let mut end = open(Role::Server, true, Config::new().max_message(10).delivery(delivery));
         let wire = compressed(Role::Client, Opcode::Text, true, &payload);
         assert_eq!(messages(end.feed_in(&wire, 13)), [text("")]);

@@ -177,7 +177,7 @@ fn s7692_6_1_fragments_are_compressed_as_they_are_sent() {
                     end.write_all();
                     sent.extend(parse(role, &end.wire[start..]));
                     // What was given so far is there, before the rest comes.
-                    for event in peer.feed(&end.wire[start..].to_vec()) {
+                    for event in peer.feed(&end.wire[start..]) {
                         if let Seen::Chunk { data, .. } = event {
                             arrived.extend(data);
                         }
@@ -351,7 +351,7 @@ fn s7692_7_2_1_a_prepared_message_is_right_for_each_connection() {
                 }
                 let start = end.wire.len();
                 let sent = frames(&mut end);
-                let seen = peer.feed_in(&end.wire[start..].to_vec(), 5000);
+                let seen = peer.feed_in(&end.wire[start..], 5000);
                 assert!(decoded(&sent, &mut decoder) == expected, "{bits} {takeover}");
                 assert!(decoder.farthest <= 1 << bits);
                 assert!(seen.iter().zip(&expected).all(|(seen, (data, _))| {
@@ -431,7 +431,7 @@ fn s7692_7_1_1_a_pool_serves_connections_of_all_kinds() {
             let sent = frames(end);
             assert!(decoded(&sent, decoder) == [(data.clone().into_bytes(), true)]);
             assert!(decoder.farthest <= 1 << *bits, "{} for {bits}", decoder.farthest);
-            assert!(peer.feed_in(&end.wire[start..].to_vec(), 1000) == [text(&data)]);
+            assert!(peer.feed_in(&end.wire[start..], 1000) == [text(&data)]);
         }
         if round == 2 {
             pool.clear();
