@@ -124,6 +124,8 @@ fn memory() {
     a_small_message_does_not_pin_the_memory_of_a_large_one();
     nothing_is_held_after_the_end();
     large_payloads_are_shared_and_not_copied();
+    #[cfg(feature = "deflate")]
+    deflate::memory();
 }
 
 fn a_connection_is_small() {
@@ -426,3 +428,8 @@ fn large_payloads_are_shared_and_not_copied() {
     );
     assert_eq!(PEAK.get() - before, 0);
 }
+
+/// What compression holds (RFC 7692 section 7.1). The numbers are those that the documentation states.
+#[cfg(feature = "deflate")]
+#[path = "memory/deflate.rs"]
+mod deflate;

@@ -13,6 +13,10 @@
     reason = "tests"
 )]
 
+#[cfg(feature = "deflate")]
+#[allow(dead_code, reason = "each target uses a part of it")]
+#[path = "support/deflate.rs"]
+mod blocks;
 #[path = "support/pair.rs"]
 mod pair;
 
@@ -20,6 +24,15 @@ mod pair;
 mod closing;
 #[path = "scenarios/control.rs"]
 mod control;
+#[cfg(feature = "deflate")]
+#[path = "scenarios/deflate.rs"]
+mod deflate;
+#[cfg(feature = "deflate")]
+#[path = "scenarios/deflate_send.rs"]
+mod deflate_send;
+#[cfg(feature = "deflate")]
+#[path = "scenarios/deflate_windows.rs"]
+mod deflate_windows;
 #[path = "scenarios/framing.rs"]
 mod framing;
 #[path = "scenarios/halves.rs"]

@@ -6,7 +6,7 @@ use hybi::{
     TransportAction,
 };
 
-use crate::pair::{End, Seen, frame, secs, text};
+use crate::pair::{End, Seen, frame, joined, secs, text};
 
 const ROLES: [Role; 2] = [Role::Server, Role::Client];
 
@@ -22,18 +22,6 @@ fn end<'m>(
         Role::Client => Machine::client(Instant::ZERO, config, out, [9; 32]),
     };
     End::new(conn, message)
-}
-
-/// Chunks one behind the other, with FIN of the last one.
-fn joined(seen: &[Seen]) -> (Vec<u8>, bool) {
-    let (mut all, mut ended) = (Vec::new(), false);
-    for (i, event) in seen.iter().enumerate() {
-        let Seen::Chunk { data, first, fin, .. } = event else { panic!("{event:?}") };
-        assert_eq!((*first, ended), (i == 0, false));
-        all.extend(data);
-        ended = *fin;
-    }
-    (all, ended)
 }
 
 #[test]

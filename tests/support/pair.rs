@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use hybi::close::State;
 use hybi::frame::{Header, Mask, Opcode};
+#[cfg(feature = "deflate")]
+use hybi::handshake::DeflateParams;
 use hybi::{
     CloseCode, Config, Connection, Event, Gather, Input, Instant, Kind, Machine, MessageBuf, Outbox, Outcome,
     Output, ProtocolError, Role, SharedConfig, TransportAction,
@@ -27,8 +29,13 @@ pub fn at(since_start: Duration) -> Instant {
 
 /// A frame as the other end in `from` would put it on the wire, with a masking key that is no zero.
 pub fn frame(from: Role, opcode: Opcode, fin: bool, payload: &[u8]) -> Vec<u8> {
+    frame_with(from, 0, opcode, fin, payload)
+}
+
+/// The same, with reserved bits.
+pub fn frame_with(from: Role, rsv: u8, opcode: Opcode, fin: bool, payload: &[u8]) -> Vec<u8> {
     let masking_key = (from == Role::Client).then_some([0x37, 0xfa, 0x21, 0x3d]);
-    let header = Header { fin, rsv: 0, opcode, masking_key, payload_len: payload.len() as u64 };
+    let header = Header { fin, rsv, opcode, masking_key, payload_len: payload.len() as u64 };
     let mut bytes = [0; hybi::frame::MAX_HEADER_LEN];
     let len = header.encode(&mut bytes);
     let mut wire = bytes[..len].to_vec();
@@ -36,6 +43,9 @@ pub fn frame(from: Role, opcode: Opcode, fin: bool, payload: &[u8]) -> Vec<u8> {
     header.mask().apply(&mut wire[len..]);
     wire
 }
+
+/// RSV1: on the first frame of a message it says that the message is compressed (RFC 7692 section 6).
+pub const RSV1: u8 = 4;
 
 /// What a frame on the wire holds.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -46,14 +56,14 @@ pub struct Sent {
 }
 
 /// Takes `wire`, written by an endpoint in `from`, apart into whole frames. Panics on anything that a peer
-/// would refuse in a single frame, and on a frame that is cut.
+/// would refuse in a single frame, and on a frame that is cut. RSV1 is left to be looked at.
 pub fn parse(from: Role, wire: &[u8]) -> Vec<Sent> {
     let (mut rest, mut frames) = (wire, Vec::new());
     while !rest.is_empty() {
         let (header, header_len) =
             Header::decode(rest).expect("a frame of ours is legal").expect("a whole header");
         assert_eq!(header.masking_key.is_some(), from == Role::Client, "5.1: masking goes by role");
-        assert_eq!(header.rsv, 0);
+        assert_eq!(header.rsv & !RSV1, 0);
         let end = header_len + usize::try_from(header.payload_len).unwrap();
         assert!(end <= rest.len(), "a frame is cut: {header:?}");
         let mut payload = rest[header_len..end].to_vec();
@@ -65,7 +75,7 @@ pub fn parse(from: Role, wire: &[u8]) -> Vec<Sent> {
 }
 
 /// The frames on the wire in short: `text Hello`, `text- Hel` for a fragment, `close 1000 bye`; of a long
-/// payload its length alone.
+/// payload its length alone, and so of a compressed one: `~text [7]`.
 pub fn shown(from: Role, wire: &[u8]) -> Vec<String> {
     parse(from, wire).iter().map(show).collect()
 }
@@ -79,7 +89,7 @@ fn show(frame: &Sent) -> String {
         Opcode::Ping => "ping",
         Opcode::Pong => "pong",
     };
-    let fin = if frame.header.fin { "" } else { "-" };
+    let (fin, rsv) = (if frame.header.fin { "" } else { "-" }, frame.header.rsv == RSV1);
     let payload = &frame.payload;
     let body = match frame.header.opcode {
         Opcode::Close => match payload.split_first_chunk::<2>() {
@@ -88,10 +98,11 @@ fn show(frame: &Sent) -> String {
             }
             None => String::new(),
         },
-        _ if payload.len() > 64 => format!("[{}]", payload.len()),
+        _ if payload.len() > 64 || rsv => format!("[{}]", payload.len()),
         _ => String::from_utf8_lossy(payload).into_owned(),
     };
-    format!("{name}{fin} {body}").trim_end().to_owned()
+    let compressed = if rsv { "~" } else { "" };
+    format!("{compressed}{name}{fin} {body}").trim_end().to_owned()
 }
 
 // --- events ---
@@ -134,6 +145,18 @@ pub fn text(text: &str) -> Seen {
 
 pub fn closed_clean(code: u16) -> Seen {
     Seen::Closed(Outcome::Clean { code: CloseCode::new(code) })
+}
+
+/// Chunks one behind the other, with FIN of the last one.
+pub fn joined(seen: &[Seen]) -> (Vec<u8>, bool) {
+    let (mut all, mut ended) = (Vec::new(), false);
+    for (i, event) in seen.iter().enumerate() {
+        let Seen::Chunk { data, first, fin, .. } = event else { panic!("{event:?}") };
+        assert_eq!((*first, ended), (i == 0, false));
+        all.extend(data);
+        ended = *fin;
+    }
+    (all, ended)
 }
 
 // --- one end ---
@@ -288,11 +311,18 @@ impl<O: Output, M: Gather> End<O, M> {
 pub struct Scenario {
     role: Role,
     config: Config,
+    #[cfg(feature = "deflate")]
+    agreed: Option<DeflateParams>,
 }
 
 impl Scenario {
     pub fn of(role: Role) -> Self {
-        Self { role, config: Config::new() }
+        Self {
+            role,
+            config: Config::new(),
+            #[cfg(feature = "deflate")]
+            agreed: None,
+        }
     }
 
     pub fn server() -> Self {
@@ -308,9 +338,19 @@ impl Scenario {
         self
     }
 
+    /// The handshake has agreed on permessage-deflate.
+    #[cfg(feature = "deflate")]
+    pub fn deflate(mut self, agreed: DeflateParams) -> Self {
+        self.agreed = Some(agreed);
+        self
+    }
+
     /// The handshake is done.
     pub fn open(self) -> End {
-        End::new(connection(self.role, self.config), MessageBuf::new())
+        let conn = connection(self.role, self.config);
+        #[cfg(feature = "deflate")]
+        let conn = conn.with_deflate(self.agreed);
+        End::new(conn, MessageBuf::new())
     }
 
     /// It has sent a Close with 1000, and waits for the peer's.
@@ -378,9 +418,22 @@ impl Pair {
     }
 
     pub fn with(client: Config, server: Config) -> Self {
+        Self::of(Scenario::client().config(client), Scenario::server().config(server))
+    }
+
+    /// Both have agreed on permessage-deflate.
+    #[cfg(feature = "deflate")]
+    pub fn deflate(client: Config, server: Config, agreed: DeflateParams) -> Self {
+        Self::of(
+            Scenario::client().config(client).deflate(agreed),
+            Scenario::server().config(server).deflate(agreed),
+        )
+    }
+
+    fn of(client: Scenario, server: Scenario) -> Self {
         Self {
-            client: Scenario::client().config(client).open(),
-            server: Scenario::server().config(server).open(),
+            client: client.open(),
+            server: server.open(),
             cap: usize::MAX,
             to_server: Stream::default(),
             to_client: Stream::default(),

@@ -1,0 +1,469 @@
+//! Conversations with permessage-deflate: messages made up at random, both ways at once, through windows of
+//! every size, come out as they went in, however they are fragmented and read.
+#![cfg(feature = "deflate")]
+#![allow(
+    missing_docs,
+    missing_debug_implementations,
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
+    reason = "tests"
+)]
+
+use hybi::deflate::{Compression, Deflater, Pool};
+use hybi::handshake::DeflateParams;
+use hybi::{
+    Config, Connection, Delivery, Event, Input, Instant, Kind, MessageBuf, Outbox, Prepared, ProtocolError,
+    Role,
+};
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::Index;
+use proptest::test_runner::FileFailurePersistence;
+
+use blocks::Decoder;
+use support::cuts::{Cuts, Xorshift};
+use support::wire;
+
+#[allow(dead_code, reason = "each target uses a part of it")]
+#[path = "support/deflate.rs"]
+mod blocks;
+mod support;
+
+// --- what is said ---
+
+#[derive(Clone, PartialEq, Eq)]
+struct Message {
+    kind: Kind,
+    data: Vec<u8>,
+}
+
+/// Thousands of bytes are of no use in a report.
+impl std::fmt::Debug for Message {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (len, data) = (self.data.len(), &self.data[..self.data.len().min(40)]);
+        write!(f, "{:?} of {len} \"{}\"", self.kind, data.escape_ascii())
+    }
+}
+
+/// What one end does, one after the other.
+#[derive(Clone, Debug)]
+enum Action {
+    Send(Message),
+    /// Cut into fragments, with Pings between those.
+    Fragments(Message, Vec<(Index, bool)>),
+    Prepared(Message),
+    /// As it is.
+    Uncompressed(Message),
+    Release,
+    Ping,
+}
+
+impl Action {
+    fn message(&self) -> Option<&Message> {
+        match self {
+            Self::Send(message)
+            | Self::Fragments(message, _)
+            | Self::Prepared(message)
+            | Self::Uncompressed(message) => Some(message),
+            Self::Release | Self::Ping => None,
+        }
+    }
+}
+
+#[derive(Clone, Debug)]
+struct Side {
+    compression: Compression,
+    delivery: Delivery,
+    pool: bool,
+    actions: Vec<Action>,
+}
+
+/// A step: what is sent, and by which call.
+#[derive(Clone, Copy)]
+enum Step<'a> {
+    Whole(&'a Message),
+    Fragment(Kind, &'a [u8], bool),
+    Prepared(&'a Message),
+    Uncompressed(&'a Message),
+    Release,
+    Ping,
+}
+
+impl Side {
+    fn steps(&self) -> Vec<Step<'_>> {
+        let mut steps = Vec::new();
+        for action in &self.actions {
+            match action {
+                Action::Send(message) => steps.push(Step::Whole(message)),
+                Action::Prepared(message) => steps.push(Step::Prepared(message)),
+                Action::Uncompressed(message) => steps.push(Step::Uncompressed(message)),
+                Action::Release => steps.push(Step::Release),
+                Action::Ping => steps.push(Step::Ping),
+                Action::Fragments(Message { kind, data }, cuts) => {
+                    let mut cuts: Vec<_> =
+                        cuts.iter().map(|(at, ping)| (at.index(data.len() + 1), *ping)).collect();
+                    cuts.sort_unstable();
+                    let mut start = 0;
+                    for (at, ping) in cuts {
+                        steps.push(Step::Fragment(*kind, &data[start..at], false));
+                        // In the middle of a message memory may be given back as well.
+                        steps.push(if ping { Step::Ping } else { Step::Release });
+                        start = at;
+                    }
+                    steps.push(Step::Fragment(*kind, &data[start..], true));
+                }
+            }
+        }
+        steps
+    }
+
+    fn messages(&self) -> Vec<&Message> {
+        self.actions.iter().filter_map(Action::message).collect()
+    }
+
+    fn config(&self, pool: &Pool) -> Config {
+        Config::new()
+            .compression(self.compression)
+            .delivery(self.delivery)
+            .high_water(usize::MAX)
+            .deflate_pool(self.pool.then(|| pool.clone()))
+    }
+}
+
+// --- one end, and both ---
+
+struct End {
+    conn: Connection,
+    message: MessageBuf,
+    /// On its way to this end.
+    incoming: Vec<u8>,
+    read: usize,
+    /// All that it wrote.
+    wire: Vec<u8>,
+    got: Vec<Message>,
+    partial: Option<Message>,
+    pings: usize,
+}
+
+impl End {
+    fn new(conn: Connection, params: DeflateParams) -> Self {
+        Self {
+            conn: conn.with_deflate(params),
+            message: MessageBuf::new(),
+            incoming: Vec::new(),
+            read: 0,
+            wire: Vec::new(),
+            got: Vec::new(),
+            partial: None,
+            pings: 0,
+        }
+    }
+
+    fn step(&mut self, step: Step<'_>) {
+        match step {
+            Step::Whole(Message { kind: Kind::Text, data }) => {
+                self.conn.send_text(std::str::from_utf8(data).unwrap()).unwrap();
+            }
+            Step::Whole(Message { data, .. }) => self.conn.send(data.clone()).unwrap(),
+            Step::Fragment(kind, data, fin) => self.conn.send_fragment(kind, data, fin).unwrap(),
+            Step::Prepared(message) => self.conn.send_prepared(&prepared(message)).unwrap(),
+            Step::Uncompressed(Message { kind, data }) => {
+                self.conn.uncompressed().send_fragment(*kind, data, true).unwrap();
+            }
+            Step::Release => self.conn.release_windows(),
+            // Where several wait there may be no room for another.
+            Step::Ping => drop(self.conn.ping(Instant::ZERO, b"ping")),
+        }
+    }
+
+    /// Takes in the next `len` bytes.
+    fn take(&mut self, len: usize) -> Result<(), ProtocolError> {
+        let len = len.min(self.incoming.len() - self.read);
+        let mut bytes = self.incoming[self.read..self.read + len].to_vec();
+        self.read += len;
+        let mut input = Input::new(&mut bytes, &mut self.message);
+        while let Some(event) = self.conn.poll_event(Instant::ZERO, &mut input)? {
+            match event {
+                Event::Text(text) => {
+                    self.got.push(Message { kind: Kind::Text, data: text.as_bytes().to_vec() });
+                }
+                Event::Binary(data) => self.got.push(Message { kind: Kind::Binary, data: data.to_vec() }),
+                Event::Chunk { kind, data, first, fin } => {
+                    assert_eq!(first, self.partial.is_none());
+                    let mut message = self.partial.take().unwrap_or(Message { kind, data: Vec::new() });
+                    message.data.extend(data);
+                    if fin {
+                        self.got.push(message);
+                    } else {
+                        self.partial = Some(message);
+                    }
+                }
+                Event::Ping(payload) => {
+                    assert_eq!(&payload[..], b"ping");
+                    self.pings += 1;
+                }
+                Event::Pong(_) => {}
+                other => panic!("{other:?}"),
+            }
+        }
+        Ok(())
+    }
+}
+
+fn prepared(Message { kind, data }: &Message) -> Prepared {
+    match kind {
+        Kind::Text => Prepared::new(String::from_utf8(data.clone()).unwrap()),
+        Kind::Binary => Prepared::new(data.clone()),
+    }
+}
+
+/// Writes at most `len` bytes of one end's to the other.
+fn transmit(from: &mut End, to: &mut End, len: usize) {
+    let mut slices = [&[][..]; 16];
+    let count = from.conn.poll_transmit(&mut slices);
+    let mut bytes = slices[..count].concat();
+    bytes.truncate(len);
+    from.conn.transmitted(Instant::ZERO, bytes.len());
+    to.incoming.extend(&bytes);
+    from.wire.extend(&bytes);
+}
+
+/// All that both ends do, with reads and writes of any length between; what must hold afterwards.
+fn talk(params: DeflateParams, sides: [&Side; 2], seed: u64) {
+    let pool = Pool::new(1);
+    let [client, server] = sides.map(|side| side.config(&pool));
+    let mut ends = [
+        End::new(Connection::client(Instant::ZERO, client, Outbox::new(), [7; 32]), params),
+        End::new(Connection::server(Instant::ZERO, server, Outbox::new()), params),
+    ];
+    let mut steps = sides.map(|side| side.steps().into_iter());
+    let mut random = Xorshift::new(seed);
+    // One time in two little is read and written at once, else a lot.
+    let most = if random.below(2) == 0 { 100 } else { 50_000 };
+    loop {
+        let who = random.below(2);
+        let [one, other] = &mut ends;
+        let (from, to) = if who == 0 { (one, other) } else { (other, one) };
+        match steps[who].next() {
+            Some(step) => from.step(step),
+            None if steps[1 - who].len() == 0 => break,
+            None => {}
+        }
+        transmit(from, to, random.below(most));
+        to.take(random.below(most)).unwrap();
+    }
+    let [client, server] = &mut ends;
+    for _ in 0..4 {
+        transmit(client, server, usize::MAX);
+        transmit(server, client, usize::MAX);
+        while client.read < client.incoming.len() || server.read < server.incoming.len() {
+            client.take(1 + random.below(most)).unwrap();
+            server.take(1 + random.below(most)).unwrap();
+        }
+    }
+    for (end, side) in [(&*server, sides[0]), (&*client, sides[1])] {
+        assert_eq!(end.got.iter().collect::<Vec<_>>(), side.messages());
+        let pings = side.steps().iter().filter(|step| matches!(step, Step::Ping)).count();
+        // One for which there was no room was not sent.
+        assert!(end.pings <= pings && (end.pings > 0) == (pings > 0));
+    }
+    check_wire(client, sides[0], params.client_window_bits(), !params.client_no_context_takeover);
+    check_wire(server, sides[1], params.server_window_bits(), !params.server_no_context_takeover);
+}
+
+/// What went over the wire, looked at by a decoder that is not the crate's.
+fn check_wire(end: &End, side: &Side, bits: u8, takeover: bool) {
+    let mut decoder = Decoder::new(takeover);
+    let mut payload = Vec::new();
+    let mut compressed = false;
+    let mut messages = side.messages().into_iter();
+    for frame in wire::decode(&end.wire).unwrap() {
+        assert_eq!(frame.masked, end.conn.role() == Role::Client);
+        if frame.first & 0x08 != 0 {
+            assert_eq!(frame.first & 0x70, 0);
+            continue;
+        }
+        match frame.first & 0x0F {
+            0 => assert_eq!(frame.first & 0x70, 0, "RSV1 is for the first frame"),
+            _ => compressed = frame.first & 0x40 != 0,
+        }
+        payload.extend(frame.payload);
+        if frame.first & 0x80 != 0 {
+            let data = std::mem::take(&mut payload);
+            let data = if compressed { decoder.message(&data).expect("it is DEFLATE") } else { data };
+            assert!(data == messages.next().unwrap().data);
+        }
+    }
+    assert!(messages.next().is_none());
+    assert!(decoder.farthest <= 1 << bits, "{} of 2^{bits}", decoder.farthest);
+}
+
+// --- made up at random ---
+
+fn message() -> impl Strategy<Value = Message> {
+    let text = prop_oneof![
+        vec(any::<char>(), 0..60).prop_map(|text| text.into_iter().collect()),
+        "[a-f é€🦀]{0,400}",
+        // Long, and full of what was before.
+        (0..400_usize, "[a-z]{1,9}").prop_map(|(times, word)| {
+            (0..times).map(|n| format!("{word} {} ", n * n % 257)).collect::<String>()
+        }),
+    ];
+    let binary = prop_oneof![
+        8 => vec(any::<u8>(), 0..600),
+        4 => (0..3000_usize, any::<u8>()).prop_map(|(len, byte)| vec![byte; len]),
+        1 => (0..40_000_usize, any::<u64>()).prop_map(|(len, seed)| {
+            let mut random = Xorshift::new(seed);
+            (0..len).map(|_| random.next() as u8).collect()
+        }),
+        1 => (0..100_000_usize).prop_map(|len| (0..len).map(|n| (n / 300) as u8).collect()),
+    ];
+    prop_oneof![
+        text.prop_map(|text| Message { kind: Kind::Text, data: text.into_bytes() }),
+        binary.prop_map(|data| Message { kind: Kind::Binary, data }),
+    ]
+}
+
+fn action() -> impl Strategy<Value = Action> {
+    prop_oneof![
+        4 => message().prop_map(Action::Send),
+        3 => (message(), vec(any::<(Index, bool)>(), 0..6)).prop_map(|(m, cuts)| Action::Fragments(m, cuts)),
+        1 => message().prop_map(Action::Prepared),
+        1 => message().prop_map(Action::Uncompressed),
+        1 => Just(Action::Release),
+        1 => Just(Action::Ping),
+    ]
+}
+
+fn side() -> impl Strategy<Value = Side> {
+    let compression = (0..=9u8, 1..=9u8, prop_oneof![Just(0), Just(64), 0..1000_usize]).prop_map(
+        |(level, memory_level, min_size)| Compression { level, memory_level, min_size, ..Compression::new() },
+    );
+    let delivery = prop_oneof![Just(Delivery::Whole), Just(Delivery::Chunks)];
+    (compression, delivery, any::<bool>(), vec(action(), 0..12))
+        .prop_map(|(compression, delivery, pool, actions)| Side { compression, delivery, pool, actions })
+}
+
+fn params() -> impl Strategy<Value = DeflateParams> {
+    let bits = || proptest::option::of(8..=15u8);
+    (any::<(bool, bool)>(), bits(), bits()).prop_map(|((server, client), server_bits, client_bits)| {
+        DeflateParams {
+            server_no_context_takeover: server,
+            client_no_context_takeover: client,
+            server_max_window_bits: server_bits,
+            client_max_window_bits: client_bits,
+        }
+    })
+}
+
+fn with_files() -> ProptestConfig {
+    ProptestConfig {
+        failure_persistence: Some(Box::new(FileFailurePersistence::WithSource("regressions"))),
+        ..ProptestConfig::default()
+    }
+}
+
+proptest! {
+    #![proptest_config(with_files())]
+
+    #[test]
+    fn s7692_7_what_was_said_comes_out(params in params(), client in side(), server in side(), seed: u64) {
+        talk(params, [&client, &server], seed);
+    }
+
+    /// What is wrong is wrong however it is read, and the limit holds; what is right another decoder reads too.
+    #[test]
+    fn s7692_7_2_2_splits_do_not_matter_to_what_is_damaged(
+        message in message(),
+        damage in vec((any::<Index>(), any::<u8>()), 0..4),
+        cut: Option<Index>,
+        level in 0..=9u8,
+        limit in prop_oneof![Just(1 << 20), 0..5000_u64],
+        seed: u64,
+    ) {
+        let mut payload = Vec::new();
+        let compression = Compression { level, ..Compression::new() };
+        Deflater::new(15, true, &compression).deflate(&message.data, true, &mut payload);
+        for (at, byte) in &damage {
+            *at.get_mut(&mut payload) = *byte;
+        }
+        if let Some(cut) = cut {
+            payload.truncate(cut.index(payload.len() + 1));
+        }
+        let first = if message.kind == Kind::Text { wire::TEXT } else { wire::BINARY };
+        let bytes = wire::encode(first | 0x40, &payload, None);
+        let mut random = Xorshift::new(seed);
+        let whole = receive(&bytes, &Cuts::Whole, Delivery::Whole, limit);
+        for cuts in [Cuts::EachByte, Cuts::random(&mut random, bytes.len())] {
+            prop_assert_eq!(&whole, &receive(&bytes, &cuts, Delivery::Whole, limit), "{}", cuts);
+            let chunks = receive(&bytes, &cuts, Delivery::Chunks, limit);
+            prop_assert_eq!(&whole, &chunks, "in chunks, {}", cuts);
+        }
+        if let Ok(got) = whole {
+            let read = Decoder::new(false).message(&payload);
+            prop_assert_eq!(read.as_ref(), Some(&got.data));
+            prop_assert!(got.data.len() as u64 <= limit);
+            prop_assert_eq!(got.kind, message.kind);
+        }
+    }
+}
+
+/// What a client makes of a message, or why it fails.
+fn receive(bytes: &[u8], cuts: &Cuts, delivery: Delivery, limit: u64) -> Result<Message, ProtocolError> {
+    let config = Config::new().delivery(delivery).max_message(limit);
+    let conn = Connection::client(Instant::ZERO, config, Outbox::new(), [7; 32]);
+    let mut end = End::new(conn, DeflateParams::default());
+    end.incoming = bytes.to_vec();
+    for len in cuts.pieces(bytes.len()) {
+        end.take(len)?;
+    }
+    assert!(end.got.len() == 1 && end.partial.is_none());
+    Ok(end.got.remove(0))
+}
+
+/// Each window with each, with takeover and without, in both directions.
+#[test]
+fn s7692_7_1_all_that_can_be_agreed_on() {
+    let mut random = Xorshift::from_name("all that can be agreed on");
+    for combination in 0..256usize {
+        let [server_bits, client_bits] = [combination % 8, combination / 8 % 8].map(|bits| 8 + bits as u8);
+        let params = DeflateParams {
+            server_no_context_takeover: combination & 64 != 0,
+            client_no_context_takeover: combination & 128 != 0,
+            server_max_window_bits: Some(server_bits),
+            client_max_window_bits: Some(client_bits),
+        };
+        let sides = [client_bits, server_bits].map(|bits| some_side(&mut random, bits));
+        talk(params, [&sides[0], &sides[1]], random.next());
+    }
+}
+
+/// Messages that would reach over the window if they could.
+fn some_side(random: &mut Xorshift, bits: u8) -> Side {
+    let window = (1_usize << bits).min(2000);
+    let noise: Vec<u8> = (0..window + 400).map(|_| random.next() as u8).collect();
+    let message = |data: &[u8]| Message { kind: Kind::Binary, data: data.to_vec() };
+    let actions = vec![
+        Action::Send(message(&noise[..300])),
+        Action::Send(message(&noise)),
+        Action::Release,
+        Action::Send(message(&noise[100..400])),
+        Action::Prepared(message(&[&noise[..200], &noise[..200]].concat())),
+        Action::Send(message(&noise[..300])),
+        Action::Fragments(message(&noise[..300]), vec![]),
+        Action::Uncompressed(message(&noise[..50])),
+        Action::Send(message(&[])),
+    ];
+    let compression = Compression {
+        level: random.below(10) as u8,
+        memory_level: 1 + random.below(9) as u8,
+        min_size: 0,
+        ..Compression::new()
+    };
+    let delivery = if random.below(2) == 0 { Delivery::Whole } else { Delivery::Chunks };
+    Side { compression, delivery, pool: random.below(2) == 0, actions }
+}

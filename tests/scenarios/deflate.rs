@@ -1,0 +1,895 @@
+//! permessage-deflate, receiving (RFC 7692 sections 6 and 7.2.2): what a peer may send, what it may not, and
+//! the limits.
+
+use hybi::frame::{Header, Opcode};
+use hybi::handshake::DeflateParams;
+use hybi::{
+    Config, Connection, Delivery, Instant, Kind, Lent, LentMessage, Machine, MessageBuf, ProtocolError, Role,
+};
+use zlib_rs::{Deflate, DeflateFlush};
+
+use crate::blocks::{Blocks, TAIL, Token};
+use crate::pair::{End, RSV1, Scenario, Seen, frame, frame_with, joined, text};
+
+pub const ROLES: [Role; 2] = [Role::Server, Role::Client];
+pub const DELIVERIES: [Delivery; 2] = [Delivery::Whole, Delivery::Chunks];
+
+/// "Hello" as RFC 7692 section 7.2.3.1 prints it, and again with a window that is taken over (7.2.3.2).
+pub const HELLO: [u8; 7] = [0xf2, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00];
+pub const HELLO_AGAIN: [u8; 5] = [0xf2, 0x00, 0x11, 0x00, 0x00];
+
+const INVALID: Seen = Seen::Failed(ProtocolError::InvalidDeflate);
+const TOO_BIG: Seen = Seen::Failed(ProtocolError::MessageTooBig);
+const NOT_UTF8: Seen = Seen::Failed(ProtocolError::InvalidUtf8);
+
+/// The same for both directions.
+pub fn agreed(takeover: bool, bits: u8) -> DeflateParams {
+    DeflateParams {
+        server_no_context_takeover: !takeover,
+        client_no_context_takeover: !takeover,
+        server_max_window_bits: Some(bits),
+        client_max_window_bits: Some(bits),
+    }
+}
+
+/// A message or the first fragment of one, compressed.
+pub fn compressed(from: Role, opcode: Opcode, fin: bool, payload: &[u8]) -> Vec<u8> {
+    frame_with(from, RSV1, opcode, fin, payload)
+}
+
+/// What another implementation makes of a message.
+pub fn deflated(data: &[u8]) -> Vec<u8> {
+    let mut payload = flushed(&mut Deflate::new(9, false, 15), data, DeflateFlush::SyncFlush);
+    payload.truncate(payload.len() - TAIL.len());
+    payload
+}
+
+/// What zlib makes of more data.
+fn flushed(zlib: &mut Deflate, data: &[u8], flush: DeflateFlush) -> Vec<u8> {
+    let mut out = vec![0; data.len() + data.len() / 4 + 100];
+    let before = zlib.total_out();
+    zlib.compress(data, &mut out, flush).unwrap();
+    out.truncate((zlib.total_out() - before) as usize);
+    out
+}
+
+/// A connection whose peer compresses.
+pub fn open(role: Role, takeover: bool, config: Config) -> End {
+    Scenario::of(role).config(config).deflate(agreed(takeover, 15)).open()
+}
+
+/// Whole messages, or chunks put together to such.
+pub fn messages(seen: Vec<Seen>) -> Vec<Seen> {
+    let (mut whole, mut data) = (Vec::new(), Vec::new());
+    for event in seen {
+        match event {
+            Seen::Chunk { kind, data: mut chunk, first, fin } => {
+                assert_eq!(first, data.is_empty(), "the first chunk says so");
+                assert!(fin || !chunk.is_empty(), "a chunk that says nothing");
+                assert!(chunk.len() <= 16 << 10, "a chunk of {}", chunk.len());
+                data.append(&mut chunk);
+                if fin {
+                    let data = std::mem::take(&mut data);
+                    whole.push(match kind {
+                        Kind::Text => Seen::Text(String::from_utf8(data).unwrap()),
+                        Kind::Binary => Seen::Binary(data),
+                    });
+                }
+            }
+            // What came of a message that then failed is no message.
+            event => whole.push(event),
+        }
+    }
+    whole
+}
+
+/// Text of some length that compresses, and is not the same everywhere.
+pub fn words(len: usize) -> String {
+    let all: String = (0..=len / 8).map(|n| format!("{} κόσμε ", n * n % 9973)).collect();
+    let end = (0..=len).rev().find(|end| all.is_char_boundary(*end)).unwrap();
+    all[..end].to_owned()
+}
+
+/// Bytes that do not compress.
+pub fn noise(len: usize) -> Vec<u8> {
+    let mut state = 0x0123_4567_89AB_CDEF_u64;
+    let next = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 56) as u8
+    };
+    std::iter::repeat_with(next).take(len).collect()
+}
+
+// --- RSV1 ---
+
+#[test]
+fn s7692_6_1_rsv1_is_for_the_first_frame_of_data_and_only_if_agreed_on() {
+    let failed = |rsv| [Seen::Failed(ProtocolError::ReservedBits(rsv))];
+    for role in ROLES {
+        let peer = role.peer();
+        for opcode in [Opcode::Text, Opcode::Binary] {
+            let hello = compressed(peer, opcode, true, &HELLO);
+            let closed = ["close 1002 reserved bits are set that no extension defines"];
+            let mut end = Scenario::of(role).open();
+            assert_eq!(end.feed(&hello), failed(4));
+            assert_eq!(end.flush(), closed);
+            // A handshake without the extension.
+            let mut end = Scenario::of(role).open();
+            end.conn = end.conn.with_deflate(None);
+            assert_eq!(end.feed_in(&hello, 1), failed(4));
+            let mut end = open(role, true, Config::new());
+            assert_eq!(end.feed(&hello).len(), 1);
+            // The extension defines no other bits.
+            for rsv in [1, 2, 3, 5, 6, 7] {
+                let mut end = open(role, true, Config::new());
+                assert_eq!(end.feed_in(&frame_with(peer, rsv, opcode, true, &HELLO), 1), failed(rsv));
+            }
+        }
+        for opcode in [Opcode::Close, Opcode::Ping, Opcode::Pong] {
+            let mut end = open(role, true, Config::new());
+            assert_eq!(end.feed(&frame_with(peer, RSV1, opcode, true, b"")), failed(4));
+        }
+        // On a continuation, of a compressed message and of one that is not.
+        for rsv in [0, RSV1] {
+            for fin in [false, true] {
+                let mut end = open(role, true, Config::new());
+                assert_eq!(end.feed(&frame_with(peer, rsv, Opcode::Binary, false, &HELLO[..3])), []);
+                let rest = frame_with(peer, RSV1, Opcode::Continuation, fin, &HELLO[3..]);
+                assert_eq!(end.feed(&rest), failed(4));
+            }
+        }
+    }
+}
+
+#[test]
+fn s7692_6_2_what_has_no_rsv1_is_not_inflated_and_does_not_enter_the_window() {
+    for role in ROLES {
+        for delivery in DELIVERIES {
+            let peer = role.peer();
+            let mut wire = compressed(peer, Opcode::Text, true, &HELLO);
+            wire.extend(frame(peer, Opcode::Text, true, b"plain, and longer than hello"));
+            wire.extend(frame(peer, Opcode::Binary, false, &HELLO));
+            wire.extend(frame(peer, Opcode::Continuation, true, &HELLO));
+            wire.extend(compressed(peer, Opcode::Binary, true, &HELLO_AGAIN));
+            for size in [1, 5, wire.len()] {
+                let mut end = open(role, true, Config::new().delivery(delivery));
+                let seen = messages(end.feed_in(&wire, size));
+                let raw = Seen::Binary([HELLO, HELLO].concat());
+                let hello = [text("Hello"), text("plain, and longer than hello"), raw];
+                assert_eq!(seen[..3], hello);
+                assert_eq!(seen[3..], [Seen::Binary(b"Hello".to_vec())]);
+            }
+        }
+    }
+}
+
+// --- fragments ---
+
+/// A message with every kind of block in it, final ones too, and its payload.
+fn of_all_kinds() -> (String, Vec<u8>) {
+    let data = "stored é fixed κ fixed dynamic κ€ fixed stored é last";
+    let payload = Blocks::new()
+        .stored(false, "stored é ".as_bytes())
+        .fixed(true, &[Token::Bytes("fixed κ ".as_bytes())])
+        .dynamic(
+            false,
+            &[
+                // Over the final block.
+                Token::Back { distance: 9, len: 6 },
+                Token::Bytes("dynamic κ".as_bytes()),
+                Token::Bytes("€ ".as_bytes()),
+            ],
+        )
+        .fixed(true, &[Token::Back { distance: 20, len: 6 }])
+        .stored(true, b"")
+        .dynamic(true, &[Token::Back { distance: 45, len: 10 }])
+        .fixed(false, &[])
+        .stored(true, b"last")
+        .message();
+    (data.to_owned(), payload)
+}
+
+#[test]
+fn s7692_6_2_fragments_may_be_cut_anywhere_with_control_frames_between() {
+    let (data, payload) = of_all_kinds();
+    for role in ROLES {
+        for delivery in DELIVERIES {
+            for cut in 0..=payload.len() {
+                let peer = role.peer();
+                let (head, tail) = payload.split_at(cut);
+                let mut wire = compressed(peer, Opcode::Text, false, head);
+                wire.extend(frame(peer, Opcode::Ping, true, b"in"));
+                wire.extend(frame(peer, Opcode::Continuation, false, b""));
+                wire.extend(frame(peer, Opcode::Pong, true, b"between"));
+                wire.extend(frame(peer, Opcode::Continuation, true, tail));
+                let mut end = open(role, true, Config::new().delivery(delivery));
+                for size in [wire.len(), 1, 7] {
+                    let mut seen = messages(end.feed_in(&wire, size));
+                    assert_eq!(seen.pop(), Some(text(&data)), "cut at {cut}");
+                    assert_eq!(seen, [Seen::Ping(b"in".to_vec()), Seen::Pong(b"between".to_vec())]);
+                    assert_eq!(end.flush(), ["pong in"]);
+                }
+            }
+            // Each byte in a frame of its own.
+            let mut end = open(role, false, Config::new().delivery(delivery));
+            let mut seen = Vec::new();
+            for (i, byte) in payload.iter().enumerate() {
+                let (opcode, rsv) = if i == 0 { (Opcode::Text, RSV1) } else { (Opcode::Continuation, 0) };
+                let fin = i + 1 == payload.len();
+                seen.extend(end.feed(&frame_with(role.peer(), rsv, opcode, fin, &[*byte])));
+            }
+            assert_eq!(messages(seen), [text(&data)]);
+            assert_eq!(end.conn.received().messages, 1);
+        }
+    }
+}
+
+#[test]
+fn s7692_7_2_2_what_is_inflated_does_not_depend_on_where_reads_end() {
+    let data = words(50_000);
+    let payload = deflated(data.as_bytes());
+    for delivery in DELIVERIES {
+        for role in ROLES {
+            let wire = compressed(role.peer(), Opcode::Text, true, &payload);
+            let mut end = open(role, false, Config::new().delivery(delivery));
+            for size in [1, 2, 3, 61, 4095, 4096, 4097, wire.len()] {
+                assert!(messages(end.feed_in(&wire, size)) == [text(&data)], "reads of {size}");
+            }
+        }
+    }
+}
+
+// --- blocks ---
+
+#[test]
+fn s7692_7_2_3_the_examples_of_the_rfc() {
+    let examples: [(&[u8], &str); 6] = [
+        (&HELLO, "Hello"),
+        (&HELLO_AGAIN, "Hello"),
+        // 7.2.3.3: a block that is not compressed.
+        (&[0x00, 0x05, 0x00, 0xfa, 0xff, 0x48, 0x65, 0x6c, 0x6c, 0x6f, 0x00], "Hello"),
+        // 7.2.3.4: a final block.
+        (&[0xf3, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00, 0x00], "Hello"),
+        // 7.2.3.5: two blocks.
+        (&[0xf2, 0x48, 0x05, 0x00, 0x00, 0x00, 0xff, 0xff, 0xca, 0xc9, 0xc9, 0x07, 0x00], "Hello"),
+        // 7.2.3.6: nothing.
+        (&[0x00], ""),
+    ];
+    for role in ROLES {
+        let mut end = open(role, true, Config::new());
+        for (payload, data) in examples.into_iter().chain(examples) {
+            let wire = compressed(role.peer(), Opcode::Text, true, payload);
+            assert_eq!(end.feed_in(&wire, 1), [text(data)], "{payload:02x?}");
+            assert_eq!(end.feed(&wire), [text(data)], "{payload:02x?}");
+        }
+    }
+}
+
+#[test]
+fn s7692_7_2_3_a_message_may_have_any_number_of_blocks_of_any_kind() {
+    let mut blocks = Blocks::new();
+    let mut data = Vec::new();
+    for n in 0..1000_usize {
+        let (byte, last) = ([n as u8], n % 7 == 0);
+        blocks = match n % 4 {
+            0 => blocks.stored(last, &byte),
+            1 => blocks.fixed(last, &[Token::Bytes(&byte)]),
+            2 => blocks.fixed(last, &[]),
+            _ => blocks.stored(last, &[]),
+        };
+        if n % 4 < 2 {
+            data.extend(byte);
+        }
+    }
+    let blocks = blocks.dynamic(false, &[Token::Back { distance: data.len(), len: 258 }]);
+    data.extend_from_within(..258);
+    let payload = blocks.message();
+    for takeover in [false, true] {
+        for delivery in DELIVERIES {
+            let mut end = open(Role::Server, takeover, Config::new().delivery(delivery));
+            let wire = compressed(Role::Client, Opcode::Binary, true, &payload);
+            for size in [wire.len(), 1, 100] {
+                assert_eq!(messages(end.feed_in(&wire, size)), [Seen::Binary(data.clone())]);
+            }
+        }
+    }
+}
+
+#[test]
+fn s7692_7_2_3_4_what_follows_a_final_block_may_refer_to_what_was_before_it() {
+    // In the same message, in the next one, after the memory was given back, and all the way to the end of the
+    // window.
+    let old = noise(40_000);
+    for released in [false, true] {
+        for delivery in DELIVERIES {
+            for last in
+                [Blocks::new().stored(true, b"end"), Blocks::new().fixed(true, &[Token::Bytes(b"end")])]
+            {
+                let mut end = open(Role::Client, true, Config::new().delivery(delivery));
+                let mut receive = |payload: &[u8]| {
+                    let wire = compressed(Role::Server, Opcode::Binary, true, payload);
+                    let seen = messages(end.feed_in(&wire, 997));
+                    if released {
+                        end.conn.release_windows();
+                        assert!(!end.conn.receiver().holds_window());
+                    }
+                    let [Seen::Binary(data)] = &seen[..] else { panic!("{seen:?}") };
+                    data.clone()
+                };
+                assert!(receive(&Blocks::new().stored(true, &old).message()) == old);
+                assert_eq!(receive(&last.clone().message()), b"end");
+                let back = |distance, len| [Token::Back { distance, len }];
+                let far = receive(&Blocks::new().fixed(true, &back(32_768, 258)).message());
+                assert!(far == old[40_003 - 32_768..][..258]);
+                // Two final blocks behind each other, and then both are reached over.
+                let both =
+                    last.clone().fixed(true, &back(3, 3)).dynamic(false, &back(6 + 258 + 3, 3)).message();
+                // The second "end" is what `last` was written in front of.
+                assert_eq!(receive(&both), b"endendend");
+            }
+        }
+    }
+}
+
+#[test]
+fn s7692_7_2_3_4_messages_of_a_peer_that_finishes_each_one() {
+    // zlib's Z_FINISH for each message, with the byte behind it that makes it end with an empty block.
+    for takeover in [false, true] {
+        let mut end = open(Role::Server, takeover, Config::new());
+        for n in 0..20 {
+            let data = words(n * 977);
+            let mut zlib = Deflate::new(6, false, 15);
+            let mut payload = flushed(&mut zlib, data.as_bytes(), DeflateFlush::Finish);
+            payload.push(0);
+            let wire = compressed(Role::Client, Opcode::Text, true, &payload);
+            assert!(end.feed_in(&wire, 1000) == [text(&data)]);
+            if n % 3 == 0 {
+                end.conn.release_windows();
+            }
+        }
+    }
+}
+
+#[test]
+fn s7692_7_2_3_6_empty_messages() {
+    let empty = [
+        &[0x00][..],
+        &[0x00, 0x00, 0x00, 0xFF, 0xFF, 0x00],
+        // Fixed, final, and an empty final one at the end.
+        &[0x02, 0x00],
+        &[0x03, 0x00, 0x00],
+        &[0x01],
+    ];
+    for role in ROLES {
+        for delivery in DELIVERIES {
+            for takeover in [false, true] {
+                let mut end = open(role, takeover, Config::new().delivery(delivery));
+                let peer = role.peer();
+                for payload in empty {
+                    for opcode in [Opcode::Text, Opcode::Binary] {
+                        let nothing = || match opcode {
+                            Opcode::Text => text(""),
+                            _ => Seen::Binary(Vec::new()),
+                        };
+                        let wire = compressed(peer, opcode, true, payload);
+                        assert!(messages(end.feed(&wire)) == [nothing()], "{payload:02x?}");
+                        assert!(messages(end.feed_in(&wire, 1)) == [nothing()]);
+                        // In fragments, with empty ones before, between and behind.
+                        let mut wire = compressed(peer, opcode, false, b"");
+                        for byte in payload {
+                            wire.extend(frame(peer, Opcode::Continuation, false, &[*byte]));
+                            wire.extend(frame(peer, Opcode::Continuation, false, b""));
+                        }
+                        wire.extend(frame(peer, Opcode::Continuation, true, b""));
+                        assert_eq!(messages(end.feed(&wire)), [nothing()]);
+                    }
+                }
+                assert_eq!(
+                    messages(end.feed(&compressed(peer, Opcode::Text, true, &HELLO))),
+                    [text("Hello")]
+                );
+            }
+        }
+    }
+}
+
+// --- windows ---
+
+#[test]
+fn s7692_7_1_1_without_takeover_a_message_cannot_refer_to_another() {
+    for role in ROLES {
+        for delivery in DELIVERIES {
+            let again = compressed(role.peer(), Opcode::Text, true, &HELLO_AGAIN);
+            let hello = compressed(role.peer(), Opcode::Text, true, &HELLO);
+            let mut end = open(role, false, Config::new().delivery(delivery));
+            assert_eq!(messages(end.feed(&hello)), [text("Hello")]);
+            assert_eq!(messages(end.feed(&hello)), [text("Hello")]);
+            assert_eq!(end.feed(&again), [INVALID]);
+            // Each direction has its own: this one is agreed on for what is sent alone.
+            let other = match role {
+                Role::Server => {
+                    DeflateParams { server_no_context_takeover: true, ..DeflateParams::default() }
+                }
+                Role::Client => {
+                    DeflateParams { client_no_context_takeover: true, ..DeflateParams::default() }
+                }
+            };
+            let mut end = Scenario::of(role).deflate(other).open();
+            assert_eq!(end.feed(&hello), [text("Hello")]);
+            for _ in 0..3 {
+                assert_eq!(end.feed(&again), [text("Hello")]);
+                end.conn.release_windows();
+            }
+        }
+    }
+}
+
+#[test]
+fn s7692_7_1_2_all_of_the_window_that_was_agreed_on_can_be_referred_to() {
+    for bits in 8..=15u8 {
+        let size = 1usize << bits;
+        for role in ROLES {
+            for released in [false, true] {
+                let old = noise(size + 100);
+                let mut end = Scenario::of(role).deflate(agreed(true, bits)).open();
+                let mut receive = |payload: &[u8]| {
+                    let seen = end.feed_in(&compressed(role.peer(), Opcode::Binary, true, payload), 4001);
+                    if released {
+                        end.conn.release_windows();
+                    }
+                    seen
+                };
+                // As it is, so that no more than the window has come.
+                assert!(receive(&Blocks::new().stored(false, &old).message()) == [Seen::Binary(old.clone())]);
+                let far = Blocks::new().fixed(false, &[Token::Back { distance: size, len: 200 }]).message();
+                assert!(receive(&far) == [Seen::Binary(old[100..300].to_vec())], "{bits} bits");
+            }
+        }
+    }
+}
+
+// --- what is no DEFLATE ---
+
+/// Payloads that cannot be inflated.
+fn invalid() -> Vec<(&'static str, Vec<u8>)> {
+    let back =
+        |distance| Blocks::new().fixed(false, &[Token::Bytes(b"abc"), Token::Back { distance, len: 3 }]);
+    let mut too_far_behind_a_final_block = Blocks::new().stored(true, b"abc").message();
+    too_far_behind_a_final_block.pop();
+    too_far_behind_a_final_block
+        .extend(Blocks::new().fixed(false, &[Token::Back { distance: 4, len: 3 }]).message());
+    vec![
+        ("a reserved kind of block", vec![0x06]),
+        ("lengths that do not agree", vec![0x00, 0x05, 0x00, 0xfb, 0xff, 1, 2, 3, 4, 5, 0x00]),
+        ("a distance before the beginning", back(4).message()),
+        ("the same, behind a final block", too_far_behind_a_final_block),
+        ("plain text", b"Hello".to_vec()),
+        ("RFC 1950", vec![0x78, 0x9c, 0xf2, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00]),
+        ("a code for lengths with too many", vec![0x04, 0xfe, 0xff, 0xff, 0xff]),
+    ]
+}
+
+#[test]
+fn s7692_7_2_2_what_is_no_deflate_fails_with_1007_and_nothing_comes_of_it() {
+    for role in ROLES {
+        for takeover in [false, true] {
+            for (why, payload) in invalid() {
+                let mut wire = compressed(role.peer(), Opcode::Binary, true, &HELLO);
+                let before = wire.len();
+                wire.extend(compressed(role.peer(), Opcode::Binary, true, &payload));
+                wire.extend(compressed(role.peer(), Opcode::Binary, true, &HELLO));
+                wire.extend(frame(role.peer(), Opcode::Ping, true, b"late"));
+                wire.extend(frame(role.peer(), Opcode::Close, true, b"\x03\xe8"));
+                for cut in before..wire.len() {
+                    let mut end = open(role, takeover, Config::new());
+                    // No window of an earlier message to refer to.
+                    let (head, tail) =
+                        if takeover { (&[][..], &wire[before..cut]) } else { wire.split_at(cut) };
+                    let mut seen = end.feed(head);
+                    seen.extend(end.feed(tail));
+                    seen.extend(end.feed(if takeover { &wire[cut..] } else { &[] }));
+                    seen.retain(|event| *event != Seen::Binary(b"Hello".to_vec()));
+                    assert_eq!(seen, [INVALID], "{why}, cut at {cut}");
+                    assert_eq!(end.flush(), ["close 1007 compressed data is not valid"]);
+                    assert!(!end.conn.receiver().holds_window());
+                    assert_eq!(end.conn.received().messages, u64::from(!takeover));
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn s7692_7_2_2_in_chunks_a_failing_message_never_ends() {
+    // A good beginning, and then a kind of block that there is not.
+    let mut payload = Blocks::new().stored(false, &noise(40_000)).raw();
+    payload.push(0x06);
+    for size in [1, 1000, 50_000] {
+        let mut end = open(Role::Server, true, Config::new().delivery(Delivery::Chunks));
+        let wire = compressed(Role::Client, Opcode::Binary, true, &payload);
+        let mut seen = end.feed_in(&wire, size);
+        assert_eq!(seen.pop(), Some(INVALID));
+        let (data, ended) = joined(&seen);
+        assert!(noise(40_000).starts_with(&data) && !ended);
+    }
+}
+
+#[test]
+fn s7692_7_2_2_a_message_ends_where_a_block_ends() {
+    let cut = |payload: &[u8], by: usize| payload[..payload.len() - by].to_vec();
+    let stored = Blocks::new().stored(false, &noise(20)).raw();
+    let mut cases = vec![
+        ("nothing at all", Vec::new()),
+        ("no empty block at the end", stored.clone()),
+        ("a final block alone", Blocks::new().fixed(true, &[Token::Bytes(b"Hello")]).raw()),
+        ("a stored final block alone", Blocks::new().stored(true, b"Hello").raw()),
+        ("the tail was left on", [&HELLO[..], &TAIL].concat()),
+        ("the tail was left on, nothing else", [&[0x00][..], &TAIL].concat()),
+        ("the fixed block has no end", vec![0xf2, 0x48, 0xcd, 0xc9, 0xc9]),
+    ];
+    // All but its first byte, which alone is an empty message.
+    for by in 1..stored.len() - 1 {
+        cases.push(("a stored block is cut", cut(&stored, by)));
+    }
+    let dynamic = Blocks::new().dynamic(false, &[Token::Bytes(b"some text")]).raw();
+    for by in 2..dynamic.len() {
+        cases.push(("a dynamic block is cut", cut(&dynamic, by)));
+    }
+    for role in ROLES {
+        for (why, payload) in &cases {
+            for delivery in DELIVERIES {
+                for size in [1, 1000] {
+                    let mut end = open(role, true, Config::new().delivery(delivery));
+                    let mut wire = compressed(role.peer(), Opcode::Binary, true, payload);
+                    wire.extend(compressed(role.peer(), Opcode::Binary, true, &HELLO));
+                    let mut seen = end.feed_in(&wire, size);
+                    if delivery == Delivery::Chunks {
+                        seen.retain(|event| !matches!(event, Seen::Chunk { fin: false, .. }));
+                    }
+                    assert_eq!(seen, [INVALID], "{why} {payload:02x?}");
+                }
+            }
+        }
+    }
+}
+
+// --- limits ---
+
+#[test]
+fn s10_4_the_limit_is_on_what_a_message_inflates_to() {
+    for limit in [0, 1, 2, 100, 511, 512, 513, 4096, 16_383, 16_384, 16_385, 40_000usize] {
+        for (kind, fill) in [(Opcode::Text, b'x'), (Opcode::Binary, 0)] {
+            for delivery in DELIVERIES {
+                let config = Config::new().max_message(limit as u64).delivery(delivery);
+                let wire = |len: usize| compressed(Role::Client, kind, true, &deflated(&vec![fill; len]));
+                let (fits, too_big) = (wire(limit), wire(limit + 1));
+                let mut end = open(Role::Server, true, config.clone());
+                for size in [1, 2, 1000] {
+                    let seen = messages(end.feed_in(&fits, size));
+                    let whole = vec![fill; limit];
+                    let whole = if kind == Opcode::Text {
+                        Seen::Text(String::from_utf8(whole).unwrap())
+                    } else {
+                        Seen::Binary(whole)
+                    };
+                    assert!(seen == [whole], "{limit} allowed, reads of {size}");
+                }
+                for cut in 0..too_big.len() {
+                    let mut end = open(Role::Server, true, config.clone());
+                    let mut seen = end.feed(&too_big[..cut]);
+                    seen.extend(end.feed(&too_big[cut..]));
+                    assert_eq!(seen.pop(), Some(TOO_BIG), "{} at {cut}", limit + 1);
+                    // No more than the limit has come out, and none of it as a message.
+                    assert!(joined(&seen).0.len() <= limit && !joined(&seen).1);
+                    assert_eq!(end.flush(), ["close 1009 message over the size limit"]);
+                    assert_eq!(end.feed(&fits), []);
+                    assert!(!end.conn.receiver().holds_window());
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn s10_4_the_limit_counts_over_fragments_and_anew_for_each_message() {
+    for delivery in DELIVERIES {
+        let config = Config::new().max_message(1000).delivery(delivery);
+        let mut end = open(Role::Client, true, config);
+        let payload = Blocks::new().stored(false, &[1; 500]).stored(false, &[2; 500]).message();
+        let more = Blocks::new().stored(false, &[1; 500]).stored(false, &[2; 501]).message();
+        let in_two = |payload: &[u8]| {
+            let (head, tail) = payload.split_at(505);
+            let mut wire = compressed(Role::Server, Opcode::Binary, false, head);
+            wire.extend(frame(Role::Server, Opcode::Continuation, true, tail));
+            wire
+        };
+        for _ in 0..3 {
+            assert_eq!(messages(end.feed(&in_two(&payload))).len(), 1);
+            let plain = frame(Role::Server, Opcode::Binary, true, &[3; 1000]);
+            assert_eq!(messages(end.feed(&plain)).len(), 1);
+        }
+        assert_eq!(end.feed_in(&in_two(&more), 100).pop(), Some(TOO_BIG));
+    }
+}
+
+#[test]
+fn s10_4_the_limit_on_frames_counts_bytes_on_the_wire() {
+    for delivery in DELIVERIES {
+        let payload = deflated(&[0; 100_000]);
+        let limit = payload.len() as u64;
+        let config = |limit| Config::new().max_frame(limit).delivery(delivery);
+        let wire = compressed(Role::Client, Opcode::Binary, true, &payload);
+        let mut end = open(Role::Server, true, config(limit));
+        assert!(messages(end.feed(&wire)) == [Seen::Binary(vec![0; 100_000])]);
+        // Judged by the header.
+        let mut end = open(Role::Server, true, config(limit - 1));
+        let header_len = wire.len() - payload.len();
+        assert_eq!(end.feed(&wire[..header_len]), [Seen::Failed(ProtocolError::FrameTooBig)]);
+        // A frame may be longer than what it inflates to, and than that may be.
+        let mut payload = [0, 0, 0, 0xFF, 0xFF].repeat(300);
+        payload.push(0);
+        let mut end = open(Role::Server, true, Config::new().max_message(10).delivery(delivery));
+        let wire = compressed(Role::Client, Opcode::Text, true, &payload);
+        assert_eq!(messages(end.feed_in(&wire, 13)), [text("")]);
+    }
+}
+
+#[test]
+fn s10_4_fragments_of_compressed_messages_are_counted_too() {
+    let mut end = open(Role::Server, true, Config::new().max_fragments(3));
+    let mut wire = compressed(Role::Client, Opcode::Text, false, &HELLO);
+    for _ in 0..2 {
+        wire.extend(frame(Role::Client, Opcode::Continuation, false, b""));
+    }
+    assert_eq!(end.feed(&wire), []);
+    let one_more = end.receive_part(Opcode::Continuation, true, b"");
+    assert_eq!(one_more, [Seen::Failed(ProtocolError::TooManyFragments)]);
+    let mut end = open(Role::Server, true, Config::new().max_fragments(0));
+    let none = end.feed(&compressed(Role::Client, Opcode::Text, true, &HELLO));
+    assert_eq!(none, [Seen::Failed(ProtocolError::TooManyFragments)]);
+}
+
+// --- UTF-8 ---
+
+#[test]
+fn s8_1_text_is_validated_as_it_is_inflated() {
+    // Not compressed within its block, so that it is clear which byte on the wire shows it.
+    let bad: [(&[u8], usize); 4] =
+        [(b"ok \xFF and more", 4), (b"\xED\xA0\x80", 2), (b"12345678\xF0\x9Fx", 11), (b"\xC3", 1)];
+    for role in ROLES {
+        for delivery in DELIVERIES {
+            for (data, shows) in bad {
+                let payload = Blocks::new().stored(false, data).message();
+                let wire = compressed(role.peer(), Opcode::Text, true, &payload);
+                let payload_at = wire.len() - payload.len();
+                let shows_at = if data.len() == shows && data == b"\xC3" {
+                    // Cut off by the end.
+                    wire.len()
+                } else {
+                    payload_at + 5 + shows
+                };
+                for size in [1, 2, 3] {
+                    let mut end = open(role, true, Config::new().delivery(delivery));
+                    let before = end.feed_in(&wire[..shows_at - 1], size);
+                    assert!(!before.contains(&NOT_UTF8), "{data:02x?}");
+                    let seen = end.feed(&wire[shows_at - 1..shows_at]);
+                    assert_eq!(seen.last(), Some(&NOT_UTF8), "{data:02x?}");
+                    assert_eq!(end.flush(), ["close 1007 text is not UTF-8"]);
+                }
+                // At once it comes to the same, and no part of it is given out.
+                let mut end = open(role, true, Config::new().delivery(delivery));
+                assert_eq!(end.feed(&wire), [NOT_UTF8]);
+                // Binary is not looked at.
+                let mut end = open(role, true, Config::new().delivery(delivery));
+                let wire = compressed(role.peer(), Opcode::Binary, true, &payload);
+                assert_eq!(messages(end.feed(&wire)), [Seen::Binary(data.to_vec())]);
+            }
+        }
+    }
+}
+
+#[test]
+fn s8_1_a_code_point_may_be_cut_by_chunks_and_blocks_but_not_by_the_end() {
+    // Three bytes each: chunks of 16 KiB cut them, whatever stands in front.
+    for front in 0..3 {
+        let data = "x".repeat(front) + &"€".repeat(20_000);
+        for (kept, ok) in [(data.len(), true), (data.len() - 1, false), (data.len() - 2, false)] {
+            for delivery in DELIVERIES {
+                for payload in [
+                    deflated(&data.as_bytes()[..kept]),
+                    data.as_bytes()[..kept]
+                        .chunks(10_000)
+                        .fold(Blocks::new(), |blocks, piece| blocks.stored(true, piece))
+                        .message(),
+                ] {
+                    let wire = compressed(Role::Server, Opcode::Text, true, &payload);
+                    for size in [1001, wire.len()] {
+                        let mut end = open(Role::Client, true, Config::new().delivery(delivery));
+                        let mut seen = end.feed_in(&wire, size);
+                        if ok {
+                            assert!(messages(seen) == [text(&data)]);
+                        } else {
+                            assert_eq!(seen.pop(), Some(NOT_UTF8));
+                            assert!(!joined(&seen).1);
+                        }
+                    }
+                }
+            }
+        }
+    }
+    // A fault at the border itself.
+    for at in [16_383, 16_384, 16_385, 32_768] {
+        for delivery in DELIVERIES {
+            let mut data = vec![b'x'; 50_000];
+            data[at - 1..at + 1].copy_from_slice(b"\xE2x");
+            let mut end = open(Role::Server, true, Config::new().delivery(delivery));
+            let wire = compressed(Role::Client, Opcode::Text, true, &deflated(&data));
+            let mut seen = end.feed(&wire);
+            assert_eq!(seen.pop(), Some(NOT_UTF8));
+            assert!(joined(&seen).0.len() <= at);
+        }
+    }
+}
+
+// --- chunks, and memory of fixed size ---
+
+#[test]
+fn s7692_6_2_a_huge_message_streams_in_chunks_through_little_memory() {
+    const MIB: usize = 1 << 20;
+    // 64 MiB of zeros: each block refers to its own data alone, and so can be sent again.
+    let mut zlib = Deflate::new(9, false, 15);
+    let once = flushed(&mut zlib, &vec![0; MIB], DeflateFlush::FullFlush);
+    let payload_len = 64 * once.len() as u64 + 1;
+    let header = Header { fin: true, rsv: RSV1, opcode: Opcode::Binary, masking_key: None, payload_len };
+    let mut head = [0; 14];
+    let head_len = header.encode(&mut head);
+    let config = Config::new().max_message(u64::MAX).delivery(Delivery::Chunks);
+    let mut conn: Connection = open(Role::Client, true, config).conn;
+    let mut message = MessageBuf::new();
+    let (mut total, mut ended) = (0, 0);
+    let pieces =
+        std::iter::once(&head[..head_len]).chain(std::iter::repeat_n(&once[..], 64)).chain([&[0][..]]);
+    for piece in pieces {
+        let mut bytes = piece.to_vec();
+        let mut input = hybi::Input::new(&mut bytes, &mut message);
+        while let Some(event) = conn.poll_event(Instant::ZERO, &mut input).unwrap() {
+            let hybi::Event::Chunk { data, first, fin, .. } = event else { panic!("{event:?}") };
+            assert!(data.len() <= 16 << 10 && data.iter().all(|byte| *byte == 0));
+            assert_eq!(first, total == 0);
+            total += data.len();
+            ended += usize::from(fin);
+        }
+        assert!(message.capacity() <= 16 << 10, "{}", message.capacity());
+    }
+    assert_eq!((total, ended), (64 * MIB, 1));
+    assert_eq!(conn.received().messages, 1);
+}
+
+fn lent<'m>(
+    role: Role,
+    config: Config,
+    out: &'m mut [u8],
+    memory: &'m mut [u8],
+) -> End<Lent<'m>, LentMessage<'m>> {
+    let (out, message) = (Lent::new(out), LentMessage::new(memory));
+    let conn = match role {
+        Role::Server => Machine::server(Instant::ZERO, config, out),
+        Role::Client => Machine::client(Instant::ZERO, config, out, [9; 32]),
+    };
+    End::new(conn.with_deflate(agreed(true, 15)), message)
+}
+
+#[test]
+fn s5_4_an_inflated_message_that_outgrows_its_memory_comes_in_chunks() {
+    let data = words(2000);
+    let payload = deflated(data.as_bytes());
+    for role in ROLES {
+        for capacity in [1, 2, 3, 64, 511, 512, 513, 1999] {
+            for size in [1, 10, 63, 10_000] {
+                let (mut out, mut memory) = ([0; 512], vec![0; capacity]);
+                let mut end = lent(role, Config::new(), &mut out, &mut memory);
+                let peer = role.peer();
+                let mut wire = compressed(peer, Opcode::Text, false, &payload[..99]);
+                wire.extend(frame(peer, Opcode::Ping, true, b"p"));
+                wire.extend(frame(peer, Opcode::Continuation, true, &payload[99..]));
+                let mut seen = end.feed_in(&wire, size);
+                seen.retain(|event| *event != Seen::Ping(b"p".to_vec()));
+                assert!(joined(&seen) == (data.clone().into_bytes(), true), "{capacity} {size}");
+                // The next one that fits comes whole.
+                let small = "x".repeat(capacity - 1);
+                let wire = compressed(
+                    peer,
+                    Opcode::Text,
+                    true,
+                    &Blocks::new().stored(true, small.as_bytes()).message(),
+                );
+                assert_eq!(end.feed_in(&wire, size), [text(&small)], "{capacity} {size}");
+            }
+        }
+    }
+}
+
+#[test]
+fn s5_4_an_inflated_message_that_fills_its_memory_comes_whole() {
+    for len in [1, 2, 100, 512, 600] {
+        for size in [1, 50, 1000] {
+            let (mut out, mut memory) = ([0; 512], vec![0; len]);
+            let mut end = lent(Role::Server, Config::new(), &mut out, &mut memory);
+            let words = "x".repeat(len);
+            for payload in
+                [deflated(words.as_bytes()), Blocks::new().stored(false, words.as_bytes()).message()]
+            {
+                let wire = compressed(Role::Client, Opcode::Text, true, &payload);
+                assert_eq!(end.feed_in(&wire, size), [text(&words)], "{len} {size}");
+            }
+        }
+    }
+}
+
+#[test]
+fn s10_4_without_any_memory_no_message_can_be_inflated_but_an_empty_one() {
+    for delivery in DELIVERIES {
+        let (mut out, mut memory) = ([0; 512], [0; 0]);
+        let mut end = lent(Role::Client, Config::new().delivery(delivery), &mut out, &mut memory);
+        let empty = compressed(Role::Server, Opcode::Text, true, &[0]);
+        assert_eq!(messages(end.feed_in(&empty, 1)), [text("")]);
+        // What is not compressed lies in the input.
+        assert_eq!(messages(end.receive(Opcode::Text, "plain")), [text("plain")]);
+        assert_eq!(end.feed(&compressed(Role::Server, Opcode::Text, true, &HELLO)), [TOO_BIG]);
+        assert_eq!(end.flush(), ["close 1009 message over the size limit"]);
+    }
+}
+
+#[test]
+fn s8_1_inflated_text_that_outgrew_its_memory_is_validated_across_chunks() {
+    for capacity in [1, 4, 5, 6, 30] {
+        for (data, fin) in [
+            (&b"1234\xe2\x82 more text"[..], false),
+            (b"123456789\xf0\x9d\x84", true),
+            (b"1234\xe2\x82", true),
+        ] {
+            for size in [1, 2, 7, 100] {
+                let (mut out, mut memory) = ([0; 512], vec![0; capacity]);
+                let mut end = lent(Role::Client, Config::new(), &mut out, &mut memory);
+                let wire = compressed(Role::Server, Opcode::Text, fin, &deflated(data));
+                let seen = end.feed_in(&wire, size);
+                assert_eq!(seen.last(), Some(&NOT_UTF8), "{capacity} {size}");
+                assert_eq!(end.flush(), ["close 1007 text is not UTF-8"]);
+            }
+        }
+    }
+}
+
+// --- closing ---
+
+#[test]
+fn s5_5_1_a_close_inside_a_compressed_message_ends_it() {
+    for role in ROLES {
+        for delivery in DELIVERIES {
+            let mut end = open(role, true, Config::new().delivery(delivery));
+            let mut wire = compressed(role.peer(), Opcode::Text, false, &HELLO[..4]);
+            wire.extend(frame(role.peer(), Opcode::Close, true, b"\x03\xe9"));
+            wire.extend(frame(role.peer(), Opcode::Continuation, true, &HELLO[4..]));
+            let seen = end.feed_in(&wire, 3);
+            assert_eq!(seen.last(), Some(&Seen::Close(Some(1001), String::new())));
+            assert!(messages(seen).len() == 1, "no message");
+            assert_eq!(end.flush(), ["close 1001"]);
+            assert!(!end.conn.receiver().holds_window());
+        }
+    }
+}
+
+#[test]
+fn s5_5_1_compressed_messages_come_in_until_the_peers_close() {
+    for role in ROLES {
+        let mut end = open(role, true, Config::new());
+        end.feed(&compressed(role.peer(), Opcode::Text, false, &HELLO[..4]));
+        end.conn.close(end.now, hybi::CloseCode::NORMAL, "").unwrap();
+        end.flush();
+        assert_eq!(end.receive(Opcode::Continuation, &HELLO[4..]), [text("Hello")]);
+        let again = end.feed(&compressed(role.peer(), Opcode::Text, true, &HELLO_AGAIN));
+        assert_eq!(again, [text("Hello")]);
+        assert_eq!(end.receive_close(1000, ""), [Seen::Close(Some(1000), String::new())]);
+        assert!(!end.conn.receiver().holds_window());
+    }
+}

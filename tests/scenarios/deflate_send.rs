@@ -1,0 +1,590 @@
+//! permessage-deflate, sending (RFC 7692 sections 6.1 and 7.2.1): what goes on the wire, read by a decoder that
+//! is not the crate's.
+
+use hybi::deflate::{Compression, Pool};
+use hybi::frame::Opcode;
+use hybi::handshake::DeflateParams;
+use hybi::{
+    CloseCode, Config, Delivery, Instant, Kind, Lent, LentMessage, Machine, Message, Prepared, Role,
+    SendError,
+};
+
+use crate::blocks::{Decoder, FIXED, TAIL};
+use crate::deflate::{HELLO, HELLO_AGAIN, ROLES, agreed, messages, noise, open, words};
+use crate::pair::{End, Pair, RSV1, Scenario, Seen, Sent, parse, text};
+
+/// Everything is compressed, however short.
+fn all() -> Config {
+    Config::new().compression(Compression { min_size: 0, ..Compression::new() })
+}
+
+/// The frames that wait to be written.
+fn frames(end: &mut End) -> Vec<Sent> {
+    let start = end.wire.len();
+    end.write_all();
+    parse(end.role(), &end.wire[start..])
+}
+
+/// The messages on the wire, inflated where they are compressed, and whether they were.
+fn decoded(sent: &[Sent], decoder: &mut Decoder) -> Vec<(Vec<u8>, bool)> {
+    let mut all = Vec::new();
+    let mut open: Option<(Vec<u8>, bool)> = None;
+    for frame in sent.iter().filter(|frame| !frame.header.opcode.is_control()) {
+        let first = frame.header.opcode != Opcode::Continuation;
+        assert_eq!(first, open.is_none());
+        assert!(first || frame.header.rsv == 0, "RSV1 is on the first frame alone");
+        let (mut payload, compressed) = open.take().unwrap_or((Vec::new(), frame.header.rsv == RSV1));
+        payload.extend(&frame.payload);
+        if frame.header.fin {
+            let data = if compressed { decoder.message(&payload).expect("it is DEFLATE") } else { payload };
+            all.push((data, compressed));
+        } else {
+            open = Some((payload, compressed));
+        }
+    }
+    assert!(open.is_none());
+    all
+}
+
+#[test]
+fn s7692_7_2_1_messages_as_the_rfc_prints_them() {
+    for role in ROLES {
+        for takeover in [false, true] {
+            let mut end = open(role, takeover, all());
+            let mut decoder = Decoder::new(takeover);
+            for (i, opcode) in [Opcode::Text, Opcode::Binary, Opcode::Text].into_iter().enumerate() {
+                match opcode {
+                    Opcode::Text => end.conn.send_text("Hello").unwrap(),
+                    _ => end.conn.send_binary(b"Hello").unwrap(),
+                }
+                let [sent] = &frames(&mut end)[..] else { panic!("one frame") };
+                assert_eq!((sent.header.opcode, sent.header.fin, sent.header.rsv), (opcode, true, RSV1));
+                // There is more than one way to refer to the first one (7.2.3.2).
+                if i == 0 || !takeover {
+                    assert_eq!(sent.payload, HELLO);
+                } else {
+                    assert!(sent.payload.len() <= HELLO_AGAIN.len(), "{:02x?}", sent.payload);
+                }
+                assert_eq!(decoder.message(&sent.payload).unwrap(), b"Hello");
+            }
+            end.conn.send_text("").unwrap();
+            end.conn.send_text("").unwrap();
+            assert!(frames(&mut end).iter().all(|frame| frame.payload == [0]), "7.2.3.6");
+        }
+    }
+}
+
+#[test]
+fn s7692_7_2_1_the_tail_is_left_out_and_nothing_else() {
+    for level in 0..=9 {
+        for takeover in [false, true] {
+            let config = all().compression(Compression { level, min_size: 0, ..Compression::new() });
+            let mut end = open(Role::Server, takeover, config.high_water(usize::MAX));
+            let mut decoder = Decoder::new(takeover);
+            // Data that ends as the tail does, empty, all sizes at which blocks and buffers could end.
+            let mut data = vec![Vec::new(), TAIL.to_vec(), vec![0; 70_000], noise(70_000), TAIL.repeat(500)];
+            data.extend((0..40).map(noise));
+            data.extend((100..140).map(|len| words(len).into_bytes()));
+            data.push(words(20_000).into_bytes());
+            for data in &data {
+                end.conn.send_binary(data).unwrap();
+            }
+            let sent = frames(&mut end);
+            assert!(sent.iter().all(|frame| !frame.payload.ends_with(&TAIL)));
+            // The decoder takes nothing that is left over.
+            let decoded = decoded(&sent, &mut decoder);
+            assert!(decoded.iter().zip(&data).all(|((out, _), data)| out == data), "level {level}");
+            assert_eq!(decoded.len(), data.len());
+        }
+    }
+}
+
+#[test]
+fn s7692_7_1_2_no_message_refers_further_back_than_the_window() {
+    // The same noise again and again, at distances around each size of window: what can be referred to will be.
+    let levels = (1..=9).map(|level| (level, 8)).chain([(1, 1), (6, 1), (9, 9)]);
+    for (level, memory_level) in levels {
+        for bits in 8..=15u8 {
+            let compression = Compression { level, memory_level, min_size: 0, ..Compression::new() };
+            let config = Config::new().compression(compression).high_water(usize::MAX);
+            let mut end = Scenario::server().config(config).deflate(agreed(true, bits)).open();
+            let mut decoder = Decoder::new(true);
+            let window = 1usize << bits;
+            let mut all = Vec::new();
+            for distance in [100, window - 20, window + 1, window.saturating_sub(262)] {
+                let mut data = noise(distance);
+                data.extend(noise(30.min(distance)));
+                end.conn.send_binary(&data).unwrap();
+                all.push(data);
+            }
+            let decoded = decoded(&frames(&mut end), &mut decoder);
+            assert!(decoded.iter().map(|(data, _)| data).eq(&all));
+            let farthest = decoder.farthest;
+            assert!((1..=window).contains(&farthest), "{farthest} of {window}, level {level}");
+        }
+    }
+}
+
+#[test]
+fn s7692_7_1_1_takeover_is_agreed_on_for_each_direction() {
+    let long = words(3000);
+    for role in ROLES {
+        for (own, other) in [(false, false), (false, true), (true, false), (true, true)] {
+            let (server, client) = if role == Role::Server { (own, other) } else { (other, own) };
+            let params = DeflateParams {
+                server_no_context_takeover: !server,
+                client_no_context_takeover: !client,
+                ..DeflateParams::default()
+            };
+            let mut end = Scenario::of(role).deflate(params).open();
+            let mut lens = Vec::new();
+            for _ in 0..3 {
+                end.conn.send_text(&long).unwrap();
+                let sent = frames(&mut end);
+                lens.push(sent[0].payload.len());
+                if !own {
+                    // Each message for itself.
+                    assert_eq!(decoded(&sent, &mut Decoder::new(false))[0].0, long.as_bytes());
+                }
+            }
+            assert_eq!(lens[1] < lens[0] / 4, own, "{lens:?}");
+            assert_eq!(end.conn.sender().holds_window(), own);
+        }
+    }
+}
+
+#[test]
+fn s7692_6_1_fragments_are_compressed_as_they_are_sent() {
+    for role in ROLES {
+        for takeover in [false, true] {
+            let mut end = open(role, takeover, Config::new());
+            let mut peer = open(role.peer(), takeover, Config::new().delivery(Delivery::Chunks));
+            let mut decoder = Decoder::new(takeover);
+            // Short ones too: how long the message will be, nobody knows.
+            for pieces in [
+                &["Hel", "lo"][..],
+                &["", "a", "", "", "é"],
+                &["", ""],
+                &["one"],
+                &[&words(20_000), "", "end"],
+            ] {
+                let (mut sent, mut arrived) = (Vec::new(), Vec::new());
+                for (i, piece) in pieces.iter().enumerate() {
+                    let fin = i + 1 == pieces.len();
+                    end.conn.send_fragment(Kind::Text, piece.as_bytes(), fin).unwrap();
+                    end.conn.ping(end.now, b"between").unwrap();
+                    let start = end.wire.len();
+                    end.write_all();
+                    sent.extend(parse(role, &end.wire[start..]));
+                    // What was given so far is there, before the rest comes.
+                    for event in peer.feed(&end.wire[start..]) {
+                        if let Seen::Chunk { data, .. } = event {
+                            arrived.extend(data);
+                        }
+                    }
+                    assert_eq!(arrived, pieces[..=i].concat().as_bytes());
+                }
+                let single = pieces.len() == 1;
+                assert_eq!(decoded(&sent, &mut decoder), [(pieces.concat().into_bytes(), !single)]);
+                peer.poll();
+                peer.write_all();
+            }
+        }
+    }
+}
+
+#[test]
+fn s7692_6_1_a_message_of_fragments_stays_what_it_began_as() {
+    let mut end = open(Role::Server, true, Config::new());
+    let mut decoder = Decoder::new(true);
+    end.conn.uncompressed().send_fragment(Kind::Binary, &[0; 100], false).unwrap();
+    end.conn.send_fragment(Kind::Binary, &[0; 100], true).unwrap();
+    end.conn.send_fragment(Kind::Binary, &[1; 100], false).unwrap();
+    // In the middle of a message it is for the next one.
+    end.conn.uncompressed().send_fragment(Kind::Binary, &[1; 100], false).unwrap();
+    end.conn.send_fragment(Kind::Binary, &[1; 100], true).unwrap();
+    end.conn.send_binary(&[2; 100]).unwrap();
+    end.conn.send_binary(&[3; 100]).unwrap();
+    let expected = [(vec![0; 200], false), (vec![1; 300], true), (vec![2; 100], false), (vec![3; 100], true)];
+    assert_eq!(decoded(&frames(&mut end), &mut decoder), expected);
+}
+
+#[test]
+fn s7692_6_short_messages_go_out_as_they_are() {
+    for min_size in [0, 1, 10, 64, 1000] {
+        let config = Config::new().compression(Compression { min_size, ..Compression::new() });
+        for role in ROLES {
+            let mut end = open(role, true, config.clone().high_water(usize::MAX));
+            let mut decoder = Decoder::new(true);
+            let lens = [0, 1, 9, 10, 63, 64, 999, 1000, 1001, 5000];
+            for len in lens {
+                end.conn.send_text(&"x".repeat(len)).unwrap();
+                end.conn.send(vec![0; len]).unwrap();
+                end.conn.send_prepared(&Prepared::new(vec![0; len])).unwrap();
+            }
+            let sent = decoded(&frames(&mut end), &mut decoder);
+            assert_eq!(sent.len(), 3 * lens.len());
+            for ((data, compressed), i) in sent.iter().zip(0..) {
+                // What was prepared for many goes out as it is where that is shorter.
+                let gains = i % 3 < 2 || data.len() > 20 || role == Role::Client;
+                assert_eq!(data.len(), lens[i / 3]);
+                if gains || data.len() < min_size {
+                    assert_eq!(*compressed, data.len() >= min_size, "{} of {min_size}", data.len());
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn s7692_6_nothing_is_compressed_that_was_not_agreed_on() {
+    for role in ROLES {
+        let mut end = Scenario::of(role).config(all()).open();
+        end.conn.send_text("Hello").unwrap();
+        end.conn.uncompressed().send_text("Hello").unwrap();
+        end.conn.send_prepared(&Prepared::new("Hello")).unwrap();
+        end.conn.send_fragment(Kind::Text, b"Hel", false).unwrap();
+        end.conn.send_fragment(Kind::Text, b"lo", true).unwrap();
+        assert_eq!(end.flush(), ["text Hello", "text Hello", "text Hello", "text- Hel", "cont lo"]);
+    }
+}
+
+#[test]
+fn s7692_8_uncompressed_is_for_one_message() {
+    for role in ROLES {
+        for way in 0..5 {
+            let mut end = open(role, true, all());
+            let mut send = |declined: bool| {
+                let conn = &mut end.conn;
+                let conn = if declined { conn.uncompressed() } else { conn };
+                match way {
+                    0 => conn.send_text("token"),
+                    1 => conn.send_binary(b"token"),
+                    2 => conn.send("token").map_err(|refused| refused.error),
+                    3 => conn.send_prepared(&Prepared::new("token token token token token token")),
+                    _ => conn.send_fragment(Kind::Text, b"token", true),
+                }
+                .unwrap();
+                let sent = frames(&mut end);
+                assert_eq!(sent.len(), 1);
+                sent[0].header.rsv == RSV1
+            };
+            assert_eq!([true, false, true, false].map(&mut send), [false, true, false, true], "way {way}");
+        }
+    }
+}
+
+#[test]
+fn s7692_8_uncompressed_holds_until_a_message_is_accepted() {
+    for role in ROLES {
+        let mut end = open(role, true, all().high_water(10));
+        end.conn.send_text("fill the queue, fill it up to the mark").unwrap();
+        end.conn.uncompressed();
+        assert_eq!(end.conn.send_text("secret"), Err(SendError::Blocked));
+        assert_eq!(end.conn.send("secret").unwrap_err().message, Message::from("secret"));
+        assert_eq!(end.conn.send_prepared(&Prepared::new("secret")), Err(SendError::Blocked));
+        assert_eq!(end.conn.send_fragment(Kind::Text, b"secret", true), Err(SendError::Blocked));
+        // Control frames are no messages.
+        end.conn.ping(end.now, b"").unwrap();
+        end.conn.pong(b"").unwrap();
+        end.write_all();
+        assert_eq!(end.poll(), [Seen::Writable]);
+        end.conn.send_text("secret").unwrap();
+        assert_eq!(end.flush(), ["text secret"]);
+        end.conn.send_text("no secret").unwrap();
+        assert!(end.flush()[0].starts_with("~text"));
+        // A message of another kind is open: refused as well.
+        end.conn.send_fragment(Kind::Text, b"open", false).unwrap();
+        assert_eq!(end.conn.uncompressed().send_binary(b"secret"), Err(SendError::MessageOpen));
+        end.flush();
+        end.conn.send_fragment(Kind::Text, b"", true).unwrap();
+        end.flush();
+        end.conn.send_binary(b"secret").unwrap();
+        assert_eq!(end.flush(), ["binary secret"]);
+    }
+}
+
+#[test]
+fn s7692_7_2_1_a_refused_message_does_not_enter_the_window() {
+    let long = words(3000);
+    let mut end = open(Role::Server, true, Config::new().high_water(100));
+    let mut decoder = Decoder::new(true);
+    end.conn.send_binary(&noise(200)).unwrap();
+    assert_eq!(end.conn.send_text(&long), Err(SendError::Blocked));
+    let mut sent = frames(&mut end);
+    end.conn.send_text(&long).unwrap();
+    sent.extend(frames(&mut end));
+    let decoded = decoded(&sent, &mut decoder);
+    assert_eq!(decoded[1], (long.into_bytes(), true));
+}
+
+// --- prepared messages ---
+
+#[test]
+fn s7692_7_2_1_a_prepared_message_is_right_for_each_connection() {
+    let long = words(6000);
+    let news = Prepared::new(long.clone());
+    let own = words(2000);
+    for role in ROLES {
+        for bits in 8..=15 {
+            for takeover in [false, true] {
+                let mut end = Scenario::of(role).deflate(agreed(takeover, bits)).open();
+                end.conn.send_text("already open").unwrap();
+                let mut decoder = Decoder::new(takeover);
+                let mut peer = Scenario::of(role.peer()).deflate(agreed(takeover, bits)).open();
+                let mut expected = vec![(b"already open".to_vec(), false)];
+                // Its own messages before, between and behind; given back in between, and in mid-stream.
+                for round in 0..4 {
+                    end.conn.send_text(&own).unwrap();
+                    end.conn.send_prepared(&news).unwrap();
+                    if round == 1 {
+                        end.conn.release_windows();
+                    }
+                    end.conn.send_prepared(&news.clone()).unwrap();
+                    end.conn.uncompressed().send_prepared(&news).unwrap();
+                    end.conn.send_text(&own).unwrap();
+                    for (data, compressed) in
+                        [(&own, true), (&long, true), (&long, true), (&long, false), (&own, true)]
+                    {
+                        expected.push((data.clone().into_bytes(), compressed));
+                    }
+                }
+                let start = end.wire.len();
+                let sent = frames(&mut end);
+                let seen = peer.feed_in(&end.wire[start..], 5000);
+                assert!(decoded(&sent, &mut decoder) == expected, "{bits} {takeover}");
+                assert!(decoder.farthest <= 1 << bits);
+                assert!(seen.iter().zip(&expected).all(|(seen, (data, _))| {
+                    matches!(seen, Seen::Text(text) if text.as_bytes() == data)
+                }));
+                assert_eq!(seen.len(), expected.len());
+            }
+        }
+    }
+}
+
+#[test]
+fn s7692_7_2_1_a_prepared_message_is_compressed_once_for_a_window() {
+    // Compressed as the first connection is configured: others send the same bytes.
+    let news = Prepared::new(words(6000));
+    let mut payloads = Vec::new();
+    for level in [9, 0, 1] {
+        let config = Config::new().compression(Compression { level, ..Compression::new() });
+        let mut end = open(Role::Server, true, config);
+        end.conn.send_prepared(&news).unwrap();
+        payloads.push(frames(&mut end).remove(0).payload);
+        assert!(!end.conn.sender().holds_window(), "no compressor of its own");
+    }
+    assert!(payloads[0].len() < 3000 && payloads.iter().all(|payload| *payload == payloads[0]));
+}
+
+#[test]
+fn s7692_6_what_does_not_compress_is_prepared_as_it_is() {
+    for len in [100, 5000] {
+        let news = Prepared::new(noise(len));
+        for takeover in [false, true] {
+            let mut end = open(Role::Server, takeover, Config::new());
+            let mut decoder = Decoder::new(takeover);
+            end.conn.send_text(&words(500)).unwrap();
+            end.conn.send_prepared(&news).unwrap();
+            // It did not enter the window: what follows refers to what was before it.
+            end.conn.send_text(&words(500)).unwrap();
+            let sent = frames(&mut end);
+            assert_eq!(sent[2].payload.len() < sent[0].payload.len() / 4, takeover);
+            let same = (words(500).into_bytes(), true);
+            assert_eq!(decoded(&sent, &mut decoder), [same.clone(), (noise(len), false), same]);
+        }
+    }
+}
+
+// --- shared compressors ---
+
+#[test]
+fn s7692_7_1_1_a_pool_serves_connections_of_all_kinds() {
+    let pool = Pool::new(3);
+    let mut ends = Vec::new();
+    for (level, memory_level) in [(1, 1), (6, 8), (9, 9)] {
+        for bits in [8, 9, 12, 15] {
+            for takeover in [false, true] {
+                for role in ROLES {
+                    let compression = Compression { level, memory_level, min_size: 0, ..Compression::new() };
+                    let config = Config::new().compression(compression).deflate_pool(pool.clone());
+                    let scenario =
+                        |role| Scenario::of(role).config(config.clone()).deflate(agreed(takeover, bits));
+                    let decoder = Decoder::new(takeover);
+                    ends.push((scenario(role).open(), scenario(role.peer()).open(), decoder, bits));
+                }
+            }
+        }
+    }
+    for round in 0..4 {
+        for (i, (end, peer, decoder, bits)) in ends.iter_mut().enumerate() {
+            let data = words(300 + 700 * round + 11 * i);
+            // Every other one in fragments, so that several are at work at once.
+            if (i + round) % 2 == 0 {
+                end.conn.send_fragment(Kind::Text, &data.as_bytes()[..100], false).unwrap();
+                end.conn.send_fragment(Kind::Text, &data.as_bytes()[100..], true).unwrap();
+            } else {
+                end.conn.send_text(&data).unwrap();
+            }
+            let start = end.wire.len();
+            let sent = frames(end);
+            assert!(decoded(&sent, decoder) == [(data.clone().into_bytes(), true)]);
+            assert!(decoder.farthest <= 1 << *bits, "{} for {bits}", decoder.farthest);
+            assert!(peer.feed_in(&end.wire[start..], 1000) == [text(&data)]);
+        }
+        if round == 2 {
+            pool.clear();
+        }
+    }
+}
+
+#[test]
+fn s7692_7_1_1_messages_that_are_open_at_once_do_not_share_a_compressor() {
+    let pool = Pool::new(1);
+    let config = Config::new().deflate_pool(pool);
+    let mut pairs: Vec<_> =
+        (0..5).map(|_| Pair::deflate(config.clone(), config.clone(), agreed(false, 15))).collect();
+    let data = words(1000);
+    for piece in data.as_bytes().chunks(300) {
+        for pair in &mut pairs {
+            pair.client.conn.send_fragment(Kind::Text, piece, false).unwrap();
+            pair.server.conn.send_fragment(Kind::Text, piece, false).unwrap();
+            pair.drive();
+        }
+    }
+    // One is given up in the middle: what it used does not go back.
+    let mut given_up = pairs.pop().unwrap();
+    given_up.client.conn.close(given_up.now(), CloseCode::NORMAL, "").unwrap();
+    given_up.drive_through(5);
+    for pair in &mut pairs {
+        pair.client.conn.send_fragment(Kind::Text, b"", true).unwrap();
+        pair.server.conn.send_fragment(Kind::Text, b"", true).unwrap();
+        pair.drive();
+        assert!(pair.server.poll() == [text(&data)] && pair.client.poll() == [text(&data)]);
+        pair.client.conn.send_text(&data).unwrap();
+        pair.drive();
+        assert!(pair.server.poll() == [text(&data)]);
+    }
+}
+
+// --- queues of fixed size ---
+
+fn lent(role: Role, out: &mut [u8]) -> Machine<Lent<'_>> {
+    let (config, out) = (Config::new(), Lent::new(out));
+    let conn = match role {
+        Role::Server => Machine::server(Instant::ZERO, config, out),
+        Role::Client => Machine::client(Instant::ZERO, config, out, [9; 32]),
+    };
+    conn.with_deflate(agreed(true, 15))
+}
+
+#[test]
+fn s5_6_what_does_not_fit_lent_memory_is_refused_and_spoils_nothing() {
+    for role in ROLES {
+        for room in [0, 100, 146, 200, 300, 1000, 3000] {
+            let (mut out, mut memory) = (vec![0; room], [0; 1]);
+            let mut end = End::new(lent(role, &mut out), LentMessage::new(&mut memory));
+            let mut decoder = Decoder::new(true);
+            let mut expected = Vec::new();
+            for round in 0..6 {
+                for len in [0, 10, 63, 64, 100, 500, 1000, 2500, 5000] {
+                    let data = if round % 2 == 0 { noise(len) } else { words(len).into_bytes() };
+                    match end.conn.send_binary(&data) {
+                        Ok(()) => expected.push(data.clone()),
+                        // What has to wait can be sent once all is written.
+                        Err(SendError::Blocked) => {
+                            end.write_all();
+                            end.conn.send_binary(&data).unwrap();
+                            expected.push(data.clone());
+                        }
+                        Err(error) => {
+                            assert_eq!(error, SendError::TooLarge);
+                            assert!(len + len / 4 + 64 + 145 > room, "{len} in {room}");
+                        }
+                    }
+                    // In fragments as well.
+                    let fragment = end.conn.send_fragment(Kind::Binary, &data, false);
+                    if fragment.is_ok() {
+                        end.write_all();
+                        end.conn.send_fragment(Kind::Binary, b"", true).unwrap();
+                        expected.push(data);
+                    }
+                }
+                end.write_all();
+                end.poll();
+            }
+            let sent = parse(role, &end.wire);
+            let decoded = decoded(&sent, &mut decoder);
+            assert!(decoded.iter().map(|(data, _)| data).eq(&expected), "{room}");
+            assert_eq!(expected.is_empty(), room < 145);
+        }
+    }
+}
+
+// --- closing ---
+
+#[test]
+fn s5_5_1_nothing_is_compressed_behind_a_close() {
+    for role in ROLES {
+        for by_peer in [false, true] {
+            let mut end = open(role, true, Config::new());
+            end.conn.send_fragment(Kind::Text, b"an open message", false).unwrap();
+            assert!(end.conn.sender().holds_window());
+            if by_peer {
+                end.receive_close(1000, "");
+            } else {
+                end.conn.close(end.now, CloseCode::NORMAL, "").unwrap();
+            }
+            assert!(!end.conn.sender().holds_window());
+            assert_eq!(end.conn.send_fragment(Kind::Text, b"more", true), Err(SendError::Closed));
+            assert_eq!(end.conn.send_binary(&[0; 1000]), Err(SendError::Closed));
+            assert_eq!(end.conn.send_prepared(&Prepared::new(vec![0; 1000])), Err(SendError::Closed));
+            assert!(end.conn.send(vec![0; 1000]).is_err());
+            assert!(!end.conn.sender().holds_window(), "nor is anything allocated for it");
+            let sent = end.flush();
+            assert_eq!(sent.len(), 2);
+            assert!(sent[0].starts_with("~text-") && sent[1].starts_with("close 1000"), "{sent:?}");
+        }
+    }
+}
+
+// --- both ends ---
+
+#[test]
+fn s7692_7_conversations_of_all_sizes() {
+    for cap in [7, 1000, usize::MAX] {
+        for params in [DeflateParams::default(), agreed(false, 15), agreed(true, 9), agreed(false, 8)] {
+            let mut pair = Pair::deflate(all(), all(), params).cap(cap);
+            for n in 0..12_usize {
+                let (data, more) = (words(n * n * 19), noise(n * 100));
+                pair.client.conn.send_text(&data).unwrap();
+                pair.server.conn.send_binary(&more).unwrap();
+                pair.client.conn.ping(pair.now(), &[1]).unwrap();
+                pair.server.conn.send_text(&data).unwrap();
+                pair.drive();
+                let mut at_server = messages(pair.server.poll());
+                at_server.retain(|event| !matches!(event, Seen::Ping(_)));
+                assert!(at_server == [text(&data)]);
+                let mut at_client = messages(pair.client.poll());
+                at_client.retain(|event| !matches!(event, Seen::Pong(_)));
+                assert!(at_client == [Seen::Binary(more), text(&data)]);
+            }
+            pair.client.conn.close(pair.now(), CloseCode::NORMAL, "").unwrap();
+            pair.drive_through(4);
+            for end in [&pair.client, &pair.server] {
+                assert!(!end.conn.sender().holds_window() && !end.conn.receiver().holds_window());
+            }
+        }
+    }
+}
+
+#[test]
+fn s7692_7_2_1_short_text_takes_the_fixed_code() {
+    // A look at what is made, so that the decoder is known to see it.
+    let mut end = open(Role::Server, false, all());
+    end.conn.send_text("Hello").unwrap();
+    let mut decoder = Decoder::new(false);
+    decoded(&frames(&mut end), &mut decoder);
+    assert_eq!(decoder.blocks[0], (FIXED, false));
+}

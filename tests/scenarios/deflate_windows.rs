@@ -1,0 +1,300 @@
+//! permessage-deflate: what a connection holds between messages, when it gives that back, and what then comes.
+
+use std::time::Duration;
+
+use hybi::deflate::Compression;
+use hybi::frame::Opcode;
+use hybi::{Config, Instant, Kind, MessageBuf, Prepared, Role};
+
+use crate::blocks::{Blocks, Decoder, Token};
+use crate::deflate::{HELLO, HELLO_AGAIN, ROLES, agreed, compressed, noise, open, words};
+use crate::pair::{End, Pair, Seen, at, frame, parse, secs, text};
+
+/// Nothing but what this file is about ever happens of itself.
+fn quiet(release_after: Option<Duration>) -> Config {
+    let compression = Compression { release_after, ..Compression::new() };
+    Config::new().ping_interval(None).compression(compression)
+}
+
+fn holds(end: &End) -> (bool, bool) {
+    (end.conn.sender().holds_window(), end.conn.receiver().holds_window())
+}
+
+/// An end that has sent a message and received one.
+fn used(role: Role, release_after: Option<Duration>) -> End {
+    let mut end = open(role, true, quiet(release_after));
+    assert_eq!(holds(&end), (false, false));
+    assert_eq!(end.conn.poll_timeout(), None);
+    end.conn.send_text(&words(1000)).unwrap();
+    end.write_all();
+    end.feed(&compressed(role.peer(), Opcode::Text, true, &HELLO));
+    assert_eq!(holds(&end), (true, true));
+    end
+}
+
+#[test]
+fn s7692_7_1_windows_are_given_back_after_a_while_without_data() {
+    for role in ROLES {
+        let mut end = used(role, Some(secs(60)));
+        assert_eq!(end.conn.poll_timeout(), Some(at(secs(60))));
+        end.advance_to(at(secs(50)));
+        end.advance(Duration::from_millis(9_999));
+        assert_eq!(holds(&end), (true, true));
+        end.advance_to(at(secs(60)));
+        assert_eq!(holds(&end), (false, false));
+        assert_eq!(end.conn.poll_timeout(), None);
+        // What the peer has sent can still be referred to; what goes out refers to nothing.
+        let again = end.feed(&compressed(role.peer(), Opcode::Text, true, &HELLO_AGAIN));
+        assert_eq!(again, [text("Hello")]);
+        assert_eq!(holds(&end), (false, true));
+        end.conn.send_text(&words(1000)).unwrap();
+        let start = end.wire.len();
+        end.write_all();
+        let sent = parse(role, &end.wire[start..]);
+        assert_eq!(Decoder::new(false).message(&sent[0].payload).unwrap(), words(1000).as_bytes());
+        assert_eq!(end.conn.poll_timeout(), Some(at(secs(120))));
+        end.advance_to(at(secs(120)));
+        assert_eq!(holds(&end), (false, false));
+    }
+}
+
+#[test]
+fn s7692_7_1_data_in_either_direction_puts_it_off_and_control_frames_do_not() {
+    for role in ROLES {
+        for way in 0..4 {
+            let mut end = used(role, Some(secs(60)));
+            end.advance(secs(40));
+            match way {
+                0 => end.conn.send_text("short").unwrap(),
+                1 => drop(end.receive(Opcode::Text, "plain")),
+                2 => drop(end.receive_part(Opcode::Text, false, "a part")),
+                _ => {
+                    end.receive(Opcode::Ping, "alive");
+                    end.conn.ping(end.now, b"alive too").unwrap();
+                }
+            }
+            end.write_all();
+            let data = way < 3;
+            let due = at(secs(if data { 100 } else { 60 }));
+            assert_eq!(end.conn.poll_timeout(), Some(due), "way {way}");
+            end.advance_to(due);
+            // Within a message nothing is given back of what it may need.
+            assert_eq!(holds(&end), (false, false));
+        }
+    }
+}
+
+#[test]
+fn s7692_7_1_windows_are_kept_if_that_is_asked_for() {
+    let mut end = used(Role::Server, None);
+    assert_eq!(end.conn.poll_timeout(), None);
+    end.advance(secs(1_000_000));
+    assert_eq!(holds(&end), (true, true));
+    end.conn.release_windows();
+    assert_eq!(holds(&end), (false, false));
+    // At once, between any two messages: nothing is due twice, and all messages come through.
+    let config = || quiet(Some(Duration::ZERO));
+    let mut pair = Pair::deflate(config(), config(), agreed(true, 15));
+    for n in 1..10 {
+        pair.client.conn.send_text(&words(100 * n)).unwrap();
+        pair.server.conn.send_text(&words(100 * n)).unwrap();
+        assert!(pair.drive_through(4) <= 2);
+        assert_eq!((holds(&pair.client), holds(&pair.server)), ((false, false), (false, false)));
+        assert!(
+            pair.client.poll() == [text(&words(100 * n))] && pair.server.poll() == [text(&words(100 * n))]
+        );
+    }
+}
+
+#[test]
+fn s7692_7_1_the_other_timers_run_beside_it() {
+    let compression = Compression { release_after: Some(secs(45)), ..Compression::new() };
+    let config = Config::new().compression(compression).idle_timeout(Some(secs(80)));
+    let mut end = open(Role::Server, true, config);
+    end.conn.send_text(&words(100)).unwrap();
+    end.flush();
+    end.advance(secs(30));
+    assert_eq!(end.flush(), ["ping \0\0\0\u{1}"]);
+    end.receive(Opcode::Pong, [0, 0, 0, 1]);
+    assert_eq!(end.conn.poll_timeout(), Some(at(secs(45))));
+    end.advance(secs(15));
+    assert_eq!(holds(&end), (false, false));
+    end.advance_to(at(secs(60)));
+    assert_eq!(end.flush(), ["ping \0\0\0\u{2}"]);
+    end.receive(Opcode::Pong, [0, 0, 0, 2]);
+    end.advance_to(at(secs(80)));
+    assert_eq!(end.flush(), ["close 1001 idle for too long"]);
+}
+
+#[test]
+fn s7692_7_1_in_the_middle_of_a_message_the_sender_gives_back_and_the_receiver_waits() {
+    for takeover in [false, true] {
+        for by_time in [false, true] {
+            let config = || quiet(Some(secs(60)));
+            let mut pair = Pair::deflate(config(), config(), agreed(takeover, 15));
+            let data = words(3000);
+            let pieces: Vec<_> = data.as_bytes().chunks(700).collect();
+            pair.client.conn.send_text(&data).unwrap();
+            pair.drive();
+            for (i, piece) in pieces.iter().enumerate() {
+                let fin = i + 1 == pieces.len();
+                pair.client.conn.send_fragment(Kind::Text, piece, fin).unwrap();
+                pair.drive();
+                if fin {
+                    continue;
+                }
+                assert_eq!(holds(&pair.client), (true, false));
+                if by_time {
+                    pair.advance_to(pair.now() + secs(60));
+                } else {
+                    pair.client.conn.release_windows();
+                    pair.server.conn.release_windows();
+                }
+                assert_eq!(holds(&pair.client), (false, false));
+                // Not due as long as the message is open.
+                assert_eq!(pair.server.conn.poll_timeout(), None);
+            }
+            pair.client.conn.send_text(&data).unwrap();
+            pair.drive();
+            assert!(pair.server.poll() == [text(&data), text(&data), text(&data)], "{takeover}");
+            assert_eq!(holds(&pair.server), (false, takeover));
+        }
+    }
+}
+
+#[test]
+fn s7692_7_1_a_receiver_that_gave_back_in_the_middle_of_a_frame_would_lose_it() {
+    for role in ROLES {
+        let data = noise(5000);
+        let wire =
+            compressed(role.peer(), Opcode::Binary, true, &Blocks::new().stored(false, &data).message());
+        for cut in [1, 2, 3, 8, 9, 2000, wire.len() - 1] {
+            let mut end = open(role, true, quiet(Some(secs(1))));
+            assert_eq!(end.feed(&wire[..cut]), []);
+            end.conn.release_windows();
+            end.advance(secs(1000));
+            assert!(end.feed(&wire[cut..]) == [Seen::Binary(data.clone())], "cut at {cut}");
+            end.conn.release_windows();
+            let back = Blocks::new().fixed(true, &[Token::Back { distance: 5000, len: 9 }]).message();
+            let seen = end.feed(&compressed(role.peer(), Opcode::Binary, true, &back));
+            assert_eq!(seen, [Seen::Binary(data[..9].to_vec())]);
+        }
+    }
+}
+
+#[test]
+fn s7692_7_1_1_without_takeover_nothing_is_held_between_messages() {
+    for role in ROLES {
+        let mut end = open(role, false, quiet(Some(secs(60))));
+        for _ in 0..3 {
+            end.conn.send_text(&words(1000)).unwrap();
+            assert_eq!(end.feed(&compressed(role.peer(), Opcode::Text, true, &HELLO)), [text("Hello")]);
+            assert_eq!(holds(&end), (false, false));
+            assert_eq!(end.conn.poll_timeout(), None);
+        }
+    }
+}
+
+#[test]
+fn s7692_7_1_releasing_changes_nothing_that_is_said() {
+    // Windows of all sizes, released by either end at any time: what comes out is the same.
+    for bits in [8, 9, 11, 15] {
+        for pattern in 0..16usize {
+            let mut pair = Pair::deflate(quiet(None), quiet(None), agreed(true, bits));
+            let news = Prepared::new(words(900));
+            for n in 0..6usize {
+                let data = words(400 * n + 70);
+                pair.client.conn.send_text(&data).unwrap();
+                pair.server.conn.send_text(&data).unwrap();
+                pair.server.conn.send_prepared(&news).unwrap();
+                pair.drive();
+                assert!(pair.server.poll() == [text(&data)]);
+                assert!(pair.client.poll() == [text(&data), text(&words(900))]);
+                if pattern >> (n % 4) & 1 == 1 {
+                    pair.client.conn.release_windows();
+                }
+                if pattern >> ((n + 1) % 4) & 1 == 1 {
+                    pair.server.conn.release_windows();
+                }
+            }
+        }
+    }
+}
+
+// --- halves ---
+
+#[test]
+fn s7692_7_halves_compress_and_inflate_on_their_own() {
+    for role in ROLES {
+        let mut peer = open(role.peer(), true, quiet(None));
+        let (mut receiver, mut sender) = open(role, true, quiet(Some(secs(60)))).conn.into_halves();
+        let mut message = MessageBuf::new();
+        for n in 1..6 {
+            let data = words(n * 500);
+            sender.send_text(&data).unwrap();
+            let mut slices = [&[][..]; 4];
+            let count = sender.poll_transmit(&mut slices);
+            let bytes = slices[..count].concat();
+            sender.transmitted(at(secs(n as u64)), bytes.len());
+            assert!(peer.feed(&bytes) == [text(&data)]);
+
+            peer.conn.send_text(&data).unwrap();
+            let mut bytes = peer.write(usize::MAX);
+            let mut input = hybi::Input::new(&mut bytes, &mut message);
+            let ready = receiver.poll(&mut input).unwrap().unwrap();
+            assert!(Seen::from(input.event(ready)) == text(&data));
+            assert_eq!(receiver.poll(&mut input), Ok(None));
+            sender.handle_received(at(secs(n as u64)), receiver.saw_data());
+
+            assert!(sender.holds_window() && receiver.holds_window());
+            match n {
+                // Each by itself, and both by the sender's clock.
+                1 => sender.release_window(),
+                2 => receiver.release_window(),
+                3 => {
+                    let due = sender.release_at().unwrap();
+                    assert_eq!(due, at(secs(63)));
+                    assert!(sender.poll_timeout().is_some_and(|at| at <= due));
+                    sender.handle_timeout(due);
+                    receiver.release_window();
+                    assert!(!sender.holds_window() && !receiver.holds_window());
+                }
+                _ => {}
+            }
+        }
+        // Back together, and the windows are those that were.
+        let mut end = open(role, true, quiet(None));
+        end.conn = hybi::Machine::from_halves(receiver, sender);
+        assert_eq!(holds(&end), (true, true));
+        peer.conn.send_text(&words(2500)).unwrap();
+        let bytes = peer.write(usize::MAX);
+        assert!(bytes.len() < 100, "it refers to what the half has received");
+        assert!(end.feed(&bytes) == [text(&words(2500))]);
+    }
+}
+
+#[test]
+fn s7692_7_2_2_a_half_that_fails_or_ends_holds_nothing() {
+    let (mut receiver, mut sender) = open(Role::Server, true, quiet(None)).conn.into_halves();
+    let mut message = MessageBuf::new();
+    sender.send_text(&words(1000)).unwrap();
+    let mut bytes = compressed(Role::Client, Opcode::Text, true, &HELLO);
+    bytes.extend(compressed(Role::Client, Opcode::Text, true, &[0x06]));
+    bytes.extend(frame(Role::Client, Opcode::Ping, true, b"late"));
+    let mut input = hybi::Input::new(&mut bytes, &mut message);
+    assert!(receiver.poll(&mut input).unwrap().is_some());
+    let error = receiver.poll(&mut input).unwrap_err();
+    assert!(!receiver.holds_window() && receiver.is_done());
+    assert_eq!(receiver.poll(&mut input), Ok(None));
+    assert!(sender.holds_window());
+    sender.settle(Instant::ZERO, error);
+    assert!(!sender.holds_window());
+
+    let (mut receiver, mut sender) = open(Role::Client, true, quiet(None)).conn.into_halves();
+    sender.send_text(&words(1000)).unwrap();
+    let mut bytes = compressed(Role::Server, Opcode::Text, true, &HELLO);
+    assert!(receiver.poll(&mut hybi::Input::new(&mut bytes, &mut message)).unwrap().is_some());
+    sender.handle_eof(receiver.cut());
+    receiver.handle_ended();
+    assert!(!sender.holds_window() && !receiver.holds_window());
+}
