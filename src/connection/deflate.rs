@@ -48,7 +48,8 @@ impl<O: Output> Sender<O> {
 
     /// When windows that are held are to be given back, if nothing happens before: done here in time, and for
     /// whoever receives in another place to do with
-    /// [`Receiver::release_window`](crate::Receiver::release_window). `None` where compression was not agreed on.
+    /// [`Receiver::release_window`](crate::Receiver::release_window). `None` where compression was not agreed
+    /// on.
     #[must_use]
     pub fn release_at(&self) -> Option<Instant> {
         self.deflating.agreed?;

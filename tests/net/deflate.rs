@@ -147,8 +147,8 @@ fn s7692_7_1_the_parameters_are_those_of_the_response() {
                     *bytes = cost(from, |from| from.send_binary(&noise).unwrap());
                     assert_eq!(to.recv().unwrap(), Some(Message::from(noise.clone())));
                 }
-                // What was sent before is referred to where the context is taken over and the window holds it:
-                // one of 9 bits does not, as zlib keeps 262 bytes of it in front.
+                // What was sent before is referred to where the context is taken over and the window holds
+                // it: one of 9 bits does not, as zlib keeps 262 bytes of it in front.
                 let small = [8, 9].iter().any(|n| wanted.contains(&format!("{bits}={n}")));
                 let refers = !wanted.contains(no_takeover) && !small;
                 assert_eq!(bytes[1] < bytes[0] / 2, refers, "{wanted}: {bytes:?}");
@@ -461,8 +461,8 @@ fn refused(config: Config, first: u8, payload: &[u8]) -> Vec<(ProtocolError, u16
 #[test]
 fn s7692_7_2_2_data_that_cannot_be_inflated() {
     timed(|| {
-        // A block of the type that there is not, one of stored bytes whose length does not fit its complement,
-        // and one that is cut off.
+        // A block of the type that there is not, one of stored bytes whose length does not fit its
+        // complement, and one that is cut off.
         let cut = deflated(&noise(1000));
         let cases = [&b"\x07 and more"[..], b"\x00\x05\x00\x05\x00hello", &cut[..500]];
         for payload in cases {
