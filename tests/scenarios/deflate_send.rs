@@ -9,8 +9,8 @@ use hybi::{
     SendError,
 };
 
-use crate::blocks::{Decoder, FIXED, TAIL};
-use crate::deflate::{HELLO, HELLO_AGAIN, ROLES, agreed, messages, noise, open, words};
+use crate::blocks::{Blocks, Decoder, FIXED, TAIL, Token};
+use crate::deflate::{HELLO, HELLO_AGAIN, ROLES, agreed, compressed, messages, noise, open, words};
 use crate::pair::{End, Pair, RSV1, Scenario, Seen, Sent, parse, text};
 
 /// Everything is compressed, however short.
@@ -436,6 +436,24 @@ fn s7692_7_1_1_a_pool_serves_connections_of_all_kinds() {
         if round == 2 {
             pool.clear();
         }
+    }
+}
+
+#[test]
+fn s7692_7_1_2_a_pool_knows_the_window_of_each_connection() {
+    // What is taken from it inflates a message that refers to the end of its own window, over a final block.
+    let config = Config::new().deflate_pool(Pool::new(1));
+    for bits in [8, 15, 9, 15, 12, 8, 13] {
+        let mut end = Scenario::server().config(config.clone()).deflate(agreed(false, bits)).open();
+        let size = 1 << bits;
+        let data = noise(size);
+        let payload = Blocks::new()
+            .stored(true, &data)
+            .fixed(true, &[Token::Back { distance: size, len: 100 }])
+            .fixed(false, &[Token::Back { distance: size, len: 100 }]);
+        let seen = end.feed(&compressed(Role::Client, Opcode::Binary, true, &payload.message()));
+        let whole = [&data[..], &data[..200]].concat();
+        assert!(seen == [Seen::Binary(whole)], "{bits} bits");
     }
 }
 
