@@ -1,7 +1,7 @@
 //! permessage-deflate, sending (RFC 7692 sections 6.1 and 7.2.1): what goes on the wire, read by a decoder that
 //! is not the crate's.
 
-use hybi::deflate::{Compression, Pool};
+use hybi::deflate::{Compression, Deflater, Inflater, Pool};
 use hybi::frame::Opcode;
 use hybi::handshake::DeflateParams;
 use hybi::{
@@ -540,6 +540,30 @@ fn s5_6_what_does_not_fit_lent_memory_is_refused_and_spoils_nothing() {
     }
 }
 
+#[test]
+fn s5_6_no_message_grows_by_more_than_is_kept_free_for_it() {
+    // The queue drops what does not fit: a message that was accepted has to, at the worst level for it.
+    for level in 0..=9 {
+        for memory_level in [1, 2, 8] {
+            for bits in [9, 15] {
+                let compression = Compression { level, memory_level, min_size: 0, ..Compression::new() };
+                let mut deflater = Deflater::new(bits, true, &compression);
+                for len in [0, 1, 2, 63, 64, 65, 127, 128, 129, 500, 1000, 4000, 20_000] {
+                    // Among the fixed codes, those of nine bits.
+                    let high: Vec<u8> = noise(len).iter().map(|byte| 144 + byte % 112).collect();
+                    for data in [noise(len), high] {
+                        for fin in [false, false, true] {
+                            let mut payload = Vec::new();
+                            deflater.deflate(&data, fin, &mut payload);
+                            assert!(payload.len() <= len + len / 4 + 64, "{} for {len}", payload.len());
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
 // --- closing ---
 
 #[test]
@@ -605,4 +629,15 @@ fn s7692_7_2_1_short_text_takes_the_fixed_code() {
     let mut decoder = Decoder::new(false);
     decoded(&frames(&mut end), &mut decoder);
     assert_eq!(decoder.blocks[0], (FIXED, false));
+}
+
+#[test]
+fn a_connection_that_compresses_goes_wherever_another_does() {
+    // The feature must not take away what a program without it relies on.
+    fn anywhere<T: Send + Sync + Unpin>() {}
+    anywhere::<hybi::Connection>();
+    anywhere::<Config>();
+    anywhere::<Prepared>();
+    anywhere::<Pool>();
+    anywhere::<(Deflater, Inflater)>();
 }
