@@ -14,6 +14,7 @@ use super::{KIB, LIVE, PEAK, live, measure, write_all};
 pub fn memory() {
     s7692_7_1_nothing_is_allocated_before_the_first_message();
     s7692_7_1_compressors_take_what_is_stated();
+    s7692_7_1_no_compressor_takes_less_or_more_than_is_stated();
     s7692_7_1_inflaters_take_what_is_stated();
     s7692_7_1_the_history_grows_with_what_has_come();
     s7692_7_1_1_nothing_is_held_between_messages_without_takeover();
@@ -173,6 +174,16 @@ fn s7692_7_1_compressors_take_what_is_stated() {
                 assert_eq!(live() - before, 0);
             }
         }
+    }
+}
+
+fn s7692_7_1_no_compressor_takes_less_or_more_than_is_stated() {
+    for (bits, memory_level, stated) in [(8, 1, 137_216), (15, 9, 494_720)] {
+        let compression = Compression { memory_level, ..Compression::new() };
+        let (deflater, kept, _) = measure(|| Deflater::new(bits, true, &compression));
+        drop(deflater);
+        println!("compressor: {bits} bits, memory level {memory_level}: {kept}");
+        assert!(is_as_stated(kept, stated), "{kept} for {stated}");
     }
 }
 

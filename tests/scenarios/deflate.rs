@@ -4,7 +4,8 @@
 use hybi::frame::{Header, Opcode};
 use hybi::handshake::DeflateParams;
 use hybi::{
-    Config, Connection, Delivery, Instant, Kind, Lent, LentMessage, Machine, MessageBuf, ProtocolError, Role,
+    Config, Connection, Cut, Delivery, Inbox, Instant, Kind, Lent, LentMessage, Machine, Message, MessageBuf,
+    Outcome, ProtocolError, Role,
 };
 use zlib_rs::{Deflate, DeflateFlush};
 
@@ -856,6 +857,56 @@ fn s8_1_inflated_text_that_outgrew_its_memory_is_validated_across_chunks() {
                 assert_eq!(seen.last(), Some(&NOT_UTF8), "{capacity} {size}");
                 assert_eq!(end.flush(), ["close 1007 text is not UTF-8"]);
             }
+        }
+    }
+}
+
+#[test]
+fn s5_6_an_inflated_message_is_taken_with_its_buffer() {
+    let (mut inbox, mut conn) = (Inbox::empty(), open(Role::Client, true, Config::new()).conn);
+    let long = words(30_000);
+    let again = [&long[..], "and more"].concat();
+    let mut all = Vec::new();
+    for (data, opcode) in [(&long, Opcode::Text), (&again, Opcode::Binary), (&long, Opcode::Text)] {
+        let mut wire = compressed(Role::Server, opcode, true, &deflated(data.as_bytes()));
+        wire.extend(frame(Role::Server, Opcode::Text, true, b"plain"));
+        let mut rest = &wire[..];
+        while !rest.is_empty() {
+            let space = conn.read_space(&mut inbox);
+            let len = rest.len().min(space.len()).min(1000);
+            space[..len].copy_from_slice(&rest[..len]);
+            inbox.handle_read(len);
+            rest = &rest[len..];
+            while let Some(ready) = conn.poll(Instant::ZERO, &mut inbox).unwrap() {
+                all.extend(inbox.take_message(ready));
+            }
+        }
+    }
+    let plain = || Message::from("plain");
+    let binary = Message::from(again.into_bytes());
+    assert!(all == [long.clone().into(), plain(), binary, plain(), long.into(), plain()]);
+}
+
+#[test]
+fn s7692_6_counters_count_frames_and_bytes_as_they_are_on_the_wire() {
+    for delivery in DELIVERIES {
+        for size in [1, 100, 100_000] {
+            let mut end = open(Role::Server, true, Config::new().delivery(delivery));
+            let (head, tail) = (deflated(&[0; 100_000]), [0]);
+            let mut wire = compressed(Role::Client, Opcode::Binary, false, &[&head[..], &TAIL].concat());
+            wire.extend(frame(Role::Client, Opcode::Continuation, true, &tail));
+            end.feed_in(&wire, size);
+            let received = end.conn.received();
+            assert_eq!((received.messages, received.frames, received.bytes), (1, 2, wire.len() as u64));
+            assert_eq!(end.conn.receiver().cut(), Cut::BetweenMessages);
+            assert_eq!(end.conn.read_hint(), 0);
+            // Cut off where it is.
+            end.feed(&wire[..9]);
+            assert_eq!(end.conn.receiver().cut(), Cut::InFrame);
+            end.feed(&wire[9..wire.len() - 7]);
+            assert_eq!(end.conn.receiver().cut(), Cut::InMessage);
+            assert_eq!(end.eof(), [Seen::Closed(Outcome::Abnormal(Cut::InMessage))]);
+            assert!(!end.conn.receiver().holds_window());
         }
     }
 }

@@ -1,7 +1,7 @@
 //! permessage-deflate, sending (RFC 7692 sections 6.1 and 7.2.1): what goes on the wire, read by a decoder that
 //! is not the crate's.
 
-use hybi::deflate::{Compression, Pool};
+use hybi::deflate::{Compression, Deflater, Inflater, Pool};
 use hybi::frame::Opcode;
 use hybi::handshake::DeflateParams;
 use hybi::{
@@ -9,8 +9,8 @@ use hybi::{
     SendError,
 };
 
-use crate::blocks::{Decoder, FIXED, TAIL};
-use crate::deflate::{HELLO, HELLO_AGAIN, ROLES, agreed, messages, noise, open, words};
+use crate::blocks::{Blocks, Decoder, FIXED, TAIL, Token};
+use crate::deflate::{HELLO, HELLO_AGAIN, ROLES, agreed, compressed, messages, noise, open, words};
 use crate::pair::{End, Pair, RSV1, Scenario, Seen, Sent, parse, text};
 
 /// Everything is compressed, however short.
@@ -440,6 +440,24 @@ fn s7692_7_1_1_a_pool_serves_connections_of_all_kinds() {
 }
 
 #[test]
+fn s7692_7_1_2_a_pool_knows_the_window_of_each_connection() {
+    // What is taken from it inflates a message that refers to the end of its own window, over a final block.
+    let config = Config::new().deflate_pool(Pool::new(1));
+    for bits in [8, 15, 9, 15, 12, 8, 13] {
+        let mut end = Scenario::server().config(config.clone()).deflate(agreed(false, bits)).open();
+        let size = 1 << bits;
+        let data = noise(size);
+        let payload = Blocks::new()
+            .stored(true, &data)
+            .fixed(true, &[Token::Back { distance: size, len: 100 }])
+            .fixed(false, &[Token::Back { distance: size, len: 100 }]);
+        let seen = end.feed(&compressed(Role::Client, Opcode::Binary, true, &payload.message()));
+        let whole = [&data[..], &data[..200]].concat();
+        assert!(seen == [Seen::Binary(whole)], "{bits} bits");
+    }
+}
+
+#[test]
 fn s7692_7_1_1_messages_that_are_open_at_once_do_not_share_a_compressor() {
     let pool = Pool::new(1);
     let config = Config::new().deflate_pool(pool);
@@ -522,6 +540,30 @@ fn s5_6_what_does_not_fit_lent_memory_is_refused_and_spoils_nothing() {
     }
 }
 
+#[test]
+fn s5_6_no_message_grows_by_more_than_is_kept_free_for_it() {
+    // The queue drops what does not fit: a message that was accepted has to, at the worst level for it.
+    for level in 0..=9 {
+        for memory_level in [1, 2, 8] {
+            for bits in [9, 15] {
+                let compression = Compression { level, memory_level, min_size: 0, ..Compression::new() };
+                let mut deflater = Deflater::new(bits, true, &compression);
+                for len in [0, 1, 2, 63, 64, 65, 127, 128, 129, 500, 1000, 4000, 20_000] {
+                    // Among the fixed codes, those of nine bits.
+                    let high: Vec<u8> = noise(len).iter().map(|byte| 144 + byte % 112).collect();
+                    for data in [noise(len), high] {
+                        for fin in [false, false, true] {
+                            let mut payload = Vec::new();
+                            deflater.deflate(&data, fin, &mut payload);
+                            assert!(payload.len() <= len + len / 4 + 64, "{} for {len}", payload.len());
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
 // --- closing ---
 
 #[test]
@@ -587,4 +629,15 @@ fn s7692_7_2_1_short_text_takes_the_fixed_code() {
     let mut decoder = Decoder::new(false);
     decoded(&frames(&mut end), &mut decoder);
     assert_eq!(decoder.blocks[0], (FIXED, false));
+}
+
+#[test]
+fn a_connection_that_compresses_goes_wherever_another_does() {
+    // The feature must not take away what a program without it relies on.
+    fn anywhere<T: Send + Sync + Unpin>() {}
+    anywhere::<hybi::Connection>();
+    anywhere::<Config>();
+    anywhere::<Prepared>();
+    anywhere::<Pool>();
+    anywhere::<(Deflater, Inflater)>();
 }
