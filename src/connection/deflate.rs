@@ -13,16 +13,6 @@ use super::outbox::Output;
 use super::prepared::Prepared;
 use super::send::Sender;
 
-/// What a sender knows of compression.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Deflating {
-    agreed: Option<Agreed>,
-    /// The message that is open in fragments is compressed.
-    in_message: bool,
-    /// The next message is not to be compressed.
-    pub(super) declined: bool,
-}
-
 impl<O: Output> Sender<O> {
     /// With permessage-deflate as agreed on in the handshake, if it was: messages are compressed as
     /// [`Config::compression`](crate::Config::compression) says.

@@ -22,14 +22,6 @@ const MOST: usize = (64 << 10) + SLACK;
 /// The inflater is slow in the last 260 bytes of its room.
 const SLACK: usize = 512;
 
-/// What a receiver knows of compression.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Inflating {
-    agreed: Option<Agreed>,
-    /// The message in progress is compressed.
-    compressed: bool,
-}
-
 /// What has become of a piece of payload.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Inflated {

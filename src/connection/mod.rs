@@ -438,6 +438,24 @@ impl<O: Output> Machine<O> {
         }
     }
 
+    /// What was agreed on for compression, as [`Self::with_deflate`] was told; a window that was not limited has
+    /// 15 bits.
+    #[cfg(feature = "deflate")]
+    #[must_use]
+    pub fn deflate(&self) -> Option<crate::handshake::DeflateParams> {
+        let (sent, received) = (self.sender.deflating.agreed?, self.receiver.inflating.agreed?);
+        let (server, client) = match self.role() {
+            Role::Server => (sent, received),
+            Role::Client => (received, sent),
+        };
+        Some(crate::handshake::DeflateParams {
+            server_no_context_takeover: !server.takeover(),
+            client_no_context_takeover: !client.takeover(),
+            server_max_window_bits: Some(server.window_bits()),
+            client_max_window_bits: Some(client.window_bits()),
+        })
+    }
+
     /// See [`Sender::buffered_amount`].
     #[must_use]
     pub fn buffered_amount(&self) -> usize {

@@ -8,8 +8,6 @@ use crate::utf8::Validator;
 
 use super::config::{Delivery, SharedConfig};
 use super::event::{ControlPayload, Counters, Cut, Inner, Kind, Place, Ready};
-#[cfg(feature = "deflate")]
-use super::inflate::Inflating;
 use super::input::Input;
 use super::message::Gather;
 
@@ -72,6 +70,15 @@ pub(super) enum Progress {
     Gathering,
     /// In chunks; whether the first one is out.
     Streaming { begun: bool },
+}
+
+/// What a receiver knows of compression.
+#[cfg(feature = "deflate")]
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Inflating {
+    pub(super) agreed: Option<crate::deflate::Agreed>,
+    /// The message in progress is compressed.
+    pub(super) compressed: bool,
 }
 
 impl Receiver {

@@ -10,8 +10,6 @@ use crate::frame::{
 use crate::time::Instant;
 
 use super::config::{Config, SharedConfig};
-#[cfg(feature = "deflate")]
-use super::deflate::Deflating;
 use super::event::{Counters, Cut, Inner, Kind, Outcome, Owed, Ready, Timer, TransportAction};
 use super::keepalive::{Due, Keepalive};
 use super::outbox::Output;
@@ -70,6 +68,17 @@ enum OwnClose {
     Queued,
     /// Ahead of everything.
     Urgent,
+}
+
+/// What a sender knows of compression.
+#[cfg(feature = "deflate")]
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Deflating {
+    pub(super) agreed: Option<crate::deflate::Agreed>,
+    /// The message that is open in fragments is compressed.
+    pub(super) in_message: bool,
+    /// The next message is not to be compressed.
+    pub(super) declined: bool,
 }
 
 impl<O: Output> Sender<O> {

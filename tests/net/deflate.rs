@@ -135,6 +135,16 @@ fn s7692_7_1_the_parameters_are_those_of_the_response() {
         for (config, offer, wanted) in cases {
             let (mut server, mut client) = pair_of(server_of(config), &Client::new().deflate(offer));
             assert_eq!(extensions(&client), Some(&*format!("permessage-deflate{wanted}")));
+            // Both ends know of it what the header says.
+            let agreed = client.connection().deflate().unwrap();
+            assert_eq!(server.connection().deflate(), Some(agreed));
+            let bits = |name: &str| {
+                wanted.split_once(name).and_then(|(_, rest)| rest.split(';').next()?.parse().ok())
+            };
+            assert_eq!(agreed.server_no_context_takeover, wanted.contains("server_no"));
+            assert_eq!(agreed.client_no_context_takeover, wanted.contains("client_no"));
+            assert_eq!(agreed.server_window_bits(), bits("server_max_window_bits=").unwrap_or(15));
+            assert_eq!(agreed.client_window_bits(), bits("client_max_window_bits=").unwrap_or(15));
             let (noise, text) = (noise(300), text(100_000));
             for (server_sends, no_takeover, bits) in [
                 (true, "server_no", "server_max_window_bits"),
@@ -277,6 +287,10 @@ fn s7692_6_1_fragments_and_chunks() {
             }
         }
         assert!(got == text.as_bytes());
+
+        client.send_fragment(Kind::Binary, b"without ", false).unwrap();
+        client.send_fragment(Kind::Binary, b"a question", true).unwrap();
+        assert_eq!(server.recv().unwrap(), Some(Message::from(b"without a question".to_vec())));
     });
 }
 

@@ -121,6 +121,16 @@ impl<S: Read + Write> WebSocket<S> {
         self.flush()
     }
 
+    /// Sends a fragment of a message; see [`Sender::send_fragment`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::send_text`].
+    pub fn send_fragment(&mut self, kind: Kind, data: &[u8], fin: bool) -> Result<(), Error> {
+        self.responder().send_fragment(kind, data, fin)?;
+        self.flush()
+    }
+
     /// Sends a message that owns its data; see [`Sender::send`].
     ///
     /// # Errors
