@@ -1,5 +1,5 @@
-//! permessage-deflate, sending (RFC 7692 sections 6.1 and 7.2.1): what goes on the wire, read by a decoder that
-//! is not the crate's.
+//! permessage-deflate, sending (RFC 7692 sections 6.1 and 7.2.1): what goes on the wire, read by a decoder
+//! that is not the crate's.
 
 use hybi::deflate::{Compression, Deflater, Inflater, Pool};
 use hybi::frame::Opcode;
@@ -101,7 +101,7 @@ fn s7692_7_2_1_the_tail_is_left_out_and_nothing_else() {
 
 #[test]
 fn s7692_7_1_2_no_message_refers_further_back_than_the_window() {
-    // The same noise again and again, at distances around each size of window: what can be referred to will be.
+    // The same noise again, at distances around each size of window: what can be referred to will be.
     let levels = (1..=9).map(|level| (level, 8)).chain([(1, 1), (6, 1), (9, 9)]);
     for (level, memory_level) in levels {
         for bits in 8..=15u8 {
