@@ -403,8 +403,11 @@ fn s7692_6_what_does_not_compress_is_prepared_as_it_is() {
 fn s7692_7_1_1_a_pool_serves_connections_of_all_kinds() {
     let pool = Pool::new(3);
     let mut ends = Vec::new();
+    // Digits again at a distance of 1000 and of 7000: a larger window than the connection's would be seen.
+    let digits = |len| -> String { noise(len).iter().map(|byte| char::from(b'0' + byte % 10)).collect() };
+    let far = digits(1000).repeat(2) + &digits(5000);
     for (level, memory_level) in [(1, 1), (6, 8), (9, 9)] {
-        for bits in [8, 9, 12, 15] {
+        for bits in [15, 12, 9, 8] {
             for takeover in [false, true] {
                 for role in ROLES {
                     let compression = Compression { level, memory_level, min_size: 0, ..Compression::new() };
@@ -419,7 +422,7 @@ fn s7692_7_1_1_a_pool_serves_connections_of_all_kinds() {
     }
     for round in 0..4 {
         for (i, (end, peer, decoder, bits)) in ends.iter_mut().enumerate() {
-            let data = words(300 + 700 * round + 11 * i);
+            let data = if round == 1 { far.clone() } else { words(300 + 700 * round + 11 * i) };
             // Every other one in fragments, so that several are at work at once.
             if (i + round) % 2 == 0 {
                 end.conn.send_fragment(Kind::Text, &data.as_bytes()[..100], false).unwrap();
