@@ -5,8 +5,8 @@ use hybi::deflate::{Compression, Deflater, Inflater, Pool};
 use hybi::frame::Opcode;
 use hybi::handshake::DeflateParams;
 use hybi::{
-    CloseCode, Config, Delivery, Instant, Kind, Lent, LentMessage, Machine, Message, Prepared, Role,
-    SendError,
+    CloseCode, Config, Delivery, Instant, Kind, Lent, LentMessage, Machine, Message, Prepared, ProtocolError,
+    Role, SendError,
 };
 
 use crate::blocks::{Blocks, Decoder, FIXED, TAIL, Token};
@@ -457,6 +457,33 @@ fn s7692_7_1_2_a_pool_knows_the_window_of_each_connection() {
         let seen = end.feed(&compressed(Role::Client, Opcode::Binary, true, &payload.message()));
         let whole = [&data[..], &data[..200]].concat();
         assert!(seen == [Seen::Binary(whole)], "{bits} bits");
+    }
+}
+
+#[test]
+fn s7692_7_1_1_a_pool_gives_nothing_of_one_connection_to_another() {
+    let config = Config::new().deflate_pool(Pool::new(1));
+    let connection = || Scenario::server().config(config.clone()).deflate(agreed(false, 15)).open();
+    let receive =
+        |payload: &[u8]| connection().feed(&compressed(Role::Client, Opcode::Binary, true, payload));
+    // Back behind its own beginning, at once, behind a block of its own, and behind a final one.
+    let back = [Token::Back { distance: 10, len: 5 }];
+    for thief in [
+        Blocks::new().fixed(false, &back),
+        Blocks::new().stored(false, b"own").fixed(false, &back),
+        Blocks::new().stored(true, b"own").fixed(false, &back),
+        Blocks::new().stored(true, b"").fixed(true, &back),
+    ] {
+        let secret = Blocks::new().stored(true, b"the secret of another").stored(false, b"!");
+        assert_eq!(receive(&secret.message()).len(), 1);
+        assert_eq!(receive(&thief.message()), [Seen::Failed(ProtocolError::InvalidDeflate)]);
+    }
+    // Nor does what is sent refer to it.
+    let secret = words(1000);
+    for _ in 0..2 {
+        let mut end = connection();
+        end.conn.send_text(&secret).unwrap();
+        assert!(decoded(&frames(&mut end), &mut Decoder::new(false))[0].0 == secret.as_bytes());
     }
 }
 
