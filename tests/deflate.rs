@@ -375,7 +375,7 @@ proptest! {
         talk(params, [&client, &server], seed);
     }
 
-    /// What is wrong is wrong however it is read, and the limit holds; what is right another decoder reads too.
+    /// What is wrong is so however it is read, and the limit holds; what is right another decoder reads too.
     #[test]
     fn s7692_7_2_2_splits_do_not_matter_to_what_is_damaged(
         message in message(),

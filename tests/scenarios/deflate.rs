@@ -298,7 +298,7 @@ fn s7692_7_2_3_a_message_may_have_any_number_of_blocks_of_any_kind() {
 
 #[test]
 fn s7692_7_2_3_4_what_follows_a_final_block_may_refer_to_what_was_before_it() {
-    // In the same message, in the next one, after the memory was given back, and all the way to the end of the
+    // In the same message, in the next one, after the memory was given back, all the way to the end of the
     // window.
     let old = noise(40_000);
     for released in [false, true] {

@@ -1,12 +1,12 @@
-//! permessage-deflate, sending (RFC 7692 sections 6.1 and 7.2.1): what goes on the wire, read by a decoder that
-//! is not the crate's.
+//! permessage-deflate, sending (RFC 7692 sections 6.1 and 7.2.1): what goes on the wire, read by a decoder
+//! that is not the crate's.
 
 use hybi::deflate::{Compression, Deflater, Inflater, Pool};
 use hybi::frame::Opcode;
 use hybi::handshake::DeflateParams;
 use hybi::{
-    CloseCode, Config, Delivery, Instant, Kind, Lent, LentMessage, Machine, Message, Prepared, Role,
-    SendError,
+    CloseCode, Config, Delivery, Instant, Kind, Lent, LentMessage, Machine, Message, Prepared, ProtocolError,
+    Role, SendError,
 };
 
 use crate::blocks::{Blocks, Decoder, FIXED, TAIL, Token};
@@ -101,7 +101,7 @@ fn s7692_7_2_1_the_tail_is_left_out_and_nothing_else() {
 
 #[test]
 fn s7692_7_1_2_no_message_refers_further_back_than_the_window() {
-    // The same noise again and again, at distances around each size of window: what can be referred to will be.
+    // The same noise again, at distances around each size of window: what can be referred to will be.
     let levels = (1..=9).map(|level| (level, 8)).chain([(1, 1), (6, 1), (9, 9)]);
     for (level, memory_level) in levels {
         for bits in 8..=15u8 {
@@ -403,8 +403,11 @@ fn s7692_6_what_does_not_compress_is_prepared_as_it_is() {
 fn s7692_7_1_1_a_pool_serves_connections_of_all_kinds() {
     let pool = Pool::new(3);
     let mut ends = Vec::new();
+    // Digits again at a distance of 1000 and of 7000: a larger window than the connection's would be seen.
+    let digits = |len| -> String { noise(len).iter().map(|byte| char::from(b'0' + byte % 10)).collect() };
+    let far = digits(1000).repeat(2) + &digits(5000);
     for (level, memory_level) in [(1, 1), (6, 8), (9, 9)] {
-        for bits in [8, 9, 12, 15] {
+        for bits in [15, 12, 9, 8] {
             for takeover in [false, true] {
                 for role in ROLES {
                     let compression = Compression { level, memory_level, min_size: 0, ..Compression::new() };
@@ -419,7 +422,7 @@ fn s7692_7_1_1_a_pool_serves_connections_of_all_kinds() {
     }
     for round in 0..4 {
         for (i, (end, peer, decoder, bits)) in ends.iter_mut().enumerate() {
-            let data = words(300 + 700 * round + 11 * i);
+            let data = if round == 1 { far.clone() } else { words(300 + 700 * round + 11 * i) };
             // Every other one in fragments, so that several are at work at once.
             if (i + round) % 2 == 0 {
                 end.conn.send_fragment(Kind::Text, &data.as_bytes()[..100], false).unwrap();
@@ -454,6 +457,33 @@ fn s7692_7_1_2_a_pool_knows_the_window_of_each_connection() {
         let seen = end.feed(&compressed(Role::Client, Opcode::Binary, true, &payload.message()));
         let whole = [&data[..], &data[..200]].concat();
         assert!(seen == [Seen::Binary(whole)], "{bits} bits");
+    }
+}
+
+#[test]
+fn s7692_7_1_1_a_pool_gives_nothing_of_one_connection_to_another() {
+    let config = Config::new().deflate_pool(Pool::new(1));
+    let connection = || Scenario::server().config(config.clone()).deflate(agreed(false, 15)).open();
+    let receive =
+        |payload: &[u8]| connection().feed(&compressed(Role::Client, Opcode::Binary, true, payload));
+    // Back behind its own beginning, at once, behind a block of its own, and behind a final one.
+    let back = [Token::Back { distance: 10, len: 5 }];
+    for thief in [
+        Blocks::new().fixed(false, &back),
+        Blocks::new().stored(false, b"own").fixed(false, &back),
+        Blocks::new().stored(true, b"own").fixed(false, &back),
+        Blocks::new().stored(true, b"").fixed(true, &back),
+    ] {
+        let secret = Blocks::new().stored(true, b"the secret of another").stored(false, b"!");
+        assert_eq!(receive(&secret.message()).len(), 1);
+        assert_eq!(receive(&thief.message()), [Seen::Failed(ProtocolError::InvalidDeflate)]);
+    }
+    // Nor does what is sent refer to it.
+    let secret = words(1000);
+    for _ in 0..2 {
+        let mut end = connection();
+        end.conn.send_text(&secret).unwrap();
+        assert!(decoded(&frames(&mut end), &mut Decoder::new(false))[0].0 == secret.as_bytes());
     }
 }
 

@@ -1,4 +1,4 @@
-//! permessage-deflate: what a connection holds between messages, when it gives that back, and what then comes.
+//! permessage-deflate: what is held between messages, when it is given back, and what comes then.
 
 use std::time::Duration;
 

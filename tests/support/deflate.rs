@@ -1,5 +1,5 @@
-//! DEFLATE (RFC 1951), written by hand and read for tests. Not with the crate's own code, nor with the library
-//! that it uses: both are what is tested.
+//! DEFLATE (RFC 1951), written by hand and read for tests. Not with the crate's own code, nor with the
+//! library that it uses: both are what is tested.
 
 /// What ends each message, and is left out (RFC 7692 section 7.2.1).
 pub const TAIL: [u8; 4] = [0x00, 0x00, 0xFF, 0xFF];
