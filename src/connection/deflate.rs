@@ -39,10 +39,10 @@ impl<O: Output> Sender<O> {
     /// When windows that are held are to be given back, if nothing happens before: done here in time, and for
     /// whoever receives in another place to do with
     /// [`Receiver::release_window`](crate::Receiver::release_window). `None` where compression was not agreed
-    /// on.
+    /// on, and as long as a message waits to be written.
     #[must_use]
     pub fn release_at(&self) -> Option<Instant> {
-        self.deflating.agreed?;
+        self.deflating.agreed.filter(|_| !self.fresh_data)?;
         let after = self.config().compression.release_after?;
         let at = self.last_data() + after;
         (at != Instant::NEVER).then_some(at)

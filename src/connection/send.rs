@@ -51,7 +51,7 @@ pub struct Sender<O> {
     /// A send was handed back.
     blocked: bool,
     /// Data was queued since the last write.
-    fresh_data: bool,
+    pub(super) fresh_data: bool,
     half_closed: bool,
     aborted: bool,
     /// [`Event::Closed`](crate::Event::Closed) was given out.

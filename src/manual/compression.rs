@@ -111,6 +111,10 @@
 //! [`Delivery::Chunks`](crate::Delivery::Chunks) a message of any size passes through 16 KiB. UTF-8 is
 //! validated as it comes out, and DEFLATE data that is none fails the connection with 1007.
 //!
+//! A byte on the wire can cost the time to inflate about a thousand bytes; two bytes that are a final block,
+//! the time to copy a window. Where peers are not trusted that far, agree on smaller windows for what they
+//! send (`client_max_window_bits`), or on no compression.
+//!
 //! Blocks may be of any kind, final ones (BFINAL) too. zlib forgets its window behind a final block; RFC 7692
 //! lets a sender refer to what came before as long as context is taken over, whatever the blocks. So a
 //! message that reaches back behind a final block is decoded, from the copy of the window. To fail such a

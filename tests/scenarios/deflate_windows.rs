@@ -298,3 +298,20 @@ fn s7692_7_2_2_a_half_that_fails_or_ends_holds_nothing() {
     receiver.handle_ended();
     assert!(!sender.holds_window() && !receiver.holds_window());
 }
+
+#[test]
+fn s7692_7_1_nothing_is_given_back_while_a_message_waits() {
+    for role in ROLES {
+        let mut end = open(role, true, quiet(Some(secs(60))));
+        // After a long time without data: nothing is due at once, before it is written.
+        end.advance_to(at(secs(100)));
+        end.conn.send_text(&words(1000)).unwrap();
+        assert_eq!(end.conn.poll_timeout(), None);
+        end.advance_to(at(secs(200)));
+        assert_eq!(holds(&end), (true, false));
+        end.write_all();
+        assert_eq!(end.conn.poll_timeout(), Some(at(secs(260))));
+        end.advance_to(at(secs(260)));
+        assert_eq!(holds(&end), (false, false));
+    }
+}
