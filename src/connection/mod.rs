@@ -22,6 +22,7 @@ use crate::error::{ProtocolError, SendError};
 use crate::frame::{MaskingKeys, Role};
 use crate::time::Instant;
 
+mod closing;
 mod config;
 #[cfg(feature = "deflate")]
 mod deflate;
@@ -33,9 +34,12 @@ mod keepalive;
 mod message;
 mod outbox;
 #[cfg(feature = "alloc")]
+mod owned;
+#[cfg(feature = "alloc")]
 mod prepared;
 mod recv;
 mod send;
+mod transmit;
 mod urgent;
 
 pub use config::{Config, Delivery, Limits, SharedConfig};

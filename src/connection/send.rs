@@ -4,21 +4,14 @@ use core::time::Duration;
 
 use crate::close::{Action, CloseCode, CloseFrame, CloseReason, Closing, Ending, Event, State};
 use crate::error::SendError;
-use crate::frame::{
-    Encoder, Header, MAX_CONTROL_PAYLOAD, MAX_HEADER_LEN, MaskingKeys, Opcode, Role, write_frame,
-};
+use crate::frame::{Encoder, Header, MAX_HEADER_LEN, MaskingKeys, Opcode, Role, write_frame};
 use crate::time::Instant;
 
 use super::config::{Config, SharedConfig};
 use super::event::{Counters, Cut, Inner, Kind, Outcome, Owed, Ready, Timer, TransportAction};
 use super::keepalive::{Due, Keepalive};
 use super::outbox::Output;
-use super::urgent::{MAX_CONTROL_FRAME, Urgent};
-#[cfg(feature = "alloc")]
-use super::{
-    Message, Outbox, Prepared, Refused,
-    prepared::{Frame, LARGE},
-};
+use super::urgent::MAX_CONTROL_FRAME;
 
 /// Kept free in an [`Output`] of fixed size, for a Close.
 const RESERVE: usize = MAX_CONTROL_FRAME;
@@ -30,39 +23,39 @@ const RESERVE: usize = MAX_CONTROL_FRAME;
 /// task that only sends, it is told by [`settle`](Self::settle) what receiving owes.
 #[derive(Debug)]
 pub struct Sender<O> {
-    out: O,
+    pub(super) out: O,
     /// Where the frame that is being written ends in `out`; 0 between frames.
-    boundary: usize,
-    encoder: Encoder,
+    pub(super) boundary: usize,
+    pub(super) encoder: Encoder,
     /// The message that is open in fragments.
-    open: Option<Kind>,
-    config: SharedConfig,
-    keepalive: Keepalive,
-    closing: Closing,
-    own_close: OwnClose,
+    pub(super) open: Option<Kind>,
+    pub(super) config: SharedConfig,
+    pub(super) keepalive: Keepalive,
+    pub(super) closing: Closing,
+    pub(super) own_close: OwnClose,
     #[cfg(feature = "deflate")]
     pub(super) deflating: Deflating,
     #[cfg(feature = "deflate")]
     pub(super) deflater: Option<std::boxed::Box<crate::deflate::Deflater>>,
     /// How the connection ended, or would end as things stand.
-    outcome: Outcome,
+    pub(super) outcome: Outcome,
     /// The transport did not take all that it was given.
-    congested: bool,
+    pub(super) congested: bool,
     /// A send was handed back.
-    blocked: bool,
+    pub(super) blocked: bool,
     /// Data was queued since the last write.
     pub(super) fresh_data: bool,
-    half_closed: bool,
-    aborted: bool,
+    pub(super) half_closed: bool,
+    pub(super) aborted: bool,
     /// [`Event::Closed`](crate::Event::Closed) was given out.
-    reported: bool,
-    dropped: u64,
-    counters: Counters,
+    pub(super) reported: bool,
+    pub(super) dropped: u64,
+    pub(super) counters: Counters,
 }
 
 /// Where our Close is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum OwnClose {
+pub(super) enum OwnClose {
     No,
     /// Behind all that was accepted before it.
     Queued,
@@ -340,48 +333,6 @@ impl<O: Output> Sender<O> {
         self.half_closed = true;
     }
 
-    /// The first `n` bytes of what [`Self::poll_transmit`] gave have been written; 0 where the transport
-    /// takes nothing now.
-    pub fn transmitted(&mut self, now: Instant, n: usize) {
-        let waiting = self.buffered_amount();
-        if n >= waiting && self.out.urgent().is_empty() {
-            // All is written, the usual case: no need to look where frames end.
-            self.counters.bytes += waiting as u64;
-            self.out.clear();
-            (self.boundary, self.congested) = (0, false);
-            if core::mem::take(&mut self.fresh_data) {
-                self.keepalive.sent_data(now);
-            }
-        } else {
-            self.transmitted_in_part(now, n.min(waiting));
-        }
-    }
-
-    fn transmitted_in_part(&mut self, now: Instant, n: usize) {
-        self.counters.bytes += n as u64;
-        let had_ping = !self.out.urgent().is_empty() && self.out.urgent().has_ping();
-        // As in poll_transmit: the frame that was begun, what is urgent, and the rest.
-        let first = n.min(self.boundary);
-        self.boundary = self.out.advance(first, self.boundary);
-        let waits = !self.out.urgent().rest().is_empty();
-        let second = if waits { self.out.urgent_mut().advance(n - first) } else { 0 };
-        if n > first + second {
-            self.boundary = self.out.advance(n - first - second, 0);
-        }
-        self.congested = self.buffered_amount() > 0;
-        if self.fresh_data && n > second {
-            // A message that takes long is not idle while it moves.
-            self.keepalive.sent_data(now);
-            self.fresh_data = self.out.len() > 0;
-        }
-        if n > 0 && had_ping {
-            self.keepalive.ping_moved(now);
-            if !self.out.urgent().has_ping() {
-                self.keepalive.ping_written();
-            }
-        }
-    }
-
     // --- what the driver must do ---
 
     /// What Sender alone has to say: [`Event::Writable`](crate::Event::Writable), and at the end
@@ -398,43 +349,6 @@ impl<O: Output> Sender<O> {
             return Some(Ready(Inner::Writable));
         }
         None
-    }
-
-    /// Fills `to` with what is to be written, in order, for one vectored write, and gives the number of
-    /// slices; 0 means that nothing waits. Say with [`Self::transmitted`] how much was written; it may be
-    /// less, and it is given again until it is said. Queue nothing and settle nothing in between: a control
-    /// frame would change what comes first.
-    pub fn poll_transmit<'a>(&'a self, to: &mut [&'a [u8]]) -> usize {
-        let mut slices = Slices { to, len: 0 };
-        if let Some(all) = self.out.in_one_piece() {
-            slices.push(all);
-            return slices.len;
-        }
-        // A control frame goes ahead of the queue, but not into a frame that has been begun.
-        let mut ahead = Some(self.boundary);
-        for piece in self.out.pieces() {
-            if slices.is_full() {
-                return slices.len;
-            }
-            match ahead {
-                Some(left) if left >= piece.len() && left > 0 => {
-                    slices.push(piece);
-                    ahead = Some(left - piece.len());
-                }
-                Some(left) => {
-                    let (begun, rest) = piece.split_at_checked(left).unwrap_or_default();
-                    slices.push(begun);
-                    slices.push(self.out.urgent().rest());
-                    slices.push(rest);
-                    ahead = None;
-                }
-                None => slices.push(piece),
-            }
-        }
-        if ahead.is_some() {
-            slices.push(self.out.urgent().rest());
-        }
-        slices.len
     }
 
     /// When [`Self::handle_timeout`] is to be called next; `None` for not at all.
@@ -518,7 +432,7 @@ impl<O: Output> Sender<O> {
     // --- helpers ---
 
     #[inline]
-    fn data(&mut self, opcode: Opcode, fin: bool, payload: &[u8]) -> Result<(), SendError> {
+    pub(super) fn data(&mut self, opcode: Opcode, fin: bool, payload: &[u8]) -> Result<(), SendError> {
         #[cfg(feature = "deflate")]
         if let Some(agreed) = self.compresses(opcode, fin, payload.len()) {
             return self.deflate(agreed, opcode, fin, payload);
@@ -528,7 +442,7 @@ impl<O: Output> Sender<O> {
 
     /// A data frame that is not compressed.
     #[inline]
-    fn plain(&mut self, opcode: Opcode, fin: bool, payload: &[u8]) -> Result<(), SendError> {
+    pub(super) fn plain(&mut self, opcode: Opcode, fin: bool, payload: &[u8]) -> Result<(), SendError> {
         self.accept(opcode, fin, payload.len())?;
         self.push_data(opcode, fin, 0, payload);
         Ok(())
@@ -562,7 +476,7 @@ impl<O: Output> Sender<O> {
     }
 
     #[inline]
-    fn count(&mut self, opcode: Opcode, fin: bool) {
+    pub(super) fn count(&mut self, opcode: Opcode, fin: bool) {
         #[cfg(feature = "deflate")]
         if opcode != Opcode::Continuation {
             self.deflating.declined = false;
@@ -599,104 +513,17 @@ impl<O: Output> Sender<O> {
     }
 
     /// Writes a control frame, whose payload is not too long, and gives its length.
-    fn control_frame(&mut self, opcode: Opcode, payload: &[u8], to: &mut [u8; MAX_CONTROL_FRAME]) -> usize {
+    pub(super) fn control_frame(
+        &mut self,
+        opcode: Opcode,
+        payload: &[u8],
+        to: &mut [u8; MAX_CONTROL_FRAME],
+    ) -> usize {
         let header = self.encoder.checked_header(opcode, true, payload.len() as u64);
         let head = header.encoded_len();
         let Some((head, body)) = to.split_at_mut_checked(head) else { return 0 };
         write_frame(&header, payload, head, body);
         head.len() + payload.len()
-    }
-
-    /// Whether a Pong can still go out: no Close of ours was begun, and none was received.
-    fn may_answer(&self) -> bool {
-        match self.closing.state() {
-            State::Open => true,
-            State::Sent => !self.close_is_begun(),
-            _ => false,
-        }
-    }
-
-    /// Whether a Close of ours is on its way, and not only waiting behind data.
-    fn close_is_begun(&self) -> bool {
-        match self.own_close {
-            OwnClose::No => false,
-            OwnClose::Urgent => true,
-            // It is the last in the queue.
-            OwnClose::Queued => self.out.len() <= self.boundary,
-        }
-    }
-
-    /// A Close behind everything that was accepted.
-    fn close_behind(&mut self, now: Instant, frame: &CloseFrame) {
-        let mut body = [0; MAX_CONTROL_PAYLOAD];
-        let len = frame.encode(&mut body);
-        if self.out.room() < MAX_CONTROL_FRAME {
-            // Less memory than was asked for: there is none to wait in.
-            return self.close_ahead(now, frame);
-        }
-        let header = self.encoder.checked_header(Opcode::Close, true, len as u64);
-        self.out.push(&header, body.get(..len).unwrap_or_default());
-        self.counters.frames += 1;
-        self.own_close = OwnClose::Queued;
-        self.close_begins(now);
-    }
-
-    /// A Close in the place of everything that is not begun.
-    fn close_ahead(&mut self, now: Instant, frame: &CloseFrame) {
-        self.drop_queue();
-        let (mut body, mut bytes) = ([0; MAX_CONTROL_PAYLOAD], [0; MAX_CONTROL_FRAME]);
-        let len = frame.encode(&mut body);
-        let len = self.control_frame(Opcode::Close, body.get(..len).unwrap_or_default(), &mut bytes);
-        self.out.urgent_mut().push_close(bytes.get(..len).unwrap_or_default());
-        self.counters.frames += 1;
-        self.own_close = OwnClose::Urgent;
-        self.close_begins(now);
-    }
-
-    /// A Close is queued: no data follows it.
-    fn close_begins(&mut self, now: Instant) {
-        self.keepalive.close(now);
-        #[cfg(feature = "deflate")]
-        self.release_window();
-    }
-
-    /// The Close that answers the peer or fails the connection. It follows what was accepted, a Close of the
-    /// application's included, which then is the one. But where the transport has not taken all that it was
-    /// given, what is not begun is dropped: a peer that does not read would keep the Close back behind it.
-    fn close_at_once(&mut self, now: Instant, frame: &CloseFrame) {
-        if self.congested {
-            self.close_ahead(now, frame);
-        } else if self.own_close == OwnClose::No {
-            self.close_behind(now, frame);
-        }
-    }
-
-    fn drop_queue(&mut self) {
-        self.dropped += (self.out.len() - self.boundary.min(self.out.len())) as u64;
-        self.out.truncate(self.boundary);
-    }
-
-    fn fail(&mut self, now: Instant, outcome: Outcome, code: CloseCode, reason: CloseReason) {
-        let frame = CloseFrame { code: Some(code), reason };
-        match self.closing.handle(Event::Violation) {
-            Action::SendFailure => self.close_at_once(now, &frame),
-            // RFC 6455 5.5.1: a Close is sent once.
-            Action::StopReading if !self.close_is_begun() => self.close_at_once(now, &frame),
-            Action::StopReading => {}
-            _ => return,
-        }
-        self.outcome = outcome;
-    }
-
-    fn end(&mut self) {
-        self.dropped += self.out.len() as u64;
-        self.out.truncate(0);
-        self.boundary = 0;
-        #[cfg(feature = "deflate")]
-        self.release_window();
-        if !self.out.urgent().rest().is_empty() {
-            *self.out.urgent_mut() = Urgent::EMPTY;
-        }
     }
 
     fn is_flushed(&self) -> bool {
@@ -714,81 +541,5 @@ impl<O: Output> Sender<O> {
             return [timer, release].into_iter().flatten().min_by_key(|(at, _)| *at);
         }
         timer
-    }
-}
-
-#[cfg(feature = "alloc")]
-impl Sender<Outbox> {
-    /// Sends an owned message in one frame. A server does not copy a payload of 4 KiB or more.
-    ///
-    /// # Errors
-    ///
-    /// As [`Self::send_text`], with the message handed back.
-    pub fn send(&mut self, message: impl Into<Message>) -> Result<(), Refused> {
-        let message = message.into();
-        let opcode = if message.kind() == Kind::Text { Opcode::Text } else { Opcode::Binary };
-        let len = message.as_bytes().len();
-        #[cfg(feature = "deflate")]
-        if let Some(agreed) = self.compresses(opcode, true, len) {
-            let sent = self.deflate(agreed, opcode, true, message.as_bytes());
-            return sent.map_err(|error| Refused { error, message });
-        }
-        if self.role() == Role::Client || len < LARGE {
-            return self.plain(opcode, true, message.as_bytes()).map_err(|error| Refused { error, message });
-        }
-        if let Err(error) = self.accept(opcode, true, len) {
-            return Err(Refused { error, message });
-        }
-        let header = self.encoder.checked_header(opcode, true, len as u64);
-        self.out.push_shared(&header, message.into_bytes());
-        self.count(opcode, true);
-        Ok(())
-    }
-
-    /// Sends a message that was prepared for many connections. A server does not copy a payload of 4 KiB or
-    /// more.
-    ///
-    /// # Errors
-    ///
-    /// As [`Self::send_text`].
-    pub fn send_prepared(&mut self, prepared: &Prepared) -> Result<(), SendError> {
-        let (payload, opcode) = (prepared.message().as_bytes(), prepared.opcode());
-        if self.role() == Role::Client {
-            return self.data(opcode, true, payload);
-        }
-        #[cfg(feature = "deflate")]
-        if self.send_compressed(prepared)? {
-            return Ok(());
-        }
-        self.accept(opcode, true, payload.len())?;
-        self.push_frame(opcode, prepared.frame());
-        Ok(())
-    }
-
-    /// Queues a frame that was accepted.
-    pub(super) fn push_frame(&mut self, opcode: Opcode, frame: &Frame) {
-        self.out.push_encoded(&frame.encoded, frame.shared.clone());
-        self.count(opcode, true);
-    }
-}
-
-/// Collects slices that are not empty, as many as there is room for.
-struct Slices<'s, 'a> {
-    to: &'s mut [&'a [u8]],
-    len: usize,
-}
-
-impl<'a> Slices<'_, 'a> {
-    fn is_full(&self) -> bool {
-        self.len == self.to.len()
-    }
-
-    fn push(&mut self, slice: &'a [u8]) {
-        if !slice.is_empty() {
-            if let Some(place) = self.to.get_mut(self.len) {
-                *place = slice;
-                self.len += 1;
-            }
-        }
     }
 }

@@ -1,0 +1,104 @@
+//! Our own Close, and the end.
+
+use crate::close::{Action, CloseCode, CloseFrame, CloseReason, Event, State};
+use crate::frame::{MAX_CONTROL_PAYLOAD, Opcode};
+use crate::time::Instant;
+
+use super::event::Outcome;
+use super::outbox::Output;
+use super::send::{OwnClose, Sender};
+use super::urgent::{MAX_CONTROL_FRAME, Urgent};
+
+impl<O: Output> Sender<O> {
+    /// Whether a Pong can still go out: no Close of ours was begun, and none was received.
+    pub(super) fn may_answer(&self) -> bool {
+        match self.closing.state() {
+            State::Open => true,
+            State::Sent => !self.close_is_begun(),
+            _ => false,
+        }
+    }
+
+    /// Whether a Close of ours is on its way, and not only waiting behind data.
+    pub(super) fn close_is_begun(&self) -> bool {
+        match self.own_close {
+            OwnClose::No => false,
+            OwnClose::Urgent => true,
+            // It is the last in the queue.
+            OwnClose::Queued => self.out.len() <= self.boundary,
+        }
+    }
+
+    /// A Close behind everything that was accepted.
+    pub(super) fn close_behind(&mut self, now: Instant, frame: &CloseFrame) {
+        let mut body = [0; MAX_CONTROL_PAYLOAD];
+        let len = frame.encode(&mut body);
+        if self.out.room() < MAX_CONTROL_FRAME {
+            // Less memory than was asked for: there is none to wait in.
+            return self.close_ahead(now, frame);
+        }
+        let header = self.encoder.checked_header(Opcode::Close, true, len as u64);
+        self.out.push(&header, body.get(..len).unwrap_or_default());
+        self.counters.frames += 1;
+        self.own_close = OwnClose::Queued;
+        self.close_begins(now);
+    }
+
+    /// A Close in the place of everything that is not begun.
+    fn close_ahead(&mut self, now: Instant, frame: &CloseFrame) {
+        self.drop_queue();
+        let (mut body, mut bytes) = ([0; MAX_CONTROL_PAYLOAD], [0; MAX_CONTROL_FRAME]);
+        let len = frame.encode(&mut body);
+        let len = self.control_frame(Opcode::Close, body.get(..len).unwrap_or_default(), &mut bytes);
+        self.out.urgent_mut().push_close(bytes.get(..len).unwrap_or_default());
+        self.counters.frames += 1;
+        self.own_close = OwnClose::Urgent;
+        self.close_begins(now);
+    }
+
+    /// A Close is queued: no data follows it.
+    fn close_begins(&mut self, now: Instant) {
+        self.keepalive.close(now);
+        #[cfg(feature = "deflate")]
+        self.release_window();
+    }
+
+    /// The Close that answers the peer or fails the connection. It follows what was accepted, a Close of the
+    /// application's included, which then is the one. But where the transport has not taken all that it was
+    /// given, what is not begun is dropped: a peer that does not read would keep the Close back behind it.
+    pub(super) fn close_at_once(&mut self, now: Instant, frame: &CloseFrame) {
+        if self.congested {
+            self.close_ahead(now, frame);
+        } else if self.own_close == OwnClose::No {
+            self.close_behind(now, frame);
+        }
+    }
+
+    fn drop_queue(&mut self) {
+        self.dropped += (self.out.len() - self.boundary.min(self.out.len())) as u64;
+        self.out.truncate(self.boundary);
+    }
+
+    pub(super) fn fail(&mut self, now: Instant, outcome: Outcome, code: CloseCode, reason: CloseReason) {
+        let frame = CloseFrame { code: Some(code), reason };
+        match self.closing.handle(Event::Violation) {
+            Action::SendFailure => self.close_at_once(now, &frame),
+            // RFC 6455 5.5.1: a Close is sent once.
+            Action::StopReading if !self.close_is_begun() => self.close_at_once(now, &frame),
+            Action::StopReading => {}
+            _ => return,
+        }
+        self.outcome = outcome;
+    }
+
+    pub(super) fn end(&mut self) {
+        self.dropped += self.out.len() as u64;
+        self.out.truncate(0);
+        self.boundary = 0;
+        #[cfg(feature = "deflate")]
+        self.release_window();
+        if !self.out.urgent().rest().is_empty() {
+            *self.out.urgent_mut() = Urgent::EMPTY;
+        }
+    }
+}
