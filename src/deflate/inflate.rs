@@ -158,6 +158,15 @@ impl Inflater {
                 self.go_on();
             }
         }
+        // Nor may any wait, as zlib takes in all of a match before it asks for room; nor may bits be left of a block
+        // whose codes ran on into what was appended.
+        let (status, step) = self.zlib(&[], &mut [0], InflateFlush::Block);
+        if status.is_none() || step.produced > 0 {
+            return Err(InvalidDeflate { produced: done.produced });
+        }
+        if status == Some(Status::StreamEnd) {
+            self.go_on();
+        }
         self.end_message();
         Ok(Finished { step: done, done: true })
     }
@@ -181,7 +190,9 @@ impl Inflater {
             done.produced += step.produced;
             // What is appended is the end of an empty block: where it gives data, the message has not ended.
             let beyond = done.consumed > end || done.consumed > input.len() && step.produced > 0;
-            if beyond || step == Step::default() && status != Status::StreamEnd {
+            // Nor may the codes of a block run on into it: an empty one takes a byte at most besides.
+            let run_on = done.consumed == end && step.consumed > 1 + TAIL.len();
+            if beyond || run_on || step == Step::default() && status != Status::StreamEnd {
                 return None;
             }
             let ended = done.consumed == end;

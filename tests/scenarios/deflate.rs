@@ -554,6 +554,53 @@ fn s7692_7_2_2_a_message_ends_where_a_block_ends() {
     }
 }
 
+/// What is appended may not be taken for data in any other way either.
+#[test]
+fn s7692_7_2_2_what_is_appended_is_not_the_rest_of_a_match_or_of_codes() {
+    // Codes of our own; eight bytes; and the first bit of a match for which the 00 00 FF FF are the rest: 227 bytes
+    // from 24,569 back.
+    let mut in_a_match = vec![0xec, 0xdd, 0x01, 0x08, 0x00, 0x20, 0x08, 0x00, 0x20];
+    in_a_match.extend([0x00; 24]);
+    in_a_match.extend([0x04, 0x00, 0xe0, 0xff, 0xff, 0x07]);
+    in_a_match.extend([0x00; 33]);
+    in_a_match.extend([0x80, 0x01, 0, 0, 0, 0, 0, 0x80, 0xfa, 255, 255, 255, 255, 255, 255, 0x2f, 0x80]);
+    // The header of a block of which the lengths of codes for distances are missing, and the end of that block.
+    let in_codes: Vec<u8> = {
+        let mut bits: Vec<bool> = Vec::new();
+        let mut put = |value: u32, count: u32| bits.extend((0..count).map(|bit| value >> bit & 1 == 1));
+        put(0b100, 3);
+        put(4, 5);
+        put(23, 5);
+        put(10, 4);
+        for place in 0..14 {
+            put(u32::from(place == 3 || place == 13), 3);
+        }
+        for symbol in 0..261 {
+            put(u32::from(symbol < 7 || symbol == 256), 1);
+        }
+        let byte = |bits: &[bool]| bits.iter().rev().fold(0, |byte, bit| byte << 1 | u8::from(*bit));
+        bits.chunks(8).map(byte).collect()
+    };
+    for payload in [in_a_match, in_codes] {
+        for delivery in DELIVERIES {
+            for size in [1, 1000] {
+                let mut end = open(Role::Server, true, Config::new().delivery(delivery));
+                let before = Blocks::new().stored(false, &noise(30_000)).message();
+                assert_eq!(
+                    messages(end.feed(&compressed(Role::Client, Opcode::Binary, true, &before))).len(),
+                    1
+                );
+                let mut wire = compressed(Role::Client, Opcode::Binary, true, &payload);
+                // In which the match would have come out.
+                wire.extend(compressed(Role::Client, Opcode::Binary, true, &[0x00, 0x00]));
+                let mut seen = end.feed_in(&wire, size);
+                seen.retain(|event| !matches!(event, Seen::Chunk { fin: false, .. }));
+                assert_eq!(seen, [INVALID]);
+            }
+        }
+    }
+}
+
 // --- limits ---
 
 #[test]
