@@ -119,7 +119,7 @@ impl Inflater {
     /// As [`Self::inflate`].
     pub fn finish(&mut self, input: &[u8], output: &mut [u8]) -> Result<Finished, InvalidDeflate> {
         let mut done = Step::default();
-        if !self.in_message && input.len() <= SMALL {
+        if !self.in_message && input.len() <= SMALL && !output.is_empty() {
             match self.at_once(input, output) {
                 Some(finished) if finished.done || self.full => return Ok(finished),
                 Some(Finished { step, .. }) => done = step,

@@ -881,6 +881,13 @@ fn s10_4_without_any_memory_no_message_can_be_inflated_but_an_empty_one() {
         let mut end = lent(Role::Client, Config::new().delivery(delivery), &mut out, &mut memory);
         let empty = compressed(Role::Server, Opcode::Text, true, &[0]);
         assert_eq!(messages(end.feed_in(&empty, 1)), [text("")]);
+        // Whatever blocks it is made of, and in one go as well.
+        for payload in [&[0x00][..], &[0x03, 0x00, 0x00], &[0x02, 0x00], &[0, 0, 0, 0xFF, 0xFF, 0]] {
+            for size in [1, 1000] {
+                let empty = compressed(Role::Server, Opcode::Text, true, payload);
+                assert_eq!(messages(end.feed_in(&empty, size)), [text("")], "{payload:02x?} {size}");
+            }
+        }
         // What is not compressed lies in the input.
         assert_eq!(messages(end.receive(Opcode::Text, "plain")), [text("plain")]);
         assert_eq!(end.feed(&compressed(Role::Server, Opcode::Text, true, &HELLO)), [TOO_BIG]);
