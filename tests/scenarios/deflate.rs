@@ -697,6 +697,23 @@ fn s10_4_fragments_of_compressed_messages_are_counted_too() {
     assert_eq!(none, [Seen::Failed(ProtocolError::TooManyFragments)]);
 }
 
+/// A peer that refers further back than its window may fail or not, but not by how its bytes are cut.
+#[test]
+fn s7692_7_2_1_beyond_the_window_nothing_depends_on_cuts() {
+    let invalid = Blocks::new().stored(false, &[&[0xFF; 10][..], &[b'x'; 590]].concat()).message();
+    // Three of those that are no UTF-8; and then a kind of block that there is not.
+    let mut far = Blocks::new().fixed(false, &[Token::Back { distance: 600, len: 3 }]).raw();
+    far.push(0x06);
+    far.push(0x06);
+    let mut wire = compressed(Role::Client, Opcode::Binary, true, &invalid);
+    wire.extend(compressed(Role::Client, Opcode::Text, true, &far));
+    let seen = |size| {
+        let mut end = Scenario::server().deflate(agreed(true, 9)).open();
+        end.feed_in(&wire, size).pop()
+    };
+    assert_eq!(seen(1), seen(10_000));
+}
+
 // --- UTF-8 ---
 
 #[test]
