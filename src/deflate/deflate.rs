@@ -8,6 +8,9 @@ use zlib_rs::{Deflate, DeflateConfig, DeflateFlush, Method, Status, Strategy};
 
 use super::TAIL;
 
+/// Up to so many bytes a message is compressed in one go.
+const AT_ONCE: usize = 64 << 10;
+
 /// How messages are compressed.
 ///
 /// ```
@@ -121,8 +124,9 @@ impl Deflater {
 
     fn sync_flush(&mut self, data: &[u8], out: &mut Vec<u8>) {
         let mut rest = data;
-        // Text comes to less than half as a rule. Six bytes would be too few for what a flush leaves.
-        let mut room = data.len() / 2 + 64;
+        // Text comes to less than half as a rule. But where the end of a flush does not fit, zlib writes it again:
+        // small messages have room for all that they may come to.
+        let mut room = if data.len() <= AT_ONCE { data.len() + data.len() / 4 } else { data.len() / 2 } + 64;
         loop {
             let at = out.len();
             out.resize(at + room, 0);

@@ -119,7 +119,7 @@ impl Inflater {
     /// As [`Self::inflate`].
     pub fn finish(&mut self, input: &[u8], output: &mut [u8]) -> Result<Finished, InvalidDeflate> {
         let mut done = Step::default();
-        if !self.in_message && input.len() <= SMALL {
+        if !self.in_message && input.len() <= SMALL && !output.is_empty() {
             match self.at_once(input, output) {
                 Some(finished) if finished.done || self.full => return Ok(finished),
                 Some(Finished { step, .. }) => done = step,
@@ -158,6 +158,15 @@ impl Inflater {
                 self.go_on();
             }
         }
+        // Nor may any wait, as zlib takes in all of a match before it asks for room; nor may bits be left of a block
+        // whose codes ran on into what was appended.
+        let (status, step) = self.zlib(&[], &mut [0], InflateFlush::Block);
+        if status.is_none() || step.produced > 0 {
+            return Err(InvalidDeflate { produced: done.produced });
+        }
+        if status == Some(Status::StreamEnd) {
+            self.go_on();
+        }
         self.end_message();
         Ok(Finished { step: done, done: true })
     }
@@ -181,7 +190,9 @@ impl Inflater {
             done.produced += step.produced;
             // What is appended is the end of an empty block: where it gives data, the message has not ended.
             let beyond = done.consumed > end || done.consumed > input.len() && step.produced > 0;
-            if beyond || step == Step::default() && status != Status::StreamEnd {
+            // Nor may the codes of a block run on into it: an empty one takes a byte at most besides.
+            let run_on = done.consumed == end && step.consumed > 1 + TAIL.len();
+            if beyond || run_on || step == Step::default() && status != Status::StreamEnd {
                 return None;
             }
             let ended = done.consumed == end;

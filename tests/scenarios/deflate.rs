@@ -554,6 +554,53 @@ fn s7692_7_2_2_a_message_ends_where_a_block_ends() {
     }
 }
 
+/// What is appended may not be taken for data in any other way either.
+#[test]
+fn s7692_7_2_2_what_is_appended_is_not_the_rest_of_a_match_or_of_codes() {
+    // Codes of our own; eight bytes; and the first bit of a match for which the 00 00 FF FF are the rest: 227 bytes
+    // from 24,569 back.
+    let mut in_a_match = vec![0xec, 0xdd, 0x01, 0x08, 0x00, 0x20, 0x08, 0x00, 0x20];
+    in_a_match.extend([0x00; 24]);
+    in_a_match.extend([0x04, 0x00, 0xe0, 0xff, 0xff, 0x07]);
+    in_a_match.extend([0x00; 33]);
+    in_a_match.extend([0x80, 0x01, 0, 0, 0, 0, 0, 0x80, 0xfa, 255, 255, 255, 255, 255, 255, 0x2f, 0x80]);
+    // The header of a block of which the lengths of codes for distances are missing, and the end of that block.
+    let in_codes: Vec<u8> = {
+        let mut bits: Vec<bool> = Vec::new();
+        let mut put = |value: u32, count: u32| bits.extend((0..count).map(|bit| value >> bit & 1 == 1));
+        put(0b100, 3);
+        put(4, 5);
+        put(23, 5);
+        put(10, 4);
+        for place in 0..14 {
+            put(u32::from(place == 3 || place == 13), 3);
+        }
+        for symbol in 0..261 {
+            put(u32::from(symbol < 7 || symbol == 256), 1);
+        }
+        let byte = |bits: &[bool]| bits.iter().rev().fold(0, |byte, bit| byte << 1 | u8::from(*bit));
+        bits.chunks(8).map(byte).collect()
+    };
+    for payload in [in_a_match, in_codes] {
+        for delivery in DELIVERIES {
+            for size in [1, 1000] {
+                let mut end = open(Role::Server, true, Config::new().delivery(delivery));
+                let before = Blocks::new().stored(false, &noise(30_000)).message();
+                assert_eq!(
+                    messages(end.feed(&compressed(Role::Client, Opcode::Binary, true, &before))).len(),
+                    1
+                );
+                let mut wire = compressed(Role::Client, Opcode::Binary, true, &payload);
+                // In which the match would have come out.
+                wire.extend(compressed(Role::Client, Opcode::Binary, true, &[0x00, 0x00]));
+                let mut seen = end.feed_in(&wire, size);
+                seen.retain(|event| !matches!(event, Seen::Chunk { fin: false, .. }));
+                assert_eq!(seen, [INVALID]);
+            }
+        }
+    }
+}
+
 // --- limits ---
 
 #[test]
@@ -648,6 +695,23 @@ fn s10_4_fragments_of_compressed_messages_are_counted_too() {
     let mut end = open(Role::Server, true, Config::new().max_fragments(0));
     let none = end.feed(&compressed(Role::Client, Opcode::Text, true, &HELLO));
     assert_eq!(none, [Seen::Failed(ProtocolError::TooManyFragments)]);
+}
+
+/// A peer that refers further back than its window may fail or not, but not by how its bytes are cut.
+#[test]
+fn s7692_7_2_1_beyond_the_window_nothing_depends_on_cuts() {
+    let invalid = Blocks::new().stored(false, &[&[0xFF; 10][..], &[b'x'; 590]].concat()).message();
+    // Three of those that are no UTF-8; and then a kind of block that there is not.
+    let mut far = Blocks::new().fixed(false, &[Token::Back { distance: 600, len: 3 }]).raw();
+    far.push(0x06);
+    far.push(0x06);
+    let mut wire = compressed(Role::Client, Opcode::Binary, true, &invalid);
+    wire.extend(compressed(Role::Client, Opcode::Text, true, &far));
+    let seen = |size| {
+        let mut end = Scenario::server().deflate(agreed(true, 9)).open();
+        end.feed_in(&wire, size).pop()
+    };
+    assert_eq!(seen(1), seen(10_000));
 }
 
 // --- UTF-8 ---
@@ -834,6 +898,13 @@ fn s10_4_without_any_memory_no_message_can_be_inflated_but_an_empty_one() {
         let mut end = lent(Role::Client, Config::new().delivery(delivery), &mut out, &mut memory);
         let empty = compressed(Role::Server, Opcode::Text, true, &[0]);
         assert_eq!(messages(end.feed_in(&empty, 1)), [text("")]);
+        // Whatever blocks it is made of, and in one go as well.
+        for payload in [&[0x00][..], &[0x03, 0x00, 0x00], &[0x02, 0x00], &[0, 0, 0, 0xFF, 0xFF, 0]] {
+            for size in [1, 1000] {
+                let empty = compressed(Role::Server, Opcode::Text, true, payload);
+                assert_eq!(messages(end.feed_in(&empty, size)), [text("")], "{payload:02x?} {size}");
+            }
+        }
         // What is not compressed lies in the input.
         assert_eq!(messages(end.receive(Opcode::Text, "plain")), [text("plain")]);
         assert_eq!(end.feed(&compressed(Role::Server, Opcode::Text, true, &HELLO)), [TOO_BIG]);

@@ -100,6 +100,18 @@ fn s7692_7_2_1_the_tail_is_left_out_and_nothing_else() {
 }
 
 #[test]
+fn s7692_7_2_1_what_comes_to_half_ends_with_one_empty_block() {
+    // Digits: four bits each, and none that are stored.
+    let digits: Vec<u8> =
+        noise(4000).iter().map(|byte| b"0123456789abcdef"[usize::from(byte % 16)]).collect();
+    for len in (64..4000).step_by(3) {
+        let mut payload = Vec::new();
+        Deflater::new(15, true, &Compression::new()).deflate(&digits[..len], true, &mut payload);
+        assert!(!payload.ends_with(&[0x00, 0x00, 0xFF, 0xFF, 0x00]), "{len}");
+    }
+}
+
+#[test]
 fn s7692_7_1_2_no_message_refers_further_back_than_the_window() {
     // The same noise again, at distances around each size of window: what can be referred to will be.
     let levels = (1..=9).map(|level| (level, 8)).chain([(1, 1), (6, 1), (9, 9)]);
