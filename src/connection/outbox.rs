@@ -46,8 +46,8 @@ pub(super) mod sealed {
 
 /// A queue in memory that the caller lends, for connections without an allocator.
 ///
-/// A part is kept free for control frames: of an array of `n` bytes, messages can use `n - 145`, and four
-/// fifths of that where they are compressed, as some grow by it. What does not fit yet is [`Blocked`](crate::SendError::Blocked), what never will is
+/// A part is kept free for control frames: of an array of `n` bytes, messages can use `n - 145`. One that is to
+/// be compressed needs room for a quarter more and 64 bytes, as some grow by it. What does not fit yet is [`Blocked`](crate::SendError::Blocked), what never will is
 /// [`TooLarge`](crate::SendError::TooLarge) and can be sent in fragments.
 ///
 /// ```

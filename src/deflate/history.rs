@@ -53,6 +53,11 @@ impl History {
         [old, new]
     }
 
+    /// Whether it holds as much as any window does.
+    pub(super) const fn is_largest(&self) -> bool {
+        self.size == 1 << 15
+    }
+
     /// Forgets everything, and keeps the memory.
     pub(super) fn clear(&mut self) {
         self.bytes.clear();

@@ -32,6 +32,7 @@ pub struct Inflater {
 
 /// What a call to [`Inflater::inflate`] has done.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[non_exhaustive]
 pub struct Step {
     /// The bytes of input that were taken in.
     pub consumed: usize,
@@ -48,6 +49,7 @@ impl Step {
 
 /// What a call to [`Inflater::finish`] has done.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub struct Finished {
     /// How far it has come.
     pub step: Step,
@@ -57,6 +59,7 @@ pub struct Finished {
 
 /// The data is not DEFLATE (RFC 1951), or the message does not end where a block ends.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub struct InvalidDeflate {
     /// The bytes of output that were written before it showed.
     pub produced: usize,
@@ -119,7 +122,9 @@ impl Inflater {
     /// As [`Self::inflate`].
     pub fn finish(&mut self, input: &[u8], output: &mut [u8]) -> Result<Finished, InvalidDeflate> {
         let mut done = Step::default();
-        if !self.in_message && input.len() <= SMALL && !output.is_empty() {
+        // What goes wrong is done again from the history, which must be all that zlib knows.
+        let at_once = !self.in_message && self.history.is_largest() && !output.is_empty();
+        if at_once && input.len() <= SMALL {
             match self.at_once(input, output) {
                 Some(finished) if finished.done || self.full => return Ok(finished),
                 Some(Finished { step, .. }) => done = step,
