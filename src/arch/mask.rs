@@ -1,5 +1,7 @@
 //! XOR with a repeating four-byte key.
 
+use super::blocks::{self, BLOCK};
+
 /// XORs `data` with the bytes of `key`, the lowest first, again and again.
 #[inline]
 pub(crate) fn xor_in_place(data: &mut [u8], key: u32) {
@@ -17,38 +19,68 @@ pub(crate) fn xor_in_place(data: &mut [u8], key: u32) {
                 store(data.last_chunk_mut(), (u32::from_le_bytes(tail) ^ turned).to_le_bytes());
             }
         }
-        len => {
-            let tail = data.last_chunk().copied();
-            let wide = widen(key);
-            let rest = if len >= 32 { xor_blocks(data, wide) } else { &mut *data };
-            for word in rest.chunks_exact_mut(8) {
-                if let Some(bytes) = word.first_chunk_mut() {
-                    *bytes = (u64::from_le_bytes(*bytes) ^ wide).to_le_bytes();
-                }
-            }
-            if let Some(tail) = tail {
-                // The last eight bytes are written as one word, over some that are done already.
-                let done = (u64::from_le_bytes(tail) ^ widen(turn(key, len))).to_le_bytes();
-                store(data.last_chunk_mut(), done);
-            }
-        }
+        len if len < BLOCK => xor_short(data, key),
+        _ => _ = xor_long(data, key),
     }
 }
 
-/// The part that is a multiple of 32 bytes; gives the rest.
+/// From eight bytes on.
 #[inline]
-fn xor_blocks(data: &mut [u8], wide: u64) -> &mut [u8] {
+fn xor_short(data: &mut [u8], key: u32) {
+    let (len, tail, wide) = (data.len(), data.last_chunk().copied(), widen(key));
+    xor_words(xor_lanes(data, wide), wide);
+    if let Some(tail) = tail {
+        // The last eight bytes are written as one word, over some that are done already.
+        let done = (u64::from_le_bytes(tail) ^ widen(turn(key, len))).to_le_bytes();
+        store(data.last_chunk_mut(), done);
+    }
+}
+
+/// From a block on; whether what comes out is ASCII.
+#[inline(never)]
+fn xor_long(data: &mut [u8], key: u32) -> bool {
+    let (blocks, rest) = data.split_at_mut_checked(data.len() - data.len() % BLOCK).unwrap_or_default();
+    let ascii = blocks::in_place(blocks, key);
+    // A block has whole keys: the phase is the same behind it.
+    xor_in_place(rest, key);
+    ascii && rest.is_ascii()
+}
+
+/// As [`xor_in_place`]; whether what comes out is known to be ASCII. Where that costs a pass of its own nobody
+/// looks.
+#[inline]
+pub(crate) fn xor_to_ascii(data: &mut [u8], key: u32) -> bool {
+    if key == 0 || data.len() < BLOCK {
+        xor_in_place(data, key);
+        return false;
+    }
+    xor_long(data, key)
+}
+
+/// The part that is a multiple of 32 bytes, as vectors; gives the rest.
+#[inline]
+fn xor_lanes(data: &mut [u8], wide: u64) -> &mut [u8] {
     let mut pattern = [0; 32];
     for word in pattern.chunks_exact_mut(8) {
         word.copy_from_slice(&wide.to_le_bytes());
     }
-    let mut blocks = data.chunks_exact_mut(pattern.len());
-    for block in &mut blocks {
-        for (byte, mask) in block.iter_mut().zip(&pattern) {
+    let mut lanes = data.chunks_exact_mut(pattern.len());
+    for lane in &mut lanes {
+        for (byte, mask) in lane.iter_mut().zip(&pattern) {
             *byte ^= mask;
         }
     }
-    blocks.into_remainder()
+    lanes.into_remainder()
+}
+
+/// The part that is a multiple of eight bytes.
+#[inline]
+fn xor_words(data: &mut [u8], wide: u64) {
+    for word in data.chunks_exact_mut(8) {
+        if let Some(bytes) = word.first_chunk_mut() {
+            *bytes = (u64::from_le_bytes(*bytes) ^ wide).to_le_bytes();
+        }
+    }
 }
 
 /// As [`xor_in_place`], from `from` to the front of `to`; gives the number of bytes, that of the
@@ -57,6 +89,13 @@ fn xor_blocks(data: &mut [u8], wide: u64) -> &mut [u8] {
 pub(crate) fn xor_copy(from: &[u8], to: &mut [u8], key: u32) -> usize {
     let len = from.len().min(to.len());
     let (Some(from), Some(to)) = (from.get(..len), to.get_mut(..len)) else { return 0 };
+    let whole = if key == 0 { 0 } else { len - len % BLOCK };
+    let (blocks, from) = from.split_at_checked(whole).unwrap_or_default();
+    let (to_blocks, to) = to.split_at_mut_checked(whole).unwrap_or_default();
+    if whole > 0 {
+        blocks::copy(blocks, to_blocks, key);
+    }
+    // A block has whole keys: the phase is the same behind it.
     to.copy_from_slice(from);
     xor_in_place(to, key);
     len

@@ -1,10 +1,11 @@
 //! What depends on the machine, and all that is `unsafe`: kernels behind one safe face each, and the
 //! memory that remembers which of its bytes are known to be UTF-8.
 
+mod blocks;
 mod mask;
 mod text;
 
-pub(crate) use mask::{turn, xor_copy, xor_in_place};
+pub(crate) use mask::{turn, xor_copy, xor_in_place, xor_to_ascii};
 pub(crate) use text::Checked;
 #[allow(unreachable_pub, reason = "sealed: a bound of public functions that nobody else can name")]
 pub use text::Memory;

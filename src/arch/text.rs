@@ -2,6 +2,7 @@
 
 use core::ops::Range;
 
+use super::blocks::BLOCK;
 use crate::frame::Mask;
 use crate::utf8::Validator;
 
@@ -95,20 +96,26 @@ impl<M: Memory> Checked<M> {
     /// Unmasks all of `range`, and validates it as one text.
     #[inline]
     pub(crate) fn unmask_text(&mut self, range: Range<usize>, mask: &mut Mask) -> bool {
-        if range.len() <= PIECE {
+        if range.len() < BLOCK {
             self.unmask(range.clone(), mask);
             return self.check(range);
         }
+        self.unmask_long_text(range, mask)
+    }
+
+    #[inline(never)]
+    fn unmask_long_text(&mut self, range: Range<usize>, mask: &mut Mask) -> bool {
         // Each piece is validated while it lies in the first-level cache.
         self.forget();
         let mut start = range.start;
         while start < range.end {
             let end = range.end.min(start + PIECE);
-            match self.memory.bytes_mut().get_mut(start..end) {
-                Some(piece) => mask.apply(piece),
-                None => return false,
-            }
-            if !self.check_more(start..end) {
+            let Some(piece) = self.memory.bytes_mut().get_mut(start..end) else { return false };
+            let ascii = mask.apply_to_ascii(piece);
+            if ascii && self.validator.is_complete() {
+                // Nothing is cut off before it: ASCII goes on any text.
+                self.valid = range.start..end;
+            } else if !self.check_more(start..end) {
                 return false;
             }
             start = end;

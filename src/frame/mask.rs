@@ -35,6 +35,14 @@ impl Mask {
         self.advance(data.len());
     }
 
+    /// As [`Self::apply`]; whether what comes out is known to be ASCII.
+    #[inline]
+    pub(crate) fn apply_to_ascii(&mut self, data: &mut [u8]) -> bool {
+        let ascii = arch::xor_to_ascii(data, self.0);
+        self.advance(data.len());
+        ascii
+    }
+
     /// Masks or unmasks the next bytes of the payload from `from` to the front of `to`, as many as the
     /// shorter of the two holds, and gives their number.
     #[inline]
