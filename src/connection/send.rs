@@ -481,6 +481,7 @@ impl<O: Output> Sender<O> {
         if opcode != Opcode::Continuation {
             self.deflating.declined = false;
         }
+        #[cfg(not(feature = "deflate"))]
         let _ = opcode;
         self.fresh_data = true;
         self.counters.frames += 1;
