@@ -4,6 +4,7 @@ use crate::{Contender, Kind};
 mod embedded;
 mod fastws;
 mod floor;
+mod hybi;
 mod sansio;
 mod sockudo;
 mod soketto;
@@ -17,6 +18,8 @@ pub fn all() -> Vec<&'static dyn Contender> {
     vec![
         &floor::Floor(65536),
         &floor::Floor(16384),
+        &hybi::Hybi,
+        &hybi::Owned,
         &tungstenite::Tungstenite(131072),
         &tungstenite::Tungstenite(8192),
         &fastws::FastWebsockets,
