@@ -25,8 +25,8 @@ for cell in $cells; do
     for contender in $only; do
         first=$(count "$cell" "$contender" $few)
         second=$(count "$cell" "$contender" $many)
-        if [ -n "$first" ] && [ -n "$second" ]; then
-            echo "$cell $contender $(((second - first) / (many - few)))"
-        fi
+        each=$(((${second:-0} - ${first:-0}) / (many - few)))
+        # 0: it cannot do that.
+        if [ "$each" -gt 0 ]; then echo "$cell $contender $each"; fi
     done
 done

@@ -46,13 +46,18 @@ class Results:
         row = self.cells.get(cell, {}).get(name)
         return row and row["min_ns"]
 
-    def best(self, cell, suits=None):
-        """The fastest peer that suits, and its time.
+    def is_rival(self, cell, name):
+        """Whether a peer does all that is to be done in a cell.
 
-        Unless told otherwise, a client whose masking keys can be guessed suits no cell that draws them:
-        RFC 6455 10.3 wants a strong source, and to draw them from one is half of the work.
+        A client whose masking keys can be guessed does not, where they are drawn: RFC 6455 10.3 wants a
+        strong source, and to draw them from one is half of the work.
         """
-        suits = suits or (lambda info: not (is_client_send(cell) and info["weak_keys"]))
+        weak = self.info.get(name, {}).get("weak_keys")
+        return is_peer(name) and not (is_client_send(cell) and weak)
+
+    def best(self, cell, suits=None):
+        """The fastest peer that suits, or without that the fastest rival, and its time."""
+        suits = suits or (lambda info: self.is_rival(cell, info["name"]))
         rows = self.cells.get(cell, {}).items()
         found = [(row["min_ns"], name) for name, row in rows if is_peer(name) and suits(self.info[name])]
         return min(found)[::-1] if found else (None, None)
@@ -132,7 +137,7 @@ def owning(results):
     return compared(results, "hybi-owned", lambda info: info["owned"], lambda cell: "-recv-" in cell[0], 1.0)
 
 
-def instructions(path, targets):
+def instructions(path, targets, results):
     """Of lines `CELL CONTENDER INSTRUCTIONS`, as callgrind.sh writes them."""
     with open(path, encoding="utf-8") as file:
         lines = [line.split(" ") for line in file if line.strip()]
@@ -144,7 +149,8 @@ def instructions(path, targets):
     for cell, counts in cells.items():
         group, col = cell.split("/")
         must, aim = targets["instructions"].get(group, {}).get(col, (None, None))
-        peers = sorted((count, name) for name, count in counts.items() if is_peer(name))
+        rivals = (name for name in counts if results.is_rival((group, col), name))
+        peers = sorted((counts[name], name) for name in rivals)
         count, name = peers[0] if peers else (None, "–")
         ours, owned = counts.get("hybi"), counts.get("hybi-owned")
         row = [cell, ours, owned, name, count, must, aim]
@@ -217,7 +223,7 @@ def report(results, targets, path):
             weak,
         ]
     if path:
-        parts += ["## Instructions for one message\n", instructions(path, targets)]
+        parts += ["## Instructions for one message\n", instructions(path, targets, results)]
     parts += [
         "## All numbers\n",
         "Least (median) time for one message; r reads or w writes of the transport for one message; size:",
