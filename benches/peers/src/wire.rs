@@ -14,7 +14,7 @@ pub fn hash(b: &[u8]) -> u64 {
 pub struct Rng(pub u64);
 impl Rng {
     #[inline]
-    pub fn next(&mut self) -> u64 {
+    pub fn draw(&mut self) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
@@ -36,26 +36,26 @@ pub fn payload(content: Content, size: usize, seed: u64) -> Vec<u8> {
     match content {
         Content::Random => {
             while v.len() < size {
-                v.extend_from_slice(&r.next().to_le_bytes());
+                v.extend_from_slice(&r.draw().to_le_bytes());
             }
         }
         Content::Ascii => {
             while v.len() < size {
-                v.push(b' ' + (r.next() % 95) as u8);
+                v.push(b' ' + (r.draw() % 95) as u8);
             }
         }
         Content::Mixed => {
             // Words of Cyrillic, CJK, emoji, Latin-1 and ASCII with spaces.
             while v.len() < size {
-                let (lo, hi) = match r.next() % 8 {
+                let (lo, hi) = match r.draw() % 8 {
                     0..=2 => (0x430, 0x44f),
                     3..=4 => (0x4e00, 0x9fa5),
                     5 => (0x1f600, 0x1f64f),
                     6 => (0xe0, 0xff),
                     _ => (0x61, 0x7a),
                 };
-                for _ in 0..4 + r.next() % 5 {
-                    let c = char::from_u32(lo + (r.next() % (hi - lo) as u64) as u32).unwrap();
+                for _ in 0..4 + r.draw() % 5 {
+                    let c = char::from_u32(lo + (r.draw() % (hi - lo) as u64) as u32).unwrap();
                     let mut b = [0; 4];
                     v.extend_from_slice(c.encode_utf8(&mut b).as_bytes());
                 }
@@ -69,7 +69,7 @@ pub fn payload(content: Content, size: usize, seed: u64) -> Vec<u8> {
         Content::Json => {
             v.push(b'[');
             while v.len() < size {
-                let id = r.next();
+                let id = r.draw();
                 let event = ["trade", "quote", "order", "cancel", "heartbeat"][(id >> 20) as usize % 5];
                 let who = id % 1_000_000;
                 let (user, price, cents) = (id >> 40 & 0xfff, id >> 8 & 0x3ff, id % 100);
@@ -129,7 +129,7 @@ pub fn block(role: Role, kind: Kind, content: Content, size: usize, frag: Option
         let step = frag.unwrap_or(size);
         let pieces: Vec<&[u8]> = p.chunks(step).collect();
         for (j, piece) in pieces.iter().enumerate() {
-            let mask = (role == Role::Server).then(|| (r.next() as u32).to_le_bytes());
+            let mask = (role == Role::Server).then(|| (r.draw() as u32).to_le_bytes());
             frame(&mut out, j + 1 == pieces.len(), false, if j == 0 { op } else { 0 }, mask, piece);
         }
     }
@@ -149,7 +149,7 @@ pub fn deflate_block(role: Role, content: Content, size: usize) -> Block {
         z.compress_vec(&p, &mut c, flate2::FlushCompress::Sync).unwrap();
         assert!(c.ends_with(&[0, 0, 0xff, 0xff]));
         c.truncate(c.len() - 4);
-        let mask = (role == Role::Server).then(|| (r.next() as u32).to_le_bytes());
+        let mask = (role == Role::Server).then(|| (r.draw() as u32).to_le_bytes());
         frame(&mut out, true, true, 1, mask, &c);
     }
     Block { bytes: Arc::new(out), hashes }

@@ -80,12 +80,9 @@ fn main() {
         }
         std::thread::sleep(Duration::from_millis(300));
         let r2 = rss(pid);
-        println!(
-            r#"{{"conns":{n},"rss_base":{r0},"bytes_per_conn_fresh":{:.0},"{}":{:.0}}}"#,
-            (r1 - r0) as f64 / n as f64,
-            "bytes_per_conn_after_one_echo",
-            (r2 - r0) as f64 / n as f64
-        );
+        let (fresh, echoed) = ((r1 - r0) as f64 / n as f64, (r2 - r0) as f64 / n as f64);
+        print!(r#"{{"conns":{n},"rss_base":{r0},"bytes_per_conn_fresh":{fresh:.0},"#);
+        println!(r#""bytes_per_conn_after_one_echo":{echoed:.0}}}"#);
         return;
     }
     let (conns, depth, size): (usize, usize, usize) =

@@ -150,7 +150,7 @@ impl Contender for Floor {
                 }
             };
             if mask {
-                let key = rng.next() as u32;
+                let key = rng.draw() as u32;
                 h[hl..hl + 4].copy_from_slice(&key.to_le_bytes());
                 hl += 4;
                 simd::copy_xor(&mut h[hl..], b, key);
@@ -262,7 +262,7 @@ impl Contender for Floor {
                 true,
                 true,
                 1,
-                (role == Role::Client).then(|| (rng.next() as u32).to_le_bytes()),
+                (role == Role::Client).then(|| (rng.draw() as u32).to_le_bytes()),
                 &c[..k],
             );
             io.put(&out);

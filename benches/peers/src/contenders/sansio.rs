@@ -37,7 +37,7 @@ impl Contender for SansIo {
                         }
                     }
                     Some(WebsocketFrameEvent::Start { frame_info, .. }) => {
-                        want = frame_info.payload_length as u64;
+                        want = frame_info.payload_length;
                         fin = frame_info.fin;
                     }
                     Some(WebsocketFrameEvent::PayloadChunk { original_opcode }) => {
@@ -80,7 +80,7 @@ impl Contender for SansIo {
             let h = e.start_frame(&FrameInfo {
                 opcode: if kind == Kind::Text { Opcode::Text } else { Opcode::Binary },
                 payload_length: b.len() as _,
-                mask: (role == Role::Client).then(|| (rng.next() as u32).to_le_bytes()),
+                mask: (role == Role::Client).then(|| (rng.draw() as u32).to_le_bytes()),
                 fin: true,
                 reserved: 0,
             });
