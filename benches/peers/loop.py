@@ -1,0 +1,189 @@
+#!/usr/bin/env python3
+"""Echo servers over loopback: each on core 0, the load generator on core 1, servers interleaved by rounds.
+
+    loop.py [--quick] [--only A,B] [--cells PART,PART] [--rounds N] [--secs S] [--idle N] [--json F] [--md F]
+"""
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+OTHER = os.path.join(HERE, "other")
+RELEASE = os.path.join(HERE, os.environ.get("CARGO_TARGET_DIR", "target"), "release")
+NAMES = [
+    "floor", "hybi", "hybi-owned", "hybi+release", "tokio-tungstenite", "tokio-tungstenite+batch",
+    "tokio-tungstenite/8K", "tokio-tungstenite/8K+batch", "tokio-websockets", "tokio-websockets+batch",
+    "fastwebsockets", "yawc", "yawc+batch", "soketto", "sockudo-ws", "sockudo-ws+batch", "web-socket", "wtx",
+]
+# Name, connections, messages on their way on each, size.
+CELLS = [
+    ("16B x1 ping-pong", 1, 1, 16),
+    ("64B x64 depth 1", 64, 1, 64),
+    ("16B x32 depth 64", 32, 64, 16),
+    ("1KiB x32 depth 16", 32, 16, 1024),
+    ("64KiB x8 depth 4", 8, 4, 65536),
+    ("1MiB x2 depth 1", 2, 1, 1 << 20),
+]
+
+
+def is_library(name):
+    """What counts for the best: neither the floor nor ours."""
+    return name != "floor" and not name.startswith("hybi")
+
+
+class Server:
+    """A server that runs within a `with`."""
+
+    port = 20000 + os.getpid() % 20000
+
+    def __init__(self, command):
+        self.command = command
+
+    def __enter__(self):
+        Server.port += 1
+        command = ["taskset", "-c", "0", *self.command, str(Server.port)]
+        self.process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        )
+        if self.process.stdout.readline().strip() != "ready":
+            self.__exit__()
+            raise RuntimeError(f"no start: {command}")
+        return self
+
+    def __exit__(self, *_):
+        self.process.kill()
+        self.process.wait()
+
+    def load(self, *args):
+        """Loads it, and gives what the generator measured."""
+        command = ["taskset", "-c", "1", os.path.join(RELEASE, "load"), str(Server.port), *map(str, args)]
+        command.append(str(self.process.pid))
+        pipe = subprocess.PIPE
+        done = subprocess.run(command, stdout=pipe, stderr=pipe, text=True, timeout=120)
+        if done.returncode:
+            raise RuntimeError(done.stderr.strip().splitlines()[-3:])
+        return json.loads(done.stdout)
+
+
+def attempt(what, command, *args):
+    """One measurement, or None and a line that says why not."""
+    try:
+        with Server(command) as server:
+            return server.load(*args)
+    except (RuntimeError, OSError, ValueError, subprocess.TimeoutExpired) as error:
+        print("!!", what, error, file=sys.stderr)
+        return None
+
+
+def servers(only):
+    found = {name: [os.path.join(RELEASE, "echo"), name] for name in NAMES}
+    if os.path.exists(os.path.join(OTHER, "node_modules")):
+        found["node-ws"] = ["node", os.path.join(OTHER, "node_echo.mjs")]
+    for name, program in (("boost-beast", "beast_echo"), ("libwebsockets", "lws_echo")):
+        if os.path.exists(os.path.join(OTHER, program)):
+            found[name] = [os.path.join(OTHER, program)]
+    return {name: command for name, command in found.items() if not only or name in only.split(",")}
+
+
+def table(title, head, rows):
+    lines = [f"### {title}", "", "| |" + "|".join(head) + "|", "|---" * (len(head) + 1) + "|"]
+    return "\n".join(lines + ["| " + " | ".join(row) + " |" for row in rows]) + "\n"
+
+
+def compared(title, cells, results, value, better):
+    """A table of values, each with its ratio to the best library's."""
+    values = {}
+    for name, rounds in results.items():
+        values[name] = {cell: value(rounds[cell]) for cell in cells if rounds.get(cell)}
+    best = {}
+    for cell in cells:
+        known = [of[cell] for name, of in values.items() if cell in of and is_library(name)]
+        best[cell] = better(known) if known else None
+
+    def show(cell, of):
+        if cell not in of:
+            return "–"
+        ratio = f" **{of[cell] / best[cell]:.2f}×**" if best[cell] else ""
+        return f"{of[cell]:,.0f}{ratio}"
+
+    return table(title, cells, [[name] + [show(cell, of) for cell in cells] for name, of in values.items()])
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--only", default="")
+    parser.add_argument("--cells", default="")
+    parser.add_argument("--rounds", type=int)
+    parser.add_argument("--secs", type=float)
+    parser.add_argument("--idle", type=int)
+    parser.add_argument("--json")
+    parser.add_argument("--md")
+    args = parser.parse_args()
+    rounds = args.rounds or (1 if args.quick else 3)
+    secs = args.secs or (0.5 if args.quick else 1.5)
+    idle = args.idle if args.idle is not None else (500 if args.quick else 9000)
+    commands = servers(args.only)
+    wanted = [cell for cell in CELLS if any(part in cell[0] for part in args.cells.split(","))]
+
+    results, memory, start = {name: {} for name in commands}, {}, time.time()
+    for turn in range(rounds):
+        for cell, connections, depth, size in wanted:
+            for name, command in commands.items():
+                measured = attempt(f"{name} {cell}", command, connections, depth, size, secs)
+                if measured:
+                    results[name].setdefault(cell, []).append(measured)
+            print(f"{time.time() - start:4.0f}s round {turn} {cell}", file=sys.stderr)
+    for name, command in commands.items() if idle else ():
+        measured = attempt(f"{name} idle", command, "idle", idle)
+        if measured:
+            memory[name] = measured
+
+    cells = [cell[0] for cell in wanted]
+    cpu = "server_cpu_ns_per_msg"
+    out = [
+        compared(
+            "Messages/s (best round; ratio to the best library)",
+            cells, results, lambda runs: max(run["msgs_per_s"] for run in runs), max,
+        ),
+        compared(
+            "Server CPU ns/message (lowest round; ratio to the best library)",
+            cells, results, lambda runs: min(run[cpu] for run in runs), min,
+        ),
+        compared(
+            "Server CPU ns/message (median round)",
+            cells, results, lambda runs: statistics.median(run[cpu] for run in runs), min,
+        ),
+    ]
+    alone = [cell for cell, connections, depth, _ in wanted if connections == depth == 1]
+    if alone:
+        rows = []
+        for name, of in results.items():
+            if alone[0] in of:
+                best = min(of[alone[0]], key=lambda run: run["rtt_p50_ns"])
+                rows.append([name] + [f"{best[key] / 1e3:.1f}" for key in ("rtt_p50_ns", "rtt_p99_ns")])
+        out.append(table("Ping-pong round trip (best round)", ["p50 µs", "p99 µs"], rows))
+    if memory:
+        keys = [("bytes_per_conn_fresh", 10), ("bytes_per_conn_after_one_echo", 10), ("rss_base", 20)]
+        rows = []
+        for name, of in memory.items():
+            rows.append([name] + [f"{of[key] / (1 << bits):.1f}" for key, bits in keys])
+        title = f"Memory per connection ({idle} connections, growth of RSS)"
+        head = ["KiB after the handshake", "KiB after one echo of 16 B", "MiB of the process before"]
+        out.append(table(title, head, rows))
+    if args.json:
+        with open(args.json, "w", encoding="utf-8") as file:
+            json.dump({"cells": results, "memory": memory}, file, indent=1)
+    if args.md:
+        with open(args.md, "w", encoding="utf-8") as file:
+            file.write("\n".join(out))
+    else:
+        print("\n".join(out))
+
+
+if __name__ == "__main__":
+    main()

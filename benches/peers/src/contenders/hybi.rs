@@ -1,0 +1,190 @@
+use ::hybi::deflate::Compression;
+use ::hybi::handshake::{DeflateParams, Incoming, Limits, ServerHandshake};
+use ::hybi::{Config, Connection, Event, Inbox, Instant, Message, Outbox};
+
+use crate::*;
+
+/// Events that borrow from where they were read, and sends that copy what is small.
+pub struct Hybi;
+/// Messages that own their data, both ways.
+pub struct Owned;
+
+/// No clock is read, as no other contender does: those that have timers run without them.
+const NOW: Instant = Instant::ZERO;
+/// From here on a server that is handed `Bytes` does not copy them.
+const LARGE: usize = 4096;
+
+fn connection(role: Role, config: Config) -> Connection {
+    match role {
+        Role::Server => Connection::server(NOW, config, Outbox::new()),
+        Role::Client => Connection::client(NOW, config, Outbox::new(), [7; 32]),
+    }
+}
+
+/// With the settings of the others, level 6 and zlib's usual memory: the defaults take less of both.
+fn deflating(role: Role) -> Connection {
+    let compression = Compression { level: 6, memory_level: 8, ..Compression::new() };
+    connection(role, Config::new().compression(compression)).with_deflate(DeflateParams::default())
+}
+
+#[inline]
+fn recv(mut connection: Connection, mut io: Io, n: u64, sink: &mut Sink) -> bool {
+    let mut inbox = Inbox::empty();
+    while sink.msgs < n {
+        let len = io.fill(connection.read_space(&mut inbox));
+        inbox.handle_read(len);
+        while let Some(event) = connection.poll_event(NOW, &mut inbox).unwrap() {
+            match event {
+                Event::Text(text) => sink.message(Kind::Text, text.as_bytes()),
+                Event::Binary(data) => sink.message(Kind::Binary, data),
+                _ => unreachable!(),
+            }
+            if sink.msgs == n {
+                break;
+            }
+        }
+    }
+    true
+}
+
+#[inline]
+fn recv_owned(mut connection: Connection, mut io: Io, n: u64, sink: &mut Sink) -> bool {
+    let mut inbox = Inbox::empty();
+    while sink.msgs < n {
+        let len = io.fill(connection.read_space(&mut inbox));
+        inbox.handle_read(len);
+        while let Some(ready) = connection.poll(NOW, &mut inbox).unwrap() {
+            let message = inbox.take_message(ready).unwrap();
+            let kind = if matches!(message, Message::Text(_)) { Kind::Text } else { Kind::Binary };
+            sink.message(kind, message.as_bytes());
+            if sink.msgs == n {
+                break;
+            }
+        }
+    }
+    true
+}
+
+/// One vectored write of all that waits; `Io` takes all of it.
+#[inline]
+fn flush(connection: &mut Connection, io: &mut Io) {
+    loop {
+        let mut slices = [&[][..]; 4];
+        let len = connection.poll_transmit(&mut slices);
+        if len == 0 {
+            return;
+        }
+        let written = io.put_vectored(slices[..len].iter().copied());
+        connection.transmitted(NOW, written);
+        if len < 4 {
+            return;
+        }
+    }
+}
+
+/// Text is known to be text.
+#[inline]
+fn text(data: &[u8]) -> &str {
+    unsafe { std::str::from_utf8_unchecked(data) }
+}
+
+#[inline]
+fn send(
+    mut connection: Connection,
+    payloads: &[Bytes],
+    n: u64,
+    batch: u64,
+    mut io: Io,
+    queue: impl Fn(&mut Connection, &Bytes),
+) -> Option<Io> {
+    for i in 0..n {
+        queue(&mut connection, &payloads[i as usize % payloads.len()]);
+        if (i + 1) % batch == 0 || i + 1 == n {
+            flush(&mut connection, &mut io);
+        }
+    }
+    Some(io)
+}
+
+impl Contender for Hybi {
+    fn name(&self) -> &'static str {
+        "hybi"
+    }
+    fn info(&self) -> Info {
+        Info { utf8: "own", recv: "in place (what one read does not hold is gathered)", ..Info::default() }
+    }
+    fn recv(&self, role: Role, io: Io, n: u64, sink: &mut Sink) -> bool {
+        recv(connection(role, Config::new()), io, n, sink)
+    }
+    fn send(&self, role: Role, kind: Kind, payloads: &[Bytes], n: u64, batch: u64, io: Io) -> Option<Io> {
+        let shared = role == Role::Server && payloads[0].len() >= LARGE;
+        let connection = connection(role, Config::new());
+        match kind {
+            Kind::Text => send(connection, payloads, n, batch, io, |connection, data| {
+                connection.send_text(text(data)).unwrap();
+            }),
+            Kind::Binary if shared => send(connection, payloads, n, batch, io, |connection, data| {
+                connection.send(data.clone()).unwrap();
+            }),
+            Kind::Binary => send(connection, payloads, n, batch, io, |connection, data| {
+                connection.send_binary(data).unwrap();
+            }),
+        }
+    }
+    fn handshake(&self, mut io: Io) -> Option<Io> {
+        let mut received = [0; 2048];
+        let len = io.fill(&mut received);
+        let mut handshake = ServerHandshake::new(Limits::new());
+        let Ok(Some(Incoming::Upgrade(request))) = handshake.poll(&received[..len]) else { return None };
+        let mut response = [0; 512];
+        let len = request.accept().write(&mut response).ok()?;
+        io.put(&response[..len]);
+        Some(io)
+    }
+    fn recv_deflate(&self, role: Role, io: Io, n: u64, sink: &mut Sink) -> bool {
+        recv(deflating(role), io, n, sink)
+    }
+    fn send_deflate(&self, role: Role, kind: Kind, payloads: &[Bytes], n: u64, io: Io) -> Option<Io> {
+        assert!(kind == Kind::Text);
+        send(deflating(role), payloads, n, 1, io, |connection, data| {
+            connection.send_text(text(data)).unwrap();
+        })
+    }
+}
+
+impl Contender for Owned {
+    fn name(&self) -> &'static str {
+        "hybi-owned"
+    }
+    fn info(&self) -> Info {
+        Info {
+            utf8: "own",
+            recv: "Bytes, copied or taken over with their buffer",
+            owned: true,
+            ..Info::default()
+        }
+    }
+    fn recv(&self, role: Role, io: Io, n: u64, sink: &mut Sink) -> bool {
+        recv_owned(connection(role, Config::new()), io, n, sink)
+    }
+    /// Text is left out: to own it is to have it validated, which the others are spared.
+    fn send(&self, role: Role, kind: Kind, payloads: &[Bytes], n: u64, batch: u64, io: Io) -> Option<Io> {
+        if kind == Kind::Text {
+            return None;
+        }
+        send(connection(role, Config::new()), payloads, n, batch, io, |connection, data| {
+            connection.send(data.clone()).unwrap();
+        })
+    }
+    fn handshake(&self, mut io: Io) -> Option<Io> {
+        let mut received = vec![0; 2048];
+        let len = io.fill(&mut received);
+        let mut handshake = ServerHandshake::new(Limits::new());
+        let Ok(Some(Incoming::Upgrade(request))) = handshake.poll(&received[..len]) else { return None };
+        io.put(&request.accept().to_vec().ok()?);
+        Some(io)
+    }
+    fn recv_deflate(&self, role: Role, io: Io, n: u64, sink: &mut Sink) -> bool {
+        recv_owned(deflating(role), io, n, sink)
+    }
+}
