@@ -3,7 +3,6 @@
 use crate::arch::Memory;
 use crate::deflate::{Agreed, Finished, RSV1};
 use crate::error::ProtocolError;
-use crate::frame::Role;
 use crate::handshake::DeflateParams;
 
 use super::config::Delivery;
@@ -41,10 +40,7 @@ impl Receiver {
     /// Nothing is allocated before the first one comes.
     #[must_use]
     pub fn with_deflate(mut self, params: impl Into<Option<DeflateParams>>) -> Self {
-        let peer = match self.decoder.role() {
-            Role::Server => Role::Client,
-            Role::Client => Role::Server,
-        };
+        let peer = self.decoder.role().peer();
         self.inflating.agreed = params.into().map(|params| Agreed::sent_by(peer, &params));
         // RFC 7692 6: the extension defines RSV1.
         self.decoder = self.decoder.allow_rsv(if self.inflating.agreed.is_some() { RSV1 } else { 0 });

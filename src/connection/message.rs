@@ -35,8 +35,9 @@ pub(super) mod sealed {
         ) -> Result<usize, InvalidUtf8>;
         /// Takes in bytes that were read straight into this memory, `limit` at most.
         fn land(&mut self, limit: u64, mask: &mut Mask, kind: Kind) -> Result<usize, InvalidUtf8>;
-        /// Lets `produce` write behind what is there, as far as there is room and up to `expected` bytes of the
-        /// `most` that may still come, and say how much it wrote. The way in for a payload that is inflated and not found in the input.
+        /// Lets `produce` write behind what is there, as far as there is room and up to `expected` bytes of
+        /// the `most` that may still come, and say how much it wrote. The way in for a payload that is
+        /// inflated and not found in the input.
         fn produce(
             &mut self,
             kind: Kind,
@@ -384,10 +385,7 @@ mod growable {
             self.spread = true;
             let bound = self.filled.saturating_mul(2).saturating_add(ALLOWANCE);
             let end = usize::try_from(left).unwrap_or(usize::MAX).saturating_add(self.filled).min(bound);
-            self.reserve(end, if last { end } else { bound });
-            if self.memory.bytes().len() < end {
-                self.memory.resize(end);
-            }
+            self.make_room(end, if last { end } else { bound });
             let room = self.memory.bytes_from(self.filled);
             let len = usize::try_from(left).map_or(room.len(), |left| left.min(room.len()));
             room.get_mut(..len).unwrap_or_default()
@@ -407,6 +405,14 @@ mod growable {
         /// Whether space was given out, and nothing was counted since.
         pub(in super::super) const fn is_spread(&self) -> bool {
             self.spread
+        }
+
+        /// Makes room up to `end` as [`Self::reserve`] does, initialised.
+        fn make_room(&mut self, end: usize, target: usize) {
+            self.reserve(end, target);
+            if self.memory.bytes().len() < end {
+                self.memory.resize(end);
+            }
         }
 
         /// Makes room up to `end`, and if the memory has to grow for that, up to `target`.
@@ -483,10 +489,7 @@ mod growable {
         ) -> Result<usize, InvalidUtf8> {
             let end = self.filled.saturating_add(expected);
             let most = usize::try_from(most).unwrap_or(usize::MAX).saturating_add(self.filled);
-            self.reserve(end, most.min(self.filled.saturating_mul(2)));
-            if self.memory.bytes().len() < end {
-                self.memory.resize(end);
-            }
+            self.make_room(end, most.min(self.filled.saturating_mul(2)));
             let room = self.memory.bytes_from(self.filled);
             let len = produce(room.get_mut(..expected).unwrap_or_default());
             accept(&mut self.memory, &mut self.filled, len, kind)

@@ -64,8 +64,8 @@ impl Agreed {
         if self.takeover() {
             return Some(used);
         }
-        let pool = self.shared(pool)?;
-        pool.keep(&pool.0.deflaters, used);
+        let kept = &pool?.0;
+        kept.keep(&kept.deflaters, used);
         None
     }
 
@@ -86,8 +86,8 @@ impl Agreed {
         if self.takeover() {
             return Some(used);
         }
-        let pool = self.shared(pool)?;
-        pool.keep(&pool.0.inflaters, used);
+        let kept = &pool?.0;
+        kept.keep(&kept.inflaters, used);
         None
     }
 
@@ -97,10 +97,10 @@ impl Agreed {
     }
 }
 
-impl Pool {
+impl Kept {
     fn keep<T>(&self, place: &Mutex<Vec<Box<T>>>, used: Box<T>) {
         if let Ok(mut kept) = place.try_lock() {
-            if kept.len() < self.0.most {
+            if kept.len() < self.most {
                 kept.push(used);
             }
         }

@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::net::{TcpListener, TcpStream};
 use std::str::from_utf8;
+use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
 use std::{env, fs, process, thread};
 
@@ -19,10 +20,12 @@ fn main() -> Result<(), Failure> {
         return Err("usage: interop server|client URL SENDS AWAITS DEFLATE SECONDS".into());
     };
     let limit = Duration::from_secs(seconds.parse()?);
+    let (_until_the_end, end) = channel::<()>();
     thread::spawn(move || {
-        thread::sleep(limit);
-        eprintln!("not done within {limit:?}");
-        process::exit(3);
+        if end.recv_timeout(limit) == Err(RecvTimeoutError::Timeout) {
+            eprintln!("not done within {limit:?}");
+            process::exit(3);
+        }
     });
     let (sends, awaits) = (Record::all(&fs::read(sends)?)?, Record::all(&fs::read(awaits)?)?);
     let offer = asked(deflate)?;
