@@ -1,86 +1,59 @@
 //! XOR with a repeating four-byte key.
 
 use super::blocks::{self, BLOCK};
+use super::lane::{LANE, Lane};
 
-/// XORs `data` with the bytes of `key`, the lowest first, again and again.
+/// XORs `data` with the bytes of `key`, the lowest first, again and again; whether what comes out is ASCII.
 #[inline]
-pub(crate) fn xor_in_place(data: &mut [u8], key: u32) {
-    if key == 0 {
-        return;
-    }
+pub(crate) fn xor_in_place(data: &mut [u8], key: u32) -> bool {
     match data.len() {
-        0..=3 => naive(data, key),
-        4..=7 => {
-            let (head, tail) = (data.first_chunk().copied(), data.last_chunk().copied());
-            let turned = turn(key, data.len());
-            if let (Some(head), Some(tail)) = (head, tail) {
-                // Head and tail overlap: both are loaded before either is stored.
-                store(data.first_chunk_mut(), (u32::from_le_bytes(head) ^ key).to_le_bytes());
-                store(data.last_chunk_mut(), (u32::from_le_bytes(tail) ^ turned).to_le_bytes());
-            }
-        }
-        len if len < BLOCK => xor_short(data, key),
-        _ => _ = xor_long(data, key),
+        0..4 => naive(data, key),
+        4..8 => xor_ends::<4>(data, key),
+        8..16 => xor_ends::<8>(data, key),
+        16..BLOCK => xor_lanes(data, key),
+        _ => xor_long(data, key),
     }
 }
 
-/// From eight bytes on.
+/// From `N` bytes on, 4 or 8, up to twice as many: the first and the last `N`, which may overlap.
 #[inline]
-fn xor_short(data: &mut [u8], key: u32) {
-    let (len, tail, wide) = (data.len(), data.last_chunk().copied(), widen(key));
-    xor_words(xor_lanes(data, wide), wide);
-    if let Some(tail) = tail {
-        // The last eight bytes are written as one word, over some that are done already.
-        let done = (u64::from_le_bytes(tail) ^ widen(turn(key, len))).to_le_bytes();
-        store(data.last_chunk_mut(), done);
-    }
+fn xor_ends<const N: usize>(data: &mut [u8], key: u32) -> bool {
+    let (Some(head), Some(tail)) = (data.first_chunk::<N>(), data.last_chunk::<N>()) else { return false };
+    // Both are loaded before either is stored.
+    let (head, tail) = (load(head) ^ widen(key), load(tail) ^ widen(turn(key, data.len())));
+    store::<N>(data.first_chunk_mut(), head);
+    store::<N>(data.last_chunk_mut(), tail);
+    let high_bits = (u64::MAX / 0xFF * 0x80) >> (8 * (8 - N));
+    (head | tail) & high_bits == 0
 }
 
-/// From a block on; whether what comes out is ASCII.
+/// From one lane on.
+#[inline]
+fn xor_lanes(data: &mut [u8], key: u32) -> bool {
+    let Some(tail) = data.last_chunk() else { return false };
+    let tail = Lane::load(tail).xor(Lane::splat(turn(key, data.len())));
+    let (key, mut all) = (Lane::splat(key), tail);
+    for bytes in data.chunks_exact_mut(LANE) {
+        if let Some(bytes) = bytes.first_chunk_mut() {
+            let lane = Lane::load(bytes).xor(key);
+            all = all.or(lane);
+            *bytes = lane.store();
+        }
+    }
+    // It may lie over a part of the lane before, which is overwritten with the same.
+    if let Some(last) = data.last_chunk_mut() {
+        *last = tail.store();
+    }
+    all.is_ascii()
+}
+
+/// From a block on.
 #[inline(never)]
 fn xor_long(data: &mut [u8], key: u32) -> bool {
     let (blocks, rest) = data.split_at_mut_checked(data.len() - data.len() % BLOCK).unwrap_or_default();
     let ascii = blocks::in_place(blocks, key);
     // A block has whole keys: the phase is the same behind it.
-    xor_in_place(rest, key);
-    ascii && rest.is_ascii()
-}
-
-/// As [`xor_in_place`]; whether what comes out is known to be ASCII. Where that costs a pass of its own nobody
-/// looks.
-#[inline]
-pub(crate) fn xor_to_ascii(data: &mut [u8], key: u32) -> bool {
-    if key == 0 || data.len() < BLOCK {
-        xor_in_place(data, key);
-        return false;
-    }
-    xor_long(data, key)
-}
-
-/// The part that is a multiple of 32 bytes, as vectors; gives the rest.
-#[inline]
-fn xor_lanes(data: &mut [u8], wide: u64) -> &mut [u8] {
-    let mut pattern = [0; 32];
-    for word in pattern.chunks_exact_mut(8) {
-        word.copy_from_slice(&wide.to_le_bytes());
-    }
-    let mut lanes = data.chunks_exact_mut(pattern.len());
-    for lane in &mut lanes {
-        for (byte, mask) in lane.iter_mut().zip(&pattern) {
-            *byte ^= mask;
-        }
-    }
-    lanes.into_remainder()
-}
-
-/// The part that is a multiple of eight bytes.
-#[inline]
-fn xor_words(data: &mut [u8], wide: u64) {
-    for word in data.chunks_exact_mut(8) {
-        if let Some(bytes) = word.first_chunk_mut() {
-            *bytes = (u64::from_le_bytes(*bytes) ^ wide).to_le_bytes();
-        }
-    }
+    xor_in_place(rest, key) && ascii
 }
 
 /// As [`xor_in_place`], from `from` to the front of `to`; gives the number of bytes, that of the
@@ -89,46 +62,92 @@ fn xor_words(data: &mut [u8], wide: u64) {
 pub(crate) fn xor_copy(from: &[u8], to: &mut [u8], key: u32) -> usize {
     let len = from.len().min(to.len());
     let (Some(from), Some(to)) = (from.get(..len), to.get_mut(..len)) else { return 0 };
-    let whole = if key == 0 { 0 } else { len - len % BLOCK };
+    if key == 0 {
+        to.copy_from_slice(from);
+    } else {
+        match len {
+            0..4 => {
+                to.copy_from_slice(from);
+                naive(to, key);
+            }
+            4..8 => copy_ends::<4>(from, to, key),
+            8..16 => copy_ends::<8>(from, to, key),
+            16..BLOCK => copy_lanes(from, to, key),
+            _ => copy_long(from, to, key),
+        }
+    }
+    len
+}
+
+/// As [`xor_ends`], between slices of the same length.
+#[inline]
+fn copy_ends<const N: usize>(from: &[u8], to: &mut [u8], key: u32) {
+    let (Some(head), Some(tail)) = (from.first_chunk::<N>(), from.last_chunk::<N>()) else { return };
+    store::<N>(to.first_chunk_mut(), load(head) ^ widen(key));
+    store::<N>(to.last_chunk_mut(), load(tail) ^ widen(turn(key, from.len())));
+}
+
+/// As [`xor_lanes`], between slices of the same length.
+#[inline]
+fn copy_lanes(from: &[u8], to: &mut [u8], key: u32) {
+    let lane = Lane::splat(key);
+    for (from, to) in from.chunks_exact(LANE).zip(to.chunks_exact_mut(LANE)) {
+        if let (Some(from), Some(to)) = (from.first_chunk(), to.first_chunk_mut()) {
+            *to = Lane::load(from).xor(lane).store();
+        }
+    }
+    if let (Some(tail), Some(to)) = (from.last_chunk(), to.last_chunk_mut()) {
+        *to = Lane::load(tail).xor(Lane::splat(turn(key, from.len()))).store();
+    }
+}
+
+/// As [`xor_long`], between slices of the same length.
+#[inline(never)]
+fn copy_long(from: &[u8], to: &mut [u8], key: u32) {
+    let whole = from.len() - from.len() % BLOCK;
     let (blocks, from) = from.split_at_checked(whole).unwrap_or_default();
     let (to_blocks, to) = to.split_at_mut_checked(whole).unwrap_or_default();
-    if whole > 0 {
-        blocks::copy(blocks, to_blocks, key);
-    }
-    // A block has whole keys: the phase is the same behind it.
-    to.copy_from_slice(from);
-    xor_in_place(to, key);
-    len
+    blocks::copy(blocks, to_blocks, key);
+    xor_copy(from, to, key);
 }
 
 /// One byte at a time: short inputs, and what the tests hold the rest against.
 #[inline]
-fn naive(data: &mut [u8], key: u32) {
+fn naive(data: &mut [u8], key: u32) -> bool {
     for (byte, mask) in data.iter_mut().zip(key.to_le_bytes().iter().cycle()) {
         *byte ^= mask;
     }
+    data.is_ascii()
 }
 
-/// The key as it falls on what comes after `len` bytes, and on the last four or eight of them.
+/// The key as it falls on what comes after `len` bytes, and on the last bytes of them, a multiple of four.
 #[inline]
-pub(crate) const fn turn(key: u32, len: usize) -> u32 {
-    match len % 4 {
-        0 => key,
-        1 => key.rotate_right(8),
-        2 => key.rotate_right(16),
-        _ => key.rotate_right(24),
-    }
+pub(crate) fn turn(key: u32, len: usize) -> u32 {
+    // Four bytes are a whole turn.
+    let [low, ..] = len.to_le_bytes();
+    key.rotate_right(8 * u32::from(low))
 }
 
+/// The key twice.
 #[inline]
 fn widen(key: u32) -> u64 {
     u64::from(key) << 32 | u64::from(key)
 }
 
+/// Up to eight bytes, the first one lowest.
 #[inline]
-fn store<const N: usize>(to: Option<&mut [u8; N]>, bytes: [u8; N]) {
-    if let Some(to) = to {
-        *to = bytes;
+fn load<const N: usize>(bytes: &[u8; N]) -> u64 {
+    let mut word = [0; 8];
+    for (to, from) in word.iter_mut().zip(bytes) {
+        *to = *from;
+    }
+    u64::from_le_bytes(word)
+}
+
+#[inline]
+fn store<const N: usize>(to: Option<&mut [u8; N]>, word: u64) {
+    if let (Some(to), Some(bytes)) = (to, word.to_le_bytes().first_chunk()) {
+        *to = *bytes;
     }
 }
 
@@ -147,7 +166,7 @@ mod tests {
                     let mut expected = source[start..start + len].to_vec();
                     naive(&mut expected, key);
                     let mut whole = source.clone();
-                    xor_in_place(&mut whole[start..start + len], key);
+                    assert_eq!(xor_in_place(&mut whole[start..start + len], key), expected.is_ascii());
                     assert_eq!(whole[start..start + len], expected);
                     assert_eq!(whole[..start], source[..start]);
                     assert_eq!(whole[start + len..], source[start + len..]);

@@ -2,10 +2,11 @@
 //! memory that remembers which of its bytes are known to be UTF-8.
 
 mod blocks;
+mod lane;
 mod mask;
 mod text;
 
-pub(crate) use mask::{turn, xor_copy, xor_in_place, xor_to_ascii};
+pub(crate) use mask::{turn, xor_copy, xor_in_place};
 pub(crate) use text::Checked;
 #[allow(unreachable_pub, reason = "sealed: a bound of public functions that nobody else can name")]
 pub use text::Memory;
@@ -15,10 +16,13 @@ pub use text::Text;
 /// Whether `bytes` are UTF-8, found with vector instructions where the feature `simd` is on.
 #[inline]
 pub(crate) fn is_utf8(bytes: &[u8]) -> bool {
-    // Short text is not worth a call into the vector validator, and most of it is ASCII.
+    // Most short text is ASCII, and not worth a call into the vector validator.
+    if bytes.len() < 256 && bytes.is_ascii() {
+        return true;
+    }
     #[cfg(feature = "simd")]
     if bytes.len() >= 64 {
         return simdutf8::basic::from_utf8(bytes).is_ok();
     }
-    bytes.is_ascii() || core::str::from_utf8(bytes).is_ok()
+    core::str::from_utf8(bytes).is_ok()
 }

@@ -96,11 +96,17 @@ impl<M: Memory> Checked<M> {
     /// Unmasks all of `range`, and validates it as one text.
     #[inline]
     pub(crate) fn unmask_text(&mut self, range: Range<usize>, mask: &mut Mask) -> bool {
-        if range.len() < BLOCK {
-            self.unmask(range.clone(), mask);
-            return self.check(range);
+        if range.len() >= BLOCK {
+            return self.unmask_long_text(range, mask);
         }
-        self.unmask_long_text(range, mask)
+        self.forget();
+        let Some(bytes) = self.memory.bytes_mut().get_mut(range.clone()) else { return false };
+        // Without a mask there is nothing to write, and so no pass that could look at the bytes on the way.
+        let valid = (!mask.is_zero() && mask.apply_to_ascii(bytes)) || super::is_utf8(bytes);
+        if valid {
+            self.valid = range;
+        }
+        valid
     }
 
     #[inline(never)]
@@ -111,7 +117,7 @@ impl<M: Memory> Checked<M> {
         while start < range.end {
             let end = range.end.min(start + PIECE);
             let Some(piece) = self.memory.bytes_mut().get_mut(start..end) else { return false };
-            let ascii = mask.apply_to_ascii(piece);
+            let ascii = !mask.is_zero() && mask.apply_to_ascii(piece);
             if ascii && self.validator.is_complete() {
                 // Nothing is cut off before it: ASCII goes on any text.
                 self.valid = range.start..end;
@@ -121,17 +127,6 @@ impl<M: Memory> Checked<M> {
             start = end;
         }
         self.validator.is_complete()
-    }
-
-    /// Validates all of `range` as one text.
-    #[inline]
-    pub(crate) fn check(&mut self, range: Range<usize>) -> bool {
-        self.forget();
-        let valid = self.memory.bytes().get(range.clone()).is_some_and(super::is_utf8);
-        if valid {
-            self.valid = range;
-        }
-        valid
     }
 
     /// Validates `range` as the continuation of what was validated up to its start, or as the beginning

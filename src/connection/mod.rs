@@ -194,19 +194,23 @@ impl<O: Output> Machine<O> {
         now: Instant,
         input: &mut Input<impl Memory, impl Gather>,
     ) -> Result<Option<Ready>, ProtocolError> {
-        match self.small_message(now, input)? {
+        match self.message(now, input)? {
             Some((place, kind)) => Ok(Some(Ready::message(place, kind))),
             None => self.poll_any(now, input),
         }
     }
 
-    #[inline]
-    fn small_message(
+    #[inline(always)]
+    fn message(
         &mut self,
         now: Instant,
         input: &mut Input<impl Memory, impl Gather>,
     ) -> Result<Option<(Place, Kind)>, ProtocolError> {
-        match self.receiver.small_message(input) {
+        let message = match self.receiver.small_message(input) {
+            Ok(None) => self.receiver.medium_message(input),
+            found => found,
+        };
+        match message {
             Ok(Some(message)) => {
                 self.sender.handle_received(now, true);
                 Ok(Some(message))
@@ -267,8 +271,8 @@ impl<O: Output> Machine<O> {
         now: Instant,
         input: &'i mut Input<impl Memory, impl Gather>,
     ) -> Result<Option<Event<'i>>, ProtocolError> {
-        // A small message goes straight to its event: no Ready is made, which has room for a control frame.
-        if let Some((place, kind)) = self.small_message(now, input)? {
+        // A message that lies in the input goes straight to its event: no Ready is made, which has room for a control frame.
+        if let Some((place, kind)) = self.message(now, input)? {
             return Ok(Some(input.whole(place, kind)));
         }
         match self.poll_any(now, input)? {

@@ -41,7 +41,7 @@ pub struct Receiver {
     /// Text that is handed out in chunks.
     pub(super) utf8: Validator,
     /// One more than the largest payload that is handed out on the fast path, 0 for none.
-    fast: u8,
+    fast: u16,
     fragments: u32,
     /// The length of the message so far: as its headers tell, or as it was inflated.
     pub(super) message_len: u64,
@@ -91,7 +91,7 @@ impl Receiver {
             // One fragment is one too many: the slow path says so.
             Delivery::Whole if limits.max_fragments == 0 => 0,
             Delivery::Whole => {
-                u8::try_from(limits.max_frame.min(limits.max_message).min(125) + 1).unwrap_or(0)
+                u16::try_from(limits.max_frame.min(limits.max_message)).unwrap_or(u16::MAX).saturating_add(1)
             }
             Delivery::Chunks => 0,
         };
@@ -128,7 +128,11 @@ impl Receiver {
         &mut self,
         input: &mut Input<impl Memory, impl Gather>,
     ) -> Result<Option<Ready>, ProtocolError> {
-        match self.small_message(input)? {
+        let message = match self.small_message(input)? {
+            None => self.medium_message(input)?,
+            some => some,
+        };
+        match message {
             Some((place, kind)) => Ok(Some(Ready::message(place, kind))),
             None => self.poll_any(input),
         }
@@ -136,29 +140,75 @@ impl Receiver {
 
     /// The fast path: a small message in one frame that lies in the input, with nothing in progress. It knows
     /// nothing of the rest, and is inlined to where the message is looked at.
-    #[inline]
+    #[inline(always)]
     pub(super) fn small_message(
         &mut self,
         input: &mut Input<impl Memory, impl Gather>,
     ) -> Result<Option<(Place, Kind)>, ProtocolError> {
-        if self.done || !self.decoder.is_between_frames() || self.decoder.is_in_message() {
+        let Some((kind, len, rest)) = self.message_starts(input.unread()) else { return Ok(None) };
+        if len > 125 {
             return Ok(None);
         }
-        let &[first, second, ref rest @ ..] = input.unread() else { return Ok(None) };
+        let (head, mask) = match self.decoder.role() {
+            Role::Server => {
+                let Some((key, _)) = rest.split_first_chunk() else { return Ok(None) };
+                (6, Mask::new(*key))
+            }
+            Role::Client => (2, Mask::new([0; 4])),
+        };
+        self.message_lies(input, kind, head, u16::from(len), mask)
+    }
+
+    /// As [`Self::small_message`], where the length has 16 bits.
+    #[inline(never)]
+    pub(super) fn medium_message(
+        &mut self,
+        input: &mut Input<impl Memory, impl Gather>,
+    ) -> Result<Option<(Place, Kind)>, ProtocolError> {
+        let Some((kind, 126, rest)) = self.message_starts(input.unread()) else { return Ok(None) };
+        let Some((len, rest)) = rest.split_first_chunk() else { return Ok(None) };
+        let len = u16::from_be_bytes(*len);
+        if len < 126 {
+            return Ok(None);
+        }
+        let (head, mask) = match self.decoder.role() {
+            Role::Server => {
+                let Some((key, _)) = rest.split_first_chunk() else { return Ok(None) };
+                (8, Mask::new(*key))
+            }
+            Role::Client => (4, Mask::new([0; 4])),
+        };
+        self.message_lies(input, kind, head, len, mask)
+    }
+
+    /// The kind of a message whose header begins here, how its length is written, and what follows; `None`
+    /// where something is in progress, and for all that is not right, which the slow path finds out.
+    #[inline(always)]
+    fn message_starts<'i>(&self, input: &'i [u8]) -> Option<(Kind, u8, &'i [u8])> {
+        if self.done || !self.decoder.is_between_frames() || self.decoder.is_in_message() {
+            return None;
+        }
+        let &[first, second, ref rest @ ..] = input else { return None };
         let kind = match first {
             0x81 => Kind::Text,
             0x82 => Kind::Binary,
-            _ => return Ok(None),
+            _ => return None,
         };
-        let (head, len, mut mask) = match self.decoder.role() {
-            Role::Server => {
-                // Of an unmasked frame this makes a length over 125.
-                let len = second ^ 0x80;
-                let Some((key, _)) = rest.split_first_chunk() else { return Ok(None) };
-                (6, len, Mask::new(*key))
-            }
-            Role::Client => (2, second, Mask::new([0; 4])),
-        };
+        // Of a frame that is masked where it must not be, or not where it must, this makes a length over 127.
+        let len = if self.decoder.role() == Role::Server { second ^ 0x80 } else { second };
+        Some((kind, len, rest))
+    }
+
+    /// A message that lies in the input, if it does, behind `head` bytes of header.
+    #[inline(always)]
+    fn message_lies(
+        &mut self,
+        input: &mut Input<impl Memory, impl Gather>,
+        kind: Kind,
+        head: usize,
+        len: u16,
+        mut mask: Mask,
+    ) -> Result<Option<(Place, Kind)>, ProtocolError> {
         if len >= self.fast {
             return Ok(None);
         }
@@ -178,7 +228,7 @@ impl Receiver {
         };
         self.counters.messages += u64::from(valid);
         self.counters.frames += 1;
-        self.counters.bytes += head as u64 + u64::from(len);
+        self.counters.bytes += (end - start + head) as u64;
         // RFC 6455 8.1: text that is not UTF-8 fails the connection.
         if !valid {
             return Err(self.fail(input, ProtocolError::InvalidUtf8));

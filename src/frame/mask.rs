@@ -31,16 +31,23 @@ impl Mask {
     /// Masks or unmasks the next `data.len()` bytes of the payload where they lie.
     #[inline]
     pub fn apply(&mut self, data: &mut [u8]) {
-        arch::xor_in_place(data, self.0);
-        self.advance(data.len());
+        if !self.is_zero() {
+            self.apply_to_ascii(data);
+        }
     }
 
-    /// As [`Self::apply`]; whether what comes out is known to be ASCII.
+    /// As [`Self::apply`]; whether what comes out is ASCII.
     #[inline]
     pub(crate) fn apply_to_ascii(&mut self, data: &mut [u8]) -> bool {
-        let ascii = arch::xor_to_ascii(data, self.0);
+        let ascii = arch::xor_in_place(data, self.0);
         self.advance(data.len());
         ascii
+    }
+
+    /// Whether this mask changes nothing: that of a frame without a masking key, nearly always.
+    #[inline]
+    pub(crate) const fn is_zero(self) -> bool {
+        self.0 == 0
     }
 
     /// Masks or unmasks the next bytes of the payload from `from` to the front of `to`, as many as the
@@ -54,7 +61,7 @@ impl Mask {
 
     /// Passes over `len` bytes of the payload.
     #[inline]
-    pub(crate) const fn advance(&mut self, len: usize) {
+    pub(crate) fn advance(&mut self, len: usize) {
         // RFC 6455 5.3: octet i of the payload is masked with octet i modulo 4 of the key.
         self.0 = arch::turn(self.0, len);
     }
