@@ -15,6 +15,8 @@ const PIECE: usize = 16 << 10;
 ///
 /// As long as only shared references to it are used, [`bytes`](Self::bytes) must give the same bytes.
 pub unsafe trait Memory {
+    /// Whether what is in it stays until it is replaced, and more can be put behind.
+    const STAYS: bool;
     /// The bytes.
     fn bytes(&self) -> &[u8];
     /// The bytes, to be changed.
@@ -23,6 +25,8 @@ pub unsafe trait Memory {
 
 // SAFETY: an exclusive borrow: the bytes change through it alone.
 unsafe impl Memory for &mut [u8] {
+    const STAYS: bool = false;
+
     #[inline]
     fn bytes(&self) -> &[u8] {
         self
@@ -37,6 +41,8 @@ unsafe impl Memory for &mut [u8] {
 // SAFETY: a vector owns its bytes and has no interior mutability.
 #[cfg(feature = "alloc")]
 unsafe impl Memory for alloc::vec::Vec<u8> {
+    const STAYS: bool = true;
+
     #[inline]
     fn bytes(&self) -> &[u8] {
         self
@@ -111,32 +117,43 @@ impl<M: Memory> Checked<M> {
 
     #[inline(never)]
     fn unmask_long_text(&mut self, range: Range<usize>, mask: &mut Mask) -> bool {
-        // Each piece is validated while it lies in the first-level cache.
         self.forget();
+        self.unmask_more_text(range, mask) && self.validator.is_complete()
+    }
+
+    /// Unmasks all of `range`, and validates it as [`Self::check_more`] does.
+    pub(crate) fn unmask_more_text(&mut self, range: Range<usize>, mask: &mut Mask) -> bool {
+        // Each piece is validated while it lies in the first-level cache.
         let mut start = range.start;
         while start < range.end {
             let end = range.end.min(start + PIECE);
             let Some(piece) = self.memory.bytes_mut().get_mut(start..end) else { return false };
             let ascii = !mask.is_zero() && mask.apply_to_ascii(piece);
+            self.begin_or_go_on(start);
             if ascii && self.validator.is_complete() {
                 // Nothing is cut off before it: ASCII goes on any text.
-                self.valid = range.start..end;
+                self.valid.end = end;
             } else if !self.check_more(start..end) {
                 return false;
             }
             start = end;
         }
-        self.validator.is_complete()
+        true
+    }
+
+    /// Where what was validated does not end at `start`, a new text begins there.
+    fn begin_or_go_on(&mut self, start: usize) {
+        if self.valid.end != start || self.valid.is_empty() {
+            self.forget();
+            self.valid = start..start;
+        }
     }
 
     /// Validates `range` as the continuation of what was validated up to its start, or as the beginning
     /// of a text if nothing was.
     #[inline]
     pub(crate) fn check_more(&mut self, range: Range<usize>) -> bool {
-        if self.valid.end != range.start || self.valid.start == self.valid.end {
-            self.forget();
-            self.valid = range.start..range.start;
-        }
+        self.begin_or_go_on(range.start);
         let Some(bytes) = self.memory.bytes().get(range.clone()) else { return false };
         if self.validator.push(bytes).is_ok() {
             self.valid.end = range.end;
@@ -190,6 +207,17 @@ impl Checked<alloc::vec::Vec<u8>> {
     /// Gives back memory behind the bytes.
     pub(crate) fn shrink(&mut self) {
         self.memory.shrink_to_fit();
+    }
+
+    /// Moves `range` to the front, with what is known of it.
+    pub(crate) fn move_to_front(&mut self, range: Range<usize>) {
+        let (start, end) = (range.start.min(self.memory.len()), range.end.min(self.memory.len()));
+        self.memory.copy_within(start.min(end)..end, 0);
+        if self.valid.start < start || self.valid.end > end {
+            self.forget();
+        } else {
+            self.valid = self.valid.start - start..self.valid.end - start;
+        }
     }
 
     /// Appends bytes.

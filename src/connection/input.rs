@@ -16,6 +16,8 @@ pub struct Input<B, M> {
     pub(super) at: usize,
     /// How many have arrived.
     pub(super) end: usize,
+    /// Where the message begins of which a part lies in the window, and the rest will.
+    begun: Option<usize>,
     pub(super) message: M,
 }
 
@@ -24,7 +26,7 @@ impl<'m, M: Gather> Input<&'m mut [u8], &'m mut M> {
     /// the one that earlier calls for this connection had.
     #[inline]
     pub fn new(bytes: &'m mut [u8], message: &'m mut M) -> Self {
-        Self { at: 0, end: bytes.len(), window: Checked::new(bytes), message }
+        Self { at: 0, end: bytes.len(), begun: None, window: Checked::new(bytes), message }
     }
 }
 
@@ -82,10 +84,35 @@ impl<B: Memory, M: Gather> Input<B, M> {
         self.window.bytes().get(self.at..self.end).unwrap_or_default()
     }
 
+    /// Whether a message of which `left` bytes are to come will lie in the window in one piece.
+    pub(super) fn will_hold(&self, left: u64) -> bool {
+        left <= self.remaining() as u64 || B::STAYS && left <= LARGEST_IN_WINDOW
+    }
+
+    /// A message begins here that [will lie in the window](Self::will_hold).
+    pub(super) fn begin_message(&mut self) {
+        self.begun = Some(self.at);
+        self.window.forget();
+    }
+
+    /// That message ends here.
+    pub(super) fn end_message(&mut self) -> Place {
+        Place::Bytes { start: self.begun.take().unwrap_or(self.at), end: self.at }
+    }
+
+    /// Nothing more of it is to be looked at.
     pub(super) fn discard(&mut self) {
         self.at = self.end;
+        self.begun = None;
+        self.message.finish();
     }
 }
+
+/// Longer messages are gathered in memory of their own.
+const LARGEST_IN_WINDOW: u64 = 64 << 10;
+/// A payload of which less than this is missing is not worth a read of its own.
+#[cfg(feature = "alloc")]
+pub(super) const WORTH_A_READ: u64 = 4 << 10;
 
 #[cfg(feature = "alloc")]
 pub use owned::Inbox;
@@ -98,11 +125,12 @@ mod owned {
 
     use super::super::event::{Inner, Kind, Place, Ready};
     use super::super::message::{Message, MessageBuf};
-    use super::{Checked, Input};
+    use super::{Checked, Input, WORTH_A_READ};
     use crate::arch::Text;
 
-    /// How much is read at once: it stays in the first-level cache while it is unmasked and validated.
-    const WINDOW: usize = 16 << 10;
+    /// How much is read at once: it stays in the first-level cache while it is unmasked and validated. A message
+    /// of 16 KiB, which is a usual size, fits with its header.
+    const WINDOW: usize = (16 << 10) + 64;
 
     /// An [`Input`] that owns its memory: for loops that return an event from where they read, as an
     /// adapter's `next()` does.
@@ -122,7 +150,7 @@ mod owned {
         /// Nothing has arrived.
         #[must_use]
         pub const fn empty() -> Self {
-            Self { window: Checked::new(Vec::new()), at: 0, end: 0, message: MessageBuf::new() }
+            Self { window: Checked::new(Vec::new()), at: 0, end: 0, begun: None, message: MessageBuf::new() }
         }
 
         /// `bytes` have arrived already, behind a handshake.
@@ -145,7 +173,7 @@ mod owned {
 
         /// Gives back heap that holds nothing that is still needed.
         pub fn release_idle(&mut self) {
-            if self.at == self.end {
+            if self.at == self.end && self.begun.is_none() {
                 (self.at, self.end) = (0, 0);
                 drop(self.window.take());
             }
@@ -178,13 +206,41 @@ mod owned {
             if self.at == self.end {
                 (self.at, self.end) = (0, 0);
             } else if self.at >= WINDOW {
-                self.window.bytes_from(0).copy_within(self.at..self.end, 0);
-                (self.at, self.end) = (0, self.end - self.at);
+                self.keep_from(self.at);
             }
-            if self.window.bytes().len() < self.end + WINDOW / 4 {
-                self.window.resize(self.end + WINDOW);
+            let room = if self.window.bytes().len() < self.end + WINDOW / 4 { WINDOW } else { 0 };
+            self.space_to(self.end + room, self.end + WINDOW)
+        }
+
+        /// Room for the rest of a message that lies in the window, of which `left` bytes are to come.
+        pub(in super::super) fn space_behind(&mut self, left: u64) -> &mut [u8] {
+            self.message.withdraw();
+            let start = self.begun.unwrap_or(self.at);
+            let (small, left) = (left < WORTH_A_READ, usize::try_from(left).unwrap_or(WINDOW));
+            // Less is moved than becomes free.
+            if self.window.bytes().len() < self.end + left && start >= self.end - start {
+                self.keep_from(start);
             }
-            self.window.bytes_from(self.end)
+            // Memory follows what has arrived.
+            let end = (self.end + left).min(2 * self.end + WINDOW);
+            // Of a large rest no more than that is read, so that the next message begins at the front.
+            self.space_to(end, if small { self.end + WINDOW } else { end })
+        }
+
+        /// Moves what lies from `start` on to the front.
+        fn keep_from(&mut self, start: usize) {
+            self.window.move_to_front(start..self.end);
+            self.begun = self.begun.map(|begun| begun - start);
+            (self.at, self.end) = (self.at - start, self.end - start);
+        }
+
+        /// Room behind what is there, up to `end` at the least and up to `most` where there is memory.
+        fn space_to(&mut self, end: usize, most: usize) -> &mut [u8] {
+            if self.window.bytes().len() < end {
+                self.window.resize(end);
+            }
+            let most = most.min(self.window.bytes().len()).saturating_sub(self.end);
+            self.window.bytes_from(self.end).get_mut(..most).unwrap_or_default()
         }
     }
 }

@@ -249,7 +249,7 @@ impl<O: Output> Machine<O> {
                 if self.sender.close_state() == State::Ended {
                     // Closed is the last event.
                     self.receiver.handle_ended();
-                    input.message.finish();
+                    input.discard();
                 }
                 Ok(ready)
             }

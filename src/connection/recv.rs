@@ -11,10 +11,6 @@ use super::event::{ControlPayload, Counters, Cut, Inner, Kind, Place, Ready};
 use super::input::Input;
 use super::message::Gather;
 
-/// A payload of which less than this is missing is not worth a read of its own.
-#[cfg(feature = "alloc")]
-const WORTH_A_READ: u64 = 16 << 10;
-
 /// The receiving half of a connection: frames and messages out of bytes.
 ///
 /// [`Machine`](crate::Machine) composes it with a [`Sender`](crate::Sender). Used on its own, in a task
@@ -66,6 +62,8 @@ enum Frame {
 pub(super) enum Progress {
     /// No payload of it was seen yet.
     Untouched,
+    /// As a whole, from the input: all of it lies there, or will, as the input stays.
+    InPlace,
     /// As a whole, and a part is gathered.
     Gathering,
     /// In chunks; whether the first one is out.
@@ -252,7 +250,6 @@ impl Receiver {
         // RFC 6455 7.1.7: after failing the connection, nothing more is processed.
         self.handle_ended();
         input.discard();
-        input.message.finish();
         error
     }
 
@@ -341,7 +338,6 @@ impl Receiver {
             if let Some(frame) = frame {
                 self.handle_ended();
                 input.discard();
-                input.message.finish();
                 return Ok(Some(Ready(Inner::CloseReceived(frame))));
             }
         }
@@ -362,9 +358,13 @@ impl Receiver {
             return self.inflate(input);
         }
         if self.message == Progress::Untouched {
-            let whole = self.fin && self.decoder.payload_left() <= input.remaining() as u64;
             self.message = match self.config.delivery {
-                Delivery::Whole if whole && self.fragments == 1 => return self.in_place(input).map(Some),
+                Delivery::Whole
+                    if self.fin && self.fragments == 1 && input.will_hold(self.decoder.payload_left()) =>
+                {
+                    input.begin_message();
+                    Progress::InPlace
+                }
                 Delivery::Whole => {
                     input.message.begin();
                     Progress::Gathering
@@ -374,28 +374,37 @@ impl Receiver {
         }
         match self.message {
             Progress::Streaming { begun } => self.chunk(input, begun),
+            Progress::InPlace => self.in_place(input),
             _ => self.gather(input),
         }
     }
 
-    /// A whole message that lies in the input.
-    fn in_place(&mut self, input: &mut Input<impl Memory, impl Gather>) -> Result<Ready, ProtocolError> {
+    /// A message that lies in the input, or what is there of it.
+    fn in_place(
+        &mut self,
+        input: &mut Input<impl Memory, impl Gather>,
+    ) -> Result<Option<Ready>, ProtocolError> {
         let len = self.decoder.payload_in(input.remaining());
         let (start, end) = (input.at, input.at + len);
         input.at = end;
-        let place = Place::Bytes { start, end };
-        match self.kind {
-            Kind::Binary => input.window.unmask(start..end, self.decoder.mask_mut()),
-            // RFC 6455 8.1: text that is not UTF-8 fails the connection.
-            Kind::Text => {
-                if !input.window.unmask_text(start..end, self.decoder.mask_mut()) {
-                    return Err(ProtocolError::InvalidUtf8);
-                }
+        // RFC 6455 8.1: text that is not UTF-8 fails the connection.
+        let valid = match self.kind {
+            Kind::Binary => {
+                input.window.unmask(start..end, self.decoder.mask_mut());
+                true
             }
+            Kind::Text => input.window.unmask_more_text(start..end, self.decoder.mask_mut()),
+        };
+        let end = self.decoder.consume(len);
+        if !valid || end && self.kind == Kind::Text && !input.window.validator().is_complete() {
+            return Err(ProtocolError::InvalidUtf8);
         }
-        self.decoder.consume(len);
+        if !end {
+            return Ok(None);
+        }
+        self.message = Progress::Untouched;
         self.counters.messages += 1;
-        Ok(Ready::message(place, self.kind))
+        Ok(Some(Ready::message(input.end_message(), self.kind)))
     }
 
     /// A piece of a message that is handed out in chunks.
@@ -493,6 +502,8 @@ impl Receiver {
     pub fn read_space<'i>(&self, inbox: &'i mut super::Inbox) -> &'i mut [u8] {
         if inbox.remaining() == 0 && self.wants_payload() {
             self.payload_space(&mut inbox.message)
+        } else if self.message == Progress::InPlace {
+            inbox.space_behind(self.decoder.payload_left())
         } else {
             inbox.space()
         }
@@ -503,7 +514,7 @@ impl Receiver {
     fn wants_payload(&self) -> bool {
         let gathering = self.message == Progress::Gathering && self.frame == Frame::Data && !self.done;
         let gathering = gathering && !self.is_compressed();
-        gathering && self.decoder.payload_left() >= WORTH_A_READ
+        gathering && self.decoder.payload_left() >= super::input::WORTH_A_READ
     }
 
     /// The first `len` bytes of what [`payload_space`](Self::payload_space) gave have been read. They are
