@@ -240,10 +240,12 @@ impl Checked<alloc::vec::Vec<u8>> {
         core::mem::take(&mut self.memory)
     }
 
-    /// All bytes as a text of their own, if they are known to be one; the memory is empty then.
-    pub(crate) fn take_text(&mut self) -> Option<Text> {
-        self.text(0..self.memory.len())?;
-        Some(Text::proven(self.take().into()))
+    /// The memory, shared from now on, and the text that `range` of it is, if it is known to be one.
+    pub(crate) fn share_text(&mut self, range: Range<usize>) -> Option<(bytes::Bytes, Text)> {
+        self.text(range.clone())?;
+        let whole = bytes::Bytes::from(self.take());
+        let text = Text::proven(whole.slice(range));
+        Some((whole, text))
     }
 }
 

@@ -120,6 +120,7 @@ pub use owned::Inbox;
 #[cfg(feature = "alloc")]
 mod owned {
     use alloc::vec::Vec;
+    use core::ops::Range;
 
     use bytes::Bytes;
 
@@ -191,6 +192,9 @@ mod owned {
             };
             match (kind, place) {
                 (_, Place::Gathered { .. }) => self.message.take(ready),
+                (kind, Place::Bytes { start, end }) if self.is_filled_by(start, end) => {
+                    self.give(kind, start..end)
+                }
                 (Kind::Text, Place::Bytes { start, end }) => {
                     self.window.text(start..end).map(|text| Text::copied(text).into())
                 }
@@ -198,6 +202,24 @@ mod owned {
                     self.window.bytes().get(start..end).map(|bytes| Bytes::copy_from_slice(bytes).into())
                 }
             }
+        }
+
+        /// Whether a message is so much of the window that it takes the window along rather than be copied.
+        fn is_filled_by(&self, start: usize, end: usize) -> bool {
+            let (len, rest) = (end.saturating_sub(start), self.end - self.at);
+            len >= WINDOW / 4 && len >= self.window.bytes().len() / 2 && rest <= len / 8
+        }
+
+        /// The message in `range`, with the window. What has arrived behind it moves to another.
+        fn give(&mut self, kind: Kind, range: Range<usize>) -> Option<Message> {
+            let mut next = self.message.given.take_back();
+            next.resize(next.len().max(WINDOW), 0);
+            let rest = self.unread();
+            next.get_mut(..rest.len())?.copy_from_slice(rest);
+            (self.at, self.end) = (0, rest.len());
+            let message = self.message.given.give(&mut self.window, kind, range);
+            self.window = Checked::new(next);
+            message
         }
 
         /// Room for what comes next.

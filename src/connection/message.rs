@@ -213,6 +213,7 @@ mod growable {
     use alloc::string::String;
     use alloc::vec::Vec;
     use core::fmt;
+    use core::ops::Range;
 
     use bytes::Bytes;
 
@@ -308,6 +309,9 @@ mod growable {
 
     /// Pieces of this size are unmasked and validated while they lie in the first-level cache.
     const PIECE: usize = 16 << 10;
+    /// What is read to its place at once is still in the second-level cache when it is unmasked, and so is what
+    /// was initialised for it.
+    const AT_ONCE: usize = 64 << 10;
     /// What may be allocated beyond twice what has arrived.
     const ALLOWANCE: usize = 16 << 10;
 
@@ -315,7 +319,7 @@ mod growable {
     ///
     /// Its capacity is at most twice what has arrived plus 16 KiB, whatever a header announces. It is kept
     /// for the next message; [`release_idle`](Self::release_idle) gives it back, and [`take`](Self::take)
-    /// hands it over with the message in it.
+    /// hands it over with the message in it, to come back for the next one if that is dropped before.
     #[derive(Debug)]
     pub struct MessageBuf {
         /// All of it is initialised; what lies behind `filled` is waiting to be overwritten.
@@ -327,6 +331,45 @@ mod growable {
         spread: bool,
         /// The message in here has been handed out.
         done: bool,
+        pub(in super::super) given: Given,
+    }
+
+    /// Memory that was given away with a message. It is used again if by then nobody has it any more.
+    #[derive(Debug)]
+    pub(in super::super) struct Given(Bytes);
+
+    impl Given {
+        pub(in super::super) const fn new() -> Self {
+            Self(Bytes::new())
+        }
+
+        /// Gives away `memory` with the message in `range` of it.
+        pub(in super::super) fn give(
+            &mut self,
+            memory: &mut Checked<Vec<u8>>,
+            kind: Kind,
+            range: Range<usize>,
+        ) -> Option<Message> {
+            let (whole, message) = match kind {
+                Kind::Text => {
+                    let (whole, text) = memory.share_text(range)?;
+                    (whole, Message::Text(text))
+                }
+                Kind::Binary => {
+                    memory.bytes().get(range.clone())?;
+                    let whole = Bytes::from(memory.take());
+                    let bytes = whole.slice(range);
+                    (whole, Message::Binary(bytes))
+                }
+            };
+            self.0 = whole;
+            Some(message)
+        }
+
+        /// The memory that was given away last, or none.
+        pub(in super::super) fn take_back(&mut self) -> Vec<u8> {
+            core::mem::take(&mut self.0).try_into_mut().map(Vec::from).unwrap_or_default()
+        }
     }
 
     impl Default for MessageBuf {
@@ -339,7 +382,14 @@ mod growable {
         /// Empty memory, which owns no heap.
         #[must_use]
         pub const fn new() -> Self {
-            Self { memory: Checked::new(Vec::new()), filled: 0, landed: 0, spread: false, done: true }
+            Self {
+                memory: Checked::new(Vec::new()),
+                filled: 0,
+                landed: 0,
+                spread: false,
+                done: true,
+                given: Given::new(),
+            }
         }
 
         /// The bytes of heap that are held.
@@ -372,23 +422,19 @@ mod growable {
                 // A larger message was here before: its memory is not pinned by this one.
                 self.memory.shrink();
             }
-            match kind {
-                Kind::Text => self.memory.take_text().map(Message::Text),
-                Kind::Binary => Some(Message::Binary(self.memory.take().into())),
-            }
+            self.given.give(&mut self.memory, kind, 0..len)
         }
 
-        /// Room for the next `left` bytes of the message, as far as the rule for growth allows.
+        /// Room for some of the next `left` bytes of the message, as far as the rule for growth allows.
         ///
         /// `last` says that the message ends with them, so that no more will be needed.
         pub(in super::super) fn space(&mut self, left: u64, last: bool) -> &mut [u8] {
             self.spread = true;
             let bound = self.filled.saturating_mul(2).saturating_add(ALLOWANCE);
             let end = usize::try_from(left).unwrap_or(usize::MAX).saturating_add(self.filled).min(bound);
-            self.make_room(end, if last { end } else { bound });
-            let room = self.memory.bytes_from(self.filled);
-            let len = usize::try_from(left).map_or(room.len(), |left| left.min(room.len()));
-            room.get_mut(..len).unwrap_or_default()
+            let next = end.min(self.filled.saturating_add(AT_ONCE));
+            self.make_room(next, if last { end } else { bound });
+            self.memory.bytes_from(self.filled).get_mut(..next - self.filled).unwrap_or_default()
         }
 
         /// Counts `len` bytes of the space as read.
@@ -428,6 +474,9 @@ mod growable {
         fn begin(&mut self) {
             (self.filled, self.landed, self.spread, self.done) = (0, 0, false, false);
             self.memory.forget();
+            if self.memory.capacity() == 0 {
+                self.memory = Checked::new(self.given.take_back());
+            }
         }
 
         fn finish(&mut self) {
