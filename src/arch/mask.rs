@@ -3,6 +3,10 @@
 use super::blocks::{self, BLOCK};
 use super::lane::{LANE, Lane};
 
+/// The width of the widest registers.
+const ALIGNMENT: usize = 64;
+const WORTH_ALIGNING: usize = 4 << 10;
+
 /// XORs `data` with the bytes of `key`, the lowest first, again and again; whether what comes out is ASCII.
 #[inline]
 pub(crate) fn xor_in_place(data: &mut [u8], key: u32) -> bool {
@@ -50,10 +54,14 @@ fn xor_lanes(data: &mut [u8], key: u32) -> bool {
 /// From a block on.
 #[inline(never)]
 fn xor_long(data: &mut [u8], key: u32) -> bool {
+    // A store that crosses cache lines costs two: worth some first bytes on their own where there are many.
+    let head = if data.len() < WORTH_ALIGNING { 0 } else { data.as_ptr().align_offset(ALIGNMENT) };
+    let (head, data) = data.split_at_mut_checked(head).unwrap_or_default();
+    let key_behind = turn(key, head.len());
     let (blocks, rest) = data.split_at_mut_checked(data.len() - data.len() % BLOCK).unwrap_or_default();
-    let ascii = blocks::in_place(blocks, key);
+    let ascii = xor_in_place(head, key) & blocks::in_place(blocks, key_behind);
     // A block has whole keys: the phase is the same behind it.
-    xor_in_place(rest, key) && ascii
+    xor_in_place(rest, key_behind) && ascii
 }
 
 /// As [`xor_in_place`], from `from` to the front of `to`; gives the number of bytes, that of the
