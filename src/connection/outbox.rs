@@ -172,10 +172,11 @@ mod growable {
     /// one message above [`Config::high_water`](crate::Config::high_water) waits in it.
     #[derive(Debug, Default)]
     pub struct Outbox {
-        /// Headers, and payloads that were copied.
-        bytes: Vec<u8>,
-        /// How many of them have been written.
+        /// All of it is initialised, so that a frame is written with no step between header and payload.
+        memory: Vec<u8>,
+        /// From here to `end` lie headers, and payloads that were copied.
         start: usize,
+        end: usize,
         /// What most connections never need, and none needs while it is idle.
         aside: Option<Box<Aside>>,
     }
@@ -207,7 +208,7 @@ mod growable {
 
     #[derive(Debug)]
     struct Payload {
-        /// The place in `Outbox::bytes` that it stands before, behind its header.
+        /// The place in `Outbox::memory` that it stands before, behind its header.
         at: usize,
         data: Bytes,
     }
@@ -223,35 +224,58 @@ mod growable {
         /// An empty queue.
         #[must_use]
         pub const fn new() -> Self {
-            Self { bytes: Vec::new(), start: 0, aside: None }
+            Self { memory: Vec::new(), start: 0, end: 0, aside: None }
         }
 
         /// Appends a frame whose payload is not copied. The header must have no masking key.
+        #[inline]
         pub(in super::super) fn push_shared(&mut self, header: &Header, payload: Bytes) {
-            let mut encoded = [0; MAX_HEADER_LEN];
-            let len = header.encode(&mut encoded);
-            self.push_encoded(encoded.get(..len).unwrap_or_default(), Some(payload));
+            if let Some(head) = self.gap(MAX_HEADER_LEN).first_chunk_mut() {
+                self.end += header.encode(head);
+                self.set_aside(payload);
+            }
         }
 
         /// Appends what is encoded already: a frame, or a header and its payload, which is not copied.
         pub(in super::super) fn push_encoded(&mut self, encoded: &[u8], payload: Option<Bytes>) {
-            self.make_room();
-            self.bytes.extend_from_slice(encoded);
+            self.gap(encoded.len()).copy_from_slice(encoded);
+            self.end += encoded.len();
             if let Some(payload) = payload {
-                let aside = self.aside.get_or_insert_default();
-                aside.len += payload.len();
-                aside.queue.push_back(Payload { at: self.bytes.len(), data: payload });
+                self.set_aside(payload);
             }
         }
 
-        /// Moves what waits to the front of the buffer once at least half of it is free.
-        fn make_room(&mut self) {
-            if self.start >= 4096 && self.start * 2 >= self.bytes.len() {
+        #[inline]
+        fn set_aside(&mut self, payload: Bytes) {
+            let aside = self.aside.get_or_insert_default();
+            aside.len += payload.len();
+            aside.queue.push_back(Payload { at: self.end, data: payload });
+        }
+
+        /// The next `len` bytes behind what waits.
+        #[inline]
+        fn gap(&mut self, len: usize) -> &mut [u8] {
+            if self.memory.len() - self.end < len {
+                self.make_room(len);
+            }
+            self.memory.get_mut(self.end..self.end + len).unwrap_or_default()
+        }
+
+        #[cold]
+        #[inline(never)]
+        fn make_room(&mut self, len: usize) {
+            if self.start >= 4096 && self.start * 2 >= self.end {
+                // At least half of what is used is free.
+                self.memory.copy_within(self.start..self.end, 0);
                 let written = core::mem::take(&mut self.start);
-                self.bytes.drain(..written);
+                self.end -= written;
                 for payload in self.payloads_mut() {
                     payload.at -= written;
                 }
+            }
+            if self.memory.len() - self.end < len {
+                self.memory.reserve(self.end + len - self.memory.len());
+                self.memory.resize(self.memory.capacity(), 0);
             }
         }
 
@@ -274,12 +298,12 @@ mod growable {
                 left -= before + payload.data.len();
                 cursor = Cursor { byte: payload.at, payload: cursor.payload + 1 };
             }
-            Cursor { byte: (cursor.byte + left).min(self.bytes.len()), ..cursor }
+            Cursor { byte: (cursor.byte + left).min(self.end), ..cursor }
         }
 
         /// The length of the frame at `cursor`, which is moved behind it.
         fn skip_frame(&self, cursor: &mut Cursor) -> Option<usize> {
-            let (head, payload) = frame_len(self.bytes.get(cursor.byte..)?)?;
+            let (head, payload) = frame_len(self.memory.get(cursor.byte..self.end)?)?;
             cursor.byte += head;
             match self.shared(cursor.payload) {
                 Some(shared) if shared.at == cursor.byte => cursor.payload += 1,
@@ -292,7 +316,7 @@ mod growable {
     impl sealed::Queue for Outbox {
         #[inline]
         fn len(&self) -> usize {
-            self.bytes.len() - self.start + self.aside.as_ref().map_or(0, |aside| aside.len)
+            self.end - self.start + self.aside.as_ref().map_or(0, |aside| aside.len)
         }
 
         #[inline]
@@ -311,29 +335,21 @@ mod growable {
 
         #[inline]
         fn push(&mut self, header: &Header, payload: &[u8]) {
-            let mut encoded = [0; MAX_HEADER_LEN];
-            let len = header.encode(&mut encoded);
-            self.push_encoded(encoded.get(..len).unwrap_or_default(), None);
-            let at = self.bytes.len();
+            let gap = self.gap(MAX_HEADER_LEN + payload.len());
+            let Some(head) = gap.first_chunk_mut() else { return };
+            // The payload overwrites what the header does not need of its place.
+            let len = header.encode(head);
+            let Some(body) = gap.get_mut(len..len + payload.len()) else { return };
             match header.masking_key {
-                None => self.bytes.extend_from_slice(payload),
-                Some(key) => {
-                    let mut mask = Mask::new(key);
-                    self.bytes.reserve(payload.len());
-                    // Copied and masked piece by piece, while it lies in the first-level cache.
-                    for piece in payload.chunks(16 << 10) {
-                        let at = self.bytes.len();
-                        self.bytes.extend_from_slice(piece);
-                        mask.apply(self.bytes.get_mut(at..).unwrap_or_default());
-                    }
-                }
+                None => body.copy_from_slice(payload),
+                Some(key) => _ = Mask::new(key).copy(payload, body),
             }
-            debug_assert_eq!(self.bytes.len(), at + payload.len());
+            self.end += len + payload.len();
         }
 
         fn truncate(&mut self, at: usize) {
             let cursor = self.locate(at);
-            self.bytes.truncate(cursor.byte);
+            self.end = cursor.byte;
             if let Some(aside) = &mut self.aside {
                 aside.queue.truncate(cursor.payload);
                 aside.len = aside.queue.iter().map(|payload| payload.data.len()).sum();
@@ -354,7 +370,7 @@ mod growable {
             }
             let mut left = n;
             while left > 0 {
-                let next = self.shared(0).map_or(self.bytes.len(), |payload| payload.at);
+                let next = self.shared(0).map_or(self.end, |payload| payload.at);
                 let taken = left.min(next - self.start);
                 self.start += taken;
                 left -= taken;
@@ -368,21 +384,19 @@ mod growable {
                     aside.queue.pop_front();
                 }
             }
-            if self.start == self.bytes.len() {
-                self.bytes.clear();
+            if self.start == self.end {
                 // A payload of which the rest waits stands before what will be pushed next.
                 for payload in self.payloads_mut() {
                     payload.at = 0;
                 }
-                self.start = 0;
+                (self.start, self.end) = (0, 0);
             }
             boundary - n
         }
 
         #[inline]
         fn clear(&mut self) {
-            self.bytes.clear();
-            self.start = 0;
+            (self.start, self.end) = (0, 0);
             if let Some(aside) = &mut self.aside {
                 aside.clear();
             }
@@ -392,15 +406,15 @@ mod growable {
         fn in_one_piece(&self) -> Option<&[u8]> {
             match &self.aside {
                 Some(aside) if !(aside.queue.is_empty() && aside.urgent.is_empty()) => None,
-                _ => self.bytes.get(self.start..),
+                _ => self.memory.get(self.start..self.end),
             }
         }
 
         fn pieces(&self) -> impl Iterator<Item = &[u8]> {
             let queue = || self.aside.iter().flat_map(|aside| aside.queue.iter());
             let starts = core::iter::once(self.start).chain(queue().map(|payload| payload.at));
-            let ends = queue().map(|payload| payload.at).chain(core::iter::once(self.bytes.len()));
-            let copied = starts.zip(ends).map(|(start, end)| self.bytes.get(start..end).unwrap_or_default());
+            let ends = queue().map(|payload| payload.at).chain(core::iter::once(self.end));
+            let copied = starts.zip(ends).map(|(start, end)| self.memory.get(start..end).unwrap_or_default());
             let shared = queue().map(|payload| &payload.data[..]).chain(core::iter::once(&[][..]));
             copied.zip(shared).flat_map(|(copied, shared)| [copied, shared])
         }
