@@ -38,7 +38,7 @@ impl<O: Output> Sender<O> {
             return self.close_ahead(now, frame);
         }
         let header = self.encoder.checked_header(Opcode::Close, true, len as u64);
-        self.out.push(&header, body.get(..len).unwrap_or_default());
+        self.push(&header, body.get(..len).unwrap_or_default());
         self.counters.frames += 1;
         self.own_close = OwnClose::Queued;
         self.close_begins(now);

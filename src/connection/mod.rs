@@ -307,6 +307,7 @@ impl<O: Output> Machine<O> {
 
     /// The first `n` bytes of what [`Self::poll_transmit`] gave have been written; 0 where the transport
     /// takes nothing now.
+    #[inline]
     pub fn transmitted(&mut self, now: Instant, n: usize) {
         self.sender.transmitted(now, n);
     }
@@ -385,6 +386,7 @@ impl<O: Output> Machine<O> {
     /// See [`Sender::poll_transmit`]. Between it and [`transmitted`](Self::transmitted) nothing else may be
     /// called: a driver whose writes complete later copies the slices, reports them at once, and writes its
     /// copy.
+    #[inline]
     pub fn poll_transmit<'a>(&'a self, to: &mut [&'a [u8]]) -> usize {
         self.sender.poll_transmit(to)
     }

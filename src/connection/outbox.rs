@@ -1,9 +1,12 @@
 //! Where frames wait to be written.
 
 use core::fmt;
+use core::ops::ControlFlow;
 
 use super::urgent::Urgent;
-use crate::frame::{Header, frame_len};
+#[cfg(feature = "alloc")]
+use crate::frame::Header;
+use crate::frame::frame_len;
 
 /// Where frames wait to be written: [`Outbox`], which grows, or [`Lent`], which does not.
 pub trait Output: fmt::Debug + sealed::Queue {}
@@ -11,7 +14,7 @@ pub trait Output: fmt::Debug + sealed::Queue {}
 impl<T: fmt::Debug + sealed::Queue> Output for T {}
 
 pub(super) mod sealed {
-    use super::{Header, Urgent};
+    use super::{ControlFlow, Urgent};
 
     /// What the sender does with the queue. Positions are counted in bytes from its front.
     pub trait Queue {
@@ -23,18 +26,21 @@ pub(super) mod sealed {
         fn capacity(&self) -> usize;
         /// Whether so much has drained that a sender which was held back should go on.
         fn has_drained(&self, high_water: usize) -> bool;
-        /// Appends a frame, masking the payload on the way. Nothing happens where it does not fit.
-        fn push(&mut self, header: &Header, payload: &[u8]);
+        /// `len` bytes or more behind what waits, if there is room: to be written to, and then
+        /// [counted](Self::push).
+        fn gap(&mut self, len: usize) -> Option<&mut [u8]>;
+        /// The first `len` bytes of the gap wait from now on.
+        fn push(&mut self, len: usize);
         /// Drops all that is behind `at`, a frame boundary.
         fn truncate(&mut self, at: usize);
         /// Takes `n` bytes off the front. `boundary` is the first frame boundary; gives where it is now.
         fn advance(&mut self, n: usize, boundary: usize) -> usize;
-        /// All has been written, urgent frames too.
+        /// All has been written, and nothing is urgent.
         fn clear(&mut self);
         /// All that waits, urgent frames too, where it lies in one piece: the usual case.
         fn in_one_piece(&self) -> Option<&[u8]>;
-        /// The bytes that wait, in order.
-        fn pieces(&self) -> impl Iterator<Item = &[u8]>;
+        /// Shows the bytes that wait, in order, until `see` breaks off.
+        fn pieces<'a>(&'a self, see: impl FnMut(&'a [u8]) -> ControlFlow<()>) -> ControlFlow<()>;
         /// The control frames that go out ahead of the queue.
         fn urgent(&self) -> &Urgent;
         /// The same, to be written to.
@@ -96,18 +102,15 @@ impl sealed::Queue for Lent<'_> {
         self.len() == 0
     }
 
-    fn push(&mut self, header: &Header, payload: &[u8]) {
-        let head = header.encoded_len();
-        if self.room() < head + payload.len() {
-            return;
-        }
-        if self.memory.len() - self.end < head + payload.len() {
+    fn gap(&mut self, len: usize) -> Option<&mut [u8]> {
+        if self.memory.len() - self.end < len && self.room() >= len {
             self.compact();
         }
-        let gap = self.memory.get_mut(self.end..).unwrap_or_default();
-        let Some((head, body)) = gap.split_at_mut_checked(head) else { return };
-        crate::frame::write_frame(header, payload, head, body);
-        self.end += head.len() + payload.len();
+        self.memory.get_mut(self.end..).filter(|gap| gap.len() >= len)
+    }
+
+    fn push(&mut self, len: usize) {
+        self.end += len;
     }
 
     fn truncate(&mut self, at: usize) {
@@ -129,15 +132,15 @@ impl sealed::Queue for Lent<'_> {
     }
 
     fn clear(&mut self) {
-        (self.start, self.end, self.urgent) = (0, 0, Urgent::EMPTY);
+        (self.start, self.end) = (0, 0);
     }
 
     fn in_one_piece(&self) -> Option<&[u8]> {
         if self.urgent.is_empty() { self.memory.get(self.start..self.end) } else { None }
     }
 
-    fn pieces(&self) -> impl Iterator<Item = &[u8]> {
-        self.memory.get(self.start..self.end).into_iter()
+    fn pieces<'a>(&'a self, mut see: impl FnMut(&'a [u8]) -> ControlFlow<()>) -> ControlFlow<()> {
+        see(self.memory.get(self.start..self.end).unwrap_or_default())
     }
 
     fn urgent(&self) -> &Urgent {
@@ -162,8 +165,9 @@ mod growable {
 
     use bytes::{Buf, Bytes};
 
-    use super::{Header, Urgent, frame_len, sealed};
-    use crate::frame::{MAX_HEADER_LEN, Mask};
+    use super::sealed::{self, Queue as _};
+    use super::{ControlFlow, Header, Urgent, frame_len};
+    use crate::frame::MAX_HEADER_LEN;
 
     /// A queue that grows: small frames lie one behind the other in one buffer, large shared payloads
     /// where they are.
@@ -196,14 +200,6 @@ mod growable {
         }
     }
 
-    impl Aside {
-        fn clear(&mut self) {
-            self.urgent = Urgent::EMPTY;
-            self.queue.clear();
-            self.len = 0;
-        }
-    }
-
     static NOTHING: Urgent = Urgent::EMPTY;
 
     #[derive(Debug)]
@@ -230,7 +226,7 @@ mod growable {
         /// Appends a frame whose payload is not copied. The header must have no masking key.
         #[inline]
         pub(in super::super) fn push_shared(&mut self, header: &Header, payload: Bytes) {
-            if let Some(head) = self.gap(MAX_HEADER_LEN).first_chunk_mut() {
+            if let Some(head) = self.gap(0).and_then(<[u8]>::first_chunk_mut) {
                 self.end += header.encode(head);
                 self.set_aside(payload);
             }
@@ -238,8 +234,10 @@ mod growable {
 
         /// Appends what is encoded already: a frame, or a header and its payload, which is not copied.
         pub(in super::super) fn push_encoded(&mut self, encoded: &[u8], payload: Option<Bytes>) {
-            self.gap(encoded.len()).copy_from_slice(encoded);
-            self.end += encoded.len();
+            if let Some(to) = self.gap(encoded.len()).and_then(|gap| gap.get_mut(..encoded.len())) {
+                to.copy_from_slice(encoded);
+                self.end += encoded.len();
+            }
             if let Some(payload) = payload {
                 self.set_aside(payload);
             }
@@ -250,15 +248,6 @@ mod growable {
             let aside = self.aside.get_or_insert_default();
             aside.len += payload.len();
             aside.queue.push_back(Payload { at: self.end, data: payload });
-        }
-
-        /// The next `len` bytes behind what waits.
-        #[inline]
-        fn gap(&mut self, len: usize) -> &mut [u8] {
-            if self.memory.len() - self.end < len {
-                self.make_room(len);
-            }
-            self.memory.get_mut(self.end..self.end + len).unwrap_or_default()
         }
 
         #[cold]
@@ -334,17 +323,18 @@ mod growable {
         }
 
         #[inline]
-        fn push(&mut self, header: &Header, payload: &[u8]) {
-            let gap = self.gap(MAX_HEADER_LEN + payload.len());
-            let Some(head) = gap.first_chunk_mut() else { return };
-            // The payload overwrites what the header does not need of its place.
-            let len = header.encode(head);
-            let Some(body) = gap.get_mut(len..len + payload.len()) else { return };
-            match header.masking_key {
-                None => body.copy_from_slice(payload),
-                Some(key) => _ = Mask::new(key).copy(payload, body),
+        fn gap(&mut self, len: usize) -> Option<&mut [u8]> {
+            // With room for the longest header, whatever the header: it can be written as a whole.
+            let len = len + MAX_HEADER_LEN;
+            if self.memory.len() - self.end < len {
+                self.make_room(len);
             }
-            self.end += len + payload.len();
+            self.memory.get_mut(self.end..self.end + len)
+        }
+
+        #[inline]
+        fn push(&mut self, len: usize) {
+            self.end += len;
         }
 
         fn truncate(&mut self, at: usize) {
@@ -398,7 +388,9 @@ mod growable {
         fn clear(&mut self) {
             (self.start, self.end) = (0, 0);
             if let Some(aside) = &mut self.aside {
-                aside.clear();
+                // One is usual, for which this is less work than to clear a queue.
+                while aside.queue.pop_front().is_some() {}
+                aside.len = 0;
             }
         }
 
@@ -410,13 +402,17 @@ mod growable {
             }
         }
 
-        fn pieces(&self) -> impl Iterator<Item = &[u8]> {
-            let queue = || self.aside.iter().flat_map(|aside| aside.queue.iter());
-            let starts = core::iter::once(self.start).chain(queue().map(|payload| payload.at));
-            let ends = queue().map(|payload| payload.at).chain(core::iter::once(self.end));
-            let copied = starts.zip(ends).map(|(start, end)| self.memory.get(start..end).unwrap_or_default());
-            let shared = queue().map(|payload| &payload.data[..]).chain(core::iter::once(&[][..]));
-            copied.zip(shared).flat_map(|(copied, shared)| [copied, shared])
+        #[inline]
+        fn pieces<'a>(&'a self, mut see: impl FnMut(&'a [u8]) -> ControlFlow<()>) -> ControlFlow<()> {
+            let mut at = self.start;
+            if let Some(aside) = &self.aside {
+                for payload in &aside.queue {
+                    see(self.memory.get(at..payload.at).unwrap_or_default())?;
+                    see(&payload.data)?;
+                    at = payload.at;
+                }
+            }
+            see(self.memory.get(at..self.end).unwrap_or_default())
         }
 
         fn urgent(&self) -> &Urgent {

@@ -451,9 +451,42 @@ impl<O: Output> Sender<O> {
     /// Queues a data frame that was accepted.
     #[inline]
     pub(super) fn push_data(&mut self, opcode: Opcode, fin: bool, rsv: u8, payload: &[u8]) {
-        let header = self.encoder.checked_header(opcode, fin, payload.len() as u64);
-        self.out.push(&Header { rsv, ..header }, payload);
+        match u8::try_from(payload.len()) {
+            Ok(len @ 0..=125) if self.encoder.role() == Role::Server => {
+                self.encoder.follow(opcode, fin);
+                self.push_small([Header::first_byte(fin, rsv, opcode), len], payload);
+            }
+            _ => self.push_long(opcode, fin, rsv, payload),
+        }
         self.count(opcode, fin);
+    }
+
+    /// As [`Self::push`], where the header is the shortest there is.
+    #[inline]
+    fn push_small(&mut self, header: [u8; 2], payload: &[u8]) {
+        let len = header.len() + payload.len();
+        if let Some((head, body)) = self.out.gap(len).and_then(<[u8]>::split_first_chunk_mut) {
+            *head = header;
+            if let Some(body) = body.get_mut(..payload.len()) {
+                body.copy_from_slice(payload);
+            }
+            self.out.push(len);
+        }
+    }
+
+    #[inline(never)]
+    fn push_long(&mut self, opcode: Opcode, fin: bool, rsv: u8, payload: &[u8]) {
+        let header = self.encoder.checked_header(opcode, fin, payload.len() as u64);
+        self.push(&Header { rsv, ..header }, payload);
+    }
+
+    /// Queues a frame. Nothing happens where it does not fit.
+    #[inline]
+    pub(super) fn push(&mut self, header: &Header, payload: &[u8]) {
+        if let Some(gap) = self.out.gap(header.encoded_len() + payload.len()) {
+            let len = write_frame(header, payload, gap);
+            self.out.push(len);
+        }
     }
 
     /// Whether a data frame may be queued now.
@@ -521,10 +554,7 @@ impl<O: Output> Sender<O> {
         to: &mut [u8; MAX_CONTROL_FRAME],
     ) -> usize {
         let header = self.encoder.checked_header(opcode, true, payload.len() as u64);
-        let head = header.encoded_len();
-        let Some((head, body)) = to.split_at_mut_checked(head) else { return 0 };
-        write_frame(&header, payload, head, body);
-        head.len() + payload.len()
+        write_frame(&header, payload, to)
     }
 
     fn is_flushed(&self) -> bool {

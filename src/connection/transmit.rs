@@ -1,5 +1,7 @@
 //! What goes to the transport, and what has gone.
 
+use core::ops::ControlFlow;
+
 use crate::time::Instant;
 
 use super::outbox::Output;
@@ -8,18 +10,31 @@ use super::send::Sender;
 impl<O: Output> Sender<O> {
     /// The first `n` bytes of what [`Self::poll_transmit`] gave have been written; 0 where the transport
     /// takes nothing now.
+    #[inline]
     pub fn transmitted(&mut self, now: Instant, n: usize) {
-        let waiting = self.buffered_amount();
-        if n >= waiting && self.out.urgent().is_empty() {
-            // All is written, the usual case: no need to look where frames end.
-            self.counters.bytes += waiting as u64;
-            self.out.clear();
-            (self.boundary, self.congested) = (0, false);
-            if core::mem::take(&mut self.fresh_data) {
-                self.keepalive.sent_data(now);
-            }
+        match self.out.in_one_piece() {
+            Some(all) if n >= all.len() => self.all_transmitted(now),
+            _ => self.transmitted_from(now, n),
+        }
+    }
+
+    /// All is written, the usual case: no need to look where frames end.
+    #[inline]
+    fn all_transmitted(&mut self, now: Instant) {
+        self.counters.bytes += self.out.len() as u64;
+        self.out.clear();
+        (self.boundary, self.congested) = (0, false);
+        if core::mem::take(&mut self.fresh_data) {
+            self.keepalive.sent_data(now);
+        }
+    }
+
+    #[inline(never)]
+    fn transmitted_from(&mut self, now: Instant, n: usize) {
+        if self.out.urgent().is_empty() && n >= self.out.len() {
+            self.all_transmitted(now);
         } else {
-            self.transmitted_in_part(now, n.min(waiting));
+            self.transmitted_in_part(now, n.min(self.buffered_amount()));
         }
     }
 
@@ -52,35 +67,44 @@ impl<O: Output> Sender<O> {
     /// slices; 0 means that nothing waits. Say with [`Self::transmitted`] how much was written; it may be
     /// less, and it is given again until it is said. Queue nothing and settle nothing in between: a control
     /// frame would change what comes first.
+    #[inline]
     pub fn poll_transmit<'a>(&'a self, to: &mut [&'a [u8]]) -> usize {
+        match (self.out.in_one_piece(), to.first_mut()) {
+            (Some([]), _) => 0,
+            (Some(all), Some(to)) => {
+                *to = all;
+                1
+            }
+            _ => self.poll_pieces(to),
+        }
+    }
+
+    /// As [`Self::poll_transmit`], where not all lies in one piece.
+    #[inline(never)]
+    fn poll_pieces<'a>(&'a self, to: &mut [&'a [u8]]) -> usize {
         let mut slices = Slices { to, len: 0 };
-        if let Some(all) = self.out.in_one_piece() {
-            slices.push(all);
+        if self.out.urgent().is_empty() {
+            _ = self.out.pieces(|piece| slices.push(piece));
             return slices.len;
         }
         // A control frame goes ahead of the queue, but not into a frame that has been begun.
-        let mut ahead = Some(self.boundary);
-        for piece in self.out.pieces() {
-            if slices.is_full() {
-                return slices.len;
+        let (urgent, mut ahead) = (self.out.urgent().rest(), Some(self.boundary));
+        _ = self.out.pieces(|piece| match ahead {
+            None => slices.push(piece),
+            Some(left) if left >= piece.len() && left > 0 => {
+                ahead = Some(left - piece.len());
+                slices.push(piece)
             }
-            match ahead {
-                Some(left) if left >= piece.len() && left > 0 => {
-                    slices.push(piece);
-                    ahead = Some(left - piece.len());
-                }
-                Some(left) => {
-                    let (begun, rest) = piece.split_at_checked(left).unwrap_or_default();
-                    slices.push(begun);
-                    slices.push(self.out.urgent().rest());
-                    slices.push(rest);
-                    ahead = None;
-                }
-                None => slices.push(piece),
+            Some(left) => {
+                ahead = None;
+                let (begun, rest) = piece.split_at_checked(left).unwrap_or_default();
+                slices.push(begun)?;
+                slices.push(urgent)?;
+                slices.push(rest)
             }
-        }
+        });
         if ahead.is_some() {
-            slices.push(self.out.urgent().rest());
+            _ = slices.push(urgent);
         }
         slices.len
     }
@@ -93,16 +117,14 @@ struct Slices<'s, 'a> {
 }
 
 impl<'a> Slices<'_, 'a> {
-    fn is_full(&self) -> bool {
-        self.len == self.to.len()
-    }
-
-    fn push(&mut self, slice: &'a [u8]) {
+    /// Breaks off where there is no room.
+    #[inline(always)]
+    fn push(&mut self, slice: &'a [u8]) -> ControlFlow<()> {
         if !slice.is_empty() {
-            if let Some(place) = self.to.get_mut(self.len) {
-                *place = slice;
-                self.len += 1;
-            }
+            let Some(place) = self.to.get_mut(self.len) else { return ControlFlow::Break(()) };
+            *place = slice;
+            self.len += 1;
         }
+        ControlFlow::Continue(())
     }
 }

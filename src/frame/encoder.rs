@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use super::{Header, MAX_CONTROL_PAYLOAD, MAX_HEADER_LEN, MAX_PAYLOAD_LEN, Mask, MaskingKeys, Opcode, Role};
+use super::{Header, MAX_CONTROL_PAYLOAD, MAX_HEADER_LEN, MAX_PAYLOAD_LEN, MaskingKeys, Opcode, Role};
 
 /// Why a frame cannot be sent now. Nothing was written, and nothing has changed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -99,12 +99,10 @@ impl Encoder {
     ) -> Result<usize, EncodeError> {
         let payload_len = payload.len() as u64;
         self.check(opcode, fin, payload_len)?;
-        let len = self.header_len(payload_len);
-        let (head, body) = out.split_at_mut_checked(len).ok_or(EncodeError::NoRoom)?;
-        let body = body.get_mut(..payload.len()).ok_or(EncodeError::NoRoom)?;
+        let len = self.header_len(payload_len) + payload.len();
+        let out = out.get_mut(..len).ok_or(EncodeError::NoRoom)?;
         let header = self.checked_header(opcode, fin, payload_len);
-        write_frame(&header, payload, head, body);
-        Ok(len + payload.len())
+        Ok(write_frame(&header, payload, out))
     }
 
     /// Whether such a frame may be sent now.
@@ -133,28 +131,41 @@ impl Encoder {
         Header { fin: true, rsv: 0, opcode: Opcode::Binary, masking_key, payload_len }.encoded_len()
     }
 
-    /// The header of a frame that [`Self::check`] has let pass.
+    /// A frame that [`Self::check`] has let pass is sent.
     #[inline]
-    pub(crate) fn checked_header(&mut self, opcode: Opcode, fin: bool, payload_len: u64) -> Header {
+    pub(crate) const fn follow(&mut self, opcode: Opcode, fin: bool) {
         if !opcode.is_control() {
             self.message_open = !fin;
         }
+    }
+
+    /// The header of a frame that [`Self::check`] has let pass.
+    #[inline]
+    pub(crate) fn checked_header(&mut self, opcode: Opcode, fin: bool, payload_len: u64) -> Header {
+        self.follow(opcode, fin);
         // RFC 6455 5.3: a fresh key for each frame.
         let masking_key = self.masking_keys.as_mut().map(MaskingKeys::next_key);
         Header { fin, rsv: 0, opcode, masking_key, payload_len }
     }
 }
 
-/// Writes `header` to `head`, which has its length, and the masked `payload` to `body`, which has its.
+/// Writes a frame to the front of `to`, which has room for it and may be overwritten behind it, and gives its
+/// length. The payload is masked on the way.
 #[inline]
-pub(crate) fn write_frame(header: &Header, payload: &[u8], head: &mut [u8], body: &mut [u8]) {
-    let mut encoded = [0; MAX_HEADER_LEN];
-    let len = header.encode(&mut encoded);
-    for (to, from) in head.iter_mut().zip(encoded.iter().take(len)) {
-        *to = *from;
-    }
-    let mut mask: Mask = header.mask();
-    mask.copy(payload, body);
+pub(crate) fn write_frame(header: &Header, payload: &[u8], to: &mut [u8]) -> usize {
+    let len = if let Some(head) = to.first_chunk_mut() {
+        header.encode(head)
+    } else {
+        let mut head = [0; MAX_HEADER_LEN];
+        let len = header.encode(&mut head);
+        for (to, from) in to.iter_mut().zip(&head) {
+            *to = *from;
+        }
+        len
+    };
+    // It lies over what the header leaves of the longest one's place.
+    let body = to.get_mut(len..len + payload.len()).unwrap_or_default();
+    len + header.mask().copy(payload, body)
 }
 
 #[cfg(test)]

@@ -95,7 +95,7 @@ impl Header {
         let masked = if self.masking_key.is_some() { MASKED } else { 0 };
         // Built in a register, big end first, and stored at once: bytes past the end are overwritten
         // by the payload or never sent.
-        let first = u128::from(self.first_byte()) << 120;
+        let first = u128::from(Self::first_byte(self.fin, self.rsv, self.opcode)) << 120;
         // RFC 6455 5.2: the minimal number of bytes must be used to encode the length.
         let (mut word, len) = if let Ok(len @ 0..=125) = u8::try_from(self.payload_len) {
             (first | u128::from(masked | len) << 112, 2)
@@ -138,8 +138,10 @@ impl Header {
         Mask::new(self.masking_key.unwrap_or_default())
     }
 
-    const fn first_byte(&self) -> u8 {
-        (if self.fin { FIN } else { 0 }) | (self.rsv & 7) << 4 | self.opcode.bits()
+    /// What stands in front of the length.
+    #[inline]
+    pub(crate) const fn first_byte(fin: bool, rsv: u8, opcode: Opcode) -> u8 {
+        (if fin { FIN } else { 0 }) | (rsv & 7) << 4 | opcode.bits()
     }
 }
 

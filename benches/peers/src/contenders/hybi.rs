@@ -65,16 +65,20 @@ fn recv_owned(mut connection: Connection, mut io: Io, n: u64, sink: &mut Sink) -
     true
 }
 
-/// One vectored write of all that waits; `Io` takes all of it.
-#[inline]
+/// One write of all that waits, vectored where it has to be; `Io` takes all of it.
+#[inline(always)]
 fn flush(connection: &mut Connection, io: &mut Io) {
     loop {
         let mut slices = [&[][..]; 4];
         let len = connection.poll_transmit(&mut slices);
-        if len == 0 {
-            return;
-        }
-        let written = io.put_vectored(slices[..len].iter().copied());
+        let written = match &slices[..len] {
+            [] => return,
+            [all] => {
+                io.put(all);
+                all.len()
+            }
+            all => io.put_vectored(all.iter().copied()),
+        };
         connection.transmitted(NOW, written);
         if len < 4 {
             return;
