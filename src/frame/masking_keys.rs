@@ -98,57 +98,49 @@ impl fmt::Debug for MaskingKeys {
 }
 
 /// One block of the ChaCha key stream, with the 64-bit counter and nonce of the original design.
+#[inline]
 fn chacha<const ROUNDS: usize>(key: &[u32; 8], [low, high]: [u32; 2], [n0, n1]: [u32; 2]) -> [u32; WORDS] {
     let [k0, k1, k2, k3, k4, k5, k6, k7] = *key;
-    // "expand 32-byte k"
-    let mut rows = [
+    let start = [
+        // "expand 32-byte k"
         [0x6170_7865, 0x3320_646e, 0x7962_2d32, 0x6b20_6574],
         [k0, k1, k2, k3],
         [k4, k5, k6, k7],
         [low, high, n0, n1],
     ];
-    let start = rows;
+    // Words with names stay in registers; arrays are taken apart and put together again in each round.
+    let [[mut a0, mut a1, mut a2, mut a3], [mut b0, mut b1, mut b2, mut b3], c, d] = start;
+    let ([mut c0, mut c1, mut c2, mut c3], [mut d0, mut d1, mut d2, mut d3]) = (c, d);
     for _ in 0..ROUNDS / 2 {
-        rows = diagonals(round(rows));
+        // Columns.
+        (a0, b0, c0, d0) = quarter_round(a0, b0, c0, d0);
+        (a1, b1, c1, d1) = quarter_round(a1, b1, c1, d1);
+        (a2, b2, c2, d2) = quarter_round(a2, b2, c2, d2);
+        (a3, b3, c3, d3) = quarter_round(a3, b3, c3, d3);
+        // Diagonals.
+        (a0, b1, c2, d3) = quarter_round(a0, b1, c2, d3);
+        (a1, b2, c3, d0) = quarter_round(a1, b2, c3, d0);
+        (a2, b3, c0, d1) = quarter_round(a2, b3, c0, d1);
+        (a3, b0, c1, d2) = quarter_round(a3, b0, c1, d2);
     }
-    let mut block = [0; WORDS];
-    let words = rows.as_flattened().iter().zip(start.as_flattened());
-    for (out, (word, first)) in block.iter_mut().zip(words) {
-        *out = word.wrapping_add(*first);
+    let mut block = [a0, a1, a2, a3, b0, b1, b2, b3, c0, c1, c2, c3, d0, d1, d2, d3];
+    for (word, first) in block.iter_mut().zip(start.as_flattened()) {
+        *word = word.wrapping_add(*first);
     }
     block
 }
 
-type Rows = [[u32; 4]; 4];
-
-/// A quarter round on each column, written by rows so that each line is one vector operation.
 #[inline]
-fn round([mut a, mut b, mut c, mut d]: Rows) -> Rows {
-    for (first, second) in [(16, 12), (8, 7)] {
-        a = zip(a, b, u32::wrapping_add);
-        d = zip(d, a, |d, a| (d ^ a).rotate_left(first));
-        c = zip(c, d, u32::wrapping_add);
-        b = zip(b, c, |b, c| (b ^ c).rotate_left(second));
-    }
-    [a, b, c, d]
-}
-
-/// A round on the diagonals: rows turned so that diagonals become columns, and back.
-#[inline]
-fn diagonals([a, b, c, d]: Rows) -> Rows {
-    let [a, b, c, d] = round([a, turn::<1>(b), turn::<2>(c), turn::<3>(d)]);
-    [a, turn::<3>(b), turn::<2>(c), turn::<1>(d)]
-}
-
-#[inline]
-fn turn<const N: usize>(mut row: [u32; 4]) -> [u32; 4] {
-    row.rotate_left(N);
-    row
-}
-
-#[inline]
-fn zip([a, b, c, d]: [u32; 4], [e, f, g, h]: [u32; 4], op: impl Fn(u32, u32) -> u32) -> [u32; 4] {
-    [op(a, e), op(b, f), op(c, g), op(d, h)]
+const fn quarter_round(a: u32, b: u32, c: u32, d: u32) -> (u32, u32, u32, u32) {
+    let a = a.wrapping_add(b);
+    let d = (d ^ a).rotate_left(16);
+    let c = c.wrapping_add(d);
+    let b = (b ^ c).rotate_left(12);
+    let a = a.wrapping_add(b);
+    let d = (d ^ a).rotate_left(8);
+    let c = c.wrapping_add(d);
+    let b = (b ^ c).rotate_left(7);
+    (a, b, c, d)
 }
 
 #[cfg(test)]
