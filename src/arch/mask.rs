@@ -119,6 +119,19 @@ fn copy_long(from: &[u8], to: &mut [u8], key: u32) {
     xor_copy(from, to, key);
 }
 
+/// Whether all of `data` is ASCII, for short inputs.
+#[inline]
+pub(super) fn is_ascii(data: &[u8]) -> bool {
+    let Some(tail) = data.last_chunk() else { return data.is_ascii() };
+    let mut all = Lane::load(tail);
+    for bytes in data.chunks_exact(LANE) {
+        if let Some(bytes) = bytes.first_chunk() {
+            all = all.or(Lane::load(bytes));
+        }
+    }
+    all.is_ascii()
+}
+
 /// One byte at a time: short inputs, and what the tests hold the rest against.
 #[inline]
 fn naive(data: &mut [u8], key: u32) -> bool {
@@ -181,6 +194,16 @@ mod tests {
                     let mut copy = [0; 520];
                     assert_eq!(xor_copy(&source[start..start + len], &mut copy[start % 8..], key), len);
                     assert_eq!(copy[start % 8..start % 8 + len], expected);
+                    assert_eq!(is_ascii(&expected), expected.is_ascii());
+                    for byte in &mut expected {
+                        *byte &= 0x7F;
+                    }
+                    assert!(is_ascii(&expected));
+                    for at in [0, len / 3, len.saturating_sub(1)].into_iter().filter(|at| *at < len) {
+                        expected[at] |= 0x80;
+                        assert!(!is_ascii(&expected));
+                        expected[at] &= 0x7F;
+                    }
                 }
             }
         }

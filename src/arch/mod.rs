@@ -17,7 +17,7 @@ pub use text::Text;
 #[inline]
 pub(crate) fn is_utf8(bytes: &[u8]) -> bool {
     // Most short text is ASCII, and not worth a call into the vector validator.
-    if bytes.len() < 256 && bytes.is_ascii() {
+    if bytes.len() < 256 && mask::is_ascii(bytes) {
         return true;
     }
     #[cfg(feature = "simd")]

@@ -81,7 +81,13 @@ impl<B: Memory, M: Gather> Input<B, M> {
     /// The bytes that have arrived and not been taken in yet.
     #[inline]
     pub(super) fn unread(&self) -> &[u8] {
-        self.window.bytes().get(self.at..self.end).unwrap_or_default()
+        self.arrived().unwrap_or_default()
+    }
+
+    /// The same; there always are some, if no more than none.
+    #[inline]
+    pub(super) fn arrived(&self) -> Option<&[u8]> {
+        self.window.bytes().get(self.at..self.end)
     }
 
     /// Whether a message of which `left` bytes are to come will lie in the window in one piece.

@@ -36,7 +36,8 @@ pub struct Receiver {
     saw_data: bool,
     /// Text that is handed out in chunks.
     pub(super) utf8: Validator,
-    /// One more than the largest payload that is handed out on the fast path, 0 for none.
+    /// One more than the largest payload that is handed out on the fast path: 0 for none, as long as anything is
+    /// in progress.
     fast: u16,
     fragments: u32,
     /// The length of the message so far: as its headers tell, or as it was inflated.
@@ -84,16 +85,7 @@ impl Receiver {
     #[must_use]
     pub fn new(role: Role, config: impl Into<SharedConfig>) -> Self {
         let config = config.into();
-        let limits = config.limits;
-        let fast = match config.delivery {
-            // One fragment is one too many: the slow path says so.
-            Delivery::Whole if limits.max_fragments == 0 => 0,
-            Delivery::Whole => {
-                u16::try_from(limits.max_frame.min(limits.max_message)).unwrap_or(u16::MAX).saturating_add(1)
-            }
-            Delivery::Chunks => 0,
-        };
-        Self {
+        let mut receiver = Self {
             decoder: Decoder::new(role),
             config,
             control: ControlPayload::EMPTY,
@@ -104,7 +96,7 @@ impl Receiver {
             done: false,
             saw_data: false,
             utf8: Validator::new(),
-            fast,
+            fast: 0,
             fragments: 0,
             message_len: 0,
             counters: Counters::default(),
@@ -112,7 +104,20 @@ impl Receiver {
             inflating: Inflating::default(),
             #[cfg(feature = "deflate")]
             inflater: None,
+        };
+        receiver.fast = receiver.largest_fast();
+        receiver
+    }
+
+    /// What [`Self::fast`] is as things stand.
+    fn largest_fast(&self) -> u16 {
+        let limits = &self.config.limits;
+        let idle = !self.done && self.decoder.is_between_frames() && !self.decoder.is_in_message();
+        // Where one fragment is one too many the slow path says so.
+        if !idle || self.config.delivery != Delivery::Whole || limits.max_fragments == 0 {
+            return 0;
         }
+        u16::try_from(limits.max_frame.min(limits.max_message)).unwrap_or(u16::MAX).saturating_add(1)
     }
 
     /// Decodes up to the next event, and no further; `None` once all of `input` has been taken in.
@@ -143,7 +148,7 @@ impl Receiver {
         &mut self,
         input: &mut Input<impl Memory, impl Gather>,
     ) -> Result<Option<(Place, Kind)>, ProtocolError> {
-        let Some((kind, len, rest)) = self.message_starts(input.unread()) else { return Ok(None) };
+        let Some((kind, len, rest)) = self.message_starts(input.arrived()) else { return Ok(None) };
         if len > 125 {
             return Ok(None);
         }
@@ -163,7 +168,7 @@ impl Receiver {
         &mut self,
         input: &mut Input<impl Memory, impl Gather>,
     ) -> Result<Option<(Place, Kind)>, ProtocolError> {
-        let Some((kind, 126, rest)) = self.message_starts(input.unread()) else { return Ok(None) };
+        let Some((kind, 126, rest)) = self.message_starts(input.arrived()) else { return Ok(None) };
         let Some((len, rest)) = rest.split_first_chunk() else { return Ok(None) };
         let len = u16::from_be_bytes(*len);
         if len < 126 {
@@ -182,11 +187,11 @@ impl Receiver {
     /// The kind of a message whose header begins here, how its length is written, and what follows; `None`
     /// where something is in progress, and for all that is not right, which the slow path finds out.
     #[inline(always)]
-    fn message_starts<'i>(&self, input: &'i [u8]) -> Option<(Kind, u8, &'i [u8])> {
-        if self.done || !self.decoder.is_between_frames() || self.decoder.is_in_message() {
+    fn message_starts<'i>(&self, input: Option<&'i [u8]>) -> Option<(Kind, u8, &'i [u8])> {
+        if self.fast == 0 {
             return None;
         }
-        let &[first, second, ref rest @ ..] = input else { return None };
+        let &[first, second, ref rest @ ..] = input? else { return None };
         let kind = match first {
             0x81 => Kind::Text,
             0x82 => Kind::Binary,
@@ -243,6 +248,7 @@ impl Receiver {
         self.saw_data = false;
         let result = self.run(input);
         self.counters.bytes += (input.at - before) as u64;
+        self.fast = self.largest_fast();
         result.map_err(|error| self.fail(input, error))
     }
 
@@ -552,7 +558,7 @@ impl Receiver {
     /// The sending half has failed the connection because a timer ran out, or has told its end: what
     /// still comes in is discarded.
     pub fn handle_ended(&mut self) {
-        self.done = true;
+        (self.done, self.fast) = (true, 0);
         #[cfg(feature = "deflate")]
         {
             self.inflater = None;
