@@ -2,13 +2,18 @@
 //!
 //! Their bodies are safe loops that the compiler turns into vector instructions: those that every machine of the
 //! kind has (SSE2 on x86-64, NEON on ARM64), and once more with AVX2, which is chosen when it runs, under `std`,
-//! or when it is compiled.
+//! or when it is compiled. With the feature `avx512`, which needs Rust 1.89, a third time with AVX-512.
 
 /// Data comes in multiples of this.
 pub(super) const BLOCK: usize = 128;
 
 /// XORs `data`, whole blocks, with the bytes of `key`; whether what comes out is ASCII.
 pub(super) fn in_place(data: &mut [u8], key: u32) -> bool {
+    #[cfg(all(feature = "avx512", target_arch = "x86_64"))]
+    if std::arch::is_x86_feature_detected!("avx512bw") {
+        // SAFETY: the processor has AVX-512BW.
+        return unsafe { avx512::in_place(data, key) };
+    }
     #[cfg(all(feature = "std", target_arch = "x86_64", not(target_feature = "avx2")))]
     if std::arch::is_x86_feature_detected!("avx2") {
         // SAFETY: the processor has AVX2.
@@ -19,6 +24,11 @@ pub(super) fn in_place(data: &mut [u8], key: u32) -> bool {
 
 /// As [`in_place`], from `from` to `to`, which have the same length.
 pub(super) fn copy(from: &[u8], to: &mut [u8], key: u32) {
+    #[cfg(all(feature = "avx512", target_arch = "x86_64"))]
+    if std::arch::is_x86_feature_detected!("avx512bw") {
+        // SAFETY: the processor has AVX-512BW.
+        return unsafe { avx512::copy(from, to, key) };
+    }
     #[cfg(all(feature = "std", target_arch = "x86_64", not(target_feature = "avx2")))]
     if std::arch::is_x86_feature_detected!("avx2") {
         // SAFETY: the processor has AVX2.
@@ -43,6 +53,28 @@ mod avx2 {
     ///
     /// The processor must have AVX2.
     #[target_feature(enable = "avx2")]
+    pub(super) unsafe fn copy(from: &[u8], to: &mut [u8], key: u32) {
+        body::copy(from, to, key);
+    }
+}
+
+#[cfg(all(feature = "avx512", target_arch = "x86_64"))]
+#[allow(clippy::incompatible_msrv, reason = "the feature needs Rust 1.89, and says so")]
+mod avx512 {
+    use super::body;
+
+    /// # Safety
+    ///
+    /// The processor must have AVX-512BW.
+    #[target_feature(enable = "avx512bw")]
+    pub(super) unsafe fn in_place(data: &mut [u8], key: u32) -> bool {
+        body::in_place(data, key)
+    }
+
+    /// # Safety
+    ///
+    /// The processor must have AVX-512BW.
+    #[target_feature(enable = "avx512bw")]
     pub(super) unsafe fn copy(from: &[u8], to: &mut [u8], key: u32) {
         body::copy(from, to, key);
     }
@@ -104,6 +136,14 @@ mod tests {
             // SAFETY: the processor has AVX2.
             let copy: Copy = |from, to, key| unsafe { avx2::copy(from, to, key) };
             paths.push(("AVX2", in_place, copy));
+        }
+        #[cfg(all(feature = "avx512", target_arch = "x86_64"))]
+        if std::arch::is_x86_feature_detected!("avx512bw") {
+            // SAFETY: the processor has AVX-512BW.
+            let in_place: InPlace = |data, key| unsafe { avx512::in_place(data, key) };
+            // SAFETY: the processor has AVX-512BW.
+            let copy: Copy = |from, to, key| unsafe { avx512::copy(from, to, key) };
+            paths.push(("AVX-512", in_place, copy));
         }
         paths
     }
