@@ -6,12 +6,13 @@ mod lane;
 mod mask;
 mod text;
 
+pub(crate) use lane::{LANE, Lane};
 pub(crate) use mask::{turn, xor_copy, xor_in_place};
-pub(crate) use text::Checked;
 #[allow(unreachable_pub, reason = "sealed: a bound of public functions that nobody else can name")]
 pub use text::Memory;
 #[cfg(feature = "alloc")]
 pub use text::Text;
+pub(crate) use text::{Checked, ascii};
 
 /// Whether `bytes` are UTF-8, found with vector instructions where the feature `simd` is on.
 #[inline]

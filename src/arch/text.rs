@@ -9,6 +9,17 @@ use crate::utf8::Validator;
 /// What is unmasked in one go before it is validated.
 const PIECE: usize = 16 << 10;
 
+/// `bytes` as text, if they are ASCII.
+#[inline]
+pub(crate) fn ascii(bytes: &[u8]) -> Option<&str> {
+    if bytes.is_ascii() {
+        // SAFETY: ASCII is UTF-8.
+        Some(unsafe { core::str::from_utf8_unchecked(bytes) })
+    } else {
+        None
+    }
+}
+
 /// Memory that a type owns or borrows for itself alone, so that nobody else can change it.
 ///
 /// # Safety

@@ -1,12 +1,17 @@
 //! The server's 101 (RFC 6455 4.2.2 (5)).
 
+use crate::arch::ascii;
+
 use super::extensions::Extensions;
 use super::key::accept_key;
 use super::permessage_deflate::{DeflateOffer, DeflateParams, PERMESSAGE_DEFLATE};
 use super::reject::ResponseError;
 use super::request::Request;
-use super::text::ascii;
 use super::write::{Extra, Writer, check_headers};
+
+/// All that is the same in every response.
+const HEAD: &str = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+    Sec-WebSocket-Accept: ";
 
 /// The response that opens the connection: 101, with what the server chose of the client's offers.
 ///
@@ -88,10 +93,7 @@ impl<'a> Response<'a> {
         let accept = accept_key(self.request.key());
         let mut to = Writer::new(out);
         // RFC 6455 4.2.2 (5)
-        to.text("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n")
-            .text("Sec-WebSocket-Accept: ")
-            .bytes(&accept)
-            .text("\r\n");
+        to.text(HEAD).bytes(&accept).text("\r\n");
         if let Some(subprotocol) = self.subprotocol {
             to.header("Sec-WebSocket-Protocol", &subprotocol);
         }

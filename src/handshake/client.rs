@@ -4,14 +4,15 @@ use core::fmt;
 use core::time::Duration;
 
 use crate::Instant;
+use crate::arch::ascii;
 
 use super::extensions::{Extension, ExtensionIter, Extensions};
 use super::head::Limits;
 use super::key::encode_nonce;
 use super::permessage_deflate::{DeflateOffer, DeflateParams};
-use super::reply::{HandshakeError, Reply, judge};
+use super::reply::{HandshakeError, Known, Reply, judge};
 use super::scan::Scanner;
-use super::text::{ascii, is_target_byte, is_token};
+use super::text::{is_target_byte, is_token};
 use super::url::{WsUrl, split_authority};
 use super::write::{Extra, HeaderError, NoRoom, Writer, check_headers};
 
@@ -321,14 +322,15 @@ impl<'a> ClientHandshake<'a> {
     }
 
     fn advance<'h>(&mut self, bytes: &'h [u8]) -> Result<Option<Reply<'h>>, HandshakeError> {
-        while let Some(head) = self.scanner.scan(bytes)? {
-            match judge(head, &self.request, &self.key)? {
+        loop {
+            let mut known = Known::default();
+            let Some(head) = self.scanner.scan(bytes, &mut known)? else { return Ok(None) };
+            match judge(head, &known, &self.request, &self.key)? {
                 Some(reply) => return Ok(Some(reply)),
                 // RFC 9110 15.2: an interim response; the final one follows.
                 None => self.scanner.next_response(),
             }
         }
-        Ok(None)
     }
 }
 

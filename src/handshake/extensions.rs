@@ -2,10 +2,12 @@
 
 use core::fmt;
 
-use super::head::{HeaderValues, Headers};
-use super::text::{ascii, is_ows, is_tchar, is_token};
+use crate::arch::ascii;
 
-const NAME: &str = "Sec-WebSocket-Extensions";
+use super::head::{Field, FieldValues};
+use super::text::{Class, is_ows, is_tchar, is_token};
+
+pub(crate) const EXTENSIONS: &str = "Sec-WebSocket-Extensions";
 
 /// The value of a `Sec-WebSocket-Extensions` header does not match the grammar of RFC 6455 9.1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -39,18 +41,12 @@ impl core::error::Error for Malformed {}
 /// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Extensions<'h> {
-    source: Source<'h>,
-}
-
-#[derive(Clone, Copy, Debug)]
-enum Source<'h> {
-    Value(&'h [u8]),
-    Lines(Headers<'h>),
+    field: Field<'h>,
 }
 
 impl<'h> Extensions<'h> {
     /// No extensions.
-    pub const NONE: Self = Self { source: Source::Value(b"") };
+    pub const NONE: Self = Self { field: Field::EMPTY };
 
     /// The extensions in the value of one header.
     ///
@@ -67,23 +63,19 @@ impl<'h> Extensions<'h> {
 
     /// The extensions in one of several values, and their number, which may be none.
     pub(crate) fn part(value: &'h [u8]) -> Result<(Self, usize), Malformed> {
-        Ok((Self { source: Source::Value(value) }, count(value)?))
+        Ok((Self { field: Field::Line(value) }, count(value)?))
     }
 
     /// The extensions in all `Sec-WebSocket-Extensions` lines of a head: one list (RFC 6455 9.1).
-    pub(crate) fn of(headers: Headers<'h>) -> Result<Self, Malformed> {
-        let headers = headers.narrow(NAME);
-        each_part(headers.get_all(NAME), |_| Ok::<_, Malformed>(()))?;
-        Ok(Self { source: Source::Lines(headers) })
+    pub(crate) fn of(field: Field<'h>) -> Result<Self, Malformed> {
+        each_part(field.values(EXTENSIONS), |_| Ok::<_, Malformed>(()))?;
+        Ok(Self { field })
     }
 
     /// The extensions in order.
     #[must_use]
     pub const fn iter(&self) -> ExtensionIter<'h> {
-        match self.source {
-            Source::Value(value) => ExtensionIter { list: List(value), lines: None },
-            Source::Lines(headers) => ExtensionIter { list: List(b""), lines: Some(headers.get_all(NAME)) },
-        }
+        ExtensionIter { list: List(b""), values: self.field.values(EXTENSIONS) }
     }
 
     /// Whether there are none.
@@ -131,7 +123,7 @@ pub fn check(value: &[u8]) -> Result<(), Malformed> {
 #[derive(Clone, Debug)]
 pub struct ExtensionIter<'h> {
     list: List<'h>,
-    lines: Option<HeaderValues<'h, 'static>>,
+    values: FieldValues<'h>,
 }
 
 impl<'h> Iterator for ExtensionIter<'h> {
@@ -142,7 +134,7 @@ impl<'h> Iterator for ExtensionIter<'h> {
             if let Ok(Some(extension)) = self.list.extension() {
                 return Some(extension);
             }
-            self.list = List(self.lines.as_mut()?.next()?);
+            self.list = List(self.values.next()?);
         }
     }
 }
@@ -315,13 +307,12 @@ impl<'h> List<'h> {
 
     fn token(&mut self) -> Result<&'h str, Malformed> {
         self.skip_ows();
-        let len = self.0.iter().take_while(|&&byte| is_tchar(byte)).count();
-        let (token, rest) = self.0.split_at_checked(len).ok_or(Malformed)?;
+        let (token, rest) = self.0.split_at_checked(Class::TCHAR.run(self.0)).ok_or(Malformed)?;
         if token.is_empty() {
             return Err(Malformed);
         }
         self.0 = rest;
-        core::str::from_utf8(token).map_err(|_| Malformed)
+        ascii(token).ok_or(Malformed)
     }
 
     /// Passes over `separator`. RFC 2616 2.1: whitespace may stand on either side of one.
@@ -352,6 +343,7 @@ mod tests {
     use std::vec::Vec;
 
     use super::*;
+    use crate::handshake::head::Headers;
 
     fn show(value: &str) -> Result<Vec<String>, Malformed> {
         let list = Extensions::parse(value.as_bytes())?;
@@ -418,15 +410,14 @@ mod tests {
 
     #[test]
     fn s9_1_one_list_over_several_lines() {
+        let of = |block| Extensions::of(Field::Lines(Headers::new(block)));
         let block = b"Sec-WebSocket-Extensions: a, b;c\r\nX: y\r\nsec-websocket-extensions:\r\n\
                       Sec-WebSocket-Extensions: d\r\n\r\n";
-        let list = Extensions::of(Headers::new(block)).unwrap();
+        let list = of(block).unwrap();
         assert_eq!(list.iter().map(|extension| extension.name).collect::<Vec<_>>(), ["a", "b", "d"]);
         assert!(!list.is_empty());
-        let empty = Headers::new(b"Sec-WebSocket-Extensions: ,\r\n\r\n");
-        assert!(Extensions::of(empty).is_err());
-        let split = Headers::new(b"Sec-WebSocket-Extensions: a;\r\nSec-WebSocket-Extensions: b\r\n\r\n");
-        assert!(Extensions::of(split).is_err());
-        assert!(Extensions::of(Headers::new(b"\r\n")).unwrap().is_empty());
+        assert!(of(b"Sec-WebSocket-Extensions: ,\r\n\r\n").is_err());
+        assert!(of(b"Sec-WebSocket-Extensions: a;\r\nSec-WebSocket-Extensions: b\r\n\r\n").is_err());
+        assert!(of(b"\r\n").unwrap().is_empty());
     }
 }

@@ -430,18 +430,19 @@ impl From<HeaderError> for ResponseError {
     }
 }
 
-/// Asks `write` how much it needs, and gives it that.
+/// Gives `write` as much as most answers need, or else what it asks for.
 #[cfg(feature = "alloc")]
 pub(crate) fn to_vec(
     write: impl Fn(&mut [u8]) -> Result<usize, ResponseError>,
 ) -> Result<alloc::vec::Vec<u8>, ResponseError> {
-    let needed = match write(&mut []) {
-        Err(ResponseError::NoRoom(NoRoom { needed })) => needed,
-        Err(error) => return Err(error),
-        Ok(len) => len,
+    let mut out = alloc::vec![0; 256];
+    let len = match write(&mut out) {
+        Err(ResponseError::NoRoom(NoRoom { needed })) => {
+            out.resize(needed, 0);
+            write(&mut out)?
+        }
+        written => written?,
     };
-    let mut out = alloc::vec![0; needed];
-    let len = write(&mut out)?;
     out.truncate(len);
     Ok(out)
 }

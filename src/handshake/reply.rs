@@ -2,13 +2,15 @@
 
 use core::fmt;
 
+use crate::arch::ascii;
+
 use super::client::{ClientRequest, offered};
-use super::extensions::{Extensions, Malformed};
-use super::head::{HeadError, Headers};
+use super::extensions::{EXTENSIONS, Extensions, Malformed};
+use super::head::{Field, Found, HeadError, Headers};
 use super::key::accept_key;
 use super::permessage_deflate::{DeflateParams, ExtensionError, judge as judge_extensions};
-use super::scan::Head;
-use super::text::{ascii, list_has};
+use super::scan::{Gather, Head};
+use super::text::{is_word, list_has};
 
 /// A server's final response.
 #[derive(Clone, Copy, Debug)]
@@ -185,32 +187,28 @@ impl From<HeadError> for HandshakeError {
     }
 }
 
-/// The headers of a 101 that decide, gathered in one pass.
+/// The headers of a 101 that decide.
 #[derive(Default)]
-struct Known<'h> {
-    upgrades: usize,
-    websocket: bool,
+pub(crate) struct Known<'h> {
+    upgrade: Found<'h>,
     connection: bool,
-    accept: Option<&'h [u8]>,
-    accepts: usize,
-    subprotocol: Option<&'h [u8]>,
-    subprotocols: usize,
+    accept: Found<'h>,
+    subprotocol: Found<'h>,
+    extensions: Found<'h>,
 }
 
-impl<'h> Known<'h> {
-    fn add(&mut self, name: &str, value: &'h [u8]) {
-        let is = |known: &str| name.eq_ignore_ascii_case(known);
-        if is("Upgrade") {
-            self.upgrades += 1;
-            self.websocket = value.eq_ignore_ascii_case(b"websocket");
-        } else if is("Connection") {
+impl<'h> Gather<'h> for Known<'h> {
+    fn add(&mut self, name: &'h [u8], value: &'h [u8]) {
+        if is_word(name, b"upgrade") {
+            self.upgrade.add(value);
+        } else if is_word(name, b"connection") {
             self.connection |= list_has(value, b"upgrade");
-        } else if is("Sec-WebSocket-Accept") {
-            self.accepts += 1;
-            self.accept = Some(value);
-        } else if is("Sec-WebSocket-Protocol") {
-            self.subprotocols += 1;
-            self.subprotocol = Some(value);
+        } else if is_word(name, b"sec-websocket-accept") {
+            self.accept.add(value);
+        } else if is_word(name, b"sec-websocket-protocol") {
+            self.subprotocol.add(value);
+        } else if is_word(name, b"sec-websocket-extensions") {
+            self.extensions.add(value);
         }
     }
 }
@@ -218,13 +216,12 @@ impl<'h> Known<'h> {
 /// Judges a whole head; `None` for an interim response.
 pub(crate) fn judge<'h>(
     head: Head<'h>,
+    known: &Known<'h>,
     request: &ClientRequest<'_>,
     key: &[u8; 24],
 ) -> Result<Option<Reply<'h>>, HandshakeError> {
     let Head { line, headers, len: head_len } = head;
     let (minor_version, status, reason) = split_status_line(line).ok_or(HeadError::Changed)?;
-    let mut known = Known::default();
-    headers.parse(|name, value| known.add(name, value))?;
     match status {
         101 => {}
         100..=199 => return Ok(None),
@@ -236,7 +233,8 @@ pub(crate) fn judge<'h>(
         return Err(HandshakeError::HttpVersion);
     }
     // RFC 6455 4.1 (2): an exact match, not a list that holds it
-    if known.upgrades != 1 || !known.websocket {
+    let upgrade = known.upgrade.only(HandshakeError::Upgrade, HandshakeError::Upgrade)?;
+    if !upgrade.eq_ignore_ascii_case(b"websocket") {
         return Err(HandshakeError::Upgrade);
     }
     // RFC 6455 4.1 (3)
@@ -244,21 +242,18 @@ pub(crate) fn judge<'h>(
         return Err(HandshakeError::Connection);
     }
     // RFC 6455 4.1 (4), 11.3.3
-    match (known.accept, known.accepts) {
-        (None, _) => return Err(HandshakeError::AcceptMissing),
-        (Some(accept), 1) if accept == accept_key(key) => {}
-        (Some(_), 1) => return Err(HandshakeError::AcceptWrong),
-        (Some(_), _) => return Err(HandshakeError::AcceptRepeated),
+    let accept = known.accept.only(HandshakeError::AcceptMissing, HandshakeError::AcceptRepeated)?;
+    if accept != accept_key(key) {
+        return Err(HandshakeError::AcceptWrong);
     }
     // RFC 6455 4.1 (5)
-    let (extensions, deflate) = agreed(headers, request).map_err(HandshakeError::Extensions)?;
+    let (extensions, deflate) =
+        agreed(known.extensions.list(EXTENSIONS, headers), request).map_err(HandshakeError::Extensions)?;
     // RFC 6455 4.1 (6), 11.3.4
-    if known.subprotocols > 1 {
-        return Err(HandshakeError::SubprotocolRepeated);
-    }
     let subprotocol = match known.subprotocol {
-        None => None,
-        Some(chosen) => {
+        Found::Missing => None,
+        Found::Repeated => return Err(HandshakeError::SubprotocolRepeated),
+        Found::Once(chosen) => {
             let was_offered = request.offered_subprotocols().iter().any(|offer| offer.as_bytes() == chosen);
             let chosen = ascii(chosen).filter(|_| was_offered);
             Some(chosen.ok_or(HandshakeError::SubprotocolNotOffered)?)
@@ -268,10 +263,11 @@ pub(crate) fn judge<'h>(
 }
 
 fn agreed<'h>(
-    headers: Headers<'h>,
+    field: Option<Field<'h>>,
     request: &ClientRequest<'_>,
 ) -> Result<(Extensions<'h>, Option<DeflateParams>), ExtensionError> {
-    let extensions = Extensions::of(headers).map_err(|Malformed| ExtensionError::Malformed)?;
+    let Some(field) = field else { return Ok((Extensions::NONE, None)) };
+    let extensions = Extensions::of(field).map_err(|Malformed| ExtensionError::Malformed)?;
     let mut text = [0; DeflateParams::MAX_LEN];
     // An offer always fits; it was checked when the handshake was made.
     let len = request.offered_deflate().and_then(|offer| offer.write(&mut text).ok()).unwrap_or(0);

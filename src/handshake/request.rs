@@ -1,17 +1,19 @@
 //! A request to open a WebSocket connection, and the rules by which it is judged (RFC 6455 4.2.1).
 
+use crate::arch::ascii;
+
 use super::accept::Response;
-use super::extensions::{Extensions, Malformed};
-use super::head::{HeadError, Headers};
+use super::extensions::{EXTENSIONS, Extensions, Malformed};
+use super::head::{Field, Found, HeadError, Headers};
 use super::key::is_key;
 use super::permessage_deflate::{DeflateConfig, DeflateParams, choose};
 use super::reject::{Reason, Rejection};
-use super::scan::Head;
+use super::scan::{Gather, Head, VERSION};
 use super::server::{HttpRequest, Incoming};
-use super::text::{ascii, elements, is_token, list_has};
+use super::text::{elements, is_token, is_word, list_has, split_once};
 use super::url::{split_authority, split_scheme, split_target};
 
-const SUBPROTOCOL: &str = "Sec-WebSocket-Protocol";
+const SUBPROTOCOLS: &str = "Sec-WebSocket-Protocol";
 
 /// A request to open a WebSocket connection (RFC 6455 4.2.1), checked.
 ///
@@ -37,8 +39,7 @@ pub struct Request<'h> {
     origin: Option<&'h str>,
     key: &'h [u8],
     headers: Headers<'h>,
-    /// The lines in which the subprotocols are.
-    subprotocols: Headers<'h>,
+    subprotocols: Field<'h>,
     extensions: Extensions<'h>,
     head_len: usize,
 }
@@ -175,7 +176,7 @@ impl<'h> Target<'h> {
             split_authority(authority).ok()?;
             (Some(authority), rest)
         };
-        let (path, query) = match rest.split_once('?') {
+        let (path, query) = match split_once(rest, b'?') {
             Some((path, query)) => (path, Some(query)),
             None => (rest, None),
         };
@@ -183,100 +184,57 @@ impl<'h> Target<'h> {
     }
 }
 
-/// A header that may stand there once.
-#[derive(Clone, Copy)]
-enum Once<'h> {
-    Missing,
-    Is(&'h [u8]),
-    Repeated,
-}
-
-impl<'h> Once<'h> {
-    const fn add(&mut self, value: &'h [u8]) {
-        *self = match self {
-            Self::Missing => Self::Is(value),
-            _ => Self::Repeated,
-        };
-    }
-
-    const fn get(self, missing: Reason, repeated: Reason) -> Result<&'h [u8], Reason> {
-        match self {
-            Self::Missing => Err(missing),
-            Self::Is(value) => Ok(value),
-            Self::Repeated => Err(repeated),
-        }
-    }
-}
-
-/// The headers that decide, gathered in one pass.
-struct Known<'h> {
-    host: Once<'h>,
-    origin: Once<'h>,
-    key: Once<'h>,
-    version: Once<'h>,
+/// The headers that decide.
+#[derive(Default)]
+pub(crate) struct Known<'h> {
+    host: Found<'h>,
+    origin: Found<'h>,
+    key: Found<'h>,
+    version: Found<'h>,
     upgrade: bool,
     connection: bool,
     body: bool,
-    subprotocol: bool,
-    extensions: bool,
+    subprotocols: Found<'h>,
+    extensions: Found<'h>,
 }
 
-impl<'h> Known<'h> {
-    fn gather(headers: Headers<'h>) -> Result<Self, HeadError> {
-        use Once::Missing;
-        let mut known = Self {
-            host: Missing,
-            origin: Missing,
-            key: Missing,
-            version: Missing,
-            upgrade: false,
-            connection: false,
-            body: false,
-            subprotocol: false,
-            extensions: false,
-        };
-        headers.parse(|name, value| known.add(name, value))?;
-        Ok(known)
-    }
-
-    fn add(&mut self, name: &str, value: &'h [u8]) {
-        let is = |known: &str| name.eq_ignore_ascii_case(known);
-        if is("Host") {
+impl<'h> Gather<'h> for Known<'h> {
+    fn add(&mut self, name: &'h [u8], value: &'h [u8]) {
+        if is_word(name, b"host") {
             self.host.add(value);
-        } else if is("Origin") {
+        } else if is_word(name, b"origin") {
             self.origin.add(value);
-        } else if is("Sec-WebSocket-Key") {
+        } else if is_word(name, b"sec-websocket-key") {
             self.key.add(value);
-        } else if is("Sec-WebSocket-Version") {
+        } else if is_word(name, b"sec-websocket-version") {
             self.version.add(value);
-        } else if is("Upgrade") {
+        } else if is_word(name, b"upgrade") {
             self.upgrade |= list_has(value, b"websocket");
-        } else if is("Connection") {
+        } else if is_word(name, b"connection") {
             self.connection |= list_has(value, b"upgrade");
-        } else if is("Content-Length") {
+        } else if is_word(name, b"content-length") {
             self.body |= value.is_empty() || value.iter().any(|&digit| digit != b'0');
-        } else if is("Transfer-Encoding") {
+        } else if is_word(name, b"transfer-encoding") {
             self.body = true;
-        } else if is(SUBPROTOCOL) {
-            self.subprotocol = true;
-        } else if is("Sec-WebSocket-Extensions") {
-            self.extensions = true;
+        } else if is_word(name, b"sec-websocket-protocol") {
+            self.subprotocols.add(value);
+        } else if is_word(name, b"sec-websocket-extensions") {
+            self.extensions.add(value);
         }
     }
 }
 
 /// Judges a whole head. The order of the checks is that of RFC 6455 4.2.1, but for an unsupported
 /// version, which goes before all that another version may have changed.
-pub(crate) fn judge(head: Head<'_>) -> Result<Incoming<'_>, Reason> {
+pub(crate) fn judge<'h>(head: Head<'h>, known: &Known<'h>) -> Result<Incoming<'h>, Reason> {
     let line = RequestLine::parse(head.line)?;
-    let known = Known::gather(head.headers)?;
     let target = Target::parse(line.target).ok_or(Reason::Target)?;
     let host = match known.host {
         // RFC 9112 3.2 asks for a Host since HTTP/1.1.
-        Once::Missing if line.minor_version == 0 => "",
+        Found::Missing if line.minor_version == 0 => "",
         host => {
             // RFC 6455 4.2.1 (2)
-            let host = host.get(Reason::HostMissing, Reason::HostRepeated)?;
+            let host = host.only(Reason::HostMissing, Reason::HostRepeated)?;
             let host = ascii(host).ok_or(Reason::HostInvalid)?;
             split_authority(host).map_err(|_| Reason::HostInvalid)?;
             host
@@ -301,12 +259,12 @@ pub(crate) fn judge(head: Head<'_>) -> Result<Incoming<'_>, Reason> {
     if !known.connection {
         return Err(Reason::Connection);
     }
-    let version = known.version.get(Reason::VersionMissing, Reason::VersionRepeated).and_then(check_version);
+    let version = known.version.only(Reason::VersionMissing, Reason::VersionRepeated).and_then(check_version);
     if version == Err(Reason::VersionUnsupported) {
         return Err(Reason::VersionUnsupported);
     }
     // RFC 6455 4.2.1 (5), 11.3.1
-    let key = known.key.get(Reason::KeyMissing, Reason::KeyRepeated)?;
+    let key = known.key.only(Reason::KeyMissing, Reason::KeyRepeated)?;
     if !is_key(key) {
         return Err(Reason::KeyInvalid);
     }
@@ -314,24 +272,23 @@ pub(crate) fn judge(head: Head<'_>) -> Result<Incoming<'_>, Reason> {
     version?;
     // RFC 6455 4.2.1 (7)
     let origin = match known.origin {
-        Once::Missing => None,
+        Found::Missing => None,
         origin => {
-            let origin = origin.get(Reason::OriginRepeated, Reason::OriginRepeated)?;
+            let origin = origin.only(Reason::OriginRepeated, Reason::OriginRepeated)?;
             Some(ascii(origin).ok_or(Reason::OriginInvalid)?)
         }
     };
-    // RFC 6455 4.2.1 (8)
-    let mut subprotocols = Headers::new(b"");
-    if known.subprotocol {
-        subprotocols = head.headers.narrow(SUBPROTOCOL);
-        check_subprotocols(subprotocols)?;
-    }
-    // RFC 6455 4.2.1 (9), 9.1: malformed fails the handshake, whatever the server supports.
-    let mut extensions = Extensions::NONE;
-    if known.extensions {
-        extensions = Extensions::of(head.headers).map_err(|Malformed| Reason::Extensions)?;
-    }
     let Head { headers, len: head_len, .. } = head;
+    // RFC 6455 4.2.1 (8)
+    let subprotocols = match known.subprotocols.list(SUBPROTOCOLS, headers) {
+        Some(field) => check_subprotocols(field)?,
+        None => Field::EMPTY,
+    };
+    // RFC 6455 4.2.1 (9), 9.1: malformed fails the handshake, whatever the server supports.
+    let extensions = match known.extensions.list(EXTENSIONS, headers) {
+        Some(field) => Extensions::of(field).map_err(|Malformed| Reason::Extensions)?,
+        None => Extensions::NONE,
+    };
     Ok(Incoming::Upgrade(Request { target, host, origin, key, headers, subprotocols, extensions, head_len }))
 }
 
@@ -342,14 +299,16 @@ pub(crate) struct RequestLine<'h> {
 }
 
 impl<'h> RequestLine<'h> {
-    /// The scanner has checked the line; by hand, as `httparse` knows no version above 1.1.
+    /// The scanner has checked the line.
     fn parse(line: &'h [u8]) -> Result<Self, HeadError> {
-        let line = ascii(line).ok_or(HeadError::Changed)?;
-        let (method, rest) = line.split_once(' ').ok_or(HeadError::Changed)?;
-        let (target, version) = rest.split_once(' ').ok_or(HeadError::Changed)?;
-        let minor = version.strip_prefix("HTTP/1.").ok_or(HeadError::Changed)?;
-        let minor_version = minor.parse().map_err(|_| HeadError::Changed)?;
-        Ok(Self { method, target, minor_version })
+        Self::split(line).ok_or(HeadError::Changed)
+    }
+
+    fn split(line: &'h [u8]) -> Option<Self> {
+        let (line, version) = line.split_last_chunk::<8>()?;
+        let [minor @ b'0'..=b'9'] = version.strip_prefix(VERSION)? else { return None };
+        let (method, target) = split_once(ascii(line.strip_suffix(b" ")?)?, b' ')?;
+        Some(Self { method, target, minor_version: minor - b'0' })
     }
 }
 
@@ -366,18 +325,18 @@ const fn check_version(value: &[u8]) -> Result<(), Reason> {
     }
 }
 
-fn offers(headers: Headers<'_>) -> impl Iterator<Item = &[u8]> + Clone {
-    headers.get_all(SUBPROTOCOL).flat_map(elements)
+fn offers(subprotocols: Field<'_>) -> impl Iterator<Item = &[u8]> + Clone {
+    subprotocols.values(SUBPROTOCOLS).flat_map(elements)
 }
 
 /// RFC 6455 4.1 (10), 4.3: at least one, all tokens, all different.
-fn check_subprotocols(headers: Headers<'_>) -> Result<(), Reason> {
+fn check_subprotocols(subprotocols: Field<'_>) -> Result<Field<'_>, Reason> {
     // Hashes stand for the names, so that looking for a duplicate is a scan of a small array that
     // lies in the cache; their number is bounded, and with it the work for each name. Two names of
     // one hash count as equal: by chance that never happens, and who seeks it refuses only himself.
     let mut hashes = [0_u64; Request::MOST_SUBPROTOCOLS];
     let mut seen = 0;
-    for offer in offers(headers) {
+    for offer in offers(subprotocols) {
         if !is_token(offer) {
             return Err(Reason::SubprotocolInvalid);
         }
@@ -388,7 +347,7 @@ fn check_subprotocols(headers: Headers<'_>) -> Result<(), Reason> {
         *hashes.get_mut(seen).ok_or(Reason::SubprotocolsTooMany)? = hash;
         seen += 1;
     }
-    if seen == 0 { Err(Reason::SubprotocolInvalid) } else { Ok(()) }
+    if seen == 0 { Err(Reason::SubprotocolInvalid) } else { Ok(subprotocols) }
 }
 
 /// The 64-bit FNV-1a hash.

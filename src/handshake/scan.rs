@@ -1,11 +1,17 @@
 //! The incremental scanner: looks at each byte of a head once, as it arrives, and finds its end.
 //!
-//! It keeps an offset and a few bytes of state; the head itself lies in the caller's memory. It is
-//! stricter than `httparse`, which accepts bare LF, any number of empty lines in front and raw
-//! UTF-8 in the target, and which starts over at every call.
+//! It keeps an offset and a few bytes of state; the head itself lies in the caller's memory. Header lines
+//! that arrive whole, as nearly all do, are handed on as they are found, to whom they concern. If some did
+//! not, all are handed on again at the end.
+//!
+//! It is stricter than other readers, which let a bare LF pass, any number of empty lines in front, or raw
+//! UTF-8 in the target.
 
 use super::head::{HeadError, Headers, Limits};
-use super::text::{Class, is_target_byte, is_tchar};
+use super::text::{Class, is_target_byte, is_tchar, trim};
+
+/// RFC 9112 2.3: what a version begins with; its case matters. One digit follows.
+pub(crate) const VERSION: &[u8; 7] = b"HTTP/1.";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
@@ -35,16 +41,6 @@ enum State {
 }
 
 impl State {
-    /// The bytes that leave this state as it is: they are passed over in a tight loop.
-    const fn run(self) -> Option<Class> {
-        match self {
-            Self::Method | Self::Name => Some(Class::TCHAR),
-            Self::Target => Some(Class::TARGET),
-            Self::Reason | Self::Value => Some(Class::VALUE),
-            _ => None,
-        }
-    }
-
     const fn in_headers(self) -> bool {
         matches!(self, Self::LineStart | Self::Name | Self::Value | Self::ValueCr | Self::EndCr)
     }
@@ -66,6 +62,12 @@ pub(crate) struct Scanner {
     /// How many bytes were looked at in all, to prove that none is looked at twice.
     #[cfg(test)]
     pub(crate) looked_at: usize,
+}
+
+/// What takes in the lines of a head, in their order.
+pub(crate) trait Gather<'h>: Default {
+    /// The name, which is a token, and the value, which has no whitespace around it.
+    fn add(&mut self, name: &'h [u8], value: &'h [u8]);
 }
 
 /// A head that is whole.
@@ -109,26 +111,25 @@ impl Scanner {
         self.lines = 0;
     }
 
-    /// Looks at what is new in `bytes`; the head if it is whole.
-    pub(crate) fn scan<'h>(&mut self, bytes: &'h [u8]) -> Result<Option<Head<'h>>, HeadError> {
-        let end = bytes.len().min(self.limits.max_head);
+    /// Looks at what is new in `bytes`; the head if it is whole. Then `known`, which comes empty, has all
+    /// its lines.
+    pub(crate) fn scan<'h>(
+        &mut self,
+        bytes: &'h [u8],
+        known: &mut impl Gather<'h>,
+    ) -> Result<Option<Head<'h>>, HeadError> {
+        let within = bytes.get(..self.limits.max_head).unwrap_or(bytes);
+        let mut whole = 0;
         while self.state != State::Done {
             // Shorter than before: the caller broke the contract; wait for the bytes to come back.
-            let Some(new) = bytes.get(self.at..end) else { return Ok(None) };
-            let run = match self.state.run() {
-                Some(class) => class.run(new),
-                None => 0,
-            };
-            self.advance(run);
-            let Some(&byte) = new.get(run) else { break };
+            let Some(new) = within.get(self.at..) else { return Ok(None) };
+            whole += self.pass(new, known);
+            let Some(&byte) = within.get(self.at) else { break };
             self.state = self.step(byte)?;
             self.advance(1);
-            if self.state == State::LineStart && self.lines == 0 {
-                self.headers = self.at;
-            }
         }
         if self.state == State::Done {
-            return self.head(bytes).map(Some);
+            return self.head(bytes, known, whole).map(Some);
         }
         // As soon as the limit is reached, not one byte later: a caller whose memory has exactly
         // that size could not read on.
@@ -147,16 +148,76 @@ impl Scanner {
         }
     }
 
-    fn head<'h>(&self, bytes: &'h [u8]) -> Result<Head<'h>, HeadError> {
+    /// The whole head, of which `whole` lines came whole and in this call.
+    fn head<'h, G: Gather<'h>>(
+        &self,
+        bytes: &'h [u8],
+        known: &mut G,
+        whole: usize,
+    ) -> Result<Head<'h>, HeadError> {
         let line = bytes.get(self.start..self.headers).and_then(|line| line.strip_suffix(b"\r\n"));
         let block = bytes.get(self.headers..self.at);
-        match (line, block) {
-            (Some(line), Some(block)) => Ok(Head { line, headers: Headers::new(block), len: self.at }),
-            _ => Err(HeadError::Changed),
+        let (Some(line), Some(block)) = (line, block) else { return Err(HeadError::Changed) };
+        if whole < self.lines {
+            // Now that the others are there as well, all are taken in.
+            let mut again = Self { state: State::LineStart, at: 0, lines: 0, ..self.clone() };
+            *known = G::default();
+            let whole = again.pass_lines(block, known);
+            if whole != self.lines || block.get(again.at..) != Some(b"\r\n") {
+                return Err(HeadError::Changed);
+            }
         }
+        let headers = Headers::new(block);
+        // Where every run may be slow, in tests and when fuzzed, two parsers must agree. They differ over bytes
+        // that the caller has changed.
+        if cfg!(debug_assertions) && !headers.are_read_by_others() {
+            return Err(HeadError::Changed);
+        }
+        Ok(Head { line, headers, len: self.at })
     }
 
-    /// The state after `byte`, which the current state's run did not pass over.
+    /// Passes over bytes with which nothing is wrong and that need no [`step`](Self::step), and over whole
+    /// header lines: how many.
+    fn pass<'h>(&mut self, new: &'h [u8], known: &mut impl Gather<'h>) -> usize {
+        let (state, passed) = match self.state {
+            State::LineStart => return self.pass_lines(new, known),
+            State::RequestStart | State::AfterEmptyLine => request_line(new).unwrap_or((self.state, 0)),
+            State::ResponseVersion(0) => status_line(new).unwrap_or((self.state, 0)),
+            State::Method | State::Name => (self.state, Class::TCHAR.run(new)),
+            State::Target => (self.state, Class::TARGET.run(new)),
+            State::Reason | State::Value => (self.state, Class::VALUE.run(new)),
+            _ => (self.state, 0),
+        };
+        self.state = state;
+        self.advance(passed);
+        0
+    }
+
+    /// Passes over whole lines, and over what is right of the next: how many were whole.
+    fn pass_lines<'h>(&mut self, new: &'h [u8], known: &mut impl Gather<'h>) -> usize {
+        let (mut rest, mut whole) = (new, 0);
+        while self.lines + whole < self.limits.max_headers {
+            match header_line(rest) {
+                Ok(line) => {
+                    known.add(line.name, line.value);
+                    whole += 1;
+                    rest = line.rest;
+                }
+                Err((state, passed)) => {
+                    // RFC 6455 10.4: a line counts from its first byte on.
+                    self.lines += usize::from(state != State::LineStart);
+                    self.state = state;
+                    self.advance(passed);
+                    break;
+                }
+            }
+        }
+        self.lines += whole;
+        self.advance(new.len() - rest.len());
+        whole
+    }
+
+    /// The state after `byte`, which was not passed over.
     fn step(&mut self, byte: u8) -> Result<State, HeadError> {
         match self.state {
             State::RequestStart
@@ -220,7 +281,11 @@ impl Scanner {
 
     fn step_headers(&mut self, byte: u8) -> Result<State, HeadError> {
         match (self.state, byte) {
-            (State::FirstLineCr | State::ValueCr, b'\n') => Ok(State::LineStart),
+            (State::FirstLineCr, b'\n') => {
+                self.headers = self.at + 1;
+                Ok(State::LineStart)
+            }
+            (State::ValueCr, b'\n') => Ok(State::LineStart),
             (State::EndCr, b'\n') => Ok(State::Done),
             // RFC 9112 2.2: a CR that stands alone
             (State::FirstLineCr | State::ValueCr | State::EndCr, _) => Err(HeadError::LineEnd),
@@ -251,12 +316,73 @@ impl Scanner {
     }
 }
 
-/// Whether `byte` may follow `seen` bytes of `HTTP/1.x`. RFC 9112 2.3: the name's case matters; a
-/// minor version that is not known counts as the highest known one (RFC 9110 2.5).
+/// The state behind as much of a request line as is there and is right, and the length of that; not its
+/// last line feed. None if there is nothing to begin with.
+fn request_line(bytes: &[u8]) -> Option<(State, usize)> {
+    // RFC 9112 3: method SP request-target SP HTTP-version
+    let len = Class::TCHAR.run(bytes);
+    if len == 0 {
+        return None;
+    }
+    let Some((_, [b' ', rest @ ..])) = bytes.split_at_checked(len) else { return Some((State::Method, len)) };
+    let passed = len + 1;
+    let len = Class::TARGET.run(rest);
+    if len == 0 {
+        return Some((State::TargetStart, passed));
+    }
+    let passed = passed + len;
+    match rest.get(len..).and_then(|rest| rest.strip_prefix(b" HTTP/1.")) {
+        Some([b'0'..=b'9', b'\r', ..]) => Some((State::FirstLineCr, passed + 10)),
+        _ => Some((State::Target, passed)),
+    }
+}
+
+/// The same of a status line, up to the end of the reason phrase.
+fn status_line(bytes: &[u8]) -> Option<(State, usize)> {
+    // RFC 9112 4: HTTP-version SP status-code SP [ reason-phrase ]
+    match bytes.strip_prefix(VERSION)? {
+        [b'0'..=b'9', b' ', b'1'..=b'9', b'0'..=b'9', b'0'..=b'9', b' ', reason @ ..] => {
+            Some((State::Reason, 13 + Class::VALUE.run(reason)))
+        }
+        _ => None,
+    }
+}
+
+/// A whole header line.
+struct Line<'h> {
+    name: &'h [u8],
+    /// Without the whitespace around it.
+    value: &'h [u8],
+    /// What follows the line.
+    rest: &'h [u8],
+}
+
+/// The line at the beginning of `bytes`. If it is not whole, the state behind as much of it as is there and
+/// is right, and the length of that.
+#[inline(always)]
+fn header_line(bytes: &[u8]) -> Result<Line<'_>, (State, usize)> {
+    // Both are measured from the start, so that the processor need not wait for the one to do the other: a
+    // name and its colon might as well be a value.
+    let (line_len, name_len) = (Class::VALUE.run(bytes), Class::TCHAR.run(bytes));
+    if name_len == 0 {
+        return Err((State::LineStart, 0));
+    }
+    let (line, rest) = bytes.split_at_checked(line_len).unwrap_or_default();
+    match (line.split_at_checked(name_len), rest) {
+        (Some((name, [b':', value @ ..])), [b'\r', b'\n', rest @ ..]) => {
+            Ok(Line { name, value: trim(value), rest })
+        }
+        (Some((_, [b':', ..])), _) => Err((State::Value, line_len)),
+        _ => Err((State::Name, name_len)),
+    }
+}
+
+/// Whether `byte` may follow `seen` bytes of `HTTP/1.x`. A minor version that is not known counts as
+/// the highest known one (RFC 9110 2.5).
 fn is_version_byte(seen: u8, byte: u8) -> bool {
-    match seen {
-        7 => byte.is_ascii_digit(),
-        _ => b"HTTP/1.".get(usize::from(seen)) == Some(&byte),
+    match VERSION.get(usize::from(seen)) {
+        Some(&expected) => byte == expected,
+        None => seen == 7 && byte.is_ascii_digit(),
     }
 }
 
@@ -266,8 +392,13 @@ mod tests {
 
     use super::*;
 
+    /// These tests want the lines alone.
+    impl Gather<'_> for () {
+        fn add(&mut self, _: &[u8], _: &[u8]) {}
+    }
+
     fn request(bytes: &[u8]) -> Result<Option<usize>, HeadError> {
-        Scanner::request(Limits::new()).scan(bytes).map(|head| head.map(|head| head.len))
+        Scanner::request(Limits::new()).scan(bytes, &mut ()).map(|head| head.map(|head| head.len))
     }
 
     #[test]
@@ -279,9 +410,9 @@ mod tests {
         head.extend_from_slice(b"\r\n");
         let mut scanner = Scanner::request(Limits::new());
         for len in 0..head.len() {
-            assert!(scanner.scan(&head[..len]).unwrap().is_none());
+            assert!(scanner.scan(&head[..len], &mut ()).unwrap().is_none());
         }
-        assert_eq!(scanner.scan(&head).unwrap().unwrap().len, head.len());
+        assert_eq!(scanner.scan(&head, &mut ()).unwrap().unwrap().len, head.len());
         assert_eq!(scanner.looked_at, head.len());
     }
 
@@ -332,7 +463,7 @@ mod tests {
             b"HTTP/1.1 4",
         ];
         for bytes in good {
-            assert!(Scanner::response(Limits::new()).scan(bytes).is_ok(), "{bytes:?}");
+            assert!(Scanner::response(Limits::new()).scan(bytes, &mut ()).is_ok(), "{bytes:?}");
         }
         let bad: [&[u8]; 12] = [
             b"\r",
@@ -349,7 +480,7 @@ mod tests {
             b"HTTP/1.1 101 a\0",
         ];
         for bytes in bad {
-            assert!(Scanner::response(Limits::new()).scan(bytes).is_err(), "{bytes:?}");
+            assert!(Scanner::response(Limits::new()).scan(bytes, &mut ()).is_err(), "{bytes:?}");
         }
     }
 
@@ -357,28 +488,44 @@ mod tests {
     fn s10_4_limits_hold_exactly() {
         let head = b"GET / HTTP/1.1\r\nA: b\r\nC: d\r\n\r\n";
         let exact = Limits::new().max_head(head.len()).max_headers(2);
-        assert!(Scanner::request(exact).scan(head).unwrap().is_some());
+        assert!(Scanner::request(exact).scan(head, &mut ()).unwrap().is_some());
         let smaller = exact.max_head(head.len() - 1);
-        assert_eq!(Scanner::request(smaller).scan(head).err(), Some(HeadError::TooLarge));
+        assert_eq!(Scanner::request(smaller).scan(head, &mut ()).err(), Some(HeadError::TooLarge));
         // Memory of exactly the limit is full: waiting for more would be waiting for ever.
         let full = &head[..head.len() - 1];
-        assert_eq!(Scanner::request(smaller).scan(full).err(), Some(HeadError::TooLarge));
-        assert!(Scanner::request(exact).scan(full).unwrap().is_none());
+        assert_eq!(Scanner::request(smaller).scan(full, &mut ()).err(), Some(HeadError::TooLarge));
+        assert!(Scanner::request(exact).scan(full, &mut ()).unwrap().is_none());
         let fewer = exact.max_headers(1);
-        assert_eq!(Scanner::request(fewer).scan(head).err(), Some(HeadError::TooManyHeaders));
+        assert_eq!(Scanner::request(fewer).scan(head, &mut ()).err(), Some(HeadError::TooManyHeaders));
         let line = Limits::new().max_head(14);
-        assert_eq!(Scanner::request(line).scan(head).err(), Some(HeadError::LineTooLong));
+        assert_eq!(Scanner::request(line).scan(head, &mut ()).err(), Some(HeadError::LineTooLong));
         let many = Limits { max_head: 9, max_headers: usize::MAX };
         assert_eq!(Scanner::request(many).limits.max_headers, Limits::MOST_HEADERS);
+    }
+
+    #[test]
+    fn bytes_changed_between_calls_are_found_when_the_lines_are_taken_in() {
+        let head = b"GET / HTTP/1.1\r\nA: b\r\nC: d\r\n\r\n";
+        for at in 16..head.len() - 2 {
+            for byte in *b"\r\n\0" {
+                let mut scanner = Scanner::request(Limits::new());
+                assert!(scanner.scan(&head[..head.len() - 1], &mut ()).unwrap().is_none());
+                let mut changed = *head;
+                changed[at] = byte;
+                let outcome = scanner.scan(&changed, &mut ()).map(|head| head.map(|head| head.len));
+                let same = changed == *head;
+                assert_eq!(outcome, if same { Ok(Some(head.len())) } else { Err(HeadError::Changed) });
+            }
+        }
     }
 
     #[test]
     fn bytes_taken_away_are_waited_for() {
         let head = b"GET / HTTP/1.1\r\nA: b\r\n\r\n";
         let mut scanner = Scanner::request(Limits::new());
-        assert!(scanner.scan(&head[..20]).unwrap().is_none());
-        assert!(scanner.scan(&head[..3]).unwrap().is_none());
-        assert!(scanner.scan(head).unwrap().is_some());
-        assert_eq!(scanner.scan(&head[..3]).err(), Some(HeadError::Changed));
+        assert!(scanner.scan(&head[..20], &mut ()).unwrap().is_none());
+        assert!(scanner.scan(&head[..3], &mut ()).unwrap().is_none());
+        assert!(scanner.scan(head, &mut ()).unwrap().is_some());
+        assert_eq!(scanner.scan(&head[..3], &mut ()).err(), Some(HeadError::Changed));
     }
 }

@@ -6,7 +6,7 @@ use crate::Instant;
 
 use super::head::{Headers, Limits};
 use super::reject::{Reason, Rejection};
-use super::request::{Request, RequestLine, judge};
+use super::request::{Known, Request, RequestLine, judge};
 use super::scan::{Head, Scanner};
 
 /// The server's half of the opening handshake, up to the whole request.
@@ -69,8 +69,9 @@ impl ServerHandshake {
         if let Some(rejection) = self.failed {
             return Err(rejection);
         }
-        let outcome = match self.scanner.scan(head) {
-            Ok(Some(head)) => judge(head).map(Some).map_err(Rejection::new),
+        let mut known = Known::default();
+        let outcome = match self.scanner.scan(head, &mut known) {
+            Ok(Some(head)) => judge(head, &known).map(Some).map_err(Rejection::new),
             Ok(None) => Ok(None),
             Err(error) => Err(Rejection::from(error)),
         };

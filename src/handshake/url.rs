@@ -3,7 +3,7 @@
 use core::fmt;
 use core::net::Ipv6Addr;
 
-use super::text::is_target_byte;
+use super::text::{Class, is_target_byte};
 
 /// A WebSocket URL, split where it lies.
 ///
@@ -177,9 +177,9 @@ pub(crate) fn split_authority(authority: &str) -> Result<(&str, &str), UrlError>
         address.parse::<Ipv6Addr>().map_err(|_| UrlError::Host)?;
         authority.split_at_checked(address.len() + 2).ok_or(UrlError::Host)?
     } else {
-        let end = authority.find(':').unwrap_or(authority.len());
-        let (host, port) = authority.split_at_checked(end).ok_or(UrlError::Host)?;
-        if !is_reg_name(host.as_bytes()) {
+        let (host, port) =
+            authority.split_at_checked(reg_name_len(authority.as_bytes())).ok_or(UrlError::Host)?;
+        if host.is_empty() {
             return Err(UrlError::Host);
         }
         (host, port)
@@ -196,38 +196,17 @@ pub(crate) fn split_authority(authority: &str) -> Result<(&str, &str), UrlError>
     }
 }
 
-/// RFC 3986 3.2.2, not empty, and without the comma: no host has one, and a `Host` with one is two
-/// that some proxy merged.
-fn is_reg_name(mut name: &[u8]) -> bool {
-    if name.is_empty() {
-        return false;
-    }
+/// RFC 3986 3.2.2: how long the registered name is that stands at the beginning of `authority`.
+fn reg_name_len(authority: &[u8]) -> usize {
+    let mut rest = authority;
     loop {
-        name = match name {
-            [] => return true,
-            [b'%', high, low, rest @ ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => rest,
-            [
-                b'0'..=b'9'
-                | b'A'..=b'Z'
-                | b'a'..=b'z'
-                | b'-'
-                | b'.'
-                | b'_'
-                | b'~'
-                | b'!'
-                | b'$'
-                | b'&'
-                | b'\''
-                | b'('
-                | b')'
-                | b'*'
-                | b'+'
-                | b';'
-                | b'=',
-                rest @ ..,
-            ] => rest,
-            _ => return false,
-        };
+        rest = rest.get(Class::REG_NAME.run(rest)..).unwrap_or_default();
+        match rest {
+            [b'%', high, low, behind @ ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => {
+                rest = behind;
+            }
+            _ => return authority.len() - rest.len(),
+        }
     }
 }
 
