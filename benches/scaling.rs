@@ -5,14 +5,7 @@
 //! 2n of its units in turns, and the least time of each counts. Where the ratio is too large it is measured
 //! again a few times, as a busy machine makes it so too; if it stays so, this ends with 1. Words behind `--`
 //! choose shapes by a part of their names.
-#![allow(
-    missing_docs,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a bench"
-)]
+#![allow(missing_docs, clippy::unwrap_used, clippy::indexing_slicing, reason = "a bench")]
 
 use std::fmt::Write as _;
 use std::hint::black_box;
