@@ -5,8 +5,9 @@
 //! 2n of its units in turns, and the least time of each counts. Where the ratio is too large it is measured
 //! again a few times, as a busy machine makes it so too; if it stays so, this ends with 1. Words behind `--`
 //! choose shapes by a part of their names.
-#![allow(missing_docs, clippy::unwrap_used, clippy::indexing_slicing, reason = "a bench")]
+#![allow(unsafe_code, missing_docs, clippy::unwrap_used, clippy::indexing_slicing, reason = "a bench")]
 
+use std::alloc::{GlobalAlloc, Layout, System};
 use std::fmt::Write as _;
 use std::hint::black_box;
 use std::io::{self, Read, Write};
@@ -20,6 +21,25 @@ use hybi::handshake::{
 use hybi::net::Server;
 use hybi::utf8::Validator;
 use hybi::{Config, Connection, Delivery, Inbox, Instant, Kind, Outbox};
+
+/// Memory that grows is copied: whether it could grow where it lies is luck.
+struct Moving;
+
+// SAFETY: all requests go to the system's allocator as they come.
+unsafe impl GlobalAlloc for Moving {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: the caller's promise is passed on.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
+        // SAFETY: the caller's promise is passed on.
+        unsafe { System.dealloc(memory, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Moving = Moving;
 
 /// What a ratio may be.
 const MOST: f64 = 2.2;
@@ -52,7 +72,7 @@ fn shapes() -> Vec<Shape> {
         shape("1-byte reads: messages of 16 B", 2048, "messages", |n| {
             receive(server, messages(n, 16), 1, ALL, n)
         }),
-        shape("1-byte reads: one text", 64 << 10, "bytes", |n| {
+        shape("1-byte reads: one text", 48 << 10, "bytes", |n| {
             receive(server, whole(Opcode::Text, &symbols(n)), 1, ALL, 1)
         }),
         shape("1-byte reads: one text in chunks", 32 << 10, "bytes", |n| {
@@ -228,18 +248,23 @@ fn transmit(connection: &mut Connection, most: usize) {
     connection.transmitted(NOW, given.min(most));
 }
 
+/// Reads once, `most` bytes of `wire` if there is room for them, and gives what is left of it.
+fn read<'w>(connection: &mut Connection, inbox: &mut Inbox, wire: &'w [u8], most: usize) -> &'w [u8] {
+    let space = connection.read_space(inbox);
+    let (new, rest) = wire.split_at(most.min(space.len()).min(wire.len()));
+    space[..new.len()].copy_from_slice(new);
+    inbox.handle_read(new.len());
+    while let Some(event) = connection.poll_event(NOW, inbox).unwrap() {
+        black_box(event);
+    }
+    rest
+}
+
 /// `wire` comes in, `read` bytes at a time, after each of which `write` bytes go out. It holds so many messages.
 fn take_in(connection: &mut Connection, wire: &[u8], read: usize, write: usize, messages: usize) {
     let (mut inbox, mut rest) = (Inbox::empty(), wire);
     while !rest.is_empty() {
-        let space = connection.read_space(&mut inbox);
-        let (new, later) = rest.split_at(read.min(space.len()).min(rest.len()));
-        space[..new.len()].copy_from_slice(new);
-        inbox.handle_read(new.len());
-        rest = later;
-        while let Some(event) = connection.poll_event(NOW, &mut inbox).unwrap() {
-            black_box(event);
-        }
+        rest = self::read(connection, &mut inbox, rest, read);
         transmit(connection, write);
     }
     let received = connection.received();
@@ -500,6 +525,8 @@ fn main() -> ExitCode {
         shapes.iter().for_each(|shape| (shape.make)(shape.n)());
         return ExitCode::SUCCESS;
     }
+    // From here on glibc keeps what is given back: page faults are not what is measured.
+    drop(black_box(vec![1_u8; 16 << 20]));
     println!("{:44} {:>25} {:>10} {:>10} {:>6}  at most {MOST}", "shape", "n", "n [µs]", "2n [µs]", "ratio");
     let mut met = true;
     for shape in &shapes {
