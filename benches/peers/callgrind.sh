@@ -2,7 +2,7 @@
 # Instructions for one message, as the difference of two runs: lines of CELL CONTENDER INSTRUCTIONS.
 #
 # CELLS and ONLY (names with a comma between) say which. valgrind has no AVX-512: who looks for vectors at run
-# time falls back to AVX2.
+# time falls back to AVX2. Of hybi alone ../instructions counts more, beside the run before.
 set -eu
 cd "$(dirname "$0")"
 bench=${CARGO_TARGET_DIR:-target}/release/bench

@@ -1,0 +1,235 @@
+//! How many instructions a message takes, counted by valgrind: they do not move on a busy machine.
+//!
+//!     cargo install --locked gungraun-runner@0.20.0
+//!     (cd benches/instructions && cargo bench)
+//!
+//! Counted are 10,000 messages: what is printed, without its last four digits, is for one. Beside it is the
+//! count of the run before. The cells are those of `benches/peers/`, whose `targets.json` says what they must and
+//! should come to; over what one must come to, this fails. To count peers as well is for `callgrind.sh` there.
+//! valgrind has no AVX-512: who looks for vectors at run time falls back to AVX2.
+#![allow(non_snake_case, reason = "columns have the names that they have in the harness")]
+
+use std::hint::black_box;
+
+use gungraun::prelude::*;
+use gungraun::{Callgrind, EventKind};
+use hybi::frame::{Encoder, MaskingKeys, Opcode, Role};
+use hybi::handshake::{Incoming, Limits, ServerHandshake};
+use hybi::{Config, Connection, Event, Inbox, Instant, Outbox};
+
+#[path = "../support/mod.rs"]
+#[allow(dead_code, reason = "other benches use the rest")]
+mod support;
+use support::{ascii, mixed};
+
+const COUNT: u64 = 10_000;
+const NOW: Instant = Instant::ZERO;
+
+fn connection(role: Role) -> Connection {
+    match role {
+        Role::Server => Connection::server(NOW, Config::new(), Outbox::new()),
+        Role::Client => Connection::client(NOW, Config::new(), Outbox::new(), [1; 32]),
+    }
+}
+
+// --- receiving: reads of what is there, and a look at every message ---
+
+struct Receiving {
+    wire: Vec<u8>,
+    connection: Connection,
+    inbox: Inbox,
+}
+
+impl Receiving {
+    fn new(role: Role, opcode: Opcode, payload: &[u8]) -> Self {
+        let mut encoder = match role {
+            Role::Server => Encoder::client(MaskingKeys::from_seed([1; 32])),
+            Role::Client => Encoder::server(),
+        };
+        let mut wire = Vec::new();
+        for _ in 0..COUNT {
+            let at = wire.len();
+            wire.resize(at + payload.len() + 14, 0);
+            let len = encoder.encode_into(opcode, true, payload, &mut wire[at..]).unwrap();
+            wire.truncate(at + len);
+        }
+        let mut receiving = Self { wire, connection: connection(role), inbox: Inbox::empty() };
+        // What is allocated and found out once comes first.
+        receiving.run();
+        receiving
+    }
+
+    // Not inlined: there is one call of `poll_event`, as in most programs, and it can be inlined.
+    #[inline(never)]
+    fn run(&mut self) {
+        let Self { wire, connection, inbox } = self;
+        let mut rest = &wire[..];
+        while !rest.is_empty() {
+            let space = connection.read_space(inbox);
+            let (new, later) = rest.split_at(space.len().min(64 << 10).min(rest.len()));
+            space[..new.len()].copy_from_slice(new);
+            inbox.handle_read(new.len());
+            rest = later;
+            while let Some(event) = connection.poll_event(NOW, inbox).unwrap() {
+                match event {
+                    Event::Text(text) => _ = black_box(text),
+                    Event::Binary(data) => _ = black_box(data),
+                    _ => panic!("messages were sent"),
+                }
+            }
+        }
+    }
+}
+
+fn server_binary(size: usize) -> Receiving {
+    Receiving::new(Role::Server, Opcode::Binary, &ascii(size))
+}
+
+fn server_ascii(size: usize) -> Receiving {
+    Receiving::new(Role::Server, Opcode::Text, &ascii(size))
+}
+
+fn server_mixed(size: usize) -> Receiving {
+    Receiving::new(Role::Server, Opcode::Text, &mixed(size))
+}
+
+fn client_binary(size: usize) -> Receiving {
+    Receiving::new(Role::Client, Opcode::Binary, &ascii(size))
+}
+
+#[library_benchmark]
+#[bench::_16B(args = (16), setup = server_binary, config = must(190))]
+#[bench::_125B(args = (125), setup = server_binary)]
+#[bench::_1KiB(args = (1 << 10), setup = server_binary)]
+fn server_recv_binary(mut receiving: Receiving) -> Receiving {
+    receiving.run();
+    receiving
+}
+
+#[library_benchmark]
+#[bench::_16B(args = (16), setup = server_ascii)]
+#[bench::_1KiB(args = (1 << 10), setup = server_ascii)]
+fn server_recv_text_ascii(mut receiving: Receiving) -> Receiving {
+    receiving.run();
+    receiving
+}
+
+#[library_benchmark]
+#[bench::_1KiB(args = (1 << 10), setup = server_mixed)]
+fn server_recv_text_mixed(mut receiving: Receiving) -> Receiving {
+    receiving.run();
+    receiving
+}
+
+#[library_benchmark]
+#[bench::_16B(args = (16), setup = client_binary, config = must(150))]
+#[bench::_1KiB(args = (1 << 10), setup = client_binary)]
+fn client_recv_binary(mut receiving: Receiving) -> Receiving {
+    receiving.run();
+    receiving
+}
+
+// --- sending: a write for each message ---
+
+struct Sending {
+    payload: Vec<u8>,
+    connection: Connection,
+}
+
+impl Sending {
+    fn new(role: Role, size: usize) -> Self {
+        let mut sending = Self { payload: ascii(size), connection: connection(role) };
+        sending.run();
+        sending
+    }
+
+    #[inline(never)]
+    fn run(&mut self) {
+        for _ in 0..COUNT {
+            self.connection.send_binary(&self.payload).unwrap();
+            let mut slices = [&[][..]; 4];
+            let len = self.connection.poll_transmit(&mut slices);
+            let written = slices[..len].iter().map(|slice| black_box(slice).len()).sum();
+            self.connection.transmitted(NOW, written);
+        }
+    }
+}
+
+fn server(size: usize) -> Sending {
+    Sending::new(Role::Server, size)
+}
+
+fn client(size: usize) -> Sending {
+    Sending::new(Role::Client, size)
+}
+
+#[library_benchmark]
+#[bench::_16B(args = (16), setup = server, config = must(130))]
+#[bench::_1KiB(args = (1 << 10), setup = server)]
+fn server_send_binary(mut sending: Sending) -> Sending {
+    sending.run();
+    sending
+}
+
+#[library_benchmark]
+#[bench::_16B(args = (16), setup = client)]
+#[bench::_1KiB(args = (1 << 10), setup = client)]
+fn client_send_binary(mut sending: Sending) -> Sending {
+    sending.run();
+    sending
+}
+
+// --- the opening handshake ---
+
+/// What a browser sends, in 499 bytes.
+const REQUEST: &[u8] = b"GET /chat HTTP/1.1\r\n\
+    Host: server.example.com:8080\r\n\
+    Connection: Upgrade\r\n\
+    Pragma: no-cache\r\n\
+    Cache-Control: no-cache\r\n\
+    User-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) \
+    Chrome/138.0.0.0 Safari/537.36\r\n\
+    Upgrade: websocket\r\n\
+    Origin: http://server.example.com:8080\r\n\
+    Sec-WebSocket-Version: 13\r\n\
+    Accept-Encoding: gzip, deflate\r\n\
+    Accept-Language: en-US,en;q=0.9\r\n\
+    Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+    Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n\r\n";
+
+#[library_benchmark]
+#[bench::_499B(REQUEST)]
+fn handshake_server(request: &[u8]) {
+    for _ in 0..COUNT {
+        let mut handshake = ServerHandshake::new(Limits::new());
+        let Ok(Some(Incoming::Upgrade(request))) = handshake.poll(black_box(request)) else {
+            panic!("it asks for an upgrade");
+        };
+        let mut response = [0; 512];
+        let len = request.accept().write(&mut response).unwrap();
+        black_box(&response[..len]);
+    }
+}
+
+// --- the runner ---
+
+/// No more than so many instructions for a message.
+fn must(instructions: u64) -> LibraryBenchmarkConfig {
+    let mut config = LibraryBenchmarkConfig::default();
+    config.tool(Callgrind::default().hard_limits([(EventKind::Ir, instructions * COUNT)]));
+    config
+}
+
+library_benchmark_group!(
+    name = receive,
+    benchmarks = [server_recv_binary, server_recv_text_ascii, server_recv_text_mixed, client_recv_binary]
+);
+library_benchmark_group!(name = send, benchmarks = [server_send_binary, client_send_binary]);
+library_benchmark_group!(name = handshake, benchmarks = [handshake_server]);
+main!(
+    config = LibraryBenchmarkConfig::default()
+        // `rep movsb` would count as an instruction for each byte.
+        .env("GLIBC_TUNABLES", "glibc.cpu.x86_rep_movsb_threshold=1000000000")
+        .tool(Callgrind::with_args(["--cache-sim=no"]).format([EventKind::Ir])),
+    library_benchmark_groups = [receive, send, handshake]
+);

@@ -1,0 +1,46 @@
+//! What benches share: names of columns, and texts.
+
+/// The harness's name for a size.
+pub(crate) fn column(size: usize) -> String {
+    match size {
+        size if size >= 1 << 20 => format!("{}MiB", size >> 20),
+        size if size >= 1 << 10 => format!("{}KiB", size >> 10),
+        size => format!("{size}B"),
+    }
+}
+
+/// Letters.
+pub(crate) fn ascii(size: usize) -> Vec<u8> {
+    (b'a'..=b'z').cycle().take(size).collect()
+}
+
+/// Words with accents, in Cyrillic, Chinese and emoji, in no order that a processor could learn.
+pub(crate) fn mixed(size: usize) -> Vec<u8> {
+    let mut random = 88_172_645_463_325_252_u64;
+    let mut below = |bound: u64| {
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        (random % bound) as u32
+    };
+    let mut text = String::new();
+    while text.len() < size {
+        let (first, count) = match below(8) {
+            0..=2 => ('а' as u32, 32),
+            3..=4 => ('一' as u32, 20_000),
+            5 => ('😀' as u32, 80),
+            6 => ('à' as u32, 32),
+            _ => ('a' as u32, 26),
+        };
+        for _ in 0..4 + below(5) {
+            text.extend(char::from_u32(first + below(count)));
+        }
+        text.push(' ');
+    }
+    // To a whole character, and then with dots to the length.
+    let end = (0..=size).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
+    text.truncate(end);
+    let mut text = text.into_bytes();
+    text.resize(size, b'.');
+    text
+}
