@@ -37,6 +37,8 @@ mod deflate_windows;
 mod framing;
 #[path = "scenarios/halves.rs"]
 mod halves;
+#[path = "scenarios/inbox.rs"]
+mod inbox;
 #[path = "scenarios/limits.rs"]
 mod limits;
 #[path = "scenarios/messages.rs"]

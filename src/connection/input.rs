@@ -143,7 +143,7 @@ mod owned {
     /// adapter's `next()` does.
     ///
     /// Read to where [`Connection::read_space`](crate::Connection::read_space) says, and report it with
-    /// [`handle_read`](Self::handle_read). Empty, it owns no heap; 16 KiB are allocated for the first read,
+    /// [`handle_read`](Self::handle_read). Empty, it owns no heap; some 16 KiB are allocated for the first read,
     /// and given back by [`release_idle`](Self::release_idle).
     pub type Inbox = Input<Vec<u8>, MessageBuf>;
 

@@ -1,0 +1,172 @@
+//! An inbox: messages that lie in its window stay there while they arrive, and may take it along.
+
+use std::time::Duration;
+
+use hybi::frame::Opcode;
+use hybi::{Config, Connection, Cut, Event, Inbox, Instant, Message, Outcome, ProtocolError, Role};
+
+use crate::pair::{connection, frame};
+
+const ROLES: [Role; 2] = [Role::Server, Role::Client];
+/// Around all that changes how a message is received: lengths of headers, a window, what is kept in it.
+const LENGTHS: [usize; 12] = [0, 1, 125, 126, 5000, 16_376, 16_384, 16_448, 40_000, 65_535, 65_537, 200_000];
+
+fn payload(len: usize) -> Vec<u8> {
+    let mut text = "plain text, κόσμε 𝄞 €; ".bytes().cycle().take(len).collect::<Vec<_>>();
+    // Where the last code point is cut off.
+    let whole = std::str::from_utf8(&text).map_or_else(|error| error.valid_up_to(), str::len);
+    text.truncate(whole);
+    text.resize(len, b'!');
+    text
+}
+
+/// Gives `wire` to the inbox, `most` bytes at a time at most, and all that comes of it to `see`.
+fn feed(
+    conn: &mut Connection,
+    inbox: &mut Inbox,
+    mut wire: &[u8],
+    most: usize,
+    mut see: impl FnMut(&mut Connection, &mut Inbox) -> Result<bool, ProtocolError>,
+) -> Result<(), ProtocolError> {
+    while !wire.is_empty() {
+        let space = conn.read_space(inbox);
+        let len = space.len().min(most).min(wire.len());
+        assert!(len > 0, "there is room to read to");
+        space[..len].copy_from_slice(&wire[..len]);
+        wire = &wire[len..];
+        inbox.handle_read(len);
+        while see(conn, inbox)? {}
+    }
+    Ok(())
+}
+
+#[test]
+fn s5_6_reads_of_any_length_give_the_same_messages() {
+    for role in ROLES {
+        let mut wire = Vec::new();
+        for len in LENGTHS {
+            wire.extend(frame(role.peer(), Opcode::Text, true, &payload(len)));
+            wire.extend(frame(role.peer(), Opcode::Binary, true, &payload(len)));
+        }
+        for most in [97, 1500, 16_384, 16_440, 65_536, usize::MAX] {
+            let (mut conn, mut inbox, mut seen) =
+                (connection(role, Config::new()), Inbox::empty(), Vec::new());
+            feed(&mut conn, &mut inbox, &wire, most, |conn, inbox| {
+                match conn.poll_event(Instant::ZERO, inbox)? {
+                    Some(Event::Text(text)) => seen.push((true, text.as_bytes().to_vec())),
+                    Some(Event::Binary(data)) => seen.push((false, data.to_vec())),
+                    other => {
+                        assert_eq!(other, None);
+                        return Ok(false);
+                    }
+                }
+                Ok(true)
+            })
+            .unwrap();
+            let (mut owning, mut inbox, mut owned) =
+                (connection(role, Config::new()), Inbox::empty(), Vec::new());
+            feed(&mut owning, &mut inbox, &wire, most, |conn, inbox| {
+                let ready = conn.poll(Instant::ZERO, inbox)?;
+                let message = ready.and_then(|ready| inbox.take_message(ready));
+                owned.extend(message);
+                Ok(ready.is_some())
+            })
+            .unwrap();
+            assert_eq!(seen.len(), 2 * LENGTHS.len(), "reads of {most}");
+            for (i, ((text, data), message)) in seen.iter().zip(&owned).enumerate() {
+                assert_eq!(*data, payload(LENGTHS[i / 2]), "reads of {most}");
+                assert_eq!((*text, &data[..]), (matches!(message, Message::Text(_)), message.as_bytes()));
+            }
+            assert_eq!(owned.len(), seen.len());
+            let counters = conn.receiver().counters();
+            assert_eq!((counters.messages, counters.bytes), (seen.len() as u64, wire.len() as u64));
+        }
+    }
+}
+
+#[test]
+fn s8_1_text_is_refused_at_the_byte_that_is_wrong_while_it_arrives() {
+    for role in ROLES {
+        let mut data = payload(40_000);
+        data[20_000] = 0xFF;
+        let wire = frame(role.peer(), Opcode::Text, true, &data);
+        let before = wire.len() - (40_000 - 20_000);
+        let (mut conn, mut inbox) = (connection(role, Config::new()), Inbox::empty());
+        let poll = |conn: &mut Connection, inbox: &mut Inbox| {
+            assert_eq!(conn.poll(Instant::ZERO, inbox)?, None);
+            Ok(false)
+        };
+        feed(&mut conn, &mut inbox, &wire[..before], 3000, poll).unwrap();
+        let refused = feed(&mut conn, &mut inbox, &wire[before..=before], 1, poll);
+        assert_eq!(refused, Err(ProtocolError::InvalidUtf8));
+        // Of the rest nothing is looked at, and memory is not kept for it.
+        feed(&mut conn, &mut inbox, &wire[before + 1..], 3000, poll).unwrap();
+        inbox.release_idle();
+        assert_eq!(inbox.remaining(), 0);
+    }
+}
+
+#[test]
+fn a_message_that_is_arriving_is_neither_idle_nor_given_back() {
+    let config = Config::new().idle_timeout(Some(Duration::from_secs(10))).ping_interval(None);
+    let mut conn = Connection::server(Instant::ZERO, config, hybi::Outbox::new());
+    let (mut inbox, data) = (Inbox::empty(), payload(30_000));
+    let wire = frame(Role::Client, Opcode::Binary, true, &data);
+    let mut now = Instant::ZERO;
+    let mut whole = false;
+    for piece in wire.chunks(3001) {
+        now = now + Duration::from_secs(9);
+        conn.handle_timeout(now);
+        inbox.release_idle();
+        conn.read_space(&mut inbox)[..piece.len()].copy_from_slice(piece);
+        inbox.handle_read(piece.len());
+        match conn.poll_event(now, &mut inbox).unwrap() {
+            Some(Event::Binary(bytes)) => whole = bytes == data,
+            other => assert_eq!(other, None),
+        }
+    }
+    assert!(whole);
+    now = now + Duration::from_secs(10);
+    conn.handle_timeout(now);
+    assert!(conn.buffered_amount() > 0, "then it is idle, and is closed");
+}
+
+#[test]
+fn s7_1_5_the_end_of_the_stream_cuts_a_message_that_is_arriving() {
+    for role in ROLES {
+        let wire = frame(role.peer(), Opcode::Binary, true, &payload(20_000));
+        let (mut conn, mut inbox) = (connection(role, Config::new()), Inbox::empty());
+        feed(&mut conn, &mut inbox, &wire[..10_000], 4000, |conn, inbox| {
+            Ok(conn.poll(Instant::ZERO, inbox)?.is_some())
+        })
+        .unwrap();
+        conn.handle_eof();
+        let closed = conn.poll_event(Instant::ZERO, &mut inbox);
+        assert_eq!(closed, Ok(Some(Event::Closed(Outcome::Abnormal(Cut::InFrame)))));
+    }
+}
+
+#[test]
+fn a_buffer_that_was_given_away_is_used_again_once_nobody_has_it() {
+    // In the window, and gathered.
+    for len in [20_000, 200_000] {
+        let (mut conn, mut inbox) = (connection(Role::Server, Config::new()), Inbox::empty());
+        let wire = frame(Role::Client, Opcode::Binary, true, &payload(len));
+        let mut receive = || {
+            let mut message = None;
+            feed(&mut conn, &mut inbox, &wire, usize::MAX, |conn, inbox| {
+                let ready = conn.poll(Instant::ZERO, inbox)?;
+                message = ready.and_then(|ready| inbox.take_message(ready)).or(message.take());
+                Ok(ready.is_some())
+            })
+            .unwrap();
+            message.unwrap()
+        };
+        let places: Vec<_> = (0..8).map(|_| receive().as_bytes().as_ptr()).collect();
+        assert!(places[4..].iter().all(|place| places[..4].contains(place)), "{len}");
+        // Who keeps a message keeps what is in it.
+        let kept: Vec<_> = (0..3).map(|_| receive()).collect();
+        drop(receive());
+        assert!(kept.iter().all(|message| message.as_bytes() == payload(len)), "{len}");
+    }
+}
