@@ -1,7 +1,7 @@
 //! The opening handshake in memory: `cargo bench --bench handshake`.
 //!
 //! `hybi` reads a browser's request, judges it and writes the response; `httparse` only parses it.
-#![allow(missing_docs, clippy::unwrap_used, clippy::panic, reason = "a bench")]
+#![allow(missing_docs, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a bench")]
 
 use std::hint::black_box;
 use std::time::Duration;
