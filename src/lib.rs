@@ -109,7 +109,7 @@ extern crate alloc;
 #[cfg(any(feature = "std", test))]
 extern crate std;
 
-#[cfg(feature = "net")]
+#[cfg(any(feature = "net", feature = "tokio", feature = "futures-io"))]
 mod adapters;
 #[allow(unsafe_code, reason = "the one place for it")]
 mod arch;
@@ -125,9 +125,21 @@ pub mod manual;
 pub mod time;
 pub mod utf8;
 
+#[cfg(feature = "futures-io")]
+#[cfg_attr(docsrs, doc(cfg(feature = "futures-io")))]
+pub use adapters::futures_io;
 #[cfg(feature = "net")]
 #[cfg_attr(docsrs, doc(cfg(feature = "net")))]
 pub use adapters::net;
+#[cfg(any(feature = "net", feature = "tokio", feature = "futures-io"))]
+#[cfg_attr(docsrs, doc(cfg(any(feature = "net", feature = "tokio", feature = "futures-io"))))]
+pub use adapters::opening;
+#[cfg(any(feature = "tokio", feature = "futures-io"))]
+#[cfg_attr(docsrs, doc(cfg(any(feature = "tokio", feature = "futures-io"))))]
+pub use adapters::polled;
+#[cfg(feature = "tokio")]
+#[cfg_attr(docsrs, doc(cfg(feature = "tokio")))]
+pub use adapters::tokio;
 #[cfg(feature = "alloc")]
 pub use arch::Text;
 pub use close::{CloseCode, CloseFrame, CloseReason};

@@ -1,5 +1,21 @@
-//! Run loops over the core, one a module, each behind its feature. They hold no protocol logic.
+//! Run loops over the core, one a module, each behind its feature. They hold no protocol logic, and what two
+//! of them need lies below them: [`opening`] with the builders and the handshake, [`error`], between two
+//! halves the [`desk`], and for runtimes that poll all of the loop in [`polled`].
 
+mod desk;
+mod error;
+#[cfg(feature = "futures-io")]
+pub mod futures_io;
+mod lock;
 #[cfg(feature = "net")]
-#[cfg_attr(docsrs, doc(cfg(feature = "net")))]
 pub mod net;
+pub mod opening;
+#[cfg(any(feature = "tokio", feature = "futures-io"))]
+pub mod polled;
+#[cfg(feature = "tokio")]
+pub mod tokio;
+
+/// What locks are made of here. The model in `tests/loom` has others.
+mod sync {
+    pub(super) use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
+}

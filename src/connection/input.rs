@@ -138,6 +138,8 @@ mod owned {
     /// How much is read at once: it stays in the first-level cache while it is unmasked and validated. A message
     /// of 16 KiB, which is a usual size, fits with its header.
     const WINDOW: usize = (16 << 10) + 64;
+    /// A part of a message that waits for the rest is not moved to save less than this.
+    const SPARE: usize = 1 << 10;
 
     /// An [`Input`] that owns its memory: for loops that return an event from where they read, as an
     /// adapter's `next()` does.
@@ -178,11 +180,30 @@ mod owned {
             }
         }
 
+        /// Whether nothing in it is needed any more: all that arrived was taken in, and no message is being
+        /// gathered. Such an inbox can serve another connection.
+        #[must_use]
+        pub const fn is_idle(&self) -> bool {
+            self.at == self.end && self.begun.is_none() && self.message.is_idle()
+        }
+
+        /// The bytes of heap that are held.
+        #[inline]
+        #[must_use]
+        pub fn capacity(&self) -> usize {
+            self.window.capacity() + self.message.capacity()
+        }
+
         /// Gives back heap that holds nothing that is still needed.
         pub fn release_idle(&mut self) {
-            if self.at == self.end && self.begun.is_none() {
-                (self.at, self.end) = (0, 0);
-                drop(self.window.take());
+            if self.at == self.end {
+                self.keep_from(self.begun.unwrap_or(self.end));
+                if self.end == 0 {
+                    drop(self.window.take());
+                } else if self.window.capacity() > 2 * self.end + SPARE {
+                    self.window.resize(self.end);
+                    self.window.shrink();
+                }
             }
             self.message.release_idle();
         }

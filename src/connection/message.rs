@@ -398,6 +398,12 @@ mod growable {
             self.memory.capacity()
         }
 
+        /// Whether no part of a message is in it that is still to be handed out.
+        #[must_use]
+        pub const fn is_idle(&self) -> bool {
+            self.done
+        }
+
         /// Gives the memory back, unless a part of a message is in it.
         pub fn release_idle(&mut self) {
             if self.done {

@@ -223,6 +223,23 @@ mod growable {
             Self { memory: Vec::new(), start: 0, end: 0, aside: None }
         }
 
+        /// The bytes of heap that the buffer for small frames holds.
+        #[inline]
+        #[must_use]
+        pub fn capacity(&self) -> usize {
+            self.memory.capacity()
+        }
+
+        /// Whether there is any heap to give back.
+        pub(in super::super) fn holds_memory(&self) -> bool {
+            self.memory.capacity() > 0 || self.aside.is_some()
+        }
+
+        /// Whether nothing waits.
+        pub(in super::super) fn is_idle(&self) -> bool {
+            sealed::Queue::len(self) == 0 && sealed::Queue::urgent(self).is_empty()
+        }
+
         /// Appends a frame whose payload is not copied. The header must have no masking key.
         #[inline]
         pub(in super::super) fn push_shared(&mut self, header: &Header, payload: Bytes) {

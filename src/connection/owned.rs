@@ -56,9 +56,70 @@ impl Sender<Outbox> {
         Ok(())
     }
 
+    /// Gives the memory of the queue away where nothing waits in it, for another connection to
+    /// [borrow](Self::lend); `None` where something waits, or there is none.
+    pub fn reclaim(&mut self) -> Option<Outbox> {
+        (self.buffered_amount() == 0 && self.holds_memory()).then(|| core::mem::take(&mut self.out))
+    }
+
+    /// Lends memory for the queue, which [`reclaim`](Self::reclaim) gave. Where the queue has some already,
+    /// or something waits in `memory`, nothing changes.
+    pub fn lend(&mut self, memory: Outbox) {
+        if !self.holds_memory() && memory.is_idle() {
+            self.out = memory;
+        }
+    }
+
+    /// Whether the queue owns memory.
+    #[must_use]
+    pub fn holds_memory(&self) -> bool {
+        self.out.holds_memory()
+    }
+
     /// Queues a frame that was accepted.
     pub(super) fn push_frame(&mut self, opcode: Opcode, frame: &Frame) {
         self.out.push_encoded(&frame.encoded, frame.shared.clone());
         self.count(opcode, true);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Config, Instant, SendError};
+
+    fn sender() -> Sender<Outbox> {
+        Sender::server(Instant::ZERO, Config::new().high_water(4), Outbox::new())
+    }
+
+    #[test]
+    fn the_memory_of_a_queue_goes_from_one_to_another_when_it_is_empty() {
+        let (mut one, mut two) = (sender(), sender());
+        assert!(one.reclaim().is_none());
+        one.send_text("hello").unwrap();
+        assert_eq!(one.can_send(), Err(SendError::Blocked));
+        assert!(one.reclaim().is_none());
+        one.transmitted(Instant::ZERO, one.buffered_amount());
+        assert_eq!(one.can_send(), Ok(()));
+        let memory = one.reclaim().unwrap();
+        let capacity = memory.capacity();
+        two.lend(memory);
+        assert!(two.holds_memory() && !one.holds_memory());
+        // What there is already stays.
+        two.ping(Instant::ZERO, b"").unwrap();
+        two.lend(Outbox::new());
+        assert_eq!(two.buffered_amount(), 2);
+        two.transmitted(Instant::ZERO, 2);
+        assert_eq!(two.reclaim().unwrap().capacity(), capacity);
+        two.close(Instant::ZERO, None, "").unwrap();
+        assert_eq!(two.can_send(), Err(SendError::Closed));
+    }
+
+    #[test]
+    fn no_timer_that_starts_now_runs_out_before_the_shortest() {
+        let config = Config::new().ping_interval(None).pong_timeout(None);
+        let shortest = |config| Sender::server(Instant::ZERO, config, Outbox::new()).shortest_timeout();
+        assert_eq!(shortest(config.clone()), Some(core::time::Duration::from_secs(10)));
+        assert_eq!(shortest(config.close_timeout(None)), None);
     }
 }

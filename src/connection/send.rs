@@ -381,6 +381,37 @@ impl<O: Output> Sender<O> {
         self.out.len() + self.out.urgent().rest().len()
     }
 
+    /// Whether a message would be accepted now.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError::Blocked`] where as much waits as the configuration allows, [`SendError::Closed`] once
+    /// closing has begun. Unlike a send that is handed back, this does not ask for
+    /// [`Event::Writable`](crate::Event::Writable).
+    pub fn can_send(&self) -> Result<(), SendError> {
+        if self.closing.state() != State::Open {
+            Err(SendError::Closed)
+        } else if self.out.len() >= self.config.high_water {
+            Err(SendError::Blocked)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// The shortest time that a timer runs here: what starts now is not due before it has passed. So for so
+    /// long whoever waits beside a half that sends need not ask [`poll_timeout`](Self::poll_timeout) again.
+    /// `None` where there are no timers.
+    #[must_use]
+    pub fn shortest_timeout(&self) -> Option<Duration> {
+        let &Config { ping_interval, pong_timeout, close_timeout, idle_timeout, .. } = self.config();
+        // A window too is held from when something is sent.
+        #[cfg(feature = "deflate")]
+        let release = self.deflating.agreed.and(self.config.compression.release_after);
+        #[cfg(not(feature = "deflate"))]
+        let release = None;
+        [ping_interval, pong_timeout, close_timeout, idle_timeout, release].into_iter().flatten().min()
+    }
+
     /// How far closing has come.
     #[must_use]
     pub const fn close_state(&self) -> State {

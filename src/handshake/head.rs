@@ -175,9 +175,17 @@ impl<'h> Headers<'h> {
         }
     }
 
-    /// The lines, for [`Self::new`].
-    #[cfg(feature = "net")]
-    pub(crate) const fn as_bytes(&self) -> &'h [u8] {
+    /// The headers in `lines`, which [`as_bytes`](Self::as_bytes) gave and someone has kept. Other bytes give
+    /// what can be made of them.
+    #[must_use]
+    pub const fn from_lines(lines: &'h [u8]) -> Self {
+        Self::new(lines)
+    }
+
+    /// The lines as they arrived, each with its CR LF, to be kept and read again with
+    /// [`from_lines`](Self::from_lines).
+    #[must_use]
+    pub const fn as_bytes(&self) -> &'h [u8] {
         self.block
     }
 

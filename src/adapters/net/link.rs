@@ -5,6 +5,7 @@ use core::time::Duration;
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use std::net::{Shutdown, TcpStream};
 
+use crate::adapters::opening::{Did, Opening, Step};
 use crate::time::Instant;
 
 /// Finds the TCP socket under a stream, if there is one: timeouts are set and the sending half is closed
@@ -215,26 +216,6 @@ impl<S: Write> Link<S> {
         self.remember(outcome)
     }
 
-    /// Writes all of `bytes`; `false` where the deadline came first.
-    pub(super) fn write_all(&mut self, bytes: &[u8], deadline: Option<Instant>) -> io::Result<bool> {
-        let mut rest = bytes;
-        loop {
-            let done = if rest.is_empty() {
-                if self.flush(deadline)? {
-                    return Ok(true);
-                }
-                None
-            } else {
-                self.write(&[rest], deadline)?
-            };
-            match done {
-                Some(n) => rest = rest.get(n..).unwrap_or_default(),
-                None if deadline.is_some_and(|deadline| deadline <= self.now) => return Ok(false),
-                None => {}
-            }
-        }
-    }
-
     /// Flushes what was written; `false` where the deadline has come, or might have.
     pub(super) fn flush(&mut self, deadline: Option<Instant>) -> io::Result<bool> {
         if self.unflushed {
@@ -254,6 +235,21 @@ impl<S: Write> Link<S> {
             }
         }
         result
+    }
+}
+
+/// Drives a handshake to its end.
+pub(super) fn open<S: Read + Write>(link: &mut Link<S>, opening: &mut impl Opening) {
+    loop {
+        let deadline = opening.poll_timeout();
+        let did = match opening.poll_step() {
+            Step::Read(space) => link.read(space, deadline).map(|read| read.map(Did::Read)),
+            Step::Write(bytes) => link.write(&[bytes], deadline).map(|written| written.map(Did::Wrote)),
+            Step::Flush => link.flush(deadline).map(|flushed| flushed.then_some(Did::Flushed)),
+            Step::HalfClose => Ok(Some(Did::HalfClosed(link.half_close()))),
+            Step::Done => return,
+        };
+        opening.handle(link.now(), did.map(|did| did.unwrap_or(Did::Waited)));
     }
 }
 

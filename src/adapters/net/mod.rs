@@ -37,18 +37,23 @@
 use std::net::TcpStream;
 
 mod client;
-mod error;
 mod link;
 mod server;
 mod split;
 mod websocket;
 
-pub use client::{Client, ConnectError, HttpAnswer};
-pub use error::Error;
+pub use super::error::Error;
+pub use super::opening::{Acceptance, ConnectError, HttpAnswer, Refusal};
+pub use client::Client;
 pub use link::SocketOf;
-pub use server::{AcceptError, Acceptance, HttpCall, Refusal, Server};
+pub use server::{AcceptError, HttpCall, Server};
 pub use split::{Reader, Writer};
 pub use websocket::{Responder, WebSocket};
+
+/// What [`Server`] and [`Client`] run on here: threads that block.
+#[derive(Clone, Copy, Debug, Default)]
+#[non_exhaustive]
+pub struct Blocking;
 
 /// Accepts a WebSocket on a connection from a [`TcpListener`](std::net::TcpListener), with the defaults of
 /// [`Server`].

@@ -4,85 +4,47 @@ use core::time::Duration;
 use std::io;
 use std::net::TcpStream;
 use std::prelude::v1::*;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::sync::Arc;
 
-use super::error::Error;
 use super::link::Link;
 use super::websocket::{Responder, would_block, write_out};
+use crate::adapters::desk;
+use crate::adapters::error::Error;
+use crate::adapters::lock::{lock, try_lock};
+use crate::adapters::sync::Mutex;
 use crate::close::State;
 use crate::{
-    CloseCode, Config, Connection, Event, Inbox, Instant, Message, Outbox, Outcome, Owed, Prepared, Ready,
-    Receiver, Sender, TransportAction,
+    CloseCode, Connection, Event, Inbox, Message, Outbox, Outcome, Owed, Prepared, Ready, Receiver, Sender,
+    TransportAction,
 };
 
 /// The least time for which the halves do not look after each other.
 const SHORTEST_NAP: Duration = Duration::from_millis(50);
-/// The most answers that wait while a write blocks. Of several Pongs the newest alone must be sent (RFC 6455
-/// section 5.5.3).
-const MOST_OWED: usize = 8;
-
-/// Where receiving leaves what it has to tell, for whoever sends next, and where it is never kept waiting.
+/// What the halves have to tell each other.
 #[derive(Debug)]
 pub(super) struct Desk {
-    owing: Mutex<Owing>,
+    desk: desk::Desk,
     nap: Option<Duration>,
 }
 
-#[derive(Debug, Default)]
-struct Owing {
-    /// Something came in, and whether there was data in it.
-    received: Option<(Instant, bool)>,
-    owed: Vec<Owed>,
+impl core::ops::Deref for Desk {
+    type Target = desk::Desk;
+
+    fn deref(&self) -> &desk::Desk {
+        &self.desk
+    }
 }
 
 impl Desk {
     fn new(sender: &Sender<Outbox>) -> Self {
-        let &Config { ping_interval, pong_timeout, close_timeout, idle_timeout, .. } = sender.config();
-        // A window too is held from when the other half sends.
-        #[cfg(feature = "deflate")]
-        let release = sender.release_at().and(sender.config().compression.release_after);
-        #[cfg(not(feature = "deflate"))]
-        let release = None;
-        let times = [ping_interval, pong_timeout, close_timeout, idle_timeout, release];
-        let shortest = times.into_iter().flatten().min();
-        Self { owing: Mutex::default(), nap: shortest.map(|time| time.max(SHORTEST_NAP)) }
+        let nap = sender.shortest_timeout().map(|time| time.max(SHORTEST_NAP));
+        Self { desk: desk::Desk::default(), nap }
     }
 
     /// For how long one half may wait without looking what the other one does: no timer that the other one
     /// starts meanwhile runs out before.
     pub(super) const fn nap(&self) -> Option<Duration> {
         self.nap
-    }
-
-    fn received(&self, now: Instant, data: bool) {
-        let mut owing = lock(&self.owing);
-        let data = data || owing.received.is_some_and(|(_, data)| data);
-        owing.received = Some((now, data));
-    }
-
-    fn owe(&self, owed: Owed) {
-        let owing = &mut lock(&self.owing).owed;
-        if owing.len() == MOST_OWED {
-            // The oldest Pong; anything else only where there is none.
-            let oldest = owing.iter().position(|owed| matches!(owed, Owed::Pong(_)));
-            owing.remove(oldest.unwrap_or(0));
-        }
-        owing.push(owed);
-    }
-
-    fn is_owing(&self) -> bool {
-        !lock(&self.owing).owed.is_empty()
-    }
-
-    /// Clears the desk.
-    pub(super) fn settle(&self, sender: &mut Sender<Outbox>, now: Instant) {
-        let owing = &mut *lock(&self.owing);
-        if let Some((at, data)) = owing.received.take() {
-            sender.handle_received(at, data);
-        }
-        for owed in owing.owed.drain(..) {
-            sender.settle(now, owed);
-        }
     }
 }
 
@@ -126,19 +88,6 @@ impl Shared {
             // A stream that fails shows at the next read or send.
             let _ = out.write(&self.desk);
         }
-    }
-}
-
-/// A thread that panicked while it held the lock left nothing half done: what is locked is changed in one go.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn try_lock<T>(mutex: &Mutex<T>) -> Option<MutexGuard<'_, T>> {
-    match mutex.try_lock() {
-        Ok(guard) => Some(guard),
-        Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
-        Err(TryLockError::WouldBlock) => None,
     }
 }
 
@@ -401,6 +350,7 @@ mod tests {
     use std::thread;
 
     use super::*;
+    use crate::Config;
     use crate::deflate::Compression;
     use crate::handshake::{DeflateConfig, DeflateOffer};
     use crate::net::{Client, Server};

@@ -5,9 +5,10 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::prelude::v1::*;
 
-use super::error::Error;
 use super::link::{Link, MAX_SLICES, SocketOf};
 use super::split::{Desk, Reader, Writer, split};
+use crate::adapters::error::Error;
+use crate::adapters::opening::{Handshake, Opened};
 use crate::close::State;
 use crate::handshake::Headers;
 use crate::{
@@ -27,9 +28,7 @@ pub struct WebSocket<S> {
     link: Link<S>,
     connection: Connection,
     inbox: Inbox,
-    subprotocol: Option<Box<str>>,
-    /// The lines of headers that the peer's handshake had.
-    headers: Box<[u8]>,
+    handshake: Handshake,
     outcome: Option<Outcome>,
 }
 
@@ -40,18 +39,13 @@ impl<S: Read + Write> WebSocket<S> {
     ///
     /// The clock begins with this call: make `connection` with [`Instant::ZERO`](crate::Instant::ZERO).
     pub fn from_parts(stream: S, socket: SocketOf<S>, connection: Connection, inbox: Inbox) -> Self {
-        Self::new(Link::new(stream, socket), connection, inbox)
+        let handshake = Handshake::default();
+        Self::opened(Link::new(stream, socket), Opened { connection, inbox, handshake })
     }
 
-    pub(super) fn new(link: Link<S>, connection: Connection, inbox: Inbox) -> Self {
-        let (subprotocol, headers) = (None, Box::default());
-        Self { link, connection, inbox, subprotocol, headers, outcome: None }
-    }
-
-    pub(super) fn with_handshake(mut self, subprotocol: Option<&str>, headers: &[u8]) -> Self {
-        self.subprotocol = subprotocol.map(Into::into);
-        self.headers = headers.into();
-        self
+    pub(super) fn opened(link: Link<S>, opened: Opened) -> Self {
+        let Opened { connection, inbox, handshake } = opened;
+        Self { link, connection, inbox, handshake, outcome: None }
     }
 
     /// The next event, and the means to answer it while it is borrowed; `None` after
@@ -275,13 +269,13 @@ impl<S: Read + Write> WebSocket<S> {
     /// The subprotocol that was agreed on.
     #[must_use]
     pub fn subprotocol(&self) -> Option<&str> {
-        self.subprotocol.as_deref()
+        self.handshake.subprotocol.as_deref()
     }
 
     /// The headers of the peer's handshake: of the request on a server, of the response on a client.
     #[must_use]
     pub const fn headers(&self) -> Headers<'_> {
-        Headers::new(&self.headers)
+        Headers::from_lines(&self.handshake.headers)
     }
 
     /// As the browser's `readyState`.

@@ -1,0 +1,69 @@
+//! Runs the cases of an Autobahn fuzzing server, on smol: `smol_autobahn_client URL AGENT [--deflate]`.
+
+use std::error::Error;
+
+use hybi::futures_io::{Client, Error as WsError, WebSocket};
+use hybi::handshake::WsUrl;
+use hybi::{Config, Event, Message};
+use smol::net::TcpStream;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let mut args = std::env::args().skip(1);
+    let (Some(url), Some(agent)) = (args.next(), args.next()) else {
+        return Err("usage: smol_autobahn_client URL AGENT [--deflate]".into());
+    };
+    let url = url.trim_end_matches('/');
+    let config = Config::new().max_message(64 << 20).max_frame(64 << 20).max_fragments(u32::MAX);
+    let mut client = Client::new().config(config);
+    if args.any(|arg| arg == "--deflate") {
+        client = deflate(client)?;
+    }
+    smol::block_on(run(&client, url, &agent))
+}
+
+async fn run(client: &Client, url: &str, agent: &str) -> Result<(), Box<dyn Error>> {
+    let count = match connect(client, &format!("{url}/getCaseCount")).await?.recv().await? {
+        Some(Message::Text(count)) => count.parse::<u32>()?,
+        other => return Err(format!("no count of cases, but {other:?}").into()),
+    };
+    println!("{count} cases");
+    for case in 1..=count {
+        let mut ws = connect(client, &format!("{url}/runCase?case={case}&agent={agent}")).await?;
+        // A case that breaks the protocol is judged by what it sees, not by us.
+        while let Err(error) = echo(&mut ws).await {
+            println!("case {case}: {error}");
+        }
+    }
+    connect(client, &format!("{url}/updateReports?agent={agent}")).await?.wait_closed().await?;
+    Ok(())
+}
+
+/// How to find a host is left to the runtime.
+async fn connect(client: &Client, url: &str) -> Result<WebSocket<TcpStream>, Box<dyn Error>> {
+    let parsed = WsUrl::parse(url)?;
+    let stream = TcpStream::connect((parsed.host_for_connect(), parsed.port())).await?;
+    stream.set_nodelay(true)?;
+    Ok(client.open(stream, url).await?)
+}
+
+/// Offers permessage-deflate; that the server may limit our window is said by default.
+#[cfg(feature = "deflate")]
+fn deflate(client: Client) -> Result<Client, &'static str> {
+    Ok(client.deflate(hybi::handshake::DeflateOffer::default()))
+}
+
+#[cfg(not(feature = "deflate"))]
+fn deflate(_: Client) -> Result<Client, &'static str> {
+    Err("--deflate is not in this build: build with --features deflate")
+}
+
+async fn echo(ws: &mut WebSocket<TcpStream>) -> Result<(), WsError> {
+    while let Some((event, mut answer)) = ws.next().await? {
+        match event {
+            Event::Text(text) => answer.send_text(text).await?,
+            Event::Binary(data) => answer.send_binary(data).await?,
+            _ => {}
+        }
+    }
+    Ok(())
+}

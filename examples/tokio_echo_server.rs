@@ -1,0 +1,113 @@
+//! Echoes each message with its type, a task per connection: `tokio_echo_server [ADDR] [--deflate]`.
+//!
+//! With `--deflate` messages are compressed for clients that offer it (RFC 7692). Upon Ctrl-C the server takes
+//! no more connections, tells all clients that it goes away (1001), and gives them ten seconds to close.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use hybi::tokio::{AcceptError, Error, Server, WebSocket};
+use hybi::{CloseCode, Config, Event};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+/// How long clients have to close once the server goes away.
+const FAREWELL: Duration = Duration::from_secs(10);
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let config = Config::new().max_message(64 << 20).max_frame(64 << 20).max_fragments(u32::MAX);
+    let (mut server, mut address) = (Server::new().config(config), "127.0.0.1:9001".to_owned());
+    for arg in std::env::args().skip(1) {
+        match arg.as_str() {
+            "--deflate" => server = deflate(server)?,
+            _ => address = arg,
+        }
+    }
+    let listener = TcpListener::bind(address).await?;
+    println!("listening on ws://{}", listener.local_addr()?);
+
+    let (server, mut tasks) = (Arc::new(server), JoinSet::new());
+    let (leave, leaving) = watch::channel(false);
+    loop {
+        tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => {
+                    tasks.spawn(serve(Arc::clone(&server), stream, leaving.clone()));
+                }
+                // A connection that breaks off at once does not end the server.
+                Err(error) => eprintln!("accept: {error}"),
+            },
+            Some(_) = tasks.join_next() => {}
+            _ = tokio::signal::ctrl_c() => break,
+        }
+    }
+
+    drop(listener);
+    leave.send_replace(true);
+    let all = async { while tasks.join_next().await.is_some() {} };
+    if tokio::time::timeout(FAREWELL, all).await.is_err() {
+        eprintln!("not all clients have closed in time");
+    }
+    Ok(())
+}
+
+/// As clients ask for it: with the windows that they name, taken over from message to message or not.
+#[cfg(feature = "deflate")]
+fn deflate(server: Server) -> Result<Server, &'static str> {
+    Ok(server.deflate(hybi::handshake::DeflateConfig::new()))
+}
+
+#[cfg(not(feature = "deflate"))]
+fn deflate(_: Server) -> Result<Server, &'static str> {
+    Err("--deflate is not in this build: build with --features deflate")
+}
+
+async fn serve(server: Arc<Server>, stream: TcpStream, mut leaving: watch::Receiver<bool>) {
+    let peer = stream.peer_addr().map_or_else(|_| "a peer".into(), |peer| peer.to_string());
+    let _ = stream.set_nodelay(true);
+    let mut ws = match server.accept(stream).await {
+        Ok(ws) => ws,
+        Err(AcceptError::NotWebSocket(call)) => {
+            let _ = call.refuse().await;
+            return;
+        }
+        Err(error) => return eprintln!("{peer}: {error}"),
+    };
+    loop {
+        let ended = tokio::select! {
+            ended = echo(&mut ws) => ended,
+            // The future that is dropped here has lost nothing: what was queued goes out before the Close.
+            () = left(&mut leaving) => return farewell(&mut ws).await,
+        };
+        match ended {
+            Ok(()) => return,
+            // The peer has been told; what is left is to see the connection to its end.
+            Err(error @ Error::Protocol(_)) => eprintln!("{peer}: {error}"),
+            Err(error) => return eprintln!("{peer}: {error}"),
+        }
+    }
+}
+
+async fn echo(ws: &mut WebSocket) -> Result<(), Error> {
+    while let Some((event, mut answer)) = ws.next().await? {
+        match event {
+            Event::Text(text) => answer.send_text(text).await?,
+            Event::Binary(data) => answer.send_binary(data).await?,
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Ready once the server goes away.
+async fn left(leaving: &mut watch::Receiver<bool>) {
+    let _ = leaving.wait_for(|leaving| *leaving).await;
+}
+
+async fn farewell(ws: &mut WebSocket) {
+    // One that is closing already goes on with that.
+    let _ = ws.close(CloseCode::GOING_AWAY, "the server is shutting down").await;
+    let _ = ws.wait_closed().await;
+}

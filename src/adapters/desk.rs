@@ -1,0 +1,72 @@
+//! Between the halves of a WebSocket: where receiving leaves what it has to tell.
+
+use std::prelude::v1::*;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::lock::lock;
+use super::sync::Mutex;
+use crate::{Instant, Outbox, Owed, Sender};
+
+/// The most answers that wait while nobody sends. Of several Pongs the newest alone must be sent (RFC 6455
+/// section 5.5.3).
+const MOST_OWED: usize = 8;
+
+/// Where receiving leaves what it has to tell, for whoever sends next, and where it is never kept waiting:
+/// what is locked here is locked for a few instructions.
+#[derive(Debug, Default)]
+pub(super) struct Desk {
+    owing: Mutex<Owing>,
+    /// Something lies here.
+    taken: AtomicBool,
+}
+
+#[derive(Debug, Default)]
+struct Owing {
+    /// Something came in, and whether there was data in it.
+    received: Option<(Instant, bool)>,
+    owed: Vec<Owed>,
+}
+
+impl Desk {
+    /// Something came in, and whether there was data in it.
+    #[cfg(feature = "net")]
+    pub(super) fn received(&self, now: Instant, data: bool) {
+        let mut owing = lock(&self.owing);
+        let data = data || owing.received.is_some_and(|(_, data)| data);
+        owing.received = Some((now, data));
+        self.taken.store(true, Ordering::Release);
+    }
+
+    /// Something is owed to the peer.
+    pub(super) fn owe(&self, owed: Owed) {
+        let mut owing = lock(&self.owing);
+        if owing.owed.len() == MOST_OWED {
+            // The oldest Pong; anything else only where there is none.
+            let oldest = owing.owed.iter().position(|owed| matches!(owed, Owed::Pong(_)));
+            owing.owed.remove(oldest.unwrap_or(0));
+        }
+        owing.owed.push(owed);
+        self.taken.store(true, Ordering::Release);
+    }
+
+    /// Whether something is owed to the peer.
+    #[cfg(feature = "net")]
+    pub(super) fn is_owing(&self) -> bool {
+        self.taken.load(Ordering::Acquire) && !lock(&self.owing).owed.is_empty()
+    }
+
+    /// Clears the desk.
+    pub(super) fn settle(&self, sender: &mut Sender<Outbox>, now: Instant) {
+        if !self.taken.load(Ordering::Acquire) {
+            return;
+        }
+        let mut owing = lock(&self.owing);
+        self.taken.store(false, Ordering::Release);
+        if let Some((at, data)) = owing.received.take() {
+            sender.handle_received(at, data);
+        }
+        for owed in owing.owed.drain(..) {
+            sender.settle(now, owed);
+        }
+    }
+}

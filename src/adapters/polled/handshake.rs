@@ -1,0 +1,180 @@
+//! The driver of handshakes.
+
+use std::future::poll_fn;
+use std::io;
+use std::prelude::v1::*;
+use std::task::{Context, Poll, ready};
+
+use super::websocket::WebSocket;
+use super::{Reads, Timer, Writes};
+use crate::adapters::opening::{
+    self, Acceptance, Answer, Client, ConnectError, Did, Opening, Refusal, Server, Step,
+};
+use crate::handshake::{ClientRequest, Incoming, Limits, Request, ServerHandshake, WsUrl};
+
+/// Why no WebSocket came of a connection.
+pub type AcceptError<S, R> = opening::AcceptError<HttpCall<S, R>>;
+
+impl<R: Timer + Clone> Server<R> {
+    /// Accepts a WebSocket over any stream, of TCP or TLS for example. A TCP stream should not delay what is
+    /// small (`TCP_NODELAY`): frames are handed to it as many at a time as there are.
+    ///
+    /// # Errors
+    ///
+    /// [`AcceptError`]. A request that was refused has been answered; one that is no upgrade comes out for
+    /// the caller to answer.
+    pub async fn accept<S>(&self, stream: S) -> Result<WebSocket<S, R>, AcceptError<S, R>>
+    where
+        R: Reads<S> + Writes<S>,
+    {
+        self.accept_with(stream, |request| Ok(self.choose(request))).await
+    }
+
+    /// As [`Self::accept`], with the request put before `decide`: it accepts with a subprotocol and headers,
+    /// or refuses with any status.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::accept`].
+    pub async fn accept_with<S>(
+        &self,
+        mut stream: S,
+        decide: impl FnOnce(&Request<'_>) -> Result<Acceptance, Refusal>,
+    ) -> Result<WebSocket<S, R>, AcceptError<S, R>>
+    where
+        R: Reads<S> + Writes<S>,
+    {
+        let mut runtime = self.runtime().clone();
+        // On the heap, so that a task is no larger for what is over soon.
+        let mut accepting = Box::new(self.accepting(runtime.now(), decide));
+        open(&mut stream, &mut runtime, &mut *accepting).await;
+        match accepting.finish() {
+            Ok(opened) => Ok(WebSocket::opened(stream, runtime, opened)),
+            Err(why) => Err(why.into_error(|received| {
+                let limits = self.limits();
+                HttpCall { stream, runtime, received, limits }
+            })),
+        }
+    }
+}
+
+impl<R: Timer + Clone> Client<R> {
+    /// Opens a WebSocket over a stream that is connected already, through TLS for a `wss://` URL. A TCP
+    /// stream should not delay what is small (`TCP_NODELAY`).
+    ///
+    /// # Errors
+    ///
+    /// [`ConnectError`].
+    pub async fn open<S>(&self, stream: S, url: &str) -> Result<WebSocket<S, R>, ConnectError<S>>
+    where
+        R: Reads<S> + Writes<S>,
+    {
+        let url = WsUrl::parse(url)?;
+        let (subprotocols, headers) = (self.offered(), self.more_headers());
+        self.request(stream, self.request_for(&url, &subprotocols, &headers)).await
+    }
+
+    /// As [`Self::open`], with a request of the caller's, in which all that this client would ask for is
+    /// replaced.
+    ///
+    /// # Errors
+    ///
+    /// [`ConnectError`].
+    pub async fn request<S>(
+        &self,
+        mut stream: S,
+        request: ClientRequest<'_>,
+    ) -> Result<WebSocket<S, R>, ConnectError<S>>
+    where
+        R: Reads<S> + Writes<S>,
+    {
+        let mut runtime = self.runtime().clone();
+        let mut connecting = match self.connecting(runtime.now(), request) {
+            Ok(connecting) => Box::new(connecting),
+            Err(why) => return Err(why.into_error(stream)),
+        };
+        open(&mut stream, &mut runtime, &mut *connecting).await;
+        match connecting.finish() {
+            Ok(opened) => Ok(WebSocket::opened(stream, runtime, opened)),
+            Err(why) => Err(why.into_error(stream)),
+        }
+    }
+}
+
+/// Drives a handshake to its end.
+async fn open<S, R: Reads<S> + Writes<S>>(stream: &mut S, runtime: &mut R, opening: &mut impl Opening) {
+    poll_fn(|cx| poll_open(stream, runtime, opening, cx)).await;
+}
+
+fn poll_open<S, R: Reads<S> + Writes<S>>(
+    stream: &mut S,
+    runtime: &mut R,
+    opening: &mut impl Opening,
+    cx: &mut Context<'_>,
+) -> Poll<()> {
+    loop {
+        let deadline = opening.poll_timeout();
+        let did = match opening.poll_step() {
+            Step::Read(space) => R::poll_read(stream, cx, space).map_ok(Did::Read),
+            Step::Write(bytes) => match R::poll_write(stream, cx, &[io::IoSlice::new(bytes)]) {
+                Poll::Ready(Ok(0)) => Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                written => written.map_ok(Did::Wrote),
+            },
+            Step::Flush => R::poll_flush(stream, cx).map_ok(|()| Did::Flushed),
+            Step::HalfClose => R::poll_shutdown(stream, cx).map(|done| Ok(Did::HalfClosed(done.is_ok()))),
+            Step::Done => return Poll::Ready(()),
+        };
+        let (now, did) = match did {
+            Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {
+                (runtime.now(), Ok(Did::Waited))
+            }
+            Poll::Ready(did) => (runtime.now(), did),
+            Poll::Pending => {
+                let Some(at) = deadline else { return Poll::Pending };
+                ready!(runtime.poll_at(cx, at));
+                (runtime.now().max(at), Ok(Did::Waited))
+            }
+        };
+        opening.handle(now, did);
+    }
+}
+
+/// A request that asks for no WebSocket, and its stream, for whoever serves plain HTTP on the same port.
+#[derive(Debug)]
+pub struct HttpCall<S, R> {
+    stream: S,
+    runtime: R,
+    received: Vec<u8>,
+    limits: Limits,
+}
+
+impl<S, R: Reads<S> + Writes<S>> HttpCall<S, R> {
+    /// The bytes that were read: the head, and what followed it.
+    #[must_use]
+    pub fn received(&self) -> &[u8] {
+        &self.received
+    }
+
+    /// Answers that only WebSockets are spoken here (426).
+    ///
+    /// # Errors
+    ///
+    /// The stream failed.
+    pub async fn refuse(mut self) -> io::Result<()> {
+        let answer = match ServerHandshake::new(self.limits).poll(&self.received) {
+            Ok(Some(Incoming::Http(request))) => {
+                Answer::new(self.runtime.now(), None, &request.rejection().response())
+            }
+            _ => return Ok(()),
+        };
+        let mut answer = Box::new(answer?);
+        open(&mut self.stream, &mut self.runtime, &mut *answer).await;
+        answer.error.map_or(Ok(()), Err)
+    }
+
+    /// The stream, and the bytes that were read from it.
+    #[must_use]
+    pub fn into_parts(self) -> (S, Vec<u8>) {
+        (self.stream, self.received)
+    }
+}

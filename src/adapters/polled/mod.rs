@@ -1,0 +1,87 @@
+//! The WebSocket of runtimes that poll: what the adapters [`tokio`](crate::tokio) and
+//! [`futures_io`](crate::futures_io) share, which is all but how a stream is polled and what the time is.
+//!
+//! # The run loop
+//!
+//! A call that receives takes in everything that is readable, and hands out one event after the other. When
+//! the next read would wait, what has been queued by then goes out in one vectored write, and only then does
+//! the task wait: for input, for room to write, or for the next deadline. So answers are batched by
+//! themselves. A call that sends, in contrast, writes before it returns; one that feeds only queues.
+//!
+//! # Dropping futures
+//!
+//! What a call knows lies in the WebSocket and not in its future, so any future can be dropped wherever it
+//! waits, in a `select!` for example, and nothing is lost or sent twice:
+//!
+//! | future | dropped before it is ready |
+//! | --- | --- |
+//! | `next`, `recv`, `wait_closed`, `Stream` | nothing was handed out; the next call goes on |
+//! | `flush`, `Sink` | what waits still waits, and goes out with the next call of any kind |
+//! | `feed`, and everything of a [`Responder`] | the message was not accepted: nothing of it goes out, ever |
+//! | `send`, `ping`, `close` and the like | either it was not accepted, as above; or it is queued as a whole, and goes out with the next call of any kind. Accepted it is as soon as less than [`Config::high_water`](crate::Config::high_water) waits: where that holds, upon the first poll |
+//!
+//! A handshake owns its stream, which is dropped with it.
+//!
+//! # Dropping a WebSocket
+//!
+//! closes its stream without a word, which the peer sees as an abnormal end (1006), with what is queued lost.
+//! `close` and `wait_closed` do it properly. Of two halves the stream is closed when both are gone, or as the
+//! halves of the stream itself decide: see [`WebSocket::split_with`].
+//!
+//! # Memory
+//!
+//! Buffers for input and output belong to the thread, and are borrowed while there is something to read or
+//! to write: a connection that waits has none, but for the part of a message that has come in.
+
+use std::io;
+use std::io::IoSlice;
+use std::task::{Context, Poll};
+
+use crate::Instant;
+
+mod handshake;
+mod memory;
+mod reader;
+mod responder;
+mod split;
+mod turnstile;
+mod websocket;
+mod wire;
+mod writer;
+
+pub use handshake::{AcceptError, HttpCall};
+pub use reader::Reader;
+pub use responder::Responder;
+pub use websocket::WebSocket;
+pub use writer::Writer;
+
+/// A clock, and an alarm for one task.
+pub trait Timer {
+    /// The time, on a clock that does not go back. All clones of a timer have the same clock.
+    fn now(&self) -> Instant;
+
+    /// Ready once the time is `at`; until then the task is woken when it comes to that. There is one alarm: a
+    /// call with another time, or from another task, takes the place of the one before. It may be called
+    /// again after it was ready.
+    fn poll_at(&mut self, cx: &mut Context<'_>, at: Instant) -> Poll<()>;
+}
+
+/// How a stream is read. Implemented by the adapters.
+pub trait Reads<S>: Timer {
+    /// Reads some bytes; 0 at the end.
+    #[doc(hidden)]
+    fn poll_read(stream: &mut S, cx: &mut Context<'_>, to: &mut [u8]) -> Poll<io::Result<usize>>;
+}
+
+/// How a stream is written. Implemented by the adapters.
+pub trait Writes<S>: Timer {
+    /// Writes some bytes.
+    #[doc(hidden)]
+    fn poll_write(stream: &mut S, cx: &mut Context<'_>, from: &[IoSlice<'_>]) -> Poll<io::Result<usize>>;
+    /// Writes what the stream itself holds back.
+    #[doc(hidden)]
+    fn poll_flush(stream: &mut S, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
+    /// Closes the sending half.
+    #[doc(hidden)]
+    fn poll_shutdown(stream: &mut S, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
+}

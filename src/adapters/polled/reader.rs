@@ -1,0 +1,300 @@
+//! The half that receives.
+
+use core::pin::Pin;
+use std::future::poll_fn;
+use std::io;
+use std::prelude::v1::*;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use futures_core::{FusedStream, Stream};
+
+use super::split::Shared;
+use super::turnstile::Side;
+use super::websocket::MOST_READS;
+use super::{Reads, Writes, memory};
+use crate::adapters::error::Error;
+use crate::close::State;
+use crate::{Event, Inbox, Message, Outcome, Owed, Ready, Receiver, SendError};
+
+/// The half that receives, of [`WebSocket::split_with`](super::WebSocket::split_with), for one task.
+///
+/// Messages are received without a lock. It answers Pings and Closes and runs the timers, so it must be kept
+/// in a call that receives. It never waits for the half that sends; what that has fed goes out when this one
+/// waits for input. Dropped, it leaves a half that can still send, but nobody to answer a Ping or to see a
+/// Close.
+#[derive(Debug)]
+pub struct Reader<I, O, R> {
+    inner: Box<Inner<I, O, R>>,
+}
+
+#[derive(Debug)]
+struct Inner<I, O, R> {
+    stream: I,
+    receiver: Receiver,
+    inbox: Inbox,
+    shared: Arc<Shared<O, R>>,
+    outcome: Option<Outcome>,
+    /// Something came in since the other half was told, and whether there was data in it.
+    received: Option<bool>,
+    /// How many reads there have been since anything was written.
+    reads: u8,
+    end: End,
+}
+
+/// How far the end of the stream has come.
+#[derive(Debug)]
+enum End {
+    No,
+    /// It was read, and what is queued is still to be written.
+    Seen(Option<io::Error>),
+    Told,
+}
+
+impl<I, O, R> Reader<I, O, R> {
+    pub(super) fn new(
+        stream: I,
+        receiver: Receiver,
+        inbox: Inbox,
+        shared: Arc<Shared<O, R>>,
+        outcome: Option<Outcome>,
+        eof: bool,
+    ) -> Self {
+        let end = if eof { End::Seen(None) } else { End::No };
+        let (received, reads) = (None, 0);
+        Self { inner: Box::new(Inner { stream, receiver, inbox, shared, outcome, received, reads, end }) }
+    }
+
+    /// How the connection ended, once it has.
+    #[must_use]
+    pub const fn outcome(&self) -> Option<Outcome> {
+        self.inner.outcome
+    }
+}
+
+impl<I, O, R: Reads<I> + Writes<O>> Reader<I, O, R> {
+    /// The next event; `None` after [`Event::Closed`].
+    ///
+    /// # Errors
+    ///
+    /// As [`WebSocket::next`](super::WebSocket::next).
+    pub async fn next(&mut self) -> Result<Option<Event<'_>>, Error> {
+        let ready = poll_fn(|cx| self.inner.poll_ready(cx)).await?;
+        Ok(ready.map(|ready| self.inner.inbox.event(ready)))
+    }
+
+    /// The next message, as one that owns its data; `None` after the end.
+    ///
+    /// # Errors
+    ///
+    /// As [`WebSocket::next`](super::WebSocket::next).
+    pub async fn recv(&mut self) -> Result<Option<Message>, Error> {
+        poll_fn(|cx| self.inner.poll_recv(cx)).await
+    }
+
+    /// Reads on, passing over messages, until the connection has ended, and says how.
+    ///
+    /// # Errors
+    ///
+    /// As [`WebSocket::next`](super::WebSocket::next).
+    pub async fn wait_closed(&mut self) -> Result<Outcome, Error> {
+        loop {
+            if let Some(outcome) = self.inner.outcome {
+                return Ok(outcome);
+            }
+            if poll_fn(|cx| self.inner.poll_ready(cx)).await?.is_none() && self.inner.outcome.is_none() {
+                // It had ended before it came here, which was told elsewhere.
+                return Err(SendError::Closed.into());
+            }
+        }
+    }
+}
+
+impl<I, O, R: Reads<I> + Writes<O>> Inner<I, O, R> {
+    fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Message>, Error>> {
+        while let Some(ready) = ready!(self.poll_ready(cx))? {
+            let message = self.inbox.take_message(ready);
+            if message.is_some() {
+                return Poll::Ready(Ok(message));
+            }
+        }
+        Poll::Ready(Ok(None))
+    }
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Ready>, Error>> {
+        while self.outcome.is_none() {
+            match self.receiver.poll(&mut self.inbox) {
+                Ok(Some(ready)) => {
+                    match ready.owes() {
+                        Some(owed) => self.owe(owed),
+                        None => self.received = Some(true),
+                    }
+                    return Poll::Ready(Ok(Some(ready)));
+                }
+                Ok(None) => match ready!(self.poll_turn(cx))? {
+                    Turn::Again => {}
+                    Turn::Event(ready) => return Poll::Ready(Ok(Some(ready))),
+                    Turn::Over => break,
+                },
+                Err(error) => {
+                    self.owe(error.into());
+                    self.write_now(cx);
+                    return Poll::Ready(Err(error.into()));
+                }
+            }
+        }
+        Poll::Ready(Ok(None))
+    }
+
+    /// Leaves what is owed for whoever sends next.
+    fn owe(&self, owed: Owed) {
+        self.shared.desk.owe(owed);
+        if matches!(owed, Owed::Close(_) | Owed::Failure(_)) {
+            // Whoever waits to send will never.
+            self.shared.out.wake(Side::Writer);
+        }
+    }
+
+    /// Writes as much as can be, without waiting for it.
+    fn write_now(&self, cx: &mut Context<'_>) {
+        let shared = &*self.shared;
+        let _ = shared.out.poll(Side::Reader, cx, |out, cx, _| {
+            shared.settle(out);
+            out.wire.poll_write(&mut out.stream, &mut out.sender, cx)
+        });
+    }
+
+    /// All input has been taken in: reads more. Where there is none, writes, does what is due, and waits.
+    fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<Result<Turn, Error>> {
+        match self.end {
+            End::No => {}
+            End::Seen(_) => return self.poll_end(cx),
+            End::Told => return self.poll_drive(cx).map(Ok),
+        }
+        if self.reads == MOST_READS {
+            self.reads = 0;
+            let driven = self.poll_drive(cx);
+            if driven.is_pending() {
+                // It is the others' turn, not that there was nothing to read.
+                cx.waker().wake_by_ref();
+            }
+            return driven.map(Ok);
+        }
+        memory::lend_inbox(&mut self.inbox);
+        let space = self.receiver.read_space(&mut self.inbox);
+        match R::poll_read(&mut self.stream, cx, space) {
+            Poll::Ready(read) => {
+                self.reads += 1;
+                match read {
+                    Ok(0) => self.end = End::Seen(None),
+                    Ok(n) => {
+                        self.inbox.handle_read(n);
+                        self.received.get_or_insert(false);
+                    }
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                    Err(error) => self.end = End::Seen(Some(error)),
+                }
+                Poll::Ready(Ok(Turn::Again))
+            }
+            Poll::Pending => {
+                self.reads = 0;
+                memory::reclaim_inbox(&mut self.inbox);
+                self.poll_drive(cx).map(Ok)
+            }
+        }
+    }
+
+    /// Writes, does what the transport needs, and waits for what is due.
+    fn poll_drive(&mut self, cx: &mut Context<'_>) -> Poll<Turn> {
+        let Self { receiver, received, shared, inbox, outcome, .. } = self;
+        shared.out.poll(Side::Reader, cx, |out, cx, news| {
+            let before = out.sender.close_state();
+            shared.settle(out);
+            if let Some(data) = received.take() {
+                out.sender.handle_received(out.wire.now(), data || receiver.saw_data());
+            }
+            let waited = out.sender.buffered_amount();
+            if !out.wire.has_failed() {
+                // A stream that fails shows when it is read, or to whoever sends.
+                let written = out.wire.poll_write(&mut out.stream, &mut out.sender, cx);
+                if let Poll::Ready(Ok(())) = written {
+                    memory::reclaim_outbox(&mut out.sender);
+                }
+            }
+            out.wire.poll_half_close(&mut out.stream, &mut out.sender, cx);
+            if out.sender.close_state() == State::Failed {
+                receiver.handle_ended();
+            }
+            *news = out.sender.buffered_amount() != waited || out.sender.close_state() != before;
+            while let Some(ready) = out.sender.poll() {
+                if let Event::Closed(how) = inbox.event(ready) {
+                    *outcome = Some(how);
+                    // Where it takes time, dropping the stream has to do.
+                    let _ = R::poll_shutdown(&mut out.stream, cx);
+                    return Poll::Ready(Turn::Event(ready));
+                }
+                // What was blocked has been written by whoever sent it.
+            }
+            if out.sender.close_state() == State::Ended {
+                return Poll::Ready(Turn::Over);
+            }
+            let at = out.sender.poll_timeout();
+            #[cfg(feature = "deflate")]
+            let at =
+                [at, out.sender.release_at().filter(|_| receiver.holds_window())].into_iter().flatten().min();
+            let now = ready!(out.wire.poll_due(cx, at));
+            #[cfg(feature = "deflate")]
+            if out.sender.release_at().is_some_and(|at| at <= now) {
+                receiver.release_window();
+            }
+            out.sender.handle_timeout(now);
+            Poll::Ready(Turn::Again)
+        })
+    }
+
+    /// The stream has ended. What was queued meanwhile goes out before.
+    fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<Result<Turn, Error>> {
+        let Self { receiver, shared, end, .. } = self;
+        let failed = matches!(end, End::Seen(Some(_)));
+        let before = ready!(shared.out.poll(Side::Reader, cx, |out, cx, news| {
+            shared.settle(out);
+            if !failed {
+                while out.wire.poll_write(&mut out.stream, &mut out.sender, cx).is_pending() {
+                    let now = ready!(out.wire.poll_due(cx, out.sender.poll_timeout()));
+                    out.sender.handle_timeout(now);
+                }
+            }
+            let before = out.sender.close_state();
+            out.sender.handle_eof(receiver.cut());
+            *news = true;
+            Poll::Ready(before)
+        }));
+        match core::mem::replace(end, End::Told) {
+            // At the end, a reset is as good an end as any.
+            End::Seen(Some(error)) if before == State::Open => Poll::Ready(Err(error.into())),
+            _ => Poll::Ready(Ok(Turn::Again)),
+        }
+    }
+}
+
+/// What came of a turn.
+enum Turn {
+    Again,
+    Event(Ready),
+    /// The end was told before.
+    Over,
+}
+
+impl<I, O, R: Reads<I> + Writes<O>> Stream for Reader<I, O, R> {
+    type Item = Result<Message, Error>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.inner.poll_recv(cx).map(Result::transpose)
+    }
+}
+
+impl<I, O, R: Reads<I> + Writes<O>> FusedStream for Reader<I, O, R> {
+    fn is_terminated(&self) -> bool {
+        self.inner.outcome.is_some()
+    }
+}

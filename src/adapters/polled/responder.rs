@@ -1,0 +1,127 @@
+//! Sending without writing at once.
+
+use std::future::poll_fn;
+use std::prelude::v1::*;
+use std::task::{Context, Poll};
+
+use super::Writes;
+use super::wire::Wire;
+use crate::adapters::error::Error;
+use crate::{CloseCode, Connection, Kind, Message, Outbox, Prepared, SendError, Sender};
+
+/// The means to answer an event. What it sends is queued, and goes out before a call that receives waits,
+/// with the next one that flushes, or earlier where much is queued: only then does it wait.
+#[derive(Debug)]
+pub struct Responder<'w, S, R> {
+    pub(super) stream: &'w mut S,
+    pub(super) wire: &'w mut Wire<R>,
+    pub(super) connection: &'w mut Connection,
+}
+
+impl<S, R: Writes<S>> Responder<'_, S, R> {
+    /// Sends a text message.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Send`] where it is refused; never as [`SendError::Blocked`], as it is waited until there is
+    /// room. [`Error::Io`] where the stream fails at that.
+    pub async fn send_text(&mut self, text: &str) -> Result<(), Error> {
+        self.feed(|sender| sender.send_text(text)).await
+    }
+
+    /// Sends a binary message.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::send_text`].
+    pub async fn send_binary(&mut self, data: &[u8]) -> Result<(), Error> {
+        self.feed(|sender| sender.send_binary(data)).await
+    }
+
+    /// Sends a fragment of a message; see [`Sender::send_fragment`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::send_text`].
+    pub async fn send_fragment(&mut self, kind: Kind, data: &[u8], fin: bool) -> Result<(), Error> {
+        self.feed(|sender| sender.send_fragment(kind, data, fin)).await
+    }
+
+    /// Sends a message that owns its data; see [`Sender::send`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::send_text`].
+    pub async fn send(&mut self, message: impl Into<Message>) -> Result<(), Error> {
+        let mut waiting = Some(message.into());
+        self.feed(|sender| send_waiting(sender, &mut waiting)).await
+    }
+
+    /// Sends a message prepared for many connections.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::send_text`].
+    pub async fn send_prepared(&mut self, prepared: &Prepared) -> Result<(), Error> {
+        self.feed(|sender| sender.send_prepared(prepared)).await
+    }
+
+    /// The next message goes out as it is, whatever was agreed on; see [`Sender::uncompressed`].
+    pub const fn uncompressed(&mut self) -> &mut Self {
+        self.connection.uncompressed();
+        self
+    }
+
+    /// Sends a Ping; see [`Sender::ping`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::send_text`].
+    pub async fn ping(&mut self, payload: &[u8]) -> Result<(), Error> {
+        let now = self.wire.tick();
+        self.feed(|sender| sender.ping(now, payload)).await
+    }
+
+    /// Sends a Pong; see [`Sender::pong`].
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Send`] where it is refused.
+    pub fn pong(&mut self, payload: &[u8]) -> Result<(), Error> {
+        Ok(self.connection.pong(payload)?)
+    }
+
+    /// Closes the connection; see [`Sender::close`].
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Send`] where it is refused.
+    pub fn close(&mut self, code: impl Into<Option<CloseCode>>, reason: &str) -> Result<(), Error> {
+        Ok(self.connection.close(self.wire.tick(), code, reason)?)
+    }
+
+    async fn feed(
+        &mut self,
+        mut send: impl FnMut(&mut Sender<Outbox>) -> Result<(), SendError>,
+    ) -> Result<(), Error> {
+        self.wire.begin();
+        poll_fn(|cx: &mut Context<'_>| -> Poll<_> {
+            self.wire.poll_feed(self.stream, self.connection, cx, &mut send)
+        })
+        .await
+    }
+}
+
+/// Sends `waiting`, which stays where it is as long as there is no room.
+pub(super) fn send_waiting(
+    sender: &mut Sender<Outbox>,
+    waiting: &mut Option<Message>,
+) -> Result<(), SendError> {
+    let Some(message) = waiting.take() else { return Ok(()) };
+    sender.send(message).map_err(|refused| {
+        if refused.error == SendError::Blocked {
+            *waiting = Some(refused.message);
+        }
+        refused.error
+    })
+}

@@ -1,0 +1,90 @@
+//! What the halves of a WebSocket share.
+
+use std::prelude::v1::*;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use super::turnstile::{Side, Turnstile};
+use super::wire::Wire;
+use super::{Timer, Writes};
+use crate::adapters::desk::Desk;
+use crate::adapters::error::Error;
+use crate::close::State;
+use crate::{Instant, Outbox, SendError, Sender};
+
+#[derive(Debug)]
+pub(super) struct Shared<O, R> {
+    pub(super) desk: Desk,
+    pub(super) out: Turnstile<Out<O, R>>,
+}
+
+/// What both halves send through.
+#[derive(Debug)]
+pub(super) struct Out<O, R> {
+    pub(super) stream: O,
+    pub(super) wire: Wire<R>,
+    pub(super) sender: Sender<Outbox>,
+}
+
+impl<O, R> Shared<O, R> {
+    pub(super) fn new(stream: O, wire: Wire<R>, sender: Sender<Outbox>) -> Arc<Self> {
+        Arc::new(Self { desk: Desk::default(), out: Turnstile::new(Out { stream, wire, sender }) })
+    }
+}
+
+impl<O, R: Writes<O>> Shared<O, R> {
+    /// As [`Wire::poll_feed`], for the half that sends.
+    pub(super) fn poll_feed(
+        &self,
+        cx: &mut Context<'_>,
+        mut send: impl FnMut(&mut Sender<Outbox>, Instant) -> Result<(), SendError>,
+    ) -> Poll<Result<(), Error>> {
+        self.poll_out(cx, |Out { stream, wire, sender }, cx| {
+            let now = wire.now();
+            let fed = wire.poll_feed(stream, sender, cx, |sender| send(sender, now));
+            if let Poll::Ready(Err(_)) = fed {
+                // What closes the connection may wait here, and nobody else may come.
+                let _ = wire.poll_write(stream, sender, cx);
+            }
+            fed
+        })
+    }
+
+    /// As [`Wire::poll_flush`], for the half that sends; gives how much has been dropped.
+    pub(super) fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<Result<u64, Error>> {
+        self.poll_out(cx, |Out { stream, wire, sender }, cx| {
+            wire.poll_flush(stream, sender, cx).map_ok(|()| sender.dropped())
+        })
+    }
+
+    /// Lets the half that sends do something, and then does what it leads to.
+    fn poll_out<T>(
+        &self,
+        cx: &mut Context<'_>,
+        mut poll: impl FnMut(&mut Out<O, R>, &mut Context<'_>) -> Poll<T>,
+    ) -> Poll<T> {
+        self.out.poll(Side::Writer, cx, |out, cx, news| {
+            let before = out.sender.close_state();
+            self.settle(out);
+            let polled = poll(out, cx);
+            out.wire.poll_half_close(&mut out.stream, &mut out.sender, cx);
+            let after = out.sender.close_state();
+            // The half that receives has an end to tell, or to wait for.
+            *news = after != before || after == State::Ended;
+            polled
+        })
+    }
+
+    /// Does what the half that receives has left on the desk.
+    pub(super) fn settle(&self, out: &mut Out<O, R>) {
+        let now = out.wire.tick();
+        self.desk.settle(&mut out.sender, now);
+    }
+}
+
+impl<O, R: Timer> Shared<O, R> {
+    /// Asks the sender, where nobody is at it.
+    pub(super) fn ask<T>(&self, ask: impl FnOnce(&Sender<Outbox>) -> T) -> Option<T> {
+        self.out.peek(|out| ask(&out.sender))
+    }
+}

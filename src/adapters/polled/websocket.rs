@@ -1,0 +1,481 @@
+//! The run loop of a whole WebSocket.
+
+use core::pin::Pin;
+use core::time::Duration;
+use std::future::poll_fn;
+use std::io::ErrorKind;
+use std::prelude::v1::*;
+use std::task::{Context, Poll, ready};
+
+use futures_core::{FusedStream, Stream};
+use futures_sink::Sink;
+
+use super::responder::Responder;
+use super::wire::Wire;
+use super::{Reader, Reads, Timer, Writer, Writes, memory, split};
+use crate::adapters::error::Error;
+use crate::adapters::opening::{Handshake, Opened};
+use crate::handshake::Headers;
+use crate::{
+    CloseCode, Connection, Event, Inbox, Kind, Message, Outcome, Prepared, Ready, ReadyState, SendError,
+};
+
+/// After so many reads in a row what is queued goes out, timers are looked at and other tasks have their turn.
+pub(super) const MOST_READS: u8 = 16;
+
+/// A WebSocket over a stream `S`, for one task at a time; `R` is what it runs on. [`WebSocket::split_with`]
+/// makes two halves of one.
+///
+/// What is sent through it is written before the call is ready; what is sent through a [`Responder`], or
+/// fed, goes out before a call that receives waits, together with whatever else is queued by then. Timers
+/// run while a call waits. What becomes of futures that are dropped is told in [the module](super), as is
+/// what a dropped WebSocket does.
+///
+/// Two ends that each send much without ever receiving wait for each other until a timer ends it: have one
+/// task receive and another one send.
+///
+/// As a [`Stream`] it gives messages, then errors and the end as [`recv`](Self::recv) does; as a [`Sink`] it takes
+/// messages, and to close it sends a Close with 1000.
+#[derive(Debug)]
+pub struct WebSocket<S, R> {
+    inner: Box<Inner<S, R>>,
+}
+
+#[derive(Debug)]
+struct Inner<S, R> {
+    stream: S,
+    wire: Wire<R>,
+    connection: Connection,
+    inbox: Inbox,
+    handshake: Handshake,
+    outcome: Option<Outcome>,
+    /// How many reads there have been since anything was written.
+    reads: u8,
+    /// The stream has ended, and what is queued is still to be written.
+    eof: bool,
+}
+
+impl<S, R> WebSocket<S, R> {
+    pub(super) fn opened(stream: S, runtime: R, opened: Opened) -> Self
+    where
+        R: Timer,
+    {
+        let Opened { connection, inbox, handshake } = opened;
+        let wire = Wire::new(runtime);
+        let (outcome, reads, eof) = (None, 0, false);
+        let inner = Inner { stream, wire, connection, inbox, handshake, outcome, reads, eof };
+        Self { inner: Box::new(inner) }
+    }
+
+    pub(in crate::adapters) fn from_connection(
+        stream: S,
+        runtime: R,
+        connection: Connection,
+        inbox: Inbox,
+    ) -> Self
+    where
+        R: Timer,
+    {
+        Self::opened(stream, runtime, Opened { connection, inbox, handshake: Handshake::default() })
+    }
+
+    /// The subprotocol that was agreed on.
+    #[must_use]
+    pub fn subprotocol(&self) -> Option<&str> {
+        self.inner.handshake.subprotocol.as_deref()
+    }
+
+    /// The headers of the peer's handshake: of the request on a server, of the response on a client.
+    #[must_use]
+    pub const fn headers(&self) -> Headers<'_> {
+        Headers::from_lines(&self.inner.handshake.headers)
+    }
+
+    /// Gives back the memory of [`headers`](Self::headers), which are empty from here on.
+    pub fn forget_headers(&mut self) {
+        self.inner.handshake.headers = Box::default();
+    }
+
+    /// As the browser's `readyState`.
+    #[must_use]
+    pub const fn ready_state(&self) -> ReadyState {
+        self.inner.connection.ready_state()
+    }
+
+    /// How the connection ended, once [`Event::Closed`] was handed out.
+    #[must_use]
+    pub const fn outcome(&self) -> Option<Outcome> {
+        self.inner.outcome
+    }
+
+    /// The bytes that wait to be written.
+    #[must_use]
+    pub fn buffered_amount(&self) -> usize {
+        self.inner.connection.buffered_amount()
+    }
+
+    /// The time from the last Ping that was answered to its Pong.
+    #[must_use]
+    pub fn round_trip(&self) -> Option<Duration> {
+        self.inner.connection.round_trip()
+    }
+
+    /// The connection, for its getters.
+    #[must_use]
+    pub const fn connection(&self) -> &Connection {
+        &self.inner.connection
+    }
+
+    /// The stream.
+    #[must_use]
+    pub const fn stream(&self) -> &S {
+        &self.inner.stream
+    }
+
+    /// The stream, to be changed but neither read nor written.
+    #[must_use]
+    pub const fn stream_mut(&mut self) -> &mut S {
+        &mut self.inner.stream
+    }
+
+    /// The stream, the connection, and what has arrived and not been taken in.
+    #[must_use]
+    pub fn into_parts(self) -> (S, Connection, Inbox) {
+        (self.inner.stream, self.inner.connection, self.inner.inbox)
+    }
+
+    /// The next message goes out as it is, whatever was agreed on; see
+    /// [`Sender::uncompressed`](crate::Sender::uncompressed).
+    pub const fn uncompressed(&mut self) -> &mut Self {
+        self.inner.connection.uncompressed();
+        self
+    }
+
+    /// Takes the WebSocket apart: a half that receives and a half that sends, for two tasks. `split` takes
+    /// the stream apart, as tokio's `TcpStream::into_split` or a generic `split` of a runtime's library does.
+    pub fn split_with<I, O>(self, split: impl FnOnce(S) -> (I, O)) -> (Reader<I, O, R>, Writer<O, R>)
+    where
+        R: Reads<I> + Writes<O>,
+    {
+        let Inner { stream, wire, connection, inbox, outcome, eof, .. } = *self.inner;
+        let (input, output) = split(stream);
+        let (receiver, sender) = connection.into_halves();
+        let shared = split::Shared::new(output, wire, sender);
+        let writer = Writer::new(shared.clone());
+        (Reader::new(input, receiver, inbox, shared, outcome, eof), writer)
+    }
+}
+
+impl<S, R: Reads<S> + Writes<S>> WebSocket<S, R> {
+    /// The next event, and the means to answer it while it is borrowed; `None` after [`Event::Closed`].
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Protocol`] once, after the peer was told; [`Error::Io`]. Calling again goes on to
+    /// [`Event::Closed`].
+    pub async fn next(&mut self) -> Result<Option<(Event<'_>, Responder<'_, S, R>)>, Error> {
+        let Some(ready) = poll_fn(|cx| self.inner.poll_ready(cx)).await? else { return Ok(None) };
+        let Inner { stream, wire, connection, inbox, .. } = &mut *self.inner;
+        Ok(Some((inbox.event(ready), Responder { stream, wire, connection })))
+    }
+
+    /// The next message, as one that owns its data; `None` after the end. A large one is not copied. Control
+    /// frames are passed over, having been answered.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::next`].
+    pub async fn recv(&mut self) -> Result<Option<Message>, Error> {
+        poll_fn(|cx| self.inner.poll_recv(cx)).await
+    }
+
+    /// Reads on, passing over messages, until the connection has ended, and says how.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::next`].
+    pub async fn wait_closed(&mut self) -> Result<Outcome, Error> {
+        loop {
+            if let Some(outcome) = self.inner.outcome {
+                return Ok(outcome);
+            }
+            if poll_fn(|cx| self.inner.poll_ready(cx)).await?.is_none() && self.inner.outcome.is_none() {
+                // It had ended before it came here, which was told elsewhere.
+                return Err(SendError::Closed.into());
+            }
+        }
+    }
+
+    /// The means to send without writing at once.
+    pub fn responder(&mut self) -> Responder<'_, S, R> {
+        let Inner { stream, wire, connection, .. } = &mut *self.inner;
+        Responder { stream, wire, connection }
+    }
+
+    /// Sends a text message.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Send`] where it is refused, never as [`SendError::Blocked`], as it is waited until there is
+    /// room; also as [`SendError::Closed`] where it was accepted and then dropped, because the connection
+    /// ended or the peer closed. [`Error::Io`] where the stream fails.
+    pub async fn send_text(&mut self, text: &str) -> Result<(), Error> {
+        self.responder().send_text(text).await?;
+        self.flush().await
+    }
+
+    /// Sends a binary message.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::send_text`].
+    pub async fn send_binary(&mut self, data: &[u8]) -> Result<(), Error> {
+        self.responder().send_binary(data).await?;
+        self.flush().await
+    }
+
+    /// Sends a fragment of a message; see [`Sender::send_fragment`](crate::Sender::send_fragment).
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::send_text`].
+    pub async fn send_fragment(&mut self, kind: Kind, data: &[u8], fin: bool) -> Result<(), Error> {
+        self.responder().send_fragment(kind, data, fin).await?;
+        self.flush().await
+    }
+
+    /// Sends a message that owns its data; see [`Sender::send`](crate::Sender::send).
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::send_text`].
+    pub async fn send(&mut self, message: impl Into<Message>) -> Result<(), Error> {
+        self.feed(message).await?;
+        self.flush().await
+    }
+
+    /// Sends a message prepared for many connections; see [`Prepared`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::send_text`].
+    pub async fn send_prepared(&mut self, prepared: &Prepared) -> Result<(), Error> {
+        self.responder().send_prepared(prepared).await?;
+        self.flush().await
+    }
+
+    /// Queues a message that owns its data, to be written with what follows: by [`flush`](Self::flush), or
+    /// before a call that receives waits. Waits itself only where too much is queued.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::send_text`].
+    pub async fn feed(&mut self, message: impl Into<Message>) -> Result<(), Error> {
+        self.responder().send(message).await
+    }
+
+    /// Sends a Ping; see [`Sender::ping`](crate::Sender::ping).
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::send_text`].
+    pub async fn ping(&mut self, payload: &[u8]) -> Result<(), Error> {
+        self.responder().ping(payload).await?;
+        self.flush().await
+    }
+
+    /// Closes the connection; see [`Sender::close`](crate::Sender::close). Go on with [`next`](Self::next)
+    /// or [`wait_closed`](Self::wait_closed) to its end.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::send_text`].
+    pub async fn close(&mut self, code: impl Into<Option<CloseCode>>, reason: &str) -> Result<(), Error> {
+        self.responder().close(code, reason)?;
+        self.flush().await
+    }
+
+    /// Writes what is queued.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] where the stream fails; [`Error::Send`], as [`SendError::Closed`], where some of it was
+    /// dropped meanwhile.
+    pub async fn flush(&mut self) -> Result<(), Error> {
+        let before = self.inner.connection.sender().dropped();
+        self.inner.wire.begin();
+        poll_fn(|cx| self.inner.poll_flush(cx)).await?;
+        if self.inner.connection.sender().dropped() == before {
+            Ok(())
+        } else {
+            Err(SendError::Closed.into())
+        }
+    }
+}
+
+impl<S, R: Reads<S> + Writes<S>> Inner<S, R> {
+    /// Runs until a message is there.
+    fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Message>, Error>> {
+        while let Some(ready) = ready!(self.poll_ready(cx))? {
+            let message = self.inbox.take_message(ready);
+            if message.is_some() {
+                return Poll::Ready(Ok(message));
+            }
+        }
+        Poll::Ready(Ok(None))
+    }
+
+    /// Runs until an event is there.
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Ready>, Error>> {
+        while self.outcome.is_none() {
+            match self.connection.poll(self.wire.now(), &mut self.inbox) {
+                Ok(Some(ready)) => match self.inbox.event(ready) {
+                    // Whoever was held back has waited, and has sent.
+                    Event::Writable => {}
+                    Event::Closed(outcome) => {
+                        self.outcome = Some(outcome);
+                        // Where it takes time, dropping the stream has to do.
+                        let _ = R::poll_shutdown(&mut self.stream, cx);
+                        return Poll::Ready(Ok(Some(ready)));
+                    }
+                    _ => return Poll::Ready(Ok(Some(ready))),
+                },
+                Ok(None) if self.connection.ready_state() == ReadyState::Closed => break,
+                Ok(None) => ready!(self.poll_turn(cx))?,
+                Err(error) => {
+                    // The violation is what the caller must know; that the peer could not be told will show.
+                    let _ = self.wire.poll_write(&mut self.stream, self.connection.sender_mut(), cx);
+                    return Poll::Ready(Err(error.into()));
+                }
+            }
+        }
+        Poll::Ready(Ok(None))
+    }
+
+    /// All input has been taken in: reads more. Where there is none, writes, does what is due, and waits.
+    fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        if self.eof {
+            return self.poll_eof(cx).map(Ok);
+        }
+        if self.reads == MOST_READS {
+            self.reads = 0;
+            let driven = self.poll_drive(cx);
+            if driven.is_pending() {
+                // It is the others' turn, not that there was nothing to read.
+                cx.waker().wake_by_ref();
+            }
+            return driven;
+        }
+        memory::lend_inbox(&mut self.inbox);
+        let space = self.connection.read_space(&mut self.inbox);
+        match R::poll_read(&mut self.stream, cx, space) {
+            Poll::Ready(read) => {
+                self.reads += 1;
+                self.wire.tick();
+                self.handle_read(read)?;
+                Poll::Ready(Ok(()))
+            }
+            Poll::Pending => {
+                self.reads = 0;
+                memory::reclaim_inbox(&mut self.inbox);
+                self.poll_drive(cx)
+            }
+        }
+    }
+
+    fn handle_read(&mut self, read: std::io::Result<usize>) -> Result<(), Error> {
+        match read {
+            Ok(0) => self.eof = true,
+            Ok(n) => self.inbox.handle_read(n),
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => {
+                // At the end, a reset is as good an end as any.
+                let closing = self.connection.ready_state() == ReadyState::Closing;
+                self.connection.handle_eof();
+                if !closing {
+                    return Err(error.into());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The stream has ended. What was queued meanwhile goes out before: that the peer sends no more does not
+    /// say that it reads no more.
+    fn poll_eof(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let written = self.wire.poll_write(&mut self.stream, self.connection.sender_mut(), cx);
+        if written.is_pending() {
+            let now = ready!(self.wire.poll_due(cx, self.connection.poll_timeout()));
+            self.connection.handle_timeout(now);
+        } else {
+            self.eof = false;
+            self.connection.handle_eof();
+        }
+        Poll::Ready(())
+    }
+
+    /// Writes, does what the transport needs, and waits for what is due; ready when something has been done
+    /// that may be an event.
+    fn poll_drive(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        // Where nothing can be written, what has come in can still be read.
+        if !self.wire.has_failed() {
+            match self.wire.poll_write(&mut self.stream, self.connection.sender_mut(), cx) {
+                Poll::Ready(Ok(())) => memory::reclaim_outbox(self.connection.sender_mut()),
+                Poll::Ready(Err(error)) if self.connection.ready_state() != ReadyState::Closing => {
+                    return Poll::Ready(Err(error.into()));
+                }
+                _ => {}
+            }
+        }
+        self.wire.poll_half_close(&mut self.stream, self.connection.sender_mut(), cx);
+        let now = ready!(self.wire.poll_due(cx, self.connection.poll_timeout()));
+        self.connection.handle_timeout(now);
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        self.wire.poll_flush(&mut self.stream, &mut self.connection, cx)
+    }
+}
+
+impl<S, R: Reads<S> + Writes<S>> Stream for WebSocket<S, R> {
+    type Item = Result<Message, Error>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.inner.poll_recv(cx).map(Result::transpose)
+    }
+}
+
+impl<S, R: Reads<S> + Writes<S>> FusedStream for WebSocket<S, R> {
+    fn is_terminated(&self) -> bool {
+        self.inner.outcome.is_some()
+    }
+}
+
+impl<S, R: Reads<S> + Writes<S>> Sink<Message> for WebSocket<S, R> {
+    type Error = Error;
+
+    fn poll_ready(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        let Inner { stream, wire, connection, .. } = &mut *self.inner;
+        let ready = ready!(wire.poll_feed(stream, connection, cx, |sender| sender.can_send()));
+        wire.begin();
+        Poll::Ready(ready)
+    }
+
+    fn start_send(mut self: Pin<&mut Self>, message: Message) -> Result<(), Error> {
+        Ok(self.inner.connection.send(message).map_err(|refused| refused.error)?)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        let flushed = ready!(self.inner.poll_flush(cx));
+        self.inner.wire.begin();
+        Poll::Ready(flushed)
+    }
+
+    fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        if self.ready_state() == ReadyState::Open {
+            self.responder().close(CloseCode::NORMAL, "")?;
+        }
+        self.poll_flush(cx)
+    }
+}

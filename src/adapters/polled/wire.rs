@@ -1,0 +1,258 @@
+//! Writing a stream, and the time.
+
+use core::time::Duration;
+use std::io::{self, ErrorKind, IoSlice};
+use std::task::{Context, Poll, ready};
+
+use super::{Timer, Writes, memory};
+use crate::adapters::error::Error;
+use crate::close::State;
+use crate::{Connection, Instant, Outbox, SendError, Sender, TransportAction};
+
+/// The most slices that go into one write.
+const MAX_SLICES: usize = 32;
+
+/// How long a write may be held up before a timer runs out over it. The application may have been busy for
+/// long, and what the peer has sent meanwhile lies unread; but that it takes what is written shows it alive.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// What sends, and has timers: a connection, or the half of one.
+pub(super) trait Sends {
+    fn sender(&self) -> &Sender<Outbox>;
+    fn sender_mut(&mut self) -> &mut Sender<Outbox>;
+    fn poll_timeout(&self) -> Option<Instant>;
+    fn handle_timeout(&mut self, now: Instant);
+}
+
+impl Sends for Connection {
+    fn sender(&self) -> &Sender<Outbox> {
+        self.sender()
+    }
+
+    fn sender_mut(&mut self) -> &mut Sender<Outbox> {
+        self.sender_mut()
+    }
+
+    fn poll_timeout(&self) -> Option<Instant> {
+        self.poll_timeout()
+    }
+
+    fn handle_timeout(&mut self, now: Instant) {
+        self.handle_timeout(now);
+    }
+}
+
+impl Sends for Sender<Outbox> {
+    fn sender(&self) -> &Self {
+        self
+    }
+
+    fn sender_mut(&mut self) -> &mut Self {
+        self
+    }
+
+    fn poll_timeout(&self) -> Option<Instant> {
+        self.poll_timeout()
+    }
+
+    fn handle_timeout(&mut self, now: Instant) {
+        self.handle_timeout(now);
+    }
+}
+
+/// How far writing has come, beside the stream itself, and the runtime's clock.
+#[derive(Debug)]
+pub(super) struct Wire<R> {
+    runtime: R,
+    now: Instant,
+    /// Since when a call that sends has waited, and nothing has moved.
+    stalled: Option<Instant>,
+    /// Something was written and not flushed.
+    unflushed: bool,
+    /// Why writing has failed; it is not tried again.
+    error: Option<ErrorKind>,
+}
+
+impl<R: Timer> Wire<R> {
+    pub(super) fn new(runtime: R) -> Self {
+        let now = runtime.now();
+        Self { runtime, now, stalled: None, unflushed: false, error: None }
+    }
+
+    /// The time, as last read.
+    pub(super) const fn now(&self) -> Instant {
+        self.now
+    }
+
+    /// Reads the clock.
+    pub(super) fn tick(&mut self) -> Instant {
+        self.now = self.runtime.now();
+        self.now
+    }
+
+    /// Whether writing has failed.
+    pub(super) const fn has_failed(&self) -> bool {
+        self.error.is_some()
+    }
+
+    /// A call that sends begins to wait, if it has to.
+    pub(super) const fn begin(&mut self) {
+        self.stalled = None;
+    }
+
+    /// Ready when it is time for `at`, if there is such a time; gives what time it is.
+    pub(super) fn poll_due(&mut self, cx: &mut Context<'_>, at: Option<Instant>) -> Poll<Instant> {
+        let Some(at) = at else { return Poll::Pending };
+        ready!(self.runtime.poll_at(cx, at));
+        Poll::Ready(self.tick().max(at))
+    }
+
+    /// Writes all that is queued.
+    pub(super) fn poll_write<W>(
+        &mut self,
+        stream: &mut W,
+        sender: &mut Sender<Outbox>,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<()>>
+    where
+        R: Writes<W>,
+    {
+        if sender.buffered_amount() > 0 {
+            self.tick();
+        }
+        loop {
+            let mut slices = [&[][..]; MAX_SLICES];
+            let len = sender.poll_transmit(&mut slices);
+            let waiting = slices.get(..len).unwrap_or_default();
+            if waiting.is_empty() {
+                return if self.unflushed { self.poll_flush_stream(stream, cx) } else { Poll::Ready(Ok(())) };
+            }
+            if let Some(kind) = self.error {
+                return Poll::Ready(Err(kind.into()));
+            }
+            let written = match waiting {
+                [slice] => R::poll_write(stream, cx, &[IoSlice::new(slice)]),
+                _ => {
+                    let mut vectors = [IoSlice::new(&[]); MAX_SLICES];
+                    for (vector, slice) in vectors.iter_mut().zip(waiting) {
+                        *vector = IoSlice::new(slice);
+                    }
+                    R::poll_write(stream, cx, vectors.get(..len).unwrap_or_default())
+                }
+            };
+            match written {
+                Poll::Ready(Ok(0)) => {
+                    return Poll::Ready(Err(self.fail(sender, ErrorKind::WriteZero.into())));
+                }
+                Poll::Ready(Ok(n)) => {
+                    self.unflushed = true;
+                    self.stalled = None;
+                    sender.transmitted(self.now, n);
+                }
+                Poll::Ready(Err(error)) if error.kind() == ErrorKind::Interrupted => {}
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(self.fail(sender, error))),
+                Poll::Pending => {
+                    sender.transmitted(self.now, 0);
+                    return Poll::Pending;
+                }
+            }
+        }
+    }
+
+    fn poll_flush_stream<W>(&mut self, stream: &mut W, cx: &mut Context<'_>) -> Poll<io::Result<()>>
+    where
+        R: Writes<W>,
+    {
+        let flushed = loop {
+            match ready!(R::poll_flush(stream, cx)) {
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                flushed => break flushed,
+            }
+        };
+        self.unflushed = false;
+        if let Err(error) = &flushed {
+            self.error = Some(error.kind());
+        }
+        Poll::Ready(flushed)
+    }
+
+    /// After a failure there is no telling how much has been written.
+    fn fail(&mut self, sender: &mut Sender<Outbox>, error: io::Error) -> io::Error {
+        self.error = Some(error.kind());
+        self.unflushed = false;
+        sender.transmitted(self.now, 0);
+        error
+    }
+
+    /// Closes the sending half of the stream, if that is due.
+    pub(super) fn poll_half_close<W>(
+        &mut self,
+        stream: &mut W,
+        sender: &mut Sender<Outbox>,
+        cx: &mut Context<'_>,
+    ) where
+        R: Writes<W>,
+    {
+        // It fails where the peer is gone, which reading will show.
+        if sender.poll_transport() == Some(TransportAction::HalfClose)
+            && R::poll_shutdown(stream, cx).is_ready()
+        {
+            sender.handle_half_closed();
+        }
+    }
+
+    /// Sends; where too much waits, writes it and sends again.
+    pub(super) fn poll_feed<W>(
+        &mut self,
+        stream: &mut W,
+        half: &mut impl Sends,
+        cx: &mut Context<'_>,
+        mut send: impl FnMut(&mut Sender<Outbox>) -> Result<(), SendError>,
+    ) -> Poll<Result<(), Error>>
+    where
+        R: Writes<W>,
+    {
+        loop {
+            memory::lend_outbox(half.sender_mut());
+            match send(half.sender_mut()) {
+                Err(SendError::Blocked) => {}
+                sent => return Poll::Ready(sent.map_err(Error::from)),
+            }
+            let before = half.sender().buffered_amount();
+            if let Poll::Ready(written) = self.poll_write(stream, half.sender_mut(), cx) {
+                written?;
+            } else if half.sender().buffered_amount() == before {
+                ready!(self.poll_stalled(half, cx));
+            }
+        }
+    }
+
+    /// Writes all that is queued, unless the connection ends over it.
+    pub(super) fn poll_flush<W>(
+        &mut self,
+        stream: &mut W,
+        half: &mut impl Sends,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), Error>>
+    where
+        R: Writes<W>,
+    {
+        while half.sender().close_state() != State::Ended {
+            if let Poll::Ready(written) = self.poll_write(stream, half.sender_mut(), cx) {
+                memory::reclaim_outbox(half.sender_mut());
+                return Poll::Ready(written.map_err(Error::from));
+            }
+            ready!(self.poll_stalled(half, cx));
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// A call that sends waits. Nobody reads meanwhile, so timers are given some time more.
+    fn poll_stalled(&mut self, half: &mut impl Sends, cx: &mut Context<'_>) -> Poll<()> {
+        let since = *self.stalled.get_or_insert(self.now);
+        let grace = if half.sender().close_state() == State::Open { GRACE } else { Duration::ZERO };
+        let now = ready!(self.poll_due(cx, half.poll_timeout().map(|at| at.max(since + grace))));
+        half.handle_timeout(now);
+        Poll::Ready(())
+    }
+}

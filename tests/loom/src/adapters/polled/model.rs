@@ -1,0 +1,160 @@
+//! The model: a pipe that is full, two tasks that write to it, and somebody who takes out what is in it.
+
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use loom::future::block_on;
+use loom::sync::Mutex;
+use loom::thread;
+
+use super::turnstile::{Side, Turnstile};
+
+/// What both tasks write to. Like a socket it remembers only whoever asked last.
+#[derive(Default)]
+struct Pipe {
+    full: bool,
+    taken: Vec<u8>,
+    waker: Option<Waker>,
+}
+
+/// What is inside: a queue, and the pipe.
+struct Out {
+    queue: VecDeque<u8>,
+    pipe: Arc<Mutex<Pipe>>,
+}
+
+impl Out {
+    /// Writes all that is queued.
+    fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        while let Some(&next) = self.queue.front() {
+            let mut pipe = self.pipe.lock().unwrap();
+            if pipe.full {
+                pipe.waker = Some(cx.waker().clone());
+                return Poll::Pending;
+            }
+            pipe.taken.push(next);
+            self.queue.pop_front();
+        }
+        Poll::Ready(())
+    }
+}
+
+/// Somebody takes out what is there, and from then on there is room for all.
+fn take(pipe: &Mutex<Pipe>) {
+    let woken = {
+        let mut pipe = pipe.lock().unwrap();
+        pipe.full = false;
+        pipe.waker.take()
+    };
+    if let Some(waker) = woken {
+        waker.wake();
+    }
+}
+
+fn write(turnstile: &Turnstile<Out>, side: Side, what: u8) {
+    let mut queued = false;
+    block_on(poll_fn(|cx| {
+        turnstile.poll(side, cx, |out, cx, news| {
+            if !queued {
+                queued = true;
+                out.queue.push_back(what);
+            }
+            let before = out.queue.len();
+            let written = out.poll_write(cx);
+            *news = out.queue.len() != before;
+            written
+        })
+    }));
+}
+
+fn model(name: &str, bound: Option<usize>, test: impl Fn() + Send + Sync + 'static) {
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = bound;
+    builder.check(test);
+    println!("{name}: every interleaving has come to its end");
+}
+
+#[test]
+fn both_wait_to_write_and_both_are_woken() {
+    model("both write", Some(3), || {
+        let pipe = Arc::new(Mutex::new(Pipe { full: true, ..Pipe::default() }));
+        let turnstile = Arc::new(Turnstile::new(Out { queue: VecDeque::new(), pipe: Arc::clone(&pipe) }));
+        let other = Arc::clone(&turnstile);
+        let writer = thread::spawn(move || write(&other, Side::Writer, 1));
+        let taken = Arc::clone(&pipe);
+        let taker = thread::spawn(move || take(&taken));
+        write(&turnstile, Side::Reader, 2);
+        writer.join().unwrap();
+        taker.join().unwrap();
+        let mut taken = pipe.lock().unwrap().taken.clone();
+        taken.sort_unstable();
+        assert_eq!(taken, [1, 2]);
+    });
+}
+
+#[test]
+fn both_wait_for_the_pipe_alone() {
+    // Nobody tells the other one anything: it is the pipe that must wake both.
+    model("both wait", Some(3), || {
+        let pipe = Arc::new(Mutex::new(Pipe { full: true, ..Pipe::default() }));
+        let turnstile = Arc::new(Turnstile::new(Out { queue: VecDeque::from([7]), pipe: Arc::clone(&pipe) }));
+        let other = Arc::clone(&turnstile);
+        let wait = |turnstile: &Turnstile<Out>, side| {
+            block_on(poll_fn(|cx| turnstile.poll(side, cx, |out, cx, _| out.poll_write(cx))));
+        };
+        let writer = thread::spawn(move || wait(&other, Side::Writer));
+        let taken = Arc::clone(&pipe);
+        let taker = thread::spawn(move || take(&taken));
+        wait(&turnstile, Side::Reader);
+        writer.join().unwrap();
+        taker.join().unwrap();
+        assert_eq!(pipe.lock().unwrap().taken, [7]);
+    });
+}
+
+#[test]
+fn whoever_finds_it_locked_has_its_turn() {
+    model("turns", None, || {
+        let turnstile = Arc::new(Turnstile::new(0));
+        let other = Arc::clone(&turnstile);
+        let count = |turnstile: &Turnstile<u32>, side| {
+            block_on(poll_fn(|cx| {
+                turnstile.poll(side, cx, |count, _, _| {
+                    *count += 1;
+                    Poll::Ready(())
+                })
+            }));
+        };
+        let writer = thread::spawn(move || count(&other, Side::Writer));
+        count(&turnstile, Side::Reader);
+        writer.join().unwrap();
+        let seen =
+            block_on(poll_fn(|cx| turnstile.poll(Side::Writer, cx, |count, _, _| Poll::Ready(*count))));
+        assert_eq!(seen, 2);
+    });
+}
+
+#[test]
+fn one_hears_what_the_other_has_done() {
+    // The one waits for something that only the other one does, as a send waits for room or for an end.
+    for (waits, does) in [(Side::Writer, Side::Reader), (Side::Reader, Side::Writer)] {
+        model("news", None, move || {
+            let turnstile = Arc::new(Turnstile::new(false));
+            let other = Arc::clone(&turnstile);
+            let doer = thread::spawn(move || {
+                block_on(poll_fn(|cx| {
+                    other.poll(does, cx, |done, _, news| {
+                        (*done, *news) = (true, true);
+                        Poll::Ready(())
+                    })
+                }));
+            });
+            block_on(poll_fn(|cx| {
+                turnstile.poll(waits, cx, |done, _, _| if *done { Poll::Ready(()) } else { Poll::Pending })
+            }));
+            doer.join().unwrap();
+        });
+    }
+}

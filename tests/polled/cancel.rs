@@ -1,0 +1,293 @@
+//! Futures that are dropped: the peer sees an intact stream of bytes, and no message is lost or doubled.
+
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::task::Poll;
+
+use futures_core::Stream;
+use futures_sink::Sink;
+use hybi::futures_io::Error;
+use hybi::{CloseCode, Event, Kind, Message, Prepared, Role};
+
+use super::support::*;
+
+const ROLES: [Role; 2] = [Role::Server, Role::Client];
+
+/// Streams that stop short after so many bytes, and wait before each call.
+fn manners() -> impl Iterator<Item = Manner> {
+    [1, 2, 3, 7, 64, 1000, usize::MAX].into_iter().map(|piece| Manner {
+        piece,
+        hesitant: true,
+        ..Manner::default()
+    })
+}
+
+/// Of every size that frames and buffers make a difference at, among them fragments and control frames.
+fn say_much(peer: &mut Peer, manner: &Manner) -> Vec<Heard> {
+    let mut said = Vec::new();
+    // Of what comes byte by byte there is less.
+    let large = if manner.piece < 64 { 200 } else { 40_000 };
+    for len in [0, 1, 125, 126, 1000, large] {
+        let text = letters(len);
+        peer.connection.send_text(&text).unwrap();
+        peer.connection.ping(hybi::Instant::ZERO, text.as_bytes().get(..len.min(5)).unwrap()).unwrap();
+        // Pings overtake what waits; so that they come in between, each is said by itself.
+        peer.say();
+        peer.connection.send_fragment(Kind::Binary, text.as_bytes(), false).unwrap();
+        peer.connection.send_fragment(Kind::Binary, b"end", true).unwrap();
+        peer.say();
+        said.push(Heard::Text(text.clone()));
+        said.push(Heard::Binary([text.as_bytes(), b"end"].concat()));
+    }
+    said
+}
+
+#[test]
+fn whatever_receives_can_be_dropped_wherever_it_waits() {
+    for role in ROLES {
+        for manner in manners() {
+            for way in 0..3 {
+                let (_, mut ws, mut peer) = pair(role, manner.clone(), patient());
+                let said = say_much(&mut peer, &manner);
+                let (mut got, mut pings) = (Vec::new(), 0);
+                // Each future is polled once.
+                for _ in 0..600_000 {
+                    if got.len() == said.len() {
+                        break;
+                    }
+                    match way {
+                        0 => {
+                            if let Poll::Ready(next) = poll_once(ws.next()) {
+                                match heard(next.unwrap().unwrap().0) {
+                                    Heard::Ping(_) => pings += 1,
+                                    message => got.push(message),
+                                }
+                            }
+                        }
+                        1 => {
+                            if let Poll::Ready(message) = poll_once(ws.recv()) {
+                                got.push(of_message(message.unwrap().unwrap()));
+                            }
+                        }
+                        _ => {
+                            let next = poll_fn(|cx| Pin::new(&mut ws).poll_next(cx));
+                            if let Poll::Ready(message) = poll_once(next) {
+                                got.push(of_message(message.unwrap().unwrap()));
+                            }
+                        }
+                    }
+                }
+                assert!(got == said, "{role:?} {manner:?} {way}");
+                assert!(way > 0 || pings == 6);
+                // What is owed goes out with whatever is called next.
+                for _ in 0..100 {
+                    assert!(poll_once(ws.recv()).is_pending());
+                }
+                peer.pump();
+                let pongs = peer.heard.iter().filter(|heard| matches!(heard, Heard::Pong(_))).count();
+                assert!((1..=6).contains(&pongs), "{pongs}");
+            }
+        }
+    }
+}
+
+/// What is sent in one way or another.
+type Send = fn(&mut Ws, &str, usize) -> Poll<Result<(), Error>>;
+
+const SENDS: [(&str, Send); 8] = [
+    ("send_text", |ws, text, times| polled(poll_times(times, ws.send_text(text)))),
+    ("send_binary", |ws, text, times| polled(poll_times(times, ws.send_binary(text.as_bytes())))),
+    ("send", |ws, text, times| polled(poll_times(times, ws.send(text.to_owned())))),
+    ("send_fragment", |ws, text, times| {
+        polled(poll_times(times, ws.send_fragment(Kind::Text, text.as_bytes(), true)))
+    }),
+    ("send_prepared", |ws, text, times| {
+        polled(poll_times(times, ws.send_prepared(&Prepared::new(text.to_owned()))))
+    }),
+    ("feed and flush", |ws, text, times| {
+        polled(poll_times(times, async {
+            ws.feed(text.to_owned()).await?;
+            ws.flush().await
+        }))
+    }),
+    ("respond and flush", |ws, text, times| {
+        polled(poll_times(times, async {
+            ws.responder().send_text(text).await?;
+            ws.flush().await
+        }))
+    }),
+    ("sink", |ws, text, times| {
+        polled(poll_times(times, async {
+            poll_fn(|cx| Pin::new(&mut *ws).poll_ready(cx)).await?;
+            Pin::new(&mut *ws).start_send(Message::from(text.to_owned()))?;
+            poll_fn(|cx| Pin::new(&mut *ws).poll_flush(cx)).await
+        }))
+    }),
+];
+
+fn polled(result: Option<Result<(), Error>>) -> Poll<Result<(), Error>> {
+    result.map_or(Poll::Pending, Poll::Ready)
+}
+
+/// The payload of what was heard, text or not.
+fn payload(heard: &Heard) -> &[u8] {
+    match heard {
+        Heard::Text(text) => text.as_bytes(),
+        Heard::Binary(data) => data,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Sends messages, dropping each future after it was polled `times` times, and again what was not accepted.
+fn send_all(role: Role, manner: &Manner, (name, send): (&str, Send), times: usize) {
+    let texts: Vec<String> = [0, 5, 200, 17, 5000, 1, 130].into_iter().map(letters).collect();
+    // So little may wait that most have to wait.
+    let (_, mut ws, mut peer) = pair(role, manner.clone(), patient().high_water(64));
+    for text in &texts {
+        let before = ws.connection().sent().messages;
+        for tries in 0.. {
+            assert!(tries < 100_000, "{name}: never accepted");
+            let polled = send(&mut ws, text, times);
+            let accepted = ws.connection().sent().messages > before;
+            if let Poll::Ready(result) = polled {
+                result.unwrap();
+                assert!(accepted);
+            }
+            if accepted {
+                // As a whole, and for good.
+                break;
+            }
+            peer.pump();
+        }
+        peer.pump();
+    }
+    for _ in 0..100_000 {
+        if poll_once(ws.flush()).is_ready() {
+            break;
+        }
+        peer.pump();
+    }
+    peer.pump();
+    let got = peer.messages();
+    assert_eq!(got.len(), texts.len(), "{name} {role:?} {manner:?} {times}");
+    for (got, sent) in got.iter().zip(&texts) {
+        assert!(payload(got) == sent.as_bytes(), "{name} {role:?} {manner:?} {times}");
+    }
+}
+
+#[test]
+fn whatever_sends_can_be_dropped_wherever_it_waits() {
+    for role in ROLES {
+        for send in SENDS {
+            for manner in manners() {
+                send_all(role, &manner, send, 1);
+            }
+            // And at each single place.
+            let manner = Manner { piece: 40, hesitant: true, capacity: 90, ..Manner::default() };
+            for times in 2..=40 {
+                send_all(role, &manner, send, times);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_send_is_accepted_upon_its_first_poll_where_there_is_room() {
+    let (_, mut ws, mut peer) = pair(Role::Server, Manner { capacity: 3, ..Manner::default() }, patient());
+    assert!(poll_once(ws.send_text("one")).is_pending());
+    assert!(poll_once(ws.send_text("two")).is_pending());
+    assert_eq!(ws.connection().sent().messages, 2);
+    // It goes out with the next call of any kind.
+    for _ in 0..10 {
+        assert!(poll_once(ws.recv()).is_pending());
+        peer.pump();
+    }
+    assert_eq!(peer.messages(), [Heard::Text("one".into()), Heard::Text("two".into())]);
+}
+
+#[test]
+fn a_send_that_waits_for_room_leaves_nothing() {
+    let manner = Manner { capacity: 3, ..Manner::default() };
+    let (_, mut ws, mut peer) = pair(Role::Server, manner, patient().high_water(1));
+    assert!(poll_once(ws.send_text("one")).is_pending());
+    for _ in 0..5 {
+        assert!(poll_once(ws.send_text("never")).is_pending());
+        assert!(poll_once(ws.ping(b"a ping does not wait for messages")).is_pending());
+    }
+    for _ in 0..2000 {
+        let _ = poll_once(ws.flush());
+        peer.pump();
+    }
+    assert_eq!(peer.messages(), [Heard::Text("one".into())]);
+}
+
+#[test]
+fn pings_and_a_close_can_be_dropped_wherever_they_wait() {
+    for role in ROLES {
+        for manner in manners() {
+            let (clock, mut ws, mut peer) = pair(role, manner, patient());
+            for n in 0..3_u8 {
+                let before = ws.connection().sent().frames;
+                while ws.connection().sent().frames == before {
+                    let _ = poll_once(ws.ping(&[n]));
+                }
+                while poll_once(ws.flush()).is_pending() {}
+                peer.pump();
+            }
+            let mut closed = false;
+            while !closed {
+                // Closing has begun with the first poll: again it would be refused.
+                closed = !matches!(poll_once(ws.close(CloseCode::GOING_AWAY, "enough")), Poll::Ready(Ok(())));
+            }
+            let mut outcome = None;
+            while outcome.is_none() {
+                peer.pump();
+                if let Poll::Ready(next) = poll_once(ws.next()) {
+                    if let Event::Closed(how) = next.unwrap().unwrap().0 {
+                        outcome = Some(how);
+                    }
+                }
+            }
+            peer.pump();
+            assert_eq!(outcome.unwrap().code(), CloseCode::GOING_AWAY);
+            let pings: Vec<_> = (0..3).map(|n| Heard::Ping(vec![n])).collect();
+            assert_eq!(peer.heard[..4], [&pings[..], &[Heard::Close(1001)]].concat());
+            assert!(block_on(&clock, ws.next()).unwrap().is_none());
+        }
+    }
+}
+
+#[test]
+fn both_halves_can_be_dropped_wherever_they_wait() {
+    for role in ROLES {
+        for manner in manners() {
+            let (_, ws, mut peer) = pair(role, manner.clone(), patient().high_water(64));
+            let (mut reader, mut writer) = ws.split();
+            let said = say_much(&mut peer, &manner);
+            let texts: Vec<String> = [5, 200, 17, 1, 130, 3].into_iter().map(letters).collect();
+            let (mut got, mut sent) = (Vec::new(), 0);
+            let mut fed = false;
+            for _ in 0..1_000_000 {
+                if let Poll::Ready(message) = poll_once(reader.recv()) {
+                    got.push(of_message(message.unwrap().unwrap()));
+                }
+                if let Some(text) = texts.get(sent) {
+                    // What is fed was accepted if it is ready, and was not if it is not.
+                    if !fed {
+                        fed = poll_once(writer.feed(text.clone())).is_ready();
+                    } else if poll_once(writer.flush()).is_ready() {
+                        fed = false;
+                        sent += 1;
+                    }
+                }
+                peer.pump();
+                if got.len() == said.len() && sent == texts.len() {
+                    break;
+                }
+            }
+            assert!(got == said);
+            let texts: Vec<_> = texts.into_iter().map(Heard::Text).collect();
+            assert!(peer.messages() == texts);
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! Batching, closing and the end.
+
+use hybi::futures_io::Error;
+use hybi::{CloseCode, Config, Cut, Event, Outcome, ReadyState, Role, SendError};
+
+use super::support::*;
+
+#[test]
+fn what_is_readable_is_answered_in_one_write() {
+    let (_, mut ws, mut peer) = pair(Role::Server, Manner::default(), patient());
+    for n in 0..1000 {
+        peer.connection.send_text(&n.to_string()).unwrap();
+    }
+    peer.say();
+    let mut echo = Box::pin(async {
+        while let Some((event, mut answer)) = ws.next().await.unwrap() {
+            if let Event::Text(text) = event {
+                answer.send_text(text).await.unwrap();
+            }
+        }
+    });
+    assert!(poll_once(echo.as_mut()).is_pending());
+    assert_eq!(peer.end.state.lock().unwrap().writes_done, 1);
+    peer.pump();
+    assert_eq!(peer.messages().len(), 1000);
+    drop(echo);
+    assert_eq!(ws.buffered_amount(), 0);
+}
+
+#[test]
+fn closing_from_here_and_from_there() {
+    for role in [Role::Server, Role::Client] {
+        let (clock, mut ws, mut peer) = pair(role, Manner::default(), Config::new());
+        block_on(&clock, ws.close(CloseCode::GOING_AWAY, "bye")).unwrap();
+        assert_eq!(ws.ready_state(), ReadyState::Closing);
+        assert!(matches!(block_on(&clock, ws.send_text("late")), Err(Error::Send(SendError::Closed))));
+        peer.pump();
+        peer.end.end();
+        assert_eq!(
+            block_on(&clock, ws.wait_closed()).unwrap(),
+            Outcome::Clean { code: CloseCode::GOING_AWAY }
+        );
+        peer.pump();
+        assert_eq!(peer.heard, [Heard::Close(1001), Heard::Closed(true)]);
+        assert!(peer.end.state.lock().unwrap().shut_down);
+
+        let (clock, mut ws, mut peer) = pair(role, Manner::default(), Config::new());
+        peer.connection.close(hybi::Instant::ZERO, CloseCode::new(4000), "").unwrap();
+        peer.say();
+        block_on(&clock, async {
+            let (event, mut answer) = ws.next().await.unwrap().unwrap();
+            assert_eq!(heard(event), Heard::Close(4000));
+            assert!(matches!(answer.send_text("late").await, Err(Error::Send(SendError::Closed))));
+        });
+        assert!(poll_once(ws.next()).is_pending());
+        peer.pump();
+        peer.end.end();
+        assert!(block_on(&clock, ws.wait_closed()).unwrap().is_clean());
+        assert_eq!(ws.outcome().unwrap().code(), CloseCode::new(4000));
+    }
+}
+
+#[test]
+fn an_end_without_a_close() {
+    let (clock, mut ws, peer) = pair(Role::Server, Manner::default(), Config::new());
+    peer.end.arrive(&[0x81]);
+    peer.end.end();
+    assert_eq!(block_on(&clock, ws.wait_closed()).unwrap(), Outcome::Abnormal(Cut::InFrame));
+    assert!(block_on(&clock, ws.recv()).unwrap().is_none());
+}
+
+#[test]
+fn a_violation_is_told_at_once_and_only_once() {
+    let (clock, mut ws, mut peer) = pair(Role::Server, Manner::default(), Config::new());
+    peer.end.arrive(&[0x81, 0x01, b'a']);
+    assert!(matches!(block_on(&clock, ws.recv()), Err(Error::Protocol(_))));
+    peer.pump();
+    assert_eq!(peer.heard[0], Heard::Close(1002));
+    peer.end.end();
+    assert!(block_on(&clock, ws.recv()).unwrap().is_none());
+    assert!(matches!(ws.outcome(), Some(Outcome::Failed(_))));
+}
+
+#[test]
+fn it_comes_apart_and_goes_together_again() {
+    let (clock, mut ws, mut peer) = pair(Role::Server, Manner::default(), patient());
+    for text in ["one", "two"] {
+        peer.connection.send_text(text).unwrap();
+    }
+    peer.say();
+    assert_eq!(block_on(&clock, ws.recv()).unwrap(), Some("one".into()));
+    let (stream, connection, inbox) = ws.into_parts();
+    let mut ws = Ws::from_parts(stream, clock.clone(), connection, inbox);
+    assert_eq!(block_on(&clock, ws.recv()).unwrap(), Some("two".into()));
+    let (mut reader, mut writer) = ws.split();
+    peer.connection.send_text("three").unwrap();
+    peer.say();
+    assert_eq!(block_on(&clock, reader.recv()).unwrap(), Some("three".into()));
+    block_on(&clock, writer.send_text("four")).unwrap();
+    peer.pump();
+    assert_eq!(peer.heard, [Heard::Text("four".into())]);
+}

@@ -1,0 +1,220 @@
+//! Something goes wrong at each call of the stream: the outcome has a type, and nothing hangs or is busy.
+
+use std::io::ErrorKind;
+use std::pin::pin;
+
+use hybi::futures_io::Error;
+use hybi::{CloseCode, Cut, Event, Outcome, Role, SendError};
+
+use super::halves::tick;
+use super::support::*;
+
+/// Echoes three messages, then closes; gives how it ended, and the first error.
+async fn conversation(ws: &mut Ws) -> (Option<Outcome>, Option<Error>, usize) {
+    let (mut first, mut echoed) = (None, 0);
+    loop {
+        let result = match ws.next().await {
+            Ok(None) => return (None, first, echoed),
+            Ok(Some((Event::Closed(outcome), _))) => return (Some(outcome), first, echoed),
+            Ok(Some((Event::Text(text), mut answer))) => {
+                let sent = answer.send_text(text).await;
+                echoed += 1;
+                match sent {
+                    Ok(()) if echoed == 3 => ws.close(CloseCode::NORMAL, "").await,
+                    sent => sent,
+                }
+            }
+            Ok(Some(_)) => Ok(()),
+            Err(error) => Err(error),
+        };
+        if let Err(error) = result {
+            first.get_or_insert(error);
+        }
+    }
+}
+
+/// The same with two halves.
+async fn in_halves(ws: Ws) -> (Option<Outcome>, Option<Error>, usize) {
+    let (mut reader, mut writer) = ws.split();
+    let (mut first, mut echoed) = (None, 0);
+    loop {
+        let result = match reader.next().await {
+            Ok(None) => return (None, first, echoed),
+            Ok(Some(Event::Closed(outcome))) => return (Some(outcome), first, echoed),
+            Ok(Some(Event::Text(text))) => {
+                let sent = writer.send_text(text).await;
+                echoed += 1;
+                match sent {
+                    Ok(()) if echoed == 3 => writer.close(CloseCode::NORMAL, "").await,
+                    sent => sent,
+                }
+            }
+            Ok(Some(_)) => Ok(()),
+            Err(error) => Err(error),
+        };
+        if let Err(error) = result {
+            first.get_or_insert(error);
+        }
+    }
+}
+
+/// Runs it with one fault; gives how it went and how many calls there were.
+fn with_fault(
+    role: Role,
+    fault: Option<(usize, Fault)>,
+    halves: bool,
+) -> ((Option<Outcome>, Option<Error>, usize), usize) {
+    let manner = Manner { piece: 9, fault, ..Manner::default() };
+    // Where the peer waits as well, this is what ends it.
+    let config = patient().close_timeout(Some(ms(1000)));
+    let (clock, mut ws, mut peer) = pair(role, manner, config);
+    let state = peer.end.state.clone();
+    let mut far = pin!(async move {
+        for text in ["one", "two", "and three is longer"] {
+            peer.connection.send_text(text).unwrap();
+            peer.pump();
+            tick().await;
+        }
+        for _ in 0..200 {
+            peer.pump();
+            tick().await;
+        }
+        // Whoever is still there by now is told that there is no more to come.
+        peer.end.end();
+    });
+    let others: &mut [_] = &mut [far.as_mut() as std::pin::Pin<&mut dyn Future<Output = ()>>];
+    let result =
+        if halves { run(&clock, in_halves(ws), others) } else { run(&clock, conversation(&mut ws), others) };
+    let calls = state.lock().unwrap().calls;
+    (result, calls)
+}
+
+#[test]
+fn one_fault_at_each_call() {
+    for role in [Role::Server, Role::Client] {
+        for halves in [false, true] {
+            let ((outcome, error, echoed), calls) = with_fault(role, None, halves);
+            assert!(outcome.is_some_and(|outcome| outcome.is_clean()) && error.is_none() && echoed == 3);
+            assert!(calls > 10, "{calls}");
+            for at in 0..calls {
+                for fault in [Fault::Short, Fault::Pending, Fault::Interrupted] {
+                    let ((outcome, error, echoed), _) = with_fault(role, Some((at, fault)), halves);
+                    let clean = outcome.is_some_and(|outcome| outcome.is_clean());
+                    assert!(clean && error.is_none() && echoed == 3, "{role:?} {fault:?} at {at}: {error:?}");
+                }
+                for fault in [Fault::Reset, Fault::Zero] {
+                    let ((outcome, error, _), _) = with_fault(role, Some((at, fault)), halves);
+                    let what = format!("{role:?} {fault:?} at {at}, halves {halves}: {outcome:?}, {error:?}");
+                    // It ends, and its end is told.
+                    let outcome = outcome.expect(&what);
+                    match error {
+                        Some(Error::Io(error)) => {
+                            assert!(
+                                matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::WriteZero),
+                                "{what}"
+                            );
+                        }
+                        // It had ended before it was known.
+                        Some(Error::Send(SendError::Closed)) | None => {}
+                        Some(_) => panic!("{what}"),
+                    }
+                    match outcome {
+                        Outcome::Clean { .. } => {}
+                        Outcome::Abnormal(Cut::BetweenMessages | Cut::InFrame) => {}
+                        Outcome::TimedOut(hybi::Timer::Close) => {}
+                        _ => panic!("{what}"),
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn what_arrived_before_a_reset_is_handed_out() {
+    let (clock, mut ws, mut peer) = pair(Role::Server, Manner::default(), patient());
+    peer.connection.send_text("the last words").unwrap();
+    peer.say();
+    block_on(&clock, async {
+        assert_eq!(ws.recv().await.unwrap(), Some("the last words".into()));
+        peer.end.reset();
+        assert!(matches!(ws.recv().await, Err(Error::Io(_))));
+        assert!(matches!(ws.recv().await, Ok(None)));
+    });
+    assert_eq!(ws.outcome(), Some(Outcome::Abnormal(Cut::BetweenMessages)));
+}
+
+#[test]
+fn answers_go_out_before_the_end_is_taken_in() {
+    // All in one: messages, and the end of what the peer sends.
+    for capacity in [3, usize::MAX] {
+        let manner = Manner { capacity, ..Manner::default() };
+        let (clock, mut ws, mut peer) = pair(Role::Server, manner, patient());
+        for n in 0..10 {
+            peer.connection.send_text(&letters(n)).unwrap();
+        }
+        peer.say();
+        peer.end.end();
+        let done = std::cell::Cell::new(false);
+        let mut far = pin!(async {
+            // All of them, though it sends no more: if not, this never ends and the test says so.
+            while peer.messages().len() < 10 {
+                peer.pump();
+                tick().await;
+            }
+            done.set(true);
+        });
+        let outcome = run(
+            &clock,
+            async {
+                let mut outcome = None;
+                while let Some((event, mut answer)) = ws.next().await.unwrap() {
+                    match event {
+                        Event::Text(text) => answer.send_text(text).await.unwrap(),
+                        Event::Closed(how) => outcome = Some(how),
+                        other => panic!("{other:?}"),
+                    }
+                }
+                while !done.get() {
+                    tick().await;
+                }
+                outcome
+            },
+            &mut [far.as_mut()],
+        );
+        assert_eq!(outcome, Some(Outcome::Abnormal(Cut::BetweenMessages)));
+    }
+}
+
+#[test]
+fn a_flood_does_not_keep_a_task_from_yielding() {
+    let (_, mut ws, peer) = pair(Role::Server, Manner { piece: 6, ..Manner::default() }, patient());
+    // Empty Pongs, which are no messages.
+    let pong = [0x8A, 0x80, 0, 0, 0, 0];
+    peer.end.arrive(&pong.repeat(1000));
+    for polls in 1.. {
+        assert!(poll_once(ws.recv()).is_pending());
+        if peer.end.state.lock().unwrap().calls >= 1000 {
+            assert!(polls > 50, "{polls}");
+            break;
+        }
+    }
+}
+
+#[test]
+fn whoever_yields_goes_on() {
+    for halves in [false, true] {
+        let (clock, mut ws, mut peer) =
+            pair(Role::Server, Manner { piece: 6, ..Manner::default() }, patient());
+        peer.end.arrive(&[0x8A, 0x80, 0, 0, 0, 0].repeat(1000));
+        peer.connection.send_text(&letters(1000)).unwrap();
+        peer.say();
+        let message = if halves {
+            let (mut reader, _writer) = ws.split();
+            block_on(&clock, reader.recv())
+        } else {
+            block_on(&clock, ws.recv())
+        };
+        assert_eq!(message.unwrap(), Some(letters(1000).into()));
+    }
+}

@@ -1,0 +1,237 @@
+//! Two halves: what each does while the other one does nothing, and what they do to each other.
+
+use std::pin::pin;
+use std::task::Poll;
+
+use hybi::futures_io::Error;
+use hybi::{CloseCode, Config, Event, Outcome, Role, SendError, Timer as Which};
+
+use super::support::*;
+
+fn refused(result: Poll<Result<(), Error>>) -> SendError {
+    match result {
+        Poll::Ready(Err(Error::Send(error))) => error,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn pings_are_answered_while_only_the_reader_is_polled() {
+    // Even where little can be written at once.
+    for capacity in [1, 5, usize::MAX] {
+        let (_, ws, mut peer) = pair(Role::Server, Manner { capacity, ..Manner::default() }, patient());
+        let (mut reader, _writer) = ws.split();
+        for n in 0..20_u8 {
+            peer.connection.ping(hybi::Instant::ZERO, &[n]).unwrap();
+            peer.pump();
+            for _ in 0..20 {
+                assert!(poll_once(reader.recv()).is_pending());
+                peer.pump();
+            }
+            assert_eq!(peer.heard.last(), Some(&Heard::Pong(vec![n])));
+        }
+        assert_eq!(peer.heard.len(), 20);
+    }
+}
+
+#[test]
+fn a_close_is_answered_while_only_the_reader_is_polled() {
+    let (clock, ws, mut peer) = pair(Role::Server, Manner { piece: 1, ..Manner::default() }, patient());
+    let (mut reader, mut writer) = ws.split();
+    peer.connection.close(hybi::Instant::ZERO, CloseCode::NORMAL, "").unwrap();
+    peer.pump();
+    let Poll::Ready(event) = poll_once(reader.next()) else { panic!("no event") };
+    assert_eq!(heard(event.unwrap().unwrap()), Heard::Close(1000));
+    // The writer knows at once, whether or not the reader goes on.
+    assert_eq!(refused(poll_once(writer.send_text("too late"))), SendError::Closed);
+    assert!(poll_once(reader.next()).is_pending());
+    peer.pump();
+    peer.end.end();
+    assert!(block_on(&clock, reader.wait_closed()).unwrap().is_clean());
+    assert_eq!(peer.heard, [Heard::Close(1000), Heard::Closed(true)]);
+    assert_eq!(refused(poll_once(writer.send_text("too late"))), SendError::Closed);
+}
+
+#[test]
+fn a_close_goes_out_while_only_the_writer_is_polled() {
+    let (_, ws, mut peer) = pair(Role::Client, Manner::default(), patient());
+    let (mut reader, mut writer) = ws.split();
+    peer.connection.close(hybi::Instant::ZERO, CloseCode::NORMAL, "").unwrap();
+    peer.pump();
+    assert!(poll_once(reader.next()).is_ready());
+    drop(reader);
+    assert_eq!(refused(poll_once(writer.send_text("too late"))), SendError::Closed);
+    peer.pump();
+    assert_eq!(peer.heard[0], Heard::Close(1000));
+}
+
+#[test]
+fn a_writer_that_waits_hears_of_a_close() {
+    let manner = Manner { capacity: 4, ..Manner::default() };
+    let (clock, ws, mut peer) = pair(Role::Server, manner, patient());
+    let (mut reader, mut writer) = ws.split();
+    peer.connection.close(hybi::Instant::ZERO, CloseCode::NORMAL, "").unwrap();
+    peer.say();
+    // The peer does not read: the message waits, and is dropped for the Close.
+    let mut receiving = pin!(async {
+        assert!(matches!(reader.next().await, Ok(Some(Event::CloseReceived(_)))));
+    });
+    let end = peer.end.clone();
+    let mut taking = pin!(async move {
+        for _ in 0..1000 {
+            tick().await;
+            end.take_written();
+        }
+    });
+    let sent = run(&clock, writer.send_text(&letters(1000)), &mut [receiving.as_mut(), taking.as_mut()]);
+    // The frame had begun, so it is finished: it was sent after all. The next is refused.
+    sent.unwrap();
+    assert_eq!(refused(poll_once(writer.send_text("no"))), SendError::Closed);
+}
+
+/// Waits once.
+pub async fn tick() {
+    let mut waited = false;
+    std::future::poll_fn(|cx| {
+        if std::mem::replace(&mut waited, true) {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}
+
+#[test]
+fn a_message_that_was_dropped_for_a_close_is_not_said_to_be_sent() {
+    let manner = Manner { capacity: 4, ..Manner::default() };
+    let (clock, ws, mut peer) = pair(Role::Server, manner, patient());
+    let (mut reader, mut writer) = ws.split();
+    assert!(poll_once(writer.send_text("begun, and in the way")).is_pending());
+    peer.connection.close(hybi::Instant::ZERO, CloseCode::NORMAL, "").unwrap();
+    peer.say();
+    let mut receiving = pin!(async {
+        tick().await;
+        assert!(matches!(reader.next().await, Ok(Some(Event::CloseReceived(_)))));
+    });
+    let end = peer.end.clone();
+    let mut taking = pin!(async move {
+        for _ in 0..1000 {
+            tick().await;
+            tick().await;
+            end.take_written();
+        }
+    });
+    let sent = run(&clock, writer.send_text("dropped"), &mut [receiving.as_mut(), taking.as_mut()]);
+    assert_eq!(refused(Poll::Ready(sent)), SendError::Closed);
+}
+
+#[test]
+fn a_socket_that_died_fails_what_is_sent() {
+    let (_, ws, peer) = pair(Role::Server, Manner::default(), patient());
+    let (mut reader, mut writer) = ws.split();
+    peer.end.reset();
+    match poll_once(writer.send_text("hello")) {
+        Poll::Ready(Err(Error::Io(error))) => assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset),
+        other => panic!("{other:?}"),
+    }
+    // And where only the reader has seen it.
+    let (_, ws, peer) = pair(Role::Server, Manner::default(), patient());
+    let (mut other_reader, mut writer) = ws.split();
+    peer.end.end();
+    let Poll::Ready(event) = poll_once(other_reader.next()) else { panic!("no event") };
+    assert_eq!(heard(event.unwrap().unwrap()), Heard::Closed(false));
+    assert_eq!(refused(poll_once(writer.send_text("hello"))), SendError::Closed);
+    let Poll::Ready(Err(Error::Io(_))) = poll_once(reader.next()) else { panic!("no error") };
+    let Poll::Ready(event) = poll_once(reader.next()) else { panic!("no event") };
+    assert_eq!(heard(event.unwrap().unwrap()), Heard::Closed(false));
+    assert!(matches!(poll_once(reader.next()), Poll::Ready(Ok(None))));
+}
+
+#[test]
+fn a_writer_that_waits_hears_of_the_end() {
+    let (clock, ws, peer) = pair(Role::Server, Manner { capacity: 4, ..Manner::default() }, patient());
+    let (mut reader, mut writer) = ws.split();
+    let mut receiving = pin!(async {
+        tick().await;
+        peer.end.reset();
+        assert!(reader.next().await.is_err());
+    });
+    let sent = run(&clock, writer.send_text(&letters(1000)), &mut [receiving.as_mut()]);
+    assert!(matches!(sent, Err(Error::Io(_) | Error::Send(SendError::Closed))), "{sent:?}");
+}
+
+#[test]
+fn both_halves_wait_to_write_and_both_go_on() {
+    for capacity in [1, 2, 3, 10, 100] {
+        let manner = Manner { capacity, ..Manner::default() };
+        let (clock, ws, mut peer) = pair(Role::Server, manner, patient().high_water(8));
+        let (mut reader, mut writer) = ws.split();
+        let end = peer.end.clone();
+        let mut receiving = pin!(async { while reader.recv().await.unwrap().is_some() {} });
+        let peer = &mut peer;
+        let mut far = pin!(async move {
+            for n in 0..200_u8 {
+                peer.connection.ping(hybi::Instant::ZERO, &[n]).unwrap();
+                peer.pump();
+                tick().await;
+            }
+            while peer.messages().len() < 20 || !peer.heard.contains(&Heard::Pong(vec![199])) {
+                peer.pump();
+                tick().await;
+            }
+            let texts = peer.messages();
+            assert!(texts.iter().enumerate().all(|(n, text)| *text == Heard::Text(letters(n * 10))));
+            let last = peer.heard.iter().rfind(|heard| matches!(heard, Heard::Pong(_)));
+            assert_eq!(last, Some(&Heard::Pong(vec![199])));
+            peer.end.end();
+        });
+        let sending = async {
+            for n in 0..20 {
+                writer.send_text(&letters(n * 10)).await.unwrap();
+            }
+            while !end.state.lock().unwrap().shut_down {
+                tick().await;
+            }
+        };
+        run(&clock, sending, &mut [receiving.as_mut(), far.as_mut()]);
+    }
+}
+
+#[test]
+fn what_is_fed_goes_out_when_the_reader_waits() {
+    let (_, ws, mut peer) = pair(Role::Server, Manner::default(), patient());
+    let (mut reader, mut writer) = ws.split();
+    for text in ["one", "two", "three"] {
+        assert!(matches!(poll_once(writer.feed(text)), Poll::Ready(Ok(()))));
+    }
+    peer.pump();
+    assert!(peer.heard.is_empty());
+    assert!(poll_once(reader.recv()).is_pending());
+    assert_eq!(peer.end.state.lock().unwrap().writes_done, 1);
+    peer.pump();
+    assert_eq!(peer.heard.len(), 3);
+}
+
+#[test]
+fn the_reader_runs_timers_that_the_writer_starts() {
+    let config = Config::new().ping_interval(None).close_timeout(Some(ms(5000)));
+    let (clock, ws, peer) = pair(Role::Server, Manner::default(), config);
+    let (mut reader, mut writer) = ws.split();
+    let closing = async { writer.close(CloseCode::NORMAL, "").await.unwrap() };
+    let mut closing = pin!(closing);
+    let outcome = run(&clock, reader.wait_closed(), &mut [closing.as_mut()]).unwrap();
+    assert_eq!((outcome, clock.seconds()), (Outcome::TimedOut(Which::Close), 5));
+    drop(peer);
+}
+
+#[test]
+fn a_violation_is_told_while_only_the_reader_is_polled() {
+    let (_, ws, mut peer) = pair(Role::Server, Manner::default(), patient());
+    let (mut reader, mut writer) = ws.split();
+    peer.end.arrive(&[0xFF, 0x80, 0, 0, 0, 0]);
+    assert!(matches!(poll_once(reader.next()), Poll::Ready(Err(Error::Protocol(_)))));
+    peer.pump();
+    assert_eq!(peer.heard[0], Heard::Close(1002));
+    assert_eq!(refused(poll_once(writer.send_text("hello"))), SendError::Closed);
+}

@@ -1,0 +1,147 @@
+//! The opening handshake.
+
+use std::pin::pin;
+
+use hybi::Message;
+use hybi::futures_io::{AcceptError, Acceptance, Client, ConnectError, Refusal, Server};
+use hybi::handshake::ClientRequest;
+
+use super::halves::tick;
+use super::support::*;
+
+const REQUEST: &str = "GET /chat HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+    Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\
+    Sec-WebSocket-Protocol: one, two\r\nOrigin: https://here\r\n\r\n";
+
+fn server(clock: &Clock) -> Server<Clock> {
+    Server::with_timer(clock.clone())
+}
+
+fn manners() -> [Manner; 3] {
+    [
+        Manner::default(),
+        Manner { piece: 1, hesitant: true, ..Manner::default() },
+        Manner { piece: 7, ..Manner::default() },
+    ]
+}
+
+#[test]
+fn a_server_opens_and_keeps_what_came_behind() {
+    for manner in manners() {
+        let (clock, end) = (Clock::default(), End::new(manner));
+        end.arrive(REQUEST.as_bytes());
+        end.arrive(&[0x81, 0x85, 0x37, 0xfa, 0x21, 0x3d, 0x7f, 0x9f, 0x4d, 0x51, 0x58]);
+        let server = server(&clock).subprotocols(["two"]).origins(["https://here"]).header("X-More", "yes");
+        let mut ws = block_on(&clock, server.accept(end.clone())).unwrap();
+        let response = String::from_utf8(end.take_written()).unwrap();
+        assert!(response.starts_with("HTTP/1.1 101 "), "{response}");
+        assert!(response.contains("Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n"));
+        assert!(response.contains("X-More: yes\r\n"));
+        assert_eq!(ws.subprotocol(), Some("two"));
+        assert_eq!(ws.headers().get("origin"), Some(&b"https://here"[..]));
+        assert_eq!(block_on(&clock, ws.recv()).unwrap(), Some(Message::from("Hello")));
+        ws.forget_headers();
+        assert_eq!(ws.headers().iter().count(), 0);
+    }
+}
+
+#[test]
+fn a_server_refuses() {
+    for manner in manners() {
+        let (clock, end) = (Clock::default(), End::new(manner));
+        end.arrive(REQUEST.as_bytes());
+        end.end();
+        let strict = server(&clock).origins(["https://elsewhere"]);
+        let refused = block_on(&clock, strict.accept(end.clone()));
+        assert!(matches!(refused, Err(AcceptError::Rejected(why)) if why.status() == 403));
+        assert!(end.take_written().starts_with(b"HTTP/1.1 403 "));
+        assert!(end.state.lock().unwrap().shut_down);
+
+        let end = End::new(Manner::default());
+        end.arrive(REQUEST.as_bytes());
+        let refused = block_on(&clock, server(&clock).accept_with(end.clone(), |_| Err(Refusal::new(401))));
+        assert!(matches!(refused, Err(AcceptError::Refused(why)) if why.status == 401));
+        // The peer never ends: no more is read than for a second.
+        assert_eq!(clock.seconds(), 1);
+
+        let end = End::new(Manner::default());
+        end.arrive(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+        end.end();
+        match block_on(&clock, server(&clock).accept(end.clone())) {
+            Err(AcceptError::NotWebSocket(call)) => {
+                assert!(call.received().starts_with(b"GET / "));
+                block_on(&clock, call.refuse()).unwrap();
+            }
+            other => panic!("{other:?}"),
+        }
+        assert!(end.take_written().starts_with(b"HTTP/1.1 426 "));
+    }
+}
+
+#[test]
+fn a_handshake_takes_no_longer_than_it_may() {
+    let (clock, end) = (Clock::default(), End::new(Manner::default()));
+    end.arrive(b"GET / HT");
+    let late = block_on(&clock, server(&clock).handshake_timeout(Some(ms(3000))).accept(end.clone()));
+    assert!(matches!(late, Err(AcceptError::Rejected(why)) if why.status() == 408));
+    assert!(end.take_written().starts_with(b"HTTP/1.1 408 "));
+    assert_eq!(clock.seconds(), 4);
+
+    let (clock, end) = (Clock::default(), End::new(Manner::default()));
+    let client = Client::with_timer(clock.clone()).handshake_timeout(Some(ms(3000)));
+    let late = block_on(&clock, client.open(end, "ws://a/"));
+    assert!(matches!(late, Err(ConnectError::Handshake(_))));
+    assert_eq!(clock.seconds(), 3);
+}
+
+#[test]
+fn both_ends_open() {
+    for manner in manners() {
+        let clock = Clock::default();
+        let (near, far) = (End::new(manner.clone()), End::new(manner));
+        let client =
+            Client::with_timer(clock.clone()).subprotocols(["one", "two"]).header("Authorization", "x");
+        let server = server(&clock);
+        let server = server.accept_with(far.clone(), |request| {
+            assert_eq!((request.path(), request.host()), ("/chat", "a"));
+            assert_eq!(request.headers().get("authorization"), Some(&b"x"[..]));
+            Ok(Acceptance { subprotocol: Some("one".into()), headers: vec![("X-More".into(), "y".into())] })
+        });
+        let opened = std::cell::RefCell::new(None);
+        let mut server = pin!(async { *opened.borrow_mut() = Some(server.await.unwrap()) });
+        let mut wires = pin!(async {
+            loop {
+                far.arrive(&near.take_written());
+                near.arrive(&far.take_written());
+                tick().await;
+            }
+        });
+        let others: &mut [_] =
+            &mut [server.as_mut() as std::pin::Pin<&mut dyn Future<Output = ()>>, wires.as_mut()];
+        let mut ws = run(&clock, client.open(near.clone(), "ws://a/chat"), others).unwrap();
+        assert_eq!(ws.subprotocol(), Some("one"));
+        assert_eq!(ws.headers().get("x-more"), Some(&b"y"[..]));
+        let mut served = opened.take().unwrap();
+        block_on(&clock, ws.send_text("hello")).unwrap();
+        far.arrive(&near.take_written());
+        assert_eq!(block_on(&clock, served.recv()).unwrap(), Some("hello".into()));
+    }
+}
+
+#[test]
+fn a_client_hears_that_it_is_not_wanted() {
+    let (clock, end) = (Clock::default(), End::new(Manner::default()));
+    end.arrive(b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 2\r\n\r\nno");
+    let client = Client::with_timer(clock.clone());
+    match block_on(&clock, client.request(end, ClientRequest::new("a", "/"))) {
+        Err(ConnectError::Http(answer)) => {
+            assert_eq!((answer.status, &answer.received[answer.head_len..]), (401, &b"no"[..]));
+        }
+        other => panic!("{other:?}"),
+    }
+    let end = End::new(Manner::default());
+    end.end();
+    assert!(matches!(block_on(&clock, client.open(end, "ws://a/")), Err(ConnectError::Io(_))));
+    let end = End::new(Manner::default());
+    assert!(matches!(block_on(&clock, client.open(end, "ftp://a/")), Err(ConnectError::Url(_))));
+}

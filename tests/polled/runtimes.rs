@@ -1,0 +1,245 @@
+//! What is tokio's and what is async-io's: sockets, clocks, and what can be sent where.
+
+/// Whoever holds one can send it to another thread, pin it without care, and put it into an error.
+fn is_send<T: Send + Unpin>() {}
+fn is_sync<T: Send + Sync + Unpin>() {}
+fn sends<T: Send>(value: T) -> T {
+    value
+}
+
+#[cfg(feature = "tokio")]
+mod on_tokio {
+    use std::io;
+    use std::time::Duration;
+
+    use hybi::tokio::{
+        AcceptError, Client, ConnectError, Error, HttpCall, Reader, Responder, Server, WebSocket, Writer,
+        accept, client, connect,
+    };
+    use hybi::{CloseCode, Config, Event, Message, Outcome, Timer};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+    use tokio::net::{TcpListener, TcpStream};
+
+    use super::{is_send, is_sync, sends};
+
+    #[test]
+    fn what_can_be_sent_and_moved() {
+        is_sync::<WebSocket>();
+        is_sync::<WebSocket<DuplexStream>>();
+        is_sync::<Reader>();
+        is_sync::<Writer>();
+        is_sync::<Server>();
+        is_sync::<Client>();
+        is_send::<AcceptError>();
+        is_send::<ConnectError<TcpStream>>();
+        is_send::<HttpCall>();
+        is_send::<Responder<'_>>();
+        is_sync::<Error>();
+    }
+
+    /// The futures of all that waits.
+    #[expect(dead_code, reason = "it is enough that it compiles")]
+    async fn futures_can_be_sent(mut ws: WebSocket, stream: TcpStream) {
+        sends(accept(stream)).await.unwrap();
+        sends(connect("ws://a/")).await.unwrap();
+        sends(ws.recv()).await.unwrap();
+        sends(ws.send("text")).await.unwrap();
+        sends(ws.send_text("text")).await.unwrap();
+        sends(ws.flush()).await.unwrap();
+        sends(ws.close(CloseCode::NORMAL, "")).await.unwrap();
+        let (_, mut answer) = sends(ws.next()).await.unwrap().unwrap();
+        sends(answer.send_text("text")).await.unwrap();
+        let (mut reader, mut writer) = ws.split();
+        sends(reader.next()).await.unwrap();
+        sends(writer.send_text("text")).await.unwrap();
+    }
+
+    async fn echo(mut ws: WebSocket) -> Outcome {
+        while let Some((event, mut answer)) = ws.next().await.unwrap() {
+            match event {
+                Event::Text(text) => answer.send_text(text).await.unwrap(),
+                Event::Binary(data) => answer.send_binary(data).await.unwrap(),
+                Event::Closed(outcome) => return outcome,
+                _ => {}
+            }
+        }
+        panic!("no end")
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn over_tcp_in_halves_that_live_in_two_tasks() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("ws://{}/", listener.local_addr().unwrap());
+        let server =
+            tokio::spawn(
+                async move { echo(accept(listener.accept().await.unwrap().0).await.unwrap()).await },
+            );
+        let (mut reader, mut writer) = connect(&url).await.unwrap().split();
+        let messages = |n: usize| Message::from(vec![n as u8; n * 37 % 5000]);
+        let sending = tokio::spawn(async move {
+            for n in 0..2000 {
+                writer.feed(messages(n)).await.unwrap();
+            }
+            writer.flush().await.unwrap();
+            writer
+        });
+        for n in 0..2000 {
+            assert_eq!(reader.recv().await.unwrap(), Some(messages(n)));
+        }
+        sending.await.unwrap().close(CloseCode::NORMAL, "").await.unwrap();
+        assert!(reader.wait_closed().await.unwrap().is_clean());
+        assert!(server.await.unwrap().is_clean());
+    }
+
+    #[tokio::test]
+    async fn a_large_message_both_ways() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("ws://{}/", listener.local_addr().unwrap());
+        tokio::spawn(async move { echo(accept(listener.accept().await.unwrap().0).await.unwrap()).await });
+        let (mut reader, mut writer) = connect(&url).await.unwrap().split();
+        let large = Message::from(vec![42; 5 << 20]);
+        let sent = large.clone();
+        tokio::spawn(async move { writer.send(sent).await.unwrap() });
+        assert!(reader.recv().await.unwrap() == Some(large));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn timers_are_those_of_tokio() {
+        let (near, _far) = duplex(1 << 16);
+        let connection = hybi::Connection::server(hybi::Instant::ZERO, Config::new(), hybi::Outbox::new());
+        let began = tokio::time::Instant::now();
+        let mut ws = WebSocket::from_parts(near, connection, hybi::Inbox::empty());
+        assert_eq!(ws.wait_closed().await.unwrap(), Outcome::TimedOut(Timer::Pong));
+        let took = began.elapsed();
+        assert!((70..71).contains(&took.as_secs()), "{took:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_handshake_that_never_comes() {
+        let (near, mut far) = duplex(1 << 16);
+        let accepted = Server::new().handshake_timeout(Some(Duration::from_secs(2))).accept(near).await;
+        assert!(matches!(accepted, Err(AcceptError::Rejected(why)) if why.status() == 408));
+        let mut answer = Vec::new();
+        far.read_to_end(&mut answer).await.unwrap();
+        assert!(answer.starts_with(b"HTTP/1.1 408 "));
+    }
+
+    #[tokio::test]
+    async fn over_any_stream() {
+        let (near, far) = duplex(100);
+        let server = tokio::spawn(async move {
+            let mut ws = accept(far).await.unwrap();
+            ws.recv().await.unwrap()
+        });
+        let mut ws = client(near, hybi::handshake::ClientRequest::new("a", "/")).await.unwrap();
+        ws.send_text("hello").await.unwrap();
+        assert_eq!(server.await.unwrap(), Some("hello".into()));
+        let (mut reader, _writer) = ws.split_with(tokio::io::split);
+        assert_eq!(reader.wait_closed().await.unwrap().code(), CloseCode::ABNORMAL);
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_connected_to() {
+        assert!(matches!(connect("wss://a/").await, Err(ConnectError::NeedsTls)));
+        assert!(matches!(connect("ftp://a/").await, Err(ConnectError::Url(_))));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        drop(listener);
+        match connect(&format!("ws://{address}/")).await {
+            Err(ConnectError::Io(error)) => assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[tokio::test]
+    async fn plain_http_lives_on_the_same_port() {
+        let (near, mut far) = duplex(1 << 16);
+        far.write_all(b"GET /page HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
+        let Err(AcceptError::NotWebSocket(call)) = accept(near).await else { panic!("no call") };
+        let (mut stream, received) = call.into_parts();
+        assert!(received.starts_with(b"GET /page "));
+        stream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").await.unwrap();
+        drop(stream);
+        let mut answer = String::new();
+        far.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 204 "));
+    }
+}
+
+#[cfg(feature = "async-io")]
+mod on_async_io {
+    use std::time::{Duration, Instant};
+
+    use hybi::futures_io::{
+        AsyncIo, Client, Error, Reader, Server, Timer, WebSocket, Writer, accept, client,
+    };
+    use hybi::handshake::ClientRequest;
+    use hybi::{CloseCode, Event};
+    use smol::net::{TcpListener, TcpStream};
+
+    use super::is_sync;
+
+    #[test]
+    fn what_can_be_sent_and_moved() {
+        is_sync::<WebSocket<TcpStream>>();
+        is_sync::<Reader<TcpStream>>();
+        is_sync::<Writer<TcpStream>>();
+        is_sync::<Server>();
+        is_sync::<Client>();
+        is_sync::<Error>();
+    }
+
+    #[test]
+    fn over_tcp_in_halves_that_live_in_two_tasks() {
+        smol::block_on(async {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let address = listener.local_addr().unwrap();
+            let server = smol::spawn(async move {
+                let mut ws = accept(listener.accept().await.unwrap().0).await.unwrap();
+                while let Some((event, mut answer)) = ws.next().await.unwrap() {
+                    if let Event::Text(text) = event {
+                        answer.send_text(text).await.unwrap();
+                    }
+                }
+                ws.outcome().unwrap()
+            });
+            let stream = TcpStream::connect(address).await.unwrap();
+            let ws = client(stream, ClientRequest::new("a", "/")).await.unwrap();
+            let (mut reader, mut writer) = ws.split();
+            let sending = smol::spawn(async move {
+                for n in 0..500 {
+                    writer.send_text(&n.to_string()).await.unwrap();
+                }
+                writer
+            });
+            for n in 0..500 {
+                assert_eq!(reader.recv().await.unwrap(), Some(n.to_string().into()));
+            }
+            sending.await.close(CloseCode::NORMAL, "").await.unwrap();
+            assert!(reader.wait_closed().await.unwrap().is_clean());
+            assert!(server.await.is_clean());
+        });
+    }
+
+    #[test]
+    fn an_alarm_goes_off_when_it_is_set_and_not_before() {
+        smol::block_on(async {
+            let (mut timer, began) = (AsyncIo::default(), Instant::now());
+            // A later one takes the place of an earlier one, and the other way round.
+            for (first, then) in [(5, 20), (10_000, 10)] {
+                let (first, then) = (Duration::from_millis(first), Duration::from_millis(then));
+                let now = timer.now();
+                let mut first = Some(now + first);
+                std::future::poll_fn(|cx| {
+                    if let Some(at) = first.take() {
+                        assert!(timer.poll_at(cx, at).is_pending());
+                    }
+                    timer.poll_at(cx, now + then)
+                })
+                .await;
+                assert!(timer.now() >= now + then);
+            }
+            assert!(began.elapsed() < Duration::from_secs(5));
+        });
+    }
+}

@@ -1,0 +1,476 @@
+//! A stream, a clock and an executor that leave nothing to chance.
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::io::{self, ErrorKind, IoSlice};
+use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Wake, Waker};
+use std::time::Duration;
+
+use futures_io::{AsyncRead, AsyncWrite};
+use hybi::futures_io::{Timer, WebSocket};
+use hybi::{Config, Connection, Event, Inbox, Instant, Message, Outbox, Role};
+
+pub type Ws = WebSocket<End, Clock>;
+
+// --- the clock ---
+
+/// Time that passes when it is told to.
+#[derive(Debug, Default)]
+pub struct Clock {
+    time: Arc<Mutex<Time>>,
+    /// Which alarm is this one's.
+    alarm: Option<usize>,
+}
+
+#[derive(Debug, Default)]
+struct Time {
+    now: Instant,
+    alarms: Vec<Option<(Instant, Waker)>>,
+}
+
+impl Clone for Clock {
+    fn clone(&self) -> Self {
+        Self { time: Arc::clone(&self.time), alarm: None }
+    }
+}
+
+impl Timer for Clock {
+    fn now(&self) -> Instant {
+        self.time.lock().unwrap().now
+    }
+
+    fn poll_at(&mut self, cx: &mut Context<'_>, at: Instant) -> Poll<()> {
+        let mut time = self.time.lock().unwrap();
+        let alarm = *self.alarm.get_or_insert_with(|| {
+            time.alarms.push(None);
+            time.alarms.len() - 1
+        });
+        let ready = time.now >= at;
+        time.alarms[alarm] = (!ready).then(|| (at, cx.waker().clone()));
+        if ready { Poll::Ready(()) } else { Poll::Pending }
+    }
+}
+
+impl Clock {
+    pub fn advance(&self, by: Duration) {
+        let now = self.time.lock().unwrap().now + by;
+        self.advance_to(now);
+    }
+
+    fn advance_to(&self, now: Instant) {
+        let mut time = self.time.lock().unwrap();
+        time.now = time.now.max(now);
+        for alarm in &mut time.alarms {
+            if let Some((_, waker)) = alarm.take_if(|(at, _)| *at <= now) {
+                waker.wake();
+            }
+        }
+    }
+
+    fn next_alarm(&self) -> Option<Instant> {
+        self.time.lock().unwrap().alarms.iter().flatten().map(|(at, _)| *at).min()
+    }
+
+    pub fn seconds(&self) -> u64 {
+        self.now().since_origin().as_secs()
+    }
+}
+
+// --- the executor ---
+
+struct Flag(AtomicBool);
+
+impl Wake for Flag {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
+
+/// How often a task may be polled: no test needs more, so whoever is polled more often is busy for nothing.
+const MOST_POLLS: usize = 2_000_000;
+
+/// Runs tasks until the first one is done. A task is polled only when it was woken; when all of them wait, time
+/// goes on to the next alarm, and where there is none they would wait for ever, which is a failure.
+pub fn run<T>(
+    clock: &Clock,
+    first: impl Future<Output = T>,
+    others: &mut [Pin<&mut dyn Future<Output = ()>>],
+) -> T {
+    let mut first = pin!(first);
+    let flags: Vec<_> = (0..=others.len()).map(|_| Arc::new(Flag(AtomicBool::new(true)))).collect();
+    let wakers: Vec<Waker> = flags.iter().map(|flag| Arc::clone(flag).into()).collect();
+    let mut done = vec![false; others.len()];
+    for _ in 0..MOST_POLLS {
+        let mut idle = true;
+        if flags[0].0.swap(false, Ordering::SeqCst) {
+            idle = false;
+            if let Poll::Ready(result) = first.as_mut().poll(&mut Context::from_waker(&wakers[0])) {
+                return result;
+            }
+        }
+        for (n, other) in others.iter_mut().enumerate() {
+            if !done[n] && flags[n + 1].0.swap(false, Ordering::SeqCst) {
+                idle = false;
+                done[n] = other.as_mut().poll(&mut Context::from_waker(&wakers[n + 1])).is_ready();
+            }
+        }
+        if idle {
+            let alarm = clock.next_alarm().expect("all tasks wait, and nothing will wake them");
+            clock.advance_to(alarm);
+        }
+    }
+    panic!("a task is busy for nothing");
+}
+
+pub fn block_on<T>(clock: &Clock, future: impl Future<Output = T>) -> T {
+    run(clock, future, &mut [])
+}
+
+/// Polls a future once.
+pub fn poll_once<T>(future: impl Future<Output = T>) -> Poll<T> {
+    pin!(future).poll(&mut Context::from_waker(Waker::noop()))
+}
+
+/// Polls a future, at most so often until it waits for the last time, and drops it then.
+pub fn poll_times<T>(times: usize, future: impl Future<Output = T>) -> Option<T> {
+    let mut future = pin!(future);
+    for _ in 0..times {
+        if let Poll::Ready(result) = future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            return Some(result);
+        }
+    }
+    None
+}
+
+// --- the stream ---
+
+/// What goes wrong with one call of a stream.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Fault {
+    /// It takes or gives one byte.
+    Short,
+    /// It waits, and can go on at once.
+    Pending,
+    Interrupted,
+    Reset,
+    /// It gives or takes nothing.
+    Zero,
+}
+
+#[derive(Debug, Default)]
+struct Pipe {
+    bytes: VecDeque<u8>,
+    closed: bool,
+    reader: Option<Waker>,
+    writer: Option<Waker>,
+}
+
+/// How a stream behaves.
+#[derive(Clone, Debug)]
+pub struct Manner {
+    /// The most bytes of one call.
+    pub piece: usize,
+    /// Each call waits once before it does anything.
+    pub hesitant: bool,
+    /// The most bytes that lie in the pipe.
+    pub capacity: usize,
+    pub fault: Option<(usize, Fault)>,
+}
+
+impl Default for Manner {
+    fn default() -> Self {
+        Self { piece: usize::MAX, hesitant: false, capacity: usize::MAX, fault: None }
+    }
+}
+
+#[derive(Debug, Default)]
+pub struct State {
+    reads: Pipe,
+    writes: Pipe,
+    hesitated: [bool; 2],
+    /// Calls so far.
+    pub calls: usize,
+    /// Of those, that wrote something.
+    pub writes_done: usize,
+    /// It was reset: nothing goes any more.
+    pub broken: bool,
+    pub shut_down: bool,
+}
+
+/// One end of a stream; clones are handles to it.
+#[derive(Clone, Debug)]
+pub struct End {
+    pub state: Arc<Mutex<State>>,
+    manner: Manner,
+}
+
+enum Way {
+    In,
+    Out,
+}
+
+impl End {
+    pub fn new(manner: Manner) -> Self {
+        Self { state: Arc::default(), manner }
+    }
+
+    /// How many bytes this call may move.
+    fn call(&self, state: &mut State, way: &Way, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let fault = self.manner.fault.filter(|(at, _)| *at == state.calls).map(|(_, fault)| fault);
+        state.calls += 1;
+        if state.broken {
+            return Poll::Ready(Err(ErrorKind::ConnectionReset.into()));
+        }
+        match fault {
+            Some(Fault::Short) => return Poll::Ready(Ok(1)),
+            Some(Fault::Pending) => {
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            Some(Fault::Interrupted) => return Poll::Ready(Err(ErrorKind::Interrupted.into())),
+            Some(Fault::Reset) => {
+                state.broken = true;
+                return Poll::Ready(Err(ErrorKind::ConnectionReset.into()));
+            }
+            Some(Fault::Zero) => {
+                // What has ended stays so.
+                state.broken = true;
+                return Poll::Ready(Ok(0));
+            }
+            None => {}
+        }
+        let hesitated = &mut state.hesitated[usize::from(matches!(way, Way::Out))];
+        *hesitated = self.manner.hesitant && !*hesitated;
+        if *hesitated {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        Poll::Ready(Ok(self.manner.piece))
+    }
+
+    // --- the far end ---
+
+    /// Bytes arrive.
+    pub fn arrive(&self, bytes: &[u8]) {
+        let mut state = self.state.lock().unwrap();
+        state.reads.bytes.extend(bytes);
+        if let Some(waker) = state.reads.reader.take() {
+            waker.wake();
+        }
+    }
+
+    /// The far end sends no more.
+    pub fn end(&self) {
+        let mut state = self.state.lock().unwrap();
+        state.reads.closed = true;
+        if let Some(waker) = state.reads.reader.take() {
+            waker.wake();
+        }
+    }
+
+    /// The connection is reset.
+    pub fn reset(&self) {
+        let mut state = self.state.lock().unwrap();
+        state.broken = true;
+        let wakers = [state.reads.reader.take(), state.writes.writer.take()];
+        wakers.into_iter().flatten().for_each(Waker::wake);
+    }
+
+    /// Takes what was written.
+    pub fn take_written(&self) -> Vec<u8> {
+        let mut state = self.state.lock().unwrap();
+        if let Some(waker) = state.writes.writer.take() {
+            waker.wake();
+        }
+        state.writes.bytes.drain(..).collect()
+    }
+}
+
+impl AsyncRead for End {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, to: &mut [u8]) -> Poll<io::Result<usize>> {
+        let mut state = self.state.lock().unwrap();
+        let most = match self.call(&mut state, &Way::In, cx) {
+            Poll::Ready(Ok(most)) => most,
+            other => return other,
+        };
+        let pipe = &mut state.reads;
+        if pipe.bytes.is_empty() && !pipe.closed && most > 0 {
+            pipe.reader = Some(cx.waker().clone());
+            return Poll::Pending;
+        }
+        let len = to.len().min(most).min(pipe.bytes.len());
+        for (to, from) in to.iter_mut().zip(pipe.bytes.drain(..len)) {
+            *to = from;
+        }
+        Poll::Ready(Ok(len))
+    }
+}
+
+impl AsyncWrite for End {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, from: &[u8]) -> Poll<io::Result<usize>> {
+        self.poll_write_vectored(cx, &[IoSlice::new(from)])
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        from: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let mut state = self.state.lock().unwrap();
+        let most = match self.call(&mut state, &Way::Out, cx) {
+            Poll::Ready(Ok(most)) => most,
+            other => return other,
+        };
+        assert!(!state.shut_down, "written behind the end");
+        let pipe = &mut state.writes;
+        let room = self.manner.capacity - pipe.bytes.len();
+        if room == 0 && most > 0 {
+            pipe.writer = Some(cx.waker().clone());
+            return Poll::Pending;
+        }
+        let before = pipe.bytes.len();
+        pipe.bytes.extend(from.iter().flat_map(|slice| slice.iter()).take(most.min(room)));
+        let len = pipe.bytes.len() - before;
+        state.writes_done += 1;
+        Poll::Ready(Ok(len))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.state.lock().unwrap().shut_down = true;
+        Poll::Ready(Ok(()))
+    }
+}
+
+// --- both ends ---
+
+/// The far end: a connection that notes what it hears.
+pub struct Peer {
+    pub end: End,
+    pub connection: Connection,
+    inbox: Inbox,
+    pub heard: Vec<Heard>,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Heard {
+    Text(String),
+    Binary(Vec<u8>),
+    Ping(Vec<u8>),
+    Pong(Vec<u8>),
+    Close(u16),
+    Closed(bool),
+}
+
+/// What an event says.
+pub fn heard(event: Event<'_>) -> Heard {
+    match event {
+        Event::Text(text) => Heard::Text(text.to_owned()),
+        Event::Binary(data) => Heard::Binary(data.to_vec()),
+        Event::Ping(payload) => Heard::Ping(payload.to_vec()),
+        Event::Pong(payload) => Heard::Pong(payload.to_vec()),
+        Event::CloseReceived(frame) => Heard::Close(frame.code_seen().get()),
+        Event::Closed(outcome) => Heard::Closed(outcome.is_clean()),
+        other => panic!("{other:?}"),
+    }
+}
+
+pub fn of_message(message: Message) -> Heard {
+    match message {
+        Message::Text(text) => Heard::Text(text.to_string()),
+        Message::Binary(data) => Heard::Binary(data.to_vec()),
+    }
+}
+
+impl Peer {
+    /// Takes in what was written, and lets what it leads to arrive.
+    pub fn pump(&mut self) {
+        for byte in self.end.take_written() {
+            // Byte by byte: where it was cut must not matter.
+            let space = self.connection.read_space(&mut self.inbox);
+            space[0] = byte;
+            self.inbox.handle_read(1);
+            self.poll();
+        }
+        if self.end.state.lock().unwrap().shut_down {
+            self.connection.handle_eof();
+            self.poll();
+        }
+        self.say();
+    }
+
+    fn poll(&mut self) {
+        while let Some(event) = self.connection.poll_event(Instant::ZERO, &mut self.inbox).unwrap() {
+            self.heard.push(heard(event));
+        }
+    }
+
+    /// Lets what is queued arrive.
+    pub fn say(&mut self) {
+        let bytes = wire(&mut self.connection);
+        if !bytes.is_empty() {
+            self.end.arrive(&bytes);
+        }
+        if self.connection.poll_transport().is_some() {
+            self.connection.handle_half_closed();
+            self.end.end();
+        }
+    }
+
+    /// The messages that were heard.
+    pub fn messages(&self) -> Vec<Heard> {
+        let messages = |heard: &&Heard| matches!(heard, Heard::Text(_) | Heard::Binary(_));
+        self.heard.iter().filter(messages).cloned().collect()
+    }
+}
+
+/// What a connection has queued.
+pub fn wire(connection: &mut Connection) -> Vec<u8> {
+    let mut all = Vec::new();
+    loop {
+        let mut slices = [&[][..]; 8];
+        let len = connection.poll_transmit(&mut slices);
+        let bytes = slices[..len].concat();
+        if bytes.is_empty() {
+            return all;
+        }
+        connection.transmitted(Instant::ZERO, bytes.len());
+        all.extend(bytes);
+    }
+}
+
+pub fn connection(role: Role, config: Config) -> Connection {
+    match role {
+        Role::Server => Connection::server(Instant::ZERO, config, Outbox::new()),
+        Role::Client => Connection::client(Instant::ZERO, config, Outbox::new(), [3; 32]),
+    }
+}
+
+/// No timer at all.
+pub const fn patient() -> Config {
+    Config::new().ping_interval(None).pong_timeout(None).close_timeout(None)
+}
+
+/// A WebSocket in `role`, and the other end of its stream.
+pub fn pair(role: Role, manner: Manner, config: Config) -> (Clock, Ws, Peer) {
+    let (clock, end) = (Clock::default(), End::new(manner));
+    let ws = WebSocket::from_parts(end.clone(), clock.clone(), connection(role, config), Inbox::empty());
+    let connection = connection(role.peer(), patient().high_water(usize::MAX));
+    let peer = Peer { end, connection, inbox: Inbox::empty(), heard: Vec::new() };
+    (clock, ws, peer)
+}
+
+pub const fn ms(n: u64) -> Duration {
+    Duration::from_millis(n)
+}
+
+/// The letters, over and over.
+pub fn letters(len: usize) -> String {
+    ('a'..='z').cycle().take(len).collect()
+}

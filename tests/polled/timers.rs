@@ -1,0 +1,146 @@
+//! The timers of the core, driven by the runtime's clock.
+
+use std::pin::pin;
+
+use hybi::futures_io::Error;
+use hybi::{CloseCode, Config, Event, Outcome, Role, SendError, Timer as Which};
+
+use super::halves::tick;
+use super::support::*;
+
+#[test]
+fn a_silent_peer_is_pinged_and_then_given_up() {
+    for halves in [false, true] {
+        let (clock, mut ws, mut peer) = pair(Role::Server, Manner::default(), Config::new());
+        let outcome = if halves {
+            let (mut reader, _writer) = ws.split();
+            block_on(&clock, reader.wait_closed()).unwrap()
+        } else {
+            block_on(&clock, ws.wait_closed()).unwrap()
+        };
+        assert_eq!(outcome, Outcome::TimedOut(Which::Pong));
+        // 30 seconds to the Ping, 30 for its Pong, 10 to close.
+        assert_eq!(clock.seconds(), 70);
+        peer.pump();
+        assert_eq!(peer.heard[..2], [Heard::Ping(vec![0, 0, 0, 1]), Heard::Close(1011)]);
+    }
+}
+
+#[test]
+fn a_peer_that_answers_is_kept() {
+    let (clock, mut ws, mut peer) = pair(Role::Client, Manner::default(), Config::new());
+    let mut far = pin!(async {
+        loop {
+            peer.pump();
+            if peer.heard.len() == 5 {
+                peer.connection.close(hybi::Instant::ZERO, CloseCode::NORMAL, "").unwrap();
+                peer.pump();
+                peer.end.end();
+                break;
+            }
+            // The peer looks again when something has been written.
+            let before = peer.end.state.lock().unwrap().writes_done;
+            let state = peer.end.state.clone();
+            std::future::poll_fn(|cx| {
+                let written = state.lock().unwrap().writes_done > before;
+                WRITTEN.with(|waker| *waker.borrow_mut() = Some(cx.waker().clone()));
+                if written { std::task::Poll::Ready(()) } else { std::task::Poll::Pending }
+            })
+            .await;
+        }
+    });
+    // The clock stands while anyone can run, so the far end is woken by hand after each alarm.
+    let outcome = run(
+        &clock,
+        async {
+            let mut waiting = pin!(ws.wait_closed());
+            std::future::poll_fn(|cx| {
+                let polled = waiting.as_mut().poll(cx);
+                WRITTEN.with(|waker| waker.borrow_mut().take().map(std::task::Waker::wake));
+                polled
+            })
+            .await
+        },
+        &mut [far.as_mut()],
+    );
+    assert!(outcome.unwrap().is_clean());
+    assert_eq!(clock.seconds(), 150);
+}
+
+std::thread_local! {
+    static WRITTEN: std::cell::RefCell<Option<std::task::Waker>> = const { std::cell::RefCell::new(None) };
+}
+
+#[test]
+fn a_send_to_a_peer_that_is_gone_ends() {
+    // Nobody receives: the one that sends gives up.
+    let manner = Manner { capacity: 10, ..Manner::default() };
+    let (clock, mut ws, _peer) = pair(Role::Server, manner.clone(), Config::new());
+    let sent = block_on(&clock, ws.send_text(&letters(1000)));
+    assert!(matches!(sent, Err(Error::Send(SendError::Closed))), "{sent:?}");
+    assert_eq!(clock.seconds(), 70);
+    assert_eq!(block_on(&clock, ws.wait_closed()).unwrap(), Outcome::TimedOut(Which::Pong));
+
+    let (clock, ws, _peer) = pair(Role::Server, manner, Config::new());
+    let (mut reader, mut writer) = ws.split();
+    let sent = block_on(&clock, writer.send_text(&letters(1000)));
+    assert!(matches!(sent, Err(Error::Send(SendError::Closed))), "{sent:?}");
+    assert_eq!(block_on(&clock, reader.wait_closed()).unwrap(), Outcome::TimedOut(Which::Pong));
+}
+
+#[test]
+fn a_write_that_moves_is_not_given_up() {
+    // The peer takes a little every now and then, and what it says is not read for long.
+    let config = Config::new().ping_interval(Some(ms(100))).pong_timeout(Some(ms(100)));
+    let manner = Manner { capacity: 10, ..Manner::default() };
+    let (clock, mut ws, mut peer) = pair(Role::Server, manner, config);
+    let mut far = pin!(async {
+        for _ in 0..200 {
+            clock.advance(ms(90));
+            peer.pump();
+            tick().await;
+        }
+    });
+    run(&clock, ws.send_text(&letters(1000)), &mut [far.as_mut()]).unwrap();
+    assert!(clock.seconds() > 5, "{}", clock.seconds());
+}
+
+#[test]
+fn closing_takes_no_longer_than_it_may() {
+    let (clock, mut ws, _peer) = pair(Role::Client, Manner::default(), Config::new());
+    block_on(&clock, ws.close(CloseCode::NORMAL, "")).unwrap();
+    assert_eq!(block_on(&clock, ws.wait_closed()).unwrap(), Outcome::TimedOut(Which::Close));
+    assert_eq!(clock.seconds(), 10);
+    assert!(block_on(&clock, ws.next()).unwrap().is_none());
+}
+
+#[test]
+fn what_lay_unread_counts_before_a_timer_does() {
+    let (clock, mut ws, mut peer) = pair(Role::Server, Manner::default(), Config::new());
+    assert!(poll_once(ws.recv()).is_pending());
+    peer.connection.send_text("in time").unwrap();
+    peer.say();
+    // The application was busy for long.
+    clock.advance(ms(3_600_000));
+    assert_eq!(block_on(&clock, ws.recv()).unwrap(), Some("in time".into()));
+    peer.pump();
+    assert!(peer.heard.is_empty());
+}
+
+#[test]
+fn an_idle_connection_is_closed() {
+    let config = patient().idle_timeout(Some(ms(60_000))).close_timeout(Some(ms(1000)));
+    let (clock, mut ws, mut peer) = pair(Role::Server, Manner::default(), config);
+    let outcome = block_on(&clock, async {
+        let mut outcome = None;
+        while let Some((event, _)) = ws.next().await.unwrap() {
+            if let Event::Closed(how) = event {
+                outcome = Some(how);
+            }
+        }
+        outcome
+    });
+    assert_eq!((outcome, clock.seconds()), (Some(Outcome::TimedOut(Which::Close)), 61));
+    peer.pump();
+    assert_eq!(peer.heard[0], Heard::Close(1001));
+}
