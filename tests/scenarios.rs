@@ -47,5 +47,7 @@ mod messages;
 mod no_alloc;
 #[path = "scenarios/output.rs"]
 mod output;
+#[path = "scenarios/straight.rs"]
+mod straight;
 #[path = "scenarios/timers.rs"]
 mod timers;

@@ -7,7 +7,7 @@ mod mask;
 mod text;
 
 pub(crate) use lane::{LANE, Lane};
-pub(crate) use mask::{turn, xor_copy, xor_in_place};
+pub(crate) use mask::{turn, xor_copy, xor_in_place, xor_to_ascii};
 #[allow(unreachable_pub, reason = "sealed: a bound of public functions that nobody else can name")]
 pub use text::Memory;
 #[cfg(feature = "alloc")]

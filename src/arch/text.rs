@@ -99,7 +99,7 @@ impl<M: Memory> Checked<M> {
     }
 
     /// Unmasks all of `range`.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn unmask(&mut self, range: Range<usize>, mask: &mut Mask) {
         // Where nothing is known, as among binary messages, there is nothing to forget.
         if self.valid.end > 0 {
@@ -111,7 +111,7 @@ impl<M: Memory> Checked<M> {
     }
 
     /// Unmasks all of `range`, and validates it as one text.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn unmask_text(&mut self, range: Range<usize>, mask: &mut Mask) -> bool {
         if range.len() >= BLOCK {
             return self.unmask_long_text(range, mask);
@@ -210,9 +210,12 @@ impl Checked<alloc::vec::Vec<u8>> {
         self.memory.capacity()
     }
 
-    /// Makes room for exactly `additional` more bytes.
-    pub(crate) fn reserve_exact(&mut self, additional: usize) {
-        self.memory.reserve_exact(additional);
+    /// Makes room up to `end`, and if the memory has to grow for that, up to `target`, which is no less.
+    pub(crate) fn reserve(&mut self, end: usize, target: usize) {
+        if end > self.memory.capacity() {
+            let target = target.min(isize::MAX.unsigned_abs()).max(end);
+            self.memory.reserve_exact(target - self.memory.len());
+        }
     }
 
     /// Gives back memory behind the bytes.
@@ -228,6 +231,18 @@ impl Checked<alloc::vec::Vec<u8>> {
             self.forget();
         } else {
             self.valid = self.valid.start - start..self.valid.end - start;
+        }
+    }
+
+    /// Moves all bytes to the front of `memory`, with what is known of them.
+    pub(crate) fn move_to(&mut self, mut memory: alloc::vec::Vec<u8>) {
+        let len = self.memory.len();
+        if memory.len() < len {
+            memory.resize(len, 0);
+        }
+        if let Some(front) = memory.get_mut(..len) {
+            front.copy_from_slice(&self.memory);
+            self.memory = memory;
         }
     }
 

@@ -92,7 +92,7 @@ impl<B: Memory, M: Gather> Input<B, M> {
 
     /// Whether a message of which `left` bytes are to come will lie in the window in one piece.
     pub(super) fn will_hold(&self, left: u64) -> bool {
-        left <= self.remaining() as u64 || B::STAYS && left <= LARGEST_IN_WINDOW
+        left <= self.remaining() as u64 || B::STAYS
     }
 
     /// A message begins here that [will lie in the window](Self::will_hold).
@@ -114,8 +114,6 @@ impl<B: Memory, M: Gather> Input<B, M> {
     }
 }
 
-/// Longer messages are gathered in memory of their own.
-const LARGEST_IN_WINDOW: u64 = 64 << 10;
 /// A payload of which less than this is missing is not worth a read of its own.
 #[cfg(feature = "alloc")]
 pub(super) const WORTH_A_READ: u64 = 4 << 10;
@@ -138,6 +136,10 @@ mod owned {
     /// How much is read at once: it stays in the first-level cache while it is unmasked and validated. A message
     /// of 16 KiB, which is a usual size, fits with its header.
     const WINDOW: usize = (16 << 10) + 64;
+    /// Behind what is in the window so much is read at once.
+    const AT_ONCE: usize = 32 << 10;
+    /// Memory is at most twice what has arrived and so much more.
+    const ALLOWANCE: usize = 64 << 10;
     /// A part of a message that waits for the rest is not moved to save less than this.
     const SPARE: usize = 1 << 10;
 
@@ -237,15 +239,12 @@ mod owned {
             len >= WINDOW / 4 && len >= self.window.bytes().len() / 2 && rest <= len / 8
         }
 
-        /// The message in `range`, with the window. What has arrived behind it moves to another.
+        /// The message in `range`, with the window. What has arrived behind it is kept.
         fn give(&mut self, kind: Kind, range: Range<usize>) -> Option<Message> {
-            let mut next = self.message.given.take_back();
-            next.resize(next.len().max(WINDOW), 0);
-            let rest = self.unread();
-            next.get_mut(..rest.len())?.copy_from_slice(rest);
+            let rest = self.unread().to_vec();
             (self.at, self.end) = (0, rest.len());
             let message = self.message.given.give(&mut self.window, kind, range);
-            self.window = Checked::new(next);
+            self.window = Checked::new(rest);
             message
         }
 
@@ -265,15 +264,19 @@ mod owned {
         pub(in super::super) fn space_behind(&mut self, left: u64) -> &mut [u8] {
             self.message.withdraw();
             let start = self.begun.unwrap_or(self.at);
-            let (small, left) = (left < WORTH_A_READ, usize::try_from(left).unwrap_or(WINDOW));
+            let (small, left) = (left < WORTH_A_READ, usize::try_from(left).unwrap_or(usize::MAX));
             // Less is moved than becomes free.
-            if self.window.bytes().len() < self.end + left && start >= self.end - start {
+            if self.window.bytes().len() - self.end < left && start >= self.end - start {
                 self.keep_from(start);
             }
             // Memory follows what has arrived.
-            let end = (self.end + left).min(2 * self.end + WINDOW);
+            let bound = left.min(
+                self.end.saturating_add(ALLOWANCE).min(self.end.saturating_mul(3).saturating_add(WINDOW)),
+            );
+            let next = bound.min(AT_ONCE);
+            self.reserve(self.end + next, self.end + bound);
             // Of a large rest no more than that is read, so that the next message begins at the front.
-            self.space_to(end, if small { self.end + WINDOW } else { end })
+            self.space_to(self.end + next, self.end + if small { WINDOW } else { next })
         }
 
         /// Moves what lies from `start` on to the front.
@@ -283,9 +286,22 @@ mod owned {
             (self.at, self.end) = (self.at - start, self.end - start);
         }
 
+        /// Makes room up to `end`, and if the memory has to grow for that, up to `target`.
+        fn reserve(&mut self, end: usize, target: usize) {
+            if self.window.capacity() < end {
+                // By now nobody may have the last message any more that took the window along.
+                let back = self.message.given.take_back();
+                if back.capacity() >= end {
+                    self.window.move_to(back);
+                }
+                self.window.reserve(end, target);
+            }
+        }
+
         /// Room behind what is there, up to `end` at the least and up to `most` where there is memory.
         fn space_to(&mut self, end: usize, most: usize) -> &mut [u8] {
             if self.window.bytes().len() < end {
+                self.reserve(end, end);
                 self.window.resize(end);
             }
             let most = most.min(self.window.bytes().len()).saturating_sub(self.end);

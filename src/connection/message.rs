@@ -221,6 +221,7 @@ mod growable {
     use super::{Checked, InvalidUtf8, Kind, Mask, accept, sealed};
     use crate::arch::Text;
     use crate::error::SendError;
+    use crate::frame::Opcode;
 
     /// A message that owns its data, in a shared buffer: to clone it costs a reference count.
     #[derive(Clone, PartialEq, Eq, Debug, Hash)]
@@ -238,6 +239,14 @@ mod growable {
             match self {
                 Self::Text(_) => Kind::Text,
                 Self::Binary(_) => Kind::Binary,
+            }
+        }
+
+        /// The opcode of its first frame.
+        pub(in super::super) const fn opcode(&self) -> Opcode {
+            match self {
+                Self::Text(_) => Opcode::Text,
+                Self::Binary(_) => Opcode::Binary,
             }
         }
 
@@ -461,17 +470,9 @@ mod growable {
 
         /// Makes room up to `end` as [`Self::reserve`] does, initialised.
         fn make_room(&mut self, end: usize, target: usize) {
-            self.reserve(end, target);
+            self.memory.reserve(end, target);
             if self.memory.bytes().len() < end {
                 self.memory.resize(end);
-            }
-        }
-
-        /// Makes room up to `end`, and if the memory has to grow for that, up to `target`.
-        fn reserve(&mut self, end: usize, target: usize) {
-            if end > self.memory.capacity() {
-                let target = target.min(isize::MAX.unsigned_abs()).max(end);
-                self.memory.reserve_exact(target - self.memory.bytes().len());
             }
         }
     }
@@ -506,7 +507,7 @@ mod growable {
                 }
                 None => end.saturating_mul(2).max(64),
             };
-            self.reserve(end, target);
+            self.memory.reserve(end, target);
             for piece in from.chunks(PIECE) {
                 let end = self.filled + piece.len();
                 if end <= self.memory.bytes().len() {

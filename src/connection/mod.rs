@@ -39,6 +39,7 @@ mod owned;
 mod prepared;
 mod recv;
 mod send;
+mod straight;
 mod transmit;
 mod urgent;
 
@@ -206,11 +207,7 @@ impl<O: Output> Machine<O> {
         now: Instant,
         input: &mut Input<impl Memory, impl Gather>,
     ) -> Result<Option<(Place, Kind)>, ProtocolError> {
-        let message = match self.receiver.small_message(input) {
-            Ok(None) => self.receiver.medium_message(input),
-            found => found,
-        };
-        match message {
+        match self.receiver.whole_message(input) {
             Ok(Some(message)) => {
                 self.sender.handle_received(now, true);
                 Ok(Some(message))
@@ -332,6 +329,36 @@ impl<O: Output> Machine<O> {
     #[inline]
     pub fn send_binary(&mut self, data: &[u8]) -> Result<(), SendError> {
         self.sender.send_binary(data)
+    }
+
+    /// See [`Sender::transmit_text`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    #[inline]
+    pub fn transmit_text(
+        &mut self,
+        now: Instant,
+        text: &str,
+        write: impl FnOnce(&[&[u8]]) -> usize,
+    ) -> Result<(), SendError> {
+        self.sender.transmit_text(now, text, write)
+    }
+
+    /// See [`Sender::transmit_binary`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    #[inline]
+    pub fn transmit_binary(
+        &mut self,
+        now: Instant,
+        data: &[u8],
+        write: impl FnOnce(&[&[u8]]) -> usize,
+    ) -> Result<(), SendError> {
+        self.sender.transmit_binary(now, data, write)
     }
 
     /// See [`Sender::send_fragment`].
@@ -521,6 +548,21 @@ impl Connection {
     /// As there.
     pub fn send(&mut self, message: impl Into<Message>) -> Result<(), Refused> {
         self.sender.send(message)
+    }
+
+    /// See [`Sender::transmit`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    #[inline]
+    pub fn transmit(
+        &mut self,
+        now: Instant,
+        message: &Message,
+        write: impl FnOnce(&[&[u8]]) -> usize,
+    ) -> Result<(), SendError> {
+        self.sender.transmit(now, message, write)
     }
 
     /// See [`Sender::send_prepared`].

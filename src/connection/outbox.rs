@@ -8,6 +8,9 @@ use super::urgent::Urgent;
 use crate::frame::Header;
 use crate::frame::frame_len;
 
+/// A payload of this many bytes costs less in a slice of its own than to be copied.
+pub(super) const LARGE: usize = 4 << 10;
+
 /// Where frames wait to be written: [`Outbox`], which grows, or [`Lent`], which does not.
 pub trait Output: fmt::Debug + sealed::Queue {}
 

@@ -3,10 +3,11 @@
 use crate::error::SendError;
 use crate::frame::{Opcode, Role};
 
-use super::event::Kind;
+use crate::time::Instant;
+
 use super::message::{Message, Refused};
-use super::outbox::Outbox;
-use super::prepared::{Frame, LARGE, Prepared};
+use super::outbox::{LARGE, Outbox};
+use super::prepared::{Frame, Prepared};
 use super::send::Sender;
 
 impl Sender<Outbox> {
@@ -17,23 +18,61 @@ impl Sender<Outbox> {
     /// As [`Self::send_text`], with the message handed back.
     pub fn send(&mut self, message: impl Into<Message>) -> Result<(), Refused> {
         let message = message.into();
-        let opcode = if message.kind() == Kind::Text { Opcode::Text } else { Opcode::Binary };
+        let opcode = message.opcode();
         let len = message.as_bytes().len();
         #[cfg(feature = "deflate")]
         if let Some(agreed) = self.compresses(opcode, true, len) {
             let sent = self.deflate(agreed, opcode, true, message.as_bytes());
             return sent.map_err(|error| Refused { error, message });
         }
-        if self.role() == Role::Client || len < LARGE {
-            return self.plain(opcode, true, message.as_bytes()).map_err(|error| Refused { error, message });
-        }
         if let Err(error) = self.accept(opcode, true, len) {
             return Err(Refused { error, message });
         }
-        let header = self.encoder.checked_header(opcode, true, len as u64);
-        self.out.push_shared(&header, message.into_bytes());
-        self.count(opcode, true);
+        if self.role() == Role::Client {
+            self.push_data(opcode, true, 0, message.as_bytes());
+        } else {
+            self.push_message(opcode, message);
+        }
         Ok(())
+    }
+
+    /// Sends an owned message, and writes it at once: see [`transmit_text`](Self::transmit_text). If not all of a
+    /// server's large payload is written, `message` is cloned for the rest, which is not copied.
+    ///
+    /// # Errors
+    ///
+    /// As [`send_text`](Self::send_text): nothing was sent, and `write` was not called.
+    #[inline]
+    pub fn transmit(
+        &mut self,
+        now: Instant,
+        message: &Message,
+        write: impl FnOnce(&[&[u8]]) -> usize,
+    ) -> Result<(), SendError> {
+        let (opcode, payload) = (message.opcode(), message.as_bytes());
+        if !self.goes_straight(opcode, payload.len()) {
+            self.send(message.clone()).map_err(|refused| refused.error)?;
+            self.write_queued(now, write);
+            return Ok(());
+        }
+        self.accept(opcode, true, payload.len())?;
+        if let Some(written) = self.write_straight(now, opcode, payload, write) {
+            self.push_message(opcode, message.clone());
+            self.transmitted(now, written);
+        }
+        Ok(())
+    }
+
+    /// Queues a message of a server that was accepted, and is not to be compressed.
+    fn push_message(&mut self, opcode: Opcode, message: Message) {
+        let len = message.as_bytes().len();
+        if len < LARGE {
+            self.push_data(opcode, true, 0, message.as_bytes());
+        } else {
+            let header = self.encoder.checked_header(opcode, true, len as u64);
+            self.out.push_shared(&header, message.into_bytes());
+            self.count(opcode, true);
+        }
     }
 
     /// Sends a message that was prepared for many connections. A server does not copy a payload of 4 KiB or

@@ -4,12 +4,9 @@ use alloc::vec::Vec;
 
 use bytes::Bytes;
 
-use super::event::Kind;
 use super::message::Message;
+use super::outbox::LARGE;
 use crate::frame::{Header, MAX_HEADER_LEN, Opcode};
-
-/// A shared payload from here on is not copied.
-pub(super) const LARGE: usize = 4 << 10;
 
 /// A message in one frame, encoded once to be sent by any number of servers' connections: a broadcast.
 ///
@@ -65,7 +62,7 @@ impl Prepared {
     #[must_use]
     pub fn new(message: impl Into<Message>) -> Self {
         let message = message.into();
-        let frame = Frame::new(opcode(&message), 0, &message.clone().into_bytes());
+        let frame = Frame::new(message.opcode(), 0, &message.clone().into_bytes());
         Self {
             message,
             frame,
@@ -81,19 +78,12 @@ impl Prepared {
     }
 
     pub(super) const fn opcode(&self) -> Opcode {
-        opcode(&self.message)
+        self.message.opcode()
     }
 
     /// The frame with the message as it is.
     pub(super) const fn frame(&self) -> &Frame {
         &self.frame
-    }
-}
-
-const fn opcode(message: &Message) -> Opcode {
-    match message.kind() {
-        Kind::Text => Opcode::Text,
-        Kind::Binary => Opcode::Binary,
     }
 }
 

@@ -131,20 +131,31 @@ impl Receiver {
         &mut self,
         input: &mut Input<impl Memory, impl Gather>,
     ) -> Result<Option<Ready>, ProtocolError> {
-        let message = match self.small_message(input)? {
-            None => self.medium_message(input)?,
-            some => some,
-        };
-        match message {
+        match self.whole_message(input)? {
             Some((place, kind)) => Ok(Some(Ready::message(place, kind))),
             None => self.poll_any(input),
+        }
+    }
+
+    /// The fast paths.
+    #[inline(always)]
+    pub(super) fn whole_message(
+        &mut self,
+        input: &mut Input<impl Memory, impl Gather>,
+    ) -> Result<Option<(Place, Kind)>, ProtocolError> {
+        if self.fast == 0 {
+            return Ok(None);
+        }
+        match self.small_message(input)? {
+            None => self.medium_message(input),
+            some => Ok(some),
         }
     }
 
     /// The fast path: a small message in one frame that lies in the input, with nothing in progress. It knows
     /// nothing of the rest, and is inlined to where the message is looked at.
     #[inline(always)]
-    pub(super) fn small_message(
+    fn small_message(
         &mut self,
         input: &mut Input<impl Memory, impl Gather>,
     ) -> Result<Option<(Place, Kind)>, ProtocolError> {
@@ -164,7 +175,7 @@ impl Receiver {
 
     /// As [`Self::small_message`], where the length has 16 bits.
     #[inline(never)]
-    pub(super) fn medium_message(
+    fn medium_message(
         &mut self,
         input: &mut Input<impl Memory, impl Gather>,
     ) -> Result<Option<(Place, Kind)>, ProtocolError> {
@@ -185,12 +196,9 @@ impl Receiver {
     }
 
     /// The kind of a message whose header begins here, how its length is written, and what follows; `None`
-    /// where something is in progress, and for all that is not right, which the slow path finds out.
+    /// for all that is not right, which the slow path finds out.
     #[inline(always)]
     fn message_starts<'i>(&self, input: Option<&'i [u8]>) -> Option<(Kind, u8, &'i [u8])> {
-        if self.fast == 0 {
-            return None;
-        }
         let &[first, second, ref rest @ ..] = input? else { return None };
         let kind = match first {
             0x81 => Kind::Text,

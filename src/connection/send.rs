@@ -541,13 +541,19 @@ impl<O: Output> Sender<O> {
 
     #[inline]
     pub(super) fn count(&mut self, opcode: Opcode, fin: bool) {
+        self.count_message(opcode, fin);
+        self.fresh_data = true;
+    }
+
+    /// A frame was accepted.
+    #[inline]
+    pub(super) fn count_message(&mut self, opcode: Opcode, fin: bool) {
         #[cfg(feature = "deflate")]
         if opcode != Opcode::Continuation {
             self.deflating.declined = false;
         }
         #[cfg(not(feature = "deflate"))]
         let _ = opcode;
-        self.fresh_data = true;
         self.counters.frames += 1;
         self.counters.messages += u64::from(fin);
     }

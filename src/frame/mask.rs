@@ -32,14 +32,15 @@ impl Mask {
     #[inline]
     pub fn apply(&mut self, data: &mut [u8]) {
         if !self.is_zero() {
-            self.apply_to_ascii(data);
+            arch::xor_in_place(data, self.0);
+            self.advance(data.len());
         }
     }
 
     /// As [`Self::apply`]; whether what comes out is ASCII.
     #[inline]
     pub(crate) fn apply_to_ascii(&mut self, data: &mut [u8]) -> bool {
-        let ascii = arch::xor_in_place(data, self.0);
+        let ascii = arch::xor_to_ascii(data, self.0);
         self.advance(data.len());
         ascii
     }

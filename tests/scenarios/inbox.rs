@@ -170,3 +170,57 @@ fn a_buffer_that_was_given_away_is_used_again_once_nobody_has_it() {
         assert!(kept.iter().all(|message| message.as_bytes() == payload(len)), "{len}");
     }
 }
+
+#[test]
+fn s10_4_an_inbox_holds_at_most_twice_what_has_arrived_and_64_kib() {
+    let announced = Config::new().limits().max_message;
+    for len in [100, 20_000, 1_000_000] {
+        for most in [100, 1500, 16_384, usize::MAX] {
+            let (mut conn, mut inbox) = (connection(Role::Server, Config::new()), Inbox::empty());
+            let wire = frame(Role::Client, Opcode::Binary, true, &payload(len));
+            // As much of it has arrived of a message that may be as long as any.
+            let wire =
+                [&wire[..1], &[0xFF], &announced.to_be_bytes(), &wire[wire.len() - len - 4..]].concat();
+            let mut arrived = 0;
+            while arrived < wire.len() {
+                let space = conn.read_space(&mut inbox);
+                let n = space.len().min(most).min(wire.len() - arrived);
+                space[..n].copy_from_slice(&wire[arrived..][..n]);
+                inbox.handle_read(n);
+                arrived += n;
+                assert_eq!(conn.poll(Instant::ZERO, &mut inbox), Ok(None));
+                let held = inbox.capacity();
+                assert!(held <= 2 * arrived + (64 << 10), "{held} bytes for {arrived}, reads of {most}");
+            }
+            // What waits for the rest holds less.
+            inbox.release_idle();
+            assert!(inbox.capacity() <= 2 * arrived + 1024, "{} bytes for {arrived}", inbox.capacity());
+        }
+    }
+}
+
+#[test]
+fn s5_4_a_part_of_a_message_outlives_the_release_of_memory_wherever_it_ends() {
+    for role in ROLES {
+        for opcode in [Opcode::Text, Opcode::Binary] {
+            for len in [1, 126, 5000, 70_000] {
+                let wire = [&frame(role.peer(), opcode, true, &payload(len))[..], &[0x8A]].concat();
+                for at in (0..wire.len()).filter(|at| *at < 40 || at % 4999 == 0 || *at + 40 > wire.len()) {
+                    let (mut conn, mut inbox) = (connection(role, Config::new()), Inbox::empty());
+                    let mut messages = Vec::new();
+                    for part in [&wire[..at], &wire[at..]] {
+                        feed(&mut conn, &mut inbox, part, usize::MAX, |conn, inbox| {
+                            let ready = conn.poll(Instant::ZERO, inbox)?;
+                            messages.extend(ready.and_then(|ready| inbox.take_message(ready)));
+                            Ok(ready.is_some())
+                        })
+                        .unwrap();
+                        inbox.release_idle();
+                    }
+                    assert_eq!(messages.len(), 1);
+                    assert!(messages[0].as_bytes() == payload(len), "{opcode:?}, {len}, cut at {at}");
+                }
+            }
+        }
+    }
+}

@@ -99,15 +99,25 @@ async fn hybi(mut s: TcpStream, how: Hybi) -> R {
     };
     drop(received);
 
+    const LARGE: usize = 16 << 10;
+
+    /// What failed here fails again where it is looked at.
+    fn try_write(s: &TcpStream, slices: &[&[u8]]) -> std::io::Result<usize> {
+        let mut vectors = [std::io::IoSlice::new(&[]); 16];
+        for (to, from) in vectors.iter_mut().zip(slices) {
+            *to = std::io::IoSlice::new(from);
+        }
+        s.try_write_vectored(&vectors[..slices.len()])
+    }
+
     async fn flush(s: &TcpStream, connection: &mut Connection, now: Instant) -> std::io::Result<()> {
         loop {
-            let mut slices = [&[][..]; 8];
+            let mut slices = [&[][..]; 16];
             let len = connection.poll_transmit(&mut slices);
             if len == 0 {
                 return Ok(());
             }
-            let slices = slices.map(std::io::IoSlice::new);
-            match s.try_write_vectored(&slices[..len]) {
+            match try_write(s, &slices[..len]) {
                 Ok(written) => connection.transmitted(now, written),
                 Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => s.writable().await?,
                 Err(error) => return Err(error),
@@ -130,9 +140,13 @@ async fn hybi(mut s: TcpStream, how: Hybi) -> R {
         } else {
             while let Some(event) = connection.poll_event(now, &mut inbox)? {
                 loop {
+                    // What is large is written from where it lies, or as much of it as the socket takes.
+                    let write = |slices: &[&[u8]]| try_write(&s, slices).unwrap_or(0);
                     let sent = match event {
-                        Event::Text(text) => connection.send_text(text),
-                        Event::Binary(data) => connection.send_binary(data),
+                        Event::Text(text) if text.len() < LARGE => connection.send_text(text),
+                        Event::Binary(data) if data.len() < LARGE => connection.send_binary(data),
+                        Event::Text(text) => connection.transmit_text(now, text, write),
+                        Event::Binary(data) => connection.transmit_binary(now, data, write),
                         _ => return Ok(()),
                     };
                     match sent {

@@ -4,7 +4,8 @@ use ::hybi::{Config, Connection, Event, Inbox, Instant, Message, Outbox};
 
 use crate::*;
 
-/// Events that borrow from where they were read, and sends that copy what is small.
+/// Events that borrow from where they were read, and sends that write from where a message lies if each is
+/// written on its own.
 pub struct Hybi;
 /// Messages that own their data, both ways.
 pub struct Owned;
@@ -110,6 +111,34 @@ fn send(
     Some(io)
 }
 
+/// Each message in a write of its own.
+#[inline]
+fn send_each(
+    mut connection: Connection,
+    kind: Kind,
+    payloads: &[Bytes],
+    n: u64,
+    shared: bool,
+    mut io: Io,
+) -> Option<Io> {
+    let messages: Vec<Message> = payloads.iter().map(|data| data.clone().into()).collect();
+    for (data, message) in payloads.iter().zip(&messages).cycle().take(n as usize) {
+        let write = |slices: &[&[u8]]| match slices {
+            [all] => {
+                io.put(all);
+                all.len()
+            }
+            slices => io.put_vectored(slices.iter().copied()),
+        };
+        match kind {
+            Kind::Binary if shared => connection.transmit(NOW, message, write).unwrap(),
+            Kind::Binary => connection.transmit_binary(NOW, data, write).unwrap(),
+            Kind::Text => connection.transmit_text(NOW, text(data), write).unwrap(),
+        }
+    }
+    Some(io)
+}
+
 impl Contender for Hybi {
     fn name(&self) -> &'static str {
         "hybi"
@@ -123,6 +152,9 @@ impl Contender for Hybi {
     fn send(&self, role: Role, kind: Kind, payloads: &[Bytes], n: u64, batch: u64, io: Io) -> Option<Io> {
         let shared = role == Role::Server && payloads[0].len() >= LARGE;
         let connection = connection(role, Config::new());
+        if batch == 1 {
+            return send_each(connection, kind, payloads, n, shared, io);
+        }
         match kind {
             Kind::Text => send(connection, payloads, n, batch, io, |connection, data| {
                 connection.send_text(text(data)).unwrap();

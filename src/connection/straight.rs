@@ -1,0 +1,175 @@
+//! Messages that go straight to the transport.
+
+use crate::error::SendError;
+use crate::frame::{Header, MAX_HEADER_LEN, Opcode, Role};
+use crate::time::Instant;
+
+use super::outbox::{LARGE, Output};
+use super::send::Sender;
+
+/// Of what waits, so many slices are written with a message.
+const MAX_SLICES: usize = 16;
+
+impl<O: Output> Sender<O> {
+    /// Sends a text message, and writes it at once: for who has a transport at hand that may take it.
+    ///
+    /// `write` is called once with what is to be written, in order, for one vectored write. It gives how many
+    /// bytes it wrote, 0 where the transport takes nothing now or has failed; the rest is queued, and comes
+    /// with the next [`poll_transmit`](Self::poll_transmit). A server's message is not copied for it where
+    /// nothing waits, or where it is of 4 KiB or more: the last two slices are a header and `text` itself.
+    /// Otherwise this is [`send_text`](Self::send_text), a write, and [`transmitted`](Self::transmitted).
+    ///
+    /// ```
+    /// # #[cfg(feature = "alloc")] {
+    /// # use hybi::{Config, Connection, Instant, Outbox};
+    /// let mut connection = Connection::server(Instant::ZERO, Config::new(), Outbox::new());
+    /// let (text, mut wire) = ("Hello", Vec::new());
+    /// connection.transmit_text(Instant::ZERO, text, |slices| {
+    ///     assert_eq!(slices[1].as_ptr(), text.as_ptr());
+    ///     wire = slices.concat();
+    ///     wire.truncate(4); // the transport is full
+    ///     4
+    /// })?;
+    /// assert_eq!(wire, *b"\x81\x05He");
+    /// assert_eq!(connection.buffered_amount(), 3);
+    /// # }
+    /// # Ok::<(), hybi::SendError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`send_text`](Self::send_text): nothing was sent, and `write` was not called.
+    #[inline]
+    pub fn transmit_text(
+        &mut self,
+        now: Instant,
+        text: &str,
+        write: impl FnOnce(&[&[u8]]) -> usize,
+    ) -> Result<(), SendError> {
+        self.transmit_data(now, Opcode::Text, text.as_bytes(), write)
+    }
+
+    /// Sends a binary message, and writes it at once: see [`transmit_text`](Self::transmit_text).
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    #[inline]
+    pub fn transmit_binary(
+        &mut self,
+        now: Instant,
+        data: &[u8],
+        write: impl FnOnce(&[&[u8]]) -> usize,
+    ) -> Result<(), SendError> {
+        self.transmit_data(now, Opcode::Binary, data, write)
+    }
+
+    #[inline]
+    fn transmit_data(
+        &mut self,
+        now: Instant,
+        opcode: Opcode,
+        payload: &[u8],
+        write: impl FnOnce(&[&[u8]]) -> usize,
+    ) -> Result<(), SendError> {
+        if !self.goes_straight(opcode, payload.len()) {
+            self.data(opcode, true, payload)?;
+            self.write_queued(now, write);
+            return Ok(());
+        }
+        self.accept(opcode, true, payload.len())?;
+        if let Some(written) = self.write_straight(now, opcode, payload, write) {
+            self.queue_rest(now, opcode, payload, written);
+        }
+        Ok(())
+    }
+
+    /// Whether a message is to be written from where it lies: it needs no mask and no compression, and it is
+    /// large or nothing waits before it.
+    #[inline]
+    pub(super) fn goes_straight(&self, opcode: Opcode, len: usize) -> bool {
+        #[cfg(feature = "deflate")]
+        if self.compresses(opcode, true, len).is_some() {
+            return false;
+        }
+        #[cfg(not(feature = "deflate"))]
+        let _ = opcode;
+        self.encoder.role() == Role::Server && (len >= LARGE || self.nothing_waits())
+    }
+
+    #[inline]
+    fn nothing_waits(&self) -> bool {
+        self.out.in_one_piece().is_some_and(<[u8]>::is_empty)
+    }
+
+    /// Writes what waits and a message that was accepted; how much of the message was written where that is not
+    /// all of it. Then all of it is to be queued.
+    #[inline(always)]
+    pub(super) fn write_straight(
+        &mut self,
+        now: Instant,
+        opcode: Opcode,
+        payload: &[u8],
+        write: impl FnOnce(&[&[u8]]) -> usize,
+    ) -> Option<usize> {
+        let mut head = [0; MAX_HEADER_LEN];
+        let len = Header { fin: true, rsv: 0, opcode, masking_key: None, payload_len: payload.len() as u64 }
+            .encode(&mut head);
+        let head = head.get(..len).unwrap_or_default();
+        let all = len.saturating_add(payload.len());
+        let written = if self.nothing_waits() {
+            write(&[head, payload])
+        } else {
+            self.write_behind(now, head, payload, write)
+        };
+        if written < all {
+            return Some(written);
+        }
+        self.count_message(opcode, true);
+        self.counters.bytes += all as u64;
+        self.keepalive.sent_data(now);
+        None
+    }
+
+    /// Writes what waits, and behind it a frame; how much was written of the frame.
+    #[inline(never)]
+    fn write_behind(
+        &mut self,
+        now: Instant,
+        head: &[u8],
+        payload: &[u8],
+        write: impl FnOnce(&[&[u8]]) -> usize,
+    ) -> usize {
+        let mut slices = [&[][..]; MAX_SLICES];
+        let len = self.poll_transmit(slices.get_mut(..MAX_SLICES - 2).unwrap_or_default());
+        let waits = self.buffered_amount();
+        let (queued, frame) = slices.split_at_mut_checked(len).unwrap_or_default();
+        let ends = queued.iter().map(|slice| slice.len()).sum::<usize>() == waits;
+        let behind = match frame {
+            [first, second, ..] if ends => {
+                (*first, *second) = (head, payload);
+                2
+            }
+            _ => 0,
+        };
+        let written = write(slices.get(..len + behind).unwrap_or_default());
+        self.transmitted(now, written.min(waits));
+        written.saturating_sub(waits)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn queue_rest(&mut self, now: Instant, opcode: Opcode, payload: &[u8], written: usize) {
+        self.push_data(opcode, true, 0, payload);
+        self.transmitted(now, written);
+    }
+
+    /// Writes what is queued, once.
+    #[inline(never)]
+    pub(super) fn write_queued(&mut self, now: Instant, write: impl FnOnce(&[&[u8]]) -> usize) {
+        let mut slices = [&[][..]; MAX_SLICES];
+        let len = self.poll_transmit(&mut slices);
+        let written = write(slices.get(..len).unwrap_or_default());
+        self.transmitted(now, written);
+    }
+}

@@ -1,0 +1,167 @@
+//! Messages that go straight to the transport: on the wire they are those that were queued and written.
+
+use hybi::frame::Opcode;
+use hybi::{CloseCode, Config, Kind, Message, Role, SendError};
+
+use crate::pair::{End, Scenario};
+
+const ROLES: [Role; 2] = [Role::Server, Role::Client];
+
+/// Sends a message in each of the three ways that write at once, of which every write takes at most `most`
+/// bytes; how many slices there were.
+fn transmit(end: &mut End, way: usize, data: &[u8], most: usize) -> usize {
+    let (now, mut count, mut wire) = (end.now, 0, Vec::new());
+    let write = |slices: &[&[u8]]| {
+        count = slices.len();
+        wire = slices.concat();
+        wire.truncate(most);
+        wire.len()
+    };
+    match way {
+        0 => end.conn.transmit_binary(now, data, write).unwrap(),
+        1 => end.conn.transmit_text(now, std::str::from_utf8(data).unwrap(), write).unwrap(),
+        _ => end.conn.transmit(now, &Message::from(data.to_vec()), write).unwrap(),
+    }
+    end.wire.extend_from_slice(&wire);
+    count
+}
+
+fn queue(end: &mut End, way: usize, data: &[u8]) {
+    match way {
+        0 => end.conn.send_binary(data).unwrap(),
+        1 => end.conn.send_text(std::str::from_utf8(data).unwrap()).unwrap(),
+        _ => end.conn.send(data.to_vec()).unwrap(),
+    }
+}
+
+#[test]
+fn s5_4_the_wire_is_that_of_queued_messages_wherever_writes_stop_short() {
+    for role in ROLES {
+        for way in 0..3 {
+            for len in [0, 1, 125, 126, 5000, 70_000] {
+                for most in [0, 1, 2, 3, 4, 9, 10, 11, 100, len, len + 4, usize::MAX] {
+                    let scenario = || Scenario::of(role).config(Config::new().high_water(1 << 20)).open();
+                    let (mut straight, mut queued) = (scenario(), scenario());
+                    for round in 0..3 {
+                        let data = vec![b'a' + round; len];
+                        transmit(&mut straight, way, &data, most);
+                        queue(&mut queued, way, &data);
+                    }
+                    straight.write_all();
+                    queued.write_all();
+                    assert!(straight.wire == queued.wire, "{role:?}, {way}, {len} bytes, {most} at most");
+                    assert_eq!(straight.conn.sender().counters(), queued.conn.sender().counters());
+                    assert_eq!(straight.conn.buffered_amount(), 0);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_servers_message_is_written_from_where_it_lies_and_the_rest_of_a_large_one_too() {
+    let mut end = Scenario::server().open();
+    let data = vec![b'x'; 10_000];
+    assert_eq!(transmit(&mut end, 0, &data, usize::MAX), 2);
+    assert_eq!(end.conn.buffered_amount(), 0);
+
+    let message = Message::from(data);
+    end.conn.transmit(end.now, &message, |slices| slices[0].len() + 100).unwrap();
+    let mut slices = [&[][..]; 4];
+    assert_eq!(end.conn.poll_transmit(&mut slices), 1);
+    assert_eq!(slices[0].as_ptr(), message.as_bytes()[100..].as_ptr());
+}
+
+#[test]
+fn what_waits_goes_out_first_and_control_frames_before_it() {
+    for role in ROLES {
+        let mut end = Scenario::of(role).open();
+        end.conn.send_text("first").unwrap();
+        end.receive(Opcode::Ping, "asks");
+        transmit(&mut end, 1, b"second", usize::MAX);
+        assert_eq!(end.sent(), ["pong asks", "text first", "text second"]);
+    }
+}
+
+#[test]
+fn a_large_message_of_a_server_goes_straight_behind_what_waits() {
+    for waiting in [1, 40, 5000] {
+        let scenario = || Scenario::server().config(Config::new().high_water(1 << 20)).open();
+        let mut queued = scenario();
+        let fill = |end: &mut End| {
+            end.conn.send(vec![b'w'; waiting]).unwrap();
+            end.conn.send_text("small").unwrap();
+            end.receive(Opcode::Ping, "asks");
+        };
+        fill(&mut queued);
+        queue(&mut queued, 0, &[b'x'; 4096]);
+        queue(&mut queued, 1, b"behind");
+        queued.write_all();
+        for most in 0..=queued.wire.len() {
+            let mut end = scenario();
+            fill(&mut end);
+            let slices = transmit(&mut end, 0, &[b'x'; 4096], most);
+            assert!(slices > 2, "{slices}");
+            queue(&mut end, 1, b"behind");
+            end.write_all();
+            assert!(end.wire == queued.wire, "{most} of {}", queued.wire.len());
+            assert_eq!(end.conn.sender().counters(), queued.conn.sender().counters());
+        }
+    }
+}
+
+#[test]
+fn behind_more_than_a_write_takes_a_message_is_queued() {
+    let mut end = Scenario::server().config(Config::new().high_water(1 << 20)).open();
+    for _ in 0..20 {
+        end.conn.send(vec![b'w'; 5000]).unwrap();
+    }
+    transmit(&mut end, 0, &[b'x'; 4096], usize::MAX);
+    assert!(end.conn.buffered_amount() > 4096);
+    end.write_all();
+    assert_eq!(end.sent().len(), 21);
+}
+
+#[test]
+fn a_message_that_is_refused_is_not_written() {
+    for role in ROLES {
+        let mut end = Scenario::of(role).config(Config::new().high_water(4)).open();
+        let never = |_: &[&[u8]]| panic!("written");
+        end.conn.send_text("enough").unwrap();
+        assert_eq!(end.conn.transmit_text(end.now, "more", never), Err(SendError::Blocked));
+        end.write_all();
+
+        end.conn.send_fragment(Kind::Text, b"open", false).unwrap();
+        end.write_all();
+        assert_eq!(end.conn.transmit_binary(end.now, b"between", never), Err(SendError::MessageOpen));
+        end.conn.send_fragment(Kind::Text, b"", true).unwrap();
+
+        end.conn.close(end.now, CloseCode::NORMAL, "").unwrap();
+        // RFC 6455 5.5.1: no data follows a Close, written or not.
+        for _ in 0..2 {
+            assert_eq!(end.conn.transmit(end.now, &"late".into(), never), Err(SendError::Closed));
+            end.write_all();
+        }
+    }
+}
+
+#[test]
+#[cfg(feature = "deflate")]
+fn s7692_6_what_is_to_be_compressed_is() {
+    for way in 0..3 {
+        let scenario = || Scenario::server().deflate(hybi::handshake::DeflateParams::default()).open();
+        let (mut straight, mut queued) = (scenario(), scenario());
+        for round in 0..3 {
+            let data = vec![b'a' + round; 1000];
+            transmit(&mut straight, way, &data, 7);
+            queue(&mut queued, way, &data);
+        }
+        straight.write_all();
+        queued.write_all();
+        assert!(straight.wire == queued.wire && queued.wire.len() < 300, "{way}");
+        // But for one of which that is not wanted.
+        straight.conn.uncompressed();
+        assert_eq!(transmit(&mut straight, way, &[b'x'; 1000], usize::MAX), 2);
+        assert_ne!(transmit(&mut straight, way, &[b'x'; 1000], usize::MAX), 2);
+    }
+}
