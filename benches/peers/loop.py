@@ -15,7 +15,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 OTHER = os.path.join(HERE, "other")
 RELEASE = os.path.join(HERE, os.environ.get("CARGO_TARGET_DIR", "target"), "release")
 NAMES = [
-    "floor", "hybi", "hybi-owned", "hybi+release", "tokio-tungstenite", "tokio-tungstenite+batch",
+    "floor", "hybi", "hybi-owned", "hybi+release", "hybi-tokio", "tokio-tungstenite", "tokio-tungstenite+batch",
     "tokio-tungstenite/8K", "tokio-tungstenite/8K+batch", "tokio-websockets", "tokio-websockets+batch",
     "fastwebsockets", "yawc", "yawc+batch", "soketto", "sockudo-ws", "sockudo-ws+batch", "web-socket", "wtx",
 ]
@@ -45,11 +45,11 @@ class Server:
 
     def __enter__(self):
         Server.port += 1
-        command = ["taskset", "-c", "0", *self.command, str(Server.port)]
+        command = ["taskset", "-c", "0", *(word.format(port=Server.port) for word in self.command)]
         self.process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
         )
-        if self.process.stdout.readline().strip() != "ready":
+        if not self.process.stdout.readline():
             self.__exit__()
             raise RuntimeError(f"no start: {command}")
         return self
@@ -80,12 +80,13 @@ def attempt(what, command, *args):
 
 
 def servers(only):
-    found = {name: [os.path.join(RELEASE, "echo"), name] for name in NAMES}
+    found = {name: [os.path.join(RELEASE, "echo"), name, "{port}"] for name in NAMES}
+    found["hybi-tokio"] = [os.path.join(RELEASE, "tokio_echo_server"), "127.0.0.1:{port}"]
     if os.path.exists(os.path.join(OTHER, "node_modules")):
-        found["node-ws"] = ["node", os.path.join(OTHER, "node_echo.mjs")]
+        found["node-ws"] = ["node", os.path.join(OTHER, "node_echo.mjs"), "{port}"]
     for name, program in (("boost-beast", "beast_echo"), ("libwebsockets", "lws_echo")):
         if os.path.exists(os.path.join(OTHER, program)):
-            found[name] = [os.path.join(OTHER, program)]
+            found[name] = [os.path.join(OTHER, program), "{port}"]
     return {name: command for name, command in found.items() if not only or name in only.split(",")}
 
 
