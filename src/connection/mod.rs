@@ -43,8 +43,9 @@ mod transmit;
 mod urgent;
 
 pub use config::{Config, Delivery, Limits, SharedConfig};
-use event::Place;
-pub use event::{ControlPayload, Counters, Cut, Event, Kind, Outcome, Owed, Ready, Timer, TransportAction};
+pub use event::{
+    ControlPayload, Counters, Cut, Event, Kind, Outcome, Owed, Ready, ReadyMessage, Timer, TransportAction,
+};
 #[cfg(feature = "alloc")]
 pub use input::Inbox;
 pub use input::Input;
@@ -194,18 +195,24 @@ impl<O: Output> Machine<O> {
         now: Instant,
         input: &mut Input<impl Memory, impl Gather>,
     ) -> Result<Option<Ready>, ProtocolError> {
-        match self.message(now, input)? {
-            Some((place, kind)) => Ok(Some(Ready::message(place, kind))),
+        match self.poll_message(now, input)? {
+            Some(ready) => Ok(Some(ready.into())),
             None => self.poll_any(now, input),
         }
     }
 
+    /// The fast path of [`Self::poll`]: a message that lies in the input, whole and in one frame, with nothing
+    /// in progress. `None` says that there is no such message, and nothing else: go on with [`Self::poll`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::poll`].
     #[inline(always)]
-    fn message(
+    pub fn poll_message(
         &mut self,
         now: Instant,
         input: &mut Input<impl Memory, impl Gather>,
-    ) -> Result<Option<(Place, Kind)>, ProtocolError> {
+    ) -> Result<Option<ReadyMessage>, ProtocolError> {
         let message = match self.receiver.small_message(input) {
             Ok(None) => self.receiver.medium_message(input),
             found => found,
@@ -272,8 +279,8 @@ impl<O: Output> Machine<O> {
         input: &'i mut Input<impl Memory, impl Gather>,
     ) -> Result<Option<Event<'i>>, ProtocolError> {
         // A message that lies in the input goes straight to its event: no Ready is made, which has room for a control frame.
-        if let Some((place, kind)) = self.message(now, input)? {
-            return Ok(Some(input.whole(place, kind)));
+        if let Some(ready) = self.poll_message(now, input)? {
+            return Ok(Some(input.message(ready)));
         }
         match self.poll_any(now, input)? {
             Some(ready) => Ok(Some(input.event(ready))),

@@ -7,7 +7,7 @@ use crate::frame::{Decoder, Header, Mask, Opcode, Role};
 use crate::utf8::Validator;
 
 use super::config::{Delivery, SharedConfig};
-use super::event::{ControlPayload, Counters, Cut, Inner, Kind, Place, Ready};
+use super::event::{ControlPayload, Counters, Cut, Inner, Kind, Place, Ready, ReadyMessage};
 use super::input::Input;
 use super::message::Gather;
 
@@ -136,7 +136,7 @@ impl Receiver {
             some => some,
         };
         match message {
-            Some((place, kind)) => Ok(Some(Ready::message(place, kind))),
+            Some(ready) => Ok(Some(ready.into())),
             None => self.poll_any(input),
         }
     }
@@ -147,7 +147,7 @@ impl Receiver {
     pub(super) fn small_message(
         &mut self,
         input: &mut Input<impl Memory, impl Gather>,
-    ) -> Result<Option<(Place, Kind)>, ProtocolError> {
+    ) -> Result<Option<ReadyMessage>, ProtocolError> {
         let Some((kind, len, rest)) = self.message_starts(input.arrived()) else { return Ok(None) };
         if len > 125 {
             return Ok(None);
@@ -167,7 +167,7 @@ impl Receiver {
     pub(super) fn medium_message(
         &mut self,
         input: &mut Input<impl Memory, impl Gather>,
-    ) -> Result<Option<(Place, Kind)>, ProtocolError> {
+    ) -> Result<Option<ReadyMessage>, ProtocolError> {
         let Some((kind, 126, rest)) = self.message_starts(input.arrived()) else { return Ok(None) };
         let Some((len, rest)) = rest.split_first_chunk() else { return Ok(None) };
         let len = u16::from_be_bytes(*len);
@@ -211,7 +211,7 @@ impl Receiver {
         head: usize,
         len: u16,
         mut mask: Mask,
-    ) -> Result<Option<(Place, Kind)>, ProtocolError> {
+    ) -> Result<Option<ReadyMessage>, ProtocolError> {
         if len >= self.fast {
             return Ok(None);
         }
@@ -236,7 +236,7 @@ impl Receiver {
         if !valid {
             return Err(self.fail(input, ProtocolError::InvalidUtf8));
         }
-        Ok(Some((Place::Bytes { start, end }, kind)))
+        Ok(Some(ReadyMessage { place: Place::Bytes { start, end }, kind }))
     }
 
     #[inline(never)]
