@@ -45,7 +45,7 @@ class Server:
 
     def __enter__(self):
         Server.port += 1
-        command = ["taskset", "-c", "0", *(word.format(port=Server.port) for word in self.command)]
+        command = ["taskset", "-c", "0", *self.command, str(Server.port)]
         self.process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
         )
@@ -80,13 +80,12 @@ def attempt(what, command, *args):
 
 
 def servers(only):
-    found = {name: [os.path.join(RELEASE, "echo"), name, "{port}"] for name in NAMES}
-    found["hybi-tokio"] = [os.path.join(RELEASE, "tokio_echo_server"), "127.0.0.1:{port}"]
+    found = {name: [os.path.join(RELEASE, "echo"), name] for name in NAMES}
     if os.path.exists(os.path.join(OTHER, "node_modules")):
-        found["node-ws"] = ["node", os.path.join(OTHER, "node_echo.mjs"), "{port}"]
+        found["node-ws"] = ["node", os.path.join(OTHER, "node_echo.mjs")]
     for name, program in (("boost-beast", "beast_echo"), ("libwebsockets", "lws_echo")):
         if os.path.exists(os.path.join(OTHER, program)):
-            found[name] = [os.path.join(OTHER, program), "{port}"]
+            found[name] = [os.path.join(OTHER, program)]
     return {name: command for name, command in found.items() if not only or name in only.split(",")}
 
 

@@ -5,6 +5,11 @@ use std::convert::Infallible;
 use std::future::Future;
 use tokio::net::{TcpListener, TcpStream};
 
+/// The server on the adapter for tokio: the example as it is, but for its runtime.
+#[allow(dead_code, reason = "its main function")]
+#[path = "../../../../examples/tokio_echo_server.rs"]
+mod example;
+
 type R = Result<(), Box<dyn std::error::Error + Send + Sync>>;
 
 macro_rules! echo_batch {
@@ -370,6 +375,9 @@ fn main() -> R {
             "hybi" => serve(port, |s| hybi(s, Hybi::Borrowed)).await,
             "hybi-owned" => serve(port, |s| hybi(s, Hybi::Owned)).await,
             "hybi+release" => serve(port, |s| hybi(s, Hybi::Release)).await,
+            "hybi-tokio" => Ok(example::run([format!("127.0.0.1:{port}")].into_iter())
+                .await
+                .map_err(|error| error.to_string())?),
             "tokio-tungstenite" => serve(port, |s| tungstenite(s, false, 131072)).await,
             "tokio-tungstenite+batch" => serve(port, |s| tungstenite(s, true, 131072)).await,
             "tokio-tungstenite/8K" => serve(port, |s| tungstenite(s, false, 8192)).await,
