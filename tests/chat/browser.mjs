@@ -1,8 +1,9 @@
 // The chat example in a browser: browser.mjs CHAT, where CHAT is the program that was built.
 //
-// Wants Debian's `chromium`, and `playwright-core` where node finds it (NODE_PATH does not count for modules:
-// run it from a folder with node_modules, or name that folder by PLAYWRIGHT). Ends by itself, within a minute,
-// with a line `N passed, N failed`, and with 1 if any failed. `--screenshots DIR` leaves pictures of the page.
+// Wants Debian's `chromium`, and `playwright-core` of npm in the folder that PLAYWRIGHT names, or in this one:
+// `npm install --prefix target/chat --no-save playwright-core`, then `PLAYWRIGHT=target/chat`. All is on
+// 127.0.0.1. It ends by itself, within two minutes, with a line `N passed, N failed`, and with 1 if any failed.
+// `--screenshots DIR` leaves pictures of the page.
 import assert from "node:assert/strict";
 import { execFileSync, spawn } from "node:child_process";
 import { createRequire } from "node:module";
@@ -14,7 +15,7 @@ import process from "node:process";
 const LIMIT = 90_000; // milliseconds for all of it
 const PATIENCE = 15_000; // and for anything that is waited for
 const [program, option, pictures] = process.argv.slice(2);
-const require = createRequire(path.join(process.env.PLAYWRIGHT ?? process.cwd(), "anywhere.js"));
+const require = createRequire(path.join(path.resolve(process.env.PLAYWRIGHT ?? "."), "anywhere.js"));
 const { chromium } = require("playwright-core");
 
 const MARKUP = `<img src=x onerror="document.title='owned'"> <b>bold</b> &amp; & "quotes" </script>`;
