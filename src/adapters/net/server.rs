@@ -34,7 +34,7 @@ pub type AcceptError<S> = opening::AcceptError<HttpCall<S>>;
 
 impl Server {
     /// The defaults: no subprotocols, any origin, ten seconds for the handshake, and those of
-    /// [`Config`](crate::Config) and [`Limits`].
+    /// [`Config`](crate::Config) and [`Limits`](crate::handshake::Limits).
     #[must_use]
     pub fn new() -> Self {
         Self::on(Blocking)
