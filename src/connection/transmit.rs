@@ -2,8 +2,11 @@
 
 use core::ops::ControlFlow;
 
+use crate::error::SendError;
+use crate::frame::{MAX_HEADER_LEN, Opcode, Role};
 use crate::time::Instant;
 
+use super::event::Kind;
 use super::outbox::Output;
 use super::send::Sender;
 
@@ -36,6 +39,71 @@ impl<O: Output> Sender<O> {
         } else {
             self.transmitted_in_part(now, n.min(self.buffered_amount()));
         }
+    }
+
+    /// Sends a message past the queue, so that a large one need not be copied where the transport takes it:
+    /// `write` is shown the header and the payload, writes what it can at once, and says how many bytes that
+    /// were. What is left is queued. It is the caller's duty that text is UTF-8.
+    ///
+    /// Where something waits already, and where messages are masked or this one is compressed, it is queued as
+    /// a whole, and `write` is not called.
+    ///
+    /// ```
+    /// # #[cfg(feature = "alloc")] {
+    /// # use hybi::{Config, Connection, Instant, Kind, Outbox};
+    /// let mut connection = Connection::server(Instant::ZERO, Config::new(), Outbox::new());
+    /// let mut wire = Vec::new();
+    /// connection.sender_mut().send_through(Instant::ZERO, Kind::Binary, &[7; 50_000], |slices| {
+    ///     wire.extend(slices.concat());
+    ///     wire.len()
+    /// })?;
+    /// assert_eq!((wire.len(), connection.buffered_amount()), (4 + 50_000, 0));
+    /// # }
+    /// # Ok::<(), hybi::SendError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`send_text`](Self::send_text).
+    pub fn send_through(
+        &mut self,
+        now: Instant,
+        kind: Kind,
+        data: &[u8],
+        write: impl FnOnce(&[&[u8]]) -> usize,
+    ) -> Result<(), SendError> {
+        let opcode = if kind == Kind::Text { Opcode::Text } else { Opcode::Binary };
+        let queues = self.encoder.role() == Role::Client || self.buffered_amount() > 0;
+        #[cfg(feature = "deflate")]
+        let queues = queues || self.compresses(opcode, true, data.len()).is_some();
+        if queues {
+            return self.data(opcode, true, data);
+        }
+        self.accept(opcode, true, data.len())?;
+        let mut head = [0; MAX_HEADER_LEN];
+        let len = self.encoder.checked_header(opcode, true, data.len() as u64).encode(&mut head);
+        let head = head.get(..len).unwrap_or_default();
+        self.count(opcode, true);
+        let total = len + data.len();
+        let written = write(&[head, data]).min(total);
+        self.counters.bytes += written as u64;
+        if written > 0 {
+            self.keepalive.sent_data(now);
+        }
+        self.fresh_data = written < total;
+        self.congested = written < total;
+        if written == total {
+            return Ok(());
+        }
+        // The frame that was begun ends where the rest of it does.
+        self.boundary = if written > 0 { total - written } else { 0 };
+        for part in [head.get(written..), data.get(written.saturating_sub(len)..)].into_iter().flatten() {
+            if let Some(to) = self.out.gap(part.len()).and_then(|gap| gap.get_mut(..part.len())) {
+                to.copy_from_slice(part);
+                self.out.push(part.len());
+            }
+        }
+        Ok(())
     }
 
     fn transmitted_in_part(&mut self, now: Instant, n: usize) {

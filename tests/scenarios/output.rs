@@ -46,6 +46,51 @@ fn s5_4_output_is_the_same_however_it_is_written() {
 }
 
 #[test]
+fn s5_4_what_is_sent_past_the_queue_is_one_frame_however_much_of_it_is_written() {
+    for role in ROLES {
+        for kind in [Kind::Text, Kind::Binary] {
+            for len in [0, 125, 126, 300, 70_000] {
+                let total = parse_len(role, len);
+                for taken in (0..=total + 1).filter(|taken| *taken < 20 || *taken + 3 > total) {
+                    let mut end = Scenario::of(role).config(Config::new().high_water(1 << 20)).open();
+                    let (data, mut wire) = (vec![b'1'; len], Vec::<u8>::new());
+                    let now = end.now;
+                    let sent = end.conn.sender_mut().send_through(now, kind, &data, |slices| {
+                        let all = slices.concat();
+                        wire.extend(&all[..taken.min(all.len())]);
+                        taken
+                    });
+                    sent.unwrap();
+                    // A client masks, which it cannot in memory that is not its own.
+                    let written = if role == Role::Server { taken.min(total) } else { 0 };
+                    assert_eq!((wire.len(), end.conn.buffered_amount()), (written, total - written));
+                    end.wire.extend(wire);
+                    // What is urgent waits for the end of the frame, and so does what is queued.
+                    end.receive(Opcode::Ping, "asks");
+                    end.conn.send_text("next").unwrap();
+                    trickle(&mut end, 1000);
+                    let sent = parse(role, &end.wire);
+                    let opcodes = sent.iter().map(|frame| frame.header.opcode).collect::<Vec<_>>();
+                    let own = if kind == Kind::Text { Opcode::Text } else { Opcode::Binary };
+                    let begun = written > 0;
+                    assert_eq!(
+                        opcodes.iter().position(|opcode| *opcode == Opcode::Pong),
+                        Some(usize::from(begun))
+                    );
+                    assert_eq!(
+                        opcodes.iter().filter(|opcode| **opcode == own).count(),
+                        1 + usize::from(kind == Kind::Text)
+                    );
+                    assert!(sent.iter().any(|frame| frame.payload == data && frame.header.opcode == own));
+                    let counted = end.conn.sender().counters();
+                    assert_eq!((counted.frames, counted.bytes), (3, end.wire.len() as u64));
+                }
+            }
+        }
+    }
+}
+
+#[test]
 fn s5_5_control_frames_overtake_what_is_queued_but_not_what_is_begun() {
     for role in ROLES {
         for big in [10, 5000] {

@@ -9,8 +9,12 @@ use super::wire::Wire;
 use crate::adapters::error::Error;
 use crate::{CloseCode, Connection, Kind, Message, Outbox, Prepared, SendError, Sender};
 
+/// From here on, in bytes, a message is large.
+const LARGE: usize = 16 << 10;
+
 /// The means to answer an event. What it sends is queued, and goes out before a call that receives waits,
-/// with the next one that flushes, or earlier where much is queued: only then does it wait.
+/// with the next one that flushes, or earlier where much is queued: only then does it wait. Of a large message
+/// that nothing waits before, what the stream takes at once is not even queued.
 #[derive(Debug)]
 pub struct Responder<'w, S, R> {
     pub(super) stream: &'w mut S,
@@ -26,6 +30,9 @@ impl<S, R: Writes<S>> Responder<'_, S, R> {
     /// [`Error::Send`] where it is refused; never as [`SendError::Blocked`], as it is waited until there is
     /// room. [`Error::Io`] where the stream fails at that.
     pub async fn send_text(&mut self, text: &str) -> Result<(), Error> {
+        if self.goes_through(text.len()) {
+            return self.send_through(Kind::Text, text.as_bytes()).await;
+        }
         self.feed(|sender| sender.send_text(text)).await
     }
 
@@ -35,6 +42,9 @@ impl<S, R: Writes<S>> Responder<'_, S, R> {
     ///
     /// As [`Self::send_text`].
     pub async fn send_binary(&mut self, data: &[u8]) -> Result<(), Error> {
+        if self.goes_through(data.len()) {
+            return self.send_through(Kind::Binary, data).await;
+        }
         self.feed(|sender| sender.send_binary(data)).await
     }
 
@@ -98,6 +108,19 @@ impl<S, R: Writes<S>> Responder<'_, S, R> {
     /// [`Error::Send`] where it is refused.
     pub fn close(&mut self, code: impl Into<Option<CloseCode>>, reason: &str) -> Result<(), Error> {
         Ok(self.connection.close(self.wire.tick(), code, reason)?)
+    }
+
+    /// Whether a message of that size is written at once as far as it can be: to write it by itself is less work
+    /// than to copy it to the others.
+    fn goes_through(&self, len: usize) -> bool {
+        len >= LARGE && self.connection.buffered_amount() == 0
+    }
+
+    async fn send_through(&mut self, kind: Kind, data: &[u8]) -> Result<(), Error> {
+        let Self { stream, wire, connection } = self;
+        poll_fn(|cx| Poll::Ready(wire.send_through(*stream, connection.sender_mut(), cx, kind, data)))
+            .await?;
+        Ok(())
     }
 
     async fn feed(

@@ -7,7 +7,7 @@ use std::task::{Context, Poll, ready};
 use super::{Timer, Writes, memory};
 use crate::adapters::error::Error;
 use crate::close::State;
-use crate::{Connection, Instant, Outbox, SendError, Sender, TransportAction};
+use crate::{Connection, Instant, Kind, Outbox, SendError, Sender, TransportAction};
 
 /// The most slices that go into one write.
 const MAX_SLICES: usize = 32;
@@ -157,6 +157,45 @@ impl<R: Timer> Wire<R> {
                 }
             }
         }
+    }
+
+    /// Sends a message, of which as much is written as the stream takes at once. That the stream fails shows
+    /// when it is written next.
+    pub(super) fn send_through<W>(
+        &mut self,
+        stream: &mut W,
+        sender: &mut Sender<Outbox>,
+        cx: &mut Context<'_>,
+        kind: Kind,
+        data: &[u8],
+    ) -> Result<(), SendError>
+    where
+        R: Writes<W>,
+    {
+        memory::lend_outbox(sender);
+        let now = self.tick();
+        sender.send_through(now, kind, data, |slices| {
+            if self.error.is_some() {
+                return 0;
+            }
+            let mut vectors = [IoSlice::new(&[]); 2];
+            for (vector, slice) in vectors.iter_mut().zip(slices) {
+                *vector = IoSlice::new(slice);
+            }
+            match R::poll_write(stream, cx, &vectors) {
+                Poll::Ready(Ok(n)) if n > 0 => {
+                    self.unflushed = true;
+                    n
+                }
+                Poll::Ready(Err(error)) if error.kind() != ErrorKind::Interrupted => {
+                    self.error = Some(error.kind());
+                    self.unflushed = false;
+                    0
+                }
+                // One that takes nothing is asked once more before it has failed.
+                _ => 0,
+            }
+        })
     }
 
     fn poll_flush_stream<W>(&mut self, stream: &mut W, cx: &mut Context<'_>) -> Poll<io::Result<()>>
