@@ -80,6 +80,8 @@ async fn serve(server: Arc<Server>, stream: TcpStream, mut leaving: watch::Recei
         }
         Err(error) => return eprintln!("{peer}: {error}"),
     };
+    // Half a kilobyte with a browser.
+    ws.forget_headers();
     loop {
         let ended = tokio::select! {
             ended = echo(&mut ws) => ended,

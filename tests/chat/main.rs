@@ -1,5 +1,7 @@
 //! The room of the chat example, seen by clients that are not browsers; `browser.mjs` has its page.
 
+#![allow(missing_docs, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
+
 use std::future::pending;
 use std::time::Duration;
 

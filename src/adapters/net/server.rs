@@ -101,7 +101,7 @@ impl Server {
 pub struct HttpCall<S> {
     stream: S,
     socket: SocketOf<S>,
-    request: PlainRequest,
+    request: Box<PlainRequest>,
 }
 
 impl<S: Read + Write> HttpCall<S> {

@@ -213,7 +213,7 @@ pub(in crate::adapters) enum NotAccepted {
     Io(io::Error),
     Rejected(Rejection),
     Refused(Refusal),
-    Http(PlainRequest),
+    Http(Box<PlainRequest>),
     Response(ResponseError),
 }
 
@@ -322,7 +322,7 @@ impl<D: FnOnce(&Request<'_>) -> Result<Acceptance, Refusal>> Accepting<'_, D> {
             Ok(Some(Incoming::Upgrade(request))) => request,
             Ok(Some(Incoming::Http(request))) => {
                 let request = PlainRequest::new(&request, &received);
-                return Stage::done(NotAccepted::Http(request));
+                return Stage::done(NotAccepted::Http(Box::new(request)));
             }
             Ok(None) => return Stage::done(NotAccepted::Io(unexpected_eof())),
             Err(rejection) => return Stage::done(NotAccepted::Rejected(rejection)),
@@ -542,7 +542,10 @@ impl<C> From<ResponseError> for AcceptError<C> {
 
 impl NotAccepted {
     /// The error to return, with what `call` makes of a request that asks for no WebSocket.
-    pub(in crate::adapters) fn into_error<C>(self, call: impl FnOnce(PlainRequest) -> C) -> AcceptError<C> {
+    pub(in crate::adapters) fn into_error<C>(
+        self,
+        call: impl FnOnce(Box<PlainRequest>) -> C,
+    ) -> AcceptError<C> {
         match self {
             Self::Io(error) => AcceptError::Io(error),
             Self::Rejected(rejection) => AcceptError::Rejected(rejection),

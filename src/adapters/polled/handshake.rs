@@ -103,6 +103,15 @@ async fn open<S, R: Reads<S> + Writes<S>>(stream: &mut S, runtime: &mut R, openi
     poll_fn(|cx| poll_open(stream, runtime, opening, cx)).await;
 }
 
+async fn answer_over<S, R: Reads<S> + Writes<S>>(
+    mut stream: S,
+    mut runtime: R,
+    mut answer: Answer,
+) -> io::Result<()> {
+    open(&mut stream, &mut runtime, &mut answer).await;
+    answer.error.map_or(Ok(()), Err)
+}
+
 fn poll_open<S, R: Reads<S> + Writes<S>>(
     stream: &mut S,
     runtime: &mut R,
@@ -141,7 +150,7 @@ fn poll_open<S, R: Reads<S> + Writes<S>>(
 pub struct HttpCall<S, R> {
     stream: S,
     runtime: R,
-    request: PlainRequest,
+    request: Box<PlainRequest>,
 }
 
 impl<S, R: Reads<S> + Writes<S>> HttpCall<S, R> {
@@ -176,10 +185,10 @@ impl<S, R: Reads<S> + Writes<S>> HttpCall<S, R> {
     ///
     /// The stream failed; or, as [`io::ErrorKind::InvalidInput`], the answer cannot be sent as it is.
     pub async fn answer(self, answer: &Reject<'_>) -> io::Result<()> {
-        let Self { mut stream, mut runtime, .. } = self;
-        let mut answer = Box::new(Answer::new(runtime.now(), None, answer)?);
-        open(&mut stream, &mut runtime, &mut *answer).await;
-        answer.error.map_or(Ok(()), Err)
+        let Self { stream, runtime, .. } = self;
+        let answer = Answer::new(runtime.now(), None, answer)?;
+        // On the heap, so that a task is no larger for what few need.
+        Box::pin(answer_over(stream, runtime, answer)).await
     }
 
     /// Answers that only WebSockets are spoken here (426).
@@ -188,7 +197,9 @@ impl<S, R: Reads<S> + Writes<S>> HttpCall<S, R> {
     ///
     /// The stream failed.
     pub async fn refuse(self) -> io::Result<()> {
-        self.answer(&PlainRequest::refusal()).await
+        let Self { stream, runtime, .. } = self;
+        let answer = Answer::new(runtime.now(), None, &PlainRequest::refusal())?;
+        Box::pin(answer_over(stream, runtime, answer)).await
     }
 
     /// The stream, and the bytes that were read from it.
