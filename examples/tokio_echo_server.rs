@@ -17,9 +17,14 @@ const FAREWELL: Duration = Duration::from_secs(10);
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    run(std::env::args().skip(1)).await
+}
+
+/// The server, on whatever runtime this is called.
+pub(crate) async fn run(args: impl Iterator<Item = String>) -> Result<(), Box<dyn std::error::Error>> {
     let config = Config::new().max_message(64 << 20).max_frame(64 << 20).max_fragments(u32::MAX);
     let (mut server, mut address) = (Server::new().config(config), "127.0.0.1:9001".to_owned());
-    for arg in std::env::args().skip(1) {
+    for arg in args {
         match arg.as_str() {
             "--deflate" => server = deflate(server)?,
             _ => address = arg,
@@ -75,6 +80,8 @@ async fn serve(server: Arc<Server>, stream: TcpStream, mut leaving: watch::Recei
         }
         Err(error) => return eprintln!("{peer}: {error}"),
     };
+    // Half a kilobyte with a browser.
+    ws.forget_headers();
     loop {
         let ended = tokio::select! {
             ended = echo(&mut ws) => ended,

@@ -145,7 +145,7 @@ pub use arch::Text;
 pub use close::{CloseCode, CloseFrame, CloseReason};
 pub use connection::{
     Config, ControlPayload, Counters, Cut, Delivery, Event, Gather, Input, Kind, Lent, LentMessage, Limits,
-    Machine, Outcome, Output, Owed, Ready, ReadyState, Receiver, Sender, SharedConfig, Timer,
+    Machine, Outcome, Output, Owed, Ready, ReadyMessage, ReadyState, Receiver, Sender, SharedConfig, Timer,
     TransportAction,
 };
 #[cfg(feature = "alloc")]

@@ -15,7 +15,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 OTHER = os.path.join(HERE, "other")
 RELEASE = os.path.join(HERE, os.environ.get("CARGO_TARGET_DIR", "target"), "release")
 NAMES = [
-    "floor", "hybi", "hybi-owned", "hybi+release", "tokio-tungstenite", "tokio-tungstenite+batch",
+    "floor", "tokio", "hybi", "hybi-owned", "hybi+release", "hybi-tokio", "tokio-tungstenite", "tokio-tungstenite+batch",
     "tokio-tungstenite/8K", "tokio-tungstenite/8K+batch", "tokio-websockets", "tokio-websockets+batch",
     "fastwebsockets", "yawc", "yawc+batch", "soketto", "sockudo-ws", "sockudo-ws+batch", "web-socket", "wtx",
 ]
@@ -31,8 +31,8 @@ CELLS = [
 
 
 def is_library(name):
-    """What counts for the best: neither the floor nor ours."""
-    return name != "floor" and not name.startswith("hybi")
+    """What counts for the best: neither what is no library nor ours."""
+    return name not in ("floor", "tokio") and not name.startswith("hybi")
 
 
 class Server:
@@ -49,7 +49,7 @@ class Server:
         self.process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
         )
-        if self.process.stdout.readline().strip() != "ready":
+        if not self.process.stdout.readline():
             self.__exit__()
             raise RuntimeError(f"no start: {command}")
         return self
@@ -113,6 +113,37 @@ def compared(title, cells, results, value, better):
     return table(title, cells, [[name] + [show(cell, of) for cell in cells] for name, of in values.items()])
 
 
+def judged(results, memory, targets):
+    """The adapter for tokio beside the best library and what it is to reach."""
+    own, rows = results.get("hybi-tokio", {}), []
+
+    def least(runs):
+        return min(run["server_cpu_ns_per_msg"] for run in runs)
+
+    for cell, must in targets["loopback CPU"].items():
+        known = [(least(of[cell]), name) for name, of in results.items() if cell in of and is_library(name)]
+        if cell in own and known:
+            (best, name), ours = min(known), least(own[cell])
+            met = "yes" if ours <= must * best else "**no**"
+            ratio = f"{ours / best:.2f}"
+            rows.append([cell, f"{ours:,.0f}", name, f"{best:,.0f}", ratio, f"{must:.2f}", met])
+    head = ["hybi-tokio ns", "best library", "its ns", "ratio", "must", "met"]
+    tables = [table("CPU of the server a message", head, rows)]
+    if "hybi-tokio" in memory and "tokio" in memory:
+        echoed = {name: of["bytes_per_conn_after_one_echo"] / 1024 for name, of in memory.items()}
+        whole, bare = echoed["hybi-tokio"], echoed["tokio"]
+        musts, rows = targets["idle KiB"], []
+        for what, size, must in (
+            ("all", whole, musts["all"]), ("tokio's task and socket", bare, None),
+            ("the rest, which is hybi's", whole - bare, musts["ours"]),
+        ):
+            met = "" if must is None else "yes" if size <= must else "**no**"
+            rows.append([what, f"{size:.2f}", "" if must is None else f"{must}", met])
+        title = "Memory of a connection that idles after one echo"
+        tables.append(table(title, ["KiB", "must", "met"], rows))
+    return tables
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--quick", action="store_true")
@@ -134,6 +165,8 @@ def main():
     for turn in range(rounds):
         for cell, connections, depth, size in wanted:
             for name, command in commands.items():
+                if name == "tokio":  # for the memory alone
+                    continue
                 measured = attempt(f"{name} {cell}", command, connections, depth, size, secs)
                 if measured:
                     results[name].setdefault(cell, []).append(measured)
@@ -143,9 +176,11 @@ def main():
         if measured:
             memory[name] = measured
 
+    with open(os.path.join(HERE, "targets.json"), encoding="utf-8") as file:
+        targets = json.load(file)
     cells = [cell[0] for cell in wanted]
     cpu = "server_cpu_ns_per_msg"
-    out = [
+    out = judged(results, memory, targets) + [
         compared(
             "Messages/s (best round; ratio to the best library)",
             cells, results, lambda runs: max(run["msgs_per_s"] for run in runs), max,

@@ -1,7 +1,8 @@
 #!/bin/sh
-# hybi beside its peers: ./run.sh quick | full
+# hybi beside its peers: ./run.sh quick | loopback [ARGUMENTS OF loop.py] | full
 #
 # quick: the codec cells and a table of ratios, under a minute once it is built.
+# loopback: the adapter for tokio beside other servers, a few minutes; what it is to reach, and whether it does.
 # full: everything, about half an hour; results/RESULTS.md, results/peers.svg and what they are made of.
 set -eu
 cd "$(dirname "$0")"
@@ -26,6 +27,12 @@ quick)
     bench "$target" --quick results/quick.json
     python3 results.py results/quick.json --print --md results/quick.md --svg results/quick.svg
     ;;
+loopback)
+    shift
+    cargo build --release --bin echo --bin load
+    python3 loop.py --json results/loopback.json --md results/loopback.md "$@"
+    cat results/loopback.md
+    ;;
 full)
     cargo build --release --bins
     bench "$target" --full results/codec.json
@@ -49,7 +56,7 @@ full)
     ls -l results
     ;;
 *)
-    sed -n '2,5s/^# \{0,1\}//p' "$0" >&2
+    sed -n '2,6s/^# \{0,1\}//p' "$0" >&2
     exit 2
     ;;
 esac

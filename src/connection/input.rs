@@ -1,6 +1,6 @@
 //! What the caller lends to one call, or keeps from one to the next.
 
-use super::event::{Event, Inner, Kind, Place, Ready};
+use super::event::{Event, Inner, Kind, Place, Ready, ReadyMessage};
 use super::message::Gather;
 use crate::arch::{Checked, Memory};
 
@@ -38,8 +38,8 @@ impl<B: Memory, M: Gather> Input<B, M> {
     #[must_use]
     pub fn event(&self, ready: Ready) -> Event<'_> {
         match ready.0 {
-            Inner::Text(place) => self.whole(place, Kind::Text),
-            Inner::Binary(place) => self.whole(place, Kind::Binary),
+            Inner::Text(place) => self.message(ReadyMessage { place, kind: Kind::Text }),
+            Inner::Binary(place) => self.message(ReadyMessage { place, kind: Kind::Binary }),
             Inner::Chunk { kind, place, first, fin } => {
                 Event::Chunk { kind, data: self.data(place), first, fin }
             }
@@ -51,10 +51,11 @@ impl<B: Memory, M: Gather> Input<B, M> {
         }
     }
 
-    /// A whole message.
+    /// As [`Self::event`], for a whole message.
     #[inline]
-    pub(super) fn whole(&self, place: Place, kind: Kind) -> Event<'_> {
-        match (kind, place) {
+    #[must_use]
+    pub fn message(&self, ready: ReadyMessage) -> Event<'_> {
+        match (ready.kind, ready.place) {
             (Kind::Text, Place::Bytes { start, end }) => {
                 Event::Text(self.window.text(start..end).unwrap_or_default())
             }

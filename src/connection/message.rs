@@ -573,7 +573,8 @@ mod growable {
 mod tests {
     use super::sealed::Memory;
     use super::*;
-    use crate::connection::{Event, Input, Machine, Outbox, Place, Ready};
+    use crate::connection::event::Place;
+    use crate::connection::{Event, Input, Machine, Outbox, Ready};
     use crate::{Config, Instant};
 
     /// Payload that the connection makes, by inflating, lies in the caller's memory like any other: the

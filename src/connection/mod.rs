@@ -44,8 +44,9 @@ mod transmit;
 mod urgent;
 
 pub use config::{Config, Delivery, Limits, SharedConfig};
-use event::Place;
-pub use event::{ControlPayload, Counters, Cut, Event, Kind, Outcome, Owed, Ready, Timer, TransportAction};
+pub use event::{
+    ControlPayload, Counters, Cut, Event, Kind, Outcome, Owed, Ready, ReadyMessage, Timer, TransportAction,
+};
 #[cfg(feature = "alloc")]
 pub use input::Inbox;
 pub use input::Input;
@@ -195,18 +196,24 @@ impl<O: Output> Machine<O> {
         now: Instant,
         input: &mut Input<impl Memory, impl Gather>,
     ) -> Result<Option<Ready>, ProtocolError> {
-        match self.message(now, input)? {
-            Some((place, kind)) => Ok(Some(Ready::message(place, kind))),
+        match self.poll_message(now, input)? {
+            Some(ready) => Ok(Some(ready.into())),
             None => self.poll_any(now, input),
         }
     }
 
+    /// The fast path of [`Self::poll`]: a message that lies in the input, whole and in one frame, with nothing
+    /// in progress. `None` says that there is no such message, and nothing else: go on with [`Self::poll`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::poll`].
     #[inline(always)]
-    fn message(
+    pub fn poll_message(
         &mut self,
         now: Instant,
         input: &mut Input<impl Memory, impl Gather>,
-    ) -> Result<Option<(Place, Kind)>, ProtocolError> {
+    ) -> Result<Option<ReadyMessage>, ProtocolError> {
         match self.receiver.whole_message(input) {
             Ok(Some(message)) => {
                 self.sender.handle_received(now, true);
@@ -269,8 +276,8 @@ impl<O: Output> Machine<O> {
         input: &'i mut Input<impl Memory, impl Gather>,
     ) -> Result<Option<Event<'i>>, ProtocolError> {
         // A message that lies in the input goes straight to its event: no Ready is made, which has room for a control frame.
-        if let Some((place, kind)) = self.message(now, input)? {
-            return Ok(Some(input.whole(place, kind)));
+        if let Some(ready) = self.poll_message(now, input)? {
+            return Ok(Some(input.message(ready)));
         }
         match self.poll_any(now, input)? {
             Some(ready) => Ok(Some(input.event(ready))),

@@ -7,7 +7,7 @@ use crate::frame::{Decoder, Header, Mask, Opcode, Role};
 use crate::utf8::Validator;
 
 use super::config::{Delivery, SharedConfig};
-use super::event::{ControlPayload, Counters, Cut, Inner, Kind, Place, Ready};
+use super::event::{ControlPayload, Counters, Cut, Inner, Kind, Place, Ready, ReadyMessage};
 use super::input::Input;
 use super::message::Gather;
 
@@ -132,7 +132,7 @@ impl Receiver {
         input: &mut Input<impl Memory, impl Gather>,
     ) -> Result<Option<Ready>, ProtocolError> {
         match self.whole_message(input)? {
-            Some((place, kind)) => Ok(Some(Ready::message(place, kind))),
+            Some(ready) => Ok(Some(ready.into())),
             None => self.poll_any(input),
         }
     }
@@ -142,7 +142,7 @@ impl Receiver {
     pub(super) fn whole_message(
         &mut self,
         input: &mut Input<impl Memory, impl Gather>,
-    ) -> Result<Option<(Place, Kind)>, ProtocolError> {
+    ) -> Result<Option<ReadyMessage>, ProtocolError> {
         if self.fast == 0 {
             return Ok(None);
         }
@@ -158,7 +158,7 @@ impl Receiver {
     fn small_message(
         &mut self,
         input: &mut Input<impl Memory, impl Gather>,
-    ) -> Result<Option<(Place, Kind)>, ProtocolError> {
+    ) -> Result<Option<ReadyMessage>, ProtocolError> {
         let Some((kind, len, rest)) = self.message_starts(input.arrived()) else { return Ok(None) };
         if len > 125 {
             return Ok(None);
@@ -178,7 +178,7 @@ impl Receiver {
     fn medium_message(
         &mut self,
         input: &mut Input<impl Memory, impl Gather>,
-    ) -> Result<Option<(Place, Kind)>, ProtocolError> {
+    ) -> Result<Option<ReadyMessage>, ProtocolError> {
         let Some((kind, 126, rest)) = self.message_starts(input.arrived()) else { return Ok(None) };
         let Some((len, rest)) = rest.split_first_chunk() else { return Ok(None) };
         let len = u16::from_be_bytes(*len);
@@ -219,7 +219,7 @@ impl Receiver {
         head: usize,
         len: u16,
         mut mask: Mask,
-    ) -> Result<Option<(Place, Kind)>, ProtocolError> {
+    ) -> Result<Option<ReadyMessage>, ProtocolError> {
         if len >= self.fast {
             return Ok(None);
         }
@@ -244,7 +244,7 @@ impl Receiver {
         if !valid {
             return Err(self.fail(input, ProtocolError::InvalidUtf8));
         }
-        Ok(Some((Place::Bytes { start, end }, kind)))
+        Ok(Some(ReadyMessage { place: Place::Bytes { start, end }, kind }))
     }
 
     #[inline(never)]

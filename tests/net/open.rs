@@ -135,6 +135,7 @@ fn plain_http_on_the_same_port() {
             let (address, thread) = serve(move |stream| match Server::new().accept(stream) {
                 Err(AcceptError::NotWebSocket(call)) => {
                     assert!(call.received().starts_with(b"GET /health "));
+                    assert_eq!((call.method(), call.target()), ("GET", "/health"));
                     if refuse {
                         return call.refuse().unwrap();
                     }

@@ -4,7 +4,7 @@ use std::pin::pin;
 
 use hybi::Message;
 use hybi::futures_io::{AcceptError, Acceptance, Client, ConnectError, Refusal, Server};
-use hybi::handshake::ClientRequest;
+use hybi::handshake::{ClientRequest, Reason, Reject, Rejection};
 
 use super::halves::tick;
 use super::support::*;
@@ -64,17 +64,40 @@ fn a_server_refuses() {
         // The peer never ends: no more is read than for a second.
         assert_eq!(clock.seconds(), 1);
 
-        let end = End::new(Manner::default());
-        end.arrive(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n");
-        end.end();
-        match block_on(&clock, server(&clock).accept(end.clone())) {
-            Err(AcceptError::NotWebSocket(call)) => {
-                assert!(call.received().starts_with(b"GET / "));
-                block_on(&clock, call.refuse()).unwrap();
-            }
-            other => panic!("{other:?}"),
+        for (target, status) in [("/", "200"), ("/none", "404"), ("/chat", "426")] {
+            let end = End::new(Manner::default());
+            end.arrive(format!("GET {target} HTTP/1.1\r\nHost: a\r\n\r\n").as_bytes());
+            end.end();
+            let Err(AcceptError::NotWebSocket(call)) = block_on(&clock, server(&clock).accept(end.clone()))
+            else {
+                panic!("no call");
+            };
+            assert!(call.received().starts_with(b"GET /"));
+            let answer = match call.target() {
+                "/chat" => block_on(&clock, call.refuse()),
+                "/" => block_on(&clock, call.answer(&Reject::new(200).body("text/html", b"<p>hello"))),
+                _ => block_on(&clock, call.answer(&Reject::new(404))),
+            };
+            answer.unwrap();
+            let written = end.take_written();
+            assert!(written.starts_with(format!("HTTP/1.1 {status} ").as_bytes()));
+            assert_eq!(written.ends_with(b"\r\n\r\n<p>hello"), target == "/");
+            assert!(end.state.lock().unwrap().shut_down);
         }
-        assert!(end.take_written().starts_with(b"HTTP/1.1 426 "));
+
+        // A check of the request ends it as a rule does that is always checked.
+        let end = End::new(Manner::default());
+        end.arrive(REQUEST.as_bytes());
+        let server = server(&clock);
+        let accepted = server.accept_with(end.clone(), |request| {
+            request.check_origin(&["https://a"])?;
+            Ok(Acceptance::default())
+        });
+        let refused = block_on(&clock, accepted);
+        assert!(matches!(refused, Err(AcceptError::Refused(why)) if why.status == 403));
+        let mut expected = [0; 512];
+        let len = Rejection::from(Reason::OriginNotAllowed).response().write(&mut expected).unwrap();
+        assert_eq!(end.take_written(), expected[..len]);
     }
 }
 

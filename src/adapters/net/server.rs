@@ -7,8 +7,8 @@ use std::prelude::v1::*;
 use super::Blocking;
 use super::link::{Link, SocketOf, open};
 use super::websocket::WebSocket;
-use crate::adapters::opening::{self, Acceptance, Answer, Refusal};
-use crate::handshake::{Incoming, Limits, Request, ServerHandshake};
+use crate::adapters::opening::{self, Acceptance, Answer, PlainRequest, Refusal};
+use crate::handshake::{Headers, Reject, Request};
 
 /// What a server is told once and uses for each connection.
 ///
@@ -34,7 +34,7 @@ pub type AcceptError<S> = opening::AcceptError<HttpCall<S>>;
 
 impl Server {
     /// The defaults: no subprotocols, any origin, ten seconds for the handshake, and those of
-    /// [`Config`](crate::Config) and [`Limits`].
+    /// [`Config`](crate::Config) and [`Limits`](crate::handshake::Limits).
     #[must_use]
     pub fn new() -> Self {
         Self::on(Blocking)
@@ -88,9 +88,9 @@ impl Server {
         open(&mut link, &mut accepting);
         match accepting.finish() {
             Ok(opened) => Ok(WebSocket::opened(link, opened)),
-            Err(why) => Err(why.into_error(|received| {
-                let (socket, limits) = (link.socket(), self.limits());
-                HttpCall { stream: link.into_stream(), socket, received, limits }
+            Err(why) => Err(why.into_error(|request| {
+                let socket = link.socket();
+                HttpCall { stream: link.into_stream(), socket, request }
             })),
         }
     }
@@ -101,15 +101,45 @@ impl Server {
 pub struct HttpCall<S> {
     stream: S,
     socket: SocketOf<S>,
-    received: Vec<u8>,
-    limits: Limits,
+    request: Box<PlainRequest>,
 }
 
 impl<S: Read + Write> HttpCall<S> {
+    /// The method of the request; its case matters.
+    #[must_use]
+    pub fn method(&self) -> &str {
+        &self.request.method
+    }
+
+    /// The target of the request: path and query, or an absolute URI.
+    #[must_use]
+    pub fn target(&self) -> &str {
+        &self.request.target
+    }
+
+    /// The headers of the request.
+    #[must_use]
+    pub const fn headers(&self) -> Headers<'_> {
+        self.request.headers()
+    }
+
     /// The bytes that were read: the head, and what followed it.
     #[must_use]
     pub fn received(&self) -> &[u8] {
-        &self.received
+        &self.request.received
+    }
+
+    /// Answers the request, and closes the stream in a way that lets the answer arrive. A body that the request
+    /// announces is not needed for that: what still comes is discarded, for a second at most.
+    ///
+    /// # Errors
+    ///
+    /// The stream failed; or, as [`io::ErrorKind::InvalidInput`], the answer cannot be sent as it is.
+    pub fn answer(self, answer: &Reject<'_>) -> io::Result<()> {
+        let mut link = Link::new(self.stream, self.socket);
+        let mut answer = Answer::new(link.tick(), None, answer)?;
+        open(&mut link, &mut answer);
+        answer.error.map_or(Ok(()), Err)
     }
 
     /// Answers that only WebSockets are spoken here (426).
@@ -118,20 +148,12 @@ impl<S: Read + Write> HttpCall<S> {
     ///
     /// The stream failed.
     pub fn refuse(self) -> io::Result<()> {
-        match ServerHandshake::new(self.limits).poll(&self.received) {
-            Ok(Some(Incoming::Http(request))) => {
-                let mut link = Link::new(self.stream, self.socket);
-                let mut answer = Answer::new(link.tick(), None, &request.rejection().response())?;
-                open(&mut link, &mut answer);
-                answer.error.map_or(Ok(()), Err)
-            }
-            _ => Ok(()),
-        }
+        self.answer(&PlainRequest::refusal())
     }
 
     /// The stream, and the bytes that were read from it.
     #[must_use]
     pub fn into_parts(self) -> (S, Vec<u8>) {
-        (self.stream, self.received)
+        (self.stream, self.request.received)
     }
 }

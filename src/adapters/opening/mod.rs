@@ -14,8 +14,8 @@ mod client;
 mod server;
 
 pub use client::{Client, ConnectError, HttpAnswer};
-pub(super) use server::Answer;
 pub use server::{AcceptError, Acceptance, Refusal, Server};
+pub(super) use server::{Answer, PlainRequest};
 
 /// What the driver of a handshake must do next.
 pub(super) enum Step<'a> {
@@ -99,11 +99,6 @@ impl Received {
 
     fn bytes(&self) -> &[u8] {
         self.bytes.get(..self.len).unwrap_or_default()
-    }
-
-    fn into_bytes(mut self) -> Vec<u8> {
-        self.bytes.truncate(self.len);
-        self.bytes
     }
 }
 

@@ -9,7 +9,10 @@ use std::prelude::v1::*;
 use super::{Did, Handshake, Opened, Opening, Outgoing, Received, Step, borrowed, unexpected_eof};
 #[cfg(feature = "deflate")]
 use crate::handshake::{DeflateConfig, DeflateParams};
-use crate::handshake::{Incoming, Limits, Reject, Rejection, Request, ResponseError, ServerHandshake};
+use crate::handshake::{
+    Headers, HttpRequest, Incoming, Limits, Reason, Reject, Rejection, Request, ResponseError,
+    ServerHandshake,
+};
 use crate::{Config, Connection, Inbox, Instant, Outbox, SharedConfig};
 
 /// How much more is read of a request that has been refused, so that no reset destroys the answer.
@@ -122,10 +125,6 @@ impl<R> Server<R> {
         Acceptance { subprotocol: chosen.map(Into::into), headers: Vec::new() }
     }
 
-    pub(in crate::adapters) const fn limits(&self) -> Limits {
-        self.settings.limits
-    }
-
     /// The handshake for one connection, with `decide` to judge the request.
     pub(in crate::adapters) fn accepting<D>(&self, now: Instant, decide: D) -> Accepting<'_, D>
     where
@@ -178,14 +177,43 @@ struct Agreed {
     deflate: Option<DeflateParams>,
 }
 
+/// A request that asks for no WebSocket.
+#[derive(Debug)]
+pub(in crate::adapters) struct PlainRequest {
+    pub(in crate::adapters) method: Box<str>,
+    pub(in crate::adapters) target: Box<str>,
+    headers: Box<[u8]>,
+    /// All that was read: the head, and what came behind it.
+    pub(in crate::adapters) received: Vec<u8>,
+}
+
+impl PlainRequest {
+    fn new(request: &HttpRequest<'_>, received: &Received) -> Self {
+        Self {
+            method: request.method().into(),
+            target: request.target().into(),
+            headers: request.headers().as_bytes().into(),
+            received: received.bytes().into(),
+        }
+    }
+
+    pub(in crate::adapters) const fn headers(&self) -> Headers<'_> {
+        Headers::from_lines(&self.headers)
+    }
+
+    /// That only WebSockets are spoken here.
+    pub(in crate::adapters) const fn refusal() -> Reject<'static> {
+        Rejection::new(Reason::NotAnUpgrade).response()
+    }
+}
+
 /// Why no connection was opened.
 #[derive(Debug)]
 pub(in crate::adapters) enum NotAccepted {
     Io(io::Error),
     Rejected(Rejection),
     Refused(Refusal),
-    /// The request, and what came behind it.
-    Http(Vec<u8>),
+    Http(Box<PlainRequest>),
     Response(ResponseError),
 }
 
@@ -292,7 +320,11 @@ impl<D: FnOnce(&Request<'_>) -> Result<Acceptance, Refusal>> Accepting<'_, D> {
         // A fresh machine reads it again, to lend what it finds.
         let request = match ServerHandshake::new(self.settings.limits).poll(received.bytes()) {
             Ok(Some(Incoming::Upgrade(request))) => request,
-            Ok(_) => return Stage::done(NotAccepted::Http(received.into_bytes())),
+            Ok(Some(Incoming::Http(request))) => {
+                let request = PlainRequest::new(&request, &received);
+                return Stage::done(NotAccepted::Http(Box::new(request)));
+            }
+            Ok(None) => return Stage::done(NotAccepted::Io(unexpected_eof())),
             Err(rejection) => return Stage::done(NotAccepted::Rejected(rejection)),
         };
         let allowed = self.settings.origins.as_ref();
@@ -457,6 +489,15 @@ impl Refusal {
     }
 }
 
+impl From<Rejection> for Refusal {
+    /// What [`Rejection::response`] answers, so that a check of the request can be followed by `?`.
+    fn from(rejection: Rejection) -> Self {
+        let body =
+            Some(("text/plain; charset=utf-8".into(), format!("{}\n", rejection.reason()).into_bytes()));
+        Self { body, ..Self::new(rejection.status()) }
+    }
+}
+
 /// Why no WebSocket came of a connection. `C` is a plain HTTP call, with its stream.
 #[derive(Debug)]
 #[non_exhaustive]
@@ -501,12 +542,15 @@ impl<C> From<ResponseError> for AcceptError<C> {
 
 impl NotAccepted {
     /// The error to return, with what `call` makes of a request that asks for no WebSocket.
-    pub(in crate::adapters) fn into_error<C>(self, call: impl FnOnce(Vec<u8>) -> C) -> AcceptError<C> {
+    pub(in crate::adapters) fn into_error<C>(
+        self,
+        call: impl FnOnce(Box<PlainRequest>) -> C,
+    ) -> AcceptError<C> {
         match self {
             Self::Io(error) => AcceptError::Io(error),
             Self::Rejected(rejection) => AcceptError::Rejected(rejection),
             Self::Refused(refusal) => AcceptError::Refused(refusal),
-            Self::Http(received) => AcceptError::NotWebSocket(call(received)),
+            Self::Http(request) => AcceptError::NotWebSocket(call(request)),
             Self::Response(error) => AcceptError::Response(error),
         }
     }

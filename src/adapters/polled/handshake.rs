@@ -8,9 +8,9 @@ use std::task::{Context, Poll, ready};
 use super::websocket::WebSocket;
 use super::{Reads, Timer, Writes};
 use crate::adapters::opening::{
-    self, Acceptance, Answer, Client, ConnectError, Did, Opening, Refusal, Server, Step,
+    self, Acceptance, Answer, Client, ConnectError, Did, Opening, PlainRequest, Refusal, Server, Step,
 };
-use crate::handshake::{ClientRequest, Incoming, Limits, Request, ServerHandshake, WsUrl};
+use crate::handshake::{ClientRequest, Headers, Reject, Request, WsUrl};
 
 /// Why no WebSocket came of a connection.
 pub type AcceptError<S, R> = opening::AcceptError<HttpCall<S, R>>;
@@ -50,10 +50,7 @@ impl<R: Timer + Clone> Server<R> {
         open(&mut stream, &mut runtime, &mut *accepting).await;
         match accepting.finish() {
             Ok(opened) => Ok(WebSocket::opened(stream, runtime, opened)),
-            Err(why) => Err(why.into_error(|received| {
-                let limits = self.limits();
-                HttpCall { stream, runtime, received, limits }
-            })),
+            Err(why) => Err(why.into_error(|request| HttpCall { stream, runtime, request })),
         }
     }
 }
@@ -106,6 +103,15 @@ async fn open<S, R: Reads<S> + Writes<S>>(stream: &mut S, runtime: &mut R, openi
     poll_fn(|cx| poll_open(stream, runtime, opening, cx)).await;
 }
 
+async fn answer_over<S, R: Reads<S> + Writes<S>>(
+    mut stream: S,
+    mut runtime: R,
+    mut answer: Answer,
+) -> io::Result<()> {
+    open(&mut stream, &mut runtime, &mut answer).await;
+    answer.error.map_or(Ok(()), Err)
+}
+
 fn poll_open<S, R: Reads<S> + Writes<S>>(
     stream: &mut S,
     runtime: &mut R,
@@ -144,15 +150,45 @@ fn poll_open<S, R: Reads<S> + Writes<S>>(
 pub struct HttpCall<S, R> {
     stream: S,
     runtime: R,
-    received: Vec<u8>,
-    limits: Limits,
+    request: Box<PlainRequest>,
 }
 
 impl<S, R: Reads<S> + Writes<S>> HttpCall<S, R> {
+    /// The method of the request; its case matters.
+    #[must_use]
+    pub fn method(&self) -> &str {
+        &self.request.method
+    }
+
+    /// The target of the request: path and query, or an absolute URI.
+    #[must_use]
+    pub fn target(&self) -> &str {
+        &self.request.target
+    }
+
+    /// The headers of the request.
+    #[must_use]
+    pub const fn headers(&self) -> Headers<'_> {
+        self.request.headers()
+    }
+
     /// The bytes that were read: the head, and what followed it.
     #[must_use]
     pub fn received(&self) -> &[u8] {
-        &self.received
+        &self.request.received
+    }
+
+    /// Answers the request, and closes the stream in a way that lets the answer arrive. A body that the request
+    /// announces is not needed for that: what still comes is discarded, for a second at most.
+    ///
+    /// # Errors
+    ///
+    /// The stream failed; or, as [`io::ErrorKind::InvalidInput`], the answer cannot be sent as it is.
+    pub async fn answer(self, answer: &Reject<'_>) -> io::Result<()> {
+        let Self { stream, runtime, .. } = self;
+        let answer = Answer::new(runtime.now(), None, answer)?;
+        // On the heap, so that a task is no larger for what few need.
+        Box::pin(answer_over(stream, runtime, answer)).await
     }
 
     /// Answers that only WebSockets are spoken here (426).
@@ -160,21 +196,15 @@ impl<S, R: Reads<S> + Writes<S>> HttpCall<S, R> {
     /// # Errors
     ///
     /// The stream failed.
-    pub async fn refuse(mut self) -> io::Result<()> {
-        let answer = match ServerHandshake::new(self.limits).poll(&self.received) {
-            Ok(Some(Incoming::Http(request))) => {
-                Answer::new(self.runtime.now(), None, &request.rejection().response())
-            }
-            _ => return Ok(()),
-        };
-        let mut answer = Box::new(answer?);
-        open(&mut self.stream, &mut self.runtime, &mut *answer).await;
-        answer.error.map_or(Ok(()), Err)
+    pub async fn refuse(self) -> io::Result<()> {
+        let Self { stream, runtime, .. } = self;
+        let answer = Answer::new(runtime.now(), None, &PlainRequest::refusal())?;
+        Box::pin(answer_over(stream, runtime, answer)).await
     }
 
     /// The stream, and the bytes that were read from it.
     #[must_use]
     pub fn into_parts(self) -> (S, Vec<u8>) {
-        (self.stream, self.received)
+        (self.stream, self.request.received)
     }
 }

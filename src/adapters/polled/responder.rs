@@ -5,12 +5,16 @@ use std::prelude::v1::*;
 use std::task::{Context, Poll};
 
 use super::Writes;
-use super::wire::Wire;
+use super::wire::{Wire, Write};
 use crate::adapters::error::Error;
-use crate::{CloseCode, Connection, Kind, Message, Outbox, Prepared, SendError, Sender};
+use crate::{CloseCode, Connection, Instant, Kind, Message, Outbox, Prepared, SendError, Sender};
+
+/// From here on, in bytes, a message is large.
+const LARGE: usize = 16 << 10;
 
 /// The means to answer an event. What it sends is queued, and goes out before a call that receives waits,
-/// with the next one that flushes, or earlier where much is queued: only then does it wait.
+/// with the next one that flushes, or earlier where much is queued: only then does it wait. Of a large message
+/// that nothing waits before, what the stream takes at once is not even queued.
 #[derive(Debug)]
 pub struct Responder<'w, S, R> {
     pub(super) stream: &'w mut S,
@@ -26,6 +30,9 @@ impl<S, R: Writes<S>> Responder<'_, S, R> {
     /// [`Error::Send`] where it is refused; never as [`SendError::Blocked`], as it is waited until there is
     /// room. [`Error::Io`] where the stream fails at that.
     pub async fn send_text(&mut self, text: &str) -> Result<(), Error> {
+        if self.goes_through(text.len()) {
+            return self.send_through(|sender, now, write| sender.transmit_text(now, text, write)).await;
+        }
         self.feed(|sender| sender.send_text(text)).await
     }
 
@@ -35,6 +42,9 @@ impl<S, R: Writes<S>> Responder<'_, S, R> {
     ///
     /// As [`Self::send_text`].
     pub async fn send_binary(&mut self, data: &[u8]) -> Result<(), Error> {
+        if self.goes_through(data.len()) {
+            return self.send_through(|sender, now, write| sender.transmit_binary(now, data, write)).await;
+        }
         self.feed(|sender| sender.send_binary(data)).await
     }
 
@@ -98,6 +108,27 @@ impl<S, R: Writes<S>> Responder<'_, S, R> {
     /// [`Error::Send`] where it is refused.
     pub fn close(&mut self, code: impl Into<Option<CloseCode>>, reason: &str) -> Result<(), Error> {
         Ok(self.connection.close(self.wire.tick(), code, reason)?)
+    }
+
+    /// Whether a message of that size is written at once as far as it can be: to write it by itself is less work
+    /// than to copy it to the others.
+    fn goes_through(&self, len: usize) -> bool {
+        len >= LARGE && self.connection.buffered_amount() == 0
+    }
+
+    /// Never waits.
+    async fn send_through(
+        &mut self,
+        send: impl FnOnce(&mut Sender<Outbox>, Instant, Write<'_>) -> Result<(), SendError>,
+    ) -> Result<(), Error> {
+        let Self { stream, wire, connection } = self;
+        let mut send = Some(send);
+        poll_fn(|cx| {
+            let sent = send.take().map(|send| wire.send_through(*stream, connection.sender_mut(), cx, send));
+            Poll::Ready(sent.unwrap_or(Ok(())))
+        })
+        .await?;
+        Ok(())
     }
 
     async fn feed(

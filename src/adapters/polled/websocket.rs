@@ -17,7 +17,8 @@ use crate::adapters::error::Error;
 use crate::adapters::opening::{Handshake, Opened};
 use crate::handshake::Headers;
 use crate::{
-    CloseCode, Connection, Event, Inbox, Kind, Message, Outcome, Prepared, Ready, ReadyState, SendError,
+    CloseCode, Connection, Event, Inbox, Kind, Message, Outcome, Prepared, ProtocolError, Ready, ReadyState,
+    SendError,
 };
 
 /// After so many reads in a row what is queued goes out, timers are looked at and other tasks have their turn.
@@ -174,8 +175,18 @@ impl<S, R: Reads<S> + Writes<S>> WebSocket<S, R> {
     /// [`Error::Protocol`] once, after the peer was told; [`Error::Io`]. Calling again goes on to
     /// [`Event::Closed`].
     pub async fn next(&mut self) -> Result<Option<(Event<'_>, Responder<'_, S, R>)>, Error> {
-        let Some(ready) = poll_fn(|cx| self.inner.poll_ready(cx)).await? else { return Ok(None) };
-        let Inner { stream, wire, connection, inbox, .. } = &mut *self.inner;
+        let inner = &mut *self.inner;
+        // A message that has come in already is not worth a way through the run loop.
+        match inner.connection.poll_message(inner.wire.now(), &mut inner.inbox) {
+            Ok(Some(ready)) => {
+                let Inner { stream, wire, connection, inbox, .. } = inner;
+                return Ok(Some((inbox.message(ready), Responder { stream, wire, connection })));
+            }
+            Ok(None) => {}
+            Err(error) => return Err(poll_fn(|cx| Poll::Ready(inner.violated(cx, error))).await),
+        }
+        let Some(ready) = poll_fn(|cx| inner.poll_ready(cx)).await? else { return Ok(None) };
+        let Inner { stream, wire, connection, inbox, .. } = inner;
         Ok(Some((inbox.event(ready), Responder { stream, wire, connection })))
     }
 
@@ -342,14 +353,17 @@ impl<S, R: Reads<S> + Writes<S>> Inner<S, R> {
                 },
                 Ok(None) if self.connection.ready_state() == ReadyState::Closed => break,
                 Ok(None) => ready!(self.poll_turn(cx))?,
-                Err(error) => {
-                    // The violation is what the caller must know; that the peer could not be told will show.
-                    let _ = self.wire.poll_write(&mut self.stream, self.connection.sender_mut(), cx);
-                    return Poll::Ready(Err(error.into()));
-                }
+                Err(error) => return Poll::Ready(Err(self.violated(cx, error))),
             }
         }
         Poll::Ready(Ok(None))
+    }
+
+    /// The peer has broken the protocol, and is told.
+    fn violated(&mut self, cx: &mut Context<'_>, error: ProtocolError) -> Error {
+        // The violation is what the caller must know; that the peer could not be told will show.
+        let _ = self.wire.poll_write(&mut self.stream, self.connection.sender_mut(), cx);
+        error.into()
     }
 
     /// All input has been taken in: reads more. Where there is none, writes, does what is due, and waits.

@@ -9,6 +9,9 @@ use crate::adapters::error::Error;
 use crate::close::State;
 use crate::{Connection, Instant, Outbox, SendError, Sender, TransportAction};
 
+/// Writes what it is shown, as far as the stream takes it, and says how much that was.
+pub(super) type Write<'w> = &'w mut dyn FnMut(&[&[u8]]) -> usize;
+
 /// The most slices that go into one write.
 const MAX_SLICES: usize = 32;
 
@@ -157,6 +160,44 @@ impl<R: Timer> Wire<R> {
                 }
             }
         }
+    }
+
+    /// Lets `send` send a message with a write of its own: what the stream takes of it at once is not queued. That
+    /// the stream fails shows when it is written next.
+    pub(super) fn send_through<W>(
+        &mut self,
+        stream: &mut W,
+        sender: &mut Sender<Outbox>,
+        cx: &mut Context<'_>,
+        send: impl FnOnce(&mut Sender<Outbox>, Instant, Write<'_>) -> Result<(), SendError>,
+    ) -> Result<(), SendError>
+    where
+        R: Writes<W>,
+    {
+        memory::lend_outbox(sender);
+        let now = self.tick();
+        send(sender, now, &mut |slices| {
+            if self.error.is_some() {
+                return 0;
+            }
+            let mut vectors = [IoSlice::new(&[]); MAX_SLICES];
+            for (vector, slice) in vectors.iter_mut().zip(slices) {
+                *vector = IoSlice::new(slice);
+            }
+            match R::poll_write(stream, cx, vectors.get(..slices.len()).unwrap_or_default()) {
+                Poll::Ready(Ok(n)) if n > 0 => {
+                    self.unflushed = true;
+                    n
+                }
+                Poll::Ready(Err(error)) if error.kind() != ErrorKind::Interrupted => {
+                    self.error = Some(error.kind());
+                    self.unflushed = false;
+                    0
+                }
+                // One that takes nothing is asked once more before it has failed.
+                _ => 0,
+            }
+        })
     }
 
     fn poll_flush_stream<W>(&mut self, stream: &mut W, cx: &mut Context<'_>) -> Poll<io::Result<()>>

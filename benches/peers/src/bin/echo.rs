@@ -5,6 +5,11 @@ use std::convert::Infallible;
 use std::future::Future;
 use tokio::net::{TcpListener, TcpStream};
 
+/// The server on the adapter for tokio: the example as it is, but for its runtime.
+#[allow(dead_code, reason = "its main function")]
+#[path = "../../../../examples/tokio_echo_server.rs"]
+mod example;
+
 type R = Result<(), Box<dyn std::error::Error + Send + Sync>>;
 
 macro_rules! echo_batch {
@@ -62,6 +67,33 @@ async fn hyper_conn<F: Future<Output = HyperResp> + 'static>(
         .serve_connection(hyper_util::rt::TokioIo::new(s), hyper::service::service_fn(svc))
         .with_upgrades();
     Ok(conn.await?)
+}
+
+/// No library: what tokio needs for a task and a socket. It knows small frames, each in a read of its own.
+async fn bare(s: TcpStream) -> R {
+    let mut open = false;
+    loop {
+        s.readable().await?;
+        let mut buf = [0; 2048];
+        match s.try_read(&mut buf) {
+            Ok(0) => return Ok(()),
+            Ok(n) if open => {
+                let (head, data) = buf[..n].split_at_mut(6);
+                peers::simd::xor(data, u32::from_le_bytes(head[2..].try_into()?));
+                buf[4] = buf[0];
+                buf[5] = buf[1] & 0x7f;
+                s.try_write(&buf[4..n])?;
+            }
+            Ok(n) => {
+                let head = String::from_utf8_lossy(&buf[..n]);
+                let key = head.lines().find_map(|l| l.strip_prefix("Sec-WebSocket-Key: ")).ok_or("key")?;
+                s.try_write(response(key.trim()).as_bytes())?;
+                open = true;
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
 }
 
 /// How the echo of hybi works.
@@ -381,9 +413,13 @@ fn main() -> R {
     let rt = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     tokio::task::LocalSet::new().block_on(&rt, async move {
         match a[1].as_str() {
+            "tokio" => serve(port, bare).await,
             "hybi" => serve(port, |s| hybi(s, Hybi::Borrowed)).await,
             "hybi-owned" => serve(port, |s| hybi(s, Hybi::Owned)).await,
             "hybi+release" => serve(port, |s| hybi(s, Hybi::Release)).await,
+            "hybi-tokio" => Ok(example::run([format!("127.0.0.1:{port}")].into_iter())
+                .await
+                .map_err(|error| error.to_string())?),
             "tokio-tungstenite" => serve(port, |s| tungstenite(s, false, 131072)).await,
             "tokio-tungstenite+batch" => serve(port, |s| tungstenite(s, true, 131072)).await,
             "tokio-tungstenite/8K" => serve(port, |s| tungstenite(s, false, 8192)).await,

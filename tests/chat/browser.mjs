@@ -1,0 +1,234 @@
+// The chat example in a browser: browser.mjs CHAT, where CHAT is the program that was built.
+//
+// Wants Debian's `chromium`, and `playwright-core` of npm in the folder that PLAYWRIGHT names, or in this one:
+// `npm install --prefix target/chat --no-save playwright-core`, then `PLAYWRIGHT=target/chat`. All is on
+// 127.0.0.1. It ends by itself, within two minutes, with a line `N passed, N failed`, and with 1 if any failed.
+// `--screenshots DIR` leaves pictures of the page.
+import assert from "node:assert/strict";
+import { execFileSync, spawn } from "node:child_process";
+import { createRequire } from "node:module";
+import { createInterface } from "node:readline";
+import net from "node:net";
+import path from "node:path";
+import process from "node:process";
+
+const LIMIT = 90_000; // milliseconds for all of it
+const PATIENCE = 15_000; // and for anything that is waited for
+const [program, option, pictures] = process.argv.slice(2);
+const require = createRequire(path.join(path.resolve(process.env.PLAYWRIGHT ?? "."), "anywhere.js"));
+const { chromium } = require("playwright-core");
+
+const MARKUP = `<img src=x onerror="document.title='owned'"> <b>bold</b> &amp; & "quotes" </script>`;
+const UNICODE = "grüezi 日本語 שלום Привет 🦀 e\u0301 \u{10ffff}";
+
+let server, browser, passed = 0, failed = 0;
+const timer = setTimeout(() => {
+  console.error("time is up");
+  end(1);
+}, LIMIT);
+
+function end(status) {
+  server?.kill("SIGKILL");
+  browser?.close().catch(() => {});
+  setTimeout(() => process.exit(status), 500).unref();
+}
+
+// Starts the server, and gives its address.
+function start(address = "127.0.0.1:0") {
+  server = spawn(program, [address], { stdio: ["ignore", "pipe", "inherit"] });
+  return new Promise((found, lost) => {
+    server.once("exit", (code) => lost(new Error(`the server has ended with ${code}`)));
+    createInterface(server.stdout).once("line", (line) => found(line.match(/http:\/\/\S+/)[0]));
+  });
+}
+
+async function check(name, what) {
+  try {
+    await what();
+    passed += 1;
+    console.log(`ok      ${name}`);
+  } catch (error) {
+    failed += 1;
+    console.log(`FAILED  ${name}\n${error.stack}`);
+  }
+}
+
+// A page of its own person.
+async function visit(url, name, scheme = "light") {
+  const context = await browser.newContext({ colorScheme: scheme, viewport: { width: 720, height: 560 } });
+  context.setDefaultTimeout(PATIENCE);
+  const page = await context.newPage();
+  // The first delay before it tries again is 0.1 s instead of up to 5.
+  await page.addInitScript(() => (Math.random = () => 0.02));
+  page.problems = [];
+  page.on("pageerror", (error) => page.problems.push(error.message));
+  page.on("console", (entry) => entry.type() === "error" && page.problems.push(entry.text()));
+  await page.goto(url);
+  await page.getByLabel("Your name").fill(name);
+  await page.getByRole("button", { name: "Enter" }).click();
+  await page.getByText(`connected as ${name}`).waitFor();
+  return page;
+}
+
+async function say(page, text) {
+  await page.getByLabel("Message", { exact: true }).fill(text);
+  await page.getByRole("button", { name: "Send" }).click();
+}
+
+const said = (page, text) => page.locator("#log li.said").filter({ hasText: text }).first().waitFor();
+const news = (page, text) => page.locator("#log li.news").getByText(text, { exact: true }).waitFor();
+const messages = (page) => page.locator("#log li.said span").allTextContents();
+
+// --- without a browser: a client that is as slow as need be ---
+
+class Raw {
+  static async open(url, name, headers = "") {
+    const raw = new Raw();
+    const { hostname, port, host } = new URL(url);
+    raw.received = Buffer.alloc(0);
+    raw.socket = net.connect({ host: hostname, port });
+    raw.ended = new Promise((ended) => raw.socket.once("close", ended));
+    raw.socket.on("error", () => {});
+    raw.socket.on("data", (data) => (raw.received = raw.keep ? Buffer.concat([raw.received, data]) : data));
+    raw.keep = true;
+    raw.socket.write(`GET /chat HTTP/1.1\r\nHost: ${host}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n` +
+      `Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n` +
+      `Sec-WebSocket-Protocol: chat.hybi.example\r\n${headers}\r\n`);
+    await raw.until(() => raw.received.includes("\r\n\r\n"));
+    raw.status = Number(raw.received.subarray(9, 12));
+    raw.received = raw.received.subarray(raw.received.indexOf("\r\n\r\n") + 4);
+    if (raw.status === 101) {
+      raw.send(name);
+      await raw.until(() => raw.received.includes('"welcome"'));
+    }
+    return raw;
+  }
+
+  async until(happened) {
+    const late = Date.now() + PATIENCE;
+    while (!happened()) {
+      assert(Date.now() < late, "waited for too long");
+      await new Promise((go) => setTimeout(go, 5));
+    }
+  }
+
+  send(text) {
+    const payload = Buffer.from(text);
+    const head = payload.length < 126 ? [0x81, 0x80 | payload.length] : [0x81, 0xfe, payload.length >> 8, payload.length & 255];
+    // The mask 0 changes nothing.
+    this.socket.write(Buffer.concat([Buffer.from([...head, 0, 0, 0, 0]), payload]));
+  }
+
+  // The frames that have come in: [first byte, payload].
+  frames() {
+    const frames = [];
+    for (let at = 0; at + 2 <= this.received.length;) {
+      let [len, head] = [this.received[at + 1], 2];
+      if (len === 126) [len, head] = [this.received.readUInt16BE(at + 2), 4];
+      if (at + head + len > this.received.length) break;
+      frames.push([this.received[at], this.received.subarray(at + head, at + head + len)]);
+      at += head + len;
+    }
+    return frames;
+  }
+}
+
+// --- what is seen ---
+
+async function all(url) {
+  let anna, bert, carla;
+  await check("two pages talk", async () => {
+    anna = await visit(url, "Anna");
+    bert = await visit(url, "Bert", "dark");
+    await news(anna, "Bert has joined");
+    await say(anna, "hello, Bert");
+    await said(bert, "hello, Bert");
+    await say(bert, "hello, Anna");
+    await said(anna, "hello, Anna");
+    assert.deepEqual(await messages(anna), ["hello, Bert", "hello, Anna"]);
+    assert.deepEqual(await messages(bert), ["hello, Bert", "hello, Anna"]);
+    assert.match(await bert.locator("#here").textContent(), /2 here: Anna, Bert/);
+  });
+  await check("text outside ASCII, and markup, are shown as written", async () => {
+    for (const text of [UNICODE, MARKUP]) {
+      await say(anna, text);
+      await said(bert, text);
+    }
+    assert.deepEqual((await messages(bert)).slice(-2), [UNICODE, MARKUP]);
+    for (const page of [anna, bert]) {
+      assert.equal(await page.locator("#log").locator("img, script, span *").count(), 0);
+      assert.equal(await page.title(), "Chat");
+    }
+  });
+  await check("markup in a name is shown as written, and the same name gets a number", async () => {
+    carla = await visit(url, "<i>C</i> 🦀");
+    await news(anna, "<i>C</i> 🦀 has joined");
+    assert.equal(await anna.locator("#log i, #here i").count(), 0);
+    const second = await Raw.open(url, "Anna");
+    await news(anna, "Anna 2 has joined");
+    second.socket.destroy();
+    await news(anna, "Anna 2 has left");
+  });
+  await check("a newcomer sees what was said", async () => {
+    assert.deepEqual(await messages(carla), ["hello, Bert", "hello, Anna", UNICODE, MARKUP]);
+  });
+  if (option === "--screenshots") {
+    for (const [page, name] of [[anna, "light"], [bert, "dark"]]) {
+      await page.screenshot({ path: path.join(pictures, `${name}.png`) });
+    }
+    const fresh = await browser.newPage({ viewport: { width: 360, height: 640 } });
+    await fresh.goto(url);
+    await fresh.screenshot({ path: path.join(pictures, "enter.png") });
+    await fresh.close();
+  }
+  await check("who leaves is seen to leave", async () => {
+    await carla.close();
+    await news(bert, "<i>C</i> 🦀 has left");
+    assert.match(await bert.locator("#here").textContent(), /2 here: Anna, Bert/);
+  });
+  await check("pages of other origins are refused, and what is no page of ours", async () => {
+    assert.equal((await Raw.open(url, "", "Origin: http://example.com\r\n")).status, 403);
+    const own = await Raw.open(url, "x", `Origin: ${new URL(url).origin}\r\n`);
+    assert.equal(own.status, 101);
+    own.socket.destroy();
+    const statuses = ["/", "/none", "/chat"].map(async (target) => (await fetch(new URL(target, url))).status);
+    assert.deepEqual(await Promise.all(statuses), [200, 404, 426]);
+  });
+  await check("nothing went wrong in the pages", () => {
+    assert.deepEqual([...anna.problems, ...bert.problems, ...carla.problems], []);
+  });
+  await check("the server goes away with 1001, and the page tries again", async () => {
+    const raw = await Raw.open(url, "Raw");
+    server.removeAllListeners("exit");
+    const gone = new Promise((gone) => server.once("exit", gone));
+    server.kill("SIGINT");
+    await raw.until(() => raw.frames().some(([first, payload]) => first === 0x88 && payload.readUInt16BE() === 1001));
+    raw.socket.end(Buffer.from([0x88, 0x82, 0, 0, 0, 0, 0x03, 0xe9]));
+    await anna.getByText("the server is shutting down: again in").waitFor();
+    assert.equal(await gone, 0);
+    await start(new URL(url).host);
+    for (const [page, name] of [[anna, "Anna"], [bert, "Bert"]]) {
+      await page.getByText(`connected as ${name}`).waitFor();
+    }
+    await say(bert, "here again");
+    await said(anna, "here again");
+    assert.deepEqual(await messages(anna), ["here again"]);
+  });
+}
+
+try {
+  const url = await start();
+  browser = await chromium.launch({
+    executablePath: execFileSync("sh", ["-c", "command -v chromium"], { encoding: "utf8" }).trim(),
+    headless: true,
+    args: ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", "--disable-background-networking",
+      "--disable-component-update", "--disable-sync", "--no-first-run"],
+  });
+  await all(url);
+} catch (error) {
+  failed += 1;
+  console.log(error.stack);
+}
+clearTimeout(timer);
+console.log(`${passed} passed, ${failed} failed`);
+end(failed === 0 && passed > 0 ? 0 : 1);
