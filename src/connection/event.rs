@@ -69,7 +69,7 @@ pub(crate) enum Inner {
     Closed(Outcome),
 }
 
-/// A [`Ready`] that is a whole message. It has no room for a control frame, so it takes less time to be handed on.
+/// A [`Ready`] that is a whole message. It has no room for a control frame, so it takes less time to hand on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct ReadyMessage {
     pub(crate) place: Place,
