@@ -41,8 +41,10 @@
 //! the run loop, and [`polled`] tells what holds of it: what is batched, what becomes of futures that are
 //! dropped, where memory lies.
 //!
-//! Any stream will do that is `AsyncRead`, `AsyncWrite` and `Unpin`, of TLS too. To connect is left to the
-//! runtime's library.
+//! Any stream will do that is `AsyncRead`, `AsyncWrite` and `Unpin`, of TLS too; but put one that is made with
+//! OpenSSL, as those of async-native-tls are on Linux, into a `BufWriter`: of a write that waits it has taken what
+//! it was offered, and would put the wrong bytes on the wire when a Pong goes ahead of that. To connect is left to
+//! the runtime's library.
 
 use core::pin::Pin;
 use std::io::{self, IoSlice};
@@ -184,6 +186,11 @@ impl<S: AsyncWrite + Unpin, T: Timer> Writes<S> for FuturesIo<T> {
             [slice] => Pin::new(stream).poll_write(cx, slice),
             slices => Pin::new(stream).poll_write_vectored(cx, slices),
         }
+    }
+
+    fn keeps_what_waits(_: &S) -> bool {
+        // It cannot be asked; the module's documentation says what to do.
+        false
     }
 
     fn poll_flush(stream: &mut S, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

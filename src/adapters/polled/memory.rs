@@ -39,20 +39,26 @@ pub(super) fn lend_inbox(inbox: &mut Inbox) {
 /// Takes it back, but for a part of a message.
 #[inline]
 pub(super) fn reclaim_inbox(inbox: &mut Inbox) {
-    let capacity = inbox.capacity();
-    if capacity == 0 {
-        return;
-    }
-    if inbox.is_idle() && capacity <= LARGEST {
-        let memory = core::mem::take(inbox);
-        kept(|kept| {
-            if kept.inboxes.len() < MOST {
-                kept.inboxes.push(memory);
-            }
-            Some(())
-        });
-    } else {
+    if !inbox.is_idle() {
         inbox.release_idle();
+    } else if inbox.capacity() > 0 {
+        let memory = core::mem::take(inbox);
+        if memory.capacity() <= LARGEST {
+            kept(|kept| {
+                if kept.inboxes.len() < MOST {
+                    kept.inboxes.push(memory);
+                }
+                Some(())
+            });
+        }
+    }
+}
+
+/// Takes it back where nothing is in it.
+#[inline]
+pub(super) fn reclaim_idle_inbox(inbox: &mut Inbox) {
+    if inbox.is_idle() {
+        reclaim_inbox(inbox);
     }
 }
 

@@ -78,6 +78,9 @@ pub trait Writes<S>: Timer {
     /// Writes some bytes.
     #[doc(hidden)]
     fn poll_write(stream: &mut S, cx: &mut Context<'_>, from: &[IoSlice<'_>]) -> Poll<io::Result<usize>>;
+    /// Whether a write that waits may have kept what it was offered: the same must be offered again then.
+    #[doc(hidden)]
+    fn keeps_what_waits(stream: &S) -> bool;
     /// Writes what the stream itself holds back.
     #[doc(hidden)]
     fn poll_flush(stream: &mut S, cx: &mut Context<'_>) -> Poll<io::Result<()>>;

@@ -115,6 +115,8 @@ impl<I, O, R: Reads<I> + Writes<O>> Inner<I, O, R> {
         while let Some(ready) = ready!(self.poll_ready(cx))? {
             let message = self.inbox.take_message(ready);
             if message.is_some() {
+                // Who knows when the next call comes.
+                memory::reclaim_idle_inbox(&mut self.inbox);
                 return Poll::Ready(Ok(message));
             }
         }

@@ -299,17 +299,11 @@ impl<S, R: Reads<S> + Writes<S>> WebSocket<S, R> {
     ///
     /// # Errors
     ///
-    /// [`Error::Io`] where the stream fails; [`Error::Send`], as [`SendError::Closed`], where some of it was
-    /// dropped meanwhile.
+    /// [`Error::Io`] where the stream fails; [`Error::Send`], as [`SendError::Closed`], where some of what was
+    /// accepted will not be written any more, because the peer closed or the connection ended.
     pub async fn flush(&mut self) -> Result<(), Error> {
-        let before = self.inner.connection.sender().dropped();
         self.inner.wire.begin();
-        poll_fn(|cx| self.inner.poll_flush(cx)).await?;
-        if self.inner.connection.sender().dropped() == before {
-            Ok(())
-        } else {
-            Err(SendError::Closed.into())
-        }
+        poll_fn(|cx| self.inner.poll_flush(cx)).await
     }
 }
 
@@ -319,6 +313,8 @@ impl<S, R: Reads<S> + Writes<S>> Inner<S, R> {
         while let Some(ready) = ready!(self.poll_ready(cx))? {
             let message = self.inbox.take_message(ready);
             if message.is_some() {
+                // Who knows when the next call comes.
+                memory::reclaim_idle_inbox(&mut self.inbox);
                 return Poll::Ready(Ok(message));
             }
         }
