@@ -2,10 +2,10 @@
 
 use std::collections::VecDeque;
 use std::future::Future;
-use std::io::{self, ErrorKind, IoSlice};
+use std::io::{self, ErrorKind, IoSlice, Read};
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
@@ -285,7 +285,7 @@ impl End {
         if let Some(waker) = state.writes.writer.take() {
             waker.wake();
         }
-        state.writes.bytes.drain(..).collect()
+        std::mem::take(&mut state.writes.bytes).into()
     }
 }
 
@@ -301,11 +301,8 @@ impl AsyncRead for End {
             pipe.reader = Some(cx.waker().clone());
             return Poll::Pending;
         }
-        let len = to.len().min(most).min(pipe.bytes.len());
-        for (to, from) in to.iter_mut().zip(pipe.bytes.drain(..len)) {
-            *to = from;
-        }
-        Poll::Ready(Ok(len))
+        let len = to.len().min(most);
+        Poll::Ready(pipe.bytes.read(&mut to[..len]))
     }
 }
 
@@ -331,9 +328,12 @@ impl AsyncWrite for End {
             pipe.writer = Some(cx.waker().clone());
             return Poll::Pending;
         }
-        let before = pipe.bytes.len();
-        pipe.bytes.extend(from.iter().flat_map(|slice| slice.iter()).take(most.min(room)));
-        let len = pipe.bytes.len() - before;
+        let mut len = 0;
+        for slice in from {
+            let taken = slice.len().min(most.min(room) - len);
+            pipe.bytes.extend(&slice[..taken]);
+            len += taken;
+        }
         state.writes_done += 1;
         Poll::Ready(Ok(len))
     }
@@ -391,11 +391,15 @@ pub fn of_message(message: Message) -> Heard {
 impl Peer {
     /// Takes in what was written, and lets what it leads to arrive.
     pub fn pump(&mut self) {
-        for byte in self.end.take_written() {
-            // Byte by byte: where it was cut must not matter.
+        let written = self.end.take_written();
+        // Byte by byte: where it was cut must not matter. Of what is large that would take long.
+        let mut rest = &written[..];
+        while !rest.is_empty() {
             let space = self.connection.read_space(&mut self.inbox);
-            space[0] = byte;
-            self.inbox.handle_read(1);
+            let most = if written.len() < 2000 { 1 } else { rest.len().min(space.len()) };
+            space[..most].copy_from_slice(&rest[..most]);
+            rest = &rest[most..];
+            self.inbox.handle_read(most);
             self.poll();
         }
         if self.end.state.lock().unwrap().shut_down {
@@ -459,7 +463,20 @@ pub const fn patient() -> Config {
 
 /// A WebSocket in `role`, and the other end of its stream.
 pub fn pair(role: Role, manner: Manner, config: Config) -> (Clock, Ws, Peer) {
+    pair_with(role, manner, config, false)
+}
+
+/// The same, with compression or without.
+pub fn pair_with(role: Role, manner: Manner, config: Config, deflate: bool) -> (Clock, Ws, Peer) {
     let (clock, end) = (Clock::default(), End::new(manner));
+    let connection = |role, config| {
+        let connection = connection(role, config);
+        #[cfg(feature = "deflate")]
+        let connection = connection.with_deflate(deflate.then(hybi::handshake::DeflateParams::default));
+        #[cfg(not(feature = "deflate"))]
+        assert!(!deflate);
+        connection
+    };
     let ws = WebSocket::from_parts(end.clone(), clock.clone(), connection(role, config), Inbox::empty());
     let connection = connection(role.peer(), patient().high_water(usize::MAX));
     let peer = Peer { end, connection, inbox: Inbox::empty(), heard: Vec::new() };
@@ -473,4 +490,17 @@ pub const fn ms(n: u64) -> Duration {
 /// The letters, over and over.
 pub fn letters(len: usize) -> String {
     ('a'..='z').cycle().take(len).collect()
+}
+
+/// Text that cannot be compressed to much less.
+pub fn noise(len: usize) -> String {
+    static NOISE: LazyLock<String> = LazyLock::new(|| {
+        let mut state = 1_u32;
+        let letter = || {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            char::from(b'0' + (state >> 26) as u8)
+        };
+        std::iter::repeat_with(letter).take(300_000).collect()
+    });
+    NOISE[..len].to_owned()
 }
