@@ -6,7 +6,7 @@ use std::io::{self, ErrorKind, IoSlice, Read};
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock, Mutex};
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::{Context, Poll, Wake, Waker, ready};
 use std::time::Duration;
 
 use futures_io::{AsyncRead, AsyncWrite};
@@ -91,6 +91,9 @@ impl Wake for Flag {
 
 /// How often a task may be polled: no test needs more, so whoever is polled more often is busy for nothing.
 const MOST_POLLS: usize = 2_000_000;
+
+/// And how often a stream may be called.
+const MOST_CALLS: usize = 100_000;
 
 /// Runs tasks until the first one is done. A task is polled only when it was woken; when all of them wait, time
 /// goes on to the next alarm, and where there is none they would wait for ever, which is a failure.
@@ -190,7 +193,7 @@ impl Default for Manner {
 pub struct State {
     reads: Pipe,
     writes: Pipe,
-    hesitated: [bool; 2],
+    hesitated: [bool; 4],
     /// Calls so far.
     pub calls: usize,
     /// Of those, that wrote something.
@@ -207,9 +210,12 @@ pub struct End {
     manner: Manner,
 }
 
+#[derive(Clone, Copy)]
 enum Way {
     In,
     Out,
+    Flush,
+    Close,
 }
 
 impl End {
@@ -218,9 +224,10 @@ impl End {
     }
 
     /// How many bytes this call may move.
-    fn call(&self, state: &mut State, way: &Way, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+    fn call(&self, state: &mut State, way: Way, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         let fault = self.manner.fault.filter(|(at, _)| *at == state.calls).map(|(_, fault)| fault);
         state.calls += 1;
+        assert!(state.calls < MOST_CALLS, "the stream is called again and again");
         if state.broken {
             return Poll::Ready(Err(ErrorKind::ConnectionReset.into()));
         }
@@ -235,14 +242,14 @@ impl End {
                 state.broken = true;
                 return Poll::Ready(Err(ErrorKind::ConnectionReset.into()));
             }
-            Some(Fault::Zero) => {
+            Some(Fault::Zero) if matches!(way, Way::In | Way::Out) => {
                 // What has ended stays so.
                 state.broken = true;
                 return Poll::Ready(Ok(0));
             }
-            None => {}
+            Some(Fault::Zero) | None => {}
         }
-        let hesitated = &mut state.hesitated[usize::from(matches!(way, Way::Out))];
+        let hesitated = &mut state.hesitated[way as usize];
         *hesitated = self.manner.hesitant && !*hesitated;
         if *hesitated {
             cx.waker().wake_by_ref();
@@ -292,7 +299,7 @@ impl End {
 impl AsyncRead for End {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, to: &mut [u8]) -> Poll<io::Result<usize>> {
         let mut state = self.state.lock().unwrap();
-        let most = match self.call(&mut state, &Way::In, cx) {
+        let most = match self.call(&mut state, Way::In, cx) {
             Poll::Ready(Ok(most)) => most,
             other => return other,
         };
@@ -317,7 +324,7 @@ impl AsyncWrite for End {
         from: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let mut state = self.state.lock().unwrap();
-        let most = match self.call(&mut state, &Way::Out, cx) {
+        let most = match self.call(&mut state, Way::Out, cx) {
             Poll::Ready(Ok(most)) => most,
             other => return other,
         };
@@ -338,12 +345,15 @@ impl AsyncWrite for End {
         Poll::Ready(Ok(len))
     }
 
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut state = self.state.lock().unwrap();
+        self.call(&mut state, Way::Flush, cx).map_ok(|_| ())
     }
 
-    fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.state.lock().unwrap().shut_down = true;
+    fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut state = self.state.lock().unwrap();
+        ready!(self.call(&mut state, Way::Close, cx))?;
+        state.shut_down = true;
         Poll::Ready(Ok(()))
     }
 }
