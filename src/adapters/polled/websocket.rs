@@ -10,6 +10,7 @@ use std::task::{Context, Poll, ready};
 use futures_core::{FusedStream, Stream};
 use futures_sink::Sink;
 
+use super::memory::Borrowed;
 use super::responder::Responder;
 use super::wire::Wire;
 use super::{Reader, Reads, Timer, Writer, Writes, memory, split};
@@ -46,7 +47,7 @@ struct Inner<S, R> {
     stream: S,
     wire: Wire<R>,
     connection: Connection,
-    inbox: Inbox,
+    inbox: Borrowed,
     handshake: Handshake,
     outcome: Option<Outcome>,
     /// How many reads there have been since anything was written.
@@ -61,6 +62,7 @@ impl<S, R> WebSocket<S, R> {
         R: Timer,
     {
         let Opened { connection, inbox, handshake } = opened;
+        let inbox = Borrowed::new(inbox);
         let wire = Wire::new(runtime);
         let (outcome, reads, eof) = (None, 0, false);
         let inner = Inner { stream, wire, connection, inbox, handshake, outcome, reads, eof };
@@ -141,7 +143,7 @@ impl<S, R> WebSocket<S, R> {
     /// The stream, the connection, and what has arrived and not been taken in.
     #[must_use]
     pub fn into_parts(self) -> (S, Connection, Inbox) {
-        (self.inner.stream, self.inner.connection, self.inner.inbox)
+        (self.inner.stream, self.inner.connection, self.inner.inbox.into_inbox())
     }
 
     /// The next message goes out as it is, whatever was agreed on; see
@@ -311,10 +313,10 @@ impl<S, R: Reads<S> + Writes<S>> Inner<S, R> {
     /// Runs until a message is there.
     fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Message>, Error>> {
         while let Some(ready) = ready!(self.poll_ready(cx))? {
-            let message = self.inbox.take_message(ready);
+            let message = self.inbox.get().take_message(ready);
             if message.is_some() {
                 // Who knows when the next call comes.
-                memory::reclaim_idle_inbox(&mut self.inbox);
+                self.inbox.give_back_idle();
                 return Poll::Ready(Ok(message));
             }
         }
@@ -324,7 +326,7 @@ impl<S, R: Reads<S> + Writes<S>> Inner<S, R> {
     /// Runs until an event is there.
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Ready>, Error>> {
         while self.outcome.is_none() {
-            match self.connection.poll(self.wire.now(), &mut self.inbox) {
+            match self.connection.poll(self.wire.now(), self.inbox.get()) {
                 Ok(Some(ready)) => match self.inbox.event(ready) {
                     // Whoever was held back has waited, and has sent.
                     Event::Writable => {}
@@ -362,8 +364,7 @@ impl<S, R: Reads<S> + Writes<S>> Inner<S, R> {
             }
             return driven;
         }
-        memory::lend_inbox(&mut self.inbox);
-        let space = self.connection.read_space(&mut self.inbox);
+        let space = self.connection.read_space(self.inbox.get());
         match R::poll_read(&mut self.stream, cx, space) {
             Poll::Ready(read) => {
                 self.reads += 1;
@@ -373,7 +374,7 @@ impl<S, R: Reads<S> + Writes<S>> Inner<S, R> {
             }
             Poll::Pending => {
                 self.reads = 0;
-                memory::reclaim_inbox(&mut self.inbox);
+                self.inbox.give_back();
                 self.poll_drive(cx)
             }
         }
@@ -382,7 +383,7 @@ impl<S, R: Reads<S> + Writes<S>> Inner<S, R> {
     fn handle_read(&mut self, read: std::io::Result<usize>) -> Result<(), Error> {
         match read {
             Ok(0) => self.eof = true,
-            Ok(n) => self.inbox.handle_read(n),
+            Ok(n) => self.inbox.get().handle_read(n),
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) => {
                 // At the end, a reset is as good an end as any.
