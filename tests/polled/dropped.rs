@@ -33,7 +33,8 @@ const WHOLE: &[(&str, Op<Ws>)] = &[
     }),
     ("recv", |ws, _, got| {
         Box::pin(async move {
-            got.borrow_mut().push(of_message(ws.recv().await?.unwrap()));
+            let message = ws.recv().await?.unwrap();
+            got.borrow_mut().push(of_message(message));
             Ok(())
         })
     }),
@@ -94,7 +95,8 @@ const HALVES: &[(&str, Op<Halves>)] = &[
     }),
     ("recv", |(reader, _), _, got| {
         Box::pin(async move {
-            got.borrow_mut().push(of_message(reader.recv().await?.unwrap()));
+            let message = reader.recv().await?.unwrap();
+            got.borrow_mut().push(of_message(message));
             Ok(())
         })
     }),
@@ -288,7 +290,8 @@ fn whole(case: &Case, (name, op): (&str, Op<Ws>), times: usize) -> bool {
             sent => sent.unwrap(),
         }
         while !all_received(&got, &said, name == "wait_closed") {
-            got.borrow_mut().push(of_message(ws.recv().await.unwrap().unwrap()));
+            let message = ws.recv().await.unwrap().unwrap();
+            got.borrow_mut().push(of_message(message));
         }
         let _ = ws.close(CloseCode::NORMAL, "").await;
         assert!(ws.wait_closed().await.is_ok_and(|outcome| outcome.is_clean()), "{what}");
@@ -321,7 +324,8 @@ fn halves(case: &Case, (name, op): (&str, Op<Halves>), times: usize) -> bool {
         };
         let receiving = async {
             while !all_received(&got, &said, name == "wait_closed") {
-                got.borrow_mut().push(of_message(reader.recv().await.unwrap().unwrap()));
+                let message = reader.recv().await.unwrap().unwrap();
+                got.borrow_mut().push(of_message(message));
             }
         };
         both(sending, receiving).await;

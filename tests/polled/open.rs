@@ -96,6 +96,8 @@ fn a_handshake_takes_no_longer_than_it_may() {
     assert_eq!(clock.seconds(), 3);
 }
 
+type Accepted = Result<Ws, AcceptError<End, Clock>>;
+
 /// Runs both ends to where they are open, or to the error of either.
 fn open_both(
     near: &End,
@@ -103,7 +105,7 @@ fn open_both(
     client: &Client<Clock>,
     server: &Server<Clock>,
     clock: &Clock,
-) -> (Result<Ws, ConnectError<End>>, Option<Result<Ws, AcceptError<End, Clock>>>) {
+) -> (Result<Ws, ConnectError<End>>, Option<Accepted>) {
     let opened = RefCell::new(None);
     let mut serving = pin!(async {
         let accepted = server.accept_with(far.clone(), |request| {

@@ -13,6 +13,7 @@ const LARGEST: usize = 2 << 20;
 
 #[derive(Default)]
 struct Kept {
+    #[expect(clippy::vec_box, reason = "each goes in and out as a box")]
     inboxes: Vec<Box<Inbox>>,
     outboxes: Vec<Outbox>,
 }
