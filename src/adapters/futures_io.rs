@@ -1,7 +1,7 @@
 //! Asynchronous WebSockets over the streams of futures-io, those of smol and async-std: feature `futures-io`.
 //!
 //! Such a stream comes with no clock. One is passed in as a [`Timer`]; with the feature `async-io` there is
-//! [`AsyncIo`], which is what smol runs on, and does unless another is named.
+//! `AsyncIo`, which is what smol runs on, and does unless another is named.
 //!
 //! ```
 //! # #[cfg(feature = "async-io")]
@@ -80,10 +80,10 @@ pub type Responder<'w, S, T = AsyncIo> = polled::Responder<'w, S, FuturesIo<T>>;
 pub type Reader<I, O = I, T = AsyncIo> = polled::Reader<I, O, FuturesIo<T>>;
 /// The half that sends.
 pub type Writer<O, T = AsyncIo> = polled::Writer<O, FuturesIo<T>>;
-/// What a server is told once and uses for each connection. Made with `new` for [`AsyncIo`], and for another
+/// What a server is told once and uses for each connection. Made with `new` for `AsyncIo`, and for another
 /// timer with [`with_timer`](opening::Server::with_timer).
 pub type Server<T = AsyncIo> = opening::Server<FuturesIo<T>>;
-/// What a client is told before it opens a WebSocket. Made with `new` for [`AsyncIo`], and for another timer
+/// What a client is told before it opens a WebSocket. Made with `new` for `AsyncIo`, and for another timer
 /// with [`with_timer`](opening::Client::with_timer).
 pub type Client<T = AsyncIo> = opening::Client<FuturesIo<T>>;
 /// Why no WebSocket came of a connection.
