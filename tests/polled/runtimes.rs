@@ -1,11 +1,8 @@
 //! What is tokio's and what is async-io's: sockets, clocks, and what can be sent where.
 
-/// Whoever holds one can send it to another thread, pin it without care, and put it into an error.
-fn is_send<T: Send + Unpin>() {}
+/// Whoever holds one can send it to another thread, share it, and pin it without care.
+#[cfg(any(feature = "tokio", feature = "async-io"))]
 fn is_sync<T: Send + Sync + Unpin>() {}
-fn sends<T: Send>(value: T) -> T {
-    value
-}
 
 #[cfg(feature = "tokio")]
 mod on_tokio {
@@ -23,7 +20,12 @@ mod on_tokio {
     use tokio::net::{TcpListener, TcpStream};
     use tokio::time::timeout;
 
-    use super::{is_send, is_sync, sends};
+    use super::is_sync;
+
+    fn is_send<T: Send + Unpin>() {}
+    fn sends<T: Send>(value: T) -> T {
+        value
+    }
 
     #[test]
     fn what_can_be_sent_and_moved() {
