@@ -1,12 +1,31 @@
 //! Echoes each message with its type, a task per connection, on smol: `smol_echo_server [ADDR] [--deflate]`.
 //!
-//! With `--deflate` messages are compressed for clients that offer it (RFC 7692).
+//! With `--deflate` messages are compressed for clients that offer it (RFC 7692). Upon Ctrl-C the server takes
+//! no more connections, tells all clients that it goes away (1001), and gives them ten seconds to close.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use async_signal::{Signal, Signals};
 use hybi::futures_io::{AcceptError, Error, Server, WebSocket};
-use hybi::{Config, Event};
+use hybi::{CloseCode, Config, Event};
+use smol::channel::{Receiver, Sender, bounded};
+use smol::future::or;
 use smol::net::{TcpListener, TcpStream};
+use smol::stream::StreamExt;
+
+/// How long clients have to close once the server goes away.
+const FAREWELL: Duration = Duration::from_secs(10);
+
+/// What each task holds of the server.
+#[derive(Clone)]
+struct Shared {
+    server: Arc<Server>,
+    /// Closed once the server goes away.
+    leaving: Receiver<()>,
+    /// Closed once no task has it any more.
+    _here: Sender<()>,
+}
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let config = Config::new().max_message(64 << 20).max_frame(64 << 20).max_fragments(u32::MAX);
@@ -17,18 +36,44 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             _ => address = arg,
         }
     }
-    let server = Arc::new(server);
-    smol::block_on(async {
-        let listener = TcpListener::bind(address).await?;
-        println!("listening on ws://{}", listener.local_addr()?);
-        loop {
-            match listener.accept().await {
-                Ok((stream, _)) => smol::spawn(serve(Arc::clone(&server), stream)).detach(),
-                // A connection that breaks off at once does not end the server.
-                Err(error) => eprintln!("accept: {error}"),
+    smol::block_on(run(server, &address))
+}
+
+async fn run(server: Server, address: &str) -> Result<(), Box<dyn std::error::Error>> {
+    let listener = TcpListener::bind(address).await?;
+    let mut interrupts = Signals::new([Signal::Int])?;
+    println!("listening on ws://{}", listener.local_addr()?);
+
+    let (leave, leaving) = bounded(1);
+    let (here, gone) = bounded(1);
+    let shared = Shared { server: Arc::new(server), leaving, _here: here };
+    let interrupted = async {
+        interrupts.next().await;
+        None
+    };
+    let mut interrupted = std::pin::pin!(interrupted);
+    while let Some(accepted) = or(interrupted.as_mut(), async { Some(listener.accept().await) }).await {
+        match accepted {
+            Ok((stream, _)) => smol::spawn(serve(shared.clone(), stream)).detach(),
+            // A connection that breaks off at once does not end the server, nor that there can be no more of
+            // them: some may end.
+            Err(error) => {
+                eprintln!("accept: {error}");
+                smol::Timer::after(Duration::from_millis(10)).await;
             }
         }
-    })
+    }
+
+    drop((listener, leave, shared));
+    let all = async { gone.recv().await.is_err() };
+    let late = async {
+        smol::Timer::after(FAREWELL).await;
+        false
+    };
+    if !or(all, late).await {
+        eprintln!("not all clients have closed in time");
+    }
+    Ok(())
 }
 
 /// As clients ask for it: with the windows that they name, taken over from message to message or not.
@@ -42,10 +87,10 @@ fn deflate(_: Server) -> Result<Server, &'static str> {
     Err("--deflate is not in this build: build with --features deflate")
 }
 
-async fn serve(server: Arc<Server>, stream: TcpStream) {
+async fn serve(shared: Shared, stream: TcpStream) {
     let peer = stream.peer_addr().map_or_else(|_| "a peer".into(), |peer| peer.to_string());
     let _ = stream.set_nodelay(true);
-    let mut ws = match server.accept(stream).await {
+    let mut ws = match shared.server.accept(stream).await {
         Ok(ws) => ws,
         Err(AcceptError::NotWebSocket(call)) => {
             let _ = call.refuse().await;
@@ -54,11 +99,17 @@ async fn serve(server: Arc<Server>, stream: TcpStream) {
         Err(error) => return eprintln!("{peer}: {error}"),
     };
     loop {
-        match echo(&mut ws).await {
-            Ok(()) => return,
+        let left = async {
+            let _ = shared.leaving.recv().await;
+            None
+        };
+        match or(async { Some(echo(&mut ws).await) }, left).await {
+            Some(Ok(())) => return,
             // The peer has been told; what is left is to see the connection to its end.
-            Err(error @ Error::Protocol(_)) => eprintln!("{peer}: {error}"),
-            Err(error) => return eprintln!("{peer}: {error}"),
+            Some(Err(error @ Error::Protocol(_))) => eprintln!("{peer}: {error}"),
+            Some(Err(error)) => return eprintln!("{peer}: {error}"),
+            // The future that was dropped has lost nothing: what was queued goes out before the Close.
+            None => return farewell(&mut ws).await,
         }
     }
 }
@@ -72,4 +123,10 @@ async fn echo(ws: &mut WebSocket<TcpStream>) -> Result<(), Error> {
         }
     }
     Ok(())
+}
+
+async fn farewell(ws: &mut WebSocket<TcpStream>) {
+    // One that is closing already goes on with that.
+    let _ = ws.close(CloseCode::GOING_AWAY, "the server is shutting down").await;
+    let _ = ws.wait_closed().await;
 }

@@ -41,8 +41,12 @@ pub(crate) async fn run(args: impl Iterator<Item = String>) -> Result<(), Box<dy
                 Ok((stream, _)) => {
                     tasks.spawn(serve(Arc::clone(&server), stream, leaving.clone()));
                 }
-                // A connection that breaks off at once does not end the server.
-                Err(error) => eprintln!("accept: {error}"),
+                // A connection that breaks off at once does not end the server, nor that there can be no more
+                // of them: some may end.
+                Err(error) => {
+                    eprintln!("accept: {error}");
+                    tokio::time::sleep(Duration::from_millis(10)).await;
+                }
             },
             Some(_) = tasks.join_next() => {}
             _ = tokio::signal::ctrl_c() => break,

@@ -8,7 +8,8 @@
 //!
 //! | layer | takes and gives | needs |
 //! | --- | --- | --- |
-//! | [`net`] | a ready WebSocket over `std::net` or any stream | `net` |
+//! | [`net`] | a ready WebSocket over `std::net` or any stream that blocks | `net` |
+//! | `tokio`, `futures_io` | the same on tokio, smol and async-std, or any stream that is polled | `tokio`, `futures-io` |
 //! | [`Machine`] | a connection after its handshake: events out of bytes, bytes out of messages, closing, timers | nothing; [`Connection`] with `alloc` |
 //! | [`handshake`] | the opening handshake of both roles, over bytes | nothing |
 //! | [`frame`], [`utf8`], [`close`] | the parts: a frame codec, a validator, the closing negotiation | nothing |
@@ -84,7 +85,7 @@
 //! # In scope, out of scope
 //!
 //! In scope: RFC 6455 in full, for both roles, and with the feature `deflate` RFC 7692. Out of scope: HTTP
-//! beyond the handshake, TLS, name resolution (but for `net::connect`), reconnecting, connection pools.
+//! beyond the handshake, TLS, name resolution (but for `connect` of `net` and `tokio`), reconnecting, connection pools.
 //!
 //! # Bounds
 //!

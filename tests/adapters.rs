@@ -6,20 +6,35 @@
 pub use hybi::deflate;
 pub use hybi::{
     CloseCode, Config, Connection, Event, Inbox, Instant, Kind, Message, Outbox, Outcome, Owed, Prepared,
-    ProtocolError, Ready, ReadyState, Receiver, SendError, Sender, SharedConfig, TransportAction, close,
-    connection, handshake, time,
+    ProtocolError, Ready, ReadyMessage, ReadyState, Receiver, SendError, Sender, SharedConfig,
+    TransportAction, close, connection, handshake, time,
 };
 
-#[cfg(feature = "net")]
+#[cfg(any(feature = "net", feature = "tokio", feature = "futures-io"))]
 #[path = "../src/adapters/mod.rs"]
 mod adapters;
+#[cfg(feature = "futures-io")]
+pub use adapters::futures_io;
 #[cfg(feature = "net")]
 pub use adapters::net;
+#[cfg(any(feature = "net", feature = "tokio", feature = "futures-io"))]
+pub use adapters::opening;
+#[cfg(any(feature = "tokio", feature = "futures-io"))]
+pub use adapters::polled;
+#[cfg(feature = "tokio")]
+pub use adapters::tokio;
 
 /// What is named in them is found here, not in the library itself.
 #[test]
-#[cfg(feature = "net")]
+#[cfg(any(feature = "net", feature = "tokio", feature = "futures-io"))]
 fn they_are_built_from_the_same_sources() {
-    let path = core::any::type_name::<net::Server>();
-    assert!(path.starts_with("adapters::adapters::opening::"), "{path}");
+    let paths = [
+        #[cfg(feature = "net")]
+        core::any::type_name::<net::WebSocket<std::net::TcpStream>>(),
+        #[cfg(feature = "tokio")]
+        core::any::type_name::<tokio::WebSocket>(),
+        #[cfg(feature = "futures-io")]
+        core::any::type_name::<futures_io::WebSocket<(), ()>>(),
+    ];
+    assert!(paths.iter().all(|path| path.starts_with("adapters::adapters::")), "{paths:?}");
 }

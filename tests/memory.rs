@@ -126,6 +126,8 @@ fn memory() {
     large_payloads_are_shared_and_not_copied();
     #[cfg(feature = "deflate")]
     deflate::memory();
+    #[cfg(feature = "tokio")]
+    polled::memory();
 }
 
 fn a_connection_is_small() {
@@ -433,3 +435,8 @@ fn large_payloads_are_shared_and_not_copied() {
 #[cfg(feature = "deflate")]
 #[path = "memory/deflate.rs"]
 mod deflate;
+
+/// What an asynchronous WebSocket holds.
+#[cfg(feature = "tokio")]
+#[path = "memory/polled.rs"]
+mod polled;

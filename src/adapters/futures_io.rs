@@ -1,7 +1,7 @@
 //! Asynchronous WebSockets over the streams of futures-io, those of smol and async-std: feature `futures-io`.
 //!
 //! Such a stream comes with no clock. One is passed in as a [`Timer`]; with the feature `async-io` there is
-//! [`AsyncIo`], which is what smol runs on, and does unless another is named.
+//! `AsyncIo`, which is what smol runs on, and does unless another is named.
 //!
 //! ```
 //! # #[cfg(feature = "async-io")]
@@ -41,8 +41,10 @@
 //! the run loop, and [`polled`] tells what holds of it: what is batched, what becomes of futures that are
 //! dropped, where memory lies.
 //!
-//! Any stream will do that is `AsyncRead`, `AsyncWrite` and `Unpin`, of TLS too. To connect is left to the
-//! runtime's library.
+//! Any stream will do that is `AsyncRead`, `AsyncWrite` and `Unpin`, of TLS too; but put one that is made with
+//! OpenSSL, as those of async-native-tls are on Linux, into a `BufWriter`: of a write that waits it has taken what
+//! it was offered, and would put the wrong bytes on the wire when a Pong goes ahead of that. To connect is left to
+//! the runtime's library.
 
 use core::pin::Pin;
 use std::io::{self, IoSlice};
@@ -78,10 +80,10 @@ pub type Responder<'w, S, T = AsyncIo> = polled::Responder<'w, S, FuturesIo<T>>;
 pub type Reader<I, O = I, T = AsyncIo> = polled::Reader<I, O, FuturesIo<T>>;
 /// The half that sends.
 pub type Writer<O, T = AsyncIo> = polled::Writer<O, FuturesIo<T>>;
-/// What a server is told once and uses for each connection. Made with `new` for [`AsyncIo`], and for another
+/// What a server is told once and uses for each connection. Made with `new` for `AsyncIo`, and for another
 /// timer with [`with_timer`](opening::Server::with_timer).
 pub type Server<T = AsyncIo> = opening::Server<FuturesIo<T>>;
-/// What a client is told before it opens a WebSocket. Made with `new` for [`AsyncIo`], and for another timer
+/// What a client is told before it opens a WebSocket. Made with `new` for `AsyncIo`, and for another timer
 /// with [`with_timer`](opening::Client::with_timer).
 pub type Client<T = AsyncIo> = opening::Client<FuturesIo<T>>;
 /// Why no WebSocket came of a connection.
@@ -184,6 +186,11 @@ impl<S: AsyncWrite + Unpin, T: Timer> Writes<S> for FuturesIo<T> {
             [slice] => Pin::new(stream).poll_write(cx, slice),
             slices => Pin::new(stream).poll_write_vectored(cx, slices),
         }
+    }
+
+    fn keeps_what_waits(_: &S) -> bool {
+        // It cannot be asked; the module's documentation says what to do.
+        false
     }
 
     fn poll_flush(stream: &mut S, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

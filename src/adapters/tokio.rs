@@ -292,6 +292,11 @@ impl<S: AsyncWrite + Unpin> Writes<S> for Tokio {
         }
     }
 
+    fn keeps_what_waits(stream: &S) -> bool {
+        // Those that take vectors are sockets, or rustls, which do not.
+        !stream.is_write_vectored()
+    }
+
     fn poll_flush(stream: &mut S, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(stream).poll_flush(cx)
     }

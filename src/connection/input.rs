@@ -190,11 +190,11 @@ mod owned {
             self.at == self.end && self.begun.is_none() && self.message.is_idle()
         }
 
-        /// The bytes of heap that are held.
+        /// The bytes of heap that are held, those of the last message included that took its buffer along.
         #[inline]
         #[must_use]
         pub fn capacity(&self) -> usize {
-            self.window.capacity() + self.message.capacity()
+            self.window.capacity() + self.message.capacity() + self.message.given.len()
         }
 
         /// Gives back heap that holds nothing that is still needed.

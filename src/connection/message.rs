@@ -375,6 +375,11 @@ mod growable {
             Some(message)
         }
 
+        /// How much was given away and may come back.
+        pub(in super::super) const fn len(&self) -> usize {
+            self.0.len()
+        }
+
         /// The memory that was given away last, or none.
         pub(in super::super) fn take_back(&mut self) -> Vec<u8> {
             core::mem::take(&mut self.0).try_into_mut().map(Vec::from).unwrap_or_default()

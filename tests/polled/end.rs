@@ -1,5 +1,9 @@
 //! Batching, closing and the end.
 
+use std::future::poll_fn;
+use std::pin::Pin;
+
+use futures_sink::Sink;
 use hybi::futures_io::Error;
 use hybi::{CloseCode, Config, Cut, Event, Outcome, ReadyState, Role, SendError};
 
@@ -79,6 +83,46 @@ fn a_violation_is_told_at_once_and_only_once() {
     peer.end.end();
     assert!(block_on(&clock, ws.recv()).unwrap().is_none());
     assert!(matches!(ws.outcome(), Some(Outcome::Failed(_))));
+}
+
+#[test]
+fn what_was_lost_is_not_said_to_be_written() {
+    // A peer that reads nothing more, and closes: what it has not taken by then is dropped.
+    let manner = Manner { capacity: 4, ..Manner::default() };
+    for halves in [false, true] {
+        let (clock, mut ws, mut peer) = pair(Role::Server, manner.clone(), patient());
+        let closes = |peer: &mut Peer| {
+            peer.connection.close(hybi::Instant::ZERO, CloseCode::NORMAL, "").unwrap();
+            peer.say();
+        };
+        let lost = |result| matches!(result, Err(Error::Send(SendError::Closed)));
+        let takes = |peer: &Peer| while !peer.end.take_written().is_empty() {};
+        if halves {
+            let (mut reader, mut writer) = ws.split();
+            assert!(poll_once(writer.send_text("begun")).is_pending());
+            assert!(poll_once(writer.feed("lost")).is_ready());
+            closes(&mut peer);
+            assert!(poll_once(reader.next()).is_ready());
+            assert!(poll_once(writer.flush()).is_pending());
+            for _ in 0..10 {
+                takes(&peer);
+                let _ = poll_once(reader.next());
+            }
+            assert!(lost(block_on(&clock, writer.flush())));
+            assert!(lost(block_on(&clock, poll_fn(|cx| Pin::new(&mut writer).poll_flush(cx)))));
+        } else {
+            assert!(poll_once(ws.send_text("begun")).is_pending());
+            assert!(poll_once(ws.feed("lost")).is_ready());
+            closes(&mut peer);
+            assert!(poll_once(ws.next()).is_ready());
+            for _ in 0..10 {
+                takes(&peer);
+                let _ = poll_once(ws.next());
+            }
+            assert!(lost(block_on(&clock, ws.flush())));
+            assert!(lost(block_on(&clock, poll_fn(|cx| Pin::new(&mut ws).poll_flush(cx)))));
+        }
+    }
 }
 
 #[test]

@@ -58,19 +58,25 @@ async fn in_halves(ws: Ws) -> (Option<Outcome>, Option<Error>, usize) {
     }
 }
 
-/// Runs it with one fault; gives how it went and how many calls there were.
-fn with_fault(
+/// What is said, and how.
+#[derive(Clone, Copy, Debug)]
+struct Case {
     role: Role,
-    fault: Option<(usize, Fault)>,
     halves: bool,
-) -> ((Option<Outcome>, Option<Error>, usize), usize) {
-    let manner = Manner { piece: 9, fault, ..Manner::default() };
+    deflate: bool,
+    len: usize,
+    piece: usize,
+}
+
+/// Runs it with one fault; gives how it went and how many calls there were.
+fn with_fault(case: Case, fault: Option<(usize, Fault)>) -> ((Option<Outcome>, Option<Error>, usize), usize) {
+    let manner = Manner { piece: case.piece, fault, ..Manner::default() };
     // Where the peer waits as well, this is what ends it.
     let config = patient().close_timeout(Some(ms(1000)));
-    let (clock, mut ws, mut peer) = pair(role, manner, config);
+    let (clock, mut ws, mut peer) = pair_with(case.role, manner, config, case.deflate);
     let state = peer.end.state.clone();
     let mut far = pin!(async move {
-        for text in ["one", "two", "and three is longer"] {
+        for text in ["one", "two", &noise(case.len)] {
             peer.connection.send_text(text).unwrap();
             peer.pump();
             tick().await;
@@ -83,49 +89,59 @@ fn with_fault(
         peer.end.end();
     });
     let others: &mut [_] = &mut [far.as_mut() as std::pin::Pin<&mut dyn Future<Output = ()>>];
-    let result =
-        if halves { run(&clock, in_halves(ws), others) } else { run(&clock, conversation(&mut ws), others) };
+    let result = if case.halves {
+        run(&clock, in_halves(ws), others)
+    } else {
+        run(&clock, conversation(&mut ws), others)
+    };
     let calls = state.lock().unwrap().calls;
     (result, calls)
+}
+
+fn fault_at_each_call(case: Case) {
+    let ((outcome, error, echoed), calls) = with_fault(case, None);
+    assert!(outcome.is_some_and(|outcome| outcome.is_clean()) && error.is_none() && echoed == 3);
+    assert!(calls > 10, "{calls}");
+    for at in 0..calls {
+        for fault in [Fault::Short, Fault::Pending, Fault::Interrupted] {
+            let ((outcome, error, echoed), made) = with_fault(case, Some((at, fault)));
+            let clean = outcome.is_some_and(|outcome| outcome.is_clean());
+            assert!(clean && error.is_none() && echoed == 3, "{case:?} {fault:?} at {at}: {error:?}");
+            assert!(made < calls + 10, "{case:?} {fault:?} at {at}: {made} calls instead of {calls}");
+        }
+        for fault in [Fault::Reset, Fault::Zero] {
+            let ((outcome, error, _), made) = with_fault(case, Some((at, fault)));
+            let what = format!("{case:?} {fault:?} at {at}: {outcome:?}, {error:?}");
+            assert!(made < calls + 10, "{what}: {made} calls instead of {calls}");
+            // It ends, and its end is told.
+            let outcome = outcome.expect(&what);
+            match error {
+                Some(Error::Io(error)) => {
+                    let kinds = [ErrorKind::ConnectionReset, ErrorKind::WriteZero];
+                    assert!(kinds.contains(&error.kind()), "{what}");
+                }
+                // It had ended before it was known.
+                Some(Error::Send(SendError::Closed)) | None => {}
+                Some(_) => panic!("{what}"),
+            }
+            match outcome {
+                Outcome::Clean { .. } => {}
+                Outcome::Abnormal(Cut::BetweenMessages | Cut::InFrame) => {}
+                Outcome::TimedOut(hybi::Timer::Close) => {}
+                _ => panic!("{what}"),
+            }
+        }
+    }
 }
 
 #[test]
 fn one_fault_at_each_call() {
     for role in [Role::Server, Role::Client] {
         for halves in [false, true] {
-            let ((outcome, error, echoed), calls) = with_fault(role, None, halves);
-            assert!(outcome.is_some_and(|outcome| outcome.is_clean()) && error.is_none() && echoed == 3);
-            assert!(calls > 10, "{calls}");
-            for at in 0..calls {
-                for fault in [Fault::Short, Fault::Pending, Fault::Interrupted] {
-                    let ((outcome, error, echoed), _) = with_fault(role, Some((at, fault)), halves);
-                    let clean = outcome.is_some_and(|outcome| outcome.is_clean());
-                    assert!(clean && error.is_none() && echoed == 3, "{role:?} {fault:?} at {at}: {error:?}");
-                }
-                for fault in [Fault::Reset, Fault::Zero] {
-                    let ((outcome, error, _), _) = with_fault(role, Some((at, fault)), halves);
-                    let what = format!("{role:?} {fault:?} at {at}, halves {halves}: {outcome:?}, {error:?}");
-                    // It ends, and its end is told.
-                    let outcome = outcome.expect(&what);
-                    match error {
-                        Some(Error::Io(error)) => {
-                            assert!(
-                                matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::WriteZero),
-                                "{what}"
-                            );
-                        }
-                        // It had ended before it was known.
-                        Some(Error::Send(SendError::Closed)) | None => {}
-                        Some(_) => panic!("{what}"),
-                    }
-                    match outcome {
-                        Outcome::Clean { .. } => {}
-                        Outcome::Abnormal(Cut::BetweenMessages | Cut::InFrame) => {}
-                        Outcome::TimedOut(hybi::Timer::Close) => {}
-                        _ => panic!("{what}"),
-                    }
-                }
-            }
+            fault_at_each_call(Case { role, halves, deflate: false, len: 19, piece: 9 });
+            fault_at_each_call(Case { role, halves, deflate: false, len: 70_000, piece: 12_000 });
+            let deflate = cfg!(feature = "deflate");
+            fault_at_each_call(Case { role, halves, deflate, len: 20_000, piece: 5000 });
         }
     }
 }

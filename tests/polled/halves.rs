@@ -1,8 +1,10 @@
 //! Two halves: what each does while the other one does nothing, and what they do to each other.
 
-use std::pin::pin;
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
 use std::task::Poll;
 
+use futures_sink::Sink;
 use hybi::futures_io::Error;
 use hybi::{CloseCode, Config, Event, Outcome, Role, SendError, Timer as Which};
 
@@ -92,7 +94,7 @@ fn a_writer_that_waits_hears_of_a_close() {
 /// Waits once.
 pub async fn tick() {
     let mut waited = false;
-    std::future::poll_fn(|cx| {
+    poll_fn(|cx| {
         if std::mem::replace(&mut waited, true) {
             return Poll::Ready(());
         }
@@ -211,6 +213,18 @@ fn what_is_fed_goes_out_when_the_reader_waits() {
     assert_eq!(peer.end.state.lock().unwrap().writes_done, 1);
     peer.pump();
     assert_eq!(peer.heard.len(), 3);
+}
+
+#[test]
+fn what_a_sink_takes_goes_out_when_the_reader_waits() {
+    let (_, ws, mut peer) = pair(Role::Server, Manner::default(), patient());
+    let (mut reader, mut writer) = ws.split();
+    assert!(poll_once(poll_fn(|cx| Pin::new(&mut writer).poll_ready(cx))).is_ready());
+    Pin::new(&mut writer).start_send("taken".into()).unwrap();
+    drop(writer);
+    assert!(poll_once(reader.recv()).is_pending());
+    peer.pump();
+    assert_eq!(peer.heard, [Heard::Text("taken".into())]);
 }
 
 #[test]

@@ -12,6 +12,7 @@
 )]
 
 mod cancel;
+mod dropped;
 mod end;
 mod faults;
 mod halves;

@@ -1,5 +1,7 @@
 //! The opening handshake.
 
+use std::cell::RefCell;
+use std::io::ErrorKind;
 use std::pin::pin;
 
 use hybi::Message;
@@ -117,6 +119,47 @@ fn a_handshake_takes_no_longer_than_it_may() {
     assert_eq!(clock.seconds(), 3);
 }
 
+type Accepted = Result<Ws, AcceptError<End, Clock>>;
+
+/// Runs both ends to where they are open, or to the error of either.
+fn open_both(
+    near: &End,
+    far: &End,
+    client: &Client<Clock>,
+    server: &Server<Clock>,
+    clock: &Clock,
+) -> (Result<Ws, ConnectError<End>>, Option<Accepted>) {
+    let opened = RefCell::new(None);
+    let mut serving = pin!(async {
+        let accepted = server.accept_with(far.clone(), |request| {
+            assert_eq!((request.path(), request.host()), ("/chat", "a"));
+            assert_eq!(request.headers().get("authorization"), Some(&b"x"[..]));
+            Ok(Acceptance { subprotocol: Some("one".into()), headers: vec![("X-More".into(), "y".into())] })
+        });
+        *opened.borrow_mut() = Some(accepted.await);
+    });
+    let mut wires = pin!(async {
+        loop {
+            far.arrive(&near.take_written());
+            near.arrive(&far.take_written());
+            if matches!(*opened.borrow(), Some(Err(_))) {
+                near.end();
+            }
+            tick().await;
+        }
+    });
+    let connecting = async {
+        let opened_here = client.open(near.clone(), "ws://a/chat").await;
+        // Some more turns for the other end.
+        for _ in 0..20 {
+            tick().await;
+        }
+        opened_here
+    };
+    let result = run(clock, connecting, &mut [serving.as_mut(), wires.as_mut()]);
+    (result, opened.take())
+}
+
 #[test]
 fn both_ends_open() {
     for manner in manners() {
@@ -124,30 +167,52 @@ fn both_ends_open() {
         let (near, far) = (End::new(manner.clone()), End::new(manner));
         let client =
             Client::with_timer(clock.clone()).subprotocols(["one", "two"]).header("Authorization", "x");
-        let server = server(&clock);
-        let server = server.accept_with(far.clone(), |request| {
-            assert_eq!((request.path(), request.host()), ("/chat", "a"));
-            assert_eq!(request.headers().get("authorization"), Some(&b"x"[..]));
-            Ok(Acceptance { subprotocol: Some("one".into()), headers: vec![("X-More".into(), "y".into())] })
-        });
-        let opened = std::cell::RefCell::new(None);
-        let mut server = pin!(async { *opened.borrow_mut() = Some(server.await.unwrap()) });
-        let mut wires = pin!(async {
-            loop {
-                far.arrive(&near.take_written());
-                near.arrive(&far.take_written());
-                tick().await;
-            }
-        });
-        let others: &mut [_] =
-            &mut [server.as_mut() as std::pin::Pin<&mut dyn Future<Output = ()>>, wires.as_mut()];
-        let mut ws = run(&clock, client.open(near.clone(), "ws://a/chat"), others).unwrap();
+        let (ws, served) = open_both(&near, &far, &client, &server(&clock), &clock);
+        let (mut ws, mut served) = (ws.unwrap(), served.unwrap().unwrap());
         assert_eq!(ws.subprotocol(), Some("one"));
         assert_eq!(ws.headers().get("x-more"), Some(&b"y"[..]));
-        let mut served = opened.take().unwrap();
         block_on(&clock, ws.send_text("hello")).unwrap();
         far.arrive(&near.take_written());
         assert_eq!(block_on(&clock, served.recv()).unwrap(), Some("hello".into()));
+    }
+}
+
+#[test]
+fn one_fault_at_each_call_of_a_handshake() {
+    for client_faulty in [true, false] {
+        let open = |fault| {
+            let clock = Clock::default();
+            let faulty = End::new(Manner { piece: 40, fault, ..Manner::default() });
+            let sound = End::new(Manner::default());
+            let (near, far) = if client_faulty { (&faulty, &sound) } else { (&sound, &faulty) };
+            let client = Client::with_timer(clock.clone()).subprotocols(["one"]).header("Authorization", "x");
+            let (ws, served) = open_both(near, far, &client, &server(&clock), &clock);
+            let error = if client_faulty {
+                ws.err().map(|error| match error {
+                    ConnectError::Io(error) => error.kind(),
+                    other => panic!("{other:?}"),
+                })
+            } else {
+                served.expect("it ends").err().map(|error| match error {
+                    AcceptError::Io(error) => error.kind(),
+                    other => panic!("{other:?}"),
+                })
+            };
+            (error, faulty.state.lock().unwrap().calls)
+        };
+        let (error, calls) = open(None);
+        assert_eq!(error, None);
+        assert!(calls > 8, "{calls}");
+        let mut seen = std::collections::BTreeSet::new();
+        for at in 0..calls {
+            for fault in [Fault::Short, Fault::Pending, Fault::Interrupted] {
+                assert_eq!(open(Some((at, fault))).0, None, "{fault:?} at {at}");
+            }
+            assert_eq!(open(Some((at, Fault::Reset))).0, Some(ErrorKind::ConnectionReset), "at {at}");
+            // A flush neither takes nor gives anything.
+            seen.insert(open(Some((at, Fault::Zero))).0);
+        }
+        assert!(seen.into_iter().eq([None, Some(ErrorKind::WriteZero), Some(ErrorKind::UnexpectedEof)]));
     }
 }
 

@@ -1,15 +1,14 @@
 //! What is tokio's and what is async-io's: sockets, clocks, and what can be sent where.
 
-/// Whoever holds one can send it to another thread, pin it without care, and put it into an error.
-fn is_send<T: Send + Unpin>() {}
+/// Whoever holds one can send it to another thread, share it, and pin it without care.
+#[cfg(any(feature = "tokio", feature = "async-io"))]
 fn is_sync<T: Send + Sync + Unpin>() {}
-fn sends<T: Send>(value: T) -> T {
-    value
-}
 
 #[cfg(feature = "tokio")]
 mod on_tokio {
     use std::io;
+    use std::pin::Pin;
+    use std::task::{Context, Poll, ready};
     use std::time::Duration;
 
     use hybi::tokio::{
@@ -17,10 +16,16 @@ mod on_tokio {
         accept, client, connect,
     };
     use hybi::{CloseCode, Config, Event, Message, Outcome, Timer};
-    use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+    use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf, duplex};
     use tokio::net::{TcpListener, TcpStream};
+    use tokio::time::timeout;
 
-    use super::{is_send, is_sync, sends};
+    use super::is_sync;
+
+    fn is_send<T: Send + Unpin>() {}
+    fn sends<T: Send>(value: T) -> T {
+        value
+    }
 
     #[test]
     fn what_can_be_sent_and_moved() {
@@ -136,6 +141,90 @@ mod on_tokio {
         assert_eq!(server.await.unwrap(), Some("hello".into()));
         let (mut reader, _writer) = ws.split_with(tokio::io::split);
         assert_eq!(reader.wait_closed().await.unwrap().code(), CloseCode::ABNORMAL);
+    }
+
+    /// As a stream over OpenSSL: of a write that waits it has taken what it was offered, 16 KiB at most, and says
+    /// of the next write that this is written, whatever it is of.
+    struct Taking {
+        stream: DuplexStream,
+        taken: Vec<u8>,
+        written: usize,
+    }
+
+    impl AsyncRead for Taking {
+        fn poll_read(
+            mut self: Pin<&mut Self>,
+            cx: &mut Context<'_>,
+            to: &mut ReadBuf<'_>,
+        ) -> Poll<io::Result<()>> {
+            Pin::new(&mut self.stream).poll_read(cx, to)
+        }
+    }
+
+    impl AsyncWrite for Taking {
+        fn poll_write(
+            mut self: Pin<&mut Self>,
+            cx: &mut Context<'_>,
+            from: &[u8],
+        ) -> Poll<io::Result<usize>> {
+            let Self { stream, taken, written } = &mut *self;
+            if taken.is_empty() {
+                taken.extend(&from[..from.len().min(16 << 10)]);
+            } else if from.len() < taken.len() {
+                return Poll::Ready(Err(io::Error::other("bad write retry")));
+            }
+            while *written < taken.len() {
+                *written += ready!(Pin::new(&mut *stream).poll_write(cx, &taken[*written..]))?;
+            }
+            *written = 0;
+            Poll::Ready(Ok(std::mem::take(taken).len()))
+        }
+
+        fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Pin::new(&mut self.stream).poll_flush(cx)
+        }
+
+        fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Pin::new(&mut self.stream).poll_shutdown(cx)
+        }
+    }
+
+    #[tokio::test]
+    async fn a_stream_that_takes_what_it_is_offered_and_waits() {
+        let (near, far) = duplex(100);
+        let stream = Taking { stream: near, taken: Vec::new(), written: 0 };
+        let server = |stream| {
+            let config = Config::new().high_water(1 << 20);
+            let connection = hybi::Connection::server(hybi::Instant::ZERO, config, hybi::Outbox::new());
+            WebSocket::from_parts(stream, connection, hybi::Inbox::empty())
+        };
+        let mut ws = server(stream);
+        let config = Config::new();
+        let connection = hybi::Connection::client(hybi::Instant::ZERO, config, hybi::Outbox::new(), [1; 32]);
+        let mut peer = WebSocket::from_parts(far, connection, hybi::Inbox::empty());
+
+        let messages = || [60, 61, 62, 2000, 20_000].map(|len| Message::from(vec![len as u8; len]));
+        for message in messages() {
+            ws.feed(message).await.unwrap();
+        }
+        // What waits was offered already when the answers to these are to go ahead of it.
+        assert!(timeout(Duration::ZERO, ws.flush()).await.is_err());
+        for n in 0..5 {
+            peer.ping(&[n]).await.unwrap();
+        }
+        let sending = tokio::spawn(async move { ws.wait_closed().await.unwrap() });
+        let (mut received, mut pongs) = (Vec::new(), 0);
+        while received.len() < 5 || pongs < 5 {
+            match peer.next().await.unwrap().unwrap().0 {
+                Event::Binary(data) => received.push(Message::from(data.to_vec())),
+                Event::Pong(_) => pongs += 1,
+                other => panic!("{other:?}"),
+            }
+        }
+        assert!(received == messages());
+        peer.close(CloseCode::NORMAL, "").await.unwrap();
+        assert!(peer.wait_closed().await.unwrap().is_clean());
+        assert!(sending.await.unwrap().is_clean());
     }
 
     #[tokio::test]

@@ -2,11 +2,11 @@
 
 use std::collections::VecDeque;
 use std::future::Future;
-use std::io::{self, ErrorKind, IoSlice};
+use std::io::{self, ErrorKind, IoSlice, Read};
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll, Wake, Waker};
+use std::sync::{Arc, LazyLock, Mutex};
+use std::task::{Context, Poll, Wake, Waker, ready};
 use std::time::Duration;
 
 use futures_io::{AsyncRead, AsyncWrite};
@@ -91,6 +91,9 @@ impl Wake for Flag {
 
 /// How often a task may be polled: no test needs more, so whoever is polled more often is busy for nothing.
 const MOST_POLLS: usize = 2_000_000;
+
+/// And how often a stream may be called.
+const MOST_CALLS: usize = 100_000;
 
 /// Runs tasks until the first one is done. A task is polled only when it was woken; when all of them wait, time
 /// goes on to the next alarm, and where there is none they would wait for ever, which is a failure.
@@ -190,7 +193,7 @@ impl Default for Manner {
 pub struct State {
     reads: Pipe,
     writes: Pipe,
-    hesitated: [bool; 2],
+    hesitated: [bool; 4],
     /// Calls so far.
     pub calls: usize,
     /// Of those, that wrote something.
@@ -207,9 +210,12 @@ pub struct End {
     manner: Manner,
 }
 
+#[derive(Clone, Copy)]
 enum Way {
     In,
     Out,
+    Flush,
+    Close,
 }
 
 impl End {
@@ -218,9 +224,10 @@ impl End {
     }
 
     /// How many bytes this call may move.
-    fn call(&self, state: &mut State, way: &Way, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+    fn call(&self, state: &mut State, way: Way, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         let fault = self.manner.fault.filter(|(at, _)| *at == state.calls).map(|(_, fault)| fault);
         state.calls += 1;
+        assert!(state.calls < MOST_CALLS, "the stream is called again and again");
         if state.broken {
             return Poll::Ready(Err(ErrorKind::ConnectionReset.into()));
         }
@@ -235,14 +242,14 @@ impl End {
                 state.broken = true;
                 return Poll::Ready(Err(ErrorKind::ConnectionReset.into()));
             }
-            Some(Fault::Zero) => {
+            Some(Fault::Zero) if matches!(way, Way::In | Way::Out) => {
                 // What has ended stays so.
                 state.broken = true;
                 return Poll::Ready(Ok(0));
             }
-            None => {}
+            Some(Fault::Zero) | None => {}
         }
-        let hesitated = &mut state.hesitated[usize::from(matches!(way, Way::Out))];
+        let hesitated = &mut state.hesitated[way as usize];
         *hesitated = self.manner.hesitant && !*hesitated;
         if *hesitated {
             cx.waker().wake_by_ref();
@@ -285,14 +292,14 @@ impl End {
         if let Some(waker) = state.writes.writer.take() {
             waker.wake();
         }
-        state.writes.bytes.drain(..).collect()
+        std::mem::take(&mut state.writes.bytes).into()
     }
 }
 
 impl AsyncRead for End {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, to: &mut [u8]) -> Poll<io::Result<usize>> {
         let mut state = self.state.lock().unwrap();
-        let most = match self.call(&mut state, &Way::In, cx) {
+        let most = match self.call(&mut state, Way::In, cx) {
             Poll::Ready(Ok(most)) => most,
             other => return other,
         };
@@ -301,11 +308,8 @@ impl AsyncRead for End {
             pipe.reader = Some(cx.waker().clone());
             return Poll::Pending;
         }
-        let len = to.len().min(most).min(pipe.bytes.len());
-        for (to, from) in to.iter_mut().zip(pipe.bytes.drain(..len)) {
-            *to = from;
-        }
-        Poll::Ready(Ok(len))
+        let len = to.len().min(most);
+        Poll::Ready(pipe.bytes.read(&mut to[..len]))
     }
 }
 
@@ -320,7 +324,7 @@ impl AsyncWrite for End {
         from: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let mut state = self.state.lock().unwrap();
-        let most = match self.call(&mut state, &Way::Out, cx) {
+        let most = match self.call(&mut state, Way::Out, cx) {
             Poll::Ready(Ok(most)) => most,
             other => return other,
         };
@@ -331,19 +335,25 @@ impl AsyncWrite for End {
             pipe.writer = Some(cx.waker().clone());
             return Poll::Pending;
         }
-        let before = pipe.bytes.len();
-        pipe.bytes.extend(from.iter().flat_map(|slice| slice.iter()).take(most.min(room)));
-        let len = pipe.bytes.len() - before;
+        let mut len = 0;
+        for slice in from {
+            let taken = slice.len().min(most.min(room) - len);
+            pipe.bytes.extend(&slice[..taken]);
+            len += taken;
+        }
         state.writes_done += 1;
         Poll::Ready(Ok(len))
     }
 
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut state = self.state.lock().unwrap();
+        self.call(&mut state, Way::Flush, cx).map_ok(|_| ())
     }
 
-    fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.state.lock().unwrap().shut_down = true;
+    fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut state = self.state.lock().unwrap();
+        ready!(self.call(&mut state, Way::Close, cx))?;
+        state.shut_down = true;
         Poll::Ready(Ok(()))
     }
 }
@@ -391,11 +401,15 @@ pub fn of_message(message: Message) -> Heard {
 impl Peer {
     /// Takes in what was written, and lets what it leads to arrive.
     pub fn pump(&mut self) {
-        for byte in self.end.take_written() {
-            // Byte by byte: where it was cut must not matter.
+        let written = self.end.take_written();
+        // Byte by byte: where it was cut must not matter. Of what is large that would take long.
+        let mut rest = &written[..];
+        while !rest.is_empty() {
             let space = self.connection.read_space(&mut self.inbox);
-            space[0] = byte;
-            self.inbox.handle_read(1);
+            let most = if written.len() < 2000 { 1 } else { rest.len().min(space.len()) };
+            space[..most].copy_from_slice(&rest[..most]);
+            rest = &rest[most..];
+            self.inbox.handle_read(most);
             self.poll();
         }
         if self.end.state.lock().unwrap().shut_down {
@@ -459,7 +473,20 @@ pub const fn patient() -> Config {
 
 /// A WebSocket in `role`, and the other end of its stream.
 pub fn pair(role: Role, manner: Manner, config: Config) -> (Clock, Ws, Peer) {
+    pair_with(role, manner, config, false)
+}
+
+/// The same, with compression or without.
+pub fn pair_with(role: Role, manner: Manner, config: Config, deflate: bool) -> (Clock, Ws, Peer) {
     let (clock, end) = (Clock::default(), End::new(manner));
+    let connection = |role, config| {
+        let connection = connection(role, config);
+        #[cfg(feature = "deflate")]
+        let connection = connection.with_deflate(deflate.then(hybi::handshake::DeflateParams::default));
+        #[cfg(not(feature = "deflate"))]
+        assert!(!deflate);
+        connection
+    };
     let ws = WebSocket::from_parts(end.clone(), clock.clone(), connection(role, config), Inbox::empty());
     let connection = connection(role.peer(), patient().high_water(usize::MAX));
     let peer = Peer { end, connection, inbox: Inbox::empty(), heard: Vec::new() };
@@ -473,4 +500,17 @@ pub const fn ms(n: u64) -> Duration {
 /// The letters, over and over.
 pub fn letters(len: usize) -> String {
     ('a'..='z').cycle().take(len).collect()
+}
+
+/// Text that cannot be compressed to much less.
+pub fn noise(len: usize) -> String {
+    static NOISE: LazyLock<String> = LazyLock::new(|| {
+        let mut state = 1_u32;
+        let letter = || {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            char::from(b'0' + (state >> 26) as u8)
+        };
+        std::iter::repeat_with(letter).take(300_000).collect()
+    });
+    NOISE[..len].to_owned()
 }

@@ -89,6 +89,22 @@ fn a_send_to_a_peer_that_is_gone_ends() {
 }
 
 #[test]
+fn the_reader_runs_timers_that_a_ping_of_the_writer_starts() {
+    // There is no other timer, so the reader waits for none before.
+    let config = patient().pong_timeout(Some(ms(3000))).close_timeout(Some(ms(1000)));
+    let (clock, ws, mut peer) = pair(Role::Server, Manner::default(), config);
+    let (mut reader, mut writer) = ws.split();
+    let mut pinging = pin!(async {
+        tick().await;
+        writer.ping(b"are you there?").await.unwrap();
+    });
+    let outcome = run(&clock, reader.wait_closed(), &mut [pinging.as_mut()]).unwrap();
+    assert_eq!((outcome, clock.seconds()), (Outcome::TimedOut(Which::Pong), 4));
+    peer.pump();
+    assert_eq!(peer.heard[..2], [Heard::Ping(b"are you there?".to_vec()), Heard::Close(1011)]);
+}
+
+#[test]
 fn a_write_that_moves_is_not_given_up() {
     // The peer takes a little every now and then, and what it says is not read for long.
     let config = Config::new().ping_interval(Some(ms(100))).pong_timeout(Some(ms(100)));

@@ -131,6 +131,78 @@ fn a_message_that_is_arriving_is_neither_idle_nor_given_back() {
     assert!(conn.buffered_amount() > 0, "then it is idle, and is closed");
 }
 
+/// A message arrives in two parts, between which the inbox gives back what it does not need, or serves another
+/// connection if it can.
+fn in_two(role: Role, opcode: Opcode, data: &[u8], cut: usize) {
+    let wire = frame(role.peer(), opcode, true, data);
+    let what = format!("{role:?} {opcode:?} {} cut at {cut} of {}", data.len(), wire.len());
+    let head = wire.len() - data.len();
+    // Behind another message, so that it does not lie at the front.
+    let mut first = frame(role.peer(), Opcode::Binary, true, &[1; 40]);
+    first.extend(&wire[..cut]);
+    for (owned, swap) in [(false, false), (true, false), (false, true)] {
+        let (mut conn, mut inbox) = (connection(role, Config::new()), Inbox::empty());
+        let mut got = Vec::new();
+        for (part, begun) in [(&first[..], (head..wire.len()).contains(&cut)), (&wire[cut..], false)] {
+            feed(&mut conn, &mut inbox, part, usize::MAX, |conn, inbox| {
+                let Some(ready) = conn.poll(Instant::ZERO, inbox)? else { return Ok(false) };
+                let message = match inbox.event(ready) {
+                    Event::Text(text) => (Opcode::Text, text.as_bytes().to_vec()),
+                    Event::Binary(data) => (Opcode::Binary, data.to_vec()),
+                    other => panic!("{other:?}"),
+                };
+                if owned {
+                    let taken = inbox.take_message(ready).unwrap();
+                    assert_eq!(
+                        (&message.1[..], message.0 == Opcode::Text),
+                        (taken.as_bytes(), matches!(taken, Message::Text(_)))
+                    );
+                }
+                got.push(message);
+                Ok(true)
+            })
+            .unwrap();
+            assert_eq!(inbox.is_idle(), !begun, "{what}");
+            if swap && inbox.is_idle() {
+                inbox = used();
+            }
+            inbox.release_idle();
+            let held = inbox.capacity();
+            assert!(held == 0 || begun && held <= 2 * cut + (17 << 10), "{what}: {held} bytes are held");
+        }
+        assert!(got == [(Opcode::Binary, vec![1; 40]), (opcode, data.to_vec())], "{what}");
+    }
+}
+
+/// An inbox in which another connection has left its traces.
+fn used() -> Inbox {
+    let (mut conn, mut inbox) = (connection(Role::Client, Config::new()), Inbox::empty());
+    let wire = frame(Role::Server, Opcode::Text, true, &payload(3000));
+    feed(&mut conn, &mut inbox, &wire, usize::MAX, |conn, inbox| {
+        Ok(conn.poll(Instant::ZERO, inbox)?.is_some())
+    })
+    .unwrap();
+    inbox
+}
+
+#[test]
+fn s5_6_a_part_of_a_message_stays_whatever_is_given_back() {
+    for role in ROLES {
+        for opcode in [Opcode::Text, Opcode::Binary] {
+            for len in LENGTHS.into_iter().filter(|len| *len < 100_000) {
+                let data = payload(len);
+                let whole = frame(role.peer(), opcode, true, &data).len();
+                // Everywhere; or in the header, at each byte of some code points, and here and there.
+                let (step, edge) = if whole < 300 { (1, 0) } else { (whole / 5, 15) };
+                let edges = (0..edge).chain(whole - edge..whole);
+                for cut in edges.chain((0..=whole).step_by(step)) {
+                    in_two(role, opcode, &data, cut);
+                }
+            }
+        }
+    }
+}
+
 #[test]
 fn s7_1_5_the_end_of_the_stream_cuts_a_message_that_is_arriving() {
     for role in ROLES {

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::prelude::v1::*;
 
-use crate::{Inbox, Outbox, Sender};
+use crate::{Event, Inbox, Outbox, Ready, ReadyMessage, Sender};
 
 /// How many of each a thread keeps. One task runs at a time, and few hold on to memory when it is another's
 /// turn.
@@ -13,7 +13,8 @@ const LARGEST: usize = 2 << 20;
 
 #[derive(Default)]
 struct Kept {
-    inboxes: Vec<Inbox>,
+    #[expect(clippy::vec_box, reason = "each goes in and out as a box")]
+    inboxes: Vec<Box<Inbox>>,
     outboxes: Vec<Outbox>,
 }
 
@@ -26,33 +27,69 @@ fn kept<T>(with: impl FnOnce(&mut Kept) -> Option<T>) -> Option<T> {
     KEPT.try_with(|kept| kept.try_borrow_mut().ok().and_then(|mut kept| with(&mut kept))).ok().flatten()
 }
 
-/// Lends memory to read into, unless there is some.
-#[inline]
-pub(super) fn lend_inbox(inbox: &mut Inbox) {
-    if inbox.capacity() == 0 && inbox.is_idle() {
-        if let Some(memory) = kept(|kept| kept.inboxes.pop()) {
-            *inbox = memory;
+/// The inbox of a connection: its own as long as something is in it that it needs.
+#[derive(Debug, Default)]
+pub(super) struct Borrowed(Option<Box<Inbox>>);
+
+static NOTHING: Inbox = Inbox::empty();
+
+impl Borrowed {
+    /// Of a connection for which something has arrived already.
+    pub(super) fn new(inbox: Inbox) -> Self {
+        Self((!inbox.is_idle()).then(|| Box::new(inbox)))
+    }
+
+    /// The inbox, borrowed unless it is here.
+    #[inline]
+    pub(super) fn get(&mut self) -> &mut Inbox {
+        self.0.get_or_insert_with(|| kept(|kept| kept.inboxes.pop()).unwrap_or_default())
+    }
+
+    /// The inbox, if it is here.
+    #[inline]
+    pub(super) fn here(&mut self) -> Option<&mut Inbox> {
+        self.0.as_deref_mut()
+    }
+
+    /// The event that `ready`, from the last poll, stands for.
+    #[inline]
+    pub(super) fn message(&self, ready: ReadyMessage) -> Event<'_> {
+        self.0.as_deref().unwrap_or(&NOTHING).message(ready)
+    }
+
+    /// The same, of any event.
+    #[inline]
+    pub(super) fn event(&self, ready: Ready) -> Event<'_> {
+        self.0.as_deref().unwrap_or(&NOTHING).event(ready)
+    }
+
+    /// Gives it back, but for a part of a message.
+    #[inline]
+    pub(super) fn give_back(&mut self) {
+        self.give_back_idle();
+        if let Some(inbox) = &mut self.0 {
+            inbox.release_idle();
         }
     }
-}
 
-/// Takes it back, but for a part of a message.
-#[inline]
-pub(super) fn reclaim_inbox(inbox: &mut Inbox) {
-    let capacity = inbox.capacity();
-    if capacity == 0 {
-        return;
-    }
-    if inbox.is_idle() && capacity <= LARGEST {
-        let memory = core::mem::take(inbox);
-        kept(|kept| {
-            if kept.inboxes.len() < MOST {
-                kept.inboxes.push(memory);
+    /// Gives it back where nothing is in it.
+    #[inline]
+    pub(super) fn give_back_idle(&mut self) {
+        if let Some(inbox) = self.0.take_if(|inbox| inbox.is_idle()) {
+            if inbox.capacity() <= LARGEST {
+                kept(|kept| {
+                    if kept.inboxes.len() < MOST {
+                        kept.inboxes.push(inbox);
+                    }
+                    Some(())
+                });
             }
-            Some(())
-        });
-    } else {
-        inbox.release_idle();
+        }
+    }
+
+    /// What it is, for good.
+    pub(super) fn into_inbox(self) -> Inbox {
+        self.0.map(|inbox| *inbox).unwrap_or_default()
     }
 }
 

@@ -1,5 +1,5 @@
-//! The WebSocket of runtimes that poll: what the adapters [`tokio`](crate::tokio) and
-//! [`futures_io`](crate::futures_io) share, which is all but how a stream is polled and what the time is.
+//! The WebSocket of runtimes that poll: what the adapters `tokio` and `futures_io` share, which is all but how a
+//! stream is polled and what the time is.
 //!
 //! # The run loop
 //!
@@ -16,7 +16,7 @@
 //! | future | dropped before it is ready |
 //! | --- | --- |
 //! | `next`, `recv`, `wait_closed`, `Stream` | nothing was handed out; the next call goes on |
-//! | `flush`, `Sink` | what waits still waits, and goes out with the next call of any kind |
+//! | `flush`, `Sink` | what waits still waits, and goes out with the next call of any kind; the next flush says so if it did not |
 //! | `feed`, and everything of a [`Responder`] | the message was not accepted: nothing of it goes out, ever |
 //! | `send`, `ping`, `close` and the like | either it was not accepted, as above; or it is queued as a whole, and goes out with the next call of any kind. Accepted it is as soon as less than [`Config::high_water`](crate::Config::high_water) waits: where that holds, upon the first poll |
 //!
@@ -31,7 +31,10 @@
 //! # Memory
 //!
 //! Buffers for input and output belong to the thread, and are borrowed while there is something to read or
-//! to write: a connection that waits has none, but for the part of a message that has come in.
+//! to write: a connection that waits has none, but for the part of a message that has come in. One whose event
+//! is being looked at has the buffer that it lies in; `recv` leaves none behind. Without its stream and the
+//! headers of its handshake (see [`WebSocket::forget_headers`]) a connection that waits holds less than 900
+//! bytes, its timer included.
 
 use std::io;
 use std::io::IoSlice;
@@ -78,6 +81,9 @@ pub trait Writes<S>: Timer {
     /// Writes some bytes.
     #[doc(hidden)]
     fn poll_write(stream: &mut S, cx: &mut Context<'_>, from: &[IoSlice<'_>]) -> Poll<io::Result<usize>>;
+    /// Whether a write that waits may have kept what it was offered: the same must be offered again then.
+    #[doc(hidden)]
+    fn keeps_what_waits(stream: &S) -> bool;
     /// Writes what the stream itself holds back.
     #[doc(hidden)]
     fn poll_flush(stream: &mut S, cx: &mut Context<'_>) -> Poll<io::Result<()>>;

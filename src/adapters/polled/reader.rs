@@ -9,13 +9,14 @@ use std::task::{Context, Poll, ready};
 
 use futures_core::{FusedStream, Stream};
 
+use super::memory::Borrowed;
 use super::split::Shared;
 use super::turnstile::Side;
 use super::websocket::MOST_READS;
 use super::{Reads, Writes, memory};
 use crate::adapters::error::Error;
 use crate::close::State;
-use crate::{Event, Inbox, Message, Outcome, Owed, Ready, Receiver, SendError};
+use crate::{Event, Message, Outcome, Owed, Ready, Receiver, SendError};
 
 /// The half that receives, of [`WebSocket::split_with`](super::WebSocket::split_with), for one task.
 ///
@@ -32,7 +33,7 @@ pub struct Reader<I, O, R> {
 struct Inner<I, O, R> {
     stream: I,
     receiver: Receiver,
-    inbox: Inbox,
+    inbox: Borrowed,
     shared: Arc<Shared<O, R>>,
     outcome: Option<Outcome>,
     /// Something came in since the other half was told, and whether there was data in it.
@@ -55,7 +56,7 @@ impl<I, O, R> Reader<I, O, R> {
     pub(super) fn new(
         stream: I,
         receiver: Receiver,
-        inbox: Inbox,
+        inbox: Borrowed,
         shared: Arc<Shared<O, R>>,
         outcome: Option<Outcome>,
         eof: bool,
@@ -113,8 +114,10 @@ impl<I, O, R: Reads<I> + Writes<O>> Reader<I, O, R> {
 impl<I, O, R: Reads<I> + Writes<O>> Inner<I, O, R> {
     fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Message>, Error>> {
         while let Some(ready) = ready!(self.poll_ready(cx))? {
-            let message = self.inbox.take_message(ready);
+            let message = self.inbox.get().take_message(ready);
             if message.is_some() {
+                // Who knows when the next call comes.
+                self.inbox.give_back_idle();
                 return Poll::Ready(Ok(message));
             }
         }
@@ -123,7 +126,7 @@ impl<I, O, R: Reads<I> + Writes<O>> Inner<I, O, R> {
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Ready>, Error>> {
         while self.outcome.is_none() {
-            match self.receiver.poll(&mut self.inbox) {
+            match self.receiver.poll(self.inbox.get()) {
                 Ok(Some(ready)) => {
                     match ready.owes() {
                         Some(owed) => self.owe(owed),
@@ -180,15 +183,14 @@ impl<I, O, R: Reads<I> + Writes<O>> Inner<I, O, R> {
             }
             return driven.map(Ok);
         }
-        memory::lend_inbox(&mut self.inbox);
-        let space = self.receiver.read_space(&mut self.inbox);
+        let space = self.receiver.read_space(self.inbox.get());
         match R::poll_read(&mut self.stream, cx, space) {
             Poll::Ready(read) => {
                 self.reads += 1;
                 match read {
                     Ok(0) => self.end = End::Seen(None),
                     Ok(n) => {
-                        self.inbox.handle_read(n);
+                        self.inbox.get().handle_read(n);
                         self.received.get_or_insert(false);
                     }
                     Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -198,7 +200,7 @@ impl<I, O, R: Reads<I> + Writes<O>> Inner<I, O, R> {
             }
             Poll::Pending => {
                 self.reads = 0;
-                memory::reclaim_inbox(&mut self.inbox);
+                self.inbox.give_back();
                 self.poll_drive(cx).map(Ok)
             }
         }

@@ -113,7 +113,7 @@ impl<S, R: Writes<S>> Responder<'_, S, R> {
     /// Whether a message of that size is written at once as far as it can be: to write it by itself is less work
     /// than to copy it to the others.
     fn goes_through(&self, len: usize) -> bool {
-        len >= LARGE && self.connection.buffered_amount() == 0
+        len >= LARGE && self.connection.buffered_amount() == 0 && self.wire.lets_through(&*self.stream)
     }
 
     /// Never waits.

@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 
 use super::turnstile::{Side, Turnstile};
 use super::wire::Wire;
-use super::{Timer, Writes};
+use super::{Timer, Writes, memory};
 use crate::adapters::desk::Desk;
 use crate::adapters::error::Error;
 use crate::close::State;
@@ -24,6 +24,16 @@ pub(super) struct Out<O, R> {
     pub(super) stream: O,
     pub(super) wire: Wire<R>,
     pub(super) sender: Sender<Outbox>,
+}
+
+impl<O, R> Out<O, R> {
+    /// When something is due, be it here or where messages are inflated.
+    fn next_deadline(&self) -> Option<Instant> {
+        let at = self.sender.poll_timeout();
+        #[cfg(feature = "deflate")]
+        let at = [at, self.sender.release_at()].into_iter().flatten().min();
+        at
+    }
 }
 
 impl<O, R> Shared<O, R> {
@@ -50,11 +60,21 @@ impl<O, R: Writes<O>> Shared<O, R> {
         })
     }
 
-    /// As [`Wire::poll_flush`], for the half that sends; gives how much has been dropped.
-    pub(super) fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<Result<u64, Error>> {
-        self.poll_out(cx, |Out { stream, wire, sender }, cx| {
-            wire.poll_flush(stream, sender, cx).map_ok(|()| sender.dropped())
+    /// Sends at once, where the other half is not just sending.
+    pub(super) fn try_feed(
+        &self,
+        send: impl FnOnce(&mut Sender<Outbox>) -> Result<(), SendError>,
+    ) -> Option<Result<(), SendError>> {
+        self.out.peek(Side::Writer, |out| {
+            self.settle(out);
+            memory::lend_outbox(&mut out.sender);
+            send(&mut out.sender)
         })
+    }
+
+    /// As [`Wire::poll_flush`], for the half that sends.
+    pub(super) fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        self.poll_out(cx, |Out { stream, wire, sender }, cx| wire.poll_flush(stream, sender, cx))
     }
 
     /// Lets the half that sends do something, and then does what it leads to.
@@ -64,13 +84,14 @@ impl<O, R: Writes<O>> Shared<O, R> {
         mut poll: impl FnMut(&mut Out<O, R>, &mut Context<'_>) -> Poll<T>,
     ) -> Poll<T> {
         self.out.poll(Side::Writer, cx, |out, cx, news| {
-            let before = out.sender.close_state();
+            let (before, deadline) = (out.sender.close_state(), out.next_deadline());
             self.settle(out);
             let polled = poll(out, cx);
             out.wire.poll_half_close(&mut out.stream, &mut out.sender, cx);
             let after = out.sender.close_state();
-            // The half that receives has an end to tell, or to wait for.
-            *news = after != before || after == State::Ended;
+            // The half that receives has an end to tell, or to wait for; or waits for too long.
+            let sooner = out.next_deadline().is_some_and(|at| deadline.is_none_or(|deadline| at < deadline));
+            *news = after != before || after == State::Ended || sooner;
             polled
         })
     }
@@ -85,6 +106,6 @@ impl<O, R: Writes<O>> Shared<O, R> {
 impl<O, R: Timer> Shared<O, R> {
     /// Asks the sender, where nobody is at it.
     pub(super) fn ask<T>(&self, ask: impl FnOnce(&Sender<Outbox>) -> T) -> Option<T> {
-        self.out.peek(|out| ask(&out.sender))
+        self.out.peek(Side::Writer, |out| ask(&out.sender))
     }
 }

@@ -97,9 +97,12 @@ impl<T> Turnstile<T> {
         self.wakers.of(side).wake(false);
     }
 
-    /// What is inside, where nobody is at it.
-    pub(super) fn peek<O>(&self, look: impl FnOnce(&T) -> O) -> Option<O> {
-        try_lock(&self.inside).map(|inside| look(&inside))
+    /// Does something to what is inside that does not wait, where nobody is at it.
+    pub(super) fn peek<O>(&self, side: Side, look: impl FnOnce(&mut T) -> O) -> Option<O> {
+        let seen = try_lock(&self.inside).map(|mut inside| look(&mut inside))?;
+        // The other task may have come while this was locked.
+        self.wakers.of(side.other()).wake(true);
+        Some(seen)
     }
 }
 

@@ -10,6 +10,7 @@ use std::task::{Context, Poll, ready};
 use futures_core::{FusedStream, Stream};
 use futures_sink::Sink;
 
+use super::memory::Borrowed;
 use super::responder::Responder;
 use super::wire::Wire;
 use super::{Reader, Reads, Timer, Writer, Writes, memory, split};
@@ -47,7 +48,7 @@ struct Inner<S, R> {
     stream: S,
     wire: Wire<R>,
     connection: Connection,
-    inbox: Inbox,
+    inbox: Borrowed,
     handshake: Handshake,
     outcome: Option<Outcome>,
     /// How many reads there have been since anything was written.
@@ -62,6 +63,7 @@ impl<S, R> WebSocket<S, R> {
         R: Timer,
     {
         let Opened { connection, inbox, handshake } = opened;
+        let inbox = Borrowed::new(inbox);
         let wire = Wire::new(runtime);
         let (outcome, reads, eof) = (None, 0, false);
         let inner = Inner { stream, wire, connection, inbox, handshake, outcome, reads, eof };
@@ -142,7 +144,7 @@ impl<S, R> WebSocket<S, R> {
     /// The stream, the connection, and what has arrived and not been taken in.
     #[must_use]
     pub fn into_parts(self) -> (S, Connection, Inbox) {
-        (self.inner.stream, self.inner.connection, self.inner.inbox)
+        (self.inner.stream, self.inner.connection, self.inner.inbox.into_inbox())
     }
 
     /// The next message goes out as it is, whatever was agreed on; see
@@ -177,7 +179,11 @@ impl<S, R: Reads<S> + Writes<S>> WebSocket<S, R> {
     pub async fn next(&mut self) -> Result<Option<(Event<'_>, Responder<'_, S, R>)>, Error> {
         let inner = &mut *self.inner;
         // A message that has come in already is not worth a way through the run loop.
-        match inner.connection.poll_message(inner.wire.now(), &mut inner.inbox) {
+        let message = match inner.inbox.here() {
+            Some(inbox) => inner.connection.poll_message(inner.wire.now(), inbox),
+            None => Ok(None),
+        };
+        match message {
             Ok(Some(ready)) => {
                 let Inner { stream, wire, connection, inbox, .. } = inner;
                 return Ok(Some((inbox.message(ready), Responder { stream, wire, connection })));
@@ -310,17 +316,11 @@ impl<S, R: Reads<S> + Writes<S>> WebSocket<S, R> {
     ///
     /// # Errors
     ///
-    /// [`Error::Io`] where the stream fails; [`Error::Send`], as [`SendError::Closed`], where some of it was
-    /// dropped meanwhile.
+    /// [`Error::Io`] where the stream fails; [`Error::Send`], as [`SendError::Closed`], where some of what was
+    /// accepted will not be written any more, because the peer closed or the connection ended.
     pub async fn flush(&mut self) -> Result<(), Error> {
-        let before = self.inner.connection.sender().dropped();
         self.inner.wire.begin();
-        poll_fn(|cx| self.inner.poll_flush(cx)).await?;
-        if self.inner.connection.sender().dropped() == before {
-            Ok(())
-        } else {
-            Err(SendError::Closed.into())
-        }
+        poll_fn(|cx| self.inner.poll_flush(cx)).await
     }
 }
 
@@ -328,8 +328,10 @@ impl<S, R: Reads<S> + Writes<S>> Inner<S, R> {
     /// Runs until a message is there.
     fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Message>, Error>> {
         while let Some(ready) = ready!(self.poll_ready(cx))? {
-            let message = self.inbox.take_message(ready);
+            let message = self.inbox.get().take_message(ready);
             if message.is_some() {
+                // Who knows when the next call comes.
+                self.inbox.give_back_idle();
                 return Poll::Ready(Ok(message));
             }
         }
@@ -339,7 +341,7 @@ impl<S, R: Reads<S> + Writes<S>> Inner<S, R> {
     /// Runs until an event is there.
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Ready>, Error>> {
         while self.outcome.is_none() {
-            match self.connection.poll(self.wire.now(), &mut self.inbox) {
+            match self.connection.poll(self.wire.now(), self.inbox.get()) {
                 Ok(Some(ready)) => match self.inbox.event(ready) {
                     // Whoever was held back has waited, and has sent.
                     Event::Writable => {}
@@ -380,8 +382,7 @@ impl<S, R: Reads<S> + Writes<S>> Inner<S, R> {
             }
             return driven;
         }
-        memory::lend_inbox(&mut self.inbox);
-        let space = self.connection.read_space(&mut self.inbox);
+        let space = self.connection.read_space(self.inbox.get());
         match R::poll_read(&mut self.stream, cx, space) {
             Poll::Ready(read) => {
                 self.reads += 1;
@@ -391,7 +392,7 @@ impl<S, R: Reads<S> + Writes<S>> Inner<S, R> {
             }
             Poll::Pending => {
                 self.reads = 0;
-                memory::reclaim_inbox(&mut self.inbox);
+                self.inbox.give_back();
                 self.poll_drive(cx)
             }
         }
@@ -400,7 +401,7 @@ impl<S, R: Reads<S> + Writes<S>> Inner<S, R> {
     fn handle_read(&mut self, read: std::io::Result<usize>) -> Result<(), Error> {
         match read {
             Ok(0) => self.eof = true,
-            Ok(n) => self.inbox.handle_read(n),
+            Ok(n) => self.inbox.get().handle_read(n),
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) => {
                 // At the end, a reset is as good an end as any.

@@ -2,6 +2,7 @@
 
 use core::time::Duration;
 use std::io::{self, ErrorKind, IoSlice};
+use std::prelude::v1::*;
 use std::task::{Context, Poll, ready};
 
 use super::{Timer, Writes, memory};
@@ -14,6 +15,9 @@ pub(super) type Write<'w> = &'w mut dyn FnMut(&[&[u8]]) -> usize;
 
 /// The most slices that go into one write.
 const MAX_SLICES: usize = 32;
+
+/// The most that a stream is offered at once which may keep what it was offered: a record of TLS.
+const MOST_KEPT: usize = 16 << 10;
 
 /// How long a write may be held up before a timer runs out over it. The application may have been busy for
 /// long, and what the peer has sent meanwhile lies unread; but that it takes what is written shows it alive.
@@ -70,16 +74,27 @@ pub(super) struct Wire<R> {
     now: Instant,
     /// Since when a call that sends has waited, and nothing has moved.
     stalled: Option<Instant>,
+    /// What a stream may have kept of a write that waits.
+    kept: Option<Box<Kept>>,
     /// Something was written and not flushed.
     unflushed: bool,
     /// Why writing has failed; it is not tried again.
     error: Option<ErrorKind>,
 }
 
+/// Bytes that a stream was offered and will be offered again, though something more urgent has come since:
+/// OpenSSL encrypts what it is given before it is known whether there is room, and says of the next write,
+/// whatever it is of, that this much is written.
+#[derive(Debug)]
+struct Kept {
+    bytes: Vec<u8>,
+    written: usize,
+}
+
 impl<R: Timer> Wire<R> {
     pub(super) fn new(runtime: R) -> Self {
         let now = runtime.now();
-        Self { runtime, now, stalled: None, unflushed: false, error: None }
+        Self { runtime, now, stalled: None, kept: None, unflushed: false, error: None }
     }
 
     /// The time, as last read.
@@ -120,37 +135,35 @@ impl<R: Timer> Wire<R> {
     where
         R: Writes<W>,
     {
-        if sender.buffered_amount() > 0 {
+        if let Some(kind) = self.error {
+            return Poll::Ready(Err(kind.into()));
+        }
+        if sender.buffered_amount() > 0 || self.kept.is_some() {
             self.tick();
         }
         loop {
-            let mut slices = [&[][..]; MAX_SLICES];
-            let len = sender.poll_transmit(&mut slices);
-            let waiting = slices.get(..len).unwrap_or_default();
-            if waiting.is_empty() {
-                return if self.unflushed { self.poll_flush_stream(stream, cx) } else { Poll::Ready(Ok(())) };
-            }
-            if let Some(kind) = self.error {
-                return Poll::Ready(Err(kind.into()));
-            }
-            let written = match waiting {
-                [slice] => R::poll_write(stream, cx, &[IoSlice::new(slice)]),
-                _ => {
-                    let mut vectors = [IoSlice::new(&[]); MAX_SLICES];
-                    for (vector, slice) in vectors.iter_mut().zip(waiting) {
-                        *vector = IoSlice::new(slice);
+            let written = if let Some(kept) = &mut self.kept {
+                let rest = kept.bytes.get(kept.written..).unwrap_or_default();
+                let written = R::poll_write(stream, cx, &[IoSlice::new(rest)]);
+                if let Poll::Ready(Ok(n)) = written {
+                    kept.written += n;
+                    if kept.written >= kept.bytes.len() {
+                        self.kept = None;
                     }
-                    R::poll_write(stream, cx, vectors.get(..len).unwrap_or_default())
                 }
+                written
+            } else if sender.buffered_amount() > 0 {
+                self.poll_write_queued(stream, sender, cx)
+            } else {
+                return if self.unflushed { self.poll_flush_stream(stream, cx) } else { Poll::Ready(Ok(())) };
             };
             match written {
                 Poll::Ready(Ok(0)) => {
                     return Poll::Ready(Err(self.fail(sender, ErrorKind::WriteZero.into())));
                 }
-                Poll::Ready(Ok(n)) => {
+                Poll::Ready(Ok(_)) => {
                     self.unflushed = true;
                     self.stalled = None;
-                    sender.transmitted(self.now, n);
                 }
                 Poll::Ready(Err(error)) if error.kind() == ErrorKind::Interrupted => {}
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(self.fail(sender, error))),
@@ -160,6 +173,47 @@ impl<R: Timer> Wire<R> {
                 }
             }
         }
+    }
+
+    /// Writes once, of what is queued.
+    fn poll_write_queued<W>(
+        &mut self,
+        stream: &mut W,
+        sender: &mut Sender<Outbox>,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<usize>>
+    where
+        R: Writes<W>,
+    {
+        let mut slices = [&[][..]; MAX_SLICES];
+        let len = sender.poll_transmit(&mut slices);
+        let waiting = slices.get(..len).unwrap_or_default();
+        let first = waiting.first().copied().unwrap_or_default();
+        let keeps = R::keeps_what_waits(stream);
+        let first = if keeps { first.get(..MOST_KEPT).unwrap_or(first) } else { first };
+        let written = match waiting {
+            [slice, _, ..] if slice.len() == first.len() => poll_write_slices::<R, W>(stream, cx, waiting),
+            _ => R::poll_write(stream, cx, &[IoSlice::new(first)]),
+        };
+        match written {
+            Poll::Ready(Ok(n)) => sender.transmitted(self.now, n),
+            Poll::Pending if keeps => {
+                let bytes = first.to_vec();
+                sender.transmitted(self.now, bytes.len());
+                self.kept = Some(Box::new(Kept { bytes, written: 0 }));
+            }
+            _ => {}
+        }
+        written
+    }
+
+    /// Whether a message may be [sent through](Self::send_through): what was offered may be offered again in
+    /// other pieces.
+    pub(super) fn lets_through<W>(&self, stream: &W) -> bool
+    where
+        R: Writes<W>,
+    {
+        self.kept.is_none() && self.error.is_none() && !R::keeps_what_waits(stream)
     }
 
     /// Lets `send` send a message with a write of its own: what the stream takes of it at once is not queued. That
@@ -176,27 +230,18 @@ impl<R: Timer> Wire<R> {
     {
         memory::lend_outbox(sender);
         let now = self.tick();
-        send(sender, now, &mut |slices| {
-            if self.error.is_some() {
-                return 0;
+        send(sender, now, &mut |slices| match poll_write_slices::<R, W>(stream, cx, slices) {
+            Poll::Ready(Ok(n)) if n > 0 => {
+                self.unflushed = true;
+                n
             }
-            let mut vectors = [IoSlice::new(&[]); MAX_SLICES];
-            for (vector, slice) in vectors.iter_mut().zip(slices) {
-                *vector = IoSlice::new(slice);
+            Poll::Ready(Err(error)) if error.kind() != ErrorKind::Interrupted => {
+                self.error = Some(error.kind());
+                self.unflushed = false;
+                0
             }
-            match R::poll_write(stream, cx, vectors.get(..slices.len()).unwrap_or_default()) {
-                Poll::Ready(Ok(n)) if n > 0 => {
-                    self.unflushed = true;
-                    n
-                }
-                Poll::Ready(Err(error)) if error.kind() != ErrorKind::Interrupted => {
-                    self.error = Some(error.kind());
-                    self.unflushed = false;
-                    0
-                }
-                // One that takes nothing is asked once more before it has failed.
-                _ => 0,
-            }
+            // One that takes nothing is asked once more before it has failed.
+            _ => 0,
         })
     }
 
@@ -210,9 +255,9 @@ impl<R: Timer> Wire<R> {
                 flushed => break flushed,
             }
         };
-        self.unflushed = false;
-        if let Err(error) = &flushed {
-            self.error = Some(error.kind());
+        match &flushed {
+            Ok(()) => self.unflushed = false,
+            Err(error) => self.error = Some(error.kind()),
         }
         Poll::Ready(flushed)
     }
@@ -220,7 +265,6 @@ impl<R: Timer> Wire<R> {
     /// After a failure there is no telling how much has been written.
     fn fail(&mut self, sender: &mut Sender<Outbox>, error: io::Error) -> io::Error {
         self.error = Some(error.kind());
-        self.unflushed = false;
         sender.transmitted(self.now, 0);
         error
     }
@@ -235,7 +279,8 @@ impl<R: Timer> Wire<R> {
         R: Writes<W>,
     {
         // It fails where the peer is gone, which reading will show.
-        if sender.poll_transport() == Some(TransportAction::HalfClose)
+        if self.kept.is_none()
+            && sender.poll_transport() == Some(TransportAction::HalfClose)
             && R::poll_shutdown(stream, cx).is_ready()
         {
             sender.handle_half_closed();
@@ -268,7 +313,8 @@ impl<R: Timer> Wire<R> {
         }
     }
 
-    /// Writes all that is queued, unless the connection ends over it.
+    /// Writes all that is queued; [`SendError::Closed`] where some of what was accepted never will be: it was
+    /// dropped for a Close, or the connection has ended.
     pub(super) fn poll_flush<W>(
         &mut self,
         stream: &mut W,
@@ -280,12 +326,14 @@ impl<R: Timer> Wire<R> {
     {
         while half.sender().close_state() != State::Ended {
             if let Poll::Ready(written) = self.poll_write(stream, half.sender_mut(), cx) {
+                written?;
                 memory::reclaim_outbox(half.sender_mut());
-                return Poll::Ready(written.map_err(Error::from));
+                break;
             }
             ready!(self.poll_stalled(half, cx));
         }
-        Poll::Ready(Ok(()))
+        let lost = half.sender().dropped() > 0 || self.kept.is_some();
+        Poll::Ready(if lost { Err(SendError::Closed.into()) } else { Ok(()) })
     }
 
     /// A call that sends waits. Nobody reads meanwhile, so timers are given some time more.
@@ -296,4 +344,17 @@ impl<R: Timer> Wire<R> {
         half.handle_timeout(now);
         Poll::Ready(())
     }
+}
+
+/// Writes what all of `slices` hold, as far as the stream takes it; there are at most [`MAX_SLICES`].
+fn poll_write_slices<R: Writes<W>, W>(
+    stream: &mut W,
+    cx: &mut Context<'_>,
+    slices: &[&[u8]],
+) -> Poll<io::Result<usize>> {
+    let mut vectors = [IoSlice::new(&[]); MAX_SLICES];
+    for (vector, slice) in vectors.iter_mut().zip(slices) {
+        *vector = IoSlice::new(slice);
+    }
+    R::poll_write(stream, cx, vectors.get(..slices.len()).unwrap_or_default())
 }

@@ -26,7 +26,7 @@ use crate::{CloseCode, Instant, Kind, Message, Outbox, Prepared, SendError, Send
 #[derive(Debug)]
 pub struct Writer<O, R> {
     shared: Arc<Shared<O, R>>,
-    /// Taken by [`Sink::start_send`], which cannot wait for its turn, and not queued yet.
+    /// Taken by [`Sink::start_send`], which found the other half sending, and not queued yet.
     waiting: Option<Message>,
 }
 
@@ -159,16 +159,10 @@ impl<O, R: Writes<O>> Writer<O, R> {
 
     async fn send_with(
         &mut self,
-        mut send: impl FnMut(&mut Sender<Outbox>, Instant) -> Result<(), SendError>,
+        send: impl FnMut(&mut Sender<Outbox>, Instant) -> Result<(), SendError>,
     ) -> Result<(), Error> {
-        let mut before = 0;
-        self.feed_with(|sender, now| {
-            before = sender.dropped();
-            send(sender, now)
-        })
-        .await?;
-        let dropped = poll_fn(|cx| self.shared.poll_flush(cx)).await?;
-        if dropped == before { Ok(()) } else { Err(SendError::Closed.into()) }
+        self.feed_with(send).await?;
+        poll_fn(|cx| self.shared.poll_flush(cx)).await
     }
 
     fn poll_feed(
@@ -192,13 +186,18 @@ impl<O, R: Writes<O>> Sink<Message> for Writer<O, R> {
     }
 
     fn start_send(mut self: Pin<&mut Self>, message: Message) -> Result<(), Error> {
-        self.waiting = Some(message);
-        Ok(())
+        let Self { shared, waiting } = &mut *self;
+        *waiting = Some(message);
+        match shared.try_feed(|sender| send_waiting(sender, waiting)) {
+            // It waits here for its turn.
+            None | Some(Err(SendError::Blocked)) => Ok(()),
+            Some(sent) => Ok(sent?),
+        }
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         ready!(self.poll_feed(cx, |_, _| Ok(())))?;
-        self.shared.poll_flush(cx).map_ok(|_| ())
+        self.shared.poll_flush(cx)
     }
 
     fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {

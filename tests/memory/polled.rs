@@ -1,0 +1,124 @@
+//! What an asynchronous WebSocket holds while it waits.
+
+use std::io;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, Waker};
+
+use hybi::Event;
+use hybi::tokio::{Server, WebSocket};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::{KIB, live};
+
+/// A stream without memory of its own: what is to be read comes from elsewhere, and what is written is gone.
+#[derive(Debug)]
+struct Stream {
+    arrived: &'static [u8],
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        to: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let (now, later) = self.arrived.split_at(self.arrived.len().min(to.remaining()));
+        if now.is_empty() {
+            return Poll::Pending;
+        }
+        to.put_slice(now);
+        self.arrived = later;
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, from: &[u8]) -> Poll<io::Result<usize>> {
+        Poll::Ready(Ok(from.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// As Chromium sends it.
+const CHROMIUM: &[u8] = b"GET /chat HTTP/1.1\r\nHost: server.example.com:9001\r\nConnection: Upgrade\r\n\
+    Pragma: no-cache\r\nCache-Control: no-cache\r\n\
+    User-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/120.0.0.0 Safari/537.36\r\n\
+    Upgrade: websocket\r\nOrigin: http://server.example.com:9001\r\nSec-WebSocket-Version: 13\r\n\
+    Accept-Encoding: gzip, deflate\r\nAccept-Language: en-US,en;q=0.9\r\n\
+    Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+    Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n\r\n";
+
+/// "Hello", as RFC 6455 section 5.7 prints it.
+const HELLO: &[u8] = &[0x81, 0x85, 0x37, 0xfa, 0x21, 0x3d, 0x7f, 0x9f, 0x4d, 0x51, 0x58];
+
+/// As a program sends it.
+const SHORT: &[u8] =
+    b"GET / HTTP/1.1\r\nHost: 127.0.0.1:9001\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+    Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+
+const CONNECTIONS: usize = 64;
+
+pub fn memory() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    runtime.block_on(a_connection_that_waits_holds_less_than_a_kibibyte());
+    runtime.block_on(halves_that_wait_hold_little_more());
+}
+
+/// With its timer, and what is kept of the request.
+async fn a_connection_that_waits_holds_less_than_a_kibibyte() {
+    let server = Server::new();
+    // The first one brings what the thread keeps for all of them.
+    drop(echoed(&server, SHORT).await);
+    for request in [SHORT, CHROMIUM] {
+        let before = live();
+        let mut all = Vec::with_capacity(CONNECTIONS);
+        for _ in 0..CONNECTIONS {
+            all.push(echoed(&server, request).await);
+        }
+        let each = |before| (live() - before) / CONNECTIONS as isize;
+        println!("asynchronous, a request of {}: {} each", request.len(), each(before));
+        if request == SHORT {
+            assert!(each(before) <= KIB);
+        }
+        all.iter_mut().for_each(WebSocket::forget_headers);
+        println!("without the headers: {}", each(before));
+        assert!(each(before) <= KIB * 7 / 8);
+    }
+}
+
+async fn halves_that_wait_hold_little_more() {
+    let server = Server::new();
+    let before = live();
+    let mut all = Vec::with_capacity(CONNECTIONS);
+    for _ in 0..CONNECTIONS {
+        let ws = echoed(&server, CHROMIUM).await;
+        let (mut reader, writer) = ws.split_with(|stream| (stream, Stream { arrived: b"" }));
+        waits(reader.recv());
+        all.push((reader, writer));
+    }
+    let each = (live() - before) / CONNECTIONS as isize;
+    println!("in halves: {each} each");
+    assert!(each <= KIB + KIB / 8);
+}
+
+fn waits<T>(future: impl Future<Output = T>) {
+    assert!(pin!(future).poll(&mut Context::from_waker(Waker::noop())).is_pending());
+}
+
+/// A connection that has echoed one message, and waits for another.
+async fn echoed(server: &Server, request: &'static [u8]) -> WebSocket<Stream> {
+    let mut ws = server.accept(Stream { arrived: request }).await.unwrap();
+    ws.stream_mut().arrived = HELLO;
+    let (event, mut answer) = ws.next().await.unwrap().unwrap();
+    let Event::Text(text) = event else { panic!("{event:?}") };
+    answer.send_text(text).await.unwrap();
+    waits(ws.recv());
+    ws
+}
