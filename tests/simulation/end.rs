@@ -458,10 +458,12 @@ impl End {
 
     /// What must hold at any time.
     pub fn check(&self, now: Instant, other: &App, close_timeout: Duration, since: &mut Option<Instant>) {
-        // Memory is that of the longest message, and of a read.
-        let held = self.message.capacity().max(self.inbox.capacity());
+        // Memory is that of the longest message, and in an inbox that of the longest message in its window and a
+        // read behind it.
         let longest = self.longest.max(other.said.get(self.app.heard).map_or(0, |said| said.data.len()));
-        assert!(held <= 2 * longest + (98 << 10), "{held} bytes are held for {longest}");
+        let (message, window) = (2 * longest + (64 << 10), 2 * ((64 << 10) + (17 << 10)));
+        let held = (self.message.capacity(), self.inbox.capacity());
+        assert!(held.0 <= message && held.1 <= message + window, "{held:?} bytes are held for {longest}");
         // RFC 6455 7.1.1: closing is bounded.
         if matches!(self.state(), State::Open | State::Ended) {
             *since = None;
