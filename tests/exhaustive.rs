@@ -1,5 +1,6 @@
 //! All there is, where that is not too much: two-byte starts of headers in every state, sequences of what can happen
-//! while closing, UTF-8 of up to four bytes. Every vector's two-way splits are run by `vectors.rs`.
+//! while closing, UTF-8 of up to four bytes. Every vector's two-way splits are run by `vectors.rs`. A debug build
+//! takes telling bytes for all of them, and shorter sequences.
 #![cfg(feature = "alloc")]
 #![allow(
     missing_docs,

@@ -37,7 +37,7 @@ const ALL: [Happens; 9] = [
     Happens::HalfCloses,
 ];
 
-const DEPTH: u32 = if cfg!(debug_assertions) { 5 } else { 6 };
+const DEPTH: u32 = if cfg!(debug_assertions) { 4 } else { 6 };
 const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What must be, by the RFC and the table in `close.rs`, told in another way.

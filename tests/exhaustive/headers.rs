@@ -131,6 +131,13 @@ fn broken_by_second(role: Role, first: u8, second: u8) -> Vec<ProtocolError> {
     broken
 }
 
+/// Every second byte; in a debug build those that differ from the ones beside them.
+fn seconds() -> impl Iterator<Item = u8> {
+    (0..=255_u8).filter(|second| {
+        cfg!(not(debug_assertions)) || matches!(second & 0x7F, 0 | 1 | 2 | 3 | 124 | 125 | 126 | 127)
+    })
+}
+
 fn is_judged_right(role: Role, state: State, deflate: bool) {
     let config = Config::new().into();
     for first in 0..=255_u8 {
@@ -140,7 +147,7 @@ fn is_judged_right(role: Role, state: State, deflate: bool) {
         let what = |second| format!("{role:?} {state:?} {deflate} {first:02x} {second:02x?}");
         assert_eq!((events, error.is_some()), (0, !by_first.is_empty()), "{}", what(None));
         assert!(error.is_none_or(|error| by_first.contains(&error)), "{error:?}: {}", what(None));
-        for second in 0..=255_u8 {
+        for second in seconds() {
             let mut broken = by_first.clone();
             if broken.is_empty() && !state.is_over() {
                 broken = broken_by_second(role, first, second);
