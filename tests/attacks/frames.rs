@@ -147,6 +147,30 @@ fn s8_1_long_text_in_tiny_fragments() {
     }
 }
 
+/// A code point that never ends is no text, whether it lies in one frame, is gathered, or comes in chunks.
+#[test]
+fn s8_1_text_that_is_cut_off_at_its_end() {
+    for role in ROLES {
+        for delivery in [Delivery::Whole, Delivery::Chunks] {
+            for cut in [&b"cut \xC3"[..], b"cut \xE2\x82", b"cut \xF0\x9F\xA6", b"\xF0"] {
+                for at in 0..=cut.len() {
+                    let (head, tail) = cut.split_at(at);
+                    let fragments =
+                        [wire::encode(0x01, head, key(role)), wire::encode(0x80, tail, key(role))].concat();
+                    for bytes in [wire::encode(wire::TEXT, cut, key(role)), fragments] {
+                        for read in [1, 3, 100] {
+                            let mut victim = Victim::new(role, Config::new().delivery(delivery));
+                            victim.feed_in(&mut bytes.clone(), read);
+                            assert!(delivery == Delivery::Chunks || victim.events == 0);
+                            victim.has_failed(ProtocolError::InvalidUtf8);
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
 /// Pings, while what answers them is not read: few Pongs wait, the newest among them, and messages are still
 /// accepted.
 #[test]
