@@ -50,7 +50,8 @@ COPY = os.path.join(ROOT, 'target', 'planted', 'copy')
 
 
 def copy():
-    """The tracked files, as they are now; those that have not changed keep their times."""
+    """The tracked files, as they are now; those that have not changed keep their times. What tests write down beside
+    the sources of a fault that they found stays, and helps to find it again."""
     for name in subprocess.check_output(['git', 'ls-files', '-z'], cwd=ROOT, text=True).split('\0'):
         source, target = os.path.join(ROOT, name), os.path.join(COPY, name)
         if not name or not os.path.isfile(source):
@@ -110,7 +111,6 @@ def main():
         missed += [f'{fault}: not by {test}' for test in expected if test not in found]
         if len({test.split()[0] for test in found}) < 2:
             missed.append(f'{fault}: not by two kinds')
-    # What the tests write down of what they found is the copy's.
     if missed:
         sys.exit('\n'.join(missed))
 

@@ -1,4 +1,4 @@
-//! Timers: never early, never late, never twice, whatever happens between.
+//! Timers: never early, never twice, whatever happens between.
 
 use std::time::Duration;
 
