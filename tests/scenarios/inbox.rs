@@ -170,3 +170,35 @@ fn a_buffer_that_was_given_away_is_used_again_once_nobody_has_it() {
         assert!(kept.iter().all(|message| message.as_bytes() == payload(len)), "{len}");
     }
 }
+
+/// Whoever reads until there is no more to read, and only then asks what came, loses nothing.
+#[test]
+fn s5_4_reads_may_go_ahead_of_what_is_asked_for() {
+    let large = payload(50_000);
+    let mut wire = frame(Role::Server, Opcode::Binary, false, b"");
+    wire.extend(frame(Role::Server, Opcode::Continuation, true, &large));
+    wire.extend(frame(Role::Server, Opcode::Text, true, b"behind it"));
+    for reads in [1, 2, 3, 100] {
+        for most in [3000, 20_000] {
+            let (mut conn, mut inbox) = (connection(Role::Client, Config::new()), Inbox::empty());
+            let (mut rest, mut seen) = (&wire[..], Vec::new());
+            while !rest.is_empty() {
+                for _ in 0..reads {
+                    let space = conn.read_space(&mut inbox);
+                    let len = space.len().min(most).min(rest.len());
+                    space[..len].copy_from_slice(&rest[..len]);
+                    rest = &rest[len..];
+                    inbox.handle_read(len);
+                }
+                while let Some(event) = conn.poll_event(Instant::ZERO, &mut inbox).unwrap() {
+                    match event {
+                        Event::Binary(data) => seen.push(data.to_vec()),
+                        Event::Text(text) => seen.push(text.as_bytes().to_vec()),
+                        event => panic!("{event:?}"),
+                    }
+                }
+            }
+            assert!(seen == [&large[..], b"behind it"], "{reads} reads of {most}");
+        }
+    }
+}
