@@ -3,8 +3,8 @@
 
 use hybi::frame::Role;
 use hybi::{
-    CloseCode, Config, Connection, Delivery, Instant, Kind, MessageBuf, Outbox, Prepared, ProtocolError,
-    ReadyState, SendError, SharedConfig,
+    CloseCode, Config, Connection, Delivery, Event, Inbox, Instant, Kind, Message, MessageBuf, Outbox,
+    Prepared, ProtocolError, ReadyState, SendError, SharedConfig,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -442,6 +442,60 @@ fn receive(
     drive(&mut connection, &mut MessageBuf::new(), input, cuts, (form, drain), habits)
 }
 
+/// What comes out of an inbox that is read to and polled as it happens: reads go ahead of events, and events are
+/// left for later.
+pub fn through_inbox(
+    role: Role,
+    config: &SharedConfig,
+    mut input: &[u8],
+    seed: u64,
+) -> (Events, Option<ProtocolError>) {
+    let (mut random, mut inbox) = (Xorshift::new(seed), Inbox::empty());
+    let mut connection = machine(role, config, Outbox::new());
+    let (mut events, mut error) = (Events::default(), None);
+    let most = [1, 20, 3000, 50_000][random.below(4)];
+    loop {
+        match random.below(5) {
+            0 | 1 if !input.is_empty() => {
+                let space = connection.read_space(&mut inbox);
+                assert!(!space.is_empty(), "there is always room");
+                let len = space.len().min(1 + random.below(most)).min(input.len());
+                space[..len].copy_from_slice(&input[..len]);
+                input = &input[len..];
+                inbox.handle_read(len);
+            }
+            2 if most > 20 => inbox.release_idle(),
+            _ => match connection.poll(Instant::ZERO, &mut inbox) {
+                Ok(Some(ready)) if random.below(2) == 0 => match inbox.take_message(ready) {
+                    Some(Message::Text(text)) => events.push(Seen::Text(text.as_str().to_owned()), 1),
+                    Some(Message::Binary(data)) => events.push(Seen::Binary(data.to_vec()), 1),
+                    None => events.push(seen(inbox.event(ready)), 1),
+                },
+                Ok(Some(ready)) => events.push(seen(inbox.event(ready)), 1),
+                Ok(None) if input.is_empty() => {
+                    assert_eq!(inbox.remaining(), 0);
+                    return (events, error);
+                }
+                Ok(None) => {}
+                Err(found) => assert_eq!(error.replace(found), None),
+            },
+        }
+    }
+}
+
+fn seen(event: Event<'_>) -> Seen {
+    match event {
+        Event::Text(text) => Seen::Text(text.to_owned()),
+        Event::Binary(data) => Seen::Binary(data.to_vec()),
+        Event::Ping(payload) => Seen::Ping(payload.to_vec()),
+        Event::Pong(payload) => Seen::Pong(payload.to_vec()),
+        Event::CloseReceived(frame) => {
+            Seen::Close(frame.code.map(CloseCode::get), frame.reason.as_str().to_owned())
+        }
+        event => panic!("{event:?}"),
+    }
+}
+
 /// The frames in `out`, masked as they should be.
 fn sent(role: Role, out: &[u8]) -> Vec<(u8, Vec<u8>)> {
     let frames = wire::decode(out).unwrap();
@@ -577,6 +631,14 @@ proptest! {
         let new = |out| machine(role, &config(Delivery::Whole), out);
         let lent = drive_lent(new, room, &input, &second, Form::AsFits).unwrap();
         prop_assert_eq!(&whole, &lent, "lent memory of {}, {} / {}", room, first, second);
+    }
+
+    /// An inbox gives the same, whenever it is read to and polled.
+    #[test]
+    fn an_inbox_gives_what_was_encoded(stream in streams(), seed: u64) {
+        let (events, error) = through_inbox(stream.role, &config(Delivery::Whole), &stream.encode(), seed);
+        prop_assert_eq!(events, stream.events());
+        prop_assert_eq!(error, stream.error());
     }
 
     /// Roles differ in masking alone: the same stream, told to a server and to a client, is the same.

@@ -7,6 +7,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
 
+use crate::streams::through_inbox;
 use crate::support::cuts::{Cuts, Xorshift};
 use crate::support::drive::{Drain, Form, Landing, Quiet, Seen, drive, drive_lent, machine};
 use crate::support::wire;
@@ -119,5 +120,8 @@ proptest! {
         let new = |out| machine(Role::Server, &config, out);
         let lent = drive_lent(new, random.below(100), &wire, &cuts, Form::AsFits).unwrap();
         prop_assert_eq!(lent.error, error, "lent, {}", cuts);
+        let (seen, found) = through_inbox(Role::Server, &config, &wire, seed);
+        prop_assert_eq!(seen.iter().cloned().collect::<Vec<_>>(), events);
+        prop_assert_eq!(found, error, "in an inbox");
     }
 }
