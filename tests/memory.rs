@@ -16,67 +16,17 @@
     reason = "tests, with an allocator that counts"
 )]
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
-
 use hybi::frame::{Header, Opcode};
 use hybi::{
     CloseCode, Config, Connection, Event, Inbox, Input, Instant, MessageBuf, Outbox, Prepared, ProtocolError,
     Role, SharedConfig,
 };
 
-struct Counting;
+use heap::{MOVED, PEAK, live, measure};
 
-thread_local! {
-    static LIVE: Cell<isize> = const { Cell::new(0) };
-    static PEAK: Cell<isize> = const { Cell::new(0) };
-    /// What was in blocks that had to grow, and may have been copied for it.
-    static MOVED: Cell<usize> = const { Cell::new(0) };
-}
-
-fn count(change: isize) {
-    let _ = LIVE.try_with(|live| {
-        live.set(live.get() + change);
-        let _ = PEAK.try_with(|peak| peak.set(peak.get().max(live.get())));
-    });
-}
-
-// SAFETY: all requests go to the system's allocator as they come; counting touches no heap.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count(layout.size() as isize);
-        // SAFETY: the caller's promise is passed on.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
-        count(-(layout.size() as isize));
-        // SAFETY: the caller's promise is passed on.
-        unsafe { System.dealloc(memory, layout) }
-    }
-
-    unsafe fn realloc(&self, memory: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        count(size as isize - layout.size() as isize);
-        let _ = MOVED.try_with(|moved| moved.set(moved.get() + layout.size()));
-        // SAFETY: the caller's promise is passed on.
-        unsafe { System.realloc(memory, layout, size) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
-
-fn live() -> isize {
-    LIVE.get()
-}
-
-/// What `run` leaves allocated, with what it gives still alive, and the most that it held on the way.
-fn measure<T>(run: impl FnOnce() -> T) -> (T, isize, isize) {
-    let before = live();
-    PEAK.set(before);
-    let kept = run();
-    (kept, live() - before, PEAK.get() - before)
-}
+#[allow(dead_code, reason = "each target uses a part of it")]
+#[path = "support/heap.rs"]
+mod heap;
 
 const KIB: isize = 1 << 10;
 

@@ -463,6 +463,11 @@ mod growable {
             self.spread = false;
         }
 
+        /// Whether something was read that no poll has taken in: what is read next comes behind it.
+        pub(in super::super) const fn has_landed(&self) -> bool {
+            self.landed > 0
+        }
+
         /// The space was not used.
         pub(in super::super) const fn withdraw(&mut self) {
             self.spread = false;

@@ -143,7 +143,8 @@ mod tests {
         let memory = one.reclaim().unwrap();
         let capacity = memory.capacity();
         two.lend(memory);
-        assert!(two.holds_memory() && !one.holds_memory());
+        assert!(two.holds_memory());
+        assert!(!one.holds_memory());
         // What there is already stays.
         two.ping(Instant::ZERO, b"").unwrap();
         two.lend(Outbox::new());

@@ -503,7 +503,7 @@ impl Receiver {
     /// there is none.
     #[cfg(feature = "alloc")]
     pub fn payload_space<'m>(&self, message: &'m mut super::MessageBuf) -> &'m mut [u8] {
-        if self.wants_payload() {
+        if self.wants_payload() && !message.has_landed() {
             message.space(self.decoder.payload_left(), self.fin)
         } else {
             Default::default()
@@ -514,7 +514,7 @@ impl Receiver {
     /// delivered. Never empty. Say with [`Inbox::handle_read`](super::Inbox::handle_read) how much came.
     #[cfg(feature = "alloc")]
     pub fn read_space<'i>(&self, inbox: &'i mut super::Inbox) -> &'i mut [u8] {
-        if inbox.remaining() == 0 && self.wants_payload() {
+        if inbox.remaining() == 0 && self.wants_payload() && !inbox.message.has_landed() {
             self.payload_space(&mut inbox.message)
         } else if self.message == Progress::InPlace {
             inbox.space_behind(self.decoder.payload_left())

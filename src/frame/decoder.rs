@@ -289,7 +289,8 @@ mod tests {
         let bytes: Vec<&[u8]> = wire.chunks(1).collect();
         let mut decoder = Decoder::new(Role::Server);
         assert_eq!(decode(&mut decoder, &bytes), whole);
-        assert!(decoder.is_between_frames() && !decoder.is_in_message());
+        assert!(decoder.is_between_frames());
+        assert!(!decoder.is_in_message());
     }
 
     #[test]

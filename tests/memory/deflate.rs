@@ -9,7 +9,8 @@ use hybi::{
 };
 use zlib_rs::{Deflate, DeflateFlush};
 
-use super::{KIB, LIVE, PEAK, live, measure, write_all};
+use super::heap::{LIVE, PEAK, live, measure};
+use super::{KIB, write_all};
 
 pub fn memory() {
     s7692_7_1_nothing_is_allocated_before_the_first_message();

@@ -2,7 +2,9 @@
 //! is measured in `tests/memory.rs`.
 
 use hybi::frame::{Header, Opcode};
-use hybi::{Config, Delivery, ProtocolError, Role};
+use hybi::{
+    Config, Connection, Delivery, Input, Instant, MessageBuf, Outbox, ProtocolError, Role, SharedConfig,
+};
 
 use crate::pair::{Scenario, Seen, frame, text};
 
@@ -176,4 +178,20 @@ fn s10_4_chunks_without_an_end() {
         }
     }
     assert_eq!(end.message.capacity(), 0);
+}
+
+/// A configuration that lives as long as the program is shared as well as one that is counted.
+#[test]
+fn s10_4_limits_of_a_static_configuration() {
+    static SMALL: Config = Config::new().max_frame(10);
+    static DEFAULT: Config = Config::new();
+    for (config, error) in [(&SMALL, Some(ProtocolError::FrameTooBig)), (&DEFAULT, None)] {
+        let shared = SharedConfig::from(config);
+        assert_eq!((shared.limits(), format!("{shared:?}")), (config.limits(), format!("{config:?}")));
+        let mut conn = Connection::client(Instant::ZERO, shared, Outbox::new(), [7; 32]);
+        let mut bytes = header(Role::Server, Opcode::Binary, true, 11);
+        let mut message = MessageBuf::new();
+        let polled = conn.poll(Instant::ZERO, &mut Input::new(&mut bytes, &mut message));
+        assert_eq!(polled.err(), error);
+    }
 }

@@ -245,6 +245,14 @@ fn s7_1_1_a_control_frame_behind_data_does_not_hide_it_from_the_idle_timer() {
 }
 
 #[test]
+fn s7_1_1_what_was_closed_for_being_idle_stays_so_where_the_peer_just_goes() {
+    let mut end = Scenario::client().config(quiet().idle_timeout(Some(secs(10)))).open();
+    end.advance(secs(10));
+    assert_eq!(end.flush(), ["close 1001 idle for too long"]);
+    assert_eq!(end.eof(), [Seen::Closed(Outcome::TimedOut(Timer::Idle))]);
+}
+
+#[test]
 fn s7_1_1_a_message_that_is_being_written_is_not_idle() {
     for role in ROLES {
         let mut end = Scenario::of(role).config(quiet().idle_timeout(Some(secs(10)))).open();

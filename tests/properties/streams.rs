@@ -1,29 +1,20 @@
 //! However a stream is cut, the same comes out of it: streams made up at random, of messages in random
 //! fragments with control frames between, at whose end there may be a Close or one violation of the protocol.
-#![cfg(feature = "alloc")]
-#![allow(
-    missing_docs,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "tests"
-)]
 
 use hybi::frame::Role;
-use hybi::{Config, Delivery, MessageBuf, Outbox, ProtocolError, SharedConfig};
+use hybi::{
+    CloseCode, Config, Connection, Delivery, Event, Inbox, Instant, Kind, Message, MessageBuf, Outbox,
+    Prepared, ProtocolError, ReadyState, SendError, SharedConfig,
+};
 use proptest::collection::vec;
 use proptest::prelude::*;
-use proptest::sample::Index;
-use proptest::test_runner::FileFailurePersistence;
+use proptest::sample::{Index, select};
 
-use support::cuts::{Cuts, Xorshift};
-use support::drive::{
+use crate::support::cuts::{Cuts, Xorshift};
+use crate::support::drive::{
     Drain, Echo, Events, Form, Habits, Landing, Quiet, Run, Seen, drive, drive_lent, machine,
 };
-use support::wire;
-
-mod support;
+use crate::support::wire;
 
 const MAX_FRAME: u64 = 40_000;
 const MAX_MESSAGE: u64 = 60_000;
@@ -148,13 +139,16 @@ fn control() -> impl Strategy<Value = Control> {
 }
 
 fn end() -> impl Strategy<Value = End> {
+    prop_oneof![Just(End::Open), (0..300_u16).prop_map(End::Cut), close(), violation()]
+}
+
+fn close() -> impl Strategy<Value = End> {
     let code = prop_oneof![1000..=1003_u16, 1007..=1014_u16, 3000..=4999_u16];
-    let close = proptest::option::of((code, "[a-zäß€]{0,40}"));
-    prop_oneof![Just(End::Open), (0..300_u16).prop_map(End::Cut), close.prop_map(End::Close), violation(),]
+    proptest::option::of((code, "[a-zäß€]{0,40}")).prop_map(End::Close)
 }
 
 fn violation() -> impl Strategy<Value = End> {
-    proptest::sample::select(&VIOLATIONS[..]).prop_map(End::Violation)
+    select(&VIOLATIONS[..]).prop_map(End::Violation)
 }
 
 impl Stream {
@@ -448,6 +442,60 @@ fn receive(
     drive(&mut connection, &mut MessageBuf::new(), input, cuts, (form, drain), habits)
 }
 
+/// What comes out of an inbox that is read to and polled as it happens: reads go ahead of events, and events are
+/// left for later.
+pub fn through_inbox(
+    role: Role,
+    config: &SharedConfig,
+    mut input: &[u8],
+    seed: u64,
+) -> (Events, Option<ProtocolError>) {
+    let (mut random, mut inbox) = (Xorshift::new(seed), Inbox::empty());
+    let mut connection = machine(role, config, Outbox::new());
+    let (mut events, mut error) = (Events::default(), None);
+    let most = [1, 20, 3000, 50_000][random.below(4)];
+    loop {
+        match random.below(5) {
+            0 | 1 if !input.is_empty() => {
+                let space = connection.read_space(&mut inbox);
+                assert!(!space.is_empty(), "there is always room");
+                let len = space.len().min(1 + random.below(most)).min(input.len());
+                space[..len].copy_from_slice(&input[..len]);
+                input = &input[len..];
+                inbox.handle_read(len);
+            }
+            2 if most > 20 => inbox.release_idle(),
+            _ => match connection.poll(Instant::ZERO, &mut inbox) {
+                Ok(Some(ready)) if random.below(2) == 0 => match inbox.take_message(ready) {
+                    Some(Message::Text(text)) => events.push(Seen::Text(text.as_str().to_owned()), 1),
+                    Some(Message::Binary(data)) => events.push(Seen::Binary(data.to_vec()), 1),
+                    None => events.push(seen(inbox.event(ready)), 1),
+                },
+                Ok(Some(ready)) => events.push(seen(inbox.event(ready)), 1),
+                Ok(None) if input.is_empty() => {
+                    assert_eq!(inbox.remaining(), 0);
+                    return (events, error);
+                }
+                Ok(None) => {}
+                Err(found) => assert_eq!(error.replace(found), None),
+            },
+        }
+    }
+}
+
+fn seen(event: Event<'_>) -> Seen {
+    match event {
+        Event::Text(text) => Seen::Text(text.to_owned()),
+        Event::Binary(data) => Seen::Binary(data.to_vec()),
+        Event::Ping(payload) => Seen::Ping(payload.to_vec()),
+        Event::Pong(payload) => Seen::Pong(payload.to_vec()),
+        Event::CloseReceived(frame) => {
+            Seen::Close(frame.code.map(CloseCode::get), frame.reason.as_str().to_owned())
+        }
+        event => panic!("{event:?}"),
+    }
+}
+
 /// The frames in `out`, masked as they should be.
 fn sent(role: Role, out: &[u8]) -> Vec<(u8, Vec<u8>)> {
     let frames = wire::decode(out).unwrap();
@@ -484,21 +532,41 @@ fn two_cuts(seed: u64, len: usize) -> [Cuts; 2] {
     [first, second]
 }
 
+/// Tries to send whatever there is once the peer has closed.
+#[derive(Debug, Default)]
+struct Late {
+    closed: bool,
+}
+
+impl Habits<Outbox, MessageBuf> for Late {
+    fn land(&mut self, connection: &mut Connection, _: &mut MessageBuf, _: &[u8]) -> usize {
+        self.closed |= connection.ready_state() != ReadyState::Open;
+        if self.closed {
+            let now = Instant::ZERO;
+            let refused = [
+                connection.send_text("late"),
+                connection.send_binary(b"late"),
+                connection.send_fragment(Kind::Text, b"late", false),
+                connection.send_prepared(&Prepared::new("late")),
+                connection.send("late").map_err(|refused| refused.error),
+                connection.ping(now, b"late"),
+                connection.pong(b"late"),
+                connection.close(now, CloseCode::NORMAL, "late"),
+            ];
+            assert_eq!(refused, [Err(SendError::Closed); 8]);
+        }
+        0
+    }
+}
+
 fn drains() -> impl Strategy<Value = Drain> {
     let sometimes = (1..5_usize, prop_oneof![1..20_usize, Just(usize::MAX)])
         .prop_map(|(every, bytes)| Drain::Sometimes { every, bytes });
     prop_oneof![Just(Drain::Always), sometimes, Just(Drain::Late)]
 }
 
-fn with_files() -> ProptestConfig {
-    ProptestConfig {
-        failure_persistence: Some(Box::new(FileFailurePersistence::WithSource("regressions"))),
-        ..ProptestConfig::default()
-    }
-}
-
 proptest! {
-    #![proptest_config(with_files())]
+    #![proptest_config(crate::cases())]
 
     /// Events are what was encoded, and the answers are in their order.
     #[test]
@@ -563,5 +631,74 @@ proptest! {
         let new = |out| machine(role, &config(Delivery::Whole), out);
         let lent = drive_lent(new, room, &input, &second, Form::AsFits).unwrap();
         prop_assert_eq!(&whole, &lent, "lent memory of {}, {} / {}", room, first, second);
+    }
+
+    /// An inbox gives the same, whenever it is read to and polled.
+    #[test]
+    fn an_inbox_gives_what_was_encoded(stream in streams(), seed: u64) {
+        let (events, error) = through_inbox(stream.role, &config(Delivery::Whole), &stream.encode(), seed);
+        prop_assert_eq!(events, stream.events());
+        prop_assert_eq!(error, stream.error());
+    }
+
+    /// Roles differ in masking alone: the same stream, told to a server and to a client, is the same.
+    #[test]
+    fn s5_1_roles_are_alike(stream in streams(), seed: u64, form in select(&[Form::Whole, Form::Chunks][..])) {
+        let run = |role| {
+            let stream = Stream { role, ..stream.clone() };
+            let input = stream.encode();
+            let [cuts, _] = two_cuts(seed, input.len());
+            let run = receive(role, &input, &cuts, (form, Drain::Always), &mut Echo).unwrap();
+            (run.events, run.error, sent(role, &run.out))
+        };
+        let (server, mut client) = (run(Role::Server), run(Role::Client));
+        if client.1 == Some(ProtocolError::Masked) {
+            // The one rule that is another for each; what it says is in the Close as well.
+            prop_assert_eq!(server.1, Some(ProtocolError::NotMasked));
+            client.1 = server.1;
+            let (was, is) = (client.2.pop().unwrap(), server.2.last().unwrap().clone());
+            prop_assert_eq!(&was.1[..2], &is.1[..2]);
+            client.2.push(is);
+        }
+        prop_assert_eq!(server, client);
+    }
+
+    /// More input only adds: what has come out stays, and nothing is taken back.
+    #[test]
+    fn s5_4_more_input_only_adds(stream in streams(), at: Index, seed: u64) {
+        let input = stream.encode();
+        let end = at.index(input.len() + 1);
+        let [cuts, _] = two_cuts(seed, end);
+        for form in [Form::Whole, Form::Chunks] {
+            let plan = (form, Drain::Always);
+            let all = receive(stream.role, &input, &Cuts::Whole, plan, &mut Echo).unwrap();
+            let part = receive(stream.role, &input[..end], &cuts, plan, &mut Echo).unwrap();
+            let (mut all_events, mut part_events) = (all.events.iter(), part.events.iter());
+            prop_assert!(part_events.all(|event| all_events.next() == Some(event)), "{:?} of {:?}", part, all);
+            prop_assert!(all.out.starts_with(&part.out));
+            prop_assert!(part.error.is_none() || part.error == all.error && part == all);
+        }
+    }
+
+    /// After a Close or a violation nothing comes out, whatever comes in, and nothing can be sent.
+    #[test]
+    fn s7_1_7_nothing_comes_after_the_end(
+        items in vec(item(), 0..4),
+        end in prop_oneof![close(), violation()],
+        more in streams(),
+        noise in vec(any::<u8>(), 0..60),
+        seed: u64,
+    ) {
+        let stream = Stream { items, end, ..more.clone() };
+        let mut input = stream.encode();
+        let [cuts, _] = two_cuts(seed, input.len());
+        let expected = receive(stream.role, &input, &cuts, (Form::Whole, Drain::Always), &mut Quiet).unwrap();
+        input.extend(more.encode());
+        input.extend(noise);
+        let [cuts, _] = two_cuts(seed, input.len());
+        for (form, drain) in [(Form::Whole, Drain::Always), (Form::Chunks, Drain::Always)] {
+            let run = receive(stream.role, &input, &cuts, (form, drain), &mut Late::default()).unwrap();
+            prop_assert_eq!(&run, &expected, "{:?} {}", form, cuts);
+        }
     }
 }

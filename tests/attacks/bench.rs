@@ -1,0 +1,125 @@
+//! An endpoint under attack, and what it costs it.
+
+use hybi::frame::Role;
+use hybi::{
+    Config, Connection, Event, Input, Instant, MessageBuf, Outbox, Outcome, ProtocolError, SharedConfig,
+};
+
+use crate::heap::{ASKED, MOVED, PEAK, live};
+use crate::support::drive::machine;
+
+pub const KIB: usize = 1 << 10;
+
+/// A connection whose peer attacks.
+pub struct Victim {
+    pub connection: Connection,
+    message: MessageBuf,
+    /// Heap that it holds, and the most that it held: what changed while it was fed.
+    held: isize,
+    peak: isize,
+    /// Calls of `poll`, events but for chunks in the middle of a message, and bytes of messages that came out.
+    pub steps: usize,
+    pub events: usize,
+    pub delivered: usize,
+    pub largest: usize,
+    pub error: Option<ProtocolError>,
+    pub outcome: Option<Outcome>,
+}
+
+impl Victim {
+    pub fn new(role: Role, config: Config) -> Self {
+        let config: SharedConfig = config.into();
+        Self::of(machine(role, &config, Outbox::new()))
+    }
+
+    pub fn of(connection: Connection) -> Self {
+        ASKED.set(0);
+        MOVED.set(0);
+        Self {
+            connection,
+            message: MessageBuf::new(),
+            held: 0,
+            peak: 0,
+            steps: 0,
+            events: 0,
+            delivered: 0,
+            largest: 0,
+            error: None,
+            outcome: None,
+        }
+    }
+
+    /// One read.
+    pub fn feed(&mut self, bytes: &mut [u8]) {
+        let before = live();
+        PEAK.set(before);
+        self.read(bytes);
+        self.peak = self.peak.max(self.held + PEAK.get() - before);
+        self.held += live() - before;
+    }
+
+    fn read(&mut self, bytes: &mut [u8]) {
+        let mut input = Input::new(bytes, &mut self.message);
+        loop {
+            self.steps += 1;
+            match self.connection.poll_event(Instant::ZERO, &mut input) {
+                Ok(Some(event)) => {
+                    let data = match event {
+                        Event::Text(text) => text.as_bytes(),
+                        Event::Binary(data) | Event::Chunk { data, .. } => data,
+                        Event::Closed(outcome) => {
+                            self.outcome = Some(outcome);
+                            &[]
+                        }
+                        _ => &[],
+                    };
+                    self.events += 1;
+                    self.delivered += data.len();
+                    self.largest = self.largest.max(data.len());
+                }
+                Ok(None) => return,
+                Err(error) => assert_eq!(self.error.replace(error), None, "a second error"),
+            }
+        }
+    }
+
+    /// Reads of `size`.
+    pub fn feed_in(&mut self, bytes: &mut [u8], size: usize) {
+        bytes.chunks_mut(size).for_each(|piece| self.feed(piece));
+    }
+
+    /// The most heap that was held at once.
+    pub const fn peak(&self) -> usize {
+        self.peak as usize
+    }
+
+    /// All that waits to be written is.
+    pub fn write(&mut self) -> Vec<u8> {
+        let mut all = Vec::new();
+        while self.connection.buffered_amount() > 0 {
+            let mut slices = [&[][..]; 8];
+            let count = self.connection.poll_transmit(&mut slices);
+            let bytes = slices[..count].concat();
+            self.connection.transmitted(Instant::ZERO, bytes.len());
+            all.extend(bytes);
+        }
+        all
+    }
+
+    /// It has failed the connection, with this error, and its Close says so and is all there is to write.
+    pub fn has_failed(&mut self, error: ProtocolError) {
+        assert_eq!(self.error, Some(error));
+        let role = self.connection.role();
+        let frames = crate::support::wire::decode(&self.write()).unwrap();
+        let [close] = &frames[..] else { panic!("{frames:02x?}") };
+        assert_eq!((close.first, close.masked), (0x88, role == Role::Client));
+        assert_eq!(close.payload[..2], error.close_code().get().to_be_bytes());
+    }
+}
+
+/// A masking key where the attacker is a client.
+pub fn key(victim: Role) -> Option<[u8; 4]> {
+    (victim == Role::Server).then_some([0xA1, 0xB2, 0xC3, 0xD4])
+}
+
+pub const ROLES: [Role; 2] = [Role::Server, Role::Client];

@@ -1,0 +1,85 @@
+//! Masks that could be foreseen, or that hide nothing.
+
+use std::collections::HashSet;
+
+use hybi::frame::MaskingKeys;
+use hybi::{CloseCode, Config, Connection, Instant, Kind, Outbox, Prepared};
+
+use crate::bench::Victim;
+
+/// The keys of the frames on the wire, in order.
+fn keys(mut wire: &[u8]) -> Vec<[u8; 4]> {
+    let mut keys = Vec::new();
+    while let Some((head, rest)) = wire.split_first_chunk::<2>() {
+        assert_eq!(head[1] & 0x80, 0x80, "a frame without a mask");
+        let (len, rest) = match head[1] & 0x7F {
+            126 => (usize::from(u16::from_be_bytes(*rest.first_chunk().unwrap())), &rest[2..]),
+            127 => (u64::from_be_bytes(*rest.first_chunk().unwrap()) as usize, &rest[8..]),
+            len => (usize::from(len), rest),
+        };
+        keys.push(*rest.first_chunk().unwrap());
+        wire = &rest[4 + len..];
+    }
+    keys
+}
+
+/// Sends a frame by every way there is.
+fn send_all(connection: &mut Connection, news: &Prepared) {
+    connection.send_text("text").unwrap();
+    connection.send_binary(&[0; 300]).unwrap();
+    connection.send(vec![0; 70_000]).unwrap();
+    connection.send_prepared(news).unwrap();
+    connection.send_fragment(Kind::Binary, b"a fragment", false).unwrap();
+    connection.ping(Instant::ZERO, b"ping").unwrap();
+    connection.pong(b"pong").unwrap();
+    connection.send_fragment(Kind::Binary, b"", true).unwrap();
+}
+
+/// No key comes twice, whatever is sent, not even for a message that was prepared for many.
+#[test]
+fn s10_3_masks_that_are_used_again() {
+    let news = Prepared::new("to all of you");
+    let mut seen = HashSet::new();
+    for seed in 1..=50_u8 {
+        let config = Config::new().high_water(usize::MAX);
+        let connection = Connection::client(Instant::ZERO, config, Outbox::new(), [seed; 32]);
+        let mut victim = Victim::of(connection);
+        for _ in 0..20 {
+            send_all(&mut victim.connection, &news);
+            let found = keys(&victim.write());
+            assert_eq!(found.len(), 8);
+            // Of 8,000 keys two are the same once in a hundred tries: these seeds are others.
+            found.into_iter().for_each(|key| assert!(seen.insert(key), "{key:02x?} again"));
+        }
+        victim.connection.close(Instant::ZERO, CloseCode::NORMAL, "").unwrap();
+        assert_eq!(keys(&victim.write()).len(), 1);
+    }
+}
+
+/// Keys are as many zeros as ones in every place, and do not hang together.
+#[test]
+fn s5_3_masks_that_can_be_foreseen() {
+    const COUNT: usize = 100_000;
+    let mut keys = MaskingKeys::from_seed([5; 32]);
+    let (mut ones, mut same, mut last) = ([0; 32], [0; 32], 0);
+    for _ in 0..COUNT {
+        let key = u32::from_be_bytes(keys.next_key());
+        for bit in 0..32 {
+            ones[bit] += key >> bit & 1;
+            same[bit] += !(key ^ last) >> bit & 1;
+        }
+        last = key;
+    }
+    // Six standard deviations.
+    let bound = COUNT as u32 / 2 - 950..COUNT as u32 / 2 + 950;
+    assert!(ones.iter().chain(&same).all(|count| bound.contains(count)), "{ones:?} {same:?}");
+}
+
+/// Seeds of the system are others each time.
+#[cfg(feature = "getrandom")]
+#[test]
+fn s10_3_seeds_from_the_system() {
+    let first = |_| MaskingKeys::from_os().unwrap().next_key();
+    let all: HashSet<_> = (0..16).map(first).collect();
+    assert!(all.len() > 14, "{all:?}");
+}

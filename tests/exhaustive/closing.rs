@@ -1,0 +1,256 @@
+//! Every sequence of things that can happen to a connection while it closes, against a table of its own.
+
+use std::time::Duration;
+
+use hybi::close::State;
+use hybi::frame::Role;
+use hybi::{
+    CloseCode, Config, Connection, Cut, Event, Input, Instant, MessageBuf, Outbox, Outcome, ProtocolError,
+    SharedConfig, Timer, TransportAction,
+};
+
+use crate::support::drive::machine;
+use crate::support::wire;
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Happens {
+    AppCloses,
+    CloseComes,
+    ViolationComes,
+    TextComes,
+    PingComes,
+    StreamEnds,
+    TimePasses,
+    AllIsWritten,
+    HalfCloses,
+}
+
+const ALL: [Happens; 9] = [
+    Happens::AppCloses,
+    Happens::CloseComes,
+    Happens::ViolationComes,
+    Happens::TextComes,
+    Happens::PingComes,
+    Happens::StreamEnds,
+    Happens::TimePasses,
+    Happens::AllIsWritten,
+    Happens::HalfCloses,
+];
+
+const DEPTH: u32 = if cfg!(debug_assertions) { 4 } else { 6 };
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What must be, by the RFC and the table in `close.rs`, told in another way.
+struct Model {
+    role: Role,
+    state: State,
+    /// A Close of ours waits to be written; one is written.
+    queued: bool,
+    written: bool,
+    /// Pongs that wait.
+    pongs: usize,
+    half_closed: bool,
+    /// Unless something else is known: what the end would be.
+    outcome: Outcome,
+    over: bool,
+    /// When closing began.
+    since: Option<Instant>,
+}
+
+impl Model {
+    fn listens(&self) -> bool {
+        matches!(self.state, State::Open | State::Sent)
+    }
+
+    fn closes(&mut self, to: State, now: Instant) {
+        self.queued |= !self.written;
+        self.state = to;
+        self.since.get_or_insert(now);
+    }
+
+    fn ends(&mut self, outcome: Outcome) {
+        (self.state, self.over, self.queued, self.pongs) = (State::Ended, true, false, 0);
+        self.outcome = outcome;
+    }
+
+    fn transport(&self) -> Option<TransportAction> {
+        let flushed = !self.queued && self.pongs == 0;
+        match self.state {
+            State::Both if self.role == Role::Client => None,
+            State::Both | State::Failed if flushed && !self.half_closed => Some(TransportAction::HalfClose),
+            _ => None,
+        }
+    }
+}
+
+struct Bench {
+    connection: Connection,
+    message: MessageBuf,
+    now: Instant,
+    model: Model,
+    wire: Vec<u8>,
+    closed: Option<Outcome>,
+}
+
+impl Bench {
+    fn new(role: Role, config: &SharedConfig) -> Self {
+        let model = Model {
+            role,
+            state: State::Open,
+            queued: false,
+            written: false,
+            pongs: 0,
+            half_closed: false,
+            outcome: Outcome::Abnormal(Cut::BetweenMessages),
+            over: false,
+            since: None,
+        };
+        let connection = machine(role, config, Outbox::new());
+        Self {
+            connection,
+            message: MessageBuf::new(),
+            now: Instant::ZERO,
+            model,
+            wire: Vec::new(),
+            closed: None,
+        }
+    }
+
+    /// A frame comes in; gives what is seen of it.
+    fn comes(&mut self, first: u8, payload: &[u8]) -> Vec<&'static str> {
+        let key = (self.model.role == Role::Server).then_some([1, 2, 3, 4]);
+        self.polls(&mut wire::encode(first, payload, key))
+    }
+
+    fn polls(&mut self, bytes: &mut [u8]) -> Vec<&'static str> {
+        let mut input = Input::new(bytes, &mut self.message);
+        let mut seen = Vec::new();
+        loop {
+            seen.push(match self.connection.poll_event(self.now, &mut input) {
+                Ok(Some(Event::Text(_))) => "text",
+                Ok(Some(Event::Ping(_))) => "ping",
+                Ok(Some(Event::CloseReceived(_))) => "close",
+                Ok(Some(Event::Closed(outcome))) => {
+                    assert_eq!(self.closed.replace(outcome), None, "Closed comes once");
+                    continue;
+                }
+                Ok(Some(event)) => panic!("{event:?}"),
+                Ok(None) => return seen,
+                Err(ProtocolError::UnknownOpcode(3)) => "failed",
+                Err(error) => panic!("{error}"),
+            });
+        }
+    }
+
+    fn step(&mut self, what: Happens) {
+        let listens = self.model.listens();
+        let expected = |name| if listens { vec![name] } else { vec![] };
+        match what {
+            Happens::AppCloses => {
+                let closed = self.connection.close(self.now, CloseCode::NORMAL, "own");
+                assert_eq!(closed.is_ok(), self.model.state == State::Open);
+                if closed.is_ok() {
+                    self.model.closes(State::Sent, self.now);
+                }
+            }
+            Happens::CloseComes => {
+                assert_eq!(self.comes(wire::CLOSE, b"\x03\xe9"), expected("close"));
+                if listens {
+                    self.model.closes(State::Both, self.now);
+                    self.model.outcome = Outcome::Clean { code: CloseCode::GOING_AWAY };
+                }
+            }
+            Happens::ViolationComes => {
+                assert_eq!(self.polls(&mut [0x83]), expected("failed"));
+                if listens {
+                    self.model.closes(State::Failed, self.now);
+                    self.model.outcome = Outcome::Failed(ProtocolError::UnknownOpcode(3));
+                }
+            }
+            Happens::TextComes => assert_eq!(self.comes(wire::TEXT, b"text"), expected("text")),
+            Happens::PingComes => {
+                assert_eq!(self.comes(wire::PING, b"ping"), expected("ping"));
+                // RFC 6455 5.5.2: a Ping is answered, but not behind the own Close.
+                if listens && !self.model.written {
+                    self.model.pongs += 1;
+                }
+            }
+            Happens::StreamEnds => {
+                self.connection.handle_eof();
+                if !self.model.over {
+                    self.model.ends(self.model.outcome);
+                }
+            }
+            Happens::TimePasses => {
+                let deadline = self.connection.poll_timeout();
+                assert_eq!(deadline, self.model.since.filter(|_| !self.model.over).map(|at| at + TIMEOUT));
+                if let Some(deadline) = deadline {
+                    self.now = deadline;
+                    let flushed = !self.model.queued && self.model.pongs == 0;
+                    // An answer that the peer never took is no clean end.
+                    let given_up =
+                        self.model.state == State::Sent || self.model.state == State::Both && !flushed;
+                    self.model.ends(if given_up {
+                        Outcome::TimedOut(Timer::Close)
+                    } else {
+                        self.model.outcome
+                    });
+                }
+                self.connection.handle_timeout(self.now);
+            }
+            Happens::AllIsWritten => {
+                let mut slices = [&[][..]; 8];
+                let count = self.connection.poll_transmit(&mut slices);
+                let bytes = slices[..count].concat();
+                self.connection.transmitted(self.now, bytes.len());
+                let frames = wire::decode(&bytes).unwrap();
+                let of = |first| frames.iter().filter(|frame| frame.first == first).count();
+                assert_eq!(of(wire::PONG), self.model.pongs);
+                assert_eq!(of(wire::CLOSE), usize::from(self.model.queued));
+                assert_eq!(frames.len(), of(wire::PONG) + of(wire::CLOSE));
+                // RFC 6455 5.5.1: nothing follows the Close.
+                assert!(!self.model.queued || frames.last().unwrap().first == wire::CLOSE);
+                self.model.written |= self.model.queued;
+                (self.model.queued, self.model.pongs) = (false, 0);
+                self.wire.extend(bytes);
+            }
+            Happens::HalfCloses => {
+                if self.connection.poll_transport() == Some(TransportAction::HalfClose) {
+                    self.connection.handle_half_closed();
+                    self.model.half_closed = true;
+                }
+            }
+        }
+        self.check();
+    }
+
+    fn check(&mut self) {
+        assert_eq!(self.polls(&mut []), Vec::<&str>::new());
+        assert_eq!(self.connection.sender().close_state(), self.model.state);
+        assert_eq!(self.closed, self.model.over.then_some(self.model.outcome));
+        let action = self.connection.poll_transport();
+        if self.model.over {
+            assert!(matches!(action, Some(TransportAction::Close | TransportAction::Abort)));
+            assert_eq!(self.connection.buffered_amount(), 0);
+        } else {
+            assert_eq!(action, self.model.transport());
+        }
+        // RFC 6455 5.5.1: data is sent before the own Close alone. What is accepted would change the model.
+        assert_eq!(self.connection.sender().can_send().is_ok(), self.model.state == State::Open);
+    }
+}
+
+#[test]
+fn s7_1_everything_that_can_happen_in_every_order() {
+    let config = Config::new().ping_interval(None).close_timeout(Some(TIMEOUT)).into();
+    for role in [Role::Server, Role::Client] {
+        for number in 0..9_usize.pow(DEPTH) {
+            let order = (0..DEPTH).map(|place| ALL[number / 9_usize.pow(place) % 9]);
+            let mut bench = Bench::new(role, &config);
+            let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+                order.clone().for_each(|what| bench.step(what));
+            }));
+            assert!(caught.is_ok(), "{role:?}: {:?}", order.collect::<Vec<_>>());
+        }
+    }
+}

@@ -1,0 +1,202 @@
+//! All 65,536 two-byte starts of a frame, for both roles, in every state that a frame can begin in.
+
+use hybi::frame::Role;
+use hybi::{CloseCode, Config, Connection, Input, Instant, MessageBuf, Outbox, ProtocolError, SharedConfig};
+
+use crate::support::drive::machine;
+use crate::support::wire;
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum State {
+    Open,
+    InText,
+    InBinary,
+    /// A Close of ours is out; in a message of the peer's or not.
+    Sent,
+    SentInMessage,
+    /// The peer's Close was answered, a violation was found, the stream has ended: nothing is looked at.
+    Answered,
+    Failed,
+    Ended,
+}
+
+const STATES: [State; 8] = [
+    State::Open,
+    State::InText,
+    State::InBinary,
+    State::Sent,
+    State::SentInMessage,
+    State::Answered,
+    State::Failed,
+    State::Ended,
+];
+
+impl State {
+    const fn in_message(self) -> bool {
+        matches!(self, Self::InText | Self::InBinary | Self::SentInMessage)
+    }
+
+    const fn is_over(self) -> bool {
+        matches!(self, Self::Answered | Self::Failed | Self::Ended)
+    }
+}
+
+/// Feeds bytes, and gives how many events came and the error.
+fn feed(connection: &mut Connection, bytes: &[u8]) -> (usize, Option<ProtocolError>) {
+    let (mut bytes, mut message) = (bytes.to_vec(), MessageBuf::new());
+    let mut input = Input::new(&mut bytes, &mut message);
+    let (mut events, mut error) = (0, None);
+    loop {
+        match connection.poll(Instant::ZERO, &mut input) {
+            Ok(Some(_)) => events += 1,
+            Ok(None) => return (events, error),
+            Err(found) => assert_eq!(error.replace(found), None, "a second error"),
+        }
+    }
+}
+
+fn endpoint(role: Role, state: State, deflate: bool, config: &SharedConfig) -> Connection {
+    let connection = machine(role, config, Outbox::new());
+    #[cfg(feature = "deflate")]
+    let connection = connection.with_deflate(deflate.then(hybi::handshake::DeflateParams::default));
+    let mut connection = connection;
+    assert!(!deflate || cfg!(feature = "deflate"));
+    let key = (role == Role::Server).then_some([1, 2, 3, 4]);
+    let begun = match state {
+        State::InText | State::SentInMessage => wire::encode(0x01, b"", key),
+        State::InBinary => wire::encode(0x02, b"begun", key),
+        State::Answered => wire::encode(wire::CLOSE, b"", key),
+        State::Failed => vec![0x83],
+        State::Open | State::Sent | State::Ended => Vec::new(),
+    };
+    feed(&mut connection, &begun);
+    match state {
+        State::Sent | State::SentInMessage => {
+            connection.close(Instant::ZERO, CloseCode::NORMAL, "").unwrap();
+            connection.transmitted(Instant::ZERO, usize::MAX);
+        }
+        State::Ended => {
+            connection.handle_eof();
+            feed(&mut connection, &[]);
+        }
+        _ => {}
+    }
+    connection
+}
+
+/// The rules of RFC 6455 that the first byte breaks.
+fn broken_by_first(state: State, deflate: bool, first: u8) -> Vec<ProtocolError> {
+    let (fin, rsv, opcode) = (first & 0x80 != 0, first >> 4 & 7, first & 0x0F);
+    let mut broken = Vec::new();
+    // 5.2, and RFC 7692 6.1: RSV1 on the first frame of a message.
+    if rsv != 0 && !(deflate && rsv == 4 && matches!(opcode, 1 | 2)) {
+        broken.push(ProtocolError::ReservedBits(rsv));
+    }
+    match opcode {
+        // 5.4
+        0 if !state.in_message() => broken.push(ProtocolError::NothingToContinue),
+        1 | 2 if state.in_message() => broken.push(ProtocolError::MessageInterleaved),
+        0..=2 => {}
+        // 5.5
+        8..=10 if !fin => broken.push(ProtocolError::ControlFragmented),
+        8..=10 => {}
+        // 5.2
+        _ => broken.push(ProtocolError::UnknownOpcode(opcode)),
+    }
+    broken
+}
+
+/// The rules that the second byte breaks.
+fn broken_by_second(role: Role, first: u8, second: u8) -> Vec<ProtocolError> {
+    // RFC 7692 7.2.3.6: of an empty message there is a byte at the least.
+    if role == Role::Client && first & 0xC8 == 0xC0 && second == 0 {
+        return vec![ProtocolError::InvalidDeflate];
+    }
+    let (control, len) = (first & 8 != 0, second & 0x7F);
+    let mut broken = Vec::new();
+    // 5.1
+    match (role, second & 0x80 != 0) {
+        (Role::Server, false) => broken.push(ProtocolError::NotMasked),
+        (Role::Client, true) => broken.push(ProtocolError::Masked),
+        _ => {}
+    }
+    // 5.5
+    if control && len > 125 {
+        broken.push(ProtocolError::ControlTooLong);
+    }
+    // 5.5.1
+    if first & 0x0F == 8 && len == 1 {
+        broken.push(ProtocolError::CloseBodyOfOneByte);
+    }
+    broken
+}
+
+/// Every second byte; in a debug build those that differ from the ones beside them.
+fn seconds() -> impl Iterator<Item = u8> {
+    (0..=255_u8).filter(|second| {
+        cfg!(not(debug_assertions)) || matches!(second & 0x7F, 0 | 1 | 2 | 3 | 124 | 125 | 126 | 127)
+    })
+}
+
+fn is_judged_right(role: Role, state: State, deflate: bool) {
+    let config = Config::new().into();
+    for first in 0..=255_u8 {
+        let by_first = if state.is_over() { Vec::new() } else { broken_by_first(state, deflate, first) };
+        let mut connection = endpoint(role, state, deflate, &config);
+        let (events, error) = feed(&mut connection, &[first]);
+        let what = |second| format!("{role:?} {state:?} {deflate} {first:02x} {second:02x?}");
+        assert_eq!((events, error.is_some()), (0, !by_first.is_empty()), "{}", what(None));
+        assert!(error.is_none_or(|error| by_first.contains(&error)), "{error:?}: {}", what(None));
+        for second in seconds() {
+            let mut broken = by_first.clone();
+            if broken.is_empty() && !state.is_over() {
+                broken = broken_by_second(role, first, second);
+            }
+            // In one read, and in two.
+            let mut whole = endpoint(role, state, deflate, &config);
+            let (events, error) = feed(&mut whole, &[first, second]);
+            assert_eq!(
+                error.is_some(),
+                !broken.is_empty(),
+                "{error:?} of {broken:?}: {}",
+                what(Some(second))
+            );
+            assert!(error.is_none_or(|error| broken.contains(&error)), "{error:?}: {}", what(Some(second)));
+            // A client gets an empty frame, unless it is a part of a message.
+            let part = first & 0x88 == 0;
+            let empty = role == Role::Client && second == 0 && !state.is_over() && broken.is_empty();
+            assert_eq!(events, usize::from(empty && !part), "{}", what(Some(second)));
+            if !state.is_over() && broken.is_empty() && events == 0 && !(second == 0 && part) {
+                // What is missing of the header is asked for, or the payload where the header is whole.
+                let key = if role == Role::Server { 4 } else { 0 };
+                let header = key + [0, 2, 8][usize::from(second & 0x7F).saturating_sub(125)];
+                let missing = if header == 0 { usize::from(second & 0x7F) } else { header };
+                assert_eq!(whole.read_hint(), missing, "{}", what(Some(second)));
+            }
+            if by_first.is_empty() {
+                let mut cut = endpoint(role, state, deflate, &config);
+                assert_eq!(feed(&mut cut, &[first]), (0, None));
+                assert_eq!(feed(&mut cut, &[second]), (events, error), "{}", what(Some(second)));
+            }
+        }
+    }
+}
+
+#[test]
+fn s5_2_every_start_of_a_frame_in_every_state() {
+    for role in [Role::Server, Role::Client] {
+        for state in STATES {
+            is_judged_right(role, state, false);
+        }
+    }
+}
+
+#[cfg(feature = "deflate")]
+#[test]
+fn s7692_6_1_every_start_of_a_frame_in_every_state_where_rsv1_has_a_meaning() {
+    for role in [Role::Server, Role::Client] {
+        for state in [State::Open, State::InText, State::InBinary, State::Sent, State::Answered] {
+            is_judged_right(role, state, true);
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! Every sequence of up to four bytes, against the standard library.
+
+use hybi::utf8::Validator;
+
+/// What std says of the last byte of a sequence all of whose shorter prefixes can be right.
+fn by_std(bytes: &[u8]) -> Option<bool> {
+    match std::str::from_utf8(bytes) {
+        Ok(_) => Some(true),
+        Err(error) if error.error_len().is_none() => Some(false),
+        Err(_) => None,
+    }
+}
+
+/// Whether it can be right, and if so whether it may end here: in one piece, and byte by byte.
+fn judged(bytes: &[u8], before: Validator) -> Option<bool> {
+    let (last, head) = bytes.split_last().unwrap();
+    let mut whole = Validator::new();
+    let at_once = whole.push(bytes).map(|()| whole.is_complete());
+    let mut cut = before;
+    let in_pieces = cut.push(&[*last]).map(|()| cut.is_complete());
+    match (at_once, in_pieces) {
+        (Ok(one), Ok(other)) => assert_eq!(one, other, "{bytes:02x?}"),
+        // At the last byte, and not before.
+        (Err(one), Err(other)) => assert_eq!((one.offset, other.offset), (head.len(), 0), "{bytes:02x?}"),
+        other => panic!("{other:?} of {bytes:02x?}"),
+    }
+    at_once.ok()
+}
+
+/// All sequences that begin with `bytes`, up to `most` bytes long. What follows a byte that is wrong changes
+/// nothing any more, and is not gone through.
+fn judge_from(bytes: &mut Vec<u8>, validator: Validator, most: usize, alphabet: &[u8], count: &mut u64) {
+    for &byte in alphabet {
+        bytes.push(byte);
+        *count += 1;
+        let verdict = judged(bytes, validator);
+        assert_eq!(verdict, by_std(bytes), "{bytes:02x?}");
+        if verdict.is_some() && bytes.len() < most {
+            let mut next = validator;
+            next.push(&[byte]).unwrap();
+            judge_from(bytes, next, most, alphabet, count);
+        }
+        bytes.pop();
+    }
+}
+
+/// Every byte; in a debug build those around the edges of the ranges that RFC 3629 section 4 has.
+fn alphabet() -> Vec<u8> {
+    const EDGES: [u8; 32] = [
+        0x00, 0x01, 0x1F, 0x41, 0x7E, 0x7F, 0x80, 0x81, 0x8F, 0x90, 0x9F, 0xA0, 0xBF, 0xC0, 0xC1, 0xC2, 0xDF,
+        0xE0, 0xE1, 0xEC, 0xED, 0xEE, 0xEF, 0xF0, 0xF1, 0xF3, 0xF4, 0xF5, 0xF8, 0xFC, 0xFE, 0xFF,
+    ];
+    if cfg!(debug_assertions) { EDGES.to_vec() } else { (0..=255).collect() }
+}
+
+/// All 2^24 sequences of three bytes.
+#[test]
+fn s8_1_every_sequence_of_three_bytes() {
+    let mut count = 0;
+    judge_from(&mut Vec::new(), Validator::new(), 3, &alphabet(), &mut count);
+    assert!(cfg!(debug_assertions) || count > 5_000_000, "{count}");
+}
+
+/// All 2^32 sequences of four bytes, where four ASCII characters stand for all of them.
+#[test]
+fn s8_1_every_sequence_of_four_bytes() {
+    let mut alphabet = alphabet();
+    alphabet.retain(|byte| !byte.is_ascii() || matches!(byte, 0x00 | 0x1F | 0x41 | 0x7F));
+    let mut count = 0;
+    judge_from(&mut Vec::new(), Validator::new(), 4, &alphabet, &mut count);
+    assert!(cfg!(debug_assertions) || count > 25_000_000, "{count}");
+}

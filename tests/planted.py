@@ -1,0 +1,118 @@
+#!/usr/bin/env python3
+"""Plants one fault after the other in a copy of the sources, and shows which tests find it: tests/planted.py
+
+Each must be found by tests of two kinds at the least, among them those that are named here. Nothing may be found where
+nothing is planted. Wants cargo and git; takes some minutes, and leaves its copy below target/planted.
+"""
+import os
+import re
+import subprocess
+import sys
+
+# A place in the sources, what stands there and what is put in its place, and tests that must find it.
+FAULTS = {
+    'the phase of a mask is off by one at the edge of some chunks': (
+        'src/frame/mask.rs',
+        'arch::turn(self.0, len)',
+        'arch::turn(self.0, len + usize::from(len % 64 == 61))',
+        ['properties frames::s5_3_the_mask_goes_on_over_any_cut', 'simulation every_message_arrives_or_the_outcome_says_why_not'],
+    ),
+    'a code point that is cut off at FIN is let pass': (
+        'src/connection/recv.rs',
+        'self.kind == Kind::Text && !message.validator().is_complete()',
+        'false',
+        ['properties utf8::s8_1_a_message_is_text_where_std_says_so', 'attacks frames::s8_1_text_that_is_cut_off_at_its_end'],
+    ),
+    'a Pong goes out behind the own Close': (
+        'src/connection/closing.rs',
+        'State::Sent => !self.close_is_begun()',
+        'State::Sent => true',
+        ['exhaustive closing::s7_1_everything_that_can_happen_in_every_order', 'attacks frames::s1_4_data_after_close'],
+    ),
+    'the limit of a message is looked at for each frame alone': (
+        'src/connection/recv.rs',
+        'self.message_len.saturating_add(header.payload_len)',
+        'header.payload_len',
+        ['properties streams::what_was_encoded_comes_out', 'attacks frames::s10_4_messages_in_fragments_that_are_small'],
+    ),
+    'the byte behind the handshake is lost': (
+        'src/handshake/scan.rs',
+        'headers, len: self.at })',
+        'headers, len: bytes.len().min(self.at + 1) })',
+        ['properties handshake::s4_2_1_more_of_a_request_never_changes_a_verdict',
+         'attacks handshake::s9112_6_smuggling_through_an_upgrade_with_a_body'],
+    ),
+}
+KINDS = ['properties', 'simulation', 'exhaustive', 'attacks', 'vectors']
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+COPY = os.path.join(ROOT, 'target', 'planted', 'copy')
+
+
+def copy():
+    """The tracked files, as they are now; those that have not changed keep their times. What tests write down beside
+    the sources of a fault that they found stays, and helps to find it again."""
+    for name in subprocess.check_output(['git', 'ls-files', '-z'], cwd=ROOT, text=True).split('\0'):
+        source, target = os.path.join(ROOT, name), os.path.join(COPY, name)
+        if not name or not os.path.isfile(source):
+            continue
+        with open(source, 'rb') as file:
+            data = file.read()
+        if not os.path.exists(target) or open(target, 'rb').read() != data:
+            os.makedirs(os.path.dirname(target), exist_ok=True)
+            with open(target, 'wb') as file:
+                file.write(data)
+
+
+def failing():
+    """The tests that fail, as "target name"."""
+    run = ['cargo', 'test', '--release', '--all-features', '--no-fail-fast', '--color', 'never']
+    run += [word for kind in KINDS for word in ('--test', kind)]
+    env = {**os.environ, 'CARGO_TARGET_DIR': os.path.join(ROOT, 'target', 'planted', 'target')}
+    for name in ['RUSTFLAGS', 'HYBI_SIM_SEED', 'HYBI_SIM_SECONDS', 'HYBI_VECTORS']:
+        env.pop(name, None)
+    done = subprocess.run(run, cwd=COPY, env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    found, kind, ran = [], None, set()
+    for line in done.stdout.splitlines():
+        if match := re.match(r' +Running tests/(\w+)\.rs', line):
+            kind = match[1]
+        if match := re.match(r'test (\S+) \.\.\. FAILED', line):
+            found.append(f'{kind} {match[1]}')
+        if line.startswith('test result: '):
+            ran.add(kind)
+    if ran != set(KINDS):
+        sys.exit(f'{done.stdout}\nnot all of the tests ran: {ran}')
+    return found
+
+
+def plant(fault):
+    path, was, becomes, _ = FAULTS[fault]
+    with open(os.path.join(COPY, path)) as file:
+        source = file.read()
+    if source.count(was) != 1:
+        sys.exit(f'{path}: {source.count(was)} times "{was}"')
+    with open(os.path.join(COPY, path), 'w') as file:
+        file.write(source.replace(was, becomes))
+
+
+def main():
+    copy()
+    if found := failing():
+        sys.exit(f'nothing is planted, and this fails: {found}')
+    print('nothing is planted, and nothing is found')
+    missed = []
+    for fault, (*_, expected) in FAULTS.items():
+        plant(fault)
+        found = failing()
+        copy()
+        print(f'\n{fault}:')
+        for test in found:
+            print(f'    {test}')
+        missed += [f'{fault}: not by {test}' for test in expected if test not in found]
+        if len({test.split()[0] for test in found}) < 2:
+            missed.append(f'{fault}: not by two kinds')
+    if missed:
+        sys.exit('\n'.join(missed))
+
+
+main()

@@ -1,0 +1,312 @@
+//! Timers: never early, never twice, whatever happens between.
+
+use std::time::Duration;
+
+use hybi::close::State;
+use hybi::frame::Role;
+use hybi::{CloseCode, Config, Connection, Event, Input, Instant, MessageBuf, Outbox, Outcome};
+use proptest::collection::vec;
+use proptest::option;
+use proptest::prelude::*;
+
+use crate::support::drive::machine;
+use crate::support::wire;
+
+#[derive(Clone, Copy, Debug)]
+struct Timeouts {
+    ping: Option<u64>,
+    pong: Option<u64>,
+    close: Option<u64>,
+    idle: Option<u64>,
+}
+
+fn timeouts() -> impl Strategy<Value = Timeouts> {
+    let millis = || option::weighted(0.8, 1..60_u64);
+    (millis(), millis(), millis(), millis()).prop_map(|(ping, pong, close, idle)| Timeouts {
+        ping,
+        pong,
+        close,
+        idle,
+    })
+}
+
+#[derive(Clone, Debug)]
+enum Action {
+    /// Time passes, and the driver asks as it may: too early, in time or late.
+    Wait(u64),
+    /// Time passes from deadline to deadline.
+    Follow(u64),
+    Receive(Received),
+    SendText,
+    Ping,
+    Close,
+    /// At most so much of what waits is written.
+    Write(usize),
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Received {
+    Text,
+    Ping,
+    /// In answer to the newest Ping that was written.
+    Pong,
+    Stray,
+    Close,
+    PartOfFrame,
+}
+
+fn actions() -> impl Strategy<Value = Vec<Action>> {
+    let received = prop_oneof![
+        1 => Just(Received::Text),
+        1 => Just(Received::Ping),
+        3 => Just(Received::Pong),
+        1 => Just(Received::Stray),
+        1 => Just(Received::PartOfFrame),
+    ];
+    let action = prop_oneof![
+        4 => (0..30_u64).prop_map(Action::Wait),
+        4 => (0..80_u64).prop_map(Action::Follow),
+        6 => received.prop_map(Action::Receive),
+        2 => Just(Action::SendText),
+        1 => Just(Action::Ping),
+        4 => prop_oneof![Just(usize::MAX), 0..20_usize].prop_map(Action::Write),
+    ];
+    let last = prop_oneof![2 => Just(None), 1 => Just(Some(Action::Close)), 1 => Just(Some(Action::Receive(Received::Close)))];
+    (vec(action.clone(), 0..40), last, vec(action, 0..10)).prop_map(|(mut actions, last, rest)| {
+        actions.extend(last);
+        actions.extend(rest);
+        actions
+    })
+}
+
+/// A connection, and what is known from outside of when what happened. Times are in milliseconds.
+struct Watch {
+    conn: Connection,
+    message: MessageBuf,
+    now: u64,
+    timeouts: Timeouts,
+    /// When a byte came in last, and data.
+    received: u64,
+    received_data: u64,
+    /// When a Ping was queued last.
+    pinged: Option<u64>,
+    /// When the first Close went either way.
+    closing: Option<u64>,
+    /// What is still to come of a frame that has begun to arrive.
+    pending: Vec<u8>,
+    /// The last Ping that was written.
+    ping: Option<Vec<u8>>,
+    out: Vec<u8>,
+    outcome: Option<Outcome>,
+}
+
+fn at(millis: u64) -> Instant {
+    Instant::from_origin(Duration::from_millis(millis))
+}
+
+impl Watch {
+    fn new(role: Role, timeouts: Timeouts) -> Self {
+        let millis = |time: Option<u64>| time.map(Duration::from_millis);
+        let config = Config::new()
+            .ping_interval(millis(timeouts.ping))
+            .pong_timeout(millis(timeouts.pong))
+            .close_timeout(millis(timeouts.close))
+            .idle_timeout(millis(timeouts.idle));
+        Self {
+            conn: machine(role, &config.into(), Outbox::new()),
+            message: MessageBuf::new(),
+            now: 0,
+            timeouts,
+            received: 0,
+            received_data: 0,
+            pinged: None,
+            closing: None,
+            pending: Vec::new(),
+            ping: None,
+            out: Vec::new(),
+            outcome: None,
+        }
+    }
+
+    fn run(&mut self, action: &Action) -> Result<(), TestCaseError> {
+        match *action {
+            Action::Wait(by) => {
+                self.now += by;
+                self.tick()?;
+            }
+            Action::Follow(by) => self.follow(by)?,
+            Action::Receive(what) => self.receive(what)?,
+            Action::SendText => drop(self.conn.send_text("text")),
+            Action::Ping => {
+                if self.conn.ping(at(self.now), b"own").is_ok() {
+                    self.pinged = Some(self.now);
+                }
+            }
+            Action::Close => {
+                if self.conn.close(at(self.now), CloseCode::NORMAL, "").is_ok() {
+                    self.closing = Some(self.now);
+                }
+            }
+            Action::Write(most) => self.write(most),
+        }
+        Ok(())
+    }
+
+    fn deadline(&self) -> Option<u64> {
+        self.conn.poll_timeout().map(|at| u64::try_from(at.since_origin().as_millis()).unwrap())
+    }
+
+    fn state(&self) -> State {
+        self.conn.sender().close_state()
+    }
+
+    /// All that can be seen from outside.
+    fn seen(&self) -> (State, usize, u64, Option<Instant>) {
+        let sender = self.conn.sender();
+        (self.state(), sender.buffered_amount(), sender.counters().frames, sender.poll_timeout())
+    }
+
+    /// The driver tells the time.
+    fn tick(&mut self) -> Result<(), TestCaseError> {
+        let (before, due) = (self.seen(), self.deadline().is_some_and(|at| at <= self.now));
+        self.conn.handle_timeout(at(self.now));
+        let after = self.seen();
+        if due {
+            prop_assert_ne!(before, after, "what is due is done");
+            self.judge(before.0, after.2 - before.2)?;
+        } else {
+            prop_assert_eq!(before, after, "what is not due is not done");
+        }
+        prop_assert!(self.deadline().is_none_or(|next| next > self.now), "what was done is not due again");
+        self.conn.handle_timeout(at(self.now));
+        prop_assert_eq!(after, self.seen(), "nor is it done again");
+        self.poll(&[])
+    }
+
+    /// Something was done: whether its time had come.
+    fn judge(&mut self, before: State, frames: u64) -> Result<(), TestCaseError> {
+        let (now, Timeouts { ping, pong, close, idle }) = (self.now, self.timeouts);
+        let past = |since: u64, timeout: Option<u64>| timeout.is_some_and(|timeout| now >= since + timeout);
+        match (before, self.state()) {
+            (State::Open, State::Failed) => {
+                let pinged = self.pinged.expect("a peer that was never pinged owes no Pong");
+                prop_assert!(past(self.received, pong) && pinged <= now, "held to be dead early");
+            }
+            (State::Open, State::Sent) => prop_assert!(past(self.received_data, idle), "idle early"),
+            (State::Open, State::Open) => {
+                // Where a Ping still waits to be written none is added.
+                prop_assert!(frames <= 1);
+                prop_assert!(past(self.received.max(self.pinged.unwrap_or(0)), ping), "pinged early");
+                self.pinged = Some(now);
+                return Ok(());
+            }
+            (_, State::Ended) => prop_assert!(past(self.closing.unwrap(), close), "given up early"),
+            (before, after) => prop_assert!(false, "from {:?} to {:?}", before, after),
+        }
+        self.closing.get_or_insert(now);
+        Ok(())
+    }
+
+    /// Time passes from deadline to deadline, with a driver that is in time.
+    fn follow(&mut self, by: u64) -> Result<(), TestCaseError> {
+        let end = self.now + by;
+        while let Some(next) = self.deadline().filter(|next| *next <= end) {
+            if next > self.now + 1 {
+                // A moment before, nothing happens.
+                self.now = next - 1;
+                self.tick()?;
+            }
+            self.now = self.now.max(next);
+            self.tick()?;
+        }
+        self.now = end;
+        self.tick()
+    }
+
+    fn poll(&mut self, bytes: &[u8]) -> Result<(), TestCaseError> {
+        let mut bytes = bytes.to_vec();
+        let mut input = Input::new(&mut bytes, &mut self.message);
+        loop {
+            match self.conn.poll_event(at(self.now), &mut input) {
+                Ok(Some(Event::Closed(outcome))) => prop_assert_eq!(self.outcome.replace(outcome), None),
+                Ok(Some(_)) => prop_assert_eq!(self.outcome, None, "an event after the end"),
+                Ok(None) => return Ok(()),
+                Err(error) => prop_assert!(false, "{}", error),
+            }
+        }
+    }
+
+    fn receive(&mut self, what: Received) -> Result<(), TestCaseError> {
+        let key = (self.conn.role() == Role::Server).then_some([1, 2, 3, 4]);
+        let listens = matches!(self.state(), State::Open | State::Sent);
+        let mut bytes = std::mem::take(&mut self.pending);
+        let mut data = !bytes.is_empty();
+        match what {
+            Received::Text => bytes.extend(wire::encode(wire::TEXT, b"text", key)),
+            Received::Ping => bytes.extend(wire::encode(wire::PING, b"ping", key)),
+            Received::Pong => {
+                bytes.extend(wire::encode(wire::PONG, &self.ping.take().unwrap_or_default(), key))
+            }
+            Received::Stray => bytes.extend(wire::encode(wire::PONG, b"stray", key)),
+            Received::Close => bytes.extend(wire::encode(wire::CLOSE, b"\x03\xe8", key)),
+            Received::PartOfFrame => {
+                let mut frame = wire::encode(wire::BINARY, b"a frame that comes in two parts", key);
+                self.pending = frame.split_off(12);
+                bytes.extend(frame);
+            }
+        }
+        data |= matches!(what, Received::Text | Received::PartOfFrame);
+        self.poll(&bytes)?;
+        if listens {
+            self.received = self.now;
+            self.received_data = if data { self.now } else { self.received_data };
+        }
+        if !matches!(self.state(), State::Open) {
+            self.closing.get_or_insert(self.now);
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, most: usize) {
+        let mut slices = [&[][..]; 8];
+        let count = self.conn.poll_transmit(&mut slices);
+        let mut bytes = slices[..count].concat();
+        bytes.truncate(most);
+        self.conn.transmitted(at(self.now), bytes.len());
+        self.out.extend_from_slice(&bytes);
+        if let Ok(frames) = wire::decode(&self.out) {
+            self.out.clear();
+            self.ping =
+                frames.into_iter().rfind(|frame| frame.first == wire::PING).map(|frame| frame.payload);
+        }
+        if self.conn.poll_transport().is_some() {
+            self.conn.handle_half_closed();
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(crate::cases())]
+
+    /// What is due is done when its deadline has come, not before, and once.
+    #[test]
+    fn s5_5_timers_fire_once_and_never_early(
+        client: bool,
+        timeouts in timeouts(),
+        actions in actions(),
+    ) {
+        let mut watch = Watch::new(if client { Role::Client } else { Role::Server }, timeouts);
+        for action in &actions {
+            watch.run(action)?;
+        }
+        // Left alone with a peer that is silent, it comes to its end or has no timer that would bring it there.
+        watch.write(usize::MAX);
+        watch.follow(1_000)?;
+        let Timeouts { ping, pong, close, idle } = timeouts;
+        if watch.closing.is_some() && close.is_some() {
+            prop_assert!(watch.outcome.is_some(), "closing is bounded");
+        } else if idle.is_some() || ping.is_some() && pong.is_some() {
+            prop_assert_ne!(watch.state(), State::Open, "a silent peer is given up");
+        }
+    }
+}

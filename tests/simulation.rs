@@ -1,0 +1,91 @@
+//! A client and a server under a virtual clock, over a network that delays, cuts, merges, stalls and dies.
+//!
+//! All of a run follows from its seed. One that fails says how to replay it:
+//!
+//! ```sh
+//! HYBI_SIM_SEED=17 cargo test --release --all-features --test simulation -- --nocapture
+//! ```
+//!
+//! prints what happened step by step. With `HYBI_SIM_SECONDS=30` fresh seeds are run for so long, from
+//! `HYBI_SIM_SEED` on if that is set, else from the time of day on; without either, the same few hundred each time.
+#![cfg(feature = "alloc")]
+#![allow(
+    missing_docs,
+    missing_debug_implementations,
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
+    reason = "tests"
+)]
+
+use std::time::{Duration, Instant, SystemTime};
+
+#[path = "simulation/app.rs"]
+mod app;
+#[path = "simulation/end.rs"]
+mod end;
+#[path = "simulation/network.rs"]
+mod network;
+mod support;
+#[path = "simulation/watch.rs"]
+mod watch;
+#[path = "simulation/world.rs"]
+mod world;
+
+/// So many runs there are where nobody asks for more.
+const FEW: u64 = if cfg!(debug_assertions) { 300 } else { 3000 };
+
+/// Says which seed it was.
+struct Replay(u64);
+
+impl Drop for Replay {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("\nto replay it step by step:");
+            eprintln!(
+                "HYBI_SIM_SEED={} cargo test --all-features --test simulation -- --nocapture\n",
+                self.0
+            );
+        }
+    }
+}
+
+fn number(variable: &str) -> Option<u64> {
+    std::env::var(variable).ok().map(|value| value.parse().expect("a number"))
+}
+
+fn run(seed: u64, trace: bool) -> world::Tally {
+    let replay = Replay(seed);
+    let tally = world::World::new(seed, trace).run();
+    drop(replay);
+    tally
+}
+
+#[test]
+fn every_message_arrives_or_the_outcome_says_why_not() {
+    let (seed, seconds) = (number("HYBI_SIM_SEED"), number("HYBI_SIM_SECONDS"));
+    if let (Some(seed), None) = (seed, seconds) {
+        run(seed, true);
+        return;
+    }
+    let mut all = world::Tally::default();
+    let started = Instant::now();
+    if let Some(seconds) = seconds {
+        let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
+        let first = seed.unwrap_or(since_1970.as_micros() as u64);
+        let mut seed = first;
+        while started.elapsed() < Duration::from_secs(seconds) {
+            all.add(&run(seed, false));
+            seed += 1;
+        }
+        println!("{} runs, seeds from {first} on", seed - first);
+    } else {
+        (0..FEW).for_each(|seed| all.add(&run(seed, false)));
+    }
+    println!("{all:?} in {:?}", started.elapsed());
+    // None of what the network and the application can do was left out.
+    all.is_broad();
+}

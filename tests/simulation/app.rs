@@ -1,0 +1,164 @@
+//! What an application says, and whether the other one hears it.
+
+use hybi::{Event, Kind, Outbox, Outcome, Prepared, SendError, Sender};
+
+use crate::support::cuts::Xorshift;
+
+/// A message that was accepted.
+#[derive(Debug)]
+pub struct Said {
+    pub kind: Kind,
+    pub data: Vec<u8>,
+    /// The last fragment of it was accepted as well.
+    pub whole: bool,
+}
+
+/// All that the application of one end has said and heard.
+#[derive(Debug, Default)]
+pub struct App {
+    pub said: Vec<Said>,
+    /// How many messages of the other end have come whole, and how much of the next one has come in chunks.
+    pub heard: usize,
+    chunked: Option<usize>,
+    pub pings: usize,
+    pub pongs: usize,
+    /// A send was handed back, and Writable is due.
+    pub blocked: bool,
+    pub close_received: Option<Option<u16>>,
+    pub outcome: Option<Outcome>,
+}
+
+/// What is to be said, of a few bytes or many, in a form that compresses or does not.
+pub fn message(random: &mut Xorshift) -> (Kind, Vec<u8>) {
+    let len = match random.below(100) {
+        0 => 60_000 + random.below(10_000),
+        1 | 2 => 15_000 + random.below(3000),
+        3..=7 => 4000 + random.below(200),
+        8..=20 => 100 + random.below(400),
+        21..=27 => 0,
+        _ => random.below(60),
+    };
+    let start = random.next();
+    if random.below(2) == 0 {
+        let alphabet = ['a', 'ß', '€', '🦀', 'b', ' '];
+        let mut text = start.to_string();
+        while text.len() < len {
+            text.push(alphabet[text.len() * 7 % 6]);
+        }
+        return (Kind::Text, text.into_bytes());
+    }
+    let mut noise = Xorshift::new(start);
+    let repeats = random.below(2) == 0;
+    let data = (0..len).map(|at| if repeats { (at % 50) as u8 } else { noise.next() as u8 });
+    (Kind::Binary, data.collect())
+}
+
+impl App {
+    /// Whether a message is open in fragments.
+    pub fn is_open(&self) -> bool {
+        self.said.last().is_some_and(|said| !said.whole)
+    }
+
+    /// Says something, by one of the ways there are.
+    pub fn say(&mut self, sender: &mut Sender<Outbox>, way: usize, (kind, data): (Kind, Vec<u8>)) {
+        let text = || std::str::from_utf8(&data).unwrap().to_owned();
+        if way % 4 == 0 {
+            sender.uncompressed();
+        }
+        let sent = match (way % 3, kind) {
+            (0, Kind::Text) => sender.send_text(&text()),
+            (0, Kind::Binary) => sender.send_binary(&data),
+            (1, Kind::Text) => sender.send(text()).map_err(|refused| refused.error),
+            (1, Kind::Binary) => sender.send(data.clone()).map_err(|refused| refused.error),
+            (_, Kind::Text) => sender.send_prepared(&Prepared::new(text())),
+            (_, Kind::Binary) => sender.send_prepared(&Prepared::new(data.clone())),
+        };
+        let open = self.is_open();
+        if self.is_sent(sent, open) {
+            self.said.push(Said { kind, data, whole: true });
+        }
+    }
+
+    /// Says a part of a message, the first or the next.
+    pub fn say_part(&mut self, sender: &mut Sender<Outbox>, (mut kind, data): (Kind, Vec<u8>), fin: bool) {
+        if self.is_open() {
+            kind = self.said.last().unwrap().kind;
+            // Text must stay text.
+            let data =
+                if kind == Kind::Text { String::from_utf8_lossy(&data).into_owned().into() } else { data };
+            let sent = sender.send_fragment(kind, &data, fin);
+            if self.is_sent(sent, false) {
+                let said = self.said.last_mut().unwrap();
+                said.data.extend(data);
+                said.whole = fin;
+            }
+        } else {
+            let sent = sender.send_fragment(kind, &data, fin);
+            if self.is_sent(sent, false) {
+                self.said.push(Said { kind, data, whole: fin });
+            }
+        }
+    }
+
+    /// Whether a send was accepted. It is refused for a reason that holds, or not at all.
+    fn is_sent(&mut self, sent: Result<(), SendError>, open: bool) -> bool {
+        match sent {
+            Ok(()) => assert!(!open, "a message in a message"),
+            Err(SendError::Blocked) => self.blocked = true,
+            Err(SendError::MessageOpen) => assert!(open),
+            // That closing has begun is looked at where it is known.
+            Err(SendError::Closed) => {}
+            Err(error) => panic!("{error}"),
+        }
+        sent.is_ok()
+    }
+
+    /// Hears what the other one said.
+    pub fn hear(&mut self, event: &Event<'_>, other: &Self) {
+        assert!(self.outcome.is_none(), "{event:?} after Closed");
+        match *event {
+            Event::Text(text) => self.hear_whole(Kind::Text, text.as_bytes(), other),
+            Event::Binary(data) => self.hear_whole(Kind::Binary, data, other),
+            Event::Chunk { kind, data, first, fin } => self.hear_chunk((kind, data, first, fin), other),
+            Event::Ping(_) => self.pings += 1,
+            Event::Pong(_) => self.pongs += 1,
+            Event::CloseReceived(frame) => {
+                let code = frame.code.map(hybi::CloseCode::get);
+                assert_eq!(self.close_received.replace(code), None, "a second Close");
+            }
+            Event::Writable => {
+                assert!(std::mem::take(&mut self.blocked), "Writable, and nothing was held back")
+            }
+            Event::Closed(outcome) => self.outcome = Some(outcome),
+            _ => panic!("{event:?}"),
+        }
+    }
+
+    pub fn hear_whole(&mut self, kind: Kind, data: &[u8], other: &Self) {
+        assert!(self.close_received.is_none() && self.chunked.is_none());
+        let said = other.said.get(self.heard).expect("a message that nobody sent");
+        assert!(
+            said.whole && said.kind == kind && said.data == data,
+            "message {} is another one",
+            self.heard
+        );
+        self.heard += 1;
+    }
+
+    fn hear_chunk(&mut self, (kind, data, first, fin): (Kind, &[u8], bool, bool), other: &Self) {
+        assert!(self.close_received.is_none());
+        assert_eq!(first, self.chunked.is_none());
+        let at = self.chunked.unwrap_or(0);
+        let said = other.said.get(self.heard).expect("a chunk of a message that nobody sent");
+        assert!(
+            said.kind == kind && said.data[at..].starts_with(data),
+            "message {} is another one",
+            self.heard
+        );
+        self.chunked = Some(at + data.len());
+        if fin {
+            assert!(said.whole && at + data.len() == said.data.len(), "message {} is cut", self.heard);
+            (self.heard, self.chunked) = (self.heard + 1, None);
+        }
+    }
+}

@@ -1,0 +1,478 @@
+//! One end: a connection, whole or in halves, its driver and its application.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use hybi::close::State;
+use hybi::{
+    CloseCode, Config, Connection, Cut, Delivery, Event, Inbox, Input, Instant, Kind, MessageBuf, Outbox,
+    Owed, Receiver, Role, Sender, SharedConfig, TransportAction,
+};
+
+use crate::app::{self, App};
+use crate::network::Pipe;
+use crate::support::cuts::Xorshift;
+use crate::watch::{OWN, UNASKED, Watch};
+
+/// What a run has of an end.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    pub role: Role,
+    pub config: Config,
+    pub high_water: usize,
+    pub delivery: Delivery,
+    #[cfg(feature = "deflate")]
+    pub deflate: Option<hybi::handshake::DeflateParams>,
+    pub halves: bool,
+    pub reading: Reading,
+}
+
+impl Setup {
+    pub fn compressed(&self) -> bool {
+        #[cfg(feature = "deflate")]
+        let compressed = self.deflate.is_some();
+        #[cfg(not(feature = "deflate"))]
+        let compressed = false;
+        compressed
+    }
+}
+
+/// How the driver reads.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Reading {
+    /// To a buffer that is lent for each read.
+    Lent,
+    /// The same, and large payloads straight to their place.
+    Landing,
+    /// To an inbox of the connection's own.
+    Inbox,
+}
+
+#[derive(Debug)]
+enum Machine {
+    Whole(Connection),
+    Halves { receiver: Receiver, sender: Sender<Outbox>, told: VecDeque<Told> },
+}
+
+/// What the receiving half tells the sending one.
+#[derive(Debug)]
+enum Told {
+    Received(bool),
+    Owes(Owed),
+    End(Cut),
+}
+
+#[derive(Debug)]
+pub struct End {
+    machine: Machine,
+    reading: Reading,
+    message: MessageBuf,
+    inbox: Inbox,
+    pub app: App,
+    pub watch: Watch,
+    high_water: usize,
+    /// The longest message that came in.
+    longest: usize,
+    read: u64,
+    /// Messages are taken over and borrowed in turns.
+    turn: bool,
+    told_of_end: bool,
+    /// The half of the transport that it writes to is closed.
+    finished: bool,
+    /// The longest that was given to send.
+    largest: usize,
+}
+
+/// Takes in all of an input.
+macro_rules! drain {
+    ($machine:expr, $input:expr, $now:expr, $app:expr, $watch:expr, $other:expr, $owned:expr) => {
+        loop {
+            match $machine {
+                Machine::Whole(connection) => match connection.poll($now, $input) {
+                    Ok(Some(ready)) => {
+                        if let Some(message) = $owned(&mut *$input, ready) {
+                            $app.hear_whole(message.kind(), message.as_bytes(), $other);
+                            continue;
+                        }
+                        let event = $input.event(ready);
+                        heard(&event, $watch);
+                        $app.hear(&event, $other);
+                    }
+                    Ok(None) => break,
+                    Err(error) => panic!("{error}"),
+                },
+                Machine::Halves { receiver, told, .. } => match receiver.poll($input) {
+                    Ok(Some(ready)) => {
+                        let owed = ready.owes();
+                        told.push_back(Told::Received(owed.is_none() || receiver.saw_data()));
+                        told.extend(owed.map(Told::Owes));
+                        let event = $input.event(ready);
+                        heard(&event, $watch);
+                        $app.hear(&event, $other);
+                    }
+                    Ok(None) => {
+                        told.push_back(Told::Received(receiver.saw_data()));
+                        break;
+                    }
+                    Err(error) => panic!("{error}"),
+                },
+            }
+        }
+    };
+}
+
+fn heard(event: &Event<'_>, watch: &mut Watch) {
+    if let Event::Ping(payload) = event {
+        watch.unanswered.push_back(payload.to_vec());
+    }
+}
+
+impl End {
+    pub fn new(setup: &Setup, seed: u64) -> Self {
+        let config: SharedConfig = setup.config.clone().into();
+        let connection = match setup.role {
+            Role::Server => Connection::server(Instant::ZERO, config, Outbox::new()),
+            Role::Client => Connection::client(Instant::ZERO, config, Outbox::new(), [seed as u8; 32]),
+        };
+        #[cfg(feature = "deflate")]
+        let connection = connection.with_deflate(setup.deflate);
+        let machine = if setup.halves {
+            let (receiver, sender) = connection.into_halves();
+            Machine::Halves { receiver, sender, told: VecDeque::new() }
+        } else {
+            Machine::Whole(connection)
+        };
+        Self {
+            machine,
+            reading: setup.reading,
+            message: MessageBuf::new(),
+            inbox: Inbox::empty(),
+            app: App::default(),
+            watch: Watch::new(setup.role, setup.compressed()),
+            high_water: setup.high_water,
+            longest: 0,
+            read: 0,
+            turn: false,
+            told_of_end: false,
+            finished: false,
+            largest: 0,
+        }
+    }
+
+    pub fn sender(&self) -> &Sender<Outbox> {
+        match &self.machine {
+            Machine::Whole(connection) => connection.sender(),
+            Machine::Halves { sender, .. } => sender,
+        }
+    }
+
+    fn sender_mut(&mut self) -> &mut Sender<Outbox> {
+        match &mut self.machine {
+            Machine::Whole(connection) => connection.sender_mut(),
+            Machine::Halves { sender, .. } => sender,
+        }
+    }
+
+    pub fn receiver(&self) -> &Receiver {
+        match &self.machine {
+            Machine::Whole(connection) => connection.receiver(),
+            Machine::Halves { receiver, .. } => receiver,
+        }
+    }
+
+    pub fn state(&self) -> State {
+        self.sender().close_state()
+    }
+
+    pub fn deadline(&self) -> Option<Instant> {
+        match &self.machine {
+            Machine::Whole(connection) => connection.poll_timeout(),
+            Machine::Halves { sender, .. } => sender.poll_timeout(),
+        }
+    }
+
+    /// Whether what the receiving half has told is done.
+    pub fn is_told(&self) -> bool {
+        !matches!(&self.machine, Machine::Halves { told, .. } if !told.is_empty())
+    }
+
+    /// Whether the application has seen the end.
+    pub fn is_over(&self) -> bool {
+        self.app.outcome.is_some()
+    }
+
+    // --- what the application does ---
+
+    pub fn say(&mut self, random: &mut Xorshift) {
+        let (kind, data) = app::message(random);
+        self.largest = self.largest.max(data.len());
+        let sender = match &mut self.machine {
+            Machine::Whole(connection) => connection.sender_mut(),
+            Machine::Halves { sender, .. } => sender,
+        };
+        match random.below(6) {
+            0 => {
+                let fin = random.below(3) == 0;
+                // Lossy text is up to three times as long.
+                self.largest = self.largest.max(3 * data.len());
+                self.app.say_part(sender, (kind, data), fin);
+            }
+            _ => self.app.say(sender, random.below(12), (kind, data)),
+        }
+    }
+
+    /// Ends the message that is open.
+    pub fn finish_message(&mut self) {
+        if self.app.is_open() {
+            let sender = match &mut self.machine {
+                Machine::Whole(connection) => connection.sender_mut(),
+                Machine::Halves { sender, .. } => sender,
+            };
+            self.app.say_part(sender, (Kind::Binary, Vec::new()), true);
+        }
+    }
+
+    pub fn ping(&mut self, now: Instant, count: u64) {
+        let payload = [OWN, &count.to_be_bytes()].concat();
+        match self.sender_mut().ping(now, &payload) {
+            Ok(()) => self.watch.own_pings.push_back(payload),
+            Err(hybi::SendError::Blocked) => self.app.blocked = true,
+            Err(error) => assert_eq!(error, hybi::SendError::Closed),
+        }
+    }
+
+    pub fn pong(&mut self, count: u64) {
+        let payload = [UNASKED, &count.to_be_bytes()].concat();
+        if let Err(error) = self.sender_mut().pong(&payload) {
+            assert_eq!(error, hybi::SendError::Closed);
+        }
+    }
+
+    pub fn close(&mut self, now: Instant, code: u16) {
+        let was = self.state();
+        let closed = self.sender_mut().close(now, CloseCode::new(code), "that is all");
+        assert_eq!(closed.is_ok(), was == State::Open);
+        assert!(self.state() != State::Open);
+    }
+
+    /// Gives back memory that is not needed.
+    pub fn release(&mut self) {
+        self.sender_mut().release_idle();
+        self.message.release_idle();
+        self.inbox.release_idle();
+    }
+
+    #[cfg(feature = "deflate")]
+    pub fn release_windows(&mut self) {
+        match &mut self.machine {
+            Machine::Whole(connection) => connection.release_windows(),
+            Machine::Halves { receiver, sender, .. } => {
+                sender.release_window();
+                receiver.release_window();
+            }
+        }
+    }
+
+    // --- what the driver does ---
+
+    /// Up to `most` bytes that have arrived are read.
+    pub fn read(&mut self, now: Instant, pipe: &mut Pipe, most: usize, other: &App) -> bool {
+        if self.is_over() && matches!(self.machine, Machine::Halves { .. }) {
+            // The sending half has said that it is over: the task that reads ends. A connection in one piece knows.
+            return !pipe.read(now, most).is_empty();
+        }
+        let Self { machine, app, watch, .. } = self;
+        let heard_before = app.heard;
+        let nothing = |_: &mut _, _| None::<hybi::Message>;
+        let mut len = 0;
+        if self.reading == Reading::Inbox {
+            let receiver = match machine {
+                Machine::Whole(connection) => connection.receiver(),
+                Machine::Halves { receiver, .. } => receiver,
+            };
+            let space = receiver.read_space(&mut self.inbox);
+            let bytes = pipe.read(now, most.min(space.len()));
+            len += bytes.len();
+            space[..bytes.len()].copy_from_slice(&bytes);
+            self.inbox.handle_read(bytes.len());
+            if len > 0 {
+                let turn = &mut self.turn;
+                let mut owned = |inbox: &mut Inbox, ready| {
+                    *turn ^= true;
+                    if *turn { inbox.take_message(ready) } else { None }
+                };
+                drain!(machine, &mut self.inbox, now, app, watch, other, owned);
+            }
+        } else {
+            if self.reading == Reading::Landing {
+                let receiver = match machine {
+                    Machine::Whole(connection) => connection.receiver(),
+                    Machine::Halves { receiver, .. } => receiver,
+                };
+                let space = receiver.payload_space(&mut self.message);
+                let bytes = pipe.read(now, most.min(space.len()));
+                len += bytes.len();
+                space[..bytes.len()].copy_from_slice(&bytes);
+                match machine {
+                    Machine::Whole(connection) => connection.handle_payload(&mut self.message, bytes.len()),
+                    Machine::Halves { receiver, .. } => {
+                        receiver.handle_payload(&mut self.message, bytes.len())
+                    }
+                }
+            }
+            let mut bytes = pipe.read(now, most - len);
+            len += bytes.len();
+            if len > 0 {
+                let mut input = Input::new(&mut bytes, &mut self.message);
+                drain!(machine, &mut input, now, app, watch, other, nothing);
+                assert_eq!(input.remaining(), 0, "None comes once all is taken in");
+            }
+        }
+        self.read += len as u64;
+        for said in &other.said[heard_before..self.app.heard] {
+            self.longest = self.longest.max(said.data.len());
+        }
+        if !self.receiver().is_done() {
+            assert_eq!(self.receiver().counters().bytes, self.read, "all that came in is counted");
+        }
+        len > 0
+    }
+
+    /// What there is to say without input.
+    pub fn poll(&mut self, now: Instant, other: &App) {
+        let Self { machine, app, watch, message, .. } = self;
+        if let Machine::Halves { sender, .. } = machine {
+            while let Some(ready) = sender.poll() {
+                app.hear(&Input::new(&mut [], message).event(ready), other);
+            }
+            return;
+        }
+        let nothing = |_: &mut _, _| None::<hybi::Message>;
+        if self.reading == Reading::Inbox {
+            drain!(
+                machine,
+                &mut self.inbox,
+                now,
+                app,
+                watch,
+                other,
+                |_: &mut Inbox, _| None::<hybi::Message>
+            );
+        } else {
+            let mut input = Input::new(&mut [], message);
+            drain!(machine, &mut input, now, app, watch, other, nothing);
+        }
+    }
+
+    /// The stream has ended, and all of it was read.
+    pub fn hear_of_end(&mut self) {
+        if !std::mem::replace(&mut self.told_of_end, true) {
+            match &mut self.machine {
+                Machine::Whole(connection) => connection.handle_eof(),
+                Machine::Halves { receiver, told, .. } => told.push_back(Told::End(receiver.cut())),
+            }
+        }
+    }
+
+    /// The sending half does the next thing that the receiving one has told; and the receiving one hears of a
+    /// timer that ended the connection.
+    pub fn tell(&mut self, now: Instant) -> bool {
+        let Machine::Halves { receiver, sender, told } = &mut self.machine else { return false };
+        if matches!(sender.close_state(), State::Failed | State::Ended) {
+            receiver.handle_ended();
+        }
+        match told.pop_front() {
+            Some(Told::Received(data)) => sender.handle_received(now, data),
+            Some(Told::Owes(owed)) => sender.settle(now, owed),
+            Some(Told::End(cut)) => sender.handle_eof(cut),
+            None => return false,
+        }
+        true
+    }
+
+    /// Writes at most `most` bytes.
+    pub fn write(
+        &mut self,
+        now: Instant,
+        pipe: &mut Pipe,
+        most: usize,
+        slots: usize,
+        delay: Duration,
+    ) -> bool {
+        let waits = self.sender().buffered_amount();
+        // RFC 6455 5.5.2, 10.4: a message beyond the mark, control frames, and a Close.
+        let bound = self.high_water + self.largest + self.largest / 4 + 64 + 14 + 508 + 131;
+        assert!(waits <= bound, "{waits} bytes wait, and {bound} may");
+        let mut slices = [&[][..]; 64];
+        let count = self.sender().poll_transmit(&mut slices[..slots]);
+        let given: usize = slices[..count].iter().map(|slice| slice.len()).sum();
+        assert!(count > 0 || waits == 0, "{waits} bytes wait, and nothing is to be written");
+        assert!(given <= waits && (count == slots || given == waits), "buffered_amount is true");
+        let mut bytes = Vec::new();
+        for slice in &slices[..count] {
+            bytes.extend_from_slice(&slice[..slice.len().min(most - bytes.len())]);
+        }
+        let len = bytes.len();
+        self.watch.write(&bytes);
+        self.sender_mut().transmitted(now, len);
+        assert_eq!(self.sender().buffered_amount(), waits - len, "and stays true");
+        assert_eq!(self.sender().counters().bytes, self.watch.written);
+        if !self.finished {
+            pipe.send(now, bytes, delay);
+        }
+        len > 0
+    }
+
+    /// Does what the transport needs.
+    pub fn transport(&mut self, now: Instant, out: &mut Pipe, back: &mut Pipe, delay: Duration) -> bool {
+        match self.sender().poll_transport() {
+            Some(TransportAction::HalfClose) => {
+                assert_eq!(self.sender().buffered_amount(), 0, "the Close is out before the stream ends");
+                assert!(self.watch.is_between_frames() && self.watch.close.is_some());
+                out.finish(now, delay);
+                self.finished = true;
+                self.sender_mut().handle_half_closed();
+            }
+            Some(TransportAction::Close) if !self.finished => {
+                out.finish(now, delay);
+                self.finished = true;
+            }
+            Some(TransportAction::Abort) if !self.finished => {
+                out.reset(now);
+                back.reset(now);
+                self.finished = true;
+            }
+            _ => return false,
+        }
+        true
+    }
+
+    /// The driver tells the time.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        match &mut self.machine {
+            Machine::Whole(connection) => connection.handle_timeout(now),
+            Machine::Halves { sender, .. } => sender.handle_timeout(now),
+        }
+        assert!(self.deadline().is_none_or(|next| next > now), "what was due is done");
+    }
+
+    /// What must hold at any time.
+    pub fn check(&self, now: Instant, other: &App, close_timeout: Duration, since: &mut Option<Instant>) {
+        // Memory is that of the longest message, and in an inbox that of the longest message in its window and a
+        // read behind it.
+        let longest = self.longest.max(other.said.get(self.app.heard).map_or(0, |said| said.data.len()));
+        let (message, window) = (2 * longest + (64 << 10), 2 * ((64 << 10) + (17 << 10)));
+        let held = (self.message.capacity(), self.inbox.capacity());
+        assert!(held.0 <= message && held.1 <= message + window, "{held:?} bytes are held for {longest}");
+        // RFC 6455 7.1.1: closing is bounded.
+        if matches!(self.state(), State::Open | State::Ended) {
+            *since = None;
+        } else {
+            let since = *since.get_or_insert(now);
+            let end = self.deadline().expect("closing has a deadline");
+            assert!(end <= since + close_timeout, "the deadline of closing was put off");
+        }
+        let dropped = self.sender().dropped();
+        assert!(dropped == 0 || self.state() != State::Open, "{dropped} bytes were dropped while open");
+    }
+}

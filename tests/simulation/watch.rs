@@ -1,0 +1,153 @@
+//! Looks at all that an end writes, byte by byte, with no code of the crate's.
+
+use std::collections::VecDeque;
+
+use hybi::Role;
+
+use crate::support::wire;
+
+/// Payloads of Pongs that an application sends unasked begin so.
+pub const UNASKED: &[u8] = b"unasked ";
+/// And those of its Pings so; others are keepalive's.
+pub const OWN: &[u8] = b"own ";
+
+#[derive(Debug)]
+pub struct Watch {
+    role: Role,
+    deflate: bool,
+    /// Of the frame that has begun: its header, and then its payload if it is a control frame.
+    bytes: Vec<u8>,
+    /// First byte and key, once the header is whole.
+    frame: Option<(u8, [u8; 4])>,
+    left: u64,
+    in_message: bool,
+    last_key: [u8; 4],
+    /// The body of the Close.
+    pub close: Option<Vec<u8>>,
+    pub written: u64,
+    pub messages: usize,
+    pub pings: usize,
+    pub pongs: usize,
+    /// Pings of the other end's that came in and are not answered yet, and own ones that are not written yet.
+    pub unanswered: VecDeque<Vec<u8>>,
+    pub own_pings: VecDeque<Vec<u8>>,
+}
+
+impl Watch {
+    pub fn new(role: Role, deflate: bool) -> Self {
+        Self {
+            role,
+            deflate,
+            bytes: Vec::new(),
+            frame: None,
+            left: 0,
+            in_message: false,
+            last_key: [0; 4],
+            close: None,
+            written: 0,
+            messages: 0,
+            pings: 0,
+            pongs: 0,
+            unanswered: VecDeque::new(),
+            own_pings: VecDeque::new(),
+        }
+    }
+
+    /// Whether the last frame is whole.
+    pub fn is_between_frames(&self) -> bool {
+        self.frame.is_none() && self.bytes.is_empty()
+    }
+
+    pub fn write(&mut self, mut bytes: &[u8]) {
+        self.written += bytes.len() as u64;
+        while !bytes.is_empty() {
+            assert!(self.close.is_none(), "{} bytes behind the Close", bytes.len());
+            if let Some((first, _)) = self.frame {
+                let len = usize::try_from(self.left).map_or(bytes.len(), |left| left.min(bytes.len()));
+                if first & 8 != 0 {
+                    self.bytes.extend_from_slice(&bytes[..len]);
+                }
+                bytes = &bytes[len..];
+                self.left -= len as u64;
+            } else {
+                self.bytes.push(bytes[0]);
+                bytes = &bytes[1..];
+                self.header();
+            }
+            if let Some((first, key)) = self.frame.filter(|_| self.left == 0) {
+                self.frame = None;
+                self.end(first, key);
+            }
+        }
+    }
+
+    fn header(&mut self) {
+        let &[first, second, ref rest @ ..] = &self.bytes[..] else { return };
+        let masked = second & 0x80 != 0;
+        // RFC 6455 5.1
+        assert_eq!(masked, self.role == Role::Client, "masking goes by role");
+        let len_len = match second & 0x7F {
+            126 => 2,
+            127 => 8,
+            _ => 0,
+        };
+        if rest.len() < len_len + if masked { 4 } else { 0 } {
+            return;
+        }
+        let len = match len_len {
+            0 => u64::from(second & 0x7F),
+            2 => u64::from(u16::from_be_bytes([rest[0], rest[1]])),
+            _ => u64::from_be_bytes(*rest.first_chunk().unwrap()),
+        };
+        let key = masked.then(|| *rest[len_len..].first_chunk().unwrap());
+        // RFC 6455 5.2: the shortest length.
+        assert_eq!(wire::head(first, len, key), self.bytes);
+        if let Some(key) = key {
+            // RFC 6455 5.3: chosen anew for each frame.
+            assert_ne!(key, self.last_key, "a key was used again");
+            self.last_key = key;
+        }
+        let (fin, rsv, opcode) = (first & 0x80 != 0, first & 0x70, first & 0x0F);
+        match opcode {
+            // RFC 6455 5.4
+            0 => assert!(self.in_message && rsv == 0, "a continuation of nothing"),
+            1 | 2 => {
+                assert!(!self.in_message, "a message in a message");
+                assert!(rsv == 0 || self.deflate && rsv == 0x40, "reserved bits");
+            }
+            // RFC 6455 5.5
+            8..=10 => assert!(fin && rsv == 0 && len <= 125, "a control frame that is not small and whole"),
+            _ => panic!("opcode {opcode}"),
+        }
+        if opcode < 8 {
+            self.in_message = !fin;
+            self.messages += usize::from(fin);
+        }
+        (self.frame, self.left) = (Some((first, key.unwrap_or_default())), len);
+        self.bytes.clear();
+    }
+
+    /// A frame is whole.
+    fn end(&mut self, first: u8, key: [u8; 4]) {
+        let payload: Vec<u8> =
+            self.bytes.drain(..).zip(key.iter().cycle()).map(|(byte, key)| byte ^ key).collect();
+        match first {
+            wire::CLOSE => self.close = Some(payload),
+            wire::PING => {
+                self.pings += 1;
+                if payload.starts_with(OWN) {
+                    assert_eq!(self.own_pings.pop_front(), Some(payload), "Pings go out in order");
+                }
+            }
+            wire::PONG => {
+                self.pongs += 1;
+                if !payload.starts_with(UNASKED) {
+                    // RFC 6455 5.5.3: some Pings may be passed over.
+                    let place = self.unanswered.iter().position(|ping| *ping == payload);
+                    self.unanswered.drain(..=place.expect("a Pong to a Ping that did not come in"));
+                }
+            }
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,432 @@
+//! The whole: two ends, the network between them, and the clock.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use hybi::close::State;
+use hybi::{Config, Delivery, Instant, Outcome, Role};
+
+use crate::end::{End, Reading, Setup};
+use crate::network::Pipe;
+use crate::support::cuts::Xorshift;
+
+/// Nothing needs more steps than this.
+const MAX_STEPS: usize = 100_000;
+
+/// How often things have happened, in all runs and at both ends, to see that the runs are broad.
+#[derive(Default, Debug)]
+pub struct Tally(BTreeMap<&'static str, usize>);
+
+impl Tally {
+    fn count(&mut self, what: &'static str, times: usize) {
+        *self.0.entry(what).or_default() += times;
+    }
+
+    pub fn add(&mut self, other: &Self) {
+        other.0.iter().for_each(|(what, times)| self.count(what, *times));
+    }
+
+    pub fn is_broad(&self) {
+        for (what, times) in &self.0 {
+            assert!(*times > 0 || *what == "compressed" && !cfg!(feature = "deflate"), "{what}: none");
+        }
+    }
+}
+
+pub struct World {
+    random: Xorshift,
+    now: Instant,
+    /// The client, and the server.
+    ends: [End; 2],
+    /// From the client, and from the server.
+    pipes: [Pipe; 2],
+    setups: [Setup; 2],
+    close_timeouts: [Duration; 2],
+    closing_since: [Option<Instant>; 2],
+    /// How much may be on its way in one direction, and how long that takes.
+    window: usize,
+    latency: Duration,
+    count: u64,
+    reset: bool,
+    dead: bool,
+    trace: bool,
+    held_back: usize,
+}
+
+fn millis(millis: usize) -> Duration {
+    Duration::from_millis(millis as u64)
+}
+
+fn setup(random: &mut Xorshift, role: Role) -> (Setup, Duration) {
+    let seconds = |random: &mut Xorshift| {
+        let some = random.below(3) > 0;
+        some.then(|| millis(500 + random.below(20_000)))
+    };
+    let close_timeout = millis(100 + random.below(10_000));
+    let high_water = [1, 300, 5000, 64 << 10][random.below(4)];
+    let delivery = if random.below(3) == 0 { Delivery::Chunks } else { Delivery::Whole };
+    let config = Config::new()
+        .delivery(delivery)
+        .high_water(high_water)
+        .ping_interval(seconds(random))
+        .pong_timeout(seconds(random))
+        .idle_timeout(seconds(random).map(|time| time * 4))
+        .close_timeout(Some(close_timeout));
+    let setup = Setup {
+        role,
+        config,
+        high_water,
+        delivery,
+        #[cfg(feature = "deflate")]
+        deflate: None,
+        halves: random.below(3) == 0,
+        reading: [Reading::Lent, Reading::Landing, Reading::Inbox][random.below(3)],
+    };
+    (setup, close_timeout)
+}
+
+#[cfg(feature = "deflate")]
+fn agree(random: &mut Xorshift, setups: [Setup; 2]) -> [Setup; 2] {
+    use hybi::deflate::{Compression, Pool};
+    use hybi::handshake::DeflateParams;
+
+    // A compressor is dear to make: most runs have none.
+    if random.below(4) > 0 {
+        return setups;
+    }
+    let mut bits = || (random.below(2) == 0).then(|| 8 + random.below(8) as u8);
+    let (server_max_window_bits, client_max_window_bits) = (bits(), bits());
+    let agreed = DeflateParams {
+        server_no_context_takeover: random.below(2) == 0,
+        client_no_context_takeover: random.below(2) == 0,
+        server_max_window_bits,
+        client_max_window_bits,
+    };
+    setups.map(|setup| {
+        let release_after = (random.below(2) == 0).then(|| millis(100 + random.below(3000)));
+        let compression = Compression {
+            level: random.below(10) as u8,
+            memory_level: 1 + random.below(4) as u8,
+            min_size: random.below(100),
+            release_after,
+        };
+        let pool = (random.below(3) == 0).then(|| Pool::new(2));
+        let config = setup.config.compression(compression).deflate_pool(pool);
+        Setup { config, deflate: Some(agreed), ..setup }
+    })
+}
+
+impl World {
+    pub fn new(seed: u64, trace: bool) -> Self {
+        let mut random = Xorshift::new(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15));
+        let (client, client_close) = setup(&mut random, Role::Client);
+        let (server, server_close) = setup(&mut random, Role::Server);
+        let setups = [client, server];
+        #[cfg(feature = "deflate")]
+        let setups = agree(&mut random, setups);
+        if trace {
+            eprintln!("{setups:#?}");
+        }
+        Self {
+            ends: [0, 1].map(|side| End::new(&setups[side], seed)),
+            pipes: Default::default(),
+            setups,
+            close_timeouts: [client_close, server_close],
+            closing_since: [None; 2],
+            now: Instant::ZERO,
+            window: [200, 5000, 100_000][random.below(3)],
+            latency: millis([0, 1, 40, 400][random.below(4)]),
+            count: 0,
+            reset: false,
+            dead: false,
+            trace,
+            held_back: 0,
+            random,
+        }
+    }
+
+    pub fn run(mut self) -> Tally {
+        let steps = 50 + self.random.below(250);
+        for _ in 0..steps {
+            self.step();
+            self.check();
+        }
+        let quiet = self.come_to_rest();
+        self.come_to_an_end();
+        self.judge(quiet)
+    }
+
+    fn note(&self, what: impl FnOnce() -> String) {
+        if self.trace {
+            eprintln!("{:>12?} {}", self.now.since_origin(), what());
+        }
+    }
+
+    /// Something happens.
+    fn step(&mut self) {
+        let side = self.random.below(2);
+        match self.random.below(100) {
+            0..=19 => self.say(side),
+            20..=22 => {
+                self.count += 1;
+                self.note(|| format!("{side} pings"));
+                self.ends[side].ping(self.now, self.count);
+            }
+            23 => {
+                self.count += 1;
+                self.ends[side].pong(self.count);
+            }
+            24 if self.random.below(12) == 0 => self.close(side),
+            25 => {
+                self.ends[side].release();
+                #[cfg(feature = "deflate")]
+                if self.random.below(2) == 0 {
+                    self.ends[side].release_windows();
+                }
+            }
+            26 if self.random.below(3) == 0 => {
+                let by = millis(self.random.below(4000));
+                self.note(|| format!("the network from {side} stalls for {by:?}"));
+                self.pipes[side].stall(by);
+            }
+            27 if self.random.below(30) == 0 => {
+                self.note(|| "the network resets".into());
+                self.reset = true;
+                let now = self.now;
+                self.pipes.iter_mut().for_each(|pipe| pipe.reset(now));
+            }
+            28 if self.random.below(30) == 0 => {
+                self.note(|| "the network dies".into());
+                self.dead = true;
+                self.pipes.iter_mut().for_each(Pipe::die);
+            }
+            29..=49 => drop(self.write(side)),
+            50..=74 => drop(self.read(side)),
+            75..=82 => drop(self.ends[side].tell(self.now)),
+            83..=92 => {
+                let by = millis(self.random.below(60));
+                self.pass(self.now + by);
+            }
+            _ => drop(self.pass_to_next(Duration::from_secs(2))),
+        }
+        self.react(side);
+    }
+
+    fn say(&mut self, side: usize) {
+        let before = self.ends[side].app.said.len();
+        let (state, blocked) = (self.ends[side].state(), self.ends[side].app.blocked);
+        self.ends[side].say(&mut self.random);
+        let end = &self.ends[side];
+        assert!(state == State::Open || end.app.said.len() == before, "a message was accepted when closing");
+        self.held_back += usize::from(end.app.blocked && !blocked);
+        self.note(|| format!("{side} has said {} messages, blocked {}", end.app.said.len(), end.app.blocked));
+    }
+
+    fn close(&mut self, side: usize) {
+        let code = [1000, 1001, 3000, 4999][self.random.below(4)];
+        self.note(|| format!("{side} closes with {code}"));
+        self.ends[side].close(self.now, code);
+    }
+
+    /// Some of what waits is written, as far as the network takes it.
+    fn write(&mut self, side: usize) -> bool {
+        let room = self.window.saturating_sub(self.pipes[side].in_flight());
+        let most = [1 + self.random.below(20), 1400, usize::MAX][self.random.below(3)].min(room);
+        let slots = [1, 3, 64][self.random.below(3)];
+        let delay = self.latency + millis(self.random.below(20));
+        let wrote = self.ends[side].write(self.now, &mut self.pipes[side], most, slots, delay);
+        self.note(|| format!("{side} has written {} bytes", self.ends[side].watch.written));
+        wrote
+    }
+
+    /// Some of what has arrived is read.
+    fn read(&mut self, side: usize) -> bool {
+        let most = [1 + self.random.below(20), 1400, 20_000, usize::MAX][self.random.below(4)];
+        let now = self.now;
+        let ([client, server], [from_client, from_server]) = (&mut self.ends, &mut self.pipes);
+        let (end, other, pipe) =
+            if side == 0 { (client, server, from_server) } else { (server, client, from_client) };
+        let read = end.read(now, pipe, most, &other.app);
+        let ended = pipe.has_ended(now);
+        if ended {
+            end.hear_of_end();
+        }
+        self.note(|| format!("{side} has heard {} messages, ended {ended}", self.ends[side].app.heard));
+        read
+    }
+
+    /// A driver does what is to be done at once.
+    fn react(&mut self, side: usize) -> bool {
+        let now = self.now;
+        let delay = self.latency;
+        let ([client, server], [from_client, from_server]) = (&mut self.ends, &mut self.pipes);
+        let (end, other, out, back) = if side == 0 {
+            (client, server, from_client, from_server)
+        } else {
+            (server, client, from_server, from_client)
+        };
+        end.poll(now, &other.app);
+        let acted = end.transport(now, out, back, delay);
+        if acted {
+            self.note(|| format!("{side} closes its half: {:?}", self.ends[side].app.outcome));
+        }
+        acted
+    }
+
+    /// Time passes.
+    fn pass(&mut self, now: Instant) {
+        self.now = now;
+        for side in 0..2 {
+            let due = self.ends[side].deadline().is_some_and(|at| at <= now);
+            // Some drivers are late, some ask for nothing.
+            if due && self.random.below(5) > 0 || self.random.below(10) == 0 {
+                self.note(|| format!("{side}: a timer, due {due}"));
+                self.ends[side].handle_timeout(now);
+            }
+            self.react(side);
+        }
+    }
+
+    /// Time passes until something is due or arrives, but no longer than `most`. Whether there is something.
+    fn pass_to_next(&mut self, most: Duration) -> bool {
+        let arrivals = self.pipes.iter().filter_map(Pipe::next_arrival).filter(|at| *at > self.now);
+        let deadlines = self.ends.iter().filter_map(End::deadline);
+        let next = arrivals.chain(deadlines).min();
+        self.pass(next.unwrap_or(self.now).clamp(self.now, self.now + most));
+        next.is_some()
+    }
+
+    fn check(&mut self) {
+        for side in 0..2 {
+            let timeout = self.close_timeouts[side];
+            self.ends[side].check(self.now, &self.ends[1 - side].app, timeout, &mut self.closing_since[side]);
+        }
+    }
+
+    /// All that can be done without time is done. Whether there was anything.
+    fn exchange(&mut self) -> bool {
+        let mut busy = false;
+        for side in 0..2 {
+            busy |= self.write(side);
+            busy |= self.read(side);
+            while self.ends[side].tell(self.now) {
+                busy = true;
+            }
+            busy |= self.react(side);
+            self.check();
+        }
+        busy
+    }
+
+    /// The applications say no more. Whether all that was said could be heard.
+    fn come_to_rest(&mut self) -> bool {
+        for _ in 0..MAX_STEPS {
+            if self.exchange() {
+                continue;
+            }
+            let is_open = self.ends.iter().all(|end| end.state() == State::Open);
+            if !is_open || self.dead || self.reset {
+                return false;
+            }
+            // What is on its way arrives.
+            if let Some(next) = self.pipes.iter().filter_map(Pipe::next_arrival).min() {
+                self.pass(next.max(self.now));
+            } else if self.ends.iter().any(|end| end.app.is_open()) {
+                self.ends.iter_mut().for_each(End::finish_message);
+            } else {
+                self.is_quiet();
+                return true;
+            }
+        }
+        panic!("no rest");
+    }
+
+    /// Everything was written and read, and both are open.
+    fn is_quiet(&self) {
+        for (one, other) in [(0, 1), (1, 0)] {
+            let (end, other) = (&self.ends[one], &self.ends[other]);
+            self.note(|| format!("{one} is at rest"));
+            assert_eq!(end.sender().buffered_amount(), 0);
+            assert!(!end.app.blocked, "Writable is due");
+            assert_eq!(end.app.heard, other.app.said.len(), "all that was said was heard");
+            assert_eq!(end.app.heard, other.watch.messages);
+            assert_eq!((end.app.pings, end.app.pongs), (other.watch.pings, other.watch.pongs));
+            assert!(end.watch.own_pings.is_empty());
+            // RFC 6455 5.5.2: the newest was answered, at the least.
+            assert_eq!(end.watch.unanswered.len(), 0, "a Ping was not answered");
+            assert_eq!(end.sender().dropped(), 0);
+        }
+    }
+
+    /// Both close, if nothing has ended them before.
+    fn come_to_an_end(&mut self) {
+        let first = self.random.below(2);
+        let both = self.dead || self.random.below(4) == 0;
+        for side in if both { vec![first, 1 - first] } else { vec![first] } {
+            if self.ends[side].state() == State::Open {
+                self.close(side);
+            }
+        }
+        for _ in 0..MAX_STEPS {
+            if self.exchange() {
+                continue;
+            }
+            if self.ends.iter().all(End::is_over) && self.ends.iter().all(End::is_told) {
+                return;
+            }
+            // Of two ends one may be told by the other's end of stream alone.
+            assert!(self.pass_to_next(Duration::from_secs(3600)), "nothing is due, and there is no end");
+        }
+        panic!("no end: {:?}", self.ends.each_ref().map(|end| (end.state(), end.app.outcome)));
+    }
+
+    /// Every message was heard, or the outcome says why not.
+    fn judge(&self, quiet: bool) -> Tally {
+        let mut tally = Tally::default();
+        for (one, other) in [(0, 1), (1, 0)] {
+            let (end, other) = (&self.ends[one], &self.ends[other]);
+            let outcome = end.app.outcome.unwrap();
+            self.note(|| format!("{one}: {outcome:?}, dropped {}", end.sender().dropped()));
+            let (said, dropped) =
+                (other.app.said.iter().filter(|said| said.whole).count(), other.sender().dropped());
+            match outcome {
+                Outcome::Clean { code } => {
+                    let sent = other.watch.close.as_ref().expect("a Close that the other one sent");
+                    let sent = sent.first_chunk().map_or(1005, |code| u16::from_be_bytes(*code));
+                    assert_eq!(code.get(), sent);
+                    assert!(end.app.close_received.is_some());
+                    assert!(end.app.heard == said || dropped > 0, "a message is missing, and nobody knows");
+                }
+                Outcome::Abnormal(_) => {
+                    let gone = self.reset || matches!(other.app.outcome, Some(Outcome::TimedOut(_)));
+                    // It was told before the other one's Close came.
+                    assert!(
+                        gone || other.sender().poll_transport().is_some(),
+                        "the stream ended for nothing"
+                    );
+                }
+                Outcome::TimedOut(_) => {}
+                outcome => panic!("{outcome:?}: neither end breaks the protocol"),
+            }
+            let setup = &self.setups[one];
+            tally.count("messages", end.app.heard);
+            tally.count("pings", end.app.pings);
+            tally.count("in chunks", usize::from(setup.delivery == Delivery::Chunks));
+            tally.count("in halves", usize::from(setup.halves));
+            tally.count("compressed", usize::from(setup.compressed()));
+            tally.count("had messages dropped", usize::from(end.sender().dropped() > 0));
+            for (name, is) in [
+                ("ended clean", outcome.is_clean()),
+                ("ended abnormally", matches!(outcome, Outcome::Abnormal(_))),
+                ("timed out", matches!(outcome, Outcome::TimedOut(_))),
+            ] {
+                tally.count(name, usize::from(is));
+            }
+        }
+        tally.count("sends held back", self.held_back);
+        tally.count("came to rest", usize::from(quiet));
+        tally.count("networks reset", usize::from(self.reset));
+        tally.count("networks died", usize::from(self.dead));
+        tally
+    }
+}

@@ -1,0 +1,295 @@
+//! What errors, outcomes and codes say: which rule was broken and where it stands, and what to do about it; and that
+//! what is shown for debugging gives no secret away.
+#![allow(missing_docs, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
+
+use std::collections::HashSet;
+use std::error::Error;
+
+use hybi::frame::{EncodeError, MaskingKeys, Role};
+use hybi::handshake::{
+    ClientHandshake, ClientRequest, DeflateParams, ExtensionError, Extensions, HandshakeError, HeadError,
+    HeaderError, Headers, Incoming, Limits, Malformed, NoRoom, Reason, Rejection, RequestError,
+    ResponseError, ServerHandshake, UrlError,
+};
+use hybi::utf8::Validator;
+use hybi::{CloseCode, ControlPayload, Cut, Outcome, ProtocolError, SendError, Timer};
+
+/// All of them are texts of one line, each of its own, that end like a part of a sentence.
+fn each_is_of_its_own(errors: &[&dyn Error]) -> Vec<String> {
+    let texts: Vec<_> = errors.iter().map(|error| error.to_string()).collect();
+    for text in &texts {
+        assert!(
+            text.len() > 15 && !text.contains('\n') && !text.contains("  ") && !text.ends_with('.'),
+            "{text:?}"
+        );
+        // Not the name of a variant.
+        assert!(text.contains(' ') && !text.contains('{'), "{text:?}");
+    }
+    assert_eq!(texts.iter().collect::<HashSet<_>>().len(), texts.len(), "{texts:#?}");
+    texts
+}
+
+const PROTOCOL: [ProtocolError; 18] = [
+    ProtocolError::ReservedBits(4),
+    ProtocolError::UnknownOpcode(3),
+    ProtocolError::NotMasked,
+    ProtocolError::Masked,
+    ProtocolError::LengthNotMinimal,
+    ProtocolError::LengthTopBit,
+    ProtocolError::ControlFragmented,
+    ProtocolError::ControlTooLong,
+    ProtocolError::NothingToContinue,
+    ProtocolError::MessageInterleaved,
+    ProtocolError::InvalidUtf8,
+    ProtocolError::CloseBodyOfOneByte,
+    ProtocolError::CloseCodeNotAllowed(1005),
+    ProtocolError::CloseReasonNotUtf8,
+    ProtocolError::FrameTooBig,
+    ProtocolError::MessageTooBig,
+    ProtocolError::TooManyFragments,
+    ProtocolError::InvalidDeflate,
+];
+
+#[test]
+fn s7_4_1_a_violation_names_its_rule_its_section_and_its_code() {
+    let errors: Vec<&dyn Error> = PROTOCOL.iter().map(|error| error as &dyn Error).collect();
+    for (text, error) in each_is_of_its_own(&errors).iter().zip(PROTOCOL) {
+        assert!(text.contains(&format!("RFC {} section {}", error.rfc(), error.section())), "{text}");
+        assert!(text.ends_with(&format!("failed with close code {}", error.close_code())), "{text}");
+        assert!(
+            error.close_code().is_sendable_by(Role::Server)
+                && error.close_code().is_sendable_by(Role::Client)
+        );
+    }
+    assert!(ProtocolError::ReservedBits(4).to_string().contains("(100)"));
+    assert!(ProtocolError::CloseCodeNotAllowed(1005).to_string().contains("(1005)"));
+}
+
+#[test]
+fn what_cannot_be_sent_says_what_can() {
+    let send = [
+        SendError::Blocked,
+        SendError::TooLarge,
+        SendError::Closed,
+        SendError::MessageOpen,
+        SendError::ControlTooLong,
+        SendError::ReasonTooLong,
+        SendError::CodeNotAllowed,
+    ];
+    let encode = [
+        EncodeError::MessageOpen,
+        EncodeError::NoMessageOpen,
+        EncodeError::TooLong,
+        EncodeError::ControlFrame,
+        EncodeError::NoRoom,
+    ];
+    let send: Vec<&dyn Error> = send.iter().map(|error| error as &dyn Error).collect();
+    assert!(each_is_of_its_own(&send).iter().all(|text| text.contains(':') || text.contains("RFC")));
+    let texts = each_is_of_its_own(&encode.each_ref().map(|error| error as &dyn Error));
+    assert!(texts.iter().filter(|text| text.contains("RFC 6455 5.")).count() == 4);
+    // What an encoder refuses, a sender refuses for the same reason.
+    let becomes = encode.map(SendError::from);
+    let (open, large) = (SendError::MessageOpen, SendError::TooLarge);
+    assert_eq!(becomes, [open, open, large, SendError::ControlTooLong, large]);
+}
+
+#[test]
+fn s4_errors_of_the_handshake_blame_a_rule_and_advise() {
+    let head = [
+        HeadError::StartLine,
+        HeadError::Version,
+        HeadError::Target,
+        HeadError::LineEnd,
+        HeadError::ControlByte,
+        HeadError::HeaderName,
+        HeadError::NoColon,
+        HeadError::SpaceBeforeColon,
+        HeadError::Fold,
+        HeadError::SpaceBeforeHeader,
+        HeadError::LineTooLong,
+        HeadError::TooLarge,
+        HeadError::TooManyHeaders,
+    ];
+    let reasons = [
+        Reason::Timeout,
+        Reason::HttpVersion,
+        Reason::Method,
+        Reason::Target,
+        Reason::HostMissing,
+        Reason::HostRepeated,
+        Reason::HostInvalid,
+        Reason::NotAnUpgrade,
+        Reason::Connection,
+        Reason::Body,
+        Reason::KeyMissing,
+        Reason::KeyRepeated,
+        Reason::KeyInvalid,
+        Reason::VersionMissing,
+        Reason::VersionRepeated,
+        Reason::VersionInvalid,
+        Reason::VersionUnsupported,
+        Reason::SubprotocolInvalid,
+        Reason::SubprotocolRepeated,
+        Reason::SubprotocolsTooMany,
+        Reason::Extensions,
+        Reason::OriginRepeated,
+        Reason::OriginInvalid,
+        Reason::OriginNotAllowed,
+    ];
+    let extensions = [
+        ExtensionError::from(Malformed),
+        ExtensionError::NotOffered,
+        ExtensionError::Repeated,
+        ExtensionError::Parameter,
+        ExtensionError::Disagrees,
+    ];
+    let replies = [
+        HandshakeError::Timeout,
+        HandshakeError::HttpVersion,
+        HandshakeError::Upgrade,
+        HandshakeError::Connection,
+        HandshakeError::AcceptMissing,
+        HandshakeError::AcceptRepeated,
+        HandshakeError::AcceptWrong,
+        HandshakeError::SubprotocolNotOffered,
+        HandshakeError::SubprotocolRepeated,
+    ];
+    let requests = [
+        RequestError::Host,
+        RequestError::Target,
+        RequestError::Origin,
+        RequestError::Subprotocol,
+        RequestError::SubprotocolRepeated,
+        RequestError::Extensions,
+    ];
+    let responses = [
+        ResponseError::SubprotocolNotOffered,
+        ResponseError::ExtensionNotOffered,
+        ResponseError::ExtensionsMalformed,
+        ResponseError::Status,
+        ResponseError::ReasonPhrase,
+        ResponseError::Body,
+    ];
+    let headers = [HeaderError::Name, HeaderError::Value, HeaderError::Reserved];
+    let urls = [
+        UrlError::Character,
+        UrlError::Scheme,
+        UrlError::UserInfo,
+        UrlError::Host,
+        UrlError::Port,
+        UrlError::Fragment,
+    ];
+    fn dynamic<E: Error>(errors: &[E]) -> Vec<&dyn Error> {
+        errors.iter().map(|error| error as &dyn Error).collect()
+    }
+    let rejections = reasons.map(Rejection::new);
+    let all = [
+        dynamic(&head),
+        dynamic(&rejections),
+        dynamic(&extensions),
+        dynamic(&replies),
+        dynamic(&requests),
+        dynamic(&responses),
+        dynamic(&headers),
+        dynamic(&urls),
+    ];
+    for text in each_is_of_its_own(&all.concat()) {
+        assert!(text.contains("RFC "), "{text}");
+        // A blame, the clause, and behind a colon the advice.
+        assert!(text.contains("): ") || text.ends_with("(RFC 6455 3)"), "{text}");
+    }
+    // One that wraps another says what that one says.
+    for error in head {
+        assert_eq!(Reason::from(error).to_string(), error.to_string());
+        assert_eq!(HandshakeError::from(error).to_string(), error.to_string());
+        let rejection = Rejection::from(error);
+        assert_eq!(rejection.to_string(), format!("handshake refused with {}: {error}", rejection.status()));
+    }
+    for error in headers {
+        assert_eq!(RequestError::from(error).to_string(), error.to_string());
+        assert_eq!(ResponseError::from(error).to_string(), error.to_string());
+    }
+    for error in extensions {
+        assert_eq!(HandshakeError::Extensions(error).to_string(), error.to_string());
+    }
+    let room = NoRoom { needed: 1234 };
+    assert!(room.to_string().contains("1234"));
+    assert_eq!(RequestError::from(room).to_string(), room.to_string());
+    assert_eq!(ResponseError::from(room).to_string(), room.to_string());
+    assert!(Malformed.to_string().contains("RFC 6455 9.1"));
+    assert!(HeadError::Changed.to_string().contains("keep"));
+    let invalid = Validator::new().push(b"ab\xFF").unwrap_err();
+    assert_eq!(invalid.to_string(), "not UTF-8 at byte 2 of the piece (RFC 3629 section 3)");
+}
+
+#[test]
+fn s7_1_5_outcomes_say_how_it_ended() {
+    let outcomes = [
+        Outcome::Clean { code: CloseCode::GOING_AWAY },
+        Outcome::Abnormal(Cut::BetweenMessages),
+        Outcome::Abnormal(Cut::InMessage),
+        Outcome::Abnormal(Cut::InFrame),
+        Outcome::Failed(ProtocolError::Masked),
+        Outcome::TimedOut(Timer::Pong),
+        Outcome::TimedOut(Timer::Close),
+        Outcome::TimedOut(Timer::Idle),
+    ];
+    let texts: HashSet<_> = outcomes.iter().map(Outcome::to_string).collect();
+    assert_eq!(texts.len(), outcomes.len());
+    assert_eq!(outcomes[0].to_string(), "closed by both sides with code 1001 (going away)");
+    assert_eq!(outcomes[0].code(), CloseCode::GOING_AWAY);
+    // RFC 6455 7.1.5: without a Close it is 1006.
+    assert!(outcomes[1..].iter().all(|outcome| outcome.code() == CloseCode::ABNORMAL && !outcome.is_clean()));
+}
+
+#[test]
+fn s7_4_codes_say_what_they_mean() {
+    let named: HashSet<_> = (1000..1016).map(|code| CloseCode::new(code).meaning()).collect();
+    assert_eq!(named.len(), 16);
+    for (code, meaning) in [(0, "reserved"), (1004, "reserved"), (2999, "reserved"), (5000, "reserved")] {
+        assert_eq!(CloseCode::new(code).meaning(), meaning);
+    }
+    assert!(CloseCode::new(3000).meaning().contains("registered"));
+    assert!(CloseCode::new(4999).meaning().contains("private"));
+    assert_eq!(format!("{:?}", CloseCode::NORMAL), "1000 (normal closure)");
+    assert_eq!(format!("{:?}", ControlPayload::new(b"a\n\xFF").unwrap()), "\"a\\n\\xff\"");
+}
+
+/// RFC 6455 10.3: whoever knows the keys to come can choose what is on the wire.
+#[test]
+fn s10_3_what_is_shown_of_keys_and_payloads_gives_nothing_away() {
+    let shown = format!("{:?}", MaskingKeys::from_seed([0x5A; 32]));
+    assert_eq!(shown, "MaskingKeys { .. }");
+}
+
+#[test]
+fn heads_are_shown_as_they_are_written() {
+    let head = b"GET /chat?x HTTP/1.1\r\nHost: example.com\r\nX-A: 1\r\nX-A: 2\r\n\r\n";
+    let mut handshake = ServerHandshake::new(Limits::default());
+    let Ok(Some(Incoming::Http(request))) = handshake.poll(head) else { panic!("plain HTTP") };
+    assert_eq!((request.minor_version(), request.head_len()), (1, head.len()));
+    let shown = format!("{:?}", request.headers());
+    // Values may be secrets.
+    assert!(shown.contains("X-A") && !shown.contains("example.com"), "{shown}");
+    let names =
+        |headers: Headers<'_>| headers.into_iter().map(|header| header.name.to_owned()).collect::<Vec<_>>();
+    assert_eq!(names(request.headers()), ["Host", "X-A", "X-A"]);
+    assert_eq!((&request.headers()).into_iter().count(), 3);
+    assert_eq!(request.headers().get("x-a"), Some(&b"1"[..]));
+    assert_eq!(request.headers().get_only("x-a"), None, "it stands there twice");
+    assert_eq!(Headers::from_lines(request.headers().as_bytes()).iter().count(), 3);
+
+    let extensions = Extensions::parse(b"a; b=\"c\", d").unwrap();
+    assert!(!extensions.is_empty());
+    assert_eq!(extensions.into_iter().map(|one| one.name).collect::<Vec<_>>(), ["a", "d"]);
+    let first = (&extensions).into_iter().next().unwrap();
+    let (name, value) = first.params().next().unwrap();
+    assert_eq!((name, value.unwrap().to_string()), ("b", "c".to_owned()));
+
+    let mut out = [0; DeflateParams::MAX_LEN];
+    let len = DeflateParams::default().write(&mut out).unwrap();
+    assert_eq!(&out[..len], b"permessage-deflate");
+    assert!(DeflateParams::default().write(&mut [0; 5]).is_err());
+    let client = ClientHandshake::new(ClientRequest::new("a", "/"), [0; 16], Limits::new()).unwrap();
+    assert_eq!(client.key(), b"AAAAAAAAAAAAAAAAAAAAAA==");
+}
