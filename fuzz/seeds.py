@@ -6,6 +6,7 @@ They go to fuzz/seeds/TARGET/, each in the form of the target's `Case`: some byt
 
 import json
 import pathlib
+import random
 import shutil
 import struct
 
@@ -70,7 +71,7 @@ def frames():
             put("connection_bytes", f"{name}-{memory}", client | memory << 2, deflate, 0, cuts(memory), data)
         put("split_equivalence", name, client, deflate, 0, cuts(0), cuts(7), data)
         if not deflate:
-            put("differential", name, client, cuts(3), data)
+            put("differential", name, client, data)
         for event in case.get("expect", {}).get("events", []):
             if "text" in event:
                 text = joined(event["text"], str.encode)
@@ -85,7 +86,7 @@ def handshakes():
     latin = lambda text: text.encode("latin-1")
     for case in cases("handshake_server"):
         put("handshake_server", case["id"], 8, cuts(2), joined(case["input"], latin))
-        put("differential", "handshake-" + case["id"], 2, cuts(0), joined(case["input"], latin))
+        put("differential", "handshake-" + case["id"], 2, joined(case["input"], latin))
     for case in cases("handshake_client"):
         config = case.get("config", {})
         offers = int("subprotocols" in config) | (2 if "offer" in config else 0)
@@ -118,10 +119,30 @@ def deflate():
         put("inflate", f"data-{level}", 0x80 | level << 4 | 0x0F, cuts(9), struct.pack("<H", 7), data)
 
 
+def scripts():
+    """Things to do at random, the same each time."""
+    random.seed(6455)
+    for number in range(100):
+        choices = random.randbytes(4)
+        for target in ("connection_calls", "pair", "differential"):
+            put(target, f"random-{number}", choices, random.randbytes(random.choice((20, 100, 400))))
+    for case in cases("frames"):
+        data = joined(case["input_hex"], bytes.fromhex)
+        deflate = deflate_choice(case["config"]["deflate"]) if "deflate" in case.get("config", {}) else 0
+        calls = b"".join(bytes([0, len(piece)]) + piece + b"\x0d" for piece in chunks(data, 200))
+        client = int(case["role"] == "client")
+        put("connection_calls", case["id"], client, deflate, 0, calls)
+
+
+def chunks(data, size):
+    return (data[at : at + size] for at in range(0, len(data), size))
+
+
 shutil.rmtree(seeds, ignore_errors=True)
 frames()
 handshakes()
 deflate()
+scripts()
 for folder in sorted(seeds.iterdir()):
     files = list(folder.iterdir())
     print(f"{folder.name}: {len(files)} seeds, {sum(file.stat().st_size for file in files)} bytes")

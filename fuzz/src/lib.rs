@@ -10,6 +10,7 @@ use support::cuts::{Cuts, Xorshift};
 pub mod http;
 pub mod memory;
 pub mod model;
+pub mod others;
 pub mod script;
 
 /// What the tests drive a connection with, and read its output with.
