@@ -258,7 +258,7 @@ fn messages(role: Role, mut script: Script<'_>) {
 }
 
 fn fragments(connection: &mut Connection, kind: Kind, data: &[u8], step: u8) -> Result<(), hybi::SendError> {
-    let size = usize::from(step >> 3) + 1;
+    let size = usize::from(step >> 3).max(data.len() / 64) + 1;
     let mut pieces = data.chunks(size).peekable();
     loop {
         let piece = pieces.next().unwrap_or_default();
