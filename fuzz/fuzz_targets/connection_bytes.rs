@@ -11,9 +11,7 @@ use hybi::{
 use hybi_fuzz::memory::Meter;
 use hybi_fuzz::model::Model;
 use hybi_fuzz::support::cuts::Cuts;
-use hybi_fuzz::support::drive::{
-    Drain, Events, Form, Landing, Quiet, Run, Seen, drive, drive_lent, machine,
-};
+use hybi_fuzz::support::drive::{Drain, Events, Form, Landing, Quiet, Run, Seen, drive, drive_lent, machine};
 use hybi_fuzz::{bit, cuts, deflate_params, role};
 use libfuzzer_sys::fuzz_target;
 
@@ -118,9 +116,10 @@ impl Endpoint {
                         Event::Binary(data) => Seen::Binary(data.to_vec()),
                         Event::Ping(payload) => Seen::Ping(payload.to_vec()),
                         Event::Pong(payload) => Seen::Pong(payload.to_vec()),
-                        Event::CloseReceived(frame) => {
-                            Seen::Close(frame.code.map(hybi::CloseCode::get), frame.reason.as_str().to_owned())
-                        }
+                        Event::CloseReceived(frame) => Seen::Close(
+                            frame.code.map(hybi::CloseCode::get),
+                            frame.reason.as_str().to_owned(),
+                        ),
                         Event::Chunk { kind, data, fin, .. } => {
                             chunks.extend_from_slice(data);
                             if !fin {

@@ -6,8 +6,8 @@ use arbitrary::Arbitrary;
 use hybi::frame::{Opcode, Role};
 use hybi::handshake::DeflateParams;
 use hybi::{
-    CloseCode, Config, Connection, Event, Input, Instant, Kind, Lent, Machine, Message, MessageBuf, Outbox, Output,
-    Prepared, ReadyState, SendError, SharedConfig,
+    CloseCode, Config, Connection, Event, Input, Instant, Kind, Lent, Machine, Message, MessageBuf, Outbox,
+    Output, Prepared, ReadyState, SendError, SharedConfig,
 };
 use hybi_fuzz::memory::Meter;
 use hybi_fuzz::model::Model;
@@ -44,7 +44,8 @@ fuzz_target!(|case: Case<'_>| {
         .into();
     let script = Script(case.calls);
     if bit(case.choice, 1) {
-        let mut memory = vec![0; [0, 130, 145, 300, 1000, 6000, 20_000, 70_000][usize::from(case.limits >> 5)]];
+        let mut memory =
+            vec![0; [0, 130, 145, 300, 1000, 6000, 20_000, 70_000][usize::from(case.limits >> 5)]];
         let connection = machine(role, &config, Lent::new(&mut memory)).with_deflate(deflate);
         Run::new(connection, deflate).all(script);
     } else {
@@ -179,10 +180,22 @@ impl<O: Memory> Run<O> {
                 let prepared = call % 20 == 6;
                 let (message, seen): (Box<dyn Fn() -> Message>, _) = if bit(script.byte(), 0) {
                     let text = script.text();
-                    (Box::new({ let text = text.clone(); move || text.clone().into() }), Seen::Text(text))
+                    (
+                        Box::new({
+                            let text = text.clone();
+                            move || text.clone().into()
+                        }),
+                        Seen::Text(text),
+                    )
                 } else {
                     let data = script.data();
-                    (Box::new({ let data = data.clone(); move || data.clone().into() }), Seen::Binary(data))
+                    (
+                        Box::new({
+                            let data = data.clone();
+                            move || data.clone().into()
+                        }),
+                        Seen::Binary(data),
+                    )
                 };
                 let sent = meter.run(|| O::send(connection, message(), prepared));
                 self.sent(sent, seen);

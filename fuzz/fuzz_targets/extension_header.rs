@@ -108,7 +108,11 @@ type Param = (String, Option<String>);
 /// nothing.
 fn parse(text: &[u8]) -> Option<Vec<(String, Vec<Param>)>> {
     let words = words(text)?;
-    words.split(|word| *word == Word::Mark(b',')).filter(|element| !element.is_empty()).map(extension).collect()
+    words
+        .split(|word| *word == Word::Mark(b','))
+        .filter(|element| !element.is_empty())
+        .map(extension)
+        .collect()
 }
 
 fn extension(words: &[Word]) -> Option<(String, Vec<Param>)> {

@@ -3,8 +3,8 @@
 
 use arbitrary::Arbitrary;
 use hybi::handshake::{
-    ClientHandshake, ClientRequest, DeflateConfig, DeflateOffer, HandshakeError, Headers, Incoming, Limits, Reject,
-    Reply, Request, ServerHandshake, WsUrl,
+    ClientHandshake, ClientRequest, DeflateConfig, DeflateOffer, HandshakeError, Headers, Incoming, Limits,
+    Reject, Reply, Request, ServerHandshake, WsUrl,
 };
 use hybi_fuzz::bit;
 use libfuzzer_sys::fuzz_target;
@@ -105,8 +105,17 @@ fn are_there(read: Headers<'_>, given: &[(&str, &str)]) {
         assert!(read.get_all(name).any(|is| is == value.as_bytes()), "{name} is lost");
     }
     let known = [
-        "Host", "Connection", "Upgrade", "Origin", "Content-Type", "Content-Length", "Allow",
-        "Sec-WebSocket-Version", "Sec-WebSocket-Key", "Sec-WebSocket-Protocol", "Sec-WebSocket-Extensions",
+        "Host",
+        "Connection",
+        "Upgrade",
+        "Origin",
+        "Content-Type",
+        "Content-Length",
+        "Allow",
+        "Sec-WebSocket-Version",
+        "Sec-WebSocket-Key",
+        "Sec-WebSocket-Protocol",
+        "Sec-WebSocket-Extensions",
         "Sec-WebSocket-Accept",
     ];
     for header in read.iter() {

@@ -3,8 +3,8 @@
 
 use arbitrary::Arbitrary;
 use hybi::handshake::{
-    ClientHandshake, ClientRequest, DeflateConfig, HeadError, Incoming, Limits, Reason, Rejection, Reply, Request,
-    ServerHandshake,
+    ClientHandshake, ClientRequest, DeflateConfig, HeadError, Incoming, Limits, Reason, Rejection, Reply,
+    Request, ServerHandshake,
 };
 use hybi_fuzz::memory::no_heap;
 use hybi_fuzz::{arrivals, bit, http};

@@ -132,7 +132,8 @@ impl Inflation {
         data: &mut Vec<u8>,
     ) -> How {
         let mut rest = payload;
-        let mut pieces = hybi_fuzz::arrivals(self.cuts, payload.len()).into_iter().map(|end| payload.len() - end);
+        let mut pieces =
+            hybi_fuzz::arrivals(self.cuts, payload.len()).into_iter().map(|end| payload.len() - end);
         let mut behind = pieces.next().unwrap_or(0);
         loop {
             let piece = &rest[..rest.len() - behind];

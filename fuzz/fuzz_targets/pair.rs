@@ -8,8 +8,8 @@ use std::time::Duration;
 use arbitrary::Arbitrary;
 use hybi::frame::Role;
 use hybi::{
-    CloseCode, Config, Connection, Delivery, Event, Inbox, Instant, Kind, Outbox, Outcome, SendError, SharedConfig,
-    TransportAction,
+    CloseCode, Config, Connection, Delivery, Event, Inbox, Instant, Kind, Outbox, Outcome, SendError,
+    SharedConfig, TransportAction,
 };
 use hybi_fuzz::memory::Meter;
 use hybi_fuzz::script::Script;
@@ -126,7 +126,9 @@ impl End {
                     if fin {
                         let data = std::mem::take(&mut self.chunks);
                         self.received.push(match kind {
-                            Kind::Text => Seen::Text(String::from_utf8(data).expect("text in chunks is text")),
+                            Kind::Text => {
+                                Seen::Text(String::from_utf8(data).expect("text in chunks is text"))
+                            }
                             Kind::Binary => Seen::Binary(data),
                         });
                     }
@@ -142,9 +144,10 @@ impl End {
         let connection = &mut self.connection;
         let (len, sent) = match &message {
             Seen::Text(text) => (text.len(), self.meter.run(|| connection.send_text(text))),
-            Seen::Binary(data) => (data.len(), self.meter.run(|| {
-                connection.send(data.clone()).map_err(|refused| refused.error)
-            })),
+            Seen::Binary(data) => (
+                data.len(),
+                self.meter.run(|| connection.send(data.clone()).map_err(|refused| refused.error)),
+            ),
             _ => return,
         };
         self.most = self.most.max(len);
@@ -216,7 +219,7 @@ impl Pair {
             }
             10 => self.both(),
             11 => self.time(Duration::from_millis(script.number().into())),
-            12 => self.to_deadline(),
+            12 => self.next_deadline(),
             // One direction dies, with what is on its way.
             13 if bit(step, 4) && bit(step, 5) => {
                 let end = self.of(step).0;
@@ -236,7 +239,8 @@ impl Pair {
         }
         for end in &self.ends {
             // Its own queue, what is gathered, and what is compressed with.
-            let bound = 6 * end.most + 3 * (64 << 10) + 8 * self.ends.iter().map(|end| end.most).max().unwrap_or(0);
+            let bound =
+                6 * end.most + 3 * (64 << 10) + 8 * self.ends.iter().map(|end| end.most).max().unwrap_or(0);
             end.meter.assert_within(bound + (1200 << 10));
         }
     }
@@ -294,7 +298,7 @@ impl Pair {
         }
     }
 
-    fn to_deadline(&mut self) {
+    fn next_deadline(&mut self) {
         let deadlines = self.ends.iter().filter_map(|end| end.connection.poll_timeout());
         if let Some(next) = deadlines.min() {
             self.time(next.saturating_duration_since(self.now));
@@ -313,7 +317,7 @@ impl Pair {
             if self.ends.iter().all(|end| end.outcome.is_some()) {
                 break;
             }
-            self.to_deadline();
+            self.next_deadline();
         }
         let [client, server] = &self.ends;
         arrived(client, server);
@@ -331,5 +335,12 @@ fn arrived(from: &End, to: &End) {
     let said = from.connection.sender().dropped() > 0
         || !matches!(from.outcome, None | Some(Outcome::Clean { .. }))
         || !matches!(to.outcome, None | Some(Outcome::Clean { .. }));
-    assert!(all_arrived || said, "{:?} of {:?}: {:?}, {:?}", to.received, from.sent, from.outcome, to.outcome);
+    assert!(
+        all_arrived || said,
+        "{:?} of {:?}: {:?}, {:?}",
+        to.received,
+        from.sent,
+        from.outcome,
+        to.outcome
+    );
 }

@@ -22,7 +22,8 @@ struct Case<'a> {
 
 fuzz_target!(|case: Case<'_>| {
     let mut meter = Meter::default();
-    let (one, other) = meter.run(|| (case.run(case.one, bit(case.choice, 4)), case.run(case.other, bit(case.choice, 5))));
+    let (one, other) =
+        meter.run(|| (case.run(case.one, bit(case.choice, 4)), case.run(case.other, bit(case.choice, 5))));
     assert_eq!(one, other);
     // All of it is kept here, twice, and sent back: nothing comes of what is only announced.
     let kept = one.events.iter().count() * 128 + one.out.len() + case.bytes.len() + MAX_MESSAGE;
@@ -48,7 +49,8 @@ impl Case<'_> {
             _ => Drain::Always,
         };
         let machine = machine(role(bit(self.choice, 0)), &config, Outbox::new());
-        let (mut connection, mut message) = (machine.with_deflate(deflate_params(self.deflate)), MessageBuf::new());
+        let (mut connection, mut message) =
+            (machine.with_deflate(deflate_params(self.deflate)), MessageBuf::new());
         let cuts = cuts(number, self.bytes.len());
         drive(&mut connection, &mut message, self.bytes, &cuts, (form, drain), &mut EchoTo { land }).unwrap()
     }

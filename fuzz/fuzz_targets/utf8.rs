@@ -36,7 +36,8 @@ fuzz_target!(|case: Case<'_>| {
     }
 
     let frame = wire::encode(wire::TEXT, case.text, Some(case.key));
-    let (mut server, mut message) = (machine(Role::Server, &Config::new().into(), Outbox::new()), MessageBuf::new());
+    let (mut server, mut message) =
+        (machine(Role::Server, &Config::new().into(), Outbox::new()), MessageBuf::new());
     let plan = (Form::Whole, Drain::Always);
     let run = drive(&mut server, &mut message, &frame, &cuts, plan, &mut Quiet).unwrap();
     match whole {

@@ -72,6 +72,7 @@ pub fn nonce(key: &[u8]) -> [u8; 16] {
     };
     let bits = key.iter().flat_map(|byte| (0..6).rev().map(move |n| digit(byte) >> n & 1));
     let bits: Vec<u8> = bits.take(128).collect();
-    let bytes: Vec<u8> = bits.chunks(8).map(|bits| bits.iter().fold(0, |byte, bit| byte << 1 | bit)).collect();
+    let bytes: Vec<u8> =
+        bits.chunks(8).map(|bits| bits.iter().fold(0, |byte, bit| byte << 1 | bit)).collect();
     *bytes.first_chunk().expect("24 digits")
 }

@@ -14,7 +14,7 @@ pub mod others;
 pub mod script;
 
 /// What the tests drive a connection with, and read its output with.
-#[allow(missing_docs, reason = "they are the tests'")]
+#[allow(clippy::all, reason = "they are looked at as what they are a part of")]
 #[path = "../../tests/support"]
 pub mod support {
     pub mod cuts;

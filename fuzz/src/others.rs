@@ -70,7 +70,11 @@ impl Write for Memory<'_> {
 }
 
 impl AsyncRead for Memory<'_> {
-    fn poll_read(mut self: Pin<&mut Self>, _: &mut Context<'_>, to: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        to: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         let len = to.remaining().min(self.input.len());
         let (now, later) = self.input.split_at(len);
         to.put_slice(now);
@@ -154,7 +158,6 @@ pub fn tungstenite_writes(role: Role, messages: &[Seen]) -> Vec<u8> {
 }
 
 /// The answer of tungstenite to a request, if it accepts it.
-#[must_use]
 pub fn tungstenite_accepts(request: &[u8]) -> Result<Vec<u8>, String> {
     match tungstenite::accept(Memory::new(request)) {
         Ok(mut socket) => Ok(std::mem::take(&mut socket.get_mut().output)),
