@@ -120,6 +120,6 @@ fn are_there(read: Headers<'_>, given: &[(&str, &str)]) {
     ];
     for header in read.iter() {
         let is = |name: &&str| name.eq_ignore_ascii_case(header.name);
-        assert!(known.iter().any(|name| is(name)) || given.iter().any(|(name, _)| is(name)), "{header:?}");
+        assert!(known.iter().any(is) || given.iter().any(|(name, _)| is(name)), "{header:?}");
     }
 }
