@@ -16,7 +16,7 @@ trap 'rm -rf "$merged"' EXIT
 mkdir "$merged/seeds"
 cp -r "fuzz/seeds/$target/." "$merged/seeds"
 ls "$merged/seeds" | sort >"$merged/names"
-"$binary" -merge=1 -max_len=512 "$merged/seeds" "fuzz/corpus/$target" "fuzz/grown/$target" 2>"$merged/log"
+"$binary" -set_cover_merge=1 -max_len=512 "$merged/seeds" "fuzz/corpus/$target" "fuzz/grown/$target" 2>"$merged/log"
 rm -rf "fuzz/corpus/$target"
 mkdir -p "fuzz/corpus/$target"
 # Smallest first: what is large may be slow, and adds little.

@@ -26,7 +26,7 @@ impl<'a> Script<'a> {
         self.0.split_off(..len).unwrap_or_default()
     }
 
-    /// Data of a few bytes of its own, or of a great number that are not.
+    /// Data of a few bytes of its own, or of many that are not, up to 65,535.
     pub fn data(&mut self) -> Vec<u8> {
         match self.byte() {
             len @ ..224 => {
@@ -34,8 +34,9 @@ impl<'a> Script<'a> {
                 self.0.split_off(..len).unwrap_or_default().to_vec()
             }
             scale => {
-                let (len, start) = (usize::from(self.number()), self.byte());
-                // Of some it is a pattern, of some hardly any.
+                let (number, start) = (usize::from(self.number()), self.byte());
+                let len = if scale == u8::MAX { number } else { number % 6000 };
+                // It climbs, and wraps around.
                 let bytes = (0..len).map(|at| start.wrapping_add((at * usize::from(scale) / 200) as u8));
                 bytes.collect()
             }
