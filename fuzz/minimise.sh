@@ -1,8 +1,7 @@
 #!/usr/bin/env bash
-# Makes the corpus of a target anew, of the fewest and smallest inputs that reach beyond its seeds:
-# fuzz/minimise.sh TARGET [FILES]
+# Makes the corpus of a target anew, of the fewest inputs that reach beyond its seeds: fuzz/minimise.sh TARGET [FILES]
 #
-# Inputs that add least are left out where there are more than FILES, 150 if not said.
+# Where there are more than FILES, 150 if not said, so many of all sizes are taken.
 set -euo pipefail
 
 cd "$(dirname "$0")/.."
@@ -19,9 +18,11 @@ ls "$merged/seeds" | sort >"$merged/names"
 "$binary" -set_cover_merge=1 -max_len=512 "$merged/seeds" "fuzz/corpus/$target" "fuzz/grown/$target" 2>"$merged/log"
 rm -rf "fuzz/corpus/$target"
 mkdir -p "fuzz/corpus/$target"
-# Smallest first: what is large may be slow, and adds little.
-(cd "$merged/seeds" && ls -Sr | grep -vxFf ../names | head -n "$most") | while read -r name; do
-    cp "$merged/seeds/$name" "fuzz/corpus/$target/"
-done
+(cd "$merged/seeds" && ls -Sr | grep -vxFf ../names) >"$merged/new" || true
+awk -v all="$(wc -l <"$merged/new")" -v most="$most" '
+    all <= most || int(NR * most / all) > int((NR - 1) * most / all)' "$merged/new" |
+    while read -r name; do
+        cp "$merged/seeds/$name" "fuzz/corpus/$target/"
+    done
 printf '%s: %s files, %s bytes\n' "$target" "$(ls "fuzz/corpus/$target" | wc -l)" \
     "$(cat "fuzz/corpus/$target"/* 2>/dev/null | wc -c)"
