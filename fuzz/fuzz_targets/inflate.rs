@@ -49,7 +49,10 @@ fuzz_target!(|case: Case<'_>| {
         let read = coarse.run(&messages);
         assert_eq!(fine.run(&messages), read);
         if let Some(expected) = decode(&messages, takeover, bits) {
-            assert_eq!((&read.data[..expected.data.len()], read.how), (&expected.data[..], expected.how));
+            assert_eq!(read.data[..expected.data.len()], expected.data);
+            // What is too long may be wrong behind that.
+            let is_cut = read.how == How::Long && expected.how == How::Wrong;
+            assert!(read.how == expected.how || is_cut, "{:?} is {:?}", read.how, expected.how);
         }
     }
 });
