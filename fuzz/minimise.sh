@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # Makes the corpus of a target anew, of the fewest inputs that reach beyond its seeds: fuzz/minimise.sh TARGET [FILES]
 #
-# Where there are more than FILES, 150 if not said, so many of all sizes are taken.
+# Where there are more than FILES, 100 if not said, so many of all sizes are taken.
 set -euo pipefail
 
 cd "$(dirname "$0")/.."
-target=$1 most=${2:-150}
+target=$1 most=${2:-100}
 binary=fuzz/target/x86_64-unknown-linux-gnu/release/$target
 fuzz/seeds.py >/dev/null
 mkdir -p "fuzz/seeds/$target" "fuzz/corpus/$target" "fuzz/grown/$target"
