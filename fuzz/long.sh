@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # Runs all fuzz targets in turns, and stops at the first finding: fuzz/long.sh HOURS [SECONDS]
 #
-# A turn takes SECONDS, 300 if not said, and as many targets have one at a time as there are processors. With 0 HOURS
-# each has one. It wants a nightly Rust and cargo-fuzz. What was found worth keeping lies in fuzz/grown for the next
-# time, and a finding in fuzz/artifacts.
+# A turn takes SECONDS, 300 if not said, and as many targets have one at a time as there are processors. With
+# 0 HOURS each has one. It wants a nightly Rust and cargo-fuzz. What was found worth keeping lies in
+# fuzz/grown for the next time, and a finding in fuzz/artifacts.
 set -euo pipefail
 
 [ $# -ge 1 ] || { sed -n 's/^# \(Runs .*\)/\1/p' "$0"; exit 2; }

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Makes the corpus of a target anew, of the fewest inputs that reach beyond its seeds: fuzz/minimise.sh TARGET [FILES]
+# Makes the corpus of a target anew, of the fewest inputs that reach beyond its seeds:
+# fuzz/minimise.sh TARGET [FILES]
 #
 # Where there are more than FILES, 100 if not said, so many of all sizes are taken.
 set -euo pipefail

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Makes the seeds of the fuzz targets out of the test vectors and of captured traffic: fuzz/seeds.py
 
-They go to fuzz/seeds/TARGET/, each in the form of the target's `Case`: some bytes that choose, then the input.
+They go to fuzz/seeds/TARGET/, each in the form of the target's `Case`: some bytes that choose, then the
+input.
 """
 
 import json

@@ -1,5 +1,5 @@
-//! Any bytes, cut anywhere, come out of a connection of either role as a plain receiver says, whatever memory they
-//! are gathered in; what goes out answers them; and heap follows what has arrived.
+//! Any bytes, cut anywhere, come out of a connection of either role as a plain receiver says, whatever memory
+//! they are gathered in; what goes out answers them; and heap follows what has arrived.
 #![no_main]
 
 use arbitrary::Arbitrary;

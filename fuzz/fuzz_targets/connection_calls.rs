@@ -1,5 +1,5 @@
-//! Any calls in any order at any time: what goes out is frames in order with all that was accepted, or it is said
-//! that some was dropped; what comes out ends once; deadlines pass; and heap stays within bounds.
+//! Any calls in any order at any time: what goes out is frames in order with all that was accepted, or it is
+//! said that some was dropped; what comes out ends once; deadlines pass; and heap stays within bounds.
 #![no_main]
 
 use arbitrary::Arbitrary;
@@ -178,26 +178,11 @@ impl<O: Memory> Run<O> {
             }
             5 | 6 => {
                 let prepared = call % 20 == 6;
-                let (message, seen): (Box<dyn Fn() -> Message>, _) = if bit(script.byte(), 0) {
-                    let text = script.text();
-                    (
-                        Box::new({
-                            let text = text.clone();
-                            move || text.clone().into()
-                        }),
-                        Seen::Text(text),
-                    )
-                } else {
-                    let data = script.data();
-                    (
-                        Box::new({
-                            let data = data.clone();
-                            move || data.clone().into()
-                        }),
-                        Seen::Binary(data),
-                    )
+                let seen = match script.byte() & 1 {
+                    0 => Seen::Binary(script.data()),
+                    _ => Seen::Text(script.text()),
                 };
-                let sent = meter.run(|| O::send(connection, message(), prepared));
+                let sent = meter.run(|| O::send(connection, message(&seen), prepared));
                 self.sent(sent, seen);
             }
             7 | 8 => self.fragment(script),
@@ -407,5 +392,14 @@ impl<O: Memory> Run<O> {
         let compression = if self.deflate.is_some() { 484 + 96 + 3 * 64 } else { 0 };
         let queue = 64 * KIB + 2 * self.largest;
         self.meter.assert_within(2 * self.fed + 3 * queue + (24 + 2 * compression) * KIB);
+    }
+}
+
+/// A message that owns its data.
+fn message(seen: &Seen) -> Message {
+    match seen {
+        Seen::Text(text) => text.clone().into(),
+        Seen::Binary(data) => data.clone().into(),
+        _ => panic!("{seen:?} is no message"),
     }
 }

@@ -1,5 +1,5 @@
-//! What tungstenite and fastwebsockets make of the same bytes, and they and hybi of each other's. Where they differ,
-//! the difference is one of theirs, and stands here and in README.md.
+//! What tungstenite and fastwebsockets make of the same bytes, and they and hybi of each other's. Where they
+//! differ, the difference is one of theirs, and stands here and in README.md.
 #![no_main]
 
 use arbitrary::Arbitrary;
@@ -215,16 +215,17 @@ fn request(bytes: &[u8]) {
 fn is_beyond_tungstenite(bytes: &[u8], request: &Request<'_>) -> bool {
     let line = bytes.split(|byte| *byte == b'\r').find(|line| !line.is_empty()).unwrap_or_default();
     let once = |name| request.headers().get_only(name).unwrap_or_default();
+    let is_usual = |byte: u8| byte.is_ascii_alphanumeric() || b"/?.:=&-_~%".contains(&byte);
+    let (upgrade, connection) = (once("Upgrade"), once("Connection"));
+    let mut options = connection.split(|byte| matches!(byte, b' ' | b','));
     // An HTTP/1.x behind 1.1.
     !line.ends_with(b"HTTP/1.1")
-        // Characters that some browsers send as they are, and absolute targets with them.
-        || request.target().bytes().any(|byte| !(byte.is_ascii_alphanumeric() || b"/?.:=&-_~%".contains(&byte)))
-        || !request.target().starts_with('/')
+        // Characters that some browsers send as they are, and absolute targets.
+        || !(request.target().starts_with('/') && request.target().bytes().all(is_usual))
         // A list of protocols, or of options in several lines or behind tabs.
-        || !once("Upgrade").eq_ignore_ascii_case(b"websocket")
-        || !once("Connection").split(|byte| matches!(byte, b' ' | b',')).any(|one| one.eq_ignore_ascii_case(b"upgrade"))
-        || once("Connection").iter().any(|byte| !byte.is_ascii_graphic() && *byte != b' ')
-        || http::list(request.headers(), "Upgrade").count() > 1
+        || !upgrade.eq_ignore_ascii_case(b"websocket")
+        || !options.any(|one| one.eq_ignore_ascii_case(b"upgrade"))
+        || connection.iter().any(|byte| !byte.is_ascii_graphic() && *byte != b' ')
 }
 
 // --- messages ---

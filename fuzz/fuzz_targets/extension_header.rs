@@ -1,4 +1,5 @@
-//! `Sec-WebSocket-Extensions`: its grammar read by a second parser, and what is negotiated is what was offered.
+//! `Sec-WebSocket-Extensions`: its grammar read by a second parser, and what is negotiated is what was
+//! offered.
 #![no_main]
 
 use arbitrary::Arbitrary;

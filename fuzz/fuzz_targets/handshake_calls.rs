@@ -1,4 +1,5 @@
-//! Whatever an application puts into a request or an answer is refused, or read back by the other end as it was.
+//! Whatever an application puts into a request or an answer is refused, or read back by the other end as it
+//! was.
 #![no_main]
 
 use arbitrary::Arbitrary;

@@ -1,4 +1,5 @@
-//! A client reads any bytes as a response: the same however they are cut, and what it opens is what it asked for.
+//! A client reads any bytes as a response: the same however they are cut, and what it opens is what it asked
+//! for.
 #![no_main]
 
 use arbitrary::Arbitrary;

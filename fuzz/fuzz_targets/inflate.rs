@@ -1,5 +1,5 @@
-//! Compressed messages: any payload is inflated as a plain decoder does it, in pieces and rooms of any size; and what
-//! is compressed comes back.
+//! Compressed messages: any payload is inflated as a plain decoder does it, in pieces and rooms of any size;
+//! and what is compressed comes back.
 #![no_main]
 
 use arbitrary::Arbitrary;
@@ -170,8 +170,8 @@ impl Inflation {
     }
 }
 
-/// What another decoder makes of the messages, as far as that is all that can be said: nothing of what refers back
-/// further than was agreed on. Of what is wrong, it says that it is, and not how far it comes.
+/// What another decoder makes of the messages, as far as that is all that can be said: nothing of what refers
+/// back further than was agreed on. Of what is wrong, it says that it is, and not how far it comes.
 fn decode(payloads: &[Vec<u8>], takeover: bool, bits: u8) -> Option<Ended> {
     let mut decoder = Decoder::new(takeover);
     let mut all = Ended { data: Vec::new(), how: How::Well };

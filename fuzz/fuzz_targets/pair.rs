@@ -1,5 +1,5 @@
-//! Two connections, joined by a pipe that delays, cuts, merges, stalls and dies: each message arrives intact and in
-//! order, or the end that sent it, or that waited for it, says why not.
+//! Two connections, joined by a pipe that delays, cuts, merges, stalls and dies: each message arrives intact
+//! and in order, or the end that sent it, or that waited for it, says why not.
 #![no_main]
 
 use std::collections::VecDeque;
@@ -328,7 +328,8 @@ impl Pair {
     }
 }
 
-/// What one end has sent is what the other has received, or a part is missing at the end, and it is known why.
+/// What one end has sent is what the other has received, or a part is missing at the end, and it is known
+/// why.
 fn arrived(from: &End, to: &End) {
     assert!(from.sent.starts_with(&to.received), "{:?} of {:?}", to.received, from.sent);
     let all_arrived = from.sent.len() == to.received.len();

@@ -1,5 +1,6 @@
-//! Two ways to cut one input give the same events, the same error, and the same output where that is written at the
-//! same events; also where payload is read straight to its place, and where nothing is written for long.
+//! Two ways to cut one input give the same events, the same error, and the same output where that is written
+//! at the same events; also where payload is read straight to its place, and where nothing is written for
+//! long.
 #![no_main]
 
 use arbitrary::Arbitrary;

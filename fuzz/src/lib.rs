@@ -1,7 +1,8 @@
 //! What the fuzz targets share: a receiver to compare with, heap that is counted, and parts of the tests.
 //!
-//! An input begins with some bytes that choose what it is run with, in the order of the fields of the target's
-//! `Case`; the rest is what is run. So a seed is put together without the crate that takes it apart, by `seeds.py`.
+//! An input begins with some bytes that choose what it is run with, in the order of the fields of the
+//! target's `Case`; the rest is what is run. So a seed is put together without the crate that takes it apart,
+//! by `seeds.py`.
 
 use hybi::frame::Role;
 use hybi::handshake::DeflateParams;

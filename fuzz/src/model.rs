@@ -1,5 +1,5 @@
-//! A receiver as plain as can be: it has the whole input, looks at it again and again, and allocates as it likes.
-//! What it says of an input is what hybi must say, however that input is cut.
+//! A receiver as plain as can be: it has the whole input, looks at it again and again, and allocates as it
+//! likes. What it says of an input is what hybi must say, however that input is cut.
 
 use hybi::frame::{Header, Opcode, Role};
 use hybi::handshake::DeflateParams;
@@ -53,8 +53,8 @@ pub struct Received {
     pub error: Option<ProtocolError>,
     /// Where the input ends, if nothing was broken and no Close came.
     pub cut: Cut,
-    /// More may follow than these events, or an error: there is a compressed message that is not whole, or wrong,
-    /// and where that shows is not known here.
+    /// More may follow than these events, or an error: there is a compressed message that is not whole, or
+    /// wrong, and where that shows is not known here.
     pub is_open: bool,
 }
 
@@ -96,7 +96,8 @@ impl Model {
         self
     }
 
-    /// The frames in `bytes` up to the one that is not whole or wrong; whether a header is cut off at the end.
+    /// The frames in `bytes` up to the one that is not whole or wrong; whether a header is cut off at the
+    /// end.
     #[must_use]
     pub fn frames(&self, bytes: &[u8]) -> (Vec<Frame>, bool, Option<ProtocolError>) {
         let (mut frames, mut rest, mut in_message) = (Vec::new(), bytes, false);

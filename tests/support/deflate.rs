@@ -192,6 +192,7 @@ impl Decoder {
             self.window.clear();
         }
         let start = self.window.len();
+        self.stored_at = 0;
         let bytes = [payload, &TAIL].concat();
         let mut bits = Bits { bytes: &bytes, at: 0 };
         while bits.at < 8 * bytes.len() {
