@@ -207,25 +207,26 @@ fn request(bytes: &[u8]) {
                 Some(&hybi::handshake::accept_key(request.key())[..])
             );
         }
-        Err(error) => assert!(is_beyond_tungstenite(bytes, &request), "{error}"),
+        Err(error) => assert!(!is_known_to_tungstenite(bytes, &request), "{error}"),
     }
 }
 
-/// Whether a request is right in a way that tungstenite does not know.
-fn is_beyond_tungstenite(bytes: &[u8], request: &Request<'_>) -> bool {
+/// Whether all that a request has is known to tungstenite.
+fn is_known_to_tungstenite(bytes: &[u8], request: &Request<'_>) -> bool {
     let line = bytes.split(|byte| *byte == b'\r').find(|line| !line.is_empty()).unwrap_or_default();
     let once = |name| request.headers().get_only(name).unwrap_or_default();
     let is_usual = |byte: u8| byte.is_ascii_alphanumeric() || b"/?.:=&-_~%".contains(&byte);
     let (upgrade, connection) = (once("Upgrade"), once("Connection"));
     let mut options = connection.split(|byte| matches!(byte, b' ' | b','));
-    // An HTTP/1.x behind 1.1.
-    !line.ends_with(b"HTTP/1.1")
-        // Characters that some browsers send as they are, and absolute targets.
-        || !(request.target().starts_with('/') && request.target().bytes().all(is_usual))
-        // A list of protocols, or of options in several lines or behind tabs.
-        || !upgrade.eq_ignore_ascii_case(b"websocket")
-        || !options.any(|one| one.eq_ignore_ascii_case(b"upgrade"))
-        || connection.iter().any(|byte| !byte.is_ascii_graphic() && *byte != b' ')
+    // Of HTTP/1.x, 1.1.
+    line.ends_with(b"HTTP/1.1")
+        // No absolute target, and no characters that some browsers send as they are.
+        && request.target().starts_with('/')
+        && request.target().bytes().all(is_usual)
+        // No list of protocols, nor of options in several lines or behind tabs.
+        && upgrade.eq_ignore_ascii_case(b"websocket")
+        && options.any(|one| one.eq_ignore_ascii_case(b"upgrade"))
+        && connection.iter().all(|byte| byte.is_ascii_graphic() || *byte == b' ')
 }
 
 // --- messages ---
