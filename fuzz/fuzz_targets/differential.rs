@@ -14,7 +14,7 @@ use hybi_fuzz::others::{
 };
 use hybi_fuzz::script::Script;
 use hybi_fuzz::support::drive::{Seen, machine};
-use hybi_fuzz::{bit, http, role};
+use hybi_fuzz::{bit, role};
 use libfuzzer_sys::fuzz_target;
 
 const NOW: Instant = Instant::ZERO;
