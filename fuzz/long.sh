@@ -15,6 +15,7 @@ mapfile -t targets < <(cargo +nightly fuzz list)
 place=fuzz/target/x86_64-unknown-linux-gnu/release logs=fuzz/target/logs
 mkdir -p "$logs"
 rm -f "$logs"/*
+: >"$logs/turns"
 
 set -m # each turn is a process group, which can be ended as one
 one() {
