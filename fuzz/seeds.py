@@ -70,6 +70,9 @@ def frames():
         put("frame_decode", name, client | (8 if deflate else 0), cuts(1), data)
         for memory in range(4):
             put("connection_bytes", f"{name}-{memory}", client | memory << 2, deflate, 0, cuts(memory), data)
+            if name.startswith(("frag", "lim")):
+                choices = (client | memory << 2, deflate, 0x18, cuts(memory))
+                put("connection_bytes", f"{name}-{memory}-limits", *choices, data)
         put("split_equivalence", name, client, deflate, 0, cuts(0), cuts(7), data)
         if not deflate:
             put("differential", name, client, data)
@@ -135,6 +138,23 @@ def scripts():
         put("connection_calls", case["id"], client, deflate, 0, calls)
 
 
+def calls():
+    """Each call behind each other, and what is written in between."""
+    payload = b"\x03abc"
+    # Frames come in, one of them a Close.
+    some = [bytes([1, first]) + (b"\x02\x03\xe8" if first == 6 else payload) for first in range(12)]
+    some += [bytes([call]) + payload for call in (3, 4, 9, 10)]  # text, binary, Ping, Pong
+    some += [bytes([call, 1]) + payload for call in (5, 6, 7)]  # owned, prepared, a fragment
+    some += [b"\x0b\x01\x00\x01x", b"\x0b\x00\x00\x00"]  # Close with a code and without
+    # A deadline, the end, half of the end, and one byte that is written.
+    some += [b"\x0e\x00", b"\x10", b"\x11", b"\x0c\x01\x00\x07"]
+    for choice in (0x78, 0x79):
+        for one, first in enumerate(some):
+            for two, second in enumerate(some):
+                calls = (first, 13, second, 13, 14, 0, 13)
+                put("connection_calls", f"calls-{choice:x}-{one}-{two}", choice, 0, 0, *calls)
+
+
 def chunks(data, size):
     return (data[at : at + size] for at in range(0, len(data), size))
 
@@ -144,6 +164,7 @@ frames()
 handshakes()
 deflate()
 scripts()
+calls()
 for folder in sorted(seeds.iterdir()):
     files = list(folder.iterdir())
     print(f"{folder.name}: {len(files)} seeds, {sum(file.stat().st_size for file in files)} bytes")

@@ -42,7 +42,7 @@ fuzz_target!(|case: Case<'_>| {
     let largest = if deflate.is_some() { 64 << 10 } else { 16 << 20 };
     let model = Model {
         max_frame: [16 << 20, 1000, 125, 10][usize::from(limits & 3)],
-        max_message: [largest, 1000, 40, 0][usize::from(limits >> 2 & 3)],
+        max_message: [largest, 1000, 4, 0][usize::from(limits >> 2 & 3)],
         max_fragments: [1 << 16, 4, 1, 0][usize::from(limits >> 4 & 3)],
         ..Model::new(role(bit(case.choice, 0))).with_deflate(deflate)
     };

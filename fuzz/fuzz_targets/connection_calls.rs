@@ -19,6 +19,9 @@ use libfuzzer_sys::fuzz_target;
 use std::time::Duration;
 
 const KIB: usize = 1 << 10;
+/// First bytes of frames, and close codes; 0 is none. Others stand for themselves.
+const FIRST: [u8; 12] = [0x81, 0x82, 0x01, 0x02, 0x00, 0x80, 0x88, 0x89, 0x8A, 0xC1, 0xC2, 0x41];
+const CODES: [u16; 8] = [0, 1000, 1001, 1005, 1010, 1011, 1012, 3000];
 
 #[derive(Arbitrary, Debug)]
 struct Case<'a> {
@@ -163,6 +166,7 @@ impl<O: Memory> Run<O> {
             0 => self.feed(script.bytes().to_vec()),
             1 | 2 => {
                 let (first, data) = (script.byte(), script.data());
+                let first = FIRST.get(usize::from(first)).copied().unwrap_or(first);
                 let key = (self.connection.role() == Role::Server).then_some([call, first, 7, 9]);
                 self.feed(wire::encode(first, &data, key));
             }
@@ -199,6 +203,7 @@ impl<O: Memory> Run<O> {
             }
             11 => {
                 let (code, reason) = (script.number(), script.text());
+                let code = CODES.get(usize::from(code)).copied().unwrap_or(code);
                 let code = (code > 0).then_some(CloseCode::new(code));
                 let was_open = connection.ready_state() == ReadyState::Open;
                 let closed = meter.run(|| connection.close(self.now, code, &reason));
