@@ -176,6 +176,8 @@ pub struct Decoder {
     pub farthest: usize,
     /// Kind and BFINAL of each block.
     pub blocks: Vec<(u8, bool)>,
+    /// Where the last stored block has its length, in bits.
+    stored_at: usize,
 }
 
 impl Decoder {
@@ -183,16 +185,21 @@ impl Decoder {
         Self { takeover, ..Self::default() }
     }
 
-    /// Inflates one message; none if it is not DEFLATE, or does not end with a block.
+    /// Inflates one message; none if it is not DEFLATE, or does not end with an empty block that the tail is the
+    /// length of.
     pub fn message(&mut self, payload: &[u8]) -> Option<Vec<u8>> {
         if !self.takeover {
             self.window.clear();
         }
         let start = self.window.len();
+        self.stored_at = 0;
         let bytes = [payload, &TAIL].concat();
         let mut bits = Bits { bytes: &bytes, at: 0 };
         while bits.at < 8 * bytes.len() {
             self.block(&mut bits)?;
+        }
+        if self.stored_at != 8 * payload.len() {
+            return None;
         }
         let message = self.window[start..].to_vec();
         // More than a window is never needed.
@@ -207,6 +214,7 @@ impl Decoder {
         match kind {
             STORED => {
                 bits.align();
+                self.stored_at = bits.at;
                 let (len, check) = (bits.take(16)?, bits.take(16)?);
                 if len ^ check != 0xFFFF {
                     return None;
@@ -307,6 +315,9 @@ impl Bits<'_> {
         for place in &ORDER[..4 + self.take(4)? as usize] {
             own[*place] = self.take(3)? as u8;
         }
+        if lengths > 286 || distances > 30 || !is_complete(&own, false) {
+            return None;
+        }
         let own = Code::new(&own);
         let mut all: Vec<u8> = Vec::new();
         while all.len() < lengths + distances {
@@ -318,7 +329,18 @@ impl Bits<'_> {
             };
             all.extend(std::iter::repeat_n(len, times as usize));
         }
+        if all.len() > lengths + distances || all[END_OF_BLOCK] == 0 {
+            return None;
+        }
         let distances = all.split_off(lengths);
-        Some((all, distances))
+        (is_complete(&all, true) && is_complete(&distances, true)).then_some((all, distances))
     }
+}
+
+/// Whether codes of these lengths leave nothing unused, and use nothing twice. There may be none at all, and if
+/// `one_is_enough` (RFC 1951 section 3.2.7) a single one of one bit.
+fn is_complete(lengths: &[u8], one_is_enough: bool) -> bool {
+    let used: u32 = lengths.iter().filter(|len| **len > 0).map(|len| 1 << (15 - len)).sum();
+    let longest = lengths.iter().max().copied().unwrap_or(0);
+    used == 1 << 15 || longest == 0 || one_is_enough && longest == 1 && used == 1 << 14
 }

@@ -1,0 +1,203 @@
+//! Any bytes, cut anywhere, come out of a connection of either role as a plain receiver says, whatever memory
+//! they are gathered in; what goes out answers them; and heap follows what has arrived.
+#![no_main]
+
+use arbitrary::Arbitrary;
+use hybi::frame::Role;
+use hybi::handshake::DeflateParams;
+use hybi::{
+    Config, Connection, Delivery, Event, Inbox, Input, Instant, Message, MessageBuf, Outbox, SharedConfig,
+};
+use hybi_fuzz::memory::Meter;
+use hybi_fuzz::model::Model;
+use hybi_fuzz::support::cuts::Cuts;
+use hybi_fuzz::support::drive::{Drain, Events, Form, Landing, Quiet, Run, Seen, drive, drive_lent, machine};
+use hybi_fuzz::{bit, cuts, deflate_params, role};
+use libfuzzer_sys::fuzz_target;
+
+const NOW: Instant = Instant::ZERO;
+const KIB: usize = 1 << 10;
+
+#[derive(Arbitrary, Debug)]
+struct Case<'a> {
+    /// Role, delivery, and what memory there is.
+    choice: u8,
+    deflate: u8,
+    limits: u8,
+    cuts: u16,
+    bytes: &'a [u8],
+}
+
+/// The endpoint that receives.
+struct Endpoint {
+    role: Role,
+    config: SharedConfig,
+    deflate: Option<DeflateParams>,
+    form: Form,
+}
+
+fuzz_target!(|case: Case<'_>| {
+    let (limits, deflate) = (case.limits, deflate_params(case.deflate));
+    let chunks = bit(case.choice, 1);
+    let largest = if deflate.is_some() { 64 << 10 } else { 16 << 20 };
+    let model = Model {
+        max_frame: [16 << 20, 1000, 125, 10][usize::from(limits & 3)],
+        max_message: [largest, 1000, 4, 0][usize::from(limits >> 2 & 3)],
+        max_fragments: [1 << 16, 4, 1, 0][usize::from(limits >> 4 & 3)],
+        ..Model::new(role(bit(case.choice, 0))).with_deflate(deflate)
+    };
+    let config = Config::new()
+        .max_frame(model.max_frame)
+        .max_message(model.max_message)
+        .max_fragments(model.max_fragments)
+        .delivery(if chunks { Delivery::Chunks } else { Delivery::Whole });
+    let form = if chunks { Form::Chunks } else { Form::Whole };
+    let endpoint = Endpoint { role: model.role, config: config.into(), deflate, form };
+    let cuts = cuts(case.cuts, case.bytes.len());
+
+    let expected = model.receive(case.bytes);
+    let run = match case.choice >> 2 & 3 {
+        0 => endpoint.gather(case.bytes, &cuts),
+        1 => endpoint.land(case.bytes, &cuts),
+        2 => {
+            let events = endpoint.inbox(case.bytes, &cuts);
+            let run = endpoint.gather(case.bytes, &cuts);
+            assert_eq!(events, run.events);
+            run
+        }
+        _ => endpoint.lend(case.bytes, &cuts, [4096, 100, 5, 0][usize::from(limits >> 6)]),
+    };
+    expected.assert_is(&run);
+    answers(model.role, &run);
+    endpoint.holds_little(case.bytes, &cuts);
+});
+
+impl Endpoint {
+    fn connection(&self) -> Connection {
+        machine(self.role, &self.config, Outbox::new()).with_deflate(self.deflate)
+    }
+
+    fn gather(&self, bytes: &[u8], cuts: &Cuts) -> Run {
+        let (mut connection, mut message) = (self.connection(), MessageBuf::new());
+        drive(&mut connection, &mut message, bytes, cuts, (self.form, Drain::Always), &mut Quiet).unwrap()
+    }
+
+    fn land(&self, bytes: &[u8], cuts: &Cuts) -> Run {
+        let (mut connection, mut message) = (self.connection(), MessageBuf::new());
+        drive(&mut connection, &mut message, bytes, cuts, (self.form, Drain::Always), &mut Landing).unwrap()
+    }
+
+    /// In memory for messages of `room` bytes. What is inflated needs some.
+    fn lend(&self, bytes: &[u8], cuts: &Cuts, room: usize) -> Run {
+        let room = if self.deflate.is_some() { room.max(1) } else { room };
+        let form = if self.form == Form::Chunks { Form::Chunks } else { Form::AsFits };
+        let new = |out| machine(self.role, &self.config, out).with_deflate(self.deflate);
+        drive_lent(new, room, bytes, cuts, form).unwrap()
+    }
+
+    /// In an inbox, which is read to where it says, and gives out whole messages that own their data.
+    fn inbox(&self, bytes: &[u8], cuts: &Cuts) -> Events {
+        let (mut connection, mut inbox) = (self.connection(), Inbox::empty());
+        let (mut events, mut chunks) = (Events::default(), Vec::new());
+        let mut rest = bytes;
+        for len in cuts.pieces(bytes.len()) {
+            let (mut piece, behind) = rest.split_at(len);
+            rest = behind;
+            loop {
+                let space = connection.read_space(&mut inbox);
+                assert!(!space.is_empty());
+                let len = space.len().min(piece.len());
+                space[..len].copy_from_slice(&piece[..len]);
+                piece = &piece[len..];
+                inbox.handle_read(len);
+                while let Ok(Some(ready)) = connection.poll(NOW, &mut inbox) {
+                    let seen = match inbox.event(ready) {
+                        Event::Text(text) => Seen::Text(text.to_owned()),
+                        Event::Binary(data) => Seen::Binary(data.to_vec()),
+                        Event::Ping(payload) => Seen::Ping(payload.to_vec()),
+                        Event::Pong(payload) => Seen::Pong(payload.to_vec()),
+                        Event::CloseReceived(frame) => Seen::Close(
+                            frame.code.map(hybi::CloseCode::get),
+                            frame.reason.as_str().to_owned(),
+                        ),
+                        Event::Chunk { kind, data, fin, .. } => {
+                            chunks.extend_from_slice(data);
+                            if !fin {
+                                continue;
+                            }
+                            let data = std::mem::take(&mut chunks);
+                            match kind {
+                                hybi::Kind::Text => Seen::Text(String::from_utf8(data).unwrap()),
+                                hybi::Kind::Binary => Seen::Binary(data),
+                            }
+                        }
+                        other => panic!("{other:?}"),
+                    };
+                    if self.form == Form::Whole {
+                        match (inbox.take_message(ready), &seen) {
+                            (Some(Message::Text(text)), Seen::Text(is)) => assert_eq!(&*text, is),
+                            (Some(Message::Binary(data)), Seen::Binary(is)) => assert_eq!(data, is),
+                            (None, Seen::Ping(_) | Seen::Pong(_) | Seen::Close(..)) => {}
+                            other => panic!("{other:?}"),
+                        }
+                    }
+                    events.push(seen, 1);
+                }
+                if connection.receiver().is_done() || piece.is_empty() {
+                    break;
+                }
+            }
+        }
+        events
+    }
+
+    /// SECURITY.md: at most twice what has arrived and 16 KiB; where it is inflated, twice what came out and
+    /// 64 KiB, and what it is inflated with.
+    fn holds_little(&self, bytes: &[u8], cuts: &Cuts) {
+        let inflater = if self.deflate.is_some() { 96 * KIB } else { 0 };
+        // What is written, the error and the window of an inbox apart.
+        let few = 2 * KIB + inflater;
+        let arrived = bytes.len();
+        let most = if self.deflate.is_some() { 2 * 64 * KIB + 64 * KIB } else { 2 * arrived + 16 * KIB };
+
+        let mut meter = Meter::default();
+        let (mut connection, mut message, mut bytes) = (self.connection(), MessageBuf::new(), bytes.to_vec());
+        let mut rest = &mut bytes[..];
+        for len in cuts.pieces(arrived) {
+            let (piece, behind) = rest.split_at_mut(len);
+            rest = behind;
+            let mut input = Input::new(piece, &mut message);
+            while !matches!(meter.run(|| connection.poll(NOW, &mut input)), Ok(None)) {}
+        }
+        meter.assert_within(most + few);
+        connection.transmitted(NOW, usize::MAX);
+        meter.run(|| connection.release_idle());
+        meter.run(|| connection.release_windows());
+        meter.run(|| drop(connection));
+        meter.run(|| drop(message));
+        assert_eq!(meter.held(), 0);
+    }
+}
+
+/// What went out: a Pong for each Ping, and a Close for a Close or an error.
+fn answers(role: Role, run: &Run) {
+    let mut due = Events::default();
+    for seen in run.events.iter() {
+        match seen {
+            Seen::Ping(payload) => due.push(Seen::Pong(payload.clone()), 1),
+            Seen::Close(code, _) => due.push(Seen::Close(*code, String::new()), 1),
+            _ => {}
+        }
+    }
+    let sent = Model::new(role.peer()).receive(&run.out);
+    assert_eq!(sent.error, None);
+    match (run.error, sent.events.last()) {
+        (None, _) => assert_eq!(sent.events, due),
+        (Some(error), Some(Seen::Close(code, reason))) => {
+            assert_eq!((*code, reason.is_empty()), (Some(error.close_code().get()), false));
+            due.push(Seen::Close(*code, reason.clone()), 1);
+            assert_eq!(sent.events, due);
+        }
+        (error, last) => panic!("{error:?} is answered by {last:?}"),
+    }
+}

@@ -1,0 +1,285 @@
+//! What tungstenite and fastwebsockets make of the same bytes, and they and hybi of each other's. Where they
+//! differ, the difference is one of theirs, and stands here and in README.md.
+#![no_main]
+
+use arbitrary::Arbitrary;
+use hybi::frame::Role;
+use hybi::handshake::{Incoming, Limits, Request, ServerHandshake};
+use hybi::{
+    Config, Connection, Event, Input, Instant, Kind, MessageBuf, Outbox, ProtocolError, SharedConfig,
+};
+use hybi_fuzz::others::{
+    End, MAX_FRAME, Reading, fastwebsockets_reads, fastwebsockets_writes, tungstenite_accepts,
+    tungstenite_reads, tungstenite_writes,
+};
+use hybi_fuzz::script::Script;
+use hybi_fuzz::support::drive::{Seen, machine};
+use hybi_fuzz::{bit, role};
+use libfuzzer_sys::fuzz_target;
+
+const NOW: Instant = Instant::ZERO;
+/// As much as a read may give.
+const PIECE: usize = 5000;
+
+#[derive(Arbitrary, Debug)]
+struct Case<'a> {
+    /// Role, and whether the bytes are frames, a request, or a script of messages.
+    choice: u8,
+    bytes: &'a [u8],
+}
+
+fuzz_target!(|case: Case<'_>| {
+    let role = role(bit(case.choice, 0));
+    match case.choice >> 1 & 3 {
+        0 | 3 => frames(role, case.bytes),
+        1 => request(case.bytes),
+        _ => messages(role, Script(case.bytes)),
+    }
+});
+
+// --- frames ---
+
+fn frames(role: Role, bytes: &[u8]) {
+    let ours = Ours::read(role, bytes, 1);
+    compare(&ours, bytes, &tungstenite_reads(role, bytes), tungstenite_differs);
+    compare(&ours, bytes, &fastwebsockets_reads(role, bytes), fastwebsockets_differs);
+}
+
+/// What hybi makes of an input.
+#[derive(Debug)]
+struct Ours {
+    events: Vec<Seen>,
+    /// The error, and the byte that shows it.
+    error: Option<(ProtocolError, usize)>,
+}
+
+impl Ours {
+    /// In pieces of `size`: byte by byte, it is known which one shows an error.
+    fn read(role: Role, bytes: &[u8], size: usize) -> Self {
+        let config: SharedConfig = Config::new().max_frame(MAX_FRAME as u64).max_message(u64::MAX).into();
+        let mut connection: Connection = machine(role, &config, Outbox::new());
+        let (mut message, mut ours) = (MessageBuf::new(), Self { events: Vec::new(), error: None });
+        for (at, piece) in bytes.chunks(size).enumerate() {
+            let mut piece = piece.to_vec();
+            let mut input = Input::new(&mut piece, &mut message);
+            loop {
+                match connection.poll_event(NOW, &mut input) {
+                    Ok(Some(event)) => ours.events.push(seen(event)),
+                    Ok(None) => break,
+                    Err(error) => {
+                        ours.error = Some((error, at));
+                        return ours;
+                    }
+                }
+            }
+            connection.transmitted(NOW, usize::MAX);
+        }
+        ours
+    }
+}
+
+fn seen(event: Event<'_>) -> Seen {
+    match event {
+        Event::Text(text) => Seen::Text(text.to_owned()),
+        Event::Binary(data) => Seen::Binary(data.to_vec()),
+        Event::Ping(payload) => Seen::Ping(payload.to_vec()),
+        Event::Pong(payload) => Seen::Pong(payload.to_vec()),
+        Event::CloseReceived(frame) => {
+            Seen::Close(frame.code.map(hybi::CloseCode::get), frame.reason.as_str().to_owned())
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+/// How far someone differs at the place where hybi stops, or at a Close.
+enum Difference {
+    /// Not at all.
+    None,
+    /// Goes on, or fails, whatever comes of it.
+    Other,
+}
+
+fn compare(ours: &Ours, bytes: &[u8], theirs: &Reading, differs: fn(&Ours, bytes: &[u8]) -> Difference) {
+    let (events, what) = (&ours.events, || format!("{ours:?}\n{theirs:?}"));
+    if let Difference::Other = differs(ours, bytes) {
+        // Up to there they are the same, a Close aside.
+        let sure = events.len() - usize::from(matches!(events.last(), Some(Seen::Close(..))));
+        return assert!(theirs.events.starts_with(&events[..sure]), "{}", what());
+    }
+    assert_eq!(*events, theirs.events, "{}", what());
+    match (&ours.error, &theirs.end) {
+        (None, End::Closed) => assert!(matches!(events.last(), Some(Seen::Close(..)))),
+        (None, End::Waits) | (Some(_), End::Failed(_)) => {}
+        // They look at frames, and at text, when they are whole.
+        (Some((error, at)), End::Waits) => {
+            let frame = Frame::around(bytes, *at);
+            let is_late = *error == ProtocolError::InvalidUtf8 && !frame.fin;
+            assert!(!frame.is_whole || is_late, "{}", what());
+        }
+        _ => panic!("{}", what()),
+    }
+}
+
+/// A frame, as whoever judges nothing would find it.
+struct Frame {
+    fin: bool,
+    is_whole: bool,
+    /// The length of header and payload, if all of the header is there.
+    len: Option<usize>,
+}
+
+impl Frame {
+    fn around(bytes: &[u8], at: usize) -> Self {
+        let mut start = 0;
+        loop {
+            let rest = &bytes[start..];
+            let fin = rest[0] & 0x80 != 0;
+            match frame_len(rest) {
+                Some(len) if at >= start + len && len <= rest.len() => start += len,
+                len => return Self { fin, is_whole: len.is_some_and(|len| len <= rest.len()), len },
+            }
+        }
+    }
+}
+
+fn frame_len(bytes: &[u8]) -> Option<usize> {
+    let second = bytes.get(1)?;
+    let (head, payload) = match second & 0x7F {
+        126 => (4, u64::from(u16::from_be_bytes(*bytes.get(2..)?.first_chunk()?))),
+        127 => (10, u64::from_be_bytes(*bytes.get(2..)?.first_chunk()?)),
+        len => (2, len.into()),
+    };
+    let key = if second & 0x80 != 0 { 4 } else { 0 };
+    usize::try_from(payload).ok()?.checked_add(head + key)
+}
+
+fn tungstenite_differs(ours: &Ours, bytes: &[u8]) -> Difference {
+    match (&ours.error, ours.events.last()) {
+        // A length need not be in its minimal form; that of a control frame need not either.
+        (Some((ProtocolError::ControlTooLong, at)), _)
+            if Frame::around(bytes, *at).len.is_none_or(|len| len <= 14 + 125) =>
+        {
+            Difference::Other
+        }
+        (Some((ProtocolError::LengthNotMinimal, _)), _)
+        // A Close with a code that must not be sent, 1014 among them, is one with 1002.
+        | (Some((ProtocolError::CloseCodeNotAllowed(_), _)), _)
+        | (None, Some(Seen::Close(Some(1014), _))) => Difference::Other,
+        _ => Difference::None,
+    }
+}
+
+fn fastwebsockets_differs(ours: &Ours, bytes: &[u8]) -> Difference {
+    let Some((error, at)) = &ours.error else {
+        // 1014 must not be sent.
+        let is_1014 = matches!(ours.events.last(), Some(Seen::Close(Some(1014), _)));
+        return if is_1014 { Difference::Other } else { Difference::None };
+    };
+    match error {
+        // Whether a frame is masked is not looked at; nor is a length, or that of a Pong or a Close.
+        ProtocolError::NotMasked
+        | ProtocolError::Masked
+        | ProtocolError::LengthNotMinimal
+        | ProtocolError::ControlTooLong => Difference::Other,
+        // A fragmented message may begin inside another.
+        ProtocolError::MessageInterleaved if !Frame::around(bytes, *at).fin => Difference::Other,
+        // Of a fragmented text, what is cut off at the end is left out.
+        ProtocolError::InvalidUtf8 => Difference::Other,
+        _ => Difference::None,
+    }
+}
+
+// --- requests ---
+
+fn request(bytes: &[u8]) {
+    let Ok(Some(Incoming::Upgrade(request))) = ServerHandshake::new(Limits::new()).poll(bytes) else {
+        return;
+    };
+    match tungstenite_accepts(&bytes[..request.head_len()]) {
+        Ok(answer) => {
+            let mut slots = [httparse::EMPTY_HEADER; 8];
+            let mut head = httparse::Response::new(&mut slots);
+            assert!(head.parse(&answer).is_ok_and(|status| status.is_complete()));
+            let accept =
+                head.headers.iter().find(|header| header.name.eq_ignore_ascii_case("Sec-WebSocket-Accept"));
+            assert_eq!(
+                accept.map(|accept| accept.value),
+                Some(&hybi::handshake::accept_key(request.key())[..])
+            );
+        }
+        Err(error) => assert!(!is_known_to_tungstenite(bytes, &request), "{error}"),
+    }
+}
+
+/// Whether all that a request has is known to tungstenite.
+fn is_known_to_tungstenite(bytes: &[u8], request: &Request<'_>) -> bool {
+    let line = bytes.split(|byte| *byte == b'\r').find(|line| !line.is_empty()).unwrap_or_default();
+    let once = |name| request.headers().get_only(name).unwrap_or_default();
+    let is_usual = |byte: u8| byte.is_ascii_alphanumeric() || b"/?.:=&-_~%".contains(&byte);
+    let (upgrade, connection) = (once("Upgrade"), once("Connection"));
+    let mut options = connection.split(|byte| matches!(byte, b' ' | b','));
+    // Of HTTP/1.x, 1.1.
+    line.ends_with(b"HTTP/1.1")
+        // No absolute target, and no characters that some browsers send as they are.
+        && request.target().starts_with('/')
+        && request.target().bytes().all(is_usual)
+        // No list of protocols, nor of options in several lines or behind tabs.
+        && upgrade.eq_ignore_ascii_case(b"websocket")
+        && options.any(|one| one.eq_ignore_ascii_case(b"upgrade"))
+        && connection.iter().all(|byte| byte.is_ascii_graphic() || *byte == b' ')
+}
+
+// --- messages ---
+
+/// What one sends, the others read.
+fn messages(role: Role, mut script: Script<'_>) {
+    let (mut all, mut bytes) = (Vec::new(), Vec::new());
+    let config: SharedConfig = Config::new().high_water(usize::MAX).into();
+    let mut connection: Connection = machine(role, &config, Outbox::new());
+    while let Some(step) = script.step() {
+        let message = match step & 3 {
+            0 => Seen::Text(script.text()),
+            1 => Seen::Binary(script.data()),
+            2 => Seen::Ping(script.bytes().iter().copied().take(125).collect()),
+            _ => Seen::Pong(script.bytes().iter().copied().take(125).collect()),
+        };
+        let sent = match &message {
+            Seen::Text(text) if bit(step, 2) => fragments(&mut connection, Kind::Text, text.as_bytes(), step),
+            Seen::Binary(data) if bit(step, 2) => fragments(&mut connection, Kind::Binary, data, step),
+            Seen::Text(text) => connection.send_text(text),
+            Seen::Binary(data) => connection.send_binary(data),
+            Seen::Ping(payload) => connection.ping(NOW, payload),
+            Seen::Pong(payload) => connection.pong(payload),
+            Seen::Close(..) => Ok(()),
+        };
+        sent.unwrap();
+        let mut slices = [&[][..]; 8];
+        let count = connection.poll_transmit(&mut slices);
+        bytes.extend(slices[..count].concat());
+        connection.transmitted(NOW, usize::MAX);
+        assert_eq!(connection.buffered_amount(), 0);
+        all.push(message);
+    }
+    let expected = Reading { events: all.clone(), end: End::Waits };
+    assert_eq!(tungstenite_reads(role.peer(), &bytes), expected);
+    assert_eq!(fastwebsockets_reads(role.peer(), &bytes), expected);
+    // tungstenite puts off a Pong of the application's.
+    let no_pongs: Vec<_> = all.iter().filter(|message| !matches!(message, Seen::Pong(_))).cloned().collect();
+    let ours = Ours::read(role.peer(), &tungstenite_writes(role, &no_pongs), PIECE);
+    assert_eq!((ours.events, ours.error), (no_pongs, None));
+    let ours = Ours::read(role.peer(), &fastwebsockets_writes(role, &all), PIECE);
+    assert_eq!((ours.events, ours.error), (all, None));
+}
+
+fn fragments(connection: &mut Connection, kind: Kind, data: &[u8], step: u8) -> Result<(), hybi::SendError> {
+    let size = usize::from(step >> 3).max(data.len() / 64) + 1;
+    let mut pieces = data.chunks(size).peekable();
+    loop {
+        let piece = pieces.next().unwrap_or_default();
+        let fin = pieces.peek().is_none();
+        connection.send_fragment(kind, piece, fin)?;
+        if fin {
+            return Ok(());
+        }
+    }
+}

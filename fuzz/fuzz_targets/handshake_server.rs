@@ -1,0 +1,95 @@
+//! A server reads any bytes as a request: the same however they are cut, and what it accepts it answers.
+#![no_main]
+
+use arbitrary::Arbitrary;
+use hybi::handshake::{
+    ClientHandshake, ClientRequest, DeflateConfig, HeadError, Incoming, Limits, Reason, Rejection, Reply,
+    Request, ServerHandshake,
+};
+use hybi_fuzz::memory::no_heap;
+use hybi_fuzz::{arrivals, bit, http};
+use libfuzzer_sys::fuzz_target;
+
+#[derive(Arbitrary, Debug)]
+struct Case<'a> {
+    /// The limits, and what the server wants.
+    choice: u8,
+    cuts: u16,
+    bytes: &'a [u8],
+}
+
+fuzz_target!(|case: Case<'_>| {
+    let limits = Limits::new()
+        .max_head([16384, 1000, 200, 0][usize::from(case.choice & 3)])
+        .max_headers([100, 6][usize::from(case.choice >> 2 & 1)]);
+    let whole = no_heap(|| ServerHandshake::new(limits).poll(case.bytes));
+    let mut handshake = ServerHandshake::new(limits);
+    let mut cut = Ok(None);
+    for len in arrivals(case.cuts, case.bytes.len()) {
+        cut = no_heap(|| handshake.poll(&case.bytes[..len]));
+        if !matches!(cut, Ok(None)) {
+            break;
+        }
+    }
+    assert_eq!(format!("{cut:?}"), format!("{whole:?}"));
+    match whole {
+        Ok(None) => assert!(case.bytes.len() < limits.max_head.max(1)),
+        Ok(Some(Incoming::Upgrade(request))) => {
+            is_right(case.bytes, &request);
+            is_answered(&request, bit(case.choice, 3));
+        }
+        Ok(Some(Incoming::Http(request))) => {
+            http::is_read_by_others(case.bytes, request.head_len(), request.headers());
+            refuses(request.rejection());
+        }
+        Err(rejection) => refuses(rejection),
+    }
+});
+
+/// RFC 6455 4.2.1, line by line.
+fn is_right(bytes: &[u8], request: &Request<'_>) {
+    http::is_read_by_others(bytes, request.head_len(), request.headers());
+    let line = bytes[..request.head_len()].trim_ascii_start().split(|byte| *byte == b'\r').next().unwrap();
+    assert!(line.starts_with(b"GET ") && line[..line.len() - 1].ends_with(b" HTTP/1."));
+    assert_eq!(line[4..line.len() - 9], *request.target().as_bytes());
+    let once = |name| request.headers().get_only(name).expect("once");
+    assert_eq!(once("Sec-WebSocket-Version"), b"13");
+    assert_eq!((once("Sec-WebSocket-Key"), request.key().len()), (request.key(), 24));
+    assert!(!once("Host").is_empty());
+    assert!(http::list(request.headers(), "Upgrade").any(|one| one.eq_ignore_ascii_case(b"websocket")));
+    assert!(http::list(request.headers(), "Connection").any(|one| one.eq_ignore_ascii_case(b"upgrade")));
+    assert!(request.headers().get("Transfer-Encoding").is_none());
+    assert!(request.headers().get_all("Content-Length").all(|len| len.iter().all(|digit| *digit == b'0')));
+    let mut offers: Vec<_> = request.subprotocols().collect();
+    let count = offers.len();
+    offers.sort_unstable();
+    offers.dedup();
+    assert_eq!(offers.len(), count, "each subprotocol once");
+}
+
+/// The client that sent this request takes the answer.
+fn is_answered(request: &Request<'_>, with_deflate: bool) {
+    let offers: Vec<_> = request.subprotocols().collect();
+    let chosen = request.select_subprotocol(&offers);
+    assert_eq!(chosen, offers.first().copied());
+    let deflate = request.negotiate_deflate(&DeflateConfig::new()).filter(|_| with_deflate);
+    let response = request.accept().subprotocol(chosen).deflate(deflate).to_vec().unwrap();
+
+    let extensions: Vec<_> = http::list(request.headers(), "Sec-WebSocket-Extensions").collect();
+    let extensions = String::from_utf8(extensions.join(&b", "[..])).unwrap();
+    let sent = ClientRequest::new("a", "/")
+        .subprotocols(&offers)
+        .extensions(Some(extensions.as_str()).filter(|text| !text.is_empty()));
+    let mut client = ClientHandshake::new(sent, http::nonce(request.key()), Limits::new()).unwrap();
+    assert_eq!(client.key(), request.key());
+    let Ok(Some(Reply::Open(opened))) = client.poll(&response) else { panic!("not open") };
+    assert_eq!((opened.subprotocol(), opened.deflate()), (chosen, deflate));
+    assert_eq!(opened.head_len(), response.len());
+}
+
+fn refuses(rejection: Rejection) {
+    assert_ne!(rejection.reason(), Reason::Head(HeadError::Changed), "two parsers differ");
+    assert!((400..500).contains(&rejection.status()));
+    let response = rejection.response().to_vec().unwrap();
+    assert_eq!(http::read_answer(&response), rejection.status());
+}

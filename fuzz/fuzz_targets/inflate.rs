@@ -1,0 +1,193 @@
+//! Compressed messages: any payload is inflated as a plain decoder does it, in pieces and rooms of any size;
+//! and what is compressed comes back.
+#![no_main]
+
+use arbitrary::Arbitrary;
+use hybi::deflate::{Compression, Deflater, Inflater};
+use hybi_fuzz::bit;
+use hybi_fuzz::memory::Meter;
+use hybi_fuzz::support::cuts::{Cuts, Xorshift};
+use hybi_fuzz::support::deflate::Decoder;
+use libfuzzer_sys::fuzz_target;
+
+const KIB: usize = 1 << 10;
+/// No more than so much is inflated of a message.
+const MOST: usize = 128 * KIB;
+
+#[derive(Arbitrary, Debug)]
+struct Case<'a> {
+    /// Takeover, three bits for the window, and whether there is data to be compressed or payloads.
+    choice: u8,
+    cuts: u16,
+    room: u16,
+    /// Messages, each behind its length, and the last one to the end.
+    messages: &'a [u8],
+}
+
+fuzz_target!(|case: Case<'_>| {
+    let (takeover, bits) = (bit(case.choice, 0), 8 + (case.choice >> 1 & 7));
+    let mut messages = Vec::new();
+    let mut rest = case.messages;
+    while let Some((len, behind)) = rest.split_first_chunk() {
+        let (message, behind) = behind.split_at(behind.len().min(u16::from_le_bytes(*len).into()));
+        messages.push(message.to_vec());
+        rest = behind;
+    }
+    let coarse = Inflation { bits, takeover, cuts: 0, room: 4 * KIB, release: false };
+    let fine = Inflation {
+        cuts: case.cuts,
+        room: 1 + usize::from(case.room % 3000),
+        release: bit(case.choice, 4),
+        ..coarse
+    };
+    if bit(case.choice, 7) {
+        let payloads = compress(&messages, &case, takeover, bits);
+        let read = Ended { data: messages, how: How::Well };
+        assert_eq!(fine.run(&payloads), read);
+        assert_eq!(decode(&payloads, takeover, bits), Some(read));
+    } else {
+        let read = coarse.run(&messages);
+        assert_eq!(fine.run(&messages), read);
+        if let Some(expected) = decode(&messages, takeover, bits) {
+            assert_eq!(read.data[..expected.data.len()], expected.data);
+            // What is too long may be wrong behind that.
+            let is_cut = read.how == How::Long && expected.how == How::Wrong;
+            assert!(read.how == expected.how || is_cut, "{:?} is {:?}", read.how, expected.how);
+        }
+    }
+});
+
+fn compress(messages: &[Vec<u8>], case: &Case<'_>, takeover: bool, bits: u8) -> Vec<Vec<u8>> {
+    let level = [0, 1, 2, 4, 5, 6, 8, 9][usize::from(case.choice >> 4 & 7)];
+    let compression = Compression { level, ..Compression::new() };
+    let (mut meter, mut random) = (Meter::default(), Xorshift::new(case.cuts.into()));
+    let mut deflater = meter.run(|| Deflater::new(bits, takeover, &compression));
+    let payloads = messages.iter().map(|message| {
+        let (mut payload, mut rest) = (Vec::new(), &message[..]);
+        let places = if case.cuts == 0 { Cuts::Whole } else { Cuts::random(&mut random, message.len()) };
+        let mut pieces = places.pieces(message.len()).peekable();
+        while let Some(len) = pieces.next() {
+            let (piece, behind) = rest.split_at(len);
+            rest = behind;
+            deflater.deflate(piece, pieces.peek().is_none(), &mut payload);
+        }
+        payload
+    });
+    let payloads = payloads.collect();
+    meter.assert_within(484 * KIB);
+    payloads
+}
+
+/// How messages are inflated.
+#[derive(Clone, Copy)]
+struct Inflation {
+    bits: u8,
+    takeover: bool,
+    cuts: u16,
+    room: usize,
+    /// Memory is given back behind each message.
+    release: bool,
+}
+
+#[derive(PartialEq, Debug)]
+struct Ended {
+    data: Vec<Vec<u8>>,
+    how: How,
+}
+
+#[derive(Clone, Copy, PartialEq, Debug)]
+enum How {
+    Well,
+    /// The last message is wrong, and comes as far as it does.
+    Wrong,
+    /// It is too long, and comes up to `MOST`.
+    Long,
+}
+
+impl Inflation {
+    fn run(&self, payloads: &[Vec<u8>]) -> Ended {
+        let (mut meter, mut room) = (Meter::default(), vec![0; self.room]);
+        let mut inflater = Inflater::new(self.bits, self.takeover);
+        let mut all = Ended { data: Vec::new(), how: How::Well };
+        for payload in payloads {
+            let mut data = Vec::new();
+            all.how = self.message(&mut meter, &mut inflater, payload, &mut room, &mut data);
+            data.truncate(MOST);
+            all.data.push(data);
+            if all.how != How::Well {
+                break;
+            }
+            if self.release {
+                meter.run(|| inflater.release());
+                assert!(meter.held() <= 32 * KIB);
+            }
+        }
+        meter.assert_within(80 * KIB);
+        all
+    }
+
+    fn message(
+        &self,
+        meter: &mut Meter,
+        inflater: &mut Inflater,
+        payload: &[u8],
+        room: &mut [u8],
+        data: &mut Vec<u8>,
+    ) -> How {
+        let mut rest = payload;
+        let mut pieces =
+            hybi_fuzz::arrivals(self.cuts, payload.len()).into_iter().map(|end| payload.len() - end);
+        let mut behind = pieces.next().unwrap_or(0);
+        loop {
+            let piece = &rest[..rest.len() - behind];
+            let result = meter.run(|| match behind {
+                0 => inflater.finish(piece, room).map(|end| (end.step, end.done)),
+                _ => inflater.inflate(piece, room).map(|step| (step, false)),
+            });
+            let (step, done) = match result {
+                Ok(result) => result,
+                Err(error) => {
+                    data.extend_from_slice(&room[..error.produced]);
+                    return if data.len() >= MOST { How::Long } else { How::Wrong };
+                }
+            };
+            data.extend_from_slice(&room[..step.produced]);
+            rest = &rest[step.consumed..];
+            if data.len() >= MOST {
+                return How::Long;
+            }
+            if done {
+                assert!(rest.is_empty(), "a message ends where its payload does");
+                return How::Well;
+            }
+            let is_full = step.produced == room.len();
+            assert!(is_full || behind > 0, "neither full nor done");
+            if !is_full {
+                assert_eq!(rest.len(), behind, "neither full nor all taken in");
+                behind = pieces.next().unwrap_or(0);
+            }
+        }
+    }
+}
+
+/// What another decoder makes of the messages, as far as that is all that can be said: nothing of what refers
+/// back further than was agreed on. Of what is wrong, it says that it is, and not how far it comes.
+fn decode(payloads: &[Vec<u8>], takeover: bool, bits: u8) -> Option<Ended> {
+    let mut decoder = Decoder::new(takeover);
+    let mut all = Ended { data: Vec::new(), how: How::Well };
+    for payload in payloads {
+        let message = decoder.message(payload);
+        if decoder.farthest > 1 << bits {
+            return None;
+        }
+        match message {
+            Some(data) if data.len() < MOST => all.data.push(data),
+            Some(_) => all.how = How::Long,
+            None => all.how = How::Wrong,
+        }
+        if all.how != How::Well {
+            break;
+        }
+    }
+    Some(all)
+}

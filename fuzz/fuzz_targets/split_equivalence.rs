@@ -1,0 +1,73 @@
+//! Two ways to cut one input give the same events, the same error, and the same output where that is written
+//! at the same events; also where payload is read straight to its place, and where nothing is written for
+//! long.
+#![no_main]
+
+use arbitrary::Arbitrary;
+use hybi::{Config, Connection, Delivery, Event, MessageBuf, Outbox, SharedConfig};
+use hybi_fuzz::memory::Meter;
+use hybi_fuzz::support::drive::{Drain, Echo, Form, Habits, Landing, Run, drive, machine};
+use hybi_fuzz::{bit, cuts, deflate_params, role};
+use libfuzzer_sys::fuzz_target;
+
+#[derive(Arbitrary, Debug)]
+struct Case<'a> {
+    /// Role, delivery, when output is written, and in which runs payload is read to its place.
+    choice: u8,
+    deflate: u8,
+    limits: u8,
+    one: u16,
+    other: u16,
+    bytes: &'a [u8],
+}
+
+fuzz_target!(|case: Case<'_>| {
+    let mut meter = Meter::default();
+    let (one, other) =
+        meter.run(|| (case.run(case.one, bit(case.choice, 4)), case.run(case.other, bit(case.choice, 5))));
+    assert_eq!(one, other);
+    // All of it is kept here, twice, and sent back: nothing comes of what is only announced.
+    let kept = one.events.iter().count() * 128 + one.out.len() + case.bytes.len() + MAX_MESSAGE;
+    meter.assert_within(8 * kept + (2 << 20));
+});
+
+const MAX_MESSAGE: usize = 64 << 10;
+
+impl Case<'_> {
+    fn run(&self, number: u16, land: bool) -> Run {
+        let chunks = bit(self.choice, 1);
+        let config: SharedConfig = Config::new()
+            .max_frame([1 << 16, 100][usize::from(self.limits & 1)])
+            .max_message([MAX_MESSAGE as u64, 200][usize::from(self.limits >> 1 & 1)])
+            .max_fragments([1 << 16, 3][usize::from(self.limits >> 2 & 1)])
+            .high_water(usize::MAX)
+            .delivery(if chunks { Delivery::Chunks } else { Delivery::Whole })
+            .into();
+        let form = if chunks { Form::Chunks } else { Form::Whole };
+        let drain = match self.choice >> 2 & 3 {
+            0 => Drain::Late,
+            1 => Drain::Sometimes { every: 2, bytes: usize::from(self.limits >> 3) },
+            _ => Drain::Always,
+        };
+        let machine = machine(role(bit(self.choice, 0)), &config, Outbox::new());
+        let (mut connection, mut message) =
+            (machine.with_deflate(deflate_params(self.deflate)), MessageBuf::new());
+        let cuts = cuts(number, self.bytes.len());
+        drive(&mut connection, &mut message, self.bytes, &cuts, (form, drain), &mut EchoTo { land }).unwrap()
+    }
+}
+
+/// Sends messages back, and may read payload to its place.
+struct EchoTo {
+    land: bool,
+}
+
+impl Habits<Outbox, MessageBuf> for EchoTo {
+    fn land(&mut self, connection: &mut Connection, message: &mut MessageBuf, bytes: &[u8]) -> usize {
+        if self.land { Landing.land(connection, message, bytes) } else { 0 }
+    }
+
+    fn answer(&mut self, connection: &mut Connection, event: &Event<'_>) -> Result<(), String> {
+        Habits::<Outbox, MessageBuf>::answer(&mut Echo, connection, event)
+    }
+}

@@ -1,0 +1,29 @@
+#!/usr/bin/env bash
+# Makes the corpus of a target anew, of the fewest inputs that reach beyond its seeds:
+# fuzz/minimise.sh TARGET [FILES]
+#
+# Where there are more than FILES, 100 if not said, so many of all sizes are taken.
+set -euo pipefail
+
+cd "$(dirname "$0")/.."
+target=$1 most=${2:-100}
+binary=fuzz/target/x86_64-unknown-linux-gnu/release/$target
+fuzz/seeds.py >/dev/null
+mkdir -p "fuzz/seeds/$target" "fuzz/corpus/$target" "fuzz/grown/$target"
+merged=$(mktemp -d)
+trap 'rm -rf "$merged"' EXIT
+# What is merged into is kept, so only what goes beyond it is added.
+mkdir "$merged/seeds"
+cp -r "fuzz/seeds/$target/." "$merged/seeds"
+ls "$merged/seeds" | sort >"$merged/names"
+"$binary" -set_cover_merge=1 -max_len=512 "$merged/seeds" "fuzz/corpus/$target" "fuzz/grown/$target" 2>"$merged/log"
+rm -rf "fuzz/corpus/$target"
+mkdir -p "fuzz/corpus/$target"
+(cd "$merged/seeds" && ls -Sr | grep -vxFf ../names) >"$merged/new" || true
+awk -v all="$(wc -l <"$merged/new")" -v most="$most" '
+    all <= most || int(NR * most / all) > int((NR - 1) * most / all)' "$merged/new" |
+    while read -r name; do
+        cp "$merged/seeds/$name" "fuzz/corpus/$target/"
+    done
+printf '%s: %s files, %s bytes\n' "$target" "$(ls "fuzz/corpus/$target" | wc -l)" \
+    "$(cat "fuzz/corpus/$target"/* 2>/dev/null | wc -c)"

@@ -1,0 +1,88 @@
+//! Heap, counted.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+
+struct Counting;
+
+thread_local! {
+    static LIVE: Cell<isize> = const { Cell::new(0) };
+    static PEAK: Cell<isize> = const { Cell::new(0) };
+}
+
+fn count(change: isize) {
+    let _ = LIVE.try_with(|live| {
+        live.set(live.get() + change);
+        let _ = PEAK.try_with(|peak| peak.set(peak.get().max(live.get())));
+    });
+}
+
+// SAFETY: all requests go to the system's allocator as they come; counting touches no heap.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        count(layout.size() as isize);
+        // SAFETY: the caller's promise is passed on.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
+        count(-(layout.size() as isize));
+        // SAFETY: the caller's promise is passed on.
+        unsafe { System.dealloc(memory, layout) }
+    }
+
+    unsafe fn realloc(&self, memory: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        count(size as isize - layout.size() as isize);
+        // SAFETY: the caller's promise is passed on.
+        unsafe { System.realloc(memory, layout, size) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// The heap of what is under test, apart from that of the target around it.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct Meter {
+    held: isize,
+    most: isize,
+}
+
+impl Meter {
+    /// Runs something, and counts what it allocates and frees.
+    pub fn run<T>(&mut self, run: impl FnOnce() -> T) -> T {
+        let before = LIVE.get();
+        PEAK.set(before);
+        let result = run();
+        self.most = self.most.max(self.held + PEAK.get() - before);
+        self.held += LIVE.get() - before;
+        result
+    }
+
+    /// Bytes that are held now.
+    #[must_use]
+    pub fn held(&self) -> usize {
+        self.held.try_into().unwrap_or(0)
+    }
+
+    /// The most bytes that were held at once, up to now.
+    #[must_use]
+    pub fn most(&self) -> usize {
+        self.most.try_into().unwrap_or(0)
+    }
+
+    /// Fails if more was ever held than that.
+    #[track_caller]
+    pub fn assert_within(&self, bytes: usize) {
+        assert!(self.most() <= bytes, "{} bytes of heap where {bytes} are allowed", self.most());
+    }
+}
+
+/// Runs something that must not touch the heap.
+#[track_caller]
+pub fn no_heap<T>(run: impl FnOnce() -> T) -> T {
+    let mut meter = Meter::default();
+    let result = meter.run(run);
+    meter.assert_within(0);
+    result
+}

@@ -1,0 +1,324 @@
+//! A receiver as plain as can be: it has the whole input, looks at it again and again, and allocates as it
+//! likes. What it says of an input is what hybi must say, however that input is cut.
+
+use hybi::frame::{Header, Opcode, Role};
+use hybi::handshake::DeflateParams;
+use hybi::{Cut, Outcome, ProtocolError};
+
+use crate::support::deflate::Decoder;
+use crate::support::drive::{Events, Run, Seen};
+
+/// What is received, and with what limits.
+#[derive(Clone, Copy, Debug)]
+pub struct Model {
+    /// The role of who receives.
+    pub role: Role,
+    /// The reserved bits that are allowed on the first frame of a message.
+    pub rsv: u8,
+    /// What is sent to this end takes its context over from message to message.
+    pub takeover: bool,
+    /// How far back a compressed message may refer. One that refers further may be taken or refused.
+    pub window: usize,
+    /// As in [`hybi::Limits`].
+    pub max_frame: u64,
+    /// As in [`hybi::Limits`].
+    pub max_message: u64,
+    /// As in [`hybi::Limits`].
+    pub max_fragments: u32,
+}
+
+/// A frame, or the part of one that is there.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Frame {
+    /// Its header.
+    pub header: Header,
+    /// As much of its payload as is there, unmasked.
+    pub payload: Vec<u8>,
+}
+
+impl Frame {
+    /// Whether all of it is there.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.payload.len() as u64 == self.header.payload_len
+    }
+}
+
+/// What comes of an input.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Received {
+    /// All events, with whole messages.
+    pub events: Events,
+    /// The rule that was broken.
+    pub error: Option<ProtocolError>,
+    /// Where the input ends, if nothing was broken and no Close came.
+    pub cut: Cut,
+    /// More may follow than these events, or an error: there is a compressed message that is not whole, or
+    /// wrong, and where that shows is not known here.
+    pub is_open: bool,
+}
+
+impl Received {
+    /// Fails unless this came out of the connection.
+    #[track_caller]
+    pub fn assert_is(&self, run: &Run) {
+        if self.is_open {
+            let (all, sure): (Vec<_>, Vec<_>) = (run.events.iter().collect(), self.events.iter().collect());
+            assert!(all.starts_with(&sure), "{run:?}\ninstead of {self:?}");
+            return;
+        }
+        assert_eq!((&run.events, run.error), (&self.events, self.error));
+        if let Outcome::Abnormal(cut) = run.outcome {
+            assert_eq!(cut, self.cut);
+        }
+    }
+}
+
+impl Model {
+    /// Of someone who receives in `role`, without compression or limits.
+    #[must_use]
+    pub const fn new(role: Role) -> Self {
+        let (max_frame, max_message, max_fragments) = (u64::MAX, u64::MAX, u32::MAX);
+        Self { role, rsv: 0, takeover: true, window: 1 << 15, max_frame, max_message, max_fragments }
+    }
+
+    /// With what was agreed on.
+    #[must_use]
+    pub fn with_deflate(mut self, params: Option<DeflateParams>) -> Self {
+        if let Some(params) = params {
+            self.rsv = 4;
+            let (bits, no_takeover) = match self.role {
+                Role::Server => (params.client_window_bits(), params.client_no_context_takeover),
+                Role::Client => (params.server_window_bits(), params.server_no_context_takeover),
+            };
+            (self.window, self.takeover) = (1 << bits, !no_takeover);
+        }
+        self
+    }
+
+    /// The frames in `bytes` up to the one that is not whole or wrong; whether a header is cut off at the
+    /// end.
+    #[must_use]
+    pub fn frames(&self, bytes: &[u8]) -> (Vec<Frame>, bool, Option<ProtocolError>) {
+        let (mut frames, mut rest, mut in_message) = (Vec::new(), bytes, false);
+        while !rest.is_empty() {
+            let (header, len) = match self.header(rest, in_message) {
+                Ok(Some(found)) => found,
+                Ok(None) => return (frames, true, None),
+                Err(error) => return (frames, true, Some(error)),
+            };
+            if !header.opcode.is_control() {
+                in_message = !header.fin;
+            }
+            let there = usize::try_from(header.payload_len).unwrap_or(usize::MAX).min(rest.len() - len);
+            let key = header.masking_key.unwrap_or_default();
+            let masked = rest[len..len + there].iter();
+            let payload = masked.zip(key.iter().cycle()).map(|(byte, key)| byte ^ key).collect();
+            rest = &rest[len + there..];
+            frames.push(Frame { header, payload });
+        }
+        (frames, false, None)
+    }
+
+    /// RFC 6455 5.2, one byte after the other, as each of them may be the first that is wrong.
+    fn header(&self, bytes: &[u8], in_message: bool) -> Result<Option<(Header, usize)>, ProtocolError> {
+        let first = bytes[0];
+        let (fin, rsv, bits) = (first & 0x80 != 0, first >> 4 & 7, first & 0x0F);
+        let is_start = matches!(bits, 1 | 2);
+        if rsv & !(if is_start { self.rsv } else { 0 }) != 0 {
+            return Err(ProtocolError::ReservedBits(rsv));
+        }
+        let opcode = match bits {
+            0 if !in_message => return Err(ProtocolError::NothingToContinue),
+            1 | 2 if in_message => return Err(ProtocolError::MessageInterleaved),
+            0 => Opcode::Continuation,
+            1 => Opcode::Text,
+            2 => Opcode::Binary,
+            8 => Opcode::Close,
+            9 => Opcode::Ping,
+            10 => Opcode::Pong,
+            _ => return Err(ProtocolError::UnknownOpcode(bits)),
+        };
+        let is_control = bits >= 8;
+        if is_control && !fin {
+            return Err(ProtocolError::ControlFragmented);
+        }
+        let Some(second) = bytes.get(1) else { return Ok(None) };
+        match (self.role, second & 0x80 != 0) {
+            (Role::Server, false) => return Err(ProtocolError::NotMasked),
+            (Role::Client, true) => return Err(ProtocolError::Masked),
+            _ => {}
+        }
+        let short = second & 0x7F;
+        if is_control && short > 125 {
+            return Err(ProtocolError::ControlTooLong);
+        }
+        if opcode == Opcode::Close && short == 1 {
+            return Err(ProtocolError::CloseBodyOfOneByte);
+        }
+        let len_bytes = match short {
+            126 => 2,
+            127 => 8,
+            _ => 0,
+        };
+        if short == 127 && bytes.get(2).is_some_and(|byte| byte & 0x80 != 0) {
+            return Err(ProtocolError::LengthTopBit);
+        }
+        let Some(len) = bytes.get(2..2 + len_bytes) else { return Ok(None) };
+        let payload_len = match short {
+            126 | 127 => len.iter().fold(0, |len, byte| len << 8 | u64::from(*byte)),
+            _ => short.into(),
+        };
+        if short == 126 && payload_len < 126 || short == 127 && payload_len < 1 << 16 {
+            return Err(ProtocolError::LengthNotMinimal);
+        }
+        let mut at = 2 + len_bytes;
+        let mut masking_key = None;
+        if second & 0x80 != 0 {
+            let Some(key) = bytes.get(at..at + 4) else { return Ok(None) };
+            masking_key = key.first_chunk().copied();
+            at += 4;
+        }
+        Ok(Some((Header { fin, rsv, opcode, masking_key, payload_len }, at)))
+    }
+
+    /// The events in `bytes`, and the error that ends them.
+    #[must_use]
+    pub fn receive(&self, bytes: &[u8]) -> Received {
+        let (frames, in_header, error) = self.frames(bytes);
+        let events = Events::default();
+        let mut received = Received { events, error: None, cut: Cut::BetweenMessages, is_open: false };
+        let mut inflater = Decoder::new(self.takeover);
+        let mut message = Message::default();
+        let mut is_over = false;
+        for frame in &frames {
+            is_over = match frame.header.opcode {
+                opcode if opcode.is_control() => self.control(frame, &mut received),
+                _ => self.data(frame, &mut message, &mut inflater, &mut received),
+            };
+            if is_over {
+                break;
+            }
+        }
+        if !is_over {
+            received.error = error;
+        }
+        received.cut = if in_header || frames.last().is_some_and(|frame| !frame.is_whole()) {
+            Cut::InFrame
+        } else if message.fragments > 0 {
+            Cut::InMessage
+        } else {
+            Cut::BetweenMessages
+        };
+        if let Some(events) = message.before {
+            (received.events, received.is_open) = (events, true);
+        }
+        received
+    }
+
+    /// Whether it is the last.
+    fn control(&self, frame: &Frame, received: &mut Received) -> bool {
+        let payload = &frame.payload;
+        let seen = match frame.header.opcode {
+            Opcode::Ping => Seen::Ping(payload.clone()),
+            Opcode::Pong => Seen::Pong(payload.clone()),
+            _ => {
+                let (code, reason) = match payload.split_first_chunk() {
+                    Some((code, reason)) => (Some(u16::from_be_bytes(*code)), reason),
+                    None => (None, &[][..]),
+                };
+                // RFC 6455 7.4 and the registry.
+                let is_code = |code| matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999);
+                if let Some(code) = code.filter(|code| !is_code(*code)) {
+                    received.error = Some(ProtocolError::CloseCodeNotAllowed(code));
+                    return true;
+                }
+                if is_wrong(reason, frame.is_whole()) {
+                    received.error = Some(ProtocolError::CloseReasonNotUtf8);
+                    return true;
+                }
+                Seen::Close(code, String::from_utf8_lossy(reason).into_owned())
+            }
+        };
+        if frame.is_whole() {
+            received.events.push(seen, 1);
+        }
+        frame.is_whole() && frame.header.opcode == Opcode::Close
+    }
+
+    /// Whether it is the last.
+    fn data(
+        &self,
+        frame: &Frame,
+        message: &mut Message,
+        inflater: &mut Decoder,
+        received: &mut Received,
+    ) -> bool {
+        let header = &frame.header;
+        if header.opcode != Opcode::Continuation {
+            *message = Message { is_text: header.opcode == Opcode::Text, ..Message::default() };
+            message.before = (header.rsv != 0).then(|| received.events.clone());
+        }
+        let is_compressed = message.before.is_some();
+        message.fragments += 1;
+        message.announced = message.announced.saturating_add(header.payload_len);
+        // RFC 6455 10.4, in the order in which a header shows it.
+        let over = if header.payload_len > self.max_frame {
+            Some(ProtocolError::FrameTooBig)
+        } else if !is_compressed && message.announced > self.max_message {
+            Some(ProtocolError::MessageTooBig)
+        } else if message.fragments > self.max_fragments {
+            Some(ProtocolError::TooManyFragments)
+        } else {
+            None
+        };
+        if over.is_some() {
+            received.error = over;
+            return true;
+        }
+        message.data.extend(&frame.payload);
+        let is_end = frame.is_whole() && header.fin;
+        if is_compressed {
+            if !is_end {
+                return false;
+            }
+            inflater.farthest = 0;
+            match inflater.message(&message.data) {
+                Some(data) if data.len() as u64 <= self.max_message && inflater.farthest <= self.window => {
+                    message.data = data;
+                }
+                _ => return true,
+            }
+            if message.is_text && is_wrong(&message.data, true) {
+                return true;
+            }
+        }
+        if message.is_text && is_wrong(&message.data, is_end) {
+            received.error = Some(ProtocolError::InvalidUtf8);
+            return true;
+        }
+        if is_end {
+            let Message { data, is_text, .. } = std::mem::take(message);
+            let text = |data: &[u8]| String::from_utf8_lossy(data).into_owned();
+            received.events.push(if is_text { Seen::Text(text(&data)) } else { Seen::Binary(data) }, 1);
+        }
+        false
+    }
+}
+
+/// The message in progress.
+#[derive(Default)]
+struct Message {
+    is_text: bool,
+    data: Vec<u8>,
+    announced: u64,
+    fragments: u32,
+    /// The events before it, if it is compressed.
+    before: Option<Events>,
+}
+
+/// Whether text cannot be UTF-8, be it the whole or the beginning of one.
+#[must_use]
+pub fn is_wrong(text: &[u8], is_whole: bool) -> bool {
+    std::str::from_utf8(text).is_err_and(|error| is_whole || error.error_len().is_some())
+}
