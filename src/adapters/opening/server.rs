@@ -493,7 +493,7 @@ impl From<Rejection> for Refusal {
     /// What [`Rejection::response`] answers, so that a check of the request can be followed by `?`.
     fn from(rejection: Rejection) -> Self {
         let body =
-            Some(("text/plain; charset=utf-8".into(), format!("{}\n", rejection.reason()).into_bytes()));
+            Some(("text/plain; charset=utf-8".into(), std::format!("{}\n", rejection.reason()).into_bytes()));
         Self { body, ..Self::new(rejection.status()) }
     }
 }
