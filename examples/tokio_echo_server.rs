@@ -74,7 +74,8 @@ fn deflate(_: Server) -> Result<Server, &'static str> {
 }
 
 async fn serve(server: Arc<Server>, stream: TcpStream, mut leaving: watch::Receiver<bool>) {
-    let peer = stream.peer_addr().map_or_else(|_| "a peer".into(), |peer| peer.to_string());
+    // One that is gone already has no address.
+    let Ok(peer) = stream.peer_addr() else { return };
     let _ = stream.set_nodelay(true);
     let mut ws = match server.accept(stream).await {
         Ok(ws) => ws,
@@ -88,6 +89,7 @@ async fn serve(server: Arc<Server>, stream: TcpStream, mut leaving: watch::Recei
     ws.forget_headers();
     loop {
         let ended = tokio::select! {
+            biased;
             ended = echo(&mut ws) => ended,
             // The future that is dropped here has lost nothing: what was queued goes out before the Close.
             () = left(&mut leaving) => return farewell(&mut ws).await,
@@ -102,14 +104,19 @@ async fn serve(server: Arc<Server>, stream: TcpStream, mut leaving: watch::Recei
 }
 
 async fn echo(ws: &mut WebSocket) -> Result<(), Error> {
-    while let Some((event, mut answer)) = ws.next().await? {
-        match event {
-            Event::Text(text) => answer.send_text(text).await?,
-            Event::Binary(data) => answer.send_binary(data).await?,
-            _ => {}
+    loop {
+        // An event has room for a control frame: not kept across a wait it takes none in the task.
+        let (text, data, mut answer) = match ws.next().await? {
+            Some((Event::Text(text), answer)) => (Some(text), &[][..], answer),
+            Some((Event::Binary(data), answer)) => (None, data, answer),
+            Some(_) => continue,
+            None => return Ok(()),
+        };
+        match text {
+            Some(text) => answer.send_text(text).await?,
+            None => answer.send_binary(data).await?,
         }
     }
-    Ok(())
 }
 
 /// Ready once the server goes away.

@@ -135,8 +135,8 @@ mod owned {
     use crate::arch::Text;
 
     /// How much is read at once: it stays in the first-level cache while it is unmasked and validated. A message
-    /// of 16 KiB, which is a usual size, fits with its header.
-    const WINDOW: usize = (16 << 10) + 64;
+    /// of 16 KiB, which is a usual size, fits with its header, and so do sixteen of 1 KiB.
+    const WINDOW: usize = (16 << 10) + 512;
     /// Behind what is in the window so much is read at once.
     const AT_ONCE: usize = 32 << 10;
     /// Memory is at most twice what has arrived and so much more.
