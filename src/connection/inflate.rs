@@ -164,13 +164,16 @@ impl Receiver {
                 return Err(ProtocolError::MessageTooBig);
             }
         } else {
-            let expected = match (streaming, len) {
-                (true, _) => CHUNK - gathered.min(CHUNK),
+            let (least, expected) = match (streaming, len) {
+                (true, _) => (CHUNK - gathered.min(CHUNK), CHUNK - gathered.min(CHUNK)),
                 // What has been taken in already does not come to much.
-                (false, 0) => SLACK,
-                (false, _) => (8 * len + SLACK).max(gathered).min(MOST),
+                (false, 0) => (SLACK, SLACK),
+                (false, _) => {
+                    ((8 * len + SLACK).min(MOST), ((8 * len + SLACK).max(gathered) + SLACK).min(MOST))
+                }
             };
-            let expected = usize::try_from(limit).map_or(expected, |limit| limit.min(expected));
+            let limited = |len| usize::try_from(limit).map_or(len, |limit| limit.min(len));
+            let expected = limited(least)..=limited(expected);
             let kind = if streaming { Kind::Binary } else { self.kind };
             message.produce(kind, expected, limit, &mut work).map_err(|_| ProtocolError::InvalidUtf8)?;
             self.message_len += produced as u64;

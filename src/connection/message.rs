@@ -1,6 +1,7 @@
 //! Memory for messages: gathered piece by piece, and owned.
 
 use core::fmt;
+use core::ops::RangeInclusive;
 
 use crate::arch::Checked;
 use crate::frame::Mask;
@@ -15,7 +16,7 @@ pub trait Gather: fmt::Debug + sealed::Memory {}
 impl<T: fmt::Debug + sealed::Memory> Gather for T {}
 
 pub(super) mod sealed {
-    use super::{InvalidUtf8, Kind, Mask};
+    use super::{InvalidUtf8, Kind, Mask, RangeInclusive};
 
     /// What the receiver does with the memory.
     pub trait Memory {
@@ -35,13 +36,14 @@ pub(super) mod sealed {
         ) -> Result<usize, InvalidUtf8>;
         /// Takes in bytes that were read straight into this memory, `limit` at most.
         fn land(&mut self, limit: u64, mask: &mut Mask, kind: Kind) -> Result<usize, InvalidUtf8>;
-        /// Lets `produce` write behind what is there, as far as there is room and up to `expected` bytes of
-        /// the `most` that may still come, and say how much it wrote. The way in for a payload that is
-        /// inflated and not found in the input.
+        /// Lets `produce` write behind what is there, as far as there is room and up to as many bytes as are
+        /// `expected` of the `most` that may still come, and say how much it wrote. Room is made only where
+        /// there is less than is expected at the least. The way in for a payload that is inflated and not
+        /// found in the input.
         fn produce(
             &mut self,
             kind: Kind,
-            expected: usize,
+            expected: RangeInclusive<usize>,
             most: u64,
             produce: &mut dyn FnMut(&mut [u8]) -> usize,
         ) -> Result<usize, InvalidUtf8>;
@@ -82,7 +84,7 @@ impl<T: sealed::Memory> sealed::Memory for &mut T {
     fn produce(
         &mut self,
         kind: Kind,
-        expected: usize,
+        expected: RangeInclusive<usize>,
         most: u64,
         produce: &mut dyn FnMut(&mut [u8]) -> usize,
     ) -> Result<usize, InvalidUtf8> {
@@ -162,12 +164,12 @@ impl sealed::Memory for LentMessage<'_> {
     fn produce(
         &mut self,
         kind: Kind,
-        expected: usize,
+        expected: RangeInclusive<usize>,
         _: u64,
         produce: &mut dyn FnMut(&mut [u8]) -> usize,
     ) -> Result<usize, InvalidUtf8> {
         let room = self.memory.bytes_from(self.filled);
-        let len = room.len().min(expected);
+        let len = room.len().min(*expected.end());
         let len = produce(room.get_mut(..len).unwrap_or_default());
         accept(&mut self.memory, &mut self.filled, len, kind)
     }
@@ -218,7 +220,7 @@ mod growable {
     use bytes::Bytes;
 
     use super::super::event::{Inner, Place, Ready};
-    use super::{Checked, InvalidUtf8, Kind, Mask, accept, sealed};
+    use super::{Checked, InvalidUtf8, Kind, Mask, RangeInclusive, accept, sealed};
     use crate::arch::Text;
     use crate::error::SendError;
     use crate::frame::Opcode;
@@ -549,15 +551,20 @@ mod growable {
         fn produce(
             &mut self,
             kind: Kind,
-            expected: usize,
+            expected: RangeInclusive<usize>,
             most: u64,
             produce: &mut dyn FnMut(&mut [u8]) -> usize,
         ) -> Result<usize, InvalidUtf8> {
-            let end = self.filled.saturating_add(expected);
-            let most = usize::try_from(most).unwrap_or(usize::MAX).saturating_add(self.filled);
-            self.make_room(end, most.min(self.filled.saturating_mul(2)));
+            let (least, expected) = expected.into_inner();
+            // Else each byte that comes would make the memory grow a little.
+            if self.memory.bytes().len().saturating_sub(self.filled) < least {
+                let end = self.filled.saturating_add(expected);
+                let most = usize::try_from(most).unwrap_or(usize::MAX).saturating_add(self.filled);
+                self.make_room(end, most.min(self.filled.saturating_mul(2)));
+            }
             let room = self.memory.bytes_from(self.filled);
-            let len = produce(room.get_mut(..expected).unwrap_or_default());
+            let len = room.len().min(expected);
+            let len = produce(room.get_mut(..len).unwrap_or_default());
             accept(&mut self.memory, &mut self.filled, len, kind)
         }
 
@@ -596,7 +603,7 @@ mod tests {
         // "é" again and again, in pieces that cut it.
         let mut source = "é".repeat(50_000).into_bytes().into_iter();
         while source.len() > 0 {
-            let produced = message.produce(Kind::Text, 16 << 10, u64::MAX, &mut |room| {
+            let produced = message.produce(Kind::Text, 16 << 10..=16 << 10, u64::MAX, &mut |room| {
                 let taken = room.len().min(33);
                 room.iter_mut().take(taken).zip(&mut source).map(|(to, from)| *to = from).count()
             });
@@ -624,9 +631,9 @@ mod tests {
             let mut bad =
                 |room: &mut [u8]| room.iter_mut().zip([b'a', 0xFF]).map(|(to, byte)| *to = byte).count();
             message.begin();
-            assert_eq!(message.produce(kind, 2, u64::MAX, &mut bad).is_ok(), kind == Kind::Binary);
+            assert_eq!(message.produce(kind, 2..=2, u64::MAX, &mut bad).is_ok(), kind == Kind::Binary);
             lent.begin();
-            assert_eq!(lent.produce(kind, 2, u64::MAX, &mut bad).is_ok(), kind == Kind::Binary);
+            assert_eq!(lent.produce(kind, 2..=2, u64::MAX, &mut bad).is_ok(), kind == Kind::Binary);
         }
     }
 }

@@ -9,7 +9,7 @@ use hybi::{
 };
 use zlib_rs::{Deflate, DeflateFlush};
 
-use super::heap::{LIVE, PEAK, live, measure};
+use super::heap::{LIVE, MOVED, PEAK, live, measure};
 use super::{KIB, write_all};
 
 pub fn memory() {
@@ -24,6 +24,7 @@ pub fn memory() {
     nothing_is_held_after_the_end();
     s10_4_a_bomb_is_stopped_at_the_limit();
     s10_4_capacity_follows_what_was_inflated();
+    s10_4_inflating_is_linear_a_byte_at_a_time();
     s10_4_chunks_take_no_more_than_one();
     s7692_7_prepared_messages_leave_nothing_with_the_connection();
 }
@@ -424,6 +425,20 @@ fn s10_4_capacity_follows_what_was_inflated() {
             wire.copy_from_slice(&original);
             original.clear();
         }
+    }
+}
+
+fn s10_4_inflating_is_linear_a_byte_at_a_time() {
+    for len in [20_000, 60_000, 200_000] {
+        let mut wire = compressed(&noise(len));
+        let (mut conn, mut message) = (open(Config::new(), agreed(false, 15)), MessageBuf::new());
+        MOVED.set(0);
+        for byte in wire.chunks_mut(1) {
+            feed(&mut conn, &mut message, byte);
+        }
+        assert_eq!(conn.received().messages, 1);
+        // The window is kept a second time, and grows as well.
+        assert!(MOVED.get() <= 4 * len + (128 << 10), "{} moved for {len}", MOVED.get());
     }
 }
 
