@@ -35,8 +35,14 @@ pub(crate) async fn run(args: impl Iterator<Item = String>) -> Result<(), Box<dy
 
     let (server, mut tasks) = (Arc::new(server), JoinSet::new());
     let (leave, leaving) = watch::channel(false);
+    // One future for all turns: what comes while none is waiting is lost.
+    let mut interrupted = std::pin::pin!(tokio::signal::ctrl_c());
     loop {
         tokio::select! {
+            // First, so that it waits from the first turn on.
+            biased;
+            _ = &mut interrupted => break,
+            Some(_) = tasks.join_next() => {}
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => {
                     tasks.spawn(serve(Arc::clone(&server), stream, leaving.clone()));
@@ -48,8 +54,6 @@ pub(crate) async fn run(args: impl Iterator<Item = String>) -> Result<(), Box<dy
                     tokio::time::sleep(Duration::from_millis(10)).await;
                 }
             },
-            Some(_) = tasks.join_next() => {}
-            _ = tokio::signal::ctrl_c() => break,
         }
     }
 

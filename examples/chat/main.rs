@@ -57,6 +57,10 @@ pub(crate) async fn serve(listener: TcpListener, end: impl Future<Output = ()>) 
     tokio::pin!(end);
     loop {
         tokio::select! {
+            // First, so that it is waited for from the first turn on.
+            biased;
+            () = &mut end => break,
+            Some(_) = tasks.join_next() => {}
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => {
                     tasks.spawn(client(server.clone(), Arc::clone(&room), stream, leaving.clone()));
@@ -64,8 +68,6 @@ pub(crate) async fn serve(listener: TcpListener, end: impl Future<Output = ()>) 
                 // A connection that breaks off at once does not end the server.
                 Err(error) => eprintln!("accept: {error}"),
             },
-            Some(_) = tasks.join_next() => {}
-            () = &mut end => break,
         }
     }
     drop(listener);
