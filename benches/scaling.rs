@@ -8,7 +8,6 @@
 #![allow(unsafe_code, missing_docs, clippy::unwrap_used, clippy::indexing_slicing, reason = "a bench")]
 
 use std::alloc::{GlobalAlloc, Layout, System};
-use std::fmt::Write as _;
 use std::hint::black_box;
 use std::io::{self, Read, Write};
 use std::process::ExitCode;
@@ -200,13 +199,8 @@ fn shapes() -> Vec<Shape> {
         shape("an offer with parameters", 4 << 10, "parameters", |n| {
             request(format!("Sec-WebSocket-Extensions: x{}\r\n", "; a=\"\\b\"".repeat(n)), ALL)
         }),
-        shape("subprotocols", 256, "names", |n| {
-            let names = (0..n).fold(String::new(), |mut names, at| {
-                write!(names, "{}protocol-{at}", if at == 0 { "" } else { ", " }).unwrap();
-                names
-            });
-            request(format!("Sec-WebSocket-Protocol: {names}\r\n"), ALL)
-        }),
+        shape("subprotocols", 256, "names", |n| subprotocols("protocol-", n)),
+        shape("subprotocols that differ at their ends", 256, "names", |n| subprotocols(&"x".repeat(1024), n)),
         shape("a list of commas", 16 << 10, "commas", |n| {
             request(format!("Connection: {}x\r\n", ",".repeat(n)), ALL)
         }),
@@ -346,6 +340,12 @@ fn with_headers(lines: &str) -> String {
 fn request(lines: String, read: usize) -> Run {
     let head = with_headers(&lines);
     Box::new(move || assert!(opens(head.as_bytes(), read)))
+}
+
+/// A server's handshake with so many subprotocols, which all begin the same.
+fn subprotocols(begin: &str, n: usize) -> Run {
+    let names: Vec<String> = (0..n).map(|at| format!("{begin}{at}")).collect();
+    request(format!("Sec-WebSocket-Protocol: {}\r\n", names.join(", ")), ALL)
 }
 
 fn opens(head: &[u8], read: usize) -> bool {

@@ -45,8 +45,8 @@ pub struct Request<'h> {
 }
 
 impl<'h> Request<'h> {
-    /// How many subprotocols a client may offer; more are refused, as no duplicate among them could
-    /// be found in linear time without memory.
+    /// How many subprotocols a client may offer; more are refused, as it takes memory
+    /// to find a duplicate among them.
     pub const MOST_SUBPROTOCOLS: usize = 512;
 
     /// The request target as sent: path and query, or an absolute URI (RFC 9112 3.2).
@@ -331,34 +331,37 @@ fn offers(subprotocols: Field<'_>) -> impl Iterator<Item = &[u8]> + Clone {
 
 /// RFC 6455 4.1 (10), 4.3: at least one, all tokens, all different.
 fn check_subprotocols(subprotocols: Field<'_>) -> Result<Field<'_>, Reason> {
-    // Hashes stand for the names, so that looking for a duplicate is a scan of a small array that
-    // lies in the cache; their number is bounded, and with it the work for each name. Two names of
-    // one hash count as equal: by chance that never happens, and who seeks it refuses only himself.
-    let mut hashes = [0_u64; Request::MOST_SUBPROTOCOLS];
-    let mut seen = 0;
-    for offer in offers(subprotocols) {
-        if !is_token(offer) {
-            return Err(Reason::SubprotocolInvalid);
+    // One more than are allowed, as a name that is repeated is told before one too many.
+    let mut names = [None; Request::MOST_SUBPROTOCOLS + 1];
+    let (mut len, mut tokens) = (0, true);
+    for (name, offer) in names.iter_mut().zip(offers(subprotocols)) {
+        tokens = is_token(offer);
+        if !tokens {
+            break;
         }
-        let hash = fnv1a(offer);
-        if hashes.get(..seen).unwrap_or_default().contains(&hash) {
-            return Err(Reason::SubprotocolRepeated);
-        }
-        *hashes.get_mut(seen).ok_or(Reason::SubprotocolsTooMany)? = hash;
-        seen += 1;
+        *name = Some(offer);
+        len += 1;
     }
-    if seen == 0 { Err(Reason::SubprotocolInvalid) } else { Ok(subprotocols) }
-}
-
-/// The 64-bit FNV-1a hash.
-fn fnv1a(bytes: &[u8]) -> u64 {
-    bytes
-        .iter()
-        .fold(0xcbf2_9ce4_8422_2325, |hash, &byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+    // Sorted, equal names stand side by side. A table of hashes would take less time, but the client chooses the
+    // names: without a secret it can find as many of one hash as it likes.
+    let names = names.get_mut(..len).unwrap_or_default();
+    names.sort_unstable();
+    if !names.is_sorted_by(|name, next| name < next) {
+        Err(Reason::SubprotocolRepeated)
+    } else if !tokens || len == 0 {
+        Err(Reason::SubprotocolInvalid)
+    } else if len > Request::MOST_SUBPROTOCOLS {
+        Err(Reason::SubprotocolsTooMany)
+    } else {
+        Ok(subprotocols)
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::string::String;
+    use std::vec::Vec;
+
     use super::*;
 
     #[test]
@@ -387,5 +390,34 @@ mod tests {
         for bad in ["", "013", "00", "+13", "-1", "13,", "13, 8", "1 3", "0x0d", "1000"] {
             assert_eq!(check_version(bad.as_bytes()), Err(Reason::VersionInvalid), "{bad}");
         }
+    }
+
+    #[test]
+    fn s4_1_10_subprotocols_are_different_tokens() {
+        let judge = |names: &[&str]| check_subprotocols(Field::Line(names.join(",").as_bytes())).map(drop);
+        let numbered: Vec<String> = (0..514).map(|n| std::format!("p{n}")).collect();
+        let mut names: Vec<&str> = numbered.iter().map(String::as_str).collect();
+        assert_eq!(judge(&[]), Err(Reason::SubprotocolInvalid));
+        assert_eq!(judge(&names[..512]), Ok(()));
+        assert_eq!(judge(&names), Err(Reason::SubprotocolsTooMany));
+        // Names that differ in case, in length, or in anything but a common hash (64-bit FNV-1a).
+        assert_eq!(judge(&["a", "A", "aa"]), Ok(()));
+        assert_eq!(judge(&["8yn0iYCKYHlIj4-BwPqk", "GReLUrM4wMqfg9yzV3KQ"]), Ok(()));
+        // Wherever the two stand.
+        for (first, second) in [(0, 1), (0, 511), (100, 300), (510, 511)] {
+            let kept = core::mem::replace(&mut names[second], numbered[first].as_str());
+            assert_eq!(judge(&names[..512]), Err(Reason::SubprotocolRepeated), "{first}, {second}");
+            names[second] = kept;
+        }
+        // The first that is wrong counts, and of that what it repeats before that it is one too many.
+        assert_eq!(judge(&["a", "a", "b c"]), Err(Reason::SubprotocolRepeated));
+        assert_eq!(judge(&["a", "b c", "a"]), Err(Reason::SubprotocolInvalid));
+        names[512] = "p0";
+        assert_eq!(judge(&names), Err(Reason::SubprotocolRepeated));
+        names[512] = "b c";
+        assert_eq!(judge(&names), Err(Reason::SubprotocolInvalid));
+        names[512] = "p512";
+        names[513] = "p0";
+        assert_eq!(judge(&names), Err(Reason::SubprotocolsTooMany));
     }
 }
