@@ -1,5 +1,7 @@
 //! What the caller lends to one call, or keeps from one to the next.
 
+use core::ops::Range;
+
 use super::event::{Event, Inner, Kind, Place, Ready, ReadyMessage};
 use super::message::Gather;
 use crate::arch::{Checked, Memory};
@@ -18,6 +20,8 @@ pub struct Input<B, M> {
     pub(super) end: usize,
     /// Where the message begins of which a part lies in the window, and the rest will.
     begun: Option<usize>,
+    /// How much of what was taken in of it is still masked.
+    pub(super) masked: usize,
     pub(super) message: M,
 }
 
@@ -26,7 +30,7 @@ impl<'m, M: Gather> Input<&'m mut [u8], &'m mut M> {
     /// the one that earlier calls for this connection had.
     #[inline]
     pub fn new(bytes: &'m mut [u8], message: &'m mut M) -> Self {
-        Self { at: 0, end: bytes.len(), begun: None, window: Checked::new(bytes), message }
+        Self { at: 0, end: bytes.len(), begun: None, masked: 0, window: Checked::new(bytes), message }
     }
 }
 
@@ -93,13 +97,26 @@ impl<B: Memory, M: Gather> Input<B, M> {
 
     /// Whether a message of which `left` bytes are to come will lie in the window in one piece.
     pub(super) fn will_hold(&self, left: u64) -> bool {
-        left <= self.remaining() as u64 || B::STAYS
+        left <= self.remaining() as u64 || self.stays()
+    }
+
+    /// Whether what is in it stays until it is polled again, and more comes behind.
+    #[inline]
+    #[expect(clippy::unused_self, reason = "it names the memory")]
+    pub(super) const fn stays(&self) -> bool {
+        B::STAYS
     }
 
     /// A message begins here that [will lie in the window](Self::will_hold).
     pub(super) fn begin_message(&mut self) {
-        self.begun = Some(self.at);
+        (self.begun, self.masked) = (Some(self.at), 0);
         self.window.forget();
+    }
+
+    /// Where what is still masked of it lies; it is to be unmasked.
+    #[inline]
+    pub(super) fn take_masked(&mut self) -> Range<usize> {
+        self.at.saturating_sub(core::mem::take(&mut self.masked))..self.at
     }
 
     /// That message ends here.
@@ -162,7 +179,14 @@ mod owned {
         /// Nothing has arrived.
         #[must_use]
         pub const fn empty() -> Self {
-            Self { window: Checked::new(Vec::new()), at: 0, end: 0, begun: None, message: MessageBuf::new() }
+            Self {
+                window: Checked::new(Vec::new()),
+                at: 0,
+                end: 0,
+                begun: None,
+                masked: 0,
+                message: MessageBuf::new(),
+            }
         }
 
         /// `bytes` have arrived already, behind a handshake.
@@ -264,10 +288,22 @@ mod owned {
         /// Room for the rest of a message that lies in the window, of which `left` bytes are to come.
         pub(in super::super) fn space_behind(&mut self, left: u64) -> &mut [u8] {
             self.message.withdraw();
-            let start = self.begun.unwrap_or(self.at);
             let (small, left) = (left < WORTH_A_READ, usize::try_from(left).unwrap_or(usize::MAX));
+            let room = self.window.bytes().len() - self.end;
+            let next = if room < left { self.make_room(left) } else { left.min(AT_ONCE) };
+            // Of a large rest no more than that is read, so that the next message begins at the front.
+            let most = if small { WINDOW } else { next };
+            let space = self.window.bytes_from(self.end);
+            let most = most.min(space.len());
+            space.get_mut(..most).unwrap_or_default()
+        }
+
+        /// Makes room behind what is there for some of the `left` bytes of a message, and says for how many.
+        #[inline(never)]
+        fn make_room(&mut self, left: usize) -> usize {
+            let start = self.begun.unwrap_or(self.at);
             // Less is moved than becomes free.
-            if self.window.bytes().len() - self.end < left && start >= self.end - start {
+            if start >= self.end.saturating_sub(start) {
                 self.keep_from(start);
             }
             // Memory follows what has arrived.
@@ -276,15 +312,16 @@ mod owned {
             );
             let next = bound.min(AT_ONCE);
             self.reserve(self.end + next, self.end + bound);
-            // Of a large rest no more than that is read, so that the next message begins at the front.
-            self.space_to(self.end + next, self.end + if small { WINDOW } else { next })
+            self.space_to(self.end + next, self.end + next);
+            next
         }
 
         /// Moves what lies from `start` on to the front.
         fn keep_from(&mut self, start: usize) {
             self.window.move_to_front(start..self.end);
-            self.begun = self.begun.map(|begun| begun - start);
-            (self.at, self.end) = (self.at - start, self.end - start);
+            // Where the inbox is not that of the connection, the message may have begun anywhere.
+            self.begun = self.begun.map(|begun| begun.saturating_sub(start));
+            (self.at, self.end) = (self.at.saturating_sub(start), self.end.saturating_sub(start));
         }
 
         /// Makes room up to `end`, and if the memory has to grow for that, up to `target`.

@@ -6,10 +6,13 @@ use crate::error::ProtocolError;
 use crate::frame::{Decoder, Header, Mask, Opcode, Role};
 use crate::utf8::Validator;
 
-use super::config::{Delivery, SharedConfig};
+use super::config::{Config, Delivery, SharedConfig};
 use super::event::{ControlPayload, Counters, Cut, Inner, Kind, Place, Ready, ReadyMessage};
 use super::input::Input;
 use super::message::Gather;
+
+/// So much of a payload, which came in many reads, still lies in the first-level cache.
+const UNMASKED_AT_ONCE: usize = 16 << 10;
 
 /// The receiving half of a connection: frames and messages out of bytes.
 ///
@@ -36,9 +39,10 @@ pub struct Receiver {
     saw_data: bool,
     /// Text that is handed out in chunks.
     pub(super) utf8: Validator,
-    /// One more than the largest payload that is handed out on the fast path: 0 for none, as long as anything is
-    /// in progress.
-    fast: u16,
+    /// Nothing is in progress that forbids the fast path.
+    fast: bool,
+    /// One more than the largest payload that is handed out on the fast path; 0 for none.
+    fast_below: u16,
     fragments: u32,
     /// The length of the message so far: as its headers tell, or as it was inflated.
     pub(super) message_len: u64,
@@ -63,7 +67,8 @@ enum Frame {
 pub(super) enum Progress {
     /// No payload of it was seen yet.
     Untouched,
-    /// As a whole, from the input: all of it lies there, or will, as the input stays.
+    /// As a whole, from the input: all of it lies there, or will, as the input stays. It is in one frame and not
+    /// compressed, and the frame in progress is its.
     InPlace,
     /// As a whole, and a part is gathered.
     Gathering,
@@ -96,7 +101,8 @@ impl Receiver {
             done: false,
             saw_data: false,
             utf8: Validator::new(),
-            fast: 0,
+            fast: true,
+            fast_below: 0,
             fragments: 0,
             message_len: 0,
             counters: Counters::default(),
@@ -105,19 +111,13 @@ impl Receiver {
             #[cfg(feature = "deflate")]
             inflater: None,
         };
-        receiver.fast = receiver.largest_fast();
-        receiver
-    }
-
-    /// What [`Self::fast`] is as things stand.
-    fn largest_fast(&self) -> u16 {
-        let limits = &self.config.limits;
-        let idle = !self.done && self.decoder.is_between_frames() && !self.decoder.is_in_message();
+        let Config { limits, delivery, .. } = &*receiver.config;
         // Where one fragment is one too many the slow path says so.
-        if !idle || self.config.delivery != Delivery::Whole || limits.max_fragments == 0 {
-            return 0;
+        if *delivery == Delivery::Whole && limits.max_fragments > 0 {
+            let most = limits.max_frame.min(limits.max_message);
+            receiver.fast_below = u16::try_from(most).unwrap_or(u16::MAX).saturating_add(1);
         }
-        u16::try_from(limits.max_frame.min(limits.max_message)).unwrap_or(u16::MAX).saturating_add(1)
+        receiver
     }
 
     /// Decodes up to the next event, and no further; `None` once all of `input` has been taken in.
@@ -143,8 +143,8 @@ impl Receiver {
         &mut self,
         input: &mut Input<impl Memory, impl Gather>,
     ) -> Result<Option<ReadyMessage>, ProtocolError> {
-        if self.fast == 0 {
-            return Ok(None);
+        if !self.fast {
+            return self.rest_of_message(input);
         }
         match self.small_message(input)? {
             None => self.medium_message(input),
@@ -220,12 +220,15 @@ impl Receiver {
         len: u16,
         mut mask: Mask,
     ) -> Result<Option<ReadyMessage>, ProtocolError> {
-        if len >= self.fast {
+        if len >= self.fast_below {
             return Ok(None);
         }
         let start = input.at + head;
         let end = start + usize::from(len);
         if end > input.end {
+            if start < input.end && input.stays() {
+                self.message_begins(input, kind, head, len, mask);
+            }
             return Ok(None);
         }
         input.at = end;
@@ -247,17 +250,105 @@ impl Receiver {
         Ok(Some(ReadyMessage { place: Place::Bytes { start, end }, kind }))
     }
 
+    /// The fast path for the header of a message that will lie in the input, and of whose payload some does:
+    /// [`Self::poll_any`] goes on with that.
     #[inline(never)]
+    fn message_begins(
+        &mut self,
+        input: &mut Input<impl Memory, impl Gather>,
+        kind: Kind,
+        head: usize,
+        len: u16,
+        mask: Mask,
+    ) {
+        let opcode = if kind == Kind::Text { Opcode::Text } else { Opcode::Binary };
+        let header = Header { fin: true, rsv: 0, opcode, masking_key: None, payload_len: len.into() };
+        self.decoder.begin(&header);
+        *self.decoder.mask_mut() = mask;
+        self.begin_frame(&header);
+        self.counters.bytes += head as u64;
+        input.at += head;
+        input.begin_message();
+        (self.message, self.fast) = (Progress::InPlace, false);
+    }
+
+    /// The fast path for the rest of a message that lies in the input, if that has arrived.
+    #[inline(never)]
+    fn rest_of_message(
+        &mut self,
+        input: &mut Input<impl Memory, impl Gather>,
+    ) -> Result<Option<ReadyMessage>, ProtocolError> {
+        if self.message == Progress::InPlace && input.remaining() as u64 >= self.decoder.payload_left() {
+            self.saw_data = true;
+            self.in_place(input)
+        } else {
+            Ok(None)
+        }
+    }
+
+    #[inline]
     pub(super) fn poll_any(
         &mut self,
         input: &mut Input<impl Memory, impl Gather>,
     ) -> Result<Option<Ready>, ProtocolError> {
-        let before = input.at;
         self.saw_data = false;
+        // In most reads of a large message that is all there is to ask.
+        if self.message != Progress::InPlace {
+            let ready = self.frames(input)?;
+            if ready.is_some() || self.message != Progress::InPlace {
+                return Ok(ready);
+            }
+        }
+        Ok(self.in_place(input)?.map(Ready::from))
+    }
+
+    /// As [`Self::poll_any`], up to the payload of a message that lies in the input.
+    #[inline(never)]
+    fn frames(
+        &mut self,
+        input: &mut Input<impl Memory, impl Gather>,
+    ) -> Result<Option<Ready>, ProtocolError> {
+        let before = input.at;
         let result = self.run(input);
         self.counters.bytes += (input.at - before) as u64;
-        self.fast = self.largest_fast();
+        self.fast = !self.done && self.decoder.is_between_frames() && !self.decoder.is_in_message();
         result.map_err(|error| self.fail(input, error))
+    }
+
+    /// A message that lies in the input, or what is there of it.
+    #[inline(never)]
+    fn in_place(
+        &mut self,
+        input: &mut Input<impl Memory, impl Gather>,
+    ) -> Result<Option<ReadyMessage>, ProtocolError> {
+        let len = self.decoder.payload_in(input.remaining());
+        let whole = self.decoder.consume(len);
+        self.saw_data |= len > 0;
+        self.counters.bytes += len as u64;
+        input.at += len;
+        input.masked += len;
+        // Nothing in binary can be wrong: it is unmasked in large pieces, which still lie in the cache.
+        if whole || self.kind == Kind::Text || input.masked >= UNMASKED_AT_ONCE {
+            let masked = input.take_masked();
+            let mask = self.decoder.mask_mut();
+            match self.kind {
+                Kind::Binary => input.window.unmask(masked, mask),
+                // RFC 6455 8.1: text that is not UTF-8 fails the connection.
+                Kind::Text => {
+                    let valid = input.window.unmask_more_text(masked, mask);
+                    if !valid || whole && !input.window.validator().is_complete() {
+                        return Err(self.fail(input, ProtocolError::InvalidUtf8));
+                    }
+                }
+            }
+        }
+        if !whole {
+            return Ok(None);
+        }
+        self.message = Progress::Untouched;
+        self.fast = true;
+        self.counters.messages += 1;
+        Ok(Some(ReadyMessage { place: input.end_message(), kind: self.kind }))
     }
 
     fn fail(&mut self, input: &mut Input<impl Memory, impl Gather>, error: ProtocolError) -> ProtocolError {
@@ -278,7 +369,8 @@ impl Receiver {
                 let (used, header) = self.decoder.header(input.unread())?;
                 input.at += used;
                 let Some(header) = header else { return Ok(None) };
-                self.begin_frame(&header)?;
+                self.begin_frame(&header);
+                self.check_limits(&header)?;
             }
             let ready = match self.frame {
                 Frame::Data => self.data(input)?,
@@ -287,13 +379,13 @@ impl Receiver {
             if ready.is_some() {
                 return Ok(ready);
             }
-            if self.decoder.is_in_frame() && input.remaining() == 0 {
+            if self.decoder.is_in_frame() && (input.remaining() == 0 || self.message == Progress::InPlace) {
                 return Ok(None);
             }
         }
     }
 
-    fn begin_frame(&mut self, header: &Header) -> Result<(), ProtocolError> {
+    fn begin_frame(&mut self, header: &Header) {
         self.counters.frames += 1;
         self.control.clear();
         self.frame = match header.opcode {
@@ -303,7 +395,7 @@ impl Receiver {
             Opcode::Text | Opcode::Binary | Opcode::Continuation => Frame::Data,
         };
         if self.frame != Frame::Data {
-            return Ok(());
+            return;
         }
         self.saw_data = true;
         self.fin = header.fin;
@@ -317,7 +409,13 @@ impl Receiver {
             self.utf8 = Validator::new();
             self.begin_message(header.rsv);
         }
-        // RFC 6455 10.4: limits on the size of frames and of messages, judged by the header.
+    }
+
+    /// RFC 6455 10.4: limits on the size of frames and of messages, judged by the header.
+    fn check_limits(&mut self, header: &Header) -> Result<(), ProtocolError> {
+        if self.frame != Frame::Data {
+            return Ok(());
+        }
         let limits = self.config.limits;
         if header.payload_len > limits.max_frame {
             return Err(ProtocolError::FrameTooBig);
@@ -388,37 +486,9 @@ impl Receiver {
         }
         match self.message {
             Progress::Streaming { begun } => self.chunk(input, begun),
-            Progress::InPlace => self.in_place(input),
+            Progress::InPlace => Ok(None),
             _ => self.gather(input),
         }
-    }
-
-    /// A message that lies in the input, or what is there of it.
-    fn in_place(
-        &mut self,
-        input: &mut Input<impl Memory, impl Gather>,
-    ) -> Result<Option<Ready>, ProtocolError> {
-        let len = self.decoder.payload_in(input.remaining());
-        let (start, end) = (input.at, input.at + len);
-        input.at = end;
-        // RFC 6455 8.1: text that is not UTF-8 fails the connection.
-        let valid = match self.kind {
-            Kind::Binary => {
-                input.window.unmask(start..end, self.decoder.mask_mut());
-                true
-            }
-            Kind::Text => input.window.unmask_more_text(start..end, self.decoder.mask_mut()),
-        };
-        let end = self.decoder.consume(len);
-        if !valid || end && self.kind == Kind::Text && !input.window.validator().is_complete() {
-            return Err(ProtocolError::InvalidUtf8);
-        }
-        if !end {
-            return Ok(None);
-        }
-        self.message = Progress::Untouched;
-        self.counters.messages += 1;
-        Ok(Some(Ready::message(input.end_message(), self.kind)))
     }
 
     /// A piece of a message that is handed out in chunks.
@@ -514,10 +584,10 @@ impl Receiver {
     /// delivered. Never empty. Say with [`Inbox::handle_read`](super::Inbox::handle_read) how much came.
     #[cfg(feature = "alloc")]
     pub fn read_space<'i>(&self, inbox: &'i mut super::Inbox) -> &'i mut [u8] {
-        if inbox.remaining() == 0 && self.wants_payload() && !inbox.message.has_landed() {
-            self.payload_space(&mut inbox.message)
-        } else if self.message == Progress::InPlace {
+        if self.message == Progress::InPlace {
             inbox.space_behind(self.decoder.payload_left())
+        } else if inbox.remaining() == 0 && self.wants_payload() && !inbox.message.has_landed() {
+            self.payload_space(&mut inbox.message)
         } else {
             inbox.space()
         }
@@ -566,7 +636,8 @@ impl Receiver {
     /// The sending half has failed the connection because a timer ran out, or has told its end: what
     /// still comes in is discarded.
     pub fn handle_ended(&mut self) {
-        (self.done, self.fast) = (true, 0);
+        (self.done, self.fast) = (true, false);
+        self.message = Progress::Untouched;
         #[cfg(feature = "deflate")]
         {
             self.inflater = None;

@@ -139,13 +139,13 @@ impl Decoder {
         usize::try_from(self.left).map_or(available, |left| left.min(available))
     }
 
-    /// The mask for the next byte of the payload.
+    /// The mask for the next byte of the payload that is to be unmasked.
     #[inline]
     pub(crate) fn mask_mut(&mut self) -> &mut Mask {
         &mut self.mask
     }
 
-    /// Passes over `len` bytes of the payload, whose mask has been advanced; whether the frame ends.
+    /// Passes over `len` bytes of the payload, whose mask is advanced by whoever unmasks them; whether the frame ends.
     #[inline]
     pub(crate) fn consume(&mut self, len: usize) -> bool {
         self.left = self.left.saturating_sub(len as u64);
@@ -233,8 +233,9 @@ impl Decoder {
         }
     }
 
+    /// A frame begins.
     #[inline]
-    fn begin(&mut self, header: &Header) {
+    pub(crate) fn begin(&mut self, header: &Header) {
         self.left = header.payload_len;
         self.mask = header.mask();
         self.in_frame = true;
