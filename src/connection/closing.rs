@@ -19,14 +19,10 @@ impl<O: Output> Sender<O> {
         }
     }
 
-    /// Whether a Close of ours is on its way, and not only waiting behind data.
+    /// Whether our Close, which there is, is on its way and not only waiting behind data.
     pub(super) fn close_is_begun(&self) -> bool {
-        match self.own_close {
-            OwnClose::No => false,
-            OwnClose::Urgent => true,
-            // It is the last in the queue.
-            OwnClose::Queued => self.out.len() <= self.boundary,
-        }
+        // One that is queued is the last in the queue.
+        self.own_close == OwnClose::Urgent || self.out.len() <= self.boundary
     }
 
     /// A Close behind everything that was accepted.

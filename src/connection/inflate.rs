@@ -99,7 +99,7 @@ impl Receiver {
                     self.decoder.consume(0);
                     break;
                 }
-                Inflated::All if self.decoder.payload_left() > 0 && input.remaining() == 0 => break,
+                Inflated::All if input.remaining() == 0 => break,
                 // There is more output, more input, or the end of the message to come.
                 Inflated::Full | Inflated::All => {}
             }

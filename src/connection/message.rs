@@ -542,8 +542,8 @@ mod growable {
                 let len = left.min(PIECE);
                 let piece = self.memory.bytes_from(self.filled);
                 mask.apply(piece.get_mut(..len).unwrap_or_default());
-                let accepted = accept(&mut self.memory, &mut self.filled, len, kind)?;
-                left = if accepted == 0 { 0 } else { left - accepted };
+                accept(&mut self.memory, &mut self.filled, len, kind)?;
+                left -= len;
             }
             Ok(total)
         }

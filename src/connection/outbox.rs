@@ -106,7 +106,7 @@ impl sealed::Queue for Lent<'_> {
     }
 
     fn gap(&mut self, len: usize) -> Option<&mut [u8]> {
-        if self.memory.len() - self.end < len && self.room() >= len {
+        if self.memory.len() - self.end < len {
             self.compact();
         }
         self.memory.get_mut(self.end..).filter(|gap| gap.len() >= len)
@@ -390,7 +390,7 @@ mod growable {
                 payload.data.advance(taken);
                 left -= taken;
                 aside.len -= taken;
-                if payload.data.is_empty() && self.start == payload.at {
+                if payload.data.is_empty() {
                     aside.queue.pop_front();
                 }
             }

@@ -471,9 +471,8 @@ impl Receiver {
         }
         if self.message == Progress::Untouched {
             self.message = match self.config.delivery {
-                Delivery::Whole
-                    if self.fin && self.fragments == 1 && input.will_hold(self.decoder.payload_left()) =>
-                {
+                // One that is untouched is in its first fragment.
+                Delivery::Whole if self.fin && input.will_hold(self.decoder.payload_left()) => {
                     input.begin_message();
                     Progress::InPlace
                 }

@@ -103,9 +103,7 @@ impl Inflater {
             match status {
                 // RFC 7692 7.2.3.4: a final block is one like others; the next begins with a byte of its own.
                 Some(Status::StreamEnd) => self.go_on(),
-                Some(_) if step == Step::default() => break Ok(done),
-                Some(_) if done.consumed == input.len() || done.produced == output.len() => break Ok(done),
-                Some(_) => {}
+                Some(_) => break Ok(done),
                 None => break Err(InvalidDeflate { produced: done.produced }),
             }
         };
@@ -158,9 +156,6 @@ impl Inflater {
             taken += step.consumed;
             if status.is_none() || step.consumed == 0 || taken > TAIL.len() {
                 return Err(InvalidDeflate { produced: done.produced });
-            }
-            if status == Some(Status::StreamEnd) {
-                self.go_on();
             }
         }
         // Nor may any wait, as zlib takes in all of a match before it asks for room; nor may bits be left of a block

