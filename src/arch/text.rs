@@ -392,3 +392,75 @@ mod owned {
         }
     }
 }
+
+#[cfg(all(test, feature = "alloc"))]
+mod tests {
+    use super::*;
+
+    /// What `unsafe` rests on: whatever is called in whatever order, with ranges however wrong, what is given out as
+    /// text is text. Nor does anything panic.
+    #[test]
+    fn no_order_of_calls_makes_text_of_what_is_none() {
+        let mut random = 1_u64;
+        let mut below = |bound: usize| {
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (random >> 33) as usize % bound
+        };
+        let (mut proven, mut unproven) = (0, 0);
+        for _ in 0..3000 {
+            let mut words = "plain, é, €, 𝄞. ".repeat(1 + below(20)).into_bytes();
+            words.truncate(1 + below(words.len()));
+            let mut checked = Checked::new(words.clone());
+            for _ in 0..12 {
+                let len = checked.bytes().len();
+                // A cut that was validated up to is gone on from, as often as not.
+                let start = if below(2) == 0 { checked.valid.end } else { below(len + 3) };
+                let range = if below(9) == 0 { start..below(len + 3) } else { start..start + below(len + 3) };
+                // With a key like the last one ASCII stays ASCII.
+                let key = [[0; 4], [0xFF, 0, 7, 0x80], [1, 2, 3, 4]][below(3)];
+                let mut known = None;
+                match below(12) {
+                    0 => {
+                        let room = checked.bytes_from(start);
+                        let len = room.len().min(words.len());
+                        room[..len].copy_from_slice(&words[..len]);
+                    }
+                    1 => checked.unmask(range, &mut Mask::new(key)),
+                    2 if checked.unmask_text(range.clone(), &mut Mask::new(key)) => known = Some(range),
+                    3 => drop(checked.unmask_more_text(range, &mut Mask::new(key))),
+                    4..=6 => drop(checked.check_more(range)),
+                    7 => checked.resize(below(2 * len + 1)),
+                    8 => checked.move_to_front(range),
+                    9 => checked.move_to(std::vec![0xFF; below(2 * len + 1)]),
+                    10 => checked.extend(&words[..below(words.len())]),
+                    11 if below(4) == 0 => {
+                        let whole = checked.bytes().to_vec();
+                        if let Some((memory, text)) = checked.share_text(range.clone()) {
+                            assert_eq!((&memory[..], text.as_bytes()), (&whole[..], &whole[range]));
+                            assert!(checked.bytes().is_empty() && checked.valid.is_empty());
+                        }
+                    }
+                    _ => {}
+                }
+                if checked.validator.is_complete() && checked.valid.end <= checked.bytes().len() {
+                    known = known.or(Some(checked.valid.clone()));
+                }
+                let len = checked.bytes().len();
+                let any = [checked.valid.clone(), below(len + 3)..below(len + 3), 0..len];
+                for range in any.into_iter().chain(known.clone()) {
+                    let text = checked.text(range.clone());
+                    assert!(text.is_some() || known.as_ref() != Some(&range), "{range:?} was validated");
+                    let Some(text) = text.filter(|text| !text.is_empty()) else {
+                        unproven += 1;
+                        continue;
+                    };
+                    // Shown as text it might be undefined behaviour, so as bytes.
+                    assert_eq!(text.as_bytes(), &checked.bytes()[range.clone()]);
+                    assert!(core::str::from_utf8(text.as_bytes()).is_ok(), "{range:?} is no text");
+                    proven += 1;
+                }
+            }
+        }
+        assert!(proven > 10_000 && unproven > 10_000, "{proven} proven, {unproven} not");
+    }
+}
