@@ -528,6 +528,44 @@ fn s4_1_the_two_machines_understand_each_other() {
     assert_eq!(deflate.unwrap().client_max_window_bits, Some(9));
 }
 
+#[test]
+fn s9_1_extensions_of_the_applications_own() {
+    let offer = "x-foo; a=b; c=\"d\"; e=\"f\\g\", x-bar";
+    assert_eq!(check_extensions(offer.as_bytes()), Ok(()));
+    assert_eq!(check_extensions(b"x-foo; a=\"b c\""), Err(Malformed));
+    // RFC 6455 4.1 (3): without a target it is the root that is asked for.
+    let request = ClientRequest::new("a", "").extensions(offer);
+    let mut client = ClientHandshake::new(request, [42; 16], Limits::new()).unwrap();
+    let mut sent = [0; 512];
+    let len = client.write(&mut sent).unwrap();
+    let Ok(Some(Incoming::Upgrade(request))) = ServerHandshake::new(Limits::new()).poll(&sent[..len]) else {
+        panic!("an upgrade");
+    };
+    assert_eq!((request.target(), request.origin()), ("/", None));
+    let foo = request.extensions().iter().next().unwrap();
+    let values: Vec<_> = foo.params().map(|(_, value)| value.unwrap()).collect();
+    // A value is what it stands for, however it is quoted.
+    assert!(values[0] == "b" && values[1] == *"d" && values[2] == "fg" && values[2] != *"f\\g");
+    let mut answer = [0; 512];
+    let len =
+        request.accept().extensions("x-foo; a=b").headers(&[("Server", "x")]).write(&mut answer).unwrap();
+    assert_eq!(header(&answer[..len], "sec-websocket-extensions").as_deref(), Some("x-foo; a=b"));
+    let Ok(Some(Reply::Open(opened))) = client.poll(&answer[..len]) else { panic!("open") };
+    assert_eq!(opened.extensions().iter().map(|one| one.name).collect::<Vec<_>>(), ["x-foo"]);
+    assert_eq!((opened.deflate(), opened.headers().get("server")), (None, Some(&b"x"[..])));
+}
+
+#[test]
+fn s4_1_a_response_that_is_not_101_comes_out_as_it_is() {
+    let head = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 302 Fo\xfcnd\r\nLocation: /login\r\n\r\nbody";
+    let request = ClientRequest::new("a", "/").origin("http://a");
+    let mut client = ClientHandshake::new(request, [42; 16], Limits::new()).unwrap();
+    let Ok(Some(Reply::Http(response))) = client.poll(head) else { panic!("not open") };
+    assert_eq!((response.status(), response.reason()), (302, &b"Fo\xfcnd"[..]));
+    assert_eq!(response.headers().get("location"), Some(&b"/login"[..]));
+    assert_eq!(&head[response.head_len()..], b"body");
+}
+
 // ---- any bytes at all ----------------------------------------------------------------------
 
 /// Good heads with some bytes replaced, put in or left out: nothing panics, no split matters, and

@@ -4,15 +4,18 @@
 
 use std::collections::HashSet;
 use std::error::Error;
+use std::time::Duration;
 
 use hybi::frame::{EncodeError, MaskingKeys, Role};
 use hybi::handshake::{
-    ClientHandshake, ClientRequest, DeflateParams, ExtensionError, Extensions, HandshakeError, HeadError,
-    HeaderError, Headers, Incoming, Limits, Malformed, NoRoom, Reason, Rejection, RequestError,
-    ResponseError, ServerHandshake, UrlError,
+    ClientHandshake, ClientRequest, DeflateConfig, DeflateParams, ExtensionError, Extensions, HandshakeError,
+    HeadError, HeaderError, Headers, Incoming, Limits, Malformed, NoRoom, Reason, Reject, Rejection,
+    RequestError, ResponseError, ServerHandshake, UrlError,
 };
 use hybi::utf8::Validator;
-use hybi::{CloseCode, ControlPayload, Cut, Outcome, ProtocolError, SendError, Timer};
+use hybi::{
+    CloseCode, CloseReason, Config, ControlPayload, Cut, Instant, Outcome, ProtocolError, SendError, Timer,
+};
 
 /// All of them are texts of one line, each of its own, that end like a part of a sentence.
 fn each_is_of_its_own(errors: &[&dyn Error]) -> Vec<String> {
@@ -260,6 +263,143 @@ fn s7_4_codes_say_what_they_mean() {
 fn s10_3_what_is_shown_of_keys_and_payloads_gives_nothing_away() {
     let shown = format!("{:?}", MaskingKeys::from_seed([0x5A; 32]));
     assert_eq!(shown, "MaskingKeys { .. }");
+}
+
+#[test]
+fn what_is_shown_of_handshakes_has_no_values_of_headers() {
+    const SECRET: &str = "secret";
+    let headers = [("Authorization", SECRET)];
+    let request = ClientRequest::new("a", "/").headers(&headers);
+    let shown = format!("{request:?}");
+    assert!(shown.contains("Authorization") && !shown.contains(SECRET), "{shown}");
+    // Tokens travel as subprotocols, and browsers send them in one line or in several.
+    for subprotocols in
+        ["Sec-WebSocket-Protocol: a, secret", "Sec-WebSocket-Protocol: a\r\nSec-WebSocket-Protocol: secret"]
+    {
+        let head = format!(
+            "GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n{subprotocols}\r\n\
+             Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+        );
+        let Ok(Some(Incoming::Upgrade(request))) = ServerHandshake::new(Limits::new()).poll(head.as_bytes())
+        else {
+            panic!("an upgrade");
+        };
+        assert_eq!(request.subprotocols().collect::<Vec<_>>(), ["a", SECRET]);
+        let values = request.headers().get_all("sec-websocket-protocol");
+        let response = request.accept().headers(&headers);
+        let shown = format!("{request:?} {:?} {values:?} {response:?}", request.headers().iter());
+        assert!(shown.contains("Authorization") && !shown.contains(SECRET), "{shown}");
+    }
+}
+
+#[test]
+fn s9110_15_statuses_have_their_usual_phrases() {
+    for (status, phrase) in [
+        (200, "OK"),
+        (204, "No Content"),
+        (301, "Moved Permanently"),
+        (302, "Found"),
+        (303, "See Other"),
+        (304, "Not Modified"),
+        (307, "Temporary Redirect"),
+        (308, "Permanent Redirect"),
+        (400, "Bad Request"),
+        (401, "Unauthorized"),
+        (403, "Forbidden"),
+        (404, "Not Found"),
+        (405, "Method Not Allowed"),
+        (408, "Request Timeout"),
+        (410, "Gone"),
+        (414, "URI Too Long"),
+        (421, "Misdirected Request"),
+        (426, "Upgrade Required"),
+        (429, "Too Many Requests"),
+        (431, "Request Header Fields Too Large"),
+        (500, "Internal Server Error"),
+        (501, "Not Implemented"),
+        (502, "Bad Gateway"),
+        (503, "Service Unavailable"),
+        (504, "Gateway Timeout"),
+        (505, "HTTP Version Not Supported"),
+        // RFC 9112 4: the phrase may be empty, the space before it stays.
+        (599, ""),
+    ] {
+        let (reject, mut out) = (Reject::new(status), [0; 256]);
+        let len = reject.write(&mut out).unwrap();
+        let line = format!("HTTP/1.1 {status} {phrase}\r\n");
+        assert!(out[..len].starts_with(line.as_bytes()), "{}", out[..len].escape_ascii());
+        assert_eq!(reject.status(), status);
+    }
+}
+
+#[test]
+fn what_is_shown_of_small_values_is_what_they_stand_for() {
+    assert_eq!(format!("{:?}", Instant::ZERO + Duration::from_millis(1500)), "1.5s");
+    assert_eq!(format!("{:?}", CloseReason::new("a \"b\"").unwrap()), r#""a \"b\"""#);
+}
+
+#[cfg(feature = "alloc")]
+#[test]
+fn text_is_a_str_in_a_shared_buffer() {
+    use bytes::Bytes;
+    use hybi::{Refused, Text};
+
+    let text = Text::from("a \"b\"");
+    assert_eq!((format!("{text:?}"), text.to_string()), (r#""a \"b\"""#.to_owned(), "a \"b\"".to_owned()));
+    // What was handed back says why.
+    let refused = Refused { error: SendError::Blocked, message: text.into() };
+    assert_eq!(refused.to_string(), SendError::Blocked.to_string());
+
+    let bytes = Bytes::from("grüezi".repeat(50));
+    let text = Text::try_from(bytes.clone()).unwrap();
+    assert_eq!(text.as_bytes().as_ptr(), bytes.as_ptr());
+    let owned = "grüezi".repeat(50);
+    assert!(text == *owned && text == owned.as_str() && text != *"grüezi" && text != "grüezi");
+    let shared: &str = text.as_ref();
+    assert_eq!(shared, owned);
+    assert_eq!(text.into_bytes(), bytes);
+    // Where it is not, the error says.
+    for len in [2, 400] {
+        let mut bytes = vec![b'a'; len];
+        bytes.extend(b"\xe2\x82");
+        let error = Text::try_from(Bytes::from(bytes)).unwrap_err();
+        assert_eq!((error.valid_up_to(), error.error_len()), (len, None));
+    }
+}
+
+#[test]
+fn what_is_made_by_default_is_what_is_new() {
+    assert!(Validator::default().is_complete());
+    assert_eq!(Validator::default().push("é".as_bytes()), Ok(()));
+    assert_eq!(DeflateConfig::default(), DeflateConfig::new());
+    assert_eq!(Config::default(), Config::new());
+    #[cfg(feature = "alloc")]
+    assert!(hybi::MessageBuf::default().capacity() == 0 && hybi::MessageBuf::default().is_idle());
+}
+
+#[cfg(feature = "deflate")]
+#[test]
+fn what_is_shown_of_compression_is_how_it_was_set_up_and_no_data() {
+    use hybi::deflate::{Compression, Deflater, Inflater, Pool};
+
+    let mut deflater = Deflater::new(8, true, &Compression::default());
+    let mut payload = Vec::new();
+    deflater.deflate(b"secret", true, &mut payload);
+    // A window of 8 bits is one of 9 that is not used up.
+    assert_eq!(
+        format!("{deflater:?}"),
+        "Deflater { window_bits: 9, level: 4, memory_level: 5, takeover: true, .. }"
+    );
+    let mut inflater = Inflater::new(15, false);
+    inflater.inflate(&payload, &mut [0; 9]).unwrap();
+    assert_eq!(format!("{inflater:?}"), "Inflater { takeover: false, in_message: true, .. }");
+    let error = Inflater::new(15, true).finish(b"\x06", &mut [0; 9]).unwrap_err();
+    assert!(error.to_string().contains("(RFC 7692 7.2.2)"));
+    // A handle to the same pool is equal to it, another pool is not.
+    let pool = Pool::new(4);
+    assert_eq!(pool, pool.clone());
+    assert_ne!(pool, Pool::new(4));
+    assert_eq!(format!("{pool:?}"), "Pool { most: 4, .. }");
 }
 
 #[test]

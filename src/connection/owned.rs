@@ -150,7 +150,12 @@ mod tests {
         two.lend(Outbox::new());
         assert_eq!(two.buffered_amount(), 2);
         two.transmitted(Instant::ZERO, 2);
-        assert_eq!(two.reclaim().unwrap().capacity(), capacity);
+        let mut memory = two.reclaim().unwrap();
+        assert_eq!(memory.capacity(), capacity);
+        // What waits in another queue is not for this peer.
+        memory.push_encoded(b"not for you", None);
+        two.lend(memory);
+        assert_eq!((two.buffered_amount(), two.holds_memory()), (0, false));
         two.close(Instant::ZERO, None, "").unwrap();
         assert_eq!(two.can_send(), Err(SendError::Closed));
     }

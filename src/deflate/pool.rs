@@ -121,3 +121,30 @@ impl fmt::Debug for Pool {
         f.debug_struct("Pool").field("most", &self.0.most).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::frame::Role;
+    use crate::handshake::DeflateParams;
+
+    #[test]
+    fn whoever_finds_the_pool_locked_does_without() {
+        let params = DeflateParams { server_no_context_takeover: true, ..DeflateParams::default() };
+        let (agreed, pool) = (Agreed::sent_by(Role::Server, &params), Pool::new(2));
+        let deflater = || agreed.deflater(&Compression::new(), Some(&pool));
+        let inflater = || agreed.inflater(Some(&pool));
+        let kept = || (pool.0.deflaters.lock().unwrap().len(), pool.0.inflaters.lock().unwrap().len());
+        assert!(agreed.keep_deflater(deflater(), Some(&pool)).is_none());
+        assert!(agreed.keep_inflater(inflater(), Some(&pool)).is_none());
+        assert_eq!(kept(), (1, 1));
+        {
+            let _locked = (pool.0.deflaters.lock().unwrap(), pool.0.inflaters.lock().unwrap());
+            assert!(agreed.keep_deflater(deflater(), Some(&pool)).is_none());
+            assert!(agreed.keep_inflater(inflater(), Some(&pool)).is_none());
+        }
+        assert_eq!(kept(), (1, 1));
+        let _lent = (deflater(), inflater());
+        assert_eq!(kept(), (0, 0));
+    }
+}

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use hybi::frame::Opcode;
-use hybi::{CloseCode, Config, Kind, Role, SendError};
+use hybi::{CloseCode, Config, ControlPayload, Event, Input, Kind, Role, SendError};
 
 use crate::pair::{Pair, Scenario, Seen, frame, secs, text};
 
@@ -329,4 +329,22 @@ fn s5_5_2_a_ping_finds_room_among_pongs() {
         assert!(sent.contains(&"ping own".to_owned()), "{sent:?}");
         assert_eq!(sent.last().unwrap(), "pong last");
     }
+}
+
+#[test]
+fn s5_5_2_payloads_are_equal_where_their_bytes_are() {
+    let mut end = Scenario::server().open();
+    let mut wire = frame(Role::Client, Opcode::Ping, true, b"a long one");
+    wire.extend(frame(Role::Client, Opcode::Ping, true, b"ab"));
+    let mut input = Input::new(&mut wire, &mut end.message);
+    let mut next = || match end.conn.poll_event(end.now, &mut input) {
+        Ok(Some(Event::Ping(payload))) => payload,
+        other => panic!("{other:?}"),
+    };
+    let (long, short) = (next(), next());
+    // The rest of the longer one may lie behind it.
+    assert_eq!(short, ControlPayload::new(b"ab").unwrap());
+    assert_eq!(short.as_ref(), b"ab");
+    assert_ne!(short, long);
+    assert_ne!(short, ControlPayload::new(b"ac").unwrap());
 }

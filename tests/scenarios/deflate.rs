@@ -352,6 +352,32 @@ fn s7692_7_2_3_4_messages_of_a_peer_that_finishes_each_one() {
 }
 
 #[test]
+fn s7692_7_2_3_4_the_empty_block_at_the_end_may_be_final() {
+    for bits in [9, 15] {
+        for delivery in DELIVERIES {
+            for size in [1, 7, 5000] {
+                let config = Config::new().delivery(delivery);
+                let mut end = Scenario::server().config(config).deflate(agreed(true, bits)).open();
+                let mut receive = |payload: &[u8]| {
+                    let wire = compressed(Role::Client, Opcode::Binary, true, payload);
+                    messages(end.feed_in(&wire, size))
+                };
+                for len in [0, 1, 400, 3000] {
+                    let data = noise(len);
+                    let blocks = Blocks::new().stored(false, &data);
+                    let mut payload = blocks.clone().raw();
+                    payload.push(0x01);
+                    assert!(receive(&payload) == [Seen::Binary(data)], "{len} in {size}");
+                }
+                // What follows may refer to what was before it.
+                let back = Blocks::new().fixed(false, &[Token::Back { distance: 300, len: 258 }]).message();
+                assert_eq!(receive(&back), [Seen::Binary(noise(3000)[2700..2958].to_vec())]);
+            }
+        }
+    }
+}
+
+#[test]
 fn s7692_7_2_3_6_empty_messages() {
     let empty = [
         &[0x00][..],
@@ -527,6 +553,7 @@ fn s7692_7_2_2_a_message_ends_where_a_block_ends() {
         ("the tail was left on", [&HELLO[..], &TAIL].concat()),
         ("the tail was left on, nothing else", [&[0x00][..], &TAIL].concat()),
         ("the fixed block has no end", vec![0xf2, 0x48, 0xcd, 0xc9, 0xc9]),
+        ("the final block ends within what is appended", vec![0x03]),
     ];
     // All but its first byte, which alone is an empty message.
     for by in 1..stored.len() - 1 {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use hybi::deflate::Compression;
+use hybi::deflate::{Compression, Deflater, Inflater};
 use hybi::frame::Opcode;
 use hybi::{Config, Instant, Kind, MessageBuf, Prepared, Role};
 
@@ -313,5 +313,23 @@ fn s7692_7_1_nothing_is_given_back_while_a_message_waits() {
         assert_eq!(end.conn.poll_timeout(), Some(at(secs(260))));
         end.advance_to(at(secs(260)));
         assert_eq!(holds(&end), (false, false));
+    }
+}
+
+#[test]
+fn s7692_7_1_2_a_size_that_no_window_has_counts_as_the_nearest() {
+    // What is at the very end of the largest window comes again.
+    let data = [noise(32 << 10), noise(200)].concat();
+    let compressed = |bits| {
+        let mut payload = Vec::new();
+        Deflater::new(bits, true, &Compression::new()).deflate(&data, true, &mut payload);
+        payload
+    };
+    for (bits, nearest) in [(0, 8), (7, 8), (16, 15), (255, 15)] {
+        let payload = compressed(bits);
+        assert_eq!(payload, compressed(nearest), "{bits} bits");
+        let mut room = vec![0; data.len() + 1];
+        let end = Inflater::new(bits, true).finish(&payload, &mut room).unwrap();
+        assert!(end.done && room[..end.step.produced] == data, "{bits} bits");
     }
 }

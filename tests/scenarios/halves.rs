@@ -1,13 +1,13 @@
 //! The shapes of loops that a connection must fit: halves in two tasks, a thousand connections over one
 //! buffer, and readiness where any read or write may stop short.
 
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 
 use hybi::close::State;
 use hybi::frame::Opcode;
 use hybi::{
     CloseCode, Config, Event, Input, Instant, Kind, Message, MessageBuf, Outcome, Owed, ProtocolError, Role,
-    Sender,
+    Sender, Timer,
 };
 
 use crate::pair::{Dice, End, Pair, Scenario, Seen, connection, frame, secs, shown, text};
@@ -278,5 +278,43 @@ fn s5_4_a_readiness_loop_may_stop_short_anywhere() {
             assert_eq!(closed, [&crate::pair::closed_clean(1000)]);
             assert_eq!(end.seen.last(), Some(closed[0]));
         }
+    }
+}
+
+#[test]
+fn s7_1_7_what_receiving_finds_after_a_timer_has_failed_the_connection_changes_nothing() {
+    let config = Config::new().ping_interval(Some(secs(1))).pong_timeout(Some(secs(1)));
+    let (receiver, mut sender) = connection(Role::Server, config).into_halves();
+    let (mut wire, mut now) = (Vec::new(), Instant::ZERO);
+    for _ in 0..2 {
+        now = sender.poll_timeout().unwrap();
+        sender.handle_timeout(now);
+        let mut slices = [&[][..]; 8];
+        let count = sender.poll_transmit(&mut slices);
+        wire.extend(slices[..count].concat());
+        sender.transmitted(now, sender.buffered_amount());
+    }
+    assert_eq!(sender.close_state(), State::Failed);
+    // The receiving task has not heard of it yet.
+    let masked = ProtocolError::Masked;
+    sender.settle(now, masked);
+    assert_eq!((sender.buffered_amount(), sender.close_state()), (0, State::Failed));
+    let sent = shown(Role::Server, &wire);
+    assert!(sent[0].starts_with("ping") && sent[1..] == ["close 1011 no answer to a ping"], "{sent:?}");
+    sender.handle_eof(receiver.cut());
+    sender.settle(now, masked);
+    let mut message = MessageBuf::new();
+    let ended = sender.poll().map(|ready| Seen::from(Input::new(&mut [], &mut message).event(ready)));
+    assert_eq!(ended, Some(Seen::Closed(Outcome::TimedOut(Timer::Pong))));
+}
+
+#[test]
+fn many_connections_share_one_configuration() {
+    let config = Arc::new(Config::new().max_message(3));
+    for role in [Role::Server, Role::Client] {
+        let mut end = End::new(connection(role, Arc::clone(&config)), MessageBuf::new());
+        assert_eq!(end.receive(Opcode::Text, "abc"), [text("abc")]);
+        assert!(std::ptr::eq(end.conn.sender().config(), &*config));
+        assert_eq!(end.receive(Opcode::Text, "abcd"), [Seen::Failed(ProtocolError::MessageTooBig)]);
     }
 }

@@ -107,6 +107,40 @@ fn s8_1_text_is_refused_at_the_byte_that_is_wrong_while_it_arrives() {
 }
 
 #[test]
+fn s8_1_a_code_point_that_a_read_has_cut_goes_on_in_the_next_one() {
+    // What is short is looked at when all of it has come, what is long at each of these reads.
+    for spaces in [0, 20_000] {
+        let spaces = vec![b' '; spaces];
+        for (reads, valid) in [
+            ([&b"caf\xc3\xa9"[..], b" au ", b"lait"], true),
+            ([b"caf\xc3", b"\xa9 au ", b"lait"], true),
+            // Not behind ASCII.
+            ([b"caf\xc3", b" au ", b"\xa9 lait"], false),
+        ] {
+            for role in ROLES {
+                let reads = [[&spaces, reads[0]].concat(), [reads[1], &spaces].concat(), reads[2].to_vec()];
+                let wire = frame(role.peer(), Opcode::Text, true, &reads.concat());
+                let mut rest = &wire[..];
+                let (mut conn, mut inbox, mut seen) = (connection(role, Config::new()), Inbox::empty(), None);
+                let header = wire.len() - reads.concat().len();
+                let outcome = [header].into_iter().chain(reads.iter().map(Vec::len)).try_for_each(|len| {
+                    let (read, behind) = rest.split_at(len);
+                    rest = behind;
+                    feed(&mut conn, &mut inbox, read, len, |conn, inbox| {
+                        if let Some(Event::Text(text)) = conn.poll_event(Instant::ZERO, inbox)? {
+                            seen = Some(text.as_bytes().to_vec());
+                        }
+                        Ok(false)
+                    })
+                });
+                assert_eq!(outcome, if valid { Ok(()) } else { Err(ProtocolError::InvalidUtf8) });
+                assert_eq!(seen, valid.then(|| reads.concat()));
+            }
+        }
+    }
+}
+
+#[test]
 fn a_message_that_is_arriving_is_neither_idle_nor_given_back() {
     let config = Config::new().idle_timeout(Some(Duration::from_secs(10))).ping_interval(None);
     let mut conn = Connection::server(Instant::ZERO, config, hybi::Outbox::new());

@@ -413,6 +413,20 @@ fn s8_1_text_read_straight_to_its_place_is_validated() {
 }
 
 #[test]
+fn s5_4_what_was_read_to_its_place_is_not_overwritten_before_it_is_polled() {
+    let mut end = Scenario::server().open();
+    let payload: Vec<u8> = (0..50_000u32).map(|n| (n * 7 % 251) as u8).collect();
+    let wire = frame(Role::Client, Opcode::Binary, true, &payload);
+    end.feed(&wire[..5000]);
+    end.conn.payload_space(&mut end.message)[..100].copy_from_slice(&wire[5000..5100]);
+    end.conn.handle_payload(&mut end.message, 100);
+    assert!(end.conn.payload_space(&mut end.message).is_empty());
+    assert_eq!(end.poll(), []);
+    assert!(!end.conn.payload_space(&mut end.message).is_empty());
+    assert!(end.feed(&wire[5100..]) == [Seen::Binary(payload)]);
+}
+
+#[test]
 fn s5_4_there_is_no_space_for_payload_where_none_is_gathered() {
     let mut end = Scenario::server().config(Config::new()).open();
     assert!(end.conn.payload_space(&mut end.message).is_empty());

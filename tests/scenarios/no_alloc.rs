@@ -220,8 +220,11 @@ fn s7_1_2_a_close_goes_both_ways_without_an_allocator() {
     let mut server = end(Role::Server, Config::new(), &mut out, &mut memory);
     let (mut out, mut memory) = ([0; 400], [0; 16]);
     let mut client = end(Role::Client, Config::new(), &mut out, &mut memory);
+    assert_eq!(client.message.capacity(), 16);
     client.conn.send_text("hello").unwrap();
     client.conn.close(client.now, CloseCode::NORMAL, "bye").unwrap();
+    // What is lent stays, and so does what waits in it.
+    client.conn.release_idle();
     let heard = server.feed(&client.write(usize::MAX));
     assert_eq!(heard, [text("hello"), Seen::Close(Some(1000), "bye".into())]);
     let heard = client.feed(&server.write(usize::MAX));
