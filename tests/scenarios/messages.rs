@@ -2,7 +2,8 @@
 
 use hybi::frame::Opcode;
 use hybi::{
-    Config, Delivery, Event, Inbox, Input, Instant, Kind, Message, MessageBuf, ProtocolError, Role, SendError,
+    Config, Connection, Delivery, Event, Inbox, Input, Instant, Kind, Message, MessageBuf, ProtocolError,
+    Role, SendError,
 };
 
 use crate::pair::{End, Scenario, Seen, connection, frame, text};
@@ -490,6 +491,40 @@ fn s5_6_the_wrong_memory_gives_no_panic_and_no_text_that_is_none() {
                 }
             }
         }
+    }
+}
+
+#[test]
+fn s5_6_the_wrong_inbox_gives_no_panic() {
+    let read = |conn: &mut Connection, inbox: &mut Inbox, wire: &mut &[u8]| {
+        let space = conn.read_space(inbox);
+        let (new, behind) = wire.split_at(space.len().min(wire.len()));
+        space[..new.len()].copy_from_slice(new);
+        *wire = behind;
+        inbox.handle_read(new.len());
+    };
+    // One connection leaves it with a part of a message that begins behind another.
+    let mut left = frame(Role::Client, Opcode::Binary, true, &[1; 5000]);
+    left.extend(&frame(Role::Client, Opcode::Binary, true, &[2; 100_000])[..8000]);
+    // Messages for the other one.
+    let other = frame(Role::Client, Opcode::Binary, true, &[3; 1000]).repeat(100);
+    for polls in 0..40 {
+        let (mut one, mut two) =
+            (connection(Role::Server, Config::new()), connection(Role::Server, Config::new()));
+        let (mut inbox, mut left, mut other) = (Inbox::empty(), &left[..], &other[..]);
+        read(&mut one, &mut inbox, &mut left);
+        while one.poll(Instant::ZERO, &mut inbox).unwrap().is_some() {}
+        // The other one reads more than it polls, so that what is left has to be moved.
+        for _ in 0..polls {
+            read(&mut two, &mut inbox, &mut other);
+            let _ = two.poll(Instant::ZERO, &mut inbox);
+        }
+        // And the first one has it back.
+        assert!(!two.read_space(&mut inbox).is_empty());
+        assert!(!one.read_space(&mut inbox).is_empty());
+        inbox.handle_read(10);
+        let _ = one.poll(Instant::ZERO, &mut inbox);
+        inbox.release_idle();
     }
 }
 
