@@ -316,7 +316,7 @@ impl Receiver {
     }
 
     /// A message that lies in the input, or what is there of it.
-    #[inline(never)]
+    #[inline(always)]
     fn in_place(
         &mut self,
         input: &mut Input<impl Memory, impl Gather>,
