@@ -23,11 +23,11 @@ pub(crate) fn xor_to_ascii(data: &mut [u8], key: u32) -> bool {
 #[inline(always)]
 fn xor<const CHECK: bool>(data: &mut [u8], key: u32) -> bool {
     match data.len() {
-        0..4 => naive(data, key),
-        4..8 => xor_ends::<4>(data, key),
-        8..16 => xor_ends::<8>(data, key),
-        16..BLOCK => xor_lanes(data, key),
-        _ => xor_long::<CHECK>(data, key),
+        BLOCK.. => xor_long::<CHECK>(data, key),
+        16.. => xor_lanes(data, key),
+        8.. => xor_ends::<8>(data, key),
+        4.. => xor_ends::<4>(data, key),
+        _ => naive(data, key),
     }
 }
 

@@ -27,6 +27,7 @@ mod config;
 #[cfg(feature = "deflate")]
 mod deflate;
 mod event;
+mod fast;
 #[cfg(feature = "deflate")]
 mod inflate;
 mod input;

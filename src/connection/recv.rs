@@ -3,7 +3,7 @@
 use crate::arch::Memory;
 use crate::close::CloseFrame;
 use crate::error::ProtocolError;
-use crate::frame::{Decoder, Header, Mask, Opcode, Role};
+use crate::frame::{Decoder, Header, Opcode, Role};
 use crate::utf8::Validator;
 
 use super::config::{Config, Delivery, SharedConfig};
@@ -36,13 +36,13 @@ pub struct Receiver {
     /// A Close or a violation has come in: the rest is discarded.
     done: bool,
     /// The last poll took in some of a data frame.
-    saw_data: bool,
+    pub(super) saw_data: bool,
     /// Text that is handed out in chunks.
     pub(super) utf8: Validator,
     /// Nothing is in progress that forbids the fast path.
-    fast: bool,
+    pub(super) fast: bool,
     /// One more than the largest payload that is handed out on the fast path; 0 for none.
-    fast_below: u16,
+    pub(super) fast_below: u16,
     fragments: u32,
     /// The length of the message so far: as its headers tell, or as it was inflated.
     pub(super) message_len: u64,
@@ -137,155 +137,6 @@ impl Receiver {
         }
     }
 
-    /// The fast paths.
-    #[inline(always)]
-    pub(super) fn whole_message(
-        &mut self,
-        input: &mut Input<impl Memory, impl Gather>,
-    ) -> Result<Option<ReadyMessage>, ProtocolError> {
-        if !self.fast {
-            return self.rest_of_message(input);
-        }
-        match self.small_message(input)? {
-            None => self.medium_message(input),
-            some => Ok(some),
-        }
-    }
-
-    /// The fast path: a small message in one frame that lies in the input, with nothing in progress. It knows
-    /// nothing of the rest, and is inlined to where the message is looked at.
-    #[inline(always)]
-    fn small_message(
-        &mut self,
-        input: &mut Input<impl Memory, impl Gather>,
-    ) -> Result<Option<ReadyMessage>, ProtocolError> {
-        let Some((kind, len, rest)) = self.message_starts(input.arrived()) else { return Ok(None) };
-        if len > 125 {
-            return Ok(None);
-        }
-        let (head, mask) = match self.decoder.role() {
-            Role::Server => {
-                let Some((key, _)) = rest.split_first_chunk() else { return Ok(None) };
-                (6, Mask::new(*key))
-            }
-            Role::Client => (2, Mask::new([0; 4])),
-        };
-        self.message_lies(input, kind, head, u16::from(len), mask)
-    }
-
-    /// As [`Self::small_message`], where the length has 16 bits.
-    #[inline(never)]
-    fn medium_message(
-        &mut self,
-        input: &mut Input<impl Memory, impl Gather>,
-    ) -> Result<Option<ReadyMessage>, ProtocolError> {
-        let Some((kind, 126, rest)) = self.message_starts(input.arrived()) else { return Ok(None) };
-        let Some((len, rest)) = rest.split_first_chunk() else { return Ok(None) };
-        let len = u16::from_be_bytes(*len);
-        if len < 126 {
-            return Ok(None);
-        }
-        let (head, mask) = match self.decoder.role() {
-            Role::Server => {
-                let Some((key, _)) = rest.split_first_chunk() else { return Ok(None) };
-                (8, Mask::new(*key))
-            }
-            Role::Client => (4, Mask::new([0; 4])),
-        };
-        self.message_lies(input, kind, head, len, mask)
-    }
-
-    /// The kind of a message whose header begins here, how its length is written, and what follows; `None`
-    /// for all that is not right, which the slow path finds out.
-    #[inline(always)]
-    fn message_starts<'i>(&self, input: Option<&'i [u8]>) -> Option<(Kind, u8, &'i [u8])> {
-        let &[first, second, ref rest @ ..] = input? else { return None };
-        let kind = match first {
-            0x81 => Kind::Text,
-            0x82 => Kind::Binary,
-            _ => return None,
-        };
-        // Of a frame that is masked where it must not be, or not where it must, this makes a length over 127.
-        let len = if self.decoder.role() == Role::Server { second ^ 0x80 } else { second };
-        Some((kind, len, rest))
-    }
-
-    /// A message that lies in the input, if it does, behind `head` bytes of header.
-    #[inline(always)]
-    fn message_lies(
-        &mut self,
-        input: &mut Input<impl Memory, impl Gather>,
-        kind: Kind,
-        head: usize,
-        len: u16,
-        mut mask: Mask,
-    ) -> Result<Option<ReadyMessage>, ProtocolError> {
-        if len >= self.fast_below {
-            return Ok(None);
-        }
-        let start = input.at + head;
-        let end = start + usize::from(len);
-        if end > input.end {
-            if start < input.end && input.stays() {
-                self.message_begins(input, kind, head, len, mask);
-            }
-            return Ok(None);
-        }
-        input.at = end;
-        self.saw_data = true;
-        let valid = match kind {
-            Kind::Binary => {
-                input.window.unmask(start..end, &mut mask);
-                true
-            }
-            Kind::Text => input.window.unmask_text(start..end, &mut mask),
-        };
-        self.counters.messages += u64::from(valid);
-        self.counters.frames += 1;
-        self.counters.bytes += (end - start + head) as u64;
-        // RFC 6455 8.1: text that is not UTF-8 fails the connection.
-        if !valid {
-            return Err(self.fail(input, ProtocolError::InvalidUtf8));
-        }
-        Ok(Some(ReadyMessage { place: Place::Bytes { start, end }, kind }))
-    }
-
-    /// The fast path for the header of a message that will lie in the input, and of whose payload some does:
-    /// [`Self::poll_any`] goes on with that.
-    #[inline(never)]
-    fn message_begins(
-        &mut self,
-        input: &mut Input<impl Memory, impl Gather>,
-        kind: Kind,
-        head: usize,
-        len: u16,
-        mask: Mask,
-    ) {
-        let opcode = if kind == Kind::Text { Opcode::Text } else { Opcode::Binary };
-        let header = Header { fin: true, rsv: 0, opcode, masking_key: None, payload_len: len.into() };
-        self.decoder.begin(&header);
-        *self.decoder.mask_mut() = mask;
-        self.begin_frame(&header);
-        self.counters.bytes += head as u64;
-        input.at += head;
-        input.begin_message();
-        (self.message, self.fast) = (Progress::InPlace, false);
-    }
-
-    /// The fast path for the rest of a message that lies in the input, if that has arrived.
-    #[inline(never)]
-    fn rest_of_message(
-        &mut self,
-        input: &mut Input<impl Memory, impl Gather>,
-    ) -> Result<Option<ReadyMessage>, ProtocolError> {
-        if self.message == Progress::InPlace && input.remaining() as u64 >= self.decoder.payload_left() {
-            self.saw_data = true;
-            self.in_place(input)
-        } else {
-            Ok(None)
-        }
-    }
-
     #[inline]
     pub(super) fn poll_any(
         &mut self,
@@ -317,7 +168,7 @@ impl Receiver {
 
     /// A message that lies in the input, or what is there of it.
     #[inline(always)]
-    fn in_place(
+    pub(super) fn in_place(
         &mut self,
         input: &mut Input<impl Memory, impl Gather>,
     ) -> Result<Option<ReadyMessage>, ProtocolError> {
@@ -351,7 +202,11 @@ impl Receiver {
         Ok(Some(ReadyMessage { place: input.end_message(), kind: self.kind }))
     }
 
-    fn fail(&mut self, input: &mut Input<impl Memory, impl Gather>, error: ProtocolError) -> ProtocolError {
+    pub(super) fn fail(
+        &mut self,
+        input: &mut Input<impl Memory, impl Gather>,
+        error: ProtocolError,
+    ) -> ProtocolError {
         // RFC 6455 7.1.7: after failing the connection, nothing more is processed.
         self.handle_ended();
         input.discard();
@@ -385,7 +240,7 @@ impl Receiver {
         }
     }
 
-    fn begin_frame(&mut self, header: &Header) {
+    pub(super) fn begin_frame(&mut self, header: &Header) {
         self.counters.frames += 1;
         self.control.clear();
         self.frame = match header.opcode {
@@ -595,7 +450,7 @@ impl Receiver {
     /// Whether so much of a payload is missing that it should be read to its place.
     #[cfg(feature = "alloc")]
     fn wants_payload(&self) -> bool {
-        let gathering = self.message == Progress::Gathering && self.frame == Frame::Data && !self.done;
+        let gathering = self.message == Progress::Gathering && self.frame == Frame::Data;
         let gathering = gathering && !self.is_compressed();
         gathering && self.decoder.payload_left() >= super::input::WORTH_A_READ
     }

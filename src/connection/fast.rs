@@ -1,0 +1,151 @@
+//! Fast paths: whole messages in one frame, with nothing else in progress.
+//!
+//! What is not right, or not so simple, they leave to the slow path, which finds out what it is.
+
+use crate::arch::Memory;
+use crate::error::ProtocolError;
+use crate::frame::{Header, Mask, Opcode, Role};
+
+use super::event::{Kind, Place, ReadyMessage};
+use super::input::Input;
+use super::message::Gather;
+use super::recv::{Progress, Receiver};
+
+impl Receiver {
+    /// A whole message, or the rest of one, that lies in the input. What small ones need is inlined to where the
+    /// message is looked at, and knows nothing of the rest.
+    #[inline(always)]
+    pub(super) fn whole_message(
+        &mut self,
+        input: &mut Input<impl Memory, impl Gather>,
+    ) -> Result<Option<ReadyMessage>, ProtocolError> {
+        if !self.fast {
+            return self.rest_of_message(input);
+        }
+        let Some((kind, len, rest)) = self.message_starts(input.arrived()) else { return Ok(None) };
+        if len > 125 {
+            return if len == 126 { self.medium_message(input, kind) } else { Ok(None) };
+        }
+        let (head, mask) = match self.decoder.role() {
+            Role::Server => {
+                let Some((key, _)) = rest.split_first_chunk() else { return Ok(None) };
+                (6, Mask::new(*key))
+            }
+            Role::Client => (2, Mask::new([0; 4])),
+        };
+        self.message_lies(input, kind, head, u16::from(len), mask)
+    }
+
+    /// A message whose length has 16 bits.
+    #[inline(never)]
+    fn medium_message(
+        &mut self,
+        input: &mut Input<impl Memory, impl Gather>,
+        kind: Kind,
+    ) -> Result<Option<ReadyMessage>, ProtocolError> {
+        let Some(&[_, _, high, low, ref rest @ ..]) = input.arrived() else { return Ok(None) };
+        let len = u16::from_be_bytes([high, low]);
+        if len < 126 {
+            return Ok(None);
+        }
+        let (head, mask) = match self.decoder.role() {
+            Role::Server => {
+                let Some((key, _)) = rest.split_first_chunk() else { return Ok(None) };
+                (8, Mask::new(*key))
+            }
+            Role::Client => (4, Mask::new([0; 4])),
+        };
+        self.message_lies(input, kind, head, len, mask)
+    }
+
+    /// The kind of a message whose header begins here, how its length is written, and what follows; `None`
+    /// for all that is not right, which the slow path finds out.
+    #[inline(always)]
+    fn message_starts<'i>(&self, input: Option<&'i [u8]>) -> Option<(Kind, u8, &'i [u8])> {
+        let &[first, second, ref rest @ ..] = input? else { return None };
+        let kind = match first {
+            0x81 => Kind::Text,
+            0x82 => Kind::Binary,
+            _ => return None,
+        };
+        // Of a frame that is masked where it must not be, or not where it must, this makes a length over 127.
+        let len = if self.decoder.role() == Role::Server { second ^ 0x80 } else { second };
+        Some((kind, len, rest))
+    }
+
+    /// A message that lies in the input, if it does, behind `head` bytes of header.
+    #[inline(always)]
+    fn message_lies(
+        &mut self,
+        input: &mut Input<impl Memory, impl Gather>,
+        kind: Kind,
+        head: usize,
+        len: u16,
+        mut mask: Mask,
+    ) -> Result<Option<ReadyMessage>, ProtocolError> {
+        if len >= self.fast_below {
+            return Ok(None);
+        }
+        let start = input.at + head;
+        let end = start + usize::from(len);
+        if end > input.end {
+            if start < input.end && input.stays() {
+                self.message_begins(input, kind, head, len, mask);
+            }
+            return Ok(None);
+        }
+        input.at = end;
+        self.saw_data = true;
+        let valid = match kind {
+            Kind::Binary => {
+                input.window.unmask(start..end, &mut mask);
+                true
+            }
+            Kind::Text => input.window.unmask_text(start..end, &mut mask),
+        };
+        self.counters.messages += u64::from(valid);
+        self.counters.frames += 1;
+        self.counters.bytes += (end - start + head) as u64;
+        // RFC 6455 8.1: text that is not UTF-8 fails the connection.
+        if !valid {
+            return Err(self.fail(input, ProtocolError::InvalidUtf8));
+        }
+        Ok(Some(ReadyMessage { place: Place::Bytes { start, end }, kind }))
+    }
+
+    /// The fast path for the header of a message that will lie in the input, and of whose payload some does:
+    /// [`Self::poll_any`] goes on with that.
+    #[inline(never)]
+    fn message_begins(
+        &mut self,
+        input: &mut Input<impl Memory, impl Gather>,
+        kind: Kind,
+        head: usize,
+        len: u16,
+        mask: Mask,
+    ) {
+        let opcode = if kind == Kind::Text { Opcode::Text } else { Opcode::Binary };
+        let header = Header { fin: true, rsv: 0, opcode, masking_key: None, payload_len: len.into() };
+        self.decoder.begin(&header);
+        *self.decoder.mask_mut() = mask;
+        self.begin_frame(&header);
+        self.counters.bytes += head as u64;
+        input.at += head;
+        input.begin_message();
+        (self.message, self.fast) = (Progress::InPlace, false);
+    }
+
+    /// The fast path for the rest of a message that lies in the input, if that has arrived.
+    #[inline(never)]
+    fn rest_of_message(
+        &mut self,
+        input: &mut Input<impl Memory, impl Gather>,
+    ) -> Result<Option<ReadyMessage>, ProtocolError> {
+        if self.message == Progress::InPlace && input.remaining() as u64 >= self.decoder.payload_left() {
+            self.saw_data = true;
+            self.in_place(input)
+        } else {
+            Ok(None)
+        }
+    }
+}
