@@ -20,7 +20,9 @@ impl Receiver {
         input: &mut Input<impl Memory, impl Gather>,
     ) -> Result<Option<ReadyMessage>, ProtocolError> {
         if !self.fast {
-            return self.rest_of_message(input);
+            let ends =
+                self.message == Progress::InPlace && input.remaining() as u64 >= self.decoder.payload_left();
+            return if ends { self.rest_of_message(input) } else { Ok(None) };
         }
         let Some((kind, len, rest)) = self.message_starts(input.arrived()) else { return Ok(None) };
         if len > 125 {
@@ -113,8 +115,8 @@ impl Receiver {
         Ok(Some(ReadyMessage { place: Place::Bytes { start, end }, kind }))
     }
 
-    /// The fast path for the header of a message that will lie in the input, and of whose payload some does:
-    /// [`Self::poll_any`] goes on with that.
+    /// The header of a message that will lie in the input, and of whose payload some does: [`Self::poll_any`] goes on
+    /// with that.
     #[inline(never)]
     fn message_begins(
         &mut self,
@@ -135,17 +137,13 @@ impl Receiver {
         (self.message, self.fast) = (Progress::InPlace, false);
     }
 
-    /// The fast path for the rest of a message that lies in the input, if that has arrived.
+    /// The rest of a message that lies in the input and has arrived.
     #[inline(never)]
     fn rest_of_message(
         &mut self,
         input: &mut Input<impl Memory, impl Gather>,
     ) -> Result<Option<ReadyMessage>, ProtocolError> {
-        if self.message == Progress::InPlace && input.remaining() as u64 >= self.decoder.payload_left() {
-            self.saw_data = true;
-            self.in_place(input)
-        } else {
-            Ok(None)
-        }
+        self.saw_data = true;
+        self.in_place(input)
     }
 }
