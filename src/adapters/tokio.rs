@@ -45,11 +45,12 @@ use core::future::Future;
 use core::pin::Pin;
 use std::io::{self, IoSlice};
 use std::prelude::v1::*;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker};
 
 use ::tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use ::tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use ::tokio::net::{TcpStream, lookup_host};
+use ::tokio::task::coop;
 use ::tokio::time::{self, Sleep};
 
 pub use super::error::Error;
@@ -221,7 +222,15 @@ impl WebSocket {
 /// What the types of this module run on: tokio's streams and clock.
 pub struct Tokio {
     origin: time::Instant,
-    alarm: Option<(Instant, Pin<Box<Sleep>>)>,
+    alarm: Option<Alarm>,
+}
+
+/// An alarm that is set.
+struct Alarm {
+    at: Instant,
+    sleep: Pin<Box<Sleep>>,
+    /// Whom it is sure to wake, if anyone.
+    wakes: Option<Waker>,
 }
 
 impl Tokio {
@@ -255,23 +264,41 @@ impl Timer for Tokio {
     }
 
     fn poll_at(&mut self, cx: &mut Context<'_>, at: Instant) -> Poll<()> {
+        // One that goes off too early is set again then: a deadline moves with each message, an alarm that follows
+        // it would cost more than it is worth. So would one that is told each time whom to wake.
+        if self.alarm.as_ref().is_some_and(|alarm| alarm.at <= at && alarm.is_set_for(cx)) {
+            return Poll::Pending;
+        }
         let Some(when) = self.origin.checked_add(at.since_origin()) else { return Poll::Pending };
-        let (set, sleep) = self.alarm.get_or_insert_with(|| (at, Box::pin(time::sleep_until(when))));
+        let alarm = self.alarm.get_or_insert_with(|| {
+            let sleep = Box::pin(time::sleep_until(when));
+            Alarm { at, sleep, wakes: None }
+        });
         loop {
-            // One that goes off too early is set again then: a deadline moves with each message, an alarm that
-            // follows it would cost more than it is worth.
-            if *set > at {
-                *set = at;
-                sleep.as_mut().reset(when);
+            if alarm.at > at {
+                alarm.at = at;
+                alarm.sleep.as_mut().reset(when);
             }
-            ready!(sleep.as_mut().poll(cx));
-            if *set == at {
+            // A task whose budget is used up is woken, and the alarm is not asked.
+            let asked = coop::has_budget_remaining();
+            if alarm.sleep.as_mut().poll(cx).is_pending() {
+                alarm.wakes = asked.then(|| cx.waker().clone());
+                return Poll::Pending;
+            }
+            if alarm.at == at {
                 self.alarm = None;
                 return Poll::Ready(());
             }
-            *set = at;
-            sleep.as_mut().reset(when);
+            alarm.at = at;
+            alarm.sleep.as_mut().reset(when);
         }
+    }
+}
+
+impl Alarm {
+    /// Whether it is still to go off, and will wake this task.
+    fn is_set_for(&self, cx: &Context<'_>) -> bool {
+        self.wakes.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) && !self.sleep.is_elapsed()
     }
 }
 

@@ -12,10 +12,15 @@ use super::message::Gather;
 use super::recv::{Progress, Receiver};
 
 impl Receiver {
-    /// A whole message, or the rest of one, that lies in the input. What small ones need is inlined to where the
-    /// message is looked at, and knows nothing of the rest.
+    /// The fast path of [`Self::poll`]: a message in one frame that lies in the input, all of it or its rest. `None`
+    /// says that there is no such message, and nothing else: go on with [`Self::poll`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::poll`].
+    // What small ones need is inlined to where the message is looked at, and knows nothing of the rest.
     #[inline(always)]
-    pub(super) fn whole_message(
+    pub fn poll_message(
         &mut self,
         input: &mut Input<impl Memory, impl Gather>,
     ) -> Result<Option<ReadyMessage>, ProtocolError> {

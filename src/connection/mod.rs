@@ -203,19 +203,14 @@ impl<O: Output> Machine<O> {
         }
     }
 
-    /// The fast path of [`Self::poll`]: a message that lies in the input, whole and in one frame, with nothing
-    /// in progress. `None` says that there is no such message, and nothing else: go on with [`Self::poll`].
-    ///
-    /// # Errors
-    ///
-    /// As [`Self::poll`].
+    /// As [`Receiver::poll_message`], with what is to be done for it.
     #[inline(always)]
-    pub fn poll_message(
+    fn poll_message(
         &mut self,
         now: Instant,
         input: &mut Input<impl Memory, impl Gather>,
     ) -> Result<Option<ReadyMessage>, ProtocolError> {
-        match self.receiver.whole_message(input) {
+        match self.receiver.poll_message(input) {
             Ok(Some(message)) => {
                 self.sender.handle_received(now, true);
                 Ok(Some(message))
@@ -235,7 +230,8 @@ impl<O: Output> Machine<O> {
         input: &mut Input<impl Memory, impl Gather>,
     ) -> Result<Option<Ready>, ProtocolError> {
         let before = self.receiver.counters().bytes;
-        match self.receiver.poll_any(input) {
+        let received = if self.receiver.rests(input) { Ok(None) } else { self.receiver.poll_any(input) };
+        match received {
             Ok(Some(ready)) => {
                 let owed = ready.owes();
                 // In front of a control frame there may have been a part of a message.
@@ -453,6 +449,13 @@ impl<O: Output> Machine<O> {
     #[must_use]
     pub const fn receiver(&self) -> &Receiver {
         &self.receiver
+    }
+
+    /// The receiving half, for [`Receiver::poll_message`]. What it gives is then the caller's to tell the sending
+    /// half, as it is where the two are apart.
+    #[must_use]
+    pub const fn receiver_mut(&mut self) -> &mut Receiver {
+        &mut self.receiver
     }
 
     /// The sending half.

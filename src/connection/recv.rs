@@ -131,10 +131,16 @@ impl Receiver {
         &mut self,
         input: &mut Input<impl Memory, impl Gather>,
     ) -> Result<Option<Ready>, ProtocolError> {
-        match self.whole_message(input)? {
+        match self.poll_message(input)? {
             Some(ready) => Ok(Some(ready.into())),
             None => self.poll_any(input),
         }
+    }
+
+    /// Nothing is in progress and nothing has arrived: there is nothing to do.
+    #[inline]
+    pub(super) fn rests(&self, input: &Input<impl Memory, impl Gather>) -> bool {
+        self.fast && input.remaining() == 0
     }
 
     #[inline]

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::prelude::v1::*;
 
-use crate::{Event, Inbox, Outbox, Ready, ReadyMessage, Sender};
+use crate::{Event, Inbox, Outbox, Ready, Sender};
 
 /// How many of each a thread keeps. One task runs at a time, and few hold on to memory when it is another's
 /// turn.
@@ -52,12 +52,6 @@ impl Borrowed {
     }
 
     /// The event that `ready`, from the last poll, stands for.
-    #[inline]
-    pub(super) fn message(&self, ready: ReadyMessage) -> Event<'_> {
-        self.0.as_deref().unwrap_or(&NOTHING).message(ready)
-    }
-
-    /// The same, of any event.
     #[inline]
     pub(super) fn event(&self, ready: Ready) -> Event<'_> {
         self.0.as_deref().unwrap_or(&NOTHING).event(ready)

@@ -18,8 +18,8 @@ use crate::adapters::error::Error;
 use crate::adapters::opening::{Handshake, Opened};
 use crate::handshake::Headers;
 use crate::{
-    CloseCode, Connection, Event, Inbox, Kind, Message, Outcome, Prepared, ProtocolError, Ready, ReadyState,
-    SendError,
+    CloseCode, Connection, Event, Inbox, Kind, Message, Outcome, Prepared, ProtocolError, Ready,
+    ReadyMessage, ReadyState, SendError,
 };
 
 /// After so many reads in a row what is queued goes out, timers are looked at and other tasks have their turn.
@@ -143,7 +143,11 @@ impl<S, R> WebSocket<S, R> {
 
     /// The stream, the connection, and what has arrived and not been taken in.
     #[must_use]
-    pub fn into_parts(self) -> (S, Connection, Inbox) {
+    pub fn into_parts(mut self) -> (S, Connection, Inbox)
+    where
+        R: Timer,
+    {
+        self.inner.wire.catch_up(self.inner.connection.sender_mut());
         (self.inner.stream, self.inner.connection, self.inner.inbox.into_inbox())
     }
 
@@ -160,7 +164,8 @@ impl<S, R> WebSocket<S, R> {
     where
         R: Reads<I> + Writes<O>,
     {
-        let Inner { stream, wire, connection, inbox, outcome, eof, .. } = *self.inner;
+        let Inner { stream, mut wire, mut connection, inbox, outcome, eof, .. } = *self.inner;
+        wire.catch_up(connection.sender_mut());
         let (input, output) = split(stream);
         let (receiver, sender) = connection.into_halves();
         let shared = split::Shared::new(output, wire, sender);
@@ -178,19 +183,6 @@ impl<S, R: Reads<S> + Writes<S>> WebSocket<S, R> {
     /// [`Event::Closed`].
     pub async fn next(&mut self) -> Result<Option<(Event<'_>, Responder<'_, S, R>)>, Error> {
         let inner = &mut *self.inner;
-        // A message that has come in already is not worth a way through the run loop.
-        let message = match inner.inbox.here() {
-            Some(inbox) => inner.connection.poll_message(inner.wire.now(), inbox),
-            None => Ok(None),
-        };
-        match message {
-            Ok(Some(ready)) => {
-                let Inner { stream, wire, connection, inbox, .. } = inner;
-                return Ok(Some((inbox.message(ready), Responder { stream, wire, connection })));
-            }
-            Ok(None) => {}
-            Err(error) => return Err(poll_fn(|cx| Poll::Ready(inner.violated(cx, error))).await),
-        }
         let Some(ready) = poll_fn(|cx| inner.poll_ready(cx)).await? else { return Ok(None) };
         let Inner { stream, wire, connection, inbox, .. } = inner;
         Ok(Some((inbox.event(ready), Responder { stream, wire, connection })))
@@ -341,6 +333,14 @@ impl<S, R: Reads<S> + Writes<S>> Inner<S, R> {
     /// Runs until an event is there.
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Ready>, Error>> {
         while self.outcome.is_none() {
+            match self.poll_message() {
+                Ok(Some(ready)) => return Poll::Ready(Ok(Some(ready.into()))),
+                Ok(None) => {}
+                Err(error) => return Poll::Ready(Err(self.violated(cx, error))),
+            }
+            if self.inbox.get().remaining() > 0 {
+                self.wire.tick_for(self.connection.sender_mut());
+            }
             match self.connection.poll(self.wire.now(), self.inbox.get()) {
                 Ok(Some(ready)) => match self.inbox.event(ready) {
                     // Whoever was held back has waited, and has sent.
@@ -359,6 +359,23 @@ impl<S, R: Reads<S> + Writes<S>> Inner<S, R> {
             }
         }
         Poll::Ready(Ok(None))
+    }
+
+    /// A message that has come in, the usual case: not worth a way through the run loop, nor a look at the clock.
+    fn poll_message(&mut self) -> Result<Option<ReadyMessage>, ProtocolError> {
+        let Some(inbox) = self.inbox.here() else { return Ok(None) };
+        match self.connection.receiver_mut().poll_message(inbox) {
+            Ok(message) => {
+                self.wire.received(message.is_some());
+                Ok(message)
+            }
+            Err(error) => {
+                let sender = self.connection.sender_mut();
+                let now = self.wire.tick_for(sender);
+                sender.settle(now, error);
+                Err(error)
+            }
+        }
     }
 
     /// The peer has broken the protocol, and is told.
@@ -386,7 +403,6 @@ impl<S, R: Reads<S> + Writes<S>> Inner<S, R> {
         match R::poll_read(&mut self.stream, cx, space) {
             Poll::Ready(read) => {
                 self.reads += 1;
-                self.wire.tick();
                 self.handle_read(read)?;
                 Poll::Ready(Ok(()))
             }
@@ -443,6 +459,7 @@ impl<S, R: Reads<S> + Writes<S>> Inner<S, R> {
             }
         }
         self.wire.poll_half_close(&mut self.stream, self.connection.sender_mut(), cx);
+        self.wire.catch_up(self.connection.sender_mut());
         let now = ready!(self.wire.poll_due(cx, self.connection.poll_timeout()));
         self.connection.handle_timeout(now);
         Poll::Ready(Ok(()))

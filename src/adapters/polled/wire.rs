@@ -72,6 +72,8 @@ impl Sends for Sender<Outbox> {
 pub(super) struct Wire<R> {
     runtime: R,
     now: Instant,
+    /// Messages have come in since the clock was read.
+    late: bool,
     /// Since when a call that sends has waited, and nothing has moved.
     stalled: Option<Instant>,
     /// What a stream may have kept of a write that waits.
@@ -94,7 +96,7 @@ struct Kept {
 impl<R: Timer> Wire<R> {
     pub(super) fn new(runtime: R) -> Self {
         let now = runtime.now();
-        Self { runtime, now, stalled: None, kept: None, unflushed: false, error: None }
+        Self { runtime, now, late: false, stalled: None, kept: None, unflushed: false, error: None }
     }
 
     /// The time, as last read.
@@ -106,6 +108,28 @@ impl<R: Timer> Wire<R> {
     pub(super) fn tick(&mut self) -> Instant {
         self.now = self.runtime.now();
         self.now
+    }
+
+    /// A message has come in, if one has: it waits for the clock to be read for something else.
+    pub(super) const fn received(&mut self, message: bool) {
+        self.late |= message;
+    }
+
+    /// Reads the clock, if messages have come in since it was read: they count as of now, which is later than they came,
+    /// so that no timer is early.
+    pub(super) fn catch_up(&mut self, sender: &mut Sender<Outbox>) {
+        if self.late {
+            self.tick_for(sender);
+        }
+    }
+
+    /// Reads the clock, also for the messages that have come in.
+    pub(super) fn tick_for(&mut self, sender: &mut Sender<Outbox>) -> Instant {
+        let now = self.tick();
+        if core::mem::take(&mut self.late) {
+            sender.handle_received(now, true);
+        }
+        now
     }
 
     /// Whether writing has failed.
@@ -139,7 +163,7 @@ impl<R: Timer> Wire<R> {
             return Poll::Ready(Err(kind.into()));
         }
         if sender.buffered_amount() > 0 || self.kept.is_some() {
-            self.tick();
+            self.tick_for(sender);
         }
         loop {
             let written = if let Some(kept) = &mut self.kept {
