@@ -6,8 +6,9 @@ fn is_sync<T: Send + Sync + Unpin>() {}
 
 #[cfg(feature = "tokio")]
 mod on_tokio {
+    use std::future::poll_fn;
     use std::io;
-    use std::pin::Pin;
+    use std::pin::{Pin, pin};
     use std::task::{Context, Poll, ready};
     use std::time::Duration;
 
@@ -117,6 +118,29 @@ mod on_tokio {
         assert_eq!(ws.wait_closed().await.unwrap(), Outcome::TimedOut(Timer::Pong));
         let took = began.elapsed();
         assert!((70..71).contains(&took.as_secs()), "{took:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn timers_run_for_a_task_that_has_used_up_its_turn_and_after_another() {
+        let (near, _far) = duplex(1 << 16);
+        let connection = hybi::Connection::server(hybi::Instant::ZERO, Config::new(), hybi::Outbox::new());
+        let mut ws = WebSocket::from_parts(near, connection, hybi::Inbox::empty());
+        // Another task waits first, and is dropped.
+        ws = tokio::spawn(async move {
+            assert!(timeout(Duration::from_secs(20), ws.recv()).await.is_err());
+            ws
+        })
+        .await
+        .unwrap();
+        let mut waiting = pin!(timeout(Duration::from_secs(100), ws.wait_closed()));
+        let mut turns = 0;
+        let outcome = poll_fn(|cx| {
+            turns += 1;
+            // Until nothing more of tokio's is ready in this turn: not even the alarm.
+            while turns == 1 && pin!(tokio::task::coop::consume_budget()).poll(cx).is_ready() {}
+            waiting.as_mut().poll(cx)
+        });
+        assert_eq!(outcome.await.expect("an alarm").unwrap(), Outcome::TimedOut(Timer::Pong));
     }
 
     #[tokio::test(start_paused = true)]

@@ -3,7 +3,7 @@
 use std::pin::pin;
 
 use hybi::futures_io::Error;
-use hybi::{CloseCode, Config, Event, Outcome, Role, SendError, Timer as Which};
+use hybi::{CloseCode, Config, Event, Outcome, ProtocolError, Role, SendError, Timer as Which};
 
 use super::halves::tick;
 use super::support::*;
@@ -159,4 +159,45 @@ fn an_idle_connection_is_closed() {
     assert_eq!((outcome, clock.seconds()), (Some(Outcome::TimedOut(Which::Close)), 61));
     peer.pump();
     assert_eq!(peer.heard[0], Heard::Close(1001));
+}
+
+#[test]
+fn timers_begin_when_something_comes_in() {
+    let config = || patient().idle_timeout(Some(ms(60_000))).close_timeout(Some(ms(10_000)));
+    for halves in [false, true] {
+        // A message after fifty seconds; and one that is no text, after which the peer stays.
+        for (bytes, ends_at, outcome) in [
+            (&[0x81, 0x81, 0, 0, 0, 0, b'a'], 120, Outcome::TimedOut(Which::Close)),
+            (&[0x81, 0x81, 0, 0, 0, 0, 0xFF], 60, Outcome::Failed(ProtocolError::InvalidUtf8)),
+        ] {
+            let (clock, mut ws, peer) = pair(Role::Server, Manner::default(), config());
+            assert!(poll_once(ws.next()).is_pending());
+            clock.advance(ms(50_000));
+            peer.end.arrive(bytes);
+            let told = if halves {
+                let (mut reader, _writer) = ws.split();
+                let _ = block_on(&clock, reader.next());
+                block_on(&clock, reader.wait_closed())
+            } else {
+                let _ = block_on(&clock, ws.next());
+                block_on(&clock, ws.wait_closed())
+            };
+            assert_eq!((told.unwrap(), clock.seconds()), (outcome, ends_at), "halves: {halves}");
+        }
+    }
+}
+
+#[test]
+fn what_came_in_counts_for_a_send_that_waits() {
+    let config = patient().idle_timeout(Some(ms(60_000))).close_timeout(Some(ms(10_000)));
+    let (clock, mut ws, mut peer) = pair(Role::Server, Manner { capacity: 10, ..Manner::default() }, config);
+    assert!(poll_once(ws.next()).is_pending());
+    clock.advance(ms(50_000));
+    peer.connection.send_text("here").unwrap();
+    peer.say();
+    assert_eq!(block_on(&clock, ws.recv()).unwrap(), Some("here".into()));
+    // The peer takes nothing more: not before another minute has passed is that an end.
+    let sent = block_on(&clock, ws.send_text(&letters(1000)));
+    assert!(matches!(sent, Err(Error::Send(SendError::Closed))), "{sent:?}");
+    assert!(clock.seconds() >= 110, "{}", clock.seconds());
 }
