@@ -209,15 +209,15 @@ impl<R: Timer> Wire<R> {
     where
         R: Writes<W>,
     {
-        let mut slices = [&[][..]; MAX_SLICES];
-        let len = sender.poll_transmit(&mut slices);
-        let waiting = slices.get(..len).unwrap_or_default();
-        let first = waiting.first().copied().unwrap_or_default();
+        let mut alone = [&[][..]];
+        sender.poll_transmit(&mut alone);
+        let [piece] = alone;
         let keeps = R::keeps_what_waits(stream);
-        let first = if keeps { first.get(..MOST_KEPT).unwrap_or(first) } else { first };
-        let written = match waiting {
-            [slice, _, ..] if slice.len() == first.len() => poll_write_slices::<R, W>(stream, cx, waiting),
-            _ => R::poll_write(stream, cx, &[IoSlice::new(first)]),
+        let first = if keeps { piece.get(..MOST_KEPT).unwrap_or(piece) } else { piece };
+        let written = if first.len() == piece.len() && first.len() < sender.buffered_amount() {
+            poll_write_pieces::<R, W>(stream, sender, cx)
+        } else {
+            R::poll_write(stream, cx, &[IoSlice::new(first)])
         };
         match written {
             Poll::Ready(Ok(n)) => sender.transmitted(self.now, n),
@@ -368,6 +368,18 @@ impl<R: Timer> Wire<R> {
         half.handle_timeout(now);
         Poll::Ready(())
     }
+}
+
+/// Writes what is queued in several pieces.
+#[inline(never)]
+fn poll_write_pieces<R: Writes<W>, W>(
+    stream: &mut W,
+    sender: &Sender<Outbox>,
+    cx: &mut Context<'_>,
+) -> Poll<io::Result<usize>> {
+    let mut slices = [&[][..]; MAX_SLICES];
+    let len = sender.poll_transmit(&mut slices);
+    poll_write_slices::<R, W>(stream, cx, slices.get(..len).unwrap_or_default())
 }
 
 /// Writes what all of `slices` hold, as far as the stream takes it; there are at most [`MAX_SLICES`].
