@@ -297,9 +297,13 @@ mod tests {
     #[test]
     fn s5_1_masking_goes_by_role_and_fails_with_the_second_byte() {
         let of = |role, bytes: &[u8]| decode(&mut Decoder::new(role), &[bytes]).1;
-        assert_eq!(of(Role::Server, &[0x81, 0x05]), Err(ProtocolError::NotMasked));
-        assert_eq!(of(Role::Client, &[0x81, 0x85]), Err(ProtocolError::Masked));
-        assert_eq!(of(Role::Server, &[0x81, 0x85]), Ok(()));
+        // Whole messages, first fragments, and control frames.
+        for first in [0x81, 0x82, 0x01, 0x02, 0x88, 0x89, 0x8A] {
+            assert_eq!(of(Role::Server, &[first, 0x05]), Err(ProtocolError::NotMasked));
+            assert_eq!(of(Role::Client, &[first, 0x85]), Err(ProtocolError::Masked));
+            assert_eq!(of(Role::Server, &[first, 0x85]), Ok(()));
+            assert_eq!(of(Role::Client, &[first, 0x05]), Ok(()));
+        }
     }
 
     #[test]
@@ -347,12 +351,50 @@ mod tests {
 
     #[test]
     fn the_missing_part_of_a_header_is_known() {
-        for (bytes, left) in
-            [(&[][..], 0), (&[0x81], 1), (&[0x81, 0x85], 4), (&[0x81, 0xFE, 1], 5), (&[0x81, 0xFF, 0, 0], 10)]
-        {
-            let mut decoder = Decoder::new(Role::Server);
+        for (role, bytes, left) in [
+            (Role::Server, &[][..], 0),
+            (Role::Server, &[0x81], 1),
+            (Role::Server, &[0x81, 0x85], 4),
+            (Role::Server, &[0x81, 0xFE, 1], 5),
+            (Role::Server, &[0x81, 0xFF, 0, 0], 10),
+            (Role::Client, &[0x81], 1),
+            (Role::Client, &[0x81, 0x7E], 2),
+            (Role::Client, &[0x81, 0x7E, 1], 1),
+            (Role::Client, &[0x81, 0x7F, 0, 0], 6),
+        ] {
+            let mut decoder = Decoder::new(role);
             assert_eq!(decode(&mut decoder, &[bytes]).1, Ok(()));
-            assert_eq!(decoder.header_left(), left);
+            assert_eq!(decoder.header_left(), left, "{bytes:x?}");
+        }
+        // What an earlier header left behind says nothing of the next.
+        let mut decoder = Decoder::new(Role::Client);
+        assert_eq!(decode(&mut decoder, &[&[0x82, 0x7E, 0], &[126], &[0; 126], &[0x81]]).1, Ok(()));
+        assert_eq!(decoder.header_left(), 1);
+    }
+
+    #[test]
+    fn s5_2_where_the_stream_stands_is_known_after_each_byte() {
+        // "He", an empty Ping, "y". The end of a frame is told at once, be it empty.
+        let (mut decoder, mut ended) = (Decoder::new(Role::Client), 0);
+        assert!(decoder.is_between_frames() && !decoder.is_in_message());
+        for (byte, between_frames, in_frame, in_message, left, frames) in [
+            (0x01, false, false, false, 0, 0),
+            (2, false, true, true, 2, 0),
+            (b'H', false, true, true, 1, 0),
+            (b'e', true, false, true, 0, 1),
+            (0x89, false, false, true, 0, 1),
+            (0, true, false, true, 0, 2),
+            (0x80, false, false, true, 0, 2),
+            (1, false, true, false, 1, 2),
+            (b'y', true, false, false, 0, 3),
+        ] {
+            let mut input = &mut [byte][..];
+            while let Some(item) = decoder.decode(&mut input).unwrap() {
+                ended += u32::from(matches!(item, Item::Payload { end: true, .. }));
+            }
+            assert_eq!((decoder.is_between_frames(), decoder.is_in_frame()), (between_frames, in_frame));
+            assert_eq!((decoder.is_in_message(), decoder.payload_left()), (in_message, left));
+            assert_eq!(ended, frames);
         }
     }
 }
