@@ -94,4 +94,23 @@ mod tests {
             }
         }
     }
+
+    #[test]
+    fn s5_3_what_comes_out_is_known_to_be_ascii_or_not() {
+        for plain in ["Hello", "Grüße", "\u{7f}", "\u{80}", ""] {
+            let mut mask = Mask::new([0x37, 0xfa, 0x21, 0x3d]);
+            let (mut unmask, mut data) = (mask, plain.as_bytes().to_vec());
+            mask.apply(&mut data);
+            assert_eq!(unmask.apply_to_ascii(&mut data), plain.is_ascii(), "{plain:?}");
+            assert_eq!((data.as_slice(), unmask), (plain.as_bytes(), mask));
+        }
+    }
+
+    #[test]
+    fn s5_1_a_frame_without_a_key_needs_no_pass() {
+        assert!(Mask::new([0; 4]).is_zero());
+        for key in [[1, 0, 0, 0], [0, 0, 0, 1]] {
+            assert!(!Mask::new(key).is_zero());
+        }
+    }
 }

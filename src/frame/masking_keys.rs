@@ -179,6 +179,19 @@ mod tests {
     }
 
     #[test]
+    fn s10_3_every_bit_of_the_seed_counts() {
+        let seeds = (0..=256).map(|bit: usize| {
+            let mut seed = [0x5A; 32];
+            if let Some(byte) = seed.get_mut(bit / 8) {
+                *byte ^= 1 << (bit % 8);
+            }
+            seed
+        });
+        let first: HashSet<_> = seeds.map(|seed| MaskingKeys::from_seed(seed).next_key()).collect();
+        assert_eq!(first.len(), 257);
+    }
+
+    #[test]
     fn s5_3_keys_are_fresh_and_balanced() {
         let mut keys = MaskingKeys::from_seed([42; 32]);
         let (mut seen, mut ones) = (HashSet::new(), [0u32; 32]);
