@@ -425,6 +425,20 @@ mod tests {
     }
 
     #[test]
+    fn s5_5_1_a_body_fails_with_the_byte_that_shows_it() {
+        let fails_with = |body: &[u8]| {
+            (0..=body.len()).find(|&len| CloseFrame::decode_partial(&body[..len], false).is_err())
+        };
+        assert_eq!(fails_with(b"\x03\xeebye"), Some(2));
+        assert_eq!(fails_with(b"\x03\xe8by\xffe"), Some(5));
+        // A code point that is cut may go on, but only so.
+        assert_eq!(fails_with(b"\x03\xe8\xe2\x82\xac\xe2\x82"), None);
+        assert_eq!(fails_with(b"\x03\xe8\xe2\x82\xac\xe2 "), Some(7));
+        let cut = CloseFrame::decode_partial(b"\x03\xe8\xe2\x82", true);
+        assert_eq!(cut, Err(ProtocolError::CloseReasonNotUtf8));
+    }
+
+    #[test]
     fn s5_5_reasons_have_at_most_123_bytes() {
         let longest = "x".repeat(123);
         assert_eq!(CloseReason::new(&longest).unwrap().as_str(), longest);

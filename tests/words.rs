@@ -255,6 +255,7 @@ fn s7_4_codes_say_what_they_mean() {
     assert!(CloseCode::new(3000).meaning().contains("registered"));
     assert!(CloseCode::new(4999).meaning().contains("private"));
     assert_eq!(format!("{:?}", CloseCode::NORMAL), "1000 (normal closure)");
+    assert_eq!(CloseReason::new("bye").unwrap().to_string(), "bye");
     assert_eq!(format!("{:?}", ControlPayload::new(b"a\n\xFF").unwrap()), "\"a\\n\\xff\"");
 }
 
