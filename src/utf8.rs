@@ -72,7 +72,7 @@ impl Validator {
             rest = after;
         }
         // What may be cut off at the end goes through the slow path; the body is whole.
-        let (body, tail) = rest.split_at_checked(rest.len() - cut_len(rest)).unwrap_or((rest, &[]));
+        let (body, tail) = rest.split_at_checked(whole_len(rest)).unwrap_or((rest, &[]));
         if !crate::arch::is_utf8(body) {
             // What was cut off may be what breaks the body's last code point.
             return self.walk(rest, piece.len() - rest.len());
@@ -119,9 +119,10 @@ impl Validator {
     }
 }
 
-/// How many bytes at the end of `bytes` begin a code point that goes on behind it, or look like it.
+/// How many bytes at the front of `bytes` are whole code points: all of them, less those at the end that
+/// begin one that goes on behind them, or look like it.
 #[inline]
-fn cut_len(bytes: &[u8]) -> usize {
+fn whole_len(bytes: &[u8]) -> usize {
     for (len, &byte) in (1..=3).zip(bytes.iter().rev()) {
         let need = match byte {
             0x80..=0xBF => continue,
@@ -130,9 +131,9 @@ fn cut_len(bytes: &[u8]) -> usize {
             0xE0..=0xEF => 3,
             0xF0..=0xFF => 4,
         };
-        return if need > len { len } else { 0 };
+        return if need > len { bytes.len() - len } else { bytes.len() };
     }
-    0
+    bytes.len()
 }
 
 #[cfg(test)]
@@ -214,6 +215,15 @@ mod tests {
             let (head, tail) = text.as_bytes().split_at(cut);
             assert_eq!(verdict(&[head, tail]), Ok(true));
             assert_eq!(verdict(&[head]), Ok(text.is_char_boundary(cut)));
+        }
+    }
+
+    #[test]
+    fn s8_1_what_is_cut_off_begins_with_the_last_code_point() {
+        let text = "a\u{7f}é\u{7ff}€\u{ffff}𝄞\u{10ffff}z";
+        for cut in 0..=text.len() {
+            let whole = (0..=cut).rev().find(|&at| text.is_char_boundary(at)).unwrap();
+            assert_eq!(whole_len(&text.as_bytes()[..cut]), whole, "cut at {cut}");
         }
     }
 }
