@@ -380,6 +380,7 @@ mod tests {
             "a;b=\"c d\"",
             "a;b=\"c,d\"",
             "a;b=\"c\\\"",
+            "a;b=\"c\\\\d\"",
             "a;b=\"c\"d",
             "a;b=\"c\" d",
             "a\u{b}",
@@ -393,6 +394,7 @@ mod tests {
             "a, b c",
         ] {
             assert_eq!(show(bad), Err(Malformed), "{bad:?}");
+            assert_eq!(check(bad.as_bytes()), Err(Malformed), "{bad:?}");
         }
     }
 
@@ -404,6 +406,9 @@ mod tests {
         assert_eq!(values[1], values[2]);
         assert_ne!(values[2], values[3]);
         assert_eq!(values[2], "10");
+        assert_ne!(values[3], "10");
+        assert_eq!(values[2], *"10");
+        assert_ne!(values[3], *"10");
         assert_eq!((values[1].as_str(), values[2].as_str()), (Some("10"), None));
         assert_eq!(values[2].to_string(), "10");
     }

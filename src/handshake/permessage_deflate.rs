@@ -451,6 +451,79 @@ mod tests {
     }
 
     #[test]
+    fn s7692_7_1_no_parameter_stands_there_twice() {
+        for (first, second) in [
+            ("server_no_context_takeover", "server_no_context_takeover"),
+            ("client_no_context_takeover", "client_no_context_takeover"),
+            ("server_max_window_bits=10", "server_max_window_bits=10"),
+            ("client_max_window_bits", "client_max_window_bits=10"),
+            ("client_max_window_bits=10", "client_max_window_bits"),
+        ] {
+            let offer = std::format!("permessage-deflate; {first}; {second}");
+            assert_eq!(negotiate(&offer, &DeflateConfig::new()), None, "{offer}");
+        }
+    }
+
+    #[test]
+    fn s7692_7_1_an_answer_agrees_with_its_offer() {
+        let check = |offer: &str, answer: &str| {
+            let value = |params: &str| std::format!("permessage-deflate{params}");
+            check_response([value(offer).as_bytes()], [value(answer).as_bytes()])
+        };
+        for (offer, answers) in [
+            ("", &["", "; server_no_context_takeover", "; server_max_window_bits=8"][..]),
+            ("; server_no_context_takeover", &["; server_no_context_takeover"]),
+            ("; client_no_context_takeover", &["", "; client_no_context_takeover"]),
+            ("; server_max_window_bits=10", &["; server_max_window_bits=10", "; server_max_window_bits=9"]),
+            ("; client_max_window_bits", &["", "; client_max_window_bits=15"]),
+            (
+                "; client_max_window_bits=10",
+                &["", "; client_max_window_bits=10", "; client_max_window_bits=9"],
+            ),
+        ] {
+            for answer in answers {
+                assert!(check(offer, answer).is_ok(), "{offer}: {answer}");
+            }
+        }
+        for (offer, answer) in [
+            ("", "; client_max_window_bits=15"),
+            ("; server_no_context_takeover", ""),
+            ("; server_max_window_bits=10", ""),
+            ("; server_max_window_bits=10", "; server_max_window_bits=11"),
+            ("; client_max_window_bits=10", "; client_max_window_bits=11"),
+        ] {
+            assert_eq!(check(offer, answer), Err(ExtensionError::Disagrees), "{offer}: {answer}");
+        }
+        assert_eq!(check("", "-2"), Err(ExtensionError::NotOffered));
+        assert_eq!(check("", ", permessage-deflate"), Err(ExtensionError::Repeated));
+        assert_eq!(check("", ";"), Err(ExtensionError::Malformed));
+        for answer in ["; unknown", "; client_max_window_bits", "; server_max_window_bits=16"] {
+            assert_eq!(check("; client_max_window_bits", answer), Err(ExtensionError::Parameter), "{answer}");
+        }
+    }
+
+    #[test]
+    fn s7692_7_1_what_is_written_is_what_is_shown() {
+        let longest = DeflateParams {
+            server_no_context_takeover: true,
+            client_no_context_takeover: true,
+            server_max_window_bits: Some(u8::MAX),
+            client_max_window_bits: Some(u8::MAX),
+        };
+        assert_eq!(longest.to_string().len(), DeflateParams::MAX_LEN);
+        let mut out = [0; DeflateParams::MAX_LEN];
+        for params in [longest, DeflateParams::default()] {
+            let len = params.write(&mut out).unwrap();
+            assert_eq!(out[..len], *params.to_string().as_bytes());
+            assert_eq!(params.write(&mut out[..len - 1]), Err(NoRoom { needed: len }));
+        }
+        let offer = DeflateOffer::default();
+        let len = offer.write(&mut out).unwrap();
+        assert_eq!(out[..len], *offer.to_string().as_bytes());
+        assert_eq!(offer.write(&mut out[..len - 1]), Err(NoRoom { needed: len }));
+    }
+
+    #[test]
     fn s7692_5_the_first_acceptable_offer_wins() {
         let offers = "permessage-deflate; unknown, permessage-deflate; server_max_window_bits, x, \
                       permessage-deflate; client_max_window_bits=11, permessage-deflate";
@@ -471,9 +544,10 @@ mod tests {
                    server_max_window_bits=9; client_max_window_bits=8";
         let browser = negotiate("permessage-deflate; client_max_window_bits", &config).unwrap();
         assert_eq!(browser.to_string(), all);
+        assert_eq!((browser.server_window_bits(), browser.client_window_bits()), (9, 8));
         assert!(DeflateOffer::default().permits(&browser));
         let plain = negotiate("permessage-deflate", &config).unwrap();
-        assert_eq!(plain.client_max_window_bits, None);
+        assert_eq!((plain.client_max_window_bits, plain.client_window_bits()), (None, 15));
         let less = negotiate("permessage-deflate; server_max_window_bits=8", &config).unwrap();
         assert_eq!(less.server_max_window_bits, Some(8));
         assert!(all.len() <= DeflateParams::MAX_LEN);
