@@ -3,13 +3,15 @@
 //! With `--deflate` messages are compressed for clients that offer it (RFC 7692). Upon Ctrl-C the server takes
 //! no more connections, tells all clients that it goes away (1001), and gives them ten seconds to close.
 
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
 use hybi::tokio::{AcceptError, Error, Server, WebSocket};
 use hybi::{CloseCode, Config, Event};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
+use tokio::sync::Notify;
+use tokio::sync::futures::OwnedNotified;
 use tokio::task::JoinSet;
 
 /// How long clients have to close once the server goes away.
@@ -33,10 +35,9 @@ pub(crate) async fn run(args: impl Iterator<Item = String>) -> Result<(), Box<dy
     let listener = TcpListener::bind(address).await?;
     println!("listening on ws://{}", listener.local_addr()?);
 
-    let (server, mut tasks) = (Arc::new(server), JoinSet::new());
-    let (leave, leaving) = watch::channel(false);
+    let (server, leave, mut tasks) = (Arc::new(server), Arc::new(Notify::new()), JoinSet::new());
     // One future for all turns: what comes while none is waiting is lost.
-    let mut interrupted = std::pin::pin!(tokio::signal::ctrl_c());
+    let mut interrupted = pin!(tokio::signal::ctrl_c());
     loop {
         tokio::select! {
             // First, so that it waits from the first turn on.
@@ -45,7 +46,9 @@ pub(crate) async fn run(args: impl Iterator<Item = String>) -> Result<(), Box<dy
             Some(_) = tasks.join_next() => {}
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => {
-                    tasks.spawn(serve(Arc::clone(&server), stream, leaving.clone()));
+                    // It hears of all that is told from here on.
+                    let leaving = Box::pin(Arc::clone(&leave).notified_owned());
+                    tasks.spawn(serve(Arc::clone(&server), stream, leaving));
                 }
                 // A connection that breaks off at once does not end the server, nor that there can be no more
                 // of them: some may end.
@@ -58,7 +61,7 @@ pub(crate) async fn run(args: impl Iterator<Item = String>) -> Result<(), Box<dy
     }
 
     drop(listener);
-    leave.send_replace(true);
+    leave.notify_waiters();
     let all = async { while tasks.join_next().await.is_some() {} };
     if tokio::time::timeout(FAREWELL, all).await.is_err() {
         eprintln!("not all clients have closed in time");
@@ -77,7 +80,7 @@ fn deflate(_: Server) -> Result<Server, &'static str> {
     Err("--deflate is not in this build: build with --features deflate")
 }
 
-async fn serve(server: Arc<Server>, stream: TcpStream, mut leaving: watch::Receiver<bool>) {
+async fn serve(server: Arc<Server>, stream: TcpStream, mut leaving: Pin<Box<OwnedNotified>>) {
     // One that is gone already has no address.
     let Ok(peer) = stream.peer_addr() else { return };
     let _ = stream.set_nodelay(true);
@@ -96,7 +99,7 @@ async fn serve(server: Arc<Server>, stream: TcpStream, mut leaving: watch::Recei
             biased;
             ended = echo(&mut ws) => ended,
             // The future that is dropped here has lost nothing: what was queued goes out before the Close.
-            () = left(&mut leaving) => return farewell(&mut ws).await,
+            () = &mut leaving => return farewell(&mut ws).await,
         };
         match ended {
             Ok(()) => return,
@@ -121,11 +124,6 @@ async fn echo(ws: &mut WebSocket) -> Result<(), Error> {
             None => answer.send_binary(data).await?,
         }
     }
-}
-
-/// Ready once the server goes away.
-async fn left(leaving: &mut watch::Receiver<bool>) {
-    let _ = leaving.wait_for(|leaving| *leaving).await;
 }
 
 async fn farewell(ws: &mut WebSocket) {

@@ -274,6 +274,7 @@ mod owned {
         }
 
         /// Room for what comes next.
+        #[inline]
         pub(in super::super) fn space(&mut self) -> &mut [u8] {
             self.message.withdraw();
             if self.at == self.end {
@@ -336,11 +337,17 @@ mod owned {
             }
         }
 
+        #[inline(never)]
+        fn grow(&mut self, end: usize) {
+            self.reserve(end, end);
+            self.window.resize(end);
+        }
+
         /// Room behind what is there, up to `end` at the least and up to `most` where there is memory.
+        #[inline]
         fn space_to(&mut self, end: usize, most: usize) -> &mut [u8] {
             if self.window.bytes().len() < end {
-                self.reserve(end, end);
-                self.window.resize(end);
+                self.grow(end);
             }
             let most = most.min(self.window.bytes().len()).saturating_sub(self.end);
             self.window.bytes_from(self.end).get_mut(..most).unwrap_or_default()

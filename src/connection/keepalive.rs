@@ -134,29 +134,23 @@ impl Keepalive {
         }
     }
 
-    /// The next deadline, and what is due then.
-    pub(super) fn next(&self, config: &Config) -> Option<(Instant, Due)> {
-        let after = |from: Instant, duration: Option<Duration>, due| {
-            let at = from + duration?;
-            (at != Instant::NEVER).then_some((at, due))
-        };
+    /// The next deadline, [`Instant::NEVER`] if there is none, and what is due then.
+    #[inline]
+    pub(super) fn next(&self, config: &Config) -> (Instant, Due) {
+        let after = |from: Instant, term: Option<Duration>| term.map_or(Instant::NEVER, |term| from + term);
         if self.closing {
-            return after(self.ping, config.close_timeout, Due::Expired(Timer::Close));
+            return (after(self.ping, config.close_timeout), Due::Expired(Timer::Close));
         }
-        let waits = self.waiting != Instant::NEVER;
-        let alive = if !waits || config.pong_timeout.is_none() {
-            let last = self.received.max(self.ping);
-            // Never twice in one moment.
-            after(
-                last,
-                config.ping_interval.map(|interval| interval.max(Duration::from_millis(1))),
-                Due::Ping,
-            )
+        let waits = self.waiting != Instant::NEVER && config.pong_timeout.is_some();
+        let alive = if waits {
+            (after(self.received.max(self.waiting), config.pong_timeout), Due::Expired(Timer::Pong))
         } else {
-            after(self.received.max(self.waiting), config.pong_timeout, Due::Expired(Timer::Pong))
+            // Never twice in one moment.
+            let interval = config.ping_interval.map(|interval| interval.max(Duration::from_millis(1)));
+            (after(self.received.max(self.ping), interval), Due::Ping)
         };
-        let idle = after(self.data, config.idle_timeout, Due::Expired(Timer::Idle));
-        [idle, alive].into_iter().flatten().min_by_key(|(at, _)| *at)
+        let idle = after(self.data, config.idle_timeout);
+        if idle <= alive.0 { (idle, Due::Expired(Timer::Idle)) } else { alive }
     }
 }
 

@@ -191,8 +191,21 @@ impl<O: Output> Machine<O> {
     ///
     /// The rule that the peer broke, once. The Close that says so is queued, and further input is
     /// discarded. Go on as before: write, and poll until [`Event::Closed`].
-    #[inline]
+    // That there is nothing is seen where this is called, once for each read.
+    #[inline(always)]
     pub fn poll(
+        &mut self,
+        now: Instant,
+        input: &mut Input<impl Memory, impl Gather>,
+    ) -> Result<Option<Ready>, ProtocolError> {
+        if self.receiver.rests(input) && !self.sender.has_event() {
+            return Ok(None);
+        }
+        self.poll_some(now, input)
+    }
+
+    #[inline]
+    fn poll_some(
         &mut self,
         now: Instant,
         input: &mut Input<impl Memory, impl Gather>,
@@ -427,7 +440,9 @@ impl<O: Output> Machine<O> {
     pub fn poll_timeout(&self) -> Option<Instant> {
         let timer = self.sender.poll_timeout();
         #[cfg(feature = "deflate")]
-        let timer = [timer, self.window_release()].into_iter().flatten().min();
+        if let Some(release) = self.window_release() {
+            return Some(timer.map_or(release, |timer| timer.min(release)));
+        }
         timer
     }
 
@@ -586,6 +601,7 @@ impl Connection {
     }
 
     /// See [`Receiver::read_space`].
+    #[inline]
     pub fn read_space<'i>(&self, inbox: &'i mut Inbox) -> &'i mut [u8] {
         self.receiver.read_space(inbox)
     }

@@ -443,7 +443,14 @@ impl Receiver {
     /// Where to read to: into `inbox`, or straight to the place where the rest of a large payload will be
     /// delivered. Never empty. Say with [`Inbox::handle_read`](super::Inbox::handle_read) how much came.
     #[cfg(feature = "alloc")]
+    #[inline]
     pub fn read_space<'i>(&self, inbox: &'i mut super::Inbox) -> &'i mut [u8] {
+        if self.fast { inbox.space() } else { self.read_space_for_rest(inbox) }
+    }
+
+    #[cfg(feature = "alloc")]
+    #[inline(never)]
+    fn read_space_for_rest<'i>(&self, inbox: &'i mut super::Inbox) -> &'i mut [u8] {
         if self.message == Progress::InPlace {
             inbox.space_behind(self.decoder.payload_left())
         } else if inbox.remaining() == 0 && self.wants_payload() && !inbox.message.has_landed() {

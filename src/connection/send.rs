@@ -338,6 +338,9 @@ impl<O: Output> Sender<O> {
     /// What Sender alone has to say: [`Event::Writable`](crate::Event::Writable), and at the end
     /// [`Event::Closed`](crate::Event::Closed).
     pub fn poll(&mut self) -> Option<Ready> {
+        if !self.has_event() {
+            return None;
+        }
         if self.closing.state() == State::Ended {
             let first = !core::mem::replace(&mut self.reported, true);
             return first.then_some(Ready(Inner::Closed(self.outcome)));
@@ -349,6 +352,12 @@ impl<O: Output> Sender<O> {
             return Some(Ready(Inner::Writable));
         }
         None
+    }
+
+    /// Whether [`Self::poll`] may give something.
+    #[inline]
+    pub(super) fn has_event(&self) -> bool {
+        self.blocked || self.closing.state() == State::Ended
     }
 
     /// When [`Self::handle_timeout`] is to be called next; `None` for not at all.
@@ -376,9 +385,13 @@ impl<O: Output> Sender<O> {
     // --- getters ---
 
     /// The bytes that wait to be written, headers included.
+    #[inline]
     #[must_use]
     pub fn buffered_amount(&self) -> usize {
-        self.out.len() + self.out.urgent().rest().len()
+        match self.out.in_one_piece() {
+            Some(all) => all.len(),
+            None => self.out.len() + self.out.urgent().rest().len(),
+        }
     }
 
     /// Whether a message would be accepted now.
@@ -602,12 +615,12 @@ impl<O: Output> Sender<O> {
         if self.closing.state() == State::Ended {
             return None;
         }
-        let timer = self.keepalive.next(&self.config);
+        let next = self.keepalive.next(&self.config);
         #[cfg(feature = "deflate")]
-        if self.holds_window() {
-            let release = self.release_at().map(|at| (at, Due::Release));
-            return [timer, release].into_iter().flatten().min_by_key(|(at, _)| *at);
-        }
-        timer
+        let next = match self.release_at() {
+            Some(at) if self.holds_window() && at < next.0 => (at, Due::Release),
+            _ => next,
+        };
+        (next.0 != Instant::NEVER).then_some(next)
     }
 }

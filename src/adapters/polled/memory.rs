@@ -1,9 +1,10 @@
 //! Memory that the connections of a thread share.
 
-use std::cell::RefCell;
+use std::cell::Cell;
 use std::prelude::v1::*;
+use std::thread::LocalKey;
 
-use crate::{Event, Inbox, Outbox, Ready, Sender};
+use crate::{Event, Inbox, Outbox, Ready, ReadyMessage, Sender};
 
 /// How many of each a thread keeps. One task runs at a time, and few hold on to memory when it is another's
 /// turn.
@@ -11,20 +12,29 @@ const MOST: usize = 2;
 /// What is larger is not kept, in bytes.
 const LARGEST: usize = 2 << 20;
 
-#[derive(Default)]
-struct Kept {
-    #[expect(clippy::vec_box, reason = "each goes in and out as a box")]
-    inboxes: Vec<Box<Inbox>>,
-    outboxes: Vec<Outbox>,
-}
+type Kept<T> = [Cell<Option<T>>; MOST];
 
 std::thread_local! {
-    static KEPT: RefCell<Kept> = RefCell::default();
+    static INBOXES: Kept<Box<Inbox>> = const { [const { Cell::new(None) }; MOST] };
+    static OUTBOXES: Kept<Outbox> = const { [const { Cell::new(None) }; MOST] };
 }
 
-/// A thread that is at its end has nothing, and keeps nothing.
-fn kept<T>(with: impl FnOnce(&mut Kept) -> Option<T>) -> Option<T> {
-    KEPT.try_with(|kept| kept.try_borrow_mut().ok().and_then(|mut kept| with(&mut kept))).ok().flatten()
+/// Takes one that is kept. A thread that is at its end has nothing, and keeps nothing.
+fn take<T>(kept: &'static LocalKey<Kept<T>>) -> Option<T> {
+    kept.try_with(|kept| kept.iter().find_map(Cell::take)).ok().flatten()
+}
+
+/// Keeps one, in the place of the oldest.
+fn keep<T>(kept: &'static LocalKey<Kept<T>>, one: T) {
+    let mut one = Some(one);
+    let _ = kept.try_with(|kept| {
+        for place in kept {
+            one = place.replace(one.take());
+            if one.is_none() {
+                break;
+            }
+        }
+    });
 }
 
 /// The inbox of a connection: its own as long as something is in it that it needs.
@@ -42,7 +52,7 @@ impl Borrowed {
     /// The inbox, borrowed unless it is here.
     #[inline]
     pub(super) fn get(&mut self) -> &mut Inbox {
-        self.0.get_or_insert_with(|| kept(|kept| kept.inboxes.pop()).unwrap_or_default())
+        self.0.get_or_insert_with(|| take(&INBOXES).unwrap_or_default())
     }
 
     /// The inbox, if it is here.
@@ -55,6 +65,12 @@ impl Borrowed {
     #[inline]
     pub(super) fn event(&self, ready: Ready) -> Event<'_> {
         self.0.as_deref().unwrap_or(&NOTHING).event(ready)
+    }
+
+    /// As [`Self::event`], for a whole message.
+    #[inline]
+    pub(super) fn message(&self, ready: ReadyMessage) -> Event<'_> {
+        self.0.as_deref().unwrap_or(&NOTHING).message(ready)
     }
 
     /// Gives it back, but for a part of a message.
@@ -71,12 +87,7 @@ impl Borrowed {
     pub(super) fn give_back_idle(&mut self) {
         if let Some(inbox) = self.0.take_if(|inbox| inbox.is_idle()) {
             if inbox.capacity() <= LARGEST {
-                kept(|kept| {
-                    if kept.inboxes.len() < MOST {
-                        kept.inboxes.push(inbox);
-                    }
-                    Some(())
-                });
+                keep(&INBOXES, inbox);
             }
         }
     }
@@ -91,7 +102,7 @@ impl Borrowed {
 #[inline]
 pub(super) fn lend_outbox(sender: &mut Sender<Outbox>) {
     if !sender.holds_memory() {
-        if let Some(memory) = kept(|kept| kept.outboxes.pop()) {
+        if let Some(memory) = take(&OUTBOXES) {
             sender.lend(memory);
         }
     }
@@ -101,11 +112,6 @@ pub(super) fn lend_outbox(sender: &mut Sender<Outbox>) {
 #[inline]
 pub(super) fn reclaim_outbox(sender: &mut Sender<Outbox>) {
     if let Some(memory) = sender.reclaim().filter(|memory| memory.capacity() <= LARGEST) {
-        kept(|kept| {
-            if kept.outboxes.len() < MOST {
-                kept.outboxes.push(memory);
-            }
-            Some(())
-        });
+        keep(&OUTBOXES, memory);
     }
 }

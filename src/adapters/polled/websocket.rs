@@ -5,7 +5,7 @@ use core::time::Duration;
 use std::future::poll_fn;
 use std::io::ErrorKind;
 use std::prelude::v1::*;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 
 use futures_core::{FusedStream, Stream};
 use futures_sink::Sink;
@@ -183,9 +183,22 @@ impl<S, R: Reads<S> + Writes<S>> WebSocket<S, R> {
     /// [`Event::Closed`].
     pub async fn next(&mut self) -> Result<Option<(Event<'_>, Responder<'_, S, R>)>, Error> {
         let inner = &mut *self.inner;
-        let Some(ready) = poll_fn(|cx| inner.poll_ready(cx)).await? else { return Ok(None) };
-        let Inner { stream, wire, connection, inbox, .. } = inner;
-        Ok(Some((inbox.event(ready), Responder { stream, wire, connection })))
+        // No future of its own gives the event: it has room for a control frame, and would be moved out of there.
+        while inner.outcome.is_none() {
+            if let Some(message) = inner.take_message()? {
+                let Inner { stream, wire, connection, inbox, .. } = inner;
+                return Ok(Some((inbox.message(message), Responder { stream, wire, connection })));
+            }
+            if let Some(ready) = inner.take_event()? {
+                let Inner { stream, wire, connection, inbox, .. } = inner;
+                return Ok(Some((inbox.event(ready), Responder { stream, wire, connection })));
+            }
+            if inner.has_ended() {
+                break;
+            }
+            poll_fn(|cx| inner.poll_turn(cx)).await?;
+        }
+        Ok(None)
     }
 
     /// The next message, as one that owns its data; `None` after the end. A large one is not copied. Control
@@ -333,36 +346,27 @@ impl<S, R: Reads<S> + Writes<S>> Inner<S, R> {
     /// Runs until an event is there.
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Ready>, Error>> {
         while self.outcome.is_none() {
-            match self.poll_message() {
-                Ok(Some(ready)) => return Poll::Ready(Ok(Some(ready.into()))),
-                Ok(None) => {}
-                Err(error) => return Poll::Ready(Err(self.violated(cx, error))),
+            if let Some(message) = self.take_message()? {
+                return Poll::Ready(Ok(Some(message.into())));
             }
-            if self.inbox.get().remaining() > 0 {
-                self.wire.tick_for(self.connection.sender_mut());
+            if let Some(ready) = self.take_event()? {
+                return Poll::Ready(Ok(Some(ready)));
             }
-            match self.connection.poll(self.wire.now(), self.inbox.get()) {
-                Ok(Some(ready)) => match self.inbox.event(ready) {
-                    // Whoever was held back has waited, and has sent.
-                    Event::Writable => {}
-                    Event::Closed(outcome) => {
-                        self.outcome = Some(outcome);
-                        // Where it takes time, dropping the stream has to do.
-                        let _ = R::poll_shutdown(&mut self.stream, cx);
-                        return Poll::Ready(Ok(Some(ready)));
-                    }
-                    _ => return Poll::Ready(Ok(Some(ready))),
-                },
-                Ok(None) if self.connection.ready_state() == ReadyState::Closed => break,
-                Ok(None) => ready!(self.poll_turn(cx))?,
-                Err(error) => return Poll::Ready(Err(self.violated(cx, error))),
+            if self.has_ended() {
+                break;
             }
+            ready!(self.poll_turn(cx))?;
         }
         Poll::Ready(Ok(None))
     }
 
+    /// Whether the connection has ended, which may have been told elsewhere.
+    const fn has_ended(&self) -> bool {
+        matches!(self.connection.ready_state(), ReadyState::Closed)
+    }
+
     /// A message that has come in, the usual case: not worth a way through the run loop, nor a look at the clock.
-    fn poll_message(&mut self) -> Result<Option<ReadyMessage>, ProtocolError> {
+    fn take_message(&mut self) -> Result<Option<ReadyMessage>, Error> {
         let Some(inbox) = self.inbox.here() else { return Ok(None) };
         match self.connection.receiver_mut().poll_message(inbox) {
             Ok(message) => {
@@ -373,14 +377,37 @@ impl<S, R: Reads<S> + Writes<S>> Inner<S, R> {
                 let sender = self.connection.sender_mut();
                 let now = self.wire.tick_for(sender);
                 sender.settle(now, error);
-                Err(error)
+                Err(self.violated(error))
+            }
+        }
+    }
+
+    /// An event of what has come in, or of what was done.
+    fn take_event(&mut self) -> Result<Option<Ready>, Error> {
+        if self.inbox.get().remaining() > 0 {
+            self.wire.tick_for(self.connection.sender_mut());
+        }
+        loop {
+            let polled = self.connection.poll(self.wire.now(), self.inbox.get());
+            let Some(ready) = polled.map_err(|error| self.violated(error))? else { return Ok(None) };
+            match self.inbox.event(ready) {
+                // Whoever was held back has waited, and has sent.
+                Event::Writable => {}
+                Event::Closed(outcome) => {
+                    self.outcome = Some(outcome);
+                    // Where it takes time, dropping the stream has to do.
+                    let _ = R::poll_shutdown(&mut self.stream, &mut Context::from_waker(Waker::noop()));
+                    return Ok(Some(ready));
+                }
+                _ => return Ok(Some(ready)),
             }
         }
     }
 
     /// The peer has broken the protocol, and is told.
-    fn violated(&mut self, cx: &mut Context<'_>, error: ProtocolError) -> Error {
-        // The violation is what the caller must know; that the peer could not be told will show.
+    fn violated(&mut self, error: ProtocolError) -> Error {
+        // The violation is what the caller must know. What cannot be written now, whoever calls next will write.
+        let cx = &mut Context::from_waker(Waker::noop());
         let _ = self.wire.poll_write(&mut self.stream, self.connection.sender_mut(), cx);
         error.into()
     }
