@@ -155,7 +155,7 @@ mod owned {
     /// of 16 KiB, which is a usual size, fits with its header, and so do sixteen of 1 KiB.
     const WINDOW: usize = (16 << 10) + 512;
     /// Behind what is in the window so much is read at once.
-    const AT_ONCE: usize = 32 << 10;
+    const AT_ONCE: usize = 64 << 10;
     /// Memory is at most twice what has arrived and so much more.
     const ALLOWANCE: usize = 64 << 10;
     /// A part of a message that waits for the rest is not moved to save less than this.
