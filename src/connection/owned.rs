@@ -50,17 +50,15 @@ impl Sender<Outbox> {
         write: impl FnOnce(&[&[u8]]) -> usize,
     ) -> Result<(), SendError> {
         let (opcode, payload) = (message.opcode(), message.as_bytes());
-        if !self.goes_straight(opcode, payload.len()) {
-            self.send(message.clone()).map_err(|refused| refused.error)?;
-            self.write_queued(now, write);
+        if self.goes_straight(opcode, payload.len()) {
+            self.accept(opcode, true, payload.len())?;
+            if let Some(written) = self.write_straight(now, opcode, payload, write) {
+                self.push_message(opcode, message.clone());
+                self.transmitted(now, written);
+            }
             return Ok(());
         }
-        self.accept(opcode, true, payload.len())?;
-        if let Some(written) = self.write_straight(now, opcode, payload, write) {
-            self.push_message(opcode, message.clone());
-            self.transmitted(now, written);
-        }
-        Ok(())
+        self.transmit_data(now, opcode, payload, write)
     }
 
     /// Queues a message of a server that was accepted, and is not to be compressed.

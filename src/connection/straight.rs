@@ -1,7 +1,7 @@
 //! Messages that go straight to the transport.
 
 use crate::error::SendError;
-use crate::frame::{Header, MAX_HEADER_LEN, Opcode, Role};
+use crate::frame::{Header, MAX_HEADER_LEN, Opcode, Role, write_frame};
 use crate::time::Instant;
 
 use super::outbox::{LARGE, Output};
@@ -16,8 +16,9 @@ impl<O: Output> Sender<O> {
     /// `write` is called once with what is to be written, in order, for one vectored write. It gives how many
     /// bytes it wrote, 0 where the transport takes nothing now or has failed; the rest is queued, and comes
     /// with the next [`poll_transmit`](Self::poll_transmit). A server's message is not copied for it where
-    /// nothing waits, or where it is of 4 KiB or more: the last two slices are a header and `text` itself.
-    /// Otherwise this is [`send_text`](Self::send_text), a write, and [`transmitted`](Self::transmitted).
+    /// nothing waits, or where it is of 4 KiB or more: the last two slices are a header and `text` itself. A
+    /// client's is masked, and where nothing waits only what is not written counts as queued. Otherwise this is
+    /// [`send_text`](Self::send_text), a write, and [`transmitted`](Self::transmitted).
     ///
     /// ```
     /// # #[cfg(feature = "alloc")] {
@@ -65,21 +66,24 @@ impl<O: Output> Sender<O> {
     }
 
     #[inline]
-    fn transmit_data(
+    pub(super) fn transmit_data(
         &mut self,
         now: Instant,
         opcode: Opcode,
         payload: &[u8],
         write: impl FnOnce(&[&[u8]]) -> usize,
     ) -> Result<(), SendError> {
-        if !self.goes_straight(opcode, payload.len()) {
+        if self.goes_straight(opcode, payload.len()) {
+            self.accept(opcode, true, payload.len())?;
+            if let Some(written) = self.write_straight(now, opcode, payload, write) {
+                self.queue_rest(now, opcode, payload, written);
+            }
+        } else if self.goes_masked(opcode, payload.len()) {
+            self.accept(opcode, true, payload.len())?;
+            self.write_masked(now, opcode, payload, write);
+        } else {
             self.data(opcode, true, payload)?;
             self.write_queued(now, write);
-            return Ok(());
-        }
-        self.accept(opcode, true, payload.len())?;
-        if let Some(written) = self.write_straight(now, opcode, payload, write) {
-            self.queue_rest(now, opcode, payload, written);
         }
         Ok(())
     }
@@ -88,13 +92,28 @@ impl<O: Output> Sender<O> {
     /// large or nothing waits before it.
     #[inline]
     pub(super) fn goes_straight(&self, opcode: Opcode, len: usize) -> bool {
+        self.encoder.role() == Role::Server
+            && (len >= LARGE || self.nothing_waits())
+            && self.goes_plain(opcode, len)
+    }
+
+    /// Whether a message is to be written from where it was masked, and not queued before.
+    #[inline]
+    fn goes_masked(&self, opcode: Opcode, len: usize) -> bool {
+        self.encoder.role() == Role::Client && self.nothing_waits() && self.goes_plain(opcode, len)
+    }
+
+    /// Whether a message is not to be compressed.
+    #[inline]
+    #[cfg_attr(not(feature = "deflate"), expect(clippy::unused_self, reason = "it knows of compression"))]
+    fn goes_plain(&self, opcode: Opcode, len: usize) -> bool {
         #[cfg(feature = "deflate")]
-        if self.compresses(opcode, true, len).is_some() {
-            return false;
-        }
+        return self.compresses(opcode, true, len).is_none();
         #[cfg(not(feature = "deflate"))]
-        let _ = opcode;
-        self.encoder.role() == Role::Server && (len >= LARGE || self.nothing_waits())
+        {
+            let _ = (opcode, len);
+            true
+        }
     }
 
     #[inline]
@@ -129,6 +148,31 @@ impl<O: Output> Sender<O> {
         self.counters.bytes += all as u64;
         self.keepalive.sent_data(now);
         None
+    }
+
+    /// Writes a message that was accepted, masked in the queue's memory. Only what is not written is queued.
+    #[inline(always)]
+    fn write_masked(
+        &mut self,
+        now: Instant,
+        opcode: Opcode,
+        payload: &[u8],
+        write: impl FnOnce(&[&[u8]]) -> usize,
+    ) {
+        let header = self.encoder.checked_header(opcode, true, payload.len() as u64);
+        // There is room: it was accepted.
+        let Some(gap) = self.out.gap(header.encoded_len() + payload.len()) else { return };
+        let len = write_frame(&header, payload, gap);
+        let written = write(&[gap.get(..len).unwrap_or_default()]);
+        if written >= len {
+            self.count_message(opcode, true);
+            self.counters.bytes += len as u64;
+            self.keepalive.sent_data(now);
+        } else {
+            self.out.push(len);
+            self.count(opcode, true);
+            self.transmitted(now, written);
+        }
     }
 
     /// Writes what waits, and behind it a frame; how much was written of the frame.
