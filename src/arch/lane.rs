@@ -6,7 +6,7 @@ pub(crate) const LANE: usize = 16;
 #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
 mod register {
     use core::arch::x86_64::{
-        __m128i, _mm_add_epi8, _mm_cmplt_epi8, _mm_movemask_epi8, _mm_or_si128, _mm_xor_si128,
+        __m128i, _mm_add_epi8, _mm_cmplt_epi8, _mm_movemask_epi8, _mm_or_si128, _mm_set1_epi32, _mm_xor_si128,
     };
     use core::mem::transmute;
 
@@ -22,6 +22,12 @@ mod register {
     pub(super) fn store(a: Register) -> [u8; 16] {
         // SAFETY: both have 16 bytes, and any are a value of either.
         unsafe { transmute(a) }
+    }
+
+    #[inline]
+    pub(super) fn splat(key: u32) -> Register {
+        // SAFETY: what this is compiled for has SSE2.
+        unsafe { _mm_set1_epi32(i32::from_ne_bytes(key.to_ne_bytes())) }
     }
 
     #[inline]
@@ -73,9 +79,9 @@ use portable as register;
 mod portable {
     pub(super) type Register = u128;
 
-    const HIGH_BITS: Register = splat(0x80);
+    const HIGH_BITS: Register = of(0x80);
 
-    const fn splat(byte: u8) -> Register {
+    const fn of(byte: u8) -> Register {
         Register::MAX / 0xFF * byte as Register
     }
 
@@ -87,6 +93,11 @@ mod portable {
     #[inline]
     pub(super) fn store(a: Register) -> [u8; 16] {
         a.to_le_bytes()
+    }
+
+    #[inline]
+    pub(super) fn splat(key: u32) -> Register {
+        Register::MAX / Register::from(u32::MAX) * Register::from(key)
     }
 
     #[inline]
@@ -103,8 +114,8 @@ mod portable {
     pub(super) fn between(a: Register, first: u8, last: u8) -> Register {
         // Seven bits and what is added stay below 256, so that no byte carries into the next.
         let low = a & !HIGH_BITS;
-        let not_less = low + splat(0x80 - first);
-        let greater = low + splat(0x7F - last);
+        let not_less = low + of(0x80 - first);
+        let greater = low + of(0x7F - last);
         not_less & !greater & !a & HIGH_BITS
     }
 
@@ -127,8 +138,7 @@ impl Lane {
     /// The bytes of `key`, the lowest first, four times.
     #[inline]
     pub(super) fn splat(key: u32) -> Self {
-        let key = u128::from(key) * 0x0000_0001_0000_0001_0000_0001_0000_0001;
-        Self::load(&key.to_le_bytes())
+        Self(register::splat(key))
     }
 
     #[inline]
@@ -191,6 +201,8 @@ mod tests {
                 let twin = |op: fn(u8, u8) -> u8| core::array::from_fn(|i| op(a[i], b[i]));
                 assert_eq!($register::store($register::xor(lane, other)), twin(|a, b| a ^ b));
                 assert_eq!($register::store($register::or(lane, other)), twin(|a, b| a | b));
+                let key = [a[0], a[1], a[2], a[3]];
+                assert_eq!($register::store($register::splat(u32::from_le_bytes(key)))[..], key.repeat(4));
                 assert_eq!($register::is_ascii(lane), a.is_ascii());
                 assert_eq!($register::flagged(lane) as usize, prefix(a, |a| a >= 0x80));
                 for first in 0..0x80 {

@@ -24,7 +24,8 @@ pub(crate) fn xor_to_ascii(data: &mut [u8], key: u32) -> bool {
 fn xor<const CHECK: bool>(data: &mut [u8], key: u32) -> bool {
     match data.len() {
         BLOCK.. => xor_long::<CHECK>(data, key),
-        16.. => xor_lanes(data, key),
+        33.. => xor_lanes(data, key),
+        16.. => xor_two_lanes(data, key),
         8.. => xor_ends::<8>(data, key),
         4.. => xor_ends::<4>(data, key),
         _ => naive(data, key),
@@ -41,6 +42,21 @@ fn xor_ends<const N: usize>(data: &mut [u8], key: u32) -> bool {
     store::<N>(data.last_chunk_mut(), tail);
     let high_bits = (u64::MAX / 0xFF * 0x80) >> (8 * (8 - N));
     (head | tail) & high_bits == 0
+}
+
+/// From one lane to two: the first and the last, as in [`xor_ends`].
+#[inline]
+fn xor_two_lanes(data: &mut [u8], key: u32) -> bool {
+    let (Some(head), Some(tail)) = (data.first_chunk(), data.last_chunk()) else { return false };
+    let head = Lane::load(head).xor(Lane::splat(key));
+    let tail = Lane::load(tail).xor(Lane::splat(turn(key, data.len())));
+    if let Some(first) = data.first_chunk_mut() {
+        *first = head.store();
+    }
+    if let Some(last) = data.last_chunk_mut() {
+        *last = tail.store();
+    }
+    head.or(tail).is_ascii()
 }
 
 /// From one lane on.
@@ -92,7 +108,8 @@ pub(crate) fn xor_copy(from: &[u8], to: &mut [u8], key: u32) -> usize {
             }
             4..8 => copy_ends::<4>(from, to, key),
             8..16 => copy_ends::<8>(from, to, key),
-            16..BLOCK => copy_lanes(from, to, key),
+            16..=32 => copy_two_lanes(from, to, key),
+            33..BLOCK => copy_lanes(from, to, key),
             _ => copy_long(from, to, key),
         }
     }
@@ -105,6 +122,17 @@ fn copy_ends<const N: usize>(from: &[u8], to: &mut [u8], key: u32) {
     let (Some(head), Some(tail)) = (from.first_chunk::<N>(), from.last_chunk::<N>()) else { return };
     store::<N>(to.first_chunk_mut(), load(head) ^ widen(key));
     store::<N>(to.last_chunk_mut(), load(tail) ^ widen(turn(key, from.len())));
+}
+
+/// As [`xor_two_lanes`], between slices of the same length.
+#[inline]
+fn copy_two_lanes(from: &[u8], to: &mut [u8], key: u32) {
+    if let (Some(head), Some(to)) = (from.first_chunk(), to.first_chunk_mut()) {
+        *to = Lane::load(head).xor(Lane::splat(key)).store();
+    }
+    if let (Some(tail), Some(to)) = (from.last_chunk(), to.last_chunk_mut()) {
+        *to = Lane::load(tail).xor(Lane::splat(turn(key, from.len()))).store();
+    }
 }
 
 /// As [`xor_lanes`], between slices of the same length.

@@ -4,8 +4,8 @@ use std::future::poll_fn;
 use std::prelude::v1::*;
 use std::task::{Context, Poll};
 
-use super::Writes;
 use super::wire::{Wire, Write};
+use super::{Writes, memory};
 use crate::adapters::error::Error;
 use crate::{CloseCode, Connection, Instant, Kind, Message, Outbox, Prepared, SendError, Sender};
 
@@ -135,6 +135,12 @@ impl<S, R: Writes<S>> Responder<'_, S, R> {
         &mut self,
         mut send: impl FnMut(&mut Sender<Outbox>) -> Result<(), SendError>,
     ) -> Result<(), Error> {
+        // Nearly always there is room, and nothing that could wait.
+        memory::lend_outbox(self.connection.sender_mut());
+        match send(self.connection.sender_mut()) {
+            Err(SendError::Blocked) => {}
+            sent => return Ok(sent?),
+        }
         self.wire.begin();
         poll_fn(|cx: &mut Context<'_>| -> Poll<_> {
             self.wire.poll_feed(self.stream, self.connection, cx, &mut send)
