@@ -366,20 +366,21 @@ impl<S, R: Reads<S> + Writes<S>> Inner<S, R> {
     }
 
     /// A message that has come in, the usual case: not worth a way through the run loop, nor a look at the clock.
+    #[inline(always)]
     fn take_message(&mut self) -> Result<Option<ReadyMessage>, Error> {
         let Some(inbox) = self.inbox.here() else { return Ok(None) };
-        match self.connection.receiver_mut().poll_message(inbox) {
-            Ok(message) => {
-                self.wire.received(message.is_some());
-                Ok(message)
-            }
-            Err(error) => {
-                let sender = self.connection.sender_mut();
-                let now = self.wire.tick_for(sender);
-                sender.settle(now, error);
-                Err(self.violated(error))
-            }
-        }
+        let message = self.connection.receiver_mut().poll_message(inbox).map_err(|error| self.settle(error))?;
+        self.wire.received(message.is_some());
+        Ok(message)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn settle(&mut self, error: ProtocolError) -> Error {
+        let sender = self.connection.sender_mut();
+        let now = self.wire.tick_for(sender);
+        sender.settle(now, error);
+        self.violated(error)
     }
 
     /// An event of what has come in, or of what was done.
