@@ -5,7 +5,7 @@ use std::future::poll_fn;
 use std::io;
 use std::prelude::v1::*;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 
 use futures_core::{FusedStream, Stream};
 
@@ -16,7 +16,7 @@ use super::websocket::MOST_READS;
 use super::{Reads, Writes, memory};
 use crate::adapters::error::Error;
 use crate::close::State;
-use crate::{Event, Message, Outcome, Owed, Ready, Receiver, SendError};
+use crate::{Event, Message, Outcome, Owed, ProtocolError, Ready, ReadyMessage, Receiver, SendError};
 
 /// The half that receives, of [`WebSocket::split_with`](super::WebSocket::split_with), for one task.
 ///
@@ -80,8 +80,22 @@ impl<I, O, R: Reads<I> + Writes<O>> Reader<I, O, R> {
     ///
     /// As [`WebSocket::next`](super::WebSocket::next).
     pub async fn next(&mut self) -> Result<Option<Event<'_>>, Error> {
-        let ready = poll_fn(|cx| self.inner.poll_ready(cx)).await?;
-        Ok(ready.map(|ready| self.inner.inbox.event(ready)))
+        let inner = &mut *self.inner;
+        // No future of its own gives the event, as in a whole WebSocket.
+        while inner.outcome.is_none() {
+            if let Some(message) = inner.take_message()? {
+                return Ok(Some(inner.inbox.message(message)));
+            }
+            if let Some(ready) = inner.take_event()? {
+                return Ok(Some(inner.inbox.event(ready)));
+            }
+            match poll_fn(|cx| inner.poll_turn(cx)).await? {
+                Turn::Again => {}
+                Turn::Closed(outcome) => return Ok(Some(Event::Closed(outcome))),
+                Turn::Over => break,
+            }
+        }
+        Ok(None)
     }
 
     /// The next message, as one that owns its data; `None` after the end.
@@ -103,7 +117,7 @@ impl<I, O, R: Reads<I> + Writes<O>> Reader<I, O, R> {
             if let Some(outcome) = self.inner.outcome {
                 return Ok(outcome);
             }
-            if poll_fn(|cx| self.inner.poll_ready(cx)).await?.is_none() && self.inner.outcome.is_none() {
+            if self.next().await?.is_none() && self.inner.outcome.is_none() {
                 // It had ended before it came here, which was told elsewhere.
                 return Err(SendError::Closed.into());
             }
@@ -113,7 +127,17 @@ impl<I, O, R: Reads<I> + Writes<O>> Reader<I, O, R> {
 
 impl<I, O, R: Reads<I> + Writes<O>> Inner<I, O, R> {
     fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Message>, Error>> {
-        while let Some(ready) = ready!(self.poll_ready(cx))? {
+        while self.outcome.is_none() {
+            let ready = match self.take_message()? {
+                Some(message) => Some(message.into()),
+                None => self.take_event()?,
+            };
+            let Some(ready) = ready else {
+                match ready!(self.poll_turn(cx))? {
+                    Turn::Again => continue,
+                    Turn::Closed(_) | Turn::Over => break,
+                }
+            };
             let message = self.inbox.get().take_message(ready);
             if message.is_some() {
                 // Who knows when the next call comes.
@@ -124,29 +148,26 @@ impl<I, O, R: Reads<I> + Writes<O>> Inner<I, O, R> {
         Poll::Ready(Ok(None))
     }
 
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Ready>, Error>> {
-        while self.outcome.is_none() {
-            match self.receiver.poll(self.inbox.get()) {
-                Ok(Some(ready)) => {
-                    match ready.owes() {
-                        Some(owed) => self.owe(owed),
-                        None => self.received = Some(true),
-                    }
-                    return Poll::Ready(Ok(Some(ready)));
-                }
-                Ok(None) => match ready!(self.poll_turn(cx))? {
-                    Turn::Again => {}
-                    Turn::Event(ready) => return Poll::Ready(Ok(Some(ready))),
-                    Turn::Over => break,
-                },
-                Err(error) => {
-                    self.owe(error.into());
-                    self.write_now(cx);
-                    return Poll::Ready(Err(error.into()));
-                }
+    /// A message that has come in, the usual case.
+    fn take_message(&mut self) -> Result<Option<ReadyMessage>, Error> {
+        let Some(inbox) = self.inbox.here() else { return Ok(None) };
+        let message = self.receiver.poll_message(inbox).map_err(|error| self.violated(error))?;
+        if message.is_some() {
+            self.received = Some(true);
+        }
+        Ok(message)
+    }
+
+    /// An event of what has come in.
+    fn take_event(&mut self) -> Result<Option<Ready>, Error> {
+        let ready = self.receiver.poll(self.inbox.get()).map_err(|error| self.violated(error))?;
+        if let Some(ready) = &ready {
+            match ready.owes() {
+                Some(owed) => self.owe(owed),
+                None => self.received = Some(true),
             }
         }
-        Poll::Ready(Ok(None))
+        Ok(ready)
     }
 
     /// Leaves what is owed for whoever sends next.
@@ -158,13 +179,15 @@ impl<I, O, R: Reads<I> + Writes<O>> Inner<I, O, R> {
         }
     }
 
-    /// Writes as much as can be, without waiting for it.
-    fn write_now(&self, cx: &mut Context<'_>) {
-        let shared = &*self.shared;
+    /// The peer has broken the protocol, and is told as far as it can be now.
+    fn violated(&self, error: ProtocolError) -> Error {
+        self.owe(error.into());
+        let (shared, cx) = (&*self.shared, &mut Context::from_waker(Waker::noop()));
         let _ = shared.out.poll(Side::Reader, cx, |out, cx, _| {
             shared.settle(out);
             out.wire.poll_write(&mut out.stream, &mut out.sender, cx)
         });
+        error.into()
     }
 
     /// All input has been taken in: reads more. Where there is none, writes, does what is due, and waits.
@@ -233,7 +256,7 @@ impl<I, O, R: Reads<I> + Writes<O>> Inner<I, O, R> {
                     *outcome = Some(how);
                     // Where it takes time, dropping the stream has to do.
                     let _ = R::poll_shutdown(&mut out.stream, cx);
-                    return Poll::Ready(Turn::Event(ready));
+                    return Poll::Ready(Turn::Closed(how));
                 }
                 // What was blocked has been written by whoever sent it.
             }
@@ -282,7 +305,7 @@ impl<I, O, R: Reads<I> + Writes<O>> Inner<I, O, R> {
 /// What came of a turn.
 enum Turn {
     Again,
-    Event(Ready),
+    Closed(Outcome),
     /// The end was told before.
     Over,
 }

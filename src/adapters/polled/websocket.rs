@@ -369,7 +369,8 @@ impl<S, R: Reads<S> + Writes<S>> Inner<S, R> {
     #[inline(always)]
     fn take_message(&mut self) -> Result<Option<ReadyMessage>, Error> {
         let Some(inbox) = self.inbox.here() else { return Ok(None) };
-        let message = self.connection.receiver_mut().poll_message(inbox).map_err(|error| self.settle(error))?;
+        let message =
+            self.connection.receiver_mut().poll_message(inbox).map_err(|error| self.settle(error))?;
         self.wire.received(message.is_some());
         Ok(message)
     }
