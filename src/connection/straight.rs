@@ -78,7 +78,21 @@ impl<O: Output> Sender<O> {
             if let Some(written) = self.write_straight(now, opcode, payload, write) {
                 self.queue_rest(now, opcode, payload, written);
             }
-        } else if self.goes_masked(opcode, payload.len()) {
+            return Ok(());
+        }
+        self.transmit_copied(now, opcode, payload, write)
+    }
+
+    /// As [`Self::transmit_data`], for a message that is not written from where it lies.
+    #[inline(never)]
+    fn transmit_copied(
+        &mut self,
+        now: Instant,
+        opcode: Opcode,
+        payload: &[u8],
+        write: impl FnOnce(&[&[u8]]) -> usize,
+    ) -> Result<(), SendError> {
+        if self.nothing_waits() && self.goes_plain(opcode, payload.len()) {
             self.accept(opcode, true, payload.len())?;
             self.write_masked(now, opcode, payload, write);
         } else {
@@ -95,12 +109,6 @@ impl<O: Output> Sender<O> {
         self.encoder.role() == Role::Server
             && (len >= LARGE || self.nothing_waits())
             && self.goes_plain(opcode, len)
-    }
-
-    /// Whether a message is to be written from where it was masked, and not queued before.
-    #[inline]
-    fn goes_masked(&self, opcode: Opcode, len: usize) -> bool {
-        self.encoder.role() == Role::Client && self.nothing_waits() && self.goes_plain(opcode, len)
     }
 
     /// Whether a message is not to be compressed.
