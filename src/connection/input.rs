@@ -340,7 +340,10 @@ mod owned {
         #[inline(never)]
         fn grow(&mut self, end: usize) {
             self.reserve(end, end);
-            self.window.resize(end);
+            // What has come back may be longer: that is initialised already.
+            if self.window.bytes().len() < end {
+                self.window.resize(end);
+            }
         }
 
         /// Room behind what is there, up to `end` at the least and up to `most` where there is memory.
@@ -351,6 +354,25 @@ mod owned {
             }
             let most = most.min(self.window.bytes().len()).saturating_sub(self.end);
             self.window.bytes_from(self.end).get_mut(..most).unwrap_or_default()
+        }
+    }
+
+    #[cfg(test)]
+    mod tests {
+        use super::*;
+
+        #[test]
+        fn memory_that_comes_back_is_as_long_as_it_was() {
+            let mut inbox = Inbox::empty();
+            inbox.window.resize(2 * WINDOW);
+            (inbox.at, inbox.end) = (2 * WINDOW, 2 * WINDOW);
+            let place = Place::Bytes { start: 10, end: 2 * WINDOW };
+            let message = inbox.take_message(Ready::message(place, Kind::Binary));
+            assert_eq!(inbox.window.bytes(), []);
+            drop(message);
+            assert_eq!(inbox.space().len(), WINDOW);
+            // Nothing has to be initialised once more.
+            assert_eq!(inbox.window.bytes().len(), 2 * WINDOW);
         }
     }
 }
