@@ -384,7 +384,8 @@ mod growable {
 
         /// The memory that was given away last, or none.
         pub(in super::super) fn take_back(&mut self) -> Vec<u8> {
-            core::mem::take(&mut self.0).try_into_mut().map(Vec::from).unwrap_or_default()
+            let given = core::mem::take(&mut self.0);
+            if given.is_unique() { given.into() } else { Vec::new() }
         }
     }
 
