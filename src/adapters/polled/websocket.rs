@@ -221,7 +221,7 @@ impl<S, R: Reads<S> + Writes<S>> WebSocket<S, R> {
             if let Some(outcome) = self.inner.outcome {
                 return Ok(outcome);
             }
-            if self.next().await?.is_none() && self.inner.outcome.is_none() {
+            if poll_fn(|cx| self.inner.poll_ready(cx)).await?.is_none() && self.inner.outcome.is_none() {
                 // It had ended before it came here, which was told elsewhere.
                 return Err(SendError::Closed.into());
             }
@@ -332,23 +332,30 @@ impl<S, R: Reads<S> + Writes<S>> WebSocket<S, R> {
 impl<S, R: Reads<S> + Writes<S>> Inner<S, R> {
     /// Runs until a message is there.
     fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Message>, Error>> {
-        while self.outcome.is_none() {
-            let ready = match self.take_message()? {
-                Some(message) => Some(message.into()),
-                None => self.take_event()?,
-            };
-            if let Some(ready) = ready {
-                let message = self.inbox.get().take_message(ready);
-                if message.is_some() {
-                    // Who knows when the next call comes.
-                    self.inbox.give_back_idle();
-                    return Poll::Ready(Ok(message));
-                }
-            } else if self.has_ended() {
-                break;
-            } else {
-                ready!(self.poll_turn(cx))?;
+        while let Some(ready) = ready!(self.poll_ready(cx))? {
+            let message = self.inbox.get().take_message(ready);
+            if message.is_some() {
+                // Who knows when the next call comes.
+                self.inbox.give_back_idle();
+                return Poll::Ready(Ok(message));
             }
+        }
+        Poll::Ready(Ok(None))
+    }
+
+    /// Runs until an event is there.
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Ready>, Error>> {
+        while self.outcome.is_none() {
+            if let Some(message) = self.take_message()? {
+                return Poll::Ready(Ok(Some(message.into())));
+            }
+            if let Some(ready) = self.take_event()? {
+                return Poll::Ready(Ok(Some(ready)));
+            }
+            if self.has_ended() {
+                break;
+            }
+            ready!(self.poll_turn(cx))?;
         }
         Poll::Ready(Ok(None))
     }
