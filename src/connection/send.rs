@@ -338,9 +338,6 @@ impl<O: Output> Sender<O> {
     /// What Sender alone has to say: [`Event::Writable`](crate::Event::Writable), and at the end
     /// [`Event::Closed`](crate::Event::Closed).
     pub fn poll(&mut self) -> Option<Ready> {
-        if !self.has_event() {
-            return None;
-        }
         if self.closing.state() == State::Ended {
             let first = !core::mem::replace(&mut self.reported, true);
             return first.then_some(Ready(Inner::Closed(self.outcome)));
