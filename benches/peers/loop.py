@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
-"""Echo servers over loopback: each on core 0, the load generator on core 1, servers interleaved by rounds.
+"""Echo servers over loopback: all on core 0, the load generator on core 1. They take turns at being loaded.
 
     loop.py [--quick] [--only A,B] [--cells PART,PART] [--rounds N] [--secs S] [--idle N] [--json F] [--md F]
 """
 import argparse
+import contextlib
 import json
 import os
+import random
 import statistics
 import subprocess
 import sys
@@ -39,14 +41,15 @@ class Server:
     """A server that runs within a `with`."""
 
     # Below those that the system gives to clients.
-    port = 20000 + os.getpid() % 12000
+    last_port = 20000 + os.getpid() % 12000
 
     def __init__(self, command):
         self.command = command
 
     def __enter__(self):
-        Server.port += 1
-        command = ["taskset", "-c", "0", *self.command, str(Server.port)]
+        Server.last_port += 1
+        self.port = Server.last_port
+        command = ["taskset", "-c", "0", *self.command, str(self.port)]
         self.process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
         )
@@ -61,7 +64,7 @@ class Server:
 
     def load(self, *args):
         """Loads it, and gives what the generator measured."""
-        command = ["taskset", "-c", "1", os.path.join(RELEASE, "load"), str(Server.port), *map(str, args)]
+        command = ["taskset", "-c", "1", os.path.join(RELEASE, "load"), str(self.port), *map(str, args)]
         command.append(str(self.process.pid))
         pipe = subprocess.PIPE
         done = subprocess.run(command, stdout=pipe, stderr=pipe, text=True, timeout=120)
@@ -70,14 +73,34 @@ class Server:
         return json.loads(done.stdout)
 
 
-def attempt(what, command, *args):
-    """One measurement, or None and a line that says why not."""
+def attempt(what, attempted):
+    """What it gives, or None and a line that says why not."""
     try:
-        with Server(command) as server:
-            return server.load(*args)
+        return attempted()
     except (RuntimeError, OSError, ValueError, subprocess.TimeoutExpired) as error:
         print("!!", what, error, file=sys.stderr)
         return None
+
+
+def measure_idle(command, connections):
+    with Server(command) as server:
+        return server.load("idle", connections)
+
+
+def measure_cell(commands, cell, load, rounds):
+    """What was measured of each server in each round. One that nobody loads costs the others nothing."""
+    found = {}
+    with contextlib.ExitStack() as stack:
+        up = {}
+        for name, command in commands.items():
+            up[name] = attempt(name, lambda: stack.enter_context(Server(command)))
+        for _ in range(rounds):
+            # In another order each time: nobody always comes behind the same.
+            for name in random.sample(list(up), len(up)):
+                measured = up[name] and attempt(f"{name} {cell}", lambda: up[name].load(*load))
+                if measured:
+                    found.setdefault(name, []).append(measured)
+    return found
 
 
 def servers(only):
@@ -156,24 +179,21 @@ def main():
     parser.add_argument("--json")
     parser.add_argument("--md")
     args = parser.parse_args()
-    rounds = args.rounds or (1 if args.quick else 3)
-    secs = args.secs or (0.5 if args.quick else 1.5)
+    rounds = args.rounds or (3 if args.quick else 20)
+    secs = args.secs or 0.2
     idle = args.idle if args.idle is not None else (500 if args.quick else 9000)
     commands = servers(args.only)
     wanted = [cell for cell in CELLS if any(part in cell[0] for part in args.cells.split(","))]
 
     results, memory, start = {name: {} for name in commands}, {}, time.time()
-    for turn in range(rounds):
-        for cell, connections, depth, size in wanted:
-            for name, command in commands.items():
-                if name == "tokio":  # for the memory alone
-                    continue
-                measured = attempt(f"{name} {cell}", command, connections, depth, size, secs)
-                if measured:
-                    results[name].setdefault(cell, []).append(measured)
-            print(f"{time.time() - start:4.0f}s round {turn} {cell}", file=sys.stderr)
+    # tokio stands for the memory alone.
+    loaded = {name: command for name, command in commands.items() if name != "tokio"}
+    for cell, connections, depth, size in wanted:
+        for name, measured in measure_cell(loaded, cell, (connections, depth, size, secs), rounds).items():
+            results[name][cell] = measured
+        print(f"{time.time() - start:4.0f}s {cell}", file=sys.stderr)
     for name, command in commands.items() if idle else ():
-        measured = attempt(f"{name} idle", command, "idle", idle)
+        measured = attempt(f"{name} idle", lambda: measure_idle(command, idle))
         if measured:
             memory[name] = measured
 
