@@ -26,7 +26,7 @@ for cell in $cells; do
         first=$(count "$cell" "$contender" $few)
         second=$(count "$cell" "$contender" $many)
         each=$(((${second:-0} - ${first:-0}) / (many - few)))
-        # 0: it cannot do that.
-        if [ "$each" -gt 0 ]; then echo "$cell $contender $each"; fi
+        # Next to nothing: it cannot do that.
+        if [ "$each" -gt 20 ]; then echo "$cell $contender $each"; fi
     done
 done
