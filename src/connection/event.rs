@@ -55,13 +55,18 @@ pub enum Event<'i> {
 /// [`Input::event`](crate::Input::event) turns it into the event. A loop that reads until there is
 /// something to return can hold this where it cannot hold the event.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Ready(pub(crate) Inner);
+pub struct Ready {
+    /// Where its data lies, if it has any. Not in `what`: in one place whatever it is, it stays in registers where it
+    /// can.
+    pub(crate) place: Place,
+    pub(crate) what: What,
+}
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Inner {
-    Text(Place),
-    Binary(Place),
-    Chunk { kind: Kind, place: Place, first: bool, fin: bool },
+pub(crate) enum What {
+    Text,
+    Binary,
+    Chunk { kind: Kind, first: bool, fin: bool },
     Ping(ControlPayload),
     Pong(ControlPayload),
     CloseReceived(CloseFrame),
@@ -83,31 +88,59 @@ impl From<ReadyMessage> for Ready {
     }
 }
 
+impl From<What> for Ready {
+    fn from(what: What) -> Self {
+        Self { place: Place::gathered(0), what }
+    }
+}
+
 /// Where data lies: in the bytes that arrived, or in the message that was gathered.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Place {
-    Bytes { start: usize, end: usize },
-    Gathered { len: usize },
+pub(crate) struct Place {
+    // No enum: numbers that are always there stay in registers when this is handed on.
+    pub(crate) start: usize,
+    pub(crate) end: usize,
+    pub(crate) gathered: bool,
+}
+
+impl Place {
+    /// In the bytes that arrived.
+    #[inline]
+    pub(crate) const fn arrived(start: usize, end: usize) -> Self {
+        Self { start, end, gathered: false }
+    }
+
+    /// The first `len` bytes of what was gathered.
+    #[inline]
+    pub(crate) const fn gathered(len: usize) -> Self {
+        Self { start: 0, end: len, gathered: true }
+    }
 }
 
 impl Ready {
     /// A whole message.
     #[inline]
     pub(crate) const fn message(place: Place, kind: Kind) -> Self {
-        Self(match kind {
-            Kind::Text => Inner::Text(place),
-            Kind::Binary => Inner::Binary(place),
-        })
+        let what = match kind {
+            Kind::Text => What::Text,
+            Kind::Binary => What::Binary,
+        };
+        Self { place, what }
+    }
+
+    /// A chunk of one.
+    pub(crate) const fn chunk(place: Place, kind: Kind, first: bool, fin: bool) -> Self {
+        Self { place, what: What::Chunk { kind, first, fin } }
     }
 
     /// What receiving this owes to the wire, for whoever receives and sends in two places: hand it to
     /// [`Sender::settle`](crate::Sender::settle). [`Machine`](crate::Machine) does that by itself.
     #[must_use]
     pub fn owes(&self) -> Option<Owed> {
-        match self.0 {
-            Inner::Ping(payload) => Some(Owed::Pong(payload)),
-            Inner::CloseReceived(frame) => Some(Owed::Close(frame)),
-            Inner::Pong(payload) => Some(Owed::RoundTrip(payload)),
+        match self.what {
+            What::Ping(payload) => Some(Owed::Pong(payload)),
+            What::CloseReceived(frame) => Some(Owed::Close(frame)),
+            What::Pong(payload) => Some(Owed::RoundTrip(payload)),
             _ => None,
         }
     }

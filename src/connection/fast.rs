@@ -3,7 +3,6 @@
 //! What is not right, or not so simple, they leave to the slow path, which finds out what it is.
 
 use crate::arch::Memory;
-use crate::error::ProtocolError;
 use crate::frame::{Header, Mask, Opcode, Role};
 
 use super::event::{Kind, Place, ReadyMessage};
@@ -13,31 +12,22 @@ use super::recv::{Progress, Receiver};
 
 impl Receiver {
     /// The fast path of [`Self::poll`]: a message in one frame that lies in the input, all of it or its rest. `None`
-    /// says that there is no such message, and nothing else: go on with [`Self::poll`].
-    ///
-    /// # Errors
-    ///
-    /// As [`Self::poll`].
+    /// says that there is no such message, and nothing else: go on with [`Self::poll`], which also says where the
+    /// peer has broken a rule.
     // What small ones need is inlined to where the message is looked at, and knows nothing of the rest.
     #[inline(always)]
-    pub fn poll_message(
-        &mut self,
-        input: &mut Input<impl Memory, impl Gather>,
-    ) -> Result<Option<ReadyMessage>, ProtocolError> {
+    pub fn poll_message(&mut self, input: &mut Input<impl Memory, impl Gather>) -> Option<ReadyMessage> {
         if !self.fast {
             let ends =
                 self.message == Progress::InPlace && input.remaining() as u64 >= self.decoder.payload_left();
-            return if ends { self.rest_of_message(input) } else { Ok(None) };
+            return if ends { self.rest_of_message(input) } else { None };
         }
-        let Some((kind, len, rest)) = self.message_starts(input.arrived()) else { return Ok(None) };
+        let (kind, len, rest) = self.message_starts(input.arrived())?;
         if len > 125 {
-            return if len == 126 { self.medium_message(input, kind) } else { Ok(None) };
+            return if len == 126 { self.medium_message(input, kind) } else { None };
         }
         let (head, mask) = match self.decoder.role() {
-            Role::Server => {
-                let Some((key, _)) = rest.split_first_chunk() else { return Ok(None) };
-                (6, Mask::new(*key))
-            }
+            Role::Server => (6, Mask::new(*rest.first_chunk()?)),
             Role::Client => (2, Mask::new([0; 4])),
         };
         self.message_lies(input, kind, head, u16::from(len), mask)
@@ -49,17 +39,14 @@ impl Receiver {
         &mut self,
         input: &mut Input<impl Memory, impl Gather>,
         kind: Kind,
-    ) -> Result<Option<ReadyMessage>, ProtocolError> {
-        let Some(&[_, _, high, low, ref rest @ ..]) = input.arrived() else { return Ok(None) };
+    ) -> Option<ReadyMessage> {
+        let &[_, _, high, low, ref rest @ ..] = input.arrived()? else { return None };
         let len = u16::from_be_bytes([high, low]);
         if len < 126 {
-            return Ok(None);
+            return None;
         }
         let (head, mask) = match self.decoder.role() {
-            Role::Server => {
-                let Some((key, _)) = rest.split_first_chunk() else { return Ok(None) };
-                (8, Mask::new(*key))
-            }
+            Role::Server => (8, Mask::new(*rest.first_chunk()?)),
             Role::Client => (4, Mask::new([0; 4])),
         };
         self.message_lies(input, kind, head, len, mask)
@@ -89,9 +76,9 @@ impl Receiver {
         head: usize,
         len: u16,
         mut mask: Mask,
-    ) -> Result<Option<ReadyMessage>, ProtocolError> {
+    ) -> Option<ReadyMessage> {
         if len >= self.fast_below {
-            return Ok(None);
+            return None;
         }
         let start = input.at + head;
         let end = start + usize::from(len);
@@ -99,10 +86,8 @@ impl Receiver {
             if start < input.end && input.stays() {
                 self.message_begins(input, kind, head, len, mask);
             }
-            return Ok(None);
+            return None;
         }
-        input.at = end;
-        self.saw_data = true;
         let valid = match kind {
             Kind::Binary => {
                 input.window.unmask(start..end, &mut mask);
@@ -110,14 +95,18 @@ impl Receiver {
             }
             Kind::Text => input.window.unmask_text(start..end, &mut mask),
         };
-        self.counters.messages += u64::from(valid);
-        self.counters.frames += 1;
-        self.counters.bytes += (end - start + head) as u64;
-        // RFC 6455 8.1: text that is not UTF-8 fails the connection.
+        let bytes = (end - start + head) as u64;
         if !valid {
-            return Err(self.fail(input, ProtocolError::InvalidUtf8));
+            self.counters.frames += 1;
+            self.counters.bytes += bytes;
+            return self.refuse_text();
         }
-        Ok(Some(ReadyMessage { place: Place::Bytes { start, end }, kind }))
+        input.at = end;
+        self.saw_data = true;
+        self.counters.messages += 1;
+        self.counters.frames += 1;
+        self.counters.bytes += bytes;
+        Some(ReadyMessage { place: Place::arrived(start, end), kind })
     }
 
     /// The header of a message that will lie in the input, and of whose payload some does: [`Self::poll_any`] goes on
@@ -144,11 +133,16 @@ impl Receiver {
 
     /// The rest of a message that lies in the input and has arrived.
     #[inline(never)]
-    fn rest_of_message(
-        &mut self,
-        input: &mut Input<impl Memory, impl Gather>,
-    ) -> Result<Option<ReadyMessage>, ProtocolError> {
+    fn rest_of_message(&mut self, input: &mut Input<impl Memory, impl Gather>) -> Option<ReadyMessage> {
         self.saw_data = true;
         self.in_place(input)
+    }
+
+    /// The text is none. Here nobody is told: [`Self::poll_any`] does that, which comes next.
+    #[cold]
+    #[inline(never)]
+    pub(super) const fn refuse_text(&mut self) -> Option<ReadyMessage> {
+        (self.message, self.fast) = (Progress::Refused, false);
+        None
     }
 }

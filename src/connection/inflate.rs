@@ -6,7 +6,7 @@ use crate::error::ProtocolError;
 use crate::handshake::DeflateParams;
 
 use super::config::Delivery;
-use super::event::{Inner, Kind, Place, Ready};
+use super::event::{Kind, Place, Ready};
 use super::input::Input;
 use super::message::Gather;
 use super::recv::{Progress, Receiver};
@@ -217,7 +217,7 @@ impl Receiver {
             return Ok(self.inflated_chunk(len, true));
         }
         self.message = Progress::Untouched;
-        Ok(Ready::message(Place::Gathered { len }, self.kind))
+        Ok(Ready::message(Place::gathered(len), self.kind))
     }
 
     /// The memory is full: what is in it goes out as a chunk, and the rest in chunks behind it.
@@ -238,6 +238,6 @@ impl Receiver {
     fn inflated_chunk(&mut self, len: usize, fin: bool) -> Ready {
         let first = self.message != Progress::Streaming { begun: true };
         self.message = Progress::Streaming { begun: true };
-        Ready(Inner::Chunk { kind: self.kind, place: Place::Gathered { len }, first, fin })
+        Ready::chunk(Place::gathered(len), self.kind, first, fin)
     }
 }

@@ -2,7 +2,7 @@
 
 use core::ops::Range;
 
-use super::event::{Event, Inner, Kind, Place, Ready, ReadyMessage};
+use super::event::{Event, Kind, Place, Ready, ReadyMessage, What};
 use super::message::Gather;
 use crate::arch::{Checked, Memory};
 
@@ -41,17 +41,16 @@ impl<B: Memory, M: Gather> Input<B, M> {
     #[inline]
     #[must_use]
     pub fn event(&self, ready: Ready) -> Event<'_> {
-        match ready.0 {
-            Inner::Text(place) => self.message(ReadyMessage { place, kind: Kind::Text }),
-            Inner::Binary(place) => self.message(ReadyMessage { place, kind: Kind::Binary }),
-            Inner::Chunk { kind, place, first, fin } => {
-                Event::Chunk { kind, data: self.data(place), first, fin }
-            }
-            Inner::Ping(payload) => Event::Ping(payload),
-            Inner::Pong(payload) => Event::Pong(payload),
-            Inner::CloseReceived(frame) => Event::CloseReceived(frame),
-            Inner::Writable => Event::Writable,
-            Inner::Closed(outcome) => Event::Closed(outcome),
+        let place = ready.place;
+        match ready.what {
+            What::Text => self.message(ReadyMessage { place, kind: Kind::Text }),
+            What::Binary => self.message(ReadyMessage { place, kind: Kind::Binary }),
+            What::Chunk { kind, first, fin } => Event::Chunk { kind, data: self.data(place), first, fin },
+            What::Ping(payload) => Event::Ping(payload),
+            What::Pong(payload) => Event::Pong(payload),
+            What::CloseReceived(frame) => Event::CloseReceived(frame),
+            What::Writable => Event::Writable,
+            What::Closed(outcome) => Event::Closed(outcome),
         }
     }
 
@@ -59,12 +58,11 @@ impl<B: Memory, M: Gather> Input<B, M> {
     #[inline]
     #[must_use]
     pub fn message(&self, ready: ReadyMessage) -> Event<'_> {
-        match (ready.kind, ready.place) {
-            (Kind::Text, Place::Bytes { start, end }) => {
-                Event::Text(self.window.text(start..end).unwrap_or_default())
-            }
-            (Kind::Text, Place::Gathered { len }) => Event::Text(self.message.text(len)),
-            (Kind::Binary, place) => Event::Binary(self.data(place)),
+        let place = ready.place;
+        match ready.kind {
+            Kind::Text if place.gathered => Event::Text(self.message.text(place.end)),
+            Kind::Text => Event::Text(self.window.text(place.start..place.end).unwrap_or_default()),
+            Kind::Binary => Event::Binary(self.data(place)),
         }
     }
 
@@ -77,9 +75,10 @@ impl<B: Memory, M: Gather> Input<B, M> {
 
     #[inline]
     fn data(&self, place: Place) -> &[u8] {
-        match place {
-            Place::Bytes { start, end } => self.window.bytes().get(start..end).unwrap_or_default(),
-            Place::Gathered { len } => self.message.bytes(len),
+        if place.gathered {
+            self.message.bytes(place.end)
+        } else {
+            self.window.bytes().get(place.start..place.end).unwrap_or_default()
         }
     }
 
@@ -121,7 +120,7 @@ impl<B: Memory, M: Gather> Input<B, M> {
 
     /// That message ends here.
     pub(super) fn end_message(&mut self) -> Place {
-        Place::Bytes { start: self.begun.take().unwrap_or(self.at), end: self.at }
+        Place::arrived(self.begun.take().unwrap_or(self.at), self.at)
     }
 
     /// Nothing more of it is to be looked at.
@@ -146,7 +145,7 @@ mod owned {
 
     use bytes::Bytes;
 
-    use super::super::event::{Inner, Kind, Place, Ready};
+    use super::super::event::{Kind, Place, Ready, What};
     use super::super::message::{Message, MessageBuf};
     use super::{Checked, Input, WORTH_A_READ};
     use crate::arch::Text;
@@ -239,22 +238,28 @@ mod owned {
         /// The message that `ready`, from a poll with this input, stands for, as one that owns its data;
         /// `None` for what is no message. One that was gathered is taken over with its buffer, another is
         /// copied.
+        #[inline]
         pub fn take_message(&mut self, ready: Ready) -> Option<Message> {
-            let (kind, place) = match ready.0 {
-                Inner::Text(place) => (Kind::Text, place),
-                Inner::Binary(place) => (Kind::Binary, place),
+            let kind = match ready.what {
+                What::Text => Kind::Text,
+                What::Binary => Kind::Binary,
                 _ => return None,
             };
-            match (kind, place) {
-                (_, Place::Gathered { .. }) => self.message.take(ready),
-                (kind, Place::Bytes { start, end }) if self.is_filled_by(start, end) => {
-                    self.give(kind, start..end)
-                }
-                (Kind::Text, Place::Bytes { start, end }) => {
-                    self.window.text(start..end).map(|text| Text::copied(text).into())
-                }
-                (Kind::Binary, Place::Bytes { start, end }) => {
-                    self.window.bytes().get(start..end).map(|bytes| Bytes::copy_from_slice(bytes).into())
+            self.own(kind, ready.place)
+        }
+
+        fn own(&mut self, kind: Kind, place: Place) -> Option<Message> {
+            let (start, end) = (place.start, place.end);
+            if place.gathered {
+                self.message.take(Ready::message(place, kind))
+            } else if self.is_filled_by(start, end) {
+                self.give(kind, start..end)
+            } else {
+                match kind {
+                    Kind::Text => self.window.text(start..end).map(|text| Text::copied(text).into()),
+                    Kind::Binary => {
+                        self.window.bytes().get(start..end).map(|bytes| Bytes::copy_from_slice(bytes).into())
+                    }
                 }
             }
         }
@@ -367,7 +372,7 @@ mod owned {
             let mut inbox = Inbox::empty();
             inbox.window.resize(2 * WINDOW);
             (inbox.at, inbox.end) = (2 * WINDOW, 2 * WINDOW);
-            let place = Place::Bytes { start: 10, end: 2 * WINDOW };
+            let place = Place::arrived(10, 2 * WINDOW);
             let message = inbox.take_message(Ready::message(place, Kind::Binary));
             assert_eq!(inbox.window.bytes(), []);
             drop(message);

@@ -219,7 +219,7 @@ mod growable {
 
     use bytes::Bytes;
 
-    use super::super::event::{Inner, Place, Ready};
+    use super::super::event::{Place, Ready, What};
     use super::{Checked, InvalidUtf8, Kind, Mask, RangeInclusive, accept, sealed};
     use crate::arch::Text;
     use crate::error::SendError;
@@ -431,12 +431,13 @@ mod growable {
         /// The message that `ready` stands for, if it was gathered here and is the last one, with its buffer
         /// and without a copy. `None` if it was handed out from the bytes that arrived, or is none.
         pub fn take(&mut self, ready: Ready) -> Option<Message> {
-            let (kind, len) = match ready.0 {
-                Inner::Text(Place::Gathered { len }) => (Kind::Text, len),
-                Inner::Binary(Place::Gathered { len }) => (Kind::Binary, len),
+            let kind = match ready.what {
+                What::Text => Kind::Text,
+                What::Binary => Kind::Binary,
                 _ => return None,
             };
-            if !self.done || self.filled != len {
+            let Place { end: len, gathered, .. } = ready.place;
+            if !gathered || !self.done || self.filled != len {
                 return None;
             }
             self.memory.resize(len);
@@ -615,12 +616,12 @@ mod tests {
 
         let input = Input::new(&mut [], &mut message);
         let mut connection = Machine::server(Instant::ZERO, Config::new(), Outbox::new());
-        let ready = Ready::message(Place::Gathered { len: 100_000 }, Kind::Text);
+        let ready = Ready::message(Place::gathered(100_000), Kind::Text);
         let Event::Text(text) = input.event(ready) else { panic!("text was produced") };
         connection.send_text(text).unwrap();
         assert_eq!(text, "é".repeat(50_000));
         // The proof is for what was validated, and nothing else.
-        let other = Ready::message(Place::Gathered { len: 99_999 }, Kind::Text);
+        let other = Ready::message(Place::gathered(99_999), Kind::Text);
         assert_eq!(input.event(other), Event::Text(""));
     }
 

@@ -201,16 +201,7 @@ impl<O: Output> Machine<O> {
         if self.receiver.rests(input) && !self.sender.has_event() {
             return Ok(None);
         }
-        self.poll_some(now, input)
-    }
-
-    #[inline]
-    fn poll_some(
-        &mut self,
-        now: Instant,
-        input: &mut Input<impl Memory, impl Gather>,
-    ) -> Result<Option<Ready>, ProtocolError> {
-        match self.poll_message(now, input)? {
+        match self.poll_message(now, input) {
             Some(ready) => Ok(Some(ready.into())),
             None => self.poll_any(now, input),
         }
@@ -222,18 +213,10 @@ impl<O: Output> Machine<O> {
         &mut self,
         now: Instant,
         input: &mut Input<impl Memory, impl Gather>,
-    ) -> Result<Option<ReadyMessage>, ProtocolError> {
-        match self.receiver.poll_message(input) {
-            Ok(Some(message)) => {
-                self.sender.handle_received(now, true);
-                Ok(Some(message))
-            }
-            Ok(None) => Ok(None),
-            Err(error) => {
-                self.sender.settle(now, error);
-                Err(error)
-            }
-        }
+    ) -> Option<ReadyMessage> {
+        let message = self.receiver.poll_message(input)?;
+        self.sender.handle_received(now, true);
+        Some(message)
     }
 
     #[inline(never)]
@@ -286,7 +269,7 @@ impl<O: Output> Machine<O> {
         input: &'i mut Input<impl Memory, impl Gather>,
     ) -> Result<Option<Event<'i>>, ProtocolError> {
         // A message that lies in the input goes straight to its event: no Ready is made, which has room for a control frame.
-        if let Some(ready) = self.poll_message(now, input)? {
+        if let Some(ready) = self.poll_message(now, input) {
             return Ok(Some(input.message(ready)));
         }
         match self.poll_any(now, input)? {

@@ -7,7 +7,7 @@ use crate::frame::{Decoder, Header, Opcode, Role};
 use crate::utf8::Validator;
 
 use super::config::{Config, Delivery, SharedConfig};
-use super::event::{ControlPayload, Counters, Cut, Inner, Kind, Place, Ready, ReadyMessage};
+use super::event::{ControlPayload, Counters, Cut, Kind, Place, Ready, ReadyMessage, What};
 use super::input::Input;
 use super::message::Gather;
 
@@ -74,6 +74,8 @@ pub(super) enum Progress {
     Gathering,
     /// In chunks; whether the first one is out.
     Streaming { begun: bool },
+    /// Not at all: it is a text that is no UTF-8, and the next poll says so.
+    Refused,
 }
 
 /// What a receiver knows of compression.
@@ -131,7 +133,7 @@ impl Receiver {
         &mut self,
         input: &mut Input<impl Memory, impl Gather>,
     ) -> Result<Option<Ready>, ProtocolError> {
-        match self.poll_message(input)? {
+        match self.poll_message(input) {
             Some(ready) => Ok(Some(ready.into())),
             None => self.poll_any(input),
         }
@@ -156,7 +158,8 @@ impl Receiver {
                 return Ok(ready);
             }
         }
-        Ok(self.in_place(input)?.map(Ready::from))
+        let message = self.in_place(input);
+        if self.message == Progress::Refused { self.frames(input) } else { Ok(message.map(Ready::from)) }
     }
 
     /// As [`Self::poll_any`], up to the payload of a message that lies in the input.
@@ -166,7 +169,11 @@ impl Receiver {
         input: &mut Input<impl Memory, impl Gather>,
     ) -> Result<Option<Ready>, ProtocolError> {
         let before = input.at;
-        let result = self.run(input);
+        let result = match self.message {
+            // RFC 6455 8.1: text that is not UTF-8 fails the connection.
+            Progress::Refused => Err(ProtocolError::InvalidUtf8),
+            _ => self.run(input),
+        };
         self.counters.bytes += (input.at - before) as u64;
         self.fast = !self.done && self.decoder.is_between_frames() && !self.decoder.is_in_message();
         result.map_err(|error| self.fail(input, error))
@@ -174,10 +181,7 @@ impl Receiver {
 
     /// A message that lies in the input, or what is there of it.
     #[inline(always)]
-    pub(super) fn in_place(
-        &mut self,
-        input: &mut Input<impl Memory, impl Gather>,
-    ) -> Result<Option<ReadyMessage>, ProtocolError> {
+    pub(super) fn in_place(&mut self, input: &mut Input<impl Memory, impl Gather>) -> Option<ReadyMessage> {
         let len = self.decoder.payload_in(input.remaining());
         let whole = self.decoder.consume(len);
         self.saw_data |= len > 0;
@@ -190,29 +194,25 @@ impl Receiver {
             let mask = self.decoder.mask_mut();
             match self.kind {
                 Kind::Binary => input.window.unmask(masked, mask),
-                // RFC 6455 8.1: text that is not UTF-8 fails the connection.
                 Kind::Text => {
                     let valid = input.window.unmask_more_text(masked, mask);
                     if !valid || whole && !input.window.validator().is_complete() {
-                        return Err(self.fail(input, ProtocolError::InvalidUtf8));
+                        input.at -= len;
+                        return self.refuse_text();
                     }
                 }
             }
         }
         if !whole {
-            return Ok(None);
+            return None;
         }
         self.message = Progress::Untouched;
         self.fast = true;
         self.counters.messages += 1;
-        Ok(Some(ReadyMessage { place: input.end_message(), kind: self.kind }))
+        Some(ReadyMessage { place: input.end_message(), kind: self.kind })
     }
 
-    pub(super) fn fail(
-        &mut self,
-        input: &mut Input<impl Memory, impl Gather>,
-        error: ProtocolError,
-    ) -> ProtocolError {
+    fn fail(&mut self, input: &mut Input<impl Memory, impl Gather>, error: ProtocolError) -> ProtocolError {
         // RFC 6455 7.1.7: after failing the connection, nothing more is processed.
         self.handle_ended();
         input.discard();
@@ -311,15 +311,15 @@ impl Receiver {
             if let Some(frame) = frame {
                 self.handle_ended();
                 input.discard();
-                return Ok(Some(Ready(Inner::CloseReceived(frame))));
+                return Ok(Some(What::CloseReceived(frame).into()));
             }
         }
         Ok(whole.then(|| {
-            Ready(if self.frame == Frame::Ping {
-                Inner::Ping(self.control)
+            if self.frame == Frame::Ping {
+                What::Ping(self.control).into()
             } else {
-                Inner::Pong(self.control)
-            })
+                What::Pong(self.control).into()
+            }
         }))
     }
 
@@ -374,8 +374,8 @@ impl Receiver {
         }
         self.message = Progress::Streaming { begun: true };
         self.counters.messages += u64::from(fin);
-        let place = Place::Bytes { start, end };
-        Ok(Some(Ready(Inner::Chunk { kind: self.kind, place, first: !begun, fin })))
+        let place = Place::arrived(start, end);
+        Ok(Some(Ready::chunk(place, self.kind, !begun, fin)))
     }
 
     /// A piece of a message that is gathered.
@@ -405,9 +405,8 @@ impl Receiver {
                 self.utf8 = message.validator();
                 message.finish();
                 self.message = Progress::Streaming { begun: len > 0 };
-                let place = Place::Gathered { len };
-                let chunk = Inner::Chunk { kind: self.kind, place, first: true, fin: false };
-                return Ok((len > 0).then_some(Ready(chunk)));
+                let place = Place::gathered(len);
+                return Ok((len > 0).then_some(Ready::chunk(place, self.kind, true, false)));
             }
         }
         if !(end && self.fin) {
@@ -420,7 +419,7 @@ impl Receiver {
         message.finish();
         self.message = Progress::Untouched;
         self.counters.messages += 1;
-        let place = Place::Gathered { len: message.gathered() };
+        let place = Place::gathered(message.gathered());
         Ok(Some(Ready::message(place, self.kind)))
     }
 

@@ -8,7 +8,7 @@ use crate::frame::{Encoder, Header, MAX_HEADER_LEN, MaskingKeys, Opcode, Role, w
 use crate::time::Instant;
 
 use super::config::{Config, SharedConfig};
-use super::event::{Counters, Cut, Inner, Kind, Outcome, Owed, Ready, Timer, TransportAction};
+use super::event::{Counters, Cut, Kind, Outcome, Owed, Ready, Timer, TransportAction, What};
 use super::keepalive::{Due, Keepalive};
 use super::outbox::Output;
 use super::urgent::MAX_CONTROL_FRAME;
@@ -340,13 +340,13 @@ impl<O: Output> Sender<O> {
     pub fn poll(&mut self) -> Option<Ready> {
         if self.closing.state() == State::Ended {
             let first = !core::mem::replace(&mut self.reported, true);
-            return first.then_some(Ready(Inner::Closed(self.outcome)));
+            return first.then_some(What::Closed(self.outcome).into());
         }
         let open = self.blocked && self.closing.state() == State::Open;
         // Pongs do not count: a peer that never stops pinging must not hold the application back.
         if open && self.out.has_drained(self.config.high_water) && !self.out.urgent().has_ping() {
             self.blocked = false;
-            return Some(Ready(Inner::Writable));
+            return Some(What::Writable.into());
         }
         None
     }

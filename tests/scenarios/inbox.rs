@@ -107,6 +107,31 @@ fn s8_1_text_is_refused_at_the_byte_that_is_wrong_while_it_arrives() {
 }
 
 #[test]
+fn s8_1_a_text_that_is_none_is_refused_by_the_poll_that_says_so() {
+    for role in ROLES {
+        for len in [1, 125, 126, 5000, 16_376] {
+            let mut data = payload(len);
+            data[len - 1] = 0xFF;
+            let mut wire = frame(role.peer(), Opcode::Text, true, &data);
+            let frame_len = wire.len() as u64;
+            wire.extend(frame(role.peer(), Opcode::Binary, true, b"never seen"));
+            let (mut conn, mut inbox) = (connection(role, Config::new()), Inbox::with_bytes(&wire));
+            // Whoever asks for messages alone is told nothing, however often, and misses nothing.
+            for _ in 0..3 {
+                assert_eq!(conn.receiver_mut().poll_message(&mut inbox), None);
+                assert!(!conn.receiver().is_done());
+            }
+            assert_eq!(conn.poll(Instant::ZERO, &mut inbox), Err(ProtocolError::InvalidUtf8));
+            assert_eq!(conn.poll(Instant::ZERO, &mut inbox), Ok(None));
+            assert!(conn.receiver().is_done());
+            let counters = conn.receiver().counters();
+            assert_eq!((counters.messages, counters.frames, counters.bytes), (0, 1, frame_len));
+            assert_eq!(inbox.remaining(), 0);
+        }
+    }
+}
+
+#[test]
 fn s8_1_a_code_point_that_a_read_has_cut_goes_on_in_the_next_one() {
     // What is short is looked at when all of it has come, what is long at each of these reads.
     for spaces in [0, 20_000] {

@@ -83,7 +83,7 @@ impl<I, O, R: Reads<I> + Writes<O>> Reader<I, O, R> {
         let inner = &mut *self.inner;
         // No future of its own gives the event, as in a whole WebSocket.
         while inner.outcome.is_none() {
-            if let Some(message) = inner.take_message()? {
+            if let Some(message) = inner.take_message() {
                 return Ok(Some(inner.inbox.message(message)));
             }
             if let Some(ready) = inner.take_event()? {
@@ -128,7 +128,7 @@ impl<I, O, R: Reads<I> + Writes<O>> Reader<I, O, R> {
 impl<I, O, R: Reads<I> + Writes<O>> Inner<I, O, R> {
     fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Message>, Error>> {
         while self.outcome.is_none() {
-            let ready = match self.take_message()? {
+            let ready = match self.take_message() {
                 Some(message) => Some(message.into()),
                 None => self.take_event()?,
             };
@@ -149,13 +149,10 @@ impl<I, O, R: Reads<I> + Writes<O>> Inner<I, O, R> {
     }
 
     /// A message that has come in, the usual case.
-    fn take_message(&mut self) -> Result<Option<ReadyMessage>, Error> {
-        let Some(inbox) = self.inbox.here() else { return Ok(None) };
-        let message = self.receiver.poll_message(inbox).map_err(|error| self.violated(error))?;
-        if message.is_some() {
-            self.received = Some(true);
-        }
-        Ok(message)
+    fn take_message(&mut self) -> Option<ReadyMessage> {
+        let message = self.receiver.poll_message(self.inbox.here()?)?;
+        self.received = Some(true);
+        Some(message)
     }
 
     /// An event of what has come in.

@@ -185,7 +185,7 @@ impl<S, R: Reads<S> + Writes<S>> WebSocket<S, R> {
         let inner = &mut *self.inner;
         // No future of its own gives the event: it has room for a control frame, and would be moved out of there.
         while inner.outcome.is_none() {
-            if let Some(message) = inner.take_message()? {
+            if let Some(message) = inner.take_message() {
                 let Inner { stream, wire, connection, inbox, .. } = inner;
                 return Ok(Some((inbox.message(message), Responder { stream, wire, connection })));
             }
@@ -332,7 +332,14 @@ impl<S, R: Reads<S> + Writes<S>> WebSocket<S, R> {
 impl<S, R: Reads<S> + Writes<S>> Inner<S, R> {
     /// Runs until a message is there.
     fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Message>, Error>> {
-        while let Some(ready) = ready!(self.poll_ready(cx))? {
+        loop {
+            let ready = match self.take_message() {
+                Some(message) => message.into(),
+                None => match ready!(self.poll_ready(cx))? {
+                    Some(ready) => ready,
+                    None => return Poll::Ready(Ok(None)),
+                },
+            };
             let message = self.inbox.get().take_message(ready);
             if message.is_some() {
                 // Who knows when the next call comes.
@@ -340,13 +347,12 @@ impl<S, R: Reads<S> + Writes<S>> Inner<S, R> {
                 return Poll::Ready(Ok(message));
             }
         }
-        Poll::Ready(Ok(None))
     }
 
     /// Runs until an event is there.
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Ready>, Error>> {
         while self.outcome.is_none() {
-            if let Some(message) = self.take_message()? {
+            if let Some(message) = self.take_message() {
                 return Poll::Ready(Ok(Some(message.into())));
             }
             if let Some(ready) = self.take_event()? {
@@ -367,21 +373,10 @@ impl<S, R: Reads<S> + Writes<S>> Inner<S, R> {
 
     /// A message that has come in, the usual case: not worth a way through the run loop, nor a look at the clock.
     #[inline(always)]
-    fn take_message(&mut self) -> Result<Option<ReadyMessage>, Error> {
-        let Some(inbox) = self.inbox.here() else { return Ok(None) };
-        let message =
-            self.connection.receiver_mut().poll_message(inbox).map_err(|error| self.settle(error))?;
-        self.wire.received(message.is_some());
-        Ok(message)
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn settle(&mut self, error: ProtocolError) -> Error {
-        let sender = self.connection.sender_mut();
-        let now = self.wire.tick_for(sender);
-        sender.settle(now, error);
-        self.violated(error)
+    fn take_message(&mut self) -> Option<ReadyMessage> {
+        let message = self.connection.receiver_mut().poll_message(self.inbox.here()?)?;
+        self.wire.received();
+        Some(message)
     }
 
     /// An event of what has come in, or of what was done.

@@ -110,9 +110,9 @@ impl<R: Timer> Wire<R> {
         self.now
     }
 
-    /// A message has come in, if one has: it waits for the clock to be read for something else.
-    pub(super) const fn received(&mut self, message: bool) {
-        self.late |= message;
+    /// A message has come in: it waits for the clock to be read for something else.
+    pub(super) const fn received(&mut self) {
+        self.late = true;
     }
 
     /// Reads the clock, if messages have come in since it was read: they count as of now, which is later than they came,
