@@ -113,9 +113,15 @@ impl<M: Memory> Checked<M> {
     /// Unmasks all of `range`, and validates it as one text.
     #[inline(always)]
     pub(crate) fn unmask_text(&mut self, range: Range<usize>, mask: &mut Mask) -> bool {
-        if range.len() >= BLOCK {
-            return self.unmask_long_text(range, mask);
+        if range.len() < BLOCK {
+            self.unmask_short_text(range, mask)
+        } else {
+            self.unmask_long_text(range, mask)
         }
+    }
+
+    #[inline(always)]
+    fn unmask_short_text(&mut self, range: Range<usize>, mask: &mut Mask) -> bool {
         self.forget();
         let Some(bytes) = self.memory.bytes_mut().get_mut(range.clone()) else { return false };
         // Without a mask there is nothing to write, and so no pass that could look at the bytes on the way.
@@ -128,6 +134,9 @@ impl<M: Memory> Checked<M> {
 
     #[inline(never)]
     fn unmask_long_text(&mut self, range: Range<usize>, mask: &mut Mask) -> bool {
+        if range.len() <= PIECE {
+            return self.unmask_short_text(range, mask);
+        }
         self.forget();
         self.unmask_more_text(range, mask) && self.validator.is_complete()
     }
