@@ -153,9 +153,12 @@ mod owned {
     /// How much is read at once: it stays in the first-level cache while it is unmasked and validated. A message
     /// of 16 KiB, which is a usual size, fits with its header, and so do sixteen of 1 KiB.
     const WINDOW: usize = (16 << 10) + 512;
-    /// Behind what is in the window so much is read at once: less than [`ALLOWANCE`], as what is between them is what memory
-    /// grows by ahead. Were they the same, it would grow with each read.
-    const AT_ONCE: usize = 32 << 10;
+    /// Behind what is in the window so much is read at once where there is memory: with what is read it stays in the
+    /// second-level cache.
+    const AT_ONCE: usize = 64 << 10;
+    /// The same where memory has to grow for it: less than [`ALLOWANCE`], as what is between them is what it grows by
+    /// ahead. Were they the same, it would grow with each read.
+    const AT_ONCE_GROWING: usize = 32 << 10;
     /// Memory is at most twice what has arrived and so much more.
     const ALLOWANCE: usize = 64 << 10;
     /// A part of a message that waits for the rest is not moved to save less than this.
@@ -317,7 +320,7 @@ mod owned {
             let bound = left.min(
                 self.end.saturating_add(ALLOWANCE).min(self.end.saturating_mul(3).saturating_add(WINDOW)),
             );
-            let next = bound.min(AT_ONCE);
+            let next = bound.min(AT_ONCE_GROWING);
             self.reserve(self.end + next, self.end + bound);
             self.space_to(self.end + next, self.end + next);
             next

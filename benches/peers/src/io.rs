@@ -1,9 +1,9 @@
 //! The in-memory transport (never pending) and the message sink.
 use crate::Kind;
+use bytes::Bytes;
 use std::hint::black_box;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 
@@ -16,7 +16,7 @@ fn count_read() {
 
 /// Endless reader over a block of frames (wraps round), and a byte-counting writer.
 pub struct Io {
-    block: Arc<Vec<u8>>,
+    block: Bytes,
     pos: usize,
     chunk: usize,
     once: bool,
@@ -26,14 +26,14 @@ pub struct Io {
 }
 
 impl Io {
-    pub fn looped(block: Arc<Vec<u8>>, chunk: usize) -> Io {
+    pub fn looped(block: Bytes, chunk: usize) -> Io {
         Io { block, pos: 0, chunk, once: false, out_bytes: 0, out_calls: 0, capture: None }
     }
-    pub fn once(block: Arc<Vec<u8>>) -> Io {
+    pub fn once(block: Bytes) -> Io {
         Io { once: true, ..Io::looped(block, 65536) }
     }
     pub fn null() -> Io {
-        Io::once(Arc::new(Vec::new()))
+        Io::once(Bytes::new())
     }
     /// One read: at most `chunk` bytes, at most up to the end of the block.
     #[inline]

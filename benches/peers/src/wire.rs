@@ -1,7 +1,6 @@
 //! Builds blocks of frames and parses captured output (independent of every contender).
 use crate::{Kind, Role};
 use bytes::Bytes;
-use std::sync::Arc;
 
 pub fn hash(b: &[u8]) -> u64 {
     let mut h = 0xcbf29ce484222325u64 ^ b.len() as u64;
@@ -112,7 +111,7 @@ pub fn frame(out: &mut Vec<u8>, fin: bool, rsv1: bool, opcode: u8, mask: Option<
 }
 
 pub struct Block {
-    pub bytes: Arc<Vec<u8>>,
+    pub bytes: Bytes,
     pub hashes: Vec<u64>,
 }
 
@@ -133,7 +132,7 @@ pub fn block(role: Role, kind: Kind, content: Content, size: usize, frag: Option
             frame(&mut out, j + 1 == pieces.len(), false, if j == 0 { op } else { 0 }, mask, piece);
         }
     }
-    Block { bytes: Arc::new(out), hashes }
+    Block { bytes: out.into(), hashes }
 }
 
 /// As `block` with permessage-deflate (context takeover, level 6).
@@ -152,7 +151,7 @@ pub fn deflate_block(role: Role, content: Content, size: usize) -> Block {
         let mask = (role == Role::Server).then(|| (r.draw() as u32).to_le_bytes());
         frame(&mut out, true, true, 1, mask, &c);
     }
-    Block { bytes: Arc::new(out), hashes }
+    Block { bytes: out.into(), hashes }
 }
 
 pub fn payloads(content: Content, size: usize, n: usize) -> Vec<Bytes> {

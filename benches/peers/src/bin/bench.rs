@@ -1,6 +1,5 @@
 //! Measures all contenders in all cells, without a socket, on one thread. It prints the results as JSON;
 //! `results.py` makes tables of them.
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
@@ -77,7 +76,7 @@ fn cells() -> Vec<Cell> {
 }
 
 struct Data {
-    block: Arc<Vec<u8>>,
+    block: Bytes,
     hashes: Vec<u64>,
     payloads: Vec<Bytes>,
 }
@@ -92,20 +91,14 @@ fn data(c: &Cell) -> Data {
             let b = wire::deflate_block(Role::Server, Content::Json, c.size);
             Data { block: b.bytes, hashes: b.hashes, payloads: vec![] }
         }
-        Op::Send { .. } => Data {
-            block: Arc::new(vec![]),
-            hashes: vec![],
-            payloads: wire::payloads(Content::Random, c.size, 1),
-        },
+        Op::Send { .. } => {
+            Data { block: Bytes::new(), hashes: vec![], payloads: wire::payloads(Content::Random, c.size, 1) }
+        }
         Op::SendDeflate => {
             let n = ((4 << 20) / c.size).max(1);
-            Data {
-                block: Arc::new(vec![]),
-                hashes: vec![],
-                payloads: wire::payloads(Content::Json, c.size, n),
-            }
+            Data { block: Bytes::new(), hashes: vec![], payloads: wire::payloads(Content::Json, c.size, n) }
         }
-        Op::Handshake => Data { block: Arc::new(CHROME_REQUEST.to_vec()), hashes: vec![], payloads: vec![] },
+        Op::Handshake => Data { block: Bytes::from_static(CHROME_REQUEST), hashes: vec![], payloads: vec![] },
     }
 }
 
@@ -211,9 +204,18 @@ fn check(k: &dyn Contender, cell: &Cell, data: &Data, n: u64) -> Result<Option<f
     })
 }
 
+/// `block` at another place within a page for each of 256 `turn`s, in steps of 16 bytes. How fast memory is copied also
+/// depends on where the two places lie to each other: in one place only, some contender would have the luck.
+fn elsewhere(block: &Bytes, turn: usize) -> Bytes {
+    let skip = turn * 592 % 4096;
+    let mut memory = vec![0; skip];
+    memory.extend_from_slice(block);
+    Bytes::from(memory).slice(skip..)
+}
+
 /// One cell: all who can are checked and warmed up, then take turns. `false` if a check failed.
 fn measure(list: &List, cell: &Cell, effort: &Effort, rows: &mut Vec<Row>) -> bool {
-    let (data, n) = (data(cell), effort.messages(cell));
+    let (mut data, n) = (data(cell), effort.messages(cell));
     let (mut able, mut fine) = (Vec::new(), true);
     for k in list {
         match check(*k, cell, &data, n) {
@@ -225,7 +227,8 @@ fn measure(list: &List, cell: &Cell, effort: &Effort, rows: &mut Vec<Row>) -> bo
             Err(()) => fine = false,
         }
     }
-    for _ in 0..effort.repeats {
+    for i in 0..effort.repeats {
+        data.block = elsewhere(&data.block, i);
         for (k, _, times) in &mut able {
             let start = Instant::now();
             exec(*k, cell, &data, n, false);
