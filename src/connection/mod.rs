@@ -226,35 +226,39 @@ impl<O: Output> Machine<O> {
         input: &mut Input<impl Memory, impl Gather>,
     ) -> Result<Option<Ready>, ProtocolError> {
         let before = self.receiver.counters().bytes;
-        let received = if self.receiver.rests(input) { Ok(None) } else { self.receiver.poll_any(input) };
-        match received {
-            Ok(Some(ready)) => {
-                let owed = ready.owes();
-                // In front of a control frame there may have been a part of a message.
-                self.sender.handle_received(now, owed.is_none() || self.receiver.saw_data());
-                if let Some(owed) = owed {
-                    self.sender.settle(now, owed);
+        if !self.receiver.rests(input) {
+            match self.receiver.poll_any(input) {
+                Ok(Some(ready)) => {
+                    let owed = ready.owes();
+                    // In front of a control frame there may have been a part of a message.
+                    self.sender.handle_received(now, owed.is_none() || self.receiver.saw_data());
+                    if let Some(owed) = owed {
+                        self.sender.settle(now, owed);
+                    }
+                    return Ok(Some(ready));
                 }
-                Ok(Some(ready))
-            }
-            Ok(None) => {
-                if self.receiver.counters().bytes != before {
-                    // A part of a large message is data as well.
-                    self.sender.handle_received(now, self.receiver.saw_data());
+                Ok(None) => {}
+                Err(error) => {
+                    self.sender.settle(now, error);
+                    return Err(error);
                 }
-                let ready = self.sender.poll();
-                if self.sender.close_state() == State::Ended {
-                    // Closed is the last event.
-                    self.receiver.handle_ended();
-                    input.discard();
-                }
-                Ok(ready)
-            }
-            Err(error) => {
-                self.sender.settle(now, error);
-                Err(error)
             }
         }
+        if self.receiver.counters().bytes != before {
+            // A part of a large message is data as well.
+            self.sender.handle_received(now, self.receiver.saw_data());
+        }
+        // Where there is nothing, nothing is moved.
+        if !self.sender.has_event() {
+            return Ok(None);
+        }
+        let ready = self.sender.poll();
+        if self.sender.close_state() == State::Ended {
+            // Closed is the last event.
+            self.receiver.handle_ended();
+            input.discard();
+        }
+        Ok(ready)
     }
 
     /// As [`Self::poll`], with the event itself.

@@ -153,13 +153,18 @@ impl Receiver {
         self.saw_data = false;
         // In most reads of a large message that is all there is to ask.
         if self.message != Progress::InPlace {
-            let ready = self.frames(input)?;
-            if ready.is_some() || self.message != Progress::InPlace {
-                return Ok(ready);
+            match self.frames(input) {
+                Ok(None) if self.message == Progress::InPlace => {}
+                // Where there is nothing, nothing is moved.
+                Ok(None) => return Ok(None),
+                ready => return ready,
             }
         }
-        let message = self.in_place(input);
-        if self.message == Progress::Refused { self.frames(input) } else { Ok(message.map(Ready::from)) }
+        match self.in_place(input) {
+            Some(message) => Ok(Some(message.into())),
+            None if self.message == Progress::Refused => self.frames(input),
+            None => Ok(None),
+        }
     }
 
     /// As [`Self::poll_any`], up to the payload of a message that lies in the input.
