@@ -64,8 +64,7 @@ pub struct Ready {
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum What {
-    Text,
-    Binary,
+    Message(Kind),
     Chunk { kind: Kind, first: bool, fin: bool },
     Ping(ControlPayload),
     Pong(ControlPayload),
@@ -121,11 +120,7 @@ impl Ready {
     /// A whole message.
     #[inline]
     pub(crate) const fn message(place: Place, kind: Kind) -> Self {
-        let what = match kind {
-            Kind::Text => What::Text,
-            Kind::Binary => What::Binary,
-        };
-        Self { place, what }
+        Self { place, what: What::Message(kind) }
     }
 
     /// A chunk of one.

@@ -95,17 +95,14 @@ impl Receiver {
             }
             Kind::Text => input.window.unmask_text(start..end, &mut mask),
         };
-        let bytes = (end - start + head) as u64;
+        self.counters.messages += u64::from(valid);
+        self.counters.frames += 1;
+        self.counters.bytes += (end - start + head) as u64;
         if !valid {
-            self.counters.frames += 1;
-            self.counters.bytes += bytes;
             return self.refuse_text();
         }
         input.at = end;
         self.saw_data = true;
-        self.counters.messages += 1;
-        self.counters.frames += 1;
-        self.counters.bytes += bytes;
         Some(ReadyMessage { place: Place::arrived(start, end), kind })
     }
 

@@ -43,8 +43,7 @@ impl<B: Memory, M: Gather> Input<B, M> {
     pub fn event(&self, ready: Ready) -> Event<'_> {
         let place = ready.place;
         match ready.what {
-            What::Text => self.message(ReadyMessage { place, kind: Kind::Text }),
-            What::Binary => self.message(ReadyMessage { place, kind: Kind::Binary }),
+            What::Message(kind) => self.message(ReadyMessage { place, kind }),
             What::Chunk { kind, first, fin } => Event::Chunk { kind, data: self.data(place), first, fin },
             What::Ping(payload) => Event::Ping(payload),
             What::Pong(payload) => Event::Pong(payload),
@@ -243,11 +242,7 @@ mod owned {
         /// copied.
         #[inline]
         pub fn take_message(&mut self, ready: Ready) -> Option<Message> {
-            let kind = match ready.what {
-                What::Text => Kind::Text,
-                What::Binary => Kind::Binary,
-                _ => return None,
-            };
+            let What::Message(kind) = ready.what else { return None };
             self.own(kind, ready.place)
         }
 

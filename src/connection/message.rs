@@ -431,11 +431,7 @@ mod growable {
         /// The message that `ready` stands for, if it was gathered here and is the last one, with its buffer
         /// and without a copy. `None` if it was handed out from the bytes that arrived, or is none.
         pub fn take(&mut self, ready: Ready) -> Option<Message> {
-            let kind = match ready.what {
-                What::Text => Kind::Text,
-                What::Binary => Kind::Binary,
-                _ => return None,
-            };
+            let What::Message(kind) = ready.what else { return None };
             let Place { end: len, gathered, .. } = ready.place;
             if !gathered || !self.done || self.filled != len {
                 return None;

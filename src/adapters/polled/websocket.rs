@@ -333,6 +333,7 @@ impl<S, R: Reads<S> + Writes<S>> Inner<S, R> {
     /// Runs until a message is there.
     fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Message>, Error>> {
         loop {
+            // A message by itself: what may be any event is large, and would be moved.
             let ready = match self.take_message() {
                 Some(message) => message.into(),
                 None => match ready!(self.poll_ready(cx))? {
