@@ -5,13 +5,18 @@
 //! with 2n of its units, one right behind the other, again and again, and the ratio in the middle counts. One
 //! that is too large is measured again a few times, as a busy machine makes it so too; if it stays so, this ends
 //! with 1. Words behind `--` choose shapes by a part of their names.
+//!
+//! `-- --count` counts instructions in place of time, each shape once: for machines that are never quiet. It needs
+//! valgrind.
 #![allow(unsafe_code, missing_docs, clippy::unwrap_used, clippy::indexing_slicing, reason = "a bench")]
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::hint::black_box;
 use std::io::{self, Read, Write};
-use std::process::ExitCode;
-use std::time::{Duration, Instant as Clock};
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+use std::time::Instant as Clock;
+use std::{env, fs};
 
 use hybi::frame::{Header, MAX_HEADER_LEN, Opcode};
 use hybi::handshake::{
@@ -490,20 +495,21 @@ mod deflate {
 
 // --- measuring ---
 
-/// The times of n and of 2n, one right behind the other.
-type Pair = (Duration, Duration);
+/// What n and 2n took: microseconds, or thousands of instructions.
+type Pair = (f64, f64);
 
 fn ratio(&(once, twice): &Pair) -> f64 {
-    twice.as_secs_f64() / once.as_secs_f64()
+    twice / once
 }
 
-/// The pair of the middle ratio, in the first round in which that is small enough, or the best one.
-fn measure(shape: &Shape) -> Pair {
+/// The times of the middle ratio, one run right behind the other, in the first round in which that is small enough, or
+/// of the best one.
+fn time(shape: &Shape) -> Pair {
     let (mut once, mut twice) = ((shape.make)(shape.n), (shape.make)(2 * shape.n));
     let time = |run: &mut Run| {
         let start = Clock::now();
         run();
-        start.elapsed()
+        start.elapsed().as_secs_f64() * 1e6
     };
     let mut round = || {
         let mut pairs: Vec<Pair> = (0..TURNS).map(|_| (time(&mut once), time(&mut twice))).collect();
@@ -523,33 +529,102 @@ fn measure(shape: &Shape) -> Pair {
     best
 }
 
+/// Runs this program once more, under valgrind, which writes down what each call of [`counted`] took: the pairs of
+/// all shapes.
+fn count(words: &[&String]) -> io::Result<Vec<Pair>> {
+    let folder = env::temp_dir().join(format!("hybi-scaling-{}", std::process::id()));
+    fs::create_dir_all(&folder)?;
+    let done = Command::new("valgrind")
+        .args(["--tool=callgrind", "--toggle-collect=scaling::counted", "--dump-after=scaling::counted"])
+        .arg(format!("--callgrind-out-file={}", out(&folder, 0).display()))
+        .arg(env::current_exe()?)
+        .arg("--counted")
+        .args(words)
+        .output()?;
+    let counts =
+        (1..).map_while(|at| fs::read_to_string(out(&folder, at)).ok()).map(|dump| instructions(&dump));
+    let counts: Option<Vec<f64>> = counts.collect();
+    fs::remove_dir_all(&folder)?;
+    match counts {
+        Some(counts) if done.status.success() => {
+            Ok(counts.chunks_exact(2).map(|pair| (pair[0], pair[1])).collect())
+        }
+        _ => Err(io::Error::other(String::from_utf8_lossy(&done.stderr).into_owned())),
+    }
+}
+
+/// Where callgrind writes: dumps have numbers from 1 on.
+fn out(folder: &Path, number: usize) -> PathBuf {
+    folder.join(if number == 0 { "out".to_owned() } else { format!("out.{number}") })
+}
+
+/// How many thousand instructions a dump counts.
+fn instructions(dump: &str) -> Option<f64> {
+    let count = dump.lines().find_map(|line| line.strip_prefix("totals: "))?;
+    Some(count.trim().parse::<f64>().ok()? / 1e3)
+}
+
+/// What is counted.
+#[inline(never)]
+fn counted(run: &mut Run) {
+    run();
+    // This is where it ends, not in what it calls.
+    black_box(run);
+}
+
 fn main() -> ExitCode {
-    let args: Vec<String> = std::env::args().skip(1).collect();
+    let args: Vec<String> = env::args().skip(1).collect();
+    let is_told = |option| args.iter().any(|arg| arg == option);
     let words: Vec<&String> = args.iter().filter(|arg| !arg.starts_with('-')).collect();
     let mut shapes = shapes();
     shapes.retain(|shape| words.is_empty() || words.iter().any(|word| shape.name.contains(word.as_str())));
-    if !args.iter().any(|arg| arg == "--bench") {
+    if is_told("--counted") {
+        for shape in &shapes {
+            for n in [shape.n, 2 * shape.n] {
+                let mut run = (shape.make)(n);
+                // What is done but once in a process is not counted.
+                run();
+                counted(&mut run);
+            }
+        }
+        return ExitCode::SUCCESS;
+    }
+    if !is_told("--bench") {
         // As a test: each shape is taken in once.
         shapes.iter().for_each(|shape| (shape.make)(shape.n)());
         return ExitCode::SUCCESS;
     }
-    // From here on glibc keeps what is given back: page faults are not what is measured.
-    drop(black_box(vec![1_u8; 16 << 20]));
-    println!("{:44} {:>25} {:>10} {:>10} {:>6}  at most {MOST}", "shape", "n", "n [µs]", "2n [µs]", "ratio");
+    let (unit, mut counts) = if is_told("--count") {
+        match count(&words) {
+            Ok(counts) if counts.len() == shapes.len() => ("k instr.", counts.into_iter()),
+            Ok(counts) => {
+                return failed(&format!("{} of {} shapes were counted", counts.len(), shapes.len()));
+            }
+            Err(error) => return failed(&format!("valgrind: {error}")),
+        }
+    } else {
+        // From here on glibc keeps what is given back: page faults are not what is measured.
+        drop(black_box(vec![1_u8; 16 << 20]));
+        ("µs", Vec::new().into_iter())
+    };
+    let [once, twice] = ["n", "2n"].map(|n| format!("{n} [{unit}]"));
+    println!("{:44} {:>25} {once:>13} {twice:>13} {:>6}  at most {MOST}", "shape", "n", "ratio");
     let mut met = true;
     for shape in &shapes {
-        let pair @ (once, twice) = measure(shape);
+        let pair @ (once, twice) = counts.next().unwrap_or_else(|| time(shape));
         let ratio = ratio(&pair);
         met &= ratio <= MOST;
         println!(
-            "{:44} {:>25} {:>10.1} {:>10.1} {:>6.2}  {}",
+            "{:44} {:>25} {once:>13.1} {twice:>13.1} {ratio:>6.2}  {}",
             shape.name,
             format!("{} {}", shape.n, shape.unit),
-            once.as_secs_f64() * 1e6,
-            twice.as_secs_f64() * 1e6,
-            ratio,
             if ratio <= MOST { "met" } else { "NOT MET" },
         );
     }
     if met { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn failed(why: &str) -> ExitCode {
+    eprintln!("{why}");
+    ExitCode::FAILURE
 }

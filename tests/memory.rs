@@ -71,6 +71,7 @@ fn memory() {
     s10_4_empty_fragments_hold_nothing();
     s10_4_capacity_follows_what_has_arrived();
     s10_4_gathering_is_linear();
+    s10_4_memory_that_grows_beneath_small_reads_is_seldom_moved();
     a_small_message_does_not_pin_the_memory_of_a_large_one();
     nothing_is_held_after_the_end();
     large_payloads_are_shared_and_not_copied();
@@ -290,6 +291,44 @@ fn s10_4_gathering_is_linear() {
             let total = size * count as usize;
             assert_eq!(conn.received().messages, 1);
             assert!(MOVED.get() <= 4 * total, "{} moved for {total}", MOVED.get());
+        }
+    }
+}
+
+fn s10_4_memory_that_grows_beneath_small_reads_is_seldom_moved() {
+    for (fragments, size) in [(1, 20_000), (1, 40_000), (1, 100_000), (1, 1 << 20), (2, 50_000), (2, 500_000)]
+    {
+        let (mut wire, total) = (Vec::new(), fragments * size);
+        for n in 0..fragments {
+            let mut head = [0; 14];
+            let opcode = if n == 0 { Opcode::Binary } else { Opcode::Continuation };
+            let len = header(opcode, n + 1 == fragments, size as u64, &mut head);
+            wire.extend_from_slice(&head[..len]);
+            wire.resize(wire.len() + size, 0);
+        }
+        let bound = 4 * total + 32 * 1024;
+        for reads in [1, 7, 1000, 1500, 17_000] {
+            let (mut conn, mut inbox) = (server(), Inbox::empty());
+            let mut rest = &wire[..];
+            MOVED.set(0);
+            while !rest.is_empty() {
+                let space = conn.read_space(&mut inbox);
+                let read = rest.len().min(space.len()).min(reads);
+                space[..read].copy_from_slice(&rest[..read]);
+                inbox.handle_read(read);
+                rest = &rest[read..];
+                while conn.poll(Instant::ZERO, &mut inbox).unwrap().is_some() {}
+            }
+            assert_eq!(conn.received().messages, 1);
+            assert!(MOVED.get() <= bound, "{} moved for {total} by {reads}", MOVED.get());
+
+            let (mut conn, mut message) = (server(), MessageBuf::new());
+            MOVED.set(0);
+            for piece in wire.clone().chunks_mut(reads) {
+                feed(&mut conn, &mut message, piece);
+            }
+            assert_eq!(conn.received().messages, 1);
+            assert!(MOVED.get() <= bound, "{} moved for {total} by {reads}", MOVED.get());
         }
     }
 }

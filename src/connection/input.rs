@@ -145,19 +145,15 @@ mod owned {
     use bytes::Bytes;
 
     use super::super::event::{Kind, Place, Ready, What};
-    use super::super::message::{Message, MessageBuf};
+    use super::super::message::{Message, MessageBuf, room_for_read};
     use super::{Checked, Input, WORTH_A_READ};
     use crate::arch::Text;
 
     /// How much is read at once: it stays in the first-level cache while it is unmasked and validated. A message
     /// of 16 KiB, which is a usual size, fits with its header, and so do sixteen of 1 KiB.
     const WINDOW: usize = (16 << 10) + 512;
-    /// Behind what is in the window so much is read at once where there is memory: with what is read it stays in the
-    /// second-level cache.
+    /// Behind what is in the window so much is read at once: with what is read it stays in the second-level cache.
     const AT_ONCE: usize = 64 << 10;
-    /// The same where memory has to grow for it: less than [`ALLOWANCE`], as what is between them is what it grows by
-    /// ahead. Were they the same, it would grow with each read.
-    const AT_ONCE_GROWING: usize = 32 << 10;
     /// Memory is at most twice what has arrived and so much more.
     const ALLOWANCE: usize = 64 << 10;
     /// A part of a message that waits for the rest is not moved to save less than this.
@@ -315,10 +311,10 @@ mod owned {
             let bound = left.min(
                 self.end.saturating_add(ALLOWANCE).min(self.end.saturating_mul(3).saturating_add(WINDOW)),
             );
-            let next = bound.min(AT_ONCE_GROWING);
-            self.reserve(self.end + next, self.end + bound);
-            self.space_to(self.end + next, self.end + next);
-            next
+            let next = self.end.saturating_add(bound.min(AT_ONCE));
+            let next = room_for_read(self.window.capacity(), self.end, next);
+            self.reserve(next, self.end.saturating_add(bound));
+            self.space_to(next, next).len()
         }
 
         /// Moves what lies from `start` on to the front.

@@ -208,6 +208,8 @@ fn accept<M: crate::arch::Memory>(
 }
 
 #[cfg(feature = "alloc")]
+pub(super) use growable::room_for_read;
+#[cfg(feature = "alloc")]
 pub use growable::{Message, MessageBuf, Refused};
 
 #[cfg(feature = "alloc")]
@@ -325,6 +327,17 @@ mod growable {
     const AT_ONCE: usize = 64 << 10;
     /// What may be allocated beyond twice what has arrived.
     const ALLOWANCE: usize = 16 << 10;
+
+    /// Room that is not worth a read of its own.
+    const SCANT: usize = 4 << 10;
+
+    /// Up to where to make room for a read, of memory that is filled up to `filled` and has to follow what arrives: up
+    /// to `next`, or to the end of what there is, unless that is scant. So reads that bring little do not make it
+    /// grow, and move, by little each time.
+    pub(in super::super) fn room_for_read(capacity: usize, filled: usize, next: usize) -> usize {
+        let enough = next.min(filled.saturating_add(SCANT));
+        if capacity < enough { next } else { next.min(capacity) }
+    }
 
     /// Memory that grows with the message gathered in it, and is empty before the first one.
     ///
@@ -453,6 +466,7 @@ mod growable {
             let bound = self.filled.saturating_mul(2).saturating_add(ALLOWANCE);
             let end = usize::try_from(left).unwrap_or(usize::MAX).saturating_add(self.filled).min(bound);
             let next = end.min(self.filled.saturating_add(AT_ONCE));
+            let next = room_for_read(self.memory.capacity(), self.filled, next);
             self.make_room(next, if last { end } else { bound });
             self.memory.bytes_from(self.filled).get_mut(..next - self.filled).unwrap_or_default()
         }
