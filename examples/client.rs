@@ -1,7 +1,7 @@
 //! An interactive client: `client [OPTIONS] URL`. Lines go out, messages come in.
 
 use std::error::Error;
-use std::io::{BufRead, stdin};
+use std::io::{self, BufRead, Write, stdin, stdout};
 use std::thread;
 use std::time::Duration;
 
@@ -61,17 +61,21 @@ fn run() -> Result<(), Box<dyn Error>> {
         }
         Err(error) => return Err(error.into()),
     };
-    println!("open{}", ws.subprotocol().map_or_else(String::new, |name| format!(", subprotocol {name}")));
+    let mut out = stdout();
+    writeln!(
+        out,
+        "open{}",
+        ws.subprotocol().map_or_else(String::new, |name| format!(", subprotocol {name}"))
+    )?;
     if let Some(agreed) = ws.headers().get("sec-websocket-extensions") {
-        println!("agreed on {}", agreed.escape_ascii());
+        writeln!(out, "agreed on {}", agreed.escape_ascii())?;
     }
 
     let (reader, writer) = ws.split()?;
     let lines = writer.clone();
     // It may still wait for a line when the connection has ended, and ends with the process.
     thread::spawn(move || send_lines(&lines));
-    receive(reader, &writer);
-    Ok(())
+    Ok(receive(reader, &writer, out)?)
 }
 
 /// Offers permessage-deflate; that the server may limit our window is said by default.
@@ -85,25 +89,25 @@ fn deflate(_: Client) -> Result<Client, &'static str> {
     Err("--deflate is not in this build: build with --features deflate")
 }
 
-/// Shows what comes in, to the end of the connection.
-fn receive(mut reader: Reader, writer: &Writer) {
+/// Shows what comes in, to the end of the connection, or of those who look.
+fn receive(mut reader: Reader, writer: &Writer, mut out: impl Write) -> io::Result<()> {
     loop {
         match reader.next() {
-            Ok(Some(Event::Text(text))) => println!("< {text}"),
-            Ok(Some(Event::Binary(data))) => println!("< {} bytes: {}", data.len(), data.escape_ascii()),
-            Ok(Some(Event::Pong(payload))) => match writer.round_trip() {
-                Some(time) => {
-                    println!("pong \"{}\", round trip {}", payload.escape_ascii(), milliseconds(time))
-                }
-                None => println!("pong \"{}\"", payload.escape_ascii()),
-            },
+            Ok(Some(Event::Text(text))) => writeln!(out, "< {text}")?,
+            Ok(Some(Event::Binary(data))) => {
+                writeln!(out, "< {} bytes: {}", data.len(), data.escape_ascii())?;
+            }
+            Ok(Some(Event::Pong(payload))) => {
+                let time = writer.round_trip().map_or_else(String::new, milliseconds);
+                writeln!(out, "pong \"{}\"{time}", payload.escape_ascii())?;
+            }
             Ok(Some(Event::CloseReceived(frame))) => {
                 let code = frame.code_seen();
-                println!("the server closes with code {code} ({}) {}", code.meaning(), frame.reason);
+                writeln!(out, "the server closes with code {code} ({}) {}", code.meaning(), frame.reason)?;
             }
-            Ok(Some(Event::Closed(outcome))) => println!("{outcome}"),
+            Ok(Some(Event::Closed(outcome))) => writeln!(out, "{outcome}")?,
             Ok(Some(_)) => {}
-            Ok(None) => return,
+            Ok(None) => return Ok(()),
             Err(error) => eprintln!("{error}"),
         }
     }
@@ -140,5 +144,5 @@ fn command(writer: &Writer, line: &str) -> Result<bool, WsError> {
 }
 
 fn milliseconds(time: Duration) -> String {
-    format!("{:.3} ms", time.as_secs_f64() * 1e3)
+    format!(", round trip {:.3} ms", time.as_secs_f64() * 1e3)
 }

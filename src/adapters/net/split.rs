@@ -323,7 +323,14 @@ impl Writer {
     /// The time from the last Ping that was answered to its Pong.
     #[must_use]
     pub fn round_trip(&self) -> Option<Duration> {
-        lock(&self.shared.out).sender.round_trip()
+        let mut time = None;
+        // Where one was writing as the Pong came, it has been handed out and still lies on the desk. That the
+        // stream fails shows at the next read or send.
+        let _ = self.with(|responder| {
+            time = responder.sender.round_trip();
+            Ok(())
+        });
+        time
     }
 
     fn with(
@@ -343,21 +350,44 @@ impl Writer {
     }
 }
 
-#[cfg(all(test, feature = "deflate"))]
+#[cfg(test)]
 mod tests {
     use std::net::TcpListener;
-    use std::sync::mpsc::channel;
     use std::thread;
 
     use super::*;
-    use crate::Config;
-    use crate::deflate::Compression;
-    use crate::handshake::{DeflateConfig, DeflateOffer};
     use crate::net::{Client, Server};
 
+    #[test]
+    fn a_pong_that_was_handed_out_has_its_round_trip_whoever_is_writing() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = std::format!("ws://{}", listener.local_addr().unwrap());
+        let server = thread::spawn(move || {
+            let mut ws = Server::new().accept(listener.accept().unwrap().0).unwrap();
+            while ws.recv().unwrap().is_some() {}
+        });
+        let (mut reader, writer) = Client::new().connect(&url).unwrap().split().unwrap();
+        writer.ping(b"").unwrap();
+        {
+            let _writing = lock(&writer.shared.out);
+            assert!(matches!(reader.next(), Ok(Some(Event::Pong(_)))));
+        }
+        assert!(writer.round_trip().is_some());
+        writer.close(CloseCode::NORMAL, "").unwrap();
+        while reader.next().unwrap().is_some() {}
+        server.join().unwrap();
+    }
+
     /// The wire does not show what the receiving half holds.
+    #[cfg(feature = "deflate")]
     #[test]
     fn the_receiving_half_gives_its_window_back_while_it_waits() {
+        use std::sync::mpsc::channel;
+
+        use crate::Config;
+        use crate::deflate::Compression;
+        use crate::handshake::{DeflateConfig, DeflateOffer};
+
         let release_after = Some(Duration::from_millis(60));
         let compression = Compression { release_after, ..Compression::new() };
         // No other timer runs.
