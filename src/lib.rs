@@ -8,9 +8,9 @@
 //!
 //! | layer | takes and gives | needs |
 //! | --- | --- | --- |
-//! | [`net`] | a ready WebSocket over `std::net` or any stream that blocks | `net` |
+//! | `net` | a ready WebSocket over `std::net` or any stream that blocks | `net` |
 //! | `tokio`, `futures_io` | the same on tokio, smol and async-std, or any stream that is polled | `tokio`, `futures-io` |
-//! | [`Machine`] | a connection after its handshake: events out of bytes, bytes out of messages, closing, timers | nothing; [`Connection`] with `alloc` |
+//! | [`Machine`] | a connection after its handshake: events out of bytes, bytes out of messages, closing, timers | nothing; `Connection` with `alloc` |
 //! | [`handshake`] | the opening handshake of both roles, over bytes | nothing |
 //! | [`frame`], [`utf8`], [`close`] | the parts: a frame codec, a validator, the closing negotiation | nothing |
 //!

@@ -1,5 +1,6 @@
 //! Between the halves of a WebSocket: where receiving leaves what it has to tell.
 
+use core::time::Duration;
 use std::prelude::v1::*;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -13,7 +14,7 @@ const MOST_OWED: usize = 8;
 
 /// Where receiving leaves what it has to tell, for whoever sends next, and where it is never kept waiting:
 /// what is locked here is locked for a few instructions.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Desk {
     owing: Mutex<Owing>,
     /// Something lies here.
@@ -25,9 +26,15 @@ struct Owing {
     /// Something came in, and whether there was data in it.
     received: Option<(Instant, bool)>,
     owed: Vec<Owed>,
+    round_trip: Option<Duration>,
 }
 
 impl Desk {
+    pub(super) fn new(sender: &Sender<Outbox>) -> Self {
+        let owing = Owing { round_trip: sender.round_trip(), ..Owing::default() };
+        Self { owing: Mutex::new(owing), taken: AtomicBool::new(false) }
+    }
+
     /// Something came in, and whether there was data in it.
     #[cfg(feature = "net")]
     pub(super) fn received(&self, now: Instant, data: bool) {
@@ -68,5 +75,11 @@ impl Desk {
         for owed in owing.owed.drain(..) {
             sender.settle(now, owed);
         }
+        owing.round_trip = sender.round_trip();
+    }
+
+    /// The time from the last Ping that was answered to its Pong, as known when this was cleared last.
+    pub(super) fn round_trip(&self) -> Option<Duration> {
+        lock(&self.owing).round_trip
     }
 }

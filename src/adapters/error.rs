@@ -29,11 +29,12 @@ impl fmt::Display for Error {
 }
 
 impl core::error::Error for Error {
+    /// What lies behind the error inside, which is told by [`Display`](fmt::Display) already.
     fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
         match self {
-            Self::Io(error) => Some(error),
-            Self::Protocol(error) => Some(error),
-            Self::Send(error) => Some(error),
+            Self::Io(error) => error.source(),
+            Self::Protocol(error) => error.source(),
+            Self::Send(error) => error.source(),
         }
     }
 }

@@ -9,6 +9,7 @@
 //! let url = format!("ws://{}/", listener.local_addr()?);
 //! let server = tokio::spawn(async move {
 //!     let (stream, _) = listener.accept().await.unwrap();
+//!     stream.set_nodelay(true).unwrap();                  // on any stream it is the caller's to set
 //!     let mut ws = ws::accept(stream).await.unwrap();
 //!     while let Some((event, mut answer)) = ws.next().await.unwrap() {
 //!         if let Event::Text(text) = event {
@@ -110,6 +111,9 @@ pub type HttpCall<S = TcpStream> = polled::HttpCall<S, Tokio>;
 
 /// Accepts a WebSocket over any stream, with the defaults of [`Server`].
 ///
+/// On TCP set `TCP_NODELAY` before: frames are written together as it is, and a small one that the system holds
+/// back may wait for some 40 ms.
+///
 /// # Errors
 ///
 /// As [`Server::accept`].
@@ -168,8 +172,10 @@ impl Client {
         if parsed.secure() {
             return Err(ConnectError::NeedsTls);
         }
-        let mut last = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
-        for address in lookup_host((parsed.host_for_connect(), parsed.port())).await? {
+        self.check(&parsed)?;
+        let mut tried = opening::Tried::default();
+        let addresses = lookup_host((parsed.host_for_connect(), parsed.port())).await;
+        for address in addresses.map_err(ConnectError::Connect)? {
             let connecting = TcpStream::connect(address);
             let stream = match self.connect_timeout {
                 Some(timeout) => {
@@ -180,10 +186,10 @@ impl Client {
             // A frame is handed over whole: to hold it back for more gains nothing.
             match stream.and_then(|stream| stream.set_nodelay(true).map(|()| stream)) {
                 Ok(stream) => return self.open(stream, url).await,
-                Err(error) => last = error,
+                Err(error) => tried.failed(address, &error),
             }
         }
-        Err(last.into())
+        Err(tried.into_error())
     }
 }
 

@@ -40,7 +40,7 @@ pub enum Event<'i> {
     },
     /// A Ping came in. Unless that is turned off its Pong is queued, as long as no Close of ours is on its way.
     Ping(ControlPayload),
-    /// A Pong came in, asked for or not.
+    /// A Pong came in, asked for or not. Those for keepalive Pings come too, with a counter of 4 bytes as payload.
     Pong(ControlPayload),
     /// The peer closes, and the answer is queued. No data comes after this, and none can be sent.
     CloseReceived(CloseFrame),

@@ -11,6 +11,7 @@ use crate::arch::{Checked, Memory};
 /// Made anew with [`Input::new`] from lent memory for each batch of bytes, and polled until nothing comes
 /// any more: then all bytes have been taken in, and the buffer is free for the next connection. With an
 /// allocator it can also own its memory, as an [`Inbox`]. Events borrow from it.
+#[cfg_attr(not(feature = "alloc"), doc = "", doc = "[`Inbox`]: Input")]
 #[derive(Debug)]
 pub struct Input<B, M> {
     pub(super) window: Checked<B>,

@@ -9,11 +9,11 @@ use crate::time::Instant;
 /// When what happened, as far as a timer asks for it. [`Instant::NEVER`] where it has not.
 #[derive(Debug)]
 pub(super) struct Keepalive {
-    /// The last byte came in.
+    /// The last byte came in; once it is closing, when that began.
     received: Instant,
     /// Data last went either way.
     data: Instant,
-    /// The newest Ping was sent, or the connection began; once it is closing, when that began.
+    /// The newest Ping was sent, or the connection began.
     ping: Instant,
     /// Since when a Pong is waited for: from the oldest Ping that none has come for.
     waiting: Instant,
@@ -57,7 +57,9 @@ impl Keepalive {
     #[inline]
     pub(super) fn received(&mut self, now: Instant, data: bool) {
         let now = now.min(Instant::LAST);
-        self.received = now;
+        if !self.closing {
+            self.received = now;
+        }
         if data {
             self.data = now;
         }
@@ -126,11 +128,10 @@ impl Keepalive {
         (self.round_trip != Instant::NEVER).then(|| self.round_trip.since_origin())
     }
 
-    /// Closing begins: from here on its timer alone runs.
+    /// Closing begins: from here on its timer alone runs. A Pong may still come.
     pub(super) fn close(&mut self, now: Instant) {
         if !self.closing {
-            (self.closing, self.ping) = (true, now.min(Instant::LAST));
-            self.waiting = Instant::NEVER;
+            (self.closing, self.received) = (true, now.min(Instant::LAST));
         }
     }
 
@@ -139,7 +140,7 @@ impl Keepalive {
     pub(super) fn next(&self, config: &Config) -> (Instant, Due) {
         let after = |from: Instant, term: Option<Duration>| term.map_or(Instant::NEVER, |term| from + term);
         if self.closing {
-            return (after(self.ping, config.close_timeout), Due::Expired(Timer::Close));
+            return (after(self.received, config.close_timeout), Due::Expired(Timer::Close));
         }
         let waits = self.waiting != Instant::NEVER && config.pong_timeout.is_some();
         let alive = if waits {

@@ -11,6 +11,7 @@ use super::event::Kind;
 
 /// Memory in which a message is gathered that does not lie in one piece in the bytes that arrived:
 /// [`MessageBuf`], which grows, or [`LentMessage`], which does not.
+#[cfg_attr(not(feature = "alloc"), doc = "", doc = "[`MessageBuf`]: Gather")]
 pub trait Gather: fmt::Debug + sealed::Memory {}
 
 impl<T: fmt::Debug + sealed::Memory> Gather for T {}
@@ -341,9 +342,10 @@ mod growable {
 
     /// Memory that grows with the message gathered in it, and is empty before the first one.
     ///
-    /// Its capacity is at most twice what has arrived plus 16 KiB, whatever a header announces. It is kept
-    /// for the next message; [`release_idle`](Self::release_idle) gives it back, and [`take`](Self::take)
-    /// hands it over with the message in it, to come back for the next one if that is dropped before.
+    /// Its capacity is at most twice what has arrived plus 16 KiB, whatever a header announces; for a compressed
+    /// message, twice what has arrived, or has been inflated, plus 64 KiB. It is kept for the next message;
+    /// [`release_idle`](Self::release_idle) gives it back, and [`take`](Self::take) hands it over with the message
+    /// in it, to come back for the next one if that is dropped before.
     #[derive(Debug)]
     pub struct MessageBuf {
         /// All of it is initialised; what lies behind `filled` is waiting to be overwritten.

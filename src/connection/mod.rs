@@ -106,6 +106,7 @@ pub enum ReadyState {
 /// connection.transmitted(Instant::ZERO, 7);
 /// assert_eq!(connection.buffered_amount(), 0);
 /// ```
+#[cfg_attr(not(feature = "alloc"), doc = "", doc = "[`Connection`]: Machine")]
 #[derive(Debug)]
 pub struct Machine<O> {
     receiver: Receiver,
@@ -124,7 +125,7 @@ impl<O: Output> Machine<O> {
     }
 
     /// The client's end of a connection whose handshake is done. The masking keys are those of
-    /// [`MaskingKeys::from_os`], or of a seed of 32 bytes, which must then come from a strong source of
+    /// `MaskingKeys::from_os`, or of a seed of 32 bytes, which must then come from a strong source of
     /// entropy, fresh for each connection (RFC 6455 section 10.3).
     #[must_use]
     pub fn client(

@@ -12,6 +12,7 @@ use crate::frame::frame_len;
 pub(super) const LARGE: usize = 4 << 10;
 
 /// Where frames wait to be written: [`Outbox`], which grows, or [`Lent`], which does not.
+#[cfg_attr(not(feature = "alloc"), doc = "", doc = "[`Outbox`]: Output")]
 pub trait Output: fmt::Debug + sealed::Queue {}
 
 impl<T: fmt::Debug + sealed::Queue> Output for T {}
@@ -56,8 +57,9 @@ pub(super) mod sealed {
 /// A queue in memory that the caller lends, for connections without an allocator.
 ///
 /// A part is kept free for control frames: of an array of `n` bytes, messages can use `n - 145`. One that is to
-/// be compressed needs room for a quarter more and 64 bytes, as some grow by it. What does not fit yet is [`Blocked`](crate::SendError::Blocked), what never will is
-/// [`TooLarge`](crate::SendError::TooLarge) and can be sent in fragments.
+/// be compressed needs room for a quarter more and 64 bytes, as some grow by it. What does not fit yet is
+/// [`Blocked`](crate::SendError::Blocked), what never will is [`TooLarge`](crate::SendError::TooLarge) and can be
+/// sent in fragments.
 ///
 /// ```
 /// use hybi::Lent;
@@ -75,7 +77,8 @@ pub struct Lent<'m> {
 }
 
 impl<'m> Lent<'m> {
-    /// Queues frames in `memory`.
+    /// Queues frames in `memory`, which should be of 146 bytes at the least: in 145 only empty messages fit, in
+    /// fewer none, and all others are [`TooLarge`](crate::SendError::TooLarge), in fragments too.
     #[must_use]
     pub const fn new(memory: &'m mut [u8]) -> Self {
         Self { memory, start: 0, end: 0, urgent: Urgent::EMPTY }

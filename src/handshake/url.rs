@@ -136,7 +136,9 @@ impl fmt::Display for UrlError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Character => "a character that no URL has (RFC 3986 2): percent-encode it",
-            Self::Scheme => "the URL's scheme is not ws, wss, http or https (RFC 6455 3)",
+            Self::Scheme => {
+                "the URL does not begin with ws:// or wss:// (RFC 6455 3): write ws://host:port/path"
+            }
             Self::UserInfo => "the URL holds a user name (RFC 6455 3): send an Authorization header instead",
             Self::Host => {
                 "the URL's host is empty or invalid (RFC 6455 3): write ws://host:port/path, and a name \

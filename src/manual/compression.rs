@@ -2,7 +2,7 @@
 //!
 //! permessage-deflate (RFC 7692) is never on by itself: it takes the feature `deflate`, an end that offers
 //! it, one that accepts, and [`Machine::with_deflate`](crate::Machine::with_deflate) with what the two agreed
-//! on. In [`net`](crate::net) that is one line on either side:
+//! on. In `net` that is one line on either side:
 //!
 //! ```no_run
 //! # #[cfg(feature = "net")] {

@@ -212,5 +212,5 @@
 //! * **Memory is held while there is something in it**: an idle connection has no buffers.
 //! * **What a server accepts is stricter**, see [`handshake`](crate::handshake), and origins can be checked.
 //! * **Messages may be compressed** (RFC 7692), with the feature `deflate` and one call on either side:
-//!   [`compression`](super::compression).
+//!   `manual::compression`.
 //! * **Broadcasts** are encoded once: [`Prepared`](crate::Prepared).

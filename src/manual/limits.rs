@@ -9,8 +9,9 @@
 //! | [`handshake::Limits::max_headers`](crate::handshake::Limits::max_headers) | 100 | 431 |
 //! | [`Config::high_water`](crate::Config::high_water): what waits to be written | 64 KiB | [`SendError::Blocked`](crate::SendError::Blocked) for the next send |
 //!
-//! All of them are enforced while bytes arrive. Nothing is allocated on the strength of an announcement: a
-//! [`MessageBuf`](crate::MessageBuf) holds at most twice what has arrived, or has been inflated, plus 64 KiB.
+//! All of them are enforced while bytes arrive. Nothing is allocated on the strength of an announcement: the
+//! read buffer in an `Inbox`, and a `MessageBuf`, each hold at most twice what has arrived, or has been inflated,
+//! plus 64 KiB; a `MessageBuf` whose message is not compressed, plus 16 KiB.
 //! Automatic output is bounded: Pongs share 508 bytes, in which the newest take the place of the oldest, so a
 //! peer that pings and never reads gains nothing.
 //!

@@ -2,9 +2,8 @@
 //!
 //! # One turn
 //!
-//! 1. **Read** to where [`Connection::read_space`](crate::Connection::read_space) says and report it with
-//!    [`Inbox::handle_read`](crate::Inbox::handle_read); or lend your own buffer with
-//!    [`Input::new`](crate::Input::new). End of file and reset are
+//! 1. **Read** to where `Connection::read_space` says and report it with `Inbox::handle_read`; or lend your own
+//!    buffer with [`Input::new`](crate::Input::new). End of file and reset are
 //!    [`handle_eof`](crate::Machine::handle_eof).
 //! 2. **Poll** until `None`. A poll decodes no further than the event it returns, and what the event means is
 //!    done by then: a Pong is queued, a Close answered. An `Err` is the peer's violation, once; go on as
@@ -29,7 +28,7 @@
 //!
 //! Once a poll has returned `None` the connection has taken in every byte: a thread with a thousand
 //! connections needs one read buffer. Only a message that spans reads lies in a
-//! [`MessageBuf`](crate::MessageBuf) of its connection's own.
+//! `MessageBuf` of its connection's own.
 //!
 //! ```
 //! # #[cfg(feature = "alloc")] {

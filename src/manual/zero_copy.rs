@@ -5,11 +5,11 @@
 //! | what arrives | what the application gets | copies |
 //! | --- | --- | --- |
 //! | a message in one frame that lies in the read buffer | a borrow from the buffer, unmasked in place | none |
-//! | a message in one frame that spans reads, in an [`Inbox`](crate::Inbox) | a borrow from its buffer, behind which the rest was read | none |
-//! | another message that spans reads or frames | a borrow from the [`MessageBuf`](crate::MessageBuf) | one, unmasking on the way; the rest of a large frame is read straight to its place |
+//! | a message in one frame that spans reads, in an `Inbox` | a borrow from its buffer, behind which the rest was read | none |
+//! | another message that spans reads or frames | a borrow from the `MessageBuf` | one, unmasking on the way; the rest of a large frame is read straight to its place |
 //! | a message in chunks ([`Delivery::Chunks`](crate::Delivery::Chunks)) | a borrow from the buffer for each piece | none |
-//! | an owned [`Message`](crate::Message) of a gathered one | the gathering buffer itself | none more |
-//! | an owned [`Message`](crate::Message) of one in the read buffer | a buffer of its own, or that of the inbox if it fills it | one, or none |
+//! | an owned `Message` of a gathered one | the gathering buffer itself | none more |
+//! | an owned `Message` of one in the read buffer | a buffer of its own, or that of the inbox if it fills it | one, or none |
 //!
 //! Events borrow from the memory that was lent to the call and never from the connection, so the connection
 //! can be used while an event is looked at: an echo sends what it still borrows.
@@ -24,7 +24,7 @@
 //! | a borrowed message | one, into the queue; a client masks on the way |
 //! | a server's message that is written at once ([`transmit_text`](crate::Machine::transmit_text) and the like) | none of what the transport takes |
 //! | an owned message of 4 KiB or more from a server | none: the queue holds the `Bytes` |
-//! | a [`Prepared`](crate::Prepared) message of 4 KiB or more from a server | none |
+//! | a `Prepared` message of 4 KiB or more from a server | none |
 //!
 //! Small frames lie one behind the other in one buffer, so that a single vectored write takes many.
 //!

@@ -124,8 +124,62 @@ fn an_acceptance_that_cannot_be_sent() {
         });
         let client = net::connect(&url(address));
         assert!(matches!(thread.join().unwrap(), Err(AcceptError::Response(_))));
-        assert!(matches!(client, Err(ConnectError::Io(_))), "{client:?}");
+        assert!(matches!(&client, Err(ConnectError::Http(answer)) if answer.status == 500), "{client:?}");
+
+        // What the server is told for all.
+        let (address, thread) = serve(|stream| Server::new().header("Bad Name", "x").accept(stream));
+        let client = net::connect(&url(address));
+        assert!(matches!(thread.join().unwrap(), Err(AcceptError::Response(_))));
+        assert!(matches!(&client, Err(ConnectError::Http(answer)) if answer.status == 500), "{client:?}");
     });
+}
+
+#[test]
+fn an_answer_that_is_not_101_can_be_read() {
+    timed(|| {
+        let (address, thread) = serve(|stream| {
+            let elsewhere = vec![("Location".into(), "/elsewhere".into())];
+            let body = Some(("text/plain".into(), b"over there".to_vec()));
+            Server::new()
+                .accept_with(stream, |_| Err(Refusal { headers: elsewhere, body, ..Refusal::new(307) }))
+        });
+        let Err(ConnectError::Http(answer)) = net::connect(&url(address)) else { panic!("it was refused") };
+        assert_eq!(answer.status, 307);
+        assert_eq!(answer.headers().get("location"), Some(&b"/elsewhere"[..]));
+        assert!(b"over there".starts_with(answer.body()));
+        assert!(thread.join().unwrap().is_err());
+    });
+}
+
+#[test]
+fn an_error_needs_nothing_of_the_stream() {
+    /// Neither `Debug` nor `Send`.
+    struct Bare(std::rc::Rc<()>);
+    impl Read for Bare {
+        fn read(&mut self, to: &mut [u8]) -> std::io::Result<usize> {
+            let answer = b"HTTP/1.1 401 Unauthorized\r\n\r\n";
+            to[..answer.len()].copy_from_slice(answer);
+            Ok(answer.len())
+        }
+    }
+    impl Write for Bare {
+        fn write(&mut self, from: &[u8]) -> std::io::Result<usize> {
+            Ok(from.len())
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    fn opened() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+        let bare = Bare(std::rc::Rc::new(()));
+        let ws = Client::new().open(bare, |_| None, "ws://a/").map_err(ConnectError::without_stream)?;
+        let _ = &ws.stream().0;
+        Ok(())
+    }
+    assert_eq!(opened().unwrap_err().to_string(), "the server answered with status 401 instead of 101");
+    let opened = Client::new().open(Bare(std::rc::Rc::new(())), |_| None, "ws://a/");
+    let error = opened.err().expect("the answer is 401");
+    assert!(format!("{error:?}").starts_with("Http(HttpAnswer { status: 401"), "{error:?}");
 }
 
 #[test]
@@ -210,11 +264,14 @@ fn no_connection() {
         let (listener, address) = listen();
         drop(listener);
         match net::connect(&url(address)) {
-            Err(ConnectError::Io(error)) => assert_eq!(error.kind(), ErrorKind::ConnectionRefused),
+            Err(ConnectError::Connect(error)) => {
+                assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
+                assert!(error.to_string().contains(&address.to_string()), "{error}");
+            }
             other => panic!("{other:?}"),
         }
+        // What is wrong with it shows before anything is connected: nobody listens.
         let unsendable = Client::new().header("Host", "b");
-        let (_listener, address) = listen();
         assert!(matches!(unsendable.connect(&url(address)), Err(ConnectError::Request(_))));
     });
 }
@@ -225,7 +282,7 @@ fn the_time_to_connect_is_passed_on() {
         let (_listener, address) = listen();
         match Client::new().connect_timeout(Some(ms(0))).connect(&url(address)) {
             // The standard library refuses to wait for no time at all.
-            Err(ConnectError::Io(error)) => assert_eq!(error.kind(), ErrorKind::InvalidInput),
+            Err(ConnectError::Connect(error)) => assert_eq!(error.kind(), ErrorKind::InvalidInput),
             other => panic!("{other:?}"),
         }
     });

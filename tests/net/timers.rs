@@ -219,6 +219,47 @@ fn a_long_wait_is_not_cut_short() {
 }
 
 #[test]
+fn a_read_that_is_given_so_long() {
+    fn late<T: std::fmt::Debug>(received: Result<T, Error>) {
+        match received {
+            Err(Error::Io(error)) => assert_eq!(error.kind(), ErrorKind::TimedOut),
+            other => panic!("{other:?}"),
+        }
+    }
+    timed(|| {
+        let (mut server, mut client) = pair();
+        let started = Instant::now();
+        late(client.recv_timeout(ms(0)));
+        late(client.recv_timeout(ms(30)));
+        assert!(started.elapsed() >= ms(30));
+        assert!(client.next_timeout(ms(1)).is_err());
+        server.send_text("a").unwrap();
+        assert_eq!(client.recv_timeout(std::time::Duration::MAX).unwrap(), Some("a".into()));
+        // What is there is taken in, however short the time.
+        server.send_text("b").unwrap();
+        let text = loop {
+            match client.recv_timeout(ms(0)) {
+                Ok(message) => break message,
+                received => late(received),
+            }
+        };
+        assert_eq!(text, Some("b".into()));
+
+        // A half of it.
+        let (mut reader, writer) = client.split().unwrap();
+        late(reader.recv_timeout(ms(0)));
+        late(reader.next_timeout(ms(20)).map(drop));
+        server.send_text("c").unwrap();
+        assert_eq!(reader.recv_timeout(ms(20_000)).unwrap(), Some("c".into()));
+        let server = thread::spawn(move || server.wait_closed().unwrap());
+        writer.close(CloseCode::NORMAL, "").unwrap();
+        assert_eq!(reader.wait_closed().unwrap(), CLEAN);
+        assert_eq!(reader.recv_timeout(ms(0)).unwrap(), None);
+        assert_eq!(server.join().unwrap(), CLEAN);
+    });
+}
+
+#[test]
 fn a_socket_that_does_not_block() {
     timed(|| {
         let (mut server, mut client) = pair();

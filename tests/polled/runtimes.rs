@@ -259,9 +259,12 @@ mod on_tokio {
         let address = listener.local_addr().unwrap();
         drop(listener);
         match connect(&format!("ws://{address}/")).await {
-            Err(ConnectError::Io(error)) => assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused),
+            Err(ConnectError::Connect(error)) => assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused),
             other => panic!("{other:?}"),
         }
+        let unsendable = Client::new().header("Host", "b");
+        let refused = unsendable.connect(&format!("ws://{address}/")).await;
+        assert!(matches!(refused, Err(ConnectError::Request(_))), "{refused:?}");
     }
 
     #[tokio::test]

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use hybi::frame::Opcode;
-use hybi::{CloseCode, Config, ControlPayload, Event, Input, Kind, Role, SendError};
+use hybi::{CloseCode, Config, ControlPayload, Event, Input, Kind, ReadyState, Role, SendError};
 
 use crate::pair::{Pair, Scenario, Seen, frame, secs, text};
 
@@ -247,6 +247,24 @@ fn s5_5_2_round_trip_is_from_ping_to_pong() {
         end.advance(secs(9));
         end.receive(Opcode::Pong, "rtt");
         assert_eq!(end.conn.round_trip(), Some(Duration::from_millis(45)));
+    }
+}
+
+#[test]
+fn s5_5_2_a_round_trip_may_end_while_it_is_closing() {
+    for role in ROLES {
+        let mut end = Scenario::of(role).open();
+        end.conn.ping(end.now, b"rtt").unwrap();
+        end.write_all();
+        end.advance(secs(1));
+        end.conn.close(end.now, CloseCode::NORMAL, "").unwrap();
+        end.write_all();
+        end.advance(secs(2));
+        end.receive(Opcode::Pong, "rtt");
+        assert_eq!(end.conn.round_trip(), Some(secs(3)));
+        // It does not put off the end: that is ten seconds after the Close.
+        end.advance(secs(8));
+        assert_eq!(end.conn.ready_state(), ReadyState::Closed);
     }
 }
 

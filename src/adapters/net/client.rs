@@ -1,12 +1,12 @@
 //! The client's end of the handshake, blocking.
 
-use std::io::{self, Read, Write};
+use std::io::{Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
 
 use super::Blocking;
 use super::link::{Link, SocketOf, open};
 use super::websocket::WebSocket;
-use crate::adapters::opening::{self, ConnectError};
+use crate::adapters::opening::{self, ConnectError, Tried};
 use crate::handshake::WsUrl;
 
 /// What a client is told before it connects.
@@ -41,18 +41,20 @@ impl Client {
         if parsed.secure() {
             return Err(ConnectError::NeedsTls);
         }
-        let mut last = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
-        for address in (parsed.host_for_connect(), parsed.port()).to_socket_addrs()? {
+        self.check(&parsed)?;
+        let mut tried = Tried::default();
+        let addresses = (parsed.host_for_connect(), parsed.port()).to_socket_addrs();
+        for address in addresses.map_err(ConnectError::Connect)? {
             let stream = match self.connect_timeout {
                 Some(timeout) => TcpStream::connect_timeout(&address, timeout),
                 None => TcpStream::connect(address),
             };
             match stream.and_then(Link::tcp) {
                 Ok(link) => return self.run(link, &parsed),
-                Err(error) => last = error,
+                Err(error) => tried.failed(address, &error),
             }
         }
-        Err(last.into())
+        Err(tried.into_error())
     }
 
     /// Opens a WebSocket over a stream that is connected already, through TLS for a `wss://` URL. `socket`

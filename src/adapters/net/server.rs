@@ -1,5 +1,6 @@
 //! The server's end of the handshake, blocking.
 
+use core::fmt;
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
 use std::prelude::v1::*;
@@ -19,10 +20,12 @@ use crate::handshake::{Headers, Reject, Request};
 /// let server = Server::new().subprotocols(["chat.v2", "chat.v1"]).origins(["https://example.com"]);
 /// let listener = std::net::TcpListener::bind("127.0.0.1:9001")?;
 /// for stream in listener.incoming() {
-///     match server.accept(stream?) {
+///     let (server, stream) = (server.clone(), stream?);
+///     // A client that says nothing keeps nobody waiting but its own thread.
+///     std::thread::spawn(move || match server.accept(stream) {
 ///         Ok(ws) => println!("open, speaking {:?}", ws.subprotocol()),
 ///         Err(error) => println!("refused: {error}"),
-///     }
+///     });
 /// }
 /// # Ok(())
 /// # }
@@ -97,11 +100,18 @@ impl Server {
 }
 
 /// A request that asks for no WebSocket, and its stream, for whoever serves plain HTTP on the same port.
-#[derive(Debug)]
 pub struct HttpCall<S> {
     stream: S,
     socket: SocketOf<S>,
     request: Box<PlainRequest>,
+}
+
+impl<S> fmt::Debug for HttpCall<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Not the headers, which may hold secrets.
+        let PlainRequest { method, target, .. } = &*self.request;
+        f.debug_struct("HttpCall").field("method", method).field("target", target).finish_non_exhaustive()
+    }
 }
 
 impl<S: Read + Write> HttpCall<S> {

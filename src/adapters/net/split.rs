@@ -1,7 +1,7 @@
 //! A WebSocket in two halves, for threads that receive and threads that send.
 
 use core::time::Duration;
-use std::io;
+use std::io::{self, ErrorKind};
 use std::net::TcpStream;
 use std::prelude::v1::*;
 use std::sync::Arc;
@@ -14,8 +14,8 @@ use crate::adapters::lock::{lock, try_lock};
 use crate::adapters::sync::Mutex;
 use crate::close::State;
 use crate::{
-    CloseCode, Connection, Event, Inbox, Message, Outbox, Outcome, Owed, Prepared, Ready, Receiver, Sender,
-    TransportAction,
+    CloseCode, Connection, Event, Inbox, Instant, Kind, Message, Outbox, Outcome, Owed, Prepared, Ready,
+    Receiver, Sender, TransportAction,
 };
 
 /// The least time for which the halves do not look after each other.
@@ -38,7 +38,7 @@ impl core::ops::Deref for Desk {
 impl Desk {
     fn new(sender: &Sender<Outbox>) -> Self {
         let nap = sender.shortest_timeout().map(|time| time.max(SHORTEST_NAP));
-        Self { desk: desk::Desk::default(), nap }
+        Self { desk: desk::Desk::new(sender), nap }
     }
 
     /// For how long one half may wait without looking what the other one does: no timer that the other one
@@ -132,7 +132,17 @@ impl Reader {
     /// As [`WebSocket::next`](super::WebSocket::next).
     #[expect(clippy::should_implement_trait, reason = "the event borrows, which an iterator's item cannot")]
     pub fn next(&mut self) -> Result<Option<Event<'_>>, Error> {
-        Ok(self.ready()?.map(|ready| self.inbox.event(ready)))
+        Ok(self.ready(None)?.map(|ready| self.inbox.event(ready)))
+    }
+
+    /// As [`Self::next`], but reads for `timeout` at most: zero looks what is there.
+    ///
+    /// # Errors
+    ///
+    /// As [`WebSocket::next_timeout`](super::WebSocket::next_timeout).
+    pub fn next_timeout(&mut self, timeout: Duration) -> Result<Option<Event<'_>>, Error> {
+        let until = self.link.tick() + timeout;
+        Ok(self.ready(Some(until))?.map(|ready| self.inbox.event(ready)))
     }
 
     /// The next message, as one that owns its data; `None` after the end.
@@ -141,7 +151,21 @@ impl Reader {
     ///
     /// As [`WebSocket::next`](super::WebSocket::next).
     pub fn recv(&mut self) -> Result<Option<Message>, Error> {
-        while let Some(ready) = self.ready()? {
+        self.recv_until(None)
+    }
+
+    /// As [`Self::recv`], but reads for `timeout` at most: zero looks what is there.
+    ///
+    /// # Errors
+    ///
+    /// As [`WebSocket::next_timeout`](super::WebSocket::next_timeout).
+    pub fn recv_timeout(&mut self, timeout: Duration) -> Result<Option<Message>, Error> {
+        let until = self.link.tick() + timeout;
+        self.recv_until(Some(until))
+    }
+
+    fn recv_until(&mut self, until: Option<Instant>) -> Result<Option<Message>, Error> {
+        while let Some(ready) = self.ready(until)? {
             let message = self.inbox.take_message(ready);
             if message.is_some() {
                 return Ok(message);
@@ -150,13 +174,29 @@ impl Reader {
         Ok(None)
     }
 
+    /// Reads on, passing over messages, until the connection has ended, and says how.
+    ///
+    /// # Errors
+    ///
+    /// As [`WebSocket::next`](super::WebSocket::next).
+    pub fn wait_closed(&mut self) -> Result<Outcome, Error> {
+        loop {
+            if let Some(outcome) = self.outcome {
+                return Ok(outcome);
+            }
+            self.ready(None)?;
+        }
+    }
+
     /// How the connection ended, once it has.
     #[must_use]
     pub const fn outcome(&self) -> Option<Outcome> {
         self.outcome
     }
 
-    fn ready(&mut self) -> Result<Option<Ready>, Error> {
+    /// Runs until an event is there, but no longer than `until`.
+    fn ready(&mut self, until: Option<Instant>) -> Result<Option<Ready>, Error> {
+        let mut looked = false;
         while self.outcome.is_none() {
             match self.receiver.poll(&mut self.inbox) {
                 Ok(Some(ready)) => {
@@ -166,10 +206,14 @@ impl Reader {
                     }
                     return Ok(Some(ready));
                 }
+                Ok(None) if looked && until.is_some_and(|until| until <= self.link.now()) => {
+                    return Err(Error::Io(ErrorKind::TimedOut.into()));
+                }
                 Ok(None) => {
-                    if let Some(ready) = self.turn()? {
+                    if let Some(ready) = self.turn(until)? {
                         return Ok(Some(ready));
                     }
+                    looked = true;
                 }
                 Err(error) => {
                     self.owe(error.into());
@@ -185,8 +229,8 @@ impl Reader {
         self.shared.write_owed();
     }
 
-    /// All input has been taken in: does what is due, and waits for more.
-    fn turn(&mut self) -> Result<Option<Ready>, Error> {
+    /// All input has been taken in: does what is due, and waits for more, but no longer than `until`.
+    fn turn(&mut self, until: Option<Instant>) -> Result<Option<Ready>, Error> {
         let Shared { desk, out } = &*self.shared;
         if let Some(data) = self.received.take() {
             desk.received(self.link.read_at(), data || self.receiver.saw_data());
@@ -219,6 +263,7 @@ impl Reader {
                 }
             }
         }
+        deadline = [deadline, until].into_iter().flatten().min();
         let space = self.receiver.read_space(&mut self.inbox);
         match self.link.read(space, deadline) {
             Ok(Some(0)) => {
@@ -275,6 +320,16 @@ impl Writer {
         self.with(|responder| responder.send_binary(data))
     }
 
+    /// Sends a fragment of a message; see [`Sender::send_fragment`]. Where others send too, nothing keeps their
+    /// messages out of this one but that they are refused.
+    ///
+    /// # Errors
+    ///
+    /// As [`WebSocket::send_text`](super::WebSocket::send_text).
+    pub fn send_fragment(&self, kind: Kind, data: &[u8], fin: bool) -> Result<(), Error> {
+        self.with(|responder| responder.send_fragment(kind, data, fin))
+    }
+
     /// Sends a message that owns its data.
     ///
     /// # Errors
@@ -320,17 +375,11 @@ impl Writer {
         self.with(|responder| responder.close(code, reason))
     }
 
-    /// The time from the last Ping that was answered to its Pong.
+    /// The time from the last Ping that was answered to its Pong. Where a thread is writing as that comes, it is known
+    /// once that is done.
     #[must_use]
     pub fn round_trip(&self) -> Option<Duration> {
-        let mut time = None;
-        // Where one was writing as the Pong came, it has been handed out and still lies on the desk. That the
-        // stream fails shows at the next read or send.
-        let _ = self.with(|responder| {
-            time = responder.sender.round_trip();
-            Ok(())
-        });
-        time
+        self.shared.desk.round_trip()
     }
 
     fn with(
@@ -359,7 +408,7 @@ mod tests {
     use crate::net::{Client, Server};
 
     #[test]
-    fn a_pong_that_was_handed_out_has_its_round_trip_whoever_is_writing() {
+    fn the_round_trip_waits_for_nobody() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = std::format!("ws://{}", listener.local_addr().unwrap());
         let server = thread::spawn(move || {
@@ -368,11 +417,11 @@ mod tests {
         });
         let (mut reader, writer) = Client::new().connect(&url).unwrap().split().unwrap();
         writer.ping(b"").unwrap();
-        {
-            let _writing = lock(&writer.shared.out);
-            assert!(matches!(reader.next(), Ok(Some(Event::Pong(_)))));
-        }
+        assert_eq!(writer.round_trip(), None);
+        assert!(matches!(reader.next(), Ok(Some(Event::Pong(_)))));
+        let _writing = lock(&writer.shared.out);
         assert!(writer.round_trip().is_some());
+        drop(_writing);
         writer.close(CloseCode::NORMAL, "").unwrap();
         while reader.next().unwrap().is_some() {}
         server.join().unwrap();

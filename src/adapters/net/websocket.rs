@@ -12,8 +12,8 @@ use crate::adapters::opening::{Handshake, Opened};
 use crate::close::State;
 use crate::handshake::Headers;
 use crate::{
-    CloseCode, Connection, Event, Inbox, Kind, Message, Outbox, Outcome, Prepared, Ready, ReadyState,
-    SendError, Sender, TransportAction,
+    CloseCode, Connection, Event, Inbox, Instant, Kind, Message, Outbox, Outcome, Prepared, Ready,
+    ReadyState, SendError, Sender, TransportAction,
 };
 
 /// A WebSocket over a stream that reads and writes, one thread at a time. [`WebSocket::split`] makes two
@@ -57,7 +57,27 @@ impl<S: Read + Write> WebSocket<S> {
     /// [`Event::Closed`].
     #[expect(clippy::should_implement_trait, reason = "the event borrows, which an iterator's item cannot")]
     pub fn next(&mut self) -> Result<Option<(Event<'_>, Responder<'_, S>)>, Error> {
-        let Some(ready) = self.ready()? else { return Ok(None) };
+        self.next_until(None)
+    }
+
+    /// As [`Self::next`], but reads for `timeout` at most: zero looks what is there. What is queued is written before,
+    /// however long that takes. Without a socket underneath that is known, as [`from_parts`](Self::from_parts) tells,
+    /// nothing interrupts a read.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::next`]; [`Error::Io`] with [`ErrorKind::TimedOut`] where no event has come in time. Nothing is lost:
+    /// call again.
+    pub fn next_timeout(
+        &mut self,
+        timeout: Duration,
+    ) -> Result<Option<(Event<'_>, Responder<'_, S>)>, Error> {
+        let until = self.link.tick() + timeout;
+        self.next_until(Some(until))
+    }
+
+    fn next_until(&mut self, until: Option<Instant>) -> Result<Option<(Event<'_>, Responder<'_, S>)>, Error> {
+        let Some(ready) = self.ready(until)? else { return Ok(None) };
         let responder = Responder { link: &mut self.link, sender: self.connection.sender_mut(), desk: None };
         Ok(Some((self.inbox.event(ready), responder)))
     }
@@ -69,7 +89,45 @@ impl<S: Read + Write> WebSocket<S> {
     ///
     /// As [`Self::next`].
     pub fn recv(&mut self) -> Result<Option<Message>, Error> {
-        while let Some(ready) = self.ready()? {
+        self.recv_until(None)
+    }
+
+    /// As [`Self::recv`], for `timeout` at most: see [`Self::next_timeout`].
+    ///
+    /// ```
+    /// use std::io::ErrorKind;
+    /// use std::time::Duration;
+    ///
+    /// use hybi::net::{Client, Error, Server};
+    ///
+    /// let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+    /// let url = format!("ws://{}/", listener.local_addr()?);
+    /// let server = std::thread::spawn(move || {
+    ///     let mut ws = Server::new().accept(listener.accept().unwrap().0).unwrap();
+    ///     while let Some(message) = ws.recv().unwrap() {
+    ///         ws.send(message).unwrap();
+    ///     }
+    /// });
+    /// let mut ws = Client::new().connect(&url)?;
+    /// let silence = ws.recv_timeout(Duration::from_millis(1));
+    /// assert!(matches!(silence, Err(Error::Io(error)) if error.kind() == ErrorKind::TimedOut));
+    /// ws.send_text("hello")?;
+    /// assert_eq!(ws.recv_timeout(Duration::from_secs(60))?, Some("hello".into()));
+    /// # drop(ws);
+    /// # let _ = server.join();
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn recv_timeout(&mut self, timeout: Duration) -> Result<Option<Message>, Error> {
+        let until = self.link.tick() + timeout;
+        self.recv_until(Some(until))
+    }
+
+    fn recv_until(&mut self, until: Option<Instant>) -> Result<Option<Message>, Error> {
+        while let Some(ready) = self.ready(until)? {
             let message = self.inbox.take_message(ready);
             if message.is_some() {
                 return Ok(message);
@@ -88,7 +146,7 @@ impl<S: Read + Write> WebSocket<S> {
             if let Some(outcome) = self.outcome {
                 return Ok(outcome);
             }
-            if self.ready()?.is_none() && self.outcome.is_none() {
+            if self.ready(None)?.is_none() && self.outcome.is_none() {
                 // It had ended before it came here, which was told elsewhere.
                 return Err(SendError::Closed.into());
             }
@@ -161,6 +219,26 @@ impl<S: Read + Write> WebSocket<S> {
         self.flush()
     }
 
+    /// Sends a Pong that no Ping asked for; see [`Sender::pong`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::send_text`].
+    pub fn pong(&mut self, payload: &[u8]) -> Result<(), Error> {
+        self.responder().pong(payload)?;
+        self.flush()
+    }
+
+    /// Queues a message that owns its data, to be written with what follows: by [`flush`](Self::flush), or before
+    /// [`next`](Self::next) blocks.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::send_text`].
+    pub fn feed(&mut self, message: impl Into<Message>) -> Result<(), Error> {
+        self.responder().send(message)
+    }
+
     /// Closes the connection; see [`Sender::close`]. Go on with [`next`](Self::next) or
     /// [`wait_closed`](Self::wait_closed) to its end.
     ///
@@ -181,12 +259,14 @@ impl<S: Read + Write> WebSocket<S> {
         write_out(&mut self.link, self.connection.sender_mut(), None)
     }
 
-    fn responder(&mut self) -> Responder<'_, S> {
+    /// The means to send without writing at once.
+    pub fn responder(&mut self) -> Responder<'_, S> {
         Responder { link: &mut self.link, sender: self.connection.sender_mut(), desk: None }
     }
 
-    /// Runs until an event is there.
-    fn ready(&mut self) -> Result<Option<Ready>, Error> {
+    /// Runs until an event is there, but no longer than `until`.
+    fn ready(&mut self, until: Option<Instant>) -> Result<Option<Ready>, Error> {
+        let mut looked = false;
         while self.outcome.is_none() {
             match self.connection.poll(self.link.now(), &mut self.inbox) {
                 Ok(Some(ready)) => match self.inbox.event(ready) {
@@ -200,7 +280,13 @@ impl<S: Read + Write> WebSocket<S> {
                     _ => return Ok(Some(ready)),
                 },
                 Ok(None) if self.connection.ready_state() == ReadyState::Closed => break,
-                Ok(None) => self.turn()?,
+                Ok(None) if looked && until.is_some_and(|until| until <= self.link.now()) => {
+                    return Err(Error::Io(ErrorKind::TimedOut.into()));
+                }
+                Ok(None) => {
+                    self.turn(until)?;
+                    looked = true;
+                }
                 Err(error) => {
                     // The violation is what the caller must know; that the peer could not be told will show.
                     let _ = self.flush();
@@ -212,8 +298,8 @@ impl<S: Read + Write> WebSocket<S> {
     }
 
     /// All input has been taken in: does what is due, writes, does what the transport needs, and waits for
-    /// more.
-    fn turn(&mut self) -> Result<(), Error> {
+    /// more, but no longer than `until`.
+    fn turn(&mut self, until: Option<Instant>) -> Result<(), Error> {
         self.connection.handle_timeout(self.link.read_at());
         // Where nothing can be written, what has come in can still be read.
         if !self.link.write_failed() {
@@ -236,11 +322,13 @@ impl<S: Read + Write> WebSocket<S> {
         if self.connection.ready_state() == ReadyState::Closed {
             return Ok(());
         }
-        let deadline = self.connection.poll_timeout();
+        let due = self.connection.poll_timeout();
+        let deadline = [due, until].into_iter().flatten().min();
         let space = self.connection.read_space(&mut self.inbox);
         match self.link.read(space, deadline) {
             Ok(Some(0)) => self.connection.handle_eof(),
             Ok(Some(n)) => self.inbox.handle_read(n),
+            Ok(None) if deadline != due => {}
             Ok(None) => {
                 // Nothing has come for as long as a timer runs.
                 self.connection.release_idle();
@@ -278,10 +366,21 @@ impl<S: Read + Write> WebSocket<S> {
         Headers::from_lines(&self.handshake.headers)
     }
 
+    /// Gives back the memory of [`headers`](Self::headers), which are empty from here on.
+    pub fn forget_headers(&mut self) {
+        self.handshake.headers = Box::default();
+    }
+
     /// As the browser's `readyState`.
     #[must_use]
     pub const fn ready_state(&self) -> ReadyState {
         self.connection.ready_state()
+    }
+
+    /// How the connection ended, once [`Event::Closed`] was handed out.
+    #[must_use]
+    pub const fn outcome(&self) -> Option<Outcome> {
+        self.outcome
     }
 
     /// The bytes that wait to be written.
@@ -308,7 +407,8 @@ impl<S: Read + Write> WebSocket<S> {
         self.link.stream()
     }
 
-    /// The stream, to be changed but neither read nor written.
+    /// The stream, to be changed but neither read nor written. The time outs of its socket are not yours: they
+    /// follow the timers of the connection, and [`recv_timeout`](Self::recv_timeout).
     #[must_use]
     pub const fn stream_mut(&mut self) -> &mut S {
         self.link.stream_mut()

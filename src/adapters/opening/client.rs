@@ -9,9 +9,9 @@ use super::{Did, Handshake, Opened, Opening, Outgoing, Received, Step, borrowed,
 #[cfg(feature = "deflate")]
 use crate::handshake::DeflateOffer;
 use crate::handshake::{
-    ClientHandshake, ClientRequest, HandshakeError, Limits, Reply, RequestError, UrlError, WsUrl,
+    ClientHandshake, ClientRequest, HandshakeError, Headers, Limits, Reply, RequestError, UrlError, WsUrl,
 };
-use crate::{Config, Connection, Inbox, Instant, Outbox, SharedConfig};
+use crate::{Connection, Inbox, Instant, Outbox, SharedConfig};
 
 /// What a client is told before it connects. `R` is what it runs on, which each adapter names.
 ///
@@ -60,9 +60,9 @@ impl<R> Client<R> {
         &self.runtime
     }
 
-    /// Limits, timers and habits of the connection.
+    /// Limits, timers and habits of the connection: a [`Config`](crate::Config), or one that is shared.
     #[must_use]
-    pub fn config(mut self, config: Config) -> Self {
+    pub fn config(mut self, config: impl Into<SharedConfig>) -> Self {
         self.config = config.into();
         self
     }
@@ -104,7 +104,7 @@ impl<R> Client<R> {
     }
 
     /// Offers to compress messages (RFC 7692), which is done if the server agrees; not by default. How is in
-    /// [`Config`].
+    /// [`Config`](crate::Config).
     #[cfg(feature = "deflate")]
     #[must_use]
     pub fn deflate(mut self, offer: impl Into<Option<DeflateOffer>>) -> Self {
@@ -144,6 +144,14 @@ impl<R> Client<R> {
         #[cfg(feature = "deflate")]
         let request = request.deflate(self.deflate);
         request
+    }
+
+    /// Whether the request for `url` can be sent: what is wrong with it will not be right once connected.
+    #[cfg(any(feature = "net", feature = "tokio"))]
+    pub(in crate::adapters) fn check(&self, url: &WsUrl<'_>) -> Result<(), RequestError> {
+        let (subprotocols, headers) = (self.offered(), self.more_headers());
+        let request = self.request_for(url, &subprotocols, &headers);
+        ClientHandshake::new(request, [0; 16], self.limits).map(drop)
     }
 
     /// The handshake for one connection, with `request`.
@@ -186,6 +194,31 @@ pub(in crate::adapters) struct Connecting<'r> {
     config: SharedConfig,
     seed: [u8; 32],
     result: Option<Result<Opened, NotConnected>>,
+}
+
+/// The addresses of a host that were tried in vain.
+#[cfg(any(feature = "net", feature = "tokio"))]
+#[derive(Debug, Default)]
+pub(in crate::adapters) struct Tried {
+    why: String,
+    kind: Option<io::ErrorKind>,
+}
+
+#[cfg(any(feature = "net", feature = "tokio"))]
+impl Tried {
+    pub(in crate::adapters) fn failed(&mut self, address: core::net::SocketAddr, error: &io::Error) {
+        let comma = if self.why.is_empty() { "" } else { ", " };
+        self.why += &std::format!("{comma}{address}: {error}");
+        self.kind = Some(error.kind());
+    }
+
+    pub(in crate::adapters) fn into_error<S>(self) -> ConnectError<S> {
+        let Self { why, kind } = self;
+        ConnectError::Connect(match kind {
+            Some(kind) => io::Error::new(kind, why),
+            None => io::Error::new(io::ErrorKind::NotFound, "the host has no address"),
+        })
+    }
 }
 
 /// Why no connection was opened.
@@ -295,7 +328,6 @@ impl NotConnected {
 }
 
 /// A response that is not 101, and its stream: 401, a redirect, an error.
-#[derive(Debug)]
 pub struct HttpAnswer<S> {
     /// The status code.
     pub status: u16,
@@ -307,8 +339,35 @@ pub struct HttpAnswer<S> {
     pub stream: S,
 }
 
+impl<S> HttpAnswer<S> {
+    /// The headers of the response: `Location` or `WWW-Authenticate`, say.
+    #[must_use]
+    pub fn headers(&self) -> Headers<'_> {
+        let head = self.received.get(..self.head_len).unwrap_or_default();
+        // Behind the status line, and without the empty line at the end.
+        let lines = head.iter().position(|byte| *byte == b'\n').and_then(|at| head.get(at + 1..));
+        let lines = lines.and_then(|lines| lines.strip_suffix(b"\r\n"));
+        Headers::from_lines(lines.unwrap_or_default())
+    }
+
+    /// As much of the body as has been read with the head.
+    #[must_use]
+    pub fn body(&self) -> &[u8] {
+        self.received.get(self.head_len..).unwrap_or_default()
+    }
+}
+
+impl<S> fmt::Debug for HttpAnswer<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { status, head_len, .. } = self;
+        f.debug_struct("HttpAnswer")
+            .field("status", status)
+            .field("head_len", head_len)
+            .finish_non_exhaustive()
+    }
+}
+
 /// Why no WebSocket was opened.
-#[derive(Debug)]
 #[non_exhaustive]
 pub enum ConnectError<S> {
     /// The URL cannot be connected to.
@@ -318,7 +377,9 @@ pub enum ConnectError<S> {
     NeedsTls,
     /// The request cannot be sent as the application wants it.
     Request(RequestError),
-    /// No connection could be made, or it failed.
+    /// No connection could be made. The error names the addresses that were tried.
+    Connect(io::Error),
+    /// The stream failed, or ended, in the handshake.
     Io(io::Error),
     /// The response is none to a WebSocket handshake, or came too late.
     Handshake(HandshakeError),
@@ -335,6 +396,7 @@ impl<S> fmt::Display for ConnectError<S> {
                  Client::open",
             ),
             Self::Request(error) => fmt::Display::fmt(error, f),
+            Self::Connect(error) => write!(f, "cannot connect: {error}"),
             Self::Io(error) => write!(f, "the stream failed during the handshake: {error}"),
             Self::Handshake(error) => fmt::Display::fmt(error, f),
             Self::Http(answer) => write!(f, "the server answered with status {} instead of 101", answer.status),
@@ -342,7 +404,40 @@ impl<S> fmt::Display for ConnectError<S> {
     }
 }
 
-impl<S: fmt::Debug> core::error::Error for ConnectError<S> {}
+impl<S> fmt::Debug for ConnectError<S> {
+    // The stream may have none.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Url(error) => f.debug_tuple("Url").field(error).finish(),
+            Self::NeedsTls => f.write_str("NeedsTls"),
+            Self::Request(error) => f.debug_tuple("Request").field(error).finish(),
+            Self::Connect(error) => f.debug_tuple("Connect").field(error).finish(),
+            Self::Io(error) => f.debug_tuple("Io").field(error).finish(),
+            Self::Handshake(error) => f.debug_tuple("Handshake").field(error).finish(),
+            Self::Http(answer) => f.debug_tuple("Http").field(answer).finish(),
+        }
+    }
+}
+
+impl<S> core::error::Error for ConnectError<S> {}
+
+impl<S> ConnectError<S> {
+    /// The same without the stream, which may be bound to a thread or borrow something.
+    #[must_use]
+    pub fn without_stream(self) -> ConnectError<()> {
+        match self {
+            Self::Url(error) => ConnectError::Url(error),
+            Self::NeedsTls => ConnectError::NeedsTls,
+            Self::Request(error) => ConnectError::Request(error),
+            Self::Connect(error) => ConnectError::Connect(error),
+            Self::Io(error) => ConnectError::Io(error),
+            Self::Handshake(error) => ConnectError::Handshake(error),
+            Self::Http(HttpAnswer { status, received, head_len, .. }) => {
+                ConnectError::Http(HttpAnswer { status, received, head_len, stream: () })
+            }
+        }
+    }
+}
 
 impl<S> From<UrlError> for ConnectError<S> {
     fn from(error: UrlError) -> Self {

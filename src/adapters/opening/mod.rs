@@ -1,7 +1,7 @@
 //! What servers and clients are told, and their opening handshakes: what all adapters share.
 //!
 //! [`Server`] and [`Client`] are used through the adapter that runs them, which has them under its own name:
-//! [`net::Server`](crate::net::Server) for example.
+//! `net::Server` for example.
 
 // Below that, without I/O: machines that say what is to be read and written next, and at last what came of it.
 
@@ -13,6 +13,8 @@ use crate::{Connection, Inbox, Instant};
 mod client;
 mod server;
 
+#[cfg(any(feature = "net", feature = "tokio"))]
+pub(super) use client::Tried;
 pub use client::{Client, ConnectError, HttpAnswer};
 pub use server::{AcceptError, Acceptance, Refusal, Server};
 pub(super) use server::{Answer, PlainRequest};

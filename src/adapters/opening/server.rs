@@ -13,7 +13,7 @@ use crate::handshake::{
     Headers, HttpRequest, Incoming, Limits, Reason, Reject, Rejection, Request, ResponseError,
     ServerHandshake,
 };
-use crate::{Config, Connection, Inbox, Instant, Outbox, SharedConfig};
+use crate::{Connection, Inbox, Instant, Outbox, SharedConfig};
 
 /// How much more is read of a request that has been refused, so that no reset destroys the answer.
 const MOST_DISCARDED: usize = 64 << 10;
@@ -66,9 +66,9 @@ impl<R> Server<R> {
         &self.runtime
     }
 
-    /// Limits, timers and habits of the connections.
+    /// Limits, timers and habits of the connections: a [`Config`](crate::Config), or one that is shared.
     #[must_use]
-    pub fn config(mut self, config: Config) -> Self {
+    pub fn config(mut self, config: impl Into<SharedConfig>) -> Self {
         self.settings.config = config.into();
         self
     }
@@ -102,7 +102,8 @@ impl<R> Server<R> {
         self
     }
 
-    /// Compresses messages (RFC 7692) where a client offers that; not by default. How is in [`Config`].
+    /// Compresses messages (RFC 7692) where a client offers that; not by default. How is in
+    /// [`Config`](crate::Config).
     #[cfg(feature = "deflate")]
     #[must_use]
     pub fn deflate(mut self, config: impl Into<Option<DeflateConfig>>) -> Self {
@@ -355,7 +356,10 @@ impl<D: FnOnce(&Request<'_>) -> Result<Acceptance, Refusal>> Accepting<'_, D> {
         let response = response.deflate(deflate);
         let out = match response.to_vec() {
             Ok(bytes) => Outgoing::new(bytes),
-            Err(error) => return Stage::done(NotAccepted::Response(error)),
+            Err(error) => {
+                let why = NotAccepted::Response(error);
+                return Stage::refuse(now, self.deadline, &Reject::new(500), why);
+            }
         };
         let agreed = Agreed {
             behind: received.bytes().get(request.head_len()..).unwrap_or_default().to_vec(),
@@ -510,7 +514,7 @@ pub enum AcceptError<C> {
     Refused(Refusal),
     /// The request is well formed and asks for no WebSocket. It has not been answered.
     NotWebSocket(C),
-    /// The 101 response cannot be sent as the application wants it; nothing was.
+    /// The 101 response cannot be sent as the application wants it. The client was answered with 500.
     Response(ResponseError),
 }
 
@@ -527,6 +531,20 @@ impl<C> fmt::Display for AcceptError<C> {
 }
 
 impl<C: fmt::Debug> core::error::Error for AcceptError<C> {}
+
+impl<C> AcceptError<C> {
+    /// The same without the stream, which may be bound to a thread or borrow something.
+    #[must_use]
+    pub fn without_stream(self) -> AcceptError<()> {
+        match self {
+            Self::Io(error) => AcceptError::Io(error),
+            Self::Rejected(rejection) => AcceptError::Rejected(rejection),
+            Self::Refused(refusal) => AcceptError::Refused(refusal),
+            Self::NotWebSocket(_) => AcceptError::NotWebSocket(()),
+            Self::Response(error) => AcceptError::Response(error),
+        }
+    }
+}
 
 impl<C> From<io::Error> for AcceptError<C> {
     fn from(error: io::Error) -> Self {

@@ -1,5 +1,6 @@
 //! The driver of handshakes.
 
+use core::fmt;
 use std::future::poll_fn;
 use std::io;
 use std::prelude::v1::*;
@@ -146,11 +147,18 @@ fn poll_open<S, R: Reads<S> + Writes<S>>(
 }
 
 /// A request that asks for no WebSocket, and its stream, for whoever serves plain HTTP on the same port.
-#[derive(Debug)]
 pub struct HttpCall<S, R> {
     stream: S,
     runtime: R,
     request: Box<PlainRequest>,
+}
+
+impl<S, R> fmt::Debug for HttpCall<S, R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Not the headers, which may hold secrets.
+        let PlainRequest { method, target, .. } = &*self.request;
+        f.debug_struct("HttpCall").field("method", method).field("target", target).finish_non_exhaustive()
+    }
 }
 
 impl<S, R: Reads<S> + Writes<S>> HttpCall<S, R> {

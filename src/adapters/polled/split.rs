@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 
 use super::turnstile::{Side, Turnstile};
 use super::wire::Wire;
-use super::{Timer, Writes, memory};
+use super::{Writes, memory};
 use crate::adapters::desk::Desk;
 use crate::adapters::error::Error;
 use crate::close::State;
@@ -38,7 +38,8 @@ impl<O, R> Out<O, R> {
 
 impl<O, R> Shared<O, R> {
     pub(super) fn new(stream: O, wire: Wire<R>, sender: Sender<Outbox>) -> Arc<Self> {
-        Arc::new(Self { desk: Desk::default(), out: Turnstile::new(Out { stream, wire, sender }) })
+        let desk = Desk::new(&sender);
+        Arc::new(Self { desk, out: Turnstile::new(Out { stream, wire, sender }) })
     }
 }
 
@@ -100,12 +101,5 @@ impl<O, R: Writes<O>> Shared<O, R> {
     pub(super) fn settle(&self, out: &mut Out<O, R>) {
         let now = out.wire.tick();
         self.desk.settle(&mut out.sender, now);
-    }
-}
-
-impl<O, R: Timer> Shared<O, R> {
-    /// Asks the sender, where nobody is at it.
-    pub(super) fn ask<T>(&self, ask: impl FnOnce(&Sender<Outbox>) -> T) -> Option<T> {
-        self.out.peek(Side::Writer, |out| ask(&out.sender))
     }
 }

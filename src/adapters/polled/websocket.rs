@@ -306,6 +306,16 @@ impl<S, R: Reads<S> + Writes<S>> WebSocket<S, R> {
         self.flush().await
     }
 
+    /// Sends a Pong that no Ping asked for; see [`Sender::pong`](crate::Sender::pong).
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::send_text`].
+    pub async fn pong(&mut self, payload: &[u8]) -> Result<(), Error> {
+        self.responder().pong(payload)?;
+        self.flush().await
+    }
+
     /// Closes the connection; see [`Sender::close`](crate::Sender::close). Go on with [`next`](Self::next)
     /// or [`wait_closed`](Self::wait_closed) to its end.
     ///

@@ -9,9 +9,9 @@ use std::task::{Context, Poll, ready};
 
 use futures_sink::Sink;
 
+use super::Writes;
 use super::responder::send_waiting;
 use super::split::Shared;
-use super::{Timer, Writes};
 use crate::adapters::error::Error;
 use crate::{CloseCode, Instant, Kind, Message, Outbox, Prepared, SendError, Sender};
 
@@ -36,12 +36,11 @@ impl<O, R> Writer<O, R> {
     }
 }
 
-impl<O, R: Timer> Writer<O, R> {
-    /// The time from the last Ping that was answered to its Pong; `None` also where the other half is just
-    /// sending.
+impl<O, R> Writer<O, R> {
+    /// The time from the last Ping that was answered to its Pong.
     #[must_use]
     pub fn round_trip(&self) -> Option<Duration> {
-        self.shared.ask(Sender::round_trip).flatten()
+        self.shared.desk.round_trip()
     }
 }
 
