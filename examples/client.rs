@@ -1,11 +1,14 @@
 //! An interactive client: `client [OPTIONS] URL`. Lines go out, messages come in.
 
 use std::error::Error;
-use std::io::{self, BufRead, Write, stdin, stdout};
+use std::io::{self, BufRead, ErrorKind, Write, stdin, stdout};
+use std::net::TcpStream;
+use std::process::ExitCode;
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use hybi::net::{Client, ConnectError, Error as WsError, Reader, Writer};
+use hybi::net::{Client, ConnectError, Error as WsError, Reader, WebSocket, Writer};
 use hybi::{CloseCode, Event};
 
 const USAGE: &str = "\
@@ -19,16 +22,24 @@ usage: client [OPTIONS] URL
 Each line is sent as a text message, but for
   /ping [TEXT]            send a Ping; the round-trip time is shown with its Pong
   /close [CODE [REASON]]  close, with 1000 unless told otherwise
-  /quit                   the same as /close; so is the end of the input";
+  /quit                   the same as /close; so is the end of the input
 
-fn main() {
-    if let Err(error) = run() {
-        eprintln!("{error}");
-        std::process::exit(1);
+It ends with 0 if the connection was closed as it should be, and with 1 if not.";
+
+/// Whether it was us who began to close.
+static CLOSING: Mutex<bool> = Mutex::new(false);
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(true) => return ExitCode::SUCCESS,
+        Ok(false) => {}
+        Err(error) => eprintln!("{error}"),
     }
+    ExitCode::FAILURE
 }
 
-fn run() -> Result<(), Box<dyn Error>> {
+/// Whether all went well.
+fn run() -> Result<bool, Box<dyn Error>> {
     let (mut client, mut url) = (Client::new(), None);
     let mut subprotocols = Vec::new();
     let mut args = std::env::args().skip(1);
@@ -44,10 +55,11 @@ fn run() -> Result<(), Box<dyn Error>> {
             }
             "--deflate" => client = deflate(client)?,
             "-h" | "--help" => {
-                println!("{USAGE}");
-                return Ok(());
+                let _ = writeln!(stdout(), "{USAGE}");
+                return Ok(true);
             }
             _ if arg.starts_with('-') => return Err(format!("unknown option {arg}\n{USAGE}").into()),
+            _ if url.is_some() => return Err(format!("a second URL, {arg}\n{USAGE}").into()),
             _ => url = Some(arg),
         }
     }
@@ -61,7 +73,15 @@ fn run() -> Result<(), Box<dyn Error>> {
         }
         Err(error) => return Err(error.into()),
     };
-    let mut out = stdout();
+    match talk(ws, stdout()) {
+        // Whoever looked has seen enough.
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(true),
+        ended => Ok(ended?),
+    }
+}
+
+/// The connection, to its end, or that of those who look; whether it was closed as it should be.
+fn talk(ws: WebSocket<TcpStream>, mut out: impl Write) -> io::Result<bool> {
     writeln!(
         out,
         "open{}",
@@ -75,7 +95,7 @@ fn run() -> Result<(), Box<dyn Error>> {
     let lines = writer.clone();
     // It may still wait for a line when the connection has ended, and ends with the process.
     thread::spawn(move || send_lines(&lines));
-    Ok(receive(reader, &writer, out)?)
+    receive(reader, &writer, out)
 }
 
 /// Offers permessage-deflate; that the server may limit our window is said by default.
@@ -89,8 +109,9 @@ fn deflate(_: Client) -> Result<Client, &'static str> {
     Err("--deflate is not in this build: build with --features deflate")
 }
 
-/// Shows what comes in, to the end of the connection, or of those who look.
-fn receive(mut reader: Reader, writer: &Writer, mut out: impl Write) -> io::Result<()> {
+/// Shows what comes in.
+fn receive(mut reader: Reader, writer: &Writer, mut out: impl Write) -> io::Result<bool> {
+    let mut clean = false;
     loop {
         match reader.next() {
             Ok(Some(Event::Text(text))) => writeln!(out, "< {text}")?,
@@ -102,12 +123,16 @@ fn receive(mut reader: Reader, writer: &Writer, mut out: impl Write) -> io::Resu
                 writeln!(out, "pong \"{}\"{time}", payload.escape_ascii())?;
             }
             Ok(Some(Event::CloseReceived(frame))) => {
-                let code = frame.code_seen();
-                writeln!(out, "the server closes with code {code} ({}) {}", code.meaning(), frame.reason)?;
+                let closing = *CLOSING.lock().unwrap_or_else(PoisonError::into_inner);
+                let (code, closes) = (frame.code_seen(), if closing { "has closed too," } else { "closes" });
+                writeln!(out, "the server {closes} with code {code} ({}) {}", code.meaning(), frame.reason)?;
             }
-            Ok(Some(Event::Closed(outcome))) => writeln!(out, "{outcome}")?,
+            Ok(Some(Event::Closed(outcome))) => {
+                clean = outcome.is_clean();
+                writeln!(out, "{outcome}")?;
+            }
             Ok(Some(_)) => {}
-            Ok(None) => return Ok(()),
+            Ok(None) => return Ok(clean),
             Err(error) => eprintln!("{error}"),
         }
     }
@@ -124,18 +149,30 @@ fn send_lines(writer: &Writer) {
         }
     }
     // The end of the input is the end of the conversation.
-    let _ = writer.close(CloseCode::NORMAL, "");
+    let _ = close(writer, CloseCode::NORMAL, "");
+}
+
+fn close(writer: &Writer, code: CloseCode, reason: &str) -> Result<(), WsError> {
+    // Locked until it is known whether the server was first: the answer may come before that.
+    let mut closing = CLOSING.lock().unwrap_or_else(PoisonError::into_inner);
+    let closed = writer.close(code, reason);
+    *closing |= closed.is_ok();
+    closed
 }
 
 /// One line; whether more are wanted.
-fn command(writer: &Writer, line: &str) -> Result<bool, WsError> {
+fn command(writer: &Writer, line: &str) -> Result<bool, Box<dyn Error>> {
     let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
     match word {
         "/ping" => writer.ping(rest.as_bytes())?,
         "/close" | "/quit" => {
+            let rest = rest.trim_start();
             let (code, reason) = rest.split_once(' ').unwrap_or((rest, ""));
-            let code = code.parse().map_or(CloseCode::NORMAL, CloseCode::new);
-            writer.close(code, reason)?;
+            let code = match code {
+                "" => CloseCode::NORMAL,
+                _ => CloseCode::new(code.parse().map_err(|_| format!("{code} is no close code"))?),
+            };
+            close(writer, code, reason)?;
             return Ok(false);
         }
         _ => writer.send_text(line)?,

@@ -3,22 +3,35 @@
 //! With `--deflate` messages are compressed for clients that offer it (RFC 7692).
 
 use std::net::{TcpListener, TcpStream};
+use std::process::ExitCode;
 use std::thread;
 
 use hybi::net::{AcceptError, Error, Server};
 use hybi::{Config, Event};
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
+#[path = "support/cli.rs"]
+mod cli;
+
+const USAGE: &str = "\
+usage: echo_server [ADDR] [--deflate]
+
+  ADDR       where to listen; 127.0.0.1:9001 unless told otherwise, with port 0 any that is free
+  --deflate  compress messages for clients that offer it";
+
+fn main() -> ExitCode {
+    cli::end(run())
+}
+
+fn run() -> Result<(), Box<dyn std::error::Error>> {
+    let (address, [compress]) = cli::parse(std::env::args().skip(1), USAGE, ["--deflate"])?;
     let config = Config::new().max_message(64 << 20).max_frame(64 << 20).max_fragments(u32::MAX);
-    let (mut server, mut address) = (Server::new().config(config), "127.0.0.1:9001".to_owned());
-    for arg in std::env::args().skip(1) {
-        match arg.as_str() {
-            "--deflate" => server = deflate(server)?,
-            _ => address = arg,
-        }
+    let mut server = Server::new().config(config);
+    if compress {
+        server = deflate(server)?;
     }
-    let listener = TcpListener::bind(address)?;
-    println!("listening on ws://{}", listener.local_addr()?);
+    let listener =
+        TcpListener::bind(&address).map_err(|error| format!("cannot listen on {address}: {error}"))?;
+    cli::say(format_args!("listening on ws://{}", listener.local_addr()?));
     for stream in listener.incoming() {
         // Neither a connection that breaks off at once nor a thread that cannot be had ends the server.
         let stream = match stream {

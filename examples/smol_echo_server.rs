@@ -1,10 +1,12 @@
 //! Echoes each message with its type, a task per connection, on smol: `smol_echo_server [ADDR] [--deflate]`.
 //!
 //! With `--deflate` messages are compressed for clients that offer it (RFC 7692). Upon Ctrl-C the server takes
-//! no more connections, tells all clients that it goes away (1001), and gives them ten seconds to close.
+//! no more connections, tells all clients that it goes away (1001), and gives them ten seconds to close; upon
+//! another it does not wait any longer.
 
+use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_signal::{Signal, Signals};
 use hybi::futures_io::{AcceptError, Error, Server, WebSocket};
@@ -14,8 +16,19 @@ use smol::future::or;
 use smol::net::{TcpListener, TcpStream};
 use smol::stream::StreamExt;
 
+#[path = "support/cli.rs"]
+mod cli;
+
+const USAGE: &str = "\
+usage: smol_echo_server [ADDR] [--deflate]
+
+  ADDR       where to listen; 127.0.0.1:9001 unless told otherwise, with port 0 any that is free
+  --deflate  compress messages for clients that offer it";
+
 /// How long clients have to close once the server goes away.
 const FAREWELL: Duration = Duration::from_secs(10);
+/// What is sent to a process and to its group, as timeout(1) does, comes twice: within this time it is one Ctrl-C.
+const TWICE: Duration = Duration::from_millis(50);
 
 /// What each task holds of the server.
 #[derive(Clone)]
@@ -27,32 +40,31 @@ struct Shared {
     _here: Sender<()>,
 }
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let config = Config::new().max_message(64 << 20).max_frame(64 << 20).max_fragments(u32::MAX);
-    let (mut server, mut address) = (Server::new().config(config), "127.0.0.1:9001".to_owned());
-    for arg in std::env::args().skip(1) {
-        match arg.as_str() {
-            "--deflate" => server = deflate(server)?,
-            _ => address = arg,
-        }
-    }
-    smol::block_on(run(server, &address))
+fn main() -> ExitCode {
+    cli::end(smol::block_on(run()))
 }
 
-async fn run(server: Server, address: &str) -> Result<(), Box<dyn std::error::Error>> {
-    let listener = TcpListener::bind(address).await?;
+async fn run() -> Result<(), Box<dyn std::error::Error>> {
+    let (address, [compress]) = cli::parse(std::env::args().skip(1), USAGE, ["--deflate"])?;
+    let config = Config::new().max_message(64 << 20).max_frame(64 << 20).max_fragments(u32::MAX);
+    let mut server = Server::new().config(config);
+    if compress {
+        server = deflate(server)?;
+    }
+    let listener =
+        TcpListener::bind(&address).await.map_err(|error| format!("cannot listen on {address}: {error}"))?;
     let mut interrupts = Signals::new([Signal::Int])?;
-    println!("listening on ws://{}", listener.local_addr()?);
+    cli::say(format_args!("listening on ws://{}", listener.local_addr()?));
 
     let (leave, leaving) = bounded(1);
     let (here, gone) = bounded(1);
     let shared = Shared { server: Arc::new(server), leaving, _here: here };
-    let interrupted = async {
-        interrupts.next().await;
-        None
-    };
-    let mut interrupted = std::pin::pin!(interrupted);
-    while let Some(accepted) = or(interrupted.as_mut(), async { Some(listener.accept().await) }).await {
+    loop {
+        let interrupted = async {
+            interrupts.next().await;
+            None
+        };
+        let Some(accepted) = or(interrupted, async { Some(listener.accept().await) }).await else { break };
         match accepted {
             Ok((stream, _)) => smol::spawn(serve(shared.clone(), stream)).detach(),
             // A connection that breaks off at once does not end the server, nor that there can be no more of
@@ -65,13 +77,21 @@ async fn run(server: Server, address: &str) -> Result<(), Box<dyn std::error::Er
     }
 
     drop((listener, leave, shared));
-    let all = async { gone.recv().await.is_err() };
+    let all = async {
+        let _ = gone.recv().await;
+        None
+    };
     let late = async {
         smol::Timer::after(FAREWELL).await;
-        false
+        Some("not all clients have closed in time")
     };
-    if !or(all, late).await {
-        eprintln!("not all clients have closed in time");
+    let again = async {
+        let first = Instant::now();
+        while interrupts.next().await.is_some() && first.elapsed() < TWICE {}
+        Some("not all clients have closed")
+    };
+    if let Some(why) = or(all, or(late, again)).await {
+        eprintln!("{why}");
     }
     Ok(())
 }

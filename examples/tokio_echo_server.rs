@@ -1,9 +1,11 @@
 //! Echoes each message with its type, a task per connection: `tokio_echo_server [ADDR] [--deflate]`.
 //!
 //! With `--deflate` messages are compressed for clients that offer it (RFC 7692). Upon Ctrl-C the server takes
-//! no more connections, tells all clients that it goes away (1001), and gives them ten seconds to close.
+//! no more connections, tells all clients that it goes away (1001), and gives them ten seconds to close; upon
+//! another it does not wait any longer.
 
 use std::pin::{Pin, pin};
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,26 +16,36 @@ use tokio::sync::Notify;
 use tokio::sync::futures::OwnedNotified;
 use tokio::task::JoinSet;
 
+#[path = "support/cli.rs"]
+mod cli;
+
+const USAGE: &str = "\
+usage: tokio_echo_server [ADDR] [--deflate]
+
+  ADDR       where to listen; 127.0.0.1:9001 unless told otherwise, with port 0 any that is free
+  --deflate  compress messages for clients that offer it";
+
 /// How long clients have to close once the server goes away.
 const FAREWELL: Duration = Duration::from_secs(10);
+/// What is sent to a process and to its group, as timeout(1) does, comes twice: within this time it is one Ctrl-C.
+const TWICE: Duration = Duration::from_millis(50);
 
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    run(std::env::args().skip(1)).await
+async fn main() -> ExitCode {
+    cli::end(run(std::env::args().skip(1)).await)
 }
 
 /// The server, on whatever runtime this is called.
 pub(crate) async fn run(args: impl Iterator<Item = String>) -> Result<(), Box<dyn std::error::Error>> {
+    let (address, [compress]) = cli::parse(args, USAGE, ["--deflate"])?;
     let config = Config::new().max_message(64 << 20).max_frame(64 << 20).max_fragments(u32::MAX);
-    let (mut server, mut address) = (Server::new().config(config), "127.0.0.1:9001".to_owned());
-    for arg in args {
-        match arg.as_str() {
-            "--deflate" => server = deflate(server)?,
-            _ => address = arg,
-        }
+    let mut server = Server::new().config(config);
+    if compress {
+        server = deflate(server)?;
     }
-    let listener = TcpListener::bind(address).await?;
-    println!("listening on ws://{}", listener.local_addr()?);
+    let listener =
+        TcpListener::bind(&address).await.map_err(|error| format!("cannot listen on {address}: {error}"))?;
+    cli::say(format_args!("listening on ws://{}", listener.local_addr()?));
 
     let (server, leave, mut tasks) = (Arc::new(server), Arc::new(Notify::new()), JoinSet::new());
     // One future for all turns: what comes while none is waiting is lost.
@@ -63,8 +75,14 @@ pub(crate) async fn run(args: impl Iterator<Item = String>) -> Result<(), Box<dy
     drop(listener);
     leave.notify_waiters();
     let all = async { while tasks.join_next().await.is_some() {} };
-    if tokio::time::timeout(FAREWELL, all).await.is_err() {
-        eprintln!("not all clients have closed in time");
+    let again = async {
+        tokio::time::sleep(TWICE).await;
+        tokio::signal::ctrl_c().await
+    };
+    tokio::select! {
+        () = all => {}
+        () = tokio::time::sleep(FAREWELL) => eprintln!("not all clients have closed in time"),
+        _ = again => eprintln!("not all clients have closed"),
     }
     Ok(())
 }

@@ -3,13 +3,15 @@
 //! A task per connection holds the WebSocket, and waits for what the client says and for what the room has to
 //! tell at the same time. What the room tells is encoded once for all, and handed out by a ring of fixed size:
 //! nobody waits for a slow reader, who is told to try again later (1013) as soon as too much waits for it.
-//! Upon Ctrl-C all are told that the server goes away (1001), and have ten seconds to close.
+//! Upon Ctrl-C all are told that the server goes away (1001), and have ten seconds to close; upon another the
+//! server does not wait any longer.
 //!
 //! The first message of a client is its name, each further one is what it says. What it gets is JSON, one
 //! object a message, for the script in `page.html`.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::future::Future;
+use std::process::ExitCode;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -21,6 +23,16 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::broadcast::{self, error::RecvError};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+
+#[path = "../support/cli.rs"]
+mod cli;
+
+const USAGE: &str = "\
+usage: chat [ADDR]
+
+  ADDR  where to listen; 127.0.0.1:9001 unless told otherwise, with port 0 any that is free
+
+Open what it prints in a browser.";
 
 const PAGE: &str = include_str!("page.html");
 /// What is spoken here, so that a client of something else is not taken for one of ours.
@@ -37,13 +49,30 @@ const BACKLOG: usize = 256 << 10;
 const UNSEEN: usize = 1024;
 /// How long a newcomer may take to tell its name, and clients to close once the server goes away.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// What is sent to a process and to its group, as timeout(1) does, comes twice: within this time it is one Ctrl-C.
+const TWICE: Duration = Duration::from_millis(50);
 
 #[tokio::main]
-async fn main() -> std::io::Result<()> {
-    let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:9001".into());
-    let listener = TcpListener::bind(address).await?;
-    println!("listening on http://{}", listener.local_addr()?);
-    serve(listener, async { drop(tokio::signal::ctrl_c().await) }).await;
+async fn main() -> ExitCode {
+    cli::end(run().await)
+}
+
+async fn run() -> Result<(), Box<dyn std::error::Error>> {
+    let (address, []) = cli::parse(std::env::args().skip(1), USAGE, [])?;
+    let listener =
+        TcpListener::bind(&address).await.map_err(|error| format!("cannot listen on {address}: {error}"))?;
+    cli::say(format_args!("listening on http://{}", listener.local_addr()?));
+    let again = async {
+        tokio::signal::ctrl_c().await?;
+        tokio::time::sleep(TWICE).await;
+        tokio::signal::ctrl_c().await
+    };
+    tokio::select! {
+        // First, so that both wait for the first one.
+        biased;
+        () = serve(listener, async { drop(tokio::signal::ctrl_c().await) }) => {}
+        _ = again => eprintln!("not all clients have closed"),
+    }
     Ok(())
 }
 
