@@ -82,6 +82,7 @@ fn memory() {
 }
 
 fn a_connection_is_small() {
+    assert!(size_of::<hybi::Machine<hybi::Lent<'_>>>() <= 1024);
     assert!(size_of::<Connection>() <= 512, "{} bytes", size_of::<Connection>());
 }
 

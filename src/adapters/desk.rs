@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 use std::prelude::v1::*;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
 use super::lock::lock;
 use super::sync::Mutex;
@@ -19,12 +19,16 @@ pub(super) struct Desk {
     owing: Mutex<Owing>,
     /// Something lies here.
     taken: AtomicBool,
+    /// Whether something came in: [`NOTHING`], [`CONTROL`] or [`DATA`].
+    came: AtomicU8,
 }
+
+const NOTHING: u8 = 0;
+const CONTROL: u8 = 1;
+const DATA: u8 = 2;
 
 #[derive(Debug, Default)]
 struct Owing {
-    /// Something came in, and whether there was data in it.
-    received: Option<(Instant, bool)>,
     owed: Vec<Owed>,
     round_trip: Option<Duration>,
 }
@@ -32,16 +36,18 @@ struct Owing {
 impl Desk {
     pub(super) fn new(sender: &Sender<Outbox>) -> Self {
         let owing = Owing { round_trip: sender.round_trip(), ..Owing::default() };
-        Self { owing: Mutex::new(owing), taken: AtomicBool::new(false) }
+        Self { owing: Mutex::new(owing), taken: AtomicBool::new(false), came: AtomicU8::new(NOTHING) }
     }
 
-    /// Something came in, and whether there was data in it.
-    #[cfg(feature = "net")]
-    pub(super) fn received(&self, now: Instant, data: bool) {
-        let mut owing = lock(&self.owing);
-        let data = data || owing.received.is_some_and(|(_, data)| data);
-        owing.received = Some((now, data));
-        self.taken.store(true, Ordering::Release);
+    /// Something came in, and whether there was data in it. It counts as of the time when the desk is cleared, which
+    /// is later than it came, so that no timer is early; and whoever looks after timers clears the desk before.
+    #[inline]
+    pub(super) fn received(&self, data: bool) {
+        if data {
+            self.came.store(DATA, Ordering::Release);
+        } else if self.came.load(Ordering::Relaxed) == NOTHING {
+            self.came.store(CONTROL, Ordering::Release);
+        }
     }
 
     /// Something is owed to the peer.
@@ -64,14 +70,14 @@ impl Desk {
 
     /// Clears the desk.
     pub(super) fn settle(&self, sender: &mut Sender<Outbox>, now: Instant) {
+        if self.came.load(Ordering::Relaxed) != NOTHING {
+            sender.handle_received(now, self.came.swap(NOTHING, Ordering::Acquire) == DATA);
+        }
         if !self.taken.load(Ordering::Acquire) {
             return;
         }
         let mut owing = lock(&self.owing);
         self.taken.store(false, Ordering::Release);
-        if let Some((at, data)) = owing.received.take() {
-            sender.handle_received(at, data);
-        }
         for owed in owing.owed.drain(..) {
             sender.settle(now, owed);
         }

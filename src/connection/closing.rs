@@ -36,7 +36,7 @@ impl<O: Output> Sender<O> {
         let header = self.encoder.checked_header(Opcode::Close, true, len as u64);
         self.push(&header, body.get(..len).unwrap_or_default());
         self.counters.frames += 1;
-        self.own_close = OwnClose::Queued;
+        self.own_close = OwnClose::Queued(u8::try_from(header.encoded_len() + len).unwrap_or(u8::MAX));
         self.close_begins(now);
     }
 
@@ -71,8 +71,18 @@ impl<O: Output> Sender<O> {
     }
 
     fn drop_queue(&mut self) {
-        self.dropped += (self.out.len() - self.boundary.min(self.out.len())) as u64;
+        self.count_dropped(self.out.len().saturating_sub(self.boundary));
         self.out.truncate(self.boundary);
+        self.fresh_data &= self.out.len() > 0;
+    }
+
+    /// The last `len` bytes of the queue are dropped: our Close, which is the last in it, is no message.
+    fn count_dropped(&mut self, len: usize) {
+        let close = match self.own_close {
+            OwnClose::Queued(len) => len.into(),
+            _ => 0,
+        };
+        self.dropped += len.saturating_sub(close) as u64;
     }
 
     pub(super) fn fail(&mut self, now: Instant, outcome: Outcome, code: CloseCode, reason: CloseReason) {
@@ -88,7 +98,7 @@ impl<O: Output> Sender<O> {
     }
 
     pub(super) fn end(&mut self) {
-        self.dropped += self.out.len() as u64;
+        self.count_dropped(self.out.len());
         self.out.truncate(0);
         self.boundary = 0;
         #[cfg(feature = "deflate")]

@@ -234,7 +234,7 @@ mod owned {
             self.message.release_idle();
         }
 
-        /// The message that `ready`, from a poll with this input, stands for, as one that owns its data;
+        /// The message that `ready`, from the last poll with this input, stands for, as one that owns its data;
         /// `None` for what is no message. One that was gathered is taken over with its buffer, another is
         /// copied.
         #[inline]
@@ -262,7 +262,11 @@ mod owned {
         /// Whether a message is so much of the window that it takes the window along rather than be copied.
         fn is_filled_by(&self, start: usize, end: usize) -> bool {
             let (len, rest) = (end.saturating_sub(start), self.end - self.at);
-            len >= WINDOW / 4 && len >= self.window.bytes().len() / 2 && rest <= len / 8
+            // The next message, of which a part has come, stays where it is.
+            self.begun.is_none()
+                && len >= WINDOW / 4
+                && len >= self.window.bytes().len() / 2
+                && rest <= len / 8
         }
 
         /// The message in `range`, with the window. What has arrived behind it is kept.

@@ -19,11 +19,15 @@ pub(super) struct Keepalive {
     waiting: Instant,
     /// Of the last Ping that was answered, counted from the origin; never if none was.
     round_trip: Instant,
-    /// What the Pong that is waited for carries.
+    /// What the newest Ping carries.
     tag: u32,
+    /// What the last one that was written carries.
+    written: u32,
     /// How many of our Pings were keepalive ones.
     count: u32,
-    /// The Ping that is waited for has not been written yet.
+    /// No Pong has come for that.
+    unanswered: bool,
+    /// The newest Ping has not been written yet.
     unwritten: bool,
     closing: bool,
 }
@@ -47,6 +51,8 @@ impl Keepalive {
             waiting: Instant::NEVER,
             round_trip: Instant::NEVER,
             tag: 0,
+            written: 0,
+            unanswered: false,
             count: 0,
             unwritten: false,
             closing: false,
@@ -72,7 +78,7 @@ impl Keepalive {
 
     /// A Ping is queued.
     pub(super) fn ping_queued(&mut self, now: Instant, payload: &[u8]) {
-        self.tag = tag(payload);
+        (self.tag, self.unwritten) = (tag(payload), true);
         self.ping_waits(now);
     }
 
@@ -82,7 +88,6 @@ impl Keepalive {
         // Another Ping does not give a silent peer another term.
         if self.waiting == Instant::NEVER {
             self.waiting = self.ping;
-            self.unwritten = true;
         }
     }
 
@@ -90,15 +95,15 @@ impl Keepalive {
     pub(super) fn ping_moved(&mut self, now: Instant) {
         if self.waiting != Instant::NEVER {
             self.ping = now.min(Instant::LAST);
-            if self.unwritten {
+            if !self.unanswered {
                 self.waiting = self.ping;
             }
         }
     }
 
-    /// All Pings are written.
+    /// The newest Ping is written.
     pub(super) fn ping_written(&mut self) {
-        self.unwritten = false;
+        (self.written, self.unanswered, self.unwritten) = (self.tag, true, false);
     }
 
     /// A keepalive Ping is due; gives its payload.
@@ -113,9 +118,12 @@ impl Keepalive {
     pub(super) fn pong(&mut self, now: Instant, payload: &[u8]) {
         // RFC 6455 5.5.3: a Pong may come unasked, and only the last of several Pings may be answered.
         // One that comes before its Ping is written answers nothing.
-        if self.waiting != Instant::NEVER && !self.unwritten && tag(payload) == self.tag {
-            self.round_trip = Instant::from_origin(now.saturating_duration_since(self.ping));
-            self.waiting = Instant::NEVER;
+        if self.unanswered && tag(payload) == self.written {
+            // Where another one waits to be written, its time begins.
+            let (sent, waiting) =
+                if self.unwritten { (self.waiting, self.ping) } else { (self.ping, Instant::NEVER) };
+            self.round_trip = Instant::from_origin(now.saturating_duration_since(sent));
+            (self.waiting, self.unanswered) = (waiting, false);
         }
     }
 

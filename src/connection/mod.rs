@@ -292,7 +292,7 @@ impl<O: Output> Machine<O> {
     /// Time has passed: does what is due by `now`. See [`Self::poll_timeout`].
     pub fn handle_timeout(&mut self, now: Instant) {
         self.sender.handle_timeout(now);
-        if self.sender.close_state() == State::Failed {
+        if matches!(self.sender.close_state(), State::Failed | State::Ended) {
             // RFC 6455 7.1.7: after failing the connection, nothing more is processed.
             self.receiver.handle_ended();
         }

@@ -57,8 +57,8 @@ pub struct Sender<O> {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum OwnClose {
     No,
-    /// Behind all that was accepted before it.
-    Queued,
+    /// Behind all that was accepted before it, in a frame of so many bytes.
+    Queued(u8),
     /// Ahead of everything.
     Urgent,
 }
@@ -161,7 +161,8 @@ impl<O: Output> Sender<O> {
     }
 
     /// The next message that is accepted goes out as it is, whatever was agreed on: for one that has a secret
-    /// in it (RFC 7692 section 8). See [`manual::security`](crate::manual::security).
+    /// in it (RFC 7692 section 8). To be said before the first fragment: a message that is open goes on as it began.
+    /// See [`manual::security`](crate::manual::security).
     ///
     /// ```
     /// # #[cfg(feature = "alloc")] {

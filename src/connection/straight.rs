@@ -204,7 +204,7 @@ impl<O: Output> Sender<O> {
             }
             _ => 0,
         };
-        let written = write(slices.get(..len + behind).unwrap_or_default());
+        let written = write_offered(slices.get(..len + behind).unwrap_or_default(), write);
         self.transmitted(now, written.min(waits));
         written.saturating_sub(waits)
     }
@@ -221,7 +221,12 @@ impl<O: Output> Sender<O> {
     pub(super) fn write_queued(&mut self, now: Instant, write: impl FnOnce(&[&[u8]]) -> usize) {
         let mut slices = [&[][..]; MAX_SLICES];
         let len = self.poll_transmit(&mut slices);
-        let written = write(slices.get(..len).unwrap_or_default());
+        let written = write_offered(slices.get(..len).unwrap_or_default(), write);
         self.transmitted(now, written);
     }
+}
+
+/// How much of `slices` was written, whatever `write` says: more may wait than fits into one write.
+fn write_offered(slices: &[&[u8]], write: impl FnOnce(&[&[u8]]) -> usize) -> usize {
+    write(slices).min(slices.iter().map(|slice| slice.len()).sum())
 }

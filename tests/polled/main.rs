@@ -17,6 +17,8 @@ mod end;
 mod faults;
 mod halves;
 mod idle;
+#[cfg(feature = "tokio")]
+mod late;
 mod open;
 mod runtimes;
 mod support;

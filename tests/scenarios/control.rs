@@ -5,7 +5,7 @@ use std::time::Duration;
 use hybi::frame::Opcode;
 use hybi::{CloseCode, Config, ControlPayload, Event, Input, Kind, ReadyState, Role, SendError};
 
-use crate::pair::{Pair, Scenario, Seen, frame, secs, text};
+use crate::pair::{End, Pair, Scenario, Seen, frame, secs, text};
 
 const ROLES: [Role; 2] = [Role::Server, Role::Client];
 
@@ -265,6 +265,52 @@ fn s5_5_2_a_round_trip_may_end_while_it_is_closing() {
         // It does not put off the end: that is ten seconds after the Close.
         end.advance(secs(8));
         assert_eq!(end.conn.ready_state(), ReadyState::Closed);
+    }
+}
+
+/// A connection on which a Ping is out, and another waits behind a frame that has been begun.
+fn two_pings() -> End {
+    let config = Config::new().ping_interval(None).pong_timeout(Some(secs(30)));
+    let mut end = Scenario::server().config(config.high_water(usize::MAX)).open();
+    end.conn.ping(end.now, b"A").unwrap();
+    end.write_all();
+    end.advance(secs(1));
+    end.conn.send_binary(&[0; 1000]).unwrap();
+    end.write(10);
+    end.conn.ping(end.now, b"B").unwrap();
+    end
+}
+
+#[test]
+fn s5_5_3_a_pong_is_for_the_last_ping_that_was_written() {
+    let mut end = two_pings();
+    end.advance(secs(1));
+    end.receive(Opcode::Pong, "B");
+    assert_eq!(end.conn.round_trip(), None);
+    end.receive(Opcode::Pong, "A");
+    assert_eq!(end.conn.round_trip(), Some(secs(2)));
+    // The other one's time has not begun, as long as writing makes progress.
+    for _ in 0..60 {
+        end.advance(secs(1));
+        end.write(10);
+        assert_eq!(end.conn.ready_state(), ReadyState::Open);
+    }
+    end.write_all();
+    end.advance(secs(3));
+    end.receive(Opcode::Pong, "B");
+    assert_eq!(end.conn.round_trip(), Some(secs(3)));
+    end.advance(secs(60));
+    assert_eq!(end.conn.ready_state(), ReadyState::Open);
+}
+
+#[test]
+fn s5_5_2_a_ping_that_waits_gives_a_silent_peer_no_more_time() {
+    let mut end = two_pings();
+    for at in 2..40 {
+        end.advance(secs(1));
+        end.write(10);
+        let open = end.conn.ready_state() == ReadyState::Open;
+        assert_eq!(open, at < 30, "after {at} s");
     }
 }
 

@@ -278,6 +278,40 @@ fn s7_1_5_the_end_of_the_stream_cuts_a_message_that_is_arriving() {
 }
 
 #[test]
+fn a_message_that_is_taken_leaves_the_next_one_where_it_arrives() {
+    for role in [Role::Server, Role::Client] {
+        let (mut conn, mut inbox) = (connection(role, Config::new()), Inbox::empty());
+        let peer = if role == Role::Server { Role::Client } else { Role::Server };
+        let wire = [
+            frame(peer, Opcode::Binary, true, &payload(16_000)),
+            frame(peer, Opcode::Binary, true, &payload(2000)),
+        ]
+        .concat();
+        let (first, rest) = wire.split_at(16_400);
+        conn.read_space(&mut inbox)[..first.len()].copy_from_slice(first);
+        inbox.handle_read(first.len());
+        let mut ready = conn.poll(Instant::ZERO, &mut inbox).unwrap();
+        // A part of the second one has come by now.
+        assert!(conn.poll(Instant::ZERO, &mut inbox).unwrap().is_none());
+        let message = inbox.take_message(ready.take().unwrap()).unwrap();
+        assert!(message.as_bytes() == payload(16_000));
+        let mut rest = rest;
+        let second = loop {
+            let space = conn.read_space(&mut inbox);
+            let len = space.len().min(rest.len());
+            space[..len].copy_from_slice(&rest[..len]);
+            inbox.handle_read(len);
+            rest = &rest[len..];
+            if let Some(ready) = conn.poll(Instant::ZERO, &mut inbox).unwrap() {
+                break inbox.take_message(ready).unwrap();
+            }
+            assert!(!rest.is_empty());
+        };
+        assert!(second.as_bytes() == payload(2000));
+    }
+}
+
+#[test]
 fn a_buffer_that_was_given_away_is_used_again_once_nobody_has_it() {
     // In the window, and gathered.
     for len in [20_000, 200_000] {

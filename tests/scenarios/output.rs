@@ -116,6 +116,26 @@ fn s5_5_1_on_a_received_close_the_begun_frame_is_finished_and_the_rest_dropped()
 }
 
 #[test]
+fn s5_5_1_a_close_is_no_message_that_is_dropped() {
+    for role in ROLES {
+        // Both close, and the transport takes nothing: the answer takes the place of our own.
+        let mut end = Scenario::of(role).open();
+        end.conn.send_text("not for you").unwrap();
+        let message = end.conn.buffered_amount() as u64;
+        end.write(0);
+        end.conn.close(end.now, CloseCode::NORMAL, "bye").unwrap();
+        end.receive_close(1000, "");
+        assert_eq!(end.conn.sender().dropped(), message);
+        // Or the stream ends before it is written.
+        let mut end = Scenario::of(role).open();
+        end.conn.close(end.now, CloseCode::NORMAL, "bye").unwrap();
+        end.write(3);
+        end.eof();
+        assert_eq!(end.conn.sender().dropped(), 0);
+    }
+}
+
+#[test]
 fn s5_5_1_a_pong_that_was_begun_is_finished_before_the_close() {
     for role in ROLES {
         let pong = 2 + 5 + if role == Role::Client { 4 } else { 0 };

@@ -123,6 +123,30 @@ fn behind_more_than_a_write_takes_a_message_is_queued() {
 }
 
 #[test]
+fn no_more_is_written_than_was_offered() {
+    let mut end = Scenario::server().config(Config::new().high_water(usize::MAX)).open();
+    for n in 0..20 {
+        end.conn.send(vec![n; 5000]).unwrap();
+    }
+    let mut offered = 0;
+    let before = end.conn.buffered_amount();
+    let write = |slices: &[&[u8]]| {
+        offered = slices.concat().len();
+        usize::MAX
+    };
+    end.conn.transmit_binary(end.now, &[7; 5000], write).unwrap();
+    assert_eq!(end.conn.buffered_amount(), before + 5004 - offered);
+    // A message that is copied behind what waits.
+    let before = end.conn.buffered_amount();
+    let write = |slices: &[&[u8]]| {
+        offered = slices.concat().len();
+        usize::MAX
+    };
+    end.conn.transmit_binary(end.now, &[7; 100], write).unwrap();
+    assert_eq!(end.conn.buffered_amount(), before + 102 - offered);
+}
+
+#[test]
 fn a_message_that_is_refused_is_not_written() {
     for role in ROLES {
         let mut end = Scenario::of(role).config(Config::new().high_water(4)).open();

@@ -101,8 +101,6 @@ pub struct Reader {
     inbox: Inbox,
     shared: Arc<Shared>,
     outcome: Option<Outcome>,
-    /// Something came in since the desk was told, and whether there was data in it.
-    received: Option<bool>,
 }
 
 /// The half that sends, of [`WebSocket::split`](super::WebSocket::split). It can be cloned.
@@ -121,7 +119,7 @@ pub(super) fn split(
     let desk = Desk::new(&sender);
     let shared = Arc::new(Shared { desk, out: Mutex::new(Out { link: link.try_clone()?, sender }) });
     let writer = Writer { shared: Arc::clone(&shared) };
-    Ok((Reader { link, receiver, inbox, shared, outcome, received: None }, writer))
+    Ok((Reader { link, receiver, inbox, shared, outcome }, writer))
 }
 
 impl Reader {
@@ -198,11 +196,14 @@ impl Reader {
     fn ready(&mut self, until: Option<Instant>) -> Result<Option<Ready>, Error> {
         let mut looked = false;
         while self.outcome.is_none() {
-            match self.receiver.poll(&mut self.inbox) {
+            let polled = self.receiver.poll(&mut self.inbox);
+            if self.receiver.saw_data() {
+                self.shared.desk.received(true);
+            }
+            match polled {
                 Ok(Some(ready)) => {
-                    match ready.owes() {
-                        Some(owed) => self.owe(owed),
-                        None => self.received = Some(true),
+                    if let Some(owed) = ready.owes() {
+                        self.owe(owed);
                     }
                     return Ok(Some(ready));
                 }
@@ -232,9 +233,6 @@ impl Reader {
     /// All input has been taken in: does what is due, and waits for more, but no longer than `until`.
     fn turn(&mut self, until: Option<Instant>) -> Result<Option<Ready>, Error> {
         let Shared { desk, out } = &*self.shared;
-        if let Some(data) = self.received.take() {
-            desk.received(self.link.read_at(), data || self.receiver.saw_data());
-        }
         let mut deadline = desk.nap().map(|nap| self.link.tick() + nap);
         // Whoever holds the lock looks after the timers meanwhile.
         if let Some(mut out) = try_lock(out) {
@@ -271,7 +269,7 @@ impl Reader {
             }
             Ok(Some(n)) => {
                 self.inbox.handle_read(n);
-                self.received = Some(false);
+                desk.received(false);
             }
             Ok(None) => {}
             Err(error) => {
@@ -425,6 +423,49 @@ mod tests {
         writer.close(CloseCode::NORMAL, "").unwrap();
         while reader.next().unwrap().is_some() {}
         server.join().unwrap();
+    }
+
+    #[test]
+    fn data_before_a_ping_is_data() {
+        use crate::{Config, Instant, net::WebSocket};
+        use std::io::Write;
+
+        // The idle timer alone runs.
+        let config = Config::new().ping_interval(None).pong_timeout(None).close_timeout(None);
+        let connection = Connection::client(
+            Instant::ZERO,
+            config.idle_timeout(Some(Duration::from_secs(3600))),
+            Outbox::new(),
+            [1; 32],
+        );
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (mut peer, _) = listener.accept().unwrap();
+        let ws = WebSocket::from_parts(stream, |stream| Some(stream), connection, Inbox::empty());
+        let (mut reader, writer) = ws.split().unwrap();
+        let deadline = || {
+            let mut out = lock(&writer.shared.out);
+            let now = out.link.tick();
+            writer.shared.desk.settle(&mut out.sender, now);
+            out.sender.poll_timeout().unwrap()
+        };
+        let mut last = deadline();
+        for (bytes, data) in [
+            (&b"\x89\x01p"[..], false),
+            (b"\x02\x03abc\x89\x01p", true),
+            (b"\x8a\x00", false),
+            (b"\x80\x02de\x89\x01p", true),
+        ] {
+            peer.write_all(bytes).unwrap();
+            let mut events = if bytes[0] == 0x80 { 2 } else { 1 };
+            while events > 0 {
+                reader.next().unwrap().unwrap();
+                events -= 1;
+            }
+            let now = deadline();
+            assert_eq!(now > last, data, "{bytes:?}");
+            last = now;
+        }
     }
 
     /// The wire does not show what the receiving half holds.

@@ -83,7 +83,8 @@ impl<S: Read + Write> WebSocket<S> {
     }
 
     /// The next message, as one that owns its data; `None` after the end. A large one is not copied. Control
-    /// frames are passed over, having been answered.
+    /// frames are passed over, having been answered; and with [`Delivery::Chunks`](crate::Delivery::Chunks) there are
+    /// no messages: use [`next`](Self::next).
     ///
     /// # Errors
     ///
@@ -414,7 +415,8 @@ impl<S: Read + Write> WebSocket<S> {
         self.link.stream_mut()
     }
 
-    /// The stream, the connection, and what has arrived and not been taken in.
+    /// The stream, the connection, and what has arrived and not been taken in: go on with this inbox, as a part of a
+    /// message may lie in it.
     #[must_use]
     pub fn into_parts(self) -> (S, Connection, Inbox) {
         (self.link.into_stream(), self.connection, self.inbox)

@@ -36,8 +36,6 @@ struct Inner<I, O, R> {
     inbox: Borrowed,
     shared: Arc<Shared<O, R>>,
     outcome: Option<Outcome>,
-    /// Something came in since the other half was told, and whether there was data in it.
-    received: Option<bool>,
     /// How many reads there have been since anything was written.
     reads: u8,
     end: End,
@@ -62,8 +60,7 @@ impl<I, O, R> Reader<I, O, R> {
         eof: bool,
     ) -> Self {
         let end = if eof { End::Seen(None) } else { End::No };
-        let (received, reads) = (None, 0);
-        Self { inner: Box::new(Inner { stream, receiver, inbox, shared, outcome, received, reads, end }) }
+        Self { inner: Box::new(Inner { stream, receiver, inbox, shared, outcome, reads: 0, end }) }
     }
 
     /// How the connection ended, once it has.
@@ -151,18 +148,19 @@ impl<I, O, R: Reads<I> + Writes<O>> Inner<I, O, R> {
     /// A message that has come in, the usual case.
     fn take_message(&mut self) -> Option<ReadyMessage> {
         let message = self.receiver.poll_message(self.inbox.here()?)?;
-        self.received = Some(true);
+        self.shared.desk.received(true);
         Some(message)
     }
 
     /// An event of what has come in.
     fn take_event(&mut self) -> Result<Option<Ready>, Error> {
-        let ready = self.receiver.poll(self.inbox.get()).map_err(|error| self.violated(error))?;
-        if let Some(ready) = &ready {
-            match ready.owes() {
-                Some(owed) => self.owe(owed),
-                None => self.received = Some(true),
-            }
+        let polled = self.receiver.poll(self.inbox.get());
+        if self.receiver.saw_data() {
+            self.shared.desk.received(true);
+        }
+        let ready = polled.map_err(|error| self.violated(error))?;
+        if let Some(owed) = ready.as_ref().and_then(Ready::owes) {
+            self.owe(owed);
         }
         Ok(ready)
     }
@@ -170,6 +168,10 @@ impl<I, O, R: Reads<I> + Writes<O>> Inner<I, O, R> {
     /// Leaves what is owed for whoever sends next.
     fn owe(&self, owed: Owed) {
         self.shared.desk.owe(owed);
+        if matches!(owed, Owed::RoundTrip(_)) {
+            // Only the sender knows which Pong it waits for: others that come behind it must not push it off the desk.
+            self.shared.out.peek(Side::Reader, |out| self.shared.settle(out));
+        }
         if matches!(owed, Owed::Close(_) | Owed::Failure(_)) {
             // Whoever waits to send will never.
             self.shared.out.wake(Side::Writer);
@@ -211,7 +213,7 @@ impl<I, O, R: Reads<I> + Writes<O>> Inner<I, O, R> {
                     Ok(0) => self.end = End::Seen(None),
                     Ok(n) => {
                         self.inbox.get().handle_read(n);
-                        self.received.get_or_insert(false);
+                        self.shared.desk.received(false);
                     }
                     Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                     Err(error) => self.end = End::Seen(Some(error)),
@@ -228,13 +230,10 @@ impl<I, O, R: Reads<I> + Writes<O>> Inner<I, O, R> {
 
     /// Writes, does what the transport needs, and waits for what is due.
     fn poll_drive(&mut self, cx: &mut Context<'_>) -> Poll<Turn> {
-        let Self { receiver, received, shared, inbox, outcome, .. } = self;
+        let Self { receiver, shared, inbox, outcome, .. } = self;
         shared.out.poll(Side::Reader, cx, |out, cx, news| {
             let before = out.sender.close_state();
             shared.settle(out);
-            if let Some(data) = received.take() {
-                out.sender.handle_received(out.wire.now(), data || receiver.saw_data());
-            }
             let waited = out.sender.buffered_amount();
             if !out.wire.has_failed() {
                 // A stream that fails shows when it is read, or to whoever sends.

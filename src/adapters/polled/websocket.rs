@@ -113,8 +113,11 @@ impl<S, R> WebSocket<S, R> {
 
     /// The bytes that wait to be written.
     #[must_use]
-    pub fn buffered_amount(&self) -> usize {
-        self.inner.connection.buffered_amount()
+    pub fn buffered_amount(&self) -> usize
+    where
+        R: Timer,
+    {
+        self.inner.connection.buffered_amount() + self.inner.wire.kept()
     }
 
     /// The time from the last Ping that was answered to its Pong.
@@ -141,7 +144,8 @@ impl<S, R> WebSocket<S, R> {
         &mut self.inner.stream
     }
 
-    /// The stream, the connection, and what has arrived and not been taken in.
+    /// The stream, the connection, and what has arrived and not been taken in: go on with this inbox, as a part of a
+    /// message may lie in it.
     #[must_use]
     pub fn into_parts(mut self) -> (S, Connection, Inbox)
     where
@@ -202,7 +206,8 @@ impl<S, R: Reads<S> + Writes<S>> WebSocket<S, R> {
     }
 
     /// The next message, as one that owns its data; `None` after the end. A large one is not copied. Control
-    /// frames are passed over, having been answered.
+    /// frames are passed over, having been answered; and with [`Delivery::Chunks`](crate::Delivery::Chunks) there are
+    /// no messages: use [`next`](Self::next).
     ///
     /// # Errors
     ///
@@ -471,6 +476,7 @@ impl<S, R: Reads<S> + Writes<S>> Inner<S, R> {
     fn poll_eof(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let written = self.wire.poll_write(&mut self.stream, self.connection.sender_mut(), cx);
         if written.is_pending() {
+            self.wire.catch_up(self.connection.sender_mut());
             let now = ready!(self.wire.poll_due(cx, self.connection.poll_timeout()));
             self.connection.handle_timeout(now);
         } else {

@@ -132,6 +132,11 @@ impl<R: Timer> Wire<R> {
         now
     }
 
+    /// How many bytes a stream may have kept, and not written for all that is known.
+    pub(super) fn kept(&self) -> usize {
+        self.kept.as_ref().map_or(0, |kept| kept.bytes.len().saturating_sub(kept.written))
+    }
+
     /// Whether writing has failed.
     pub(super) const fn has_failed(&self) -> bool {
         self.error.is_some()
@@ -362,7 +367,9 @@ impl<R: Timer> Wire<R> {
 
     /// A call that sends waits. Nobody reads meanwhile, so timers are given some time more.
     fn poll_stalled(&mut self, half: &mut impl Sends, cx: &mut Context<'_>) -> Poll<()> {
-        let since = *self.stalled.get_or_insert(self.now);
+        // Nothing may be queued, and only the stream itself be flushed.
+        let now = self.tick_for(half.sender_mut());
+        let since = *self.stalled.get_or_insert(now);
         let grace = if half.sender().close_state() == State::Open { GRACE } else { Duration::ZERO };
         let now = ready!(self.poll_due(cx, half.poll_timeout().map(|at| at.max(since + grace))));
         half.handle_timeout(now);

@@ -1,0 +1,144 @@
+//! No timer is early, whatever the stream or the halves wait for, on tokio's clock, which travels.
+
+use std::time::Duration;
+
+use hybi::tokio::WebSocket;
+use hybi::{Config, Connection, Cut, Inbox, Instant, Outbox, Outcome, ReadyState};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, BufStream, DuplexStream, duplex};
+use tokio::task::JoinHandle;
+use tokio::time::{sleep, timeout};
+
+use super::support::ms;
+
+/// A client on which the timer for idleness alone runs, for ten seconds.
+fn idle() -> Connection {
+    let config = Config::new().ping_interval(None).pong_timeout(None).close_timeout(None);
+    let config = config.idle_timeout(Some(Duration::from_secs(10)));
+    Connection::client(Instant::ZERO, config, Outbox::new(), [1; 32])
+}
+
+/// Says something half a second before it is too late, and reads what was sent a second after; then what more
+/// comes in two seconds.
+fn peer(mut stream: DuplexStream, ends: bool) -> JoinHandle<usize> {
+    tokio::spawn(async move {
+        sleep(ms(9500)).await;
+        stream.write_all(b"\x81\x05hello").await.unwrap();
+        if ends {
+            stream.shutdown().await.unwrap();
+        }
+        sleep(ms(1500)).await;
+        let mut message = [0; 1008];
+        stream.read_exact(&mut message).await.unwrap();
+        let mut more = [0; 100];
+        timeout(ms(2000), stream.read(&mut more)).await.map_or(0, Result::unwrap)
+    })
+}
+
+#[tokio::test(start_paused = true)]
+async fn at_the_end_of_a_stream_that_takes_nothing() {
+    let (near, far) = duplex(64);
+    let far = peer(far, true);
+    let mut ws = WebSocket::from_parts(BufStream::new(near), idle(), Inbox::empty());
+    ws.feed(vec![1; 1000]).await.unwrap();
+    assert_eq!(ws.recv().await.unwrap(), Some("hello".into()));
+    assert_eq!(ws.wait_closed().await.unwrap(), Outcome::Abnormal(Cut::BetweenMessages));
+    drop(ws);
+    assert_eq!(far.await.unwrap(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn at_the_end_of_a_stream_in_halves() {
+    let (near, far) = duplex(64);
+    let far = peer(far, true);
+    let ws = WebSocket::from_parts(near, idle(), Inbox::empty());
+    let (mut reader, mut writer) = ws.split_with(tokio::io::split);
+    writer.feed(vec![1; 1000]).await.unwrap();
+    assert_eq!(reader.recv().await.unwrap(), Some("hello".into()));
+    assert_eq!(reader.wait_closed().await.unwrap(), Outcome::Abnormal(Cut::BetweenMessages));
+    drop((reader, writer));
+    assert_eq!(far.await.unwrap(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_only_the_stream_has_something_to_flush() {
+    let (near, far) = duplex(64);
+    let far = peer(far, false);
+    let mut ws = WebSocket::from_parts(BufStream::new(near), idle(), Inbox::empty());
+    ws.feed(vec![1; 1000]).await.unwrap();
+    assert_eq!(ws.recv().await.unwrap(), Some("hello".into()));
+    ws.flush().await.unwrap();
+    assert_eq!(ws.ready_state(), ReadyState::Open);
+    assert_eq!(far.await.unwrap(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_one_half_writes_and_the_other_is_busy_with_a_message() {
+    let (near, far) = duplex(64);
+    let far = peer(far, false);
+    let ws = WebSocket::from_parts(near, idle(), Inbox::empty());
+    let (mut reader, mut writer) = ws.split_with(tokio::io::split);
+    let sent = tokio::spawn(async move { writer.send(vec![1; 1000]).await.is_ok() });
+    assert_eq!(reader.recv().await.unwrap(), Some("hello".into()));
+    sleep(ms(3000)).await;
+    assert_eq!(far.await.unwrap(), 0);
+    assert!(sent.await.unwrap());
+}
+
+#[tokio::test(start_paused = true)]
+async fn data_before_a_ping_is_data() {
+    for halves in [false, true] {
+        let (near, mut far) = duplex(64);
+        let far = tokio::spawn(async move {
+            for first in [0x02, 0, 0, 0, 0x80] {
+                let last = first == 0x80;
+                let piece = [first, 3, b'a', b'b', b'c', 0x89, 1, b'p'];
+                far.write_all(if last { &piece[..5] } else { &piece }).await.unwrap();
+                sleep(ms(4000)).await;
+            }
+            far
+        });
+        let mut ws = WebSocket::from_parts(near, idle(), Inbox::empty());
+        let message = Some(b"abc".repeat(5).into());
+        if halves {
+            let (mut reader, mut writer) = ws.split_with(tokio::io::split);
+            assert_eq!(reader.recv().await.unwrap(), message);
+            writer.send("still open").await.unwrap();
+        } else {
+            assert_eq!(ws.recv().await.unwrap(), message);
+            ws.send("still open").await.unwrap();
+        }
+        drop(far.await.unwrap());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn s5_5_3_an_answer_to_a_ping_is_seen_among_many_pongs() {
+    for halves in [false, true] {
+        let (near, mut far) = duplex(4096);
+        let far = tokio::spawn(async move {
+            for _ in 0..4 {
+                let mut ping = [0; 10];
+                far.read_exact(&mut ping).await.unwrap();
+                assert_eq!(ping[..2], [0x89, 0x84]);
+                let mut pongs = vec![0x8A, 4];
+                pongs.extend((0..4).map(|at| ping[2 + at] ^ ping[6 + at]));
+                pongs.extend([0x8A, 0].repeat(8));
+                far.write_all(&pongs).await.unwrap();
+            }
+            far.write_all(b"\x81\x04done").await.unwrap();
+            far
+        });
+        let five = Some(Duration::from_secs(5));
+        let config = Config::new().ping_interval(five).pong_timeout(five);
+        let connection = Connection::client(Instant::ZERO, config, Outbox::new(), [1; 32]);
+        let mut ws = WebSocket::from_parts(near, connection, Inbox::empty());
+        let message = if halves {
+            let (mut reader, _writer) = ws.split_with(tokio::io::split);
+            reader.recv().await
+        } else {
+            ws.recv().await
+        };
+        assert_eq!(message.unwrap(), Some("done".into()));
+        drop(far.await.unwrap());
+    }
+}
