@@ -156,6 +156,6 @@ pub use frame::Role;
 pub use time::Instant;
 
 /// The README's examples are tests.
-#[cfg(all(doctest, feature = "net"))]
+#[cfg(all(doctest, feature = "net", feature = "tokio", feature = "deflate"))]
 #[doc = include_str!("../README.md")]
 mod readme {}

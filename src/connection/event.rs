@@ -238,7 +238,7 @@ pub enum Outcome {
     Abnormal(Cut),
     /// The peer broke the protocol.
     Failed(ProtocolError),
-    /// A timer of the connection ran out, and no Close came from the peer.
+    /// A timer of the connection ran out before both Closes were done.
     TimedOut(Timer),
 }
 

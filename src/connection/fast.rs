@@ -12,8 +12,8 @@ use super::recv::{Progress, Receiver};
 
 impl Receiver {
     /// The fast path of [`Self::poll`]: a message in one frame that lies in the input, all of it or its rest. `None`
-    /// says that there is no such message, and nothing else: go on with [`Self::poll`], which also says where the
-    /// peer has broken a rule.
+    /// says that there is no such message: go on with [`Self::poll`] before anything else is asked. It also says
+    /// where the peer has broken a rule, of which nothing else tells before.
     // What small ones need is inlined to where the message is looked at, and knows nothing of the rest.
     #[inline(always)]
     pub fn poll_message(&mut self, input: &mut Input<impl Memory, impl Gather>) -> Option<ReadyMessage> {

@@ -229,6 +229,16 @@ mod growable {
     use crate::frame::Opcode;
 
     /// A message that owns its data, in a shared buffer: to clone it costs a reference count.
+    ///
+    /// ```
+    /// use hybi::{Message, Text};
+    ///
+    /// let message = Message::from("what lives for ever, or is owned, is not copied");
+    /// assert_eq!(message.as_text().map(str::len), Some(message.len()));
+    /// let (name, borrowed) = ("grüezi".to_owned(), [1, 2, 3]);
+    /// assert_eq!(Message::from(Text::copied(&name)), name.into());
+    /// assert_eq!(Message::from(borrowed.to_vec()).as_text(), None);
+    /// ```
     #[derive(Clone, PartialEq, Eq, Debug, Hash)]
     pub enum Message {
         /// Text.
@@ -262,6 +272,27 @@ mod growable {
                 Self::Text(text) => text.as_bytes(),
                 Self::Binary(bytes) => bytes,
             }
+        }
+
+        /// The text, if it is that.
+        #[must_use]
+        pub fn as_text(&self) -> Option<&str> {
+            match self {
+                Self::Text(text) => Some(text),
+                Self::Binary(_) => None,
+            }
+        }
+
+        /// The length of the payload in bytes.
+        #[must_use]
+        pub fn len(&self) -> usize {
+            self.as_bytes().len()
+        }
+
+        /// Whether the payload is empty.
+        #[must_use]
+        pub fn is_empty(&self) -> bool {
+            self.as_bytes().is_empty()
         }
 
         /// The payload, without copying.

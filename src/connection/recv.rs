@@ -516,7 +516,8 @@ impl Receiver {
     }
 
     /// Whether the last poll took in some of a data frame, for
-    /// [`Sender::handle_received`](crate::Sender::handle_received).
+    /// [`Sender::handle_received`](crate::Sender::handle_received): to be asked after each, as the next one forgets it.
+    /// A poll that gives a Ping may have taken in data before that.
     #[must_use]
     pub const fn saw_data(&self) -> bool {
         self.saw_data

@@ -201,6 +201,12 @@ impl<'h> Headers<'h> {
         self.get_all(name).next()
     }
 
+    /// The value of the first header called `name`, in any case, if it is UTF-8.
+    #[must_use]
+    pub fn get_str(&self, name: &str) -> Option<&'h str> {
+        core::str::from_utf8(self.get(name)?).ok()
+    }
+
     /// The values of all headers called `name`, in any case.
     #[must_use]
     pub const fn get_all<'n>(&self, name: &'n str) -> HeaderValues<'h, 'n> {

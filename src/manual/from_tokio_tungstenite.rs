@@ -10,7 +10,7 @@
 //! | `connect_async_with_config(request, config, nodelay)` | [`Client::new()`](crate::tokio::Client), `.header(..)`, `.subprotocols(..)`, `.config(..)`, `.connect(url)`; `TCP_NODELAY` is set |
 //! | `connect_async` of a `wss://` URL, `client_async_tls` | make the TLS stream, then [`Client::open(stream, url)`](crate::opening::Client::open) |
 //! | `client_async(request, stream)` | [`Client::open(stream, url)`](crate::opening::Client::open), [`client(stream, request)`](crate::tokio::client) |
-//! | `accept_async(stream)` | [`accept(stream)`](crate::tokio::accept) |
+//! | `accept_async(stream)` | [`accept(stream)`](crate::tokio::accept); set `TCP_NODELAY` before, as there |
 //! | `accept_async_with_config(stream, config)` | [`Server::new()`](crate::tokio::Server)`.config(..).accept(stream)`; one `Server` is made once for all connections |
 //! | `accept_hdr_async(stream, callback)` | [`Server::accept_with(stream, decide)`](crate::opening::Server::accept_with) |
 //! | the `Response` that comes with a client | [`headers()`](crate::polled::WebSocket::headers) and [`subprotocol()`](crate::polled::WebSocket::subprotocol) of the WebSocket, on both ends |
@@ -88,6 +88,7 @@
 //! | `Ping(data)`, received | [`Event::Ping`](crate::Event::Ping) from `next`; `recv` passes over it. The answer is on its way in either case |
 //! | `Ping(data)`, sent | [`ws.ping(data)`](crate::polled::WebSocket::ping); there are also pings by timer |
 //! | `Pong(data)` | [`Event::Pong`](crate::Event::Pong); [`round_trip()`](crate::polled::WebSocket::round_trip) has the time that it took |
+//! | `Pong(data)`, sent | [`ws.pong(data)`](crate::polled::WebSocket::pong) |
 //! | `Close(frame)`, received | [`Event::CloseReceived`](crate::Event::CloseReceived), then [`Event::Closed`](crate::Event::Closed) with the [`Outcome`](crate::Outcome); from `recv` it is `None`, and [`outcome()`](crate::polled::WebSocket::outcome) tells how |
 //! | `Close(frame)`, sent | `ws.close(code, reason)` |
 //! | `Frame(frame)` | [`send_fragment`](crate::polled::WebSocket::send_fragment) |

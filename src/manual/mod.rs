@@ -11,4 +11,5 @@ pub mod limits;
 pub mod run_loop;
 pub mod security;
 pub mod timeouts;
+pub mod upgrades;
 pub mod zero_copy;

@@ -1,0 +1,77 @@
+//! Behind an HTTP server: hyper, axum, or one of your own.
+//!
+//! Where someone else reads the request and writes the 101, three things are left.
+//!
+//! **The request is judged.** The rules of RFC 6455 section 4.2.1 are those of
+//! [`ServerHandshake`](crate::handshake::ServerHandshake), which reads a head: so the request is written down once more
+//! for it. Subprotocols and compression are negotiated as ever.
+//!
+//! **The response** is 101 with `Upgrade: websocket`, `Connection: Upgrade`, `Sec-WebSocket-Accept`, and what was chosen.
+//!
+//! **The stream**, once the server lets go of it, goes to `WebSocket::from_parts` with the bytes that it has read too
+//! far, if it does not put them back itself, as hyper does.
+//!
+//! ```
+//! # #[cfg(feature = "tokio")] {
+//! use hybi::handshake::{Incoming, Limits, Rejection, ServerHandshake, accept_key};
+//! use hybi::{Config, Connection, Inbox, Instant, Outbox, tokio::WebSocket};
+//!
+//! /// The headers of the 101, and the subprotocol: of a GET for `target` with these headers.
+//! fn judge<'r>(
+//!     target: &str,
+//!     headers: impl IntoIterator<Item = (&'r str, &'r [u8])>,
+//! ) -> Result<(Vec<(&'static str, String)>, Option<&'static str>), Rejection> {
+//!     let mut head = format!("GET {target} HTTP/1.1\r\n").into_bytes();
+//!     for (name, value) in headers {
+//!         head.extend([name.as_bytes(), b": ", value, b"\r\n"].concat());
+//!     }
+//!     head.extend(b"\r\n");
+//!     let request = match ServerHandshake::new(Limits::new()).poll(&head)? {
+//!         Some(Incoming::Upgrade(request)) => request,
+//!         Some(Incoming::Http(request)) => return Err(request.rejection()),
+//!         None => unreachable!("the head is whole"),
+//!     };
+//!     let accept = accept_key(request.key());
+//!     let mut answer = vec![
+//!         ("Upgrade", "websocket".to_owned()),
+//!         ("Connection", "Upgrade".to_owned()),
+//!         ("Sec-WebSocket-Accept", String::from_utf8_lossy(&accept).into_owned()),
+//!     ];
+//!     let subprotocol = request.offers_subprotocol("chat.v1").then_some("chat.v1");
+//!     answer.extend(subprotocol.map(|name| ("Sec-WebSocket-Protocol", name.to_owned())));
+//!     Ok((answer, subprotocol))
+//! }
+//!
+//! # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+//! // With hyper: `request.headers().iter()`, each with its name as a text and its value as bytes.
+//! let (answer, subprotocol) = judge(
+//!     "/chat",
+//!     [
+//!         ("host", &b"example.com"[..]),
+//!         ("upgrade", b"websocket"),
+//!         ("connection", b"keep-alive, Upgrade"),
+//!         ("sec-websocket-key", b"dGhlIHNhbXBsZSBub25jZQ=="),
+//!         ("sec-websocket-version", b"13"),
+//!         ("sec-websocket-protocol", b"chat.v2, chat.v1"),
+//!     ],
+//! )
+//! .unwrap();
+//! assert_eq!(answer[2], ("Sec-WebSocket-Accept", "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=".to_owned()));
+//! assert_eq!(subprotocol, Some("chat.v1"));
+//!
+//! // With hyper: `TokioIo::new(hyper::upgrade::on(request).await?)`, in a task of its own, after the 101.
+//! # let (stream, peer) = tokio::io::duplex(64);
+//! let connection = Connection::server(Instant::ZERO, Config::new(), Outbox::new());
+//! let mut ws = WebSocket::from_parts(stream, connection, Inbox::empty());
+//! ws.send_text("welcome").await.unwrap();
+//! # drop(peer);
+//! # });
+//! // Whatever is no upgrade is told what is missing.
+//! let rejection = judge("/chat", [("host", &b"example.com"[..])]).unwrap_err();
+//! assert_eq!(rejection.status(), 426);
+//! # }
+//! ```
+//!
+//! Compression that was negotiated, with
+//! [`Request::negotiate_deflate`](crate::handshake::Request::negotiate_deflate), goes to the connection by
+//! `with_deflate`, and its parameters, which are their own header's value as text, to the response.
