@@ -9,13 +9,14 @@ use crate::time::Instant;
 /// When what happened, as far as a timer asks for it. [`Instant::NEVER`] where it has not.
 #[derive(Debug)]
 pub(super) struct Keepalive {
-    /// The last byte came in; once it is closing, when that began.
+    /// The last byte came in.
     received: Instant,
     /// Data last went either way.
     data: Instant,
     /// The newest Ping was sent, or the connection began.
     ping: Instant,
-    /// Since when a Pong is waited for: from the oldest Ping that none has come for.
+    /// Since when a Pong is waited for: from the oldest Ping that none has come for. Once it is closing, when that
+    /// began.
     waiting: Instant,
     /// Of the last Ping that was answered, counted from the origin; never if none was.
     round_trip: Instant,
@@ -63,9 +64,7 @@ impl Keepalive {
     #[inline]
     pub(super) fn received(&mut self, now: Instant, data: bool) {
         let now = now.min(Instant::LAST);
-        if !self.closing {
-            self.received = now;
-        }
+        self.received = now;
         if data {
             self.data = now;
         }
@@ -95,7 +94,7 @@ impl Keepalive {
     pub(super) fn ping_moved(&mut self, now: Instant) {
         if self.waiting != Instant::NEVER {
             self.ping = now.min(Instant::LAST);
-            if !self.unanswered {
+            if !self.unanswered && !self.closing {
                 self.waiting = self.ping;
             }
         }
@@ -119,11 +118,16 @@ impl Keepalive {
         // RFC 6455 5.5.3: a Pong may come unasked, and only the last of several Pings may be answered.
         // One that comes before its Ping is written answers nothing.
         if self.unanswered && tag(payload) == self.written {
+            self.unanswered = false;
             // Where another one waits to be written, its time begins.
             let (sent, waiting) =
                 if self.unwritten { (self.waiting, self.ping) } else { (self.ping, Instant::NEVER) };
+            if !self.closing {
+                self.waiting = waiting;
+            } else if self.unwritten {
+                return;
+            }
             self.round_trip = Instant::from_origin(now.saturating_duration_since(sent));
-            (self.waiting, self.unanswered) = (waiting, false);
         }
     }
 
@@ -139,7 +143,7 @@ impl Keepalive {
     /// Closing begins: from here on its timer alone runs. A Pong may still come.
     pub(super) fn close(&mut self, now: Instant) {
         if !self.closing {
-            (self.closing, self.received) = (true, now.min(Instant::LAST));
+            (self.closing, self.waiting) = (true, now.min(Instant::LAST));
         }
     }
 
@@ -148,7 +152,7 @@ impl Keepalive {
     pub(super) fn next(&self, config: &Config) -> (Instant, Due) {
         let after = |from: Instant, term: Option<Duration>| term.map_or(Instant::NEVER, |term| from + term);
         if self.closing {
-            return (after(self.received, config.close_timeout), Due::Expired(Timer::Close));
+            return (after(self.waiting, config.close_timeout), Due::Expired(Timer::Close));
         }
         let waits = self.waiting != Instant::NEVER && config.pong_timeout.is_some();
         let alive = if waits {
