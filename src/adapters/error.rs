@@ -10,7 +10,8 @@ use crate::{ProtocolError, SendError};
 #[non_exhaustive]
 pub enum Error {
     /// Reading or writing failed. Unless it was [`io::ErrorKind::WouldBlock`], from a stream that does not
-    /// block, the connection is as good as ended; `next` still gives what had come in.
+    /// block, or [`io::ErrorKind::TimedOut`], from a call that was given so long, the connection is as good as
+    /// ended; `next` still gives what had come in.
     Io(io::Error),
     /// The peer broke the protocol, and has been told so. `next` goes on to the end of the connection.
     Protocol(ProtocolError),

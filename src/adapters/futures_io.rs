@@ -172,6 +172,8 @@ impl<T: Timer> Timer for FuturesIo<T> {
     }
 }
 
+impl<T> polled::sealed::Runtime for FuturesIo<T> {}
+
 impl<S: AsyncRead + Unpin, T: Timer> Reads<S> for FuturesIo<T> {
     #[inline]
     fn poll_read(stream: &mut S, cx: &mut Context<'_>, to: &mut [u8]) -> Poll<io::Result<usize>> {

@@ -308,6 +308,8 @@ impl Alarm {
     }
 }
 
+impl polled::sealed::Runtime for Tokio {}
+
 impl<S: AsyncRead + Unpin> Reads<S> for Tokio {
     #[inline]
     fn poll_read(stream: &mut S, cx: &mut Context<'_>, to: &mut [u8]) -> Poll<io::Result<usize>> {

@@ -69,15 +69,20 @@ pub trait Timer {
     fn poll_at(&mut self, cx: &mut Context<'_>, at: Instant) -> Poll<()>;
 }
 
-/// How a stream is read. Implemented by the adapters.
-pub trait Reads<S>: Timer {
+pub(super) mod sealed {
+    /// What the adapters run on.
+    pub trait Runtime {}
+}
+
+/// How a stream is read. Implemented by the adapters alone.
+pub trait Reads<S>: Timer + sealed::Runtime {
     /// Reads some bytes; 0 at the end.
     #[doc(hidden)]
     fn poll_read(stream: &mut S, cx: &mut Context<'_>, to: &mut [u8]) -> Poll<io::Result<usize>>;
 }
 
-/// How a stream is written. Implemented by the adapters.
-pub trait Writes<S>: Timer {
+/// How a stream is written. Implemented by the adapters alone.
+pub trait Writes<S>: Timer + sealed::Runtime {
     /// Writes some bytes.
     #[doc(hidden)]
     fn poll_write(stream: &mut S, cx: &mut Context<'_>, from: &[IoSlice<'_>]) -> Poll<io::Result<usize>>;

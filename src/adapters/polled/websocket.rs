@@ -113,10 +113,7 @@ impl<S, R> WebSocket<S, R> {
 
     /// The bytes that wait to be written.
     #[must_use]
-    pub fn buffered_amount(&self) -> usize
-    where
-        R: Timer,
-    {
+    pub fn buffered_amount(&self) -> usize {
         self.inner.connection.buffered_amount() + self.inner.wire.kept()
     }
 

@@ -93,6 +93,13 @@ struct Kept {
     written: usize,
 }
 
+impl<R> Wire<R> {
+    /// How many bytes a stream may have kept, and not written for all that is known.
+    pub(super) fn kept(&self) -> usize {
+        self.kept.as_ref().map_or(0, |kept| kept.bytes.len().saturating_sub(kept.written))
+    }
+}
+
 impl<R: Timer> Wire<R> {
     pub(super) fn new(runtime: R) -> Self {
         let now = runtime.now();
@@ -130,11 +137,6 @@ impl<R: Timer> Wire<R> {
             sender.handle_received(now, true);
         }
         now
-    }
-
-    /// How many bytes a stream may have kept, and not written for all that is known.
-    pub(super) fn kept(&self) -> usize {
-        self.kept.as_ref().map_or(0, |kept| kept.bytes.len().saturating_sub(kept.written))
     }
 
     /// Whether writing has failed.
