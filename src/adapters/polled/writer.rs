@@ -22,7 +22,8 @@ use crate::{CloseCode, Instant, Kind, Message, Outbox, Prepared, SendError, Send
 /// [`SendError::Closed`].
 ///
 /// What is fed and not flushed goes out when the half that receives would wait for input next. Dropped, it
-/// leaves what it has queued to that half.
+/// leaves what it has queued to that half; but a message that [`start_send`](Sink::start_send) took while that half was
+/// sending is queued by the call that comes next, of which there is none then.
 #[derive(Debug)]
 pub struct Writer<O, R> {
     shared: Arc<Shared<O, R>>,
