@@ -22,7 +22,7 @@ impl<O: Output> Sender<O> {
     /// Whether our Close, which there is, is on its way and not only waiting behind data.
     pub(super) fn close_is_begun(&self) -> bool {
         // One that is queued is the last in the queue.
-        self.own_close == OwnClose::Urgent || self.out.len() <= self.boundary
+        self.own_close == OwnClose::URGENT || self.out.len() <= self.boundary
     }
 
     /// A Close behind everything that was accepted.
@@ -36,7 +36,7 @@ impl<O: Output> Sender<O> {
         let header = self.encoder.checked_header(Opcode::Close, true, len as u64);
         self.push(&header, body.get(..len).unwrap_or_default());
         self.counters.frames += 1;
-        self.own_close = OwnClose::Queued(u8::try_from(header.encoded_len() + len).unwrap_or(u8::MAX));
+        self.own_close = OwnClose::queued(header.encoded_len() + len);
         self.close_begins(now);
     }
 
@@ -48,7 +48,7 @@ impl<O: Output> Sender<O> {
         let len = self.control_frame(Opcode::Close, body.get(..len).unwrap_or_default(), &mut bytes);
         self.out.urgent_mut().push_close(bytes.get(..len).unwrap_or_default());
         self.counters.frames += 1;
-        self.own_close = OwnClose::Urgent;
+        self.own_close = OwnClose::URGENT;
         self.close_begins(now);
     }
 
@@ -65,7 +65,7 @@ impl<O: Output> Sender<O> {
     pub(super) fn close_at_once(&mut self, now: Instant, frame: &CloseFrame) {
         if self.congested {
             self.close_ahead(now, frame);
-        } else if self.own_close == OwnClose::No {
+        } else if self.own_close == OwnClose::NO {
             self.close_behind(now, frame);
         }
     }
@@ -78,11 +78,7 @@ impl<O: Output> Sender<O> {
 
     /// The last `len` bytes of the queue are dropped: our Close, which is the last in it, is no message.
     fn count_dropped(&mut self, len: usize) {
-        let close = match self.own_close {
-            OwnClose::Queued(len) => len.into(),
-            _ => 0,
-        };
-        self.dropped += len.saturating_sub(close) as u64;
+        self.dropped += len.saturating_sub(self.own_close.queued_len()) as u64;
     }
 
     pub(super) fn fail(&mut self, now: Instant, outcome: Outcome, code: CloseCode, reason: CloseReason) {

@@ -53,14 +53,24 @@ pub struct Sender<O> {
     pub(super) counters: Counters,
 }
 
-/// Where our Close is.
+/// Where our Close is, in a byte: a connection is to stay small.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum OwnClose {
-    No,
-    /// Behind all that was accepted before it, in a frame of so many bytes.
-    Queued(u8),
+pub(super) struct OwnClose(u8);
+
+impl OwnClose {
+    pub(super) const NO: Self = Self(0);
     /// Ahead of everything.
-    Urgent,
+    pub(super) const URGENT: Self = Self(u8::MAX);
+
+    /// Behind all that was accepted before it, in a frame of `len` bytes, which are at most 131.
+    pub(super) fn queued(len: usize) -> Self {
+        Self(u8::try_from(len).unwrap_or(u8::MAX - 1))
+    }
+
+    /// How many bytes it is, where it is in the queue.
+    pub(super) fn queued_len(self) -> usize {
+        if self == Self::URGENT { 0 } else { self.0.into() }
+    }
 }
 
 /// What a sender knows of compression.
@@ -101,7 +111,7 @@ impl<O: Output> Sender<O> {
             config,
             keepalive: Keepalive::new(now),
             closing: Closing::default(),
-            own_close: OwnClose::No,
+            own_close: OwnClose::NO,
             #[cfg(feature = "deflate")]
             deflating: Deflating::default(),
             #[cfg(feature = "deflate")]
