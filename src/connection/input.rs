@@ -155,6 +155,8 @@ mod owned {
     const WINDOW: usize = (16 << 10) + 512;
     /// Behind what is in the window so much is read at once: with what is read it stays in the second-level cache.
     const AT_ONCE: usize = 64 << 10;
+    /// The same where memory is initialised for it, of which a connection that waits gives back what it does not use.
+    const AT_ONCE_NEW: usize = 32 << 10;
     /// Memory is at most twice what has arrived and so much more.
     const ALLOWANCE: usize = 64 << 10;
     /// A part of a message that waits for the rest is not moved to save less than this.
@@ -316,7 +318,7 @@ mod owned {
             let bound = left.min(
                 self.end.saturating_add(ALLOWANCE).min(self.end.saturating_mul(3).saturating_add(WINDOW)),
             );
-            let next = self.end.saturating_add(bound.min(AT_ONCE));
+            let next = self.end.saturating_add(bound.min(AT_ONCE_NEW));
             let next = room_for_read(self.window.capacity(), self.end, next);
             self.reserve(next, self.end.saturating_add(bound));
             self.space_to(next, next).len()

@@ -187,7 +187,7 @@ impl Effort {
             Op::Handshake => 40_000,
             Op::RecvDeflate | Op::SendDeflate => (self.budget / 4 / size).max(4),
             // Who copies nothing needs some nanoseconds, whatever the size: more than a connection takes to begin.
-            Op::Send { .. } => (self.budget / size).clamp(if self.quick { 50 } else { 200 }, self.max_n),
+            Op::Send { .. } => (self.budget / size).clamp(if self.quick { 50 } else { 1_000 }, self.max_n),
             _ => (self.budget / size).clamp(4, self.max_n),
         }
     }
