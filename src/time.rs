@@ -58,9 +58,45 @@ impl Add<Duration> for Instant {
     }
 }
 
+impl Add<Term> for Instant {
+    type Output = Self;
+
+    #[inline]
+    fn add(self, term: Term) -> Self {
+        Self(self.0.saturating_add(term.0))
+    }
+}
+
 impl fmt::Debug for Instant {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Debug::fmt(&self.since_origin(), f)
+    }
+}
+
+/// How long after something a timer runs out, in nanoseconds: added up with each message, and made once.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Term(u64);
+
+impl Term {
+    /// It does not run out.
+    pub(crate) const NEVER: Self = Self(u64::MAX);
+
+    pub(crate) const fn new(duration: Option<Duration>) -> Self {
+        match duration {
+            Some(duration) => Self(nanos(duration)),
+            None => Self::NEVER,
+        }
+    }
+
+    /// The duration, unless it is never over.
+    pub(crate) fn duration(self) -> Option<Duration> {
+        (self != Self::NEVER).then(|| Duration::from_nanos(self.0))
+    }
+}
+
+impl fmt::Debug for Term {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.duration().fmt(f)
     }
 }
 
@@ -84,5 +120,16 @@ mod tests {
         assert_eq!(Instant::NEVER + Duration::MAX, Instant::NEVER);
         assert_eq!(Instant::from_origin(Duration::MAX), Instant::NEVER);
         assert_eq!((Instant::ZERO + Duration::from_secs(3)).since_origin(), Duration::from_secs(3));
+    }
+
+    #[test]
+    fn a_term_is_what_it_was_made_of() {
+        let three = Some(Duration::from_secs(3));
+        assert_eq!(Term::new(three).duration(), three);
+        assert_eq!((Instant::ZERO + Term::new(three)).since_origin(), Duration::from_secs(3));
+        assert_eq!(Term::new(None), Term::NEVER);
+        assert_eq!(Instant::ZERO + Term::NEVER, Instant::NEVER);
+        // Five centuries are for ever.
+        assert_eq!(Term::new(Some(Duration::MAX)).duration(), None);
     }
 }

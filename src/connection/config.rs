@@ -3,6 +3,8 @@
 use core::fmt;
 use core::time::Duration;
 
+use crate::time::Term;
+
 /// How messages are handed out.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Delivery {
@@ -33,10 +35,10 @@ pub struct Config {
     pub(crate) delivery: Delivery,
     pub(crate) auto_pong: bool,
     pub(crate) high_water: usize,
-    pub(crate) ping_interval: Option<Duration>,
-    pub(crate) pong_timeout: Option<Duration>,
-    pub(crate) close_timeout: Option<Duration>,
-    pub(crate) idle_timeout: Option<Duration>,
+    pub(crate) ping_interval: Term,
+    pub(crate) pong_timeout: Term,
+    pub(crate) close_timeout: Term,
+    pub(crate) idle_timeout: Term,
     #[cfg(feature = "deflate")]
     pub(crate) compression: crate::deflate::Compression,
     #[cfg(feature = "deflate")]
@@ -70,10 +72,10 @@ impl Config {
             delivery: Delivery::Whole,
             auto_pong: true,
             high_water: 64 << 10,
-            ping_interval: Some(Duration::from_secs(30)),
-            pong_timeout: Some(Duration::from_secs(30)),
-            close_timeout: Some(Duration::from_secs(10)),
-            idle_timeout: None,
+            ping_interval: Term::new(Some(Duration::from_secs(30))),
+            pong_timeout: Term::new(Some(Duration::from_secs(30))),
+            close_timeout: Term::new(Some(Duration::from_secs(10))),
+            idle_timeout: Term::NEVER,
             #[cfg(feature = "deflate")]
             compression: crate::deflate::Compression::new(),
             #[cfg(feature = "deflate")]
@@ -133,7 +135,7 @@ impl Config {
     /// After how long without a byte from the peer a Ping is sent; 30 seconds by default, `None` never.
     #[must_use]
     pub const fn ping_interval(mut self, interval: Option<Duration>) -> Self {
-        self.ping_interval = interval;
+        self.ping_interval = Term::new(interval);
         self
     }
 
@@ -142,7 +144,7 @@ impl Config {
     /// could not send a Pong.
     #[must_use]
     pub const fn pong_timeout(mut self, timeout: Option<Duration>) -> Self {
-        self.pong_timeout = timeout;
+        self.pong_timeout = Term::new(timeout);
         self
     }
 
@@ -150,7 +152,7 @@ impl Config {
     /// seconds by default, `None` for ever.
     #[must_use]
     pub const fn close_timeout(mut self, timeout: Option<Duration>) -> Self {
-        self.close_timeout = timeout;
+        self.close_timeout = Term::new(timeout);
         self
     }
 
@@ -158,7 +160,7 @@ impl Config {
     /// by default. Pings and Pongs do not count.
     #[must_use]
     pub const fn idle_timeout(mut self, timeout: Option<Duration>) -> Self {
-        self.idle_timeout = timeout;
+        self.idle_timeout = Term::new(timeout);
         self
     }
 

@@ -4,7 +4,10 @@ use core::time::Duration;
 
 use super::config::Config;
 use super::event::Timer;
-use crate::time::Instant;
+use crate::time::{Instant, Term};
+
+/// Never twice in one moment, whatever the configuration says.
+const LEAST_INTERVAL: Term = Term::new(Some(Duration::from_millis(1)));
 
 /// When what happened, as far as a timer asks for it. [`Instant::NEVER`] where it has not.
 #[derive(Debug)]
@@ -150,19 +153,15 @@ impl Keepalive {
     /// The next deadline, [`Instant::NEVER`] if there is none, and what is due then.
     #[inline]
     pub(super) fn next(&self, config: &Config) -> (Instant, Due) {
-        let after = |from: Instant, term: Option<Duration>| term.map_or(Instant::NEVER, |term| from + term);
         if self.closing {
-            return (after(self.waiting, config.close_timeout), Due::Expired(Timer::Close));
+            return (self.waiting + config.close_timeout, Due::Expired(Timer::Close));
         }
-        let waits = self.waiting != Instant::NEVER && config.pong_timeout.is_some();
-        let alive = if waits {
-            (after(self.received.max(self.waiting), config.pong_timeout), Due::Expired(Timer::Pong))
+        let alive = if self.waiting != Instant::NEVER && config.pong_timeout != Term::NEVER {
+            (self.received.max(self.waiting) + config.pong_timeout, Due::Expired(Timer::Pong))
         } else {
-            // Never twice in one moment.
-            let interval = config.ping_interval.map(|interval| interval.max(Duration::from_millis(1)));
-            (after(self.received.max(self.ping), interval), Due::Ping)
+            (self.received.max(self.ping) + config.ping_interval.max(LEAST_INTERVAL), Due::Ping)
         };
-        let idle = after(self.data, config.idle_timeout);
+        let idle = self.data + config.idle_timeout;
         if idle <= alive.0 { (idle, Due::Expired(Timer::Idle)) } else { alive }
     }
 }

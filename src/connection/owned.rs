@@ -101,6 +101,7 @@ impl Sender<Outbox> {
 
     /// Lends memory for the queue, which [`reclaim`](Self::reclaim) gave. Where the queue has some already,
     /// or something waits in `memory`, nothing changes.
+    #[inline]
     pub fn lend(&mut self, memory: Outbox) {
         if !self.holds_memory() && memory.is_idle() {
             self.out = memory;
@@ -108,6 +109,7 @@ impl Sender<Outbox> {
     }
 
     /// Whether the queue owns memory.
+    #[inline]
     #[must_use]
     pub fn holds_memory(&self) -> bool {
         self.out.holds_memory()

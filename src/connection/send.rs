@@ -5,7 +5,7 @@ use core::time::Duration;
 use crate::close::{Action, CloseCode, CloseFrame, CloseReason, Closing, Ending, Event, State};
 use crate::error::SendError;
 use crate::frame::{Encoder, Header, MAX_HEADER_LEN, MaskingKeys, Opcode, Role, write_frame};
-use crate::time::Instant;
+use crate::time::{Instant, Term};
 
 use super::config::{Config, SharedConfig};
 use super::event::{Counters, Cut, Kind, Outcome, Owed, Ready, Timer, TransportAction, What};
@@ -427,10 +427,10 @@ impl<O: Output> Sender<O> {
         let &Config { ping_interval, pong_timeout, close_timeout, idle_timeout, .. } = self.config();
         // A window too is held from when something is sent.
         #[cfg(feature = "deflate")]
-        let release = self.deflating.agreed.and(self.config.compression.release_after);
+        let release = Term::new(self.deflating.agreed.and(self.config.compression.release_after));
         #[cfg(not(feature = "deflate"))]
-        let release = None;
-        [ping_interval, pong_timeout, close_timeout, idle_timeout, release].into_iter().flatten().min()
+        let release = Term::NEVER;
+        ping_interval.min(pong_timeout).min(close_timeout).min(idle_timeout).min(release).duration()
     }
 
     /// How far closing has come.

@@ -6,33 +6,27 @@ use std::thread::LocalKey;
 
 use crate::{Event, Inbox, Outbox, Ready, ReadyMessage, Sender};
 
-/// How many of each a thread keeps. One task runs at a time, and few hold on to memory when it is another's
-/// turn.
-const MOST: usize = 2;
 /// What is larger is not kept, in bytes.
 const LARGEST: usize = 2 << 20;
 
-type Kept<T> = [Cell<Option<T>>; MOST];
+/// Two of each: one task runs at a time, and few hold on to memory when it is another's turn.
+type Kept<T> = [Cell<Option<T>>; 2];
 
 std::thread_local! {
-    static INBOXES: Kept<Box<Inbox>> = const { [const { Cell::new(None) }; MOST] };
-    static OUTBOXES: Kept<Outbox> = const { [const { Cell::new(None) }; MOST] };
+    static INBOXES: Kept<Box<Inbox>> = const { [const { Cell::new(None) }; 2] };
+    static OUTBOXES: Kept<Outbox> = const { [const { Cell::new(None) }; 2] };
 }
 
 /// Takes one that is kept. A thread that is at its end has nothing, and keeps nothing.
 fn take<T>(kept: &'static LocalKey<Kept<T>>) -> Option<T> {
-    kept.try_with(|kept| kept.iter().find_map(Cell::take)).ok().flatten()
+    kept.try_with(|[newer, older]| newer.take().or_else(|| older.take())).ok().flatten()
 }
 
 /// Keeps one, in the place of the oldest.
 fn keep<T>(kept: &'static LocalKey<Kept<T>>, one: T) {
-    let mut one = Some(one);
-    let _ = kept.try_with(|kept| {
-        for place in kept {
-            one = place.replace(one.take());
-            if one.is_none() {
-                break;
-            }
+    let _ = kept.try_with(|[newer, older]| {
+        if let Some(one) = newer.replace(Some(one)) {
+            older.set(Some(one));
         }
     });
 }
@@ -102,9 +96,15 @@ impl Borrowed {
 #[inline]
 pub(super) fn lend_outbox(sender: &mut Sender<Outbox>) {
     if !sender.holds_memory() {
-        if let Some(memory) = take(&OUTBOXES) {
-            sender.lend(memory);
-        }
+        lend_kept(sender);
+    }
+}
+
+// Not with each message, and not in the way of those.
+#[inline(never)]
+fn lend_kept(sender: &mut Sender<Outbox>) {
+    if let Some(memory) = take(&OUTBOXES) {
+        sender.lend(memory);
     }
 }
 

@@ -43,6 +43,9 @@ pub struct WebSocket<S, R> {
     inner: Box<Inner<S, R>>,
 }
 
+/// What a connection gives.
+type Polled = Result<Option<Ready>, ProtocolError>;
+
 #[derive(Debug)]
 struct Inner<S, R> {
     stream: S,
@@ -190,9 +193,14 @@ impl<S, R: Reads<S> + Writes<S>> WebSocket<S, R> {
                 let Inner { stream, wire, connection, inbox, .. } = inner;
                 return Ok(Some((inbox.message(message), Responder { stream, wire, connection })));
             }
-            if let Some(ready) = inner.take_event()? {
-                let Inner { stream, wire, connection, inbox, .. } = inner;
-                return Ok(Some((inbox.event(ready), Responder { stream, wire, connection })));
+            match inner.poll_event() {
+                Ok(None) => {}
+                polled => {
+                    if let Some(ready) = inner.judge(polled)? {
+                        let Inner { stream, wire, connection, inbox, .. } = inner;
+                        return Ok(Some((inbox.event(ready), Responder { stream, wire, connection })));
+                    }
+                }
             }
             if inner.has_ended() {
                 break;
@@ -368,8 +376,13 @@ impl<S, R: Reads<S> + Writes<S>> Inner<S, R> {
             if let Some(message) = self.take_message() {
                 return Poll::Ready(Ok(Some(message.into())));
             }
-            if let Some(ready) = self.take_event()? {
-                return Poll::Ready(Ok(Some(ready)));
+            match self.poll_event() {
+                Ok(None) => {}
+                polled => {
+                    if let Some(ready) = self.judge(polled)? {
+                        return Poll::Ready(Ok(Some(ready)));
+                    }
+                }
             }
             if self.has_ended() {
                 break;
@@ -392,17 +405,24 @@ impl<S, R: Reads<S> + Writes<S>> Inner<S, R> {
         Some(message)
     }
 
-    /// An event of what has come in, or of what was done.
-    fn take_event(&mut self) -> Result<Option<Ready>, Error> {
-        if self.inbox.get().remaining() > 0 {
+    /// An event of what has come in, or of what was done, which is still to be [judged](Self::judge).
+    // That there is none is seen where this is called, once for each read, and nothing is moved for it.
+    #[inline(always)]
+    fn poll_event(&mut self) -> Polled {
+        let inbox = self.inbox.get();
+        if inbox.remaining() > 0 {
             self.wire.tick_for(self.connection.sender_mut());
         }
+        self.connection.poll(self.wire.now(), inbox)
+    }
+
+    /// What has been polled, or what comes next where that is nothing to the caller.
+    fn judge(&mut self, mut polled: Polled) -> Result<Option<Ready>, Error> {
         loop {
-            let polled = self.connection.poll(self.wire.now(), self.inbox.get());
             let Some(ready) = polled.map_err(|error| self.violated(error))? else { return Ok(None) };
             match self.inbox.event(ready) {
                 // Whoever was held back has waited, and has sent.
-                Event::Writable => {}
+                Event::Writable => polled = self.poll_event(),
                 Event::Closed(outcome) => {
                     self.outcome = Some(outcome);
                     // Where it takes time, dropping the stream has to do.

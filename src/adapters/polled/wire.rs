@@ -169,9 +169,6 @@ impl<R: Timer> Wire<R> {
         if let Some(kind) = self.error {
             return Poll::Ready(Err(kind.into()));
         }
-        if sender.buffered_amount() > 0 || self.kept.is_some() {
-            self.tick_for(sender);
-        }
         loop {
             let written = if let Some(kept) = &mut self.kept {
                 let rest = kept.bytes.get(kept.written..).unwrap_or_default();
@@ -183,8 +180,8 @@ impl<R: Timer> Wire<R> {
                     }
                 }
                 written
-            } else if sender.buffered_amount() > 0 {
-                self.poll_write_queued(stream, sender, cx)
+            } else if let Some(written) = self.poll_write_queued(stream, sender, cx) {
+                written
             } else {
                 return if self.unflushed { self.poll_flush_stream(stream, cx) } else { Poll::Ready(Ok(())) };
             };
@@ -206,36 +203,43 @@ impl<R: Timer> Wire<R> {
         }
     }
 
-    /// Writes once, of what is queued.
+    /// Writes once, of what is queued, if anything is.
     fn poll_write_queued<W>(
         &mut self,
         stream: &mut W,
         sender: &mut Sender<Outbox>,
         cx: &mut Context<'_>,
-    ) -> Poll<io::Result<usize>>
+    ) -> Option<Poll<io::Result<usize>>>
     where
         R: Writes<W>,
     {
-        let mut alone = [&[][..]];
-        sender.poll_transmit(&mut alone);
-        let [piece] = alone;
+        let mut pieces = [&[][..]; 2];
+        let waits = sender.poll_transmit(&mut pieces);
+        if waits == 0 {
+            return None;
+        }
+        let [piece, _] = pieces;
         let keeps = R::keeps_what_waits(stream);
         let first = if keeps { piece.get(..MOST_KEPT).unwrap_or(piece) } else { piece };
-        let written = if first.len() == piece.len() && first.len() < sender.buffered_amount() {
+        let written = if waits > 1 && first.len() == piece.len() {
             poll_write_pieces::<R, W>(stream, sender, cx)
         } else {
             R::poll_write(stream, cx, &[IoSlice::new(first)])
         };
         match written {
-            Poll::Ready(Ok(n)) => sender.transmitted(self.now, n),
+            Poll::Ready(Ok(n)) => {
+                let now = self.tick_for(sender);
+                sender.transmitted(now, n);
+            }
             Poll::Pending if keeps => {
                 let bytes = first.to_vec();
-                sender.transmitted(self.now, bytes.len());
+                let now = self.tick_for(sender);
+                sender.transmitted(now, bytes.len());
                 self.kept = Some(Box::new(Kept { bytes, written: 0 }));
             }
             _ => {}
         }
-        written
+        Some(written)
     }
 
     /// Whether a message may be [sent through](Self::send_through): what was offered may be offered again in
