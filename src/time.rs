@@ -127,6 +127,7 @@ mod tests {
         let three = Some(Duration::from_secs(3));
         assert_eq!(Term::new(three).duration(), three);
         assert_eq!((Instant::ZERO + Term::new(three)).since_origin(), Duration::from_secs(3));
+        assert_eq!(std::format!("{:?}", Term::new(three)), "Some(3s)");
         assert_eq!(Term::new(None), Term::NEVER);
         assert_eq!(Instant::ZERO + Term::NEVER, Instant::NEVER);
         // Five centuries are for ever.

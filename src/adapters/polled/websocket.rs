@@ -43,9 +43,6 @@ pub struct WebSocket<S, R> {
     inner: Box<Inner<S, R>>,
 }
 
-/// What a connection gives.
-type Polled = Result<Option<Ready>, ProtocolError>;
-
 #[derive(Debug)]
 struct Inner<S, R> {
     stream: S,
@@ -193,14 +190,10 @@ impl<S, R: Reads<S> + Writes<S>> WebSocket<S, R> {
                 let Inner { stream, wire, connection, inbox, .. } = inner;
                 return Ok(Some((inbox.message(message), Responder { stream, wire, connection })));
             }
-            match inner.poll_event() {
-                Ok(None) => {}
-                polled => {
-                    if let Some(ready) = inner.judge(polled)? {
-                        let Inner { stream, wire, connection, inbox, .. } = inner;
-                        return Ok(Some((inbox.event(ready), Responder { stream, wire, connection })));
-                    }
-                }
+            if let Some(polled) = inner.poll_event() {
+                let Some(ready) = inner.judge(polled)? else { continue };
+                let Inner { stream, wire, connection, inbox, .. } = inner;
+                return Ok(Some((inbox.event(ready), Responder { stream, wire, connection })));
             }
             if inner.has_ended() {
                 break;
@@ -376,13 +369,9 @@ impl<S, R: Reads<S> + Writes<S>> Inner<S, R> {
             if let Some(message) = self.take_message() {
                 return Poll::Ready(Ok(Some(message.into())));
             }
-            match self.poll_event() {
-                Ok(None) => {}
-                polled => {
-                    if let Some(ready) = self.judge(polled)? {
-                        return Poll::Ready(Ok(Some(ready)));
-                    }
-                }
+            if let Some(polled) = self.poll_event() {
+                let Some(ready) = self.judge(polled)? else { continue };
+                return Poll::Ready(Ok(Some(ready)));
             }
             if self.has_ended() {
                 break;
@@ -408,30 +397,28 @@ impl<S, R: Reads<S> + Writes<S>> Inner<S, R> {
     /// An event of what has come in, or of what was done, which is still to be [judged](Self::judge).
     // That there is none is seen where this is called, once for each read, and nothing is moved for it.
     #[inline(always)]
-    fn poll_event(&mut self) -> Polled {
+    fn poll_event(&mut self) -> Option<Result<Ready, ProtocolError>> {
         let inbox = self.inbox.get();
         if inbox.remaining() > 0 {
             self.wire.tick_for(self.connection.sender_mut());
         }
-        self.connection.poll(self.wire.now(), inbox)
+        self.connection.poll(self.wire.now(), inbox).transpose()
     }
 
-    /// What has been polled, or what comes next where that is nothing to the caller.
-    fn judge(&mut self, mut polled: Polled) -> Result<Option<Ready>, Error> {
-        loop {
-            let Some(ready) = polled.map_err(|error| self.violated(error))? else { return Ok(None) };
-            match self.inbox.event(ready) {
-                // Whoever was held back has waited, and has sent.
-                Event::Writable => polled = self.poll_event(),
-                Event::Closed(outcome) => {
-                    self.outcome = Some(outcome);
-                    // Where it takes time, dropping the stream has to do.
-                    let _ = R::poll_shutdown(&mut self.stream, &mut Context::from_waker(Waker::noop()));
-                    return Ok(Some(ready));
-                }
-                _ => return Ok(Some(ready)),
+    /// What has been polled, unless it is nothing to the caller.
+    fn judge(&mut self, polled: Result<Ready, ProtocolError>) -> Result<Option<Ready>, Error> {
+        let ready = polled.map_err(|error| self.violated(error))?;
+        match self.inbox.event(ready) {
+            // Whoever was held back has waited, and has sent.
+            Event::Writable => return Ok(None),
+            Event::Closed(outcome) => {
+                self.outcome = Some(outcome);
+                // Where it takes time, dropping the stream has to do.
+                let _ = R::poll_shutdown(&mut self.stream, &mut Context::from_waker(Waker::noop()));
             }
+            _ => {}
         }
+        Ok(Some(ready))
     }
 
     /// The peer has broken the protocol, and is told.
