@@ -108,9 +108,12 @@ pub enum ReadyState {
 /// ```
 #[cfg_attr(not(feature = "alloc"), doc = "", doc = "[`Connection`]: Machine")]
 #[derive(Debug)]
+// What each message touches comes last in the sender and first in the receiver, and so lies together: with many
+// connections each piece of it is far away.
+#[repr(C)]
 pub struct Machine<O> {
-    receiver: Receiver,
     sender: Sender<O>,
+    receiver: Receiver,
 }
 
 impl<O: Output> Machine<O> {
@@ -602,5 +605,19 @@ impl Connection {
     /// See [`Receiver::handle_payload`].
     pub fn handle_payload(&mut self, message: &mut MessageBuf, len: usize) {
         self.receiver.handle_payload(message, len);
+    }
+}
+
+#[cfg(all(test, feature = "alloc", target_pointer_width = "64"))]
+mod tests {
+    use core::mem::offset_of;
+
+    use super::*;
+
+    #[test]
+    fn what_each_message_touches_lies_together() {
+        let first = offset_of!(Connection, sender) + offset_of!(Sender<Outbox>, closing);
+        let last = offset_of!(Connection, receiver) + offset_of!(Receiver, utf8);
+        assert!(last - first <= 256, "{first} to {last}");
     }
 }

@@ -23,11 +23,19 @@ const UNMASKED_AT_ONCE: usize = 16 << 10;
 /// It keeps no input but a header of which a part has arrived, 14 bytes at most, and the payload of a
 /// control frame, 125 at most.
 #[derive(Debug)]
+// For the order see `Machine`.
+#[repr(C)]
 pub struct Receiver {
+    pub(super) counters: Counters,
     pub(super) decoder: Decoder,
-    pub(super) config: SharedConfig,
-    /// The payload of the control frame that is arriving.
-    control: ControlPayload,
+    #[cfg(feature = "deflate")]
+    pub(super) inflater: Option<std::boxed::Box<crate::deflate::Inflater>>,
+    /// One more than the largest payload that is handed out on the fast path; 0 for none.
+    pub(super) fast_below: u16,
+    /// Nothing is in progress that forbids the fast path.
+    pub(super) fast: bool,
+    /// The last poll took in some of a data frame.
+    pub(super) saw_data: bool,
     frame: Frame,
     pub(super) message: Progress,
     pub(super) kind: Kind,
@@ -35,22 +43,17 @@ pub struct Receiver {
     pub(super) fin: bool,
     /// A Close or a violation has come in: the rest is discarded.
     done: bool,
-    /// The last poll took in some of a data frame.
-    pub(super) saw_data: bool,
     /// Text that is handed out in chunks.
     pub(super) utf8: Validator,
-    /// Nothing is in progress that forbids the fast path.
-    pub(super) fast: bool,
-    /// One more than the largest payload that is handed out on the fast path; 0 for none.
-    pub(super) fast_below: u16,
-    fragments: u32,
-    /// The length of the message so far: as its headers tell, or as it was inflated.
-    pub(super) message_len: u64,
-    pub(super) counters: Counters,
     #[cfg(feature = "deflate")]
     pub(super) inflating: Inflating,
-    #[cfg(feature = "deflate")]
-    pub(super) inflater: Option<std::boxed::Box<crate::deflate::Inflater>>,
+    // Up to here with each message.
+    /// The payload of the control frame that is arriving.
+    control: ControlPayload,
+    fragments: u32,
+    pub(super) config: SharedConfig,
+    /// The length of the message so far: as its headers tell, or as it was inflated.
+    pub(super) message_len: u64,
 }
 
 /// What the frame in progress is.

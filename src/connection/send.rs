@@ -22,34 +22,37 @@ const RESERVE: usize = MAX_CONTROL_FRAME;
 /// [`Machine`](crate::Machine) composes it with a [`Receiver`](crate::Receiver). Used on its own, in a
 /// task that only sends, it is told by [`settle`](Self::settle) what receiving owes.
 #[derive(Debug)]
+// For the order see `Machine`.
+#[repr(C)]
 pub struct Sender<O> {
-    pub(super) out: O,
-    /// Where the frame that is being written ends in `out`; 0 between frames.
-    pub(super) boundary: usize,
-    pub(super) encoder: Encoder,
-    /// The message that is open in fragments.
-    pub(super) open: Option<Kind>,
-    pub(super) config: SharedConfig,
-    pub(super) keepalive: Keepalive,
-    pub(super) closing: Closing,
-    pub(super) own_close: OwnClose,
-    #[cfg(feature = "deflate")]
-    pub(super) deflating: Deflating,
+    pub(super) dropped: u64,
     #[cfg(feature = "deflate")]
     pub(super) deflater: Option<std::boxed::Box<crate::deflate::Deflater>>,
     /// How the connection ended, or would end as things stand.
     pub(super) outcome: Outcome,
+    /// The message that is open in fragments.
+    pub(super) open: Option<Kind>,
+    pub(super) half_closed: bool,
+    pub(super) aborted: bool,
+    /// [`Event::Closed`](crate::Event::Closed) was given out.
+    pub(super) reported: bool,
+    pub(super) encoder: Encoder,
+    // From here on with each message.
+    pub(super) closing: Closing,
+    pub(super) own_close: OwnClose,
+    #[cfg(feature = "deflate")]
+    pub(super) deflating: Deflating,
     /// The transport did not take all that it was given.
     pub(super) congested: bool,
     /// A send was handed back.
     pub(super) blocked: bool,
     /// Data was queued since the last write.
     pub(super) fresh_data: bool,
-    pub(super) half_closed: bool,
-    pub(super) aborted: bool,
-    /// [`Event::Closed`](crate::Event::Closed) was given out.
-    pub(super) reported: bool,
-    pub(super) dropped: u64,
+    pub(super) config: SharedConfig,
+    /// Where the frame that is being written ends in `out`; 0 between frames.
+    pub(super) boundary: usize,
+    pub(super) out: O,
+    pub(super) keepalive: Keepalive,
     pub(super) counters: Counters,
 }
 
@@ -227,6 +230,8 @@ impl<O: Output> Sender<O> {
     ///
     /// [`SendError::CodeNotAllowed`], [`ReasonTooLong`](SendError::ReasonTooLong), or
     /// [`Closed`](SendError::Closed) where closing has begun; nothing has changed.
+    // Once a connection: not in the way of what a loop does with each message.
+    #[cold]
     pub fn close(
         &mut self,
         now: Instant,
@@ -506,16 +511,16 @@ impl<O: Output> Sender<O> {
         match u8::try_from(payload.len()) {
             Ok(len @ 0..=125) if self.encoder.role() == Role::Server => {
                 self.encoder.follow(opcode, fin);
-                self.push_small([Header::first_byte(fin, rsv, opcode), len], payload);
+                self.push_behind([Header::first_byte(fin, rsv, opcode), len], payload);
             }
             _ => self.push_long(opcode, fin, rsv, payload),
         }
         self.count(opcode, fin);
     }
 
-    /// As [`Self::push`], where the header is the shortest there is.
+    /// As [`Self::push`], behind a header that is known, and says that the payload is not masked.
     #[inline]
-    fn push_small(&mut self, header: [u8; 2], payload: &[u8]) {
+    fn push_behind<const N: usize>(&mut self, header: [u8; N], payload: &[u8]) {
         let len = header.len() + payload.len();
         if let Some((head, body)) = self.out.gap(len).and_then(<[u8]>::split_first_chunk_mut) {
             *head = header;
@@ -528,6 +533,15 @@ impl<O: Output> Sender<O> {
 
     #[inline(never)]
     fn push_long(&mut self, opcode: Opcode, fin: bool, rsv: u8, payload: &[u8]) {
+        match u16::try_from(payload.len()) {
+            // RFC 6455 5.2: the length in 16 bits.
+            Ok(len @ 126..) if self.encoder.role() == Role::Server => {
+                let [high, low] = len.to_be_bytes();
+                self.encoder.follow(opcode, fin);
+                return self.push_behind([Header::first_byte(fin, rsv, opcode), 126, high, low], payload);
+            }
+            _ => {}
+        }
         let header = self.encoder.checked_header(opcode, fin, payload.len() as u64);
         self.push(&Header { rsv, ..header }, payload);
     }
@@ -625,10 +639,18 @@ impl<O: Output> Sender<O> {
         }
         let next = self.keepalive.next(&self.config);
         #[cfg(feature = "deflate")]
-        let next = match self.release_at() {
+        let next = if self.deflating.agreed.is_some() { self.next_or_release(next) } else { next };
+        (next.0 != Instant::NEVER).then_some(next)
+    }
+
+    /// The sooner one of what is `next` and the release of a window that is held.
+    // Of its own: who does not compress does not touch what it looks at.
+    #[cfg(feature = "deflate")]
+    #[inline(never)]
+    fn next_or_release(&self, next: (Instant, Due)) -> (Instant, Due) {
+        match self.release_at() {
             Some(at) if self.holds_window() && at < next.0 => (at, Due::Release),
             _ => next,
-        };
-        (next.0 != Instant::NEVER).then_some(next)
+        }
     }
 }
