@@ -69,6 +69,7 @@ pub fn memory() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     runtime.block_on(a_connection_that_waits_holds_less_than_a_kibibyte());
     runtime.block_on(halves_that_wait_hold_little_more());
+    runtime.block_on(a_task_is_small());
 }
 
 /// With its timer, and what is kept of the request.
@@ -106,6 +107,33 @@ async fn halves_that_wait_hold_little_more() {
     let each = (live() - before) / CONNECTIONS as isize;
     println!("in halves: {each} each");
     assert!(each <= KIB + KIB / 8);
+}
+
+/// What a task holds of itself lies beside what the WebSocket holds, as long as the task lives.
+async fn a_task_is_small() {
+    async fn echo(ws: &mut WebSocket<Stream>) -> Result<(), hybi::tokio::Error> {
+        while let Some((event, mut answer)) = ws.next().await? {
+            if let Event::Text(text) = event {
+                answer.send_text(text).await?;
+            }
+        }
+        Ok(())
+    }
+
+    let server = Server::new();
+    let accepting = size_of_val(&server.accept(Stream { arrived: SHORT }));
+    let mut ws = echoed(&server, SHORT).await;
+    let next = size_of_val(&ws.next());
+    let recv = size_of_val(&ws.recv());
+    let send = size_of_val(&ws.responder().send_text("Hello"));
+    let loops = size_of_val(&echo(&mut ws));
+    let close = size_of_val(&ws.wait_closed());
+    println!("accept {accepting}, next {next}, recv {recv}, send {send}, a loop {loops}, to the end {close}");
+    assert!(accepting <= 128);
+    assert!(next.max(recv).max(close) <= 32);
+    assert!(send <= 64);
+    // It keeps no event while it waits for another.
+    assert!(loops <= 280);
 }
 
 fn waits<T>(future: impl Future<Output = T>) {

@@ -389,7 +389,7 @@ pub(in crate::adapters) struct Answer {
     until: Instant,
     /// How long more is read.
     discard_until: Instant,
-    scratch: [u8; 2048],
+    scratch: Box<[u8]>,
     pub(in crate::adapters) error: Option<io::Error>,
 }
 
@@ -415,7 +415,7 @@ impl Answer {
             ending: Ending::HalfClose,
             until: deadline.map_or(discard_until, |deadline| deadline.max(discard_until)),
             discard_until,
-            scratch: [0; 2048],
+            scratch: vec![0; 2048].into(),
             error: None,
         })
     }

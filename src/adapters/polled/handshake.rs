@@ -1,6 +1,8 @@
 //! The driver of handshakes.
 
 use core::fmt;
+use core::future::Future;
+use core::pin::Pin;
 use std::future::poll_fn;
 use std::io;
 use std::prelude::v1::*;
@@ -39,16 +41,18 @@ impl<R: Timer + Clone> Server<R> {
     /// As [`Self::accept`].
     pub async fn accept_with<S>(
         &self,
-        mut stream: S,
+        stream: S,
         decide: impl FnOnce(&Request<'_>) -> Result<Acceptance, Refusal>,
     ) -> Result<WebSocket<S, R>, AcceptError<S, R>>
     where
         R: Reads<S> + Writes<S>,
     {
-        let mut runtime = self.runtime().clone();
-        // On the heap, so that a task is no larger for what is over soon.
-        let mut accepting = Box::new(self.accepting(runtime.now(), decide));
-        open(&mut stream, &mut runtime, &mut *accepting).await;
+        let opening = {
+            let runtime = self.runtime().clone();
+            let accepting = self.accepting(runtime.now(), decide);
+            open(stream, runtime, accepting)
+        };
+        let (stream, runtime, accepting) = opening.await;
         match accepting.finish() {
             Ok(opened) => Ok(WebSocket::opened(stream, runtime, opened)),
             Err(why) => Err(why.into_error(|request| HttpCall { stream, runtime, request })),
@@ -80,18 +84,20 @@ impl<R: Timer + Clone> Client<R> {
     /// [`ConnectError`].
     pub async fn request<S>(
         &self,
-        mut stream: S,
+        stream: S,
         request: ClientRequest<'_>,
     ) -> Result<WebSocket<S, R>, ConnectError<S>>
     where
         R: Reads<S> + Writes<S>,
     {
-        let mut runtime = self.runtime().clone();
-        let mut connecting = match self.connecting(runtime.now(), request) {
-            Ok(connecting) => Box::new(connecting),
-            Err(why) => return Err(why.into_error(stream)),
+        let opening = {
+            let runtime = self.runtime().clone();
+            match self.connecting(runtime.now(), request) {
+                Ok(connecting) => open(stream, runtime, connecting),
+                Err(why) => return Err(why.into_error(stream)),
+            }
         };
-        open(&mut stream, &mut runtime, &mut *connecting).await;
+        let (stream, runtime, connecting) = opening.await;
         match connecting.finish() {
             Ok(opened) => Ok(WebSocket::opened(stream, runtime, opened)),
             Err(why) => Err(why.into_error(stream)),
@@ -100,19 +106,22 @@ impl<R: Timer + Clone> Client<R> {
 }
 
 /// Drives a handshake to its end.
-async fn open<S, R: Reads<S> + Writes<S>>(stream: &mut S, runtime: &mut R, opening: &mut impl Opening) {
-    poll_fn(|cx| poll_open(stream, runtime, opening, cx)).await;
+fn open<S, R: Reads<S> + Writes<S>, O: Opening>(
+    stream: S,
+    runtime: R,
+    opening: O,
+) -> impl Future<Output = (S, R, O)> {
+    // On the heap, so that a task is no larger for what is over soon.
+    let mut parts = Box::new((stream, runtime, opening));
+    async move {
+        let (stream, runtime, opening) = &mut *parts;
+        poll_fn(|cx| poll_open(stream, runtime, opening, cx)).await;
+        *parts
+    }
 }
 
-async fn answer_over<S, R: Reads<S> + Writes<S>>(
-    mut stream: S,
-    mut runtime: R,
-    mut answer: Answer,
-) -> io::Result<()> {
-    open(&mut stream, &mut runtime, &mut answer).await;
-    answer.error.map_or(Ok(()), Err)
-}
-
+// Once a connection: not in the way of what a task goes on with, nor in its frame.
+#[inline(never)]
 fn poll_open<S, R: Reads<S> + Writes<S>>(
     stream: &mut S,
     runtime: &mut R,
@@ -193,10 +202,7 @@ impl<S, R: Reads<S> + Writes<S>> HttpCall<S, R> {
     ///
     /// The stream failed; or, as [`io::ErrorKind::InvalidInput`], the answer cannot be sent as it is.
     pub async fn answer(self, answer: &Reject<'_>) -> io::Result<()> {
-        let Self { stream, runtime, .. } = self;
-        let answer = Answer::new(runtime.now(), None, answer)?;
-        // On the heap, so that a task is no larger for what few need.
-        Box::pin(answer_over(stream, runtime, answer)).await
+        self.send(answer).await
     }
 
     /// Answers that only WebSockets are spoken here (426).
@@ -205,9 +211,18 @@ impl<S, R: Reads<S> + Writes<S>> HttpCall<S, R> {
     ///
     /// The stream failed.
     pub async fn refuse(self) -> io::Result<()> {
+        let sending = self.send(&PlainRequest::refusal());
+        sending.await
+    }
+
+    /// Sees to it that an answer arrives.
+    fn send(self, answer: &Reject<'_>) -> Pin<Box<impl Future<Output = io::Result<()>> + use<S, R>>> {
         let Self { stream, runtime, .. } = self;
-        let answer = Answer::new(runtime.now(), None, &PlainRequest::refusal())?;
-        Box::pin(answer_over(stream, runtime, answer)).await
+        let sending = Answer::new(runtime.now(), None, answer).map(|answer| open(stream, runtime, answer));
+        Box::pin(async {
+            let (_, _, answer) = sending?.await;
+            answer.error.map_or(Ok(()), Err)
+        })
     }
 
     /// The stream, and the bytes that were read from it.

@@ -1,5 +1,7 @@
 //! Sending without writing at once.
 
+use core::future::Future;
+use core::mem::replace;
 use std::future::poll_fn;
 use std::prelude::v1::*;
 use std::task::{Context, Poll};
@@ -30,10 +32,14 @@ impl<S, R: Writes<S>> Responder<'_, S, R> {
     /// [`Error::Send`] where it is refused; never as [`SendError::Blocked`], as it is waited until there is
     /// room. [`Error::Io`] where the stream fails at that.
     pub async fn send_text(&mut self, text: &str) -> Result<(), Error> {
-        if self.goes_through(text.len()) {
-            return self.send_through(|sender, now, write| sender.transmit_text(now, text, write)).await;
-        }
-        self.feed(|sender| sender.send_text(text)).await
+        let mut begun = false;
+        poll_fn(|cx| {
+            if self.goes_through(text.len()) {
+                return self.send_through(cx, |sender, now, write| sender.transmit_text(now, text, write));
+            }
+            self.poll_feed(cx, &mut begun, |sender| sender.send_text(text))
+        })
+        .await
     }
 
     /// Sends a binary message.
@@ -42,10 +48,14 @@ impl<S, R: Writes<S>> Responder<'_, S, R> {
     ///
     /// As [`Self::send_text`].
     pub async fn send_binary(&mut self, data: &[u8]) -> Result<(), Error> {
-        if self.goes_through(data.len()) {
-            return self.send_through(|sender, now, write| sender.transmit_binary(now, data, write)).await;
-        }
-        self.feed(|sender| sender.send_binary(data)).await
+        let mut begun = false;
+        poll_fn(|cx| {
+            if self.goes_through(data.len()) {
+                return self.send_through(cx, |sender, now, write| sender.transmit_binary(now, data, write));
+            }
+            self.poll_feed(cx, &mut begun, |sender| sender.send_binary(data))
+        })
+        .await
     }
 
     /// Sends a fragment of a message; see [`Sender::send_fragment`].
@@ -116,36 +126,41 @@ impl<S, R: Writes<S>> Responder<'_, S, R> {
         len >= LARGE && self.connection.buffered_amount() == 0 && self.wire.lets_through(&*self.stream)
     }
 
-    /// Never waits.
-    async fn send_through(
+    /// Writes as much as the stream takes, and never waits.
+    fn send_through(
         &mut self,
+        cx: &mut Context<'_>,
         send: impl FnOnce(&mut Sender<Outbox>, Instant, Write<'_>) -> Result<(), SendError>,
-    ) -> Result<(), Error> {
-        let Self { stream, wire, connection } = self;
-        let mut send = Some(send);
-        poll_fn(|cx| {
-            let sent = send.take().map(|send| wire.send_through(*stream, connection.sender_mut(), cx, send));
-            Poll::Ready(sent.unwrap_or(Ok(())))
-        })
-        .await?;
-        Ok(())
+    ) -> Poll<Result<(), Error>> {
+        let sender = self.connection.sender_mut();
+        Poll::Ready(self.wire.send_through(self.stream, sender, cx, send).map_err(Error::from))
     }
 
-    async fn feed(
+    fn feed(
         &mut self,
         mut send: impl FnMut(&mut Sender<Outbox>) -> Result<(), SendError>,
-    ) -> Result<(), Error> {
-        // Nearly always there is room, and nothing that could wait.
-        memory::lend_outbox(self.connection.sender_mut());
-        match send(self.connection.sender_mut()) {
-            Err(SendError::Blocked) => {}
-            sent => return Ok(sent?),
+    ) -> impl Future<Output = Result<(), Error>> {
+        let mut begun = false;
+        poll_fn(move |cx| self.poll_feed(cx, &mut begun, &mut send))
+    }
+
+    /// Sends, or waits for room; the call has `begun` where it was polled before.
+    #[inline]
+    fn poll_feed(
+        &mut self,
+        cx: &mut Context<'_>,
+        begun: &mut bool,
+        mut send: impl FnMut(&mut Sender<Outbox>) -> Result<(), SendError>,
+    ) -> Poll<Result<(), Error>> {
+        if !replace(begun, true) {
+            // Nearly always there is room, and nothing that could wait.
+            memory::lend_outbox(self.connection.sender_mut());
+            match send(self.connection.sender_mut()) {
+                Err(SendError::Blocked) => self.wire.begin(),
+                sent => return Poll::Ready(sent.map_err(Error::from)),
+            }
         }
-        self.wire.begin();
-        poll_fn(|cx: &mut Context<'_>| -> Poll<_> {
-            self.wire.poll_feed(self.stream, self.connection, cx, &mut send)
-        })
-        .await
+        self.wire.poll_feed(self.stream, self.connection, cx, send)
     }
 }
 

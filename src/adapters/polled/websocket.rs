@@ -44,20 +44,24 @@ pub struct WebSocket<S, R> {
 }
 
 #[derive(Debug)]
+// The order is that of use: the first half with each turn of the loop, the last with none.
+#[repr(C)]
 struct Inner<S, R> {
     stream: S,
     wire: Wire<R>,
-    connection: Connection,
     inbox: Borrowed,
-    handshake: Handshake,
     outcome: Option<Outcome>,
     /// How many reads there have been since anything was written.
     reads: u8,
     /// The stream has ended, and what is queued is still to be written.
     eof: bool,
+    connection: Connection,
+    handshake: Handshake,
 }
 
 impl<S, R> WebSocket<S, R> {
+    // A task has no room for it in its frame, and no need.
+    #[inline(never)]
     pub(super) fn opened(stream: S, runtime: R, opened: Opened) -> Self
     where
         R: Timer,
@@ -220,15 +224,7 @@ impl<S, R: Reads<S> + Writes<S>> WebSocket<S, R> {
     ///
     /// As [`Self::next`].
     pub async fn wait_closed(&mut self) -> Result<Outcome, Error> {
-        loop {
-            if let Some(outcome) = self.inner.outcome {
-                return Ok(outcome);
-            }
-            if poll_fn(|cx| self.inner.poll_ready(cx)).await?.is_none() && self.inner.outcome.is_none() {
-                // It had ended before it came here, which was told elsewhere.
-                return Err(SendError::Closed.into());
-            }
-        }
+        poll_fn(|cx| self.inner.poll_closed(cx)).await
     }
 
     /// The means to send without writing at once.
@@ -379,6 +375,21 @@ impl<S, R: Reads<S> + Writes<S>> Inner<S, R> {
             ready!(self.poll_turn(cx))?;
         }
         Poll::Ready(Ok(None))
+    }
+
+    /// Runs until the connection has ended.
+    // Once a connection: not in the way of what a task does with each message.
+    #[inline(never)]
+    fn poll_closed(&mut self, cx: &mut Context<'_>) -> Poll<Result<Outcome, Error>> {
+        loop {
+            if let Some(outcome) = self.outcome {
+                return Poll::Ready(Ok(outcome));
+            }
+            if ready!(self.poll_ready(cx))?.is_none() && self.outcome.is_none() {
+                // It had ended before it came here, which was told elsewhere.
+                return Poll::Ready(Err(SendError::Closed.into()));
+            }
+        }
     }
 
     /// Whether the connection has ended, which may have been told elsewhere.

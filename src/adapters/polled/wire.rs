@@ -323,6 +323,8 @@ impl<R: Timer> Wire<R> {
     }
 
     /// Sends; where too much waits, writes it and sends again.
+    // Not in the way of who has room.
+    #[inline(never)]
     pub(super) fn poll_feed<W>(
         &mut self,
         stream: &mut W,
