@@ -153,8 +153,9 @@ mod owned {
     /// How much is read at once: it stays in the first-level cache while it is unmasked and validated. A message
     /// of 16 KiB, which is a usual size, fits with its header, and so do sixteen of 1 KiB.
     const WINDOW: usize = (16 << 10) + 512;
-    /// Behind what is in the window so much is read at once: with what is read it stays in the second-level cache.
-    const AT_ONCE: usize = 64 << 10;
+    /// Behind what is in the window so much is read at once. It stays in the second-level cache; of less, what a system
+    /// does for each read shows.
+    const AT_ONCE: usize = 256 << 10;
     /// The same where memory is initialised for it, of which a connection that waits gives back what it does not use.
     const AT_ONCE_NEW: usize = 32 << 10;
     /// Memory is at most twice what has arrived and so much more.
@@ -222,13 +223,23 @@ mod owned {
             self.window.capacity() + self.message.capacity() + self.message.given.len()
         }
 
+        /// The bytes of heap that [`release_idle`](Self::release_idle) would give back of what input is read to. It
+        /// costs something to have them again: while the rest of a large message is on its way, not to give them
+        /// back at once is faster.
+        #[must_use]
+        pub fn spare(&self) -> usize {
+            let part = self.end.saturating_sub(self.begun.unwrap_or(self.at));
+            let worth_it = self.at == self.end && (part == 0 || self.window.capacity() > 2 * part + SPARE);
+            if worth_it { self.window.capacity() - part } else { 0 }
+        }
+
         /// Gives back heap that holds nothing that is still needed.
         pub fn release_idle(&mut self) {
-            if self.at == self.end {
+            if self.spare() > 0 {
                 self.keep_from(self.begun.unwrap_or(self.end));
                 if self.end == 0 {
                     drop(self.window.take());
-                } else if self.window.capacity() > 2 * self.end + SPARE {
+                } else {
                     self.window.resize(self.end);
                     self.window.shrink();
                 }

@@ -45,6 +45,37 @@ fn a_part_of_a_message_is_kept_and_no_more() {
 }
 
 #[test]
+fn memory_for_the_rest_of_a_large_message_is_kept_for_a_second() {
+    for waits in [0, 999, 1000] {
+        let (clock, mut ws, mut peer) = pair(Role::Server, Manner::default(), patient());
+        let large = noise(300_000);
+        peer.connection.send_binary(large.as_bytes()).unwrap();
+        let wire = wire(&mut peer.connection);
+        // The thread has memory for such a message from here on.
+        peer.end.arrive(&wire);
+        assert!(matches!(block_on(&clock, ws.next()), Ok(Some((Event::Binary(_), _)))));
+        assert!(poll_once(ws.next()).is_pending());
+
+        peer.end.arrive(&wire[..100_000]);
+        assert!(poll_once(ws.next()).is_pending());
+        clock.advance(ms(waits));
+        assert!(poll_once(ws.next()).is_pending());
+        let (stream, connection, inbox) = ws.into_parts();
+        if waits < 1000 {
+            assert!(inbox.capacity() >= 300_000, "{}", inbox.capacity());
+            assert_eq!(inbox.spare(), inbox.capacity() - 99_986);
+        } else {
+            assert!((99_986..=200_000).contains(&inbox.capacity()), "{}", inbox.capacity());
+            assert_eq!(inbox.spare(), 0);
+        }
+
+        let mut ws = Ws::from_parts(stream, clock.clone(), connection, inbox);
+        peer.end.arrive(&wire[100_000..]);
+        assert_eq!(block_on(&clock, ws.recv()).unwrap(), Some(large.into_bytes().into()));
+    }
+}
+
+#[test]
 fn a_message_that_was_taken_leaves_no_buffer() {
     for size in [5, 20_000, 300_000] {
         let (clock, mut ws, mut peer) = pair(Role::Server, Manner::default(), patient());

@@ -225,8 +225,11 @@ fn in_two(role: Role, opcode: Opcode, data: &[u8], cut: usize) {
             if swap && inbox.is_idle() {
                 inbox = used();
             }
+            let (before, spare) = (inbox.capacity(), inbox.spare());
             inbox.release_idle();
             let held = inbox.capacity();
+            // A message that was gathered is given back besides.
+            assert!(before - held >= spare && inbox.spare() == 0, "{what}: of {before}, {spare}");
             assert!(held == 0 || begun && held <= 2 * cut + (17 << 10), "{what}: {held} bytes are held");
         }
         assert!(got == [(Opcode::Binary, vec![1; 40]), (opcode, data.to_vec())], "{what}");

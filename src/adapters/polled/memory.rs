@@ -1,13 +1,21 @@
 //! Memory that the connections of a thread share.
 
+use core::time::Duration;
 use std::cell::Cell;
 use std::prelude::v1::*;
 use std::thread::LocalKey;
 
-use crate::{Event, Inbox, Outbox, Ready, ReadyMessage, Sender};
+use crate::{Event, Inbox, Instant, Outbox, Ready, ReadyMessage, Sender};
 
 /// What is larger is not kept, in bytes.
-const LARGEST: usize = 2 << 20;
+const LARGEST: usize = 8 << 20;
+
+/// So much an allocator has at hand, in bytes. More comes from the system, page by page, which takes longer than to
+/// read a message there.
+const AT_HAND: usize = 128 << 10;
+
+/// How long the rest of a large message is waited for before memory that is there for it is given back.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Two of each: one task runs at a time, and few hold on to memory when it is another's turn.
 type Kept<T> = [Cell<Option<T>>; 2];
@@ -67,10 +75,30 @@ impl Borrowed {
         self.0.as_deref().unwrap_or(&NOTHING).message(ready)
     }
 
-    /// Gives it back, but for a part of a message.
+    /// Gives it back, but for a part of a message, and for a while what the rest of that may need.
     #[inline]
     pub(super) fn give_back(&mut self) {
         self.give_back_idle();
+        if !self.has_spare() {
+            self.release_idle();
+        }
+    }
+
+    /// Whether much more is here than the part of a message that is.
+    #[inline]
+    fn has_spare(&self) -> bool {
+        self.0.as_ref().is_some_and(|inbox| inbox.spare() > AT_HAND)
+    }
+
+    /// When to [release](Self::release_idle) what is spare, if anything is, and something last came at `last`.
+    #[inline]
+    pub(super) fn release_at(&self, last: Instant) -> Option<Instant> {
+        self.has_spare().then(|| last + PATIENCE)
+    }
+
+    /// Of what is here, keeps a part of a message and no more.
+    #[inline]
+    pub(super) fn release_idle(&mut self) {
         if let Some(inbox) = &mut self.0 {
             inbox.release_idle();
         }

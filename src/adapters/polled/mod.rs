@@ -31,10 +31,10 @@
 //! # Memory
 //!
 //! Buffers for input and output belong to the thread, and are borrowed while there is something to read or
-//! to write: a connection that waits has none, but for the part of a message that has come in. One whose event
-//! is being looked at has the buffer that it lies in; `recv` leaves none behind. Without its stream and the
-//! headers of its handshake (see [`WebSocket::forget_headers`]) a connection that waits holds less than 900
-//! bytes, its timer included.
+//! to write: a connection that waits has none, but for the part of a message that has come in, and for a second
+//! memory that the rest of a large one may need. One whose event is being looked at has the buffer that it lies in;
+//! `recv` leaves none behind. Without its stream and the headers of its handshake (see
+//! [`WebSocket::forget_headers`]) a connection that waits holds less than 900 bytes, its timer included.
 
 use std::io;
 use std::io::IoSlice;

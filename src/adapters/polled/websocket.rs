@@ -516,7 +516,7 @@ impl<S, R: Reads<S> + Writes<S>> Inner<S, R> {
         }
         self.wire.poll_half_close(&mut self.stream, self.connection.sender_mut(), cx);
         self.wire.catch_up(self.connection.sender_mut());
-        let now = ready!(self.wire.poll_due(cx, self.connection.poll_timeout()));
+        let now = ready!(self.wire.poll_due_reading(cx, self.connection.poll_timeout(), &mut self.inbox));
         self.connection.handle_timeout(now);
         Poll::Ready(Ok(()))
     }

@@ -5,6 +5,7 @@ use std::io::{self, ErrorKind, IoSlice};
 use std::prelude::v1::*;
 use std::task::{Context, Poll, ready};
 
+use super::memory::Borrowed;
 use super::{Timer, Writes, memory};
 use crate::adapters::error::Error;
 use crate::close::State;
@@ -154,6 +155,24 @@ impl<R: Timer> Wire<R> {
         let Some(at) = at else { return Poll::Pending };
         ready!(self.runtime.poll_at(cx, at));
         Poll::Ready(self.tick().max(at))
+    }
+
+    /// As [`Self::poll_due`], for who waits for input. Meanwhile memory that is not needed any more is given back.
+    pub(super) fn poll_due_reading(
+        &mut self,
+        cx: &mut Context<'_>,
+        at: Option<Instant>,
+        inbox: &mut Borrowed,
+    ) -> Poll<Instant> {
+        loop {
+            let release = inbox.release_at(self.now);
+            let now = ready!(self.poll_due(cx, [at, release].into_iter().flatten().min()));
+            if at.is_some_and(|at| at <= now) {
+                return Poll::Ready(now);
+            }
+            // Whoever goes on to read makes room again: not before there is something.
+            inbox.release_idle();
+        }
     }
 
     /// Writes all that is queued.
