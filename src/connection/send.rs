@@ -513,7 +513,7 @@ impl<O: Output> Sender<O> {
                 self.encoder.follow(opcode, fin);
                 self.push_behind([Header::first_byte(fin, rsv, opcode), len], payload);
             }
-            _ => self.push_long(opcode, fin, rsv, payload),
+            _ => self.push_larger(opcode, fin, rsv, payload),
         }
         self.count(opcode, fin);
     }
@@ -531,17 +531,23 @@ impl<O: Output> Sender<O> {
         }
     }
 
+    /// Queues a data frame that is not small.
+    // In the way neither of small ones nor of masks.
     #[inline(never)]
-    fn push_long(&mut self, opcode: Opcode, fin: bool, rsv: u8, payload: &[u8]) {
+    fn push_larger(&mut self, opcode: Opcode, fin: bool, rsv: u8, payload: &[u8]) {
         match u16::try_from(payload.len()) {
             // RFC 6455 5.2: the length in 16 bits.
             Ok(len @ 126..) if self.encoder.role() == Role::Server => {
                 let [high, low] = len.to_be_bytes();
                 self.encoder.follow(opcode, fin);
-                return self.push_behind([Header::first_byte(fin, rsv, opcode), 126, high, low], payload);
+                self.push_behind([Header::first_byte(fin, rsv, opcode), 126, high, low], payload);
             }
-            _ => {}
+            _ => self.push_any(opcode, fin, rsv, payload),
         }
+    }
+
+    #[inline(never)]
+    fn push_any(&mut self, opcode: Opcode, fin: bool, rsv: u8, payload: &[u8]) {
         let header = self.encoder.checked_header(opcode, fin, payload.len() as u64);
         self.push(&Header { rsv, ..header }, payload);
     }

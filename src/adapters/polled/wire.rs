@@ -158,21 +158,22 @@ impl<R: Timer> Wire<R> {
     }
 
     /// As [`Self::poll_due`], for who waits for input. Meanwhile memory that is not needed any more is given back.
+    #[inline]
     pub(super) fn poll_due_reading(
         &mut self,
         cx: &mut Context<'_>,
         at: Option<Instant>,
         inbox: &mut Borrowed,
     ) -> Poll<Instant> {
-        loop {
-            let release = inbox.release_at(self.now);
-            let now = ready!(self.poll_due(cx, [at, release].into_iter().flatten().min()));
+        if let Some(release) = inbox.release_at(self.now) {
+            let now = ready!(self.poll_due(cx, Some(at.map_or(release, |at| at.min(release)))));
             if at.is_some_and(|at| at <= now) {
                 return Poll::Ready(now);
             }
             // Whoever goes on to read makes room again: not before there is something.
             inbox.release_idle();
         }
+        self.poll_due(cx, at)
     }
 
     /// Writes all that is queued.
