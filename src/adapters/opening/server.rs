@@ -415,7 +415,7 @@ impl Answer {
             ending: Ending::HalfClose,
             until: deadline.map_or(discard_until, |deadline| deadline.max(discard_until)),
             discard_until,
-            scratch: vec![0; 2048].into(),
+            scratch: std::vec![0; 2048].into(),
             error: None,
         })
     }
