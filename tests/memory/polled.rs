@@ -3,10 +3,13 @@
 use std::io;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use hybi::Event;
+use hybi::frame::Opcode;
 use hybi::tokio::{Server, WebSocket};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time;
 
 use super::{KIB, live};
 
@@ -70,6 +73,9 @@ pub fn memory() {
     runtime.block_on(a_connection_that_waits_holds_less_than_a_kibibyte());
     runtime.block_on(halves_that_wait_hold_little_more());
     runtime.block_on(a_task_is_small());
+    let paused =
+        tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    paused.block_on(memory_for_the_rest_of_a_message_is_kept_for_a_second());
 }
 
 /// With its timer, and what is kept of the request.
@@ -107,6 +113,47 @@ async fn halves_that_wait_hold_little_more() {
     let each = (live() - before) / CONNECTIONS as isize;
     println!("in halves: {each} each");
     assert!(each <= KIB + KIB / 8);
+}
+
+/// A message of which a part has come, of a connection as a whole and of the half that receives.
+async fn memory_for_the_rest_of_a_message_is_kept_for_a_second() {
+    const LARGE: usize = 1 << 20;
+    let server = Server::new();
+    let mut wire = vec![0; 14 + LARGE];
+    let len = super::header(Opcode::Binary, true, LARGE as u64, wire.first_chunk_mut().unwrap());
+    assert_eq!(len, 14);
+    let wire = &*wire.leak();
+    let (head, rest) = wire.split_at(100_000);
+    for halves in [false, true] {
+        let mut ws = echoed(&server, SHORT).await;
+        ws.stream_mut().arrived = wire;
+        let message = ws.recv().await.unwrap().unwrap();
+        assert_eq!(message.as_bytes().len(), LARGE);
+        drop(message);
+        ws.stream_mut().arrived = head;
+        // Nobody polls it but for what it waits for.
+        let later = async {
+            time::sleep(Duration::from_millis(10)).await;
+            let held = live();
+            time::sleep(Duration::from_secs(1)).await;
+            held - live()
+        };
+        let wait = Duration::from_secs(2);
+        let released = if halves {
+            let (mut reader, _writer) = ws.split_with(|stream| (stream, Stream { arrived: b"" }));
+            let (received, released) = tokio::join!(time::timeout(wait, reader.recv()), later);
+            received.unwrap_err();
+            released
+        } else {
+            let (received, released) = tokio::join!(time::timeout(wait, ws.recv()), later);
+            received.unwrap_err();
+            ws.stream_mut().arrived = rest;
+            assert_eq!(ws.recv().await.unwrap().unwrap().as_bytes().len(), LARGE);
+            released
+        };
+        println!("for the rest of a message, released after a second: {released}");
+        assert!((900_000..=(LARGE - head.len()) as isize + 1000).contains(&released));
+    }
 }
 
 /// What a task holds of itself lies beside what the WebSocket holds, as long as the task lives.

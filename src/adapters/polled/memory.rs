@@ -21,7 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 type Kept<T> = [Cell<Option<T>>; 2];
 
 std::thread_local! {
-    static INBOXES: Kept<Box<Inbox>> = const { [const { Cell::new(None) }; 2] };
+    static INBOXES: Kept<Box<Lent>> = const { [const { Cell::new(None) }; 2] };
     static OUTBOXES: Kept<Outbox> = const { [const { Cell::new(None) }; 2] };
 }
 
@@ -41,38 +41,45 @@ fn keep<T>(kept: &'static LocalKey<Kept<T>>, one: T) {
 
 /// The inbox of a connection: its own as long as something is in it that it needs.
 #[derive(Debug, Default)]
-pub(super) struct Borrowed(Option<Box<Inbox>>);
+pub(super) struct Borrowed(Option<Box<Lent>>);
+
+#[derive(Debug, Default)]
+struct Lent {
+    inbox: Inbox,
+    /// Behind how many messages there is a part of one, and when what is spare meanwhile is given back.
+    release: Option<(u64, Instant)>,
+}
 
 static NOTHING: Inbox = Inbox::empty();
 
 impl Borrowed {
     /// Of a connection for which something has arrived already.
     pub(super) fn new(inbox: Inbox) -> Self {
-        Self((!inbox.is_idle()).then(|| Box::new(inbox)))
+        Self((!inbox.is_idle()).then(|| Box::new(Lent { inbox, release: None })))
     }
 
     /// The inbox, borrowed unless it is here.
     #[inline]
     pub(super) fn get(&mut self) -> &mut Inbox {
-        self.0.get_or_insert_with(|| take(&INBOXES).unwrap_or_default())
+        &mut self.0.get_or_insert_with(|| take(&INBOXES).unwrap_or_default()).inbox
     }
 
     /// The inbox, if it is here.
     #[inline]
     pub(super) fn here(&mut self) -> Option<&mut Inbox> {
-        self.0.as_deref_mut()
+        self.0.as_deref_mut().map(|lent| &mut lent.inbox)
     }
 
     /// The event that `ready`, from the last poll, stands for.
     #[inline]
     pub(super) fn event(&self, ready: Ready) -> Event<'_> {
-        self.0.as_deref().unwrap_or(&NOTHING).event(ready)
+        self.0.as_deref().map_or(&NOTHING, |lent| &lent.inbox).event(ready)
     }
 
     /// As [`Self::event`], for a whole message.
     #[inline]
     pub(super) fn message(&self, ready: ReadyMessage) -> Event<'_> {
-        self.0.as_deref().unwrap_or(&NOTHING).message(ready)
+        self.0.as_deref().map_or(&NOTHING, |lent| &lent.inbox).message(ready)
     }
 
     /// Gives it back, but for a part of a message, and for a while what the rest of that may need.
@@ -87,19 +94,27 @@ impl Borrowed {
     /// Whether much more is here than the part of a message that is.
     #[inline]
     fn has_spare(&self) -> bool {
-        self.0.as_ref().is_some_and(|inbox| inbox.spare() > AT_HAND)
+        self.0.as_ref().is_some_and(|lent| lent.inbox.spare() > AT_HAND)
     }
 
-    /// When to [release](Self::release_idle) what is spare, if anything is, and something last came at `last`.
+    /// When to [release](Self::release_idle) what is spare behind so many `messages`, if anything is: some time after
+    /// this was first asked.
     #[inline]
-    pub(super) fn release_at(&self, last: Instant) -> Option<Instant> {
-        self.has_spare().then(|| last + PATIENCE)
+    pub(super) fn release_at(&mut self, now: Instant, messages: u64) -> Option<Instant> {
+        if !self.has_spare() {
+            return None;
+        }
+        let release = &mut self.0.as_mut()?.release;
+        // More of the message is no reason to wait for longer: it may come byte by byte.
+        let (_, at) = release.filter(|(of, _)| *of == messages).unwrap_or((messages, now + PATIENCE));
+        *release = Some((messages, at));
+        Some(at)
     }
 
     /// Of what is here, keeps a part of a message and no more.
     #[inline]
     pub(super) fn release_idle(&mut self) {
-        if let Some(inbox) = &mut self.0 {
+        if let Some(inbox) = self.here() {
             inbox.release_idle();
         }
     }
@@ -107,16 +122,17 @@ impl Borrowed {
     /// Gives it back where nothing is in it.
     #[inline]
     pub(super) fn give_back_idle(&mut self) {
-        if let Some(inbox) = self.0.take_if(|inbox| inbox.is_idle()) {
-            if inbox.capacity() <= LARGEST {
-                keep(&INBOXES, inbox);
+        if let Some(mut lent) = self.0.take_if(|lent| lent.inbox.is_idle()) {
+            if lent.inbox.capacity() <= LARGEST {
+                lent.release = None;
+                keep(&INBOXES, lent);
             }
         }
     }
 
     /// What it is, for good.
     pub(super) fn into_inbox(self) -> Inbox {
-        self.0.map(|inbox| *inbox).unwrap_or_default()
+        self.0.map(|lent| lent.inbox).unwrap_or_default()
     }
 }
 

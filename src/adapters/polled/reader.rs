@@ -263,7 +263,7 @@ impl<I, O, R: Reads<I> + Writes<O>> Inner<I, O, R> {
             #[cfg(feature = "deflate")]
             let at =
                 [at, out.sender.release_at().filter(|_| receiver.holds_window())].into_iter().flatten().min();
-            let now = ready!(out.wire.poll_due_reading(cx, at, inbox));
+            let now = ready!(out.wire.poll_due_reading(cx, at, inbox, receiver.counters().messages));
             #[cfg(feature = "deflate")]
             if out.sender.release_at().is_some_and(|at| at <= now) {
                 receiver.release_window();

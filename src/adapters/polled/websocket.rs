@@ -516,7 +516,8 @@ impl<S, R: Reads<S> + Writes<S>> Inner<S, R> {
         }
         self.wire.poll_half_close(&mut self.stream, self.connection.sender_mut(), cx);
         self.wire.catch_up(self.connection.sender_mut());
-        let now = ready!(self.wire.poll_due_reading(cx, self.connection.poll_timeout(), &mut self.inbox));
+        let (at, messages) = (self.connection.poll_timeout(), self.connection.receiver().counters().messages);
+        let now = ready!(self.wire.poll_due_reading(cx, at, &mut self.inbox, messages));
         self.connection.handle_timeout(now);
         Poll::Ready(Ok(()))
     }

@@ -157,18 +157,23 @@ impl<R: Timer> Wire<R> {
         Poll::Ready(self.tick().max(at))
     }
 
-    /// As [`Self::poll_due`], for who waits for input. Meanwhile memory that is not needed any more is given back.
+    /// As [`Self::poll_due`], for who waits for input behind so many `messages`. Meanwhile memory that is not needed any
+    /// more is given back.
     #[inline]
     pub(super) fn poll_due_reading(
         &mut self,
         cx: &mut Context<'_>,
         at: Option<Instant>,
         inbox: &mut Borrowed,
+        messages: u64,
     ) -> Poll<Instant> {
-        if let Some(release) = inbox.release_at(self.now) {
-            let now = ready!(self.poll_due(cx, Some(at.map_or(release, |at| at.min(release)))));
-            if at.is_some_and(|at| at <= now) {
-                return Poll::Ready(now);
+        if let Some(release) = inbox.release_at(self.now, messages) {
+            // An alarm for what is past would wake the task for nothing.
+            if release > self.now {
+                let now = ready!(self.poll_due(cx, Some(at.map_or(release, |at| at.min(release)))));
+                if at.is_some_and(|at| at <= now) {
+                    return Poll::Ready(now);
+                }
             }
             // Whoever goes on to read makes room again: not before there is something.
             inbox.release_idle();
