@@ -360,6 +360,8 @@ impl<S, R: Reads<S> + Writes<S>> Inner<S, R> {
     }
 
     /// Runs until an event is there.
+    // Once, for all who do: all of a turn is in it.
+    #[inline(never)]
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Ready>, Error>> {
         while self.outcome.is_none() {
             if let Some(message) = self.take_message() {
@@ -441,32 +443,28 @@ impl<S, R: Reads<S> + Writes<S>> Inner<S, R> {
     }
 
     /// All input has been taken in: reads more. Where there is none, writes, does what is due, and waits.
+    // Part of whoever calls, and so is what it does last: see `Wire::poll_write_within`.
+    #[inline(always)]
     fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         if self.eof {
             return self.poll_eof(cx).map(Ok);
         }
-        if self.reads == MOST_READS {
-            self.reads = 0;
-            let driven = self.poll_drive(cx);
-            if driven.is_pending() {
-                // It is the others' turn, not that there was nothing to read.
-                cx.waker().wake_by_ref();
-            }
-            return driven;
-        }
-        let space = self.connection.read_space(self.inbox.get());
-        match R::poll_read(&mut self.stream, cx, space) {
-            Poll::Ready(read) => {
+        // Behind so many reads it is the others' turn, not that there was nothing to read.
+        let yields = self.reads == MOST_READS;
+        if !yields {
+            let space = self.connection.read_space(self.inbox.get());
+            if let Poll::Ready(read) = R::poll_read(&mut self.stream, cx, space) {
                 self.reads += 1;
-                self.handle_read(read)?;
-                Poll::Ready(Ok(()))
+                return Poll::Ready(self.handle_read(read));
             }
-            Poll::Pending => {
-                self.reads = 0;
-                self.inbox.give_back();
-                self.poll_drive(cx)
-            }
+            self.inbox.give_back();
         }
+        self.reads = 0;
+        let driven = self.poll_drive(cx);
+        if yields && driven.is_pending() {
+            cx.waker().wake_by_ref();
+        }
+        driven
     }
 
     fn handle_read(&mut self, read: std::io::Result<usize>) -> Result<(), Error> {
@@ -503,10 +501,11 @@ impl<S, R: Reads<S> + Writes<S>> Inner<S, R> {
 
     /// Writes, does what the transport needs, and waits for what is due; ready when something has been done
     /// that may be an event.
+    #[inline(always)]
     fn poll_drive(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         // Where nothing can be written, what has come in can still be read.
         if !self.wire.has_failed() {
-            match self.wire.poll_write(&mut self.stream, self.connection.sender_mut(), cx) {
+            match self.wire.poll_write_within(&mut self.stream, self.connection.sender_mut(), cx) {
                 Poll::Ready(Ok(())) => memory::reclaim_outbox(self.connection.sender_mut()),
                 Poll::Ready(Err(error)) if self.connection.ready_state() != ReadyState::Closing => {
                     return Poll::Ready(Err(error.into()));

@@ -182,7 +182,23 @@ impl<R: Timer> Wire<R> {
     }
 
     /// Writes all that is queued.
+    #[inline(never)]
     pub(super) fn poll_write<W>(
+        &mut self,
+        stream: &mut W,
+        sender: &mut Sender<Outbox>,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<()>>
+    where
+        R: Writes<W>,
+    {
+        self.poll_write_within(stream, sender, cx)
+    }
+
+    /// As [`Self::poll_write`], within the function that calls. The kernel's own calls push ours out of where a processor
+    /// remembers whither they return, so each return behind a system call is one that it did not foresee.
+    #[inline(always)]
+    pub(super) fn poll_write_within<W>(
         &mut self,
         stream: &mut W,
         sender: &mut Sender<Outbox>,
@@ -229,6 +245,7 @@ impl<R: Timer> Wire<R> {
     }
 
     /// Writes once, of what is queued, if anything is.
+    #[inline(always)]
     fn poll_write_queued<W>(
         &mut self,
         stream: &mut W,
@@ -387,7 +404,7 @@ impl<R: Timer> Wire<R> {
         R: Writes<W>,
     {
         while half.sender().close_state() != State::Ended {
-            if let Poll::Ready(written) = self.poll_write(stream, half.sender_mut(), cx) {
+            if let Poll::Ready(written) = self.poll_write_within(stream, half.sender_mut(), cx) {
                 written?;
                 memory::reclaim_outbox(half.sender_mut());
                 break;
