@@ -9,9 +9,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_signal::{Signal, Signals};
-use hybi::futures_io::{AcceptError, Error, Server, WebSocket};
+use hybi::futures_io::{AcceptError, Error, Group, Server, WebSocket};
 use hybi::{CloseCode, Config, Event};
-use smol::channel::{Receiver, Sender, bounded};
+use smol::channel::{Sender, bounded};
 use smol::future::or;
 use smol::net::{TcpListener, TcpStream};
 use smol::stream::StreamExt;
@@ -34,8 +34,7 @@ const TWICE: Duration = Duration::from_millis(50);
 #[derive(Clone)]
 struct Shared {
     server: Arc<Server>,
-    /// Closed once the server goes away.
-    leaving: Receiver<()>,
+    group: Group,
     /// Closed once no task has it any more.
     _here: Sender<()>,
 }
@@ -56,9 +55,8 @@ async fn run() -> Result<(), Box<dyn std::error::Error>> {
     let mut interrupts = Signals::new([Signal::Int])?;
     cli::say(format_args!("listening on ws://{}", listener.local_addr()?));
 
-    let (leave, leaving) = bounded(1);
     let (here, gone) = bounded(1);
-    let shared = Shared { server: Arc::new(server), leaving, _here: here };
+    let shared = Shared { server: Arc::new(server), group: Group::new(), _here: here };
     loop {
         let interrupted = async {
             interrupts.next().await;
@@ -76,7 +74,8 @@ async fn run() -> Result<(), Box<dyn std::error::Error>> {
         }
     }
 
-    drop((listener, leave, shared));
+    shared.group.close(CloseCode::GOING_AWAY, "the server is shutting down")?;
+    drop((listener, shared));
     let all = async {
         let _ = gone.recv().await;
         None
@@ -118,18 +117,12 @@ async fn serve(shared: Shared, stream: TcpStream) {
         }
         Err(error) => return eprintln!("{peer}: {error}"),
     };
-    loop {
-        let left = async {
-            let _ = shared.leaving.recv().await;
-            None
-        };
-        match or(async { Some(echo(&mut ws).await) }, left).await {
-            Some(Ok(())) => return,
-            // The peer has been told; what is left is to see the connection to its end.
-            Some(Err(error @ Error::Protocol(_))) => eprintln!("{peer}: {error}"),
-            Some(Err(error)) => return eprintln!("{peer}: {error}"),
-            // The future that was dropped has lost nothing: what was queued goes out before the Close.
-            None => return farewell(&mut ws).await,
+    ws.join(&shared.group);
+    // A peer that broke the protocol has been told; what is left is to see the connection to its end.
+    while let Err(error) = echo(&mut ws).await {
+        eprintln!("{peer}: {error}");
+        if !matches!(error, Error::Protocol(_)) {
+            return;
         }
     }
 }
@@ -143,10 +136,4 @@ async fn echo(ws: &mut WebSocket<TcpStream>) -> Result<(), Error> {
         }
     }
     Ok(())
-}
-
-async fn farewell(ws: &mut WebSocket<TcpStream>) {
-    // One that is closing already goes on with that.
-    let _ = ws.close(CloseCode::GOING_AWAY, "the server is shutting down").await;
-    let _ = ws.wait_closed().await;
 }

@@ -4,16 +4,14 @@
 //! no more connections, tells all clients that it goes away (1001), and gives them ten seconds to close; upon
 //! another it does not wait any longer.
 
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hybi::tokio::{AcceptError, Error, Server, WebSocket};
+use hybi::tokio::{AcceptError, Error, Group, Server, WebSocket};
 use hybi::{CloseCode, Config, Event};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Notify;
-use tokio::sync::futures::OwnedNotified;
 use tokio::task::JoinSet;
 
 #[path = "support/cli.rs"]
@@ -47,7 +45,7 @@ pub(crate) async fn run(args: impl Iterator<Item = String>) -> Result<(), Box<dy
         TcpListener::bind(&address).await.map_err(|error| format!("cannot listen on {address}: {error}"))?;
     cli::say(format_args!("listening on ws://{}", listener.local_addr()?));
 
-    let (server, leave, mut tasks) = (Arc::new(server), Arc::new(Notify::new()), JoinSet::new());
+    let (server, group, mut tasks) = (Arc::new(server), Group::new(), JoinSet::new());
     // One future for all turns: what comes while none is waiting is lost.
     let mut interrupted = pin!(tokio::signal::ctrl_c());
     loop {
@@ -58,9 +56,7 @@ pub(crate) async fn run(args: impl Iterator<Item = String>) -> Result<(), Box<dy
             Some(_) = tasks.join_next() => {}
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => {
-                    // It hears of all that is told from here on.
-                    let leaving = Box::pin(Arc::clone(&leave).notified_owned());
-                    tasks.spawn(serve(Arc::clone(&server), stream, leaving));
+                    tasks.spawn(serve(Arc::clone(&server), group.clone(), stream));
                 }
                 // A connection that breaks off at once does not end the server, nor that there can be no more
                 // of them: some may end.
@@ -73,7 +69,7 @@ pub(crate) async fn run(args: impl Iterator<Item = String>) -> Result<(), Box<dy
     }
 
     drop(listener);
-    leave.notify_waiters();
+    group.close(CloseCode::GOING_AWAY, "the server is shutting down")?;
     let all = async { while tasks.join_next().await.is_some() {} };
     let again = async {
         tokio::time::sleep(TWICE).await;
@@ -98,7 +94,7 @@ fn deflate(_: Server) -> Result<Server, &'static str> {
     Err("--deflate is not in this build: build with --features deflate")
 }
 
-async fn serve(server: Arc<Server>, stream: TcpStream, mut leaving: Pin<Box<OwnedNotified>>) {
+async fn serve(server: Arc<Server>, group: Group, stream: TcpStream) {
     // One that is gone already has no address.
     let Ok(peer) = stream.peer_addr() else { return };
     let _ = stream.set_nodelay(true);
@@ -112,18 +108,12 @@ async fn serve(server: Arc<Server>, stream: TcpStream, mut leaving: Pin<Box<Owne
     };
     // Half a kilobyte with a browser.
     ws.forget_headers();
-    loop {
-        let ended = tokio::select! {
-            biased;
-            ended = echo(&mut ws) => ended,
-            // The future that is dropped here has lost nothing: what was queued goes out before the Close.
-            () = &mut leaving => return farewell(&mut ws).await,
-        };
-        match ended {
-            Ok(()) => return,
-            // The peer has been told; what is left is to see the connection to its end.
-            Err(error @ Error::Protocol(_)) => eprintln!("{peer}: {error}"),
-            Err(error) => return eprintln!("{peer}: {error}"),
+    ws.join(&group);
+    // A peer that broke the protocol has been told; what is left is to see the connection to its end.
+    while let Err(error) = echo(&mut ws).await {
+        eprintln!("{peer}: {error}");
+        if !matches!(error, Error::Protocol(_)) {
+            return;
         }
     }
 }
@@ -142,10 +132,4 @@ async fn echo(ws: &mut WebSocket) -> Result<(), Error> {
             None => answer.send_binary(data).await?,
         }
     }
-}
-
-async fn farewell(ws: &mut WebSocket) {
-    // One that is closing already goes on with that.
-    let _ = ws.close(CloseCode::GOING_AWAY, "the server is shutting down").await;
-    let _ = ws.wait_closed().await;
 }

@@ -6,7 +6,7 @@
 pub use hybi::deflate;
 pub use hybi::{
     CloseCode, Config, Connection, Event, Inbox, Instant, Kind, Message, Outbox, Outcome, Owed, Prepared,
-    ProtocolError, Ready, ReadyMessage, ReadyState, Receiver, SendError, Sender, SharedConfig,
+    ProtocolError, Ready, ReadyMessage, ReadyState, Receiver, Role, SendError, Sender, SharedConfig,
     TransportAction, close, connection, handshake, time,
 };
 

@@ -58,7 +58,7 @@ use super::{opening, polled};
 #[cfg(feature = "async-io")]
 use crate::handshake::ClientRequest;
 use crate::{Connection, Inbox, Instant};
-pub use polled::Timer;
+pub use polled::{Group, Timer};
 use polled::{Reads, Writes};
 
 #[cfg(feature = "async-io")]

@@ -17,5 +17,7 @@ pub mod tokio;
 
 /// What locks are made of here. The model in `tests/loom` has others.
 mod sync {
+    #[cfg(any(feature = "tokio", feature = "futures-io"))]
+    pub(super) use std::sync::atomic::{AtomicBool, Ordering};
     pub(super) use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 }

@@ -59,6 +59,7 @@ pub use super::opening::{Acceptance, ConnectError, HttpAnswer, Refusal};
 use super::{opening, polled};
 use crate::handshake::{ClientRequest, WsUrl};
 use crate::{Connection, Inbox, Instant};
+pub use polled::Group;
 use polled::{Reads, Timer, Writes};
 
 /// A WebSocket over a stream of tokio's, TCP unless told otherwise.

@@ -209,7 +209,8 @@
 //!   answer.
 //! * **A connection ends by itself**: after `close`, go on receiving until `None`, or call `wait_closed`. It
 //!   takes no longer than [`close_timeout`](crate::Config::close_timeout).
-//! * **What is dropped is closed** without a Close, as there.
+//! * **What is dropped is closed** without a Close, as there. A server that goes away closes all of a
+//!   [`Group`](crate::polled::Group), without a `select!` in each task.
 //! * **Memory is held while there is something in it**: an idle connection has no buffers.
 //! * **What a server accepts is stricter**, see [`handshake`](crate::handshake), and origins can be checked.
 //! * **Messages may be compressed** (RFC 7692), with the feature `deflate` and one call on either side:

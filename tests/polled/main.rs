@@ -15,6 +15,7 @@ mod cancel;
 mod dropped;
 mod end;
 mod faults;
+mod group;
 mod halves;
 mod idle;
 #[cfg(feature = "tokio")]

@@ -25,8 +25,8 @@
 //! # Dropping a WebSocket
 //!
 //! closes its stream without a word, which the peer sees as an abnormal end (1006), with what is queued lost.
-//! `close` and `wait_closed` do it properly. Of two halves the stream is closed when both are gone, or as the
-//! halves of the stream itself decide: see [`WebSocket::split_with`].
+//! `close` and `wait_closed` do it properly, and a [`Group`] for many at once. Of two halves the stream is closed when
+//! both are gone, or as the halves of the stream itself decide: see [`WebSocket::split_with`].
 //!
 //! # Memory
 //!
@@ -42,16 +42,19 @@ use std::task::{Context, Poll};
 
 use crate::Instant;
 
+mod group;
 mod handshake;
 mod memory;
 mod reader;
 mod responder;
+mod signal;
 mod split;
 mod turnstile;
 mod websocket;
 mod wire;
 mod writer;
 
+pub use group::Group;
 pub use handshake::{AcceptError, HttpCall};
 pub use reader::Reader;
 pub use responder::Responder;

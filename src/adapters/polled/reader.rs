@@ -9,6 +9,7 @@ use std::task::{Context, Poll, Waker, ready};
 
 use futures_core::{FusedStream, Stream};
 
+use super::group::Membership;
 use super::memory::Borrowed;
 use super::split::Shared;
 use super::turnstile::Side;
@@ -39,6 +40,7 @@ struct Inner<I, O, R> {
     /// How many reads there have been since anything was written.
     reads: u8,
     end: End,
+    group: Membership,
 }
 
 /// How far the end of the stream has come.
@@ -58,9 +60,10 @@ impl<I, O, R> Reader<I, O, R> {
         shared: Arc<Shared<O, R>>,
         outcome: Option<Outcome>,
         eof: bool,
+        group: Membership,
     ) -> Self {
         let end = if eof { End::Seen(None) } else { End::No };
-        Self { inner: Box::new(Inner { stream, receiver, inbox, shared, outcome, reads: 0, end }) }
+        Self { inner: Box::new(Inner { stream, receiver, inbox, shared, outcome, reads: 0, end, group }) }
     }
 
     /// How the connection ended, once it has.
@@ -230,10 +233,14 @@ impl<I, O, R: Reads<I> + Writes<O>> Inner<I, O, R> {
 
     /// Writes, does what the transport needs, and waits for what is due.
     fn poll_drive(&mut self, cx: &mut Context<'_>) -> Poll<Turn> {
-        let Self { receiver, shared, inbox, outcome, .. } = self;
+        let Self { receiver, shared, inbox, outcome, group, .. } = self;
+        let told = group.is_told(cx);
         shared.out.poll(Side::Reader, cx, |out, cx, news| {
             let before = out.sender.close_state();
             shared.settle(out);
+            if told {
+                group.close(out.wire.now(), &mut out.sender);
+            }
             let waited = out.sender.buffered_amount();
             if !out.wire.has_failed() {
                 // A stream that fails shows when it is read, or to whoever sends.

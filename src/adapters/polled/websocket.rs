@@ -10,6 +10,7 @@ use std::task::{Context, Poll, Waker, ready};
 use futures_core::{FusedStream, Stream};
 use futures_sink::Sink;
 
+use super::group::{Group, Membership};
 use super::memory::Borrowed;
 use super::responder::Responder;
 use super::wire::Wire;
@@ -55,6 +56,7 @@ struct Inner<S, R> {
     reads: u8,
     /// The stream has ended, and what is queued is still to be written.
     eof: bool,
+    group: Membership,
     connection: Connection,
     handshake: Handshake,
 }
@@ -69,8 +71,8 @@ impl<S, R> WebSocket<S, R> {
         let Opened { connection, inbox, handshake } = opened;
         let inbox = Borrowed::new(inbox);
         let wire = Wire::new(runtime);
-        let (outcome, reads, eof) = (None, 0, false);
-        let inner = Inner { stream, wire, connection, inbox, handshake, outcome, reads, eof };
+        let (outcome, reads, eof, group) = (None, 0, false, Membership::default());
+        let inner = Inner { stream, wire, connection, inbox, handshake, outcome, reads, eof, group };
         Self { inner: Box::new(inner) }
     }
 
@@ -156,6 +158,11 @@ impl<S, R> WebSocket<S, R> {
         (self.inner.stream, self.inner.connection, self.inner.inbox.into_inbox())
     }
 
+    /// Joins a group, to be closed with it; leaves the one that it was in.
+    pub fn join(&mut self, group: &Group) {
+        self.inner.group.join(group);
+    }
+
     /// The next message goes out as it is, whatever was agreed on; see
     /// [`Sender::uncompressed`](crate::Sender::uncompressed).
     pub const fn uncompressed(&mut self) -> &mut Self {
@@ -169,13 +176,13 @@ impl<S, R> WebSocket<S, R> {
     where
         R: Reads<I> + Writes<O>,
     {
-        let Inner { stream, mut wire, mut connection, inbox, outcome, eof, .. } = *self.inner;
+        let Inner { stream, mut wire, mut connection, inbox, outcome, eof, group, .. } = *self.inner;
         wire.catch_up(connection.sender_mut());
         let (input, output) = split(stream);
         let (receiver, sender) = connection.into_halves();
         let shared = split::Shared::new(output, wire, sender);
         let writer = Writer::new(shared.clone());
-        (Reader::new(input, receiver, inbox, shared, outcome, eof), writer)
+        (Reader::new(input, receiver, inbox, shared, outcome, eof, group), writer)
     }
 }
 
@@ -503,6 +510,9 @@ impl<S, R: Reads<S> + Writes<S>> Inner<S, R> {
     /// that may be an event.
     #[inline(always)]
     fn poll_drive(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        if self.group.is_told(cx) {
+            self.group.close(self.wire.tick(), self.connection.sender_mut());
+        }
         // Where nothing can be written, what has come in can still be read.
         if !self.wire.has_failed() {
             match self.wire.poll_write_within(&mut self.stream, self.connection.sender_mut(), cx) {

@@ -1,5 +1,5 @@
-//! The turnstile that the halves of a WebSocket share, in all interleavings of its two tasks: whoever waits is
-//! woken. It is the adapters' own source, with locks whose every use loom can make wait.
+//! What tasks share, in all interleavings of them: the turnstile of two halves of a WebSocket, and the signal of a
+//! group. Whoever waits is woken. It is the adapters' own source, with locks and flags whose every use loom can make wait.
 
 /// As in the library, with the locks of loom.
 #[cfg(test)]
@@ -10,10 +10,13 @@ mod adapters {
     pub(crate) mod sync {
         pub(crate) use std::sync::{PoisonError, TryLockError};
 
+        pub(crate) use loom::sync::atomic::{AtomicBool, Ordering};
         pub(crate) use loom::sync::{Mutex, MutexGuard};
     }
 
     pub(crate) mod polled {
+        #[path = "../../../../../src/adapters/polled/signal.rs"]
+        pub(crate) mod signal;
         #[allow(dead_code, reason = "the model does not ask for all of it")]
         #[path = "../../../../../src/adapters/polled/turnstile.rs"]
         pub(crate) mod turnstile;

@@ -1,4 +1,4 @@
-//! The model: a pipe that is full, two tasks that write to it, and somebody who takes out what is in it.
+//! The models. Of the turnstile: a pipe that is full, two tasks that write to it, and somebody who takes out what is in it.
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
@@ -10,6 +10,7 @@ use loom::sync::Mutex;
 use loom::sync::atomic::{AtomicUsize, Ordering};
 use loom::thread;
 
+use super::signal::Signal;
 use super::turnstile::{Side, Turnstile};
 
 /// What both tasks write to. Like a socket it remembers only whoever asked last.
@@ -174,4 +175,45 @@ fn one_hears_what_the_other_has_done() {
             doer.join().unwrap();
         });
     }
+}
+
+#[test]
+fn whoever_listens_is_told() {
+    model("signal", Some(3), || {
+        let signal = Signal::default();
+        let listen = |signal: &Signal<u8>| {
+            let mut listener = signal.listen();
+            move || {
+                block_on(poll_fn(|cx| listener.poll(cx)));
+                assert_eq!(listener.told(), Some(1));
+            }
+        };
+        let (first, mut second, late) = (listen(&signal), listen(&signal), signal.clone());
+        let first = thread::spawn(first);
+        let teller = thread::spawn(move || assert!(late.tell(1) && !late.tell(2)));
+        second();
+        first.join().unwrap();
+        teller.join().unwrap();
+        // One that comes when it is told already.
+        listen(&signal)();
+    });
+}
+
+#[test]
+fn whoever_waits_in_another_task_is_told_there() {
+    // As a future that is polled in one task, then in another, with the same one asking twice in between.
+    model("signal, two tasks", None, || {
+        let signal = Signal::default();
+        let mut listener = signal.listen();
+        let teller = {
+            let signal = signal.clone();
+            thread::spawn(move || signal.tell(1))
+        };
+        let noop = &mut Context::from_waker(Waker::noop());
+        if listener.poll(noop).is_pending() && listener.poll(noop).is_pending() {
+            block_on(poll_fn(|cx| listener.poll(cx)));
+        }
+        assert_eq!(listener.told(), Some(1));
+        assert!(teller.join().unwrap());
+    });
 }

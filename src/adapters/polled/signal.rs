@@ -1,0 +1,119 @@
+//! Something that is told once, to all who wait for it.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::mem::take;
+use std::prelude::v1::*;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use crate::adapters::lock::lock;
+use crate::adapters::sync::{AtomicBool, Mutex, Ordering};
+
+/// Something that is told once. Clones are the same one.
+pub(super) struct Signal<T>(Arc<Shared<T>>);
+
+struct Shared<T> {
+    /// It is told; what it is, is in `told`.
+    is_told: AtomicBool,
+    told: Mutex<Told<T>>,
+}
+
+struct Told<T> {
+    what: Option<T>,
+    /// Whom to wake, by the number of the listener.
+    waiting: BTreeMap<u64, Waker>,
+    listeners: u64,
+}
+
+/// One who waits for it, in one task at a time.
+pub(super) struct Listener<T> {
+    signal: Signal<T>,
+    number: u64,
+    /// Who will be woken, if anyone.
+    waker: Option<Waker>,
+}
+
+impl<T> Default for Signal<T> {
+    fn default() -> Self {
+        let told = Told { what: None, waiting: BTreeMap::new(), listeners: 0 };
+        Self(Arc::new(Shared { is_told: AtomicBool::new(false), told: Mutex::new(told) }))
+    }
+}
+
+impl<T> Clone for Signal<T> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<T> Signal<T> {
+    /// Tells `what` to all who listen, now or later; whether nothing had been told before.
+    pub(super) fn tell(&self, what: T) -> bool {
+        let waiting = {
+            let mut told = lock(&self.0.told);
+            if told.what.is_some() {
+                return false;
+            }
+            told.what = Some(what);
+            self.0.is_told.store(true, Ordering::Release);
+            take(&mut told.waiting)
+        };
+        waiting.into_values().for_each(Waker::wake);
+        true
+    }
+
+    pub(super) fn listen(&self) -> Listener<T> {
+        let mut told = lock(&self.0.told);
+        told.listeners += 1;
+        Listener { signal: self.clone(), number: told.listeners, waker: None }
+    }
+}
+
+impl<T> Listener<T> {
+    /// Ready once it is told; until then the task is woken when it is.
+    // The same task asks each time that it waits, and takes no lock for it: it is known already.
+    #[inline]
+    pub(super) fn poll(&mut self, cx: &Context<'_>) -> Poll<()> {
+        let known = self.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker()));
+        if known && !self.signal.0.is_told.load(Ordering::Acquire) { Poll::Pending } else { self.ask(cx) }
+    }
+
+    #[cold]
+    fn ask(&mut self, cx: &Context<'_>) -> Poll<()> {
+        let mut told = lock(&self.signal.0.told);
+        if told.what.is_some() {
+            return Poll::Ready(());
+        }
+        let _before = told.waiting.insert(self.number, cx.waker().clone());
+        self.waker = Some(cx.waker().clone());
+        Poll::Pending
+    }
+
+    /// What was told, if it was.
+    pub(super) fn told(&self) -> Option<T>
+    where
+        T: Copy,
+    {
+        lock(&self.signal.0.told).what
+    }
+}
+
+impl<T> Drop for Listener<T> {
+    fn drop(&mut self) {
+        // What it is woken by may have locks of its own: not dropped under this one.
+        let _waker = lock(&self.signal.0.told).waiting.remove(&self.number);
+    }
+}
+
+impl<T> fmt::Debug for Signal<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Signal").field("is_told", &self.0.is_told).finish_non_exhaustive()
+    }
+}
+
+impl<T> fmt::Debug for Listener<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Listener").field("number", &self.number).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,240 @@
+//! WebSockets that are closed together.
+
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
+
+use futures_core::Stream;
+use hybi::futures_io::{Error, Group};
+use hybi::{CloseCode, Event, Role, SendError};
+
+use super::halves::tick;
+use super::support::*;
+
+const AWAY: &str = "the server is shutting down";
+
+/// A member of a group of its own.
+fn member(role: Role) -> (Group, Clock, Ws, Peer) {
+    let (clock, mut ws, peer) = pair(role, Manner::default(), patient());
+    let group = Group::new();
+    ws.join(&group);
+    (group, clock, ws, peer)
+}
+
+/// Counts how often a task is woken.
+#[derive(Default)]
+struct Woken(AtomicUsize);
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+impl Woken {
+    fn times(&self) -> usize {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
+#[test]
+fn who_waits_to_receive_closes_at_once() {
+    for role in [Role::Server, Role::Client] {
+        for how in 0..4 {
+            let (group, clock, mut ws, mut peer) = member(role);
+            let mut receiving = pin!(async {
+                match how {
+                    0 => assert!(matches!(ws.next().await, Ok(Some((Event::CloseReceived(_), _))))),
+                    1 => assert!(matches!(ws.recv().await, Ok(None))),
+                    2 => assert!(ws.wait_closed().await.unwrap().is_clean()),
+                    _ => assert!(poll_fn(|cx| Pin::new(&mut ws).poll_next(cx)).await.is_none()),
+                }
+                assert!(ws.wait_closed().await.unwrap().is_clean());
+            });
+            let told = run(
+                &clock,
+                async {
+                    tick().await;
+                    assert!(peer.heard.is_empty());
+                    group.close(CloseCode::GOING_AWAY, AWAY).unwrap();
+                    // Two turns of the others: one that writes, and one that reads the answer.
+                    for _ in 0..4 {
+                        tick().await;
+                        peer.pump();
+                    }
+                    if role == Role::Client {
+                        peer.end.end();
+                    }
+                    tick().await;
+                    peer.heard
+                },
+                &mut [receiving.as_mut()],
+            );
+            assert_eq!(told.first(), Some(&Heard::Close(1001)), "{role:?} {how}");
+        }
+    }
+}
+
+#[test]
+fn what_is_queued_goes_out_before_the_close() {
+    let (group, _, mut ws, mut peer) = member(Role::Server);
+    block_on(&Clock::default(), ws.feed("first")).unwrap();
+    group.close(CloseCode::GOING_AWAY, AWAY).unwrap();
+    // It is closed where it receives, and not before.
+    block_on(&Clock::default(), ws.send("second")).unwrap();
+    assert!(poll_once(ws.next()).is_pending());
+    assert!(matches!(poll_once(ws.send("third")), Poll::Ready(Err(Error::Send(SendError::Closed)))));
+    peer.pump();
+    assert_eq!(peer.heard[..2], [Heard::Text("first".into()), Heard::Text("second".into())]);
+    assert_eq!(peer.heard[2], Heard::Close(1001));
+}
+
+#[test]
+fn who_joins_a_group_that_was_closed_is_closed() {
+    let (_, mut ws, mut peer) = pair(Role::Server, Manner::default(), patient());
+    let group = Group::new();
+    group.close(CloseCode::SERVICE_RESTART, "").unwrap();
+    ws.join(&group.clone());
+    assert!(poll_once(ws.recv()).is_pending());
+    peer.pump();
+    assert_eq!(peer.heard[0], Heard::Close(1012));
+}
+
+#[test]
+fn who_has_left_is_not_closed() {
+    let (first, _, mut ws, mut peer) = member(Role::Server);
+    assert!(poll_once(ws.recv()).is_pending());
+    let second = Group::new();
+    ws.join(&second);
+    first.close(CloseCode::GOING_AWAY, AWAY).unwrap();
+    assert!(poll_once(ws.recv()).is_pending());
+    peer.pump();
+    assert_eq!(peer.heard, []);
+    second.close(CloseCode::NORMAL, "").unwrap();
+    assert!(poll_once(ws.recv()).is_pending());
+    peer.pump();
+    assert_eq!(peer.heard[0], Heard::Close(1000));
+}
+
+#[test]
+fn a_peer_that_never_falls_silent_is_told_too() {
+    let (group, _, mut ws, mut peer) = member(Role::Server);
+    group.close(CloseCode::GOING_AWAY, AWAY).unwrap();
+    for n in 0..40 {
+        // There is something to read in each turn.
+        peer.connection.send_text(&n.to_string()).unwrap();
+        peer.say();
+        let Poll::Ready(Ok(Some((Event::Text(text), _)))) = poll_once(ws.next()) else {
+            assert!((16..20).contains(&n), "{n}");
+            peer.pump();
+            assert_eq!(peer.heard[0], Heard::Close(1001));
+            return;
+        };
+        assert_eq!(text, n.to_string());
+    }
+    panic!("the group was not heeded");
+}
+
+#[test]
+fn one_that_is_closing_goes_on_with_that() {
+    let (group, _, mut ws, mut peer) = member(Role::Server);
+    assert!(poll_once(ws.close(CloseCode::NORMAL, "done")).is_ready());
+    group.close(CloseCode::GOING_AWAY, AWAY).unwrap();
+    for _ in 0..3 {
+        assert!(poll_once(ws.wait_closed()).is_pending() || ws.outcome().is_some());
+        peer.pump();
+    }
+    let closes = peer.heard.iter().filter(|heard| matches!(heard, Heard::Close(_))).collect::<Vec<_>>();
+    assert_eq!(closes, [&Heard::Close(1000)]);
+}
+
+#[test]
+fn a_code_of_the_other_role_is_going_away() {
+    let (group, _, mut ws, mut peer) = member(Role::Client);
+    group.close(CloseCode::TRY_AGAIN_LATER, "full").unwrap();
+    assert!(poll_once(ws.recv()).is_pending());
+    peer.pump();
+    assert_eq!(peer.heard[0], Heard::Close(1001));
+}
+
+#[test]
+fn a_group_is_closed_once_and_as_the_rfc_allows() {
+    let (group, _, mut ws, mut peer) = member(Role::Server);
+    assert_eq!(group.close(CloseCode::new(1005), ""), Err(SendError::CodeNotAllowed));
+    assert_eq!(group.close(None, "a reason without a code"), Err(SendError::CodeNotAllowed));
+    assert_eq!(group.close(CloseCode::NORMAL, &letters(124)), Err(SendError::ReasonTooLong));
+    assert!(poll_once(ws.recv()).is_pending());
+    peer.pump();
+    assert_eq!(peer.heard, []);
+    assert_eq!(group.close(None, ""), Ok(()));
+    assert_eq!(group.close(CloseCode::NORMAL, ""), Err(SendError::Closed));
+    assert!(poll_once(ws.recv()).is_pending());
+    peer.pump();
+    assert_eq!(peer.heard[0], Heard::Close(1005));
+}
+
+#[test]
+fn the_task_that_waited_last_is_woken_and_none_that_is_gone() {
+    let (group, _, mut ws, _peer) = member(Role::Server);
+    let (_, mut other, its_peer) = pair(Role::Server, Manner::default(), patient());
+    other.join(&group);
+    let tasks = [(); 3].map(|()| Arc::new(Woken::default()));
+    let wait = |ws: &mut Ws, task: &Arc<Woken>| {
+        let waker = Waker::from(Arc::clone(task));
+        assert!(pin!(ws.recv()).poll(&mut Context::from_waker(&waker)).is_pending());
+    };
+    wait(&mut ws, &tasks[0]);
+    wait(&mut ws, &tasks[1]);
+    wait(&mut other, &tasks[2]);
+    // The stream remembers the task as well.
+    drop((other, its_peer));
+    assert_eq!(Arc::strong_count(&tasks[2]), 1);
+    group.close(CloseCode::GOING_AWAY, AWAY).unwrap();
+    assert_eq!(tasks.map(|task| task.times()), [0, 1, 0]);
+}
+
+#[test]
+fn a_half_that_receives_closes_for_both() {
+    let (group, clock, ws, mut peer) = member(Role::Server);
+    let (mut reader, mut writer) = ws.split();
+    let mut receiving = pin!(async {
+        assert!(reader.recv().await.unwrap().is_none());
+        assert!(reader.outcome().unwrap().is_clean());
+    });
+    let heard = run(
+        &clock,
+        async {
+            writer.feed("before").await.unwrap();
+            tick().await;
+            group.close(CloseCode::GOING_AWAY, AWAY).unwrap();
+            for _ in 0..4 {
+                tick().await;
+                peer.pump();
+            }
+            assert!(matches!(writer.send("after").await, Err(Error::Send(SendError::Closed))));
+            peer.heard
+        },
+        &mut [receiving.as_mut()],
+    );
+    assert_eq!(heard, [Heard::Text("before".into()), Heard::Close(1001), Heard::Closed(true)]);
+}
+
+#[test]
+fn a_half_that_finds_the_other_one_sending_closes_behind_it() {
+    let (_, mut ws, mut peer) = pair(Role::Server, Manner { capacity: 4, ..Manner::default() }, patient());
+    let group = Group::new();
+    ws.join(&group);
+    let (mut reader, mut writer) = ws.split();
+    assert!(poll_once(reader.recv()).is_pending());
+    let mut sending = pin!(writer.send("more than the stream takes"));
+    assert!(poll_once(sending.as_mut()).is_pending());
+    group.close(CloseCode::GOING_AWAY, AWAY).unwrap();
+    for _ in 0..100 {
+        assert!(poll_once(reader.recv()).is_pending() || reader.outcome().is_some());
+        peer.pump();
+    }
+    assert_eq!(peer.heard[..2], [Heard::Text("more than the stream takes".into()), Heard::Close(1001)]);
+    assert!(matches!(poll_once(sending), Poll::Ready(Ok(()))));
+}
