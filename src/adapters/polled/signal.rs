@@ -1,6 +1,5 @@
 //! Something that is told once, to all who wait for it.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::mem::take;
 use std::prelude::v1::*;
@@ -19,24 +18,26 @@ struct Shared<T> {
     told: Mutex<Told<T>>,
 }
 
+// No waker is dropped while this is locked: with it a task may go, and with that another listener.
 struct Told<T> {
     what: Option<T>,
-    /// Whom to wake, by the number of the listener.
-    waiting: BTreeMap<u64, Waker>,
-    listeners: u64,
+    /// Whom to wake, each listener in its place.
+    waiting: Vec<Option<Waker>>,
+    /// Places that nobody has.
+    free: Vec<usize>,
 }
 
 /// One who waits for it, in one task at a time.
 pub(super) struct Listener<T> {
     signal: Signal<T>,
-    number: u64,
+    place: usize,
     /// Who will be woken, if anyone.
     waker: Option<Waker>,
 }
 
 impl<T> Default for Signal<T> {
     fn default() -> Self {
-        let told = Told { what: None, waiting: BTreeMap::new(), listeners: 0 };
+        let told = Told { what: None, waiting: Vec::new(), free: Vec::new() };
         Self(Arc::new(Shared { is_told: AtomicBool::new(false), told: Mutex::new(told) }))
     }
 }
@@ -59,14 +60,17 @@ impl<T> Signal<T> {
             self.0.is_told.store(true, Ordering::Release);
             take(&mut told.waiting)
         };
-        waiting.into_values().for_each(Waker::wake);
+        waiting.into_iter().flatten().for_each(Waker::wake);
         true
     }
 
     pub(super) fn listen(&self) -> Listener<T> {
         let mut told = lock(&self.0.told);
-        told.listeners += 1;
-        Listener { signal: self.clone(), number: told.listeners, waker: None }
+        let place = told.free.pop().unwrap_or_else(|| {
+            told.waiting.push(None);
+            told.waiting.len() - 1
+        });
+        Listener { signal: self.clone(), place, waker: None }
     }
 }
 
@@ -85,7 +89,9 @@ impl<T> Listener<T> {
         if told.what.is_some() {
             return Poll::Ready(());
         }
-        let _before = told.waiting.insert(self.number, cx.waker().clone());
+        let before = told.waiting.get_mut(self.place).and_then(|place| place.replace(cx.waker().clone()));
+        drop(told);
+        drop(before);
         self.waker = Some(cx.waker().clone());
         Poll::Pending
     }
@@ -101,8 +107,11 @@ impl<T> Listener<T> {
 
 impl<T> Drop for Listener<T> {
     fn drop(&mut self) {
-        // What it is woken by may have locks of its own: not dropped under this one.
-        let _waker = lock(&self.signal.0.told).waiting.remove(&self.number);
+        let mut told = lock(&self.signal.0.told);
+        let waker = told.waiting.get_mut(self.place).and_then(Option::take);
+        told.free.push(self.place);
+        drop(told);
+        drop(waker);
     }
 }
 
@@ -114,6 +123,6 @@ impl<T> fmt::Debug for Signal<T> {
 
 impl<T> fmt::Debug for Listener<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Listener").field("number", &self.number).finish_non_exhaustive()
+        f.debug_struct("Listener").field("place", &self.place).finish_non_exhaustive()
     }
 }

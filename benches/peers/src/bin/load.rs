@@ -1,6 +1,7 @@
-//! Load generator (one thread, epoll): load PORT CONNS DEPTH SIZE SECONDS PID
-//! Prints one JSON line: messages/s, server CPU per message, RTT percentiles (depth 1, 1 connection).
-//! load PORT idle N PID   opens N idle connections and prints the server's RSS growth.
+//! Load generator (one thread, epoll): load CONNS DEPTH SIZE SECONDS PORT:PID...
+//! Loads the servers in turns of some milliseconds, so that what disturbs the machine disturbs all of them, for so many
+//! seconds each. Prints a JSON line for each: messages/s, server CPU per message, RTT percentiles (depth 1, 1 connection).
+//! load idle N PORT:PID   opens N idle connections and prints the server's RSS growth.
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::os::fd::AsRawFd;
@@ -19,6 +20,22 @@ struct Conn {
     at: Instant,
 }
 
+/// A server and what was measured of it.
+struct Target {
+    pid: u32,
+    ep: i32,
+    conns: Vec<Conn>,
+    /// Of the turns that count.
+    done: u64,
+    time: Duration,
+    rtt: Vec<u32>,
+    /// When the first of these began.
+    cpu0: u64,
+}
+
+/// One turn of a server.
+const TURN: Duration = Duration::from_millis(2);
+
 fn open(port: u16) -> TcpStream {
     let mut s = TcpStream::connect(("127.0.0.1", port)).expect("connect");
     s.set_nodelay(true).unwrap();
@@ -36,13 +53,12 @@ fn open(port: u16) -> TcpStream {
     s
 }
 
+/// The CPU time that a process has taken up to now.
 fn cpu_ns(pid: u32) -> u64 {
-    let mut t = 0;
-    for e in std::fs::read_dir(format!("/proc/{pid}/task")).expect("server is gone").flatten() {
-        let f = std::fs::read_to_string(e.path().join("schedstat")).unwrap_or_default();
-        t += f.split(' ').next().and_then(|x| x.parse::<u64>().ok()).unwrap_or(0);
-    }
-    t
+    let (mut clock, mut at) = (0, libc::timespec { tv_sec: 0, tv_nsec: 0 });
+    let known = unsafe { libc::clock_getcpuclockid(pid as i32, &mut clock) };
+    assert!(known == 0 && unsafe { libc::clock_gettime(clock, &mut at) } == 0, "server is gone");
+    at.tv_sec as u64 * 1_000_000_000 + at.tv_nsec as u64
 }
 fn rss(pid: u32) -> u64 {
     let s = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
@@ -57,209 +73,255 @@ fn rss(pid: u32) -> u64 {
         * 1024
 }
 
+fn target(arg: &str) -> (u16, u32) {
+    let (port, pid) = arg.split_once(':').expect("PORT:PID");
+    (port.parse().unwrap(), pid.parse().unwrap())
+}
+
 fn main() {
     let a: Vec<String> = std::env::args().collect();
-    let port: u16 = a[1].parse().unwrap();
-    if a[2] == "idle" {
-        let n: usize = a[3].parse().unwrap();
-        let pid: u32 = a[4].parse().unwrap();
-        drop(open(port));
-        std::thread::sleep(Duration::from_millis(200));
-        let r0 = rss(pid);
-        let v: Vec<TcpStream> = (0..n).map(|_| open(port)).collect();
-        std::thread::sleep(Duration::from_millis(500));
-        let r1 = rss(pid);
-        // One small message on each, as a live connection has had.
-        let mut f = Vec::new();
-        peers::wire::frame(&mut f, true, false, 2, Some([1, 2, 3, 4]), &[7; 16]);
-        for mut s in v.iter() {
-            s.write_all(&f).unwrap();
-            let mut b = [0; 18];
-            s.read_exact(&mut b).unwrap();
-            assert!(b[2..] == [7; 16]);
-        }
-        std::thread::sleep(Duration::from_millis(300));
-        let r2 = rss(pid);
-        let (fresh, echoed) = ((r1 - r0) as f64 / n as f64, (r2 - r0) as f64 / n as f64);
-        print!(r#"{{"conns":{n},"rss_base":{r0},"bytes_per_conn_fresh":{fresh:.0},"#);
-        println!(r#""bytes_per_conn_after_one_echo":{echoed:.0}}}"#);
-        return;
+    if a[1] == "idle" {
+        return idle(a[2].parse().unwrap(), target(&a[3]));
     }
     let (conns, depth, size): (usize, usize, usize) =
-        (a[2].parse().unwrap(), a[3].parse().unwrap(), a[4].parse().unwrap());
-    let secs: f64 = a[5].parse().unwrap();
-    let pid: u32 = a[6].parse().unwrap();
+        (a[1].parse().unwrap(), a[2].parse().unwrap(), a[3].parse().unwrap());
+    let turns = (a[4].parse::<f64>().unwrap() / TURN.as_secs_f64()).ceil() as usize;
 
     let payload = peers::wire::payload(peers::wire::Content::Random, size, 5);
     let mut one = Vec::new();
     peers::wire::frame(&mut one, true, false, 2, Some([0x37, 0xfa, 0x21, 0x3d]), &payload);
     let copies = depth.max(65536 / one.len()).max(1);
-    let repeat = one.repeat(copies);
+    let load = Load { one: one.len(), repeat: one.repeat(copies), depth, ping: conns == 1 && depth == 1 };
 
-    let ep = unsafe { libc::epoll_create1(0) };
-    let mut cs: Vec<Conn> = Vec::new();
-    for i in 0..conns {
-        let mut s = open(port);
-        // Check one echo in full.
-        std::thread::scope(|sc| {
-            let mut w = s.try_clone().unwrap();
-            let one = &one;
-            sc.spawn(move || w.write_all(one).unwrap());
-            let mut got = Vec::new();
-            loop {
-                let mut h = [0u8; 2];
-                s.read_exact(&mut h).unwrap();
-                let len = match h[1] & 127 {
-                    126 => {
-                        let mut x = [0; 2];
-                        s.read_exact(&mut x).unwrap();
-                        u16::from_be_bytes(x) as usize
-                    }
-                    127 => {
-                        let mut x = [0; 8];
-                        s.read_exact(&mut x).unwrap();
-                        u64::from_be_bytes(x) as usize
-                    }
-                    l => l as usize,
+    let mut targets: Vec<Target> = Vec::new();
+    for (port, pid) in a[5..].iter().map(|arg| target(arg)) {
+        let ep = unsafe { libc::epoll_create1(0) };
+        let conns = (0..conns)
+            .map(|i| {
+                let s = open(port);
+                check_echo(&s, &one, &payload);
+                s.set_nonblocking(true).unwrap();
+                let mut e = libc::epoll_event {
+                    events: (libc::EPOLLIN | libc::EPOLLOUT | libc::EPOLLET) as u32,
+                    u64: i as u64,
                 };
-                let at = got.len();
-                got.resize(at + len, 0);
-                s.read_exact(&mut got[at..]).unwrap();
-                if h[0] & 0x80 != 0 {
-                    break;
-                }
-            }
-            assert!(got == payload, "echo differs");
-        });
-        s.set_nonblocking(true).unwrap();
-        let mut e = libc::epoll_event {
-            events: (libc::EPOLLIN | libc::EPOLLOUT | libc::EPOLLET) as u32,
-            u64: i as u64,
-        };
-        unsafe { libc::epoll_ctl(ep, libc::EPOLL_CTL_ADD, s.as_raw_fd(), &mut e) };
-        cs.push(Conn {
-            s,
-            to_send: depth * one.len(),
-            pos: 0,
-            hdr: [0; 10],
-            hlen: 0,
-            left: 0,
-            fin: false,
-            at: Instant::now(),
-        });
+                unsafe { libc::epoll_ctl(ep, libc::EPOLL_CTL_ADD, s.as_raw_fd(), &mut e) };
+                Conn { s, to_send: 0, pos: 0, hdr: [0; 10], hlen: 0, left: 0, fin: false, at: Instant::now() }
+            })
+            .collect();
+        targets.push(Target { pid, ep, conns, done: 0, time: Duration::ZERO, rtt: Vec::new(), cpu0: 0 });
     }
     let mut buf = vec![0u8; 1 << 18];
-    let mut evs = vec![libc::epoll_event { events: 0, u64: 0 }; 256];
-    let mut done = 0u64;
-    let mut rtt: Vec<u32> = Vec::new();
-    let warm = Duration::from_secs_f64(secs * 0.2);
-    let t0 = Instant::now();
-    let (mut start, mut cpu0, mut done0) = (None, 0, 0);
-    let mut last = Instant::now();
-    let ping = conns == 1 && depth == 1;
-    loop {
-        let now = Instant::now();
-        if start.is_none() && now - t0 >= warm {
-            start = Some(now);
-            cpu0 = cpu_ns(pid);
-            done0 = done;
-            rtt.clear();
+    // Two turns of each are for memory that grows and caches that fill.
+    for turn in 0..turns + 2 {
+        if turn == 2 {
+            for target in &mut targets {
+                (target.done, target.time, target.cpu0) = (0, Duration::ZERO, cpu_ns(target.pid));
+                target.rtt.clear();
+            }
         }
-        if (now - t0).as_secs_f64() >= secs {
-            break;
+        // Each time in another order: nobody always comes behind the same.
+        let few = 1.min(targets.len() - 1);
+        targets.rotate_left(few);
+        if turn % 2 == 1 {
+            targets.reverse();
         }
-        assert!(now - last < Duration::from_secs(10), "no progress: {done} messages");
-        let n = unsafe { libc::epoll_wait(ep, evs.as_mut_ptr(), 256, 100) };
-        for e in &evs[..n.max(0) as usize] {
-            let c = &mut cs[e.u64 as usize];
-            let mut readable = true;
-            loop {
-                let mut idle = true;
-                while c.to_send > 0 {
-                    let k = c.to_send.min(repeat.len() - c.pos);
-                    if ping {
-                        c.at = Instant::now();
+        for target in &mut targets {
+            target.turn(&load, &mut buf);
+        }
+    }
+    let order = |target: &Target| a[5..].iter().position(|arg| arg.ends_with(&format!(":{}", target.pid)));
+    targets.sort_by_key(order);
+    for target in &mut targets {
+        let cpu = (cpu_ns(target.pid) - target.cpu0) as f64;
+        let rtt = &mut target.rtt;
+        rtt.sort_unstable();
+        let pc = |p: f64| rtt.get((rtt.len() as f64 * p) as usize).copied().unwrap_or(0);
+        println!(
+            r#"{{"msgs_per_s":{:.0},"server_cpu_ns_per_msg":{:.1},"rtt_p50_ns":{},"rtt_p99_ns":{}}}"#,
+            target.done as f64 / target.time.as_secs_f64(),
+            cpu / target.done as f64,
+            pc(0.5),
+            pc(0.99)
+        );
+    }
+}
+
+fn idle(n: usize, (port, pid): (u16, u32)) {
+    drop(open(port));
+    std::thread::sleep(Duration::from_millis(200));
+    let r0 = rss(pid);
+    let v: Vec<TcpStream> = (0..n).map(|_| open(port)).collect();
+    std::thread::sleep(Duration::from_millis(500));
+    let r1 = rss(pid);
+    // One small message on each, as a live connection has had.
+    let mut f = Vec::new();
+    peers::wire::frame(&mut f, true, false, 2, Some([1, 2, 3, 4]), &[7; 16]);
+    for mut s in v.iter() {
+        s.write_all(&f).unwrap();
+        let mut b = [0; 18];
+        s.read_exact(&mut b).unwrap();
+        assert!(b[2..] == [7; 16]);
+    }
+    std::thread::sleep(Duration::from_millis(300));
+    let r2 = rss(pid);
+    let (fresh, echoed) = ((r1 - r0) as f64 / n as f64, (r2 - r0) as f64 / n as f64);
+    print!(r#"{{"conns":{n},"rss_base":{r0},"bytes_per_conn_fresh":{fresh:.0},"#);
+    println!(r#""bytes_per_conn_after_one_echo":{echoed:.0}}}"#);
+}
+
+/// Checks one echo in full.
+fn check_echo(mut s: &TcpStream, one: &[u8], payload: &[u8]) {
+    std::thread::scope(|sc| {
+        let mut w = s.try_clone().unwrap();
+        sc.spawn(move || w.write_all(one).unwrap());
+        let mut got = Vec::new();
+        loop {
+            let mut h = [0u8; 2];
+            s.read_exact(&mut h).unwrap();
+            let len = match h[1] & 127 {
+                126 => {
+                    let mut x = [0; 2];
+                    s.read_exact(&mut x).unwrap();
+                    u16::from_be_bytes(x) as usize
+                }
+                127 => {
+                    let mut x = [0; 8];
+                    s.read_exact(&mut x).unwrap();
+                    u64::from_be_bytes(x) as usize
+                }
+                l => l as usize,
+            };
+            let at = got.len();
+            got.resize(at + len, 0);
+            s.read_exact(&mut got[at..]).unwrap();
+            if h[0] & 0x80 != 0 {
+                break;
+            }
+        }
+        assert!(got == payload, "echo differs");
+    });
+}
+
+/// What is sent.
+struct Load {
+    /// The length of a frame, and many of them.
+    one: usize,
+    repeat: Vec<u8>,
+    depth: usize,
+    ping: bool,
+}
+
+impl Target {
+    /// Keeps as many messages as that on their way for a while, and waits for the last echo.
+    fn turn(&mut self, load: &Load, buf: &mut [u8]) {
+        let start = Instant::now();
+        let mut waiting = self.conns.len() * load.depth;
+        let mut evs = [libc::epoll_event { events: 0, u64: 0 }; 256];
+        for c in &mut self.conns {
+            c.to_send = load.depth * load.one;
+            self.done += c.drive(load, true, buf, &mut self.rtt) as u64;
+        }
+        while waiting > 0 {
+            let n = unsafe { libc::epoll_wait(self.ep, evs.as_mut_ptr(), 256, 10_000) };
+            assert!(n != 0, "no progress: {} messages", self.done);
+            let on = start.elapsed() < TURN;
+            for e in &evs[..n.max(0) as usize] {
+                let came = self.conns[e.u64 as usize].drive(load, on, buf, &mut self.rtt);
+                self.done += came as u64;
+                if !on {
+                    waiting -= came;
+                }
+            }
+        }
+        self.time += start.elapsed();
+    }
+}
+
+impl Conn {
+    /// Sends and receives until both would wait; how many messages came. With `on` as many are sent again.
+    fn drive(&mut self, load: &Load, on: bool, buf: &mut [u8], rtt: &mut Vec<u32>) -> usize {
+        let (mut readable, mut came) = (true, 0);
+        loop {
+            let mut idle = true;
+            while self.to_send > 0 {
+                let k = self.to_send.min(load.repeat.len() - self.pos);
+                if load.ping {
+                    self.at = Instant::now();
+                }
+                match self.s.write(&load.repeat[self.pos..self.pos + k]) {
+                    Ok(w) => {
+                        self.to_send -= w;
+                        self.pos = (self.pos + w) % load.repeat.len();
+                        idle = false;
                     }
-                    match c.s.write(&repeat[c.pos..c.pos + k]) {
-                        Ok(w) => {
-                            c.to_send -= w;
-                            c.pos = (c.pos + w) % repeat.len();
-                            idle = false;
+                    Err(e) if e.kind() == std::io::ErrorKind::WouldBlock => break,
+                    Err(e) => panic!("write: {e}"),
+                }
+            }
+            if readable {
+                match self.s.read(buf) {
+                    Ok(0) => panic!("server closed"),
+                    Ok(k) => {
+                        idle = false;
+                        readable = k == buf.len();
+                        let msgs = self.take_in(&buf[..k]);
+                        came += msgs;
+                        if on {
+                            self.to_send += msgs * load.one;
                         }
-                        Err(e) if e.kind() == std::io::ErrorKind::WouldBlock => break,
-                        Err(e) => panic!("write: {e}"),
-                    }
-                }
-                if readable {
-                    match c.s.read(&mut buf) {
-                        Ok(0) => panic!("server closed"),
-                        Ok(k) => {
-                            idle = false;
-                            readable = k == buf.len();
-                            let mut b = &buf[..k];
-                            let mut msgs = 0;
-                            while !b.is_empty() {
-                                if c.left > 0 {
-                                    let t = c.left.min(b.len() as u64);
-                                    c.left -= t;
-                                    b = &b[t as usize..];
-                                } else {
-                                    c.hdr[c.hlen] = b[0];
-                                    c.hlen += 1;
-                                    b = &b[1..];
-                                    if c.hlen < 2 {
-                                        continue;
-                                    }
-                                    let l = c.hdr[1] & 127;
-                                    let need = match l {
-                                        126 => 4,
-                                        127 => 10,
-                                        _ => 2,
-                                    };
-                                    if c.hlen < need {
-                                        continue;
-                                    }
-                                    c.left = match l {
-                                        126 => u16::from_be_bytes([c.hdr[2], c.hdr[3]]) as u64,
-                                        127 => u64::from_be_bytes(c.hdr[2..10].try_into().unwrap()),
-                                        l => l as u64,
-                                    };
-                                    c.fin = c.hdr[0] & 0x80 != 0;
-                                    assert!(c.hdr[0] & 0x78 == 0, "unexpected frame {:02x}", c.hdr[0]);
-                                    c.hlen = 0;
-                                }
-                                if c.left == 0 && c.hlen == 0 && c.fin {
-                                    msgs += 1;
-                                    c.fin = false;
-                                }
-                            }
-                            done += msgs;
-                            c.to_send += msgs as usize * one.len();
-                            if ping && msgs > 0 {
-                                rtt.push(c.at.elapsed().as_nanos() as u32);
-                            }
+                        if load.ping && msgs > 0 {
+                            rtt.push(self.at.elapsed().as_nanos() as u32);
                         }
-                        Err(e) if e.kind() == std::io::ErrorKind::WouldBlock => readable = false,
-                        Err(e) => panic!("read: {e}"),
                     }
+                    Err(e) if e.kind() == std::io::ErrorKind::WouldBlock => readable = false,
+                    Err(e) => panic!("read: {e}"),
                 }
-                if idle {
-                    break;
-                }
-                last = now;
+            }
+            if idle {
+                return came;
             }
         }
     }
-    let dt = start.unwrap().elapsed().as_secs_f64();
-    let n = (done - done0) as f64;
-    let cpu = (cpu_ns(pid) - cpu0) as f64;
-    rtt.sort_unstable();
-    let pc = |p: f64| rtt.get((rtt.len() as f64 * p) as usize).copied().unwrap_or(0);
-    println!(
-        r#"{{"msgs_per_s":{:.0},"server_cpu_ns_per_msg":{:.1},"rtt_p50_ns":{},"rtt_p99_ns":{}}}"#,
-        n / dt,
-        cpu / n,
-        pc(0.5),
-        pc(0.99)
-    );
+
+    /// How many messages end in what has come.
+    fn take_in(&mut self, mut b: &[u8]) -> usize {
+        let mut msgs = 0;
+        while !b.is_empty() {
+            if self.left > 0 {
+                let t = self.left.min(b.len() as u64);
+                self.left -= t;
+                b = &b[t as usize..];
+            } else {
+                self.hdr[self.hlen] = b[0];
+                self.hlen += 1;
+                b = &b[1..];
+                if self.hlen < 2 {
+                    continue;
+                }
+                let l = self.hdr[1] & 127;
+                let need = match l {
+                    126 => 4,
+                    127 => 10,
+                    _ => 2,
+                };
+                if self.hlen < need {
+                    continue;
+                }
+                self.left = match l {
+                    126 => u16::from_be_bytes([self.hdr[2], self.hdr[3]]) as u64,
+                    127 => u64::from_be_bytes(self.hdr[2..10].try_into().unwrap()),
+                    l => l as u64,
+                };
+                self.fin = self.hdr[0] & 0x80 != 0;
+                assert!(self.hdr[0] & 0x78 == 0, "unexpected frame {:02x}", self.hdr[0]);
+                self.hlen = 0;
+            }
+            if self.left == 0 && self.hlen == 0 && self.fin {
+                msgs += 1;
+                self.fin = false;
+            }
+        }
+        msgs
+    }
 }
