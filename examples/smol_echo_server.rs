@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use async_signal::{Signal, Signals};
 use hybi::futures_io::{AcceptError, Error, Group, Server, WebSocket};
-use hybi::{CloseCode, Config, Event};
+use hybi::{CloseCode, Config, Event, SendError};
 use smol::channel::{Sender, bounded};
 use smol::future::or;
 use smol::net::{TcpListener, TcpStream};
@@ -118,11 +118,14 @@ async fn serve(shared: Shared, stream: TcpStream) {
         Err(error) => return eprintln!("{peer}: {error}"),
     };
     ws.join(&shared.group);
-    // A peer that broke the protocol has been told; what is left is to see the connection to its end.
+    // What is left after some errors is to see the connection to its end.
     while let Err(error) = echo(&mut ws).await {
-        eprintln!("{peer}: {error}");
-        if !matches!(error, Error::Protocol(_)) {
-            return;
+        match error {
+            // The server goes away: what still comes in is not answered.
+            Error::Send(SendError::Closed) => {}
+            // The peer has been told.
+            Error::Protocol(_) => eprintln!("{peer}: {error}"),
+            _ => return eprintln!("{peer}: {error}"),
         }
     }
 }

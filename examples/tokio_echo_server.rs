@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hybi::tokio::{AcceptError, Error, Group, Server, WebSocket};
-use hybi::{CloseCode, Config, Event};
+use hybi::{CloseCode, Config, Event, SendError};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
@@ -109,11 +109,14 @@ async fn serve(server: Arc<Server>, group: Group, stream: TcpStream) {
     // Half a kilobyte with a browser.
     ws.forget_headers();
     ws.join(&group);
-    // A peer that broke the protocol has been told; what is left is to see the connection to its end.
+    // What is left after some errors is to see the connection to its end.
     while let Err(error) = echo(&mut ws).await {
-        eprintln!("{peer}: {error}");
-        if !matches!(error, Error::Protocol(_)) {
-            return;
+        match error {
+            // The server goes away: what still comes in is not answered.
+            Error::Send(SendError::Closed) => {}
+            // The peer has been told.
+            Error::Protocol(_) => eprintln!("{peer}: {error}"),
+            _ => return eprintln!("{peer}: {error}"),
         }
     }
 }

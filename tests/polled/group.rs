@@ -92,6 +92,26 @@ fn what_is_queued_goes_out_before_the_close() {
 }
 
 #[test]
+fn what_comes_in_meanwhile_is_handed_out_and_not_answered() {
+    let (group, clock, mut ws, mut peer) = member(Role::Server);
+    group.close(CloseCode::GOING_AWAY, AWAY).unwrap();
+    assert!(poll_once(ws.next()).is_pending());
+    // The peer has said that before it reads the Close.
+    peer.connection.send_text("on its way").unwrap();
+    peer.say();
+    let Poll::Ready(Ok(Some((Event::Text(text), mut answer)))) = poll_once(ws.next()) else {
+        panic!("no message")
+    };
+    assert_eq!(text, "on its way");
+    assert!(matches!(poll_once(answer.send_text(text)), Poll::Ready(Err(Error::Send(SendError::Closed)))));
+    peer.pump();
+    assert!(poll_once(ws.wait_closed()).is_pending());
+    peer.pump();
+    assert!(block_on(&clock, ws.wait_closed()).unwrap().is_clean());
+    assert_eq!(peer.heard, [Heard::Close(1001), Heard::Closed(true)]);
+}
+
+#[test]
 fn who_joins_a_group_that_was_closed_is_closed() {
     let (_, mut ws, mut peer) = pair(Role::Server, Manner::default(), patient());
     let group = Group::new();

@@ -30,7 +30,7 @@ use crate::{CloseCode, Instant, Outbox, Role, SendError, Sender};
 ///         let mut ws = ws::accept(there).await.unwrap();
 ///         ws.join(&group);
 ///         while let Some(message) = ws.recv().await.unwrap() {    // goes on to the end of the connection
-///             ws.send(message).await.unwrap();
+///             let _ = ws.send(message).await;                     // refused once it closes
 ///         }
 ///     }
 /// });
@@ -66,8 +66,10 @@ impl Group {
 
     /// Closes every WebSocket that has [joined](super::WebSocket::join), and each that joins from here on: where the
     /// task waits in a call that receives, at once; otherwise when such a call waits next. It is as if
-    /// [`close`](super::WebSocket::close) had been called there, and the call that receives goes on to the end. A
-    /// member that is closing already goes on with that; one whose role does not send that code, as a client and
+    /// [`close`](super::WebSocket::close) had been called there: what still comes in before the peer's Close is handed
+    /// out, whatever is sent is refused with [`SendError::Closed`], and the calls that receive go on to the end.
+    ///
+    /// A member that is closing already goes on with that; one whose role does not send that code, as a client and
     /// 1012, closes with 1001.
     ///
     /// # Errors

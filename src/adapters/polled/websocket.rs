@@ -158,7 +158,7 @@ impl<S, R> WebSocket<S, R> {
         (self.inner.stream, self.inner.connection, self.inner.inbox.into_inbox())
     }
 
-    /// Joins a group, to be closed with it; leaves the one that it was in.
+    /// Joins a group, to be closed with it; leaves the one that it was in. Of two halves the one that receives is in it.
     pub fn join(&mut self, group: &Group) {
         self.inner.group.join(group);
     }
