@@ -23,6 +23,13 @@ fn member(role: Role) -> (Group, Clock, Ws, Peer) {
     (group, clock, ws, peer)
 }
 
+/// It closes when it waits next, and the first thing that the peer hears is that.
+fn closes_with(ws: &mut Ws, peer: &mut Peer, code: u16) {
+    assert!(poll_once(ws.recv()).is_pending());
+    peer.pump();
+    assert_eq!(peer.heard[0], Heard::Close(code));
+}
+
 /// Counts how often a task is woken.
 #[derive(Default)]
 struct Woken(AtomicUsize);
@@ -117,9 +124,7 @@ fn who_joins_a_group_that_was_closed_is_closed() {
     let group = Group::new();
     group.close(CloseCode::SERVICE_RESTART, "").unwrap();
     ws.join(&group.clone());
-    assert!(poll_once(ws.recv()).is_pending());
-    peer.pump();
-    assert_eq!(peer.heard[0], Heard::Close(1012));
+    closes_with(&mut ws, &mut peer, 1012);
 }
 
 #[test]
@@ -133,9 +138,7 @@ fn who_has_left_is_not_closed() {
     peer.pump();
     assert_eq!(peer.heard, []);
     second.close(CloseCode::NORMAL, "").unwrap();
-    assert!(poll_once(ws.recv()).is_pending());
-    peer.pump();
-    assert_eq!(peer.heard[0], Heard::Close(1000));
+    closes_with(&mut ws, &mut peer, 1000);
 }
 
 #[test]
@@ -174,9 +177,7 @@ fn one_that_is_closing_goes_on_with_that() {
 fn a_code_of_the_other_role_is_going_away() {
     let (group, _, mut ws, mut peer) = member(Role::Client);
     group.close(CloseCode::TRY_AGAIN_LATER, "full").unwrap();
-    assert!(poll_once(ws.recv()).is_pending());
-    peer.pump();
-    assert_eq!(peer.heard[0], Heard::Close(1001));
+    closes_with(&mut ws, &mut peer, 1001);
 }
 
 #[test]
@@ -190,9 +191,7 @@ fn a_group_is_closed_once_and_as_the_rfc_allows() {
     assert_eq!(peer.heard, []);
     assert_eq!(group.close(None, ""), Ok(()));
     assert_eq!(group.close(CloseCode::NORMAL, ""), Err(SendError::Closed));
-    assert!(poll_once(ws.recv()).is_pending());
-    peer.pump();
-    assert_eq!(peer.heard[0], Heard::Close(1005));
+    closes_with(&mut ws, &mut peer, 1005);
 }
 
 #[test]

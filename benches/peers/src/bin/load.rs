@@ -120,9 +120,9 @@ fn main() {
                 target.rtt.clear();
             }
         }
-        // Each time in another order: nobody always comes behind the same.
-        let few = 1.min(targets.len() - 1);
-        targets.rotate_left(few);
+        // Nobody always comes first, nor behind the same; who the neighbours are is the caller's choice.
+        let first = 1 % targets.len();
+        targets.rotate_left(first);
         if turn % 2 == 1 {
             targets.reverse();
         }
