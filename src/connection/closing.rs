@@ -6,7 +6,7 @@ use crate::time::Instant;
 
 use super::event::Outcome;
 use super::outbox::Output;
-use super::send::{OwnClose, Sender};
+use super::send::{Congestion, OwnClose, Sender};
 use super::urgent::{MAX_CONTROL_FRAME, Urgent};
 
 impl<O: Output> Sender<O> {
@@ -54,7 +54,7 @@ impl<O: Output> Sender<O> {
 
     /// A Close is queued: no data follows it.
     fn close_begins(&mut self, now: Instant) {
-        self.keepalive.close(now);
+        self.timers.close(now, &self.config);
         #[cfg(feature = "deflate")]
         self.release_window();
     }
@@ -63,7 +63,7 @@ impl<O: Output> Sender<O> {
     /// application's included, which then is the one. But where the transport has not taken all that it was
     /// given, what is not begun is dropped: a peer that does not read would keep the Close back behind it.
     pub(super) fn close_at_once(&mut self, now: Instant, frame: &CloseFrame) {
-        if self.congested {
+        if self.congestion != Congestion::None {
             self.close_ahead(now, frame);
         } else if self.own_close == OwnClose::NO {
             self.close_behind(now, frame);

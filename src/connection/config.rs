@@ -38,6 +38,7 @@ pub struct Config {
     pub(crate) ping_interval: Term,
     pub(crate) pong_timeout: Term,
     pub(crate) close_timeout: Term,
+    pub(crate) end_timeout: Term,
     pub(crate) idle_timeout: Term,
     #[cfg(feature = "deflate")]
     pub(crate) compression: crate::deflate::Compression,
@@ -75,6 +76,7 @@ impl Config {
             ping_interval: Term::new(Some(Duration::from_secs(30))),
             pong_timeout: Term::new(Some(Duration::from_secs(30))),
             close_timeout: Term::new(Some(Duration::from_secs(10))),
+            end_timeout: Term::new(Some(Duration::from_secs(2))),
             idle_timeout: Term::NEVER,
             #[cfg(feature = "deflate")]
             compression: crate::deflate::Compression::new(),
@@ -140,8 +142,12 @@ impl Config {
     }
 
     /// How long a peer that has been pinged may be silent before it is held to be dead; 30 seconds by
-    /// default, `None` for ever. Any byte from the peer counts as life: in the middle of a large frame it
-    /// could not send a Pong.
+    /// default, `None` for ever. The connection then ends at once with
+    /// [`TimedOut(Pong)`](crate::Outcome::TimedOut): a Close with 1011 is tried to be written, and not waited for.
+    ///
+    /// Any byte from the peer counts as life: in the middle of a large frame it could not send a Pong. So do bytes that
+    /// the transport takes after it was full, as the peer reads then; but they put off its death by at most three
+    /// times this long, as they do not show that it answers.
     #[must_use]
     pub const fn pong_timeout(mut self, timeout: Option<Duration>) -> Self {
         self.pong_timeout = Term::new(timeout);
@@ -153,6 +159,16 @@ impl Config {
     #[must_use]
     pub const fn close_timeout(mut self, timeout: Option<Duration>) -> Self {
         self.close_timeout = Term::new(timeout);
+        self
+    }
+
+    /// How long a client waits for the server to end the stream once both Closes have passed (RFC 6455 section
+    /// 7.1.1); 2 seconds by default, `None` for as long as [`close_timeout`](Self::close_timeout) allows, which holds
+    /// in any case. The connection then ends, and it ends clean: nothing is missing but the end of the stream, which some
+    /// servers leave to the client.
+    #[must_use]
+    pub const fn end_timeout(mut self, timeout: Option<Duration>) -> Self {
+        self.end_timeout = Term::new(timeout);
         self
     }
 

@@ -31,7 +31,6 @@ mod fast;
 #[cfg(feature = "deflate")]
 mod inflate;
 mod input;
-mod keepalive;
 mod message;
 mod outbox;
 #[cfg(feature = "alloc")]
@@ -41,6 +40,7 @@ mod prepared;
 mod recv;
 mod send;
 mod straight;
+mod timers;
 mod transmit;
 mod urgent;
 
@@ -424,6 +424,16 @@ impl<O: Output> Machine<O> {
     #[inline]
     pub fn poll_transmit<'a>(&'a self, to: &mut [&'a [u8]]) -> usize {
         self.sender.poll_transmit(to)
+    }
+
+    /// See [`Sender::poll_offer`].
+    pub fn poll_offer<'a>(&'a self, to: &mut [&'a [u8]]) -> usize {
+        self.sender.poll_offer(to)
+    }
+
+    /// See [`Sender::offered`].
+    pub fn offered(&mut self, now: Instant, n: usize) {
+        self.sender.offered(now, n);
     }
 
     /// See [`Sender::poll_timeout`].

@@ -37,6 +37,9 @@ pub(super) mod sealed {
         fn push(&mut self, len: usize);
         /// Drops all that is behind `at`, a frame boundary.
         fn truncate(&mut self, at: usize);
+        /// The first frame boundary at or behind `n` bytes from the front; `boundary` is one before that, or the first
+        /// of all.
+        fn boundary_behind(&self, n: usize, boundary: usize) -> usize;
         /// Takes `n` bytes off the front. `boundary` is the first frame boundary; gives where it is now.
         fn advance(&mut self, n: usize, boundary: usize) -> usize;
         /// All has been written, and nothing is urgent.
@@ -123,13 +126,18 @@ impl sealed::Queue for Lent<'_> {
         self.end = self.end.min(self.start + at);
     }
 
-    fn advance(&mut self, n: usize, boundary: usize) -> usize {
-        let n = n.min(self.len());
+    fn boundary_behind(&self, n: usize, boundary: usize) -> usize {
         let mut boundary = boundary;
         while boundary < n {
             let frame = self.memory.get(self.start + boundary..self.end).and_then(frame_len);
             boundary += frame.map_or(n, |(head, payload)| head + payload);
         }
+        boundary
+    }
+
+    fn advance(&mut self, n: usize, boundary: usize) -> usize {
+        let n = n.min(self.len());
+        let boundary = self.boundary_behind(n, boundary);
         self.start += n;
         if self.start == self.end {
             (self.start, self.end) = (0, 0);
@@ -182,8 +190,9 @@ mod growable {
     /// one message above [`Config::high_water`](crate::Config::high_water) waits in it.
     #[derive(Debug, Default)]
     pub struct Outbox {
-        /// All of it is initialised, so that a frame is written with no step between header and payload.
-        memory: Vec<u8>,
+        /// All of it is initialised, so that a frame is written with no step between header and payload. A `Vec` would
+        /// take eight bytes more for a capacity that is never different from the length.
+        memory: Option<Box<[u8]>>,
         /// From here to `end` lie headers, and payloads that were copied.
         start: usize,
         end: usize,
@@ -226,19 +235,29 @@ mod growable {
         /// An empty queue.
         #[must_use]
         pub const fn new() -> Self {
-            Self { memory: Vec::new(), start: 0, end: 0, aside: None }
+            Self { memory: None, start: 0, end: 0, aside: None }
         }
 
         /// The bytes of heap that the buffer for small frames holds.
         #[inline]
         #[must_use]
         pub fn capacity(&self) -> usize {
-            self.memory.capacity()
+            self.memory().len()
+        }
+
+        #[inline]
+        fn memory(&self) -> &[u8] {
+            self.memory.as_deref().unwrap_or_default()
+        }
+
+        #[inline]
+        fn memory_mut(&mut self) -> &mut [u8] {
+            self.memory.as_deref_mut().unwrap_or_default()
         }
 
         /// Whether there is any heap to give back.
         pub(in super::super) fn holds_memory(&self) -> bool {
-            self.memory.capacity() > 0 || self.aside.is_some()
+            self.memory.is_some() || self.aside.is_some()
         }
 
         /// Whether nothing waits.
@@ -278,16 +297,19 @@ mod growable {
         fn make_room(&mut self, len: usize) {
             if self.start >= 4096 && self.start * 2 >= self.end {
                 // At least half of what is used is free.
-                self.memory.copy_within(self.start..self.end, 0);
+                let waiting = self.start..self.end;
+                self.memory_mut().copy_within(waiting, 0);
                 let written = core::mem::take(&mut self.start);
                 self.end -= written;
                 for payload in self.payloads_mut() {
                     payload.at -= written;
                 }
             }
-            if self.memory.len() - self.end < len {
-                self.memory.reserve(self.end + len - self.memory.len());
-                self.memory.resize(self.memory.capacity(), 0);
+            if self.memory().len() - self.end < len {
+                let mut memory = self.memory.take().map(Vec::from).unwrap_or_default();
+                memory.reserve(self.end + len - memory.len());
+                memory.resize(memory.capacity(), 0);
+                self.memory = Some(memory.into());
             }
         }
 
@@ -315,7 +337,7 @@ mod growable {
 
         /// The length of the frame at `cursor`, which is moved behind it.
         fn skip_frame(&self, cursor: &mut Cursor) -> Option<usize> {
-            let (head, payload) = frame_len(self.memory.get(cursor.byte..self.end)?)?;
+            let (head, payload) = frame_len(self.memory().get(cursor.byte..self.end)?)?;
             cursor.byte += head;
             match self.shared(cursor.payload) {
                 Some(shared) if shared.at == cursor.byte => cursor.payload += 1,
@@ -349,10 +371,11 @@ mod growable {
         fn gap(&mut self, len: usize) -> Option<&mut [u8]> {
             // With room for the longest header, whatever the header: it can be written as a whole.
             let len = len + MAX_HEADER_LEN;
-            if self.memory.len() - self.end < len {
+            if self.memory().len() - self.end < len {
                 self.make_room(len);
             }
-            self.memory.get_mut(self.end..self.end + len)
+            let gap = self.end..self.end + len;
+            self.memory_mut().get_mut(gap)
         }
 
         #[inline]
@@ -369,11 +392,10 @@ mod growable {
             }
         }
 
-        fn advance(&mut self, n: usize, boundary: usize) -> usize {
-            let n = n.min(self.len());
+        fn boundary_behind(&self, n: usize, boundary: usize) -> usize {
             let mut boundary = boundary;
             if n == self.len() {
-                // All is written: no need to look where frames end.
+                // All of it: no need to look where frames end.
                 boundary = n;
             } else if boundary < n {
                 let mut cursor = self.locate(boundary);
@@ -381,6 +403,12 @@ mod growable {
                     boundary += self.skip_frame(&mut cursor).unwrap_or(n);
                 }
             }
+            boundary
+        }
+
+        fn advance(&mut self, n: usize, boundary: usize) -> usize {
+            let n = n.min(self.len());
+            let boundary = self.boundary_behind(n, boundary);
             let mut left = n;
             while left > 0 {
                 let next = self.shared(0).map_or(self.end, |payload| payload.at);
@@ -421,7 +449,7 @@ mod growable {
         fn in_one_piece(&self) -> Option<&[u8]> {
             match &self.aside {
                 Some(aside) if !(aside.queue.is_empty() && aside.urgent.is_empty()) => None,
-                _ => self.memory.get(self.start..self.end),
+                _ => self.memory().get(self.start..self.end),
             }
         }
 
@@ -430,12 +458,12 @@ mod growable {
             let mut at = self.start;
             if let Some(aside) = &self.aside {
                 for payload in &aside.queue {
-                    see(self.memory.get(at..payload.at).unwrap_or_default())?;
+                    see(self.memory().get(at..payload.at).unwrap_or_default())?;
                     see(&payload.data)?;
                     at = payload.at;
                 }
             }
-            see(self.memory.get(at..self.end).unwrap_or_default())
+            see(self.memory().get(at..self.end).unwrap_or_default())
         }
 
         fn urgent(&self) -> &Urgent {

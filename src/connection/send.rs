@@ -9,8 +9,8 @@ use crate::time::{Instant, Term};
 
 use super::config::{Config, SharedConfig};
 use super::event::{Counters, Cut, Kind, Outcome, Owed, Ready, Timer, TransportAction, What};
-use super::keepalive::{Due, Keepalive};
 use super::outbox::Output;
+use super::timers::{Due, Timers};
 use super::urgent::MAX_CONTROL_FRAME;
 
 /// Kept free in an [`Output`] of fixed size, for a Close.
@@ -42,8 +42,7 @@ pub struct Sender<O> {
     pub(super) own_close: OwnClose,
     #[cfg(feature = "deflate")]
     pub(super) deflating: Deflating,
-    /// The transport did not take all that it was given.
-    pub(super) congested: bool,
+    pub(super) congestion: Congestion,
     /// A send was handed back.
     pub(super) blocked: bool,
     /// Data was queued since the last write.
@@ -52,7 +51,7 @@ pub struct Sender<O> {
     /// Where the frame that is being written ends in `out`; 0 between frames.
     pub(super) boundary: usize,
     pub(super) out: O,
-    pub(super) keepalive: Keepalive,
+    pub(super) timers: Timers,
     pub(super) counters: Counters,
 }
 
@@ -74,6 +73,17 @@ impl OwnClose {
     pub(super) fn queued_len(self) -> usize {
         if self == Self::URGENT { 0 } else { self.0.into() }
     }
+}
+
+/// What the transport said when it was last written to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Congestion {
+    /// It took all that it was given.
+    None,
+    /// It took a part.
+    Partial,
+    /// It took nothing: bytes that it takes next show that the peer reads.
+    Full,
 }
 
 /// What a sender knows of compression.
@@ -112,7 +122,7 @@ impl<O: Output> Sender<O> {
             encoder,
             open: None,
             config,
-            keepalive: Keepalive::new(now),
+            timers: Timers::new(now),
             closing: Closing::default(),
             own_close: OwnClose::NO,
             #[cfg(feature = "deflate")]
@@ -120,7 +130,7 @@ impl<O: Output> Sender<O> {
             #[cfg(feature = "deflate")]
             deflater: None,
             outcome: Outcome::Abnormal(Cut::BetweenMessages),
-            congested: false,
+            congestion: Congestion::None,
             blocked: false,
             fresh_data: false,
             half_closed: false,
@@ -206,7 +216,7 @@ impl<O: Output> Sender<O> {
             self.blocked = true;
             return Err(SendError::Blocked);
         }
-        self.keepalive.ping_queued(now, payload);
+        self.timers.ping_queued(now, payload);
         Ok(())
     }
 
@@ -256,7 +266,7 @@ impl<O: Output> Sender<O> {
     /// Does what receiving owes to the wire.
     pub fn settle(&mut self, now: Instant, owed: impl Into<Owed>) {
         match owed.into() {
-            Owed::RoundTrip(payload) => self.keepalive.pong(now, &payload),
+            Owed::RoundTrip(payload) => self.timers.pong(now, &payload),
             Owed::Pong(payload) => {
                 if self.config.auto_pong && self.may_answer() {
                     // RFC 6455 5.5.3: of several Pings, the newest alone may be answered. The last few are, as
@@ -276,6 +286,7 @@ impl<O: Output> Sender<O> {
                     _ => return,
                 }
                 self.outcome = Outcome::Clean { code: frame.code_seen() };
+                self.await_end(now);
             }
             Owed::Failure(error) => {
                 let reason = CloseReason::truncated(error.summary());
@@ -287,7 +298,7 @@ impl<O: Output> Sender<O> {
     /// Input came in, with `data` or with control frames alone: the peer is alive.
     #[inline]
     pub fn handle_received(&mut self, now: Instant, data: bool) {
-        self.keepalive.received(now, data);
+        self.timers.received(now, data);
     }
 
     /// The stream has ended, by end of file or by reset; [`Receiver::cut`](crate::Receiver::cut) tells where.
@@ -310,15 +321,19 @@ impl<O: Output> Sender<O> {
             match due {
                 Due::Ping => {
                     if self.out.urgent().has_ping() {
-                        self.keepalive.ping_waits(now);
+                        self.timers.ping_waits(now);
                     } else {
-                        let payload = self.keepalive.next_ping(now);
+                        let payload = self.timers.next_ping(now);
                         self.push_ping(&payload);
                     }
                 }
                 Due::Expired(Timer::Pong) => {
                     let reason = CloseReason::truncated("no answer to a ping");
                     self.fail(now, Outcome::TimedOut(Timer::Pong), CloseCode::INTERNAL_ERROR, reason);
+                    // RFC 6455 7.1.1: nobody is there who would answer or end the stream. The driver tries to write
+                    // the Close before it asks for the next deadline.
+                    self.timers.end_after_one_write(now);
+                    return;
                 }
                 Due::Expired(Timer::Idle) => {
                     let reason = CloseReason::truncated("idle for too long");
@@ -334,7 +349,8 @@ impl<O: Output> Sender<O> {
                         if ending == Ending::TimedOut || unsent_answer {
                             self.outcome = Outcome::TimedOut(Timer::Close);
                         }
-                        self.aborted = !flushed || ending == Ending::TimedOut;
+                        let dead = self.outcome == Outcome::TimedOut(Timer::Pong);
+                        self.aborted = !flushed || dead || ending == Ending::TimedOut;
                         self.end();
                     }
                 }
@@ -447,7 +463,7 @@ impl<O: Output> Sender<O> {
     /// The time from the last Ping that was answered to its Pong.
     #[must_use]
     pub fn round_trip(&self) -> Option<Duration> {
-        self.keepalive.round_trip()
+        self.timers.round_trip()
     }
 
     /// What has gone out: messages and frames as they were accepted, bytes as they were written.
@@ -466,7 +482,7 @@ impl<O: Output> Sender<O> {
     /// When data last went either way.
     #[cfg(feature = "deflate")]
     pub(super) const fn last_data(&self) -> Instant {
-        self.keepalive.data()
+        self.timers.data()
     }
 
     /// The configuration.
@@ -635,6 +651,14 @@ impl<O: Output> Sender<O> {
         write_frame(&header, payload, to)
     }
 
+    /// Once both Closes have passed, a client waits for the end of the stream for a shorter time.
+    pub(super) fn await_end(&mut self, now: Instant) {
+        // RFC 6455 7.1.1: a client waits for the server to close the TCP connection, but may close it at any time.
+        if self.closing.state() == State::Both && self.is_flushed() && self.encoder.role() == Role::Client {
+            self.timers.await_end(now, &self.config);
+        }
+    }
+
     fn is_flushed(&self) -> bool {
         self.buffered_amount() == 0
     }
@@ -643,7 +667,7 @@ impl<O: Output> Sender<O> {
         if self.closing.state() == State::Ended {
             return None;
         }
-        let next = self.keepalive.next(&self.config);
+        let next = self.timers.next(&self.config);
         #[cfg(feature = "deflate")]
         let next = if self.deflating.agreed.is_some() { self.next_or_release(next) } else { next };
         (next.0 != Instant::NEVER).then_some(next)

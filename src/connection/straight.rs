@@ -154,7 +154,7 @@ impl<O: Output> Sender<O> {
         }
         self.count_message(opcode, true);
         self.counters.bytes += all as u64;
-        self.keepalive.sent_data(now);
+        self.timers.sent_data(now);
         None
     }
 
@@ -175,7 +175,7 @@ impl<O: Output> Sender<O> {
         if written >= len {
             self.count_message(opcode, true);
             self.counters.bytes += len as u64;
-            self.keepalive.sent_data(now);
+            self.timers.sent_data(now);
         } else {
             self.out.push(len);
             self.count(opcode, true);

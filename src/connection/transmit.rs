@@ -2,10 +2,14 @@
 
 use core::ops::ControlFlow;
 
+use crate::close::State;
 use crate::time::Instant;
 
 use super::outbox::Output;
-use super::send::Sender;
+use super::send::{Congestion, Sender};
+
+/// So much is offered at once to a transport that may keep it, unless one frame is longer: a record of TLS.
+const MOST_OFFERED: usize = 16 << 10;
 
 impl<O: Output> Sender<O> {
     /// The first `n` bytes of what [`Self::poll_transmit`] gave have been written; 0 where the transport
@@ -23,9 +27,12 @@ impl<O: Output> Sender<O> {
     fn all_transmitted(&mut self, now: Instant) {
         self.counters.bytes += self.out.len() as u64;
         self.out.clear();
-        (self.boundary, self.congested) = (0, false);
+        self.boundary = 0;
         if core::mem::take(&mut self.fresh_data) {
-            self.keepalive.sent_data(now);
+            self.timers.sent_data(now);
+        }
+        if self.congestion != Congestion::None || self.closing.state() == State::Both {
+            self.write_progressed(now);
         }
     }
 
@@ -40,7 +47,7 @@ impl<O: Output> Sender<O> {
 
     fn transmitted_in_part(&mut self, now: Instant, n: usize) {
         self.counters.bytes += n as u64;
-        let had_ping = !self.out.urgent().is_empty() && self.out.urgent().has_ping();
+        let had_ping = n > 0 && self.out.urgent().has_ping();
         // As in poll_transmit: the frame that was begun, what is urgent, and the rest.
         let first = n.min(self.boundary);
         self.boundary = self.out.advance(first, self.boundary);
@@ -49,18 +56,31 @@ impl<O: Output> Sender<O> {
         if n > first + second {
             self.boundary = self.out.advance(n - first - second, 0);
         }
-        self.congested = self.buffered_amount() > 0;
         if self.fresh_data && n > second {
             // A message that takes long is not idle while it moves.
-            self.keepalive.sent_data(now);
+            self.timers.sent_data(now);
             self.fresh_data = self.out.len() > 0;
         }
-        if n > 0 && had_ping {
-            self.keepalive.ping_moved(now);
-            if !self.out.urgent().has_ping() {
-                self.keepalive.ping_written();
-            }
+        if had_ping {
+            self.timers.pings_moved(now, self.out.urgent().pings());
         }
+        if n > 0 {
+            self.write_progressed(now);
+        } else if self.buffered_amount() > 0 {
+            self.congestion = Congestion::Full;
+        }
+    }
+
+    /// The transport has taken some bytes.
+    #[cold]
+    #[inline(never)]
+    fn write_progressed(&mut self, now: Instant) {
+        // A write into a transport that had room proves nothing: its buffers took it, not the peer.
+        if self.congestion == Congestion::Full {
+            self.timers.write_progressed(now, &self.config);
+        }
+        self.congestion = if self.buffered_amount() > 0 { Congestion::Partial } else { Congestion::None };
+        self.await_end(now);
     }
 
     /// Fills `to` with what is to be written, in order, for one vectored write, and gives the number of
@@ -77,6 +97,48 @@ impl<O: Output> Sender<O> {
             }
             _ => self.poll_pieces(to),
         }
+    }
+
+    /// As [`Self::poll_transmit`], for a transport that may keep what it was offered although it says that it takes
+    /// nothing now: TLS libraries encrypt first and find out later that there is no room. Such a transport must be
+    /// offered the same bytes again before any others.
+    ///
+    /// Gives less than [`Self::poll_transmit`] does: the rest of the frame that was begun and some control frames; or,
+    /// without control frames, the first frame and what follows it up to 16 KiB. If the transport takes nothing, say so
+    /// with [`Self::offered`].
+    pub fn poll_offer<'a>(&'a self, to: &mut [&'a [u8]]) -> usize {
+        let len = self.poll_transmit(to);
+        let urgent = self.out.urgent();
+        let mut left = if urgent.is_empty() {
+            MOST_OFFERED.max(if self.boundary > 0 { self.boundary } else { self.out.boundary_behind(1, 0) })
+        } else {
+            self.boundary + urgent.offer_len()
+        };
+        let mut offered = 0;
+        for slice in to.iter_mut().take(len) {
+            if left == 0 {
+                break;
+            }
+            *slice = slice.get(..left).unwrap_or(slice);
+            left -= slice.len();
+            offered += 1;
+        }
+        offered
+    }
+
+    /// The transport was offered the first `n` bytes of what [`Self::poll_offer`] gave, and takes nothing now.
+    ///
+    /// The frames that these bytes belong to count as begun: nothing that is queued later goes out before them, and
+    /// they are not dropped for a Close.
+    pub fn offered(&mut self, now: Instant, n: usize) {
+        let waits = self.out.len();
+        if self.out.urgent().is_empty() {
+            self.boundary = self.out.boundary_behind(n.min(waits), self.boundary);
+        } else {
+            let control = n.saturating_sub(self.boundary);
+            self.out.urgent_mut().begin(control);
+        }
+        self.transmitted(now, 0);
     }
 
     /// As [`Self::poll_transmit`], where not all lies in one piece.

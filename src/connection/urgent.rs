@@ -16,13 +16,15 @@ pub struct Urgent {
     len: u16,
     /// How much of the first one is written; less than its length.
     written: u16,
+    /// Frames that begin before this place are begun: they are neither dropped nor overtaken.
+    begun: u16,
     bytes: [u8; URGENT],
 }
 
 const URGENT: usize = 508;
 
 impl Urgent {
-    pub(super) const EMPTY: Self = Self { len: 0, written: 0, bytes: [0; URGENT] };
+    pub(super) const EMPTY: Self = Self { len: 0, written: 0, begun: 0, bytes: [0; URGENT] };
 
     /// Whether nothing waits.
     pub(super) const fn is_empty(&self) -> bool {
@@ -32,6 +34,20 @@ impl Urgent {
     /// What is not written yet.
     pub(super) fn rest(&self) -> &[u8] {
         self.bytes.get(usize::from(self.written)..usize::from(self.len)).unwrap_or_default()
+    }
+
+    /// How many bytes may be begun now: those of the first frame that waits, and of whole frames behind it as long as
+    /// no more are begun than one frame can be long, so that there is still room for a Close.
+    pub(super) fn offer_len(&self) -> usize {
+        let ends = self.frames().map(|(at, len, _)| at + len);
+        let fits = ends.take_while(|end| *end <= MAX_CONTROL_FRAME).last().unwrap_or(0);
+        fits.saturating_sub(self.written.into())
+    }
+
+    /// Frames of which some of the next `n` bytes are part count as begun.
+    pub(super) fn begin(&mut self, n: usize) {
+        let end = usize::from(self.written).saturating_add(n);
+        self.begun = self.begun.max(u16::try_from(end).unwrap_or(self.len));
     }
 
     /// Appends a Ping, if there is room for it and still for a frame that is begun and a Pong. All Pongs
@@ -67,6 +83,11 @@ impl Urgent {
         self.frames().any(|(_, _, opcode)| opcode == Opcode::Ping)
     }
 
+    /// How many Pings wait, or are being written.
+    pub(super) fn pings(&self) -> usize {
+        self.frames().filter(|(_, _, opcode)| *opcode == Opcode::Ping).count()
+    }
+
     /// Counts up to `n` bytes as written, and gives their number.
     pub(super) fn advance(&mut self, n: usize) -> usize {
         let taken = n.min(self.rest().len());
@@ -75,6 +96,7 @@ impl Urgent {
             self.frames().map(|(at, len, _)| at + len).take_while(|end| *end <= written).last().unwrap_or(0);
         self.remove(0, whole);
         self.written = u16::try_from(written - whole).unwrap_or(0);
+        self.begun = self.begun.saturating_sub(u16::try_from(whole).unwrap_or(u16::MAX)).max(self.written);
         taken
     }
 
@@ -89,11 +111,10 @@ impl Urgent {
     /// Drops some frames, judged by how many bytes are behind them and by their kind, but not one that is
     /// begun.
     fn retract(&mut self, drop: impl Fn(usize, Opcode) -> bool) {
-        let begun = self.written > 0;
         let next = |urgent: &Self| {
             urgent
                 .frames()
-                .skip(usize::from(begun))
+                .skip_while(|(at, ..)| *at < usize::from(urgent.begun))
                 .find(|(at, len, opcode)| drop(usize::from(urgent.len) - at - len, *opcode))
                 .map(|(at, len, _)| (at, len))
         };

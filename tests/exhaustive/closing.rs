@@ -39,6 +39,7 @@ const ALL: [Happens; 9] = [
 
 const DEPTH: u32 = if cfg!(debug_assertions) { 4 } else { 6 };
 const TIMEOUT: Duration = Duration::from_secs(10);
+const END_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// What must be, by the RFC and the table in `close.rs`, told in another way.
 struct Model {
@@ -71,6 +72,14 @@ impl Model {
     fn ends(&mut self, outcome: Outcome) {
         (self.state, self.over, self.queued, self.pongs) = (State::Ended, true, false, 0);
         self.outcome = outcome;
+    }
+
+    /// When it is given up. Time does not pass before that.
+    fn deadline(&self) -> Option<Instant> {
+        let flushed = !self.queued && self.pongs == 0;
+        let awaits_end = self.state == State::Both && flushed && self.role == Role::Client;
+        let since = self.since.filter(|_| !self.over)?;
+        Some(since + if awaits_end { END_TIMEOUT } else { TIMEOUT })
     }
 
     fn transport(&self) -> Option<TransportAction> {
@@ -183,7 +192,7 @@ impl Bench {
             }
             Happens::TimePasses => {
                 let deadline = self.connection.poll_timeout();
-                assert_eq!(deadline, self.model.since.filter(|_| !self.model.over).map(|at| at + TIMEOUT));
+                assert_eq!(deadline, self.model.deadline());
                 if let Some(deadline) = deadline {
                     self.now = deadline;
                     let flushed = !self.model.queued && self.model.pongs == 0;
@@ -242,7 +251,8 @@ impl Bench {
 
 #[test]
 fn s7_1_everything_that_can_happen_in_every_order() {
-    let config = Config::new().ping_interval(None).close_timeout(Some(TIMEOUT)).into();
+    let config =
+        Config::new().ping_interval(None).close_timeout(Some(TIMEOUT)).end_timeout(Some(END_TIMEOUT)).into();
     for role in [Role::Server, Role::Client] {
         for number in 0..9_usize.pow(DEPTH) {
             let order = (0..DEPTH).map(|place| ALL[number / 9_usize.pow(place) % 9]);

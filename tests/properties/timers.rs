@@ -18,15 +18,17 @@ struct Timeouts {
     pong: Option<u64>,
     close: Option<u64>,
     idle: Option<u64>,
+    end: Option<u64>,
 }
 
 fn timeouts() -> impl Strategy<Value = Timeouts> {
     let millis = || option::weighted(0.8, 1..60_u64);
-    (millis(), millis(), millis(), millis()).prop_map(|(ping, pong, close, idle)| Timeouts {
+    (millis(), millis(), millis(), millis(), millis()).prop_map(|(ping, pong, close, idle, end)| Timeouts {
         ping,
         pong,
         close,
         idle,
+        end,
     })
 }
 
@@ -92,6 +94,8 @@ struct Watch {
     pinged: Option<u64>,
     /// When the first Close went either way.
     closing: Option<u64>,
+    /// The peer did not answer a Ping: the connection ends at once.
+    dead: bool,
     /// What is still to come of a frame that has begun to arrive.
     pending: Vec<u8>,
     /// The last Ping that was written.
@@ -111,7 +115,8 @@ impl Watch {
             .ping_interval(millis(timeouts.ping))
             .pong_timeout(millis(timeouts.pong))
             .close_timeout(millis(timeouts.close))
-            .idle_timeout(millis(timeouts.idle));
+            .idle_timeout(millis(timeouts.idle))
+            .end_timeout(millis(timeouts.end));
         Self {
             conn: machine(role, &config.into(), Outbox::new()),
             message: MessageBuf::new(),
@@ -121,6 +126,7 @@ impl Watch {
             received_data: 0,
             pinged: None,
             closing: None,
+            dead: false,
             pending: Vec::new(),
             ping: None,
             out: Vec::new(),
@@ -153,7 +159,9 @@ impl Watch {
     }
 
     fn deadline(&self) -> Option<u64> {
-        self.conn.poll_timeout().map(|at| u64::try_from(at.since_origin().as_millis()).unwrap())
+        self.conn
+            .poll_timeout()
+            .map(|at| u64::try_from(at.since_origin().as_nanos().div_ceil(1_000_000)).unwrap())
     }
 
     fn state(&self) -> State {
@@ -185,12 +193,13 @@ impl Watch {
 
     /// Something was done: whether its time had come.
     fn judge(&mut self, before: State, frames: u64) -> Result<(), TestCaseError> {
-        let (now, Timeouts { ping, pong, close, idle }) = (self.now, self.timeouts);
+        let (now, Timeouts { ping, pong, close, idle, end }) = (self.now, self.timeouts);
         let past = |since: u64, timeout: Option<u64>| timeout.is_some_and(|timeout| now >= since + timeout);
         match (before, self.state()) {
             (State::Open, State::Failed) => {
                 let pinged = self.pinged.expect("a peer that was never pinged owes no Pong");
                 prop_assert!(past(self.received, pong) && pinged <= now, "held to be dead early");
+                self.dead = true;
             }
             (State::Open, State::Sent) => prop_assert!(past(self.received_data, idle), "idle early"),
             (State::Open, State::Open) => {
@@ -200,7 +209,12 @@ impl Watch {
                 self.pinged = Some(now);
                 return Ok(());
             }
-            (_, State::Ended) => prop_assert!(past(self.closing.unwrap(), close), "given up early"),
+            (before, State::Ended) => {
+                let closing = self.closing.unwrap();
+                let client_waits = before == State::Both && self.conn.role() == Role::Client;
+                let in_time = past(closing, close) || client_waits && past(closing, end);
+                prop_assert!(self.dead || in_time, "given up early");
+            }
             (before, after) => prop_assert!(false, "from {:?} to {:?}", before, after),
         }
         self.closing.get_or_insert(now);
@@ -302,8 +316,8 @@ proptest! {
         // Left alone with a peer that is silent, it comes to its end or has no timer that would bring it there.
         watch.write(usize::MAX);
         watch.follow(1_000)?;
-        let Timeouts { ping, pong, close, idle } = timeouts;
-        if watch.closing.is_some() && close.is_some() {
+        let Timeouts { ping, pong, close, idle, .. } = timeouts;
+        if watch.dead || watch.closing.is_some() && close.is_some() {
             prop_assert!(watch.outcome.is_some(), "closing is bounded");
         } else if idle.is_some() || ping.is_some() && pong.is_some() {
             prop_assert_ne!(watch.state(), State::Open, "a silent peer is given up");

@@ -7,7 +7,7 @@ use hybi::{
     TransportAction,
 };
 
-use crate::pair::{Pair, Scenario, Seen, closed_clean, frame, secs, text};
+use crate::pair::{Pair, Scenario, Seen, at, closed_clean, frame, secs, text};
 
 const ROLES: [Role; 2] = [Role::Server, Role::Client];
 
@@ -271,11 +271,40 @@ fn s7_1_1_a_client_waits_for_the_server_to_close_with_a_deadline() {
         if ends {
             assert_eq!(end.eof(), [closed_clean(1000)]);
         } else {
-            assert_eq!(end.advance(secs(9)), []);
-            assert_eq!(end.advance(secs(1)), [closed_clean(1000)]);
+            let tick = std::time::Duration::from_nanos(1);
+            assert_eq!(end.advance(secs(2) - tick), []);
+            assert_eq!(end.advance(tick), [closed_clean(1000)]);
         }
         assert_eq!(end.conn.poll_transport(), Some(TransportAction::Close));
     }
+}
+
+#[test]
+fn s7_1_1_a_client_waits_for_the_end_from_when_both_closes_have_passed() {
+    let wait = |end_timeout, close_timeout| {
+        let config = Config::new().end_timeout(end_timeout).close_timeout(close_timeout);
+        let mut end = Scenario::client().config(config).open();
+        // Its own Close is out, and the peer answers after three seconds.
+        end.conn.close(end.now, CloseCode::NORMAL, "").unwrap();
+        end.write_all();
+        end.advance(secs(3));
+        end.receive_close(1000, "");
+        let answered = end.conn.poll_timeout();
+        // The peer closes, and the answer waits for three seconds before it can be written.
+        let config = Config::new().end_timeout(end_timeout).close_timeout(close_timeout);
+        let mut end = Scenario::client().config(config).open();
+        end.receive_close(1000, "");
+        end.advance(secs(3));
+        end.write_all();
+        assert_eq!(end.conn.poll_timeout(), answered);
+        answered
+    };
+    assert_eq!(wait(Some(secs(2)), Some(secs(10))), Some(at(secs(5))));
+    assert_eq!(wait(Some(secs(2)), None), Some(at(secs(5))));
+    // Never longer than closing may take.
+    assert_eq!(wait(Some(secs(60)), Some(secs(10))), Some(at(secs(10))));
+    assert_eq!(wait(None, Some(secs(10))), Some(at(secs(10))));
+    assert_eq!(wait(None, None), None);
 }
 
 #[test]

@@ -545,3 +545,84 @@ fn s5_5_1_a_close_follows_what_a_transport_that_takes_all_was_given() {
         }
     }
 }
+
+/// A transport that encrypts what it is offered before it knows whether there is room, as OpenSSL does: what it was
+/// offered and did not take must come first the next time.
+fn write_to_a_transport_that_keeps<O: Output, M: hybi::Gather>(
+    end: &mut End<O, M>,
+    dice: &mut Dice,
+    kept: &mut Vec<u8>,
+) {
+    let mut slices = [&[][..]; 32];
+    let count = end.conn.poll_offer(&mut slices);
+    let offered = slices[..count].concat();
+    assert_eq!(offered.is_empty(), end.conn.buffered_amount() == 0);
+    assert!(offered.starts_with(kept), "what was offered before comes first");
+    if offered.is_empty() {
+        return;
+    }
+    if dice.below(3) == 0 {
+        end.conn.offered(end.now, offered.len());
+        *kept = offered;
+    } else {
+        let taken = kept.len().max(1 + dice.below(offered.len()));
+        end.conn.transmitted(end.now, taken);
+        end.wire.extend_from_slice(&offered[..taken]);
+        kept.clear();
+    }
+}
+
+#[test]
+fn s5_4_what_a_transport_was_offered_is_offered_again_first() {
+    for seed in 0..2000 {
+        let mut dice = Dice::new(seed);
+        let role = ROLES[dice.below(2)];
+        let mut end = Scenario::of(role).open();
+        let (mut kept, mut messages, mut closed) = (Vec::new(), 0, false);
+        for step in 0..60 {
+            match dice.below(10) {
+                0..=2 => {
+                    let len = [0, 7, 200, 5000, 40_000][dice.below(5)];
+                    messages += u64::from(end.conn.send(vec![b'm'; len]).is_ok());
+                }
+                3 => drop(end.receive(Opcode::Ping, vec![b'p'; dice.below(126)])),
+                4 => drop(end.conn.ping(end.now, &vec![b'q'; dice.below(126)])),
+                5 if step > 40 && !closed => {
+                    closed = true;
+                    match dice.below(3) {
+                        0 => drop(end.conn.close(end.now, CloseCode::NORMAL, "bye")),
+                        1 => drop(end.receive_close(1001, "away")),
+                        _ => drop(end.feed(&[0x83])),
+                    }
+                }
+                _ => write_to_a_transport_that_keeps(&mut end, &mut dice, &mut kept),
+            }
+        }
+        while end.conn.buffered_amount() > 0 {
+            write_to_a_transport_that_keeps(&mut end, &mut dice, &mut kept);
+        }
+        // All of it are whole frames, nothing comes twice, and what is missing was counted as dropped.
+        let sent = parse(role, &end.wire);
+        let data = sent.iter().filter(|frame| frame.header.opcode == Opcode::Binary).count() as u64;
+        assert!(data == messages || data < messages && end.conn.sender().dropped() > 0, "seed {seed}");
+        let close = sent.iter().position(|frame| frame.header.opcode == Opcode::Close);
+        assert_eq!(close, closed.then(|| sent.len() - 1), "seed {seed}");
+    }
+}
+
+#[test]
+fn s5_5_1_a_close_replaces_control_frames_but_not_those_that_were_offered() {
+    let mut end = Scenario::server().open();
+    // Ten Pongs of 125 bytes do not fit: the queue of control frames is full.
+    for _ in 0..10 {
+        end.receive(Opcode::Ping, [b'p'; 125]);
+    }
+    let mut slices = [&[][..]; 8];
+    let count = end.conn.poll_offer(&mut slices);
+    let offered = slices[..count].concat();
+    assert_eq!(offered.len(), 127, "no more than one frame of the largest size is bound");
+    end.conn.offered(end.now, offered.len());
+    end.receive_close(1000, "");
+    assert_eq!(end.flush().len(), 2, "one Pong and the Close");
+    assert!(end.wire.starts_with(&offered));
+}

@@ -188,15 +188,13 @@ impl<S: Read> Link<S> {
 }
 
 impl<S: Write> Link<S> {
-    /// Writes once; `None` where the deadline has come, or might have. The clock is to be read before.
+    /// Writes once; `None` where the deadline has come, or might have. The clock is to be read before. A deadline in
+    /// the past leaves time for one short attempt, so that a Close for a dead peer goes out if there is room for it.
     pub(super) fn write(&mut self, slices: &[&[u8]], deadline: Option<Instant>) -> io::Result<Option<usize>> {
         if let Some(kind) = self.write_error {
             return Err(kind.into());
         }
         let left = deadline.map(|deadline| deadline.saturating_duration_since(self.now));
-        if left.is_some_and(|left| left.is_zero()) {
-            return Ok(None);
-        }
         if let (Some(time), Some(socket)) = (timeout(left, self.write_timeout), (self.socket)(&self.stream)) {
             socket.set_write_timeout(time)?;
             self.write_timeout = time;
