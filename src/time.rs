@@ -50,6 +50,13 @@ impl Instant {
     }
 }
 
+impl Instant {
+    /// The instant `term` earlier, or the origin if that is later.
+    pub(crate) const fn saturating_sub(self, term: Term) -> Self {
+        Self(self.0.saturating_sub(term.0))
+    }
+}
+
 impl Add<Duration> for Instant {
     type Output = Self;
 

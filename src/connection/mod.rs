@@ -486,6 +486,12 @@ impl<O: Output> Machine<O> {
         &mut self.sender
     }
 
+    /// See [`Sender::latest_instant`].
+    #[must_use]
+    pub fn latest_instant(&self) -> Instant {
+        self.sender.latest_instant()
+    }
+
     /// Which end of the connection this is.
     #[must_use]
     pub const fn role(&self) -> Role {

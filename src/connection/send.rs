@@ -454,6 +454,13 @@ impl<O: Output> Sender<O> {
         ping_interval.min(pong_timeout).min(close_timeout).min(idle_timeout).min(release).duration()
     }
 
+    /// The latest instant that is known to have passed on the clock of this connection. A driver that goes on with a
+    /// connection of another one starts its clock there, so that no timer waits for a time that has long been.
+    #[must_use]
+    pub fn latest_instant(&self) -> Instant {
+        self.timers.latest(&self.config)
+    }
+
     /// How far closing has come.
     #[must_use]
     pub const fn close_state(&self) -> State {

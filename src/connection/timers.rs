@@ -163,6 +163,17 @@ impl Timers {
 
     // --- getters ---
 
+    /// The latest instant that is known to have passed: the clock of this connection has come at least so far.
+    pub(super) fn latest(&self, config: &Config) -> Instant {
+        let phase = match &self.phase {
+            Phase::Open { received, .. } => *received,
+            Phase::Closing { until } if *until == Instant::NEVER => Instant::ZERO,
+            Phase::Closing { until } => until.saturating_sub(config.close_timeout),
+        };
+        // A Ping was queued or written by then, and data went one way or the other.
+        phase.max(self.data).max(self.pings.newest().unwrap_or(Instant::ZERO))
+    }
+
     #[cfg(feature = "deflate")]
     pub(super) const fn data(&self) -> Instant {
         self.data
@@ -399,6 +410,22 @@ mod tests {
         assert_eq!(timers.next(&config).0, at(15));
         timers.await_end(at(6), &config);
         assert_eq!(timers.next(&config).0, at(8));
+    }
+
+    #[test]
+    fn the_latest_instant_is_never_later_than_what_happened_and_close_to_it() {
+        let config = Config::new();
+        let mut timers = Timers::new(at(5));
+        assert_eq!(timers.latest(&config), at(5));
+        timers.received(at(7), false);
+        assert_eq!(timers.latest(&config), at(7));
+        timers.ping_queued(at(9), b"");
+        assert_eq!(timers.latest(&config), at(9));
+        timers.close(at(3600), &config);
+        assert_eq!(timers.latest(&config), at(3600));
+        timers.await_end(at(3601), &config);
+        let latest = timers.latest(&config);
+        assert!(latest <= at(3601) && latest >= at(3601 - 10), "{latest:?}");
     }
 
     #[test]
