@@ -41,10 +41,8 @@
 //! the run loop, and [`polled`] tells what holds of it: what is batched, what becomes of futures that are
 //! dropped, where memory lies.
 //!
-//! Any stream will do that is `AsyncRead`, `AsyncWrite` and `Unpin`, of TLS too; but put one that is made with
-//! OpenSSL, as those of async-native-tls are on Linux, into a `BufWriter`: of a write that waits it has taken what
-//! it was offered, and would put the wrong bytes on the wire when a Pong goes ahead of that. To connect is left to
-//! the runtime's library.
+//! Any stream will do that is `AsyncRead`, `AsyncWrite` and `Unpin`, of TLS too. What a stream was offered while a write was
+//! pending it is offered again first, as streams over OpenSSL need it. To connect is left to the runtime's library.
 
 use core::pin::Pin;
 use std::io::{self, IoSlice};
@@ -58,8 +56,8 @@ use super::{opening, polled};
 #[cfg(feature = "async-io")]
 use crate::handshake::ClientRequest;
 use crate::{Connection, Inbox, Instant};
+use polled::Transport;
 pub use polled::{Group, Timer};
-use polled::{Reads, Writes};
 
 #[cfg(feature = "async-io")]
 mod async_io;
@@ -77,9 +75,9 @@ pub type WebSocket<S, T = AsyncIo> = polled::WebSocket<S, FuturesIo<T>>;
 /// The means to answer an event.
 pub type Responder<'w, S, T = AsyncIo> = polled::Responder<'w, S, FuturesIo<T>>;
 /// The half that receives.
-pub type Reader<I, O = I, T = AsyncIo> = polled::Reader<I, O, FuturesIo<T>>;
+pub type Reader<S, T = AsyncIo> = polled::Reader<S, FuturesIo<T>>;
 /// The half that sends.
-pub type Writer<O, T = AsyncIo> = polled::Writer<O, FuturesIo<T>>;
+pub type Writer<S, T = AsyncIo> = polled::Writer<S, FuturesIo<T>>;
 /// What a server is told once and uses for each connection. Made with `new` for `AsyncIo`, and for another
 /// timer with [`with_timer`](opening::Server::with_timer).
 pub type Server<T = AsyncIo> = opening::Server<FuturesIo<T>>;
@@ -148,16 +146,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin, T: Timer> polled::WebSocket<S, FuturesIo
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin + Clone, T: Timer> polled::WebSocket<S, FuturesIo<T>> {
-    /// Takes the WebSocket apart: a half that receives and a half that sends, for two tasks. A stream that
-    /// can be cloned is a handle, as that of TCP is in smol and async-std; for others there is
-    /// [`split_with`](Self::split_with).
-    #[must_use]
-    pub fn split(self) -> (Reader<S, S, T>, Writer<S, T>) {
-        self.split_with(|stream| (stream.clone(), stream))
-    }
-}
-
 /// What the types of this module run on: the streams of futures-io, and a timer.
 #[derive(Clone, Debug, Default)]
 pub struct FuturesIo<T>(T);
@@ -172,16 +160,12 @@ impl<T: Timer> Timer for FuturesIo<T> {
     }
 }
 
-impl<T> polled::sealed::Runtime for FuturesIo<T> {}
-
-impl<S: AsyncRead + Unpin, T: Timer> Reads<S> for FuturesIo<T> {
+impl<S: AsyncRead + AsyncWrite + Unpin, T: Timer> Transport<S> for FuturesIo<T> {
     #[inline]
     fn poll_read(stream: &mut S, cx: &mut Context<'_>, to: &mut [u8]) -> Poll<io::Result<usize>> {
         Pin::new(stream).poll_read(cx, to)
     }
-}
 
-impl<S: AsyncWrite + Unpin, T: Timer> Writes<S> for FuturesIo<T> {
     #[inline]
     fn poll_write(stream: &mut S, cx: &mut Context<'_>, from: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
         match from {
@@ -190,16 +174,16 @@ impl<S: AsyncWrite + Unpin, T: Timer> Writes<S> for FuturesIo<T> {
         }
     }
 
-    fn keeps_what_waits(_: &S) -> bool {
-        // It cannot be asked; the module's documentation says what to do.
-        false
+    fn may_keep(_: &S) -> bool {
+        // A stream of futures-io cannot be asked.
+        true
     }
 
     fn poll_flush(stream: &mut S, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(stream).poll_flush(cx)
     }
 
-    fn poll_shutdown(stream: &mut S, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn poll_close_write(stream: &mut S, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(stream).poll_close(cx)
     }
 }

@@ -43,15 +43,14 @@
 
 use core::fmt;
 use core::future::Future;
-use core::pin::Pin;
+use core::pin::{Pin, pin};
 use std::io::{self, IoSlice};
 use std::prelude::v1::*;
 use std::task::{Context, Poll, Waker};
 
 use ::tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use ::tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use ::tokio::net::{TcpStream, lookup_host};
-use ::tokio::task::coop;
+use ::tokio::task::{self, coop};
 use ::tokio::time::{self, Sleep};
 
 pub use super::error::Error;
@@ -60,16 +59,16 @@ use super::{opening, polled};
 use crate::handshake::{ClientRequest, WsUrl};
 use crate::{Connection, Inbox, Instant};
 pub use polled::Group;
-use polled::{Reads, Timer, Writes};
+use polled::{Timer, Transport};
 
 /// A WebSocket over a stream of tokio's, TCP unless told otherwise.
 pub type WebSocket<S = TcpStream> = polled::WebSocket<S, Tokio>;
 /// The means to answer an event.
 pub type Responder<'w, S = TcpStream> = polled::Responder<'w, S, Tokio>;
 /// The half that receives.
-pub type Reader<I = OwnedReadHalf, O = OwnedWriteHalf> = polled::Reader<I, O, Tokio>;
+pub type Reader<S = TcpStream> = polled::Reader<S, Tokio>;
 /// The half that sends.
-pub type Writer<O = OwnedWriteHalf> = polled::Writer<O, Tokio>;
+pub type Writer<S = TcpStream> = polled::Writer<S, Tokio>;
 /// What a server is told once and uses for each connection.
 ///
 /// ```no_run
@@ -217,15 +216,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     }
 }
 
-impl WebSocket {
-    /// Takes the WebSocket apart: a half that receives and a half that sends, for two tasks. For other
-    /// streams than TCP there is [`split_with`](Self::split_with).
-    #[must_use]
-    pub fn split(self) -> (Reader, Writer) {
-        self.split_with(TcpStream::into_split)
-    }
-}
-
 /// What the types of this module run on: tokio's streams and clock.
 pub struct Tokio {
     origin: time::Instant,
@@ -309,17 +299,13 @@ impl Alarm {
     }
 }
 
-impl polled::sealed::Runtime for Tokio {}
-
-impl<S: AsyncRead + Unpin> Reads<S> for Tokio {
+impl<S: AsyncRead + AsyncWrite + Unpin> Transport<S> for Tokio {
     #[inline]
     fn poll_read(stream: &mut S, cx: &mut Context<'_>, to: &mut [u8]) -> Poll<io::Result<usize>> {
         let mut to = ReadBuf::new(to);
         Pin::new(stream).poll_read(cx, &mut to).map_ok(|()| to.filled().len())
     }
-}
 
-impl<S: AsyncWrite + Unpin> Writes<S> for Tokio {
     #[inline]
     fn poll_write(stream: &mut S, cx: &mut Context<'_>, from: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
         match from {
@@ -328,8 +314,8 @@ impl<S: AsyncWrite + Unpin> Writes<S> for Tokio {
         }
     }
 
-    fn keeps_what_waits(stream: &S) -> bool {
-        // Those that take vectors are sockets, or rustls, which do not.
+    fn may_keep(stream: &S) -> bool {
+        // Those that take vectors are sockets, or rustls: they keep nothing.
         !stream.is_write_vectored()
     }
 
@@ -337,7 +323,16 @@ impl<S: AsyncWrite + Unpin> Writes<S> for Tokio {
         Pin::new(stream).poll_flush(cx)
     }
 
-    fn poll_shutdown(stream: &mut S, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn poll_close_write(stream: &mut S, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(stream).poll_shutdown(cx)
+    }
+
+    fn yield_turn(cx: &mut Context<'_>) {
+        // To wake oneself puts the task into the queue, and the runtime may run all that is there several times before it
+        // looks for input of others. This waker is called once it has.
+        let yielded = pin!(task::yield_now());
+        if yielded.poll(cx).is_ready() {
+            cx.waker().wake_by_ref();
+        }
     }
 }

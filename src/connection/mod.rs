@@ -292,6 +292,11 @@ impl<O: Output> Machine<O> {
         self.sender.handle_eof(self.receiver.cut());
     }
 
+    /// See [`Sender::handle_input_ended`].
+    pub fn handle_input_ended(&mut self, now: Instant) {
+        self.sender.handle_input_ended(now, self.receiver.cut());
+    }
+
     /// Time has passed: does what is due by `now`. See [`Self::poll_timeout`].
     pub fn handle_timeout(&mut self, now: Instant) {
         self.sender.handle_timeout(now);

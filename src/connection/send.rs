@@ -301,6 +301,11 @@ impl<O: Output> Sender<O> {
         self.timers.received(now, data);
     }
 
+    /// Input came in that is kept and will be decoded later: the peer is alive, and may have answered a Ping.
+    pub fn handle_unread(&mut self, now: Instant) {
+        self.timers.received_unread(now);
+    }
+
     /// The stream has ended, by end of file or by reset; [`Receiver::cut`](crate::Receiver::cut) tells where.
     pub fn handle_eof(&mut self, cut: Cut) {
         if let Action::End(ending) = self.closing.handle(Event::Eof) {
@@ -310,6 +315,17 @@ impl<O: Output> Sender<O> {
             }
             self.end();
         }
+    }
+
+    /// No more input will come, but the peer may still read: what is queued can be written for as long as
+    /// [`Config::close_timeout`] allows, after which the connection ends. Call [`handle_eof`](Self::handle_eof) once it
+    /// is written, or at once where it does not matter. [`Receiver::cut`](crate::Receiver::cut) tells where the input ended.
+    pub fn handle_input_ended(&mut self, now: Instant, cut: Cut) {
+        if matches!(self.outcome, Outcome::Abnormal(_)) {
+            self.outcome = Outcome::Abnormal(cut);
+        }
+        // From here on no timer may run that only input would stop: a peer that sends no more answers no Ping.
+        self.timers.close(now, &self.config);
     }
 
     /// Time has passed: does what is due.

@@ -56,6 +56,8 @@ enum Phase {
         /// Time by which writes into a full transport have put off the death of the peer since the wait for a Pong
         /// began or a byte last came in.
         extension: Extension,
+        /// How many of the oldest Pings may have been answered by bytes that are not decoded yet.
+        presumed: u8,
     },
     /// Closing, until the connection ends at the latest.
     Closing { until: Instant },
@@ -74,7 +76,7 @@ pub(super) enum Due {
 impl Timers {
     pub(super) const fn new(now: Instant) -> Self {
         Self {
-            phase: Phase::Open { received: now, extension: Extension::NONE },
+            phase: Phase::Open { received: now, extension: Extension::NONE, presumed: 0 },
             data: now,
             round_trip: Instant::NEVER,
             pings: Pings::NONE,
@@ -87,11 +89,20 @@ impl Timers {
     #[inline]
     pub(super) fn received(&mut self, now: Instant, data: bool) {
         let now = now.min(Instant::LAST);
-        if let Phase::Open { received, extension } = &mut self.phase {
+        if let Phase::Open { received, extension, .. } = &mut self.phase {
             (*received, *extension) = (now, Extension::NONE);
         }
         if data {
             self.data = now;
+        }
+    }
+
+    /// Bytes came in that nobody has decoded yet. There may be data among them, and the Pong that is waited for: no timer
+    /// may run out for the want of it, and the next Ping may go out.
+    pub(super) fn received_unread(&mut self, now: Instant) {
+        self.received(now, true);
+        if let Phase::Open { presumed, .. } = &mut self.phase {
+            *presumed = u8::try_from(self.pings.written()).unwrap_or(u8::MAX);
         }
     }
 
@@ -104,7 +115,8 @@ impl Timers {
     ///
     /// The peer reads, so it is alive. But it is not known to answer: this puts off its death for a limited time only.
     pub(super) fn write_progressed(&mut self, now: Instant, config: &Config) {
-        if let (Phase::Open { received, extension }, Some(oldest)) = (&mut self.phase, self.pings.oldest()) {
+        let oldest = self.oldest_ping();
+        if let (Phase::Open { received, extension, .. }, Some(oldest)) = (&mut self.phase, oldest) {
             let silent = now.saturating_duration_since((*received).max(oldest));
             *extension = Extension::new(silent, config.pong_timeout);
         }
@@ -112,7 +124,9 @@ impl Timers {
 
     /// A Ping is queued.
     pub(super) fn ping_queued(&mut self, now: Instant, payload: &[u8]) {
-        self.pings.push(now.min(Instant::LAST), tag(payload));
+        if self.pings.push(now.min(Instant::LAST), tag(payload)) {
+            self.forget_presumed(TRACKED - 1);
+        }
     }
 
     /// A keepalive Ping is due while one of ours still waits to be written: no other is needed.
@@ -137,8 +151,27 @@ impl Timers {
     /// A Pong came in.
     pub(super) fn pong(&mut self, now: Instant, payload: &[u8]) {
         // RFC 6455 5.5.3: a Pong may come unasked, and answers one of our Pings only if it carries its payload.
-        if let Some(sent) = self.pings.answer(tag(payload)) {
+        if let Some((sent, answered)) = self.pings.answer(tag(payload)) {
             self.round_trip = Instant::from_origin(now.saturating_duration_since(sent));
+            if let Phase::Open { presumed, .. } = &mut self.phase {
+                *presumed = presumed.saturating_sub(answered);
+            }
+        }
+    }
+
+    /// Of the Pings that may have been answered, no more than `most` are still among those that are tracked.
+    fn forget_presumed(&mut self, most: usize) {
+        if let Phase::Open { presumed, .. } = &mut self.phase {
+            *presumed = (*presumed).min(u8::try_from(most).unwrap_or(u8::MAX));
+        }
+    }
+
+    /// When the oldest Ping was sent that cannot have been answered yet, for all that is known.
+    #[inline]
+    fn oldest_ping(&self) -> Option<Instant> {
+        match self.phase {
+            Phase::Open { presumed, .. } => self.pings.sent_at(presumed.into()),
+            Phase::Closing { .. } => None,
         }
     }
 
@@ -187,10 +220,10 @@ impl Timers {
     #[inline]
     pub(super) fn next(&self, config: &Config) -> (Instant, Due) {
         let (received, extension) = match &self.phase {
-            Phase::Open { received, extension } => (*received, *extension),
+            Phase::Open { received, extension, .. } => (*received, *extension),
             Phase::Closing { until } => return (*until, Due::Expired(Timer::Close)),
         };
-        let alive = match self.pings.oldest() {
+        let alive = match self.oldest_ping() {
             Some(oldest) if config.pong_timeout != Term::NEVER => {
                 let silent_from = received.max(oldest) + extension.duration();
                 (silent_from + config.pong_timeout, Due::Expired(Timer::Pong))
@@ -233,10 +266,10 @@ impl Pings {
         self.len().saturating_sub(usize::from(self.unwritten))
     }
 
-    /// When the oldest one was sent.
+    /// When the one at `place`, counted from the oldest, was sent.
     #[inline]
-    fn oldest(&self) -> Option<Instant> {
-        self.sent.first().copied().filter(|sent| *sent != Instant::NEVER)
+    fn sent_at(&self, place: usize) -> Option<Instant> {
+        self.sent.get(place).copied().filter(|sent| *sent != Instant::NEVER)
     }
 
     /// When the newest one was sent.
@@ -250,9 +283,10 @@ impl Pings {
         u32::from(self.count).to_be_bytes()
     }
 
-    /// A Ping is queued.
-    fn push(&mut self, now: Instant, tag: u16) {
-        let at = if self.len() == TRACKED {
+    /// A Ping is queued; whether it takes the place of another.
+    fn push(&mut self, now: Instant, tag: u16) -> bool {
+        let is_full = self.len() == TRACKED;
+        let at = if is_full {
             self.unwritten -= self.unwritten.min(1);
             TRACKED - 1
         } else {
@@ -262,6 +296,7 @@ impl Pings {
             (*sent, *place) = (now, tag);
             self.unwritten += 1;
         }
+        is_full
     }
 
     /// Those that were unwritten until now have been sent now; the last `left` of them still wait.
@@ -271,16 +306,16 @@ impl Pings {
         self.unwritten = self.unwritten.min(u8::try_from(left).unwrap_or(u8::MAX));
     }
 
-    /// A Pong came in; gives when the Ping that it answers was sent.
-    fn answer(&mut self, tag: u16) -> Option<Instant> {
+    /// A Pong came in; gives when the Ping that it answers was sent, and how many it answers.
+    fn answer(&mut self, tag: u16) -> Option<(Instant, u8)> {
         // A Ping that is not written yet cannot have been answered.
         let at = self.tags.get(..self.written())?.iter().position(|known| *known == tag)?;
-        let sent = self.sent.get(at).copied();
+        let sent = *self.sent.get(at)?;
         // RFC 6455 5.5.3: the answer to a Ping stands for those before it.
         self.sent.get_mut(..=at)?.fill(Instant::NEVER);
         self.sent.rotate_left(at + 1);
         self.tags.rotate_left(at + 1);
-        sent
+        Some((sent, u8::try_from(at + 1).unwrap_or(u8::MAX)))
     }
 }
 
@@ -359,7 +394,7 @@ mod tests {
         // Only the newest is answered.
         timers.pong(at(1001), &999_u32.to_be_bytes());
         assert_eq!(timers.round_trip(), Some(SECOND * 2));
-        assert_eq!(timers.pings.oldest(), None);
+        assert_eq!(timers.oldest_ping(), None);
     }
 
     #[test]
@@ -390,6 +425,23 @@ mod tests {
         timers.write_progressed(at(65), &config);
         let (deadline, _) = timers.next(&config);
         assert!(deadline > at(94) && deadline <= at(95), "{deadline:?}");
+    }
+
+    #[test]
+    fn s5_5_3_bytes_that_are_not_decoded_yet_may_hold_the_pong() {
+        let config = Config::new();
+        let mut timers = waiting();
+        // They came just before the peer would have been given up, and hold the Pong.
+        timers.received_unread(at(59));
+        assert_eq!(timers.next(&config), (at(89), Due::Ping));
+        // The next Ping is not answered: that is known by what has not come since.
+        timers.next_ping(at(89));
+        timers.pings_moved(at(89), 0);
+        assert_eq!(timers.next(&config), (at(119), Due::Expired(Timer::Pong)));
+        // Once they are decoded, the round trip is that of the first one, and the second is still waited for.
+        timers.pong(at(100), &[0, 0, 0, 1]);
+        assert_eq!(timers.round_trip(), Some(SECOND * 70));
+        assert_eq!(timers.next(&config), (at(119), Due::Expired(Timer::Pong)));
     }
 
     #[test]

@@ -79,7 +79,7 @@
 //! | | [`ws.next().await`](crate::polled::WebSocket::next), which is faster: the event borrows from the read buffer, and comes with the means to answer it. It hides the method of `StreamExt` |
 //! | `ws.send(message)` of `SinkExt` | [`ws.send(message)`](crate::polled::WebSocket::send); `send_text(&str)` and `send_binary(&[u8])` for what is borrowed |
 //! | `ws.feed(message)`, `ws.flush()` | the same. What was fed also goes out by itself before a call that receives waits |
-//! | `ws.split()` of `StreamExt` | [`ws.split()`](crate::polled::WebSocket::split), without a lock on receiving; [`split_with(tokio::io::split)`](crate::polled::WebSocket::split_with) for streams other than TCP |
+//! | `ws.split()` of `StreamExt` | the same, or [`ws.split()`](crate::polled::WebSocket::split), whose halves know more and wait for each other less |
 //! | `ws.close(Some(frame))` | [`ws.close(code, reason)`](crate::polled::WebSocket::close), and [`ws.wait_closed()`](crate::polled::WebSocket::wait_closed) to the end |
 //!
 //! | `Message` there | here |

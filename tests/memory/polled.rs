@@ -105,7 +105,7 @@ async fn halves_that_wait_hold_little_more() {
     let mut all = Vec::with_capacity(CONNECTIONS);
     for _ in 0..CONNECTIONS {
         let ws = echoed(&server, CHROMIUM).await;
-        let (mut reader, writer) = ws.split_with(|stream| (stream, Stream { arrived: b"" }));
+        let (mut reader, writer) = ws.split();
         waits(reader.recv());
         all.push((reader, writer));
     }
@@ -144,7 +144,7 @@ async fn memory_for_the_rest_of_a_message_is_kept_for_a_second() {
         };
         let wait = Duration::from_secs(2);
         let released = if halves {
-            let (mut reader, _writer) = ws.split_with(|stream| (stream, Stream { arrived: b"" }));
+            let (mut reader, _writer) = ws.split();
             let (received, released) = tokio::join!(time::timeout(wait, reader.recv()), later);
             received.unwrap_err();
             released

@@ -17,7 +17,7 @@ use super::support::*;
 type Doing<'a> = Pin<Box<dyn Future<Output = Result<(), Error>> + 'a>>;
 /// An operation; what it receives it leaves in the last argument.
 type Op<T> = for<'a> fn(&'a mut T, &'a Message, &'a RefCell<Vec<Heard>>) -> Doing<'a>;
-type Halves = (Reader<End, End, Clock>, Writer<End, Clock>);
+type Halves = (Reader<End, Clock>, Writer<End, Clock>);
 
 fn text(message: &Message) -> &str {
     std::str::from_utf8(message.as_bytes()).unwrap()

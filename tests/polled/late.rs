@@ -51,7 +51,7 @@ async fn at_the_end_of_a_stream_in_halves() {
     let (near, far) = duplex(64);
     let far = peer(far, true);
     let ws = WebSocket::from_parts(near, idle(), Inbox::empty());
-    let (mut reader, mut writer) = ws.split_with(tokio::io::split);
+    let (mut reader, mut writer) = ws.split();
     writer.feed(vec![1; 1000]).await.unwrap();
     assert_eq!(reader.recv().await.unwrap(), Some("hello".into()));
     assert_eq!(reader.wait_closed().await.unwrap(), Outcome::Abnormal(Cut::BetweenMessages));
@@ -76,7 +76,7 @@ async fn while_one_half_writes_and_the_other_is_busy_with_a_message() {
     let (near, far) = duplex(64);
     let far = peer(far, false);
     let ws = WebSocket::from_parts(near, idle(), Inbox::empty());
-    let (mut reader, mut writer) = ws.split_with(tokio::io::split);
+    let (mut reader, mut writer) = ws.split();
     let sent = tokio::spawn(async move { writer.send(vec![1; 1000]).await.is_ok() });
     assert_eq!(reader.recv().await.unwrap(), Some("hello".into()));
     sleep(ms(3000)).await;
@@ -100,7 +100,7 @@ async fn data_before_a_ping_is_data() {
         let mut ws = WebSocket::from_parts(near, idle(), Inbox::empty());
         let message = Some(b"abc".repeat(5).into());
         if halves {
-            let (mut reader, mut writer) = ws.split_with(tokio::io::split);
+            let (mut reader, mut writer) = ws.split();
             assert_eq!(reader.recv().await.unwrap(), message);
             writer.send("still open").await.unwrap();
         } else {
@@ -133,7 +133,7 @@ async fn s5_5_3_an_answer_to_a_ping_is_seen_among_many_pongs() {
         let connection = Connection::client(Instant::ZERO, config, Outbox::new(), [1; 32]);
         let mut ws = WebSocket::from_parts(near, connection, Inbox::empty());
         let message = if halves {
-            let (mut reader, _writer) = ws.split_with(tokio::io::split);
+            let (mut reader, _writer) = ws.split();
             reader.recv().await
         } else {
             ws.recv().await

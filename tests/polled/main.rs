@@ -20,7 +20,10 @@ mod halves;
 mod idle;
 #[cfg(feature = "tokio")]
 mod late;
+mod liveness;
 mod open;
+mod parts;
 mod runtimes;
 mod support;
 mod timers;
+mod two_tasks;

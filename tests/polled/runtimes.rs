@@ -163,7 +163,7 @@ mod on_tokio {
         let mut ws = client(near, hybi::handshake::ClientRequest::new("a", "/")).await.unwrap();
         ws.send_text("hello").await.unwrap();
         assert_eq!(server.await.unwrap(), Some("hello".into()));
-        let (mut reader, _writer) = ws.split_with(tokio::io::split);
+        let (mut reader, _writer) = ws.split();
         assert_eq!(reader.wait_closed().await.unwrap().code(), CloseCode::ABNORMAL);
     }
 

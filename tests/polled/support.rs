@@ -132,6 +132,14 @@ pub fn block_on<T>(clock: &Clock, future: impl Future<Output = T>) -> T {
     run(clock, future, &mut [])
 }
 
+/// Waits until so much time has passed.
+pub async fn sleep(clock: &Clock, time: Duration) {
+    let mut clock = clock.clone();
+    let until = clock.now() + time;
+    std::future::poll_fn(|cx| clock.poll_at(cx, until)).await;
+    // The clock has no alarm for a task that is not there any more.
+}
+
 /// Polls a future once.
 pub fn poll_once<T>(future: impl Future<Output = T>) -> Poll<T> {
     pin!(future).poll(&mut Context::from_waker(Waker::noop()))
@@ -181,11 +189,14 @@ pub struct Manner {
     /// The most bytes that lie in the pipe.
     pub capacity: usize,
     pub fault: Option<(usize, Fault)>,
+    /// As OpenSSL it encrypts what it is offered before it finds out that there is no room: the next write must begin with
+    /// the same bytes. It takes no vectors.
+    pub keeps: bool,
 }
 
 impl Default for Manner {
     fn default() -> Self {
-        Self { piece: usize::MAX, hesitant: false, capacity: usize::MAX, fault: None }
+        Self { piece: usize::MAX, hesitant: false, capacity: usize::MAX, fault: None, keeps: false }
     }
 }
 
@@ -201,6 +212,8 @@ pub struct State {
     /// It was reset: nothing goes any more.
     pub broken: bool,
     pub shut_down: bool,
+    /// What it was offered and has not taken.
+    kept: Vec<u8>,
 }
 
 /// One end of a stream; clones are handles to it.
@@ -260,6 +273,16 @@ impl End {
 
     // --- the far end ---
 
+    /// How many bytes have arrived that nobody has read.
+    pub fn unread(&self) -> usize {
+        self.state.lock().unwrap().reads.bytes.len()
+    }
+
+    /// Who waits for input.
+    pub fn reader_waker(&self) -> Option<Waker> {
+        self.state.lock().unwrap().reads.reader.clone()
+    }
+
     /// Bytes arrive.
     pub fn arrive(&self, bytes: &[u8]) {
         let mut state = self.state.lock().unwrap();
@@ -284,6 +307,16 @@ impl End {
         state.broken = true;
         let wakers = [state.reads.reader.take(), state.writes.writer.take()];
         wakers.into_iter().flatten().for_each(Waker::wake);
+    }
+
+    /// Takes some of what was written.
+    pub fn take_some(&self, most: usize) -> Vec<u8> {
+        let mut state = self.state.lock().unwrap();
+        if let Some(waker) = state.writes.writer.take() {
+            waker.wake();
+        }
+        let len = most.min(state.writes.bytes.len());
+        state.writes.bytes.drain(..len).collect()
     }
 
     /// Takes what was written.
@@ -329,12 +362,21 @@ impl AsyncWrite for End {
             other => return other,
         };
         assert!(!state.shut_down, "written behind the end");
-        let pipe = &mut state.writes;
-        let room = self.manner.capacity - pipe.bytes.len();
+        let first = [from.first().map_or(IoSlice::new(&[]), |slice| IoSlice::new(slice))];
+        let from = if self.manner.keeps { &first } else { from };
+        if self.manner.keeps {
+            assert!(from[0].starts_with(&state.kept), "offered something else before what was kept");
+        }
+        let room = self.manner.capacity - state.writes.bytes.len();
         if room == 0 && most > 0 {
-            pipe.writer = Some(cx.waker().clone());
+            if self.manner.keeps {
+                state.kept = from[0].to_vec();
+            }
+            state.writes.writer = Some(cx.waker().clone());
             return Poll::Pending;
         }
+        state.kept.clear();
+        let pipe = &mut state.writes;
         let mut len = 0;
         for slice in from {
             let taken = slice.len().min(most.min(room) - len);
@@ -401,9 +443,24 @@ pub fn of_message(message: Message) -> Heard {
 impl Peer {
     /// Takes in what was written, and lets what it leads to arrive.
     pub fn pump(&mut self) {
-        let written = self.end.take_written();
+        self.pump_some(usize::MAX);
+    }
+
+    /// The same, for some of it.
+    pub fn pump_some(&mut self, most: usize) {
+        let written = self.end.take_some(most);
+        self.take_in(&written);
+        if self.end.state.lock().unwrap().shut_down {
+            self.connection.handle_eof();
+            self.poll();
+        }
+        self.say();
+    }
+
+    /// Takes in some bytes.
+    pub fn take_in(&mut self, written: &[u8]) {
         // Byte by byte: where it was cut must not matter. Of what is large that would take long.
-        let mut rest = &written[..];
+        let mut rest = written;
         while !rest.is_empty() {
             let space = self.connection.read_space(&mut self.inbox);
             let most = if written.len() < 2000 { 1 } else { rest.len().min(space.len()) };
@@ -412,11 +469,6 @@ impl Peer {
             self.inbox.handle_read(most);
             self.poll();
         }
-        if self.end.state.lock().unwrap().shut_down {
-            self.connection.handle_eof();
-            self.poll();
-        }
-        self.say();
     }
 
     fn poll(&mut self) {

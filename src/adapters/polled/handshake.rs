@@ -8,8 +8,9 @@ use std::io;
 use std::prelude::v1::*;
 use std::task::{Context, Poll, ready};
 
+use super::stream::check_count;
 use super::websocket::WebSocket;
-use super::{Reads, Timer, Writes};
+use super::{Timer, Transport};
 use crate::adapters::opening::{
     self, Acceptance, Answer, Client, ConnectError, Did, Opening, PlainRequest, Refusal, Server, Step,
 };
@@ -28,7 +29,7 @@ impl<R: Timer + Clone> Server<R> {
     /// the caller to answer.
     pub async fn accept<S>(&self, stream: S) -> Result<WebSocket<S, R>, AcceptError<S, R>>
     where
-        R: Reads<S> + Writes<S>,
+        R: Transport<S>,
     {
         self.accept_with(stream, |request| Ok(self.choose(request))).await
     }
@@ -45,7 +46,7 @@ impl<R: Timer + Clone> Server<R> {
         decide: impl FnOnce(&Request<'_>) -> Result<Acceptance, Refusal>,
     ) -> Result<WebSocket<S, R>, AcceptError<S, R>>
     where
-        R: Reads<S> + Writes<S>,
+        R: Transport<S>,
     {
         let opening = {
             let runtime = self.runtime().clone();
@@ -69,7 +70,7 @@ impl<R: Timer + Clone> Client<R> {
     /// [`ConnectError`].
     pub async fn open<S>(&self, stream: S, url: &str) -> Result<WebSocket<S, R>, ConnectError<S>>
     where
-        R: Reads<S> + Writes<S>,
+        R: Transport<S>,
     {
         let url = WsUrl::parse(url)?;
         let (subprotocols, headers) = (self.offered(), self.more_headers());
@@ -88,7 +89,7 @@ impl<R: Timer + Clone> Client<R> {
         request: ClientRequest<'_>,
     ) -> Result<WebSocket<S, R>, ConnectError<S>>
     where
-        R: Reads<S> + Writes<S>,
+        R: Transport<S>,
     {
         let opening = {
             let runtime = self.runtime().clone();
@@ -106,7 +107,7 @@ impl<R: Timer + Clone> Client<R> {
 }
 
 /// Drives a handshake to its end.
-fn open<S, R: Reads<S> + Writes<S>, O: Opening>(
+fn open<S, R: Transport<S>, O: Opening>(
     stream: S,
     runtime: R,
     opening: O,
@@ -122,7 +123,7 @@ fn open<S, R: Reads<S> + Writes<S>, O: Opening>(
 
 // Once a connection: not in the way of what a task goes on with, nor in its frame.
 #[inline(never)]
-fn poll_open<S, R: Reads<S> + Writes<S>>(
+fn poll_open<S, R: Transport<S>>(
     stream: &mut S,
     runtime: &mut R,
     opening: &mut impl Opening,
@@ -131,13 +132,18 @@ fn poll_open<S, R: Reads<S> + Writes<S>>(
     loop {
         let deadline = opening.poll_timeout();
         let did = match opening.poll_step() {
-            Step::Read(space) => R::poll_read(stream, cx, space).map_ok(Did::Read),
-            Step::Write(bytes) => match R::poll_write(stream, cx, &[io::IoSlice::new(bytes)]) {
-                Poll::Ready(Ok(0)) => Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-                written => written.map_ok(Did::Wrote),
-            },
+            Step::Read(space) => {
+                let most = space.len();
+                check_count(R::poll_read(stream, cx, space), most).map_ok(Did::Read)
+            }
+            Step::Write(bytes) => {
+                match check_count(R::poll_write(stream, cx, &[io::IoSlice::new(bytes)]), bytes.len()) {
+                    Poll::Ready(Ok(0)) => Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                    written => written.map_ok(Did::Wrote),
+                }
+            }
             Step::Flush => R::poll_flush(stream, cx).map_ok(|()| Did::Flushed),
-            Step::HalfClose => R::poll_shutdown(stream, cx).map(|done| Ok(Did::HalfClosed(done.is_ok()))),
+            Step::HalfClose => R::poll_close_write(stream, cx).map(|done| Ok(Did::HalfClosed(done.is_ok()))),
             Step::Done => return Poll::Ready(()),
         };
         let (now, did) = match did {
@@ -170,7 +176,7 @@ impl<S, R> fmt::Debug for HttpCall<S, R> {
     }
 }
 
-impl<S, R: Reads<S> + Writes<S>> HttpCall<S, R> {
+impl<S, R: Transport<S>> HttpCall<S, R> {
     /// The method of the request; its case matters.
     #[must_use]
     pub fn method(&self) -> &str {

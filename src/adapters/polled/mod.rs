@@ -8,6 +8,13 @@
 //! the task wait: for input, for room to write, or for the next deadline. So answers are batched by
 //! themselves. A call that sends, in contrast, writes before it returns; one that feeds only queues.
 //!
+//! A call that sends and has to wait also reads what has arrived, up to 64 KiB, and keeps it for the next call that
+//! receives. So a peer that answers Pings is not held to be dead by a program that only sends. Still, such a program
+//! answers no Ping of the peer and sees no Close: have one task receive and another one send.
+//!
+//! After some hundred frames, or half a megabyte, the task yields, so a peer that sends without end does not keep others
+//! waiting.
+//!
 //! # Dropping futures
 //!
 //! What a call knows lies in the WebSocket and not in its future, so any future can be dropped wherever it
@@ -16,9 +23,9 @@
 //! | future | dropped before it is ready |
 //! | --- | --- |
 //! | `next`, `recv`, `wait_closed`, `Stream` | nothing was handed out; the next call goes on |
-//! | `flush`, `Sink` | what waits still waits, and goes out with the next call of any kind; the next flush says so if it did not |
+//! | `flush`, `Sink` | what waits still waits, and goes out with the next call that writes or waits; the next flush says so if it did not |
 //! | `feed`, and everything of a [`Responder`] | the message was not accepted: nothing of it goes out, ever |
-//! | `send`, `ping`, `close` and the like | either it was not accepted, as above; or it is queued as a whole, and goes out with the next call of any kind. Accepted it is as soon as less than [`Config::high_water`](crate::Config::high_water) waits: where that holds, upon the first poll |
+//! | `send`, `ping`, `close` and the like | either it was not accepted, as above; or it is queued as a whole, and goes out with the next call that writes or waits. Accepted it is as soon as less than [`Config::high_water`](crate::Config::high_water) waits: where that holds, upon the first poll |
 //!
 //! A handshake owns its stream, which is dropped with it.
 //!
@@ -26,7 +33,7 @@
 //!
 //! closes its stream without a word, which the peer sees as an abnormal end (1006), with what is queued lost.
 //! `close` and `wait_closed` do it properly, and a [`Group`] for many at once. Of two halves the stream is closed when
-//! both are gone, or as the halves of the stream itself decide: see [`WebSocket::split_with`].
+//! both are gone.
 //!
 //! # Memory
 //!
@@ -36,8 +43,6 @@
 //! `recv` leaves none behind. Without its stream and the headers of its handshake (see
 //! [`WebSocket::forget_headers`]) a connection that waits holds less than 900 bytes, its timer included.
 
-use std::io;
-use std::io::IoSlice;
 use std::task::{Context, Poll};
 
 use crate::Instant;
@@ -49,6 +54,9 @@ mod reader;
 mod responder;
 mod signal;
 mod split;
+mod stream;
+mod tasks;
+mod turn;
 mod turnstile;
 mod websocket;
 mod wire;
@@ -58,6 +66,7 @@ pub use group::Group;
 pub use handshake::{AcceptError, HttpCall};
 pub use reader::Reader;
 pub use responder::Responder;
+pub use stream::Transport;
 pub use websocket::WebSocket;
 pub use writer::Writer;
 
@@ -70,32 +79,4 @@ pub trait Timer {
     /// call with another time, or from another task, takes the place of the one before. It may be called
     /// again after it was ready.
     fn poll_at(&mut self, cx: &mut Context<'_>, at: Instant) -> Poll<()>;
-}
-
-pub(super) mod sealed {
-    /// What the adapters run on.
-    pub trait Runtime {}
-}
-
-/// How a stream is read. Implemented by the adapters alone.
-pub trait Reads<S>: Timer + sealed::Runtime {
-    /// Reads some bytes; 0 at the end.
-    #[doc(hidden)]
-    fn poll_read(stream: &mut S, cx: &mut Context<'_>, to: &mut [u8]) -> Poll<io::Result<usize>>;
-}
-
-/// How a stream is written. Implemented by the adapters alone.
-pub trait Writes<S>: Timer + sealed::Runtime {
-    /// Writes some bytes.
-    #[doc(hidden)]
-    fn poll_write(stream: &mut S, cx: &mut Context<'_>, from: &[IoSlice<'_>]) -> Poll<io::Result<usize>>;
-    /// Whether a write that waits may have kept what it was offered: the same must be offered again then.
-    #[doc(hidden)]
-    fn keeps_what_waits(stream: &S) -> bool;
-    /// Writes what the stream itself holds back.
-    #[doc(hidden)]
-    fn poll_flush(stream: &mut S, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
-    /// Closes the sending half.
-    #[doc(hidden)]
-    fn poll_shutdown(stream: &mut S, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
 }

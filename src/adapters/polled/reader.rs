@@ -11,34 +11,32 @@ use futures_core::{FusedStream, Stream};
 
 use super::group::Membership;
 use super::memory::Borrowed;
-use super::split::Shared;
+use super::split::{Out, Shared};
+use super::turn::Turn;
 use super::turnstile::Side;
-use super::websocket::MOST_READS;
-use super::{Reads, Writes, memory};
+use super::{Transport, memory};
 use crate::adapters::error::Error;
 use crate::close::State;
 use crate::{Event, Message, Outcome, Owed, ProtocolError, Ready, ReadyMessage, Receiver, SendError};
 
-/// The half that receives, of [`WebSocket::split_with`](super::WebSocket::split_with), for one task.
+/// The half that receives, of [`WebSocket::split`](super::WebSocket::split), for one task.
 ///
-/// Messages are received without a lock. It answers Pings and Closes and runs the timers, so it must be kept
+/// Messages are received without a lock, which is taken for each read and not for each message. It answers Pings and Closes and runs the timers, so it must be kept
 /// in a call that receives. It never waits for the half that sends; what that has fed goes out when this one
 /// waits for input. Dropped, it leaves a half that can still send, but nobody to answer a Ping or to see a
 /// Close.
 #[derive(Debug)]
-pub struct Reader<I, O, R> {
-    inner: Box<Inner<I, O, R>>,
+pub struct Reader<S, R> {
+    inner: Box<Inner<S, R>>,
 }
 
 #[derive(Debug)]
-struct Inner<I, O, R> {
-    stream: I,
+struct Inner<S, R> {
     receiver: Receiver,
     inbox: Borrowed,
-    shared: Arc<Shared<O, R>>,
+    shared: Arc<Shared<S, R>>,
     outcome: Option<Outcome>,
-    /// How many reads there have been since anything was written.
-    reads: u8,
+    turn: Turn,
     end: End,
     group: Membership,
 }
@@ -52,18 +50,18 @@ enum End {
     Told,
 }
 
-impl<I, O, R> Reader<I, O, R> {
+impl<S, R> Reader<S, R> {
     pub(super) fn new(
-        stream: I,
         receiver: Receiver,
         inbox: Borrowed,
-        shared: Arc<Shared<O, R>>,
+        shared: Arc<Shared<S, R>>,
         outcome: Option<Outcome>,
         eof: bool,
         group: Membership,
     ) -> Self {
         let end = if eof { End::Seen(None) } else { End::No };
-        Self { inner: Box::new(Inner { stream, receiver, inbox, shared, outcome, reads: 0, end, group }) }
+        let turn = Turn::new(receiver.counters());
+        Self { inner: Box::new(Inner { receiver, inbox, shared, outcome, turn, end, group }) }
     }
 
     /// How the connection ended, once it has.
@@ -73,7 +71,7 @@ impl<I, O, R> Reader<I, O, R> {
     }
 }
 
-impl<I, O, R: Reads<I> + Writes<O>> Reader<I, O, R> {
+impl<S, R: Transport<S>> Reader<S, R> {
     /// The next event; `None` after [`Event::Closed`].
     ///
     /// # Errors
@@ -83,6 +81,13 @@ impl<I, O, R: Reads<I> + Writes<O>> Reader<I, O, R> {
         let inner = &mut *self.inner;
         // No future of its own gives the event, as in a whole WebSocket.
         while inner.outcome.is_none() {
+            if inner.turn.is_over(inner.receiver.counters()) {
+                match poll_fn(|cx| inner.poll_yield(cx)).await {
+                    Some(Turned::Closed(outcome)) => return Ok(Some(Event::Closed(outcome))),
+                    Some(_) => break,
+                    None => {}
+                }
+            }
             if let Some(message) = inner.take_message() {
                 return Ok(Some(inner.inbox.message(message)));
             }
@@ -90,9 +95,9 @@ impl<I, O, R: Reads<I> + Writes<O>> Reader<I, O, R> {
                 return Ok(Some(inner.inbox.event(ready)));
             }
             match poll_fn(|cx| inner.poll_turn(cx)).await? {
-                Turn::Again => {}
-                Turn::Closed(outcome) => return Ok(Some(Event::Closed(outcome))),
-                Turn::Over => break,
+                Turned::Again => {}
+                Turned::Closed(outcome) => return Ok(Some(Event::Closed(outcome))),
+                Turned::Over => break,
             }
         }
         Ok(None)
@@ -125,17 +130,20 @@ impl<I, O, R: Reads<I> + Writes<O>> Reader<I, O, R> {
     }
 }
 
-impl<I, O, R: Reads<I> + Writes<O>> Inner<I, O, R> {
+impl<S, R: Transport<S>> Inner<S, R> {
     fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Message>, Error>> {
         while self.outcome.is_none() {
+            if self.turn.is_over(self.receiver.counters()) && ready!(self.poll_yield(cx)).is_some() {
+                break;
+            }
             let ready = match self.take_message() {
                 Some(message) => Some(message.into()),
                 None => self.take_event()?,
             };
             let Some(ready) = ready else {
                 match ready!(self.poll_turn(cx))? {
-                    Turn::Again => continue,
-                    Turn::Closed(_) | Turn::Over => break,
+                    Turned::Again => continue,
+                    Turned::Closed(_) | Turned::Over => break,
                 }
             };
             let message = self.inbox.get().take_message(ready);
@@ -173,7 +181,11 @@ impl<I, O, R: Reads<I> + Writes<O>> Inner<I, O, R> {
         self.shared.desk.owe(owed);
         if matches!(owed, Owed::RoundTrip(_)) {
             // Only the sender knows which Pong it waits for: others that come behind it must not push it off the desk.
-            self.shared.out.peek(Side::Reader, |out| self.shared.settle(out));
+            // By the time of the read that it came with: the clock is not read for each one.
+            self.shared.out.peek(Side::Reader, |out| {
+                let now = if out.wire.clock_is_stale() { out.wire.tick() } else { out.wire.now() };
+                self.shared.settle_at(out, now);
+            });
         }
         if matches!(owed, Owed::Close(_) | Owed::Failure(_)) {
             // Whoever waits to send will never.
@@ -193,101 +205,78 @@ impl<I, O, R: Reads<I> + Writes<O>> Inner<I, O, R> {
     }
 
     /// All input has been taken in: reads more. Where there is none, writes, does what is due, and waits.
-    fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<Result<Turn, Error>> {
+    fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<Result<Turned, Error>> {
         match self.end {
             End::No => {}
             End::Seen(_) => return self.poll_end(cx),
             End::Told => return self.poll_drive(cx).map(Ok),
         }
-        if self.reads == MOST_READS {
-            self.reads = 0;
-            let driven = self.poll_drive(cx);
-            if driven.is_pending() {
-                // It is the others' turn, not that there was nothing to read.
-                cx.waker().wake_by_ref();
-            }
-            return driven.map(Ok);
+        if self.turn.has_read_enough() {
+            return self.poll_yield(cx).map(|end| Ok(end.unwrap_or(Turned::Again)));
         }
-        let space = self.receiver.read_space(self.inbox.get());
-        match R::poll_read(&mut self.stream, cx, space) {
-            Poll::Ready(read) => {
-                self.reads += 1;
-                match read {
-                    Ok(0) => self.end = End::Seen(None),
-                    Ok(n) => {
-                        self.inbox.get().handle_read(n);
-                        self.shared.desk.received(false);
-                    }
-                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                    Err(error) => self.end = End::Seen(Some(error)),
-                }
-                Poll::Ready(Ok(Turn::Again))
+        let told = self.group.is_told(cx);
+        let Self { receiver, shared, inbox, turn, outcome, group, .. } = self;
+        let mut rest = Rest { receiver, inbox, outcome, group: told.then_some(group) };
+        // Reading and what follows where there is nothing to read are one turn at the stream: in between, the other half
+        // could take the turn, and nobody would wait for input.
+        let turned = shared.out.poll(Side::Reader, cx, |out, cx, news| {
+            let space = rest.receiver.read_space(rest.inbox.get());
+            if let Poll::Ready(read) = out.wire.poll_read(&mut out.stream, cx, space) {
+                out.wire.bytes_came();
+                return Poll::Ready(Err(read));
             }
-            Poll::Pending => {
-                self.reads = 0;
-                self.inbox.give_back();
-                self.poll_drive(cx).map(Ok)
+            turn.renew(rest.receiver.counters());
+            rest.inbox.give_back();
+            rest.poll_drive(shared, out, cx, news).map(Ok)
+        });
+        let read = match ready!(turned) {
+            Ok(turned) => return Poll::Ready(Ok(turned)),
+            Err(read) => read,
+        };
+        self.turn.count_read();
+        match read {
+            Ok(0) => self.end = End::Seen(None),
+            Ok(n) => {
+                self.inbox.get().handle_read(n);
+                self.shared.desk.received(false);
             }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => self.end = End::Seen(Some(error)),
         }
+        Poll::Ready(Ok(Turned::Again))
+    }
+
+    /// The turn is over though there may be more to read: other tasks have theirs. Gives the end, if it has come.
+    #[cold]
+    #[inline(never)]
+    fn poll_yield(&mut self, cx: &mut Context<'_>) -> Poll<Option<Turned>> {
+        if self.turn.has_yielded(self.receiver.counters()) {
+            return Poll::Ready(None);
+        }
+        if let Poll::Ready(end @ (Turned::Closed(_) | Turned::Over)) = self.poll_drive(cx) {
+            return Poll::Ready(Some(end));
+        }
+        R::yield_turn(cx);
+        Poll::Pending
     }
 
     /// Writes, does what the transport needs, and waits for what is due.
-    fn poll_drive(&mut self, cx: &mut Context<'_>) -> Poll<Turn> {
+    fn poll_drive(&mut self, cx: &mut Context<'_>) -> Poll<Turned> {
+        let told = self.group.is_told(cx);
         let Self { receiver, shared, inbox, outcome, group, .. } = self;
-        let told = group.is_told(cx);
-        shared.out.poll(Side::Reader, cx, |out, cx, news| {
-            let before = out.sender.close_state();
-            shared.settle(out);
-            if told {
-                group.close(out.wire.now(), &mut out.sender);
-            }
-            let waited = out.sender.buffered_amount();
-            if !out.wire.has_failed() {
-                // A stream that fails shows when it is read, or to whoever sends.
-                let written = out.wire.poll_write(&mut out.stream, &mut out.sender, cx);
-                if let Poll::Ready(Ok(())) = written {
-                    memory::reclaim_outbox(&mut out.sender);
-                }
-            }
-            out.wire.poll_half_close(&mut out.stream, &mut out.sender, cx);
-            if out.sender.close_state() == State::Failed {
-                receiver.handle_ended();
-            }
-            *news = out.sender.buffered_amount() != waited || out.sender.close_state() != before;
-            while let Some(ready) = out.sender.poll() {
-                if let Event::Closed(how) = inbox.event(ready) {
-                    *outcome = Some(how);
-                    // Where it takes time, dropping the stream has to do.
-                    let _ = R::poll_shutdown(&mut out.stream, cx);
-                    return Poll::Ready(Turn::Closed(how));
-                }
-                // What was blocked has been written by whoever sent it.
-            }
-            if out.sender.close_state() == State::Ended {
-                return Poll::Ready(Turn::Over);
-            }
-            let at = out.sender.poll_timeout();
-            #[cfg(feature = "deflate")]
-            let at =
-                [at, out.sender.release_at().filter(|_| receiver.holds_window())].into_iter().flatten().min();
-            let now = ready!(out.wire.poll_due_reading(cx, at, inbox, receiver.counters().messages));
-            #[cfg(feature = "deflate")]
-            if out.sender.release_at().is_some_and(|at| at <= now) {
-                receiver.release_window();
-            }
-            out.sender.handle_timeout(now);
-            Poll::Ready(Turn::Again)
-        })
+        let mut rest = Rest { receiver, inbox, outcome, group: told.then_some(group) };
+        shared.out.poll(Side::Reader, cx, |out, cx, news| rest.poll_drive(shared, out, cx, news))
     }
 
     /// The stream has ended. What was queued meanwhile goes out before.
-    fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<Result<Turn, Error>> {
+    fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<Result<Turned, Error>> {
         let Self { receiver, shared, end, .. } = self;
         let failed = matches!(end, End::Seen(Some(_)));
         let before = ready!(shared.out.poll(Side::Reader, cx, |out, cx, news| {
             shared.settle(out);
             if !failed {
                 while out.wire.poll_write(&mut out.stream, &mut out.sender, cx).is_pending() {
+                    out.sender.handle_input_ended(out.wire.now(), receiver.cut());
                     let now = ready!(out.wire.poll_due(cx, out.sender.poll_timeout()));
                     out.sender.handle_timeout(now);
                 }
@@ -300,20 +289,86 @@ impl<I, O, R: Reads<I> + Writes<O>> Inner<I, O, R> {
         match core::mem::replace(end, End::Told) {
             // At the end, a reset is as good an end as any.
             End::Seen(Some(error)) if before == State::Open => Poll::Ready(Err(error.into())),
-            _ => Poll::Ready(Ok(Turn::Again)),
+            _ => Poll::Ready(Ok(Turned::Again)),
         }
     }
 }
 
+/// What of the half that receives is needed at the stream.
+struct Rest<'r> {
+    receiver: &'r mut Receiver,
+    inbox: &'r mut Borrowed,
+    outcome: &'r mut Option<Outcome>,
+    /// The group, if it is told to close.
+    group: Option<&'r mut Membership>,
+}
+
+impl Rest<'_> {
+    /// Writes, does what the transport needs, and waits for what is due.
+    fn poll_drive<S, R: Transport<S>>(
+        &mut self,
+        shared: &Shared<S, R>,
+        out: &mut Out<S, R>,
+        cx: &mut Context<'_>,
+        news: &mut bool,
+    ) -> Poll<Turned> {
+        let before = out.sender.close_state();
+        shared.settle(out);
+        if let Some(group) = &mut self.group {
+            group.close(out.wire.now(), &mut out.sender);
+        }
+        let waited = out.sender.buffered_amount();
+        if !out.wire.has_failed() {
+            // A stream that fails shows when it is read, or to whoever sends.
+            let written = out.wire.poll_write(&mut out.stream, &mut out.sender, cx);
+            if let Poll::Ready(Ok(())) = written {
+                memory::reclaim_outbox(&mut out.sender);
+            }
+        }
+        out.wire.poll_half_close(&mut out.stream, &mut out.sender, cx);
+        if out.sender.close_state() == State::Failed {
+            self.receiver.handle_ended();
+        }
+        *news = out.sender.buffered_amount() != waited
+            || out.sender.close_state() != before
+            || out.wire.has_failed();
+        while let Some(ready) = out.sender.poll() {
+            if let Event::Closed(how) = self.inbox.event(ready) {
+                *self.outcome = Some(how);
+                out.wire.end(&mut out.stream, &out.sender, cx);
+                return Poll::Ready(Turned::Closed(how));
+            }
+            // What was blocked has been written by whoever sent it.
+        }
+        if out.sender.close_state() == State::Ended {
+            return Poll::Ready(Turned::Over);
+        }
+        let at = out.sender.poll_timeout();
+        #[cfg(feature = "deflate")]
+        let at = [at, out.sender.release_at().filter(|_| self.receiver.holds_window())]
+            .into_iter()
+            .flatten()
+            .min();
+        let messages = self.receiver.counters().messages;
+        let now = ready!(out.wire.poll_due_reading(cx, at, self.inbox, messages));
+        #[cfg(feature = "deflate")]
+        if out.sender.release_at().is_some_and(|at| at <= now) {
+            self.receiver.release_window();
+        }
+        out.sender.handle_timeout(now);
+        Poll::Ready(Turned::Again)
+    }
+}
+
 /// What came of a turn.
-enum Turn {
+enum Turned {
     Again,
     Closed(Outcome),
     /// The end was told before.
     Over,
 }
 
-impl<I, O, R: Reads<I> + Writes<O>> Stream for Reader<I, O, R> {
+impl<S, R: Transport<S>> Stream for Reader<S, R> {
     type Item = Result<Message, Error>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
@@ -321,7 +376,7 @@ impl<I, O, R: Reads<I> + Writes<O>> Stream for Reader<I, O, R> {
     }
 }
 
-impl<I, O, R: Reads<I> + Writes<O>> FusedStream for Reader<I, O, R> {
+impl<S, R: Transport<S>> FusedStream for Reader<S, R> {
     fn is_terminated(&self) -> bool {
         self.inner.outcome.is_some()
     }

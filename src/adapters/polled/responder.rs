@@ -7,7 +7,7 @@ use std::prelude::v1::*;
 use std::task::{Context, Poll};
 
 use super::wire::{Wire, Write};
-use super::{Writes, memory};
+use super::{Transport, memory};
 use crate::adapters::error::Error;
 use crate::{CloseCode, Connection, Instant, Kind, Message, Outbox, Prepared, SendError, Sender};
 
@@ -24,7 +24,7 @@ pub struct Responder<'w, S, R> {
     pub(super) connection: &'w mut Connection,
 }
 
-impl<S, R: Writes<S>> Responder<'_, S, R> {
+impl<S, R: Transport<S>> Responder<'_, S, R> {
     /// Sends a text message.
     ///
     /// # Errors
@@ -123,7 +123,7 @@ impl<S, R: Writes<S>> Responder<'_, S, R> {
     /// Whether a message of that size is written at once as far as it can be: to write it by itself is less work
     /// than to copy it to the others.
     fn goes_through(&self, len: usize) -> bool {
-        len >= LARGE && self.connection.buffered_amount() == 0 && self.wire.lets_through(&*self.stream)
+        len >= LARGE && self.connection.buffered_amount() == 0 && self.wire.lets_through()
     }
 
     /// Writes as much as the stream takes, and never waits.
@@ -156,7 +156,7 @@ impl<S, R: Writes<S>> Responder<'_, S, R> {
             // Nearly always there is room, and nothing that could wait.
             memory::lend_outbox(self.connection.sender_mut());
             match send(self.connection.sender_mut()) {
-                Err(SendError::Blocked) => self.wire.begin(),
+                Err(SendError::Blocked) => {}
                 sent => return Poll::Ready(sent.map_err(Error::from)),
             }
         }

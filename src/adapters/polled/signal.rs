@@ -85,11 +85,13 @@ impl<T> Listener<T> {
 
     #[cold]
     fn ask(&mut self, cx: &Context<'_>) -> Poll<()> {
+        // Cloned before it is locked: a waker is another's code.
+        let waker = cx.waker().clone();
         let mut told = lock(&self.signal.0.told);
         if told.what.is_some() {
             return Poll::Ready(());
         }
-        let before = told.waiting.get_mut(self.place).and_then(|place| place.replace(cx.waker().clone()));
+        let before = told.waiting.get_mut(self.place).and_then(|place| place.replace(waker));
         drop(told);
         drop(before);
         self.waker = Some(cx.waker().clone());

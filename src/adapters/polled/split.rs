@@ -1,32 +1,39 @@
-//! What the halves of a WebSocket share.
+//! What the halves of a WebSocket share: the stream, and everything that sends.
 
 use std::prelude::v1::*;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use super::turnstile::{Side, Turnstile};
 use super::wire::Wire;
-use super::{Writes, memory};
+use super::{Timer, Transport, memory};
 use crate::adapters::desk::Desk;
 use crate::adapters::error::Error;
+use crate::adapters::lock::lock;
+use crate::adapters::sync::Mutex;
 use crate::close::State;
-use crate::{Instant, Outbox, SendError, Sender};
+use crate::{Instant, Message, Outbox, SendError, Sender};
 
 #[derive(Debug)]
-pub(super) struct Shared<O, R> {
+pub(super) struct Shared<S, R> {
     pub(super) desk: Desk,
-    pub(super) out: Turnstile<Out<O, R>>,
+    /// A message that [`Sink::start_send`](futures_sink::Sink::start_send) took while the other half was at the stream.
+    /// Whoever is at it next queues it.
+    pub(super) handed_over: Mutex<Option<Message>>,
+    pub(super) out: Turnstile<Out<S, R>>,
 }
 
-/// What both halves send through.
+/// What both halves use in turns.
 #[derive(Debug)]
-pub(super) struct Out<O, R> {
-    pub(super) stream: O,
+pub(super) struct Out<S, R> {
+    pub(super) stream: S,
     pub(super) wire: Wire<R>,
     pub(super) sender: Sender<Outbox>,
+    /// A message that was handed over has been refused, as the connection was closing by then: the next flush says so.
+    refused: bool,
 }
 
-impl<O, R> Out<O, R> {
+impl<S, R> Out<S, R> {
     /// When something is due, be it here or where messages are inflated.
     fn next_deadline(&self) -> Option<Instant> {
         let at = self.sender.poll_timeout();
@@ -36,21 +43,42 @@ impl<O, R> Out<O, R> {
     }
 }
 
-impl<O, R> Shared<O, R> {
-    pub(super) fn new(stream: O, wire: Wire<R>, sender: Sender<Outbox>) -> Arc<Self> {
+impl<S, R> Shared<S, R> {
+    pub(super) fn new(stream: S, wire: Wire<R>, sender: Sender<Outbox>) -> Arc<Self> {
         let desk = Desk::new(&sender);
-        Arc::new(Self { desk, out: Turnstile::new(Out { stream, wire, sender }) })
+        let out = Turnstile::new(Out { stream, wire, sender, refused: false });
+        Arc::new(Self { desk, handed_over: Mutex::new(None), out })
     }
 }
 
-impl<O, R: Writes<O>> Shared<O, R> {
+impl<S, R: Timer> Shared<S, R> {
+    /// Does what the half that receives has left on the desk, and queues a message that was handed over.
+    pub(super) fn settle(&self, out: &mut Out<S, R>) {
+        let now = out.wire.tick();
+        self.settle_at(out, now);
+    }
+
+    /// As [`Self::settle`], without reading the clock.
+    pub(super) fn settle_at(&self, out: &mut Out<S, R>, now: Instant) {
+        // Before a Close is answered: what was accepted goes out first.
+        let message = lock(&self.handed_over).take();
+        if let Some(message) = message {
+            memory::lend_outbox(&mut out.sender);
+            // There was room, and nobody else sends: it is refused only where the connection is closing.
+            out.refused |= out.sender.send(message).is_err();
+        }
+        self.desk.settle(&mut out.sender, now);
+    }
+}
+
+impl<S, R: Transport<S>> Shared<S, R> {
     /// As [`Wire::poll_feed`], for the half that sends.
     pub(super) fn poll_feed(
         &self,
         cx: &mut Context<'_>,
         mut send: impl FnMut(&mut Sender<Outbox>, Instant) -> Result<(), SendError>,
     ) -> Poll<Result<(), Error>> {
-        self.poll_out(cx, |Out { stream, wire, sender }, cx| {
+        self.poll_out(cx, |Out { stream, wire, sender, .. }, cx| {
             let now = wire.now();
             let fed = wire.poll_feed(stream, sender, cx, |sender| send(sender, now));
             if let Poll::Ready(Err(_)) = fed {
@@ -61,7 +89,7 @@ impl<O, R: Writes<O>> Shared<O, R> {
         })
     }
 
-    /// Sends at once, where the other half is not just sending.
+    /// Sends at once, where the other half is not just at the stream.
     pub(super) fn try_feed(
         &self,
         send: impl FnOnce(&mut Sender<Outbox>) -> Result<(), SendError>,
@@ -75,14 +103,18 @@ impl<O, R: Writes<O>> Shared<O, R> {
 
     /// As [`Wire::poll_flush`], for the half that sends.
     pub(super) fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        self.poll_out(cx, |Out { stream, wire, sender }, cx| wire.poll_flush(stream, sender, cx))
+        self.poll_out(cx, |Out { stream, wire, sender, refused }, cx| {
+            let flushed = ready!(wire.poll_flush(stream, sender, cx));
+            let refused = core::mem::take(refused);
+            Poll::Ready(if refused { flushed.and(Err(SendError::Closed.into())) } else { flushed })
+        })
     }
 
     /// Lets the half that sends do something, and then does what it leads to.
     fn poll_out<T>(
         &self,
         cx: &mut Context<'_>,
-        mut poll: impl FnMut(&mut Out<O, R>, &mut Context<'_>) -> Poll<T>,
+        mut poll: impl FnMut(&mut Out<S, R>, &mut Context<'_>) -> Poll<T>,
     ) -> Poll<T> {
         self.out.poll(Side::Writer, cx, |out, cx, news| {
             let (before, deadline) = (out.sender.close_state(), out.next_deadline());
@@ -90,16 +122,10 @@ impl<O, R: Writes<O>> Shared<O, R> {
             let polled = poll(out, cx);
             out.wire.poll_half_close(&mut out.stream, &mut out.sender, cx);
             let after = out.sender.close_state();
-            // The half that receives has an end to tell, or to wait for; or waits for too long.
+            // The half that receives has something to take in, an end to tell or to wait for; or waits for too long.
             let sooner = out.next_deadline().is_some_and(|at| deadline.is_none_or(|deadline| at < deadline));
-            *news = after != before || after == State::Ended || sooner;
+            *news = out.wire.has_read_ahead() || after != before || after == State::Ended || sooner;
             polled
         })
-    }
-
-    /// Does what the half that receives has left on the desk.
-    pub(super) fn settle(&self, out: &mut Out<O, R>) {
-        let now = out.wire.tick();
-        self.desk.settle(&mut out.sender, now);
     }
 }

@@ -16,7 +16,7 @@ pub(super) enum Side {
 }
 
 impl Side {
-    const fn other(self) -> Self {
+    pub(super) const fn other(self) -> Self {
         match self {
             Self::Reader => Self::Writer,
             Self::Writer => Self::Reader,
@@ -35,8 +35,9 @@ pub(super) struct Turnstile<T> {
     both: Waker,
 }
 
+/// The wakers of two tasks. As a waker it wakes both.
 #[derive(Default)]
-struct Wakers {
+pub(super) struct Wakers {
     reader: Mutex<Waiting>,
     writer: Mutex<Waiting>,
 }
@@ -107,6 +108,16 @@ impl<T> Turnstile<T> {
 }
 
 impl Wakers {
+    /// The task of one side waits, and not for its turn.
+    pub(super) fn wait(&self, side: Side, waker: &Waker) {
+        self.of(side).wait(waker, false);
+    }
+
+    /// Wakes the task of one side, if it waits.
+    pub(super) fn wake_one(&self, side: Side) {
+        self.of(side).wake(false);
+    }
+
     const fn of(&self, side: Side) -> &Mutex<Waiting> {
         match side {
             Side::Reader => &self.reader,
@@ -123,12 +134,21 @@ trait Place {
 
 impl Place for Mutex<Waiting> {
     fn wait(&self, waker: &Waker, turn: bool) {
-        let mut waiting = lock(self);
-        waiting.turn = turn;
-        match &waiting.waker {
-            Some(known) if known.will_wake(waker) => {}
-            _ => waiting.waker = Some(waker.clone()),
+        {
+            let mut waiting = lock(self);
+            waiting.turn = turn;
+            if waiting.waker.as_ref().is_some_and(|known| known.will_wake(waker)) {
+                return;
+            }
         }
+        // A waker is another's code, which may wake a task here when it is cloned or dropped: not under the lock.
+        let waker = waker.clone();
+        let before = {
+            let mut waiting = lock(self);
+            waiting.turn = turn;
+            waiting.waker.replace(waker)
+        };
+        drop(before);
     }
 
     fn wake(&self, turn_only: bool) {

@@ -13,21 +13,23 @@ use futures_sink::Sink;
 use super::group::{Group, Membership};
 use super::memory::Borrowed;
 use super::responder::Responder;
+use super::tasks::Tasks;
+use super::turn::Turn;
+use super::turnstile::Side;
 use super::wire::Wire;
-use super::{Reader, Reads, Timer, Writer, Writes, memory, split};
+use super::{Reader, Timer, Transport, Writer, memory, split};
 use crate::adapters::error::Error;
 use crate::adapters::opening::{Handshake, Opened};
 use crate::handshake::Headers;
 use crate::{
-    CloseCode, Connection, Event, Inbox, Kind, Message, Outcome, Prepared, ProtocolError, Ready,
+    CloseCode, Connection, Event, Inbox, Instant, Kind, Message, Outcome, Prepared, ProtocolError, Ready,
     ReadyMessage, ReadyState, SendError,
 };
 
-/// After so many reads in a row what is queued goes out, timers are looked at and other tasks have their turn.
-pub(super) const MOST_READS: u8 = 16;
-
-/// A WebSocket over a stream `S`, for one task at a time; `R` is what it runs on. [`WebSocket::split_with`]
-/// makes two halves of one.
+/// A WebSocket over a stream `S`; `R` is what it runs on.
+///
+/// Two tasks can share one: [`split`](Self::split) makes a half that receives and a half that sends, over any stream, and
+/// so does `StreamExt::split` of the futures crates.
 ///
 /// What is sent through it is written before the call is ready; what is sent through a [`Responder`], or
 /// fed, goes out before a call that receives waits, together with whatever else is queued by then. Timers
@@ -52,12 +54,12 @@ struct Inner<S, R> {
     wire: Wire<R>,
     inbox: Borrowed,
     outcome: Option<Outcome>,
-    /// How many reads there have been since anything was written.
-    reads: u8,
+    turn: Turn,
     /// The stream has ended, and what is queued is still to be written.
     eof: bool,
     group: Membership,
     connection: Connection,
+    tasks: Tasks,
     handshake: Handshake,
 }
 
@@ -69,10 +71,19 @@ impl<S, R> WebSocket<S, R> {
         R: Timer,
     {
         let Opened { connection, inbox, handshake } = opened;
-        let inbox = Borrowed::new(inbox);
-        let wire = Wire::new(runtime);
-        let (outcome, reads, eof, group) = (None, 0, false, Membership::default());
-        let inner = Inner { stream, wire, connection, inbox, handshake, outcome, reads, eof, group };
+        let wire = Wire::new(runtime, connection.latest_instant());
+        let inner = Inner {
+            stream,
+            wire,
+            inbox: Borrowed::new(inbox),
+            outcome: None,
+            turn: Turn::new(connection.received()),
+            eof: false,
+            group: Membership::default(),
+            connection,
+            tasks: Tasks::default(),
+            handshake,
+        };
         Self { inner: Box::new(inner) }
     }
 
@@ -120,7 +131,7 @@ impl<S, R> WebSocket<S, R> {
     /// The bytes that wait to be written.
     #[must_use]
     pub fn buffered_amount(&self) -> usize {
-        self.inner.connection.buffered_amount() + self.inner.wire.kept()
+        self.inner.connection.buffered_amount()
     }
 
     /// The time from the last Ping that was answered to its Pong.
@@ -149,13 +160,21 @@ impl<S, R> WebSocket<S, R> {
 
     /// The stream, the connection, and what has arrived and not been taken in: go on with this inbox, as a part of a
     /// message may lie in it.
+    ///
+    /// Nothing that was accepted is lost: what is not written yet waits in the connection. A WebSocket that is made of
+    /// these parts goes on where this one was. Its clock starts at the [latest
+    /// instant](Connection::latest_instant) that the connection knows, so its timers are late by no more than the
+    /// connection had been silent.
     #[must_use]
-    pub fn into_parts(mut self) -> (S, Connection, Inbox)
+    pub fn into_parts(self) -> (S, Connection, Inbox)
     where
         R: Timer,
     {
-        self.inner.wire.catch_up(self.inner.connection.sender_mut());
-        (self.inner.stream, self.inner.connection, self.inner.inbox.into_inbox())
+        let Inner { stream, mut wire, mut connection, inbox, .. } = *self.inner;
+        wire.catch_up(connection.sender_mut());
+        let mut inbox = inbox.into_inbox();
+        wire.hand_over_ahead(&connection, &mut inbox);
+        (stream, connection, inbox)
     }
 
     /// Joins a group, to be closed with it; leaves the one that it was in. Of two halves the one that receives is in it.
@@ -170,23 +189,24 @@ impl<S, R> WebSocket<S, R> {
         self
     }
 
-    /// Takes the WebSocket apart: a half that receives and a half that sends, for two tasks. `split` takes
-    /// the stream apart, as tokio's `TcpStream::into_split` or a generic `split` of a runtime's library does.
-    pub fn split_with<I, O>(self, split: impl FnOnce(S) -> (I, O)) -> (Reader<I, O, R>, Writer<O, R>)
+    /// Makes two halves of the WebSocket, one that receives and one that sends, for two tasks. It means the same for
+    /// every stream: both halves share the stream under a lock that is held for one call of it at a time, and neither
+    /// waits for the other.
+    #[must_use]
+    pub fn split(self) -> (Reader<S, R>, Writer<S, R>)
     where
-        R: Reads<I> + Writes<O>,
+        R: Timer,
     {
         let Inner { stream, mut wire, mut connection, inbox, outcome, eof, group, .. } = *self.inner;
         wire.catch_up(connection.sender_mut());
-        let (input, output) = split(stream);
         let (receiver, sender) = connection.into_halves();
-        let shared = split::Shared::new(output, wire, sender);
+        let shared = split::Shared::new(stream, wire, sender);
         let writer = Writer::new(shared.clone());
-        (Reader::new(input, receiver, inbox, shared, outcome, eof, group), writer)
+        (Reader::new(receiver, inbox, shared, outcome, eof, group), writer)
     }
 }
 
-impl<S, R: Reads<S> + Writes<S>> WebSocket<S, R> {
+impl<S, R: Transport<S>> WebSocket<S, R> {
     /// The next event, and the means to answer it while it is borrowed; `None` after [`Event::Closed`].
     ///
     /// # Errors
@@ -197,12 +217,16 @@ impl<S, R: Reads<S> + Writes<S>> WebSocket<S, R> {
         let inner = &mut *self.inner;
         // No future of its own gives the event: it has room for a control frame, and would be moved out of there.
         while inner.outcome.is_none() {
+            if inner.turn.is_over(inner.connection.received()) {
+                poll_fn(|cx| inner.poll_yield(cx)).await?;
+            }
             if let Some(message) = inner.take_message() {
                 let Inner { stream, wire, connection, inbox, .. } = inner;
                 return Ok(Some((inbox.message(message), Responder { stream, wire, connection })));
             }
             if let Some(polled) = inner.poll_event() {
-                let Some(ready) = inner.judge(polled)? else { continue };
+                let cx = &mut Context::from_waker(Waker::noop());
+                let Some(ready) = inner.judge(polled, cx)? else { continue };
                 let Inner { stream, wire, connection, inbox, .. } = inner;
                 return Ok(Some((inbox.event(ready), Responder { stream, wire, connection })));
             }
@@ -340,12 +364,11 @@ impl<S, R: Reads<S> + Writes<S>> WebSocket<S, R> {
     /// [`Error::Io`] where the stream fails; [`Error::Send`], as [`SendError::Closed`], where some of what was
     /// accepted will not be written any more, because the peer closed or the connection ended.
     pub async fn flush(&mut self) -> Result<(), Error> {
-        self.inner.wire.begin();
         poll_fn(|cx| self.inner.poll_flush(cx)).await
     }
 }
 
-impl<S, R: Reads<S> + Writes<S>> Inner<S, R> {
+impl<S, R: Transport<S>> Inner<S, R> {
     /// Runs until a message is there.
     fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Message>, Error>> {
         loop {
@@ -371,11 +394,14 @@ impl<S, R: Reads<S> + Writes<S>> Inner<S, R> {
     #[inline(never)]
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Ready>, Error>> {
         while self.outcome.is_none() {
+            if self.turn.is_over(self.connection.received()) {
+                ready!(self.poll_yield(cx))?;
+            }
             if let Some(message) = self.take_message() {
                 return Poll::Ready(Ok(Some(message.into())));
             }
             if let Some(polled) = self.poll_event() {
-                let Some(ready) = self.judge(polled)? else { continue };
+                let Some(ready) = self.judge(polled, cx)? else { continue };
                 return Poll::Ready(Ok(Some(ready)));
             }
             if self.has_ended() {
@@ -419,22 +445,26 @@ impl<S, R: Reads<S> + Writes<S>> Inner<S, R> {
     #[inline(always)]
     fn poll_event(&mut self) -> Option<Result<Ready, ProtocolError>> {
         let inbox = self.inbox.get();
-        if inbox.remaining() > 0 {
+        // Once for all that came in with one read. What was read straight to its place lies in the inbox's message.
+        if self.wire.clock_is_stale() && !inbox.is_idle() {
             self.wire.tick_for(self.connection.sender_mut());
         }
         self.connection.poll(self.wire.now(), inbox).transpose()
     }
 
     /// What has been polled, unless it is nothing to the caller.
-    fn judge(&mut self, polled: Result<Ready, ProtocolError>) -> Result<Option<Ready>, Error> {
-        let ready = polled.map_err(|error| self.violated(error))?;
+    fn judge(
+        &mut self,
+        polled: Result<Ready, ProtocolError>,
+        cx: &mut Context<'_>,
+    ) -> Result<Option<Ready>, Error> {
+        let ready = polled.map_err(|error| self.violated(error, cx))?;
         match self.inbox.event(ready) {
             // Whoever was held back has waited, and has sent.
             Event::Writable => return Ok(None),
             Event::Closed(outcome) => {
                 self.outcome = Some(outcome);
-                // Where it takes time, dropping the stream has to do.
-                let _ = R::poll_shutdown(&mut self.stream, &mut Context::from_waker(Waker::noop()));
+                self.wire.end(&mut self.stream, self.connection.sender(), cx);
             }
             _ => {}
         }
@@ -442,9 +472,8 @@ impl<S, R: Reads<S> + Writes<S>> Inner<S, R> {
     }
 
     /// The peer has broken the protocol, and is told.
-    fn violated(&mut self, error: ProtocolError) -> Error {
+    fn violated(&mut self, error: ProtocolError, cx: &mut Context<'_>) -> Error {
         // The violation is what the caller must know. What cannot be written now, whoever calls next will write.
-        let cx = &mut Context::from_waker(Waker::noop());
         let _ = self.wire.poll_write(&mut self.stream, self.connection.sender_mut(), cx);
         error.into()
     }
@@ -456,28 +485,42 @@ impl<S, R: Reads<S> + Writes<S>> Inner<S, R> {
         if self.eof {
             return self.poll_eof(cx).map(Ok);
         }
-        // Behind so many reads it is the others' turn, not that there was nothing to read.
-        let yields = self.reads == MOST_READS;
-        if !yields {
-            let space = self.connection.read_space(self.inbox.get());
-            if let Poll::Ready(read) = R::poll_read(&mut self.stream, cx, space) {
-                self.reads += 1;
-                return Poll::Ready(self.handle_read(read));
-            }
-            self.inbox.give_back();
+        if self.turn.has_read_enough() {
+            return self.poll_yield(cx);
         }
-        self.reads = 0;
-        let driven = self.poll_drive(cx);
-        if yields && driven.is_pending() {
-            cx.waker().wake_by_ref();
+        let space = self.connection.read_space(self.inbox.get());
+        if let Poll::Ready(read) = self.wire.poll_read(&mut self.stream, cx, space) {
+            self.turn.count_read();
+            return Poll::Ready(self.handle_read(read));
         }
-        driven
+        self.inbox.give_back();
+        self.turn.renew(self.connection.received());
+        self.poll_drive(cx)
+    }
+
+    /// The turn is over though there may be more to read: writes and does what is due, then other tasks have theirs.
+    #[cold]
+    #[inline(never)]
+    fn poll_yield(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        if self.turn.has_yielded(self.connection.received()) {
+            return Poll::Ready(Ok(()));
+        }
+        // What was done shows in the next turn. An error is told now, and this has been a turn in any case.
+        if let Poll::Ready(Err(error)) = self.poll_drive(cx) {
+            self.turn.renew(self.connection.received());
+            return Poll::Ready(Err(error));
+        }
+        R::yield_turn(cx);
+        Poll::Pending
     }
 
     fn handle_read(&mut self, read: std::io::Result<usize>) -> Result<(), Error> {
         match read {
             Ok(0) => self.eof = true,
-            Ok(n) => self.inbox.get().handle_read(n),
+            Ok(n) => {
+                self.inbox.get().handle_read(n);
+                self.wire.bytes_came();
+            }
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) => {
                 // At the end, a reset is as good an end as any.
@@ -495,8 +538,9 @@ impl<S, R: Reads<S> + Writes<S>> Inner<S, R> {
     /// say that it reads no more.
     fn poll_eof(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let written = self.wire.poll_write(&mut self.stream, self.connection.sender_mut(), cx);
+        let now = self.wire.tick_for(self.connection.sender_mut());
         if written.is_pending() {
-            self.wire.catch_up(self.connection.sender_mut());
+            self.connection.handle_input_ended(now);
             let now = ready!(self.wire.poll_due(cx, self.connection.poll_timeout()));
             self.connection.handle_timeout(now);
         } else {
@@ -534,46 +578,78 @@ impl<S, R: Reads<S> + Writes<S>> Inner<S, R> {
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         self.wire.poll_flush(&mut self.stream, &mut self.connection, cx)
     }
-}
 
-impl<S, R: Reads<S> + Writes<S>> Stream for WebSocket<S, R> {
-    type Item = Result<Message, Error>;
+    /// Polls for the task of `side`, beside which another one may wait for the other side.
+    #[inline(always)]
+    fn poll_as<T>(
+        &mut self,
+        side: Side,
+        cx: &Context<'_>,
+        poll: impl FnOnce(&mut Self, &mut Context<'_>) -> Poll<T>,
+    ) -> Poll<T> {
+        let (mut watched, mut both) = (None, None);
+        if self.tasks.other_waits(side) {
+            watched = Some(self.watched());
+            both = self.tasks.begin_beside_another(side, cx.waker());
+        }
+        let polled = poll(self, &mut Context::from_waker(both.as_ref().unwrap_or_else(|| cx.waker())));
+        self.tasks.end(side, cx.waker(), polled.is_pending());
+        if watched.is_some_and(|before| before != self.watched() || self.wire.has_read_ahead()) {
+            self.tasks.wake_other(side);
+        }
+        polled
+    }
 
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.inner.poll_recv(cx).map(Result::transpose)
+    /// What a task may wait for that the other one does: room, a deadline, the end, or a failure.
+    fn watched(&self) -> (usize, ReadyState, Option<Instant>, bool) {
+        let connection = &self.connection;
+        let (at, failed) = (connection.poll_timeout(), self.wire.has_failed());
+        (connection.buffered_amount(), connection.ready_state(), at, failed)
     }
 }
 
-impl<S, R: Reads<S> + Writes<S>> FusedStream for WebSocket<S, R> {
+impl<S, R: Transport<S>> Stream for WebSocket<S, R> {
+    type Item = Result<Message, Error>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.inner.poll_as(Side::Reader, cx, Inner::poll_recv).map(Result::transpose)
+    }
+}
+
+impl<S, R: Transport<S>> FusedStream for WebSocket<S, R> {
     fn is_terminated(&self) -> bool {
         self.inner.outcome.is_some()
     }
 }
 
-impl<S, R: Reads<S> + Writes<S>> Sink<Message> for WebSocket<S, R> {
+impl<S, R: Transport<S>> Sink<Message> for WebSocket<S, R> {
     type Error = Error;
 
     fn poll_ready(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        let Inner { stream, wire, connection, .. } = &mut *self.inner;
-        let ready = ready!(wire.poll_feed(stream, connection, cx, |sender| sender.can_send()));
-        wire.begin();
-        Poll::Ready(ready)
+        self.inner.poll_as(Side::Writer, cx, |inner, cx| {
+            let Inner { stream, wire, connection, .. } = inner;
+            wire.poll_feed(stream, connection, cx, |sender| sender.can_send())
+        })
     }
 
+    /// Queues a message. Where too much waits, because [`poll_ready`](Sink::poll_ready) was not asked, it is refused with
+    /// [`SendError::Blocked`], and lost.
     fn start_send(mut self: Pin<&mut Self>, message: Message) -> Result<(), Error> {
+        memory::lend_outbox(self.inner.connection.sender_mut());
         Ok(self.inner.connection.send(message).map_err(|refused| refused.error)?)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        let flushed = ready!(self.inner.poll_flush(cx));
-        self.inner.wire.begin();
-        Poll::Ready(flushed)
+        self.inner.poll_as(Side::Writer, cx, Inner::poll_flush)
     }
 
     fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        if self.ready_state() == ReadyState::Open {
-            self.responder().close(CloseCode::NORMAL, "")?;
-        }
-        self.poll_flush(cx)
+        self.inner.poll_as(Side::Writer, cx, |inner, cx| {
+            if inner.connection.ready_state() == ReadyState::Open {
+                let now = inner.wire.tick();
+                inner.connection.close(now, CloseCode::NORMAL, "")?;
+            }
+            inner.poll_flush(cx)
+        })
     }
 }

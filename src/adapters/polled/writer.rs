@@ -1,5 +1,6 @@
 //! The half that sends.
 
+use core::mem::replace;
 use core::pin::Pin;
 use core::time::Duration;
 use std::future::poll_fn;
@@ -9,35 +10,34 @@ use std::task::{Context, Poll, ready};
 
 use futures_sink::Sink;
 
-use super::Writes;
+use super::Transport;
 use super::responder::send_waiting;
 use super::split::Shared;
+use super::turnstile::Side;
 use crate::adapters::error::Error;
+use crate::adapters::lock::lock;
 use crate::{CloseCode, Instant, Kind, Message, Outbox, Prepared, SendError, Sender};
 
-/// The half that sends, of [`WebSocket::split_with`](super::WebSocket::split_with), for one task.
+/// The half that sends, of [`WebSocket::split`](super::WebSocket::split), for one task.
 ///
-/// It never waits for the half that receives, but for the moment in which that writes an answer. Once that
+/// It never waits for the half that receives, but for the moment in which that one is at the stream. Once that
 /// one has seen a Close, a violation or the end of the stream, whatever is sent here is refused with
 /// [`SendError::Closed`].
 ///
 /// What is fed and not flushed goes out when the half that receives would wait for input next. Dropped, it
-/// leaves what it has queued to that half; but a message that [`start_send`](Sink::start_send) took while that half was
-/// sending is queued by the call that comes next, of which there is none then.
+/// leaves what it has queued to that half, which then writes it if it waits already.
 #[derive(Debug)]
-pub struct Writer<O, R> {
-    shared: Arc<Shared<O, R>>,
-    /// Taken by [`Sink::start_send`], which found the other half sending, and not queued yet.
-    waiting: Option<Message>,
+pub struct Writer<S, R> {
+    shared: Arc<Shared<S, R>>,
+    /// [`Sink::poll_ready`] has found room for a message.
+    is_ready: bool,
 }
 
-impl<O, R> Writer<O, R> {
-    pub(super) const fn new(shared: Arc<Shared<O, R>>) -> Self {
-        Self { shared, waiting: None }
+impl<S, R> Writer<S, R> {
+    pub(super) const fn new(shared: Arc<Shared<S, R>>) -> Self {
+        Self { shared, is_ready: false }
     }
-}
 
-impl<O, R> Writer<O, R> {
     /// The time from the last Ping that was answered to its Pong.
     #[must_use]
     pub fn round_trip(&self) -> Option<Duration> {
@@ -45,7 +45,14 @@ impl<O, R> Writer<O, R> {
     }
 }
 
-impl<O, R: Writes<O>> Writer<O, R> {
+impl<S, R> Drop for Writer<S, R> {
+    fn drop(&mut self) {
+        // What it has fed is for the other half to write now.
+        self.shared.out.wake(Side::Reader);
+    }
+}
+
+impl<S, R: Transport<S>> Writer<S, R> {
     /// Sends a text message.
     ///
     /// # Errors
@@ -166,37 +173,42 @@ impl<O, R: Writes<O>> Writer<O, R> {
     }
 
     fn poll_feed(
-        &mut self,
+        &self,
         cx: &mut Context<'_>,
-        mut send: impl FnMut(&mut Sender<Outbox>, Instant) -> Result<(), SendError>,
+        send: impl FnMut(&mut Sender<Outbox>, Instant) -> Result<(), SendError>,
     ) -> Poll<Result<(), Error>> {
-        let Self { shared, waiting } = self;
-        shared.poll_feed(cx, |sender, now| {
-            send_waiting(sender, waiting)?;
-            send(sender, now)
-        })
+        self.shared.poll_feed(cx, send)
     }
 }
 
-impl<O, R: Writes<O>> Sink<Message> for Writer<O, R> {
+impl<S, R: Transport<S>> Sink<Message> for Writer<S, R> {
     type Error = Error;
 
     fn poll_ready(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        self.poll_feed(cx, |sender, _| sender.can_send())
+        ready!(self.poll_feed(cx, |sender, _| sender.can_send()))?;
+        self.is_ready = true;
+        Poll::Ready(Ok(()))
     }
 
+    /// Queues a message. Where too much waits, or [`poll_ready`](Sink::poll_ready) was not asked and it cannot be known, it
+    /// is refused with [`SendError::Blocked`], and lost.
     fn start_send(mut self: Pin<&mut Self>, message: Message) -> Result<(), Error> {
-        let Self { shared, waiting } = &mut *self;
-        *waiting = Some(message);
-        match shared.try_feed(|sender| send_waiting(sender, waiting)) {
-            // It waits here for its turn.
-            None | Some(Err(SendError::Blocked)) => Ok(()),
+        let was_ready = replace(&mut self.is_ready, false);
+        let mut waiting = Some(message);
+        match self.shared.try_feed(|sender| send_waiting(sender, &mut waiting)) {
             Some(sent) => Ok(sent?),
+            // The other half is at the stream, and queues the message before it leaves, or when it comes again.
+            None if was_ready => {
+                let before = replace(&mut *lock(&self.shared.handed_over), waiting);
+                drop(before);
+                self.shared.out.wake(Side::Reader);
+                Ok(())
+            }
+            None => Err(SendError::Blocked.into()),
         }
     }
 
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        ready!(self.poll_feed(cx, |_, _| Ok(())))?;
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         self.shared.poll_flush(cx)
     }
 
@@ -205,6 +217,6 @@ impl<O, R: Writes<O>> Sink<Message> for Writer<O, R> {
             Err(SendError::Closed) => Ok(()),
             closed => closed,
         }))?;
-        self.poll_flush(cx)
+        self.as_mut().poll_flush(cx)
     }
 }

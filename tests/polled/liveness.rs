@@ -1,0 +1,334 @@
+//! Who is alive: a peer that says nothing is given up in time, and one that is slow is not.
+
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use futures_core::Stream;
+use hybi::futures_io::{Error, Timer as _};
+use hybi::{Config, Instant, Outcome, Role, SendError, Timer as Which};
+
+use super::support::*;
+
+const ROLES: [Role; 2] = [Role::Server, Role::Client];
+
+/// A Ping after half a second, and 700 ms for its Pong.
+fn impatient() -> Config {
+    Config::new().ping_interval(Some(ms(500))).pong_timeout(Some(ms(700)))
+}
+
+/// The time that has passed, in milliseconds.
+fn millis(clock: &Clock) -> u128 {
+    clock.now().since_origin().as_millis()
+}
+
+/// Nobody is there to close with, so the end does not wait for `close_timeout`.
+#[test]
+fn s7_1_1_a_dead_peer_is_reported_when_its_pong_is_overdue() {
+    for role in ROLES {
+        for keeps in [false, true] {
+            let manner = || Manner { keeps, ..Manner::default() };
+            let start = || pair(role, manner(), impatient());
+            let in_time = |clock: &Clock| assert_eq!(millis(clock), 1200);
+
+            let (clock, mut ws, _peer) = start();
+            assert_eq!(block_on(&clock, ws.recv()).unwrap(), None);
+            assert_eq!(ws.outcome(), Some(Outcome::TimedOut(Which::Pong)));
+            in_time(&clock);
+
+            let (clock, mut ws, _peer) = start();
+            assert!(block_on(&clock, poll_fn(|cx| Pin::new(&mut ws).poll_next(cx))).is_none());
+            in_time(&clock);
+
+            let (clock, ws, mut peer) = start();
+            let (mut reader, _writer) = ws.split();
+            assert_eq!(block_on(&clock, reader.recv()).unwrap(), None);
+            in_time(&clock);
+            // The Close was tried to be written.
+            peer.pump();
+            assert_eq!(peer.heard[1], Heard::Close(1011));
+        }
+    }
+}
+
+#[test]
+fn s7_1_1_a_dead_peer_ends_what_waits_to_be_sent() {
+    for role in ROLES {
+        for keeps in [false, true] {
+            let manner = || Manner { capacity: 1000, keeps, ..Manner::default() };
+            let closed = |sent: Result<(), Error>| {
+                assert!(matches!(sent, Err(Error::Send(SendError::Closed))), "{sent:?}");
+            };
+            let (clock, mut ws, _peer) = pair(role, manner(), impatient());
+            closed(block_on(&clock, ws.send(vec![0; 100_000])));
+            assert_eq!(millis(&clock), 1200);
+            assert_eq!(block_on(&clock, ws.wait_closed()).unwrap(), Outcome::TimedOut(Which::Pong));
+            assert_eq!(millis(&clock), 1200);
+
+            // The one half in a send, the other one receiving or not.
+            for receives in [false, true] {
+                let (clock, ws, _peer) = pair(role, manner(), impatient());
+                let (mut reader, mut writer) = ws.split();
+                let mut sending = pin!(async { closed(writer.send(vec![0; 100_000]).await) });
+                if receives {
+                    let received = run(&clock, reader.recv(), &mut [sending.as_mut()]);
+                    assert_eq!(received.unwrap(), None);
+                    assert_eq!(millis(&clock), 1200);
+                }
+                block_on(&clock, sending);
+                assert_eq!(millis(&clock), 1200);
+                assert_eq!(block_on(&clock, reader.wait_closed()).unwrap(), Outcome::TimedOut(Which::Pong));
+            }
+        }
+    }
+}
+
+/// A peer that takes `piece` bytes every `every`, and stalls for 1.2 s at 40 s and at 75 s.
+async fn slow(clock: &Clock, peer: &mut Peer, piece: usize, every: Duration) {
+    loop {
+        let second = clock.seconds();
+        let stalls = second == 40 || second == 75;
+        sleep(clock, if stalls { ms(1200) } else { every }).await;
+        peer.pump_some(piece);
+    }
+}
+
+/// The server only sends, and the Pongs lie unread in the socket unless a send that waits reads them.
+#[test]
+fn s5_5_2_a_peer_that_takes_what_is_pushed_and_answers_is_never_given_up() {
+    for keeps in [false, true] {
+        for halves in [false, true] {
+            // Half a megabyte in the buffers of both systems, and 160 KiB a second.
+            let manner = Manner { capacity: 512 << 10, keeps, ..Manner::default() };
+            let (clock, mut ws, mut peer) = pair(Role::Server, manner, Config::new());
+            let mut taking = pin!(slow(&clock, &mut peer, 8 << 10, ms(50)));
+            let message = vec![0; 64 << 10];
+            let sent = async {
+                let sent = if halves {
+                    let (_reader, mut writer) = ws.split();
+                    let mut sent = Ok(());
+                    while sent.is_ok() && clock.seconds() < 200 {
+                        sent = writer.send(message.clone()).await;
+                    }
+                    sent
+                } else {
+                    let mut sent = Ok(());
+                    while sent.is_ok() && clock.seconds() < 200 {
+                        sent = ws.send(message.clone()).await;
+                    }
+                    sent
+                };
+                sent.unwrap();
+            };
+            run(&clock, sent, &mut [taking.as_mut()]);
+            assert!(clock.seconds() >= 200);
+        }
+    }
+}
+
+#[test]
+fn s5_5_2_a_peer_that_reads_slowly_within_one_send_is_never_given_up() {
+    for keeps in [false, true] {
+        for capacity in [16 << 10, 300 << 10] {
+            let manner = Manner { capacity, keeps, ..Manner::default() };
+            let (clock, mut ws, mut peer) = pair(Role::Server, manner, Config::new());
+            let mut taking = pin!(slow(&clock, &mut peer, 8 << 10, ms(1500)));
+            run(&clock, ws.send(vec![0; 1 << 20]), &mut [taking.as_mut()]).unwrap();
+            assert!(clock.seconds() > 100, "{}", clock.seconds());
+        }
+    }
+}
+
+/// A peer that takes what is written but never answers is given up after the Ping has had its own time and three times
+/// as much for the writes that went on.
+#[test]
+fn s5_5_3_a_peer_that_only_takes_is_given_up_in_bounded_time() {
+    let (clock, mut ws, peer) =
+        pair(Role::Server, Manner { capacity: 64 << 10, ..Manner::default() }, Config::new());
+    let end = peer.end.clone();
+    let mut taking = pin!(async {
+        loop {
+            sleep(&clock, ms(500)).await;
+            end.take_some(8 << 10);
+        }
+    });
+    let pushing = async {
+        while ws.send(vec![0; 1000]).await.is_ok() {}
+        clock.seconds()
+    };
+    let died = run(&clock, pushing, &mut [taking.as_mut()]);
+    assert!((30 + 30..=30 + 30 + 90 + 8).contains(&died), "{died}");
+}
+
+/// While writes go on, Pings do, too: a peer that answers them never shows an idle proxy an idle connection.
+#[test]
+fn s5_5_2_pings_go_out_while_sends_never_have_to_wait() {
+    let (clock, mut ws, mut peer) = pair(Role::Server, Manner::default(), Config::new());
+    for _ in 0..100 {
+        block_on(&clock, ws.send("news")).unwrap();
+        clock.advance(ms(1000));
+        peer.pump();
+    }
+    let pings = peer.heard.iter().filter(|heard| matches!(heard, Heard::Ping(_))).count();
+    assert!((2..=4).contains(&pings), "{pings}");
+}
+
+/// What a send reads ahead is bounded, and is there for the next receive: all of it, in order.
+#[test]
+fn s5_4_what_a_waiting_send_has_read_is_received_afterwards() {
+    for halves in [false, true] {
+        let manner = Manner { capacity: 1000, ..Manner::default() };
+        let (clock, mut ws, mut peer) = pair(Role::Server, manner, Config::new());
+        for n in 0..200 {
+            peer.connection.send_text(&format!("{n} {}", letters(n * 5))).unwrap();
+        }
+        peer.say();
+        let end = peer.end.clone();
+        let mut taking = pin!(async {
+            loop {
+                sleep(&clock, ms(10)).await;
+                end.take_some(1000);
+            }
+        });
+        let conversation = async {
+            let mut expected = 0..200;
+            let mut check = |message: Option<hybi::Message>| {
+                let n = expected.next().unwrap();
+                assert_eq!(message, Some(format!("{n} {}", letters(n * 5)).into()));
+            };
+            if halves {
+                let (mut reader, mut writer) = ws.split();
+                for _ in 0..20 {
+                    writer.send(vec![0; 5000]).await.unwrap();
+                    for _ in 0..10 {
+                        check(reader.recv().await.unwrap());
+                    }
+                }
+            } else {
+                for _ in 0..20 {
+                    ws.send(vec![0; 5000]).await.unwrap();
+                    for _ in 0..10 {
+                        check(ws.recv().await.unwrap());
+                    }
+                }
+            }
+        };
+        run(&clock, conversation, &mut [taking.as_mut()]);
+    }
+}
+
+#[test]
+fn s10_4_what_a_waiting_send_reads_is_bounded() {
+    let manner = Manner { capacity: 10, ..Manner::default() };
+    let (_clock, mut ws, mut peer) = pair(Role::Server, manner, patient());
+    peer.connection.send(vec![0; 10 << 20]).unwrap();
+    peer.say();
+    {
+        let mut sending = pin!(ws.send(vec![0; 1000]));
+        for _ in 0..1000 {
+            let polled = sending.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+            assert!(polled.is_pending());
+        }
+    }
+    let unread = peer.end.unread();
+    assert!(unread >= (10 << 20) - (64 << 10), "{unread} bytes are left of 10 MiB");
+}
+
+/// The caller gives each send half a second, and then tries another one: the peer is dead all the same.
+#[test]
+fn s7_1_1_sends_that_are_given_up_early_do_not_put_off_the_end() {
+    let manner = || Manner { capacity: 1000, ..Manner::default() };
+    let (clock, mut ws, _peer) = pair(Role::Server, manner(), Config::new());
+    let mut tries = 0;
+    let ended = loop {
+        let sent = block_on(&clock, first_of(ws.send(vec![0; 1000]), sleep(&clock, ms(500))));
+        tries += 1;
+        assert!(tries < 1000);
+        if let Some(Err(error)) = sent {
+            break error;
+        }
+    };
+    assert!(matches!(ended, Error::Send(SendError::Closed)), "{ended}");
+    assert_eq!(clock.seconds(), 60);
+
+    let (clock, ws, _peer) = pair(Role::Server, manner(), Config::new());
+    let (_reader, mut writer) = ws.split();
+    let mut tries = 0;
+    let ended = loop {
+        let sent = block_on(&clock, first_of(writer.send(vec![0; 1000]), sleep(&clock, ms(500))));
+        tries += 1;
+        assert!(tries < 1000);
+        if let Some(Err(error)) = sent {
+            break error;
+        }
+    };
+    assert!(matches!(ended, Error::Send(SendError::Closed)), "{ended}");
+    assert_eq!(clock.seconds(), 60);
+}
+
+/// The first of two futures, unless the second one is ready before.
+async fn first_of<T>(first: impl Future<Output = T>, second: impl Future<Output = ()>) -> Option<T> {
+    let (mut first, mut second) = (pin!(first), pin!(second));
+    poll_fn(|cx| {
+        if let Poll::Ready(value) = first.as_mut().poll(cx) {
+            return Poll::Ready(Some(value));
+        }
+        second.as_mut().poll(cx).map(|()| None)
+    })
+    .await
+}
+
+/// A large fragment is read straight to where it will be delivered, past the buffer for input.
+#[test]
+fn s5_5_2_a_large_fragment_that_comes_slowly_is_life_and_data() {
+    let configs = [Config::new(), patient().idle_timeout(Some(ms(20_000)))];
+    for (config, halves) in configs.into_iter().flat_map(|config| [(config.clone(), false), (config, true)]) {
+        let (clock, mut ws, mut peer) = pair(Role::Server, Manner::default(), config);
+        peer.connection.send_fragment(hybi::Kind::Binary, &vec![7; 1 << 20], false).unwrap();
+        let bytes = wire(&mut peer.connection);
+        let end = peer.end.clone();
+        let mut arriving = pin!(async {
+            for piece in bytes.chunks(bytes.len() / 100) {
+                end.arrive(piece);
+                sleep(&clock, ms(1500)).await;
+                // Pings are not answered: in the middle of a frame that cannot be.
+            }
+            peer.connection.send_fragment(hybi::Kind::Binary, b"end", true).unwrap();
+            end.arrive(&wire(&mut peer.connection));
+        });
+        let received = if halves {
+            let (mut reader, _writer) = ws.split();
+            run(&clock, reader.recv(), &mut [arriving.as_mut()])
+        } else {
+            run(&clock, ws.recv(), &mut [arriving.as_mut()])
+        };
+        assert_eq!(received.unwrap().unwrap().as_bytes().len(), (1 << 20) + 3);
+        assert!(clock.seconds() >= 150);
+    }
+}
+
+/// With all timers off but the one for closing, a peer that has sent its FIN and does not read cannot hold the end back.
+#[test]
+fn s7_1_1_a_peer_that_sends_no_more_and_does_not_read_is_given_up() {
+    for halves in [false, true] {
+        let config = patient().close_timeout(Some(ms(10_000)));
+        let (clock, mut ws, peer) = pair(Role::Server, Manner { capacity: 10, ..Manner::default() }, config);
+        assert!(poll_once(ws.send(vec![0; 1000])).is_pending());
+        peer.end.end();
+        let outcome = if halves {
+            let (mut reader, _writer) = ws.split();
+            block_on(&clock, reader.wait_closed())
+        } else {
+            block_on(&clock, ws.wait_closed())
+        };
+        assert!(matches!(outcome.unwrap(), Outcome::Abnormal(_)));
+        assert_eq!(millis(&clock), 10_000);
+    }
+}
+
+#[test]
+fn the_clock_of_a_fresh_connection_begins_at_zero() {
+    let (clock, _ws, _peer) = pair(Role::Server, Manner::default(), Config::new());
+    assert_eq!(clock.now(), Instant::ZERO);
+}

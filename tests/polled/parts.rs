@@ -1,0 +1,164 @@
+//! A WebSocket that is taken apart and put together, and streams that lie.
+
+use std::io::{self, ErrorKind};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use futures_io::{AsyncRead, AsyncWrite};
+use hybi::futures_io::{Error, Timer as _, WebSocket};
+use hybi::{CloseCode, Config, Inbox, Outcome, Role};
+
+use super::support::*;
+
+/// Takes a WebSocket apart, and goes on with another clock that begins at zero.
+fn again(ws: Ws) -> (Clock, Ws) {
+    let (stream, connection, inbox) = ws.into_parts();
+    let clock = Clock::default();
+    (clock.clone(), WebSocket::from_parts(stream, clock, connection, inbox))
+}
+
+#[test]
+fn s5_5_2_timers_go_on_with_another_clock() {
+    for age in [3, 3600, 1_000_000] {
+        let config = Config::new().ping_interval(Some(ms(300))).pong_timeout(None);
+        let (clock, mut ws, mut peer) = pair(Role::Server, Manner::default(), config);
+        // A message now and then, until it is as old as that.
+        clock.advance(ms(age * 1000));
+        peer.connection.send_text("x").unwrap();
+        peer.say();
+        assert_eq!(block_on(&clock, ws.recv()).unwrap(), Some("x".into()));
+        peer.pump();
+        peer.heard.clear();
+
+        let (clock, mut ws) = again(ws);
+        assert!(poll_once(ws.recv()).is_pending());
+        clock.advance(ms(300));
+        assert!(poll_once(ws.recv()).is_pending());
+        peer.pump();
+        assert!(matches!(peer.heard[..], [Heard::Ping(_)]), "{:?} at an age of {age} s", peer.heard);
+    }
+}
+
+#[test]
+fn s7_1_1_a_close_timer_that_runs_goes_on_with_another_clock() {
+    let (clock, mut ws, _peer) = pair(Role::Client, Manner::default(), Config::new());
+    clock.advance(ms(3_600_000));
+    block_on(&clock, ws.close(CloseCode::NORMAL, "")).unwrap();
+    let (clock, mut ws) = again(ws);
+    assert!(matches!(block_on(&clock, ws.wait_closed()).unwrap(), Outcome::TimedOut(_)));
+    assert_eq!(clock.now().since_origin(), ms(10_000));
+}
+
+/// A stream that takes no vectors and may keep what it was offered, in the middle of a frame, at every point.
+#[test]
+fn s5_4_nothing_that_was_accepted_is_lost_in_parts() {
+    for keeps in [false, true] {
+        for taken in (0..40).chain((40..30_000).step_by(1997)) {
+            let manner = Manner { capacity: 10, keeps, ..Manner::default() };
+            let (_, mut ws, mut peer) = pair(Role::Server, manner, patient());
+            for n in 0..3 {
+                let _ = poll_once(ws.send(letters(10_000 + n)));
+            }
+            let mut left = taken;
+            while left > 0 {
+                let some = peer.end.take_some(left.min(10));
+                left -= some.len();
+                peer.take_in(&some);
+                let _ = poll_once(ws.flush());
+                if some.is_empty() {
+                    break;
+                }
+            }
+            let (_clock, mut ws) = again(ws);
+            let expected: Vec<_> = (0..3).map(|n| Heard::Text(letters(10_000 + n))).collect();
+            let mut turns = 0;
+            while peer.messages().len() < 3 {
+                let _ = poll_once(ws.flush());
+                peer.pump();
+                turns += 1;
+                assert!(turns < 10_000, "messages are missing: {taken} bytes were taken");
+            }
+            assert_eq!(peer.messages(), expected);
+        }
+    }
+}
+
+/// What a send that waited has read is in the inbox that comes out.
+#[test]
+fn s5_4_what_was_read_ahead_is_in_the_parts() {
+    let manner = Manner { capacity: 10, ..Manner::default() };
+    let (_, mut ws, mut peer) = pair(Role::Server, manner, patient());
+    for n in 0..5 {
+        peer.connection.send_text(&letters(n * 3000)).unwrap();
+    }
+    peer.say();
+    assert!(poll_once(ws.send(letters(1000))).is_pending());
+    assert_eq!(peer.end.unread(), 0, "all of it was read ahead");
+    let (clock, mut ws) = again(ws);
+    for n in 0..5 {
+        assert_eq!(block_on(&clock, ws.recv()).unwrap(), Some(letters(n * 3000).into()));
+    }
+}
+
+/// A stream that claims more than it did.
+#[derive(Debug)]
+struct Liar {
+    reads: bool,
+}
+
+impl AsyncRead for Liar {
+    fn poll_read(self: Pin<&mut Self>, _: &mut Context<'_>, to: &mut [u8]) -> Poll<io::Result<usize>> {
+        if self.reads { Poll::Ready(Ok(to.len() + 1)) } else { Poll::Pending }
+    }
+}
+
+impl AsyncWrite for Liar {
+    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, from: &[u8]) -> Poll<io::Result<usize>> {
+        if self.reads { Poll::Ready(Ok(from.len())) } else { Poll::Ready(Ok(from.len() + 1)) }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+#[test]
+fn a_stream_that_claims_more_than_it_did_is_an_error() {
+    let lied = |result: Result<(), Error>| match result {
+        Err(Error::Io(error)) => {
+            assert_eq!(error.kind(), ErrorKind::InvalidData);
+            assert!(error.to_string().contains("claims"), "{error}");
+        }
+        other => panic!("{other:?}"),
+    };
+    for halves in [false, true] {
+        let clock = Clock::default();
+        let start = |reads| {
+            let connection = connection(Role::Server, patient());
+            WebSocket::from_parts(Liar { reads }, clock.clone(), connection, Inbox::empty())
+        };
+        if halves {
+            let (mut reader, _writer) = start(true).split();
+            lied(block_on(&clock, reader.recv()).map(|_| ()));
+            let (_reader, mut writer) = start(false).split();
+            let sent = block_on(&clock, writer.send("x"));
+            assert!(matches!(sent, Err(Error::Io(_))), "{sent:?}");
+        } else {
+            lied(block_on(&clock, start(true).recv()).map(|_| ()));
+            lied(block_on(&clock, start(false).send("x")));
+            // Also what is written from where it lies.
+            let mut ws = start(false);
+            let sent = block_on(&clock, ws.send_binary(&[0; 100_000]));
+            assert!(matches!(sent, Err(Error::Io(_))), "{sent:?}");
+        }
+    }
+    // And in the handshake.
+    let server = hybi::futures_io::Server::with_timer(Clock::default());
+    let clock = Clock::default();
+    let accepted = block_on(&clock, server.accept(Liar { reads: true }));
+    assert!(accepted.is_err());
+}

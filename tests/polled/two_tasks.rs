@@ -1,0 +1,221 @@
+//! Two tasks that share one WebSocket, by our halves or by those of `futures_util`: both are woken.
+
+use std::pin::{Pin, pin};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Wake, Waker};
+
+use futures_sink::Sink;
+use futures_util::{SinkExt, StreamExt};
+use hybi::futures_io::Error;
+use hybi::{CloseCode, Config, Message, Role, SendError};
+
+use super::support::*;
+
+/// The task that receives writes what the other one has queued, as it answers a Ping: the other one must hear of it.
+#[test]
+fn futures_halves_both_go_on() {
+    for capacity in [10, 100, 1000, usize::MAX] {
+        for piece in [7, usize::MAX] {
+            let manner = Manner { capacity, piece, ..Manner::default() };
+            let (clock, ws, mut peer) = pair(Role::Server, manner, Config::new());
+            let (mut sink, mut stream) = ws.split_by_futures();
+            let mut taking = pin!(async {
+                loop {
+                    sleep(&clock, ms(1)).await;
+                    // It asks for a Pong each time, so the task that receives is at the stream all the time.
+                    let _ = peer.connection.ping(hybi::Instant::ZERO, b"asks");
+                    peer.pump_some(50);
+                }
+            });
+            let mut receiving = pin!(async { while stream.next().await.is_some() {} });
+            let sending = async {
+                for n in 0..50 {
+                    sink.send(Message::from(letters(n * 10))).await.unwrap();
+                }
+            };
+            run(&clock, sending, &mut [receiving.as_mut(), taking.as_mut()]);
+        }
+    }
+}
+
+/// As before, with the order in which the tasks are polled the other way round, and messages in both directions.
+#[test]
+fn futures_halves_echo_each_other_over_a_narrow_pipe() {
+    let manner = Manner { capacity: 64, piece: 13, ..Manner::default() };
+    let (clock, ws, mut peer) = pair(Role::Client, manner, Config::new());
+    let (mut sink, mut stream) = ws.split_by_futures();
+    for n in 0..100 {
+        peer.connection.send_text(&letters(n)).unwrap();
+    }
+    let mut pumping = pin!(async {
+        loop {
+            sleep(&clock, ms(1)).await;
+            peer.pump_some(40);
+        }
+    });
+    let mut sending = pin!(async {
+        for n in 0..100 {
+            sink.send(Message::from(letters(n))).await.unwrap();
+        }
+        sink.close().await.unwrap();
+    });
+    let receiving = async {
+        let mut received = 0;
+        while let Some(message) = stream.next().await {
+            assert_eq!(message.unwrap(), Message::from(letters(received)));
+            received += 1;
+        }
+        received
+    };
+    // The peer answers the Close; that it does not end the stream is waited for at most two seconds.
+    assert_eq!(run(&clock, receiving, &mut [sending.as_mut(), pumping.as_mut()]), 100);
+}
+
+/// Both sides in one task, joined: the side that is polled first must be polled again for what the second one did.
+#[test]
+fn both_sides_in_one_task_go_on() {
+    let manner = Manner { capacity: 20, ..Manner::default() };
+    let (clock, ws, mut peer) = pair(Role::Server, manner, patient());
+    let (mut sink, mut stream) = ws.split_by_futures();
+    let mut taking = pin!(async {
+        for _ in 0..200 {
+            sleep(&clock, ms(1)).await;
+            peer.pump_some(20);
+        }
+        peer.end.end();
+    });
+    let joined = async {
+        let sending = async {
+            for _ in 0..20 {
+                sink.send(Message::from("some text that is longer than the pipe")).await.unwrap();
+            }
+        };
+        let receiving = async { while stream.next().await.is_some() {} };
+        futures_util::future::join(sending, receiving).await;
+    };
+    run(&clock, joined, &mut [taking.as_mut()]);
+}
+
+trait SplitByFutures: Sized {
+    type Sink;
+    type Stream;
+    fn split_by_futures(self) -> (Self::Sink, Self::Stream);
+}
+
+impl SplitByFutures for Ws {
+    type Sink = futures_util::stream::SplitSink<Self, Message>;
+    type Stream = futures_util::stream::SplitStream<Self>;
+    fn split_by_futures(self) -> (Self::Sink, Self::Stream) {
+        StreamExt::split(self)
+    }
+}
+
+/// The deadline that a send waits for ends the connection: the task that receives hears of it.
+#[test]
+fn futures_halves_hear_of_the_end_that_the_other_one_has_found() {
+    for role in [Role::Server, Role::Client] {
+        let manner = Manner { capacity: 100, ..Manner::default() };
+        let (clock, ws, _peer) = pair(role, manner, Config::new());
+        let (mut sink, mut stream) = ws.split_by_futures();
+        let mut sending = pin!(async {
+            let sent = sink.send(Message::from(vec![0; 1000])).await;
+            assert!(matches!(sent, Err(Error::Send(SendError::Closed))), "{sent:?}");
+        });
+        let ended = run(&clock, stream.next(), &mut [sending.as_mut()]);
+        assert!(ended.is_none());
+        assert_eq!(clock.seconds(), 60);
+        block_on(&clock, sending);
+    }
+}
+
+#[test]
+fn a_message_without_room_is_refused_by_both() {
+    let full = || Manner { capacity: 10, ..Manner::default() };
+    let refused = |sent: Result<(), Error>| {
+        assert!(matches!(sent, Err(Error::Send(SendError::Blocked))), "{sent:?}");
+    };
+    let (_, mut ws, _peer) = pair(Role::Server, full(), patient());
+    let (_, other, _other_peer) = pair(Role::Server, full(), patient());
+    let (_reader, mut writer) = other.split();
+    for n in 0..3 {
+        let (first, second) = (
+            Pin::new(&mut ws).start_send(vec![n; 100_000].into()),
+            Pin::new(&mut writer).start_send(vec![n; 100_000].into()),
+        );
+        if n == 0 {
+            first.unwrap();
+            second.unwrap();
+        } else {
+            refused(first);
+            refused(second);
+        }
+    }
+}
+
+/// A writer that has fed and goes leaves it to the reader, which waits already.
+#[test]
+fn s5_4_what_a_writer_fed_before_it_was_dropped_goes_out() {
+    let (clock, ws, mut peer) = pair(Role::Server, Manner::default(), patient());
+    let (mut reader, mut writer) = ws.split();
+    let mut feeding = pin!(async move {
+        writer.feed("left behind").await.unwrap();
+        drop(writer);
+        for _ in 0..10 {
+            super::halves::tick().await;
+        }
+        peer.pump();
+        assert_eq!(peer.messages(), [Heard::Text("left behind".into())]);
+        peer.end.end();
+    });
+    run(&clock, async { while reader.recv().await.unwrap().is_some() {} }, &mut [feeding.as_mut()]);
+}
+
+/// A waker that calls the one that the stream has when it is dropped: no lock may be held by then.
+#[test]
+fn a_waker_that_wakes_when_it_is_dropped_does_no_harm() {
+    struct WakesWhenDropped(Arc<Mutex<Option<Waker>>>);
+    impl Wake for WakesWhenDropped {
+        fn wake(self: Arc<Self>) {}
+    }
+    impl Drop for WakesWhenDropped {
+        fn drop(&mut self) {
+            if let Some(waker) = self.0.lock().unwrap().take() {
+                waker.wake();
+            }
+        }
+    }
+    let (_, ws, peer) = pair(Role::Server, Manner { capacity: 10, ..Manner::default() }, patient());
+    let (mut reader, mut writer) = ws.split();
+    for _ in 0..3 {
+        let slot = Arc::new(Mutex::new(None));
+        let waker: Waker = Arc::new(WakesWhenDropped(Arc::clone(&slot))).into();
+        {
+            let mut cx = Context::from_waker(&waker);
+            assert!(pin!(reader.recv()).poll(&mut cx).is_pending());
+            assert!(pin!(writer.send(vec![0; 100])).poll(&mut cx).is_pending());
+        }
+        // The stream's own waker, which wakes both halves.
+        *slot.lock().unwrap() = peer.end.reader_waker();
+        drop(waker);
+        // Another task asks, and takes the place of that one.
+        assert!(poll_once(reader.recv()).is_pending());
+        assert!(poll_once(writer.send(vec![0; 100])).is_pending());
+    }
+}
+
+#[test]
+fn a_writer_that_a_timer_has_ended_writes_nothing_to_a_stream_that_is_closed() {
+    // The stream asserts that nothing is written behind its end, and may keep what it was offered.
+    let manner = Manner { capacity: 1000, keeps: true, ..Manner::default() };
+    let (clock, ws, peer) = pair(Role::Server, manner, Config::new());
+    let (mut reader, mut writer) = ws.split();
+    assert!(poll_once(writer.send(vec![0; 50_000])).is_pending());
+    assert!(matches!(block_on(&clock, reader.wait_closed()).unwrap(), hybi::Outcome::TimedOut(_)));
+    peer.end.take_written();
+    for _ in 0..3 {
+        let sent = poll_once(writer.send("more"));
+        assert!(matches!(sent, Poll::Ready(Err(Error::Send(SendError::Closed)))), "{sent:?}");
+        let _ = poll_once(writer.flush());
+        let _ = poll_once(writer.close(CloseCode::NORMAL, ""));
+    }
+}
