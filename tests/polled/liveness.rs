@@ -327,6 +327,31 @@ fn s7_1_1_a_peer_that_sends_no_more_and_does_not_read_is_given_up() {
     }
 }
 
+/// What the stream itself holds back is written, and no more bytes wait for it: the end is not held back either.
+#[test]
+fn s7_1_1_a_flush_that_never_ends_does_not_hold_back_the_end() {
+    for (halves, ends) in [(false, false), (false, true), (true, false), (true, true)] {
+        let config = patient().close_timeout(Some(ms(10_000)));
+        let manner = Manner { never_flushed: true, ..Manner::default() };
+        let (clock, mut ws, mut peer) = pair(Role::Server, manner, config);
+        assert!(poll_once(ws.send("held back")).is_pending());
+        if ends {
+            peer.end.end();
+        } else {
+            peer.connection.close(Instant::ZERO, hybi::CloseCode::NORMAL, "").unwrap();
+            peer.say();
+        }
+        let outcome = if halves {
+            let (mut reader, _writer) = ws.split();
+            block_on(&clock, reader.wait_closed())
+        } else {
+            block_on(&clock, ws.wait_closed())
+        };
+        outcome.unwrap();
+        assert_eq!(millis(&clock), 10_000);
+    }
+}
+
 #[test]
 fn the_clock_of_a_fresh_connection_begins_at_zero() {
     let (clock, _ws, _peer) = pair(Role::Server, Manner::default(), Config::new());

@@ -192,11 +192,20 @@ pub struct Manner {
     /// As OpenSSL it encrypts what it is offered before it finds out that there is no room: the next write must begin with
     /// the same bytes. It takes no vectors.
     pub keeps: bool,
+    /// Its flush never ends.
+    pub never_flushed: bool,
 }
 
 impl Default for Manner {
     fn default() -> Self {
-        Self { piece: usize::MAX, hesitant: false, capacity: usize::MAX, fault: None, keeps: false }
+        Self {
+            piece: usize::MAX,
+            hesitant: false,
+            capacity: usize::MAX,
+            fault: None,
+            keeps: false,
+            never_flushed: false,
+        }
     }
 }
 
@@ -388,6 +397,9 @@ impl AsyncWrite for End {
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.manner.never_flushed {
+            return Poll::Pending;
+        }
         let mut state = self.state.lock().unwrap();
         self.call(&mut state, Way::Flush, cx).map_ok(|_| ())
     }

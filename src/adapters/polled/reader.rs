@@ -275,7 +275,10 @@ impl<S, R: Transport<S>> Inner<S, R> {
         let before = ready!(shared.out.poll(Side::Reader, cx, |out, cx, news| {
             shared.settle(out);
             if !failed {
-                while out.wire.poll_write(&mut out.stream, &mut out.sender, cx).is_pending() {
+                // Once the connection has ended no deadline comes any more, and a flush of the stream may wait for ever.
+                while out.sender.close_state() != State::Ended
+                    && out.wire.poll_write(&mut out.stream, &mut out.sender, cx).is_pending()
+                {
                     out.sender.handle_input_ended(out.wire.now(), receiver.cut());
                     let now = ready!(out.wire.poll_due(cx, out.sender.poll_timeout()));
                     out.sender.handle_timeout(now);
