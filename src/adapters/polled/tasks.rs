@@ -12,7 +12,7 @@
 
 use std::prelude::v1::*;
 use std::sync::Arc;
-use std::task::Waker;
+use std::task::{Context, Poll, Waker};
 
 use super::turnstile::{Side, Wakers};
 
@@ -25,6 +25,38 @@ pub(super) struct Tasks {
     sides: u8,
     /// Both tasks, once there have been two.
     both: Option<Box<Both>>,
+}
+
+/// What two tasks use in turns.
+pub(super) trait UsedByTasks {
+    /// What one task may wait for that the other one does.
+    type Watched: PartialEq;
+
+    fn tasks(&mut self) -> &mut Tasks;
+    fn watched(&self) -> Self::Watched;
+    /// Whether something lies here for the other task that no waker will tell it of.
+    fn has_left_something(&self) -> bool;
+}
+
+/// Polls for the task of `side`, beside which another one may wait for the other side.
+#[inline(always)]
+pub(super) fn poll_as<U: UsedByTasks, T>(
+    used: &mut U,
+    side: Side,
+    cx: &Context<'_>,
+    poll: impl FnOnce(&mut U, &mut Context<'_>) -> Poll<T>,
+) -> Poll<T> {
+    let (mut watched, mut both) = (None, None);
+    if used.tasks().other_waits(side) {
+        watched = Some(used.watched());
+        both = used.tasks().begin_beside_another(side, cx.waker());
+    }
+    let polled = poll(used, &mut Context::from_waker(both.as_ref().unwrap_or_else(|| cx.waker())));
+    used.tasks().end(side, cx.waker(), polled.is_pending());
+    if watched.is_some_and(|before| before != used.watched() || used.has_left_something()) {
+        used.tasks().wake_other(side);
+    }
+    polled
 }
 
 struct Both {
@@ -45,14 +77,14 @@ impl Side {
 impl Tasks {
     /// Whether the task of the other side may be waiting.
     #[inline(always)]
-    pub(super) const fn other_waits(&self, side: Side) -> bool {
+    const fn other_waits(&self, side: Side) -> bool {
         self.sides & side.other().bit() != 0 || self.both.is_some()
     }
 
     /// The waker for the task of `side` to poll with instead of its own, where another task waits.
     #[cold]
     #[inline(never)]
-    pub(super) fn begin_beside_another(&mut self, side: Side, waker: &Waker) -> Option<Waker> {
+    fn begin_beside_another(&mut self, side: Side, waker: &Waker) -> Option<Waker> {
         if self.both.is_none() {
             let waiting = self.waiting.as_ref()?;
             if waiting.will_wake(waker) {
@@ -71,7 +103,7 @@ impl Tasks {
 
     /// The task of `side` has polled, and is `pending` or not.
     #[inline(always)]
-    pub(super) fn end(&mut self, side: Side, waker: &Waker, pending: bool) {
+    fn end(&mut self, side: Side, waker: &Waker, pending: bool) {
         if !pending {
             self.sides &= !side.bit();
         } else if self.waiting.as_ref().is_some_and(|waiting| waiting.will_wake(waker)) {
@@ -83,7 +115,7 @@ impl Tasks {
     }
 
     /// The task of the other side has something to look at.
-    pub(super) fn wake_other(&self, side: Side) {
+    fn wake_other(&self, side: Side) {
         match &self.both {
             Some(both) => both.wakers.wake_one(side.other()),
             // The same task, which may have polled its other side before this one.

@@ -13,7 +13,7 @@ use futures_sink::Sink;
 use super::group::{Group, Membership};
 use super::memory::Borrowed;
 use super::responder::Responder;
-use super::tasks::Tasks;
+use super::tasks::{Tasks, UsedByTasks, poll_as};
 use super::turn::Turn;
 use super::turnstile::Side;
 use super::wire::Wire;
@@ -578,33 +578,24 @@ impl<S, R: Transport<S>> Inner<S, R> {
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         self.wire.poll_flush(&mut self.stream, &mut self.connection, cx)
     }
+}
 
-    /// Polls for the task of `side`, beside which another one may wait for the other side.
-    #[inline(always)]
-    fn poll_as<T>(
-        &mut self,
-        side: Side,
-        cx: &Context<'_>,
-        poll: impl FnOnce(&mut Self, &mut Context<'_>) -> Poll<T>,
-    ) -> Poll<T> {
-        let (mut watched, mut both) = (None, None);
-        if self.tasks.other_waits(side) {
-            watched = Some(self.watched());
-            both = self.tasks.begin_beside_another(side, cx.waker());
-        }
-        let polled = poll(self, &mut Context::from_waker(both.as_ref().unwrap_or_else(|| cx.waker())));
-        self.tasks.end(side, cx.waker(), polled.is_pending());
-        if watched.is_some_and(|before| before != self.watched() || self.wire.has_read_ahead()) {
-            self.tasks.wake_other(side);
-        }
-        polled
+impl<S, R: Timer> UsedByTasks for Inner<S, R> {
+    /// Room, the end, a deadline, or a failure.
+    type Watched = (usize, ReadyState, Option<Instant>, bool);
+
+    fn tasks(&mut self) -> &mut Tasks {
+        &mut self.tasks
     }
 
-    /// What a task may wait for that the other one does: room, a deadline, the end, or a failure.
-    fn watched(&self) -> (usize, ReadyState, Option<Instant>, bool) {
+    fn watched(&self) -> Self::Watched {
         let connection = &self.connection;
         let (at, failed) = (connection.poll_timeout(), self.wire.has_failed());
         (connection.buffered_amount(), connection.ready_state(), at, failed)
+    }
+
+    fn has_left_something(&self) -> bool {
+        self.wire.has_read_ahead()
     }
 }
 
@@ -612,7 +603,7 @@ impl<S, R: Transport<S>> Stream for WebSocket<S, R> {
     type Item = Result<Message, Error>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.inner.poll_as(Side::Reader, cx, Inner::poll_recv).map(Result::transpose)
+        poll_as(&mut *self.inner, Side::Reader, cx, Inner::poll_recv).map(Result::transpose)
     }
 }
 
@@ -626,7 +617,7 @@ impl<S, R: Transport<S>> Sink<Message> for WebSocket<S, R> {
     type Error = Error;
 
     fn poll_ready(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        self.inner.poll_as(Side::Writer, cx, |inner, cx| {
+        poll_as(&mut *self.inner, Side::Writer, cx, |inner, cx| {
             let Inner { stream, wire, connection, .. } = inner;
             wire.poll_feed(stream, connection, cx, |sender| sender.can_send())
         })
@@ -640,11 +631,11 @@ impl<S, R: Transport<S>> Sink<Message> for WebSocket<S, R> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        self.inner.poll_as(Side::Writer, cx, Inner::poll_flush)
+        poll_as(&mut *self.inner, Side::Writer, cx, Inner::poll_flush)
     }
 
     fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        self.inner.poll_as(Side::Writer, cx, |inner, cx| {
+        poll_as(&mut *self.inner, Side::Writer, cx, |inner, cx| {
             if inner.connection.ready_state() == ReadyState::Open {
                 let now = inner.wire.tick();
                 inner.connection.close(now, CloseCode::NORMAL, "")?;

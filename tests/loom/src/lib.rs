@@ -1,5 +1,5 @@
-//! What tasks share, in all interleavings of them: the turnstile of two halves of a WebSocket, and the signal of a
-//! group. Whoever waits is woken. It is the adapters' own source, with locks and flags whose every use loom can make wait.
+//! What tasks share, in all interleavings of them: the turnstile of two halves of a WebSocket, the wakers of two
+//! tasks that use a whole one in turns, and the signal of a group. Whoever waits is woken. It is the adapters' own source, with locks and flags whose every use loom can make wait.
 
 /// As in the library, with the locks of loom.
 #[cfg(test)]
@@ -17,6 +17,8 @@ mod adapters {
     pub(crate) mod polled {
         #[path = "../../../../../src/adapters/polled/signal.rs"]
         pub(crate) mod signal;
+        #[path = "../../../../../src/adapters/polled/tasks.rs"]
+        pub(crate) mod tasks;
         #[allow(dead_code, reason = "the model does not ask for all of it")]
         #[path = "../../../../../src/adapters/polled/turnstile.rs"]
         pub(crate) mod turnstile;

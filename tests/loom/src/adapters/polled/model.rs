@@ -11,6 +11,7 @@ use loom::sync::atomic::{AtomicUsize, Ordering};
 use loom::thread;
 
 use super::signal::Signal;
+use super::tasks::{Tasks, UsedByTasks, poll_as};
 use super::turnstile::{Side, Turnstile};
 
 /// What both tasks write to. Like a socket it remembers only whoever asked last.
@@ -114,6 +115,59 @@ fn both_wait_for_the_pipe_alone() {
         taker.join().unwrap();
         assert_eq!(pipe.lock().unwrap().taken, [7]);
     });
+}
+
+/// A WebSocket that two tasks use in turns, each with it to itself meanwhile, as by the halves of the futures crates.
+struct Whole {
+    tasks: Tasks,
+    out: Out,
+}
+
+impl UsedByTasks for Whole {
+    type Watched = usize;
+
+    fn tasks(&mut self) -> &mut Tasks {
+        &mut self.tasks
+    }
+
+    fn watched(&self) -> usize {
+        self.out.queue.len()
+    }
+
+    fn has_left_something(&self) -> bool {
+        false
+    }
+}
+
+/// Queues something, if there is something, and waits until all is written.
+fn write_whole(whole: &Mutex<Whole>, side: Side, mut what: Option<u8>) {
+    block_on(poll_fn(|cx| {
+        poll_as(&mut *whole.lock().unwrap(), side, cx, |whole, cx| {
+            whole.out.queue.extend(what.take());
+            whole.out.poll_write(cx)
+        })
+    }));
+}
+
+/// The one writes what the other one has queued, or takes its place at the pipe: both must come to their end.
+#[test]
+fn two_tasks_that_use_one_websocket_are_both_woken() {
+    for (first, second) in [(None, Some(1)), (Some(2), Some(1)), (Some(2), None)] {
+        model("two tasks", Some(3), move || {
+            let pipe = Arc::new(Mutex::new(Pipe { full: true, ..Pipe::default() }));
+            let out = Out { queue: VecDeque::from([0]), pipe: Arc::clone(&pipe) };
+            let whole = Arc::new(Mutex::new(Whole { tasks: Tasks::default(), out }));
+            let other = Arc::clone(&whole);
+            let writer = thread::spawn(move || write_whole(&other, Side::Writer, second));
+            let taken = Arc::clone(&pipe);
+            let taker = thread::spawn(move || take(&taken));
+            write_whole(&whole, Side::Reader, first);
+            writer.join().unwrap();
+            taker.join().unwrap();
+            let expected = 1 + first.iter().len() + second.iter().len();
+            assert_eq!(pipe.lock().unwrap().taken.len(), expected);
+        });
+    }
 }
 
 /// Polls once it is the turn of `side`. Both tasks touch `both` before and in their turn: where nothing is
