@@ -170,6 +170,29 @@ fn two_tasks_that_use_one_websocket_are_both_woken() {
     }
 }
 
+/// The one comes last, takes the place of the other at the pipe, and never comes again: the other is woken all the same.
+#[test]
+fn a_task_that_goes_leaves_the_other_one_its_wakeup() {
+    for (stays, goes) in [(Side::Writer, Side::Reader), (Side::Reader, Side::Writer)] {
+        model("a task that goes", Some(3), move || {
+            let pipe = Arc::new(Mutex::new(Pipe { full: true, ..Pipe::default() }));
+            let out = Out { queue: VecDeque::from([0]), pipe: Arc::clone(&pipe) };
+            let whole = Arc::new(Mutex::new(Whole { tasks: Tasks::default(), out }));
+            let other = Arc::clone(&whole);
+            let leaver = thread::spawn(move || {
+                let cx = &mut Context::from_waker(Waker::noop());
+                let _ = poll_as(&mut *other.lock().unwrap(), goes, cx, |whole, cx| whole.out.poll_write(cx));
+            });
+            let taken = Arc::clone(&pipe);
+            let taker = thread::spawn(move || take(&taken));
+            write_whole(&whole, stays, Some(1));
+            leaver.join().unwrap();
+            taker.join().unwrap();
+            assert_eq!(pipe.lock().unwrap().taken.len(), 2);
+        });
+    }
+}
+
 /// Polls once it is the turn of `side`. Both tasks touch `both` before and in their turn: where nothing is
 /// touched, loom sees no reason to let one of them find the lock taken.
 fn take_turn(turnstile: &Turnstile<()>, side: Side, both: &AtomicUsize) {
