@@ -162,3 +162,42 @@ fn a_stream_that_claims_more_than_it_did_is_an_error() {
     let accepted = block_on(&clock, server.accept(Liar { reads: true }));
     assert!(accepted.is_err());
 }
+
+/// The answer to the peer's Close was offered to the stream and never taken: that is no clean end.
+#[test]
+fn s7_1_4_an_end_is_not_clean_where_our_close_never_left() {
+    for (keeps, halves) in [(false, false), (false, true), (true, false), (true, true)] {
+        let manner = Manner { capacity: 100, keeps, ..Manner::default() };
+        let (clock, mut ws, mut peer) = pair(Role::Server, manner, Config::new());
+        // The pipe is full, and nobody takes anything out any more.
+        assert!(poll_once(ws.send(vec![0; 98])).is_ready());
+        peer.connection.close(hybi::Instant::ZERO, CloseCode::NORMAL, "").unwrap();
+        peer.say();
+        peer.end.end();
+        let outcome = if halves {
+            let (mut reader, _writer) = ws.split();
+            block_on(&clock, reader.wait_closed())
+        } else {
+            block_on(&clock, ws.wait_closed())
+        };
+        assert_eq!(
+            outcome.unwrap(),
+            Outcome::TimedOut(hybi::Timer::Close),
+            "keeps: {keeps}, halves: {halves}"
+        );
+    }
+}
+
+#[test]
+fn s5_6_what_waits_is_bounded_by_high_water_and_one_message() {
+    for keeps in [false, true] {
+        let manner = Manner { capacity: 100, keeps, ..Manner::default() };
+        let (_, mut ws, _peer) = pair(Role::Server, manner, patient().high_water(1000));
+        let mut waits = 0;
+        for _ in 0..100 {
+            let _ = poll_once(ws.send(letters(400)));
+            waits = waits.max(ws.buffered_amount());
+        }
+        assert!((1000..1000 + 404).contains(&waits), "{waits} bytes wait");
+    }
+}

@@ -60,7 +60,7 @@ mod on_tokio {
         sends(writer.send_text("text")).await.unwrap();
     }
 
-    async fn echo(mut ws: WebSocket) -> Outcome {
+    async fn echo<S: AsyncRead + AsyncWrite + Unpin>(mut ws: WebSocket<S>) -> Outcome {
         while let Some((event, mut answer)) = ws.next().await.unwrap() {
             match event {
                 Event::Text(text) => answer.send_text(text).await.unwrap(),
@@ -107,6 +107,53 @@ mod on_tokio {
         let sent = large.clone();
         tokio::spawn(async move { writer.send(sent).await.unwrap() });
         assert!(reader.recv().await.unwrap() == Some(large));
+    }
+
+    trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+
+    impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
+
+    fn boxed(stream: impl Stream + 'static) -> Box<dyn Stream> {
+        Box::new(stream)
+    }
+
+    /// Streams other than TCP are its equals: the same calls, halves and timers.
+    #[tokio::test(start_paused = true)]
+    async fn any_stream_is_split_and_has_timers() {
+        async fn talks(
+            near: impl AsyncRead + AsyncWrite + Unpin,
+            far: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        ) {
+            let server = tokio::spawn(async move { echo(accept(far).await.unwrap()).await });
+            let ws = hybi::tokio::Client::new().open(near, "ws://localhost/").await.unwrap();
+            let (mut reader, mut writer) = ws.split();
+            writer.send_text("one").await.unwrap();
+            assert_eq!(reader.recv().await.unwrap(), Some("one".into()));
+            writer.close(CloseCode::NORMAL, "").await.unwrap();
+            assert!(reader.wait_closed().await.unwrap().is_clean());
+            assert!(server.await.unwrap().is_clean());
+        }
+        async fn gives_up(near: impl AsyncRead + AsyncWrite + Unpin) {
+            let began = tokio::time::Instant::now();
+            let connection =
+                hybi::Connection::server(hybi::Instant::ZERO, Config::new(), hybi::Outbox::new());
+            let (mut reader, _writer) = WebSocket::from_parts(near, connection, hybi::Inbox::empty()).split();
+            assert_eq!(reader.wait_closed().await.unwrap(), Outcome::TimedOut(Timer::Pong));
+            assert_eq!(began.elapsed().as_secs(), 60);
+        }
+        let (near, far) = duplex(100);
+        talks(near, far).await;
+        let (near, far) = duplex(100);
+        talks(boxed(near), boxed(far)).await;
+        let (near, _far) = duplex(100);
+        gives_up(boxed(near)).await;
+        #[cfg(unix)]
+        {
+            let (near, far) = tokio::net::UnixStream::pair().unwrap();
+            talks(near, far).await;
+            let (near, _far) = tokio::net::UnixStream::pair().unwrap();
+            gives_up(near).await;
+        }
     }
 
     #[tokio::test(start_paused = true)]
