@@ -125,7 +125,7 @@ mod on_tokio {
             far: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
         ) {
             let server = tokio::spawn(async move { echo(accept(far).await.unwrap()).await });
-            let ws = hybi::tokio::Client::new().open(near, "ws://localhost/").await.unwrap();
+            let ws = Client::new().open(near, "ws://localhost/").await.unwrap();
             let (mut reader, mut writer) = ws.split();
             writer.send_text("one").await.unwrap();
             assert_eq!(reader.recv().await.unwrap(), Some("one".into()));
