@@ -563,6 +563,7 @@ fn s4_1_a_response_that_is_not_101_comes_out_as_it_is() {
     let Ok(Some(Reply::Http(response))) = client.poll(head) else { panic!("not open") };
     assert_eq!((response.status(), response.reason()), (302, &b"Fo\xfcnd"[..]));
     assert_eq!(response.headers().get("location"), Some(&b"/login"[..]));
+    assert!(head[response.head_start()..].starts_with(b"HTTP/1.1 302 "));
     assert_eq!(&head[response.head_len()..], b"body");
 }
 

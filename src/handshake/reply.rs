@@ -85,6 +85,7 @@ pub struct HttpResponse<'h> {
     status: u16,
     reason: &'h [u8],
     headers: Headers<'h>,
+    head_start: usize,
     head_len: usize,
 }
 
@@ -105,6 +106,13 @@ impl<'h> HttpResponse<'h> {
     #[must_use]
     pub const fn headers(&self) -> Headers<'h> {
         self.headers
+    }
+
+    /// Returns where the head of this response begins, in bytes: 0, or the end of the last interim response
+    /// (1xx, RFC 9110 15.2) that arrived in front of this response.
+    #[must_use]
+    pub const fn head_start(&self) -> usize {
+        self.head_start
     }
 
     /// Bytes up to the end of the head, interim responses included.
@@ -220,13 +228,13 @@ pub(crate) fn judge<'h>(
     request: &ClientRequest<'_>,
     key: &[u8; 24],
 ) -> Result<Option<Reply<'h>>, HandshakeError> {
-    let Head { line, headers, len: head_len } = head;
+    let Head { line, headers, start: head_start, len: head_len } = head;
     let (minor_version, status, reason) = split_status_line(line).ok_or(HeadError::Changed)?;
     match status {
         101 => {}
         100..=199 => return Ok(None),
         // RFC 6455 4.1 (1): handled as HTTP, never as an open connection.
-        _ => return Ok(Some(Reply::Http(HttpResponse { status, reason, headers, head_len }))),
+        _ => return Ok(Some(Reply::Http(HttpResponse { status, reason, headers, head_start, head_len }))),
     }
     if minor_version == b'0' {
         // RFC 9110 15.2: HTTP/1.0 has no 1xx.

@@ -76,6 +76,8 @@ pub(crate) struct Head<'h> {
     /// The request line or the status line, without its CR LF.
     pub(crate) line: &'h [u8],
     pub(crate) headers: Headers<'h>,
+    /// Where `line` begins in the caller's memory.
+    pub(crate) start: usize,
     /// Bytes from the beginning of the caller's memory to behind the empty line.
     pub(crate) len: usize,
 }
@@ -173,7 +175,7 @@ impl Scanner {
         if cfg!(debug_assertions) && !headers.are_read_by_others() {
             return Err(HeadError::Changed);
         }
-        Ok(Head { line, headers, len: self.at })
+        Ok(Head { line, headers, start: self.start, len: self.at })
     }
 
     /// Passes over bytes with which nothing is wrong and that need no [`step`](Self::step), and over whole

@@ -5,7 +5,7 @@ use std::io::ErrorKind;
 use std::pin::pin;
 
 use hybi::Message;
-use hybi::futures_io::{AcceptError, Acceptance, Client, ConnectError, Refusal, Server};
+use hybi::futures_io::{AcceptError, Acceptance, Client, ConnectError, HttpAnswer, Refusal, Server};
 use hybi::handshake::{ClientRequest, Reason, Reject, Rejection};
 
 use super::halves::tick;
@@ -232,4 +232,47 @@ fn a_client_hears_that_it_is_not_wanted() {
     assert!(matches!(block_on(&clock, client.open(end, "ws://a/")), Err(ConnectError::Io(_))));
     let end = End::new(Manner::default());
     assert!(matches!(block_on(&clock, client.open(end, "ftp://a/")), Err(ConnectError::Url(_))));
+}
+
+/// The answer to a client to which `response` arrives, all at once or byte by byte.
+fn answer_to(response: &[u8], byte_by_byte: bool) -> HttpAnswer<End> {
+    let manner = Manner { piece: if byte_by_byte { 1 } else { usize::MAX }, ..Manner::default() };
+    let (clock, end) = (Clock::default(), End::new(manner));
+    end.arrive(response);
+    match block_on(&clock, Client::with_timer(clock.clone()).open(end, "ws://a/")) {
+        Err(ConnectError::Http(answer)) => answer,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn s9110_15_2_an_answer_has_the_headers_of_the_final_response() {
+    let hints = "HTTP/1.1 103 Early Hints\r\nLink: </a.css>; rel=preload\r\n\r\n";
+    let found = "HTTP/1.1 302 Found\r\nLocation: /b\r\n\r\n";
+    let unauthorized = "HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Basic\r\nLink: </c>\r\n\r\n";
+    let bare = "HTTP/1.1 503 \r\n\r\n";
+    let (go_on, processing) = ("HTTP/1.1 100 Continue\r\n\r\n", "HTTP/1.1 102 P\r\nX: 1\r\n\r\n");
+    type Case<'c> = (&'c [&'c str], &'c str, u16, &'c [(&'c str, &'c [u8])]);
+    let cases: &[Case<'_>] = &[
+        (&[], found, 302, &[("Location", b"/b")]),
+        (&[hints], found, 302, &[("Location", b"/b")]),
+        (&[go_on], unauthorized, 401, &[("WWW-Authenticate", b"Basic"), ("Link", b"</c>")]),
+        (&[processing, processing], bare, 503, &[]),
+        (&[go_on, hints, processing], found, 302, &[("Location", b"/b")]),
+    ];
+    for (interim, last, status, headers) in cases {
+        let interim = interim.concat();
+        for byte_by_byte in [false, true] {
+            let answer = answer_to(format!("{interim}{last}body").as_bytes(), byte_by_byte);
+            assert_eq!(answer.status, *status);
+            let got: Vec<_> = answer.headers().iter().map(|header| (header.name, header.value)).collect();
+            assert_eq!(got, *headers, "{interim}{last}");
+            assert_eq!(answer.head(), last.as_bytes());
+            assert_eq!(answer.head_len, interim.len() + last.len());
+            assert!(b"body".starts_with(answer.body()));
+            // What was found stays with the answer.
+            let ConnectError::Http(bare) = ConnectError::Http(answer).without_stream() else { panic!() };
+            assert_eq!((bare.headers().iter().count(), bare.head()), (headers.len(), last.as_bytes()));
+        }
+    }
 }

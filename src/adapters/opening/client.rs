@@ -9,7 +9,8 @@ use super::{Did, Handshake, Opened, Opening, Outgoing, Received, Step, borrowed,
 #[cfg(feature = "deflate")]
 use crate::handshake::DeflateOffer;
 use crate::handshake::{
-    ClientHandshake, ClientRequest, HandshakeError, Headers, Limits, Reply, RequestError, UrlError, WsUrl,
+    ClientHandshake, ClientRequest, HandshakeError, Headers, HttpResponse, Limits, Reply, RequestError,
+    UrlError, WsUrl,
 };
 use crate::{Connection, Inbox, Instant, Outbox, SharedConfig};
 
@@ -227,7 +228,7 @@ pub(in crate::adapters) enum NotConnected {
     Request(RequestError),
     Io(io::Error),
     Handshake(HandshakeError),
-    Http { status: u16, head_len: usize, received: Vec<u8> },
+    Http(Box<HttpAnswer<()>>),
 }
 
 impl Opening for Connecting<'_> {
@@ -279,8 +280,7 @@ impl Connecting<'_> {
         let opened = match self.again.poll(received)? {
             Some(Reply::Open(opened)) => opened,
             Some(Reply::Http(response)) => {
-                let (status, head_len) = (response.status(), response.head_len());
-                return Err(NotConnected::Http { status, head_len, received: received.to_vec() });
+                return Err(NotConnected::Http(Box::new(HttpAnswer::new(&response, received))));
             }
             None => return Err(unexpected_eof().into()),
         };
@@ -320,9 +320,7 @@ impl NotConnected {
             Self::Request(error) => ConnectError::Request(error),
             Self::Io(error) => ConnectError::Io(error),
             Self::Handshake(error) => ConnectError::Handshake(error),
-            Self::Http { status, head_len, received } => {
-                ConnectError::Http(HttpAnswer { status, head_len, received, stream })
-            }
+            Self::Http(answer) => ConnectError::Http(answer.with_stream(stream)),
         }
     }
 }
@@ -333,21 +331,51 @@ pub struct HttpAnswer<S> {
     pub status: u16,
     /// The bytes that were read: the head, and what followed it.
     pub received: Vec<u8>,
-    /// How many of them are the head.
+    /// How many bytes of `received` lie in front of the body: the head, and interim responses (1xx) in front of
+    /// it.
     pub head_len: usize,
     /// The stream, from which the rest of a body can be read.
     pub stream: S,
+    /// Where in `received` the final response begins. An interim response (RFC 9110 15.2) looks just like it, so
+    /// only the machine that read the responses can tell where this is.
+    head_start: usize,
+    /// Where in `received` the header lines of the final response begin.
+    headers_start: usize,
+}
+
+impl HttpAnswer<()> {
+    fn new(response: &HttpResponse<'_>, received: &[u8]) -> Self {
+        let (head_start, head_len) = (response.head_start(), response.head_len());
+        Self {
+            status: response.status(),
+            received: received.to_vec(),
+            head_len,
+            stream: (),
+            head_start,
+            // The header lines are the end of the head.
+            headers_start: head_len.saturating_sub(response.headers().as_bytes().len()),
+        }
+    }
 }
 
 impl<S> HttpAnswer<S> {
-    /// The headers of the response: `Location` or `WWW-Authenticate`, say.
+    fn with_stream<T>(self, stream: T) -> HttpAnswer<T> {
+        let Self { status, received, head_len, head_start, headers_start, .. } = self;
+        HttpAnswer { status, received, head_len, stream, head_start, headers_start }
+    }
+
+    /// Returns the head of the response, from the status line to the empty line. Interim responses (1xx) that came
+    /// before the response are not part of it.
+    #[must_use]
+    pub fn head(&self) -> &[u8] {
+        self.received.get(self.head_start..self.head_len).unwrap_or_default()
+    }
+
+    /// Returns the headers of the response: `Location` or `WWW-Authenticate`, say. Those of interim responses (1xx)
+    /// that came before the response are not among them.
     #[must_use]
     pub fn headers(&self) -> Headers<'_> {
-        let head = self.received.get(..self.head_len).unwrap_or_default();
-        // Behind the status line, and without the empty line at the end.
-        let lines = head.iter().position(|byte| *byte == b'\n').and_then(|at| head.get(at + 1..));
-        let lines = lines.and_then(|lines| lines.strip_suffix(b"\r\n"));
-        Headers::from_lines(lines.unwrap_or_default())
+        Headers::from_lines(self.received.get(self.headers_start..self.head_len).unwrap_or_default())
     }
 
     /// As much of the body as has been read with the head.
@@ -432,9 +460,7 @@ impl<S> ConnectError<S> {
             Self::Connect(error) => ConnectError::Connect(error),
             Self::Io(error) => ConnectError::Io(error),
             Self::Handshake(error) => ConnectError::Handshake(error),
-            Self::Http(HttpAnswer { status, received, head_len, .. }) => {
-                ConnectError::Http(HttpAnswer { status, received, head_len, stream: () })
-            }
+            Self::Http(answer) => ConnectError::Http(answer.with_stream(())),
         }
     }
 }
