@@ -311,6 +311,105 @@ fn s3_11_plain_http_on_the_same_port() {
     }
 }
 
+/// The answer to `input`, fed up to each of `cuts` in turn and then given up for being late: head and body.
+fn refusal(limits: Limits, input: &[u8], cuts: &[usize]) -> (String, String) {
+    use core::time::Duration;
+    use hybi::Instant;
+
+    let mut handshake = ServerHandshake::new(limits).with_timeout(Instant::ZERO, Duration::from_secs(1));
+    let polled = cuts.iter().find_map(|&cut| match handshake.poll(&input[..cut]) {
+        Ok(None) => None,
+        Ok(Some(Incoming::Http(request))) => Some(request.rejection()),
+        Ok(Some(Incoming::Upgrade(_))) => panic!("it is refused"),
+        Err(rejection) => Some(rejection),
+    });
+    let late = || handshake.handle_timeout(Instant::ZERO + Duration::from_secs(1)).unwrap_err();
+    let rejection = polled.unwrap_or_else(late);
+    let mut out = [0; 1024];
+    let len = rejection.response().write(&mut out).unwrap();
+    let text = core::str::from_utf8(&out[..len]).unwrap();
+    let (head, body) = text.split_once("\r\n\r\n").unwrap();
+    (head.to_owned(), body.to_owned())
+}
+
+#[test]
+fn s9110_9_3_2_head_is_refused_as_get_is_but_without_a_body() {
+    const UPGRADE: &str = "Upgrade: websocket\r\nConnection: Upgrade\r\n";
+    let small = Limits::new().max_head(40).max_headers(1);
+    for (status, limits, rest) in [
+        // A plain request, and those that break a rule, in the target, the version and the headers.
+        (426, Limits::new(), "/ HTTP/1.1\r\nHost: a\r\n\r\n".to_owned()),
+        (426, Limits::new(), "/ HTTP/1.0\r\n\r\n".into()),
+        (400, Limits::new(), "/ HTTP/1.1\r\n\r\n".into()),
+        (400, Limits::new(), "/ HTTP/1.1\r\nHost: a b\r\n\r\n".into()),
+        (400, Limits::new(), "chat HTTP/1.1\r\nHost: a\r\n\r\n".into()),
+        (400, Limits::new(), "/# HTTP/1.1\r\n".into()),
+        (400, Limits::new(), " / HTTP/1.1\r\n".into()),
+        (400, Limits::new(), "/\r\n".into()),
+        (400, Limits::new(), "/ HTTP/2.0\r\n".into()),
+        (400, Limits::new(), "/ HTTP/1.1\r\nHost : a\r\n\r\n".into()),
+        (400, Limits::new(), "/ HTTP/1.1\r\nHost: a\r\nX: \0\r\n\r\n".into()),
+        (414, small, format!("/{}", "x".repeat(99))),
+        (431, small, "/ HTTP/1.1\r\nX: 12345678901234567890\r\n\r\n".into()),
+        (431, small, "/ HTTP/1.1\r\nA: b\r\nC: d\r\n\r\n".into()),
+        // A request that does not come to its end.
+        (408, Limits::new(), "".into()),
+        (408, Limits::new(), "/ HT".into()),
+        (408, Limits::new(), "/ HTTP/1.1\r\nHost: a\r\nX".into()),
+    ] {
+        for start in ["", "\r\n"] {
+            let [get, head] = ["GET ", "HEAD "].map(|method| format!("{start}{method}{rest}").into_bytes());
+            let (expected, body) = refusal(limits, &get, &[get.len()]);
+            assert!(expected.starts_with(&format!("HTTP/1.1 {status} ")), "{expected}\n{rest}");
+            assert!(expected.contains(&format!("\r\nContent-Length: {}", body.len())) && !body.is_empty());
+            for cuts in splits(head.len()) {
+                let got = refusal(limits, &head, &cuts);
+                assert_eq!(got, (expected.clone(), String::new()), "{rest} {cuts:?}");
+            }
+        }
+    }
+    // GET is the method of a handshake, so here the two are refused for different reasons.
+    let input = format!("HEAD / HTTP/1.1\r\nHost: a\r\n{UPGRADE}{KEY}\r\nSec-WebSocket-Version: 13\r\n\r\n");
+    for cuts in splits(input.len()) {
+        let (head, body) = refusal(Limits::new(), input.as_bytes(), &cuts);
+        assert!(head.starts_with("HTTP/1.1 405 ") && head.contains("\r\nAllow: GET\r\n"), "{head}");
+        let length = Rejection::new(Reason::Method).reason().to_string().len() + 1;
+        assert!(head.ends_with(&format!("\r\nContent-Length: {length}")), "{head}");
+        assert_eq!(body, "");
+    }
+    // A method that is not whole, or another one, is none of which the answer has no body. Its case matters.
+    for input in ["HEAD", "HEAD\t/", "HEADS / HTTP/1.1\r\n\r\n", "head / HTTP/1.1\r\n\r\n", "\r\nHEAD", ""] {
+        for cuts in splits(input.len()) {
+            assert_ne!(refusal(Limits::new(), input.as_bytes(), &cuts).1, "", "{input:?}");
+        }
+    }
+    let four = Limits::new().max_head(4);
+    for cuts in splits(20) {
+        assert_ne!(refusal(four, b"HEAD / HTTP/1.1\r\n\r\n\0", &cuts).1, "", "{cuts:?}");
+    }
+}
+
+#[test]
+fn s9110_9_3_2_an_answer_of_the_applications_own_to_head_has_no_body() {
+    let page = Reject::new(200).headers(&[("X-A", "b")]).body("text/html", b"<p>hello");
+    let mut out = [0; 256];
+    let len = page.write(&mut out).unwrap();
+    let whole = out[..len].to_vec();
+    for (method, has_body) in [("GET", true), ("HEAD", false), ("head", true), ("POST", true), ("", true)] {
+        let expected = if has_body { &whole[..] } else { whole.strip_suffix(b"<p>hello").unwrap() };
+        let reject = page.in_reply_to(method);
+        let len = reject.write(&mut out).unwrap();
+        assert_eq!(&out[..len], expected, "{method}");
+        assert_eq!(reject.write(&mut []), Err(ResponseError::NoRoom(NoRoom { needed: len })));
+        // Where there is no body, there is none to leave out.
+        for reject in [Reject::new(404), Reject::new(304)] {
+            let (len, mut other) = (reject.write(&mut out).unwrap(), [0; 256]);
+            let other_len = reject.in_reply_to(method).write(&mut other).unwrap();
+            assert_eq!(out[..len], other[..other_len]);
+        }
+    }
+}
+
 // ---- the client ----------------------------------------------------------------------------
 
 /// The outcome for a good response in which `lines` replace those of the same name, or the first.

@@ -55,6 +55,8 @@ fuzz_target!(|case: Case<'_>| {
             let status = last_head(case.bytes, response.head_len(), response.headers());
             assert_eq!(status, response.status());
             assert!(!(100..200).contains(&status));
+            let head = &case.bytes[response.head_start()..response.head_len()];
+            assert_eq!(last_head(head, head.len(), response.headers()), status);
         }
         Err(error) => {
             assert_ne!(error, HandshakeError::Head(HeadError::Changed), "two parsers differ");

@@ -167,13 +167,20 @@ impl fmt::Display for Reason {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Rejection {
     reason: Reason,
+    /// The method of the request is HEAD.
+    is_head: bool,
 }
 
 impl Rejection {
     /// The refusal for `reason`.
     #[must_use]
     pub const fn new(reason: Reason) -> Self {
-        Self { reason }
+        Self::of(reason, false)
+    }
+
+    /// Makes the refusal for `reason` of a request whose method is HEAD, or is another one or unknown.
+    pub(crate) const fn of(reason: Reason, is_head: bool) -> Self {
+        Self { reason, is_head }
     }
 
     /// Why the request is refused.
@@ -188,11 +195,14 @@ impl Rejection {
         self.reason.status()
     }
 
-    /// The answer: its body is one line that names what was wrong.
+    /// Returns the answer. Its body is one line that names what was wrong; the answer to a HEAD request is sent
+    /// without this body (RFC 9110 9.3.2). Where the request broke off before its method was whole, the answer has
+    /// a body.
     #[must_use]
     pub const fn response(&self) -> Reject<'static> {
         let mut reject = Reject::new(self.reason.status());
         reject.body = Body::Reason(self.reason);
+        reject.is_head = self.is_head;
         reject
     }
 }
@@ -243,6 +253,8 @@ pub struct Reject<'a> {
     phrase: Option<&'a str>,
     headers: Extra<'a>,
     body: Body<'a>,
+    /// The answer is to a HEAD request: the body is described, and not sent.
+    is_head: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -256,7 +268,7 @@ impl<'a> Reject<'a> {
     /// An answer of this status, 200 to 599, with an empty body.
     #[must_use]
     pub const fn new(status: u16) -> Self {
-        Self { status, phrase: None, headers: Extra(&[]), body: Body::None }
+        Self { status, phrase: None, headers: Extra(&[]), body: Body::None, is_head: false }
     }
 
     /// The text behind the status code, instead of the usual one.
@@ -277,6 +289,24 @@ impl<'a> Reject<'a> {
     #[must_use]
     pub const fn body(mut self, content_type: &'a str, bytes: &'a [u8]) -> Self {
         self.body = Body::Bytes { content_type, bytes };
+        self
+    }
+
+    /// Tells the method of the request, whose case matters. An answer to `HEAD` has the headers that the answer to
+    /// `GET` would have, `Content-Length` among them, and is written without its body (RFC 9110 9.3.2).
+    ///
+    /// ```
+    /// use hybi::handshake::Reject;
+    ///
+    /// let page = Reject::new(404).body("text/plain", b"nobody is here\n");
+    /// let mut out = [0; 256];
+    /// let len = page.in_reply_to("HEAD").write(&mut out)?;
+    /// assert!(out[..len].ends_with(b"\r\nContent-Length: 15\r\n\r\n"));
+    /// # Ok::<(), hybi::handshake::ResponseError>(())
+    /// ```
+    #[must_use]
+    pub const fn in_reply_to(mut self, method: &str) -> Self {
+        self.is_head = is_head(method);
         self
     }
 
@@ -323,13 +353,14 @@ impl<'a> Reject<'a> {
                 .header("Content-Type", &content_type)
                 .header("Content-Length", &bytes.len())
                 .text("\r\n")
-                .bytes(bytes),
+                // RFC 9110 9.3.2: a response to HEAD has no content.
+                .bytes(if self.is_head { b"" } else { bytes }),
             Body::Reason(reason) => to
                 .text("Content-Type: text/plain; charset=utf-8\r\n")
                 .header("Content-Length", &(display_len(&reason) + 1))
                 .text("\r\n")
-                .display(&reason)
-                .text("\n"),
+                .display(if self.is_head { &"" } else { &reason })
+                .text(if self.is_head { "" } else { "\n" }),
         };
         Ok(to.finish()?)
     }
@@ -420,6 +451,12 @@ impl From<HeaderError> for ResponseError {
     fn from(error: HeaderError) -> Self {
         Self::Header(error)
     }
+}
+
+/// Returns whether a request of this method is answered without a body (RFC 9110 9.3.2). The case of a method
+/// matters (RFC 9110 9.1).
+pub(crate) const fn is_head(method: &str) -> bool {
+    matches!(method.as_bytes(), b"HEAD")
 }
 
 /// Gives `write` as much as most answers need, or else what it asks for.

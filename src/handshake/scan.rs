@@ -113,6 +113,12 @@ impl Scanner {
         self.lines = 0;
     }
 
+    /// Returns whether the first line begins with `start` in what has been looked at so far. The answer depends
+    /// neither on how `bytes` were split nor on bytes behind a limit.
+    pub(crate) fn first_line_starts_with(&self, bytes: &[u8], start: &[u8]) -> bool {
+        bytes.get(self.start..self.at).is_some_and(|line| line.starts_with(start))
+    }
+
     /// Looks at what is new in `bytes`; the head if it is whole. Then `known`, which comes empty, has all
     /// its lines.
     pub(crate) fn scan<'h>(

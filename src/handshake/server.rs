@@ -5,7 +5,7 @@ use core::time::Duration;
 use crate::Instant;
 
 use super::head::{Headers, Limits};
-use super::reject::{Reason, Rejection};
+use super::reject::{Reason, Rejection, is_head};
 use super::request::{Known, Request, RequestLine, judge};
 use super::scan::{Head, Scanner};
 
@@ -38,6 +38,9 @@ pub struct ServerHandshake {
     /// [`Instant::NEVER`] if there is none.
     deadline: Instant,
     done: bool,
+    /// The method is HEAD, and was followed by its space. It is kept for [`handle_timeout`](Self::handle_timeout),
+    /// which does not see the bytes.
+    is_head: bool,
     failed: Option<Rejection>,
 }
 
@@ -45,7 +48,8 @@ impl ServerHandshake {
     /// A handshake of which nothing has arrived yet.
     #[must_use]
     pub const fn new(limits: Limits) -> Self {
-        Self { scanner: Scanner::request(limits), deadline: Instant::NEVER, done: false, failed: None }
+        let scanner = Scanner::request(limits);
+        Self { scanner, deadline: Instant::NEVER, done: false, is_head: false, failed: None }
     }
 
     /// Gives the whole request until `timeout` after `now` to arrive.
@@ -70,17 +74,19 @@ impl ServerHandshake {
             return Err(rejection);
         }
         let mut known = Known::default();
-        let outcome = match self.scanner.scan(head, &mut known) {
-            Ok(Some(head)) => judge(head, &known).map(Some).map_err(Rejection::new),
+        let scanned = self.scanner.scan(head, &mut known);
+        self.is_head |= self.scanner.first_line_starts_with(head, b"HEAD ");
+        let outcome = match scanned {
+            Ok(Some(head)) => judge(head, &known).map(Some),
             Ok(None) => Ok(None),
-            Err(error) => Err(Rejection::from(error)),
+            Err(error) => Err(Reason::from(error)),
         };
         match outcome {
             Ok(None) => {}
             Ok(Some(_)) => self.done = true,
-            Err(rejection) => self.failed = Some(rejection),
+            Err(reason) => return Err(self.refuse(reason)),
         }
-        outcome
+        outcome.map_err(Rejection::new)
     }
 
     /// When [`handle_timeout`](Self::handle_timeout) is due; `None` if it need not be called.
@@ -98,13 +104,15 @@ impl ServerHandshake {
     /// not.
     pub fn handle_timeout(&mut self, now: Instant) -> Result<(), Rejection> {
         match self.poll_timeout() {
-            Some(deadline) if deadline <= now => {
-                let rejection = Rejection::new(Reason::Timeout);
-                self.failed = Some(rejection);
-                Err(rejection)
-            }
+            Some(deadline) if deadline <= now => Err(self.refuse(Reason::Timeout)),
             _ => Ok(()),
         }
+    }
+
+    fn refuse(&mut self, reason: Reason) -> Rejection {
+        let rejection = Rejection::of(reason, self.is_head);
+        self.failed = Some(rejection);
+        rejection
     }
 }
 
@@ -180,7 +188,7 @@ impl<'h> HttpRequest<'h> {
     /// The answer of a server that speaks nothing but WebSocket: 426 with `Upgrade: websocket`.
     #[must_use]
     pub const fn rejection(&self) -> Rejection {
-        Rejection::new(Reason::NotAnUpgrade)
+        Rejection::of(Reason::NotAnUpgrade, is_head(self.method))
     }
 }
 

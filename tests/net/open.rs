@@ -4,7 +4,7 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream, ToSocketAddrs};
 use std::thread;
 
-use hybi::handshake::{HandshakeError, Reason};
+use hybi::handshake::{HandshakeError, Reason, Reject};
 use hybi::net::{self, AcceptError, Acceptance, Client, ConnectError, Refusal, Server};
 use hybi::{Message, Outcome};
 
@@ -213,6 +213,34 @@ fn plain_http_on_the_same_port() {
             } else {
                 assert!(head.starts_with("HTTP/1.1 200 "));
             }
+            thread.join().unwrap();
+        }
+    });
+}
+
+#[test]
+fn s9110_9_3_2_head_is_answered_without_a_body() {
+    timed(|| {
+        let plain = "HEAD /health HTTP/1.1\r\nHost: a\r\n\r\n";
+        for (request, refuse, status, length) in [
+            (REQUEST.replace("GET", "HEAD"), false, 405, Reason::Method.to_string().len() + 1),
+            (plain.to_owned(), true, 426, Reason::NotAnUpgrade.to_string().len() + 1),
+            (plain.to_owned(), false, 200, 4),
+        ] {
+            let (address, thread) = serve(move |stream| match Server::new().accept(stream) {
+                Err(AcceptError::NotWebSocket(call)) if refuse => call.refuse().unwrap(),
+                Err(AcceptError::NotWebSocket(call)) => {
+                    call.answer(&Reject::new(200).body("text/plain", b"well")).unwrap();
+                }
+                Err(AcceptError::Rejected(rejection)) => assert_eq!(rejection.reason(), Reason::Method),
+                other => panic!("{other:?}"),
+            });
+            let mut raw = Raw::connect(address);
+            raw.write(request.as_bytes());
+            raw.half_close();
+            let answer = String::from_utf8(raw.rest()).unwrap();
+            assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{answer}");
+            assert!(answer.ends_with(&format!("\r\nContent-Length: {length}\r\n\r\n")), "{answer}");
             thread.join().unwrap();
         }
     });

@@ -104,6 +104,42 @@ fn a_server_refuses() {
 }
 
 #[test]
+fn s9110_9_3_2_head_is_answered_without_a_body() {
+    let refused = |request: &str| {
+        let (clock, end) = (Clock::default(), End::new(Manner::default()));
+        end.arrive(request.as_bytes());
+        end.end();
+        (block_on(&clock, server(&clock).accept(end.clone())), clock, end)
+    };
+    let is_head = |end: &End, start: &str, length: usize| {
+        let written = String::from_utf8(end.take_written()).unwrap();
+        assert!(written.starts_with(start), "{written}");
+        assert!(written.ends_with(&format!("\r\nContent-Length: {length}\r\n\r\n")), "{written}");
+    };
+    let length = |reason: Reason| reason.to_string().len() + 1;
+    for (request, reason) in [
+        (REQUEST.replace("GET", "HEAD"), Reason::Method),
+        ("HEAD / HTTP/1.1\r\n\r\n".into(), Reason::HostMissing),
+    ] {
+        let (result, _, end) = refused(&request);
+        assert!(matches!(result, Err(AcceptError::Rejected(why)) if why.reason() == reason));
+        is_head(&end, &format!("HTTP/1.1 {} ", reason.status()), length(reason));
+    }
+    for refuse in [true, false] {
+        let (result, clock, end) = refused("HEAD /health HTTP/1.1\r\nHost: a\r\n\r\n");
+        let Err(AcceptError::NotWebSocket(call)) = result else { panic!("no call") };
+        assert_eq!(call.method(), "HEAD");
+        if refuse {
+            block_on(&clock, call.refuse()).unwrap();
+            is_head(&end, "HTTP/1.1 426 ", length(Reason::NotAnUpgrade));
+        } else {
+            block_on(&clock, call.answer(&Reject::new(200).body("text/plain", b"well"))).unwrap();
+            is_head(&end, "HTTP/1.1 200 OK\r\n", 4);
+        }
+    }
+}
+
+#[test]
 fn a_handshake_takes_no_longer_than_it_may() {
     let (clock, end) = (Clock::default(), End::new(Manner::default()));
     end.arrive(b"GET / HT");

@@ -161,13 +161,13 @@ pub fn server_outcome(config: &Value, input: &[u8], cuts: &[usize]) -> (Value, V
     for &cut in cuts {
         let request = match handshake.poll(&input[..cut]) {
             Ok(None) => continue,
-            Err(rejection) => return reject(rejection),
-            Ok(Some(Incoming::Http(request))) => return reject(request.rejection()),
+            Err(rejection) => return reject(rejection, input),
+            Ok(Some(Incoming::Http(request))) => return reject(request.rejection(), input),
             Ok(Some(Incoming::Upgrade(request))) => request,
         };
         if let Some(origins) = config.get("origins") {
             if let Err(rejection) = request.check_origin(&strings(origins)) {
-                return reject(rejection);
+                return reject(rejection, input);
             }
         }
         let deflate = config.get("deflate").and_then(|deflate| {
@@ -196,14 +196,18 @@ pub fn server_outcome(config: &Value, input: &[u8], cuts: &[usize]) -> (Value, V
     (json!({"outcome": "need-more"}), Vec::new())
 }
 
-fn reject(rejection: Rejection) -> (Value, Vec<u8>) {
+fn reject(rejection: Rejection, input: &[u8]) -> (Value, Vec<u8>) {
     let mut out = [0; 1024];
     let len = rejection.response().write(&mut out).unwrap();
     let response = out[..len].to_vec();
     assert!(response.starts_with(format!("HTTP/1.1 {} ", rejection.status()).as_bytes()));
     let text = std::str::from_utf8(&response).unwrap();
     let (_, body) = text.split_once("\r\n\r\n").unwrap();
-    assert_eq!(header(&response, "content-length"), Some(body.len().to_string()));
+    // RFC 9110 9.3.2: the answer to HEAD is that to another method without its body.
+    let is_head = input.strip_prefix(b"\r\n").unwrap_or(input).starts_with(b"HEAD ");
+    let whole = format!("{}\n", rejection.reason());
+    assert_eq!(body, if is_head { "" } else { &whole });
+    assert_eq!(header(&response, "content-length"), Some(whole.len().to_string()));
     (json!({"outcome": "reject", "status": rejection.status()}), response)
 }
 

@@ -8,7 +8,7 @@ use std::prelude::v1::*;
 use super::Blocking;
 use super::link::{Link, SocketOf, open};
 use super::websocket::WebSocket;
-use crate::adapters::opening::{self, Acceptance, Answer, PlainRequest, Refusal};
+use crate::adapters::opening::{self, Acceptance, PlainRequest, Refusal};
 use crate::handshake::{Headers, Reject, Request};
 
 /// What a server is told once and uses for each connection.
@@ -147,7 +147,7 @@ impl<S: Read + Write> HttpCall<S> {
     /// The stream failed; or, as [`io::ErrorKind::InvalidInput`], the answer cannot be sent as it is.
     pub fn answer(self, answer: &Reject<'_>) -> io::Result<()> {
         let mut link = Link::new(self.stream, self.socket);
-        let mut answer = Answer::new(link.tick(), None, answer)?;
+        let mut answer = self.request.answer(link.tick(), answer)?;
         open(&mut link, &mut answer);
         answer.error.map_or(Ok(()), Err)
     }

@@ -16,8 +16,8 @@ mod server;
 #[cfg(any(feature = "net", feature = "tokio"))]
 pub(super) use client::Tried;
 pub use client::{Client, ConnectError, HttpAnswer};
+pub(super) use server::PlainRequest;
 pub use server::{AcceptError, Acceptance, Refusal, Server};
-pub(super) use server::{Answer, PlainRequest};
 
 /// What the driver of a handshake must do next.
 pub(super) enum Step<'a> {

@@ -202,7 +202,12 @@ impl PlainRequest {
         Headers::from_lines(&self.headers)
     }
 
-    /// That only WebSockets are spoken here.
+    /// Begins to send `answer`, without its body if the method of the request is HEAD.
+    pub(in crate::adapters) fn answer(&self, now: Instant, answer: &Reject<'_>) -> io::Result<Answer> {
+        Answer::new(now, None, &answer.in_reply_to(&self.method))
+    }
+
+    /// The answer that only WebSockets are spoken here.
     pub(in crate::adapters) const fn refusal() -> Reject<'static> {
         Rejection::new(Reason::NotAnUpgrade).response()
     }

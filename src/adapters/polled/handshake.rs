@@ -12,7 +12,7 @@ use super::stream::check_count;
 use super::websocket::WebSocket;
 use super::{Timer, Transport};
 use crate::adapters::opening::{
-    self, Acceptance, Answer, Client, ConnectError, Did, Opening, PlainRequest, Refusal, Server, Step,
+    self, Acceptance, Client, ConnectError, Did, Opening, PlainRequest, Refusal, Server, Step,
 };
 use crate::handshake::{ClientRequest, Headers, Reject, Request, WsUrl};
 
@@ -223,8 +223,8 @@ impl<S, R: Transport<S>> HttpCall<S, R> {
 
     /// Sees to it that an answer arrives.
     fn send(self, answer: &Reject<'_>) -> Pin<Box<impl Future<Output = io::Result<()>> + use<S, R>>> {
-        let Self { stream, runtime, .. } = self;
-        let sending = Answer::new(runtime.now(), None, answer).map(|answer| open(stream, runtime, answer));
+        let Self { stream, runtime, request } = self;
+        let sending = request.answer(runtime.now(), answer).map(|answer| open(stream, runtime, answer));
         Box::pin(async {
             let (_, _, answer) = sending?.await;
             answer.error.map_or(Ok(()), Err)
