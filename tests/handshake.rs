@@ -443,7 +443,18 @@ fn s4_1_one_line_at_a_time() {
         ("ok", &[]),
         ("ok", &["HTTP/1.1 101 WebSocket Protocol Handshake"]),
         ("ok", &["HTTP/1.1 101 "]),
-        ("error", &["HTTP/1.1 101"]),
+        // RFC 9112 4: the space has to be there without a phrase too, but real servers leave it out.
+        ("ok", &["HTTP/1.1 101"]),
+        ("http", &["HTTP/1.1 401"]),
+        ("http", &["HTTP/1.0 200"]),
+        ("need-more", &["HTTP/1.1 103"]),
+        ("error", &["HTTP/1.0 101"]),
+        ("error", &["HTTP/1.1 40"]),
+        ("error", &["HTTP/1.1 4011"]),
+        ("error", &["HTTP/1.1 401\t"]),
+        ("error", &["HTTP/1.1 401;"]),
+        ("error", &["HTTP/1.1 401\n"]),
+        ("error", &["HTTP/1.1"]),
         ("error", &["HTTP/1.0 101 X"]),
         ("error", &["HTTP/2.0 101 X"]),
         ("error", &["HTTP/1.1  101 X"]),
@@ -664,6 +675,21 @@ fn s4_1_a_response_that_is_not_101_comes_out_as_it_is() {
     assert_eq!(response.headers().get("location"), Some(&b"/login"[..]));
     assert!(head[response.head_start()..].starts_with(b"HTTP/1.1 302 "));
     assert_eq!(&head[response.head_len()..], b"body");
+}
+
+#[test]
+fn s9112_4_a_status_line_without_the_space_before_its_phrase() {
+    // As interim response and as final one, at each split.
+    let input = b"HTTP/1.1 100\r\n\r\nHTTP/1.1 103\r\nLink: </a>\r\n\r\nHTTP/1.1 401\r\nX: y\r\n\r\nbody";
+    for cuts in splits(input.len()) {
+        let mut client = ClientHandshake::new(ClientRequest::new("a", "/"), [42; 16], Limits::new()).unwrap();
+        let response = cuts.iter().find_map(|&cut| client.poll(&input[..cut]).unwrap());
+        let Some(Reply::Http(response)) = response else { panic!("{cuts:?}") };
+        assert_eq!((response.status(), response.reason()), (401, &b""[..]));
+        assert_eq!(response.headers().iter().count(), 1);
+        assert!(input[response.head_start()..].starts_with(b"HTTP/1.1 401\r\n"));
+        assert_eq!(&input[response.head_len()..], b"body");
+    }
 }
 
 // ---- any bytes at all ----------------------------------------------------------------------

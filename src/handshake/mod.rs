@@ -42,7 +42,8 @@
 //! Where the RFCs leave one, the strict side is taken: no bare LF or CR, no folded header, single
 //! spaces in the first line, one `Upgrade: websocket` in a response, a key in its one canonical
 //! spelling, names of extensions compared with case. Tolerated are one empty line before a request,
-//! obs-text in values, empty elements in lists (RFC 9110 5.6.1.2), and any HTTP/1.x from 1.1 up.
+//! obs-text in values, empty elements in lists (RFC 9110 5.6.1.2), any HTTP/1.x from 1.1 up, and a status
+//! line without a phrase that lacks the space in front of it as well.
 
 mod accept;
 mod client;

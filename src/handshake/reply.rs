@@ -291,5 +291,7 @@ fn split_status_line(line: &[u8]) -> Option<(u8, u16, &[u8])> {
     let (status, reason) = rest.split_first_chunk::<3>()?;
     let status = status.iter().fold(0, |status, &digit| status * 10 + u16::from(digit.wrapping_sub(b'0')));
     let [.., minor_version, _] = *version;
-    Some((minor_version, status, reason.strip_prefix(b" ")?))
+    // The scanner lets the space be missing where there is no phrase.
+    let reason = if reason.is_empty() { reason } else { reason.strip_prefix(b" ")? };
+    Some((minor_version, status, reason))
 }

@@ -280,8 +280,10 @@ impl Scanner {
             (State::Status(0), b'1'..=b'9') => Ok(State::Status(1)),
             (State::Status(seen @ 1..=2), b'0'..=b'9') => Ok(State::Status(seen + 1)),
             (State::Status(3), b' ') => Ok(State::Reason),
-            (State::Reason, b'\r') => Ok(State::FirstLineCr),
-            (State::Reason, b'\n') => Err(HeadError::LineEnd),
+            // RFC 9112 4: a server MUST send the space even where it sends no phrase. Some leave out both, so to
+            // insist would hide why they refuse. Nothing is ambiguous: the line ends here.
+            (State::Status(3) | State::Reason, b'\r') => Ok(State::FirstLineCr),
+            (State::Status(3) | State::Reason, b'\n') => Err(HeadError::LineEnd),
             _ => Err(HeadError::StartLine),
         }
     }
@@ -457,8 +459,11 @@ mod tests {
 
     #[test]
     fn s9112_4_status_line() {
-        let good: [&[u8]; 4] = [
+        let good: [&[u8]; 6] = [
             b"HTTP/1.1 101 \r\n\r\n",
+            // The space is missing together with the phrase.
+            b"HTTP/1.1 101\r\n\r\n",
+            b"HTTP/1.1 401\r",
             b"HTTP/1.0 200 OK\r\n\r\n",
             b"HTTP/1.9 999 \xe9 x\r\n\r\n",
             b"HTTP/1.1 4",
@@ -466,7 +471,7 @@ mod tests {
         for bytes in good {
             assert!(Scanner::response(Limits::new()).scan(bytes, &mut ()).is_ok(), "{bytes:?}");
         }
-        let bad: [&[u8]; 12] = [
+        let bad: [&[u8]; 14] = [
             b"\r",
             b"S",
             b"http",
@@ -477,7 +482,9 @@ mod tests {
             b"HTTP/1.1 10 ",
             b"HTTP/1.1 1010",
             b"HTTP/1.1 099",
-            b"HTTP/1.1 101\r",
+            b"HTTP/1.1 101\n",
+            b"HTTP/1.1 101\r\r",
+            b"HTTP/1.1 10\r",
             b"HTTP/1.1 101 a\0",
         ];
         for bytes in bad {
