@@ -144,7 +144,12 @@ fn s4_2_1_one_header_at_a_time() {
         (400, &["Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ"]),
         (400, &["Sec-WebSocket-Key: dGhlIHNhbXBsZQ=="]),
         (400, &["Sec-WebSocket-Key: dGhlIHNhbXBs ZSBub25jZQ=="]),
-        (400, &["Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZR=="]),
+        (400, &["Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZ==="]),
+        (400, &["Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZ-=="]),
+        (400, &["Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZR=A"]),
+        // RFC 4648 3.5: bits behind the 16 bytes, as in the example of RFC 6455 4.1 (7)
+        (101, &["Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZR=="]),
+        (101, &["Sec-WebSocket-Key: AQIDBAUGBwgJCgsMDQ4PEC=="]),
         (400, &["Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==, AAAAAAAAAAAAAAAAAAAAAA=="]),
         (101, &["sec-websocket-key: \t dGhlIHNhbXBsZSBub25jZQ== "]),
         // version
@@ -168,8 +173,13 @@ fn s4_2_1_one_header_at_a_time() {
         // subprotocols
         (101, &["Sec-WebSocket-Protocol: a, b", "Sec-WebSocket-Protocol: c"]),
         (101, &["Sec-WebSocket-Protocol: a,, b ,"]),
-        (400, &["Sec-WebSocket-Protocol:"]),
-        (400, &["Sec-WebSocket-Protocol: ,"]),
+        // An empty list counts as absent.
+        (101, &["Sec-WebSocket-Protocol:"]),
+        (101, &["Sec-WebSocket-Protocol: \t "]),
+        (101, &["Sec-WebSocket-Protocol: ,"]),
+        (101, &["Sec-WebSocket-Protocol:", "Sec-WebSocket-Protocol: , ,"]),
+        (101, &["Sec-WebSocket-Protocol:", "Sec-WebSocket-Protocol: a"]),
+        (400, &["Sec-WebSocket-Protocol:", "Sec-WebSocket-Protocol: a b"]),
         (400, &["Sec-WebSocket-Protocol: a, a"]),
         (400, &["Sec-WebSocket-Protocol: a", "Sec-WebSocket-Protocol: b,a"]),
         (101, &["Sec-WebSocket-Protocol: a, A"]),
@@ -198,6 +208,60 @@ fn s4_2_1_one_header_at_a_time() {
     ];
     for &(status, lines) in table {
         assert_eq!(with(json!({}), lines), status, "{lines:?}");
+    }
+}
+
+/// RFC 6455 4.2.2 (5.4): the accept value is that of the key as it was sent, which need not be as it would be encoded.
+#[test]
+fn s4_2_2_5_4_accept_is_of_the_key_as_sent() {
+    // The four bits that nothing is encoded in, in the last digit: all 64 digits are one of four nonces.
+    let digits = ('A'..='Z').chain('a'..='z').chain('0'..='9').chain(['+', '/']);
+    let mut seen = std::collections::HashSet::new();
+    for digit in digits {
+        let key = format!("dGhlIHNhbXBsZSBub25jZ{digit}==");
+        let (status, response) = serve(
+            &json!({}),
+            &[
+                "GET / HTTP/1.1",
+                "Host: a",
+                "Upgrade: websocket",
+                "Connection: Upgrade",
+                &format!("Sec-WebSocket-Key: {key}"),
+                "Sec-WebSocket-Version: 13",
+            ],
+        );
+        assert_eq!(status, 101, "{key}");
+        let accept = header(response.as_bytes(), "Sec-WebSocket-Accept").unwrap();
+        assert_eq!(accept.as_bytes(), accept_key(key.as_bytes()));
+        assert!(seen.insert(accept));
+    }
+}
+
+#[test]
+fn s4_2_2_an_empty_list_of_subprotocols_offers_none() {
+    for value in ["", " ", ",", "\t, ,", "\r\nSec-WebSocket-Protocol:", ",\r\nSec-WebSocket-Protocol: ,"] {
+        let head = format!(
+            "GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n{KEY}\r\n\
+             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol:{value}\r\n\r\n"
+        );
+        for cuts in splits(head.len()) {
+            let config = json!({"subprotocols": ["chat", ""]});
+            let (outcome, response) = server_outcome(&config, head.as_bytes(), &cuts);
+            assert_eq!(
+                (&outcome["outcome"], &outcome["protocol"]),
+                (&json!("accept"), &json!(null)),
+                "{value:?}"
+            );
+            assert_eq!(header(&response, "Sec-WebSocket-Protocol"), None);
+        }
+        let Ok(Some(Incoming::Upgrade(request))) = ServerHandshake::new(Limits::new()).poll(head.as_bytes())
+        else {
+            panic!("an upgrade");
+        };
+        assert_eq!(request.subprotocols().count(), 0);
+        assert!(!request.offers_subprotocol(""));
+        let response = request.accept().subprotocol("chat");
+        assert_eq!(response.write(&mut [0; 256]), Err(ResponseError::SubprotocolNotOffered));
     }
 }
 

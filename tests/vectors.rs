@@ -38,11 +38,28 @@ const RUNNERS: [(&str, Judge); 4] = [
 
 /// The outcomes other than the one to aim at that this crate chooses on purpose: the file, the id (a `*` at
 /// the end stands for any more characters), and why.
-const CHOSEN: [(&str, &str, &str); 1] = [(
-    "frames.jsonl",
-    "pmd-window9-exceeded*",
-    "the inflater's window has 32 KiB whatever was agreed on, and it does not say how far a match reaches back",
-)];
+const CHOSEN: [(&str, &str, &str); 4] = [
+    (
+        "frames.jsonl",
+        "pmd-window9-exceeded*",
+        "the inflater's window has 32 KiB whatever was agreed on, and it does not say how far a match reaches back",
+    ),
+    (
+        "handshake_server.jsonl",
+        "key-*",
+        "the last digit may have bits that belong to no byte: the example of RFC 6455 4.1 (7) has some",
+    ),
+    (
+        "handshake_server.jsonl",
+        "proto-empty*",
+        "an empty list of subprotocols counts as absent: Tornado's clients send the header without a value",
+    ),
+    (
+        "handshake_client.jsonl",
+        "line-*",
+        "some servers leave out the space before a missing reason phrase: without it a refusal could not be told",
+    ),
+];
 
 #[test]
 fn vectors() {

@@ -3,8 +3,8 @@
 
 use arbitrary::Arbitrary;
 use hybi::handshake::{
-    ClientHandshake, ClientRequest, DeflateConfig, HeadError, Incoming, Limits, Reason, Rejection, Reply,
-    Request, ServerHandshake,
+    ClientHandshake, ClientRequest, DeflateConfig, HandshakeError, HeadError, Incoming, Limits, Reason,
+    Rejection, Reply, Request, ServerHandshake,
 };
 use hybi_fuzz::memory::no_heap;
 use hybi_fuzz::{arrivals, bit, http};
@@ -83,7 +83,12 @@ fn is_answered(request: &Request<'_>, with_deflate: bool) {
         .subprotocols(&offers)
         .extensions(Some(extensions.as_str()).filter(|text| !text.is_empty()));
     let mut client = ClientHandshake::new(sent, http::nonce(request.key()), Limits::new()).unwrap();
-    assert_eq!(client.key(), request.key());
+    assert_eq!(client.key()[..21], request.key()[..21]);
+    if client.key() != request.key() {
+        // The last digit has bits that belong to no byte. The accept value is of the key with them.
+        assert_eq!(client.poll(&response).err(), Some(HandshakeError::AcceptWrong));
+        return;
+    }
     let Ok(Some(Reply::Open(opened))) = client.poll(&response) else { panic!("not open") };
     assert_eq!((opened.subprotocol(), opened.deflate()), (chosen, deflate));
     assert_eq!(opened.head_len(), response.len());

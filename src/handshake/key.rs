@@ -36,14 +36,14 @@ pub fn encode_nonce(nonce: [u8; 16]) -> [u8; 24] {
     encode(&nonce)
 }
 
-/// RFC 6455 4.2.1 (5): whether `key` is the base64 of 16 bytes. Padding bits that are not zero are
-/// refused, as RFC 4648 3.5 allows: of the many spellings of one nonce only one was encoded.
+/// Returns whether `key` decodes to 16 bytes (RFC 6455 4.2.1 (5)): 22 base64 digits and two `=`.
+///
+/// The last digit has four bits that belong to no byte. RFC 4648 3.5 lets a decoder refuse them unless they are zero.
+/// They are accepted here: the example of RFC 6455 4.1 (7) has such bits, and nothing depends on them, as the accept
+/// value is made of the key as it was sent.
 pub(crate) fn is_key(key: &[u8]) -> bool {
-    // 21 characters of six bits and one of two, behind which four bits are zero
     match key {
-        [digits @ .., b'A' | b'Q' | b'g' | b'w', b'=', b'='] => {
-            digits.len() == 21 && Class::BASE64.run(digits) == 21
-        }
+        [digits @ .., b'=', b'='] => digits.len() == 22 && Class::BASE64.run(digits) == 22,
         _ => false,
     }
 }
@@ -70,14 +70,21 @@ mod tests {
         assert!(is_key(b"dGhlIHNhbXBsZSBub25jZQ=="));
         assert!(is_key(b"AAAAAAAAAAAAAAAAAAAAAA=="));
         assert!(is_key(&encode_nonce([0xff; 16])));
-        let bad: [&[u8]; 10] = [
+        // The example of 4.1 (7), whose last digit has bits that belong to none of the 16 bytes
+        assert!(is_key(b"AQIDBAUGBwgJCgsMDQ4PEC=="));
+        assert!(is_key(b"dGhlIHNhbXBsZSBub25jZR=="));
+        assert!(is_key(b"/////////////////////+=="));
+        let bad: [&[u8]; 13] = [
             b"",
             b"AAAAAAAAAAAAAAAAAAAAAAA=",
             b"AAAAAAAAAAAAAAAAAAAAAAAA",
             b"AAAAAAAAAAAAAAAAAAAA",
             b"AAAAAAAAAAAAAAAAAAAAAA",
             b"dGhlIHNhbXBs ZSBub25jZQ=",
-            b"dGhlIHNhbXBsZSBub25jZR==",
+            b"dGhlIHNhbXBsZSBub25jZ===",
+            b"dGhlIHNhbXBsZSBub25jZR=R",
+            b"dGhlIHNhbXBsZSBub25jZR",
+            b"AdGhlIHNhbXBsZSBub25jZR==",
             b"dGhlIHNhbXBsZSBub25j_-==",
             b"dGhlIHNhbXBsZSBub25jZ\xd1==",
             b"========================",

@@ -40,10 +40,12 @@
 //! # Choices
 //!
 //! Where the RFCs leave one, the strict side is taken: no bare LF or CR, no folded header, single
-//! spaces in the first line, one `Upgrade: websocket` in a response, a key in its one canonical
-//! spelling, names of extensions compared with case. Tolerated are one empty line before a request,
-//! obs-text in values, empty elements in lists (RFC 9110 5.6.1.2), any HTTP/1.x from 1.1 up, and a status
-//! line without a phrase that lacks the space in front of it as well.
+//! spaces in the first line, one `Upgrade: websocket` in a response, names of extensions compared with
+//! case. Tolerated are one empty line before a request, obs-text in values, empty elements in lists
+//! (RFC 9110 5.6.1.2), any HTTP/1.x from 1.1 up, and what real peers send: a status line that ends behind
+//! the status code, bits of a key's last digit that belong to none of its 16 bytes, and an empty
+//! `Sec-WebSocket-Protocol` in a request, which counts as absent. In a response it is an error: the server
+//! chose a subprotocol that was not offered.
 
 mod accept;
 mod client;

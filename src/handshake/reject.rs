@@ -45,7 +45,7 @@ pub enum Reason {
     VersionInvalid,
     /// `Sec-WebSocket-Version` is not 13.
     VersionUnsupported,
-    /// `Sec-WebSocket-Protocol` is not a list of tokens, or is empty.
+    /// `Sec-WebSocket-Protocol` is not a list of tokens.
     SubprotocolInvalid,
     /// `Sec-WebSocket-Protocol` names a subprotocol twice.
     SubprotocolRepeated,

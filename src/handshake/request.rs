@@ -329,7 +329,10 @@ fn offers(subprotocols: Field<'_>) -> impl Iterator<Item = &[u8]> + Clone {
     subprotocols.values(SUBPROTOCOLS).flat_map(elements)
 }
 
-/// RFC 6455 4.1 (10), 4.3: at least one, all tokens, all different.
+/// RFC 6455 4.1 (10), 4.3: all tokens, all different.
+///
+/// The grammar asks for one at least. A list without any counts as absent: clients of Tornado send the header with an
+/// empty value where no subprotocol is asked for, and to offer nothing is what both mean.
 fn check_subprotocols(subprotocols: Field<'_>) -> Result<Field<'_>, Reason> {
     // One more than are allowed, as a name that is repeated is told before one too many.
     let mut names = [None; Request::MOST_SUBPROTOCOLS + 1];
@@ -348,7 +351,7 @@ fn check_subprotocols(subprotocols: Field<'_>) -> Result<Field<'_>, Reason> {
     names.sort_unstable();
     if !names.is_sorted_by(|name, next| name < next) {
         Err(Reason::SubprotocolRepeated)
-    } else if !tokens || len == 0 {
+    } else if !tokens {
         Err(Reason::SubprotocolInvalid)
     } else if len > Request::MOST_SUBPROTOCOLS {
         Err(Reason::SubprotocolsTooMany)
@@ -397,7 +400,8 @@ mod tests {
         let judge = |names: &[&str]| check_subprotocols(Field::Line(names.join(",").as_bytes())).map(drop);
         let numbered: Vec<String> = (0..514).map(|n| std::format!("p{n}")).collect();
         let mut names: Vec<&str> = numbered.iter().map(String::as_str).collect();
-        assert_eq!(judge(&[]), Err(Reason::SubprotocolInvalid));
+        assert_eq!(judge(&[]), Ok(()));
+        assert_eq!(judge(&["", "  ", "\t"]), Ok(()));
         assert_eq!(judge(&names[..512]), Ok(()));
         assert_eq!(judge(&names), Err(Reason::SubprotocolsTooMany));
         // Names that differ in case, in length, or in anything but a common hash (64-bit FNV-1a).
