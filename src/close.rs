@@ -49,11 +49,12 @@ impl CloseCode {
     pub const MANDATORY_EXTENSION: Self = Self(1010);
     /// 1011: something unexpected keeps the endpoint from fulfilling the request. Either side.
     pub const INTERNAL_ERROR: Self = Self(1011);
-    /// 1012: the service restarts. Servers alone.
+    /// 1012: the service restarts. Either side: the registry ties this code, 1013 and 1014 to no role, and a client
+    /// that is one end of a bridge passes them on.
     pub const SERVICE_RESTART: Self = Self(1012);
-    /// 1013: the service is overloaded; come back later. Servers alone.
+    /// 1013: the service is overloaded; come back later. Either side.
     pub const TRY_AGAIN_LATER: Self = Self(1013);
-    /// 1014: a gateway got an invalid response from its upstream. Servers alone.
+    /// 1014: a gateway got an invalid response from its upstream. Either side.
     pub const BAD_GATEWAY: Self = Self(1014);
     /// 1015: the TLS handshake failed. Never on the wire.
     pub const TLS_HANDSHAKE: Self = Self(1015);
@@ -80,15 +81,14 @@ impl CloseCode {
         matches!(self.0, 1000..=1003 | 1007..=1014 | 3000..=4999)
     }
 
-    /// Whether an endpoint in `role` may send this code: what is receivable, less what the code's meaning
-    /// reserves for the other role.
+    /// Returns whether an endpoint in `role` may send this code: a client sends every code that is
+    /// [receivable](Self::is_receivable), a server every one but 1010.
     #[must_use]
     pub const fn is_sendable_by(self, role: Role) -> bool {
-        let other_roles = match role {
-            Role::Server => matches!(self, Self::MANDATORY_EXTENSION),
-            Role::Client => matches!(self, Self::SERVICE_RESTART | Self::TRY_AGAIN_LATER | Self::BAD_GATEWAY),
-        };
-        self.is_receivable() && !other_roles
+        // RFC 6455 7.4.1: "this status code is not used by the server, because it can fail the WebSocket handshake
+        // instead". The registry (section 11.7) reserves no code for servers.
+        let is_other_roles = matches!((role, self), (Role::Server, Self::MANDATORY_EXTENSION));
+        self.is_receivable() && !is_other_roles
     }
 
     /// What the code means, in a few words; for 3000–3999 and 4000–4999, whose it is.
@@ -429,11 +429,9 @@ mod tests {
                 || (3000..=4999).contains(&code);
             assert_eq!(CloseCode::new(code).is_receivable(), expected, "{code}");
             for role in [Role::Server, Role::Client] {
-                let not_this_role = match role {
-                    Role::Server => code == 1010,
-                    Role::Client => (1012..=1014).contains(&code),
-                };
-                assert_eq!(CloseCode::new(code).is_sendable_by(role), expected && !not_this_role, "{code}");
+                // RFC 6455 7.4.1 gives 1010 to clients. The registry gives no other code to a role.
+                let is_other_roles = role == Role::Server && code == 1010;
+                assert_eq!(CloseCode::new(code).is_sendable_by(role), expected && !is_other_roles, "{code}");
             }
         }
     }

@@ -162,7 +162,8 @@ pub enum SendError {
     /// A close reason has at most 123 bytes (RFC 6455 section 5.5).
     /// [`CloseReason::truncated`](crate::CloseReason::truncated) cuts one.
     ReasonTooLong,
-    /// This code must not be sent, or not by this role (RFC 6455 section 7.4), or a reason came without one.
+    /// The code must not be sent, or it is 1010, which only clients send (RFC 6455 section 7.4); or a reason came
+    /// without a code. [`CloseCode::is_sendable_by`] tells which codes can be sent.
     CodeNotAllowed,
 }
 
@@ -181,7 +182,7 @@ impl fmt::Display for SendError {
             Self::ReasonTooLong => "a close reason has at most 123 bytes (RFC 6455 5.5)",
             Self::CodeNotAllowed => {
                 "this close code must not be sent by this role, or a reason without one: \
-                 use 1000, 1001, 1003, 1007 to 1009, 1011, or 3000 to 4999 (RFC 6455 7.4)"
+                 use 1000, 1001, 1003, 1007 to 1009, 1011 to 1014, or 3000 to 4999 (RFC 6455 7.4)"
             }
         })
     }

@@ -88,6 +88,8 @@ fn what_cannot_be_sent_says_what_can() {
     ];
     let send: Vec<&dyn Error> = send.iter().map(|error| error as &dyn Error).collect();
     assert!(each_is_of_its_own(&send).iter().all(|text| text.contains(':') || text.contains("RFC")));
+    let advised = SendError::CodeNotAllowed.to_string();
+    assert!(advised.contains("1011 to 1014"), "{advised}");
     let texts = each_is_of_its_own(&encode.each_ref().map(|error| error as &dyn Error));
     assert!(texts.iter().filter(|text| text.contains("RFC 6455 5.")).count() == 4);
     // What an encoder refuses, a sender refuses for the same reason.

@@ -77,7 +77,7 @@ fn closed_by_both_at_once() {
 fn what_cannot_be_said_at_the_end() {
     timed(|| {
         let (_server, mut client) = pair();
-        for code in [1005, 1006, 1015, 999, 5000, 1012] {
+        for code in [1005, 1006, 1015, 999, 5000, 1004] {
             let refused = client.close(CloseCode::new(code), "").unwrap_err();
             assert!(matches!(refused, Error::Send(SendError::CodeNotAllowed)), "{code}");
         }
@@ -86,6 +86,21 @@ fn what_cannot_be_said_at_the_end() {
         assert!(matches!(client.close(None, "why"), Err(Error::Send(SendError::CodeNotAllowed))));
         assert_eq!(client.ready_state(), ReadyState::Open);
         client.close(CloseCode::NORMAL, &"x".repeat(123)).unwrap();
+    });
+}
+
+/// The registry of close codes (RFC 6455 11.7) ties them to no role.
+#[test]
+fn s7_4_a_client_may_say_what_servers_mostly_say() {
+    timed(|| {
+        for code in [CloseCode::SERVICE_RESTART, CloseCode::TRY_AGAIN_LATER, CloseCode::BAD_GATEWAY] {
+            let (mut server, mut client) = pair();
+            client.close(code, "passed on").unwrap();
+            let server = thread::spawn(move || closing(&mut server));
+            assert_eq!(client.wait_closed().unwrap(), Outcome::Clean { code });
+            let (seen, reason, outcome) = server.join().unwrap();
+            assert_eq!((seen, &*reason, outcome), (Some(code), "passed on", Outcome::Clean { code }));
+        }
     });
 }
 

@@ -175,9 +175,13 @@ fn one_that_is_closing_goes_on_with_that() {
 
 #[test]
 fn a_code_of_the_other_role_is_going_away() {
+    let (group, _, mut ws, mut peer) = member(Role::Server);
+    group.close(CloseCode::MANDATORY_EXTENSION, "it is missing").unwrap();
+    closes_with(&mut ws, &mut peer, 1001);
+    // All other codes are those of both.
     let (group, _, mut ws, mut peer) = member(Role::Client);
     group.close(CloseCode::TRY_AGAIN_LATER, "full").unwrap();
-    closes_with(&mut ws, &mut peer, 1001);
+    closes_with(&mut ws, &mut peer, 1013);
 }
 
 #[test]

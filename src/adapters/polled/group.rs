@@ -69,8 +69,8 @@ impl Group {
     /// [`close`](super::WebSocket::close) had been called there: what still comes in before the peer's Close is handed
     /// out, whatever is sent is refused with [`SendError::Closed`], and the calls that receive go on to the end.
     ///
-    /// A member that is closing already goes on with that; one whose role does not send that code, as a client and
-    /// 1012, closes with 1001.
+    /// A member that is closing already goes on with that. A server closes with 1001 where the code is 1010, which
+    /// only clients send.
     ///
     /// # Errors
     ///
