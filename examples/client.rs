@@ -1,14 +1,14 @@
 //! An interactive client: `client [OPTIONS] URL`. Lines go out, messages come in.
 
 use std::error::Error;
-use std::io::{self, BufRead, ErrorKind, Write, stdin, stdout};
+use std::io::{self, BufRead, ErrorKind, Read, Write, stdin, stdout};
 use std::net::TcpStream;
 use std::process::ExitCode;
 use std::sync::{Mutex, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use hybi::net::{Client, ConnectError, Error as WsError, Reader, WebSocket, Writer};
+use hybi::net::{Client, ConnectError, Error as WsError, HttpAnswer, Reader, WebSocket, Writer};
 use hybi::{CloseCode, Event};
 
 const USAGE: &str = "\
@@ -25,6 +25,11 @@ Each line is sent as a text message, but for
   /quit                   the same as /close; so is the end of the input
 
 It ends with 0 if the connection was closed as it should be, and with 1 if not.";
+
+/// The most bytes of the body of a refusal that are shown.
+const MOST_SHOWN: usize = 16 << 10;
+/// How long a body is waited for.
+const BODY_TIME: Duration = Duration::from_secs(2);
 
 /// Whether it was us who began to close.
 static CLOSING: Mutex<bool> = Mutex::new(false);
@@ -66,11 +71,7 @@ fn run() -> Result<bool, Box<dyn Error>> {
     let url = url.ok_or(USAGE)?;
     let ws = match client.subprotocols(subprotocols).connect(&url) {
         Ok(ws) => ws,
-        Err(ConnectError::Http(answer)) => {
-            // Not a WebSocket, but the head says why.
-            let head = answer.received.get(..answer.head_len).unwrap_or_default();
-            return Err(String::from_utf8_lossy(head).into());
-        }
+        Err(ConnectError::Http(answer)) => return Err(refusal(answer).into()),
         Err(error) => return Err(error.into()),
     };
     match talk(ws, stdout()) {
@@ -78,6 +79,52 @@ fn run() -> Result<bool, Box<dyn Error>> {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(true),
         ended => Ok(ended?),
     }
+}
+
+/// What an HTTP server answered instead of opening a connection: the head, and the body, which mostly says why.
+pub fn refusal(mut answer: HttpAnswer<TcpStream>) -> String {
+    let headers = answer.headers();
+    let length = headers.get_str("content-length").and_then(|length| length.parse().ok());
+    let chunked = headers.get("transfer-encoding").is_some_and(|coding| coding.ends_with(b"chunked"));
+    let (mut got, deadline) = (answer.body().to_vec(), Instant::now() + BODY_TIME);
+    let mut piece = [0; 2048];
+    let body = loop {
+        let (body, whole) = if chunked { unchunked(&got) } else { (got.clone(), false) };
+        if whole || length.is_some_and(|length| length <= got.len()) || got.len() > MOST_SHOWN {
+            break body;
+        }
+        // An error ends it as the end of the stream does: what has come is shown.
+        let left = deadline.saturating_duration_since(Instant::now());
+        match answer.stream.set_read_timeout(Some(left)).and_then(|()| answer.stream.read(&mut piece)) {
+            Ok(n) if n > 0 => got.extend(piece.iter().take(n)),
+            _ => break body,
+        }
+    };
+    let whole = length.unwrap_or(usize::MAX);
+    let shown = body.get(..whole.min(MOST_SHOWN)).unwrap_or(&body);
+    let more = if body.len() > MOST_SHOWN && whole > MOST_SHOWN { "\n..." } else { "" };
+    format!("{}{}{more}", readable(answer.head()), readable(shown))
+}
+
+/// The content of a body in chunks (RFC 9112 section 7.1) as far as it has come, and whether that is all.
+fn unchunked(mut bytes: &[u8]) -> (Vec<u8>, bool) {
+    let mut content = Vec::new();
+    while let Some(end) = bytes.iter().position(|byte| *byte == b'\n') {
+        let (line, rest) = bytes.split_at(end + 1);
+        let size = String::from_utf8_lossy(line);
+        let size = size.split(';').next().unwrap_or_default().trim();
+        // The last chunk is empty. What is no size makes no sense of what follows.
+        let Ok(size @ 1..) = usize::from_str_radix(size, 16) else { return (content, true) };
+        content.extend(rest.iter().take(size));
+        bytes = rest.get(size.saturating_add(2)..).unwrap_or_default();
+    }
+    (content, false)
+}
+
+/// Text that does nothing to a terminal but appear on it.
+fn readable(bytes: &[u8]) -> String {
+    let text = String::from_utf8_lossy(bytes).replace("\r\n", "\n");
+    text.replace(|shown: char| shown.is_control() && !matches!(shown, '\n' | '\t'), "\u{fffd}")
 }
 
 /// The connection, to its end, or that of those who look; whether it was closed as it should be.

@@ -20,6 +20,7 @@ mod deflate;
 mod end;
 mod memory;
 mod open;
+mod refusal;
 mod split;
 mod talk;
 mod timers;

@@ -1,0 +1,82 @@
+//! How the example client shows the answer of a server that opens no connection.
+
+use std::time::Instant;
+
+use hybi::net::{self, ConnectError};
+
+use crate::common::*;
+
+#[allow(dead_code, reason = "its main function")]
+#[path = "../../examples/client.rs"]
+mod client;
+
+/// Connects to a server that writes the pieces of an answer with some time in between, and ends the stream or not.
+fn shown(pieces: &'static [&'static [u8]], ends: bool) -> String {
+    let (address, thread) = serve(move |stream| {
+        let mut raw = Raw::new(stream, false);
+        raw.head();
+        for piece in pieces {
+            raw.write(piece);
+            // Mostly the client reads the piece before the next one comes. Where it does not, the result is the same.
+            std::thread::yield_now();
+        }
+        if ends {
+            raw.half_close();
+        }
+        raw.gone();
+    });
+    let Err(ConnectError::Http(answer)) = net::connect(&url(address)) else { panic!("it was refused") };
+    let shown = client::refusal(answer);
+    thread.join().unwrap();
+    shown
+}
+
+#[test]
+fn the_body_of_a_refusal_is_shown() {
+    timed(|| {
+        // Not the interim response in front of it, and no more than the body has though the stream goes on.
+        let got = shown(
+            &[
+                b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n",
+                b"HTTP/1.1 403 Forbidden\r\nContent-Length: 10\r\n\r\nno ",
+                b"entry",
+                b"\n\tnot the body",
+            ],
+            true,
+        );
+        assert_eq!(got, "HTTP/1.1 403 Forbidden\nContent-Length: 10\n\nno entry\n\t");
+        let got = shown(&[b"HTTP/1.1 401\r\n\r\n", b"to the ", b"end"], true);
+        assert_eq!(got, "HTTP/1.1 401\n\nto the end");
+        let got = shown(&[b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"], true);
+        assert_eq!(got, "HTTP/1.1 404 Not Found\nContent-Length: 0\n\n");
+        let chunked = "HTTP/1.1 502 Bad Gateway\nTransfer-Encoding: chunked\n\n";
+        for (pieces, body) in [
+            (&[&b"5;x=y\r\nno up"[..], b"\r\n6\r\nstream\r\n", b"0\r\n\r\n"][..], "no upstream"),
+            // What is broken or breaks off is shown as far as it goes.
+            (&[b"5\r\nno up\r\nzz\r\n"], "no up"),
+            (&[b"5\r\nno"], "no"),
+            (&[b"ffffffffffffffff\r\nno"], "no"),
+            (&[b"-1\r\nno"], ""),
+        ] {
+            let head = b"HTTP/1.1 502 Bad Gateway\r\nTransfer-Encoding: chunked\r\n\r\n";
+            let all = [&[&head[..]], pieces].concat().leak();
+            assert_eq!(shown(all, true), format!("{chunked}{body}"));
+        }
+    });
+}
+
+#[test]
+fn the_body_of_a_refusal_neither_blocks_nor_floods_the_terminal() {
+    timed(|| {
+        // A terminal would obey what it is told.
+        let got = shown(&[b"HTTP/1.1 500 \r\nX: \xff\r\n\r\n\x1b[2J\x07\xc2\x9b31mred\r\n\0"], true);
+        assert_eq!(got, "HTTP/1.1 500 \nX: \u{fffd}\n\n\u{fffd}[2J\u{fffd}\u{fffd}31mred\n\u{fffd}");
+        let endless = [b"HTTP/1.1 500 \r\n\r\n".to_vec(), vec![b'x'; 1 << 20]].concat().leak();
+        let got = shown(vec![&*endless].leak(), false);
+        assert!(got.len() < 20_000 && got.ends_with("x\n..."), "{}", got.len());
+        // A server that keeps the stream open and says no more is waited for, but not for long.
+        let began = Instant::now();
+        let got = shown(&[b"HTTP/1.1 500 \r\nContent-Length: 9\r\n\r\nbroken"], false);
+        assert!(got.ends_with("broken") && began.elapsed() < ms(10_000), "{got}");
+    });
+}
