@@ -9,8 +9,8 @@ use std::time::Duration;
 use hybi::frame::{EncodeError, MaskingKeys, Role};
 use hybi::handshake::{
     ClientHandshake, ClientRequest, DeflateConfig, DeflateParams, ExtensionError, Extensions, HandshakeError,
-    HeadError, HeaderError, Headers, Incoming, Limits, Malformed, NoRoom, Reason, Reject, Rejection,
-    RequestError, ResponseError, ServerHandshake, UrlError,
+    HeadError, HeaderError, HeaderName, Headers, Incoming, Limits, Malformed, NoRoom, Reason, Reject,
+    Rejection, RequestError, ResponseError, ServerHandshake, UrlError, WsUrl,
 };
 use hybi::utf8::Validator;
 use hybi::{
@@ -175,12 +175,14 @@ fn s4_errors_of_the_handshake_blame_a_rule_and_advise() {
         ResponseError::ReasonPhrase,
         ResponseError::Body,
     ];
-    let headers = [HeaderError::Name, HeaderError::Value, HeaderError::Reserved];
+    let name = HeaderName::new("X-Token");
+    let headers = [HeaderError::Name(name), HeaderError::Value(name), HeaderError::Reserved(name)];
     let urls = [
         UrlError::Character,
         UrlError::Scheme,
         UrlError::UserInfo,
         UrlError::Host,
+        UrlError::HostNotAscii,
         UrlError::Port,
         UrlError::Fragment,
     ];
@@ -225,6 +227,93 @@ fn s4_errors_of_the_handshake_blame_a_rule_and_advise() {
     assert!(HeadError::Changed.to_string().contains("keep"));
     let invalid = Validator::new().push(b"ab\xFF").unwrap_err();
     assert_eq!(invalid.to_string(), "not UTF-8 at byte 2 of the piece (RFC 3629 section 3)");
+}
+
+#[test]
+fn s3_a_url_is_told_what_to_do_where_it_is_wrong() {
+    for (url, error, advice) in [
+        ("ws://m\u{fc}nchen.de/", UrlError::HostNotAscii, "punycode"),
+        ("wss://a.m\u{fc}nchen.de:8443/chat?x#y", UrlError::HostNotAscii, "xn--"),
+        ("ws://a b/", UrlError::Host, "ws://host:port/path"),
+        ("ws://u\u{fc}@a/", UrlError::UserInfo, "Authorization"),
+        ("m\u{fc}nchen.de/", UrlError::Scheme, "ws://host:port/path"),
+        (" ws://a/", UrlError::Scheme, "ws://host:port/path"),
+        ("ws://a/m\u{fc}nchen", UrlError::Character, "percent-encode"),
+        ("ws://a?m\u{fc}nchen", UrlError::Character, "percent-encode"),
+        ("ws://a/b c", UrlError::Character, "percent-encode"),
+    ] {
+        assert_eq!(WsUrl::parse(url), Err(error), "{url}");
+        let text = error.to_string();
+        assert!(text.contains(advice), "{url}: {text}");
+        assert_eq!(text.contains("percent"), error == UrlError::Character, "{url}: {text}");
+    }
+    // Where the host is given by itself, the same.
+    let request = ClientRequest::new("m\u{fc}nchen.de", "/");
+    let error = ClientHandshake::new(request, [0; 16], Limits::new()).unwrap_err();
+    assert!(error == RequestError::Host && error.to_string().contains("xn--"), "{error}");
+}
+
+#[test]
+fn s4_1_an_error_names_the_header_and_a_setter_that_is_there() {
+    let told = |name, value| {
+        let headers = [(name, value)];
+        let request = ClientRequest::new("a", "/").headers(&headers);
+        let client = ClientHandshake::new(request, [0; 16], Limits::new()).unwrap_err().to_string();
+        let server =
+            Reject::new(403).headers(&headers).write(&mut [0; 256]).map_err(|error| error.to_string());
+        // The rule is the same on both sides, but for what only a client's request has.
+        assert!(server.is_ok() || server == Err(client.clone()), "{server:?}");
+        client
+    };
+    for (name, advice) in [
+        ("host", "URL"),
+        ("Origin", "`origin`"),
+        ("Sec-WebSocket-Protocol", "`subprotocols`"),
+        ("sec-websocket-extensions", "`deflate`"),
+        ("Sec-WebSocket-Key", "leave it out"),
+        ("Sec-WebSocket-Frame", "leave it out"),
+        ("CONNECTION", "leave it out"),
+        ("Upgrade", "leave it out"),
+        ("Content-Length", "leave it out"),
+        ("Transfer-Encoding", "leave it out"),
+    ] {
+        let text = told(name, "a");
+        assert!(text.contains(&format!("header {name:?} ")) && text.contains(advice), "{text}");
+        assert!(text.contains("RFC ") && !text.contains("the setter"), "{text}");
+    }
+    let type_twice =
+        Reject::new(403).headers(&[("Content-Type", "a/b")]).write(&mut []).unwrap_err().to_string();
+    assert!(type_twice.contains("\"Content-Type\"") && type_twice.contains("`body`"), "{type_twice}");
+    // The value is not shown: it may be a secret.
+    let text = told("X-Token", "secret\n");
+    assert!(text.contains("header \"X-Token\" ") && !text.contains("secret"), "{text}");
+    let text = Reject::new(403).body("secret\n", b"").write(&mut []).unwrap_err().to_string();
+    assert!(text.contains("\"Content-Type\"") && !text.contains("secret"), "{text}");
+    // A name that is none is shown so that it cannot look like another line of a log, and not without bound.
+    let text = told("X\r\nY: z", "");
+    assert!(text.starts_with("\"X\\r\\nY: z\" "), "{text}");
+    let text = told(&"\u{e9}".repeat(1000), "");
+    assert!(text.len() < 250 && text.starts_with("\"\u{e9}\u{e9}"), "{text}");
+    let name = HeaderName::new("Access-Control-Allow-Credentials");
+    assert_eq!((name.as_str(), name.to_string()), ("Access-Control-Allow-Credentials", name.as_str().into()));
+}
+
+#[test]
+fn s4_2_1_a_request_as_nginx_forwards_it_by_default_is_told_that_a_proxy_may_be_the_cause() {
+    let upgrade = "Upgrade: websocket\r\nConnection: upgrade\r\n";
+    for headers in ["Connection: close\r\n", upgrade] {
+        let head = format!("GET / HTTP/1.0\r\nHost: a\r\n{headers}\r\n");
+        let rejection = match ServerHandshake::new(Limits::new()).poll(head.as_bytes()) {
+            Ok(Some(Incoming::Http(request))) => request.rejection(),
+            Err(rejection) => rejection,
+            other => panic!("{other:?}"),
+        };
+        let expected = if headers == upgrade { Reason::HttpVersion } else { Reason::NotAnUpgrade };
+        assert_eq!(rejection.reason(), expected);
+        assert!(rejection.to_string().contains("prox"), "{rejection}");
+    }
+    assert!(Reason::HttpVersion.to_string().contains("HTTP/1.0"));
+    assert!(HandshakeError::HttpVersion.to_string().contains("proxy"));
 }
 
 #[test]

@@ -362,7 +362,10 @@ impl fmt::Display for RequestError {
         f.write_str(match self {
             Self::NoRoom(error) => return error.fmt(f),
             Self::Header(error) => return error.fmt(f),
-            Self::Host => "invalid host (RFC 6455 4.1 (4)): pass WsUrl::authority, `host` or `host:port`",
+            Self::Host => {
+                "invalid host (RFC 6455 4.1 (4)): pass WsUrl::authority, `host` or `host:port`, and a name that is \
+                 not ASCII in its xn-- form"
+            }
             Self::Target => {
                 "invalid target (RFC 6455 4.1 (3)): pass `/path?query`, percent-encoded, without a fragment"
             }

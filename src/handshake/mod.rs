@@ -77,4 +77,4 @@ pub use reply::{HandshakeError, HttpResponse, Opened, Reply};
 pub use request::Request;
 pub use server::{HttpRequest, Incoming, ServerHandshake};
 pub use url::{UrlError, WsUrl};
-pub use write::{HeaderError, NoRoom};
+pub use write::{HeaderError, HeaderName, NoRoom};

@@ -3,7 +3,7 @@
 use core::fmt;
 
 use super::head::HeadError;
-use super::write::{Extra, HeaderError, NoRoom, Writer, check_headers, display_len, is_value};
+use super::write::{Extra, HeaderError, HeaderName, NoRoom, Writer, check_headers, display_len, is_value};
 
 /// Why a server refuses a request: which rule it breaks and which header is to blame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -91,7 +91,12 @@ impl fmt::Display for Reason {
         let [blame, clause, advice] = match self {
             Self::Head(error) => return error.fmt(f),
             Self::Timeout => ["the opening handshake took too long", "RFC 9110 15.5.9", "send it at once"],
-            Self::HttpVersion => ["HTTP/1.0", "RFC 6455 4.2.1 (1)", "use HTTP/1.1"],
+            // By default nginx speaks HTTP/1.0 to what is behind it; hardly any client does.
+            Self::HttpVersion => [
+                "the request is HTTP/1.0, which a proxy has probably made of it",
+                "RFC 6455 4.2.1 (1)",
+                "let the proxy in front speak HTTP/1.1 (nginx: `proxy_http_version 1.1`)",
+            ],
             Self::Method => ["the method is not GET", "RFC 6455 4.2.1 (1)", "use GET"],
             Self::Target => {
                 ["malformed request target", "RFC 6455 4.2.1 (1)", "send a path or an absolute ws URI"]
@@ -102,7 +107,7 @@ impl fmt::Display for Reason {
             Self::NotAnUpgrade => [
                 "Upgrade is missing or does not list websocket",
                 "RFC 6455 4.2.1 (3)",
-                "this is a WebSocket endpoint: send `Upgrade: websocket`",
+                "this is a WebSocket endpoint: send `Upgrade: websocket`, and let proxies on the way forward it",
             ],
             Self::Connection => [
                 "Connection is missing or does not list Upgrade",
@@ -389,7 +394,7 @@ impl<'a> Reject<'a> {
                 return Err(ResponseError::Body);
             }
             if !is_value(content_type) {
-                return Err(ResponseError::Header(HeaderError::Value));
+                return Err(HeaderError::Value(HeaderName::new("Content-Type")).into());
             }
         }
         Ok(check_headers(self.headers, &["Content-Type"])?)
@@ -551,11 +556,11 @@ mod tests {
         }
         assert_eq!(error(Reject::new(400).reason_phrase("a\r\nb")), ResponseError::ReasonPhrase);
         assert_eq!(error(Reject::new(204).body("a/b", b"")), ResponseError::Body);
-        let value = ResponseError::Header(HeaderError::Value);
-        assert_eq!(error(Reject::new(400).body("a\nb", b"")), value);
-        assert_eq!(error(Reject::new(400).headers(&[("Location", "/\r\nX: y")])), value);
+        let value = |name| ResponseError::Header(HeaderError::Value(HeaderName::new(name)));
+        assert_eq!(error(Reject::new(400).body("a\nb", b"")), value("Content-Type"));
+        assert_eq!(error(Reject::new(400).headers(&[("Location", "/\r\nX: y")])), value("Location"));
         for name in ["Content-Length", "transfer-encoding", "Content-Type", "Connection"] {
-            let reserved = ResponseError::Header(HeaderError::Reserved);
+            let reserved = ResponseError::Header(HeaderError::Reserved(HeaderName::new(name)));
             assert_eq!(error(Reject::new(400).headers(&[(name, "0")])), reserved);
         }
         assert!(!text(Reject::new(304)).contains("Content-Length"));

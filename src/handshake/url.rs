@@ -37,9 +37,8 @@ impl<'a> WsUrl<'a> {
     ///
     /// [`UrlError`] says which part is wrong.
     pub fn parse(url: &'a str) -> Result<Self, UrlError> {
-        if let Some(byte) = url.bytes().find(|&byte| !is_target_byte(byte)) {
-            // RFC 6455 3: fragment identifiers MUST NOT be used.
-            return Err(if byte == b'#' { UrlError::Fragment } else { UrlError::Character });
+        if let Some(at) = url.bytes().position(|byte| !is_target_byte(byte)) {
+            return Err(wrong_character(url, at));
         }
         let (secure, rest) = split_scheme(url).ok_or(UrlError::Scheme)?;
         let (authority, target) = split_target(rest);
@@ -118,7 +117,7 @@ impl<'a> WsUrl<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum UrlError {
-    /// A byte that no URL has: whitespace, a control character, or one that is not ASCII.
+    /// A byte in the path or the query that no URL has: whitespace, a control character, or one that is not ASCII.
     Character,
     /// The scheme is not `ws`, `wss`, `http` or `https`, or `://` is missing.
     Scheme,
@@ -126,6 +125,9 @@ pub enum UrlError {
     UserInfo,
     /// The host is empty or invalid.
     Host,
+    /// The host is not ASCII. A name with other letters is written in its `xn--` form (punycode, RFC 3492), which this
+    /// crate does not make.
+    HostNotAscii,
     /// The port is no number from 1 to 65535, or is written with a leading zero.
     Port,
     /// A fragment.
@@ -140,9 +142,10 @@ impl fmt::Display for UrlError {
                 "the URL does not begin with ws:// or wss:// (RFC 6455 3): write ws://host:port/path"
             }
             Self::UserInfo => "the URL holds a user name (RFC 6455 3): send an Authorization header instead",
-            Self::Host => {
-                "the URL's host is empty or invalid (RFC 6455 3): write ws://host:port/path, and a name \
-                 that is not ASCII in its xn-- form"
+            Self::Host => "the URL's host is empty or invalid (RFC 6455 3): write ws://host:port/path",
+            Self::HostNotAscii => {
+                "the URL's host is not ASCII (RFC 3986 3.2.2): write it in punycode, as xn--mnchen-3ya.de for \
+                 m\u{fc}nchen.de"
             }
             Self::Port => {
                 "the URL's port is not a number from 1 to 65535 (RFC 6455 3): write it without leading zeros"
@@ -153,6 +156,28 @@ impl fmt::Display for UrlError {
 }
 
 impl core::error::Error for UrlError {}
+
+/// Returns what is wrong with `url`, whose first byte that no URL has is at `at`.
+///
+/// The part in which this byte lies decides: only in path and query percent-encoding helps.
+fn wrong_character(url: &str, at: usize) -> UrlError {
+    let behind = url.get(at..).unwrap_or_default();
+    // RFC 6455 3: fragment identifiers MUST NOT be used.
+    if behind.starts_with('#') {
+        return UrlError::Fragment;
+    }
+    let Some((_, rest)) = split_scheme(url) else { return UrlError::Scheme };
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    if url.len() - rest.len() + authority.len() <= at {
+        UrlError::Character
+    } else if authority.contains('@') {
+        UrlError::UserInfo
+    } else if behind.starts_with(|first: char| first.is_ascii()) {
+        UrlError::Host
+    } else {
+        UrlError::HostNotAscii
+    }
+}
 
 /// The scheme, as whether it is secure, and what follows its `://`.
 pub(crate) fn split_scheme(url: &str) -> Option<(bool, &str)> {
@@ -308,12 +333,22 @@ mod tests {
             ("ws://a/#", false, Fragment),
             ("ws://a#b", false, Fragment),
             ("ws://a/b c", false, Character),
-            (" ws://a/", false, Character),
+            (" ws://a/", false, Scheme),
             ("ws://a/\r\nX: y", false, Character),
             ("ws://a/\u{e9}", false, Character),
-            ("ws://b\u{fc}cher/", false, Character),
+            ("ws://a?b\u{e9}", false, Character),
+            ("ws://b\u{fc}cher/", false, HostNotAscii),
+            ("ws://b\u{fc}cher?q", false, HostNotAscii),
+            ("ws://b\u{fc}cher#f", false, HostNotAscii),
+            ("ws://[::1\u{fc}]/", true, HostNotAscii),
+            ("ws://u\u{fc}@a/", false, UserInfo),
+            ("u\u{fc}", true, Scheme),
+            ("ws:\u{fc}//a", false, Scheme),
+            ("\u{fc}://a", true, Scheme),
+            ("ws ://a", true, Scheme),
+            ("ws://a\n/", false, Host),
             ("ws://a/\0", false, Character),
-            ("ws://a b/", true, Character),
+            ("ws://a b/", true, Host),
         ];
         for (text, theirs, error) in urls {
             assert_eq!(WsUrl::parse(text), Err(error), "{text:?}");

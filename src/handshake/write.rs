@@ -26,32 +26,108 @@ impl fmt::Display for NoRoom {
 
 impl core::error::Error for NoRoom {}
 
-/// What is wrong with a header that the application wants to send along.
+/// What is wrong with a header that the application wants to send along, and which header it is.
+///
+/// ```
+/// use hybi::handshake::{HeaderError, HeaderName, Reject, ResponseError};
+///
+/// let token = "7f3a\n"; // read from a file, with the end of the line
+/// let error = Reject::new(401).headers(&[("X-Token", token)]).write(&mut [0; 256]);
+/// assert_eq!(error, Err(ResponseError::Header(HeaderError::Value(HeaderName::new("X-Token")))));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum HeaderError {
     /// The name is not a token (RFC 9110 5.1).
-    Name,
-    /// The value holds CR, LF, NUL or another control character, or has whitespace at an end
+    Name(HeaderName),
+    /// The value of this header holds CR, LF, NUL or another control character, or has whitespace at an end
     /// (RFC 9110 5.5): whoever could put one there could write headers of their own.
-    Value,
-    /// The handshake writes this header itself (RFC 6455 4.1, 4.2.2; RFC 9112 6): use the setter.
-    Reserved,
+    Value(HeaderName),
+    /// The handshake writes this header itself (RFC 6455 4.1, 4.2.2; RFC 9112 6). The text of the error says from what.
+    Reserved(HeaderName),
 }
 
 impl fmt::Display for HeaderError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Name => "a header name is not a token (RFC 9110 5.1): use letters, digits and hyphens",
-            Self::Value => {
-                "a header value holds a control character or outer whitespace (RFC 9110 5.5): \
-                 encode or refuse what it was made of"
+        // Names are shown quoted and escaped, so that a name with line feeds cannot write lines into a log.
+        match self {
+            Self::Name(name) => {
+                write!(f, "{name:?} is not a header name (RFC 9110 5.1): use letters, digits and hyphens")
             }
-            Self::Reserved => {
-                "a header belongs to the handshake (RFC 6455 4.1 and 4.2.2): use the setter for it, \
-                 or leave it out"
+            Self::Value(name) => write!(
+                f,
+                "the value of the header {name:?} holds a control character or outer whitespace (RFC 9110 5.5): \
+                 trim, encode or refuse what it was made of"
+            ),
+            Self::Reserved(name) => {
+                write!(f, "the header {name:?} belongs to the handshake {}", name.why_reserved())
             }
-        })
+        }
+    }
+}
+
+/// The name of a header in an error, by value: its first [`MAX_LEN`](Self::MAX_LEN) bytes, cut between two characters.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct HeaderName {
+    len: u8,
+    bytes: [u8; Self::MAX_LEN],
+}
+
+impl HeaderName {
+    /// The most bytes that are kept of a name.
+    pub const MAX_LEN: usize = 47;
+
+    /// Makes the name `name`, or as much of it as is kept.
+    #[must_use]
+    pub fn new(name: &str) -> Self {
+        let kept =
+            (0..=name.len().min(Self::MAX_LEN)).rev().find_map(|len| name.get(..len)).unwrap_or_default();
+        let mut bytes = [0; Self::MAX_LEN];
+        for (to, from) in bytes.iter_mut().zip(kept.bytes()) {
+            *to = from;
+        }
+        // It is at most MAX_LEN.
+        Self { len: u8::try_from(kept.len()).unwrap_or(0), bytes }
+    }
+
+    /// Returns the name.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        let bytes = self.bytes.get(..usize::from(self.len)).unwrap_or_default();
+        core::str::from_utf8(bytes).unwrap_or_default()
+    }
+
+    /// Returns the clause by which the handshake writes this header, and what to do instead.
+    fn why_reserved(&self) -> &'static str {
+        let is = |name| self.as_str().eq_ignore_ascii_case(name);
+        if is("Host") {
+            "(RFC 6455 4.1 (4)): leave it out, and ask for a URL with this host"
+        } else if is("Origin") {
+            "(RFC 6455 4.1 (8)): leave it out, and call `origin`"
+        } else if is("Sec-WebSocket-Protocol") {
+            "(RFC 6455 4.1 (10) and 4.2.2): leave it out, and call `subprotocols` on a client, or choose a \
+             `subprotocol` on a server"
+        } else if is("Sec-WebSocket-Extensions") {
+            "(RFC 6455 4.1 (11) and 4.2.2): leave it out, and call `deflate`, or `extensions` for others"
+        } else if is("Content-Type") {
+            "(RFC 9110 8.3): leave it out, and pass it to `body`"
+        } else if is("Content-Length") || is("Transfer-Encoding") {
+            "(RFC 9112 6): leave it out, as it follows from the body"
+        } else {
+            "(RFC 6455 4.1 and 4.2.2): leave it out"
+        }
+    }
+}
+
+impl fmt::Debug for HeaderName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self.as_str(), f)
+    }
+}
+
+impl fmt::Display for HeaderName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
     }
 }
 
@@ -74,17 +150,17 @@ pub(crate) fn check_headers(headers: Extra<'_>, reserved: &[&str]) -> Result<(),
     const ALWAYS: [&str; 4] = ["Connection", "Upgrade", "Content-Length", "Transfer-Encoding"];
     for (name, value) in headers.0 {
         if !is_token(name.as_bytes()) {
-            return Err(HeaderError::Name);
+            return Err(HeaderError::Name(HeaderName::new(name)));
         }
         if !is_value(value) {
-            return Err(HeaderError::Value);
+            return Err(HeaderError::Value(HeaderName::new(name)));
         }
         let prefix = name.get(..14).unwrap_or_default();
         // RFC 6455 11.3: none of them twice
         if prefix.eq_ignore_ascii_case("Sec-WebSocket-")
             || ALWAYS.iter().chain(reserved).any(|own| own.eq_ignore_ascii_case(name))
         {
-            return Err(HeaderError::Reserved);
+            return Err(HeaderError::Reserved(HeaderName::new(name)));
         }
     }
     Ok(())
@@ -178,17 +254,26 @@ mod tests {
         let ok = [("X-A", "b c"), ("x-empty", ""), ("Set-Cookie", "a=\u{e9}")];
         assert_eq!(check_headers(Extra(&ok), &["Host"]), Ok(()));
         for value in ["a\r\nB: c", "a\rb", "a\nb", "a\0", "\x7f", " a", "a\t"] {
-            assert_eq!(check_headers(Extra(&[("X", value)]), &[]), Err(HeaderError::Value), "{value:?}");
+            let named = HeaderError::Value(HeaderName::new("X"));
+            assert_eq!(check_headers(Extra(&[("X", value)]), &[]), Err(named), "{value:?}");
         }
         for name in ["", "X ", "X:", "X\r\nY", "\u{e9}", "a b"] {
-            assert_eq!(check_headers(Extra(&[(name, "v")]), &[]), Err(HeaderError::Name), "{name:?}");
+            let named = HeaderError::Name(HeaderName::new(name));
+            assert_eq!(check_headers(Extra(&[(name, "v")]), &[]), Err(named), "{name:?}");
         }
         for name in ["upgrade", "CONNECTION", "Sec-WebSocket-Accept", "sec-websocket-x", "host"] {
-            assert_eq!(
-                check_headers(Extra(&[(name, "v")]), &["Host"]),
-                Err(HeaderError::Reserved),
-                "{name:?}"
-            );
+            let named = HeaderError::Reserved(HeaderName::new(name));
+            assert_eq!(check_headers(Extra(&[(name, "v")]), &["Host"]), Err(named), "{name:?}");
         }
+    }
+
+    #[test]
+    fn names_that_are_too_long_to_keep_are_cut() {
+        let name = |len| HeaderName::new(&"x".repeat(len)).as_str().len();
+        let most = HeaderName::MAX_LEN;
+        assert_eq!([0, 1, most, most + 1, 1000].map(name), [0, 1, most, most, most]);
+        // Between two characters.
+        assert_eq!(HeaderName::new(&"€".repeat(100)).as_str(), "€".repeat(most / 3));
+        assert!(size_of::<HeaderError>() <= 56);
     }
 }
