@@ -2,10 +2,11 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream, ToSocketAddrs};
+use std::sync::mpsc::channel;
 use std::thread;
 
 use hybi::handshake::{HandshakeError, Reason, Reject};
-use hybi::net::{self, AcceptError, Acceptance, Client, ConnectError, Refusal, Server};
+use hybi::net::{self, AcceptError, Acceptance, Client, ConnectError, HttpCall, Refusal, Server};
 use hybi::{Message, Outcome};
 
 use crate::common::*;
@@ -243,6 +244,54 @@ fn s9110_9_3_2_head_is_answered_without_a_body() {
             assert!(answer.ends_with(&format!("\r\nContent-Length: {length}\r\n\r\n")), "{answer}");
             thread.join().unwrap();
         }
+    });
+}
+
+/// A call that `raw` has made, on its own thread.
+fn plain_call<T: Send + 'static>(
+    answer: impl FnOnce(HttpCall<TcpStream>) -> T + Send + 'static,
+) -> (Raw, thread::JoinHandle<T>) {
+    let (address, thread) = serve(move |stream| match Server::new().accept(stream) {
+        Err(AcceptError::NotWebSocket(call)) => answer(call),
+        other => panic!("{other:?}"),
+    });
+    let mut raw = Raw::connect(address);
+    raw.write(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    (raw, thread)
+}
+
+/// More than the buffers of two sockets hold.
+fn large_body() -> Vec<u8> {
+    (0..16 << 20).map(|n: u32| (n >> 7) as u8).collect()
+}
+
+#[test]
+fn an_answer_arrives_at_a_peer_that_is_slow_to_read() {
+    timed(|| {
+        let body = large_body();
+        let (mut raw, thread) = plain_call({
+            let body = body.clone();
+            move |call| call.answer(&Reject::new(200).body("a/b", &body))
+        });
+        assert!(raw.head().starts_with("HTTP/1.1 200 "));
+        // For longer than what still comes is discarded, it reads nothing.
+        let (_nobody, wait) = channel::<()>();
+        assert!(wait.recv_timeout(ms(1200)).is_err());
+        assert!(raw.rest() == body, "it is the whole");
+        drop(raw);
+        thread.join().unwrap().unwrap();
+    });
+}
+
+#[test]
+fn a_peer_that_does_not_read_an_answer_is_given_up_and_that_is_told() {
+    timed(|| {
+        let (raw, thread) = plain_call(|call| {
+            let body = large_body();
+            call.write_timeout(ms(100)).answer(&Reject::new(200).body("a/b", &body))
+        });
+        assert_eq!(thread.join().unwrap().unwrap_err().kind(), ErrorKind::TimedOut);
+        drop(raw);
     });
 }
 

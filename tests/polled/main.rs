@@ -11,6 +11,7 @@
     reason = "tests"
 )]
 
+mod answers;
 mod cancel;
 mod dropped;
 mod end;

@@ -104,6 +104,9 @@ impl Received {
     }
 }
 
+/// The most bytes that go into one write.
+const MOST_AT_ONCE: usize = 64 << 10;
+
 /// The bytes that are to be written, and flushed.
 #[derive(Debug, Default)]
 struct Outgoing {
@@ -121,9 +124,16 @@ impl Outgoing {
         self.flushed
     }
 
+    /// Whether all is written, flushed or not.
+    fn is_written(&self) -> bool {
+        self.written >= self.bytes.len()
+    }
+
     fn poll_step(&self) -> Step<'_> {
         match self.bytes.get(self.written..) {
-            Some(rest) if !rest.is_empty() => Step::Write(rest),
+            // A blocking socket returns when all of it is written: a write of several megabytes would hide for minutes
+            // that the peer reads.
+            Some(rest) if !rest.is_empty() => Step::Write(rest.get(..MOST_AT_ONCE).unwrap_or(rest)),
             _ => Step::Flush,
         }
     }

@@ -15,10 +15,19 @@ use crate::handshake::{
 };
 use crate::{Connection, Inbox, Instant, Outbox, SharedConfig};
 
-/// How much more is read of a request that has been refused, so that no reset destroys the answer.
+/// How much more is read of a request that has been answered, in bytes. A socket that is closed with bytes unread sends
+/// a reset, which destroys an answer that is on its way.
 const MOST_DISCARDED: usize = 64 << 10;
-/// And for how long.
+/// How long more is read, from the end of the answer.
 const DISCARD_TIME: Duration = Duration::from_secs(1);
+/// How long the peer may take nothing of an answer, by default.
+///
+/// It is longer than the other time outs of a handshake, because a socket is writable again only when a third of its send
+/// buffer is free. Over loopback to a peer that reads 100 KiB/s, Linux let the buffer grow to 4 MiB and took nothing for
+/// 12 to 15 s at a time.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+/// How many bytes of an answer the peer has to take in a second, on the whole.
+const SLOWEST: u64 = 1024;
 
 /// What a server is told once and uses for each connection. `R` is what it runs on, which each adapter names.
 #[derive(Clone, Debug)]
@@ -80,7 +89,11 @@ impl<R> Server<R> {
         self
     }
 
-    /// How long a handshake may take; `None` for ever.
+    /// Sets how long a handshake may take: from the beginning until the 101 response is sent; `None` for ever.
+    ///
+    /// A request that is not whole by then is refused (408). A refusal is written beyond that, as long as the peer takes
+    /// some of it within each such time (1 s at least, 30 s at most or with `None`), and 1 KiB a second on the whole;
+    /// then [`AcceptError::Io`] says that it was not sent.
     #[must_use]
     pub fn handshake_timeout(mut self, timeout: Option<Duration>) -> Self {
         self.settings.timeout = timeout;
@@ -186,6 +199,8 @@ pub(in crate::adapters) struct PlainRequest {
     headers: Box<[u8]>,
     /// All that was read: the head, and what came behind it.
     pub(in crate::adapters) received: Vec<u8>,
+    /// How long the peer may take nothing of an answer.
+    pub(in crate::adapters) write_timeout: Duration,
 }
 
 impl PlainRequest {
@@ -195,6 +210,7 @@ impl PlainRequest {
             target: request.target().into(),
             headers: request.headers().as_bytes().into(),
             received: received.bytes().into(),
+            write_timeout: WRITE_TIMEOUT,
         }
     }
 
@@ -204,7 +220,7 @@ impl PlainRequest {
 
     /// Begins to send `answer`, without its body if the method of the request is HEAD.
     pub(in crate::adapters) fn answer(&self, now: Instant, answer: &Reject<'_>) -> io::Result<Answer> {
-        Answer::new(now, None, &answer.in_reply_to(&self.method))
+        Answer::new(now, self.write_timeout, &answer.in_reply_to(&self.method))
     }
 
     /// The answer that only WebSockets are spoken here.
@@ -227,11 +243,16 @@ impl<D> Stage<D> {
     fn done(why: NotAccepted) -> Self {
         Self::Done(Box::new(Err(why)))
     }
+}
 
-    fn refuse(now: Instant, deadline: Option<Instant>, reject: &Reject<'_>, why: NotAccepted) -> Self {
-        match Answer::new(now, deadline, reject) {
-            Ok(answer) => Self::Refuse { answer: Box::new(answer), why },
-            Err(error) => Self::done(NotAccepted::Io(error)),
+impl Settings {
+    fn refuse<D>(&self, now: Instant, reject: &Reject<'_>, why: NotAccepted) -> Stage<D> {
+        // Whoever gives handshakes little time gives refusals little, but enough for what is sent when that time is up.
+        let write_timeout =
+            self.timeout.map_or(WRITE_TIMEOUT, |timeout| timeout.clamp(DISCARD_TIME, WRITE_TIMEOUT));
+        match Answer::new(now, write_timeout, reject) {
+            Ok(answer) => Stage::Refuse { answer: Box::new(answer), why },
+            Err(error) => Stage::done(NotAccepted::Io(error)),
         }
     }
 }
@@ -316,7 +337,7 @@ impl<D: FnOnce(&Request<'_>) -> Result<Acceptance, Refusal>> Accepting<'_, D> {
             Ok(true) => self.judge(now, received, decide),
             Ok(false) => Stage::Request { handshake, received, decide },
             Err(rejection) => {
-                Stage::refuse(now, self.deadline, &rejection.response(), NotAccepted::Rejected(rejection))
+                self.settings.refuse(now, &rejection.response(), NotAccepted::Rejected(rejection))
             }
         }
     }
@@ -337,7 +358,7 @@ impl<D: FnOnce(&Request<'_>) -> Result<Acceptance, Refusal>> Accepting<'_, D> {
         let allowed = allowed.map(|list| list.iter().map(String::as_str).collect::<Vec<_>>());
         if let Some(Err(rejection)) = allowed.map(|allowed| request.check_origin(&allowed)) {
             let why = NotAccepted::Rejected(rejection);
-            return Stage::refuse(now, self.deadline, &rejection.response(), why);
+            return self.settings.refuse(now, &rejection.response(), why);
         }
         let acceptance = match decide(&request) {
             Ok(acceptance) => acceptance,
@@ -348,7 +369,7 @@ impl<D: FnOnce(&Request<'_>) -> Result<Acceptance, Refusal>> Accepting<'_, D> {
                     Some((content_type, body)) => reject.body(content_type, body),
                     None => reject,
                 };
-                return Stage::refuse(now, self.deadline, &reject, NotAccepted::Refused(refusal.clone()));
+                return self.settings.refuse(now, &reject, NotAccepted::Refused(refusal.clone()));
             }
         };
         let headers: Vec<_> =
@@ -363,7 +384,7 @@ impl<D: FnOnce(&Request<'_>) -> Result<Acceptance, Refusal>> Accepting<'_, D> {
             Ok(bytes) => Outgoing::new(bytes),
             Err(error) => {
                 let why = NotAccepted::Response(error);
-                return Stage::refuse(now, self.deadline, &Reject::new(500), why);
+                return self.settings.refuse(now, &Reject::new(500), why);
             }
         };
         let agreed = Agreed {
@@ -385,14 +406,27 @@ impl Agreed {
     }
 }
 
-/// An answer other than 101, which is seen to that it arrives.
+/// Sends an answer other than 101, and sees to it that the answer arrives.
+///
+/// ```text
+///  write ──▶ flush ──▶ half-close ──▶ discard what comes ──▶ done
+///    └─────────┴─ too slow ─▶ error: TimedOut ─────────────────▲
+/// ```
+///
+/// Two deadlines end the writing. One is put off whenever the stream takes some bytes, so that a slow reader gets the
+/// whole answer, however large it is. The other is not, so that a peer which takes a byte now and then does not hold
+/// the answer for ever. Behind the flush the answer is on its way, and no deadline is an error any more.
 #[derive(Debug)]
 pub(in crate::adapters) struct Answer {
     out: Outgoing,
     ending: Ending,
-    /// How long writing may take.
-    until: Instant,
-    /// How long more is read.
+    /// How long the stream may take nothing.
+    write_timeout: Duration,
+    /// When the stream will have taken nothing for too long.
+    stalled_at: Instant,
+    /// When the answer must be written, at the slowest rate.
+    write_until: Instant,
+    /// How long more is read, once the answer is flushed.
     discard_until: Instant,
     scratch: Box<[u8]>,
     pub(in crate::adapters) error: Option<io::Error>,
@@ -410,16 +444,20 @@ enum Ending {
 impl Answer {
     pub(in crate::adapters) fn new(
         now: Instant,
-        deadline: Option<Instant>,
+        write_timeout: Duration,
         reject: &Reject<'_>,
     ) -> io::Result<Self> {
         let bytes = reject.to_vec().map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
-        let discard_until = now + DISCARD_TIME;
+        let at_slowest = u64::try_from(bytes.len()).map_or(u64::MAX, |len| len.div_ceil(SLOWEST));
+        // A stream is asked once at least whether it takes something.
+        let write_timeout = write_timeout.max(Duration::from_millis(1));
         Ok(Self {
             out: Outgoing::new(bytes),
             ending: Ending::HalfClose,
-            until: deadline.map_or(discard_until, |deadline| deadline.max(discard_until)),
-            discard_until,
+            write_timeout,
+            stalled_at: now + write_timeout,
+            write_until: now + write_timeout + Duration::from_secs(at_slowest),
+            discard_until: now,
             scratch: std::vec![0; 2048].into(),
             error: None,
         })
@@ -427,6 +465,37 @@ impl Answer {
 
     fn is_done(&self) -> bool {
         self.ending == Ending::Done
+    }
+
+    /// Some of the answer was written, or nothing happened for a while.
+    fn handle_write(&mut self, now: Instant, did: &Did) {
+        self.out.handle(did);
+        match did {
+            Did::Wrote(_) => self.stalled_at = now + self.write_timeout,
+            Did::Flushed => {
+                self.discard_until = now + DISCARD_TIME;
+                return;
+            }
+            _ => {}
+        }
+        if self.deadline() <= now {
+            self.error = Some(io::Error::new(
+                io::ErrorKind::TimedOut,
+                "the peer took too long to read the answer, of which it has not got all",
+            ));
+            self.ending = Ending::Done;
+        }
+    }
+
+    fn deadline(&self) -> Instant {
+        if self.out.is_done() {
+            self.discard_until
+        } else if self.out.is_written() {
+            // How a flush gets on cannot be seen. A stream that has kept the whole answer gets the time for all of it.
+            self.write_until.max(self.stalled_at)
+        } else {
+            self.write_until.min(self.stalled_at)
+        }
     }
 }
 
@@ -441,28 +510,26 @@ impl Opening for Answer {
     }
 
     fn poll_timeout(&self) -> Option<Instant> {
-        Some(if self.out.is_done() { self.discard_until } else { self.until })
+        Some(self.deadline())
     }
 
     fn handle(&mut self, now: Instant, did: io::Result<Did>) {
-        let late = self.poll_timeout().is_some_and(|until| until <= now);
+        let late = self.out.is_done() && self.discard_until <= now;
         self.ending = match (self.ending, did) {
-            // That it cannot be read from any more is as good an end as any.
+            // A read error ends this as well as the end of the stream does: there is nobody left to inform.
             (Ending::Discard(_), Err(_)) => Ending::Done,
             (_, Err(error)) => {
                 self.error = Some(error);
                 Ending::Done
             }
+            (_, Ok(did)) if !self.out.is_done() => return self.handle_write(now, &did),
             (Ending::HalfClose, Ok(Did::HalfClosed(true))) => Ending::Discard(MOST_DISCARDED),
             (Ending::HalfClose, Ok(Did::HalfClosed(false))) | (Ending::Discard(_), Ok(Did::Read(0))) => {
                 Ending::Done
             }
             (Ending::Discard(left), Ok(Did::Read(n))) if left > n => Ending::Discard(left - n),
             (Ending::Discard(_), Ok(Did::Read(_))) => Ending::Done,
-            (ending, Ok(did)) => {
-                self.out.handle(&did);
-                ending
-            }
+            (ending, Ok(_)) => ending,
         };
         if late {
             self.ending = Ending::Done;
@@ -511,7 +578,7 @@ impl From<Rejection> for Refusal {
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum AcceptError<C> {
-    /// The stream failed, or ended.
+    /// The stream failed, or ended, or took too long to take the response.
     Io(io::Error),
     /// The request broke a rule, and has been told which.
     Rejected(Rejection),

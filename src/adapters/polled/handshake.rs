@@ -3,6 +3,7 @@
 use core::fmt;
 use core::future::Future;
 use core::pin::Pin;
+use core::time::Duration;
 use std::future::poll_fn;
 use std::io;
 use std::prelude::v1::*;
@@ -201,12 +202,29 @@ impl<S, R: Transport<S>> HttpCall<S, R> {
         &self.request.received
     }
 
-    /// Answers the request, and closes the stream in a way that lets the answer arrive. A body that the request
-    /// announces is not needed for that: what still comes is discarded, for a second at most.
+    /// Sets how long the stream may take nothing of the answer; 30 s by default. Each byte that it takes begins this time
+    /// anew.
+    ///
+    /// A socket with a full send buffer takes nothing until a part of the buffer is free again. Of 4 MiB that part is
+    /// 1.4 MiB, so a peer that reads less than 48 KiB/s can seem to have stopped reading for 30 s.
+    #[must_use]
+    pub fn write_timeout(mut self, timeout: Duration) -> Self {
+        self.request.write_timeout = timeout;
+        self
+    }
+
+    /// Answers the request, and closes the stream in a way that lets the answer arrive.
+    ///
+    /// The answer to a HEAD request is sent without its body (RFC 9110 9.3.2). However large the answer is, and however
+    /// slowly it is read, all of it is sent, as long as the peer takes some of it within each
+    /// [`write_timeout`](Self::write_timeout), and 1 KiB a second on the whole. A body that the request announces is
+    /// not needed: what still comes is discarded, for a second from the end of the answer, 64 KiB at most.
     ///
     /// # Errors
     ///
-    /// The stream failed; or, as [`io::ErrorKind::InvalidInput`], the answer cannot be sent as it is.
+    /// * [`TimedOut`](io::ErrorKind::TimedOut): the peer was slower than that, so it has not got the whole answer.
+    /// * [`InvalidInput`](io::ErrorKind::InvalidInput): the answer cannot be sent as it is. Nothing was sent.
+    /// * Others: the stream failed.
     pub async fn answer(self, answer: &Reject<'_>) -> io::Result<()> {
         self.send(answer).await
     }
@@ -215,7 +233,7 @@ impl<S, R: Transport<S>> HttpCall<S, R> {
     ///
     /// # Errors
     ///
-    /// The stream failed.
+    /// As those of [`answer`](Self::answer), but for `InvalidInput`.
     pub async fn refuse(self) -> io::Result<()> {
         let sending = self.send(&PlainRequest::refusal());
         sending.await
