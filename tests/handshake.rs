@@ -781,6 +781,10 @@ fn s9112_2_2_mutated_heads() {
     for round in 0..6000 {
         let from = if round % 2 == 0 { &server } else { &client };
         let mut input = from[random(from.len())].clone();
+        if input.starts_with(b"GET ") && random(3) == 0 {
+            // Where it is refused, its answer has no body, wherever the fault is.
+            input.splice(..3, *b"HEAD");
+        }
         for _ in 0..=random(3) {
             let (at, byte) = (random(input.len() + 1), telling[random(telling.len())]);
             match random(3) {
