@@ -181,7 +181,7 @@ impl Scanner {
         if cfg!(debug_assertions) && !headers.are_read_by_others() {
             return Err(HeadError::Changed);
         }
-        Ok(Head { line, headers, start: self.start, len: self.at })
+        Ok(Head { line, start: self.start, headers, len: self.at })
     }
 
     /// Passes over bytes with which nothing is wrong and that need no [`step`](Self::step), and over whole
