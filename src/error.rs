@@ -143,7 +143,15 @@ impl fmt::Display for ProtocolError {
 
 impl core::error::Error for ProtocolError {}
 
-/// Why something was not sent. Nothing has changed, and nothing will go out of what was refused.
+/// Why a connection refused a message or a control frame. Nothing of a refused one is sent, and nothing else has changed.
+///
+/// Where several reasons hold, the call gives the first of these: [`Closed`](Self::Closed), which is final; a mistake in
+/// the call ([`MessageOpen`](Self::MessageOpen), [`ControlTooLong`](Self::ControlTooLong),
+/// [`CodeNotAllowed`](Self::CodeNotAllowed), [`ReasonTooLong`](Self::ReasonTooLong), [`TooLarge`](Self::TooLarge));
+/// [`Blocked`](Self::Blocked), which passes.
+///
+/// Calls of the asynchronous adapters also return [`Closed`](Self::Closed) for messages that were accepted, and then
+/// dropped because the connection closed: see their `Error::Send`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum SendError {

@@ -47,6 +47,8 @@ mod messages;
 mod no_alloc;
 #[path = "scenarios/output.rs"]
 mod output;
+#[path = "scenarios/refusals.rs"]
+mod refusals;
 #[path = "scenarios/straight.rs"]
 mod straight;
 #[path = "scenarios/timers.rs"]

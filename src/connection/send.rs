@@ -172,11 +172,12 @@ impl<O: Output> Sender<O> {
     ///
     /// As [`Self::send_text`]; [`SendError::MessageOpen`] where a message of another kind is open.
     pub fn send_fragment(&mut self, kind: Kind, data: &[u8], fin: bool) -> Result<(), SendError> {
-        let opcode = match (self.open, kind) {
-            (None, Kind::Text) => Opcode::Text,
-            (None, Kind::Binary) => Opcode::Binary,
-            (Some(open), kind) if open == kind => Opcode::Continuation,
-            (Some(_), _) => return Err(SendError::MessageOpen),
+        // A fragment of another kind than the open message counts as the first of a new message. `accept` refuses it,
+        // and gives the same reason as for any other message.
+        let opcode = match kind {
+            _ if self.open == Some(kind) => Opcode::Continuation,
+            Kind::Text => Opcode::Text,
+            Kind::Binary => Opcode::Binary,
         };
         self.data(opcode, fin, data)?;
         self.open = (!fin).then_some(kind);
@@ -238,8 +239,8 @@ impl<O: Output> Sender<O> {
     ///
     /// # Errors
     ///
-    /// [`SendError::CodeNotAllowed`], [`ReasonTooLong`](SendError::ReasonTooLong), or
-    /// [`Closed`](SendError::Closed) where closing has begun; nothing has changed.
+    /// [`SendError::Closed`] where closing has begun, [`CodeNotAllowed`](SendError::CodeNotAllowed) or
+    /// [`ReasonTooLong`](SendError::ReasonTooLong); nothing has changed.
     // Once a connection: not in the way of what a loop does with each message.
     #[cold]
     pub fn close(
@@ -248,6 +249,10 @@ impl<O: Output> Sender<O> {
         code: impl Into<Option<CloseCode>>,
         reason: &str,
     ) -> Result<(), SendError> {
+        // RFC 6455 5.5.1: a Close is sent once. Another one is refused for that, whatever else is wrong with it.
+        if self.closing.state() != State::Open {
+            return Err(SendError::Closed);
+        }
         let code = code.into();
         let allowed = code.map_or(reason.is_empty(), |code| code.is_sendable_by(self.encoder.role()));
         if !allowed {

@@ -195,6 +195,9 @@ fn a_group_is_closed_once_and_as_the_rfc_allows() {
     assert_eq!(peer.heard, []);
     assert_eq!(group.close(None, ""), Ok(()));
     assert_eq!(group.close(CloseCode::NORMAL, ""), Err(SendError::Closed));
+    // That it was closed before is said ahead of what else is wrong.
+    assert_eq!(group.close(CloseCode::new(1005), ""), Err(SendError::Closed));
+    assert_eq!(group.close(CloseCode::NORMAL, &letters(124)), Err(SendError::Closed));
     closes_with(&mut ws, &mut peer, 1005);
 }
 

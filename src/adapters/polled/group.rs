@@ -74,9 +74,13 @@ impl Group {
     ///
     /// # Errors
     ///
-    /// [`SendError::CodeNotAllowed`], [`ReasonTooLong`](SendError::ReasonTooLong), or
-    /// [`Closed`](SendError::Closed) where the group was closed before; nothing has changed.
+    /// [`SendError::Closed`] where the group was closed before, [`CodeNotAllowed`](SendError::CodeNotAllowed) or
+    /// [`ReasonTooLong`](SendError::ReasonTooLong); nothing has changed.
     pub fn close(&self, code: impl Into<Option<CloseCode>>, reason: &str) -> Result<(), SendError> {
+        // The same order of reasons as `Sender::close`.
+        if self.signal.is_told() {
+            return Err(SendError::Closed);
+        }
         let code = code.into();
         let by = |role| code.map_or(reason.is_empty(), |code| code.is_sendable_by(role));
         if !by(Role::Server) && !by(Role::Client) {

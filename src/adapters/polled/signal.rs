@@ -64,6 +64,11 @@ impl<T> Signal<T> {
         true
     }
 
+    /// Whether it is told already.
+    pub(super) fn is_told(&self) -> bool {
+        self.0.is_told.load(Ordering::Acquire)
+    }
+
     pub(super) fn listen(&self) -> Listener<T> {
         let mut told = lock(&self.0.told);
         let place = told.free.pop().unwrap_or_else(|| {
