@@ -15,7 +15,12 @@ pub enum Error {
     Io(io::Error),
     /// The peer broke the protocol, and has been told so. `next` goes on to the end of the connection.
     Protocol(ProtocolError),
-    /// The call was refused; nothing was sent, and nothing has changed.
+    /// The call was refused. Nothing of its message was sent, and nothing has changed, with one exception.
+    ///
+    /// [`SendError::Closed`] may also follow acceptance. A call of an asynchronous adapter that writes returns it where
+    /// messages that had been accepted, by this call or by an earlier one, were dropped: the connection closed, failed or
+    /// ended before they were written. A part of them may have been sent. `wait_closed` returns it where the end was told
+    /// elsewhere.
     Send(SendError),
 }
 
