@@ -17,7 +17,7 @@
 use core::time::Duration;
 
 use crate::arch::Memory;
-use crate::close::{CloseCode, State};
+use crate::close::{CloseCode, CloseFrame, State};
 use crate::error::{ProtocolError, SendError};
 use crate::frame::{MaskingKeys, Role};
 use crate::time::Instant;
@@ -547,6 +547,12 @@ impl<O: Output> Machine<O> {
     #[must_use]
     pub fn round_trip(&self) -> Option<Duration> {
         self.sender.round_trip()
+    }
+
+    /// See [`Receiver::peer_close`].
+    #[must_use]
+    pub fn peer_close(&self) -> Option<CloseFrame> {
+        self.receiver.peer_close()
     }
 
     /// What has come in.

@@ -41,19 +41,31 @@ pub struct Receiver {
     pub(super) kind: Kind,
     /// The current frame ends its message.
     pub(super) fin: bool,
-    /// A Close or a violation has come in: the rest is discarded.
-    done: bool,
+    /// Whether input is still decoded.
+    intake: Intake,
     /// Text that is handed out in chunks.
     pub(super) utf8: Validator,
     #[cfg(feature = "deflate")]
     pub(super) inflating: Inflating,
     // Up to here with each message.
-    /// The payload of the control frame that is arriving.
+    /// The payload of the control frame that is arriving. Once the peer has closed, the body of its Close: no frame is
+    /// begun after that one, so nothing overwrites it.
     control: ControlPayload,
     fragments: u32,
     pub(super) config: SharedConfig,
     /// The length of the message so far: as its headers tell, or as it was inflated.
     pub(super) message_len: u64,
+}
+
+/// Whether input is decoded, or discarded and why.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Intake {
+    /// Input is decoded.
+    Open,
+    /// A valid Close came in. Its body stays in `control`.
+    Closed,
+    /// The peer broke a rule, or the sending half has ended the connection.
+    Stopped,
 }
 
 /// What the frame in progress is.
@@ -103,7 +115,7 @@ impl Receiver {
             message: Progress::Untouched,
             kind: Kind::Binary,
             fin: false,
-            done: false,
+            intake: Intake::Open,
             saw_data: false,
             utf8: Validator::new(),
             fast: true,
@@ -183,7 +195,7 @@ impl Receiver {
             _ => self.run(input),
         };
         self.counters.bytes += (input.at - before) as u64;
-        self.fast = !self.done && self.decoder.is_between_frames() && !self.decoder.is_in_message();
+        self.fast = !self.is_done() && self.decoder.is_between_frames() && !self.decoder.is_in_message();
         result.map_err(|error| self.fail(input, error))
     }
 
@@ -229,7 +241,7 @@ impl Receiver {
 
     fn run(&mut self, input: &mut Input<impl Memory, impl Gather>) -> Result<Option<Ready>, ProtocolError> {
         loop {
-            if self.done {
+            if self.is_done() {
                 // RFC 6455 1.4: what follows a received Close is discarded.
                 input.discard();
                 return Ok(None);
@@ -317,6 +329,7 @@ impl Receiver {
             // What is there of the body can show already that it is wrong.
             let frame = CloseFrame::decode_partial(&self.control, whole)?;
             if let Some(frame) = frame {
+                self.intake = Intake::Closed;
                 self.handle_ended();
                 input.discard();
                 return Ok(Some(What::CloseReceived(frame).into()));
@@ -504,13 +517,43 @@ impl Receiver {
     /// Whether a Close or a violation has ended what is received: further input is discarded.
     #[must_use]
     pub const fn is_done(&self) -> bool {
-        self.done
+        !matches!(self.intake, Intake::Open)
+    }
+
+    /// Returns the peer's Close, with its code and its reason (RFC 6455 section 7.1.6); `None` as long as no valid one
+    /// has come in.
+    ///
+    /// The answer is there from [`Event::CloseReceived`](super::Event::CloseReceived) on, and stays the same after
+    /// [`Event::Closed`](super::Event::Closed): for callers that see messages alone, and ask once they have ended.
+    /// At the end, `None` means that the peer has not said why: the stream ended without a Close, the peer broke a
+    /// rule, or a timer ran out.
+    ///
+    /// ```
+    /// # #[cfg(feature = "alloc")] {
+    /// use hybi::{CloseCode, Config, Connection, Inbox, Instant, Outbox};
+    ///
+    /// let mut connection = Connection::client(Instant::ZERO, Config::new(), Outbox::new(), [1; 32]);
+    /// let mut inbox = Inbox::with_bytes(b"\x88\x10\x11\x30quota exceeded");
+    /// while connection.poll_event(Instant::ZERO, &mut inbox).unwrap().is_some() {}
+    ///
+    /// let close = connection.peer_close().unwrap();
+    /// assert_eq!(close.code, Some(CloseCode::new(4400)));
+    /// assert_eq!(close.reason, "quota exceeded");
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn peer_close(&self) -> Option<CloseFrame> {
+        // The body was found valid when it came in.
+        if self.intake == Intake::Closed { CloseFrame::decode(&self.control).ok() } else { None }
     }
 
     /// The sending half has failed the connection because a timer ran out, or has told its end: what
     /// still comes in is discarded.
     pub fn handle_ended(&mut self) {
-        (self.done, self.fast) = (true, false);
+        if self.intake == Intake::Open {
+            self.intake = Intake::Stopped;
+        }
+        self.fast = false;
         self.message = Progress::Untouched;
         #[cfg(feature = "deflate")]
         {

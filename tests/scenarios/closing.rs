@@ -3,11 +3,11 @@
 use hybi::close::State;
 use hybi::frame::Opcode;
 use hybi::{
-    CloseCode, CloseReason, Config, Cut, Kind, Outcome, ProtocolError, ReadyState, Role, SendError, Timer,
-    TransportAction,
+    CloseCode, CloseFrame, CloseReason, Config, Cut, Kind, Outcome, ProtocolError, ReadyState, Role,
+    SendError, Timer, TransportAction,
 };
 
-use crate::pair::{Pair, Scenario, Seen, at, closed_clean, frame, secs, text};
+use crate::pair::{End, Pair, Scenario, Seen, at, closed_clean, frame, secs, text};
 
 const ROLES: [Role; 2] = [Role::Server, Role::Client];
 
@@ -441,6 +441,113 @@ fn s5_5_1_the_peers_close_while_the_own_one_waits_takes_its_place() {
             };
             assert_eq!(end.conn.sender().dropped(), dropped as u64);
             assert_eq!(end.eof(), [closed_clean(4000)]);
+        }
+    }
+}
+
+#[test]
+fn s7_1_6_the_peers_close_can_be_asked_for_until_after_the_end() {
+    let longest = "€".repeat(41);
+    let said = [(Some(4400), "quota exceeded"), (Some(1000), ""), (Some(1001), &*longest), (None, "")];
+    for role in ROLES {
+        for (code, reason) in said {
+            let mut body = code.map_or(Vec::new(), |code: u16| code.to_be_bytes().to_vec());
+            body.extend_from_slice(reason.as_bytes());
+            let wire = frame(role.peer(), Opcode::Close, true, &body);
+            let frame =
+                CloseFrame { code: code.map(CloseCode::new), reason: CloseReason::new(reason).unwrap() };
+            for own in [None, Some(false), Some(true)] {
+                for size in [1, wire.len()] {
+                    let mut end = Scenario::of(role).open();
+                    // A control frame that came before leaves nothing behind.
+                    end.receive(
+                        Opcode::Ping,
+                        b"\x03\xe9longer than the reason, which is not what the peer closed with",
+                    );
+                    if let Some(written) = own {
+                        end.conn.close(end.now, CloseCode::NORMAL, "own").unwrap();
+                        if written {
+                            end.flush();
+                        }
+                    }
+                    for (at, piece) in wire.chunks(size).enumerate() {
+                        assert_eq!(end.conn.peer_close(), None, "{at}");
+                        end.feed(piece);
+                    }
+                    assert_eq!(end.conn.peer_close(), Some(frame));
+                    assert_eq!(end.conn.receiver().peer_close(), Some(frame));
+                    // Nothing that comes later takes its place.
+                    end.receive(Opcode::Ping, b"\x03\xe9no");
+                    end.receive_close(1001, "again");
+                    end.feed(&[0x83; 50]);
+                    end.flush();
+                    assert_eq!(end.conn.peer_close(), Some(frame));
+                    end.conn.handle_half_closed();
+                    let seen = if size == 1 { end.eof() } else { end.advance(secs(10)) };
+                    assert!(matches!(seen[..], [Seen::Closed(Outcome::Clean { .. })]), "{seen:?}");
+                    end.conn.release_idle();
+                    assert_eq!(end.conn.peer_close(), Some(frame), "after Closed");
+                    end.receive_close(1001, "again");
+                    assert_eq!((end.poll(), end.conn.peer_close()), (vec![], Some(frame)));
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn s7_1_6_a_peers_close_that_was_not_answered_in_time_can_be_asked_for() {
+    for role in ROLES {
+        let mut end = Scenario::of(role).open();
+        end.conn.send_text("unread").unwrap();
+        end.write(2);
+        end.receive_close(4400, "quota exceeded");
+        assert_eq!(end.advance(secs(10)), [Seen::Closed(Outcome::TimedOut(Timer::Close))]);
+        let close = end.conn.peer_close().unwrap();
+        assert_eq!((close.code_seen(), close.reason.as_str()), (CloseCode::new(4400), "quota exceeded"));
+    }
+}
+
+#[test]
+fn s7_1_6_without_a_valid_close_of_the_peer_there_is_none_to_ask_for() {
+    for role in ROLES {
+        let close = |body: &[u8]| frame(role.peer(), Opcode::Close, true, body);
+        let whole = close(b"\x03\xe8bye");
+        let cut = whole[..whole.len() - 1].to_vec();
+        // What ends it, after what has come in.
+        let eof = |mut end: End| (end.eof(), end);
+        let silence = |mut end: End| (end.advance(secs(100)), end);
+        let own = |mut end: End| {
+            end.conn.close(end.now, CloseCode::NORMAL, "own").unwrap();
+            (end.advance(secs(10)), end)
+        };
+        let endings: [&dyn Fn(End) -> (Vec<Seen>, End); 3] = [&eof, &silence, &own];
+        for wire in [
+            vec![],
+            cut,
+            whole[..2].to_vec(),
+            // The payload of other control frames is none.
+            frame(role.peer(), Opcode::Ping, true, b"\x03\xe8bye"),
+            frame(role.peer(), Opcode::Pong, true, b"\x03\xe8bye"),
+        ] {
+            for ending in endings {
+                let mut end = Scenario::of(role).open();
+                end.feed(&wire);
+                let (seen, mut end) = ending(end);
+                assert!(matches!(seen[..], [Seen::Closed(_)]), "{seen:?}");
+                assert_eq!(end.conn.peer_close(), None, "{wire:x?}");
+                // Nor is one that comes too late.
+                end.feed(&whole);
+                end.feed(&whole[2..]);
+                assert_eq!(end.conn.peer_close(), None, "{wire:x?}");
+            }
+        }
+        for broken in [close(b"\x03\xedbye"), close(b"\x03\xe8\xff"), close(b"x"), vec![0x83]] {
+            let mut end = Scenario::of(role).open();
+            assert!(matches!(end.feed(&[&broken[..], &whole].concat())[..], [Seen::Failed(_)]));
+            assert_eq!(end.conn.peer_close(), None, "{broken:x?}");
+            end.eof();
+            assert_eq!(end.conn.peer_close(), None, "{broken:x?}");
         }
     }
 }
