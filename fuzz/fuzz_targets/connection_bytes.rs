@@ -185,7 +185,8 @@ fn answers(role: Role, run: &Run) {
     for seen in run.events.iter() {
         match seen {
             Seen::Ping(payload) => due.push(Seen::Pong(payload.clone()), 1),
-            Seen::Close(code, _) => due.push(Seen::Close(*code, String::new()), 1),
+            // The answer echoes the code and the reason.
+            Seen::Close(code, reason) => due.push(Seen::Close(*code, reason.clone()), 1),
             _ => {}
         }
     }

@@ -1,5 +1,7 @@
 //! Our own Close, and the end.
 
+use core::ops::ControlFlow;
+
 use crate::close::{Action, CloseCode, CloseFrame, CloseReason, Event, State};
 use crate::frame::{MAX_CONTROL_PAYLOAD, Opcode};
 use crate::time::Instant;
@@ -68,6 +70,28 @@ impl<O: Output> Sender<O> {
         } else if self.own_close == OwnClose::NO {
             self.close_behind(now, frame);
         }
+    }
+
+    /// Our own Close, which waits or is begun, answers the peer's. Where the transport has not taken all that it was
+    /// given, it takes the place of what is not begun, as in [`Self::close_at_once`].
+    pub(super) fn own_close_at_once(&mut self) {
+        if self.close_is_begun() || self.congestion == Congestion::None {
+            return;
+        }
+        let (mut bytes, mut len) = ([0; MAX_CONTROL_FRAME], 0);
+        let mut ahead = self.out.len().saturating_sub(self.own_close.queued_len());
+        _ = self.out.pieces(|piece| {
+            let (before, close) = piece.split_at_checked(ahead).unwrap_or((piece, &[]));
+            ahead -= before.len();
+            for (to, from) in bytes.iter_mut().skip(len).zip(close) {
+                *to = *from;
+            }
+            len += close.len();
+            ControlFlow::Continue(())
+        });
+        self.drop_queue();
+        self.out.urgent_mut().push_close(bytes.get(..len).unwrap_or_default());
+        self.own_close = OwnClose::URGENT;
     }
 
     fn drop_queue(&mut self) {

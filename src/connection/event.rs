@@ -42,11 +42,16 @@ pub enum Event<'i> {
     Ping(ControlPayload),
     /// A Pong came in, asked for or not. Those for keepalive Pings come too, with a counter of 4 bytes as payload.
     Pong(ControlPayload),
-    /// The peer closes, and the answer is queued. No data comes after this, and none can be sent.
+    /// The peer closes, and the answer is queued: a Close with the same code and reason, or our own Close if one was
+    /// queued before (RFC 6455 section 5.5.1). No data comes after this event, and none can be sent.
+    ///
+    /// [`Machine::peer_close`](crate::Machine::peer_close) returns the frame later, too.
     CloseReceived(CloseFrame),
     /// A send was handed back as [`Blocked`](crate::SendError::Blocked), and there is room again.
     Writable,
     /// The connection has ended: the last event, exactly once. The transport may be dropped.
+    ///
+    /// It comes after a Close and after a stream that just stopped. [`Outcome::is_clean`] tells them apart.
     Closed(Outcome),
 }
 
@@ -226,6 +231,44 @@ impl fmt::Debug for ControlPayload {
 }
 
 /// How a connection ended.
+///
+/// A loop over messages sees no difference between a peer that closed and a stream that stopped between two messages:
+/// in both cases no further message comes. Check [`is_clean`](Self::is_clean) before the messages count as complete. It
+/// is true where the peer's Close came in, which follows all that the peer had to say. With
+/// [`Abnormal`](Self::Abnormal) the last messages may be missing: the peer crashed, or somebody on the way cut the
+/// stream. RFC 6455 section 7.1.5 gives such an end the code 1006.
+///
+/// The outcome has the code of the peer's Close. [`Machine::peer_close`](crate::Machine::peer_close) returns the code
+/// with the reason, and also where the outcome is [`TimedOut`](Self::TimedOut) because the peer did not take our answer.
+///
+/// ```
+/// # #[cfg(feature = "alloc")] {
+/// use hybi::{Config, Connection, Event, Inbox, Instant, Outbox};
+///
+/// /// Everything that the server sent, or why it is not complete.
+/// fn download(connection: &mut Connection, inbox: &mut Inbox) -> Result<Vec<u8>, String> {
+///     let mut data = Vec::new();
+///     loop {
+///         match connection.poll_event(Instant::ZERO, inbox).map_err(|error| error.to_string())? {
+///             Some(Event::Binary(part)) => data.extend_from_slice(part),
+///             Some(Event::Closed(outcome)) if outcome.is_clean() => return Ok(data),
+///             Some(Event::Closed(outcome)) => return Err(outcome.to_string()),
+///             Some(_) => {}
+///             None => connection.handle_eof(),          // a real driver reads here
+///         }
+///     }
+/// }
+///
+/// let client = || Connection::client(Instant::ZERO, Config::new(), Outbox::new(), [1; 32]);
+/// let mut complete = Inbox::with_bytes(b"\x82\x03abc\x88\x02\x03\xe8");
+/// assert_eq!(download(&mut client(), &mut complete), Ok(b"abc".to_vec()));
+/// let mut cut = Inbox::with_bytes(b"\x82\x03abc");
+/// assert_eq!(
+///     download(&mut client(), &mut cut),
+///     Err("the stream ended without a Close frame".to_string())
+/// );
+/// # }
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum Outcome {

@@ -281,13 +281,12 @@ impl<O: Output> Sender<O> {
             }
             Owed::Close(frame) => {
                 let before = self.closing.state();
-                // RFC 6455 5.5.1: the answer typically echoes the code.
-                let answer = CloseFrame { reason: CloseReason::EMPTY, ..frame };
                 match (before, self.closing.handle(Event::Received)) {
-                    (_, Action::AnswerClose) => self.close_at_once(now, &answer),
-                    // Both sides closed at the same time.
-                    (State::Sent, _) if !self.close_is_begun() => self.close_at_once(now, &answer),
-                    (State::Sent, _) => {}
+                    // RFC 6455 5.5.1: the answer typically echoes the code. The reason goes with it, as the peer's
+                    // application is shown both as one.
+                    (_, Action::AnswerClose) => self.close_at_once(now, &frame),
+                    // Both sides closed at the same time: our own Close is the answer.
+                    (State::Sent, _) => self.own_close_at_once(),
                     _ => return,
                 }
                 self.outcome = Outcome::Clean { code: frame.code_seen() };

@@ -8,7 +8,11 @@
 //! # From the peer's side
 //!
 //! [`Event::CloseReceived`](crate::Event::CloseReceived): the answer is queued already, and what follows is
-//! discarded unread. What was queued before goes out first, unless the last write left something behind: such
+//! discarded unread. The answer has the peer's code and reason. A Close of our own that was queued before and is not
+//! on its way yet is the answer instead. [`peer_close`](crate::Machine::peer_close) returns the peer's code and reason
+//! from then on, also after the end.
+//!
+//! What was queued before goes out first, unless the last write left something behind: such
 //! a transport is congested, and the frame that was begun is finished, the rest is dropped and counted
 //! ([`Sender::dropped`](crate::Sender::dropped)), and the Close goes out. A violation is answered the same
 //! way, with the code that fits.
@@ -31,6 +35,10 @@
 //! | `Abnormal` | the stream ended without a Close; between messages, in one, or inside a frame | 1006 |
 //! | `Failed` | the peer broke the protocol | 1006 |
 //! | `TimedOut` | no answer to a Ping, to a Close because no data went for too long, or to any other | 1006 |
+//!
+//! A loop that takes messages until there are none does not see the difference between the first two. Ask
+//! [`is_clean`](crate::Outcome::is_clean) before the messages count as complete: a stream that ended without a Close may
+//! have lost the last of them.
 //!
 //! ```
 //! # #[cfg(feature = "alloc")] {

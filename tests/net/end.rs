@@ -49,8 +49,8 @@ fn closed_by_either_side() {
                 assert!(matches!(closer.close(None, ""), Err(Error::Send(SendError::Closed))));
                 assert!(matches!(closer.send_text("late"), Err(Error::Send(SendError::Closed))));
                 let outcome = Outcome::Clean { code: code.unwrap_or(CloseCode::NO_STATUS) };
-                // RFC 6455 5.5.1: the answer echoes the code.
-                assert_eq!(closing(&mut closer), (code, String::new(), outcome));
+                // RFC 6455 5.5.1: the answer echoes the code, and the reason with it.
+                assert_eq!(closing(&mut closer), (code, reason.to_owned(), outcome));
                 assert_eq!(other.join().unwrap(), (code, reason.to_owned(), outcome));
             }
         }

@@ -137,7 +137,7 @@ fn said() -> Vec<u8> {
 /// Whether `output` is what it is answered. The Pong may overtake.
 fn is_answer(output: &[u8]) -> bool {
     let (pong, rest) = (frame(0x8A, false, b"?"), [frame(0x81, false, b"one"), frame(0x81, false, b"two")]);
-    let close = frame(0x88, false, &close_body(1000, ""));
+    let close = frame(0x88, false, &close_body(1000, "bye"));
     (0..=rest.len()).any(|at| {
         let (before, behind) = (rest[..at].concat(), rest[at..].concat());
         output == [&*before, &pong, &behind, &close].concat()

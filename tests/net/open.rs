@@ -524,7 +524,7 @@ fn what_comes_right_behind_the_handshake_is_not_lost() {
         let (address, thread) = serve(|stream| {
             let close = frame(0x88, false, &close_body(1001, "so soon"));
             let mut raw = Raw::server(stream, &[frame(0x81, false, b"hi"), close].concat());
-            assert_eq!(raw.frame(), (0x88, close_body(1001, "")));
+            assert_eq!(raw.frame(), (0x88, close_body(1001, "so soon")));
         });
         let mut ws = net::connect(&url(address)).unwrap();
         assert_eq!(ws.recv().unwrap(), Some("hi".into()));

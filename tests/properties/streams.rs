@@ -240,9 +240,9 @@ impl Stream {
                 Seen::Binary(data) => answers.push((wire::BINARY, data.clone())),
                 Seen::Ping(payload) => answers.push((wire::PONG, payload.clone())),
                 Seen::Pong(_) => {}
-                // RFC 6455 5.5.1: the code is echoed; a reason need not be.
-                Seen::Close(code, _) => {
-                    answers.push((wire::CLOSE, close_body(code.map(|code| (code, String::new())).as_ref())));
+                // RFC 6455 5.5.1: the code is echoed, and here the reason with it.
+                Seen::Close(code, reason) => {
+                    answers.push((wire::CLOSE, close_body(code.map(|code| (code, reason.clone())).as_ref())));
                 }
             }
         }
