@@ -9,10 +9,11 @@
 //! | what the driver must do | `poll_*`: [`poll_transmit`](Machine::poll_transmit), [`poll_timeout`](Machine::poll_timeout), [`poll_transport`](Machine::poll_transport) |
 //! | getters | [`ready_state`](Machine::ready_state), [`buffered_amount`](Machine::buffered_amount) … |
 //!
-//! One turn of a driver: read; [`poll_event`](Machine::poll_event) until `None`; write what
-//! [`poll_transmit`](Machine::poll_transmit) gives and say how much; do what
-//! [`poll_transport`](Machine::poll_transport) says; wait for the next byte or for
-//! [`poll_timeout`](Machine::poll_timeout), whichever is first.
+//! One turn of a driver: read; [`poll_event`](Machine::poll_event) until `None`; call
+//! [`handle_timeout`](Machine::handle_timeout); write what [`poll_transmit`](Machine::poll_transmit) gives and say how
+//! much; do what [`poll_transport`](Machine::poll_transport) says; wait for the next byte or for
+//! [`poll_timeout`](Machine::poll_timeout), whichever is first. [`manual::run_loop`](crate::manual::run_loop) has the
+//! details.
 
 use core::time::Duration;
 

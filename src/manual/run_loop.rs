@@ -8,21 +8,34 @@
 //! 2. **Poll** until `None`. A poll decodes no further than the event it returns, and what the event means is
 //!    done by then: a Pong is queued, a Close answered. An `Err` is the peer's violation, once; go on as
 //!    before.
-//! 3. **Write** what [`poll_transmit`](crate::Machine::poll_transmit) gives and report how much with
+//! 3. **Time**: call [`handle_timeout`](crate::Machine::handle_timeout), on every turn and before every write, not only
+//!    after a wait in vain. A peer that keeps bytes coming, or takes a byte now and then, must not keep the timers from
+//!    running.
+//! 4. **Write** what [`poll_transmit`](crate::Machine::poll_transmit) gives and report how much with
 //!    [`transmitted`](crate::Machine::transmitted), 0 where the transport takes nothing: that is how the
 //!    connection learns that it is congested. To write after the whole batch, and not after each message,
 //!    is what makes pipelined small messages fast.
-//! 4. **Transport**: do what [`poll_transport`](crate::Machine::poll_transport) says.
-//! 5. **Wait** for more input, for room to write if something is left, or for
-//!    [`poll_timeout`](crate::Machine::poll_timeout), whichever is first. Call
-//!    [`handle_timeout`](crate::Machine::handle_timeout) on every turn, not only after a wait in vain: a peer
-//!    that keeps bytes coming must not keep the timers from running.
+//! 5. **Transport**: do what [`poll_transport`](crate::Machine::poll_transport) says. `Close` and `Abort` mean that
+//!    the connection has ended: poll for [`Event::Closed`](crate::Event::Closed) instead of waiting. An ended connection
+//!    has no deadline that would end the wait.
+//! 6. **Wait** for more input, for room to write if something is left, or for
+//!    [`poll_timeout`](crate::Machine::poll_timeout), whichever is first.
 //!
 //! Between `poll_transmit` and `transmitted` nothing else may be called, or a Pong might get between the
 //! bytes that were written. While the slices live the borrow checker sees to that; a driver whose writes
 //! complete later copies the slices, reports them as transmitted at once, and writes its copy.
 //!
 //! [`Event::Closed`](crate::Event::Closed) is the last event and comes exactly once.
+//!
+//! # A send that is refused as `Blocked`
+//!
+//! Write, and send again: a loop inside of the turn. It needs the steps 3 and 4 of the turn, both of them. A peer that
+//! does not read lets no write through, so only `handle_timeout` can end the connection, and with it the loop: the send
+//! is then refused as [`Closed`](crate::SendError::Closed). A driver that can wait for several things goes on with the
+//! turn instead, and sends after [`Event::Writable`](crate::Event::Writable).
+//!
+//! The README prints such a loop over a blocking socket. A test runs the same text against peers that never read, read
+//! slowly, or say nothing.
 //!
 //! # Sharing one read buffer
 //!

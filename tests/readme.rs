@@ -1,0 +1,334 @@
+//! The README's run loop, run against peers that do not do what a loop hopes for.
+//!
+//! `readme/serve.rs` is the loop's text, word for word as the README prints it. The doctest of the README compiles it
+//! against `std`. Here the same text gets a socket and a clock from [`world`], where time is virtual: it passes where
+//! the loop waits, as long as the timeout says that the loop set. So a wait without an end is a panic, not a hang.
+#![cfg(feature = "alloc")]
+#![allow(
+    missing_docs,
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests"
+)]
+
+use std::cell::RefCell;
+use std::error::Error;
+use std::io::IoSlice;
+use std::rc::Rc;
+use std::time::Duration;
+
+use hybi::{CloseCode, Outcome, Timer};
+
+use world::{Peer, TcpStream, elapsed};
+
+const README: &str = include_str!("../README.md");
+const SERVE: &str = include_str!("readme/serve.rs");
+
+/// The loop under test.
+mod run_loop {
+    use std::io::{ErrorKind, IoSlice, Read, Write};
+    use std::time::Duration;
+
+    use hybi::handshake::{Incoming, Limits, ServerHandshake};
+    use hybi::{Config, Connection, Event, Inbox, Instant, Outbox, Outcome, SendError, TransportAction};
+
+    use super::world::{Clock, Shutdown, TcpStream};
+
+    include!("readme/serve.rs");
+
+    pub fn run(stream: TcpStream) -> Result<Outcome, Box<dyn std::error::Error>> {
+        serve(stream)
+    }
+}
+
+/// A socket, a clock and a peer.
+mod world {
+    use std::cell::{Cell, RefCell};
+    use std::io::{self, ErrorKind, IoSlice, Read, Write};
+    use std::rc::Rc;
+    use std::time::Duration;
+
+    /// No peer here needs more calls than this.
+    const MAX_CALLS: u32 = 20_000;
+
+    thread_local! {
+        static NOW: Cell<Duration> = const { Cell::new(Duration::ZERO) };
+        static CALLS: Cell<u32> = const { Cell::new(0) };
+    }
+
+    /// The time since the test began.
+    pub fn elapsed() -> Duration {
+        NOW.get()
+    }
+
+    /// Starts a test at zero.
+    pub fn begin() {
+        NOW.set(Duration::ZERO);
+        CALLS.set(0);
+    }
+
+    /// What a loop asks the operating system for the time with.
+    pub struct Clock(Duration);
+
+    impl Clock {
+        pub fn now() -> Self {
+            Self(NOW.get())
+        }
+
+        pub fn elapsed(&self) -> Duration {
+            NOW.get() - self.0
+        }
+    }
+
+    pub enum Shutdown {
+        Write,
+    }
+
+    /// The other end of a [`TcpStream`].
+    pub trait Peer {
+        /// The bytes that lie in the socket, `max` at most, an empty piece for the end; or when some will, if ever.
+        fn says(&mut self, max: usize) -> Result<Vec<u8>, Option<Duration>>;
+
+        /// How many of the bytes the socket takes; or when it takes some, if ever.
+        fn takes(&mut self, slices: &[IoSlice<'_>]) -> Result<usize, Option<Duration>>;
+
+        /// The half that the loop writes to was closed.
+        fn is_shut(&mut self) {}
+    }
+
+    pub struct TcpStream {
+        pub peer: Rc<RefCell<dyn Peer>>,
+        read_timeout: Option<Duration>,
+        write_timeout: Option<Duration>,
+    }
+
+    impl TcpStream {
+        pub fn new(peer: Rc<RefCell<dyn Peer>>) -> Self {
+            Self { peer, read_timeout: None, write_timeout: None }
+        }
+
+        pub fn set_read_timeout(&mut self, timeout: Option<Duration>) -> io::Result<()> {
+            self.read_timeout = checked(timeout)?;
+            Ok(())
+        }
+
+        pub fn set_write_timeout(&mut self, timeout: Option<Duration>) -> io::Result<()> {
+            self.write_timeout = checked(timeout)?;
+            Ok(())
+        }
+
+        #[expect(clippy::needless_pass_by_value, clippy::unnecessary_wraps, reason = "as in std")]
+        pub fn shutdown(&self, how: Shutdown) -> io::Result<()> {
+            let Shutdown::Write = how;
+            self.peer.borrow_mut().is_shut();
+            Ok(())
+        }
+    }
+
+    /// `std` refuses a timeout of zero.
+    fn checked(timeout: Option<Duration>) -> io::Result<Option<Duration>> {
+        if timeout == Some(Duration::ZERO) { Err(ErrorKind::InvalidInput.into()) } else { Ok(timeout) }
+    }
+
+    /// Makes calls until one of them goes through, or the time is up.
+    fn wait<T>(
+        timeout: Option<Duration>,
+        mut call: impl FnMut() -> Result<T, Option<Duration>>,
+    ) -> io::Result<T> {
+        let deadline = timeout.map(|timeout| NOW.get() + timeout);
+        loop {
+            CALLS.set(CALLS.get() + 1);
+            assert!(CALLS.get() < MAX_CALLS, "the loop turns without end, at {:?}", NOW.get());
+            let ready = match call() {
+                Ok(done) => return Ok(done),
+                Err(ready) => ready,
+            };
+            let next = [ready, deadline].into_iter().flatten().min();
+            let Some(next) = next else { panic!("the loop waits without end, at {:?}", NOW.get()) };
+            NOW.set(next.max(NOW.get()));
+            if ready != Some(next) {
+                return Err(ErrorKind::WouldBlock.into());
+            }
+        }
+    }
+
+    impl Read for TcpStream {
+        fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
+            let bytes = wait(self.read_timeout, || self.peer.borrow_mut().says(to.len()))?;
+            to[..bytes.len()].copy_from_slice(&bytes);
+            Ok(bytes.len())
+        }
+    }
+
+    impl Write for TcpStream {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.write_vectored(&[IoSlice::new(bytes)])
+        }
+
+        fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+            wait(self.write_timeout, || self.peer.borrow_mut().takes(slices))
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+}
+
+const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+    Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
+
+/// A text of `len` bytes, 126 or more, from a client that masks with zeros, which change nothing.
+fn text(len: usize) -> Vec<u8> {
+    let len16 = u16::try_from(len).unwrap().to_be_bytes();
+    [&[0x81, 0xFE], &len16[..], &[0; 4], &vec![b'x'; len]].concat()
+}
+
+/// A masked Close with code 1000.
+const CLOSE: &[u8] = b"\x88\x82\0\0\0\0\x03\xe8";
+
+type Ended = Result<Outcome, Box<dyn Error>>;
+
+/// How a client behaves.
+struct Client {
+    /// What it says at once.
+    says: Vec<u8>,
+    /// What it says again and again behind that.
+    again: Vec<u8>,
+    /// It ends the stream behind that.
+    ends: bool,
+    /// So many bytes go into the socket before it is full.
+    room: usize,
+    /// From then on it takes so many bytes in so long, if it reads at all.
+    pace: Option<(usize, Duration)>,
+    next: Duration,
+    wrote: Vec<u8>,
+    shut: bool,
+}
+
+impl Client {
+    fn new(says: &[&[u8]]) -> Self {
+        Self {
+            says: [&[REQUEST], says].concat().concat(),
+            again: Vec::new(),
+            ends: false,
+            room: usize::MAX,
+            pace: None,
+            next: Duration::ZERO,
+            wrote: Vec::new(),
+            shut: false,
+        }
+    }
+
+    fn run(self) -> (Ended, Rc<RefCell<Self>>) {
+        world::begin();
+        let client = Rc::new(RefCell::new(self));
+        (run_loop::run(TcpStream::new(client.clone())), client)
+    }
+}
+
+impl Peer for Client {
+    fn says(&mut self, max: usize) -> Result<Vec<u8>, Option<Duration>> {
+        if self.says.is_empty() {
+            self.says.clone_from(&self.again);
+        }
+        if self.says.is_empty() && !(self.ends || self.shut) {
+            return Err(None);
+        }
+        let len = self.says.len().min(max);
+        Ok(self.says.drain(..len).collect())
+    }
+
+    fn takes(&mut self, slices: &[IoSlice<'_>]) -> Result<usize, Option<Duration>> {
+        let mut most = self.room;
+        if most == 0 {
+            let Some((bytes, pause)) = self.pace else { return Err(None) };
+            if elapsed() < self.next {
+                return Err(Some(self.next));
+            }
+            (most, self.next) = (bytes, elapsed() + pause);
+        }
+        let before = self.wrote.len();
+        for slice in slices {
+            let left = most - (self.wrote.len() - before);
+            self.wrote.extend_from_slice(&slice[..slice.len().min(left)]);
+        }
+        let len = self.wrote.len() - before;
+        self.room = self.room.saturating_sub(len);
+        Ok(len)
+    }
+
+    fn is_shut(&mut self) {
+        self.shut = true;
+    }
+}
+
+#[test]
+fn the_loop_that_is_tested_is_the_one_that_is_printed() {
+    assert!(
+        README.contains(SERVE.trim()),
+        "copy tests/readme/serve.rs to the README, or the other way round"
+    );
+}
+
+#[test]
+fn a_client_that_reads_is_echoed_to_and_closed_with() {
+    let (outcome, client) = Client::new(&[&text(300), b"\x89\x80\0\0\0\0", &text(200), CLOSE]).run();
+    assert_eq!(outcome.unwrap(), Outcome::Clean { code: CloseCode::NORMAL });
+    let wrote = &client.borrow().wrote;
+    assert!(wrote.starts_with(b"HTTP/1.1 101 ") && wrote.ends_with(b"\x88\x02\x03\xe8"));
+    assert!(client.borrow().shut);
+    assert_eq!(elapsed(), Duration::ZERO);
+}
+
+#[test]
+fn s7_2_1_a_client_that_never_reads_is_given_up_in_time() {
+    // It says more than the queue holds, and then nothing; or it never stops.
+    for (says, again) in
+        [(text(9000).repeat(100), vec![]), (vec![], text(9000)), (vec![], text(200).repeat(300))]
+    {
+        for room in [200, 50_000, 200_000] {
+            let (outcome, _) = Client { room, again: again.clone(), ..Client::new(&[&says]) }.run();
+            assert_eq!(outcome.unwrap(), Outcome::TimedOut(Timer::Pong), "{room}");
+            // What comes in counts as life, and a turn waits 30 seconds for the peer to read. Once the queue is full,
+            // nothing is read any more: a Ping after 30 seconds, 30 more for the Pong, and ten to close.
+            let turns = 64 * 1024 / 4096;
+            assert!(elapsed() <= Duration::from_secs(turns * 30 + 70), "{:?}", elapsed());
+        }
+    }
+}
+
+#[test]
+fn s7_1_1_a_client_that_closes_and_does_not_read_is_given_up_in_time() {
+    // The echo of what it said before does not fit. It reads nothing of it, or a byte just in time.
+    for pace in [None, Some((1, Duration::from_secs(3)))] {
+        let (outcome, _) = Client { room: 200, pace, ..Client::new(&[&text(300), CLOSE]) }.run();
+        assert_eq!(outcome.unwrap(), Outcome::TimedOut(Timer::Close), "{pace:?}");
+        assert!(elapsed() < Duration::from_millis(10_010), "{pace:?}: {:?}", elapsed());
+    }
+}
+
+#[test]
+fn a_client_that_reads_slowly_gets_everything() {
+    // It takes a minute. A Ping goes out in between, and is not answered before the stream ends.
+    let (says, pace) = (text(9000).repeat(20), Some((100, Duration::from_millis(33))));
+    let (outcome, client) = Client { room: 200, pace, ends: true, ..Client::new(&[&says]) }.run();
+    assert!(matches!(outcome.unwrap(), Outcome::Abnormal(_)));
+    let echo = [&[0x81, 126, 0x23, 0x28], &[b'x'; 9000][..]].concat();
+    let echoes = client.borrow().wrote.windows(echo.len()).filter(|bytes| *bytes == echo).count();
+    assert_eq!(echoes, 20);
+    assert!(elapsed() > Duration::from_secs(55));
+}
+
+#[test]
+fn s4_2_1_a_client_that_sends_no_request_is_refused_in_time() {
+    for (says, at_once) in [(&b""[..], false), (&REQUEST[..50], false), (b"\0", true)] {
+        let (outcome, client) = Client { says: says.to_vec(), ..Client::new(&[]) }.run();
+        assert!(outcome.is_err());
+        let status = if at_once { "HTTP/1.1 400 " } else { "HTTP/1.1 408 " };
+        assert!(client.borrow().wrote.starts_with(status.as_bytes()));
+        assert_eq!(elapsed(), Duration::from_secs(if at_once { 0 } else { 10 }));
+    }
+}
