@@ -17,6 +17,11 @@ use crate::frame::EncodeError;
 pub enum ProtocolError {
     /// Reserved bits that no extension has given a meaning, as in [`Header::rsv`](crate::frame::Header::rsv).
     ReservedBits(u8),
+    /// A byte of printable ASCII where a frame should begin, such as the `H` of `HTTP/1.1`. Its reserved bits are set.
+    ///
+    /// The peer most likely speaks HTTP: servers write such a response behind the 101 when their handler has failed or
+    /// returned. Look at the peer's log, or at the bytes that it sent, not at this end.
+    NotAFrame(u8),
     /// A reserved opcode.
     UnknownOpcode(u8),
     /// A server received a frame that is not masked.
@@ -76,9 +81,11 @@ impl ProtocolError {
     #[must_use]
     pub const fn section(self) -> &'static str {
         match self {
-            Self::ReservedBits(_) | Self::UnknownOpcode(_) | Self::LengthNotMinimal | Self::LengthTopBit => {
-                "5.2"
-            }
+            Self::ReservedBits(_)
+            | Self::NotAFrame(_)
+            | Self::UnknownOpcode(_)
+            | Self::LengthNotMinimal
+            | Self::LengthTopBit => "5.2",
             Self::NotMasked | Self::Masked => "5.1",
             Self::ControlFragmented | Self::ControlTooLong => "5.5",
             Self::NothingToContinue | Self::MessageInterleaved => "5.4",
@@ -94,6 +101,7 @@ impl ProtocolError {
     pub(crate) const fn summary(self) -> &'static str {
         match self {
             Self::ReservedBits(_) => "reserved bits are set that no extension defines",
+            Self::NotAFrame(_) => "plain text where a frame should begin",
             Self::UnknownOpcode(_) => "unknown opcode",
             Self::NotMasked => "a frame from a client must be masked",
             Self::Masked => "a frame from a server must not be masked",
@@ -133,6 +141,9 @@ impl fmt::Display for ProtocolError {
         }
         match self {
             Self::ReservedBits(bits) => write!(f, " ({bits:03b})")?,
+            Self::NotAFrame(byte) => {
+                write!(f, " ({:?}): the peer seems to speak HTTP", char::from(*byte))?;
+            }
             Self::UnknownOpcode(opcode) => write!(f, " ({opcode:#x})")?,
             Self::CloseCodeNotAllowed(code) => write!(f, " ({code})")?,
             _ => {}

@@ -32,8 +32,9 @@ fn each_is_of_its_own(errors: &[&dyn Error]) -> Vec<String> {
     texts
 }
 
-const PROTOCOL: [ProtocolError; 18] = [
+const PROTOCOL: [ProtocolError; 19] = [
     ProtocolError::ReservedBits(4),
+    ProtocolError::NotAFrame(b'H'),
     ProtocolError::UnknownOpcode(3),
     ProtocolError::NotMasked,
     ProtocolError::Masked,

@@ -126,7 +126,13 @@ impl Model {
         let (fin, rsv, bits) = (first & 0x80 != 0, first >> 4 & 7, first & 0x0F);
         let is_start = matches!(bits, 1 | 2);
         if rsv & !(if is_start { self.rsv } else { 0 }) != 0 {
-            return Err(ProtocolError::ReservedBits(rsv));
+            // Printable ASCII, unless it begins a compressed fragment.
+            let is_text = first.is_ascii_graphic() || first == b' ';
+            return Err(if is_text && !b"@AB".contains(&first) {
+                ProtocolError::NotAFrame(first)
+            } else {
+                ProtocolError::ReservedBits(rsv)
+            });
         }
         let opcode = match bits {
             0 if !in_message => return Err(ProtocolError::NothingToContinue),

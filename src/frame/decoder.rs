@@ -209,7 +209,7 @@ impl Decoder {
         // 6.1 defines RSV1 on the first frame of a data message alone.
         let may_carry_rsv = matches!(opcode, Some(Opcode::Text | Opcode::Binary));
         if rsv & !(if may_carry_rsv { self.allowed_rsv } else { 0 }) != 0 {
-            return Err(ProtocolError::ReservedBits(rsv));
+            return Err(reserved_bits(first));
         }
         match opcode {
             // RFC 6455 5.4: a continuation frame continues a message that is open ...
@@ -242,6 +242,19 @@ impl Decoder {
         if !header.opcode.is_control() {
             self.message_open = !header.fin;
         }
+    }
+}
+
+/// The violation of a first byte whose reserved bits are wrong.
+#[cold]
+const fn reserved_bits(first: u8) -> ProtocolError {
+    match first {
+        // RSV1 alone, on a fragment of data: so a message begins that is compressed without an agreement (RFC 7692 6.1).
+        // In ASCII these are `@`, `A` and `B`, with which no HTTP response begins.
+        0x40..=0x42 => ProtocolError::ReservedBits(4),
+        // Every other printable character has reserved bits that no extension in use sets, and no FIN.
+        b' '..=b'~' => ProtocolError::NotAFrame(first),
+        _ => ProtocolError::ReservedBits(first >> 4 & 7),
     }
 }
 

@@ -90,7 +90,9 @@ fn broken_by_first(state: State, deflate: bool, first: u8) -> Vec<ProtocolError>
     let mut broken = Vec::new();
     // 5.2, and RFC 7692 6.1: RSV1 on the first frame of a message.
     if rsv != 0 && !(deflate && rsv == 4 && matches!(opcode, 1 | 2)) {
-        broken.push(ProtocolError::ReservedBits(rsv));
+        // Printable ASCII is said to be text, but for what begins a compressed fragment.
+        let is_text = (0x20..0x7F).contains(&first) && !(0x40..=0x42).contains(&first);
+        broken.push(if is_text { ProtocolError::NotAFrame(first) } else { ProtocolError::ReservedBits(rsv) });
     }
     match opcode {
         // 5.4

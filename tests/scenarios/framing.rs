@@ -35,10 +35,66 @@ fn s5_2_reserved_bits_fail_the_connection() {
         for rsv in 1..8u8 {
             for opcode in [0x81, 0x82, 0x88, 0x89, 0x8A, 0x01] {
                 let bytes = [opcode | rsv << 4, masked_bit(role)];
-                fails(role, &Config::new(), &bytes, ProtocolError::ReservedBits(rsv));
+                // A fragment with RSV1 is one that is compressed without an agreement. With other bits its first byte
+                // is plain text.
+                let error = match bytes[0] {
+                    first @ (0x21 | 0x31 | 0x51 | 0x61 | 0x71) => ProtocolError::NotAFrame(first),
+                    _ => ProtocolError::ReservedBits(rsv),
+                };
+                fails(role, &Config::new(), &bytes, error);
             }
         }
     }
+}
+
+#[test]
+fn s5_2_plain_text_where_a_frame_should_begin_is_told_by_its_first_byte() {
+    for role in ROLES {
+        for first in 0..=0xFFu8 {
+            let mut end = Scenario::of(role).open();
+            let seen = end.feed(&[first]);
+            let printable = matches!(first, b' '..=b'~');
+            let error = match seen[..] {
+                [] => None,
+                [Seen::Failed(error)] => Some(error),
+                _ => panic!("{seen:?}"),
+            };
+            match error {
+                Some(ProtocolError::NotAFrame(byte)) => assert!(printable && byte == first),
+                // What a peer begins a message with that compresses, and was not asked to.
+                Some(ProtocolError::ReservedBits(4)) if printable => assert!(b"@AB".contains(&first)),
+                Some(ProtocolError::ReservedBits(bits)) => {
+                    assert_eq!((bits, printable), (first >> 4 & 7, false))
+                }
+                _ => assert!(!printable, "{first:#x}"),
+            }
+        }
+    }
+}
+
+#[test]
+fn s5_2_an_http_response_behind_the_handshake_is_told_as_such() {
+    let said = "the peer broke RFC 6455 section 5.2: plain text where a frame should begin ('H'): \
+                the peer seems to speak HTTP; the connection is failed with close code 1002";
+    for role in ROLES {
+        let http = b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\n\r\n";
+        fails(role, &Config::new(), http, ProtocolError::NotAFrame(b'H'));
+        // Behind a message, and where the fragment of one should begin.
+        for (fin, events) in [(true, 1), (false, 0)] {
+            for size in [1, 9, 1000] {
+                let mut end = Scenario::of(role).open();
+                let bytes = [&frame(role.peer(), Opcode::Text, fin, b"a"), &http[..]].concat();
+                let seen = end.feed_in(&bytes, size);
+                assert_eq!(seen.len(), events + 1);
+                let Some(Seen::Failed(error)) = seen.last() else { panic!("{seen:?}") };
+                assert_eq!((*error, error.to_string()), (ProtocolError::NotAFrame(b'H'), said.to_owned()));
+                assert_eq!(end.flush(), ["close 1002 plain text where a frame should begin"]);
+            }
+        }
+    }
+    // What has no letter of its own is shown as a literal.
+    assert!(ProtocolError::NotAFrame(b'\'').to_string().contains(r"('\'')"));
+    assert!(ProtocolError::NotAFrame(b'<').to_string().contains("('<')"));
 }
 
 #[test]
