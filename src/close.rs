@@ -176,6 +176,26 @@ impl CloseReason {
         fits.and_then(|at| text.get(..at)).and_then(Self::new).unwrap_or(Self::EMPTY)
     }
 
+    /// Formats a reason. The parts of `text` from the first one that does not fit are left out.
+    pub(crate) fn format(text: fmt::Arguments<'_>) -> Self {
+        struct Writer(CloseReason);
+
+        impl fmt::Write for Writer {
+            fn write_str(&mut self, part: &str) -> fmt::Result {
+                let len = self.0.len;
+                let room =
+                    self.0.bytes.get_mut(usize::from(len)..).and_then(|room| room.get_mut(..part.len()));
+                room.ok_or(fmt::Error)?.copy_from_slice(part.as_bytes());
+                self.0.len = u8::try_from(part.len()).map_or(len, |more| len.saturating_add(more));
+                Ok(())
+            }
+        }
+
+        let mut writer = Writer(Self::EMPTY);
+        let _ = fmt::Write::write_fmt(&mut writer, text);
+        writer.0
+    }
+
     /// The text.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -475,6 +495,8 @@ mod tests {
         // Cut between code points: 41 of three bytes are 123, 30 of four are 120.
         assert_eq!(CloseReason::truncated(&"€".repeat(60)).as_str(), "€".repeat(41));
         assert_eq!(CloseReason::truncated(&"𝄞".repeat(60)).as_str(), "𝄞".repeat(30));
+        assert_eq!(CloseReason::format(format_args!("{}{longest}", "")).as_str(), longest);
+        assert_eq!(CloseReason::format(format_args!("{}{longest}", 1)).as_str(), "1");
     }
 
     /// One cell of the table: a state reached by its shortest way, an event, and what comes of it.

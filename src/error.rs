@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use crate::close::CloseCode;
+use crate::close::{CloseCode, CloseReason};
 use crate::frame::EncodeError;
 
 /// A rule of the protocol that the peer has broken.
@@ -97,8 +97,19 @@ impl ProtocolError {
         }
     }
 
+    /// The reason of the Close frame that goes out.
+    pub(crate) fn close_reason(self) -> CloseReason {
+        match self {
+            // The peer's developer sees no more than this text, and may not know which code was sent.
+            Self::CloseCodeNotAllowed(code) => {
+                CloseReason::format(format_args!("close code {code} must not be sent"))
+            }
+            _ => CloseReason::truncated(self.summary()),
+        }
+    }
+
     /// A sentence about what the peer did, short enough for the reason of a Close frame.
-    pub(crate) const fn summary(self) -> &'static str {
+    const fn summary(self) -> &'static str {
         match self {
             Self::ReservedBits(_) => "reserved bits are set that no extension defines",
             Self::NotAFrame(_) => "plain text where a frame should begin",

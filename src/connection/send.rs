@@ -293,8 +293,7 @@ impl<O: Output> Sender<O> {
                 self.await_end(now);
             }
             Owed::Failure(error) => {
-                let reason = CloseReason::truncated(error.summary());
-                self.fail(now, Outcome::Failed(error), error.close_code(), reason);
+                self.fail(now, Outcome::Failed(error), error.close_code(), error.close_reason());
             }
         }
     }

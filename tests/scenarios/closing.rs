@@ -83,7 +83,28 @@ fn s5_5_1_every_code_that_may_be_received_is_echoed_and_no_other() {
                 assert_eq!(end.flush(), [format!("close {code}")]);
             } else {
                 assert_eq!(seen, [Seen::Failed(ProtocolError::CloseCodeNotAllowed(code))]);
-                assert_eq!(end.flush(), ["close 1002 close code must not be sent"]);
+                assert_eq!(end.flush(), [format!("close 1002 close code {code} must not be sent")]);
+            }
+        }
+    }
+}
+
+#[test]
+fn s7_4_an_illegal_code_is_named_whatever_is_wrong_with_the_reason() {
+    for role in ROLES {
+        for code in [0, 999, 1004, 1005, 1006, 1015, 5000, u16::MAX] {
+            for reason in [&b"\xff"[..], b"ok\xc3", &[0xED, 0xA0, 0x80], &[0xFF; 123]] {
+                let body = [&code.to_be_bytes(), reason].concat();
+                let wire = frame(role.peer(), Opcode::Close, true, &body);
+                for size in [1, 2, 7, wire.len()] {
+                    let mut end = Scenario::of(role).open();
+                    let seen = end.feed_in(&wire, size);
+                    let [Seen::Failed(error)] = seen[..] else { panic!("{seen:?}") };
+                    assert_eq!(error, ProtocolError::CloseCodeNotAllowed(code), "{reason:x?} by {size}");
+                    assert!(error.to_string().contains(&format!("({code})")));
+                    // The peer is told as well.
+                    assert_eq!(end.flush(), [format!("close 1002 close code {code} must not be sent")]);
+                }
             }
         }
     }
