@@ -22,8 +22,9 @@
 //! RFC 6455 section 7.1.1 wants the server to close TCP first. It does so by closing its sending half once
 //! its Close is written ([`TransportAction::HalfClose`](crate::TransportAction::HalfClose)) and reading on
 //! until the end: to close both halves with input unread would send a reset, which can destroy the Close
-//! on its way. A client waits for the server. [`Config::close_timeout`](crate::Config::close_timeout) bounds
-//! both, so a connection always ends.
+//! on its way. A client waits for the server, after both Closes no longer than
+//! [`Config::end_timeout`](crate::Config::end_timeout). [`Config::close_timeout`](crate::Config::close_timeout) bounds
+//! all of it. Unless that is turned off, a connection that closes always ends.
 //!
 //! # The outcome
 //!
