@@ -5,9 +5,9 @@
 #[cfg(feature = "deflate")]
 pub use hybi::deflate;
 pub use hybi::{
-    CloseCode, Config, Connection, Counters, Event, Inbox, Instant, Kind, Message, Outbox, Outcome, Owed,
-    Prepared, ProtocolError, Ready, ReadyMessage, ReadyState, Receiver, Role, SendError, Sender,
-    SharedConfig, TransportAction, close, connection, handshake, time,
+    CloseCode, CloseFrame, Config, Connection, Counters, Event, Inbox, Instant, Kind, Message, Outbox,
+    Outcome, Owed, Prepared, ProtocolError, Ready, ReadyMessage, ReadyState, Receiver, Role, SendError,
+    Sender, SharedConfig, TransportAction, close, connection, handshake, time,
 };
 
 #[cfg(any(feature = "net", feature = "tokio", feature = "futures-io"))]

@@ -3,7 +3,7 @@
 use core::fmt;
 use std::io;
 
-use crate::{ProtocolError, SendError};
+use crate::{Outcome, ProtocolError, SendError};
 
 /// Why a call on an open WebSocket failed.
 #[derive(Debug)]
@@ -22,6 +22,9 @@ pub enum Error {
     /// ended before they were written. A part of them may have been sent. `wait_closed` returns it where the end was told
     /// elsewhere.
     Send(SendError),
+    /// The messages have ended, but not because the peer closed: what it wanted to send may be missing. Only for those
+    /// who ask for it with `error_on_abnormal_end`.
+    Ended(Outcome),
 }
 
 impl fmt::Display for Error {
@@ -30,6 +33,7 @@ impl fmt::Display for Error {
             Self::Io(error) => write!(f, "the stream failed: {error}"),
             Self::Protocol(error) => fmt::Display::fmt(error, f),
             Self::Send(error) => fmt::Display::fmt(error, f),
+            Self::Ended(outcome) => write!(f, "messages may be missing: {outcome}"),
         }
     }
 }
@@ -41,6 +45,7 @@ impl core::error::Error for Error {
             Self::Io(error) => error.source(),
             Self::Protocol(error) => error.source(),
             Self::Send(error) => error.source(),
+            Self::Ended(_) => None,
         }
     }
 }

@@ -144,3 +144,60 @@ fn it_comes_apart_and_goes_together_again() {
     peer.pump();
     assert_eq!(peer.heard, [Heard::Text("four".into())]);
 }
+
+/// Services put their errors into the reason of a Close, and it can be had without looking at events.
+#[test]
+fn s7_1_6_the_reason_of_the_peers_close_can_be_had_at_the_end() {
+    for halves in [false, true] {
+        let (clock, mut ws, mut peer) = pair(Role::Client, Manner::default(), patient());
+        assert_eq!(ws.peer_close(), None);
+        peer.connection.close(hybi::Instant::ZERO, CloseCode::new(4400), "bad token").unwrap();
+        peer.say();
+        peer.end.end();
+        let (ended, close) = if halves {
+            let (mut reader, _writer) = ws.split();
+            (block_on(&clock, reader.recv()).unwrap(), reader.peer_close())
+        } else {
+            (block_on(&clock, ws.recv()).unwrap(), ws.peer_close())
+        };
+        assert_eq!(ended, None);
+        let close = close.unwrap();
+        assert_eq!((close.code_seen().get(), close.reason.as_str()), (4400, "bad token"));
+    }
+}
+
+/// A loop over messages that asks for it sees the difference between a peer that closed and a stream that broke off.
+#[test]
+fn s7_1_5_an_abnormal_end_is_an_error_for_those_who_ask() {
+    use hybi::futures_io::Error;
+    for (closes, asks, halves) in [
+        (false, false, false),
+        (false, true, false),
+        (false, true, true),
+        (true, true, false),
+        (true, true, true),
+    ] {
+        let (clock, mut ws, mut peer) = pair(Role::Client, Manner::default(), patient());
+        ws.error_on_abnormal_end(asks);
+        peer.connection.send_text("one").unwrap();
+        if closes {
+            peer.connection.close(hybi::Instant::ZERO, CloseCode::NORMAL, "").unwrap();
+        }
+        peer.say();
+        peer.end.end();
+        let received = if halves {
+            let (mut reader, _writer) = ws.split();
+            block_on(&clock, async { [reader.recv().await, reader.recv().await, reader.recv().await] })
+        } else {
+            block_on(&clock, async { [ws.recv().await, ws.recv().await, ws.recv().await] })
+        };
+        let [first, second, third] = received;
+        assert_eq!(first.unwrap(), Some("one".into()));
+        if asks && !closes {
+            assert!(matches!(second, Err(Error::Ended(outcome)) if !outcome.is_clean()), "{second:?}");
+        } else {
+            assert_eq!(second.unwrap(), None);
+        }
+        assert_eq!(third.unwrap(), None);
+    }
+}

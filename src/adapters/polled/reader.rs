@@ -17,7 +17,9 @@ use super::turnstile::Side;
 use super::{Transport, memory};
 use crate::adapters::error::Error;
 use crate::close::State;
-use crate::{Event, Message, Outcome, Owed, ProtocolError, Ready, ReadyMessage, Receiver, SendError};
+use crate::{
+    CloseFrame, Event, Message, Outcome, Owed, ProtocolError, Ready, ReadyMessage, Receiver, SendError,
+};
 
 /// The half that receives, of [`WebSocket::split`](super::WebSocket::split), for one task.
 ///
@@ -37,6 +39,8 @@ struct Inner<S, R> {
     shared: Arc<Shared<S, R>>,
     outcome: Option<Outcome>,
     turn: Turn,
+    /// An end that is not clean is still to be told as an error.
+    error_on_abnormal_end: bool,
     end: End,
     group: Membership,
 }
@@ -61,13 +65,27 @@ impl<S, R> Reader<S, R> {
     ) -> Self {
         let end = if eof { End::Seen(None) } else { End::No };
         let turn = Turn::new(receiver.counters());
-        Self { inner: Box::new(Inner { receiver, inbox, shared, outcome, turn, end, group }) }
+        let error_on_abnormal_end = false;
+        let inner = Inner { receiver, inbox, shared, outcome, turn, error_on_abnormal_end, end, group };
+        Self { inner: Box::new(inner) }
     }
 
     /// How the connection ended, once it has.
     #[must_use]
     pub const fn outcome(&self) -> Option<Outcome> {
         self.inner.outcome
+    }
+
+    /// The Close that the peer sent, with its code and reason: see [`WebSocket::peer_close`](super::WebSocket::peer_close).
+    #[must_use]
+    pub fn peer_close(&self) -> Option<CloseFrame> {
+        self.inner.receiver.peer_close()
+    }
+
+    /// Whether an end that is not clean is an error: see
+    /// [`WebSocket::error_on_abnormal_end`](super::WebSocket::error_on_abnormal_end).
+    pub fn error_on_abnormal_end(&mut self, on: bool) {
+        self.inner.error_on_abnormal_end = on;
     }
 }
 
@@ -153,7 +171,11 @@ impl<S, R: Transport<S>> Inner<S, R> {
                 return Poll::Ready(Ok(message));
             }
         }
-        Poll::Ready(Ok(None))
+        let tells = core::mem::take(&mut self.error_on_abnormal_end);
+        Poll::Ready(match self.outcome {
+            Some(outcome) if tells && !outcome.is_clean() => Err(Error::Ended(outcome)),
+            _ => Ok(None),
+        })
     }
 
     /// A message that has come in, the usual case.
@@ -381,6 +403,6 @@ impl<S, R: Transport<S>> Stream for Reader<S, R> {
 
 impl<S, R: Transport<S>> FusedStream for Reader<S, R> {
     fn is_terminated(&self) -> bool {
-        self.inner.outcome.is_some()
+        self.inner.outcome.is_some() && !self.inner.error_on_abnormal_end
     }
 }

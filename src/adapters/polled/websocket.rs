@@ -22,14 +22,19 @@ use crate::adapters::error::Error;
 use crate::adapters::opening::{Handshake, Opened};
 use crate::handshake::Headers;
 use crate::{
-    CloseCode, Connection, Event, Inbox, Instant, Kind, Message, Outcome, Prepared, ProtocolError, Ready,
-    ReadyMessage, ReadyState, SendError,
+    CloseCode, CloseFrame, Connection, Event, Inbox, Instant, Kind, Message, Outcome, Prepared,
+    ProtocolError, Ready, ReadyMessage, ReadyState, SendError,
 };
 
 /// A WebSocket over a stream `S`; `R` is what it runs on.
 ///
 /// Two tasks can share one: [`split`](Self::split) makes a half that receives and a half that sends, over any stream, and
 /// so does `StreamExt::split` of the futures crates.
+///
+/// `None` from [`recv`](Self::recv), [`next`](Self::next) or the [`Stream`] says only that there is no more. Whether the peer
+/// has closed, or the stream broke off, is in [`outcome`](Self::outcome): [`Outcome::is_clean`]. What the peer gave as the
+/// reason is in [`peer_close`](Self::peer_close). A loop that wants an error instead asks for it with
+/// [`error_on_abnormal_end`](Self::error_on_abnormal_end).
 ///
 /// What is sent through it is written before the call is ready; what is sent through a [`Responder`], or
 /// fed, goes out before a call that receives waits, together with whatever else is queued by then. Timers
@@ -57,6 +62,8 @@ struct Inner<S, R> {
     turn: Turn,
     /// The stream has ended, and what is queued is still to be written.
     eof: bool,
+    /// An end that is not clean is still to be told as an error.
+    error_on_abnormal_end: bool,
     group: Membership,
     connection: Connection,
     tasks: Tasks,
@@ -79,6 +86,7 @@ impl<S, R> WebSocket<S, R> {
             outcome: None,
             turn: Turn::new(connection.received()),
             eof: false,
+            error_on_abnormal_end: false,
             group: Membership::default(),
             connection,
             tasks: Tasks::default(),
@@ -126,6 +134,20 @@ impl<S, R> WebSocket<S, R> {
     #[must_use]
     pub const fn outcome(&self) -> Option<Outcome> {
         self.inner.outcome
+    }
+
+    /// The Close that the peer sent, with its code and reason, once it has come: also after the end. `None` says that the
+    /// stream ended without one, or that the peer's was not valid.
+    #[must_use]
+    pub fn peer_close(&self) -> Option<CloseFrame> {
+        self.inner.connection.peer_close()
+    }
+
+    /// Whether [`recv`](Self::recv) and the [`Stream`] give [`Error::Ended`] once where the messages end and the
+    /// [`Outcome`] is not clean; by default they give `None` for every end. A loop over messages then sees the difference
+    /// between a peer that has closed and a connection that broke.
+    pub fn error_on_abnormal_end(&mut self, on: bool) {
+        self.inner.error_on_abnormal_end = on;
     }
 
     /// The bytes that wait to be written.
@@ -197,12 +219,16 @@ impl<S, R> WebSocket<S, R> {
     where
         R: Timer,
     {
-        let Inner { stream, mut wire, mut connection, inbox, outcome, eof, group, .. } = *self.inner;
+        let Inner {
+            stream, mut wire, mut connection, inbox, outcome, eof, group, error_on_abnormal_end, ..
+        } = *self.inner;
         wire.catch_up(connection.sender_mut());
         let (receiver, sender) = connection.into_halves();
         let shared = split::Shared::new(stream, wire, sender);
         let writer = Writer::new(shared.clone());
-        (Reader::new(receiver, inbox, shared, outcome, eof, group), writer)
+        let mut reader = Reader::new(receiver, inbox, shared, outcome, eof, group);
+        reader.error_on_abnormal_end(error_on_abnormal_end);
+        (reader, writer)
     }
 }
 
@@ -377,7 +403,7 @@ impl<S, R: Transport<S>> Inner<S, R> {
                 Some(message) => message.into(),
                 None => match ready!(self.poll_ready(cx))? {
                     Some(ready) => ready,
-                    None => return Poll::Ready(Ok(None)),
+                    None => return Poll::Ready(self.end_of_messages()),
                 },
             };
             let message = self.inbox.get().take_message(ready);
@@ -386,6 +412,15 @@ impl<S, R: Transport<S>> Inner<S, R> {
                 self.inbox.give_back_idle();
                 return Poll::Ready(Ok(message));
             }
+        }
+    }
+
+    /// There are no more messages.
+    fn end_of_messages(&mut self) -> Result<Option<Message>, Error> {
+        let tells = core::mem::take(&mut self.error_on_abnormal_end);
+        match self.outcome {
+            Some(outcome) if tells && !outcome.is_clean() => Err(Error::Ended(outcome)),
+            _ => Ok(None),
         }
     }
 
@@ -609,7 +644,7 @@ impl<S, R: Transport<S>> Stream for WebSocket<S, R> {
 
 impl<S, R: Transport<S>> FusedStream for WebSocket<S, R> {
     fn is_terminated(&self) -> bool {
-        self.inner.outcome.is_some()
+        self.inner.outcome.is_some() && !self.inner.error_on_abnormal_end
     }
 }
 
