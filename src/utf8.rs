@@ -20,7 +20,7 @@ impl core::error::Error for InvalidUtf8 {}
 /// Validates a text that comes in pieces, cut anywhere, and fails at the first byte that cannot be
 /// right: overlong forms, surrogates and values over U+10FFFF already at their second byte.
 ///
-/// It keeps three bytes of state and looks at each byte of the text once.
+/// It keeps one byte of state and looks at each byte of the text once.
 ///
 /// ```
 /// use hybi::utf8::Validator;
@@ -34,11 +34,23 @@ impl core::error::Error for InvalidUtf8 {}
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Validator {
-    /// How many bytes of the current code point are still to come.
-    missing: u8,
-    /// What the next of them may be.
-    low: u8,
-    high: u8,
+    next: Next,
+}
+
+/// What the next byte has to be. Each connection has a few validators, so that this is one byte and not a range.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Next {
+    /// The first byte of a code point.
+    First,
+    /// One of the last continuation bytes, of which one to three are missing.
+    Last,
+    LastTwo,
+    LastThree,
+    /// The second byte behind this first byte.
+    AfterE0,
+    AfterEd,
+    AfterF0,
+    AfterF4,
 }
 
 impl Default for Validator {
@@ -52,7 +64,7 @@ impl Validator {
     #[must_use]
     #[inline]
     pub const fn new() -> Self {
-        Self { missing: 0, low: 0x80, high: 0xBF }
+        Self { next: Next::First }
     }
 
     /// Takes the next piece.
@@ -64,7 +76,7 @@ impl Validator {
     #[inline]
     pub fn push(&mut self, piece: &[u8]) -> Result<(), InvalidUtf8> {
         let mut rest = piece;
-        while self.missing > 0 {
+        while !self.is_complete() {
             let Some((&byte, after)) = rest.split_first() else { return Ok(()) };
             if !self.step(byte) {
                 return Err(InvalidUtf8 { offset: piece.len() - rest.len() });
@@ -84,7 +96,7 @@ impl Validator {
     #[must_use]
     #[inline]
     pub const fn is_complete(&self) -> bool {
-        self.missing == 0
+        matches!(self.next, Next::First)
     }
 
     /// One byte at a time, from `offset` on.
@@ -97,25 +109,32 @@ impl Validator {
 
     /// One byte: whether it may stand here.
     fn step(&mut self, byte: u8) -> bool {
-        if self.missing > 0 {
-            let fits = (self.low..=self.high).contains(&byte);
-            *self = Self { missing: self.missing - 1, ..Self::new() };
-            return fits;
-        }
         // RFC 3629 section 4: which first bytes there are, and which second bytes may follow them.
-        let (missing, low, high) = match byte {
-            0x00..=0x7F => (0, 0x80, 0xBF),
-            0xC2..=0xDF => (1, 0x80, 0xBF),
-            0xE0 => (2, 0xA0, 0xBF),
-            0xED => (2, 0x80, 0x9F),
-            0xE1..=0xEF => (2, 0x80, 0xBF),
-            0xF0 => (3, 0x90, 0xBF),
-            0xF1..=0xF3 => (3, 0x80, 0xBF),
-            0xF4 => (3, 0x80, 0x8F),
-            _ => return false,
+        let (next, range) = match self.next {
+            Next::First => {
+                self.next = match byte {
+                    0x00..=0x7F => Next::First,
+                    0xC2..=0xDF => Next::Last,
+                    0xE0 => Next::AfterE0,
+                    0xED => Next::AfterEd,
+                    0xE1..=0xEF => Next::LastTwo,
+                    0xF0 => Next::AfterF0,
+                    0xF1..=0xF3 => Next::LastThree,
+                    0xF4 => Next::AfterF4,
+                    _ => return false,
+                };
+                return true;
+            }
+            Next::Last => (Next::First, 0x80..=0xBF),
+            Next::LastTwo => (Next::Last, 0x80..=0xBF),
+            Next::LastThree => (Next::LastTwo, 0x80..=0xBF),
+            Next::AfterE0 => (Next::Last, 0xA0..=0xBF),
+            Next::AfterEd => (Next::Last, 0x80..=0x9F),
+            Next::AfterF0 => (Next::LastTwo, 0x90..=0xBF),
+            Next::AfterF4 => (Next::LastTwo, 0x80..=0x8F),
         };
-        *self = Self { missing, low, high };
-        true
+        self.next = next;
+        range.contains(&byte)
     }
 }
 
