@@ -79,6 +79,8 @@ struct Side {
     compression: Compression,
     delivery: Delivery,
     pool: bool,
+    /// How much it inflates in a turn.
+    budget: Option<u32>,
     actions: Vec<Action>,
 }
 
@@ -147,10 +149,11 @@ struct End {
     got: Vec<Message>,
     partial: Option<Message>,
     pings: usize,
+    budget: Option<u32>,
 }
 
 impl End {
-    fn new(conn: Connection, params: DeflateParams) -> Self {
+    fn new(conn: Connection, params: DeflateParams, budget: Option<u32>) -> Self {
         Self {
             conn: conn.with_deflate(params),
             message: MessageBuf::new(),
@@ -160,6 +163,7 @@ impl End {
             got: Vec::new(),
             partial: None,
             pings: 0,
+            budget,
         }
     }
 
@@ -180,11 +184,17 @@ impl End {
         }
     }
 
-    /// Takes in the next `len` bytes.
+    /// Whether there is something to take in.
+    fn has_more(&self) -> bool {
+        self.read < self.incoming.len() || self.conn.is_paused()
+    }
+
+    /// Takes in the next `len` bytes, or as many of them as the budget of one turn allows.
     fn take(&mut self, len: usize) -> Result<(), ProtocolError> {
         let len = len.min(self.incoming.len() - self.read);
         let mut bytes = self.incoming[self.read..self.read + len].to_vec();
-        self.read += len;
+        let start = self.read;
+        self.conn.set_inflate_budget(self.budget);
         let mut input = Input::new(&mut bytes, &mut self.message);
         while let Some(event) = self.conn.poll_event(Instant::ZERO, &mut input)? {
             match event {
@@ -210,6 +220,15 @@ impl End {
                 other => panic!("{other:?}"),
             }
         }
+        let left = input.remaining();
+        self.read += len - left;
+        if self.conn.is_paused() {
+            assert!(self.budget.is_some());
+        } else {
+            assert_eq!(left, 0);
+        }
+        // What was not taken in is as it was: another buffer may hold it from here on.
+        assert!(bytes[len - left..] == self.incoming[self.read..start + len]);
         Ok(())
     }
 }
@@ -237,8 +256,8 @@ fn talk(params: DeflateParams, sides: [&Side; 2], seed: u64) {
     let pool = Pool::new(1);
     let [client, server] = sides.map(|side| side.config(&pool));
     let mut ends = [
-        End::new(Connection::client(Instant::ZERO, client, Outbox::new(), [7; 32]), params),
-        End::new(Connection::server(Instant::ZERO, server, Outbox::new()), params),
+        End::new(Connection::client(Instant::ZERO, client, Outbox::new(), [7; 32]), params, sides[0].budget),
+        End::new(Connection::server(Instant::ZERO, server, Outbox::new()), params, sides[1].budget),
     ];
     let mut steps = sides.map(|side| side.steps().into_iter());
     let mut random = Xorshift::new(seed);
@@ -260,7 +279,7 @@ fn talk(params: DeflateParams, sides: [&Side; 2], seed: u64) {
     for _ in 0..4 {
         transmit(client, server, usize::MAX);
         transmit(server, client, usize::MAX);
-        while client.read < client.incoming.len() || server.read < server.incoming.len() {
+        while client.has_more() || server.has_more() {
             client.take(1 + random.below(most)).unwrap();
             server.take(1 + random.below(most)).unwrap();
         }
@@ -344,8 +363,20 @@ fn side() -> impl Strategy<Value = Side> {
         |(level, memory_level, min_size)| Compression { level, memory_level, min_size, ..Compression::new() },
     );
     let delivery = prop_oneof![Just(Delivery::Whole), Just(Delivery::Chunks)];
-    (compression, delivery, any::<bool>(), vec(action(), 0..12))
-        .prop_map(|(compression, delivery, pool, actions)| Side { compression, delivery, pool, actions })
+    (compression, delivery, any::<bool>(), budget(), vec(action(), 0..12)).prop_map(
+        |(compression, delivery, pool, budget, actions)| Side {
+            compression,
+            delivery,
+            pool,
+            budget,
+            actions,
+        },
+    )
+}
+
+/// None, or from a byte up.
+fn budget() -> impl Strategy<Value = Option<u32>> {
+    prop_oneof![2 => Just(None), 1 => (1..40_u32).prop_map(Some), 2 => (1..100_000_u32).prop_map(Some)]
 }
 
 fn params() -> impl Strategy<Value = DeflateParams> {
@@ -383,6 +414,7 @@ proptest! {
         cut: Option<Index>,
         level in 0..=9u8,
         limit in prop_oneof![Just(1 << 20), 0..5000_u64],
+        budget in budget(),
         seed: u64,
     ) {
         let mut payload = Vec::new();
@@ -397,10 +429,11 @@ proptest! {
         let first = if message.kind == Kind::Text { wire::TEXT } else { wire::BINARY };
         let bytes = wire::encode(first | 0x40, &payload, None);
         let mut random = Xorshift::new(seed);
-        let whole = receive(&bytes, &Cuts::Whole, Delivery::Whole, limit);
+        let whole = receive(&bytes, &Cuts::Whole, Delivery::Whole, limit, None);
         for cuts in [Cuts::EachByte, Cuts::random(&mut random, bytes.len())] {
-            prop_assert_eq!(&whole, &receive(&bytes, &cuts, Delivery::Whole, limit), "{}", cuts);
-            let chunks = receive(&bytes, &cuts, Delivery::Chunks, limit);
+            let cut = receive(&bytes, &cuts, Delivery::Whole, limit, budget);
+            prop_assert_eq!(&whole, &cut, "{}", cuts);
+            let chunks = receive(&bytes, &cuts, Delivery::Chunks, limit, budget);
             prop_assert_eq!(&whole, &chunks, "in chunks, {}", cuts);
         }
         if let Ok(got) = whole {
@@ -413,13 +446,23 @@ proptest! {
 }
 
 /// What a client makes of a message, or why it fails.
-fn receive(bytes: &[u8], cuts: &Cuts, delivery: Delivery, limit: u64) -> Result<Message, ProtocolError> {
+fn receive(
+    bytes: &[u8],
+    cuts: &Cuts,
+    delivery: Delivery,
+    limit: u64,
+    budget: Option<u32>,
+) -> Result<Message, ProtocolError> {
     let config = Config::new().delivery(delivery).max_message(limit);
     let conn = Connection::client(Instant::ZERO, config, Outbox::new(), [7; 32]);
-    let mut end = End::new(conn, DeflateParams::default());
+    let mut end = End::new(conn, DeflateParams::default(), budget);
     end.incoming = bytes.to_vec();
+    let mut arrived = 0;
     for len in cuts.pieces(bytes.len()) {
-        end.take(len)?;
+        arrived += len;
+        while end.read < arrived || end.conn.is_paused() {
+            end.take(arrived - end.read)?;
+        }
     }
     assert!(end.got.len() == 1 && end.partial.is_none());
     Ok(end.got.remove(0))
@@ -465,5 +508,6 @@ fn some_side(random: &mut Xorshift, bits: u8) -> Side {
         ..Compression::new()
     };
     let delivery = if random.below(2) == 0 { Delivery::Whole } else { Delivery::Chunks };
-    Side { compression, delivery, pool: random.below(2) == 0, actions }
+    let budget = (random.below(2) == 0).then(|| 1 + random.below(3000) as u32);
+    Side { compression, delivery, pool: random.below(2) == 0, budget, actions }
 }

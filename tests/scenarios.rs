@@ -28,6 +28,9 @@ mod control;
 #[path = "scenarios/deflate.rs"]
 mod deflate;
 #[cfg(feature = "deflate")]
+#[path = "scenarios/deflate_budget.rs"]
+mod deflate_budget;
+#[cfg(feature = "deflate")]
 #[path = "scenarios/deflate_send.rs"]
 mod deflate_send;
 #[cfg(feature = "deflate")]

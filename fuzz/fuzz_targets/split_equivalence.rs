@@ -1,6 +1,6 @@
 //! Two ways to cut one input give the same events, the same error, and the same output where that is written
-//! at the same events; also where payload is read straight to its place, and where nothing is written for
-//! long.
+//! at the same events; also where payload is read straight to its place, where nothing is written for
+//! long, and where a turn may inflate a few bytes.
 #![no_main]
 
 use arbitrary::Arbitrary;
@@ -53,18 +53,29 @@ impl Case<'_> {
         let (mut connection, mut message) =
             (machine.with_deflate(deflate_params(self.deflate)), MessageBuf::new());
         let cuts = cuts(number, self.bytes.len());
-        drive(&mut connection, &mut message, self.bytes, &cuts, (form, drain), &mut EchoTo { land }).unwrap()
+        // The highest bits choose a budget: none, or from a byte to 16 KiB.
+        let budget = match number >> 12 {
+            0..=7 => None,
+            n => Some(1 << (2 * (n - 8))),
+        };
+        let mut habits = EchoTo { land, budget };
+        drive(&mut connection, &mut message, self.bytes, &cuts, (form, drain), &mut habits).unwrap()
     }
 }
 
-/// Sends messages back, and may read payload to its place.
+/// Sends messages back, may read payload to its place, and may inflate a few bytes in a turn.
 struct EchoTo {
     land: bool,
+    budget: Option<u32>,
 }
 
 impl Habits<Outbox, MessageBuf> for EchoTo {
     fn land(&mut self, connection: &mut Connection, message: &mut MessageBuf, bytes: &[u8]) -> usize {
         if self.land { Landing.land(connection, message, bytes) } else { 0 }
+    }
+
+    fn budget(&mut self) -> Option<u32> {
+        self.budget
     }
 
     fn answer(&mut self, connection: &mut Connection, event: &Event<'_>) -> Result<(), String> {

@@ -287,8 +287,8 @@ impl<O: Output> Machine<O> {
         }
     }
 
-    /// The stream has ended, by end of file or by reset. To be called once poll has returned `None`: what has
-    /// arrived comes before the end. Then poll for [`Event::Closed`].
+    /// The stream has ended, by end of file or by reset. To be called once poll has returned `None`, and not while
+    /// [`is_paused`](Self::is_paused): what has arrived comes before the end. Then poll for [`Event::Closed`].
     pub fn handle_eof(&mut self) {
         self.sender.handle_eof(self.receiver.cut());
     }
@@ -422,6 +422,11 @@ impl<O: Output> Machine<O> {
         self
     }
 
+    /// See [`Receiver::set_inflate_budget`].
+    pub const fn set_inflate_budget(&mut self, bytes: Option<u32>) {
+        self.receiver.set_inflate_budget(bytes);
+    }
+
     // --- what the driver must do ---
 
     /// See [`Sender::poll_transmit`]. Between it and [`transmitted`](Self::transmitted) nothing else may be
@@ -536,6 +541,13 @@ impl<O: Output> Machine<O> {
     #[must_use]
     pub fn buffered_amount(&self) -> usize {
         self.sender.buffered_amount()
+    }
+
+    /// See [`Receiver::is_paused`].
+    #[must_use]
+    #[inline]
+    pub const fn is_paused(&self) -> bool {
+        self.receiver.is_paused()
     }
 
     /// See [`Receiver::read_hint`].

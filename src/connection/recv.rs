@@ -39,8 +39,6 @@ pub struct Receiver {
     frame: Frame,
     pub(super) message: Progress,
     pub(super) kind: Kind,
-    /// The current frame ends its message.
-    pub(super) fin: bool,
     /// Whether input is still decoded.
     intake: Intake,
     /// Text that is handed out in chunks.
@@ -52,6 +50,9 @@ pub struct Receiver {
     /// begun after that one, so nothing overwrites it.
     control: ControlPayload,
     fragments: u32,
+    /// How many bytes may be inflated until the next pause; `u32::MAX` where there is no budget.
+    #[cfg(feature = "deflate")]
+    pub(super) inflate_budget: u32,
     pub(super) config: SharedConfig,
     /// The length of the message so far: as its headers tell, or as it was inflated.
     pub(super) message_len: u64,
@@ -95,11 +96,21 @@ pub(super) enum Progress {
 
 /// What a receiver knows of compression.
 #[cfg(feature = "deflate")]
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Inflating {
     pub(super) agreed: Option<crate::deflate::Agreed>,
-    /// The message in progress is compressed.
-    pub(super) compressed: bool,
+    pub(super) coding: Coding,
+}
+
+/// How the message in progress is coded.
+#[cfg(feature = "deflate")]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Coding {
+    /// As it is.
+    None,
+    Compressed,
+    /// The same, and the last poll stopped because the budget was used up: there is more to inflate.
+    Paused,
 }
 
 impl Receiver {
@@ -114,7 +125,6 @@ impl Receiver {
             frame: Frame::Data,
             message: Progress::Untouched,
             kind: Kind::Binary,
-            fin: false,
             intake: Intake::Open,
             saw_data: false,
             utf8: Validator::new(),
@@ -124,7 +134,9 @@ impl Receiver {
             message_len: 0,
             counters: Counters::default(),
             #[cfg(feature = "deflate")]
-            inflating: Inflating::default(),
+            inflating: Inflating { agreed: None, coding: Coding::None },
+            #[cfg(feature = "deflate")]
+            inflate_budget: u32::MAX,
             #[cfg(feature = "deflate")]
             inflater: None,
         };
@@ -138,6 +150,9 @@ impl Receiver {
     }
 
     /// Decodes up to the next event, and no further; `None` once all of `input` has been taken in.
+    ///
+    /// With [a budget](Self::set_inflate_budget) `None` also says that the budget is used up: ask
+    /// [`is_paused`](Self::is_paused).
     ///
     /// # Errors
     ///
@@ -260,7 +275,8 @@ impl Receiver {
             if ready.is_some() {
                 return Ok(ready);
             }
-            if self.decoder.is_in_frame() && (input.remaining() == 0 || self.message == Progress::InPlace) {
+            let waits = input.remaining() == 0 || self.message == Progress::InPlace || self.is_paused();
+            if self.decoder.is_in_frame() && waits {
                 return Ok(None);
             }
         }
@@ -279,7 +295,6 @@ impl Receiver {
             return;
         }
         self.saw_data = true;
-        self.fin = header.fin;
         // RFC 6455 5.4: the opcode of the first fragment says what the message is.
         if header.opcode == Opcode::Continuation {
             self.fragments = self.fragments.saturating_add(1);
@@ -290,6 +305,11 @@ impl Receiver {
             self.utf8 = Validator::new();
             self.begin_message(header.rsv);
         }
+    }
+
+    /// Whether the data frame in progress ends its message.
+    pub(super) const fn fin(&self) -> bool {
+        !self.decoder.is_in_message()
     }
 
     /// RFC 6455 10.4: limits on the size of frames and of messages, judged by the header.
@@ -354,7 +374,7 @@ impl Receiver {
         if self.message == Progress::Untouched {
             self.message = match self.config.delivery {
                 // One that is untouched is in its first fragment.
-                Delivery::Whole if self.fin && input.will_hold(self.decoder.payload_left()) => {
+                Delivery::Whole if self.fin() && input.will_hold(self.decoder.payload_left()) => {
                     input.begin_message();
                     Progress::InPlace
                 }
@@ -382,7 +402,7 @@ impl Receiver {
         let (start, end) = (input.at, input.at + len);
         input.at = end;
         input.window.unmask(start..end, self.decoder.mask_mut());
-        let fin = self.decoder.consume(len) && self.fin;
+        let fin = self.decoder.consume(len) && self.fin();
         if self.kind == Kind::Text {
             let bytes = input.window.bytes().get(start..end).unwrap_or_default();
             // RFC 6455 8.1: found at the first byte that cannot be right, or at the end of the message.
@@ -414,7 +434,7 @@ impl Receiver {
         let len = self.decoder.payload_in(input.end.saturating_sub(input.at));
         if !end {
             let from = input.window.bytes().get(input.at..input.at + len).unwrap_or_default();
-            let expected = self.fin.then(|| message.gathered() as u64 + self.decoder.payload_left());
+            let expected = self.fin().then(|| message.gathered() as u64 + self.decoder.payload_left());
             let taken = message
                 .push(from, self.decoder.mask_mut(), self.kind, expected)
                 .map_err(|_| ProtocolError::InvalidUtf8)?;
@@ -430,7 +450,7 @@ impl Receiver {
                 return Ok((len > 0).then_some(Ready::chunk(place, self.kind, true, false)));
             }
         }
-        if !(end && self.fin) {
+        if !(end && self.fin()) {
             return Ok(None);
         }
         // RFC 6455 8.1: nor may a code point be cut off by the end of the message.
@@ -454,7 +474,7 @@ impl Receiver {
     #[cfg(feature = "alloc")]
     pub fn payload_space<'m>(&self, message: &'m mut super::MessageBuf) -> &'m mut [u8] {
         if self.wants_payload() && !message.has_landed() {
-            message.space(self.decoder.payload_left(), self.fin)
+            message.space(self.decoder.payload_left(), self.fin())
         } else {
             Default::default()
         }
@@ -558,6 +578,7 @@ impl Receiver {
         #[cfg(feature = "deflate")]
         {
             self.inflater = None;
+            self.inflating.coding = Coding::None;
         }
     }
 
@@ -586,4 +607,58 @@ impl Receiver {
     #[cfg(not(feature = "deflate"))]
     #[expect(clippy::unused_self, reason = "as with the feature")]
     const fn begin_message(&mut self, _rsv: u8) {}
+
+    /// Sets how many bytes of compressed messages may be inflated until the next call, `None` for any number, which
+    /// is the default. 0 counts as 1.
+    ///
+    /// Sixteen KiB on the wire can inflate to 16 MiB, which takes milliseconds: who serves many connections sets a budget
+    /// at the beginning of each connection's turn. Once it is used up, [`poll`](Self::poll) returns `None` with a part of
+    /// the input unread, and [`is_paused`](Self::is_paused) says so. Keep that input, set the next budget, and poll again.
+    /// Events, errors and output are those of a connection without a budget, but for where chunks are cut.
+    ///
+    /// Each DEFLATE block counts as 2 KiB, as an empty block takes time too.
+    ///
+    /// Without the feature `deflate` it does nothing.
+    ///
+    /// ```
+    /// use hybi::{Config, Input, MessageBuf, Receiver, Role};
+    ///
+    /// let mut receiver = Receiver::new(Role::Client, Config::new());
+    /// let (mut bytes, mut message) = (*b"\x82\x02hi", MessageBuf::new());
+    /// let mut input = Input::new(&mut bytes, &mut message);
+    /// loop {
+    ///     receiver.set_inflate_budget(Some(256 << 10));
+    ///     while let Some(ready) = receiver.poll(&mut input)? {
+    ///         println!("{:?}", input.event(ready));
+    ///     }
+    ///     if !receiver.is_paused() {
+    ///         break;
+    ///     }
+    ///     // Others have their turn here.
+    /// }
+    /// # Ok::<(), hybi::ProtocolError>(())
+    /// ```
+    pub const fn set_inflate_budget(&mut self, bytes: Option<u32>) {
+        #[cfg(feature = "deflate")]
+        {
+            self.inflate_budget = match bytes {
+                Some(0) => 1,
+                Some(bytes) => bytes,
+                None => u32::MAX,
+            };
+        }
+        #[cfg(not(feature = "deflate"))]
+        let _ = bytes;
+    }
+
+    /// Whether the last poll returned `None` because [the budget](Self::set_inflate_budget) is used up. Then there is more
+    /// to do without reading, and [`handle_eof`](crate::Machine::handle_eof) would lose it: poll first until this is `false`.
+    #[must_use]
+    #[inline]
+    pub const fn is_paused(&self) -> bool {
+        #[cfg(feature = "deflate")]
+        return matches!(self.inflating.coding, Coding::Paused);
+        #[cfg(not(feature = "deflate"))]
+        false
+    }
 }

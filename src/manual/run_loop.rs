@@ -8,6 +8,10 @@
 //! 2. **Poll** until `None`. A poll decodes no further than the event it returns, and what the event means is
 //!    done by then: a Pong is queued, a Close answered. An `Err` is the peer's violation, once; go on as
 //!    before.
+//!
+//!    With a budget for inflating, [`set_inflate_budget`](crate::Machine::set_inflate_budget), `None` may also say
+//!    that the budget is used up. While [`is_paused`](crate::Machine::is_paused), keep the rest of the input, serve
+//!    other connections, and poll again without reading. End of file is reported once it is no longer paused.
 //! 3. **Time**: call [`handle_timeout`](crate::Machine::handle_timeout), on every turn and before every write, not only
 //!    after a wait in vain. A peer that keeps bytes coming, or takes a byte now and then, must not keep the timers from
 //!    running.
@@ -39,7 +43,7 @@
 //!
 //! # Sharing one read buffer
 //!
-//! Once a poll has returned `None` the connection has taken in every byte: a thread with a thousand
+//! Once a poll has returned `None` the connection has taken in every byte, unless it is paused: a thread with a thousand
 //! connections needs one read buffer. Only a message that spans reads lies in a
 //! `MessageBuf` of its connection's own.
 //!

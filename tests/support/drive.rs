@@ -126,6 +126,11 @@ pub trait Habits<O: Output, M: Gather> {
         0
     }
 
+    /// How many bytes the next turn may inflate.
+    fn budget(&mut self) -> Option<u32> {
+        None
+    }
+
     /// Answers an event.
     fn answer(&mut self, _: &mut Machine<O>, _: &Event<'_>) -> Result<(), String> {
         Ok(())
@@ -237,6 +242,7 @@ impl Recorder {
     ) -> Result<(), String> {
         let landed = habits.land(machine, message, piece);
         let mut input = Input::new(&mut piece[landed..], message);
+        machine.set_inflate_budget(habits.budget());
         loop {
             match machine.poll_event(NOW, &mut input) {
                 Ok(Some(event)) => {
@@ -245,6 +251,10 @@ impl Recorder {
                     if !is_whole {
                         continue;
                     }
+                }
+                Ok(None) if machine.is_paused() => {
+                    machine.set_inflate_budget(habits.budget());
+                    continue;
                 }
                 Ok(None) => break,
                 Err(error) => {
