@@ -232,7 +232,57 @@ fn sizes() {
             DeflateParams { server_no_context_takeover: true, ..params },
         );
     }
+    noisy();
     println!();
+}
+
+/// Bytes that do not compress.
+fn noise(len: usize) -> Vec<u8> {
+    let mut random = 88_172_645_463_325_252_u64;
+    let mut next = || {
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        random.to_le_bytes()[4]
+    };
+    (0..len).map(|_| next()).collect()
+}
+
+/// The same of messages in turns with random bytes, which are not counted.
+fn noisy() {
+    for level in [1, 4, 6, 9] {
+        print!("{:38}", format!("level {level}, noise of 1 KiB after each"));
+        for size in [180, 1024, 64 << 10] {
+            let mut server =
+                connection(Compression { level, ..Compression::new() }, DeflateParams::default());
+            let noise = noise(1 << 20);
+            let mut sent = 0;
+            for (message, noise) in messages(size).iter().zip(noise.chunks(1024).cycle()) {
+                server.send_text(message).unwrap();
+                sent += drain(&mut server);
+                server.send_binary(noise).unwrap();
+                assert_eq!(drain(&mut server), 4 + noise.len());
+            }
+            print!("{:9.1}", 100.0 * sent as f64 / (BATCH / size * size) as f64);
+        }
+        println!();
+    }
+}
+
+/// What it costs to find that a message does not compress.
+fn give_up(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("give-up");
+    for (len, name) in [(1 << 10, "1KiB"), (64 << 10, "64KiB"), (16 << 20, "16MiB")] {
+        let (mut server, noise) = (connection(Compression::new(), DeflateParams::default()), noise(len));
+        group.throughput(Throughput::Bytes(len as u64));
+        group.bench_function(name, |bencher| {
+            bencher.iter(|| {
+                server.send_binary(&noise).unwrap();
+                drain(&mut server);
+            });
+        });
+    }
+    group.finish();
 }
 
 fn main() {
@@ -245,5 +295,6 @@ fn main() {
     inflate(&mut criterion);
     deflate(&mut criterion);
     cost(&mut criterion);
+    give_up(&mut criterion);
     criterion.final_summary();
 }

@@ -23,8 +23,9 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::Index;
 use proptest::test_runner::FileFailurePersistence;
+use zlib_rs::{Inflate, InflateFlush};
 
-use blocks::Decoder;
+use blocks::{Decoder, TAIL};
 use support::cuts::{Cuts, Xorshift};
 use support::wire;
 
@@ -58,6 +59,8 @@ enum Action {
     Prepared(Message),
     /// As it is.
     Uncompressed(Message),
+    /// Written at once, as far as the transport takes it.
+    Transmit(Message, usize),
     Release,
     Ping,
 }
@@ -68,7 +71,8 @@ impl Action {
             Self::Send(message)
             | Self::Fragments(message, _)
             | Self::Prepared(message)
-            | Self::Uncompressed(message) => Some(message),
+            | Self::Uncompressed(message)
+            | Self::Transmit(message, _) => Some(message),
             Self::Release | Self::Ping => None,
         }
     }
@@ -91,6 +95,7 @@ enum Step<'a> {
     Fragment(Kind, &'a [u8], bool),
     Prepared(&'a Message),
     Uncompressed(&'a Message),
+    Transmit(&'a Message, usize),
     Release,
     Ping,
 }
@@ -103,6 +108,7 @@ impl Side {
                 Action::Send(message) => steps.push(Step::Whole(message)),
                 Action::Prepared(message) => steps.push(Step::Prepared(message)),
                 Action::Uncompressed(message) => steps.push(Step::Uncompressed(message)),
+                Action::Transmit(message, most) => steps.push(Step::Transmit(message, *most)),
                 Action::Release => steps.push(Step::Release),
                 Action::Ping => steps.push(Step::Ping),
                 Action::Fragments(Message { kind, data }, cuts) => {
@@ -167,7 +173,9 @@ impl End {
         }
     }
 
-    fn step(&mut self, step: Step<'_>) {
+    /// Does a step, and gives what it wrote at once.
+    fn step(&mut self, step: Step<'_>) -> Vec<u8> {
+        let mut written = Vec::new();
         match step {
             Step::Whole(Message { kind: Kind::Text, data }) => {
                 self.conn.send_text(std::str::from_utf8(data).unwrap()).unwrap();
@@ -178,10 +186,25 @@ impl End {
             Step::Uncompressed(Message { kind, data }) => {
                 self.conn.uncompressed().send_fragment(*kind, data, true).unwrap();
             }
+            Step::Transmit(message, most) => {
+                let message = owned(message);
+                let write = |slices: &[&[u8]]| {
+                    written = slices.concat();
+                    written.truncate(most);
+                    written.len()
+                };
+                match (&message, most % 2) {
+                    (hybi::Message::Text(text), 0) => self.conn.transmit_text(Instant::ZERO, text, write),
+                    (hybi::Message::Binary(data), 0) => self.conn.transmit_binary(Instant::ZERO, data, write),
+                    (message, _) => self.conn.transmit(Instant::ZERO, message, write),
+                }
+                .unwrap();
+            }
             Step::Release => self.conn.release_windows(),
             // Where several wait there may be no room for another.
             Step::Ping => drop(self.conn.ping(Instant::ZERO, b"ping")),
         }
+        written
     }
 
     /// Whether there is something to take in.
@@ -233,10 +256,14 @@ impl End {
     }
 }
 
-fn prepared(Message { kind, data }: &Message) -> Prepared {
+fn prepared(message: &Message) -> Prepared {
+    Prepared::new(owned(message))
+}
+
+fn owned(Message { kind, data }: &Message) -> hybi::Message {
     match kind {
-        Kind::Text => Prepared::new(String::from_utf8(data.clone()).unwrap()),
-        Kind::Binary => Prepared::new(data.clone()),
+        Kind::Text => String::from_utf8(data.clone()).unwrap().into(),
+        Kind::Binary => data.clone().into(),
     }
 }
 
@@ -247,8 +274,12 @@ fn transmit(from: &mut End, to: &mut End, len: usize) {
     let mut bytes = slices[..count].concat();
     bytes.truncate(len);
     from.conn.transmitted(Instant::ZERO, bytes.len());
-    to.incoming.extend(&bytes);
-    from.wire.extend(&bytes);
+    written(from, to, &bytes);
+}
+
+fn written(from: &mut End, to: &mut End, bytes: &[u8]) {
+    to.incoming.extend(bytes);
+    from.wire.extend(bytes);
 }
 
 /// All that both ends do, with reads and writes of any length between; what must hold afterwards.
@@ -268,7 +299,10 @@ fn talk(params: DeflateParams, sides: [&Side; 2], seed: u64) {
         let [one, other] = &mut ends;
         let (from, to) = if who == 0 { (one, other) } else { (other, one) };
         match steps[who].next() {
-            Some(step) => from.step(step),
+            Some(step) => {
+                let bytes = from.step(step);
+                written(from, to, &bytes);
+            }
             None if steps[1 - who].len() == 0 => break,
             None => {}
         }
@@ -294,9 +328,19 @@ fn talk(params: DeflateParams, sides: [&Side; 2], seed: u64) {
     check_wire(server, sides[1], params.server_window_bits(), !params.server_no_context_takeover);
 }
 
-/// What went over the wire, looked at by a decoder that is not the crate's.
+/// What zlib-rs makes of a message, with the window that it has.
+fn inflated(zlib: &mut Inflate, payload: &[u8], len: usize) -> Vec<u8> {
+    let mut room = vec![0; len + 1];
+    let before = zlib.total_out();
+    zlib.decompress(&[payload, &TAIL].concat(), &mut room, InflateFlush::SyncFlush).unwrap();
+    room.truncate((zlib.total_out() - before) as usize);
+    room
+}
+
+/// What went over the wire, looked at by two inflaters of which neither is the crate's.
 fn check_wire(end: &End, side: &Side, bits: u8, takeover: bool) {
     let mut decoder = Decoder::new(takeover);
+    let mut zlib = Inflate::new(false, 15);
     let mut payload = Vec::new();
     let mut compressed = false;
     let mut messages = side.messages().into_iter();
@@ -310,11 +354,21 @@ fn check_wire(end: &End, side: &Side, bits: u8, takeover: bool) {
             0 => assert_eq!(frame.first & 0x70, 0, "RSV1 is for the first frame"),
             _ => compressed = frame.first & 0x40 != 0,
         }
+        let (fin, whole) = (frame.first & 0x80 != 0, frame.first & 0x8F > 0x80);
         payload.extend(frame.payload);
-        if frame.first & 0x80 != 0 {
-            let data = std::mem::take(&mut payload);
-            let data = if compressed { decoder.message(&data).expect("it is DEFLATE") } else { data };
-            assert!(data == messages.next().unwrap().data);
+        if fin {
+            let (data, said) = (std::mem::take(&mut payload), messages.next().unwrap());
+            if compressed {
+                // RFC 7692 6.1: only what is in fragments cannot fall back.
+                assert!(!whole || data.len() < said.data.len(), "{} for {said:?}", data.len());
+                if !takeover {
+                    zlib.reset(false);
+                }
+                assert!(inflated(&mut zlib, &data, said.data.len()) == said.data);
+                assert!(decoder.message(&data).expect("it is DEFLATE") == said.data);
+            } else {
+                assert!(data == said.data);
+            }
         }
     }
     assert!(messages.next().is_none());
@@ -340,11 +394,24 @@ fn message() -> impl Strategy<Value = Message> {
             (0..len).map(|_| random.next() as u8).collect()
         }),
         1 => (0..100_000_usize).prop_map(|len| (0..len).map(|n| (n / 300) as u8).collect()),
+        1 => mixture(),
     ];
     prop_oneof![
         text.prop_map(|text| Message { kind: Kind::Text, data: text.into_bytes() }),
         binary.prop_map(|data| Message { kind: Kind::Binary, data }),
     ]
+}
+
+/// Data whose parts compress or not, of a length at which the rest is guessed from the beginning.
+fn mixture() -> impl Strategy<Value = Vec<u8>> {
+    vec((any::<bool>(), 0..60_000_usize, any::<u64>()), 1..5).prop_map(|parts| {
+        let mut data = Vec::new();
+        for (compresses, len, seed) in parts {
+            let mut random = Xorshift::new(seed);
+            data.extend((0..len).map(|n| if compresses { (n / 50) as u8 } else { random.next() as u8 }));
+        }
+        data
+    })
 }
 
 fn action() -> impl Strategy<Value = Action> {
@@ -353,6 +420,8 @@ fn action() -> impl Strategy<Value = Action> {
         3 => (message(), vec(any::<(Index, bool)>(), 0..6)).prop_map(|(m, cuts)| Action::Fragments(m, cuts)),
         1 => message().prop_map(Action::Prepared),
         1 => message().prop_map(Action::Uncompressed),
+        2 => (message(), prop_oneof![Just(usize::MAX), Just(0), 0..2000_usize])
+            .prop_map(|(message, most)| Action::Transmit(message, most)),
         1 => Just(Action::Release),
         1 => Just(Action::Ping),
     ]

@@ -31,6 +31,9 @@ mod deflate;
 #[path = "scenarios/deflate_budget.rs"]
 mod deflate_budget;
 #[cfg(feature = "deflate")]
+#[path = "scenarios/deflate_fallback.rs"]
+mod deflate_fallback;
+#[cfg(feature = "deflate")]
 #[path = "scenarios/deflate_send.rs"]
 mod deflate_send;
 #[cfg(feature = "deflate")]

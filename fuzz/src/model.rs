@@ -269,7 +269,9 @@ impl Model {
         message.fragments += 1;
         message.announced = message.announced.saturating_add(header.payload_len);
         // RFC 6455 10.4, in the order in which a header shows it.
-        let over = if header.payload_len > self.max_frame {
+        // A compressed frame has room for what data grows by that does not compress.
+        let longer = if is_compressed { (self.max_frame / 4).saturating_add(64) } else { 0 };
+        let over = if header.payload_len > self.max_frame.saturating_add(longer) {
             Some(ProtocolError::FrameTooBig)
         } else if !is_compressed && message.announced > self.max_message {
             Some(ProtocolError::MessageTooBig)

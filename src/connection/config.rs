@@ -87,6 +87,9 @@ impl Config {
 
     /// The largest payload of one data frame, in bytes on the wire; 16 MiB by default. A frame that announces
     /// more fails the connection with 1009 at its header.
+    ///
+    /// A frame of a compressed message may be longer by a quarter and 64 bytes. Data that does not compress becomes
+    /// longer, and so a message within all limits could come in a frame that is not.
     #[must_use]
     pub const fn max_frame(mut self, bytes: u64) -> Self {
         self.limits.max_frame = bytes;

@@ -2,7 +2,7 @@
 
 use std::vec::Vec;
 
-use crate::deflate::{Agreed, RSV1};
+use crate::deflate::{Agreed, RSV1, longest_payload};
 use crate::error::SendError;
 use crate::frame::Opcode;
 use crate::handshake::DeflateParams;
@@ -56,34 +56,50 @@ impl<O: Output> Sender<O> {
             // RFC 7692 6.1: all of a message is compressed or nothing of it.
             self.deflating.in_message
         } else {
-            // How long a message will be that is sent in fragments, nobody knows.
-            !self.deflating.declined && (!fin || len >= self.config().compression.min_size)
+            let compression = &self.config().compression;
+            // How long a message will be that is sent in fragments, nobody knows. Level 0 makes none shorter.
+            !self.deflating.declined && (!fin || len >= compression.min_size && compression.level > 0)
         };
         compress.then_some(agreed)
     }
 
-    /// Sends a frame with compressed data.
+    /// Sends a frame with compressed data, and returns whether it did. A whole message that would not be shorter for it
+    /// is left to be sent uncompressed.
     pub(super) fn deflate(
         &mut self,
         agreed: Agreed,
         opcode: Opcode,
         fin: bool,
         data: &[u8],
-    ) -> Result<(), SendError> {
-        // What does not compress grows a little: by an eighth and the headers of blocks at the most.
-        self.accept(opcode, fin, data.len().saturating_add(data.len() / 4 + 64))?;
+    ) -> Result<bool, SendError> {
+        let whole = fin && opcode != Opcode::Continuation;
+        let longest = if whole {
+            // It goes out compressed only where that is shorter.
+            data.len()
+        } else {
+            usize::try_from(longest_payload(data.len() as u64)).unwrap_or(usize::MAX)
+        };
+        self.accept(opcode, fin, longest)?;
         let held = self.deflater.take();
         let config = self.config();
         let mut deflater = held.unwrap_or_else(|| agreed.deflater(&config.compression, config.pool.as_ref()));
         let mut payload = Vec::new();
-        deflater.deflate(data, fin, &mut payload);
+        let compressed = if whole {
+            deflater.deflate_if_shorter(data, &mut payload)
+        } else {
+            // RFC 7692 6.1: all of a message is compressed or nothing of it. So a fragment may become longer.
+            deflater.deflate(data, fin, &mut payload);
+            true
+        };
         self.deflater =
             if fin { agreed.keep_deflater(deflater, config.pool.as_ref()) } else { Some(deflater) };
-        // RFC 7692 6.1: RSV1 is set on the first frame of a compressed message alone.
-        let rsv = if opcode == Opcode::Continuation { 0 } else { RSV1 };
-        self.push_data(opcode, fin, rsv, &payload);
-        self.deflating.in_message = !fin;
-        Ok(())
+        if compressed {
+            // RFC 7692 6.1: RSV1 is set on the first frame of a compressed message alone.
+            let rsv = if opcode == Opcode::Continuation { 0 } else { RSV1 };
+            self.push_data(opcode, fin, rsv, &payload);
+            self.deflating.in_message = !fin;
+        }
+        Ok(compressed)
     }
 }
 

@@ -1,7 +1,7 @@
 //! Receiving compressed messages (RFC 7692 section 7.2.2).
 
 use crate::arch::Memory;
-use crate::deflate::{Agreed, Finished, RSV1};
+use crate::deflate::{Agreed, Finished, RSV1, longest_payload};
 use crate::error::ProtocolError;
 use crate::handshake::DeflateParams;
 
@@ -73,6 +73,15 @@ impl Receiver {
 
     pub(super) const fn is_compressed(&self) -> bool {
         !matches!(self.inflating.coding, Coding::None)
+    }
+
+    /// The longest payload of a frame of the message in progress, where `max_frame` is set.
+    ///
+    /// Data that does not compress becomes longer, and a fragment cannot be sent uncompressed where the ones before were
+    /// not (RFC 7692 6.1). So there is room for what `max_frame` bytes may become. It costs no memory: a compressed
+    /// payload is inflated as it arrives, and of what comes out `max_message` is the limit.
+    pub(super) const fn longest_frame(&self, max_frame: u64) -> u64 {
+        if self.is_compressed() { longest_payload(max_frame) } else { max_frame }
     }
 
     /// The payload of a frame of a compressed message, or what is there of it. The frame stays open until all

@@ -59,10 +59,10 @@ pub(super) mod sealed {
 
 /// A queue in memory that the caller lends, for connections without an allocator.
 ///
-/// A part is kept free for control frames: of an array of `n` bytes, messages can use `n - 145`. One that is to
-/// be compressed needs room for a quarter more and 64 bytes, as some grow by it. What does not fit yet is
-/// [`Blocked`](crate::SendError::Blocked), what never will is [`TooLarge`](crate::SendError::TooLarge) and can be
-/// sent in fragments.
+/// A part is kept free for control frames: of an array of `n` bytes, messages can use `n - 145`. Compression does not
+/// change that for a whole message. A fragment that is to be compressed needs room for a quarter more and 64 bytes, as
+/// some data becomes so much longer. A message that does not fit yet is [`Blocked`](crate::SendError::Blocked). One that
+/// never will is [`TooLarge`](crate::SendError::TooLarge), and can be sent in fragments.
 ///
 /// ```
 /// use hybi::Lent;

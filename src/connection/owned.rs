@@ -22,8 +22,11 @@ impl Sender<Outbox> {
         let len = message.as_bytes().len();
         #[cfg(feature = "deflate")]
         if let Some(agreed) = self.compresses(opcode, true, len) {
-            let sent = self.deflate(agreed, opcode, true, message.as_bytes());
-            return sent.map_err(|error| Refused { error, message });
+            match self.deflate(agreed, opcode, true, message.as_bytes()) {
+                Ok(true) => return Ok(()),
+                Ok(false) => {}
+                Err(error) => return Err(Refused { error, message }),
+            }
         }
         if let Err(error) = self.accept(opcode, true, len) {
             return Err(Refused { error, message });
@@ -52,13 +55,17 @@ impl Sender<Outbox> {
         let (opcode, payload) = (message.opcode(), message.as_bytes());
         if self.goes_straight(opcode, payload.len()) {
             self.accept(opcode, true, payload.len())?;
-            if let Some(written) = self.write_straight(now, opcode, payload, write) {
-                self.push_message(opcode, message.clone());
-                self.transmitted(now, written);
-            }
+        } else if self.queue_compressed(opcode, payload)? {
+            self.write_queued(now, write);
             return Ok(());
+        } else if !self.may_go_straight(payload.len()) {
+            return self.transmit_copied(now, opcode, payload, write);
         }
-        self.transmit_data(now, opcode, payload, write)
+        if let Some(written) = self.write_straight(now, opcode, payload, write) {
+            self.push_message(opcode, message.clone());
+            self.transmitted(now, written);
+        }
+        Ok(())
     }
 
     /// Queues a message of a server that was accepted, and is not to be compressed.

@@ -112,8 +112,9 @@ mod compressed {
             let make = || {
                 let data = self.message.as_bytes();
                 let mut payload = Vec::new();
-                Deflater::new(window_bits, false, compression).deflate(data, true, &mut payload);
-                (payload.len() < data.len()).then(|| Frame::new(self.opcode(), RSV1, &payload.into()))
+                let shorter =
+                    Deflater::new(window_bits, false, compression).deflate_if_shorter(data, &mut payload);
+                shorter.then(|| Frame::new(self.opcode(), RSV1, &payload.into()))
             };
             place.get_or_init(make).as_ref()
         }

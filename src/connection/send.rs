@@ -534,7 +534,9 @@ impl<O: Output> Sender<O> {
     pub(super) fn data(&mut self, opcode: Opcode, fin: bool, payload: &[u8]) -> Result<(), SendError> {
         #[cfg(feature = "deflate")]
         if let Some(agreed) = self.compresses(opcode, fin, payload.len()) {
-            return self.deflate(agreed, opcode, fin, payload);
+            if self.deflate(agreed, opcode, fin, payload)? {
+                return Ok(());
+            }
         }
         self.plain(opcode, fin, payload)
     }

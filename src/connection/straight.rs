@@ -75,40 +75,64 @@ impl<O: Output> Sender<O> {
     ) -> Result<(), SendError> {
         if self.goes_straight(opcode, payload.len()) {
             self.accept(opcode, true, payload.len())?;
-            if let Some(written) = self.write_straight(now, opcode, payload, write) {
-                self.queue_rest(now, opcode, payload, written);
-            }
+        } else if self.queue_compressed(opcode, payload)? {
+            self.write_queued(now, write);
             return Ok(());
+        } else if !self.may_go_straight(payload.len()) {
+            return self.transmit_copied(now, opcode, payload, write);
         }
-        self.transmit_copied(now, opcode, payload, write)
+        if let Some(written) = self.write_straight(now, opcode, payload, write) {
+            self.queue_rest(now, opcode, payload, written);
+        }
+        Ok(())
     }
 
-    /// As [`Self::transmit_data`], for a message that is not written from where it lies.
+    /// As [`Self::transmit_data`], for a message that is neither compressed nor written from where it lies.
     #[inline(never)]
-    fn transmit_copied(
+    pub(super) fn transmit_copied(
         &mut self,
         now: Instant,
         opcode: Opcode,
         payload: &[u8],
         write: impl FnOnce(&[&[u8]]) -> usize,
     ) -> Result<(), SendError> {
-        if self.nothing_waits() && self.goes_plain(opcode, payload.len()) {
+        if self.nothing_waits() {
             self.accept(opcode, true, payload.len())?;
             self.write_masked(now, opcode, payload, write);
         } else {
-            self.data(opcode, true, payload)?;
+            self.plain(opcode, true, payload)?;
             self.write_queued(now, write);
         }
         Ok(())
+    }
+
+    /// Compresses and queues a message, if that is to be done and makes it shorter; whether it did. If compression
+    /// was tried in vain, the message has been accepted.
+    #[inline(never)]
+    #[cfg_attr(
+        not(feature = "deflate"),
+        expect(clippy::unused_self, clippy::unnecessary_wraps, reason = "as with the feature")
+    )]
+    pub(super) fn queue_compressed(&mut self, opcode: Opcode, payload: &[u8]) -> Result<bool, SendError> {
+        #[cfg(feature = "deflate")]
+        if let Some(agreed) = self.compresses(opcode, true, payload.len()) {
+            return self.deflate(agreed, opcode, true, payload);
+        }
+        let _ = (opcode, payload);
+        Ok(false)
     }
 
     /// Whether a message is to be written from where it lies: it needs no mask and no compression, and it is
     /// large or nothing waits before it.
     #[inline]
     pub(super) fn goes_straight(&self, opcode: Opcode, len: usize) -> bool {
-        self.encoder.role() == Role::Server
-            && (len >= LARGE || self.nothing_waits())
-            && self.goes_plain(opcode, len)
+        self.may_go_straight(len) && self.goes_plain(opcode, len)
+    }
+
+    /// The same, of a message that is known not to be compressed.
+    #[inline]
+    pub(super) fn may_go_straight(&self, len: usize) -> bool {
+        self.encoder.role() == Role::Server && (len >= LARGE || self.nothing_waits())
     }
 
     /// Whether a message is not to be compressed.

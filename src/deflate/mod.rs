@@ -44,6 +44,14 @@ const TAIL: [u8; 4] = [0x00, 0x00, 0xFF, 0xFF];
 /// RSV1, which on the first frame of a message says that it is compressed (RFC 7692 section 6).
 pub(crate) const RSV1: u8 = 4;
 
+/// The longest payload that `len` bytes which do not compress become: a quarter and 64 bytes longer.
+///
+/// zlib comes nearest to it with little memory, where blocks are short, and with bytes that the fixed code has nine bits
+/// for.
+pub(crate) const fn longest_payload(len: u64) -> u64 {
+    len.saturating_add(len / 4).saturating_add(64)
+}
+
 /// What was agreed on for one direction, in one byte: bits of the window, and whether context is taken over.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Agreed(NonZeroU8);

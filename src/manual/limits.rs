@@ -9,6 +9,9 @@
 //! | [`handshake::Limits::max_headers`](crate::handshake::Limits::max_headers) | 100 | 431 |
 //! | [`Config::high_water`](crate::Config::high_water): what waits to be written | 64 KiB | [`SendError::Blocked`](crate::SendError::Blocked) for the next send |
 //!
+//! A frame of a compressed message may be longer than `max_frame` by a quarter and 64 bytes, as data that does not
+//! compress becomes longer. It is inflated as it arrives, so it holds no more memory for it.
+//!
 //! All of them are enforced while bytes arrive. Nothing is allocated on the strength of an announcement: the
 //! read buffer in an `Inbox`, and a `MessageBuf`, each hold at most twice what has arrived, or has been inflated,
 //! plus 64 KiB; a `MessageBuf` whose message is not compressed, plus 16 KiB.

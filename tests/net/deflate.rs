@@ -145,7 +145,9 @@ fn s7692_7_1_the_parameters_are_those_of_the_response() {
             assert_eq!(agreed.client_no_context_takeover, wanted.contains("client_no"));
             assert_eq!(agreed.server_window_bits(), bits("server_max_window_bits=").unwrap_or(15));
             assert_eq!(agreed.client_window_bits(), bits("client_max_window_bits=").unwrap_or(15));
-            let (noise, text) = (noise(300), text(100_000));
+            // It compresses a little, or would not enter the window.
+            let noise: Vec<u8> = noise(300).iter().map(|byte| byte & 0x3F).collect();
+            let text = text(100_000);
             for (server_sends, no_takeover, bits) in [
                 (true, "server_no", "server_max_window_bits"),
                 (false, "client_no", "client_max_window_bits"),
@@ -616,7 +618,8 @@ fn a_half_that_only_waits_gives_windows_back() {
         raw.send(0x81, b"begin");
         begun.recv().unwrap();
 
-        let noise = noise(1000);
+        // It compresses a little, or would not enter the window.
+        let noise: Vec<u8> = noise(1000).iter().map(|byte| byte & 0x7F).collect();
         let (_never, wait) = channel::<()>();
         let mut send_after = |wait_for| {
             assert_eq!(wait.recv_timeout(ms(wait_for)), Err(RecvTimeoutError::Timeout));
@@ -625,9 +628,9 @@ fn a_half_that_only_waits_gives_windows_back() {
             assert_eq!(first, 0xC2);
             payload.len()
         };
-        assert!(send_after(0) > 900);
+        assert!(send_after(0) > 850);
         // It takes as long as it takes on a busy machine, but not for ever.
-        let released = (0..20).any(|n| send_after(100 + 20 * n) > 900);
+        let released = (0..20).any(|n| send_after(100 + 20 * n) > 850);
         assert!(released);
         raw.send(0x88, b"");
         raw.frame();
