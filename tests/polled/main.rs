@@ -27,4 +27,5 @@ mod parts;
 mod runtimes;
 mod support;
 mod timers;
+mod turns;
 mod two_tasks;

@@ -12,7 +12,7 @@ use futures_core::{FusedStream, Stream};
 use super::group::Membership;
 use super::memory::Borrowed;
 use super::split::{Out, Shared};
-use super::turn::Turn;
+use super::turn::{MOST_INFLATED, Turn};
 use super::turnstile::Side;
 use super::{Transport, memory};
 use crate::adapters::error::Error;
@@ -233,7 +233,7 @@ impl<S, R: Transport<S>> Inner<S, R> {
             End::Seen(_) => return self.poll_end(cx),
             End::Told => return self.poll_drive(cx).map(Ok),
         }
-        if self.turn.has_read_enough() {
+        if self.turn.has_read_enough() || self.receiver.is_paused() {
             return self.poll_yield(cx).map(|end| Ok(end.unwrap_or(Turned::Again)));
         }
         let told = self.group.is_told(cx);
@@ -248,6 +248,7 @@ impl<S, R: Transport<S>> Inner<S, R> {
                 return Poll::Ready(Err(read));
             }
             turn.renew(rest.receiver.counters());
+            rest.receiver.set_inflate_budget(Some(MOST_INFLATED));
             rest.inbox.give_back();
             rest.poll_drive(shared, out, cx, news).map(Ok)
         });
@@ -272,7 +273,9 @@ impl<S, R: Transport<S>> Inner<S, R> {
     #[cold]
     #[inline(never)]
     fn poll_yield(&mut self, cx: &mut Context<'_>) -> Poll<Option<Turned>> {
-        if self.turn.has_yielded(self.receiver.counters()) {
+        if self.turn.has_yielded() {
+            self.turn.renew(self.receiver.counters());
+            self.receiver.set_inflate_budget(Some(MOST_INFLATED));
             return Poll::Ready(None);
         }
         if let Poll::Ready(end @ (Turned::Closed(_) | Turned::Over)) = self.poll_drive(cx) {

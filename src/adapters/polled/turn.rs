@@ -14,6 +14,9 @@ const MOST_FRAMES: u64 = 1024;
 /// The most bytes that are taken in.
 const MOST_BYTES: u64 = 512 << 10;
 
+/// The most bytes that are inflated: 16 KiB on the wire can come to 16 MiB.
+pub(super) const MOST_INFLATED: u32 = 256 << 10;
+
 /// What is left of a turn.
 #[derive(Debug)]
 pub(super) struct Turn {
@@ -58,14 +61,8 @@ impl Turn {
         *self = Self::new(received);
     }
 
-    /// Whether the task has yielded since the turn was over, and a new one begins; otherwise it is to yield now.
-    pub(super) const fn has_yielded(&mut self, received: Counters) -> bool {
-        let yielded = self.yielded;
-        if yielded {
-            self.renew(received);
-        } else {
-            self.yielded = true;
-        }
-        yielded
+    /// Whether the task has yielded since the turn was over: a new one begins. Otherwise it is to yield now.
+    pub(super) const fn has_yielded(&mut self) -> bool {
+        core::mem::replace(&mut self.yielded, true)
     }
 }

@@ -14,7 +14,7 @@ use super::group::{Group, Membership};
 use super::memory::Borrowed;
 use super::responder::Responder;
 use super::tasks::{Tasks, UsedByTasks, poll_as};
-use super::turn::Turn;
+use super::turn::{MOST_INFLATED, Turn};
 use super::turnstile::Side;
 use super::wire::Wire;
 use super::{Reader, Timer, Transport, Writer, memory, split};
@@ -79,6 +79,8 @@ impl<S, R> WebSocket<S, R> {
     {
         let Opened { connection, inbox, handshake } = opened;
         let wire = Wire::new(runtime, connection.latest_instant());
+        let mut connection = connection;
+        connection.set_inflate_budget(Some(MOST_INFLATED));
         let inner = Inner {
             stream,
             wire,
@@ -194,6 +196,7 @@ impl<S, R> WebSocket<S, R> {
     {
         let Inner { stream, mut wire, mut connection, inbox, .. } = *self.inner;
         wire.catch_up(connection.sender_mut());
+        connection.set_inflate_budget(None);
         let mut inbox = inbox.into_inbox();
         wire.hand_over_ahead(&connection, &mut inbox);
         (stream, connection, inbox)
@@ -520,7 +523,7 @@ impl<S, R: Transport<S>> Inner<S, R> {
         if self.eof {
             return self.poll_eof(cx).map(Ok);
         }
-        if self.turn.has_read_enough() {
+        if self.turn.has_read_enough() || self.connection.is_paused() {
             return self.poll_yield(cx);
         }
         let space = self.connection.read_space(self.inbox.get());
@@ -529,20 +532,28 @@ impl<S, R: Transport<S>> Inner<S, R> {
             return Poll::Ready(self.handle_read(read));
         }
         self.inbox.give_back();
-        self.turn.renew(self.connection.received());
+        self.begin_turn();
         self.poll_drive(cx)
+    }
+
+    /// All input has been taken in, or the task has yielded: a new turn begins.
+    #[inline(always)]
+    fn begin_turn(&mut self) {
+        self.turn.renew(self.connection.received());
+        self.connection.set_inflate_budget(Some(MOST_INFLATED));
     }
 
     /// The turn is over though there may be more to read: writes and does what is due, then other tasks have theirs.
     #[cold]
     #[inline(never)]
     fn poll_yield(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        if self.turn.has_yielded(self.connection.received()) {
+        if self.turn.has_yielded() {
+            self.begin_turn();
             return Poll::Ready(Ok(()));
         }
         // What was done shows in the next turn. An error is told now, and this has been a turn in any case.
         if let Poll::Ready(Err(error)) = self.poll_drive(cx) {
-            self.turn.renew(self.connection.received());
+            self.begin_turn();
             return Poll::Ready(Err(error));
         }
         R::yield_turn(cx);

@@ -1,0 +1,186 @@
+//! How much one connection does before others have their turn, counted and not timed.
+
+use std::io;
+use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Wake, Waker};
+
+use futures_io::{AsyncRead, AsyncWrite};
+use hybi::futures_io::{Timer, WebSocket};
+use hybi::{Config, Inbox, Instant, Role};
+
+use super::support::*;
+
+/// A stream that always has more of the same, and takes all that is written.
+#[derive(Debug, Default)]
+struct Counts {
+    read: usize,
+    written: usize,
+}
+
+#[derive(Clone, Debug)]
+struct Flood {
+    frames: Arc<Vec<u8>>,
+    at: usize,
+    counts: Arc<Mutex<Counts>>,
+}
+
+impl AsyncRead for Flood {
+    fn poll_read(mut self: Pin<&mut Self>, _: &mut Context<'_>, to: &mut [u8]) -> Poll<io::Result<usize>> {
+        let frames = Arc::clone(&self.frames);
+        for byte in to.iter_mut() {
+            *byte = frames[self.at];
+            self.at = (self.at + 1) % frames.len();
+        }
+        self.counts.lock().unwrap().read += to.len();
+        Poll::Ready(Ok(to.len()))
+    }
+}
+
+impl AsyncWrite for Flood {
+    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, from: &[u8]) -> Poll<io::Result<usize>> {
+        self.counts.lock().unwrap().written += from.len();
+        Poll::Ready(Ok(from.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// A clock that counts how often it is read.
+#[derive(Clone, Debug, Default)]
+struct CountingClock(Arc<AtomicUsize>);
+
+impl Timer for CountingClock {
+    fn now(&self) -> Instant {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        Instant::ZERO
+    }
+
+    fn poll_at(&mut self, _: &mut Context<'_>, _: Instant) -> Poll<()> {
+        Poll::Pending
+    }
+}
+
+/// Counts how often a task was woken.
+#[derive(Default)]
+struct Woken(AtomicUsize);
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// What one poll of a task does.
+#[derive(Debug)]
+struct Work {
+    read: usize,
+    clock: usize,
+    woken: usize,
+}
+
+/// The most that one poll did, of some hundred polls of a task that receives all that comes and echoes nothing.
+fn most_work(frames: Vec<u8>, deflate: bool, halves: bool) -> Work {
+    let counts = Arc::<Mutex<Counts>>::default();
+    let stream = Flood { frames: Arc::new(frames), at: 0, counts: Arc::clone(&counts) };
+    let clock = CountingClock::default();
+    let connection = connection(Role::Client, Config::new());
+    #[cfg(feature = "deflate")]
+    let connection = connection.with_deflate(deflate.then(hybi::handshake::DeflateParams::default));
+    let _ = deflate;
+    let mut ws = WebSocket::from_parts(stream, clock.clone(), connection, Inbox::empty());
+    let woken = Arc::new(Woken::default());
+    let waker: Waker = Arc::clone(&woken).into();
+    let mut cx = Context::from_waker(&waker);
+    let mut most = Work { read: 0, clock: 0, woken: 0 };
+    let mut measure = |task: &mut dyn FnMut(&mut Context<'_>) -> Poll<()>| {
+        for _ in 0..200 {
+            let before = (counts.lock().unwrap().read, clock.0.load(Ordering::Relaxed));
+            woken.0.store(0, Ordering::Relaxed);
+            assert!(task(&mut cx).is_pending(), "a flood has no end");
+            most.read = most.read.max(counts.lock().unwrap().read - before.0);
+            most.clock = most.clock.max(clock.0.load(Ordering::Relaxed) - before.1);
+            most.woken = woken.0.load(Ordering::Relaxed);
+            assert!(most.woken >= 1, "it goes on by itself");
+        }
+    };
+    if halves {
+        let (mut reader, _writer) = ws.split();
+        let mut task = pin!(async move { while reader.recv().await.unwrap().is_some() {} });
+        measure(&mut |cx| task.as_mut().poll(cx));
+    } else {
+        let mut task = pin!(async move { while ws.recv().await.unwrap().is_some() {} });
+        measure(&mut |cx| task.as_mut().poll(cx));
+    }
+    most
+}
+
+/// Sixteen reads of 16 KiB could hold 130,000 of these.
+#[test]
+fn s5_5_2_a_flood_of_small_frames_is_bounded_by_their_number() {
+    let floods: [&[u8]; 4] = [
+        b"\x89\x00",         // empty Pings
+        b"\x8a\x00",         // empty Pongs
+        b"\x82\x01x",        // tiny messages
+        b"\x02\x00\x80\x00", // empty fragments
+    ];
+    for frames in floods {
+        for halves in [false, true] {
+            let work = most_work(frames.repeat(1000), false, halves);
+            // A thousand frames, and what one read brings besides.
+            assert!(work.read <= 40 << 10, "{frames:?}, halves: {halves}: {work:?}");
+            assert!(work.clock <= 40, "{frames:?}, halves: {halves}: {work:?}");
+        }
+    }
+}
+
+#[test]
+fn s5_2_a_flood_of_large_messages_is_bounded_by_bytes() {
+    for halves in [false, true] {
+        let mut frame = b"\x82\x7f\x00\x00\x00\x00\x00\x10\x00\x00".to_vec();
+        frame.resize(10 + (1 << 20), 7);
+        let work = most_work(frame, false, halves);
+        assert!(work.read <= 4 << 20, "halves: {halves}: {work:?}");
+    }
+}
+
+/// Sixteen KiB that inflate to 16 MiB: a part of them is inflated in each turn.
+#[cfg(feature = "deflate")]
+#[test]
+fn s7692_a_flood_of_bombs_is_bounded_by_what_they_inflate_to() {
+    let mut sender =
+        connection(Role::Server, Config::new()).with_deflate(hybi::handshake::DeflateParams::default());
+    sender.send_binary(&vec![0; 15 << 20]).unwrap();
+    let bomb = wire(&mut sender);
+    assert!(bomb.len() < 20_000);
+    for halves in [false, true] {
+        let counts = Arc::<Mutex<Counts>>::default();
+        let stream = Flood { frames: Arc::new(bomb.clone()), at: 0, counts: Arc::clone(&counts) };
+        let connection =
+            connection(Role::Client, Config::new()).with_deflate(hybi::handshake::DeflateParams::default());
+        let mut ws = WebSocket::from_parts(stream, CountingClock::default(), connection, Inbox::empty());
+        // One message takes 60 turns of 256 KiB at the least.
+        let cx = &mut Context::from_waker(Waker::noop());
+        let mut polls = 1;
+        if halves {
+            let (mut reader, _writer) = ws.split();
+            let mut receiving = pin!(reader.recv());
+            while receiving.as_mut().poll(cx).is_pending() {
+                polls += 1;
+            }
+        } else {
+            let mut receiving = pin!(ws.recv());
+            while receiving.as_mut().poll(cx).is_pending() {
+                polls += 1;
+            }
+        }
+        assert!((55..100).contains(&polls), "halves: {halves}: {polls} turns");
+    }
+}
