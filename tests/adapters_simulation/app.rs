@@ -1,0 +1,484 @@
+//! The applications at the two ends: what they do, when, and by which methods.
+
+use std::rc::Rc;
+
+use hybi::futures_io::{Error, Group};
+use hybi::{CloseCode, Event, Kind, SendError};
+
+use crate::clock::Alarm;
+use crate::driver::{self, Answer, Ask, Got, Half, In, Out, Patience, ReadHalf, Reading, Task, Way, Ws};
+use crate::journal::{self, Fate};
+use crate::record::Told;
+use crate::setup::LAST;
+use crate::support::cuts::Xorshift;
+use crate::world::{World, fail};
+
+/// One thing that an application does.
+#[derive(Clone, Debug)]
+pub enum Item {
+    Send(Way, usize),
+    /// A message in pieces of these lengths.
+    Fragments(Vec<usize>),
+    Ask(Ask),
+    /// It is busy for so long, and calls nothing.
+    Sleep(u64),
+    /// It takes its WebSocket apart and puts it together again.
+    Reassemble,
+}
+
+/// How an application ends its connection.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Ending {
+    Close(Option<u16>, &'static str),
+    SinkClose,
+    /// It waits for its group to be closed, or for its peer.
+    Wait,
+    /// It drops what it has, without a word.
+    Abandon,
+}
+
+/// What an application does.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// What it does, and how long it receives, or waits, before.
+    pub items: Vec<(u64, Item)>,
+    pub readings: Vec<Reading>,
+    /// Of a hundred messages, so many are answered.
+    pub answers: usize,
+    /// Of a hundred calls, so many are dropped before they return.
+    pub drops: usize,
+    pub ending: Ending,
+    /// The half that sends is kept until the other one is over.
+    pub keeps_writer: bool,
+    /// When the half that receives is dropped.
+    pub drops_reader: Option<u64>,
+    /// How often and for how long the half that receives does something else.
+    pub reader_rests: Option<(u64, u64)>,
+    pub seed: u64,
+}
+
+impl Task {
+    pub fn new(world: &Rc<World>, end: usize, slot: usize, seed: u64) -> Self {
+        let (random, alarm) = (Xorshift::new(seed), Alarm::new(&world.clock));
+        Self { world: Rc::clone(world), end, slot, random, alarm }
+    }
+
+    /// Whether a call is dropped early, and when.
+    fn patience(&mut self, drops: usize) -> Patience {
+        if self.random.below(100) >= drops {
+            // Without timers a call that sends to a dead peer waits for ever: a last resort.
+            return Patience::Until(LAST);
+        }
+        match self.random.below(2) {
+            0 => Patience::Polls(1 + self.random.below(4)),
+            _ => Patience::Until(self.now() + 1 + self.random.next() % (600 * crate::clock::MS)),
+        }
+    }
+
+    /// Is told what was received.
+    fn hear(&self, event: &Event<'_>) {
+        let mut journal = self.world.journals[1 - self.end].borrow_mut();
+        match *event {
+            Event::Text(text) => journal.receive(Kind::Text, text.as_bytes()),
+            Event::Binary(data) => journal.receive(Kind::Binary, data),
+            Event::Chunk { kind, data, first, fin } => journal.receive_chunk(kind, data, first, fin),
+            Event::CloseReceived(frame) => {
+                let sent = self.world.links[1 - self.end].borrow().sent.close_code();
+                if sent != frame.code.map(CloseCode::get) {
+                    fail!("4 another Close", "end {} is told of {frame:?}, sent was {sent:?}", self.end);
+                }
+            }
+            Event::Closed(outcome) => {
+                drop(journal);
+                self.tell(Told::Outcome(outcome));
+            }
+            Event::Ping(_) | Event::Pong(_) => {}
+            event => fail!("3 strange event", "{event:?}"),
+        }
+        self.world.ends[self.end].borrow_mut().heard = self.now();
+        self.world.note(|| format!("{} hears {}", self.end, brief(event)));
+    }
+
+    /// The application learns that the connection is over.
+    fn tell(&self, told: Told) {
+        let new = self.world.ends[self.end].borrow_mut().tell(self.now(), told);
+        if let (true, Told::Outcome(outcome)) = (new, told) {
+            self.world.note(|| format!("{} is told {outcome:?}", self.end));
+            self.world.check_outcome(self.end, outcome);
+        }
+    }
+
+    /// Whether an error is explained by what has happened. A call that fails has told the application that what it
+    /// gave away may be lost.
+    fn judge(&self, doing: &str, error: &Error) {
+        self.world.note(|| format!("{} {doing}: {error:?}", self.end));
+        let mut record = self.world.ends[self.end].borrow_mut();
+        record.loss_told = true;
+        let closed = self.world.links[1 - self.end].borrow().read.close.is_some();
+        let ends = closed || record.closing.is_some() || record.told.is_some() || record.told_to_close;
+        let times_out = record.promise.pong.is_some() || record.promise.idle.is_some();
+        let lied = self.world.streams[self.end].borrow().lied;
+        let broken = self.world.reset.get() || lied;
+        let explained = match error {
+            Error::Send(SendError::MessageOpen) => record.message_open,
+            Error::Send(SendError::Closed) => ends || times_out || broken,
+            Error::Io(_) => {
+                record.io_error = true;
+                broken
+            }
+            Error::Protocol(_) => lied || self.world.links[1 - self.end].borrow().sent.garbled,
+            _ => false,
+        };
+        drop(record);
+        if !explained {
+            driver::unexplained(self, doing, error);
+        }
+    }
+
+    /// A message that this end has not sent before.
+    fn compose(&mut self, len: usize) -> (usize, Kind, Vec<u8>) {
+        let number = self.world.journals[self.end].borrow().entries.len();
+        let (kind, data) = journal::message(&mut self.random, number, len);
+        let place = self.world.journals[self.end].borrow_mut().offer(kind, data.clone());
+        (place, kind, data)
+    }
+
+    fn settle(&self, place: usize, fate: Fate) {
+        self.world.note(|| format!("{} message {place}: {fate:?}", self.end));
+        self.world.journals[self.end].borrow_mut().settle(place, fate);
+    }
+
+    /// Receives once, and answers if that is the plan. Whether the connection goes on.
+    async fn receive(&mut self, input: &mut In<'_>, plan: &Plan, patience: Patience) -> bool {
+        let reading = plan.readings[self.random.below(plan.readings.len())];
+        let answers = self.random.below(100) < plan.answers;
+        let (len, owned) = (length(&mut self.random), self.random.below(2) == 0);
+        let answer_patience = self.patience(plan.drops);
+        let mut random = Xorshift::new(self.random.next());
+        let this = &*self;
+        let mut hear = |event: &Event<'_>| {
+            this.hear(event);
+            let is_message = matches!(event, Event::Text(_) | Event::Binary(_));
+            if !answers || !is_message || reading != Reading::Next || !matches!(this.slot, 0) {
+                return None;
+            }
+            let mut journal = this.world.journals[this.end].borrow_mut();
+            let (kind, data) = journal::message(&mut random, journal.entries.len(), len);
+            let place = journal.offer(kind, data.clone());
+            Some(Answer { place, kind, data, owned, patience: answer_patience })
+        };
+        let whole = matches!(input, In::Whole(_));
+        let got = if whole {
+            driver::receive(self, input, reading, patience, &mut hear).await
+        } else {
+            driver::receive(self, input, reading, patience, &mut |event| {
+                this.hear(event);
+                None
+            })
+            .await
+        };
+        match got {
+            Got::Something | Got::Nothing => true,
+            Got::Answered(place, fate, error) => {
+                self.settle(place, fate);
+                if let Some(error) = error {
+                    self.judge("answers", &error);
+                }
+                true
+            }
+            Got::Failed(error) => {
+                self.judge("receives", &error);
+                true
+            }
+            Got::Ended => {
+                self.world.note(|| format!("{} is at the end", self.end));
+                self.tell(Told::End);
+                false
+            }
+        }
+    }
+
+    /// Receives until that time. Whether the connection goes on.
+    async fn receive_until(&mut self, input: &mut In<'_>, plan: &Plan, at: Option<u64>) -> bool {
+        let mut failures = 0;
+        let mut dropped = true;
+        while at.is_none_or(|at| self.now() < at) {
+            // A call that was dropped is not dropped again at once: there is no other branch that is ready each time.
+            let whole = at.map_or(Patience::Forever, Patience::Until);
+            let patience = match (self.patience(plan.drops), at) {
+                _ if dropped => whole,
+                (Patience::Until(early), Some(at)) => Patience::Until(early.min(at)),
+                (Patience::Until(LAST), None) => whole,
+                (patience, _) => patience,
+            };
+            dropped = !dropped;
+            failures += 1;
+            if failures > 100_000 {
+                fail!("5 no end", "end {} receives again and again", self.end);
+            }
+            if !self.receive(input, plan, patience).await {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Does one thing. Whether sending goes on.
+    async fn act(&mut self, out: &mut Out<'_>, plan: &Plan, item: &Item) -> bool {
+        let patience = self.patience(plan.drops);
+        match item {
+            Item::Send(way, len) => {
+                let (place, kind, data) = self.compose(*len);
+                self.world.note(|| {
+                    format!("{} sends {place}, {} bytes, by {way:?}, {patience:?}", self.end, data.len())
+                });
+                let (fate, error) = driver::send(self, out, *way, patience, (kind, &data)).await;
+                self.settle(place, fate);
+                self.world.ends[self.end].borrow_mut().flushed = fate == Fate::Accepted && !way.only_feeds();
+                if let Some(error) = error {
+                    self.judge("sends", &error);
+                    return false;
+                }
+            }
+            Item::Fragments(lens) => return self.send_fragments(out, lens).await,
+            Item::Ask(ask) => {
+                let (closing, asked_at) = (self.world.ends[self.end].borrow().closing, self.now());
+                if matches!(ask, Ask::Close(..) | Ask::SinkClose) {
+                    let now = self.now();
+                    let mut record = self.world.ends[self.end].borrow_mut();
+                    record.closes(now, matches!(ask, Ask::Close(..)));
+                    record.told_to_close = true;
+                }
+                self.world.note(|| format!("{} asks for {ask:?}, {patience:?}", self.end));
+                let asked = driver::ask(self, out, patience, ask).await;
+                if !matches!(ask, Ask::Ping(_) | Ask::Pong(_)) {
+                    self.world.ends[self.end].borrow_mut().flushed = matches!(asked, Some(Ok(())));
+                }
+                if let Some(Err(error)) = asked {
+                    let blocked = matches!(error, Error::Send(SendError::Blocked));
+                    if !blocked {
+                        self.judge("asks", &error);
+                        if self.now() == asked_at {
+                            // Refused: it did not begin then.
+                            self.world.ends[self.end].borrow_mut().closing = closing;
+                        }
+                        return false;
+                    }
+                }
+            }
+            Item::Sleep(time) => {
+                let until = self.now() + time;
+                self.sleep_until(until).await;
+            }
+            Item::Reassemble => {}
+        }
+        true
+    }
+
+    async fn send_fragments(&mut self, out: &mut Out<'_>, lens: &[usize]) -> bool {
+        if matches!(out, Out::Futures(_)) {
+            return true;
+        }
+        let (place, kind, data) = self.compose(lens.iter().sum());
+        self.world.note(|| format!("{} sends {place} in pieces {lens:?}", self.end));
+        let mut rest = &data[..];
+        let mut lens = lens.iter().copied().peekable();
+        while let Some(len) = lens.next() {
+            let fin = lens.peek().is_none();
+            let len = if fin { rest.len() } else { len.min(rest.len()) };
+            let sent =
+                driver::send_fragment(self, out, Patience::Until(LAST), (kind, &rest[..len], fin)).await;
+            rest = &rest[len..];
+            match sent {
+                Some(Ok(())) => {}
+                None => {
+                    self.settle(place, Fate::Unknown);
+                    self.world.ends[self.end].borrow_mut().message_open = true;
+                    return false;
+                }
+                Some(Err(error)) => {
+                    self.settle(place, Fate::Unknown);
+                    self.world.ends[self.end].borrow_mut().message_open = true;
+                    self.judge("sends a fragment", &error);
+                    return false;
+                }
+            }
+        }
+        self.settle(place, Fate::Accepted);
+        self.world.ends[self.end].borrow_mut().flushed = false;
+        true
+    }
+
+    /// Ends the connection, or waits for others to.
+    async fn end_it(&mut self, out: &mut Out<'_>, plan: &Plan) {
+        let ask = match &plan.ending {
+            Ending::Close(code, reason) => Ask::Close(code.map(CloseCode::new), (*reason).to_owned()),
+            Ending::SinkClose => Ask::SinkClose,
+            Ending::Wait | Ending::Abandon => return,
+        };
+        self.act(out, plan, &Item::Ask(ask)).await;
+    }
+
+    /// One of the tasks of the end is over.
+    fn is_over(&self) {
+        self.world.note(|| format!("a task of {} is over", self.end));
+        self.world.ends[self.end].borrow_mut().tasks -= 1;
+    }
+}
+
+/// An application that has its WebSocket in one task.
+pub async fn whole(mut task: Task, mut ws: Ws, plan: Plan, group: Option<Group>) {
+    if let Some(group) = &group {
+        ws.join(group);
+    }
+    let mut goes_on = true;
+    for (wait, item) in &plan.items {
+        let at = task.now() + wait;
+        goes_on = task.receive_until(&mut In::Whole(&mut ws), &plan, Some(at)).await;
+        if !goes_on {
+            break;
+        }
+        if matches!(item, Item::Reassemble) {
+            task.world.note(|| format!("{} is taken apart and put together", task.end));
+            ws = driver::reassemble(&task.world, ws);
+            if let Some(group) = &group {
+                ws.join(group);
+            }
+        } else if !task.act(&mut Out::Whole(&mut ws), &plan, item).await {
+            break;
+        }
+        task.check_buffered(&ws);
+    }
+    if plan.ending == Ending::Abandon && goes_on {
+        task.world.ends[task.end].borrow_mut().abandoned = true;
+    } else if goes_on {
+        task.end_it(&mut Out::Whole(&mut ws), &plan).await;
+        task.receive_until(&mut In::Whole(&mut ws), &plan, None).await;
+    }
+    if let Some(outcome) = ws.outcome() {
+        task.tell(Told::Outcome(outcome));
+    }
+    {
+        let mut record = task.world.ends[task.end].borrow_mut();
+        record.dropped = Some(ws.connection().sender().dropped());
+        record.round_trip = ws.round_trip().is_some();
+    }
+    drop(ws);
+    task.is_over();
+}
+
+impl Task {
+    /// What waits to be written is bounded: the mark, a message that passed it, and control frames.
+    fn check_buffered(&self, ws: &Ws) {
+        let record = self.world.ends[self.end].borrow();
+        let longest = self.world.journals[self.end].borrow().longest();
+        let most = record.promise.high_water + longest + longest / 8 + 14 + 600;
+        let amount = ws.buffered_amount();
+        if amount > most {
+            fail!("35 output", "end {}: {amount} bytes wait, at most {most} may", self.end);
+        }
+    }
+}
+
+/// The task that sends, where there are two.
+pub async fn sends(mut task: Task, mut out: OwnedOut, plan: Plan) {
+    let mut goes_on = true;
+    for (wait, item) in &plan.items {
+        let at = task.now() + wait;
+        task.sleep_until(at).await;
+        if !task.act(&mut out.borrow(), &plan, item).await {
+            goes_on = false;
+            break;
+        }
+    }
+    if goes_on {
+        task.end_it(&mut out.borrow(), &plan).await;
+    }
+    if plan.keeps_writer {
+        while task.world.ends[task.end].borrow().told.is_none()
+            && !task.world.ends[task.end].borrow().reader_gone
+        {
+            let at = task.now() + crate::clock::SECOND;
+            task.sleep_until(at).await;
+        }
+    }
+    if let OwnedOut::Half(half) = &out {
+        task.world.ends[task.end].borrow_mut().round_trip |= half.round_trip().is_some();
+    }
+    task.world.ends[task.end].borrow_mut().writer_gone = true;
+    drop(out);
+    task.is_over();
+}
+
+/// What the task that sends has.
+pub enum OwnedOut {
+    Half(Half),
+    Futures(futures_util::stream::SplitSink<Ws, hybi::Message>),
+}
+
+impl OwnedOut {
+    const fn borrow(&mut self) -> Out<'_> {
+        match self {
+            Self::Half(half) => Out::Half(half),
+            Self::Futures(sink) => Out::Futures(sink),
+        }
+    }
+}
+
+/// What the task that receives has.
+pub enum OwnedIn {
+    Half(ReadHalf),
+    Futures(futures_util::stream::SplitStream<Ws>),
+}
+
+/// The task that receives, where there are two.
+pub async fn receives(mut task: Task, mut input: OwnedIn, plan: Plan) {
+    let mut goes_on = true;
+    while goes_on {
+        let mut borrowed = match &mut input {
+            OwnedIn::Half(half) => In::Half(half),
+            OwnedIn::Futures(stream) => In::Futures(stream),
+        };
+        let now = task.now();
+        let rest_at = plan.reader_rests.map(|(every, _)| now + every);
+        let until = [rest_at, plan.drops_reader].into_iter().flatten().min();
+        goes_on = task.receive_until(&mut borrowed, &plan, until).await;
+        if plan.drops_reader.is_some_and(|at| at <= task.now()) && goes_on {
+            task.world.note(|| format!("{} drops the half that receives", task.end));
+            task.world.ends[task.end].borrow_mut().abandoned = true;
+            break;
+        }
+        if let (true, Some((_, rest))) = (goes_on, plan.reader_rests) {
+            let until = task.now() + rest;
+            task.sleep_until(until).await;
+        }
+    }
+    task.world.ends[task.end].borrow_mut().reader_gone = true;
+    if let OwnedIn::Half(half) = &input {
+        if let Some(outcome) = half.outcome() {
+            task.tell(Told::Outcome(outcome));
+        }
+    }
+    drop(input);
+    task.is_over();
+}
+
+/// The length of a message, mostly a short one.
+pub fn length(random: &mut Xorshift) -> usize {
+    match random.below(100) {
+        0 => 60_000 + random.below(10_000),
+        1 | 2 => 15_000 + random.below(3000),
+        3..=7 => 4000 + random.below(200),
+        8..=20 => 100 + random.below(400),
+        _ => random.below(60),
+    }
+}
+
+fn brief(event: &Event<'_>) -> String {
+    match event {
+        Event::Text(text) => format!("text of {} bytes", text.len()),
+        Event::Binary(data) => format!("{} bytes", data.len()),
+        Event::Chunk { data, first, fin, .. } => format!("a chunk of {} bytes, {first}, {fin}", data.len()),
+        event => format!("{event:?}"),
+    }
+}

@@ -1,0 +1,316 @@
+//! What must hold: whenever all tasks wait, when an application learns how its connection ended, and when a run is over.
+
+use std::time::Duration;
+
+use hybi::{Outcome, Timer};
+
+use crate::clock::MS;
+use crate::executor::Task;
+use crate::journal::Fate;
+use crate::known;
+use crate::record::{CallKind, Record, Shape};
+use crate::stream::{READ, WRITE};
+use crate::world::{World, fail};
+
+/// How much later than promised something may happen: wake-ups and streams are late as well.
+const SLACK: u64 = 100 * MS;
+
+impl World {
+    /// Whether a stream could be read, and written, by a call that waits for that.
+    fn readiness(&self, end: usize) -> (bool, bool) {
+        let stream = self.streams[end].borrow();
+        let readable = self.links[1 - end].borrow().is_readable() && !stream.hesitating[READ];
+        let writable = self.links[end].borrow().is_writable() && !stream.hesitating[WRITE];
+        (readable, writable)
+    }
+
+    /// All tasks wait: each of them for something.
+    pub fn check_waiting(&self, tasks: &[Task]) {
+        for end in 0..2 {
+            let mut record = self.ends[end].borrow_mut();
+            if record.shape == Shape::Scripted {
+                continue;
+            }
+            // What came in, and that its group was closed, an end knows for certain where it waits for more.
+            let closed = record.group_closed || self.links[1 - end].borrow().read.close.is_some();
+            if closed && record.receives() {
+                record.closes(self.clock.now(), false);
+            }
+            drop(record);
+            let record = self.ends[end].borrow();
+            let (readable, writable) = self.readiness(end);
+            for call in record.calls.iter().flatten() {
+                if tasks[call.task].held_back > 0 {
+                    continue;
+                }
+                match call.kind {
+                    CallKind::Receive if readable => {
+                        let bytes = self.links[1 - end].borrow().readable();
+                        fail!("8 hang in receive", "end {end} waits, and {bytes} bytes can be read")
+                    }
+                    CallKind::Send if writable => {
+                        fail!("8 hang in send", "a call of end {end} waits, and its stream can be written")
+                    }
+                    CallKind::Receive if writable => self.check_written(end, &record),
+                    _ => {}
+                }
+            }
+            let settled = record.calls.iter().flatten().all(|call| tasks[call.task].held_back == 0);
+            self.check_time(end, &record, writable && settled);
+        }
+    }
+
+    /// A call that receives waits, and the stream can be written: all that was accepted has been.
+    fn check_written(&self, end: usize, record: &Record) {
+        let out = self.links[end].borrow();
+        if record.closing.is_some() || record.told.is_some() || out.sent.close.is_some() || out.broken {
+            return;
+        }
+        let (sent, read) = (&out.sent, &self.links[1 - end].borrow().read);
+        let journal = self.journals[end].borrow();
+        let accepted = journal.entries.iter().filter(|entry| entry.fate == Fate::Accepted).count();
+        // What a half has fed waits until it flushes, or until the other half waits the next time; but once it is
+        // gone, nobody else will write it. Of the halves of `futures_util` the library does not know.
+        let feeds = match record.shape {
+            Shape::Whole => true,
+            Shape::Halves => record.writer_gone && known::is_fixed(33),
+            _ => false,
+        };
+        if feeds && sent.messages < accepted {
+            let messages = sent.messages;
+            fail!("33 fed and kept", "end {end} waits: {accepted} messages accepted, {messages} written");
+        }
+        // RFC 6455 5.5.3: the newest Ping is answered, at the least.
+        if let Some((_, ping)) = read.pings.last() {
+            if !sent.pongs.iter().any(|(_, pong)| pong == ping) {
+                fail!("10 no Pong", "end {end} waits, and has not answered {ping:?}");
+            }
+        }
+    }
+
+    /// Nothing is later than the configuration promises.
+    fn check_time(&self, end: usize, record: &Record, writable: bool) {
+        let (now, promise) = (self.clock.now(), record.promise);
+        if let Some((told, how)) = record.told {
+            if let Some(call) = record.calls.iter().flatten().next() {
+                if now > told.max(call.since) + SLACK {
+                    fail!("1 waits behind the end", "end {end} waits {}, told of {how:?}", ms(now - told));
+                }
+            }
+            return;
+        }
+        if let Some((at, mark)) = record.closing {
+            let took = record.attentive(now) - mark;
+            let flushes = record.shape == Shape::Halves && self.streams[end].borrow().manner.lazy > 0;
+            if took > promise.close + SLACK && (!flushes || known::is_fixed(36)) {
+                fail!(
+                    "7 closing",
+                    "end {end} closes since {}, for {} of {}",
+                    ms(at),
+                    ms(took),
+                    ms(promise.close)
+                );
+            }
+            return;
+        }
+        let (receives, writable) = (record.receives(), writable && !self.links[end].borrow().broken);
+        if let (Some(ping), Some(pong)) = (promise.ping, promise.pong) {
+            let more = if record.progress.is_some() { 3 * pong } else { 0 };
+            let silence = record.silence(now);
+            if silence > ping + pong + more + SLACK && known::is_fixed(1) {
+                fail!(
+                    "1 dead peer",
+                    "end {end}: {} of silence, {} + {} promised",
+                    ms(silence),
+                    ms(ping),
+                    ms(pong)
+                );
+            }
+        } else if let Some(ping) = promise.ping {
+            let (sent, read) = (&self.links[end].borrow().sent, &self.links[1 - end].borrow().read);
+            let pinged = sent.pings.last().map_or(0, |(at, _)| *at);
+            let since = pinged.max(read.at.unwrap_or(0)).max(record.heard);
+            // A Ping does not go into a frame that has begun.
+            if receives && writable && sent.is_between_frames() && now > since + ping + SLACK {
+                fail!("5 no Ping", "end {end} has sent none for {}, each {}", ms(now - since), ms(ping));
+            }
+        }
+        if let Some(idle) = promise.idle.filter(|_| self.links[end].borrow().sent.close.is_none()) {
+            let since = self.data_at(end);
+            if receives && writable && now > since + idle + SLACK {
+                fail!("3 idle", "end {end} was idle for {} of {}", ms(now - since), ms(idle));
+            }
+        }
+    }
+
+    /// When data last was read or written.
+    fn data_at(&self, end: usize) -> u64 {
+        let (sent, read) = (&self.links[end].borrow().sent, &self.links[1 - end].borrow().read);
+        sent.data_at.max(read.data_at).unwrap_or(0)
+    }
+
+    /// The Close of an end was written: one for idleness is not early.
+    pub fn check_close(&self, end: usize) {
+        let sent = &self.links[end].borrow().sent;
+        let Some((_, body)) = &sent.close else { return };
+        let idle = body.get(2..) == Some(b"idle for too long");
+        let (record, now) = (self.ends[end].borrow(), self.clock.now());
+        if let (true, Some(promise)) = (idle, record.promise.idle) {
+            // What came in just now, it may not have known.
+            let gap = now - self.links[1 - end].borrow().read.data_at.unwrap_or(0);
+            // Where there was no room, it waited, and was queued some time ago.
+            let waited = record.progress == Some(now) || self.streams[end].borrow().blocked;
+            if !waited && gap > SLACK && gap + SLACK < promise && known::is_fixed(3) {
+                fail!("3 idle early", "end {end} was idle for {} of {}", ms(gap), ms(promise));
+            }
+        }
+    }
+
+    /// An application learns how its connection has ended: there is a reason for it.
+    pub fn check_outcome(&self, end: usize, outcome: Outcome) {
+        let (record, now) = (self.ends[end].borrow(), self.clock.now());
+        let (out, source) = (self.links[end].borrow(), self.links[1 - end].borrow());
+        let lied = self.streams[end].borrow().lied;
+        match outcome {
+            Outcome::Clean { code } => {
+                let Some((_, body)) = &source.read.close else {
+                    fail!("26 Clean", "end {end} is told {outcome}, and has read no Close");
+                };
+                let sent = body.first_chunk().map_or(1005, |code| u16::from_be_bytes(*code));
+                if sent != code.get() {
+                    fail!("25 code", "end {end} is told {outcome}, the peer's Close said {sent}");
+                }
+                // A peer that does not wait for the answer has said so by ending its stream.
+                if out.sent.close.is_none()
+                    && !source.has_ended()
+                    && !out.broken
+                    && !lied
+                    && known::is_fixed(26)
+                {
+                    fail!("26 Clean", "end {end} is told {outcome}, and has written no Close");
+                }
+                if out.sent.close.is_none() && !source.reset && !out.broken && !lied && known::is_fixed(26) {
+                    fail!("26 Clean", "end {end} is told {outcome}, and its Close was not written before");
+                }
+            }
+            Outcome::TimedOut(Timer::Pong) => {
+                let Some(pong) = record.promise.pong else { fail!("2 live peer", "no Pong was waited for") };
+                let quiet = now - record.life;
+                let known = !known::is_fixed(1) || !known::is_fixed(2);
+                if quiet < pong && !record.reader_rests() && !known {
+                    fail!(
+                        "2 live peer",
+                        "end {end} gives up, {} after a byte arrived; {}",
+                        ms(quiet),
+                        ms(pong)
+                    );
+                }
+                if let Some(progress) = record.progress {
+                    let (since, limit) = (now - progress, record.life + 4 * pong);
+                    if since < pong && now < limit && known::is_fixed(2) {
+                        fail!("2 progress", "end {end} gives up {} after a write went on", ms(since));
+                    }
+                }
+            }
+            Outcome::TimedOut(Timer::Idle) => {
+                if record.promise.idle.is_none() {
+                    fail!("3 idle early", "end {end} has no idle timeout");
+                }
+            }
+            Outcome::TimedOut(_) => {
+                let since = record.closing.map_or(0, |(at, _)| at);
+                if record.closing_exact && now - since < record.promise.close {
+                    fail!("7 closing early", "end {end} gives up closing after {}", ms(now - since));
+                }
+            }
+            Outcome::Abnormal(_) => {
+                if !source.has_ended() && !out.broken && !lied {
+                    fail!("3 abnormal", "end {end} is told {outcome}, and its stream has not ended");
+                }
+            }
+            Outcome::Failed(_) => {
+                if !source.sent.garbled && !lied {
+                    fail!("3 failed", "end {end} is told {outcome}, and the peer broke no rule");
+                }
+            }
+            _ => fail!("3 strange outcome", "end {end}: {outcome:?}"),
+        }
+    }
+
+    /// The run is over.
+    pub fn check_end(&self) {
+        for end in 0..2 {
+            let (record, out) = (self.ends[end].borrow(), self.links[end].borrow());
+            if record.shape == Shape::Scripted {
+                continue;
+            }
+            if out.sent.behind_close > 0 {
+                fail!("32 behind the Close", "end {end} wrote {} bytes", out.sent.behind_close);
+            }
+            if out.sent.garbled {
+                fail!("15 garbled", "end {end} wrote what is no frame");
+            }
+            self.check_arrived(end, &record);
+            self.check_round_trip(end, &record);
+            self.check_answer(end, &record);
+        }
+    }
+
+    /// Whether an end has read the other one's Close and written its own.
+    fn has_crossed(&self, end: usize) -> bool {
+        self.links[end].borrow().sent.close.is_some() && self.links[1 - end].borrow().read.close.is_some()
+    }
+
+    /// What an end accepted has arrived, or something says that it may not have.
+    fn check_arrived(&self, end: usize, record: &Record) {
+        let missing = self.journals[end].borrow().missing();
+        let other = self.ends[1 - end].borrow();
+        if missing == 0 || other.shape == Shape::Scripted || record.abandoned || other.abandoned {
+            return;
+        }
+        let unclean = |record: &Record| record.outcome().is_some_and(|outcome| !outcome.is_clean());
+        if unclean(record) || unclean(&other) {
+            return;
+        }
+        let unknowing = record.dropped.is_none() && !record.flushed;
+        let said = record.loss_told || record.dropped.is_some_and(|dropped| dropped > 0) || unknowing;
+        if self.has_crossed(end) && self.has_crossed(1 - end) && !said && !self.reset.get() {
+            fail!("1 lost", "{missing} messages of end {end} are missing, and nothing says so");
+        }
+    }
+
+    /// A Ping of this end was answered, so that the time it took is known.
+    fn check_round_trip(&self, end: usize, record: &Record) {
+        let asks = matches!(record.shape, Shape::Whole);
+        if !asks || record.round_trip || !known::is_fixed(6) {
+            return;
+        }
+        let (sent, read) = (&self.links[end].borrow().sent, &self.links[1 - end].borrow().read);
+        let answered = |(_, pong): &(u64, Vec<u8>)| sent.pings.iter().any(|(_, ping)| ping == pong);
+        let closing = record.closing.map_or(u64::MAX, |(at, _)| at);
+        if read.pongs.iter().any(|pong| pong.0 < closing && answered(pong)) {
+            fail!("6 round trip", "end {end} has read a Pong to its Ping, and no round trip is known");
+        }
+    }
+
+    /// A Close that answers carries the code of the one that it answers.
+    fn check_answer(&self, end: usize, record: &Record) {
+        let (sent, read) = (&self.links[end].borrow().sent, &self.links[1 - end].borrow().read);
+        let (Some((answered, answer)), Some((asked, close))) = (&sent.close, &read.close) else { return };
+        let failed = sent.close_code().is_some_and(|code| matches!(code, 1002 | 1007..=1011));
+        if record.told_to_close || answered < asked || failed || close.is_empty() {
+            return;
+        }
+        let idle = answer.get(2..) == Some(b"idle for too long");
+        if answer.get(..2) != close.get(..2) && !idle {
+            fail!("25 answer", "end {end} answers a Close of {close:?} with {answer:?}");
+        }
+        if answer != close && !idle && known::is_fixed(25) {
+            fail!("25 reason", "end {end} answers a Close of {close:?} with {answer:?}");
+        }
+    }
+}
+
+fn ms(nanos: u64) -> String {
+    format!("{:?}", Duration::from_nanos(nanos))
+}

@@ -1,0 +1,215 @@
+//! Runs a setup to its end.
+
+use std::rc::Rc;
+
+use hybi::futures_io::Group;
+
+use crate::app::{self, OwnedIn, OwnedOut};
+use crate::clock::{Clock, Due, SECOND};
+use crate::driver::{self, Task as AppTask};
+use crate::executor::Task;
+use crate::meter;
+use crate::record::{Record, Shape};
+use crate::setup::{self, Setup};
+use crate::support::cuts::Xorshift;
+use crate::tally::Tally;
+use crate::world::{World, fail};
+
+/// No run has more polls than this without any byte being moved or any time passing.
+const MOST_IDLE_POLLS: u64 = 2000;
+/// No run lasts longer than this.
+const MOST_TIME: u64 = 600 * SECOND;
+
+struct Run {
+    world: Rc<World>,
+    tasks: Vec<Task>,
+    groups: [Group; 2],
+    codes: [Option<u16>; 2],
+    random: Xorshift,
+    setup: Setup,
+}
+
+/// Runs what a seed stands for.
+pub fn run(seed: u64, trace: bool) -> Tally {
+    let setup = setup::setup(seed);
+    if trace {
+        eprintln!("{setup:#?}");
+    }
+    meter::take();
+    let mut run = Run::new(seed, setup, trace);
+    run.go_on_to_the_end();
+    run.world.check_end();
+    let tally = run.tally();
+    // The streams hold the world, and wakers of the library hold streams.
+    run.tasks.clear();
+    run.world.wakes.clear();
+    tally
+}
+
+impl Run {
+    fn new(seed: u64, setup: Setup, trace: bool) -> Self {
+        let clock = Clock::new(seed ^ 0x5EED, [0, 3600 * SECOND][seed as usize % 2]);
+        let records = setup.ends.each_ref().map(|end| {
+            let tasks = if end.shape == Shape::Whole { 1 } else { 2 };
+            let mut record = Record::new(end.shape, end.promise, tasks);
+            record.rests = end.plan.reader_rests.is_some();
+            record
+        });
+        let manners = setup.ends.each_ref().map(|end| end.manner.clone());
+        let world = World::new(seed, clock, setup.links, manners, records, setup.weather, trace);
+        let groups = [Group::new(), Group::new()];
+        let codes = setup.ends.each_ref().map(|end| end.group.and_then(|(_, code)| code));
+        let random = Xorshift::new(seed ^ 0xDECADE);
+        let mut run = Self { world, tasks: Vec::new(), groups, codes, random, setup };
+        run.schedule();
+        for end in 0..2 {
+            run.start(end);
+        }
+        run
+    }
+
+    fn schedule(&self) {
+        let (clock, weather) = (&self.world.clock, self.setup.weather);
+        for (end, setup) in self.setup.ends.iter().enumerate() {
+            if let Some((at, _)) = setup.group {
+                clock.at(at, Due::Group(end));
+            }
+            if let Some(at) = weather.reset {
+                clock.at(at, Due::Reset(end));
+            }
+        }
+        if let Some(at) = weather.cut {
+            clock.at(at, Due::Cut);
+        }
+        if let Some((at, _)) = weather.stall {
+            clock.at(at, Due::Stall);
+        }
+    }
+
+    /// Starts the tasks of an end.
+    fn start(&mut self, end: usize) {
+        let setup = self.setup.ends[end].clone();
+        let (world, plan) = (Rc::clone(&self.world), setup.plan);
+        let mut ws = driver::open(&world, end, &setup.making);
+        let task = |slot| AppTask::new(&world, end, slot, plan.seed + slot as u64);
+        let group = setup.group.is_some().then(|| self.groups[end].clone());
+        match setup.shape {
+            Shape::Whole => self.spawn(app::whole(task(0), ws, plan.clone(), group)),
+            Shape::Halves => {
+                group.iter().for_each(|group| ws.join(group));
+                let (reader, writer) = driver::split(ws);
+                self.spawn(app::receives(task(0), OwnedIn::Half(reader), plan.clone()));
+                self.spawn(app::sends(task(1), OwnedOut::Half(writer), plan.clone()));
+            }
+            Shape::FuturesHalves => {
+                group.iter().for_each(|group| ws.join(group));
+                let (sink, stream) = driver::futures_split(ws);
+                self.spawn(app::receives(task(0), OwnedIn::Futures(stream), plan.clone()));
+                self.spawn(app::sends(task(1), OwnedOut::Futures(sink), plan.clone()));
+            }
+            Shape::Scripted => {}
+        }
+    }
+
+    fn spawn(&mut self, future: impl Future<Output = ()> + 'static) {
+        self.tasks.push(Task::new(future, true, self.setup.habits));
+    }
+
+    fn go_on_to_the_end(&mut self) {
+        let mut idle_polls = 0;
+        let mut moved = 0;
+        loop {
+            self.take_woken();
+            let woken: Vec<_> = (0..self.tasks.len()).filter(|task| self.tasks[*task].woken).collect();
+            if woken.is_empty() {
+                if self.tasks.iter().all(|task| task.is_done() || !task.essential) {
+                    return;
+                }
+                self.world.check_waiting(&self.tasks);
+                let Some(due) = self.world.clock.advance() else {
+                    fail!("8 hang", "all tasks wait, and nothing will wake them");
+                };
+                if self.world.clock.now() > MOST_TIME {
+                    fail!("7 no end", "the run does not end");
+                }
+                self.happen(due);
+                idle_polls = 0;
+                continue;
+            }
+            let task = woken[self.random.below(woken.len())];
+            self.poll(task);
+            let now_moved: u64 = self.world.streams.iter().map(|stream| stream.borrow().moved).sum();
+            if now_moved > moved {
+                (moved, idle_polls) = (now_moved, 0);
+            }
+            idle_polls += 1;
+            if idle_polls > MOST_IDLE_POLLS {
+                fail!("13 busy", "tasks are polled again and again, and nothing happens");
+            }
+        }
+    }
+
+    fn poll(&mut self, task: usize) {
+        self.world.task.set(task);
+        self.world.note(|| format!("task {task} is polled"));
+        self.tasks[task].poll(task, &self.world.wakes);
+        if self.setup.habits.spurious > self.random.below(100) {
+            let other = self.random.below(self.tasks.len());
+            self.tasks[other].woken = !self.tasks[other].is_done();
+        }
+    }
+
+    /// Wake-ups reach their tasks, or are held back.
+    fn take_woken(&mut self) {
+        for (task, poll) in self.world.wakes.take_woken() {
+            let known = &mut self.tasks[task];
+            if !known.hears(poll) {
+                continue;
+            }
+            if self.setup.habits.delayed > self.random.below(100) {
+                known.held_back += 1;
+                let until = self.world.clock.now() + self.random.next() % self.setup.habits.delay;
+                self.world.clock.at(until, Due::Wake(task));
+            } else {
+                known.woken = true;
+            }
+        }
+    }
+
+    fn happen(&mut self, due: Due) {
+        self.world.note(|| format!("{due:?}"));
+        match due {
+            Due::Alarm(place) => self.world.clock.ring(place),
+            Due::Wake(task) => {
+                self.tasks[task].held_back -= 1;
+                self.tasks[task].woken = !self.tasks[task].is_done();
+            }
+            Due::Group(end) => {
+                self.world.note(|| format!("the group of {end} is closed"));
+                let mut record = self.world.ends[end].borrow_mut();
+                record.group_closed = true;
+                record.told_to_close |= record.told.is_none();
+                drop(record);
+                self.groups[end].close(setup::code(self.codes[end]), "").unwrap();
+            }
+            due => self.world.happen(due),
+        }
+    }
+
+    fn tally(&self) -> Tally {
+        let mut tally = Tally::default();
+        tally.count("runs", 1);
+        for (end, record) in self.world.ends.iter().enumerate() {
+            let record = record.borrow();
+            tally.count_end(&record);
+            let journal = self.world.journals[end].borrow();
+            tally.count("messages sent", journal.entries.len());
+            tally.count("messages received", journal.received);
+            let stream = self.world.streams[end].borrow();
+            tally.count("calls of streams", stream.calls as usize);
+            tally.count("bytes moved", stream.moved as usize);
+        }
+        tally.count("bytes reallocated", meter::take());
+        tally
+    }
+}

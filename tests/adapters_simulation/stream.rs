@@ -1,0 +1,312 @@
+//! The stream of one end: what the library reads and writes.
+//!
+//! A stream wakes only whoever asked last for a direction, as sockets do. Its manner says how else it behaves: short
+//! reads and writes, calls that wait for nothing, vectored or not, bytes that are held back until a flush, and the
+//! records of OpenSSL, which must be offered again until they are written.
+
+use std::io::{self, ErrorKind, IoSlice};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+
+use futures_io::{AsyncRead, AsyncWrite};
+
+use crate::clock::Due;
+use crate::meter;
+use crate::world::{World, fail};
+
+/// The directions of a stream, as those who wait for it are kept.
+pub const READ: usize = 0;
+pub const WRITE: usize = 1;
+
+/// The most bytes of a record.
+const RECORD: usize = 16 << 10;
+
+/// How a stream behaves.
+#[derive(Clone, Debug)]
+pub struct Manner {
+    /// The most bytes of one read, and of one write.
+    pub piece: [usize; 2],
+    /// Of a hundred calls, so many wait though they need not, for at most so long.
+    pub hesitates: usize,
+    pub hesitation: u64,
+    /// It takes several slices at once.
+    pub vectored: bool,
+    /// It takes a record before it knows that there is room, and wants to be offered the same again.
+    pub keeps: bool,
+    /// Up to so many bytes are held back until they are flushed.
+    pub lazy: usize,
+    /// Of a thousand calls, so many are interrupted.
+    pub interrupts: usize,
+    /// This call claims to have moved more bytes than there were.
+    pub lies_at: Option<u64>,
+}
+
+/// What a stream knows.
+#[derive(Debug)]
+pub struct State {
+    pub manner: Manner,
+    pub hesitating: [bool; 2],
+    /// A record that waits, and how much of it is on the link.
+    kept: Option<(Vec<u8>, usize)>,
+    held_back: Vec<u8>,
+    pub handles: usize,
+    shut_down: bool,
+    /// The last write found no room.
+    pub blocked: bool,
+    /// Calls so far, and bytes that they moved.
+    pub calls: u64,
+    pub moved: u64,
+    /// A lie was told.
+    pub lied: bool,
+}
+
+impl State {
+    pub const fn new(manner: Manner) -> Self {
+        Self {
+            manner,
+            hesitating: [false; 2],
+            kept: None,
+            held_back: Vec::new(),
+            handles: 0,
+            shut_down: false,
+            blocked: false,
+            calls: 0,
+            moved: 0,
+            lied: false,
+        }
+    }
+}
+
+/// A handle to the stream of one end. The stream is closed when the last one is dropped.
+pub struct SimStream {
+    world: Rc<World>,
+    end: usize,
+}
+
+impl SimStream {
+    pub fn new(world: &Rc<World>, end: usize) -> Self {
+        world.streams[end].borrow_mut().handles += 1;
+        Self { world: Rc::clone(world), end }
+    }
+
+    /// One more handle.
+    pub fn handle(&self) -> Self {
+        Self::new(&self.world, self.end)
+    }
+
+    /// Waits to be woken.
+    fn wait<T>(&self, way: usize, cx: &Context<'_>) -> Poll<T> {
+        self.world.wakes.wait(self.end, way, cx.waker());
+        Poll::Pending
+    }
+
+    /// What every call does first: it may wait for no reason.
+    fn call(&self, way: usize, cx: &Context<'_>) -> Poll<()> {
+        let world = &*self.world;
+        let stream = &mut *world.streams[self.end].borrow_mut();
+        stream.calls += 1;
+        let manner = &stream.manner;
+        if !stream.hesitating[way] && world.chance(manner.hesitates, 100) {
+            stream.hesitating[way] = true;
+            let until = world.clock.now() + world.below(manner.hesitation);
+            world.clock.at(until, Due::Resume(self.end, way));
+        }
+        if stream.hesitating[way] {
+            world.note(|| format!("{} hesitates, way {way}", self.end));
+            return self.wait(way, cx);
+        }
+        Poll::Ready(())
+    }
+
+    /// Whether a call that moves bytes is interrupted. The trait forbids it, and some streams do it.
+    fn interrupt(&self) -> io::Result<()> {
+        let interrupts = self.world.streams[self.end].borrow().manner.interrupts;
+        if self.world.chance(interrupts, 1000) { Err(ErrorKind::Interrupted.into()) } else { Ok(()) }
+    }
+
+    /// How many bytes one call moves at most.
+    fn piece(&self, way: usize) -> usize {
+        let most = self.world.streams[self.end].borrow().manner.piece[way];
+        if most < usize::MAX { 1 + self.world.below(most as u64) as usize } else { most }
+    }
+
+    /// The number of bytes to report: a stream that lies claims more than it was given.
+    fn report(&self, moved: usize, given: usize) -> usize {
+        let stream = &mut *self.world.streams[self.end].borrow_mut();
+        stream.moved += moved as u64;
+        if stream.manner.lies_at.is_some_and(|call| call <= stream.calls) && !stream.lied {
+            stream.lied = true;
+            return given + 1;
+        }
+        moved
+    }
+
+    /// Puts bytes on the link, as far as there is room.
+    fn put(&self, bytes: &[u8]) -> usize {
+        let (world, now) = (&*self.world, self.world.clock.now());
+        let mut link = world.links[self.end].borrow_mut();
+        let len = bytes.len().min(link.room());
+        let before = link.sent.close.is_some();
+        let jitter = world.below(link.habits.jitter);
+        let arrives = (len > 0).then(|| link.write(now, jitter, &bytes[..len])).flatten();
+        let closes = !before && link.sent.close.is_some();
+        drop(link);
+        if let Some(at) = arrives {
+            world.clock.at(at, Due::Arrive(self.end));
+        }
+        let blocked = std::mem::replace(&mut world.streams[self.end].borrow_mut().blocked, len < bytes.len());
+        if len > 0 {
+            world.ends[self.end].borrow_mut().wrote(now, blocked);
+        }
+        if closes {
+            world.close_written(self.end);
+        }
+        len
+    }
+
+    /// Writes what was held back; ready once it is all on the link.
+    fn put_held_back(&self, cx: &Context<'_>) -> Poll<()> {
+        let held_back = std::mem::take(&mut self.world.streams[self.end].borrow_mut().held_back);
+        let len = self.put(&held_back);
+        let rest = held_back[len..].to_vec();
+        let all = rest.is_empty();
+        self.world.streams[self.end].borrow_mut().held_back = rest;
+        if all { Poll::Ready(()) } else { self.wait(WRITE, cx) }
+    }
+
+    /// Offers a record, as OpenSSL takes it.
+    fn put_record(&self, cx: &Context<'_>, offered: &[u8]) -> Poll<usize> {
+        let offered = &offered[..offered.len().min(RECORD)];
+        let kept = self.world.streams[self.end].borrow_mut().kept.take();
+        let (record, moved) = kept.unwrap_or_else(|| (offered.to_vec(), 0));
+        if !offered.starts_with(&record) {
+            fail!("15 bad record", "end {} was not offered again what its stream had taken", self.end);
+        }
+        let moved = moved + self.put(&record[moved..]);
+        if moved == record.len() {
+            return Poll::Ready(moved);
+        }
+        self.world.streams[self.end].borrow_mut().kept = Some((record, moved));
+        self.wait(WRITE, cx)
+    }
+
+    fn is_broken(&self) -> bool {
+        self.world.links[self.end].borrow().broken
+    }
+}
+
+impl Drop for SimStream {
+    fn drop(&mut self) {
+        let last = {
+            let stream = &mut *self.world.streams[self.end].borrow_mut();
+            stream.handles -= 1;
+            stream.handles == 0
+        };
+        if last && !std::thread::panicking() {
+            self.world.close_stream(self.end);
+        }
+    }
+}
+
+impl AsyncRead for SimStream {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, to: &mut [u8]) -> Poll<io::Result<usize>> {
+        let _pause = meter::pause();
+        ready!(self.call(READ, cx));
+        self.interrupt()?;
+        let piece = self.piece(READ);
+        let (world, source) = (&*self.world, 1 - self.end);
+        let mut link = world.links[source].borrow_mut();
+        if !link.is_ready() {
+            drop(link);
+            return self.wait(READ, cx);
+        }
+        if link.readable() == 0 {
+            link.tell_end();
+            world.note(|| format!("{} reads the end, reset {}", self.end, link.reset));
+            let reset = link.reset;
+            return Poll::Ready(if reset { Err(ErrorKind::ConnectionReset.into()) } else { Ok(0) });
+        }
+        let most = to.len().min(piece);
+        let now = world.clock.now();
+        let len = link.read(now, &mut to[..most]);
+        let at = now + link.habits.acknowledged;
+        drop(link);
+        if len > 0 {
+            world.clock.at(at, Due::Room(source));
+        }
+        world.note(|| format!("{} reads {len} bytes", self.end));
+        Poll::Ready(Ok(self.report(len, to.len())))
+    }
+}
+
+impl AsyncWrite for SimStream {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, from: &[u8]) -> Poll<io::Result<usize>> {
+        let _pause = meter::pause();
+        if self.world.streams[self.end].borrow().shut_down {
+            fail!("32 written behind", "end {} writes {} bytes after the shutdown", self.end, from.len());
+        }
+        if self.is_broken() {
+            return Poll::Ready(Err(ErrorKind::BrokenPipe.into()));
+        }
+        ready!(self.call(WRITE, cx));
+        self.interrupt()?;
+        let manner = self.world.streams[self.end].borrow().manner.clone();
+        let moved = if manner.keeps {
+            ready!(self.put_record(cx, from))
+        } else if manner.lazy > 0 {
+            if self.world.streams[self.end].borrow().held_back.len() >= manner.lazy {
+                ready!(self.put_held_back(cx));
+            }
+            let stream = &mut *self.world.streams[self.end].borrow_mut();
+            let len = from.len().min(manner.lazy - stream.held_back.len());
+            stream.held_back.extend(&from[..len]);
+            len
+        } else {
+            self.put(&from[..from.len().min(self.piece(WRITE))])
+        };
+        self.world.note(|| format!("{} writes {moved} of {} bytes", self.end, from.len()));
+        if moved == 0 && !from.is_empty() {
+            return self.wait(WRITE, cx);
+        }
+        Poll::Ready(Ok(self.report(moved, from.len())))
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        from: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        if self.world.streams[self.end].borrow().manner.vectored {
+            let _pause = meter::pause();
+            let all: Vec<u8> = from.iter().flat_map(|slice| slice.iter().copied()).collect();
+            return self.poll_write(cx, &all);
+        }
+        // As the trait does it by default.
+        let first = from.iter().find(|slice| !slice.is_empty());
+        self.poll_write(cx, first.map_or(&[][..], |slice| slice))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let _pause = meter::pause();
+        if self.is_broken() {
+            return Poll::Ready(Err(ErrorKind::BrokenPipe.into()));
+        }
+        ready!(self.call(WRITE, cx));
+        ready!(self.put_held_back(cx));
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let _pause = meter::pause();
+        self.world.streams[self.end].borrow_mut().shut_down = true;
+        self.world.note(|| format!("{} is shut down", self.end));
+        if self.is_broken() {
+            return Poll::Ready(Err(ErrorKind::BrokenPipe.into()));
+        }
+        ready!(self.call(WRITE, cx));
+        ready!(self.put_held_back(cx));
+        self.world.finish(self.end);
+        Poll::Ready(Ok(()))
+    }
+}

@@ -1,0 +1,45 @@
+//! How often things have happened, to see that the runs are broad.
+
+use std::collections::BTreeMap;
+
+use hybi::Outcome;
+
+use crate::known;
+use crate::record::{Record, Shape, Told};
+
+#[derive(Default, Debug)]
+pub struct Tally(BTreeMap<&'static str, usize>);
+
+impl Tally {
+    pub fn count(&mut self, what: &'static str, times: usize) {
+        *self.0.entry(what).or_default() += times;
+    }
+
+    pub fn add(&mut self, other: &Self) {
+        other.0.iter().for_each(|(what, times)| self.count(what, *times));
+    }
+
+    pub fn count_end(&mut self, record: &Record) {
+        let told = record.told.map(|(_, told)| told);
+        for (name, is) in [
+            ("whole", record.shape == Shape::Whole),
+            ("halves", record.shape == Shape::Halves),
+            ("futures halves", record.shape == Shape::FuturesHalves),
+            ("clean", matches!(told, Some(Told::Outcome(Outcome::Clean { .. })))),
+            ("abnormal", matches!(told, Some(Told::Outcome(Outcome::Abnormal(_))))),
+            ("timed out", matches!(told, Some(Told::Outcome(Outcome::TimedOut(_))))),
+            ("abandoned", record.abandoned),
+            ("had messages dropped", record.dropped.is_some_and(|dropped| dropped > 0)),
+        ] {
+            self.count(name, usize::from(is));
+        }
+    }
+
+    /// None of what can happen was left out.
+    pub fn is_broad(&self) {
+        for (what, times) in &self.0 {
+            let known = *what == "futures halves" && !known::is_fixed(8);
+            assert!(*times > 0 || known, "{what}: none");
+        }
+    }
+}

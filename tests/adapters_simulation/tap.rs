@@ -1,0 +1,130 @@
+//! Reads the frames that pass a point of a link, to know what each end has said and heard without asking the library.
+
+use hybi::frame::{Header, Opcode};
+
+/// What has passed.
+#[derive(Debug, Default)]
+pub struct Tap {
+    /// The head of a handshake has not passed yet.
+    in_head: bool,
+    header: Vec<u8>,
+    frame: Option<Header>,
+    left: u64,
+    control: Vec<u8>,
+    /// The bytes are no frames: nothing more is known.
+    pub garbled: bool,
+    pub bytes: u64,
+    /// When bytes last passed.
+    pub at: Option<u64>,
+    /// Bytes of data frames, headers included.
+    pub data_bytes: u64,
+    /// Whole messages.
+    pub messages: usize,
+    pub in_message: bool,
+    /// When data last passed.
+    pub data_at: Option<u64>,
+    /// When what has passed of Pings and Pongs.
+    pub pings: Vec<(u64, Vec<u8>)>,
+    pub pongs: Vec<(u64, Vec<u8>)>,
+    /// When a Close has passed, and its body.
+    pub close: Option<(u64, Vec<u8>)>,
+    /// Bytes that followed the Close.
+    pub behind_close: u64,
+}
+
+impl Tap {
+    pub fn new(skips_head: bool) -> Self {
+        Self { in_head: skips_head, ..Self::default() }
+    }
+
+    /// The code of the Close that has passed.
+    pub fn close_code(&self) -> Option<u16> {
+        let (_, body) = self.close.as_ref()?;
+        body.first_chunk().map(|code| u16::from_be_bytes(*code))
+    }
+
+    /// Whether the last frame is whole.
+    pub fn is_between_frames(&self) -> bool {
+        self.header.is_empty() && self.frame.is_none()
+    }
+
+    pub fn take(&mut self, now: u64, mut bytes: &[u8]) {
+        self.bytes += bytes.len() as u64;
+        self.at = Some(now);
+        while self.in_head {
+            let Some((byte, rest)) = bytes.split_first() else { return };
+            bytes = rest;
+            self.header.push(*byte);
+            if self.header.ends_with(b"\r\n\r\n") {
+                self.in_head = false;
+                self.header.clear();
+            }
+        }
+        while !bytes.is_empty() && !self.garbled {
+            if self.close.is_some() {
+                self.behind_close += bytes.len() as u64;
+                return;
+            }
+            let Some(header) = self.frame else {
+                self.header.push(bytes[0]);
+                bytes = &bytes[1..];
+                self.take_header(now);
+                continue;
+            };
+            let len = usize::try_from(self.left).map_or(bytes.len(), |left| left.min(bytes.len()));
+            self.take_payload(now, &header, &bytes[..len]);
+            bytes = &bytes[len..];
+        }
+    }
+
+    fn take_header(&mut self, now: u64) {
+        match Header::decode(&self.header) {
+            Ok(None) => {}
+            Err(_) => self.garbled = true,
+            Ok(Some((header, len))) => {
+                self.header.clear();
+                self.control.clear();
+                (self.frame, self.left) = (Some(header), header.payload_len);
+                if !header.opcode.is_control() {
+                    self.data_bytes += len as u64;
+                    self.data_at = Some(now);
+                    self.in_message = true;
+                }
+                if self.left == 0 {
+                    self.end_frame(now, &header);
+                }
+            }
+        }
+    }
+
+    fn take_payload(&mut self, now: u64, header: &Header, bytes: &[u8]) {
+        self.left -= bytes.len() as u64;
+        if header.opcode.is_control() {
+            self.control.extend(bytes);
+        } else {
+            self.data_bytes += bytes.len() as u64;
+            self.data_at = Some(now);
+        }
+        if self.left == 0 {
+            self.end_frame(now, header);
+        }
+    }
+
+    fn end_frame(&mut self, now: u64, header: &Header) {
+        self.frame = None;
+        if header.opcode.is_control() {
+            header.mask().apply(&mut self.control);
+        }
+        let control = std::mem::take(&mut self.control);
+        match header.opcode {
+            Opcode::Ping => self.pings.push((now, control)),
+            Opcode::Pong => self.pongs.push((now, control)),
+            Opcode::Close => self.close = Some((now, control)),
+            _ if header.fin => {
+                self.messages += 1;
+                self.in_message = false;
+            }
+            _ => {}
+        }
+    }
+}

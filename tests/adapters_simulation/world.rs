@@ -1,0 +1,207 @@
+//! The world of a run: two ends, the links between their streams, what their applications have said, and the clock.
+
+use std::cell::{Cell, RefCell};
+use std::fmt::Display;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use crate::clock::{Clock, Due};
+use crate::executor::Wakes;
+use crate::journal::Journal;
+use crate::link::{self, Link};
+use crate::record::Record;
+use crate::stream::{self, Manner, READ, WRITE};
+use crate::support::cuts::Xorshift;
+
+/// Fails the run; the category comes first, so that a survey can count.
+macro_rules! fail {
+    ($category:literal, $($what:tt)*) => { panic!("[{}] {}", $category, format_args!($($what)*)) };
+}
+pub(crate) use fail;
+
+/// What can happen to the network.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Weather {
+    /// Nothing arrives any more from this time on.
+    pub cut: Option<u64>,
+    /// Nothing arrives between these times.
+    pub stall: Option<(u64, u64)>,
+    /// The streams of both ends are reset at this time.
+    pub reset: Option<u64>,
+    /// A reset takes along what has arrived and was not read.
+    pub harsh: bool,
+}
+
+pub struct World {
+    pub clock: Rc<Clock>,
+    pub wakes: Arc<Wakes>,
+    /// The bytes from each end.
+    pub links: [RefCell<Link>; 2],
+    pub streams: [RefCell<stream::State>; 2],
+    pub ends: [RefCell<Record>; 2],
+    /// The messages of each end.
+    pub journals: [RefCell<Journal>; 2],
+    pub weather: Weather,
+    /// The network was cut, or a stream reset.
+    pub cut: Cell<bool>,
+    pub reset: Cell<bool>,
+    /// The task that is being polled.
+    pub task: Cell<usize>,
+    random: RefCell<Xorshift>,
+    trace: bool,
+}
+
+impl World {
+    pub fn new(
+        seed: u64,
+        clock: Rc<Clock>,
+        links: [link::Habits; 2],
+        manners: [Manner; 2],
+        records: [Record; 2],
+        weather: Weather,
+        trace: bool,
+    ) -> Rc<Self> {
+        Rc::new(Self {
+            clock,
+            wakes: Arc::default(),
+            links: links.map(|habits| RefCell::new(Link::new(habits, false))),
+            streams: manners.map(|manner| RefCell::new(stream::State::new(manner))),
+            ends: records.map(RefCell::new),
+            journals: Default::default(),
+            weather,
+            cut: Cell::new(false),
+            reset: Cell::new(false),
+            task: Cell::new(0),
+            random: RefCell::new(Xorshift::new(seed)),
+            trace,
+        })
+    }
+
+    /// Prints what happens, where a run is replayed.
+    pub fn note<T: Display>(&self, what: impl FnOnce() -> T) {
+        if self.trace {
+            eprintln!("{:>12.6} ms  {}", self.clock.now() as f64 / 1e6, what());
+        }
+    }
+
+    pub fn below(&self, bound: u64) -> u64 {
+        if bound == 0 { 0 } else { self.random.borrow_mut().next() % bound }
+    }
+
+    pub fn chance(&self, of: usize, out_of: u64) -> bool {
+        of > 0 && (self.below(out_of) as usize) < of
+    }
+
+    /// Something is due, but for wake-ups and alarms of tasks.
+    pub fn happen(&self, due: Due) {
+        let now = self.clock.now();
+        match due {
+            Due::Arrive(source) => self.arrive(source),
+            Due::Room(end) => {
+                let mut link = self.links[end].borrow_mut();
+                link.acknowledge();
+                let writable = link.is_writable();
+                drop(link);
+                if writable {
+                    self.wakes.wake(end, WRITE);
+                }
+            }
+            Due::Resume(end, way) => {
+                self.streams[end].borrow_mut().hesitating[way] = false;
+                self.wakes.wake(end, way);
+            }
+            Due::Reset(end) => self.reset_stream(end),
+            Due::Cut => {
+                self.note(|| "the network is cut");
+                self.cut.set(true);
+                self.links.iter().for_each(|link| link.borrow_mut().die());
+            }
+            Due::Stall => {
+                let until = self.weather.stall.map_or(now, |(_, until)| until);
+                self.note(|| format!("nothing arrives before {until}"));
+                for (end, link) in self.links.iter().enumerate() {
+                    if let Some(at) = link.borrow_mut().stall(until) {
+                        self.clock.at(at, Due::Arrive(end));
+                    }
+                }
+            }
+            Due::Alarm(_) | Due::Wake(_) | Due::Group(_) => {}
+        }
+    }
+
+    fn arrive(&self, source: usize) {
+        let now = self.clock.now();
+        let (end, mut link) = (1 - source, self.links[source].borrow_mut());
+        let (len, ended) = link.arrive(now);
+        let gone = link.reader_gone;
+        let latency = link.habits.latency;
+        drop(link);
+        if len == 0 && !ended {
+            return;
+        }
+        if gone {
+            // What arrives where nobody reads is answered with a reset.
+            if len > 0 {
+                self.clock.at(now + latency, Due::Reset(source));
+            }
+            return;
+        }
+        self.note(|| format!("{len} bytes arrive at {end}, ended {ended}"));
+        if len > 0 {
+            self.ends[end].borrow_mut().arrived(now);
+        }
+        self.wakes.wake(end, READ);
+    }
+
+    /// The stream of an end learns of a reset.
+    fn reset_stream(&self, end: usize) {
+        self.note(|| format!("the stream of {end} is reset"));
+        if self.cut.get() {
+            return;
+        }
+        self.reset.set(true);
+        self.links[1 - end].borrow_mut().break_reader(self.weather.harsh);
+        self.links[end].borrow_mut().broken = true;
+        self.wakes.wake(end, READ);
+        self.wakes.wake(end, WRITE);
+    }
+
+    /// The stream of an end is shut down.
+    pub fn finish(&self, end: usize) {
+        let mut link = self.links[end].borrow_mut();
+        link.shut_down = true;
+        let jitter = self.below(link.habits.jitter);
+        if let Some(at) = link.finish(self.clock.now(), jitter) {
+            self.note(|| format!("{end} closes its half"));
+            self.clock.at(at, Due::Arrive(end));
+        }
+    }
+
+    /// The stream of an end is dropped.
+    pub fn close_stream(&self, end: usize) {
+        self.note(|| format!("{end} drops its stream"));
+        let mut link = self.links[1 - end].borrow_mut();
+        let unread = link.readable() > 0;
+        link.reader_gone = true;
+        drop(link);
+        if unread && !self.links[end].borrow().broken {
+            // As TCP does it: the peer of one that has not read everything is told so by a reset.
+            let at = self.links[end].borrow_mut().arrival(self.clock.now(), 0);
+            self.clock.at(at, Due::Reset(1 - end));
+        } else {
+            self.finish(end);
+        }
+    }
+
+    /// The Close of an end is on the link as a whole.
+    pub fn close_written(&self, end: usize) {
+        let now = self.clock.now();
+        let code = self.links[end].borrow().sent.close_code();
+        self.note(|| format!("{end} has written its Close: {code:?}"));
+        // 1011 is what follows a missing Pong, and no reason to wait for longer.
+        if code != Some(1011) {
+            self.ends[end].borrow_mut().closes(now, false);
+        }
+        self.check_close(end);
+    }
+}
