@@ -111,6 +111,7 @@ pub struct Making {
     pub delivery: hybi::Delivery,
     pub seed: u8,
     /// What was agreed on for compression, with that feature.
+    #[cfg_attr(not(feature = "deflate"), allow(dead_code, reason = "nothing is compressed then"))]
     pub deflate: Option<hybi::handshake::DeflateParams>,
 }
 
