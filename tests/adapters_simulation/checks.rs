@@ -269,7 +269,12 @@ impl World {
             return;
         }
         let unclean = |record: &Record| record.outcome().is_some_and(|outcome| !outcome.is_clean());
-        if unclean(record) || unclean(&other) {
+        // The halves of `futures_util` do not say how it ended; but that closing took too long can be seen.
+        let late = |record: &Record| {
+            let Some(((told, _), (closing, _))) = record.told.zip(record.closing) else { return true };
+            record.shape == Shape::FuturesHalves && told - closing >= record.promise.close
+        };
+        if unclean(record) || unclean(&other) || late(record) || late(&other) {
             return;
         }
         let unknowing = record.dropped.is_none() && !record.flushed;
