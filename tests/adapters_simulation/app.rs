@@ -95,7 +95,7 @@ impl Task {
             Event::Ping(_) | Event::Pong(_) => {}
             event => fail!("3 strange event", "{event:?}"),
         }
-        self.world.ends[self.end].borrow_mut().heard = self.now();
+        self.world.ends[self.end].borrow_mut().hears = true;
         self.world.note(|| format!("{} hears {}", self.end, brief(event)));
     }
 

@@ -61,8 +61,10 @@ pub struct Record {
     pub life: u64,
     /// For how long the end had been attentive then.
     life_mark: u64,
-    /// When the application was last handed something, which counts as life as well.
+    /// When a call first followed one that handed something to the application: it counts as of then, which may be
+    /// late and is never early.
     pub heard: u64,
+    pub hears: bool,
     /// When a write last went on that had found no room.
     pub progress: Option<u64>,
     /// When closing began, from either side, and for how long the end had been attentive then.
@@ -106,6 +108,7 @@ impl Record {
             life: 0,
             life_mark: 0,
             heard: 0,
+            hears: false,
             progress: None,
             closing: None,
             closing_exact: false,
@@ -138,6 +141,9 @@ impl Record {
     /// A call begins, returns, or is dropped.
     pub fn set_call(&mut self, now: u64, slot: usize, call: Option<Call>) {
         self.calls[slot] = call;
+        if call.is_some() && std::mem::take(&mut self.hears) {
+            self.heard = now;
+        }
         match (self.is_attentive(), self.attentive_since) {
             (true, None) => self.attentive_since = Some(now),
             (false, Some(since)) => {
