@@ -22,7 +22,7 @@ use crate::world::{World, fail};
 
 pub type Ws = WebSocket<SimStream, Alarm>;
 pub type Half = Writer<SimStream, Alarm>;
-pub type ReadHalf = Reader<SimStream, SimStream, Alarm>;
+pub type ReadHalf = Reader<SimStream, Alarm>;
 
 /// What a task has: the world, its end, and chance.
 pub struct Task {
@@ -134,7 +134,7 @@ pub fn reassemble(world: &Rc<World>, ws: Ws) -> Ws {
 }
 
 pub fn split(ws: Ws) -> (ReadHalf, Half) {
-    ws.split_with(|stream| (stream.handle(), stream))
+    ws.split()
 }
 
 pub fn futures_split(ws: Ws) -> (SplitSink<Ws, Message>, SplitStream<Ws>) {

@@ -6,21 +6,7 @@
 use std::sync::OnceLock;
 
 /// The numbers of the issue, and what is broken.
-const KNOWN: &[(u32, &str)] = &[
-    (1, "a dead peer is reported after the close timeout"),
-    (2, "a live peer is given up by a call that sends and does not read"),
-    (3, "pieces of a large message that are read to their place count with an old time"),
-    (6, "the round trip stays unknown while several Pings wait for their Pongs"),
-    (8, "the halves of `futures_util`: the one that sends is not woken"),
-    (9, "`start_send` without `poll_ready`: a half that sends takes a message and loses the one before"),
-    (11, "a waker that is dropped under the lock of the halves and wakes somebody: a deadlock"),
-    (12, "what a stream has taken and not flushed is forgotten by `into_parts`"),
-    (15, "a stream that keeps what it was offered is offered something else"),
-    (25, "an answer to a Close without its reason"),
-    (26, "Clean, though the Close has not left the stream"),
-    (33, "what a half has fed and left behind waits"),
-    (36, "the half that receives, at the end of the stream, waits for a flush without a deadline"),
-];
+const KNOWN: &[(u32, &str)] = &[(25, "an answer to a Close without its reason")];
 
 /// Whether the fault with that number of issue 17 is fixed, or is to be looked for all the same.
 pub fn is_fixed(number: u32) -> bool {

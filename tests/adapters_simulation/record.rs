@@ -9,6 +9,8 @@ pub struct Promise {
     pub pong: Option<u64>,
     pub idle: Option<u64>,
     pub close: u64,
+    /// How long a client waits for the end of the stream once both Closes have passed.
+    pub end: Option<u64>,
     pub high_water: usize,
 }
 

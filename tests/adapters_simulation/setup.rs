@@ -97,6 +97,7 @@ impl Draw {
             pong: self.maybe_time(2, 200 * MS, 3 * SECOND),
             idle: self.maybe_time(5, SECOND, 12 * SECOND),
             close: self.time(300 * MS, 8 * SECOND),
+            end: self.maybe_time(3, 50 * MS, 3 * SECOND),
             high_water: self.one_of(&[1, 300, 5000, 64 << 10]),
         }
     }
@@ -117,7 +118,8 @@ impl Draw {
             .ping_interval(time(promise.ping))
             .pong_timeout(time(promise.pong))
             .idle_timeout(time(promise.idle))
-            .close_timeout(time(Some(promise.close)));
+            .close_timeout(time(Some(promise.close)))
+            .end_timeout(time(promise.end));
         #[cfg(feature = "deflate")]
         let config = if deflate.is_some() {
             config.compression(hybi::deflate::Compression {

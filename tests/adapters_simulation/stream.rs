@@ -90,11 +90,6 @@ impl SimStream {
         Self { world: Rc::clone(world), end }
     }
 
-    /// One more handle.
-    pub fn handle(&self) -> Self {
-        Self::new(&self.world, self.end)
-    }
-
     /// Waits to be woken.
     fn wait<T>(&self, way: usize, cx: &Context<'_>) -> Poll<T> {
         self.world.wakes.wait(self.end, way, cx.waker());
