@@ -1,6 +1,7 @@
 //! Two tasks that share one WebSocket, by our halves or by those of `futures_util`: both are woken.
 
 use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 
@@ -218,4 +219,31 @@ fn a_writer_that_a_timer_has_ended_writes_nothing_to_a_stream_that_is_closed() {
         let _ = poll_once(writer.flush());
         let _ = poll_once(writer.close(CloseCode::NORMAL, ""));
     }
+}
+
+/// One task receives as a `Stream`, is interrupted, and sends as a `Sink`. While the send waits, the answer to the receiving
+/// side has come in: the task has to be woken for it once, and not again and again.
+#[test]
+fn a_send_that_waits_behind_unread_input_does_not_wake_its_own_task_for_ever() {
+    struct Counts(AtomicUsize);
+    impl Wake for Counts {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+    let (_, mut ws, mut peer) = pair(Role::Server, Manner { capacity: 10, ..Manner::default() }, patient());
+    let wakes = Arc::new(Counts(AtomicUsize::new(0)));
+    let waker = Waker::from(Arc::clone(&wakes));
+    let cx = &mut Context::from_waker(&waker);
+    assert!(ws.poll_next_unpin(cx).is_pending());
+    let mut sending = pin!(SinkExt::send(&mut ws, Message::from(vec![0; 1000])));
+    assert!(sending.as_mut().poll(cx).is_pending());
+    peer.connection.send_text("unread").unwrap();
+    peer.say();
+    for _ in 0..10 {
+        assert!(sending.as_mut().poll(cx).is_pending());
+    }
+    // By the bytes that came in, and once for the side that receives.
+    let times = wakes.0.load(Ordering::Relaxed);
+    assert!(times <= 2, "woken {times} times");
 }

@@ -115,11 +115,15 @@ impl Tasks {
     }
 
     /// The task of the other side has something to look at.
-    fn wake_other(&self, side: Side) {
+    fn wake_other(&mut self, side: Side) {
+        let other = side.other().bit();
         match &self.both {
             Some(both) => both.wakers.wake_one(side.other()),
             // The same task, which may have polled its other side before this one.
-            None if self.sides & side.other().bit() != 0 => {
+            None if self.sides & other != 0 => {
+                // It is woken once. It waits again when it has polled that side again, which it may never do: the call
+                // may have been dropped, and a task that wakes itself with each poll would spin.
+                self.sides &= !other;
                 if let Some(waiting) = &self.waiting {
                     waiting.wake_by_ref();
                 }
