@@ -357,3 +357,34 @@ fn the_clock_of_a_fresh_connection_begins_at_zero() {
     let (clock, _ws, _peer) = pair(Role::Server, Manner::default(), Config::new());
     assert_eq!(clock.now(), Instant::ZERO);
 }
+
+/// All of a message is written at the moment when a Ping is due, and input has arrived that makes the Ping unnecessary.
+/// There is nothing left to wait for.
+#[test]
+fn a_send_that_has_written_everything_returns_though_a_timer_was_due() {
+    let config = || Config::new().ping_interval(Some(ms(500))).pong_timeout(Some(ms(500)));
+    let (clock, mut ws, mut peer) = pair(Role::Server, Manner::default(), config());
+    clock.advance(ms(1000));
+    peer.connection.send_text("unread").unwrap();
+    peer.say();
+    assert!(poll_once(ws.send("now")).is_ready());
+
+    let (clock, ws, mut peer) = pair(Role::Client, Manner::default(), config());
+    let (_reader, mut writer) = ws.split();
+    clock.advance(ms(1000));
+    peer.connection.send_text("unread").unwrap();
+    peer.say();
+    assert!(poll_once(writer.send("now")).is_ready());
+}
+
+/// As before, where the stream takes enough for the message to be accepted, but not all that is queued.
+#[test]
+fn a_feed_that_has_got_room_returns_though_a_timer_was_due() {
+    let config = Config::new().ping_interval(Some(ms(500))).pong_timeout(Some(ms(500))).high_water(100);
+    let (clock, mut ws, mut peer) = pair(Role::Server, Manner { capacity: 150, ..Manner::default() }, config);
+    assert!(poll_once(ws.feed(vec![0; 200])).is_ready());
+    clock.advance(ms(1000));
+    peer.connection.send_text("unread").unwrap();
+    peer.say();
+    assert!(poll_once(ws.feed("now")).is_ready());
+}

@@ -262,9 +262,10 @@ impl<R: Timer> Wire<R> {
         taken
     }
 
-    /// Whether something was read ahead, for whoever receives.
-    pub(super) const fn has_read_ahead(&self) -> bool {
-        self.read_ahead.is_some()
+    /// How many bytes were read ahead, and whether the end of the stream was. Whoever receives is to be woken when this
+    /// grows, and not as long as there is any: it may wait for something else.
+    pub(super) fn read_ahead_len(&self) -> (usize, bool) {
+        self.read_ahead.as_ref().map_or((0, false), |ahead| (ahead.bytes.len(), ahead.end.is_some()))
     }
 
     /// Leaves what was read ahead in `inbox`, for whoever goes on with the connection.
@@ -326,6 +327,17 @@ impl<R: Timer> Wire<R> {
         Poll::Ready(())
     }
 
+    /// Does what is due by now, if anything is. What has come in is looked at before: afterwards it may not be due any
+    /// more, so nobody may wait for it.
+    fn do_due<S>(&mut self, stream: &mut S, half: &mut impl Sends, cx: &mut Context<'_>)
+    where
+        R: Transport<S>,
+    {
+        self.tick_for(half.sender_mut());
+        self.read_ahead(stream, half, cx);
+        half.handle_timeout(self.now);
+    }
+
     // --- writing ---
 
     /// Whether writing has failed.
@@ -365,7 +377,11 @@ impl<R: Timer> Wire<R> {
         loop {
             let Some(written) = self.poll_write_once(stream, sender, cx) else {
                 let flushes = self.unflushed && !self.closed;
-                return if flushes { self.poll_flush_stream(stream, cx) } else { Poll::Ready(Ok(())) };
+                return if flushes {
+                    self.poll_flush_stream(stream, sender, cx)
+                } else {
+                    Poll::Ready(Ok(()))
+                };
             };
             match written {
                 Poll::Ready(Ok(0)) => {
@@ -405,14 +421,22 @@ impl<R: Timer> Wire<R> {
             check_count(R::poll_write(stream, cx, &[IoSlice::new(piece)]), piece.len())
         };
         match written {
-            Poll::Ready(Ok(n)) if n > 0 => {
-                let now = self.tick_for(sender);
-                sender.transmitted(now, n);
-            }
+            Poll::Ready(Ok(n)) if n > 0 => self.transmitted(sender, n),
             Poll::Pending => sender.transmitted(self.now, 0),
             Poll::Ready(_) => {}
         }
         Some(written)
+    }
+
+    /// The stream has taken some bytes.
+    #[inline(always)]
+    fn transmitted(&mut self, sender: &mut Sender<Outbox>, n: usize) {
+        let now = self.tick_for(sender);
+        if sender.close_state() != State::Open {
+            // Before it is said that our Close is written: it is not, until the stream is flushed.
+            sender.handle_held_back(now, true);
+        }
+        sender.transmitted(now, n);
     }
 
     /// Writes once to a stream that may keep what it was offered. The same bytes come first until they are taken.
@@ -432,10 +456,7 @@ impl<R: Timer> Wire<R> {
         let offered = slices.iter().map(|slice| slice.len()).sum();
         let written = poll_write_slices::<R, S>(stream, cx, slices);
         match written {
-            Poll::Ready(Ok(n)) if n > 0 => {
-                let now = self.tick_for(sender);
-                sender.transmitted(now, n);
-            }
+            Poll::Ready(Ok(n)) if n > 0 => self.transmitted(sender, n),
             Poll::Pending => sender.offered(self.now, offered),
             Poll::Ready(_) => {}
         }
@@ -486,7 +507,12 @@ impl<R: Timer> Wire<R> {
         Ok(())
     }
 
-    fn poll_flush_stream<S>(&mut self, stream: &mut S, cx: &mut Context<'_>) -> Poll<io::Result<()>>
+    fn poll_flush_stream<S>(
+        &mut self,
+        stream: &mut S,
+        sender: &mut Sender<Outbox>,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<()>>
     where
         R: Transport<S>,
     {
@@ -497,7 +523,13 @@ impl<R: Timer> Wire<R> {
             }
         };
         match &flushed {
-            Ok(()) => self.unflushed = false,
+            Ok(()) => {
+                self.unflushed = false;
+                if sender.close_state() != State::Open {
+                    let now = self.tick_for(sender);
+                    sender.handle_held_back(now, false);
+                }
+            }
             Err(error) => self.error = Some(error.kind()),
         }
         Poll::Ready(flushed)
@@ -567,8 +599,10 @@ impl<R: Timer> Wire<R> {
             let before = half.sender().buffered_amount();
             if let Poll::Ready(written) = self.poll_write(stream, half.sender_mut(), cx) {
                 written?;
-            } else if half.sender().buffered_amount() == before || self.is_due(half) {
+            } else if half.sender().buffered_amount() == before {
                 ready!(self.poll_wait(stream, half, cx));
+            } else if self.is_due(half) {
+                self.do_due(stream, half, cx);
             }
         }
     }
@@ -592,8 +626,10 @@ impl<R: Timer> Wire<R> {
                     memory::reclaim_outbox(half.sender_mut());
                     break;
                 }
+                self.do_due(stream, half, cx);
+            } else {
+                ready!(self.poll_wait(stream, half, cx));
             }
-            ready!(self.poll_wait(stream, half, cx));
         }
         Poll::Ready(if half.sender().dropped() > 0 { Err(SendError::Closed.into()) } else { Ok(()) })
     }
