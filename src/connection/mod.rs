@@ -311,6 +311,11 @@ impl<O: Output> Machine<O> {
         }
     }
 
+    /// See [`Sender::handle_held_back`].
+    pub fn handle_held_back(&mut self, now: Instant, held_back: bool) {
+        self.sender.handle_held_back(now, held_back);
+    }
+
     /// The sending half of the transport is closed, as [`Self::poll_transport`] asked for.
     pub fn handle_half_closed(&mut self) {
         self.sender.handle_half_closed();

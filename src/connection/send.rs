@@ -33,6 +33,8 @@ pub struct Sender<O> {
     /// The message that is open in fragments.
     pub(super) open: Option<Kind>,
     pub(super) half_closed: bool,
+    /// The transport has taken bytes, a Close among them, and has not flushed them.
+    pub(super) held_back: bool,
     pub(super) aborted: bool,
     /// [`Event::Closed`](crate::Event::Closed) was given out.
     pub(super) reported: bool,
@@ -134,6 +136,7 @@ impl<O: Output> Sender<O> {
             blocked: false,
             fresh_data: false,
             half_closed: false,
+            held_back: false,
             aborted: false,
             reported: false,
             dropped: 0,
@@ -377,6 +380,16 @@ impl<O: Output> Sender<O> {
                 Due::Release => self.release_window(),
             }
         }
+    }
+
+    /// The transport holds back bytes that it has taken until it is flushed, or has been flushed.
+    ///
+    /// Of interest while the connection closes, and only to transports with a buffer of their own, as TLS libraries
+    /// have one. Say `true` before [`transmitted`](Self::transmitted), and `false` when the flush is done: until then
+    /// our Close is not counted as written, so the connection does not end as if it were.
+    pub fn handle_held_back(&mut self, now: Instant, held_back: bool) {
+        self.held_back = held_back;
+        self.await_end(now);
     }
 
     /// The sending half of the transport is closed, as [`Self::poll_transport`] asked for.
@@ -688,7 +701,7 @@ impl<O: Output> Sender<O> {
     }
 
     fn is_flushed(&self) -> bool {
-        self.buffered_amount() == 0
+        self.buffered_amount() == 0 && !self.held_back
     }
 
     fn next_deadline(&self) -> Option<(Instant, Due)> {

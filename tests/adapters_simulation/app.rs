@@ -254,6 +254,10 @@ impl Task {
                 if !matches!(ask, Ask::Ping(_) | Ask::Pong(_)) {
                     self.world.ends[self.end].borrow_mut().flushed = matches!(asked, Some(Ok(())));
                 }
+                if asked.is_none() && matches!(ask, Ask::SinkClose) {
+                    // It may still have waited for its turn: then it did not begin.
+                    self.world.ends[self.end].borrow_mut().closing = closing;
+                }
                 if let Some(Err(error)) = asked {
                     let blocked = matches!(error, Error::Send(SendError::Blocked));
                     if !blocked {

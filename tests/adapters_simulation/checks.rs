@@ -8,6 +8,7 @@ use crate::clock::MS;
 use crate::executor::Task;
 use crate::journal::Fate;
 use crate::known;
+use crate::link::Link;
 use crate::record::{CallKind, Record, Shape};
 use crate::stream::{READ, WRITE};
 use crate::world::{World, fail};
@@ -18,8 +19,12 @@ const SLACK: u64 = 100 * MS;
 impl World {
     /// Whether a stream could be read, and written, by a call that waits for that.
     fn readiness(&self, end: usize) -> (bool, bool) {
+        self.readiness_of(end, &self.links[1 - end].borrow())
+    }
+
+    fn readiness_of(&self, end: usize, source: &Link) -> (bool, bool) {
         let stream = self.streams[end].borrow();
-        let readable = self.links[1 - end].borrow().is_readable() && !stream.hesitating[READ];
+        let readable = source.is_readable() && !stream.hesitating[READ];
         let writable = self.links[end].borrow().is_writable() && !stream.hesitating[WRITE];
         (readable, writable)
     }
@@ -115,17 +120,7 @@ impl World {
         }
         let (receives, writable) = (record.receives(), writable && !self.links[end].borrow().broken);
         if let (Some(ping), Some(pong)) = (promise.ping, promise.pong) {
-            let more = if record.progress.is_some() { 3 * pong } else { 0 };
-            let silence = record.silence(now);
-            if silence > ping + pong + more + SLACK && known::is_fixed(1) {
-                fail!(
-                    "1 dead peer",
-                    "end {end}: {} of silence, {} + {} promised",
-                    ms(silence),
-                    ms(ping),
-                    ms(pong)
-                );
-            }
+            self.check_dead(end, record, ping, pong);
         } else if let Some(ping) = promise.ping {
             let (sent, read) = (&self.links[end].borrow().sent, &self.links[1 - end].borrow().read);
             let pinged = sent.pings.last().map_or(0, |(at, _)| *at);
@@ -140,6 +135,30 @@ impl World {
             if receives && writable && now > since + idle + SLACK {
                 fail!("3 idle", "end {end} was idle for {} of {}", ms(now - since), ms(idle));
             }
+        }
+    }
+
+    /// A peer from which nothing comes is given up in time.
+    fn check_dead(&self, end: usize, record: &Record, ping: u64, pong: u64) {
+        let (attentive, manner) = (record.attentive(self.clock.now()), &self.streams[end].borrow().manner);
+        // A stream with memory of its own takes in a Ping, and moves on, without its link showing it.
+        let hides = manner.keeps || manner.lazy > 0;
+        let moves = record.progress.is_some() || hides;
+        let more = if moves { 3 * pong } else { 0 };
+        let since = match record.pinged {
+            // It is waited for from the first Ping on that was written after it had said something.
+            Some(pinged) if !hides => pinged.max(record.life_mark),
+            // A Ping that waits behind a frame does not count yet, as long as the frame moves.
+            _ => (record.life_mark + ping).max(record.progress_mark),
+        };
+        let silence = attentive.saturating_sub(since);
+        if silence > pong + more + SLACK && known::is_fixed(1) {
+            fail!(
+                "1 dead peer",
+                "end {end}: {} of silence behind a Ping, {} promised",
+                ms(silence),
+                ms(pong)
+            );
         }
     }
 
@@ -195,7 +214,10 @@ impl World {
             }
             Outcome::TimedOut(Timer::Pong) => {
                 let Some(pong) = record.promise.pong else { fail!("2 live peer", "no Pong was waited for") };
-                let quiet = now - record.life;
+                let (readable, _) = self.readiness_of(end, &source);
+                // A stream that hesitates hides what has arrived.
+                let life = if readable { record.life } else { source.read.at.unwrap_or(0) };
+                let quiet = now - life;
                 let known = !known::is_fixed(1) || !known::is_fixed(2);
                 if quiet < pong && !record.reader_rests() && !known {
                     fail!(
@@ -287,7 +309,8 @@ impl World {
     /// A Ping of this end was answered, so that the time it took is known.
     fn check_round_trip(&self, end: usize, record: &Record) {
         let asks = matches!(record.shape, Shape::Whole);
-        if !asks || record.round_trip || !known::is_fixed(6) {
+        // What was read ahead and never received has not been looked at.
+        if !asks || record.round_trip || record.abandoned || !known::is_fixed(6) {
             return;
         }
         let (sent, read) = (&self.links[end].borrow().sent, &self.links[1 - end].borrow().read);

@@ -62,13 +62,16 @@ pub struct Record {
     /// When a byte of the peer's last arrived.
     pub life: u64,
     /// For how long the end had been attentive then.
-    life_mark: u64,
+    pub life_mark: u64,
     /// When a call first followed one that handed something to the application: it counts as of then, which may be
     /// late and is never early.
     pub heard: u64,
     pub hears: bool,
     /// When a write last went on that had found no room.
     pub progress: Option<u64>,
+    pub progress_mark: u64,
+    /// For how long the end had been attentive when a Ping was first written after the peer's last byte.
+    pub pinged: Option<u64>,
     /// When closing began, from either side, and for how long the end had been attentive then.
     pub closing: Option<(u64, u64)>,
     pub closing_exact: bool,
@@ -112,6 +115,8 @@ impl Record {
             heard: 0,
             hears: false,
             progress: None,
+            progress_mark: 0,
+            pinged: None,
             closing: None,
             closing_exact: false,
             told_to_close: false,
@@ -164,18 +169,17 @@ impl Record {
     /// Bytes of the peer's have arrived.
     pub fn arrived(&mut self, now: u64) {
         (self.life, self.life_mark) = (now, self.attentive(now));
-        self.progress = None;
+        (self.progress, self.pinged) = (None, None);
     }
 
-    /// For how long the end has been attentive since a byte of the peer's last arrived.
-    pub fn silence(&self, now: u64) -> u64 {
-        self.attentive(now) - self.life_mark
-    }
-
-    /// Bytes were written; `blocked` says that the write before had found no room.
-    pub const fn wrote(&mut self, now: u64, blocked: bool) {
+    /// Bytes were written, and a Ping among them; `blocked` says that the write before had found no room.
+    pub fn wrote(&mut self, now: u64, blocked: bool, pings: bool) {
+        let attentive = self.attentive(now);
         if blocked {
-            self.progress = Some(now);
+            (self.progress, self.progress_mark) = (Some(now), attentive);
+        }
+        if pings {
+            self.pinged.get_or_insert(attentive);
         }
     }
 

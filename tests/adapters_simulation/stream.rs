@@ -142,17 +142,21 @@ impl SimStream {
         let (world, now) = (&*self.world, self.world.clock.now());
         let mut link = world.links[self.end].borrow_mut();
         let len = bytes.len().min(link.room());
-        let before = link.sent.close.is_some();
+        let (before, pings) = (link.sent.close.is_some(), link.sent.pings.len());
         let jitter = world.below(link.habits.jitter);
         let arrives = (len > 0).then(|| link.write(now, jitter, &bytes[..len])).flatten();
         let closes = !before && link.sent.close.is_some();
+        let pings = link.sent.pings.len() > pings;
         drop(link);
         if let Some(at) = arrives {
             world.clock.at(at, Due::Arrive(self.end));
         }
         let blocked = std::mem::replace(&mut world.streams[self.end].borrow_mut().blocked, len < bytes.len());
         if len > 0 {
-            world.ends[self.end].borrow_mut().wrote(now, blocked);
+            // What a stream does with what it has taken before does not show.
+            let manner = &world.streams[self.end].borrow().manner;
+            let shows = blocked && !manner.keeps && manner.lazy == 0;
+            world.ends[self.end].borrow_mut().wrote(now, shows, pings);
         }
         if closes {
             world.close_written(self.end);

@@ -5,7 +5,7 @@ use std::pin::Pin;
 
 use futures_sink::Sink;
 use hybi::futures_io::Error;
-use hybi::{CloseCode, Config, Cut, Event, Outcome, ReadyState, Role, SendError};
+use hybi::{CloseCode, Config, Cut, Event, Outcome, ReadyState, Role, SendError, Timer};
 
 use super::support::*;
 
@@ -199,5 +199,27 @@ fn s7_1_5_an_abnormal_end_is_an_error_for_those_who_ask() {
             assert_eq!(second.unwrap(), None);
         }
         assert_eq!(third.unwrap(), None);
+    }
+}
+
+/// The stream has taken our Close and holds it back, as TLS libraries do while their socket is full: it has not gone.
+#[test]
+fn s7_1_4_a_close_that_the_stream_holds_back_does_not_make_the_end_clean() {
+    for role in [Role::Server, Role::Client] {
+        for halves in [false, true] {
+            let config = Config::new().close_timeout(Some(ms(5000))).end_timeout(Some(ms(1000)));
+            let manner = Manner { never_flushed: true, ..Manner::default() };
+            let (clock, mut ws, mut peer) = pair(role, manner, config);
+            assert!(poll_once(ws.close(CloseCode::NORMAL, "")).is_pending());
+            peer.pump();
+            let outcome = if halves {
+                let (mut reader, _writer) = ws.split();
+                block_on(&clock, reader.wait_closed())
+            } else {
+                block_on(&clock, ws.wait_closed())
+            };
+            assert_eq!(outcome.unwrap(), Outcome::TimedOut(Timer::Close), "{role:?}, {halves}");
+            assert_eq!(clock.seconds(), 5);
+        }
     }
 }

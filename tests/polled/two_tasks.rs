@@ -247,3 +247,22 @@ fn a_send_that_waits_behind_unread_input_does_not_wake_its_own_task_for_ever() {
     let times = wakes.0.load(Ordering::Relaxed);
     assert!(times <= 2, "woken {times} times");
 }
+
+/// The stream has ended, which both tasks have seen, and both wait for room to write. Neither has news for the other.
+#[test]
+fn futures_halves_that_both_wait_behind_the_end_of_the_stream_do_not_wake_each_other_for_ever() {
+    let (clock, ws, peer) = pair(Role::Server, Manner { capacity: 10, ..Manner::default() }, patient());
+    let (mut sink, mut stream) = ws.split_by_futures();
+    let mut sending = pin!(async {
+        let _ = sink.send(Message::from(vec![0; 1000])).await;
+    });
+    let mut ending = pin!(async {
+        sleep(&clock, ms(1)).await;
+        peer.end.end();
+        for _ in 0..200 {
+            sleep(&clock, ms(1)).await;
+            peer.end.take_some(10);
+        }
+    });
+    run(&clock, async { while stream.next().await.is_some() {} }, &mut [sending.as_mut(), ending.as_mut()]);
+}

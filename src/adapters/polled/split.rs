@@ -117,14 +117,15 @@ impl<S, R: Transport<S>> Shared<S, R> {
         mut poll: impl FnMut(&mut Out<S, R>, &mut Context<'_>) -> Poll<T>,
     ) -> Poll<T> {
         self.out.poll(Side::Writer, cx, |out, cx, news| {
-            let (before, deadline) = (out.sender.close_state(), out.next_deadline());
+            let (before, deadline, ahead) =
+                (out.sender.close_state(), out.next_deadline(), out.wire.read_ahead_len());
             self.settle(out);
             let polled = poll(out, cx);
             out.wire.poll_half_close(&mut out.stream, &mut out.sender, cx);
             let after = out.sender.close_state();
             // The half that receives has something to take in, an end to tell or to wait for; or waits for too long.
             let sooner = out.next_deadline().is_some_and(|at| deadline.is_none_or(|deadline| at < deadline));
-            *news = out.wire.has_read_ahead() || after != before || after == State::Ended || sooner;
+            *news = out.wire.read_ahead_len() > ahead || after != before || after == State::Ended || sooner;
             polled
         })
     }

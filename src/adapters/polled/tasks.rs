@@ -34,8 +34,6 @@ pub(super) trait UsedByTasks {
 
     fn tasks(&mut self) -> &mut Tasks;
     fn watched(&self) -> Self::Watched;
-    /// Whether something lies here for the other task that no waker will tell it of.
-    fn has_left_something(&self) -> bool;
 }
 
 /// Polls for the task of `side`, beside which another one may wait for the other side.
@@ -53,7 +51,7 @@ pub(super) fn poll_as<U: UsedByTasks, T>(
     }
     let polled = poll(used, &mut Context::from_waker(both.as_ref().unwrap_or_else(|| cx.waker())));
     used.tasks().end(side, cx.waker(), polled.is_pending());
-    if watched.is_some_and(|before| before != used.watched() || used.has_left_something()) {
+    if watched.is_some_and(|before| before != used.watched()) {
         used.tasks().wake_other(side);
     }
     polled

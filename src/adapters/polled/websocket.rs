@@ -627,22 +627,32 @@ impl<S, R: Transport<S>> Inner<S, R> {
 }
 
 impl<S, R: Timer> UsedByTasks for Inner<S, R> {
-    /// Room, the end, a deadline, or a failure.
-    type Watched = (usize, ReadyState, Option<Instant>, bool);
+    type Watched = Watched;
 
     fn tasks(&mut self) -> &mut Tasks {
         &mut self.tasks
     }
 
-    fn watched(&self) -> Self::Watched {
+    fn watched(&self) -> Watched {
         let connection = &self.connection;
-        let (at, failed) = (connection.poll_timeout(), self.wire.has_failed());
-        (connection.buffered_amount(), connection.ready_state(), at, failed)
+        Watched {
+            buffered: connection.buffered_amount(),
+            state: connection.ready_state(),
+            deadline: connection.poll_timeout(),
+            has_failed: self.wire.has_failed(),
+            read_ahead: self.wire.read_ahead_len(),
+        }
     }
+}
 
-    fn has_left_something(&self) -> bool {
-        self.wire.has_read_ahead()
-    }
+/// What a task may wait for that the other one does: room, the end, a deadline, a failure, or input.
+#[derive(PartialEq, Eq)]
+struct Watched {
+    buffered: usize,
+    state: ReadyState,
+    deadline: Option<Instant>,
+    has_failed: bool,
+    read_ahead: (usize, bool),
 }
 
 impl<S, R: Transport<S>> Stream for WebSocket<S, R> {

@@ -133,10 +133,6 @@ impl UsedByTasks for Whole {
     fn watched(&self) -> usize {
         self.out.queue.len()
     }
-
-    fn has_left_something(&self) -> bool {
-        false
-    }
 }
 
 /// Queues something, if there is something, and waits until all is written.
