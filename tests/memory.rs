@@ -75,6 +75,8 @@ fn memory() {
     a_small_message_does_not_pin_the_memory_of_a_large_one();
     nothing_is_held_after_the_end();
     large_payloads_are_shared_and_not_copied();
+    #[cfg(all(feature = "net", feature = "tokio", feature = "futures-io", feature = "deflate"))]
+    moved::s10_4_each_byte_is_moved_a_few_times_however_slowly_it_comes();
     #[cfg(feature = "deflate")]
     deflate::memory();
     #[cfg(feature = "tokio")]
@@ -430,3 +432,7 @@ mod deflate;
 #[cfg(feature = "tokio")]
 #[path = "memory/polled.rs"]
 mod polled;
+
+#[cfg(all(feature = "net", feature = "tokio", feature = "futures-io", feature = "deflate"))]
+#[path = "memory/moved.rs"]
+mod moved;

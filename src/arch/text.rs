@@ -229,7 +229,12 @@ impl Checked<alloc::vec::Vec<u8>> {
 
     /// Gives back memory behind the bytes.
     pub(crate) fn shrink(&mut self) {
-        self.memory.shrink_to_fit();
+        self.shrink_to(0);
+    }
+
+    /// Gives back memory behind the bytes and behind `capacity`.
+    pub(crate) fn shrink_to(&mut self, capacity: usize) {
+        self.memory.shrink_to(capacity);
     }
 
     /// Moves `range` to the front, with what is known of it.

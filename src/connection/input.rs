@@ -146,7 +146,7 @@ mod owned {
     use bytes::Bytes;
 
     use super::super::event::{Kind, Place, Ready, What};
-    use super::super::message::{Message, MessageBuf, room_for_read};
+    use super::super::message::{Message, MessageBuf, SCANT, SPARE, room_for_read, worth_keeping};
     use super::{Checked, Input, WORTH_A_READ};
     use crate::arch::Text;
 
@@ -158,10 +158,8 @@ mod owned {
     const AT_ONCE: usize = 256 << 10;
     /// The same where memory is initialised for it, of which a connection that waits gives back what it does not use.
     const AT_ONCE_NEW: usize = 32 << 10;
-    /// Memory is at most twice what has arrived and so much more.
+    /// The window grows by at least this much behind the part of a message that it holds, if as much is still to come.
     const ALLOWANCE: usize = 64 << 10;
-    /// A part of a message that waits for the rest is not moved to save less than this.
-    const SPARE: usize = 1 << 10;
 
     /// An [`Input`] that owns its memory: for loops that return an event from where they read, as an
     /// adapter's `next()` does.
@@ -223,25 +221,46 @@ mod owned {
             self.window.capacity() + self.message.capacity() + self.message.given.len()
         }
 
-        /// The bytes of heap that [`release_idle`](Self::release_idle) would give back of what input is read to. It
-        /// costs something to have them again: while the rest of a large message is on its way, not to give them
+        /// The bytes of heap that [`release_idle`](Self::release_idle) would give back while a part of a message waits for
+        /// the rest, or while nothing does but what was handed out. The memory of a gathered message that was handed out
+        /// does not count.
+        ///
+        /// It costs something to have them again: while the rest of a large message is on its way, not to give them
         /// back at once is faster.
         #[must_use]
         pub fn spare(&self) -> usize {
-            let part = self.end.saturating_sub(self.begun.unwrap_or(self.at));
-            let worth_it = self.at == self.end && (part == 0 || self.window.capacity() > 2 * part + SPARE);
-            if worth_it { self.window.capacity() - part } else { 0 }
+            self.spare_window() + self.message.spare()
+        }
+
+        /// The part of [`Self::spare`] behind and before what the window has to keep.
+        fn spare_window(&self) -> usize {
+            if self.at < self.end {
+                return 0;
+            }
+            match (self.part(), self.window.capacity()) {
+                (0, capacity) => capacity,
+                (part, capacity) if capacity > 2 * part + SPARE => capacity - worth_keeping(part),
+                _ => 0,
+            }
+        }
+
+        /// How much is in the window of a message whose rest is to come, or that has not been taken in.
+        fn part(&self) -> usize {
+            self.end.saturating_sub(self.begun.unwrap_or(self.at))
         }
 
         /// Gives back heap that holds nothing that is still needed.
+        ///
+        /// Around a part of a message that waits for the rest some memory stays, at most as much as the part and 1 KiB:
+        /// a peer that sends a few bytes at a time must not make the part move with each of them.
         pub fn release_idle(&mut self) {
-            if self.spare() > 0 {
+            if self.spare_window() > 0 {
                 self.keep_from(self.begun.unwrap_or(self.end));
                 if self.end == 0 {
                     drop(self.window.take());
                 } else {
                     self.window.resize(self.end);
-                    self.window.shrink();
+                    self.window.shrink_to(worth_keeping(self.end));
                 }
             }
             self.message.release_idle();
@@ -320,17 +339,19 @@ mod owned {
         /// Makes room behind what is there for some of the `left` bytes of a message, and says for how many.
         #[inline(never)]
         fn make_room(&mut self, left: usize) -> usize {
-            let start = self.begun.unwrap_or(self.at);
+            let (start, part) = (self.begun.unwrap_or(self.at), self.part());
             // Less is moved than becomes free.
-            if start >= self.end.saturating_sub(start) {
+            if start >= part {
                 self.keep_from(start);
             }
-            // Memory follows what has arrived.
-            let bound = left.min(
-                self.end.saturating_add(ALLOWANCE).min(self.end.saturating_mul(3).saturating_add(WINDOW)),
-            );
+            // Memory follows what has arrived. A large part gets as much as release_idle leaves, so that it is not moved
+            // again before it has doubled.
+            let more = part.max(ALLOWANCE).saturating_add(SPARE);
+            let bound = left.min(more).min(self.end.saturating_mul(3).saturating_add(WINDOW));
             let next = self.end.saturating_add(bound.min(AT_ONCE_NEW));
-            let next = room_for_read(self.window.capacity(), self.end, next);
+            // The room that release_idle leaves around a small part must be used up, too.
+            let scant = SCANT.min(part / 8).max(1);
+            let next = room_for_read(self.window.capacity(), self.end, next, scant);
             self.reserve(next, self.end.saturating_add(bound));
             self.space_to(next, next).len()
         }
@@ -378,6 +399,9 @@ mod owned {
     #[cfg(test)]
     mod tests {
         use super::*;
+        use crate::connection::{Machine, Outbox};
+        use crate::frame::{Header, Opcode};
+        use crate::{Config, Instant};
 
         #[test]
         fn memory_that_comes_back_is_as_long_as_it_was() {
@@ -391,6 +415,85 @@ mod owned {
             assert_eq!(inbox.space().len(), WINDOW);
             // Nothing has to be initialised once more.
             assert_eq!(inbox.window.bytes().len(), 2 * WINDOW);
+        }
+
+        /// Bytes that a step has moved, within the window or to another one.
+        fn moved(inbox: &mut Inbox, step: impl FnOnce(&mut Inbox)) -> usize {
+            let (capacity, begun, part) = (inbox.window.capacity(), inbox.begun, inbox.part());
+            step(inbox);
+            let within = if inbox.begun < begun { part } else { 0 };
+            let other =
+                if inbox.window.capacity() == capacity { 0 } else { capacity.min(inbox.window.capacity()) };
+            within + other
+        }
+
+        /// A large message behind one of `first` bytes, `behind` bytes of it at once and the rest in reads of `read`.
+        fn trickle(first: usize, behind: usize, read: usize, reads: usize) {
+            let header = |payload_len, to: &mut Vec<u8>| {
+                let masking_key = Some([0; 4]);
+                let mut head = [0; 14];
+                let header = Header { fin: true, rsv: 0, opcode: Opcode::Binary, masking_key, payload_len };
+                let len = header.encode(&mut head);
+                to.extend_from_slice(&head[..len]);
+            };
+            let mut wire = Vec::new();
+            header(first as u64, &mut wire);
+            wire.resize(wire.len() + first, 1);
+            header(16 << 20, &mut wire);
+            let behind = wire.len() + behind;
+            wire.resize(behind + read * reads, 1);
+
+            let mut connection = Machine::server(Instant::ZERO, Config::new(), Outbox::new());
+            let (mut inbox, mut at, mut all) = (Inbox::empty(), 0, 0);
+            while at < wire.len() {
+                // Without anything to read, it is polled as well.
+                for waits in [true, true, false] {
+                    let slow = at >= behind;
+                    let most = if slow { read } else { behind - at };
+                    all += moved(&mut inbox, |inbox| {
+                        let space = connection.read_space(inbox);
+                        let len = most.min(space.len()).min(wire.len() - at);
+                        if !waits || !slow {
+                            space[..len].copy_from_slice(&wire[at..at + len]);
+                            inbox.handle_read(len);
+                            at += len;
+                        }
+                    });
+                    all +=
+                        moved(
+                            &mut inbox,
+                            |inbox| {
+                                while connection.poll(Instant::ZERO, inbox).unwrap().is_some() {}
+                            },
+                        );
+                    let held = inbox.capacity();
+                    assert!(held <= 2 * at + (64 << 10), "{held} for {at}");
+                    if slow {
+                        all += moved(&mut inbox, Inbox::release_idle);
+                        let (held, part) = (inbox.capacity(), inbox.part());
+                        assert!(held <= 2 * part + SPARE && inbox.spare() == 0, "{held} for {part}");
+                    }
+                }
+            }
+            assert!(
+                all <= 8 * wire.len() + (64 << 10),
+                "{first}, {behind}, reads of {read}: {all} moved for {at}"
+            );
+        }
+
+        #[test]
+        fn s10_4_a_part_of_a_message_is_moved_a_few_times_however_often_memory_is_given_back() {
+            for first in [0, 100, 16_000, 40_000] {
+                for behind in [0, 1, 1000, 30_000] {
+                    for (read, reads) in [(1, 1500), (7, 700), (100, 600), (1460, 200), (20_000, 15)] {
+                        trickle(first, behind, read, reads);
+                    }
+                }
+            }
+            // Memory grows at some of these.
+            for behind in (0..40).map(|n| n * 33_000) {
+                trickle(100, behind, 1, 8);
+            }
         }
     }
 }

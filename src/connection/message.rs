@@ -209,9 +209,9 @@ fn accept<M: crate::arch::Memory>(
 }
 
 #[cfg(feature = "alloc")]
-pub(super) use growable::room_for_read;
-#[cfg(feature = "alloc")]
 pub use growable::{Message, MessageBuf, Refused};
+#[cfg(feature = "alloc")]
+pub(super) use growable::{SCANT, SPARE, room_for_read, worth_keeping};
 
 #[cfg(feature = "alloc")]
 mod growable {
@@ -359,16 +359,41 @@ mod growable {
     const AT_ONCE: usize = 64 << 10;
     /// What may be allocated beyond twice what has arrived.
     const ALLOWANCE: usize = 16 << 10;
+    /// The same, whatever is gathered: inflated messages get more.
+    const LARGEST_ALLOWANCE: usize = 64 << 10;
 
     /// Room that is not worth a read of its own.
-    const SCANT: usize = 4 << 10;
+    pub(in super::super) const SCANT: usize = 4 << 10;
 
     /// Up to where to make room for a read, of memory that is filled up to `filled` and has to follow what arrives: up
-    /// to `next`, or to the end of what there is, unless that is scant. So reads that bring little do not make it
-    /// grow, and move, by little each time.
-    pub(in super::super) fn room_for_read(capacity: usize, filled: usize, next: usize) -> usize {
-        let enough = next.min(filled.saturating_add(SCANT));
+    /// to `next`, or to the end of what there is, unless that is less than `scant`. So reads that bring little do not
+    /// make it grow, and move, by little each time.
+    pub(in super::super) fn room_for_read(
+        capacity: usize,
+        filled: usize,
+        next: usize,
+        scant: usize,
+    ) -> usize {
+        let enough = next.min(filled.saturating_add(scant));
         if capacity < enough { next } else { next.min(capacity) }
+    }
+
+    /// A part of a message that waits for the rest is not moved to give back less than this.
+    pub(in super::super) const SPARE: usize = 1 << 10;
+
+    /// The least room that is left behind a part of a message that has to be moved to give back memory, and the most.
+    const LEFT_BEHIND: RangeInclusive<usize> = SPARE..=32 << 10;
+
+    /// How much memory stays around `part` bytes of a message that wait for the rest, if they are moved for it. With up to
+    /// twice as much and [`SPARE`] they are not moved.
+    ///
+    /// If nothing were left but the part, the next read would have to move it to have room. With pauses between reads of a
+    /// byte, each byte would cost two moves of all that came before. So as much again is left behind a small part, which
+    /// has nearly doubled when it is moved again. A large part keeps less: the next growth doubles it, and that is not
+    /// taken back. `cargo bench --all-features --bench moved` counts 6 bytes moved for one that arrives at the most; with
+    /// half as much left behind, 9.
+    pub(in super::super) fn worth_keeping(part: usize) -> usize {
+        part.saturating_add(part.clamp(*LEFT_BEHIND.start(), *LEFT_BEHIND.end()))
     }
 
     /// Memory that grows with the message gathered in it, and is empty before the first one.
@@ -467,11 +492,24 @@ mod growable {
             self.done
         }
 
-        /// Gives the memory back, unless a part of a message is in it.
+        /// Gives the memory back. If a part of a message is in it, gives back what is more than twice that part and 64
+        /// KiB, which a larger message before may have left.
         pub fn release_idle(&mut self) {
             if self.done {
                 *self = Self::new();
+            } else if self.spare() > 0 {
+                let part = self.filled + self.landed;
+                self.memory.resize(part);
+                self.memory.shrink_to(worth_keeping(part));
             }
+        }
+
+        /// The bytes that [`Self::release_idle`] would give back around a part of a message.
+        pub(in super::super) fn spare(&self) -> usize {
+            let part = self.filled + self.landed;
+            let most = part.saturating_mul(2).saturating_add(LARGEST_ALLOWANCE + SPARE);
+            let worth_it = !self.done && self.memory.capacity() > most;
+            if worth_it { self.memory.capacity() - worth_keeping(part) } else { 0 }
         }
 
         /// The message that `ready` stands for, if it was gathered here and is the last one, with its buffer
@@ -499,7 +537,7 @@ mod growable {
             let bound = self.filled.saturating_mul(2).saturating_add(ALLOWANCE);
             let end = usize::try_from(left).unwrap_or(usize::MAX).saturating_add(self.filled).min(bound);
             let next = end.min(self.filled.saturating_add(AT_ONCE));
-            let next = room_for_read(self.memory.capacity(), self.filled, next);
+            let next = room_for_read(self.memory.capacity(), self.filled, next, SCANT);
             self.make_room(next, if last { end } else { bound });
             self.memory.bytes_from(self.filled).get_mut(..next - self.filled).unwrap_or_default()
         }

@@ -63,7 +63,8 @@ fn memory_for_the_rest_of_a_large_message_is_kept_for_a_second() {
         let (stream, connection, inbox) = ws.into_parts();
         if waits < 1000 {
             assert!(inbox.capacity() >= 300_000, "{}", inbox.capacity());
-            assert_eq!(inbox.spare(), inbox.capacity() - 99_986);
+            // Some of it stays, so that a read of few bytes does not move the part.
+            assert_eq!(inbox.spare(), inbox.capacity() - 99_986 - (32 << 10));
         } else {
             assert!((99_986..=200_000).contains(&inbox.capacity()), "{}", inbox.capacity());
             assert_eq!(inbox.spare(), 0);

@@ -177,11 +177,17 @@ fn a_message_that_is_arriving_is_neither_idle_nor_given_back() {
         now = now + Duration::from_secs(9);
         conn.handle_timeout(now);
         inbox.release_idle();
-        conn.read_space(&mut inbox)[..piece.len()].copy_from_slice(piece);
-        inbox.handle_read(piece.len());
-        match conn.poll_event(now, &mut inbox).unwrap() {
-            Some(Event::Binary(bytes)) => whole = bytes == data,
-            other => assert_eq!(other, None),
+        let mut rest = piece;
+        while !rest.is_empty() {
+            let space = conn.read_space(&mut inbox);
+            let (now_read, later) = rest.split_at(space.len().min(rest.len()));
+            space[..now_read.len()].copy_from_slice(now_read);
+            inbox.handle_read(now_read.len());
+            rest = later;
+            match conn.poll_event(now, &mut inbox).unwrap() {
+                Some(Event::Binary(bytes)) => whole = bytes == data,
+                other => assert_eq!(other, None),
+            }
         }
     }
     assert!(whole);
@@ -396,5 +402,44 @@ fn s5_4_reads_may_go_ahead_of_what_is_asked_for() {
             }
             assert!(seen == [&large[..], b"behind it"], "{reads} reads of {most}");
         }
+    }
+}
+
+/// The memory of a large message serves the next one. Of that a part waits for the rest, and must not pin it.
+#[test]
+fn s10_4_a_part_of_a_gathered_message_does_not_pin_the_memory_of_a_large_one() {
+    for role in ROLES {
+        let (mut conn, mut inbox) = (connection(role, Config::new()), Inbox::empty());
+        let fragment = |opcode, fin, len: usize| frame(role.peer(), opcode, fin, &payload(len));
+        let mut wire = fragment(Opcode::Binary, false, 10);
+        wire.extend(fragment(Opcode::Continuation, true, 4 << 20));
+        wire.extend(fragment(Opcode::Binary, false, 1000));
+        let mut whole = 0;
+        feed(&mut conn, &mut inbox, &wire, usize::MAX, |conn, inbox| {
+            let ready = conn.poll(Instant::ZERO, inbox)?;
+            whole += usize::from(ready.is_some());
+            Ok(ready.is_some())
+        })
+        .unwrap();
+        assert_eq!(whole, 1);
+        let (before, spare) = (inbox.capacity(), inbox.spare());
+        assert!(before >= 4 << 20 && !inbox.is_idle());
+        inbox.release_idle();
+        let held = inbox.capacity();
+        assert!(held <= 2 * 1000 + 1024 && inbox.spare() == 0, "{held} bytes are held");
+        assert_eq!(before - held, spare);
+        // Nothing is lost with it, and nothing is given back in vain.
+        inbox.release_idle();
+        assert_eq!(inbox.capacity(), held);
+        let rest = fragment(Opcode::Continuation, true, 100_000);
+        feed(&mut conn, &mut inbox, &rest, 1000, |conn, inbox| {
+            let Some(ready) = conn.poll(Instant::ZERO, inbox)? else { return Ok(false) };
+            let message = inbox.event(ready);
+            assert!(message == Event::Binary(&[payload(1000), payload(100_000)].concat()));
+            whole += 1;
+            Ok(true)
+        })
+        .unwrap();
+        assert_eq!(whole, 2);
     }
 }

@@ -10,7 +10,7 @@ thread_local! {
     pub static PEAK: Cell<isize> = const { Cell::new(0) };
     /// Blocks that were asked for.
     pub static ASKED: Cell<usize> = const { Cell::new(0) };
-    /// What was in blocks that had to grow, and may have been copied for it.
+    /// Bytes in blocks that grew or shrank: as many as an allocator copies that always moves them.
     pub static MOVED: Cell<usize> = const { Cell::new(0) };
 }
 
@@ -38,7 +38,7 @@ unsafe impl GlobalAlloc for Counting {
 
     unsafe fn realloc(&self, memory: *mut u8, layout: Layout, size: usize) -> *mut u8 {
         count(size as isize - layout.size() as isize);
-        let _ = MOVED.try_with(|moved| moved.set(moved.get() + layout.size()));
+        let _ = MOVED.try_with(|moved| moved.set(moved.get() + layout.size().min(size)));
         // SAFETY: the caller's promise is passed on.
         unsafe { System.realloc(memory, layout, size) }
     }

@@ -1,0 +1,321 @@
+//! A message that arrives a little at a time, with pauses, through each adapter. For a bench and for a test.
+//!
+//! The time is virtual: a paused clock for tokio, a clock that is moved by hand for futures-io, and for `net` a stream whose
+//! reads end at once as they do when a timer runs out.
+
+use std::io::{self, ErrorKind, Read, Write};
+use std::pin::{Pin, pin};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use hybi::frame::{Header, Opcode};
+use hybi::{Config, Connection, Inbox, Instant, Message, Outbox};
+
+/// How long nothing comes between two reads.
+const PAUSE: Duration = Duration::from_secs(2);
+
+/// Who receives.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Adapter {
+    Net,
+    Tokio,
+    TokioHalves,
+    FuturesIo,
+    FuturesIoHalves,
+}
+
+pub(crate) const ADAPTERS: [Adapter; 5] =
+    [Adapter::Net, Adapter::Tokio, Adapter::TokioHalves, Adapter::FuturesIo, Adapter::FuturesIoHalves];
+
+/// How the message is sent.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Form {
+    OneFrame,
+    /// In fragments of so many bytes.
+    Fragments(usize),
+    #[cfg(feature = "deflate")]
+    Compressed,
+}
+
+/// A message of which a part comes at once, and the rest in reads of few bytes with a pause before each.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Upload {
+    pub(crate) form: Form,
+    /// Bytes that come at once.
+    pub(crate) behind: usize,
+    /// Bytes that come slowly.
+    pub(crate) slow: usize,
+    /// Bytes of one read of those.
+    pub(crate) read: usize,
+    /// Bytes that are announced and never come: the stream ends instead.
+    pub(crate) missing: usize,
+}
+
+impl Upload {
+    /// The bytes of the message that come.
+    pub(crate) const fn arrives(&self) -> usize {
+        self.behind + self.slow
+    }
+
+    fn data(&self) -> Vec<u8> {
+        let mut random = 88_172_645_463_325_252_u64;
+        let mut next = || {
+            random ^= random << 13;
+            random ^= random >> 7;
+            random ^= random << 17;
+            random.to_le_bytes()
+        };
+        (0..=self.arrives() / 8).flat_map(|_| next()).take(self.arrives()).collect()
+    }
+
+    /// What a client writes.
+    fn wire(&self, data: &[u8]) -> Vec<u8> {
+        let mut wire = Vec::new();
+        match self.form {
+            Form::OneFrame => frame(&mut wire, (true, 0, Opcode::Binary), data, self.missing),
+            Form::Fragments(len) => {
+                for (n, piece) in data.chunks(len).enumerate() {
+                    let opcode = if n == 0 { Opcode::Binary } else { Opcode::Continuation };
+                    let last = (n + 1) * len >= data.len();
+                    frame(&mut wire, (last, 0, opcode), piece, if last { self.missing } else { 0 });
+                }
+            }
+            #[cfg(feature = "deflate")]
+            Form::Compressed => {
+                let (mut payload, fin) = (Vec::new(), self.missing == 0);
+                let compression = hybi::deflate::Compression::new();
+                hybi::deflate::Deflater::new(15, false, &compression).deflate(data, fin, &mut payload);
+                frame(&mut wire, (true, 4, Opcode::Binary), &payload, self.missing);
+            }
+        }
+        wire
+    }
+
+    /// Lets the message arrive. Gives what `count` has counted meanwhile.
+    pub(crate) fn run(self, adapter: Adapter, count: fn() -> usize) -> usize {
+        let data = self.data();
+        let clock = Clock::default();
+        let stream = Stream(Arc::new(Mutex::new(Trickle {
+            wire: self.wire(&data),
+            at: 0,
+            behind: self.behind,
+            read: self.read,
+            resume: None,
+            clock: clock.clone(),
+        })));
+        // Nothing else is to be written, and no timer to run out, however long it takes.
+        let config = Config::new().ping_interval(None).pong_timeout(None).high_water(1);
+        let connection = Connection::server(Instant::ZERO, config, Outbox::new());
+        #[cfg(feature = "deflate")]
+        let connection = connection.with_deflate(hybi::handshake::DeflateParams::default());
+        let before = count();
+        let message = match adapter {
+            Adapter::Net => net(stream, connection),
+            Adapter::Tokio | Adapter::TokioHalves => tokio(adapter, stream, connection),
+            Adapter::FuturesIo | Adapter::FuturesIoHalves => futures_io(adapter, stream, &clock, connection),
+        };
+        let counted = count() - before;
+        let whole = (self.missing == 0).then_some(&data[..]);
+        assert!(message.as_ref().map(Message::as_bytes) == whole, "another message came");
+        counted
+    }
+}
+
+/// A frame, of whose payload the end may be missing.
+fn frame(wire: &mut Vec<u8>, first: (bool, u8, Opcode), payload: &[u8], missing: usize) {
+    let ((fin, rsv, opcode), payload_len) = (first, (payload.len() + missing) as u64);
+    let header = Header { fin, rsv, opcode, masking_key: Some([0; 4]), payload_len };
+    let mut head = [0; 14];
+    let len = header.encode(&mut head);
+    wire.extend_from_slice(&head[..len]);
+    wire.extend_from_slice(payload);
+}
+
+// --- receivers ---
+
+fn net(stream: Stream, connection: Connection) -> Option<Message> {
+    hybi::net::WebSocket::from_parts(stream, |_| None, connection, Inbox::empty()).recv().unwrap()
+}
+
+fn tokio(adapter: Adapter, stream: Stream, connection: Connection) -> Option<Message> {
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    let runtime = builder.enable_time().start_paused(true).build().unwrap();
+    runtime.block_on(async {
+        let stream = TokioStream { stream, sleep: None };
+        let mut ws = hybi::tokio::WebSocket::from_parts(stream, connection, Inbox::empty());
+        if adapter == Adapter::Tokio {
+            return ws.recv().await.unwrap();
+        }
+        let (mut reader, _writer) = ws.split_with(|stream| {
+            let stream = (stream.stream.clone(), stream.stream);
+            (TokioStream { stream: stream.0, sleep: None }, TokioStream { stream: stream.1, sleep: None })
+        });
+        reader.recv().await.unwrap()
+    })
+}
+
+fn futures_io(adapter: Adapter, stream: Stream, clock: &Clock, connection: Connection) -> Option<Message> {
+    let mut ws = hybi::futures_io::WebSocket::from_parts(stream, clock.clone(), connection, Inbox::empty());
+    if adapter == Adapter::FuturesIo {
+        return run(clock, ws.recv()).unwrap();
+    }
+    let (mut reader, _writer) = ws.split();
+    run(clock, reader.recv()).unwrap()
+}
+
+/// Polls a future every half of a second.
+fn run<T>(clock: &Clock, future: impl Future<Output = T>) -> T {
+    let mut future = pin!(future);
+    loop {
+        if let Poll::Ready(result) = future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            return result;
+        }
+        let mut now = clock.0.lock().unwrap();
+        *now = *now + Duration::from_millis(500);
+    }
+}
+
+// --- streams ---
+
+#[derive(Debug)]
+struct Trickle {
+    wire: Vec<u8>,
+    at: usize,
+    behind: usize,
+    read: usize,
+    /// When more comes, while nothing does.
+    resume: Option<Instant>,
+    clock: Clock,
+}
+
+impl Trickle {
+    /// What comes now: for how many bytes there is room; nothing during a pause.
+    fn take(&mut self, room: usize) -> Option<&[u8]> {
+        let most = if self.at < self.behind { self.behind - self.at } else { self.read };
+        let start = self.at;
+        self.at = self.wire.len().min(start + room.min(most));
+        (start < self.at).then(|| &self.wire[start..self.at])
+    }
+
+    /// Whether a pause is over, or there is none.
+    fn goes_on(&mut self) -> bool {
+        let now = *self.clock.0.lock().unwrap();
+        if self.at < self.behind || self.resume.is_some_and(|resume| resume <= now) {
+            self.resume = None;
+            return true;
+        }
+        self.resume.get_or_insert(now + PAUSE);
+        false
+    }
+}
+
+#[derive(Clone, Debug)]
+struct Stream(Arc<Mutex<Trickle>>);
+
+impl Read for Stream {
+    fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
+        let mut trickle = self.0.lock().unwrap();
+        if !trickle.goes_on() {
+            // As where a timer runs out; the time that it takes is not waited for.
+            let mut now = trickle.clock.0.lock().unwrap();
+            *now = *now + PAUSE;
+            return Err(ErrorKind::Interrupted.into());
+        }
+        let Some(bytes) = trickle.take(to.len()) else { return Ok(0) };
+        to[..bytes.len()].copy_from_slice(bytes);
+        Ok(bytes.len())
+    }
+}
+
+impl Write for Stream {
+    fn write(&mut self, from: &[u8]) -> io::Result<usize> {
+        Ok(from.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[derive(Debug)]
+struct TokioStream {
+    stream: Stream,
+    sleep: Option<Pin<Box<tokio::time::Sleep>>>,
+}
+
+impl tokio::io::AsyncRead for TokioStream {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        to: &mut tokio::io::ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let mut trickle = this.stream.0.lock().unwrap();
+        if trickle.at >= trickle.behind {
+            let sleep = this.sleep.get_or_insert_with(|| Box::pin(tokio::time::sleep(PAUSE)));
+            if sleep.as_mut().poll(cx).is_pending() {
+                return Poll::Pending;
+            }
+            this.sleep = None;
+        }
+        if let Some(bytes) = trickle.take(to.remaining()) {
+            to.put_slice(bytes);
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl tokio::io::AsyncWrite for TokioStream {
+    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, from: &[u8]) -> Poll<io::Result<usize>> {
+        Poll::Ready(Ok(from.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl futures_io::AsyncRead for Stream {
+    fn poll_read(self: Pin<&mut Self>, _: &mut Context<'_>, to: &mut [u8]) -> Poll<io::Result<usize>> {
+        let mut trickle = self.0.lock().unwrap();
+        if !trickle.goes_on() {
+            return Poll::Pending;
+        }
+        let Some(bytes) = trickle.take(to.len()) else { return Poll::Ready(Ok(0)) };
+        to[..bytes.len()].copy_from_slice(bytes);
+        Poll::Ready(Ok(bytes.len()))
+    }
+}
+
+impl futures_io::AsyncWrite for Stream {
+    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, from: &[u8]) -> Poll<io::Result<usize>> {
+        Poll::Ready(Ok(from.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// Time that passes when it is told to.
+#[derive(Clone, Debug, Default)]
+struct Clock(Arc<Mutex<Instant>>);
+
+impl hybi::futures_io::Timer for Clock {
+    fn now(&self) -> Instant {
+        *self.0.lock().unwrap()
+    }
+
+    fn poll_at(&mut self, _: &mut Context<'_>, at: Instant) -> Poll<()> {
+        if *self.0.lock().unwrap() >= at { Poll::Ready(()) } else { Poll::Pending }
+    }
+}
