@@ -147,10 +147,7 @@ fn tokio(adapter: Adapter, stream: Stream, connection: Connection) -> Option<Mes
         if adapter == Adapter::Tokio {
             return ws.recv().await.unwrap();
         }
-        let (mut reader, _writer) = ws.split_with(|stream| {
-            let stream = (stream.stream.clone(), stream.stream);
-            (TokioStream { stream: stream.0, sleep: None }, TokioStream { stream: stream.1, sleep: None })
-        });
+        let (mut reader, _writer) = ws.split();
         reader.recv().await.unwrap()
     })
 }
