@@ -39,8 +39,6 @@ pub struct Receiver {
     frame: Frame,
     pub(super) message: Progress,
     pub(super) kind: Kind,
-    /// Whether input is still decoded.
-    intake: Intake,
     /// Text that is handed out in chunks.
     pub(super) utf8: Validator,
     #[cfg(feature = "deflate")]
@@ -56,17 +54,6 @@ pub struct Receiver {
     pub(super) config: SharedConfig,
     /// The length of the message so far: as its headers tell, or as it was inflated.
     pub(super) message_len: u64,
-}
-
-/// Whether input is decoded, or discarded and why.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Intake {
-    /// Input is decoded.
-    Open,
-    /// A valid Close came in. Its body stays in `control`.
-    Closed,
-    /// The peer broke a rule, or the sending half has ended the connection.
-    Stopped,
 }
 
 /// What the frame in progress is.
@@ -92,6 +79,12 @@ pub(super) enum Progress {
     Streaming { begun: bool },
     /// Not at all: it is a text that is no UTF-8, and the next poll says so.
     Refused,
+    /// There is none, and will be none, as the peer has closed: what still comes in is discarded. The body of the Close is
+    /// in `control`.
+    Closed,
+    /// The same, as the connection has failed or ended.
+    // Two names and no flag: so all of this is one byte.
+    Stopped,
 }
 
 /// What a receiver knows of compression.
@@ -125,7 +118,6 @@ impl Receiver {
             frame: Frame::Data,
             message: Progress::Untouched,
             kind: Kind::Binary,
-            intake: Intake::Open,
             saw_data: false,
             utf8: Validator::new(),
             fast: true,
@@ -349,8 +341,8 @@ impl Receiver {
             // What is there of the body can show already that it is wrong.
             let frame = CloseFrame::decode_partial(&self.control, whole)?;
             if let Some(frame) = frame {
-                self.intake = Intake::Closed;
                 self.handle_ended();
+                self.message = Progress::Closed;
                 input.discard();
                 return Ok(Some(What::CloseReceived(frame).into()));
             }
@@ -537,7 +529,7 @@ impl Receiver {
     /// Whether a Close or a violation has ended what is received: further input is discarded.
     #[must_use]
     pub const fn is_done(&self) -> bool {
-        !matches!(self.intake, Intake::Open)
+        matches!(self.message, Progress::Closed | Progress::Stopped)
     }
 
     /// Returns the peer's Close, with its code and its reason (RFC 6455 section 7.1.6); `None` as long as no valid one
@@ -564,17 +556,16 @@ impl Receiver {
     #[must_use]
     pub fn peer_close(&self) -> Option<CloseFrame> {
         // The body was found valid when it came in.
-        if self.intake == Intake::Closed { CloseFrame::decode(&self.control).ok() } else { None }
+        if self.message == Progress::Closed { CloseFrame::decode(&self.control).ok() } else { None }
     }
 
     /// The sending half has failed the connection because a timer ran out, or has told its end: what
     /// still comes in is discarded.
     pub fn handle_ended(&mut self) {
-        if self.intake == Intake::Open {
-            self.intake = Intake::Stopped;
-        }
         self.fast = false;
-        self.message = Progress::Untouched;
+        if !self.is_done() {
+            self.message = Progress::Stopped;
+        }
         #[cfg(feature = "deflate")]
         {
             self.inflater = None;

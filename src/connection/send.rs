@@ -32,10 +32,9 @@ pub struct Sender<O> {
     pub(super) outcome: Outcome,
     /// The message that is open in fragments.
     pub(super) open: Option<Kind>,
-    pub(super) half_closed: bool,
+    pub(super) transport: Transport,
     /// The transport has taken bytes, a Close among them, and has not flushed them.
     pub(super) held_back: bool,
-    pub(super) aborted: bool,
     /// [`Event::Closed`](crate::Event::Closed) was given out.
     pub(super) reported: bool,
     pub(super) encoder: Encoder,
@@ -75,6 +74,16 @@ impl OwnClose {
     pub(super) fn queued_len(self) -> usize {
         if self == Self::URGENT { 0 } else { self.0.into() }
     }
+}
+
+/// What has become of the transport.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Transport {
+    Open,
+    /// Its sending half is closed.
+    HalfClosed,
+    /// It is to be dropped with what may lie unsent in it.
+    Aborted,
 }
 
 /// What the transport said when it was last written to.
@@ -135,9 +144,8 @@ impl<O: Output> Sender<O> {
             congestion: Congestion::None,
             blocked: false,
             fresh_data: false,
-            half_closed: false,
+            transport: Transport::Open,
             held_back: false,
-            aborted: false,
             reported: false,
             dropped: 0,
             counters: Counters::default(),
@@ -372,7 +380,9 @@ impl<O: Output> Sender<O> {
                             self.outcome = Outcome::TimedOut(Timer::Close);
                         }
                         let dead = self.outcome == Outcome::TimedOut(Timer::Pong);
-                        self.aborted = !flushed || dead || ending == Ending::TimedOut;
+                        if !flushed || dead || ending == Ending::TimedOut {
+                            self.transport = Transport::Aborted;
+                        }
                         self.end();
                     }
                 }
@@ -394,7 +404,7 @@ impl<O: Output> Sender<O> {
 
     /// The sending half of the transport is closed, as [`Self::poll_transport`] asked for.
     pub fn handle_half_closed(&mut self) {
-        self.half_closed = true;
+        self.transport = Transport::HalfClosed;
     }
 
     // --- what the driver must do ---
@@ -431,12 +441,12 @@ impl<O: Output> Sender<O> {
     #[must_use]
     pub fn poll_transport(&self) -> Option<TransportAction> {
         match self.closing.state() {
-            State::Ended if self.aborted => Some(TransportAction::Abort),
+            State::Ended if self.transport == Transport::Aborted => Some(TransportAction::Abort),
             State::Ended => Some(TransportAction::Close),
             // RFC 6455 7.1.1: the server closes TCP first, a client waits for it to; and whoever fails the
             // connection closes it. The Close must be out before, and must not be lost to a reset.
             State::Both if self.encoder.role() == Role::Client => None,
-            State::Both | State::Failed if self.is_flushed() && !self.half_closed => {
+            State::Both | State::Failed if self.is_flushed() && self.transport == Transport::Open => {
                 Some(TransportAction::HalfClose)
             }
             _ => None,
