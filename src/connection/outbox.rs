@@ -190,11 +190,9 @@ mod growable {
     /// one message above [`Config::high_water`](crate::Config::high_water) waits in it.
     #[derive(Debug, Default)]
     pub struct Outbox {
-        /// All of it is initialised, so that a frame is written with no step between header and payload. A `Vec` would
-        /// take eight bytes more for a capacity that is never different from the length.
-        memory: Option<Box<[u8]>>,
-        /// From here to `end` lie headers, and payloads that were copied.
-        start: usize,
+        /// All of it is initialised, so that a frame is written with no step between header and payload.
+        memory: Vec<u8>,
+        /// Up to here lie headers, and payloads that were copied.
         end: usize,
         /// What most connections never need, and none needs while it is idle.
         aside: Option<Box<Aside>>,
@@ -203,6 +201,8 @@ mod growable {
     #[derive(Debug)]
     struct Aside {
         urgent: Urgent,
+        /// So much at the front of `Outbox::memory` is written. It is here because a write that stops short is rare.
+        start: usize,
         /// Payloads that were not copied.
         queue: VecDeque<Payload>,
         /// The length of all of them.
@@ -211,7 +211,7 @@ mod growable {
 
     impl Default for Aside {
         fn default() -> Self {
-            Self { urgent: Urgent::EMPTY, queue: VecDeque::new(), len: 0 }
+            Self { urgent: Urgent::EMPTY, start: 0, queue: VecDeque::new(), len: 0 }
         }
     }
 
@@ -235,29 +235,33 @@ mod growable {
         /// An empty queue.
         #[must_use]
         pub const fn new() -> Self {
-            Self { memory: None, start: 0, end: 0, aside: None }
+            Self { memory: Vec::new(), end: 0, aside: None }
         }
 
         /// The bytes of heap that the buffer for small frames holds.
         #[inline]
         #[must_use]
         pub fn capacity(&self) -> usize {
-            self.memory().len()
+            self.memory.capacity()
         }
 
+        /// How much at the front is written.
         #[inline]
-        fn memory(&self) -> &[u8] {
-            self.memory.as_deref().unwrap_or_default()
+        fn start(&self) -> usize {
+            self.aside.as_ref().map_or(0, |aside| aside.start)
         }
 
-        #[inline]
-        fn memory_mut(&mut self) -> &mut [u8] {
-            self.memory.as_deref_mut().unwrap_or_default()
+        fn set_start(&mut self, start: usize) {
+            match &mut self.aside {
+                Some(aside) => aside.start = start,
+                None if start == 0 => {}
+                None => self.aside = Some(Box::new(Aside { start, ..Aside::default() })),
+            }
         }
 
         /// Whether there is any heap to give back.
         pub(in super::super) fn holds_memory(&self) -> bool {
-            self.memory.is_some() || self.aside.is_some()
+            self.memory.capacity() > 0 || self.aside.is_some()
         }
 
         /// Whether nothing waits.
@@ -295,21 +299,19 @@ mod growable {
         #[cold]
         #[inline(never)]
         fn make_room(&mut self, len: usize) {
-            if self.start >= 4096 && self.start * 2 >= self.end {
+            let written = self.start();
+            if written >= 4096 && written * 2 >= self.end {
                 // At least half of what is used is free.
-                let waiting = self.start..self.end;
-                self.memory_mut().copy_within(waiting, 0);
-                let written = core::mem::take(&mut self.start);
+                self.memory.copy_within(written..self.end, 0);
+                self.set_start(0);
                 self.end -= written;
                 for payload in self.payloads_mut() {
                     payload.at -= written;
                 }
             }
-            if self.memory().len() - self.end < len {
-                let mut memory = self.memory.take().map(Vec::from).unwrap_or_default();
-                memory.reserve(self.end + len - memory.len());
-                memory.resize(memory.capacity(), 0);
-                self.memory = Some(memory.into());
+            if self.memory.len() - self.end < len {
+                self.memory.reserve(self.end + len - self.memory.len());
+                self.memory.resize(self.memory.capacity(), 0);
             }
         }
 
@@ -323,7 +325,7 @@ mod growable {
 
         /// The place `at` bytes from the front, a frame boundary or the front itself.
         fn locate(&self, at: usize) -> Cursor {
-            let (mut left, mut cursor) = (at, Cursor { byte: self.start, payload: 0 });
+            let (mut left, mut cursor) = (at, Cursor { byte: self.start(), payload: 0 });
             while let Some(payload) = self.shared(cursor.payload) {
                 let before = payload.at - cursor.byte;
                 if left < before + payload.data.len() {
@@ -337,7 +339,7 @@ mod growable {
 
         /// The length of the frame at `cursor`, which is moved behind it.
         fn skip_frame(&self, cursor: &mut Cursor) -> Option<usize> {
-            let (head, payload) = frame_len(self.memory().get(cursor.byte..self.end)?)?;
+            let (head, payload) = frame_len(self.memory.get(cursor.byte..self.end)?)?;
             cursor.byte += head;
             match self.shared(cursor.payload) {
                 Some(shared) if shared.at == cursor.byte => cursor.payload += 1,
@@ -350,7 +352,7 @@ mod growable {
     impl sealed::Queue for Outbox {
         #[inline]
         fn len(&self) -> usize {
-            self.end - self.start + self.aside.as_ref().map_or(0, |aside| aside.len)
+            self.end + self.aside.as_ref().map_or(0, |aside| aside.len) - self.start()
         }
 
         #[inline]
@@ -371,11 +373,11 @@ mod growable {
         fn gap(&mut self, len: usize) -> Option<&mut [u8]> {
             // With room for the longest header, whatever the header: it can be written as a whole.
             let len = len + MAX_HEADER_LEN;
-            if self.memory().len() - self.end < len {
+            if self.memory.len() - self.end < len {
                 self.make_room(len);
             }
             let gap = self.end..self.end + len;
-            self.memory_mut().get_mut(gap)
+            self.memory.get_mut(gap)
         }
 
         #[inline]
@@ -409,11 +411,11 @@ mod growable {
         fn advance(&mut self, n: usize, boundary: usize) -> usize {
             let n = n.min(self.len());
             let boundary = self.boundary_behind(n, boundary);
-            let mut left = n;
+            let (mut left, mut start) = (n, self.start());
             while left > 0 {
                 let next = self.shared(0).map_or(self.end, |payload| payload.at);
-                let taken = left.min(next - self.start);
-                self.start += taken;
+                let taken = left.min(next - start);
+                start += taken;
                 left -= taken;
                 let Some(aside) = &mut self.aside else { break };
                 let Some(payload) = aside.queue.front_mut() else { continue };
@@ -425,20 +427,22 @@ mod growable {
                     aside.queue.pop_front();
                 }
             }
-            if self.start == self.end {
+            if start == self.end {
                 // A payload of which the rest waits stands before what will be pushed next.
                 for payload in self.payloads_mut() {
                     payload.at = 0;
                 }
-                (self.start, self.end) = (0, 0);
+                (start, self.end) = (0, 0);
             }
+            self.set_start(start);
             boundary - n
         }
 
         #[inline]
         fn clear(&mut self) {
-            (self.start, self.end) = (0, 0);
+            self.end = 0;
             if let Some(aside) = &mut self.aside {
+                aside.start = 0;
                 // One is usual, for which this is less work than to clear a queue.
                 while aside.queue.pop_front().is_some() {}
                 aside.len = 0;
@@ -448,22 +452,25 @@ mod growable {
         #[inline]
         fn in_one_piece(&self) -> Option<&[u8]> {
             match &self.aside {
-                Some(aside) if !(aside.queue.is_empty() && aside.urgent.is_empty()) => None,
-                _ => self.memory().get(self.start..self.end),
+                None => self.memory.get(..self.end),
+                Some(aside) if aside.queue.is_empty() && aside.urgent.is_empty() => {
+                    self.memory.get(aside.start..self.end)
+                }
+                Some(_) => None,
             }
         }
 
         #[inline]
         fn pieces<'a>(&'a self, mut see: impl FnMut(&'a [u8]) -> ControlFlow<()>) -> ControlFlow<()> {
-            let mut at = self.start;
+            let mut at = self.start();
             if let Some(aside) = &self.aside {
                 for payload in &aside.queue {
-                    see(self.memory().get(at..payload.at).unwrap_or_default())?;
+                    see(self.memory.get(at..payload.at).unwrap_or_default())?;
                     see(&payload.data)?;
                     at = payload.at;
                 }
             }
-            see(self.memory().get(at..self.end).unwrap_or_default())
+            see(self.memory.get(at..self.end).unwrap_or_default())
         }
 
         fn urgent(&self) -> &Urgent {

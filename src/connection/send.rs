@@ -91,7 +91,7 @@ pub(super) enum Transport {
 pub(super) enum Congestion {
     /// It took all that it was given.
     None,
-    /// It took a part.
+    /// It took a part; or it has not taken our Close yet, after which a shorter wait begins.
     Partial,
     /// It took nothing: bytes that it takes next show that the peer reads.
     Full,
@@ -302,6 +302,10 @@ impl<O: Output> Sender<O> {
                 }
                 self.outcome = Outcome::Clean { code: frame.code_seen() };
                 self.await_end(now);
+                if self.buffered_amount() > 0 && self.congestion == Congestion::None {
+                    // Writing is looked at closely from here on: once all is out, the wait for the end begins.
+                    self.congestion = Congestion::Partial;
+                }
             }
             Owed::Failure(error) => {
                 self.fail(now, Outcome::Failed(error), error.close_code(), error.close_reason());

@@ -2,7 +2,6 @@
 
 use core::ops::ControlFlow;
 
-use crate::close::State;
 use crate::time::Instant;
 
 use super::outbox::Output;
@@ -31,7 +30,7 @@ impl<O: Output> Sender<O> {
         if core::mem::take(&mut self.fresh_data) {
             self.timers.sent_data(now);
         }
-        if self.congestion != Congestion::None || self.closing.state() == State::Both {
+        if self.congestion != Congestion::None {
             self.write_progressed(now);
         }
     }
