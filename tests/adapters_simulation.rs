@@ -54,6 +54,8 @@ mod meter;
 mod record;
 #[path = "adapters_simulation/run.rs"]
 mod run;
+#[path = "adapters_simulation/script.rs"]
+mod script;
 #[path = "adapters_simulation/setup.rs"]
 mod setup;
 #[path = "adapters_simulation/stream.rs"]
@@ -149,7 +151,9 @@ fn what_is_accepted_arrives_and_nothing_waits_for_nothing() {
         Some(seconds) => started.elapsed() < Duration::from_secs(seconds),
         None => seed < FEW,
     };
+    let mut slowest = (Duration::ZERO, 0);
     while goes_on(seed) {
+        let began = Instant::now();
         RUNNING.store(seed, Ordering::Relaxed);
         if survey {
             failed.run(seed, &mut all);
@@ -157,8 +161,10 @@ fn what_is_accepted_arrives_and_nothing_waits_for_nothing() {
             eprintln!("\nto replay it step by step:\n{}\n", replay(seed));
             std::panic::resume_unwind(panic);
         }
+        slowest = slowest.max((began.elapsed(), seed));
         seed += 1;
     }
+    println!("the slowest run took {:?}, seed {}", slowest.0, slowest.1);
     RUNNING.store(u64::MAX, Ordering::Relaxed);
     println!("{} runs, seeds from {first} on, in {:?}", seed - first, started.elapsed());
     println!("{all:#?}");

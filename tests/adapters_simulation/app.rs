@@ -225,6 +225,7 @@ impl Task {
 
     /// Does one thing. Whether sending goes on.
     async fn act(&mut self, out: &mut Out<'_>, plan: &Plan, item: &Item) -> bool {
+        self.world.check_backlog(self.end);
         let patience = self.patience(plan.drops);
         match item {
             Item::Send(way, len) => {

@@ -16,6 +16,9 @@ use crate::world::{World, fail};
 /// How much later than promised something may happen: wake-ups and streams are late as well.
 const SLACK: u64 = 100 * MS;
 
+/// So much is read ahead by a call that sends and has to wait.
+const MOST_READ_AHEAD: u64 = 64 << 10;
+
 impl World {
     /// Whether a stream could be read, and written, by a call that waits for that.
     fn readiness(&self, end: usize) -> (bool, bool) {
@@ -87,7 +90,7 @@ impl World {
         }
         // RFC 6455 5.5.3: the newest Ping is answered, at the least.
         if let Some((_, ping)) = read.pings.last() {
-            if !sent.pongs.iter().any(|(_, pong)| pong == ping) {
+            if !sent.pongs.iter().rev().any(|(_, pong)| pong == ping) {
                 fail!("10 no Pong", "end {end} waits, and has not answered {ping:?}");
             }
         }
@@ -135,6 +138,32 @@ impl World {
             if receives && writable && now > since + idle + SLACK {
                 fail!("3 idle", "end {end} was idle for {} of {}", ms(now - since), ms(idle));
             }
+        }
+    }
+
+    /// Whether the peer is a scripted one that answers each Ping before it may be given up, where that can be known.
+    fn answers_in_time(&self, end: usize, record: &Record) -> bool {
+        let Some(answers) = self.answers_within[1 - end] else { return false };
+        let calm = self.weather.stall.is_none() && !self.cut.get() && !self.reset.get();
+        let knows = self.streams[end].borrow().manner.hides_nothing() && !record.reader_rests();
+        calm && knows && record.promise.pong.is_some_and(|pong| answers + SLACK * 3 < pong)
+    }
+
+    /// What has been accepted and not been written is bounded, whichever way it was sent.
+    pub fn check_backlog(&self, end: usize) {
+        let (record, journal) = (self.ends[end].borrow(), self.journals[end].borrow());
+        let sent = &self.links[end].borrow().sent;
+        if record.closing.is_some() || record.told.is_some() || self.reset.get() || self.compresses {
+            return;
+        }
+        let accepted = journal.entries.iter().filter(|entry| entry.fate == Fate::Accepted);
+        let waits =
+            accepted.map(|entry| entry.data.len() as u64).sum::<u64>().saturating_sub(sent.data_bytes);
+        // The mark, the message that passed it, one in the slot of the halves of `futures_util`, and what the stream holds.
+        let held = self.streams[end].borrow().manner.lazy as u64 + (16 << 10);
+        let most = record.promise.high_water as u64 + 2 * (journal.longest() as u64 + 14) + held;
+        if waits > most {
+            fail!("35 output", "end {end}: {waits} bytes were accepted and not written, at most {most} may");
         }
     }
 
@@ -213,13 +242,18 @@ impl World {
                 }
             }
             Outcome::TimedOut(Timer::Pong) => {
+                if self.answers_in_time(end, &record) {
+                    fail!("2 live peer", "end {end} gives up a peer that answers each Ping at once");
+                }
                 let Some(pong) = record.promise.pong else { fail!("2 live peer", "no Pong was waited for") };
                 let (readable, _) = self.readiness_of(end, &source);
                 // A stream that hesitates hides what has arrived.
                 let life = if readable { record.life } else { source.read.at.unwrap_or(0) };
                 let quiet = now - life;
                 let known = !known::is_fixed(1) || !known::is_fixed(2);
-                if quiet < pong && !record.reader_rests() && !known {
+                // A call that sends reads ahead so much and no more.
+                let full = record.read_ahead >= MOST_READ_AHEAD;
+                if quiet < pong && !record.reader_rests() && !known && !full {
                     fail!(
                         "2 live peer",
                         "end {end} gives up, {} after a byte arrived; {}",
@@ -229,7 +263,8 @@ impl World {
                 }
                 if let Some(progress) = record.progress {
                     let (since, limit) = (now - progress, record.life + 4 * pong);
-                    if since < pong && now < limit && known::is_fixed(2) {
+                    // Time that a write adds is rounded down.
+                    if since + MS < pong && now < limit && known::is_fixed(2) {
                         fail!("2 progress", "end {end} gives up {} after a write went on", ms(since));
                     }
                 }
@@ -310,7 +345,8 @@ impl World {
     fn check_round_trip(&self, end: usize, record: &Record) {
         let asks = matches!(record.shape, Shape::Whole);
         // What was read ahead and never received has not been looked at.
-        if !asks || record.round_trip || record.abandoned || !known::is_fixed(6) {
+        let clean = record.outcome().is_some_and(|outcome| outcome.is_clean());
+        if !asks || record.round_trip || !clean || !known::is_fixed(6) {
             return;
         }
         let (sent, read) = (&self.links[end].borrow().sent, &self.links[1 - end].borrow().read);

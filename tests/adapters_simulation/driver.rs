@@ -9,7 +9,9 @@ use std::task::Poll;
 
 use futures_util::stream::{SplitSink, SplitStream};
 use hybi::futures_io::{Error, Reader, WebSocket, Writer};
-use hybi::{CloseCode, Config, Connection, Event, Inbox, Kind, Message, Outbox, Prepared, Role, SendError};
+use hybi::{
+    CloseCode, Config, Connection, Event, Inbox, Instant, Kind, Message, Outbox, Prepared, Role, SendError,
+};
 
 use crate::clock::Alarm;
 use crate::journal::Fate;
@@ -57,7 +59,8 @@ impl Task {
     ) -> Option<T> {
         let mut call = pin!(call);
         let _pending = Pending { world: &self.world, end: self.end, slot: self.slot };
-        let pending = Call { kind, since: self.now(), task: self.world.task.get() };
+        let read = self.world.links[1 - self.end].borrow().read.bytes;
+        let pending = Call { kind, since: self.now(), task: self.world.task.get(), read };
         self.world.ends[self.end].borrow_mut().set_call(self.now(), self.slot, Some(pending));
         let mut polls = 0;
         let value = poll_fn(|cx| {
@@ -98,7 +101,12 @@ impl Drop for Pending<'_> {
     fn drop(&mut self) {
         if !std::thread::panicking() {
             let now = self.world.clock.now();
-            self.world.ends[self.end].borrow_mut().set_call(now, self.slot, None);
+            let read = self.world.links[1 - self.end].borrow().read.bytes;
+            let record = &mut *self.world.ends[self.end].borrow_mut();
+            if let Some(call) = record.calls[self.slot].filter(|call| call.kind == CallKind::Send) {
+                record.read_ahead = read - call.read;
+            }
+            record.set_call(now, self.slot, None);
         }
     }
 }
@@ -117,14 +125,19 @@ pub struct Making {
 
 /// A WebSocket over the stream of an end.
 pub fn open(world: &Rc<World>, end: usize, making: &Making) -> Ws {
-    let (now, config) = (world.clock.instant(), making.config.clone());
+    let connection = connection(world.clock.instant(), making);
+    WebSocket::from_parts(SimStream::new(world, end), Alarm::new(&world.clock), connection, Inbox::empty())
+}
+
+pub fn connection(now: Instant, making: &Making) -> Connection {
+    let config = making.config.clone();
     let connection = match making.role {
         Role::Server => Connection::server(now, config, Outbox::new()),
         Role::Client => Connection::client(now, config, Outbox::new(), [making.seed; 32]),
     };
     #[cfg(feature = "deflate")]
     let connection = connection.with_deflate(making.deflate);
-    WebSocket::from_parts(SimStream::new(world, end), Alarm::new(&world.clock), connection, Inbox::empty())
+    connection
 }
 
 /// Takes a WebSocket apart and puts it together again.

@@ -20,6 +20,8 @@ pub struct Call {
     pub kind: CallKind,
     pub since: u64,
     pub task: usize,
+    /// How many bytes had been read when it began.
+    pub read: u64,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -79,6 +81,8 @@ pub struct Record {
     pub told_to_close: bool,
     /// Its group was closed, which a call that receives learns when it waits.
     pub group_closed: bool,
+    /// How many bytes were read while the last call that sends was pending.
+    pub read_ahead: u64,
     pub told: Option<(u64, Told)>,
     /// A call that sends, or flushes, has said that something will not be written.
     pub loss_told: bool,
@@ -121,6 +125,7 @@ impl Record {
             closing_exact: false,
             told_to_close: false,
             group_closed: false,
+            read_ahead: 0,
             told: None,
             loss_told: false,
             dropped: None,
@@ -170,6 +175,11 @@ impl Record {
     pub fn arrived(&mut self, now: u64) {
         (self.life, self.life_mark) = (now, self.attentive(now));
         (self.progress, self.pinged) = (None, None);
+    }
+
+    /// Bytes of the peer's were read, which may have waited for some time.
+    pub fn read(&mut self, now: u64) {
+        self.life_mark = self.attentive(now);
     }
 
     /// Bytes were written, and a Ping among them; `blocked` says that the write before had found no room.

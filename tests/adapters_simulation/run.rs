@@ -10,6 +10,7 @@ use crate::driver::{self, Task as AppTask};
 use crate::executor::Task;
 use crate::meter;
 use crate::record::{Record, Shape};
+use crate::script;
 use crate::setup::{self, Setup};
 use crate::support::cuts::Xorshift;
 use crate::tally::Tally;
@@ -17,6 +18,9 @@ use crate::world::{World, fail};
 
 /// No run has more polls than this without any byte being moved or any time passing.
 const MOST_IDLE_POLLS: u64 = 2000;
+/// So many polls a run may have, and so many more for each thing that happens, and one for a hundred bytes that are moved.
+const MOST_POLLS: u64 = 300;
+const MOST_POLLS_EACH: u64 = 5;
 /// No run lasts longer than this.
 const MOST_TIME: u64 = 600 * SECOND;
 
@@ -27,6 +31,8 @@ struct Run {
     codes: [Option<u16>; 2],
     random: Xorshift,
     setup: Setup,
+    /// Polls, things that happened, and bytes that were moved.
+    counts: [u64; 3],
 }
 
 /// Runs what a seed stands for.
@@ -55,12 +61,11 @@ impl Run {
             record.rests = end.plan.reader_rests.is_some();
             record
         });
-        let manners = setup.ends.each_ref().map(|end| end.manner.clone());
-        let world = World::new(seed, clock, setup.links, manners, records, setup.weather, trace);
+        let world = World::new(seed, clock, &setup, records, trace);
         let groups = [Group::new(), Group::new()];
         let codes = setup.ends.each_ref().map(|end| end.group.and_then(|(_, code)| code));
         let random = Xorshift::new(seed ^ 0xDECADE);
-        let mut run = Self { world, tasks: Vec::new(), groups, codes, random, setup };
+        let mut run = Self { world, tasks: Vec::new(), groups, codes, random, setup, counts: [0; 3] };
         run.schedule();
         for end in 0..2 {
             run.start(end);
@@ -90,8 +95,12 @@ impl Run {
     fn start(&mut self, end: usize) {
         let setup = self.setup.ends[end].clone();
         let (world, plan) = (Rc::clone(&self.world), setup.plan);
-        let mut ws = driver::open(&world, end, &setup.making);
         let task = |slot| AppTask::new(&world, end, slot, plan.seed + slot as u64);
+        if let Some(script) = setup.script {
+            let play = script::play(task(0), setup.making, script);
+            return self.tasks.push(Task::new(play, false, self.setup.habits));
+        }
+        let mut ws = driver::open(&world, end, &setup.making);
         let group = setup.group.is_some().then(|| self.groups[end].clone());
         match setup.shape {
             Shape::Whole => self.spawn(app::whole(task(0), ws, plan.clone(), group)),
@@ -118,11 +127,13 @@ impl Run {
     fn go_on_to_the_end(&mut self) {
         let mut idle_polls = 0;
         let mut moved = 0;
+        let (mut polls, mut happened) = (0, 0);
         loop {
             self.take_woken();
             let woken: Vec<_> = (0..self.tasks.len()).filter(|task| self.tasks[*task].woken).collect();
             if woken.is_empty() {
                 if self.tasks.iter().all(|task| task.is_done() || !task.essential) {
+                    self.counts = [polls, happened, moved];
                     return;
                 }
                 self.world.check_waiting(&self.tasks);
@@ -132,6 +143,8 @@ impl Run {
                 if self.world.clock.now() > MOST_TIME {
                     fail!("7 no end", "the run does not end");
                 }
+                // A wake-up that was held back is no reason of its own.
+                happened += u64::from(!matches!(due, Due::Wake(_)));
                 self.happen(due);
                 idle_polls = 0;
                 continue;
@@ -143,6 +156,13 @@ impl Run {
                 (moved, idle_polls) = (now_moved, 0);
             }
             idle_polls += 1;
+            polls += 1;
+            if polls > MOST_POLLS + MOST_POLLS_EACH * happened + moved / 100 {
+                fail!(
+                    "13 polls",
+                    "{polls} polls, while {happened} things happened and {moved} bytes were moved"
+                );
+            }
             if idle_polls > MOST_IDLE_POLLS {
                 fail!("13 busy", "tasks are polled again and again, and nothing happens");
             }
@@ -209,7 +229,15 @@ impl Run {
             tally.count("calls of streams", stream.calls as usize);
             tally.count("bytes moved", stream.moved as usize);
         }
-        tally.count("bytes reallocated", meter::take());
+        let [polls, happened, moved] = self.counts;
+        let reallocated = meter::take();
+        tally.count("polls", polls as usize);
+        tally.most("most polls for what happened, in percent", (polls * 100 / (happened + 10)) as usize);
+        tally.most(
+            "most bytes reallocated for a byte",
+            reallocated.saturating_sub(1 << 20) / (moved as usize + 1),
+        );
+        tally.count("bytes reallocated", reallocated);
         tally
     }
 }

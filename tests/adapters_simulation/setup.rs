@@ -12,6 +12,7 @@ use crate::executor::Habits;
 use crate::known;
 use crate::link;
 use crate::record::{Promise, Shape};
+use crate::script::{self, Script};
 use crate::stream::Manner;
 use crate::support::cuts::Xorshift;
 use crate::world::Weather;
@@ -35,6 +36,8 @@ pub struct End {
     pub plan: Plan,
     /// When its group is closed, and with what code.
     pub group: Option<(u64, Option<u16>)>,
+    /// What it does, where it is no WebSocket of the library.
+    pub script: Option<Script>,
 }
 
 /// Draws from chance.
@@ -238,9 +241,17 @@ pub fn setup(seed: u64) -> Setup {
         }
         let code = draw.one_of(&[Some(1001), Some(1000), Some(4000), None]);
         let at = if draw.one_in(4) { draw.time(0, 8 * SECOND) } else { LAST };
-        End { shape, manner, promise, making, plan, group: Some((at, code)) }
+        End { shape, manner, promise, making, plan, group: Some((at, code)), script: None }
     });
     let weather = weather(&mut draw);
+    let mut ends = ends;
+    if draw.one_in(6) {
+        let script = script::draw(|bound| draw.0.next() % bound);
+        let end = &mut ends[1];
+        (end.shape, end.script, end.group) = (Shape::Scripted, Some(script), None);
+        end.making.config =
+            Config::new().ping_interval(None).pong_timeout(None).close_timeout(None).high_water(usize::MAX);
+    }
     Setup { habits, links, weather, ends }
 }
 

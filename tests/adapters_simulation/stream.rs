@@ -42,6 +42,13 @@ pub struct Manner {
     pub lies_at: Option<u64>,
 }
 
+impl Manner {
+    /// Whether what arrives, and what the link takes, is seen at once.
+    pub const fn hides_nothing(&self) -> bool {
+        self.hesitates == 0 && !self.keeps && self.lazy == 0
+    }
+}
+
 /// What a stream knows.
 #[derive(Debug)]
 pub struct State {
@@ -108,6 +115,7 @@ impl SimStream {
             world.clock.at(until, Due::Resume(self.end, way));
         }
         if stream.hesitating[way] {
+            stream.blocked |= way == WRITE;
             world.note(|| format!("{} hesitates, way {way}", self.end));
             return self.wait(way, cx);
         }
@@ -232,6 +240,7 @@ impl AsyncRead for SimStream {
         let at = now + link.habits.acknowledged;
         drop(link);
         if len > 0 {
+            world.ends[self.end].borrow_mut().read(now);
             world.clock.at(at, Due::Room(source));
         }
         world.note(|| format!("{} reads {len} bytes", self.end));

@@ -15,8 +15,16 @@ impl Tally {
         *self.0.entry(what).or_default() += times;
     }
 
+    /// The most of all runs.
+    pub fn most(&mut self, what: &'static str, value: usize) {
+        let most = self.0.entry(what).or_default();
+        *most = value.max(*most);
+    }
+
     pub fn add(&mut self, other: &Self) {
-        other.0.iter().for_each(|(what, times)| self.count(what, *times));
+        for (what, times) in &other.0 {
+            if what.starts_with("most ") { self.most(what, *times) } else { self.count(what, *times) }
+        }
     }
 
     pub fn count_end(&mut self, record: &Record) {
@@ -25,6 +33,7 @@ impl Tally {
             ("whole", record.shape == Shape::Whole),
             ("halves", record.shape == Shape::Halves),
             ("futures halves", record.shape == Shape::FuturesHalves),
+            ("scripted", record.shape == Shape::Scripted),
             ("clean", matches!(told, Some(Told::Outcome(Outcome::Clean { .. })))),
             ("abnormal", matches!(told, Some(Told::Outcome(Outcome::Abnormal(_))))),
             ("timed out", matches!(told, Some(Told::Outcome(Outcome::TimedOut(_))))),

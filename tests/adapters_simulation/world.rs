@@ -10,7 +10,8 @@ use crate::executor::Wakes;
 use crate::journal::Journal;
 use crate::link::{self, Link};
 use crate::record::Record;
-use crate::stream::{self, Manner, READ, WRITE};
+use crate::setup::Setup;
+use crate::stream::{self, READ, WRITE};
 use crate::support::cuts::Xorshift;
 
 /// Fails the run; the category comes first, so that a survey can count.
@@ -42,6 +43,10 @@ pub struct World {
     /// The messages of each end.
     pub journals: [RefCell<Journal>; 2],
     pub weather: Weather,
+    /// Within what time a scripted end answers a Ping, if it does.
+    pub answers_within: [Option<u64>; 2],
+    /// Messages are compressed.
+    pub compresses: bool,
     /// The network was cut, or a stream reset.
     pub cut: Cell<bool>,
     pub reset: Cell<bool>,
@@ -52,23 +57,23 @@ pub struct World {
 }
 
 impl World {
-    pub fn new(
-        seed: u64,
-        clock: Rc<Clock>,
-        links: [link::Habits; 2],
-        manners: [Manner; 2],
-        records: [Record; 2],
-        weather: Weather,
-        trace: bool,
-    ) -> Rc<Self> {
+    pub fn new(seed: u64, clock: Rc<Clock>, setup: &Setup, records: [Record; 2], trace: bool) -> Rc<Self> {
+        let latency = |link: link::Habits| link.latency + link.jitter + link.acknowledged;
+        let there_and_back = setup.links.map(latency).iter().sum::<u64>();
+        let answers_within = setup.ends.each_ref().map(|end| {
+            let answers = end.script.is_some_and(|script| script.answers_at_once());
+            (answers && end.manner.hides_nothing()).then_some(there_and_back)
+        });
         Rc::new(Self {
             clock,
             wakes: Arc::default(),
-            links: links.map(|habits| RefCell::new(Link::new(habits, false))),
-            streams: manners.map(|manner| RefCell::new(stream::State::new(manner))),
+            links: setup.links.map(|habits| RefCell::new(Link::new(habits, false))),
+            streams: setup.ends.each_ref().map(|end| RefCell::new(stream::State::new(end.manner.clone()))),
             ends: records.map(RefCell::new),
             journals: Default::default(),
-            weather,
+            weather: setup.weather,
+            answers_within,
+            compresses: setup.ends[0].making.deflate.is_some(),
             cut: Cell::new(false),
             reset: Cell::new(false),
             task: Cell::new(0),
