@@ -8,7 +8,7 @@
 //! ```
 //!
 //! prints what happened step by step. `HYBI_SIM_SECONDS=30` runs fresh seeds for so long, from `HYBI_SIM_SEED` on if
-//! that is set, else from the time of day on. With `HYBI_SIM_SURVEY=1` a run that fails does not end the test: at the
+//! that is set, else from the time of day on; `HYBI_SIM_RUNS=1000` runs so many. With `HYBI_SIM_SURVEY=1` a run that fails does not end the test: at the
 //! end there is a table of what failed, how often, and by which seed first.
 #![allow(
     missing_docs,
@@ -131,7 +131,7 @@ impl Survey {
 fn what_is_accepted_arrives_and_nothing_waits_for_nothing() {
     let (seed, seconds) = (number("HYBI_SIM_SEED"), number("HYBI_SIM_SECONDS"));
     let survey = number("HYBI_SIM_SURVEY").is_some();
-    if let (Some(seed), None) = (seed, seconds) {
+    if let (Some(seed), None, None) = (seed, seconds, number("HYBI_SIM_RUNS")) {
         run::run(seed, true);
         return;
     }
@@ -146,10 +146,11 @@ fn what_is_accepted_arrives_and_nothing_waits_for_nothing() {
         std::panic::set_hook(Box::new(|_| {}));
     }
     let (mut all, mut failed) = (tally::Tally::default(), Survey::default());
+    let runs = number("HYBI_SIM_RUNS").unwrap_or(FEW);
     let (started, mut seed) = (Instant::now(), first);
     let goes_on = |seed| match seconds {
         Some(seconds) => started.elapsed() < Duration::from_secs(seconds),
-        None => seed < FEW,
+        None => seed - first < runs,
     };
     let mut slowest = (Duration::ZERO, 0);
     while goes_on(seed) {

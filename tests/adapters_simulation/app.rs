@@ -255,7 +255,7 @@ impl Task {
                 if !matches!(ask, Ask::Ping(_) | Ask::Pong(_)) {
                     self.world.ends[self.end].borrow_mut().flushed = matches!(asked, Some(Ok(())));
                 }
-                if asked.is_none() && matches!(ask, Ask::SinkClose) {
+                if asked.is_none() && (matches!(ask, Ask::SinkClose) || matches!(out, Out::Futures(_))) {
                     // It may still have waited for its turn: then it did not begin.
                     self.world.ends[self.end].borrow_mut().closing = closing;
                 }

@@ -134,7 +134,7 @@ impl World {
             }
         }
         if let Some(idle) = promise.idle.filter(|_| self.links[end].borrow().sent.close.is_none()) {
-            let since = self.data_at(end);
+            let since = self.data_at(end).max(record.ahead_at);
             if receives && writable && now > since + idle + SLACK {
                 fail!("3 idle", "end {end} was idle for {} of {}", ms(now - since), ms(idle));
             }
@@ -170,6 +170,11 @@ impl World {
     /// A peer from which nothing comes is given up in time.
     fn check_dead(&self, end: usize, record: &Record, ping: u64, pong: u64) {
         let (attentive, manner) = (record.attentive(self.clock.now()), &self.streams[end].borrow().manner);
+        // It may be closing because it was idle, behind what is not written yet.
+        let idle = |idle| self.clock.now() >= self.data_at(end) + idle;
+        if record.promise.idle.is_some_and(idle) {
+            return;
+        }
         // A stream with memory of its own takes in a Ping, and moves on, without its link showing it.
         let hides = manner.keeps || manner.lazy > 0;
         let moves = record.progress.is_some() || hides;
@@ -264,7 +269,7 @@ impl World {
                 if let Some(progress) = record.progress {
                     let (since, limit) = (now - progress, record.life + 4 * pong);
                     // Time that a write adds is rounded down.
-                    if since + MS < pong && now < limit && known::is_fixed(2) {
+                    if since + MS < pong && now + MS < limit && known::is_fixed(2) {
                         fail!("2 progress", "end {end} gives up {} after a write went on", ms(since));
                     }
                 }

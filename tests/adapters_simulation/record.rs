@@ -83,6 +83,8 @@ pub struct Record {
     pub group_closed: bool,
     /// How many bytes were read while the last call that sends was pending.
     pub read_ahead: u64,
+    /// When such a call last read something, which may have been data for all that it knows.
+    pub ahead_at: u64,
     pub told: Option<(u64, Told)>,
     /// A call that sends, or flushes, has said that something will not be written.
     pub loss_told: bool,
@@ -126,6 +128,7 @@ impl Record {
             told_to_close: false,
             group_closed: false,
             read_ahead: 0,
+            ahead_at: 0,
             told: None,
             loss_told: false,
             dropped: None,
@@ -180,6 +183,9 @@ impl Record {
     /// Bytes of the peer's were read, which may have waited for some time.
     pub fn read(&mut self, now: u64) {
         self.life_mark = self.attentive(now);
+        if self.calls.iter().flatten().any(|call| call.kind == CallKind::Send) {
+            self.ahead_at = now;
+        }
     }
 
     /// Bytes were written, and a Ping among them; `blocked` says that the write before had found no room.

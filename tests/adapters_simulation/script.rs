@@ -237,7 +237,7 @@ pub fn draw(mut below: impl FnMut(u64) -> u64) -> Script {
     let says = match below(7) {
         0 => Says::Nothing,
         1 => Says::Trickle(1, SECOND),
-        2 => Says::Trickle(1 + below(5000) as usize, (1 + below(1500)) * MS),
+        2 => Says::Trickle(1 + below(5000) as usize, (200 + below(1500)) * MS),
         3 => Says::Pings(1 + below(100) as usize, (1 + below(1000)) * MS),
         4 => Says::Messages((1 + below(3000)) * MS),
         _ => Says::Answers,

@@ -248,6 +248,7 @@ pub fn setup(seed: u64) -> Setup {
     if draw.one_in(6) {
         let script = script::draw(|bound| draw.0.next() % bound);
         let end = &mut ends[1];
+        (end.manner.keeps, end.manner.lazy) = (false, 0);
         (end.shape, end.script, end.group) = (Shape::Scripted, Some(script), None);
         end.making.config =
             Config::new().ping_interval(None).pong_timeout(None).close_timeout(None).high_water(usize::MAX);

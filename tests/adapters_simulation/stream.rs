@@ -115,7 +115,6 @@ impl SimStream {
             world.clock.at(until, Due::Resume(self.end, way));
         }
         if stream.hesitating[way] {
-            stream.blocked |= way == WRITE;
             world.note(|| format!("{} hesitates, way {way}", self.end));
             return self.wait(way, cx);
         }
@@ -257,7 +256,10 @@ impl AsyncWrite for SimStream {
         if self.is_broken() {
             return Poll::Ready(Err(ErrorKind::BrokenPipe.into()));
         }
-        ready!(self.call(WRITE, cx));
+        if self.call(WRITE, cx).is_pending() {
+            self.world.streams[self.end].borrow_mut().blocked = true;
+            return Poll::Pending;
+        }
         self.interrupt()?;
         let manner = self.world.streams[self.end].borrow().manner.clone();
         let moved = if manner.keeps {
