@@ -346,6 +346,10 @@ pub async fn whole(mut task: Task, mut ws: Ws, plan: Plan, group: Option<Group>)
         if matches!(item, Item::Reassemble) {
             task.world.note(|| format!("{} is taken apart and put together", task.end));
             ws = driver::reassemble(&task.world, ws);
+            let now = task.now();
+            let mut record = task.world.ends[task.end].borrow_mut();
+            (record.reassembled, record.reassembled_mark) = (now, record.attentive(now));
+            drop(record);
             if let Some(group) = &group {
                 ws.join(group);
             }

@@ -71,7 +71,12 @@ impl World {
     /// A call that receives waits, and the stream can be written: all that was accepted has been.
     fn check_written(&self, end: usize, record: &Record) {
         let out = self.links[end].borrow();
-        if record.closing.is_some() || record.told.is_some() || out.sent.close.is_some() || out.broken {
+        if record.closing.is_some()
+            || record.told.is_some()
+            || out.sent.close.is_some()
+            || out.broken
+            || self.streams[end].borrow().lied
+        {
             return;
         }
         let (sent, read) = (&out.sent, &self.links[1 - end].borrow().read);
@@ -107,6 +112,7 @@ impl World {
             }
             return;
         }
+        self.check_end_of_stream(end, record);
         if let Some((at, mark)) = record.closing {
             let took = record.attentive(now) - mark;
             let flushes = record.shape == Shape::Halves && self.streams[end].borrow().manner.lazy > 0;
@@ -121,20 +127,24 @@ impl World {
             }
             return;
         }
+        if self.streams[end].borrow().lied {
+            // Writing has failed, which was said; what comes in is still received.
+            return;
+        }
         let (receives, writable) = (record.receives(), writable && !self.links[end].borrow().broken);
         if let (Some(ping), Some(pong)) = (promise.ping, promise.pong) {
             self.check_dead(end, record, ping, pong);
         } else if let Some(ping) = promise.ping {
             let (sent, read) = (&self.links[end].borrow().sent, &self.links[1 - end].borrow().read);
             let pinged = sent.pings.last().map_or(0, |(at, _)| *at);
-            let since = pinged.max(read.at.unwrap_or(0)).max(record.heard);
+            let since = pinged.max(read.at.unwrap_or(0)).max(record.heard).max(record.reassembled);
             // A Ping does not go into a frame that has begun.
             if receives && writable && sent.is_between_frames() && now > since + ping + SLACK {
                 fail!("5 no Ping", "end {end} has sent none for {}, each {}", ms(now - since), ms(ping));
             }
         }
         if let Some(idle) = promise.idle.filter(|_| self.links[end].borrow().sent.close.is_none()) {
-            let since = self.data_at(end).max(record.ahead_at);
+            let since = self.data_at(end).max(record.ahead_at).max(record.reassembled);
             if receives && writable && now > since + idle + SLACK {
                 fail!("3 idle", "end {end} was idle for {} of {}", ms(now - since), ms(idle));
             }
@@ -167,6 +177,25 @@ impl World {
         }
     }
 
+    /// A client does not wait for long for a server that does not end the stream.
+    fn check_end_of_stream(&self, end: usize, record: &Record) {
+        let (sent, read) = (&self.links[end].borrow().sent, &self.links[1 - end].borrow().read);
+        let (Some(most), Some((written, _)), Some((heard, _))) =
+            (record.promise.end, &sent.close, &read.close)
+        else {
+            return;
+        };
+        let receives = record.calls.iter().flatten().find(|call| call.kind == CallKind::Receive);
+        let Some(call) = receives.filter(|_| self.streams[end].borrow().manner.hides_nothing()) else {
+            return;
+        };
+        let since = (*written).max(*heard).max(call.since);
+        if self.clock.now() > since + most + SLACK {
+            let took = ms(self.clock.now() - since);
+            fail!("7 end", "end {end} waits {took} for the end of the stream, of {}", ms(most));
+        }
+    }
+
     /// A peer from which nothing comes is given up in time.
     fn check_dead(&self, end: usize, record: &Record, ping: u64, pong: u64) {
         let (attentive, manner) = (record.attentive(self.clock.now()), &self.streams[end].borrow().manner);
@@ -179,11 +208,12 @@ impl World {
         let hides = manner.keeps || manner.lazy > 0;
         let moves = record.progress.is_some() || hides;
         let more = if moves { 3 * pong } else { 0 };
+        let life = record.life_mark.max(record.reassembled_mark);
         let since = match record.pinged {
             // It is waited for from the first Ping on that was written after it had said something.
-            Some(pinged) if !hides => pinged.max(record.life_mark),
+            Some(pinged) if !hides => pinged.max(life),
             // A Ping that waits behind a frame does not count yet, as long as the frame moves.
-            _ => (record.life_mark + ping).max(record.progress_mark),
+            _ => (life + ping).max(record.progress_mark),
         };
         let silence = attentive.saturating_sub(since);
         if silence > pong + more + SLACK && known::is_fixed(1) {

@@ -138,6 +138,8 @@ impl Clock {
 pub struct Alarm {
     clock: Rc<Clock>,
     place: usize,
+    /// What the clock of the run showed when this one showed zero, in nanoseconds.
+    zero: u64,
 }
 
 impl Alarm {
@@ -147,7 +149,14 @@ impl Alarm {
             alarms.push(Slot::default());
             alarms.len() - 1
         });
-        Self { clock: Rc::clone(clock), place }
+        Self { clock: Rc::clone(clock), place, zero: 0 }
+    }
+
+    /// One whose clock begins now, as that of another runtime does.
+    pub fn from_zero(clock: &Rc<Clock>) -> Self {
+        let mut alarm = Self::new(clock);
+        alarm.zero = clock.origin + clock.now();
+        alarm
     }
 
     /// Ready at a time of the run.
@@ -169,7 +178,9 @@ impl Alarm {
 
 impl Clone for Alarm {
     fn clone(&self) -> Self {
-        Self::new(&self.clock)
+        let mut alarm = Self::new(&self.clock);
+        alarm.zero = self.zero;
+        alarm
     }
 }
 
@@ -185,11 +196,11 @@ impl Drop for Alarm {
 
 impl Timer for Alarm {
     fn now(&self) -> Instant {
-        self.clock.instant()
+        Instant::from_origin(self.clock.instant().since_origin() - Duration::from_nanos(self.zero))
     }
 
     fn poll_at(&mut self, cx: &mut Context<'_>, at: Instant) -> Poll<()> {
         let nanos = u64::try_from(at.since_origin().as_nanos()).unwrap();
-        self.poll(cx, nanos.saturating_sub(self.clock.origin))
+        self.poll(cx, (nanos + self.zero).saturating_sub(self.clock.origin))
     }
 }

@@ -143,7 +143,7 @@ pub fn connection(now: Instant, making: &Making) -> Connection {
 /// Takes a WebSocket apart and puts it together again.
 pub fn reassemble(world: &Rc<World>, ws: Ws) -> Ws {
     let (stream, connection, inbox) = ws.into_parts();
-    WebSocket::from_parts(stream, Alarm::new(&world.clock), connection, inbox)
+    WebSocket::from_parts(stream, Alarm::from_zero(&world.clock), connection, inbox)
 }
 
 pub fn split(ws: Ws) -> (ReadHalf, Half) {

@@ -83,6 +83,9 @@ pub struct Record {
     pub group_closed: bool,
     /// How many bytes were read while the last call that sends was pending.
     pub read_ahead: u64,
+    /// When it was last taken apart: its clock goes on from the latest thing that had happened, so timers may be late.
+    pub reassembled: u64,
+    pub reassembled_mark: u64,
     /// When such a call last read something, which may have been data for all that it knows.
     pub ahead_at: u64,
     pub told: Option<(u64, Told)>,
@@ -128,6 +131,8 @@ impl Record {
             told_to_close: false,
             group_closed: false,
             read_ahead: 0,
+            reassembled: 0,
+            reassembled_mark: 0,
             ahead_at: 0,
             told: None,
             loss_told: false,

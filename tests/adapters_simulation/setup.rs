@@ -229,7 +229,10 @@ pub fn setup(seed: u64) -> Setup {
             _ if known::is_fixed(8) => Shape::FuturesHalves,
             _ => Shape::Whole,
         };
-        let (promise, manner) = (draw.promise(), draw.manner());
+        let (mut promise, manner) = (draw.promise(), draw.manner());
+        if role == Role::Server {
+            promise.end = None;
+        }
         let making = draw.making(shape, role, &promise, deflate);
         let mut plan = draw.plan(shape);
         if manner.lazy > 0 && !known::is_fixed(12) {
@@ -245,6 +248,10 @@ pub fn setup(seed: u64) -> Setup {
     });
     let weather = weather(&mut draw);
     let mut ends = ends;
+    let lies_at = draw.0.next() % 60;
+    if draw.one_in(40) {
+        ends[0].manner.lies_at = Some(lies_at);
+    }
     if draw.one_in(6) {
         let script = script::draw(|bound| draw.0.next() % bound);
         let end = &mut ends[1];
