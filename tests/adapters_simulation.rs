@@ -72,7 +72,7 @@ mod world;
 const FEW: u64 = if cfg!(debug_assertions) { 400 } else { 4000 };
 
 /// A run that takes longer than this, in real time, is stuck inside the library: no virtual time finds that.
-const STUCK: Duration = Duration::from_secs(30);
+const STUCK: Duration = Duration::from_secs(20);
 
 fn number(variable: &str) -> Option<u64> {
     std::env::var(variable).ok().map(|value| value.parse().expect("a number"))

@@ -287,7 +287,7 @@ impl World {
                 let quiet = now - life;
                 let known = !known::is_fixed(1) || !known::is_fixed(2);
                 // A call that sends reads ahead so much and no more.
-                let full = record.read_ahead >= MOST_READ_AHEAD;
+                let full = record.read_ahead >= MOST_READ_AHEAD || lied;
                 if quiet < pong && !record.reader_rests() && !known && !full {
                     fail!(
                         "2 live peer",
@@ -381,6 +381,7 @@ impl World {
         let asks = matches!(record.shape, Shape::Whole);
         // What was read ahead and never received has not been looked at.
         let clean = record.outcome().is_some_and(|outcome| outcome.is_clean());
+        let clean = clean && !self.streams[end].borrow().lied;
         if !asks || record.round_trip || !clean || !known::is_fixed(6) {
             return;
         }

@@ -1,0 +1,175 @@
+#!/usr/bin/env python3
+"""Puts faults of the asynchronous adapters back, one after the other, in a copy of the sources, and shows that their
+simulation finds each: tests/planted_adapters.py [a part of a name]
+
+Every fault was in the code once, or is next to one that was. Each must be found within SEEDS runs from FIRST on; where
+nothing is planted, nothing may be found in as many. A patch whose place is gone ends the program, so that a change of
+the sources changes this list as well. Wants cargo and git; takes some ten minutes, and leaves its copy below
+target/planted_adapters.
+"""
+import os
+import re
+import subprocess
+import sys
+import time
+
+FIRST, SEEDS = 0, 30_000
+
+WIRE = 'src/adapters/polled/wire.rs'
+WEBSOCKET = 'src/adapters/polled/websocket.rs'
+READER = 'src/adapters/polled/reader.rs'
+WRITER = 'src/adapters/polled/writer.rs'
+SPLIT = 'src/adapters/polled/split.rs'
+TURNSTILE = 'src/adapters/polled/turnstile.rs'
+STREAM = 'src/adapters/polled/stream.rs'
+SEND = 'src/connection/send.rs'
+TIMERS = 'src/connection/timers.rs'
+TRANSMIT = 'src/connection/transmit.rs'
+CLOSING = 'src/connection/closing.rs'
+
+# A number of issue 17 or "new", what is wrong, and for each place: a file, what stands there, what is put in its place.
+FAULTS = [
+    ('1', 'a dead peer is closed with, and waited for until the close timeout', [
+        (SEND, '                    self.timers.end_after_one_write(now);\n', '')]),
+    ('2', 'a send that waits does not look at what has come in', [
+        (WIRE, '        self.read_ahead(stream, half, cx);\n        let now = ready!',
+         '        let _ = &mut *stream;\n        let now = ready!')]),
+    ('2', 'a write that goes on is no sign of life', [
+        (TRANSMIT, '            self.timers.write_progressed(now, &self.config);\n', '')]),
+    ('3', 'the clock is not read for what has come in', [
+        (WEBSOCKET, 'if self.wire.clock_is_stale() && !inbox.is_idle() {', 'if false && !inbox.is_idle() {')]),
+    ('5', 'the clock begins at zero where a connection is put together again', [
+        (WIRE, 'let ahead = latest.saturating_duration_since(runtime.now());', 'let ahead = Duration::ZERO;')]),
+    ('6', 'only the newest Ping is remembered', [(TIMERS, 'const TRACKED: usize = 3;', 'const TRACKED: usize = 1;')]),
+    ('7', 'a client waits for the end of the stream for as long as for the Close', [
+        (TIMERS, '*until = (*until).min(now.min(Instant::LAST) + config.end_timeout);',
+         'let _ = (&*until, now, config.end_timeout);')]),
+    ('8', "of the halves of futures, one takes the other's place at the stream", [
+        (WEBSOCKET, 'if self.tasks.other_waits(side) {', 'if self.tasks.other_waits(side) && false {')]),
+    ('9', 'start_send without room keeps the message, and loses the one before', [
+        (WRITER, '            Some(sent) => Ok(sent?),\n',
+         '            Some(Err(SendError::Blocked)) => {\n'
+         '                drop(replace(&mut *lock(&self.shared.handed_over), waiting));\n'
+         '                Ok(())\n'
+         '            }\n'
+         '            Some(sent) => Ok(sent?),\n')]),
+    ('11', 'a waker is dropped under the lock of the halves', [
+        (TURNSTILE, '            waiting.waker.replace(waker)\n        };\n        drop(before);',
+         '            drop(waiting.waker.replace(waker));\n        };\n        let () = before;')]),
+    ('12', 'what a stream holds back is forgotten when it is taken apart', [
+        (WIRE, '            unflushed: true,\n', '            unflushed: false,\n')]),
+    ('15', 'a stream that may keep what it was offered is offered something else', [
+        (WIRE, 'if R::may_keep(stream) {\n            return', 'if R::may_keep(stream) && false {\n            return')]),
+    ('15', 'a control frame is put before what was offered', [
+        (WIRE, '            Poll::Pending => sender.offered(self.now, offered),',
+         '            Poll::Pending => sender.offered(self.now, offered * 0),')]),
+    ('17', 'a stream is believed that claims to have moved more than it was given', [
+        (STREAM, 'Poll::Ready(Ok(n)) if n > most =>', 'Poll::Ready(Ok(n)) if n > most && false =>')]),
+    ('26', 'the end is clean though the answer to a Close was not written', [
+        (SEND, 'let unsent_answer = ending == Ending::Clean && !flushed;',
+         'let unsent_answer = ending == Ending::Clean && !flushed && false;')]),
+    ('26', 'the end is clean though the stream holds the Close back', [
+        (SEND, 'self.buffered_amount() == 0 && !self.held_back', 'self.buffered_amount() == 0')]),
+    ('32', 'what waited is written to a stream that was shut down', [
+        (CLOSING, '        self.count_dropped(self.out.len());\n        self.out.truncate(0);\n',
+         '        self.count_dropped(self.out.len());\n')]),
+    ('33', 'what a writer has fed is not written when it is dropped', [
+        (WRITER, 'now.\n        self.shared.out.wake(Side::Reader);', 'now.\n        let _ = Side::Reader;')]),
+    ('35', 'as much is queued as is sent', [
+        (SEND, 'if self.out.len() >= self.config.high_water || self.out.room() < need {',
+         'if self.out.room() < need {')]),
+    ('36', 'a reader at the end of the stream waits for room without a deadline', [
+        (READER, '                    out.sender.handle_input_ended(out.wire.now(), receiver.cut());\n', '')]),
+    ('new', 'a send that has written everything waits for the next timer', [
+        (WIRE, '                self.do_due(stream, half, cx);\n            } else {',
+         '                ready!(self.poll_wait(stream, half, cx));\n            } else {')]),
+    ('new', 'two tasks wake each other as long as something is read ahead', [
+        (WEBSOCKET, '|before| before != self.watched())',
+         '|before| before != self.watched() || self.wire.read_ahead_len() > (0, false))')]),
+    ('new', 'the reader does not hear of a sooner deadline', [
+        (SPLIT, '|| after == State::Ended || sooner;', '|| after == State::Ended || (sooner && false);')]),
+    ('new', 'the reader does not hear of what was read ahead', [
+        (SPLIT, '*news = out.wire.read_ahead_len() > ahead || after', 'let _ = ahead;\n            *news = after')]),
+]
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+COPY = os.path.join(ROOT, 'target', 'planted_adapters', 'copy')
+
+
+def copy():
+    """The tracked files, as they are now; those that have not changed keep their times."""
+    for name in subprocess.check_output(['git', 'ls-files', '-z'], cwd=ROOT, text=True).split('\0'):
+        source, target = os.path.join(ROOT, name), os.path.join(COPY, name)
+        if not name or not os.path.isfile(source):
+            continue
+        with open(source, 'rb') as file:
+            data = file.read()
+        if not os.path.exists(target) or open(target, 'rb').read() != data:
+            os.makedirs(os.path.dirname(target), exist_ok=True)
+            with open(target, 'wb') as file:
+                file.write(data)
+
+
+def check(places):
+    for path, was, _ in places:
+        with open(os.path.join(ROOT, path)) as file:
+            times = file.read().count(was)
+        if times != 1:
+            sys.exit(f'{path}: {times} times:\n{was}')
+
+
+def plant(places):
+    for path, was, becomes in places:
+        with open(os.path.join(COPY, path)) as file:
+            source = file.read()
+        with open(os.path.join(COPY, path), 'w') as file:
+            file.write(source.replace(was, becomes))
+
+
+def simulate():
+    """What the simulation has found, and at which seed; None if nothing."""
+    env = {**os.environ, 'CARGO_TARGET_DIR': os.path.join(ROOT, 'target', 'planted_adapters', 'target'),
+           'CARGO_PROFILE_RELEASE_DEBUG': '0', 'CARGO_PROFILE_RELEASE_OPT_LEVEL': '1',
+           'CARGO_PROFILE_RELEASE_OVERFLOW_CHECKS': 'true', 'CARGO_INCREMENTAL': '1'}
+    for name in ['RUSTFLAGS', 'HYBI_SIM_SECONDS', 'HYBI_SIM_SURVEY', 'HYBI_SIM_STRICT']:
+        env.pop(name, None)
+    build = ['cargo', 'test', '--release', '--all-features', '--test', 'adapters_simulation', '--color', 'never']
+    built = subprocess.run(build + ['--no-run'], cwd=COPY, env=env, text=True, capture_output=True)
+    if built.returncode:
+        sys.exit(built.stderr)
+    env |= {'HYBI_SIM_SEED': str(FIRST), 'HYBI_SIM_RUNS': str(SEEDS)}
+    done = subprocess.run(build + ['--', '--nocapture'], cwd=COPY, env=env, text=True, capture_output=True)
+    if done.returncode == 0:
+        return None
+    said = done.stdout + done.stderr
+    what = re.search(r'^\[([^\]]+)\]', said, re.M) or re.search(r"panicked at (src/\S+)", said)
+    seed = re.search(r'HYBI_SIM_SEED=(\d+)', said)
+    if not what or not seed:
+        sys.exit(said)
+    return what[1], int(seed[1])
+
+
+def main():
+    faults = [fault for fault in FAULTS if len(sys.argv) < 2 or sys.argv[1] in fault[1] or sys.argv[1] == fault[0]]
+    for _, _, places in FAULTS:
+        check(places)
+    copy()
+    if found := simulate():
+        sys.exit(f'nothing is planted, and this fails: {found}')
+    print(f'nothing is planted, and nothing is found in {SEEDS} runs\n', flush=True)
+    print('| number | what is wrong | found as | by run | seconds |\n| --- | --- | --- | --- | --- |', flush=True)
+    missed = []
+    for number, what, places in faults:
+        began = time.monotonic()
+        plant(places)
+        found = simulate()
+        copy()
+        if not found:
+            missed.append(what)
+        category, seed = found or ('not found', '')
+        print(f'| {number} | {what} | {category} | {seed} | {time.monotonic() - began:.0f} |', flush=True)
+    if missed:
+        sys.exit('\nmissed:\n' + '\n'.join(missed))
+
+
+main()
