@@ -50,6 +50,8 @@ mod known;
 mod link;
 #[path = "adapters_simulation/meter.rs"]
 mod meter;
+#[path = "adapters_simulation/plan.rs"]
+mod plan;
 #[path = "adapters_simulation/record.rs"]
 mod record;
 #[path = "adapters_simulation/run.rs"]
@@ -69,7 +71,7 @@ mod tap;
 mod world;
 
 /// So many runs there are where nobody asks for more.
-const FEW: u64 = if cfg!(debug_assertions) { 400 } else { 4000 };
+const FEW: u64 = if cfg!(debug_assertions) { 200 } else { 4000 };
 
 /// A run that takes longer than this, in real time, is stuck inside the library: no virtual time finds that.
 const STUCK: Duration = Duration::from_secs(20);

@@ -122,6 +122,8 @@ def plant(places):
     for path, was, becomes in places:
         with open(os.path.join(COPY, path)) as file:
             source = file.read()
+        if source.count(was) != 1:
+            sys.exit(f'{path}: {source.count(was)} times:\n{was}')
         with open(os.path.join(COPY, path), 'w') as file:
             file.write(source.replace(was, becomes))
 

@@ -6,56 +6,13 @@ use hybi::futures_io::{Error, Group};
 use hybi::{CloseCode, Event, Kind, SendError};
 
 use crate::clock::Alarm;
-use crate::driver::{self, Answer, Ask, Got, Half, In, Out, Patience, ReadHalf, Reading, Task, Way, Ws};
+use crate::driver::{self, Answer, Ask, Got, Half, In, Out, Patience, ReadHalf, Reading, Task, Ws};
 use crate::journal::{self, Fate};
+use crate::plan::{Ending, Item, Plan, length};
 use crate::record::Told;
 use crate::setup::LAST;
 use crate::support::cuts::Xorshift;
 use crate::world::{World, fail};
-
-/// One thing that an application does.
-#[derive(Clone, Debug)]
-pub enum Item {
-    Send(Way, usize),
-    /// A message in pieces of these lengths.
-    Fragments(Vec<usize>),
-    Ask(Ask),
-    /// It is busy for so long, and calls nothing.
-    Sleep(u64),
-    /// It takes its WebSocket apart and puts it together again.
-    Reassemble,
-}
-
-/// How an application ends its connection.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Ending {
-    Close(Option<u16>, &'static str),
-    SinkClose,
-    /// It waits for its group to be closed, or for its peer.
-    Wait,
-    /// It drops what it has, without a word.
-    Abandon,
-}
-
-/// What an application does.
-#[derive(Clone, Debug)]
-pub struct Plan {
-    /// What it does, and how long it receives, or waits, before.
-    pub items: Vec<(u64, Item)>,
-    pub readings: Vec<Reading>,
-    /// Of a hundred messages, so many are answered.
-    pub answers: usize,
-    /// Of a hundred calls, so many are dropped before they return.
-    pub drops: usize,
-    pub ending: Ending,
-    /// The half that sends is kept until the other one is over.
-    pub keeps_writer: bool,
-    /// When the half that receives is dropped.
-    pub drops_reader: Option<u64>,
-    /// How often and for how long the half that receives does something else.
-    pub reader_rests: Option<(u64, u64)>,
-    pub seed: u64,
-}
 
 impl Task {
     pub fn new(world: &Rc<World>, end: usize, slot: usize, seed: u64) -> Self {
@@ -470,17 +427,6 @@ pub async fn receives(mut task: Task, mut input: OwnedIn, plan: Plan) {
     }
     drop(input);
     task.is_over();
-}
-
-/// The length of a message, mostly a short one.
-pub fn length(random: &mut Xorshift) -> usize {
-    match random.below(100) {
-        0 => 60_000 + random.below(10_000),
-        1 | 2 => 15_000 + random.below(3000),
-        3..=7 => 4000 + random.below(200),
-        8..=20 => 100 + random.below(400),
-        _ => random.below(60),
-    }
 }
 
 fn brief(event: &Event<'_>) -> String {

@@ -88,6 +88,8 @@ pub struct Record {
     pub reassembled_mark: u64,
     /// When such a call last read something, which may have been data for all that it knows.
     pub ahead_at: u64,
+    /// Nobody has received it. It counts once more when it is, which may be late and is never early.
+    has_ahead: bool,
     pub told: Option<(u64, Told)>,
     /// A call that sends, or flushes, has said that something will not be written.
     pub loss_told: bool,
@@ -134,6 +136,7 @@ impl Record {
             reassembled: 0,
             reassembled_mark: 0,
             ahead_at: 0,
+            has_ahead: false,
             told: None,
             loss_told: false,
             dropped: None,
@@ -164,6 +167,9 @@ impl Record {
         if call.is_some() && std::mem::take(&mut self.hears) {
             self.heard = now;
         }
+        if call.is_some_and(|call| call.kind == CallKind::Receive) && std::mem::take(&mut self.has_ahead) {
+            (self.heard, self.life_mark) = (now, self.attentive(now));
+        }
         match (self.is_attentive(), self.attentive_since) {
             (true, None) => self.attentive_since = Some(now),
             (false, Some(since)) => {
@@ -189,7 +195,7 @@ impl Record {
     pub fn read(&mut self, now: u64) {
         self.life_mark = self.attentive(now);
         if self.calls.iter().flatten().any(|call| call.kind == CallKind::Send) {
-            self.ahead_at = now;
+            (self.ahead_at, self.has_ahead) = (now, true);
         }
     }
 

@@ -5,12 +5,12 @@ use std::time::Duration;
 use hybi::handshake::DeflateParams;
 use hybi::{CloseCode, Config, Delivery, Role};
 
-use crate::app::{Ending, Item, Plan, length};
 use crate::clock::{MS, SECOND};
 use crate::driver::{Ask, Making, Reading, WAYS, Way};
 use crate::executor::Habits;
 use crate::known;
 use crate::link;
+use crate::plan::{Ending, Item, Plan, length};
 use crate::record::{Promise, Shape};
 use crate::script::{self, Script};
 use crate::stream::Manner;
