@@ -22,6 +22,7 @@ WRITER = 'src/adapters/polled/writer.rs'
 SPLIT = 'src/adapters/polled/split.rs'
 TURNSTILE = 'src/adapters/polled/turnstile.rs'
 STREAM = 'src/adapters/polled/stream.rs'
+TASKS = 'src/adapters/polled/tasks.rs'
 SEND = 'src/connection/send.rs'
 TIMERS = 'src/connection/timers.rs'
 TRANSMIT = 'src/connection/transmit.rs'
@@ -45,7 +46,7 @@ FAULTS = [
         (TIMERS, '*until = (*until).min(now.min(Instant::LAST) + config.end_timeout);',
          'let _ = (&*until, now, config.end_timeout);')]),
     ('8', "of the halves of futures, one takes the other's place at the stream", [
-        (WEBSOCKET, 'if self.tasks.other_waits(side) {', 'if self.tasks.other_waits(side) && false {')]),
+        (TASKS, 'if used.tasks().other_waits(side) {', 'if used.tasks().other_waits(side) && false {')]),
     ('9', 'start_send without room keeps the message, and loses the one before', [
         (WRITER, '            Some(sent) => Ok(sent?),\n',
          '            Some(Err(SendError::Blocked)) => {\n'
@@ -84,8 +85,8 @@ FAULTS = [
         (WIRE, '                self.do_due(stream, half, cx);\n            } else {',
          '                ready!(self.poll_wait(stream, half, cx));\n            } else {')]),
     ('new', 'two tasks wake each other as long as something is read ahead', [
-        (WEBSOCKET, '|before| before != self.watched())',
-         '|before| before != self.watched() || self.wire.read_ahead_len() > (0, false))')]),
+        (TASKS, '|before| before != used.watched())',
+         '|before| before != used.watched() || used.watched().read_ahead > (0, false))')]),
     ('new', 'the reader does not hear of a sooner deadline', [
         (SPLIT, '|| after == State::Ended || sooner;', '|| after == State::Ended || (sooner && false);')]),
     ('new', 'the reader does not hear of what was read ahead', [
