@@ -236,7 +236,10 @@ impl World {
     pub fn check_close(&self, end: usize) {
         let sent = &self.links[end].borrow().sent;
         let Some((_, body)) = &sent.close else { return };
-        let idle = body.get(2..) == Some(b"idle for too long");
+        // An answer repeats the peer's reason, which may be the same.
+        let answers =
+            self.links[1 - end].borrow().read.close.as_ref().is_some_and(|(_, close)| close == body);
+        let idle = body.get(2..) == Some(b"idle for too long") && !answers;
         let (record, now) = (self.ends[end].borrow(), self.clock.now());
         if let (true, Some(promise)) = (idle, record.promise.idle) {
             // What came in just now, it may not have known.
