@@ -21,6 +21,9 @@ const MOST_IDLE_POLLS: u64 = 2000;
 /// So many polls a run may have, and so many more for each thing that happens, and one for a hundred bytes that are moved.
 const MOST_POLLS: u64 = 300;
 const MOST_POLLS_EACH: u64 = 5;
+/// So many bytes may be copied because memory grows or shrinks, and so many more for each that is moved.
+const MOST_COPIED: u64 = 1 << 20;
+const MOST_COPIED_EACH: u64 = 4;
 /// No run lasts longer than this.
 const MOST_TIME: u64 = 600 * SECOND;
 
@@ -231,6 +234,12 @@ impl Run {
         }
         let [polls, happened, moved] = self.counts;
         let reallocated = meter::take();
+        if reallocated as u64 > MOST_COPIED + MOST_COPIED_EACH * moved {
+            fail!(
+                "13 copied",
+                "{reallocated} bytes were copied to grow or shrink memory, for {moved} that were moved"
+            );
+        }
         tally.count("polls", polls as usize);
         tally.most("most polls for what happened, in percent", (polls * 100 / (happened + 10)) as usize);
         tally.most(
