@@ -1,0 +1,6 @@
+#!/bin/sh
+# What floods do to honest connections: ./run.sh [OPTIONS OF src/bin/attack.rs]
+set -eu
+cd "$(dirname "$0")"
+cargo build --release --bins
+exec taskset -c 0 "${CARGO_TARGET_DIR:-target}/release/attack" "$@"

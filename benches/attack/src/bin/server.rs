@@ -1,0 +1,20 @@
+//! The server under attack: the example `tokio_echo_server` on a runtime of one thread, `server [ADDR] [--deflate]`.
+
+use std::process::ExitCode;
+
+/// The example as it is, but for its runtime.
+#[allow(dead_code, reason = "its main function")]
+#[path = "../../../../examples/tokio_echo_server.rs"]
+mod example;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    hybi_attack::limits::raise_descriptors();
+    match example::run(std::env::args().skip(1)).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
