@@ -5,7 +5,7 @@
 #[cfg(feature = "deflate")]
 pub use hybi::deflate;
 pub use hybi::{
-    CloseCode, CloseFrame, Config, Connection, Counters, Event, Inbox, Instant, Kind, Message, Outbox,
+    CloseCode, CloseFrame, Config, Connection, Counters, Cut, Event, Inbox, Instant, Kind, Message, Outbox,
     Outcome, Owed, Prepared, ProtocolError, Ready, ReadyMessage, ReadyState, Receiver, Role, SendError,
     Sender, SharedConfig, TransportAction, close, connection, handshake, time,
 };

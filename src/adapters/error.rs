@@ -9,16 +9,18 @@ use crate::{Outcome, ProtocolError, SendError};
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Error {
-    /// Reading or writing failed. Unless it was [`io::ErrorKind::WouldBlock`], from a stream that does not
-    /// block, or [`io::ErrorKind::TimedOut`], from a call that was given so long, the connection is as good as
-    /// ended; `next` still gives what had come in.
+    /// Reading or writing failed. The connection is as good as ended; `next` still gives what had come in. Two kinds are
+    /// no failures, and the call can be made again:
+    ///
+    /// * [`io::ErrorKind::WouldBlock`], from a stream that the application has set not to block. `interest` says what to
+    ///   wait for.
+    /// * [`io::ErrorKind::TimedOut`], from a call that was given so long.
     Io(io::Error),
     /// The peer broke the protocol, and has been told so. `next` goes on to the end of the connection.
     Protocol(ProtocolError),
     /// The call was refused. Nothing of its message was sent, and nothing has changed, with one exception.
     ///
-    /// [`SendError::Closed`] may also follow acceptance. A call of an asynchronous adapter that writes returns it where
-    /// messages that had been accepted, by this call or by an earlier one, were dropped: the connection closed, failed or
+    /// [`SendError::Closed`] may also follow acceptance. A call of an adapter that writes returns it where messages that had been accepted, by this call or by an earlier one, were dropped: the connection closed, failed or
     /// ended before they were written. A part of them may have been sent. `wait_closed` returns it where the end was told
     /// elsewhere.
     Send(SendError),

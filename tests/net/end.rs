@@ -8,6 +8,7 @@ use hybi::{
 };
 
 use crate::common::*;
+use crate::virtual_stream::*;
 
 const CLEAN: Outcome = Outcome::Clean { code: CloseCode::NORMAL };
 
@@ -290,4 +291,57 @@ fn after_the_end() {
         assert!(client.next().unwrap().is_none());
         assert!(matches!(client.wait_closed(), Err(Error::Send(SendError::Closed))));
     });
+}
+
+/// A peer that says this, and then ends the stream.
+fn says(bytes: Vec<u8>) -> Virtual {
+    Virtual::new(1 << 20, move |peer| {
+        peer.send(&bytes);
+        peer.end();
+    })
+}
+
+#[test]
+fn s7_1_6_the_reason_of_the_peers_close_can_be_had_at_the_end() {
+    for halves in [false, true] {
+        let mut ws = says(frame(0x88, true, &close_body(4400, "bad token"))).server(patient());
+        assert!(ws.peer_close().is_none());
+        let (ended, close) = if halves {
+            let (mut reader, _writer) = ws.split().unwrap();
+            (reader.recv().unwrap(), reader.peer_close())
+        } else {
+            (ws.recv().unwrap(), ws.peer_close())
+        };
+        assert_eq!(ended, None);
+        let close = close.unwrap();
+        assert_eq!((close.code_seen().get(), close.reason.as_str()), (4400, "bad token"));
+    }
+}
+
+#[test]
+fn s7_1_5_an_abnormal_end_is_an_error_for_those_who_ask() {
+    for halves in [false, true] {
+        for (closes, asks) in [(false, false), (false, true), (true, true)] {
+            let mut bytes = frame(0x81, true, b"one");
+            if closes {
+                bytes.extend(frame(0x88, true, &close_body(1000, "")));
+            }
+            let mut ws = says(bytes).server(patient());
+            ws.error_on_abnormal_end(asks);
+            let received = if halves {
+                let (mut reader, _writer) = ws.split().unwrap();
+                [reader.recv(), reader.recv(), reader.recv()]
+            } else {
+                [ws.recv(), ws.recv(), ws.recv()]
+            };
+            let [first, second, third] = received;
+            assert_eq!(first.unwrap(), Some("one".into()));
+            if asks && !closes {
+                assert!(matches!(second, Err(Error::Ended(outcome)) if !outcome.is_clean()), "{second:?}");
+            } else {
+                assert_eq!(second.unwrap(), None);
+            }
+            assert_eq!(third.unwrap(), None);
+        }
+    }
 }

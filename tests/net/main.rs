@@ -18,9 +18,13 @@ mod common;
 #[cfg(feature = "deflate")]
 mod deflate;
 mod end;
+mod liveness;
 mod memory;
 mod open;
+mod parts;
 mod refusal;
 mod split;
+mod streams;
 mod talk;
 mod timers;
+mod virtual_stream;

@@ -698,3 +698,36 @@ fn s7_1_6_an_idle_close_that_is_answered_is_clean() {
     assert_eq!(end.receive_close(1001, ""), [close(1001, "")]);
     assert_eq!(end.eof(), [Seen::Closed(Outcome::Clean { code: CloseCode::GOING_AWAY })]);
 }
+
+#[test]
+fn s7_1_1_our_close_is_out_only_once_the_transport_has_passed_it_on() {
+    for role in ROLES {
+        // The transport takes the answer to the peer's Close, and holds it back.
+        let mut held = Scenario::of(role).open();
+        held.receive_close(1000, "");
+        held.conn.handle_held_back(held.now, true);
+        held.write_all();
+        assert_eq!(held.conn.poll_transport(), None);
+        assert_eq!(held.advance(secs(9)), []);
+        assert_eq!(held.advance(secs(1)), [Seen::Closed(Outcome::TimedOut(Timer::Close))]);
+        assert_eq!(held.conn.poll_transport(), Some(TransportAction::Abort));
+
+        // And passes it on later.
+        let mut late = Scenario::of(role).open();
+        late.receive_close(1000, "");
+        late.conn.handle_held_back(late.now, true);
+        late.write_all();
+        assert_eq!(late.advance(secs(5)), []);
+        late.conn.handle_held_back(late.now, false);
+        let wait = match role {
+            Role::Server => {
+                assert_eq!(late.conn.poll_transport(), Some(TransportAction::HalfClose));
+                secs(5)
+            }
+            // A client waits for the end of the stream from then on.
+            Role::Client => secs(2),
+        };
+        assert_eq!(late.conn.poll_timeout(), Some(late.now + wait));
+        assert_eq!(late.advance(wait), [closed_clean(1000)]);
+    }
+}

@@ -4,8 +4,10 @@ use std::io::{Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
 
 use super::Blocking;
-use super::link::{Link, SocketOf, open};
+use super::link::{Link, open};
+use super::stream::{Over, SocketOf};
 use super::websocket::WebSocket;
+use crate::Instant;
 use crate::adapters::opening::{self, ConnectError, Tried};
 use crate::handshake::WsUrl;
 
@@ -49,7 +51,7 @@ impl Client {
                 Some(timeout) => TcpStream::connect_timeout(&address, timeout),
                 None => TcpStream::connect(address),
             };
-            match stream.and_then(Link::tcp) {
+            match stream.and_then(|stream| Link::tcp(stream, true)) {
                 Ok(link) => return self.run(link, &parsed),
                 Err(error) => tried.failed(address, &error),
             }
@@ -70,14 +72,23 @@ impl Client {
         socket: SocketOf<S>,
         url: &str,
     ) -> Result<WebSocket<S>, ConnectError<S>> {
-        self.run(Link::new(stream, socket), &WsUrl::parse(url)?)
+        self.open_stream(Over::new(stream, socket), url)
     }
 
-    fn run<S: Read + Write>(
+    /// As [`Self::open`], over any [`Stream`](super::Stream), or one that is [driven by functions](Over).
+    ///
+    /// # Errors
+    ///
+    /// [`ConnectError`].
+    pub fn open_stream<S>(
         &self,
-        mut link: Link<S>,
-        url: &WsUrl<'_>,
+        stream: impl Into<Over<S>>,
+        url: &str,
     ) -> Result<WebSocket<S>, ConnectError<S>> {
+        self.run(Link::new(stream.into(), Instant::ZERO), &WsUrl::parse(url)?)
+    }
+
+    fn run<S>(&self, mut link: Link<S>, url: &WsUrl<'_>) -> Result<WebSocket<S>, ConnectError<S>> {
         let (subprotocols, headers) = (self.offered(), self.more_headers());
         let request = self.request_for(url, &subprotocols, &headers);
         let opened = self.connecting(link.tick(), request).and_then(|mut connecting| {

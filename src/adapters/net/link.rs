@@ -1,66 +1,193 @@
 //! A stream with a clock, whose calls end at a deadline.
+//!
+//! [`Link`] turns the deadlines of the core into timeouts of the stream, and does without waiting what must not wait.
+//! It knows nothing of WebSocket: the loops in `websocket.rs`, `split.rs` and `write_driver.rs` decide what to read
+//! and write.
+//!
+//! Invariants:
+//! - After a failed write nothing is written any more, as nobody knows how much has gone out.
+//! - What was [read ahead](ReadAhead) comes before anything else that is read.
+//! - The blocking mode of the stream is the same after a call as before.
 
 use core::fmt;
 use core::time::Duration;
-use std::io::{self, ErrorKind, IoSlice, Read, Write};
-use std::net::{Shutdown, TcpStream};
+use std::io::{self, ErrorKind, IoSlice};
+use std::net::TcpStream;
+use std::prelude::v1::*;
 
+use super::blocking_mode::BlockingMode;
+use super::read_ahead::ReadAhead;
+use super::stream::{Over, Stream};
 use crate::adapters::opening::{Did, Opening, Step};
 use crate::time::Instant;
-
-/// Finds the TCP socket under a stream, if there is one: timeouts are set and the sending half is closed
-/// through it.
-pub type SocketOf<S> = fn(&S) -> Option<&TcpStream>;
+use crate::{Connection, Inbox};
 
 /// The most slices that go into one write.
 pub(super) const MAX_SLICES: usize = 32;
 
-/// Time outs shorter than this are not set: systems count in milliseconds.
+/// Timeouts shorter than this are not set: systems count in milliseconds.
 const SHORTEST: Duration = Duration::from_millis(1);
 /// Nor longer ones, which some systems refuse.
 const LONGEST: Duration = Duration::from_secs(3600);
-/// How much too early a time out may come, as systems count it in ticks.
-const TICK: Duration = Duration::from_millis(20);
+/// Of a timeout longer than this a sixteenth is left off, so that it will do for the next deadline too.
+const LONG: Duration = Duration::from_millis(20);
 
 pub(super) struct Link<S> {
-    stream: S,
-    socket: SocketOf<S>,
-    origin: std::time::Instant,
+    stream: Over<S>,
+    clock: Clock,
     now: Instant,
     read_at: Instant,
     read_timeout: Option<Duration>,
     write_timeout: Option<Duration>,
+    mode: BlockingMode,
+    ahead: ReadAhead,
+    /// See [`Stream::may_keep`].
+    may_keep: bool,
     /// Something was written and not flushed.
     unflushed: bool,
+    /// The last flush found no room.
+    flush_waits: bool,
     /// Why writing has failed; it is not tried again.
     write_error: Option<ErrorKind>,
+    /// What of the stream was ended.
+    ended: Ended,
+}
+
+/// Where the time comes from.
+#[derive(Clone, Copy)]
+struct Clock {
+    /// The time of the connection when the clock was started.
+    start: Instant,
+    source: Source,
+}
+
+#[derive(Clone, Copy)]
+enum Source {
+    /// The system's clock, and what it showed at the start.
+    System(std::time::Instant),
+    /// The same for the clock of the stream.
+    Stream(Instant),
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Ended {
+    Nothing,
+    Sending,
+    Both,
+}
+
+#[derive(Clone, Copy)]
+enum Direction {
+    Read,
+    Write,
+}
+
+/// How a call on the stream is kept from waiting too long.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Wait {
+    /// It does not wait: the blocking mode is switched off for it.
+    Not,
+    /// It waits for so long at most.
+    For(Duration),
+    /// It waits for as long as it takes, or does not wait at all.
+    AsTheStreamDoes,
+}
+
+/// What became of a call on the stream.
+enum Call<T> {
+    Done(T),
+    /// It must be made again.
+    Interrupted,
+    /// The time was up.
+    Waited,
+}
+
+/// What became of a write.
+#[derive(Clone, Copy)]
+pub(super) struct Written {
+    /// How many bytes the stream took.
+    pub(super) n: usize,
+    /// The stream was full when the call ended.
+    pub(super) full: bool,
+}
+
+/// What became of a flush.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Flush {
+    Done {
+        /// There was no room before.
+        waited: bool,
+    },
+    /// There is no room now: it is to be tried again.
+    Waits,
+}
+
+/// What became of closing the sending half.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum HalfClose {
+    Done,
+    /// The stream takes nothing now: it is to be tried again.
+    Waits,
+    /// Only both halves can be ended.
+    Impossible,
 }
 
 impl Link<TcpStream> {
-    pub(super) fn tcp(stream: TcpStream) -> io::Result<Self> {
+    /// A link to a socket that is in blocking mode, or is put into it.
+    pub(super) fn tcp(stream: TcpStream, is_blocking: bool) -> io::Result<Self> {
         // A frame is handed over whole: to hold it back for more gains nothing.
         stream.set_nodelay(true)?;
-        Ok(Self::new(stream, |stream| Some(stream)))
+        if !is_blocking {
+            stream.set_nonblocking(false)?;
+        }
+        Ok(Self { mode: BlockingMode::blocking(), ..Self::new(stream.into(), Instant::ZERO) })
     }
+}
 
-    /// A second link to the same socket, with the same clock. One is to read, the other to write.
-    pub(super) fn try_clone(&self) -> io::Result<Self> {
-        Ok(Self { stream: self.stream.try_clone()?, ..*self })
+impl<S: Stream + Send + 'static> Link<S> {
+    /// Two links to the same stream, with the same clock. One is to read, the other to write.
+    pub(super) fn take_apart(self) -> io::Result<[Link<Box<dyn Stream + Send>>; 2]> {
+        let [reads, writes] = self.stream.take_apart()?;
+        let [read_mode, write_mode] = self.mode.into_shared();
+        let link = |stream, mode, ahead| Link {
+            stream,
+            clock: self.clock,
+            now: self.now,
+            read_at: self.read_at,
+            read_timeout: self.read_timeout,
+            write_timeout: self.write_timeout,
+            mode,
+            ahead,
+            may_keep: self.may_keep,
+            unflushed: self.unflushed,
+            flush_waits: self.flush_waits,
+            write_error: self.write_error,
+            ended: self.ended,
+        };
+        Ok([link(reads, read_mode, self.ahead), link(writes, write_mode, ReadAhead::default())])
     }
 }
 
 impl<S> Link<S> {
-    pub(super) fn new(stream: S, socket: SocketOf<S>) -> Self {
+    /// A link whose clock starts at `start`.
+    pub(super) fn new(mut stream: Over<S>, start: Instant) -> Self {
+        let may_keep = stream.may_keep();
+        let source = stream.clock().map_or_else(|| Source::System(std::time::Instant::now()), Source::Stream);
         Self {
+            may_keep,
             stream,
-            socket,
-            origin: std::time::Instant::now(),
-            now: Instant::ZERO,
-            read_at: Instant::ZERO,
+            clock: Clock { start, source },
+            now: start,
+            read_at: start,
             read_timeout: None,
             write_timeout: None,
-            unflushed: false,
+            mode: BlockingMode::default(),
+            ahead: ReadAhead::default(),
+            // Whoever had the stream before may have written to it.
+            unflushed: may_keep,
+            flush_waits: false,
             write_error: None,
+            ended: Ended::Nothing,
         }
     }
 
@@ -77,53 +204,51 @@ impl<S> Link<S> {
 
     /// Reads the clock.
     pub(super) fn tick(&mut self) -> Instant {
-        self.now = Instant::from_origin(self.origin.elapsed());
+        let elapsed = match self.clock.source {
+            Source::System(origin) => origin.elapsed(),
+            Source::Stream(origin) => {
+                self.stream.clock().map_or(Duration::ZERO, |now| now.saturating_duration_since(origin))
+            }
+        };
+        self.now = self.clock.start + elapsed;
         self.now
     }
 
-    pub(super) const fn socket(&self) -> SocketOf<S> {
-        self.socket
+    /// The stream. The application may change its blocking mode.
+    pub(super) fn stream(&self) -> &S {
+        self.mode.forget();
+        self.stream.get_ref()
     }
 
-    pub(super) const fn stream(&self) -> &S {
-        &self.stream
+    /// See [`stream`](Self::stream).
+    pub(super) fn stream_mut(&mut self) -> &mut S {
+        self.mode.forget();
+        self.stream.get_mut()
     }
 
-    pub(super) const fn stream_mut(&mut self) -> &mut S {
-        &mut self.stream
-    }
-
-    /// The stream, without the time outs that were set here.
-    pub(super) fn into_stream(self) -> S {
-        if let Some(socket) = (self.socket)(&self.stream) {
-            // On a socket that is broken already it may fail, and does not matter.
-            if self.read_timeout.is_some() {
-                let _ = socket.set_read_timeout(None);
-            }
-            if self.write_timeout.is_some() {
-                let _ = socket.set_write_timeout(None);
-            }
+    /// The stream, without the timeouts that were set here.
+    pub(super) fn into_over(mut self) -> Over<S> {
+        // On a socket that is broken already it may fail, and does not matter.
+        if self.read_timeout.is_some() {
+            let _ = self.stream.set_read_timeout(None);
+        }
+        if self.write_timeout.is_some() {
+            let _ = self.stream.set_write_timeout(None);
         }
         self.stream
     }
 
-    /// Closes the sending half; whether that can be done.
-    pub(super) fn half_close(&self) -> bool {
-        match (self.socket)(&self.stream) {
-            Some(socket) => {
-                // It fails where the peer is gone, which reading will show.
-                let _ = socket.shutdown(Shutdown::Write);
-                true
-            }
-            None => false,
-        }
+    /// See [`into_over`](Self::into_over).
+    pub(super) fn into_stream(self) -> S {
+        self.into_over().into_inner()
     }
 
-    /// Ends both halves, as far as there is a socket.
-    pub(super) fn shut_down(&self) {
-        if let Some(socket) = (self.socket)(&self.stream) {
-            let _ = socket.shutdown(Shutdown::Both);
+    /// The stream, with what was read ahead moved to the inbox of `connection`.
+    pub(super) fn into_parts(mut self, connection: &Connection, inbox: &mut Inbox) -> S {
+        while let Some(Ok(n @ 1..)) = self.ahead.take(connection.read_space(inbox)) {
+            inbox.handle_read(n);
         }
+        self.into_stream()
     }
 
     /// Whether writing has failed.
@@ -131,97 +256,209 @@ impl<S> Link<S> {
         self.write_error.is_some()
     }
 
-    /// What a call that began at `now`, with the time out `had`, has come to; `None` where its deadline has
-    /// come, or might have.
-    fn outcome<T>(
-        &mut self,
-        result: io::Result<T>,
-        deadline: Option<Instant>,
-        had: Option<Duration>,
-    ) -> io::Result<Option<T>> {
-        let began = self.now;
-        let now = self.tick();
-        match result {
-            Ok(done) => Ok(Some(done)),
-            Err(error) if error.kind() == ErrorKind::Interrupted => Ok(None),
-            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
-                // A stream that does not block says the same, but at once: to call it again and again would
-                // do nothing but keep the processor busy.
-                let waited = now.saturating_duration_since(began) + TICK;
-                let timed = had.is_some_and(|had| had <= waited);
-                let due = deadline.is_some_and(|deadline| deadline <= now);
-                if timed || due { Ok(None) } else { Err(error) }
-            }
-            Err(error) => Err(error),
-        }
+    /// See [`Stream::may_keep`].
+    pub(super) const fn may_keep(&self) -> bool {
+        self.may_keep
     }
-}
 
-/// The time out to set for a call that has `left`, on a socket that `has` one; `None` where that will do, as
-/// it wakes early at worst.
-fn timeout(left: Option<Duration>, has: Option<Duration>) -> Option<Option<Duration>> {
-    let Some(left) = left else { return has.map(|_| None) };
-    let left = left.clamp(SHORTEST, LONGEST);
-    match has {
-        // One that is much too short would wake again and again.
-        Some(has) if has <= left && has >= left / 4 => None,
-        // A little is left off, so that it will do for the next deadline too, though some time has passed.
-        _ if left > TICK => Some(Some(left - left / 16)),
-        _ => Some(Some(left)),
+    /// Whether something was written and not flushed.
+    pub(super) const fn is_unflushed(&self) -> bool {
+        self.unflushed
     }
-}
 
-impl<S: Read> Link<S> {
+    /// Whether the next read gives what was read ahead.
+    pub(super) fn has_read_ahead(&self) -> bool {
+        !self.ahead.is_empty()
+    }
+
+    // --- calls on the stream ---
+
     /// Reads once, what is there even if the deadline has come; `None` where it came first, or might have.
     pub(super) fn read(&mut self, to: &mut [u8], deadline: Option<Instant>) -> io::Result<Option<usize>> {
-        let now = self.tick();
-        let left = deadline.map(|deadline| deadline.saturating_duration_since(now));
-        if let (Some(time), Some(socket)) = (timeout(left, self.read_timeout), (self.socket)(&self.stream)) {
-            socket.set_read_timeout(time)?;
-            self.read_timeout = time;
+        self.tick();
+        if let Some(read) = self.ahead.take(to) {
+            return read.map(Some);
         }
-        let result = self.stream.read(to);
-        let outcome = self.outcome(result, deadline, self.read_timeout);
+        let wait = self.arrange(Direction::Read, deadline)?;
+        let call = self.call(wait, deadline, |stream| stream.read(to));
         self.read_at = self.now;
-        outcome
+        match call? {
+            Call::Done(n) => Ok(Some(n)),
+            Call::Interrupted | Call::Waited => Ok(None),
+        }
     }
-}
 
-impl<S: Write> Link<S> {
-    /// Writes once; `None` where the deadline has come, or might have. The clock is to be read before. A deadline in
-    /// the past leaves time for one short attempt, so that a Close for a dead peer goes out if there is room for it.
-    pub(super) fn write(&mut self, slices: &[&[u8]], deadline: Option<Instant>) -> io::Result<Option<usize>> {
+    /// Reads what is there, without waiting, and keeps it for [`read`](Self::read). Gives the number of bytes; `None`
+    /// where it cannot be known what is there.
+    pub(super) fn look(&mut self) -> Option<usize> {
+        if !self.ahead.has_room() {
+            return None;
+        }
+        let now = Some(self.tick());
+        let wait = self.arrange(Direction::Read, now).ok()?;
+        if wait == Wait::AsTheStreamDoes && !self.mode.is_nonblocking() {
+            // It might wait for ever.
+            return None;
+        }
+        let mut ahead = core::mem::take(&mut self.ahead);
+        let space = ahead.space();
+        let room = space.len();
+        let read = self.call(wait, now, |stream| stream.read(space)).map(|call| match call {
+            Call::Done(n) => Some(n),
+            Call::Interrupted | Call::Waited => None,
+        });
+        let n = read.as_ref().map_or(0, |n| n.unwrap_or(0));
+        ahead.handle_read(room, read);
+        (self.ahead, self.read_at) = (ahead, self.now);
+        Some(n)
+    }
+
+    /// Writes once, as much as the stream takes until the deadline. The clock is to be read before.
+    pub(super) fn write(&mut self, slices: &[&[u8]], deadline: Option<Instant>) -> io::Result<Written> {
         if let Some(kind) = self.write_error {
             return Err(kind.into());
         }
-        let left = deadline.map(|deadline| deadline.saturating_duration_since(self.now));
-        if let (Some(time), Some(socket)) = (timeout(left, self.write_timeout), (self.socket)(&self.stream)) {
-            socket.set_write_timeout(time)?;
-            self.write_timeout = time;
-        }
         let mut vectors = [IoSlice::new(&[]); MAX_SLICES];
-        let mut len = 0;
+        let (mut len, mut offered) = (0, 0);
         for (vector, slice) in vectors.iter_mut().zip(slices) {
             *vector = IoSlice::new(slice);
             len += 1;
+            offered += slice.len();
         }
-        let result = match self.stream.write_vectored(vectors.get(..len).unwrap_or_default()) {
-            Ok(0) => Err(ErrorKind::WriteZero.into()),
-            result => result,
-        };
-        self.unflushed = true;
-        let outcome = self.outcome(result, deadline, self.write_timeout);
-        self.remember(outcome)
+        let vectors = vectors.get(..len).unwrap_or_default();
+        let (began, wait) = (self.now, self.arrange(Direction::Write, deadline)?);
+        let call = self.call(wait, deadline, |stream| stream.write(vectors));
+        Ok(match self.remember(call)? {
+            Call::Done(n) => {
+                self.unflushed = self.may_keep;
+                // A socket that blocks takes a part only where there was no room until its timeout.
+                let took = self.now.saturating_duration_since(began);
+                let waited = matches!(wait, Wait::For(time) if took >= time / 4);
+                Written { n, full: n < offered && waited && !self.may_keep }
+            }
+            Call::Interrupted => Written { n: 0, full: false },
+            Call::Waited => Written { n: 0, full: true },
+        })
     }
 
-    /// Flushes what was written; `false` where the deadline has come, or might have.
-    pub(super) fn flush(&mut self, deadline: Option<Instant>) -> io::Result<bool> {
+    /// Flushes what was written.
+    pub(super) fn flush(&mut self, deadline: Option<Instant>) -> io::Result<Flush> {
+        let waited = core::mem::replace(&mut self.flush_waits, false);
         if self.unflushed {
-            let result = self.stream.flush();
-            let outcome = self.outcome(result, deadline, self.write_timeout);
-            self.unflushed = self.remember(outcome)?.is_none();
+            let wait = self.arrange(Direction::Write, deadline)?;
+            let call = self.call(wait, deadline, Over::flush);
+            // A stream that does not block says with an error that it waits.
+            self.flush_waits = true;
+            if !matches!(self.remember(call)?, Call::Done(())) {
+                return Ok(Flush::Waits);
+            }
+            (self.unflushed, self.flush_waits) = (false, false);
         }
-        Ok(!self.unflushed)
+        Ok(Flush::Done { waited })
+    }
+
+    /// Closes the sending half.
+    pub(super) fn half_close(&mut self, deadline: Option<Instant>) -> HalfClose {
+        if self.ended != Ended::Nothing {
+            return HalfClose::Done;
+        }
+        self.tick();
+        let call = match self.arrange(Direction::Write, deadline) {
+            Ok(wait) => self.call(wait, deadline, Over::end_sending),
+            Err(error) => Err(error),
+        };
+        match call {
+            Ok(Call::Interrupted | Call::Waited) => return HalfClose::Waits,
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return HalfClose::Waits,
+            Err(error) if error.kind() == ErrorKind::Unsupported => return HalfClose::Impossible,
+            // It fails where the peer is gone, which reading will show.
+            Ok(Call::Done(())) | Err(_) => {}
+        }
+        self.ended = Ended::Sending;
+        HalfClose::Done
+    }
+
+    /// Ends both halves, in a way that the peer takes for an end and not for a failure.
+    pub(super) fn close(&mut self) {
+        // The connection is over, so nothing is waited for.
+        if self.half_close(Some(self.now)) != HalfClose::Impossible {
+            self.abort();
+        }
+    }
+
+    /// Ends both halves.
+    pub(super) fn abort(&mut self) {
+        if self.ended != Ended::Both {
+            self.ended = Ended::Both;
+            self.stream.abort();
+        }
+    }
+
+    /// Sees to it that the next call in a direction does not wait for longer than until `deadline`.
+    fn arrange(&mut self, direction: Direction, deadline: Option<Instant>) -> io::Result<Wait> {
+        let left = deadline.map(|deadline| deadline.saturating_duration_since(self.now));
+        if left.is_some_and(|left| left < SHORTEST) && self.mode.is_blocking() {
+            self.mode.switched();
+            if self.stream.set_nonblocking(true)? {
+                return Ok(Wait::Not);
+            }
+            self.mode.switched();
+        }
+        let has = match direction {
+            Direction::Read => self.read_timeout,
+            Direction::Write => self.write_timeout,
+        };
+        let mut time = has;
+        if let Some(wanted) = timeout(left, has) {
+            let can = match direction {
+                Direction::Read => self.stream.set_read_timeout(wanted)?,
+                Direction::Write => self.stream.set_write_timeout(wanted)?,
+            };
+            time = wanted.filter(|_| can);
+        }
+        match direction {
+            Direction::Read => self.read_timeout = time,
+            Direction::Write => self.write_timeout = time,
+        }
+        Ok(time.map_or(Wait::AsTheStreamDoes, Wait::For))
+    }
+
+    /// Makes a call as it was [arranged](Self::arrange), and reads the clock.
+    fn call<T>(
+        &mut self,
+        wait: Wait,
+        deadline: Option<Instant>,
+        call: impl FnOnce(&mut Over<S>) -> io::Result<T>,
+    ) -> io::Result<Call<T>> {
+        let (began, switches) = (self.now, self.mode.switches());
+        let result = call(&mut self.stream);
+        if wait == Wait::Not {
+            self.stream.set_nonblocking(false)?;
+            self.mode.switched();
+        }
+        let now = self.tick();
+        match result {
+            Ok(done) => Ok(Call::Done(done)),
+            Err(error) if error.kind() == ErrorKind::Interrupted => Ok(Call::Interrupted),
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+                if wait == Wait::Not {
+                    return Ok(Call::Waited);
+                }
+                if self.mode.may_have_been_switched(switches) {
+                    return Ok(Call::Interrupted);
+                }
+                // Some systems count in ticks and wake early. A stream that does not block says the same, but at once:
+                // to call it again and again would do nothing but keep the processor busy.
+                let took = now.saturating_duration_since(began);
+                let waited = matches!(wait, Wait::For(time) if took >= time / 4);
+                if waited || error.kind() == ErrorKind::WouldBlock {
+                    self.mode.learn(waited);
+                }
+                let due = deadline.is_some_and(|deadline| deadline <= now);
+                if waited || due { Ok(Call::Waited) } else { Err(error) }
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// After a failure there is no telling how much has been written.
@@ -229,22 +466,40 @@ impl<S: Write> Link<S> {
         if let Err(error) = &result {
             if error.kind() != ErrorKind::WouldBlock {
                 self.write_error = Some(error.kind());
-                self.unflushed = false;
             }
         }
         result
     }
 }
 
+/// The timeout to set for a call that has `left`, on a stream that `has` one; `None` where that will do, as it wakes
+/// early at worst.
+fn timeout(left: Option<Duration>, has: Option<Duration>) -> Option<Option<Duration>> {
+    let Some(left) = left else { return has.map(|_| None) };
+    let left = left.clamp(SHORTEST, LONGEST);
+    match has {
+        // One that is much too short would wake again and again.
+        Some(has) if has <= left && has >= left / 4 => None,
+        _ if left > LONG => Some(Some(left - left / 16)),
+        _ => Some(Some(left)),
+    }
+}
+
 /// Drives a handshake to its end.
-pub(super) fn open<S: Read + Write>(link: &mut Link<S>, opening: &mut impl Opening) {
+pub(super) fn open<S>(link: &mut Link<S>, opening: &mut impl Opening) {
     loop {
         let deadline = opening.poll_timeout();
         let did = match opening.poll_step() {
             Step::Read(space) => link.read(space, deadline).map(|read| read.map(Did::Read)),
-            Step::Write(bytes) => link.write(&[bytes], deadline).map(|written| written.map(Did::Wrote)),
-            Step::Flush => link.flush(deadline).map(|flushed| flushed.then_some(Did::Flushed)),
-            Step::HalfClose => Ok(Some(Did::HalfClosed(link.half_close()))),
+            Step::Write(bytes) => {
+                link.write(&[bytes], deadline).map(|written| (written.n > 0).then_some(Did::Wrote(written.n)))
+            }
+            Step::Flush => link.flush(deadline).map(|flush| (flush != Flush::Waits).then_some(Did::Flushed)),
+            Step::HalfClose => Ok(match link.half_close(deadline) {
+                HalfClose::Done => Some(Did::HalfClosed(true)),
+                HalfClose::Impossible => Some(Did::HalfClosed(false)),
+                HalfClose::Waits => None,
+            }),
             Step::Done => return,
         };
         opening.handle(link.now(), did.map(|did| did.unwrap_or(Did::Waited)));

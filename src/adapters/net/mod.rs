@@ -19,36 +19,61 @@
 //! ```
 //!
 //! [`Server`] and [`Client`] hold what both ends can be told; [`WebSocket::next`] is the run loop. The
-//! timers of the core are driven by the socket's own read and write timeouts.
+//! timers of the core are driven by the read and write timeouts of the stream.
 //!
 //! # Blocking
 //!
-//! A call that sends waits until the peer has read enough. Two ends that each send much without ever reading
-//! wait for each other until a timer ends it: have one thread receive and another send
-//! ([`WebSocket::split`]).
+//! A call that sends waits until the peer has read enough. It looks for input every 20 ms meanwhile, handles the timers,
+//! and keeps up to 64 KiB for the next call that receives. So a live peer is not given up although nobody receives, and
+//! a peer that must send a little before it reads can go on. Two ends that each send more than that without receiving
+//! wait for each other until a timer ends it: have one thread receive and another send ([`WebSocket::split`]).
+//!
+//! A socket that is set not to block makes calls fail that would wait. [`Error::interest`] then says what to wait for,
+//! so that one thread can serve many sockets with a poll of its own.
+//!
+//! # Streams
+//!
+//! A WebSocket runs over TCP, Unix sockets, boxed streams, and any other type that implements [`Stream`]:
+//! [`Server::accept_stream`], [`Client::open_stream`], [`WebSocket::from_stream`].
 //!
 //! # TLS
 //!
-//! `connect` speaks plain TCP. For `wss` make the TLS stream with the library of your choice and hand it
-//! to [`Client::open`] (or, on the other end, to [`Server::accept_over`]) with a function that finds the
-//! [`TcpStream`] underneath: timeouts are set and the sending half is closed through it. With rustls:
-//! `client.open(tls, |tls| Some(&tls.sock), "wss://example.com/")`.
+//! `connect` speaks plain TCP. For `wss` make the TLS stream with the library of your choice, and say with [`Over`] how to
+//! find the [`TcpStream`] underneath and how to end the sending half with `close_notify`:
+//!
+//! | library | stream |
+//! | --- | --- |
+//! | native-tls | <code>Over::new(tls, &#124;tls&#124; Some(tls.get_ref())).close_write(&#124;tls&#124; tls.shutdown())</code> |
+//! | rustls | <code>Over::new(tls, &#124;tls&#124; Some(&tls.sock)).close_write(&#124;tls&#124; { tls.conn.send_close_notify(); tls.flush() })</code> |
+//!
+//! Hand it to [`Client::open_stream`], or on the other end to [`Server::accept_stream`]. [`Client::open`] and
+//! [`Server::accept_over`] take the stream and the first function. Such a connection is never half-closed: a FIN without
+//! `close_notify` would look like an attack to the peer. Once it has ended, call the library's own shutdown on the stream
+//! of [`WebSocket::into_parts`].
 
 use std::net::TcpStream;
 
+mod blocking_mode;
 mod client;
+mod interest;
 mod link;
+mod read_ahead;
+mod responder;
 mod server;
 mod split;
+mod stream;
 mod websocket;
+mod write_driver;
 
 pub use super::error::Error;
 pub use super::opening::{Acceptance, ConnectError, HttpAnswer, Refusal};
 pub use client::Client;
-pub use link::SocketOf;
+pub use interest::Interest;
+pub use responder::Responder;
 pub use server::{AcceptError, HttpCall, Server};
 pub use split::{Reader, Writer};
-pub use websocket::{Responder, WebSocket};
+pub use stream::{Over, SocketOf, Stream};
+pub use websocket::WebSocket;
 
 /// What [`Server`] and [`Client`] run on here: threads that block.
 #[derive(Clone, Copy, Debug, Default)]

@@ -7,8 +7,10 @@ use std::net::TcpStream;
 use std::prelude::v1::*;
 
 use super::Blocking;
-use super::link::{Link, SocketOf, open};
+use super::link::{Link, open};
+use super::stream::{Over, SocketOf};
 use super::websocket::WebSocket;
+use crate::Instant;
 use crate::adapters::opening::{self, Acceptance, PlainRequest, Refusal};
 use crate::handshake::{Headers, Reject, Request};
 
@@ -44,7 +46,7 @@ impl Server {
         Self::on(Blocking)
     }
 
-    /// Accepts a WebSocket.
+    /// Accepts a WebSocket. The socket is put into blocking mode.
     ///
     /// # Errors
     ///
@@ -65,7 +67,7 @@ impl Server {
         stream: TcpStream,
         decide: impl FnOnce(&Request<'_>) -> Result<Acceptance, Refusal>,
     ) -> Result<WebSocket<TcpStream>, AcceptError<TcpStream>> {
-        self.run(Link::tcp(stream)?, decide)
+        self.run(Link::tcp(stream, false)?, decide)
     }
 
     /// As [`Self::accept_with`], over any stream. `socket` finds the TCP socket underneath; `|_| None` if
@@ -80,10 +82,23 @@ impl Server {
         socket: SocketOf<S>,
         decide: impl FnOnce(&Request<'_>) -> Result<Acceptance, Refusal>,
     ) -> Result<WebSocket<S>, AcceptError<S>> {
-        self.run(Link::new(stream, socket), decide)
+        self.accept_stream(Over::new(stream, socket), decide)
     }
 
-    fn run<S: Read + Write>(
+    /// As [`Self::accept_over`], over any [`Stream`](super::Stream), or one that is [driven by functions](Over).
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::accept`].
+    pub fn accept_stream<S>(
+        &self,
+        stream: impl Into<Over<S>>,
+        decide: impl FnOnce(&Request<'_>) -> Result<Acceptance, Refusal>,
+    ) -> Result<WebSocket<S>, AcceptError<S>> {
+        self.run(Link::new(stream.into(), Instant::ZERO), decide)
+    }
+
+    fn run<S>(
         &self,
         mut link: Link<S>,
         decide: impl FnOnce(&Request<'_>) -> Result<Acceptance, Refusal>,
@@ -92,18 +107,14 @@ impl Server {
         open(&mut link, &mut accepting);
         match accepting.finish() {
             Ok(opened) => Ok(WebSocket::opened(link, opened)),
-            Err(why) => Err(why.into_error(|request| {
-                let socket = link.socket();
-                HttpCall { stream: link.into_stream(), socket, request }
-            })),
+            Err(why) => Err(why.into_error(|request| HttpCall { stream: link.into_over(), request })),
         }
     }
 }
 
 /// A request that asks for no WebSocket, and its stream, for whoever serves plain HTTP on the same port.
 pub struct HttpCall<S> {
-    stream: S,
-    socket: SocketOf<S>,
+    stream: Over<S>,
     request: Box<PlainRequest>,
 }
 
@@ -115,7 +126,7 @@ impl<S> fmt::Debug for HttpCall<S> {
     }
 }
 
-impl<S: Read + Write> HttpCall<S> {
+impl<S> HttpCall<S> {
     /// The method of the request; its case matters.
     #[must_use]
     pub fn method(&self) -> &str {
@@ -164,7 +175,7 @@ impl<S: Read + Write> HttpCall<S> {
     /// * [`InvalidInput`](io::ErrorKind::InvalidInput): the answer cannot be sent as it is. Nothing was sent.
     /// * Others: the stream failed.
     pub fn answer(self, answer: &Reject<'_>) -> io::Result<()> {
-        let mut link = Link::new(self.stream, self.socket);
+        let mut link = Link::new(self.stream, Instant::ZERO);
         let mut answer = self.request.answer(link.tick(), answer)?;
         open(&mut link, &mut answer);
         answer.error.map_or(Ok(()), Err)
@@ -182,6 +193,6 @@ impl<S: Read + Write> HttpCall<S> {
     /// The stream, and the bytes that were read from it.
     #[must_use]
     pub fn into_parts(self) -> (S, Vec<u8>) {
-        (self.stream, self.request.received)
+        (self.stream.into_inner(), self.request.received)
     }
 }

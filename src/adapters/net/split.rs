@@ -2,20 +2,23 @@
 
 use core::time::Duration;
 use std::io::{self, ErrorKind};
-use std::net::TcpStream;
 use std::prelude::v1::*;
 use std::sync::Arc;
 
-use super::link::Link;
-use super::websocket::{Responder, would_block, write_out};
+use super::interest::{Interest, would_block};
+use super::link::{HalfClose, Link};
+use super::responder::Responder;
+use super::stream::Stream;
+use super::websocket::end_of_messages;
+use super::write_driver::{Output, SLICE};
 use crate::adapters::desk;
 use crate::adapters::error::Error;
 use crate::adapters::lock::{lock, try_lock};
 use crate::adapters::sync::Mutex;
 use crate::close::State;
 use crate::{
-    CloseCode, Connection, Event, Inbox, Instant, Kind, Message, Outbox, Outcome, Owed, Prepared, Ready,
-    Receiver, Sender, TransportAction,
+    CloseCode, CloseFrame, Connection, Cut, Event, Inbox, Instant, Kind, Message, Outbox, Outcome, Owed,
+    Prepared, Ready, Receiver, Sender, TransportAction,
 };
 
 /// The least time for which the halves do not look after each other.
@@ -55,52 +58,85 @@ struct Shared {
     out: Mutex<Out>,
 }
 
+/// A stream that can be used from two threads.
+type Half = Box<dyn Stream + Send>;
+
 /// What both halves send through. It is locked while a write blocks.
 #[derive(Debug)]
 struct Out {
-    link: Link<TcpStream>,
+    link: Link<Half>,
     sender: Sender<Outbox>,
 }
 
 impl Out {
-    /// Writes all that waits, and does what the transport needs then: the other half may wait for it.
+    fn output<'w>(&'w mut self, desk: &'w Desk) -> Output<'w, Half> {
+        Output { link: &mut self.link, sender: &mut self.sender, desk: Some(desk) }
+    }
+
+    /// Writes all that is queued, and does what the transport needs then: the other half may wait for it.
     fn write(&mut self, desk: &Desk) -> Result<(), Error> {
+        let written = self.output(desk).flush();
+        self.end_transport();
+        written
+    }
+
+    /// As [`write`](Self::write), without waiting: for the half that receives, which must not stop reading. Whether
+    /// all is out.
+    fn write_now(&mut self, desk: &Desk) -> bool {
+        // A stream that fails shows when it is read.
+        let written = self.output(desk).write_now().unwrap_or(self.link.write_failed());
+        self.end_transport() && written
+    }
+
+    /// Does what the transport needs; whether nothing is left to be done.
+    fn end_transport(&mut self) -> bool {
         let Self { link, sender } = self;
-        let written = write_out(link, sender, Some(desk));
         match sender.poll_transport() {
-            Some(TransportAction::HalfClose) => {
-                link.half_close();
-                sender.handle_half_closed();
+            Some(TransportAction::HalfClose) => match link.half_close(Some(link.now())) {
+                HalfClose::Waits => return false,
+                HalfClose::Done => sender.handle_half_closed(),
+                HalfClose::Impossible => {
+                    sender.handle_half_closed();
+                    // Only all of it can be closed.
+                    sender.handle_eof(Cut::BetweenMessages);
+                    link.abort();
+                }
+            },
+            Some(TransportAction::Abort) => link.abort(),
+            Some(_) => {
+                link.half_close(Some(link.now()));
+                // The half that receives may wait for input.
+                link.abort();
             }
-            Some(_) => link.shut_down(),
             None => {}
         }
-        written
+        true
     }
 }
 
 impl Shared {
-    /// Writes what is owed to the peer. If a thread is writing already, it will, as it clears the desk
+    /// Writes what is owed to the peer, with `write`. If a thread is writing already, it will, as it clears the desk
     /// before it leaves, and looks again once it has left.
-    fn write_owed(&self) {
+    fn write_owed(&self, mut write: impl FnMut(&mut Out, &Desk)) {
         while self.desk.is_owing() {
             let Some(mut out) = try_lock(&self.out) else { return };
-            // A stream that fails shows at the next read or send.
-            let _ = out.write(&self.desk);
+            write(&mut out, &self.desk);
         }
     }
 }
 
 /// The half that receives, of [`WebSocket::split`](super::WebSocket::split). It answers Pings and Closes and
-/// runs the timers, so it must be kept in a call of [`next`](Self::next). It goes on to read while the other
-/// half is held up by a peer that does not.
+/// runs the timers, so it must be kept in a call of [`next`](Self::next). It goes on to read while a peer that does
+/// not read holds up the other half, or its own answers.
 #[derive(Debug)]
 pub struct Reader {
-    link: Link<TcpStream>,
+    link: Link<Half>,
     receiver: Receiver,
     inbox: Inbox,
     shared: Arc<Shared>,
     outcome: Option<Outcome>,
+    /// An end that is not clean is still to be told as an error.
+    error_on_abnormal_end: bool,
 }
 
 /// The half that sends, of [`WebSocket::split`](super::WebSocket::split). It can be cloned.
@@ -109,17 +145,19 @@ pub struct Writer {
     shared: Arc<Shared>,
 }
 
-pub(super) fn split(
-    link: Link<TcpStream>,
+pub(super) fn split<S: Stream + Send + 'static>(
+    link: Link<S>,
     connection: Connection,
     inbox: Inbox,
     outcome: Option<Outcome>,
+    error_on_abnormal_end: bool,
 ) -> io::Result<(Reader, Writer)> {
     let (receiver, sender) = connection.into_halves();
     let desk = Desk::new(&sender);
-    let shared = Arc::new(Shared { desk, out: Mutex::new(Out { link: link.try_clone()?, sender }) });
+    let [link, writes] = link.take_apart()?;
+    let shared = Arc::new(Shared { desk, out: Mutex::new(Out { link: writes, sender }) });
     let writer = Writer { shared: Arc::clone(&shared) };
-    Ok((Reader { link, receiver, inbox, shared, outcome }, writer))
+    Ok((Reader { link, receiver, inbox, shared, outcome, error_on_abnormal_end }, writer))
 }
 
 impl Reader {
@@ -169,7 +207,7 @@ impl Reader {
                 return Ok(message);
             }
         }
-        Ok(None)
+        end_of_messages(self.outcome, &mut self.error_on_abnormal_end)
     }
 
     /// Reads on, passing over messages, until the connection has ended, and says how.
@@ -190,6 +228,19 @@ impl Reader {
     #[must_use]
     pub const fn outcome(&self) -> Option<Outcome> {
         self.outcome
+    }
+
+    /// The Close that the peer sent, with its code and reason: see
+    /// [`WebSocket::peer_close`](super::WebSocket::peer_close).
+    #[must_use]
+    pub fn peer_close(&self) -> Option<CloseFrame> {
+        self.receiver.peer_close()
+    }
+
+    /// Whether [`recv`](Self::recv) gives [`Error::Ended`] once where the messages end and the peer has not closed: see
+    /// [`WebSocket::error_on_abnormal_end`](super::WebSocket::error_on_abnormal_end).
+    pub fn error_on_abnormal_end(&mut self, on: bool) {
+        self.error_on_abnormal_end = on;
     }
 
     /// Runs until an event is there, but no longer than `until`.
@@ -227,13 +278,17 @@ impl Reader {
 
     fn owe(&self, owed: Owed) {
         self.shared.desk.owe(owed);
-        self.shared.write_owed();
+        self.shared.write_owed(|out, desk| {
+            // What there is no room for is tried again before the next read.
+            out.write_now(desk);
+        });
     }
 
     /// All input has been taken in: does what is due, and waits for more, but no longer than `until`.
     fn turn(&mut self, until: Option<Instant>) -> Result<Option<Ready>, Error> {
         let Shared { desk, out } = &*self.shared;
         let mut deadline = desk.nap().map(|nap| self.link.tick() + nap);
+        let mut stalled = false;
         // Whoever holds the lock looks after the timers meanwhile.
         if let Some(mut out) = try_lock(out) {
             let now = out.link.tick();
@@ -242,8 +297,9 @@ impl Reader {
             if out.sender.close_state() == State::Failed {
                 self.receiver.handle_ended();
             }
-            // A stream that fails shows when it is read.
-            let _ = out.write(desk);
+            if !out.write_now(desk) {
+                (stalled, deadline) = (true, Some(out.link.now() + SLICE));
+            }
             while let Some(ready) = out.sender.poll() {
                 if let Event::Closed(outcome) = self.inbox.event(ready) {
                     self.outcome = Some(outcome);
@@ -274,8 +330,13 @@ impl Reader {
             Ok(None) => {}
             Err(error) => {
                 let error = Error::Io(error);
+                if would_block(&error) {
+                    let now = self.link.now();
+                    let within = deadline.map(|deadline| deadline.saturating_duration_since(now));
+                    return Err(Interest { readable: true, writable: stalled, within }.into());
+                }
                 // At the end, a reset is as good an end as any.
-                if would_block(&error) || self.end() == State::Open {
+                if self.end() == State::Open {
                     return Err(error);
                 }
             }
@@ -284,11 +345,12 @@ impl Reader {
     }
 
     /// The stream has ended; gives how far closing had come.
-    fn end(&self) -> State {
-        let Shared { desk, out } = &*self.shared;
+    fn end(&mut self) -> State {
+        let Self { link, shared, .. } = self;
+        let Shared { desk, out } = &**shared;
         let mut out = try_lock(out).unwrap_or_else(|| {
             // A write that blocks would keep the end waiting, and is of no use any more.
-            self.link.shut_down();
+            link.abort();
             lock(out)
         });
         let Out { link, sender } = &mut *out;
@@ -380,19 +442,18 @@ impl Writer {
         self.shared.desk.round_trip()
     }
 
-    fn with(
-        &self,
-        send: impl FnOnce(&mut Responder<'_, TcpStream>) -> Result<(), Error>,
-    ) -> Result<(), Error> {
+    fn with(&self, send: impl FnOnce(&mut Responder<'_, Half>) -> Result<(), Error>) -> Result<(), Error> {
         let Shared { desk, out } = &*self.shared;
         let sent = {
             let mut out = lock(out);
-            let Out { link, sender } = &mut *out;
-            desk.settle(sender, link.tick());
-            let sent = send(&mut Responder { link, sender, desk: Some(desk) });
+            let on_time = out.output(desk).keep_time();
+            let sent = on_time.and_then(|()| send(&mut Responder { out: out.output(desk) }));
             sent.and(out.write(desk))
         };
-        self.shared.write_owed();
+        self.shared.write_owed(|out, desk| {
+            // A stream that fails shows at the next read or send.
+            let _ = out.write(desk);
+        });
         sent
     }
 }
@@ -429,6 +490,7 @@ mod tests {
     fn data_before_a_ping_is_data() {
         use crate::{Config, Instant, net::WebSocket};
         use std::io::Write;
+        use std::net::TcpStream;
 
         // The idle timer alone runs.
         let config = Config::new().ping_interval(None).pong_timeout(None).close_timeout(None);

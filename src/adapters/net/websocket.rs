@@ -1,28 +1,39 @@
 //! The run loop, blocking.
+//!
+//! One thread reads and writes. A turn of the loop, made once all input is decoded: timers, write, what the transport
+//! needs, read. It writes all that is queued unless there is no room and something to read: then it reads, so that a
+//! peer that must send before it reads can go on.
 
 use core::time::Duration;
 use std::io::{ErrorKind, Read, Write};
-use std::net::TcpStream;
 use std::prelude::v1::*;
 
-use super::link::{Link, MAX_SLICES, SocketOf};
-use super::split::{Desk, Reader, Writer, split};
+use super::interest::would_block;
+use super::link::{HalfClose, Link};
+use super::responder::Responder;
+use super::split::{Reader, Writer, split};
+use super::stream::{Over, SocketOf, Stream};
+use super::write_driver::{Output, SLICE};
 use crate::adapters::error::Error;
 use crate::adapters::opening::{Handshake, Opened};
-use crate::close::State;
 use crate::handshake::Headers;
 use crate::{
-    CloseCode, Connection, Event, Inbox, Instant, Kind, Message, Outbox, Outcome, Prepared, Ready,
-    ReadyState, SendError, Sender, TransportAction,
+    CloseCode, CloseFrame, Connection, Event, Inbox, Instant, Kind, Message, Outcome, Prepared, Ready,
+    ReadyState, SendError, TransportAction,
 };
 
 /// A WebSocket over a stream that reads and writes, one thread at a time. [`WebSocket::split`] makes two
-/// halves of one over TCP.
+/// halves of one over a stream that two threads can use.
 ///
 /// What is sent through it goes out before the call returns; what is sent through a [`Responder`] goes out
 /// before [`next`](Self::next) blocks, together with whatever else is queued by then. Dropping it closes
 /// the stream without a word: [`close`](Self::close) and [`wait_closed`](Self::wait_closed) do it
 /// properly.
+///
+/// `None` from [`recv`](Self::recv) or [`next`](Self::next) says only that there is no more. [`outcome`](Self::outcome)
+/// says whether the peer has closed or the stream broke off: [`Outcome::is_clean`]. [`peer_close`](Self::peer_close)
+/// gives the reason of the peer. A loop that wants an error instead asks for it with
+/// [`error_on_abnormal_end`](Self::error_on_abnormal_end).
 #[derive(Debug)]
 pub struct WebSocket<S> {
     link: Link<S>,
@@ -30,6 +41,8 @@ pub struct WebSocket<S> {
     inbox: Inbox,
     handshake: Handshake,
     outcome: Option<Outcome>,
+    /// An end that is not clean is still to be told as an error.
+    error_on_abnormal_end: bool,
 }
 
 impl<S: Read + Write> WebSocket<S> {
@@ -37,15 +50,30 @@ impl<S: Read + Write> WebSocket<S> {
     /// handshake in `inbox`. `socket` finds the TCP socket underneath; `|_| None` if there is none, but then
     /// nothing interrupts a call that blocks, and timers are looked at only when it returns.
     ///
-    /// The clock begins with this call: make `connection` with [`Instant::ZERO`](crate::Instant::ZERO).
+    /// See [`from_stream`](Self::from_stream) for the clock, and for streams that are not above TCP.
     pub fn from_parts(stream: S, socket: SocketOf<S>, connection: Connection, inbox: Inbox) -> Self {
-        let handshake = Handshake::default();
-        Self::opened(Link::new(stream, socket), Opened { connection, inbox, handshake })
+        Self::from_stream(Over::new(stream, socket), connection, inbox)
+    }
+}
+
+impl<S> WebSocket<S> {
+    /// As [`from_parts`](Self::from_parts), on any [`Stream`], or on one that is [driven by functions](Over).
+    ///
+    /// The clock begins with this call: at [`Instant::ZERO`] for a connection that was made with it. For one of
+    /// [`into_parts`](Self::into_parts) it goes on from the latest instant that the connection
+    /// [knows of](Connection::latest_instant), so its timers run on. They do not count the time in between.
+    pub fn from_stream(stream: impl Into<Over<S>>, mut connection: Connection, inbox: Inbox) -> Self {
+        let link = Link::new(stream.into(), connection.latest_instant());
+        if !link.is_unflushed() {
+            // The stream holds nothing back, whatever the one before did.
+            connection.handle_held_back(link.now(), false);
+        }
+        Self::opened(link, Opened { connection, inbox, handshake: Handshake::default() })
     }
 
     pub(super) fn opened(link: Link<S>, opened: Opened) -> Self {
         let Opened { connection, inbox, handshake } = opened;
-        Self { link, connection, inbox, handshake, outcome: None }
+        Self { link, connection, inbox, handshake, outcome: None, error_on_abnormal_end: false }
     }
 
     /// The next event, and the means to answer it while it is borrowed; `None` after
@@ -60,9 +88,13 @@ impl<S: Read + Write> WebSocket<S> {
         self.next_until(None)
     }
 
-    /// As [`Self::next`], but reads for `timeout` at most: zero looks what is there. What is queued is written before,
-    /// however long that takes. Without a socket underneath that is known, as [`from_parts`](Self::from_parts) tells,
-    /// nothing interrupts a read.
+    /// As [`Self::next`], but waits for `timeout` at most. Zero does not wait: it gives an event that is there, and
+    /// writes what there is room for. Nothing interrupts a stream that knows no timeouts, as
+    /// [`from_parts`](Self::from_parts) tells.
+    ///
+    /// Zero sets the socket not to block for the moment of a read, unless the application may have done so itself, as
+    /// it can with [`stream`](Self::stream). Then a read takes as long as the shortest timeout of the system, some
+    /// milliseconds, until two of them have shown that the socket blocks.
     ///
     /// # Errors
     ///
@@ -78,8 +110,9 @@ impl<S: Read + Write> WebSocket<S> {
 
     fn next_until(&mut self, until: Option<Instant>) -> Result<Option<(Event<'_>, Responder<'_, S>)>, Error> {
         let Some(ready) = self.ready(until)? else { return Ok(None) };
-        let responder = Responder { link: &mut self.link, sender: self.connection.sender_mut(), desk: None };
-        Ok(Some((self.inbox.event(ready), responder)))
+        let Self { link, connection, inbox, .. } = self;
+        let out = Output { link, sender: connection.sender_mut(), desk: None };
+        Ok(Some((inbox.event(ready), Responder { out })))
     }
 
     /// The next message, as one that owns its data; `None` after the end. A large one is not copied. Control
@@ -134,7 +167,7 @@ impl<S: Read + Write> WebSocket<S> {
                 return Ok(message);
             }
         }
-        Ok(None)
+        end_of_messages(self.outcome, &mut self.error_on_abnormal_end)
     }
 
     /// Reads on, passing over messages, until the connection has ended, and says how.
@@ -154,14 +187,15 @@ impl<S: Read + Write> WebSocket<S> {
         }
     }
 
-    /// Sends a text message.
+    /// Sends a text message. Waits until the peer has taken enough; what it sends meanwhile is read ahead, up to 64 KiB,
+    /// for the next call that receives.
     ///
     /// # Errors
     ///
-    /// [`Error::Send`] where it is refused, [`Error::Io`] where the stream fails.
+    /// [`Error::Send`] where it is refused, never as [`SendError::Blocked`]; also as [`SendError::Closed`] where it was
+    /// accepted and then dropped, because the connection ended or the peer closed. [`Error::Io`] where the stream fails.
     pub fn send_text(&mut self, text: &str) -> Result<(), Error> {
-        self.responder().send_text(text)?;
-        self.flush()
+        self.and_write(|responder| responder.send_text(text))
     }
 
     /// Sends a binary message.
@@ -170,28 +204,25 @@ impl<S: Read + Write> WebSocket<S> {
     ///
     /// As [`Self::send_text`].
     pub fn send_binary(&mut self, data: &[u8]) -> Result<(), Error> {
-        self.responder().send_binary(data)?;
-        self.flush()
+        self.and_write(|responder| responder.send_binary(data))
     }
 
-    /// Sends a fragment of a message; see [`Sender::send_fragment`].
+    /// Sends a fragment of a message; see [`Sender::send_fragment`](crate::Sender::send_fragment).
     ///
     /// # Errors
     ///
     /// As [`Self::send_text`].
     pub fn send_fragment(&mut self, kind: Kind, data: &[u8], fin: bool) -> Result<(), Error> {
-        self.responder().send_fragment(kind, data, fin)?;
-        self.flush()
+        self.and_write(|responder| responder.send_fragment(kind, data, fin))
     }
 
-    /// Sends a message that owns its data; see [`Sender::send`].
+    /// Sends a message that owns its data; see [`Sender::send`](crate::Sender::send).
     ///
     /// # Errors
     ///
     /// As [`Self::send_text`].
     pub fn send(&mut self, message: impl Into<Message>) -> Result<(), Error> {
-        self.responder().send(message)?;
-        self.flush()
+        self.and_write(|responder| responder.send(message))
     }
 
     /// Sends a message prepared for many connections; see [`Prepared`].
@@ -200,34 +231,31 @@ impl<S: Read + Write> WebSocket<S> {
     ///
     /// As [`Self::send_text`].
     pub fn send_prepared(&mut self, prepared: &Prepared) -> Result<(), Error> {
-        self.responder().send_prepared(prepared)?;
-        self.flush()
+        self.and_write(|responder| responder.send_prepared(prepared))
     }
 
-    /// The next message goes out as it is, whatever was agreed on; see [`Sender::uncompressed`].
+    /// The next message goes out as it is, whatever was agreed on; see [`Sender::uncompressed`](crate::Sender::uncompressed).
     pub const fn uncompressed(&mut self) -> &mut Self {
         self.connection.uncompressed();
         self
     }
 
-    /// Sends a Ping; see [`Sender::ping`].
+    /// Sends a Ping; see [`Sender::ping`](crate::Sender::ping).
     ///
     /// # Errors
     ///
     /// As [`Self::send_text`].
     pub fn ping(&mut self, payload: &[u8]) -> Result<(), Error> {
-        self.responder().ping(payload)?;
-        self.flush()
+        self.and_write(|responder| responder.ping(payload))
     }
 
-    /// Sends a Pong that no Ping asked for; see [`Sender::pong`].
+    /// Sends a Pong that no Ping asked for; see [`Sender::pong`](crate::Sender::pong).
     ///
     /// # Errors
     ///
     /// As [`Self::send_text`].
     pub fn pong(&mut self, payload: &[u8]) -> Result<(), Error> {
-        self.responder().pong(payload)?;
-        self.flush()
+        self.and_write(|responder| responder.pong(payload))
     }
 
     /// Queues a message that owns its data, to be written with what follows: by [`flush`](Self::flush), or before
@@ -240,29 +268,44 @@ impl<S: Read + Write> WebSocket<S> {
         self.responder().send(message)
     }
 
-    /// Closes the connection; see [`Sender::close`]. Go on with [`next`](Self::next) or
+    /// Closes the connection; see [`Sender::close`](crate::Sender::close). Go on with [`next`](Self::next) or
     /// [`wait_closed`](Self::wait_closed) to its end.
     ///
     /// # Errors
     ///
     /// As [`Self::send_text`].
     pub fn close(&mut self, code: impl Into<Option<CloseCode>>, reason: &str) -> Result<(), Error> {
-        self.responder().close(code, reason)?;
-        self.flush()
+        self.and_write(|responder| responder.close(code, reason))
     }
 
     /// Writes what is queued.
     ///
     /// # Errors
     ///
-    /// [`Error::Io`] where the stream fails.
+    /// [`Error::Io`] where the stream fails. [`Error::Send`] with [`SendError::Closed`] where something that was accepted
+    /// will never be written, because the connection ended or the peer closed.
     pub fn flush(&mut self) -> Result<(), Error> {
-        write_out(&mut self.link, self.connection.sender_mut(), None)
+        self.output().keep_time()?;
+        self.output().flush()
     }
 
     /// The means to send without writing at once.
-    pub fn responder(&mut self) -> Responder<'_, S> {
-        Responder { link: &mut self.link, sender: self.connection.sender_mut(), desk: None }
+    pub const fn responder(&mut self) -> Responder<'_, S> {
+        Responder { out: self.output() }
+    }
+
+    /// Sends something and writes it.
+    fn and_write(
+        &mut self,
+        send: impl FnOnce(&mut Responder<'_, S>) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        self.output().keep_time()?;
+        send(&mut self.responder())?;
+        self.output().flush()
+    }
+
+    const fn output(&mut self) -> Output<'_, S> {
+        Output { link: &mut self.link, sender: self.connection.sender_mut(), desk: None }
     }
 
     /// Runs until an event is there, but no longer than `until`.
@@ -275,7 +318,10 @@ impl<S: Read + Write> WebSocket<S> {
                     Event::Writable => {}
                     Event::Closed(outcome) => {
                         self.outcome = Some(outcome);
-                        self.link.shut_down();
+                        match self.connection.poll_transport() {
+                            Some(TransportAction::Abort) => self.link.abort(),
+                            _ => self.link.close(),
+                        }
                         return Ok(Some(ready));
                     }
                     _ => return Ok(Some(ready)),
@@ -290,7 +336,7 @@ impl<S: Read + Write> WebSocket<S> {
                 }
                 Err(error) => {
                     // The violation is what the caller must know; that the peer could not be told will show.
-                    let _ = self.flush();
+                    let _ = self.output().write_out();
                     return Err(error.into());
                 }
             }
@@ -301,10 +347,16 @@ impl<S: Read + Write> WebSocket<S> {
     /// All input has been taken in: does what is due, writes, does what the transport needs, and waits for
     /// more, but no longer than `until`.
     fn turn(&mut self, until: Option<Instant>) -> Result<(), Error> {
-        self.connection.handle_timeout(self.link.read_at());
+        let read_ahead = self.link.has_read_ahead();
+        if !read_ahead {
+            // What was read ahead is decoded first: it may hold what a timer waits for.
+            self.connection.handle_timeout(self.link.read_at());
+        }
         // Where nothing can be written, what has come in can still be read.
         if !self.link.write_failed() {
-            match self.flush() {
+            let mut out = self.output();
+            let written = if read_ahead { out.write_now().map(drop) } else { out.write_or_hear(until) };
+            match written {
                 // Where all that comes in is discarded, only writing is left.
                 Err(error) if would_block(&error) && self.connection.receiver().is_done() => {
                     return Err(error);
@@ -313,18 +365,12 @@ impl<S: Read + Write> WebSocket<S> {
                 _ => {}
             }
         }
-        if self.connection.poll_transport() == Some(TransportAction::HalfClose) {
-            self.connection.handle_half_closed();
-            if !self.link.half_close() {
-                // Only all of it can be closed.
-                self.connection.handle_eof();
-            }
-        }
+        let look_up = self.half_close(until);
         if self.connection.ready_state() == ReadyState::Closed {
             return Ok(());
         }
         let due = self.connection.poll_timeout();
-        let deadline = [due, until].into_iter().flatten().min();
+        let deadline = [due, until, look_up].into_iter().flatten().min();
         let space = self.connection.read_space(&mut self.inbox);
         match self.link.read(space, deadline) {
             Ok(Some(0)) => self.connection.handle_eof(),
@@ -338,7 +384,7 @@ impl<S: Read + Write> WebSocket<S> {
             Err(error) => {
                 let error = Error::Io(error);
                 if would_block(&error) {
-                    return Err(error);
+                    return Err(self.output().interest().into());
                 }
                 // At the end, a reset is as good an end as any.
                 let closing = self.is_closing();
@@ -349,6 +395,24 @@ impl<S: Read + Write> WebSocket<S> {
             }
         }
         Ok(())
+    }
+
+    /// Closes the sending half if it is time. Gives when to look again, where the stream takes nothing now.
+    fn half_close(&mut self, until: Option<Instant>) -> Option<Instant> {
+        if self.connection.poll_transport() != Some(TransportAction::HalfClose) {
+            return None;
+        }
+        let slice = self.link.now() + SLICE;
+        match self.link.half_close(Some(until.map_or(slice, |until| until.min(slice)))) {
+            HalfClose::Waits => return Some(self.link.now() + SLICE),
+            HalfClose::Done => self.connection.handle_half_closed(),
+            HalfClose::Impossible => {
+                self.connection.handle_half_closed();
+                // Only all of it can be closed.
+                self.connection.handle_eof();
+            }
+        }
+        None
     }
 
     fn is_closing(&self) -> bool {
@@ -384,6 +448,34 @@ impl<S: Read + Write> WebSocket<S> {
         self.outcome
     }
 
+    /// The Close that the peer sent, with its code and reason, once it has come: also after the end. `None` says that the
+    /// stream ended without one, or that the peer's was not valid.
+    #[must_use]
+    pub fn peer_close(&self) -> Option<CloseFrame> {
+        self.connection.peer_close()
+    }
+
+    /// Whether [`recv`](Self::recv) gives [`Error::Ended`] once where the messages end and the peer has not closed: the
+    /// stream broke off, a timer ran out, or the peer broke the protocol. Off by default: the end is `None` in any case.
+    ///
+    /// ```
+    /// # use hybi::{Config, Connection, Inbox, Instant, Outbox};
+    /// use hybi::net::{Error, WebSocket};
+    ///
+    /// # let connection = Connection::client(Instant::ZERO, Config::new(), Outbox::new(), [1; 32]);
+    /// # let stream = std::io::Cursor::new(b"\x82\x03abc".to_vec());
+    /// # let mut ws = WebSocket::from_parts(stream, |_| None, connection, Inbox::empty());
+    /// // The server sends one message, and crashes.
+    /// ws.error_on_abnormal_end(true);
+    /// assert_eq!(ws.recv()?, Some(b"abc".to_vec().into()));
+    /// assert!(matches!(ws.recv(), Err(Error::Ended(outcome)) if !outcome.is_clean()));
+    /// assert_eq!(ws.recv()?, None);
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub fn error_on_abnormal_end(&mut self, on: bool) {
+        self.error_on_abnormal_end = on;
+    }
+
     /// The bytes that wait to be written.
     #[must_use]
     pub fn buffered_amount(&self) -> usize {
@@ -402,206 +494,52 @@ impl<S: Read + Write> WebSocket<S> {
         &self.connection
     }
 
-    /// The stream.
+    /// The stream. Its socket can be set not to block: then calls that would wait fail with
+    /// [`ErrorKind::WouldBlock`], and [`Error::interest`] says what to wait for.
     #[must_use]
-    pub const fn stream(&self) -> &S {
+    pub fn stream(&self) -> &S {
         self.link.stream()
     }
 
-    /// The stream, to be changed but neither read nor written. The time outs of its socket are not yours: they
+    /// The stream, to be changed but neither read nor written. The timeouts of its socket are not yours: they
     /// follow the timers of the connection, and [`recv_timeout`](Self::recv_timeout).
     #[must_use]
-    pub const fn stream_mut(&mut self) -> &mut S {
+    pub fn stream_mut(&mut self) -> &mut S {
         self.link.stream_mut()
     }
 
     /// The stream, the connection, and what has arrived and not been taken in: go on with this inbox, as a part of a
-    /// message may lie in it.
+    /// message may lie in it. The connection holds all that was accepted and is not written, and the stream may hold
+    /// bytes that are not flushed. [`from_parts`](Self::from_parts) goes on with all three.
     #[must_use]
     pub fn into_parts(self) -> (S, Connection, Inbox) {
-        (self.link.into_stream(), self.connection, self.inbox)
+        let Self { link, connection, mut inbox, .. } = self;
+        let stream = link.into_parts(&connection, &mut inbox);
+        (stream, connection, inbox)
     }
 }
 
-impl WebSocket<TcpStream> {
+impl<S: Stream + Send + 'static> WebSocket<S> {
     /// Takes the WebSocket apart: a half that receives, for one thread, and a half that sends, for any
     /// number of others. What receiving owes to the peer is sent by the receiving half.
     ///
     /// # Errors
     ///
-    /// The socket cannot be shared.
+    /// The stream cannot be shared: see [`Stream::try_clone`].
     pub fn split(self) -> std::io::Result<(Reader, Writer)> {
-        split(self.link, self.connection, self.inbox, self.outcome)
+        let Self { link, connection, inbox, outcome, error_on_abnormal_end, .. } = self;
+        split(link, connection, inbox, outcome, error_on_abnormal_end)
     }
 }
 
-/// The means to answer an event. What it sends is queued, and goes out before
-/// [`WebSocket::next`] blocks, or earlier where much is queued.
-#[derive(Debug)]
-pub struct Responder<'w, S> {
-    pub(super) link: &'w mut Link<S>,
-    pub(super) sender: &'w mut Sender<Outbox>,
-    pub(super) desk: Option<&'w Desk>,
-}
-
-impl<S: Write> Responder<'_, S> {
-    /// Sends a text message.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Send`] where it is refused; never as [`SendError::Blocked`], as it is waited until there is
-    /// room. [`Error::Io`] where the stream fails at that.
-    pub fn send_text(&mut self, text: &str) -> Result<(), Error> {
-        self.unblocked(|sender| sender.send_text(text))
+/// What comes after the last message.
+pub(super) fn end_of_messages(
+    outcome: Option<Outcome>,
+    error_on_abnormal_end: &mut bool,
+) -> Result<Option<Message>, Error> {
+    let tells = core::mem::take(error_on_abnormal_end);
+    match outcome {
+        Some(outcome) if tells && !outcome.is_clean() => Err(Error::Ended(outcome)),
+        _ => Ok(None),
     }
-
-    /// Sends a binary message.
-    ///
-    /// # Errors
-    ///
-    /// As [`Self::send_text`].
-    pub fn send_binary(&mut self, data: &[u8]) -> Result<(), Error> {
-        self.unblocked(|sender| sender.send_binary(data))
-    }
-
-    /// Sends a fragment of a message; see [`Sender::send_fragment`].
-    ///
-    /// # Errors
-    ///
-    /// As [`Self::send_text`].
-    pub fn send_fragment(&mut self, kind: Kind, data: &[u8], fin: bool) -> Result<(), Error> {
-        self.unblocked(|sender| sender.send_fragment(kind, data, fin))
-    }
-
-    /// Sends a message that owns its data; see [`Sender::send`].
-    ///
-    /// # Errors
-    ///
-    /// As [`Self::send_text`].
-    pub fn send(&mut self, message: impl Into<Message>) -> Result<(), Error> {
-        let mut waiting = message.into();
-        loop {
-            match self.sender.send(waiting) {
-                Ok(()) => return Ok(()),
-                Err(refused) if refused.error == SendError::Blocked => {
-                    write_out(self.link, self.sender, self.desk)?;
-                    waiting = refused.message;
-                }
-                Err(refused) => return Err(refused.error.into()),
-            }
-        }
-    }
-
-    /// Sends a message prepared for many connections.
-    ///
-    /// # Errors
-    ///
-    /// As [`Self::send_text`].
-    pub fn send_prepared(&mut self, prepared: &Prepared) -> Result<(), Error> {
-        self.unblocked(|sender| sender.send_prepared(prepared))
-    }
-
-    /// The next message goes out as it is, whatever was agreed on; see [`Sender::uncompressed`].
-    pub const fn uncompressed(&mut self) -> &mut Self {
-        self.sender.uncompressed();
-        self
-    }
-
-    /// Sends a Ping; see [`Sender::ping`].
-    ///
-    /// # Errors
-    ///
-    /// As [`Self::send_text`].
-    pub fn ping(&mut self, payload: &[u8]) -> Result<(), Error> {
-        let now = self.link.tick();
-        self.unblocked(|sender| sender.ping(now, payload))
-    }
-
-    /// Sends a Pong; see [`Sender::pong`].
-    ///
-    /// # Errors
-    ///
-    /// As [`Self::send_text`].
-    pub fn pong(&mut self, payload: &[u8]) -> Result<(), Error> {
-        self.unblocked(|sender| sender.pong(payload))
-    }
-
-    /// Closes the connection; see [`Sender::close`].
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Send`] where it is refused.
-    pub fn close(&mut self, code: impl Into<Option<CloseCode>>, reason: &str) -> Result<(), Error> {
-        Ok(self.sender.close(self.link.tick(), code, reason)?)
-    }
-
-    /// Sends, and where too much waits, writes it and sends again.
-    fn unblocked(
-        &mut self,
-        mut send: impl FnMut(&mut Sender<Outbox>) -> Result<(), SendError>,
-    ) -> Result<(), Error> {
-        while let Err(error) = send(self.sender) {
-            if error != SendError::Blocked {
-                return Err(error.into());
-            }
-            write_out(self.link, self.sender, self.desk)?;
-        }
-        Ok(())
-    }
-}
-
-/// How long a write may be held up before a timer runs out over it. The application may have been busy for
-/// long, and what the peer has sent meanwhile lies unread; but that it takes what is written shows it alive.
-const GRACE: Duration = Duration::from_secs(1);
-
-/// Writes all that is queued, unless the connection ends over it. `desk` is where another thread that
-/// receives leaves what it owes.
-pub(super) fn write_out<S: Write>(
-    link: &mut Link<S>,
-    sender: &mut Sender<Outbox>,
-    desk: Option<&Desk>,
-) -> Result<(), Error> {
-    let settle = |sender: &mut Sender<Outbox>, now| {
-        if let Some(desk) = desk {
-            desk.settle(sender, now);
-        }
-    };
-    let mut progress = link.tick();
-    loop {
-        settle(sender, link.now());
-        let mut slices = [&[][..]; MAX_SLICES];
-        let len = sender.poll_transmit(&mut slices);
-        let waiting = slices.get(..len).unwrap_or_default();
-        let grace = if sender.close_state() == State::Open { GRACE } else { Duration::ZERO };
-        let due = sender.poll_timeout().map(|due| due.max(progress + grace));
-        // A write that blocks hears nothing of what is laid on the desk.
-        let look_up = desk.and_then(Desk::nap).map(|nap| link.now() + nap);
-        let deadline = [due, look_up].into_iter().flatten().min();
-        if waiting.is_empty() {
-            if link.flush(deadline)? || sender.close_state() == State::Ended {
-                return Ok(());
-            }
-        } else {
-            match link.write(waiting, deadline) {
-                Ok(Some(n)) => {
-                    progress = link.now();
-                    sender.transmitted(progress, n);
-                    continue;
-                }
-                Ok(None) => sender.transmitted(link.now(), 0),
-                Err(error) => {
-                    sender.transmitted(link.now(), 0);
-                    return Err(error.into());
-                }
-            }
-        }
-        settle(sender, link.now());
-        if due.is_some_and(|due| due <= link.now()) {
-            sender.handle_timeout(link.now());
-        }
-    }
-}
-
-pub(super) fn would_block(error: &Error) -> bool {
-    matches!(error, Error::Io(error) if error.kind() == ErrorKind::WouldBlock)
 }

@@ -1,0 +1,351 @@
+//! Dead peers are found in time, live ones are never given up. On virtual time, both kinds side by side.
+
+use std::time::Duration;
+
+use hybi::net::{Error, WebSocket};
+use hybi::{CloseCode, Config, Event, Outcome, SendError, Timer};
+
+use crate::common::*;
+use crate::virtual_stream::*;
+
+const SECOND: Duration = Duration::from_secs(1);
+const DEAD: Outcome = Outcome::TimedOut(Timer::Pong);
+
+fn quick() -> Config {
+    Config::new().ping_interval(Some(ms(500))).pong_timeout(Some(ms(700)))
+}
+
+/// A peer that reads all that is written to it, and says nothing.
+fn silent() -> Virtual {
+    Virtual::new(1 << 20, |peer| {
+        peer.read(usize::MAX);
+        peer.wake_at = Some(peer.now + ms(1));
+    })
+}
+
+/// A peer that reads `n` bytes whenever `pause` has passed, and answers Pings.
+fn slow(n: usize, pause: Duration) -> Virtual {
+    Virtual::new(64 << 10, move |peer| {
+        peer.read(n);
+        peer.answer_pings();
+        peer.wake_at = Some(peer.now + pause);
+    })
+}
+
+fn near(time: Duration, expected: Duration) {
+    assert!(time >= expected && time <= expected + ms(40), "{time:?} and not {expected:?}");
+}
+
+fn is_closed<T>(result: &Result<T, Error>) -> bool {
+    matches!(result, Err(Error::Send(SendError::Closed)))
+}
+
+#[test]
+fn s7_1_1_a_peer_that_says_nothing_is_reported_when_the_pong_is_overdue() {
+    for (config, died) in [(quick(), ms(1200)), (Config::new(), 60 * SECOND)] {
+        let stream = silent();
+        let mut ws = stream.server(config.clone());
+        assert!(matches!(ws.next().unwrap(), Some((Event::Closed(DEAD), _))));
+        near(stream.now(), died);
+        // The Close had one chance to go out, and took it.
+        let last = stream.peer(|peer| {
+            peer.read(usize::MAX);
+            peer.frames().pop().unwrap()
+        });
+        assert_eq!((last.0, &last.1[..2]), (0x88, &1011_u16.to_be_bytes()[..]));
+        assert_eq!(stream.peer(|peer| peer.closed), Some(Closed::Both));
+
+        let stream = silent();
+        let (mut reader, writer) = stream.server(config).split().unwrap();
+        assert_eq!(reader.recv().unwrap(), None);
+        near(stream.now(), died);
+        assert_eq!(reader.outcome(), Some(DEAD));
+        assert!(is_closed(&writer.send_text("late")));
+    }
+}
+
+#[test]
+fn s7_1_1_a_dead_peer_is_reported_to_who_only_sends() {
+    // It is sent so little that no write ever waits.
+    let stream = silent();
+    let mut ws = stream.server(quick());
+    while ws.send_text("x").is_ok() {
+        stream.pass(ms(10));
+    }
+    near(stream.now(), ms(1200));
+    assert_eq!(ws.wait_closed().unwrap(), DEAD);
+    near(stream.now(), ms(1200));
+
+    let stream = silent();
+    let (mut reader, writer) = stream.server(quick()).split().unwrap();
+    while writer.send_text("x").is_ok() {
+        stream.pass(ms(10));
+    }
+    near(stream.now(), ms(1200));
+    assert_eq!(reader.wait_closed().unwrap(), DEAD);
+    near(stream.now(), ms(1200));
+}
+
+#[test]
+fn s7_1_1_a_send_to_a_dead_peer_that_does_not_read_ends_when_the_pong_is_overdue() {
+    for halves in [false, true] {
+        let stream = Virtual::deaf(1000);
+        let ws = stream.server(quick());
+        let outcome = if halves {
+            let (mut reader, writer) = ws.split().unwrap();
+            assert!(is_closed(&writer.send_binary(&[0; 10_000])));
+            near(stream.now(), ms(1200));
+            reader.wait_closed().unwrap()
+        } else {
+            let mut ws = ws;
+            assert!(is_closed(&ws.send_binary(&[0; 10_000])));
+            near(stream.now(), ms(1200));
+            ws.wait_closed().unwrap()
+        };
+        assert_eq!(outcome, DEAD);
+        near(stream.now(), ms(1200));
+    }
+}
+
+#[test]
+fn short_sends_over_a_stream_that_does_not_block_reach_the_deadline() {
+    let stream = Virtual::deaf(1000);
+    let mut ws = stream.server(Config::new());
+    hybi::net::Stream::set_nonblocking(ws.stream_mut(), true).unwrap();
+    let mut tries = 0;
+    loop {
+        match ws.send_binary(&[0; 600]) {
+            Ok(()) => {}
+            Err(Error::Send(SendError::Closed)) => break,
+            Err(error) => {
+                let interest = error.interest().unwrap();
+                assert!(interest.writable && interest.within.is_some_and(|within| within <= 30 * SECOND));
+            }
+        }
+        tries += 1;
+        stream.pass(ms(500));
+    }
+    assert!(tries >= 110, "{tries}");
+    assert!(stream.now() <= 61 * SECOND, "{:?}", stream.now());
+    assert_eq!(ws.wait_closed().unwrap(), DEAD);
+}
+
+/// Sends messages for two minutes and never receives.
+fn push(stream: &Virtual, ws: &mut WebSocket<Virtual>) -> Result<(), Error> {
+    while stream.now() < 120 * SECOND {
+        ws.send_binary(&[7; 40 << 10])?;
+    }
+    Ok(())
+}
+
+#[test]
+fn a_live_peer_that_stalls_now_and_then_is_kept_while_we_only_send() {
+    // 160 KiB a second, and two pauses of 1.2 seconds.
+    let stream = Virtual::new(256 << 10, |peer| {
+        peer.read(16 << 10);
+        peer.answer_pings();
+        let stalls = [40, 75].iter().any(|at| peer.now.as_millis() / 100 == at * 10);
+        peer.wake_at = Some(peer.now + if stalls { ms(1200) } else { ms(100) });
+    });
+    let mut ws = stream.server(Config::new());
+    push(&stream, &mut ws).unwrap();
+    // Pings have gone out, and their answers come out now.
+    let mut pongs = 0;
+    while let Ok(Some((event, _))) = ws.next_timeout(ms(1)) {
+        pongs += usize::from(matches!(event, Event::Pong(_)));
+    }
+    assert!(pongs >= 3, "{pongs}");
+}
+
+#[test]
+fn a_dead_peer_that_had_been_reading_is_given_up_while_we_only_send() {
+    let stream = Virtual::new(256 << 10, |peer| {
+        peer.read(16 << 10);
+        peer.answer_pings();
+        peer.wake_at = (peer.now < 40 * SECOND).then(|| peer.now + ms(100));
+    });
+    let mut ws = stream.server(Config::new());
+    assert!(is_closed(&push(&stream, &mut ws)));
+    // It last took something at 40 seconds, and last answered before that.
+    assert!(stream.now() > 60 * SECOND && stream.now() <= 101 * SECOND, "{:?}", stream.now());
+    assert_eq!(ws.wait_closed().unwrap(), DEAD);
+}
+
+#[test]
+fn a_live_peer_that_reads_in_small_steps_is_kept_within_one_send() {
+    for stream in
+        [slow(8 << 10, ms(1500)), slow(8 << 10, ms(1500)).keeping(), slow(8 << 10, ms(1500)).holding_back()]
+    {
+        let mut ws = stream.server(Config::new().high_water(64 << 10));
+        ws.send_binary(&vec![0; 512 << 10]).unwrap();
+        // The socket still has the last 64 KiB.
+        assert!(stream.now() >= 80 * SECOND, "{:?}", stream.now());
+        ws.send_text("and on").unwrap();
+    }
+}
+
+#[test]
+fn a_peer_that_answers_nothing_is_given_up_although_it_reads() {
+    // It reads for ever, so its death is put off, but by three timeouts and no longer.
+    let stream = Virtual::new(64 << 10, |peer| {
+        peer.read(8 << 10);
+        peer.wake_at = Some(peer.now + ms(1500));
+    });
+    let mut ws = stream.server(Config::new());
+    while ws.send_binary(&[0; 16 << 10]).is_ok() {}
+    assert_eq!(ws.wait_closed().unwrap(), DEAD);
+    assert!(stream.now() > 60 * SECOND && stream.now() <= 155 * SECOND, "{:?}", stream.now());
+}
+
+#[test]
+fn s5_5_3_a_pong_that_was_not_looked_at_counts_before_a_peer_is_given_up() {
+    let stream = silent();
+    let mut ws = stream.server(Config::new().ping_interval(None).pong_timeout(Some(10 * SECOND)));
+    ws.ping(b"?").unwrap();
+    stream.peer(|peer| peer.send(&frame(0x8A, true, b"?")));
+    // The application is busy, and then sends before it receives.
+    stream.pass(60 * SECOND);
+    ws.send_text("busy").unwrap();
+    stream.pass(60 * SECOND);
+    ws.send_text("busy").unwrap();
+    assert!(matches!(ws.next().unwrap(), Some((Event::Pong(_), _))));
+    assert_eq!(ws.round_trip().map(|time| time >= 60 * SECOND), Some(true));
+}
+
+#[test]
+fn what_came_in_during_a_send_is_received_in_order() {
+    // The peer sends ten messages before it reads ours, and goes on meanwhile.
+    let stream = Virtual::new(1000, |peer| {
+        let n = peer.now.as_millis() / 100;
+        peer.send(&frame(0x81, true, format!("message {n}").as_bytes()));
+        if n > 10 {
+            peer.read(usize::MAX);
+        }
+        peer.wake_at = (n < 20).then(|| peer.now + ms(100));
+    });
+    let mut ws = stream.server(patient());
+    ws.send_binary(&[0; 5000]).unwrap();
+    for n in 0..=20 {
+        assert_eq!(ws.recv().unwrap(), Some(format!("message {n}").into()));
+    }
+}
+
+#[test]
+fn what_is_read_during_a_send_is_bounded() {
+    // It sends a megabyte a second.
+    let stream = Virtual::new(1000, |peer| {
+        peer.send(&frame(0x82, true, &[0; 10_000]));
+        peer.wake_at = (peer.now < 20 * SECOND).then(|| peer.now + ms(10));
+    });
+    let mut ws = stream.server(Config::new());
+    let unread = |stream: &Virtual| stream.peer(|peer| peer.unread_by_us());
+    assert!(is_closed(&ws.send_binary(&[0; 5000])));
+    let read = 2001 * frame(0x82, true, &[0; 10_000]).len() - unread(&stream);
+    assert_eq!(read, 64 << 10);
+}
+
+#[test]
+fn pings_go_out_while_writes_make_progress() {
+    // Each message is read at once, and nobody ever waits.
+    let stream = slow(usize::MAX, ms(1));
+    let mut ws = stream.server(quick());
+    while stream.now() < 10 * SECOND {
+        ws.send_text("x").unwrap();
+        stream.pass(ms(10));
+    }
+    let pongs = std::iter::from_fn(|| {
+        ws.next_timeout(ms(1)).ok().flatten().map(|(event, _)| matches!(event, Event::Pong(_)))
+    });
+    assert!(pongs.filter(|pong| *pong).count() > 6);
+    assert!(ws.round_trip().is_some());
+}
+
+#[test]
+fn a_receive_goes_on_while_nothing_can_be_written() {
+    // The peer pings and sends, and reads nothing until it has sent all.
+    fn peer() -> Virtual {
+        Virtual::new(100, |peer| {
+            let n = peer.now.as_millis() / 10;
+            if n < 100 {
+                peer.send(&frame(0x89, true, &[0; 100]));
+                peer.send(&frame(0x81, true, format!("{n}").as_bytes()));
+            } else {
+                peer.read(usize::MAX);
+            }
+            peer.wake_at = (n < 120).then(|| peer.now + ms(10));
+        })
+    }
+    let stream = peer();
+    let (mut reader, _writer) = stream.server(patient()).split().unwrap();
+    for n in 0..100 {
+        assert_eq!(reader.recv().unwrap(), Some(format!("{n}").into()));
+        assert!(stream.now() < ms(1000), "{:?}", stream.now());
+    }
+    // Then the last Pongs go out.
+    assert!(reader.recv_timeout(SECOND).is_err());
+    let pongs = stream.peer(|peer| peer.frames());
+    assert!(pongs.len() >= 2 && pongs.iter().all(|(first, _)| *first == 0x8A), "{pongs:?}");
+
+    // The same with both halves in one hand.
+    let stream = peer();
+    let mut ws = stream.server(patient());
+    for n in 0..100 {
+        assert_eq!(ws.recv().unwrap(), Some(format!("{n}").into()));
+        // A write that waits looks for input every twenty milliseconds.
+        assert!(stream.now() < ms(1025), "{:?}", stream.now());
+    }
+}
+
+#[test]
+fn a_receive_that_is_given_no_time_does_not_wait() {
+    for room in [100, 1 << 20] {
+        let stream = Virtual::deaf(room);
+        let mut ws = stream.server(patient());
+        // Something waits to be written, or nothing does.
+        ws.feed(vec![0; 1000]).unwrap();
+        // The mode of the stream is not known yet.
+        for _ in 0..3 {
+            assert!(ws.recv_timeout(Duration::ZERO).is_err());
+        }
+        let before = stream.now();
+        for _ in 0..100 {
+            assert!(ws.recv_timeout(Duration::ZERO).is_err());
+        }
+        assert!(stream.now() - before < ms(3), "{:?}", stream.now() - before);
+        let (mut reader, _writer) = ws.split().unwrap();
+        let before = stream.now();
+        for _ in 0..100 {
+            assert!(reader.recv_timeout(Duration::ZERO).is_err());
+        }
+        assert!(stream.now() - before < ms(3), "{:?}", stream.now() - before);
+        // It blocks as before.
+        assert!(reader.recv_timeout(SECOND).is_err());
+        near(stream.now() - before, SECOND);
+    }
+}
+
+#[test]
+fn a_stream_that_was_set_not_to_block_stays_so() {
+    let stream = Virtual::deaf(100);
+    let mut ws = stream.server(patient());
+    assert!(ws.recv_timeout(SECOND).is_err());
+    assert!(ws.recv_timeout(SECOND).is_err());
+    hybi::net::Stream::set_nonblocking(&mut ws.stream().clone(), true).unwrap();
+    for _ in 0..10 {
+        assert!(ws.recv_timeout(Duration::ZERO).is_err());
+    }
+    let before = stream.now();
+    let error = ws.recv().unwrap_err();
+    assert!(error.interest().is_some_and(|interest| interest.readable && !interest.writable), "{error}");
+    assert!(stream.now() - before < ms(1));
+}
+
+#[test]
+fn s7_1_1_closing_ends_in_time_whatever_the_peer_does() {
+    for stream in [silent(), Virtual::deaf(0), Virtual::deaf(0).keeping(), Virtual::deaf(0).holding_back()] {
+        let mut ws = stream.server(Config::new());
+        let _ = ws.close(CloseCode::NORMAL, "");
+        assert_eq!(ws.wait_closed().unwrap(), Outcome::TimedOut(Timer::Close));
+        near(stream.now(), 10 * SECOND);
+    }
+}

@@ -1,0 +1,120 @@
+//! A WebSocket that is taken apart and put together: nothing is lost, and its timers run on.
+
+use std::time::Duration;
+
+use hybi::net::{Stream, WebSocket};
+use hybi::{Config, Event, Outcome, Timer};
+
+use crate::common::*;
+use crate::virtual_stream::*;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn again(ws: WebSocket<Virtual>) -> WebSocket<Virtual> {
+    let (stream, connection, inbox) = ws.into_parts();
+    WebSocket::from_stream(stream, connection, inbox)
+}
+
+/// A peer that reads all and answers Pings.
+fn lively() -> Virtual {
+    Virtual::new(1 << 20, |peer| {
+        peer.read(usize::MAX);
+        peer.answer_pings();
+        peer.wake_at = Some(peer.now + ms(1));
+    })
+}
+
+#[test]
+fn pings_go_on_after_the_parts_are_put_together() {
+    let stream = lively();
+    let mut ws = stream.server(Config::new().ping_interval(Some(ms(300))));
+    for _ in 0..10 {
+        assert!(matches!(ws.next().unwrap(), Some((Event::Pong(_), _))));
+    }
+    for _ in 0..10 {
+        let before = stream.now();
+        ws = again(ws);
+        assert!(matches!(ws.next().unwrap(), Some((Event::Pong(_), _))));
+        let waited = stream.now() - before;
+        assert!(waited > ms(250) && waited < ms(350), "{waited:?}");
+    }
+}
+
+#[test]
+fn a_dead_peer_is_given_up_in_time_after_the_parts_are_put_together() {
+    let stream = Virtual::deaf(1 << 20);
+    let mut ws = stream.server(Config::new());
+    // An hour in which the application does something else.
+    stream.pass(3600 * SECOND);
+    ws = again(ws);
+    assert!(ws.recv_timeout(29 * SECOND).is_err());
+    ws = again(ws);
+    let before = stream.now();
+    assert_eq!(ws.wait_closed().unwrap(), Outcome::TimedOut(Timer::Pong));
+    // The time that has passed on a connection without traffic is not known; none of it counts twice.
+    assert!(stream.now() - before <= 61 * SECOND, "{:?}", stream.now() - before);
+}
+
+#[test]
+fn what_a_stream_was_offered_and_holds_back_goes_out_after_the_parts_are_put_together() {
+    for stream in [Virtual::deaf(100), Virtual::deaf(100).keeping(), Virtual::deaf(100).holding_back()] {
+        let mut ws = stream.server(patient());
+        ws.stream_mut().set_nonblocking(true).unwrap();
+        // A frame is begun, and does not fit.
+        let error = ws.send_binary(&[1; 30_000]).unwrap_err();
+        assert!(error.interest().is_some_and(|interest| interest.writable));
+        ws.ping(b"?").unwrap_err();
+        for _ in 0..3 {
+            ws = again(ws);
+            ws.flush().unwrap_err();
+        }
+        stream.set_capacity(usize::MAX);
+        ws.flush().unwrap();
+        ws.send_text("behind").unwrap();
+        let frames = stream.peer(|peer| {
+            peer.read(usize::MAX);
+            peer.frames()
+        });
+        let kinds: Vec<_> = frames.iter().map(|(first, payload)| (*first, payload.len())).collect();
+        assert_eq!(kinds, [(0x82, 30_000), (0x89, 1), (0x81, 6)]);
+    }
+}
+
+#[test]
+fn what_was_read_ahead_is_in_the_inbox() {
+    // More than is read at once, in two messages.
+    let said = [frame(0x82, true, &[5; 40_000]), frame(0x81, true, b"end")].concat();
+    let stream = Virtual::new(1000, move |peer| {
+        if peer.now == Duration::ZERO {
+            peer.send(&said);
+        }
+        // It reads after it was read from.
+        if peer.unread_by_us() == 0 {
+            peer.read(usize::MAX);
+        }
+        peer.wake_at = Some(peer.now + ms(10));
+    });
+    let mut ws = stream.server(patient());
+    ws.send_binary(&[0; 5000]).unwrap();
+    assert_eq!(stream.peer(|peer| peer.unread_by_us()), 0);
+    let (stream, connection, inbox) = ws.into_parts();
+    assert!(inbox.remaining() > 40_000);
+    let mut ws = WebSocket::from_stream(stream, connection, inbox);
+    assert_eq!(ws.recv().unwrap().unwrap().as_bytes(), [5; 40_000]);
+    assert_eq!(ws.recv().unwrap(), Some("end".into()));
+
+    // The half that receives has it too.
+    let said = frame(0x81, true, b"early");
+    let stream = Virtual::new(1000, move |peer| {
+        if peer.now == Duration::ZERO {
+            peer.send(&said);
+        } else {
+            peer.read(usize::MAX);
+        }
+        peer.wake_at = Some(peer.now + ms(100));
+    });
+    let mut ws = stream.server(patient());
+    ws.send_binary(&[0; 5000]).unwrap();
+    let (mut reader, _writer) = ws.split().unwrap();
+    assert_eq!(reader.recv().unwrap(), Some("early".into()));
+}

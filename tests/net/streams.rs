@@ -1,0 +1,740 @@
+//! Streams of all kinds: sockets, boxes, TLS, HTTP/2, a serial line. And streams that lie.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{Shutdown, TcpStream};
+use std::rc::Rc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
+
+use hybi::net::{AcceptError, Acceptance, Client, ConnectError, Error, Over, Server, Stream, WebSocket};
+use hybi::{CloseCode, Config, Connection, Event, Inbox, Instant, Outbox, Outcome, Timer};
+
+use crate::common::*;
+use crate::virtual_stream::*;
+
+const CLEAN: Outcome = Outcome::Clean { code: CloseCode::NORMAL };
+const DEAD: Outcome = Outcome::TimedOut(Timer::Pong);
+
+/// Talks over two ends: messages both ways, and a Close by the client or by the server.
+fn talk<A: Send, B: Send>(server: WebSocket<A>, client: WebSocket<B>, by_client: bool) {
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut ws = server;
+            assert_eq!(ws.recv().unwrap(), Some("hello".into()));
+            ws.send(vec![7; 100_000]).unwrap();
+            if !by_client {
+                ws.close(CloseCode::NORMAL, "").unwrap();
+            }
+            assert_eq!(ws.wait_closed().unwrap(), CLEAN);
+        });
+        scope.spawn(|| {
+            let mut ws = client;
+            ws.send_text("hello").unwrap();
+            assert_eq!(ws.recv().unwrap().unwrap().as_bytes(), [7; 100_000]);
+            if by_client {
+                ws.close(CloseCode::NORMAL, "").unwrap();
+            }
+            assert_eq!(ws.wait_closed().unwrap(), CLEAN);
+        });
+    });
+}
+
+fn acceptance(_: &hybi::handshake::Request<'_>) -> Result<Acceptance, hybi::net::Refusal> {
+    Ok(Acceptance::default())
+}
+
+/// Two ends over `near` and `far`.
+fn open<A, B>(near: impl Into<Over<A>> + Send, far: impl Into<Over<B>>) -> (WebSocket<A>, WebSocket<B>)
+where
+    A: Send + std::fmt::Debug,
+    B: std::fmt::Debug,
+{
+    thread::scope(|scope| {
+        let server = scope.spawn(|| Server::new().accept_stream(near, acceptance).unwrap());
+        let client = Client::new().open_stream(far, "ws://a/").unwrap();
+        (server.join().unwrap(), client)
+    })
+}
+
+fn sockets() -> (TcpStream, TcpStream) {
+    let (listener, address) = listen();
+    let far = TcpStream::connect(address).unwrap();
+    (listener.accept().unwrap().0, far)
+}
+
+#[cfg(unix)]
+#[test]
+fn unix_sockets_have_timers_and_halves() {
+    use std::os::unix::net::UnixStream;
+
+    timed(|| {
+        for by_client in [true, false] {
+            let (near, far) = UnixStream::pair().unwrap();
+            let (server, client) = open(near, far);
+            talk(server, client, by_client);
+        }
+        let (near, _far) = UnixStream::pair().unwrap();
+        let config = Config::new().ping_interval(Some(ms(30))).pong_timeout(Some(ms(30)));
+        let connection = Connection::server(Instant::ZERO, config, Outbox::new());
+        let ws = WebSocket::from_stream(near, connection, Inbox::empty());
+        let (mut reader, _writer) = ws.split().unwrap();
+        assert_eq!(reader.wait_closed().unwrap(), DEAD);
+    });
+}
+
+#[test]
+fn boxed_streams_have_timers_and_halves() {
+    timed(|| {
+        for by_client in [true, false] {
+            let (near, far) = sockets();
+            let near: Box<dyn Stream + Send> = Box::new(near);
+            let (server, client) = open(near, far);
+            talk(server, client, by_client);
+        }
+        let (near, _far) = sockets();
+        let near: Box<dyn Stream + Send> = Box::new(near);
+        let config = Config::new().ping_interval(Some(ms(30))).pong_timeout(Some(ms(30)));
+        let connection = Connection::server(Instant::ZERO, config, Outbox::new());
+        let ws = WebSocket::from_stream(near, connection, Inbox::empty());
+        assert!(format!("{ws:?}").contains("Stream"));
+        let (mut reader, writer) = ws.split().unwrap();
+        writer.send_text("x").unwrap();
+        assert_eq!(reader.wait_closed().unwrap(), DEAD);
+    });
+}
+
+#[test]
+fn a_borrowed_stream_is_there_afterwards() {
+    let mut stream = Virtual::new(1 << 20, |peer| peer.send(&frame(0x81, true, b"a")));
+    let connection = Connection::server(Instant::ZERO, patient(), Outbox::new());
+    let mut ws = WebSocket::from_stream(&mut stream, connection, Inbox::empty());
+    assert_eq!(ws.recv().unwrap(), Some("a".into()));
+    drop(ws);
+    assert_eq!(stream.peer(|peer| peer.closed), None);
+}
+
+#[test]
+fn a_stream_for_one_thread_says_that_it_cannot_be_split() {
+    struct Alone;
+    impl Read for Alone {
+        fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+            Ok(0)
+        }
+    }
+    impl Write for Alone {
+        fn write(&mut self, from: &[u8]) -> io::Result<usize> {
+            Ok(from.len())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    impl Stream for Alone {}
+    let connection = Connection::server(Instant::ZERO, patient(), Outbox::new());
+    let error = WebSocket::from_stream(Alone, connection, Inbox::empty()).split().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unsupported);
+}
+
+// --- TLS ---
+
+/// TLS as far as its records go: a type, a length of two bytes, and what would be encrypted. It keeps what a write
+/// has encrypted and could not send, as OpenSSL does, and takes an end without `close_notify` for an attack.
+#[derive(Debug)]
+struct Tls {
+    socket: TcpStream,
+    /// Arrived, not decrypted.
+    raw: Vec<u8>,
+    /// Decrypted, not read.
+    plain: VecDeque<u8>,
+    ended: bool,
+    /// What the record that is on its way was made of, and what of it was not sent.
+    kept: Option<(Vec<u8>, Vec<u8>)>,
+    notified: bool,
+}
+
+const DATA: u8 = 23;
+const ALERT: u8 = 21;
+
+impl Tls {
+    fn new(socket: TcpStream) -> Self {
+        let (raw, plain) = (Vec::new(), VecDeque::new());
+        Self { socket, raw, plain, ended: false, kept: None, notified: false }
+    }
+
+    fn over(self) -> Over<Self> {
+        Over::new(self, |tls| Some(&tls.socket)).close_write(Self::shutdown)
+    }
+
+    /// Sends `close_notify`.
+    fn shutdown(&mut self) -> io::Result<()> {
+        assert!(self.kept.is_none(), "a record is cut off");
+        if !self.notified {
+            self.socket.write_all(&[ALERT, 0, 0])?;
+            self.notified = true;
+        }
+        Ok(())
+    }
+
+    fn record(&mut self) -> Option<(u8, Vec<u8>)> {
+        let [kind, high, low] = *self.raw.first_chunk()?;
+        let end = 3 + usize::from(u16::from_be_bytes([high, low]));
+        let body = self.raw.get(3..end)?.to_vec();
+        self.raw.drain(..end);
+        Some((kind, body))
+    }
+}
+
+impl Read for Tls {
+    fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
+        while self.plain.is_empty() && !self.ended {
+            match self.record() {
+                Some((DATA, body)) => self.plain.extend(body),
+                Some(_) => self.ended = true,
+                None => {
+                    let mut bytes = [0; 4096];
+                    let n = self.socket.read(&mut bytes)?;
+                    if n == 0 {
+                        let complaint = "the peer ended the stream without close_notify";
+                        return Err(io::Error::new(ErrorKind::UnexpectedEof, complaint));
+                    }
+                    self.raw.extend(&bytes[..n]);
+                }
+            }
+        }
+        self.plain.read(to)
+    }
+}
+
+impl Write for Tls {
+    fn write(&mut self, from: &[u8]) -> io::Result<usize> {
+        assert!(!self.notified, "data behind close_notify");
+        let (plain, mut record) = self.kept.take().unwrap_or_else(|| {
+            let plain = from[..from.len().min(16 << 10)].to_vec();
+            let record = [&[DATA][..], &(plain.len() as u16).to_be_bytes(), &plain].concat();
+            (plain, record)
+        });
+        assert!(from.starts_with(&plain), "bad write retry");
+        while !record.is_empty() {
+            match self.socket.write(&record) {
+                Ok(n) => drop(record.drain(..n)),
+                Err(error) => {
+                    self.kept = Some((plain, record));
+                    return Err(error);
+                }
+            }
+        }
+        Ok(plain.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.socket.flush()
+    }
+}
+
+#[test]
+fn s7_1_1_tls_is_half_closed_with_close_notify_by_both_ends() {
+    timed(|| {
+        for by_client in [true, false] {
+            let (near, far) = sockets();
+            let (server, client) = open(Tls::new(near).over(), Tls::new(far).over());
+            talk(server, client, by_client);
+        }
+    });
+}
+
+#[test]
+fn s7_1_7_a_violation_over_tls_ends_with_close_notify() {
+    timed(|| {
+        let (near, far) = sockets();
+        let connection = Connection::server(Instant::ZERO, patient(), Outbox::new());
+        let mut ws = WebSocket::from_stream(Tls::new(near).over(), connection, Inbox::empty());
+        let peer = thread::spawn(move || {
+            let mut tls = Tls::new(far);
+            tls.write_all(&frame(0x81, false, b"not masked")).unwrap();
+            let mut rest = Vec::new();
+            tls.read_to_end(&mut rest).unwrap();
+            assert_eq!((rest[0], &rest[2..4]), (0x88, &1002_u16.to_be_bytes()[..]));
+            tls.shutdown().unwrap();
+        });
+        assert!(matches!(ws.next(), Err(Error::Protocol(_))));
+        assert!(matches!(ws.wait_closed().unwrap(), Outcome::Failed(_)));
+        drop(ws);
+        peer.join().unwrap();
+    });
+}
+
+#[test]
+fn tls_without_a_way_to_close_it_is_left_to_the_application() {
+    timed(|| {
+        let (near, far) = sockets();
+        let connection = Connection::server(Instant::ZERO, patient(), Outbox::new());
+        let mut ws =
+            WebSocket::from_parts(Tls::new(near), |tls| Some(&tls.socket), connection, Inbox::empty());
+        let peer = thread::spawn(move || {
+            let mut tls = Tls::new(far);
+            tls.write_all(&frame(0x88, true, &close_body(1000, ""))).unwrap();
+            let mut rest = Vec::new();
+            // Not an end that it takes for an attack.
+            tls.read_to_end(&mut rest).unwrap();
+            assert_eq!(rest, frame(0x88, false, &close_body(1000, "")));
+        });
+        assert_eq!(ws.wait_closed().unwrap(), CLEAN);
+        ws.into_parts().0.shutdown().unwrap();
+        peer.join().unwrap();
+    });
+}
+
+#[test]
+fn what_tls_was_offered_is_offered_again_before_a_ping() {
+    timed(|| {
+        let (near, far) = sockets();
+        let config = Config::new().ping_interval(Some(ms(20))).pong_timeout(Some(ms(20_000)));
+        let (near, far) = (Tls::new(near).over(), Tls::new(far).over());
+        let connection = Connection::server(Instant::ZERO, config, Outbox::new());
+        let mut ws = WebSocket::from_stream(near, connection, Inbox::empty());
+        let (_never, wait) = channel::<()>();
+        let peer = thread::spawn(move || {
+            let connection = Connection::client(Instant::ZERO, patient(), Outbox::new(), [1; 32]);
+            let mut ws = WebSocket::from_stream(far, connection, Inbox::empty());
+            // The server waits for room, reads this, and wants to ping once nothing more comes.
+            assert!(wait.recv_timeout(ms(100)).is_err());
+            ws.send_text("go on").unwrap();
+            assert!(wait.recv_timeout(ms(300)).is_err());
+            let mut bytes = 0;
+            while let Some(message) = ws.recv().unwrap() {
+                bytes += message.as_bytes().len();
+            }
+            bytes
+        });
+        // Each is less than a record, so that it is offered as a whole, and nothing of it is taken.
+        for _ in 0..8000 {
+            ws.send(vec![1; 3000]).unwrap();
+        }
+        ws.close(CloseCode::NORMAL, "").unwrap();
+        assert_eq!(ws.wait_closed().unwrap(), CLEAN);
+        assert_eq!(peer.join().unwrap(), 24_000_000);
+        assert!(ws.connection().sender().counters().frames > 8000 + 1, "no Ping was due");
+    });
+}
+
+#[test]
+fn what_a_stream_keeps_is_offered_again_first_whatever_is_due() {
+    for halves in [false, true] {
+        // Slow, and Pings become due all the time, ours and its own.
+        let stream = Virtual::new(7000, |peer| {
+            peer.read(1000);
+            peer.answer_pings();
+            peer.send(&frame(0x89, true, b"and you?"));
+            peer.wake_at = Some(peer.now + ms(100));
+        })
+        .keeping();
+        let ws = stream.server(Config::new().ping_interval(Some(ms(70))).pong_timeout(Some(ms(5000))));
+        if halves {
+            let (mut reader, writer) = ws.split().unwrap();
+            for n in 0..30 {
+                writer.send_binary(&vec![n; 3000 + usize::from(n)]).unwrap();
+                while reader.next_timeout(ms(1)).is_ok() {}
+            }
+            writer.close(CloseCode::NORMAL, "").unwrap();
+        } else {
+            let mut ws = ws;
+            for n in 0..30 {
+                ws.send_binary(&vec![n; 3000 + usize::from(n)]).unwrap();
+                while ws.next_timeout(ms(1)).is_ok() {}
+            }
+            ws.close(CloseCode::NORMAL, "").unwrap();
+        }
+        stream.pass(ms(100_000));
+        let received = stream.peer(|peer| std::mem::take(&mut peer.received));
+        let peer = Virtual::deaf(0);
+        let frames = peer.peer(|peer| {
+            peer.received = received;
+            peer.frames()
+        });
+        let data: Vec<_> = frames.iter().filter(|(first, _)| *first == 0x82).map(|(_, data)| data).collect();
+        assert!(data.iter().zip(0_u8..).all(|(data, n)| **data == vec![n; 3000 + usize::from(n)]));
+        assert_eq!(data.len(), 30);
+        assert_eq!(frames.iter().filter(|(first, _)| *first == 0x88).count(), 1);
+        assert!(frames.iter().any(|(first, _)| *first == 0x89));
+    }
+}
+
+#[test]
+fn s7_1_1_the_end_does_not_overtake_what_the_stream_holds_back() {
+    for reads in [true, false] {
+        // It closes, and reads only later, or never.
+        let stream = Virtual::new(3, move |peer| {
+            if peer.now == Duration::ZERO {
+                peer.send(&frame(0x88, true, &close_body(1000, "")));
+            } else if reads {
+                peer.read(1);
+                if peer.closed.is_some() {
+                    peer.end();
+                }
+            }
+            peer.wake_at = Some(peer.now + ms(1000));
+        })
+        .holding_back();
+        let mut ws = stream.server(Config::new());
+        let outcome = ws.wait_closed().unwrap();
+        if reads {
+            assert_eq!(outcome, CLEAN);
+        } else {
+            assert_eq!(outcome, Outcome::TimedOut(Timer::Close));
+            assert!(stream.now() >= ms(10_000));
+        }
+    }
+}
+
+// --- HTTP/2 ---
+
+/// A stream of an HTTP/2 connection: frames with data, and one with `END_STREAM` or `RST_STREAM`.
+#[derive(Debug)]
+enum Frame {
+    Data(Vec<u8>),
+    EndStream,
+    ResetStream,
+}
+
+struct Http2 {
+    incoming: Arc<Mutex<Receiver<Frame>>>,
+    outgoing: Sender<Frame>,
+    rest: VecDeque<u8>,
+    ended: bool,
+    timeout: Option<Duration>,
+    nonblocking: bool,
+}
+
+impl Http2 {
+    fn pair() -> (Self, Self) {
+        let (one, other) = (channel(), channel());
+        let end = |incoming, outgoing| Self {
+            incoming: Arc::new(Mutex::new(incoming)),
+            outgoing,
+            rest: VecDeque::new(),
+            ended: false,
+            timeout: None,
+            nonblocking: false,
+        };
+        (end(one.1, other.0), end(other.1, one.0))
+    }
+
+    fn send(&self, frame: Frame) -> io::Result<()> {
+        self.outgoing.send(frame).map_err(|_| ErrorKind::BrokenPipe.into())
+    }
+}
+
+impl Read for Http2 {
+    fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
+        while self.rest.is_empty() && !self.ended {
+            let timeout = if self.nonblocking { Duration::ZERO } else { self.timeout.unwrap_or(ms(100_000)) };
+            match self.incoming.lock().unwrap().recv_timeout(timeout) {
+                Ok(Frame::Data(data)) => self.rest.extend(data),
+                Ok(Frame::EndStream) => self.ended = true,
+                Ok(Frame::ResetStream) => return Err(ErrorKind::ConnectionReset.into()),
+                Err(RecvTimeoutError::Timeout) => return Err(ErrorKind::WouldBlock.into()),
+                Err(RecvTimeoutError::Disconnected) => return Err(ErrorKind::ConnectionAborted.into()),
+            }
+        }
+        self.rest.read(to)
+    }
+}
+
+impl Write for Http2 {
+    fn write(&mut self, from: &[u8]) -> io::Result<usize> {
+        let n = from.len().min(16 << 10);
+        self.send(Frame::Data(from[..n].to_vec()))?;
+        Ok(n)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Stream for Http2 {
+    fn close_write(&mut self) -> io::Result<()> {
+        self.send(Frame::EndStream)
+    }
+
+    fn abort(&mut self) {
+        let _ = self.send(Frame::ResetStream);
+    }
+
+    fn set_read_timeout(&mut self, timeout: Option<Duration>) -> io::Result<bool> {
+        self.timeout = timeout;
+        Ok(true)
+    }
+
+    fn set_nonblocking(&mut self, on: bool) -> io::Result<bool> {
+        self.nonblocking = on;
+        Ok(true)
+    }
+
+    fn may_keep(&self) -> bool {
+        false
+    }
+
+    fn try_clone(&self) -> io::Result<Box<dyn Stream + Send>> {
+        Ok(Box::new(Self {
+            incoming: Arc::clone(&self.incoming),
+            outgoing: self.outgoing.clone(),
+            rest: VecDeque::new(),
+            ended: false,
+            timeout: None,
+            nonblocking: false,
+        }))
+    }
+}
+
+fn over_http2(stream: Http2, connection: Connection) -> WebSocket<Http2> {
+    // RFC 8441: there is no handshake but that of HTTP/2.
+    WebSocket::from_stream(stream, connection, Inbox::empty())
+}
+
+#[test]
+fn s8441_5_a_stream_of_http2_is_ended_with_end_stream() {
+    timed(|| {
+        for by_client in [true, false] {
+            let (near, far) = Http2::pair();
+            let server = over_http2(near, Connection::server(Instant::ZERO, patient(), Outbox::new()));
+            let client =
+                over_http2(far, Connection::client(Instant::ZERO, patient(), Outbox::new(), [1; 32]));
+            talk(server, client, by_client);
+        }
+        // In halves.
+        let (near, far) = Http2::pair();
+        let server = over_http2(near, Connection::server(Instant::ZERO, patient(), Outbox::new()));
+        let mut client =
+            over_http2(far, Connection::client(Instant::ZERO, patient(), Outbox::new(), [1; 32]));
+        let (mut reader, writer) = server.split().unwrap();
+        let reading = thread::spawn(move || {
+            assert_eq!(reader.recv().unwrap(), Some("up".into()));
+            reader.wait_closed().unwrap()
+        });
+        client.send_text("up").unwrap();
+        writer.send_text("down").unwrap();
+        assert_eq!(client.recv().unwrap(), Some("down".into()));
+        client.close(CloseCode::NORMAL, "").unwrap();
+        assert_eq!(client.wait_closed().unwrap(), CLEAN);
+        assert_eq!(reading.join().unwrap(), CLEAN);
+    });
+}
+
+// --- a serial line ---
+
+/// What an embedded system has: two buffers of fixed size that an interrupt fills and empties, borrowed, for one
+/// thread, and no way to wait.
+#[derive(Debug)]
+struct Serial<'b> {
+    rx: &'b RefCell<VecDeque<u8>>,
+    tx: &'b RefCell<VecDeque<u8>>,
+    /// Ticks of a millisecond.
+    ticks: &'b RefCell<u64>,
+}
+
+impl Read for Serial<'_> {
+    fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
+        match self.rx.borrow_mut().read(to)? {
+            0 => Err(ErrorKind::WouldBlock.into()),
+            n => Ok(n),
+        }
+    }
+}
+
+impl Write for Serial<'_> {
+    fn write(&mut self, from: &[u8]) -> io::Result<usize> {
+        let mut tx = self.tx.borrow_mut();
+        let n = from.len().min(64 - tx.len());
+        tx.extend(&from[..n]);
+        if n == 0 { Err(ErrorKind::WouldBlock.into()) } else { Ok(n) }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Stream for Serial<'_> {
+    fn may_keep(&self) -> bool {
+        false
+    }
+
+    fn clock(&self) -> Option<Instant> {
+        Some(Instant::ZERO + Duration::from_millis(*self.ticks.borrow()))
+    }
+}
+
+#[test]
+fn a_serial_line_is_driven_by_ticks() {
+    let (up, down, ticks) = (RefCell::default(), RefCell::default(), RefCell::new(0));
+    let connection = Connection::server(Instant::ZERO, Config::new(), Outbox::new());
+    let mut server =
+        WebSocket::from_stream(Serial { rx: &up, tx: &down, ticks: &ticks }, connection, Inbox::empty());
+    let connection = Connection::client(Instant::ZERO, patient(), Outbox::new(), [1; 32]);
+    let mut client =
+        WebSocket::from_stream(Serial { rx: &down, tx: &up, ticks: &ticks }, connection, Inbox::empty());
+    client.feed("x".repeat(1000)).unwrap();
+    let mut echoed = 0;
+    while echoed < 1000 {
+        *ticks.borrow_mut() += 1;
+        for ws in [&mut server, &mut client] {
+            match ws.next() {
+                Ok(Some((Event::Text(text), mut answer))) if text.len() == 1000 && echoed == 0 => {
+                    answer.send_text(text).unwrap();
+                    echoed = 1;
+                }
+                Ok(Some((Event::Text(text), _))) => echoed = text.len(),
+                Err(error) => assert!(error.interest().is_some(), "{error}"),
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+    // The client goes away. The server finds that out, by its own clock.
+    while server.outcome().is_none() {
+        *ticks.borrow_mut() += 100;
+        down.borrow_mut().clear();
+        match server.next() {
+            Ok(Some((Event::Closed(outcome), _))) => assert_eq!(outcome, DEAD),
+            Err(error) => {
+                let within = error.interest().unwrap().within.unwrap();
+                assert!(within <= ms(30_000));
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    assert!(*ticks.borrow() <= 62_000, "{}", ticks.borrow());
+}
+
+// --- streams that lie ---
+
+/// Claims one byte more than it was given, from this call on.
+#[derive(Clone, Debug)]
+struct Liar {
+    reads: bool,
+    honest: Rc<RefCell<usize>>,
+    input: VecDeque<u8>,
+}
+
+impl Liar {
+    fn new(reads: bool, honest: usize, input: &[u8]) -> Self {
+        Self { reads, honest: Rc::new(RefCell::new(honest)), input: input.iter().copied().collect() }
+    }
+
+    fn is_honest(&self) -> bool {
+        let mut honest = self.honest.borrow_mut();
+        *honest = honest.saturating_sub(1);
+        *honest > 0
+    }
+}
+
+impl Read for Liar {
+    fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
+        let n = self.input.read(to)?;
+        if self.reads && !self.is_honest() { Ok(to.len() + 1) } else { Ok(n) }
+    }
+}
+
+impl Write for Liar {
+    fn write(&mut self, from: &[u8]) -> io::Result<usize> {
+        if self.reads || self.is_honest() { Ok(from.len()) } else { Ok(from.len() + 1) }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn is_lie(error: &io::Error) -> bool {
+    error.kind() == ErrorKind::InvalidData && error.to_string().contains("claims")
+}
+
+#[test]
+fn a_stream_that_claims_more_than_it_was_given_fails() {
+    for reads in [true, false] {
+        match Server::new().accept_over(Liar::new(reads, 0, REQUEST.as_bytes()), |_| None, acceptance) {
+            Err(AcceptError::Io(error)) => assert!(is_lie(&error), "{error}"),
+            other => panic!("{other:?}"),
+        }
+        match Client::new().open(Liar::new(reads, 0, b""), |_| None, "ws://a/") {
+            Err(ConnectError::Io(error)) => assert!(is_lie(&error), "{error}"),
+            other => panic!("{other:?}"),
+        }
+        let said = [frame(0x81, true, b"one"), frame(0x81, true, b"two")].concat();
+        for honest in 1..5 {
+            let connection = Connection::server(Instant::ZERO, patient(), Outbox::new());
+            let stream = Liar::new(reads, honest, &said);
+            let mut ws = WebSocket::from_parts(stream, |_| None, connection, Inbox::empty());
+            let mut lies = 0;
+            while ws.outcome().is_none() {
+                match ws.next() {
+                    Ok(Some((Event::Text(text), mut answer))) => answer.send_text(text).unwrap(),
+                    Ok(_) => {}
+                    Err(Error::Io(error)) => {
+                        assert!(is_lie(&error) || lies > 0, "{error}");
+                        lies += 1;
+                        assert!(lies <= 3);
+                    }
+                    Err(error) => panic!("{error}"),
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_socket_in_a_type_of_its_own_is_half_closed_and_a_layer_is_not() {
+    /// Nothing but the socket.
+    #[derive(Debug)]
+    struct Renamed(TcpStream);
+    /// Something that might hold bytes.
+    #[derive(Debug)]
+    struct Layer(TcpStream, #[allow(dead_code, reason = "it makes the layer")] u64);
+    macro_rules! read_and_write {
+        ($stream:ty) => {
+            impl Read for $stream {
+                fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
+                    self.0.read(to)
+                }
+            }
+            impl Write for $stream {
+                fn write(&mut self, from: &[u8]) -> io::Result<usize> {
+                    self.0.write(from)
+                }
+                fn flush(&mut self) -> io::Result<()> {
+                    self.0.flush()
+                }
+            }
+        };
+    }
+    read_and_write!(Renamed);
+    read_and_write!(Layer);
+
+    fn end<S>(ws: &mut WebSocket<S>, mut far: TcpStream) -> bool {
+        far.write_all(&frame(0x88, true, &close_body(1000, ""))).unwrap();
+        let peer = thread::spawn(move || {
+            let mut close = [0; 4];
+            far.read_exact(&mut close).unwrap();
+            far.set_read_timeout(Some(ms(300))).unwrap();
+            let half_closed = matches!(far.read(&mut [0]), Ok(0));
+            let _ = far.shutdown(Shutdown::Both);
+            half_closed
+        });
+        assert_eq!(ws.wait_closed().unwrap(), CLEAN);
+        peer.join().unwrap()
+    }
+    timed(|| {
+        let connection = || Connection::server(Instant::ZERO, patient(), Outbox::new());
+        let (near, far) = sockets();
+        let mut ws = WebSocket::from_parts(Renamed(near), |near| Some(&near.0), connection(), Inbox::empty());
+        assert!(end(&mut ws, far));
+        let (near, far) = sockets();
+        let mut ws =
+            WebSocket::from_parts(Layer(near, 0), |near| Some(&near.0), connection(), Inbox::empty());
+        assert!(!end(&mut ws, far));
+    });
+}

@@ -1,0 +1,355 @@
+//! A stream with a clock of its own, and a peer that does as it is told at given times. Nothing here takes time.
+//!
+//! A call that would wait moves the clock instead: to the moment when the peer does something, or to its timeout. A
+//! call that nothing would ever end fails the test.
+
+use std::collections::VecDeque;
+use std::io::{self, ErrorKind, Read, Write};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use hybi::net::{Stream, WebSocket};
+use hybi::{Config, Connection, Inbox, Instant, Outbox};
+
+use crate::common::*;
+
+/// What the peer sees of the connection, and can do.
+#[derive(Default)]
+pub struct Peer {
+    /// The time since the beginning.
+    pub now: Duration,
+    /// When it wants to be called next.
+    pub wake_at: Option<Duration>,
+    /// What was written to it and not read.
+    pub unread: VecDeque<u8>,
+    /// What it has read.
+    pub received: Vec<u8>,
+    /// How far frames in that were looked at.
+    parsed: usize,
+    /// What it has sent and we have not read.
+    sent: VecDeque<u8>,
+    /// It ends the stream behind that.
+    ended: bool,
+    /// We have closed our half, or both.
+    pub closed: Option<Closed>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Closed {
+    Sending,
+    Both,
+}
+
+impl Peer {
+    /// Reads up to `n` bytes.
+    pub fn read(&mut self, n: usize) {
+        let n = n.min(self.unread.len());
+        self.received.extend(self.unread.drain(..n));
+    }
+
+    pub fn send(&mut self, bytes: &[u8]) {
+        self.sent.extend(bytes);
+    }
+
+    pub fn end(&mut self) {
+        self.ended = true;
+    }
+
+    /// How much of what it has sent was not read.
+    pub fn unread_by_us(&self) -> usize {
+        self.sent.len()
+    }
+
+    /// The frames that it has read since the last call: first byte and payload.
+    pub fn frames(&mut self) -> Vec<(u8, Vec<u8>)> {
+        let mut frames = Vec::new();
+        while let Some((len, first, payload)) = parse(&self.received[self.parsed..]) {
+            self.parsed += len;
+            frames.push((first, payload));
+        }
+        frames
+    }
+
+    /// Answers the Pings that it has read, and gives the other frames.
+    pub fn answer_pings(&mut self) -> Vec<(u8, Vec<u8>)> {
+        let mut others = Vec::new();
+        for (first, payload) in self.frames() {
+            if first == 0x89 {
+                self.send(&frame(0x8A, true, &payload));
+            } else {
+                others.push((first, payload));
+            }
+        }
+        others
+    }
+}
+
+/// The first frame of a server in `bytes`: its length, its first byte and its payload.
+fn parse(bytes: &[u8]) -> Option<(usize, u8, Vec<u8>)> {
+    let (first, len) = (*bytes.first()?, *bytes.get(1)?);
+    let (head, len) = match len {
+        126 => (4, usize::from(u16::from_be_bytes(bytes.get(2..4)?.try_into().unwrap()))),
+        127 => (10, u64::from_be_bytes(bytes.get(2..10)?.try_into().unwrap()) as usize),
+        len => (2, usize::from(len)),
+    };
+    Some((head + len, first, bytes.get(head..head + len)?.to_vec()))
+}
+
+type Script = Box<dyn FnMut(&mut Peer) + Send>;
+
+struct Shared {
+    peer: Peer,
+    script: Script,
+    /// How many bytes may lie unread at the peer.
+    capacity: usize,
+    read_timeout: Option<Duration>,
+    write_timeout: Option<Duration>,
+    nonblocking: bool,
+    /// What a write keeps that finds no room, as OpenSSL does; `None` if the stream keeps nothing.
+    kept: Option<Vec<u8>>,
+    /// What is taken and waits for a flush, if the stream works so, and how much of it fits.
+    held_back: Option<Vec<u8>>,
+    calls: usize,
+}
+
+/// A stream to a [`Peer`]. Its clones are handles to the same stream.
+#[derive(Clone)]
+pub struct Virtual(Arc<Mutex<Shared>>);
+
+/// What a system call takes at least.
+const CALL: Duration = Duration::from_micros(1);
+
+impl Virtual {
+    /// A peer that is called once at the beginning, and then whenever it wants, behind a socket that holds `capacity`
+    /// bytes.
+    pub fn new(capacity: usize, script: impl FnMut(&mut Peer) + Send + 'static) -> Self {
+        let peer = Peer { wake_at: Some(Duration::ZERO), ..Peer::default() };
+        Self(Arc::new(Mutex::new(Shared {
+            peer,
+            script: Box::new(script),
+            capacity,
+            read_timeout: None,
+            write_timeout: None,
+            nonblocking: false,
+            kept: None,
+            held_back: None,
+            calls: 0,
+        })))
+    }
+
+    /// A peer that does nothing, and reads nothing.
+    pub fn deaf(capacity: usize) -> Self {
+        Self::new(capacity, |_| {})
+    }
+
+    /// As OpenSSL: a write that finds no room has taken up to 16 KiB all the same, and the next write must begin with
+    /// the same bytes.
+    pub fn keeping(self) -> Self {
+        self.lock().kept = Some(Vec::new());
+        self
+    }
+
+    /// What is written is held back until it is flushed.
+    pub fn holding_back(self) -> Self {
+        self.lock().held_back = Some(Vec::new());
+        self
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Shared> {
+        self.0.lock().unwrap()
+    }
+
+    /// The peer as it is now.
+    pub fn peer<T>(&self, look: impl FnOnce(&mut Peer) -> T) -> T {
+        look(&mut self.lock().peer)
+    }
+
+    pub fn now(&self) -> Duration {
+        self.lock().peer.now
+    }
+
+    pub fn set_capacity(&self, capacity: usize) {
+        self.lock().capacity = capacity;
+    }
+
+    /// The application is busy for so long.
+    pub fn pass(&self, time: Duration) {
+        let mut shared = self.lock();
+        let until = shared.peer.now + time;
+        shared.pass_until(until);
+    }
+
+    /// A server's WebSocket over this stream.
+    pub fn server(&self, config: Config) -> WebSocket<Self> {
+        let connection = Connection::server(Instant::ZERO, config, Outbox::new());
+        WebSocket::from_stream(self.clone(), connection, Inbox::empty())
+    }
+}
+
+impl Shared {
+    fn begin(&mut self) {
+        self.calls += 1;
+        assert!(self.calls < 10_000_000, "it turns in circles");
+        let until = self.peer.now + CALL;
+        self.pass_until(until);
+    }
+
+    /// The peer does what it does until then.
+    fn pass_until(&mut self, until: Duration) {
+        while let Some(at) = self.peer.wake_at.filter(|at| *at <= until) {
+            self.peer.now = self.peer.now.max(at);
+            self.peer.wake_at = None;
+            (self.script)(&mut self.peer);
+        }
+        self.peer.now = self.peer.now.max(until);
+    }
+
+    /// Tries `call` until it gives something, or the time is up.
+    fn wait<T>(
+        &mut self,
+        timeout: Option<Duration>,
+        mut call: impl FnMut(&mut Self) -> Option<T>,
+    ) -> Option<T> {
+        self.begin();
+        let until = timeout.map(|timeout| self.peer.now + timeout);
+        loop {
+            if let Some(done) = call(self) {
+                return Some(done);
+            }
+            if self.nonblocking {
+                return None;
+            }
+            let next = match (self.peer.wake_at, until) {
+                (Some(at), Some(until)) => at.min(until),
+                (Some(at), None) => at,
+                (None, Some(until)) => until,
+                (None, None) => panic!("a call that nothing ends"),
+            };
+            if until.is_some_and(|until| until <= self.peer.now) {
+                return None;
+            }
+            self.pass_until(next);
+        }
+    }
+
+    fn room(&self) -> usize {
+        self.capacity - self.capacity.min(self.peer.unread.len())
+    }
+
+    /// Sends as much of `from` as there is room for; gives how much.
+    fn transport(&mut self, from: &[u8]) -> usize {
+        assert_eq!(self.peer.closed, None, "{} bytes are written behind the end", from.len());
+        let n = self.room().min(from.len());
+        self.peer.unread.extend(&from[..n]);
+        n
+    }
+}
+
+impl Read for Virtual {
+    fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
+        assert!(!to.is_empty());
+        let mut shared = self.lock();
+        let timeout = shared.read_timeout;
+        let read = shared.wait(timeout, |shared| {
+            let peer = &mut shared.peer;
+            let n = to.len().min(peer.sent.len());
+            if n == 0 && !peer.ended && peer.closed != Some(Closed::Both) {
+                return None;
+            }
+            to[..n].iter_mut().zip(peer.sent.drain(..n)).for_each(|(to, byte)| *to = byte);
+            Some(n)
+        });
+        read.ok_or_else(|| ErrorKind::WouldBlock.into())
+    }
+}
+
+impl Write for Virtual {
+    fn write(&mut self, from: &[u8]) -> io::Result<usize> {
+        assert!(!from.is_empty());
+        let mut shared = self.lock();
+        let timeout = shared.write_timeout;
+        if let Some(held_back) = &mut shared.held_back {
+            held_back.extend(from);
+            shared.begin();
+            return Ok(from.len());
+        }
+        if let Some(kept) = &mut shared.kept {
+            let record = &from[..from.len().min(16 << 10)];
+            if kept.is_empty() {
+                kept.extend(record);
+            }
+            // Where it is not the same, OpenSSL fails with "bad length", or sends what it has kept.
+            assert!(record.starts_with(kept), "other bytes are offered than before");
+            let record = kept.clone();
+            // It goes out as a whole.
+            let written = shared
+                .wait(timeout, |shared| (shared.room() >= record.len()).then(|| shared.transport(&record)));
+            if written.is_some() {
+                shared.kept = Some(Vec::new());
+            }
+            return written.ok_or_else(|| ErrorKind::WouldBlock.into());
+        }
+        let mut written = 0;
+        let all = shared.wait(timeout, |shared| {
+            written += shared.transport(&from[written..]);
+            (written == from.len()).then_some(())
+        });
+        if all.is_none() && written == 0 { Err(ErrorKind::WouldBlock.into()) } else { Ok(written) }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        let mut shared = self.lock();
+        let timeout = shared.write_timeout;
+        let Some(held_back) = shared.held_back.take() else { return Ok(()) };
+        let mut sent = 0;
+        let flushed = shared.wait(timeout, |shared| {
+            sent += shared.transport(&held_back[sent..]);
+            (sent == held_back.len()).then_some(())
+        });
+        shared.held_back = Some(held_back[sent..].to_vec());
+        flushed.ok_or_else(|| ErrorKind::WouldBlock.into())
+    }
+}
+
+impl Stream for Virtual {
+    fn close_write(&mut self) -> io::Result<()> {
+        let mut shared = self.lock();
+        assert!(shared.held_back.as_ref().is_none_or(Vec::is_empty), "the end overtakes what is held back");
+        shared.peer.closed = Some(Closed::Sending);
+        Ok(())
+    }
+
+    fn abort(&mut self) {
+        self.lock().peer.closed = Some(Closed::Both);
+    }
+
+    fn set_read_timeout(&mut self, timeout: Option<Duration>) -> io::Result<bool> {
+        assert_ne!(timeout, Some(Duration::ZERO));
+        self.lock().read_timeout = timeout;
+        Ok(true)
+    }
+
+    fn set_write_timeout(&mut self, timeout: Option<Duration>) -> io::Result<bool> {
+        assert_ne!(timeout, Some(Duration::ZERO));
+        self.lock().write_timeout = timeout;
+        Ok(true)
+    }
+
+    fn set_nonblocking(&mut self, on: bool) -> io::Result<bool> {
+        self.lock().nonblocking = on;
+        Ok(true)
+    }
+
+    fn may_keep(&self) -> bool {
+        let shared = self.lock();
+        shared.kept.is_some() || shared.held_back.is_some()
+    }
+
+    fn try_clone(&self) -> io::Result<Box<dyn Stream + Send>> {
+        Ok(Box::new(self.clone()))
+    }
+
+    fn clock(&self) -> Option<Instant> {
+        Some(Instant::from_origin(self.lock().peer.now))
+    }
+}
