@@ -6,6 +6,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use hybi::Event;
+use hybi::frame::Opcode;
 use hybi::tokio::{Server, WebSocket};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time;
@@ -75,6 +76,48 @@ pub fn memory() {
     let paused =
         tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
     paused.block_on(memory_for_the_rest_of_a_message_is_kept_for_a_second());
+    // What a thread keeps, and what is counted, begins at nothing in another one.
+    std::thread::spawn(a_thread_keeps_large_buffers_and_no_larger_ones).join().unwrap();
+}
+
+fn a_thread_keeps_large_buffers_and_no_larger_ones() {
+    const MIB: isize = 1 << 20;
+    let wire = |len: usize, fragment: usize| {
+        let mut wire = Vec::new();
+        for at in (0..len).step_by(fragment) {
+            let (fin, len) = (at + fragment >= len, fragment.min(len - at));
+            let opcode = if at == 0 { Opcode::Binary } else { Opcode::Continuation };
+            let mut head = [0; 14];
+            let head_len = super::header(opcode, fin, len as u64, &mut head);
+            wire.extend_from_slice(&head[..head_len]);
+            wire.resize(wire.len() + len, 0);
+        }
+        &*Box::leak(wire.into_boxed_slice())
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    runtime.block_on(async {
+        let mut ws = echoed(&Server::new(), SHORT).await;
+        let mut before = live();
+        for (size, fragment, kept) in [
+            (1 << 20, 1 << 20, true),
+            (3 << 20, 3 << 20, false),
+            (1 << 20, 100_000, true),
+            (3 << 20, 100_000, false),
+            (1 << 20, 1 << 20, true),
+        ] {
+            let arrived = wire(size, fragment);
+            before += arrived.len() as isize;
+            ws.stream_mut().arrived = arrived;
+            let (event, _) = ws.next().await.unwrap().unwrap();
+            assert!(matches!(event, Event::Binary(data) if data.len() == size));
+            waits(ws.recv());
+            let held = live() - before;
+            println!("kept after {size} bytes in fragments of {fragment}: {held}");
+            // Small buffers are kept in any case.
+            assert_eq!(held > MIB / 2, kept, "{held} after {size} in fragments of {fragment}");
+            assert!(held <= 2 * 2 * MIB);
+        }
+    });
 }
 
 /// With its timer, and what is kept of the request.

@@ -7,8 +7,12 @@ use std::thread::LocalKey;
 
 use crate::{Event, Inbox, Instant, Outbox, Ready, ReadyMessage, Sender};
 
-/// What is larger is not kept, in bytes.
-const LARGEST: usize = 8 << 20;
+/// Buffers larger than this, in bytes, are freed instead of being kept for the next connection.
+///
+/// A message of 1 MiB fits in any form. With four buffers a thread keeps 8 MiB at most. With 8 MiB each, a server of 16
+/// threads could keep 512 MiB for the largest messages that have ever come. Messages of 4 MiB cost 38 % more processor time
+/// than with 8 MiB each, because memory for each of them comes from the system; those of 1 MiB and 1.9 MiB cost the same.
+const LARGEST: usize = 2 << 20;
 
 /// So much an allocator has at hand, in bytes. More comes from the system, page by page, which takes longer than to
 /// read a message there.
@@ -17,7 +21,7 @@ const AT_HAND: usize = 128 << 10;
 /// How long the rest of a large message is waited for before memory that is there for it is given back.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Two of each: one task runs at a time, and few hold on to memory when it is another's turn.
+/// Two of each kind: one task runs at a time, and few hold on to memory when it is another's turn.
 type Kept<T> = [Cell<Option<T>>; 2];
 
 std::thread_local! {

@@ -12,7 +12,7 @@
 //! receives. So a peer that answers Pings is not held to be dead by a program that only sends. Still, such a program
 //! answers no Ping of the peer and sees no Close: have one task receive and another one send.
 //!
-//! After some hundred frames, or half a megabyte, the task yields, so a peer that sends without end does not keep others
+//! After 1,024 frames or 512 KiB of input, the task yields, so a peer that sends without end does not keep others
 //! waiting.
 //!
 //! # Dropping futures
@@ -38,9 +38,10 @@
 //! # Memory
 //!
 //! Buffers for input and output belong to the thread, and are borrowed while there is something to read or
-//! to write: a connection that waits has none, but for the part of a message that has come in, and for a second
-//! memory that the rest of a large one may need. One whose event is being looked at has the buffer that it lies in;
-//! `recv` leaves none behind. Without its stream and the headers of its handshake (see
+//! to write. A thread keeps two of each kind, of 2 MiB at most; larger ones are freed after use. A connection that waits
+//! has none, but for the part of a message that has come in with a little room behind it, and for a second memory that
+//! the rest of a large one may need. One whose event is being looked at has the buffer that it lies in; `recv` leaves
+//! none behind. Without its stream and the headers of its handshake (see
 //! [`WebSocket::forget_headers`]) a connection that waits holds less than 900 bytes, its timer included.
 
 use std::task::{Context, Poll};

@@ -1,0 +1,481 @@
+//! Numbers in prose are those of the code.
+//!
+//! Public values are asked for. Private constants are read from the source, so that none has to become visible for a test.
+//! In the pages that list limits, each number with a unit must be one that is compared here, or one of the examples that
+//! are named here: a number that somebody adds fails the test until it is compared.
+#![cfg(all(feature = "net", feature = "futures-io", feature = "deflate"))]
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests"
+)]
+
+use std::path::Path;
+use std::time::Duration;
+
+use hybi::deflate::Compression;
+use hybi::handshake::{self, Request};
+use hybi::{Config, Connection, Lent, Machine};
+
+// --- the code ---
+
+fn read(path: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
+    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// What stands between `start` and `end` in a source file.
+fn between(path: &str, start: &str, end: &str) -> String {
+    let source = read(path);
+    let (_, rest) = source.split_once(start).unwrap_or_else(|| panic!("{path} has no `{start}`"));
+    rest.split_once(end).unwrap().0.to_owned()
+}
+
+/// The value of a constant in a source file; of a time, its seconds.
+fn constant(path: &str, name: &str) -> u64 {
+    let definition = between(path, &format!("const {name}:"), ";");
+    let (_, value) = definition.split_once('=').unwrap();
+    evaluate(value).unwrap_or_else(|| panic!("{path}: {name} is `{value}`"))
+}
+
+/// A sum of numbers that may be shifted.
+fn evaluate(value: &str) -> Option<u64> {
+    let value = value.trim().trim_start_matches("Duration::from_secs");
+    value
+        .split('+')
+        .map(|term| {
+            let term = term.trim().trim_start_matches('(').trim_end_matches(')');
+            let mut parts = term.split("<<").map(|part| part.trim().replace('_', "").parse::<u64>());
+            let first = parts.next()?.ok()?;
+            parts.try_fold(first, |value, shift| Some(value << shift.ok()?))
+        })
+        .sum()
+}
+
+/// The seconds that a builder begins with.
+fn initial_seconds(path: &str, field: &str) -> u64 {
+    between(path, &format!(" {field}: Some(Duration::from_secs("), ")").parse().unwrap()
+}
+
+/// A default for which there is no getter: to set it changes nothing.
+#[track_caller]
+fn is_default(config: &Config) {
+    assert_eq!(*config, Config::new());
+}
+
+// --- how prose has it ---
+
+fn size(bytes: u64) -> String {
+    match bytes {
+        _ if bytes % (1 << 20) == 0 => format!("{} MiB", bytes >> 20),
+        _ if bytes % (1 << 10) == 0 => format!("{} KiB", bytes >> 10),
+        _ => format!("{bytes} bytes"),
+    }
+}
+
+fn count(number: u64) -> String {
+    let thousands = number / 1000;
+    if thousands > 0 { format!("{thousands},{:03}", number % 1000) } else { number.to_string() }
+}
+
+fn word(number: u64) -> &'static str {
+    ["no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
+        [usize::try_from(number).unwrap()]
+}
+
+/// A page, in one line: a text, or the documentation in a source file.
+struct Page {
+    path: &'static str,
+    text: String,
+    /// The same without what has been compared.
+    left: String,
+}
+
+impl Page {
+    fn new(path: &'static str) -> Self {
+        Self::of(path, &read(path))
+    }
+
+    /// One section of a text.
+    fn section(path: &'static str, start: &str, end: &str) -> Self {
+        Self::of(path, &between(path, start, end))
+    }
+
+    fn of(path: &'static str, text: &str) -> Self {
+        let lines = text.lines().map(str::trim_start).map(|line| {
+            let doc = line.strip_prefix("///").or_else(|| line.strip_prefix("//!"));
+            // What stands in two comments is not to be read as one sentence.
+            if path.ends_with(".md") { line } else { doc.unwrap_or(" . ") }
+        });
+        let text = lines.flat_map(str::split_whitespace).collect::<Vec<_>>().join(" ");
+        Self { path, left: text.clone(), text }
+    }
+
+    #[track_caller]
+    fn says(&mut self, phrase: impl AsRef<str>) -> &mut Self {
+        let phrase = phrase.as_ref();
+        assert!(self.text.contains(phrase), "{} does not say: {phrase}", self.path);
+        self.left = self.left.replace(phrase, " . ");
+        self
+    }
+
+    /// No number is left that was not compared.
+    #[track_caller]
+    fn and_no_more(&self) {
+        const UNITS: [&str; 12] =
+            ["B", "KiB", "MiB", "GiB", "byte", "bytes", "s", "ms", "second", "seconds", "minute", "minutes"];
+        let words: Vec<_> =
+            self.left.split(' ').map(|word| word.trim_matches(|c: char| !c.is_alphanumeric())).collect();
+        for (number, unit) in words.iter().zip(words.iter().skip(1)) {
+            let is_number = number.starts_with(|c: char| c.is_ascii_digit())
+                || ["two", "three", "ten", "thirty", "hundred"].contains(number);
+            let is_size = is_number && UNITS.contains(unit);
+            assert!(!is_size, "{}: {number} {unit} is compared with nothing", self.path);
+        }
+    }
+}
+
+// --- the pages ---
+
+/// The defaults, as they are compared with each page.
+struct Defaults {
+    frame: String,
+    message: String,
+    fragments: String,
+    high_water: String,
+    head: String,
+    headers: usize,
+    ping: u64,
+    pong: u64,
+    close: u64,
+    end: u64,
+    release: u64,
+    handshake: u64,
+    /// What a compressed frame may be longer by, beside a quarter.
+    longer: String,
+}
+
+fn defaults() -> Defaults {
+    let (limits, head) = (Config::new().limits(), handshake::Limits::new());
+    let high_water = 64 << 10;
+    is_default(&Config::new().high_water(high_water));
+    let (ping, pong, close, end) = (30, 30, 10, 2);
+    let seconds = |seconds| Some(Duration::from_secs(seconds));
+    is_default(&Config::new().ping_interval(seconds(ping)).pong_timeout(seconds(pong)));
+    is_default(&Config::new().close_timeout(seconds(close)).end_timeout(seconds(end)).idle_timeout(None));
+    let server = initial_seconds("src/adapters/opening/server.rs", "timeout");
+    let client = initial_seconds("src/adapters/opening/client.rs", "handshake_timeout");
+    let connect = initial_seconds("src/adapters/opening/client.rs", "connect_timeout");
+    assert!(server == client && client == connect, "prose has one number for all of them");
+    let longest = between("src/deflate/mod.rs", "fn longest_payload(len: u64) -> u64 {", "}");
+    assert!(longest.contains("saturating_add(len / 4)"), "{longest}");
+    let longer = longest.rsplit_once("saturating_add(").unwrap().1.trim().trim_end_matches(')').parse();
+    Defaults {
+        frame: size(limits.max_frame),
+        message: size(limits.max_message),
+        fragments: count(limits.max_fragments.into()),
+        high_water: size(high_water as u64),
+        head: size(head.max_head as u64),
+        headers: head.max_headers,
+        ping,
+        pong,
+        close,
+        end,
+        release: Compression::new().release_after.unwrap().as_secs(),
+        handshake: server,
+        longer: size(longer.unwrap()),
+    }
+}
+
+/// What a read buffer and a gathered message may hold beside twice what has arrived.
+fn allowance() -> String {
+    let window = constant("src/connection/input.rs", "ALLOWANCE");
+    assert_eq!(window, constant("src/connection/message.rs", "LARGEST_ALLOWANCE"));
+    size(window)
+}
+
+/// The same of a message that is not compressed.
+fn gathered_allowance() -> String {
+    // The first of two constants of a similar name.
+    size(constant("src/connection/message.rs", "ALLOWANCE"))
+}
+
+fn pongs() -> String {
+    size(constant("src/connection/urgent.rs", "URGENT"))
+}
+
+const WINDOW: &str = "32 KiB";
+
+#[test]
+fn the_readme_lists_the_defaults() {
+    let d = defaults();
+    let mut page = Page::section("README.md", "## Limits and defaults", "## Safety");
+    page.says(format!("| payload of a frame, `Config::max_frame` | {} |", d.frame))
+        .says(format!(
+            "| message, `Config::max_message`; if compressed, what it inflates to | {} |",
+            d.message
+        ))
+        .says(format!("| fragments of a message, `Config::max_fragments` | {} |", d.fragments))
+        .says(format!("| output that waits, `Config::high_water` | {} |", d.high_water))
+        .says(format!("| head of a handshake, `handshake::Limits` | {}, {} headers |", d.head, d.headers))
+        .says(format!("| silence before a Ping, then before giving up | {} s and {} s |", d.ping, d.pong))
+        .says(format!("| closing | {} s |", d.close))
+        .says(format!("| the end of the stream after both Closes, on a client | {} s |", d.end))
+        .says("| idle | off |")
+        .says("A `Connection` takes at most 512 bytes, a `Machine<Lent>` 1 KiB,")
+        .says(format!("at most twice what has arrived, or has been inflated, plus {}", allowance()))
+        .says(format!("but for up to {WINDOW} that the peer may refer to"));
+    assert_eq!(d.release, 60);
+    page.says("given back after a minute without data").and_no_more();
+}
+
+#[test]
+fn a_connection_is_as_small_as_is_said() {
+    assert!(size_of::<Connection>() <= 512, "{}", size_of::<Connection>());
+    assert!(size_of::<Machine<Lent<'_>>>() <= 1 << 10, "{}", size_of::<Machine<Lent<'_>>>());
+    Page::new("src/lib.rs").says("A connection takes at most 512 bytes,").says(format!(
+        "It keeps at most {} bytes of a header and {} of a control frame",
+        hybi::frame::MAX_HEADER_LEN,
+        hybi::frame::MAX_CONTROL_PAYLOAD
+    ));
+    // The largest window is what a peer may refer to.
+    assert_eq!(WINDOW, size(1 << 15));
+}
+
+#[test]
+fn security_lists_the_limits() {
+    let d = defaults();
+    let memory = "src/adapters/polled/memory.rs";
+    let opening = "src/adapters/opening/server.rs";
+    let pool = between(memory, "type Kept<T> = [Cell<Option<T>>; ", "]");
+    let mut page = Page::new("SECURITY.md");
+    page.says(format!("at most twice what has arrived, or has been inflated, plus {}", allowance()))
+        .says(format!(
+            "| payload of one frame; if compressed, a quarter and {} more | {} | `Config::max_frame` |",
+            d.longer, d.frame
+        ))
+        .says(format!("| message, all fragments, inflated | {} | `Config::max_message` |", d.message))
+        .says(format!("| fragments of a message | {} | `Config::max_fragments` |", d.fragments))
+        .says(format!("| payload of a control frame | {} bytes |", hybi::frame::MAX_CONTROL_PAYLOAD))
+        .says(format!("| head of a request or response | {} | `handshake::Limits::max_head` |", d.head))
+        .says(format!("| header lines in it | {}, at most {} |", d.headers, handshake::Limits::MOST_HEADERS))
+        .says(format!("| subprotocols in a request | {} |", Request::MOST_SUBPROTOCOLS))
+        .says(format!("| bytes that wait to be written | {}, and one message |", d.high_water))
+        .says(format!(
+            "| answers that wait between two halves | {} |",
+            constant("src/adapters/desk.rs", "MOST_OWED")
+        ))
+        .says(format!(
+            "| buffers that a thread keeps for asynchronous connections | {pool} to read and {pool} to write, {} each at most |",
+            size(constant(memory, "LARGEST"))
+        ))
+        .says(format!("| silence before a Ping | {} s |", d.ping))
+        .says(format!(
+            "| silence after a Ping; up to {} times as long in addition while the peer takes what is written | {} s |",
+            word(constant("src/connection/timers.rs", "MOST_EXTENSIONS")),
+            d.pong
+        ))
+        .says(format!("| closing | {} s |", d.close))
+        .says(format!("| the end of the stream after both Closes, on a client | {} s |", d.end))
+        .says("| no data in either direction | none |")
+        .says(format!("| the same, with memory for compression held | {} s |", d.release))
+        .says(format!("| opening handshake | {} s in the adapters; none in the core |", d.handshake))
+        .says(format!(
+            "| an answer other than 101, of which the peer takes nothing | {} s;",
+            constant(opening, "WRITE_TIMEOUT")
+        ))
+        .says(format!("| the same, on the whole | one second for each {} of the answer,", {
+            let slowest = size(constant(opening, "SLOWEST"));
+            slowest.strip_prefix("1 ").unwrap().to_owned()
+        }))
+        .says(format!(
+            "| input behind such an answer | {} s from its end, {} |",
+            constant(opening, "DISCARD_TIME"),
+            size(constant(opening, "MOST_DISCARDED"))
+        ))
+        .says(format!("then twice what has arrived plus {}", gathered_allowance()))
+        .says(format!("twice that, plus {} and the inflater", allowance()))
+        .says(format!("{} of Pongs, the newest among them", pongs()))
+        .and_no_more();
+}
+
+#[test]
+fn the_manual_lists_limits_and_timeouts() {
+    let d = defaults();
+    Page::new("src/manual/limits.rs")
+        .says(format!("payload of a data frame | {} |", d.frame))
+        .says(format!("over all fragments, inflated | {} |", d.message))
+        .says(format!(
+            "[`Config::max_fragments`](crate::Config::max_fragments) of a message | {} |",
+            d.fragments
+        ))
+        .says(format!("(crate::handshake::Limits::max_head) | {} |", d.head))
+        .says(format!("(crate::handshake::Limits::max_headers) | {} |", d.headers))
+        .says(format!("what waits to be written | {} |", d.high_water))
+        .says(format!("longer than `max_frame` by a quarter and {},", d.longer))
+        .says(format!("twice what has arrived, or has been inflated, plus {};", allowance()))
+        .says(format!("a `MessageBuf` whose message is not compressed, plus {}.", gathered_allowance()))
+        .says(format!("Pongs share {},", pongs()))
+        .says("// announces 1001 bytes")
+        .and_no_more();
+    Page::new("src/manual/timeouts.rs")
+        .says(format!("a client gives up | {} s in `net`, off in the machines |", d.handshake))
+        .says(format!("| a Ping goes out | {} s |", d.ping))
+        .says(format!("| the connection fails with 1011, and ends at once | {} s |", d.pong))
+        .says(format!("from the first Close in either direction | the connection ends | {} s |", d.close))
+        .says(format!("| the connection ends, and counts as clean | {} s |", d.end))
+        .says("the connection is closed with 1001 | off |")
+        .says(format!(
+            "by at most {} times the pong timeout",
+            word(constant("src/connection/timers.rs", "MOST_EXTENSIONS"))
+        ))
+        .and_no_more();
+    Page::new("src/manual/from_tokio_tungstenite.rs")
+        // These are tungstenite's.
+        .says("`max_message_size`, 64 MiB")
+        .says("`max_frame_size`, 16 MiB")
+        .says(format!("(crate::Config::max_message), {};", d.message))
+        .says(format!("(crate::Config::max_frame), {} |", d.frame))
+        .says(format!("(crate::Config::max_fragments), {} |", d.fragments))
+        .says(format!("(crate::Config::high_water), {}:", d.high_water))
+        .says(format!("after {} seconds of silence a Ping, after {} more the end;", d.ping, d.pong))
+        .says(format!("{} seconds for a handshake, and for closing", word(d.handshake)))
+        .and_no_more();
+    assert_eq!(d.handshake, d.close);
+    let large = size(constant("src/connection/outbox.rs", "LARGE"));
+    Page::new("src/manual/zero_copy.rs")
+        .says(format!("an owned message of {large} or more from a server"))
+        .says(format!("a `Prepared` message of {large} or more from a server"))
+        .says("// a header of ten bytes,")
+        .and_no_more();
+}
+
+#[test]
+fn the_manual_says_what_compression_does() {
+    let deflate = "src/deflate/deflate.rs";
+    let d = defaults();
+    let at_once = size(constant(deflate, "AT_ONCE"));
+    Page::new("src/manual/compression.rs")
+        .says(format!(
+            "Of a message of more than {at_once} the first {} are compressed.",
+            size(constant(deflate, "TRIAL"))
+        ))
+        .says(format!("Messages of up to {at_once} are compressed to the end"))
+        .says(format!(
+            "Of what was compressed before, the last {} stay.",
+            size(1 << constant(deflate, "CONTEXT_BITS"))
+        ))
+        .says(format!("it is up to a quarter and {}.", d.longer))
+        .says(format!("{} of any data arrive, in one fragment or in up to {}.", d.message, d.fragments))
+        .says(format!(
+            "a message of any size passes through {}.",
+            size(constant("src/connection/inflate.rs", "CHUNK"))
+        ));
+    let Compression { level, memory_level, min_size, .. } = Compression::new();
+    Page::new(deflate).says(format!(
+        "Level {level}, memory level {memory_level}, messages of {min_size} bytes and more, and memory given back after a minute.",
+    ));
+    assert_eq!(d.release, 60);
+}
+
+#[test]
+fn a_configuration_says_its_defaults() {
+    let d = defaults();
+    Page::new("src/connection/config.rs")
+        .says(format!("in bytes on the wire; {} by default.", d.frame))
+        .says(format!("may be longer by a quarter and {}.", d.longer))
+        .says(format!("in bytes over all its fragments; {} by default.", d.message))
+        .says(format!("The most fragments a message may have; {} by default.", d.fragments))
+        .says(format!("(crate::SendError::Blocked); {} by default.", d.high_water))
+        .says(format!("without a byte from the peer a Ping is sent; {} seconds by default", d.ping))
+        .says(format!("before it is held to be dead; {} seconds by default", d.pong))
+        .says(format!("to the end of the stream; {} seconds by default", d.close))
+        .says(format!("(RFC 6455 section 7.1.1); {} seconds by default", d.end))
+        .says("`None`, never, by default. Pings and Pongs do not count.")
+        .says("that many connections share, in eight bytes each")
+        .and_no_more();
+    assert_eq!(size_of::<hybi::SharedConfig>(), size_of::<usize>());
+    let (head, lines) = (handshake::Limits::new().max_head, handshake::Limits::new().max_headers);
+    Page::new("src/handshake/head.rs")
+        .says(format!("both included; {head} by default"))
+        .says(format!("Header lines in one head; {lines} by default"))
+        .says(format!("The defaults: {head} bytes, {lines} headers."));
+}
+
+#[test]
+fn queues_and_messages_say_how_much_they_hold() {
+    let d = defaults();
+    let control = 2 + 4 + hybi::frame::MAX_CONTROL_PAYLOAD;
+    let kept = control + hybi::frame::MAX_HEADER_LEN;
+    Page::new("src/connection/outbox.rs")
+        .says(format!("of an array of `n` bytes, messages can use `n - {kept}`"))
+        .says(format!("needs room for a quarter more and {},", d.longer))
+        .says(format!("should be of {} bytes at the least: in {kept} only empty messages fit", kept + 1));
+    Page::new("src/connection/message.rs")
+        .says(format!("at most twice what has arrived plus {},", gathered_allowance()))
+        .says(format!("twice what has arrived, or has been inflated, plus {}.", allowance()))
+        .says(format!("what is more than twice that part and {},", allowance()));
+    let large = size(constant("src/connection/outbox.rs", "LARGE"));
+    Page::new("src/connection/owned.rs")
+        .says(format!("A server does not copy a payload of {large} or more."));
+    Page::new("src/connection/straight.rs").says(format!("or where it is of {large} or more"));
+    Page::new("src/connection/input.rs")
+        .says(format!(
+            "at most as much as the part and {}:",
+            size(constant("src/connection/message.rs", "SPARE"))
+        ))
+        .says("some 16 KiB are allocated for the first read");
+    assert_eq!(constant("src/connection/input.rs", "WINDOW") >> 10, 16);
+}
+
+#[test]
+fn the_adapters_say_how_long_they_wait_and_what_they_keep() {
+    let d = defaults();
+    let (turn, memory, opening) =
+        ("src/adapters/polled/turn.rs", "src/adapters/polled/memory.rs", "src/adapters/opening/server.rs");
+    Page::new("src/adapters/polled/mod.rs")
+        .says(format!(
+            "also reads what has arrived, up to {},",
+            size(constant("src/adapters/polled/wire.rs", "MOST_READ_AHEAD"))
+        ))
+        .says(format!(
+            "After {} frames or {} of input, the task yields",
+            count(constant(turn, "MOST_FRAMES")),
+            size(constant(turn, "MOST_BYTES"))
+        ))
+        .says(format!(
+            "A thread keeps {} of each kind, of {} at most",
+            word(between(memory, "type Kept<T> = [Cell<Option<T>>; ", "]").parse().unwrap()),
+            size(constant(memory, "LARGEST"))
+        ))
+        .says("and for a second memory that the rest of a large one may need")
+        // tests/memory/polled.rs measures it.
+        .says("a connection that waits holds less than 900 bytes, its timer included")
+        .and_no_more();
+    assert_eq!(constant(memory, "PATIENCE"), 1);
+    let handshake = word(d.handshake);
+    for path in ["src/adapters/tokio.rs", "src/adapters/net/client.rs"] {
+        Page::new(path)
+            .says(format!("{handshake} seconds for each address to connect and {handshake} for the"));
+    }
+    for path in ["src/adapters/tokio.rs", "src/adapters/net/server.rs", "src/adapters/futures_io.rs"] {
+        Page::new(path).says(format!("any origin, {handshake} seconds for the handshake"));
+    }
+    let (write, slowest) = (constant(opening, "WRITE_TIMEOUT"), size(constant(opening, "SLOWEST")));
+    Page::new(opening).says(format!(
+        "(1 s at least, {write} s at most or with `None`), and {slowest} a second on the whole"
+    ));
+    for path in ["src/adapters/net/server.rs", "src/adapters/polled/handshake.rs"] {
+        Page::new(path)
+            .says(format!("how long the stream may take nothing of the answer; {write} s by default"))
+            .says(format!("and {slowest} a second on the whole"))
+            .says(format!(
+                "for a second from the end of the answer, {} at most",
+                size(constant(opening, "MOST_DISCARDED"))
+            ));
+    }
+    assert_eq!(constant(opening, "DISCARD_TIME"), 1);
+}
