@@ -204,7 +204,10 @@ impl Task {
                 if matches!(ask, Ask::Close(..) | Ask::SinkClose) {
                     let now = self.now();
                     let mut record = self.world.ends[self.end].borrow_mut();
-                    record.closes(now, matches!(ask, Ask::Close(..)));
+                    // Those halves first send what they hold themselves, for as long as that takes.
+                    if !matches!(out, Out::Futures(_)) {
+                        record.closes(now, matches!(ask, Ask::Close(..)));
+                    }
                     record.told_to_close = true;
                 }
                 self.world.note(|| format!("{} asks for {ask:?}, {patience:?}", self.end));

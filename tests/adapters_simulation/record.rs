@@ -199,11 +199,15 @@ impl Record {
         }
     }
 
-    /// Bytes were written, and a Ping among them; `blocked` says that the write before had found no room.
-    pub fn wrote(&mut self, now: u64, blocked: bool, pings: bool) {
+    /// Bytes were written, and a Ping among them; `blocked` says that the write before had found no room, and `shows` that
+    /// the library sees that it goes on.
+    pub fn wrote(&mut self, now: u64, blocked: bool, shows: bool, pings: bool) {
         let attentive = self.attentive(now);
         if blocked {
-            (self.progress, self.progress_mark) = (Some(now), attentive);
+            self.progress_mark = attentive;
+        }
+        if blocked && shows {
+            self.progress = Some(now);
         }
         if pings {
             self.pinged.get_or_insert(attentive);

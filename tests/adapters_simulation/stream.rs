@@ -163,8 +163,8 @@ impl SimStream {
         if len > 0 {
             // What a stream does with what it has taken before does not show.
             let manner = &world.streams[self.end].borrow().manner;
-            let shows = blocked && !manner.keeps && manner.lazy == 0;
-            world.ends[self.end].borrow_mut().wrote(now, shows, pings);
+            let shows = !closes && !manner.keeps && manner.lazy == 0;
+            world.ends[self.end].borrow_mut().wrote(now, blocked, shows, pings);
         }
         if closes {
             world.close_written(self.end);
