@@ -388,3 +388,21 @@ fn a_feed_that_has_got_room_returns_though_a_timer_was_due() {
     peer.say();
     assert!(poll_once(ws.feed("now")).is_ready());
 }
+
+/// The memory for compression is due to be given back before the Pong is due. The half that receives has none of it, and
+/// so waits for neither: it must hear of the Ping that the other half sends.
+#[cfg(feature = "deflate")]
+#[test]
+fn s5_5_3_a_writer_that_pings_has_the_reader_wait_for_the_pong_though_memory_is_released_sooner() {
+    let compression = hybi::deflate::Compression { release_after: Some(ms(500)), ..Default::default() };
+    let config = Config::new().pong_timeout(Some(ms(1000))).compression(compression);
+    let (clock, ws, _peer) = pair_with(Role::Server, Manner::default(), config, true);
+    let (mut reader, mut writer) = ws.split();
+    let mut pinging = pin!(async {
+        sleep(&clock, ms(100)).await;
+        writer.ping(b"").await.unwrap();
+    });
+    let outcome = run(&clock, reader.wait_closed(), &mut [pinging.as_mut()]);
+    assert_eq!(outcome.unwrap(), Outcome::TimedOut(Which::Pong));
+    assert_eq!(clock.now(), Instant::ZERO + ms(1100) + Duration::from_nanos(1));
+}

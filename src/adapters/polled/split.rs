@@ -34,12 +34,14 @@ pub(super) struct Out<S, R> {
 }
 
 impl<S, R> Out<S, R> {
-    /// When something is due, be it here or where messages are inflated.
-    fn next_deadline(&self) -> Option<Instant> {
-        let at = self.sender.poll_timeout();
+    /// When something is due: here, and where messages are inflated. They are two, as the half that receives waits for
+    /// the second one only while it has a window to release.
+    fn deadlines(&self) -> [Option<Instant>; 2] {
         #[cfg(feature = "deflate")]
-        let at = [at, self.sender.release_at()].into_iter().flatten().min();
-        at
+        let release = self.sender.release_at();
+        #[cfg(not(feature = "deflate"))]
+        let release = None;
+        [self.sender.poll_timeout(), release]
     }
 }
 
@@ -117,14 +119,16 @@ impl<S, R: Transport<S>> Shared<S, R> {
         mut poll: impl FnMut(&mut Out<S, R>, &mut Context<'_>) -> Poll<T>,
     ) -> Poll<T> {
         self.out.poll(Side::Writer, cx, |out, cx, news| {
-            let (before, deadline, ahead) =
-                (out.sender.close_state(), out.next_deadline(), out.wire.read_ahead_len());
+            let (before, deadlines, ahead) =
+                (out.sender.close_state(), out.deadlines(), out.wire.read_ahead_len());
             self.settle(out);
             let polled = poll(out, cx);
             out.wire.poll_half_close(&mut out.stream, &mut out.sender, cx);
             let after = out.sender.close_state();
             // The half that receives has something to take in, an end to tell or to wait for; or waits for too long.
-            let sooner = out.next_deadline().is_some_and(|at| deadline.is_none_or(|deadline| at < deadline));
+            let mut both = out.deadlines().into_iter().zip(deadlines);
+            let sooner =
+                both.any(|(now, before)| now.is_some_and(|at| before.is_none_or(|before| at < before)));
             *news = out.wire.read_ahead_len() > ahead || after != before || after == State::Ended || sooner;
             polled
         })
