@@ -1,5 +1,6 @@
 //! How much one connection does before others have their turn, counted and not timed.
 
+use std::future::Future;
 use std::io;
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -182,5 +183,72 @@ fn s7692_a_flood_of_bombs_is_bounded_by_what_they_inflate_to() {
             }
         }
         assert!((55..100).contains(&polls), "halves: {halves}: {polls} turns");
+    }
+}
+
+/// How many turns of inflating one message takes, for whoever receives whole messages.
+#[cfg(feature = "deflate")]
+fn turns_of_a_message(frame: &[u8], halves: bool) -> usize {
+    let stream = Flood { frames: Arc::new(frame.to_vec()), at: 0, counts: Arc::default() };
+    let connection =
+        connection(Role::Client, Config::new()).with_deflate(hybi::handshake::DeflateParams::default());
+    let mut ws = WebSocket::from_parts(stream, CountingClock::default(), connection, Inbox::empty());
+    let cx = &mut Context::from_waker(Waker::noop());
+    let mut polls = 1;
+    let mut count = |mut receiving: Pin<&mut dyn Future<Output = ()>>| {
+        while receiving.as_mut().poll(cx).is_pending() {
+            polls += 1;
+        }
+    };
+    if halves {
+        let (mut reader, _writer) = ws.split();
+        count(pin!(async move { drop(reader.recv().await.unwrap().unwrap()) }));
+    } else {
+        count(pin!(async move { drop(ws.recv().await.unwrap().unwrap()) }));
+    }
+    polls
+}
+
+/// Blocks that inflate to nothing: 16 KiB of them take longer than 16 KiB that inflate to 16 MiB.
+#[cfg(feature = "deflate")]
+#[test]
+fn s7692_a_flood_of_empty_blocks_is_bounded_by_their_number() {
+    const BLOCKS: u16 = 8000;
+    // A final block with the fixed codes, which ends at once; and what is left of the empty block at the end of a message.
+    let mut payload = [0x03, 0x00].repeat(BLOCKS.into());
+    payload.push(0);
+    let mut frame = vec![0xC2, 126];
+    frame.extend((2 * BLOCKS + 1).to_be_bytes());
+    frame.extend(payload);
+    for halves in [false, true] {
+        // 256 KiB are 128 blocks.
+        let turns = turns_of_a_message(&frame, halves);
+        assert!((usize::from(BLOCKS) / 128..usize::from(BLOCKS) / 100).contains(&turns), "{halves}: {turns}");
+    }
+}
+
+/// Each has a block, whatever it inflates to.
+#[cfg(feature = "deflate")]
+#[test]
+fn s7692_a_flood_of_small_compressed_messages_is_bounded_by_their_blocks() {
+    let payload = [0xAA, 0x00, 0x00]; // "x"
+    let frame = [&[0xC2, 3][..], &payload].concat();
+    let stream = Flood { frames: Arc::new(frame.repeat(1000)), at: 0, counts: Arc::default() };
+    let connection =
+        connection(Role::Client, Config::new()).with_deflate(hybi::handshake::DeflateParams::default());
+    let mut ws = WebSocket::from_parts(stream, CountingClock::default(), connection, Inbox::empty());
+    let received = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&received);
+    let mut task = pin!(async move {
+        while let Some(message) = ws.recv().await.unwrap() {
+            assert_eq!(message.as_bytes(), b"x");
+            counted.fetch_add(1, Ordering::Relaxed);
+        }
+    });
+    for _ in 0..100 {
+        let before = received.load(Ordering::Relaxed);
+        assert!(task.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        let messages = received.load(Ordering::Relaxed) - before;
+        assert!((100..=130).contains(&messages), "{messages} in a turn");
     }
 }
