@@ -81,7 +81,7 @@ pub struct Record {
     pub told_to_close: bool,
     /// Its group was closed, which a call that receives learns when it waits.
     pub group_closed: bool,
-    /// How many bytes were read while the last call that sends was pending.
+    /// The most bytes that were read while a call that sends was pending.
     pub read_ahead: u64,
     /// When it was last taken apart: its clock goes on from the latest thing that had happened, so timers may be late.
     pub reassembled: u64,
