@@ -156,7 +156,8 @@ impl World {
     fn answers_in_time(&self, end: usize, record: &Record) -> bool {
         let Some(answers) = self.answers_within[1 - end] else { return false };
         let calm = self.weather.stall.is_none() && !self.cut.get() && !self.reset.get();
-        let knows = self.streams[end].borrow().manner.hides_nothing() && !record.reader_rests();
+        let stream = self.streams[end].borrow();
+        let knows = stream.manner.hides_nothing() && !stream.lied && !record.reader_rests();
         calm && knows && record.promise.pong.is_some_and(|pong| answers + SLACK * 3 < pong)
     }
 
