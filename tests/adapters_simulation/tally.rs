@@ -48,7 +48,8 @@ impl Tally {
     pub fn is_broad(&self) {
         for (what, times) in &self.0 {
             let known = *what == "futures halves" && !known::is_fixed(8);
-            assert!(*times > 0 || known, "{what}: none");
+            // A largest value may be zero: a few runs need not reallocate anything large.
+            assert!(*times > 0 || known || what.starts_with("most "), "{what}: none");
         }
     }
 }
