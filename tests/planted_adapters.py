@@ -66,7 +66,7 @@ FAULTS = [
         (WIRE, 'if R::may_keep(stream) {\n            return', 'if R::may_keep(stream) && false {\n            return')]),
     ('15', 'a control frame is put before what was offered', [
         (WIRE, '            Poll::Pending => sender.offered(self.now, offered),',
-         '            Poll::Pending => sender.offered(self.now, offered * 0),')]),
+         '            Poll::Pending => sender.offered(self.now, offered.min(0_usize)),')]),
     ('17', 'a stream is believed that claims to have moved more than it was given', [
         (STREAM, 'Poll::Ready(Ok(n)) if n > most =>', 'Poll::Ready(Ok(n)) if n > most && false =>')]),
     ('26', 'the end is clean though the answer to a Close was not written', [

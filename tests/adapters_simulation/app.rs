@@ -215,7 +215,9 @@ impl Task {
                 if !matches!(ask, Ask::Ping(_) | Ask::Pong(_)) {
                     self.world.ends[self.end].borrow_mut().flushed = matches!(asked, Some(Ok(())));
                 }
-                if asked.is_none() && (matches!(ask, Ask::SinkClose) || matches!(out, Out::Futures(_))) {
+                let written = self.world.links[self.end].borrow().sent.close.is_some();
+                let unsure = matches!(ask, Ask::SinkClose) || matches!(out, Out::Futures(_));
+                if asked.is_none() && unsure && !written {
                     // It may still have waited for its turn: then it did not begin.
                     self.world.ends[self.end].borrow_mut().closing = closing;
                 }

@@ -145,7 +145,7 @@ impl World {
             }
         }
         if let Some(idle) = promise.idle.filter(|_| self.links[end].borrow().sent.close.is_none()) {
-            let since = self.data_at(end).max(record.ahead_at).max(record.reassembled);
+            let since = self.data_at(end).max(record.ahead_at).max(record.reassembled).max(record.heard);
             if receives && writable && now > since + idle + SLACK {
                 fail!("3 idle", "end {end} was idle for {} of {}", ms(now - since), ms(idle));
             }
@@ -247,7 +247,7 @@ impl World {
             // What came in just now, it may not have known.
             let gap = now - self.links[1 - end].borrow().read.data_at.unwrap_or(0);
             // Where there was no room, it waited, and was queued some time ago.
-            let waited = record.progress == Some(now) || self.streams[end].borrow().blocked;
+            let waited = record.progress_mark == record.attentive(now) || self.streams[end].borrow().blocked;
             if !waited && gap > SLACK && gap + SLACK < promise && known::is_fixed(3) {
                 fail!("3 idle early", "end {end} was idle for {} of {}", ms(gap), ms(promise));
             }

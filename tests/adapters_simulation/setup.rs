@@ -238,6 +238,17 @@ pub fn setup(seed: u64) -> Setup {
         if manner.lazy > 0 && !known::is_fixed(12) {
             plan.items.retain(|(_, item)| !matches!(item, Item::Reassemble));
         }
+        if manner.lazy > 0 && shape == Shape::Whole {
+            // What such a stream holds back, and a call that was dropped has not flushed, is not to be forgotten.
+            let mut items = Vec::new();
+            for item in plan.items {
+                items.push(item);
+                if draw.one_in(3) {
+                    items.push((0, Item::Reassemble));
+                }
+            }
+            plan.items = items;
+        }
         if making.delivery == Delivery::Chunks {
             // Chunks are no messages: the methods that give messages pass them over.
             plan.readings = vec![Reading::Next];
@@ -251,6 +262,8 @@ pub fn setup(seed: u64) -> Setup {
     let lies_at = draw.0.next() % 60;
     if draw.one_in(40) {
         ends[0].manner.lies_at = Some(lies_at);
+        // After a failure nobody knows how much was written, and taken apart nobody knows of the failure.
+        ends[0].plan.items.retain(|(_, item)| !matches!(item, Item::Reassemble));
     }
     if draw.one_in(6) {
         let script = script::draw(|bound| draw.0.next() % bound);
