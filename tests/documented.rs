@@ -245,6 +245,13 @@ fn a_connection_is_as_small_as_is_said() {
     assert_eq!(WINDOW, size(1 << 15));
 }
 
+/// How much any adapter reads ahead.
+fn read_ahead() -> String {
+    let blocking = constant("src/adapters/net/read_ahead.rs", "MOST");
+    assert_eq!(blocking, constant("src/adapters/polled/wire.rs", "MOST_READ_AHEAD"));
+    size(blocking)
+}
+
 #[test]
 fn security_lists_the_limits() {
     let d = defaults();
@@ -264,6 +271,7 @@ fn security_lists_the_limits() {
         .says(format!("| header lines in it | {}, at most {} |", d.headers, handshake::Limits::MOST_HEADERS))
         .says(format!("| subprotocols in a request | {} |", Request::MOST_SUBPROTOCOLS))
         .says(format!("| bytes that wait to be written | {}, and one message |", d.high_water))
+        .says(format!("| bytes that a call which sends reads ahead while it waits | {} |", read_ahead()))
         .says(format!(
             "| answers that wait between two halves | {} |",
             constant("src/adapters/desk.rs", "MOST_OWED")
@@ -456,6 +464,10 @@ fn the_adapters_say_how_long_they_wait_and_what_they_keep() {
         .says("a connection that waits holds less than 900 bytes, its timer included")
         .and_no_more();
     assert_eq!(constant(memory, "PATIENCE"), 1);
+    Page::new("src/adapters/net/mod.rs")
+        .says(format!("of which it keeps up to {} for the next call that receives", read_ahead()));
+    Page::new("src/adapters/net/websocket.rs")
+        .says(format!("what it sends meanwhile is read ahead, up to {},", read_ahead()));
     let handshake = word(d.handshake);
     for path in ["src/adapters/tokio.rs", "src/adapters/net/client.rs"] {
         Page::new(path)

@@ -4,7 +4,8 @@ use std::thread;
 
 use hybi::net::{Client, Error, Server};
 use hybi::{
-    CloseCode, Cut, Event, Inbox, Message, Outcome, ProtocolError, ReadyState, SendError, TransportAction,
+    CloseCode, Config, Cut, Event, Inbox, Message, Outcome, ProtocolError, ReadyState, SendError,
+    TransportAction,
 };
 
 use crate::common::*;
@@ -342,6 +343,79 @@ fn s7_1_5_an_abnormal_end_is_an_error_for_those_who_ask() {
                 assert_eq!(second.unwrap(), None);
             }
             assert_eq!(third.unwrap(), None);
+        }
+    }
+}
+
+/// A peer that says this, ends its half, and reads so much every 100 ms.
+fn says_and_reads(bytes: Vec<u8>, capacity: usize, n: usize) -> Virtual {
+    Virtual::new(capacity, move |peer| {
+        if peer.now.is_zero() {
+            peer.send(&bytes);
+            peer.end();
+        }
+        peer.read(n);
+        peer.wake_at = Some(peer.now + ms(100));
+    })
+}
+
+#[test]
+fn what_is_queued_is_written_to_a_peer_that_has_ended_its_half() {
+    let abnormal = Outcome::Abnormal(Cut::BetweenMessages);
+    for keeps in [false, true] {
+        let stream = says_and_reads(frame(0x81, true, b"last words"), 500, 300);
+        let stream = if keeps { stream.holding_back() } else { stream };
+        let mut ws = stream.server(Config::new());
+        assert_eq!(ws.recv().unwrap(), Some("last words".into()));
+        ws.feed(vec![1; 5000]).unwrap();
+        ws.feed("and ours").unwrap();
+        assert_eq!(ws.wait_closed().unwrap(), abnormal);
+        stream.pass(ms(1000));
+        let frames = stream.peer(|peer| peer.frames());
+        assert_eq!(frames, [(0x82, vec![1; 5000]), (0x81, b"and ours".to_vec())]);
+    }
+
+    // The half that receives writes its own answers.
+    let pings = frame(0x89, true, &[7; 100]).repeat(3);
+    let stream = says_and_reads(pings, 50, 20);
+    let (mut reader, _writer) = stream.server(Config::new()).split().unwrap();
+    assert_eq!(reader.wait_closed().unwrap(), abnormal);
+    stream.pass(ms(1000));
+    assert_eq!(stream.peer(|peer| peer.frames()), vec![(0x8A, vec![7; 100]); 3]);
+}
+
+#[test]
+fn a_peer_that_has_ended_its_half_and_does_not_read_is_given_up_in_time() {
+    // No timer runs but that for closing.
+    let stream = says_and_reads(frame(0x01, true, b"a part"), 50, 0);
+    let mut ws = stream.server(patient());
+    assert!(matches!(ws.send_binary(&[0; 1000]), Err(Error::Send(SendError::Closed))));
+    assert!(stream.now() >= ms(10_000) && stream.now() < ms(10_100), "{:?}", stream.now());
+    assert!(!ws.wait_closed().unwrap().is_clean());
+
+    for halves in [false, true] {
+        for wait in [None, Some(ms(700))] {
+            let stream = says_and_reads(frame(0x89, true, &[7; 100]).repeat(3), 50, 0);
+            let mut ws = stream.server(patient());
+            // Each call that is given so long returns in time.
+            let outcome = if halves {
+                let (mut reader, _writer) = ws.split().unwrap();
+                while let (None, Some(wait)) = (reader.outcome(), wait) {
+                    let before = stream.now();
+                    let _ = reader.next_timeout(wait);
+                    assert!(stream.now() - before < wait + ms(25));
+                }
+                reader.wait_closed().unwrap()
+            } else {
+                while let (None, Some(wait)) = (ws.outcome(), wait) {
+                    let before = stream.now();
+                    let _ = ws.next_timeout(wait);
+                    assert!(stream.now() - before < wait + ms(25));
+                }
+                ws.wait_closed().unwrap()
+            };
+            assert!(matches!(outcome, Outcome::Abnormal(_) | Outcome::TimedOut(_)), "{outcome:?}");
+            assert!(stream.now() >= ms(10_000) && stream.now() < ms(10_100), "{:?}", stream.now());
         }
     }
 }

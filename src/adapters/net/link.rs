@@ -266,9 +266,24 @@ impl<S> Link<S> {
         self.unflushed
     }
 
-    /// Whether the next read gives what was read ahead.
+    /// Whether the next read gives bytes that were read ahead.
     pub(super) fn has_read_ahead(&self) -> bool {
-        !self.ahead.is_empty()
+        self.ahead.has_bytes()
+    }
+
+    /// Whether the next read gives nothing but the end of the stream, or a failure, that has shown already.
+    pub(super) fn input_has_ended(&self) -> bool {
+        self.ahead.is_at_end()
+    }
+
+    /// Whether the end of the stream, or a failure, has shown behind what was read ahead.
+    pub(super) const fn knows_end(&self) -> bool {
+        self.ahead.knows_end()
+    }
+
+    /// The last read gave the end of the stream, and the next one is to give it again.
+    pub(super) fn keep_end(&mut self) {
+        self.ahead.keep_end();
     }
 
     // --- calls on the stream ---

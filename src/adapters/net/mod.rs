@@ -23,8 +23,8 @@
 //!
 //! # Blocking
 //!
-//! A call that sends waits until the peer has read enough. It looks for input every 20 ms meanwhile, handles the timers,
-//! and keeps up to 64 KiB for the next call that receives. So a live peer is not given up although nobody receives, and
+//! A call that sends waits until the peer has read enough. Meanwhile it handles the timers and looks for input again and
+//! again, of which it keeps up to 64 KiB for the next call that receives. So a live peer is not given up although nobody receives, and
 //! a peer that must send a little before it reads can go on. Two ends that each send more than that without receiving
 //! wait for each other until a timer ends it: have one thread receive and another send ([`WebSocket::split`]).
 //!

@@ -29,9 +29,24 @@ pub(super) struct ReadAhead {
 }
 
 impl ReadAhead {
-    /// Whether the next [`take`](Self::take) gives something.
-    pub(super) fn is_empty(&self) -> bool {
-        self.bytes.len() == self.taken && self.end.is_none()
+    /// Whether there are bytes.
+    pub(super) fn has_bytes(&self) -> bool {
+        self.bytes.len() > self.taken
+    }
+
+    /// Whether nothing comes from the stream any more, and its end is all that is kept.
+    pub(super) fn is_at_end(&self) -> bool {
+        !self.has_bytes() && self.end.is_some()
+    }
+
+    /// Whether the end of the stream, or a failure, has shown behind what is kept.
+    pub(super) const fn knows_end(&self) -> bool {
+        self.end.is_some()
+    }
+
+    /// The stream has ended, and the next [`take`](Self::take) says so again.
+    pub(super) fn keep_end(&mut self) {
+        self.end = Some(Ok(()));
     }
 
     /// Whether more can be kept.
@@ -120,11 +135,11 @@ mod tests {
         let bytes: Vec<u8> = (0..100_000_u32).map(|i| (i % 251) as u8).collect();
         for step in [1, 100, 16 << 10, 1 << 20] {
             let mut ahead = ReadAhead::default();
-            assert!(ahead.is_empty());
+            assert!(!ahead.has_bytes());
             assert_eq!(fill(&mut ahead, &bytes), MOST);
-            assert!(!ahead.has_room() && !ahead.is_empty());
+            assert!(!ahead.has_room() && ahead.has_bytes());
             assert_eq!(drain(&mut ahead, step), bytes[..MOST]);
-            assert!(ahead.is_empty() && ahead.has_room());
+            assert!(!ahead.has_bytes() && ahead.has_room());
             assert_eq!(ahead.bytes.capacity(), 0);
         }
     }
@@ -134,7 +149,7 @@ mod tests {
         let mut ahead = ReadAhead::default();
         let room = ahead.space().len();
         ahead.handle_read(room, Ok(None));
-        assert!(ahead.is_empty());
+        assert!(!ahead.has_bytes() && !ahead.is_at_end());
         assert!(ahead.take(&mut [0]).is_none());
     }
 
@@ -149,13 +164,16 @@ mod tests {
             assert!(!ahead.has_room());
             let mut to = [0; 8];
             assert!(matches!(ahead.take(&mut to), Some(Ok(3))));
-            assert!(!ahead.is_empty());
+            assert!(ahead.is_at_end());
             match ahead.take(&mut to) {
                 Some(Ok(0)) => assert!(!failed),
                 Some(Err(error)) => assert!(failed && error.kind() == ErrorKind::ConnectionReset),
                 other => std::panic!("{other:?}"),
             }
             assert!(ahead.take(&mut to).is_none());
+            ahead.keep_end();
+            assert!(ahead.is_at_end());
+            assert!(matches!(ahead.take(&mut to), Some(Ok(0))));
         }
     }
 }

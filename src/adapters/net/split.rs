@@ -88,6 +88,16 @@ impl Out {
         self.end_transport() && written
     }
 
+    /// As [`write_now`](Self::write_now), for who has nothing to read any more: it waits, until `until` at most.
+    fn write_until(&mut self, desk: &Desk, until: Option<Instant>) -> Result<bool, Error> {
+        let written = match self.output(desk).write_or_hear(until) {
+            Err(error) if would_block(&error) => return Err(error),
+            Err(_) => true,
+            Ok(()) => self.output(desk).is_out(),
+        };
+        Ok(self.end_transport() && written)
+    }
+
     /// Does what the transport needs; whether nothing is left to be done.
     fn end_transport(&mut self) -> bool {
         let Self { link, sender } = self;
@@ -297,7 +307,11 @@ impl Reader {
             if out.sender.close_state() == State::Failed {
                 self.receiver.handle_ended();
             }
-            if !out.write_now(desk) {
+            let written = match self.link.input_has_ended() {
+                true => out.write_until(desk, until)?,
+                false => out.write_now(desk),
+            };
+            if !written {
                 (stalled, deadline) = (true, Some(out.link.now() + SLICE));
             }
             while let Some(ready) = out.sender.poll() {
@@ -320,6 +334,11 @@ impl Reader {
         deadline = [deadline, until].into_iter().flatten().min();
         let space = self.receiver.read_space(&mut self.inbox);
         match self.link.read(space, deadline) {
+            // What is queued is written before that counts, as a peer that sends no more may still read.
+            Ok(Some(0)) if stalled => {
+                self.link.keep_end();
+                lock(out).sender.handle_input_ended(self.link.now(), self.receiver.cut());
+            }
             Ok(Some(0)) => {
                 self.end();
             }

@@ -347,23 +347,14 @@ impl<S> WebSocket<S> {
     /// All input has been taken in: does what is due, writes, does what the transport needs, and waits for
     /// more, but no longer than `until`.
     fn turn(&mut self, until: Option<Instant>) -> Result<(), Error> {
-        let read_ahead = self.link.has_read_ahead();
-        if !read_ahead {
-            // What was read ahead is decoded first: it may hold what a timer waits for.
-            self.connection.handle_timeout(self.link.read_at());
-        }
         // Where nothing can be written, what has come in can still be read.
-        if !self.link.write_failed() {
-            let mut out = self.output();
-            let written = if read_ahead { out.write_now().map(drop) } else { out.write_or_hear(until) };
-            match written {
-                // Where all that comes in is discarded, only writing is left.
-                Err(error) if would_block(&error) && self.connection.receiver().is_done() => {
-                    return Err(error);
-                }
-                Err(error) if !would_block(&error) && !self.is_closing() => return Err(error),
-                _ => {}
-            }
+        let written = if self.link.write_failed() { Ok(()) } else { self.write(until) };
+        let write_blocks = written.as_ref().is_err_and(would_block);
+        match written {
+            // Where all that comes in is discarded, only writing is left.
+            Err(error) if write_blocks && self.connection.receiver().is_done() => return Err(error),
+            Err(error) if !write_blocks && !self.is_closing() => return Err(error),
+            _ => {}
         }
         let look_up = self.half_close(until);
         if self.connection.ready_state() == ReadyState::Closed {
@@ -373,7 +364,7 @@ impl<S> WebSocket<S> {
         let deadline = [due, until, look_up].into_iter().flatten().min();
         let space = self.connection.read_space(&mut self.inbox);
         match self.link.read(space, deadline) {
-            Ok(Some(0)) => self.connection.handle_eof(),
+            Ok(Some(0)) => return self.end(write_blocks),
             Ok(Some(n)) => self.inbox.handle_read(n),
             Ok(None) if deadline != due => {}
             Ok(None) => {
@@ -395,6 +386,27 @@ impl<S> WebSocket<S> {
             }
         }
         Ok(())
+    }
+
+    /// Does what is due, and writes.
+    fn write(&mut self, until: Option<Instant>) -> Result<(), Error> {
+        if self.link.has_read_ahead() {
+            // What was read ahead is decoded first: it may hold what a timer waits for.
+            return self.output().write_now().map(drop);
+        }
+        self.connection.handle_timeout(self.link.read_at());
+        self.output().write_or_hear(until)
+    }
+
+    /// The stream has ended. What is queued is written before that counts, as a peer that sends no more may still read.
+    fn end(&mut self, write_blocks: bool) -> Result<(), Error> {
+        if self.link.write_failed() || self.output().is_out() {
+            self.connection.handle_eof();
+            return Ok(());
+        }
+        self.link.keep_end();
+        self.connection.handle_input_ended(self.link.now());
+        if write_blocks { Err(self.output().interest().into()) } else { Ok(()) }
     }
 
     /// Closes the sending half if it is time. Gives when to look again, where the stream takes nothing now.

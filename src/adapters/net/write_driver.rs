@@ -24,10 +24,13 @@ use super::link::{Flush, Link, MAX_SLICES};
 use super::split::Desk;
 use crate::adapters::error::Error;
 use crate::close::State;
-use crate::{Instant, Outbox, SendError, Sender};
+use crate::{Cut, Instant, Outbox, SendError, Sender};
 
 /// The longest time for which a write waits before timers and input are looked at.
-pub(super) const SLICE: Duration = Duration::from_millis(20);
+///
+/// Windows documents that a socket may lose bytes when the timeout of a write runs out. There writes that wait are to be
+/// cut off rarely.
+pub(super) const SLICE: Duration = Duration::from_millis(if cfg!(windows) { 1000 } else { 20 });
 
 /// So much is written at once to a stream that may keep it: a record of TLS.
 const AT_ONCE: usize = 16 << 10;
@@ -86,21 +89,23 @@ impl<S> Output<'_, S> {
         if lost { Err(SendError::Closed.into()) } else { Ok(()) }
     }
 
-    /// Writes until all is out, or until it would have to wait although there is something to read or `until` has
-    /// come.
+    /// Writes until all is out, or until it would have to wait although there is something to read, the end of the stream
+    /// has shown, or `until` has come.
     pub(super) fn write_or_hear(&mut self, until: Option<Instant>) -> Result<(), Error> {
         if self.is_out() {
             // Between two messages that are read there is nothing to do, and the clock need not be read.
             return Ok(());
         }
         self.link.tick();
+        let knew_end = self.link.knows_end();
         loop {
             match self.write_once(until)? {
                 Step::Done => return Ok(()),
                 Step::Progress => {}
                 Step::Stalled => {
                     self.look();
-                    if self.link.has_read_ahead() || until.is_some_and(|until| until <= self.link.now()) {
+                    let news = self.link.has_read_ahead() || self.link.knows_end() != knew_end;
+                    if news || until.is_some_and(|until| until <= self.link.now()) {
                         return Ok(());
                     }
                 }
@@ -215,7 +220,7 @@ impl<S> Output<'_, S> {
     }
 
     /// Whether nothing waits to be written or flushed.
-    fn is_out(&self) -> bool {
+    pub(super) fn is_out(&self) -> bool {
         self.sender.buffered_amount() == 0 && !self.link.is_unflushed()
     }
 
@@ -257,6 +262,9 @@ impl<S> Output<'_, S> {
         let looked = self.link.look();
         if looked.is_some_and(|n| n > 0) {
             self.sender.handle_unread(self.link.read_at());
+        } else if looked.is_some() && self.link.knows_end() {
+            // Where in a message it is shows when what came before is decoded.
+            self.sender.handle_input_ended(self.link.now(), Cut::BetweenMessages);
         }
         looked
     }
