@@ -15,6 +15,7 @@ mod adapters {
     }
 
     pub(crate) mod polled {
+        #[allow(dead_code, reason = "the model does not ask for all of it")]
         #[path = "../../../../../src/adapters/polled/signal.rs"]
         pub(crate) mod signal;
         #[path = "../../../../../src/adapters/polled/tasks.rs"]
