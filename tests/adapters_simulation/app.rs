@@ -74,7 +74,7 @@ impl Task {
         let closed = self.world.links[1 - self.end].borrow().read.close.is_some();
         let ends = closed || record.closing.is_some() || record.told.is_some() || record.told_to_close;
         let times_out = record.promise.pong.is_some() || record.promise.idle.is_some();
-        let lied = self.world.streams[self.end].borrow().lied;
+        let lied = self.world.streams.iter().any(|stream| stream.borrow().lied);
         let broken = self.world.reset.get() || lied;
         let explained = match error {
             Error::Send(SendError::MessageOpen) => record.message_open,
