@@ -196,6 +196,8 @@ impl Record {
         self.life_mark = self.attentive(now);
         if self.calls.iter().flatten().any(|call| call.kind == CallKind::Send) {
             (self.ahead_at, self.has_ahead) = (now, true);
+            // It may hold the Pongs to all that was written before.
+            self.pinged = None;
         }
     }
 
