@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Puts faults of the asynchronous adapters back, one after the other, in a copy of the sources, and shows that their
-simulation finds each: tests/planted_adapters.py [a part of a name]
+simulation finds each: tests/planted_adapters.py [a number, or a part of a name]
 
 Every fault was in the code once, or is next to one that was. Each must be found within SEEDS runs from FIRST on; where
 nothing is planted, nothing may be found in as many. A patch whose place is gone ends the program, so that a change of
@@ -66,7 +66,7 @@ FAULTS = [
         (WIRE, 'if R::may_keep(stream) {\n            return', 'if R::may_keep(stream) && false {\n            return')]),
     ('15', 'a control frame is put before what was offered', [
         (WIRE, '            Poll::Pending => sender.offered(self.now, offered),',
-         '            Poll::Pending => sender.offered(self.now, offered.min(0_usize)),')]),
+         '            Poll::Pending => sender.offered(self.now, usize::min(offered, 0)),')]),
     ('17', 'a stream is believed that claims to have moved more than it was given', [
         (STREAM, 'Poll::Ready(Ok(n)) if n > most =>', 'Poll::Ready(Ok(n)) if n > most && false =>')]),
     ('26', 'the end is clean though the answer to a Close was not written', [
@@ -156,7 +156,10 @@ def simulate():
 
 
 def main():
-    faults = [fault for fault in FAULTS if len(sys.argv) < 2 or sys.argv[1] in fault[1] or sys.argv[1] == fault[0]]
+    # By number or a part of the name; "15+" is that one and what follows.
+    only = sys.argv[1] if len(sys.argv) > 1 else ''
+    first = next((at for at, fault in enumerate(FAULTS) if f'{fault[0]}+' == only), 0)
+    faults = [fault for fault in FAULTS[first:] if only in fault[1] or only in (fault[0], f'{FAULTS[first][0]}+')]
     for _, _, places in FAULTS:
         check(places)
     copy()

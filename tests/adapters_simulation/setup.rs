@@ -244,7 +244,7 @@ pub fn setup(seed: u64) -> Setup {
             for item in plan.items {
                 items.push(item);
                 if draw.one_in(3) {
-                    items.push((0, Item::Reassemble));
+                    items.push((draw.time(0, 5 * MS), Item::Reassemble));
                 }
             }
             plan.items = items;
