@@ -88,8 +88,12 @@ FAULTS = [
         (WIRE, '                self.do_due(stream, half, cx);\n            } else {',
          '                ready!(self.poll_wait(stream, half, cx));\n            } else {')]),
     ('new', 'two tasks wake each other as long as something is read ahead', [
-        (TASKS, '|before| before != used.watched())',
-         '|before| before != used.watched() || used.watched().read_ahead > (0, false))')]),
+        (TASKS, '|before| before != used.watched())', '|before| before != used.watched() || used.has_input())'),
+        (TASKS, '    fn watched(&self) -> Self::Watched;\n',
+         '    fn watched(&self) -> Self::Watched;\n    fn has_input(&self) -> bool;\n'),
+        (WEBSOCKET, '    type Watched = Watched;\n',
+         '    type Watched = Watched;\n\n'
+         '    fn has_input(&self) -> bool {\n        self.wire.read_ahead_len() > (0, false)\n    }\n')]),
     ('new', 'the reader does not hear of a sooner deadline', [
         (SPLIT, '|| after == State::Ended || sooner;', '|| after == State::Ended || (sooner && false);')]),
     ('new', 'the reader does not hear of what was read ahead', [
