@@ -16,9 +16,6 @@ use crate::world::{World, fail};
 /// How much later than promised something may happen: wake-ups and streams are late as well.
 const SLACK: u64 = 100 * MS;
 
-/// So much is read ahead by a call that sends and has to wait.
-const MOST_READ_AHEAD: u64 = 64 << 10;
-
 impl World {
     /// Whether a stream could be read, and written, by a call that waits for that.
     fn readiness(&self, end: usize) -> (bool, bool) {
@@ -298,8 +295,7 @@ impl World {
                 let life = if readable { record.life } else { source.read.at.unwrap_or(0) };
                 let quiet = now - life;
                 let known = !known::is_fixed(1) || !known::is_fixed(2);
-                // A call that sends reads ahead so much and no more.
-                let full = record.read_ahead >= MOST_READ_AHEAD || lied;
+                let full = record.was_full || lied;
                 if quiet < pong && !record.reader_rests() && !known && !full {
                     fail!(
                         "2 live peer",

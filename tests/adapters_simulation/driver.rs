@@ -103,8 +103,8 @@ impl Drop for Pending<'_> {
             let now = self.world.clock.now();
             let read = self.world.links[1 - self.end].borrow().read.bytes;
             let record = &mut *self.world.ends[self.end].borrow_mut();
-            if let Some(call) = record.calls[self.slot].filter(|call| call.kind == CallKind::Send) {
-                record.read_ahead = record.read_ahead.max(read - call.read);
+            if let Some(call) = record.calls[self.slot] {
+                record.read_ahead_by(call.kind, read - call.read);
             }
             record.set_call(now, self.slot, None);
         }

@@ -2,6 +2,9 @@
 
 use hybi::Outcome;
 
+/// So much is read ahead by calls that send and have to wait.
+const MOST_READ_AHEAD: u64 = 64 << 10;
+
 /// What an application was promised by the configuration of its end; times in nanoseconds.
 #[derive(Clone, Copy, Debug)]
 pub struct Promise {
@@ -81,8 +84,10 @@ pub struct Record {
     pub told_to_close: bool,
     /// Its group was closed, which a call that receives learns when it waits.
     pub group_closed: bool,
-    /// The most bytes that were read while a call that sends was pending.
-    pub read_ahead: u64,
+    /// How many bytes were read while calls that send were pending, since one that receives was.
+    read_ahead: u64,
+    /// It was as much as there is room for: who does not receive may then give up a peer that lives.
+    pub was_full: bool,
     /// When it was last taken apart: its clock goes on from the latest thing that had happened, so timers may be late.
     pub reassembled: u64,
     pub reassembled_mark: u64,
@@ -133,6 +138,7 @@ impl Record {
             told_to_close: false,
             group_closed: false,
             read_ahead: 0,
+            was_full: false,
             reassembled: 0,
             reassembled_mark: 0,
             ahead_at: 0,
@@ -164,8 +170,10 @@ impl Record {
     /// A call begins, returns, or is dropped.
     pub fn set_call(&mut self, now: u64, slot: usize, call: Option<Call>) {
         self.calls[slot] = call;
-        if call.is_some() && std::mem::take(&mut self.hears) {
+        if let Some(call) = call.filter(|_| self.hears) {
             self.heard = now;
+            // A call that sends may find no reason to look at the clock.
+            self.hears = call.kind != CallKind::Receive;
         }
         if call.is_some_and(|call| call.kind == CallKind::Receive) && std::mem::take(&mut self.has_ahead) {
             (self.heard, self.life_mark) = (now, self.attentive(now));
@@ -198,6 +206,16 @@ impl Record {
             (self.ahead_at, self.has_ahead) = (now, true);
             // It may hold the Pongs to all that was written before.
             self.pinged = None;
+        }
+    }
+
+    /// A call is over, while which so many bytes were read.
+    pub fn read_ahead_by(&mut self, kind: CallKind, bytes: u64) {
+        if kind == CallKind::Send {
+            self.read_ahead += bytes;
+            self.was_full |= self.read_ahead >= MOST_READ_AHEAD;
+        } else {
+            self.read_ahead = 0;
         }
     }
 
