@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 
-FIRST, SEEDS = 0, 20_000
+FIRST, SEEDS = 0, 100_000
 
 WIRE = 'src/adapters/polled/wire.rs'
 WEBSOCKET = 'src/adapters/polled/websocket.rs'
@@ -96,8 +96,6 @@ FAULTS = [
          '    fn has_input(&self) -> bool {\n        self.wire.read_ahead_len() > (0, false)\n    }\n')]),
     ('new', 'the reader does not hear of a sooner deadline', [
         (SPLIT, '|| after == State::Ended || sooner;', '|| after == State::Ended || (sooner && false);')]),
-    ('new', 'the reader does not hear of what was read ahead', [
-        (SPLIT, '*news = out.wire.read_ahead_len() > ahead || after', 'let _ = ahead;\n            *news = after')]),
 ]
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))

@@ -37,7 +37,9 @@ impl World {
                 continue;
             }
             // What came in, and that its group was closed, an end knows for certain where it waits for more.
-            let closed = record.group_closed || self.links[1 - end].borrow().read.close.is_some();
+            let source = self.links[1 - end].borrow();
+            let closed = record.group_closed || source.read.close.is_some() || source.knows_end();
+            drop(source);
             if closed && record.receives() {
                 record.closes(self.clock.now(), false);
             }

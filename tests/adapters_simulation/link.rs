@@ -103,6 +103,11 @@ impl Link {
         self.fin_arrived || self.reset
     }
 
+    /// Whether the reader knows of the end, or of a reset.
+    pub const fn knows_end(&self) -> bool {
+        self.end_told
+    }
+
     /// The reader is told of the end, or of a reset.
     pub const fn tell_end(&mut self) {
         self.end_told = true;

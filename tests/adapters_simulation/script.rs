@@ -51,6 +51,8 @@ pub struct Script {
     pub says: Says,
     /// From then on it neither reads nor writes, and its stream stays open.
     pub gone_from: u64,
+    /// It says nothing more from then on and ends its half of the stream, without a Close.
+    pub half_closes_at: u64,
     /// It ends its stream once both Closes have crossed.
     pub ends: bool,
 }
@@ -61,6 +63,7 @@ impl Script {
         matches!(self.reads, Reads::Everything)
             && matches!(self.says, Says::Answers | Says::Pings(..) | Says::Messages(_))
             && self.gone_from > OVER
+            && self.half_closes_at > OVER
     }
 }
 
@@ -104,12 +107,17 @@ impl Peer {
         if now >= self.script.gone_from {
             return task.alarm.poll(cx, OVER);
         }
-        self.say(task, now);
+        if now >= self.script.half_closes_at {
+            self.allowance = 0;
+            self.shut_down = self.shut_down || Pin::new(&mut self.stream).poll_close(cx).is_ready();
+        } else {
+            self.say(task, now);
+        }
         if self.read(now, cx) {
             return Poll::Ready(());
         }
         self.write(cx);
-        let next = [self.reads_at, self.says_at, self.script.gone_from, OVER];
+        let next = [self.reads_at, self.says_at, self.script.gone_from, self.script.half_closes_at, OVER];
         let next = next.into_iter().filter(|at| *at > now).min();
         if task.alarm.poll(cx, next.unwrap_or(OVER)).is_ready() {
             cx.waker().wake_by_ref();
@@ -214,7 +222,7 @@ impl Peer {
                 Err(_) => self.allowance = 0,
             }
         }
-        let ends = self.script.ends && !self.shut_down;
+        let ends = self.script.ends && !self.shut_down && self.script.half_closes_at == u64::MAX;
         let over = matches!(
             self.connection.poll_transport(),
             Some(TransportAction::HalfClose | TransportAction::Close)
@@ -243,5 +251,6 @@ pub fn draw(mut below: impl FnMut(u64) -> u64) -> Script {
         _ => Says::Answers,
     };
     let gone_from = if below(5) == 0 { below(6 * SECOND) } else { u64::MAX };
-    Script { reads, says, gone_from, ends: below(4) > 0 }
+    let half_closes_at = if below(6) == 0 { below(4 * SECOND) } else { u64::MAX };
+    Script { reads, says, gone_from, half_closes_at, ends: below(4) > 0 }
 }
