@@ -175,7 +175,7 @@ impl Record {
             // A call that sends may find no reason to look at the clock.
             self.hears = call.kind != CallKind::Receive;
         }
-        if call.is_some_and(|call| call.kind == CallKind::Receive) && std::mem::take(&mut self.has_ahead) {
+        if call.is_some_and(|call| call.kind == CallKind::Receive) && self.has_ahead {
             (self.heard, self.life_mark) = (now, self.attentive(now));
         }
         match (self.is_attentive(), self.attentive_since) {
@@ -206,6 +206,9 @@ impl Record {
             (self.ahead_at, self.has_ahead) = (now, true);
             // It may hold the Pongs to all that was written before.
             self.pinged = None;
+        } else {
+            // What was read ahead has been taken before.
+            self.has_ahead = false;
         }
     }
 
