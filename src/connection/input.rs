@@ -328,7 +328,7 @@ mod owned {
             self.message.withdraw();
             let (small, left) = (left < WORTH_A_READ, usize::try_from(left).unwrap_or(usize::MAX));
             let room = self.window.bytes().len() - self.end;
-            let next = if room < left { self.make_room(left) } else { left.min(AT_ONCE) };
+            let next = if room < left { self.make_room(room, left) } else { left.min(AT_ONCE) };
             // Of a large rest no more than that is read, so that the next message begins at the front.
             let most = if small { WINDOW } else { next };
             let space = self.window.bytes_from(self.end);
@@ -336,13 +336,17 @@ mod owned {
             space.get_mut(..most).unwrap_or_default()
         }
 
-        /// Makes room behind what is there for some of the `left` bytes of a message, and says for how many.
+        /// Makes room behind what is there for some of the `left` bytes of a message, if the `room` that there is is
+        /// scant, and says for how many.
         #[inline(never)]
-        fn make_room(&mut self, left: usize) -> usize {
+        fn make_room(&mut self, room: usize, left: usize) -> usize {
             let (start, part) = (self.begun.unwrap_or(self.at), self.part());
-            // Less is moved than becomes free.
             if start >= part {
+                // Less is moved than becomes free.
                 self.keep_from(start);
+            } else if room >= AT_ONCE_NEW / 2 {
+                // After a read of a few bytes nearly all of the room is left: no more is initialised yet.
+                return room.min(AT_ONCE);
             }
             // Memory follows what has arrived. A large part gets as much as release_idle leaves, so that it is not moved
             // again before it has doubled.

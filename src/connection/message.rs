@@ -537,8 +537,14 @@ mod growable {
             let bound = self.filled.saturating_mul(2).saturating_add(ALLOWANCE);
             let end = usize::try_from(left).unwrap_or(usize::MAX).saturating_add(self.filled).min(bound);
             let next = end.min(self.filled.saturating_add(AT_ONCE));
-            let next = room_for_read(self.memory.capacity(), self.filled, next, SCANT);
-            self.make_room(next, if last { end } else { bound });
+            let next = if self.memory.bytes().len().min(next) >= self.filled.saturating_add(AT_ONCE / 2) {
+                // After a read of a few bytes nearly all of the room is left: no more is initialised yet.
+                self.memory.bytes().len().min(next)
+            } else {
+                let next = room_for_read(self.memory.capacity(), self.filled, next, SCANT);
+                self.make_room(next, if last { end } else { bound });
+                next
+            };
             self.memory.bytes_from(self.filled).get_mut(..next - self.filled).unwrap_or_default()
         }
 
