@@ -90,6 +90,7 @@
 //! | `Pong(data)` | [`Event::Pong`](crate::Event::Pong); [`round_trip()`](crate::polled::WebSocket::round_trip) has the time that it took |
 //! | `Pong(data)`, sent | [`ws.pong(data)`](crate::polled::WebSocket::pong) |
 //! | `Close(frame)`, received | [`Event::CloseReceived`](crate::Event::CloseReceived), then [`Event::Closed`](crate::Event::Closed) with the [`Outcome`](crate::Outcome); from `recv` it is `None`, and [`outcome()`](crate::polled::WebSocket::outcome) tells how |
+//! | the `code` and `reason` of that frame | [`peer_close()`](crate::polled::WebSocket::peer_close) of the WebSocket or of the half that receives, also after the end |
 //! | `Close(frame)`, sent | `ws.close(code, reason)` |
 //! | `Frame(frame)` | [`send_fragment`](crate::polled::WebSocket::send_fragment) |
 //!
@@ -165,7 +166,8 @@
 //! | --- | --- |
 //! | `ConnectionClosed` | no error: `recv` and `next` give `None`, [`outcome()`](crate::polled::WebSocket::outcome) tells how it ended |
 //! | `AlreadyClosed`, `Protocol(SendAfterClosing)` | [`Error::Send`](crate::tokio::Error::Send) with [`SendError::Closed`](crate::SendError::Closed) |
-//! | `Protocol(ResetWithoutClosingHandshake)` | no error either: [`Outcome::Abnormal`](crate::Outcome::Abnormal), which also tells whether a message was cut |
+//! | `Protocol(ResetWithoutClosingHandshake)` | no error by default: [`Outcome::Abnormal`](crate::Outcome::Abnormal), which also tells whether a message was cut |
+//! | the same, as an error of the loop over messages | [`error_on_abnormal_end(true)`](crate::polled::WebSocket::error_on_abnormal_end): `recv` and the `Stream` then give [`Error::Ended`](crate::tokio::Error::Ended) once before `None` |
 //! | `Protocol`, `Capacity`, `Utf8`, `AttackAttempt` | [`Error::Protocol`](crate::tokio::Error::Protocol) with a [`ProtocolError`](crate::ProtocolError) that names the rule; the peer has been told by the right close code |
 //! | `WriteBufferFull(message)` | none: it is waited for |
 //! | `Io` | [`Error::Io`](crate::tokio::Error::Io) |
@@ -190,6 +192,24 @@
 //! assert_eq!(server.recv().await.unwrap(), None);
 //! assert!(matches!(server.outcome(), Some(Outcome::Failed(ProtocolError::NotMasked))));
 //! assert!(matches!(server.send("too late").await, Err(Error::Send(SendError::Closed))));
+//! # });
+//! ```
+//!
+//! A loop that must not take a broken connection for the end of the messages asks for an error:
+//!
+//! ```
+//! use hybi::tokio::{Error, accept, connect};
+//! # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+//! # let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+//! # let url = format!("ws://{}/", listener.local_addr().unwrap());
+//! # let server = async { accept(listener.accept().await.unwrap().0).await };
+//! # let (client, server) = tokio::join!(connect(&url), server);
+//! # let (client, mut server) = (client.unwrap(), server.unwrap());
+//!
+//! server.error_on_abnormal_end(true);
+//! drop(client); // without a Close
+//! assert!(matches!(server.recv().await, Err(Error::Ended(outcome)) if !outcome.is_clean()));
+//! assert_eq!(server.peer_close(), None);
 //! # });
 //! ```
 //!
