@@ -1,5 +1,6 @@
 //! The adapters once more, as a crate of its own: what they name of the core is public, or this would not
 //! build.
+#![cfg(any(feature = "net", feature = "tokio", feature = "futures-io"))]
 #![allow(dead_code, missing_docs, unused_imports, unreachable_pub, reason = "nothing is called here")]
 
 #[cfg(feature = "deflate")]
@@ -10,14 +11,12 @@ pub use hybi::{
     Sender, SharedConfig, TransportAction, close, connection, handshake, time,
 };
 
-#[cfg(any(feature = "net", feature = "tokio", feature = "futures-io"))]
 #[path = "../src/adapters/mod.rs"]
 mod adapters;
 #[cfg(feature = "futures-io")]
 pub use adapters::futures_io;
 #[cfg(feature = "net")]
 pub use adapters::net;
-#[cfg(any(feature = "net", feature = "tokio", feature = "futures-io"))]
 pub use adapters::opening;
 #[cfg(any(feature = "tokio", feature = "futures-io"))]
 pub use adapters::polled;
@@ -26,7 +25,6 @@ pub use adapters::tokio;
 
 /// What is named in them is found here, not in the library itself.
 #[test]
-#[cfg(any(feature = "net", feature = "tokio", feature = "futures-io"))]
 fn they_are_built_from_the_same_sources() {
     let paths = [
         #[cfg(feature = "net")]

@@ -2,6 +2,7 @@
 //!
 //! A counting allocator watches the thread that measures; the other threads of the test harness do not
 //! disturb it.
+#![cfg(feature = "alloc")]
 #![allow(
     unsafe_code,
     missing_docs,

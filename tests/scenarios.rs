@@ -1,4 +1,5 @@
 //! What a connection does, shown from outside: see `tests/README.md` for which test shows which rule.
+#![cfg(feature = "alloc")]
 #![allow(
     missing_docs,
     missing_debug_implementations,

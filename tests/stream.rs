@@ -1,4 +1,5 @@
 //! Owned messages out of a `Stream`, over a source of bytes that is not always ready.
+#![cfg(feature = "alloc")]
 #![allow(missing_docs, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
 use std::pin::{Pin, pin};

@@ -136,6 +136,7 @@ mod tests {
 
     /// Every path that this machine has.
     fn paths() -> Vec<Path> {
+        #[allow(unused_mut, reason = "the rest needs std")]
         let mut paths = std::vec![
             Path {
                 name: "compiled for",
