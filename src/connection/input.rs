@@ -58,11 +58,9 @@ impl<B: Memory, M: Gather> Input<B, M> {
     #[inline]
     #[must_use]
     pub fn message(&self, ready: ReadyMessage) -> Event<'_> {
-        let place = ready.place;
         match ready.kind {
-            Kind::Text if place.gathered => Event::Text(self.message.text(place.end)),
-            Kind::Text => Event::Text(self.window.text(place.start..place.end).unwrap_or_default()),
-            Kind::Binary => Event::Binary(self.data(place)),
+            Kind::Text => Event::Text(self.text(ready.place)),
+            Kind::Binary => Event::Binary(self.data(ready.place)),
         }
     }
 
@@ -74,7 +72,16 @@ impl<B: Memory, M: Gather> Input<B, M> {
     }
 
     #[inline]
-    fn data(&self, place: Place) -> &[u8] {
+    pub(super) fn text(&self, place: Place) -> &str {
+        if place.gathered {
+            self.message.text(place.end)
+        } else {
+            self.window.text(place.start..place.end).unwrap_or_default()
+        }
+    }
+
+    #[inline]
+    pub(super) fn data(&self, place: Place) -> &[u8] {
         if place.gathered {
             self.message.bytes(place.end)
         } else {

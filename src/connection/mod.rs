@@ -224,6 +224,8 @@ impl<O: Output> Machine<O> {
         Some(message)
     }
 
+    // Rare beside messages that lie in the input: their way is laid out without a jump.
+    #[cold]
     #[inline(never)]
     fn poll_any(
         &mut self,
@@ -278,8 +280,19 @@ impl<O: Output> Machine<O> {
         input: &'i mut Input<impl Memory, impl Gather>,
     ) -> Result<Option<Event<'i>>, ProtocolError> {
         // A message that lies in the input goes straight to its event: no Ready is made, which has room for a control frame.
-        if let Some(ready) = self.poll_message(now, input) {
-            return Ok(Some(input.message(ready)));
+        if let Some(ready) = self.receiver.poll_message(input) {
+            // The timers are told in each arm. Behind the arms the compiler would join them, and ask again which kind of event
+            // there is where the caller looks at it: 8 of 91 instructions for a client that receives 16 bytes.
+            return Ok(Some(match ready.kind {
+                Kind::Text => {
+                    self.sender.handle_received(now, true);
+                    Event::Text(input.text(ready.place))
+                }
+                Kind::Binary => {
+                    self.sender.handle_received(now, true);
+                    Event::Binary(input.data(ready.place))
+                }
+            }));
         }
         match self.poll_any(now, input)? {
             Some(ready) => Ok(Some(input.event(ready))),

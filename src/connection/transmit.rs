@@ -76,7 +76,7 @@ impl<O: Output> Sender<O> {
     fn write_progressed(&mut self, now: Instant) {
         // A write into a transport that had room proves nothing: its buffers took it, not the peer.
         if self.congestion == Congestion::Full {
-            self.timers.write_progressed(now, &self.config);
+            self.timers.write_progressed(now);
         }
         self.congestion = if self.buffered_amount() > 0 { Congestion::Partial } else { Congestion::None };
         self.await_end(now);
