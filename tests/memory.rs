@@ -80,6 +80,8 @@ fn memory() {
     moved::s10_4_each_byte_is_moved_a_few_times_however_slowly_it_comes();
     #[cfg(feature = "deflate")]
     deflate::memory();
+    #[cfg(feature = "net")]
+    net::memory();
     #[cfg(feature = "tokio")]
     polled::memory();
 }
@@ -430,6 +432,10 @@ fn large_payloads_are_shared_and_not_copied() {
 mod deflate;
 
 /// What an asynchronous WebSocket holds.
+#[cfg(feature = "net")]
+#[path = "memory/net.rs"]
+mod net;
+
 #[cfg(feature = "tokio")]
 #[path = "memory/polled.rs"]
 mod polled;

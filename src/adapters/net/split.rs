@@ -331,7 +331,8 @@ impl Reader {
                 }
             }
         }
-        deadline = [deadline, until].into_iter().flatten().min();
+        let due = deadline;
+        deadline = [due, until].into_iter().flatten().min();
         let space = self.receiver.read_space(&mut self.inbox);
         match self.link.read(space, deadline) {
             // What is queued is written before that counts, as a peer that sends no more may still read.
@@ -346,7 +347,14 @@ impl Reader {
                 self.inbox.handle_read(n);
                 desk.received(false);
             }
-            Ok(None) => {}
+            Ok(None) if stalled || deadline != due => {}
+            Ok(None) => {
+                // Nothing has come for as long as a timer runs.
+                self.inbox.release_idle();
+                if let Some(mut out) = try_lock(out) {
+                    out.sender.release_idle();
+                }
+            }
             Err(error) => {
                 let error = Error::Io(error);
                 if would_block(&error) {
