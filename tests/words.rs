@@ -321,6 +321,7 @@ fn s4_2_1_a_request_as_nginx_forwards_it_by_default_is_told_that_a_proxy_may_be_
 fn s7_1_5_outcomes_say_how_it_ended() {
     let outcomes = [
         Outcome::Clean { code: CloseCode::GOING_AWAY },
+        Outcome::Unanswered { code: CloseCode::GOING_AWAY },
         Outcome::Abnormal(Cut::BetweenMessages),
         Outcome::Abnormal(Cut::InMessage),
         Outcome::Abnormal(Cut::InFrame),
@@ -334,7 +335,9 @@ fn s7_1_5_outcomes_say_how_it_ended() {
     assert_eq!(outcomes[0].to_string(), "closed by both sides with code 1001 (going away)");
     assert_eq!(outcomes[0].code(), CloseCode::GOING_AWAY);
     // RFC 6455 7.1.5: without a Close it is 1006.
-    assert!(outcomes[1..].iter().all(|outcome| outcome.code() == CloseCode::ABNORMAL && !outcome.is_clean()));
+    assert!(outcomes[2..].iter().all(|outcome| outcome.code() == CloseCode::ABNORMAL));
+    assert_eq!(outcomes[1].code(), CloseCode::GOING_AWAY);
+    assert!(outcomes[1..].iter().all(|outcome| !outcome.is_clean()));
 }
 
 #[test]

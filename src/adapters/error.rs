@@ -29,6 +29,17 @@ pub enum Error {
     Ended(Outcome),
 }
 
+/// What a call that receives messages gives behind the last one; `tells` says whether an end without a Close from the peer
+/// is to be told as an error, which is done once.
+pub(super) fn end_of_messages<M>(outcome: Option<Outcome>, tells: &mut bool) -> Result<Option<M>, Error> {
+    let tells = core::mem::take(tells);
+    match outcome {
+        None | Some(Outcome::Clean { .. } | Outcome::Unanswered { .. }) => Ok(None),
+        Some(outcome) if tells => Err(Error::Ended(outcome)),
+        Some(_) => Ok(None),
+    }
+}
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -234,12 +234,13 @@ impl fmt::Debug for ControlPayload {
 ///
 /// A loop over messages sees no difference between a peer that closed and a stream that stopped between two messages:
 /// in both cases no further message comes. Check [`is_clean`](Self::is_clean) before the messages count as complete. It
-/// is true where the peer's Close came in, which follows all that the peer had to say. With
+/// is true where both sides sent a Close: that of the peer follows all that the peer had to say. With
 /// [`Abnormal`](Self::Abnormal) the last messages may be missing: the peer crashed, or somebody on the way cut the
 /// stream. RFC 6455 section 7.1.5 gives such an end the code 1006.
 ///
 /// The outcome has the code of the peer's Close. [`Machine::peer_close`](crate::Machine::peer_close) returns the code
 /// with the reason, and also where the outcome is [`TimedOut`](Self::TimedOut) because the peer did not take our answer.
+/// Where it returns a frame, the messages of the peer are complete, whatever the outcome.
 ///
 /// ```
 /// # #[cfg(feature = "alloc")] {
@@ -254,7 +255,12 @@ impl fmt::Debug for ControlPayload {
 ///             Some(Event::Closed(outcome)) if outcome.is_clean() => return Ok(data),
 ///             Some(Event::Closed(outcome)) => return Err(outcome.to_string()),
 ///             Some(_) => {}
-///             None => connection.handle_eof(),          // a real driver reads here
+///             None => {
+///                 // A real driver writes here, and reads.
+///                 let written = connection.buffered_amount();
+///                 connection.transmitted(Instant::ZERO, written);
+///                 connection.handle_eof();
+///             }
 ///         }
 ///     }
 /// }
@@ -272,9 +278,15 @@ impl fmt::Debug for ControlPayload {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum Outcome {
-    /// The peer closed, and was answered unless it did not wait for that; or it answered our Close.
+    /// Both sides sent a Close, and the peer's came in before the end of the stream (RFC 6455 section 7.1.4).
     Clean {
         /// What the peer's Close said; 1005 if it had no code (RFC 6455 section 7.1.5).
+        code: CloseCode,
+    },
+    /// The peer closed, but the stream ended or failed before our Close was written. The peer did not wait for the answer.
+    /// Its messages are complete. Of ours, the last may be lost.
+    Unanswered {
+        /// As in [`Clean`](Self::Clean).
         code: CloseCode,
     },
     /// The stream ended without a Close from the peer (1006): a crash, a broken network, or a proxy.
@@ -291,12 +303,13 @@ impl Outcome {
     #[must_use]
     pub const fn code(&self) -> CloseCode {
         match self {
-            Self::Clean { code } => *code,
+            Self::Clean { code } | Self::Unanswered { code } => *code,
             _ => CloseCode::ABNORMAL,
         }
     }
 
-    /// Whether the peer's Close came in and the connection then ended.
+    /// Whether the closing handshake was completed before the end (RFC 6455 section 7.1.4): the peer's Close came in, and
+    /// ours was written.
     #[must_use]
     pub const fn is_clean(&self) -> bool {
         matches!(self, Self::Clean { .. })
@@ -307,6 +320,10 @@ impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Clean { code } => write!(f, "closed by both sides with code {code} ({})", code.meaning()),
+            Self::Unanswered { code } => {
+                let meaning = code.meaning();
+                write!(f, "the peer closed with code {code} ({meaning}), and did not wait for the answer")
+            }
             Self::Abnormal(Cut::BetweenMessages) => f.write_str("the stream ended without a Close frame"),
             Self::Abnormal(Cut::InMessage) => {
                 f.write_str("the stream ended without a Close frame, inside a fragmented message")

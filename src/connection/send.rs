@@ -325,12 +325,20 @@ impl<O: Output> Sender<O> {
     }
 
     /// The stream has ended, by end of file or by reset; [`Receiver::cut`](crate::Receiver::cut) tells where.
+    ///
+    /// A peer that ends its half of the stream may still read. Write what is queued first: if the answer to the peer's
+    /// Close is among it, the outcome is [`Outcome::Unanswered`] otherwise.
     pub fn handle_eof(&mut self, cut: Cut) {
+        let all_written = self.is_flushed();
         if let Action::End(ending) = self.closing.handle(Event::Eof) {
-            // A connection that was closed because it was idle stays one that timed out.
-            if ending == Ending::Abnormal && !matches!(self.outcome, Outcome::TimedOut(_)) {
-                self.outcome = Outcome::Abnormal(cut);
-            }
+            self.outcome = match (ending, self.outcome) {
+                // A connection that was closed because it was idle stays one that timed out.
+                (Ending::Abnormal, outcome @ Outcome::TimedOut(_)) => outcome,
+                (Ending::Abnormal, _) => Outcome::Abnormal(cut),
+                // RFC 6455 7.1.4: it is closed cleanly after the closing handshake, for which both send a Close.
+                (Ending::Clean, Outcome::Clean { code }) if !all_written => Outcome::Unanswered { code },
+                (_, outcome) => outcome,
+            };
             self.end();
         }
     }

@@ -32,12 +32,17 @@
 //!
 //! | [`Outcome`](crate::Outcome) | when | code |
 //! | --- | --- | --- |
-//! | `Clean` | the peer's Close came in, and ours went out unless the peer did not wait for it | the peer's, 1005 if it sent none |
+//! | `Clean` | the peer's Close came in, and ours was written | the peer's, 1005 if it sent none |
+//! | `Unanswered` | the peer's Close came in, and the stream ended or failed before ours was written | the peer's |
 //! | `Abnormal` | the stream ended without a Close; between messages, in one, or inside a frame | 1006 |
 //! | `Failed` | the peer broke the protocol | 1006 |
 //! | `TimedOut` | no answer to a Ping, to a Close because no data went for too long, or to any other | 1006 |
 //!
-//! A loop that takes messages until there are none does not see the difference between the first two. Ask
+//! A peer may send its Close and end its half of the stream at once. Our Close is then still written, and the outcome is
+//! `Clean` if the transport takes it (RFC 6455 section 7.1.4: both sides have sent a Close). If the transport was reset, the
+//! outcome is `Unanswered`.
+//!
+//! A loop that takes messages until there are none does not see how the connection ended. Ask
 //! [`is_clean`](crate::Outcome::is_clean) before the messages count as complete: a stream that ended without a Close may
 //! have lost the last of them.
 //!

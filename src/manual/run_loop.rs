@@ -4,7 +4,8 @@
 //!
 //! 1. **Read** to where `Connection::read_space` says and report it with `Inbox::handle_read`; or lend your own
 //!    buffer with [`Input::new`](crate::Input::new). End of file and reset are
-//!    [`handle_eof`](crate::Machine::handle_eof).
+//!    [`handle_eof`](crate::Machine::handle_eof). Before end of file is reported, write what is queued: the peer may still
+//!    read it. If our Close is lost, the outcome is [`Unanswered`](crate::Outcome::Unanswered).
 //! 2. **Poll** until `None`. A poll decodes no further than the event it returns, and what the event means is
 //!    done by then: a Pong is queued, a Close answered. An `Err` is the peer's violation, once; go on as
 //!    before.

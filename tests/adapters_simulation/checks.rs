@@ -266,7 +266,7 @@ impl World {
         let (out, source) = (self.links[end].borrow(), self.links[1 - end].borrow());
         let lied = self.streams[end].borrow().lied;
         match outcome {
-            Outcome::Clean { code } => {
+            Outcome::Clean { code } | Outcome::Unanswered { code } => {
                 let Some((_, body)) = &source.read.close else {
                     fail!("26 Clean", "end {end} is told {outcome}, and has read no Close");
                 };
@@ -274,17 +274,14 @@ impl World {
                 if sent != code.get() {
                     fail!("25 code", "end {end} is told {outcome}, the peer's Close said {sent}");
                 }
-                // A peer that does not wait for the answer has said so by ending its stream.
-                if out.sent.close.is_none()
-                    && !source.has_ended()
-                    && !out.broken
-                    && !lied
-                    && known::is_fixed(26)
-                {
+                // RFC 6455 7.1.4: for a clean end both have sent a Close.
+                if outcome.is_clean() && out.sent.close.is_none() && !lied && known::is_fixed(26) {
                     fail!("26 Clean", "end {end} is told {outcome}, and has written no Close");
                 }
-                if out.sent.close.is_none() && !source.reset && !out.broken && !lied && known::is_fixed(26) {
-                    fail!("26 Clean", "end {end} is told {outcome}, and its Close was not written before");
+                // A peer that ends its half may still read.
+                let reset = source.reset || out.broken || lied;
+                if !outcome.is_clean() && !reset && known::is_fixed(26) {
+                    fail!("26 Clean", "end {end} is told {outcome}, and nothing has kept its Close back");
                 }
             }
             Outcome::TimedOut(Timer::Pong) => {

@@ -35,6 +35,7 @@ impl Tally {
             ("futures halves", record.shape == Shape::FuturesHalves),
             ("scripted", record.shape == Shape::Scripted),
             ("clean", matches!(told, Some(Told::Outcome(Outcome::Clean { .. })))),
+            ("unanswered", matches!(told, Some(Told::Outcome(Outcome::Unanswered { .. })))),
             ("abnormal", matches!(told, Some(Told::Outcome(Outcome::Abnormal(_))))),
             ("timed out", matches!(told, Some(Told::Outcome(Outcome::TimedOut(_))))),
             ("abandoned", record.abandoned),

@@ -187,7 +187,12 @@ impl Bench {
             Happens::StreamEnds => {
                 self.connection.handle_eof();
                 if !self.model.over {
-                    self.model.ends(self.model.outcome);
+                    let flushed = !self.model.queued && self.model.pongs == 0;
+                    self.model.ends(match self.model.outcome {
+                        // RFC 6455 7.1.4: for a clean end both sides have sent a Close.
+                        Outcome::Clean { code } if !flushed => Outcome::Unanswered { code },
+                        outcome => outcome,
+                    });
                 }
             }
             Happens::TimePasses => {

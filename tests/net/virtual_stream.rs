@@ -32,6 +32,8 @@ pub struct Peer {
     ended: bool,
     /// We have closed our half, or both.
     pub closed: Option<Closed>,
+    /// Whatever is written to it fails.
+    pub is_gone: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -267,6 +269,9 @@ impl Write for Virtual {
     fn write(&mut self, from: &[u8]) -> io::Result<usize> {
         assert!(!from.is_empty());
         let mut shared = self.lock();
+        if shared.peer.is_gone {
+            return Err(ErrorKind::BrokenPipe.into());
+        }
         let timeout = shared.write_timeout;
         if let Some(held_back) = &mut shared.held_back {
             held_back.extend(from);
@@ -299,6 +304,9 @@ impl Write for Virtual {
 
     fn flush(&mut self) -> io::Result<()> {
         let mut shared = self.lock();
+        if shared.peer.is_gone {
+            return Err(ErrorKind::BrokenPipe.into());
+        }
         let timeout = shared.write_timeout;
         let Some(held_back) = shared.held_back.take() else { return Ok(()) };
         let mut sent = 0;

@@ -223,3 +223,71 @@ fn s7_1_4_a_close_that_the_stream_holds_back_does_not_make_the_end_clean() {
         }
     }
 }
+
+/// RFC 6455 7.1.4 wants both to have sent a Close. A peer that ends its half behind its own may still read ours.
+#[test]
+fn s7_1_4_a_peer_that_closes_and_ends_the_stream_at_once_makes_a_clean_end_if_it_gets_our_close() {
+    // How it ended, and whether the peer has got our Close, with one fault, or over a stream that takes nothing.
+    let ends = |role: Role, manner: Manner, halves: bool, own: bool| {
+        let (clock, mut ws, mut peer) = pair(role, manner, Config::new());
+        if own {
+            let mut sink = Pin::new(&mut ws);
+            assert!(poll_once(poll_fn(|cx| sink.as_mut().poll_ready(cx))).is_ready());
+            ws.responder().close(CloseCode::GOING_AWAY, "").unwrap();
+        }
+        peer.connection.close(hybi::Instant::ZERO, CloseCode::new(4000), "").unwrap();
+        peer.say();
+        peer.end.end();
+        ws.error_on_abnormal_end(true);
+        let (outcome, received) = block_on(&clock, async {
+            if halves {
+                let (mut reader, _writer) = ws.split();
+                while reader.outcome().is_none() {
+                    let _ = reader.wait_closed().await;
+                }
+                (reader.outcome().unwrap(), reader.recv().await)
+            } else {
+                while ws.outcome().is_none() {
+                    let _ = ws.wait_closed().await;
+                }
+                (ws.outcome().unwrap(), ws.recv().await)
+            }
+        });
+        // The messages of a peer that has closed are complete.
+        let complete = matches!(outcome, Outcome::Clean { .. } | Outcome::Unanswered { .. });
+        assert_eq!(received.is_ok(), complete, "{outcome:?}, {received:?}");
+        let calls = peer.end.state.lock().unwrap().calls;
+        let written = peer.end.take_written();
+        peer.take_in(&written);
+        (outcome, peer.heard.iter().any(|heard| matches!(heard, Heard::Close(_))), calls)
+    };
+    let code = CloseCode::new(4000);
+    for (role, halves) in
+        [Role::Server, Role::Client].into_iter().flat_map(|role| [(role, false), (role, true)])
+    {
+        for own in [false, true] {
+            let (outcome, answered, calls) = ends(role, Manner::default(), halves, own);
+            assert_eq!((outcome, answered), (Outcome::Clean { code }, true));
+            let mut unanswered = 0;
+            for at in 0..calls {
+                for fault in [Fault::Reset, Fault::Zero] {
+                    let manner = Manner { fault: Some((at, fault)), ..Manner::default() };
+                    let (outcome, answered, _) = ends(role, manner, halves, own);
+                    let what =
+                        format!("{role:?}, halves {halves}, own {own}, {fault:?} at {at}: {outcome:?}");
+                    assert!(answered || !outcome.is_clean(), "{what}");
+                    if at > 1 {
+                        // The Close has come in.
+                        let expected = [Outcome::Clean { code }, Outcome::Unanswered { code }];
+                        assert!(expected.contains(&outcome), "{what}");
+                    }
+                    unanswered += usize::from(outcome == Outcome::Unanswered { code });
+                }
+            }
+            assert!(unanswered > 0);
+            let manner = Manner { capacity: 0, ..Manner::default() };
+            let (outcome, answered, _) = ends(role, manner, halves, own);
+            assert_eq!((outcome, answered), (Outcome::TimedOut(Timer::Close), false));
+        }
+    }
+}

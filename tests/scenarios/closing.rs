@@ -731,3 +731,30 @@ fn s7_1_1_our_close_is_out_only_once_the_transport_has_passed_it_on() {
         assert_eq!(late.advance(wait), [closed_clean(1000)]);
     }
 }
+
+#[test]
+fn s7_1_4_an_end_before_our_close_is_written_is_not_clean() {
+    let unanswered = Outcome::Unanswered { code: CloseCode::new(4400) };
+    assert_eq!((unanswered.code(), unanswered.is_clean()), (CloseCode::new(4400), false));
+    for role in ROLES {
+        for own in [false, true] {
+            // What of our Close has left when the stream ends: nothing, a part, all but held back, all.
+            for (written, held_back, clean) in
+                [(0, false, false), (1, false, false), (200, true, false), (200, false, true)]
+            {
+                let mut end = Scenario::of(role).open();
+                if own {
+                    end.conn.close(end.now, CloseCode::NORMAL, "own").unwrap();
+                }
+                assert_eq!(end.receive_close(4400, "bye"), [close(4400, "bye")]);
+                end.conn.handle_held_back(end.now, held_back);
+                end.write(written);
+                let expected = if clean { closed_clean(4400) } else { Seen::Closed(unanswered) };
+                assert_eq!(end.eof(), [expected], "{role:?}, {own}, {written}");
+                let said = end.conn.peer_close().map(|close| close.code_seen());
+                assert_eq!(said, Some(CloseCode::new(4400)));
+                assert_eq!(end.conn.poll_transport(), Some(TransportAction::Close));
+            }
+        }
+    }
+}

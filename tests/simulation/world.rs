@@ -390,7 +390,9 @@ impl World {
             let (said, dropped) =
                 (other.app.said.iter().filter(|said| said.whole).count(), other.sender().dropped());
             match outcome {
-                Outcome::Clean { code } => {
+                Outcome::Clean { code } | Outcome::Unanswered { code } => {
+                    // RFC 6455 7.1.4: for a clean end both sides have sent a Close.
+                    assert_eq!(outcome.is_clean(), end.watch.close.is_some(), "{outcome:?}");
                     let sent = other.watch.close.as_ref().expect("a Close that the other one sent");
                     let sent = sent.first_chunk().map_or(1005, |code| u16::from_be_bytes(*code));
                     assert_eq!(code.get(), sent);
@@ -417,6 +419,7 @@ impl World {
             tally.count("had messages dropped", usize::from(end.sender().dropped() > 0));
             for (name, is) in [
                 ("ended clean", outcome.is_clean()),
+                ("ended unanswered", matches!(outcome, Outcome::Unanswered { .. })),
                 ("ended abnormally", matches!(outcome, Outcome::Abnormal(_))),
                 ("timed out", matches!(outcome, Outcome::TimedOut(_))),
             ] {

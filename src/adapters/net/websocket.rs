@@ -14,7 +14,7 @@ use super::responder::Responder;
 use super::split::{Reader, Writer, split};
 use super::stream::{Over, SocketOf, Stream};
 use super::write_driver::{Output, SLICE};
-use crate::adapters::error::Error;
+use crate::adapters::error::{Error, end_of_messages};
 use crate::adapters::opening::{Handshake, Opened};
 use crate::handshake::Headers;
 use crate::{
@@ -541,17 +541,5 @@ impl<S: Stream + Send + 'static> WebSocket<S> {
     pub fn split(self) -> std::io::Result<(Reader, Writer)> {
         let Self { link, connection, inbox, outcome, error_on_abnormal_end, .. } = self;
         split(link, connection, inbox, outcome, error_on_abnormal_end)
-    }
-}
-
-/// What comes after the last message.
-pub(super) fn end_of_messages(
-    outcome: Option<Outcome>,
-    error_on_abnormal_end: &mut bool,
-) -> Result<Option<Message>, Error> {
-    let tells = core::mem::take(error_on_abnormal_end);
-    match outcome {
-        Some(outcome) if tells && !outcome.is_clean() => Err(Error::Ended(outcome)),
-        _ => Ok(None),
     }
 }

@@ -15,7 +15,7 @@ use super::split::{Out, Shared};
 use super::turn::{MOST_INFLATED, Turn};
 use super::turnstile::Side;
 use super::{Transport, memory};
-use crate::adapters::error::Error;
+use crate::adapters::error::{Error, end_of_messages};
 use crate::close::State;
 use crate::{
     CloseFrame, Event, Message, Outcome, Owed, ProtocolError, Ready, ReadyMessage, Receiver, SendError,
@@ -171,11 +171,7 @@ impl<S, R: Transport<S>> Inner<S, R> {
                 return Poll::Ready(Ok(message));
             }
         }
-        let tells = core::mem::take(&mut self.error_on_abnormal_end);
-        Poll::Ready(match self.outcome {
-            Some(outcome) if tells && !outcome.is_clean() => Err(Error::Ended(outcome)),
-            _ => Ok(None),
-        })
+        Poll::Ready(end_of_messages(self.outcome, &mut self.error_on_abnormal_end))
     }
 
     /// A message that has come in, the usual case.

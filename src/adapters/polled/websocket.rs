@@ -18,7 +18,7 @@ use super::turn::{MOST_INFLATED, Turn};
 use super::turnstile::Side;
 use super::wire::Wire;
 use super::{Reader, Timer, Transport, Writer, memory, split};
-use crate::adapters::error::Error;
+use crate::adapters::error::{Error, end_of_messages};
 use crate::adapters::opening::{Handshake, Opened};
 use crate::handshake::Headers;
 use crate::{
@@ -145,8 +145,8 @@ impl<S, R> WebSocket<S, R> {
         self.inner.connection.peer_close()
     }
 
-    /// Whether [`recv`](Self::recv) and the [`Stream`] give [`Error::Ended`] once where the messages end and the
-    /// [`Outcome`] is not clean; by default they give `None` for every end. A loop over messages then sees the difference
+    /// Whether [`recv`](Self::recv) and the [`Stream`] give [`Error::Ended`] once where the messages end and the peer has not
+    /// closed; by default they give `None` for every end. A loop over messages then sees the difference
     /// between a peer that has closed and a connection that broke.
     pub fn error_on_abnormal_end(&mut self, on: bool) {
         self.inner.error_on_abnormal_end = on;
@@ -406,7 +406,9 @@ impl<S, R: Transport<S>> Inner<S, R> {
                 Some(message) => message.into(),
                 None => match ready!(self.poll_ready(cx))? {
                     Some(ready) => ready,
-                    None => return Poll::Ready(self.end_of_messages()),
+                    None => {
+                        return Poll::Ready(end_of_messages(self.outcome, &mut self.error_on_abnormal_end));
+                    }
                 },
             };
             let message = self.inbox.get().take_message(ready);
@@ -415,15 +417,6 @@ impl<S, R: Transport<S>> Inner<S, R> {
                 self.inbox.give_back_idle();
                 return Poll::Ready(Ok(message));
             }
-        }
-    }
-
-    /// There are no more messages.
-    fn end_of_messages(&mut self) -> Result<Option<Message>, Error> {
-        let tells = core::mem::take(&mut self.error_on_abnormal_end);
-        match self.outcome {
-            Some(outcome) if tells && !outcome.is_clean() => Err(Error::Ended(outcome)),
-            _ => Ok(None),
         }
     }
 
