@@ -35,7 +35,7 @@ const ONE_WRITE: Term = Term::new(Some(Duration::from_nanos(1)));
 const MOST_EXTENSIONS: u8 = 3;
 
 /// Number of unanswered Pings that are remembered: the oldest, the one after it, and the newest.
-const TRACKED: usize = 3;
+const TRACKED: usize = LAST_TRACKED as usize + 1;
 /// The place of the newest of them.
 const LAST_TRACKED: u8 = 2;
 
