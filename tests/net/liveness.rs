@@ -349,3 +349,18 @@ fn s7_1_1_closing_ends_in_time_whatever_the_peer_does() {
         near(stream.now(), 10 * SECOND);
     }
 }
+
+#[test]
+fn timers_run_on_where_nothing_can_be_written_any_more() {
+    for (config, closes, expected, time) in
+        [(patient(), true, Outcome::TimedOut(Timer::Close), 10 * SECOND), (quick(), false, DEAD, ms(1200))]
+    {
+        let stream = silent();
+        let mut ws = stream.server(config);
+        stream.peer(|peer| peer.breaks = true);
+        let sent = if closes { ws.close(CloseCode::NORMAL, "") } else { ws.send_text("lost") };
+        assert!(matches!(sent, Err(Error::Io(_))), "{sent:?}");
+        assert_eq!(ws.wait_closed().unwrap(), expected);
+        near(stream.now(), time);
+    }
+}

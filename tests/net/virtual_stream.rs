@@ -30,6 +30,8 @@ pub struct Peer {
     sent: VecDeque<u8>,
     /// It ends the stream behind that.
     ended: bool,
+    /// Writes to it fail, while nothing comes from it.
+    pub breaks: bool,
     /// We have closed our half, or both.
     pub closed: Option<Closed>,
     /// Whatever is written to it fails.
@@ -273,6 +275,9 @@ impl Write for Virtual {
             return Err(ErrorKind::BrokenPipe.into());
         }
         let timeout = shared.write_timeout;
+        if shared.peer.breaks {
+            return Err(ErrorKind::BrokenPipe.into());
+        }
         if let Some(held_back) = &mut shared.held_back {
             held_back.extend(from);
             shared.begin();

@@ -347,8 +347,7 @@ impl<S> WebSocket<S> {
     /// All input has been taken in: does what is due, writes, does what the transport needs, and waits for
     /// more, but no longer than `until`.
     fn turn(&mut self, until: Option<Instant>) -> Result<(), Error> {
-        // Where nothing can be written, what has come in can still be read.
-        let written = if self.link.write_failed() { Ok(()) } else { self.write(until) };
+        let written = self.write(until);
         let write_blocks = written.as_ref().is_err_and(would_block);
         match written {
             // Where all that comes in is discarded, only writing is left.
@@ -388,13 +387,17 @@ impl<S> WebSocket<S> {
         Ok(())
     }
 
-    /// Does what is due, and writes.
+    /// Does what is due, and writes. Where nothing can be written any more, timers still run, and what has come in can
+    /// still be read.
     fn write(&mut self, until: Option<Instant>) -> Result<(), Error> {
         if self.link.has_read_ahead() {
             // What was read ahead is decoded first: it may hold what a timer waits for.
-            return self.output().write_now().map(drop);
+            return if self.link.write_failed() { Ok(()) } else { self.output().write_now().map(drop) };
         }
         self.connection.handle_timeout(self.link.read_at());
+        if self.link.write_failed() {
+            return Ok(());
+        }
         self.output().write_or_hear(until)
     }
 
