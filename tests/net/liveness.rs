@@ -364,3 +364,26 @@ fn timers_run_on_where_nothing_can_be_written_any_more() {
         near(stream.now(), time);
     }
 }
+
+#[test]
+fn a_call_that_writes_slowly_and_steadily_reads_from_time_to_time() {
+    for receives in [false, true] {
+        // There is always room within a few milliseconds.
+        let stream = Virtual::new(100, move |peer| {
+            if peer.now.is_zero() {
+                peer.send(&frame(0x81, true, b"in between"));
+            }
+            peer.read(100);
+            let late = peer.now > ms(100) && peer.unread_by_us() > 0;
+            assert!(!late, "nothing was read for 100 ms: {receives}");
+            peer.wake_at = Some(peer.now + ms(1));
+        });
+        let mut ws = stream.clone().taking_parts().server(patient());
+        if receives {
+            ws.feed(vec![1; 50_000]).unwrap();
+        } else {
+            ws.send_binary(&[1; 50_000]).unwrap();
+        }
+        assert_eq!(ws.recv().unwrap(), Some("in between".into()));
+    }
+}

@@ -113,6 +113,8 @@ struct Shared {
     kept: Option<Vec<u8>>,
     /// What is taken and waits for a flush, if the stream works so, and how much of it fits.
     held_back: Option<Vec<u8>>,
+    /// A write returns as soon as some bytes are taken.
+    takes_parts: bool,
     calls: usize,
 }
 
@@ -137,6 +139,7 @@ impl Virtual {
             nonblocking: false,
             kept: None,
             held_back: None,
+            takes_parts: false,
             calls: 0,
         })))
     }
@@ -150,6 +153,12 @@ impl Virtual {
     /// the same bytes.
     pub fn keeping(self) -> Self {
         self.lock().kept = Some(Vec::new());
+        self
+    }
+
+    /// A write does not wait until there is room for all that it was given.
+    pub fn taking_parts(self) -> Self {
+        self.lock().takes_parts = true;
         self
     }
 
@@ -302,7 +311,7 @@ impl Write for Virtual {
         let mut written = 0;
         let all = shared.wait(timeout, |shared| {
             written += shared.transport(&from[written..]);
-            (written == from.len()).then_some(())
+            (written == from.len() || shared.takes_parts && written > 0).then_some(())
         });
         if all.is_none() && written == 0 { Err(ErrorKind::WouldBlock.into()) } else { Ok(written) }
     }

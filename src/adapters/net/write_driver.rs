@@ -10,6 +10,7 @@
 //!   timers that are due ──▶ write, or flush if all is out ──┼──▶ all is out
 //!            ▲                                              │
 //!            └────── look what came in ◀── no room ─────────┘
+//!                     (after a slice also where there was room)
 //! ```
 //!
 //! Invariants:
@@ -74,8 +75,8 @@ impl<S> Output<'_, S> {
         loop {
             match self.write_once(None)? {
                 Step::Done => return Ok(()),
-                Step::Progress => {}
-                Step::Stalled => self.look(),
+                Step::Progress if !self.looks_next() => {}
+                Step::Progress | Step::Stalled => self.look(),
             }
             self.handle_due();
         }
@@ -101,8 +102,8 @@ impl<S> Output<'_, S> {
         loop {
             match self.write_once(until)? {
                 Step::Done => return Ok(()),
-                Step::Progress => {}
-                Step::Stalled => {
+                Step::Progress if !self.looks_next() => {}
+                Step::Progress | Step::Stalled => {
                     self.look();
                     let news = self.link.has_read_ahead() || self.link.knows_end() != knew_end;
                     if news || until.is_some_and(|until| until <= self.link.now()) {
@@ -248,6 +249,12 @@ impl<S> Output<'_, S> {
         if let Some(desk) = self.desk {
             desk.settle(self.sender, self.link.now());
         }
+    }
+
+    /// Whether to look for input although there may be room for more: a peer that reads slowly and steadily would
+    /// otherwise not be heard until all is written.
+    fn looks_next(&self) -> bool {
+        self.link.now().saturating_duration_since(self.link.read_at()) >= SLICE
     }
 
     /// Reads ahead what is there, if this is the thread that reads.
