@@ -177,6 +177,29 @@ fn the_end_of_the_stream_frees_a_writer_that_is_held_up() {
 }
 
 #[test]
+fn s5_5_1_a_close_is_answered_behind_a_frame_that_was_begun_though_the_peer_has_ended_its_half() {
+    timed(|| {
+        let (address, thread) = serve(|stream| {
+            let (mut reader, writer) =
+                Server::new().config(patient()).accept(stream).unwrap().split().unwrap();
+            let writer = thread::spawn(move || writer.send_binary(&vec![2; 16 << 20]));
+            while reader.next().unwrap().is_some() {}
+            writer.join().unwrap().unwrap();
+            reader.outcome().unwrap()
+        });
+        let mut raw = Raw::client(address);
+        raw.stream.peek(&mut [0]).unwrap();
+        raw.send(0x88, &1000_u16.to_be_bytes());
+        raw.half_close();
+        let (first, payload) = raw.frame();
+        assert_eq!((first, payload.len()), (0x82, 16 << 20));
+        assert_eq!(raw.frame(), (0x88, 1000_u16.to_be_bytes().to_vec()));
+        raw.gone();
+        assert_eq!(thread.join().unwrap(), CLEAN);
+    });
+}
+
+#[test]
 fn a_violation() {
     timed(|| {
         let (address, thread) = serve(|stream| {

@@ -334,11 +334,9 @@ impl Reader {
         deadline = [due, until].into_iter().flatten().min();
         let space = self.receiver.read_space(&mut self.inbox);
         match self.link.read(space, deadline) {
-            // What is queued is written before that counts, as a peer that sends no more may still read.
-            Ok(Some(0)) if stalled => {
-                self.link.keep_end();
-                lock(out).sender.handle_input_ended(self.link.now(), self.receiver.cut());
-            }
+            // What is queued is written before that counts, as a peer that sends no more may still read. Where the peer has
+            // closed, a write that goes on is that of the frame that was begun and of our Close.
+            Ok(Some(0)) if stalled || self.receiver.peer_close().is_some() => self.end_behind_output(),
             Ok(Some(0)) => {
                 self.end();
             }
@@ -368,6 +366,21 @@ impl Reader {
             }
         }
         Ok(None)
+    }
+
+    /// The peer sends no more. The stream counts as ended once all is written; until then a timer runs.
+    fn end_behind_output(&mut self) {
+        let Self { link, shared, .. } = self;
+        let Shared { desk, out } = &**shared;
+        // A thread that writes does not do so for longer than this timer allows, and settles what is owed.
+        let mut out = lock(out);
+        desk.settle(&mut out.sender, link.tick());
+        if out.link.write_failed() || out.output(desk).is_out() {
+            out.sender.handle_eof(self.receiver.cut());
+        } else {
+            link.keep_end();
+            out.sender.handle_input_ended(link.now(), self.receiver.cut());
+        }
     }
 
     /// The stream has ended; gives how far closing had come.
