@@ -387,3 +387,24 @@ fn a_call_that_writes_slowly_and_steadily_reads_from_time_to_time() {
         assert_eq!(ws.recv().unwrap(), Some("in between".into()));
     }
 }
+
+#[test]
+fn a_receive_goes_on_however_much_comes_in_while_nothing_can_be_written() {
+    // The peer sends 400 KB and reads nothing until it has sent all.
+    let stream = Virtual::new(100, |peer| {
+        let n = peer.now.as_millis() / 10;
+        if n < 400 {
+            peer.send(&frame(0x82, true, &[n as u8; 1000]));
+        } else {
+            peer.read(usize::MAX);
+        }
+        peer.wake_at = Some(peer.now + ms(10));
+    });
+    let mut ws = stream.server(patient());
+    ws.feed(vec![7; 5000]).unwrap();
+    for n in 0..400 {
+        let message = ws.recv_timeout(SECOND).unwrap();
+        assert_eq!(message, Some(vec![n as u8; 1000].into()));
+        assert!(stream.now() < ms(10 * n + 50), "{:?}", stream.now());
+    }
+}

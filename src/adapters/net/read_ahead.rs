@@ -51,11 +51,14 @@ impl ReadAhead {
 
     /// Whether more can be kept.
     pub(super) fn has_room(&self) -> bool {
-        self.end.is_none() && self.bytes.len() < MOST
+        self.end.is_none() && self.bytes.len() - self.taken < MOST
     }
 
     /// Room to read to.
     pub(super) fn space(&mut self) -> &mut [u8] {
+        // Bytes that were taken leave room for as many others.
+        self.bytes.drain(..self.taken);
+        self.taken = 0;
         let len = self.bytes.len();
         self.bytes.resize((len + AT_ONCE).min(MOST), 0);
         self.bytes.get_mut(len..).unwrap_or_default()
@@ -142,6 +145,25 @@ mod tests {
             assert!(!ahead.has_bytes() && ahead.has_room());
             assert_eq!(ahead.bytes.capacity(), 0);
         }
+    }
+
+    #[test]
+    fn what_was_taken_leaves_room() {
+        let mut ahead = ReadAhead::default();
+        let mut out = Vec::new();
+        for n in 0..100_u8 {
+            assert_eq!(fill(&mut ahead, &[n; 1000]), 1000);
+            // All of it, or all but the last bytes.
+            let mut to = [0; 2000];
+            let most = if n % 3 == 0 { 2000 } else { 900 };
+            if let Some(Ok(len)) = ahead.take(&mut to[..most]) {
+                out.extend(&to[..len]);
+            }
+            assert!(ahead.has_room());
+        }
+        out.extend(drain(&mut ahead, 1000));
+        assert!(out.chunks(1000).zip(0..).all(|(chunk, n)| chunk == [n; 1000]));
+        assert_eq!(out.len(), 100_000);
     }
 
     #[test]
