@@ -408,3 +408,53 @@ fn a_receive_goes_on_however_much_comes_in_while_nothing_can_be_written() {
         assert!(stream.now() < ms(10 * n + 50), "{:?}", stream.now());
     }
 }
+
+/// Who waits for what cannot be taken in is woken at once, again and again.
+#[test]
+fn no_call_that_sends_waits_for_input_that_it_cannot_read() {
+    let nonblocking = |stream: &Virtual| {
+        let mut ws = stream.server(patient());
+        hybi::net::Stream::set_nonblocking(ws.stream_mut(), true).unwrap();
+        ws.feed(vec![7; 5000]).unwrap();
+        ws
+    };
+    let interest = |result: Result<(), Error>| result.unwrap_err().interest().unwrap();
+
+    // The end of the stream.
+    let stream = Virtual::new(100, |peer| peer.end());
+    let mut ws = nonblocking(&stream);
+    let waits = interest(ws.flush());
+    assert!(waits.writable && !waits.readable, "{waits:?}");
+    let waits = interest(ws.recv().map(drop));
+    assert!(waits.writable && !waits.readable, "{waits:?}");
+
+    // More than is read ahead.
+    let stream = Virtual::new(100, |peer| peer.send(&frame(0x82, true, &vec![1; 200_000])));
+    let mut ws = nonblocking(&stream);
+    let first = interest(ws.flush());
+    assert!(first.writable && first.readable, "{first:?}");
+    for _ in 0..4 {
+        let _ = ws.flush();
+    }
+    let waits = interest(ws.flush());
+    assert!(waits.writable && !waits.readable, "{waits:?}");
+    assert!(stream.peer(|peer| peer.unread_by_us()) > 100_000);
+    // A call that receives takes it.
+    assert_eq!(ws.recv().unwrap(), Some(vec![1; 200_000].into()));
+    let waits = interest(ws.flush());
+    assert!(waits.writable && waits.readable, "{waits:?}");
+
+    // The halves: the one that sends does not read, and the one that receives has read all.
+    let stream = Virtual::new(50, |peer| {
+        peer.send(&frame(0x89, true, &[7; 100]));
+        peer.end();
+    });
+    let mut ws = stream.server(patient());
+    hybi::net::Stream::set_nonblocking(ws.stream_mut(), true).unwrap();
+    let (mut reader, writer) = ws.split().unwrap();
+    let waits = interest(writer.send_binary(&[7; 1000]));
+    assert!(waits.writable && !waits.readable, "{waits:?}");
+    assert!(matches!(reader.next().unwrap(), Some(Event::Ping(_))));
+    let waits = interest(reader.next().map(drop));
+    assert!(waits.writable && !waits.readable, "{waits:?}");
+}

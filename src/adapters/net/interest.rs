@@ -33,7 +33,8 @@ use crate::adapters::error::Error;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub struct Interest {
-    /// Until there is something to read.
+    /// Until there is something to read. `false` where the call can take in no more: the stream has ended, a call that
+    /// sends has read ahead all that is kept for the next one that receives, or another half receives.
     pub readable: bool,
     /// Until there is room to write.
     pub writable: bool,

@@ -281,6 +281,11 @@ impl<S> Link<S> {
         self.ahead.knows_end()
     }
 
+    /// Whether [`look`](Self::look) takes what is there: the stream has not ended, and not too much was read ahead.
+    pub(super) fn can_look(&self) -> bool {
+        self.ahead.has_room()
+    }
+
     /// The last read gave the end of the stream, and the next one is to give it again.
     pub(super) fn keep_end(&mut self) {
         self.ahead.keep_end();
@@ -306,7 +311,7 @@ impl<S> Link<S> {
     /// Reads what is there, without waiting, and keeps it for [`read`](Self::read). Gives the number of bytes; `None`
     /// where it cannot be known what is there.
     pub(super) fn look(&mut self) -> Option<usize> {
-        if !self.ahead.has_room() {
+        if !self.can_look() {
             return None;
         }
         let now = Some(self.tick());

@@ -214,7 +214,8 @@ impl<S> Output<'_, S> {
     pub(super) fn interest(&self) -> Interest {
         let now = self.link.now();
         Interest {
-            readable: true,
+            // What is there, and cannot be taken in, would wake at once whoever waits for it.
+            readable: self.desk.is_none() && self.link.can_look(),
             writable: !self.is_out(),
             within: self.sender.poll_timeout().map(|due| due.saturating_duration_since(now)),
         }
