@@ -458,3 +458,28 @@ fn no_call_that_sends_waits_for_input_that_it_cannot_read() {
     let waits = interest(reader.next().map(drop));
     assert!(waits.writable && !waits.readable, "{waits:?}");
 }
+
+#[test]
+fn s7_1_1_the_time_to_close_begins_with_the_call_although_a_ping_waits() {
+    // The peer takes nothing, so the Ping that is due cannot go out before the Close.
+    let config = || patient().ping_interval(Some(ms(500))).close_timeout(Some(2 * SECOND));
+    let stream = || {
+        Virtual::new(0, |peer| {
+            assert!(peer.now < 10 * SECOND, "closing does not end");
+            peer.wake_at = Some(peer.now + SECOND);
+        })
+    };
+    let late = stream();
+    let mut ws = late.server(config());
+    late.pass(ms(600));
+    let _ = ws.close(CloseCode::NORMAL, "");
+    near(late.now(), ms(2600));
+    assert_eq!(ws.wait_closed().unwrap(), Outcome::TimedOut(Timer::Close));
+
+    let late = stream();
+    let (mut reader, writer) = late.server(config()).split().unwrap();
+    late.pass(ms(600));
+    let _ = writer.close(CloseCode::NORMAL, "");
+    near(late.now(), ms(2600));
+    assert_eq!(reader.wait_closed().unwrap(), Outcome::TimedOut(Timer::Close));
+}

@@ -66,7 +66,11 @@ impl<S> Output<'_, S> {
             return Ok(());
         }
         self.handle_due();
-        self.write_out()
+        // This does not wait for room: the time to close, for example, is to begin now. What is queued next waits.
+        match self.write_now() {
+            Err(error) if !would_block(&error) => Err(error),
+            _ => Ok(()),
+        }
     }
 
     /// Writes all that is queued, unless the connection ends over it.
