@@ -1,5 +1,6 @@
 //! Dead peers are found in time, live ones are never given up. On virtual time, both kinds side by side.
 
+use std::io::ErrorKind;
 use std::time::Duration;
 
 use hybi::net::{Error, WebSocket};
@@ -482,4 +483,15 @@ fn s7_1_1_the_time_to_close_begins_with_the_call_although_a_ping_waits() {
     let _ = writer.close(CloseCode::NORMAL, "");
     near(late.now(), ms(2600));
     assert_eq!(reader.wait_closed().unwrap(), Outcome::TimedOut(Timer::Close));
+}
+
+#[test]
+fn no_call_waits_for_room_once_writing_has_failed() {
+    let stream = Virtual::new(100, |_| {});
+    let mut ws = stream.server(patient());
+    hybi::net::Stream::set_nonblocking(ws.stream_mut(), true).unwrap();
+    stream.peer(|peer| peer.breaks = true);
+    assert!(matches!(ws.send_text("lost"), Err(Error::Io(error)) if error.kind() == ErrorKind::BrokenPipe));
+    let waits = ws.recv().unwrap_err().interest().unwrap();
+    assert!(waits.readable && !waits.writable, "{waits:?}");
 }

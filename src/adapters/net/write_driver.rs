@@ -220,7 +220,7 @@ impl<S> Output<'_, S> {
         Interest {
             // What is there, and cannot be taken in, would wake at once whoever waits for it.
             readable: self.desk.is_none() && self.link.can_look(),
-            writable: !self.is_out(),
+            writable: !self.is_out() && !self.link.write_failed(),
             within: self.sender.poll_timeout().map(|due| due.saturating_duration_since(now)),
         }
     }
