@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
-"""Puts faults of the asynchronous adapters back, one after the other, in a copy of the sources, and shows that their
-simulation finds each: tests/planted_adapters.py [a number, or a part of a name]
+"""Puts faults of the adapters back, one after the other, in a copy of the sources, and shows that the simulations find
+each: tests/planted_adapters.py [net] [a number, or a part of a name]
 
-Every fault was in the code once, or is next to one that was. Each must be found within SEEDS runs from FIRST on; where
-nothing is planted, nothing may be found in as many. A patch whose place is gone ends the program, so that a change of
-the sources changes this list as well. Wants cargo and git; takes some ten minutes, and leaves its copy below
-target/planted_adapters.
+Every fault was in the code once, or is next to one that was. Those of the asynchronous adapters are looked for by
+adapters_simulation, those of the blocking one, with "net" these alone, by net_simulation. Each must be found within so
+many runs from FIRST on; where nothing is planted, nothing may be found in as many. A patch whose place is gone ends the
+program, so that a change of the sources changes this list as well. Wants cargo and git; takes some twenty minutes, and
+leaves its copy below target/planted_adapters.
 """
 import os
 import re
@@ -13,7 +14,8 @@ import subprocess
 import sys
 import time
 
-FIRST, SEEDS = 0, 100_000
+FIRST = 0
+SEEDS = {'adapters_simulation': 100_000, 'net_simulation': 20_000}
 
 WIRE = 'src/adapters/polled/wire.rs'
 WEBSOCKET = 'src/adapters/polled/websocket.rs'
@@ -23,6 +25,11 @@ SPLIT = 'src/adapters/polled/split.rs'
 TURNSTILE = 'src/adapters/polled/turnstile.rs'
 STREAM = 'src/adapters/polled/stream.rs'
 TASKS = 'src/adapters/polled/tasks.rs'
+NET_AHEAD = 'src/adapters/net/read_ahead.rs'
+NET_DRIVER = 'src/adapters/net/write_driver.rs'
+NET_SPLIT = 'src/adapters/net/split.rs'
+NET_STREAM = 'src/adapters/net/stream.rs'
+NET_WEBSOCKET = 'src/adapters/net/websocket.rs'
 INPUT = 'src/connection/input.rs'
 SEND = 'src/connection/send.rs'
 TIMERS = 'src/connection/timers.rs'
@@ -99,6 +106,57 @@ FAULTS = [
         (SPLIT, '|| after == State::Ended || sooner;', '|| after == State::Ended || (sooner && false);')]),
 ]
 
+# The same for the blocking adapter.
+NET_FAULTS = [
+    ('1', 'a dead peer is closed with, and waited for until the close timeout', [
+        (SEND, '                    self.timers.end_after_one_write(now);\n', '')]),
+    ('1', 'nobody looks at the timers that the other half starts', [
+        (NET_SPLIT, 'let mut deadline = desk.nap().map(|nap| self.link.tick() + nap);',
+         'let mut deadline = desk.nap().map(|nap| self.link.tick() + nap * 1000);')]),
+    ('2', 'a send that waits does not look at what has come in', [
+        (NET_DRIVER, 'Step::Progress | Step::Stalled => self.look(),', 'Step::Progress | Step::Stalled => {}')]),
+    ('2', 'a timer is handled without a look at what has come in', [
+        (NET_DRIVER, 'let looked = if self.desk.is_none() { self.look_ahead() } else { None };',
+         'let looked: Option<usize> = None;')]),
+    ('4', 'a call that is given a short time begins the wait for a Pong again', [
+        (NET_DRIVER, '        let knew_end = self.link.knows_end();\n',
+         '        let knew_end = self.link.knows_end();\n'
+         '        self.sender.handle_received(self.link.now(), false);\n')]),
+    ('10', 'the half that receives stops reading while it waits to write its own Pong', [
+        (NET_SPLIT, '                false => out.write_now(desk),', '                false => out.write(desk).is_ok(),')]),
+    ('15', 'a stream that may keep what it was offered is offered something else', [
+        (NET_DRIVER, 'let mut len = if may_keep {', 'let mut len = if may_keep && false {')]),
+    ('15', 'a control frame is put before what was offered', [
+        (NET_DRIVER, 'self.sender.offered(now, offered);', 'self.sender.offered(now, usize::min(offered, 0));')]),
+    ('17', 'a stream is believed that claims to have moved more than it was given', [
+        (NET_STREAM, 'if n <= most { Ok(n) }', 'if n <= most || true { Ok(n) }')]),
+    ('26', 'the end is clean though the stream holds the Close back', [
+        (SEND, 'self.buffered_amount() == 0 && !self.held_back', 'self.buffered_amount() == 0')]),
+    ('26', 'the half that receives ends the stream under our Close', [
+        (NET_SPLIT, 'if stalled || self.receiver.peer_close().is_some() =>', 'if stalled =>')]),
+    ('36', 'at the end of the stream room is waited for without a deadline', [
+        (NET_WEBSOCKET, '        self.connection.handle_input_ended(self.link.now());\n', ''),
+        (NET_DRIVER, '            self.sender.handle_input_ended(self.link.now(), Cut::BetweenMessages);\n',
+         '            let _ = Cut::BetweenMessages;\n')]),
+    ('new', 'timers do not run once a write has failed', [
+        (NET_WEBSOCKET, '        self.connection.handle_timeout(self.link.read_at());\n'
+         '        if self.link.write_failed() {\n            return Ok(());\n        }\n',
+         '        if self.link.write_failed() {\n            return Ok(());\n        }\n'
+         '        self.connection.handle_timeout(self.link.read_at());\n')]),
+    ('new', 'a call that writes slowly and steadily reads nothing', [
+        (NET_DRIVER, 'self.link.now().saturating_duration_since(self.link.read_at()) >= SLICE',
+         'self.link.now().saturating_duration_since(self.link.read_at()) >= SLICE * 1000')]),
+    ('new', 'bytes that were taken leave no room for others to be read ahead', [
+        (NET_AHEAD, 'self.bytes.len() - self.taken < MOST', 'self.bytes.len() < MOST'),
+        (NET_AHEAD, '        self.bytes.drain(..self.taken);\n        self.taken = 0;\n', '')]),
+    ('new', 'a call waits for input that it cannot take in', [
+        (NET_DRIVER, 'readable: self.desk.is_none() && self.link.can_look(),', 'readable: true,')]),
+    ('new', 'a call waits for room although writing has failed', [
+        (NET_DRIVER, 'writable: !self.is_out() && !self.link.write_failed(),', 'writable: !self.is_out(),')]),
+    ('new', 'a Ping that is due is written before the Close is queued', [
+        (NET_DRIVER, 'match self.write_now() {', 'match self.write_out() {')]),
+]
+
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 COPY = os.path.join(ROOT, 'target', 'planted_adapters', 'copy')
 
@@ -135,18 +193,18 @@ def plant(places):
             file.write(source.replace(was, becomes))
 
 
-def simulate():
-    """What the simulation has found, and at which seed; None if nothing."""
+def simulate(test):
+    """What a simulation has found, and at which seed; None if nothing."""
     env = {**os.environ, 'CARGO_TARGET_DIR': os.path.join(ROOT, 'target', 'planted_adapters', 'target'),
            'CARGO_PROFILE_RELEASE_DEBUG': '0', 'CARGO_PROFILE_RELEASE_OPT_LEVEL': '1',
            'CARGO_PROFILE_RELEASE_OVERFLOW_CHECKS': 'true', 'CARGO_INCREMENTAL': '1'}
     for name in ['RUSTFLAGS', 'HYBI_SIM_SECONDS', 'HYBI_SIM_SURVEY', 'HYBI_SIM_STRICT']:
         env.pop(name, None)
-    build = ['cargo', 'test', '--release', '--all-features', '--test', 'adapters_simulation', '--color', 'never']
+    build = ['cargo', 'test', '--release', '--all-features', '--test', test, '--color', 'never']
     built = subprocess.run(build + ['--no-run'], cwd=COPY, env=env, text=True, capture_output=True)
     if built.returncode:
         sys.exit(built.stderr)
-    env |= {'HYBI_SIM_SEED': str(FIRST), 'HYBI_SIM_RUNS': str(SEEDS)}
+    env |= {'HYBI_SIM_SEED': str(FIRST), 'HYBI_SIM_RUNS': str(SEEDS[test])}
     done = subprocess.run(build + ['--', '--nocapture'], cwd=COPY, env=env, text=True, capture_output=True)
     if done.returncode == 0:
         return None
@@ -158,28 +216,43 @@ def simulate():
     return what[1], int(seed[1])
 
 
-def main():
-    # By number or a part of the name; "15+" is that one and what follows.
-    only = sys.argv[1] if len(sys.argv) > 1 else ''
-    first = next((at for at, fault in enumerate(FAULTS) if f'{fault[0]}+' == only), 0)
-    faults = [fault for fault in FAULTS[first:] if only in fault[1] or only in (fault[0], f'{FAULTS[first][0]}+')]
-    for _, _, places in FAULTS:
-        check(places)
-    copy()
-    if found := simulate():
+def run(test, faults):
+    """Simulates with each fault; gives those that were not found."""
+    if found := simulate(test):
         sys.exit(f'nothing is planted, and this fails: {found}')
-    print(f'nothing is planted, and nothing is found in {SEEDS} runs\n', flush=True)
+    print(f'nothing is planted, and nothing is found in {SEEDS[test]} runs of {test}\n', flush=True)
     print('| number | what is wrong | found as | by run | seconds |\n| --- | --- | --- | --- | --- |', flush=True)
     missed = []
     for number, what, places in faults:
         began = time.monotonic()
         plant(places)
-        found = simulate()
+        found = simulate(test)
         copy()
         if not found:
             missed.append(what)
         category, seed = found or ('not found', '')
         print(f'| {number} | {what} | {category} | {seed} | {time.monotonic() - began:.0f} |', flush=True)
+    return missed
+
+
+def main():
+    words = sys.argv[1:]
+    lists = [('adapters_simulation', FAULTS), ('net_simulation', NET_FAULTS)]
+    for _, faults in lists:
+        for _, _, places in faults:
+            check(places)
+    copy()
+    if words[:1] == ['net']:
+        del words[0], lists[0]
+    # By number or a part of the name; "15+" is that one and what follows.
+    only = words[0] if words else ''
+    missed = []
+    for test, faults in lists:
+        first = next((at for at, fault in enumerate(faults) if f'{fault[0]}+' == only), 0)
+        follows = f'{faults[first][0]}+' == only
+        chosen = [fault for fault in faults[first:] if only in fault[1] or fault[0] == only or follows]
+        if chosen:
+            missed += run(test, chosen)
     if missed:
         sys.exit('\nmissed:\n' + '\n'.join(missed))
 

@@ -60,8 +60,8 @@ pub enum Told {
 pub struct Record {
     pub shape: Shape,
     pub promise: Promise,
-    /// Those of the task that receives, and of the one that sends where there are two.
-    pub calls: [Option<Call>; 2],
+    /// Those of the task or thread that receives, and of those that send where there are several.
+    pub calls: [Option<Call>; 3],
     attentive_since: Option<u64>,
     attentive: u64,
     /// When a byte of the peer's last arrived.
@@ -123,7 +123,7 @@ impl Record {
         Self {
             shape,
             promise,
-            calls: [None; 2],
+            calls: [None; 3],
             attentive_since: None,
             attentive: 0,
             life: 0,

@@ -1,0 +1,417 @@
+//! What must hold: whenever all threads wait, when an application learns how its connection ended, and when a run is
+//! over.
+
+use std::time::Duration;
+
+use hybi::{Outcome, Timer};
+
+use crate::journal::Fate;
+use crate::record::{Call, CallKind, Record, Shape};
+use crate::world::{MS, World, fail};
+
+/// How much later than promised something may happen: a call that waits looks up from time to time only, and timeouts
+/// of streams are late.
+const SLACK: u64 = 150 * MS;
+/// With so much read ahead, a call that sends may look for no more.
+const MOST_AHEAD: u64 = 40_000;
+
+impl World {
+    /// All threads wait: each of them for something.
+    pub fn check_waiting(&mut self) {
+        for end in 0..2 {
+            if self.ends[end].shape == Shape::Scripted || !self.streams[end].manner.keeps_time() {
+                continue;
+            }
+            // What came in an end knows for certain where it waits for more, and has read nothing ahead. The end of the
+            // stream it also learns as it reads ahead.
+            let source = &self.links[1 - end];
+            let decoded = self.ends[end].receives() && self.streams[end].ahead == 0;
+            let closed = source.read.close.is_some() && decoded || source.knows_end();
+            if closed {
+                let now = self.now();
+                self.ends[end].closes(now, false);
+            }
+            for call in self.ends[end].calls.into_iter().flatten() {
+                self.check_call(end, call);
+            }
+            self.check_time(end);
+        }
+    }
+
+    /// A call waits for something else than a stream that is ready.
+    fn check_call(&self, end: usize, call: Call) {
+        let (record, now) = (&self.ends[end], self.now());
+        let since = |since: Option<u64>| now - since.unwrap_or(now).max(call.since);
+        let (readable, writable) = (since(self.readable_since[end]), since(self.writable_since[end]));
+        let stands = readable.min(now - self.put_at[end]);
+        let source = &self.links[1 - end];
+        let reads = source.read.close.is_none() && record.told.is_none();
+        let reads = reads && !self.streams[end].aborted && !self.streams[end].lied;
+        let bytes = source.readable();
+        let whole = record.shape == Shape::Whole;
+        // A half that sends does not read, and says when it waits for the lock.
+        match call.kind {
+            CallKind::Receive if readable > SLACK && reads => {
+                fail!(
+                    "10 hang in receive",
+                    "end {end} waits, and {bytes} bytes can be read for {}",
+                    ms(readable)
+                );
+            }
+            CallKind::Send if whole && stands > SLACK && reads && self.streams[end].ahead < MOST_AHEAD => {
+                fail!(
+                    "2 send reads nothing",
+                    "end {end} waits, and {bytes} bytes can be read for {}",
+                    ms(readable)
+                );
+            }
+            CallKind::Send if writable > SLACK && !self.links[end].broken => {
+                fail!(
+                    "8 hang in send",
+                    "a call of end {end} waits, and its stream can be written for {}",
+                    ms(writable)
+                );
+            }
+            CallKind::Receive if writable > SLACK => self.check_written(end),
+            _ => {}
+        }
+    }
+
+    /// A call that receives waits, and the stream can be written: all that was accepted has been.
+    fn check_written(&self, end: usize) {
+        let (record, out) = (&self.ends[end], &self.links[end]);
+        let gone = record.closing.is_some() || record.told.is_some() || self.streams[end].lied;
+        if gone || out.broken || out.sent.close.is_some() {
+            return;
+        }
+        let (sent, read) = (&out.sent, &self.links[1 - end].read);
+        let accepted = self.journals[end].entries.iter().filter(|entry| entry.fate == Fate::Accepted).count();
+        if sent.messages < accepted {
+            let messages = sent.messages;
+            fail!("33 fed and kept", "end {end} waits: {accepted} messages accepted, {messages} written");
+        }
+        // RFC 6455 5.5.3: the newest Ping is answered, at the least.
+        let answered = |ping: &Vec<u8>| sent.pongs.iter().rev().any(|(_, pong)| pong == ping);
+        match read.pings.last() {
+            // It may lie among what was read ahead, or it was read a moment ago.
+            Some((at, ping))
+                if self.now() > at + SLACK && self.streams[end].ahead == 0 && !answered(ping) =>
+            {
+                fail!("10 no Pong", "end {end} waits, and has not answered {ping:?}");
+            }
+            _ => {}
+        }
+    }
+
+    /// Nothing is later than the configuration promises.
+    fn check_time(&self, end: usize) {
+        let (now, record) = (self.now(), &self.ends[end]);
+        let promise = record.promise;
+        if let Some((told, how)) = record.told {
+            if let Some(call) = record.calls.iter().flatten().next() {
+                if now > told.max(call.since) + SLACK {
+                    fail!("1 waits behind the end", "end {end} waits {}, told of {how:?}", ms(now - told));
+                }
+            }
+            return;
+        }
+        self.check_end_of_stream(end);
+        if let Some((at, mark)) = record.closing {
+            // One that was taken apart counts from the latest thing that had happened.
+            let took = record.attentive(now) - mark.max(record.reassembled_mark);
+            if took > promise.close + SLACK {
+                fail!(
+                    "7 closing",
+                    "end {end} closes since {}, for {} of {}",
+                    ms(at),
+                    ms(took),
+                    ms(promise.close)
+                );
+            }
+            return;
+        }
+        let broken = self.links[end].broken;
+        if self.streams[end].lied {
+            // Writing has failed, which was said; what comes in is still received.
+            return;
+        }
+        let writable = self.writable_since[end].is_some_and(|since| now > since + SLACK) && !broken;
+        let receives = record.receives();
+        let (sent, read) = (&self.links[end].sent, &self.links[1 - end].read);
+        if let (Some(ping), Some(pong)) = (promise.ping, promise.pong) {
+            self.check_dead(end, ping, pong);
+        } else if let Some(ping) = promise.ping {
+            let pinged = sent.pings.last().map_or(0, |(at, _)| *at);
+            let since = pinged.max(read.at.unwrap_or(0)).max(record.heard).max(record.reassembled);
+            // A Ping does not go into a frame that has begun.
+            if receives
+                && writable
+                && sent.is_between_frames()
+                && now > (since + ping).max(self.rested[end]) + SLACK
+            {
+                fail!("5 no Ping", "end {end} has sent none for {}, each {}", ms(now - since), ms(ping));
+            }
+        }
+        if let Some(idle) = promise.idle.filter(|_| sent.close.is_none()) {
+            let since = self.data_at(end).max(record.ahead_at).max(record.reassembled).max(record.heard);
+            if receives && writable && now > (since + idle).max(self.rested[end]) + SLACK {
+                fail!("3 idle", "end {end} was idle for {} of {}", ms(now - since), ms(idle));
+            }
+        }
+    }
+
+    /// Whether the peer is a scripted one that answers each Ping before it may be given up, where that can be known.
+    fn answers_in_time(&self, end: usize) -> bool {
+        let Some(answers) = self.answers_within[1 - end] else { return false };
+        let (stream, record) = (&self.streams[end], &self.ends[end]);
+        let calm = self.weather.stall.is_none() && !self.cut && !self.reset;
+        let knows = stream.manner.hides_nothing() && !stream.lied && stream.manner.keeps_time();
+        let knows = knows && !record.reader_rests() && !record.was_full;
+        calm && knows && record.promise.pong.is_some_and(|pong| answers + SLACK * 2 < pong)
+    }
+
+    /// What has been accepted and not been written is bounded, whichever way it was sent.
+    pub fn check_backlog(&self, end: usize) {
+        let (record, journal) = (&self.ends[end], &self.journals[end]);
+        if record.closing.is_some() || record.told.is_some() || self.reset || self.compresses {
+            return;
+        }
+        let accepted = journal.entries.iter().filter(|entry| entry.fate == Fate::Accepted);
+        let accepted = accepted.map(|entry| entry.data.len() as u64).sum::<u64>();
+        let waits = accepted.saturating_sub(self.links[end].sent.data_bytes);
+        // The mark, the message that passed it, and what the stream holds.
+        let held = self.streams[end].holds() as u64;
+        let most = record.promise.high_water as u64 + journal.longest() as u64 + 14 + held;
+        if waits > most {
+            fail!("35 output", "end {end}: {waits} bytes were accepted and not written, at most {most} may");
+        }
+    }
+
+    /// A client does not wait for long for a server that does not end the stream.
+    fn check_end_of_stream(&self, end: usize) {
+        let (sent, read) = (&self.links[end].sent, &self.links[1 - end].read);
+        let record = &self.ends[end];
+        let (Some(most), Some((written, _)), Some((heard, _))) =
+            (record.promise.end, &sent.close, &read.close)
+        else {
+            return;
+        };
+        let stream = &self.streams[end];
+        let receives = record.calls.iter().flatten().find(|call| call.kind == CallKind::Receive);
+        let Some(call) = receives.filter(|_| stream.manner.hides_nothing() && !stream.lied) else { return };
+        let since = (*written).max(*heard).max(call.since);
+        if self.now() > since + most + SLACK {
+            let took = ms(self.now() - since);
+            fail!("7 end", "end {end} waits {took} for the end of the stream, of {}", ms(most));
+        }
+    }
+
+    /// A peer from which nothing comes is given up in time.
+    fn check_dead(&self, end: usize, ping: u64, pong: u64) {
+        let record = &self.ends[end];
+        let attentive = record.attentive(self.now());
+        // It may be closing because it was idle, behind what is not written yet.
+        let idle = |idle| self.now() >= self.data_at(end) + idle;
+        if record.promise.idle.is_some_and(idle) {
+            return;
+        }
+        // A stream with memory of its own takes in a Ping, and moves on, without its link showing it.
+        let hides = !self.streams[end].manner.hides_nothing();
+        let moves = record.progress.is_some() || hides;
+        let more = if moves { 3 * pong } else { 0 };
+        let life = record.life_mark.max(record.reassembled_mark);
+        let since = match record.pinged {
+            // It is waited for from the first Ping on that was written after it had said something.
+            Some(pinged) if !hides => pinged.max(life),
+            // A Ping that waits behind a frame does not count yet, as long as the frame moves.
+            _ => (life + ping).max(record.progress_mark),
+        };
+        let silence = attentive.saturating_sub(since);
+        if silence > pong + more + SLACK {
+            fail!(
+                "1 dead peer",
+                "end {end}: {} of silence behind a Ping, {} promised",
+                ms(silence),
+                ms(pong)
+            );
+        }
+    }
+
+    /// When data last was read or written.
+    fn data_at(&self, end: usize) -> u64 {
+        let (sent, read) = (&self.links[end].sent, &self.links[1 - end].read);
+        sent.data_at.max(read.data_at).unwrap_or(0)
+    }
+
+    /// The Close of an end was written: one for idleness is not early.
+    pub fn check_close(&self, end: usize) {
+        let sent = &self.links[end].sent;
+        let Some((_, body)) = &sent.close else { return };
+        // An answer repeats the peer's reason, which may be the same.
+        let answers = self.links[1 - end].read.close.as_ref().is_some_and(|(_, close)| close == body);
+        let idle = body.get(2..) == Some(b"idle for too long") && !answers;
+        let record = &self.ends[end];
+        if let (true, Some(promise)) = (idle, record.promise.idle) {
+            // What came in just now, it may not have known.
+            let gap = self.now() - self.links[1 - end].read.data_at.unwrap_or(0);
+            // Where there was no room, it waited, and was queued some time ago.
+            let waited = record.progress_mark == record.attentive(self.now()) || self.streams[end].blocked;
+            if !waited && gap > SLACK && gap + SLACK < promise {
+                fail!("3 idle early", "end {end} was idle for {} of {}", ms(gap), ms(promise));
+            }
+        }
+    }
+
+    /// An application learns how its connection has ended: there is a reason for it.
+    pub fn check_outcome(&self, end: usize, outcome: Outcome) {
+        let (record, now) = (&self.ends[end], self.now());
+        let (out, source) = (&self.links[end], &self.links[1 - end]);
+        let (lied, keeps_time) = (self.streams[end].lied, self.streams[end].manner.keeps_time());
+        match outcome {
+            Outcome::Clean { code } => {
+                let Some((_, body)) = &source.read.close else {
+                    fail!("26 Clean", "end {end} is told {outcome}, and has read no Close");
+                };
+                let sent = body.first_chunk().map_or(1005, |code| u16::from_be_bytes(*code));
+                if sent != code.get() {
+                    fail!("25 code", "end {end} is told {outcome}, the peer's Close said {sent}");
+                }
+                if out.sent.close.is_none() && !source.reset && !out.broken && !lied {
+                    fail!("26 Clean", "end {end} is told {outcome}, and its Close was not written before");
+                }
+            }
+            Outcome::TimedOut(Timer::Pong) => {
+                if self.answers_in_time(end) {
+                    fail!("2 live peer", "end {end} gives up a peer that answers each Ping at once");
+                }
+                let Some(pong) = record.promise.pong else { fail!("2 live peer", "no Pong was waited for") };
+                let readable = source.is_readable();
+                let life = if readable { record.life } else { source.read.at.unwrap_or(0) };
+                let quiet = now - life;
+                // What comes in after it was decided changes nothing.
+                let decided = out.sent.close_code() == Some(1011)
+                    && out.sent.close.as_ref().is_some_and(|(at, _)| life >= *at);
+                // A stream that holds back does not show when it was decided.
+                let hidden = quiet < SLACK && !self.streams[end].manner.hides_nothing();
+                let full = record.was_full || lied || decided || hidden || !keeps_time;
+                if quiet + SLACK < pong && !record.reader_rests() && !full {
+                    fail!(
+                        "2 live peer",
+                        "end {end} gives up, {} after a byte arrived; {}",
+                        ms(quiet),
+                        ms(pong)
+                    );
+                }
+                if let Some(progress) = record.progress {
+                    let (since, limit) = (now - progress, record.life + 4 * pong);
+                    // Time that a write adds is rounded down; and the last write may be that of the Close for the dead
+                    // peer, with what waited before it.
+                    if !lied && keeps_time && since > SLACK && since + MS < pong && now + MS < limit {
+                        fail!("2 progress", "end {end} gives up {} after a write went on", ms(since));
+                    }
+                }
+            }
+            Outcome::TimedOut(Timer::Idle) => {
+                if record.promise.idle.is_none() {
+                    fail!("3 idle early", "end {end} has no idle timeout");
+                }
+            }
+            Outcome::TimedOut(_) => {
+                let since = record.closing.map_or(0, |(at, _)| at);
+                if record.closing_exact && now - since < record.promise.close {
+                    fail!("7 closing early", "end {end} gives up closing after {}", ms(now - since));
+                }
+            }
+            Outcome::Abnormal(_) => {
+                // Without half-close all of the stream is ended.
+                let ends = !self.streams[end].manner.half_closes && source.read.close.is_some();
+                if !source.has_ended() && !out.broken && !lied && !ends {
+                    fail!("3 abnormal", "end {end} is told {outcome}, and its stream has not ended");
+                }
+            }
+            Outcome::Failed(_) => {
+                if !source.sent.garbled && !lied {
+                    fail!("3 failed", "end {end} is told {outcome}, and the peer broke no rule");
+                }
+            }
+            _ => fail!("3 strange outcome", "end {end}: {outcome:?}"),
+        }
+    }
+
+    /// The run is over.
+    pub fn check_end(&self) {
+        for end in 0..2 {
+            let (record, out) = (&self.ends[end], &self.links[end]);
+            if record.shape == Shape::Scripted {
+                continue;
+            }
+            if out.sent.behind_close > 0 {
+                fail!("32 behind the Close", "end {end} wrote {} bytes", out.sent.behind_close);
+            }
+            if out.sent.garbled {
+                fail!("15 garbled", "end {end} wrote what is no frame");
+            }
+            self.check_arrived(end, record);
+            self.check_round_trip(end, record);
+            self.check_answer(end, record);
+        }
+    }
+
+    /// Whether an end has read the other one's Close and written its own.
+    fn has_crossed(&self, end: usize) -> bool {
+        self.links[end].sent.close.is_some() && self.links[1 - end].read.close.is_some()
+    }
+
+    /// What an end accepted has arrived, or something says that it may not have.
+    fn check_arrived(&self, end: usize, record: &Record) {
+        let missing = self.journals[end].missing();
+        let other = &self.ends[1 - end];
+        let lied = self.streams.iter().any(|stream| stream.lied);
+        if missing == 0 || lied || other.shape == Shape::Scripted || record.abandoned || other.abandoned {
+            return;
+        }
+        let clean = |record: &Record| record.outcome().is_some_and(|outcome| outcome.is_clean());
+        if !clean(record) || !clean(other) {
+            return;
+        }
+        let unknowing = record.dropped.is_none() && !record.flushed;
+        let said = record.loss_told || record.dropped.is_some_and(|dropped| dropped > 0) || unknowing;
+        if self.has_crossed(end) && self.has_crossed(1 - end) && !said && !self.reset {
+            fail!("1 lost", "{missing} messages of end {end} are missing, and nothing says so");
+        }
+    }
+
+    /// A Ping of this end was answered, so that the time it took is known.
+    fn check_round_trip(&self, end: usize, record: &Record) {
+        let asks = matches!(record.shape, Shape::Whole);
+        // What was read ahead and never received has not been looked at.
+        let clean = record.outcome().is_some_and(|outcome| outcome.is_clean());
+        if !asks || record.round_trip || !clean || self.streams[end].lied {
+            return;
+        }
+        let (sent, read) = (&self.links[end].sent, &self.links[1 - end].read);
+        let answered = |(_, pong): &(u64, Vec<u8>)| sent.pings.iter().any(|(_, ping)| ping == pong);
+        let closing = record.closing.map_or(u64::MAX, |(at, _)| at);
+        if read.pongs.iter().any(|pong| pong.0 < closing && answered(pong)) {
+            fail!("6 round trip", "end {end} has read a Pong to its Ping, and no round trip is known");
+        }
+    }
+
+    /// A Close that answers carries the code of the one that it answers.
+    fn check_answer(&self, end: usize, record: &Record) {
+        let (sent, read) = (&self.links[end].sent, &self.links[1 - end].read);
+        let (Some((answered, answer)), Some((asked, close))) = (&sent.close, &read.close) else { return };
+        let failed = sent.close_code().is_some_and(|code| matches!(code, 1002 | 1007..=1011));
+        if record.told_to_close || answered < asked || failed || close.is_empty() {
+            return;
+        }
+        let idle = answer.get(2..) == Some(b"idle for too long");
+        if answer != close && !idle {
+            fail!("25 answer", "end {end} answers a Close of {close:?} with {answer:?}");
+        }
+    }
+}
+
+fn ms(nanos: u64) -> String {
+    format!("{:?}", Duration::from_nanos(nanos))
+}

@@ -1,0 +1,538 @@
+//! The stream of one end, which blocks: what the library reads and writes.
+//!
+//! Its manner says how it behaves: short reads and writes, timeouts or none, vectored or not, bytes that are held back
+//! until a flush, the records of OpenSSL, which must be offered again until they are written, calls that are
+//! interrupted, counts that lie. Two handles to one stream share its blocking mode, as those to a socket do.
+
+use std::io::{self, ErrorKind, IoSlice, Read, Write};
+use std::sync::Arc;
+use std::time::Duration;
+
+use hybi::Instant;
+use hybi::net::Stream;
+
+use crate::record::{CallKind, Shape};
+use crate::sim::{Guard, Sim, me};
+use crate::world::{MS, Wait, fail};
+
+/// The most bytes of a record.
+const RECORD: usize = 16 << 10;
+/// For so long a write of the library waits at most.
+const SLICE: u64 = 20 * MS;
+/// What a call takes that finds nothing to do, in nanoseconds.
+const LOOK: u64 = 20_000;
+/// Where calls are reads, and where they are writes.
+pub const READ: usize = 0;
+pub const WRITE: usize = 1;
+
+/// How a stream behaves.
+#[derive(Clone, Debug)]
+pub struct Manner {
+    /// The most bytes of one read, and of one write.
+    pub piece: [usize; 2],
+    /// A write that blocks waits until all is taken, as that of a socket does, and not only until some bytes are.
+    pub takes_all: bool,
+    /// It knows timeouts, and can be set not to block.
+    pub timeouts: bool,
+    pub nonblocking: bool,
+    /// What a call whose time is up fails with.
+    pub times_out_with: ErrorKind,
+    /// Timeouts are up to so much late; or early, after three quarters of the time.
+    pub late: u64,
+    pub early: bool,
+    /// It takes several slices at once.
+    pub vectored: bool,
+    /// It says that it may keep what it was offered.
+    pub may_keep: bool,
+    /// It takes a record before it knows that there is room, and wants to be offered the same again.
+    pub keeps: bool,
+    /// Up to so many bytes are held back until they are flushed.
+    pub lazy: usize,
+    /// Its sending half can be closed alone.
+    pub half_closes: bool,
+    /// To close that half waits for room.
+    pub close_waits: bool,
+    /// Of a thousand calls, so many are interrupted.
+    pub interrupts: usize,
+    /// This call claims to have moved more bytes than there were.
+    pub lies_at: Option<u64>,
+}
+
+impl Manner {
+    /// Whether what the link takes is seen at once.
+    pub const fn hides_nothing(&self) -> bool {
+        !self.keeps && self.lazy == 0
+    }
+
+    /// Whether a call that waits can be ended by a deadline.
+    pub const fn keeps_time(&self) -> bool {
+        self.timeouts
+    }
+}
+
+/// What a stream knows.
+#[derive(Debug)]
+pub struct State {
+    pub manner: Manner,
+    pub nonblocking: bool,
+    /// The last write found no room.
+    pub blocked: bool,
+    /// Since when, at the least.
+    pub blocked_since: Option<u64>,
+    pub aborted: bool,
+    shut_down: bool,
+    /// A record that waits, and how much of it is on the link.
+    kept: Option<(Vec<u8>, usize)>,
+    held_back: Vec<u8>,
+    handles: usize,
+    /// The half that receives has just found no room for something that it wanted to write.
+    stalled: bool,
+    /// Bytes that calls that send have read, and nobody has received.
+    pub ahead: u64,
+    /// Calls so far, and bytes that they moved.
+    pub calls: u64,
+    pub moved: u64,
+    /// A lie was told.
+    pub lied: bool,
+}
+
+impl State {
+    pub const fn new(manner: Manner) -> Self {
+        Self {
+            manner,
+            nonblocking: false,
+            blocked: false,
+            blocked_since: None,
+            aborted: false,
+            shut_down: false,
+            kept: None,
+            held_back: Vec::new(),
+            handles: 0,
+            stalled: false,
+            ahead: 0,
+            calls: 0,
+            moved: 0,
+            lied: false,
+        }
+    }
+
+    /// Bytes that were taken and are not on the link.
+    pub fn holds(&self) -> usize {
+        self.held_back.len() + self.kept.as_ref().map_or(0, |(record, moved)| record.len() - moved)
+    }
+}
+
+/// A handle to the stream of one end. The stream is closed when the last one is dropped.
+pub struct SimStream {
+    sim: Arc<Sim>,
+    end: usize,
+    /// It is the second handle, through which halves write.
+    second: bool,
+    timeouts: [Option<Duration>; 2],
+}
+
+/// Tries again and again until it is done, or cannot go on.
+type Attempt<'a, T> = (Guard<'a>, T);
+
+impl SimStream {
+    pub fn new(sim: &Arc<Sim>, end: usize) -> Self {
+        sim.lock().streams[end].handles += 1;
+        Self { sim: Arc::clone(sim), end, second: false, timeouts: [None; 2] }
+    }
+
+    /// Sets whether calls wait, as the application does it.
+    pub fn set_blocking(&self, blocks: bool) {
+        self.sim.lock().streams[self.end].nonblocking = !blocks;
+    }
+
+    /// What every call does first: the baton may go around.
+    fn enter(&self) -> Guard<'_> {
+        let mut world = self.sim.lock();
+        world.count_call();
+        world.streams[self.end].calls += 1;
+        if self.is_reader_writing(&world) {
+            world.out_owner[self.end] = Some(me());
+        }
+        if world.switches() {
+            world = self.sim.wait(world, Wait::Turn, None).0;
+        }
+        world
+    }
+
+    /// What every call does last.
+    fn leave<T>(&self, mut world: Guard<'_>, result: io::Result<T>) -> io::Result<T> {
+        if self.is_reader_writing(&world) {
+            world.out_owner[self.end] = None;
+        }
+        result
+    }
+
+    /// Whether this is the half that receives, and it writes.
+    fn is_reader_writing(&self, world: &Guard<'_>) -> bool {
+        self.second && world.ends[self.end].shape == Shape::Halves && world.threads[me()].slot == 0
+    }
+
+    /// Until when a call waits.
+    fn deadline(&self, world: &mut Guard<'_>, way: usize) -> Option<u64> {
+        let manner = world.streams[self.end].manner.clone();
+        let timeout = self.timeouts[way]?.as_nanos() as u64;
+        let timeout = if manner.early { timeout - timeout / 4 } else { timeout };
+        Some(world.now() + timeout + world.below(manner.late))
+    }
+
+    fn timed_out(&self, world: &Guard<'_>) -> io::Error {
+        let state = &world.streams[self.end];
+        if state.nonblocking { ErrorKind::WouldBlock.into() } else { state.manner.times_out_with.into() }
+    }
+
+    /// Waits for a direction; whether it can be used then.
+    fn wait<'a>(
+        &'a self,
+        mut world: Guard<'a>,
+        way: usize,
+        deadline: Option<u64>,
+        nonblocking: bool,
+    ) -> Attempt<'a, bool> {
+        if nonblocking {
+            // A call takes a moment even where it does nothing: who calls again and again until a time comes, gets there.
+            world.looks += 1;
+            let until = world.now() + LOOK;
+            return (self.sim.wait(world, Wait::Moment, Some(until)).0, false);
+        }
+        let wait = if way == READ { Wait::Read(self.end) } else { Wait::Write(self.end) };
+        world.note(|| format!("thread {} waits: {wait:?} until {deadline:?}", me()));
+        self.sim.wait(world, wait, deadline)
+    }
+
+    /// How many bytes one call moves at most.
+    fn piece(&self, world: &mut Guard<'_>, way: usize) -> usize {
+        let most = world.streams[self.end].manner.piece[way];
+        if most < usize::MAX { 1 + world.below(most as u64) as usize } else { most }
+    }
+
+    /// The number of bytes to report: a stream that lies claims more than it was given.
+    fn report(&self, world: &mut Guard<'_>, moved: usize, given: usize) -> usize {
+        let state = &mut world.streams[self.end];
+        state.moved += moved as u64;
+        let lies = state.manner.lies_at.is_some_and(|call| call <= state.calls) && !state.lied;
+        state.lied |= lies;
+        if moved > 0 {
+            world.is_busy_for_a_reason();
+        }
+        // More than all slices together: a smaller lie nobody can see.
+        if lies { given + (1 << 40) } else { moved }
+    }
+
+    fn read_once<'a>(&'a self, mut world: Guard<'a>, to: &mut [u8]) -> Attempt<'a, io::Result<usize>> {
+        let end = self.end;
+        let interrupts = world.streams[end].manner.interrupts;
+        if world.chance(interrupts, 1000) {
+            return (world, Err(ErrorKind::Interrupted.into()));
+        }
+        let (deadline, nonblocking) = (self.deadline(&mut world, READ), world.streams[end].nonblocking);
+        while !world.holds(Wait::Read(end)) {
+            let ready;
+            (world, ready) = self.wait(world, READ, deadline, nonblocking);
+            if !ready {
+                let error = self.timed_out(&world);
+                return (world, Err(error));
+            }
+        }
+        let stalled = std::mem::take(&mut world.streams[end].stalled);
+        if world.links[1 - end].readable() == 0 || world.streams[end].aborted {
+            let closed = world.links[1 - end].read.close.is_some();
+            if (stalled || closed) && world.ends[end].shape == Shape::Halves && world.out_owner[end].is_some()
+            {
+                // The half that receives locks what the halves share, to say that the input has ended: what it owes,
+                // the other half writes first.
+                world = self.sim.wait(world, Wait::Out(end), None).0;
+            }
+            world.links[1 - end].tell_end();
+            world.look_at_links();
+            let reset = world.links[1 - end].reset && !world.streams[end].aborted;
+            world.note(|| format!("{end} reads the end, reset {reset}"));
+            return (world, if reset { Err(ErrorKind::ConnectionReset.into()) } else { Ok(0) });
+        }
+        let most = to.len().min(self.piece(&mut world, READ));
+        let len = world.take(end, &mut to[..most]);
+        let now = world.now();
+        let whole = world.ends[end].shape == Shape::Whole;
+        if whole || world.threads[me()].slot == 0 {
+            world.ends[end].read(now);
+        }
+        // A call that receives reads ahead as well, while it has something to write and finds no room.
+        let ahead = whole && (world.is_in(end, CallKind::Send) || world.streams[end].blocked);
+        if ahead {
+            world.ends[end].ahead_at = now;
+        }
+        let state = &mut world.streams[end];
+        state.ahead = if ahead { state.ahead + len as u64 } else { 0 };
+        world.note(|| format!("{end} reads {len} bytes"));
+        let len = self.report(&mut world, len, to.len());
+        (world, Ok(len))
+    }
+
+    /// Puts bytes on the link until all are there or the time is up; gives how many, and whether the stream has failed.
+    fn put_all<'a>(
+        &'a self,
+        mut world: Guard<'a>,
+        bytes: &[u8],
+        takes_all: bool,
+    ) -> Attempt<'a, (usize, bool)> {
+        let (end, mut moved) = (self.end, 0);
+        let (deadline, nonblocking) = (self.deadline(&mut world, WRITE), world.streams[end].nonblocking);
+        loop {
+            if world.links[end].broken || world.streams[end].aborted {
+                return (world, (moved, true));
+            }
+            // A write that waits for a moment only is not known to have waited.
+            let waited = world.streams[end].blocked_since.is_some_and(|since| world.now() - since >= SLICE);
+            let shows = world.streams[end].manner.hides_nothing() && waited;
+            let len = world.put(end, &bytes[moved..], shows);
+            moved += len;
+            if len > 0 {
+                world.is_busy_for_a_reason();
+            }
+            if moved == bytes.len() || (moved > 0 && !takes_all) {
+                return (world, (moved, false));
+            }
+            let ready;
+            (world, ready) = self.wait(world, WRITE, deadline, nonblocking);
+            if !ready {
+                return (world, (moved, false));
+            }
+        }
+    }
+
+    /// Writes what was held back.
+    fn put_held_back<'a>(&'a self, mut world: Guard<'a>) -> Attempt<'a, io::Result<()>> {
+        let held_back = std::mem::take(&mut world.streams[self.end].held_back);
+        let (mut world, (moved, failed)) = self.put_all(world, &held_back, true);
+        let rest = held_back[moved..].to_vec();
+        let result = match rest.is_empty() {
+            _ if failed => Err(ErrorKind::BrokenPipe.into()),
+            true => Ok(()),
+            false => Err(self.timed_out(&world)),
+        };
+        world.streams[self.end].held_back = rest;
+        (world, result)
+    }
+
+    /// Offers a record, as OpenSSL takes it.
+    fn put_record<'a>(&'a self, mut world: Guard<'a>, offered: &[u8]) -> Attempt<'a, io::Result<usize>> {
+        let offered = &offered[..offered.len().min(RECORD)];
+        let kept = world.streams[self.end].kept.take();
+        let (record, before) = kept.unwrap_or_else(|| (offered.to_vec(), 0));
+        if !offered.starts_with(&record) {
+            fail!("15 bad record", "end {} was not offered again what its stream had taken", self.end);
+        }
+        let (mut world, (moved, failed)) = self.put_all(world, &record[before..], true);
+        let moved = before + moved;
+        if moved == record.len() {
+            return (world, Ok(moved));
+        }
+        world.streams[self.end].kept = Some((record, moved));
+        let error = if failed { ErrorKind::BrokenPipe.into() } else { self.timed_out(&world) };
+        (world, Err(error))
+    }
+
+    fn write_once<'a>(&'a self, mut world: Guard<'a>, from: &[u8]) -> Attempt<'a, io::Result<usize>> {
+        let end = self.end;
+        if world.streams[end].shut_down && !world.streams[end].aborted {
+            fail!("32 written behind", "end {end} writes {} bytes after the shutdown", from.len());
+        }
+        if world.links[end].broken || world.streams[end].aborted {
+            return (world, Err(ErrorKind::BrokenPipe.into()));
+        }
+        let manner = world.streams[end].manner.clone();
+        if world.chance(manner.interrupts, 1000) {
+            return (world, Err(ErrorKind::Interrupted.into()));
+        }
+        let moved = if manner.keeps {
+            let result;
+            (world, result) = self.put_record(world, from);
+            match result {
+                Ok(moved) => moved,
+                Err(error) => return (world, Err(error)),
+            }
+        } else if manner.lazy > 0 {
+            if world.streams[end].held_back.len() >= manner.lazy {
+                let result;
+                (world, result) = self.put_held_back(world);
+                if let Err(error) = result {
+                    return (world, Err(error));
+                }
+            }
+            let held_back = &mut world.streams[end].held_back;
+            let len = from.len().min(manner.lazy - held_back.len());
+            held_back.extend(&from[..len]);
+            len
+        } else {
+            let piece = from.len().min(self.piece(&mut world, WRITE));
+            let result;
+            (world, result) = self.put_all(world, &from[..piece], manner.takes_all);
+            let (moved, failed) = result;
+            if failed && moved == 0 {
+                return (world, Err(ErrorKind::BrokenPipe.into()));
+            }
+            moved
+        };
+        world.note(|| format!("{end} writes {moved} of {} bytes", from.len()));
+        if moved == 0 {
+            let error = self.timed_out(&world);
+            return (world, Err(error));
+        }
+        let moved = self.report(&mut world, moved, from.len());
+        (world, Ok(moved))
+    }
+
+    /// Notes whether the half that receives has found no room.
+    fn note_stall<T>(&self, world: &mut Guard<'_>, result: &io::Result<T>, is_all: bool) {
+        let waits = |error: &io::Error| matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut);
+        if self.is_reader_writing(world) {
+            world.streams[self.end].stalled = result.as_ref().map_or_else(waits, |_| !is_all);
+        }
+    }
+
+    fn set_timeout(&mut self, way: usize, timeout: Option<Duration>) -> io::Result<bool> {
+        if timeout == Some(Duration::ZERO) {
+            fail!("3 timeout", "a timeout of zero is set");
+        }
+        let world = self.enter();
+        world.note(|| format!("{} sets timeout {way} to {timeout:?}", self.end));
+        let can = world.streams[self.end].manner.timeouts;
+        let result = self.leave(world, Ok(can));
+        if can {
+            self.timeouts[way] = timeout;
+        }
+        result
+    }
+}
+
+impl Drop for SimStream {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            return;
+        }
+        let mut world = self.sim.lock();
+        let state = &mut world.streams[self.end];
+        state.handles -= 1;
+        if state.handles == 0 && !world.over {
+            world.close_stream(self.end);
+        }
+    }
+}
+
+impl Read for SimStream {
+    fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
+        if to.is_empty() {
+            fail!("3 empty read", "a read to no space at all");
+        }
+        let (world, result) = self.read_once(self.enter(), to);
+        self.leave(world, result)
+    }
+}
+
+impl Write for SimStream {
+    fn write(&mut self, from: &[u8]) -> io::Result<usize> {
+        let (mut world, result) = self.write_once(self.enter(), from);
+        let is_all = result.as_ref().is_ok_and(|len| *len == from.len());
+        self.note_stall(&mut world, &result, is_all);
+        self.leave(world, result)
+    }
+
+    fn write_vectored(&mut self, from: &[IoSlice<'_>]) -> io::Result<usize> {
+        let vectored = self.sim.lock().streams[self.end].manner.vectored;
+        if vectored {
+            let all: Vec<u8> = from.iter().flat_map(|slice| slice.iter().copied()).collect();
+            return self.write(&all);
+        }
+        // As the trait does it by default.
+        let first = from.iter().find(|slice| !slice.is_empty());
+        self.write(first.map_or(&[][..], |slice| slice))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        let (mut world, result) = self.put_held_back(self.enter());
+        world.note(|| format!("{} flushes: {result:?}", self.end));
+        self.note_stall(&mut world, &result, true);
+        self.leave(world, result)
+    }
+}
+
+impl Stream for SimStream {
+    fn close_write(&mut self) -> io::Result<()> {
+        let mut world = self.enter();
+        let manner = world.streams[self.end].manner.clone();
+        if !manner.half_closes {
+            return self.leave(world, Err(ErrorKind::Unsupported.into()));
+        }
+        if manner.close_waits && !world.holds(Wait::Write(self.end)) {
+            let (deadline, nonblocking) =
+                (self.deadline(&mut world, WRITE), world.streams[self.end].nonblocking);
+            let ready;
+            (world, ready) = self.wait(world, WRITE, deadline, nonblocking);
+            if !ready {
+                let result = Err(self.timed_out(&world));
+                self.note_stall(&mut world, &result, false);
+                return self.leave(world, result);
+            }
+        }
+        let held_back = world.streams[self.end].holds();
+        let works = !world.links[self.end].broken && !world.streams[self.end].lied;
+        if held_back > 0 && works && !world.streams[self.end].aborted {
+            fail!("16 end overtakes", "end {} shuts down, and {held_back} bytes are held back", self.end);
+        }
+        world.streams[self.end].shut_down = true;
+        world.finish(self.end);
+        self.leave(world, Ok(()))
+    }
+
+    fn abort(&mut self) {
+        let mut world = self.sim.lock();
+        world.note(|| format!("{} aborts its stream", self.end));
+        if !world.streams[self.end].aborted {
+            world.streams[self.end].aborted = true;
+            world.finish(self.end);
+            world.links[1 - self.end].reader_gone = true;
+        }
+        let reader = world.ends[self.end].shape == Shape::Halves && world.threads[me()].slot == 0;
+        if reader && !self.second && world.out_owner[self.end].is_some() {
+            // The half that receives ends a write of the other one, and locks what they share.
+            drop(self.sim.wait(world, Wait::Out(self.end), None));
+        }
+    }
+
+    fn set_read_timeout(&mut self, timeout: Option<Duration>) -> io::Result<bool> {
+        self.set_timeout(READ, timeout)
+    }
+
+    fn set_write_timeout(&mut self, timeout: Option<Duration>) -> io::Result<bool> {
+        self.set_timeout(WRITE, timeout)
+    }
+
+    fn set_nonblocking(&mut self, on: bool) -> io::Result<bool> {
+        let mut world = self.enter();
+        world.note(|| format!("{} is set not to block: {on}", self.end));
+        let can = world.streams[self.end].manner.nonblocking;
+        if can {
+            world.streams[self.end].nonblocking = on;
+        }
+        self.leave(world, Ok(can))
+    }
+
+    fn may_keep(&self) -> bool {
+        let manner = &self.sim.lock().streams[self.end].manner;
+        manner.may_keep || !manner.hides_nothing()
+    }
+
+    fn try_clone(&self) -> io::Result<Box<dyn Stream + Send>> {
+        self.sim.lock().streams[self.end].handles += 1;
+        let sim = Arc::clone(&self.sim);
+        Ok(Box::new(Self { sim, end: self.end, second: true, timeouts: self.timeouts }))
+    }
+
+    fn clock(&self) -> Option<Instant> {
+        Some(self.sim.lock().instant())
+    }
+}
