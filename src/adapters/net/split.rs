@@ -296,10 +296,12 @@ impl Reader {
     /// All input has been taken in: does what is due, and waits for more, but no longer than `until`.
     fn turn(&mut self, until: Option<Instant>) -> Result<Option<Ready>, Error> {
         let Shared { desk, out } = &*self.shared;
-        let mut deadline = desk.nap().map(|nap| self.link.tick() + nap);
+        // Whoever holds the lock looks after the timers meanwhile. When the next one is due is not known here then, so
+        // this half looks again soon.
+        let mut deadline = desk.nap().map(|nap| self.link.tick() + nap.min(SHORTEST_NAP));
         let mut stalled = false;
-        // Whoever holds the lock looks after the timers meanwhile.
         if let Some(mut out) = try_lock(out) {
+            deadline = desk.nap().map(|nap| self.link.now() + nap);
             let now = out.link.tick();
             desk.settle(&mut out.sender, now);
             out.sender.handle_timeout(self.link.read_at());
@@ -523,6 +525,21 @@ mod tests {
         writer.close(CloseCode::NORMAL, "").unwrap();
         while reader.next().unwrap().is_some() {}
         server.join().unwrap();
+    }
+
+    #[test]
+    fn a_half_that_cannot_know_when_a_timer_is_due_looks_again_soon() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let stream = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let connection = Connection::server(Instant::ZERO, crate::Config::new(), Outbox::new());
+        let ws = crate::net::WebSocket::from_stream(stream, connection, Inbox::empty());
+        let (mut reader, writer) = ws.split().unwrap();
+        let writing = lock(&writer.shared.out);
+        let before = std::time::Instant::now();
+        assert_eq!(reader.turn(None).unwrap(), None);
+        // The shortest of its timers has ten seconds.
+        assert!(before.elapsed() < Duration::from_secs(5));
+        drop(writing);
     }
 
     #[test]
