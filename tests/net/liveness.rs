@@ -495,3 +495,15 @@ fn no_call_waits_for_room_once_writing_has_failed() {
     let waits = ws.recv().unwrap_err().interest().unwrap();
     assert!(waits.readable && !waits.writable, "{waits:?}");
 }
+
+#[test]
+fn s5_5_3_a_flood_of_pings_is_read_without_a_wait_for_room_at_each() {
+    // Each look whether there is room takes a millisecond at the least.
+    let stream = Virtual::new(0, |peer| {
+        peer.send(&frame(0x89, true, b"flood").repeat(1000));
+        peer.send(&frame(0x81, true, b"at last"));
+    });
+    let (mut reader, _writer) = stream.clone().blocking().server(patient()).split().unwrap();
+    assert_eq!(reader.recv().unwrap(), Some("at last".into()));
+    assert!(stream.now() < ms(200), "{:?}", stream.now());
+}

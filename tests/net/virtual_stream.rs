@@ -115,6 +115,8 @@ struct Shared {
     held_back: Option<Vec<u8>>,
     /// A write returns as soon as some bytes are taken.
     takes_parts: bool,
+    /// It cannot be set not to block.
+    always_blocks: bool,
     calls: usize,
 }
 
@@ -140,6 +142,7 @@ impl Virtual {
             kept: None,
             held_back: None,
             takes_parts: false,
+            always_blocks: false,
             calls: 0,
         })))
     }
@@ -159,6 +162,12 @@ impl Virtual {
     /// A write does not wait until there is room for all that it was given.
     pub fn taking_parts(self) -> Self {
         self.lock().takes_parts = true;
+        self
+    }
+
+    /// It cannot be set not to block.
+    pub fn blocking(self) -> Self {
+        self.lock().always_blocks = true;
         self
     }
 
@@ -358,8 +367,9 @@ impl Stream for Virtual {
     }
 
     fn set_nonblocking(&mut self, on: bool) -> io::Result<bool> {
-        self.lock().nonblocking = on;
-        Ok(true)
+        let mut shared = self.lock();
+        shared.nonblocking = on && !shared.always_blocks;
+        Ok(!shared.always_blocks)
     }
 
     fn may_keep(&self) -> bool {

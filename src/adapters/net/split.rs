@@ -143,6 +143,8 @@ pub struct Reader {
     receiver: Receiver,
     inbox: Inbox,
     shared: Arc<Shared>,
+    /// When something that this half owes last found no room.
+    no_room_at: Option<Instant>,
     outcome: Option<Outcome>,
     /// An end that is not clean is still to be told as an error.
     error_on_abnormal_end: bool,
@@ -166,7 +168,8 @@ pub(super) fn split<S: Stream + Send + 'static>(
     let [link, writes] = link.take_apart()?;
     let shared = Arc::new(Shared { desk, out: Mutex::new(Out { link: writes, sender }) });
     let writer = Writer { shared: Arc::clone(&shared) };
-    Ok((Reader { link, receiver, inbox, shared, outcome, error_on_abnormal_end }, writer))
+    let no_room_at = None;
+    Ok((Reader { link, receiver, inbox, shared, no_room_at, outcome, error_on_abnormal_end }, writer))
 }
 
 impl Reader {
@@ -285,11 +288,20 @@ impl Reader {
         Ok(None)
     }
 
-    fn owe(&self, owed: Owed) {
-        self.shared.desk.owe(owed);
-        self.shared.write_owed(|out, desk| {
-            // What there is no room for is tried again before the next read.
-            out.write_now(desk);
+    fn owe(&mut self, owed: Owed) {
+        let Self { link, shared, no_room_at, .. } = self;
+        let is_pong = matches!(owed, Owed::Pong(_));
+        shared.desk.owe(owed);
+        // What there is no room for is tried again before the next read. Over a stream that cannot be set not to block
+        // each attempt takes some milliseconds: too long for each Ping of a flood.
+        if is_pong && no_room_at.is_some_and(|at| link.tick() < at + SLICE) {
+            return;
+        }
+        *no_room_at = None;
+        shared.write_owed(|out, desk| {
+            if !out.write_now(desk) {
+                *no_room_at = Some(out.link.now());
+            }
         });
     }
 
