@@ -186,6 +186,25 @@ fn a_live_peer_that_reads_in_small_steps_is_kept_within_one_send() {
 }
 
 #[test]
+fn a_live_peer_that_takes_a_little_of_each_write_is_kept() {
+    // A Ping is answered once what lies before it is read, which takes longer than the timeout.
+    let peer = || {
+        Virtual::new(10_000, |peer| {
+            peer.read(100);
+            peer.answer_pings();
+            peer.wake_at = Some(peer.now + ms(15));
+        })
+    };
+    for stream in [peer(), peer().that_may_keep()] {
+        let mut ws = stream.server(quick());
+        for _ in 0..500 {
+            ws.send_binary(&[7; 200]).unwrap();
+        }
+        assert!(stream.now() >= 12 * SECOND, "{:?}", stream.now());
+    }
+}
+
+#[test]
 fn a_peer_that_answers_nothing_is_given_up_although_it_reads() {
     // It reads for ever, so its death is put off, but by three timeouts and no longer.
     let stream = Virtual::new(64 << 10, |peer| {

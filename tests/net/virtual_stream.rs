@@ -117,6 +117,8 @@ struct Shared {
     takes_parts: bool,
     /// It cannot be set not to block.
     always_blocks: bool,
+    /// It says that it may keep what it was offered, as a stream does that says nothing.
+    may_keep: bool,
     calls: usize,
 }
 
@@ -143,6 +145,7 @@ impl Virtual {
             held_back: None,
             takes_parts: false,
             always_blocks: false,
+            may_keep: false,
             calls: 0,
         })))
     }
@@ -168,6 +171,12 @@ impl Virtual {
     /// It cannot be set not to block.
     pub fn blocking(self) -> Self {
         self.lock().always_blocks = true;
+        self
+    }
+
+    /// It says that it may keep what it was offered, as a stream does that says nothing.
+    pub fn that_may_keep(self) -> Self {
+        self.lock().may_keep = true;
         self
     }
 
@@ -374,7 +383,7 @@ impl Stream for Virtual {
 
     fn may_keep(&self) -> bool {
         let shared = self.lock();
-        shared.kept.is_some() || shared.held_back.is_some()
+        shared.may_keep || shared.kept.is_some() || shared.held_back.is_some()
     }
 
     fn try_clone(&self) -> io::Result<Box<dyn Stream + Send>> {

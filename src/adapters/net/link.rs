@@ -354,7 +354,7 @@ impl<S> Link<S> {
                 // A socket that blocks takes a part only where there was no room until its timeout.
                 let took = self.now.saturating_duration_since(began);
                 let waited = matches!(wait, Wait::For(time) if took >= time / 4);
-                Written { n, full: n < offered && waited && !self.may_keep }
+                Written { n, full: n < offered && waited }
             }
             Call::Interrupted => Written { n: 0, full: false },
             Call::Waited => Written { n: 0, full: true },
