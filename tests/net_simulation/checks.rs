@@ -48,6 +48,8 @@ impl World {
         let reads = source.read.close.is_none() && record.told.is_none();
         let reads = reads && !self.streams[end].aborted && !self.streams[end].lied;
         let bytes = source.readable();
+        // The half that receives has read the end, and waits for the lock to say so.
+        let reads = reads && !(bytes == 0 && self.out_owner[end].is_some());
         let whole = record.shape == Shape::Whole;
         // A half that sends does not read, and says when it waits for the lock.
         match call.kind {
@@ -217,7 +219,7 @@ impl World {
         }
         // A stream with memory of its own takes in a Ping, and moves on, without its link showing it.
         let hides = !self.streams[end].manner.hides_nothing();
-        let moves = record.progress.is_some() || hides;
+        let moves = self.went_on[end] || hides;
         let more = if moves { 3 * pong } else { 0 };
         let life = record.life_mark.max(record.reassembled_mark);
         let since = match record.pinged {
@@ -268,7 +270,7 @@ impl World {
         let (out, source) = (&self.links[end], &self.links[1 - end]);
         let (lied, keeps_time) = (self.streams[end].lied, self.streams[end].manner.keeps_time());
         match outcome {
-            Outcome::Clean { code } => {
+            Outcome::Clean { code } | Outcome::Unanswered { code } => {
                 let Some((_, body)) = &source.read.close else {
                     fail!("26 Clean", "end {end} is told {outcome}, and has read no Close");
                 };
@@ -276,8 +278,14 @@ impl World {
                 if sent != code.get() {
                     fail!("25 code", "end {end} is told {outcome}, the peer's Close said {sent}");
                 }
-                if out.sent.close.is_none() && !source.reset && !out.broken && !lied {
-                    fail!("26 Clean", "end {end} is told {outcome}, and its Close was not written before");
+                // RFC 6455 7.1.4: for a clean end both have sent a Close.
+                if outcome.is_clean() && out.sent.close.is_none() && !lied {
+                    fail!("26 Clean", "end {end} is told {outcome}, and has written no Close");
+                }
+                // A peer that ends its half may still read.
+                let reset = source.reset || out.broken || lied;
+                if !outcome.is_clean() && !reset {
+                    fail!("26 Clean", "end {end} is told {outcome}, and nothing has kept its Close back");
                 }
             }
             Outcome::TimedOut(Timer::Pong) => {
