@@ -6,6 +6,8 @@ use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
 use super::lock::lock;
 use super::sync::Mutex;
+#[cfg(feature = "net")]
+use crate::Cut;
 use crate::{Instant, Outbox, Owed, Sender};
 
 /// The most answers that wait while nobody sends. Of several Pongs the newest alone must be sent (RFC 6455
@@ -31,6 +33,9 @@ const DATA: u8 = 2;
 struct Owing {
     owed: Vec<Owed>,
     round_trip: Option<Duration>,
+    /// No more input will come, which the sending half does not know yet.
+    #[cfg(feature = "net")]
+    input_ended: Option<Cut>,
 }
 
 impl Desk {
@@ -62,6 +67,14 @@ impl Desk {
         self.taken.store(true, Ordering::Release);
     }
 
+    /// No more input will come, and somebody is writing. What is queued is still written, for as long as the close timeout
+    /// allows.
+    #[cfg(feature = "net")]
+    pub(super) fn end_input(&self, cut: Cut) {
+        lock(&self.owing).input_ended = Some(cut);
+        self.taken.store(true, Ordering::Release);
+    }
+
     /// Whether something is owed to the peer.
     #[cfg(feature = "net")]
     pub(super) fn is_owing(&self) -> bool {
@@ -80,6 +93,10 @@ impl Desk {
         self.taken.store(false, Ordering::Release);
         for owed in owing.owed.drain(..) {
             sender.settle(now, owed);
+        }
+        #[cfg(feature = "net")]
+        if let Some(cut) = owing.input_ended.take() {
+            sender.handle_input_ended(now, cut);
         }
         owing.round_trip = sender.round_trip();
     }

@@ -3,6 +3,7 @@
 use std::io::{ErrorKind, Read};
 use std::sync::mpsc::channel;
 use std::thread;
+use std::time::Instant;
 
 use hybi::net::{Client, Error, Server};
 use hybi::{CloseCode, Config, Event, Message, Outcome, ProtocolError, SendError, Timer};
@@ -338,5 +339,85 @@ fn ends_are_not_slept_through() {
                 thread.join().unwrap();
             }
         }
+    });
+}
+
+/// A server whose writer is held up by a large message as a peer ends its half of the stream, behind these bytes. The
+/// peer reads only then, or never. Gives how the connection ended, what the writer was told, and what the peer got.
+fn ends_its_half_while_a_writer_is_held_up(
+    config: Config,
+    last: &[u8],
+    reads: bool,
+) -> (Outcome, Result<(), Error>, Vec<(u8, usize)>) {
+    const LEN: usize = 16 << 20;
+    let (seen, wait) = channel();
+    let (address, thread) = serve(move |stream| {
+        let (mut reader, writer) = Server::new().config(config).accept(stream).unwrap().split().unwrap();
+        let writer = thread::spawn(move || writer.send_binary(&vec![2; LEN]));
+        while !matches!(reader.next(), Ok(Some(Event::Text(_)))) {}
+        // The end is there to be seen; each call that is given so long returns in time.
+        for _ in 0..5 {
+            let began = Instant::now();
+            let _ = reader.next_timeout(ms(20));
+            assert!(began.elapsed() < ms(5_000));
+        }
+        seen.send(()).unwrap();
+        let outcome = reader.wait_closed().unwrap();
+        (outcome, writer.join().unwrap())
+    });
+    let mut raw = Raw::client(address);
+    raw.stream.peek(&mut [0]).unwrap();
+    raw.write(&[&frame(0x81, true, b"last words"), last].concat());
+    raw.half_close();
+    wait.recv().unwrap();
+    let mut got = Vec::new();
+    if reads {
+        let mut rest = Vec::new();
+        // What follows an end that is not clean may be a reset.
+        let _ = raw.stream.read_to_end(&mut rest);
+        let mut rest = &rest[..];
+        while let [first, len, ..] = *rest {
+            let (head, len) = match len {
+                127 => (10, u64::from_be_bytes(rest[2..10].try_into().unwrap()) as usize),
+                len => (2, usize::from(len)),
+            };
+            got.push((first, len.min(rest.len() - head)));
+            rest = &rest[head + got.last().unwrap().1..];
+        }
+    }
+    let (outcome, sent) = thread.join().unwrap();
+    assert!(got.iter().all(|(first, len)| *first != 0x82 || *len == LEN), "{got:?}");
+    (outcome, sent, got)
+}
+
+#[test]
+fn s5_5_1_a_peer_that_closes_and_ends_its_half_gets_what_a_writer_has_begun_and_our_close() {
+    timed(|| {
+        let close = frame(0x88, true, &close_body(1000, ""));
+        let (outcome, sent, got) = ends_its_half_while_a_writer_is_held_up(patient(), &close, true);
+        assert_eq!((outcome, got), (CLEAN, vec![(0x82, 16 << 20), (0x88, 2)]));
+        sent.unwrap();
+    });
+}
+
+#[test]
+fn s7_1_7_an_end_without_a_close_frees_a_writer_at_once() {
+    timed(|| {
+        let (outcome, sent, _) = ends_its_half_while_a_writer_is_held_up(patient(), b"", false);
+        assert_eq!(outcome, Outcome::Abnormal(hybi::Cut::BetweenMessages));
+        sent.unwrap_err();
+    });
+}
+
+#[test]
+fn s7_1_1_a_peer_that_closes_and_ends_its_half_and_does_not_read_is_given_up_in_time() {
+    timed(|| {
+        let close = frame(0x88, true, &close_body(1000, ""));
+        let began = Instant::now();
+        let config = patient().close_timeout(Some(ms(300)));
+        let (outcome, sent, _) = ends_its_half_while_a_writer_is_held_up(config, &close, false);
+        assert!(began.elapsed() >= ms(300));
+        assert!(matches!(sent, Err(Error::Send(SendError::Closed))), "{sent:?}");
+        assert_eq!(outcome, Outcome::TimedOut(Timer::Close));
     });
 }

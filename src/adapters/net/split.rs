@@ -4,6 +4,7 @@ use core::time::Duration;
 use std::io::{self, ErrorKind};
 use std::prelude::v1::*;
 use std::sync::Arc;
+use std::thread::{self, Thread};
 
 use super::interest::{Interest, would_block};
 use super::link::{HalfClose, Link};
@@ -27,6 +28,8 @@ const SHORTEST_NAP: Duration = Duration::from_millis(50);
 pub(super) struct Desk {
     desk: desk::Desk,
     nap: Option<Duration>,
+    /// The thread that receives, while it waits until nobody writes.
+    waiting: Mutex<Option<Thread>>,
 }
 
 impl core::ops::Deref for Desk {
@@ -40,7 +43,7 @@ impl core::ops::Deref for Desk {
 impl Desk {
     fn new(sender: &Sender<Outbox>) -> Self {
         let nap = sender.shortest_timeout().map(|time| time.max(SHORTEST_NAP));
-        Self { desk: desk::Desk::new(sender), nap }
+        Self { desk: desk::Desk::new(sender), nap, waiting: Mutex::new(None) }
     }
 
     /// For how long one half may wait without looking what the other one does: no timer that the other one
@@ -124,6 +127,23 @@ impl Out {
 }
 
 impl Shared {
+    /// Waits until nobody writes, but no longer than `most`.
+    fn wait_for_writer(&self, most: Duration) {
+        *lock(&self.desk.waiting) = Some(thread::current());
+        // Whoever leaves after this one has put itself there finds it, and has left before if it is free now.
+        if try_lock(&self.out).is_none() {
+            thread::park_timeout(most);
+        }
+        *lock(&self.desk.waiting) = None;
+    }
+
+    /// Wakes the thread that [waits](Self::wait_for_writer), once this one has written.
+    fn wake_reader(&self) {
+        if let Some(reader) = lock(&self.desk.waiting).take() {
+            reader.unpark();
+        }
+    }
+
     /// Writes what is owed to the peer, with `write`. If a thread is writing already, it will, as it clears the desk
     /// before it leaves, and looks again once it has left.
     fn write_owed(&self, mut write: impl FnMut(&mut Out, &Desk)) {
@@ -137,6 +157,10 @@ impl Shared {
 /// The half that receives, of [`WebSocket::split`](super::WebSocket::split). It answers Pings and Closes and
 /// runs the timers, so it must be kept in a call of [`next`](Self::next). It goes on to read while a peer that does
 /// not read holds up the other half, or its own answers.
+///
+/// A peer that has closed and ends its half of the stream may still read. The frame that a [`Writer`] has begun is written
+/// to its end, and our Close follows; [`Config::close_timeout`](crate::Config::close_timeout) bounds that. Where the stream
+/// ends without a Close, a writer that is held up is freed at once.
 #[derive(Debug)]
 pub struct Reader {
     link: Link<Half>,
@@ -348,12 +372,7 @@ impl Reader {
         deadline = [due, until].into_iter().flatten().min();
         let space = self.receiver.read_space(&mut self.inbox);
         match self.link.read(space, deadline) {
-            // What is queued is written before that counts, as a peer that sends no more may still read. Where the peer has
-            // closed, a write that goes on is that of the frame that was begun and of our Close.
-            Ok(Some(0)) if stalled || self.receiver.peer_close().is_some() => self.end_behind_output(),
-            Ok(Some(0)) => {
-                self.end();
-            }
+            Ok(Some(0)) => self.end_input(stalled, deadline),
             Ok(Some(n)) => {
                 self.inbox.handle_read(n);
                 desk.received(false);
@@ -382,22 +401,35 @@ impl Reader {
         Ok(None)
     }
 
-    /// The peer sends no more. The stream counts as ended once all is written; until then a timer runs.
-    fn end_behind_output(&mut self) {
-        let Self { link, shared, .. } = self;
-        let Shared { desk, out } = &**shared;
-        // A thread that writes does not do so for longer than this timer allows, and settles what is owed.
-        let mut out = lock(out);
-        desk.settle(&mut out.sender, link.tick());
-        if out.link.write_failed() || out.output(desk).is_out() {
-            out.sender.handle_eof(self.receiver.cut());
+    /// No more input will come. What is queued is written before that counts, as a peer that sends no more may still read. If
+    /// a writer is at it, this waits until it has finished its frame and our Close, but no longer than until `deadline`. The
+    /// close timeout bounds the writer.
+    fn end_input(&mut self, stalled: bool, deadline: Option<Instant>) {
+        let Self { link, receiver, shared, .. } = self;
+        let (cut, now) = (receiver.cut(), link.now());
+        let Some(mut out) = try_lock(&shared.out) else {
+            if stalled || receiver.peer_close().is_some() {
+                link.keep_end();
+                shared.desk.end_input(cut);
+                let left = deadline.map_or(SLICE, |deadline| deadline.saturating_duration_since(now));
+                shared.wait_for_writer(left.min(SLICE));
+            } else {
+                // RFC 6455 7.1.7: without a Close the connection has failed, and a write that is held up is of no use.
+                self.end();
+            }
+            return;
+        };
+        shared.desk.settle(&mut out.sender, now);
+        let is_out = !stalled && out.output(&shared.desk).is_out();
+        if is_out || out.link.write_failed() {
+            out.sender.handle_eof(cut);
         } else {
             link.keep_end();
-            out.sender.handle_input_ended(link.now(), self.receiver.cut());
+            out.sender.handle_input_ended(now, cut);
         }
     }
 
-    /// The stream has ended; gives how far closing had come.
+    /// The stream has failed; gives how far closing had come.
     fn end(&mut self) -> State {
         let Self { link, shared, .. } = self;
         let Shared { desk, out } = &**shared;
@@ -507,6 +539,7 @@ impl Writer {
             // A stream that fails shows at the next read or send.
             let _ = out.write(desk);
         });
+        self.shared.wake_reader();
         sent
     }
 }
