@@ -293,6 +293,9 @@ fn after_the_end() {
         let mut client = Ws::from_parts(stream, |stream| Some(stream), connection, Inbox::empty());
         assert!(client.next().unwrap().is_none());
         assert!(matches!(client.wait_closed(), Err(Error::Send(SendError::Closed))));
+        let (mut reader, _writer) = client.split().unwrap();
+        assert!(reader.next().unwrap().is_none());
+        assert!(matches!(reader.wait_closed(), Err(Error::Send(SendError::Closed))));
     });
 }
 

@@ -18,7 +18,7 @@ use crate::adapters::sync::Mutex;
 use crate::close::State;
 use crate::{
     CloseCode, CloseFrame, Connection, Cut, Event, Inbox, Instant, Kind, Message, Outbox, Outcome, Owed,
-    Prepared, Ready, Receiver, Sender, TransportAction,
+    Prepared, Ready, Receiver, SendError, Sender, TransportAction,
 };
 
 /// The least time for which the halves do not look after each other.
@@ -170,6 +170,8 @@ pub struct Reader {
     /// When something that this half owes last found no room.
     no_room_at: Option<Instant>,
     outcome: Option<Outcome>,
+    /// The connection had ended before it came here, which was told elsewhere.
+    had_ended: bool,
     /// An end that is not clean is still to be told as an error.
     error_on_abnormal_end: bool,
 }
@@ -192,8 +194,10 @@ pub(super) fn split<S: Stream + Send + 'static>(
     let [link, writes] = link.take_apart()?;
     let shared = Arc::new(Shared { desk, out: Mutex::new(Out { link: writes, sender }) });
     let writer = Writer { shared: Arc::clone(&shared) };
-    let no_room_at = None;
-    Ok((Reader { link, receiver, inbox, shared, no_room_at, outcome, error_on_abnormal_end }, writer))
+    let (no_room_at, had_ended) = (None, false);
+    let reader =
+        Reader { link, receiver, inbox, shared, no_room_at, outcome, had_ended, error_on_abnormal_end };
+    Ok((reader, writer))
 }
 
 impl Reader {
@@ -256,7 +260,9 @@ impl Reader {
             if let Some(outcome) = self.outcome {
                 return Ok(outcome);
             }
-            self.ready(None)?;
+            if self.ready(None)?.is_none() && self.outcome.is_none() {
+                return Err(SendError::Closed.into());
+            }
         }
     }
 
@@ -282,7 +288,7 @@ impl Reader {
     /// Runs until an event is there, but no longer than `until`.
     fn ready(&mut self, until: Option<Instant>) -> Result<Option<Ready>, Error> {
         let mut looked = false;
-        while self.outcome.is_none() {
+        while self.outcome.is_none() && !self.had_ended {
             let polled = self.receiver.poll(&mut self.inbox);
             if self.receiver.saw_data() {
                 self.shared.desk.received(true);
@@ -357,6 +363,10 @@ impl Reader {
                     return Ok(Some(ready));
                 }
                 // What was blocked has been written by whoever sent it.
+            }
+            if out.sender.close_state() == State::Ended {
+                self.had_ended = true;
+                return Ok(None);
             }
             deadline = [out.sender.poll_timeout(), deadline].into_iter().flatten().min();
             #[cfg(feature = "deflate")]
