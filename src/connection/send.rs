@@ -80,6 +80,8 @@ impl OwnClose {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Transport {
     Open,
+    /// A write has failed: it can only be read.
+    Failed,
     /// Its sending half is closed.
     HalfClosed,
     /// It is to be dropped with what may lie unsent in it.
@@ -414,6 +416,17 @@ impl<O: Output> Sender<O> {
         self.await_end(now);
     }
 
+    /// A write to the transport has failed, for the driver that goes on with this connection: nobody knows how much of
+    /// that write the transport took, so nothing may be written to it any more. What comes in can still be read.
+    ///
+    /// The adapters say so when they are taken apart, and heed it when they are put together. All that changes here is that
+    /// [`poll_transport`](Self::poll_transport) does not ask for half-close any more.
+    pub fn handle_write_failed(&mut self) {
+        if self.transport == Transport::Open {
+            self.transport = Transport::Failed;
+        }
+    }
+
     /// The sending half of the transport is closed, as [`Self::poll_transport`] asked for.
     pub fn handle_half_closed(&mut self) {
         self.transport = Transport::HalfClosed;
@@ -538,6 +551,12 @@ impl<O: Output> Sender<O> {
     #[must_use]
     pub const fn dropped(&self) -> u64 {
         self.dropped
+    }
+
+    /// Whether a write to the transport has failed, as [`handle_write_failed`](Self::handle_write_failed) was told.
+    #[must_use]
+    pub const fn has_write_failed(&self) -> bool {
+        matches!(self.transport, Transport::Failed)
     }
 
     /// When data last went either way.

@@ -1,8 +1,9 @@
 //! A WebSocket that is taken apart and put together: nothing is lost, and its timers run on.
 
+use std::io::ErrorKind;
 use std::time::Duration;
 
-use hybi::net::{Stream, WebSocket};
+use hybi::net::{Error, Stream, WebSocket};
 use hybi::{Config, Event, Outcome, Timer};
 
 use crate::common::*;
@@ -117,4 +118,32 @@ fn what_was_read_ahead_is_in_the_inbox() {
     ws.send_binary(&[0; 5000]).unwrap();
     let (mut reader, _writer) = ws.split().unwrap();
     assert_eq!(reader.recv().unwrap(), Some("early".into()));
+}
+
+#[test]
+fn a_write_that_has_failed_is_remembered_in_the_parts() {
+    for keeps in [false, true] {
+        let stream = Virtual::deaf(1 << 20);
+        let stream = if keeps { stream.keeping() } else { stream };
+        let mut ws = stream.server(patient());
+        stream.peer(|peer| peer.is_gone = true);
+        assert!(matches!(ws.send_text("lost"), Err(Error::Io(_))));
+        // How much of it the peer has is not known, so nothing may follow it.
+        stream.peer(|peer| peer.is_gone = false);
+        stream.peer(|peer| peer.send(&frame(0x81, true, b"still there")));
+        for _ in 0..2 {
+            ws = again(ws);
+            let failed =
+                |result| matches!(result, Err(Error::Io(error)) if error.kind() == ErrorKind::BrokenPipe);
+            assert!(failed(ws.send_text("x")));
+            assert!(failed(ws.flush()));
+            assert!(ws.connection().sender().has_write_failed());
+        }
+        assert_eq!(ws.recv().unwrap(), Some("still there".into()));
+        let (mut reader, writer) = again(ws).split().unwrap();
+        assert!(matches!(writer.send_text("x"), Err(Error::Io(_))));
+        stream.peer(|peer| peer.end());
+        assert!(!reader.wait_closed().unwrap().is_clean());
+        assert_eq!(stream.peer(|peer| std::mem::take(&mut peer.unread)), []);
+    }
 }

@@ -201,3 +201,35 @@ fn s5_6_what_waits_is_bounded_by_high_water_and_one_message() {
         assert!((1000..1000 + 404).contains(&waits), "{waits} bytes wait");
     }
 }
+
+#[test]
+fn a_write_that_has_failed_is_remembered_in_the_parts() {
+    for (keeps, through) in [(false, false), (false, true), (true, false), (true, true)] {
+        // The write is the first call, unless it is looked first whether anything is to be read.
+        let manner = Manner { keeps, fault: Some((0, Fault::Reset)), ..Manner::default() };
+        let (clock, mut ws, mut peer) = pair(Role::Server, manner, patient());
+        let sent =
+            if through { block_on(&clock, ws.send_text("lost")) } else { block_on(&clock, ws.send("lost")) };
+        assert!(matches!(sent, Err(Error::Io(_))), "{sent:?}");
+        // How much of it the peer has is not known, so nothing may follow it.
+        peer.end.state.lock().unwrap().broken = false;
+        peer.connection.send_text("still there").unwrap();
+        peer.say();
+        let mut clock = clock;
+        for _ in 0..2 {
+            (clock, ws) = again(ws);
+            let failed =
+                |result| matches!(result, Err(Error::Io(error)) if error.kind() == ErrorKind::BrokenPipe);
+            assert!(failed(block_on(&clock, ws.send_text("x"))));
+            assert!(failed(block_on(&clock, ws.flush())));
+            assert!(ws.connection().sender().has_write_failed());
+        }
+        assert_eq!(block_on(&clock, ws.recv()).unwrap(), Some("still there".into()));
+        let (clock, ws) = again(ws);
+        let (mut reader, mut writer) = ws.split();
+        assert!(matches!(block_on(&clock, writer.send_text("x")), Err(Error::Io(_))));
+        peer.end.end();
+        assert!(!block_on(&clock, reader.wait_closed()).unwrap().is_clean());
+        assert_eq!(peer.end.take_written(), []);
+    }
+}

@@ -251,6 +251,11 @@ impl<S> Link<S> {
         self.into_stream()
     }
 
+    /// Writing has failed before this link was made.
+    pub(super) fn fail_writes(&mut self) {
+        self.write_error = Some(ErrorKind::BrokenPipe);
+    }
+
     /// Whether writing has failed.
     pub(super) const fn write_failed(&self) -> bool {
         self.write_error.is_some()
@@ -363,6 +368,9 @@ impl<S> Link<S> {
 
     /// Flushes what was written.
     pub(super) fn flush(&mut self, deadline: Option<Instant>) -> io::Result<Flush> {
+        if let Some(kind) = self.write_error {
+            return Err(kind.into());
+        }
         let waited = core::mem::replace(&mut self.flush_waits, false);
         if self.unflushed {
             let wait = self.arrange(Direction::Write, deadline)?;

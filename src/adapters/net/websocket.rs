@@ -63,7 +63,10 @@ impl<S> WebSocket<S> {
     /// [`into_parts`](Self::into_parts) it goes on from the latest instant that the connection
     /// [knows of](Connection::latest_instant), so its timers run on. They do not count the time in between.
     pub fn from_stream(stream: impl Into<Over<S>>, mut connection: Connection, inbox: Inbox) -> Self {
-        let link = Link::new(stream.into(), connection.latest_instant());
+        let mut link = Link::new(stream.into(), connection.latest_instant());
+        if connection.sender().has_write_failed() {
+            link.fail_writes();
+        }
         if !link.is_unflushed() {
             // The stream holds nothing back, whatever the one before did.
             connection.handle_held_back(link.now(), false);
@@ -526,9 +529,15 @@ impl<S> WebSocket<S> {
     /// The stream, the connection, and what has arrived and not been taken in: go on with this inbox, as a part of a
     /// message may lie in it. The connection holds all that was accepted and is not written, and the stream may hold
     /// bytes that are not flushed. [`from_parts`](Self::from_parts) goes on with all three.
+    ///
+    /// Where a write has failed, the connection [says so](crate::Sender::has_write_failed): what is made of the parts still
+    /// receives, and refuses to send with [`ErrorKind::BrokenPipe`].
     #[must_use]
     pub fn into_parts(self) -> (S, Connection, Inbox) {
-        let Self { link, connection, mut inbox, .. } = self;
+        let Self { link, mut connection, mut inbox, .. } = self;
+        if link.write_failed() {
+            connection.sender_mut().handle_write_failed();
+        }
         let stream = link.into_parts(&connection, &mut inbox);
         (stream, connection, inbox)
     }

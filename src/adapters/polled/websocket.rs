@@ -78,7 +78,10 @@ impl<S, R> WebSocket<S, R> {
         R: Timer,
     {
         let Opened { connection, inbox, handshake } = opened;
-        let wire = Wire::new(runtime, connection.latest_instant());
+        let mut wire = Wire::new(runtime, connection.latest_instant());
+        if connection.sender().has_write_failed() {
+            wire.fail_writes();
+        }
         let mut connection = connection;
         connection.set_inflate_budget(Some(MOST_INFLATED));
         let inner = Inner {
@@ -189,6 +192,9 @@ impl<S, R> WebSocket<S, R> {
     /// these parts goes on where this one was. Its clock starts at the [latest
     /// instant](Connection::latest_instant) that the connection knows, so its timers are late by no more than the
     /// connection had been silent.
+    ///
+    /// Where a write has failed, the connection [says so](crate::Sender::has_write_failed): what is made of the parts still
+    /// receives, and refuses to send with [`ErrorKind::BrokenPipe`].
     #[must_use]
     pub fn into_parts(self) -> (S, Connection, Inbox)
     where
@@ -197,6 +203,9 @@ impl<S, R> WebSocket<S, R> {
         let Inner { stream, mut wire, mut connection, inbox, .. } = *self.inner;
         wire.catch_up(connection.sender_mut());
         connection.set_inflate_budget(None);
+        if wire.has_failed() {
+            connection.sender_mut().handle_write_failed();
+        }
         let mut inbox = inbox.into_inbox();
         wire.hand_over_ahead(&connection, &mut inbox);
         (stream, connection, inbox)

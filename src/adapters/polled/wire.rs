@@ -340,6 +340,11 @@ impl<R: Timer> Wire<R> {
 
     // --- writing ---
 
+    /// Writing has failed before this was made.
+    pub(super) const fn fail_writes(&mut self) {
+        self.error = Some(ErrorKind::BrokenPipe);
+    }
+
     /// Whether writing has failed.
     pub(super) const fn has_failed(&self) -> bool {
         self.error.is_some()
