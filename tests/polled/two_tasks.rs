@@ -266,3 +266,134 @@ fn futures_halves_that_both_wait_behind_the_end_of_the_stream_do_not_wake_each_o
     });
     run(&clock, async { while stream.next().await.is_some() {} }, &mut [sending.as_mut(), ending.as_mut()]);
 }
+
+/// What becomes of the other half, or of the stream, while a sink has a message that did not get away.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Meanwhile {
+    /// A write fails.
+    StreamFails,
+    /// The half that receives has taken in a Close, and its answer has no room.
+    PeerCloses,
+    /// The half that receives has told the end.
+    PeerEnds,
+    /// The half that receives is gone.
+    ReaderGoes,
+    /// Nothing: the peer does not read.
+    Nothing,
+}
+
+/// Closes a sink that has a message, in turn with a half that receives; gives what close was told, twice, and what the
+/// peer has got.
+fn close_of(
+    sink: &mut (impl Sink<Message, Error = Error> + Unpin),
+    stream: impl futures_core::Stream<Item = Result<Message, Error>> + Unpin,
+    clock: &Clock,
+    peer: &mut Peer,
+    meanwhile: Meanwhile,
+) -> [Result<(), Error>; 2] {
+    let mut stream = Some(stream);
+    let noop = &mut Context::from_waker(Waker::noop());
+    let mut look = |times| {
+        for _ in 0..times {
+            let _ = stream.as_mut().map(|stream| stream.poll_next_unpin(noop));
+        }
+    };
+    look(1);
+    // One message fills the pipe, another one the queue, and a third one waits wherever there is a place for it.
+    for n in 0..3 {
+        let noop = &mut Context::from_waker(Waker::noop());
+        if Pin::new(&mut *sink).poll_ready(noop).is_ready() {
+            let _ = Pin::new(&mut *sink).start_send(vec![n; 1000].into());
+        }
+        let _ = Pin::new(&mut *sink).poll_flush(noop);
+    }
+    match meanwhile {
+        Meanwhile::StreamFails => peer.end.reset(),
+        Meanwhile::PeerCloses => {
+            peer.connection.close(hybi::Instant::ZERO, CloseCode::NORMAL, "").unwrap();
+            peer.say();
+            look(3);
+        }
+        Meanwhile::PeerEnds => {
+            peer.end.end();
+            peer.end.take_some(10);
+            look(3);
+        }
+        Meanwhile::ReaderGoes => stream = None,
+        Meanwhile::Nothing => {}
+    }
+    let mut receiving = pin!(async {
+        if let Some(stream) = &mut stream {
+            while stream.next().await.is_some() {}
+        }
+    });
+    let first = run(clock, SinkExt::close(sink), &mut [receiving.as_mut()]);
+    let second = run(clock, SinkExt::close(sink), &mut []);
+    [first, second]
+}
+
+#[test]
+fn s7_1_1_closing_a_sink_ends_whatever_the_other_half_has_found() {
+    for role in [Role::Server, Role::Client] {
+        for meanwhile in [
+            Meanwhile::StreamFails,
+            Meanwhile::PeerCloses,
+            Meanwhile::PeerEnds,
+            Meanwhile::ReaderGoes,
+            Meanwhile::Nothing,
+        ] {
+            for by_futures in [false, true] {
+                let manner = Manner { capacity: 100, ..Manner::default() };
+                let config = Config::new().high_water(500);
+                let (clock, ws, mut peer) = pair(role, manner, config);
+                let told = if by_futures {
+                    let (mut sink, stream) = ws.split_by_futures();
+                    close_of(&mut sink, stream, &clock, &mut peer, meanwhile)
+                } else {
+                    let (reader, mut writer) = ws.split();
+                    close_of(&mut writer, reader, &clock, &mut peer, meanwhile)
+                };
+                let what = format!("{role:?}, {meanwhile:?}, by futures {by_futures}: {told:?}");
+                // Messages are lost in each case, which is said.
+                for told in &told {
+                    assert!(matches!(told, Err(Error::Send(SendError::Closed) | Error::Io(_))), "{what}");
+                }
+                // No timer that is longer than these, one after the other, has been waited for.
+                assert!(clock.seconds() <= 70, "{what}");
+            }
+        }
+    }
+}
+
+/// The answer to a Close waits for room, and nobody receives any more: closing the sink writes it.
+#[test]
+fn s5_5_1_closing_a_sink_that_has_a_message_writes_the_answer_to_a_close() {
+    for by_futures in [false, true] {
+        let manner = Manner { capacity: 8, ..Manner::default() };
+        let (_clock, ws, mut peer) = pair(Role::Server, manner, patient());
+        let closes = |peer: &mut Peer| {
+            peer.connection.close(hybi::Instant::ZERO, CloseCode::NORMAL, "").unwrap();
+            peer.say();
+        };
+        let noop = &mut Context::from_waker(Waker::noop());
+        let mut close: Box<dyn FnMut(&mut Context<'_>) -> Poll<Result<(), Error>>> = if by_futures {
+            let (mut sink, mut stream) = ws.split_by_futures();
+            assert!(poll_once(sink.send("12345678".into())).is_pending());
+            assert!(poll_once(sink.feed("slot".into())).is_ready());
+            closes(&mut peer);
+            assert!(stream.poll_next_unpin(noop).is_pending());
+            Box::new(move |cx| (Pin::new(&mut sink).poll_close(cx), &stream).0)
+        } else {
+            let (mut reader, mut writer) = ws.split();
+            assert!(poll_once(SinkExt::send(&mut writer, "12345678".into())).is_pending());
+            closes(&mut peer);
+            assert!(reader.poll_next_unpin(noop).is_pending());
+            Box::new(move |cx| (Pin::new(&mut writer).poll_close(cx), &reader).0)
+        };
+        for _ in 0..5 {
+            let _ = close(noop);
+            peer.pump();
+        }
+        assert!(peer.heard.contains(&Heard::Close(1000)), "by futures {by_futures}: {:?}", peer.heard);
+    }
+}

@@ -677,7 +677,13 @@ impl<S, R: Transport<S>> Sink<Message> for WebSocket<S, R> {
     fn poll_ready(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         poll_as(&mut *self.inner, Side::Writer, cx, |inner, cx| {
             let Inner { stream, wire, connection, .. } = inner;
-            wire.poll_feed(stream, connection, cx, |sender| sender.can_send())
+            let ready = wire.poll_feed(stream, connection, cx, |sender| sender.can_send());
+            if let Poll::Ready(Err(_)) = ready {
+                // The half of futures that has a message comes no further, also where it is closed: what answers the
+                // peer's Close may wait here, and nobody else may come.
+                let _ = wire.poll_write(stream, connection.sender_mut(), cx);
+            }
+            ready
         })
     }
 
