@@ -21,6 +21,7 @@ mod halves;
 mod idle;
 #[cfg(feature = "tokio")]
 mod late;
+mod line;
 mod liveness;
 mod open;
 mod parts;

@@ -15,24 +15,28 @@ use super::support::*;
 
 /// A stream that always has more of the same, and takes all that is written.
 #[derive(Debug, Default)]
-struct Counts {
-    read: usize,
-    written: usize,
+pub struct Counts {
+    pub read: usize,
+    pub written: usize,
 }
 
 #[derive(Clone, Debug)]
-struct Flood {
-    frames: Arc<Vec<u8>>,
-    at: usize,
-    counts: Arc<Mutex<Counts>>,
+pub struct Flood {
+    pub frames: Arc<Vec<u8>>,
+    pub at: usize,
+    pub counts: Arc<Mutex<Counts>>,
 }
 
 impl AsyncRead for Flood {
     fn poll_read(mut self: Pin<&mut Self>, _: &mut Context<'_>, to: &mut [u8]) -> Poll<io::Result<usize>> {
         let frames = Arc::clone(&self.frames);
-        for byte in to.iter_mut() {
-            *byte = frames[self.at];
-            self.at = (self.at + 1) % frames.len();
+        let mut rest = &mut *to;
+        while !rest.is_empty() {
+            let len = rest.len().min(frames.len() - self.at);
+            let (now, then) = rest.split_at_mut(len);
+            now.copy_from_slice(&frames[self.at..self.at + len]);
+            self.at = (self.at + len) % frames.len();
+            rest = then;
         }
         self.counts.lock().unwrap().read += to.len();
         Poll::Ready(Ok(to.len()))
@@ -250,5 +254,52 @@ fn s7692_a_flood_of_small_compressed_messages_is_bounded_by_their_blocks() {
         assert!(task.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
         let messages = received.load(Ordering::Relaxed) - before;
         assert!((100..=130).contains(&messages), "{messages} in a turn");
+    }
+}
+
+/// A hundred that flood do not each have a turn between two turns of others: a few have, in order.
+#[test]
+fn s5_5_2_of_many_floods_a_few_go_on_in_each_round() {
+    // One in sixteen of those that wait, and at least four.
+    for (floods, turns) in [(1, 1), (4, 4), (20, 4), (100, 6)] {
+        for halves in [false, true] {
+            let counts: Vec<_> = (0..floods).map(|_| Arc::<Mutex<Counts>>::default()).collect();
+            let frames = Arc::new(b"\x89\x00".repeat(1000));
+            let mut tasks: Vec<Pin<Box<dyn Future<Output = ()>>>> = Vec::new();
+            for counts in &counts {
+                let stream = Flood { frames: Arc::clone(&frames), at: 0, counts: Arc::clone(counts) };
+                let connection = connection(Role::Client, Config::new());
+                let mut ws =
+                    WebSocket::from_parts(stream, CountingClock::default(), connection, Inbox::empty());
+                if halves {
+                    let (mut reader, writer) = ws.split();
+                    tasks.push(Box::pin(async move {
+                        while reader.recv().await.unwrap().is_some() {}
+                        drop(writer);
+                    }));
+                } else {
+                    tasks.push(Box::pin(async move { while ws.recv().await.unwrap().is_some() {} }));
+                }
+            }
+            let woken = Arc::new(Woken::default());
+            let waker: Waker = Arc::clone(&woken).into();
+            for round in 0..80 {
+                woken.0.store(0, Ordering::Relaxed);
+                let mut began = 0;
+                for (task, counts) in tasks.iter_mut().zip(&counts) {
+                    let before = counts.lock().unwrap().written;
+                    assert!(task.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+                    began += usize::from(counts.lock().unwrap().written > before);
+                }
+                assert!(woken.0.load(Ordering::Relaxed) >= floods, "all are polled again");
+                // Tasks of the floods before are gone, and are called all the same.
+                if round > 40 {
+                    assert!((1..=turns).contains(&began), "{began} of {floods}, halves: {halves}");
+                }
+            }
+            for counts in &counts {
+                assert!(counts.lock().unwrap().read > 0);
+            }
+        }
     }
 }

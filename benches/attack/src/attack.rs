@@ -21,6 +21,8 @@ pub struct Attack {
     pub first: Vec<u8>,
     /// Sent again and again.
     pub again: Vec<u8>,
+    /// How many bytes of answers are waited for before `again` is sent once more; 0 to send as fast as the server takes it.
+    pub waits: usize,
 }
 
 /// All attacks, in the order of the table. Each stays within the default limits of a `Config`.
@@ -32,6 +34,7 @@ pub fn all() -> Vec<Attack> {
         reads: true,
         first: Vec::new(),
         again,
+        waits: 0,
     };
     let deflated =
         |name, connections, first, again| Attack { deflate: true, first, ..attack(name, connections, again) };
@@ -59,6 +62,28 @@ pub fn all() -> Vec<Attack> {
             Vec::new(),
             repeated(&frame(0xC2, &deflate(b"x"))),
         ),
+        // Each a little less than one turn may have, sent once the answers to the last ones are there.
+        Attack {
+            waits: 1000 * 3,
+            ..attack("100 that send 1,000 messages of 1 B and wait", 100, frame(0x82, b"x").repeat(1000))
+        },
+        Attack {
+            waits: 7 * (10 + (64 << 10)),
+            ..attack(
+                "100 that send 7 messages of 64 KiB and wait",
+                100,
+                frame(0x82, &noise(64 << 10)).repeat(7),
+            )
+        },
+        Attack {
+            waits: 1,
+            ..deflated(
+                "50 bombs of 250 KiB that wait",
+                50,
+                Vec::new(),
+                frame(0xC2, &deflate(&vec![0; 250_000])),
+            )
+        },
     ]
 }
 
@@ -229,7 +254,7 @@ mod tests {
         let bomb = deflate(&vec![0; LARGEST]);
         assert_eq!(inflated(&bomb), LARGEST);
         for attack in all() {
-            assert!(attack.again.len() <= FRAGMENTS * 6, "{}", attack.name);
+            assert!(attack.again.len() <= 512 << 10, "{}", attack.name);
         }
         for payload in [bomb, final_blocks(), code_tables()] {
             assert!((15_000..18_000).contains(&payload.len()), "{}", payload.len());

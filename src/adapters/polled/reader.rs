@@ -12,7 +12,7 @@ use futures_core::{FusedStream, Stream};
 use super::group::Membership;
 use super::memory::Borrowed;
 use super::split::{Out, Shared};
-use super::turn::{MOST_INFLATED, Turn};
+use super::turn::{MOST_INFLATED, Next, Turn};
 use super::turnstile::Side;
 use super::{Transport, memory};
 use crate::adapters::error::{Error, end_of_messages};
@@ -229,7 +229,7 @@ impl<S, R: Transport<S>> Inner<S, R> {
             End::Seen(_) => return self.poll_end(cx),
             End::Told => return self.poll_drive(cx).map(Ok),
         }
-        if self.turn.has_read_enough() || self.receiver.is_paused() {
+        if self.turn.has_read_enough(self.receiver.counters()) || self.receiver.is_paused() {
             return self.poll_yield(cx).map(|end| Ok(end.unwrap_or(Turned::Again)));
         }
         let told = self.group.is_told(cx);
@@ -269,10 +269,17 @@ impl<S, R: Transport<S>> Inner<S, R> {
     #[cold]
     #[inline(never)]
     fn poll_yield(&mut self, cx: &mut Context<'_>) -> Poll<Option<Turned>> {
-        if self.turn.has_yielded() {
-            self.turn.renew(self.receiver.counters());
-            self.receiver.set_inflate_budget(Some(MOST_INFLATED));
-            return Poll::Ready(None);
+        match self.turn.next() {
+            Next::Begins => {
+                self.turn.renew(self.receiver.counters());
+                self.receiver.set_inflate_budget(Some(MOST_INFLATED));
+                return Poll::Ready(None);
+            }
+            Next::Waits => {
+                R::yield_turn(cx);
+                return Poll::Pending;
+            }
+            Next::Yields => {}
         }
         if let Poll::Ready(end @ (Turned::Closed(_) | Turned::Over)) = self.poll_drive(cx) {
             return Poll::Ready(Some(end));

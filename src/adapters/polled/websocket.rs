@@ -14,7 +14,7 @@ use super::group::{Group, Membership};
 use super::memory::Borrowed;
 use super::responder::Responder;
 use super::tasks::{Tasks, UsedByTasks, poll_as};
-use super::turn::{MOST_INFLATED, Turn};
+use super::turn::{MOST_INFLATED, Next, Turn};
 use super::turnstile::Side;
 use super::wire::Wire;
 use super::{Reader, Timer, Transport, Writer, memory, split};
@@ -525,7 +525,7 @@ impl<S, R: Transport<S>> Inner<S, R> {
         if self.eof {
             return self.poll_eof(cx).map(Ok);
         }
-        if self.turn.has_read_enough() || self.connection.is_paused() {
+        if self.turn.has_read_enough(self.connection.received()) || self.connection.is_paused() {
             return self.poll_yield(cx);
         }
         let space = self.connection.read_space(self.inbox.get());
@@ -549,9 +549,16 @@ impl<S, R: Transport<S>> Inner<S, R> {
     #[cold]
     #[inline(never)]
     fn poll_yield(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        if self.turn.has_yielded() {
-            self.begin_turn();
-            return Poll::Ready(Ok(()));
+        match self.turn.next() {
+            Next::Begins => {
+                self.begin_turn();
+                return Poll::Ready(Ok(()));
+            }
+            Next::Waits => {
+                R::yield_turn(cx);
+                return Poll::Pending;
+            }
+            Next::Yields => {}
         }
         // What was done shows in the next turn. An error is told now, and this has been a turn in any case.
         if let Poll::Ready(Err(error)) = self.poll_drive(cx) {

@@ -294,9 +294,17 @@ impl Poller {
     }
 
     fn add(&self, stream: &TcpStream, events: i32, index: usize) {
+        self.control(libc::EPOLL_CTL_ADD, stream, events, index);
+    }
+
+    fn change(&self, stream: &TcpStream, events: i32, index: usize) {
+        self.control(libc::EPOLL_CTL_MOD, stream, events, index);
+    }
+
+    fn control(&self, operation: i32, stream: &TcpStream, events: i32, index: usize) {
         let mut event = libc::epoll_event { events: events as u32, u64: index as u64 };
         // SAFETY: the event lives as long as the call takes.
-        unsafe { libc::epoll_ctl(self.0, libc::EPOLL_CTL_ADD, stream.as_raw_fd(), &mut event) };
+        unsafe { libc::epoll_ctl(self.0, operation, stream.as_raw_fd(), &mut event) };
     }
 
     /// Waits for at most this many milliseconds.
@@ -325,10 +333,17 @@ struct Attackers {
     thread: Option<JoinHandle<()>>,
 }
 
+/// The events that an attacker waits for which sends.
+const ALL: i32 = libc::EPOLLIN | libc::EPOLLOUT;
+
 struct Attacker {
     stream: TcpStream,
     first: usize,
     at: usize,
+    /// How many bytes of answers have come for what is being sent.
+    answered: usize,
+    /// All was sent, and the rest of the answers is waited for.
+    waits: bool,
     gone: bool,
 }
 
@@ -340,13 +355,14 @@ impl Attackers {
             let stream = open(port, index + n, attack.deflate)?;
             let events = libc::EPOLLOUT | if attack.reads { libc::EPOLLIN } else { 0 };
             poller.add(&stream, events, n);
-            all.push(Attacker { stream, first: 0, at: 0, gone: false });
+            all.push(Attacker { stream, first: 0, at: 0, answered: 0, waits: false, gone: false });
         }
         let (stop, sent, lost) = (Arc::default(), Arc::default(), Arc::default());
-        let (first, again) = (attack.first.clone(), attack.again.clone());
+        let (first, again, waits) = (attack.first.clone(), attack.again.clone(), attack.waits);
         let shared = (Arc::clone(&stop), Arc::clone(&sent), Arc::clone(&lost));
-        let thread =
-            thread::spawn(move || attack_until(&poller, &mut all, &first, &again, &shared, realtime));
+        let thread = thread::spawn(move || {
+            attack_until(&poller, &mut all, [&first, &again], waits, &shared, realtime)
+        });
         Ok(Self { stop, sent, lost, thread: Some(thread) })
     }
 }
@@ -364,8 +380,8 @@ impl Drop for Attackers {
 fn attack_until(
     poller: &Poller,
     all: &mut [Attacker],
-    first: &[u8],
-    again: &[u8],
+    [first, again]: [&[u8]; 2],
+    waits: usize,
     (stop, sent, lost): &(Arc<AtomicBool>, Arc<AtomicU64>, Arc<AtomicU64>),
     realtime: bool,
 ) {
@@ -385,11 +401,19 @@ fn attack_until(
             let mut failed = ready & (libc::EPOLLERR | libc::EPOLLHUP) != 0;
             if ready & libc::EPOLLIN != 0 {
                 failed |= match attacker.stream.read(&mut buffer) {
-                    Ok(read) => read == 0,
+                    Ok(read) => {
+                        attacker.answered += read;
+                        if attacker.waits && attacker.answered >= waits {
+                            attacker.answered = 0;
+                            attacker.waits = false;
+                            poller.change(&attacker.stream, ALL, event.u64 as usize);
+                        }
+                        read == 0
+                    }
                     Err(error) => error.kind() != io::ErrorKind::WouldBlock,
                 };
             }
-            if ready & libc::EPOLLOUT != 0 && !failed {
+            if ready & libc::EPOLLOUT != 0 && !failed && !attacker.waits {
                 let part = if attacker.first < first.len() {
                     &first[attacker.first..]
                 } else {
@@ -402,6 +426,12 @@ fn attack_until(
                             attacker.first += written;
                         } else {
                             attacker.at = (attacker.at + written) % again.len();
+                            if attacker.at == 0 && attacker.answered >= waits {
+                                attacker.answered = 0;
+                            } else if attacker.at == 0 {
+                                attacker.waits = true;
+                                poller.change(&attacker.stream, libc::EPOLLIN, event.u64 as usize);
+                            }
                         }
                     }
                     Err(error) => failed = error.kind() != io::ErrorKind::WouldBlock,

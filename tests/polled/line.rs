@@ -1,0 +1,352 @@
+//! Connections whose turn is over line up, on every executor, and hold up nothing else.
+
+use std::future::Future;
+use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use futures_util::SinkExt;
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use hybi::futures_io::{Group, WebSocket};
+use hybi::{CloseCode, Config, Inbox, Outcome, Role};
+
+use super::support::*;
+use super::turns::{Counts, Flood};
+
+/// The most polls from one turn to the next: the number of rounds that a connection waits, and the poll that begins one.
+const MOST_POLLS: usize = 49;
+
+type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// A peer that sends Pings for ever, and what it counts. Each turn ends with writing Pongs.
+fn flood() -> (Flood, Arc<Mutex<Counts>>) {
+    let counts = Arc::<Mutex<Counts>>::default();
+    let frames = Arc::new(b"\x89\x00".repeat(1000));
+    (Flood { frames, at: 0, counts: Arc::clone(&counts) }, counts)
+}
+
+fn flooded(clock: &Clock, config: Config) -> (WebSocket<Flood, Clock>, Arc<Mutex<Counts>>) {
+    let (stream, counts) = flood();
+    let connection = connection(Role::Client, config);
+    (WebSocket::from_parts(stream, clock.clone(), connection, Inbox::empty()), counts)
+}
+
+/// Counts what tasks do between two turns.
+#[derive(Default)]
+struct Watch {
+    turns: AtomicUsize,
+    polls: AtomicUsize,
+    most_polls: AtomicUsize,
+}
+
+/// A task that ends after this many turns, or does not end.
+struct Watched<F> {
+    task: Pin<Box<F>>,
+    counts: Arc<Mutex<Counts>>,
+    watch: Arc<Watch>,
+    polls: usize,
+    turns: usize,
+}
+
+impl<F: Future<Output = ()>> Future for Watched<F> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let before = self.counts.lock().unwrap().written;
+        assert!(self.task.as_mut().poll(cx).is_pending(), "a flood has no end");
+        self.polls += 1;
+        self.watch.polls.fetch_add(1, Ordering::Relaxed);
+        self.watch.most_polls.fetch_max(self.polls, Ordering::Relaxed);
+        if self.counts.lock().unwrap().written > before {
+            self.polls = 0;
+            self.watch.turns.fetch_add(1, Ordering::Relaxed);
+            self.turns = self.turns.saturating_sub(1);
+        }
+        if self.turns == 0 { Poll::Ready(()) } else { Poll::Pending }
+    }
+}
+
+/// This many tasks that receive floods, in halves or not, each until it has had so many turns.
+fn tasks(count: usize, turns: usize, halves: bool) -> (Vec<Task>, Arc<Watch>) {
+    let watch = Arc::<Watch>::default();
+    let one = |_| -> Task {
+        let (mut ws, counts) = flooded(&Clock::default(), patient());
+        let watch = Arc::clone(&watch);
+        if halves {
+            let (mut reader, writer) = ws.split();
+            let task = Box::pin(async move {
+                while reader.recv().await.unwrap().is_some() {}
+                drop(writer);
+            });
+            Box::pin(Watched { task, counts, watch, polls: 0, turns })
+        } else {
+            let task = Box::pin(async move { while ws.recv().await.unwrap().is_some() {} });
+            Box::pin(Watched { task, counts, watch, polls: 0, turns })
+        }
+    };
+    ((0..count).map(one).collect(), watch)
+}
+
+/// Each poll of a task that receives from all of them is a round.
+#[test]
+fn a_task_that_polls_a_hundred_floods_each_time_begins_a_few_turns() {
+    for halves in [false, true] {
+        let (mut tasks, watch) = tasks(100, usize::MAX, halves);
+        let cx = &mut Context::from_waker(Waker::noop());
+        let mut poll = || {
+            let before = watch.turns.load(Ordering::Relaxed);
+            tasks.iter_mut().for_each(|task| assert!(task.as_mut().poll(cx).is_pending()));
+            watch.turns.load(Ordering::Relaxed) - before
+        };
+        assert_eq!(poll(), 100, "the first turn is everybody's");
+        // The first rounds call those that the test had before.
+        let turns: Vec<_> = (0..150).map(|_| poll()).skip(50).collect();
+        assert!(turns.iter().all(|turns| (1..=12).contains(turns)), "halves: {halves}: {turns:?}");
+        let most = watch.most_polls.load(Ordering::Relaxed);
+        assert!((15..=MOST_POLLS).contains(&most), "halves: {halves}: {most}");
+    }
+}
+
+/// It polls only those that were woken, and two of them before it yields itself.
+#[test]
+fn floods_that_are_polled_as_they_are_woken_go_on() {
+    for halves in [false, true] {
+        let (tasks, watch) = tasks(100, 3, halves);
+        let mut all: FuturesUnordered<_> = tasks.into_iter().collect();
+        block_on(&Clock::default(), async { while all.next().await.is_some() {} });
+        assert_eq!(watch.turns.load(Ordering::Relaxed), 300);
+        let most = watch.most_polls.load(Ordering::Relaxed);
+        assert!((8..=MOST_POLLS).contains(&most), "halves: {halves}: {most}");
+    }
+}
+
+/// A future that is dropped has no place to lose: the connection has it.
+#[test]
+fn a_call_that_is_dropped_while_it_waits_holds_up_nothing() {
+    // Those before it in the line, which nobody polls any more.
+    let (mut others, _) = tasks(100, usize::MAX, false);
+    let cx = &mut Context::from_waker(Waker::noop());
+    others.iter_mut().for_each(|task| assert!(task.as_mut().poll(cx).is_pending()));
+    for halves in [false, true] {
+        let (mut ws, counts) = flooded(&Clock::default(), patient());
+        let written = || counts.lock().unwrap().written;
+        let begins = |mut poll: Box<dyn FnMut() + '_>| {
+            poll();
+            let before = written();
+            let polls = (1..1000).find(|_| {
+                poll();
+                written() > before
+            });
+            assert!(polls.is_some_and(|polls| polls <= MOST_POLLS), "halves: {halves}: {polls:?}");
+        };
+        if halves {
+            let (mut reader, mut writer) = ws.split();
+            assert!(poll_once(reader.recv()).is_pending());
+            assert!(poll_once(reader.recv()).is_pending());
+            let before = written();
+            assert!(poll_once(writer.send("now")).is_ready());
+            assert_eq!(written() - before, 9, "what is sent does not wait");
+            begins(Box::new(|| assert!(poll_once(reader.recv()).is_pending())));
+        } else {
+            assert!(poll_once(ws.recv()).is_pending());
+            assert!(poll_once(ws.recv()).is_pending());
+            let before = written();
+            assert!(poll_once(ws.send("now")).is_ready());
+            assert_eq!(written() - before, 9, "what is sent does not wait");
+            begins(Box::new(|| assert!(poll_once(ws.recv()).is_pending())));
+        }
+    }
+}
+
+/// The parts of a WebSocket that waits make one that begins with a turn.
+#[test]
+fn a_place_in_the_line_is_not_taken_along() {
+    let (mut ws, counts) = flooded(&Clock::default(), patient());
+    let mut before = 0;
+    let mut has_had_a_turn = || {
+        let written = counts.lock().unwrap().written;
+        written > std::mem::replace(&mut before, written)
+    };
+    assert!(poll_once(ws.recv()).is_pending());
+    assert!(has_had_a_turn());
+    let (stream, connection, inbox) = ws.into_parts();
+    let mut ws = WebSocket::from_parts(stream, Clock::default(), connection, inbox);
+    assert!(poll_once(ws.recv()).is_pending());
+    assert!(has_had_a_turn());
+    let (mut reader, _writer) = ws.split();
+    assert!(poll_once(reader.recv()).is_pending());
+    assert!(has_had_a_turn());
+}
+
+/// A group closes, and the peers go on sending instead of answering: the connections end in time.
+#[test]
+fn deadlines_and_groups_wait_for_a_bounded_number_of_rounds() {
+    for halves in [false, true] {
+        let (clock, group) = (Clock::default(), Group::new());
+        let config = patient().close_timeout(Some(Duration::from_secs(5)));
+        let mut tasks: Vec<Task> = Vec::new();
+        let (mut counts, mut ends) = (Vec::new(), Vec::new());
+        for _ in 0..100 {
+            let (mut ws, count) = flooded(&clock, config.clone());
+            ws.join(&group);
+            counts.push(count);
+            let end = Arc::<Mutex<Option<Outcome>>>::default();
+            ends.push(Arc::clone(&end));
+            if halves {
+                let (mut reader, writer) = ws.split();
+                tasks.push(Box::pin(async move {
+                    *end.lock().unwrap() = Some(reader.wait_closed().await.unwrap());
+                    drop(writer);
+                }));
+            } else {
+                tasks.push(Box::pin(async move {
+                    *end.lock().unwrap() = Some(ws.wait_closed().await.unwrap());
+                }));
+            }
+        }
+        let cx = &mut Context::from_waker(Waker::noop());
+        let mut done = vec![false; tasks.len()];
+        let mut poll = |rounds| {
+            for _ in 0..rounds {
+                for (task, done) in tasks.iter_mut().zip(&mut done) {
+                    *done = *done || task.as_mut().poll(cx).is_ready();
+                }
+            }
+            done.iter().filter(|done| **done).count()
+        };
+        assert_eq!(poll(10), 0);
+        group.close(CloseCode::GOING_AWAY, "").unwrap();
+        assert_eq!(poll(MOST_POLLS), 0);
+        // Nothing is written behind a Close.
+        let written = |counts: &[Arc<Mutex<Counts>>]| {
+            counts.iter().map(|counts| counts.lock().unwrap().written).collect::<Vec<_>>()
+        };
+        let before = written(&counts);
+        assert_eq!(poll(MOST_POLLS), 0);
+        assert_eq!(written(&counts), before, "halves: {halves}: all have closed");
+        clock.advance(Duration::from_secs(6));
+        assert_eq!(poll(2 * MOST_POLLS), 100, "halves: {halves}: all have ended");
+        for end in ends {
+            assert_eq!(*end.lock().unwrap(), Some(Outcome::TimedOut(hybi::Timer::Close)), "halves: {halves}");
+        }
+    }
+}
+
+/// A WebSocket that two tasks share by `StreamExt::split`: the one that sends does not wait in the line.
+#[test]
+fn a_task_that_sends_beside_one_that_waits_goes_on() {
+    let (mut others, _) = tasks(100, usize::MAX, false);
+    let cx = &mut Context::from_waker(Waker::noop());
+    others.iter_mut().for_each(|task| assert!(task.as_mut().poll(cx).is_pending()));
+    let (ws, counts) = flooded(&Clock::default(), patient());
+    let (mut sink, mut stream) = StreamExt::split(ws);
+    assert!(pin!(stream.next()).poll(cx).is_pending());
+    assert!(pin!(stream.next()).poll(cx).is_pending());
+    let before = counts.lock().unwrap().written;
+    assert!(pin!(sink.send("now".into())).poll(cx).is_ready());
+    assert_eq!(counts.lock().unwrap().written - before, 9);
+}
+
+#[cfg(feature = "tokio")]
+mod on_tokio {
+    use tokio::runtime::Builder;
+    use tokio::task::{JoinSet, LocalSet, yield_now};
+
+    use super::*;
+
+    #[test]
+    fn a_runtime_of_one_thread_begins_a_few_turns_in_each_round() {
+        let (tasks, watch) = tasks(100, usize::MAX, false);
+        Builder::new_current_thread().start_paused(true).enable_time().build().unwrap().block_on(async {
+            let mut set = JoinSet::new();
+            tasks.into_iter().for_each(|task| drop(set.spawn(task)));
+            // The first turn is everybody's.
+            for _ in 0..5 {
+                yield_now().await;
+            }
+            for _ in 0..100 {
+                let before = watch.turns.load(Ordering::Relaxed);
+                yield_now().await;
+                let turns = watch.turns.load(Ordering::Relaxed) - before;
+                assert!(turns <= 24, "{turns} turns between two polls of another task");
+            }
+        });
+        assert!(watch.turns.load(Ordering::Relaxed) >= 200);
+        assert!(watch.most_polls.load(Ordering::Relaxed) <= MOST_POLLS);
+    }
+
+    #[test]
+    fn the_one_task_of_a_runtime_goes_on_by_itself() {
+        let runtime = Builder::new_current_thread().enable_time().build().unwrap();
+        for halves in [false, true] {
+            let (mut tasks, watch) = tasks(1, 100, halves);
+            runtime.block_on(tasks.remove(0));
+            assert!(watch.most_polls.load(Ordering::Relaxed) <= 2);
+            // Outside of a runtime it wakes itself.
+            let (mut tasks, _) = self::tasks(1, 100, halves);
+            block_on(&Clock::default(), tasks.remove(0));
+        }
+    }
+
+    #[test]
+    fn tasks_of_one_thread_within_a_runtime_of_many() {
+        let runtime = Builder::new_multi_thread().worker_threads(2).build().unwrap();
+        let (tasks, watch) = tasks(20, 10, false);
+        let local = LocalSet::new();
+        local.block_on(&runtime, async {
+            let all: Vec<_> = tasks.into_iter().map(tokio::task::spawn_local).collect();
+            for task in all {
+                task.await.unwrap();
+            }
+        });
+        assert!(watch.most_polls.load(Ordering::Relaxed) <= MOST_POLLS);
+    }
+
+    /// Threads that have nothing to do take tasks from others.
+    #[test]
+    fn tasks_that_threads_take_from_each_other_line_up() {
+        for halves in [false, true] {
+            let (tasks, watch) = tasks(40, 10, halves);
+            Builder::new_multi_thread().worker_threads(2).build().unwrap().block_on(async {
+                let mut set = JoinSet::new();
+                tasks.into_iter().for_each(|task| drop(set.spawn(task)));
+                set.join_all().await;
+            });
+            let [turns, polls, most] =
+                [&watch.turns, &watch.polls, &watch.most_polls].map(|count| count.load(Ordering::Relaxed));
+            println!("{turns} {polls} {most}");
+            assert_eq!(turns, 400);
+            assert!(most <= MOST_POLLS, "{most}");
+        }
+    }
+}
+
+/// An executor whose threads take each task from the same queue: it moves with every other poll.
+#[cfg(feature = "async-io")]
+#[test]
+fn tasks_that_any_thread_polls_line_up() {
+    for halves in [false, true] {
+        let (tasks, watch) = tasks(40, 10, halves);
+        let executor = smol::Executor::new();
+        let all: Vec<_> = tasks.into_iter().map(|task| executor.spawn(task)).collect();
+        let (done, is_done) = smol::channel::bounded::<()>(1);
+        std::thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| smol::block_on(executor.run(is_done.recv())));
+            }
+            smol::block_on(async {
+                for task in all {
+                    task.await;
+                }
+            });
+            drop(done);
+        });
+        let [turns, polls, most] =
+            [&watch.turns, &watch.polls, &watch.most_polls].map(|count| count.load(Ordering::Relaxed));
+        println!("{turns} {polls} {most}");
+        assert_eq!(turns, 400);
+        assert!(most <= MOST_POLLS, "{most}");
+    }
+}
