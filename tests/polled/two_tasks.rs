@@ -365,6 +365,8 @@ fn s7_1_1_closing_a_sink_ends_whatever_the_other_half_has_found() {
     }
 }
 
+type Close = dyn FnMut(&mut Context<'_>) -> Poll<Result<(), Error>>;
+
 /// The answer to a Close waits for room, and nobody receives any more: closing the sink writes it.
 #[test]
 fn s5_5_1_closing_a_sink_that_has_a_message_writes_the_answer_to_a_close() {
@@ -376,7 +378,7 @@ fn s5_5_1_closing_a_sink_that_has_a_message_writes_the_answer_to_a_close() {
             peer.say();
         };
         let noop = &mut Context::from_waker(Waker::noop());
-        let mut close: Box<dyn FnMut(&mut Context<'_>) -> Poll<Result<(), Error>>> = if by_futures {
+        let mut close: Box<Close> = if by_futures {
             let (mut sink, mut stream) = ws.split_by_futures();
             assert!(poll_once(sink.send("12345678".into())).is_pending());
             assert!(poll_once(sink.feed("slot".into())).is_ready());
