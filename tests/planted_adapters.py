@@ -139,7 +139,7 @@ NET_FAULTS = [
     ('26', 'the end is clean though the stream holds the Close back', [
         (SEND, 'self.buffered_amount() == 0 && !self.held_back', 'self.buffered_amount() == 0')]),
     ('26', 'the half that receives ends the stream under our Close', [
-        (NET_SPLIT, 'if stalled || self.receiver.peer_close().is_some() =>', 'if stalled =>')]),
+        (NET_SPLIT, 'if stalled || receiver.peer_close().is_some() {', 'if stalled {')]),
     ('36', 'at the end of the stream room is waited for without a deadline', [
         (NET_WEBSOCKET, '        self.connection.handle_input_ended(self.link.now());\n', ''),
         (NET_DRIVER, '            self.sender.handle_input_ended(self.link.now(), Cut::BetweenMessages);\n',
