@@ -48,8 +48,6 @@ impl World {
         let reads = source.read.close.is_none() && record.told.is_none();
         let reads = reads && !self.streams[end].aborted && !self.streams[end].lied;
         let bytes = source.readable();
-        // The half that receives has read the end, and waits for the lock to say so.
-        let reads = reads && !(bytes == 0 && self.out_owner[end].is_some());
         let whole = record.shape == Shape::Whole;
         // A half that sends does not read, and says when it waits for the lock.
         match call.kind {

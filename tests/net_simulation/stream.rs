@@ -85,8 +85,8 @@ pub struct State {
     kept: Option<(Vec<u8>, usize)>,
     held_back: Vec<u8>,
     handles: usize,
-    /// The half that receives has just found no room for something that it wanted to write.
-    stalled: bool,
+    /// How often the half that receives has looked at the clock since it read the end.
+    clocks_since_end: Option<u64>,
     /// Bytes that calls that send have read, and nobody has received.
     pub ahead: u64,
     /// Calls so far, and bytes that they moved.
@@ -108,7 +108,7 @@ impl State {
             kept: None,
             held_back: Vec::new(),
             handles: 0,
-            stalled: false,
+            clocks_since_end: None,
             ahead: 0,
             calls: 0,
             moved: 0,
@@ -238,15 +238,8 @@ impl SimStream {
                 return (world, Err(error));
             }
         }
-        let stalled = std::mem::take(&mut world.streams[end].stalled);
         if world.links[1 - end].readable() == 0 || world.streams[end].aborted {
-            let closed = world.links[1 - end].read.close.is_some();
-            if (stalled || closed) && world.ends[end].shape == Shape::Halves && world.out_owner[end].is_some()
-            {
-                // The half that receives locks what the halves share, to say that the input has ended: what it owes,
-                // the other half writes first.
-                world = self.sim.wait(world, Wait::Out(end), None).0;
-            }
+            world.streams[end].clocks_since_end = Some(0);
             world.links[1 - end].tell_end();
             world.look_at_links();
             let reset = world.links[1 - end].reset && !world.streams[end].aborted;
@@ -386,14 +379,6 @@ impl SimStream {
         (world, Ok(moved))
     }
 
-    /// Notes whether the half that receives has found no room.
-    fn note_stall<T>(&self, world: &mut Guard<'_>, result: &io::Result<T>, is_all: bool) {
-        let waits = |error: &io::Error| matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut);
-        if self.is_reader_writing(world) {
-            world.streams[self.end].stalled = result.as_ref().map_or_else(waits, |_| !is_all);
-        }
-    }
-
     fn set_timeout(&mut self, way: usize, timeout: Option<Duration>) -> io::Result<bool> {
         if timeout == Some(Duration::ZERO) {
             fail!("3 timeout", "a timeout of zero is set");
@@ -435,9 +420,7 @@ impl Read for SimStream {
 
 impl Write for SimStream {
     fn write(&mut self, from: &[u8]) -> io::Result<usize> {
-        let (mut world, result) = self.write_once(self.enter(), from);
-        let is_all = result.as_ref().is_ok_and(|len| *len == from.len());
-        self.note_stall(&mut world, &result, is_all);
+        let (world, result) = self.write_once(self.enter(), from);
         self.leave(world, result)
     }
 
@@ -453,9 +436,8 @@ impl Write for SimStream {
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        let (mut world, result) = self.put_held_back(self.enter());
+        let (world, result) = self.put_held_back(self.enter());
         world.note(|| format!("{} flushes: {result:?}", self.end));
-        self.note_stall(&mut world, &result, true);
         self.leave(world, result)
     }
 }
@@ -474,7 +456,6 @@ impl Stream for SimStream {
             (world, ready) = self.wait(world, WRITE, deadline, nonblocking);
             if !ready {
                 let result = Err(self.timed_out(&world));
-                self.note_stall(&mut world, &result, false);
                 return self.leave(world, result);
             }
         }
@@ -533,6 +514,20 @@ impl Stream for SimStream {
     }
 
     fn clock(&self) -> Option<Instant> {
-        Some(self.sim.lock().instant())
+        let mut world = self.sim.lock();
+        let half = !self.second && world.ends[self.end].shape == Shape::Halves;
+        let is_reader = half && world.threads.get(me()).is_some_and(|thread| thread.slot == 0);
+        if let Some(clocks) = world.streams[self.end].clocks_since_end.as_mut().filter(|_| is_reader) {
+            // Once it has read the end, the half that receives looks again and again whether the other one still writes,
+            // and is parked in between. Here it is not parked, and waits in virtual time when it looks at the clock. The
+            // first look is still that of the read.
+            std::thread::current().unpark();
+            *clocks += 1;
+            if *clocks > 1 && world.out_owner[self.end].is_some() {
+                let until = world.now() + SLICE;
+                world = self.sim.wait(world, Wait::Out(self.end), Some(until)).0;
+            }
+        }
+        Some(world.instant())
     }
 }
