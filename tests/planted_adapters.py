@@ -25,7 +25,6 @@ TURNSTILE = 'src/adapters/polled/turnstile.rs'
 STREAM = 'src/adapters/polled/stream.rs'
 TASKS = 'src/adapters/polled/tasks.rs'
 NET_AHEAD = 'src/adapters/net/read_ahead.rs'
-NET_LINK = 'src/adapters/net/link.rs'
 NET_DRIVER = 'src/adapters/net/write_driver.rs'
 NET_SPLIT = 'src/adapters/net/split.rs'
 NET_STREAM = 'src/adapters/net/stream.rs'
@@ -119,8 +118,6 @@ NET_FAULTS = [
         (NET_DRIVER, 'Step::Progress | Step::Stalled => self.look(),', 'Step::Progress | Step::Stalled => {}')]),
     ('2', 'a write that goes on is no sign of life', [
         (TRANSMIT, '            self.timers.write_progressed(now);\n', '')]),
-    ('2', 'a write that took a part is no sign of life on a stream that may keep what it was offered', [
-        (NET_LINK, 'full: n < offered && waited }', 'full: n < offered && waited && !self.may_keep }')]),
     ('2', 'a timer is handled without a look at what has come in', [
         (NET_DRIVER, 'let looked = if self.desk.is_none() { self.look_ahead() } else { None };',
          'let looked: Option<usize> = None;')]),
