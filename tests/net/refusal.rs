@@ -11,11 +11,12 @@ use crate::common::*;
 mod client;
 
 /// Connects to a server that writes the pieces of an answer with some time in between, and ends the stream or not.
-fn shown(pieces: &'static [&'static [u8]], ends: bool) -> String {
+fn shown(pieces: &[&[u8]], ends: bool) -> String {
+    let pieces: Vec<Vec<u8>> = pieces.iter().map(|piece| piece.to_vec()).collect();
     let (address, thread) = serve(move |stream| {
         let mut raw = Raw::new(stream, false);
         raw.head();
-        for piece in pieces {
+        for piece in &pieces {
             raw.write(piece);
             // Mostly the client reads the piece before the next one comes. Where it does not, the result is the same.
             std::thread::yield_now();
@@ -59,8 +60,8 @@ fn the_body_of_a_refusal_is_shown() {
             (&[b"-1\r\nno"], ""),
         ] {
             let head = b"HTTP/1.1 502 Bad Gateway\r\nTransfer-Encoding: chunked\r\n\r\n";
-            let all = [&[&head[..]], pieces].concat().leak();
-            assert_eq!(shown(all, true), format!("{chunked}{body}"));
+            let all = [&[&head[..]], pieces].concat();
+            assert_eq!(shown(&all, true), format!("{chunked}{body}"));
         }
     });
 }
@@ -71,8 +72,8 @@ fn the_body_of_a_refusal_neither_blocks_nor_floods_the_terminal() {
         // A terminal would obey what it is told.
         let got = shown(&[b"HTTP/1.1 500 \r\nX: \xff\r\n\r\n\x1b[2J\x07\xc2\x9b31mred\r\n\0"], true);
         assert_eq!(got, "HTTP/1.1 500 \nX: \u{fffd}\n\n\u{fffd}[2J\u{fffd}\u{fffd}31mred\n\u{fffd}");
-        let endless = [b"HTTP/1.1 500 \r\n\r\n".to_vec(), vec![b'x'; 1 << 20]].concat().leak();
-        let got = shown(vec![&*endless].leak(), false);
+        let endless = [b"HTTP/1.1 500 \r\n\r\n".to_vec(), vec![b'x'; 1 << 20]].concat();
+        let got = shown(&[&endless], false);
         assert!(got.len() < 20_000 && got.ends_with("x\n..."), "{}", got.len());
         // A server that keeps the stream open and says no more is waited for, but not for long.
         let began = Instant::now();
