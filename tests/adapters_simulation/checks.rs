@@ -7,7 +7,6 @@ use hybi::{Outcome, Timer};
 use crate::clock::MS;
 use crate::executor::Task;
 use crate::journal::Fate;
-use crate::known;
 use crate::link::Link;
 use crate::record::{CallKind, Record, Shape};
 use crate::stream::{READ, WRITE};
@@ -85,7 +84,7 @@ impl World {
         // gone, nobody else will write it. Of the halves of `futures_util` the library does not know.
         let feeds = match record.shape {
             Shape::Whole => true,
-            Shape::Halves => record.writer_gone && known::is_fixed(33),
+            Shape::Halves => record.writer_gone,
             _ => false,
         };
         if feeds && sent.messages < accepted {
@@ -115,8 +114,7 @@ impl World {
         if let Some((at, mark)) = record.closing {
             // One that was taken apart counts from the latest thing that had happened.
             let took = record.attentive(now) - mark.max(record.reassembled_mark);
-            let flushes = record.shape == Shape::Halves && self.streams[end].borrow().manner.lazy > 0;
-            if took > promise.close + SLACK && (!flushes || known::is_fixed(36)) {
+            if took > promise.close + SLACK {
                 fail!(
                     "7 closing",
                     "end {end} closes since {}, for {} of {}",
@@ -224,7 +222,7 @@ impl World {
             _ => (life + ping).max(record.progress_mark),
         };
         let silence = attentive.saturating_sub(since);
-        if silence > pong + more + SLACK && known::is_fixed(1) {
+        if silence > pong + more + SLACK {
             fail!(
                 "1 dead peer",
                 "end {end}: {} of silence behind a Ping, {} promised",
@@ -254,7 +252,7 @@ impl World {
             let gap = now - self.links[1 - end].borrow().read.data_at.unwrap_or(0);
             // Where there was no room, it waited, and was queued some time ago.
             let waited = record.progress_mark == record.attentive(now) || self.streams[end].borrow().blocked;
-            if !waited && gap > SLACK && gap + SLACK < promise && known::is_fixed(3) {
+            if !waited && gap > SLACK && gap + SLACK < promise {
                 fail!("3 idle early", "end {end} was idle for {} of {}", ms(gap), ms(promise));
             }
         }
@@ -275,12 +273,12 @@ impl World {
                     fail!("25 code", "end {end} is told {outcome}, the peer's Close said {sent}");
                 }
                 // RFC 6455 7.1.4: for a clean end both have sent a Close.
-                if outcome.is_clean() && out.sent.close.is_none() && !lied && known::is_fixed(26) {
+                if outcome.is_clean() && out.sent.close.is_none() && !lied {
                     fail!("26 Clean", "end {end} is told {outcome}, and has written no Close");
                 }
                 // A peer that ends its half may still read.
                 let reset = source.reset || out.broken || lied;
-                if !outcome.is_clean() && !reset && known::is_fixed(26) {
+                if !outcome.is_clean() && !reset {
                     fail!("26 Clean", "end {end} is told {outcome}, and nothing has kept its Close back");
                 }
             }
@@ -293,13 +291,12 @@ impl World {
                 // A stream that hesitates hides what has arrived.
                 let life = if readable { record.life } else { source.read.at.unwrap_or(0) };
                 let quiet = now - life;
-                let known = !known::is_fixed(1) || !known::is_fixed(2);
                 let hidden = quiet < SLACK && self.streams[end].borrow().manner.hesitates > 0;
                 // Wake-ups are late: what comes in after it was decided changes nothing.
                 let decided = out.sent.close_code() == Some(1011)
                     && out.sent.close.as_ref().is_some_and(|(at, _)| source.read.at >= Some(*at));
                 let full = record.was_full || lied || hidden || decided;
-                if quiet < pong && !record.reader_rests() && !known && !full {
+                if quiet < pong && !record.reader_rests() && !full {
                     fail!(
                         "2 live peer",
                         "end {end} gives up, {} after a byte arrived; {}",
@@ -311,7 +308,7 @@ impl World {
                     let (since, limit) = (now - progress, record.life + 4 * pong);
                     // Time that a write adds is rounded down; and the last write may be that of the Close for the dead peer,
                     // with what waited before it, where wake-ups and the stream are late.
-                    if !lied && since > SLACK && since + MS < pong && now + MS < limit && known::is_fixed(2) {
+                    if !lied && since > SLACK && since + MS < pong && now + MS < limit {
                         fail!("2 progress", "end {end} gives up {} after a write went on", ms(since));
                     }
                 }
@@ -395,7 +392,7 @@ impl World {
         // What was read ahead and never received has not been looked at.
         let clean = record.outcome().is_some_and(|outcome| outcome.is_clean());
         let clean = clean && !self.streams[end].borrow().lied;
-        if !asks || record.round_trip || !clean || !known::is_fixed(6) {
+        if !asks || record.round_trip || !clean {
             return;
         }
         let (sent, read) = (&self.links[end].borrow().sent, &self.links[1 - end].borrow().read);
@@ -418,7 +415,7 @@ impl World {
         if answer.get(..2) != close.get(..2) && !idle {
             fail!("25 answer", "end {end} answers a Close of {close:?} with {answer:?}");
         }
-        if answer != close && !idle && known::is_fixed(25) {
+        if answer != close && !idle {
             fail!("25 reason", "end {end} answers a Close of {close:?} with {answer:?}");
         }
     }

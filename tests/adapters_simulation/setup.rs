@@ -8,7 +8,6 @@ use hybi::{CloseCode, Config, Delivery, Role};
 use crate::clock::{MS, SECOND};
 use crate::driver::{Ask, Making, Reading, WAYS, Way};
 use crate::executor::Habits;
-use crate::known;
 use crate::link;
 use crate::plan::{Ending, Item, Plan, length};
 use crate::record::{Promise, Shape};
@@ -87,7 +86,7 @@ impl Draw {
             hesitates: self.one_of(&[0, 0, 0, 5, 20]),
             hesitation: self.one_of(&[MS, 20 * MS]),
             vectored: self.below(3) > 0 && flavour > 1,
-            keeps: flavour == 0 && known::is_fixed(15),
+            keeps: flavour == 0,
             lazy: if flavour == 1 { self.one_of(&[100, 8000]) } else { 0 },
             interrupts: self.one_of(&[0, 0, 0, 10]),
             lies_at: None,
@@ -138,12 +137,7 @@ impl Draw {
     }
 
     fn way(&mut self) -> Way {
-        loop {
-            let way = self.one_of(&WAYS);
-            if way != Way::Start || known::is_fixed(9) {
-                return way;
-            }
-        }
+        self.one_of(&WAYS)
     }
 
     fn item(&mut self, number: usize) -> Item {
@@ -216,7 +210,7 @@ pub fn setup(seed: u64) -> Setup {
         delay: draw.one_of(&[MS, 5 * MS]),
         spurious: draw.one_of(&[0, 0, 0, 5]),
         fresh: draw.one_in(2),
-        drop_wakes: draw.one_in(4) && known::is_fixed(11),
+        drop_wakes: draw.one_in(4),
     };
     let deflate = if cfg!(feature = "deflate") { draw.deflate() } else { None };
     let first = draw.one_of(&[Role::Server, Role::Client]);
@@ -226,8 +220,7 @@ pub fn setup(seed: u64) -> Setup {
             0 | 1 => Shape::Whole,
             2 | 3 => Shape::Halves,
             // The halves of `futures_util` give messages, and no chunks.
-            _ if known::is_fixed(8) => Shape::FuturesHalves,
-            _ => Shape::Whole,
+            _ => Shape::FuturesHalves,
         };
         let (mut promise, manner) = (draw.promise(), draw.manner());
         if role == Role::Server {
@@ -235,9 +228,6 @@ pub fn setup(seed: u64) -> Setup {
         }
         let making = draw.making(shape, role, &promise, deflate);
         let mut plan = draw.plan(shape);
-        if manner.lazy > 0 && !known::is_fixed(12) {
-            plan.items.retain(|(_, item)| !matches!(item, Item::Reassemble));
-        }
         if manner.lazy > 0 && shape == Shape::Whole {
             // What such a stream holds back, and a call that was dropped has not flushed, is not to be forgotten.
             let mut items = Vec::new();
