@@ -7,7 +7,7 @@ use std::hint::black_box;
 use std::time::Duration;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use hybi::handshake::{ClientHandshake, ClientRequest, Incoming, Limits, Reply, ServerHandshake};
+use hybi::handshake::{ClientHandshake, ClientRequest, HeadLimits, Incoming, Reply, ServerHandshake};
 
 /// As Chromium sends it.
 const REQUEST: &[u8] = b"GET /chat HTTP/1.1\r\n\
@@ -27,7 +27,7 @@ Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n\r\n";
 
 /// Reads the request in steps of `step` bytes, and writes the response.
 fn accept(request: &[u8], step: usize) -> usize {
-    let mut handshake = ServerHandshake::new(Limits::new());
+    let mut handshake = ServerHandshake::new(HeadLimits::new());
     for end in (step..request.len()).step_by(step) {
         assert!(handshake.poll(&request[..end]).unwrap().is_none());
     }
@@ -58,7 +58,7 @@ fn client(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("handshake-client");
     let new = || {
         let request = ClientRequest::new("server.example.com:8080", "/chat");
-        ClientHandshake::new(request, black_box([7; 16]), Limits::new()).unwrap()
+        ClientHandshake::new(request, black_box([7; 16]), HeadLimits::new()).unwrap()
     };
     let mut request = [0; 512];
     let request = {
@@ -67,7 +67,7 @@ fn client(criterion: &mut Criterion) {
     };
     let mut response = [0; 512];
     let response = {
-        let mut server = ServerHandshake::new(Limits::new());
+        let mut server = ServerHandshake::new(HeadLimits::new());
         let Some(Incoming::Upgrade(upgrade)) = server.poll(request).unwrap() else { panic!("an upgrade") };
         let len = upgrade.accept().write(&mut response).unwrap();
         &response[..len]

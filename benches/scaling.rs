@@ -18,13 +18,13 @@ use std::process::{Command, ExitCode};
 use std::time::Instant as Clock;
 use std::{env, fs};
 
+use hybi::adapters::net::Server;
 use hybi::frame::{Header, MAX_HEADER_LEN, Opcode};
 use hybi::handshake::{
-    ClientHandshake, ClientRequest, DeflateConfig, Incoming, Limits, Reply, ServerHandshake,
+    ClientHandshake, ClientRequest, DeflateConfig, HeadLimits, Incoming, Reply, ServerHandshake,
 };
-use hybi::net::Server;
 use hybi::utf8::Validator;
-use hybi::{Config, Connection, Delivery, Inbox, Instant, Kind, Outbox};
+use hybi::{Config, Connection, Delivery, Inbox, Instant, MessageKind, Outbox};
 
 /// Memory that grows is copied: whether it could grow where it lies is luck.
 struct Moving;
@@ -157,7 +157,7 @@ fn shapes() -> Vec<Shape> {
             Box::new(move || {
                 let mut connection = Connection::client(NOW, unlimited(), Outbox::new(), [1; 32]);
                 for at in 0..n {
-                    connection.send_fragment(Kind::Binary, &[7], at + 1 == n).unwrap();
+                    connection.send_fragment(MessageKind::Binary, &[7], at + 1 == n).unwrap();
                 }
                 transmit(&mut connection, ALL);
                 assert_eq!(connection.buffered_amount(), 0);
@@ -186,7 +186,7 @@ fn shapes() -> Vec<Shape> {
         shape("a header line through the adapter", 32 << 10, "bytes", |n| {
             let head = with_headers(&format!("X-Long: {}\r\n", "v".repeat(n)));
             Box::new(move || {
-                let server = Server::new().head_limits(Limits::new().max_head(ALL));
+                let server = Server::new().head_limits(HeadLimits::new().max_head(ALL));
                 let stream = Trickle { rest: head.clone().into_bytes(), at: 0 };
                 let accepted = server.accept_over(stream, |_| None, |request| Ok(server.choose(request)));
                 assert!(accepted.is_ok());
@@ -354,7 +354,7 @@ fn subprotocols(begin: &str, n: usize) -> Run {
 }
 
 fn opens(head: &[u8], read: usize) -> bool {
-    let limits = Limits::new().max_head(ALL).max_headers(ALL);
+    let limits = HeadLimits::new().max_head(ALL).max_headers(ALL);
     let mut handshake = ServerHandshake::new(limits);
     let (mut len, mut opened) = (0, false);
     while len < head.len() {
@@ -371,7 +371,7 @@ fn opens(head: &[u8], read: usize) -> bool {
 /// A client's handshake with this response, a byte at a time.
 fn response(head: String) -> Run {
     Box::new(move || {
-        let limits = Limits::new().max_head(ALL);
+        let limits = HeadLimits::new().max_head(ALL);
         let request = ClientRequest::new("a", "/");
         let mut handshake = ClientHandshake::new(request, *b"the sample nonce", limits).unwrap();
         let opened = (1..=head.len())

@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::net::TcpStream;
 
-use hybi::net::{Client, Error as WsError, WebSocket};
+use hybi::adapters::net::{Client, Error as WsError, WebSocket};
 use hybi::{Config, Event, Message};
 
 fn main() -> Result<(), Box<dyn Error>> {

@@ -8,7 +8,7 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use hybi::net::{Client, ConnectError, Error as WsError, HttpAnswer, Reader, WebSocket, Writer};
+use hybi::adapters::net::{Client, ConnectError, Error as WsError, HttpAnswer, Reader, WebSocket, Writer};
 use hybi::{CloseCode, Event};
 
 const USAGE: &str = "\
@@ -169,10 +169,13 @@ fn receive(mut reader: Reader, writer: &Writer, mut out: impl Write) -> io::Resu
                 let time = writer.round_trip().map_or_else(String::new, milliseconds);
                 writeln!(out, "pong \"{}\"{time}", payload.escape_ascii())?;
             }
-            Ok(Some(Event::CloseReceived(frame))) => {
+            Ok(Some(Event::CloseReceived { code, reason })) => {
                 let closing = *CLOSING.lock().unwrap_or_else(PoisonError::into_inner);
-                let (code, closes) = (frame.code_seen(), if closing { "has closed too," } else { "closes" });
-                writeln!(out, "the server {closes} with code {code} ({}) {}", code.meaning(), frame.reason)?;
+                let (code, closes) = (
+                    code.unwrap_or(CloseCode::NO_STATUS),
+                    if closing { "has closed too," } else { "closes" },
+                );
+                writeln!(out, "the server {closes} with code {code} ({}) {}", code.meaning(), reason)?;
             }
             Ok(Some(Event::Closed(outcome))) => {
                 clean = outcome.is_clean();

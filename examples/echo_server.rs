@@ -6,7 +6,7 @@ use std::net::{TcpListener, TcpStream};
 use std::process::ExitCode;
 use std::thread;
 
-use hybi::net::{AcceptError, Error, Server};
+use hybi::adapters::net::{AcceptError, Error, Server};
 use hybi::{Config, Event};
 
 #[path = "support/cli.rs"]
@@ -80,7 +80,7 @@ fn serve(server: &Server, stream: TcpStream) {
     }
 }
 
-fn echo(ws: &mut hybi::net::WebSocket<TcpStream>) -> Result<(), Error> {
+fn echo(ws: &mut hybi::adapters::net::WebSocket<TcpStream>) -> Result<(), Error> {
     while let Some((event, mut answer)) = ws.next()? {
         match event {
             Event::Text(text) => answer.send_text(text)?,

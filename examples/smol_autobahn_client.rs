@@ -2,7 +2,7 @@
 
 use std::error::Error;
 
-use hybi::futures_io::{Client, Error as WsError, WebSocket};
+use hybi::adapters::futures_io::{Client, Error as WsError, WebSocket};
 use hybi::handshake::WsUrl;
 use hybi::{Config, Event, Message};
 use smol::net::TcpStream;

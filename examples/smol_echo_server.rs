@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_signal::{Signal, Signals};
-use hybi::futures_io::{AcceptError, Error, Group, Server, WebSocket};
+use hybi::adapters::futures_io::{AcceptError, Error, Group, Server, WebSocket};
 use hybi::{CloseCode, Config, Event, SendError};
 use smol::channel::{Sender, bounded};
 use smol::future::or;

@@ -2,7 +2,7 @@
 
 use std::error::Error;
 
-use hybi::tokio::{Client, Error as WsError, WebSocket};
+use hybi::adapters::tokio::{Client, Error as WsError, WebSocket};
 use hybi::{Config, Event, Message};
 
 #[tokio::main(flavor = "current_thread")]

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hybi::tokio::{AcceptError, Error, Group, Server, WebSocket};
+use hybi::adapters::tokio::{AcceptError, Error, Group, Server, WebSocket};
 use hybi::{CloseCode, Config, Event, SendError};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;

@@ -1,52 +1,59 @@
-//! What a peer can do wrong, and what a caller can ask for that cannot be done.
+//! The two errors of a connection: violations by the peer, and refused calls.
+//!
+//! - [`ProtocolError`]: the peer broke a rule. The connection fails with a close code.
+//! - [`SendError`]: the caller asked for something that cannot be sent. The connection is unchanged.
+//!
+//! Invariant: each variant knows its rule. [`ProtocolError`] returns the section of the RFC and the close
+//! code, and `tests/words.rs` compares all texts.
 
 use core::fmt;
 
-use crate::close::{CloseCode, CloseReason};
-use crate::frame::EncodeError;
-
-/// A rule of the protocol that the peer has broken.
+/// A rule of the protocol that the peer violated.
 ///
-/// A [`Machine`](crate::Machine) that returns one has already queued a Close frame with [`close_code`]
-/// and handles no further input: what is left is to write what is queued and to let it end. Log the error; there is nothing to
-/// retry on this connection.
+/// A [`Connection`](crate::Connection) that returns this error has already queued a Close frame with
+/// [`close_code`], and handles no further input. Write the queued bytes and let the connection end. Log the
+/// error; retrying on this connection is useless.
 ///
 /// [`close_code`]: Self::close_code
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
 #[non_exhaustive]
 pub enum ProtocolError {
-    /// Reserved bits that no extension has given a meaning, as in [`Header::rsv`](crate::frame::Header::rsv).
+    /// Reserved bits are set that no extension defines, in the notation of
+    /// [`Header::rsv`](crate::frame::Header::rsv).
     ReservedBits(u8),
-    /// A byte of printable ASCII where a frame should begin, such as the `H` of `HTTP/1.1`. Its reserved bits are set.
+    /// A byte of printable ASCII stands where a frame should begin, for example the `H` of `HTTP/1.1`. Its
+    /// reserved bits are set.
     ///
-    /// The peer most likely speaks HTTP: servers write such a response behind the 101 when their handler has failed or
-    /// returned. Look at the peer's log, or at the bytes that it sent, not at this end.
+    /// The peer most likely speaks HTTP. Servers write an HTTP response after the 101 when their handler
+    /// failed or returned. Look for the fault in the peer's log or in the bytes that it sent, not in this
+    /// endpoint.
     NotAFrame(u8),
-    /// A reserved opcode.
+    /// The opcode is reserved.
     UnknownOpcode(u8),
-    /// A server received a frame that is not masked.
+    /// A client received a frame that is masked.
     NotMasked,
     /// A client received a frame that is masked.
     Masked,
-    /// A length that is not written in the fewest bytes.
+    /// A payload length is not encoded in the minimal number of bytes.
     LengthNotMinimal,
-    /// A 64-bit length whose top bit is set.
+    /// The top bit of a 64-bit payload length is set.
     LengthTopBit,
-    /// A control frame without FIN.
+    /// A control frame has no FIN.
     ControlFragmented,
-    /// A control frame with more than 125 bytes of payload.
+    /// A control frame has more than [`MAX_CONTROL_PAYLOAD`](crate::frame::MAX_CONTROL_PAYLOAD) bytes of
+    /// payload.
     ControlTooLong,
-    /// A continuation frame, but no message is open.
+    /// A continuation frame arrived while no message was open.
     NothingToContinue,
-    /// A message begins while another is open.
+    /// A message began while another was open.
     MessageInterleaved,
-    /// A text message that is not UTF-8.
+    /// A text message is not UTF-8.
     InvalidUtf8,
-    /// A Close frame whose body is a single byte.
+    /// The body of a Close frame is a single byte.
     CloseBodyOfOneByte,
-    /// A Close frame with a code that must not be sent.
+    /// A Close frame has a code that must not be sent.
     CloseCodeNotAllowed(u16),
-    /// A Close frame whose reason is not UTF-8.
+    /// The reason of a Close frame is not UTF-8.
     CloseReasonNotUtf8,
     /// A frame announces more than [`Config::max_frame`](crate::Config::max_frame) bytes of payload.
     FrameTooBig,
@@ -54,30 +61,30 @@ pub enum ProtocolError {
     MessageTooBig,
     /// A message has more than [`Config::max_fragments`](crate::Config::max_fragments) fragments.
     TooManyFragments,
-    /// A compressed message that cannot be inflated, or that does not end where a block ends (RFC 7692).
+    /// A compressed message cannot be inflated, or does not end at the end of a block (RFC 7692).
     InvalidDeflate,
 }
 
 impl ProtocolError {
-    /// The code of the Close frame that goes out (RFC 6455 section 7.4.1): 1002, 1007, 1008 or 1009.
-    #[must_use]
-    pub const fn close_code(self) -> CloseCode {
+    /// Returns the number of [`close_code`](Self::close_code).
+    pub(crate) const fn close_code_number(self) -> u16 {
         match self {
-            // For data that is no DEFLATE the RFCs name none; this one says that the data is at fault.
-            Self::InvalidUtf8 | Self::CloseReasonNotUtf8 | Self::InvalidDeflate => CloseCode::INVALID_PAYLOAD,
-            Self::FrameTooBig | Self::MessageTooBig => CloseCode::MESSAGE_TOO_BIG,
-            Self::TooManyFragments => CloseCode::POLICY_VIOLATION,
-            _ => CloseCode::PROTOCOL_ERROR,
+            // RFC 6455 7.4.1: 1007 is for data that is not consistent with its type. Neither RFC names a code
+            // for data that cannot be inflated.
+            Self::InvalidUtf8 | Self::CloseReasonNotUtf8 | Self::InvalidDeflate => 1007,
+            Self::FrameTooBig | Self::MessageTooBig => 1009,
+            Self::TooManyFragments => 1008,
+            _ => 1002,
         }
     }
 
-    /// The number of the RFC that holds the rule: 6455, or 7692 for compressed messages.
+    /// Returns the number of the RFC that contains the rule: 6455, or 7692 for compressed messages.
     #[must_use]
     pub const fn rfc(self) -> u16 {
         if matches!(self, Self::InvalidDeflate) { 7692 } else { 6455 }
     }
 
-    /// The section of that RFC.
+    /// Returns the section of [that RFC](Self::rfc) that contains the rule.
     #[must_use]
     pub const fn section(self) -> &'static str {
         match self {
@@ -97,19 +104,8 @@ impl ProtocolError {
         }
     }
 
-    /// The reason of the Close frame that goes out.
-    pub(crate) fn close_reason(self) -> CloseReason {
-        match self {
-            // The peer's developer sees no more than this text, and may not know which code was sent.
-            Self::CloseCodeNotAllowed(code) => {
-                CloseReason::format(format_args!("close code {code} must not be sent"))
-            }
-            _ => CloseReason::truncated(self.summary()),
-        }
-    }
-
-    /// A sentence about what the peer did, short enough for the reason of a Close frame.
-    const fn summary(self) -> &'static str {
+    /// Returns a short description of the violation. It is also sent as the reason of the Close frame.
+    pub(crate) const fn summary(self) -> &'static str {
         match self {
             Self::ReservedBits(_) => "reserved bits are set that no extension defines",
             Self::NotAFrame(_) => "plain text where a frame should begin",
@@ -137,11 +133,11 @@ impl ProtocolError {
 impl fmt::Display for ProtocolError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            // What the RFC lets a receiver set, the peer cannot know.
+            // Limits are the receiver's choice, so the peer did not violate a rule that it could know.
             Self::FrameTooBig | Self::MessageTooBig | Self::TooManyFragments => {
                 write!(
                     f,
-                    "the peer went over what is allowed here (RFC 6455 section 10.4): {}",
+                    "the peer exceeded a configured limit (RFC 6455 section 10.4): {}",
                     self.summary()
                 )?;
             }
@@ -159,60 +155,65 @@ impl fmt::Display for ProtocolError {
             Self::CloseCodeNotAllowed(code) => write!(f, " ({code})")?,
             _ => {}
         }
-        write!(f, "; the connection is failed with close code {}", self.close_code())
+        write!(f, "; the connection is failed with close code {}", self.close_code_number())
     }
 }
 
 impl core::error::Error for ProtocolError {}
 
-/// Why a connection refused a message or a control frame. Nothing of a refused one is sent, and nothing else has changed.
+/// The reason why a connection refused a message or a control frame. Nothing of it is sent, and nothing has
+/// changed.
 ///
-/// Where several reasons hold, the call gives the first of these: [`Closed`](Self::Closed), which is final; a mistake in
-/// the call ([`MessageOpen`](Self::MessageOpen), [`ControlTooLong`](Self::ControlTooLong),
-/// [`CodeNotAllowed`](Self::CodeNotAllowed), [`ReasonTooLong`](Self::ReasonTooLong), [`TooLarge`](Self::TooLarge));
-/// [`Blocked`](Self::Blocked), which passes.
+/// If several reasons apply, the call returns the first in this order:
 ///
-/// Calls of the asynchronous adapters also return [`Closed`](Self::Closed) for messages that were accepted, and then
-/// dropped because the connection closed: see their `Error::Send`.
+/// 1. [`Closed`](Self::Closed), which is final.
+/// 2. A mistake in the call: [`MessageOpen`](Self::MessageOpen), [`ControlTooLong`](Self::ControlTooLong),
+///    [`CodeNotAllowed`](Self::CodeNotAllowed), [`ReasonTooLong`](Self::ReasonTooLong) or
+///    [`TooLarge`](Self::TooLarge).
+/// 3. [`Blocked`](Self::Blocked), which is temporary.
+///
+/// The asynchronous adapters also return [`Closed`](Self::Closed) for messages that were accepted and later
+/// dropped because the connection closed. See their `Error::Send`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum SendError {
-    /// As much waits to be written as the configuration allows. Write, wait for
-    /// [`Event::Writable`](crate::Event::Writable), and send again.
+    /// The write queue is full. Write, wait for [`Event::Writable`](crate::Event::Writable), and send again.
     Blocked,
-    /// The frame is larger than the memory lent for output will ever hold. Send it in fragments.
+    /// The frame is larger than the whole output memory that the caller lent. Send the message in fragments.
     TooLarge,
-    /// Closing has begun, or the connection has ended (RFC 6455 section 5.5.1). Nothing can be sent any
-    /// more.
+    /// Closing has begun, or the connection has ended (RFC 6455 section 5.5.1). Nothing more can be sent.
     Closed,
     /// A fragmented message is open (RFC 6455 section 5.4). Finish it first.
     MessageOpen,
-    /// A Ping or Pong has at most 125 bytes (RFC 6455 section 5.5).
+    /// The payload of a Ping or Pong is longer than
+    /// [`MAX_CONTROL_PAYLOAD`](crate::frame::MAX_CONTROL_PAYLOAD) bytes (RFC 6455 section 5.5).
     ControlTooLong,
-    /// A close reason has at most 123 bytes (RFC 6455 section 5.5).
-    /// [`CloseReason::truncated`](crate::CloseReason::truncated) cuts one.
+    /// The close reason is longer than [`MAX_REASON_LEN`](crate::close::MAX_REASON_LEN) bytes (RFC 6455
+    /// section 5.5). [`CloseReason::truncated`](crate::CloseReason::truncated) shortens it.
     ReasonTooLong,
-    /// The code must not be sent, or it is 1010, which only clients send (RFC 6455 section 7.4); or a reason came
-    /// without a code. [`CloseCode::is_sendable_by`] tells which codes can be sent.
+    /// This role must not send the close code, or a reason was given without a code (RFC 6455 section 7.4).
+    /// [`CloseCode::is_sendable_by`](crate::CloseCode::is_sendable_by) tells which codes can be sent.
     CodeNotAllowed,
 }
 
 impl fmt::Display for SendError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Blocked => {
-                "too much waits to be written: write, and send again when the connection is writable"
-            }
-            Self::TooLarge => "the frame is larger than the memory for output: send it in fragments",
+            Self::Blocked => "the write queue is full: write, and send again when the connection is writable",
+            Self::TooLarge => "the frame is larger than the output memory: send the message in fragments",
             Self::Closed => {
-                "the connection is closing or closed: nothing can be sent any more (RFC 6455 5.5.1)"
+                "the connection is closing or closed (RFC 6455 5.5.1): open a new connection to send more"
             }
-            Self::MessageOpen => "a fragmented message is open: finish it before another one (RFC 6455 5.4)",
-            Self::ControlTooLong => "a ping or pong has at most 125 bytes of payload (RFC 6455 5.5)",
-            Self::ReasonTooLong => "a close reason has at most 123 bytes (RFC 6455 5.5)",
+            Self::MessageOpen => {
+                "a fragmented message is open (RFC 6455 5.4): finish it before sending another one"
+            }
+            Self::ControlTooLong => {
+                "the payload of the ping or pong has more than 125 bytes (RFC 6455 5.5): shorten it"
+            }
+            Self::ReasonTooLong => "the close reason has more than 123 bytes (RFC 6455 5.5): shorten it",
             Self::CodeNotAllowed => {
-                "this close code must not be sent by this role, or a reason without one: \
-                 use 1000, 1001, 1003, 1007 to 1009, 1011 to 1014, or 3000 to 4999 (RFC 6455 7.4)"
+                "this role must not send the close code, or a reason has no code (RFC 6455 7.4): \
+                 use 1000, 1001, 1003, 1007 to 1009, 1011 to 1014, or 3000 to 4999"
             }
         })
     }
@@ -220,23 +221,14 @@ impl fmt::Display for SendError {
 
 impl core::error::Error for SendError {}
 
-impl From<EncodeError> for SendError {
-    fn from(error: EncodeError) -> Self {
-        match error {
-            EncodeError::MessageOpen | EncodeError::NoMessageOpen => Self::MessageOpen,
-            EncodeError::ControlFrame => Self::ControlTooLong,
-            EncodeError::NoRoom | EncodeError::TooLong => Self::TooLarge,
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::close::CloseCode;
     use std::string::ToString;
 
     #[test]
-    fn an_error_names_rule_section_and_code() {
+    fn an_error_names_its_rule_section_and_close_code() {
         assert_eq!(
             ProtocolError::UnknownOpcode(11).to_string(),
             "the peer broke RFC 6455 section 5.2: unknown opcode (0xb); the connection is failed with close code 1002"

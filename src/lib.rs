@@ -1,6 +1,6 @@
-//! WebSocket (RFC 6455) as pure state machines: bytes and the time go in; events, bytes to send and the
-//! next deadline come out. There is no socket, no thread, no clock and no runtime inside, so one
-//! implementation serves a blocking server, an async runtime, a fuzzer and a microcontroller alike.
+//! WebSocket (RFC 6455) as pure state machines. Bytes and the time go in; events, bytes to send and the next deadline
+//! come out. There is no socket, no thread, no clock and no runtime inside. One implementation serves a blocking
+//! server, an async runtime, a fuzzer and a microcontroller. Adapters make it a ready WebSocket.
 //!
 //! # Layers
 //!
@@ -8,11 +8,11 @@
 //!
 //! | layer | takes and gives | needs |
 //! | --- | --- | --- |
-//! | `net` | a ready WebSocket over `std::net` or any stream that blocks | `net` |
-//! | `tokio`, `futures_io` | the same on tokio, smol and async-std, or any stream that is polled | `tokio`, `futures-io` |
-//! | [`Machine`] | a connection after its handshake: events out of bytes, bytes out of messages, closing, timers | nothing; `Connection` with `alloc` |
+//! | `adapters::net` | a ready WebSocket over `std::net` or any stream that blocks | `net` |
+//! | `adapters::tokio`, `adapters::futures_io` | the same on tokio, smol and async-std, or any stream that is polled | `tokio`, `futures-io` |
+//! | [`Connection`] | a connection after its handshake: events out of bytes, bytes out of messages, closing, timers | nothing; with `alloc` growable memory |
 //! | [`handshake`] | the opening handshake of both roles, over bytes | nothing |
-//! | [`frame`], [`utf8`], [`close`] | the parts: a frame codec, a validator, the closing negotiation | nothing |
+//! | [`frame`], [`utf8`], [`close`] | the parts: a frame codec, a validator, close codes and reasons | nothing |
 //!
 //! # The run loop
 //!
@@ -23,7 +23,7 @@
 //! # #[cfg(feature = "alloc")] {
 //! use hybi::{CloseCode, Config, Connection, Event, Inbox, Instant, Outbox, TransportAction};
 //!
-//! /// Everything that is readable is handled, then all that is queued is written at once.
+//! /// Handles everything that has arrived, then writes all that is queued at once.
 //! fn turn(connection: &mut Connection, inbox: &mut Inbox, now: Instant, wire: &mut Vec<u8>) -> Vec<String> {
 //!     let mut log = Vec::new();
 //!     loop {
@@ -69,7 +69,7 @@
 //! turn(&mut client, &mut Inbox::with_bytes(&to_client), now, &mut to_server);
 //! turn(&mut server, &mut Inbox::with_bytes(&to_server), now, &mut Vec::new());
 //!
-//! // Both Closes are out: the server closes its half, and waits for the end, or for a deadline.
+//! // Both Closes are out: the server closes its sending half, and waits for the end of the stream or for a deadline.
 //! assert_eq!(server.poll_transport(), Some(TransportAction::HalfClose));
 //! server.handle_half_closed();
 //! let deadline = server.poll_timeout().unwrap();
@@ -80,20 +80,23 @@
 //! # Ok::<(), hybi::SendError>(())
 //! ```
 //!
-//! The README has the same loop over a socket, handshake and timers included.
+//! [`manual::run_loop`] has the same loop over a socket, handshake and timers included.
 //!
 //! # In scope, out of scope
 //!
-//! In scope: RFC 6455 in full, for both roles, and with the feature `deflate` RFC 7692. Out of scope: HTTP
-//! beyond the handshake, TLS, name resolution (but for `connect` of `net` and `tokio`), reconnecting, connection pools.
+//! In scope: RFC 6455 in full, for both roles, and with the feature `deflate` RFC 7692. Out of scope: HTTP beyond the
+//! handshake, TLS, name resolution (but for `connect` of `net` and `tokio`), reconnecting, connection pools.
 //!
 //! # Bounds
 //!
-//! A connection takes at most 512 bytes, and owns no heap before its first use or after `release_idle()`. It
-//! keeps at most 14 bytes of a header and 125 of a control frame; memory follows what has arrived, not what a
-//! peer announces. One call
-//! gives at most one event, and work is linear in the bytes that arrive. [`manual`] has the rest: where
-//! memory lies, how connections end, what the timers do, what the limits are.
+//! A connection takes at most 304 bytes. It owns no heap before its first use or after `release_idle()`, but for the
+//! masking keys of a client. It keeps at most 14 bytes of a header. Memory follows what has arrived, not what a peer announces.
+//! One call gives at most one event, and work is linear in the bytes that arrive.
+//!
+//! # Guides
+//!
+//! [`manual`] says where memory lies, how connections end, what timers do, which errors to go on after, how to
+//! broadcast and how to test.
 #![no_std]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg_attr(
@@ -111,9 +114,8 @@ extern crate alloc;
 extern crate std;
 
 #[cfg(any(feature = "net", feature = "tokio", feature = "futures-io"))]
-mod adapters;
-#[allow(unsafe_code, reason = "the one place for it")]
-mod arch;
+#[cfg_attr(docsrs, doc(cfg(any(feature = "net", feature = "tokio", feature = "futures-io"))))]
+pub mod adapters;
 pub mod close;
 pub mod connection;
 #[cfg(feature = "deflate")]
@@ -122,37 +124,26 @@ pub mod deflate;
 mod error;
 pub mod frame;
 pub mod handshake;
+#[allow(unsafe_code, reason = "the one place for it")]
+mod kernel;
 pub mod manual;
+mod role;
 pub mod time;
 pub mod utf8;
 
-#[cfg(feature = "futures-io")]
-#[cfg_attr(docsrs, doc(cfg(feature = "futures-io")))]
-pub use adapters::futures_io;
-#[cfg(feature = "net")]
-#[cfg_attr(docsrs, doc(cfg(feature = "net")))]
-pub use adapters::net;
-#[cfg(any(feature = "net", feature = "tokio", feature = "futures-io"))]
-#[cfg_attr(docsrs, doc(cfg(any(feature = "net", feature = "tokio", feature = "futures-io"))))]
-pub use adapters::opening;
-#[cfg(any(feature = "tokio", feature = "futures-io"))]
-#[cfg_attr(docsrs, doc(cfg(any(feature = "tokio", feature = "futures-io"))))]
-pub use adapters::polled;
-#[cfg(feature = "tokio")]
-#[cfg_attr(docsrs, doc(cfg(feature = "tokio")))]
-pub use adapters::tokio;
-#[cfg(feature = "alloc")]
-pub use arch::Text;
 pub use close::{CloseCode, CloseFrame, CloseReason};
 pub use connection::{
-    Config, ControlPayload, Counters, Cut, Delivery, Event, Gather, Input, Kind, Lent, LentMessage, Limits,
-    Machine, Outcome, Output, Owed, Ready, ReadyMessage, ReadyState, Receiver, Sender, SharedConfig, Timer,
-    TransportAction,
+    CloseState, Config, Connection, ControlPayload, Counters, Delivery, EofPosition, Event, EventIndex,
+    Input, Limits, MessageBuffer, MessageIndex, MessageKind, Outcome, PendingReply, ReadBuffer, ReadyState,
+    Receiver, Sender, SharedConfig, SliceInbox, SliceMessage, SliceOutbox, SliceWindow, TimerKind,
+    TransportAction, WriteQueue,
 };
 #[cfg(feature = "alloc")]
-pub use connection::{Connection, Inbox, Message, MessageBuf, Outbox, Prepared, Refused};
+pub use connection::{Inbox, Message, Outbox, Prepared, UnsentMessage, VecMessage};
 pub use error::{ProtocolError, SendError};
-pub use frame::Role;
+#[cfg(feature = "alloc")]
+pub use kernel::Text;
+pub use role::Role;
 pub use time::Instant;
 
 /// The README's examples are tests.

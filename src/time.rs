@@ -1,15 +1,23 @@
-//! The crate's clock: an instant that the caller makes, from whatever clock there is.
+//! The clock of the crate: an [`Instant`] that the caller makes from its own clock.
+//!
+//! The core reads no clock. Every call that depends on time takes an [`Instant`]. A driver decides when to
+//! read its clock, and a test travels in time by counting.
+//!
+//! Not here: the timers, which belong to [`connection`](crate::connection) and [`handshake`](crate::handshake).
+//!
+//! Invariant: arithmetic saturates at both ends of the range, so no call panics or wraps.
 
 use core::fmt;
 use core::ops::Add;
 use core::time::Duration;
 
-/// A point in time, in nanoseconds from an origin of the caller's choice.
+/// A point in time, in nanoseconds from an origin that the caller chooses.
 ///
-/// The core has no clock. Whoever drives it reads one, once per batch of input, and passes the
-/// reading in; any monotonic clock will do, and a test counts up from [`Instant::ZERO`]. Instants
-/// that are given to one machine must share their origin. The range is 584 years; arithmetic
-/// saturates at its ends.
+/// The core has no clock. The driver reads a monotonic clock once for each batch of input and passes the
+/// value to the core. A test counts up from [`Instant::ZERO`].
+///
+/// All instants that are passed to one connection must have the same origin. The range is 584 years.
+/// Arithmetic saturates at its ends.
 ///
 /// ```
 /// use core::time::Duration;
@@ -26,24 +34,24 @@ pub struct Instant(u64);
 impl Instant {
     /// The origin of the caller's clock.
     pub const ZERO: Self = Self(0);
-    /// Later than any instant that is ever reached: a deadline that is not set.
+    /// An instant after all others: a deadline that is not set.
     pub(crate) const NEVER: Self = Self(u64::MAX);
-    /// The last instant that can be told from [`Self::NEVER`].
+    /// The last instant before [`Self::NEVER`].
     pub(crate) const LAST: Self = Self(u64::MAX - 1);
 
-    /// The instant `since_origin` after the origin, or the end of the range if that is nearer.
+    /// Returns the instant `since_origin` after the origin, or the end of the range if it would be later.
     #[must_use]
     pub const fn from_origin(since_origin: Duration) -> Self {
         Self(nanos(since_origin))
     }
 
-    /// The time since the origin.
+    /// Returns the time since the origin.
     #[must_use]
     pub const fn since_origin(self) -> Duration {
         Duration::from_nanos(self.0)
     }
 
-    /// The time from `earlier` to `self`; zero if `earlier` is the later one.
+    /// Returns the time from `earlier` to `self`, or zero if `earlier` is later than `self`.
     #[must_use]
     pub const fn saturating_duration_since(self, earlier: Self) -> Duration {
         Duration::from_nanos(self.0.saturating_sub(earlier.0))
@@ -51,7 +59,7 @@ impl Instant {
 }
 
 impl Instant {
-    /// The instant `term` earlier, or the origin if that is later.
+    /// Returns the instant `term` before `self`, or the origin if that is before the origin.
     pub(crate) const fn saturating_sub(self, term: Term) -> Self {
         Self(self.0.saturating_sub(term.0))
     }
@@ -80,14 +88,16 @@ impl fmt::Debug for Instant {
     }
 }
 
-/// How long after something a timer runs out, in nanoseconds: added up with each message, and made once.
+/// A timeout in nanoseconds, or never. It is converted once, because a deadline is computed from it for each
+/// message.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Term(u64);
 
 impl Term {
-    /// It does not run out.
+    /// The timeout that never ends.
     pub(crate) const NEVER: Self = Self(u64::MAX);
 
+    /// Returns the timeout for `duration`. `None` never ends.
     pub(crate) const fn new(duration: Option<Duration>) -> Self {
         match duration {
             Some(duration) => Self(nanos(duration)),
@@ -95,7 +105,7 @@ impl Term {
         }
     }
 
-    /// The duration, unless it is never over.
+    /// Returns the duration, or `None` if the timeout never ends.
     pub(crate) fn duration(self) -> Option<Duration> {
         (self != Self::NEVER).then(|| Duration::from_nanos(self.0))
     }
@@ -107,6 +117,7 @@ impl fmt::Debug for Term {
     }
 }
 
+/// Returns the duration in nanoseconds, limited to the range of `u64`.
 const fn nanos(duration: Duration) -> u64 {
     let nanos = duration.as_nanos();
     if nanos > u64::MAX as u128 {
@@ -123,21 +134,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn arithmetic_saturates() {
+    fn instants_saturate_at_the_end_of_the_range() {
         assert_eq!(Instant::NEVER + Duration::MAX, Instant::NEVER);
         assert_eq!(Instant::from_origin(Duration::MAX), Instant::NEVER);
         assert_eq!((Instant::ZERO + Duration::from_secs(3)).since_origin(), Duration::from_secs(3));
     }
 
     #[test]
-    fn a_term_is_what_it_was_made_of() {
+    fn a_term_keeps_its_duration() {
         let three = Some(Duration::from_secs(3));
         assert_eq!(Term::new(three).duration(), three);
         assert_eq!((Instant::ZERO + Term::new(three)).since_origin(), Duration::from_secs(3));
         assert_eq!(std::format!("{:?}", Term::new(three)), "Some(3s)");
         assert_eq!(Term::new(None), Term::NEVER);
         assert_eq!(Instant::ZERO + Term::NEVER, Instant::NEVER);
-        // Five centuries are for ever.
+        // A timeout beyond the range of 584 years never ends.
         assert_eq!(Term::new(Some(Duration::MAX)).duration(), None);
     }
 }

@@ -6,22 +6,15 @@
 #[cfg(feature = "deflate")]
 pub use hybi::deflate;
 pub use hybi::{
-    CloseCode, CloseFrame, Config, Connection, Counters, Cut, Event, Inbox, Instant, Kind, Message, Outbox,
-    Outcome, Owed, Prepared, ProtocolError, Ready, ReadyMessage, ReadyState, Receiver, Role, SendError,
-    Sender, SharedConfig, TransportAction, close, connection, handshake, time,
+    CloseCode, CloseFrame, CloseState, Config, Connection, Counters, EofPosition, Event, EventIndex, Inbox,
+    Instant, Message, MessageIndex, MessageKind, Outbox, Outcome, PendingReply, Prepared, ProtocolError,
+    ReadyState, Receiver, Role, SendError, Sender, SharedConfig, TransportAction, close, connection,
+    handshake, time,
 };
 
 #[path = "../src/adapters/mod.rs"]
 mod adapters;
-#[cfg(feature = "futures-io")]
-pub use adapters::futures_io;
-#[cfg(feature = "net")]
-pub use adapters::net;
-pub use adapters::opening;
-#[cfg(any(feature = "tokio", feature = "futures-io"))]
-pub use adapters::polled;
-#[cfg(feature = "tokio")]
-pub use adapters::tokio;
+pub use adapters::*;
 
 /// What is named in them is found here, not in the library itself.
 #[test]

@@ -16,8 +16,8 @@
 use hybi::deflate::{Compression, Deflater, Pool};
 use hybi::handshake::DeflateParams;
 use hybi::{
-    Config, Connection, Delivery, Event, Input, Instant, Kind, MessageBuf, Outbox, Prepared, ProtocolError,
-    Role,
+    Config, Connection, Delivery, Event, Input, Instant, MessageKind, Outbox, Prepared, ProtocolError, Role,
+    VecMessage,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -38,7 +38,7 @@ mod support;
 
 #[derive(Clone, PartialEq, Eq)]
 struct Message {
-    kind: Kind,
+    kind: MessageKind,
     data: Vec<u8>,
 }
 
@@ -92,7 +92,7 @@ struct Side {
 #[derive(Clone, Copy)]
 enum Step<'a> {
     Whole(&'a Message),
-    Fragment(Kind, &'a [u8], bool),
+    Fragment(MessageKind, &'a [u8], bool),
     Prepared(&'a Message),
     Uncompressed(&'a Message),
     Transmit(&'a Message, usize),
@@ -146,7 +146,7 @@ impl Side {
 
 struct End {
     conn: Connection,
-    message: MessageBuf,
+    message: VecMessage,
     /// On its way to this end.
     incoming: Vec<u8>,
     read: usize,
@@ -162,7 +162,7 @@ impl End {
     fn new(conn: Connection, params: DeflateParams, budget: Option<u32>) -> Self {
         Self {
             conn: conn.with_deflate(params),
-            message: MessageBuf::new(),
+            message: VecMessage::new(),
             incoming: Vec::new(),
             read: 0,
             wire: Vec::new(),
@@ -177,7 +177,7 @@ impl End {
     fn step(&mut self, step: Step<'_>) -> Vec<u8> {
         let mut written = Vec::new();
         match step {
-            Step::Whole(Message { kind: Kind::Text, data }) => {
+            Step::Whole(Message { kind: MessageKind::Text, data }) => {
                 self.conn.send_text(std::str::from_utf8(data).unwrap()).unwrap();
             }
             Step::Whole(Message { data, .. }) => self.conn.send(data.clone()).unwrap(),
@@ -222,9 +222,11 @@ impl End {
         while let Some(event) = self.conn.poll_event(Instant::ZERO, &mut input)? {
             match event {
                 Event::Text(text) => {
-                    self.got.push(Message { kind: Kind::Text, data: text.as_bytes().to_vec() });
+                    self.got.push(Message { kind: MessageKind::Text, data: text.as_bytes().to_vec() });
                 }
-                Event::Binary(data) => self.got.push(Message { kind: Kind::Binary, data: data.to_vec() }),
+                Event::Binary(data) => {
+                    self.got.push(Message { kind: MessageKind::Binary, data: data.to_vec() })
+                }
                 Event::Chunk { kind, data, first, fin } => {
                     assert_eq!(first, self.partial.is_none());
                     let mut message = self.partial.take().unwrap_or(Message { kind, data: Vec::new() });
@@ -236,7 +238,7 @@ impl End {
                     }
                 }
                 Event::Ping(payload) => {
-                    assert_eq!(&payload[..], b"ping");
+                    assert_eq!(payload, b"ping");
                     self.pings += 1;
                 }
                 Event::Pong(_) => {}
@@ -262,8 +264,8 @@ fn prepared(message: &Message) -> Prepared {
 
 fn owned(Message { kind, data }: &Message) -> hybi::Message {
     match kind {
-        Kind::Text => String::from_utf8(data.clone()).unwrap().into(),
-        Kind::Binary => data.clone().into(),
+        MessageKind::Text => String::from_utf8(data.clone()).unwrap().into(),
+        MessageKind::Binary => data.clone().into(),
     }
 }
 
@@ -397,8 +399,8 @@ fn message() -> impl Strategy<Value = Message> {
         1 => mixture(),
     ];
     prop_oneof![
-        text.prop_map(|text| Message { kind: Kind::Text, data: text.into_bytes() }),
-        binary.prop_map(|data| Message { kind: Kind::Binary, data }),
+        text.prop_map(|text| Message { kind: MessageKind::Text, data: text.into_bytes() }),
+        binary.prop_map(|data| Message { kind: MessageKind::Binary, data }),
     ]
 }
 
@@ -495,7 +497,7 @@ proptest! {
         if let Some(cut) = cut {
             payload.truncate(cut.index(payload.len() + 1));
         }
-        let first = if message.kind == Kind::Text { wire::TEXT } else { wire::BINARY };
+        let first = if message.kind == MessageKind::Text { wire::TEXT } else { wire::BINARY };
         let bytes = wire::encode(first | 0x40, &payload, None);
         let mut random = Xorshift::new(seed);
         let whole = receive(&bytes, &Cuts::Whole, Delivery::Whole, limit, None);
@@ -558,7 +560,7 @@ fn s7692_7_1_all_that_can_be_agreed_on() {
 fn some_side(random: &mut Xorshift, bits: u8) -> Side {
     let window = (1_usize << bits).min(2000);
     let noise: Vec<u8> = (0..window + 400).map(|_| random.next() as u8).collect();
-    let message = |data: &[u8]| Message { kind: Kind::Binary, data: data.to_vec() };
+    let message = |data: &[u8]| Message { kind: MessageKind::Binary, data: data.to_vec() };
     let actions = vec![
         Action::Send(message(&noise[..300])),
         Action::Send(message(&noise)),

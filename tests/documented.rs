@@ -1,4 +1,4 @@
-//! Numbers in prose are those of the code.
+//! Numbers, files and functions in prose are those of the code.
 //!
 //! Public values are asked for. Private constants are read from the source, so that none has to become visible for a test.
 //! In the pages that list limits, each number with a unit must be one that is compared here, or one of the examples that
@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use hybi::deflate::Compression;
 use hybi::handshake::{self, Request};
-use hybi::{Config, Connection, Lent, Machine};
+use hybi::{Config, Connection, SliceOutbox};
 
 // --- the code ---
 
@@ -159,16 +159,16 @@ struct Defaults {
 }
 
 fn defaults() -> Defaults {
-    let (limits, head) = (Config::new().limits(), handshake::Limits::new());
+    let (limits, head) = (Config::new().limits(), handshake::HeadLimits::new());
     let high_water = 64 << 10;
     is_default(&Config::new().high_water(high_water));
     let (ping, pong, close, end) = (30, 30, 10, 2);
     let seconds = |seconds| Some(Duration::from_secs(seconds));
     is_default(&Config::new().ping_interval(seconds(ping)).pong_timeout(seconds(pong)));
     is_default(&Config::new().close_timeout(seconds(close)).end_timeout(seconds(end)).idle_timeout(None));
-    let server = initial_seconds("src/adapters/opening/server.rs", "timeout");
-    let client = initial_seconds("src/adapters/opening/client.rs", "handshake_timeout");
-    let connect = initial_seconds("src/adapters/opening/client.rs", "connect_timeout");
+    let server = initial_seconds("src/adapters/handshake_driver/server.rs", "timeout");
+    let client = initial_seconds("src/adapters/handshake_driver/client.rs", "handshake_timeout");
+    let connect = initial_seconds("src/adapters/handshake_driver/client.rs", "connect_timeout");
     assert!(server == client && client == connect, "prose has one number for all of them");
     let longest = between("src/deflate/mod.rs", "fn longest_payload(len: u64) -> u64 {", "}");
     assert!(longest.contains("saturating_add(len / 4)"), "{longest}");
@@ -192,19 +192,19 @@ fn defaults() -> Defaults {
 
 /// What a read buffer and a gathered message may hold beside twice what has arrived.
 fn allowance() -> String {
-    let window = constant("src/connection/input.rs", "ALLOWANCE");
-    assert_eq!(window, constant("src/connection/message.rs", "LARGEST_ALLOWANCE"));
+    let window = constant("src/connection/buffer/inbox.rs", "ALLOWANCE");
+    assert_eq!(window, constant("src/connection/buffer/vec_message.rs", "LARGEST_ALLOWANCE"));
     size(window)
 }
 
 /// The same of a message that is not compressed.
 fn gathered_allowance() -> String {
     // The first of two constants of a similar name.
-    size(constant("src/connection/message.rs", "ALLOWANCE"))
+    size(constant("src/connection/buffer/vec_message.rs", "ALLOWANCE"))
 }
 
 fn pongs() -> String {
-    size(constant("src/connection/urgent.rs", "URGENT"))
+    size(constant("src/connection/send/outbox.rs", "CONTROL"))
 }
 
 const WINDOW: &str = "32 KiB";
@@ -220,27 +220,46 @@ fn the_readme_lists_the_defaults() {
         ))
         .says(format!("| fragments of a message, `Config::max_fragments` | {} |", d.fragments))
         .says(format!("| output that waits, `Config::high_water` | {} |", d.high_water))
-        .says(format!("| head of a handshake, `handshake::Limits` | {}, {} headers |", d.head, d.headers))
+        .says(format!("| head of a handshake, `handshake::HeadLimits` | {}, {} headers |", d.head, d.headers))
         .says(format!("| silence before a Ping, then before giving up | {} s and {} s |", d.ping, d.pong))
         .says(format!("| closing | {} s |", d.close))
         .says(format!("| the end of the stream after both Closes, on a client | {} s |", d.end))
         .says("| idle | off |")
-        .says("A `Connection` takes at most 512 bytes, a `Machine<Lent>` 1 KiB,")
+        .says("A `Connection` takes at most 304 bytes, a `Connection<SliceOutbox>` 320.")
         .says(format!("at most twice what has arrived, or has been inflated, plus {}", allowance()))
-        .says(format!("but for up to {WINDOW} that the peer may refer to"));
+        .says(format!("but for up to {WINDOW} that the peer may refer to."));
     assert_eq!(d.release, 60);
     page.says("given back after a minute without data").and_no_more();
 }
 
+/// The time of a contender in a cell of `benches/peers/RESULTS.md`, by the column's heading, as it is printed there.
+fn result(section: &str, contender: &str, column: &str) -> String {
+    let table = between("benches/peers/RESULTS.md", &format!("\n### {section}\n"), "\n### ");
+    let row = |name: &str| {
+        let row = table.lines().find(|line| line.split('|').nth(1).is_some_and(|cell| cell.trim() == name));
+        let row = row.unwrap_or_else(|| panic!("no row `{name}`"));
+        row.split('|').map(|cell| cell.trim().to_owned()).collect::<Vec<_>>()
+    };
+    let place = row("").iter().position(|cell| cell == column).unwrap();
+    row(contender)[place].split(' ').next().unwrap().to_owned()
+}
+
+#[test]
+fn the_readme_quotes_the_results() {
+    let cells = ["hybi", "tungstenite", "fastwebsockets", "tokio-websockets"].map(|contender| {
+        ["16B", "1KiB", "64KiB"].map(|size| result("server-recv-binary", contender, size)).join(", ")
+    });
+    Page::new("README.md")
+        .says(format!("| receives a message of 16 B, 1 KiB, 64 KiB, in ns [6] | {} |", cells.join(" | ")));
+}
+
 #[test]
 fn a_connection_is_as_small_as_is_said() {
-    assert!(size_of::<Connection>() <= 512, "{}", size_of::<Connection>());
-    assert!(size_of::<Machine<Lent<'_>>>() <= 1 << 10, "{}", size_of::<Machine<Lent<'_>>>());
-    Page::new("src/lib.rs").says("A connection takes at most 512 bytes,").says(format!(
-        "It keeps at most {} bytes of a header and {} of a control frame",
-        hybi::frame::MAX_HEADER_LEN,
-        hybi::frame::MAX_CONTROL_PAYLOAD
-    ));
+    assert!(size_of::<Connection>() <= 304, "{}", size_of::<Connection>());
+    assert!(size_of::<Connection<SliceOutbox<'_>>>() <= 320, "{}", size_of::<Connection<SliceOutbox<'_>>>());
+    Page::new("src/lib.rs")
+        .says("A connection takes at most 304 bytes.")
+        .says(format!("It keeps at most {} bytes of a header.", hybi::frame::MAX_HEADER_LEN));
     // The largest window is what a peer may refer to.
     assert_eq!(WINDOW, size(1 << 15));
 }
@@ -248,16 +267,17 @@ fn a_connection_is_as_small_as_is_said() {
 /// How much any adapter reads ahead.
 fn read_ahead() -> String {
     let blocking = constant("src/adapters/net/read_ahead.rs", "MOST");
-    assert_eq!(blocking, constant("src/adapters/polled/wire.rs", "MOST_READ_AHEAD"));
+    assert_eq!(blocking, constant("src/adapters/async_driver/write_driver.rs", "MOST_READ_AHEAD"));
     size(blocking)
 }
 
 #[test]
 fn security_lists_the_limits() {
     let d = defaults();
-    let memory = "src/adapters/polled/memory.rs";
-    let opening = "src/adapters/opening/server.rs";
+    let memory = "src/adapters/async_driver/buffer_pool.rs";
+    let opening = "src/adapters/handshake_driver/server.rs";
     let pool = between(memory, "type Kept<T> = [Cell<Option<T>>; ", "]");
+    let turn = "src/adapters/async_driver/turn.rs";
     let mut page = Page::new("SECURITY.md");
     page.says(format!("at most twice what has arrived, or has been inflated, plus {}", allowance()))
         .says(format!(
@@ -267,14 +287,21 @@ fn security_lists_the_limits() {
         .says(format!("| message, all fragments, inflated | {} | `Config::max_message` |", d.message))
         .says(format!("| fragments of a message | {} | `Config::max_fragments` |", d.fragments))
         .says(format!("| payload of a control frame | {} bytes |", hybi::frame::MAX_CONTROL_PAYLOAD))
-        .says(format!("| head of a request or response | {} | `handshake::Limits::max_head` |", d.head))
-        .says(format!("| header lines in it | {}, at most {} |", d.headers, handshake::Limits::MOST_HEADERS))
+        .says(format!("| head of a request or response | {} | `handshake::HeadLimits::max_head` |", d.head))
+        .says(format!("| header lines in it | {}, at most {} |", d.headers, handshake::HeadLimits::MOST_HEADERS))
         .says(format!("| subprotocols in a request | {} |", Request::MOST_SUBPROTOCOLS))
         .says(format!("| bytes that wait to be written | {}, and one message |", d.high_water))
         .says(format!("| bytes that a call which sends reads ahead while it waits | {} |", read_ahead()))
         .says(format!(
-            "| answers that wait between two halves | {} |",
-            constant("src/adapters/desk.rs", "MOST_OWED")
+            "| replies that wait between two halves | {} |",
+            constant("src/adapters/pending_replies.rs", "MOST_OWED")
+        ))
+        .says(format!(
+            "| work of an asynchronous connection in one turn | {} reads, {} frames, {}, {} inflated |",
+            constant(turn, "MOST_READS"),
+            count(constant(turn, "MOST_FRAMES")),
+            size(constant(turn, "MOST_BYTES")),
+            size(constant(turn, "MOST_INFLATED"))
         ))
         .says(format!(
             "| buffers that a thread keeps for asynchronous connections | {pool} to read and {pool} to write, {} each at most |",
@@ -304,7 +331,7 @@ fn security_lists_the_limits() {
             constant(opening, "DISCARD_TIME"),
             size(constant(opening, "MOST_DISCARDED"))
         ))
-        .says(format!("then twice what has arrived plus {}", gathered_allowance()))
+        .says(format!("then at most twice what has arrived plus {}", gathered_allowance()))
         .says(format!("twice that, plus {} and the inflater", allowance()))
         .says(format!("{} of Pongs, the newest among them", pongs()))
         .and_no_more();
@@ -320,17 +347,17 @@ fn the_manual_lists_limits_and_timeouts() {
             "[`Config::max_fragments`](crate::Config::max_fragments) of a message | {} |",
             d.fragments
         ))
-        .says(format!("(crate::handshake::Limits::max_head) | {} |", d.head))
-        .says(format!("(crate::handshake::Limits::max_headers) | {} |", d.headers))
+        .says(format!("(crate::handshake::HeadLimits::max_head) | {} |", d.head))
+        .says(format!("(crate::handshake::HeadLimits::max_headers) | {} |", d.headers))
         .says(format!("what waits to be written | {} |", d.high_water))
         .says(format!("longer than `max_frame` by a quarter and {},", d.longer))
         .says(format!("twice what has arrived, or has been inflated, plus {};", allowance()))
-        .says(format!("a `MessageBuf` whose message is not compressed, plus {}.", gathered_allowance()))
+        .says(format!("a `VecMessage` whose message is not compressed, plus {}.", gathered_allowance()))
         .says(format!("Pongs share {},", pongs()))
         .says("// announces 1001 bytes")
         .and_no_more();
     Page::new("src/manual/timeouts.rs")
-        .says(format!("a client gives up | {} s in `net`, off in the machines |", d.handshake))
+        .says(format!("a client gives up | {} s in the adapters, off in the machines |", d.handshake))
         .says(format!("| a Ping goes out | {} s |", d.ping))
         .says(format!("| the connection fails with 1011, and ends at once | {} s |", d.pong))
         .says(format!("from the first Close in either direction | the connection ends | {} s |", d.close))
@@ -350,10 +377,10 @@ fn the_manual_lists_limits_and_timeouts() {
         .says(format!("(crate::Config::max_fragments), {} |", d.fragments))
         .says(format!("(crate::Config::high_water), {}:", d.high_water))
         .says(format!("after {} seconds of silence a Ping, after {} more the end;", d.ping, d.pong))
-        .says(format!("{} seconds for a handshake, and for closing", word(d.handshake)))
+        .says(format!("{} seconds for a handshake, and for closing.", word(d.handshake)))
         .and_no_more();
     assert_eq!(d.handshake, d.close);
-    let large = size(constant("src/connection/outbox.rs", "LARGE"));
+    let large = size(constant("src/connection/send/write_queue.rs", "LARGE"));
     Page::new("src/manual/zero_copy.rs")
         .says(format!("an owned message of {large} or more from a server"))
         .says(format!("a `Prepared` message of {large} or more from a server"))
@@ -363,28 +390,28 @@ fn the_manual_lists_limits_and_timeouts() {
 
 #[test]
 fn the_manual_says_what_compression_does() {
-    let deflate = "src/deflate/deflate.rs";
+    let deflate = "src/deflate/deflater.rs";
     let d = defaults();
-    let at_once = size(constant(deflate, "AT_ONCE"));
+    let at_once = size(constant(deflate, "SINGLE_PASS_LEN"));
     Page::new("src/manual/compression.rs")
         .says(format!(
-            "Of a message of more than {at_once} the first {} are compressed.",
-            size(constant(deflate, "TRIAL"))
+            "compresses the first {} of a message of more than {at_once}.",
+            size(constant(deflate, "TRIAL_LEN"))
         ))
         .says(format!("Messages of up to {at_once} are compressed to the end"))
         .says(format!(
-            "Of what was compressed before, the last {} stay.",
+            "The last {} of the earlier context stay.",
             size(1 << constant(deflate, "CONTEXT_BITS"))
         ))
         .says(format!("it is up to a quarter and {}.", d.longer))
         .says(format!("{} of any data arrive, in one fragment or in up to {}.", d.message, d.fragments))
         .says(format!(
             "a message of any size passes through {}.",
-            size(constant("src/connection/inflate.rs", "CHUNK"))
+            size(constant("src/connection/receive/inflate.rs", "CHUNK"))
         ));
     let Compression { level, memory_level, min_size, .. } = Compression::new();
     Page::new(deflate).says(format!(
-        "Level {level}, memory level {memory_level}, messages of {min_size} bytes and more, and memory given back after a minute.",
+        "level {level}, memory level {memory_level}, messages of at least {min_size} bytes, and release after one minute.",
     ));
     assert_eq!(d.release, 60);
 }
@@ -406,11 +433,11 @@ fn a_configuration_says_its_defaults() {
         .says("that many connections share, in eight bytes each")
         .and_no_more();
     assert_eq!(size_of::<hybi::SharedConfig>(), size_of::<usize>());
-    let (head, lines) = (handshake::Limits::new().max_head, handshake::Limits::new().max_headers);
+    let (head, lines) = (handshake::HeadLimits::new().max_head, handshake::HeadLimits::new().max_headers);
     Page::new("src/handshake/head.rs")
         .says(format!("both included; {head} by default"))
-        .says(format!("Header lines in one head; {lines} by default"))
-        .says(format!("The defaults: {head} bytes, {lines} headers."));
+        .says(format!("header lines in a head; {lines} by default"))
+        .says(format!("the default limits: {head} bytes and {lines} headers."));
 }
 
 #[test]
@@ -418,36 +445,39 @@ fn queues_and_messages_say_how_much_they_hold() {
     let d = defaults();
     let control = 2 + 4 + hybi::frame::MAX_CONTROL_PAYLOAD;
     let kept = control + hybi::frame::MAX_HEADER_LEN;
-    Page::new("src/connection/outbox.rs")
+    Page::new("src/connection/send/slice_outbox.rs")
         .says(format!("of an array of `n` bytes, messages can use `n - {kept}`"))
         .says(format!("needs room for a quarter more and {},", d.longer))
-        .says(format!("should be of {} bytes at the least: in {kept} only empty messages fit", kept + 1));
-    Page::new("src/connection/message.rs")
+        .says(format!("should have at least {} bytes: in {kept} only empty messages fit", kept + 1));
+    Page::new("src/connection/buffer/vec_message.rs")
         .says(format!("at most twice what has arrived plus {},", gathered_allowance()))
         .says(format!("twice what has arrived, or has been inflated, plus {}.", allowance()))
         .says(format!("what is more than twice that part and {},", allowance()));
-    let large = size(constant("src/connection/outbox.rs", "LARGE"));
-    Page::new("src/connection/owned.rs")
+    let large = size(constant("src/connection/send/write_queue.rs", "LARGE"));
+    Page::new("src/connection/send/send_message.rs")
         .says(format!("A server does not copy a payload of {large} or more."));
-    Page::new("src/connection/straight.rs").says(format!("or where it is of {large} or more"));
-    Page::new("src/connection/input.rs")
+    Page::new("src/connection/send/write_through.rs").says(format!("or where it is of {large} or more"));
+    Page::new("src/connection/buffer/inbox.rs")
         .says(format!(
             "at most as much as the part and {}:",
-            size(constant("src/connection/message.rs", "SPARE"))
+            size(constant("src/connection/buffer/vec_message.rs", "SPARE"))
         ))
         .says("some 16 KiB are allocated for the first read");
-    assert_eq!(constant("src/connection/input.rs", "WINDOW") >> 10, 16);
+    assert_eq!(constant("src/connection/buffer/inbox.rs", "WINDOW") >> 10, 16);
 }
 
 #[test]
 fn the_adapters_say_how_long_they_wait_and_what_they_keep() {
     let d = defaults();
-    let (turn, memory, opening) =
-        ("src/adapters/polled/turn.rs", "src/adapters/polled/memory.rs", "src/adapters/opening/server.rs");
-    Page::new("src/adapters/polled/mod.rs")
+    let (turn, memory, opening) = (
+        "src/adapters/async_driver/turn.rs",
+        "src/adapters/async_driver/buffer_pool.rs",
+        "src/adapters/handshake_driver/server.rs",
+    );
+    Page::new("src/adapters/async_driver/mod.rs")
         .says(format!(
             "also reads what has arrived, up to {},",
-            size(constant("src/adapters/polled/wire.rs", "MOST_READ_AHEAD"))
+            size(constant("src/adapters/async_driver/write_driver.rs", "MOST_READ_AHEAD"))
         ))
         .says(format!(
             "After {} frames or {} of input, the task yields",
@@ -480,7 +510,7 @@ fn the_adapters_say_how_long_they_wait_and_what_they_keep() {
     Page::new(opening).says(format!(
         "(1 s at least, {write} s at most or with `None`), and {slowest} a second on the whole"
     ));
-    for path in ["src/adapters/net/server.rs", "src/adapters/polled/handshake.rs"] {
+    for path in ["src/adapters/net/server.rs", "src/adapters/async_driver/handshake.rs"] {
         Page::new(path)
             .says(format!("how long the stream may take nothing of the answer; {write} s by default"))
             .says(format!("and {slowest} a second on the whole"))
@@ -490,4 +520,64 @@ fn the_adapters_say_how_long_they_wait_and_what_they_keep() {
             ));
     }
     assert_eq!(constant(opening, "DISCARD_TIME"), 1);
+}
+
+/// All files below the repository's own folders.
+fn files(folder: &Path, found: &mut Vec<String>) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap();
+        if path.is_dir() {
+            if !name.starts_with("target") && (!name.starts_with('.') || name == ".ci") {
+                files(&path, found);
+            }
+        } else {
+            found.push(path.to_str().unwrap().to_owned());
+        }
+    }
+}
+
+/// A page names sources as `folder/file.rs` or `folder/file.rs::item`, by the end of their path.
+#[test]
+fn pages_name_files_and_functions_that_exist() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut found = Vec::new();
+    files(root, &mut found);
+    for page in [
+        "ARCHITECTURE.md",
+        "README.md",
+        "SECURITY.md",
+        "CONTRIBUTING.md",
+        "tests/README.md",
+        "docs/decisions/README.md",
+    ] {
+        let text = read(page);
+        for quoted in text.split('`').skip(1).step_by(2) {
+            let (path, item) = quoted.split_once("::").unwrap_or((quoted, ""));
+            if !path.ends_with(".rs") || path.contains([' ', '<', '*']) {
+                continue;
+            }
+            let end = format!("/{path}");
+            let named: Vec<_> = found.iter().filter(|file| file.ends_with(&end)).collect();
+            // One file is of another project.
+            assert!(!named.is_empty() || quoted == "src/proto/codec.rs", "{page} names `{quoted}`");
+            let is_there = |file: &&String| {
+                let source = read(file);
+                ["fn", "const", "struct", "trait"].iter().any(|kind| {
+                    source.match_indices(&format!("{kind} {item}")).any(|(at, text)| {
+                        !source[at + text.len()..].starts_with(|c: char| c.is_alphanumeric() || c == '_')
+                    })
+                })
+            };
+            assert!(item.is_empty() || named.iter().any(is_there), "{page} names `{quoted}`");
+        }
+        // Links within the repository.
+        for link in text.split("](").skip(1).filter_map(|rest| rest.split_once(')')).map(|(link, _)| link) {
+            let path = link.split('#').next().unwrap();
+            if !path.is_empty() && !path.contains("://") {
+                let file = root.join(page).parent().unwrap().join(path);
+                assert!(file.exists(), "{page} links {link}");
+            }
+        }
+    }
 }

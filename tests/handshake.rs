@@ -254,7 +254,8 @@ fn s4_2_2_an_empty_list_of_subprotocols_offers_none() {
             );
             assert_eq!(header(&response, "Sec-WebSocket-Protocol"), None);
         }
-        let Ok(Some(Incoming::Upgrade(request))) = ServerHandshake::new(Limits::new()).poll(head.as_bytes())
+        let Ok(Some(Incoming::Upgrade(request))) =
+            ServerHandshake::new(HeadLimits::new()).poll(head.as_bytes())
         else {
             panic!("an upgrade");
         };
@@ -351,7 +352,7 @@ fn s4_2_1_chromium_and_tutorials() {
     assert_eq!(serve(&json!({}), &whole).0, 101);
     let mut head = whole.join("\r\n").into_bytes();
     head.extend_from_slice(b"\r\n\r\n");
-    let Ok(Some(Incoming::Upgrade(request))) = ServerHandshake::new(Limits::new()).poll(&head) else {
+    let Ok(Some(Incoming::Upgrade(request))) = ServerHandshake::new(HeadLimits::new()).poll(&head) else {
         panic!("an upgrade");
     };
     assert_eq!((request.host(), request.path(), request.query()), ("websocket.example.com", "/", None));
@@ -365,7 +366,7 @@ fn s3_11_plain_http_on_the_same_port() {
         ("POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi", "POST", "/x"),
         ("GET / HTTP/1.1\r\nHost: a\r\nUpgrade: h2c\r\nConnection: upgrade\r\n\r\n", "GET", "/"),
     ] {
-        let Ok(Some(Incoming::Http(request))) = ServerHandshake::new(Limits::new()).poll(head.as_bytes())
+        let Ok(Some(Incoming::Http(request))) = ServerHandshake::new(HeadLimits::new()).poll(head.as_bytes())
         else {
             panic!("plain HTTP: {head}");
         };
@@ -376,7 +377,7 @@ fn s3_11_plain_http_on_the_same_port() {
 }
 
 /// The answer to `input`, fed up to each of `cuts` in turn and then given up for being late: head and body.
-fn refusal(limits: Limits, input: &[u8], cuts: &[usize]) -> (String, String) {
+fn refusal(limits: HeadLimits, input: &[u8], cuts: &[usize]) -> (String, String) {
     use core::time::Duration;
     use hybi::Instant;
 
@@ -399,27 +400,27 @@ fn refusal(limits: Limits, input: &[u8], cuts: &[usize]) -> (String, String) {
 #[test]
 fn s9110_9_3_2_head_is_refused_as_get_is_but_without_a_body() {
     const UPGRADE: &str = "Upgrade: websocket\r\nConnection: Upgrade\r\n";
-    let small = Limits::new().max_head(40).max_headers(1);
+    let small = HeadLimits::new().max_head(40).max_headers(1);
     for (status, limits, rest) in [
         // A plain request, and those that break a rule, in the target, the version and the headers.
-        (426, Limits::new(), "/ HTTP/1.1\r\nHost: a\r\n\r\n".to_owned()),
-        (426, Limits::new(), "/ HTTP/1.0\r\n\r\n".into()),
-        (400, Limits::new(), "/ HTTP/1.1\r\n\r\n".into()),
-        (400, Limits::new(), "/ HTTP/1.1\r\nHost: a b\r\n\r\n".into()),
-        (400, Limits::new(), "chat HTTP/1.1\r\nHost: a\r\n\r\n".into()),
-        (400, Limits::new(), "/# HTTP/1.1\r\n".into()),
-        (400, Limits::new(), " / HTTP/1.1\r\n".into()),
-        (400, Limits::new(), "/\r\n".into()),
-        (400, Limits::new(), "/ HTTP/2.0\r\n".into()),
-        (400, Limits::new(), "/ HTTP/1.1\r\nHost : a\r\n\r\n".into()),
-        (400, Limits::new(), "/ HTTP/1.1\r\nHost: a\r\nX: \0\r\n\r\n".into()),
+        (426, HeadLimits::new(), "/ HTTP/1.1\r\nHost: a\r\n\r\n".to_owned()),
+        (426, HeadLimits::new(), "/ HTTP/1.0\r\n\r\n".into()),
+        (400, HeadLimits::new(), "/ HTTP/1.1\r\n\r\n".into()),
+        (400, HeadLimits::new(), "/ HTTP/1.1\r\nHost: a b\r\n\r\n".into()),
+        (400, HeadLimits::new(), "chat HTTP/1.1\r\nHost: a\r\n\r\n".into()),
+        (400, HeadLimits::new(), "/# HTTP/1.1\r\n".into()),
+        (400, HeadLimits::new(), " / HTTP/1.1\r\n".into()),
+        (400, HeadLimits::new(), "/\r\n".into()),
+        (400, HeadLimits::new(), "/ HTTP/2.0\r\n".into()),
+        (400, HeadLimits::new(), "/ HTTP/1.1\r\nHost : a\r\n\r\n".into()),
+        (400, HeadLimits::new(), "/ HTTP/1.1\r\nHost: a\r\nX: \0\r\n\r\n".into()),
         (414, small, format!("/{}", "x".repeat(99))),
         (431, small, "/ HTTP/1.1\r\nX: 12345678901234567890\r\n\r\n".into()),
         (431, small, "/ HTTP/1.1\r\nA: b\r\nC: d\r\n\r\n".into()),
         // A request that does not come to its end.
-        (408, Limits::new(), "".into()),
-        (408, Limits::new(), "/ HT".into()),
-        (408, Limits::new(), "/ HTTP/1.1\r\nHost: a\r\nX".into()),
+        (408, HeadLimits::new(), "".into()),
+        (408, HeadLimits::new(), "/ HT".into()),
+        (408, HeadLimits::new(), "/ HTTP/1.1\r\nHost: a\r\nX".into()),
     ] {
         for start in ["", "\r\n"] {
             let [get, head] = ["GET ", "HEAD "].map(|method| format!("{start}{method}{rest}").into_bytes());
@@ -435,7 +436,7 @@ fn s9110_9_3_2_head_is_refused_as_get_is_but_without_a_body() {
     // GET is the method of a handshake, so here the two are refused for different reasons.
     let input = format!("HEAD / HTTP/1.1\r\nHost: a\r\n{UPGRADE}{KEY}\r\nSec-WebSocket-Version: 13\r\n\r\n");
     for cuts in splits(input.len()) {
-        let (head, body) = refusal(Limits::new(), input.as_bytes(), &cuts);
+        let (head, body) = refusal(HeadLimits::new(), input.as_bytes(), &cuts);
         assert!(head.starts_with("HTTP/1.1 405 ") && head.contains("\r\nAllow: GET\r\n"), "{head}");
         let length = Rejection::new(Reason::Method).reason().to_string().len() + 1;
         assert!(head.ends_with(&format!("\r\nContent-Length: {length}")), "{head}");
@@ -444,10 +445,10 @@ fn s9110_9_3_2_head_is_refused_as_get_is_but_without_a_body() {
     // A method that is not whole, or another one, is none of which the answer has no body. Its case matters.
     for input in ["HEAD", "HEAD\t/", "HEADS / HTTP/1.1\r\n\r\n", "head / HTTP/1.1\r\n\r\n", "\r\nHEAD", ""] {
         for cuts in splits(input.len()) {
-            assert_ne!(refusal(Limits::new(), input.as_bytes(), &cuts).1, "", "{input:?}");
+            assert_ne!(refusal(HeadLimits::new(), input.as_bytes(), &cuts).1, "", "{input:?}");
         }
     }
-    let four = Limits::new().max_head(4);
+    let four = HeadLimits::new().max_head(4);
     for cuts in splits(20) {
         assert_ne!(refusal(four, b"HEAD / HTTP/1.1\r\n\r\n\0", &cuts).1, "", "{cuts:?}");
     }
@@ -587,7 +588,7 @@ fn s9110_15_2_interim_responses_are_read_over_within_the_limit() {
 fn s4_1_what_cannot_be_sent() {
     let good = ClientRequest::new("example.com", "/");
     fn error(request: ClientRequest<'_>) -> RequestError {
-        ClientHandshake::new(request, [0; 16], Limits::new()).unwrap_err()
+        ClientHandshake::new(request, [0; 16], HeadLimits::new()).unwrap_err()
     }
     for host in ["", "a b", "a\r\nX: y", "u@a", "a/b", "::1", "a:99999"] {
         assert_eq!(error(ClientRequest::new(host, "/")), RequestError::Host, "{host:?}");
@@ -635,7 +636,7 @@ fn s4_2_2_what_a_server_cannot_send() {
          Sec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: chat\r\n\
          Sec-WebSocket-Extensions: x-foo, permessage-deflate; server_max_window_bits=10\r\n\r\n"
     );
-    let Ok(Some(Incoming::Upgrade(request))) = ServerHandshake::new(Limits::new()).poll(head.as_bytes())
+    let Ok(Some(Incoming::Upgrade(request))) = ServerHandshake::new(HeadLimits::new()).poll(head.as_bytes())
     else {
         panic!("an upgrade");
     };
@@ -684,14 +685,15 @@ fn s4_1_the_two_machines_understand_each_other() {
         .subprotocols(&["a", "b"])
         .deflate(DeflateOffer::default())
         .extensions("x-foo; a=b");
-    let mut client = ClientHandshake::new(request, [42; 16], Limits::new()).unwrap();
+    let mut client = ClientHandshake::new(request, [42; 16], HeadLimits::new()).unwrap();
     let mut sent = [0; 512];
     let len = client.write(&mut sent).unwrap();
     #[cfg(feature = "alloc")]
     assert_eq!(client.to_vec(), sent[..len]);
     let no_room = RequestError::NoRoom(NoRoom { needed: len });
     assert_eq!(client.write(&mut [0; 9]), Err(no_room));
-    let Ok(Some(Incoming::Upgrade(request))) = ServerHandshake::new(Limits::new()).poll(&sent[..len]) else {
+    let Ok(Some(Incoming::Upgrade(request))) = ServerHandshake::new(HeadLimits::new()).poll(&sent[..len])
+    else {
         panic!("an upgrade");
     };
     assert_eq!((request.target(), request.host(), request.head_len()), ("/?q", "[::1]:9000", len));
@@ -711,10 +713,11 @@ fn s9_1_extensions_of_the_applications_own() {
     assert_eq!(check_extensions(b"x-foo; a=\"b c\""), Err(Malformed));
     // RFC 6455 4.1 (3): without a target it is the root that is asked for.
     let request = ClientRequest::new("a", "").extensions(offer);
-    let mut client = ClientHandshake::new(request, [42; 16], Limits::new()).unwrap();
+    let mut client = ClientHandshake::new(request, [42; 16], HeadLimits::new()).unwrap();
     let mut sent = [0; 512];
     let len = client.write(&mut sent).unwrap();
-    let Ok(Some(Incoming::Upgrade(request))) = ServerHandshake::new(Limits::new()).poll(&sent[..len]) else {
+    let Ok(Some(Incoming::Upgrade(request))) = ServerHandshake::new(HeadLimits::new()).poll(&sent[..len])
+    else {
         panic!("an upgrade");
     };
     assert_eq!((request.target(), request.origin()), ("/", None));
@@ -735,7 +738,7 @@ fn s9_1_extensions_of_the_applications_own() {
 fn s4_1_a_response_that_is_not_101_comes_out_as_it_is() {
     let head = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 302 Fo\xfcnd\r\nLocation: /login\r\n\r\nbody";
     let request = ClientRequest::new("a", "/").origin("http://a");
-    let mut client = ClientHandshake::new(request, [42; 16], Limits::new()).unwrap();
+    let mut client = ClientHandshake::new(request, [42; 16], HeadLimits::new()).unwrap();
     let Ok(Some(Reply::Http(response))) = client.poll(head) else { panic!("not open") };
     assert_eq!((response.status(), response.reason()), (302, &b"Fo\xfcnd"[..]));
     assert_eq!(response.headers().get("location"), Some(&b"/login"[..]));
@@ -748,7 +751,8 @@ fn s9112_4_a_status_line_without_the_space_before_its_phrase() {
     // As interim response and as final one, at each split.
     let input = b"HTTP/1.1 100\r\n\r\nHTTP/1.1 103\r\nLink: </a>\r\n\r\nHTTP/1.1 401\r\nX: y\r\n\r\nbody";
     for cuts in splits(input.len()) {
-        let mut client = ClientHandshake::new(ClientRequest::new("a", "/"), [42; 16], Limits::new()).unwrap();
+        let mut client =
+            ClientHandshake::new(ClientRequest::new("a", "/"), [42; 16], HeadLimits::new()).unwrap();
         let response = cuts.iter().find_map(|&cut| client.poll(&input[..cut]).unwrap());
         let Some(Reply::Http(response)) = response else { panic!("{cuts:?}") };
         assert_eq!((response.status(), response.reason()), (401, &b""[..]));
@@ -800,7 +804,7 @@ fn s9112_2_2_mutated_heads() {
             let once = server_outcome(&config, &input, &whole);
             assert_eq!(once, server_outcome(&config, &input, &cuts), "{input:?}");
             // What `httparse` reads otherwise would come out so.
-            if let Err(rejection) = ServerHandshake::new(Limits::new()).poll(&input) {
+            if let Err(rejection) = ServerHandshake::new(HeadLimits::new()).poll(&input) {
                 assert_ne!(rejection.reason(), Reason::Head(HeadError::Changed), "{input:?}");
             }
         } else {
@@ -818,7 +822,7 @@ fn the_timer_ends_a_handshake_that_does_not_come() {
     use hybi::Instant;
 
     let at = |seconds| Instant::ZERO + Duration::from_secs(seconds);
-    let mut server = ServerHandshake::new(Limits::new()).with_timeout(at(1), Duration::from_secs(5));
+    let mut server = ServerHandshake::new(HeadLimits::new()).with_timeout(at(1), Duration::from_secs(5));
     assert_eq!(server.poll_timeout(), Some(at(6)));
     assert!(server.poll(b"GET /").unwrap().is_none());
     assert_eq!(server.handle_timeout(at(5)), Ok(()));
@@ -828,13 +832,13 @@ fn the_timer_ends_a_handshake_that_does_not_come() {
     assert_eq!(server.handle_timeout(at(7)), Ok(()));
     assert_eq!(server.poll(b"GET / ").unwrap_err(), rejection);
 
-    let mut done = ServerHandshake::new(Limits::new()).with_timeout(at(1), Duration::from_secs(5));
+    let mut done = ServerHandshake::new(HeadLimits::new()).with_timeout(at(1), Duration::from_secs(5));
     assert!(done.poll(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").unwrap().is_some());
     assert_eq!((done.poll_timeout(), done.handle_timeout(at(9))), (None, Ok(())));
-    assert_eq!(ServerHandshake::new(Limits::new()).poll_timeout(), None);
+    assert_eq!(ServerHandshake::new(HeadLimits::new()).poll_timeout(), None);
 
     let request = ClientRequest::new("a", "/");
-    let mut client = ClientHandshake::new(request, [0; 16], Limits::new())
+    let mut client = ClientHandshake::new(request, [0; 16], HeadLimits::new())
         .unwrap()
         .with_timeout(at(0), Duration::from_secs(5));
     assert_eq!((client.poll_timeout(), client.handle_timeout(at(4))), (Some(at(5)), Ok(())));

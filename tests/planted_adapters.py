@@ -16,29 +16,31 @@ import time
 
 FIRST, SEEDS = 0, 100_000
 
-WIRE = 'src/adapters/polled/wire.rs'
-WEBSOCKET = 'src/adapters/polled/websocket.rs'
-READER = 'src/adapters/polled/reader.rs'
-WRITER = 'src/adapters/polled/writer.rs'
-SPLIT = 'src/adapters/polled/split.rs'
-TURNSTILE = 'src/adapters/polled/turnstile.rs'
-STREAM = 'src/adapters/polled/stream.rs'
-TASKS = 'src/adapters/polled/tasks.rs'
+WIRE = 'src/adapters/async_driver/write_driver.rs'
+WEBSOCKET = 'src/adapters/async_driver/websocket.rs'
+READER = 'src/adapters/async_driver/reader.rs'
+WRITER = 'src/adapters/async_driver/writer.rs'
+SPLIT = 'src/adapters/async_driver/split.rs'
+TURNSTILE = 'src/adapters/async_driver/shared_lock.rs'
+STREAM = 'src/adapters/async_driver/stream.rs'
+TASKS = 'src/adapters/async_driver/tasks.rs'
 NET_AHEAD = 'src/adapters/net/read_ahead.rs'
 NET_DRIVER = 'src/adapters/net/write_driver.rs'
 NET_SPLIT = 'src/adapters/net/split.rs'
 NET_STREAM = 'src/adapters/net/stream.rs'
 NET_WEBSOCKET = 'src/adapters/net/websocket.rs'
-INPUT = 'src/connection/input.rs'
-SEND = 'src/connection/send.rs'
+INPUT = 'src/connection/buffer/inbox.rs'
+SEND = 'src/connection/send/mod.rs'
+COMMANDS = 'src/connection/send/commands.rs'
+DEADLINES = 'src/connection/send/deadlines.rs'
 TIMERS = 'src/connection/timers.rs'
-TRANSMIT = 'src/connection/transmit.rs'
-CLOSING = 'src/connection/closing.rs'
+TRANSMIT = 'src/connection/send/transmit.rs'
+CLOSING = 'src/connection/send/close.rs'
 
 # A number of issue 17 or "new", what is wrong, and for each place: a file, what stands there, what is put in its place.
 FAULTS = [
     ('1', 'a dead peer is closed with, and waited for until the close timeout', [
-        (SEND, '                    self.timers.end_after_one_write(now);\n', '')]),
+        (DEADLINES, '                    self.timers.end_after_one_write(now);\n', '')]),
     ('2', 'a send that waits does not look at what has come in', [
         (WIRE, '        self.read_ahead(stream, half, cx);\n        let now = ready!',
          '        let _ = &mut *stream;\n        let now = ready!')]),
@@ -75,7 +77,7 @@ FAULTS = [
     ('17', 'a stream is believed that claims to have moved more than it was given', [
         (STREAM, 'Poll::Ready(Ok(n)) if n > most =>', 'Poll::Ready(Ok(n)) if n > most && false =>')]),
     ('26', 'the end is clean though the answer to a Close was not written', [
-        (SEND, 'let unsent_answer = ending == Ending::Clean && !flushed;',
+        (DEADLINES, 'let unsent_answer = ending == Ending::Clean && !flushed;',
          'let unsent_answer = ending == Ending::Clean && !flushed && false;')]),
     ('26', 'the end is clean though the stream was reset before our Close was written', [
         (SEND, 'Outcome::Clean { code }) if !all_written =>', 'Outcome::Clean { code }) if !all_written && false =>')]),
@@ -87,7 +89,7 @@ FAULTS = [
     ('33', 'what a writer has fed is not written when it is dropped', [
         (WRITER, 'now.\n        self.shared.out.wake(Side::Reader);', 'now.\n        let _ = Side::Reader;')]),
     ('35', 'as much is queued as is sent', [
-        (SEND, 'if self.out.len() >= self.config.high_water || self.out.room() < need {',
+        (COMMANDS, 'if self.out.len() >= self.config.high_water || self.out.room() < need {',
          'if self.out.room() < need {')]),
     ('36', 'a reader at the end of the stream waits for room without a deadline', [
         (READER, '                    out.sender.handle_input_ended(out.wire.now(), receiver.cut());\n', '')]),
@@ -102,16 +104,16 @@ FAULTS = [
          '    type Watched = Watched;\n\n'
          '    fn has_input(&self) -> bool {\n        self.wire.read_ahead_len() > (0, false)\n    }\n')]),
     ('new', 'the reader does not hear of a sooner deadline', [
-        (SPLIT, '|| after == State::Ended || sooner;', '|| after == State::Ended || (sooner && false);')]),
+        (SPLIT, '|| after == CloseState::Ended || sooner;', '|| after == CloseState::Ended || (sooner && false);')]),
 ]
 
 # The same for the blocking adapter.
 NET_FAULTS = [
     ('1', 'a dead peer is closed with, and waited for until the close timeout', [
-        (SEND, '                    self.timers.end_after_one_write(now);\n', '')]),
+        (DEADLINES, '                    self.timers.end_after_one_write(now);\n', '')]),
     ('1', 'nobody looks at the timers that the other half starts', [
-        (NET_SPLIT, 'deadline = desk.nap().map(|nap| self.link.now() + nap);',
-         'deadline = desk.nap().map(|nap| self.link.now() + nap * 1000);')]),
+        (NET_SPLIT, 'deadline = pending.nap().map(|nap| self.link.now() + nap);',
+         'deadline = pending.nap().map(|nap| self.link.now() + nap * 1000);')]),
     ('1', 'the half that receives sleeps over a timer that runs, as the other half writes', [
         (NET_SPLIT, 'self.link.tick() + nap.min(SHORTEST_NAP)', 'self.link.tick() + nap')]),
     ('2', 'a send that waits does not look at what has come in', [
@@ -119,14 +121,14 @@ NET_FAULTS = [
     ('2', 'a write that goes on is no sign of life', [
         (TRANSMIT, '            self.timers.write_progressed(now);\n', '')]),
     ('2', 'a timer is handled without a look at what has come in', [
-        (NET_DRIVER, 'let looked = if self.desk.is_none() { self.look_ahead() } else { None };',
+        (NET_DRIVER, 'let looked = if self.pending.is_none() { self.look_ahead() } else { None };',
          'let looked: Option<usize> = None;')]),
     ('4', 'a call that is given a short time begins the wait for a Pong again', [
         (NET_DRIVER, '        let knew_end = self.link.knows_end();\n',
          '        let knew_end = self.link.knows_end();\n'
          '        self.sender.handle_received(self.link.now(), false);\n')]),
     ('10', 'the half that receives stops reading while it waits to write its own Pong', [
-        (NET_SPLIT, '                false => out.write_now(desk),', '                false => out.write(desk).is_ok(),')]),
+        (NET_SPLIT, '                false => out.write_now(pending),', '                false => out.write(pending).is_ok(),')]),
     ('15', 'a stream that may keep what it was offered is offered something else', [
         (NET_DRIVER, 'let mut len = if may_keep {', 'let mut len = if may_keep && false {')]),
     ('15', 'a control frame is put before what was offered', [
@@ -139,8 +141,8 @@ NET_FAULTS = [
         (NET_SPLIT, 'if stalled || receiver.peer_close().is_some() {', 'if stalled {')]),
     ('36', 'at the end of the stream room is waited for without a deadline', [
         (NET_WEBSOCKET, '        self.connection.handle_input_ended(self.link.now());\n', ''),
-        (NET_DRIVER, '            self.sender.handle_input_ended(self.link.now(), Cut::BetweenMessages);\n',
-         '            let _ = Cut::BetweenMessages;\n')]),
+        (NET_DRIVER, '            self.sender.handle_input_ended(self.link.now(), EofPosition::BetweenMessages);\n',
+         '            let _ = EofPosition::BetweenMessages;\n')]),
     ('new', 'timers do not run once a write has failed', [
         (NET_WEBSOCKET, '        self.connection.handle_timeout(self.link.read_at());\n'
          '        if self.link.write_failed() {\n            return Ok(());\n        }\n',
@@ -153,7 +155,7 @@ NET_FAULTS = [
         (NET_AHEAD, 'self.bytes.len() - self.taken < MOST', 'self.bytes.len() < MOST'),
         (NET_AHEAD, '        self.bytes.drain(..self.taken);\n        self.taken = 0;\n', '')]),
     ('new', 'a call waits for input that it cannot take in', [
-        (NET_DRIVER, 'readable: self.desk.is_none() && self.link.can_look(),', 'readable: true,')]),
+        (NET_DRIVER, 'readable: self.pending.is_none() && self.link.can_look(),', 'readable: true,')]),
     ('new', 'a call waits for room although writing has failed', [
         (NET_DRIVER, 'writable: !self.is_out() && !self.link.write_failed(),', 'writable: !self.is_out(),')]),
     ('new', 'each Ping of a flood waits for room', [

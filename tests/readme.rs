@@ -1,8 +1,8 @@
-//! The README's run loop, run against peers that do not do what a loop hopes for.
+//! The run loop that the manual prints, against peers that do not behave as a loop hopes.
 //!
-//! `readme/serve.rs` is the loop's text, word for word as the README prints it. The doctest of the README compiles it
-//! against `std`. Here the same text gets a socket and a clock from [`world`], where time is virtual: it passes where
-//! the loop waits, as long as the timeout says that the loop set. So a wait without an end is a panic, not a hang.
+//! `readme/serve.rs` is the text of the loop, word for word as `src/manual/run_loop.rs` prints it. The doctest of that page
+//! compiles it against `std`. Here the same text gets a socket and a clock from [`world`], where time is virtual. While the
+//! loop waits, time passes for as long as the timeout that the loop has set. A wait without an end is a panic, not a hang.
 #![cfg(feature = "alloc")]
 #![allow(
     missing_docs,
@@ -19,11 +19,11 @@ use std::io::IoSlice;
 use std::rc::Rc;
 use std::time::Duration;
 
-use hybi::{CloseCode, Outcome, Timer};
+use hybi::{CloseCode, Outcome, TimerKind};
 
 use world::{Peer, TcpStream, elapsed};
 
-const README: &str = include_str!("../README.md");
+const PAGE: &str = include_str!("../src/manual/run_loop.rs");
 const SERVE: &str = include_str!("readme/serve.rs");
 
 /// The loop under test.
@@ -31,7 +31,7 @@ mod run_loop {
     use std::io::{ErrorKind, IoSlice, Read, Write};
     use std::time::Duration;
 
-    use hybi::handshake::{Incoming, Limits, ServerHandshake};
+    use hybi::handshake::{HeadLimits, Incoming, ServerHandshake};
     use hybi::{Config, Connection, Event, Inbox, Instant, Outbox, Outcome, SendError, TransportAction};
 
     use super::world::{Clock, Shutdown, TcpStream};
@@ -267,9 +267,11 @@ impl Peer for Client {
 
 #[test]
 fn the_loop_that_is_tested_is_the_one_that_is_printed() {
+    let page: Vec<_> = PAGE.lines().map(|line| line.trim_start_matches("//!")).collect();
+    let page: Vec<_> = page.iter().map(|line| line.strip_prefix(' ').unwrap_or(line)).collect();
     assert!(
-        README.contains(SERVE.trim()),
-        "copy tests/readme/serve.rs to the README, or the other way round"
+        page.join("\n").contains(SERVE.trim()),
+        "copy tests/readme/serve.rs to src/manual/run_loop.rs, or the other way round"
     );
 }
 
@@ -291,7 +293,7 @@ fn s7_2_1_a_client_that_never_reads_is_given_up_in_time() {
     {
         for room in [200, 50_000, 200_000] {
             let (outcome, _) = Client { room, again: again.clone(), ..Client::new(&[&says]) }.run();
-            assert_eq!(outcome.unwrap(), Outcome::TimedOut(Timer::Pong), "{room}");
+            assert_eq!(outcome.unwrap(), Outcome::TimedOut(TimerKind::Pong), "{room}");
             // What comes in counts as life, and a turn waits 30 seconds for the peer to read. Once the queue is full,
             // nothing is read any more: a Ping after 30 seconds, 30 more for the Pong, and ten to close.
             let turns = 64 * 1024 / 4096;
@@ -305,7 +307,7 @@ fn s7_1_1_a_client_that_closes_and_does_not_read_is_given_up_in_time() {
     // The echo of what it said before does not fit. It reads nothing of it, or a byte just in time.
     for pace in [None, Some((1, Duration::from_secs(3)))] {
         let (outcome, _) = Client { room: 200, pace, ..Client::new(&[&text(300), CLOSE]) }.run();
-        assert_eq!(outcome.unwrap(), Outcome::TimedOut(Timer::Close), "{pace:?}");
+        assert_eq!(outcome.unwrap(), Outcome::TimedOut(TimerKind::Close), "{pace:?}");
         assert!(elapsed() < Duration::from_millis(10_010), "{pace:?}: {:?}", elapsed());
     }
 }

@@ -9,12 +9,13 @@ use std::time::Duration;
 use hybi::frame::{EncodeError, MaskingKeys, Role};
 use hybi::handshake::{
     ClientHandshake, ClientRequest, DeflateConfig, DeflateParams, ExtensionError, Extensions, HandshakeError,
-    HeadError, HeaderError, HeaderName, Headers, Incoming, Limits, Malformed, NoRoom, Reason, Reject,
+    HeadError, HeadLimits, HeaderError, HeaderName, Headers, Incoming, Malformed, NoRoom, Reason, Reject,
     Rejection, RequestError, ResponseError, ServerHandshake, UrlError, WsUrl,
 };
 use hybi::utf8::Validator;
 use hybi::{
-    CloseCode, CloseReason, Config, ControlPayload, Cut, Instant, Outcome, ProtocolError, SendError, Timer,
+    CloseCode, CloseReason, Config, ControlPayload, EofPosition, Instant, Outcome, ProtocolError, SendError,
+    TimerKind,
 };
 
 /// All of them are texts of one line, each of its own, that end like a part of a sentence.
@@ -227,7 +228,10 @@ fn s4_errors_of_the_handshake_blame_a_rule_and_advise() {
     assert!(Malformed.to_string().contains("RFC 6455 9.1"));
     assert!(HeadError::Changed.to_string().contains("keep"));
     let invalid = Validator::new().push(b"ab\xFF").unwrap_err();
-    assert_eq!(invalid.to_string(), "not UTF-8 at byte 2 of the piece (RFC 3629 section 3)");
+    assert_eq!(
+        invalid.to_string(),
+        "byte 2 of the piece is not valid UTF-8 (RFC 3629 section 3): reject the text"
+    );
 }
 
 #[test]
@@ -250,7 +254,7 @@ fn s3_a_url_is_told_what_to_do_where_it_is_wrong() {
     }
     // Where the host is given by itself, the same.
     let request = ClientRequest::new("m\u{fc}nchen.de", "/");
-    let error = ClientHandshake::new(request, [0; 16], Limits::new()).unwrap_err();
+    let error = ClientHandshake::new(request, [0; 16], HeadLimits::new()).unwrap_err();
     assert!(error == RequestError::Host && error.to_string().contains("xn--"), "{error}");
 }
 
@@ -259,7 +263,7 @@ fn s4_1_an_error_names_the_header_and_a_setter_that_is_there() {
     let told = |name, value| {
         let headers = [(name, value)];
         let request = ClientRequest::new("a", "/").headers(&headers);
-        let client = ClientHandshake::new(request, [0; 16], Limits::new()).unwrap_err().to_string();
+        let client = ClientHandshake::new(request, [0; 16], HeadLimits::new()).unwrap_err().to_string();
         let server =
             Reject::new(403).headers(&headers).write(&mut [0; 256]).map_err(|error| error.to_string());
         // The rule is the same on both sides, but for what only a client's request has.
@@ -304,7 +308,7 @@ fn s4_2_1_a_request_as_nginx_forwards_it_by_default_is_told_that_a_proxy_may_be_
     let upgrade = "Upgrade: websocket\r\nConnection: upgrade\r\n";
     for headers in ["Connection: close\r\n", upgrade] {
         let head = format!("GET / HTTP/1.0\r\nHost: a\r\n{headers}\r\n");
-        let rejection = match ServerHandshake::new(Limits::new()).poll(head.as_bytes()) {
+        let rejection = match ServerHandshake::new(HeadLimits::new()).poll(head.as_bytes()) {
             Ok(Some(Incoming::Http(request))) => request.rejection(),
             Err(rejection) => rejection,
             other => panic!("{other:?}"),
@@ -322,13 +326,13 @@ fn s7_1_5_outcomes_say_how_it_ended() {
     let outcomes = [
         Outcome::Clean { code: CloseCode::GOING_AWAY },
         Outcome::Unanswered { code: CloseCode::GOING_AWAY },
-        Outcome::Abnormal(Cut::BetweenMessages),
-        Outcome::Abnormal(Cut::InMessage),
-        Outcome::Abnormal(Cut::InFrame),
+        Outcome::Abnormal(EofPosition::BetweenMessages),
+        Outcome::Abnormal(EofPosition::InMessage),
+        Outcome::Abnormal(EofPosition::InFrame),
         Outcome::Failed(ProtocolError::Masked),
-        Outcome::TimedOut(Timer::Pong),
-        Outcome::TimedOut(Timer::Close),
-        Outcome::TimedOut(Timer::Idle),
+        Outcome::TimedOut(TimerKind::Pong),
+        Outcome::TimedOut(TimerKind::Close),
+        Outcome::TimedOut(TimerKind::Idle),
     ];
     let texts: HashSet<_> = outcomes.iter().map(Outcome::to_string).collect();
     assert_eq!(texts.len(), outcomes.len());
@@ -376,7 +380,8 @@ fn what_is_shown_of_handshakes_has_no_values_of_headers() {
             "GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n{subprotocols}\r\n\
              Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
         );
-        let Ok(Some(Incoming::Upgrade(request))) = ServerHandshake::new(Limits::new()).poll(head.as_bytes())
+        let Ok(Some(Incoming::Upgrade(request))) =
+            ServerHandshake::new(HeadLimits::new()).poll(head.as_bytes())
         else {
             panic!("an upgrade");
         };
@@ -438,12 +443,12 @@ fn what_is_shown_of_small_values_is_what_they_stand_for() {
 #[test]
 fn text_is_a_str_in_a_shared_buffer() {
     use bytes::Bytes;
-    use hybi::{Refused, Text};
+    use hybi::{Text, UnsentMessage};
 
     let text = Text::from("a \"b\"");
     assert_eq!((format!("{text:?}"), text.to_string()), (r#""a \"b\"""#.to_owned(), "a \"b\"".to_owned()));
     // What was handed back says why.
-    let refused = Refused { error: SendError::Blocked, message: text.into() };
+    let refused = UnsentMessage { error: SendError::Blocked, message: text.into() };
     assert_eq!(refused.to_string(), SendError::Blocked.to_string());
 
     let bytes = Bytes::from("grüezi".repeat(50));
@@ -470,7 +475,7 @@ fn what_is_made_by_default_is_what_is_new() {
     assert_eq!(DeflateConfig::default(), DeflateConfig::new());
     assert_eq!(Config::default(), Config::new());
     #[cfg(feature = "alloc")]
-    assert!(hybi::MessageBuf::default().capacity() == 0 && hybi::MessageBuf::default().is_idle());
+    assert!(hybi::VecMessage::default().capacity() == 0 && hybi::VecMessage::default().is_idle());
 }
 
 #[cfg(feature = "deflate")]
@@ -495,13 +500,13 @@ fn what_is_shown_of_compression_is_how_it_was_set_up_and_no_data() {
     let pool = Pool::new(4);
     assert_eq!(pool, pool.clone());
     assert_ne!(pool, Pool::new(4));
-    assert_eq!(format!("{pool:?}"), "Pool { most: 4, .. }");
+    assert_eq!(format!("{pool:?}"), "Pool { max: 4, .. }");
 }
 
 #[test]
 fn heads_are_shown_as_they_are_written() {
     let head = b"GET /chat?x HTTP/1.1\r\nHost: example.com\r\nX-A: 1\r\nX-A: 2\r\n\r\n";
-    let mut handshake = ServerHandshake::new(Limits::default());
+    let mut handshake = ServerHandshake::new(HeadLimits::default());
     let Ok(Some(Incoming::Http(request))) = handshake.poll(head) else { panic!("plain HTTP") };
     assert_eq!((request.minor_version(), request.head_len()), (1, head.len()));
     let shown = format!("{:?}", request.headers());
@@ -526,6 +531,6 @@ fn heads_are_shown_as_they_are_written() {
     let len = DeflateParams::default().write(&mut out).unwrap();
     assert_eq!(&out[..len], b"permessage-deflate");
     assert!(DeflateParams::default().write(&mut [0; 5]).is_err());
-    let client = ClientHandshake::new(ClientRequest::new("a", "/"), [0; 16], Limits::new()).unwrap();
+    let client = ClientHandshake::new(ClientRequest::new("a", "/"), [0; 16], HeadLimits::new()).unwrap();
     assert_eq!(client.key(), b"AAAAAAAAAAAAAAAAAAAAAA==");
 }

@@ -14,7 +14,7 @@ use std::hint::black_box;
 use gungraun::prelude::*;
 use gungraun::{Callgrind, EventKind};
 use hybi::frame::{Encoder, MaskingKeys, Opcode, Role};
-use hybi::handshake::{Incoming, Limits, ServerHandshake};
+use hybi::handshake::{HeadLimits, Incoming, ServerHandshake};
 use hybi::{Config, Connection, Event, Inbox, Instant, Outbox};
 
 #[path = "../support/mod.rs"]
@@ -201,7 +201,7 @@ const REQUEST: &[u8] = b"GET /chat HTTP/1.1\r\n\
 #[bench::_499B(REQUEST)]
 fn handshake_server(request: &[u8]) {
     for _ in 0..COUNT {
-        let mut handshake = ServerHandshake::new(Limits::new());
+        let mut handshake = ServerHandshake::new(HeadLimits::new());
         let Ok(Some(Incoming::Upgrade(request))) = handshake.poll(black_box(request)) else {
             panic!("it asks for an upgrade");
         };

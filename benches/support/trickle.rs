@@ -135,7 +135,7 @@ fn frame(wire: &mut Vec<u8>, first: (bool, u8, Opcode), payload: &[u8], missing:
 // --- receivers ---
 
 fn net(stream: Stream, connection: Connection) -> Option<Message> {
-    hybi::net::WebSocket::from_parts(stream, |_| None, connection, Inbox::empty()).recv().unwrap()
+    hybi::adapters::net::WebSocket::from_parts(stream, |_| None, connection, Inbox::empty()).recv().unwrap()
 }
 
 fn tokio(adapter: Adapter, stream: Stream, connection: Connection) -> Option<Message> {
@@ -143,7 +143,7 @@ fn tokio(adapter: Adapter, stream: Stream, connection: Connection) -> Option<Mes
     let runtime = builder.enable_time().start_paused(true).build().unwrap();
     runtime.block_on(async {
         let stream = TokioStream { stream, sleep: None };
-        let mut ws = hybi::tokio::WebSocket::from_parts(stream, connection, Inbox::empty());
+        let mut ws = hybi::adapters::tokio::WebSocket::from_parts(stream, connection, Inbox::empty());
         if adapter == Adapter::Tokio {
             return ws.recv().await.unwrap();
         }
@@ -153,7 +153,8 @@ fn tokio(adapter: Adapter, stream: Stream, connection: Connection) -> Option<Mes
 }
 
 fn futures_io(adapter: Adapter, stream: Stream, clock: &Clock, connection: Connection) -> Option<Message> {
-    let mut ws = hybi::futures_io::WebSocket::from_parts(stream, clock.clone(), connection, Inbox::empty());
+    let mut ws =
+        hybi::adapters::futures_io::WebSocket::from_parts(stream, clock.clone(), connection, Inbox::empty());
     if adapter == Adapter::FuturesIo {
         return run(clock, ws.recv()).unwrap();
     }
@@ -307,7 +308,7 @@ impl futures_io::AsyncWrite for Stream {
 #[derive(Clone, Debug, Default)]
 struct Clock(Arc<Mutex<Instant>>);
 
-impl hybi::futures_io::Timer for Clock {
+impl hybi::adapters::futures_io::Timer for Clock {
     fn now(&self) -> Instant {
         *self.0.lock().unwrap()
     }

@@ -15,8 +15,8 @@ use std::process::ExitCode;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use hybi::adapters::tokio::{AcceptError, Acceptance, Error, HttpCall, Refusal, Server, WebSocket};
 use hybi::handshake::{Reject, Request};
-use hybi::tokio::{AcceptError, Acceptance, Error, HttpCall, Refusal, Server, WebSocket};
 use hybi::{CloseCode, Config, Event, Message, Prepared, SendError};
 use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};
@@ -194,7 +194,7 @@ async fn visit(ws: &mut WebSocket, room: &Arc<Room>) -> Left {
             event = ws.next() => match event?.map(|(event, _)| event) {
                 Some(Event::Text(text)) => guest.say(text),
                 Some(Event::Binary(_)) => return Ok(Some((CloseCode::UNSUPPORTED_DATA, "text only"))),
-                Some(Event::CloseReceived(_)) | None => return Ok(None),
+                Some(Event::CloseReceived { .. }) | None => return Ok(None),
                 Some(_) => {}
             },
             message = news.recv() => match message {

@@ -6,7 +6,7 @@ use arbitrary::Arbitrary;
 use hybi::frame::Role;
 use hybi::handshake::DeflateParams;
 use hybi::{
-    Config, Connection, Delivery, Event, Inbox, Input, Instant, Message, MessageBuf, Outbox, SharedConfig,
+    Config, Connection, Delivery, Event, Inbox, Input, Instant, Message, Outbox, SharedConfig, VecMessage,
 };
 use hybi_fuzz::memory::Meter;
 use hybi_fuzz::model::Model;
@@ -78,12 +78,12 @@ impl Endpoint {
     }
 
     fn gather(&self, bytes: &[u8], cuts: &Cuts) -> Run {
-        let (mut connection, mut message) = (self.connection(), MessageBuf::new());
+        let (mut connection, mut message) = (self.connection(), VecMessage::new());
         drive(&mut connection, &mut message, bytes, cuts, (self.form, Drain::Always), &mut Quiet).unwrap()
     }
 
     fn land(&self, bytes: &[u8], cuts: &Cuts) -> Run {
-        let (mut connection, mut message) = (self.connection(), MessageBuf::new());
+        let (mut connection, mut message) = (self.connection(), VecMessage::new());
         drive(&mut connection, &mut message, bytes, cuts, (self.form, Drain::Always), &mut Landing).unwrap()
     }
 
@@ -91,8 +91,14 @@ impl Endpoint {
     fn lend(&self, bytes: &[u8], cuts: &Cuts, room: usize) -> Run {
         let room = if self.deflate.is_some() { room.max(1) } else { room };
         let form = if self.form == Form::Chunks { Form::Chunks } else { Form::AsFits };
-        let new = |out| machine(self.role, &self.config, out).with_deflate(self.deflate);
-        drive_lent(new, room, bytes, cuts, form).unwrap()
+        drive_lent(
+            |out| machine(self.role, &self.config, out).with_deflate(self.deflate),
+            room,
+            bytes,
+            cuts,
+            form,
+        )
+        .unwrap()
     }
 
     /// In an inbox, which is read to where it says, and gives out whole messages that own their data.
@@ -116,10 +122,9 @@ impl Endpoint {
                         Event::Binary(data) => Seen::Binary(data.to_vec()),
                         Event::Ping(payload) => Seen::Ping(payload.to_vec()),
                         Event::Pong(payload) => Seen::Pong(payload.to_vec()),
-                        Event::CloseReceived(frame) => Seen::Close(
-                            frame.code.map(hybi::CloseCode::get),
-                            frame.reason.as_str().to_owned(),
-                        ),
+                        Event::CloseReceived { code, reason } => {
+                            Seen::Close(code.map(hybi::CloseCode::get), reason.to_owned())
+                        }
                         Event::Chunk { kind, data, fin, .. } => {
                             chunks.extend_from_slice(data);
                             if !fin {
@@ -127,8 +132,8 @@ impl Endpoint {
                             }
                             let data = std::mem::take(&mut chunks);
                             match kind {
-                                hybi::Kind::Text => Seen::Text(String::from_utf8(data).unwrap()),
-                                hybi::Kind::Binary => Seen::Binary(data),
+                                hybi::MessageKind::Text => Seen::Text(String::from_utf8(data).unwrap()),
+                                hybi::MessageKind::Binary => Seen::Binary(data),
                             }
                         }
                         other => panic!("{other:?}"),
@@ -161,7 +166,7 @@ impl Endpoint {
         let most = if self.deflate.is_some() { 2 * 64 * KIB + 64 * KIB } else { 2 * arrived + 16 * KIB };
 
         let mut meter = Meter::default();
-        let (mut connection, mut message, mut bytes) = (self.connection(), MessageBuf::new(), bytes.to_vec());
+        let (mut connection, mut message, mut bytes) = (self.connection(), VecMessage::new(), bytes.to_vec());
         let mut rest = &mut bytes[..];
         for len in cuts.pieces(arrived) {
             let (piece, behind) = rest.split_at_mut(len);

@@ -6,8 +6,8 @@ use arbitrary::Arbitrary;
 use hybi::frame::{Opcode, Role};
 use hybi::handshake::DeflateParams;
 use hybi::{
-    CloseCode, Config, Connection, Event, Input, Instant, Kind, Lent, Machine, Message, MessageBuf, Outbox,
-    Output, Prepared, ReadyState, SendError, SharedConfig,
+    CloseCode, Config, Connection, Event, Input, Instant, Message, MessageKind, Outbox, Prepared, ReadyState,
+    SendError, SharedConfig, SliceOutbox, VecMessage, WriteQueue,
 };
 use hybi_fuzz::memory::Meter;
 use hybi_fuzz::model::Model;
@@ -49,7 +49,9 @@ fuzz_target!(|case: Case<'_>| {
     if bit(case.choice, 1) {
         let mut memory =
             vec![0; [0, 130, 145, 300, 1000, 6000, 20_000, 70_000][usize::from(case.limits >> 5)]];
-        let connection = machine(role, &config, Lent::new(&mut memory)).with_deflate(deflate);
+        let mut control = [0; 508];
+        let connection =
+            machine(role, &config, SliceOutbox::new(&mut memory, &mut control)).with_deflate(deflate);
         Run::new(connection, deflate).all(script);
     } else {
         let connection: Connection = machine(role, &config, Outbox::new()).with_deflate(deflate);
@@ -58,20 +60,20 @@ fuzz_target!(|case: Case<'_>| {
 });
 
 /// What can be done with some memory for output alone.
-trait Memory: Output + Sized {
-    fn send(connection: &mut Machine<Self>, message: Message, prepared: bool) -> Result<(), SendError>;
+trait Memory: WriteQueue + Sized {
+    fn send(connection: &mut Connection<Self>, message: Message, prepared: bool) -> Result<(), SendError>;
 
     /// The memory goes to another connection and comes back.
-    fn pass_around(_: &mut Machine<Self>) {}
+    fn pass_around(_: &mut Connection<Self>) {}
 
     /// Payload is read to its place: how much of `data`. It may be said that there was more.
-    fn land(_: &mut Machine<Self>, _: &mut MessageBuf, _: &[u8], _: usize) -> usize {
+    fn land(_: &mut Connection<Self>, _: &mut VecMessage, _: &[u8], _: usize) -> usize {
         0
     }
 }
 
-impl Memory for Lent<'_> {
-    fn send(connection: &mut Machine<Self>, message: Message, _: bool) -> Result<(), SendError> {
+impl Memory for SliceOutbox<'_> {
+    fn send(connection: &mut Connection<Self>, message: Message, _: bool) -> Result<(), SendError> {
         match message {
             Message::Text(text) => connection.send_text(&text),
             Message::Binary(data) => connection.send_binary(&data),
@@ -80,7 +82,7 @@ impl Memory for Lent<'_> {
 }
 
 impl Memory for Outbox {
-    fn send(connection: &mut Machine<Self>, message: Message, prepared: bool) -> Result<(), SendError> {
+    fn send(connection: &mut Connection<Self>, message: Message, prepared: bool) -> Result<(), SendError> {
         if prepared {
             return connection.send_prepared(&Prepared::new(message));
         }
@@ -90,13 +92,13 @@ impl Memory for Outbox {
         })
     }
 
-    fn pass_around(connection: &mut Machine<Self>) {
+    fn pass_around(connection: &mut Connection<Self>) {
         if let Some(memory) = connection.sender_mut().reclaim() {
             connection.sender_mut().lend(memory);
         }
     }
 
-    fn land(connection: &mut Connection, message: &mut MessageBuf, data: &[u8], more: usize) -> usize {
+    fn land(connection: &mut Connection, message: &mut VecMessage, data: &[u8], more: usize) -> usize {
         let space = connection.payload_space(message);
         let len = space.len().min(data.len());
         space[..len].copy_from_slice(&data[..len]);
@@ -106,16 +108,16 @@ impl Memory for Outbox {
 }
 
 struct Run<O> {
-    connection: Machine<O>,
+    connection: Connection<O>,
     deflate: Option<DeflateParams>,
-    message: MessageBuf,
+    message: VecMessage,
     meter: Meter,
     now: Instant,
     /// All that was written.
     wire: Vec<u8>,
     /// Messages that were accepted, in order, and the one that is open in fragments.
     accepted: Vec<Seen>,
-    open: Option<(Kind, Vec<u8>)>,
+    open: Option<(MessageKind, Vec<u8>)>,
     /// The payloads that a Pong may have.
     pongs: Vec<Vec<u8>>,
     fed: usize,
@@ -125,11 +127,11 @@ struct Run<O> {
 }
 
 impl<O: Memory> Run<O> {
-    fn new(connection: Machine<O>, deflate: Option<DeflateParams>) -> Self {
+    fn new(connection: Connection<O>, deflate: Option<DeflateParams>) -> Self {
         Self {
             connection,
             deflate,
-            message: MessageBuf::new(),
+            message: VecMessage::new(),
             meter: Meter::default(),
             now: Instant::ZERO,
             wire: Vec::new(),
@@ -265,9 +267,9 @@ impl<O: Memory> Run<O> {
 
     fn fragment(&mut self, script: &mut Script<'_>) {
         let choice = script.byte();
-        let kind = if bit(choice, 0) { Kind::Text } else { Kind::Binary };
+        let kind = if bit(choice, 0) { MessageKind::Text } else { MessageKind::Binary };
         let mut data = script.data();
-        if kind == Kind::Text {
+        if kind == MessageKind::Text {
             data.iter_mut().for_each(|byte| *byte &= 0x7F);
         }
         let (connection, fin) = (&mut self.connection, bit(choice, 1));
@@ -283,8 +285,8 @@ impl<O: Memory> Run<O> {
             let all = std::mem::take(all);
             self.open = None;
             self.accepted.push(match kind {
-                Kind::Text => Seen::Text(String::from_utf8(all).unwrap()),
-                Kind::Binary => Seen::Binary(all),
+                MessageKind::Text => Seen::Text(String::from_utf8(all).unwrap()),
+                MessageKind::Binary => Seen::Binary(all),
             });
         }
     }

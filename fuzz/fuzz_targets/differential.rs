@@ -4,9 +4,9 @@
 
 use arbitrary::Arbitrary;
 use hybi::frame::Role;
-use hybi::handshake::{Incoming, Limits, Request, ServerHandshake};
+use hybi::handshake::{HeadLimits, Incoming, Request, ServerHandshake};
 use hybi::{
-    Config, Connection, Event, Input, Instant, Kind, MessageBuf, Outbox, ProtocolError, SharedConfig,
+    Config, Connection, Event, Input, Instant, MessageKind, Outbox, ProtocolError, SharedConfig, VecMessage,
 };
 use hybi_fuzz::others::{
     End, MAX_FRAME, Reading, fastwebsockets_reads, fastwebsockets_writes, tungstenite_accepts,
@@ -58,7 +58,7 @@ impl Ours {
     fn read(role: Role, bytes: &[u8], size: usize) -> Self {
         let config: SharedConfig = Config::new().max_frame(MAX_FRAME as u64).max_message(u64::MAX).into();
         let mut connection: Connection = machine(role, &config, Outbox::new());
-        let (mut message, mut ours) = (MessageBuf::new(), Self { events: Vec::new(), error: None });
+        let (mut message, mut ours) = (VecMessage::new(), Self { events: Vec::new(), error: None });
         for (at, piece) in bytes.chunks(size).enumerate() {
             let mut piece = piece.to_vec();
             let mut input = Input::new(&mut piece, &mut message);
@@ -84,8 +84,8 @@ fn seen(event: Event<'_>) -> Seen {
         Event::Binary(data) => Seen::Binary(data.to_vec()),
         Event::Ping(payload) => Seen::Ping(payload.to_vec()),
         Event::Pong(payload) => Seen::Pong(payload.to_vec()),
-        Event::CloseReceived(frame) => {
-            Seen::Close(frame.code.map(hybi::CloseCode::get), frame.reason.as_str().to_owned())
+        Event::CloseReceived { code, reason } => {
+            Seen::Close(code.map(hybi::CloseCode::get), reason.to_owned())
         }
         other => panic!("{other:?}"),
     }
@@ -192,7 +192,7 @@ fn fastwebsockets_differs(ours: &Ours, bytes: &[u8]) -> Difference {
 // --- requests ---
 
 fn request(bytes: &[u8]) {
-    let Ok(Some(Incoming::Upgrade(request))) = ServerHandshake::new(Limits::new()).poll(bytes) else {
+    let Ok(Some(Incoming::Upgrade(request))) = ServerHandshake::new(HeadLimits::new()).poll(bytes) else {
         return;
     };
     match tungstenite_accepts(&bytes[..request.head_len()]) {
@@ -244,8 +244,10 @@ fn messages(role: Role, mut script: Script<'_>) {
             _ => Seen::Pong(script.bytes().iter().copied().take(125).collect()),
         };
         let sent = match &message {
-            Seen::Text(text) if bit(step, 2) => fragments(&mut connection, Kind::Text, text.as_bytes(), step),
-            Seen::Binary(data) if bit(step, 2) => fragments(&mut connection, Kind::Binary, data, step),
+            Seen::Text(text) if bit(step, 2) => {
+                fragments(&mut connection, MessageKind::Text, text.as_bytes(), step)
+            }
+            Seen::Binary(data) if bit(step, 2) => fragments(&mut connection, MessageKind::Binary, data, step),
             Seen::Text(text) => connection.send_text(text),
             Seen::Binary(data) => connection.send_binary(data),
             Seen::Ping(payload) => connection.ping(NOW, payload),
@@ -271,7 +273,12 @@ fn messages(role: Role, mut script: Script<'_>) {
     assert_eq!((ours.events, ours.error), (all, None));
 }
 
-fn fragments(connection: &mut Connection, kind: Kind, data: &[u8], step: u8) -> Result<(), hybi::SendError> {
+fn fragments(
+    connection: &mut Connection,
+    kind: MessageKind,
+    data: &[u8],
+    step: u8,
+) -> Result<(), hybi::SendError> {
     let size = usize::from(step >> 3).max(data.len() / 64) + 1;
     let mut pieces = data.chunks(size).peekable();
     loop {

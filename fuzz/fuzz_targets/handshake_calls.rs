@@ -4,13 +4,13 @@
 
 use arbitrary::Arbitrary;
 use hybi::handshake::{
-    ClientHandshake, ClientRequest, DeflateConfig, DeflateOffer, HandshakeError, Headers, Incoming, Limits,
-    Reject, Reply, Request, ServerHandshake, WsUrl,
+    ClientHandshake, ClientRequest, DeflateConfig, DeflateOffer, HandshakeError, HeadLimits, Headers,
+    Incoming, Reject, Reply, Request, ServerHandshake, WsUrl,
 };
 use hybi_fuzz::bit;
 use libfuzzer_sys::fuzz_target;
 
-const LIMITS: Limits = Limits { max_head: usize::MAX, max_headers: 128 };
+const LIMITS: HeadLimits = HeadLimits { max_head: usize::MAX, max_headers: 128 };
 
 #[derive(Arbitrary, Debug)]
 struct Case<'a> {

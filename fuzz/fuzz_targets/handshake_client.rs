@@ -4,7 +4,8 @@
 
 use arbitrary::Arbitrary;
 use hybi::handshake::{
-    ClientHandshake, ClientRequest, DeflateOffer, HandshakeError, HeadError, Headers, Limits, Opened, Reply,
+    ClientHandshake, ClientRequest, DeflateOffer, HandshakeError, HeadError, HeadLimits, Headers, Opened,
+    Reply,
 };
 use hybi_fuzz::memory::no_heap;
 use hybi_fuzz::{arrivals, bit, http};
@@ -31,7 +32,7 @@ fuzz_target!(|case: Case<'_>| {
         .subprotocols(subprotocols)
         .deflate(bit(case.choice, 1).then_some(offer))
         .extensions(bit(case.choice, 4).then_some("x-a; b, permessage-deflate; server_max_window_bits=12"));
-    let limits = Limits::new()
+    let limits = HeadLimits::new()
         .max_head([16384, 1000, 200][usize::from(case.choice >> 5) % 3])
         .max_headers(if bit(case.choice, 7) { 6 } else { 100 });
     let handshake = ClientHandshake::new(request, *b"the sample nonce", limits).unwrap();

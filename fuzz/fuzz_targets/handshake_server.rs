@@ -3,7 +3,7 @@
 
 use arbitrary::Arbitrary;
 use hybi::handshake::{
-    ClientHandshake, ClientRequest, DeflateConfig, HandshakeError, HeadError, Incoming, Limits, Reason,
+    ClientHandshake, ClientRequest, DeflateConfig, HandshakeError, HeadError, HeadLimits, Incoming, Reason,
     Rejection, Reply, Request, ServerHandshake,
 };
 use hybi_fuzz::memory::no_heap;
@@ -19,7 +19,7 @@ struct Case<'a> {
 }
 
 fuzz_target!(|case: Case<'_>| {
-    let limits = Limits::new()
+    let limits = HeadLimits::new()
         .max_head([16384, 1000, 200, 0][usize::from(case.choice & 3)])
         .max_headers([100, 6][usize::from(case.choice >> 2 & 1)]);
     let whole = no_heap(|| ServerHandshake::new(limits).poll(case.bytes));
@@ -82,7 +82,7 @@ fn is_answered(request: &Request<'_>, with_deflate: bool) {
     let sent = ClientRequest::new("a", "/")
         .subprotocols(&offers)
         .extensions(Some(extensions.as_str()).filter(|text| !text.is_empty()));
-    let mut client = ClientHandshake::new(sent, http::nonce(request.key()), Limits::new()).unwrap();
+    let mut client = ClientHandshake::new(sent, http::nonce(request.key()), HeadLimits::new()).unwrap();
     assert_eq!(client.key()[..21], request.key()[..21]);
     if client.key() != request.key() {
         // The last digit has bits that belong to no byte. The accept value is of the key with them.

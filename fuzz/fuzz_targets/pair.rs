@@ -8,7 +8,7 @@ use std::time::Duration;
 use arbitrary::Arbitrary;
 use hybi::frame::Role;
 use hybi::{
-    CloseCode, Config, Connection, Delivery, Event, Inbox, Instant, Kind, Outbox, Outcome, SendError,
+    CloseCode, Config, Connection, Delivery, Event, Inbox, Instant, MessageKind, Outbox, Outcome, SendError,
     SharedConfig, TransportAction,
 };
 use hybi_fuzz::memory::Meter;
@@ -46,7 +46,7 @@ fuzz_target!(|case: Case<'_>| {
     while let Some(step) = script.step() {
         pair.step(step, &mut script);
     }
-    pair.settle(bit(case.choice, 5));
+    pair.apply(bit(case.choice, 5));
 });
 
 /// A connection, what is on its way to it, and what it has to do with messages.
@@ -61,7 +61,7 @@ struct End {
     told: bool,
     /// Messages that were accepted here, and the one that is open in fragments.
     sent: Vec<Seen>,
-    open: Option<(Kind, Vec<u8>)>,
+    open: Option<(MessageKind, Vec<u8>)>,
     /// Messages that have come in, and the one of which chunks have.
     received: Vec<Seen>,
     chunks: Vec<u8>,
@@ -126,10 +126,10 @@ impl End {
                     if fin {
                         let data = std::mem::take(&mut self.chunks);
                         self.received.push(match kind {
-                            Kind::Text => {
+                            MessageKind::Text => {
                                 Seen::Text(String::from_utf8(data).expect("text in chunks is text"))
                             }
-                            Kind::Binary => Seen::Binary(data),
+                            MessageKind::Binary => Seen::Binary(data),
                         });
                     }
                 }
@@ -158,9 +158,9 @@ impl End {
         }
     }
 
-    fn fragment(&mut self, kind: Kind, mut data: Vec<u8>, fin: bool) {
+    fn fragment(&mut self, kind: MessageKind, mut data: Vec<u8>, fin: bool) {
         // Text may be cut anywhere as long as it is text together.
-        if kind == Kind::Text {
+        if kind == MessageKind::Text {
             data.iter_mut().for_each(|byte| *byte &= 0x7F);
         }
         self.most = self.most.max(data.len());
@@ -174,8 +174,8 @@ impl End {
             let all = std::mem::take(all);
             self.open = None;
             self.sent.push(match kind {
-                Kind::Text => Seen::Text(String::from_utf8(all).unwrap()),
-                Kind::Binary => Seen::Binary(all),
+                MessageKind::Text => Seen::Text(String::from_utf8(all).unwrap()),
+                MessageKind::Binary => Seen::Binary(all),
             });
         }
     }
@@ -200,7 +200,7 @@ impl Pair {
             0 | 1 => self.of(step).0.send(Seen::Text(script.text())),
             2 => self.of(step).0.send(Seen::Binary(script.data())),
             3 => {
-                let kind = if bit(step, 4) { Kind::Text } else { Kind::Binary };
+                let kind = if bit(step, 4) { MessageKind::Text } else { MessageKind::Binary };
                 self.of(step).0.fragment(kind, script.data(), bit(step, 5));
             }
             4 => {
@@ -306,7 +306,7 @@ impl Pair {
     }
 
     /// The pipe works from here on. In the end all has arrived, or it is known why not.
-    fn settle(mut self, close: bool) {
+    fn apply(mut self, close: bool) {
         let was_dead = self.ends.iter().any(|end| end.pipe_ended && end.outcome.is_none());
         self.both();
         if close {

@@ -4,7 +4,7 @@
 #![no_main]
 
 use arbitrary::Arbitrary;
-use hybi::{Config, Connection, Delivery, Event, MessageBuf, Outbox, SharedConfig};
+use hybi::{Config, Connection, Delivery, Event, Outbox, SharedConfig, VecMessage};
 use hybi_fuzz::memory::Meter;
 use hybi_fuzz::support::drive::{Drain, Echo, Form, Habits, Landing, Run, drive, machine};
 use hybi_fuzz::{bit, cuts, deflate_params, role};
@@ -51,7 +51,7 @@ impl Case<'_> {
         };
         let machine = machine(role(bit(self.choice, 0)), &config, Outbox::new());
         let (mut connection, mut message) =
-            (machine.with_deflate(deflate_params(self.deflate)), MessageBuf::new());
+            (machine.with_deflate(deflate_params(self.deflate)), VecMessage::new());
         let cuts = cuts(number, self.bytes.len());
         // The highest bits choose a budget: none, or from a byte to 16 KiB.
         let budget = match number >> 12 {
@@ -69,8 +69,8 @@ struct EchoTo {
     budget: Option<u32>,
 }
 
-impl Habits<Outbox, MessageBuf> for EchoTo {
-    fn land(&mut self, connection: &mut Connection, message: &mut MessageBuf, bytes: &[u8]) -> usize {
+impl Habits<Outbox, VecMessage> for EchoTo {
+    fn land(&mut self, connection: &mut Connection, message: &mut VecMessage, bytes: &[u8]) -> usize {
         if self.land { Landing.land(connection, message, bytes) } else { 0 }
     }
 
@@ -79,6 +79,6 @@ impl Habits<Outbox, MessageBuf> for EchoTo {
     }
 
     fn answer(&mut self, connection: &mut Connection, event: &Event<'_>) -> Result<(), String> {
-        Habits::<Outbox, MessageBuf>::answer(&mut Echo, connection, event)
+        Habits::<Outbox, VecMessage>::answer(&mut Echo, connection, event)
     }
 }

@@ -3,7 +3,7 @@
 
 use arbitrary::Arbitrary;
 use hybi::utf8::Validator;
-use hybi::{Config, MessageBuf, Outbox, ProtocolError, Role};
+use hybi::{Config, Outbox, ProtocolError, Role, VecMessage};
 use hybi_fuzz::cuts;
 use hybi_fuzz::memory::no_heap;
 use hybi_fuzz::support::drive::{Drain, Form, Quiet, Seen, drive, machine};
@@ -37,7 +37,7 @@ fuzz_target!(|case: Case<'_>| {
 
     let frame = wire::encode(wire::TEXT, case.text, Some(case.key));
     let (mut server, mut message) =
-        (machine(Role::Server, &Config::new().into(), Outbox::new()), MessageBuf::new());
+        (machine(Role::Server, &Config::new().into(), Outbox::new()), VecMessage::new());
     let plan = (Form::Whole, Drain::Always);
     let run = drive(&mut server, &mut message, &frame, &cuts, plan, &mut Quiet).unwrap();
     match whole {

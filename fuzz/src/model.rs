@@ -3,7 +3,7 @@
 
 use hybi::frame::{Header, Opcode, Role};
 use hybi::handshake::DeflateParams;
-use hybi::{Cut, Outcome, ProtocolError};
+use hybi::{EofPosition, Outcome, ProtocolError};
 
 use crate::support::deflate::Decoder;
 use crate::support::drive::{Events, Run, Seen};
@@ -52,7 +52,7 @@ pub struct Received {
     /// The rule that was broken.
     pub error: Option<ProtocolError>,
     /// Where the input ends, if nothing was broken and no Close came.
-    pub cut: Cut,
+    pub cut: EofPosition,
     /// More may follow than these events, or an error: there is a compressed message that is not whole, or
     /// wrong, and where that shows is not known here.
     pub is_open: bool,
@@ -193,7 +193,8 @@ impl Model {
     pub fn receive(&self, bytes: &[u8]) -> Received {
         let (frames, in_header, error) = self.frames(bytes);
         let events = Events::default();
-        let mut received = Received { events, error: None, cut: Cut::BetweenMessages, is_open: false };
+        let mut received =
+            Received { events, error: None, cut: EofPosition::BetweenMessages, is_open: false };
         let mut inflater = Decoder::new(self.takeover);
         let mut message = Message::default();
         let mut is_over = false;
@@ -210,11 +211,11 @@ impl Model {
             received.error = error;
         }
         received.cut = if in_header || frames.last().is_some_and(|frame| !frame.is_whole()) {
-            Cut::InFrame
+            EofPosition::InFrame
         } else if message.fragments > 0 {
-            Cut::InMessage
+            EofPosition::InMessage
         } else {
-            Cut::BetweenMessages
+            EofPosition::BetweenMessages
         };
         if let Some(events) = message.before {
             (received.events, received.is_open) = (events, true);

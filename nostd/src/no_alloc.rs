@@ -8,9 +8,10 @@ mod rt;
 
 use core::time::Duration;
 
-use hybi::handshake::{ClientHandshake, ClientRequest, Incoming, Limits, Reply, ServerHandshake};
+use hybi::handshake::{ClientHandshake, ClientRequest, HeadLimits, Incoming, Reply, ServerHandshake};
 use hybi::{
-    CloseCode, Config, Event, Input, Instant, Kind, Lent, LentMessage, Machine, SharedConfig, TransportAction,
+    CloseCode, Config, Connection, ControlPayload, Event, Input, Instant, MessageKind, SharedConfig,
+    SliceMessage, SliceOutbox, TransportAction,
 };
 
 fn main() {
@@ -23,24 +24,29 @@ const NOW: Instant = Instant::ZERO;
 /// A program for use draws it from its source of entropy. This one prints the same every time.
 const SEED: [u8; 32] = *b"thirty-two bytes, known to all !";
 
+/// Memory for control frames: those that wait to be written, and one that arrives in several reads.
+type Control = ([u8; 508], ControlPayload);
+
+const CONTROL: Control = ([0; 508], ControlPayload::EMPTY);
+
 /// One end of a connection, and the memory that it was lent.
 struct Peer<'m> {
     name: &'static str,
-    machine: Machine<Lent<'m>>,
-    message: LentMessage<'m>,
+    machine: Connection<SliceOutbox<'m>>,
+    message: SliceMessage<'m>,
     echoes: bool,
 }
 
 impl<'m> Peer<'m> {
-    fn server(out: &'m mut [u8], message: &'m mut [u8]) -> Self {
-        let machine = Machine::server(NOW, SharedConfig::default(), Lent::new(out));
-        Self { name: "server", machine, message: LentMessage::new(message), echoes: true }
+    fn server(out: &'m mut [u8], message: &'m mut [u8], control: &'m mut Control) -> Self {
+        let machine = Connection::server(NOW, SharedConfig::default(), SliceOutbox::new(out, &mut control.0));
+        Self { name: "server", machine, message: SliceMessage::new(message, &mut control.1), echoes: true }
     }
 
-    fn client(out: &'m mut [u8], message: &'m mut [u8]) -> Self {
+    fn client(out: &'m mut [u8], message: &'m mut [u8], control: &'m mut Control) -> Self {
         static PATIENT: Config = Config::new().close_timeout(Some(Duration::from_secs(60)));
-        let machine = Machine::client(NOW, &PATIENT, Lent::new(out), SEED);
-        Self { name: "client", machine, message: LentMessage::new(message), echoes: false }
+        let machine = Connection::client(NOW, &PATIENT, SliceOutbox::new(out, &mut control.0), SEED);
+        Self { name: "client", machine, message: SliceMessage::new(message, &mut control.1), echoes: false }
     }
 
     /// Takes in `bytes` that have arrived, says what happened, and echoes messages.
@@ -68,10 +74,10 @@ impl<'m> Peer<'m> {
                         self.machine.send_fragment(kind, data, fin).unwrap();
                     }
                 }
-                Event::Ping(payload) => say!("{}: ping {payload:?}", self.name),
-                Event::Pong(payload) => say!("{}: pong {payload:?}", self.name),
-                Event::CloseReceived(frame) => {
-                    say!("{}: close {} {:?}", self.name, frame.code_seen(), frame.reason.as_str());
+                Event::Ping(payload) => say!("{}: ping \"{}\"", self.name, payload.escape_ascii()),
+                Event::Pong(payload) => say!("{}: pong \"{}\"", self.name, payload.escape_ascii()),
+                Event::CloseReceived { code, reason } => {
+                    say!("{}: close {} {reason:?}", self.name, code.unwrap_or(CloseCode::NO_STATUS));
                 }
                 Event::Closed(outcome) => say!("{}: {outcome}", self.name),
                 other => panic!("{}: {other:?}", self.name),
@@ -123,8 +129,8 @@ fn server() {
     let len = answer(head, 10, &mut reply);
     say!("{}", reply[..len].escape_ascii());
 
-    let (mut out, mut message) = ([0; 512], [0; 16]);
-    let mut server = Peer::server(&mut out, &mut message);
+    let (mut out, mut message, mut control) = ([0; 512], [0; 16], CONTROL);
+    let mut server = Peer::server(&mut out, &mut message, &mut control);
     // "Hello", in one piece, in the two fragments of section 5.7, and with a Ping between them.
     server.receive(&mut [0x81, 0x85, 0x37, 0xfa, 0x21, 0x3d, 0x7f, 0x9f, 0x4d, 0x51, 0x58]);
     server.receive(&mut [0x01, 0x83, 0, 0, 0, 0, b'H', b'e']);
@@ -140,8 +146,8 @@ fn server() {
     server.show_output();
     server.end();
 
-    let (mut out, mut message) = ([0; 512], [0; 16]);
-    let mut server = Peer::server(&mut out, &mut message);
+    let (mut out, mut message, mut control) = ([0; 512], [0; 16], CONTROL);
+    let mut server = Peer::server(&mut out, &mut message, &mut control);
     // Not masked.
     server.receive(&mut [0x81, 0x05, b'H', b'e', b'l', b'l', b'o']);
     server.show_output();
@@ -150,7 +156,7 @@ fn server() {
 
 /// The server's answer to a request that arrives in pieces.
 fn answer(head: &[u8], piece: usize, reply: &mut [u8]) -> usize {
-    let mut handshake = ServerHandshake::new(Limits::new());
+    let mut handshake = ServerHandshake::new(HeadLimits::new());
     for end in (piece..head.len()).step_by(piece) {
         assert!(handshake.poll(&head[..end]).unwrap().is_none());
     }
@@ -164,7 +170,7 @@ fn answer(head: &[u8], piece: usize, reply: &mut [u8]) -> usize {
 fn client() {
     say!("--- client");
     let request = ClientRequest::new("server.example.com", "/chat").subprotocols(&["chat"]);
-    let mut handshake = ClientHandshake::new(request, *b"the sample nonce", Limits::new()).unwrap();
+    let mut handshake = ClientHandshake::new(request, *b"the sample nonce", HeadLimits::new()).unwrap();
     let mut out = [0; 256];
     let len = handshake.write(&mut out).unwrap();
     say!("{}", out[..len].escape_ascii());
@@ -172,14 +178,14 @@ fn client() {
     let reply = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
         Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\nSec-WebSocket-Protocol: chat\r\n\r\n\
         \x81\x05Hello";
-    let mut forged = ClientHandshake::new(request, *b"another one's...", Limits::new()).unwrap();
+    let mut forged = ClientHandshake::new(request, *b"another one's...", HeadLimits::new()).unwrap();
     say!("client: forged: {}", forged.poll(reply).unwrap_err());
     assert!(handshake.poll(&reply[..100]).unwrap().is_none());
     let Some(Reply::Open(opened)) = handshake.poll(reply).unwrap() else { panic!("open") };
     say!("client: open, subprotocol {:?}", opened.subprotocol());
 
-    let (mut out, mut message) = ([0; 512], [0; 64]);
-    let mut client = Peer::client(&mut out, &mut message);
+    let (mut out, mut message, mut control) = ([0; 512], [0; 64], CONTROL);
+    let mut client = Peer::client(&mut out, &mut message, &mut control);
     let mut first_frame = [0; 7];
     first_frame.copy_from_slice(&reply[opened.head_len()..]);
     client.receive(&mut first_frame);
@@ -206,7 +212,7 @@ fn client() {
 fn both() {
     say!("--- both");
     let request = ClientRequest::new("server.example.com", "/both").subprotocols(&["superchat"]);
-    let mut handshake = ClientHandshake::new(request, *b"sixteen bytes...", Limits::new()).unwrap();
+    let mut handshake = ClientHandshake::new(request, *b"sixteen bytes...", HeadLimits::new()).unwrap();
     let (mut head, mut reply) = ([0; 512], [0; 512]);
     let len = handshake.write(&mut head).unwrap();
     let len = answer(&head[..len], 1, &mut reply);
@@ -214,13 +220,15 @@ fn both() {
     say!("client: open, subprotocol {:?}", opened.subprotocol());
 
     let (mut a, mut b, mut c, mut d) = ([0; 512], [0; 64], [0; 512], [0; 64]);
-    let (mut server, mut client) = (Peer::server(&mut a, &mut b), Peer::client(&mut c, &mut d));
+    let (mut e, mut f) = (CONTROL, CONTROL);
+    let (mut server, mut client) =
+        (Peer::server(&mut a, &mut b, &mut e), Peer::client(&mut c, &mut d, &mut f));
     for piece in [1, 3, 1000] {
         say!("in pieces of {piece}");
         client.machine.send_text("Grüße, κόσμε").unwrap();
         client.machine.ping(NOW, b"there?").unwrap();
-        client.machine.send_fragment(Kind::Text, b"two ", false).unwrap();
-        client.machine.send_fragment(Kind::Text, b"fragments", true).unwrap();
+        client.machine.send_fragment(MessageKind::Text, b"two ", false).unwrap();
+        client.machine.send_fragment(MessageKind::Text, b"fragments", true).unwrap();
         exchange(&mut client, &mut server, piece);
         exchange(&mut server, &mut client, piece);
     }

@@ -13,8 +13,8 @@ use core::alloc::{GlobalAlloc, Layout};
 use core::cell::UnsafeCell;
 use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-use hybi::handshake::{ClientHandshake, ClientRequest, Incoming, Limits, Reply, ServerHandshake};
-use hybi::{CloseCode, Config, Connection, Event, Input, Instant, Message, MessageBuf, Outbox};
+use hybi::handshake::{ClientHandshake, ClientRequest, HeadLimits, Incoming, Reply, ServerHandshake};
+use hybi::{CloseCode, Config, Connection, Event, Input, Instant, Message, Outbox, VecMessage};
 
 /// Gives out one block after the other, and counts what is in use. Memory is not used again.
 struct Bump {
@@ -63,12 +63,12 @@ const READ: usize = 4096;
 struct Peer {
     name: &'static str,
     connection: Connection,
-    message: MessageBuf,
+    message: VecMessage,
 }
 
 impl Peer {
     fn new(name: &'static str, connection: Connection) -> Self {
-        Self { name, connection, message: MessageBuf::new() }
+        Self { name, connection, message: VecMessage::new() }
     }
 
     /// Takes in what arrived in one read. A server echoes; a client gives back the message that it got.
@@ -85,9 +85,11 @@ impl Peer {
                     }
                 }
                 Event::Binary(data) => say!("{}: {} bytes", self.name, data.len()),
-                Event::Ping(payload) => say!("{}: ping {payload:?}", self.name),
-                Event::Pong(payload) => say!("{}: pong {payload:?}", self.name),
-                Event::CloseReceived(frame) => say!("{}: close {}", self.name, frame.code_seen()),
+                Event::Ping(payload) => say!("{}: ping \"{}\"", self.name, payload.escape_ascii()),
+                Event::Pong(payload) => say!("{}: pong \"{}\"", self.name, payload.escape_ascii()),
+                Event::CloseReceived { code, .. } => {
+                    say!("{}: close {}", self.name, code.unwrap_or(CloseCode::NO_STATUS));
+                }
                 Event::Closed(outcome) => say!("{}: {outcome}", self.name),
                 other => panic!("{}: {other:?}", self.name),
             }
@@ -155,9 +157,9 @@ fn main() {
 
 fn handshake() {
     let request = ClientRequest::new("server.example.com", "/");
-    let mut client = ClientHandshake::new(request, *b"the sample nonce", Limits::new()).unwrap();
+    let mut client = ClientHandshake::new(request, *b"the sample nonce", HeadLimits::new()).unwrap();
     let head = client.to_vec();
-    let mut server = ServerHandshake::new(Limits::new());
+    let mut server = ServerHandshake::new(HeadLimits::new());
     let Some(Incoming::Upgrade(request)) = server.poll(&head).unwrap() else { panic!("an upgrade") };
     let mut reply = [0; 256];
     let len = request.accept().write(&mut reply).unwrap();

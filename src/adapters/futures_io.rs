@@ -7,7 +7,8 @@
 //! # #[cfg(feature = "async-io")]
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! use hybi::handshake::ClientRequest;
-//! use hybi::{CloseCode, Event, futures_io as ws};
+//! use hybi::adapters::futures_io as ws;
+//! use hybi::{CloseCode, Event};
 //! use smol::net::{TcpListener, TcpStream};
 //!
 //! # smol::block_on(async {
@@ -37,8 +38,8 @@
 //! # fn main() {}
 //! ```
 //!
-//! [`Server`] and [`Client`] hold what both ends can be told, [`WebSocket::next`](polled::WebSocket::next) is
-//! the run loop, and [`polled`] tells what holds of it: what is batched, what becomes of futures that are
+//! [`Server`] and [`Client`] hold what both ends can be told, [`WebSocket::next`](async_driver::WebSocket::next) is
+//! the run loop, and [`async_driver`] tells what holds of it: what is batched, what becomes of futures that are
 //! dropped, where memory lies.
 //!
 //! Any stream will do that is `AsyncRead`, `AsyncWrite` and `Unpin`, of TLS too. What a stream was offered while a write was
@@ -51,13 +52,13 @@ use std::task::{Context, Poll};
 use ::futures_io::{AsyncRead, AsyncWrite};
 
 pub use super::error::Error;
-pub use super::opening::{Acceptance, ConnectError, HttpAnswer, Refusal};
-use super::{opening, polled};
+pub use super::handshake_driver::{Acceptance, ConnectError, HttpAnswer, Refusal};
+use super::{async_driver, handshake_driver};
 #[cfg(feature = "async-io")]
 use crate::handshake::ClientRequest;
 use crate::{Connection, Inbox, Instant};
-use polled::Transport;
-pub use polled::{Group, Timer};
+use async_driver::Transport;
+pub use async_driver::{Group, Timer};
 
 #[cfg(feature = "async-io")]
 mod async_io;
@@ -71,29 +72,29 @@ pub use async_io::AsyncIo;
 type AsyncIo = core::convert::Infallible;
 
 /// A WebSocket over a stream of futures-io.
-pub type WebSocket<S, T = AsyncIo> = polled::WebSocket<S, FuturesIo<T>>;
+pub type WebSocket<S, T = AsyncIo> = async_driver::WebSocket<S, FuturesIo<T>>;
 /// The means to answer an event.
-pub type Responder<'w, S, T = AsyncIo> = polled::Responder<'w, S, FuturesIo<T>>;
+pub type Responder<'w, S, T = AsyncIo> = async_driver::Responder<'w, S, FuturesIo<T>>;
 /// The half that receives.
-pub type Reader<S, T = AsyncIo> = polled::Reader<S, FuturesIo<T>>;
+pub type Reader<S, T = AsyncIo> = async_driver::Reader<S, FuturesIo<T>>;
 /// The half that sends.
-pub type Writer<S, T = AsyncIo> = polled::Writer<S, FuturesIo<T>>;
+pub type Writer<S, T = AsyncIo> = async_driver::Writer<S, FuturesIo<T>>;
 /// What a server is told once and uses for each connection. Made with `new` for `AsyncIo`, and for another
-/// timer with [`with_timer`](opening::Server::with_timer).
-pub type Server<T = AsyncIo> = opening::Server<FuturesIo<T>>;
+/// timer with [`with_timer`](handshake_driver::Server::with_timer).
+pub type Server<T = AsyncIo> = handshake_driver::Server<FuturesIo<T>>;
 /// What a client is told before it opens a WebSocket. Made with `new` for `AsyncIo`, and for another timer
-/// with [`with_timer`](opening::Client::with_timer).
-pub type Client<T = AsyncIo> = opening::Client<FuturesIo<T>>;
+/// with [`with_timer`](handshake_driver::Client::with_timer).
+pub type Client<T = AsyncIo> = handshake_driver::Client<FuturesIo<T>>;
 /// Why no WebSocket came of a connection.
-pub type AcceptError<S, T = AsyncIo> = polled::AcceptError<S, FuturesIo<T>>;
+pub type AcceptError<S, T = AsyncIo> = async_driver::AcceptError<S, FuturesIo<T>>;
 /// A request that asks for no WebSocket, and its stream.
-pub type HttpCall<S, T = AsyncIo> = polled::HttpCall<S, FuturesIo<T>>;
+pub type HttpCall<S, T = AsyncIo> = async_driver::HttpCall<S, FuturesIo<T>>;
 
 /// Accepts a WebSocket over any stream, with the defaults of [`Server`].
 ///
 /// # Errors
 ///
-/// As [`Server::accept`](opening::Server::accept).
+/// As [`Server::accept`](handshake_driver::Server::accept).
 #[cfg(feature = "async-io")]
 #[cfg_attr(docsrs, doc(cfg(feature = "async-io")))]
 pub async fn accept<S>(stream: S) -> Result<WebSocket<S>, AcceptError<S>>
@@ -107,7 +108,7 @@ where
 ///
 /// # Errors
 ///
-/// As [`Client::request`](opening::Client::request).
+/// As [`Client::request`](handshake_driver::Client::request).
 #[cfg(feature = "async-io")]
 #[cfg_attr(docsrs, doc(cfg(feature = "async-io")))]
 pub async fn client<S>(stream: S, request: ClientRequest<'_>) -> Result<WebSocket<S>, ConnectError<S>>
@@ -117,9 +118,9 @@ where
     Client::new().request(stream, request).await
 }
 
-impl<T: Timer> opening::Server<FuturesIo<T>> {
+impl<T: Timer> handshake_driver::Server<FuturesIo<T>> {
     /// The defaults: no subprotocols, any origin, ten seconds for the handshake, and those of
-    /// [`Config`](crate::Config) and [`Limits`](crate::handshake::Limits). A clone of `timer` goes with each
+    /// [`Config`](crate::Config) and [`Limits`](crate::handshake::HeadLimits). A clone of `timer` goes with each
     /// connection.
     #[must_use]
     pub fn with_timer(timer: T) -> Self {
@@ -127,9 +128,9 @@ impl<T: Timer> opening::Server<FuturesIo<T>> {
     }
 }
 
-impl<T: Timer> opening::Client<FuturesIo<T>> {
+impl<T: Timer> handshake_driver::Client<FuturesIo<T>> {
     /// The defaults: no subprotocols, no origin, ten seconds for the handshake, and those of
-    /// [`Config`](crate::Config) and [`Limits`](crate::handshake::Limits). A clone of `timer` goes with each
+    /// [`Config`](crate::Config) and [`Limits`](crate::handshake::HeadLimits). A clone of `timer` goes with each
     /// connection.
     #[must_use]
     pub fn with_timer(timer: T) -> Self {
@@ -137,7 +138,7 @@ impl<T: Timer> opening::Client<FuturesIo<T>> {
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin, T: Timer> polled::WebSocket<S, FuturesIo<T>> {
+impl<S: AsyncRead + AsyncWrite + Unpin, T: Timer> async_driver::WebSocket<S, FuturesIo<T>> {
     /// A WebSocket on a stream that someone else has upgraded, with the bytes that were read behind the
     /// handshake in `inbox`. Make `connection` with the time of `timer`.
     #[must_use]

@@ -1,17 +1,19 @@
-//! Run loops over the core, one a module, each behind its feature. They hold no protocol logic, and what two
-//! of them need lies below them: [`opening`] with the builders and the handshake, [`error`], between two
-//! halves the [`desk`], and for runtimes that poll all of the loop in [`polled`].
+//! Ready WebSockets over the blocking and asynchronous streams of Rust, each behind its feature.
+//!
+//! An adapter is a run loop over the core and holds no protocol logic. [`handshake_driver`] has the builders `Server` and
+//! `Client`, which all adapters share. What all asynchronous runtimes share is in `async_driver`. The modules `tokio` and
+//! `futures_io` say how a stream is polled, what the time is, and how to connect.
 
-mod desk;
+#[cfg(any(feature = "tokio", feature = "futures-io"))]
+pub mod async_driver;
 mod error;
 #[cfg(feature = "futures-io")]
 pub mod futures_io;
+pub mod handshake_driver;
 mod lock;
 #[cfg(feature = "net")]
 pub mod net;
-pub mod opening;
-#[cfg(any(feature = "tokio", feature = "futures-io"))]
-pub mod polled;
+mod pending_replies;
 #[cfg(feature = "tokio")]
 pub mod tokio;
 

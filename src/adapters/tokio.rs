@@ -1,7 +1,8 @@
 //! Asynchronous WebSockets over tokio's streams: feature `tokio`.
 //!
 //! ```
-//! use hybi::{CloseCode, Event, tokio as ws};
+//! use hybi::adapters::tokio as ws;
+//! use hybi::{CloseCode, Event};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
@@ -30,7 +31,7 @@
 //! ```
 //!
 //! [`Server`] and [`Client`] hold what both ends can be told, [`WebSocket::next`] is the run loop, and
-//! [`polled`](crate::polled) tells what holds of it: what is batched, what becomes of futures that are
+//! [`async_driver`] tells what holds of it: what is batched, what becomes of futures that are
 //! dropped, where memory lies.
 //!
 //! Timers are tokio's: a runtime without its time driver panics when a WebSocket is first waited for.
@@ -54,25 +55,25 @@ use ::tokio::task::{self, coop};
 use ::tokio::time::{self, Sleep};
 
 pub use super::error::Error;
-pub use super::opening::{Acceptance, ConnectError, HttpAnswer, Refusal};
-use super::{opening, polled};
+pub use super::handshake_driver::{Acceptance, ConnectError, HttpAnswer, Refusal};
+use super::{async_driver, handshake_driver};
 use crate::handshake::{ClientRequest, WsUrl};
 use crate::{Connection, Inbox, Instant};
-pub use polled::Group;
-use polled::{Timer, Transport};
+pub use async_driver::Group;
+use async_driver::{Timer, Transport};
 
 /// A WebSocket over a stream of tokio's, TCP unless told otherwise.
-pub type WebSocket<S = TcpStream> = polled::WebSocket<S, Tokio>;
+pub type WebSocket<S = TcpStream> = async_driver::WebSocket<S, Tokio>;
 /// The means to answer an event.
-pub type Responder<'w, S = TcpStream> = polled::Responder<'w, S, Tokio>;
+pub type Responder<'w, S = TcpStream> = async_driver::Responder<'w, S, Tokio>;
 /// The half that receives.
-pub type Reader<S = TcpStream> = polled::Reader<S, Tokio>;
+pub type Reader<S = TcpStream> = async_driver::Reader<S, Tokio>;
 /// The half that sends.
-pub type Writer<S = TcpStream> = polled::Writer<S, Tokio>;
+pub type Writer<S = TcpStream> = async_driver::Writer<S, Tokio>;
 /// What a server is told once and uses for each connection.
 ///
 /// ```no_run
-/// use hybi::tokio::Server;
+/// use hybi::adapters::tokio::Server;
 ///
 /// # async fn serve() -> std::io::Result<()> {
 /// let server = Server::new().subprotocols(["chat.v2", "chat.v1"]).origins(["https://example.com"]);
@@ -90,11 +91,11 @@ pub type Writer<S = TcpStream> = polled::Writer<S, Tokio>;
 /// }
 /// # }
 /// ```
-pub type Server = opening::Server<Tokio>;
+pub type Server = handshake_driver::Server<Tokio>;
 /// What a client is told before it connects.
 ///
 /// ```no_run
-/// use hybi::tokio::Client;
+/// use hybi::adapters::tokio::Client;
 ///
 /// # async fn talk() -> Result<(), Box<dyn std::error::Error>> {
 /// let client = Client::new().subprotocols(["chat.v2"]).header("Authorization", "Bearer 7f3a");
@@ -103,11 +104,11 @@ pub type Server = opening::Server<Tokio>;
 /// # Ok(())
 /// # }
 /// ```
-pub type Client = opening::Client<Tokio>;
+pub type Client = handshake_driver::Client<Tokio>;
 /// Why no WebSocket came of a connection.
-pub type AcceptError<S = TcpStream> = polled::AcceptError<S, Tokio>;
+pub type AcceptError<S = TcpStream> = async_driver::AcceptError<S, Tokio>;
 /// A request that asks for no WebSocket, and its stream.
-pub type HttpCall<S = TcpStream> = polled::HttpCall<S, Tokio>;
+pub type HttpCall<S = TcpStream> = async_driver::HttpCall<S, Tokio>;
 
 /// Accepts a WebSocket over any stream, with the defaults of [`Server`].
 ///
@@ -147,7 +148,7 @@ where
 
 impl Server {
     /// The defaults: no subprotocols, any origin, ten seconds for the handshake, and those of
-    /// [`Config`](crate::Config) and [`Limits`](crate::handshake::Limits).
+    /// [`Config`](crate::Config) and [`Limits`](crate::handshake::HeadLimits).
     #[must_use]
     pub fn new() -> Self {
         Self::on(Tokio::new())
@@ -156,7 +157,7 @@ impl Server {
 
 impl Client {
     /// The defaults: no subprotocols, no origin, ten seconds for each address to connect and ten for the
-    /// handshake, and those of [`Config`](crate::Config) and [`Limits`](crate::handshake::Limits).
+    /// handshake, and those of [`Config`](crate::Config) and [`Limits`](crate::handshake::HeadLimits).
     #[must_use]
     pub fn new() -> Self {
         Self::on(Tokio::new())
@@ -173,7 +174,7 @@ impl Client {
             return Err(ConnectError::NeedsTls);
         }
         self.check(&parsed)?;
-        let mut tried = opening::Tried::default();
+        let mut tried = handshake_driver::Tried::default();
         let addresses = lookup_host((parsed.host_for_connect(), parsed.port())).await;
         for address in addresses.map_err(ConnectError::Connect)? {
             let connecting = TcpStream::connect(address);
@@ -200,7 +201,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     /// The clock begins with this call: make `connection` with [`Instant::ZERO`].
     ///
     /// ```
-    /// use hybi::{Config, Connection, Inbox, Instant, Outbox, tokio::WebSocket};
+    /// use hybi::adapters::tokio::WebSocket;
+    /// use hybi::{Config, Connection, Inbox, Instant, Outbox};
     ///
     /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
     /// # let (stream, _peer) = tokio::io::duplex(64);

@@ -121,7 +121,7 @@ impl Config {
     }
 
     /// Whether a Ping is answered without being asked (RFC 6455 section 5.5.2); yes by default. Whoever
-    /// turns this off answers with [`Machine::pong`](crate::Machine::pong).
+    /// turns this off answers with [`Connection::pong`](crate::Connection::pong).
     #[must_use]
     pub const fn auto_pong(mut self, on: bool) -> Self {
         self.auto_pong = on;

@@ -3,13 +3,13 @@
 use core::fmt;
 use core::ops::Deref;
 
-use crate::close::{CloseCode, CloseFrame};
+use crate::close::{CloseCode, CloseFrame, CloseReason};
 use crate::error::ProtocolError;
-use crate::frame::MAX_CONTROL_PAYLOAD;
+use crate::frame::{MAX_CONTROL_PAYLOAD, Mask};
 
 /// Text or binary (RFC 6455 section 5.6).
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
-pub enum Kind {
+pub enum MessageKind {
     /// UTF-8 text.
     Text,
     /// Bytes.
@@ -30,7 +30,7 @@ pub enum Event<'i> {
     /// A piece of a message, where delivery is in chunks or the message outgrew memory of fixed size.
     Chunk {
         /// What message it is a piece of.
-        kind: Kind,
+        kind: MessageKind,
         /// The bytes. Text is valid up to here, but a code point may be cut at the end.
         data: &'i [u8],
         /// Whether the message begins here.
@@ -39,14 +39,19 @@ pub enum Event<'i> {
         fin: bool,
     },
     /// A Ping came in. Unless that is turned off its Pong is queued, as long as no Close of ours is on its way.
-    Ping(ControlPayload),
+    Ping(&'i [u8]),
     /// A Pong came in, asked for or not. Those for keepalive Pings come too, with a counter of 4 bytes as payload.
-    Pong(ControlPayload),
+    Pong(&'i [u8]),
     /// The peer closes, and the answer is queued: a Close with the same code and reason, or our own Close if one was
     /// queued before (RFC 6455 section 5.5.1). No data comes after this event, and none can be sent.
     ///
-    /// [`Machine::peer_close`](crate::Machine::peer_close) returns the frame later, too.
-    CloseReceived(CloseFrame),
+    /// With an allocator, `Connection::peer_close` returns code and reason later, too.
+    CloseReceived {
+        /// The code; `None` if the frame has none.
+        code: Option<CloseCode>,
+        /// The reason; empty if the frame has none.
+        reason: &'i str,
+    },
     /// A send was handed back as [`Blocked`](crate::SendError::Blocked), and there is room again.
     Writable,
     /// The connection has ended: the last event, exactly once. The transport may be dropped.
@@ -60,7 +65,7 @@ pub enum Event<'i> {
 /// [`Input::event`](crate::Input::event) turns it into the event. A loop that reads until there is
 /// something to return can hold this where it cannot hold the event.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Ready {
+pub struct EventIndex {
     /// Where its data lies, if it has any. Not in `what`: in one place whatever it is, it stays in registers where it
     /// can.
     pub(crate) place: Place,
@@ -69,87 +74,100 @@ pub struct Ready {
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum What {
-    Message(Kind),
-    Chunk { kind: Kind, first: bool, fin: bool },
-    Ping(ControlPayload),
-    Pong(ControlPayload),
-    CloseReceived(CloseFrame),
+    Message(MessageKind),
+    Chunk { kind: MessageKind, first: bool, fin: bool },
+    Ping,
+    Pong,
+    CloseReceived,
     Writable,
     Closed(Outcome),
 }
 
-/// A [`Ready`] that is a whole message. It has no room for a control frame, so it takes less time to hand on.
+/// An [`EventIndex`] that is a whole message.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct ReadyMessage {
+pub struct MessageIndex {
     pub(crate) place: Place,
-    pub(crate) kind: Kind,
+    pub(crate) kind: MessageKind,
 }
 
-impl From<ReadyMessage> for Ready {
+impl From<MessageIndex> for EventIndex {
     #[inline]
-    fn from(ready: ReadyMessage) -> Self {
+    fn from(ready: MessageIndex) -> Self {
         Self::message(ready.place, ready.kind)
     }
 }
 
-impl From<What> for Ready {
+impl From<What> for EventIndex {
     fn from(what: What) -> Self {
         Self { place: Place::gathered(0), what }
     }
 }
 
-/// Where data lies: in the bytes that arrived, or in the message that was gathered.
+/// Where the data of an event lies.
+///
+/// Numbers that are always there, and not an enum with numbers inside: so they stay in registers when an index is
+/// returned.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Place {
-    // No enum: numbers that are always there stay in registers when this is handed on.
-    pub(crate) start: usize,
-    pub(crate) end: usize,
-    pub(crate) gathered: bool,
+    pub(super) start: usize,
+    pub(super) end: usize,
+    pub(super) memory: Memory,
+}
+
+/// The memory that a [`Place`] is in.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Memory {
+    /// The bytes that arrived.
+    Window,
+    /// The message that was gathered.
+    Message,
+    /// The control frame that arrived in several reads.
+    Control,
 }
 
 impl Place {
     /// In the bytes that arrived.
     #[inline]
-    pub(crate) const fn arrived(start: usize, end: usize) -> Self {
-        Self { start, end, gathered: false }
+    pub(super) const fn arrived(start: usize, end: usize) -> Self {
+        Self { start, end, memory: Memory::Window }
     }
 
-    /// The first `len` bytes of what was gathered.
+    /// The first `len` bytes of the message that was gathered.
     #[inline]
-    pub(crate) const fn gathered(len: usize) -> Self {
-        Self { start: 0, end: len, gathered: true }
+    pub(super) const fn gathered(len: usize) -> Self {
+        Self { start: 0, end: len, memory: Memory::Message }
+    }
+
+    /// Returns the length of the message that was gathered, if the place is that.
+    #[cfg(feature = "alloc")]
+    #[inline]
+    pub(super) fn gathered_len(self) -> Option<usize> {
+        (self.memory == Memory::Message).then_some(self.end)
+    }
+
+    /// The first `len` bytes of the control frame that was gathered.
+    pub(super) const fn control(len: usize) -> Self {
+        Self { start: 0, end: len, memory: Memory::Control }
     }
 }
 
-impl Ready {
+impl EventIndex {
     /// A whole message.
     #[inline]
-    pub(crate) const fn message(place: Place, kind: Kind) -> Self {
+    pub(crate) const fn message(place: Place, kind: MessageKind) -> Self {
         Self { place, what: What::Message(kind) }
     }
 
     /// A chunk of one.
-    pub(crate) const fn chunk(place: Place, kind: Kind, first: bool, fin: bool) -> Self {
+    pub(crate) const fn chunk(place: Place, kind: MessageKind, first: bool, fin: bool) -> Self {
         Self { place, what: What::Chunk { kind, first, fin } }
-    }
-
-    /// What receiving this owes to the wire, for whoever receives and sends in two places: hand it to
-    /// [`Sender::settle`](crate::Sender::settle). [`Machine`](crate::Machine) does that by itself.
-    #[must_use]
-    pub fn owes(&self) -> Option<Owed> {
-        match self.what {
-            What::Ping(payload) => Some(Owed::Pong(payload)),
-            What::CloseReceived(frame) => Some(Owed::Close(frame)),
-            What::Pong(payload) => Some(Owed::RoundTrip(payload)),
-            _ => None,
-        }
     }
 }
 
 /// What receiving owes to sending.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
-pub enum Owed {
+pub enum PendingReply {
     /// A Pong with the payload of a Ping that came in (RFC 6455 section 5.5.2).
     Pong(ControlPayload),
     /// The answer to a Close that came in (RFC 6455 section 5.5.1).
@@ -160,7 +178,54 @@ pub enum Owed {
     RoundTrip(ControlPayload),
 }
 
-impl From<ProtocolError> for Owed {
+/// A [`PendingReply`] whose payload still lies in the input.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Reply<'i> {
+    Pong(&'i [u8]),
+    Close(Option<CloseCode>, &'i str),
+    Failure(ProtocolError),
+    RoundTrip(&'i [u8]),
+}
+
+impl<'i> Reply<'i> {
+    /// Returns what the event means for the sending half, if it means anything.
+    pub(super) const fn to(event: &Event<'i>) -> Option<Self> {
+        match *event {
+            Event::Ping(payload) => Some(Self::Pong(payload)),
+            Event::Pong(payload) => Some(Self::RoundTrip(payload)),
+            Event::CloseReceived { code, reason } => Some(Self::Close(code, reason)),
+            _ => None,
+        }
+    }
+}
+
+impl From<Reply<'_>> for PendingReply {
+    fn from(reply: Reply<'_>) -> Self {
+        // A payload that was received is not too long, so none becomes empty here.
+        let payload = |bytes| ControlPayload::new(bytes).unwrap_or(ControlPayload::EMPTY);
+        match reply {
+            Reply::Pong(bytes) => Self::Pong(payload(bytes)),
+            Reply::RoundTrip(bytes) => Self::RoundTrip(payload(bytes)),
+            Reply::Close(code, reason) => {
+                Self::Close(CloseFrame { code, reason: CloseReason::truncated(reason) })
+            }
+            Reply::Failure(error) => Self::Failure(error),
+        }
+    }
+}
+
+impl<'r> From<&'r PendingReply> for Reply<'r> {
+    fn from(reply: &'r PendingReply) -> Self {
+        match reply {
+            PendingReply::Pong(payload) => Self::Pong(payload),
+            PendingReply::RoundTrip(payload) => Self::RoundTrip(payload),
+            PendingReply::Close(frame) => Self::Close(frame.code, frame.reason.as_str()),
+            PendingReply::Failure(error) => Self::Failure(*error),
+        }
+    }
+}
+
+impl From<ProtocolError> for PendingReply {
     fn from(error: ProtocolError) -> Self {
         Self::Failure(error)
     }
@@ -186,19 +251,12 @@ impl ControlPayload {
         Some(payload)
     }
 
-    /// The unused part, to be filled.
-    pub(crate) fn room(&mut self) -> &mut [u8] {
-        self.bytes.get_mut(usize::from(self.len)..).unwrap_or_default()
-    }
-
-    /// Counts `len` bytes of the room as used.
-    pub(crate) fn fill(&mut self, len: usize) {
-        let total = (usize::from(self.len) + len).min(MAX_CONTROL_PAYLOAD);
-        self.len = u8::try_from(total).unwrap_or(u8::MAX);
-    }
-
-    pub(crate) const fn clear(&mut self) {
-        self.len = 0;
+    /// Appends bytes of `from`, unmasked, as many as there is room for, and returns their number.
+    pub(super) fn push(&mut self, from: &[u8], mask: &mut Mask) -> usize {
+        let room = self.bytes.get_mut(usize::from(self.len)..).unwrap_or_default();
+        let taken = mask.copy(from, room);
+        self.len = u8::try_from(usize::from(self.len) + taken).unwrap_or(self.len);
+        taken
     }
 }
 
@@ -238,7 +296,7 @@ impl fmt::Debug for ControlPayload {
 /// [`Abnormal`](Self::Abnormal) the last messages may be missing: the peer crashed, or somebody on the way cut the
 /// stream. RFC 6455 section 7.1.5 gives such an end the code 1006.
 ///
-/// The outcome has the code of the peer's Close. [`Machine::peer_close`](crate::Machine::peer_close) returns the code
+/// The outcome has the code of the peer's Close. [`Connection::peer_close`](crate::Connection::peer_close) returns the code
 /// with the reason, and also where the outcome is [`TimedOut`](Self::TimedOut) because the peer did not take our answer.
 /// Where it returns a frame, the messages of the peer are complete, whatever the outcome.
 ///
@@ -290,11 +348,11 @@ pub enum Outcome {
         code: CloseCode,
     },
     /// The stream ended without a Close from the peer (1006): a crash, a broken network, or a proxy.
-    Abnormal(Cut),
+    Abnormal(EofPosition),
     /// The peer broke the protocol.
     Failed(ProtocolError),
     /// A timer of the connection ran out before both Closes were done.
-    TimedOut(Timer),
+    TimedOut(TimerKind),
 }
 
 impl Outcome {
@@ -324,11 +382,13 @@ impl fmt::Display for Outcome {
                 let meaning = code.meaning();
                 write!(f, "the peer closed with code {code} ({meaning}), and did not wait for the answer")
             }
-            Self::Abnormal(Cut::BetweenMessages) => f.write_str("the stream ended without a Close frame"),
-            Self::Abnormal(Cut::InMessage) => {
+            Self::Abnormal(EofPosition::BetweenMessages) => {
+                f.write_str("the stream ended without a Close frame")
+            }
+            Self::Abnormal(EofPosition::InMessage) => {
                 f.write_str("the stream ended without a Close frame, inside a fragmented message")
             }
-            Self::Abnormal(Cut::InFrame) => {
+            Self::Abnormal(EofPosition::InFrame) => {
                 f.write_str("the stream ended without a Close frame, inside a frame")
             }
             Self::Failed(error) => fmt::Display::fmt(error, f),
@@ -339,7 +399,7 @@ impl fmt::Display for Outcome {
 
 /// Where an abnormal end of the stream cut it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Cut {
+pub enum EofPosition {
     /// After a whole message: nothing but the Close is missing.
     BetweenMessages,
     /// Between two fragments of a message.
@@ -351,7 +411,7 @@ pub enum Cut {
 /// The timers of a connection. Each starts, fires and stops as its line says.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
-pub enum Timer {
+pub enum TimerKind {
     /// From a Ping, or the last byte after it, until a Pong. Firing fails the connection with 1011.
     Pong,
     /// From the first Close in either direction until the end of the stream. Firing ends the connection.
@@ -360,7 +420,7 @@ pub enum Timer {
     Idle,
 }
 
-impl fmt::Display for Timer {
+impl fmt::Display for TimerKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Pong => "the peer was silent for too long after a Ping",
@@ -375,7 +435,7 @@ impl fmt::Display for Timer {
 #[non_exhaustive]
 pub enum TransportAction {
     /// Close the sending half, go on reading until the end, and say that it is done with
-    /// [`Machine::handle_half_closed`](crate::Machine::handle_half_closed). What is still on its way in is
+    /// [`Connection::handle_half_closed`](crate::Connection::handle_half_closed). What is still on its way in is
     /// discarded, so that no reset destroys the Close on its way out.
     HalfClose,
     /// Close it: nothing is left to be written or read.

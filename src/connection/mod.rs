@@ -1,83 +1,64 @@
 //! The connection: receiving, sending, closing and timers composed, for both roles.
 //!
-//! A [`Machine`] has methods of four classes:
+//! A [`Connection`] has methods of four classes:
 //!
 //! | class | methods |
 //! | --- | --- |
-//! | what happened | [`poll`](Machine::poll) and [`poll_event`](Machine::poll_event) with the bytes that came in, `handle_*` |
-//! | commands | verbs: [`send_text`](Machine::send_text), [`ping`](Machine::ping), [`close`](Machine::close) … |
-//! | what the driver must do | `poll_*`: [`poll_transmit`](Machine::poll_transmit), [`poll_timeout`](Machine::poll_timeout), [`poll_transport`](Machine::poll_transport) |
-//! | getters | [`ready_state`](Machine::ready_state), [`buffered_amount`](Machine::buffered_amount) … |
+//! | what happened | [`poll`](Connection::poll) and [`poll_event`](Connection::poll_event) with the bytes that came in, `handle_*` |
+//! | commands | verbs: [`send_text`](Connection::send_text), [`ping`](Connection::ping), [`close`](Connection::close) … |
+//! | what the driver must do | `poll_*`: [`poll_transmit`](Connection::poll_transmit), [`poll_timeout`](Connection::poll_timeout), [`poll_transport`](Connection::poll_transport) |
+//! | getters | [`ready_state`](Connection::ready_state), [`buffered_amount`](Connection::buffered_amount) … |
 //!
-//! One turn of a driver: read; [`poll_event`](Machine::poll_event) until `None`; call
-//! [`handle_timeout`](Machine::handle_timeout); write what [`poll_transmit`](Machine::poll_transmit) gives and say how
-//! much; do what [`poll_transport`](Machine::poll_transport) says; wait for the next byte or for
-//! [`poll_timeout`](Machine::poll_timeout), whichever is first. [`manual::run_loop`](crate::manual::run_loop) has the
+//! One turn of a driver: read; [`poll_event`](Connection::poll_event) until `None`; call
+//! [`handle_timeout`](Connection::handle_timeout); write what [`poll_transmit`](Connection::poll_transmit) gives and say how
+//! much; do what [`poll_transport`](Connection::poll_transport) says; wait for the next byte or for
+//! [`poll_timeout`](Connection::poll_timeout), whichever is first. [`manual::run_loop`](crate::manual::run_loop) has the
 //! details.
 
 use core::time::Duration;
 
-use crate::arch::Memory;
-use crate::close::{CloseCode, CloseFrame, State};
-use crate::error::{ProtocolError, SendError};
+#[cfg(feature = "alloc")]
+use crate::close::CloseFrame;
+use crate::error::ProtocolError;
 use crate::frame::{MaskingKeys, Role};
 use crate::time::Instant;
 
-mod closing;
-mod config;
-#[cfg(feature = "deflate")]
-mod deflate;
-mod event;
-mod fast;
-#[cfg(feature = "deflate")]
-mod inflate;
-mod input;
-mod message;
-mod outbox;
-#[cfg(feature = "alloc")]
-mod owned;
-#[cfg(feature = "alloc")]
-mod prepared;
-mod recv;
-mod send;
-mod straight;
-mod timers;
-mod transmit;
-mod urgent;
+pub use crate::kernel::{ReadBuffer, SliceWindow};
 
+mod buffer;
+mod close_state;
+mod commands;
+mod config;
+mod event;
+#[cfg(feature = "alloc")]
+mod message;
+mod receive;
+mod send;
+mod timers;
+
+#[cfg(feature = "alloc")]
+pub use buffer::{Inbox, VecMessage};
+pub use buffer::{Input, MessageBuffer, SliceInbox, SliceMessage};
+pub use close_state::{CloseState, ReadyState};
 pub use config::{Config, Delivery, Limits, SharedConfig};
 pub use event::{
-    ControlPayload, Counters, Cut, Event, Kind, Outcome, Owed, Ready, ReadyMessage, Timer, TransportAction,
+    ControlPayload, Counters, EofPosition, Event, EventIndex, MessageIndex, MessageKind, Outcome,
+    PendingReply, TimerKind, TransportAction,
 };
 #[cfg(feature = "alloc")]
-pub use input::Inbox;
-pub use input::Input;
-pub use message::{Gather, LentMessage};
+pub use message::{Message, UnsentMessage};
+pub use receive::Receiver;
 #[cfg(feature = "alloc")]
-pub use message::{Message, MessageBuf, Refused};
-#[cfg(feature = "alloc")]
-pub use outbox::Outbox;
-pub use outbox::{Lent, Output};
-#[cfg(feature = "alloc")]
-pub use prepared::Prepared;
-pub use recv::Receiver;
-pub use send::Sender;
+pub use send::{Outbox, Prepared};
+pub use send::{Sender, SliceOutbox, WriteQueue};
 
-/// A connection whose output waits in memory that grows.
-#[cfg(feature = "alloc")]
-pub type Connection = Machine<Outbox>;
+use event::Reply;
 
-/// The state that the browser's WebSocket calls `readyState`. A connection comes into being once the
-/// handshake is done, so there is no `Connecting`.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
-pub enum ReadyState {
-    /// Messages can be sent and received.
-    Open,
-    /// A Close was sent or received.
-    Closing,
-    /// The connection has ended.
-    Closed,
-}
+/// The write queue of a `Connection` whose type does not name one.
+#[cfg(feature = "alloc")]
+type DefaultQueue = Outbox;
+#[cfg(not(feature = "alloc"))]
+type DefaultQueue = SliceOutbox<'static>;
 
 /// A connection: a [`Receiver`] and a [`Sender`], and what passes between them. `O` is where frames wait to
 /// be written; with an allocator use [`Connection`].
@@ -86,10 +67,10 @@ pub enum ReadyState {
 /// owns no heap before its first use.
 ///
 /// ```
-/// use hybi::{Config, Connection, Event, Input, Instant, MessageBuf, Outbox};
+/// use hybi::{Config, Connection, Event, Input, Instant, VecMessage, Outbox};
 ///
 /// let mut connection = Connection::server(Instant::ZERO, Config::new(), Outbox::new());
-/// let mut message = MessageBuf::new();
+/// let mut message = VecMessage::new();
 ///
 /// // A masked "Hello", as RFC 6455 section 5.7 prints it.
 /// let mut bytes = [0x81, 0x85, 0x37, 0xfa, 0x21, 0x3d, 0x7f, 0x9f, 0x4d, 0x51, 0x58];
@@ -107,17 +88,16 @@ pub enum ReadyState {
 /// connection.transmitted(Instant::ZERO, 7);
 /// assert_eq!(connection.buffered_amount(), 0);
 /// ```
-#[cfg_attr(not(feature = "alloc"), doc = "", doc = "[`Connection`]: Machine")]
 #[derive(Debug)]
 // What each message touches comes last in the sender and first in the receiver, and so lies together: with many
 // connections each piece of it is far away.
 #[repr(C)]
-pub struct Machine<O> {
+pub struct Connection<O = DefaultQueue> {
     sender: Sender<O>,
     receiver: Receiver,
 }
 
-impl<O: Output> Machine<O> {
+impl<O: WriteQueue> Connection<O> {
     /// The server's end of a connection whose handshake is done.
     #[must_use]
     pub fn server(now: Instant, config: impl Into<SharedConfig>, out: O) -> Self {
@@ -177,7 +157,7 @@ impl<O: Output> Machine<O> {
     }
 
     /// Takes the connection apart, for a task that receives and one that sends. What receiving owes is a
-    /// value ([`Ready::owes`], [`Sender::settle`]); of the input tell the sender with
+    /// value ([`Input::reply`], [`Sender::apply`]); of the input tell the sender with
     /// [`handle_received`](Sender::handle_received), and of a timer that failed the connection the receiver
     /// with [`handle_ended`](Receiver::handle_ended).
     #[must_use]
@@ -201,8 +181,8 @@ impl<O: Output> Machine<O> {
     pub fn poll(
         &mut self,
         now: Instant,
-        input: &mut Input<impl Memory, impl Gather>,
-    ) -> Result<Option<Ready>, ProtocolError> {
+        input: &mut Input<impl ReadBuffer, impl MessageBuffer>,
+    ) -> Result<Option<EventIndex>, ProtocolError> {
         if self.receiver.rests(input) && !self.sender.has_event() {
             return Ok(None);
         }
@@ -217,8 +197,8 @@ impl<O: Output> Machine<O> {
     fn poll_message(
         &mut self,
         now: Instant,
-        input: &mut Input<impl Memory, impl Gather>,
-    ) -> Option<ReadyMessage> {
+        input: &mut Input<impl ReadBuffer, impl MessageBuffer>,
+    ) -> Option<MessageIndex> {
         let message = self.receiver.poll_message(input)?;
         self.sender.handle_received(now, true);
         Some(message)
@@ -230,23 +210,23 @@ impl<O: Output> Machine<O> {
     fn poll_any(
         &mut self,
         now: Instant,
-        input: &mut Input<impl Memory, impl Gather>,
-    ) -> Result<Option<Ready>, ProtocolError> {
+        input: &mut Input<impl ReadBuffer, impl MessageBuffer>,
+    ) -> Result<Option<EventIndex>, ProtocolError> {
         let before = self.receiver.counters().bytes;
         if !self.receiver.rests(input) {
             match self.receiver.poll_any(input) {
                 Ok(Some(ready)) => {
-                    let owed = ready.owes();
+                    let reply = input.borrow_reply(ready);
                     // In front of a control frame there may have been a part of a message.
-                    self.sender.handle_received(now, owed.is_none() || self.receiver.saw_data());
-                    if let Some(owed) = owed {
-                        self.sender.settle(now, owed);
+                    self.sender.handle_received(now, reply.is_none() || self.receiver.saw_data());
+                    if let Some(reply) = reply {
+                        self.sender.apply_reply(now, reply);
                     }
                     return Ok(Some(ready));
                 }
                 Ok(None) => {}
                 Err(error) => {
-                    self.sender.settle(now, error);
+                    self.sender.apply_reply(now, Reply::Failure(error));
                     return Err(error);
                 }
             }
@@ -260,7 +240,7 @@ impl<O: Output> Machine<O> {
             return Ok(None);
         }
         let ready = self.sender.poll();
-        if self.sender.close_state() == State::Ended {
+        if self.sender.close_state() == CloseState::Ended {
             // Closed is the last event.
             self.receiver.handle_ended();
             input.discard();
@@ -277,20 +257,20 @@ impl<O: Output> Machine<O> {
     pub fn poll_event<'i>(
         &mut self,
         now: Instant,
-        input: &'i mut Input<impl Memory, impl Gather>,
+        input: &'i mut Input<impl ReadBuffer, impl MessageBuffer>,
     ) -> Result<Option<Event<'i>>, ProtocolError> {
         // A message that lies in the input goes straight to its event: no Ready is made, which has room for a control frame.
         if let Some(ready) = self.receiver.poll_message(input) {
             // The timers are told in each arm. Behind the arms the compiler would join them, and ask again which kind of event
             // there is where the caller looks at it: 8 of 91 instructions for a client that receives 16 bytes.
             return Ok(Some(match ready.kind {
-                Kind::Text => {
+                MessageKind::Text => {
                     self.sender.handle_received(now, true);
-                    Event::Text(input.text(ready.place))
+                    Event::Text(input.text_in_place(ready.place))
                 }
-                Kind::Binary => {
+                MessageKind::Binary => {
                     self.sender.handle_received(now, true);
-                    Event::Binary(input.data(ready.place))
+                    Event::Binary(input.binary_in_place(ready.place))
                 }
             }));
         }
@@ -314,7 +294,7 @@ impl<O: Output> Machine<O> {
     /// Time has passed: does what is due by `now`. See [`Self::poll_timeout`].
     pub fn handle_timeout(&mut self, now: Instant) {
         self.sender.handle_timeout(now);
-        if matches!(self.sender.close_state(), State::Failed | State::Ended) {
+        if matches!(self.sender.close_state(), CloseState::Failed | CloseState::Ended) {
             // RFC 6455 7.1.7: after failing the connection, nothing more is processed.
             self.receiver.handle_ended();
         }
@@ -341,104 +321,7 @@ impl<O: Output> Machine<O> {
         self.sender.transmitted(now, n);
     }
 
-    // --- commands ---
-
-    /// See [`Sender::send_text`].
-    ///
-    /// # Errors
-    ///
-    /// As there.
-    #[inline]
-    pub fn send_text(&mut self, text: &str) -> Result<(), SendError> {
-        self.sender.send_text(text)
-    }
-
-    /// See [`Sender::send_binary`].
-    ///
-    /// # Errors
-    ///
-    /// As there.
-    #[inline]
-    pub fn send_binary(&mut self, data: &[u8]) -> Result<(), SendError> {
-        self.sender.send_binary(data)
-    }
-
-    /// See [`Sender::transmit_text`].
-    ///
-    /// # Errors
-    ///
-    /// As there.
-    #[inline]
-    pub fn transmit_text(
-        &mut self,
-        now: Instant,
-        text: &str,
-        write: impl FnOnce(&[&[u8]]) -> usize,
-    ) -> Result<(), SendError> {
-        self.sender.transmit_text(now, text, write)
-    }
-
-    /// See [`Sender::transmit_binary`].
-    ///
-    /// # Errors
-    ///
-    /// As there.
-    #[inline]
-    pub fn transmit_binary(
-        &mut self,
-        now: Instant,
-        data: &[u8],
-        write: impl FnOnce(&[&[u8]]) -> usize,
-    ) -> Result<(), SendError> {
-        self.sender.transmit_binary(now, data, write)
-    }
-
-    /// See [`Sender::send_fragment`].
-    ///
-    /// # Errors
-    ///
-    /// As there.
-    pub fn send_fragment(&mut self, kind: Kind, data: &[u8], fin: bool) -> Result<(), SendError> {
-        self.sender.send_fragment(kind, data, fin)
-    }
-
-    /// See [`Sender::ping`].
-    ///
-    /// # Errors
-    ///
-    /// As there.
-    pub fn ping(&mut self, now: Instant, payload: &[u8]) -> Result<(), SendError> {
-        self.sender.ping(now, payload)
-    }
-
-    /// See [`Sender::pong`].
-    ///
-    /// # Errors
-    ///
-    /// As there.
-    pub fn pong(&mut self, payload: &[u8]) -> Result<(), SendError> {
-        self.sender.pong(payload)
-    }
-
-    /// See [`Sender::close`].
-    ///
-    /// # Errors
-    ///
-    /// As there.
-    pub fn close(
-        &mut self,
-        now: Instant,
-        code: impl Into<Option<CloseCode>>,
-        reason: &str,
-    ) -> Result<(), SendError> {
-        self.sender.close(now, code, reason)
-    }
-
-    /// See [`Sender::uncompressed`].
-    pub const fn uncompressed(&mut self) -> &mut Self {
-        self.sender.uncompressed();
-        self
-    }
+    // --- commands: commands.rs ---
 
     /// See [`Receiver::set_inflate_budget`].
     pub const fn set_inflate_budget(&mut self, bytes: Option<u32>) {
@@ -531,9 +414,9 @@ impl<O: Output> Machine<O> {
     #[must_use]
     pub const fn ready_state(&self) -> ReadyState {
         match self.sender.close_state() {
-            State::Open => ReadyState::Open,
-            State::Sent | State::Both | State::Failed => ReadyState::Closing,
-            State::Ended => ReadyState::Closed,
+            CloseState::Open => ReadyState::Open,
+            CloseState::Sent | CloseState::Both | CloseState::Failed => ReadyState::Closing,
+            CloseState::Ended => ReadyState::Closed,
         }
     }
 
@@ -542,7 +425,7 @@ impl<O: Output> Machine<O> {
     #[cfg(feature = "deflate")]
     #[must_use]
     pub fn deflate(&self) -> Option<crate::handshake::DeflateParams> {
-        let (sent, received) = (self.sender.deflating.agreed?, self.receiver.inflating.agreed?);
+        let (sent, received) = (self.sender.agreed()?, self.receiver.agreed()?);
         let (server, client) = match self.role() {
             Role::Server => (sent, received),
             Role::Client => (received, sent),
@@ -581,6 +464,7 @@ impl<O: Output> Machine<O> {
     }
 
     /// See [`Receiver::peer_close`].
+    #[cfg(feature = "alloc")]
     #[must_use]
     pub fn peer_close(&self) -> Option<CloseFrame> {
         self.receiver.peer_close()
@@ -614,57 +498,12 @@ impl<O: Output> Machine<O> {
     }
 }
 
-#[cfg(feature = "alloc")]
-impl Connection {
-    /// See [`Sender::send`].
-    ///
-    /// # Errors
-    ///
-    /// As there.
-    pub fn send(&mut self, message: impl Into<Message>) -> Result<(), Refused> {
-        self.sender.send(message)
-    }
-
-    /// See [`Sender::transmit`].
-    ///
-    /// # Errors
-    ///
-    /// As there.
-    #[inline]
-    pub fn transmit(
-        &mut self,
-        now: Instant,
-        message: &Message,
-        write: impl FnOnce(&[&[u8]]) -> usize,
-    ) -> Result<(), SendError> {
-        self.sender.transmit(now, message, write)
-    }
-
-    /// See [`Sender::send_prepared`].
-    ///
-    /// # Errors
-    ///
-    /// As there.
-    pub fn send_prepared(&mut self, prepared: &Prepared) -> Result<(), SendError> {
-        self.sender.send_prepared(prepared)
-    }
-
-    /// See [`Receiver::read_space`].
-    #[inline]
-    pub fn read_space<'i>(&self, inbox: &'i mut Inbox) -> &'i mut [u8] {
-        self.receiver.read_space(inbox)
-    }
-
-    /// See [`Receiver::payload_space`].
-    pub fn payload_space<'m>(&self, message: &'m mut MessageBuf) -> &'m mut [u8] {
-        self.receiver.payload_space(message)
-    }
-
-    /// See [`Receiver::handle_payload`].
-    pub fn handle_payload(&mut self, message: &mut MessageBuf, len: usize) {
-        self.receiver.handle_payload(message, len);
-    }
-}
+/// What embedded targets are promised. On 64-bit targets `tests/memory.rs` has the bounds.
+#[cfg(target_pointer_width = "32")]
+const _: () = {
+    assert!(size_of::<Event<'_>>() <= 32 && size_of::<EventIndex>() <= 32);
+    assert!(size_of::<Connection<SliceOutbox<'_>>>() <= 400);
+};
 
 #[cfg(all(test, feature = "alloc", target_pointer_width = "64"))]
 mod tests {
@@ -674,8 +513,8 @@ mod tests {
 
     #[test]
     fn what_each_message_touches_lies_together() {
-        let first = offset_of!(Connection, sender) + offset_of!(Sender<Outbox>, closing);
-        let last = offset_of!(Connection, receiver) + offset_of!(Receiver, utf8);
+        let first = offset_of!(Connection, sender) + send::USED_FROM;
+        let last = offset_of!(Connection, receiver) + receive::USED_TO;
         assert!(last - first <= 256, "{first} to {last}");
     }
 }

@@ -20,8 +20,8 @@
 
 use core::time::Duration;
 
-use super::config::Config;
-use super::event::Timer;
+use crate::connection::config::Config;
+use crate::connection::event::TimerKind;
 use crate::time::{Instant, Term};
 
 /// Shortest time between two keepalive Pings, so that an interval of zero does not spin.
@@ -61,7 +61,7 @@ pub(super) struct Timers {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Due {
     Ping,
-    Expired(Timer),
+    Expired(TimerKind),
     /// Memory for compression has not been used for a while.
     #[cfg(feature = "deflate")]
     Release,
@@ -195,13 +195,13 @@ impl Timers {
     #[inline]
     pub(super) fn next(&self, config: &Config) -> (Instant, Due) {
         if self.pings.marks.is_closing() {
-            return (self.progress_or_end, Due::Expired(Timer::Close));
+            return (self.progress_or_end, Due::Expired(TimerKind::Close));
         }
         let received = self.received.min(Instant::LAST);
         let alive = match self.pings.oldest() {
             Some(oldest) if config.pong_timeout != Term::NEVER => {
                 let silent_from = self.extended(received.max(oldest), config);
-                (silent_from + config.pong_timeout, Due::Expired(Timer::Pong))
+                (silent_from + config.pong_timeout, Due::Expired(TimerKind::Pong))
             }
             _ => {
                 let silent_from = self.pings.newest().map_or(received, |newest| newest.max(received));
@@ -209,7 +209,7 @@ impl Timers {
             }
         };
         let idle = self.data.min(Instant::LAST) + config.idle_timeout;
-        if idle <= alive.0 { (idle, Due::Expired(Timer::Idle)) } else { alive }
+        if idle <= alive.0 { (idle, Due::Expired(TimerKind::Idle)) } else { alive }
     }
 
     /// From when on the peer counts as silent, where no byte has come in since `silent_from`. The last write into a full
@@ -418,7 +418,7 @@ mod tests {
         let mut died = None;
         for second in 31..1000 {
             let (deadline, due) = timers.next(&config);
-            assert_eq!(due, Due::Expired(Timer::Pong));
+            assert_eq!(due, Due::Expired(TimerKind::Pong));
             if deadline <= at(second) {
                 died = Some(second);
                 break;
@@ -435,9 +435,9 @@ mod tests {
         let mut timers = waiting();
         timers.write_progressed(at(59));
         timers.received(at(60), false);
-        assert_eq!(timers.next(&config), (at(90), Due::Expired(Timer::Pong)));
+        assert_eq!(timers.next(&config), (at(90), Due::Expired(TimerKind::Pong)));
         timers.write_progressed(at(65));
-        assert_eq!(timers.next(&config), (at(95), Due::Expired(Timer::Pong)));
+        assert_eq!(timers.next(&config), (at(95), Due::Expired(TimerKind::Pong)));
     }
 
     #[test]
@@ -450,11 +450,11 @@ mod tests {
         // The next Ping is not answered: that is known by what has not come since.
         timers.next_ping(at(89));
         timers.pings_moved(at(89), 0);
-        assert_eq!(timers.next(&config), (at(119), Due::Expired(Timer::Pong)));
+        assert_eq!(timers.next(&config), (at(119), Due::Expired(TimerKind::Pong)));
         // Once they are decoded, the round trip is that of the first one, and the second is still waited for.
         timers.pong(at(100), &[0, 0, 0, 1]);
         assert_eq!(timers.round_trip(), Some(SECOND * 70));
-        assert_eq!(timers.next(&config), (at(119), Due::Expired(Timer::Pong)));
+        assert_eq!(timers.next(&config), (at(119), Due::Expired(TimerKind::Pong)));
     }
 
     #[test]
@@ -466,7 +466,7 @@ mod tests {
         // Nor does it count for the Ping that goes out later.
         timers.next_ping(at(30));
         timers.pings_moved(at(30), 0);
-        assert_eq!(timers.next(&config), (at(60), Due::Expired(Timer::Pong)));
+        assert_eq!(timers.next(&config), (at(60), Due::Expired(TimerKind::Pong)));
     }
 
     #[test]
@@ -474,7 +474,7 @@ mod tests {
         let config = Config::new().pong_timeout(Some(Duration::ZERO)).idle_timeout(Some(Duration::ZERO));
         let mut timers = waiting();
         timers.received(Instant::NEVER, true);
-        assert_eq!(timers.next(&config), (Instant::LAST, Due::Expired(Timer::Idle)));
+        assert_eq!(timers.next(&config), (Instant::LAST, Due::Expired(TimerKind::Idle)));
         assert_eq!(timers.latest(&config), Instant::LAST);
     }
 

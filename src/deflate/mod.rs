@@ -1,10 +1,15 @@
 //! Compression of messages: permessage-deflate (RFC 7692), with the feature `deflate`.
 //!
-//! A connection compresses once [`Machine::with_deflate`](crate::Machine::with_deflate) has told it what the
-//! handshake agreed on, and not before. This module holds the two machines it does that with, for those who
-//! bring frames of their own, what can be set, and the [`Pool`] that connections may share. How the
-//! parameters are negotiated is in [`handshake`](crate::handshake); what it costs, and when it pays, in
-//! [`manual::compression`](crate::manual::compression).
+//! A connection compresses only after [`Connection::with_deflate`](crate::Connection::with_deflate) was given
+//! the parameters that the handshake agreed on. This module contains:
+//!
+//! - [`Deflater`] and [`Inflater`], which a connection uses, and which work alone for code with its own
+//!   frames;
+//! - [`Compression`], the settings;
+//! - [`Pool`], which connections can share.
+//!
+//! Not here: the negotiation, which is in [`handshake`](crate::handshake), and the costs and benefits, which
+//! are in [`manual::compression`](crate::manual::compression).
 //!
 //! ```
 //! use hybi::deflate::{Compression, Deflater, Inflater};
@@ -20,46 +25,47 @@
 //! # Ok::<(), hybi::deflate::InvalidDeflate>(())
 //! ```
 
-#[expect(
-    clippy::module_inception,
-    reason = "the extension, and the one of its two directions that bears its name"
-)]
-mod deflate;
-mod history;
-mod inflate;
+mod deflater;
+mod inflater;
 mod pool;
+mod window_copy;
 
 use core::num::NonZeroU8;
 
 use crate::frame::Role;
 use crate::handshake::DeflateParams;
 
-pub use deflate::{Compression, Deflater};
-pub use inflate::{Finished, Inflater, InvalidDeflate, Step};
+pub use deflater::{Compression, Deflater};
+pub use inflater::{Finished, Inflater, InvalidDeflate, Step};
 pub use pool::Pool;
 
-/// What a message ends with before it is sent, and without which it is sent (RFC 7692 section 7.2.1).
+/// The end of each compressed message, which is removed before it is sent and appended after it is received
+/// (RFC 7692 section 7.2.1).
 const TAIL: [u8; 4] = [0x00, 0x00, 0xFF, 0xFF];
 
-/// RSV1, which on the first frame of a message says that it is compressed (RFC 7692 section 6).
+/// The reserved bit RSV1 in the notation of [`Header::rsv`](crate::frame::Header::rsv). On the first frame of
+/// a message it means that the message is compressed (RFC 7692 section 6).
 pub(crate) const RSV1: u8 = 4;
 
-/// The longest payload that `len` bytes which do not compress become: a quarter and 64 bytes longer.
+/// Returns the maximum payload length for a message of `len` bytes that does not compress: a quarter more,
+/// plus 64 bytes.
 ///
-/// zlib comes nearest to it with little memory, where blocks are short, and with bytes that the fixed code has nine bits
-/// for.
+/// zlib comes closest to this bound with little memory, because blocks are short then, and with bytes for
+/// which the fixed code needs nine bits.
 pub(crate) const fn longest_payload(len: u64) -> u64 {
     len.saturating_add(len / 4).saturating_add(64)
 }
 
-/// What was agreed on for one direction, in one byte: bits of the window, and whether context is taken over.
+/// The agreed parameters of one direction in one byte: the bits of the window, and whether context is taken
+/// over.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Agreed(NonZeroU8);
 
 impl Agreed {
+    /// The bit that means context takeover.
     const TAKEOVER: u8 = 0x80;
 
-    /// For what an endpoint in `role` sends.
+    /// Returns the parameters for the messages that an endpoint in `role` sends.
     pub(crate) fn sent_by(role: Role, params: &DeflateParams) -> Self {
         let (bits, no_takeover) = match role {
             Role::Server => (params.server_window_bits(), params.server_no_context_takeover),
@@ -69,10 +75,12 @@ impl Agreed {
         Self(if no_takeover { bits } else { bits | Self::TAKEOVER })
     }
 
+    /// Returns the base-2 logarithm of the window size.
     pub(crate) const fn window_bits(self) -> u8 {
         self.0.get() & !Self::TAKEOVER
     }
 
+    /// Returns whether a message may refer to earlier ones.
     pub(crate) const fn takeover(self) -> bool {
         self.0.get() & Self::TAKEOVER != 0
     }
@@ -83,7 +91,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn s7_1_each_direction_has_parameters_of_its_own() {
+    fn s7692_7_1_each_direction_has_its_own_parameters() {
         let params = DeflateParams {
             server_no_context_takeover: true,
             client_no_context_takeover: false,

@@ -1,4 +1,12 @@
-//! Compressors that connections share.
+//! A pool of compressors and decompressors that connections share.
+//!
+//! Only connections without context takeover use it, because they keep nothing from one message to the next.
+//! [`Pool`] stores what is idle; `Agreed` decides whether a direction may use it.
+//!
+//! Invariants:
+//! - At most `max` idle compressors and `max` idle decompressors are stored.
+//! - No thread waits for a lock. If the pool is locked, a compressor is allocated, or freed instead of being
+//!   stored.
 
 use core::fmt;
 use std::boxed::Box;
@@ -7,11 +15,11 @@ use std::vec::Vec;
 
 use super::{Agreed, Compression, Deflater, Inflater};
 
-/// What connections without context takeover compress and inflate with, lent to one message at a time.
+/// Compressors and decompressors for connections without context takeover. Each is borrowed for one message.
 ///
-/// Such a connection keeps nothing from one message to the next, so that without a pool each message
-/// allocates and frees. With one, as many compressors and decompressors are kept as are used at once, up to a
-/// limit. Clones are handles to the same pool; no thread waits for another over it.
+/// Without a pool such a connection allocates and frees them for each message. A pool keeps as many as are in
+/// use at the same time, up to a limit. Clones are handles to the same pool. No thread waits for another
+/// because of it.
 ///
 /// ```
 /// use hybi::Config;
@@ -21,45 +29,51 @@ use super::{Agreed, Compression, Deflater, Inflater};
 /// # let _ = config;
 /// ```
 #[derive(Clone)]
-pub struct Pool(Arc<Kept>);
+pub struct Pool(Arc<PoolInner>);
 
-#[expect(clippy::vec_box, reason = "a box is lent out and comes back as it is")]
-struct Kept {
-    most: usize,
+/// The stored compressors and decompressors.
+#[expect(clippy::vec_box, reason = "a box is taken out and put back without moving its content")]
+struct PoolInner {
+    /// The maximum number of each kind.
+    max: usize,
+    /// The idle compressors.
     deflaters: Mutex<Vec<Box<Deflater>>>,
+    /// The idle decompressors.
     inflaters: Mutex<Vec<Box<Inflater>>>,
 }
 
 impl Pool {
-    /// Keeps at most `most` compressors (134 KiB to 483 KiB each), and as many decompressors (up to 79 KiB
-    /// each).
+    /// Returns a pool that keeps at most `max` compressors (134 KiB to 483 KiB each), and as many
+    /// decompressors (up to 79 KiB each).
     #[must_use]
-    pub fn new(most: usize) -> Self {
-        Self(Arc::new(Kept { most, deflaters: Mutex::default(), inflaters: Mutex::default() }))
+    pub fn new(max: usize) -> Self {
+        Self(Arc::new(PoolInner { max, deflaters: Mutex::default(), inflaters: Mutex::default() }))
     }
 
-    /// Frees what is kept.
+    /// Frees everything that is stored.
     pub fn clear(&self) {
-        let Kept { deflaters, inflaters, .. } = &*self.0;
+        let PoolInner { deflaters, inflaters, .. } = &*self.0;
         drop(deflaters.lock().map(|mut kept| core::mem::take(&mut *kept)));
         drop(inflaters.lock().map(|mut kept| core::mem::take(&mut *kept)));
     }
 }
 
 impl Agreed {
-    /// The compressor for this direction, from the pool if one of the kind is there.
+    /// Returns a compressor for this direction. Takes a stored one with the same parameters from the pool, or
+    /// allocates.
     pub(crate) fn deflater(self, compression: &Compression, pool: Option<&Pool>) -> Box<Deflater> {
-        let wanted = Deflater::made_for(self.window_bits(), compression);
+        let wanted = Deflater::parameters_for(self.window_bits(), compression);
         let kept = self.shared(pool).and_then(|pool| {
-            // Whoever finds it locked makes its own: nobody waits.
+            // Allocate instead of waiting for the lock.
             let mut kept = pool.0.deflaters.try_lock().ok()?;
-            let index = kept.iter().position(|deflater| deflater.is_made_for() == wanted)?;
+            let index = kept.iter().position(|deflater| deflater.parameters() == wanted)?;
             Some(kept.swap_remove(index))
         });
         kept.unwrap_or_else(|| Box::new(Deflater::new(self.window_bits(), self.takeover(), compression)))
     }
 
-    /// A message has been compressed, with this: keeps it where the next one may refer to it.
+    /// Stores the compressor of a finished message. Returns it if the connection must keep it, because the
+    /// next message may refer to this one.
     pub(crate) fn keep_deflater(self, used: Box<Deflater>, pool: Option<&Pool>) -> Option<Box<Deflater>> {
         if self.takeover() {
             return Some(used);
@@ -69,7 +83,7 @@ impl Agreed {
         None
     }
 
-    /// The decompressor for this direction, from the pool if there is one.
+    /// Returns a decompressor for this direction. Takes a stored one from the pool, or allocates.
     pub(crate) fn inflater(self, pool: Option<&Pool>) -> Box<Inflater> {
         let kept = self.shared(pool).and_then(|pool| pool.0.inflaters.try_lock().ok()?.pop());
         match kept {
@@ -81,7 +95,8 @@ impl Agreed {
         }
     }
 
-    /// A message has been inflated, with this: keeps it where the next one may refer to it.
+    /// Stores the decompressor of a finished message. Returns it if the connection must keep it, because the
+    /// next message may refer to this one.
     pub(crate) fn keep_inflater(self, used: Box<Inflater>, pool: Option<&Pool>) -> Option<Box<Inflater>> {
         if self.takeover() {
             return Some(used);
@@ -91,23 +106,24 @@ impl Agreed {
         None
     }
 
-    /// The pool, if what this direction uses is free between messages.
+    /// Returns the pool if this direction may use it, which means that there is no context takeover.
     fn shared(self, pool: Option<&Pool>) -> Option<&Pool> {
         if self.takeover() { None } else { pool }
     }
 }
 
-impl Kept {
+impl PoolInner {
+    /// Stores `used`, or frees it if the pool is full or locked.
     fn keep<T>(&self, place: &Mutex<Vec<Box<T>>>, used: Box<T>) {
         if let Ok(mut kept) = place.try_lock() {
-            if kept.len() < self.most {
+            if kept.len() < self.max {
                 kept.push(used);
             }
         }
     }
 }
 
-/// The same pool.
+/// Two handles are equal if they belong to the same pool.
 impl PartialEq for Pool {
     fn eq(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
@@ -118,7 +134,7 @@ impl Eq for Pool {}
 
 impl fmt::Debug for Pool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Pool").field("most", &self.0.most).finish_non_exhaustive()
+        f.debug_struct("Pool").field("max", &self.0.max).finish_non_exhaustive()
     }
 }
 
@@ -129,7 +145,7 @@ mod tests {
     use crate::handshake::DeflateParams;
 
     #[test]
-    fn whoever_finds_the_pool_locked_does_without() {
+    fn a_locked_pool_is_not_waited_for() {
         let params = DeflateParams { server_no_context_takeover: true, ..DeflateParams::default() };
         let (agreed, pool) = (Agreed::sent_by(Role::Server, &params), Pool::new(2));
         let deflater = || agreed.deflater(&Compression::new(), Some(&pool));

@@ -1,4 +1,21 @@
-//! Frames out of a byte stream that may be cut anywhere.
+//! Decoding of a byte stream into frames, however the stream is cut.
+//!
+//! [`Decoder`] is responsible for the rules that depend on the role, on negotiated extensions and on earlier
+//! frames: masking, reserved bits, and the order of fragments. [`Header::decode`] checks the other rules of a
+//! header. Messages, UTF-8 and limits belong to the connection.
+//!
+//! The fast path is [`Decoder::header`] on input that holds the whole header: it is decoded where it lies. A
+//! header that is cut goes through `partial_header`, which collects it in 14 bytes of state.
+//!
+//! Invariants:
+//! - Each byte is examined once, except the bytes of a cut header.
+//! - An error is reported at the first byte that shows it, whatever the cuts.
+//!
+//! ```text
+//!           header complete                last payload byte
+//!  between ─────────────────▶ in frame ───────────────────▶ between
+//!   frames                    (an empty payload is one empty piece)
+//! ```
 
 use super::{Header, MAX_HEADER_LEN, Mask, Opcode, Role};
 use crate::error::ProtocolError;
@@ -6,40 +23,45 @@ use crate::error::ProtocolError;
 /// One step of a [`Decoder`].
 #[derive(Debug, PartialEq, Eq)]
 pub enum Item<'a> {
-    /// A frame begins.
+    /// The header of the next frame.
     Header(Header),
-    /// A piece of its payload, unmasked in place. A frame with an empty payload has one empty piece.
+    /// A piece of the frame's payload, unmasked in place. A frame without payload has one empty piece.
     Payload {
-        /// The bytes, as they were before they were masked.
+        /// The unmasked bytes.
         data: &'a mut [u8],
-        /// Whether the frame ends here.
+        /// Whether this piece ends the frame.
         end: bool,
     },
 }
 
-/// Walks a byte stream frame by frame (RFC 6455 section 5), whatever the cuts.
+/// Splits a byte stream into frames (RFC 6455 section 5), however the stream is cut.
 ///
-/// It enforces what can be judged by frames alone: everything that [`Header::decode`] does, masking
-/// by role (5.1), reserved bits (5.2), and that fragments come in order (5.4). It keeps a header of
-/// which a part has arrived, 14 bytes at most, and no payload.
+/// Enforces what can be checked on frames alone: the rules of [`Header::decode`], masking by role (section
+/// 5.1), reserved bits (section 5.2) and the order of fragments (section 5.4).
+///
+/// It stores a header that has arrived in part, which is at most [`MAX_HEADER_LEN`] bytes, and no payload.
 #[derive(Clone, Debug)]
 pub struct Decoder {
-    /// What of the payload has not arrived yet.
+    /// The payload bytes of the current frame that have not arrived.
     left: u64,
+    /// The mask for the next payload byte.
     mask: Mask,
+    /// The first bytes of a header that has arrived in part.
     partial: [u8; MAX_HEADER_LEN],
+    /// The number of bytes in `partial`.
     partial_len: u8,
+    /// The role of the receiving endpoint.
     role: Role,
-    /// The reserved bits that an extension defines, as in [`Header::rsv`].
+    /// The reserved bits that an extension defines, in the notation of [`Header::rsv`].
     allowed_rsv: u8,
-    /// A data message has begun and not ended.
+    /// Whether a data message has begun and not ended.
     message_open: bool,
-    /// A header was given out, and the end of its payload not yet.
+    /// Whether a header was returned and the end of its payload was not.
     in_frame: bool,
 }
 
 impl Decoder {
-    /// A decoder at the start of a stream, for what an endpoint in `role` receives.
+    /// Returns a decoder for the start of a stream that an endpoint in `role` receives.
     #[must_use]
     pub const fn new(role: Role) -> Self {
         Self {
@@ -54,26 +76,38 @@ impl Decoder {
         }
     }
 
-    /// Lets pass reserved bits that an extension has given a meaning, in the notation of
-    /// [`Header::rsv`], on the first frame of a data message. None are allowed otherwise.
+    /// Allows reserved bits that an extension defines, in the notation of [`Header::rsv`].
+    ///
+    /// They are allowed on the first frame of a data message only. By default none are allowed.
     #[must_use]
     pub const fn allow_rsv(mut self, bits: u8) -> Self {
         self.allowed_rsv = bits & 7;
         self
     }
 
-    /// The role this decoder receives in.
+    /// Returns the role in which this decoder receives.
     #[must_use]
     pub const fn role(&self) -> Role {
         self.role
     }
 
-    /// Takes the next item off the front of `input`, or all of it and `None` where more is needed.
+    /// Takes the next item from the front of `input`. If more input is needed, takes all of it and returns
+    /// `None`.
     ///
     /// # Errors
     ///
-    /// A [`ProtocolError`] as soon as the bytes that show it are there; nothing that follows has a
-    /// meaning, and the decoder must not be used further.
+    /// A [`ProtocolError`] as soon as the bytes that show the violation are there:
+    ///
+    /// - the errors of [`Header::decode`];
+    /// - [`ReservedBits`](ProtocolError::ReservedBits) or [`NotAFrame`](ProtocolError::NotAFrame): reserved
+    ///   bits that were not allowed are set;
+    /// - [`NotMasked`](ProtocolError::NotMasked) on a server and [`Masked`](ProtocolError::Masked) on a
+    ///   client;
+    /// - [`NothingToContinue`](ProtocolError::NothingToContinue): a continuation frame while no message is
+    ///   open;
+    /// - [`MessageInterleaved`](ProtocolError::MessageInterleaved): a message begins while another is open.
+    ///
+    /// The decoder must not be used after an error: the bytes that follow have no meaning.
     pub fn decode<'a>(&mut self, input: &mut &'a mut [u8]) -> Result<Option<Item<'a>>, ProtocolError> {
         if self.in_frame {
             if input.is_empty() && self.left > 0 {
@@ -93,30 +127,32 @@ impl Decoder {
         Ok(header.map(Item::Header))
     }
 
-    /// Whether the stream may end here without cutting a frame.
+    /// Returns whether the stream may end here without cutting a frame.
     #[must_use]
     pub const fn is_between_frames(&self) -> bool {
         !self.in_frame && self.partial_len == 0
     }
 
-    /// Whether a fragmented message has begun and not ended.
+    /// Returns whether a fragmented message has begun and not ended.
     #[must_use]
     pub const fn is_in_message(&self) -> bool {
         self.message_open
     }
 
-    /// The bytes of the current frame's payload that have not arrived yet.
+    /// Returns the number of payload bytes of the current frame that have not arrived.
     #[must_use]
     pub const fn payload_left(&self) -> u64 {
         self.left
     }
 
-    /// Whether a payload is being received, be it empty.
+    /// Returns whether a payload is being received. This can be an empty payload whose piece was not returned
+    /// yet.
     pub(crate) const fn is_in_frame(&self) -> bool {
         self.in_frame
     }
 
-    /// What is missing of a header that has begun to arrive, at the least.
+    /// Returns the minimum number of bytes that are missing from a header that has arrived in part, or 0 if
+    /// none has.
     pub(crate) const fn header_left(&self) -> usize {
         match self.partial_len {
             0 => 0,
@@ -133,19 +169,20 @@ impl Decoder {
         }
     }
 
-    /// How many of the next `available` bytes are payload of the current frame.
+    /// Returns how many of the next `available` bytes belong to the payload of the current frame.
     #[inline]
     pub(crate) fn payload_in(&self, available: usize) -> usize {
         usize::try_from(self.left).map_or(available, |left| left.min(available))
     }
 
-    /// The mask for the next byte of the payload that is to be unmasked.
+    /// Returns the mask for the next payload byte that will be unmasked.
     #[inline]
     pub(crate) fn mask_mut(&mut self) -> &mut Mask {
         &mut self.mask
     }
 
-    /// Passes over `len` bytes of the payload, whose mask is advanced by whoever unmasks them; whether the frame ends.
+    /// Consumes `len` payload bytes, and returns whether the frame ends. The caller, which unmasks the bytes,
+    /// advances the mask.
     #[inline]
     pub(crate) fn consume(&mut self, len: usize) -> bool {
         self.left = self.left.saturating_sub(len as u64);
@@ -153,14 +190,15 @@ impl Decoder {
         !self.in_frame
     }
 
-    /// Counts `len` bytes of payload as taken in, and leaves the frame open: [`Self::consume`] ends it.
+    /// Consumes `len` payload bytes and leaves the frame open. [`Self::consume`] ends it later.
     #[cfg(feature = "deflate")]
     pub(crate) fn pass(&mut self, len: usize) {
         self.left = self.left.saturating_sub(len as u64);
     }
 
-    /// Takes a header, or the part of one that is there, off the front of `input`: the bytes used, and
-    /// the header if it is whole.
+    /// Decodes a header from the front of `input`, or stores the part of it that is there.
+    ///
+    /// Returns the number of bytes used, and the header if it is complete.
     #[inline]
     pub(crate) fn header(&mut self, input: &[u8]) -> Result<(usize, Option<Header>), ProtocolError> {
         if self.partial_len == 0 {
@@ -173,7 +211,7 @@ impl Decoder {
         self.partial_header(input)
     }
 
-    /// As [`Self::header`], where earlier input ended inside the header or this one does.
+    /// Decodes a header that earlier input began, or that this input ends inside of.
     #[cold]
     fn partial_header(&mut self, input: &[u8]) -> Result<(usize, Option<Header>), ProtocolError> {
         let have = usize::from(self.partial_len);
@@ -191,41 +229,44 @@ impl Decoder {
                 Ok((len - have, Some(header)))
             }
             None => {
-                // A header of 14 bytes is whole, so a partial one fits.
+                // A header of 14 bytes is always complete, so a partial header fits into `partial` and its
+                // length into a byte.
                 self.partial_len = u8::try_from(have + taken).unwrap_or(u8::MAX);
                 Ok((taken, None))
             }
         }
     }
 
-    /// Judges the first two bytes by what this end expects, as soon as they are there.
+    /// Checks the first two bytes of a header against role, extensions and the open message, as soon as they
+    /// are there.
     #[inline]
     fn check_start(&self, bytes: &[u8]) -> Result<(), ProtocolError> {
         let Some(&first) = bytes.first() else { return Ok(()) };
         let rsv = first >> 4 & 7;
-        // Unknown opcodes are Header::decode's to refuse.
+        // `Header::decode` reports unknown opcodes.
         let opcode = Opcode::from_bits(first);
-        // RFC 6455 5.2: reserved bits must be 0 unless an extension defines a meaning for them. RFC 7692
-        // 6.1 defines RSV1 on the first frame of a data message alone.
+        // RFC 6455 5.2: reserved bits must be 0 unless an extension defines a meaning for them. RFC 7692 6.1
+        // defines RSV1 on the first frame of a data message only.
         let may_carry_rsv = matches!(opcode, Some(Opcode::Text | Opcode::Binary));
         if rsv & !(if may_carry_rsv { self.allowed_rsv } else { 0 }) != 0 {
             return Err(reserved_bits(first));
         }
         match opcode {
-            // RFC 6455 5.4: a continuation frame continues a message that is open ...
+            // RFC 6455 5.4: a continuation frame continues a message that is open.
             Some(Opcode::Continuation) if !self.message_open => return Err(ProtocolError::NothingToContinue),
-            // ... and the fragments of one message must not be interleaved with those of another.
+            // RFC 6455 5.4: the fragments of one message must not be interleaved with those of another.
             Some(Opcode::Text | Opcode::Binary) if self.message_open => {
                 return Err(ProtocolError::MessageInterleaved);
             }
-            // What Header::decode finds in the first byte comes before what the second shows.
+            // `Header::decode` reports these two errors. They are in the first byte, so they come before an
+            // error in the second.
             None => return Ok(()),
             Some(opcode) if opcode.is_control() && first & 0x80 == 0 => return Ok(()),
             Some(_) => {}
         }
         let Some(second) = bytes.get(1) else { return Ok(()) };
-        // RFC 6455 5.1: a server closes the connection upon a frame that is not masked, a client upon
-        // one that is.
+        // RFC 6455 5.1: a server closes the connection upon a frame that is not masked, a client upon one
+        // that is masked.
         match (self.role, second & 0x80 != 0) {
             (Role::Server, false) => Err(ProtocolError::NotMasked),
             (Role::Client, true) => Err(ProtocolError::Masked),
@@ -233,7 +274,7 @@ impl Decoder {
         }
     }
 
-    /// A frame begins.
+    /// Begins the frame of `header`.
     #[inline]
     pub(crate) fn begin(&mut self, header: &Header) {
         self.left = header.payload_len;
@@ -245,14 +286,15 @@ impl Decoder {
     }
 }
 
-/// The violation of a first byte whose reserved bits are wrong.
+/// Returns the error for a first byte whose reserved bits are not allowed.
 #[cold]
 const fn reserved_bits(first: u8) -> ProtocolError {
     match first {
-        // RSV1 alone, on a fragment of data: so a message begins that is compressed without an agreement (RFC 7692 6.1).
-        // In ASCII these are `@`, `A` and `B`, with which no HTTP response begins.
+        // RSV1 alone on a data fragment: a compressed message begins although compression was not agreed on
+        // (RFC 7692 6.1). In ASCII these bytes are `@`, `A` and `B`. No HTTP response begins with one of
+        // them.
         0x40..=0x42 => ProtocolError::ReservedBits(4),
-        // Every other printable character has reserved bits that no extension in use sets, and no FIN.
+        // All other printable characters set reserved bits that no extension in use sets, and lack FIN.
         b' '..=b'~' => ProtocolError::NotAFrame(first),
         _ => ProtocolError::ReservedBits(first >> 4 & 7),
     }
@@ -286,8 +328,9 @@ mod tests {
     }
 
     #[test]
-    fn every_two_way_split_gives_the_same_frames() {
-        // "Hel" + Ping "p" + "lo", then 200 bytes of binary, all masked.
+    fn s5_2_every_two_way_split_gives_the_same_frames() {
+        // The fragments "Hel" and "lo" with a Ping "p" between them, then 200 bytes of binary data, all
+        // masked.
         let mut wire = std::vec![0x01, 0x83, 1, 2, 3, 4];
         wire.extend([b'H' ^ 1, b'e' ^ 2, b'l' ^ 3]);
         wire.extend([0x89, 0x81, 9, 9, 9, 9, b'p' ^ 9, 0x80, 0x82, 0, 0, 0, 0, b'l', b'o']);
@@ -308,9 +351,9 @@ mod tests {
     }
 
     #[test]
-    fn s5_1_masking_goes_by_role_and_fails_with_the_second_byte() {
+    fn s5_1_wrong_masking_fails_at_the_second_byte() {
         let of = |role, bytes: &[u8]| decode(&mut Decoder::new(role), &[bytes]).1;
-        // Whole messages, first fragments, and control frames.
+        // Single-frame messages, first fragments and control frames.
         for first in [0x81, 0x82, 0x01, 0x02, 0x88, 0x89, 0x8A] {
             assert_eq!(of(Role::Server, &[first, 0x05]), Err(ProtocolError::NotMasked));
             assert_eq!(of(Role::Client, &[first, 0x85]), Err(ProtocolError::Masked));
@@ -320,7 +363,7 @@ mod tests {
     }
 
     #[test]
-    fn s5_2_reserved_bits_fail_unless_defined() {
+    fn s5_2_reserved_bits_fail_unless_allowed() {
         for rsv in 1..8u8 {
             for opcode in [1, 2, 8, 9, 10] {
                 let error = decode(&mut Decoder::new(Role::Client), &[&[0x80 | rsv << 4 | opcode]]).1;
@@ -330,13 +373,13 @@ mod tests {
                 assert_eq!(allowed.is_ok(), rsv == 4 && opcode < 8);
             }
         }
-        // RFC 7692 6.1: not on a continuation.
+        // RFC 7692 6.1: RSV1 is not allowed on a continuation frame.
         let mut decoder = Decoder::new(Role::Client).allow_rsv(4);
         assert_eq!(decode(&mut decoder, &[&[0x41, 0, 0x40]]).1, Err(ProtocolError::ReservedBits(4)));
     }
 
     #[test]
-    fn s5_4_fragments_come_in_order() {
+    fn s5_4_fragments_out_of_order_fail() {
         let of = |bytes: &[u8]| decode(&mut Decoder::new(Role::Client), &[bytes]).1;
         assert_eq!(of(&[0x80]), Err(ProtocolError::NothingToContinue));
         assert_eq!(of(&[0x00]), Err(ProtocolError::NothingToContinue));
@@ -347,7 +390,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_byte_is_judged_before_the_second() {
+    fn s5_2_an_error_in_the_first_byte_precedes_one_in_the_second() {
         for (byte, error) in [
             (0x83, ProtocolError::UnknownOpcode(3)),
             (0x09, ProtocolError::ControlFragmented),
@@ -363,7 +406,7 @@ mod tests {
     }
 
     #[test]
-    fn the_missing_part_of_a_header_is_known() {
+    fn s5_2_header_left_counts_the_missing_bytes() {
         for (role, bytes, left) in [
             (Role::Server, &[][..], 0),
             (Role::Server, &[0x81], 1),
@@ -379,15 +422,16 @@ mod tests {
             assert_eq!(decode(&mut decoder, &[bytes]).1, Ok(()));
             assert_eq!(decoder.header_left(), left, "{bytes:x?}");
         }
-        // What an earlier header left behind says nothing of the next.
+        // Bytes that an earlier header left in `partial` must not count for the next header.
         let mut decoder = Decoder::new(Role::Client);
         assert_eq!(decode(&mut decoder, &[&[0x82, 0x7E, 0], &[126], &[0; 126], &[0x81]]).1, Ok(()));
         assert_eq!(decoder.header_left(), 1);
     }
 
     #[test]
-    fn s5_2_where_the_stream_stands_is_known_after_each_byte() {
-        // "He", an empty Ping, "y". The end of a frame is told at once, be it empty.
+    fn s5_2_the_state_is_known_after_each_byte() {
+        // "He", an empty Ping, "y". The end of a frame is reported with its last byte, also for an empty
+        // payload.
         let (mut decoder, mut ended) = (Decoder::new(Role::Client), 0);
         assert!(decoder.is_between_frames() && !decoder.is_in_message());
         for (byte, between_frames, in_frame, in_message, left, frames) in [

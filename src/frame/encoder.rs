@@ -1,95 +1,138 @@
-//! Frames into memory.
+//! Encoding of frames into memory that the caller provides (RFC 6455 section 5).
+//!
+//! [`Encoder`] is responsible for legal frames in a legal order: fragments of messages are not interleaved,
+//! control frames are short, and a client masks each frame with a fresh key. It is not responsible for
+//! queues, messages, UTF-8 or closing.
+//!
+//! Invariant: a call that fails changes nothing. [`Encoder::check`] decides before a masking key is used and
+//! before a byte is written.
 
 use core::fmt;
 
+use crate::error::SendError;
+
 use super::{Header, MAX_CONTROL_PAYLOAD, MAX_HEADER_LEN, MAX_PAYLOAD_LEN, MaskingKeys, Opcode, Role};
 
-/// Why a frame cannot be sent now. Nothing was written, and nothing has changed.
+/// The reason why a frame cannot be sent now. Nothing was written, and the encoder is unchanged.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum EncodeError {
-    /// A data frame begins a message while another is open (RFC 6455 section 5.4). End that one with a
-    /// continuation that has FIN set first.
+    /// A data frame would begin a message while another message is open (RFC 6455 section 5.4). First end the
+    /// open message with a continuation frame that has FIN set.
     MessageOpen,
-    /// A continuation, but no message is open (RFC 6455 section 5.4).
+    /// A continuation frame has no open message to continue (RFC 6455 section 5.4).
     NoMessageOpen,
-    /// A payload of more than [`MAX_PAYLOAD_LEN`] bytes (RFC 6455 section 5.2).
+    /// The payload has more than [`MAX_PAYLOAD_LEN`] bytes (RFC 6455 section 5.2).
     TooLong,
-    /// A control frame without FIN, or with more than 125 bytes of payload (RFC 6455 section 5.5).
+    /// A control frame has no FIN, or more than [`MAX_CONTROL_PAYLOAD`] bytes of payload (RFC 6455 section
+    /// 5.5).
     ControlFrame,
-    /// The frame does not fit into the memory given for it.
+    /// The output is too small for the frame.
     NoRoom,
 }
 
 impl fmt::Display for EncodeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::MessageOpen => "another message is still open: finish it before a new one (RFC 6455 5.4)",
-            Self::NoMessageOpen => "there is no open message to continue (RFC 6455 5.4)",
+            Self::MessageOpen => "another message is still open (RFC 6455 5.4): finish it before a new one",
+            Self::NoMessageOpen => "a continuation frame has no open message (RFC 6455 5.4): begin one with a text or binary frame",
             Self::ControlFrame => {
-                "a control frame has FIN set and at most 125 bytes of payload (RFC 6455 5.5)"
+                "the control frame is fragmented or has over 125 bytes of payload (RFC 6455 5.5): set FIN and shorten it"
             }
-            Self::TooLong => "a payload has at most 2^63 - 1 bytes (RFC 6455 5.2)",
-            Self::NoRoom => "the frame does not fit into the memory given for it",
+            Self::TooLong => "the payload has more than 2^63 - 1 bytes (RFC 6455 5.2): send it in fragments",
+            Self::NoRoom => "the frame does not fit into the output buffer: pass a larger one, or send fragments",
         })
     }
 }
 
 impl core::error::Error for EncodeError {}
 
-/// Makes frames (RFC 6455 section 5): masks what a client sends, each frame with a key of its own,
-/// and keeps the fragments of messages in order.
+impl From<EncodeError> for SendError {
+    fn from(error: EncodeError) -> Self {
+        match error {
+            EncodeError::MessageOpen | EncodeError::NoMessageOpen => Self::MessageOpen,
+            EncodeError::ControlFrame => Self::ControlTooLong,
+            EncodeError::NoRoom | EncodeError::TooLong => Self::TooLarge,
+        }
+    }
+}
+
+#[cfg(feature = "alloc")]
+type Keys = alloc::boxed::Box<MaskingKeys>;
+#[cfg(not(feature = "alloc"))]
+type Keys = MaskingKeys;
+
+/// Encodes the frames of one endpoint (RFC 6455 section 5).
+///
+/// A client's encoder masks each frame with a key of its own. Both kinds keep the fragments of messages in
+/// order.
 #[derive(Debug)]
 pub struct Encoder {
-    masking_keys: Option<MaskingKeys>,
+    /// The masking keys of a client; `None` for a server.
+    /// With an allocator they lie in a box, so that a server holds no room for them.
+    masking_keys: Option<Keys>,
+    /// Whether a fragmented message has begun and not ended.
     message_open: bool,
 }
 
 impl Encoder {
-    /// The encoder of a server, which never masks (RFC 6455 section 5.1).
+    /// Returns the encoder of a server, which never masks (RFC 6455 section 5.1).
     #[must_use]
     pub const fn server() -> Self {
         Self { masking_keys: None, message_open: false }
     }
 
-    /// The encoder of a client, which masks every frame (RFC 6455 section 5.1).
+    /// Returns the encoder of a client, which masks every frame (RFC 6455 section 5.1).
     #[must_use]
-    pub const fn client(masking_keys: MaskingKeys) -> Self {
-        Self { masking_keys: Some(masking_keys), message_open: false }
+    pub fn client(masking_keys: MaskingKeys) -> Self {
+        Self { masking_keys: Some(Keys::from(masking_keys)), message_open: false }
     }
 
-    /// The role this encoder sends in.
+    /// Returns the role in which this encoder sends.
     #[must_use]
     #[inline]
     pub const fn role(&self) -> Role {
         if self.masking_keys.is_some() { Role::Client } else { Role::Server }
     }
 
-    /// Whether a fragmented message has begun and not ended.
+    /// Returns whether a fragmented message has begun and not ended.
     #[must_use]
     #[inline]
     pub const fn is_in_message(&self) -> bool {
         self.message_open
     }
 
-    /// The header of the next frame, with a fresh key if it is a client's. Its payload is to be masked
-    /// with [`Header::mask`], and it counts as sent.
+    /// Returns the header of the next frame, with a fresh masking key if this is a client's encoder.
+    ///
+    /// The frame counts as sent: the caller masks its payload with [`Header::mask`] and sends both.
     ///
     /// # Errors
     ///
-    /// [`EncodeError::MessageOpen`], [`NoMessageOpen`](EncodeError::NoMessageOpen),
-    /// [`TooLong`](EncodeError::TooLong) and [`ControlFrame`](EncodeError::ControlFrame): the caller's mistakes; nothing has changed.
+    /// Nothing has changed after an error.
+    ///
+    /// - [`EncodeError::MessageOpen`]: a data frame while another message is open.
+    /// - [`EncodeError::NoMessageOpen`]: a continuation frame while no message is open.
+    /// - [`EncodeError::TooLong`]: a payload of more than [`MAX_PAYLOAD_LEN`] bytes.
+    /// - [`EncodeError::ControlFrame`]: a control frame without FIN or with more than [`MAX_CONTROL_PAYLOAD`]
+    ///   bytes.
     #[inline]
     pub fn header(&mut self, opcode: Opcode, fin: bool, payload_len: u64) -> Result<Header, EncodeError> {
         self.check(opcode, fin, payload_len)?;
         Ok(self.checked_header(opcode, fin, payload_len))
     }
 
-    /// Writes a whole frame to the front of `out` and gives its length in bytes.
+    /// Encodes a frame with its payload into the front of `out`. Returns the length of the frame in bytes.
     ///
     /// # Errors
     ///
-    /// As [`Encoder::header`], and [`EncodeError::NoRoom`]; nothing has changed.
+    /// Nothing has changed after an error.
+    ///
+    /// - [`EncodeError::MessageOpen`]: a data frame while another message is open.
+    /// - [`EncodeError::NoMessageOpen`]: a continuation frame while no message is open.
+    /// - [`EncodeError::TooLong`]: a payload of more than [`MAX_PAYLOAD_LEN`] bytes.
+    /// - [`EncodeError::ControlFrame`]: a control frame without FIN or with more than [`MAX_CONTROL_PAYLOAD`]
+    ///   bytes.
+    /// - [`EncodeError::NoRoom`]: `out` is too small for the frame.
     pub fn encode_into(
         &mut self,
         opcode: Opcode,
@@ -105,7 +148,7 @@ impl Encoder {
         Ok(write_frame(&header, payload, out))
     }
 
-    /// Whether such a frame may be sent now.
+    /// Checks whether this frame may be sent now.
     #[inline]
     pub(crate) fn check(&self, opcode: Opcode, fin: bool, payload_len: u64) -> Result<(), EncodeError> {
         // RFC 6455 5.2: the most significant bit of a 64-bit length must be 0.
@@ -113,10 +156,10 @@ impl Encoder {
             return Err(EncodeError::TooLong);
         }
         match opcode {
-            // RFC 6455 5.4: the fragments of one message must not be interleaved with another's.
+            // RFC 6455 5.4: the fragments of one message must not be interleaved with those of another.
             Opcode::Text | Opcode::Binary if self.message_open => Err(EncodeError::MessageOpen),
             Opcode::Continuation if !self.message_open => Err(EncodeError::NoMessageOpen),
-            // RFC 6455 5.5: control frames are short and not fragmented.
+            // RFC 6455 5.5: control frames have at most 125 bytes of payload and are not fragmented.
             _ if opcode.is_control() && !(fin && payload_len <= MAX_CONTROL_PAYLOAD as u64) => {
                 Err(EncodeError::ControlFrame)
             }
@@ -124,14 +167,14 @@ impl Encoder {
         }
     }
 
-    /// The length of the header of a frame with that payload.
+    /// Returns the length of the header of a frame with this payload, in bytes.
     #[inline]
     pub(crate) fn header_len(&self, payload_len: u64) -> usize {
         let masking_key = self.masking_keys.as_ref().map(|_| [0; 4]);
         Header { fin: true, rsv: 0, opcode: Opcode::Binary, masking_key, payload_len }.encoded_len()
     }
 
-    /// A frame that [`Self::check`] has let pass is sent.
+    /// Records that a frame is sent. [`Self::check`] must have allowed it.
     #[inline]
     pub(crate) const fn follow(&mut self, opcode: Opcode, fin: bool) {
         if !opcode.is_control() {
@@ -139,18 +182,19 @@ impl Encoder {
         }
     }
 
-    /// The header of a frame that [`Self::check`] has let pass.
+    /// Returns the header of a frame that [`Self::check`] has allowed, and records that the frame is sent.
     #[inline]
     pub(crate) fn checked_header(&mut self, opcode: Opcode, fin: bool, payload_len: u64) -> Header {
         self.follow(opcode, fin);
-        // RFC 6455 5.3: a fresh key for each frame.
-        let masking_key = self.masking_keys.as_mut().map(MaskingKeys::next_key);
+        // RFC 6455 5.3: the masking key is a fresh one for each frame.
+        let masking_key = self.masking_keys.as_mut().map(|keys| keys.next_key());
         Header { fin, rsv: 0, opcode, masking_key, payload_len }
     }
 }
 
-/// Writes a frame to the front of `to`, which has room for it and may be overwritten behind it, and gives its
-/// length. The payload is masked on the way.
+/// Encodes a frame into the front of `to` and returns its length. The payload is masked while it is copied.
+///
+/// `to` must be large enough for the frame. Bytes of `to` after the frame may be overwritten.
 #[inline]
 pub(crate) fn write_frame(header: &Header, payload: &[u8], to: &mut [u8]) -> usize {
     let len = if let Some(head) = to.first_chunk_mut() {
@@ -163,7 +207,7 @@ pub(crate) fn write_frame(header: &Header, payload: &[u8], to: &mut [u8]) -> usi
         }
         len
     };
-    // It lies over what the header leaves of the longest one's place.
+    // The payload overwrites the zeros that `Header::encode` may have written after a short header.
     let body = to.get_mut(len..len + payload.len()).unwrap_or_default();
     len + header.mask().copy(payload, body)
 }
@@ -186,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn s5_3_no_key_is_used_twice() {
+    fn s5_3_each_frame_has_a_fresh_key() {
         let mut client = Encoder::client(MaskingKeys::from_seed([3; 32]));
         let keys: std::collections::HashSet<_> =
             (0..1000).map(|_| client.header(Opcode::Binary, true, 0).unwrap().masking_key.unwrap()).collect();
@@ -194,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn s5_4_messages_are_not_interleaved() {
+    fn s5_4_interleaved_messages_are_refused() {
         let mut encoder = Encoder::server();
         assert_eq!(encoder.header(Opcode::Continuation, true, 0), Err(EncodeError::NoMessageOpen));
         encoder.header(Opcode::Text, false, 1).unwrap();
@@ -208,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn s5_5_control_frames_are_short_and_whole() {
+    fn s5_5_long_or_fragmented_control_frames_are_refused() {
         let mut encoder = Encoder::server();
         for opcode in [Opcode::Ping, Opcode::Pong, Opcode::Close] {
             assert_eq!(encoder.header(opcode, true, 126), Err(EncodeError::ControlFrame));
@@ -218,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn s5_2_a_length_has_63_bits() {
+    fn s5_2_a_length_of_64_bits_is_refused() {
         let mut encoder = Encoder::server();
         encoder.header(Opcode::Binary, true, MAX_PAYLOAD_LEN).unwrap();
         assert_eq!(encoder.header(Opcode::Binary, true, MAX_PAYLOAD_LEN + 1), Err(EncodeError::TooLong));

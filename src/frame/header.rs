@@ -1,18 +1,34 @@
-//! Encoding and decoding of one frame header.
+//! Encoding and decoding of one frame header (RFC 6455 section 5.2).
+//!
+//! Responsible for every rule that one header can break on its own: opcode, control frames, and the minimal
+//! form of the length. Not responsible for rules that depend on the role, on extensions or on earlier frames:
+//! [`Decoder`](super::Decoder) checks those.
+//!
+//! ```text
+//!  byte 0: FIN RSV1 RSV2 RSV3 opcode(4)
+//!  byte 1: MASK length(7)        0 to 125: the length itself
+//!                                126: a 16-bit length follows; 127: a 64-bit length follows
+//!  0, 2 or 8 bytes: the extended length, big endian
+//!  0 or 4 bytes:    the masking key, if MASK is set
+//! ```
 
 use super::{Mask, Opcode};
 use crate::error::ProtocolError;
 
-/// The longest header: two bytes, a 64-bit length and a masking key.
+/// The length of the longest header in bytes: two bytes, a 64-bit length and a masking key.
 pub const MAX_HEADER_LEN: usize = 14;
-/// The longest payload of a control frame, in bytes (RFC 6455 section 5.5).
+/// The longest payload of a control frame in bytes (RFC 6455 section 5.5).
 pub const MAX_CONTROL_PAYLOAD: usize = 125;
-/// The longest payload of any frame, in bytes: the length has 63 bits (RFC 6455 section 5.2).
+/// The longest payload of any frame in bytes: 2^63 - 1 (RFC 6455 section 5.2).
 pub const MAX_PAYLOAD_LEN: u64 = u64::MAX >> 1;
 
+/// The FIN bit in the first byte.
 const FIN: u8 = 0x80;
+/// The MASK bit in the second byte.
 const MASKED: u8 = 0x80;
+/// The 7-bit length that announces a 16-bit length.
 const LEN_16: u8 = 126;
+/// The 7-bit length that announces a 64-bit length.
 const LEN_64: u8 = 127;
 
 /// A frame header (RFC 6455 section 5.2).
@@ -31,30 +47,39 @@ const LEN_64: u8 = 127;
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Header {
-    /// Whether this is the last fragment of its message.
+    /// Whether this frame is the last fragment of its message.
     pub fin: bool,
-    /// The reserved bits: 4 is RSV1, 2 is RSV2, 1 is RSV3. Other bits are not written.
+    /// The reserved bits: 4 is RSV1, 2 is RSV2, 1 is RSV3. Higher bits are ignored when the header is
+    /// encoded.
     pub rsv: u8,
-    /// What the frame is.
+    /// The type of the frame.
     pub opcode: Opcode,
-    /// The masking key of a frame from a client.
+    /// The masking key. Frames from a client have one, frames from a server have none.
     pub masking_key: Option<[u8; 4]>,
     /// The length of the payload in bytes, at most [`MAX_PAYLOAD_LEN`].
     pub payload_len: u64,
 }
 
 impl Header {
-    /// Reads a header from the front of `bytes`. Gives the header and its length in bytes, or
-    /// `None` where `bytes` end before it does.
+    /// Decodes a header from the front of `bytes`.
     ///
-    /// What can be judged by a single header is: opcode, fragmented or long control frames, minimal
-    /// length, 63-bit length. Masking and reserved bits depend on role and extensions, and so are
-    /// the caller's to judge, or [`Decoder`](super::Decoder)'s.
+    /// Returns the header and its length in bytes, or `None` if `bytes` end inside the header.
+    ///
+    /// Checks the rules that a header can break on its own. Masking and reserved bits depend on the role and
+    /// on extensions: the caller or [`Decoder`](super::Decoder) checks them.
     ///
     /// # Errors
     ///
-    /// A [`ProtocolError`] as soon as the bytes that show it are there. The connection is to be
-    /// failed with the error's close code.
+    /// Fails as soon as the bytes that show the violation are there. Fail the connection with the error's
+    /// close code.
+    ///
+    /// - [`UnknownOpcode`](ProtocolError::UnknownOpcode): the opcode is reserved.
+    /// - [`ControlFragmented`](ProtocolError::ControlFragmented): a control frame without FIN.
+    /// - [`ControlTooLong`](ProtocolError::ControlTooLong): a control frame with more than
+    ///   [`MAX_CONTROL_PAYLOAD`] bytes.
+    /// - [`CloseBodyOfOneByte`](ProtocolError::CloseBodyOfOneByte): a Close frame with a payload of one byte.
+    /// - [`LengthNotMinimal`](ProtocolError::LengthNotMinimal): the length is not in its shortest form.
+    /// - [`LengthTopBit`](ProtocolError::LengthTopBit): the top bit of a 64-bit length is set.
     #[inline]
     pub fn decode(bytes: &[u8]) -> Result<Option<(Self, usize)>, ProtocolError> {
         let &[first, ref rest @ ..] = bytes else { return Ok(None) };
@@ -63,17 +88,17 @@ impl Header {
             return Err(ProtocolError::UnknownOpcode(first & 0x0F));
         };
         let fin = first & FIN != 0;
-        // RFC 6455 5.5: control frames must not be fragmented ...
+        // RFC 6455 5.5: control frames must not be fragmented.
         if opcode.is_control() && !fin {
             return Err(ProtocolError::ControlFragmented);
         }
         let &[second, ref rest @ ..] = rest else { return Ok(None) };
         let short = second & !MASKED;
-        // ... and have a payload of at most 125 bytes.
+        // RFC 6455 5.5: control frames have a payload of at most 125 bytes.
         if opcode.is_control() && short >= LEN_16 {
             return Err(ProtocolError::ControlTooLong);
         }
-        // RFC 6455 5.5.1: a Close body, where there is one, begins with a two-byte code.
+        // RFC 6455 5.5.1: if there is a body, its first two bytes are the close code.
         if opcode == Opcode::Close && short == 1 {
             return Err(ProtocolError::CloseBodyOfOneByte);
         }
@@ -88,13 +113,16 @@ impl Header {
         Ok(Some((header, bytes.len() - rest.len())))
     }
 
-    /// Writes the header to the front of `out`, with the length in its minimal form, and gives the
-    /// number of bytes written. A length over [`MAX_PAYLOAD_LEN`] loses its top bit.
+    /// Encodes the header into the front of `out`, with the length in its minimal form. Returns the number of
+    /// bytes written.
+    ///
+    /// A length above [`MAX_PAYLOAD_LEN`] loses its top bit. Bytes of `out` after the header may be overwritten
+    /// with zeros.
     #[inline]
     pub fn encode(&self, out: &mut [u8; MAX_HEADER_LEN]) -> usize {
         let masked = if self.masking_key.is_some() { MASKED } else { 0 };
-        // Built in a register, big end first, and stored at once: bytes past the end are overwritten
-        // by the payload or never sent.
+        // The header is built in one 128-bit integer, first byte on top, and stored with one write.
+        // The payload overwrites the bytes after the header, or they are never sent.
         let first = u128::from(Self::first_byte(self.fin, self.rsv, self.opcode)) << 120;
         // RFC 6455 5.2: the minimal number of bytes must be used to encode the length.
         let (mut word, len) = if let Ok(len @ 0..=125) = u8::try_from(self.payload_len) {
@@ -120,7 +148,7 @@ impl Header {
         total
     }
 
-    /// The length of this header in bytes, 2 to [`MAX_HEADER_LEN`].
+    /// Returns the length of this header in bytes, 2 to [`MAX_HEADER_LEN`].
     #[must_use]
     pub const fn encoded_len(&self) -> usize {
         let len = match self.payload_len {
@@ -131,21 +159,22 @@ impl Header {
         if self.masking_key.is_some() { len + 4 } else { len }
     }
 
-    /// The mask for this header's payload; a mask of zeros, which changes nothing, if there is none.
+    /// Returns the mask for this header's payload. Without a masking key this is a mask of zeros, which
+    /// changes nothing.
     #[must_use]
     #[inline]
     pub fn mask(&self) -> Mask {
         Mask::new(self.masking_key.unwrap_or_default())
     }
 
-    /// What stands in front of the length.
+    /// Returns the first byte of a header.
     #[inline]
     pub(crate) const fn first_byte(fin: bool, rsv: u8, opcode: Opcode) -> u8 {
         (if fin { FIN } else { 0 }) | (rsv & 7) << 4 | opcode.bits()
     }
 }
 
-/// Reads the extended length, if `short` announces one: the length and what follows it.
+/// Reads the extended length if `short` announces one. Returns the length and the bytes after it.
 #[inline]
 fn extended_len(short: u8, rest: &[u8]) -> Result<Option<(u64, &[u8])>, ProtocolError> {
     match short {
@@ -174,8 +203,8 @@ fn extended_len(short: u8, rest: &[u8]) -> Result<Option<(u64, &[u8])>, Protocol
     }
 }
 
-/// The lengths of header and payload of a frame that this crate wrote, or `None` where `bytes` do not
-/// hold its header.
+/// Returns the lengths of header and payload of a frame that this crate encoded, or `None` if `bytes` end
+/// inside the header.
 pub(crate) fn frame_len(bytes: &[u8]) -> Option<(usize, usize)> {
     let (header, len) = Header::decode(bytes).ok()??;
     Some((len, usize::try_from(header.payload_len).ok()?))
@@ -187,7 +216,7 @@ mod tests {
 
     const LENGTHS: [u64; 10] = [0, 1, 125, 126, 127, 0xFFFF, 0x1_0000, 0xFFFF_FFFF, 1 << 40, MAX_PAYLOAD_LEN];
 
-    fn headers() -> impl Iterator<Item = Header> {
+    fn all_headers() -> impl Iterator<Item = Header> {
         let opcodes =
             [Opcode::Continuation, Opcode::Text, Opcode::Binary, Opcode::Close, Opcode::Ping, Opcode::Pong];
         opcodes.into_iter().flat_map(|opcode| {
@@ -204,8 +233,8 @@ mod tests {
     }
 
     #[test]
-    fn s5_2_every_header_survives_at_every_cut() {
-        for header in headers() {
+    fn s5_2_every_header_is_decoded_as_it_was_encoded_at_every_cut() {
+        for header in all_headers() {
             let mut out = [0; MAX_HEADER_LEN];
             let len = header.encode(&mut out);
             assert_eq!(len, header.encoded_len());
@@ -225,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn s5_2_length_is_minimal() {
+    fn s5_2_a_length_that_is_not_minimal_fails() {
         for bytes in [&[0x82, 126, 0, 0][..], &[0x82, 126, 0, 125]] {
             assert_eq!(Header::decode(bytes), Err(ProtocolError::LengthNotMinimal));
         }
@@ -238,13 +267,13 @@ mod tests {
     }
 
     #[test]
-    fn s5_2_top_bit_of_the_length_fails_with_its_byte() {
+    fn s5_2_the_top_bit_of_a_length_fails_at_its_byte() {
         assert_eq!(Header::decode(&[0x82, 127, 0x80]), Err(ProtocolError::LengthTopBit));
         assert_eq!(Header::decode(&[0x82, 127, 0x7f]), Ok(None));
     }
 
     #[test]
-    fn s5_2_unknown_opcode_fails_with_the_first_byte() {
+    fn s5_2_a_reserved_opcode_fails_at_the_first_byte() {
         for bits in (3..8).chain(11..16u8) {
             assert_eq!(Header::decode(&[0x80 | bits]), Err(ProtocolError::UnknownOpcode(bits)));
             assert_eq!(Header::decode(&[bits]), Err(ProtocolError::UnknownOpcode(bits)));
@@ -252,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn s5_5_control_frames_are_short_and_whole() {
+    fn s5_5_long_or_fragmented_control_frames_fail() {
         for opcode in [0x8, 0x9, 0xA] {
             assert_eq!(Header::decode(&[opcode]), Err(ProtocolError::ControlFragmented));
             for len in [126, 127, 254, 255] {
@@ -262,15 +291,15 @@ mod tests {
     }
 
     #[test]
-    fn s5_5_1_close_body_has_no_length_of_one() {
+    fn s5_5_1_a_close_body_of_one_byte_fails() {
         assert_eq!(Header::decode(&[0x88, 1]), Err(ProtocolError::CloseBodyOfOneByte));
         assert_eq!(Header::decode(&[0x88, 0x81]), Err(ProtocolError::CloseBodyOfOneByte));
     }
 
     #[test]
-    fn a_frame_of_ours_is_measured() {
+    fn frame_len_returns_the_lengths_of_header_and_payload() {
         let mut out = [0; MAX_HEADER_LEN];
-        for header in headers().filter(|h| !h.opcode.is_control() && h.payload_len <= 0xFFFF_FFFF) {
+        for header in all_headers().filter(|h| !h.opcode.is_control() && h.payload_len <= 0xFFFF_FFFF) {
             let len = header.encode(&mut out);
             assert_eq!(frame_len(&out), Some((len, header.payload_len as usize)));
         }

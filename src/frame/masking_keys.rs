@@ -1,20 +1,31 @@
-//! Where masking keys come from.
+//! The generator of masking keys (RFC 6455 sections 5.3 and 10.3).
+//!
+//! [`MaskingKeys`] is the key stream of `ChaCha8`, seeded once per connection. It produces sixteen keys per
+//! block, so most calls of [`MaskingKeys::next_key`] only load a word.
+//!
+//! Not responsible for entropy beyond the seed: the operating system or the caller provides the seed.
+//!
+//! Invariants:
+//! - No key is derived from another key: an observer who has seen all earlier keys cannot predict the next
+//!   one.
+//! - The `Debug` output shows neither the seed nor keys.
 
 use core::fmt;
 use core::num::NonZeroU8;
 
+/// The number of keys in a block.
 const WORDS: usize = 16;
-/// Eight rounds: the best attack known reaches seven, and what is kept secret here is worth nothing
-/// once the frame is sent.
+/// The number of ChaCha rounds. The best known attack reaches seven, and a masking key has no value after its
+/// frame was sent.
 const ROUNDS: usize = 8;
 
-/// An endless, unpredictable sequence of masking keys: the key stream of
-/// `ChaCha8`.
+/// An endless, unpredictable sequence of masking keys: the key stream of `ChaCha8`.
 ///
-/// RFC 6455 section 5.3 asks for a key that is fresh for each frame, unpredictable, and from a strong
-/// source of entropy; section 10.3 says why. The seed is the only entropy that goes in, so it must come
-/// from the operating system or the like, once per connection. A fixed seed gives a fixed sequence, for
-/// tests that replay.
+/// RFC 6455 section 5.3 requires a key that is fresh for each frame, unpredictable, and derived from a strong
+/// source of entropy. Section 10.3 explains why.
+///
+/// The seed is the only entropy. It must come from the operating system or a similar source, once per
+/// connection. A fixed seed gives a fixed sequence, which is useful in tests only.
 ///
 /// ```
 /// use hybi::frame::MaskingKeys;
@@ -26,33 +37,35 @@ const ROUNDS: usize = 8;
 /// assert_ne!(first, keys.next_key());
 /// ```
 pub struct MaskingKeys {
+    /// The ChaCha key.
     seed: [u32; 8],
+    /// The current block of keys.
     block: [u32; WORDS],
-    /// The number of the next block in two halves, the lower one first: in one piece it would take space in
-    /// every connection to be aligned.
+    /// The number of the next block, lower half first. Two halves need less alignment than a `u64`, which
+    /// would cost space in every connection.
     next: [u32; 2],
-    /// One more than the keys of the block that were handed out.
+    /// One more than the number of keys that were taken from the block.
     at: NonZeroU8,
 }
 
 impl MaskingKeys {
-    /// The sequence that belongs to `seed`.
+    /// Returns the sequence for `seed`.
     #[must_use]
     pub fn from_seed(seed: [u8; 32]) -> Self {
         let mut words = [0; 8];
         for (word, bytes) in words.iter_mut().zip(seed.chunks_exact(4)) {
             *word = bytes.iter().rev().fold(0, |word, &byte| word << 8 | u32::from(byte));
         }
-        // All of no block has been handed out.
+        // `at` is after the end of the block, so the first call of `next_key` computes a block.
         Self { seed: words, block: [0; WORDS], next: [0; 2], at: NonZeroU8::MAX }
     }
 
-    /// A sequence that nobody can foresee, seeded by the operating system.
+    /// Returns a sequence that is seeded by the operating system.
     ///
     /// # Errors
     ///
-    /// The system gives no entropy. A client cannot be run safely then; do not fall back to a seed of
-    /// your own making.
+    /// `getrandom::Error` if the system provides no entropy. Do not fall back to a seed of another kind: a
+    /// client is not safe without unpredictable keys.
     #[cfg(feature = "getrandom")]
     pub fn from_os() -> Result<Self, getrandom::Error> {
         let mut seed = [0; 32];
@@ -60,7 +73,7 @@ impl MaskingKeys {
         Ok(Self::from_seed(seed))
     }
 
-    /// The next key.
+    /// Returns the next key.
     #[inline]
     pub fn next_key(&mut self) -> [u8; 4] {
         loop {
@@ -72,6 +85,7 @@ impl MaskingKeys {
         }
     }
 
+    /// Computes the next block of keys. Kept out of line, because it runs once for sixteen keys.
     #[cold]
     #[inline(never)]
     fn refill(&mut self) {
@@ -83,21 +97,21 @@ impl MaskingKeys {
     }
 }
 
-/// As [`MaskingKeys::from_seed`].
+/// Converts a seed with [`MaskingKeys::from_seed`].
 impl From<[u8; 32]> for MaskingKeys {
     fn from(seed: [u8; 32]) -> Self {
         Self::from_seed(seed)
     }
 }
 
-/// Shows nothing of the keys.
+/// Shows neither the seed nor keys.
 impl fmt::Debug for MaskingKeys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("MaskingKeys").finish_non_exhaustive()
     }
 }
 
-/// One block of the ChaCha key stream, with the 64-bit counter and nonce of the original design.
+/// Computes one block of the ChaCha key stream, with the 64-bit counter and nonce of the original design.
 #[inline]
 fn chacha<const ROUNDS: usize>(key: &[u32; 8], [low, high]: [u32; 2], [n0, n1]: [u32; 2]) -> [u32; WORDS] {
     let [k0, k1, k2, k3, k4, k5, k6, k7] = *key;
@@ -108,7 +122,7 @@ fn chacha<const ROUNDS: usize>(key: &[u32; 8], [low, high]: [u32; 2], [n0, n1]: 
         [k4, k5, k6, k7],
         [low, high, n0, n1],
     ];
-    // Words with names stay in registers; arrays are taken apart and put together again in each round.
+    // Named words stay in registers. Arrays would be taken apart and put together again in each round.
     let [[mut a0, mut a1, mut a2, mut a3], [mut b0, mut b1, mut b2, mut b3], c, d] = start;
     let ([mut c0, mut c1, mut c2, mut c3], [mut d0, mut d1, mut d2, mut d3]) = (c, d);
     for _ in 0..ROUNDS / 2 {
@@ -130,6 +144,7 @@ fn chacha<const ROUNDS: usize>(key: &[u32; 8], [low, high]: [u32; 2], [n0, n1]: 
     block
 }
 
+/// Computes the quarter round of ChaCha (RFC 8439 section 2.1).
 #[inline]
 const fn quarter_round(a: u32, b: u32, c: u32, d: u32) -> (u32, u32, u32, u32) {
     let a = a.wrapping_add(b);
@@ -148,9 +163,10 @@ mod tests {
     use super::*;
     use std::collections::HashSet;
 
-    /// RFC 8439 section 2.3.2. Its 32-bit counter and 96-bit nonce are the same sixteen words.
+    /// The test vector of RFC 8439 section 2.3.2. The 32-bit counter and 96-bit nonce of the RFC fill the
+    /// same words as our 64-bit counter and nonce.
     #[test]
-    fn chacha20_block_is_that_of_rfc_8439() {
+    fn chacha20_block_equals_the_vector_of_rfc_8439() {
         let key: [u32; 8] =
             core::array::from_fn(|i| u32::from_le_bytes(core::array::from_fn(|j| (4 * i + j) as u8)));
         let block = chacha::<20>(&key, [1, 0x0900_0000], [0x4a00_0000, 0]);
@@ -160,7 +176,7 @@ mod tests {
 
     /// The first block of the eight-round variant for a key of zeros, as its author published it.
     #[test]
-    fn chacha8_block_of_zeros() {
+    fn chacha8_block_equals_the_published_vector() {
         let block = chacha::<8>(&[0; 8], [0; 2], [0; 2]);
         let bytes: std::vec::Vec<u8> = block.iter().flat_map(|w| w.to_le_bytes()).take(16).collect();
         assert_eq!(
@@ -170,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn blocks_are_counted_beyond_32_bits() {
+    fn the_block_counter_has_64_bits() {
         let mut keys = MaskingKeys { next: [u32::MAX, 7], ..MaskingKeys::from_seed([3; 32]) };
         for block in [[u32::MAX, 7], [0, 8], [1, 8]] {
             let block = chacha::<8>(&keys.seed, block, [0; 2]);
@@ -179,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn s10_3_every_bit_of_the_seed_counts() {
+    fn s10_3_every_bit_of_the_seed_changes_the_keys() {
         let seeds = (0..=256).map(|bit: usize| {
             let mut seed = [0x5A; 32];
             if let Some(byte) = seed.get_mut(bit / 8) {
@@ -202,9 +218,9 @@ mod tests {
                 *count += key >> bit & 1;
             }
         }
-        // Of 20,000 random words, 0.05 collide on average.
+        // Among 20,000 random words there are 0.05 collisions on average.
         assert!(seen.len() >= 19_998);
-        // Seven standard deviations around one half.
+        // The bounds are seven standard deviations from one half.
         assert!(ones.iter().all(|count| (9_500..10_500).contains(count)), "{ones:?}");
     }
 }

@@ -1,27 +1,39 @@
-//! The server's 101 (RFC 6455 4.2.2 (5)).
+//! The response that accepts a request: 101 (RFC 6455 section 4.2.2 (5)).
+//!
+//! [`Response`] is responsible for a 101 that the client can accept: what the server chose must be among the
+//! client's offers, and additional headers must be safe to send. It is not responsible for the choice itself.
+//! Every other response is a [`Reject`](super::Reject).
 
-use crate::arch::ascii;
+use crate::kernel::ascii;
 
 use super::extensions::Extensions;
 use super::key::accept_key;
 use super::permessage_deflate::{DeflateOffer, DeflateParams, PERMESSAGE_DEFLATE};
 use super::reject::ResponseError;
 use super::request::Request;
-use super::write::{Extra, Writer, check_headers};
+use super::write::{ExtraHeaders, HeadWriter, check_headers};
 
-/// All that is the same in every response.
+/// The part that is the same in every response.
 const HEAD: &str = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
     Sec-WebSocket-Accept: ";
 
-/// The response that opens the connection: 101, with what the server chose of the client's offers.
+impl<'h> Request<'h> {
+    /// Returns the 101 that opens the connection.
+    #[must_use]
+    pub const fn accept(&self) -> Response<'h> {
+        Response::new(*self)
+    }
+}
+
+/// The response that opens the connection: 101, with the server's choice among the client's offers.
 ///
 /// ```
-/// use hybi::handshake::{DeflateConfig, Incoming, Limits, ResponseError, ServerHandshake};
+/// use hybi::handshake::{DeflateConfig, Incoming, HeadLimits, ResponseError, ServerHandshake};
 ///
 /// let head = b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
 ///     Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\
 ///     Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n\r\n";
-/// let Ok(Some(Incoming::Upgrade(request))) = ServerHandshake::new(Limits::new()).poll(head) else {
+/// let Ok(Some(Incoming::Upgrade(request))) = ServerHandshake::new(HeadLimits::new()).poll(head) else {
 ///     panic!("an upgrade");
 /// };
 /// let deflate = request.negotiate_deflate(&DeflateConfig::new());
@@ -44,60 +56,65 @@ pub struct Response<'a> {
     subprotocol: Option<&'a str>,
     deflate: Option<DeflateParams>,
     extensions: Option<&'a str>,
-    headers: Extra<'a>,
+    headers: ExtraHeaders<'a>,
 }
 
 impl<'a> Response<'a> {
+    /// Returns a response to `request` without subprotocol, extensions or additional headers.
     pub(crate) const fn new(request: Request<'a>) -> Self {
-        Self { request, subprotocol: None, deflate: None, extensions: None, headers: Extra(&[]) }
+        Self { request, subprotocol: None, deflate: None, extensions: None, headers: ExtraHeaders(&[]) }
     }
 
-    /// The subprotocol; it must be one that the client offered.
+    /// Sets the subprotocol, which must be one that the client offered.
     #[must_use]
     pub fn subprotocol(mut self, subprotocol: impl Into<Option<&'a str>>) -> Self {
         self.subprotocol = subprotocol.into();
         self
     }
 
-    /// permessage-deflate with these parameters, from
-    /// [`Request::negotiate_deflate`]; an offer of the client must allow them.
+    /// Accepts permessage-deflate with these parameters, which [`Request::negotiate_deflate`] returns. An
+    /// offer of the client must allow them.
     #[must_use]
     pub fn deflate(mut self, params: impl Into<Option<DeflateParams>>) -> Self {
         self.deflate = params.into();
         self
     }
 
-    /// Other extensions, as the header's text; each name must be among the client's offers.
+    /// Sets other extensions, as the text of the header. The client must have offered each of them.
     #[must_use]
     pub fn extensions(mut self, extensions: impl Into<Option<&'a str>>) -> Self {
         self.extensions = extensions.into();
         self
     }
 
-    /// More headers, each a name and a value.
+    /// Sets additional headers, each a name and a value.
     #[must_use]
     pub const fn headers(mut self, headers: &'a [(&'a str, &'a str)]) -> Self {
-        self.headers = Extra(headers);
+        self.headers = ExtraHeaders(headers);
         self
     }
 
-    /// Writes the response into `out`; returns its length in bytes. The connection is open when
-    /// they are sent.
+    /// Writes the response into `out` and returns its length in bytes. The connection is open once these
+    /// bytes are sent.
     ///
     /// # Errors
     ///
-    /// [`ResponseError`] if `out` is too small (it says how much is needed), or if the choices do
-    /// not belong to the client's offers, or a header cannot be sent.
+    /// - [`ResponseError::NoRoom`]: `out` is too small. The error contains the required length.
+    /// - [`ResponseError::Header`]: an additional header cannot be sent.
+    /// - [`ResponseError::SubprotocolNotOffered`]: the client did not offer the subprotocol.
+    /// - [`ResponseError::ExtensionNotOffered`]: the client did not offer an extension, or not with these
+    ///   parameters.
+    /// - [`ResponseError::ExtensionsMalformed`]: the text of the extensions does not match the grammar.
     pub fn write(&self, out: &mut [u8]) -> Result<usize, ResponseError> {
         self.check()?;
         let accept = accept_key(self.request.key());
-        let mut to = Writer::new(out);
-        // RFC 6455 4.2.2 (5)
+        let mut to = HeadWriter::new(out);
+        // RFC 6455 4.2.2 (5): the status line, `Upgrade`, `Connection` and `Sec-WebSocket-Accept`.
         to.text(HEAD).bytes(&accept).text("\r\n");
         if let Some(subprotocol) = self.subprotocol {
             to.header("Sec-WebSocket-Protocol", &subprotocol);
         }
-        // RFC 6455 11.3.2: one line at most in a response
+        // RFC 6455 11.3.2: `Sec-WebSocket-Extensions` appears at most once in a response.
         match (self.deflate, self.extensions) {
             (Some(deflate), Some(others)) => {
                 to.header("Sec-WebSocket-Extensions", &format_args!("{deflate}, {others}"))
@@ -109,19 +126,25 @@ impl<'a> Response<'a> {
         Ok(to.headers(self.headers).text("\r\n").finish()?)
     }
 
-    /// The whole response.
+    /// Returns the whole response.
     ///
     /// # Errors
     ///
-    /// [`ResponseError`] as for [`write`](Self::write).
+    /// - [`ResponseError::Header`]: an additional header cannot be sent.
+    /// - [`ResponseError::SubprotocolNotOffered`]: the client did not offer the subprotocol.
+    /// - [`ResponseError::ExtensionNotOffered`]: the client did not offer an extension, or not with these
+    ///   parameters.
+    /// - [`ResponseError::ExtensionsMalformed`]: the text of the extensions does not match the grammar.
     #[cfg(feature = "alloc")]
     #[cfg_attr(docsrs, doc(cfg(feature = "alloc")))]
     pub fn to_vec(&self) -> Result<alloc::vec::Vec<u8>, ResponseError> {
         super::reject::to_vec(|out| self.write(out))
     }
 
+    /// Checks the server's choices against the client's offers.
     fn check(&self) -> Result<(), ResponseError> {
-        // RFC 6455 4.2.2: a subprotocol only from the client's list; its tokens need no more check.
+        // RFC 6455 4.2.2: the subprotocol comes from the client's list. Its offers were checked to be tokens,
+        // so the chosen one is a token.
         if self.subprotocol.is_some_and(|chosen| !self.request.offers_subprotocol(chosen)) {
             return Err(ResponseError::SubprotocolNotOffered);
         }
@@ -137,14 +160,15 @@ impl<'a> Response<'a> {
             let chosen =
                 Extensions::parse(text.as_bytes()).map_err(|_| ResponseError::ExtensionsMalformed)?;
             for extension in chosen {
-                // RFC 6455 9.1: extensions only from the client's list; RFC 7692 5: this one once.
+                // RFC 6455 9.1: extensions come from the client's list. RFC 7692 5: permessage-deflate
+                // appears once.
                 let twice = self.deflate.is_some() && extension.name == PERMESSAGE_DEFLATE;
                 if twice || !self.request.extensions().iter().any(|offer| offer.name == extension.name) {
                     return Err(ResponseError::ExtensionNotOffered);
                 }
             }
         }
-        // RFC 9110 8.6, RFC 9112 6.1: no Content-Length or Transfer-Encoding on a 101
+        // RFC 9110 8.6, RFC 9112 6.1: a 101 has neither Content-Length nor Transfer-Encoding.
         Ok(check_headers(self.headers, &[])?)
     }
 }

@@ -1,30 +1,39 @@
-//! The grammar of `Sec-WebSocket-Extensions` (RFC 6455 9.1), read without copying.
+//! The grammar of `Sec-WebSocket-Extensions` (RFC 6455 section 9.1), parsed without copying.
+//!
+//! [`Extensions`] is a list that was checked as a whole, so iterating over it cannot fail. The meaning of the
+//! extensions is not known here; `permessage_deflate` interprets its own.
+//!
+//! Invariants:
+//! - Constructors check the entire text once. Iterators parse it again and therefore see no errors.
+//! - Parsing is linear: each byte is passed once, and nothing is searched ahead.
 
 use core::fmt;
 
-use crate::arch::ascii;
+use crate::kernel::ascii;
 
-use super::head::{Field, FieldValues};
-use super::text::{Class, is_ows, is_tchar, is_token};
+use super::head::{HeaderLineValues, HeaderLines};
+use super::text::{ByteClass, is_ows, is_tchar, is_token};
 
+/// The name of the header.
 pub(crate) const EXTENSIONS: &str = "Sec-WebSocket-Extensions";
 
-/// The value of a `Sec-WebSocket-Extensions` header does not match the grammar of RFC 6455 9.1.
+/// The error for a `Sec-WebSocket-Extensions` value that does not match the grammar of RFC 6455 section 9.1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Malformed;
 
 impl fmt::Display for Malformed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("malformed Sec-WebSocket-Extensions (RFC 6455 9.1): write `name; param=token, …`")
+        f.write_str(
+            "the value of Sec-WebSocket-Extensions is malformed (RFC 6455 9.1): write `name; param=token, …`",
+        )
     }
 }
 
 impl core::error::Error for Malformed {}
 
-/// A list of extensions with their parameters: what a client offers or a server chose.
+/// A list of extensions with their parameters: those that a client offers, or those that a server chose.
 ///
-/// The list was checked as a whole, so that reading it cannot fail. It may be spread over several
-/// header lines.
+/// The list was checked as a whole, so iterating over it cannot fail. It may come from several header lines.
 ///
 /// ```
 /// use hybi::handshake::{Extensions, Malformed};
@@ -41,44 +50,45 @@ impl core::error::Error for Malformed {}
 /// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Extensions<'h> {
-    field: Field<'h>,
+    /// The lines of the list.
+    field: HeaderLines<'h>,
 }
 
 impl<'h> Extensions<'h> {
-    /// No extensions.
-    pub const NONE: Self = Self { field: Field::EMPTY };
+    /// The empty list.
+    pub const NONE: Self = Self { field: HeaderLines::EMPTY };
 
-    /// The extensions in the value of one header.
+    /// Parses the value of one header.
     ///
     /// # Errors
     ///
-    /// [`Malformed`] if `value` does not match the grammar (RFC 6455 9.1); also if it names no
-    /// extension at all.
+    /// [`Malformed`] if `value` does not match the grammar (RFC 6455 section 9.1), or contains no extension.
     pub fn parse(value: &'h [u8]) -> Result<Self, Malformed> {
-        match Self::part(value)? {
+        match Self::parse_part(value)? {
             (_, 0) => Err(Malformed),
             (extensions, _) => Ok(extensions),
         }
     }
 
-    /// The extensions in one of several values, and their number, which may be none.
-    pub(crate) fn part(value: &'h [u8]) -> Result<(Self, usize), Malformed> {
-        Ok((Self { field: Field::Line(value) }, count(value)?))
+    /// Parses one of several values that form a list. Also returns the number of its extensions, which may be
+    /// zero.
+    pub(crate) fn parse_part(value: &'h [u8]) -> Result<(Self, usize), Malformed> {
+        Ok((Self { field: HeaderLines::One(value) }, count_extensions(value)?))
     }
 
-    /// The extensions in all `Sec-WebSocket-Extensions` lines of a head: one list (RFC 6455 9.1).
-    pub(crate) fn of(field: Field<'h>) -> Result<Self, Malformed> {
-        each_part(field.values(EXTENSIONS), |_| Ok::<_, Malformed>(()))?;
+    /// Parses all `Sec-WebSocket-Extensions` lines of a head as one list (RFC 6455 section 9.1).
+    pub(crate) fn from_lines(field: HeaderLines<'h>) -> Result<Self, Malformed> {
+        for_each_part(field.values(EXTENSIONS), |_| Ok::<_, Malformed>(()))?;
         Ok(Self { field })
     }
 
-    /// The extensions in order.
+    /// Returns an iterator over the extensions in their order.
     #[must_use]
     pub const fn iter(&self) -> ExtensionIter<'h> {
-        ExtensionIter { list: List(b""), values: self.field.values(EXTENSIONS) }
+        ExtensionIter { parser: Parser(b""), values: self.field.values(EXTENSIONS) }
     }
 
-    /// Whether there are none.
+    /// Returns whether the list is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.iter().next().is_none()
@@ -103,11 +113,11 @@ impl<'h> IntoIterator for &Extensions<'h> {
     }
 }
 
-/// Checks the value of a `Sec-WebSocket-Extensions` header against the grammar (RFC 6455 9.1).
+/// Checks the value of a `Sec-WebSocket-Extensions` header against the grammar (RFC 6455 section 9.1).
 ///
 /// # Errors
 ///
-/// [`Malformed`] if it does not match.
+/// [`Malformed`] if the value does not match.
 ///
 /// ```
 /// use hybi::handshake::{Malformed, check_extensions};
@@ -119,11 +129,13 @@ pub fn check(value: &[u8]) -> Result<(), Malformed> {
     Extensions::parse(value).map(|_| ())
 }
 
-/// Iterates over [`Extensions`].
+/// An iterator over [`Extensions`].
 #[derive(Clone, Debug)]
 pub struct ExtensionIter<'h> {
-    list: List<'h>,
-    values: FieldValues<'h>,
+    /// The rest of the current value.
+    parser: Parser<'h>,
+    /// The values that follow.
+    values: HeaderLineValues<'h>,
 }
 
 impl<'h> Iterator for ExtensionIter<'h> {
@@ -131,10 +143,10 @@ impl<'h> Iterator for ExtensionIter<'h> {
 
     fn next(&mut self) -> Option<Extension<'h>> {
         loop {
-            if let Ok(Some(extension)) = self.list.extension() {
+            if let Ok(Some(extension)) = self.parser.extension() {
                 return Some(extension);
             }
-            self.list = List(self.values.next()?);
+            self.parser = Parser(self.values.next()?);
         }
     }
 }
@@ -142,22 +154,23 @@ impl<'h> Iterator for ExtensionIter<'h> {
 /// One extension of a list.
 #[derive(Clone, Copy, Debug)]
 pub struct Extension<'h> {
-    /// The registered name. Its case matters: names are compared as registered.
+    /// The registered name. Names are compared with case.
     pub name: &'h str,
+    /// The text of the parameters.
     params: &'h [u8],
 }
 
 impl<'h> Extension<'h> {
-    /// The parameters in order, each a name and perhaps a value.
+    /// Returns an iterator over the parameters in their order. Each has a name and an optional value.
     #[must_use]
     pub const fn params(&self) -> Params<'h> {
-        Params(List(self.params))
+        Params(Parser(self.params))
     }
 }
 
-/// Iterates over the parameters of an [`Extension`].
+/// An iterator over the parameters of an [`Extension`].
 #[derive(Clone, Debug)]
-pub struct Params<'h>(List<'h>);
+pub struct Params<'h>(Parser<'h>);
 
 impl<'h> Iterator for Params<'h> {
     type Item = (&'h str, Option<Value<'h>>);
@@ -167,23 +180,23 @@ impl<'h> Iterator for Params<'h> {
     }
 }
 
-/// A parameter's value: a token, which may have been sent as a quoted string.
+/// The value of a parameter: a token, which may have been sent as a quoted string.
 ///
-/// RFC 6455 9.1: the quoted form is the same value, so the two compare equal.
+/// RFC 6455 section 9.1: both forms are the same value, so they compare equal.
 #[derive(Clone, Copy, Debug)]
 pub struct Value<'h> {
-    /// Without the quotes, but with the backslashes.
+    /// The text without the quotes, but with the backslashes.
     raw: &'h str,
 }
 
 impl<'h> Value<'h> {
-    /// The value's bytes, unescaped: token characters.
+    /// Returns the bytes of the value without escapes. All of them are token characters.
     pub fn bytes(self) -> impl Iterator<Item = u8> + Clone + 'h {
-        // No token holds a backslash, so each one stands for an escape.
+        // A token contains no backslash, so each backslash is an escape.
         self.raw.bytes().filter(|&byte| byte != b'\\')
     }
 
-    /// The value as a plain slice, if no character of it was escaped.
+    /// Returns the value as a slice, or `None` if a character of it was escaped.
     #[must_use]
     pub fn as_str(self) -> Option<&'h str> {
         (!self.raw.contains('\\')).then_some(self.raw)
@@ -216,15 +229,17 @@ impl fmt::Display for Value<'_> {
     }
 }
 
-/// Visits the values that make up one list. RFC 6455 9.1, RFC 2616 2.1: a single value may be
-/// empty, but if there is any, the list has at least one element.
-pub(crate) fn each_part<'h, E: From<Malformed>>(
+/// Visits the values that form one list.
+///
+/// RFC 6455 section 9.1, RFC 2616 section 2.1: a single value may be empty, but the whole list has at least
+/// one element.
+pub(crate) fn for_each_part<'h, E: From<Malformed>>(
     values: impl IntoIterator<Item = &'h [u8]>,
     mut visit: impl FnMut(Extensions<'h>) -> Result<(), E>,
 ) -> Result<(), E> {
     let (mut values_seen, mut extensions_seen) = (false, false);
     for value in values {
-        let (extensions, count) = Extensions::part(value)?;
+        let (extensions, count) = Extensions::parse_part(value)?;
         values_seen = true;
         extensions_seen |= count > 0;
         visit(extensions)?;
@@ -232,26 +247,27 @@ pub(crate) fn each_part<'h, E: From<Malformed>>(
     if values_seen && !extensions_seen { Err(Malformed.into()) } else { Ok(()) }
 }
 
-/// Counts the extensions in one value, and thereby checks all of it.
-fn count(value: &[u8]) -> Result<usize, Malformed> {
-    let mut list = List(value);
+/// Counts the extensions in one value, which checks all of it.
+fn count_extensions(value: &[u8]) -> Result<usize, Malformed> {
+    let mut parser = Parser(value);
     let mut extensions = 0;
-    while let Some(extension) = list.extension()? {
+    while let Some(extension) = parser.extension()? {
         debug_assert!(is_token(extension.name.as_bytes()));
         extensions += 1;
     }
     Ok(extensions)
 }
 
-/// What is left of a list. Each byte is passed once; nothing is ever looked for ahead.
+/// The rest of a list. Each byte is passed once, and nothing is searched ahead.
 #[derive(Clone, Copy, Debug)]
-struct List<'h>(&'h [u8]);
+struct Parser<'h>(&'h [u8]);
 
-impl<'h> List<'h> {
-    /// RFC 6455 9.1: `extension = extension-token *( ";" extension-param )`.
+impl<'h> Parser<'h> {
+    /// Parses the next element (RFC 6455 section 9.1): `extension = extension-token *( ";" extension-param
+    /// )`.
     fn extension(&mut self) -> Result<Option<Extension<'h>>, Malformed> {
         // RFC 2616 2.1: a list may have empty elements.
-        while self.take(b',') {}
+        while self.skip_separator(b',') {}
         if self.0.is_empty() {
             return Ok(None);
         }
@@ -259,25 +275,27 @@ impl<'h> List<'h> {
         let params = self.0;
         while self.param()?.is_some() {}
         let params = params.get(..params.len() - self.0.len()).unwrap_or_default();
-        if !self.0.is_empty() && !self.take(b',') {
+        if !self.0.is_empty() && !self.skip_separator(b',') {
             return Err(Malformed);
         }
         Ok(Some(Extension { name, params }))
     }
 
-    /// RFC 6455 9.1: `extension-param = token [ "=" (token | quoted-string) ]`.
+    /// Parses the next parameter (RFC 6455 section 9.1): `extension-param = token [ "=" (token |
+    /// quoted-string) ]`.
     fn param(&mut self) -> Result<Option<(&'h str, Option<Value<'h>>)>, Malformed> {
-        if !self.take(b';') {
+        if !self.skip_separator(b';') {
             return Ok(None);
         }
         let name = self.token()?;
-        let value = match self.take(b'=') {
+        let value = match self.skip_separator(b'=') {
             true => Some(self.value()?),
             false => None,
         };
         Ok(Some((name, value)))
     }
 
+    /// Parses a token or a quoted string.
     fn value(&mut self) -> Result<Value<'h>, Malformed> {
         self.skip_ows();
         let Some((b'"', quoted)) = self.0.split_first() else {
@@ -305,9 +323,10 @@ impl<'h> List<'h> {
         Ok(Value { raw: ascii(raw).ok_or(Malformed)? })
     }
 
+    /// Parses a token.
     fn token(&mut self) -> Result<&'h str, Malformed> {
         self.skip_ows();
-        let (token, rest) = self.0.split_at_checked(Class::TCHAR.run(self.0)).ok_or(Malformed)?;
+        let (token, rest) = self.0.split_at_checked(ByteClass::TCHAR.run_len(self.0)).ok_or(Malformed)?;
         if token.is_empty() {
             return Err(Malformed);
         }
@@ -315,8 +334,9 @@ impl<'h> List<'h> {
         ascii(token).ok_or(Malformed)
     }
 
-    /// Passes over `separator`. RFC 2616 2.1: whitespace may stand on either side of one.
-    fn take(&mut self, separator: u8) -> bool {
+    /// Skips `separator` if it is next. RFC 2616 section 2.1: whitespace may appear on either side of a
+    /// separator.
+    fn skip_separator(&mut self, separator: u8) -> bool {
         self.skip_ows();
         match self.0.split_first() {
             Some((&first, rest)) if first == separator => {
@@ -327,6 +347,7 @@ impl<'h> List<'h> {
         }
     }
 
+    /// Skips optional whitespace.
     fn skip_ows(&mut self) {
         while let Some((&first, rest)) = self.0.split_first() {
             if !is_ows(first) {
@@ -358,7 +379,7 @@ mod tests {
     }
 
     #[test]
-    fn s9_1_grammar() {
+    fn s9_1_lists_match_the_grammar_or_are_malformed() {
         assert_eq!(show("a").unwrap(), ["a"]);
         assert_eq!(show(" a ;b = c ;\td, ,e;f=\"g\\h\"\t,").unwrap(), ["a;b=c;d", "e;f=gh"]);
         assert_eq!(show("a;b=\"c\\\\\""), Err(Malformed));
@@ -414,8 +435,8 @@ mod tests {
     }
 
     #[test]
-    fn s9_1_one_list_over_several_lines() {
-        let of = |block| Extensions::of(Field::Lines(Headers::new(block)));
+    fn s9_1_several_lines_are_one_list() {
+        let of = |block| Extensions::from_lines(HeaderLines::Several(Headers::new(block)));
         let block = b"Sec-WebSocket-Extensions: a, b;c\r\nX: y\r\nsec-websocket-extensions:\r\n\
                       Sec-WebSocket-Extensions: d\r\n\r\n";
         let list = of(block).unwrap();

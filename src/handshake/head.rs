@@ -1,52 +1,61 @@
-//! What both roles know of an HTTP/1.1 message head: its limits, its faults and its headers.
+//! The parts of an HTTP/1.1 message head that both roles need: limits, errors and headers.
+//!
+//! [`Headers`] is a view of header lines in the caller's memory. It parses the lines again on each iteration,
+//! because a head is small and storing offsets would need an allocator or a bound. The scanner in `scan` has
+//! checked the lines before, so iterating needs no error handling.
+//!
+//! Invariants:
+//! - `Debug` output never contains header values, which can be credentials.
+//! - Bytes that are not header lines end an iteration. They cause no panic and no wrong header.
 
 use core::fmt;
 
-use crate::arch::ascii;
+use crate::kernel::ascii;
 
-use super::text::{self, trim};
+use super::text::{self, trim_ows};
 
-/// How large a head may grow, in bytes and in headers.
+/// The maximum size of a head, in bytes and in headers.
 ///
-/// Both limits hold while the head arrives, not only when it is whole, so a peer can neither fill
-/// memory nor keep a reader busy (RFC 6455 10.4). A head of exactly the limit is fine.
+/// Both limits apply while the head arrives. A peer can therefore neither fill the memory nor keep the parser
+/// busy (RFC 6455 section 10.4). A head of exactly the limit is accepted.
 ///
 /// ```
-/// use hybi::handshake::Limits;
+/// use hybi::handshake::HeadLimits;
 ///
-/// let limits = Limits::new().max_head(4096).max_headers(32);
+/// let limits = HeadLimits::new().max_head(4096).max_headers(32);
 /// assert_eq!((limits.max_head, limits.max_headers), (4096, 32));
-/// assert_eq!(Limits::default(), Limits { max_head: 16384, max_headers: 100 });
+/// assert_eq!(HeadLimits::default(), HeadLimits { max_head: 16384, max_headers: 100 });
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// Bytes from the first that arrives to the empty line, both included; 16384 by default.
+pub struct HeadLimits {
+    /// The maximum number of bytes from the first received byte to the empty line, both included; 16384 by
+    /// default.
     ///
-    /// On a server that takes in an empty line before the request, on a client all interim (1xx)
-    /// responses.
+    /// On a server this includes an empty line before the request, on a client all interim (1xx) responses.
     pub max_head: usize,
-    /// Header lines in one head; 100 by default. More than [`Limits::MOST_HEADERS`] means that.
+    /// The maximum number of header lines in a head; 100 by default. Larger values than
+    /// [`HeadLimits::MOST_HEADERS`] count as that value.
     pub max_headers: usize,
 }
 
-impl Limits {
-    /// The upper bound of [`Limits::max_headers`].
+impl HeadLimits {
+    /// The upper bound of [`HeadLimits::max_headers`].
     pub const MOST_HEADERS: usize = 128;
 
-    /// The defaults: 16384 bytes, 100 headers.
+    /// Returns the default limits: 16384 bytes and 100 headers.
     #[must_use]
     pub const fn new() -> Self {
         Self { max_head: 16384, max_headers: 100 }
     }
 
-    /// These limits with another [`max_head`](Self::max_head), in bytes.
+    /// Returns these limits with another [`max_head`](Self::max_head), in bytes.
     #[must_use]
     pub const fn max_head(mut self, bytes: usize) -> Self {
         self.max_head = bytes;
         self
     }
 
-    /// These limits with another [`max_headers`](Self::max_headers), at most
+    /// Returns these limits with another [`max_headers`](Self::max_headers), at most
     /// [`MOST_HEADERS`](Self::MOST_HEADERS).
     #[must_use]
     pub const fn max_headers(mut self, lines: usize) -> Self {
@@ -55,66 +64,72 @@ impl Limits {
     }
 }
 
-impl Default for Limits {
+impl Default for HeadLimits {
     fn default() -> Self {
         Self::new()
     }
 }
 
-/// What is wrong with the bytes of a head, in either direction.
+/// An error in the bytes of a head, in either direction.
 ///
-/// Found at the first byte that cannot be right, whatever the split of the input.
+/// It is reported at the first byte that cannot be right, however the input is split.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum HeadError {
-    /// The first line is not a request line or a status line (RFC 9112 3, 4).
+    /// The first line is neither a request line nor a status line (RFC 9112 sections 3 and 4).
     StartLine,
-    /// The first line does not carry a version of the form `HTTP/1.x` (RFC 9112 2.3).
+    /// The first line has no version of the form `HTTP/1.x` (RFC 9112 section 2.3).
     Version,
-    /// The request target holds a byte that no URI has, or is empty (RFC 9112 3.2).
+    /// The request target is empty or has a byte that no URI contains (RFC 9112 section 3.2).
     Target,
-    /// A line does not end in CR LF: a CR or a LF stands alone (RFC 9112 2.2).
+    /// A line does not end with CR LF: a CR or a LF stands alone (RFC 9112 section 2.2).
     LineEnd,
-    /// A header value holds NUL or another control character (RFC 9110 5.5).
+    /// A header value contains NUL or another control character (RFC 9110 section 5.5).
     ControlByte,
-    /// A header name is empty or not a token (RFC 9110 5.1).
+    /// A header name is empty or not a token (RFC 9110 section 5.1).
     HeaderName,
-    /// A header line has no colon (RFC 9112 5).
+    /// A header line has no colon (RFC 9112 section 5).
     NoColon,
-    /// Whitespace stands between a header's name and the colon (RFC 9112 5.1).
+    /// There is whitespace between a header name and the colon (RFC 9112 section 5.1).
     SpaceBeforeColon,
-    /// A header value is folded onto a second line (RFC 9112 5.2).
+    /// A header value continues on a second line (RFC 9112 section 5.2).
     Fold,
-    /// Whitespace stands before the first header (RFC 9112 2.2).
+    /// There is whitespace before the first header (RFC 9112 section 2.2).
     SpaceBeforeHeader,
-    /// [`Limits::max_head`] is reached inside the first line (RFC 6455 10.4).
+    /// The first line reaches [`HeadLimits::max_head`] (RFC 6455 section 10.4).
     LineTooLong,
-    /// [`Limits::max_head`] is reached (RFC 6455 10.4).
+    /// The head reaches [`HeadLimits::max_head`] (RFC 6455 section 10.4).
     TooLarge,
-    /// More than [`Limits::max_headers`] header lines (RFC 6455 10.4).
+    /// There are more than [`HeadLimits::max_headers`] header lines (RFC 6455 section 10.4).
     TooManyHeaders,
-    /// The caller's memory no longer holds the bytes that were checked before.
+    /// The caller's memory no longer contains the bytes that were checked before.
     Changed,
 }
 
 impl HeadError {
-    /// What to tell the peer or the developer: the fault, its clause, the remedy.
+    /// Returns the error, its clause and the remedy.
     const fn text(self) -> &'static str {
         match self {
-            Self::StartLine => "malformed first line (RFC 9112 3 and 4): is the peer speaking HTTP/1.1 here?",
-            Self::Version => "no HTTP/1.x version in the first line (RFC 9112 2.3): speak HTTP/1.1",
-            Self::Target => "malformed request target (RFC 9112 3.2): percent-encode it",
+            Self::StartLine => {
+                "the first line is not valid HTTP (RFC 9112 3 and 4): check that the peer speaks HTTP/1.1 on this port"
+            }
+            Self::Version => "the first line has no HTTP/1.x version (RFC 9112 2.3): use HTTP/1.1",
+            Self::Target => "the request target is malformed (RFC 9112 3.2): percent-encode it",
             Self::LineEnd => "a CR or LF stands alone (RFC 9112 2.2): end lines with CR LF",
-            Self::ControlByte => "control character in a header value (RFC 9110 5.5): remove it",
+            Self::ControlByte => "a header value has a control character (RFC 9110 5.5): remove it",
             Self::HeaderName => "a header name is not a token (RFC 9110 5.1): rename the header",
             Self::NoColon => "a header line has no colon (RFC 9112 5): write `Name: value`",
-            Self::SpaceBeforeColon => "whitespace before a header's colon (RFC 9112 5.1): remove it",
-            Self::Fold => "a header value is folded (RFC 9112 5.2): put it on one line",
-            Self::SpaceBeforeHeader => "whitespace before the first header (RFC 9112 2.2): remove it",
+            Self::SpaceBeforeColon => "a header name is followed by whitespace (RFC 9112 5.1): remove it",
+            Self::Fold => "a header value is folded (RFC 9112 5.2): write it on one line",
+            Self::SpaceBeforeHeader => "the first header is preceded by whitespace (RFC 9112 2.2): remove it",
             Self::LineTooLong => "the first line is too long (RFC 6455 10.4): shorten it or raise max_head",
             Self::TooLarge => "the head is too large (RFC 6455 10.4): send less or raise max_head",
-            Self::TooManyHeaders => "too many header lines (RFC 6455 10.4): send fewer or raise max_headers",
-            Self::Changed => "bytes that were already checked have changed: keep all of the head in place",
+            Self::TooManyHeaders => {
+                "the head has too many header lines (RFC 6455 10.4): send fewer or raise max_headers"
+            }
+            Self::Changed => {
+                "bytes that were already checked have changed: keep all received bytes of the head unchanged"
+            }
         }
     }
 }
@@ -129,20 +144,20 @@ impl core::error::Error for HeadError {}
 
 /// One header line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Header<'h> {
-    /// The name as sent; compare it without regard to case (RFC 9110 5.1).
+pub struct HeaderField<'h> {
+    /// The name as sent. Compare it without regard to case (RFC 9110 section 5.1).
     pub name: &'h str,
-    /// The value without the whitespace around it; may hold bytes from 0x80 up (RFC 9110 5.5).
+    /// The value without the whitespace around it. It may contain bytes from 0x80 on (RFC 9110 section 5.5).
     pub value: &'h [u8],
 }
 
-/// The headers of a head, in the order of arrival, in the caller's memory.
+/// The headers of a head in order of arrival, in the caller's memory.
 ///
 /// ```
-/// use hybi::handshake::{Incoming, Limits, ServerHandshake};
+/// use hybi::handshake::{Incoming, HeadLimits, ServerHandshake};
 ///
 /// let head = b"GET / HTTP/1.1\r\nHost: a\r\nCookie: k=1\r\ncookie: l=2\r\n\r\n";
-/// let Ok(Some(Incoming::Http(request))) = ServerHandshake::new(Limits::new()).poll(head) else {
+/// let Ok(Some(Incoming::Http(request))) = ServerHandshake::new(HeadLimits::new()).poll(head) else {
 ///     panic!("plain HTTP");
 /// };
 /// let headers = request.headers();
@@ -154,66 +169,67 @@ pub struct Header<'h> {
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Headers<'h> {
-    /// The lines, each with its CR LF, checked by the scanner; with or without the empty line.
+    /// The lines, each with its CR LF, which the scanner has checked. The empty line may be included.
     block: &'h [u8],
 }
 
 impl<'h> Headers<'h> {
+    /// Returns the headers in `block`.
     pub(crate) const fn new(block: &'h [u8]) -> Self {
         Self { block }
     }
 
-    /// Whether `httparse` reads the same headers, as a second opinion on what the scanner let pass.
-    pub(crate) fn are_read_by_others(&self) -> bool {
-        let mut slots = [httparse::EMPTY_HEADER; Limits::MOST_HEADERS];
+    /// Returns whether `httparse` finds the same headers. This is a second check of the scanner.
+    pub(crate) fn match_httparse(&self) -> bool {
+        let mut slots = [httparse::EMPTY_HEADER; HeadLimits::MOST_HEADERS];
         match httparse::parse_headers(self.block, &mut slots) {
             Ok(httparse::Status::Complete((len, headers))) => {
-                let theirs = headers.iter().map(|header| (header.name, trim(header.value)));
+                let theirs = headers.iter().map(|header| (header.name, trim_ows(header.value)));
                 len == self.block.len() && self.iter().map(|header| (header.name, header.value)).eq(theirs)
             }
             _ => false,
         }
     }
 
-    /// The headers in `lines`, which [`as_bytes`](Self::as_bytes) gave and someone has kept. Other bytes give
-    /// what can be made of them.
+    /// Returns the headers in `lines`, which [`as_bytes`](Self::as_bytes) returned earlier. Iterating over
+    /// other bytes ends at the first line that is not a header.
     #[must_use]
     pub const fn from_lines(lines: &'h [u8]) -> Self {
         Self::new(lines)
     }
 
-    /// The lines as they arrived, each with its CR LF, to be kept and read again with
+    /// Returns the lines as they arrived, each with its CR LF. They can be stored and parsed again with
     /// [`from_lines`](Self::from_lines).
     #[must_use]
     pub const fn as_bytes(&self) -> &'h [u8] {
         self.block
     }
 
-    /// The headers, one a line.
+    /// Returns an iterator over the headers, one per line.
     #[must_use]
     pub const fn iter(&self) -> HeaderIter<'h> {
-        HeaderIter(Lines(self.block))
+        HeaderIter(LineIter(self.block))
     }
 
-    /// The value of the first header called `name`, in any case.
+    /// Returns the value of the first header named `name`, in any case.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&'h [u8]> {
         self.get_all(name).next()
     }
 
-    /// The value of the first header called `name`, in any case, if it is UTF-8.
+    /// Returns the value of the first header named `name`, in any case, if it is UTF-8.
     #[must_use]
     pub fn get_str(&self, name: &str) -> Option<&'h str> {
         core::str::from_utf8(self.get(name)?).ok()
     }
 
-    /// The values of all headers called `name`, in any case.
+    /// Returns an iterator over the values of all headers named `name`, in any case.
     #[must_use]
     pub const fn get_all<'n>(&self, name: &'n str) -> HeaderValues<'h, 'n> {
-        HeaderValues { lines: Lines(self.block), name }
+        HeaderValues { lines: LineIter(self.block), name }
     }
 
-    /// The value of the header called `name` if there is exactly one such line.
+    /// Returns the value of the header named `name`, in any case, if there is exactly one.
     #[must_use]
     pub fn get_only(&self, name: &str) -> Option<&'h [u8]> {
         let mut values = self.get_all(name);
@@ -221,10 +237,10 @@ impl<'h> Headers<'h> {
         values.next().is_none().then_some(value)
     }
 
-    /// The lines from the first to the last header called `name`: what is left to walk through for
-    /// whoever looks for no other.
-    pub(crate) fn narrow(&self, name: &str) -> Self {
-        let mut lines = Lines(self.block);
+    /// Returns the lines from the first to the last header named `name`. A caller that needs no other header
+    /// then iterates over fewer lines.
+    pub(crate) fn lines_named(&self, name: &str) -> Self {
+        let mut lines = LineIter(self.block);
         let mut found: Option<(&'h [u8], usize)> = None;
         loop {
             let from = lines.0;
@@ -238,16 +254,20 @@ impl<'h> Headers<'h> {
     }
 }
 
-/// What was found of one header in a whole head.
+/// How often a header appears in a head.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) enum Found<'h> {
+pub(crate) enum Occurrence<'h> {
+    /// The header is absent.
     #[default]
     Missing,
+    /// The header appears once, with this value.
     Once(&'h [u8]),
+    /// The header appears more than once.
     Repeated,
 }
 
-impl<'h> Found<'h> {
+impl<'h> Occurrence<'h> {
+    /// Records one more line with this header.
     pub(crate) const fn add(&mut self, value: &'h [u8]) {
         *self = match self {
             Self::Missing => Self::Once(value),
@@ -255,7 +275,7 @@ impl<'h> Found<'h> {
         };
     }
 
-    /// The value of a header that must stand there once.
+    /// Returns the value of a header that must appear exactly once.
     pub(crate) fn only<E>(self, missing: E, repeated: E) -> Result<&'h [u8], E> {
         match self {
             Self::Missing => Err(missing),
@@ -264,56 +284,58 @@ impl<'h> Found<'h> {
         }
     }
 
-    /// The list in a header that may be repeated, the one called `name` among `headers`.
-    pub(crate) fn list(self, name: &str, headers: Headers<'h>) -> Option<Field<'h>> {
+    /// Returns the lines of a header that may be repeated, or `None` if it is absent. `name` is its name, and
+    /// `headers` are all headers.
+    pub(crate) fn list(self, name: &str, headers: Headers<'h>) -> Option<HeaderLines<'h>> {
         match self {
             Self::Missing => None,
-            Self::Once(value) => Some(Field::Line(value)),
-            Self::Repeated => Some(Field::Lines(headers.narrow(name))),
+            Self::Once(value) => Some(HeaderLines::One(value)),
+            Self::Repeated => Some(HeaderLines::Several(headers.lines_named(name))),
         }
     }
 }
 
-/// A header that may be spread over several lines, which together are one list (RFC 9110 5.3).
+/// The lines of a header that may be repeated. Together they are one list (RFC 9110 section 5.3).
 #[derive(Clone, Copy)]
-pub(crate) enum Field<'h> {
-    /// The value of its only line.
-    Line(&'h [u8]),
-    /// All its lines, among others.
-    Lines(Headers<'h>),
+pub(crate) enum HeaderLines<'h> {
+    /// The value of the only line.
+    One(&'h [u8]),
+    /// Headers that include all lines.
+    Several(Headers<'h>),
 }
 
-impl<'h> Field<'h> {
-    pub(crate) const EMPTY: Self = Self::Line(b"");
+impl<'h> HeaderLines<'h> {
+    /// No line.
+    pub(crate) const EMPTY: Self = Self::One(b"");
 
-    /// The values of its lines, if it is called `name`.
-    pub(crate) const fn values(self, name: &'static str) -> FieldValues<'h> {
+    /// Returns an iterator over the values of the lines. `name` is the name of the header.
+    pub(crate) const fn values(self, name: &'static str) -> HeaderLineValues<'h> {
         let (line, lines) = match self {
-            Self::Line(value) => (Some(value), Headers::new(b"")),
-            Self::Lines(headers) => (None, headers),
+            Self::One(value) => (Some(value), Headers::new(b"")),
+            Self::Several(headers) => (None, headers),
         };
-        FieldValues { line, lines: lines.get_all(name) }
+        HeaderLineValues { line, lines: lines.get_all(name) }
     }
 }
 
-impl fmt::Debug for Field<'_> {
-    /// No values: subprotocols may hold credentials.
+impl fmt::Debug for HeaderLines<'_> {
+    /// Shows no values: subprotocols can be credentials.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Line(_) => "Line",
-            Self::Lines(_) => "Lines",
+            Self::One(_) => "One",
+            Self::Several(_) => "Several",
         })
     }
 }
 
-/// Iterates over the values of a [`Field`].
+/// An iterator over the values of [`HeaderLines`].
 #[derive(Clone, Debug)]
-pub(crate) struct FieldValues<'h> {
+pub(crate) struct HeaderLineValues<'h> {
     line: Option<&'h [u8]>,
     lines: HeaderValues<'h, 'static>,
 }
 
-impl<'h> Iterator for FieldValues<'h> {
+impl<'h> Iterator for HeaderLineValues<'h> {
     type Item = &'h [u8];
 
     fn next(&mut self) -> Option<&'h [u8]> {
@@ -322,7 +344,7 @@ impl<'h> Iterator for FieldValues<'h> {
 }
 
 impl<'h> IntoIterator for Headers<'h> {
-    type Item = Header<'h>;
+    type Item = HeaderField<'h>;
     type IntoIter = HeaderIter<'h>;
 
     fn into_iter(self) -> HeaderIter<'h> {
@@ -331,7 +353,7 @@ impl<'h> IntoIterator for Headers<'h> {
 }
 
 impl<'h> IntoIterator for &Headers<'h> {
-    type Item = Header<'h>;
+    type Item = HeaderField<'h>;
     type IntoIter = HeaderIter<'h>;
 
     fn into_iter(self) -> HeaderIter<'h> {
@@ -340,29 +362,29 @@ impl<'h> IntoIterator for &Headers<'h> {
 }
 
 impl fmt::Debug for Headers<'_> {
-    /// Names only: values hold cookies and credentials, which do not belong in a log.
+    /// Shows names only: values can be cookies and credentials, which must not appear in a log.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(self.iter().map(|header| header.name)).finish()
     }
 }
 
-/// Iterates over the lines of [`Headers`].
+/// An iterator over the lines of [`Headers`].
 #[derive(Clone, Debug)]
-pub struct HeaderIter<'h>(Lines<'h>);
+pub struct HeaderIter<'h>(LineIter<'h>);
 
 impl<'h> Iterator for HeaderIter<'h> {
-    type Item = Header<'h>;
+    type Item = HeaderField<'h>;
 
-    fn next(&mut self) -> Option<Header<'h>> {
+    fn next(&mut self) -> Option<HeaderField<'h>> {
         let (name, value) = self.0.next()?;
-        Some(Header { name: ascii(name)?, value })
+        Some(HeaderField { name: ascii(name)?, value })
     }
 }
 
-/// Iterates over the values of the headers of one name; from [`Headers::get_all`].
+/// An iterator over the values of all headers of one name. [`Headers::get_all`] returns it.
 #[derive(Clone, Debug)]
 pub struct HeaderValues<'h, 'n> {
-    lines: Lines<'h>,
+    lines: LineIter<'h>,
     name: &'n str,
 }
 
@@ -375,25 +397,25 @@ impl<'h> Iterator for HeaderValues<'h, '_> {
     }
 }
 
-/// What is left of the lines, each split into name and value.
+/// An iterator over lines, each split into name and value. Contains the rest of the lines.
 #[derive(Clone)]
-struct Lines<'h>(&'h [u8]);
+struct LineIter<'h>(&'h [u8]);
 
-impl<'h> Iterator for Lines<'h> {
+impl<'h> Iterator for LineIter<'h> {
     type Item = (&'h [u8], &'h [u8]);
 
     fn next(&mut self) -> Option<Self::Item> {
-        // The scanner let a LF pass only behind a CR, and a line only with a token and a colon.
-        let end = text::find(self.0, b'\n')?;
+        // The scanner accepts a LF only after a CR, and a line only with a token and a colon.
+        let end = text::find_byte(self.0, b'\n')?;
         let (line, rest) = self.0.split_at_checked(end + 1)?;
         self.0 = rest;
-        let colon = text::find(line, b':')?;
+        let colon = text::find_byte(line, b':')?;
         let (name, value) = line.split_at_checked(colon)?;
-        Some((name, trim(value.get(1..)?.strip_suffix(b"\r\n")?)))
+        Some((name, trim_ows(value.get(1..)?.strip_suffix(b"\r\n")?)))
     }
 }
 
-impl fmt::Debug for Lines<'_> {
+impl fmt::Debug for LineIter<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} bytes", self.0.len())
     }
@@ -401,11 +423,10 @@ impl fmt::Debug for Lines<'_> {
 
 #[cfg(test)]
 mod tests {
-
     use super::*;
 
     #[test]
-    fn s9112_5_the_line_walk_and_httparse_see_the_same_headers() {
+    fn s9112_5_iteration_and_httparse_find_the_same_headers() {
         let blocks: [&[u8]; 5] = [
             b"\r\n",
             b"A:\r\n\r\n",
@@ -414,21 +435,25 @@ mod tests {
             b"Host: a\r\nHost: b\r\nhOsT:\t\r\n\r\n",
         ];
         for block in blocks {
-            assert!(Headers::new(block).are_read_by_others(), "{block:?}");
+            assert!(Headers::new(block).match_httparse(), "{block:?}");
         }
     }
 
     #[test]
-    fn narrowed_headers_hold_all_of_one_name() {
+    fn lines_named_contain_all_headers_of_the_name() {
         let headers = Headers::new(b"A: 1\r\nB: 2\r\nC: 3\r\nb: 4\r\nD: 5\r\n\r\n");
         for (name, lines, values) in [("b", 3, 2), ("A", 1, 1), ("D", 1, 1), ("x", 0, 0)] {
-            let narrow = headers.narrow(name);
-            assert_eq!((narrow.iter().count(), narrow.get_all(name).count()), (lines, values), "{name}");
+            let lines_named = headers.lines_named(name);
+            assert_eq!(
+                (lines_named.iter().count(), lines_named.get_all(name).count()),
+                (lines, values),
+                "{name}"
+            );
         }
     }
 
     #[test]
-    fn bytes_that_are_no_headers_end_the_walk() {
+    fn bytes_that_are_no_headers_end_the_iteration() {
         for block in [&b"abc"[..], b"abc\n", b"abc:\n", b"\xff: a\r\n", b"\n", b""] {
             assert_eq!(Headers::new(block).iter().count(), 0, "{block:?}");
         }

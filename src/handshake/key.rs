@@ -1,15 +1,21 @@
-//! `Sec-WebSocket-Key` and `Sec-WebSocket-Accept` (RFC 6455 4.1 (7), 4.2.2 (5.4)).
+//! `Sec-WebSocket-Key` and `Sec-WebSocket-Accept` (RFC 6455 sections 4.1 (7) and 4.2.2 (5.4)).
+//!
+//! Computes both values and checks the form of a received key. It generates no random numbers: the caller
+//! passes the nonce.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use super::text::Class;
+use super::text::ByteClass;
 
-/// RFC 6455 1.3: what a server appends to the key, to show that it speaks this very protocol.
+/// RFC 6455 1.3: the constant that a server appends to the key. It proves that the server speaks the
+/// WebSocket protocol.
 const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 
-/// The `Sec-WebSocket-Accept` that belongs to a `Sec-WebSocket-Key`: the base64 of the SHA-1 of the
-/// key as it was sent (without whitespace around it) and a constant (RFC 6455 4.2.2 (5.4)).
+/// Returns the `Sec-WebSocket-Accept` for a `Sec-WebSocket-Key` (RFC 6455 section 4.2.2 (5.4)).
+///
+/// It is the base64 of the SHA-1 of the key and a constant. Pass the key as it was sent, without whitespace
+/// around it.
 ///
 /// ```
 /// use hybi::handshake::accept_key;
@@ -24,7 +30,8 @@ pub fn accept_key(key: &[u8]) -> [u8; 28] {
     encode(&sha1.digest().bytes())
 }
 
-/// The `Sec-WebSocket-Key` made of 16 random bytes, fresh for each connection (RFC 6455 4.1 (7)).
+/// Returns the `Sec-WebSocket-Key` for 16 random bytes, which must be fresh for each connection (RFC 6455
+/// section 4.1 (7)).
 ///
 /// ```
 /// use hybi::handshake::encode_nonce;
@@ -36,21 +43,22 @@ pub fn encode_nonce(nonce: [u8; 16]) -> [u8; 24] {
     encode(&nonce)
 }
 
-/// Returns whether `key` decodes to 16 bytes (RFC 6455 4.2.1 (5)): 22 base64 digits and two `=`.
+/// Returns whether `key` decodes to 16 bytes (RFC 6455 section 4.2.1 (5)): 22 base64 digits and two `=`.
 ///
-/// The last digit has four bits that belong to no byte. RFC 4648 3.5 lets a decoder refuse them unless they are zero.
-/// They are accepted here: the example of RFC 6455 4.1 (7) has such bits, and nothing depends on them, as the accept
-/// value is made of the key as it was sent.
+/// The last digit has four bits that belong to no byte. RFC 4648 section 3.5 allows a decoder to refuse keys
+/// in which these bits are set. They are accepted here, because the example of RFC 6455 section 4.1 (7) has
+/// such bits. Nothing depends on them: the accept value is computed from the key as it was sent.
 pub(crate) fn is_key(key: &[u8]) -> bool {
     match key {
-        [digits @ .., b'=', b'='] => digits.len() == 22 && Class::BASE64.run(digits) == 22,
+        [digits @ .., b'=', b'='] => digits.len() == 22 && ByteClass::BASE64.run_len(digits) == 22,
         _ => false,
     }
 }
 
+/// Returns the base64 of `bytes`, which must have exactly `N` characters.
 fn encode<const N: usize>(bytes: &[u8]) -> [u8; N] {
     let mut text = [b'='; N];
-    // Both callers leave exactly the room that is needed, so there is no error to report.
+    // Both callers provide exactly the required space, so there is no error to report.
     let written = STANDARD.encode_slice(bytes, &mut text);
     debug_assert_eq!(written, Ok(N));
     text
@@ -61,16 +69,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn s1_3_accept_of_the_printed_key() {
+    fn s1_3_the_accept_value_equals_the_example() {
         assert_eq!(&accept_key(b"dGhlIHNhbXBsZSBub25jZQ=="), b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
     }
 
     #[test]
-    fn s4_2_1_key_decodes_to_16_bytes() {
+    fn s4_2_1_5_a_key_decodes_to_16_bytes() {
         assert!(is_key(b"dGhlIHNhbXBsZSBub25jZQ=="));
         assert!(is_key(b"AAAAAAAAAAAAAAAAAAAAAA=="));
         assert!(is_key(&encode_nonce([0xff; 16])));
-        // The example of 4.1 (7), whose last digit has bits that belong to none of the 16 bytes
+        // The example of section 4.1 (7), whose last digit has bits that belong to none of the 16 bytes.
         assert!(is_key(b"AQIDBAUGBwgJCgsMDQ4PEC=="));
         assert!(is_key(b"dGhlIHNhbXBsZSBub25jZR=="));
         assert!(is_key(b"/////////////////////+=="));

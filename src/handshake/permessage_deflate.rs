@@ -1,16 +1,25 @@
-//! The parameters of permessage-deflate and their negotiation (RFC 7692 5 and 7.1), for both roles.
+//! The parameters of permessage-deflate and their negotiation (RFC 7692 sections 5 and 7.1), for both roles.
 //!
-//! Always built, so that an offer can be read, and declined, without a compressor.
+//! Responsible for parsing, checking, choosing and writing parameters. Not responsible for compression: this
+//! file is always built, so that an offer can be parsed and declined without the feature `deflate`.
+//!
+//! | role | sends | receives |
+//! | --- | --- | --- |
+//! | client | [`DeflateOffer`] | [`DeflateParams`], checked by [`check_response`] |
+//! | server | [`DeflateParams`] | [`DeflateOffer`], answered by [`negotiate_offer`] with a [`DeflateConfig`] |
+//!
+//! Invariant: `DeflateOffer::accept` returns parameters that `permits` allows, for every offer and
+//! configuration.
 
 use core::fmt;
 
-use super::extensions::{Extension, Extensions, Malformed, Value, each_part};
-use super::write::{NoRoom, Writer};
+use super::extensions::{Extension, Extensions, Malformed, Value, for_each_part};
+use super::write::{HeadWriter, NoRoom};
 
-/// The extension's registered name. Names are compared as registered: case matters.
+/// The registered name of the extension. Names are compared with case.
 pub(crate) const PERMESSAGE_DEFLATE: &str = "permessage-deflate";
 
-/// What both ends agreed on: the parameters of a response (RFC 7692 7.1).
+/// The parameters that both endpoints agreed on: those of the response (RFC 7692 section 7.1).
 ///
 /// Its [`Display`](fmt::Display) form is the text of the header.
 ///
@@ -26,42 +35,43 @@ pub(crate) const PERMESSAGE_DEFLATE: &str = "permessage-deflate";
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct DeflateParams {
-    /// The server starts each message with an empty window (RFC 7692 7.1.1.1).
+    /// The server starts each message with an empty window (RFC 7692 section 7.1.1.1).
     pub server_no_context_takeover: bool,
-    /// The client starts each message with an empty window (RFC 7692 7.1.1.2).
+    /// The client starts each message with an empty window (RFC 7692 section 7.1.1.2).
     pub client_no_context_takeover: bool,
-    /// Base-2 logarithm of the server's window, 8 to 15; 15 if absent (RFC 7692 7.1.2.1).
+    /// The base-2 logarithm of the server's window size, 8 to 15. `None` means 15 (RFC 7692 section 7.1.2.1).
     pub server_max_window_bits: Option<u8>,
-    /// Base-2 logarithm of the client's window, 8 to 15; 15 if absent (RFC 7692 7.1.2.2).
+    /// The base-2 logarithm of the client's window size, 8 to 15. `None` means 15 (RFC 7692 section 7.1.2.2).
     pub client_max_window_bits: Option<u8>,
 }
 
 impl DeflateParams {
-    /// No set of parameters, and no offer, is longer than this as text, whatever the numbers in it.
+    /// The maximum length in bytes of the text of parameters or of an offer, whatever their numbers.
     pub const MAX_LEN: usize = 130;
 
-    /// The base-2 logarithm of the window that the server compresses with.
+    /// Returns the base-2 logarithm of the window size that the server compresses with.
     #[must_use]
     pub fn server_window_bits(&self) -> u8 {
         self.server_max_window_bits.unwrap_or(15)
     }
 
-    /// The base-2 logarithm of the window that the client compresses with.
+    /// Returns the base-2 logarithm of the window size that the client compresses with.
     #[must_use]
     pub fn client_window_bits(&self) -> u8 {
         self.client_max_window_bits.unwrap_or(15)
     }
 
-    /// Writes the header's value into `out`; returns its length in bytes.
+    /// Writes the value of the header into `out` and returns its length in bytes.
     ///
     /// # Errors
     ///
-    /// [`NoRoom`] if `out` is too small; [`DeflateParams::MAX_LEN`] bytes always do.
+    /// [`NoRoom`] if `out` is too small. [`DeflateParams::MAX_LEN`] bytes are always enough.
     pub fn write(&self, out: &mut [u8]) -> Result<usize, NoRoom> {
-        Writer::new(out).display(self).finish()
+        HeadWriter::new(out).display(self).finish()
     }
 
-    /// RFC 7692 7: none if a parameter is unknown, repeated or invalid in a response.
+    /// Parses the parameters of a response. Returns `None` if one is unknown, repeated or invalid (RFC 7692
+    /// section 7).
     pub(crate) fn from_response(response: &Extension<'_>) -> Option<Self> {
         let offer = DeflateOffer::from_extension(response)?;
         Some(Self {
@@ -70,7 +80,7 @@ impl DeflateParams {
             server_max_window_bits: offer.server_max_window_bits,
             client_max_window_bits: match offer.client_max_window_bits {
                 ClientWindow::Unsupported => None,
-                // RFC 7692 7.1.2.2: in a response it MUST have a value.
+                // RFC 7692 7.1.2.2: in a response this parameter MUST have a value.
                 ClientWindow::Supported => return None,
                 ClientWindow::AtMost(bits) => Some(bits),
             },
@@ -93,19 +103,19 @@ impl fmt::Display for DeflateParams {
     }
 }
 
-/// What an offer says of the client's own window (RFC 7692 7.1.2.2).
+/// The part of an offer about the client's own window (RFC 7692 section 7.1.2.2).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum ClientWindow {
     /// `client_max_window_bits` is absent: the server must not limit the client's window.
     Unsupported,
-    /// It stands there without a value: the server may limit the window. What browsers send.
+    /// `client_max_window_bits` has no value: the server may limit the client's window. Browsers send this.
     #[default]
     Supported,
-    /// The client will use no more than this, 8 to 15, and the server may ask for less.
+    /// The client uses at most this many bits, 8 to 15, and the server may ask for fewer.
     AtMost(u8),
 }
 
-/// What a client offers (RFC 7692 7.1).
+/// The parameters that a client offers (RFC 7692 section 7.1).
 ///
 /// ```
 /// use hybi::handshake::DeflateOffer;
@@ -117,28 +127,28 @@ pub enum ClientWindow {
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct DeflateOffer {
-    /// Ask the server to start each message with an empty window (RFC 7692 7.1.1.1).
+    /// Asks the server to start each message with an empty window (RFC 7692 section 7.1.1.1).
     pub server_no_context_takeover: bool,
-    /// Announce that the client will do so (RFC 7692 7.1.1.2).
+    /// Announces that the client starts each message with an empty window (RFC 7692 section 7.1.1.2).
     pub client_no_context_takeover: bool,
-    /// Ask the server for a window of at most so many bits, 8 to 15 (RFC 7692 7.1.2.1).
+    /// Asks the server for a window of at most this many bits, 8 to 15 (RFC 7692 section 7.1.2.1).
     pub server_max_window_bits: Option<u8>,
-    /// Whether the server may limit the client's window (RFC 7692 7.1.2.2).
+    /// Says whether the server may limit the client's window (RFC 7692 section 7.1.2.2).
     pub client_max_window_bits: ClientWindow,
 }
 
 impl DeflateOffer {
-    /// Writes the header's value into `out`; returns its length in bytes.
+    /// Writes the value of the header into `out` and returns its length in bytes.
     ///
     /// # Errors
     ///
-    /// [`NoRoom`] if `out` is too small; [`DeflateParams::MAX_LEN`] bytes always do.
+    /// [`NoRoom`] if `out` is too small. [`DeflateParams::MAX_LEN`] bytes are always enough.
     pub fn write(&self, out: &mut [u8]) -> Result<usize, NoRoom> {
-        Writer::new(out).display(self).finish()
+        HeadWriter::new(out).display(self).finish()
     }
 
-    /// The offer in an extension of this name; none if a parameter is unknown, repeated, or has a
-    /// value that it must not have (RFC 7692 7).
+    /// Parses an offer. Returns `None` if `extension` has another name, or if a parameter is unknown,
+    /// repeated or has an invalid value (RFC 7692 section 7).
     #[must_use]
     pub fn from_extension(extension: &Extension<'_>) -> Option<Self> {
         if extension.name != PERMESSAGE_DEFLATE {
@@ -147,7 +157,8 @@ impl DeflateOffer {
         let mut offer = Self { client_max_window_bits: ClientWindow::Unsupported, ..Self::default() };
         for (name, value) in extension.params() {
             match (name, value) {
-                // RFC 7692 7.1.1: without a value. The guards refuse what is repeated (7692 7.1).
+                // RFC 7692 7.1.1: these parameters have no value. The guards refuse repeated parameters (RFC
+                // 7692 7.1).
                 ("server_no_context_takeover", None) if !offer.server_no_context_takeover => {
                     offer.server_no_context_takeover = true;
                 }
@@ -171,18 +182,18 @@ impl DeflateOffer {
         Some(offer)
     }
 
-    /// What a server that wants `config` answers to this offer.
+    /// Returns the answer of a server with `config` to this offer.
     ///
-    /// The server's window is the smaller one of what is asked and what is wanted. What the client
-    /// says of itself is confirmed, as both ends can save memory by it. A limit on the client's
-    /// window that the offer does not allow is left out, as it must be (RFC 7692 7.1.2.2).
+    /// The server's window is the smaller one of the offer and the configuration. Limits that the client
+    /// announces for itself are confirmed, because both endpoints can then save memory. A limit on the
+    /// client's window that the offer does not allow is omitted (RFC 7692 section 7.1.2.2).
     #[must_use]
     pub fn accept(&self, config: &DeflateConfig) -> DeflateParams {
         let server = config.server_max_window_bits.clamp(8, 15);
         let client = config.client_max_window_bits.clamp(8, 15);
         let below_15 = |bits| if bits < 15 { Some(bits) } else { None };
         DeflateParams {
-            // RFC 7692 7.1.1.1: MUST be confirmed, and may be announced unasked.
+            // RFC 7692 7.1.1.1: this MUST be confirmed, and may be announced without being asked for.
             server_no_context_takeover: self.server_no_context_takeover || config.server_no_context_takeover,
             client_no_context_takeover: self.client_no_context_takeover || config.client_no_context_takeover,
             // RFC 7692 7.1.2.1: the same or a smaller value.
@@ -198,18 +209,19 @@ impl DeflateOffer {
         }
     }
 
-    /// Whether `response` is an answer that this offer allows.
+    /// Returns whether a response with these parameters agrees with this offer (RFC 7692 section 7.1).
     #[must_use]
     pub fn permits(&self, response: &DeflateParams) -> bool {
-        // RFC 7692 7.1.1.1: what was asked for is in the response.
+        // RFC 7692 7.1.1.1: a parameter that was asked for is in the response.
         let takeover = response.server_no_context_takeover || !self.server_no_context_takeover;
-        // RFC 7692 7.1.2.1: with the same or a smaller value.
+        // RFC 7692 7.1.2.1: a limit on the server's window is answered with the same or a smaller value.
         let server = match (self.server_max_window_bits, response.server_max_window_bits) {
             (Some(asked), Some(answered)) => answered <= asked,
             (Some(_), None) => false,
             (None, _) => true,
         };
-        // RFC 7692 7.1.2.2: only if it was in the offer, and not more than was announced.
+        // RFC 7692 7.1.2.2: a limit on the client's window only answers an offer of it, and is not larger
+        // than announced.
         let client = match (self.client_max_window_bits, response.client_max_window_bits) {
             (ClientWindow::Unsupported, Some(_)) => false,
             (ClientWindow::AtMost(announced), Some(answered)) => answered <= announced,
@@ -239,7 +251,8 @@ impl fmt::Display for DeflateOffer {
     }
 }
 
-/// What a server itself wants of permessage-deflate. Offers that ask for less get it anyway.
+/// The preferences of a server for permessage-deflate. An offer that asks for a smaller window, or for no
+/// context takeover, is still accepted.
 ///
 /// ```
 /// use hybi::handshake::{DeflateConfig, negotiate_offer};
@@ -252,19 +265,21 @@ impl fmt::Display for DeflateOffer {
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct DeflateConfig {
-    /// Start each message that is sent with an empty window; false by default.
+    /// Whether the server starts each sent message with an empty window; false by default.
     pub server_no_context_takeover: bool,
-    /// Have the client do the same; false by default.
+    /// Whether the client is asked to start each message with an empty window; false by default.
     pub client_no_context_takeover: bool,
-    /// Bits of the window to compress with, 8 to 15 (others count as the nearest); 15 by default.
+    /// The bits of the window that the server compresses with, 8 to 15. Other values count as the nearest; 15
+    /// by default.
     pub server_max_window_bits: u8,
-    /// Bits of the window that the client is to compress with, 8 to 15; 15 by default. Only a wish:
-    /// a client whose offer does not name `client_max_window_bits` cannot be limited.
+    /// The bits of the window that the client is asked to compress with, 8 to 15; 15 by default.
+    ///
+    /// A client whose offer does not contain `client_max_window_bits` cannot be limited.
     pub client_max_window_bits: u8,
 }
 
 impl DeflateConfig {
-    /// The defaults: context takeover and windows of 15 bits (32 KiB) both ways.
+    /// Returns the defaults: context takeover and windows of 15 bits (32 KiB) in both directions.
     #[must_use]
     pub const fn new() -> Self {
         Self {
@@ -282,40 +297,42 @@ impl Default for DeflateConfig {
     }
 }
 
-/// What is wrong with the extensions in a server's response.
+/// The reason why the extensions in a server's response are wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ExtensionError {
-    /// The header does not match its grammar (RFC 6455 9.1).
+    /// The header does not match its grammar (RFC 6455 section 9.1).
     Malformed,
-    /// An extension that was not offered (RFC 6455 4.1 (5)).
+    /// The response has an extension that was not offered (RFC 6455 section 4.1 (5)).
     NotOffered,
-    /// permessage-deflate twice: two users of RSV1 (RFC 7692 5).
+    /// The response has permessage-deflate twice, so that two extensions would use RSV1 (RFC 7692 section 5).
     Repeated,
-    /// A parameter of permessage-deflate is unknown, repeated or invalid (RFC 7692 7).
+    /// A parameter of permessage-deflate is unknown, repeated or invalid (RFC 7692 section 7).
     Parameter,
-    /// The parameters do not agree with the offer (RFC 7692 7.1).
+    /// The parameters do not agree with the offer (RFC 7692 section 7.1).
     Disagrees,
 }
 
 impl fmt::Display for ExtensionError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Malformed => "malformed Sec-WebSocket-Extensions (RFC 6455 9.1): the server is at fault",
+            Self::Malformed => {
+                "the response has a malformed Sec-WebSocket-Extensions (RFC 6455 9.1): correct the server"
+            }
             Self::NotOffered => {
                 "Sec-WebSocket-Extensions names an extension that was not offered (RFC 6455 4.1 (5)): \
-                 offer it, or switch it off in the server"
+                 offer it, or disable it in the server"
             }
             Self::Repeated => {
-                "Sec-WebSocket-Extensions names permessage-deflate twice (RFC 7692 5): the server is at fault"
+                "Sec-WebSocket-Extensions names permessage-deflate twice (RFC 7692 5): correct the server"
             }
             Self::Parameter => {
                 "Sec-WebSocket-Extensions has an unknown, repeated or invalid parameter of \
-                 permessage-deflate (RFC 7692 7): the server is at fault"
+                 permessage-deflate (RFC 7692 7): correct the server"
             }
             Self::Disagrees => {
                 "Sec-WebSocket-Extensions does not agree with the offer (RFC 7692 7.1): \
-                 the server is at fault, or the offer asks for more than it can do"
+                 correct the server, or offer less"
             }
         })
     }
@@ -329,38 +346,49 @@ impl From<Malformed> for ExtensionError {
     }
 }
 
-/// Chooses, as a server, the first offer of permessage-deflate that can be accepted; `None` if
-/// there is none (go on without it). `values` are those of the `Sec-WebSocket-Extensions` headers.
+/// Chooses, as a server, the first acceptable offer of permessage-deflate. Returns `None` if there is none:
+/// continue without compression.
+///
+/// `values` are the values of the `Sec-WebSocket-Extensions` headers.
 ///
 /// # Errors
 ///
-/// [`Malformed`] if a value does not match the grammar: then the handshake must be refused
-/// (RFC 6455 9.1).
+/// [`Malformed`] if a value does not match the grammar. The handshake must then be refused (RFC 6455 section
+/// 9.1).
 pub fn negotiate_offer<'h>(
     values: impl IntoIterator<Item = &'h [u8]>,
     config: &DeflateConfig,
 ) -> Result<Option<DeflateParams>, Malformed> {
     let mut chosen = None;
-    each_part(values, |offers| {
-        chosen = chosen.or_else(|| choose(offers, config));
+    for_each_part(values, |offers| {
+        chosen = chosen.or_else(|| choose_offer(offers, config));
         Ok::<_, Malformed>(())
     })?;
     Ok(chosen)
 }
 
-/// RFC 7692 5: the first acceptable offer. One with a parameter that is unknown, repeated or
-/// invalid is declined (RFC 7692 7), and the next has its turn.
-pub(crate) fn choose(offers: Extensions<'_>, config: &DeflateConfig) -> Option<DeflateParams> {
+/// Answers the first acceptable offer (RFC 7692 section 5).
+///
+/// An offer with a parameter that is unknown, repeated or invalid is declined (RFC 7692 section 7), and the
+/// next one is examined.
+pub(crate) fn choose_offer(offers: Extensions<'_>, config: &DeflateConfig) -> Option<DeflateParams> {
     offers.iter().find_map(|offer| DeflateOffer::from_extension(&offer)).map(|offer| offer.accept(config))
 }
 
-/// Checks, as a client, the extensions of a response against those that were offered; the
-/// parameters of permessage-deflate, if it is in use. Both are the values of
-/// `Sec-WebSocket-Extensions` headers.
+/// Checks, as a client, the extensions of a response against those that were offered. Returns the parameters
+/// of permessage-deflate if it is in use.
+///
+/// Both arguments are the values of `Sec-WebSocket-Extensions` headers.
 ///
 /// # Errors
 ///
-/// [`ExtensionError`] says why the connection must be failed (RFC 6455 4.1 (5), RFC 7692 7).
+/// The connection must be failed after an error (RFC 6455 section 4.1 (5), RFC 7692 section 7).
+///
+/// - [`ExtensionError::Malformed`]: a value does not match the grammar.
+/// - [`ExtensionError::NotOffered`]: an extension was not offered.
+/// - [`ExtensionError::Repeated`]: permessage-deflate appears twice.
+/// - [`ExtensionError::Parameter`]: a parameter is unknown, repeated or invalid.
+/// - [`ExtensionError::Disagrees`]: the parameters do not agree with the offer.
 ///
 /// ```
 /// use hybi::handshake::{ExtensionError, check_response};
@@ -381,12 +409,12 @@ where
     let offer = offer.into_iter();
     let offered = || offer.clone().filter_map(|value| Extensions::parse(value).ok()).flatten();
     let mut agreed = None;
-    each_part(response, |extensions| judge(extensions, offered, &mut agreed))?;
+    for_each_part(response, |extensions| check_chosen(extensions, offered, &mut agreed))?;
     Ok(agreed)
 }
 
-/// Judges the extensions of a response, and puts the parameters of permessage-deflate into `agreed`.
-pub(crate) fn judge<'o, I>(
+/// Checks the extensions of a response, and stores the parameters of permessage-deflate in `agreed`.
+pub(crate) fn check_chosen<'o, I>(
     response: Extensions<'_>,
     offered: impl Fn() -> I,
     agreed: &mut Option<DeflateParams>,
@@ -396,14 +424,14 @@ where
 {
     for extension in response {
         if !offered().any(|offer| offer.name == extension.name) {
-            // RFC 6455 4.1 (5)
+            // RFC 6455 4.1 (5): an extension that the client did not offer fails the connection.
             return Err(ExtensionError::NotOffered);
         }
         if extension.name != PERMESSAGE_DEFLATE {
             continue;
         }
         if agreed.is_some() {
-            // RFC 7692 5
+            // RFC 7692 5: permessage-deflate appears once.
             return Err(ExtensionError::Repeated);
         }
         let params = DeflateParams::from_response(&extension).ok_or(ExtensionError::Parameter)?;
@@ -416,7 +444,7 @@ where
     Ok(())
 }
 
-/// RFC 7692 7.1.2: a decimal from 8 to 15 without leading zeros.
+/// Parses window bits: a decimal from 8 to 15 without leading zeros (RFC 7692 section 7.1.2).
 fn window_bits(value: Value<'_>) -> Option<u8> {
     let mut digits = value.bytes();
     match (digits.next()?, digits.next(), digits.next()) {
@@ -451,7 +479,7 @@ mod tests {
     }
 
     #[test]
-    fn s7692_7_1_no_parameter_stands_there_twice() {
+    fn s7692_7_1_an_offer_with_a_repeated_parameter_is_declined() {
         for (first, second) in [
             ("server_no_context_takeover", "server_no_context_takeover"),
             ("client_no_context_takeover", "client_no_context_takeover"),
@@ -465,7 +493,7 @@ mod tests {
     }
 
     #[test]
-    fn s7692_7_1_an_answer_agrees_with_its_offer() {
+    fn s7692_7_1_a_response_must_agree_with_its_offer() {
         let check = |offer: &str, answer: &str| {
             let value = |params: &str| std::format!("permessage-deflate{params}");
             check_response([value(offer).as_bytes()], [value(answer).as_bytes()])
@@ -503,7 +531,7 @@ mod tests {
     }
 
     #[test]
-    fn s7692_7_1_what_is_written_is_what_is_shown() {
+    fn s7692_7_1_write_and_display_give_the_same_text() {
         let longest = DeflateParams {
             server_no_context_takeover: true,
             client_no_context_takeover: true,
@@ -533,7 +561,7 @@ mod tests {
     }
 
     #[test]
-    fn s7692_7_1_the_server_gets_what_it_wants_where_it_may() {
+    fn s7692_7_1_the_configuration_applies_as_far_as_the_offer_allows() {
         let config = DeflateConfig {
             server_no_context_takeover: true,
             client_no_context_takeover: true,
@@ -554,7 +582,7 @@ mod tests {
     }
 
     #[test]
-    fn every_answer_is_permitted_by_its_offer_and_survives_the_wire() {
+    fn s7692_7_1_every_answer_is_permitted_by_its_offer_and_is_parsed_again() {
         let windows = [ClientWindow::Unsupported, ClientWindow::Supported, ClientWindow::AtMost(11)];
         for bits in 0..256_u32 {
             let bit = |n: u32| bits >> n & 1 == 1;

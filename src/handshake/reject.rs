@@ -1,168 +1,28 @@
-//! A server's answers that are not 101.
+//! Responses of a server other than 101.
+//!
+//! - [`Rejection`]: the request was refused by the handshake. It knows its [`Reason`].
+//! - [`Reject`]: any HTTP response instead of opening the connection, built by the application or from a
+//!   [`Rejection`].
+//! - [`ResponseError`]: the response itself cannot be sent.
+//!
+//! Invariant: a response is either written completely and safely, or not at all. Everything that the
+//! application adds is checked before the first byte is written.
 
 use core::fmt;
 
 use super::head::HeadError;
-use super::write::{Extra, HeaderError, HeaderName, NoRoom, Writer, check_headers, display_len, is_value};
+use super::reason::Reason;
+use super::write::{
+    ExtraHeaders, HeadWriter, HeaderError, HeaderName, NoRoom, check_headers, display_len, is_value,
+};
 
-/// Why a server refuses a request: which rule it breaks and which header is to blame.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Reason {
-    /// The bytes are no HTTP/1.1 head, or too many.
-    Head(HeadError),
-    /// The handshake did not arrive in time.
-    Timeout,
-    /// The version is HTTP/1.0.
-    HttpVersion,
-    /// The method is not GET.
-    Method,
-    /// The target is neither a path nor an absolute http, https, ws or wss URI.
-    Target,
-    /// `Host` is missing.
-    HostMissing,
-    /// `Host` is repeated.
-    HostRepeated,
-    /// `Host` is empty or not an authority.
-    HostInvalid,
-    /// No `Upgrade` header names `websocket`: a plain HTTP request.
-    NotAnUpgrade,
-    /// `Connection` does not hold the token `upgrade`.
-    Connection,
-    /// `Content-Length` or `Transfer-Encoding` announces a body.
-    Body,
-    /// `Sec-WebSocket-Key` is missing.
-    KeyMissing,
-    /// `Sec-WebSocket-Key` is repeated.
-    KeyRepeated,
-    /// `Sec-WebSocket-Key` is not the base64 of 16 bytes.
-    KeyInvalid,
-    /// `Sec-WebSocket-Version` is missing.
-    VersionMissing,
-    /// `Sec-WebSocket-Version` is repeated.
-    VersionRepeated,
-    /// `Sec-WebSocket-Version` is not a number from 0 to 255.
-    VersionInvalid,
-    /// `Sec-WebSocket-Version` is not 13.
-    VersionUnsupported,
-    /// `Sec-WebSocket-Protocol` is not a list of tokens.
-    SubprotocolInvalid,
-    /// `Sec-WebSocket-Protocol` names a subprotocol twice.
-    SubprotocolRepeated,
-    /// `Sec-WebSocket-Protocol` names more than [`Request::MOST_SUBPROTOCOLS`](super::Request::MOST_SUBPROTOCOLS).
-    SubprotocolsTooMany,
-    /// `Sec-WebSocket-Extensions` is malformed.
-    Extensions,
-    /// `Origin` is repeated.
-    OriginRepeated,
-    /// `Origin` is not ASCII.
-    OriginInvalid,
-    /// `Origin` is not among those that the server allows.
-    OriginNotAllowed,
-}
-
-impl Reason {
-    /// The status code that answers it best.
-    #[must_use]
-    pub const fn status(self) -> u16 {
-        match self {
-            Self::Head(HeadError::LineTooLong) => 414,
-            Self::Head(HeadError::TooLarge | HeadError::TooManyHeaders) => 431,
-            Self::Timeout => 408,
-            Self::Method => 405,
-            // RFC 6455 4.2.2 and 4.4; RFC 9110 15.5.22
-            Self::NotAnUpgrade | Self::VersionUnsupported => 426,
-            // RFC 6455 4.2.2 (1), 10.2
-            Self::OriginNotAllowed => 403,
-            _ => 400,
-        }
-    }
-}
-
-impl From<HeadError> for Reason {
-    fn from(error: HeadError) -> Self {
-        Self::Head(error)
-    }
-}
-
-impl fmt::Display for Reason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // What is to blame, where in the RFCs that is written, and what to do about it.
-        let [blame, clause, advice] = match self {
-            Self::Head(error) => return error.fmt(f),
-            Self::Timeout => ["the opening handshake took too long", "RFC 9110 15.5.9", "send it at once"],
-            // By default nginx speaks HTTP/1.0 to what is behind it; hardly any client does.
-            Self::HttpVersion => [
-                "the request is HTTP/1.0, which a proxy has probably made of it",
-                "RFC 6455 4.2.1 (1)",
-                "let the proxy in front speak HTTP/1.1 (nginx: `proxy_http_version 1.1`)",
-            ],
-            Self::Method => ["the method is not GET", "RFC 6455 4.2.1 (1)", "use GET"],
-            Self::Target => {
-                ["malformed request target", "RFC 6455 4.2.1 (1)", "send a path or an absolute ws URI"]
-            }
-            Self::HostMissing => ["Host is missing", "RFC 6455 4.2.1 (2)", "name the server in it"],
-            Self::HostRepeated => ["Host is repeated", "RFC 9112 3.2", "send it once"],
-            Self::HostInvalid => ["Host is empty or invalid", "RFC 9112 3.2", "send host or host:port"],
-            Self::NotAnUpgrade => [
-                "Upgrade is missing or does not list websocket",
-                "RFC 6455 4.2.1 (3)",
-                "this is a WebSocket endpoint: send `Upgrade: websocket`, and let proxies on the way forward it",
-            ],
-            Self::Connection => [
-                "Connection is missing or does not list Upgrade",
-                "RFC 6455 4.2.1 (4)",
-                "send `Connection: Upgrade`, and let proxies on the way forward it",
-            ],
-            Self::Body => [
-                "Content-Length or Transfer-Encoding announces a body",
-                "RFC 9112 6",
-                "send none: a handshake has no body",
-            ],
-            Self::KeyMissing => {
-                ["Sec-WebSocket-Key is missing", "RFC 6455 4.2.1 (5)", "send the base64 of 16 random bytes"]
-            }
-            Self::KeyRepeated => ["Sec-WebSocket-Key is repeated", "RFC 6455 11.3.1", "send it once"],
-            Self::KeyInvalid => {
-                ["Sec-WebSocket-Key is invalid", "RFC 6455 4.2.1 (5)", "send the base64 of 16 random bytes"]
-            }
-            Self::VersionMissing => ["Sec-WebSocket-Version is missing", "RFC 6455 4.2.1 (6)", "send 13"],
-            Self::VersionRepeated => ["Sec-WebSocket-Version is repeated", "RFC 6455 11.3.5", "send 13 once"],
-            Self::VersionInvalid => ["Sec-WebSocket-Version is invalid", "RFC 6455 4.1 (9)", "send 13"],
-            Self::VersionUnsupported => ["Sec-WebSocket-Version is not supported", "RFC 6455 4.4", "send 13"],
-            Self::SubprotocolInvalid => [
-                "Sec-WebSocket-Protocol is malformed",
-                "RFC 6455 4.1 (10)",
-                "send tokens, separated by commas, or leave it out",
-            ],
-            Self::SubprotocolRepeated => {
-                ["Sec-WebSocket-Protocol names a subprotocol twice", "RFC 6455 4.1 (10)", "send each once"]
-            }
-            Self::SubprotocolsTooMany => {
-                ["Sec-WebSocket-Protocol names too many subprotocols", "RFC 6455 10.4", "send fewer"]
-            }
-            Self::Extensions => [
-                "Sec-WebSocket-Extensions is malformed",
-                "RFC 6455 9.1",
-                "send `name; param=token`, separated by commas, or leave it out",
-            ],
-            Self::OriginRepeated => ["Origin is repeated", "RFC 6454 7.3", "send it once"],
-            Self::OriginInvalid => ["Origin is not ASCII", "RFC 6454 6.2", "send its serialisation"],
-            Self::OriginNotAllowed => {
-                ["Origin is not allowed here", "RFC 6455 4.2.2 and 10.2", "add it to the server's list"]
-            }
-        };
-        write!(f, "{blame} ({clause}): {advice}")
-    }
-}
-
-/// A request that was refused. The server answers with [`response`](Self::response) and closes.
+/// A request that was refused. The server sends [`response`](Self::response) and closes the connection.
 ///
 /// ```
-/// use hybi::handshake::{Limits, Reason, ServerHandshake};
+/// use hybi::handshake::{HeadLimits, Reason, ServerHandshake};
 ///
 /// let head = b"GET /\r\n";
-/// let Err(rejection) = ServerHandshake::new(Limits::new()).poll(head) else { panic!("HTTP/0.9") };
+/// let Err(rejection) = ServerHandshake::new(HeadLimits::new()).poll(head) else { panic!("HTTP/0.9") };
 /// assert_eq!(rejection.status(), 400);
 /// let mut out = [0; 512];
 /// let len = rejection.response().write(&mut out)?;
@@ -171,38 +31,40 @@ impl fmt::Display for Reason {
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Rejection {
+    /// The rule that the request violates.
     reason: Reason,
-    /// The method of the request is HEAD.
+    /// Whether the method of the request is HEAD.
     is_head: bool,
 }
 
 impl Rejection {
-    /// The refusal for `reason`.
+    /// Returns the rejection for `reason`.
     #[must_use]
     pub const fn new(reason: Reason) -> Self {
         Self::of(reason, false)
     }
 
-    /// Makes the refusal for `reason` of a request whose method is HEAD, or is another one or unknown.
+    /// Returns the rejection for `reason`. `is_head` says whether the method of the request is HEAD.
     pub(crate) const fn of(reason: Reason, is_head: bool) -> Self {
         Self { reason, is_head }
     }
 
-    /// Why the request is refused.
+    /// Returns the reason why the request is refused.
     #[must_use]
     pub const fn reason(&self) -> Reason {
         self.reason
     }
 
-    /// The status code of the answer.
+    /// Returns the status code of the response.
     #[must_use]
     pub const fn status(&self) -> u16 {
         self.reason.status()
     }
 
-    /// Returns the answer. Its body is one line that names what was wrong; the answer to a HEAD request is sent
-    /// without this body (RFC 9110 9.3.2). Where the request broke off before its method was whole, the answer has
-    /// a body.
+    /// Returns the response. Its body is one line that names the error.
+    ///
+    /// The response to a HEAD request is sent without this body (RFC 9110 section 9.3.2). If the request
+    /// ended inside its method, the response has a body.
     #[must_use]
     pub const fn response(&self) -> Reject<'static> {
         let mut reject = Reject::new(self.reason.status());
@@ -232,10 +94,10 @@ impl fmt::Display for Rejection {
 
 impl core::error::Error for Rejection {}
 
-/// An HTTP answer that is not 101: what the application says instead of opening a connection.
+/// An HTTP response other than 101: the answer of an application that does not open a connection.
 ///
-/// It carries `Connection: close` and the right `Content-Length`; a 405 also `Allow: GET`, a 426
-/// also `Upgrade: websocket` and `Sec-WebSocket-Version: 13`.
+/// The response contains `Connection: close` and the correct `Content-Length`. A 405 also contains `Allow:
+/// GET`. A 426 also contains `Upgrade: websocket` and `Sec-WebSocket-Version: 13`.
 ///
 /// ```
 /// use hybi::handshake::Reject;
@@ -254,51 +116,61 @@ impl core::error::Error for Rejection {}
 /// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Reject<'a> {
+    /// The status code.
     status: u16,
+    /// The reason phrase, if it is not the usual one.
     phrase: Option<&'a str>,
-    headers: Extra<'a>,
+    /// The additional headers.
+    headers: ExtraHeaders<'a>,
+    /// The body.
     body: Body<'a>,
-    /// The answer is to a HEAD request: the body is described, and not sent.
+    /// Whether this answers a HEAD request. The body is then described by headers, but not sent.
     is_head: bool,
 }
 
+/// The body of a response.
 #[derive(Clone, Copy, Debug)]
 enum Body<'a> {
+    /// No body.
     None,
+    /// A body of the application.
     Bytes { content_type: &'a str, bytes: &'a [u8] },
+    /// One line that names the reason of a rejection.
     Reason(Reason),
 }
 
 impl<'a> Reject<'a> {
-    /// An answer of this status, 200 to 599, with an empty body.
+    /// Returns a response with an empty body. `status` is 200 to 599.
     #[must_use]
     pub const fn new(status: u16) -> Self {
-        Self { status, phrase: None, headers: Extra(&[]), body: Body::None, is_head: false }
+        Self { status, phrase: None, headers: ExtraHeaders(&[]), body: Body::None, is_head: false }
     }
 
-    /// The text behind the status code, instead of the usual one.
+    /// Sets the reason phrase, instead of the usual one.
     #[must_use]
     pub const fn reason_phrase(mut self, phrase: &'a str) -> Self {
         self.phrase = Some(phrase);
         self
     }
 
-    /// More headers, each a name and a value.
+    /// Sets additional headers, each a name and a value.
     #[must_use]
     pub const fn headers(mut self, headers: &'a [(&'a str, &'a str)]) -> Self {
-        self.headers = Extra(headers);
+        self.headers = ExtraHeaders(headers);
         self
     }
 
-    /// A body and its `Content-Type`.
+    /// Sets a body and its `Content-Type`.
     #[must_use]
     pub const fn body(mut self, content_type: &'a str, bytes: &'a [u8]) -> Self {
         self.body = Body::Bytes { content_type, bytes };
         self
     }
 
-    /// Tells the method of the request, whose case matters. An answer to `HEAD` has the headers that the answer to
-    /// `GET` would have, `Content-Length` among them, and is written without its body (RFC 9110 9.3.2).
+    /// Sets the method of the request, which is compared with case.
+    ///
+    /// The response to `HEAD` has the headers of the response to `GET`, including `Content-Length`. It is
+    /// written without its body (RFC 9110 section 9.3.2).
     ///
     /// ```
     /// use hybi::handshake::Reject;
@@ -315,21 +187,24 @@ impl<'a> Reject<'a> {
         self
     }
 
-    /// The status code.
+    /// Returns the status code.
     #[must_use]
     pub const fn status(&self) -> u16 {
         self.status
     }
 
-    /// Writes the whole answer into `out`; returns its length in bytes.
+    /// Writes the whole response into `out` and returns its length in bytes.
     ///
     /// # Errors
     ///
-    /// [`ResponseError`] if `out` is too small (it says how much is needed), or if something the
-    /// application gave cannot be sent.
+    /// - [`ResponseError::NoRoom`]: `out` is too small. The error contains the required length.
+    /// - [`ResponseError::Status`]: the status code is not 200 to 599.
+    /// - [`ResponseError::ReasonPhrase`]: the reason phrase contains a control character.
+    /// - [`ResponseError::Body`]: a response with this status has no body.
+    /// - [`ResponseError::Header`]: an additional header or the `Content-Type` cannot be sent.
     pub fn write(&self, out: &mut [u8]) -> Result<usize, ResponseError> {
         self.check()?;
-        let mut to = Writer::new(out);
+        let mut to = HeadWriter::new(out);
         let phrase = self.phrase.unwrap_or(usual_phrase(self.status));
         to.text("HTTP/1.1 ").display(&self.status).text(" ").text(phrase).text("\r\n");
         let version_named = matches!(
@@ -337,21 +212,21 @@ impl<'a> Reject<'a> {
             Body::Reason(Reason::VersionMissing | Reason::VersionRepeated | Reason::VersionInvalid)
         );
         match self.status {
-            // RFC 9110 7.8: who sends Upgrade sends the connection option too.
+            // RFC 9110 7.8: a sender of Upgrade also sends the connection option "upgrade".
             426 => to.text("Connection: Upgrade, close\r\n").text("Upgrade: websocket\r\n"),
             _ => to.text("Connection: close\r\n"),
         };
         if self.status == 426 || version_named {
-            // RFC 6455 4.4
+            // RFC 6455 4.4: the response names the supported version.
             to.text("Sec-WebSocket-Version: 13\r\n");
         }
         if self.status == 405 && !self.headers.0.iter().any(|(name, _)| name.eq_ignore_ascii_case("Allow")) {
-            // RFC 9110 15.5.6
+            // RFC 9110 15.5.6: a 405 must contain Allow.
             to.text("Allow: GET\r\n");
         }
         to.headers(self.headers);
         match self.body {
-            // RFC 9110 8.6
+            // RFC 9110 8.6: these statuses have no content, so no Content-Length is sent.
             Body::None if matches!(self.status, 204 | 304) => to.text("\r\n"),
             Body::None => to.text("Content-Length: 0\r\n\r\n"),
             Body::Bytes { content_type, bytes } => to
@@ -370,17 +245,21 @@ impl<'a> Reject<'a> {
         Ok(to.finish()?)
     }
 
-    /// The whole answer.
+    /// Returns the whole response.
     ///
     /// # Errors
     ///
-    /// [`ResponseError`] if something the application gave cannot be sent.
+    /// - [`ResponseError::Status`]: the status code is not 200 to 599.
+    /// - [`ResponseError::ReasonPhrase`]: the reason phrase contains a control character.
+    /// - [`ResponseError::Body`]: a response with this status has no body.
+    /// - [`ResponseError::Header`]: an additional header or the `Content-Type` cannot be sent.
     #[cfg(feature = "alloc")]
     #[cfg_attr(docsrs, doc(cfg(feature = "alloc")))]
     pub fn to_vec(&self) -> Result<alloc::vec::Vec<u8>, ResponseError> {
         to_vec(|out| self.write(out))
     }
 
+    /// Checks everything that the application has set.
     fn check(&self) -> Result<(), ResponseError> {
         if !(200..=599).contains(&self.status) {
             return Err(ResponseError::Status);
@@ -389,7 +268,7 @@ impl<'a> Reject<'a> {
             return Err(ResponseError::ReasonPhrase);
         }
         if let Body::Bytes { content_type, .. } = self.body {
-            // RFC 9110 15.3.5, 15.4.5: these never have a body.
+            // RFC 9110 15.3.5, 15.4.5: a 204 and a 304 never have a body.
             if matches!(self.status, 204 | 304) {
                 return Err(ResponseError::Body);
             }
@@ -401,25 +280,25 @@ impl<'a> Reject<'a> {
     }
 }
 
-/// Why an answer of a server cannot be written.
+/// The reason why a response of a server cannot be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ResponseError {
-    /// The memory lent is too small.
+    /// The output buffer is too small.
     NoRoom(NoRoom),
-    /// A header of the application's.
+    /// An additional header cannot be sent.
     Header(HeaderError),
-    /// The subprotocol was not offered by the client (RFC 6455 4.2.2).
+    /// The client did not offer the subprotocol (RFC 6455 section 4.2.2).
     SubprotocolNotOffered,
-    /// An extension was not offered by the client, or not with these parameters (RFC 6455 9.1).
+    /// The client did not offer an extension, or not with these parameters (RFC 6455 section 9.1).
     ExtensionNotOffered,
-    /// The extensions do not match the grammar (RFC 6455 9.1).
+    /// The extensions do not match the grammar (RFC 6455 section 9.1).
     ExtensionsMalformed,
-    /// The status code is not one from 200 to 599 (RFC 9110 15).
+    /// The status code is not 200 to 599 (RFC 9110 section 15).
     Status,
-    /// The reason phrase holds a control character (RFC 9112 4).
+    /// The reason phrase contains a control character (RFC 9112 section 4).
     ReasonPhrase,
-    /// A response of this status has no body (RFC 9110 6.4.1).
+    /// A response with this status has no body (RFC 9110 section 6.4.1).
     Body,
 }
 
@@ -429,17 +308,17 @@ impl fmt::Display for ResponseError {
             Self::NoRoom(error) => return error.fmt(f),
             Self::Header(error) => return error.fmt(f),
             Self::SubprotocolNotOffered => {
-                "the client did not offer this subprotocol (RFC 6455 4.2.2): choose with select_subprotocol"
+                "the client did not offer the subprotocol (RFC 6455 4.2.2): choose it with select_subprotocol"
             }
             Self::ExtensionNotOffered => {
-                "the client did not offer this extension so (RFC 6455 9.1): choose among its offers"
+                "the client did not offer the extension with these parameters (RFC 6455 9.1): choose one of its offers"
             }
             Self::ExtensionsMalformed => {
-                "malformed extensions (RFC 6455 9.1): write `name; param=token`, separated by commas"
+                "the extensions are malformed (RFC 6455 9.1): write `name; param=token`, separated by commas"
             }
-            Self::Status => "no status from 200 to 599 (RFC 9110 15): 101 is what Request::accept is for",
-            Self::ReasonPhrase => "control character in the reason phrase (RFC 9112 4): remove it",
-            Self::Body => "a 204 or 304 has no body (RFC 9110 6.4.1): leave it out",
+            Self::Status => "the status is not from 200 to 599 (RFC 9110 15): pass another one, or call Request::accept for a 101",
+            Self::ReasonPhrase => "the reason phrase has a control character (RFC 9112 4): remove it",
+            Self::Body => "a response with status 204 or 304 has a body (RFC 9110 6.4.1): leave it out",
         })
     }
 }
@@ -458,13 +337,13 @@ impl From<HeaderError> for ResponseError {
     }
 }
 
-/// Returns whether a request of this method is answered without a body (RFC 9110 9.3.2). The case of a method
-/// matters (RFC 9110 9.1).
+/// Returns whether `method` is HEAD, whose response has no body (RFC 9110 section 9.3.2). Methods are
+/// compared with case (RFC 9110 section 9.1).
 pub(crate) const fn is_head(method: &str) -> bool {
     matches!(method.as_bytes(), b"HEAD")
 }
 
-/// Gives `write` as much as most answers need, or else what it asks for.
+/// Calls `write` with a buffer that is enough for most responses, and again with a larger one if necessary.
 #[cfg(feature = "alloc")]
 pub(crate) fn to_vec(
     write: impl Fn(&mut [u8]) -> Result<usize, ResponseError>,
@@ -481,7 +360,8 @@ pub(crate) fn to_vec(
     Ok(out)
 }
 
-/// RFC 9110 15: the usual text of a status that a handshake ends with; it may be empty.
+/// Returns the usual reason phrase of a status that ends a handshake (RFC 9110 section 15). Other statuses
+/// have an empty phrase.
 const fn usual_phrase(status: u16) -> &'static str {
     match status {
         200 => "OK",
@@ -527,7 +407,7 @@ mod tests {
     }
 
     #[test]
-    fn s4_2_2_the_default_answer_names_the_header() {
+    fn s4_2_2_the_body_of_a_rejection_names_the_header() {
         let got = text(Rejection::new(Reason::KeyMissing).response());
         let body = "Sec-WebSocket-Key is missing (RFC 6455 4.2.1 (5)): send the base64 of 16 random bytes\n";
         let head = "HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\
@@ -537,7 +417,7 @@ mod tests {
     }
 
     #[test]
-    fn s4_4_version_and_upgrade_in_a_426() {
+    fn s4_4_a_426_names_version_and_upgrade() {
         let got = text(Rejection::new(Reason::VersionUnsupported).response());
         assert!(got.contains("\r\nSec-WebSocket-Version: 13\r\n"));
         assert!(got.contains("\r\nUpgrade: websocket\r\n"));
@@ -549,7 +429,7 @@ mod tests {
     }
 
     #[test]
-    fn s9110_what_cannot_be_sent() {
+    fn s9110_invalid_responses_are_refused() {
         let error = |reject: Reject<'_>| reject.write(&mut [0; 1024]).unwrap_err();
         for status in [0, 101, 199, 600, u16::MAX] {
             assert_eq!(error(Reject::new(status)), ResponseError::Status);

@@ -1,28 +1,39 @@
-//! What a client makes of the server's response (RFC 6455 4.1, the list after the request's).
+//! The result of a client's handshake: the checks of the server's response (RFC 6455 section 4.1, the list
+//! after the request's).
+//!
+//! `check_response` decides about a complete head. It is not responsible for the syntax, which the scanner
+//! has checked, or for the timer.
+//!
+//! ```text
+//!  status 101, every rule kept ─▶ Reply::Open
+//!  status 101, a rule violated ─▶ HandshakeError
+//!  other 1xx                   ─▶ skipped: the final response follows
+//!  any other status            ─▶ Reply::Http
+//! ```
 
 use core::fmt;
 
-use crate::arch::ascii;
+use crate::kernel::ascii;
 
-use super::client::{ClientRequest, offered};
+use super::client_request::{ClientRequest, all_offered_extensions};
 use super::extensions::{EXTENSIONS, Extensions, Malformed};
-use super::head::{Field, Found, HeadError, Headers};
+use super::head::{HeadError, HeaderLines, Headers, Occurrence};
 use super::key::accept_key;
-use super::permessage_deflate::{DeflateParams, ExtensionError, judge as judge_extensions};
-use super::scan::{Gather, Head};
-use super::text::{is_word, list_has};
+use super::permessage_deflate::{DeflateParams, ExtensionError, check_chosen};
+use super::scan::{Head, HeaderSink};
+use super::text::{eq_lowercase, list_contains};
 
-/// A server's final response.
+/// The final response of a server.
 #[derive(Clone, Copy, Debug)]
 pub enum Reply<'h> {
     /// The connection is open.
     Open(Opened<'h>),
-    /// The server answered as an HTTP server does; the connection never opens (RFC 6455 4.1 (1)).
+    /// The server answered with plain HTTP, and the connection does not open (RFC 6455 section 4.1 (1)).
     Http(HttpResponse<'h>),
 }
 
-/// An open connection, and what the server chose for it. See
-/// [`ClientHandshake`](super::ClientHandshake) for an example.
+/// An open connection, with the choices of the server. [`ClientHandshake`](super::ClientHandshake) has an
+/// example.
 #[derive(Clone, Copy, Debug)]
 pub struct Opened<'h> {
     subprotocol: Option<&'h str>,
@@ -33,47 +44,47 @@ pub struct Opened<'h> {
 }
 
 impl<'h> Opened<'h> {
-    /// The subprotocol: one of those that were offered, or none.
+    /// Returns the chosen subprotocol, which was offered, or `None`.
     #[must_use]
     pub const fn subprotocol(&self) -> Option<&'h str> {
         self.subprotocol
     }
 
-    /// The extensions in use, each of which was offered.
+    /// Returns the extensions in use, each of which was offered.
     #[must_use]
     pub const fn extensions(&self) -> Extensions<'h> {
         self.extensions
     }
 
-    /// The parameters of permessage-deflate, if it is in use.
+    /// Returns the parameters of permessage-deflate if it is in use.
     #[must_use]
     pub const fn deflate(&self) -> Option<DeflateParams> {
         self.deflate
     }
 
-    /// All headers of the response.
+    /// Returns all headers of the response.
     #[must_use]
     pub const fn headers(&self) -> Headers<'h> {
         self.headers
     }
 
-    /// Bytes up to the end of the head, interim responses included: what follows them belongs to
-    /// the frame parser.
+    /// Returns the number of bytes up to the end of the head, including interim responses. The bytes after
+    /// them belong to the frame decoder.
     #[must_use]
     pub const fn head_len(&self) -> usize {
         self.head_len
     }
 }
 
-/// A well-formed response that is not 101, for the caller to deal with: 401, a redirect, an error.
+/// A well-formed response other than 101, which the caller handles: 401, a redirect, an error.
 ///
-/// Its body follows the head and is not read here.
+/// Its body follows the head and is not read by the handshake.
 ///
 /// ```
-/// use hybi::handshake::{ClientHandshake, ClientRequest, Limits, Reply};
+/// use hybi::handshake::{ClientHandshake, ClientRequest, HeadLimits, Reply};
 ///
 /// let request = ClientRequest::new("example.com", "/");
-/// let mut handshake = ClientHandshake::new(request, [7; 16], Limits::new())?;
+/// let mut handshake = ClientHandshake::new(request, [7; 16], HeadLimits::new())?;
 /// let reply = handshake.poll(b"HTTP/1.1 302 Found\r\nLocation: /login\r\n\r\n")?;
 /// let Some(Reply::Http(response)) = reply else { panic!("not open") };
 /// assert_eq!((response.status(), response.reason()), (302, &b"Found"[..]));
@@ -90,59 +101,59 @@ pub struct HttpResponse<'h> {
 }
 
 impl<'h> HttpResponse<'h> {
-    /// The status code, 200 to 999.
+    /// Returns the status code, 200 to 999.
     #[must_use]
     pub const fn status(&self) -> u16 {
         self.status
     }
 
-    /// The reason phrase, which may be empty and need not be UTF-8.
+    /// Returns the reason phrase. It may be empty, and may not be UTF-8.
     #[must_use]
     pub const fn reason(&self) -> &'h [u8] {
         self.reason
     }
 
-    /// All headers of the response.
+    /// Returns all headers of the response.
     #[must_use]
     pub const fn headers(&self) -> Headers<'h> {
         self.headers
     }
 
-    /// Returns where the head of this response begins, in bytes: 0, or the end of the last interim response
-    /// (1xx, RFC 9110 15.2) that arrived in front of this response.
+    /// Returns where the head of this response begins, in bytes. This is 0, or the end of the last interim
+    /// response (1xx, RFC 9110 section 15.2) before it.
     #[must_use]
     pub const fn head_start(&self) -> usize {
         self.head_start
     }
 
-    /// Bytes up to the end of the head, interim responses included.
+    /// Returns the number of bytes up to the end of the head, including interim responses.
     #[must_use]
     pub const fn head_len(&self) -> usize {
         self.head_len
     }
 }
 
-/// Why a client must drop the connection instead of opening it.
+/// The reason why a client must drop the connection instead of opening it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum HandshakeError {
-    /// The bytes are no HTTP/1.1 head, or too many.
+    /// The bytes are not a valid HTTP/1.1 head, or exceed a limit.
     Head(HeadError),
-    /// The response did not arrive in time.
+    /// The response did not arrive before the deadline.
     Timeout,
-    /// The status is 101, but the version is HTTP/1.0, which cannot switch protocols.
+    /// The status is 101 but the version is HTTP/1.0, which cannot switch protocols.
     HttpVersion,
-    /// `Upgrade` is not exactly `websocket`, once.
+    /// `Upgrade` is not exactly `websocket`, or not present exactly once.
     Upgrade,
-    /// `Connection` does not hold the token `upgrade`.
+    /// `Connection` does not contain the token `upgrade`.
     Connection,
     /// `Sec-WebSocket-Accept` is missing.
     AcceptMissing,
     /// `Sec-WebSocket-Accept` is repeated.
     AcceptRepeated,
-    /// `Sec-WebSocket-Accept` does not belong to the key.
+    /// `Sec-WebSocket-Accept` does not match the key.
     AcceptWrong,
-    /// `Sec-WebSocket-Protocol` is not one of those that were offered.
+    /// `Sec-WebSocket-Protocol` names a subprotocol that was not offered.
     SubprotocolNotOffered,
     /// `Sec-WebSocket-Protocol` is repeated.
     SubprotocolRepeated,
@@ -155,33 +166,33 @@ impl fmt::Display for HandshakeError {
         f.write_str(match self {
             Self::Head(error) => return error.fmt(f),
             Self::Extensions(error) => return error.fmt(f),
-            Self::Timeout => "no response to the opening handshake in time (RFC 6455 4.1): try later",
+            Self::Timeout => "the server did not answer the opening handshake in time (RFC 6455 4.1): try later",
             Self::HttpVersion => {
-                "101 in an HTTP/1.0 response (RFC 9110 15.2): let the proxy in front speak HTTP/1.1"
+                "the response is a 101 in HTTP/1.0 (RFC 9110 15.2): let the proxy before the server speak HTTP/1.1"
             }
             Self::Upgrade => {
-                "Upgrade in the response is not `websocket` (RFC 6455 4.1 (2)): is this a WebSocket server?"
+                "Upgrade in the response is not `websocket` (RFC 6455 4.1 (2)): check that this is a WebSocket server"
             }
             Self::Connection => {
                 "Connection in the response does not list `Upgrade` (RFC 6455 4.1 (3)): let proxies on \
                  the way forward it"
             }
             Self::AcceptMissing => {
-                "Sec-WebSocket-Accept is missing (RFC 6455 4.1 (4)): is this a WebSocket server?"
+                "Sec-WebSocket-Accept is missing (RFC 6455 4.1 (4)): check that this is a WebSocket server"
             }
             Self::AcceptRepeated => {
-                "Sec-WebSocket-Accept is repeated (RFC 6455 11.3.3): the server is at fault"
+                "Sec-WebSocket-Accept is repeated (RFC 6455 11.3.3): correct the server"
             }
             Self::AcceptWrong => {
-                "Sec-WebSocket-Accept does not belong to the key (RFC 6455 4.1 (4)): a cache on the way, \
+                "Sec-WebSocket-Accept does not match the key (RFC 6455 4.1 (4)): look for a cache on the way, \
                  or a faulty server"
             }
             Self::SubprotocolNotOffered => {
-                "Sec-WebSocket-Protocol is not one of those offered (RFC 6455 4.1 (6)): offer it, or \
+                "Sec-WebSocket-Protocol names a subprotocol that was not all_offered_extensions (RFC 6455 4.1 (6)): offer it, or \
                  correct the server"
             }
             Self::SubprotocolRepeated => {
-                "Sec-WebSocket-Protocol is repeated (RFC 6455 11.3.4): the server is at fault"
+                "Sec-WebSocket-Protocol is repeated (RFC 6455 11.3.4): correct the server"
             }
         })
     }
@@ -195,36 +206,36 @@ impl From<HeadError> for HandshakeError {
     }
 }
 
-/// The headers of a 101 that decide.
+/// The headers of a response that the handshake examines.
 #[derive(Default)]
-pub(crate) struct Known<'h> {
-    upgrade: Found<'h>,
+pub(crate) struct ResponseHeaders<'h> {
+    upgrade: Occurrence<'h>,
     connection: bool,
-    accept: Found<'h>,
-    subprotocol: Found<'h>,
-    extensions: Found<'h>,
+    accept: Occurrence<'h>,
+    subprotocol: Occurrence<'h>,
+    extensions: Occurrence<'h>,
 }
 
-impl<'h> Gather<'h> for Known<'h> {
+impl<'h> HeaderSink<'h> for ResponseHeaders<'h> {
     fn add(&mut self, name: &'h [u8], value: &'h [u8]) {
-        if is_word(name, b"upgrade") {
+        if eq_lowercase(name, b"upgrade") {
             self.upgrade.add(value);
-        } else if is_word(name, b"connection") {
-            self.connection |= list_has(value, b"upgrade");
-        } else if is_word(name, b"sec-websocket-accept") {
+        } else if eq_lowercase(name, b"connection") {
+            self.connection |= list_contains(value, b"upgrade");
+        } else if eq_lowercase(name, b"sec-websocket-accept") {
             self.accept.add(value);
-        } else if is_word(name, b"sec-websocket-protocol") {
+        } else if eq_lowercase(name, b"sec-websocket-protocol") {
             self.subprotocol.add(value);
-        } else if is_word(name, b"sec-websocket-extensions") {
+        } else if eq_lowercase(name, b"sec-websocket-extensions") {
             self.extensions.add(value);
         }
     }
 }
 
-/// Judges a whole head; `None` for an interim response.
-pub(crate) fn judge<'h>(
+/// Checks a complete head. Returns `None` for an interim response.
+pub(crate) fn check_response<'h>(
     head: Head<'h>,
-    known: &Known<'h>,
+    found: &ResponseHeaders<'h>,
     request: &ClientRequest<'_>,
     key: &[u8; 24],
 ) -> Result<Option<Reply<'h>>, HandshakeError> {
@@ -233,35 +244,35 @@ pub(crate) fn judge<'h>(
     match status {
         101 => {}
         100..=199 => return Ok(None),
-        // RFC 6455 4.1 (1): handled as HTTP, never as an open connection.
+        // RFC 6455 4.1 (1): any other status is handled as HTTP, never as an open connection.
         _ => return Ok(Some(Reply::Http(HttpResponse { status, reason, headers, head_start, head_len }))),
     }
     if minor_version == b'0' {
         // RFC 9110 15.2: HTTP/1.0 has no 1xx.
         return Err(HandshakeError::HttpVersion);
     }
-    // RFC 6455 4.1 (2): an exact match, not a list that holds it
-    let upgrade = known.upgrade.only(HandshakeError::Upgrade, HandshakeError::Upgrade)?;
+    // RFC 6455 4.1 (2): an exact match, not a list that contains the token.
+    let upgrade = found.upgrade.only(HandshakeError::Upgrade, HandshakeError::Upgrade)?;
     if !upgrade.eq_ignore_ascii_case(b"websocket") {
         return Err(HandshakeError::Upgrade);
     }
-    // RFC 6455 4.1 (3)
-    if !known.connection {
+    // RFC 6455 4.1 (3): `Connection` contains the token "upgrade".
+    if !found.connection {
         return Err(HandshakeError::Connection);
     }
-    // RFC 6455 4.1 (4), 11.3.3
-    let accept = known.accept.only(HandshakeError::AcceptMissing, HandshakeError::AcceptRepeated)?;
+    // RFC 6455 4.1 (4), 11.3.3: the accept value matches the key and appears once.
+    let accept = found.accept.only(HandshakeError::AcceptMissing, HandshakeError::AcceptRepeated)?;
     if accept != accept_key(key) {
         return Err(HandshakeError::AcceptWrong);
     }
-    // RFC 6455 4.1 (5)
-    let (extensions, deflate) =
-        agreed(known.extensions.list(EXTENSIONS, headers), request).map_err(HandshakeError::Extensions)?;
-    // RFC 6455 4.1 (6), 11.3.4
-    let subprotocol = match known.subprotocol {
-        Found::Missing => None,
-        Found::Repeated => return Err(HandshakeError::SubprotocolRepeated),
-        Found::Once(chosen) => {
+    // RFC 6455 4.1 (5): only offered extensions are in use.
+    let (extensions, deflate) = check_extensions(found.extensions.list(EXTENSIONS, headers), request)
+        .map_err(HandshakeError::Extensions)?;
+    // RFC 6455 4.1 (6), 11.3.4: the subprotocol was offered and appears once.
+    let subprotocol = match found.subprotocol {
+        Occurrence::Missing => None,
+        Occurrence::Repeated => return Err(HandshakeError::SubprotocolRepeated),
+        Occurrence::Once(chosen) => {
             let was_offered = request.offered_subprotocols().iter().any(|offer| offer.as_bytes() == chosen);
             let chosen = ascii(chosen).filter(|_| was_offered);
             Some(chosen.ok_or(HandshakeError::SubprotocolNotOffered)?)
@@ -270,28 +281,30 @@ pub(crate) fn judge<'h>(
     Ok(Some(Reply::Open(Opened { subprotocol, extensions, deflate, headers, head_len })))
 }
 
-fn agreed<'h>(
-    field: Option<Field<'h>>,
+/// Checks the extensions of a response. Returns them, and the parameters of permessage-deflate if it is in
+/// use.
+fn check_extensions<'h>(
+    field: Option<HeaderLines<'h>>,
     request: &ClientRequest<'_>,
 ) -> Result<(Extensions<'h>, Option<DeflateParams>), ExtensionError> {
     let Some(field) = field else { return Ok((Extensions::NONE, None)) };
-    let extensions = Extensions::of(field).map_err(|Malformed| ExtensionError::Malformed)?;
+    let extensions = Extensions::from_lines(field).map_err(|Malformed| ExtensionError::Malformed)?;
     let mut text = [0; DeflateParams::MAX_LEN];
-    // An offer always fits; it was checked when the handshake was made.
+    // An offer always fits into the buffer. It was checked when the handshake was created.
     let len = request.offered_deflate().and_then(|offer| offer.write(&mut text).ok()).unwrap_or(0);
     let text = text.get(..len).unwrap_or_default();
     let mut deflate = None;
-    judge_extensions(extensions, || offered(request, text), &mut deflate)?;
+    check_chosen(extensions, || all_offered_extensions(request, text), &mut deflate)?;
     Ok((extensions, deflate))
 }
 
-/// Minor version (as a digit), status and reason phrase of a status line that the scanner checked.
+/// Splits a status line that the scanner has checked into minor version (a digit), status and reason phrase.
 fn split_status_line(line: &[u8]) -> Option<(u8, u16, &[u8])> {
     let (version, rest) = line.split_first_chunk::<9>()?;
     let (status, reason) = rest.split_first_chunk::<3>()?;
     let status = status.iter().fold(0, |status, &digit| status * 10 + u16::from(digit.wrapping_sub(b'0')));
     let [.., minor_version, _] = *version;
-    // The scanner lets the space be missing where there is no phrase.
+    // The scanner allows the space to be missing if there is no phrase.
     let reason = if reason.is_empty() { reason } else { reason.strip_prefix(b" ")? };
     Some((minor_version, status, reason))
 }

@@ -1,231 +1,272 @@
-//! The incremental scanner: looks at each byte of a head once, as it arrives, and finds its end.
+//! The incremental scanner of a head: checks each byte once, as it arrives, and finds the end.
 //!
-//! It keeps an offset and a few bytes of state; the head itself lies in the caller's memory. Header lines
-//! that arrive whole, as nearly all do, are handed on as they are found, to whom they concern. If some did
-//! not, all are handed on again at the end.
+//! The scanner keeps an offset and a few bytes of state. The head stays in the caller's memory. It is
+//! stricter than other parsers: they accept a bare LF, several empty lines before a request, or raw UTF-8 in
+//! the target.
 //!
-//! It is stricter than other readers, which let a bare LF pass, any number of empty lines in front, or raw
-//! UTF-8 in the target.
+//! Fast path: nearly all lines arrive complete. `request_line`, `status_line` and `header_line` then parse a
+//! whole line with a few vector scans and no state machine. A complete header line is passed to a
+//! [`HeaderSink`] immediately, so no second pass is needed.
+//!
+//! Slow path: `step` advances the state machine by one byte. It handles what the fast path does not accept:
+//! the separators at which a read ended, and every error. If a header line did not arrive in one call,
+//! `finish` passes all lines to the sink again when the head is complete.
+//!
+//! Invariants:
+//! - The result does not depend on how the input is split, and no byte passes the state machine twice.
+//! - A limit applies at the exact byte (RFC 6455 section 10.4).
+//!
+//! ```text
+//!  request:  RequestStart ▶ Method ▶ TargetStart ▶ Target ▶ RequestVersion ┐
+//!  response: ResponseVersion ▶ Status ▶ Reason ────────────────────────────┴▶ FirstLineCr ▶ LineStart
+//!  headers:  LineStart ▶ Name ▶ Value ▶ ValueCr ▶ LineStart;  LineStart ▶ EndCr ▶ Done
+//! ```
 
-use super::head::{HeadError, Headers, Limits};
-use super::text::{Class, is_target_byte, is_tchar, trim};
+use super::head::{HeadError, HeadLimits, Headers};
+use super::text::{ByteClass, is_target_byte, is_tchar, trim_ows};
 
-/// RFC 9112 2.3: what a version begins with; its case matters. One digit follows.
+/// The beginning of a version (RFC 9112 section 2.3), compared with case. One digit follows.
 pub(crate) const VERSION: &[u8; 7] = b"HTTP/1.";
 
+/// The position in a head: what the next byte belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
-    /// Before the first byte of a request; an empty line may still come.
+    /// Before the first byte of a request. One empty line may precede it.
     RequestStart,
-    /// The CR of the empty line was seen.
+    /// After the CR of the empty line.
     EmptyLineCr,
-    /// The empty line was seen: now there must be a request.
+    /// After the empty line: a request must follow.
     AfterEmptyLine,
+    /// In the method.
     Method,
+    /// Behind the space that follows the method.
     TargetStart,
+    /// In the request target.
     Target,
-    /// `HTTP/1.x` of a request; so many bytes of it were seen.
+    /// In the `HTTP/1.x` of a request, after this many bytes of it.
     RequestVersion(u8),
-    /// The same of a response.
+    /// In the `HTTP/1.x` of a response, after this many bytes of it.
     ResponseVersion(u8),
-    /// Between version and status; so many digits were seen.
+    /// In the status code, after this many digits.
     Status(u8),
+    /// In the reason phrase.
     Reason,
+    /// After the CR of the first line.
     FirstLineCr,
+    /// Before a header line or the final empty line.
     LineStart,
+    /// In a header name.
     Name,
+    /// In a header value, including the whitespace around it.
     Value,
+    /// After the CR of a header line.
     ValueCr,
+    /// After the CR of the final empty line.
     EndCr,
+    /// Behind the head.
     Done,
 }
 
 impl State {
+    /// Returns whether the first line is complete.
     const fn in_headers(self) -> bool {
         matches!(self, Self::LineStart | Self::Name | Self::Value | Self::ValueCr | Self::EndCr)
     }
 }
 
-/// Where a head stands that arrives bit by bit.
+/// The state of a head that arrives in pieces.
 #[derive(Clone, Debug)]
 pub(crate) struct Scanner {
-    limits: Limits,
+    /// The limits of the head.
+    limits: HeadLimits,
+    /// The position in the head.
     state: State,
-    /// Bytes looked at so far: an offset into what the caller holds.
-    at: usize,
-    /// Where the first line begins.
+    /// The number of bytes examined so far: an offset into the caller's memory.
+    offset: usize,
+    /// The offset of the first line.
     start: usize,
-    /// Where the header lines begin.
+    /// The offset of the header lines.
     headers: usize,
-    /// Header lines so far.
+    /// The number of header lines so far.
     lines: usize,
-    /// How many bytes were looked at in all, to prove that none is looked at twice.
+    /// The total number of bytes examined, to prove that none is examined twice.
     #[cfg(test)]
-    pub(crate) looked_at: usize,
+    pub(crate) examined: usize,
 }
 
-/// What takes in the lines of a head, in their order.
-pub(crate) trait Gather<'h>: Default {
-    /// The name, which is a token, and the value, which has no whitespace around it.
+/// A receiver of the header lines of a head, in their order.
+pub(crate) trait HeaderSink<'h>: Default {
+    /// Receives one header. The name is a token, and the value has no whitespace around it.
     fn add(&mut self, name: &'h [u8], value: &'h [u8]);
 }
 
-/// A head that is whole.
+/// A complete head.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Head<'h> {
-    /// The request line or the status line, without its CR LF.
+    /// The request line or the status line, without CR LF.
     pub(crate) line: &'h [u8],
+    /// The header lines.
     pub(crate) headers: Headers<'h>,
-    /// Where `line` begins in the caller's memory.
+    /// The offset of `line` in the caller's memory.
     pub(crate) start: usize,
-    /// Bytes from the beginning of the caller's memory to behind the empty line.
+    /// The number of bytes from the beginning of the caller's memory to the end of the empty line.
     pub(crate) len: usize,
 }
 
 impl Scanner {
-    pub(crate) const fn request(limits: Limits) -> Self {
+    /// Returns a scanner for a request.
+    pub(crate) const fn request(limits: HeadLimits) -> Self {
         Self::new(limits, State::RequestStart)
     }
 
-    pub(crate) const fn response(limits: Limits) -> Self {
+    /// Returns a scanner for a response.
+    pub(crate) const fn response(limits: HeadLimits) -> Self {
         Self::new(limits, State::ResponseVersion(0))
     }
 
-    const fn new(limits: Limits, state: State) -> Self {
-        // The fields are public, so the bound is applied here once more.
-        let limits = Limits::new().max_head(limits.max_head).max_headers(limits.max_headers);
+    /// Returns a scanner that starts in `state`.
+    const fn new(limits: HeadLimits, state: State) -> Self {
+        // The fields of `HeadLimits` are public, so apply the bound on headers again.
+        let limits = HeadLimits::new().max_head(limits.max_head).max_headers(limits.max_headers);
         Self {
             limits,
             state,
-            at: 0,
+            offset: 0,
             start: 0,
             headers: 0,
             lines: 0,
             #[cfg(test)]
-            looked_at: 0,
+            examined: 0,
         }
     }
 
-    /// Goes on to the next head (behind an interim response). The limit on bytes runs on.
+    /// Continues with the next head, after an interim response. The limit on bytes includes both.
     pub(crate) const fn next_response(&mut self) {
         self.state = State::ResponseVersion(0);
-        self.start = self.at;
+        self.start = self.offset;
         self.lines = 0;
     }
 
-    /// Returns whether the first line begins with `start` in what has been looked at so far. The answer depends
-    /// neither on how `bytes` were split nor on bytes behind a limit.
+    /// Returns whether the examined part of the first line begins with `start`.
+    ///
+    /// The result depends neither on how `bytes` were split nor on bytes after a limit.
     pub(crate) fn first_line_starts_with(&self, bytes: &[u8], start: &[u8]) -> bool {
-        bytes.get(self.start..self.at).is_some_and(|line| line.starts_with(start))
+        bytes.get(self.start..self.offset).is_some_and(|line| line.starts_with(start))
     }
 
-    /// Looks at what is new in `bytes`; the head if it is whole. Then `known`, which comes empty, has all
-    /// its lines.
+    /// Examines the new part of `bytes`. Returns the head if it is complete.
+    ///
+    /// `sink` must be empty. If a head is returned, it has received all header lines.
     pub(crate) fn scan<'h>(
         &mut self,
         bytes: &'h [u8],
-        known: &mut impl Gather<'h>,
+        sink: &mut impl HeaderSink<'h>,
     ) -> Result<Option<Head<'h>>, HeadError> {
         let within = bytes.get(..self.limits.max_head).unwrap_or(bytes);
-        let mut whole = 0;
+        let mut complete = 0;
         while self.state != State::Done {
-            // Shorter than before: the caller broke the contract; wait for the bytes to come back.
-            let Some(new) = within.get(self.at..) else { return Ok(None) };
-            whole += self.pass(new, known);
-            let Some(&byte) = within.get(self.at) else { break };
+            // The input is shorter than before: the caller violated the contract. Wait until the bytes are
+            // there again.
+            let Some(new) = within.get(self.offset..) else { return Ok(None) };
+            complete += self.skip_valid(new, sink);
+            let Some(&byte) = within.get(self.offset) else { break };
             self.state = self.step(byte)?;
             self.advance(1);
         }
         if self.state == State::Done {
-            return self.head(bytes, known, whole).map(Some);
+            return self.finish(bytes, sink, complete).map(Some);
         }
-        // As soon as the limit is reached, not one byte later: a caller whose memory has exactly
-        // that size could not read on.
-        if self.at >= self.limits.max_head {
-            // RFC 6455 10.4
+        // Report the limit as soon as it is reached, not one byte later. A caller whose memory has exactly
+        // this size could not read on.
+        if self.offset >= self.limits.max_head {
+            // RFC 6455 10.4: the limit protects the receiver's memory.
             return Err(if self.state.in_headers() { HeadError::TooLarge } else { HeadError::LineTooLong });
         }
         Ok(None)
     }
 
+    /// Moves the offset by `by` bytes.
     const fn advance(&mut self, by: usize) {
-        self.at += by;
+        self.offset += by;
         #[cfg(test)]
         {
-            self.looked_at += by;
+            self.examined += by;
         }
     }
 
-    /// The whole head, of which `whole` lines came whole and in this call.
-    fn head<'h, G: Gather<'h>>(
+    /// Returns the complete head. `complete` lines of it arrived complete in this call and are known to the
+    /// sink.
+    fn finish<'h, S: HeaderSink<'h>>(
         &self,
         bytes: &'h [u8],
-        known: &mut G,
-        whole: usize,
+        sink: &mut S,
+        complete: usize,
     ) -> Result<Head<'h>, HeadError> {
         let line = bytes.get(self.start..self.headers).and_then(|line| line.strip_suffix(b"\r\n"));
-        let block = bytes.get(self.headers..self.at);
+        let block = bytes.get(self.headers..self.offset);
         let (Some(line), Some(block)) = (line, block) else { return Err(HeadError::Changed) };
-        if whole < self.lines {
-            // Now that the others are there as well, all are taken in.
-            let mut again = Self { state: State::LineStart, at: 0, lines: 0, ..self.clone() };
-            *known = G::default();
-            let whole = again.pass_lines(block, known);
-            if whole != self.lines || block.get(again.at..) != Some(b"\r\n") {
+        if complete < self.lines {
+            // Some lines arrived in several calls. Now that all lines are complete, pass all of them to an
+            // empty sink.
+            let mut again = Self { state: State::LineStart, offset: 0, lines: 0, ..self.clone() };
+            *sink = S::default();
+            let complete = again.take_lines(block, sink);
+            if complete != self.lines || block.get(again.offset..) != Some(b"\r\n") {
                 return Err(HeadError::Changed);
             }
         }
         let headers = Headers::new(block);
-        // Where every run may be slow, in tests and when fuzzed, two parsers must agree. They differ over bytes
-        // that the caller has changed.
-        if cfg!(debug_assertions) && !headers.are_read_by_others() {
+        // In debug builds, which includes tests and fuzzing, two parsers must agree. They disagree only if
+        // the caller has changed the bytes.
+        if cfg!(debug_assertions) && !headers.match_httparse() {
             return Err(HeadError::Changed);
         }
-        Ok(Head { line, start: self.start, headers, len: self.at })
+        Ok(Head { line, start: self.start, headers, len: self.offset })
     }
 
-    /// Passes over bytes with which nothing is wrong and that need no [`step`](Self::step), and over whole
-    /// header lines: how many.
-    fn pass<'h>(&mut self, new: &'h [u8], known: &mut impl Gather<'h>) -> usize {
-        let (state, passed) = match self.state {
-            State::LineStart => return self.pass_lines(new, known),
+    /// Skips valid bytes that need no [`step`](Self::step), and complete header lines. Returns the number of
+    /// these lines.
+    fn skip_valid<'h>(&mut self, new: &'h [u8], sink: &mut impl HeaderSink<'h>) -> usize {
+        let (state, skipped) = match self.state {
+            State::LineStart => return self.take_lines(new, sink),
             State::RequestStart | State::AfterEmptyLine => request_line(new).unwrap_or((self.state, 0)),
             State::ResponseVersion(0) => status_line(new).unwrap_or((self.state, 0)),
-            State::Method | State::Name => (self.state, Class::TCHAR.run(new)),
-            State::Target => (self.state, Class::TARGET.run(new)),
-            State::Reason | State::Value => (self.state, Class::VALUE.run(new)),
+            State::Method | State::Name => (self.state, ByteClass::TCHAR.run_len(new)),
+            State::Target => (self.state, ByteClass::TARGET.run_len(new)),
+            State::Reason | State::Value => (self.state, ByteClass::VALUE.run_len(new)),
             _ => (self.state, 0),
         };
         self.state = state;
-        self.advance(passed);
+        self.advance(skipped);
         0
     }
 
-    /// Passes over whole lines, and over what is right of the next: how many were whole.
-    fn pass_lines<'h>(&mut self, new: &'h [u8], known: &mut impl Gather<'h>) -> usize {
-        let (mut rest, mut whole) = (new, 0);
-        while self.lines + whole < self.limits.max_headers {
+    /// Takes complete header lines, and skips the valid part of the next line. Returns the number of complete
+    /// lines.
+    fn take_lines<'h>(&mut self, new: &'h [u8], sink: &mut impl HeaderSink<'h>) -> usize {
+        let (mut rest, mut complete) = (new, 0);
+        while self.lines + complete < self.limits.max_headers {
             match header_line(rest) {
                 Ok(line) => {
-                    known.add(line.name, line.value);
-                    whole += 1;
+                    sink.add(line.name, line.value);
+                    complete += 1;
                     rest = line.rest;
                 }
-                Err((state, passed)) => {
+                Err((state, skipped)) => {
                     // RFC 6455 10.4: a line counts from its first byte on.
                     self.lines += usize::from(state != State::LineStart);
                     self.state = state;
-                    self.advance(passed);
+                    self.advance(skipped);
                     break;
                 }
             }
         }
-        self.lines += whole;
+        self.lines += complete;
         self.advance(new.len() - rest.len());
-        whole
+        complete
     }
 
-    /// The state after `byte`, which was not passed over.
+    /// Returns the state after `byte`, which the fast path did not accept.
     fn step(&mut self, byte: u8) -> Result<State, HeadError> {
         match self.state {
             State::RequestStart
@@ -240,20 +281,22 @@ impl Scanner {
         }
     }
 
+    /// Returns the state after `byte` in a request line.
     fn step_request_line(&mut self, byte: u8) -> Result<State, HeadError> {
         match (self.state, byte) {
-            // RFC 9112 2.2: at least one empty line before the request is ignored (SHOULD).
+            // RFC 9112 2.2: a server SHOULD ignore at least one empty line before the request.
             (State::RequestStart, b'\r') => Ok(State::EmptyLineCr),
             (State::EmptyLineCr, b'\n') => {
-                self.start = self.at + 1;
+                self.start = self.offset + 1;
                 Ok(State::AfterEmptyLine)
             }
             (State::EmptyLineCr, _) => Err(HeadError::LineEnd),
-            // RFC 9112 3: method SP request-target SP HTTP-version. What a method may begin with was passed over.
+            // RFC 9112 3: method SP request-target SP HTTP-version. The bytes of the method itself were
+            // skipped by `skip_valid`.
             (State::Method, b' ') => Ok(State::TargetStart),
             (State::TargetStart, _) if is_target_byte(byte) => Ok(State::Target),
             (State::Target, b' ') => Ok(State::RequestVersion(0)),
-            // HTTP/0.9: a target and no version
+            // An HTTP/0.9 request has a target and no version.
             (State::Target, b'\r') => Err(HeadError::Version),
             (State::TargetStart | State::Target, _) => Err(HeadError::Target),
             (State::RequestVersion(8), b'\r') => Ok(State::FirstLineCr),
@@ -265,6 +308,7 @@ impl Scanner {
         }
     }
 
+    /// Returns the state after `byte` in a status line.
     fn step_status_line(&mut self, byte: u8) -> Result<State, HeadError> {
         match (self.state, byte) {
             // RFC 9112 4: HTTP-version SP status-code SP [ reason-phrase ]
@@ -273,45 +317,47 @@ impl Scanner {
                 Ok(State::ResponseVersion(seen + 1))
             }
             (State::ResponseVersion(seen), _) => {
-                // Before the version's digits this is another protocol altogether.
+                // An error before the digits of the version means that the peer speaks another protocol.
                 Err(if seen < 5 { HeadError::StartLine } else { HeadError::Version })
             }
-            // RFC 9110 15: the first digit is a class, and there is no class 0.
+            // RFC 9110 15: the first digit is the class, and there is no class 0.
             (State::Status(0), b'1'..=b'9') => Ok(State::Status(1)),
             (State::Status(seen @ 1..=2), b'0'..=b'9') => Ok(State::Status(seen + 1)),
             (State::Status(3), b' ') => Ok(State::Reason),
-            // RFC 9112 4: a server MUST send the space even where it sends no phrase. Some leave out both, so to
-            // insist would hide why they refuse. Nothing is ambiguous: the line ends here.
+            // RFC 9112 4: a server MUST send the space even without a reason phrase. Some servers omit both,
+            // and refusing them would hide their status. The line ends here, so nothing is ambiguous.
             (State::Status(3) | State::Reason, b'\r') => Ok(State::FirstLineCr),
             (State::Status(3) | State::Reason, b'\n') => Err(HeadError::LineEnd),
             _ => Err(HeadError::StartLine),
         }
     }
 
+    /// Returns the state after `byte` after the first line.
     fn step_headers(&mut self, byte: u8) -> Result<State, HeadError> {
         match (self.state, byte) {
             (State::FirstLineCr, b'\n') => {
-                self.headers = self.at + 1;
+                self.headers = self.offset + 1;
                 Ok(State::LineStart)
             }
             (State::ValueCr, b'\n') => Ok(State::LineStart),
             (State::EndCr, b'\n') => Ok(State::Done),
-            // RFC 9112 2.2: a CR that stands alone
+            // RFC 9112 2.2: a CR must not stand alone.
             (State::FirstLineCr | State::ValueCr | State::EndCr, _) => Err(HeadError::LineEnd),
             (State::LineStart, b'\r') => Ok(State::EndCr),
-            // RFC 9112 2.2
+            // RFC 9112 2.2: whitespace before the first header is refused.
             (State::LineStart, b' ' | b'\t') if self.lines == 0 => Err(HeadError::SpaceBeforeHeader),
-            // RFC 9112 5.2
+            // RFC 9112 5.2: folded headers are refused.
             (State::LineStart, b' ' | b'\t') => Err(HeadError::Fold),
-            // RFC 6455 10.4: lines are passed over, up to the limit.
+            // RFC 6455 10.4: up to the limit, lines are taken by `take_lines`. So this line exceeds the
+            // limit.
             (State::LineStart, _) if is_tchar(byte) => Err(HeadError::TooManyHeaders),
             (State::Name, b':') => Ok(State::Value),
-            // RFC 9112 5.1
+            // RFC 9112 5.1: whitespace between name and colon is refused.
             (State::Name, b' ' | b'\t') => Err(HeadError::SpaceBeforeColon),
             (State::Name, b'\r') => Err(HeadError::NoColon),
             (State::Value, b'\r') => Ok(State::ValueCr),
-            // RFC 9112 2.2: a LF alone MAY end a line; two readers who differ on that can be played
-            // off against each other, so it does not.
+            // RFC 9112 2.2: a recipient MAY accept a LF alone as the end of a line. It is refused here,
+            // because an attacker can exploit two parsers that disagree about it.
             (State::LineStart | State::Name | State::Value, b'\n') => Err(HeadError::LineEnd),
             (State::Value, _) => Err(HeadError::ControlByte),
             _ => Err(HeadError::HeaderName),
@@ -319,69 +365,71 @@ impl Scanner {
     }
 }
 
-/// The state behind as much of a request line as is there and is right, and the length of that; not its
-/// last line feed. None if there is nothing to begin with.
+/// Parses the part of a request line that is present and valid, without its LF. Returns the state after it
+/// and its length, or `None` if there is nothing valid.
 fn request_line(bytes: &[u8]) -> Option<(State, usize)> {
     // RFC 9112 3: method SP request-target SP HTTP-version
-    let len = Class::TCHAR.run(bytes);
+    let len = ByteClass::TCHAR.run_len(bytes);
     if len == 0 {
         return None;
     }
     let Some((_, [b' ', rest @ ..])) = bytes.split_at_checked(len) else { return Some((State::Method, len)) };
-    let passed = len + 1;
-    let len = Class::TARGET.run(rest);
+    let skipped = len + 1;
+    let len = ByteClass::TARGET.run_len(rest);
     if len == 0 {
-        return Some((State::TargetStart, passed));
+        return Some((State::TargetStart, skipped));
     }
-    let passed = passed + len;
+    let skipped = skipped + len;
     match rest.get(len..).and_then(|rest| rest.strip_prefix(b" HTTP/1.")) {
-        Some([b'0'..=b'9', b'\r', ..]) => Some((State::FirstLineCr, passed + 10)),
-        _ => Some((State::Target, passed)),
+        Some([b'0'..=b'9', b'\r', ..]) => Some((State::FirstLineCr, skipped + 10)),
+        _ => Some((State::Target, skipped)),
     }
 }
 
-/// The same of a status line, up to the end of the reason phrase.
+/// Parses a status line up to the end of its reason phrase. Returns the state after it and its length, or
+/// `None` if the part up to the reason phrase is not complete and valid.
 fn status_line(bytes: &[u8]) -> Option<(State, usize)> {
     // RFC 9112 4: HTTP-version SP status-code SP [ reason-phrase ]
     match bytes.strip_prefix(VERSION)? {
         [b'0'..=b'9', b' ', b'1'..=b'9', b'0'..=b'9', b'0'..=b'9', b' ', reason @ ..] => {
-            Some((State::Reason, 13 + Class::VALUE.run(reason)))
+            Some((State::Reason, 13 + ByteClass::VALUE.run_len(reason)))
         }
         _ => None,
     }
 }
 
-/// A whole header line.
+/// A complete header line.
 struct Line<'h> {
+    /// The name, a token.
     name: &'h [u8],
-    /// Without the whitespace around it.
+    /// The value without whitespace around it.
     value: &'h [u8],
-    /// What follows the line.
+    /// The bytes after the line.
     rest: &'h [u8],
 }
 
-/// The line at the beginning of `bytes`. If it is not whole, the state behind as much of it as is there and
-/// is right, and the length of that.
+/// Parses the header line at the start of `bytes`. If it is not complete, returns the state after its valid
+/// part, and the length of this part.
 #[inline(always)]
 fn header_line(bytes: &[u8]) -> Result<Line<'_>, (State, usize)> {
-    // Both are measured from the start, so that the processor need not wait for the one to do the other: a
-    // name and its colon might as well be a value.
-    let (line_len, name_len) = (Class::VALUE.run(bytes), Class::TCHAR.run(bytes));
+    // Both lengths are measured from the start of the line, so neither waits for the other and the processor
+    // overlaps them. This is correct because a name and its colon consist of bytes that a value may have.
+    let (line_len, name_len) = (ByteClass::VALUE.run_len(bytes), ByteClass::TCHAR.run_len(bytes));
     if name_len == 0 {
         return Err((State::LineStart, 0));
     }
     let (line, rest) = bytes.split_at_checked(line_len).unwrap_or_default();
     match (line.split_at_checked(name_len), rest) {
         (Some((name, [b':', value @ ..])), [b'\r', b'\n', rest @ ..]) => {
-            Ok(Line { name, value: trim(value), rest })
+            Ok(Line { name, value: trim_ows(value), rest })
         }
         (Some((_, [b':', ..])), _) => Err((State::Value, line_len)),
         _ => Err((State::Name, name_len)),
     }
 }
 
-/// Whether `byte` may follow `seen` bytes of `HTTP/1.x`. A minor version that is not known counts as
-/// the highest known one (RFC 9110 2.5).
+/// Returns whether `byte` may follow the first `seen` bytes of `HTTP/1.x`. An unknown minor version counts as
+/// the highest known one (RFC 9110 section 2.5).
 fn is_version_byte(seen: u8, byte: u8) -> bool {
     match VERSION.get(usize::from(seen)) {
         Some(&expected) => byte == expected,
@@ -395,32 +443,32 @@ mod tests {
 
     use super::*;
 
-    /// These tests want the lines alone.
-    impl Gather<'_> for () {
+    /// A sink that ignores all headers.
+    impl HeaderSink<'_> for () {
         fn add(&mut self, _: &[u8], _: &[u8]) {}
     }
 
     fn request(bytes: &[u8]) -> Result<Option<usize>, HeadError> {
-        Scanner::request(Limits::new()).scan(bytes, &mut ()).map(|head| head.map(|head| head.len))
+        Scanner::request(HeadLimits::new()).scan(bytes, &mut ()).map(|head| head.map(|head| head.len))
     }
 
     #[test]
-    fn s9112_2_2_each_byte_is_looked_at_once() {
+    fn s9112_2_2_each_byte_is_examined_once() {
         let mut head = Vec::from(&b"\r\nGET /chat HTTP/1.1\r\nHost: a\r\n"[..]);
         for _ in 0..90 {
             head.extend_from_slice(b"X-Long-Header-Name: some longer value, and some more of it\r\n");
         }
         head.extend_from_slice(b"\r\n");
-        let mut scanner = Scanner::request(Limits::new());
+        let mut scanner = Scanner::request(HeadLimits::new());
         for len in 0..head.len() {
             assert!(scanner.scan(&head[..len], &mut ()).unwrap().is_none());
         }
         assert_eq!(scanner.scan(&head, &mut ()).unwrap().unwrap().len, head.len());
-        assert_eq!(scanner.looked_at, head.len());
+        assert_eq!(scanner.examined, head.len());
     }
 
     #[test]
-    fn s9112_2_2_a_fault_is_found_at_its_first_byte() {
+    fn s9112_2_2_an_error_is_reported_at_its_first_byte() {
         use HeadError::*;
         let cases: [(&[u8], HeadError); 27] = [
             (b"\x16", StartLine),
@@ -458,7 +506,7 @@ mod tests {
     }
 
     #[test]
-    fn s9112_4_status_line() {
+    fn s9112_4_status_lines_are_accepted_or_refused() {
         let good: [&[u8]; 6] = [
             b"HTTP/1.1 101 \r\n\r\n",
             // The space is missing together with the phrase.
@@ -469,7 +517,7 @@ mod tests {
             b"HTTP/1.1 4",
         ];
         for bytes in good {
-            assert!(Scanner::response(Limits::new()).scan(bytes, &mut ()).is_ok(), "{bytes:?}");
+            assert!(Scanner::response(HeadLimits::new()).scan(bytes, &mut ()).is_ok(), "{bytes:?}");
         }
         let bad: [&[u8]; 14] = [
             b"\r",
@@ -488,38 +536,38 @@ mod tests {
             b"HTTP/1.1 101 a\0",
         ];
         for bytes in bad {
-            assert!(Scanner::response(Limits::new()).scan(bytes, &mut ()).is_err(), "{bytes:?}");
+            assert!(Scanner::response(HeadLimits::new()).scan(bytes, &mut ()).is_err(), "{bytes:?}");
         }
     }
 
     #[test]
-    fn s10_4_limits_hold_exactly() {
+    fn s10_4_limits_apply_at_the_exact_byte() {
         let head = b"GET / HTTP/1.1\r\nA: b\r\nC: d\r\n\r\n";
-        let exact = Limits::new().max_head(head.len()).max_headers(2);
+        let exact = HeadLimits::new().max_head(head.len()).max_headers(2);
         assert!(Scanner::request(exact).scan(head, &mut ()).unwrap().is_some());
         let smaller = exact.max_head(head.len() - 1);
         assert_eq!(Scanner::request(smaller).scan(head, &mut ()).err(), Some(HeadError::TooLarge));
-        // Memory of exactly the limit is full: waiting for more would be waiting for ever.
+        // The caller's memory of exactly this size is full, so waiting for more bytes would never end.
         let full = &head[..head.len() - 1];
         assert_eq!(Scanner::request(smaller).scan(full, &mut ()).err(), Some(HeadError::TooLarge));
         assert!(Scanner::request(exact).scan(full, &mut ()).unwrap().is_none());
         let fewer = exact.max_headers(1);
         assert_eq!(Scanner::request(fewer).scan(head, &mut ()).err(), Some(HeadError::TooManyHeaders));
-        let line = Limits::new().max_head(14);
+        let line = HeadLimits::new().max_head(14);
         assert_eq!(Scanner::request(line).scan(head, &mut ()).err(), Some(HeadError::LineTooLong));
-        let many = Limits { max_head: 9, max_headers: usize::MAX };
-        assert_eq!(Scanner::request(many).limits.max_headers, Limits::MOST_HEADERS);
+        let many = HeadLimits { max_head: 9, max_headers: usize::MAX };
+        assert_eq!(Scanner::request(many).limits.max_headers, HeadLimits::MOST_HEADERS);
     }
 
     #[test]
-    fn bytes_changed_between_calls_are_found_when_the_lines_are_taken_in() {
+    fn changed_header_bytes_are_detected_at_the_end_of_the_head() {
         let head = b"GET / HTTP/1.1\r\nA: b\r\nC: d\r\n\r\n";
-        for at in 16..head.len() - 1 {
+        for offset in 16..head.len() - 1 {
             for byte in *b"\r\n\0" {
-                let mut scanner = Scanner::request(Limits::new());
+                let mut scanner = Scanner::request(HeadLimits::new());
                 assert!(scanner.scan(&head[..head.len() - 1], &mut ()).unwrap().is_none());
                 let mut changed = *head;
-                changed[at] = byte;
+                changed[offset] = byte;
                 let outcome = scanner.scan(&changed, &mut ()).map(|head| head.map(|head| head.len));
                 let same = changed == *head;
                 assert_eq!(outcome, if same { Ok(Some(head.len())) } else { Err(HeadError::Changed) });
@@ -527,10 +575,11 @@ mod tests {
         }
     }
 
-    /// Without lines there is nothing to take in; then it is the other parser that finds it, where it is asked.
+    /// Without header lines nothing is passed to a sink. Only the second parser of debug builds finds the
+    /// change.
     #[test]
-    fn an_empty_line_that_was_changed_is_no_header() {
-        let mut scanner = Scanner::request(Limits::new());
+    fn a_changed_empty_line_is_no_header() {
+        let mut scanner = Scanner::request(HeadLimits::new());
         assert!(scanner.scan(b"GET / HTTP/1.1\r\n\r", &mut ()).unwrap().is_none());
         let outcome =
             scanner.scan(b"GET / HTTP/1.1\r\nX\n", &mut ()).map(|head| head.unwrap().headers.iter().count());
@@ -538,9 +587,9 @@ mod tests {
     }
 
     #[test]
-    fn bytes_taken_away_are_waited_for() {
+    fn missing_bytes_are_waited_for() {
         let head = b"GET / HTTP/1.1\r\nA: b\r\n\r\n";
-        let mut scanner = Scanner::request(Limits::new());
+        let mut scanner = Scanner::request(HeadLimits::new());
         assert!(scanner.scan(&head[..20], &mut ()).unwrap().is_none());
         assert!(scanner.scan(&head[..3], &mut ()).unwrap().is_none());
         assert!(scanner.scan(head, &mut ()).unwrap().is_some());

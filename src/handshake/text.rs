@@ -1,120 +1,152 @@
-//! Character classes and small readers that every part of the handshake shares.
+//! Byte classes and small parsers that all files of the handshake share.
+//!
+//! A head is mostly long runs of ordinary bytes: a name, a value, a target. [`ByteClass::run_len`] measures
+//! such a run. Nearly every byte of a head goes through it.
+//!
+//! The common case is handled by 16-byte vectors. Comparing a vector with every member of a class would be
+//! slow, so `flag_common` flags the frequent members only: for a token these are letters, digits, `-` and
+//! `_`. The first byte that is not flagged is looked up in a table. If it ends the run, which is nearly
+//! always true, the result is known; otherwise the search continues after it. Fewer than 16 remaining bytes
+//! are looked up one by one.
+//!
+//! No check was removed: the table decides about each byte that the vectors do not. The test
+//! `runs_and_searches_equal_those_by_single_bytes` compares both at every position.
 
-use crate::arch::{LANE, Lane};
+use crate::kernel::{LANES, U8x16};
 
-/// RFC 9110 5.6.2: the characters of a token.
+/// Returns whether `byte` may appear in a token (RFC 9110 section 5.6.2).
 pub(crate) const fn is_tchar(byte: u8) -> bool {
     matches!(byte, b'!' | b'#'..=b'\'' | b'*' | b'+' | b'-' | b'.' | b'^'..=b'`' | b'|' | b'~'
         | b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z')
 }
 
-/// RFC 9110 5.5: what may stand in a header value (or a reason phrase): tab, space, visible
-/// characters and obs-text.
+/// Returns whether `byte` may appear in a header value or a reason phrase (RFC 9110 section 5.5): tab, space,
+/// visible characters and obs-text.
 pub(crate) const fn is_value_byte(byte: u8) -> bool {
     matches!(byte, b'\t' | b' '..=b'~' | 0x80..)
 }
 
-/// What may stand in a request target: RFC 3986 has still fewer characters, but browsers send some
-/// of the others (`|`, `^`) unescaped. RFC 6455 3 and RFC 9112 3.2: no fragment.
+/// Returns whether `byte` may appear in a request target.
+///
+/// RFC 3986 allows fewer characters, but browsers send some of the others (`|`, `^`) unescaped. RFC 6455
+/// section 3 and RFC 9112 section 3.2 allow no fragment, so `#` is excluded.
 pub(crate) const fn is_target_byte(byte: u8) -> bool {
     matches!(byte, b'!'..=b'~') && byte != b'#'
 }
 
-/// RFC 3986 3.2.2: what may stand in a registered name, percent-encoding aside, and no comma: no host
-/// has one, and a `Host` with one is two that some proxy merged.
+/// Returns whether `byte` may appear in a registered name (RFC 3986 section 3.2.2), apart from
+/// percent-encoding.
+///
+/// The comma is excluded although the RFC allows it. No host has one, and a `Host` with a comma is two
+/// headers that a proxy has merged.
 pub(crate) const fn is_reg_name_byte(byte: u8) -> bool {
     matches!(byte, b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' | b'-' | b'.' | b'_' | b'~'
         | b'!' | b'$' | b'&' | b'\'' | b'('..=b'+' | b';' | b'=')
 }
 
-/// RFC 4648 4: the alphabet, without the padding.
+/// Returns whether `byte` is a base64 digit (RFC 4648 section 4), without the padding.
 pub(crate) const fn is_base64_byte(byte: u8) -> bool {
     matches!(byte, b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' | b'+' | b'/')
 }
 
-/// A set of bytes, for runs of them: one bit of [`CLASSES`].
+/// A set of bytes: one bit in each entry of [`CLASSES`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Class(u8);
+pub(crate) struct ByteClass(u8);
 
-impl Class {
+impl ByteClass {
+    /// The bytes of a token; see [`is_tchar`].
     pub(crate) const TCHAR: Self = Self(1);
+    /// The bytes of a request target; see [`is_target_byte`].
     pub(crate) const TARGET: Self = Self(2);
+    /// The bytes of a header value; see [`is_value_byte`].
     pub(crate) const VALUE: Self = Self(4);
+    /// The bytes of a registered name; see [`is_reg_name_byte`].
     pub(crate) const REG_NAME: Self = Self(8);
+    /// The base64 digits; see [`is_base64_byte`].
     pub(crate) const BASE64: Self = Self(16);
 
-    /// How many bytes at the beginning of `bytes` are of this class.
+    /// Returns the number of bytes at the start of `bytes` that belong to this class. The module
+    /// documentation explains the fast path.
     #[inline]
-    pub(crate) fn run(self, bytes: &[u8]) -> usize {
+    pub(crate) fn run_len(self, bytes: &[u8]) -> usize {
         let mut rest = bytes;
-        while let Some((lane, behind)) = rest.split_first_chunk::<LANE>() {
-            let common = self.common(Lane::load(lane)).flagged();
-            if common == LANE {
-                rest = behind;
+        while let Some((vector, after)) = rest.split_first_chunk::<LANES>() {
+            let common = self.flag_common(U8x16::load(vector)).leading_flags();
+            if common == LANES {
+                rest = after;
                 continue;
             }
-            // What ends a run of common bytes ends the whole run nearly always.
+            // This byte was not flagged. It is a rare member of the class, or it ends the run.
             rest = rest.get(common..).unwrap_or_default();
             match rest.split_first() {
-                Some((&byte, behind)) if self.has(byte) => rest = behind,
+                Some((&byte, after)) if self.contains(byte) => rest = after,
                 _ => return bytes.len() - rest.len(),
             }
         }
-        bytes.len() - rest.len() + rest.iter().take_while(|&&byte| self.has(byte)).count()
+        bytes.len() - rest.len() + rest.iter().take_while(|&&byte| self.contains(byte)).count()
     }
 
-    fn has(self, byte: u8) -> bool {
+    /// Returns whether `byte` belongs to this class.
+    fn contains(self, byte: u8) -> bool {
         CLASSES.get(usize::from(byte)).is_some_and(|bits| bits & self.0 != 0)
     }
 
-    /// Flags bytes of this class: not all, where some are rare.
-    fn common(self, lane: Lane) -> Lane {
-        let alphanumeric = || lane.or(Lane::of(0x20)).between(b'a', b'z').or(lane.between(b'0', b'9'));
+    /// Flags the frequent members of this class. Rare members may be left unflagged; other bytes never are
+    /// flagged.
+    fn flag_common(self, vector: U8x16) -> U8x16 {
+        let alphanumeric =
+            || vector.or(U8x16::splat(0x20)).in_range(b'a', b'z').or(vector.in_range(b'0', b'9'));
         match self {
-            Self::TCHAR => alphanumeric().or(lane.between(b'-', b'-')).or(lane.between(b'_', b'_')),
-            Self::REG_NAME => alphanumeric().or(lane.between(b'-', b'.')),
+            Self::TCHAR => alphanumeric().or(vector.in_range(b'-', b'-')).or(vector.in_range(b'_', b'_')),
+            Self::REG_NAME => alphanumeric().or(vector.in_range(b'-', b'.')),
             Self::BASE64 => alphanumeric(),
-            Self::TARGET => lane.between(b'$', b'~').or(lane.between(b'!', b'"')),
-            // obs-text has that bit
-            _ => lane.between(b' ', b'~').or(lane),
+            Self::TARGET => vector.in_range(b'$', b'~').or(vector.in_range(b'!', b'"')),
+            // Obs-text has the highest bit set already, which is the flag.
+            _ => vector.in_range(b' ', b'~').or(vector),
         }
     }
 }
 
-/// Where the first `byte` is.
-pub(crate) fn find(bytes: &[u8], byte: u8) -> Option<usize> {
+/// Returns the position of the first `byte`.
+pub(crate) fn find_byte(bytes: &[u8], byte: u8) -> Option<usize> {
     let mut rest = bytes;
-    while let Some((lane, behind)) = rest.split_first_chunk::<LANE>() {
-        // Zero is what is left of `byte`.
-        let others = Lane::load(lane).xor(Lane::of(byte)).between(0, 0).xor(Lane::of(0x80)).flagged();
-        if others < LANE {
+    while let Some((vector, after)) = rest.split_first_chunk::<LANES>() {
+        // The XOR turns `byte` into zero. Zeros are flagged, and the flags are inverted, so that the leading
+        // flags are the bytes before `byte`.
+        let others = U8x16::load(vector)
+            .xor(U8x16::splat(byte))
+            .in_range(0, 0)
+            .xor(U8x16::splat(0x80))
+            .leading_flags();
+        if others < LANES {
             return Some(bytes.len() - rest.len() + others);
         }
-        rest = behind;
+        rest = after;
     }
     let at = rest.iter().position(|&one| one == byte)?;
     Some(bytes.len() - rest.len() + at)
 }
 
+/// For each byte, the classes that contain it.
 static CLASSES: [u8; 256] = {
     let mut classes = [0; 256];
     let mut byte = 0_u8;
     loop {
         let mut bits = 0;
         if is_tchar(byte) {
-            bits |= Class::TCHAR.0;
+            bits |= ByteClass::TCHAR.0;
         }
         if is_target_byte(byte) {
-            bits |= Class::TARGET.0;
+            bits |= ByteClass::TARGET.0;
         }
         if is_value_byte(byte) {
-            bits |= Class::VALUE.0;
+            bits |= ByteClass::VALUE.0;
         }
         if is_base64_byte(byte) {
-            bits |= Class::BASE64.0;
+            bits |= ByteClass::BASE64.0;
         }
         if is_reg_name_byte(byte) {
-            bits |= Class::REG_NAME.0;
+            bits |= ByteClass::REG_NAME.0;
         }
         #[expect(clippy::indexing_slicing, reason = "a byte, at compile time")]
         {
@@ -127,34 +159,36 @@ static CLASSES: [u8; 256] = {
     }
 };
 
-/// What stands before and behind the first `separator`, which is ASCII.
+/// Splits `text` at the first `separator`, which must be ASCII.
 pub(crate) fn split_once(text: &str, separator: u8) -> Option<(&str, &str)> {
-    let at = find(text.as_bytes(), separator)?;
+    let at = find_byte(text.as_bytes(), separator)?;
     Some((text.get(..at)?, text.get(at + 1..)?))
 }
 
-/// Whether `text` is a token.
+/// Returns whether `text` is a token.
 pub(crate) fn is_token(text: &[u8]) -> bool {
-    !text.is_empty() && Class::TCHAR.run(text) == text.len()
+    !text.is_empty() && ByteClass::TCHAR.run_len(text) == text.len()
 }
 
-/// Whether `text`, a name or a part of a value, is `lower` in any case: lower-case letters and hyphens.
+/// Returns whether `text` equals `lower` without regard to case. `lower` may contain lower-case letters and
+/// hyphens only; `text` is a header name or a part of a value.
 #[inline(always)]
-pub(crate) fn is_word<const N: usize>(text: &[u8], lower: &[u8; N]) -> bool {
-    // All bytes at once. The bit that is case in a letter is set in a hyphen too, and what a hyphen is
-    // without it, CR, is neither in names nor in values.
+pub(crate) fn eq_lowercase<const N: usize>(text: &[u8], lower: &[u8; N]) -> bool {
+    // All bytes are compared at once, without a branch for each. Setting the case bit changes a letter to
+    // lower case and leaves a hyphen unchanged. Only CR becomes a hyphen that way, and CR is in neither names
+    // nor values.
     let Ok(text) = <&[u8; N]>::try_from(text) else { return false };
     text.iter().zip(lower).fold(0, |differs, (is, wanted)| differs | (is | 0x20) ^ wanted) == 0
 }
 
-/// Whether `byte` is optional whitespace (OWS).
+/// Returns whether `byte` is optional whitespace (OWS).
 pub(crate) const fn is_ows(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t')
 }
 
-/// RFC 9112 5: `value` without the optional whitespace around it.
-pub(crate) const fn trim(mut value: &[u8]) -> &[u8] {
-    // Nearly always one space stands in front, and that is all.
+/// Returns `value` without the optional whitespace around it (RFC 9112 section 5).
+pub(crate) const fn trim_ows(mut value: &[u8]) -> &[u8] {
+    // The common case is one space before the value, and no other whitespace.
     if let [b' ', rest @ ..] = value {
         value = rest;
     }
@@ -177,17 +211,19 @@ pub(crate) const fn trim(mut value: &[u8]) -> &[u8] {
     value
 }
 
-/// RFC 9110 5.6.1: the elements of a comma-separated list. Empty elements count for nothing, as
-/// 5.6.1.2 asks of a recipient and RFC 2616 2.1 says of the `#` rule that RFC 6455 uses.
-pub(crate) fn elements(value: &[u8]) -> impl Iterator<Item = &[u8]> + Clone {
-    value.split(|&byte| byte == b',').map(trim).filter(|element| !element.is_empty())
+/// Returns the elements of a comma-separated list (RFC 9110 section 5.6.1).
+///
+/// Empty elements are skipped, as RFC 9110 section 5.6.1.2 requires of a recipient. RFC 2616 section 2.1
+/// defines the same for the `#` rule that RFC 6455 uses.
+pub(crate) fn list_elements(value: &[u8]) -> impl Iterator<Item = &[u8]> + Clone {
+    value.split(|&byte| byte == b',').map(trim_ows).filter(|element| !element.is_empty())
 }
 
-/// Whether the list holds `lower`, as [`is_word`] has it: a comparison of whole elements, never a
-/// substring.
-pub(crate) fn list_has<const N: usize>(value: &[u8], lower: &[u8; N]) -> bool {
-    // Nearly always it is the only element.
-    is_word(value, lower) || elements(value).any(|element| is_word(element, lower))
+/// Returns whether the list contains `lower`, compared as in [`eq_lowercase`]. Whole elements are compared, never
+/// substrings.
+pub(crate) fn list_contains<const N: usize>(value: &[u8], lower: &[u8; N]) -> bool {
+    // The common case is a list of one element.
+    eq_lowercase(value, lower) || list_elements(value).any(|element| eq_lowercase(element, lower))
 }
 
 #[cfg(test)]
@@ -197,7 +233,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn s9110_5_6_2_token_characters() {
+    fn s9110_5_6_2_tchars_are_those_of_the_rfc() {
         let tchars: Vec<u8> = (0..=255).filter(|&byte| is_tchar(byte)).collect();
         let mut want = Vec::from(*b"!#$%&'*+-.^_`|~");
         want.extend((0..128).filter(u8::is_ascii_alphanumeric));
@@ -206,8 +242,8 @@ mod tests {
     }
 
     #[test]
-    fn runs_and_searches_by_lanes_are_those_by_bytes() {
-        // The second and the third are rare in some classes.
+    fn runs_and_searches_equal_those_by_single_bytes() {
+        // The second and the third byte are rare members of some classes.
         for fill in [b'a', b'~', b'+', b'\t'] {
             let mut bytes = [fill; 43];
             for at in 0..43 {
@@ -216,12 +252,12 @@ mod tests {
                     for from in [0, 11] {
                         let part = &bytes[from..];
                         let by_bytes = |is: fn(u8) -> bool| part.iter().take_while(|&&byte| is(byte)).count();
-                        assert_eq!(Class::VALUE.run(part), by_bytes(is_value_byte));
-                        assert_eq!(Class::TCHAR.run(part), by_bytes(is_tchar));
-                        assert_eq!(Class::TARGET.run(part), by_bytes(is_target_byte));
-                        assert_eq!(Class::REG_NAME.run(part), by_bytes(is_reg_name_byte));
-                        assert_eq!(Class::BASE64.run(part), by_bytes(is_base64_byte));
-                        assert_eq!(find(part, byte), part.iter().position(|&one| one == byte));
+                        assert_eq!(ByteClass::VALUE.run_len(part), by_bytes(is_value_byte));
+                        assert_eq!(ByteClass::TCHAR.run_len(part), by_bytes(is_tchar));
+                        assert_eq!(ByteClass::TARGET.run_len(part), by_bytes(is_target_byte));
+                        assert_eq!(ByteClass::REG_NAME.run_len(part), by_bytes(is_reg_name_byte));
+                        assert_eq!(ByteClass::BASE64.run_len(part), by_bytes(is_base64_byte));
+                        assert_eq!(find_byte(part, byte), part.iter().position(|&one| one == byte));
                     }
                 }
                 bytes[at] = fill;
@@ -230,27 +266,27 @@ mod tests {
     }
 
     #[test]
-    fn s9110_5_1_words_are_compared_without_regard_to_case() {
+    fn s9110_5_1_names_are_compared_without_regard_to_case() {
         let same = [&b"sec-websocket-key"[..], b"SEC-WEBSOCKET-KEY", b"Sec-WebSocket-Key"];
-        assert!(same.iter().all(|name| is_word(name, b"sec-websocket-key")));
+        assert!(same.iter().all(|name| eq_lowercase(name, b"sec-websocket-key")));
         for other in [&b""[..], b"sec-websocket-ke", b"sec-websocket-keys", b"sec_websocket-key"] {
-            assert!(!is_word(other, b"sec-websocket-key"));
+            assert!(!eq_lowercase(other, b"sec-websocket-key"));
         }
-        // Among all that stands in names and values, the two cases of a letter alone are one.
+        // Among all bytes in names and values, only the two cases of a letter are equal.
         for (byte, lower) in (0..=255)
             .filter(|&byte| is_value_byte(byte))
             .flat_map(|byte| (b'a'..=b'z').chain([b'-']).map(move |lower| (byte, lower)))
         {
-            assert_eq!(is_word(&[byte], &[lower]), byte.eq_ignore_ascii_case(&lower));
+            assert_eq!(eq_lowercase(&[byte], &[lower]), byte.eq_ignore_ascii_case(&lower));
         }
     }
 
     #[test]
     fn s9110_5_6_1_lists_skip_empty_elements() {
-        let all: Vec<_> = elements(b",a ,\t, b c,,").collect();
+        let all: Vec<_> = list_elements(b",a ,\t, b c,,").collect();
         assert_eq!(all, [&b"a"[..], b"b c"]);
-        assert!(list_has(b"keep-alive, UPGRADE", b"upgrade"));
-        assert!(!list_has(b"upgraded, x-upgrade, up grade, \"upgrade\"", b"upgrade"));
-        assert_eq!(trim(b" \t "), b"");
+        assert!(list_contains(b"keep-alive, UPGRADE", b"upgrade"));
+        assert!(!list_contains(b"upgraded, x-upgrade, up grade, \"upgrade\"", b"upgrade"));
+        assert_eq!(trim_ows(b" \t "), b"");
     }
 }

@@ -1,14 +1,18 @@
-//! `ws` and `wss` URLs (RFC 6455 3), and the authority that stands in one and in `Host`.
+//! `ws` and `wss` URLs (RFC 6455 section 3), and the authority in a URL and in `Host`.
+//!
+//! [`WsUrl`] splits a URL into borrowed parts. It neither decodes nor normalises: a URL that needs
+//! percent-encoding or punycode is refused with an error that says so. The functions below also parse the
+//! target of a received request.
 
 use core::fmt;
 use core::net::Ipv6Addr;
 
-use super::text::{Class, is_target_byte};
+use super::text::{ByteClass, is_target_byte};
 
-/// A WebSocket URL, split where it lies.
+/// A WebSocket URL, split into borrowed parts.
 ///
-/// Besides `ws` and `wss` the schemes `http` and `https` are taken for them, as browsers do. Nothing
-/// is decoded, normalised or percent-encoded: a URL that needs it is refused.
+/// The schemes `http` and `https` are accepted for `ws` and `wss`, as in browsers. Nothing is decoded,
+/// normalised or percent-encoded: a URL that needs one of these is refused.
 ///
 /// ```
 /// use hybi::handshake::{UrlError, WsUrl};
@@ -31,11 +35,15 @@ pub struct WsUrl<'a> {
 }
 
 impl<'a> WsUrl<'a> {
-    /// Splits `url`.
+    /// Parses `url`.
     ///
     /// # Errors
     ///
-    /// [`UrlError`] says which part is wrong.
+    /// - [`UrlError::Scheme`]: the scheme is not `ws`, `wss`, `http` or `https`.
+    /// - [`UrlError::UserInfo`]: a user name or a password.
+    /// - [`UrlError::Host`], [`UrlError::HostNotAscii`], [`UrlError::Port`]: an invalid authority.
+    /// - [`UrlError::Fragment`]: a fragment.
+    /// - [`UrlError::Character`]: a byte in path or query that no URL contains.
     pub fn parse(url: &'a str) -> Result<Self, UrlError> {
         if let Some(at) = url.bytes().position(|byte| !is_target_byte(byte)) {
             return Err(wrong_character(url, at));
@@ -46,124 +54,128 @@ impl<'a> WsUrl<'a> {
             return Err(UrlError::UserInfo);
         }
         let (host, port) = split_authority(authority)?;
-        // A client connects to this name as it stands, and a resolver decodes nothing.
+        // A client connects to the host exactly as written, and a resolver does not decode percent-encoding.
         if host.contains('%') {
             return Err(UrlError::Host);
         }
         let default = if secure { 443 } else { 80 };
         let port = match port {
             "" => default,
-            // One spelling a port, so that the authority can be sent as it stands.
+            // Each port has one spelling, so that the authority can be sent unchanged.
             _ if port.starts_with('0') => return Err(UrlError::Port),
             _ => port.parse().map_err(|_| UrlError::Port)?,
         };
-        // RFC 6455 4.1 (4): the port only when it is not the default
+        // RFC 6455 4.1 (4): the port is sent only if it is not the default.
         let authority = if port == default { host } else { authority };
         Ok(Self { secure, host, port, authority, target })
     }
 
-    /// Whether the connection goes through TLS.
+    /// Returns whether the connection uses TLS.
     #[must_use]
     pub const fn secure(&self) -> bool {
         self.secure
     }
 
-    /// The host as it stands in the URL; an IPv6 address in brackets.
+    /// Returns the host as written in the URL. An IPv6 address is in brackets.
     #[must_use]
     pub const fn host(&self) -> &'a str {
         self.host
     }
 
-    /// The host to resolve, connect to and verify a certificate for: without brackets.
+    /// Returns the host without brackets: the name to resolve, to connect to, and to verify a certificate
+    /// for.
     #[must_use]
     pub fn host_for_connect(&self) -> &'a str {
         self.host.trim_start_matches('[').trim_end_matches(']')
     }
 
-    /// The port; 80 or 443 if the URL names none.
+    /// Returns the port: 80 or 443 if the URL has none.
     #[must_use]
     pub const fn port(&self) -> u16 {
         self.port
     }
 
-    /// The value of the `Host` header: the host, and the port if it is not the default.
+    /// Returns the value of the `Host` header: the host, and the port if it is not the default.
     #[must_use]
     pub const fn authority(&self) -> &'a str {
         self.authority
     }
 
-    /// Path and query: "/" if both are empty. It begins with "?" if only the path is empty;
-    /// [`ClientRequest`](super::ClientRequest) then writes the "/" in front.
+    /// Returns path and query, or "/" if both are empty.
+    ///
+    /// If only the path is empty, the target begins with "?". [`ClientRequest`](super::ClientRequest) then
+    /// writes "/" before it.
     #[must_use]
     pub const fn target(&self) -> &'a str {
         if self.target.is_empty() { "/" } else { self.target }
     }
 
-    /// The path: "/" if empty.
+    /// Returns the path, or "/" if it is empty.
     #[must_use]
     pub fn path(&self) -> &'a str {
         let path = self.target.split('?').next().unwrap_or_default();
         if path.is_empty() { "/" } else { path }
     }
 
-    /// The query without its "?", if there is one.
+    /// Returns the query without "?", if there is one.
     #[must_use]
     pub fn query(&self) -> Option<&'a str> {
         self.target.split_once('?').map(|(_, query)| query)
     }
 }
 
-/// What is wrong with a WebSocket URL (RFC 6455 3).
+/// The reason why a text is not a WebSocket URL (RFC 6455 section 3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum UrlError {
-    /// A byte in the path or the query that no URL has: whitespace, a control character, or one that is not ASCII.
+    /// The path or the query has a byte that no URL contains: whitespace, a control character or a byte that
+    /// is not ASCII.
     Character,
     /// The scheme is not `ws`, `wss`, `http` or `https`, or `://` is missing.
     Scheme,
-    /// A user name or a password.
+    /// The URL has a user name or a password.
     UserInfo,
     /// The host is empty or invalid.
     Host,
-    /// The host is not ASCII. A name with other letters is written in its `xn--` form (punycode, RFC 3492), which this
-    /// crate does not make.
+    /// The host is not ASCII. Such a name must be written in its `xn--` form (punycode, RFC 3492), which this
+    /// crate does not compute.
     HostNotAscii,
-    /// The port is no number from 1 to 65535, or is written with a leading zero.
+    /// The port is not a number from 1 to 65535, or has a leading zero.
     Port,
-    /// A fragment.
+    /// The URL has a fragment.
     Fragment,
 }
 
 impl fmt::Display for UrlError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Character => "a character that no URL has (RFC 3986 2): percent-encode it",
+            Self::Character => "the path or query has a character that no URL contains (RFC 3986 2): percent-encode it",
             Self::Scheme => {
                 "the URL does not begin with ws:// or wss:// (RFC 6455 3): write ws://host:port/path"
             }
-            Self::UserInfo => "the URL holds a user name (RFC 6455 3): send an Authorization header instead",
-            Self::Host => "the URL's host is empty or invalid (RFC 6455 3): write ws://host:port/path",
+            Self::UserInfo => "the URL has a user name or password (RFC 6455 3): send an Authorization header instead",
+            Self::Host => "the host of the URL is empty or invalid (RFC 6455 3): write ws://host:port/path",
             Self::HostNotAscii => {
-                "the URL's host is not ASCII (RFC 3986 3.2.2): write it in punycode, as xn--mnchen-3ya.de for \
+                "the host of the URL is not ASCII (RFC 3986 3.2.2): write it in punycode, as xn--mnchen-3ya.de for \
                  m\u{fc}nchen.de"
             }
             Self::Port => {
-                "the URL's port is not a number from 1 to 65535 (RFC 6455 3): write it without leading zeros"
+                "the port of the URL is not a number from 1 to 65535 (RFC 6455 3): write it without leading zeros"
             }
-            Self::Fragment => "the URL has a fragment (RFC 6455 3): drop it, or write %23 for #",
+            Self::Fragment => "the URL has a fragment (RFC 6455 3): remove it, or write %23 for #",
         })
     }
 }
 
 impl core::error::Error for UrlError {}
 
-/// Returns what is wrong with `url`, whose first byte that no URL has is at `at`.
+/// Returns the error for `url`, whose first byte that no URL contains is at `at`.
 ///
-/// The part in which this byte lies decides: only in path and query percent-encoding helps.
+/// The part that contains the byte decides, because percent-encoding helps only in path and query.
 fn wrong_character(url: &str, at: usize) -> UrlError {
-    let behind = url.get(at..).unwrap_or_default();
+    let after = url.get(at..).unwrap_or_default();
     // RFC 6455 3: fragment identifiers MUST NOT be used.
-    if behind.starts_with('#') {
+    if after.starts_with('#') {
         return UrlError::Fragment;
     }
     let Some((_, rest)) = split_scheme(url) else { return UrlError::Scheme };
@@ -172,14 +184,14 @@ fn wrong_character(url: &str, at: usize) -> UrlError {
         UrlError::Character
     } else if authority.contains('@') {
         UrlError::UserInfo
-    } else if behind.starts_with(|first: char| first.is_ascii()) {
+    } else if after.starts_with(|first: char| first.is_ascii()) {
         UrlError::Host
     } else {
         UrlError::HostNotAscii
     }
 }
 
-/// The scheme, as whether it is secure, and what follows its `://`.
+/// Splits off the scheme. Returns whether it is secure, and the text after `://`.
 pub(crate) fn split_scheme(url: &str) -> Option<(bool, &str)> {
     let (scheme, rest) = url.split_once("://")?;
     let is = |name| scheme.eq_ignore_ascii_case(name);
@@ -190,14 +202,20 @@ pub(crate) fn split_scheme(url: &str) -> Option<(bool, &str)> {
     }
 }
 
-/// The authority at the beginning of `rest`, and path and query, which may be empty.
+/// Splits the authority from path and query, which may be empty.
 pub(crate) fn split_target(rest: &str) -> (&str, &str) {
     let end = rest.find(['/', '?']).unwrap_or(rest.len());
     rest.split_at_checked(end).unwrap_or((rest, ""))
 }
 
-/// RFC 3986 3.2, without user information: host (brackets included) and port (empty if absent).
-/// The error is `Host` (invalid or empty) or `Port`.
+/// Splits an authority (RFC 3986 section 3.2, without user information) into host and port.
+///
+/// The host keeps its brackets, and the port is empty if it is absent.
+///
+/// # Errors
+///
+/// - [`UrlError::Host`]: the host is empty or invalid.
+/// - [`UrlError::Port`]: the port is not a number up to 65535.
 pub(crate) fn split_authority(authority: &str) -> Result<(&str, &str), UrlError> {
     let (host, port) = if let Some(rest) = authority.strip_prefix('[') {
         let (address, _) = rest.split_once(']').ok_or(UrlError::Host)?;
@@ -223,14 +241,14 @@ pub(crate) fn split_authority(authority: &str) -> Result<(&str, &str), UrlError>
     }
 }
 
-/// RFC 3986 3.2.2: how long the registered name is that stands at the beginning of `authority`.
+/// Returns the length of the registered name at the start of `authority` (RFC 3986 section 3.2.2).
 fn reg_name_len(authority: &[u8]) -> usize {
     let mut rest = authority;
     loop {
-        rest = rest.get(Class::REG_NAME.run(rest)..).unwrap_or_default();
+        rest = rest.get(ByteClass::REG_NAME.run_len(rest)..).unwrap_or_default();
         match rest {
-            [b'%', high, low, behind @ ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => {
-                rest = behind;
+            [b'%', high, low, after @ ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => {
+                rest = after;
             }
             _ => return authority.len() - rest.len(),
         }
@@ -245,7 +263,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn s3_urls_agree_with_the_url_crate() {
+    fn s3_valid_urls_are_split_as_by_the_url_crate() {
         let urls = [
             "ws://example.com",
             "wss://example.com",
@@ -298,9 +316,9 @@ mod tests {
     }
 
     #[test]
-    fn s3_what_is_no_websocket_url() {
+    fn s3_invalid_urls_are_refused() {
         use UrlError::*;
-        // The second column: whether the `url` crate refuses it as well.
+        // The second column says whether the `url` crate refuses the text as well.
         let urls = [
             ("", true, Scheme),
             ("a", true, Scheme),
@@ -357,7 +375,7 @@ mod tests {
     }
 
     #[test]
-    fn s9110_7_2_host_values() {
+    fn s9110_7_2_host_values_are_accepted_or_refused() {
         for good in ["a", "a:", "a:80", "A.B-c_d:65535", "127.0.0.1", "[::1]", "[::ffff:1.2.3.4]:9", "a%2Db"]
         {
             assert!(split_authority(good).is_ok(), "{good}");

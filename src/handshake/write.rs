@@ -1,10 +1,14 @@
-//! Writing a head into lent memory, and checking what the application puts into one.
+//! Writing of a head into memory that the caller lends, and checks of the headers that an application adds.
+//!
+//! [`HeadWriter`] appends, and continues to count when the memory is full, so that the error contains the
+//! required length. [`check_headers`] is the defence against header injection: it refuses names, values and
+//! reserved headers that would change the meaning of the head.
 
 use core::fmt;
 
-use super::text::{is_token, is_value_byte, trim};
+use super::text::{is_token, is_value_byte, trim_ows};
 
-/// The lent memory is too small.
+/// The error for lent memory that is too small.
 ///
 /// ```
 /// use hybi::handshake::{DeflateParams, NoRoom};
@@ -14,19 +18,19 @@ use super::text::{is_token, is_value_byte, trim};
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct NoRoom {
-    /// Bytes that would have been enough.
+    /// The required length in bytes.
     pub needed: usize,
 }
 
 impl fmt::Display for NoRoom {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the memory lent is too small: {} bytes are needed", self.needed)
+        write!(f, "the output buffer is too small: pass one of at least {} bytes", self.needed)
     }
 }
 
 impl core::error::Error for NoRoom {}
 
-/// What is wrong with a header that the application wants to send along, and which header it is.
+/// The reason why a header of the application cannot be sent, with the name of the header.
 ///
 /// ```
 /// use hybi::handshake::{HeaderError, HeaderName, Reject, ResponseError};
@@ -38,35 +42,40 @@ impl core::error::Error for NoRoom {}
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum HeaderError {
-    /// The name is not a token (RFC 9110 5.1).
+    /// The name is not a token (RFC 9110 section 5.1).
     Name(HeaderName),
-    /// The value of this header holds CR, LF, NUL or another control character, or has whitespace at an end
-    /// (RFC 9110 5.5): whoever could put one there could write headers of their own.
+    /// The value has CR, LF, NUL or another control character, or whitespace at an end (RFC 9110 section
+    /// 5.5). An attacker who controls such a value could add headers of its own.
     Value(HeaderName),
-    /// The handshake writes this header itself (RFC 6455 4.1, 4.2.2; RFC 9112 6). The text of the error says from what.
+    /// The handshake writes this header itself (RFC 6455 sections 4.1 and 4.2.2, RFC 9112 section 6). The
+    /// text of the error says which setter to use instead.
     Reserved(HeaderName),
 }
 
 impl fmt::Display for HeaderError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Names are shown quoted and escaped, so that a name with line feeds cannot write lines into a log.
+        // Names are quoted and escaped, so that a name with line feeds cannot add lines to a log.
         match self {
             Self::Name(name) => {
-                write!(f, "{name:?} is not a header name (RFC 9110 5.1): use letters, digits and hyphens")
+                write!(
+                    f,
+                    "{name:?} is not a valid header name (RFC 9110 5.1): use letters, digits and hyphens"
+                )
             }
             Self::Value(name) => write!(
                 f,
-                "the value of the header {name:?} holds a control character or outer whitespace (RFC 9110 5.5): \
-                 trim, encode or refuse what it was made of"
+                "the value of the header {name:?} has a control character or outer whitespace (RFC 9110 5.5): \
+                 trim_ows, encode or refuse its source"
             ),
             Self::Reserved(name) => {
-                write!(f, "the header {name:?} belongs to the handshake {}", name.why_reserved())
+                write!(f, "the header {name:?} is written by the handshake {}", name.why_reserved())
             }
         }
     }
 }
 
-/// The name of a header in an error, by value: its first [`MAX_LEN`](Self::MAX_LEN) bytes, cut between two characters.
+/// The name of a header in an error, stored inline. It keeps the first [`MAX_LEN`](Self::MAX_LEN) bytes, cut
+/// between two characters.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct HeaderName {
     len: u8,
@@ -74,10 +83,10 @@ pub struct HeaderName {
 }
 
 impl HeaderName {
-    /// The most bytes that are kept of a name.
+    /// The maximum number of bytes that are kept of a name.
     pub const MAX_LEN: usize = 47;
 
-    /// Makes the name `name`, or as much of it as is kept.
+    /// Returns `name`, cut to [`MAX_LEN`](Self::MAX_LEN) bytes.
     #[must_use]
     pub fn new(name: &str) -> Self {
         let kept =
@@ -86,7 +95,7 @@ impl HeaderName {
         for (to, from) in bytes.iter_mut().zip(kept.bytes()) {
             *to = from;
         }
-        // It is at most MAX_LEN.
+        // The length is at most MAX_LEN, which fits into a byte.
         Self { len: u8::try_from(kept.len()).unwrap_or(0), bytes }
     }
 
@@ -97,7 +106,7 @@ impl HeaderName {
         core::str::from_utf8(bytes).unwrap_or_default()
     }
 
-    /// Returns the clause by which the handshake writes this header, and what to do instead.
+    /// Returns the clause that reserves this header for the handshake, and what the caller does instead.
     fn why_reserved(&self) -> &'static str {
         let is = |name| self.as_str().eq_ignore_ascii_case(name);
         if is("Host") {
@@ -112,7 +121,7 @@ impl HeaderName {
         } else if is("Content-Type") {
             "(RFC 9110 8.3): leave it out, and pass it to `body`"
         } else if is("Content-Length") || is("Transfer-Encoding") {
-            "(RFC 9112 6): leave it out, as it follows from the body"
+            "(RFC 9112 6): leave it out, because it is computed from the body"
         } else {
             "(RFC 6455 4.1 and 4.2.2): leave it out"
         }
@@ -133,20 +142,22 @@ impl fmt::Display for HeaderName {
 
 impl core::error::Error for HeaderError {}
 
-/// Headers that an application adds, each a name and a value.
+/// The headers that an application adds, each a name and a value.
 #[derive(Clone, Copy, Default)]
-pub(crate) struct Extra<'a>(pub(crate) &'a [(&'a str, &'a str)]);
+pub(crate) struct ExtraHeaders<'a>(pub(crate) &'a [(&'a str, &'a str)]);
 
-impl fmt::Debug for Extra<'_> {
-    /// Names only: values hold cookies and credentials, which do not belong in a log.
+impl fmt::Debug for ExtraHeaders<'_> {
+    /// Shows names only: values can be cookies and credentials, which must not appear in a log.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(self.0.iter().map(|(name, _)| name)).finish()
     }
 }
 
-/// Checks the headers that an application adds. `reserved` are names besides those that no
-/// application may set: the handshake's own and the ones that announce a body.
-pub(crate) fn check_headers(headers: Extra<'_>, reserved: &[&str]) -> Result<(), HeaderError> {
+/// Checks the headers that an application adds.
+///
+/// The handshake's own headers and those that announce a body are always refused. `reserved` names further
+/// headers to refuse.
+pub(crate) fn check_headers(headers: ExtraHeaders<'_>, reserved: &[&str]) -> Result<(), HeaderError> {
     const ALWAYS: [&str; 4] = ["Connection", "Upgrade", "Content-Length", "Transfer-Encoding"];
     for (name, value) in headers.0 {
         if !is_token(name.as_bytes()) {
@@ -156,7 +167,7 @@ pub(crate) fn check_headers(headers: Extra<'_>, reserved: &[&str]) -> Result<(),
             return Err(HeaderError::Value(HeaderName::new(name)));
         }
         let prefix = name.get(..14).unwrap_or_default();
-        // RFC 6455 11.3: none of them twice
+        // RFC 6455 11.3: none of the handshake's headers may appear twice.
         if prefix.eq_ignore_ascii_case("Sec-WebSocket-")
             || ALWAYS.iter().chain(reserved).any(|own| own.eq_ignore_ascii_case(name))
         {
@@ -166,23 +177,27 @@ pub(crate) fn check_headers(headers: Extra<'_>, reserved: &[&str]) -> Result<(),
     Ok(())
 }
 
-/// Whether `value` can be sent as a header value as it is.
+/// Returns whether `value` can be sent unchanged as a header value.
 pub(crate) fn is_value(value: &str) -> bool {
-    value.bytes().all(is_value_byte) && trim(value.as_bytes()).len() == value.len()
+    value.bytes().all(is_value_byte) && trim_ows(value.as_bytes()).len() == value.len()
 }
 
-/// Appends to lent memory, and counts on when it is full.
+/// Appends to lent memory, and continues to count when the memory is full.
 #[derive(Debug)]
-pub(crate) struct Writer<'o> {
+pub(crate) struct HeadWriter<'o> {
+    /// The lent memory.
     out: &'o mut [u8],
+    /// The number of bytes appended so far, including those that did not fit.
     len: usize,
 }
 
-impl<'o> Writer<'o> {
+impl<'o> HeadWriter<'o> {
+    /// Returns a writer at the start of `out`.
     pub(crate) const fn new(out: &'o mut [u8]) -> Self {
         Self { out, len: 0 }
     }
 
+    /// Appends bytes.
     pub(crate) fn bytes(&mut self, bytes: &[u8]) -> &mut Self {
         let end = self.len.saturating_add(bytes.len());
         if let Some(room) = self.out.get_mut(self.len..end) {
@@ -192,44 +207,47 @@ impl<'o> Writer<'o> {
         self
     }
 
+    /// Appends text.
     pub(crate) fn text(&mut self, text: &str) -> &mut Self {
         self.bytes(text.as_bytes())
     }
 
+    /// Appends the text of a value.
     pub(crate) fn display(&mut self, value: &dyn fmt::Display) -> &mut Self {
-        // Writing here never fails; what does not fit is counted.
+        // This cannot fail: `write_str` counts what does not fit.
         let _ = fmt::write(self, format_args!("{value}"));
         self
     }
 
-    /// One header line; the value was checked.
+    /// Appends one header line. The caller has checked the value.
     pub(crate) fn header(&mut self, name: &str, value: &dyn fmt::Display) -> &mut Self {
         self.text(name).text(": ").display(value).text("\r\n")
     }
 
-    pub(crate) fn headers(&mut self, headers: Extra<'_>) -> &mut Self {
+    /// Appends the headers of the application, which were checked.
+    pub(crate) fn headers(&mut self, headers: ExtraHeaders<'_>) -> &mut Self {
         for (name, value) in headers.0 {
             self.header(name, value);
         }
         self
     }
 
-    /// The number of bytes written, if all of them fit.
+    /// Returns the number of bytes written, or the required length if they did not fit.
     pub(crate) const fn finish(&self) -> Result<usize, NoRoom> {
         if self.len <= self.out.len() { Ok(self.len) } else { Err(NoRoom { needed: self.len }) }
     }
 }
 
-impl fmt::Write for Writer<'_> {
+impl fmt::Write for HeadWriter<'_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         self.text(text);
         Ok(())
     }
 }
 
-/// How many bytes `value` is as text.
+/// Returns the length of the text of `value` in bytes.
 pub(crate) fn display_len(value: &dyn fmt::Display) -> usize {
-    let mut count = Writer::new(&mut []);
+    let mut count = HeadWriter::new(&mut []);
     count.display(value);
     count.len
 }
@@ -239,9 +257,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn writer_counts_what_does_not_fit() {
+    fn the_writer_counts_bytes_that_do_not_fit() {
         let mut out = [0; 5];
-        let mut writer = Writer::new(&mut out);
+        let mut writer = HeadWriter::new(&mut out);
         assert_eq!(writer.text("abc").finish(), Ok(3));
         assert_eq!(writer.text("def").finish(), Err(NoRoom { needed: 6 }));
         assert_eq!(writer.text("g").finish(), Err(NoRoom { needed: 7 }));
@@ -252,27 +270,27 @@ mod tests {
     #[test]
     fn s9110_5_5_injected_headers_are_refused() {
         let ok = [("X-A", "b c"), ("x-empty", ""), ("Set-Cookie", "a=\u{e9}")];
-        assert_eq!(check_headers(Extra(&ok), &["Host"]), Ok(()));
+        assert_eq!(check_headers(ExtraHeaders(&ok), &["Host"]), Ok(()));
         for value in ["a\r\nB: c", "a\rb", "a\nb", "a\0", "\x7f", " a", "a\t"] {
             let named = HeaderError::Value(HeaderName::new("X"));
-            assert_eq!(check_headers(Extra(&[("X", value)]), &[]), Err(named), "{value:?}");
+            assert_eq!(check_headers(ExtraHeaders(&[("X", value)]), &[]), Err(named), "{value:?}");
         }
         for name in ["", "X ", "X:", "X\r\nY", "\u{e9}", "a b"] {
             let named = HeaderError::Name(HeaderName::new(name));
-            assert_eq!(check_headers(Extra(&[(name, "v")]), &[]), Err(named), "{name:?}");
+            assert_eq!(check_headers(ExtraHeaders(&[(name, "v")]), &[]), Err(named), "{name:?}");
         }
         for name in ["upgrade", "CONNECTION", "Sec-WebSocket-Accept", "sec-websocket-x", "host"] {
             let named = HeaderError::Reserved(HeaderName::new(name));
-            assert_eq!(check_headers(Extra(&[(name, "v")]), &["Host"]), Err(named), "{name:?}");
+            assert_eq!(check_headers(ExtraHeaders(&[(name, "v")]), &["Host"]), Err(named), "{name:?}");
         }
     }
 
     #[test]
-    fn names_that_are_too_long_to_keep_are_cut() {
+    fn long_names_are_cut_between_characters() {
         let name = |len| HeaderName::new(&"x".repeat(len)).as_str().len();
         let most = HeaderName::MAX_LEN;
         assert_eq!([0, 1, most, most + 1, 1000].map(name), [0, 1, most, most, most]);
-        // Between two characters.
+        // The cut is between two characters.
         assert_eq!(HeaderName::new(&"€".repeat(100)).as_str(), "€".repeat(most / 3));
         assert!(size_of::<HeaderError>() <= 56);
     }

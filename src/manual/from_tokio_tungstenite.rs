@@ -1,29 +1,29 @@
-//! Moving over from tokio-tungstenite, call by call.
+//! Coming from tokio-tungstenite, call by call.
 //!
-//! The left column is tokio-tungstenite 0.30, the right one [`hybi::tokio`](crate::tokio).
+//! The left column is tokio-tungstenite 0.30, the right one [`hybi::adapters::tokio`](crate::adapters::tokio).
 //!
 //! # Opening
 //!
 //! | there | here |
 //! | --- | --- |
-//! | `connect_async(url)` | [`connect(url)`](crate::tokio::connect), for `ws://` |
-//! | `connect_async_with_config(request, config, nodelay)` | [`Client::new()`](crate::tokio::Client), `.header(..)`, `.subprotocols(..)`, `.config(..)`, `.connect(url)`; `TCP_NODELAY` is set |
-//! | `connect_async` of a `wss://` URL, `client_async_tls` | make the TLS stream, then [`Client::open(stream, url)`](crate::opening::Client::open) |
-//! | `client_async(request, stream)` | [`Client::open(stream, url)`](crate::opening::Client::open), [`client(stream, request)`](crate::tokio::client) |
-//! | `accept_async(stream)` | [`accept(stream)`](crate::tokio::accept); set `TCP_NODELAY` before, as there |
-//! | `accept_async_with_config(stream, config)` | [`Server::new()`](crate::tokio::Server)`.config(..).accept(stream)`; one `Server` is made once for all connections |
-//! | `accept_hdr_async(stream, callback)` | [`Server::accept_with(stream, decide)`](crate::opening::Server::accept_with) |
-//! | the `Response` that comes with a client | [`headers()`](crate::polled::WebSocket::headers) and [`subprotocol()`](crate::polled::WebSocket::subprotocol) of the WebSocket, on both ends |
-//! | `from_raw_socket(stream, role, config)` | [`WebSocket::from_parts`](crate::polled::WebSocket::from_parts) with an empty [`Inbox`](crate::Inbox) |
-//! | `from_partially_read(stream, part, role, config)` | [`WebSocket::from_parts`](crate::polled::WebSocket::from_parts) with [`Inbox::with_bytes`](crate::Inbox::with_bytes) |
-//! | `get_ref`, `get_mut`, `into_inner` | `stream`, `stream_mut`, [`into_parts`](crate::polled::WebSocket::into_parts), which gives what was read along with the stream |
+//! | `connect_async(url)` | [`connect(url)`](crate::adapters::tokio::connect), for `ws://` |
+//! | `connect_async_with_config(request, config, nodelay)` | [`Client::new()`](crate::adapters::tokio::Client), `.header(..)`, `.subprotocols(..)`, `.config(..)`, `.connect(url)`; `TCP_NODELAY` is set |
+//! | `connect_async` of a `wss://` URL, `client_async_tls` | make the TLS stream, then [`Client::open(stream, url)`](crate::adapters::handshake_driver::Client::open) |
+//! | `client_async(request, stream)` | [`Client::open(stream, url)`](crate::adapters::handshake_driver::Client::open), [`client(stream, request)`](crate::adapters::tokio::client) |
+//! | `accept_async(stream)` | [`accept(stream)`](crate::adapters::tokio::accept); set `TCP_NODELAY` before, as there |
+//! | `accept_async_with_config(stream, config)` | [`Server::new()`](crate::adapters::tokio::Server)`.config(..).accept(stream)`; one `Server` is made once for all connections |
+//! | `accept_hdr_async(stream, callback)` | [`Server::accept_with(stream, decide)`](crate::adapters::handshake_driver::Server::accept_with) |
+//! | the `Response` that comes with a client | [`headers()`](crate::adapters::async_driver::WebSocket::headers) and [`subprotocol()`](crate::adapters::async_driver::WebSocket::subprotocol) of the WebSocket, on both ends |
+//! | `from_raw_socket(stream, role, config)` | [`WebSocket::from_parts`](crate::adapters::async_driver::WebSocket::from_parts) with an empty [`Inbox`](crate::Inbox) |
+//! | `from_partially_read(stream, part, role, config)` | [`WebSocket::from_parts`](crate::adapters::async_driver::WebSocket::from_parts) with [`Inbox::with_bytes`](crate::Inbox::with_bytes) |
+//! | `get_ref`, `get_mut`, `into_inner` | `stream`, `stream_mut`, [`into_parts`](crate::adapters::async_driver::WebSocket::into_parts), which gives what was read along with the stream |
 //!
-//! A request that asks for no WebSocket is no error of the stream: it comes out as
-//! [`AcceptError::NotWebSocket`](crate::opening::AcceptError::NotWebSocket), to be
-//! [answered](crate::polled::HttpCall::answer), so a page can live on the same port.
+//! A request that asks for no WebSocket is not an error of the stream. It is returned as
+//! [`AcceptError::NotWebSocket`](crate::adapters::handshake_driver::AcceptError::NotWebSocket), for the application
+//! to [answer](crate::adapters::async_driver::HttpCall::answer). A page can live on the same port.
 //!
 //! ```
-//! use hybi::tokio::{Acceptance, AcceptError, Client, Refusal, Server};
+//! use hybi::adapters::tokio::{Acceptance, AcceptError, Client, Refusal, Server};
 //! # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
 //! # let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
 //! # let url = format!("ws://{}/chat?room=7", listener.local_addr().unwrap());
@@ -55,10 +55,10 @@
 //! # });
 //! ```
 //!
-//! TLS may be any library's whose stream is `AsyncRead + AsyncWrite + Unpin`:
+//! Any TLS library will do whose stream is `AsyncRead + AsyncWrite + Unpin`:
 //!
 //! ```
-//! use hybi::tokio::{Client, accept};
+//! use hybi::adapters::tokio::{Client, accept};
 //! # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
 //! # let (tls_stream, other_end) = tokio::io::duplex(4096);
 //!
@@ -75,40 +75,39 @@
 //!
 //! | there | here |
 //! | --- | --- |
-//! | `ws.next().await` of `StreamExt` | [`ws.recv().await`](crate::polled::WebSocket::recv), a `Result<Option<Message>>`; as a `Stream` for combinators |
-//! | | [`ws.next().await`](crate::polled::WebSocket::next), which is faster: the event borrows from the read buffer, and comes with the means to answer it. It hides the method of `StreamExt` |
-//! | `ws.send(message)` of `SinkExt` | [`ws.send(message)`](crate::polled::WebSocket::send); `send_text(&str)` and `send_binary(&[u8])` for what is borrowed |
-//! | `ws.feed(message)`, `ws.flush()` | the same. What was fed also goes out by itself before a call that receives waits |
-//! | `ws.split()` of `StreamExt` | the same, or [`ws.split()`](crate::polled::WebSocket::split), whose halves know more and wait for each other less |
-//! | `ws.close(Some(frame))` | [`ws.close(code, reason)`](crate::polled::WebSocket::close), and [`ws.wait_closed()`](crate::polled::WebSocket::wait_closed) to the end |
+//! | `ws.next().await` of `StreamExt` | [`ws.recv().await`](crate::adapters::async_driver::WebSocket::recv), a `Result<Option<Message>>`; as a `Stream` for combinators |
+//! | | [`ws.next().await`](crate::adapters::async_driver::WebSocket::next), which is faster: the event borrows from the read buffer, and comes with a [`Responder`](crate::adapters::async_driver::Responder) to answer it. It hides the method of `StreamExt` |
+//! | `ws.send(message)` of `SinkExt` | [`ws.send(message)`](crate::adapters::async_driver::WebSocket::send); `send_text(&str)` and `send_binary(&[u8])` for borrowed messages |
+//! | `ws.feed(message)`, `ws.flush()` | the same. A call that receives also writes what was fed, before it waits |
+//! | `ws.split()` of `StreamExt` | the same, or [`ws.split()`](crate::adapters::async_driver::WebSocket::split), whose halves have more methods and wait for each other less |
+//! | `ws.close(Some(frame))` | [`ws.close(code, reason)`](crate::adapters::async_driver::WebSocket::close), and [`ws.wait_closed()`](crate::adapters::async_driver::WebSocket::wait_closed) to the end |
 //!
 //! | `Message` there | here |
 //! | --- | --- |
 //! | `Text(Utf8Bytes)`, `Binary(Bytes)` | [`Message::Text`](crate::Message::Text), [`Message::Binary`](crate::Message::Binary), of the same kind of shared buffers; `"text".into()`, `vec.into()` |
-//! | `Ping(data)`, received | [`Event::Ping`](crate::Event::Ping) from `next`; `recv` passes over it. The answer is on its way in either case |
-//! | `Ping(data)`, sent | [`ws.ping(data)`](crate::polled::WebSocket::ping); there are also pings by timer |
-//! | `Pong(data)` | [`Event::Pong`](crate::Event::Pong); [`round_trip()`](crate::polled::WebSocket::round_trip) has the time that it took |
-//! | `Pong(data)`, sent | [`ws.pong(data)`](crate::polled::WebSocket::pong) |
-//! | `Close(frame)`, received | [`Event::CloseReceived`](crate::Event::CloseReceived), then [`Event::Closed`](crate::Event::Closed) with the [`Outcome`](crate::Outcome); from `recv` it is `None`, and [`outcome()`](crate::polled::WebSocket::outcome) tells how |
-//! | the `code` and `reason` of that frame | [`peer_close()`](crate::polled::WebSocket::peer_close) of the WebSocket or of the half that receives, also after the end |
+//! | `Ping(data)`, received | [`Event::Ping`](crate::Event::Ping) from `next`; `recv` skips it. The Pong is queued in either case |
+//! | `Ping(data)`, sent | [`ws.ping(data)`](crate::adapters::async_driver::WebSocket::ping); there are also pings by timer |
+//! | `Pong(data)` | [`Event::Pong`](crate::Event::Pong); [`round_trip()`](crate::adapters::async_driver::WebSocket::round_trip) returns the time from Ping to Pong |
+//! | `Pong(data)`, sent | [`ws.pong(data)`](crate::adapters::async_driver::WebSocket::pong) |
+//! | `Close(frame)`, received | [`Event::CloseReceived`](crate::Event::CloseReceived), then [`Event::Closed`](crate::Event::Closed) with the [`Outcome`](crate::Outcome); from `recv` it is `None`, and [`outcome()`](crate::adapters::async_driver::WebSocket::outcome) tells how |
 //! | `Close(frame)`, sent | `ws.close(code, reason)` |
-//! | `Frame(frame)` | [`send_fragment`](crate::polled::WebSocket::send_fragment) |
+//! | `Frame(frame)` | [`send_fragment`](crate::adapters::async_driver::WebSocket::send_fragment) |
 //!
 //! ```
 //! use futures_util::{SinkExt, StreamExt};
-//! use hybi::tokio::{WebSocket, accept, connect};
+//! use hybi::adapters::tokio::{WebSocket, accept, connect};
 //! use hybi::{CloseCode, Event, Message};
 //!
-//! /// `while let Some(message) = ws.next().await`, as it was: messages that own their data.
-//! async fn owned(mut ws: WebSocket) -> Result<(), hybi::tokio::Error> {
+//! /// `while let Some(message) = ws.next().await`, as before: messages that own their data.
+//! async fn owned(mut ws: WebSocket) -> Result<(), hybi::adapters::tokio::Error> {
 //!     while let Some(message) = ws.recv().await? {
 //!         ws.send(message).await?;
 //!     }
 //!     Ok(())
 //! }
 //!
-//! /// The same, and better: nothing is copied but to the output, and answers go out together.
-//! async fn borrowed(mut ws: WebSocket) -> Result<(), hybi::tokio::Error> {
+//! /// The same, faster: the only copy is into the write queue, and all answers go out in one write.
+//! async fn borrowed(mut ws: WebSocket) -> Result<(), hybi::adapters::tokio::Error> {
 //!     while let Some((event, mut answer)) = ws.next().await? {
 //!         match event {
 //!             Event::Text(text) => answer.send_text(text).await?,
@@ -120,7 +119,7 @@
 //! }
 //!
 //! /// `ws.split()`, and the combinators of futures-util.
-//! async fn combined(ws: WebSocket) -> Result<(), hybi::tokio::Error> {
+//! async fn combined(ws: WebSocket) -> Result<(), hybi::adapters::tokio::Error> {
 //!     let (reader, writer) = ws.split();
 //!     reader.filter(|message| std::future::ready(message.is_ok())).forward(writer).await
 //! }
@@ -155,26 +154,25 @@
 //! | `max_message_size`, 64 MiB | [`max_message`](crate::Config::max_message), 16 MiB; `u64::MAX` for none |
 //! | `max_frame_size`, 16 MiB | [`max_frame`](crate::Config::max_frame), 16 MiB |
 //! | | [`max_fragments`](crate::Config::max_fragments), 65,536 |
-//! | `read_buffer_size` | none: the thread lends buffers to whoever has something to read |
+//! | `read_buffer_size` | none: a thread lends a buffer to a connection that has something to read |
 //! | `write_buffer_size` | none: a call that sends writes before it returns, one that feeds does not |
-//! | `max_write_buffer_size` | [`high_water`](crate::Config::high_water), 64 KiB: from there on a call that sends waits |
-//! | `accept_unmasked_frames` | none: RFC 6455 section 5.1 wants such a connection closed |
+//! | `max_write_buffer_size` | [`high_water`](crate::Config::high_water), 64 KiB: a call that sends waits while this much is queued |
+//! | `accept_unmasked_frames` | none: RFC 6455 section 5.1 requires such a connection to be closed |
 //!
 //! # Errors
 //!
 //! | `Error` there | here |
 //! | --- | --- |
-//! | `ConnectionClosed` | no error: `recv` and `next` give `None`, [`outcome()`](crate::polled::WebSocket::outcome) tells how it ended |
-//! | `AlreadyClosed`, `Protocol(SendAfterClosing)` | [`Error::Send`](crate::tokio::Error::Send) with [`SendError::Closed`](crate::SendError::Closed) |
-//! | `Protocol(ResetWithoutClosingHandshake)` | no error by default: [`Outcome::Abnormal`](crate::Outcome::Abnormal), which also tells whether a message was cut |
-//! | the same, as an error of the loop over messages | [`error_on_abnormal_end(true)`](crate::polled::WebSocket::error_on_abnormal_end): `recv` and the `Stream` then give [`Error::Ended`](crate::tokio::Error::Ended) once before `None` |
-//! | `Protocol`, `Capacity`, `Utf8`, `AttackAttempt` | [`Error::Protocol`](crate::tokio::Error::Protocol) with a [`ProtocolError`](crate::ProtocolError) that names the rule; the peer has been told by the right close code |
-//! | `WriteBufferFull(message)` | none: it is waited for |
-//! | `Io` | [`Error::Io`](crate::tokio::Error::Io) |
-//! | `Http`, `Url`, `Tls`, of a handshake | [`ConnectError`](crate::tokio::ConnectError), [`AcceptError`](crate::opening::AcceptError) |
+//! | `ConnectionClosed` | no error: `recv` and `next` give `None`, [`outcome()`](crate::adapters::async_driver::WebSocket::outcome) tells how it ended |
+//! | `AlreadyClosed`, `Protocol(SendAfterClosing)` | [`Error::Send`](crate::adapters::tokio::Error::Send) with [`SendError::Closed`](crate::SendError::Closed) |
+//! | `Protocol(ResetWithoutClosingHandshake)` | no error either: [`Outcome::Abnormal`](crate::Outcome::Abnormal), which also tells whether a message was cut |
+//! | `Protocol`, `Capacity`, `Utf8`, `AttackAttempt` | [`Error::Protocol`](crate::adapters::tokio::Error::Protocol) with a [`ProtocolError`](crate::ProtocolError) that names the rule; the peer has been told by the right close code |
+//! | `WriteBufferFull(message)` | none: the call waits for room |
+//! | `Io` | [`Error::Io`](crate::adapters::tokio::Error::Io) |
+//! | `Http`, `Url`, `Tls`, of a handshake | [`ConnectError`](crate::adapters::tokio::ConnectError), [`AcceptError`](crate::adapters::handshake_driver::AcceptError) |
 //!
 //! ```
-//! use hybi::tokio::{Error, accept, connect};
+//! use hybi::adapters::tokio::{Error, accept, connect};
 //! use hybi::{Outcome, ProtocolError, SendError};
 //! # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
 //! # let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -198,7 +196,7 @@
 //! A loop that must not take a broken connection for the end of the messages asks for an error:
 //!
 //! ```
-//! use hybi::tokio::{Error, accept, connect};
+//! use hybi::adapters::tokio::{Error, accept, connect};
 //! # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
 //! # let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
 //! # let url = format!("ws://{}/", listener.local_addr().unwrap());
@@ -215,24 +213,22 @@
 //!
 //! # What behaves differently
 //!
-//! * **Pongs go out** while a call receives, without a flush by the application, and so does the answer to a
-//!   Close; with two halves, the one that receives sees to it.
-//! * **A call that receives reads on** and hands out what has come in, message by message; answers that are
-//!   fed or given to a [`Responder`](crate::polled::Responder) go out together, in one write, before it
-//!   waits. A loop with `send` writes for each message: where messages come in bunches, `feed` or `next`
-//!   saves most of the time.
+//! * **Pongs go out** while a call receives, without a flush by the application, and so does the answer to a Close.
+//!   With two halves, the receiving half sees to this.
+//! * **A call that receives reads on** and hands out messages one by one. Answers that are fed or given to a
+//!   [`Responder`](crate::adapters::async_driver::Responder) go out together, in one write, before the call waits. A
+//!   loop with `send` writes for each message. If messages come in bunches, `feed` or `next` saves most of the time.
 //! * **Futures may be dropped** wherever they wait, in a `select!` or under a timeout.
-//!   [`polled`](crate::polled) tells what is left of a send.
-//! * **There are timers**: after 30 seconds of silence a Ping, after 30 more the end; ten seconds for a
-//!   handshake, and for closing. [`timeouts`](super::timeouts) has them all, and how to turn them off. So
-//!   there must be a runtime with its time driver, and a peer whose receiving half is never polled cannot
-//!   answer.
-//! * **A connection ends by itself**: after `close`, go on receiving until `None`, or call `wait_closed`. It
-//!   takes no longer than [`close_timeout`](crate::Config::close_timeout).
-//! * **What is dropped is closed** without a Close, as there. A server that goes away closes all of a
-//!   [`Group`](crate::polled::Group), without a `select!` in each task.
-//! * **Memory is held while there is something in it**: an idle connection has no buffers.
-//! * **What a server accepts is stricter**, see [`handshake`](crate::handshake), and origins can be checked.
+//!   [`async_driver`](crate::adapters::async_driver) says what remains of a send.
+//! * **There are timers**: after 30 seconds of silence a Ping, after 30 more the end; ten seconds for a handshake,
+//!   and for closing. [`timeouts`](super::timeouts) lists them all, and how to turn them off. The runtime needs its
+//!   time driver, and a peer whose receiving half is never polled cannot answer a Ping.
+//! * **A connection ends by itself**: after `close`, receive until `None`, or call `wait_closed`. The end takes no
+//!   longer than [`close_timeout`](crate::Config::close_timeout).
+//! * **Dropping a WebSocket closes the stream** without a Close, as there. A server that goes away closes all members
+//!   of a [`Group`](crate::adapters::async_driver::Group), without a `select!` in each task.
+//! * **Memory is held while it is needed**: an idle connection has no buffers.
+//! * **A server accepts less**: see [`handshake`](crate::handshake). It can check origins.
 //! * **Messages may be compressed** (RFC 7692), with the feature `deflate` and one call on either side:
 //!   `manual::compression`.
-//! * **Broadcasts** are encoded once: [`Prepared`](crate::Prepared).
+//! * **Broadcasts** are encoded once: [`broadcast`](super::broadcast).

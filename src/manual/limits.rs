@@ -1,22 +1,23 @@
-//! What a peer can make a connection hold.
+//! Limits on what a peer can make a connection hold.
 //!
-//! | limit | default | what exceeds it gets |
+//! | limit | default | beyond it |
 //! | --- | --- | --- |
 //! | [`Config::max_frame`](crate::Config::max_frame): payload of a data frame | 16 MiB | 1009, from the header |
 //! | [`Config::max_message`](crate::Config::max_message): over all fragments, inflated | 16 MiB | 1009, from the header or the byte that shows it |
 //! | [`Config::max_fragments`](crate::Config::max_fragments) of a message | 65,536 | 1008 |
-//! | [`handshake::Limits::max_head`](crate::handshake::Limits::max_head) | 16 KiB | 431, or 414 for the request line |
-//! | [`handshake::Limits::max_headers`](crate::handshake::Limits::max_headers) | 100 | 431 |
+//! | [`handshake::HeadLimits::max_head`](crate::handshake::HeadLimits::max_head) | 16 KiB | 431, or 414 for the request line |
+//! | [`handshake::HeadLimits::max_headers`](crate::handshake::HeadLimits::max_headers) | 100 | 431 |
 //! | [`Config::high_water`](crate::Config::high_water): what waits to be written | 64 KiB | [`SendError::Blocked`](crate::SendError::Blocked) for the next send |
 //!
-//! A frame of a compressed message may be longer than `max_frame` by a quarter and 64 bytes, as data that does not
-//! compress becomes longer. It is inflated as it arrives, so it holds no more memory for it.
+//! A frame of a compressed message may be longer than `max_frame` by a quarter and 64 bytes, because data that does
+//! not compress becomes longer. The receiver inflates such a frame as it arrives and holds no more memory for it.
 //!
-//! All of them are enforced while bytes arrive. Nothing is allocated on the strength of an announcement: the
-//! read buffer in an `Inbox`, and a `MessageBuf`, each hold at most twice what has arrived, or has been inflated,
-//! plus 64 KiB; a `MessageBuf` whose message is not compressed, plus 16 KiB.
-//! Automatic output is bounded: Pongs share 508 bytes, in which the newest take the place of the oldest, so a
-//! peer that pings and never reads gains nothing.
+//! All limits are enforced while bytes arrive, and an announcement allocates nothing. The read buffer in an `Inbox`
+//! and a `VecMessage` each hold at most twice what has arrived, or has been inflated, plus 64 KiB; a `VecMessage`
+//! whose message is not compressed, plus 16 KiB.
+//!
+//! Automatic output is bounded: Pongs share 508 bytes, in which the newest take the place of the oldest. A peer that
+//! pings and never reads gains nothing.
 //!
 //! ```
 //! # #[cfg(feature = "alloc")] {
@@ -29,5 +30,5 @@
 //! # }
 //! ```
 //!
-//! A connection without an allocator gathers a message in memory of fixed size; one that does not fit is
-//! handed out in chunks from there on, up to the same limits.
+//! A connection without an allocator gathers a message in memory of fixed size. A message that does not fit is
+//! delivered in chunks from the point where the memory is full, up to the same limits.

@@ -2,79 +2,192 @@
 //!
 //! # One turn
 //!
-//! 1. **Read** to where `Connection::read_space` says and report it with `Inbox::handle_read`; or lend your own
-//!    buffer with [`Input::new`](crate::Input::new). End of file and reset are
-//!    [`handle_eof`](crate::Machine::handle_eof). Before end of file is reported, write what is queued: the peer may still
-//!    read it. If our Close is lost, the outcome is [`Unanswered`](crate::Outcome::Unanswered).
-//! 2. **Poll** until `None`. A poll decodes no further than the event it returns, and what the event means is
-//!    done by then: a Pong is queued, a Close answered. An `Err` is the peer's violation, once; go on as
-//!    before.
-//!
-//!    With a budget for inflating, [`set_inflate_budget`](crate::Machine::set_inflate_budget), `None` may also say
-//!    that the budget is used up. While [`is_paused`](crate::Machine::is_paused), keep the rest of the input, serve
-//!    other connections, and poll again without reading. End of file is reported once it is no longer paused.
-//! 3. **Time**: call [`handle_timeout`](crate::Machine::handle_timeout), on every turn and before every write, not only
-//!    after a wait in vain. A peer that keeps bytes coming, or takes a byte now and then, must not keep the timers from
-//!    running.
-//! 4. **Write** what [`poll_transmit`](crate::Machine::poll_transmit) gives and report how much with
-//!    [`transmitted`](crate::Machine::transmitted), 0 where the transport takes nothing: that is how the
-//!    connection learns that it is congested. To write after the whole batch, and not after each message,
-//!    is what makes pipelined small messages fast.
-//! 5. **Transport**: do what [`poll_transport`](crate::Machine::poll_transport) says. `Close` and `Abort` mean that
-//!    the connection has ended: poll for [`Event::Closed`](crate::Event::Closed) instead of waiting. An ended connection
-//!    has no deadline that would end the wait.
+//! 1. **Read** into the slice that `Connection::read_space` returns, and report it with `Inbox::handle_read`; or lend
+//!    your own buffer with [`Input::new`](crate::Input::new). Report the end of the stream, and a reset, with
+//!    [`handle_eof`](crate::Connection::handle_eof).
+//! 2. **Poll** until `None`. A poll decodes no further than the event it returns. Its meaning is carried out by then:
+//!    a Pong is queued, a Close is answered. An `Err` is a violation of the peer and comes once; go on as before.
+//! 3. **Time**: call [`handle_timeout`](crate::Connection::handle_timeout) on every turn and before every write, not
+//!    only after a wait in vain. Otherwise a peer that keeps bytes coming, or takes a byte now and then, stops the
+//!    timers.
+//! 4. **Write** the slices of [`poll_transmit`](crate::Connection::poll_transmit), and report how much was written
+//!    with [`transmitted`](crate::Connection::transmitted). Report 0 if the transport takes nothing, because the
+//!    connection learns from this that it is congested. Write after the whole batch and not after each message: this
+//!    makes pipelined small messages fast.
+//! 5. **Transport**: do what [`poll_transport`](crate::Connection::poll_transport) says. `Close` and `Abort` mean
+//!    that the connection has ended. Poll for [`Event::Closed`](crate::Event::Closed) then instead of waiting: an
+//!    ended connection has no deadline that would end the wait.
 //! 6. **Wait** for more input, for room to write if something is left, or for
-//!    [`poll_timeout`](crate::Machine::poll_timeout), whichever is first.
-//!
-//! Between `poll_transmit` and `transmitted` nothing else may be called, or a Pong might get between the
-//! bytes that were written. While the slices live the borrow checker sees to that; a driver whose writes
-//! complete later copies the slices, reports them as transmitted at once, and writes its copy.
+//!    [`poll_timeout`](crate::Connection::poll_timeout), whichever comes first.
 //!
 //! [`Event::Closed`](crate::Event::Closed) is the last event and comes exactly once.
 //!
-//! # A send that is refused as `Blocked`
+//! # Rules
 //!
-//! Write, and send again: a loop inside of the turn. It needs the steps 3 and 4 of the turn, both of them. A peer that
-//! does not read lets no write through, so only `handle_timeout` can end the connection, and with it the loop: the send
-//! is then refused as [`Closed`](crate::SendError::Closed). A driver that can wait for several things goes on with the
-//! turn instead, and sends after [`Event::Writable`](crate::Event::Writable).
+//! - **Nothing is called between `poll_transmit` and `transmitted`.** Otherwise a Pong might get between the bytes
+//!   that were written. While the slices live the borrow checker enforces this rule. A driver whose writes complete
+//!   later copies the slices, reports them as transmitted at once, and writes its copy.
+//! - **A send that is refused as `Blocked`** is made again after a write. A loop inside the turn needs the steps 3
+//!   and 4, both of them. A peer that does not read lets no write through, so only `handle_timeout` can end the
+//!   connection. The send is then refused as [`Closed`](crate::SendError::Closed), which ends the loop. A driver that
+//!   can wait for several things goes on with the turn instead, and sends after
+//!   [`Event::Writable`](crate::Event::Writable).
+//! - **With a budget for inflating,** [`set_inflate_budget`](crate::Connection::set_inflate_budget), `None` may also
+//!   say that the budget is used up. While [`is_paused`](crate::Connection::is_paused), keep the rest of the input,
+//!   serve other connections, and poll again without reading. Report the end of the stream once the connection is no
+//!   longer paused.
 //!
-//! The README prints such a loop over a blocking socket. A test runs the same text against peers that never read, read
-//! slowly, or say nothing.
+//! # A server over a blocking socket
 //!
-//! # Sharing one read buffer
-//!
-//! Once a poll has returned `None` the connection has taken in every byte, unless it is paused: a thread with a thousand
-//! connections needs one read buffer. Only a message that spans reads lies in a
-//! `MessageBuf` of its connection's own.
+//! This is a server's whole life, from the handshake to the end. An adapter is such a loop and nothing else. A test
+//! runs the same text against peers that never read, read slowly, or say nothing.
 //!
 //! ```
-//! # #[cfg(feature = "alloc")] {
-//! use hybi::{Config, Connection, Event, Input, Instant, MessageBuf, Outbox};
+//! # #[cfg(feature = "net")]
+//! # mod example {
+//! use std::io::{ErrorKind, IoSlice, Read, Write};
+//! use std::net::{Shutdown, TcpStream};
+//! use std::time::{Duration, Instant as Clock};
 //!
-//! let mut buffer = [0; 16 << 10];
-//! let mut clients: Vec<_> = (0..3)
-//!     .map(|n| (Connection::client(Instant::ZERO, Config::new(), Outbox::new(), [n; 32]), MessageBuf::new()))
-//!     .collect();
-//! // Each read gives a part of a message of another connection.
-//! for part in [&b"\x81\x05Hel"[..], b"lo"] {
-//!     for (connection, message) in &mut clients {
-//!         buffer[..part.len()].copy_from_slice(part);
-//!         let mut input = Input::new(&mut buffer[..part.len()], message);
-//!         while let Some(event) = connection.poll_event(Instant::ZERO, &mut input).unwrap() {
-//!             assert_eq!(event, Event::Text("Hello"));
+//! use hybi::handshake::{HeadLimits, Incoming, ServerHandshake};
+//! use hybi::{Config, Connection, Event, Inbox, Instant, Outbox, Outcome, SendError, TransportAction};
+//!
+//! fn serve(mut stream: TcpStream) -> Result<Outcome, Box<dyn std::error::Error>> {
+//!     let start = Clock::now();
+//!     let now = || Instant::from_origin(start.elapsed());
+//!
+//!     // The handshake: all bytes so far go in. Once the head is complete, a request comes out.
+//!     let mut handshake = ServerHandshake::new(HeadLimits::new()).with_timeout(now(), Duration::from_secs(10));
+//!     let mut received = Vec::new();
+//!     let mut inbox = loop {
+//!         match handshake.handle_timeout(now()).and_then(|()| handshake.poll(&received)) {
+//!             Ok(None) => {}
+//!             Ok(Some(Incoming::Upgrade(request))) => {
+//!                 stream.write_all(&request.accept().to_vec()?)?;
+//!                 break Inbox::with_bytes(&received[request.head_len()..]);
+//!             }
+//!             Ok(Some(Incoming::Http(request))) => {
+//!                 stream.write_all(&request.rejection().response().to_vec()?)?; // or serve it
+//!                 return Err("a plain HTTP request".into());
+//!             }
+//!             Err(rejection) => {
+//!                 stream.write_all(&rejection.response().to_vec()?)?;
+//!                 return Err(rejection.into());
+//!             }
 //!         }
-//!         assert_eq!(input.remaining(), 0);
+//!         let mut piece = [0; 1024];
+//!         stream.set_read_timeout(handshake.poll_timeout().map(|at| left(at, now())))?;
+//!         match stream.read(&mut piece) {
+//!             Ok(0) => return Err("the stream ended within the handshake".into()),
+//!             Ok(n) => received.extend_from_slice(&piece[..n]),
+//!             Err(error) if is_timeout(&error) => {}
+//!             Err(error) => return Err(error.into()),
+//!         }
+//!     };
+//!
+//!     let mut connection = Connection::server(now(), Config::new(), Outbox::new());
+//!     loop {
+//!         // Handle everything that has arrived.
+//!         loop {
+//!             match connection.poll_event(now(), &mut inbox) {
+//!                 Ok(Some(Event::Text(text))) => {
+//!                     // If too much waits already, write some of it first. `text` is still borrowed. If the peer reads
+//!                     // nothing, a timer ends the connection in `write`, and the send is refused as `Closed`.
+//!                     while connection.send_text(text) == Err(SendError::Blocked) {
+//!                         write(&mut stream, &mut connection, now)?;
+//!                     }
+//!                 }
+//!                 Ok(Some(Event::Closed(outcome))) => return Ok(outcome),
+//!                 Ok(Some(_)) => {}                            // Pings are answered already
+//!                 Ok(None) => break,                           // all input is taken in
+//!                 Err(violation) => eprintln!("{violation}"),  // the Close that says so is queued
+//!             }
+//!         }
+//!         // Do what is due, write what is queued, and do what the transport needs.
+//!         write(&mut stream, &mut connection, now)?;
+//!         match connection.poll_transport() {
+//!             Some(TransportAction::HalfClose) => {
+//!                 stream.shutdown(Shutdown::Write)?;
+//!                 connection.handle_half_closed();
+//!             }
+//!             Some(_) => continue,                             // it has ended: `poll_event` says how
+//!             None => {}
+//!         }
+//!         // Wait for input, or for the next deadline.
+//!         stream.set_read_timeout(connection.poll_timeout().map(|at| left(at, now())))?;
+//!         match stream.read(connection.read_space(&mut inbox)) {
+//!             Ok(0) => connection.handle_eof(),
+//!             Ok(n) => inbox.handle_read(n),
+//!             Err(error) if is_timeout(&error) => {}
+//!             Err(_) => connection.handle_eof(),               // a reset is an end too
+//!         }
 //!     }
 //! }
+//!
+//! /// Does what is due, then writes everything that is queued, or as much as the peer takes until the next deadline. One
+//! /// write takes many frames.
+//! fn write(
+//!     stream: &mut TcpStream,
+//!     connection: &mut Connection,
+//!     now: impl Fn() -> Instant,
+//! ) -> std::io::Result<()> {
+//!     loop {
+//!         // Before each write: a peer that takes a byte now and then must not keep the timers from running.
+//!         connection.handle_timeout(now());
+//!         stream.set_write_timeout(connection.poll_timeout().map(|at| left(at, now())))?;
+//!         let mut slices = [&[][..]; 16];
+//!         let len = connection.poll_transmit(&mut slices);
+//!         if len == 0 {
+//!             return Ok(());
+//!         }
+//!         let vectors: Vec<_> = slices[..len].iter().map(|slice| IoSlice::new(slice)).collect();
+//!         match stream.write_vectored(&vectors) {
+//!             Ok(0) => return Err(ErrorKind::WriteZero.into()),
+//!             Ok(n) => connection.transmitted(now(), n),
+//!             // The peer took nothing until a deadline. The caller calls again.
+//!             Err(error) if is_timeout(&error) => {
+//!                 connection.transmitted(now(), 0);
+//!                 return Ok(());
+//!             }
+//!             Err(error) => return Err(error),
+//!         }
+//!     }
+//! }
+//!
+//! fn left(at: Instant, now: Instant) -> Duration {
+//!     at.saturating_duration_since(now).max(Duration::from_millis(1))
+//! }
+//!
+//! fn is_timeout(error: &std::io::Error) -> bool {
+//!     matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted)
+//! }
+//!
+//! pub fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+//!     let url = format!("ws://{}", listener.local_addr()?);
+//!     let server = std::thread::spawn(move || serve(listener.accept().unwrap().0).unwrap());
+//!     let mut ws = hybi::adapters::net::connect(&url)?;
+//!     ws.send_text("hello")?;
+//!     assert_eq!(ws.recv()?, Some("hello".into()));
+//!     ws.close(hybi::CloseCode::GOING_AWAY, "")?;
+//!     assert!(ws.wait_closed()?.is_clean());
+//!     assert_eq!(server.join().unwrap().code(), hybi::CloseCode::GOING_AWAY);
+//!     Ok(())
+//! }
 //! # }
+//! # #[cfg(feature = "net")]
+//! # example::main().unwrap();
 //! ```
+//!
+//! # Many connections in one thread
+//!
+//! See [`shared_buffer`](super::shared_buffer).
 //!
 //! # Receiving and sending in two tasks
 //!
-//! [`Machine::into_halves`](crate::Machine::into_halves) gives a [`Receiver`](crate::Receiver) and a
-//! [`Sender`](crate::Sender). What receiving owes to the wire is a value, [`Owed`](crate::Owed), that can go
-//! through a channel:
+//! [`Connection::into_halves`](crate::Connection::into_halves) gives a [`Receiver`](crate::Receiver) and a
+//! [`Sender`](crate::Sender). A reply that receiving owes is a value, [`PendingReply`](crate::PendingReply), that can
+//! go through a channel:
 //!
 //! ```
 //! # #[cfg(feature = "alloc")] {
@@ -82,21 +195,21 @@
 //!
 //! let connection = Connection::client(Instant::ZERO, Config::new(), Outbox::new(), [1; 32]);
 //! let (mut receiver, mut sender) = connection.into_halves();
-//! let (to_sender, owed) = std::sync::mpsc::channel();
+//! let (to_sender, replies) = std::sync::mpsc::channel();
 //! std::thread::spawn(move || {
 //!     let mut inbox = Inbox::with_bytes(b"\x89\x02hi"); // a Ping
-//!     while let Some(ready) = receiver.poll(&mut inbox).unwrap() {
-//!         if let Some(owed) = ready.owes() {
-//!             to_sender.send(owed).unwrap();
+//!     while let Some(index) = receiver.poll(&mut inbox).unwrap() {
+//!         if let Some(reply) = index.reply() {
+//!             to_sender.send(reply).unwrap();
 //!         }
 //!     }
 //! });
-//! for owed in owed {
-//!     sender.settle(Instant::ZERO, owed);
+//! for reply in replies {
+//!     sender.apply(Instant::ZERO, reply);
 //! }
 //! assert_eq!(sender.buffered_amount(), 2 + 4 + 2);
 //! # }
 //! ```
 //!
-//! Tell the sending half of what comes in with
-//! [`handle_received`](crate::Sender::handle_received), or its keepalive will think the peer is silent.
+//! Report input to the sending half with [`handle_received`](crate::Sender::handle_received). Otherwise its keepalive
+//! timer considers the peer silent.

@@ -1,22 +1,21 @@
 //! Behind an HTTP server: hyper, axum, or one of your own.
 //!
-//! Where someone else reads the request and writes the 101, three things are left.
+//! If another library reads the request and writes the 101, three things are left to do:
 //!
-//! **The request is judged.** The rules of RFC 6455 section 4.2.1 are those of
-//! [`ServerHandshake`](crate::handshake::ServerHandshake), which reads a head: so the request is written down once more
-//! for it. Subprotocols and compression are negotiated as ever.
-//!
-//! **The response** is 101 with `Upgrade: websocket`, `Connection: Upgrade`, `Sec-WebSocket-Accept`, and what was chosen.
-//!
-//! **The stream**, once the server lets go of it, goes to `WebSocket::from_parts` with the bytes that it has read too
-//! far, if it does not put them back itself, as hyper does.
+//! - **Judge the request.** [`ServerHandshake`](crate::handshake::ServerHandshake) knows the rules of RFC 6455
+//!   section 4.2.1, and reads a head. Write the request down once more for it. Subprotocols and compression are
+//!   negotiated as always.
+//! - **Respond** with 101, `Upgrade: websocket`, `Connection: Upgrade`, `Sec-WebSocket-Accept`, and what was chosen.
+//! - **Take the stream** once the server releases it, and hand it to `WebSocket::from_parts` with the bytes that the
+//!   server has read too far. The inbox is empty with hyper, which puts those bytes back itself.
 //!
 //! ```
 //! # #[cfg(feature = "tokio")] {
-//! use hybi::handshake::{Incoming, Limits, Rejection, ServerHandshake, accept_key};
-//! use hybi::{Config, Connection, Inbox, Instant, Outbox, tokio::WebSocket};
+//! use hybi::handshake::{HeadLimits, Incoming, Rejection, ServerHandshake, accept_key};
+//! use hybi::adapters::tokio::WebSocket;
+//! use hybi::{Config, Connection, Inbox, Instant, Outbox};
 //!
-//! /// The headers of the 101, and the subprotocol: of a GET for `target` with these headers.
+//! /// Judges a GET for `target` with these headers. Returns the headers of the 101, and the subprotocol.
 //! fn judge<'r>(
 //!     target: &str,
 //!     headers: impl IntoIterator<Item = (&'r str, &'r [u8])>,
@@ -26,10 +25,10 @@
 //!         head.extend([name.as_bytes(), b": ", value, b"\r\n"].concat());
 //!     }
 //!     head.extend(b"\r\n");
-//!     let request = match ServerHandshake::new(Limits::new()).poll(&head)? {
+//!     let request = match ServerHandshake::new(HeadLimits::new()).poll(&head)? {
 //!         Some(Incoming::Upgrade(request)) => request,
 //!         Some(Incoming::Http(request)) => return Err(request.rejection()),
-//!         None => unreachable!("the head is whole"),
+//!         None => unreachable!("the head is complete"),
 //!     };
 //!     let accept = accept_key(request.key());
 //!     let mut answer = vec![
@@ -66,12 +65,12 @@
 //! ws.send_text("welcome").await.unwrap();
 //! # drop(peer);
 //! # });
-//! // Whatever is no upgrade is told what is missing.
+//! // A request that is no upgrade is refused, and the status says what is missing.
 //! let rejection = judge("/chat", [("host", &b"example.com"[..])]).unwrap_err();
 //! assert_eq!(rejection.status(), 426);
 //! # }
 //! ```
 //!
-//! Compression that was negotiated, with
-//! [`Request::negotiate_deflate`](crate::handshake::Request::negotiate_deflate), goes to the connection by
-//! `with_deflate`, and its parameters, which are their own header's value as text, to the response.
+//! Compression that was negotiated with [`Request::negotiate_deflate`](crate::handshake::Request::negotiate_deflate)
+//! goes to the connection by `with_deflate`. Its parameters, written as text, are the value of
+//! `Sec-WebSocket-Extensions` in the response.

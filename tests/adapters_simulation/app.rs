@@ -2,8 +2,8 @@
 
 use std::rc::Rc;
 
-use hybi::futures_io::{Error, Group};
-use hybi::{CloseCode, Event, Kind, SendError};
+use hybi::adapters::futures_io::{Error, Group};
+use hybi::{CloseCode, Event, MessageKind, SendError};
 
 use crate::clock::Alarm;
 use crate::driver::{self, Answer, Ask, Got, Half, In, Out, Patience, ReadHalf, Reading, Task, Ws};
@@ -39,13 +39,17 @@ impl Task {
     fn hear(&self, event: &Event<'_>) {
         let mut journal = self.world.journals[1 - self.end].borrow_mut();
         match *event {
-            Event::Text(text) => journal.receive(Kind::Text, text.as_bytes()),
-            Event::Binary(data) => journal.receive(Kind::Binary, data),
+            Event::Text(text) => journal.receive(MessageKind::Text, text.as_bytes()),
+            Event::Binary(data) => journal.receive(MessageKind::Binary, data),
             Event::Chunk { kind, data, first, fin } => journal.receive_chunk(kind, data, first, fin),
-            Event::CloseReceived(frame) => {
+            Event::CloseReceived { code, reason } => {
                 let sent = self.world.links[1 - self.end].borrow().sent.close_code();
-                if sent != frame.code.map(CloseCode::get) {
-                    fail!("4 another Close", "end {} is told of {frame:?}, sent was {sent:?}", self.end);
+                if sent != code.map(CloseCode::get) {
+                    fail!(
+                        "4 another Close",
+                        "end {} is told of {code:?} {reason:?}, sent was {sent:?}",
+                        self.end
+                    );
                 }
             }
             Event::Closed(outcome) => {
@@ -96,16 +100,16 @@ impl Task {
     }
 
     /// A message that this end has not sent before.
-    fn compose(&mut self, len: usize) -> (usize, Kind, Vec<u8>) {
+    fn compose(&mut self, len: usize) -> (usize, MessageKind, Vec<u8>) {
         let number = self.world.journals[self.end].borrow().entries.len();
         let (kind, data) = journal::message(&mut self.random, number, len);
         let place = self.world.journals[self.end].borrow_mut().offer(kind, data.clone());
         (place, kind, data)
     }
 
-    fn settle(&self, place: usize, fate: Fate) {
+    fn apply(&self, place: usize, fate: Fate) {
         self.world.note(|| format!("{} message {place}: {fate:?}", self.end));
-        self.world.journals[self.end].borrow_mut().settle(place, fate);
+        self.world.journals[self.end].borrow_mut().apply(place, fate);
     }
 
     /// Receives once, and answers if that is the plan. Whether the connection goes on.
@@ -142,7 +146,7 @@ impl Task {
         match got {
             Got::Something | Got::Nothing => true,
             Got::Answered(place, fate, error) => {
-                self.settle(place, fate);
+                self.apply(place, fate);
                 if let Some(error) = error {
                     self.judge("answers", &error);
                 }
@@ -196,7 +200,7 @@ impl Task {
                     format!("{} sends {place}, {} bytes, by {way:?}, {patience:?}", self.end, data.len())
                 });
                 let (fate, error) = driver::send(self, out, *way, patience, (kind, &data)).await;
-                self.settle(place, fate);
+                self.apply(place, fate);
                 self.world.ends[self.end].borrow_mut().flushed = fate == Fate::Accepted && !way.only_feeds();
                 if let Some(error) = error {
                     self.judge("sends", &error);
@@ -264,19 +268,19 @@ impl Task {
             match sent {
                 Some(Ok(())) => {}
                 None => {
-                    self.settle(place, Fate::Unknown);
+                    self.apply(place, Fate::Unknown);
                     self.world.ends[self.end].borrow_mut().message_open = true;
                     return false;
                 }
                 Some(Err(error)) => {
-                    self.settle(place, Fate::Unknown);
+                    self.apply(place, Fate::Unknown);
                     self.world.ends[self.end].borrow_mut().message_open = true;
                     self.judge("sends a fragment", &error);
                     return false;
                 }
             }
         }
-        self.settle(place, Fate::Accepted);
+        self.apply(place, Fate::Accepted);
         self.world.ends[self.end].borrow_mut().flushed = false;
         true
     }

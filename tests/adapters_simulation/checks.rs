@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use hybi::{Outcome, Timer};
+use hybi::{Outcome, TimerKind};
 
 use crate::clock::MS;
 use crate::executor::Task;
@@ -282,7 +282,7 @@ impl World {
                     fail!("26 Clean", "end {end} is told {outcome}, and nothing has kept its Close back");
                 }
             }
-            Outcome::TimedOut(Timer::Pong) => {
+            Outcome::TimedOut(TimerKind::Pong) => {
                 if self.answers_in_time(end, &record) {
                     fail!("2 live peer", "end {end} gives up a peer that answers each Ping at once");
                 }
@@ -313,7 +313,7 @@ impl World {
                     }
                 }
             }
-            Outcome::TimedOut(Timer::Idle) => {
+            Outcome::TimedOut(TimerKind::Idle) => {
                 if record.promise.idle.is_none() {
                     fail!("3 idle early", "end {end} has no idle timeout");
                 }

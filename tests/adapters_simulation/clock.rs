@@ -11,7 +11,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use hybi::Instant;
-use hybi::futures_io::Timer;
+use hybi::adapters::futures_io::Timer;
 
 use crate::support::cuts::Xorshift;
 
@@ -34,7 +34,7 @@ pub enum Due {
     /// The stream of an end is reset.
     Reset(usize),
     /// The network is cut: nothing arrives any more.
-    Cut,
+    EofPosition,
     /// Nothing arrives for some time.
     Stall,
     /// A wake-up that was held back reaches its task.

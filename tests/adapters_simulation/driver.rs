@@ -8,9 +8,10 @@ use std::rc::Rc;
 use std::task::Poll;
 
 use futures_util::stream::{SplitSink, SplitStream};
-use hybi::futures_io::{Error, Reader, WebSocket, Writer};
+use hybi::adapters::futures_io::{Error, Reader, WebSocket, Writer};
 use hybi::{
-    CloseCode, Config, Connection, Event, Inbox, Instant, Kind, Message, Outbox, Prepared, Role, SendError,
+    CloseCode, Config, Connection, Event, Inbox, Instant, Message, MessageKind, Outbox, Prepared, Role,
+    SendError,
 };
 
 use crate::clock::Alarm;
@@ -197,10 +198,10 @@ impl Way {
     }
 }
 
-pub fn to_message(kind: Kind, data: &[u8]) -> Message {
+pub fn to_message(kind: MessageKind, data: &[u8]) -> Message {
     match kind {
-        Kind::Text => Message::from(String::from_utf8(data.to_vec()).unwrap()),
-        Kind::Binary => Message::from(data.to_vec()),
+        MessageKind::Text => Message::from(String::from_utf8(data.to_vec()).unwrap()),
+        MessageKind::Binary => Message::from(data.to_vec()),
     }
 }
 
@@ -210,11 +211,11 @@ pub async fn send(
     out: &mut Out<'_>,
     way: Way,
     patience: Patience,
-    (kind, data): (Kind, &[u8]),
+    (kind, data): (MessageKind, &[u8]),
 ) -> (Fate, Option<Error>) {
     let message = || to_message(kind, data);
-    let text = if kind == Kind::Text { std::str::from_utf8(data).unwrap() } else { "" };
-    let is_text = kind == Kind::Text;
+    let text = if kind == MessageKind::Text { std::str::from_utf8(data).unwrap() } else { "" };
+    let is_text = kind == MessageKind::Text;
     let send = async {
         match (out, way) {
             (Out::Whole(ws), Way::Borrowed) if is_text => ws.send_text(text).await,
@@ -294,7 +295,7 @@ pub async fn send_fragment(
     task: &Task,
     out: &mut Out<'_>,
     patience: Patience,
-    (kind, data, fin): (Kind, &[u8], bool),
+    (kind, data, fin): (MessageKind, &[u8], bool),
 ) -> Option<Result<(), Error>> {
     let sent = async {
         match out {
@@ -324,7 +325,7 @@ pub enum Reading {
 /// An answer to a message, which has its place in the journal.
 pub struct Answer {
     pub place: usize,
-    pub kind: Kind,
+    pub kind: MessageKind,
     pub data: Vec<u8>,
     pub owned: bool,
     pub patience: Patience,
@@ -408,8 +409,8 @@ async fn next(task: &Task, ws: &mut Ws, patience: Patience, hear: Hear<'_>) -> G
     let send = async {
         match kind {
             _ if owned => responder.send(to_message(kind, &data)).await,
-            Kind::Text => responder.send_text(std::str::from_utf8(&data).unwrap()).await,
-            Kind::Binary => responder.send_binary(&data).await,
+            MessageKind::Text => responder.send_text(std::str::from_utf8(&data).unwrap()).await,
+            MessageKind::Binary => responder.send_binary(&data).await,
         }
     };
     match task.call(CallKind::Send, patience, send).await {

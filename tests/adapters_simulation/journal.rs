@@ -1,6 +1,6 @@
 //! The messages that one application has given to its end, and which of them the other application has received.
 
-use hybi::Kind;
+use hybi::MessageKind;
 
 use crate::support::cuts::Xorshift;
 use crate::world::fail;
@@ -20,7 +20,7 @@ pub enum Fate {
 
 #[derive(Debug)]
 pub struct Entry {
-    pub kind: Kind,
+    pub kind: MessageKind,
     pub data: Vec<u8>,
     pub fate: Fate,
     pub received: bool,
@@ -38,7 +38,7 @@ pub struct Journal {
 }
 
 /// Makes a message of about that length, which no other one of the run equals.
-pub fn message(random: &mut Xorshift, number: usize, len: usize) -> (Kind, Vec<u8>) {
+pub fn message(random: &mut Xorshift, number: usize, len: usize) -> (MessageKind, Vec<u8>) {
     let mut data = format!("{number}:").into_bytes();
     let seed = random.next();
     if random.below(2) == 0 {
@@ -48,7 +48,7 @@ pub fn message(random: &mut Xorshift, number: usize, len: usize) -> (Kind, Vec<u
             data.extend(letters[at].bytes());
             at = (at * 7 + 3) % letters.len();
         }
-        return (Kind::Text, data);
+        return (MessageKind::Text, data);
     }
     let mut noise = seed | 1;
     while data.len() < len {
@@ -57,18 +57,18 @@ pub fn message(random: &mut Xorshift, number: usize, len: usize) -> (Kind, Vec<u
         noise ^= noise << 17;
         data.extend(noise.to_le_bytes());
     }
-    (Kind::Binary, data)
+    (MessageKind::Binary, data)
 }
 
 impl Journal {
     /// The application gives a message away; gives its place.
-    pub fn offer(&mut self, kind: Kind, data: Vec<u8>) -> usize {
+    pub fn offer(&mut self, kind: MessageKind, data: Vec<u8>) -> usize {
         self.entries.push(Entry { kind, data, fate: Fate::Offered, received: false });
         self.entries.len() - 1
     }
 
     /// The call has returned, or was dropped.
-    pub fn settle(&mut self, place: usize, fate: Fate) {
+    pub fn apply(&mut self, place: usize, fate: Fate) {
         let entry = &mut self.entries[place];
         assert_eq!(entry.fate, Fate::Offered);
         entry.fate = fate;
@@ -78,7 +78,7 @@ impl Journal {
     }
 
     /// A whole message was received.
-    pub fn receive(&mut self, kind: Kind, data: &[u8]) {
+    pub fn receive(&mut self, kind: MessageKind, data: &[u8]) {
         if self.chunks.is_some() {
             fail!("2 chunks", "a whole message inside one that comes in chunks");
         }
@@ -104,7 +104,7 @@ impl Journal {
     }
 
     /// A piece of a message was received.
-    pub fn receive_chunk(&mut self, kind: Kind, data: &[u8], first: bool, fin: bool) {
+    pub fn receive_chunk(&mut self, kind: MessageKind, data: &[u8], first: bool, fin: bool) {
         if first != self.chunks.is_none() {
             fail!("2 chunks", "a chunk is the first of its message or it is not: {first}");
         }

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use hybi::futures_io::Group;
+use hybi::adapters::futures_io::Group;
 
 use crate::app::{self, OwnedIn, OwnedOut};
 use crate::clock::{Clock, Due, SECOND};
@@ -87,7 +87,7 @@ impl Run {
             }
         }
         if let Some(at) = weather.cut {
-            clock.at(at, Due::Cut);
+            clock.at(at, Due::EofPosition);
         }
         if let Some((at, _)) = weather.stall {
             clock.at(at, Due::Stall);

@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use futures_io::{AsyncRead, AsyncWrite};
-use hybi::{Connection, Event, Inbox, Instant, Kind, TransportAction};
+use hybi::{Connection, Event, Inbox, Instant, MessageKind, TransportAction};
 
 use crate::clock::{MS, SECOND};
 use crate::driver::{self, Making, Task};
@@ -159,13 +159,13 @@ impl Peer {
         let number = task.world.journals[task.end].borrow().entries.len();
         let (kind, data) = journal::message(&mut task.random, number, len);
         let sent = match kind {
-            Kind::Text => self.connection.send_text(std::str::from_utf8(&data).unwrap()),
-            Kind::Binary => self.connection.send_binary(&data),
+            MessageKind::Text => self.connection.send_text(std::str::from_utf8(&data).unwrap()),
+            MessageKind::Binary => self.connection.send_binary(&data),
         };
         if sent.is_ok() {
             let mut journal = task.world.journals[task.end].borrow_mut();
             let place = journal.offer(kind, data);
-            journal.settle(place, Fate::Unknown);
+            journal.apply(place, Fate::Unknown);
         }
     }
 

@@ -116,7 +116,7 @@ impl World {
                 self.wakes.wake(end, way);
             }
             Due::Reset(end) => self.reset_stream(end),
-            Due::Cut => {
+            Due::EofPosition => {
                 self.note(|| "the network is cut");
                 self.cut.set(true);
                 self.links.iter().for_each(|link| link.borrow_mut().die());

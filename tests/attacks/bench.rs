@@ -2,7 +2,7 @@
 
 use hybi::frame::Role;
 use hybi::{
-    Config, Connection, Event, Input, Instant, MessageBuf, Outbox, Outcome, ProtocolError, SharedConfig,
+    Config, Connection, Event, Input, Instant, Outbox, Outcome, ProtocolError, SharedConfig, VecMessage,
 };
 
 use crate::heap::{ASKED, MOVED, PEAK, live};
@@ -13,7 +13,7 @@ pub const KIB: usize = 1 << 10;
 /// A connection whose peer attacks.
 pub struct Victim {
     pub connection: Connection,
-    message: MessageBuf,
+    message: VecMessage,
     /// Heap that it holds, and the most that it held: what changed while it was fed.
     held: isize,
     peak: isize,
@@ -37,7 +37,7 @@ impl Victim {
         MOVED.set(0);
         Self {
             connection,
-            message: MessageBuf::new(),
+            message: VecMessage::new(),
             held: 0,
             peak: 0,
             steps: 0,

@@ -1,7 +1,7 @@
 //! Frames that lie, flood or come too late.
 
 use hybi::frame::{MAX_PAYLOAD_LEN, Role};
-use hybi::{CloseCode, Config, Delivery, Instant, Outcome, ProtocolError, Timer, TransportAction};
+use hybi::{CloseCode, Config, Delivery, Instant, Outcome, ProtocolError, TimerKind, TransportAction};
 
 use crate::bench::{KIB, ROLES, Victim, key};
 use crate::heap::{ASKED, MOVED};
@@ -283,7 +283,7 @@ fn s7_1_1_a_peer_that_does_not_let_go() {
             assert_eq!(victim.connection.poll_timeout(), Some(deadline));
             victim.connection.handle_timeout(deadline);
             victim.feed(&mut []);
-            assert_eq!(victim.outcome, Some(Outcome::TimedOut(Timer::Close)));
+            assert_eq!(victim.outcome, Some(Outcome::TimedOut(TimerKind::Close)));
             assert_eq!(victim.connection.poll_transport(), Some(TransportAction::Abort));
             assert_eq!(victim.connection.buffered_amount(), 0);
         }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use hybi::Instant;
 use hybi::handshake::{
-    ClientHandshake, ClientRequest, HeadError, Incoming, Limits, Reason, Reject, Reply, ServerHandshake,
+    ClientHandshake, ClientRequest, HeadError, HeadLimits, Incoming, Reason, Reject, Reply, ServerHandshake,
     accept_key, encode_nonce,
 };
 
@@ -13,12 +13,12 @@ use crate::heap::{ASKED, measure};
 const REQUEST: &str = "GET /chat HTTP/1.1\r\nHost: example.com\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
                        Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
 
-fn client(limits: Limits) -> ClientHandshake<'static> {
+fn client(limits: HeadLimits) -> ClientHandshake<'static> {
     ClientHandshake::new(ClientRequest::new("example.com", "/"), [7; 16], limits).unwrap()
 }
 
 /// A head that never ends is refused at its limit, costs no heap, and is not read twice: a byte at a time takes as
-/// many calls as bytes, each of which looks at the byte that is new (`s9112_2_2_each_byte_is_looked_at_once`).
+/// many calls as bytes, each of which looks at the byte that is new (`s9112_2_2_each_byte_is_examined_once`).
 #[test]
 fn s10_4_heads_without_an_end() {
     let endless = [
@@ -30,7 +30,7 @@ fn s10_4_heads_without_an_end() {
     for (start, more, status) in endless {
         let head = start.to_owned() + &more.repeat(20_000);
         for (limit, step) in [(1000, 1), (16 << 10, 1), (16 << 10, 1460), (16 << 10, 200_000)] {
-            let limits = Limits::new().max_head(limit).max_headers(128);
+            let limits = HeadLimits::new().max_head(limit).max_headers(128);
             let mut handshake = ServerHandshake::new(limits);
             let (refused, kept, peak) = measure(|| {
                 (step..=head.len().max(step)).step_by(step).find_map(|len| {
@@ -52,7 +52,7 @@ fn s10_4_heads_without_an_end() {
         ("", "HTTP/1.1 100 Continue\r\n\r\n"),
     ] {
         let head = start.to_owned() + &more.repeat(20_000);
-        let mut handshake = client(Limits::new());
+        let mut handshake = client(HeadLimits::new());
         let refused = (1..head.len()).find(|len| handshake.poll(&head.as_bytes()[..*len]).is_err());
         assert!(refused.unwrap() <= (16 << 10) + 1);
     }
@@ -62,7 +62,7 @@ fn s10_4_heads_without_an_end() {
 #[test]
 fn s10_4_heads_that_trickle() {
     let at = |seconds| Instant::from_origin(Duration::from_secs(seconds));
-    let mut handshake = ServerHandshake::new(Limits::new()).with_timeout(at(0), Duration::from_secs(10));
+    let mut handshake = ServerHandshake::new(HeadLimits::new()).with_timeout(at(0), Duration::from_secs(10));
     for second in 1..10 {
         assert!(handshake.poll(&REQUEST.as_bytes()[..second as usize]).unwrap().is_none());
         assert_eq!(handshake.handle_timeout(at(second)), Ok(()));
@@ -79,20 +79,20 @@ fn s10_4_heads_that_trickle() {
 fn s10_4_floods_of_headers() {
     for (limit, most) in [(100, 100), (10, 10), (1000, 128)] {
         let head = |lines: usize| REQUEST.to_owned() + &"X: a\r\n".repeat(lines - 5) + "\r\n";
-        let mut handshake = ServerHandshake::new(Limits::new().max_headers(limit));
+        let mut handshake = ServerHandshake::new(HeadLimits::new().max_headers(limit));
         ASKED.set(0);
         assert!(matches!(handshake.poll(head(most).as_bytes()), Ok(Some(Incoming::Upgrade(_)))));
         let more = head(most + 1);
         let refused = (0..=more.len()).find_map(|len| {
             // From the start each time: what is looked at is the limit.
-            ServerHandshake::new(Limits::new().max_headers(limit)).poll(&more.as_bytes()[..len]).err()
+            ServerHandshake::new(HeadLimits::new().max_headers(limit)).poll(&more.as_bytes()[..len]).err()
         });
         assert_eq!(refused.unwrap().status(), 431);
     }
     // Many subprotocols, and many extensions, are heads of a bounded length.
     let many = format!("{REQUEST}Sec-WebSocket-Protocol: a{}\r\n\r\n", ", b".repeat(5000));
     let (refused, kept, peak) =
-        measure(|| ServerHandshake::new(Limits::new()).poll(many.as_bytes()).is_err());
+        measure(|| ServerHandshake::new(HeadLimits::new()).poll(many.as_bytes()).is_err());
     assert_eq!((refused, kept, peak), (true, 0, 0));
 }
 
@@ -115,7 +115,7 @@ fn s9112_6_smuggling_through_an_upgrade_with_a_body() {
     ];
     for body in bodies {
         let head = format!("{REQUEST}{body}\r\n\r\n\x01\x05smuggled");
-        let refused = ServerHandshake::new(Limits::new()).poll(head.as_bytes()).map(|_| ()).unwrap_err();
+        let refused = ServerHandshake::new(HeadLimits::new()).poll(head.as_bytes()).map(|_| ()).unwrap_err();
         assert_eq!(refused.status(), 400, "{body}");
         assert!(matches!(refused.reason(), Reason::Body | Reason::Head(_)), "{body}: {refused:?}");
     }
@@ -127,14 +127,14 @@ fn s9112_6_smuggling_through_an_upgrade_with_a_body() {
         "X:\0a",
     ] {
         let head = format!("{REQUEST}{line}\r\n\r\n");
-        let refused = ServerHandshake::new(Limits::new()).poll(head.as_bytes()).map(|_| ()).unwrap_err();
+        let refused = ServerHandshake::new(HeadLimits::new()).poll(head.as_bytes()).map(|_| ()).unwrap_err();
         assert!(matches!(refused.reason(), Reason::Head(_)), "{line:?}: {refused:?}");
         assert_ne!(refused.reason(), Reason::Head(HeadError::Changed));
     }
     // And right behind a head without one come frames, not a byte sooner or later.
     let head = format!("{REQUEST}Content-Length: 0\r\n\r\n");
     let wire = format!("{head}\x01frames");
-    let mut handshake = ServerHandshake::new(Limits::new());
+    let mut handshake = ServerHandshake::new(HeadLimits::new());
     let Ok(Some(Incoming::Upgrade(request))) = handshake.poll(wire.as_bytes()) else { panic!("an upgrade") };
     assert_eq!(request.head_len(), head.len());
 }
@@ -144,7 +144,7 @@ fn s9112_6_smuggling_through_an_upgrade_with_a_body() {
 fn s9110_5_5_header_injection() {
     let evil = ["a\r\nSet-Cookie: x=1", "a\nX: y", "a\rX: y", "a\0", "a\r\n\r\n<html>", "\r\n", "a\u{7f}"];
     let head = format!("{REQUEST}Sec-WebSocket-Protocol: chat\r\n\r\n");
-    let mut handshake = ServerHandshake::new(Limits::new());
+    let mut handshake = ServerHandshake::new(HeadLimits::new());
     let Ok(Some(Incoming::Upgrade(request))) = handshake.poll(head.as_bytes()) else { panic!("an upgrade") };
     let mut out = [0; 1024];
     for value in evil {
@@ -153,7 +153,7 @@ fn s9110_5_5_header_injection() {
             assert!(Reject::new(403).headers(&[name]).write(&mut out).is_err(), "{name:?}");
             let headers = [name];
             let request = ClientRequest::new("a", "/").headers(&headers);
-            assert!(ClientHandshake::new(request, [7; 16], Limits::new()).is_err(), "{name:?}");
+            assert!(ClientHandshake::new(request, [7; 16], HeadLimits::new()).is_err(), "{name:?}");
         }
         assert!(request.accept().subprotocol(value).write(&mut out).is_err(), "{value:?}");
         assert!(request.accept().extensions(value).write(&mut out).is_err(), "{value:?}");
@@ -166,12 +166,12 @@ fn s9110_5_5_header_injection() {
             ClientRequest::new("a", "/").extensions(value),
             ClientRequest::new("a", "/").subprotocols(&[value]),
         ] {
-            assert!(ClientHandshake::new(request, [7; 16], Limits::new()).is_err(), "{value:?}");
+            assert!(ClientHandshake::new(request, [7; 16], HeadLimits::new()).is_err(), "{value:?}");
         }
         // Nor can it come from the wire.
         let head = format!("{REQUEST}Sec-WebSocket-Protocol: chat, {value}\r\n\r\n");
         if let Ok(Some(Incoming::Upgrade(request))) =
-            ServerHandshake::new(Limits::new()).poll(head.as_bytes())
+            ServerHandshake::new(HeadLimits::new()).poll(head.as_bytes())
         {
             assert!(request.subprotocols().all(|one| ["chat", "a"].contains(&one)), "{value:?}");
         }
@@ -188,7 +188,7 @@ fn s4_1_a_response_to_somebody_else() {
         )
     };
     let (own, other) = (response(&encode_nonce([7; 16])), response(&encode_nonce([8; 16])));
-    assert!(matches!(client(Limits::new()).poll(own.as_bytes()), Ok(Some(Reply::Open(_)))));
-    assert!(client(Limits::new()).poll(other.as_bytes()).is_err());
-    assert!(client(Limits::new()).poll(own.to_lowercase().replace("http", "HTTP").as_bytes()).is_err());
+    assert!(matches!(client(HeadLimits::new()).poll(own.as_bytes()), Ok(Some(Reply::Open(_)))));
+    assert!(client(HeadLimits::new()).poll(other.as_bytes()).is_err());
+    assert!(client(HeadLimits::new()).poll(own.to_lowercase().replace("http", "HTTP").as_bytes()).is_err());
 }

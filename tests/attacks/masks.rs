@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use hybi::frame::MaskingKeys;
-use hybi::{CloseCode, Config, Connection, Instant, Kind, Outbox, Prepared};
+use hybi::{CloseCode, Config, Connection, Instant, MessageKind, Outbox, Prepared};
 
 use crate::bench::Victim;
 
@@ -29,10 +29,10 @@ fn send_all(connection: &mut Connection, news: &Prepared) {
     connection.send_binary(&[0; 300]).unwrap();
     connection.send(vec![0; 70_000]).unwrap();
     connection.send_prepared(news).unwrap();
-    connection.send_fragment(Kind::Binary, b"a fragment", false).unwrap();
+    connection.send_fragment(MessageKind::Binary, b"a fragment", false).unwrap();
     connection.ping(Instant::ZERO, b"ping").unwrap();
     connection.pong(b"pong").unwrap();
-    connection.send_fragment(Kind::Binary, b"", true).unwrap();
+    connection.send_fragment(MessageKind::Binary, b"", true).unwrap();
 }
 
 /// No key comes twice, whatever is sent, not even for a message that was prepared for many.

@@ -5,7 +5,7 @@
 use std::future::pending;
 use std::time::Duration;
 
-use hybi::tokio::{Client, WebSocket};
+use hybi::adapters::tokio::{Client, WebSocket};
 use hybi::{CloseCode, Message, Outcome};
 use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpSocket};

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use hybi::close::State;
+use hybi::CloseState;
 use hybi::frame::Role;
 use hybi::{
-    CloseCode, Config, Connection, Cut, Event, Input, Instant, MessageBuf, Outbox, Outcome, ProtocolError,
-    SharedConfig, Timer, TransportAction,
+    CloseCode, Config, Connection, EofPosition, Event, Input, Instant, Outbox, Outcome, ProtocolError,
+    SharedConfig, TimerKind, TransportAction, VecMessage,
 };
 
 use crate::support::drive::machine;
@@ -44,7 +44,7 @@ const END_TIMEOUT: Duration = Duration::from_secs(2);
 /// What must be, by the RFC and the table in `close.rs`, told in another way.
 struct Model {
     role: Role,
-    state: State,
+    state: CloseState,
     /// A Close of ours waits to be written; one is written.
     queued: bool,
     written: bool,
@@ -60,24 +60,24 @@ struct Model {
 
 impl Model {
     fn listens(&self) -> bool {
-        matches!(self.state, State::Open | State::Sent)
+        matches!(self.state, CloseState::Open | CloseState::Sent)
     }
 
-    fn closes(&mut self, to: State, now: Instant) {
+    fn closes(&mut self, to: CloseState, now: Instant) {
         self.queued |= !self.written;
         self.state = to;
         self.since.get_or_insert(now);
     }
 
     fn ends(&mut self, outcome: Outcome) {
-        (self.state, self.over, self.queued, self.pongs) = (State::Ended, true, false, 0);
+        (self.state, self.over, self.queued, self.pongs) = (CloseState::Ended, true, false, 0);
         self.outcome = outcome;
     }
 
     /// When it is given up. Time does not pass before that.
     fn deadline(&self) -> Option<Instant> {
         let flushed = !self.queued && self.pongs == 0;
-        let awaits_end = self.state == State::Both && flushed && self.role == Role::Client;
+        let awaits_end = self.state == CloseState::Both && flushed && self.role == Role::Client;
         let since = self.since.filter(|_| !self.over)?;
         Some(since + if awaits_end { END_TIMEOUT } else { TIMEOUT })
     }
@@ -85,8 +85,10 @@ impl Model {
     fn transport(&self) -> Option<TransportAction> {
         let flushed = !self.queued && self.pongs == 0;
         match self.state {
-            State::Both if self.role == Role::Client => None,
-            State::Both | State::Failed if flushed && !self.half_closed => Some(TransportAction::HalfClose),
+            CloseState::Both if self.role == Role::Client => None,
+            CloseState::Both | CloseState::Failed if flushed && !self.half_closed => {
+                Some(TransportAction::HalfClose)
+            }
             _ => None,
         }
     }
@@ -94,7 +96,7 @@ impl Model {
 
 struct Bench {
     connection: Connection,
-    message: MessageBuf,
+    message: VecMessage,
     now: Instant,
     model: Model,
     wire: Vec<u8>,
@@ -105,19 +107,19 @@ impl Bench {
     fn new(role: Role, config: &SharedConfig) -> Self {
         let model = Model {
             role,
-            state: State::Open,
+            state: CloseState::Open,
             queued: false,
             written: false,
             pongs: 0,
             half_closed: false,
-            outcome: Outcome::Abnormal(Cut::BetweenMessages),
+            outcome: Outcome::Abnormal(EofPosition::BetweenMessages),
             over: false,
             since: None,
         };
         let connection = machine(role, config, Outbox::new());
         Self {
             connection,
-            message: MessageBuf::new(),
+            message: VecMessage::new(),
             now: Instant::ZERO,
             model,
             wire: Vec::new(),
@@ -138,7 +140,7 @@ impl Bench {
             seen.push(match self.connection.poll_event(self.now, &mut input) {
                 Ok(Some(Event::Text(_))) => "text",
                 Ok(Some(Event::Ping(_))) => "ping",
-                Ok(Some(Event::CloseReceived(_))) => "close",
+                Ok(Some(Event::CloseReceived { .. })) => "close",
                 Ok(Some(Event::Closed(outcome))) => {
                     assert_eq!(self.closed.replace(outcome), None, "Closed comes once");
                     continue;
@@ -157,22 +159,22 @@ impl Bench {
         match what {
             Happens::AppCloses => {
                 let closed = self.connection.close(self.now, CloseCode::NORMAL, "own");
-                assert_eq!(closed.is_ok(), self.model.state == State::Open);
+                assert_eq!(closed.is_ok(), self.model.state == CloseState::Open);
                 if closed.is_ok() {
-                    self.model.closes(State::Sent, self.now);
+                    self.model.closes(CloseState::Sent, self.now);
                 }
             }
             Happens::CloseComes => {
                 assert_eq!(self.comes(wire::CLOSE, b"\x03\xe9"), expected("close"));
                 if listens {
-                    self.model.closes(State::Both, self.now);
+                    self.model.closes(CloseState::Both, self.now);
                     self.model.outcome = Outcome::Clean { code: CloseCode::GOING_AWAY };
                 }
             }
             Happens::ViolationComes => {
                 assert_eq!(self.polls(&mut [0x83]), expected("failed"));
                 if listens {
-                    self.model.closes(State::Failed, self.now);
+                    self.model.closes(CloseState::Failed, self.now);
                     self.model.outcome = Outcome::Failed(ProtocolError::UnknownOpcode(3));
                 }
             }
@@ -202,10 +204,10 @@ impl Bench {
                     self.now = deadline;
                     let flushed = !self.model.queued && self.model.pongs == 0;
                     // An answer that the peer never took is no clean end.
-                    let given_up =
-                        self.model.state == State::Sent || self.model.state == State::Both && !flushed;
+                    let given_up = self.model.state == CloseState::Sent
+                        || self.model.state == CloseState::Both && !flushed;
                     self.model.ends(if given_up {
-                        Outcome::TimedOut(Timer::Close)
+                        Outcome::TimedOut(TimerKind::Close)
                     } else {
                         self.model.outcome
                     });
@@ -250,7 +252,7 @@ impl Bench {
             assert_eq!(action, self.model.transport());
         }
         // RFC 6455 5.5.1: data is sent before the own Close alone. What is accepted would change the model.
-        assert_eq!(self.connection.sender().can_send().is_ok(), self.model.state == State::Open);
+        assert_eq!(self.connection.sender().can_send().is_ok(), self.model.state == CloseState::Open);
     }
 }
 

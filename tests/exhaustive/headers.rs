@@ -1,7 +1,7 @@
 //! All 65,536 two-byte starts of a frame, for both roles, in every state that a frame can begin in.
 
 use hybi::frame::Role;
-use hybi::{CloseCode, Config, Connection, Input, Instant, MessageBuf, Outbox, ProtocolError, SharedConfig};
+use hybi::{CloseCode, Config, Connection, Input, Instant, Outbox, ProtocolError, SharedConfig, VecMessage};
 
 use crate::support::drive::machine;
 use crate::support::wire;
@@ -43,7 +43,7 @@ impl State {
 
 /// Feeds bytes, and gives how many events came and the error.
 fn feed(connection: &mut Connection, bytes: &[u8]) -> (usize, Option<ProtocolError>) {
-    let (mut bytes, mut message) = (bytes.to_vec(), MessageBuf::new());
+    let (mut bytes, mut message) = (bytes.to_vec(), VecMessage::new());
     let mut input = Input::new(&mut bytes, &mut message);
     let (mut events, mut error) = (0, None);
     loop {

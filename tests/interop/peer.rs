@@ -7,9 +7,9 @@ use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
 use std::{env, fs, process, thread};
 
+use hybi::adapters::net::{Client, Responder, Server, WebSocket};
 use hybi::handshake::{ClientWindow, DeflateConfig, DeflateOffer, Extensions};
-use hybi::net::{Client, Responder, Server, WebSocket};
-use hybi::{CloseCode, Event, Kind, Message};
+use hybi::{CloseCode, Event, Message, MessageKind};
 
 type Failure = Box<dyn Error>;
 type Ws = WebSocket<TcpStream>;
@@ -95,8 +95,8 @@ impl Record {
         Ok(all)
     }
 
-    const fn kind(&self) -> Kind {
-        if self.text { Kind::Text } else { Kind::Binary }
+    const fn kind(&self) -> MessageKind {
+        if self.text { MessageKind::Text } else { MessageKind::Binary }
     }
 
     fn message(&self) -> Result<Message, Failure> {

@@ -4,8 +4,8 @@ use hybi::deflate::{Compression, Deflater, Inflater, Pool};
 use hybi::frame::{Header, Opcode};
 use hybi::handshake::DeflateParams;
 use hybi::{
-    CloseCode, Config, Connection, Delivery, Event, Input, Instant, Kind, MessageBuf, Outbox, Prepared,
-    ProtocolError, Role, SharedConfig,
+    CloseCode, Config, Connection, Delivery, Event, Input, Instant, MessageKind, Outbox, Prepared,
+    ProtocolError, Role, SharedConfig, VecMessage,
 };
 use zlib_rs::{Deflate, DeflateFlush};
 
@@ -102,7 +102,7 @@ fn bomb(mib: usize) -> Vec<u8> {
 }
 
 /// `bytes` come in; how much data in whole messages and chunks, and the error if there was one.
-fn feed(conn: &mut Connection, message: &mut MessageBuf, bytes: &mut [u8]) -> (usize, Option<ProtocolError>) {
+fn feed(conn: &mut Connection, message: &mut VecMessage, bytes: &mut [u8]) -> (usize, Option<ProtocolError>) {
     let (mut data_len, mut failed) = (0, None);
     let mut input = Input::new(bytes, message);
     loop {
@@ -127,7 +127,7 @@ fn s7692_7_1_nothing_is_allocated_before_the_first_message() {
             });
             assert_eq!((kept, peak), (0, 0));
             // Messages that are not compressed change nothing.
-            let mut message = MessageBuf::new();
+            let mut message = VecMessage::new();
             let before = live();
             conn.send_text("short").unwrap();
             conn.uncompressed().send_binary(&[0; 1000]).unwrap();
@@ -217,7 +217,7 @@ fn s7692_7_1_inflaters_take_what_is_stated() {
 
 fn s7692_7_1_the_history_grows_with_what_has_come() {
     for bits in [8, 9, 12, 15] {
-        let (mut conn, mut message) = (open(Config::new(), agreed(true, bits)), MessageBuf::new());
+        let (mut conn, mut message) = (open(Config::new(), agreed(true, bits)), VecMessage::new());
         let window = 1isize << bits.max(9);
         let before = live();
         let mut arrived = 0;
@@ -235,7 +235,7 @@ fn s7692_7_1_the_history_grows_with_what_has_come() {
 }
 
 fn s7692_7_1_1_nothing_is_held_between_messages_without_takeover() {
-    let (mut conn, mut message) = (open(Config::new(), agreed(false, 15)), MessageBuf::new());
+    let (mut conn, mut message) = (open(Config::new(), agreed(false, 15)), VecMessage::new());
     let data = noise(5000);
     let wire = compressed(&data);
     let before = live();
@@ -261,16 +261,16 @@ fn s7692_7_1_a_pool_holds_as_many_as_it_may() {
         let mut conns: Vec<_> = (0..5)
             .map(|_| {
                 let conn = Connection::client(Instant::ZERO, config.clone(), Outbox::new(), [1; 32]);
-                (conn.with_deflate(agreed(false, 15)), MessageBuf::new())
+                (conn.with_deflate(agreed(false, 15)), VecMessage::new())
             })
             .collect();
         // All five at once.
         for (conn, message) in &mut conns {
-            conn.send_fragment(Kind::Binary, &[1; 3000], false).unwrap();
+            conn.send_fragment(MessageKind::Binary, &[1; 3000], false).unwrap();
             feed(conn, message, &mut frame(4, Opcode::Binary, false, &head));
         }
         for (conn, message) in &mut conns {
-            conn.send_fragment(Kind::Binary, &[1; 3000], true).unwrap();
+            conn.send_fragment(MessageKind::Binary, &[1; 3000], true).unwrap();
             let whole = feed(conn, message, &mut frame(0, Opcode::Continuation, true, &tail));
             assert_eq!(whole, (5000, None));
         }
@@ -289,10 +289,10 @@ fn s7692_7_1_a_pool_holds_as_many_as_it_may() {
 fn s7692_7_1_what_is_released_is_all_but_the_history() {
     for bits in 8..=15 {
         for len in [10, 700, 50_000] {
-            let (mut conn, mut message) = (open(Config::new(), agreed(true, bits)), MessageBuf::new());
+            let (mut conn, mut message) = (open(Config::new(), agreed(true, bits)), VecMessage::new());
             let data = noise(len);
             let before = live();
-            conn.send_fragment(Kind::Binary, &data, false).unwrap();
+            conn.send_fragment(MessageKind::Binary, &data, false).unwrap();
             feed(&mut conn, &mut message, &mut compressed(&data));
             write_all(&mut conn);
             conn.release_idle();
@@ -306,7 +306,7 @@ fn s7692_7_1_what_is_released_is_all_but_the_history() {
 }
 
 fn nothing_is_held_after_the_end() {
-    type Way = fn(&mut Connection, &mut MessageBuf) -> Option<ProtocolError>;
+    type Way = fn(&mut Connection, &mut VecMessage) -> Option<ProtocolError>;
     fn later(conn: &mut Connection, seconds: u64) {
         conn.handle_timeout(Instant::ZERO + core::time::Duration::from_secs(seconds));
         write_all(conn);
@@ -346,11 +346,11 @@ fn nothing_is_held_after_the_end() {
     let config: SharedConfig = Config::new().max_message(5000).into();
     for (why, error, way) in ways {
         let before = live();
-        let mut message = MessageBuf::new();
+        let mut message = VecMessage::new();
         let mut conn = Connection::client(Instant::ZERO, config.clone(), Outbox::new(), [1; 32])
             .with_deflate(agreed(true, 15));
         // A message is open in each direction, and whole blocks of it have come.
-        conn.send_fragment(Kind::Binary, &[1; 1000], false).unwrap();
+        conn.send_fragment(MessageKind::Binary, &[1; 1000], false).unwrap();
         let whole = compressed(&noise(1000));
         feed(&mut conn, &mut message, &mut whole.clone());
         let part = [&whole[4..], &[0, 0, 0xFF, 0xFF]].concat();
@@ -374,7 +374,7 @@ fn s10_4_a_bomb_is_stopped_at_the_limit() {
         for delivery in [Delivery::Whole, Delivery::Chunks] {
             for size in [bomb.len(), 1000] {
                 let config = Config::new().max_message(limit as u64).delivery(delivery);
-                let (mut conn, mut message) = (open(config, agreed(true, 15)), MessageBuf::new());
+                let (mut conn, mut message) = (open(config, agreed(true, 15)), VecMessage::new());
                 let mut wire = bomb.clone();
                 let before = live();
                 PEAK.set(before);
@@ -407,7 +407,7 @@ fn s10_4_capacity_follows_what_was_inflated() {
         let data_len = data.len();
         drop(data);
         for size in [wire.len(), 5, 1000] {
-            let (mut conn, mut message) = (open(Config::new(), agreed(false, 15)), MessageBuf::new());
+            let (mut conn, mut message) = (open(Config::new(), agreed(false, 15)), VecMessage::new());
             let mut original = wire.clone();
             let mut done = 0;
             for piece in wire.chunks_mut(size) {
@@ -431,7 +431,7 @@ fn s10_4_capacity_follows_what_was_inflated() {
 fn s10_4_inflating_is_linear_a_byte_at_a_time() {
     for len in [20_000, 60_000, 200_000] {
         let mut wire = compressed(&noise(len));
-        let (mut conn, mut message) = (open(Config::new(), agreed(false, 15)), MessageBuf::new());
+        let (mut conn, mut message) = (open(Config::new(), agreed(false, 15)), VecMessage::new());
         MOVED.set(0);
         for byte in wire.chunks_mut(1) {
             feed(&mut conn, &mut message, byte);
@@ -445,7 +445,7 @@ fn s10_4_inflating_is_linear_a_byte_at_a_time() {
 fn s10_4_chunks_take_no_more_than_one() {
     let mut wire = bomb(16);
     let config = Config::new().max_message(u64::MAX).delivery(Delivery::Chunks);
-    let (mut conn, mut message) = (open(config, agreed(true, 15)), MessageBuf::new());
+    let (mut conn, mut message) = (open(config, agreed(true, 15)), VecMessage::new());
     let before = live();
     PEAK.set(before);
     assert_eq!(feed(&mut conn, &mut message, &mut wire), (16 << 20, None));

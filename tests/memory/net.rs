@@ -5,7 +5,7 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use hybi::net::{Error, Stream, WebSocket};
+use hybi::adapters::net::{Error, Stream, WebSocket};
 use hybi::{Config, Connection, Inbox, Instant, Message, Outbox, SharedConfig};
 
 use super::{KIB, live};
@@ -111,7 +111,7 @@ impl Application for WebSocket<Quiet> {
     }
 }
 
-impl Application for (hybi::net::Reader, hybi::net::Writer) {
+impl Application for (hybi::adapters::net::Reader, hybi::adapters::net::Writer) {
     fn recv(&mut self, timeout: Duration) -> Result<Option<Message>, Error> {
         self.0.recv_timeout(timeout)
     }

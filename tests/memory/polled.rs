@@ -7,8 +7,8 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use hybi::Event;
+use hybi::adapters::tokio::{Server, WebSocket};
 use hybi::frame::Opcode;
-use hybi::tokio::{Server, WebSocket};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time;
 
@@ -212,7 +212,7 @@ async fn memory_for_the_rest_of_a_message_is_kept_for_a_second() {
 
 /// What a task holds of itself lies beside what the WebSocket holds, as long as the task lives.
 async fn a_task_is_small() {
-    async fn echo(ws: &mut WebSocket<Stream>) -> Result<(), hybi::tokio::Error> {
+    async fn echo(ws: &mut WebSocket<Stream>) -> Result<(), hybi::adapters::tokio::Error> {
         while let Some((event, mut answer)) = ws.next().await? {
             if let Event::Text(text) = event {
                 answer.send_text(text).await?;

@@ -7,8 +7,8 @@ use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use hybi::handshake::{Incoming, Limits, ServerHandshake};
-use hybi::net::{Client, Server, WebSocket};
+use hybi::adapters::net::{Client, Server, WebSocket};
+use hybi::handshake::{HeadLimits, Incoming, ServerHandshake};
 use hybi::{Config, Event};
 
 pub type Ws = WebSocket<TcpStream>;
@@ -114,7 +114,7 @@ pub fn head_len(bytes: &[u8]) -> Option<usize> {
 
 /// The 101 to the request in `head`.
 pub fn response(head: &[u8]) -> Vec<u8> {
-    match ServerHandshake::new(Limits::new()).poll(head) {
+    match ServerHandshake::new(HeadLimits::new()).poll(head) {
         Ok(Some(Incoming::Upgrade(request))) => request.accept().to_vec().unwrap(),
         other => panic!("{other:?}"),
     }

@@ -5,10 +5,10 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread::{self, JoinHandle};
 
+use hybi::adapters::net::{Client, Error, Server};
 use hybi::deflate::{Compression, Deflater};
 use hybi::handshake::{ClientWindow, DeflateConfig, DeflateOffer};
-use hybi::net::{Client, Error, Server};
-use hybi::{CloseCode, Config, Delivery, Event, Kind, Message, Prepared, ProtocolError};
+use hybi::{CloseCode, Config, Delivery, Event, Message, MessageKind, Prepared, ProtocolError};
 
 use crate::common::*;
 
@@ -269,7 +269,7 @@ fn s7692_6_1_fragments_and_chunks() {
             let pieces = text.as_bytes().chunks(70_001);
             let last = pieces.len() - 1;
             for (n, piece) in pieces.enumerate() {
-                answer.send_fragment(Kind::Text, piece, n == last).unwrap();
+                answer.send_fragment(MessageKind::Text, piece, n == last).unwrap();
                 answer.ping(b"between").unwrap();
             }
         }
@@ -279,7 +279,7 @@ fn s7692_6_1_fragments_and_chunks() {
         loop {
             match client.next().unwrap().unwrap().0 {
                 Event::Ping(payload) => assert_eq!(*payload, *b"between"),
-                Event::Chunk { kind: Kind::Text, data, fin, .. } => {
+                Event::Chunk { kind: MessageKind::Text, data, fin, .. } => {
                     got.extend_from_slice(data);
                     if fin {
                         break;
@@ -290,8 +290,8 @@ fn s7692_6_1_fragments_and_chunks() {
         }
         assert!(got == text.as_bytes());
 
-        client.send_fragment(Kind::Binary, b"without ", false).unwrap();
-        client.send_fragment(Kind::Binary, b"a question", true).unwrap();
+        client.send_fragment(MessageKind::Binary, b"without ", false).unwrap();
+        client.send_fragment(MessageKind::Binary, b"a question", true).unwrap();
         assert_eq!(server.recv().unwrap(), Some(Message::from(b"without a question".to_vec())));
     });
 }
@@ -402,7 +402,7 @@ fn a_broadcast_to_some_that_compress_and_some_that_do_not() {
                 ws.send(message.clone()).unwrap();
                 let len = message.as_bytes().len() as u64;
                 let bytes = cost(ws, |ws| ws.send_prepared(&prepared).unwrap());
-                let gains = *compressed && len >= 64 && message.kind() == Kind::Text;
+                let gains = *compressed && len >= 64 && message.kind() == MessageKind::Text;
                 assert_eq!(bytes < len, gains, "{bytes} of {len}");
                 ws.send(message.clone()).unwrap();
             }
@@ -559,7 +559,7 @@ fn windows_are_given_back_while_a_read_waits() {
                 let mut ws = server
                     .accept_over(stream, |watched| Some(&watched.stream), |_| Ok(Default::default()))
                     .unwrap();
-                let holds = |ws: &hybi::net::WebSocket<_>| {
+                let holds = |ws: &hybi::adapters::net::WebSocket<_>| {
                     let connection = ws.connection();
                     (connection.sender().holds_window(), connection.receiver().holds_window())
                 };

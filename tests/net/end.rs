@@ -2,10 +2,10 @@
 
 use std::thread;
 
-use hybi::net::{Client, Error, Server};
+use hybi::adapters::net::{Client, Error, Server};
 use hybi::{
-    CloseCode, Config, Cut, Event, Inbox, Message, Outcome, ProtocolError, ReadyState, SendError, Timer,
-    TransportAction,
+    CloseCode, Config, EofPosition, Event, Inbox, Message, Outcome, ProtocolError, ReadyState, SendError,
+    TimerKind, TransportAction,
 };
 
 use crate::common::*;
@@ -18,8 +18,8 @@ fn closing(ws: &mut Ws) -> (Option<CloseCode>, String, Outcome) {
     let (mut code, mut reason, mut outcome) = (None, String::new(), None);
     while let Some((event, mut answer)) = ws.next().unwrap() {
         match event {
-            Event::CloseReceived(frame) => {
-                (code, reason) = (frame.code, frame.reason.to_string());
+            Event::CloseReceived { code: seen, reason: said } => {
+                (code, reason) = (seen, said.to_string());
                 assert!(matches!(answer.send_text("late"), Err(Error::Send(SendError::Closed))));
             }
             Event::Closed(end) => outcome = Some(end),
@@ -165,12 +165,12 @@ fn the_end_of_the_stream_without_a_close() {
         let whole = frame(0x81, true, b"abc");
         let begun = frame(0x01, true, b"abc");
         for (bytes, cut) in [
-            (vec![], Cut::BetweenMessages),
-            (whole.clone(), Cut::BetweenMessages),
-            (begun.clone(), Cut::InMessage),
-            (whole[..1].to_vec(), Cut::InFrame),
-            (whole[..7].to_vec(), Cut::InFrame),
-            ([begun, frame(0x80, true, b"abc")[..4].to_vec()].concat(), Cut::InFrame),
+            (vec![], EofPosition::BetweenMessages),
+            (whole.clone(), EofPosition::BetweenMessages),
+            (begun.clone(), EofPosition::InMessage),
+            (whole[..1].to_vec(), EofPosition::InFrame),
+            (whole[..7].to_vec(), EofPosition::InFrame),
+            ([begun, frame(0x80, true, b"abc")[..4].to_vec()].concat(), EofPosition::InFrame),
         ] {
             let (address, thread) = serve(|stream| {
                 let mut ws = Server::new().accept(stream).unwrap();
@@ -206,7 +206,7 @@ fn a_reset() {
         // There is input that was not read.
         raw.stream.peek(&mut [0]).unwrap();
         drop(raw);
-        assert_eq!(thread.join().unwrap(), Outcome::Abnormal(Cut::BetweenMessages));
+        assert_eq!(thread.join().unwrap(), Outcome::Abnormal(EofPosition::BetweenMessages));
     });
 }
 
@@ -366,7 +366,7 @@ fn says_and_reads(bytes: Vec<u8>, capacity: usize, n: usize) -> Virtual {
 
 #[test]
 fn what_is_queued_is_written_to_a_peer_that_has_ended_its_half() {
-    let abnormal = Outcome::Abnormal(Cut::BetweenMessages);
+    let abnormal = Outcome::Abnormal(EofPosition::BetweenMessages);
     for keeps in [false, true] {
         let stream = says_and_reads(frame(0x81, true, b"last words"), 500, 300);
         let stream = if keeps { stream.holding_back() } else { stream };
@@ -464,7 +464,7 @@ fn s7_1_4_a_peer_that_closes_and_ends_the_stream_at_once_makes_a_clean_end_if_it
             // The messages of a peer that has closed are complete.
             assert_eq!(received.is_err(), matches!(outcome, Outcome::TimedOut(_)));
             let expected = match (capacity, is_gone) {
-                (0, _) => Outcome::TimedOut(Timer::Close),
+                (0, _) => Outcome::TimedOut(TimerKind::Close),
                 (_, true) => Outcome::Unanswered { code },
                 (_, false) => Outcome::Clean { code },
             };

@@ -3,14 +3,14 @@
 use std::io::ErrorKind;
 use std::time::Duration;
 
-use hybi::net::{Error, WebSocket};
-use hybi::{CloseCode, Config, Event, Outcome, SendError, Timer};
+use hybi::adapters::net::{Error, WebSocket};
+use hybi::{CloseCode, Config, Event, Outcome, SendError, TimerKind};
 
 use crate::common::*;
 use crate::virtual_stream::*;
 
 const SECOND: Duration = Duration::from_secs(1);
-const DEAD: Outcome = Outcome::TimedOut(Timer::Pong);
+const DEAD: Outcome = Outcome::TimedOut(TimerKind::Pong);
 
 fn quick() -> Config {
     Config::new().ping_interval(Some(ms(500))).pong_timeout(Some(ms(700)))
@@ -112,7 +112,7 @@ fn s7_1_1_a_send_to_a_dead_peer_that_does_not_read_ends_when_the_pong_is_overdue
 fn short_sends_over_a_stream_that_does_not_block_reach_the_deadline() {
     let stream = Virtual::deaf(1000);
     let mut ws = stream.server(Config::new());
-    hybi::net::Stream::set_nonblocking(ws.stream_mut(), true).unwrap();
+    hybi::adapters::net::Stream::set_nonblocking(ws.stream_mut(), true).unwrap();
     let mut tries = 0;
     loop {
         match ws.send_binary(&[0; 600]) {
@@ -350,7 +350,7 @@ fn a_stream_that_was_set_not_to_block_stays_so() {
     let mut ws = stream.server(patient());
     assert!(ws.recv_timeout(SECOND).is_err());
     assert!(ws.recv_timeout(SECOND).is_err());
-    hybi::net::Stream::set_nonblocking(&mut ws.stream().clone(), true).unwrap();
+    hybi::adapters::net::Stream::set_nonblocking(&mut ws.stream().clone(), true).unwrap();
     for _ in 0..10 {
         assert!(ws.recv_timeout(Duration::ZERO).is_err());
     }
@@ -365,16 +365,17 @@ fn s7_1_1_closing_ends_in_time_whatever_the_peer_does() {
     for stream in [silent(), Virtual::deaf(0), Virtual::deaf(0).keeping(), Virtual::deaf(0).holding_back()] {
         let mut ws = stream.server(Config::new());
         let _ = ws.close(CloseCode::NORMAL, "");
-        assert_eq!(ws.wait_closed().unwrap(), Outcome::TimedOut(Timer::Close));
+        assert_eq!(ws.wait_closed().unwrap(), Outcome::TimedOut(TimerKind::Close));
         near(stream.now(), 10 * SECOND);
     }
 }
 
 #[test]
 fn timers_run_on_where_nothing_can_be_written_any_more() {
-    for (config, closes, expected, time) in
-        [(patient(), true, Outcome::TimedOut(Timer::Close), 10 * SECOND), (quick(), false, DEAD, ms(1200))]
-    {
+    for (config, closes, expected, time) in [
+        (patient(), true, Outcome::TimedOut(TimerKind::Close), 10 * SECOND),
+        (quick(), false, DEAD, ms(1200)),
+    ] {
         let stream = silent();
         let mut ws = stream.server(config);
         stream.peer(|peer| peer.breaks = true);
@@ -434,7 +435,7 @@ fn a_receive_goes_on_however_much_comes_in_while_nothing_can_be_written() {
 fn no_call_that_sends_waits_for_input_that_it_cannot_read() {
     let nonblocking = |stream: &Virtual| {
         let mut ws = stream.server(patient());
-        hybi::net::Stream::set_nonblocking(ws.stream_mut(), true).unwrap();
+        hybi::adapters::net::Stream::set_nonblocking(ws.stream_mut(), true).unwrap();
         ws.feed(vec![7; 5000]).unwrap();
         ws
     };
@@ -470,7 +471,7 @@ fn no_call_that_sends_waits_for_input_that_it_cannot_read() {
         peer.end();
     });
     let mut ws = stream.server(patient());
-    hybi::net::Stream::set_nonblocking(ws.stream_mut(), true).unwrap();
+    hybi::adapters::net::Stream::set_nonblocking(ws.stream_mut(), true).unwrap();
     let (mut reader, writer) = ws.split().unwrap();
     let waits = interest(writer.send_binary(&[7; 1000]));
     assert!(waits.writable && !waits.readable, "{waits:?}");
@@ -494,21 +495,21 @@ fn s7_1_1_the_time_to_close_begins_with_the_call_although_a_ping_waits() {
     late.pass(ms(600));
     let _ = ws.close(CloseCode::NORMAL, "");
     near(late.now(), ms(2600));
-    assert_eq!(ws.wait_closed().unwrap(), Outcome::TimedOut(Timer::Close));
+    assert_eq!(ws.wait_closed().unwrap(), Outcome::TimedOut(TimerKind::Close));
 
     let late = stream();
     let (mut reader, writer) = late.server(config()).split().unwrap();
     late.pass(ms(600));
     let _ = writer.close(CloseCode::NORMAL, "");
     near(late.now(), ms(2600));
-    assert_eq!(reader.wait_closed().unwrap(), Outcome::TimedOut(Timer::Close));
+    assert_eq!(reader.wait_closed().unwrap(), Outcome::TimedOut(TimerKind::Close));
 }
 
 #[test]
 fn no_call_waits_for_room_once_writing_has_failed() {
     let stream = Virtual::new(100, |_| {});
     let mut ws = stream.server(patient());
-    hybi::net::Stream::set_nonblocking(ws.stream_mut(), true).unwrap();
+    hybi::adapters::net::Stream::set_nonblocking(ws.stream_mut(), true).unwrap();
     stream.peer(|peer| peer.breaks = true);
     assert!(matches!(ws.send_text("lost"), Err(Error::Io(error)) if error.kind() == ErrorKind::BrokenPipe));
     let waits = ws.recv().unwrap_err().interest().unwrap();

@@ -5,9 +5,9 @@ use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Read, Write};
 use std::rc::Rc;
 
+use hybi::adapters::net::{AcceptError, Acceptance, Client, ConnectError, Error, Server, WebSocket};
 use hybi::handshake::Reason;
-use hybi::net::{AcceptError, Acceptance, Client, ConnectError, Error, Server, WebSocket};
-use hybi::{CloseCode, Config, Connection, Cut, Event, Inbox, Instant, Outbox, Outcome};
+use hybi::{CloseCode, Config, Connection, EofPosition, Event, Inbox, Instant, Outbox, Outcome};
 
 use crate::common::*;
 
@@ -359,9 +359,9 @@ fn timers_without_a_socket() {
 fn each_cut() {
     let whole = frame(0x82, true, b"abc");
     for (bytes, cut) in [
-        (whole.clone(), Cut::BetweenMessages),
-        (frame(0x02, true, b"abc"), Cut::InMessage),
-        (whole[..5].to_vec(), Cut::InFrame),
+        (whole.clone(), EofPosition::BetweenMessages),
+        (frame(0x02, true, b"abc"), EofPosition::InMessage),
+        (whole[..5].to_vec(), EofPosition::InFrame),
     ] {
         let (outcome, errors) = play(&mut upgraded(Memory::new(&bytes), Config::new()));
         assert_eq!((outcome, errors), (Outcome::Abnormal(cut), vec![]));

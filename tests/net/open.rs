@@ -5,8 +5,8 @@ use std::net::{Shutdown, TcpListener, TcpStream, ToSocketAddrs};
 use std::sync::mpsc::channel;
 use std::thread;
 
+use hybi::adapters::net::{self, AcceptError, Acceptance, Client, ConnectError, HttpCall, Refusal, Server};
 use hybi::handshake::{HandshakeError, Reason, Reject};
-use hybi::net::{self, AcceptError, Acceptance, Client, ConnectError, HttpCall, Refusal, Server};
 use hybi::{Message, Outcome};
 
 use crate::common::*;

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use hybi::net::{self, ConnectError};
+use hybi::adapters::net::{self, ConnectError};
 
 use crate::common::*;
 

@@ -5,8 +5,8 @@ use std::sync::mpsc::channel;
 use std::thread;
 use std::time::Instant;
 
-use hybi::net::{Client, Error, Server};
-use hybi::{CloseCode, Config, Event, Message, Outcome, ProtocolError, SendError, Timer};
+use hybi::adapters::net::{Client, Error, Server};
+use hybi::{CloseCode, Config, Event, Message, Outcome, ProtocolError, SendError, TimerKind};
 
 use crate::common::*;
 
@@ -66,7 +66,7 @@ fn the_reader_alone_answers() {
             let (mut reader, writer) = Server::new().accept(stream).unwrap().split().unwrap();
             assert!(matches!(reader.next().unwrap(), Some(Event::Ping(_))));
             match reader.next().unwrap() {
-                Some(Event::CloseReceived(frame)) => assert_eq!(frame.code, Some(CloseCode::NORMAL)),
+                Some(Event::CloseReceived { code, .. }) => assert_eq!(code, Some(CloseCode::NORMAL)),
                 other => panic!("{other:?}"),
             }
             assert!(matches!(writer.send_text("late"), Err(Error::Send(SendError::Closed))));
@@ -276,7 +276,7 @@ fn a_timer_that_the_other_half_starts() {
             });
             let mut raw = Raw::client(address);
             raw.gone();
-            let timer = if ping { Timer::Pong } else { Timer::Close };
+            let timer = if ping { TimerKind::Pong } else { TimerKind::Close };
             assert_eq!(thread.join().unwrap(), Outcome::TimedOut(timer));
         }
     });
@@ -404,7 +404,7 @@ fn s5_5_1_a_peer_that_closes_and_ends_its_half_gets_what_a_writer_has_begun_and_
 fn s7_1_7_an_end_without_a_close_frees_a_writer_at_once() {
     timed(|| {
         let (outcome, sent, _) = ends_its_half_while_a_writer_is_held_up(patient(), b"", false);
-        assert_eq!(outcome, Outcome::Abnormal(hybi::Cut::BetweenMessages));
+        assert_eq!(outcome, Outcome::Abnormal(hybi::EofPosition::BetweenMessages));
         sent.unwrap_err();
     });
 }
@@ -418,6 +418,6 @@ fn s7_1_1_a_peer_that_closes_and_ends_its_half_and_does_not_read_is_given_up_in_
         let (outcome, sent, _) = ends_its_half_while_a_writer_is_held_up(config, &close, false);
         assert!(began.elapsed() >= ms(300));
         assert!(matches!(sent, Err(Error::Send(SendError::Closed))), "{sent:?}");
-        assert_eq!(outcome, Outcome::TimedOut(Timer::Close));
+        assert_eq!(outcome, Outcome::TimedOut(TimerKind::Close));
     });
 }

@@ -10,14 +10,16 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use hybi::net::{AcceptError, Acceptance, Client, ConnectError, Error, Over, Server, Stream, WebSocket};
-use hybi::{CloseCode, Config, Connection, Event, Inbox, Instant, Outbox, Outcome, Timer};
+use hybi::adapters::net::{
+    AcceptError, Acceptance, Client, ConnectError, Error, Over, Server, Stream, WebSocket,
+};
+use hybi::{CloseCode, Config, Connection, Event, Inbox, Instant, Outbox, Outcome, TimerKind};
 
 use crate::common::*;
 use crate::virtual_stream::*;
 
 const CLEAN: Outcome = Outcome::Clean { code: CloseCode::NORMAL };
-const DEAD: Outcome = Outcome::TimedOut(Timer::Pong);
+const DEAD: Outcome = Outcome::TimedOut(TimerKind::Pong);
 
 /// Talks over two ends: messages both ways, and a Close by the client or by the server.
 fn talk<A: Send, B: Send>(server: WebSocket<A>, client: WebSocket<B>, by_client: bool) {
@@ -43,7 +45,7 @@ fn talk<A: Send, B: Send>(server: WebSocket<A>, client: WebSocket<B>, by_client:
     });
 }
 
-fn acceptance(_: &hybi::handshake::Request<'_>) -> Result<Acceptance, hybi::net::Refusal> {
+fn acceptance(_: &hybi::handshake::Request<'_>) -> Result<Acceptance, hybi::adapters::net::Refusal> {
     Ok(Acceptance::default())
 }
 
@@ -384,7 +386,7 @@ fn s7_1_1_the_end_does_not_overtake_what_the_stream_holds_back() {
         if reads {
             assert_eq!(outcome, CLEAN);
         } else {
-            assert_eq!(outcome, Outcome::TimedOut(Timer::Close));
+            assert_eq!(outcome, Outcome::TimedOut(TimerKind::Close));
             assert!(stream.now() >= ms(10_000));
         }
     }

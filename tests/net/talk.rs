@@ -2,8 +2,10 @@
 
 use std::thread;
 
-use hybi::net::{Client, Error, Server};
-use hybi::{CloseCode, Config, Delivery, Event, Kind, Message, Outcome, Prepared, ProtocolError, SendError};
+use hybi::adapters::net::{Client, Error, Server};
+use hybi::{
+    CloseCode, Config, Delivery, Event, Message, MessageKind, Outcome, Prepared, ProtocolError, SendError,
+};
 
 use crate::common::*;
 
@@ -38,12 +40,12 @@ fn fragments_and_what_is_prepared() {
         client.send_text("go").unwrap();
         {
             let (_, mut answer) = server.next().unwrap().unwrap();
-            answer.send_fragment(Kind::Text, "gr\u{f6}".as_bytes().split_at(3).0, false).unwrap();
+            answer.send_fragment(MessageKind::Text, "gr\u{f6}".as_bytes().split_at(3).0, false).unwrap();
             answer.ping(b"between").unwrap();
-            answer.send_fragment(Kind::Text, "\u{f6}".as_bytes().split_at(1).1, false).unwrap();
+            answer.send_fragment(MessageKind::Text, "\u{f6}".as_bytes().split_at(1).1, false).unwrap();
             let refused = answer.send_text("not now").unwrap_err();
             assert!(matches!(refused, Error::Send(SendError::MessageOpen)), "{refused}");
-            answer.send_fragment(Kind::Text, b"\xc3\x9f", true).unwrap();
+            answer.send_fragment(MessageKind::Text, b"\xc3\x9f", true).unwrap();
             answer.send_prepared(&Prepared::new("news")).unwrap();
             answer.send(vec![1; 10_000]).unwrap();
             answer.pong(b"unasked").unwrap();
@@ -80,7 +82,7 @@ fn in_chunks() {
         let (mut total, mut largest) = (0, 0);
         loop {
             match server.next().unwrap().unwrap().0 {
-                Event::Chunk { kind: Kind::Binary, data, first, fin } => {
+                Event::Chunk { kind: MessageKind::Binary, data, first, fin } => {
                     assert_eq!(first, total == 0);
                     assert!(data.iter().all(|&byte| byte == 5));
                     total += data.len();
@@ -111,9 +113,9 @@ fn a_message_over_the_limit() {
         // All of it is taken from the socket, though not into memory: a reset would destroy the Close.
         client.send_binary(&vec![0; 20 << 20]).unwrap();
         match client.next().unwrap() {
-            Some((Event::CloseReceived(frame), _)) => {
-                assert_eq!(frame.code, Some(CloseCode::MESSAGE_TOO_BIG));
-                assert!(frame.reason.as_str().contains("limit"));
+            Some((Event::CloseReceived { code, reason }, _)) => {
+                assert_eq!(code, Some(CloseCode::MESSAGE_TOO_BIG));
+                assert!(reason.contains("limit"));
             }
             other => panic!("{other:?}"),
         }
@@ -181,7 +183,7 @@ fn much_is_answered_while_the_event_is_borrowed() {
                 assert_eq!(client.recv().unwrap().unwrap().as_bytes(), vec![i; 100_000]);
             }
             match client.next().unwrap() {
-                Some((Event::CloseReceived(frame), _)) => assert_eq!(frame.reason.as_str(), "that is all"),
+                Some((Event::CloseReceived { reason, .. }, _)) => assert_eq!(reason, "that is all"),
                 other => panic!("{other:?}"),
             }
             client.wait_closed().unwrap();

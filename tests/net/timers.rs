@@ -5,8 +5,8 @@ use std::sync::mpsc::channel;
 use std::thread;
 use std::time::Instant;
 
-use hybi::net::{Client, Error, Server};
-use hybi::{CloseCode, Config, Event, Outcome, SendError, Timer};
+use hybi::adapters::net::{Client, Error, Server};
+use hybi::{CloseCode, Config, Event, Outcome, SendError, TimerKind};
 
 use crate::common::*;
 
@@ -43,7 +43,7 @@ fn a_silent_peer_is_pinged_and_given_up() {
             assert!(before.elapsed() > ms(200), "{:?}", before.elapsed());
             assert_eq!(raw.rest(), b"");
         });
-        assert_eq!(outcome, Outcome::TimedOut(Timer::Pong));
+        assert_eq!(outcome, Outcome::TimedOut(TimerKind::Pong));
     });
 }
 
@@ -76,7 +76,7 @@ fn a_close_that_is_never_answered() {
         let mut raw = Raw::client(address);
         assert_eq!(raw.frame(), (0x88, close_body(1000, "")));
         raw.gone();
-        assert_eq!(thread.join().unwrap(), Outcome::TimedOut(Timer::Close));
+        assert_eq!(thread.join().unwrap(), Outcome::TimedOut(TimerKind::Close));
     });
 }
 
@@ -106,7 +106,7 @@ fn timers_run_out_under_load() {
         let mut raw = Raw::client(address);
         let messages = frame(0x81, true, b"more").repeat(1000);
         while std::io::Write::write_all(&mut raw.stream, &messages).is_ok() {}
-        assert_eq!(thread.join().unwrap(), Outcome::TimedOut(Timer::Close));
+        assert_eq!(thread.join().unwrap(), Outcome::TimedOut(TimerKind::Close));
     });
 }
 
@@ -126,7 +126,7 @@ fn a_peer_that_does_not_read() {
             ws.wait_closed().unwrap()
         });
         let raw = Raw::client(address);
-        assert_eq!(thread.join().unwrap(), Outcome::TimedOut(Timer::Pong));
+        assert_eq!(thread.join().unwrap(), Outcome::TimedOut(TimerKind::Pong));
         drop(raw);
     });
 }
@@ -285,7 +285,7 @@ fn a_socket_that_does_not_block() {
                 }
                 Ok(Some((Event::Text("a"), _))) => texts += 1,
                 Ok(Some((Event::Closed(outcome), _))) => break assert_eq!(outcome, CLEAN),
-                Ok(Some((Event::CloseReceived(_), _))) => {}
+                Ok(Some((Event::CloseReceived { .. }, _))) => {}
                 other => panic!("{other:?}"),
             }
         }

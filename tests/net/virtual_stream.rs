@@ -8,7 +8,7 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use hybi::net::{Stream, WebSocket};
+use hybi::adapters::net::{Stream, WebSocket};
 use hybi::{Config, Connection, Inbox, Instant, Outbox};
 
 use crate::common::*;

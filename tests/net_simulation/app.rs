@@ -4,8 +4,8 @@ use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hybi::net::{Error, Interest, Reader, Responder, WebSocket, Writer};
-use hybi::{CloseCode, Connection, Event, Inbox, Kind, Message, Outbox, Prepared, Role, SendError};
+use hybi::adapters::net::{Error, Interest, Reader, Responder, WebSocket, Writer};
+use hybi::{CloseCode, Connection, Event, Inbox, Message, MessageKind, Outbox, Prepared, Role, SendError};
 
 use crate::journal::{self, Fate};
 use crate::record::{Call, CallKind, Told};
@@ -73,10 +73,10 @@ pub fn open(sim: &Arc<Sim>, end: usize, making: &Making) -> Ws {
     WebSocket::from_stream(SimStream::new(sim, end), connection(now, making), Inbox::empty())
 }
 
-fn message(kind: Kind, data: &[u8]) -> Message {
+fn message(kind: MessageKind, data: &[u8]) -> Message {
     match kind {
-        Kind::Text => String::from_utf8(data.to_vec()).unwrap().into(),
-        Kind::Binary => data.to_vec().into(),
+        MessageKind::Text => String::from_utf8(data.to_vec()).unwrap().into(),
+        MessageKind::Binary => data.to_vec().into(),
     }
 }
 
@@ -187,15 +187,19 @@ impl Task {
         let mut world = self.world();
         let source = 1 - self.end;
         match *event {
-            Event::Text(text) => world.journals[source].receive(Kind::Text, text.as_bytes()),
-            Event::Binary(data) => world.journals[source].receive(Kind::Binary, data),
+            Event::Text(text) => world.journals[source].receive(MessageKind::Text, text.as_bytes()),
+            Event::Binary(data) => world.journals[source].receive(MessageKind::Binary, data),
             Event::Chunk { kind, data, first, fin } => {
                 world.journals[source].receive_chunk(kind, data, first, fin);
             }
-            Event::CloseReceived(frame) => {
+            Event::CloseReceived { code, reason } => {
                 let sent = world.links[source].sent.close_code();
-                if sent != frame.code.map(CloseCode::get) {
-                    fail!("4 another Close", "end {} is told of {frame:?}, sent was {sent:?}", self.end);
+                if sent != code.map(CloseCode::get) {
+                    fail!(
+                        "4 another Close",
+                        "end {} is told of {code:?} {reason:?}, sent was {sent:?}",
+                        self.end
+                    );
                 }
             }
             Event::Closed(outcome) => {
@@ -373,8 +377,8 @@ impl Task {
         world.ends[self.end].set_call(now, self.slot, sends);
         drop(world);
         let sent = match kind {
-            Kind::Text if len % 2 == 0 => responder.send_text(std::str::from_utf8(&data).unwrap()),
-            Kind::Binary if len % 2 == 0 => responder.send_binary(&data),
+            MessageKind::Text if len % 2 == 0 => responder.send_text(std::str::from_utf8(&data).unwrap()),
+            MessageKind::Binary if len % 2 == 0 => responder.send_binary(&data),
             _ => responder.send(message(kind, &data)),
         };
         (place, sent)
@@ -409,12 +413,12 @@ impl Task {
         };
         let mut world = self.world();
         world.note(|| format!("{} message {place}: {fate:?}", self.end));
-        world.journals[self.end].settle(place, fate);
+        world.journals[self.end].apply(place, fate);
         world.ends[self.end].flushed = fate == Fate::Accepted && !way.only_feeds();
     }
 
     /// A message that this end has not sent before.
-    fn compose(&mut self, len: usize) -> (usize, Kind, Vec<u8>) {
+    fn compose(&mut self, len: usize) -> (usize, MessageKind, Vec<u8>) {
         let random = &mut self.random;
         let mut world = self.sim.lock();
         let journal = &mut world.journals[self.end];
@@ -432,7 +436,7 @@ impl Task {
             let (place, kind, data) = this.compose(len);
             this.note(|| format!("sends {place}, {} bytes, by {way:?}", data.len()));
             let result = this.call(CallKind::Send, Some(LAST), || {
-                let text = std::str::from_utf8(&data).ok().filter(|_| kind == Kind::Text);
+                let text = std::str::from_utf8(&data).ok().filter(|_| kind == MessageKind::Text);
                 match (&mut *out, way) {
                     (Out::Whole(ws), Way::Borrowed) => match text {
                         Some(text) => ws.send_text(text),
@@ -483,7 +487,7 @@ impl Task {
             rest = &rest[len..];
             if sent.is_err() {
                 let mut world = self.world();
-                world.journals[self.end].settle(place, Fate::Unknown);
+                world.journals[self.end].apply(place, Fate::Unknown);
                 world.ends[self.end].message_open = true;
                 return sent;
             }
@@ -621,7 +625,7 @@ impl Sim {
     }
 }
 
-fn prepared(kind: Kind, data: &[u8]) -> Prepared {
+fn prepared(kind: MessageKind, data: &[u8]) -> Prepared {
     Prepared::new(message(kind, data))
 }
 

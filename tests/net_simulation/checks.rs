@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use hybi::{Outcome, Timer};
+use hybi::{Outcome, TimerKind};
 
 use crate::journal::Fate;
 use crate::record::{Call, CallKind, Record, Shape};
@@ -286,7 +286,7 @@ impl World {
                     fail!("26 Clean", "end {end} is told {outcome}, and nothing has kept its Close back");
                 }
             }
-            Outcome::TimedOut(Timer::Pong) => {
+            Outcome::TimedOut(TimerKind::Pong) => {
                 if self.answers_in_time(end) {
                     fail!("2 live peer", "end {end} gives up a peer that answers each Ping at once");
                 }
@@ -317,7 +317,7 @@ impl World {
                     }
                 }
             }
-            Outcome::TimedOut(Timer::Idle) => {
+            Outcome::TimedOut(TimerKind::Idle) => {
                 if record.promise.idle.is_none() {
                     fail!("3 idle early", "end {end} has no idle timeout");
                 }

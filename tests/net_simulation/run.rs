@@ -65,7 +65,7 @@ fn world(seed: u64, setup: &Setup, trace: bool) -> World {
         }
     }
     if let Some(at) = weather.cut {
-        world.at(at, Due::Cut);
+        world.at(at, Due::EofPosition);
     }
     if let Some((at, _)) = weather.stall {
         world.at(at, Due::Stall);

@@ -5,7 +5,7 @@
 //! where something arrives, there is room, or their time has come. A peer that goes on for longer than
 //! [`OVER`](crate::setup::OVER) is reset.
 
-use hybi::{Connection, Event, Inbox, Instant, Kind, TransportAction};
+use hybi::{Connection, Event, Inbox, Instant, MessageKind, TransportAction};
 
 use crate::journal::{self, Fate};
 use crate::setup::OVER;
@@ -160,12 +160,12 @@ impl Peer {
         let journal = &mut world.journals[end];
         let (kind, data) = journal::message(&mut self.random, journal.entries.len(), len);
         let sent = match kind {
-            Kind::Text => self.connection.send_text(std::str::from_utf8(&data).unwrap()),
-            Kind::Binary => self.connection.send_binary(&data),
+            MessageKind::Text => self.connection.send_text(std::str::from_utf8(&data).unwrap()),
+            MessageKind::Binary => self.connection.send_binary(&data),
         };
         if sent.is_ok() {
             let place = journal.offer(kind, data);
-            journal.settle(place, Fate::Unknown);
+            journal.apply(place, Fate::Unknown);
         }
     }
 

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hybi::Instant;
-use hybi::net::Stream;
+use hybi::adapters::net::Stream;
 
 use crate::record::{CallKind, Shape};
 use crate::sim::{Guard, Sim, me};

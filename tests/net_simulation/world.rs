@@ -52,7 +52,7 @@ pub enum Due {
     /// The stream of an end is reset.
     Reset(usize),
     /// The network is cut: nothing arrives any more.
-    Cut,
+    EofPosition,
     /// Nothing arrives for some time.
     Stall,
     /// A scripted peer does something.
@@ -351,7 +351,7 @@ impl World {
                 self.play(end);
             }
             Due::Reset(end) => self.reset_stream(end),
-            Due::Cut => {
+            Due::EofPosition => {
                 self.cut = true;
                 self.links.iter_mut().for_each(Link::die);
             }

@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_io::{AsyncRead, AsyncWrite};
-use hybi::futures_io::{AcceptError, HttpCall, Refusal, Server, Timer};
+use hybi::adapters::futures_io::{AcceptError, HttpCall, Refusal, Server, Timer};
 use hybi::handshake::Reject;
 
 use super::support::*;

@@ -6,8 +6,8 @@ use std::task::Poll;
 
 use futures_core::Stream;
 use futures_sink::Sink;
-use hybi::futures_io::Error;
-use hybi::{CloseCode, Event, Kind, Message, Prepared, Role};
+use hybi::adapters::futures_io::Error;
+use hybi::{CloseCode, Event, Message, MessageKind, Prepared, Role};
 
 use super::support::*;
 
@@ -33,8 +33,8 @@ fn say_much(peer: &mut Peer, manner: &Manner) -> Vec<Heard> {
         peer.connection.ping(hybi::Instant::ZERO, text.as_bytes().get(..len.min(5)).unwrap()).unwrap();
         // Pings overtake what waits; so that they come in between, each is said by itself.
         peer.say();
-        peer.connection.send_fragment(Kind::Binary, text.as_bytes(), false).unwrap();
-        peer.connection.send_fragment(Kind::Binary, b"end", true).unwrap();
+        peer.connection.send_fragment(MessageKind::Binary, text.as_bytes(), false).unwrap();
+        peer.connection.send_fragment(MessageKind::Binary, b"end", true).unwrap();
         peer.say();
         said.push(Heard::Text(text.clone()));
         said.push(Heard::Binary([text.as_bytes(), b"end"].concat()));
@@ -99,7 +99,7 @@ const SENDS: [(&str, Send); 8] = [
     ("send_binary", |ws, text, times| polled(poll_times(times, ws.send_binary(text.as_bytes())))),
     ("send", |ws, text, times| polled(poll_times(times, ws.send(text.to_owned())))),
     ("send_fragment", |ws, text, times| {
-        polled(poll_times(times, ws.send_fragment(Kind::Text, text.as_bytes(), true)))
+        polled(poll_times(times, ws.send_fragment(MessageKind::Text, text.as_bytes(), true)))
     }),
     ("send_prepared", |ws, text, times| {
         polled(poll_times(times, ws.send_prepared(&Prepared::new(text.to_owned()))))

@@ -8,8 +8,8 @@ use std::task::{Context, Poll, Waker};
 
 use futures_core::Stream;
 use futures_sink::Sink;
-use hybi::futures_io::{Error, Reader, Writer};
-use hybi::{CloseCode, Config, Kind, Message, Prepared, Role, SendError};
+use hybi::adapters::futures_io::{Error, Reader, Writer};
+use hybi::{CloseCode, Config, Message, MessageKind, Prepared, Role, SendError};
 
 use super::halves::tick;
 use super::support::*;
@@ -56,7 +56,9 @@ const WHOLE: &[(&str, Op<Ws>)] = &[
     ("send_text", |ws, message, _| Box::pin(ws.send_text(text(message)))),
     ("send_binary", |ws, message, _| Box::pin(ws.send_binary(message.as_bytes()))),
     ("send", |ws, message, _| Box::pin(ws.send(message.clone()))),
-    ("send_fragment", |ws, message, _| Box::pin(ws.send_fragment(Kind::Text, message.as_bytes(), true))),
+    ("send_fragment", |ws, message, _| {
+        Box::pin(ws.send_fragment(MessageKind::Text, message.as_bytes(), true))
+    }),
     ("send_prepared", |ws, message, _| {
         Box::pin(async move { ws.send_prepared(&Prepared::new(message.clone())).await })
     }),
@@ -112,7 +114,7 @@ const HALVES: &[(&str, Op<Halves>)] = &[
     ("send", |(_, writer), message, _| Box::pin(writer.send(message.clone()))),
     ("send_uncompressed", |(_, writer), message, _| Box::pin(writer.send_uncompressed(message.clone()))),
     ("send_fragment", |(_, writer), message, _| {
-        Box::pin(writer.send_fragment(Kind::Text, message.as_bytes(), true))
+        Box::pin(writer.send_fragment(MessageKind::Text, message.as_bytes(), true))
     }),
     ("send_prepared", |(_, writer), message, _| {
         Box::pin(async move { writer.send_prepared(&Prepared::new(message.clone())).await })
@@ -215,8 +217,8 @@ fn say(peer: &mut Peer, len: usize) -> Vec<Heard> {
     peer.connection.send_text(&small).unwrap();
     peer.connection.send_binary(large.as_bytes()).unwrap();
     peer.connection.ping(hybi::Instant::ZERO, b"are you there?").unwrap();
-    peer.connection.send_fragment(Kind::Text, &large.as_bytes()[..len / 3], false).unwrap();
-    peer.connection.send_fragment(Kind::Text, &large.as_bytes()[len / 3..], true).unwrap();
+    peer.connection.send_fragment(MessageKind::Text, &large.as_bytes()[..len / 3], false).unwrap();
+    peer.connection.send_fragment(MessageKind::Text, &large.as_bytes()[len / 3..], true).unwrap();
     peer.say();
     vec![Heard::Text(small), Heard::Binary(large.clone().into_bytes()), Heard::Text(large)]
 }

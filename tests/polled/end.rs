@@ -4,8 +4,8 @@ use std::future::poll_fn;
 use std::pin::Pin;
 
 use futures_sink::Sink;
-use hybi::futures_io::Error;
-use hybi::{CloseCode, Config, Cut, Event, Outcome, ReadyState, Role, SendError, Timer};
+use hybi::adapters::futures_io::Error;
+use hybi::{CloseCode, Config, EofPosition, Event, Outcome, ReadyState, Role, SendError, TimerKind};
 
 use super::support::*;
 
@@ -69,7 +69,7 @@ fn an_end_without_a_close() {
     let (clock, mut ws, peer) = pair(Role::Server, Manner::default(), Config::new());
     peer.end.arrive(&[0x81]);
     peer.end.end();
-    assert_eq!(block_on(&clock, ws.wait_closed()).unwrap(), Outcome::Abnormal(Cut::InFrame));
+    assert_eq!(block_on(&clock, ws.wait_closed()).unwrap(), Outcome::Abnormal(EofPosition::InFrame));
     assert!(block_on(&clock, ws.recv()).unwrap().is_none());
 }
 
@@ -169,7 +169,7 @@ fn s7_1_6_the_reason_of_the_peers_close_can_be_had_at_the_end() {
 /// A loop over messages that asks for it sees the difference between a peer that closed and a stream that broke off.
 #[test]
 fn s7_1_5_an_abnormal_end_is_an_error_for_those_who_ask() {
-    use hybi::futures_io::Error;
+    use hybi::adapters::futures_io::Error;
     for (closes, asks, halves) in [
         (false, false, false),
         (false, true, false),
@@ -218,7 +218,7 @@ fn s7_1_4_a_close_that_the_stream_holds_back_does_not_make_the_end_clean() {
             } else {
                 block_on(&clock, ws.wait_closed())
             };
-            assert_eq!(outcome.unwrap(), Outcome::TimedOut(Timer::Close), "{role:?}, {halves}");
+            assert_eq!(outcome.unwrap(), Outcome::TimedOut(TimerKind::Close), "{role:?}, {halves}");
             assert_eq!(clock.seconds(), 5);
         }
     }
@@ -287,7 +287,7 @@ fn s7_1_4_a_peer_that_closes_and_ends_the_stream_at_once_makes_a_clean_end_if_it
             assert!(unanswered > 0);
             let manner = Manner { capacity: 0, ..Manner::default() };
             let (outcome, answered, _) = ends(role, manner, halves, own);
-            assert_eq!((outcome, answered), (Outcome::TimedOut(Timer::Close), false));
+            assert_eq!((outcome, answered), (Outcome::TimedOut(TimerKind::Close), false));
         }
     }
 }

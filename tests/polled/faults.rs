@@ -3,8 +3,8 @@
 use std::io::ErrorKind;
 use std::pin::pin;
 
-use hybi::futures_io::Error;
-use hybi::{CloseCode, Cut, Event, Outcome, Role, SendError};
+use hybi::adapters::futures_io::Error;
+use hybi::{CloseCode, EofPosition, Event, Outcome, Role, SendError};
 
 use super::halves::tick;
 use super::support::*;
@@ -126,8 +126,8 @@ fn fault_at_each_call(case: Case) {
             }
             match outcome {
                 Outcome::Clean { .. } | Outcome::Unanswered { .. } => {}
-                Outcome::Abnormal(Cut::BetweenMessages | Cut::InFrame) => {}
-                Outcome::TimedOut(hybi::Timer::Close) => {}
+                Outcome::Abnormal(EofPosition::BetweenMessages | EofPosition::InFrame) => {}
+                Outcome::TimedOut(hybi::TimerKind::Close) => {}
                 _ => panic!("{what}"),
             }
         }
@@ -157,7 +157,7 @@ fn what_arrived_before_a_reset_is_handed_out() {
         assert!(matches!(ws.recv().await, Err(Error::Io(_))));
         assert!(matches!(ws.recv().await, Ok(None)));
     });
-    assert_eq!(ws.outcome(), Some(Outcome::Abnormal(Cut::BetweenMessages)));
+    assert_eq!(ws.outcome(), Some(Outcome::Abnormal(EofPosition::BetweenMessages)));
 }
 
 #[test]
@@ -198,7 +198,7 @@ fn answers_go_out_before_the_end_is_taken_in() {
             },
             &mut [far.as_mut()],
         );
-        assert_eq!(outcome, Some(Outcome::Abnormal(Cut::BetweenMessages)));
+        assert_eq!(outcome, Some(Outcome::Abnormal(EofPosition::BetweenMessages)));
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 
 use futures_core::Stream;
-use hybi::futures_io::{Error, Group};
+use hybi::adapters::futures_io::{Error, Group};
 use hybi::{CloseCode, Event, Role, SendError};
 
 use super::halves::tick;
@@ -53,7 +53,7 @@ fn who_waits_to_receive_closes_at_once() {
             let (group, clock, mut ws, mut peer) = member(role);
             let mut receiving = pin!(async {
                 match how {
-                    0 => assert!(matches!(ws.next().await, Ok(Some((Event::CloseReceived(_), _))))),
+                    0 => assert!(matches!(ws.next().await, Ok(Some((Event::CloseReceived { .. }, _))))),
                     1 => assert!(matches!(ws.recv().await, Ok(None))),
                     2 => assert!(ws.wait_closed().await.unwrap().is_clean()),
                     _ => assert!(poll_fn(|cx| Pin::new(&mut ws).poll_next(cx)).await.is_none()),

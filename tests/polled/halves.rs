@@ -5,8 +5,8 @@ use std::pin::{Pin, pin};
 use std::task::Poll;
 
 use futures_sink::Sink;
-use hybi::futures_io::Error;
-use hybi::{CloseCode, Config, Event, Outcome, Role, SendError, Timer as Which};
+use hybi::adapters::futures_io::Error;
+use hybi::{CloseCode, Config, Event, Outcome, Role, SendError, TimerKind as Which};
 
 use super::support::*;
 
@@ -76,7 +76,7 @@ fn a_writer_that_waits_hears_of_a_close() {
     peer.say();
     // The peer does not read: the message waits, and is dropped for the Close.
     let mut receiving = pin!(async {
-        assert!(matches!(reader.next().await, Ok(Some(Event::CloseReceived(_)))));
+        assert!(matches!(reader.next().await, Ok(Some(Event::CloseReceived { .. }))));
     });
     let end = peer.end.clone();
     let mut taking = pin!(async move {
@@ -115,7 +115,7 @@ fn a_message_that_was_dropped_for_a_close_is_not_said_to_be_sent() {
     peer.say();
     let mut receiving = pin!(async {
         tick().await;
-        assert!(matches!(reader.next().await, Ok(Some(Event::CloseReceived(_)))));
+        assert!(matches!(reader.next().await, Ok(Some(Event::CloseReceived { .. }))));
     });
     let end = peer.end.clone();
     let mut taking = pin!(async move {

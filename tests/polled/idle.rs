@@ -2,8 +2,8 @@
 
 use std::task::Poll;
 
-use hybi::futures_io::Error;
-use hybi::{Event, Kind, Message, Role};
+use hybi::adapters::futures_io::Error;
+use hybi::{Event, Message, MessageKind, Role};
 
 use super::support::*;
 
@@ -102,12 +102,12 @@ fn s5_6_parts_of_messages_do_not_mix_among_connections_of_a_thread() {
                 let wire = |kind| {
                     let mut peer = connection(role.peer(), patient());
                     match kind {
-                        Kind::Text => peer.send_text(&text).unwrap(),
-                        Kind::Binary => peer.send_binary(text.as_bytes()).unwrap(),
+                        MessageKind::Text => peer.send_text(&text).unwrap(),
+                        MessageKind::Binary => peer.send_binary(text.as_bytes()).unwrap(),
                     }
                     wire(&mut peer)
                 };
-                let wires = [wire(Kind::Text), wire(Kind::Binary)];
+                let wires = [wire(MessageKind::Text), wire(MessageKind::Binary)];
                 let step = if len < 100 { 1 } else { wires[0].len() / 6 };
                 // Everywhere, or here and there; and inside of the last code point.
                 let last = wires[0].len() - 3..wires[0].len();

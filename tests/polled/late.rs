@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use hybi::tokio::WebSocket;
-use hybi::{Config, Connection, Cut, Inbox, Instant, Outbox, Outcome, ReadyState};
+use hybi::adapters::tokio::WebSocket;
+use hybi::{Config, Connection, EofPosition, Inbox, Instant, Outbox, Outcome, ReadyState};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, BufStream, DuplexStream, duplex};
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
@@ -41,7 +41,7 @@ async fn at_the_end_of_a_stream_that_takes_nothing() {
     let mut ws = WebSocket::from_parts(BufStream::new(near), idle(), Inbox::empty());
     ws.feed(vec![1; 1000]).await.unwrap();
     assert_eq!(ws.recv().await.unwrap(), Some("hello".into()));
-    assert_eq!(ws.wait_closed().await.unwrap(), Outcome::Abnormal(Cut::BetweenMessages));
+    assert_eq!(ws.wait_closed().await.unwrap(), Outcome::Abnormal(EofPosition::BetweenMessages));
     drop(ws);
     assert_eq!(far.await.unwrap(), 0);
 }
@@ -54,7 +54,7 @@ async fn at_the_end_of_a_stream_in_halves() {
     let (mut reader, mut writer) = ws.split();
     writer.feed(vec![1; 1000]).await.unwrap();
     assert_eq!(reader.recv().await.unwrap(), Some("hello".into()));
-    assert_eq!(reader.wait_closed().await.unwrap(), Outcome::Abnormal(Cut::BetweenMessages));
+    assert_eq!(reader.wait_closed().await.unwrap(), Outcome::Abnormal(EofPosition::BetweenMessages));
     drop((reader, writer));
     assert_eq!(far.await.unwrap(), 0);
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use futures_util::SinkExt;
 use futures_util::stream::{FuturesUnordered, StreamExt};
-use hybi::futures_io::{Group, WebSocket};
+use hybi::adapters::futures_io::{Group, WebSocket};
 use hybi::{CloseCode, Config, Inbox, Outcome, Role};
 
 use super::support::*;
@@ -229,7 +229,11 @@ fn deadlines_and_groups_wait_for_a_bounded_number_of_rounds() {
         clock.advance(Duration::from_secs(6));
         assert_eq!(poll(2 * MOST_POLLS), 100, "halves: {halves}: all have ended");
         for end in ends {
-            assert_eq!(*end.lock().unwrap(), Some(Outcome::TimedOut(hybi::Timer::Close)), "halves: {halves}");
+            assert_eq!(
+                *end.lock().unwrap(),
+                Some(Outcome::TimedOut(hybi::TimerKind::Close)),
+                "halves: {halves}"
+            );
         }
     }
 }

@@ -6,8 +6,8 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use futures_core::Stream;
-use hybi::futures_io::{Error, Timer as _};
-use hybi::{Config, Instant, Outcome, Role, SendError, Timer as Which};
+use hybi::adapters::futures_io::{Error, Timer as _};
+use hybi::{Config, Instant, Outcome, Role, SendError, TimerKind as Which};
 
 use super::support::*;
 
@@ -285,7 +285,7 @@ fn s5_5_2_a_large_fragment_that_comes_slowly_is_life_and_data() {
     let configs = [Config::new(), patient().idle_timeout(Some(ms(20_000)))];
     for (config, halves) in configs.into_iter().flat_map(|config| [(config.clone(), false), (config, true)]) {
         let (clock, mut ws, mut peer) = pair(Role::Server, Manner::default(), config);
-        peer.connection.send_fragment(hybi::Kind::Binary, &vec![7; 1 << 20], false).unwrap();
+        peer.connection.send_fragment(hybi::MessageKind::Binary, &vec![7; 1 << 20], false).unwrap();
         let bytes = wire(&mut peer.connection);
         let end = peer.end.clone();
         let mut arriving = pin!(async {
@@ -294,7 +294,7 @@ fn s5_5_2_a_large_fragment_that_comes_slowly_is_life_and_data() {
                 sleep(&clock, ms(1500)).await;
                 // Pings are not answered: in the middle of a frame that cannot be.
             }
-            peer.connection.send_fragment(hybi::Kind::Binary, b"end", true).unwrap();
+            peer.connection.send_fragment(hybi::MessageKind::Binary, b"end", true).unwrap();
             end.arrive(&wire(&mut peer.connection));
         });
         let received = if halves {

@@ -5,7 +5,9 @@ use std::io::ErrorKind;
 use std::pin::pin;
 
 use hybi::Message;
-use hybi::futures_io::{AcceptError, Acceptance, Client, ConnectError, HttpAnswer, Refusal, Server};
+use hybi::adapters::futures_io::{
+    AcceptError, Acceptance, Client, ConnectError, HttpAnswer, Refusal, Server,
+};
 use hybi::handshake::{ClientRequest, Reason, Reject, Rejection};
 
 use super::halves::tick;

@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use futures_io::{AsyncRead, AsyncWrite};
-use hybi::futures_io::{Error, Timer as _, WebSocket};
+use hybi::adapters::futures_io::{Error, Timer as _, WebSocket};
 use hybi::{CloseCode, Config, Inbox, Outcome, Role};
 
 use super::support::*;
@@ -157,7 +157,7 @@ fn a_stream_that_claims_more_than_it_did_is_an_error() {
         }
     }
     // And in the handshake.
-    let server = hybi::futures_io::Server::with_timer(Clock::default());
+    let server = hybi::adapters::futures_io::Server::with_timer(Clock::default());
     let clock = Clock::default();
     let accepted = block_on(&clock, server.accept(Liar { reads: true }));
     assert!(accepted.is_err());
@@ -182,7 +182,7 @@ fn s7_1_4_an_end_is_not_clean_where_our_close_never_left() {
         };
         assert_eq!(
             outcome.unwrap(),
-            Outcome::TimedOut(hybi::Timer::Close),
+            Outcome::TimedOut(hybi::TimerKind::Close),
             "keeps: {keeps}, halves: {halves}"
         );
     }

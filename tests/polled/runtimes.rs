@@ -12,11 +12,11 @@ mod on_tokio {
     use std::task::{Context, Poll, ready};
     use std::time::Duration;
 
-    use hybi::tokio::{
+    use hybi::adapters::tokio::{
         AcceptError, Client, ConnectError, Error, HttpCall, Reader, Responder, Server, WebSocket, Writer,
         accept, client, connect,
     };
-    use hybi::{CloseCode, Config, Event, Message, Outcome, Timer};
+    use hybi::{CloseCode, Config, Event, Message, Outcome, TimerKind};
     use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf, duplex};
     use tokio::net::{TcpListener, TcpStream};
     use tokio::time::timeout;
@@ -138,7 +138,7 @@ mod on_tokio {
             let connection =
                 hybi::Connection::server(hybi::Instant::ZERO, Config::new(), hybi::Outbox::new());
             let (mut reader, _writer) = WebSocket::from_parts(near, connection, hybi::Inbox::empty()).split();
-            assert_eq!(reader.wait_closed().await.unwrap(), Outcome::TimedOut(Timer::Pong));
+            assert_eq!(reader.wait_closed().await.unwrap(), Outcome::TimedOut(TimerKind::Pong));
             assert_eq!(began.elapsed().as_secs(), 60);
         }
         let (near, far) = duplex(100);
@@ -162,7 +162,7 @@ mod on_tokio {
         let connection = hybi::Connection::server(hybi::Instant::ZERO, Config::new(), hybi::Outbox::new());
         let began = tokio::time::Instant::now();
         let mut ws = WebSocket::from_parts(near, connection, hybi::Inbox::empty());
-        assert_eq!(ws.wait_closed().await.unwrap(), Outcome::TimedOut(Timer::Pong));
+        assert_eq!(ws.wait_closed().await.unwrap(), Outcome::TimedOut(TimerKind::Pong));
         let took = began.elapsed();
         assert!((60..61).contains(&took.as_secs()), "{took:?}");
     }
@@ -187,7 +187,7 @@ mod on_tokio {
             while turns == 1 && pin!(tokio::task::coop::consume_budget()).poll(cx).is_ready() {}
             waiting.as_mut().poll(cx)
         });
-        assert_eq!(outcome.await.expect("an alarm").unwrap(), Outcome::TimedOut(Timer::Pong));
+        assert_eq!(outcome.await.expect("an alarm").unwrap(), Outcome::TimedOut(TimerKind::Pong));
     }
 
     #[tokio::test(start_paused = true)]
@@ -333,7 +333,7 @@ mod on_tokio {
 mod on_async_io {
     use std::time::{Duration, Instant};
 
-    use hybi::futures_io::{
+    use hybi::adapters::futures_io::{
         AsyncIo, Client, Error, Reader, Server, Timer, WebSocket, Writer, accept, client,
     };
     use hybi::handshake::ClientRequest;

@@ -10,7 +10,7 @@ use std::task::{Context, Poll, Wake, Waker, ready};
 use std::time::Duration;
 
 use futures_io::{AsyncRead, AsyncWrite};
-use hybi::futures_io::{Timer, WebSocket};
+use hybi::adapters::futures_io::{Timer, WebSocket};
 use hybi::{Config, Connection, Event, Inbox, Instant, Message, Outbox, Role};
 
 pub type Ws = WebSocket<End, Clock>;
@@ -439,7 +439,7 @@ pub fn heard(event: Event<'_>) -> Heard {
         Event::Binary(data) => Heard::Binary(data.to_vec()),
         Event::Ping(payload) => Heard::Ping(payload.to_vec()),
         Event::Pong(payload) => Heard::Pong(payload.to_vec()),
-        Event::CloseReceived(frame) => Heard::Close(frame.code_seen().get()),
+        Event::CloseReceived { code, .. } => Heard::Close(code.map_or(1005, u16::from)),
         Event::Closed(outcome) => Heard::Closed(outcome.is_clean()),
         other => panic!("{other:?}"),
     }

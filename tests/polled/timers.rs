@@ -2,8 +2,8 @@
 
 use std::pin::pin;
 
-use hybi::futures_io::Error;
-use hybi::{CloseCode, Config, Event, Outcome, ProtocolError, Role, SendError, Timer as Which};
+use hybi::adapters::futures_io::Error;
+use hybi::{CloseCode, Config, Event, Outcome, ProtocolError, Role, SendError, TimerKind as Which};
 
 use super::halves::tick;
 use super::support::*;

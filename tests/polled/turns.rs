@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 
 use futures_io::{AsyncRead, AsyncWrite};
-use hybi::futures_io::{Timer, WebSocket};
+use hybi::adapters::futures_io::{Timer, WebSocket};
 use hybi::{Config, Inbox, Instant, Role};
 
 use super::support::*;

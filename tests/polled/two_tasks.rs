@@ -7,7 +7,7 @@ use std::task::{Context, Poll, Wake, Waker};
 
 use futures_sink::Sink;
 use futures_util::{SinkExt, StreamExt};
-use hybi::futures_io::Error;
+use hybi::adapters::futures_io::Error;
 use hybi::{CloseCode, Config, Message, Role, SendError};
 
 use super::support::*;

@@ -1,8 +1,8 @@
 //! Heads that arrive bit by bit, and what is negotiated in them.
 
 use hybi::handshake::{
-    ClientHandshake, ClientRequest, ClientWindow, DeflateConfig, DeflateOffer, DeflateParams, Incoming,
-    Limits, Reply, ServerHandshake, accept_key, encode_nonce,
+    ClientHandshake, ClientRequest, ClientWindow, DeflateConfig, DeflateOffer, DeflateParams, HeadLimits,
+    Incoming, Reply, ServerHandshake, accept_key, encode_nonce,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -88,7 +88,7 @@ fn served(handshake: &mut ServerHandshake, head: &[u8]) -> Option<String> {
 
 fn client() -> ClientHandshake<'static> {
     let request = ClientRequest::new("example.com", "/").subprotocols(&["chat", "other"]);
-    ClientHandshake::new(request, NONCE, Limits::new()).unwrap()
+    ClientHandshake::new(request, NONCE, HeadLimits::new()).unwrap()
 }
 
 fn replied(handshake: &mut ClientHandshake<'_>, head: &[u8]) -> Option<String> {
@@ -252,8 +252,8 @@ proptest! {
 
     #[test]
     fn s4_2_1_more_of_a_request_never_changes_a_verdict(head in requests()) {
-        let mut handshake = ServerHandshake::new(Limits::new());
-        let at_once = |head: &[u8]| served(&mut ServerHandshake::new(Limits::new()), head);
+        let mut handshake = ServerHandshake::new(HeadLimits::new());
+        let at_once = |head: &[u8]| served(&mut ServerHandshake::new(HeadLimits::new()), head);
         is_monotone(&head, |head| served(&mut handshake, head), at_once)?;
     }
 
@@ -275,7 +275,7 @@ proptest! {
             ("Sec-WebSocket-Key", String::from_utf8(encode_nonce(NONCE).to_vec()).unwrap()),
             ("Sec-WebSocket-Protocol", offered.join(", ")),
         ]);
-        let mut handshake = ServerHandshake::new(Limits::new());
+        let mut handshake = ServerHandshake::new(HeadLimits::new());
         let Ok(Some(Incoming::Upgrade(request))) = handshake.poll(&request) else { panic!("an upgrade") };
         let chosen = request.select_subprotocol(&has);
         let both = |one: &&str| has.contains(one) && offered.contains(one);
@@ -291,7 +291,7 @@ proptest! {
     #[test]
     fn s4_1_a_subprotocol_that_was_not_offered_opens_nothing(offered in subprotocols(), answer in subprotocols()) {
         let request = ClientRequest::new("a", "/").subprotocols(&offered);
-        let mut handshake = ClientHandshake::new(request, NONCE, Limits::new()).unwrap();
+        let mut handshake = ClientHandshake::new(request, NONCE, HeadLimits::new()).unwrap();
         let response = head_with("HTTP/1.1 101 OK", &[
             ("Upgrade", "websocket".into()),
             ("Connection", "Upgrade".into()),

@@ -3,8 +3,8 @@
 
 use hybi::frame::Role;
 use hybi::{
-    CloseCode, Config, Connection, Delivery, Event, Inbox, Instant, Kind, Message, MessageBuf, Outbox,
-    Prepared, ProtocolError, ReadyState, SendError, SharedConfig,
+    CloseCode, Config, Connection, Delivery, Event, Inbox, Instant, Message, MessageKind, Outbox, Prepared,
+    ProtocolError, ReadyState, SendError, SharedConfig, VecMessage,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -49,7 +49,7 @@ enum Control {
 enum End {
     /// The stream goes on, or is cut inside a frame that announces that many bytes.
     Open,
-    Cut(u16),
+    EofPosition(u16),
     Close(Option<(u16, String)>),
     Violation(Violation),
 }
@@ -139,7 +139,7 @@ fn control() -> impl Strategy<Value = Control> {
 }
 
 fn end() -> impl Strategy<Value = End> {
-    prop_oneof![Just(End::Open), (0..300_u16).prop_map(End::Cut), close(), violation()]
+    prop_oneof![Just(End::Open), (0..300_u16).prop_map(End::EofPosition), close(), violation()]
 }
 
 fn close() -> impl Strategy<Value = End> {
@@ -168,7 +168,7 @@ impl Stream {
         }
         match &self.end {
             End::Open => {}
-            End::Cut(len) => {
+            End::EofPosition(len) => {
                 let mut frame = out.one(wire::BINARY, &vec![0x2A; usize::from(*len) + 1]);
                 frame.pop();
                 out.bytes.append(&mut frame);
@@ -435,11 +435,11 @@ fn receive(
     input: &[u8],
     cuts: &Cuts,
     (form, drain): (Form, Drain),
-    habits: &mut impl Habits<Outbox, MessageBuf>,
+    habits: &mut impl Habits<Outbox, VecMessage>,
 ) -> Result<Run, String> {
     let delivery = if form == Form::Chunks { Delivery::Chunks } else { Delivery::Whole };
     let mut connection = machine(role, &config(delivery), Outbox::new());
-    drive(&mut connection, &mut MessageBuf::new(), input, cuts, (form, drain), habits)
+    drive(&mut connection, &mut VecMessage::new(), input, cuts, (form, drain), habits)
 }
 
 /// What comes out of an inbox that is read to and polled as it happens: reads go ahead of events, and events are
@@ -489,9 +489,7 @@ fn seen(event: Event<'_>) -> Seen {
         Event::Binary(data) => Seen::Binary(data.to_vec()),
         Event::Ping(payload) => Seen::Ping(payload.to_vec()),
         Event::Pong(payload) => Seen::Pong(payload.to_vec()),
-        Event::CloseReceived(frame) => {
-            Seen::Close(frame.code.map(CloseCode::get), frame.reason.as_str().to_owned())
-        }
+        Event::CloseReceived { code, reason } => Seen::Close(code.map(CloseCode::get), reason.to_owned()),
         event => panic!("{event:?}"),
     }
 }
@@ -538,15 +536,15 @@ struct Late {
     closed: bool,
 }
 
-impl Habits<Outbox, MessageBuf> for Late {
-    fn land(&mut self, connection: &mut Connection, _: &mut MessageBuf, _: &[u8]) -> usize {
+impl Habits<Outbox, VecMessage> for Late {
+    fn land(&mut self, connection: &mut Connection, _: &mut VecMessage, _: &[u8]) -> usize {
         self.closed |= connection.ready_state() != ReadyState::Open;
         if self.closed {
             let now = Instant::ZERO;
             let refused = [
                 connection.send_text("late"),
                 connection.send_binary(b"late"),
-                connection.send_fragment(Kind::Text, b"late", false),
+                connection.send_fragment(MessageKind::Text, b"late", false),
                 connection.send_prepared(&Prepared::new("late")),
                 connection.send("late").map_err(|refused| refused.error),
                 connection.ping(now, b"late"),
@@ -628,8 +626,8 @@ proptest! {
         prop_assert_eq!(&whole, &chunks, "chunks, {} / {}", first, second);
         let landing = receive(role, &input, &second, (Form::Whole, drain), &mut Landing).unwrap();
         prop_assert_eq!(&whole, &landing, "read into place, {} / {}", first, second);
-        let new = |out| machine(role, &config(Delivery::Whole), out);
-        let lent = drive_lent(new, room, &input, &second, Form::AsFits).unwrap();
+        let config = config(Delivery::Whole);
+        let lent = drive_lent(|out| machine(role, &config, out), room, &input, &second, Form::AsFits).unwrap();
         prop_assert_eq!(&whole, &lent, "lent memory of {}, {} / {}", room, first, second);
     }
 

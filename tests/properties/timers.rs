@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use hybi::close::State;
+use hybi::CloseState;
 use hybi::frame::Role;
-use hybi::{CloseCode, Config, Connection, Event, Input, Instant, MessageBuf, Outbox, Outcome};
+use hybi::{CloseCode, Config, Connection, Event, Input, Instant, Outbox, Outcome, VecMessage};
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
@@ -84,7 +84,7 @@ fn actions() -> impl Strategy<Value = Vec<Action>> {
 /// A connection, and what is known from outside of when what happened. Times are in milliseconds.
 struct Watch {
     conn: Connection,
-    message: MessageBuf,
+    message: VecMessage,
     now: u64,
     timeouts: Timeouts,
     /// When a byte came in last, and data.
@@ -119,7 +119,7 @@ impl Watch {
             .end_timeout(millis(timeouts.end));
         Self {
             conn: machine(role, &config.into(), Outbox::new()),
-            message: MessageBuf::new(),
+            message: VecMessage::new(),
             now: 0,
             timeouts,
             received: 0,
@@ -164,12 +164,12 @@ impl Watch {
             .map(|at| u64::try_from(at.since_origin().as_nanos().div_ceil(1_000_000)).unwrap())
     }
 
-    fn state(&self) -> State {
+    fn state(&self) -> CloseState {
         self.conn.sender().close_state()
     }
 
     /// All that can be seen from outside.
-    fn seen(&self) -> (State, usize, u64, Option<Instant>) {
+    fn seen(&self) -> (CloseState, usize, u64, Option<Instant>) {
         let sender = self.conn.sender();
         (self.state(), sender.buffered_amount(), sender.counters().frames, sender.poll_timeout())
     }
@@ -192,26 +192,28 @@ impl Watch {
     }
 
     /// Something was done: whether its time had come.
-    fn judge(&mut self, before: State, frames: u64) -> Result<(), TestCaseError> {
+    fn judge(&mut self, before: CloseState, frames: u64) -> Result<(), TestCaseError> {
         let (now, Timeouts { ping, pong, close, idle, end }) = (self.now, self.timeouts);
         let past = |since: u64, timeout: Option<u64>| timeout.is_some_and(|timeout| now >= since + timeout);
         match (before, self.state()) {
-            (State::Open, State::Failed) => {
+            (CloseState::Open, CloseState::Failed) => {
                 let pinged = self.pinged.expect("a peer that was never pinged owes no Pong");
                 prop_assert!(past(self.received, pong) && pinged <= now, "held to be dead early");
                 self.dead = true;
             }
-            (State::Open, State::Sent) => prop_assert!(past(self.received_data, idle), "idle early"),
-            (State::Open, State::Open) => {
+            (CloseState::Open, CloseState::Sent) => {
+                prop_assert!(past(self.received_data, idle), "idle early")
+            }
+            (CloseState::Open, CloseState::Open) => {
                 // Where a Ping still waits to be written none is added.
                 prop_assert!(frames <= 1);
                 prop_assert!(past(self.received.max(self.pinged.unwrap_or(0)), ping), "pinged early");
                 self.pinged = Some(now);
                 return Ok(());
             }
-            (before, State::Ended) => {
+            (before, CloseState::Ended) => {
                 let closing = self.closing.unwrap();
-                let client_waits = before == State::Both && self.conn.role() == Role::Client;
+                let client_waits = before == CloseState::Both && self.conn.role() == Role::Client;
                 let in_time = past(closing, close) || client_waits && past(closing, end);
                 prop_assert!(self.dead || in_time, "given up early");
             }
@@ -252,7 +254,7 @@ impl Watch {
 
     fn receive(&mut self, what: Received) -> Result<(), TestCaseError> {
         let key = (self.conn.role() == Role::Server).then_some([1, 2, 3, 4]);
-        let listens = matches!(self.state(), State::Open | State::Sent);
+        let listens = matches!(self.state(), CloseState::Open | CloseState::Sent);
         let mut bytes = std::mem::take(&mut self.pending);
         let mut data = !bytes.is_empty();
         match what {
@@ -275,7 +277,7 @@ impl Watch {
             self.received = self.now;
             self.received_data = if data { self.now } else { self.received_data };
         }
-        if !matches!(self.state(), State::Open) {
+        if !matches!(self.state(), CloseState::Open) {
             self.closing.get_or_insert(self.now);
         }
         Ok(())
@@ -320,7 +322,7 @@ proptest! {
         if watch.dead || watch.closing.is_some() && close.is_some() {
             prop_assert!(watch.outcome.is_some(), "closing is bounded");
         } else if idle.is_some() || ping.is_some() && pong.is_some() {
-            prop_assert_ne!(watch.state(), State::Open, "a silent peer is given up");
+            prop_assert_ne!(watch.state(), CloseState::Open, "a silent peer is given up");
         }
     }
 }

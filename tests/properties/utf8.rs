@@ -2,7 +2,7 @@
 
 use hybi::frame::Role;
 use hybi::utf8::Validator;
-use hybi::{Config, Delivery, MessageBuf, Outbox, ProtocolError, SharedConfig};
+use hybi::{Config, Delivery, Outbox, ProtocolError, SharedConfig, VecMessage};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -99,7 +99,7 @@ proptest! {
             let config: SharedConfig = Config::new().delivery(delivery).into();
             let run = |input: &[u8], cuts: &Cuts| {
                 let mut connection = machine(Role::Server, &config, Outbox::new());
-                drive(&mut connection, &mut MessageBuf::new(), input, cuts, (form, Drain::Always), &mut Quiet)
+                drive(&mut connection, &mut VecMessage::new(), input, cuts, (form, Drain::Always), &mut Quiet)
             };
             let cuts = Cuts::random(&mut random, wire.len());
             let got = run(&wire, &cuts).unwrap();
@@ -115,10 +115,10 @@ proptest! {
         let cuts = Cuts::random(&mut random, wire.len());
         let mut connection = machine(Role::Server, &config, Outbox::new());
         let plan = (Form::Whole, Drain::Always);
-        let landing = drive(&mut connection, &mut MessageBuf::new(), &wire, &cuts, plan, &mut Landing).unwrap();
+        let landing = drive(&mut connection, &mut VecMessage::new(), &wire, &cuts, plan, &mut Landing).unwrap();
         prop_assert_eq!(landing.error, error, "read into place, {}", cuts);
-        let new = |out| machine(Role::Server, &config, out);
-        let lent = drive_lent(new, random.below(100), &wire, &cuts, Form::AsFits).unwrap();
+        let room = random.below(100);
+        let lent = drive_lent(|out| machine(Role::Server, &config, out), room, &wire, &cuts, Form::AsFits).unwrap();
         prop_assert_eq!(lent.error, error, "lent, {}", cuts);
         let (seen, found) = through_inbox(Role::Server, &config, &wire, seed);
         prop_assert_eq!(seen.iter().cloned().collect::<Vec<_>>(), events);

@@ -2,8 +2,8 @@ fn serve(mut stream: TcpStream) -> Result<Outcome, Box<dyn std::error::Error>> {
     let start = Clock::now();
     let now = || Instant::from_origin(start.elapsed());
 
-    // The handshake: all bytes so far go in, and once the head is whole a request comes out.
-    let mut handshake = ServerHandshake::new(Limits::new()).with_timeout(now(), Duration::from_secs(10));
+    // The handshake: all bytes so far go in. Once the head is complete, a request comes out.
+    let mut handshake = ServerHandshake::new(HeadLimits::new()).with_timeout(now(), Duration::from_secs(10));
     let mut received = Vec::new();
     let mut inbox = loop {
         match handshake.handle_timeout(now()).and_then(|()| handshake.poll(&received)) {
@@ -33,12 +33,12 @@ fn serve(mut stream: TcpStream) -> Result<Outcome, Box<dyn std::error::Error>> {
 
     let mut connection = Connection::server(now(), Config::new(), Outbox::new());
     loop {
-        // What happened?
+        // Handle everything that has arrived.
         loop {
             match connection.poll_event(now(), &mut inbox) {
                 Ok(Some(Event::Text(text))) => {
-                    // If too much waits already, some of that goes out first. `text` is still borrowed. If the peer
-                    // takes nothing, `write` ends the connection in time, and the send is refused as `Closed`.
+                    // If too much waits already, write some of it first. `text` is still borrowed. If the peer reads
+                    // nothing, a timer ends the connection in `write`, and the send is refused as `Closed`.
                     while connection.send_text(text) == Err(SendError::Blocked) {
                         write(&mut stream, &mut connection, now)?;
                     }
@@ -49,7 +49,7 @@ fn serve(mut stream: TcpStream) -> Result<Outcome, Box<dyn std::error::Error>> {
                 Err(violation) => eprintln!("{violation}"),  // the Close that says so is queued
             }
         }
-        // What is due, what is there to write, and what does the transport need?
+        // Do what is due, write what is queued, and do what the transport needs.
         write(&mut stream, &mut connection, now)?;
         match connection.poll_transport() {
             Some(TransportAction::HalfClose) => {
@@ -70,8 +70,8 @@ fn serve(mut stream: TcpStream) -> Result<Outcome, Box<dyn std::error::Error>> {
     }
 }
 
-/// Does what is due, and writes all that is queued, or what the peer takes until the next deadline. One write takes
-/// many frames.
+/// Does what is due, then writes everything that is queued, or as much as the peer takes until the next deadline. One
+/// write takes many frames.
 fn write(
     stream: &mut TcpStream,
     connection: &mut Connection,
@@ -90,7 +90,7 @@ fn write(
         match stream.write_vectored(&vectors) {
             Ok(0) => return Err(ErrorKind::WriteZero.into()),
             Ok(n) => connection.transmitted(now(), n),
-            // The peer takes nothing, and a deadline has come: whoever calls this calls it again.
+            // The peer took nothing until a deadline. The caller calls again.
             Err(error) if is_timeout(&error) => {
                 connection.transmitted(now(), 0);
                 return Ok(());

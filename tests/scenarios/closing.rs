@@ -1,10 +1,10 @@
 //! RFC 6455 section 5.5.1 and 7: closing, from both sides, at once, by failure and by an end of the stream.
 
-use hybi::close::State;
+use hybi::CloseState;
 use hybi::frame::Opcode;
 use hybi::{
-    CloseCode, CloseFrame, CloseReason, Config, Cut, Kind, Outcome, ProtocolError, ReadyState, Role,
-    SendError, Timer, TransportAction,
+    CloseCode, CloseFrame, CloseReason, Config, EofPosition, MessageKind, Outcome, ProtocolError, ReadyState,
+    Role, SendError, TimerKind, TransportAction,
 };
 
 use crate::pair::{End, Pair, Scenario, Seen, at, closed_clean, frame, secs, text};
@@ -220,12 +220,12 @@ fn s5_5_1_simultaneous_closes_are_not_answered() {
 fn s5_5_1_no_data_follows_the_own_close() {
     for role in ROLES {
         let mut end = Scenario::of(role).open();
-        end.conn.send_fragment(Kind::Text, b"open", false).unwrap();
+        end.conn.send_fragment(MessageKind::Text, b"open", false).unwrap();
         end.conn.close(end.now, CloseCode::NORMAL, "").unwrap();
         let waits = end.conn.buffered_amount();
         assert_eq!(end.conn.send_text("x"), Err(SendError::Closed));
         assert_eq!(end.conn.send_binary(b"x"), Err(SendError::Closed));
-        assert_eq!(end.conn.send_fragment(Kind::Text, b"x", true), Err(SendError::Closed));
+        assert_eq!(end.conn.send_fragment(MessageKind::Text, b"x", true), Err(SendError::Closed));
         assert_eq!(end.conn.ping(end.now, b"x"), Err(SendError::Closed));
         assert_eq!(end.conn.pong(b"x"), Err(SendError::Closed));
         assert_eq!(end.conn.send("x").unwrap_err().error, SendError::Closed);
@@ -367,7 +367,7 @@ fn s7_1_1_a_peer_that_does_not_answer_the_close_is_given_up() {
         let mut end = Scenario::of(role).closing();
         assert_eq!(end.advance(secs(9)), []);
         assert_eq!(end.conn.poll_transport(), None);
-        assert_eq!(end.advance(secs(1)), [Seen::Closed(Outcome::TimedOut(Timer::Close))]);
+        assert_eq!(end.advance(secs(1)), [Seen::Closed(Outcome::TimedOut(TimerKind::Close))]);
         assert_eq!(end.conn.poll_transport(), Some(TransportAction::Abort));
         assert_eq!(end.conn.poll_timeout(), None);
         // Not even what comes after that is seen.
@@ -384,7 +384,7 @@ fn s7_1_1_a_peer_that_does_not_read_the_close_is_given_up() {
         end.conn.send_text("unread").unwrap();
         end.write(2);
         end.receive_close(1000, "");
-        assert_eq!(end.advance(secs(10)), [Seen::Closed(Outcome::TimedOut(Timer::Close))]);
+        assert_eq!(end.advance(secs(10)), [Seen::Closed(Outcome::TimedOut(TimerKind::Close))]);
         assert_eq!(end.conn.poll_transport(), Some(TransportAction::Abort));
         assert_eq!(end.conn.buffered_amount(), 0);
     }
@@ -553,7 +553,7 @@ fn s7_1_6_a_peers_close_that_was_not_answered_in_time_can_be_asked_for() {
         end.conn.send_text("unread").unwrap();
         end.write(2);
         end.receive_close(4400, "quota exceeded");
-        assert_eq!(end.advance(secs(10)), [Seen::Closed(Outcome::TimedOut(Timer::Close))]);
+        assert_eq!(end.advance(secs(10)), [Seen::Closed(Outcome::TimedOut(TimerKind::Close))]);
         let close = end.conn.peer_close().unwrap();
         assert_eq!((close.code_seen(), close.reason.as_str()), (CloseCode::new(4400), "quota exceeded"));
     }
@@ -607,17 +607,20 @@ fn s7_1_6_without_a_valid_close_of_the_peer_there_is_none_to_ask_for() {
 fn s7_1_5_an_end_without_a_close_is_abnormal_and_says_where() {
     let part = |opcode, fin| frame(Role::Client, opcode, fin, b"Hello");
     let cases = [
-        (vec![], Cut::BetweenMessages),
-        (part(Opcode::Text, true), Cut::BetweenMessages),
-        (part(Opcode::Ping, true), Cut::BetweenMessages),
-        (part(Opcode::Text, false), Cut::InMessage),
-        ([part(Opcode::Text, false), part(Opcode::Ping, true)].concat(), Cut::InMessage),
-        ([part(Opcode::Text, false), part(Opcode::Continuation, true)].concat(), Cut::BetweenMessages),
-        (vec![0x81], Cut::InFrame),
-        (part(Opcode::Text, true)[..6].to_vec(), Cut::InFrame),
-        (part(Opcode::Text, true)[..10].to_vec(), Cut::InFrame),
-        (part(Opcode::Close, true)[..7].to_vec(), Cut::InFrame),
-        ([part(Opcode::Text, false), vec![0x80]].concat(), Cut::InFrame),
+        (vec![], EofPosition::BetweenMessages),
+        (part(Opcode::Text, true), EofPosition::BetweenMessages),
+        (part(Opcode::Ping, true), EofPosition::BetweenMessages),
+        (part(Opcode::Text, false), EofPosition::InMessage),
+        ([part(Opcode::Text, false), part(Opcode::Ping, true)].concat(), EofPosition::InMessage),
+        (
+            [part(Opcode::Text, false), part(Opcode::Continuation, true)].concat(),
+            EofPosition::BetweenMessages,
+        ),
+        (vec![0x81], EofPosition::InFrame),
+        (part(Opcode::Text, true)[..6].to_vec(), EofPosition::InFrame),
+        (part(Opcode::Text, true)[..10].to_vec(), EofPosition::InFrame),
+        (part(Opcode::Close, true)[..7].to_vec(), EofPosition::InFrame),
+        ([part(Opcode::Text, false), vec![0x80]].concat(), EofPosition::InFrame),
     ];
     for (wire, cut) in cases {
         let mut end = Scenario::server().open();
@@ -629,7 +632,7 @@ fn s7_1_5_an_end_without_a_close_is_abnormal_and_says_where() {
     }
     // Nor is it clean where only our Close went out.
     let mut end = Scenario::server().closing();
-    assert_eq!(end.eof(), [Seen::Closed(Outcome::Abnormal(Cut::BetweenMessages))]);
+    assert_eq!(end.eof(), [Seen::Closed(Outcome::Abnormal(EofPosition::BetweenMessages))]);
 }
 
 #[test]
@@ -675,7 +678,7 @@ fn s7_1_4_events_before_the_end_come_before_closed() {
     // The end is known before the last bytes are looked at: they come first all the same.
     end.conn.handle_eof();
     let seen = end.receive(Opcode::Text, "last words");
-    assert_eq!(seen, [text("last words"), Seen::Closed(Outcome::Abnormal(Cut::BetweenMessages))]);
+    assert_eq!(seen, [text("last words"), Seen::Closed(Outcome::Abnormal(EofPosition::BetweenMessages))]);
 }
 
 #[test]
@@ -686,7 +689,7 @@ fn s5_5_1_output_of_an_ended_connection_is_dropped_and_counted() {
     end.eof();
     assert_eq!(end.conn.buffered_amount(), 0);
     assert_eq!(end.conn.sender().dropped(), 7);
-    assert_eq!(end.conn.sender().close_state(), State::Ended);
+    assert_eq!(end.conn.sender().close_state(), CloseState::Ended);
 }
 
 #[test]
@@ -709,7 +712,7 @@ fn s7_1_1_our_close_is_out_only_once_the_transport_has_passed_it_on() {
         held.write_all();
         assert_eq!(held.conn.poll_transport(), None);
         assert_eq!(held.advance(secs(9)), []);
-        assert_eq!(held.advance(secs(1)), [Seen::Closed(Outcome::TimedOut(Timer::Close))]);
+        assert_eq!(held.advance(secs(1)), [Seen::Closed(Outcome::TimedOut(TimerKind::Close))]);
         assert_eq!(held.conn.poll_transport(), Some(TransportAction::Abort));
 
         // And passes it on later.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use hybi::frame::Opcode;
-use hybi::{CloseCode, Config, ControlPayload, Event, Input, Kind, ReadyState, Role, SendError};
+use hybi::{CloseCode, Config, ControlPayload, Event, Input, MessageKind, ReadyState, Role, SendError};
 
 use crate::pair::{End, Pair, Scenario, Seen, frame, secs, text};
 
@@ -59,12 +59,12 @@ fn s5_4_control_frames_between_fragments_survive_every_split() {
 fn s5_4_own_control_frames_go_between_own_fragments() {
     for role in ROLES {
         let mut end = Scenario::of(role).open();
-        end.conn.send_fragment(Kind::Text, b"a", false).unwrap();
+        end.conn.send_fragment(MessageKind::Text, b"a", false).unwrap();
         end.write_all();
         end.conn.ping(end.now, b"p").unwrap();
         end.receive(Opcode::Ping, "q");
         end.write_all();
-        end.conn.send_fragment(Kind::Text, b"b", true).unwrap();
+        end.conn.send_fragment(MessageKind::Text, b"b", true).unwrap();
         end.write_all();
         assert_eq!(end.sent(), ["text- a", "ping p", "pong q", "cont b"]);
     }
@@ -401,9 +401,12 @@ fn s5_5_2_payloads_are_equal_where_their_bytes_are() {
     let mut wire = frame(Role::Client, Opcode::Ping, true, b"a long one");
     wire.extend(frame(Role::Client, Opcode::Ping, true, b"ab"));
     let mut input = Input::new(&mut wire, &mut end.message);
-    let mut next = || match end.conn.poll_event(end.now, &mut input) {
-        Ok(Some(Event::Ping(payload))) => payload,
-        other => panic!("{other:?}"),
+    let mut next = || {
+        let index = end.conn.poll(end.now, &mut input).unwrap().unwrap();
+        match input.event(index) {
+            Event::Ping(payload) => ControlPayload::new(payload).unwrap(),
+            other => panic!("{other:?}"),
+        }
     };
     let (long, short) = (next(), next());
     // The rest of the longer one may lie behind it.

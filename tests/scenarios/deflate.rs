@@ -4,8 +4,8 @@
 use hybi::frame::{Header, Opcode};
 use hybi::handshake::DeflateParams;
 use hybi::{
-    Config, Connection, Cut, Delivery, Inbox, Instant, Kind, Lent, LentMessage, Machine, Message, MessageBuf,
-    Outcome, ProtocolError, Role,
+    Config, Connection, ControlPayload, Delivery, EofPosition, Inbox, Instant, Message, MessageKind, Outcome,
+    ProtocolError, Role, SliceMessage, SliceOutbox, VecMessage,
 };
 use zlib_rs::{Deflate, DeflateFlush};
 
@@ -72,8 +72,8 @@ pub fn messages(seen: Vec<Seen>) -> Vec<Seen> {
                 if fin {
                     let data = std::mem::take(&mut data);
                     whole.push(match kind {
-                        Kind::Text => Seen::Text(String::from_utf8(data).unwrap()),
-                        Kind::Binary => Seen::Binary(data),
+                        MessageKind::Text => Seen::Text(String::from_utf8(data).unwrap()),
+                        MessageKind::Binary => Seen::Binary(data),
                     });
                 }
             }
@@ -849,7 +849,7 @@ fn s7692_6_2_a_huge_message_streams_in_chunks_through_little_memory() {
     let head_len = header.encode(&mut head);
     let config = Config::new().max_message(u64::MAX).delivery(Delivery::Chunks);
     let mut conn: Connection = open(Role::Client, true, config).conn;
-    let mut message = MessageBuf::new();
+    let mut message = VecMessage::new();
     let (mut total, mut ended) = (0, 0);
     let pieces =
         std::iter::once(&head[..head_len]).chain(std::iter::repeat_n(&once[..], 64)).chain([&[0][..]]);
@@ -874,11 +874,12 @@ fn lent<'m>(
     config: Config,
     out: &'m mut [u8],
     memory: &'m mut [u8],
-) -> End<Lent<'m>, LentMessage<'m>> {
-    let (out, message) = (Lent::new(out), LentMessage::new(memory));
+    control: &'m mut ([u8; 508], ControlPayload),
+) -> End<SliceOutbox<'m>, SliceMessage<'m>> {
+    let (out, message) = (SliceOutbox::new(out, &mut control.0), SliceMessage::new(memory, &mut control.1));
     let conn = match role {
-        Role::Server => Machine::server(Instant::ZERO, config, out),
-        Role::Client => Machine::client(Instant::ZERO, config, out, [9; 32]),
+        Role::Server => Connection::server(Instant::ZERO, config, out),
+        Role::Client => Connection::client(Instant::ZERO, config, out, [9; 32]),
     };
     End::new(conn.with_deflate(agreed(true, 15)), message)
 }
@@ -891,7 +892,8 @@ fn s5_4_an_inflated_message_that_outgrows_its_memory_comes_in_chunks() {
         for capacity in [1, 2, 3, 64, 511, 512, 513, 1999] {
             for size in [1, 10, 63, 10_000] {
                 let (mut out, mut memory) = ([0; 512], vec![0; capacity]);
-                let mut end = lent(role, Config::new(), &mut out, &mut memory);
+                let mut control = ([0; 508], ControlPayload::EMPTY);
+                let mut end = lent(role, Config::new(), &mut out, &mut memory, &mut control);
                 let peer = role.peer();
                 let mut wire = compressed(peer, Opcode::Text, false, &payload[..99]);
                 wire.extend(frame(peer, Opcode::Ping, true, b"p"));
@@ -918,7 +920,8 @@ fn s5_4_an_inflated_message_that_fills_its_memory_comes_whole() {
     for len in [1, 2, 100, 512, 600] {
         for size in [1, 50, 1000] {
             let (mut out, mut memory) = ([0; 512], vec![0; len]);
-            let mut end = lent(Role::Server, Config::new(), &mut out, &mut memory);
+            let mut control = ([0; 508], ControlPayload::EMPTY);
+            let mut end = lent(Role::Server, Config::new(), &mut out, &mut memory, &mut control);
             let words = "x".repeat(len);
             for payload in
                 [deflated(words.as_bytes()), Blocks::new().stored(false, words.as_bytes()).message()]
@@ -934,7 +937,9 @@ fn s5_4_an_inflated_message_that_fills_its_memory_comes_whole() {
 fn s10_4_without_any_memory_no_message_can_be_inflated_but_an_empty_one() {
     for delivery in DELIVERIES {
         let (mut out, mut memory) = ([0; 512], [0; 0]);
-        let mut end = lent(Role::Client, Config::new().delivery(delivery), &mut out, &mut memory);
+        let mut control = ([0; 508], ControlPayload::EMPTY);
+        let mut end =
+            lent(Role::Client, Config::new().delivery(delivery), &mut out, &mut memory, &mut control);
         let empty = compressed(Role::Server, Opcode::Text, true, &[0]);
         assert_eq!(messages(end.feed_in(&empty, 1)), [text("")]);
         // Whatever blocks it is made of, and in one go as well.
@@ -961,7 +966,8 @@ fn s8_1_inflated_text_that_outgrew_its_memory_is_validated_across_chunks() {
         ] {
             for size in [1, 2, 7, 100] {
                 let (mut out, mut memory) = ([0; 512], vec![0; capacity]);
-                let mut end = lent(Role::Client, Config::new(), &mut out, &mut memory);
+                let mut control = ([0; 508], ControlPayload::EMPTY);
+                let mut end = lent(Role::Client, Config::new(), &mut out, &mut memory, &mut control);
                 let wire = compressed(Role::Server, Opcode::Text, fin, &deflated(data));
                 let seen = end.feed_in(&wire, size);
                 assert_eq!(seen.last(), Some(&NOT_UTF8), "{capacity} {size}");
@@ -1008,14 +1014,14 @@ fn s7692_6_counters_count_frames_and_bytes_as_they_are_on_the_wire() {
             end.feed_in(&wire, size);
             let received = end.conn.received();
             assert_eq!((received.messages, received.frames, received.bytes), (1, 2, wire.len() as u64));
-            assert_eq!(end.conn.receiver().cut(), Cut::BetweenMessages);
+            assert_eq!(end.conn.receiver().cut(), EofPosition::BetweenMessages);
             assert_eq!(end.conn.read_hint(), 0);
             // Cut off where it is.
             end.feed(&wire[..9]);
-            assert_eq!(end.conn.receiver().cut(), Cut::InFrame);
+            assert_eq!(end.conn.receiver().cut(), EofPosition::InFrame);
             end.feed(&wire[9..wire.len() - 7]);
-            assert_eq!(end.conn.receiver().cut(), Cut::InMessage);
-            assert_eq!(end.eof(), [Seen::Closed(Outcome::Abnormal(Cut::InMessage))]);
+            assert_eq!(end.conn.receiver().cut(), EofPosition::InMessage);
+            assert_eq!(end.eof(), [Seen::Closed(Outcome::Abnormal(EofPosition::InMessage))]);
             assert!(!end.conn.receiver().holds_window());
         }
     }

@@ -3,8 +3,8 @@
 use hybi::frame::Opcode;
 use hybi::handshake::DeflateParams;
 use hybi::{
-    Config, Connection, Cut, Delivery, Event, Inbox, Input, Instant, Kind, LentMessage, MessageBuf, Outcome,
-    ProtocolError, Ready, Receiver, Role,
+    Config, Connection, ControlPayload, Delivery, EofPosition, Event, EventIndex, Inbox, Input, Instant,
+    MessageKind, Outcome, ProtocolError, Receiver, Role, SliceMessage, VecMessage,
 };
 
 use crate::blocks::{Blocks, Token};
@@ -30,7 +30,7 @@ struct Turns {
 
 /// Takes in `wire` in turns of this budget, until nothing is left to do.
 fn turns(conn: &mut Connection, wire: &[u8], budget: u32) -> Turns {
-    let (mut bytes, mut message, mut turns) = (wire.to_vec(), MessageBuf::new(), Turns::default());
+    let (mut bytes, mut message, mut turns) = (wire.to_vec(), VecMessage::new(), Turns::default());
     let mut input = Input::new(&mut bytes, &mut message);
     loop {
         conn.set_inflate_budget(Some(budget));
@@ -150,12 +150,13 @@ fn s7692_7_2_2_any_budget_gives_the_same() {
         for budget in [0, 1, 2, 3, 100, 2047, 2048, 2049, 5000] {
             let expected = ["ping p", &text, "ping q"];
             let mut memory = vec![0; 4000];
-            let mut lent = LentMessage::new(&mut memory);
+            let mut control = ControlPayload::EMPTY;
+            let mut lent = SliceMessage::new(&mut memory, &mut control);
             let mut conn = open(role, Config::new());
             assert_eq!(seen(&mut conn, &mut wire.clone(), &mut lent, budget), expected, "{budget}");
             for delivery in DELIVERIES {
                 let mut conn = open(role, Config::new().delivery(delivery));
-                let seen = seen(&mut conn, &mut wire.clone(), &mut MessageBuf::new(), budget);
+                let seen = seen(&mut conn, &mut wire.clone(), &mut VecMessage::new(), budget);
                 assert_eq!(seen, expected, "{budget}");
             }
         }
@@ -172,7 +173,8 @@ fn s7692_7_2_2_a_budget_needs_no_memory() {
     for (room, whole) in [(300, true), (301, true), (299, false)] {
         for budget in [None, Some(1), Some(2048), Some(5000)] {
             let mut memory = vec![0; room];
-            let mut lent = LentMessage::new(&mut memory);
+            let mut control = ControlPayload::EMPTY;
+            let mut lent = SliceMessage::new(&mut memory, &mut control);
             let mut bytes = wire.clone();
             let mut input = Input::new(&mut bytes, &mut lent);
             let mut conn = open(Role::Server, Config::new());
@@ -199,7 +201,7 @@ fn s7692_7_2_2_a_budget_needs_no_memory() {
 fn seen(
     conn: &mut Connection,
     bytes: &mut [u8],
-    message: &mut impl hybi::Gather,
+    message: &mut impl hybi::MessageBuffer,
     budget: u32,
 ) -> [String; 3] {
     let mut input = Input::new(bytes, message);
@@ -210,8 +212,8 @@ fn seen(
         while let Some(event) = conn.poll_event(Instant::ZERO, &mut input).unwrap() {
             match event {
                 Event::Text(text) => data.extend(text.as_bytes()),
-                Event::Chunk { data: part, kind: Kind::Text, .. } => data.extend(part),
-                Event::Ping(payload) if &payload[..] == b"p" => all[0] = "ping p".into(),
+                Event::Chunk { data: part, kind: MessageKind::Text, .. } => data.extend(part),
+                Event::Ping(payload) if payload == b"p" => all[0] = "ping p".into(),
                 Event::Ping(_) => {
                     assert!(data.ends_with(b"after"), "it comes behind all of the message");
                     data.truncate(data.len() - 5);
@@ -233,14 +235,14 @@ fn s7692_7_2_2_paused_means_that_there_is_more() {
     let wire = compressed(Role::Client, Opcode::Binary, true, &deflated(&noise(5000)));
     let mut conn = open(Role::Server, Config::new());
     assert!(!conn.is_paused());
-    let (mut bytes, mut message) = (wire.clone(), MessageBuf::new());
+    let (mut bytes, mut message) = (wire.clone(), VecMessage::new());
     let (head, rest) = bytes.split_at_mut(2000);
     // All that has come is inflated, and just uses the budget up: to poll again would not help.
     let mut budget = 1;
     loop {
         let mut probe = open(Role::Server, Config::new());
         probe.set_inflate_budget(Some(budget));
-        let (mut bytes, mut message) = (wire[..2000].to_vec(), MessageBuf::new());
+        let (mut bytes, mut message) = (wire[..2000].to_vec(), VecMessage::new());
         let mut input = Input::new(&mut bytes, &mut message);
         assert_eq!(probe.poll(Instant::ZERO, &mut input), Ok(None));
         if !probe.is_paused() {
@@ -306,7 +308,7 @@ fn s7692_7_2_2_reads_while_paused_come_behind() {
 #[test]
 fn s7_1_5_the_end_comes_once_it_is_not_paused() {
     let wire = compressed(Role::Client, Opcode::Binary, true, &deflated(&[0; 100_000]));
-    let (mut bytes, mut message) = (wire.clone(), MessageBuf::new());
+    let (mut bytes, mut message) = (wire.clone(), VecMessage::new());
     let mut input = Input::new(&mut bytes, &mut message);
     let mut conn = open(Role::Server, Config::new());
     conn.set_inflate_budget(Some(1000));
@@ -319,17 +321,17 @@ fn s7_1_5_the_end_comes_once_it_is_not_paused() {
     assert_eq!(polls, 1);
     conn.handle_eof();
     let closed = conn.poll_event(Instant::ZERO, &mut input).unwrap();
-    assert_eq!(closed, Some(Event::Closed(Outcome::Abnormal(Cut::BetweenMessages))));
+    assert_eq!(closed, Some(Event::Closed(Outcome::Abnormal(EofPosition::BetweenMessages))));
 
     // Told too early it is the end in the middle of a frame, and no longer paused.
-    let (mut bytes, mut message) = (wire, MessageBuf::new());
+    let (mut bytes, mut message) = (wire, VecMessage::new());
     let mut input = Input::new(&mut bytes, &mut message);
     let mut conn = open(Role::Server, Config::new());
     conn.set_inflate_budget(Some(1000));
     assert_eq!(conn.poll(Instant::ZERO, &mut input), Ok(None));
     conn.handle_eof();
     let closed = conn.poll_event(Instant::ZERO, &mut input).unwrap();
-    assert_eq!(closed, Some(Event::Closed(Outcome::Abnormal(Cut::InFrame))));
+    assert_eq!(closed, Some(Event::Closed(Outcome::Abnormal(EofPosition::InFrame))));
     assert!(!conn.is_paused());
     assert_eq!(input.remaining(), 0);
 }
@@ -362,10 +364,10 @@ fn s7692_7_2_2_errors_are_the_same() {
 fn s7692_7_2_2_a_receiving_half_pauses() {
     let mut receiver = Receiver::new(Role::Server, Config::new()).with_deflate(DeflateParams::default());
     let mut bytes = compressed(Role::Client, Opcode::Binary, true, &deflated(&[1; 100_000]));
-    let mut message = MessageBuf::new();
+    let mut message = VecMessage::new();
     let mut input = Input::new(&mut bytes, &mut message);
     let mut turns = 0;
-    let ready: Ready = loop {
+    let ready: EventIndex = loop {
         receiver.set_inflate_budget(Some(10_000));
         turns += 1;
         if let Some(ready) = receiver.poll(&mut input).unwrap() {

@@ -5,7 +5,10 @@
 //! on the wire is read by two inflaters: one written for the tests, and zlib-rs with a window of its own.
 
 use hybi::deflate::{Compression, Deflater, Pool};
-use hybi::{Config, Connection, Inbox, Instant, Kind, Lent, LentMessage, Machine, Outbox, Prepared, Role};
+use hybi::{
+    Config, Connection, ControlPayload, Inbox, Instant, MessageKind, Outbox, Prepared, Role, SliceMessage,
+    SliceOutbox,
+};
 use hybi::{Event, SendError};
 use zlib_rs::{Inflate, InflateFlush, Status};
 
@@ -68,7 +71,7 @@ fn sent(end: &mut End, way: Way, data: &[u8]) -> Sent {
         Way::Binary => end.conn.send_binary(data).unwrap(),
         Way::Owned => end.conn.send(data.to_vec()).unwrap(),
         Way::Prepared => end.conn.send_prepared(&Prepared::new(data.to_vec())).unwrap(),
-        Way::Fragment => end.conn.send_fragment(Kind::Binary, data, true).unwrap(),
+        Way::Fragment => end.conn.send_fragment(MessageKind::Binary, data, true).unwrap(),
         Way::Transmit(most) => {
             let now = end.now;
             end.conn.transmit_binary(now, data, |slices| write(most, &mut written, slices)).unwrap();
@@ -348,13 +351,13 @@ fn arrives(role: Role, config: &Config, takeover: bool, data: &[u8], fragments: 
     let mut rest = data;
     for len in fragments {
         let (piece, behind) = rest.split_at(*len);
-        sender.conn.send_fragment(Kind::Binary, piece, false).unwrap();
+        sender.conn.send_fragment(MessageKind::Binary, piece, false).unwrap();
         rest = behind;
     }
     if fragments.is_empty() {
         sender.conn.send_binary(rest).unwrap();
     } else {
-        sender.conn.send_fragment(Kind::Binary, rest, true).unwrap();
+        sender.conn.send_fragment(MessageKind::Binary, rest, true).unwrap();
     }
     pair.drive();
     let receiver = if role == Role::Client { &mut pair.server } else { &mut pair.client };
@@ -393,8 +396,8 @@ fn s10_4_sixteen_mebibytes_of_noise_arrive_with_the_default_limits() {
         assert_eq!(server.buffered_amount(), 10 + data.len());
         carry(&mut server, &mut client, &data);
         // The largest fragment that the limits allow, and an empty one to end the message.
-        server.send_fragment(Kind::Binary, &data, false).unwrap();
-        server.send_fragment(Kind::Binary, b"", true).unwrap();
+        server.send_fragment(MessageKind::Binary, &data, false).unwrap();
+        server.send_fragment(MessageKind::Binary, b"", true).unwrap();
         carry(&mut server, &mut client, &data);
     }
 }
@@ -430,13 +433,22 @@ fn s7692_6_1_a_queue_of_fixed_size_needs_no_room_for_growth() {
     for role in ROLES {
         for level in [0, 1, 4, 9] {
             let (mut out, mut memory) = ([0; 1145], [0; 1]);
+            let (mut queue, mut control) = ([0; 508], ControlPayload::EMPTY);
             let conn = match role {
-                Role::Server => Machine::server(Instant::ZERO, config(level, 64), Lent::new(&mut out)),
-                Role::Client => {
-                    Machine::client(Instant::ZERO, config(level, 64), Lent::new(&mut out), [9; 32])
-                }
+                Role::Server => Connection::server(
+                    Instant::ZERO,
+                    config(level, 64),
+                    SliceOutbox::new(&mut out, &mut queue),
+                ),
+                Role::Client => Connection::client(
+                    Instant::ZERO,
+                    config(level, 64),
+                    SliceOutbox::new(&mut out, &mut queue),
+                    [9; 32],
+                ),
             };
-            let mut end = End::new(conn.with_deflate(agreed(true, 15)), LentMessage::new(&mut memory));
+            let mut end =
+                End::new(conn.with_deflate(agreed(true, 15)), SliceMessage::new(&mut memory, &mut control));
             let mut inflaters = Inflaters::new(true);
             for (round, data) in [random(1000, 1), text(1000), random(1000, 2)].iter().enumerate() {
                 let start = end.wire.len();
@@ -448,10 +460,10 @@ fn s7692_6_1_a_queue_of_fixed_size_needs_no_room_for_growth() {
             assert_eq!(end.conn.send_binary(&random(1001, 3)), Err(SendError::TooLarge));
             // A fragment may grow, and has no way back.
             assert_eq!(
-                end.conn.send_fragment(Kind::Binary, &random(1000, 4), false),
+                end.conn.send_fragment(MessageKind::Binary, &random(1000, 4), false),
                 Err(SendError::TooLarge)
             );
-            end.conn.send_fragment(Kind::Binary, &random(740, 4), false).unwrap();
+            end.conn.send_fragment(MessageKind::Binary, &random(740, 4), false).unwrap();
         }
     }
 }

@@ -5,8 +5,8 @@ use hybi::deflate::{Compression, Deflater, Inflater, Pool};
 use hybi::frame::Opcode;
 use hybi::handshake::DeflateParams;
 use hybi::{
-    CloseCode, Config, Delivery, Instant, Kind, Lent, LentMessage, Machine, Message, Prepared, ProtocolError,
-    Role, SendError,
+    CloseCode, Config, Connection, ControlPayload, Delivery, Instant, Message, MessageKind, Prepared,
+    ProtocolError, Role, SendError, SliceMessage, SliceOutbox,
 };
 
 use crate::blocks::{Blocks, Decoder, FIXED, TAIL, Token};
@@ -212,7 +212,7 @@ fn s7692_6_1_fragments_are_compressed_as_they_are_sent() {
                 let (mut sent, mut arrived) = (Vec::new(), Vec::new());
                 for (i, piece) in pieces.iter().enumerate() {
                     let fin = i + 1 == pieces.len();
-                    end.conn.send_fragment(Kind::Text, piece.as_bytes(), fin).unwrap();
+                    end.conn.send_fragment(MessageKind::Text, piece.as_bytes(), fin).unwrap();
                     end.conn.ping(end.now, b"between").unwrap();
                     let start = end.wire.len();
                     end.write_all();
@@ -238,12 +238,12 @@ fn s7692_6_1_fragments_are_compressed_as_they_are_sent() {
 fn s7692_6_1_a_message_of_fragments_stays_what_it_began_as() {
     let mut end = open(Role::Server, true, Config::new());
     let mut decoder = Decoder::new(true);
-    end.conn.uncompressed().send_fragment(Kind::Binary, &[0; 100], false).unwrap();
-    end.conn.send_fragment(Kind::Binary, &[0; 100], true).unwrap();
-    end.conn.send_fragment(Kind::Binary, &[1; 100], false).unwrap();
+    end.conn.uncompressed().send_fragment(MessageKind::Binary, &[0; 100], false).unwrap();
+    end.conn.send_fragment(MessageKind::Binary, &[0; 100], true).unwrap();
+    end.conn.send_fragment(MessageKind::Binary, &[1; 100], false).unwrap();
     // In the middle of a message it is for the next one.
-    end.conn.uncompressed().send_fragment(Kind::Binary, &[1; 100], false).unwrap();
-    end.conn.send_fragment(Kind::Binary, &[1; 100], true).unwrap();
+    end.conn.uncompressed().send_fragment(MessageKind::Binary, &[1; 100], false).unwrap();
+    end.conn.send_fragment(MessageKind::Binary, &[1; 100], true).unwrap();
     end.conn.send_binary(&[2; 100]).unwrap();
     end.conn.send_binary(&[3; 100]).unwrap();
     let expected = [(vec![0; 200], false), (vec![1; 300], true), (vec![2; 100], false), (vec![3; 100], true)];
@@ -283,8 +283,8 @@ fn s7692_6_nothing_is_compressed_that_was_not_agreed_on() {
         end.conn.send_text("Hello").unwrap();
         end.conn.uncompressed().send_text("Hello").unwrap();
         end.conn.send_prepared(&Prepared::new("Hello")).unwrap();
-        end.conn.send_fragment(Kind::Text, b"Hel", false).unwrap();
-        end.conn.send_fragment(Kind::Text, b"lo", true).unwrap();
+        end.conn.send_fragment(MessageKind::Text, b"Hel", false).unwrap();
+        end.conn.send_fragment(MessageKind::Text, b"lo", true).unwrap();
         assert_eq!(end.flush(), ["text Hello", "text Hello", "text Hello", "text- Hel", "cont lo"]);
     }
 }
@@ -303,7 +303,7 @@ fn s7692_8_uncompressed_is_for_one_message() {
                     1 => conn.send_binary(TOKENS.as_bytes()),
                     2 => conn.send(TOKENS).map_err(|refused| refused.error),
                     3 => conn.send_prepared(&Prepared::new(TOKENS)),
-                    _ => conn.send_fragment(Kind::Text, TOKENS.as_bytes(), true),
+                    _ => conn.send_fragment(MessageKind::Text, TOKENS.as_bytes(), true),
                 }
                 .unwrap();
                 let sent = frames(&mut end);
@@ -324,7 +324,7 @@ fn s7692_8_uncompressed_holds_until_a_message_is_accepted() {
         assert_eq!(end.conn.send_text("secret"), Err(SendError::Blocked));
         assert_eq!(end.conn.send("secret").unwrap_err().message, Message::from("secret"));
         assert_eq!(end.conn.send_prepared(&Prepared::new("secret")), Err(SendError::Blocked));
-        assert_eq!(end.conn.send_fragment(Kind::Text, b"secret", true), Err(SendError::Blocked));
+        assert_eq!(end.conn.send_fragment(MessageKind::Text, b"secret", true), Err(SendError::Blocked));
         // Control frames are no messages.
         end.conn.ping(end.now, b"").unwrap();
         end.conn.pong(b"").unwrap();
@@ -335,10 +335,10 @@ fn s7692_8_uncompressed_holds_until_a_message_is_accepted() {
         end.conn.send_text(&"no secret, ".repeat(9)).unwrap();
         assert!(end.flush()[0].starts_with("~text"));
         // A message of another kind is open: refused as well.
-        end.conn.send_fragment(Kind::Text, b"open", false).unwrap();
+        end.conn.send_fragment(MessageKind::Text, b"open", false).unwrap();
         assert_eq!(end.conn.uncompressed().send_binary(b"secret"), Err(SendError::MessageOpen));
         end.flush();
-        end.conn.send_fragment(Kind::Text, b"", true).unwrap();
+        end.conn.send_fragment(MessageKind::Text, b"", true).unwrap();
         end.flush();
         end.conn.send_binary(b"secret").unwrap();
         assert_eq!(end.flush(), ["binary secret"]);
@@ -480,8 +480,8 @@ fn s7692_7_1_1_a_pool_serves_connections_of_all_kinds() {
             let data = if round == 1 { far.clone() } else { words(300 + 700 * round + 11 * i) };
             // Every other one in fragments, so that several are at work at once.
             if (i + round) % 2 == 0 {
-                end.conn.send_fragment(Kind::Text, &data.as_bytes()[..100], false).unwrap();
-                end.conn.send_fragment(Kind::Text, &data.as_bytes()[100..], true).unwrap();
+                end.conn.send_fragment(MessageKind::Text, &data.as_bytes()[..100], false).unwrap();
+                end.conn.send_fragment(MessageKind::Text, &data.as_bytes()[100..], true).unwrap();
             } else {
                 end.conn.send_text(&data).unwrap();
             }
@@ -551,8 +551,8 @@ fn s7692_7_1_1_messages_that_are_open_at_once_do_not_share_a_compressor() {
     let data = words(1000);
     for piece in data.as_bytes().chunks(300) {
         for pair in &mut pairs {
-            pair.client.conn.send_fragment(Kind::Text, piece, false).unwrap();
-            pair.server.conn.send_fragment(Kind::Text, piece, false).unwrap();
+            pair.client.conn.send_fragment(MessageKind::Text, piece, false).unwrap();
+            pair.server.conn.send_fragment(MessageKind::Text, piece, false).unwrap();
             pair.drive();
         }
     }
@@ -561,8 +561,8 @@ fn s7692_7_1_1_messages_that_are_open_at_once_do_not_share_a_compressor() {
     given_up.client.conn.close(given_up.now(), CloseCode::NORMAL, "").unwrap();
     given_up.drive_through(5);
     for pair in &mut pairs {
-        pair.client.conn.send_fragment(Kind::Text, b"", true).unwrap();
-        pair.server.conn.send_fragment(Kind::Text, b"", true).unwrap();
+        pair.client.conn.send_fragment(MessageKind::Text, b"", true).unwrap();
+        pair.server.conn.send_fragment(MessageKind::Text, b"", true).unwrap();
         pair.drive();
         assert!(pair.server.poll() == [text(&data)] && pair.client.poll() == [text(&data)]);
         pair.client.conn.send_text(&data).unwrap();
@@ -573,11 +573,11 @@ fn s7692_7_1_1_messages_that_are_open_at_once_do_not_share_a_compressor() {
 
 // --- queues of fixed size ---
 
-fn lent(role: Role, out: &mut [u8]) -> Machine<Lent<'_>> {
-    let (config, out) = (Config::new(), Lent::new(out));
+fn lent<'m>(role: Role, out: &'m mut [u8], control: &'m mut [u8; 508]) -> Connection<SliceOutbox<'m>> {
+    let (config, out) = (Config::new(), SliceOutbox::new(out, control));
     let conn = match role {
-        Role::Server => Machine::server(Instant::ZERO, config, out),
-        Role::Client => Machine::client(Instant::ZERO, config, out, [9; 32]),
+        Role::Server => Connection::server(Instant::ZERO, config, out),
+        Role::Client => Connection::client(Instant::ZERO, config, out, [9; 32]),
     };
     conn.with_deflate(agreed(true, 15))
 }
@@ -587,7 +587,9 @@ fn s5_6_what_does_not_fit_lent_memory_is_refused_and_spoils_nothing() {
     for role in ROLES {
         for room in [0, 100, 146, 200, 300, 1000, 3000] {
             let (mut out, mut memory) = (vec![0; room], [0; 1]);
-            let mut end = End::new(lent(role, &mut out), LentMessage::new(&mut memory));
+            let (mut queue, mut control) = ([0; 508], ControlPayload::EMPTY);
+            let message = SliceMessage::new(&mut memory, &mut control);
+            let mut end = End::new(lent(role, &mut out, &mut queue), message);
             let mut decoder = Decoder::new(true);
             let mut expected = Vec::new();
             for round in 0..6 {
@@ -607,10 +609,10 @@ fn s5_6_what_does_not_fit_lent_memory_is_refused_and_spoils_nothing() {
                         }
                     }
                     // In fragments as well.
-                    let fragment = end.conn.send_fragment(Kind::Binary, &data, false);
+                    let fragment = end.conn.send_fragment(MessageKind::Binary, &data, false);
                     if fragment.is_ok() {
                         end.write_all();
-                        end.conn.send_fragment(Kind::Binary, b"", true).unwrap();
+                        end.conn.send_fragment(MessageKind::Binary, b"", true).unwrap();
                         expected.push(data);
                     }
                 }
@@ -656,7 +658,7 @@ fn s5_5_1_nothing_is_compressed_behind_a_close() {
     for role in ROLES {
         for by_peer in [false, true] {
             let mut end = open(role, true, Config::new());
-            end.conn.send_fragment(Kind::Text, b"an open message", false).unwrap();
+            end.conn.send_fragment(MessageKind::Text, b"an open message", false).unwrap();
             assert!(end.conn.sender().holds_window());
             if by_peer {
                 end.receive_close(1000, "");
@@ -664,7 +666,7 @@ fn s5_5_1_nothing_is_compressed_behind_a_close() {
                 end.conn.close(end.now, CloseCode::NORMAL, "").unwrap();
             }
             assert!(!end.conn.sender().holds_window());
-            assert_eq!(end.conn.send_fragment(Kind::Text, b"more", true), Err(SendError::Closed));
+            assert_eq!(end.conn.send_fragment(MessageKind::Text, b"more", true), Err(SendError::Closed));
             assert_eq!(end.conn.send_binary(&[0; 1000]), Err(SendError::Closed));
             assert_eq!(end.conn.send_prepared(&Prepared::new(vec![0; 1000])), Err(SendError::Closed));
             assert!(end.conn.send(vec![0; 1000]).is_err());
@@ -719,7 +721,7 @@ fn s7692_7_2_1_short_text_takes_the_fixed_code() {
 fn a_connection_that_compresses_goes_wherever_another_does() {
     // The feature must not take away what a program without it relies on.
     fn anywhere<T: Send + Sync + Unpin>() {}
-    anywhere::<hybi::Connection>();
+    anywhere::<Connection>();
     anywhere::<Config>();
     anywhere::<Prepared>();
     anywhere::<Pool>();

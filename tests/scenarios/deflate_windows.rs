@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use hybi::deflate::{Compression, Deflater, Inflater};
 use hybi::frame::Opcode;
-use hybi::{Config, Instant, Kind, MessageBuf, Prepared, Role};
+use hybi::{Config, Instant, MessageKind, Prepared, Role, VecMessage};
 
 use crate::blocks::{Blocks, Decoder, Token};
 use crate::deflate::{HELLO, HELLO_AGAIN, ROLES, agreed, compressed, noise, open, words};
@@ -138,7 +138,7 @@ fn s7692_7_1_in_the_middle_of_a_message_the_sender_gives_back_and_the_receiver_w
             pair.drive();
             for (i, piece) in pieces.iter().enumerate() {
                 let fin = i + 1 == pieces.len();
-                pair.client.conn.send_fragment(Kind::Text, piece, fin).unwrap();
+                pair.client.conn.send_fragment(MessageKind::Text, piece, fin).unwrap();
                 pair.drive();
                 if fin {
                     continue;
@@ -228,7 +228,7 @@ fn s7692_7_halves_compress_and_inflate_on_their_own() {
     for role in ROLES {
         let mut peer = open(role.peer(), true, quiet(None));
         let (mut receiver, mut sender) = open(role, true, quiet(Some(secs(60)))).conn.into_halves();
-        let mut message = MessageBuf::new();
+        let mut message = VecMessage::new();
         for n in 1..6 {
             let data = words(n * 500);
             sender.send_text(&data).unwrap();
@@ -264,7 +264,7 @@ fn s7692_7_halves_compress_and_inflate_on_their_own() {
         }
         // Back together, and the windows are those that were.
         let mut end = open(role, true, quiet(None));
-        end.conn = hybi::Machine::from_halves(receiver, sender);
+        end.conn = hybi::Connection::from_halves(receiver, sender);
         assert_eq!(holds(&end), (true, true));
         peer.conn.send_text(&words(2500)).unwrap();
         let bytes = peer.write(usize::MAX);
@@ -276,7 +276,7 @@ fn s7692_7_halves_compress_and_inflate_on_their_own() {
 #[test]
 fn s7692_7_2_2_a_half_that_fails_or_ends_holds_nothing() {
     let (mut receiver, mut sender) = open(Role::Server, true, quiet(None)).conn.into_halves();
-    let mut message = MessageBuf::new();
+    let mut message = VecMessage::new();
     sender.send_text(&words(1000)).unwrap();
     let mut bytes = compressed(Role::Client, Opcode::Text, true, &HELLO);
     bytes.extend(compressed(Role::Client, Opcode::Text, true, &[0x06]));
@@ -287,7 +287,7 @@ fn s7692_7_2_2_a_half_that_fails_or_ends_holds_nothing() {
     assert!(!receiver.holds_window() && receiver.is_done());
     assert_eq!(receiver.poll(&mut input), Ok(None));
     assert!(sender.holds_window());
-    sender.settle(Instant::ZERO, error);
+    sender.apply(Instant::ZERO, error);
     assert!(!sender.holds_window());
 
     let (mut receiver, mut sender) = open(Role::Client, true, quiet(None)).conn.into_halves();

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use hybi::frame::{Header, MAX_PAYLOAD_LEN, Opcode};
-use hybi::{CloseCode, Config, Delivery, Kind, ProtocolError, Role, SendError};
+use hybi::{CloseCode, Config, Delivery, MessageKind, ProtocolError, Role, SendError};
 
 use crate::pair::{Scenario, Seen, frame, parse, text};
 
@@ -171,7 +171,10 @@ fn s5_2_a_length_has_63_bits_and_sums_do_not_overflow() {
         assert_eq!(end.feed(&bytes[..len]), []);
         assert_eq!(end.conn.read_hint() as u64, MAX_PAYLOAD_LEN.min(usize::MAX as u64));
         let data = b"abc".to_vec();
-        assert_eq!(end.feed(&data), [Seen::Chunk { kind: Kind::Binary, data, first: true, fin: false }]);
+        assert_eq!(
+            end.feed(&data),
+            [Seen::Chunk { kind: MessageKind::Binary, data, first: true, fin: false }]
+        );
 
         // One byte, and then the largest length: over 63 bits together.
         for limit in [MAX_PAYLOAD_LEN, u64::MAX] {
@@ -216,7 +219,7 @@ fn one_of_each(role: Role, seed: [u8; 32]) -> Vec<u8> {
     end.conn.send(vec![5; 10_000]).unwrap();
     end.conn.send_prepared(&hybi::Prepared::new("prepared")).unwrap();
     for (part, fin) in [("one", false), ("two", false), ("three", true)] {
-        end.conn.send_fragment(Kind::Text, part.as_bytes(), fin).unwrap();
+        end.conn.send_fragment(MessageKind::Text, part.as_bytes(), fin).unwrap();
     }
     end.conn.ping(end.now, b"ping").unwrap();
     end.conn.pong(b"pong").unwrap();

@@ -3,32 +3,32 @@
 
 use std::sync::{Arc, mpsc};
 
-use hybi::close::State;
+use hybi::CloseState;
 use hybi::frame::Opcode;
 use hybi::{
-    CloseCode, Config, Event, Input, Instant, Kind, Message, MessageBuf, Outcome, Owed, ProtocolError, Role,
-    Sender, Timer,
+    CloseCode, Config, Event, Input, Instant, Message, MessageKind, Outcome, PendingReply, ProtocolError,
+    Role, Sender, TimerKind, VecMessage,
 };
 
 use crate::pair::{Dice, End, Pair, Scenario, Seen, connection, frame, secs, shown, text};
 
 /// What the receiving task tells the sending one.
 enum ToSender {
-    Received { data: bool, owed: Option<Owed> },
+    Received { data: bool, owed: Option<PendingReply> },
     Echo(Message),
-    Eof(hybi::Cut),
+    Eof(hybi::EofPosition),
 }
 
 /// The receiving task: reads of any length, an owned message for each one that came in.
 fn receive(mut receiver: hybi::Receiver, wire: &[u8], size: usize, to: &mpsc::Sender<ToSender>) -> Vec<Seen> {
-    let (mut message, mut seen) = (MessageBuf::new(), Vec::new());
+    let (mut message, mut seen) = (VecMessage::new(), Vec::new());
     for piece in wire.chunks(size) {
         let mut bytes = piece.to_vec();
         let mut input = Input::new(&mut bytes, &mut message);
         loop {
             match receiver.poll(&mut input) {
                 Ok(Some(ready)) => {
-                    let owed = ready.owes();
+                    let owed = input.reply(ready);
                     to.send(ToSender::Received { data: owed.is_none(), owed }).unwrap();
                     match input.event(ready) {
                         Event::Text(text) => to.send(ToSender::Echo(text.to_owned().into())).unwrap(),
@@ -70,7 +70,7 @@ fn send(
             ToSender::Received { data, owed } => {
                 sender.handle_received(now, data);
                 if let Some(owed) = owed {
-                    sender.settle(now, owed);
+                    sender.apply(now, owed);
                 }
             }
             ToSender::Echo(mut message) => {
@@ -86,7 +86,7 @@ fn send(
                 while write(&mut sender, &mut wire) {}
                 sender.handle_eof(cut);
                 let Some(ready) = sender.poll() else { panic!("the end is told") };
-                let mut message = MessageBuf::new();
+                let mut message = VecMessage::new();
                 let Event::Closed(outcome) = Input::new(&mut [], &mut message).event(ready) else {
                     panic!("the end is told")
                 };
@@ -137,9 +137,9 @@ fn s5_5_halves_go_together_again() {
     end.conn.send_text("before").unwrap();
     end.receive_part(Opcode::Text, false, "cut ");
     let (receiver, mut sender) = end.conn.into_halves();
-    assert_eq!(receiver.cut(), hybi::Cut::InMessage);
-    sender.send_fragment(Kind::Text, b"apart", true).unwrap();
-    end.conn = hybi::Machine::from_halves(receiver, sender);
+    assert_eq!(receiver.cut(), hybi::EofPosition::InMessage);
+    sender.send_fragment(MessageKind::Text, b"apart", true).unwrap();
+    end.conn = hybi::Connection::from_halves(receiver, sender);
     assert_eq!(end.receive(Opcode::Continuation, "here"), [text("cut here")]);
     assert_eq!(end.flush(), ["text before", "text apart"]);
 }
@@ -150,10 +150,11 @@ fn s5_5_2_a_round_trip_passes_between_halves() {
     sender.ping(Instant::ZERO, b"rtt").unwrap();
     sender.transmitted(Instant::ZERO, usize::MAX);
     let mut bytes = frame(Role::Client, Opcode::Pong, true, b"rtt");
-    let mut message = MessageBuf::new();
-    let ready = receiver.poll(&mut Input::new(&mut bytes, &mut message)).unwrap().unwrap();
+    let mut message = VecMessage::new();
+    let mut input = Input::new(&mut bytes, &mut message);
+    let ready = receiver.poll(&mut input).unwrap().unwrap();
     sender.handle_received(Instant::ZERO + secs(3), false);
-    sender.settle(Instant::ZERO + secs(3), ready.owes().unwrap());
+    sender.apply(Instant::ZERO + secs(3), input.reply(ready).unwrap());
     assert_eq!(sender.round_trip(), Some(secs(3)));
 }
 
@@ -162,10 +163,10 @@ fn s7_1_7_a_failure_by_a_timer_passes_between_halves() {
     let (mut receiver, mut sender) = connection(Role::Server, Config::new()).into_halves();
     sender.handle_timeout(Instant::ZERO + secs(30));
     sender.handle_timeout(Instant::ZERO + secs(60));
-    assert_eq!(sender.close_state(), State::Failed);
+    assert_eq!(sender.close_state(), CloseState::Failed);
     receiver.handle_ended();
     let mut bytes = frame(Role::Client, Opcode::Text, true, b"late");
-    let mut message = MessageBuf::new();
+    let mut message = VecMessage::new();
     assert_eq!(receiver.poll(&mut Input::new(&mut bytes, &mut message)), Ok(None));
     assert!(receiver.is_done());
 }
@@ -247,9 +248,9 @@ fn s5_4_a_readiness_loop_may_stop_short_anywhere() {
                 1 => one.conn.send(words.clone()).unwrap(),
                 _ => {
                     let (head, tail) = words.split_at(words.len() / 2);
-                    one.conn.send_fragment(Kind::Text, head.as_bytes(), false).unwrap();
+                    one.conn.send_fragment(MessageKind::Text, head.as_bytes(), false).unwrap();
                     one.conn.ping(one.now, b"inside").unwrap();
-                    one.conn.send_fragment(Kind::Text, tail.as_bytes(), true).unwrap();
+                    one.conn.send_fragment(MessageKind::Text, tail.as_bytes(), true).unwrap();
                 }
             }
             expected[first].push(text(&words));
@@ -294,25 +295,25 @@ fn s7_1_7_what_receiving_finds_after_a_timer_has_failed_the_connection_changes_n
         wire.extend(slices[..count].concat());
         sender.transmitted(now, sender.buffered_amount());
     }
-    assert_eq!(sender.close_state(), State::Failed);
+    assert_eq!(sender.close_state(), CloseState::Failed);
     // The receiving task has not heard of it yet.
     let masked = ProtocolError::Masked;
-    sender.settle(now, masked);
-    assert_eq!((sender.buffered_amount(), sender.close_state()), (0, State::Failed));
+    sender.apply(now, masked);
+    assert_eq!((sender.buffered_amount(), sender.close_state()), (0, CloseState::Failed));
     let sent = shown(Role::Server, &wire);
     assert!(sent[0].starts_with("ping") && sent[1..] == ["close 1011 no answer to a ping"], "{sent:?}");
     sender.handle_eof(receiver.cut());
-    sender.settle(now, masked);
-    let mut message = MessageBuf::new();
+    sender.apply(now, masked);
+    let mut message = VecMessage::new();
     let ended = sender.poll().map(|ready| Seen::from(Input::new(&mut [], &mut message).event(ready)));
-    assert_eq!(ended, Some(Seen::Closed(Outcome::TimedOut(Timer::Pong))));
+    assert_eq!(ended, Some(Seen::Closed(Outcome::TimedOut(TimerKind::Pong))));
 }
 
 #[test]
 fn many_connections_share_one_configuration() {
     let config = Arc::new(Config::new().max_message(3));
     for role in [Role::Server, Role::Client] {
-        let mut end = End::new(connection(role, Arc::clone(&config)), MessageBuf::new());
+        let mut end = End::new(connection(role, Arc::clone(&config)), VecMessage::new());
         assert_eq!(end.receive(Opcode::Text, "abc"), [text("abc")]);
         assert!(std::ptr::eq(end.conn.sender().config(), &*config));
         assert_eq!(end.receive(Opcode::Text, "abcd"), [Seen::Failed(ProtocolError::MessageTooBig)]);

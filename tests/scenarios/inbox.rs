@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use hybi::frame::Opcode;
-use hybi::{Config, Connection, Cut, Event, Inbox, Instant, Message, Outcome, ProtocolError, Role};
+use hybi::{Config, Connection, EofPosition, Event, Inbox, Instant, Message, Outcome, ProtocolError, Role};
 
 use crate::pair::{connection, frame};
 
@@ -282,7 +282,7 @@ fn s7_1_5_the_end_of_the_stream_cuts_a_message_that_is_arriving() {
         .unwrap();
         conn.handle_eof();
         let closed = conn.poll_event(Instant::ZERO, &mut inbox);
-        assert_eq!(closed, Ok(Some(Event::Closed(Outcome::Abnormal(Cut::InFrame)))));
+        assert_eq!(closed, Ok(Some(Event::Closed(Outcome::Abnormal(EofPosition::InFrame)))));
     }
 }
 

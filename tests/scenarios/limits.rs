@@ -3,7 +3,7 @@
 
 use hybi::frame::{Header, Opcode};
 use hybi::{
-    Config, Connection, Delivery, Input, Instant, MessageBuf, Outbox, ProtocolError, Role, SharedConfig,
+    Config, Connection, Delivery, Input, Instant, Outbox, ProtocolError, Role, SharedConfig, VecMessage,
 };
 
 use crate::pair::{Scenario, Seen, frame, text};
@@ -190,7 +190,7 @@ fn s10_4_limits_of_a_static_configuration() {
         assert_eq!((shared.limits(), format!("{shared:?}")), (config.limits(), format!("{config:?}")));
         let mut conn = Connection::client(Instant::ZERO, shared, Outbox::new(), [7; 32]);
         let mut bytes = header(Role::Server, Opcode::Binary, true, 11);
-        let mut message = MessageBuf::new();
+        let mut message = VecMessage::new();
         let polled = conn.poll(Instant::ZERO, &mut Input::new(&mut bytes, &mut message));
         assert_eq!(polled.err(), error);
     }

@@ -2,8 +2,8 @@
 
 use hybi::frame::Opcode;
 use hybi::{
-    Config, Connection, Delivery, Event, Inbox, Input, Instant, Kind, Message, MessageBuf, ProtocolError,
-    Role, SendError,
+    Config, Connection, Delivery, Event, Inbox, Input, Instant, Message, MessageKind, ProtocolError, Role,
+    SendError, VecMessage,
 };
 
 use crate::pair::{End, Scenario, Seen, connection, frame, text};
@@ -16,7 +16,7 @@ fn chunks() -> Config {
 
 /// Chunks put together to messages, with what each chunk must be checked on the way.
 fn assemble(seen: &[Seen]) -> Vec<Seen> {
-    let (mut whole, mut open) = (Vec::new(), None::<(Kind, Vec<u8>)>);
+    let (mut whole, mut open) = (Vec::new(), None::<(MessageKind, Vec<u8>)>);
     for event in seen {
         let Seen::Chunk { kind, data, first, fin } = event else {
             whole.push(event.clone());
@@ -30,10 +30,10 @@ fn assemble(seen: &[Seen]) -> Vec<Seen> {
         if *fin {
             let (kind, data) = open.take().unwrap();
             whole.push(match kind {
-                Kind::Text => Seen::Text(String::from_utf8(data).unwrap()),
-                Kind::Binary => Seen::Binary(data),
+                MessageKind::Text => Seen::Text(String::from_utf8(data).unwrap()),
+                MessageKind::Binary => Seen::Binary(data),
             });
-        } else if *kind == Kind::Text {
+        } else if *kind == MessageKind::Text {
             // Valid as far as it goes.
             let error = std::str::from_utf8(gathered).err();
             assert!(error.is_none_or(|error| error.error_len().is_none()));
@@ -119,11 +119,11 @@ fn s5_4_continuations_and_beginnings_come_in_order() {
 fn s5_4_own_fragments_are_not_interleaved_and_misuse_changes_nothing() {
     for role in ROLES {
         let mut end = Scenario::of(role).open();
-        end.conn.send_fragment(Kind::Text, b"a", false).unwrap();
+        end.conn.send_fragment(MessageKind::Text, b"a", false).unwrap();
         let before = (end.conn.buffered_amount(), end.conn.sent());
         assert_eq!(end.conn.send_text("x"), Err(SendError::MessageOpen));
         assert_eq!(end.conn.send_binary(b"x"), Err(SendError::MessageOpen));
-        assert_eq!(end.conn.send_fragment(Kind::Binary, b"x", true), Err(SendError::MessageOpen));
+        assert_eq!(end.conn.send_fragment(MessageKind::Binary, b"x", true), Err(SendError::MessageOpen));
         let refused = end.conn.send("owned").unwrap_err();
         assert_eq!((refused.error, refused.message), (SendError::MessageOpen, Message::from("owned")));
         let refused = end.conn.send(vec![1; 10_000]).unwrap_err();
@@ -132,9 +132,9 @@ fn s5_4_own_fragments_are_not_interleaved_and_misuse_changes_nothing() {
             (SendError::MessageOpen, Message::from(vec![1; 10_000]))
         );
         assert_eq!((end.conn.buffered_amount(), end.conn.sent()), before);
-        end.conn.send_fragment(Kind::Text, b"", false).unwrap();
-        end.conn.send_fragment(Kind::Text, b"b", true).unwrap();
-        end.conn.send_fragment(Kind::Binary, b"c", true).unwrap();
+        end.conn.send_fragment(MessageKind::Text, b"", false).unwrap();
+        end.conn.send_fragment(MessageKind::Text, b"b", true).unwrap();
+        end.conn.send_fragment(MessageKind::Binary, b"c", true).unwrap();
         end.conn.send_text("d").unwrap();
         assert_eq!(end.flush(), ["text- a", "cont-", "cont b", "binary c", "text d"]);
         assert_eq!((end.conn.sent().messages, end.conn.sent().frames), (3, 5));
@@ -263,7 +263,7 @@ fn s8_1_noncharacters_nul_and_bom_are_kept() {
 }
 
 /// Polls once with `bytes` as input, and gives what is ready.
-fn poll(end: &mut End, bytes: &mut [u8]) -> Option<hybi::Ready> {
+fn poll(end: &mut End, bytes: &mut [u8]) -> Option<hybi::EventIndex> {
     end.conn.poll(end.now, &mut Input::new(bytes, &mut end.message)).unwrap()
 }
 
@@ -468,7 +468,7 @@ fn s5_6_the_wrong_memory_gives_no_panic_and_no_text_that_is_none() {
         wire
     }];
     let mut ends = [connection(Role::Server, Config::new()), connection(Role::Server, Config::new())];
-    let mut memory = [MessageBuf::new(), MessageBuf::new()];
+    let mut memory = [VecMessage::new(), VecMessage::new()];
     let mut readies = Vec::new();
     for round in 0..100 {
         for which in 0..2 {

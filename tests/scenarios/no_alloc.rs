@@ -1,9 +1,9 @@
-//! A connection on memory that the caller lends: `Lent` for output, `LentMessage` for messages.
+//! A connection on memory that the caller lends: `SliceOutbox` for output, `SliceMessage` for messages.
 
 use hybi::frame::Opcode;
 use hybi::{
-    CloseCode, Config, Delivery, Instant, Kind, Lent, LentMessage, Machine, ProtocolError, Role, SendError,
-    TransportAction,
+    CloseCode, Config, Connection, ControlPayload, Delivery, Instant, MessageKind, ProtocolError, Role,
+    SendError, SliceMessage, SliceOutbox, TransportAction,
 };
 
 use crate::pair::{End, Seen, frame, joined, secs, text};
@@ -15,11 +15,12 @@ fn end<'m>(
     config: Config,
     out: &'m mut [u8],
     message: &'m mut [u8],
-) -> End<Lent<'m>, LentMessage<'m>> {
-    let (out, message) = (Lent::new(out), LentMessage::new(message));
+    control: &'m mut ([u8; 508], ControlPayload),
+) -> End<SliceOutbox<'m>, SliceMessage<'m>> {
+    let (out, message) = (SliceOutbox::new(out, &mut control.0), SliceMessage::new(message, &mut control.1));
     let conn = match role {
-        Role::Server => Machine::server(Instant::ZERO, config, out),
-        Role::Client => Machine::client(Instant::ZERO, config, out, [9; 32]),
+        Role::Server => Connection::server(Instant::ZERO, config, out),
+        Role::Client => Connection::client(Instant::ZERO, config, out, [9; 32]),
     };
     End::new(conn, message)
 }
@@ -37,7 +38,8 @@ fn s5_4_a_message_that_outgrows_its_memory_comes_in_chunks() {
                     wire.extend(frame(role.peer(), Opcode::Continuation, true, tail));
                     for size in [1, 2, 3, 10, 63, wire.len()] {
                         let (mut out, mut memory) = ([0; 512], vec![0; capacity]);
-                        let mut end = end(role, Config::new(), &mut out, &mut memory);
+                        let mut control = ([0; 508], ControlPayload::EMPTY);
+                        let mut end = end(role, Config::new(), &mut out, &mut memory, &mut control);
                         let mut seen = end.feed_in(&wire, size);
                         seen.retain(|event| *event != Seen::Ping(b"p".to_vec()));
                         let (all, ended) = joined(&seen);
@@ -59,7 +61,8 @@ fn s5_4_a_message_that_outgrows_its_memory_comes_in_chunks() {
 #[test]
 fn s5_4_a_message_that_fills_its_memory_comes_whole() {
     let (mut out, mut memory) = ([0; 512], [0; 100]);
-    let mut end = end(Role::Server, Config::new(), &mut out, &mut memory);
+    let mut control = ([0; 508], ControlPayload::EMPTY);
+    let mut end = end(Role::Server, Config::new(), &mut out, &mut memory, &mut control);
     for len in [0, 1, 99, 100] {
         let words = "x".repeat(len);
         let wire = frame(Role::Client, Opcode::Text, true, words.as_bytes());
@@ -85,7 +88,8 @@ fn s8_1_text_that_outgrew_its_memory_is_validated_across_chunks() {
         ] {
             for size in [1, 2, 7, 100] {
                 let (mut out, mut memory) = ([0; 512], vec![0; capacity]);
-                let mut end = end(Role::Client, Config::new(), &mut out, &mut memory);
+                let mut control = ([0; 508], ControlPayload::EMPTY);
+                let mut end = end(Role::Client, Config::new(), &mut out, &mut memory, &mut control);
                 let seen = end.feed_in(&frame(Role::Server, Opcode::Text, fin, payload), size);
                 assert_eq!(seen.last(), Some(&Seen::Failed(ProtocolError::InvalidUtf8)), "{capacity} {size}");
                 assert_eq!(end.flush(), ["close 1007 text is not UTF-8"]);
@@ -97,7 +101,9 @@ fn s8_1_text_that_outgrew_its_memory_is_validated_across_chunks() {
 #[test]
 fn s5_4_chunks_need_no_memory() {
     let (mut out, mut memory) = ([0; 512], [0; 0]);
-    let mut end = end(Role::Server, Config::new().delivery(Delivery::Chunks), &mut out, &mut memory);
+    let mut control = ([0; 508], ControlPayload::EMPTY);
+    let mut end =
+        end(Role::Server, Config::new().delivery(Delivery::Chunks), &mut out, &mut memory, &mut control);
     let seen = end.feed_in(&frame(Role::Client, Opcode::Text, true, "κόσμε".repeat(100).as_bytes()), 7);
     assert_eq!(joined(&seen), ("κόσμε".repeat(100).into_bytes(), true));
 }
@@ -107,7 +113,8 @@ fn s5_6_what_does_not_fit_is_blocked_and_what_never_will_is_too_large() {
     for role in ROLES {
         for room in [0, 1, 144, 145, 146, 261, 300, 1000] {
             let (mut out, mut memory) = (vec![0; room], [0; 8]);
-            let mut end = end(role, Config::new(), &mut out, &mut memory);
+            let mut control = ([0; 508], ControlPayload::EMPTY);
+            let mut end = end(role, Config::new(), &mut out, &mut memory, &mut control);
             let largest = room.checked_sub(131 + 14);
             let Some(largest) = largest else {
                 assert_eq!(end.conn.send_text(""), Err(SendError::TooLarge));
@@ -118,13 +125,16 @@ fn s5_6_what_does_not_fit_is_blocked_and_what_never_will_is_too_large() {
             end.conn.send_binary(&vec![1; largest]).unwrap();
             let waits = end.conn.buffered_amount();
             assert_eq!(end.conn.send_binary(&vec![1; largest]), Err(SendError::Blocked));
-            assert_eq!(end.conn.send_fragment(Kind::Text, &vec![1; largest], false), Err(SendError::Blocked));
+            assert_eq!(
+                end.conn.send_fragment(MessageKind::Text, &vec![1; largest], false),
+                Err(SendError::Blocked)
+            );
             assert_eq!(end.conn.buffered_amount(), waits);
             end.write(1);
             assert_eq!(end.poll(), []);
             end.write_all();
             assert_eq!(end.poll(), [Seen::Writable]);
-            end.conn.send_fragment(Kind::Binary, &vec![1; largest], true).unwrap();
+            end.conn.send_fragment(MessageKind::Binary, &vec![1; largest], true).unwrap();
             end.write_all();
             assert_eq!(end.sent().len(), 2);
         }
@@ -140,7 +150,8 @@ fn s5_5_1_there_is_always_room_for_a_close() {
             for begun in 0..140 {
                 for by_peer in [false, true] {
                     let (mut out, mut memory) = (vec![0; room], [0; 8]);
-                    let mut end = end(role, Config::new(), &mut out, &mut memory);
+                    let mut control = ([0; 508], ControlPayload::EMPTY);
+                    let mut end = end(role, Config::new(), &mut out, &mut memory, &mut control);
                     end.receive(Opcode::Ping, [1; 125]);
                     end.write(begun);
                     while end.conn.send_text("").is_ok() {}
@@ -167,7 +178,8 @@ fn s5_5_1_the_own_close_that_waits_in_lent_memory_answers_the_peers() {
     for role in ROLES {
         for begun in 0..220 {
             let (mut out, mut memory) = ([0; 345], [0; 8]);
-            let mut end = end(role, Config::new(), &mut out, &mut memory);
+            let mut control = ([0; 508], ControlPayload::EMPTY);
+            let mut end = end(role, Config::new(), &mut out, &mut memory, &mut control);
             end.conn.send_text(&"a".repeat(70)).unwrap();
             end.conn.send_text(&"b".repeat(70)).unwrap();
             end.conn.close(end.now, CloseCode::GOING_AWAY, &longest).unwrap();
@@ -188,7 +200,8 @@ fn s5_5_1_too_little_memory_still_closes_and_never_cuts_a_frame() {
         for room in [0, 1, 60, 130, 131, 200, 261] {
             for begun in [0, 1, 50, 130] {
                 let (mut out, mut memory) = (vec![0; room], [0; 0]);
-                let mut end = end(role, Config::new(), &mut out, &mut memory);
+                let mut control = ([0; 508], ControlPayload::EMPTY);
+                let mut end = end(role, Config::new(), &mut out, &mut memory, &mut control);
                 end.receive(Opcode::Ping, [1; 125]);
                 end.write(begun);
                 end.receive(Opcode::Ping, [2; 125]);
@@ -212,7 +225,8 @@ fn s5_5_1_too_little_memory_still_closes_and_never_cuts_a_frame() {
 #[test]
 fn s5_5_2_a_keepalive_ping_waits_for_room() {
     let (mut out, mut memory) = ([0; 700], [0; 8]);
-    let mut end = end(Role::Server, Config::new(), &mut out, &mut memory);
+    let mut control = ([0; 508], ControlPayload::EMPTY);
+    let mut end = end(Role::Server, Config::new(), &mut out, &mut memory, &mut control);
     end.conn.send_binary(&[0; 400]).unwrap();
     end.write(1);
     end.advance(secs(30));
@@ -235,9 +249,11 @@ fn s5_5_2_a_keepalive_ping_waits_for_room() {
 #[test]
 fn s7_1_2_a_close_goes_both_ways_without_an_allocator() {
     let (mut out, mut memory) = ([0; 400], [0; 16]);
-    let mut server = end(Role::Server, Config::new(), &mut out, &mut memory);
+    let mut control = ([0; 508], ControlPayload::EMPTY);
+    let mut server = end(Role::Server, Config::new(), &mut out, &mut memory, &mut control);
     let (mut out, mut memory) = ([0; 400], [0; 16]);
-    let mut client = end(Role::Client, Config::new(), &mut out, &mut memory);
+    let mut control = ([0; 508], ControlPayload::EMPTY);
+    let mut client = end(Role::Client, Config::new(), &mut out, &mut memory, &mut control);
     assert_eq!(client.message.capacity(), 16);
     client.conn.send_text("hello").unwrap();
     client.conn.close(client.now, CloseCode::NORMAL, "bye").unwrap();

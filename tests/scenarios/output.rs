@@ -5,8 +5,8 @@ use std::collections::VecDeque;
 
 use hybi::frame::Opcode;
 use hybi::{
-    CloseCode, Config, Connection, Kind, Lent, Machine, Message, MessageBuf, Outbox, Output, Prepared,
-    ProtocolError, Role, SendError, Text,
+    CloseCode, Config, Connection, Message, MessageKind, Outbox, Prepared, ProtocolError, Role, SendError,
+    SliceOutbox, Text, VecMessage, WriteQueue,
 };
 
 use crate::pair::{Dice, End, Scenario, Seen, parse};
@@ -178,7 +178,7 @@ fn s5_6_a_send_is_handed_back_above_the_high_water_mark() {
         let waits = end.conn.buffered_amount();
         let counters = end.conn.sent();
         assert_eq!(end.conn.send_text("x"), Err(SendError::Blocked));
-        assert_eq!(end.conn.send_fragment(Kind::Text, b"x", false), Err(SendError::Blocked));
+        assert_eq!(end.conn.send_fragment(MessageKind::Text, b"x", false), Err(SendError::Blocked));
         let refused = end.conn.send("handed back").unwrap_err();
         assert_eq!((refused.error, refused.message), (SendError::Blocked, Message::from("handed back")));
         assert_eq!(end.conn.send_prepared(&Prepared::new(vec![0; 9000])), Err(SendError::Blocked));
@@ -363,13 +363,13 @@ struct Model {
 }
 
 /// Lets a connection do anything in any order, writes in pieces of any length, and looks at the wire.
-fn torture<O: Output>(
+fn torture<O: WriteQueue>(
     seed: u64,
-    conn: Machine<O>,
-    send: fn(&mut Machine<O>, Vec<u8>) -> Result<(), SendError>,
+    conn: Connection<O>,
+    send: fn(&mut Connection<O>, Vec<u8>) -> Result<(), SendError>,
 ) {
     let mut dice = Dice::new(seed);
-    let mut end = End::new(conn, MessageBuf::new());
+    let mut end = End::new(conn, VecMessage::new());
     let mut model = Model { open: true, ..Model::default() };
     let (mut in_message, mut closed_by) = (false, "");
     let mut count = 0u32;
@@ -396,7 +396,7 @@ fn torture<O: Output>(
             }
             6 | 7 => {
                 let fin = dice.below(2) == 0;
-                if end.conn.send_fragment(Kind::Binary, &payload, fin).is_ok() {
+                if end.conn.send_fragment(MessageKind::Binary, &payload, fin).is_ok() {
                     in_message = !fin;
                     model.data.push((payload, fin));
                 }
@@ -503,10 +503,11 @@ fn s5_4_anything_in_any_order_in_lent_memory() {
     for seed in 0..1000 {
         for role in ROLES {
             let mut memory = vec![0; [131, 145, 163, 420, 6000][seed as usize % 5]];
-            let (now, out) = (hybi::Instant::ZERO, Lent::new(&mut memory));
+            let mut control = [0; 508];
+            let (now, out) = (hybi::Instant::ZERO, SliceOutbox::new(&mut memory, &mut control));
             let conn = match role {
-                Role::Server => Machine::server(now, Config::new(), out),
-                Role::Client => Machine::client(now, Config::new(), out, [1; 32]),
+                Role::Server => Connection::server(now, Config::new(), out),
+                Role::Client => Connection::client(now, Config::new(), out, [1; 32]),
             };
             torture(seed, conn, |conn, payload| conn.send_binary(&payload));
         }
@@ -531,7 +532,7 @@ fn s5_5_1_a_close_follows_what_a_transport_that_takes_all_was_given() {
             end.conn.send_text("one").unwrap();
             end.write_all();
             end.conn.send_text("two").unwrap();
-            end.conn.send_fragment(Kind::Text, b"three", false).unwrap();
+            end.conn.send_fragment(MessageKind::Text, b"three", false).unwrap();
             end.conn.ping(end.now, b"p").unwrap();
             if fails {
                 end.feed(&[0x83]);
@@ -548,7 +549,7 @@ fn s5_5_1_a_close_follows_what_a_transport_that_takes_all_was_given() {
 
 /// A transport that encrypts what it is offered before it knows whether there is room, as OpenSSL does: what it was
 /// offered and did not take must come first the next time.
-fn write_to_a_transport_that_keeps<O: Output, M: hybi::Gather>(
+fn write_to_a_transport_that_keeps<O: WriteQueue, M: hybi::MessageBuffer>(
     end: &mut End<O, M>,
     dice: &mut Dice,
     kept: &mut Vec<u8>,

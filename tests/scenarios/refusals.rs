@@ -2,7 +2,10 @@
 //! `Blocked`, which alone passes by itself.
 
 use hybi::frame::{MaskingKeys, Role};
-use hybi::{CloseCode, Config, Instant, Kind, Lent, LentMessage, Machine, Message, Prepared, SendError};
+use hybi::{
+    CloseCode, Config, Connection, ControlPayload, Instant, Message, MessageKind, Prepared, SendError,
+    SliceMessage, SliceOutbox,
+};
 
 use crate::pair::{End, Scenario, secs};
 
@@ -22,8 +25,8 @@ fn never(_: &[&[u8]]) -> usize {
 const MESSAGES: [Call; 11] = [
     ("send_text", |end| end.conn.send_text("x")),
     ("send_binary", |end| end.conn.send_binary(&[1; 9000])),
-    ("send_fragment, the first", |end| end.conn.send_fragment(Kind::Binary, b"x", false)),
-    ("send_fragment, the only one", |end| end.conn.send_fragment(Kind::Binary, b"x", true)),
+    ("send_fragment, the first", |end| end.conn.send_fragment(MessageKind::Binary, b"x", false)),
+    ("send_fragment, the only one", |end| end.conn.send_fragment(MessageKind::Binary, b"x", true)),
     ("send, small", |end| end.conn.send("x").map_err(|refused| refused.error)),
     ("send, large", |end| end.conn.send(vec![1; 9000]).map_err(|refused| refused.error)),
     ("send_prepared, small", |end| end.conn.send_prepared(&Prepared::new("x"))),
@@ -70,7 +73,7 @@ fn begun(role: Role, open: bool, full: bool) -> End {
     let high_water = if full { 1 } else { 1 << 20 };
     let mut end = Scenario::of(role).config(Config::new().high_water(high_water)).open();
     if open {
-        end.conn.send_fragment(Kind::Text, b"x", false).unwrap();
+        end.conn.send_fragment(MessageKind::Text, b"x", false).unwrap();
     } else if full {
         end.conn.send_text("x").unwrap();
     }
@@ -85,7 +88,7 @@ fn s5_5_1_closed_comes_before_every_other_reason() {
                 let mut end = is_over(begun(role, open, full), how);
                 let before = (end.conn.buffered_amount(), end.conn.sent());
                 let continues: Call =
-                    ("the next fragment", |end| end.conn.send_fragment(Kind::Text, b"x", true));
+                    ("the next fragment", |end| end.conn.send_fragment(MessageKind::Text, b"x", true));
                 let closes: Call = ("close", |end| end.conn.close(end.now, CloseCode::NORMAL, ""));
                 let pings: Call = ("ping", |end| end.conn.ping(end.now, b""));
                 let mistakes = MISTAKES.map(|(name, call, _)| (name, call));
@@ -125,21 +128,22 @@ fn s5_4_a_mistake_is_said_before_that_too_much_waits() {
 fn s5_4_in_lent_memory_what_never_fits_is_said_before_that_too_much_waits() {
     for role in ROLES {
         let (mut memory, mut gathered) = ([0; 400], [0; 16]);
-        let out = Lent::new(&mut memory);
+        let (mut queue, mut control) = ([0; 508], ControlPayload::EMPTY);
+        let out = SliceOutbox::new(&mut memory, &mut queue);
         let config = Config::new();
         let conn = match role {
-            Role::Server => Machine::server(Instant::ZERO, config, out),
-            Role::Client => Machine::client(Instant::ZERO, config, out, MaskingKeys::from_seed([1; 32])),
+            Role::Server => Connection::server(Instant::ZERO, config, out),
+            Role::Client => Connection::client(Instant::ZERO, config, out, MaskingKeys::from_seed([1; 32])),
         };
-        let mut end = End::new(conn, LentMessage::new(&mut gathered));
-        end.conn.send_fragment(Kind::Text, &[b'x'; 200], false).unwrap();
+        let mut end = End::new(conn, SliceMessage::new(&mut gathered, &mut control));
+        end.conn.send_fragment(MessageKind::Text, &[b'x'; 200], false).unwrap();
         let large = [0; 500];
         assert_eq!(end.conn.send_binary(&large), Err(SendError::MessageOpen));
-        assert_eq!(end.conn.send_fragment(Kind::Binary, &large, true), Err(SendError::MessageOpen));
-        assert_eq!(end.conn.send_fragment(Kind::Text, &large, true), Err(SendError::TooLarge));
-        assert_eq!(end.conn.send_fragment(Kind::Text, &large[..200], true), Err(SendError::Blocked));
+        assert_eq!(end.conn.send_fragment(MessageKind::Binary, &large, true), Err(SendError::MessageOpen));
+        assert_eq!(end.conn.send_fragment(MessageKind::Text, &large, true), Err(SendError::TooLarge));
+        assert_eq!(end.conn.send_fragment(MessageKind::Text, &large[..200], true), Err(SendError::Blocked));
         end.conn.close(end.now, CloseCode::NORMAL, "").unwrap();
-        for kind in [Kind::Text, Kind::Binary] {
+        for kind in [MessageKind::Text, MessageKind::Binary] {
             assert_eq!(end.conn.send_fragment(kind, &large, true), Err(SendError::Closed));
         }
         assert_eq!(end.conn.send_binary(&large), Err(SendError::Closed));
@@ -155,7 +159,7 @@ fn s7692_6_1_compressed_messages_are_refused_for_the_same_reasons() {
         let high_water = if full { 1 } else { 1 << 20 };
         let config = Config::new().high_water(high_water);
         let mut end = Scenario::of(role).config(config).deflate(DeflateParams::default()).open();
-        end.conn.send_fragment(Kind::Text, &[b'x'; 500], false).unwrap();
+        end.conn.send_fragment(MessageKind::Text, &[b'x'; 500], false).unwrap();
         end
     };
     for role in ROLES {

@@ -1,7 +1,7 @@
 //! Messages that go straight to the transport: on the wire they are those that were queued and written.
 
 use hybi::frame::Opcode;
-use hybi::{CloseCode, Config, Kind, Message, Role, SendError};
+use hybi::{CloseCode, Config, Message, MessageKind, Role, SendError};
 
 use crate::pair::{End, Scenario};
 
@@ -150,10 +150,10 @@ fn a_message_that_is_refused_is_not_written() {
         assert_eq!(end.conn.transmit_text(end.now, "more", never), Err(SendError::Blocked));
         end.write_all();
 
-        end.conn.send_fragment(Kind::Text, b"open", false).unwrap();
+        end.conn.send_fragment(MessageKind::Text, b"open", false).unwrap();
         end.write_all();
         assert_eq!(end.conn.transmit_binary(end.now, b"between", never), Err(SendError::MessageOpen));
-        end.conn.send_fragment(Kind::Text, b"", true).unwrap();
+        end.conn.send_fragment(MessageKind::Text, b"", true).unwrap();
 
         end.conn.close(end.now, CloseCode::NORMAL, "").unwrap();
         // RFC 6455 5.5.1: no data follows a Close, written or not.

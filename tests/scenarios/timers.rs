@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use hybi::frame::Opcode;
-use hybi::{CloseCode, Config, Outcome, Role, SendError, Timer, TransportAction};
+use hybi::{CloseCode, Config, Outcome, Role, SendError, TimerKind, TransportAction};
 
 use crate::pair::{Pair, Scenario, Seen, at, secs, text};
 
@@ -64,7 +64,7 @@ fn s7_2_1_a_peer_that_does_not_answer_a_ping_is_dead() {
         assert_eq!(end.receive(Opcode::Text, "I was away"), []);
         assert_eq!(end.receive_close(1000, ""), []);
         // Nobody is there to close with: it ends as soon as the Close has been given one write.
-        assert_eq!(end.advance(TICK), [Seen::Closed(Outcome::TimedOut(Timer::Pong))]);
+        assert_eq!(end.advance(TICK), [Seen::Closed(Outcome::TimedOut(TimerKind::Pong))]);
         assert_eq!(end.conn.poll_transport(), Some(TransportAction::Abort));
         assert_eq!(end.conn.poll_timeout(), None);
     }
@@ -75,9 +75,9 @@ fn s7_2_1_a_dead_peer_that_does_not_read_is_aborted() {
     let mut end = Scenario::server().open();
     end.conn.send_text("unread").unwrap();
     end.advance(secs(60));
-    assert_eq!(end.conn.sender().close_state(), hybi::close::State::Failed);
+    assert_eq!(end.conn.sender().close_state(), hybi::CloseState::Failed);
     assert_eq!(end.conn.poll_transport(), None);
-    assert_eq!(end.advance(TICK), [Seen::Closed(Outcome::TimedOut(Timer::Pong))]);
+    assert_eq!(end.advance(TICK), [Seen::Closed(Outcome::TimedOut(TimerKind::Pong))]);
     assert_eq!(end.conn.poll_transport(), Some(TransportAction::Abort));
 }
 
@@ -96,7 +96,7 @@ fn s5_5_3_a_peer_that_takes_what_is_written_is_given_up_later_but_is_given_up() 
                 end.write(1500);
             }
             end.advance(secs(1));
-            if end.conn.sender().close_state() != hybi::close::State::Open {
+            if end.conn.sender().close_state() != hybi::CloseState::Open {
                 died = Some(second + 1);
                 break;
             }
@@ -112,14 +112,14 @@ fn s5_5_3_a_write_into_a_transport_that_has_room_does_not_show_that_the_peer_liv
     end.advance(secs(30));
     end.write_all();
     for _ in 30..60 {
-        assert_eq!(end.conn.sender().close_state(), hybi::close::State::Open);
+        assert_eq!(end.conn.sender().close_state(), hybi::CloseState::Open);
         end.conn.send_binary(&[0; 1000]).unwrap();
         // In part, and all of it: neither found the transport full.
         end.write(300);
         end.write_all();
         end.advance(secs(1));
     }
-    assert_eq!(end.conn.sender().close_state(), hybi::close::State::Failed);
+    assert_eq!(end.conn.sender().close_state(), hybi::CloseState::Failed);
 }
 
 #[test]
@@ -159,7 +159,7 @@ fn s5_5_2_pings_of_the_application_do_not_put_off_the_death_of_a_silent_peer() {
         let mut died = None;
         for second in 0..200 {
             let _ = end.conn.ping(end.now, b"are you there?");
-            if end.conn.sender().close_state() != hybi::close::State::Open {
+            if end.conn.sender().close_state() != hybi::CloseState::Open {
                 died = Some(second);
                 break;
             }
@@ -182,7 +182,7 @@ fn s5_5_2_a_peer_that_reads_a_large_frame_is_not_dead() {
         while end.conn.buffered_amount() > 0 {
             seconds += 1;
             assert_eq!(end.advance(secs(1)), []);
-            assert_eq!(end.conn.sender().close_state(), hybi::close::State::Open, "after {seconds} s");
+            assert_eq!(end.conn.sender().close_state(), hybi::CloseState::Open, "after {seconds} s");
             end.write(16 << 10);
         }
         assert!(seconds > 120);
@@ -208,7 +208,7 @@ fn s5_5_2_a_peer_that_reads_a_large_frame_is_not_dead_with_pongs_behind_it() {
     }
     while end.conn.buffered_amount() > 0 {
         end.advance(secs(1));
-        assert_eq!(end.conn.sender().close_state(), hybi::close::State::Open);
+        assert_eq!(end.conn.sender().close_state(), hybi::CloseState::Open);
         end.write(16 << 10);
     }
     assert!(end.sent().iter().any(|frame| frame.starts_with("ping")));
@@ -222,7 +222,7 @@ fn s5_5_2_a_peer_that_does_not_read_is_found_dead_whatever_waits() {
         end.conn.send_binary(&vec![0; waits]).unwrap();
         end.write(100);
         end.advance(secs(60));
-        assert_eq!(end.conn.sender().close_state(), hybi::close::State::Failed, "{waits}");
+        assert_eq!(end.conn.sender().close_state(), hybi::CloseState::Failed, "{waits}");
         // What could not be sent was the core's Ping and not the application's.
         assert_eq!(end.poll(), []);
     }
@@ -250,7 +250,7 @@ fn s5_5_2_keepalive_without_a_pong_timeout_goes_on_and_stays_bounded() {
         for _ in 0..10_000 {
             end.advance(secs(30));
         }
-        assert_eq!(end.conn.sender().close_state(), hybi::close::State::Open);
+        assert_eq!(end.conn.sender().close_state(), hybi::CloseState::Open);
         assert!(end.conn.buffered_amount() < 1000, "{} bytes wait", end.conn.buffered_amount());
     }
 }
@@ -308,7 +308,7 @@ fn s7_1_1_what_was_closed_for_being_idle_stays_so_where_the_peer_just_goes() {
     let mut end = Scenario::client().config(quiet().idle_timeout(Some(secs(10)))).open();
     end.advance(secs(10));
     assert_eq!(end.flush(), ["close 1001 idle for too long"]);
-    assert_eq!(end.eof(), [Seen::Closed(Outcome::TimedOut(Timer::Idle))]);
+    assert_eq!(end.eof(), [Seen::Closed(Outcome::TimedOut(TimerKind::Idle))]);
 }
 
 #[test]
@@ -317,7 +317,7 @@ fn s7_1_1_a_message_that_is_being_written_is_not_idle() {
         let mut end = Scenario::of(role).config(quiet().idle_timeout(Some(secs(10)))).open();
         end.conn.send_binary(&[0; 6000]).unwrap();
         while end.conn.buffered_amount() > 0 {
-            assert_eq!(end.conn.sender().close_state(), hybi::close::State::Open);
+            assert_eq!(end.conn.sender().close_state(), hybi::CloseState::Open);
             end.write(100);
             end.advance(secs(1));
         }
@@ -376,7 +376,7 @@ fn s7_1_1_timeouts_of_zero_end_at_once_and_do_not_spin() {
     for role in ROLES {
         let mut end = Scenario::of(role).config(Config::new().close_timeout(zero)).open();
         end.conn.close(end.now, CloseCode::NORMAL, "").unwrap();
-        assert_eq!(end.advance(Duration::ZERO), [Seen::Closed(Outcome::TimedOut(Timer::Close))]);
+        assert_eq!(end.advance(Duration::ZERO), [Seen::Closed(Outcome::TimedOut(TimerKind::Close))]);
 
         let mut end = Scenario::of(role).config(Config::new().idle_timeout(zero)).open();
         assert_eq!(end.advance(Duration::ZERO), []);
@@ -384,7 +384,7 @@ fn s7_1_1_timeouts_of_zero_end_at_once_and_do_not_spin() {
 
         let mut end = Scenario::of(role).config(Config::new().pong_timeout(zero)).open();
         end.advance(secs(30));
-        assert_eq!(end.conn.sender().close_state(), hybi::close::State::Failed);
+        assert_eq!(end.conn.sender().close_state(), hybi::CloseState::Failed);
 
         let everything =
             Config::new().ping_interval(zero).pong_timeout(None).close_timeout(zero).idle_timeout(None);
@@ -392,7 +392,7 @@ fn s7_1_1_timeouts_of_zero_end_at_once_and_do_not_spin() {
         end.advance(Duration::from_millis(100));
         assert!(end.conn.buffered_amount() < 1000);
         end.conn.close(end.now, CloseCode::NORMAL, "").unwrap();
-        assert_eq!(end.advance(TICK), [Seen::Closed(Outcome::TimedOut(Timer::Close))]);
+        assert_eq!(end.advance(TICK), [Seen::Closed(Outcome::TimedOut(TimerKind::Close))]);
     }
 }
 
@@ -436,7 +436,7 @@ fn s7_1_1_a_driver_that_wakes_late_does_not_kill_the_peer() {
     // The machine slept for a day.
     end.now = at(secs(86_400));
     end.conn.handle_timeout(end.now);
-    assert_eq!(end.conn.sender().close_state(), hybi::close::State::Open);
+    assert_eq!(end.conn.sender().close_state(), hybi::CloseState::Open);
     assert_eq!(end.flush().len(), 1);
     assert_eq!(end.conn.poll_timeout(), Some(end.now + secs(30)));
 }
@@ -448,7 +448,7 @@ fn s5_5_2_a_pair_that_says_nothing_keeps_itself_alive() {
         assert_eq!(pair.drive_through(1000), 1000);
         assert!(pair.now() > at(secs(30 * 400)));
         for end in [&pair.client, &pair.server] {
-            assert_eq!(end.conn.sender().close_state(), hybi::close::State::Open);
+            assert_eq!(end.conn.sender().close_state(), hybi::CloseState::Open);
         }
         // The cable is cut.
         pair.cut();
@@ -471,7 +471,7 @@ fn s5_5_3_a_pong_before_its_ping_was_written_answers_nothing() {
     for _ in 0..10 {
         end.advance(secs(30));
     }
-    assert_ne!(end.conn.sender().close_state(), hybi::close::State::Open);
+    assert_ne!(end.conn.sender().close_state(), hybi::CloseState::Open);
 }
 
 #[test]
@@ -487,7 +487,7 @@ fn s5_5_3_a_pong_for_the_first_of_two_equal_pings_ends_no_turn_for_ever() {
     for _ in 0..10 {
         end.advance(secs(31));
     }
-    assert_ne!(end.conn.sender().close_state(), hybi::close::State::Open);
+    assert_ne!(end.conn.sender().close_state(), hybi::CloseState::Open);
 }
 
 #[test]
@@ -500,10 +500,10 @@ fn small_messages_keep_an_idle_connection_open_after_a_pong() {
     let mut inbox = hybi::Inbox::with_bytes(&wire);
     let mut now = hybi::Instant::ZERO + secs(50);
     while let Some(ready) = receiver.poll(&mut inbox).unwrap() {
-        assert_eq!(ready.owes().is_none(), receiver.saw_data());
+        assert_eq!(inbox.reply(ready).is_none(), receiver.saw_data());
         sender.handle_received(now, receiver.saw_data());
     }
     now = now + secs(59);
     sender.handle_timeout(now);
-    assert_eq!(sender.close_state(), hybi::close::State::Open);
+    assert_eq!(sender.close_state(), hybi::CloseState::Open);
 }

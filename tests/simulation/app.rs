@@ -1,13 +1,13 @@
 //! What an application says, and whether the other one hears it.
 
-use hybi::{Event, Kind, Outbox, Outcome, Prepared, SendError, Sender};
+use hybi::{Event, MessageKind, Outbox, Outcome, Prepared, SendError, Sender};
 
 use crate::support::cuts::Xorshift;
 
 /// A message that was accepted.
 #[derive(Debug)]
 pub struct Said {
-    pub kind: Kind,
+    pub kind: MessageKind,
     pub data: Vec<u8>,
     /// The last fragment of it was accepted as well.
     pub whole: bool,
@@ -29,7 +29,7 @@ pub struct App {
 }
 
 /// What is to be said, of a few bytes or many, in a form that compresses or does not.
-pub fn message(random: &mut Xorshift) -> (Kind, Vec<u8>) {
+pub fn message(random: &mut Xorshift) -> (MessageKind, Vec<u8>) {
     let len = match random.below(100) {
         0 => 60_000 + random.below(10_000),
         1 | 2 => 15_000 + random.below(3000),
@@ -45,12 +45,12 @@ pub fn message(random: &mut Xorshift) -> (Kind, Vec<u8>) {
         while text.len() < len {
             text.push(alphabet[text.len() * 7 % 6]);
         }
-        return (Kind::Text, text.into_bytes());
+        return (MessageKind::Text, text.into_bytes());
     }
     let mut noise = Xorshift::new(start);
     let repeats = random.below(2) == 0;
     let data = (0..len).map(|at| if repeats { (at % 50) as u8 } else { noise.next() as u8 });
-    (Kind::Binary, data.collect())
+    (MessageKind::Binary, data.collect())
 }
 
 impl App {
@@ -60,18 +60,18 @@ impl App {
     }
 
     /// Says something, by one of the ways there are.
-    pub fn say(&mut self, sender: &mut Sender<Outbox>, way: usize, (kind, data): (Kind, Vec<u8>)) {
+    pub fn say(&mut self, sender: &mut Sender<Outbox>, way: usize, (kind, data): (MessageKind, Vec<u8>)) {
         let text = || std::str::from_utf8(&data).unwrap().to_owned();
         if way % 4 == 0 {
             sender.uncompressed();
         }
         let sent = match (way % 3, kind) {
-            (0, Kind::Text) => sender.send_text(&text()),
-            (0, Kind::Binary) => sender.send_binary(&data),
-            (1, Kind::Text) => sender.send(text()).map_err(|refused| refused.error),
-            (1, Kind::Binary) => sender.send(data.clone()).map_err(|refused| refused.error),
-            (_, Kind::Text) => sender.send_prepared(&Prepared::new(text())),
-            (_, Kind::Binary) => sender.send_prepared(&Prepared::new(data.clone())),
+            (0, MessageKind::Text) => sender.send_text(&text()),
+            (0, MessageKind::Binary) => sender.send_binary(&data),
+            (1, MessageKind::Text) => sender.send(text()).map_err(|refused| refused.error),
+            (1, MessageKind::Binary) => sender.send(data.clone()).map_err(|refused| refused.error),
+            (_, MessageKind::Text) => sender.send_prepared(&Prepared::new(text())),
+            (_, MessageKind::Binary) => sender.send_prepared(&Prepared::new(data.clone())),
         };
         let open = self.is_open();
         if self.is_sent(sent, open) {
@@ -80,12 +80,20 @@ impl App {
     }
 
     /// Says a part of a message, the first or the next.
-    pub fn say_part(&mut self, sender: &mut Sender<Outbox>, (mut kind, data): (Kind, Vec<u8>), fin: bool) {
+    pub fn say_part(
+        &mut self,
+        sender: &mut Sender<Outbox>,
+        (mut kind, data): (MessageKind, Vec<u8>),
+        fin: bool,
+    ) {
         if self.is_open() {
             kind = self.said.last().unwrap().kind;
             // Text must stay text.
-            let data =
-                if kind == Kind::Text { String::from_utf8_lossy(&data).into_owned().into() } else { data };
+            let data = if kind == MessageKind::Text {
+                String::from_utf8_lossy(&data).into_owned().into()
+            } else {
+                data
+            };
             let sent = sender.send_fragment(kind, &data, fin);
             if self.is_sent(sent, false) {
                 let said = self.said.last_mut().unwrap();
@@ -117,13 +125,13 @@ impl App {
     pub fn hear(&mut self, event: &Event<'_>, other: &Self) {
         assert!(self.outcome.is_none(), "{event:?} after Closed");
         match *event {
-            Event::Text(text) => self.hear_whole(Kind::Text, text.as_bytes(), other),
-            Event::Binary(data) => self.hear_whole(Kind::Binary, data, other),
+            Event::Text(text) => self.hear_whole(MessageKind::Text, text.as_bytes(), other),
+            Event::Binary(data) => self.hear_whole(MessageKind::Binary, data, other),
             Event::Chunk { kind, data, first, fin } => self.hear_chunk((kind, data, first, fin), other),
             Event::Ping(_) => self.pings += 1,
             Event::Pong(_) => self.pongs += 1,
-            Event::CloseReceived(frame) => {
-                let code = frame.code.map(hybi::CloseCode::get);
+            Event::CloseReceived { code, .. } => {
+                let code = code.map(hybi::CloseCode::get);
                 assert_eq!(self.close_received.replace(code), None, "a second Close");
             }
             Event::Writable => {
@@ -134,7 +142,7 @@ impl App {
         }
     }
 
-    pub fn hear_whole(&mut self, kind: Kind, data: &[u8], other: &Self) {
+    pub fn hear_whole(&mut self, kind: MessageKind, data: &[u8], other: &Self) {
         assert!(self.close_received.is_none() && self.chunked.is_none());
         let said = other.said.get(self.heard).expect("a message that nobody sent");
         assert!(
@@ -145,7 +153,7 @@ impl App {
         self.heard += 1;
     }
 
-    fn hear_chunk(&mut self, (kind, data, first, fin): (Kind, &[u8], bool, bool), other: &Self) {
+    fn hear_chunk(&mut self, (kind, data, first, fin): (MessageKind, &[u8], bool, bool), other: &Self) {
         assert!(self.close_received.is_none());
         assert_eq!(first, self.chunked.is_none());
         let at = self.chunked.unwrap_or(0);

@@ -3,10 +3,10 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use hybi::close::State;
+use hybi::CloseState;
 use hybi::{
-    CloseCode, Config, Connection, Cut, Delivery, Event, Inbox, Input, Instant, Kind, MessageBuf, Outbox,
-    Owed, Receiver, Role, Sender, SharedConfig, TransportAction,
+    CloseCode, Config, Connection, Delivery, EofPosition, Event, Inbox, Input, Instant, MessageKind, Outbox,
+    PendingReply, Receiver, Role, Sender, SharedConfig, TransportAction, VecMessage,
 };
 
 use crate::app::{self, App};
@@ -41,7 +41,7 @@ impl Setup {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Reading {
     /// To a buffer that is lent for each read.
-    Lent,
+    SliceOutbox,
     /// The same, and large payloads straight to their place.
     Landing,
     /// To an inbox of the connection's own.
@@ -49,7 +49,7 @@ pub enum Reading {
 }
 
 #[derive(Debug)]
-enum Machine {
+enum Ends {
     Whole(Connection),
     Halves { receiver: Receiver, sender: Sender<Outbox>, told: VecDeque<Told> },
 }
@@ -58,15 +58,15 @@ enum Machine {
 #[derive(Debug)]
 enum Told {
     Received(bool),
-    Owes(Owed),
-    End(Cut),
+    Owes(PendingReply),
+    End(EofPosition),
 }
 
 #[derive(Debug)]
 pub struct End {
-    machine: Machine,
+    machine: Ends,
     reading: Reading,
-    message: MessageBuf,
+    message: VecMessage,
     inbox: Inbox,
     pub app: App,
     pub watch: Watch,
@@ -88,7 +88,7 @@ macro_rules! drain {
     ($machine:expr, $input:expr, $now:expr, $app:expr, $watch:expr, $other:expr, $owned:expr) => {
         loop {
             match $machine {
-                Machine::Whole(connection) => match connection.poll($now, $input) {
+                Ends::Whole(connection) => match connection.poll($now, $input) {
                     Ok(Some(ready)) => {
                         if let Some(message) = $owned(&mut *$input, ready) {
                             $app.hear_whole(message.kind(), message.as_bytes(), $other);
@@ -101,9 +101,9 @@ macro_rules! drain {
                     Ok(None) => break,
                     Err(error) => panic!("{error}"),
                 },
-                Machine::Halves { receiver, told, .. } => match receiver.poll($input) {
+                Ends::Halves { receiver, told, .. } => match receiver.poll($input) {
                     Ok(Some(ready)) => {
-                        let owed = ready.owes();
+                        let owed = $input.reply(ready);
                         told.push_back(Told::Received(owed.is_none() || receiver.saw_data()));
                         told.extend(owed.map(Told::Owes));
                         let event = $input.event(ready);
@@ -138,14 +138,14 @@ impl End {
         let connection = connection.with_deflate(setup.deflate);
         let machine = if setup.halves {
             let (receiver, sender) = connection.into_halves();
-            Machine::Halves { receiver, sender, told: VecDeque::new() }
+            Ends::Halves { receiver, sender, told: VecDeque::new() }
         } else {
-            Machine::Whole(connection)
+            Ends::Whole(connection)
         };
         Self {
             machine,
             reading: setup.reading,
-            message: MessageBuf::new(),
+            message: VecMessage::new(),
             inbox: Inbox::empty(),
             app: App::default(),
             watch: Watch::new(setup.role, setup.compressed()),
@@ -161,39 +161,39 @@ impl End {
 
     pub fn sender(&self) -> &Sender<Outbox> {
         match &self.machine {
-            Machine::Whole(connection) => connection.sender(),
-            Machine::Halves { sender, .. } => sender,
+            Ends::Whole(connection) => connection.sender(),
+            Ends::Halves { sender, .. } => sender,
         }
     }
 
     fn sender_mut(&mut self) -> &mut Sender<Outbox> {
         match &mut self.machine {
-            Machine::Whole(connection) => connection.sender_mut(),
-            Machine::Halves { sender, .. } => sender,
+            Ends::Whole(connection) => connection.sender_mut(),
+            Ends::Halves { sender, .. } => sender,
         }
     }
 
     pub fn receiver(&self) -> &Receiver {
         match &self.machine {
-            Machine::Whole(connection) => connection.receiver(),
-            Machine::Halves { receiver, .. } => receiver,
+            Ends::Whole(connection) => connection.receiver(),
+            Ends::Halves { receiver, .. } => receiver,
         }
     }
 
-    pub fn state(&self) -> State {
+    pub fn state(&self) -> CloseState {
         self.sender().close_state()
     }
 
     pub fn deadline(&self) -> Option<Instant> {
         match &self.machine {
-            Machine::Whole(connection) => connection.poll_timeout(),
-            Machine::Halves { sender, .. } => sender.poll_timeout(),
+            Ends::Whole(connection) => connection.poll_timeout(),
+            Ends::Halves { sender, .. } => sender.poll_timeout(),
         }
     }
 
     /// Whether what the receiving half has told is done.
     pub fn is_told(&self) -> bool {
-        !matches!(&self.machine, Machine::Halves { told, .. } if !told.is_empty())
+        !matches!(&self.machine, Ends::Halves { told, .. } if !told.is_empty())
     }
 
     /// Whether the application has seen the end.
@@ -207,8 +207,8 @@ impl End {
         let (kind, data) = app::message(random);
         self.largest = self.largest.max(data.len());
         let sender = match &mut self.machine {
-            Machine::Whole(connection) => connection.sender_mut(),
-            Machine::Halves { sender, .. } => sender,
+            Ends::Whole(connection) => connection.sender_mut(),
+            Ends::Halves { sender, .. } => sender,
         };
         match random.below(6) {
             0 => {
@@ -225,10 +225,10 @@ impl End {
     pub fn finish_message(&mut self) {
         if self.app.is_open() {
             let sender = match &mut self.machine {
-                Machine::Whole(connection) => connection.sender_mut(),
-                Machine::Halves { sender, .. } => sender,
+                Ends::Whole(connection) => connection.sender_mut(),
+                Ends::Halves { sender, .. } => sender,
             };
-            self.app.say_part(sender, (Kind::Binary, Vec::new()), true);
+            self.app.say_part(sender, (MessageKind::Binary, Vec::new()), true);
         }
     }
 
@@ -251,8 +251,8 @@ impl End {
     pub fn close(&mut self, now: Instant, code: u16) {
         let was = self.state();
         let closed = self.sender_mut().close(now, CloseCode::new(code), "that is all");
-        assert_eq!(closed.is_ok(), was == State::Open);
-        assert!(self.state() != State::Open);
+        assert_eq!(closed.is_ok(), was == CloseState::Open);
+        assert!(self.state() != CloseState::Open);
     }
 
     /// Gives back memory that is not needed.
@@ -265,8 +265,8 @@ impl End {
     #[cfg(feature = "deflate")]
     pub fn release_windows(&mut self) {
         match &mut self.machine {
-            Machine::Whole(connection) => connection.release_windows(),
-            Machine::Halves { receiver, sender, .. } => {
+            Ends::Whole(connection) => connection.release_windows(),
+            Ends::Halves { receiver, sender, .. } => {
                 sender.release_window();
                 receiver.release_window();
             }
@@ -277,7 +277,7 @@ impl End {
 
     /// Up to `most` bytes that have arrived are read.
     pub fn read(&mut self, now: Instant, pipe: &mut Pipe, most: usize, other: &App) -> bool {
-        if self.is_over() && matches!(self.machine, Machine::Halves { .. }) {
+        if self.is_over() && matches!(self.machine, Ends::Halves { .. }) {
             // The sending half has said that it is over: the task that reads ends. A connection in one piece knows.
             return !pipe.read(now, most).is_empty();
         }
@@ -287,8 +287,8 @@ impl End {
         let mut len = 0;
         if self.reading == Reading::Inbox {
             let receiver = match machine {
-                Machine::Whole(connection) => connection.receiver(),
-                Machine::Halves { receiver, .. } => receiver,
+                Ends::Whole(connection) => connection.receiver(),
+                Ends::Halves { receiver, .. } => receiver,
             };
             let space = receiver.read_space(&mut self.inbox);
             let bytes = pipe.read(now, most.min(space.len()));
@@ -306,18 +306,16 @@ impl End {
         } else {
             if self.reading == Reading::Landing {
                 let receiver = match machine {
-                    Machine::Whole(connection) => connection.receiver(),
-                    Machine::Halves { receiver, .. } => receiver,
+                    Ends::Whole(connection) => connection.receiver(),
+                    Ends::Halves { receiver, .. } => receiver,
                 };
                 let space = receiver.payload_space(&mut self.message);
                 let bytes = pipe.read(now, most.min(space.len()));
                 len += bytes.len();
                 space[..bytes.len()].copy_from_slice(&bytes);
                 match machine {
-                    Machine::Whole(connection) => connection.handle_payload(&mut self.message, bytes.len()),
-                    Machine::Halves { receiver, .. } => {
-                        receiver.handle_payload(&mut self.message, bytes.len())
-                    }
+                    Ends::Whole(connection) => connection.handle_payload(&mut self.message, bytes.len()),
+                    Ends::Halves { receiver, .. } => receiver.handle_payload(&mut self.message, bytes.len()),
                 }
             }
             let mut bytes = pipe.read(now, most - len);
@@ -341,7 +339,7 @@ impl End {
     /// What there is to say without input.
     pub fn poll(&mut self, now: Instant, other: &App) {
         let Self { machine, app, watch, message, .. } = self;
-        if let Machine::Halves { sender, .. } = machine {
+        if let Ends::Halves { sender, .. } = machine {
             while let Some(ready) = sender.poll() {
                 app.hear(&Input::new(&mut [], message).event(ready), other);
             }
@@ -368,8 +366,8 @@ impl End {
     pub fn hear_of_end(&mut self) {
         if !std::mem::replace(&mut self.told_of_end, true) {
             match &mut self.machine {
-                Machine::Whole(connection) => connection.handle_eof(),
-                Machine::Halves { receiver, told, .. } => told.push_back(Told::End(receiver.cut())),
+                Ends::Whole(connection) => connection.handle_eof(),
+                Ends::Halves { receiver, told, .. } => told.push_back(Told::End(receiver.cut())),
             }
         }
     }
@@ -377,13 +375,13 @@ impl End {
     /// The sending half does the next thing that the receiving one has told; and the receiving one hears of a
     /// timer that ended the connection.
     pub fn tell(&mut self, now: Instant) -> bool {
-        let Machine::Halves { receiver, sender, told } = &mut self.machine else { return false };
-        if matches!(sender.close_state(), State::Failed | State::Ended) {
+        let Ends::Halves { receiver, sender, told } = &mut self.machine else { return false };
+        if matches!(sender.close_state(), CloseState::Failed | CloseState::Ended) {
             receiver.handle_ended();
         }
         match told.pop_front() {
             Some(Told::Received(data)) => sender.handle_received(now, data),
-            Some(Told::Owes(owed)) => sender.settle(now, owed),
+            Some(Told::Owes(owed)) => sender.apply(now, owed),
             Some(Told::End(cut)) => sender.handle_eof(cut),
             None => return false,
         }
@@ -450,8 +448,8 @@ impl End {
     /// The driver tells the time.
     pub fn handle_timeout(&mut self, now: Instant) {
         match &mut self.machine {
-            Machine::Whole(connection) => connection.handle_timeout(now),
-            Machine::Halves { sender, .. } => sender.handle_timeout(now),
+            Ends::Whole(connection) => connection.handle_timeout(now),
+            Ends::Halves { sender, .. } => sender.handle_timeout(now),
         }
         assert!(self.deadline().is_none_or(|next| next > now), "what was due is done");
     }
@@ -465,7 +463,7 @@ impl End {
         let held = (self.message.capacity(), self.inbox.capacity());
         assert!(held.0 <= message && held.1 <= message + window, "{held:?} bytes are held for {longest}");
         // RFC 6455 7.1.1: closing is bounded.
-        if matches!(self.state(), State::Open | State::Ended) {
+        if matches!(self.state(), CloseState::Open | CloseState::Ended) {
             *since = None;
         } else {
             let since = *since.get_or_insert(now);
@@ -473,6 +471,6 @@ impl End {
             assert!(end <= since + close_timeout, "the deadline of closing was put off");
         }
         let dropped = self.sender().dropped();
-        assert!(dropped == 0 || self.state() != State::Open, "{dropped} bytes were dropped while open");
+        assert!(dropped == 0 || self.state() != CloseState::Open, "{dropped} bytes were dropped while open");
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use hybi::close::State;
+use hybi::CloseState;
 use hybi::{Config, Delivery, Instant, Outcome, Role};
 
 use crate::end::{End, Reading, Setup};
@@ -80,7 +80,7 @@ fn setup(random: &mut Xorshift, role: Role) -> (Setup, Duration) {
         #[cfg(feature = "deflate")]
         deflate: None,
         halves: random.below(3) == 0,
-        reading: [Reading::Lent, Reading::Landing, Reading::Inbox][random.below(3)],
+        reading: [Reading::SliceOutbox, Reading::Landing, Reading::Inbox][random.below(3)],
     };
     (setup, close_timeout)
 }
@@ -217,7 +217,10 @@ impl World {
         let (state, blocked) = (self.ends[side].state(), self.ends[side].app.blocked);
         self.ends[side].say(&mut self.random);
         let end = &self.ends[side];
-        assert!(state == State::Open || end.app.said.len() == before, "a message was accepted when closing");
+        assert!(
+            state == CloseState::Open || end.app.said.len() == before,
+            "a message was accepted when closing"
+        );
         self.held_back += usize::from(end.app.blocked && !blocked);
         self.note(|| format!("{side} has said {} messages, blocked {}", end.app.said.len(), end.app.blocked));
     }
@@ -324,7 +327,7 @@ impl World {
             if self.exchange() {
                 continue;
             }
-            let is_open = self.ends.iter().all(|end| end.state() == State::Open);
+            let is_open = self.ends.iter().all(|end| end.state() == CloseState::Open);
             if !is_open || self.dead || self.reset {
                 return false;
             }
@@ -363,7 +366,7 @@ impl World {
         let first = self.random.below(2);
         let both = self.dead || self.random.below(4) == 0;
         for side in if both { vec![first, 1 - first] } else { vec![first] } {
-            if self.ends[side].state() == State::Open {
+            if self.ends[side].state() == CloseState::Open {
                 self.close(side);
             }
         }

@@ -4,8 +4,8 @@ use std::fmt;
 
 use hybi::frame::Role;
 use hybi::{
-    Event, Gather, Input, Instant, Kind, Lent, LentMessage, Machine, MessageBuf, Outbox, Outcome, Output,
-    ProtocolError, SharedConfig, TransportAction,
+    Connection, ControlPayload, Event, Input, Instant, MessageBuffer, MessageKind, Outbox, Outcome,
+    ProtocolError, SharedConfig, SliceMessage, SliceOutbox, TransportAction, VecMessage, WriteQueue,
 };
 
 use super::cuts::Cuts;
@@ -14,10 +14,10 @@ use super::wire;
 const NOW: Instant = Instant::ZERO;
 
 /// An endpoint. As a client it always draws the same masking keys, so that output can be compared.
-pub fn machine<O: Output>(role: Role, config: &SharedConfig, out: O) -> Machine<O> {
+pub fn machine<O: WriteQueue>(role: Role, config: &SharedConfig, out: O) -> Connection<O> {
     match role {
-        Role::Server => Machine::server(NOW, config.clone(), out),
-        Role::Client => Machine::client(NOW, config.clone(), out, [0x5E; 32]),
+        Role::Server => Connection::server(NOW, config.clone(), out),
+        Role::Client => Connection::client(NOW, config.clone(), out, [0x5E; 32]),
     }
 }
 
@@ -120,9 +120,9 @@ pub enum Drain {
 }
 
 /// What the application and the reader of the socket do in a run.
-pub trait Habits<O: Output, M: Gather> {
+pub trait Habits<O: WriteQueue, M: MessageBuffer> {
     /// Reads from the front of `bytes` straight into the message, and gives how much.
-    fn land(&mut self, _: &mut Machine<O>, _: &mut M, _: &[u8]) -> usize {
+    fn land(&mut self, _: &mut Connection<O>, _: &mut M, _: &[u8]) -> usize {
         0
     }
 
@@ -132,7 +132,7 @@ pub trait Habits<O: Output, M: Gather> {
     }
 
     /// Answers an event.
-    fn answer(&mut self, _: &mut Machine<O>, _: &Event<'_>) -> Result<(), String> {
+    fn answer(&mut self, _: &mut Connection<O>, _: &Event<'_>) -> Result<(), String> {
         Ok(())
     }
 }
@@ -141,14 +141,14 @@ pub trait Habits<O: Output, M: Gather> {
 #[derive(Debug)]
 pub struct Quiet;
 
-impl<O: Output, M: Gather> Habits<O, M> for Quiet {}
+impl<O: WriteQueue, M: MessageBuffer> Habits<O, M> for Quiet {}
 
 /// Reads large payloads to where they will be delivered.
 #[derive(Debug)]
 pub struct Landing;
 
-impl Habits<Outbox, MessageBuf> for Landing {
-    fn land(&mut self, machine: &mut Machine<Outbox>, message: &mut MessageBuf, bytes: &[u8]) -> usize {
+impl Habits<Outbox, VecMessage> for Landing {
+    fn land(&mut self, machine: &mut Connection<Outbox>, message: &mut VecMessage, bytes: &[u8]) -> usize {
         let space = machine.payload_space(message);
         let len = space.len().min(bytes.len());
         space[..len].copy_from_slice(&bytes[..len]);
@@ -161,8 +161,8 @@ impl Habits<Outbox, MessageBuf> for Landing {
 #[derive(Debug)]
 pub struct Echo;
 
-impl<O: Output, M: Gather> Habits<O, M> for Echo {
-    fn answer(&mut self, machine: &mut Machine<O>, event: &Event<'_>) -> Result<(), String> {
+impl<O: WriteQueue, M: MessageBuffer> Habits<O, M> for Echo {
+    fn answer(&mut self, machine: &mut Connection<O>, event: &Event<'_>) -> Result<(), String> {
         let sent = match event {
             Event::Text(text) => machine.send_text(text),
             Event::Binary(data) => machine.send_binary(data),
@@ -177,8 +177,8 @@ impl<O: Output, M: Gather> Habits<O, M> for Echo {
 /// What must hold for every input is verified on the way, and said in the error where it does not: nothing
 /// after a Close or a failure, chunks that make up messages, all input taken in, one `Closed` at the end,
 /// the right thing to do with the transport.
-pub fn drive<O: Output, M: Gather>(
-    machine: &mut Machine<O>,
+pub fn drive<O: WriteQueue, M: MessageBuffer>(
+    machine: &mut Connection<O>,
     message: &mut M,
     input: &[u8],
     cuts: &Cuts,
@@ -198,16 +198,17 @@ pub fn drive<O: Output, M: Gather>(
 
 /// As [`drive`], in memory that is lent: with room for messages of `room` bytes.
 pub fn drive_lent(
-    new: impl FnOnce(Lent<'static>) -> Machine<Lent<'static>>,
+    new: impl for<'m> FnOnce(SliceOutbox<'m>) -> Connection<SliceOutbox<'m>>,
     room: usize,
     input: &[u8],
     cuts: &Cuts,
     form: Form,
 ) -> Result<Run, String> {
-    // Output without an answer lies in the slot for control frames alone.
-    let mut machine = new(Lent::new(&mut []));
+    // Output without an answer lies in the memory for control frames alone.
+    let (mut queue, mut control) = ([0; 508], ControlPayload::EMPTY);
+    let mut machine = new(SliceOutbox::new(&mut [], &mut queue));
     let mut memory = vec![0xA5; room];
-    let mut message = LentMessage::new(&mut memory);
+    let mut message = SliceMessage::new(&mut memory, &mut control);
     drive(&mut machine, &mut message, input, cuts, (form, Drain::Always), &mut Quiet)
 }
 
@@ -221,7 +222,7 @@ struct Recorder {
     error: Option<ProtocolError>,
     out: Vec<u8>,
     /// The message that comes in chunks.
-    open: Option<(Kind, Vec<u8>)>,
+    open: Option<(MessageKind, Vec<u8>)>,
 }
 
 impl Recorder {
@@ -233,9 +234,9 @@ impl Recorder {
         matches!(self.events.last(), Some(Seen::Close(..)))
     }
 
-    fn feed<O: Output, M: Gather>(
+    fn feed<O: WriteQueue, M: MessageBuffer>(
         &mut self,
-        machine: &mut Machine<O>,
+        machine: &mut Connection<O>,
         message: &mut M,
         piece: &mut [u8],
         habits: &mut impl Habits<O, M>,
@@ -304,8 +305,8 @@ impl Recorder {
             }
             Event::Ping(payload) => Seen::Ping(payload.to_vec()),
             Event::Pong(payload) => Seen::Pong(payload.to_vec()),
-            Event::CloseReceived(frame) => {
-                Seen::Close(frame.code.map(hybi::CloseCode::get), frame.reason.as_str().to_owned())
+            Event::CloseReceived { code, reason } => {
+                Seen::Close(code.map(hybi::CloseCode::get), reason.to_owned())
             }
             _ => return Err(format!("unexpected: {event:?}")),
         };
@@ -313,7 +314,13 @@ impl Recorder {
         Ok(true)
     }
 
-    fn chunk(&mut self, kind: Kind, data: &[u8], first: bool, fin: bool) -> Result<Option<Seen>, String> {
+    fn chunk(
+        &mut self,
+        kind: MessageKind,
+        data: &[u8],
+        first: bool,
+        fin: bool,
+    ) -> Result<Option<Seen>, String> {
         if first != self.open.is_none() || data.is_empty() && !fin {
             return Err(format!("a wrong chunk: first {first}, fin {fin}, {} bytes", data.len()));
         }
@@ -328,15 +335,15 @@ impl Recorder {
         let gathered = std::mem::take(gathered);
         self.open = None;
         Ok(Some(match kind {
-            Kind::Text => {
+            MessageKind::Text => {
                 Seen::Text(String::from_utf8(gathered).map_err(|_| "text chunks that are no text")?)
             }
-            Kind::Binary => Seen::Binary(gathered),
+            MessageKind::Binary => Seen::Binary(gathered),
         }))
     }
 
     /// Writes what waits, `bytes` at most.
-    fn write<O: Output>(&mut self, machine: &mut Machine<O>, bytes: usize) {
+    fn write<O: WriteQueue>(&mut self, machine: &mut Connection<O>, bytes: usize) {
         let end = self.out.len().saturating_add(bytes);
         while machine.buffered_amount() > 0 && self.out.len() < end {
             let mut slices = [&[][..]; 4];
@@ -351,7 +358,11 @@ impl Recorder {
         }
     }
 
-    fn end<O: Output, M: Gather>(mut self, machine: &mut Machine<O>, message: &mut M) -> Result<Run, String> {
+    fn end<O: WriteQueue, M: MessageBuffer>(
+        mut self,
+        machine: &mut Connection<O>,
+        message: &mut M,
+    ) -> Result<Run, String> {
         self.write(machine, usize::MAX);
         let done = self.error.is_some() || self.is_closed();
         if done {

@@ -2,7 +2,7 @@
 
 use hybi::frame::Role;
 use hybi::handshake::DeflateParams;
-use hybi::{Config, Connection, Delivery, Machine, MessageBuf, Outbox, Output, ProtocolError, SharedConfig};
+use hybi::{Config, Connection, Delivery, Outbox, ProtocolError, SharedConfig, VecMessage, WriteQueue};
 use serde_json::Value;
 
 use super::case::{Judged, Verdict, check_keys, has_tag, hex, text};
@@ -69,7 +69,7 @@ impl Endpoint {
         }
     }
 
-    fn machine<O: Output>(&self, config: &SharedConfig, out: O) -> Machine<O> {
+    fn machine<O: WriteQueue>(&self, config: &SharedConfig, out: O) -> Connection<O> {
         let machine = machine(self.role, config, out);
         #[cfg(feature = "deflate")]
         let machine = machine.with_deflate(self.deflate);
@@ -81,17 +81,17 @@ impl Endpoint {
     }
 
     fn whole(&self, input: &[u8], cuts: &Cuts) -> Result<Run, String> {
-        let (mut connection, mut message) = (self.connection(&self.whole), MessageBuf::new());
+        let (mut connection, mut message) = (self.connection(&self.whole), VecMessage::new());
         drive(&mut connection, &mut message, input, cuts, (Form::Whole, Drain::Always), &mut Quiet)
     }
 
     fn landing(&self, input: &[u8], cuts: &Cuts) -> Result<Run, String> {
-        let (mut connection, mut message) = (self.connection(&self.whole), MessageBuf::new());
+        let (mut connection, mut message) = (self.connection(&self.whole), VecMessage::new());
         drive(&mut connection, &mut message, input, cuts, (Form::Whole, Drain::Always), &mut Landing)
     }
 
     fn chunks(&self, input: &[u8], cuts: &Cuts) -> Result<Run, String> {
-        let (mut connection, mut message) = (self.connection(&self.chunks), MessageBuf::new());
+        let (mut connection, mut message) = (self.connection(&self.chunks), VecMessage::new());
         drive(&mut connection, &mut message, input, cuts, (Form::Chunks, Drain::Always), &mut Quiet)
     }
 
@@ -137,7 +137,7 @@ impl Endpoint {
     /// Where nothing is written before the end of the input, some of the last Pings alone are answered, and
     /// what waits to be written does not grow with their number.
     fn undrained(&self, input: &[u8], first: &Run) -> Result<(), String> {
-        let (mut connection, mut message) = (self.connection(&self.whole), MessageBuf::new());
+        let (mut connection, mut message) = (self.connection(&self.whole), VecMessage::new());
         let plan = (Form::Whole, Drain::Late);
         let run = drive(&mut connection, &mut message, input, &Cuts::Whole, plan, &mut Quiet)?;
         if (&run.events, run.error, run.outcome) != (&first.events, first.error, first.outcome) {

@@ -100,9 +100,9 @@ fn strings(list: &Value) -> Vec<&str> {
     list.as_array().map_or(Vec::new(), |list| list.iter().map(|one| one.as_str().unwrap()).collect())
 }
 
-fn limits(config: &Value) -> Limits {
+fn limits(config: &Value) -> HeadLimits {
     let get = |key: &str, default| config[key].as_u64().map_or(default, |n| usize::try_from(n).unwrap());
-    Limits::new().max_head(get("max_head", 16384)).max_headers(get("max_headers", 100))
+    HeadLimits::new().max_head(get("max_head", 16384)).max_headers(get("max_headers", 100))
 }
 
 fn deflate_config(config: &Value) -> DeflateConfig {

@@ -5,13 +5,13 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use hybi::close::State;
+use hybi::CloseState;
 use hybi::frame::{Header, Mask, Opcode};
 #[cfg(feature = "deflate")]
 use hybi::handshake::DeflateParams;
 use hybi::{
-    CloseCode, Config, Connection, Event, Gather, Input, Instant, Kind, Machine, MessageBuf, Outbox, Outcome,
-    Output, ProtocolError, Role, SharedConfig, TransportAction,
+    CloseCode, Config, Connection, Event, Input, Instant, MessageBuffer, MessageKind, Outbox, Outcome,
+    ProtocolError, Role, SharedConfig, TransportAction, VecMessage, WriteQueue,
 };
 
 /// No exchange in these tests needs more steps than this.
@@ -112,7 +112,7 @@ fn show(frame: &Sent) -> String {
 pub enum Seen {
     Text(String),
     Binary(Vec<u8>),
-    Chunk { kind: Kind, data: Vec<u8>, first: bool, fin: bool },
+    Chunk { kind: MessageKind, data: Vec<u8>, first: bool, fin: bool },
     Ping(Vec<u8>),
     Pong(Vec<u8>),
     Close(Option<u16>, String),
@@ -129,9 +129,7 @@ impl From<Event<'_>> for Seen {
             Event::Chunk { kind, data, first, fin } => Self::Chunk { kind, data: data.to_vec(), first, fin },
             Event::Ping(payload) => Self::Ping(payload.to_vec()),
             Event::Pong(payload) => Self::Pong(payload.to_vec()),
-            Event::CloseReceived(frame) => {
-                Self::Close(frame.code.map(CloseCode::get), frame.reason.as_str().to_owned())
-            }
+            Event::CloseReceived { code, reason } => Self::Close(code.map(CloseCode::get), reason.to_owned()),
             Event::Writable => Self::Writable,
             Event::Closed(outcome) => Self::Closed(outcome),
             _ => panic!("an event that these tests do not know: {event:?}"),
@@ -163,8 +161,8 @@ pub fn joined(seen: &[Seen]) -> (Vec<u8>, bool) {
 
 /// One endpoint, its clock, what it saw and what it wrote.
 #[derive(Debug)]
-pub struct End<O = Outbox, M = MessageBuf> {
-    pub conn: Machine<O>,
+pub struct End<O = Outbox, M = VecMessage> {
+    pub conn: Connection<O>,
     pub message: M,
     pub now: Instant,
     /// What came out of it since it was last asked.
@@ -173,8 +171,8 @@ pub struct End<O = Outbox, M = MessageBuf> {
     pub wire: Vec<u8>,
 }
 
-impl<O: Output, M: Gather> End<O, M> {
-    pub fn new(conn: Machine<O>, message: M) -> Self {
+impl<O: WriteQueue, M: MessageBuffer> End<O, M> {
+    pub fn new(conn: Connection<O>, message: M) -> Self {
         Self { conn, message, now: Instant::ZERO, seen: Vec::new(), wire: Vec::new() }
     }
 
@@ -350,7 +348,7 @@ impl Scenario {
         let conn = connection(self.role, self.config);
         #[cfg(feature = "deflate")]
         let conn = conn.with_deflate(self.agreed);
-        End::new(conn, MessageBuf::new())
+        End::new(conn, VecMessage::new())
     }
 
     /// It has sent a Close with 1000, and waits for the peer's.
@@ -358,7 +356,7 @@ impl Scenario {
         let mut end = self.open();
         end.conn.close(end.now, CloseCode::NORMAL, "").unwrap();
         end.flush();
-        assert_eq!(end.conn.sender().close_state(), State::Sent);
+        assert_eq!(end.conn.sender().close_state(), CloseState::Sent);
         end
     }
 
@@ -367,7 +365,7 @@ impl Scenario {
         let mut end = self.open();
         assert_eq!(end.receive_close(1000, ""), [Seen::Close(Some(1000), String::new())]);
         end.flush();
-        assert_eq!(end.conn.sender().close_state(), State::Both);
+        assert_eq!(end.conn.sender().close_state(), CloseState::Both);
         end
     }
 
@@ -376,7 +374,7 @@ impl Scenario {
         let mut end = self.open();
         assert_eq!(end.feed(&[0x83]), [Seen::Failed(ProtocolError::UnknownOpcode(3))]);
         end.flush();
-        assert_eq!(end.conn.sender().close_state(), State::Failed);
+        assert_eq!(end.conn.sender().close_state(), CloseState::Failed);
         end
     }
 }

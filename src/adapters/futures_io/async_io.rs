@@ -5,7 +5,7 @@ use core::pin::Pin;
 use std::prelude::v1::*;
 use std::task::{Context, Poll};
 
-use super::{FuturesIo, Timer, opening};
+use super::{FuturesIo, Timer, handshake_driver};
 use crate::Instant;
 
 /// The timer of the crate async-io, which smol runs on.
@@ -57,18 +57,18 @@ impl Timer for AsyncIo {
     }
 }
 
-impl opening::Server<FuturesIo<AsyncIo>> {
+impl handshake_driver::Server<FuturesIo<AsyncIo>> {
     /// The defaults: no subprotocols, any origin, ten seconds for the handshake, and those of
-    /// [`Config`](crate::Config) and [`Limits`](crate::handshake::Limits).
+    /// [`Config`](crate::Config) and [`Limits`](crate::handshake::HeadLimits).
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 }
 
-impl opening::Client<FuturesIo<AsyncIo>> {
+impl handshake_driver::Client<FuturesIo<AsyncIo>> {
     /// The defaults: no subprotocols, no origin, ten seconds for the handshake, and those of
-    /// [`Config`](crate::Config) and [`Limits`](crate::handshake::Limits).
+    /// [`Config`](crate::Config) and [`Limits`](crate::handshake::HeadLimits).
     #[must_use]
     pub fn new() -> Self {
         Self::default()

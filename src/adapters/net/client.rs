@@ -4,17 +4,17 @@ use std::io::{Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
 
 use super::Blocking;
-use super::link::{Link, open};
+use super::deadline_stream::{DeadlineStream, open};
 use super::stream::{Over, SocketOf};
 use super::websocket::WebSocket;
 use crate::Instant;
-use crate::adapters::opening::{self, ConnectError, Tried};
+use crate::adapters::handshake_driver::{self, ConnectError, Tried};
 use crate::handshake::WsUrl;
 
 /// What a client is told before it connects.
 ///
 /// ```no_run
-/// use hybi::net::Client;
+/// use hybi::adapters::net::Client;
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let client = Client::new().subprotocols(["chat.v2"]).header("Authorization", "Bearer 7f3a");
@@ -23,11 +23,11 @@ use crate::handshake::WsUrl;
 /// # Ok(())
 /// # }
 /// ```
-pub type Client = opening::Client<Blocking>;
+pub type Client = handshake_driver::Client<Blocking>;
 
 impl Client {
     /// The defaults: no subprotocols, no origin, ten seconds for each address to connect and ten for the
-    /// handshake, and those of [`Config`](crate::Config) and [`Limits`](crate::handshake::Limits).
+    /// handshake, and those of [`Config`](crate::Config) and [`Limits`](crate::handshake::HeadLimits).
     #[must_use]
     pub fn new() -> Self {
         Self::on(Blocking)
@@ -51,7 +51,7 @@ impl Client {
                 Some(timeout) => TcpStream::connect_timeout(&address, timeout),
                 None => TcpStream::connect(address),
             };
-            match stream.and_then(|stream| Link::tcp(stream, true)) {
+            match stream.and_then(|stream| DeadlineStream::tcp(stream, true)) {
                 Ok(link) => return self.run(link, &parsed),
                 Err(error) => tried.failed(address, &error),
             }
@@ -85,10 +85,10 @@ impl Client {
         stream: impl Into<Over<S>>,
         url: &str,
     ) -> Result<WebSocket<S>, ConnectError<S>> {
-        self.run(Link::new(stream.into(), Instant::ZERO), &WsUrl::parse(url)?)
+        self.run(DeadlineStream::new(stream.into(), Instant::ZERO), &WsUrl::parse(url)?)
     }
 
-    fn run<S>(&self, mut link: Link<S>, url: &WsUrl<'_>) -> Result<WebSocket<S>, ConnectError<S>> {
+    fn run<S>(&self, mut link: DeadlineStream<S>, url: &WsUrl<'_>) -> Result<WebSocket<S>, ConnectError<S>> {
         let (subprotocols, headers) = (self.offered(), self.more_headers());
         let request = self.request_for(url, &subprotocols, &headers);
         let opened = self.connecting(link.tick(), request).and_then(|mut connecting| {

@@ -12,7 +12,7 @@ use crate::adapters::error::Error;
 /// Whichever of the three comes first is the time for the next call, of whatever kind: the call finds out itself.
 ///
 /// ```
-/// use hybi::net::{Client, Error, Server};
+/// use hybi::adapters::net::{Client, Error, Server};
 ///
 /// let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
 /// let url = format!("ws://{}/", listener.local_addr()?);

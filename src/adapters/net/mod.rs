@@ -1,7 +1,8 @@
 //! Blocking WebSockets over [`std::net`] and over any stream that reads and writes, TLS for example.
 //!
 //! ```no_run
-//! use hybi::{Event, net};
+//! use hybi::adapters::net;
+//! use hybi::Event;
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let mut ws = net::connect("ws://127.0.0.1:9001/")?;
@@ -55,18 +56,19 @@ use std::net::TcpStream;
 
 mod blocking_mode;
 mod client;
+mod deadline_stream;
 mod interest;
-mod link;
 mod read_ahead;
 mod responder;
 mod server;
 mod split;
 mod stream;
+mod thread_replies;
 mod websocket;
 mod write_driver;
 
 pub use super::error::Error;
-pub use super::opening::{Acceptance, ConnectError, HttpAnswer, Refusal};
+pub use super::handshake_driver::{Acceptance, ConnectError, HttpAnswer, Refusal};
 pub use client::Client;
 pub use interest::Interest;
 pub use responder::Responder;

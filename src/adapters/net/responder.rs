@@ -7,7 +7,7 @@ use std::prelude::v1::*;
 
 use super::write_driver::Output;
 use crate::adapters::error::Error;
-use crate::{CloseCode, Kind, Message, Outbox, Prepared, SendError, Sender};
+use crate::{CloseCode, Message, MessageKind, Outbox, Prepared, SendError, Sender};
 
 /// The means to answer an event. What it sends is queued, and goes out before
 /// [`WebSocket::next`](super::WebSocket::next) blocks, or earlier where much is queued.
@@ -41,7 +41,7 @@ impl<S> Responder<'_, S> {
     /// # Errors
     ///
     /// As [`Self::send_text`].
-    pub fn send_fragment(&mut self, kind: Kind, data: &[u8], fin: bool) -> Result<(), Error> {
+    pub fn send_fragment(&mut self, kind: MessageKind, data: &[u8], fin: bool) -> Result<(), Error> {
         self.unblocked(|sender| sender.send_fragment(kind, data, fin))
     }
 

@@ -7,17 +7,17 @@ use std::net::TcpStream;
 use std::prelude::v1::*;
 
 use super::Blocking;
-use super::link::{Link, open};
+use super::deadline_stream::{DeadlineStream, open};
 use super::stream::{Over, SocketOf};
 use super::websocket::WebSocket;
 use crate::Instant;
-use crate::adapters::opening::{self, Acceptance, PlainRequest, Refusal};
+use crate::adapters::handshake_driver::{self, Acceptance, PlainRequest, Refusal};
 use crate::handshake::{Headers, Reject, Request};
 
 /// What a server is told once and uses for each connection.
 ///
 /// ```no_run
-/// use hybi::net::Server;
+/// use hybi::adapters::net::Server;
 ///
 /// # fn main() -> std::io::Result<()> {
 /// let server = Server::new().subprotocols(["chat.v2", "chat.v1"]).origins(["https://example.com"]);
@@ -33,14 +33,14 @@ use crate::handshake::{Headers, Reject, Request};
 /// # Ok(())
 /// # }
 /// ```
-pub type Server = opening::Server<Blocking>;
+pub type Server = handshake_driver::Server<Blocking>;
 
 /// Why no WebSocket came of a connection.
-pub type AcceptError<S> = opening::AcceptError<HttpCall<S>>;
+pub type AcceptError<S> = handshake_driver::AcceptError<HttpCall<S>>;
 
 impl Server {
     /// The defaults: no subprotocols, any origin, ten seconds for the handshake, and those of
-    /// [`Config`](crate::Config) and [`Limits`](crate::handshake::Limits).
+    /// [`Config`](crate::Config) and [`Limits`](crate::handshake::HeadLimits).
     #[must_use]
     pub fn new() -> Self {
         Self::on(Blocking)
@@ -67,7 +67,7 @@ impl Server {
         stream: TcpStream,
         decide: impl FnOnce(&Request<'_>) -> Result<Acceptance, Refusal>,
     ) -> Result<WebSocket<TcpStream>, AcceptError<TcpStream>> {
-        self.run(Link::tcp(stream, false)?, decide)
+        self.run(DeadlineStream::tcp(stream, false)?, decide)
     }
 
     /// As [`Self::accept_with`], over any stream. `socket` finds the TCP socket underneath; `|_| None` if
@@ -95,12 +95,12 @@ impl Server {
         stream: impl Into<Over<S>>,
         decide: impl FnOnce(&Request<'_>) -> Result<Acceptance, Refusal>,
     ) -> Result<WebSocket<S>, AcceptError<S>> {
-        self.run(Link::new(stream.into(), Instant::ZERO), decide)
+        self.run(DeadlineStream::new(stream.into(), Instant::ZERO), decide)
     }
 
     fn run<S>(
         &self,
-        mut link: Link<S>,
+        mut link: DeadlineStream<S>,
         decide: impl FnOnce(&Request<'_>) -> Result<Acceptance, Refusal>,
     ) -> Result<WebSocket<S>, AcceptError<S>> {
         let mut accepting = self.accepting(link.tick(), decide);
@@ -175,7 +175,7 @@ impl<S> HttpCall<S> {
     /// * [`InvalidInput`](io::ErrorKind::InvalidInput): the answer cannot be sent as it is. Nothing was sent.
     /// * Others: the stream failed.
     pub fn answer(self, answer: &Reject<'_>) -> io::Result<()> {
-        let mut link = Link::new(self.stream, Instant::ZERO);
+        let mut link = DeadlineStream::new(self.stream, Instant::ZERO);
         let mut answer = self.request.answer(link.tick(), answer)?;
         open(&mut link, &mut answer);
         answer.error.map_or(Ok(()), Err)

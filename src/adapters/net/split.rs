@@ -4,59 +4,26 @@ use core::time::Duration;
 use std::io::{self, ErrorKind};
 use std::prelude::v1::*;
 use std::sync::Arc;
-use std::thread::{self, Thread};
 
+use super::deadline_stream::{DeadlineStream, HalfClose};
 use super::interest::{Interest, would_block};
-use super::link::{HalfClose, Link};
 use super::responder::Responder;
 use super::stream::Stream;
+use super::thread_replies::{SHORTEST_NAP, ThreadReplies};
 use super::write_driver::{Output, SLICE};
-use crate::adapters::desk;
+use crate::CloseState;
 use crate::adapters::error::{Error, end_of_messages};
 use crate::adapters::lock::{lock, try_lock};
 use crate::adapters::sync::Mutex;
-use crate::close::State;
 use crate::{
-    CloseCode, CloseFrame, Connection, Cut, Event, Inbox, Instant, Kind, Message, Outbox, Outcome, Owed,
-    Prepared, Ready, Receiver, SendError, Sender, TransportAction,
+    CloseCode, CloseFrame, Connection, EofPosition, Event, EventIndex, Inbox, Instant, Message, MessageKind,
+    Outbox, Outcome, PendingReply, Prepared, Receiver, SendError, Sender, TransportAction,
 };
-
-/// The least time for which the halves do not look after each other.
-const SHORTEST_NAP: Duration = Duration::from_millis(50);
-/// What the halves have to tell each other.
-#[derive(Debug)]
-pub(super) struct Desk {
-    desk: desk::Desk,
-    nap: Option<Duration>,
-    /// The thread that receives, while it waits until nobody writes.
-    waiting: Mutex<Option<Thread>>,
-}
-
-impl core::ops::Deref for Desk {
-    type Target = desk::Desk;
-
-    fn deref(&self) -> &desk::Desk {
-        &self.desk
-    }
-}
-
-impl Desk {
-    fn new(sender: &Sender<Outbox>) -> Self {
-        let nap = sender.shortest_timeout().map(|time| time.max(SHORTEST_NAP));
-        Self { desk: desk::Desk::new(sender), nap, waiting: Mutex::new(None) }
-    }
-
-    /// For how long one half may wait without looking what the other one does: no timer that the other one
-    /// starts meanwhile runs out before.
-    pub(super) const fn nap(&self) -> Option<Duration> {
-        self.nap
-    }
-}
 
 /// What both halves share.
 #[derive(Debug)]
 struct Shared {
-    desk: Desk,
+    pending: ThreadReplies,
     out: Mutex<Out>,
 }
 
@@ -66,36 +33,36 @@ type Half = Box<dyn Stream + Send>;
 /// What both halves send through. It is locked while a write blocks.
 #[derive(Debug)]
 struct Out {
-    link: Link<Half>,
+    link: DeadlineStream<Half>,
     sender: Sender<Outbox>,
 }
 
 impl Out {
-    fn output<'w>(&'w mut self, desk: &'w Desk) -> Output<'w, Half> {
-        Output { link: &mut self.link, sender: &mut self.sender, desk: Some(desk) }
+    fn output<'w>(&'w mut self, pending: &'w ThreadReplies) -> Output<'w, Half> {
+        Output { link: &mut self.link, sender: &mut self.sender, pending: Some(pending) }
     }
 
     /// Writes all that is queued, and does what the transport needs then: the other half may wait for it.
-    fn write(&mut self, desk: &Desk) -> Result<(), Error> {
-        let written = self.output(desk).flush();
+    fn write(&mut self, pending: &ThreadReplies) -> Result<(), Error> {
+        let written = self.output(pending).flush();
         self.end_transport();
         written
     }
 
     /// As [`write`](Self::write), without waiting: for the half that receives, which must not stop reading. Whether
     /// all is out.
-    fn write_now(&mut self, desk: &Desk) -> bool {
+    fn write_now(&mut self, pending: &ThreadReplies) -> bool {
         // A stream that fails shows when it is read.
-        let written = self.output(desk).write_now().unwrap_or(self.link.write_failed());
+        let written = self.output(pending).write_now().unwrap_or(self.link.write_failed());
         self.end_transport() && written
     }
 
     /// As [`write_now`](Self::write_now), for who has nothing to read any more: it waits, until `until` at most.
-    fn write_until(&mut self, desk: &Desk, until: Option<Instant>) -> Result<bool, Error> {
-        let written = match self.output(desk).write_or_hear(until) {
+    fn write_until(&mut self, pending: &ThreadReplies, until: Option<Instant>) -> Result<bool, Error> {
+        let written = match self.output(pending).write_or_hear(until) {
             Err(error) if would_block(&error) => return Err(error),
             Err(_) => true,
-            Ok(()) => self.output(desk).is_out(),
+            Ok(()) => self.output(pending).is_out(),
         };
         Ok(self.end_transport() && written)
     }
@@ -110,7 +77,7 @@ impl Out {
                 HalfClose::Impossible => {
                     sender.handle_half_closed();
                     // Only all of it can be closed.
-                    sender.handle_eof(Cut::BetweenMessages);
+                    sender.handle_eof(EofPosition::BetweenMessages);
                     link.abort();
                 }
             },
@@ -129,27 +96,15 @@ impl Out {
 impl Shared {
     /// Waits until nobody writes, but no longer than `most`.
     fn wait_for_writer(&self, most: Duration) {
-        *lock(&self.desk.waiting) = Some(thread::current());
-        // Whoever leaves after this one has put itself there finds it, and has left before if it is free now.
-        if try_lock(&self.out).is_none() {
-            thread::park_timeout(most);
-        }
-        *lock(&self.desk.waiting) = None;
-    }
-
-    /// Wakes the thread that [waits](Self::wait_for_writer), once this one has written.
-    fn wake_reader(&self) {
-        if let Some(reader) = lock(&self.desk.waiting).take() {
-            reader.unpark();
-        }
+        self.pending.wait_unless(|| try_lock(&self.out).is_some(), most);
     }
 
     /// Writes what is owed to the peer, with `write`. If a thread is writing already, it will, as it clears the desk
     /// before it leaves, and looks again once it has left.
-    fn write_owed(&self, mut write: impl FnMut(&mut Out, &Desk)) {
-        while self.desk.is_owing() {
+    fn write_owed(&self, mut write: impl FnMut(&mut Out, &ThreadReplies)) {
+        while self.pending.is_owing() {
             let Some(mut out) = try_lock(&self.out) else { return };
-            write(&mut out, &self.desk);
+            write(&mut out, &self.pending);
         }
     }
 }
@@ -163,7 +118,7 @@ impl Shared {
 /// ends without a Close, a writer that is held up is freed at once.
 #[derive(Debug)]
 pub struct Reader {
-    link: Link<Half>,
+    link: DeadlineStream<Half>,
     receiver: Receiver,
     inbox: Inbox,
     shared: Arc<Shared>,
@@ -183,16 +138,16 @@ pub struct Writer {
 }
 
 pub(super) fn split<S: Stream + Send + 'static>(
-    link: Link<S>,
+    link: DeadlineStream<S>,
     connection: Connection,
     inbox: Inbox,
     outcome: Option<Outcome>,
     error_on_abnormal_end: bool,
 ) -> io::Result<(Reader, Writer)> {
     let (receiver, sender) = connection.into_halves();
-    let desk = Desk::new(&sender);
+    let pending = ThreadReplies::new(&sender);
     let [link, writes] = link.take_apart()?;
-    let shared = Arc::new(Shared { desk, out: Mutex::new(Out { link: writes, sender }) });
+    let shared = Arc::new(Shared { pending, out: Mutex::new(Out { link: writes, sender }) });
     let writer = Writer { shared: Arc::clone(&shared) };
     let (no_room_at, had_ended) = (None, false);
     let reader =
@@ -286,16 +241,16 @@ impl Reader {
     }
 
     /// Runs until an event is there, but no longer than `until`.
-    fn ready(&mut self, until: Option<Instant>) -> Result<Option<Ready>, Error> {
+    fn ready(&mut self, until: Option<Instant>) -> Result<Option<EventIndex>, Error> {
         let mut looked = false;
         while self.outcome.is_none() && !self.had_ended {
             let polled = self.receiver.poll(&mut self.inbox);
             if self.receiver.saw_data() {
-                self.shared.desk.received(true);
+                self.shared.pending.received(true);
             }
             match polled {
                 Ok(Some(ready)) => {
-                    if let Some(owed) = ready.owes() {
+                    if let Some(owed) = self.inbox.reply(ready) {
                         self.owe(owed);
                     }
                     return Ok(Some(ready));
@@ -318,41 +273,41 @@ impl Reader {
         Ok(None)
     }
 
-    fn owe(&mut self, owed: Owed) {
+    fn owe(&mut self, owed: PendingReply) {
         let Self { link, shared, no_room_at, .. } = self;
-        let is_pong = matches!(owed, Owed::Pong(_));
-        shared.desk.owe(owed);
+        let is_pong = matches!(owed, PendingReply::Pong(_));
+        shared.pending.owe(owed);
         // What there is no room for is tried again before the next read. Over a stream that cannot be set not to block
         // each attempt takes some milliseconds: too long for each Ping of a flood.
         if is_pong && no_room_at.is_some_and(|at| link.tick() < at + SLICE) {
             return;
         }
         *no_room_at = None;
-        shared.write_owed(|out, desk| {
-            if !out.write_now(desk) {
+        shared.write_owed(|out, pending| {
+            if !out.write_now(pending) {
                 *no_room_at = Some(out.link.now());
             }
         });
     }
 
     /// All input has been taken in: does what is due, and waits for more, but no longer than `until`.
-    fn turn(&mut self, until: Option<Instant>) -> Result<Option<Ready>, Error> {
-        let Shared { desk, out } = &*self.shared;
+    fn turn(&mut self, until: Option<Instant>) -> Result<Option<EventIndex>, Error> {
+        let Shared { pending, out } = &*self.shared;
         // Whoever holds the lock looks after the timers meanwhile. When the next one is due is not known here then, so
         // this half looks again soon.
-        let mut deadline = desk.nap().map(|nap| self.link.tick() + nap.min(SHORTEST_NAP));
+        let mut deadline = pending.nap().map(|nap| self.link.tick() + nap.min(SHORTEST_NAP));
         let mut stalled = false;
         if let Some(mut out) = try_lock(out) {
-            deadline = desk.nap().map(|nap| self.link.now() + nap);
+            deadline = pending.nap().map(|nap| self.link.now() + nap);
             let now = out.link.tick();
-            desk.settle(&mut out.sender, now);
+            pending.apply(&mut out.sender, now);
             out.sender.handle_timeout(self.link.read_at());
-            if out.sender.close_state() == State::Failed {
+            if out.sender.close_state() == CloseState::Failed {
                 self.receiver.handle_ended();
             }
             let written = match self.link.input_has_ended() {
-                true => out.write_until(desk, until)?,
-                false => out.write_now(desk),
+                true => out.write_until(pending, until)?,
+                false => out.write_now(pending),
             };
             if !written {
                 (stalled, deadline) = (true, Some(out.link.now() + SLICE));
@@ -364,7 +319,7 @@ impl Reader {
                 }
                 // What was blocked has been written by whoever sent it.
             }
-            if out.sender.close_state() == State::Ended {
+            if out.sender.close_state() == CloseState::Ended {
                 self.had_ended = true;
                 return Ok(None);
             }
@@ -385,7 +340,7 @@ impl Reader {
             Ok(Some(0)) => self.end_input(stalled, deadline),
             Ok(Some(n)) => {
                 self.inbox.handle_read(n);
-                desk.received(false);
+                pending.received(false);
             }
             Ok(None) if stalled || deadline != due => {}
             Ok(None) => {
@@ -403,7 +358,7 @@ impl Reader {
                     return Err(Interest { readable: true, writable: stalled, within }.into());
                 }
                 // At the end, a reset is as good an end as any.
-                if self.end() == State::Open {
+                if self.end() == CloseState::Open {
                     return Err(error);
                 }
             }
@@ -420,7 +375,7 @@ impl Reader {
         let Some(mut out) = try_lock(&shared.out) else {
             if stalled || receiver.peer_close().is_some() {
                 link.keep_end();
-                shared.desk.end_input(cut);
+                shared.pending.end_input(cut);
                 let left = deadline.map_or(SLICE, |deadline| deadline.saturating_duration_since(now));
                 shared.wait_for_writer(left.min(SLICE));
             } else {
@@ -429,8 +384,8 @@ impl Reader {
             }
             return;
         };
-        shared.desk.settle(&mut out.sender, now);
-        let is_out = !stalled && out.output(&shared.desk).is_out();
+        shared.pending.apply(&mut out.sender, now);
+        let is_out = !stalled && out.output(&shared.pending).is_out();
         if is_out || out.link.write_failed() {
             out.sender.handle_eof(cut);
         } else {
@@ -440,16 +395,16 @@ impl Reader {
     }
 
     /// The stream has failed; gives how far closing had come.
-    fn end(&mut self) -> State {
+    fn end(&mut self) -> CloseState {
         let Self { link, shared, .. } = self;
-        let Shared { desk, out } = &**shared;
+        let Shared { pending, out } = &**shared;
         let mut out = try_lock(out).unwrap_or_else(|| {
             // A write that blocks would keep the end waiting, and is of no use any more.
             link.abort();
             lock(out)
         });
         let Out { link, sender } = &mut *out;
-        desk.settle(sender, link.tick());
+        pending.apply(sender, link.tick());
         let before = sender.close_state();
         sender.handle_eof(self.receiver.cut());
         before
@@ -481,7 +436,7 @@ impl Writer {
     /// # Errors
     ///
     /// As [`WebSocket::send_text`](super::WebSocket::send_text).
-    pub fn send_fragment(&self, kind: Kind, data: &[u8], fin: bool) -> Result<(), Error> {
+    pub fn send_fragment(&self, kind: MessageKind, data: &[u8], fin: bool) -> Result<(), Error> {
         self.with(|responder| responder.send_fragment(kind, data, fin))
     }
 
@@ -534,22 +489,22 @@ impl Writer {
     /// once that is done.
     #[must_use]
     pub fn round_trip(&self) -> Option<Duration> {
-        self.shared.desk.round_trip()
+        self.shared.pending.round_trip()
     }
 
     fn with(&self, send: impl FnOnce(&mut Responder<'_, Half>) -> Result<(), Error>) -> Result<(), Error> {
-        let Shared { desk, out } = &*self.shared;
+        let Shared { pending, out } = &*self.shared;
         let sent = {
             let mut out = lock(out);
-            let on_time = out.output(desk).keep_time();
-            let sent = on_time.and_then(|()| send(&mut Responder { out: out.output(desk) }));
-            sent.and(out.write(desk))
+            let on_time = out.output(pending).keep_time();
+            let sent = on_time.and_then(|()| send(&mut Responder { out: out.output(pending) }));
+            sent.and(out.write(pending))
         };
-        self.shared.write_owed(|out, desk| {
+        self.shared.write_owed(|out, pending| {
             // A stream that fails shows at the next read or send.
-            let _ = out.write(desk);
+            let _ = out.write(pending);
         });
-        self.shared.wake_reader();
+        self.shared.pending.wake_reader();
         sent
     }
 }
@@ -560,7 +515,7 @@ mod tests {
     use std::thread;
 
     use super::*;
-    use crate::net::{Client, Server};
+    use crate::adapters::net::{Client, Server};
 
     #[test]
     fn the_round_trip_waits_for_nobody() {
@@ -587,7 +542,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let stream = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let connection = Connection::server(Instant::ZERO, crate::Config::new(), Outbox::new());
-        let ws = crate::net::WebSocket::from_stream(stream, connection, Inbox::empty());
+        let ws = crate::adapters::net::WebSocket::from_stream(stream, connection, Inbox::empty());
         let (mut reader, writer) = ws.split().unwrap();
         let writing = lock(&writer.shared.out);
         let before = std::time::Instant::now();
@@ -599,7 +554,8 @@ mod tests {
 
     #[test]
     fn data_before_a_ping_is_data() {
-        use crate::{Config, Instant, net::WebSocket};
+        use crate::adapters::net::WebSocket;
+        use crate::{Config, Instant};
         use std::io::Write;
         use std::net::TcpStream;
 
@@ -619,7 +575,7 @@ mod tests {
         let deadline = || {
             let mut out = lock(&writer.shared.out);
             let now = out.link.tick();
-            writer.shared.desk.settle(&mut out.sender, now);
+            writer.shared.pending.apply(&mut out.sender, now);
             out.sender.poll_timeout().unwrap()
         };
         let mut last = deadline();

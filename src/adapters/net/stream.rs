@@ -43,7 +43,7 @@ pub type SocketOf<S> = fn(&S) -> Option<&TcpStream>;
 /// use std::net::{Shutdown, TcpStream};
 /// use std::time::Duration;
 ///
-/// use hybi::net::Stream;
+/// use hybi::adapters::net::Stream;
 ///
 /// /// Counts what is read.
 /// struct Counted {
@@ -275,7 +275,7 @@ impl_for_pointer!(Box<S>);
 /// #     fn get_ref(&self) -> &S { &self.0 }
 /// #     fn shutdown(&mut self) -> io::Result<()> { Ok(()) }
 /// # }
-/// use hybi::net::{ConnectError, Client, Over, WebSocket};
+/// use hybi::adapters::net::{ConnectError, Client, Over, WebSocket};
 ///
 /// // With native-tls. With rustls it is `|tls| Some(&tls.sock)`, and
 /// // `|tls| { tls.conn.send_close_notify(); tls.flush() }`.

@@ -8,18 +8,18 @@ use core::time::Duration;
 use std::io::{ErrorKind, Read, Write};
 use std::prelude::v1::*;
 
+use super::deadline_stream::{DeadlineStream, HalfClose};
 use super::interest::would_block;
-use super::link::{HalfClose, Link};
 use super::responder::Responder;
 use super::split::{Reader, Writer, split};
 use super::stream::{Over, SocketOf, Stream};
 use super::write_driver::{Output, SLICE};
 use crate::adapters::error::{Error, end_of_messages};
-use crate::adapters::opening::{Handshake, Opened};
+use crate::adapters::handshake_driver::{Handshake, Opened};
 use crate::handshake::Headers;
 use crate::{
-    CloseCode, CloseFrame, Connection, Event, Inbox, Instant, Kind, Message, Outcome, Prepared, Ready,
-    ReadyState, SendError, TransportAction,
+    CloseCode, CloseFrame, Connection, Event, EventIndex, Inbox, Instant, Message, MessageKind, Outcome,
+    Prepared, ReadyState, SendError, TransportAction,
 };
 
 /// A WebSocket over a stream that reads and writes, one thread at a time. [`WebSocket::split`] makes two
@@ -36,7 +36,7 @@ use crate::{
 /// [`error_on_abnormal_end`](Self::error_on_abnormal_end).
 #[derive(Debug)]
 pub struct WebSocket<S> {
-    link: Link<S>,
+    link: DeadlineStream<S>,
     connection: Connection,
     inbox: Inbox,
     handshake: Handshake,
@@ -63,7 +63,7 @@ impl<S> WebSocket<S> {
     /// [`into_parts`](Self::into_parts) it goes on from the latest instant that the connection
     /// [knows of](Connection::latest_instant), so its timers run on. They do not count the time in between.
     pub fn from_stream(stream: impl Into<Over<S>>, mut connection: Connection, inbox: Inbox) -> Self {
-        let mut link = Link::new(stream.into(), connection.latest_instant());
+        let mut link = DeadlineStream::new(stream.into(), connection.latest_instant());
         if connection.sender().has_write_failed() {
             link.fail_writes();
         }
@@ -74,7 +74,7 @@ impl<S> WebSocket<S> {
         Self::opened(link, Opened { connection, inbox, handshake: Handshake::default() })
     }
 
-    pub(super) fn opened(link: Link<S>, opened: Opened) -> Self {
+    pub(super) fn opened(link: DeadlineStream<S>, opened: Opened) -> Self {
         let Opened { connection, inbox, handshake } = opened;
         Self { link, connection, inbox, handshake, outcome: None, error_on_abnormal_end: false }
     }
@@ -114,7 +114,7 @@ impl<S> WebSocket<S> {
     fn next_until(&mut self, until: Option<Instant>) -> Result<Option<(Event<'_>, Responder<'_, S>)>, Error> {
         let Some(ready) = self.ready(until)? else { return Ok(None) };
         let Self { link, connection, inbox, .. } = self;
-        let out = Output { link, sender: connection.sender_mut(), desk: None };
+        let out = Output { link, sender: connection.sender_mut(), pending: None };
         Ok(Some((inbox.event(ready), Responder { out })))
     }
 
@@ -135,7 +135,7 @@ impl<S> WebSocket<S> {
     /// use std::io::ErrorKind;
     /// use std::time::Duration;
     ///
-    /// use hybi::net::{Client, Error, Server};
+    /// use hybi::adapters::net::{Client, Error, Server};
     ///
     /// let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
     /// let url = format!("ws://{}/", listener.local_addr()?);
@@ -215,7 +215,7 @@ impl<S> WebSocket<S> {
     /// # Errors
     ///
     /// As [`Self::send_text`].
-    pub fn send_fragment(&mut self, kind: Kind, data: &[u8], fin: bool) -> Result<(), Error> {
+    pub fn send_fragment(&mut self, kind: MessageKind, data: &[u8], fin: bool) -> Result<(), Error> {
         self.and_write(|responder| responder.send_fragment(kind, data, fin))
     }
 
@@ -308,11 +308,11 @@ impl<S> WebSocket<S> {
     }
 
     const fn output(&mut self) -> Output<'_, S> {
-        Output { link: &mut self.link, sender: self.connection.sender_mut(), desk: None }
+        Output { link: &mut self.link, sender: self.connection.sender_mut(), pending: None }
     }
 
     /// Runs until an event is there, but no longer than `until`.
-    fn ready(&mut self, until: Option<Instant>) -> Result<Option<Ready>, Error> {
+    fn ready(&mut self, until: Option<Instant>) -> Result<Option<EventIndex>, Error> {
         let mut looked = false;
         while self.outcome.is_none() {
             match self.connection.poll(self.link.now(), &mut self.inbox) {
@@ -478,7 +478,7 @@ impl<S> WebSocket<S> {
     ///
     /// ```
     /// # use hybi::{Config, Connection, Inbox, Instant, Outbox};
-    /// use hybi::net::{Error, WebSocket};
+    /// use hybi::adapters::net::{Error, WebSocket};
     ///
     /// # let connection = Connection::client(Instant::ZERO, Config::new(), Outbox::new(), [1; 32]);
     /// # let stream = std::io::Cursor::new(b"\x82\x03abc".to_vec());

@@ -20,12 +20,12 @@
 use core::time::Duration;
 use std::prelude::v1::*;
 
+use super::deadline_stream::{DeadlineStream, Flush, MAX_SLICES};
 use super::interest::{Interest, would_block};
-use super::link::{Flush, Link, MAX_SLICES};
-use super::split::Desk;
+use super::thread_replies::ThreadReplies;
+use crate::CloseState;
 use crate::adapters::error::Error;
-use crate::close::State;
-use crate::{Cut, Instant, Outbox, SendError, Sender};
+use crate::{EofPosition, Instant, Outbox, SendError, Sender};
 
 /// The longest time for which a write waits before timers and input are looked at.
 ///
@@ -39,10 +39,10 @@ const AT_ONCE: usize = 16 << 10;
 /// A connection's output, and the stream that it goes to.
 #[derive(Debug)]
 pub(super) struct Output<'w, S> {
-    pub(super) link: &'w mut Link<S>,
+    pub(super) link: &'w mut DeadlineStream<S>,
     pub(super) sender: &'w mut Sender<Outbox>,
     /// Where the half that receives leaves what it owes, if it is not this thread that reads.
-    pub(super) desk: Option<&'w Desk>,
+    pub(super) pending: Option<&'w ThreadReplies>,
 }
 
 /// What one write has come to.
@@ -61,7 +61,7 @@ impl<S> Output<'_, S> {
     /// is dead, and its Pings go out.
     pub(super) fn keep_time(&mut self) -> Result<(), Error> {
         self.link.tick();
-        self.settle();
+        self.apply();
         if !self.is_due() {
             return Ok(());
         }
@@ -133,8 +133,8 @@ impl<S> Output<'_, S> {
 
     /// Writes once, or flushes where all is written. It waits for a [`SLICE`] at most, and not beyond `limit`.
     fn write_once(&mut self, limit: Option<Instant>) -> Result<Step, Error> {
-        self.settle();
-        if self.sender.close_state() == State::Ended {
+        self.apply();
+        if self.sender.close_state() == CloseState::Ended {
             return Ok(Step::Done);
         }
         let may_keep = self.link.may_keep();
@@ -219,7 +219,7 @@ impl<S> Output<'_, S> {
         let now = self.link.now();
         Interest {
             // What is there, and cannot be taken in, would wake at once whoever waits for it.
-            readable: self.desk.is_none() && self.link.can_look(),
+            readable: self.pending.is_none() && self.link.can_look(),
             writable: !self.is_out() && !self.link.write_failed(),
             within: self.sender.poll_timeout().map(|due| due.saturating_duration_since(now)),
         }
@@ -236,23 +236,23 @@ impl<S> Output<'_, S> {
 
     /// Does what timers want. They are judged by the time up to which it is known what came in.
     fn handle_due(&mut self) {
-        self.settle();
+        self.apply();
         if !self.is_due() {
             return;
         }
-        let looked = if self.desk.is_none() { self.look_ahead() } else { None };
+        let looked = if self.pending.is_none() { self.look_ahead() } else { None };
         match looked {
             // The peer is alive. What else came in must be decoded first, it may be the answer to a Ping.
-            Some(1..) if self.sender.close_state() == State::Open => {}
+            Some(1..) if self.sender.close_state() == CloseState::Open => {}
             Some(_) => self.sender.handle_timeout(self.link.read_at()),
             None => self.sender.handle_timeout(self.link.now()),
         }
     }
 
     /// Does what another thread that receives has left to be done.
-    fn settle(&mut self) {
-        if let Some(desk) = self.desk {
-            desk.settle(self.sender, self.link.now());
+    fn apply(&mut self) {
+        if let Some(pending) = self.pending {
+            pending.apply(self.sender, self.link.now());
         }
     }
 
@@ -264,19 +264,19 @@ impl<S> Output<'_, S> {
 
     /// Reads ahead what is there, if this is the thread that reads.
     fn look(&mut self) {
-        if self.desk.is_none() {
+        if self.pending.is_none() {
             self.look_ahead();
         }
     }
 
-    /// Reads ahead what is there; see [`Link::look`].
+    /// Reads ahead what is there; see [`DeadlineStream::look`].
     fn look_ahead(&mut self) -> Option<usize> {
         let looked = self.link.look();
         if looked.is_some_and(|n| n > 0) {
             self.sender.handle_unread(self.link.read_at());
         } else if looked.is_some() && self.link.knows_end() {
             // Where in a message it is shows when what came before is decoded.
-            self.sender.handle_input_ended(self.link.now(), Cut::BetweenMessages);
+            self.sender.handle_input_ended(self.link.now(), EofPosition::BetweenMessages);
         }
         looked
     }

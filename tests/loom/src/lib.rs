@@ -14,15 +14,15 @@ mod adapters {
         pub(crate) use loom::sync::{Mutex, MutexGuard};
     }
 
-    pub(crate) mod polled {
+    pub(crate) mod async_driver {
         #[allow(dead_code, reason = "the model does not ask for all of it")]
-        #[path = "../../../../../src/adapters/polled/signal.rs"]
-        pub(crate) mod signal;
-        #[path = "../../../../../src/adapters/polled/tasks.rs"]
+        #[path = "../../../../../src/adapters/async_driver/notify_once.rs"]
+        pub(crate) mod notify_once;
+        #[allow(dead_code, reason = "the model does not ask for all of it")]
+        #[path = "../../../../../src/adapters/async_driver/shared_lock.rs"]
+        pub(crate) mod shared_lock;
+        #[path = "../../../../../src/adapters/async_driver/tasks.rs"]
         pub(crate) mod tasks;
-        #[allow(dead_code, reason = "the model does not ask for all of it")]
-        #[path = "../../../../../src/adapters/polled/turnstile.rs"]
-        pub(crate) mod turnstile;
 
         mod model;
     }

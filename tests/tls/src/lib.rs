@@ -13,7 +13,7 @@ use std::sync::mpsc::channel;
 use std::thread;
 use std::time::Duration;
 
-use hybi::net::{Acceptance, Client, Over, Server, WebSocket};
+use hybi::adapters::net::{Acceptance, Client, Over, Server, WebSocket};
 use hybi::{CloseCode, Config, Connection, Inbox, Instant, Outbox, Outcome};
 
 const CLEAN: Outcome = Outcome::Clean { code: CloseCode::NORMAL };

@@ -110,12 +110,12 @@ enum Hybi {
 /// The run loop of hybi's README over a socket of tokio: all that was read is echoed, then written at once.
 /// Timers are left out, as nothing here is silent for half a minute.
 async fn hybi(mut s: TcpStream, how: Hybi) -> R {
-    use hybi::handshake::{Incoming, Limits, ServerHandshake};
+    use hybi::handshake::{HeadLimits, Incoming, ServerHandshake};
     use hybi::{Config, Connection, Event, Inbox, Instant, Outbox, SendError};
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     let mut received = Vec::new();
-    let mut handshake = ServerHandshake::new(Limits::new());
+    let mut handshake = ServerHandshake::new(HeadLimits::new());
     let mut inbox = loop {
         if s.read_buf(&mut received).await? == 0 {
             return Ok(());
@@ -217,7 +217,7 @@ async fn tungstenite(s: TcpStream, batch: bool, buf: usize) -> R {
     if batch { echo_batch!(ws, map) } else { echo_send!(ws, map) }
 }
 async fn tokio_ws(s: TcpStream, batch: bool) -> R {
-    use tokio_websockets::{Limits, Message, ServerBuilder};
+    use tokio_websockets::{HeadLimits, Message, ServerBuilder};
     let (_, ws) = ServerBuilder::new().limits(Limits::unlimited()).accept(s).await?;
     let map = |m: Message| (m.is_text() || m.is_binary()).then_some(m);
     if batch { echo_batch!(ws, map) } else { echo_send!(ws, map) }

@@ -1,5 +1,5 @@
 use ::hybi::deflate::Compression;
-use ::hybi::handshake::{DeflateParams, Incoming, Limits, ServerHandshake};
+use ::hybi::handshake::{DeflateParams, HeadLimits, Incoming, ServerHandshake};
 use ::hybi::{Config, Connection, Event, Inbox, Instant, Message, Outbox};
 
 use crate::*;
@@ -170,7 +170,7 @@ impl Contender for Hybi {
     fn handshake(&self, mut io: Io) -> Option<Io> {
         let mut received = [0; 2048];
         let len = io.fill(&mut received);
-        let mut handshake = ServerHandshake::new(Limits::new());
+        let mut handshake = ServerHandshake::new(HeadLimits::new());
         let Ok(Some(Incoming::Upgrade(request))) = handshake.poll(&received[..len]) else { return None };
         let mut response = [0; 512];
         let len = request.accept().write(&mut response).ok()?;
@@ -215,7 +215,7 @@ impl Contender for Owned {
     fn handshake(&self, mut io: Io) -> Option<Io> {
         let mut received = vec![0; 2048];
         let len = io.fill(&mut received);
-        let mut handshake = ServerHandshake::new(Limits::new());
+        let mut handshake = ServerHandshake::new(HeadLimits::new());
         let Ok(Some(Incoming::Upgrade(request))) = handshake.poll(&received[..len]) else { return None };
         io.put(&request.accept().to_vec().ok()?);
         Some(io)

@@ -1,0 +1,359 @@
+//! Input in memory that grows with the message that arrives in it.
+//!
+//! An [`Inbox`] decides where the next bytes are read to, how its memory grows, and what it gives back. Memory follows what
+//! has arrived, never what a header announces. What has arrived of a message is moved a bounded number of times, however
+//! small the reads are and however often memory is given back: `cargo bench --all-features --bench moved` counts it.
+
+use alloc::vec::Vec;
+use core::ops::Range;
+
+use bytes::Bytes;
+
+use super::input::Input;
+use super::vec_message::{SCANT, SPARE, VecMessage, room_for_read, worth_keeping};
+use crate::connection::event::{EventIndex, MessageKind, Place, What};
+use crate::connection::message::Message;
+use crate::kernel::{Checked, Text};
+
+/// How much is read at once: it stays in the first-level cache while it is unmasked and validated. A message
+/// of 16 KiB, which is a usual size, fits with its header, and so do sixteen of 1 KiB.
+const WINDOW: usize = (16 << 10) + 512;
+/// Behind what is in the window so much is read at once. It stays in the second-level cache; of less, what a system
+/// does for each read shows.
+const AT_ONCE: usize = 256 << 10;
+/// The same where memory is initialised for it, of which a connection that waits gives back what it does not use.
+const AT_ONCE_NEW: usize = 32 << 10;
+/// The window grows by at least this much behind the part of a message that it holds, if as much is still to come.
+const ALLOWANCE: usize = 64 << 10;
+
+/// A payload of which less than this is missing is not worth a read of its own.
+pub(in crate::connection) const WORTH_A_READ: u64 = 4 << 10;
+
+/// An [`Input`] that owns its memory: for loops that return an event from where they read, as an
+/// adapter's `next()` does.
+///
+/// Read to where [`Connection::read_space`](crate::Connection::read_space) says, and report it with
+/// [`handle_read`](Self::handle_read). Empty, it owns no heap; some 16 KiB are allocated for the first read,
+/// and given back by [`release_idle`](Self::release_idle).
+pub type Inbox = Input<Vec<u8>, VecMessage>;
+
+impl Default for Inbox {
+    fn default() -> Self {
+        Self::empty()
+    }
+}
+
+impl Inbox {
+    /// Nothing has arrived.
+    #[must_use]
+    pub const fn empty() -> Self {
+        Self::empty_over(Checked::new(Vec::new()), VecMessage::new())
+    }
+
+    /// `bytes` have arrived already, behind a handshake.
+    #[must_use]
+    pub fn with_bytes(bytes: &[u8]) -> Self {
+        let mut inbox = Self::empty();
+        inbox.window.extend(bytes);
+        inbox.end = bytes.len();
+        inbox
+    }
+
+    /// The first `len` bytes of the space have been read.
+    pub fn handle_read(&mut self, len: usize) {
+        if self.message.is_spread() {
+            self.message.landed(len);
+        } else {
+            self.end = self.window.bytes().len().min(self.end.saturating_add(len));
+        }
+    }
+
+    /// Whether nothing in it is needed any more: all that arrived was taken in, and no message is being
+    /// gathered. Such an inbox can serve another connection.
+    #[must_use]
+    pub const fn is_idle(&self) -> bool {
+        self.at == self.end && self.begun.is_none() && self.message.is_idle()
+    }
+
+    /// The bytes of heap that are held, those of the last message included that took its buffer along.
+    #[inline]
+    #[must_use]
+    pub fn capacity(&self) -> usize {
+        self.window.capacity() + self.message.capacity() + self.message.given_len()
+    }
+
+    /// The bytes of heap that [`release_idle`](Self::release_idle) would give back while a part of a message waits for
+    /// the rest, or while nothing does but what was handed out. The memory of a gathered message that was handed out
+    /// does not count.
+    ///
+    /// It costs something to have them again: while the rest of a large message is on its way, not to give them
+    /// back at once is faster.
+    #[must_use]
+    pub fn spare(&self) -> usize {
+        self.spare_window() + self.message.spare()
+    }
+
+    /// The part of [`Self::spare`] behind and before what the window has to keep.
+    fn spare_window(&self) -> usize {
+        if self.at < self.end {
+            return 0;
+        }
+        match (self.part(), self.window.capacity()) {
+            (0, capacity) => capacity,
+            (part, capacity) if capacity > 2 * part + SPARE => capacity - worth_keeping(part),
+            _ => 0,
+        }
+    }
+
+    /// How much is in the window of a message whose rest is to come, or that has not been taken in.
+    fn part(&self) -> usize {
+        self.end.saturating_sub(self.begun.unwrap_or(self.at))
+    }
+
+    /// Gives back heap that holds nothing that is still needed.
+    ///
+    /// Around a part of a message that waits for the rest some memory stays, at most as much as the part and 1 KiB:
+    /// a peer that sends a few bytes at a time must not make the part move with each of them.
+    pub fn release_idle(&mut self) {
+        if self.spare_window() > 0 {
+            self.keep_from(self.begun.unwrap_or(self.end));
+            if self.end == 0 {
+                drop(self.window.take());
+            } else {
+                self.window.resize(self.end);
+                self.window.shrink_to(worth_keeping(self.end));
+            }
+        }
+        self.message.release_idle();
+    }
+
+    /// The message that `ready`, from the last poll with this input, stands for, as one that owns its data;
+    /// `None` for what is no message. One that was gathered is taken over with its buffer, another is
+    /// copied.
+    #[inline]
+    pub fn take_message(&mut self, ready: EventIndex) -> Option<Message> {
+        let What::Message(kind) = ready.what else { return None };
+        self.own(kind, ready.place)
+    }
+
+    fn own(&mut self, kind: MessageKind, place: Place) -> Option<Message> {
+        let (start, end) = (place.start, place.end);
+        if place.gathered_len().is_some() {
+            self.message.take_gathered(kind, place)
+        } else if self.is_filled_by(start, end) {
+            self.give(kind, start..end)
+        } else {
+            match kind {
+                MessageKind::Text => self.window.text(start..end).map(|text| Text::copied(text).into()),
+                MessageKind::Binary => {
+                    self.window.bytes().get(start..end).map(|bytes| Bytes::copy_from_slice(bytes).into())
+                }
+            }
+        }
+    }
+
+    /// Whether a message is so much of the window that it takes the window along rather than be copied.
+    fn is_filled_by(&self, start: usize, end: usize) -> bool {
+        let (len, rest) = (end.saturating_sub(start), self.end - self.at);
+        // The next message, of which a part has come, stays where it is.
+        self.begun.is_none() && len >= WINDOW / 4 && len >= self.window.bytes().len() / 2 && rest <= len / 8
+    }
+
+    /// The message in `range`, with the window. What has arrived behind it is kept.
+    fn give(&mut self, kind: MessageKind, range: Range<usize>) -> Option<Message> {
+        let rest = self.unread().to_vec();
+        (self.at, self.end) = (0, rest.len());
+        let message = self.message.given_mut().give(&mut self.window, kind, range);
+        self.window = Checked::new(rest);
+        message
+    }
+
+    /// Room for what comes next.
+    #[inline]
+    pub(in crate::connection) fn space(&mut self) -> &mut [u8] {
+        self.message.withdraw();
+        if self.at == self.end {
+            (self.at, self.end) = (0, 0);
+        } else if self.at >= WINDOW {
+            self.keep_from(self.at);
+        }
+        let room = if self.window.bytes().len() < self.end + WINDOW / 4 { WINDOW } else { 0 };
+        self.space_to(self.end + room, self.end + WINDOW)
+    }
+
+    /// Room for the rest of a message that lies in the window, of which `left` bytes are to come.
+    pub(in crate::connection) fn space_behind(&mut self, left: u64) -> &mut [u8] {
+        self.message.withdraw();
+        let (small, left) = (left < WORTH_A_READ, usize::try_from(left).unwrap_or(usize::MAX));
+        let room = self.window.bytes().len() - self.end;
+        let next = if room < left { self.make_room(room, left) } else { left.min(AT_ONCE) };
+        // Of a large rest no more than that is read, so that the next message begins at the front.
+        let most = if small { WINDOW } else { next };
+        let space = self.window.bytes_from(self.end);
+        let most = most.min(space.len());
+        space.get_mut(..most).unwrap_or_default()
+    }
+
+    /// Makes room behind what is there for some of the `left` bytes of a message, if the `room` that there is is
+    /// scant, and says for how many.
+    #[inline(never)]
+    fn make_room(&mut self, room: usize, left: usize) -> usize {
+        let (start, part) = (self.begun.unwrap_or(self.at), self.part());
+        if start >= part {
+            // Less is moved than becomes free.
+            self.keep_from(start);
+        } else if room >= AT_ONCE_NEW / 2 {
+            // After a read of a few bytes nearly all of the room is left: no more is initialised yet.
+            return room.min(AT_ONCE);
+        }
+        // Memory follows what has arrived. A large part gets as much as release_idle leaves, so that it is not moved
+        // again before it has doubled.
+        let more = part.max(ALLOWANCE).saturating_add(SPARE);
+        let bound = left.min(more).min(self.end.saturating_mul(3).saturating_add(WINDOW));
+        let next = self.end.saturating_add(bound.min(AT_ONCE_NEW));
+        // The room that release_idle leaves around a small part must be used up, too.
+        let scant = SCANT.min(part / 8).max(1);
+        let next = room_for_read(self.window.capacity(), self.end, next, scant);
+        self.reserve(next, self.end.saturating_add(bound));
+        self.space_to(next, next).len()
+    }
+
+    /// Moves what lies from `start` on to the front.
+    fn keep_from(&mut self, start: usize) {
+        self.window.move_to_front(start..self.end);
+        // Where the inbox is not that of the connection, the message may have begun anywhere.
+        self.begun = self.begun.map(|begun| begun.saturating_sub(start));
+        (self.at, self.end) = (self.at.saturating_sub(start), self.end.saturating_sub(start));
+    }
+
+    /// Makes room up to `end`, and if the memory has to grow for that, up to `target`.
+    fn reserve(&mut self, end: usize, target: usize) {
+        if self.window.capacity() < end {
+            // By now nobody may have the last message any more that took the window along.
+            let back = self.message.given_mut().take_back();
+            if back.capacity() >= end {
+                self.window.move_to(back);
+            }
+            self.window.reserve(end, target);
+        }
+    }
+
+    #[inline(never)]
+    fn grow(&mut self, end: usize) {
+        self.reserve(end, end);
+        // What has come back may be longer: that is initialised already.
+        if self.window.bytes().len() < end {
+            self.window.resize(end);
+        }
+    }
+
+    /// Room behind what is there, up to `end` at the least and up to `most` where there is memory.
+    #[inline]
+    fn space_to(&mut self, end: usize, most: usize) -> &mut [u8] {
+        if self.window.bytes().len() < end {
+            self.grow(end);
+        }
+        let most = most.min(self.window.bytes().len()).saturating_sub(self.end);
+        self.window.bytes_from(self.end).get_mut(..most).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::connection::{Connection, Outbox};
+    use crate::frame::{Header, Opcode};
+    use crate::{Config, Instant};
+
+    #[test]
+    fn memory_that_comes_back_is_as_long_as_it_was() {
+        let mut inbox = Inbox::empty();
+        inbox.window.resize(2 * WINDOW);
+        (inbox.at, inbox.end) = (2 * WINDOW, 2 * WINDOW);
+        let place = Place::arrived(10, 2 * WINDOW);
+        let message = inbox.take_message(EventIndex::message(place, MessageKind::Binary));
+        assert!(inbox.window.bytes().is_empty());
+        drop(message);
+        assert_eq!(inbox.space().len(), WINDOW);
+        // Nothing has to be initialised once more.
+        assert_eq!(inbox.window.bytes().len(), 2 * WINDOW);
+    }
+
+    /// Bytes that a step has moved, within the window or to another one.
+    fn moved(inbox: &mut Inbox, step: impl FnOnce(&mut Inbox)) -> usize {
+        let (capacity, begun, part) = (inbox.window.capacity(), inbox.begun, inbox.part());
+        step(inbox);
+        let within = if inbox.begun < begun { part } else { 0 };
+        let other =
+            if inbox.window.capacity() == capacity { 0 } else { capacity.min(inbox.window.capacity()) };
+        within + other
+    }
+
+    /// A large message behind one of `first` bytes, `behind` bytes of it at once and the rest in reads of `read`.
+    fn trickle(first: usize, behind: usize, read: usize, reads: usize) {
+        let header = |payload_len, to: &mut Vec<u8>| {
+            let masking_key = Some([0; 4]);
+            let mut head = [0; 14];
+            let header = Header { fin: true, rsv: 0, opcode: Opcode::Binary, masking_key, payload_len };
+            let len = header.encode(&mut head);
+            to.extend_from_slice(&head[..len]);
+        };
+        let mut wire = Vec::new();
+        header(first as u64, &mut wire);
+        wire.resize(wire.len() + first, 1);
+        header(16 << 20, &mut wire);
+        let behind = wire.len() + behind;
+        wire.resize(behind + read * reads, 1);
+
+        let mut connection = Connection::server(Instant::ZERO, Config::new(), Outbox::new());
+        let (mut inbox, mut at, mut all) = (Inbox::empty(), 0, 0);
+        while at < wire.len() {
+            // Without anything to read, it is polled as well.
+            for waits in [true, true, false] {
+                let slow = at >= behind;
+                let most = if slow { read } else { behind - at };
+                all += moved(&mut inbox, |inbox| {
+                    let space = connection.read_space(inbox);
+                    let len = most.min(space.len()).min(wire.len() - at);
+                    if !waits || !slow {
+                        space[..len].copy_from_slice(&wire[at..at + len]);
+                        inbox.handle_read(len);
+                        at += len;
+                    }
+                });
+                all += moved(
+                    &mut inbox,
+                    |inbox| {
+                        while connection.poll(Instant::ZERO, inbox).unwrap().is_some() {}
+                    },
+                );
+                let held = inbox.capacity();
+                assert!(held <= 2 * at + (64 << 10), "{held} for {at}");
+                if slow {
+                    all += moved(&mut inbox, Inbox::release_idle);
+                    let (held, part) = (inbox.capacity(), inbox.part());
+                    assert!(held <= 2 * part + SPARE && inbox.spare() == 0, "{held} for {part}");
+                }
+            }
+        }
+        assert!(
+            all <= 8 * wire.len() + (64 << 10),
+            "{first}, {behind}, reads of {read}: {all} moved for {at}"
+        );
+    }
+
+    #[test]
+    fn s10_4_a_part_of_a_message_is_moved_a_few_times_however_often_memory_is_given_back() {
+        for first in [0, 100, 16_000, 40_000] {
+            for behind in [0, 1, 1000, 30_000] {
+                for (read, reads) in [(1, 1500), (7, 700), (100, 600), (1460, 200), (20_000, 15)] {
+                    trickle(first, behind, read, reads);
+                }
+            }
+        }
+        // Memory grows at some of these.
+        for behind in (0..40).map(|n| n * 33_000) {
+            trickle(100, behind, 1, 8);
+        }
+    }
+}

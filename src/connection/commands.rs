@@ -1,0 +1,171 @@
+//! The commands of a connection, which are those of its [`Sender`].
+//!
+//! [`Sender`] has the details: how long a message may be, what waits for what, and when each error comes.
+
+use super::{Connection, MessageKind, WriteQueue};
+#[cfg(feature = "alloc")]
+use super::{Inbox, Message, Prepared, UnsentMessage, VecMessage};
+use crate::close::CloseCode;
+use crate::error::SendError;
+use crate::time::Instant;
+
+impl<O: WriteQueue> Connection<O> {
+    /// Sends a text message in one frame: see [`Sender::send_text`](super::Sender::send_text).
+    ///
+    /// # Errors
+    ///
+    /// [`SendError::Blocked`], [`TooLarge`](SendError::TooLarge), [`Closed`](SendError::Closed) or
+    /// [`MessageOpen`](SendError::MessageOpen); nothing was sent.
+    #[inline]
+    pub fn send_text(&mut self, text: &str) -> Result<(), SendError> {
+        self.sender.send_text(text)
+    }
+
+    /// Sends a binary message in one frame: see [`Sender::send_binary`](super::Sender::send_binary).
+    ///
+    /// # Errors
+    ///
+    /// [`SendError::Blocked`], [`TooLarge`](SendError::TooLarge), [`Closed`](SendError::Closed) or
+    /// [`MessageOpen`](SendError::MessageOpen); nothing was sent.
+    #[inline]
+    pub fn send_binary(&mut self, data: &[u8]) -> Result<(), SendError> {
+        self.sender.send_binary(data)
+    }
+
+    /// Sends a text message and writes it at once: see [`Sender::transmit_text`](super::Sender::transmit_text).
+    ///
+    /// # Errors
+    ///
+    /// [`SendError::Blocked`], [`TooLarge`](SendError::TooLarge), [`Closed`](SendError::Closed) or
+    /// [`MessageOpen`](SendError::MessageOpen); nothing was sent, and `write` was not called.
+    #[inline]
+    pub fn transmit_text(
+        &mut self,
+        now: Instant,
+        text: &str,
+        write: impl FnOnce(&[&[u8]]) -> usize,
+    ) -> Result<(), SendError> {
+        self.sender.transmit_text(now, text, write)
+    }
+
+    /// Sends a binary message and writes it at once: see [`Sender::transmit_binary`](super::Sender::transmit_binary).
+    ///
+    /// # Errors
+    ///
+    /// [`SendError::Blocked`], [`TooLarge`](SendError::TooLarge), [`Closed`](SendError::Closed) or
+    /// [`MessageOpen`](SendError::MessageOpen); nothing was sent, and `write` was not called.
+    #[inline]
+    pub fn transmit_binary(
+        &mut self,
+        now: Instant,
+        data: &[u8],
+        write: impl FnOnce(&[&[u8]]) -> usize,
+    ) -> Result<(), SendError> {
+        self.sender.transmit_binary(now, data, write)
+    }
+
+    /// Sends the next fragment of a message (RFC 6455 section 5.4): see
+    /// [`Sender::send_fragment`](super::Sender::send_fragment).
+    ///
+    /// # Errors
+    ///
+    /// [`SendError::Blocked`], [`TooLarge`](SendError::TooLarge), [`Closed`](SendError::Closed), or
+    /// [`MessageOpen`](SendError::MessageOpen) if a message of another kind is open; nothing was sent.
+    pub fn send_fragment(&mut self, kind: MessageKind, data: &[u8], fin: bool) -> Result<(), SendError> {
+        self.sender.send_fragment(kind, data, fin)
+    }
+
+    /// Sends a Ping ahead of messages that wait: see [`Sender::ping`](super::Sender::ping).
+    ///
+    /// # Errors
+    ///
+    /// [`SendError::ControlTooLong`], [`Blocked`](SendError::Blocked) or [`Closed`](SendError::Closed); nothing was sent.
+    pub fn ping(&mut self, now: Instant, payload: &[u8]) -> Result<(), SendError> {
+        self.sender.ping(now, payload)
+    }
+
+    /// Sends a Pong ahead of messages that wait: see [`Sender::pong`](super::Sender::pong).
+    ///
+    /// # Errors
+    ///
+    /// [`SendError::ControlTooLong`] or [`Closed`](SendError::Closed); nothing was sent.
+    pub fn pong(&mut self, payload: &[u8]) -> Result<(), SendError> {
+        self.sender.pong(payload)
+    }
+
+    /// Closes the connection behind everything that was accepted: see [`Sender::close`](super::Sender::close).
+    ///
+    /// # Errors
+    ///
+    /// [`SendError::Closed`] if closing has begun, [`CodeNotAllowed`](SendError::CodeNotAllowed) or
+    /// [`ReasonTooLong`](SendError::ReasonTooLong); nothing has changed.
+    pub fn close(
+        &mut self,
+        now: Instant,
+        code: impl Into<Option<CloseCode>>,
+        reason: &str,
+    ) -> Result<(), SendError> {
+        self.sender.close(now, code, reason)
+    }
+
+    /// Declines compression for the next message: see [`Sender::uncompressed`](super::Sender::uncompressed).
+    pub const fn uncompressed(&mut self) -> &mut Self {
+        self.sender.uncompressed();
+        self
+    }
+}
+
+#[cfg(feature = "alloc")]
+impl Connection {
+    /// Sends an owned message in one frame: see [`Sender::send`](super::Sender::send).
+    ///
+    /// # Errors
+    ///
+    /// Those of [`send_text`](Self::send_text), with the message handed back.
+    pub fn send(&mut self, message: impl Into<Message>) -> Result<(), UnsentMessage> {
+        self.sender.send(message)
+    }
+
+    /// Sends an owned message and writes it at once: see [`Sender::transmit`](super::Sender::transmit).
+    ///
+    /// # Errors
+    ///
+    /// Those of [`transmit_text`](Self::transmit_text).
+    #[inline]
+    pub fn transmit(
+        &mut self,
+        now: Instant,
+        message: &Message,
+        write: impl FnOnce(&[&[u8]]) -> usize,
+    ) -> Result<(), SendError> {
+        self.sender.transmit(now, message, write)
+    }
+
+    /// Sends a message whose frame was made once for many connections: see
+    /// [`Sender::send_prepared`](super::Sender::send_prepared).
+    ///
+    /// # Errors
+    ///
+    /// Those of [`send_text`](Self::send_text).
+    pub fn send_prepared(&mut self, prepared: &Prepared) -> Result<(), SendError> {
+        self.sender.send_prepared(prepared)
+    }
+
+    /// Returns where to read to: see [`Receiver::read_space`](super::Receiver::read_space).
+    #[inline]
+    pub fn read_space<'i>(&self, inbox: &'i mut Inbox) -> &'i mut [u8] {
+        self.receiver.read_space(inbox)
+    }
+
+    /// Returns where the rest of a large payload can be read to: see
+    /// [`Receiver::payload_space`](super::Receiver::payload_space).
+    pub fn payload_space<'m>(&self, message: &'m mut VecMessage) -> &'m mut [u8] {
+        self.receiver.payload_space(message)
+    }
+
+    /// Counts bytes that were read to [`payload_space`](Self::payload_space): see
+    /// [`Receiver::handle_payload`](super::Receiver::handle_payload).
+    pub fn handle_payload(&mut self, message: &mut VecMessage, len: usize) {
+        self.receiver.handle_payload(message, len);
+    }
+}

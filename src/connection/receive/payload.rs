@@ -1,0 +1,147 @@
+//! The payload of frames, beyond the fast path: control frames, messages in chunks, messages that are gathered.
+
+#[cfg(feature = "alloc")]
+use alloc::boxed::Box;
+
+use super::{Frame, Progress, Receiver};
+use crate::close::CloseFrame;
+use crate::connection::buffer::{Input, MessageBuffer};
+use crate::connection::config::Delivery;
+use crate::connection::event::{EventIndex, MessageKind, Place, What};
+use crate::error::ProtocolError;
+use crate::kernel::ReadBuffer;
+
+impl Receiver {
+    /// The payload of a control frame, or what is there of it.
+    pub(super) fn control(
+        &mut self,
+        input: &mut Input<impl ReadBuffer, impl MessageBuffer>,
+    ) -> Result<Option<EventIndex>, ProtocolError> {
+        let len = self.decoder.payload_in(input.remaining());
+        let whole = self.decoder.consume(len);
+        let place = input.take_control(len, whole, self.decoder.mask_mut());
+        if self.frame == Frame::Close {
+            // What is there of the body can show already that it is wrong.
+            let frame = CloseFrame::decode_partial(input.data(place), whole)?;
+            if let Some(frame) = frame {
+                self.handle_ended();
+                self.remember_close(frame);
+                input.discard();
+                return Ok(Some(EventIndex { place, what: What::CloseReceived }));
+            }
+        }
+        let what = if self.frame == Frame::Ping { What::Ping } else { What::Pong };
+        Ok(whole.then_some(EventIndex { place, what }))
+    }
+
+    #[cfg(feature = "alloc")]
+    fn remember_close(&mut self, frame: CloseFrame) {
+        self.peer_close = Some(Box::new(frame));
+    }
+
+    #[cfg(not(feature = "alloc"))]
+    #[expect(clippy::unused_self, reason = "as with an allocator")]
+    fn remember_close(&mut self, _: CloseFrame) {}
+
+    /// The payload of a data frame, or what is there of it.
+    pub(super) fn data(
+        &mut self,
+        input: &mut Input<impl ReadBuffer, impl MessageBuffer>,
+    ) -> Result<Option<EventIndex>, ProtocolError> {
+        self.saw_data |= input.remaining() > 0;
+        #[cfg(feature = "deflate")]
+        if self.is_compressed() {
+            return self.inflate(input);
+        }
+        if self.message == Progress::Untouched {
+            self.message = match self.config.delivery {
+                // One that is untouched is in its first fragment.
+                Delivery::Whole if self.fin() && input.will_hold(self.decoder.payload_left()) => {
+                    input.begin_message();
+                    Progress::InPlace
+                }
+                Delivery::Whole => {
+                    input.message_mut().begin();
+                    Progress::Gathering
+                }
+                Delivery::Chunks => Progress::Streaming { begun: false },
+            };
+        }
+        match self.message {
+            Progress::Streaming { begun } => self.chunk(input, begun),
+            Progress::InPlace => Ok(None),
+            _ => self.gather(input),
+        }
+    }
+
+    /// A piece of a message that is handed out in chunks.
+    fn chunk(
+        &mut self,
+        input: &mut Input<impl ReadBuffer, impl MessageBuffer>,
+        begun: bool,
+    ) -> Result<Option<EventIndex>, ProtocolError> {
+        let len = self.decoder.payload_in(input.remaining());
+        let fin = self.decoder.consume(len) && self.fin();
+        let place = input.take_chunk(len, self.decoder.mask_mut());
+        if self.kind == MessageKind::Text {
+            // RFC 6455 8.1: found at the first byte that cannot be right, or at the end of the message.
+            if self.utf8.push(input.data(place)).is_err() || fin && !self.utf8.is_complete() {
+                return Err(ProtocolError::InvalidUtf8);
+            }
+        }
+        if len == 0 && !fin {
+            return Ok(None);
+        }
+        self.message = Progress::Streaming { begun: true };
+        if fin {
+            self.finish_message(place);
+        }
+        Ok(Some(EventIndex::chunk(place, self.kind, !begun, fin)))
+    }
+
+    /// A piece of a message that is gathered.
+    fn gather(
+        &mut self,
+        input: &mut Input<impl ReadBuffer, impl MessageBuffer>,
+    ) -> Result<Option<EventIndex>, ProtocolError> {
+        let left = self.decoder.payload_left();
+        let landed = input
+            .message_mut()
+            .land(left, self.decoder.mask_mut(), self.kind)
+            .map_err(|_| ProtocolError::InvalidUtf8)?;
+        self.counters.bytes += landed as u64;
+        self.saw_data |= landed > 0;
+        let mut end = self.decoder.consume(landed);
+        let len = self.decoder.payload_in(input.remaining());
+        if !end {
+            let gathered = input.message_mut().gathered() as u64;
+            let expected = self.fin().then(|| gathered + self.decoder.payload_left());
+            let taken = input
+                .gather(len, self.decoder.mask_mut(), self.kind, expected)
+                .map_err(|_| ProtocolError::InvalidUtf8)?;
+            end = self.decoder.consume(taken);
+            if taken < len {
+                // The memory is full: what is gathered goes out as a chunk, the rest in chunks behind it.
+                let message = input.message_mut();
+                let len = message.gathered();
+                self.utf8 = message.validator();
+                message.finish();
+                self.message = Progress::Streaming { begun: len > 0 };
+                let place = Place::gathered(len);
+                return Ok((len > 0).then_some(EventIndex::chunk(place, self.kind, true, false)));
+            }
+        }
+        if !(end && self.fin()) {
+            return Ok(None);
+        }
+        let message = input.message_mut();
+        // RFC 6455 8.1: nor may a code point be cut off by the end of the message.
+        if self.kind == MessageKind::Text && !message.validator().is_complete() {
+            return Err(ProtocolError::InvalidUtf8);
+        }
+        message.finish();
+        let place = Place::gathered(message.gathered());
+        self.message = Progress::Untouched;
+        Ok(Some(self.finish_message(place).into()))
+    }
+}

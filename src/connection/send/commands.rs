@@ -1,0 +1,292 @@
+//! Commands: messages and control frames into the write queue.
+//!
+//! Each command is checked in one place ([`Sender::accept`], [`Sender::check_control`]), written by one function that puts
+//! the header in front ([`Sender::push`] and its forms for short headers), and counted in one place.
+
+use super::control_queue::MAX_CONTROL_FRAME;
+use super::{RESERVE, Sender, WriteQueue};
+use crate::close::{CloseCode, CloseFrame, CloseReason};
+use crate::connection::close_state::{CloseAction, CloseEvent, CloseState};
+use crate::connection::event::MessageKind;
+use crate::error::SendError;
+use crate::frame::{Header, MAX_HEADER_LEN, Opcode, write_frame};
+use crate::role::Role;
+use crate::time::Instant;
+
+impl<O: WriteQueue> Sender<O> {
+    /// Sends a text message in one frame.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError::Blocked`], [`TooLarge`](SendError::TooLarge), [`Closed`](SendError::Closed) or
+    /// [`MessageOpen`](SendError::MessageOpen); nothing was sent.
+    #[inline]
+    pub fn send_text(&mut self, text: &str) -> Result<(), SendError> {
+        self.data(Opcode::Text, true, text.as_bytes())
+    }
+
+    /// Sends a binary message in one frame.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::send_text`].
+    #[inline]
+    pub fn send_binary(&mut self, data: &[u8]) -> Result<(), SendError> {
+        self.data(Opcode::Binary, true, data)
+    }
+
+    /// Sends the next fragment of a message (RFC 6455 section 5.4). The first one opens the message, the
+    /// one with `fin` ends it; control frames may be sent in between. Fragments of text may be cut
+    /// anywhere; it is the caller's duty that they are UTF-8 when put together.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::send_text`]; [`SendError::MessageOpen`] where a message of another kind is open.
+    pub fn send_fragment(&mut self, kind: MessageKind, data: &[u8], fin: bool) -> Result<(), SendError> {
+        // A fragment of another kind than the open message counts as the first of a new message. `accept` refuses it,
+        // and gives the same reason as for any other message.
+        let opcode = match kind {
+            _ if self.open == Some(kind) => Opcode::Continuation,
+            MessageKind::Text => Opcode::Text,
+            MessageKind::Binary => Opcode::Binary,
+        };
+        self.data(opcode, fin, data)?;
+        self.open = (!fin).then_some(kind);
+        Ok(())
+    }
+
+    /// The next message that is accepted goes out as it is, whatever was agreed on: for one that has a secret
+    /// in it (RFC 7692 section 8). To be said before the first fragment: a message that is open goes on as it began.
+    /// See [`manual::security`](crate::manual::security).
+    ///
+    /// ```
+    /// # #[cfg(feature = "alloc")] {
+    /// # use hybi::{Config, Connection, Instant, Outbox};
+    /// let mut connection = Connection::server(Instant::ZERO, Config::new(), Outbox::new());
+    /// connection.uncompressed().send_text("the token is 3GOEp6qX")?;
+    /// # }
+    /// # Ok::<(), hybi::SendError>(())
+    /// ```
+    pub const fn uncompressed(&mut self) -> &mut Self {
+        #[cfg(feature = "deflate")]
+        {
+            self.deflating.declined = true;
+        }
+        self
+    }
+
+    /// Sends a Ping, ahead of messages that wait. Its Pong comes as an event, and sets
+    /// [`round_trip`](Self::round_trip).
+    ///
+    /// # Errors
+    ///
+    /// [`SendError::ControlTooLong`], [`Blocked`](SendError::Blocked) or [`Closed`](SendError::Closed);
+    /// nothing was sent.
+    pub fn ping(&mut self, now: Instant, payload: &[u8]) -> Result<(), SendError> {
+        self.check_control(Opcode::Ping, payload)?;
+        if !self.push_ping(payload) {
+            self.blocked = true;
+            return Err(SendError::Blocked);
+        }
+        self.timers.ping_queued(now, payload);
+        Ok(())
+    }
+
+    /// Sends a Pong, ahead of messages that wait: for those who have turned automatic ones off, or who
+    /// want to show that they are there. While it waits, newer Pongs may take its place.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::ping`].
+    pub fn pong(&mut self, payload: &[u8]) -> Result<(), SendError> {
+        self.check_control(Opcode::Pong, payload)?;
+        self.push_pong(payload);
+        Ok(())
+    }
+
+    /// Closes the connection: sends a Close behind everything that was accepted, and waits for the peer's
+    /// until the close timeout. Messages still come in meanwhile. Without a code the frame has no body, and
+    /// the peer sees 1005.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError::Closed`] where closing has begun, [`CodeNotAllowed`](SendError::CodeNotAllowed) or
+    /// [`ReasonTooLong`](SendError::ReasonTooLong); nothing has changed.
+    // Once a connection: not in the way of what a loop does with each message.
+    #[cold]
+    pub fn close(
+        &mut self,
+        now: Instant,
+        code: impl Into<Option<CloseCode>>,
+        reason: &str,
+    ) -> Result<(), SendError> {
+        // RFC 6455 5.5.1: a Close is sent once. Another one is refused for that, whatever else is wrong with it.
+        if self.closing.state() != CloseState::Open {
+            return Err(SendError::Closed);
+        }
+        let code = code.into();
+        let allowed = code.map_or(reason.is_empty(), |code| code.is_sendable_by(self.encoder.role()));
+        if !allowed {
+            return Err(SendError::CodeNotAllowed);
+        }
+        let reason = CloseReason::new(reason).ok_or(SendError::ReasonTooLong)?;
+        if self.closing.handle(CloseEvent::Close) != CloseAction::SendClose {
+            return Err(SendError::Closed);
+        }
+        self.close_behind(now, &CloseFrame { code, reason });
+        Ok(())
+    }
+}
+
+// --- frames into the queue ---
+
+impl<O: WriteQueue> Sender<O> {
+    #[inline]
+    pub(super) fn data(&mut self, opcode: Opcode, fin: bool, payload: &[u8]) -> Result<(), SendError> {
+        #[cfg(feature = "deflate")]
+        if let Some(agreed) = self.compresses(opcode, fin, payload.len()) {
+            if self.deflate(agreed, opcode, fin, payload)? {
+                return Ok(());
+            }
+        }
+        self.plain(opcode, fin, payload)
+    }
+
+    /// A data frame that is not compressed.
+    #[inline]
+    pub(super) fn plain(&mut self, opcode: Opcode, fin: bool, payload: &[u8]) -> Result<(), SendError> {
+        self.accept(opcode, fin, payload.len())?;
+        self.push_data(opcode, fin, 0, payload);
+        Ok(())
+    }
+
+    /// Queues a data frame that was accepted.
+    #[inline]
+    pub(super) fn push_data(&mut self, opcode: Opcode, fin: bool, rsv: u8, payload: &[u8]) {
+        match u8::try_from(payload.len()) {
+            Ok(len @ 0..=125) if self.encoder.role() == Role::Server => {
+                self.encoder.follow(opcode, fin);
+                self.push_behind([Header::first_byte(fin, rsv, opcode), len], payload);
+            }
+            _ => self.push_larger(opcode, fin, rsv, payload),
+        }
+        self.count(opcode, fin);
+    }
+
+    /// As [`Self::push`], behind a header that is known, and says that the payload is not masked.
+    #[inline]
+    pub(super) fn push_behind<const N: usize>(&mut self, header: [u8; N], payload: &[u8]) {
+        let len = header.len() + payload.len();
+        if let Some((head, body)) = self.out.gap(len).and_then(<[u8]>::split_first_chunk_mut) {
+            *head = header;
+            if let Some(body) = body.get_mut(..payload.len()) {
+                body.copy_from_slice(payload);
+            }
+            self.out.push(len);
+        }
+    }
+
+    /// Queues a data frame that is not small.
+    // In the way neither of small ones nor of masks.
+    #[inline(never)]
+    pub(super) fn push_larger(&mut self, opcode: Opcode, fin: bool, rsv: u8, payload: &[u8]) {
+        match u16::try_from(payload.len()) {
+            // RFC 6455 5.2: the length in 16 bits.
+            Ok(len @ 126..) if self.encoder.role() == Role::Server => {
+                let [high, low] = len.to_be_bytes();
+                self.encoder.follow(opcode, fin);
+                self.push_behind([Header::first_byte(fin, rsv, opcode), 126, high, low], payload);
+            }
+            _ => self.push_any(opcode, fin, rsv, payload),
+        }
+    }
+
+    #[inline(never)]
+    pub(super) fn push_any(&mut self, opcode: Opcode, fin: bool, rsv: u8, payload: &[u8]) {
+        let header = self.encoder.checked_header(opcode, fin, payload.len() as u64);
+        self.push(&Header { rsv, ..header }, payload);
+    }
+
+    /// Queues a frame. Nothing happens where it does not fit.
+    #[inline]
+    pub(super) fn push(&mut self, header: &Header, payload: &[u8]) {
+        if let Some(gap) = self.out.gap(header.encoded_len() + payload.len()) {
+            let len = write_frame(header, payload, gap);
+            self.out.push(len);
+        }
+    }
+
+    /// Whether a data frame may be queued now.
+    #[inline]
+    pub(super) fn accept(&mut self, opcode: Opcode, fin: bool, len: usize) -> Result<(), SendError> {
+        // RFC 6455 5.5.1: no data follows a Close.
+        if self.closing.state() != CloseState::Open {
+            return Err(SendError::Closed);
+        }
+        self.encoder.check(opcode, fin, len as u64)?;
+        let need = len.saturating_add(MAX_HEADER_LEN).saturating_add(RESERVE);
+        if self.out.len() >= self.config.high_water || self.out.room() < need {
+            if self.out.capacity() < need {
+                return Err(SendError::TooLarge);
+            }
+            self.blocked = true;
+            return Err(SendError::Blocked);
+        }
+        Ok(())
+    }
+
+    #[inline]
+    pub(super) fn count(&mut self, opcode: Opcode, fin: bool) {
+        self.count_message(opcode, fin);
+        self.fresh_data = true;
+    }
+
+    /// A frame was accepted.
+    #[inline]
+    pub(super) fn count_message(&mut self, opcode: Opcode, fin: bool) {
+        #[cfg(feature = "deflate")]
+        if opcode != Opcode::Continuation {
+            self.deflating.declined = false;
+        }
+        #[cfg(not(feature = "deflate"))]
+        let _ = opcode;
+        self.counters.frames += 1;
+        self.counters.messages += u64::from(fin);
+    }
+
+    /// Whether a Ping or Pong may be sent.
+    pub(super) fn check_control(&self, opcode: Opcode, payload: &[u8]) -> Result<(), SendError> {
+        if self.closing.state() != CloseState::Open {
+            return Err(SendError::Closed);
+        }
+        Ok(self.encoder.check(opcode, true, payload.len() as u64)?)
+    }
+
+    /// A Ping ahead of the queue, if there is room.
+    pub(super) fn push_ping(&mut self, payload: &[u8]) -> bool {
+        let mut frame = [0; MAX_CONTROL_FRAME];
+        let len = self.control_frame(Opcode::Ping, payload, &mut frame);
+        let pushed = self.out.control_mut().push_ping(frame.get(..len).unwrap_or_default());
+        self.counters.frames += u64::from(pushed);
+        pushed
+    }
+
+    /// A Pong ahead of the queue.
+    pub(super) fn push_pong(&mut self, payload: &[u8]) {
+        let mut frame = [0; MAX_CONTROL_FRAME];
+        let len = self.control_frame(Opcode::Pong, payload, &mut frame);
+        self.out.control_mut().push_pong(frame.get(..len).unwrap_or_default());
+        self.counters.frames += 1;
+    }
+
+    /// Writes a control frame, whose payload is not too long, and gives its length.
+    pub(super) fn control_frame(
+        &mut self,
+        opcode: Opcode,
+        payload: &[u8],
+        to: &mut [u8; MAX_CONTROL_FRAME],
+    ) -> usize {
+        let header = self.encoder.checked_header(opcode, true, payload.len() as u64);
+        write_frame(&header, payload, to)
+    }
+}

@@ -1,0 +1,174 @@
+//! Control frames that overtake the write queue.
+//!
+//! A peer may send any number of Pings while it reads nothing. If each Pong joined the write queue, the queue would grow
+//! without bound. RFC 6455 section 5.5.3 allows answering only the most recent Ping, so Pongs wait here, in memory of fixed
+//! size. Pings of our own and a Close that must not wait behind data go here too.
+//!
+//! Invariants:
+//! - There is always room for a frame that has been begun, for one Pong or Close more, and for a Ping: [`LEAST`] is three of
+//!   the longest frames.
+//! - A frame that has been begun is never dropped or overtaken.
+//! - When the memory is full, Pongs that have not been begun are dropped first. A Close takes the place of everything that
+//!   has not been begun.
+
+use core::borrow::{Borrow, BorrowMut};
+
+use crate::frame::{MAX_CONTROL_PAYLOAD, Opcode, frame_len};
+
+/// The longest control frame: two bytes, a masking key and the payload.
+pub(super) const MAX_CONTROL_FRAME: usize = 2 + 4 + MAX_CONTROL_PAYLOAD;
+
+/// The least memory that a control queue works with.
+pub(super) const LEAST: usize = 3 * MAX_CONTROL_FRAME;
+
+/// Control frames that wait, in memory of fixed size `B`.
+#[derive(Clone, Debug)]
+pub struct ControlQueue<B> {
+    /// How long the frames are, the first of which begins at 0.
+    len: u16,
+    /// How much of the first one is written; less than its length.
+    written: u16,
+    /// Frames that begin before this place are begun: they are neither dropped nor overtaken.
+    begun: u16,
+    bytes: B,
+}
+
+impl<B> ControlQueue<B> {
+    /// An empty queue in `bytes`, which are at least [`LEAST`] and at most `u16::MAX`.
+    pub(super) const fn new(bytes: B) -> Self {
+        Self { len: 0, written: 0, begun: 0, bytes }
+    }
+
+    /// Whether nothing waits.
+    pub(super) const fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Drops everything, a frame that has been begun included.
+    pub(super) const fn clear(&mut self) {
+        (self.len, self.written, self.begun) = (0, 0, 0);
+    }
+
+    /// Gives the memory back.
+    pub(super) fn into_memory(self) -> B {
+        self.bytes
+    }
+}
+
+impl<B: Borrow<[u8]>> ControlQueue<B> {
+    /// What is not written yet.
+    pub(super) fn rest(&self) -> &[u8] {
+        self.bytes.borrow().get(usize::from(self.written)..usize::from(self.len)).unwrap_or_default()
+    }
+
+    /// How many bytes may be begun now: those of the first frame that waits, and of whole frames behind it as long as
+    /// no more are begun than one frame can be long, so that there is still room for a Close.
+    pub(super) fn offer_len(&self) -> usize {
+        let ends = self.frames().map(|(at, len, _)| at + len);
+        let fits = ends.take_while(|end| *end <= MAX_CONTROL_FRAME).last().unwrap_or(0);
+        fits.saturating_sub(self.written.into())
+    }
+
+    /// Whether a Ping waits, or is being written.
+    pub(super) fn has_ping(&self) -> bool {
+        self.frames().any(|(_, _, opcode)| opcode == Opcode::Ping)
+    }
+
+    /// How many Pings wait, or are being written.
+    pub(super) fn pings(&self) -> usize {
+        self.frames().filter(|(_, _, opcode)| *opcode == Opcode::Ping).count()
+    }
+
+    /// Place, length and kind of each frame.
+    fn frames(&self) -> impl Iterator<Item = (usize, usize, Opcode)> {
+        let mut at = 0;
+        core::iter::from_fn(move || {
+            let bytes = self.bytes.borrow().get(at..usize::from(self.len))?;
+            let opcode = Opcode::from_bits(*bytes.first()?)?;
+            let (head, payload) = frame_len(bytes)?;
+            at += head + payload;
+            Some((at - head - payload, head + payload, opcode))
+        })
+    }
+}
+
+impl<B: BorrowMut<[u8]>> ControlQueue<B> {
+    /// Frames of which some of the next `n` bytes are part count as begun.
+    pub(super) fn begin(&mut self, n: usize) {
+        let end = usize::from(self.written).saturating_add(n);
+        self.begun = self.begun.max(u16::try_from(end).unwrap_or(self.len));
+    }
+
+    /// Appends a Ping, if there is room for it and still for a frame that is begun and a Pong. All Pongs
+    /// but the newest make way for it.
+    pub(super) fn push_ping(&mut self, frame: &[u8]) -> bool {
+        let pings = self.frames().filter(|(_, _, opcode)| *opcode == Opcode::Ping).map(|(_, len, _)| len);
+        let fits = pings.sum::<usize>() + frame.len()
+            <= self.bytes.borrow().len().saturating_sub(2 * MAX_CONTROL_FRAME);
+        if fits && !self.push(frame) {
+            let pongs = self.frames().filter(|(_, _, opcode)| *opcode == Opcode::Pong);
+            let newest = pongs.last().map(|(at, len, _)| usize::from(self.len) - at - len);
+            self.retract(|behind, opcode| opcode == Opcode::Pong && Some(behind) != newest);
+            return self.push(frame);
+        }
+        fits
+    }
+
+    /// Appends a Pong. Where there is no room it takes the place of those that are not begun.
+    pub(super) fn push_pong(&mut self, frame: &[u8]) {
+        if !self.push(frame) {
+            self.retract(|_, opcode| opcode == Opcode::Pong);
+            self.push(frame);
+        }
+    }
+
+    /// Puts a Close in the place of all that is not begun.
+    pub(super) fn push_close(&mut self, frame: &[u8]) {
+        self.retract(|_, _| true);
+        self.push(frame);
+    }
+
+    /// Counts up to `n` bytes as written, and gives their number.
+    pub(super) fn advance(&mut self, n: usize) -> usize {
+        let taken = n.min(self.rest().len());
+        let written = usize::from(self.written) + taken;
+        let whole =
+            self.frames().map(|(at, len, _)| at + len).take_while(|end| *end <= written).last().unwrap_or(0);
+        self.remove(0, whole);
+        self.written = u16::try_from(written - whole).unwrap_or(0);
+        self.begun = self.begun.saturating_sub(u16::try_from(whole).unwrap_or(u16::MAX)).max(self.written);
+        taken
+    }
+
+    fn push(&mut self, frame: &[u8]) -> bool {
+        let room = self
+            .bytes
+            .borrow_mut()
+            .get_mut(usize::from(self.len)..)
+            .and_then(|room| room.get_mut(..frame.len()));
+        let (Some(room), Ok(len)) = (room, u16::try_from(frame.len())) else { return false };
+        room.copy_from_slice(frame);
+        self.len += len;
+        true
+    }
+
+    /// Drops some frames, judged by how many bytes are behind them and by their kind, but not one that is
+    /// begun.
+    fn retract(&mut self, drop: impl Fn(usize, Opcode) -> bool) {
+        let next = |queue: &Self| {
+            queue
+                .frames()
+                .skip_while(|(at, ..)| *at < usize::from(queue.begun))
+                .find(|(at, len, opcode)| drop(usize::from(queue.len) - at - len, *opcode))
+                .map(|(at, len, _)| (at, len))
+        };
+        while let Some((at, len)) = next(self) {
+            self.remove(at, len);
+        }
+    }
+
+    fn remove(&mut self, at: usize, len: usize) {
+        self.bytes.borrow_mut().copy_within(at + len..usize::from(self.len), at);
+        self.len -= u16::try_from(len).unwrap_or(self.len);
+    }
+}

@@ -1,0 +1,326 @@
+//! A write queue that grows.
+//!
+//! Where frames end in the buffer is not recorded. If a write stops short, the frames are walked by their own headers to
+//! find the next boundary, where control frames may go in. A write that takes everything, the usual case, walks nothing.
+
+use alloc::boxed::Box;
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+use core::ops::ControlFlow;
+
+use bytes::{Buf, Bytes};
+
+use super::control_queue::ControlQueue;
+use super::write_queue::sealed::{self, Queue as _};
+use crate::frame::{Header, MAX_HEADER_LEN, frame_len};
+
+/// A queue that grows: small frames lie one behind the other in one buffer, large shared payloads
+/// where they are.
+///
+/// It owns no heap before its first use, and none after a `release_idle()` while it is empty. No more than
+/// one message above [`Config::high_water`](crate::Config::high_water) waits in it.
+#[derive(Debug, Default)]
+pub struct Outbox {
+    /// All of it is initialised, so that a frame is written with no step between header and payload.
+    memory: Vec<u8>,
+    /// Up to here lie headers, and payloads that were copied.
+    end: usize,
+    /// What most connections never need, and none needs while it is idle.
+    aside: Option<Box<Aside>>,
+}
+
+#[derive(Debug)]
+struct Aside {
+    control: ControlQueue<Control>,
+    /// So much at the front of `Outbox::memory` is written. It is here because a write that stops short is rare.
+    start: usize,
+    /// Payloads that were not copied.
+    queue: VecDeque<Payload>,
+    /// The length of all of them.
+    len: usize,
+}
+
+impl Default for Aside {
+    fn default() -> Self {
+        Self { control: ControlQueue::new([0; CONTROL]), start: 0, queue: VecDeque::new(), len: 0 }
+    }
+}
+
+/// How many bytes of control frames wait at most.
+const CONTROL: usize = 508;
+type Control = [u8; CONTROL];
+
+static NOTHING: ControlQueue<Control> = ControlQueue::new([0; CONTROL]);
+
+#[derive(Debug)]
+struct Payload {
+    /// The place in `Outbox::memory` that it stands before, behind its header.
+    at: usize,
+    data: Bytes,
+}
+
+/// A place in the queue: so many bytes, and so many shared payloads, are before it.
+#[derive(Clone, Copy)]
+struct Cursor {
+    byte: usize,
+    payload: usize,
+}
+
+impl Outbox {
+    /// An empty queue.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { memory: Vec::new(), end: 0, aside: None }
+    }
+
+    /// The bytes of heap that the buffer for small frames holds.
+    #[inline]
+    #[must_use]
+    pub fn capacity(&self) -> usize {
+        self.memory.capacity()
+    }
+
+    /// How much at the front is written.
+    #[inline]
+    fn start(&self) -> usize {
+        self.aside.as_ref().map_or(0, |aside| aside.start)
+    }
+
+    fn set_start(&mut self, start: usize) {
+        match &mut self.aside {
+            Some(aside) => aside.start = start,
+            None if start == 0 => {}
+            None => self.aside = Some(Box::new(Aside { start, ..Aside::default() })),
+        }
+    }
+
+    /// Whether there is any heap to give back.
+    pub(super) fn holds_memory(&self) -> bool {
+        self.memory.capacity() > 0 || self.aside.is_some()
+    }
+
+    /// Whether nothing waits.
+    pub(super) fn is_idle(&self) -> bool {
+        sealed::Queue::len(self) == 0 && sealed::Queue::control(self).is_empty()
+    }
+
+    /// Appends a frame whose payload is not copied. The header must have no masking key.
+    #[inline]
+    pub(super) fn push_shared(&mut self, header: &Header, payload: Bytes) {
+        if let Some(head) = self.gap(0).and_then(<[u8]>::first_chunk_mut) {
+            self.end += header.encode(head);
+            self.set_aside(payload);
+        }
+    }
+
+    /// Appends what is encoded already: a frame, or a header and its payload, which is not copied.
+    pub(super) fn push_encoded(&mut self, encoded: &[u8], payload: Option<Bytes>) {
+        if let Some(to) = self.gap(encoded.len()).and_then(|gap| gap.get_mut(..encoded.len())) {
+            to.copy_from_slice(encoded);
+            self.end += encoded.len();
+        }
+        if let Some(payload) = payload {
+            self.set_aside(payload);
+        }
+    }
+
+    #[inline]
+    fn set_aside(&mut self, payload: Bytes) {
+        let aside = self.aside.get_or_insert_default();
+        aside.len += payload.len();
+        aside.queue.push_back(Payload { at: self.end, data: payload });
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn make_room(&mut self, len: usize) {
+        let written = self.start();
+        if written >= 4096 && written * 2 >= self.end {
+            // At least half of what is used is free.
+            self.memory.copy_within(written..self.end, 0);
+            self.set_start(0);
+            self.end -= written;
+            for payload in self.payloads_mut() {
+                payload.at -= written;
+            }
+        }
+        if self.memory.len() - self.end < len {
+            self.memory.reserve(self.end + len - self.memory.len());
+            self.memory.resize(self.memory.capacity(), 0);
+        }
+    }
+
+    fn payloads_mut(&mut self) -> impl Iterator<Item = &mut Payload> {
+        self.aside.iter_mut().flat_map(|aside| aside.queue.iter_mut())
+    }
+
+    fn shared(&self, index: usize) -> Option<&Payload> {
+        self.aside.as_ref()?.queue.get(index)
+    }
+
+    /// The place `at` bytes from the front, a frame boundary or the front itself.
+    fn locate(&self, at: usize) -> Cursor {
+        let (mut left, mut cursor) = (at, Cursor { byte: self.start(), payload: 0 });
+        while let Some(payload) = self.shared(cursor.payload) {
+            let before = payload.at - cursor.byte;
+            if left < before + payload.data.len() {
+                break;
+            }
+            left -= before + payload.data.len();
+            cursor = Cursor { byte: payload.at, payload: cursor.payload + 1 };
+        }
+        Cursor { byte: (cursor.byte + left).min(self.end), ..cursor }
+    }
+
+    /// The length of the frame at `cursor`, which is moved behind it.
+    fn skip_frame(&self, cursor: &mut Cursor) -> Option<usize> {
+        let (head, payload) = frame_len(self.memory.get(cursor.byte..self.end)?)?;
+        cursor.byte += head;
+        match self.shared(cursor.payload) {
+            Some(shared) if shared.at == cursor.byte => cursor.payload += 1,
+            _ => cursor.byte += payload,
+        }
+        Some(head + payload)
+    }
+}
+
+impl sealed::Queue for Outbox {
+    type Control = Control;
+
+    #[inline]
+    fn len(&self) -> usize {
+        self.end + self.aside.as_ref().map_or(0, |aside| aside.len) - self.start()
+    }
+
+    #[inline]
+    fn room(&self) -> usize {
+        usize::MAX
+    }
+
+    #[inline]
+    fn capacity(&self) -> usize {
+        usize::MAX
+    }
+
+    fn has_drained(&self, high_water: usize) -> bool {
+        self.len() <= high_water / 2
+    }
+
+    #[inline]
+    fn gap(&mut self, len: usize) -> Option<&mut [u8]> {
+        // With room for the longest header, whatever the header: it can be written as a whole.
+        let len = len + MAX_HEADER_LEN;
+        if self.memory.len() - self.end < len {
+            self.make_room(len);
+        }
+        let gap = self.end..self.end + len;
+        self.memory.get_mut(gap)
+    }
+
+    #[inline]
+    fn push(&mut self, len: usize) {
+        self.end += len;
+    }
+
+    fn truncate(&mut self, at: usize) {
+        let cursor = self.locate(at);
+        self.end = cursor.byte;
+        if let Some(aside) = &mut self.aside {
+            aside.queue.truncate(cursor.payload);
+            aside.len = aside.queue.iter().map(|payload| payload.data.len()).sum();
+        }
+    }
+
+    fn boundary_behind(&self, n: usize, boundary: usize) -> usize {
+        let mut boundary = boundary;
+        if n == self.len() {
+            // All of it: no need to look where frames end.
+            boundary = n;
+        } else if boundary < n {
+            let mut cursor = self.locate(boundary);
+            while boundary < n {
+                boundary += self.skip_frame(&mut cursor).unwrap_or(n);
+            }
+        }
+        boundary
+    }
+
+    fn advance(&mut self, n: usize, boundary: usize) -> usize {
+        let n = n.min(self.len());
+        let boundary = self.boundary_behind(n, boundary);
+        let (mut left, mut start) = (n, self.start());
+        while left > 0 {
+            let next = self.shared(0).map_or(self.end, |payload| payload.at);
+            let taken = left.min(next - start);
+            start += taken;
+            left -= taken;
+            let Some(aside) = &mut self.aside else { break };
+            let Some(payload) = aside.queue.front_mut() else { continue };
+            let taken = left.min(payload.data.len());
+            payload.data.advance(taken);
+            left -= taken;
+            aside.len -= taken;
+            if payload.data.is_empty() {
+                aside.queue.pop_front();
+            }
+        }
+        if start == self.end {
+            // A payload of which the rest waits stands before what will be pushed next.
+            for payload in self.payloads_mut() {
+                payload.at = 0;
+            }
+            (start, self.end) = (0, 0);
+        }
+        self.set_start(start);
+        boundary - n
+    }
+
+    #[inline]
+    fn clear(&mut self) {
+        self.end = 0;
+        if let Some(aside) = &mut self.aside {
+            aside.start = 0;
+            // One is usual, for which this is less work than to clear a queue.
+            while aside.queue.pop_front().is_some() {}
+            aside.len = 0;
+        }
+    }
+
+    #[inline]
+    fn in_one_piece(&self) -> Option<&[u8]> {
+        match &self.aside {
+            None => self.memory.get(..self.end),
+            Some(aside) if aside.queue.is_empty() && aside.control.is_empty() => {
+                self.memory.get(aside.start..self.end)
+            }
+            Some(_) => None,
+        }
+    }
+
+    #[inline]
+    fn pieces<'a>(&'a self, mut see: impl FnMut(&'a [u8]) -> ControlFlow<()>) -> ControlFlow<()> {
+        let mut at = self.start();
+        if let Some(aside) = &self.aside {
+            for payload in &aside.queue {
+                see(self.memory.get(at..payload.at).unwrap_or_default())?;
+                see(&payload.data)?;
+                at = payload.at;
+            }
+        }
+        see(self.memory.get(at..self.end).unwrap_or_default())
+    }
+
+    fn control(&self) -> &ControlQueue<Control> {
+        self.aside.as_ref().map_or(&NOTHING, |aside| &aside.control)
+    }
+
+    fn control_mut(&mut self) -> &mut ControlQueue<Control> {
+        &mut self.aside.get_or_insert_default().control
+    }
+
+    fn release(&mut self) {
+        if self.len() == 0 && self.control().rest().is_empty() {
+            *self = Self::new();
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! A write queue in memory that the caller lends.
+
+use core::ops::ControlFlow;
+
+use super::control_queue::{ControlQueue, LEAST};
+use super::write_queue::sealed;
+use crate::frame::frame_len;
+
+/// A queue in memory that the caller lends, for connections without an allocator.
+///
+/// Of the memory for messages a part is kept free for a Close: of an array of `n` bytes, messages can use `n - 145`.
+/// Compression does not change that for a whole message. A fragment that is to be compressed needs room for a quarter more
+/// and 64 bytes, as some data becomes so much longer. A message that does not fit yet is
+/// [`Blocked`](crate::SendError::Blocked). One that never will is [`TooLarge`](crate::SendError::TooLarge), and can be sent
+/// in fragments.
+///
+/// ```
+/// use hybi::SliceOutbox;
+///
+/// let (mut array, mut control) = ([0; 1024], [0; 508]);
+/// let out = SliceOutbox::new(&mut array, &mut control);
+/// assert_eq!(out.into_memory().0.len(), 1024);
+/// ```
+#[derive(Debug)]
+pub struct SliceOutbox<'m> {
+    memory: &'m mut [u8],
+    start: usize,
+    end: usize,
+    control: ControlQueue<&'m mut [u8]>,
+}
+
+impl<'m> SliceOutbox<'m> {
+    /// The least memory for control frames, in bytes: three of the longest frames.
+    pub const LEAST_CONTROL: usize = LEAST;
+
+    /// Queues messages in `memory` and control frames in `control`.
+    ///
+    /// `memory` should have at least 146 bytes: in 145 only empty messages fit, in fewer none, and all others are
+    /// [`TooLarge`](crate::SendError::TooLarge), in fragments too. `control` has at least
+    /// [`LEAST_CONTROL`](Self::LEAST_CONTROL) bytes, or this does not compile. In 508 bytes, which an `Outbox` uses, there is
+    /// room for Pongs to ten Pings of 40 bytes that came in at once.
+    #[must_use]
+    pub const fn new<const N: usize>(memory: &'m mut [u8], control: &'m mut [u8; N]) -> Self {
+        const { assert!(N >= LEAST && N <= 0xFFFF, "the memory for control frames is too small or too large") };
+        Self { memory, start: 0, end: 0, control: ControlQueue::new(control) }
+    }
+
+    /// Gives the memory back: that for messages and that for control frames. Frames that wait in it are lost.
+    #[must_use]
+    pub fn into_memory(self) -> (&'m mut [u8], &'m mut [u8]) {
+        (self.memory, self.control.into_memory())
+    }
+
+    /// Moves what waits to the front, and makes the gap behind it as long as it can be.
+    fn compact(&mut self) {
+        self.memory.copy_within(self.start..self.end, 0);
+        (self.start, self.end) = (0, self.end - self.start);
+    }
+}
+
+impl<'m> sealed::Queue for SliceOutbox<'m> {
+    type Control = &'m mut [u8];
+
+    fn len(&self) -> usize {
+        self.end - self.start
+    }
+
+    fn room(&self) -> usize {
+        self.memory.len() - self.len()
+    }
+
+    fn capacity(&self) -> usize {
+        self.memory.len()
+    }
+
+    fn has_drained(&self, _: usize) -> bool {
+        self.len() == 0
+    }
+
+    fn gap(&mut self, len: usize) -> Option<&mut [u8]> {
+        if self.memory.len() - self.end < len {
+            self.compact();
+        }
+        self.memory.get_mut(self.end..).filter(|gap| gap.len() >= len)
+    }
+
+    fn push(&mut self, len: usize) {
+        self.end += len;
+    }
+
+    fn truncate(&mut self, at: usize) {
+        self.end = self.end.min(self.start + at);
+    }
+
+    fn boundary_behind(&self, n: usize, boundary: usize) -> usize {
+        let mut boundary = boundary;
+        while boundary < n {
+            let frame = self.memory.get(self.start + boundary..self.end).and_then(frame_len);
+            boundary += frame.map_or(n, |(head, payload)| head + payload);
+        }
+        boundary
+    }
+
+    fn advance(&mut self, n: usize, boundary: usize) -> usize {
+        let n = n.min(self.len());
+        let boundary = self.boundary_behind(n, boundary);
+        self.start += n;
+        if self.start == self.end {
+            (self.start, self.end) = (0, 0);
+        }
+        boundary - n
+    }
+
+    fn clear(&mut self) {
+        (self.start, self.end) = (0, 0);
+    }
+
+    fn in_one_piece(&self) -> Option<&[u8]> {
+        if self.control.is_empty() { self.memory.get(self.start..self.end) } else { None }
+    }
+
+    fn pieces<'a>(&'a self, mut see: impl FnMut(&'a [u8]) -> ControlFlow<()>) -> ControlFlow<()> {
+        see(self.memory.get(self.start..self.end).unwrap_or_default())
+    }
+
+    fn control(&self) -> &ControlQueue<&'m mut [u8]> {
+        &self.control
+    }
+
+    fn control_mut(&mut self) -> &mut ControlQueue<&'m mut [u8]> {
+        &mut self.control
+    }
+
+    fn release(&mut self) {}
+}

@@ -1,0 +1,256 @@
+//! Messages that go straight to the transport.
+
+use crate::error::SendError;
+use crate::frame::{Header, MAX_HEADER_LEN, Opcode, Role, write_frame};
+use crate::time::Instant;
+
+use crate::connection::send::Sender;
+use crate::connection::send::write_queue::{LARGE, WriteQueue};
+
+/// Of what waits, so many slices are written with a message.
+const MAX_SLICES: usize = 16;
+
+impl<O: WriteQueue> Sender<O> {
+    /// Sends a text message, and writes it at once: for who has a transport at hand that may take it.
+    ///
+    /// `write` is called once with what is to be written, in order, for one vectored write. It gives how many
+    /// bytes it wrote, 0 where the transport takes nothing now or has failed; the rest is queued, and comes
+    /// with the next [`poll_transmit`](Self::poll_transmit). A server's message is not copied for it where
+    /// nothing waits, or where it is of 4 KiB or more: the last two slices are a header and `text` itself. A
+    /// client's is masked, and where nothing waits only what is not written counts as queued. Otherwise this is
+    /// [`send_text`](Self::send_text), a write, and [`transmitted`](Self::transmitted).
+    ///
+    /// ```
+    /// # #[cfg(feature = "alloc")] {
+    /// # use hybi::{Config, Connection, Instant, Outbox};
+    /// let mut connection = Connection::server(Instant::ZERO, Config::new(), Outbox::new());
+    /// let (text, mut wire) = ("Hello", Vec::new());
+    /// connection.transmit_text(Instant::ZERO, text, |slices| {
+    ///     assert_eq!(slices[1].as_ptr(), text.as_ptr());
+    ///     wire = slices.concat();
+    ///     wire.truncate(4); // the transport is full
+    ///     4
+    /// })?;
+    /// assert_eq!(wire, *b"\x81\x05He");
+    /// assert_eq!(connection.buffered_amount(), 3);
+    /// # }
+    /// # Ok::<(), hybi::SendError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`send_text`](Self::send_text): nothing was sent, and `write` was not called.
+    #[inline]
+    pub fn transmit_text(
+        &mut self,
+        now: Instant,
+        text: &str,
+        write: impl FnOnce(&[&[u8]]) -> usize,
+    ) -> Result<(), SendError> {
+        self.transmit_data(now, Opcode::Text, text.as_bytes(), write)
+    }
+
+    /// Sends a binary message, and writes it at once: see [`transmit_text`](Self::transmit_text).
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    #[inline]
+    pub fn transmit_binary(
+        &mut self,
+        now: Instant,
+        data: &[u8],
+        write: impl FnOnce(&[&[u8]]) -> usize,
+    ) -> Result<(), SendError> {
+        self.transmit_data(now, Opcode::Binary, data, write)
+    }
+
+    #[inline]
+    pub(super) fn transmit_data(
+        &mut self,
+        now: Instant,
+        opcode: Opcode,
+        payload: &[u8],
+        write: impl FnOnce(&[&[u8]]) -> usize,
+    ) -> Result<(), SendError> {
+        if self.goes_straight(opcode, payload.len()) {
+            self.accept(opcode, true, payload.len())?;
+        } else if self.queue_compressed(opcode, payload)? {
+            self.write_queued(now, write);
+            return Ok(());
+        } else if !self.may_go_straight(payload.len()) {
+            return self.transmit_copied(now, opcode, payload, write);
+        }
+        if let Some(written) = self.write_straight(now, opcode, payload, write) {
+            self.queue_rest(now, opcode, payload, written);
+        }
+        Ok(())
+    }
+
+    /// As [`Self::transmit_data`], for a message that is neither compressed nor written from where it lies.
+    #[inline(never)]
+    pub(super) fn transmit_copied(
+        &mut self,
+        now: Instant,
+        opcode: Opcode,
+        payload: &[u8],
+        write: impl FnOnce(&[&[u8]]) -> usize,
+    ) -> Result<(), SendError> {
+        if self.nothing_waits() {
+            self.accept(opcode, true, payload.len())?;
+            self.write_masked(now, opcode, payload, write);
+        } else {
+            self.plain(opcode, true, payload)?;
+            self.write_queued(now, write);
+        }
+        Ok(())
+    }
+
+    /// Compresses and queues a message, if that is to be done and makes it shorter; whether it did. If compression
+    /// was tried in vain, the message has been accepted.
+    #[inline(never)]
+    #[cfg_attr(
+        not(feature = "deflate"),
+        expect(clippy::unused_self, clippy::unnecessary_wraps, reason = "as with the feature")
+    )]
+    pub(super) fn queue_compressed(&mut self, opcode: Opcode, payload: &[u8]) -> Result<bool, SendError> {
+        #[cfg(feature = "deflate")]
+        if let Some(agreed) = self.compresses(opcode, true, payload.len()) {
+            return self.deflate(agreed, opcode, true, payload);
+        }
+        let _ = (opcode, payload);
+        Ok(false)
+    }
+
+    /// Whether a message is to be written from where it lies: it needs no mask and no compression, and it is
+    /// large or nothing waits before it.
+    #[inline]
+    pub(super) fn goes_straight(&self, opcode: Opcode, len: usize) -> bool {
+        self.may_go_straight(len) && self.goes_plain(opcode, len)
+    }
+
+    /// The same, of a message that is known not to be compressed.
+    #[inline]
+    pub(super) fn may_go_straight(&self, len: usize) -> bool {
+        self.encoder.role() == Role::Server && (len >= LARGE || self.nothing_waits())
+    }
+
+    /// Whether a message is not to be compressed.
+    #[inline]
+    #[cfg_attr(not(feature = "deflate"), expect(clippy::unused_self, reason = "it knows of compression"))]
+    fn goes_plain(&self, opcode: Opcode, len: usize) -> bool {
+        #[cfg(feature = "deflate")]
+        return self.compresses(opcode, true, len).is_none();
+        #[cfg(not(feature = "deflate"))]
+        {
+            let _ = (opcode, len);
+            true
+        }
+    }
+
+    #[inline]
+    fn nothing_waits(&self) -> bool {
+        self.out.in_one_piece().is_some_and(<[u8]>::is_empty)
+    }
+
+    /// Writes what waits and a message that was accepted; how much of the message was written where that is not
+    /// all of it. Then all of it is to be queued.
+    #[inline(always)]
+    pub(super) fn write_straight(
+        &mut self,
+        now: Instant,
+        opcode: Opcode,
+        payload: &[u8],
+        write: impl FnOnce(&[&[u8]]) -> usize,
+    ) -> Option<usize> {
+        let mut head = [0; MAX_HEADER_LEN];
+        let len = Header { fin: true, rsv: 0, opcode, masking_key: None, payload_len: payload.len() as u64 }
+            .encode(&mut head);
+        let head = head.get(..len).unwrap_or_default();
+        let all = len.saturating_add(payload.len());
+        let written = if self.nothing_waits() {
+            write(&[head, payload])
+        } else {
+            self.write_behind(now, head, payload, write)
+        };
+        if written < all {
+            return Some(written);
+        }
+        self.count_message(opcode, true);
+        self.counters.bytes += all as u64;
+        self.timers.sent_data(now);
+        None
+    }
+
+    /// Writes a message that was accepted, masked in the queue's memory. Only what is not written is queued.
+    #[inline(always)]
+    fn write_masked(
+        &mut self,
+        now: Instant,
+        opcode: Opcode,
+        payload: &[u8],
+        write: impl FnOnce(&[&[u8]]) -> usize,
+    ) {
+        let header = self.encoder.checked_header(opcode, true, payload.len() as u64);
+        // There is room: it was accepted.
+        let Some(gap) = self.out.gap(header.encoded_len() + payload.len()) else { return };
+        let len = write_frame(&header, payload, gap);
+        let written = write(&[gap.get(..len).unwrap_or_default()]);
+        if written >= len {
+            self.count_message(opcode, true);
+            self.counters.bytes += len as u64;
+            self.timers.sent_data(now);
+        } else {
+            self.out.push(len);
+            self.count(opcode, true);
+            self.transmitted(now, written);
+        }
+    }
+
+    /// Writes what waits, and behind it a frame; how much was written of the frame.
+    #[inline(never)]
+    fn write_behind(
+        &mut self,
+        now: Instant,
+        head: &[u8],
+        payload: &[u8],
+        write: impl FnOnce(&[&[u8]]) -> usize,
+    ) -> usize {
+        let mut slices = [&[][..]; MAX_SLICES];
+        let len = self.poll_transmit(slices.get_mut(..MAX_SLICES - 2).unwrap_or_default());
+        let waits = self.buffered_amount();
+        let (queued, frame) = slices.split_at_mut_checked(len).unwrap_or_default();
+        let ends = queued.iter().map(|slice| slice.len()).sum::<usize>() == waits;
+        let behind = match frame {
+            [first, second, ..] if ends => {
+                (*first, *second) = (head, payload);
+                2
+            }
+            _ => 0,
+        };
+        let written = write_offered(slices.get(..len + behind).unwrap_or_default(), write);
+        self.transmitted(now, written.min(waits));
+        written.saturating_sub(waits)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn queue_rest(&mut self, now: Instant, opcode: Opcode, payload: &[u8], written: usize) {
+        self.push_data(opcode, true, 0, payload);
+        self.transmitted(now, written);
+    }
+
+    /// Writes what is queued, once.
+    #[inline(never)]
+    pub(super) fn write_queued(&mut self, now: Instant, write: impl FnOnce(&[&[u8]]) -> usize) {
+        let mut slices = [&[][..]; MAX_SLICES];
+        let len = self.poll_transmit(&mut slices);
+        let written = write_offered(slices.get(..len).unwrap_or_default(), write);
+        self.transmitted(now, written);
+    }
+}
+
+/// How much of `slices` was written, whatever `write` says: more may wait than fits into one write.
+fn write_offered(slices: &[&[u8]], write: impl FnOnce(&[&[u8]]) -> usize) -> usize {
+    write(slices).min(slices.iter().map(|slice| slice.len()).sum())
+}

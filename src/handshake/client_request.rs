@@ -1,0 +1,244 @@
+//! What a client asks for, and what is wrong with it.
+
+use core::fmt;
+
+use crate::kernel::ascii;
+
+use super::extensions::{Extension, ExtensionIter, Extensions};
+use super::permessage_deflate::{DeflateOffer, DeflateParams};
+use super::text::{is_target_byte, is_token};
+use super::url::{WsUrl, split_authority};
+use super::write::{ExtraHeaders, HeaderError, NoRoom, check_headers};
+
+/// The parts of a client's request.
+///
+/// ```
+/// use hybi::handshake::{ClientHandshake, ClientRequest, DeflateOffer, HeadLimits, WsUrl};
+///
+/// let url = WsUrl::parse("ws://example.com?room=1")?;
+/// let request = ClientRequest::from_url(&url)
+///     .origin("http://example.com")
+///     .subprotocols(&["chat.v2", "chat.v1"])
+///     .deflate(DeflateOffer::default())
+///     .headers(&[("User-Agent", "hybi")]);
+/// // 16 bytes that nobody can guess, fresh for each connection
+/// let handshake = ClientHandshake::new(request, *b"the sample nonce", HeadLimits::new())?;
+/// let mut out = [0; 512];
+/// let len = handshake.write(&mut out)?;
+/// assert_eq!(
+///     core::str::from_utf8(&out[..len])?,
+///     "GET /?room=1 HTTP/1.1\r\nHost: example.com\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+///      Origin: http://example.com\r\nSec-WebSocket-Version: 13\r\n\
+///      Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+///      Sec-WebSocket-Protocol: chat.v2, chat.v1\r\n\
+///      Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n\
+///      User-Agent: hybi\r\n\r\n",
+/// );
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct ClientRequest<'a> {
+    pub(super) host: &'a str,
+    pub(super) target: &'a str,
+    pub(super) origin: Option<&'a str>,
+    pub(super) subprotocols: &'a [&'a str],
+    pub(super) deflate: Option<DeflateOffer>,
+    pub(super) extensions: Option<&'a str>,
+    pub(super) headers: ExtraHeaders<'a>,
+}
+
+impl<'a> ClientRequest<'a> {
+    /// Returns a request to `host` for `target`.
+    ///
+    /// `host` has the form `host` or `host:port`, without the default port; [`WsUrl::authority`] returns it.
+    /// `target` is path and query; an empty target means "/".
+    #[must_use]
+    pub const fn new(host: &'a str, target: &'a str) -> Self {
+        Self {
+            host,
+            target,
+            origin: None,
+            subprotocols: &[],
+            deflate: None,
+            extensions: None,
+            headers: ExtraHeaders(&[]),
+        }
+    }
+
+    /// Returns a request to the host and for the target of `url`.
+    #[must_use]
+    pub const fn from_url(url: &WsUrl<'a>) -> Self {
+        Self::new(url.authority(), url.target())
+    }
+
+    /// Sets the `Origin`, which only browsers must send (RFC 6455 section 4.1 (8)).
+    #[must_use]
+    pub fn origin(mut self, origin: impl Into<Option<&'a str>>) -> Self {
+        self.origin = origin.into();
+        self
+    }
+
+    /// Sets the subprotocols to offer, in order of preference. Each is a token and appears once.
+    #[must_use]
+    pub const fn subprotocols(mut self, subprotocols: &'a [&'a str]) -> Self {
+        self.subprotocols = subprotocols;
+        self
+    }
+
+    /// Offers permessage-deflate, before the other extensions.
+    #[must_use]
+    pub fn deflate(mut self, offer: impl Into<Option<DeflateOffer>>) -> Self {
+        self.deflate = offer.into();
+        self
+    }
+
+    /// Sets further extensions to offer, as the text of the header. The text may contain several offers of
+    /// permessage-deflate.
+    #[must_use]
+    pub fn extensions(mut self, extensions: impl Into<Option<&'a str>>) -> Self {
+        self.extensions = extensions.into();
+        self
+    }
+
+    /// Sets additional headers, each a name and a value. Headers of the handshake itself are refused, `Host`
+    /// and `Origin` among them.
+    #[must_use]
+    pub const fn headers(mut self, headers: &'a [(&'a str, &'a str)]) -> Self {
+        self.headers = ExtraHeaders(headers);
+        self
+    }
+
+    /// Returns the offered subprotocols.
+    pub(crate) const fn offered_subprotocols(&self) -> &'a [&'a str] {
+        self.subprotocols
+    }
+
+    /// Returns the offer of [`deflate`](Self::deflate).
+    pub(crate) const fn offered_deflate(&self) -> Option<DeflateOffer> {
+        self.deflate
+    }
+
+    /// Returns the extensions that are offered as text.
+    pub(crate) fn offered_extensions(&self) -> impl Iterator<Item = Extension<'a>> + Clone + use<'a> {
+        let text = self.extensions.and_then(|text| Extensions::parse(text.as_bytes()).ok());
+        text.map(|extensions| -> ExtensionIter<'a> { extensions.iter() }).into_iter().flatten()
+    }
+
+    /// Checks that every part can be sent.
+    pub(super) fn check(&self) -> Result<(), RequestError> {
+        // RFC 6455 4.1 (4): `Host` is a host with an optional port.
+        split_authority(self.host).map_err(|_| RequestError::Host)?;
+        // RFC 6455 3 and 4.1 (3): the target has no fragment. An absolute form is for proxies.
+        if !(self.target.is_empty() || self.target.starts_with(['/', '?']))
+            || !self.target.bytes().all(is_target_byte)
+        {
+            return Err(RequestError::Target);
+        }
+        let visible = |text: &str| !text.is_empty() && text.bytes().all(|byte| matches!(byte, b'!'..=b'~'));
+        if self.origin.is_some_and(|origin| !visible(origin)) {
+            return Err(RequestError::Origin);
+        }
+        // RFC 6455 4.1 (10): subprotocols are tokens and unique.
+        let mut rest = self.subprotocols;
+        while let [subprotocol, others @ ..] = rest {
+            if !is_token(subprotocol.as_bytes()) {
+                return Err(RequestError::Subprotocol);
+            }
+            if others.contains(subprotocol) {
+                return Err(RequestError::SubprotocolRepeated);
+            }
+            rest = others;
+        }
+        if let Some(text) = self.extensions {
+            // RFC 6455 9.1: the grammar of extensions.
+            ascii(text.as_bytes()).ok_or(RequestError::Extensions)?;
+            Extensions::parse(text.as_bytes()).map_err(|_| RequestError::Extensions)?;
+        }
+        if let Some(offer) = self.deflate {
+            let mut text = [0; DeflateParams::MAX_LEN];
+            let len = offer.write(&mut text)?;
+            // RFC 7692 7.1.2: window bits are 8 to 15. The numbers come from the caller, so parse what would
+            // be sent.
+            let valid = Extensions::parse(text.get(..len).unwrap_or_default())
+                .is_ok_and(|list| list.iter().all(|one| DeflateOffer::from_extension(&one).is_some()));
+            if !valid {
+                return Err(RequestError::Extensions);
+            }
+        }
+        Ok(check_headers(self.headers, &["Host", "Origin"])?)
+    }
+}
+
+/// The reason why a client's request cannot be sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum RequestError {
+    /// The output buffer is too small.
+    NoRoom(NoRoom),
+    /// The host is not `host` or `host:port` (RFC 6455 section 4.1 (4)).
+    Host,
+    /// The target is not a path with an optional query (RFC 6455 section 4.1 (3)).
+    Target,
+    /// The origin is empty or has a character that no origin contains (RFC 6454 section 6.2).
+    Origin,
+    /// A subprotocol is empty or not a token (RFC 6455 section 4.1 (10)).
+    Subprotocol,
+    /// A subprotocol is offered twice (RFC 6455 section 4.1 (10)).
+    SubprotocolRepeated,
+    /// The extensions do not match the grammar (RFC 6455 section 9.1), or window bits are not 8 to 15 (RFC
+    /// 7692 section 7.1.2).
+    Extensions,
+    /// An additional header cannot be sent.
+    Header(HeaderError),
+}
+
+impl fmt::Display for RequestError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NoRoom(error) => return error.fmt(f),
+            Self::Header(error) => return error.fmt(f),
+            Self::Host => {
+                "the host is invalid (RFC 6455 4.1 (4)): pass WsUrl::authority, `host` or `host:port`, and write a \
+                 name that is not ASCII in its xn-- form"
+            }
+            Self::Target => {
+                "the target is invalid (RFC 6455 4.1 (3)): pass `/path?query`, percent-encoded, without a fragment"
+            }
+            Self::Origin => "the origin is invalid (RFC 6454 6.2): pass `scheme://host:port` or `null`",
+            Self::Subprotocol => {
+                "a subprotocol is not a token (RFC 6455 4.1 (10)): use letters, digits, `.` and `-`"
+            }
+            Self::SubprotocolRepeated => "a subprotocol is all_offered_extensions twice (RFC 6455 4.1 (10)): offer it once",
+            Self::Extensions => {
+                "the extensions are malformed (RFC 6455 9.1, RFC 7692 7.1): write `name; param=token`, with \
+                 window bits from 8 to 15"
+            }
+        })
+    }
+}
+
+impl core::error::Error for RequestError {}
+
+impl From<NoRoom> for RequestError {
+    fn from(error: NoRoom) -> Self {
+        Self::NoRoom(error)
+    }
+}
+
+impl From<HeaderError> for RequestError {
+    fn from(error: HeaderError) -> Self {
+        Self::Header(error)
+    }
+}
+
+/// Returns all offered extensions as one list: the offer of [`ClientRequest::deflate`] first, then those
+/// given as text.
+///
+/// `text` is the text of that offer.
+pub(crate) fn all_offered_extensions<'t>(
+    request: &ClientRequest<'t>,
+    text: &'t [u8],
+) -> impl Iterator<Item = Extension<'t>> + Clone + use<'t> {
+    let deflate = Extensions::parse(text).ok().map(|list| -> ExtensionIter<'t> { list.iter() });
+    deflate.into_iter().flatten().chain(request.offered_extensions())
+}

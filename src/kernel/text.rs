@@ -1,0 +1,576 @@
+//! Text that carries its proof: bytes together with the knowledge which of them are valid UTF-8.
+//!
+//! Received text lies in a buffer, is unmasked in place, and is given out as `&str` without being copied or
+//! validated again. [`Checked`] makes this safe. It owns or borrows the buffer, performs every change, and
+//! remembers one range that was validated.
+//!
+//! Responsible for every use of `from_utf8_unchecked` in the crate. Not responsible for frames, messages or
+//! offsets: callers pass ranges, and a wrong range gives no text instead of wrong text.
+//!
+//! Invariants:
+//! - `Checked::valid` covers valid UTF-8, except that a code point may be cut off at its end.
+//!   `Checked::validator` is the state at that end.
+//! - Every method that changes a byte inside `valid` empties the range.
+//! - [`Text`] only holds UTF-8, and its buffer never changes.
+//!
+//! The fast path of a received text is `unmask_text`: one pass unmasks and checks for ASCII. Only if the text
+//! is not ASCII a second pass validates it.
+
+use core::ops::Range;
+
+use super::mask::Mask;
+use super::utf8::Validator;
+use super::xor_wide::BLOCK;
+
+/// Longer text is unmasked and validated in pieces of this many bytes. Each piece is then validated while it
+/// is still in the first-level cache.
+const PIECE_LEN: usize = 16 << 10;
+
+/// Returns `bytes` as text if they are ASCII.
+#[inline]
+pub(crate) fn ascii(bytes: &[u8]) -> Option<&str> {
+    if bytes.is_ascii() {
+        // SAFETY: ASCII is UTF-8.
+        Some(unsafe { core::str::from_utf8_unchecked(bytes) })
+    } else {
+        None
+    }
+}
+
+/// Memory that bytes are read to: `&mut [u8]` for a single call, [`SliceWindow`], or a vector.
+///
+/// The type owns the memory or borrows it exclusively, so that no other code can change it.
+///
+/// # Safety
+///
+/// As long as only shared references to the value are used, [`bytes`](Self::bytes) must return the same bytes.
+pub unsafe trait ReadBuffer {
+    /// Whether the bytes stay until they are replaced, and more bytes can be read behind them.
+    const STAYS: bool;
+    /// Returns the bytes.
+    fn bytes(&self) -> &[u8];
+    /// Returns the bytes for writing.
+    fn bytes_mut(&mut self) -> &mut [u8];
+    /// Returns how many bytes the memory can hold.
+    fn longest(&self) -> usize;
+}
+
+/// Memory that the caller lends for as long as the connection lives.
+#[derive(Debug)]
+pub struct SliceWindow<'m>(&'m mut [u8]);
+
+impl<'m> SliceWindow<'m> {
+    pub(crate) const fn new(memory: &'m mut [u8]) -> Self {
+        Self(memory)
+    }
+
+    pub(crate) const fn into_slice(self) -> &'m mut [u8] {
+        self.0
+    }
+}
+
+// SAFETY: an exclusive borrow; the bytes can only be changed through it.
+unsafe impl ReadBuffer for SliceWindow<'_> {
+    const STAYS: bool = true;
+
+    #[inline]
+    fn bytes(&self) -> &[u8] {
+        self.0
+    }
+
+    #[inline]
+    fn bytes_mut(&mut self) -> &mut [u8] {
+        self.0
+    }
+
+    #[inline]
+    fn longest(&self) -> usize {
+        self.0.len()
+    }
+}
+
+// SAFETY: an exclusive borrow; the bytes can only be changed through it.
+unsafe impl ReadBuffer for &mut [u8] {
+    const STAYS: bool = false;
+
+    #[inline]
+    fn bytes(&self) -> &[u8] {
+        self
+    }
+
+    #[inline]
+    fn bytes_mut(&mut self) -> &mut [u8] {
+        self
+    }
+
+    #[inline]
+    fn longest(&self) -> usize {
+        self.len()
+    }
+}
+
+// SAFETY: a vector owns its bytes and has no interior mutability.
+#[cfg(feature = "alloc")]
+unsafe impl ReadBuffer for alloc::vec::Vec<u8> {
+    const STAYS: bool = true;
+
+    #[inline]
+    fn bytes(&self) -> &[u8] {
+        self
+    }
+
+    #[inline]
+    fn bytes_mut(&mut self) -> &mut [u8] {
+        self
+    }
+
+    #[inline]
+    fn longest(&self) -> usize {
+        usize::MAX
+    }
+}
+
+/// Bytes, and the range of them that was found to be UTF-8.
+///
+/// The proof is stored with the bytes. A caller with any range gets text if exactly that range was validated
+/// in this memory, and nothing otherwise.
+#[derive(Debug)]
+pub(crate) struct Checked<M> {
+    /// The bytes. Only methods of this type change them.
+    memory: M,
+    /// Invariant: these bytes are UTF-8, except for a code point that is cut off at the end. `validator`
+    /// holds the state of that code point. Every method that changes bytes keeps this true or empties the
+    /// range.
+    valid: Range<usize>,
+    /// The state of validation at the end of `valid`.
+    validator: Validator,
+}
+
+impl<M: ReadBuffer> Checked<M> {
+    /// Returns the memory with nothing validated.
+    #[inline]
+    pub(crate) const fn new(memory: M) -> Self {
+        Self { memory, valid: 0..0, validator: Validator::new() }
+    }
+
+    /// Returns all bytes.
+    #[inline]
+    pub(crate) fn bytes(&self) -> &[u8] {
+        self.memory.bytes()
+    }
+
+    /// Returns how many bytes the memory can hold.
+    #[inline]
+    pub(crate) fn longest(&self) -> usize {
+        self.memory.longest()
+    }
+
+    /// Returns the memory, without the proof.
+    pub(crate) fn into_memory(self) -> M {
+        self.memory
+    }
+
+    /// Returns the bytes from `start` on for writing. A text that was validated entirely before `start` stays
+    /// validated.
+    #[inline]
+    pub(crate) fn bytes_from(&mut self, start: usize) -> &mut [u8] {
+        if self.valid.end > start {
+            self.forget();
+        }
+        self.memory.bytes_mut().get_mut(start..).unwrap_or_default()
+    }
+
+    /// Unmasks the bytes in `range`.
+    #[inline(always)]
+    pub(crate) fn unmask(&mut self, range: Range<usize>, mask: &mut Mask) {
+        // Binary messages validate nothing, so this branch is rarely taken on their path.
+        if self.valid.end > 0 {
+            self.forget();
+        }
+        if let Some(bytes) = self.memory.bytes_mut().get_mut(range) {
+            mask.apply(bytes);
+        }
+    }
+
+    /// Unmasks the bytes in `range` and validates them as one complete text. Returns whether they are valid.
+    ///
+    /// The common case is a short ASCII text with a mask. It is inlined: one pass unmasks and checks for
+    /// ASCII. A text of at least [`BLOCK`] bytes goes out of line.
+    #[inline(always)]
+    pub(crate) fn unmask_text(&mut self, range: Range<usize>, mask: &mut Mask) -> bool {
+        if range.len() < BLOCK {
+            self.unmask_short_text(range, mask)
+        } else {
+            self.unmask_long_text(range, mask)
+        }
+    }
+
+    /// Unmasks and validates a text in one piece.
+    #[inline(always)]
+    fn unmask_short_text(&mut self, range: Range<usize>, mask: &mut Mask) -> bool {
+        self.forget();
+        let Some(bytes) = self.memory.bytes_mut().get_mut(range.clone()) else { return false };
+        // Without a mask nothing is written, so there is no pass that could check for ASCII on its way.
+        let valid = (!mask.is_zero() && mask.apply_to_ascii(bytes)) || super::is_utf8(bytes);
+        if valid {
+            self.valid = range;
+        }
+        valid
+    }
+
+    /// Unmasks and validates a text of at least [`BLOCK`] bytes, in pieces of [`PIECE_LEN`].
+    #[inline(never)]
+    fn unmask_long_text(&mut self, range: Range<usize>, mask: &mut Mask) -> bool {
+        if range.len() <= PIECE_LEN {
+            return self.unmask_short_text(range, mask);
+        }
+        self.forget();
+        self.unmask_more_text(range, mask) && self.validator.is_complete()
+    }
+
+    /// Unmasks the bytes in `range` and validates them as the next part of a text. Returns whether they are
+    /// valid so far.
+    ///
+    /// Does for masked bytes what [`Self::check_more`] does for unmasked ones.
+    pub(crate) fn unmask_more_text(&mut self, range: Range<usize>, mask: &mut Mask) -> bool {
+        // Validate each piece while it is still in the first-level cache.
+        let mut start = range.start;
+        while start < range.end {
+            let end = range.end.min(start + PIECE_LEN);
+            let Some(piece) = self.memory.bytes_mut().get_mut(start..end) else { return false };
+            let ascii = !mask.is_zero() && mask.apply_to_ascii(piece);
+            self.continue_or_begin(start);
+            if ascii && self.validator.is_complete() {
+                // The text before this piece is complete, and ASCII may follow any complete text. So the
+                // validator is skipped.
+                self.valid.end = end;
+            } else if !self.check_more(start..end) {
+                return false;
+            }
+            start = end;
+        }
+        true
+    }
+
+    /// Starts a new text at `start`, unless the validated range ends there.
+    fn continue_or_begin(&mut self, start: usize) {
+        if self.valid.end != start || self.valid.is_empty() {
+            self.forget();
+            self.valid = start..start;
+        }
+    }
+
+    /// Validates the bytes in `range`. They continue the validated range if it ends where they start, and
+    /// begin a new text otherwise.
+    ///
+    /// Returns whether they are valid so far. A code point may be cut off at the end.
+    #[inline]
+    pub(crate) fn check_more(&mut self, range: Range<usize>) -> bool {
+        self.continue_or_begin(range.start);
+        let Some(bytes) = self.memory.bytes().get(range.clone()) else { return false };
+        if self.validator.push(bytes).is_ok() {
+            self.valid.end = range.end;
+            true
+        } else {
+            self.forget();
+            false
+        }
+    }
+
+    /// Returns the state of validation at the end of the validated range.
+    #[inline]
+    pub(crate) fn validator(&self) -> &Validator {
+        &self.validator
+    }
+
+    /// Returns the text in `range` if exactly this range was validated as a complete text, or if it is empty.
+    #[inline]
+    pub(crate) fn text(&self, range: Range<usize>) -> Option<&str> {
+        let proven = (self.valid == range && self.validator.is_complete()) || range.is_empty();
+        let bytes = self.memory.bytes().get(range)?;
+        if proven {
+            // SAFETY: exactly these bytes were validated as one text without a code point cut off at the end.
+            // By the invariant of `valid` they have not changed since. An empty range is always text.
+            Some(unsafe { core::str::from_utf8_unchecked(bytes) })
+        } else {
+            None
+        }
+    }
+
+    /// Moves the bytes in `range` to the front. What was validated inside the range stays validated.
+    pub(crate) fn move_to_front(&mut self, range: Range<usize>) {
+        let len = self.bytes().len();
+        let (start, end) = (range.start.min(len), range.end.min(len));
+        self.memory.bytes_mut().copy_within(start.min(end)..end, 0);
+        if self.valid.start < start || self.valid.end > end {
+            self.forget();
+        } else {
+            self.valid = self.valid.start - start..self.valid.end - start;
+        }
+    }
+
+    /// Forgets which bytes were validated.
+    #[inline]
+    pub(crate) fn forget(&mut self) {
+        self.valid = 0..0;
+        self.validator = Validator::new();
+    }
+}
+
+#[cfg(feature = "alloc")]
+impl Checked<alloc::vec::Vec<u8>> {
+    /// Returns the number of bytes that the memory holds before it must grow.
+    pub(crate) fn capacity(&self) -> usize {
+        self.memory.capacity()
+    }
+
+    /// Reserves capacity for `end` bytes. If the memory must grow for that, it grows to `target` bytes, which
+    /// must be at least `end`.
+    pub(crate) fn reserve(&mut self, end: usize, target: usize) {
+        if end > self.memory.capacity() {
+            let target = target.min(isize::MAX.unsigned_abs()).max(end);
+            self.memory.reserve_exact(target - self.memory.len());
+        }
+    }
+
+    /// Frees the capacity after the bytes.
+    pub(crate) fn shrink(&mut self) {
+        self.shrink_to(0);
+    }
+
+    /// Frees the capacity after the bytes and after `capacity`.
+    pub(crate) fn shrink_to(&mut self, capacity: usize) {
+        self.memory.shrink_to(capacity);
+    }
+
+    /// Copies all bytes to the front of `memory` and uses it from now on. What was validated stays validated.
+    pub(crate) fn move_to(&mut self, mut memory: alloc::vec::Vec<u8>) {
+        let len = self.memory.len();
+        if memory.len() < len {
+            memory.resize(len, 0);
+        }
+        if let Some(front) = memory.get_mut(..len) {
+            front.copy_from_slice(&self.memory);
+            self.memory = memory;
+        }
+    }
+
+    /// Appends bytes.
+    #[inline]
+    pub(crate) fn extend(&mut self, bytes: &[u8]) {
+        self.memory.extend_from_slice(bytes);
+    }
+
+    /// Appends zeros up to a length of `len` bytes, or truncates to it.
+    pub(crate) fn resize(&mut self, len: usize) {
+        if self.valid.end > len {
+            self.forget();
+        }
+        self.memory.resize(len, 0);
+    }
+
+    /// Takes the memory out and leaves an empty one. Nothing is validated after that.
+    pub(crate) fn take(&mut self) -> alloc::vec::Vec<u8> {
+        self.forget();
+        core::mem::take(&mut self.memory)
+    }
+
+    /// Converts the memory into shared `Bytes`, and returns them with the text in `range`. Returns `None` and
+    /// changes nothing if `range` was not validated.
+    pub(crate) fn share_text(&mut self, range: Range<usize>) -> Option<(bytes::Bytes, Text)> {
+        self.text(range.clone())?;
+        let whole = bytes::Bytes::from(self.take());
+        let text = Text::proven(whole.slice(range));
+        Some((whole, text))
+    }
+}
+
+#[cfg(feature = "alloc")]
+pub use shared_text::Text;
+
+#[cfg(feature = "alloc")]
+mod shared_text {
+    use alloc::string::String;
+    use core::fmt;
+    use core::ops::Deref;
+
+    use bytes::Bytes;
+
+    /// Text in a shared, immutable buffer: [`Bytes`] that are known to be UTF-8.
+    ///
+    /// A clone only increments a reference count.
+    ///
+    /// ```
+    /// use hybi::Text;
+    ///
+    /// let text = Text::from("grüezi");
+    /// assert_eq!(text.len(), 7);
+    /// assert_eq!(Text::try_from(bytes::Bytes::from_static(b"\xff")).is_err(), true);
+    /// ```
+    #[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+    pub struct Text(
+        /// Invariant: UTF-8.
+        Bytes,
+    );
+
+    impl Text {
+        /// Returns the text.
+        #[must_use]
+        #[inline]
+        pub fn as_str(&self) -> &str {
+            // SAFETY: every constructor takes text or validates its bytes, and `Bytes` are immutable.
+            unsafe { core::str::from_utf8_unchecked(&self.0) }
+        }
+
+        /// Returns the bytes of the text without copying.
+        #[must_use]
+        pub fn into_bytes(self) -> Bytes {
+            self.0
+        }
+
+        /// Returns a copy of `text`.
+        #[must_use]
+        pub fn copied(text: &str) -> Self {
+            Self(Bytes::copy_from_slice(text.as_bytes()))
+        }
+
+        /// Wraps bytes that the caller has just validated as UTF-8.
+        pub(super) fn proven(bytes: Bytes) -> Self {
+            Self(bytes)
+        }
+    }
+
+    impl TryFrom<Bytes> for Text {
+        type Error = core::str::Utf8Error;
+
+        fn try_from(bytes: Bytes) -> Result<Self, Self::Error> {
+            if !crate::kernel::is_utf8(&bytes) {
+                // Validate again to find the position of the error.
+                core::str::from_utf8(&bytes)?;
+            }
+            Ok(Self(bytes))
+        }
+    }
+
+    impl From<String> for Text {
+        fn from(text: String) -> Self {
+            Self(text.into())
+        }
+    }
+
+    impl From<&'static str> for Text {
+        fn from(text: &'static str) -> Self {
+            Self(Bytes::from_static(text.as_bytes()))
+        }
+    }
+
+    impl Deref for Text {
+        type Target = str;
+
+        fn deref(&self) -> &str {
+            self.as_str()
+        }
+    }
+
+    impl AsRef<str> for Text {
+        fn as_ref(&self) -> &str {
+            self
+        }
+    }
+
+    impl PartialEq<str> for Text {
+        fn eq(&self, other: &str) -> bool {
+            self.as_str() == other
+        }
+    }
+
+    impl PartialEq<&str> for Text {
+        fn eq(&self, other: &&str) -> bool {
+            self.as_str() == *other
+        }
+    }
+
+    impl fmt::Debug for Text {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            fmt::Debug::fmt(self.as_str(), f)
+        }
+    }
+
+    impl fmt::Display for Text {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str(self)
+        }
+    }
+}
+
+#[cfg(all(test, feature = "alloc"))]
+mod tests {
+    use super::*;
+
+    /// Checks the property that the `unsafe` code relies on. Methods are called in any order with any ranges,
+    /// also wrong ones. Everything that is returned as text must be UTF-8, and nothing may panic.
+    #[test]
+    fn no_order_of_calls_turns_invalid_bytes_into_text() {
+        let mut random = 1_u64;
+        let mut below = |bound: usize| {
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (random >> 33) as usize % bound
+        };
+        let (mut proven, mut unproven) = (0, 0);
+        for _ in 0..3000 {
+            let mut words = "plain, é, €, 𝄞. ".repeat(1 + below(20)).into_bytes();
+            words.truncate(1 + below(words.len()));
+            let mut checked = Checked::new(words.clone());
+            for _ in 0..12 {
+                let len = checked.bytes().len();
+                // Half of the ranges continue where validation stopped.
+                let start = if below(2) == 0 { checked.valid.end } else { below(len + 3) };
+                let range = if below(9) == 0 { start..below(len + 3) } else { start..start + below(len + 3) };
+                // With a key like the last one ASCII stays ASCII.
+                let key = [[0; 4], [0xFF, 0, 7, 0x80], [1, 2, 3, 4]][below(3)];
+                let mut known = None;
+                match below(12) {
+                    0 => {
+                        let room = checked.bytes_from(start);
+                        let len = room.len().min(words.len());
+                        room[..len].copy_from_slice(&words[..len]);
+                    }
+                    1 => checked.unmask(range, &mut Mask::new(key)),
+                    2 if checked.unmask_text(range.clone(), &mut Mask::new(key)) => known = Some(range),
+                    3 => drop(checked.unmask_more_text(range, &mut Mask::new(key))),
+                    4..=6 => drop(checked.check_more(range)),
+                    7 => checked.resize(below(2 * len + 1)),
+                    8 => checked.move_to_front(range),
+                    9 => checked.move_to(std::vec![0xFF; below(2 * len + 1)]),
+                    10 => checked.extend(&words[..below(words.len())]),
+                    11 if below(4) == 0 => {
+                        let whole = checked.bytes().to_vec();
+                        if let Some((memory, text)) = checked.share_text(range.clone()) {
+                            assert_eq!((&memory[..], text.as_bytes()), (&whole[..], &whole[range]));
+                            assert!(checked.bytes().is_empty() && checked.valid.is_empty());
+                        }
+                    }
+                    _ => {}
+                }
+                if checked.validator.is_complete() && checked.valid.end <= checked.bytes().len() {
+                    known = known.or(Some(checked.valid.clone()));
+                }
+                let len = checked.bytes().len();
+                let any = [checked.valid.clone(), below(len + 3)..below(len + 3), 0..len];
+                for range in any.into_iter().chain(known.clone()) {
+                    let text = checked.text(range.clone());
+                    assert!(text.is_some() || known.as_ref() != Some(&range), "{range:?} was validated");
+                    let Some(text) = text.filter(|text| !text.is_empty()) else {
+                        unproven += 1;
+                        continue;
+                    };
+                    // Compare bytes: formatting invalid UTF-8 as text would be undefined behaviour.
+                    assert_eq!(text.as_bytes(), &checked.bytes()[range.clone()]);
+                    assert!(core::str::from_utf8(text.as_bytes()).is_ok(), "{range:?} is not UTF-8");
+                    proven += 1;
+                }
+            }
+        }
+        assert!(proven > 10_000 && unproven > 10_000, "{proven} proven, {unproven} not");
+    }
+}

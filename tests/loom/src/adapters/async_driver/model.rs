@@ -1,0 +1,293 @@
+//! The models. Of the turnstile: a pipe that is full, two tasks that write to it, and somebody who takes out what is in it.
+
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use loom::future::block_on;
+use loom::sync::Mutex;
+use loom::sync::atomic::{AtomicUsize, Ordering};
+use loom::thread;
+
+use super::notify_once::NotifyOnce;
+use super::shared_lock::{SharedLock, Side};
+use super::tasks::{Tasks, UsedByTasks, poll_as};
+
+/// What both tasks write to. Like a socket it remembers only whoever asked last.
+#[derive(Default)]
+struct Pipe {
+    full: bool,
+    taken: Vec<u8>,
+    waker: Option<Waker>,
+}
+
+/// What is inside: a queue, and the pipe.
+struct Out {
+    queue: VecDeque<u8>,
+    pipe: Arc<Mutex<Pipe>>,
+}
+
+impl Out {
+    /// Writes all that is queued.
+    fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        while let Some(&next) = self.queue.front() {
+            let mut pipe = self.pipe.lock().unwrap();
+            if pipe.full {
+                pipe.waker = Some(cx.waker().clone());
+                return Poll::Pending;
+            }
+            pipe.taken.push(next);
+            self.queue.pop_front();
+        }
+        Poll::Ready(())
+    }
+}
+
+/// Somebody takes out what is there, and from then on there is room for all.
+fn take(pipe: &Mutex<Pipe>) {
+    let woken = {
+        let mut pipe = pipe.lock().unwrap();
+        pipe.full = false;
+        pipe.waker.take()
+    };
+    if let Some(waker) = woken {
+        waker.wake();
+    }
+}
+
+fn write(shared_lock: &SharedLock<Out>, side: Side, what: u8) {
+    let mut queued = false;
+    block_on(poll_fn(|cx| {
+        shared_lock.poll(side, cx, |out, cx, news| {
+            if !queued {
+                queued = true;
+                out.queue.push_back(what);
+            }
+            let before = out.queue.len();
+            let written = out.poll_write(cx);
+            *news = out.queue.len() != before;
+            written
+        })
+    }));
+}
+
+fn model(name: &str, bound: Option<usize>, test: impl Fn() + Send + Sync + 'static) {
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = bound;
+    builder.check(test);
+    println!("{name}: every interleaving has come to its end");
+}
+
+#[test]
+fn both_wait_to_write_and_both_are_woken() {
+    model("both write", Some(3), || {
+        let pipe = Arc::new(Mutex::new(Pipe { full: true, ..Pipe::default() }));
+        let shared_lock = Arc::new(SharedLock::new(Out { queue: VecDeque::new(), pipe: Arc::clone(&pipe) }));
+        let other = Arc::clone(&shared_lock);
+        let writer = thread::spawn(move || write(&other, Side::Writer, 1));
+        let taken = Arc::clone(&pipe);
+        let taker = thread::spawn(move || take(&taken));
+        write(&shared_lock, Side::Reader, 2);
+        writer.join().unwrap();
+        taker.join().unwrap();
+        let mut taken = pipe.lock().unwrap().taken.clone();
+        taken.sort_unstable();
+        assert_eq!(taken, [1, 2]);
+    });
+}
+
+#[test]
+fn both_wait_for_the_pipe_alone() {
+    // Nobody tells the other one anything: it is the pipe that must wake both.
+    model("both wait", Some(3), || {
+        let pipe = Arc::new(Mutex::new(Pipe { full: true, ..Pipe::default() }));
+        let shared_lock =
+            Arc::new(SharedLock::new(Out { queue: VecDeque::from([7]), pipe: Arc::clone(&pipe) }));
+        let other = Arc::clone(&shared_lock);
+        let wait = |shared_lock: &SharedLock<Out>, side| {
+            block_on(poll_fn(|cx| shared_lock.poll(side, cx, |out, cx, _| out.poll_write(cx))));
+        };
+        let writer = thread::spawn(move || wait(&other, Side::Writer));
+        let taken = Arc::clone(&pipe);
+        let taker = thread::spawn(move || take(&taken));
+        wait(&shared_lock, Side::Reader);
+        writer.join().unwrap();
+        taker.join().unwrap();
+        assert_eq!(pipe.lock().unwrap().taken, [7]);
+    });
+}
+
+/// A WebSocket that two tasks use in turns, each with it to itself meanwhile, as by the halves of the futures crates.
+struct Whole {
+    tasks: Tasks,
+    out: Out,
+}
+
+impl UsedByTasks for Whole {
+    type Watched = usize;
+
+    fn tasks(&mut self) -> &mut Tasks {
+        &mut self.tasks
+    }
+
+    fn watched(&self) -> usize {
+        self.out.queue.len()
+    }
+}
+
+/// Queues something, if there is something, and waits until all is written.
+fn write_whole(whole: &Mutex<Whole>, side: Side, mut what: Option<u8>) {
+    block_on(poll_fn(|cx| {
+        poll_as(&mut *whole.lock().unwrap(), side, cx, |whole, cx| {
+            whole.out.queue.extend(what.take());
+            whole.out.poll_write(cx)
+        })
+    }));
+}
+
+/// The one writes what the other one has queued, or takes its place at the pipe: both must come to their end.
+#[test]
+fn two_tasks_that_use_one_websocket_are_both_woken() {
+    for (first, second) in [(None, Some(1)), (Some(2), Some(1)), (Some(2), None)] {
+        model("two tasks", Some(3), move || {
+            let pipe = Arc::new(Mutex::new(Pipe { full: true, ..Pipe::default() }));
+            let out = Out { queue: VecDeque::from([0]), pipe: Arc::clone(&pipe) };
+            let whole = Arc::new(Mutex::new(Whole { tasks: Tasks::default(), out }));
+            let other = Arc::clone(&whole);
+            let writer = thread::spawn(move || write_whole(&other, Side::Writer, second));
+            let taken = Arc::clone(&pipe);
+            let taker = thread::spawn(move || take(&taken));
+            write_whole(&whole, Side::Reader, first);
+            writer.join().unwrap();
+            taker.join().unwrap();
+            let expected = 1 + first.iter().len() + second.iter().len();
+            assert_eq!(pipe.lock().unwrap().taken.len(), expected);
+        });
+    }
+}
+
+/// The one comes last, takes the place of the other at the pipe, and never comes again: the other is woken all the same.
+#[test]
+fn a_task_that_goes_leaves_the_other_one_its_wakeup() {
+    for (stays, goes) in [(Side::Writer, Side::Reader), (Side::Reader, Side::Writer)] {
+        model("a task that goes", Some(3), move || {
+            let pipe = Arc::new(Mutex::new(Pipe { full: true, ..Pipe::default() }));
+            let out = Out { queue: VecDeque::from([0]), pipe: Arc::clone(&pipe) };
+            let whole = Arc::new(Mutex::new(Whole { tasks: Tasks::default(), out }));
+            let other = Arc::clone(&whole);
+            let leaver = thread::spawn(move || {
+                let cx = &mut Context::from_waker(Waker::noop());
+                let _ = poll_as(&mut *other.lock().unwrap(), goes, cx, |whole, cx| whole.out.poll_write(cx));
+            });
+            let taken = Arc::clone(&pipe);
+            let taker = thread::spawn(move || take(&taken));
+            write_whole(&whole, stays, Some(1));
+            leaver.join().unwrap();
+            taker.join().unwrap();
+            assert_eq!(pipe.lock().unwrap().taken.len(), 2);
+        });
+    }
+}
+
+/// Polls once it is the turn of `side`. Both tasks touch `both` before and in their turn: where nothing is
+/// touched, loom sees no reason to let one of them find the lock taken.
+fn take_turn(shared_lock: &SharedLock<()>, side: Side, both: &AtomicUsize) {
+    block_on(poll_fn(|cx| {
+        touch(both);
+        shared_lock.poll(side, cx, |(), _, _| {
+            touch(both);
+            Poll::Ready(())
+        })
+    }));
+}
+
+fn touch(both: &AtomicUsize) {
+    both.fetch_add(1, Ordering::SeqCst);
+}
+
+#[test]
+fn whoever_finds_it_locked_has_its_turn() {
+    model("turns", None, || {
+        let shared = Arc::new((SharedLock::new(()), AtomicUsize::new(0)));
+        let other = Arc::clone(&shared);
+        let writer = thread::spawn(move || take_turn(&other.0, Side::Writer, &other.1));
+        take_turn(&shared.0, Side::Reader, &shared.1);
+        writer.join().unwrap();
+    });
+}
+
+#[test]
+fn whoever_only_looks_keeps_nobody_waiting() {
+    model("a look", None, || {
+        let shared = Arc::new((SharedLock::new(()), AtomicUsize::new(0)));
+        let other = Arc::clone(&shared);
+        let looker = thread::spawn(move || other.0.peek(Side::Writer, |()| touch(&other.1)));
+        take_turn(&shared.0, Side::Reader, &shared.1);
+        looker.join().unwrap();
+    });
+}
+
+#[test]
+fn one_hears_what_the_other_has_done() {
+    // The one waits for something that only the other one does, as a send waits for room or for an end.
+    for (waits, does) in [(Side::Writer, Side::Reader), (Side::Reader, Side::Writer)] {
+        model("news", None, move || {
+            let shared_lock = Arc::new(SharedLock::new(false));
+            let other = Arc::clone(&shared_lock);
+            let doer = thread::spawn(move || {
+                block_on(poll_fn(|cx| {
+                    other.poll(does, cx, |done, _, news| {
+                        (*done, *news) = (true, true);
+                        Poll::Ready(())
+                    })
+                }));
+            });
+            block_on(poll_fn(|cx| {
+                shared_lock.poll(waits, cx, |done, _, _| if *done { Poll::Ready(()) } else { Poll::Pending })
+            }));
+            doer.join().unwrap();
+        });
+    }
+}
+
+#[test]
+fn whoever_listens_is_told() {
+    model("signal", Some(3), || {
+        let signal = NotifyOnce::default();
+        let listen = |signal: &NotifyOnce<u8>| {
+            let mut listener = signal.listen();
+            move || {
+                block_on(poll_fn(|cx| listener.poll(cx)));
+                assert_eq!(listener.told(), Some(1));
+            }
+        };
+        let (first, mut second, late) = (listen(&signal), listen(&signal), signal.clone());
+        let first = thread::spawn(first);
+        let teller = thread::spawn(move || assert!(late.tell(1) && !late.tell(2)));
+        second();
+        first.join().unwrap();
+        teller.join().unwrap();
+        // One that comes when it is told already.
+        listen(&signal)();
+    });
+}
+
+#[test]
+fn whoever_waits_in_another_task_is_told_there() {
+    // As a future that is polled in one task, then in another, with the same one asking twice in between.
+    model("signal, two tasks", None, || {
+        let signal = NotifyOnce::default();
+        let mut listener = signal.listen();
+        let teller = {
+            let signal = signal.clone();
+            thread::spawn(move || signal.tell(1))
+        };
+        let noop = &mut Context::from_waker(Waker::noop());
+        if listener.poll(noop).is_pending() && listener.poll(noop).is_pending() {
+            block_on(poll_fn(|cx| listener.poll(cx)));
+        }
+        assert_eq!(listener.told(), Some(1));
+        assert!(teller.join().unwrap());
+    });
+}
