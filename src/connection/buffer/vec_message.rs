@@ -1,6 +1,5 @@
 //! A message that is gathered in memory that grows.
 
-use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::ops::{Range, RangeInclusive};
 
@@ -67,8 +66,8 @@ pub struct VecMessage {
     spread: bool,
     /// The message in here has been handed out.
     done: bool,
-    /// A control frame that arrives in several reads, from the first of them on.
-    control: Option<Box<ControlPayload>>,
+    /// The payload of a control frame that arrives in several reads. Inline, so that no flood of control frames allocates.
+    control: ControlPayload,
     /// The rest of that control frame is still to come.
     control_waits: bool,
     given: Given,
@@ -134,7 +133,7 @@ impl VecMessage {
             landed: 0,
             spread: false,
             done: true,
-            control: None,
+            control: ControlPayload::EMPTY,
             control_waits: false,
             given: Given::new(),
         }
@@ -165,9 +164,6 @@ impl VecMessage {
     /// Gives the memory back. If a part of a message is in it, gives back what is more than twice that part and 64
     /// KiB, which a larger message before may have left.
     pub fn release_idle(&mut self) {
-        if !self.control_waits {
-            self.control = None;
-        }
         if self.done {
             self.memory = Checked::new(Vec::new());
             (self.filled, self.landed, self.spread) = (0, 0, false);
@@ -353,11 +349,11 @@ impl sealed::Memory for VecMessage {
     }
 
     fn control(&self) -> &[u8] {
-        self.control.as_deref().map_or(&[], |control| control)
+        &self.control
     }
 
     fn control_mut(&mut self) -> &mut ControlPayload {
-        self.control.get_or_insert_with(|| Box::new(ControlPayload::EMPTY))
+        &mut self.control
     }
 
     fn set_control_waits(&mut self, waits: bool) {
