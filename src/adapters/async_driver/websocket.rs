@@ -1,4 +1,21 @@
-//! The run loop of a whole WebSocket.
+//! The asynchronous WebSocket and its run loop.
+//!
+//! [`WebSocket`] joins a [`Connection`], a stream and a runtime. Its calls poll the run loop, and nothing runs between
+//! two calls. One turn of the loop is:
+//!
+//! ```text
+//! decode the inbox --> read --(pending)--> write the queue --> half-close --> run due timers --> wait
+//!        ^               |
+//!        +---(bytes)-----+
+//! ```
+//!
+//! Not here: the protocol (`Connection`), the writing itself and the clock (`write_driver`), the length of a turn
+//! (`turn`), the wakers of two tasks (`tasks`), and the two halves (`reader`, `writer`).
+//!
+//! Invariants:
+//! - All state is in `Inner` and none in a future, so a dropped future loses nothing.
+//! - The write queue is written before a task waits for input, and before it yields.
+//! - A failed write does not stop reading: the connection is received to its end.
 
 use core::pin::Pin;
 use core::time::Duration;
@@ -26,33 +43,46 @@ use crate::{
     Outcome, Prepared, ProtocolError, ReadyState, SendError,
 };
 
-/// A WebSocket over a stream `S`; `R` is what it runs on.
+/// A WebSocket over a stream `S`, driven by a runtime `R`.
 ///
-/// Two tasks can share one: [`split`](Self::split) makes a half that receives and a half that sends, over any stream, and
-/// so does `StreamExt::split` of the futures crates.
+/// # The end of the connection
 ///
-/// `None` from [`recv`](Self::recv), [`next`](Self::next) or the [`Stream`] says only that there is no more. Whether the peer
-/// has closed, or the stream broke off, is in [`outcome`](Self::outcome): [`Outcome::is_clean`]. What the peer gave as the
-/// reason is in [`peer_close`](Self::peer_close). A loop that wants an error instead asks for it with
-/// [`error_on_abnormal_end`](Self::error_on_abnormal_end).
+/// `None` from [`recv`](Self::recv), [`next`](Self::next) or the [`Stream`] means that no more events come.
+/// [`outcome`](Self::outcome) tells whether the peer closed or the stream broke off, see [`Outcome::is_clean`].
+/// [`peer_close`](Self::peer_close) returns the code and the reason of the peer. A loop that wants an error for an
+/// abnormal end asks for it with [`error_on_abnormal_end`](Self::error_on_abnormal_end).
 ///
-/// What is sent through it is written before the call is ready; what is sent through a [`Responder`], or
-/// fed, goes out before a call that receives waits, together with whatever else is queued by then. Timers
-/// run while a call waits. What becomes of futures that are dropped is told in [the module](super), as is
-/// what a dropped WebSocket does.
+/// # When frames are written
 ///
-/// Two ends that each send much without ever receiving wait for each other until a timer ends it: have one
-/// task receive and another one send.
+/// * A call that sends writes the whole write queue before it is ready: [`send`](Self::send), [`ping`](Self::ping),
+///   [`close`](Self::close), [`flush`](Self::flush) and the others of this type.
+/// * [`feed`](Self::feed) and a [`Responder`] queue their frames. These are written by the next call that sends, or
+///   before a call that receives waits. Pongs and the answer to a Close are written at the same time.
 ///
-/// As a [`Stream`] it gives messages, then errors and the end as [`recv`](Self::recv) does; as a [`Sink`] it takes
-/// messages, and to close it sends a Close with 1000.
+/// Timers run while a call waits, and after a call has written.
+///
+/// # Two tasks
+///
+/// [`split`](Self::split) makes a half that receives and a half that sends, over any stream. `StreamExt::split` of the
+/// futures crates works too. Let one task receive and another one send if both ends send much: two ends that only send
+/// wait for each other until a timer ends the connection.
+///
+/// # Dropping
+///
+/// All futures can be dropped at any time, and each method states the effect. [The module](super) has a table of them.
+/// A dropped `WebSocket` closes its stream without a Close, and its write queue is lost.
+///
+/// # Stream and Sink
+///
+/// The [`Stream`] yields the items that [`recv`](Self::recv) returns. The [`Sink`] takes messages, and closing it sends
+/// a Close with code 1000.
 #[derive(Debug)]
 pub struct WebSocket<S, R> {
     inner: Box<Inner<S, R>>,
 }
 
 #[derive(Debug)]
-// The order is that of use: the first half with each turn of the loop, the last with none.
+// The fields are ordered by use: each turn of the loop uses the first half, and no turn uses the last fields.
 #[repr(C)]
 struct Inner<S, R> {
     stream: S,
@@ -60,9 +90,9 @@ struct Inner<S, R> {
     inbox: Borrowed,
     outcome: Option<Outcome>,
     turn: Turn,
-    /// The stream has ended, and what is queued is still to be written.
+    /// Whether the input has ended while the write queue is still to be written.
     eof: bool,
-    /// An end that is not clean is still to be told as an error.
+    /// Whether an abnormal end is still to be reported as an error.
     error_on_abnormal_end: bool,
     group: Membership,
     connection: Connection,
@@ -71,7 +101,7 @@ struct Inner<S, R> {
 }
 
 impl<S, R> WebSocket<S, R> {
-    // A task has no room for it in its frame, and no need.
+    // Kept out of line: this runs once per connection, and must not enlarge the stack frame of the caller's task.
     #[inline(never)]
     pub(super) fn opened(stream: S, runtime: R, opened: Opened) -> Self
     where
@@ -112,89 +142,91 @@ impl<S, R> WebSocket<S, R> {
         Self::opened(stream, runtime, Opened { connection, inbox, handshake: Handshake::default() })
     }
 
-    /// The subprotocol that was agreed on.
+    /// Returns the subprotocol that the handshake agreed on.
     #[must_use]
     pub fn subprotocol(&self) -> Option<&str> {
         self.inner.handshake.subprotocol.as_deref()
     }
 
-    /// The headers of the peer's handshake: of the request on a server, of the response on a client.
+    /// Returns the headers of the peer's handshake: those of the request on a server, those of the response on a
+    /// client.
     #[must_use]
     pub const fn headers(&self) -> Headers<'_> {
         Headers::from_lines(&self.inner.handshake.headers)
     }
 
-    /// Gives back the memory of [`headers`](Self::headers), which are empty from here on.
+    /// Frees the memory of [`headers`](Self::headers), which returns no headers from then on.
     pub fn forget_headers(&mut self) {
         self.inner.handshake.headers = Box::default();
     }
 
-    /// As the browser's `readyState`.
+    /// Returns the state of the connection, like `readyState` in a browser.
     #[must_use]
     pub const fn ready_state(&self) -> ReadyState {
         self.inner.connection.ready_state()
     }
 
-    /// How the connection ended, once [`Event::Closed`] was handed out.
+    /// Returns how the connection ended, or `None` until a call that receives has reached the end.
     #[must_use]
     pub const fn outcome(&self) -> Option<Outcome> {
         self.inner.outcome
     }
 
-    /// The Close that the peer sent, with its code and reason, once it has come: also after the end. `None` says that the
-    /// stream ended without one, or that the peer's was not valid.
+    /// Returns the Close that the peer sent, with its code and reason, from its arrival on. Returns `None` after the
+    /// end if the stream ended without a Close, or if the Close was not valid.
     #[must_use]
     pub fn peer_close(&self) -> Option<CloseFrame> {
         self.inner.connection.peer_close()
     }
 
-    /// Whether [`recv`](Self::recv) and the [`Stream`] give [`Error::Ended`] once where the messages end and the peer has not
-    /// closed; by default they give `None` for every end. A loop over messages then sees the difference
-    /// between a peer that has closed and a connection that broke.
+    /// Sets whether [`recv`](Self::recv) and the [`Stream`] report an abnormal end as [`Error::Ended`], off by default.
+    ///
+    /// The error comes once, where the messages end without a Close from the peer. By default `None` is returned for
+    /// every end. With the error a loop over messages can tell a peer that closed from a connection that broke.
     pub fn error_on_abnormal_end(&mut self, on: bool) {
         self.inner.error_on_abnormal_end = on;
     }
 
-    /// The bytes that wait to be written.
+    /// Returns the length of the write queue in bytes.
     #[must_use]
     pub fn buffered_amount(&self) -> usize {
         self.inner.connection.buffered_amount()
     }
 
-    /// The time from the last Ping that was answered to its Pong.
+    /// Returns the time from the last answered Ping to its Pong, or `None` before the first Pong.
     #[must_use]
     pub fn round_trip(&self) -> Option<Duration> {
         self.inner.connection.round_trip()
     }
 
-    /// The connection, for its getters.
+    /// Returns the connection, for its getters.
     #[must_use]
     pub const fn connection(&self) -> &Connection {
         &self.inner.connection
     }
 
-    /// The stream.
+    /// Returns the stream.
     #[must_use]
     pub const fn stream(&self) -> &S {
         &self.inner.stream
     }
 
-    /// The stream, to be changed but neither read nor written.
+    /// Returns the stream, for example to set its options. It must be neither read nor written.
     #[must_use]
     pub const fn stream_mut(&mut self) -> &mut S {
         &mut self.inner.stream
     }
 
-    /// The stream, the connection, and what has arrived and not been taken in: go on with this inbox, as a part of a
-    /// message may lie in it.
+    /// Returns the stream, the connection, and the inbox with the input that has not been decoded.
     ///
-    /// Nothing that was accepted is lost: what is not written yet waits in the connection. A WebSocket that is made of
-    /// these parts goes on where this one was. Its clock starts at the [latest
-    /// instant](Connection::latest_instant) that the connection knows, so its timers are late by no more than the
-    /// connection had been silent.
+    /// A WebSocket that is made of these parts continues where this one stopped. Pass on this inbox, since it can hold
+    /// a part of a message. Queued frames are in the connection, and none is lost.
     ///
-    /// Where a write has failed, the connection [says so](crate::Sender::has_write_failed): what is made of the parts still
-    /// receives, and refuses to send with [`ErrorKind::BrokenPipe`].
+    /// The new clock starts at the [latest instant](Connection::latest_instant) that the connection knows. So its
+    /// timers are late by at most the time that the connection had been silent.
+    ///
+    /// After a failed write the connection [records the failure](crate::Sender::has_write_failed). A WebSocket of these
+    /// parts still receives, and its sends fail with [`ErrorKind::BrokenPipe`].
     #[must_use]
     pub fn into_parts(self) -> (S, Connection, Inbox)
     where
@@ -211,21 +243,23 @@ impl<S, R> WebSocket<S, R> {
         (stream, connection, inbox)
     }
 
-    /// Joins a group, to be closed with it; leaves the one that it was in. Of two halves the one that receives is in it.
+    /// Joins `group`, which can close all of its members at once. Leaves the group that this WebSocket was in. After
+    /// [`split`](Self::split) the half that receives is the member.
     pub fn join(&mut self, group: &Group) {
         self.inner.group.join(group);
     }
 
-    /// The next message goes out as it is, whatever was agreed on; see
+    /// Sends the next message uncompressed, even if compression was agreed on; see
     /// [`Sender::uncompressed`](crate::Sender::uncompressed).
     pub const fn uncompressed(&mut self) -> &mut Self {
         self.inner.connection.uncompressed();
         self
     }
 
-    /// Makes two halves of the WebSocket, one that receives and one that sends, for two tasks. It means the same for
-    /// every stream: both halves share the stream under a lock that is held for one call of it at a time, and neither
-    /// waits for the other.
+    /// Splits the WebSocket into a half that receives and a half that sends, for two tasks.
+    ///
+    /// This works for every stream. Both halves share the stream under a lock, which is held during one poll and never
+    /// while a task waits for the peer.
     #[must_use]
     pub fn split(self) -> (Reader<S, R>, Writer<S, R>)
     where
@@ -245,15 +279,27 @@ impl<S, R> WebSocket<S, R> {
 }
 
 impl<S, R: Transport<S>> WebSocket<S, R> {
-    /// The next event, and the means to answer it while it is borrowed; `None` after [`Event::Closed`].
+    /// Returns the next event, with a [`Responder`] to answer it while the event is borrowed. Returns `None` after
+    /// [`Event::Closed`].
+    ///
+    /// The write queue is written before the call waits for input.
     ///
     /// # Errors
     ///
-    /// [`Error::Protocol`] once, after the peer was told; [`Error::Io`]. Calling again goes on to
-    /// [`Event::Closed`].
+    /// After each error, call again: the calls continue to [`Event::Closed`].
+    ///
+    /// * [`Error::Protocol`]: the peer broke the protocol. The Close that reports it is queued, and written if the
+    ///   stream takes it at once. Returned once.
+    /// * [`Error::Io`]: the stream failed while the connection was not closing. Returned once for a read, and once for
+    ///   a write.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, no event was consumed. The next call continues.
     pub async fn next(&mut self) -> Result<Option<(Event<'_>, Responder<'_, S, R>)>, Error> {
         let inner = &mut *self.inner;
-        // No future of its own gives the event: it has room for a control frame, and would be moved out of there.
+        // `poll_ready` is repeated here instead of being awaited. An `Event` has room for a control frame, and
+        // returning it from an inner future would move it once more.
         while inner.outcome.is_none() {
             if inner.turn.is_over(inner.connection.received()) {
                 poll_fn(|cx| inner.poll_yield(cx)).await?;
@@ -264,7 +310,7 @@ impl<S, R: Transport<S>> WebSocket<S, R> {
             }
             if let Some(polled) = inner.poll_event() {
                 let cx = &mut Context::from_waker(Waker::noop());
-                let Some(ready) = inner.judge(polled, cx)? else { continue };
+                let Some(ready) = inner.filter_event(polled, cx)? else { continue };
                 let Inner { stream, wire, connection, inbox, .. } = inner;
                 return Ok(Some((inbox.event(ready), Responder { stream, wire, connection })));
             }
@@ -276,141 +322,260 @@ impl<S, R: Transport<S>> WebSocket<S, R> {
         Ok(None)
     }
 
-    /// The next message, as one that owns its data; `None` after the end. A large one is not copied. Control
-    /// frames are passed over, having been answered; and with [`Delivery::Chunks`](crate::Delivery::Chunks) there are
-    /// no messages: use [`next`](Self::next).
+    /// Returns the next message, which owns its data, or `None` after the end. A large message is not copied.
+    ///
+    /// Control frames are answered and passed over. With [`Delivery::Chunks`](crate::Delivery::Chunks) there are no
+    /// whole messages, so use [`next`](Self::next) there. The write queue is written before the call waits for input.
     ///
     /// # Errors
     ///
-    /// As [`Self::next`].
+    /// After [`Error::Protocol`] and [`Error::Io`], call again: the calls continue to `None`.
+    ///
+    /// * [`Error::Protocol`]: the peer broke the protocol. The Close that reports it is queued, and written if the
+    ///   stream takes it at once. Returned once.
+    /// * [`Error::Io`]: the stream failed while the connection was not closing. Returned once for a read, and once for
+    ///   a write.
+    /// * [`Error::Ended`]: the messages ended without a Close from the peer, and
+    ///   [`error_on_abnormal_end`](Self::error_on_abnormal_end) is on. Returned once.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, no message was consumed. The next call continues.
     pub async fn recv(&mut self) -> Result<Option<Message>, Error> {
         poll_fn(|cx| self.inner.poll_recv(cx)).await
     }
 
-    /// Reads on, passing over messages, until the connection has ended, and says how.
+    /// Reads until the connection has ended, and returns how it ended. Messages are discarded.
+    ///
+    /// The write queue is written before the call waits for input.
     ///
     /// # Errors
     ///
-    /// As [`Self::next`].
+    /// After [`Error::Protocol`] and [`Error::Io`], call again: the calls continue to the end.
+    ///
+    /// * [`Error::Protocol`]: the peer broke the protocol. The Close that reports it is queued, and written if the
+    ///   stream takes it at once. Returned once.
+    /// * [`Error::Io`]: the stream failed while the connection was not closing. Returned once for a read, and once for
+    ///   a write.
+    /// * [`Error::Send`] with [`SendError::Closed`]: the connection had ended before this WebSocket was made of it, so
+    ///   its outcome was reported elsewhere.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, the next call continues.
     pub async fn wait_closed(&mut self) -> Result<Outcome, Error> {
         poll_fn(|cx| self.inner.poll_closed(cx)).await
     }
 
-    /// The means to send without writing at once.
+    /// Returns a [`Responder`], which queues frames without writing them at once.
     pub fn responder(&mut self) -> Responder<'_, S, R> {
         let Inner { stream, wire, connection, .. } = &mut *self.inner;
         Responder { stream, wire, connection }
     }
 
-    /// Sends a text message.
+    /// Sends a text message, and writes the whole write queue.
     ///
     /// # Errors
     ///
-    /// [`Error::Send`] where it is refused, never as [`SendError::Blocked`], as it is waited until there is
-    /// room; also as [`SendError::Closed`] where it was accepted and then dropped, because the connection
-    /// ended or the peer closed. [`Error::Io`] where the stream fails.
+    /// Never [`SendError::Blocked`]: the call waits until the write queue has room.
+    ///
+    /// * [`Error::Send`] with [`SendError::MessageOpen`]: a fragmented message is open. Nothing was sent.
+    /// * [`Error::Send`] with [`SendError::Closed`]: closing has begun, so the message was refused; or a message that
+    ///   had been accepted was dropped, because the peer closed or the connection ended.
+    /// * [`Error::Io`]: the stream failed. Nothing more can be sent.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, the message is sent as a whole or not at all. Not at all if it was not accepted yet.
+    /// An accepted message stays queued, and the next call that writes or waits writes it. The first poll accepts the
+    /// message if the write queue is below [`Config::high_water`](crate::Config::high_water).
     pub async fn send_text(&mut self, text: &str) -> Result<(), Error> {
         self.responder().send_text(text).await?;
         self.flush().await
     }
 
-    /// Sends a binary message.
+    /// Sends a binary message, and writes the whole write queue.
     ///
     /// # Errors
     ///
-    /// As [`Self::send_text`].
+    /// Never [`SendError::Blocked`]: the call waits until the write queue has room.
+    ///
+    /// * [`Error::Send`] with [`SendError::MessageOpen`]: a fragmented message is open. Nothing was sent.
+    /// * [`Error::Send`] with [`SendError::Closed`]: closing has begun, or an accepted message was dropped because the
+    ///   peer closed or the connection ended.
+    /// * [`Error::Io`]: the stream failed. Nothing more can be sent.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, the message is sent as a whole or not at all, as with [`send_text`](Self::send_text).
     pub async fn send_binary(&mut self, data: &[u8]) -> Result<(), Error> {
         self.responder().send_binary(data).await?;
         self.flush().await
     }
 
-    /// Sends a fragment of a message; see [`Sender::send_fragment`](crate::Sender::send_fragment).
+    /// Sends a fragment of a message, and writes the whole write queue; see
+    /// [`Sender::send_fragment`](crate::Sender::send_fragment).
     ///
     /// # Errors
     ///
-    /// As [`Self::send_text`].
+    /// Never [`SendError::Blocked`]: the call waits until the write queue has room.
+    ///
+    /// * [`Error::Send`] with [`SendError::MessageOpen`]: a message of the other kind is open. Nothing was sent.
+    /// * [`Error::Send`] with [`SendError::Closed`]: closing has begun, or an accepted message was dropped because the
+    ///   peer closed or the connection ended.
+    /// * [`Error::Io`]: the stream failed. Nothing more can be sent.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, the fragment is sent as a whole or not at all, as a message is with
+    /// [`send_text`](Self::send_text).
     pub async fn send_fragment(&mut self, kind: MessageKind, data: &[u8], fin: bool) -> Result<(), Error> {
         self.responder().send_fragment(kind, data, fin).await?;
         self.flush().await
     }
 
-    /// Sends a message that owns its data; see [`Sender::send`](crate::Sender::send).
+    /// Sends a message that owns its data, and writes the whole write queue; see [`Sender::send`](crate::Sender::send).
     ///
     /// # Errors
     ///
-    /// As [`Self::send_text`].
+    /// Never [`SendError::Blocked`]: the call waits until the write queue has room.
+    ///
+    /// * [`Error::Send`] with [`SendError::MessageOpen`]: a fragmented message is open. Nothing was sent.
+    /// * [`Error::Send`] with [`SendError::Closed`]: closing has begun, or an accepted message was dropped because the
+    ///   peer closed or the connection ended.
+    /// * [`Error::Io`]: the stream failed. Nothing more can be sent.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, the message is sent as a whole or not at all, as with [`send_text`](Self::send_text).
     pub async fn send(&mut self, message: impl Into<Message>) -> Result<(), Error> {
         self.feed(message).await?;
         self.flush().await
     }
 
-    /// Sends a message prepared for many connections; see [`Prepared`].
+    /// Sends a message prepared for many connections, and writes the whole write queue; see [`Prepared`].
     ///
     /// # Errors
     ///
-    /// As [`Self::send_text`].
+    /// Never [`SendError::Blocked`]: the call waits until the write queue has room.
+    ///
+    /// * [`Error::Send`] with [`SendError::MessageOpen`]: a fragmented message is open. Nothing was sent.
+    /// * [`Error::Send`] with [`SendError::Closed`]: closing has begun, or an accepted message was dropped because the
+    ///   peer closed or the connection ended.
+    /// * [`Error::Io`]: the stream failed. Nothing more can be sent.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, the message is sent as a whole or not at all, as with [`send_text`](Self::send_text).
     pub async fn send_prepared(&mut self, prepared: &Prepared) -> Result<(), Error> {
         self.responder().send_prepared(prepared).await?;
         self.flush().await
     }
 
-    /// Queues a message that owns its data, to be written with what follows: by [`flush`](Self::flush), or
-    /// before a call that receives waits. Waits itself only where too much is queued.
+    /// Queues a message that owns its data.
+    ///
+    /// The message is written by the next call that sends, by [`flush`](Self::flush), or before a call that receives
+    /// waits. If the write queue is full, this call writes it, and waits until it has room.
     ///
     /// # Errors
     ///
-    /// As [`Self::send_text`].
+    /// Never [`SendError::Blocked`]: the call waits until the write queue has room.
+    ///
+    /// * [`Error::Send`] with [`SendError::MessageOpen`]: a fragmented message is open. Nothing was queued.
+    /// * [`Error::Send`] with [`SendError::Closed`]: closing has begun. Nothing was queued.
+    /// * [`Error::Io`]: the stream failed while the queue was written to make room. Nothing more can be sent.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped before it is ready, nothing of the message is ever sent.
     pub async fn feed(&mut self, message: impl Into<Message>) -> Result<(), Error> {
         self.responder().send(message).await
     }
 
-    /// Sends a Ping; see [`Sender::ping`](crate::Sender::ping).
+    /// Sends a Ping, and writes the whole write queue; see [`Sender::ping`](crate::Sender::ping).
     ///
     /// # Errors
     ///
-    /// As [`Self::send_text`].
+    /// Never [`SendError::Blocked`]: the call waits until there is room for another Ping.
+    ///
+    /// * [`Error::Send`] with [`SendError::ControlTooLong`]: the payload is longer than
+    ///   [`MAX_CONTROL_PAYLOAD`](crate::frame::MAX_CONTROL_PAYLOAD). Nothing was sent.
+    /// * [`Error::Send`] with [`SendError::Closed`]: closing has begun, or an accepted message was dropped because the
+    ///   peer closed or the connection ended.
+    /// * [`Error::Io`]: the stream failed. Nothing more can be sent.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, the Ping is sent as a whole or not at all.
     pub async fn ping(&mut self, payload: &[u8]) -> Result<(), Error> {
         self.responder().ping(payload).await?;
         self.flush().await
     }
 
-    /// Sends a Pong that no Ping asked for; see [`Sender::pong`](crate::Sender::pong).
+    /// Sends an unsolicited Pong (RFC 6455 section 5.5.3), and writes the whole write queue; see
+    /// [`Sender::pong`](crate::Sender::pong).
     ///
     /// # Errors
     ///
-    /// As [`Self::send_text`].
+    /// * [`Error::Send`] with [`SendError::ControlTooLong`]: the payload is longer than
+    ///   [`MAX_CONTROL_PAYLOAD`](crate::frame::MAX_CONTROL_PAYLOAD). Nothing was sent.
+    /// * [`Error::Send`] with [`SendError::Closed`]: closing has begun, or an accepted message was dropped because the
+    ///   peer closed or the connection ended.
+    /// * [`Error::Io`]: the stream failed. Nothing more can be sent.
+    ///
+    /// # Cancel safety
+    ///
+    /// The first poll queues the Pong. If the future is dropped later, the next call that writes or waits writes it.
     pub async fn pong(&mut self, payload: &[u8]) -> Result<(), Error> {
         self.responder().pong(payload)?;
         self.flush().await
     }
 
-    /// Closes the connection; see [`Sender::close`](crate::Sender::close). Go on with [`next`](Self::next)
-    /// or [`wait_closed`](Self::wait_closed) to its end.
+    /// Sends a Close, and writes the whole write queue; see [`Sender::close`](crate::Sender::close).
+    ///
+    /// This does not wait for the peer's Close: call [`wait_closed`](Self::wait_closed), or [`next`](Self::next) until
+    /// `None`.
     ///
     /// # Errors
     ///
-    /// As [`Self::send_text`].
+    /// * [`Error::Send`] with [`SendError::CodeNotAllowed`]: this role must not send `code`, or `reason` has no code.
+    ///   Nothing was sent.
+    /// * [`Error::Send`] with [`SendError::ReasonTooLong`]: `reason` is longer than
+    ///   [`MAX_REASON_LEN`](crate::close::MAX_REASON_LEN). Nothing was sent.
+    /// * [`Error::Send`] with [`SendError::Closed`]: closing had begun before, or an accepted message was dropped
+    ///   because the peer closed or the connection ended.
+    /// * [`Error::Io`]: the stream failed. Nothing more can be sent.
+    ///
+    /// # Cancel safety
+    ///
+    /// The first poll queues the Close. If the future is dropped later, the next call that writes or waits writes it.
     pub async fn close(&mut self, code: impl Into<Option<CloseCode>>, reason: &str) -> Result<(), Error> {
         self.responder().close(code, reason)?;
         self.flush().await
     }
 
-    /// Writes what is queued.
+    /// Writes the whole write queue, and flushes the stream.
     ///
     /// # Errors
     ///
-    /// [`Error::Io`] where the stream fails; [`Error::Send`], as [`SendError::Closed`], where some of what was
-    /// accepted will not be written any more, because the peer closed or the connection ended.
+    /// * [`Error::Send`] with [`SendError::Closed`]: an accepted message was dropped because the peer closed or the
+    ///   connection ended.
+    /// * [`Error::Io`]: the stream failed. Nothing more can be sent.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, the rest of the queue is written by the next call that writes or waits. The next flush
+    /// reports messages that were dropped.
     pub async fn flush(&mut self) -> Result<(), Error> {
         poll_fn(|cx| self.inner.poll_flush(cx)).await
     }
 }
 
 impl<S, R: Transport<S>> Inner<S, R> {
-    /// Runs until a message is there.
+    /// Runs until there is a message, and returns it, or `None` after the end.
     fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Message>, Error>> {
         loop {
-            // A message by itself: what may be any event is large, and would be moved.
+            // Whole messages have a path of their own, so that the larger result of `poll_ready` is not moved for each.
             let ready = match self.take_message() {
                 Some(message) => message.into(),
                 None => match ready!(self.poll_ready(cx))? {
@@ -422,15 +587,15 @@ impl<S, R: Transport<S>> Inner<S, R> {
             };
             let message = self.inbox.get().take_message(ready);
             if message.is_some() {
-                // Who knows when the next call comes.
+                // The next call may come late or never, so an empty inbox returns to the pool now.
                 self.inbox.give_back_idle();
                 return Poll::Ready(Ok(message));
             }
         }
     }
 
-    /// Runs until an event is there.
-    // Once, for all who do: all of a turn is in it.
+    /// Runs until there is an event, and returns it, or `None` after the end.
+    // Kept out of line so that its callers share one copy: a whole turn is inlined into it.
     #[inline(never)]
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<EventIndex>, Error>> {
         while self.outcome.is_none() {
@@ -441,7 +606,7 @@ impl<S, R: Transport<S>> Inner<S, R> {
                 return Poll::Ready(Ok(Some(message.into())));
             }
             if let Some(polled) = self.poll_event() {
-                let Some(ready) = self.judge(polled, cx)? else { continue };
+                let Some(ready) = self.filter_event(polled, cx)? else { continue };
                 return Poll::Ready(Ok(Some(ready)));
             }
             if self.has_ended() {
@@ -452,8 +617,8 @@ impl<S, R: Transport<S>> Inner<S, R> {
         Poll::Ready(Ok(None))
     }
 
-    /// Runs until the connection has ended.
-    // Once a connection: not in the way of what a task does with each message.
+    /// Runs until the connection has ended, and returns its outcome.
+    // Kept out of line: this runs once per connection, and the caller's path for messages must not pay for it.
     #[inline(never)]
     fn poll_closed(&mut self, cx: &mut Context<'_>) -> Poll<Result<Outcome, Error>> {
         loop {
@@ -461,18 +626,21 @@ impl<S, R: Transport<S>> Inner<S, R> {
                 return Poll::Ready(Ok(outcome));
             }
             if ready!(self.poll_ready(cx))?.is_none() && self.outcome.is_none() {
-                // It had ended before it came here, which was told elsewhere.
+                // The connection had ended before this WebSocket was made, so its outcome was reported elsewhere.
                 return Poll::Ready(Err(SendError::Closed.into()));
             }
         }
     }
 
-    /// Whether the connection has ended, which may have been told elsewhere.
+    /// Whether the connection has ended. Its outcome may have been reported before this WebSocket was made.
     const fn has_ended(&self) -> bool {
         matches!(self.connection.ready_state(), ReadyState::Closed)
     }
 
-    /// A message that has come in, the usual case: not worth a way through the run loop, nor a look at the clock.
+    /// Returns a whole message that is in the inbox.
+    ///
+    /// This is the fast path: it skips the run loop and does not read the clock. The timers count the message as
+    /// received when the clock is read next.
     #[inline(always)]
     fn take_message(&mut self) -> Option<MessageIndex> {
         let message = self.connection.receiver_mut().poll_message(self.inbox.here()?)?;
@@ -480,27 +648,28 @@ impl<S, R: Transport<S>> Inner<S, R> {
         Some(message)
     }
 
-    /// An event of what has come in, or of what was done, which is still to be [judged](Self::judge).
-    // That there is none is seen where this is called, once for each read, and nothing is moved for it.
+    /// Decodes the next event. Pass it to [`Self::filter_event`], which handles internal events.
+    // Inlined so that the caller sees the `None` after each read without a result being moved.
     #[inline(always)]
     fn poll_event(&mut self) -> Option<Result<EventIndex, ProtocolError>> {
         let inbox = self.inbox.get();
-        // Once for all that came in with one read. What was read straight to its place lies in the inbox's message.
+        // The clock is read once for each read, and not for each event. An inbox is not idle either while a large
+        // message is read directly into its buffer.
         if self.wire.clock_is_stale() && !inbox.is_idle() {
             self.wire.tick_for(self.connection.sender_mut());
         }
         self.connection.poll(self.wire.now(), inbox).transpose()
     }
 
-    /// What has been polled, unless it is nothing to the caller.
-    fn judge(
+    /// Filters internal events (`Writable`), records the outcome, and returns the rest to the caller.
+    fn filter_event(
         &mut self,
         polled: Result<EventIndex, ProtocolError>,
         cx: &mut Context<'_>,
     ) -> Result<Option<EventIndex>, Error> {
-        let ready = polled.map_err(|error| self.violated(error, cx))?;
+        let ready = polled.map_err(|error| self.handle_violation(error, cx))?;
         match self.inbox.event(ready) {
-            // Whoever was held back has waited, and has sent.
+            // `Writable` is internal: a call that was blocked has waited in `WriteDriver::poll_feed`, and has sent.
             Event::Writable => return Ok(None),
             Event::Closed(outcome) => {
                 self.outcome = Some(outcome);
@@ -511,15 +680,17 @@ impl<S, R: Transport<S>> Inner<S, R> {
         Ok(Some(ready))
     }
 
-    /// The peer has broken the protocol, and is told.
-    fn violated(&mut self, error: ProtocolError, cx: &mut Context<'_>) -> Error {
-        // The violation is what the caller must know. What cannot be written now, whoever calls next will write.
+    /// Writes the Close for a violation of the protocol, as far as the stream takes it now. Returns the error.
+    fn handle_violation(&mut self, error: ProtocolError, cx: &mut Context<'_>) -> Error {
+        // An error of the write is dropped: the caller must learn of the violation. A pending rest is written by the
+        // next call.
         let _ = self.wire.poll_write(&mut self.stream, self.connection.sender_mut(), cx);
         error.into()
     }
 
-    /// All input has been taken in: reads more. Where there is none, writes, does what is due, and waits.
-    // Part of whoever calls, and so is what it does last: see `WriteDriver::poll_write_within`.
+    /// Reads more input, once the inbox is decoded. If the stream has none, writes the queue, runs due timers, and
+    /// waits.
+    // Inlined into its callers, as `poll_drive` is at its end: `WriteDriver::poll_write_within` gives the reason.
     #[inline(always)]
     fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         if self.eof {
@@ -538,14 +709,14 @@ impl<S, R: Transport<S>> Inner<S, R> {
         self.poll_drive(cx)
     }
 
-    /// All input has been taken in, or the task has yielded: a new turn begins.
+    /// Begins a new turn, after all input was decoded or the task has yielded.
     #[inline(always)]
     fn begin_turn(&mut self) {
         self.turn.renew(self.connection.received());
         self.connection.set_inflate_budget(Some(MOST_INFLATED));
     }
 
-    /// The turn is over though there may be more to read: writes and does what is due, then other tasks have theirs.
+    /// Ends a turn although there may be more to read: writes the queue, runs due timers, and yields to other tasks.
     #[cold]
     #[inline(never)]
     fn poll_yield(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
@@ -560,7 +731,8 @@ impl<S, R: Transport<S>> Inner<S, R> {
             }
             Next::Yields => {}
         }
-        // What was done shows in the next turn. An error is told now, and this has been a turn in any case.
+        // Events of this write are polled in the next turn. An error returns at once, and the next call begins a new
+        // turn.
         if let Poll::Ready(Err(error)) = self.poll_drive(cx) {
             self.begin_turn();
             return Poll::Ready(Err(error));
@@ -578,7 +750,8 @@ impl<S, R: Transport<S>> Inner<S, R> {
             }
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) => {
-                // At the end, a reset is as good an end as any.
+                // While the connection is closing, a reset counts as the end of the stream: the peer need not wait for
+                // us.
                 let closing = self.connection.ready_state() == ReadyState::Closing;
                 self.connection.handle_eof();
                 if !closing {
@@ -589,8 +762,8 @@ impl<S, R: Transport<S>> Inner<S, R> {
         Ok(())
     }
 
-    /// The stream has ended. What was queued meanwhile goes out before: that the peer sends no more does not
-    /// say that it reads no more.
+    /// Handles the end of the input, once the write queue is written. A peer that has closed its sending half may still
+    /// read.
     fn poll_eof(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let written = self.wire.poll_write(&mut self.stream, self.connection.sender_mut(), cx);
         let now = self.wire.tick_for(self.connection.sender_mut());
@@ -605,14 +778,14 @@ impl<S, R: Transport<S>> Inner<S, R> {
         Poll::Ready(())
     }
 
-    /// Writes, does what the transport needs, and waits for what is due; ready when something has been done
-    /// that may be an event.
+    /// Writes the queue, half-closes the stream if that is due, runs due timers, and waits. Ready when the caller
+    /// should poll for an event.
     #[inline(always)]
     fn poll_drive(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         if self.group.is_told(cx) {
             self.group.close(self.wire.tick(), self.connection.sender_mut());
         }
-        // Where nothing can be written, what has come in can still be read.
+        // After a failed write the input is still read.
         if !self.wire.has_failed() {
             match self.wire.poll_write_within(&mut self.stream, self.connection.sender_mut(), cx) {
                 Poll::Ready(Ok(())) => buffer_pool::reclaim_outbox(self.connection.sender_mut()),
@@ -654,7 +827,10 @@ impl<S, R: Timer> UsedByTasks for Inner<S, R> {
     }
 }
 
-/// What a task may wait for that the other one does: room, the end, a deadline, a failure, or input.
+/// The state that one task can change while another one waits for it.
+///
+/// It is compared before and after each poll. The other task is woken if there is room, an end, an earlier deadline, a
+/// failure, or input.
 #[derive(PartialEq, Eq)]
 struct Watched {
     buffered: usize,
@@ -686,15 +862,17 @@ impl<S, R: Transport<S>> Sink<Message> for WebSocket<S, R> {
             let Inner { stream, wire, connection, .. } = inner;
             let ready = wire.poll_feed(stream, connection, cx, |sender| sender.can_send());
             if let Poll::Ready(Err(_)) = ready {
-                // The half of futures that has a message comes no further, also where it is closed: what answers the
-                // peer's Close may wait here, and nobody else may come.
+                // `SplitSink` of the futures crates stops at this error while it holds a message, even when it is
+                // closed. The answer to the peer's Close may still be queued, so it is written now.
                 let _ = wire.poll_write(stream, connection.sender_mut(), cx);
             }
             ready
         })
     }
 
-    /// Queues a message. Where too much waits, because [`poll_ready`](Sink::poll_ready) was not asked, it is refused with
+    /// Queues a message.
+    ///
+    /// If [`poll_ready`](Sink::poll_ready) was not called before and the queue is full, the message is refused with
     /// [`SendError::Blocked`], and lost.
     fn start_send(mut self: Pin<&mut Self>, message: Message) -> Result<(), Error> {
         buffer_pool::lend_outbox(self.inner.connection.sender_mut());
