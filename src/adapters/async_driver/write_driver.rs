@@ -1,13 +1,17 @@
-//! Writing to a stream, reading ahead from it, and the time.
+//! Writing to a stream, reading ahead from it, and the clock of a connection.
 //!
-//! [`WriteDriver`] holds what a connection needs beside its stream: the runtime's clock, how far writing has come, and bytes that
-//! were read while a call that sends was waiting. It knows nothing of messages.
+//! [`WriteDriver`] holds the state that a connection needs beside its stream: the runtime's clock, the progress of
+//! writing, and bytes that were read while a call was waiting to send. It is used by a whole WebSocket and, under a
+//! lock, by both halves of a split one.
+//!
+//! Not here: messages and their order (`Sender`), the run loop (`websocket`, `reader`), and the length of a turn
+//! (`turn`).
 //!
 //! Invariants:
-//! - A peer is given up only after the stream was looked at: a call that sends and has to wait reads what is there first.
-//!   What it reads is kept for the next call that receives, at most [`MOST_READ_AHEAD`] bytes.
-//! - Deadlines are those of the core and absolute. A call that is dropped and made again has no more time for it.
-//! - Nothing is written after the sending half was closed, and no write is tried again after one has failed.
+//! - A peer is declared dead only after the stream was polled for input. A call that waits to send reads first, and
+//!   keeps at most [`MOST_READ_AHEAD`] bytes for the next call that receives.
+//! - Deadlines are absolute and come from the core. Dropping a call and making it again does not extend a deadline.
+//! - Nothing is written after the sending half of the stream was closed, and no write is repeated after one has failed.
 
 use core::time::Duration;
 use std::io::{self, ErrorKind, IoSlice};
@@ -21,19 +25,19 @@ use crate::CloseState;
 use crate::adapters::error::Error;
 use crate::{Connection, Inbox, Instant, Outbox, SendError, Sender, TransportAction};
 
-/// Writes what it is shown, as far as the stream takes it, and says how much that was.
+/// Writes slices as far as the stream takes them, and returns the number of bytes that it took.
 pub(super) type Write<'w> = &'w mut dyn FnMut(&[&[u8]]) -> usize;
 
-/// The most slices that go into one write.
+/// Maximum number of slices in one write.
 const MAX_SLICES: usize = 32;
 
-/// The most bytes that a call which sends reads ahead while it waits.
+/// Maximum number of bytes that are read ahead while a call waits to send.
 const MOST_READ_AHEAD: usize = 64 << 10;
 
-/// The most bytes that are read ahead at once.
+/// Maximum number of bytes in one read ahead.
 const READ_AHEAD_AT_ONCE: usize = 4 << 10;
 
-/// What sends, and has timers: a connection, or the half of one.
+/// A [`Sender`] with its timers: a whole connection, or the sending half of one.
 pub(super) trait Sends {
     fn sender(&self) -> &Sender<Outbox>;
     fn sender_mut(&mut self) -> &mut Sender<Outbox>;
@@ -77,45 +81,46 @@ impl Sends for Sender<Outbox> {
     }
 }
 
-/// How far writing has come, what was read ahead, and the connection's clock.
+/// The progress of writing, the bytes that were read ahead, and the connection's clock.
 #[derive(Debug)]
 pub(super) struct WriteDriver<R> {
     runtime: R,
-    /// By how much the connection's clock is ahead of the runtime's: a connection that was driven by another clock goes
-    /// on where that one was.
+    /// How far the connection's clock is ahead of the runtime's. A connection that another clock drove before continues
+    /// with the time of that clock.
     ahead: Duration,
+    /// The time when the clock was read last.
     now: Instant,
-    /// Bytes have come in since the clock was read.
+    /// Whether bytes have come in since the clock was read.
     clock_is_stale: bool,
-    /// Messages have come in of which the timers do not know.
+    /// Whether messages have come in that the timers do not know of yet.
     uncounted: bool,
-    /// Something was written and not flushed.
+    /// Whether bytes may have been written and not flushed.
     unflushed: bool,
-    /// The sending half of the stream is closed.
+    /// Whether the sending half of the stream is closed.
     closed: bool,
-    /// Why writing has failed; it is not tried again.
+    /// The error of the first failed write. No write is tried after it.
     error: Option<ErrorKind>,
-    /// What was read while a call that sends was waiting.
+    /// Bytes that were read while a call waited to send.
     read_ahead: Option<Box<ReadAhead>>,
 }
 
-/// Bytes that were read before anybody received.
+/// Bytes that were read by a call that sends, for the next call that receives.
 #[derive(Debug, Default)]
 struct ReadAhead {
     bytes: Vec<u8>,
-    /// How many of them have been taken.
+    /// How many of `bytes` have been taken.
     taken: usize,
-    /// The stream has ended behind them: at its end, or by a failure.
+    /// The end of the stream or the read error that came after `bytes`, if any.
     end: Option<io::Result<()>>,
 }
 
 impl ReadAhead {
-    /// How much more may be read.
+    /// Returns how many more bytes may be read.
     fn room(&self) -> usize {
         if self.end.is_some() { 0 } else { MOST_READ_AHEAD.saturating_sub(self.bytes.len()) }
     }
 
-    /// Moves bytes to `to`, or gives the end.
+    /// Moves bytes to `to`. Behind the last one, returns 0 or the read error.
     fn take(&mut self, to: &mut [u8]) -> io::Result<usize> {
         let rest = self.bytes.get(self.taken..).unwrap_or_default();
         if rest.is_empty() {
@@ -135,7 +140,7 @@ impl ReadAhead {
 }
 
 impl<R: Timer> WriteDriver<R> {
-    /// For a connection whose clock has come to `latest` at least.
+    /// Creates the driver of a connection that has seen the time `latest`.
     pub(super) fn new(runtime: R, latest: Instant) -> Self {
         let ahead = latest.saturating_duration_since(runtime.now());
         let mut wire = Self {
@@ -144,7 +149,7 @@ impl<R: Timer> WriteDriver<R> {
             now: latest,
             clock_is_stale: false,
             uncounted: false,
-            // Whoever had the stream before may have left something that it holds back.
+            // The previous user of the stream may have left bytes in its buffer.
             unflushed: true,
             closed: false,
             error: None,
@@ -156,19 +161,19 @@ impl<R: Timer> WriteDriver<R> {
 
     // --- the time ---
 
-    /// The time, as last read.
+    /// Returns the time when the clock was read last.
     pub(super) const fn now(&self) -> Instant {
         self.now
     }
 
-    /// Reads the clock.
+    /// Reads the clock, and returns the time.
     pub(super) fn tick(&mut self) -> Instant {
         self.now = self.runtime.now() + self.ahead;
         self.clock_is_stale = false;
         self.now
     }
 
-    /// Bytes have come in: the clock is to be read before anything is counted as of now.
+    /// Records that bytes have come in, so the clock must be read before they are decoded.
     pub(super) const fn bytes_came(&mut self) {
         self.clock_is_stale = true;
     }
@@ -178,19 +183,20 @@ impl<R: Timer> WriteDriver<R> {
         self.clock_is_stale
     }
 
-    /// A message has come in: it is counted when the clock is read for something else.
+    /// Records that a message has come in. The timers count it when the clock is read next.
     pub(super) const fn received(&mut self) {
         self.uncounted = true;
     }
 
-    /// Counts messages that have come in. They count as of now, which is later than they came, so that no timer is early.
+    /// Reports messages that have come in to the timers, as received now. That is later than they came, so no timer
+    /// fires too early.
     pub(super) fn catch_up(&mut self, sender: &mut Sender<Outbox>) {
         if self.uncounted {
             self.tick_for(sender);
         }
     }
 
-    /// Reads the clock, also for the messages that have come in.
+    /// Reads the clock, and reports messages that have come in to the timers.
     pub(super) fn tick_for(&mut self, sender: &mut Sender<Outbox>) -> Instant {
         let now = self.tick();
         if core::mem::take(&mut self.uncounted) {
@@ -199,7 +205,7 @@ impl<R: Timer> WriteDriver<R> {
         now
     }
 
-    /// Ready when it is time for `at`, if there is such a time; gives what time it is.
+    /// Waits for the deadline `at`, and returns the time. Pending for ever if there is no deadline.
     pub(super) fn poll_due(&mut self, cx: &mut Context<'_>, at: Option<Instant>) -> Poll<Instant> {
         let Some(at) = at else { return Poll::Pending };
         let ahead = Instant::ZERO + self.ahead;
@@ -207,8 +213,11 @@ impl<R: Timer> WriteDriver<R> {
         Poll::Ready(self.tick().max(at))
     }
 
-    /// As [`Self::poll_due`], for who waits for input behind so many `messages`. Meanwhile memory that is not needed any
-    /// more is given back.
+    /// Waits like [`Self::poll_due`] for a task that also waits for input, and frees unused memory of `inbox`
+    /// meanwhile.
+    ///
+    /// `messages` is the number of messages that have been received. It tells whether the inbox still waits for the
+    /// rest of the same message.
     #[inline]
     pub(super) fn poll_due_reading(
         &mut self,
@@ -218,14 +227,15 @@ impl<R: Timer> WriteDriver<R> {
         messages: u64,
     ) -> Poll<Instant> {
         if let Some(release) = inbox.release_at(self.now, messages) {
-            // An alarm for what is past would wake the task for nothing.
+            // A timer for a time that has passed would wake the task needlessly.
             if release > self.now {
                 let now = ready!(self.poll_due(cx, Some(at.map_or(release, |at| at.min(release)))));
                 if at.is_some_and(|at| at <= now) {
                     return Poll::Ready(now);
                 }
             }
-            // Whoever goes on to read makes room again: not before there is something.
+            // The caller is about to return `Pending`, so the next read allocates again. It happens only once there is
+            // input.
             inbox.release_idle();
         }
         self.poll_due(cx, at)
@@ -233,7 +243,7 @@ impl<R: Timer> WriteDriver<R> {
 
     // --- reading ---
 
-    /// Reads from the stream, behind what was read ahead.
+    /// Reads from the stream, or takes bytes that were read ahead.
     #[inline(always)]
     pub(super) fn poll_read<S>(
         &mut self,
@@ -262,25 +272,27 @@ impl<R: Timer> WriteDriver<R> {
         taken
     }
 
-    /// How many bytes were read ahead, and whether the end of the stream was. Whoever receives is to be woken when this
-    /// grows, and not as long as there is any: it may wait for something else.
+    /// Returns how many bytes were read ahead, and whether the end of the stream was.
+    ///
+    /// The task that receives is woken when this value grows. It must not be woken merely because bytes are there: the
+    /// task may be waiting for its next turn, and would spin.
     pub(super) fn read_ahead_len(&self) -> (usize, bool) {
         self.read_ahead.as_ref().map_or((0, false), |ahead| (ahead.bytes.len(), ahead.end.is_some()))
     }
 
-    /// Leaves what was read ahead in `inbox`, for whoever goes on with the connection.
+    /// Moves bytes that were read ahead to `inbox`, when the WebSocket is taken apart.
     pub(super) fn hand_over_ahead(&mut self, connection: &Connection, inbox: &mut Inbox) {
         while let Some(ahead) = &mut self.read_ahead {
             let taken = ahead.take(connection.read_space(inbox));
             match taken {
                 Ok(n) if n > 0 => inbox.handle_read(n),
-                // The stream will say again that it has ended.
+                // The stream will report its end again.
                 _ => self.read_ahead = None,
             }
         }
     }
 
-    /// Looks at what has come in, as a call that sends has to wait: whatever the peer sends shows that it is alive.
+    /// Reads ahead while a call waits to send. Any input shows that the peer is alive, so its timers are restarted.
     #[inline(never)]
     fn read_ahead<S>(&mut self, stream: &mut S, half: &mut impl Sends, cx: &mut Context<'_>)
     where
@@ -310,7 +322,7 @@ impl<R: Timer> WriteDriver<R> {
         }
     }
 
-    /// A call that sends has to wait: looks at what has come in, then waits for the next deadline and does what is due.
+    /// Reads ahead for a call that waits to send, then waits for the next deadline and runs due timers.
     pub(super) fn poll_wait<S>(
         &mut self,
         stream: &mut S,
@@ -327,8 +339,8 @@ impl<R: Timer> WriteDriver<R> {
         Poll::Ready(())
     }
 
-    /// Does what is due by now, if anything is. What has come in is looked at before: afterwards it may not be due any
-    /// more, so nobody may wait for it.
+    /// Reads ahead, then runs the timers that are due by now, if any. Never waits: the input may have moved the
+    /// deadline, so there may be none left to wait for.
     fn do_due<S>(&mut self, stream: &mut S, half: &mut impl Sends, cx: &mut Context<'_>)
     where
         R: Transport<S>,
@@ -340,17 +352,17 @@ impl<R: Timer> WriteDriver<R> {
 
     // --- writing ---
 
-    /// Writing has failed before this was made.
+    /// Records that a write had failed before the driver was made.
     pub(super) const fn fail_writes(&mut self) {
         self.error = Some(ErrorKind::BrokenPipe);
     }
 
-    /// Whether writing has failed.
+    /// Whether a write has failed.
     pub(super) const fn has_failed(&self) -> bool {
         self.error.is_some()
     }
 
-    /// Writes all that is queued.
+    /// Writes the whole write queue, and flushes the stream.
     #[inline(never)]
     pub(super) fn poll_write<S>(
         &mut self,
@@ -364,8 +376,10 @@ impl<R: Timer> WriteDriver<R> {
         self.poll_write_within(stream, sender, cx)
     }
 
-    /// As [`Self::poll_write`], within the function that calls. The kernel's own calls push ours out of where a processor
-    /// remembers whither they return, so each return behind a system call is one that it did not foresee.
+    /// Writes the whole write queue, and flushes the stream. Inlined into the caller, unlike [`Self::poll_write`].
+    ///
+    /// A system call overwrites the return stack of the processor with the kernel's own calls. Each return from one of
+    /// our functions after it is then mispredicted, so the hot path makes the system call with few frames above it.
     #[inline(always)]
     pub(super) fn poll_write_within<S>(
         &mut self,
@@ -400,7 +414,7 @@ impl<R: Timer> WriteDriver<R> {
         }
     }
 
-    /// Writes once, of what is queued, if anything is.
+    /// Makes one write from the queue. Returns `None` if the queue is empty.
     #[inline(always)]
     fn poll_write_once<S>(
         &mut self,
@@ -433,18 +447,20 @@ impl<R: Timer> WriteDriver<R> {
         Some(written)
     }
 
-    /// The stream has taken some bytes.
+    /// Removes `n` bytes from the queue that the stream has taken.
     #[inline(always)]
     fn transmitted(&mut self, sender: &mut Sender<Outbox>, n: usize) {
         let now = self.tick_for(sender);
         if sender.close_state() != CloseState::Open {
-            // Before it is said that our Close is written: it is not, until the stream is flushed.
+            // The stream may hold our Close back until it is flushed. The sender must know that before it counts the
+            // bytes as written.
             sender.handle_held_back(now, true);
         }
         sender.transmitted(now, n);
     }
 
-    /// Writes once to a stream that may keep what it was offered. The same bytes come first until they are taken.
+    /// Makes one write to a stream that may keep the bytes of a pending write, see [`Transport::may_keep`]. The same
+    /// bytes are offered first until the stream takes them.
     #[inline(never)]
     fn poll_offer<S>(
         &mut self,
@@ -473,8 +489,8 @@ impl<R: Timer> WriteDriver<R> {
         self.error.is_none()
     }
 
-    /// Lets `send` send a message with a write of its own: what the stream takes of it at once is not queued. That
-    /// the stream fails shows when it is written next.
+    /// Lets `send` write a message directly to the stream, and queue only the rest. An error of this write is returned
+    /// by the next write.
     pub(super) fn send_through<S>(
         &mut self,
         stream: &mut S,
@@ -502,11 +518,11 @@ impl<R: Timer> WriteDriver<R> {
                 kept = Some(slices.iter().map(|slice| slice.len()).sum());
                 0
             }
-            // One that takes nothing is asked once more before it has failed.
+            // A stream that takes 0 bytes is written once more from the queue, and fails there with `WriteZero`.
             _ => 0,
         })?;
         if let Some(kept) = kept {
-            // The message is queued as it was offered: it was the first, and the same frame is made of it.
+            // The queue was empty before, and its frame has the same bytes as the one that was offered.
             sender.offered(now, kept);
         }
         Ok(())
@@ -540,14 +556,14 @@ impl<R: Timer> WriteDriver<R> {
         Poll::Ready(flushed)
     }
 
-    /// After a failure there is no telling how much has been written.
+    /// Records a failed write. It is final, because the number of bytes that were written is unknown.
     fn fail(&mut self, sender: &mut Sender<Outbox>, error: io::Error) -> io::Error {
         self.error = Some(error.kind());
         sender.transmitted(self.now, 0);
         error
     }
 
-    /// Closes the sending half of the stream, if that is due.
+    /// Closes the sending half of the stream, once the connection asks for it and the stream is flushed.
     pub(super) fn poll_half_close<S>(
         &mut self,
         stream: &mut S,
@@ -558,19 +574,19 @@ impl<R: Timer> WriteDriver<R> {
     {
         if sender.poll_transport() == Some(TransportAction::HalfClose) && self.is_flushed() {
             self.closed = true;
-            // It fails where the peer is gone, which reading will show.
+            // An error means that the peer is gone, which the next read reports.
             if R::poll_close_write(stream, cx).is_ready() {
                 sender.handle_half_closed();
             }
         }
     }
 
-    /// Whether nothing is left in the stream that it holds back, for all that can be known.
+    /// Whether the stream holds no bytes back. Also true if they can no longer be flushed.
     const fn is_flushed(&self) -> bool {
         !self.unflushed || self.closed || self.error.is_some()
     }
 
-    /// The connection has ended: ends the stream. Where that takes time, dropping the stream has to do.
+    /// Ends the stream after the end of the connection. If that is pending, dropping the stream completes it.
     pub(super) fn end<S>(&mut self, stream: &mut S, sender: &Sender<Outbox>, cx: &mut Context<'_>)
     where
         R: Transport<S>,
@@ -582,8 +598,8 @@ impl<R: Timer> WriteDriver<R> {
         let _ = R::poll_close_write(stream, cx);
     }
 
-    /// Sends; where too much waits, writes it and sends again.
-    // Not in the way of who has room.
+    /// Calls `send`. While the write queue is full, writes it and calls `send` again.
+    // Kept out of line so that a send into a queue with room does not pay for it.
     #[inline(never)]
     pub(super) fn poll_feed<S>(
         &mut self,
@@ -612,8 +628,9 @@ impl<R: Timer> WriteDriver<R> {
         }
     }
 
-    /// Writes all that is queued; [`SendError::Closed`] where some of what was accepted never will be: it was
-    /// dropped for a Close, or the connection has ended.
+    /// Writes the whole write queue, and flushes the stream.
+    ///
+    /// Returns [`SendError::Closed`] if accepted messages were dropped, for a Close or at the end of the connection.
     pub(super) fn poll_flush<S>(
         &mut self,
         stream: &mut S,
@@ -626,7 +643,8 @@ impl<R: Timer> WriteDriver<R> {
         while half.sender().close_state() != CloseState::Ended {
             if let Poll::Ready(written) = self.poll_write_within(stream, half.sender_mut(), cx) {
                 written?;
-                // Whoever only sends, and never has to wait, would otherwise send no Ping.
+                // A program that only sends, and never has to wait, runs its timers here. Otherwise it would send no
+                // Ping.
                 if !self.is_due(half) {
                     buffer_pool::reclaim_outbox(half.sender_mut());
                     break;
@@ -639,13 +657,13 @@ impl<R: Timer> WriteDriver<R> {
         Poll::Ready(if half.sender().dropped() > 0 { Err(SendError::Closed.into()) } else { Ok(()) })
     }
 
-    /// Whether a timer is due by the time that was read last.
+    /// Whether a timer is due at the time when the clock was read last.
     fn is_due(&self, half: &impl Sends) -> bool {
         half.poll_timeout().is_some_and(|at| at <= self.now)
     }
 }
 
-/// Writes what is queued in several pieces.
+/// Makes one vectored write from a queue of several pieces.
 #[inline(never)]
 fn poll_write_pieces<R: Transport<S>, S>(
     stream: &mut S,
@@ -657,7 +675,7 @@ fn poll_write_pieces<R: Transport<S>, S>(
     poll_write_slices::<R, S>(stream, cx, slices.get(..len).unwrap_or_default())
 }
 
-/// Writes what all of `slices` hold, as far as the stream takes it; there are at most [`MAX_SLICES`].
+/// Makes one vectored write of `slices`, at most [`MAX_SLICES`] of them.
 fn poll_write_slices<R: Transport<S>, S>(
     stream: &mut S,
     cx: &mut Context<'_>,
