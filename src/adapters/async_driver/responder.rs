@@ -1,4 +1,14 @@
-//! Sending without writing at once.
+//! Sending without writing at once: the [`Responder`].
+//!
+//! A [`Responder`] borrows the sending fields of a WebSocket while an event borrows the inbox. So an event can be
+//! answered without being copied. The methods of `WebSocket` that send use it too, and flush afterwards.
+//!
+//! A large message takes another way than a small one if the queue is empty. It is offered to the stream directly, and
+//! only the rest is copied into the queue. With frames in the queue it is queued behind them, so the order is kept.
+//!
+//! Invariants:
+//! - A message is accepted or refused as a whole in one poll, and waits only for room in the queue.
+//! - A call that is dropped while it waits has not queued anything.
 
 use core::future::Future;
 use core::mem::replace;
@@ -11,12 +21,14 @@ use super::{Transport, buffer_pool};
 use crate::adapters::error::Error;
 use crate::{CloseCode, Connection, Instant, Message, MessageKind, Outbox, Prepared, SendError, Sender};
 
-/// From here on, in bytes, a message is large.
+/// Messages of at least this many bytes are written without being copied into the queue.
 const LARGE: usize = 16 << 10;
 
-/// The means to answer an event. What it sends is queued, and goes out before a call that receives waits,
-/// with the next one that flushes, or earlier where much is queued: only then does it wait. Of a large message
-/// that nothing waits before, what the stream takes at once is not even queued.
+/// Sends frames in answer to an event, while the event is borrowed.
+///
+/// Frames are queued, and written by the next call that flushes, or before a call that receives waits. A method waits
+/// only if the queue is full, and then it writes the queue until there is room. If the queue is empty, a large message
+/// is written directly, and only the part that the stream does not take is queued.
 #[derive(Debug)]
 pub struct Responder<'w, S, R> {
     pub(super) stream: &'w mut S,
@@ -25,12 +37,19 @@ pub struct Responder<'w, S, R> {
 }
 
 impl<S, R: Transport<S>> Responder<'_, S, R> {
-    /// Sends a text message.
+    /// Queues a text message.
     ///
     /// # Errors
     ///
-    /// [`Error::Send`] where it is refused; never as [`SendError::Blocked`], as it is waited until there is
-    /// room. [`Error::Io`] where the stream fails at that.
+    /// Never [`SendError::Blocked`]: the call waits until the write queue has room.
+    ///
+    /// * [`Error::Send`] with [`SendError::MessageOpen`]: a fragmented message is open. Nothing was queued.
+    /// * [`Error::Send`] with [`SendError::Closed`]: closing has begun. Nothing was queued.
+    /// * [`Error::Io`]: the stream failed while the queue was written to make room. Nothing more can be sent.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped before it is ready, nothing of the message is ever sent.
     pub async fn send_text(&mut self, text: &str) -> Result<(), Error> {
         let mut begun = false;
         poll_fn(|cx| {
@@ -42,11 +61,19 @@ impl<S, R: Transport<S>> Responder<'_, S, R> {
         .await
     }
 
-    /// Sends a binary message.
+    /// Queues a binary message.
     ///
     /// # Errors
     ///
-    /// As [`Self::send_text`].
+    /// Never [`SendError::Blocked`]: the call waits until the write queue has room.
+    ///
+    /// * [`Error::Send`] with [`SendError::MessageOpen`]: a fragmented message is open. Nothing was queued.
+    /// * [`Error::Send`] with [`SendError::Closed`]: closing has begun. Nothing was queued.
+    /// * [`Error::Io`]: the stream failed while the queue was written to make room. Nothing more can be sent.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped before it is ready, nothing of the message is ever sent.
     pub async fn send_binary(&mut self, data: &[u8]) -> Result<(), Error> {
         let mut begun = false;
         poll_fn(|cx| {
@@ -58,75 +85,114 @@ impl<S, R: Transport<S>> Responder<'_, S, R> {
         .await
     }
 
-    /// Sends a fragment of a message; see [`Sender::send_fragment`].
+    /// Queues a fragment of a message; see [`Sender::send_fragment`].
     ///
     /// # Errors
     ///
-    /// As [`Self::send_text`].
+    /// Never [`SendError::Blocked`]: the call waits until the write queue has room.
+    ///
+    /// * [`Error::Send`] with [`SendError::MessageOpen`]: a message of the other kind is open. Nothing was queued.
+    /// * [`Error::Send`] with [`SendError::Closed`]: closing has begun. Nothing was queued.
+    /// * [`Error::Io`]: the stream failed while the queue was written to make room. Nothing more can be sent.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped before it is ready, nothing of the fragment is ever sent.
     pub async fn send_fragment(&mut self, kind: MessageKind, data: &[u8], fin: bool) -> Result<(), Error> {
         self.feed(|sender| sender.send_fragment(kind, data, fin)).await
     }
 
-    /// Sends a message that owns its data; see [`Sender::send`].
+    /// Queues a message that owns its data; see [`Sender::send`].
     ///
     /// # Errors
     ///
-    /// As [`Self::send_text`].
+    /// Never [`SendError::Blocked`]: the call waits until the write queue has room.
+    ///
+    /// * [`Error::Send`] with [`SendError::MessageOpen`]: a fragmented message is open. Nothing was queued.
+    /// * [`Error::Send`] with [`SendError::Closed`]: closing has begun. Nothing was queued.
+    /// * [`Error::Io`]: the stream failed while the queue was written to make room. Nothing more can be sent.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped before it is ready, nothing of the message is ever sent.
     pub async fn send(&mut self, message: impl Into<Message>) -> Result<(), Error> {
         let mut waiting = Some(message.into());
         self.feed(|sender| send_waiting(sender, &mut waiting)).await
     }
 
-    /// Sends a message prepared for many connections.
+    /// Queues a message prepared for many connections; see [`Prepared`].
     ///
     /// # Errors
     ///
-    /// As [`Self::send_text`].
+    /// Never [`SendError::Blocked`]: the call waits until the write queue has room.
+    ///
+    /// * [`Error::Send`] with [`SendError::MessageOpen`]: a fragmented message is open. Nothing was queued.
+    /// * [`Error::Send`] with [`SendError::Closed`]: closing has begun. Nothing was queued.
+    /// * [`Error::Io`]: the stream failed while the queue was written to make room. Nothing more can be sent.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped before it is ready, nothing of the message is ever sent.
     pub async fn send_prepared(&mut self, prepared: &Prepared) -> Result<(), Error> {
         self.feed(|sender| sender.send_prepared(prepared)).await
     }
 
-    /// The next message goes out as it is, whatever was agreed on; see [`Sender::uncompressed`].
+    /// Sends the next message uncompressed, even if compression was agreed on; see [`Sender::uncompressed`].
     pub const fn uncompressed(&mut self) -> &mut Self {
         self.connection.uncompressed();
         self
     }
 
-    /// Sends a Ping; see [`Sender::ping`].
+    /// Queues a Ping; see [`Sender::ping`].
     ///
     /// # Errors
     ///
-    /// As [`Self::send_text`].
+    /// Never [`SendError::Blocked`]: the call waits until there is room for another Ping.
+    ///
+    /// * [`Error::Send`] with [`SendError::ControlTooLong`]: the payload is longer than
+    ///   [`MAX_CONTROL_PAYLOAD`](crate::frame::MAX_CONTROL_PAYLOAD). Nothing was queued.
+    /// * [`Error::Send`] with [`SendError::Closed`]: closing has begun. Nothing was queued.
+    /// * [`Error::Io`]: the stream failed while the queue was written to make room. Nothing more can be sent.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped before it is ready, the Ping is never sent.
     pub async fn ping(&mut self, payload: &[u8]) -> Result<(), Error> {
         let now = self.wire.tick();
         self.feed(|sender| sender.ping(now, payload)).await
     }
 
-    /// Sends a Pong; see [`Sender::pong`].
+    /// Queues an unsolicited Pong (RFC 6455 section 5.5.3), and never waits; see [`Sender::pong`].
     ///
     /// # Errors
     ///
-    /// [`Error::Send`] where it is refused.
+    /// * [`Error::Send`] with [`SendError::ControlTooLong`]: the payload is longer than
+    ///   [`MAX_CONTROL_PAYLOAD`](crate::frame::MAX_CONTROL_PAYLOAD). Nothing was queued.
+    /// * [`Error::Send`] with [`SendError::Closed`]: closing has begun. Nothing was queued.
     pub fn pong(&mut self, payload: &[u8]) -> Result<(), Error> {
         Ok(self.connection.pong(payload)?)
     }
 
-    /// Closes the connection; see [`Sender::close`].
+    /// Queues a Close, and never waits; see [`Sender::close`].
     ///
     /// # Errors
     ///
-    /// [`Error::Send`] where it is refused.
+    /// * [`Error::Send`] with [`SendError::CodeNotAllowed`]: this role must not send `code`, or `reason` has no code.
+    ///   Nothing was queued.
+    /// * [`Error::Send`] with [`SendError::ReasonTooLong`]: `reason` is longer than
+    ///   [`MAX_REASON_LEN`](crate::close::MAX_REASON_LEN). Nothing was queued.
+    /// * [`Error::Send`] with [`SendError::Closed`]: closing had begun before.
     pub fn close(&mut self, code: impl Into<Option<CloseCode>>, reason: &str) -> Result<(), Error> {
         Ok(self.connection.close(self.wire.tick(), code, reason)?)
     }
 
-    /// Whether a message of that size is written at once as far as it can be: to write it by itself is less work
-    /// than to copy it to the others.
+    /// Whether a message of `len` bytes is written directly. For a large message a write of its own costs less than a
+    /// copy into the queue.
     fn goes_through(&self, len: usize) -> bool {
         len >= LARGE && self.connection.buffered_amount() == 0 && self.wire.lets_through()
     }
 
-    /// Writes as much as the stream takes, and never waits.
+    /// Writes a message directly as far as the stream takes it, and queues the rest. Never waits.
     fn send_through(
         &mut self,
         cx: &mut Context<'_>,
@@ -144,7 +210,7 @@ impl<S, R: Transport<S>> Responder<'_, S, R> {
         poll_fn(move |cx| self.poll_feed(cx, &mut begun, &mut send))
     }
 
-    /// Sends, or waits for room; the call has `begun` where it was polled before.
+    /// Queues a message, or waits for room. `begun` tells whether the call was polled before.
     #[inline]
     fn poll_feed(
         &mut self,
@@ -153,7 +219,7 @@ impl<S, R: Transport<S>> Responder<'_, S, R> {
         mut send: impl FnMut(&mut Sender<Outbox>) -> Result<(), SendError>,
     ) -> Poll<Result<(), Error>> {
         if !replace(begun, true) {
-            // Nearly always there is room, and nothing that could wait.
+            // Fast path: the queue nearly always has room, so the first poll does not enter `WriteDriver::poll_feed`.
             buffer_pool::lend_outbox(self.connection.sender_mut());
             match send(self.connection.sender_mut()) {
                 Err(SendError::Blocked) => {}
@@ -164,7 +230,7 @@ impl<S, R: Transport<S>> Responder<'_, S, R> {
     }
 }
 
-/// Sends `waiting`, which stays where it is as long as there is no room.
+/// Queues the message in `waiting`. Leaves it there if the write queue is full.
 pub(super) fn send_waiting(
     sender: &mut Sender<Outbox>,
     waiting: &mut Option<Message>,

@@ -1,14 +1,19 @@
-//! The tasks that wait for one WebSocket, where they are two: one that receives and one that sends.
+//! Wakers for a WebSocket that two tasks use in turns, one to receive and one to send, without splitting it.
 //!
-//! `futures_util::StreamExt::split` lets two tasks use a WebSocket in turns. A stream remembers, for each direction, only
-//! the waker that it was polled with last. So the task that receives, which writes what the other one has queued, would
-//! take the place of the one that waits until it is written, and that one would sleep for ever.
+//! `futures_util::StreamExt::split` puts a WebSocket behind a lock of its own. A stream remembers, for each direction,
+//! only the waker that it was polled with last. The task that receives also writes the queue, so its waker would
+//! replace that of the task that waits for the write. That task would never be woken.
 //!
-//! [`Tasks`] notices when a second task comes while the first one waits. From then on the stream and the timer are polled
-//! with a waker that wakes both. As long as there is one task, which is the usual case, its own waker is used, and this
-//! costs one comparison a wait.
+//! [`Tasks`] notices when a second task polls while the first one waits. From then on the stream and the timer are
+//! polled with a waker that wakes both tasks. With one task, which is the usual case, its own waker is used, and the
+//! cost is one comparison per wait.
 //!
-//! Two halves of a WebSocket do not need it: they share a [`SharedLock`](super::shared_lock::Turnstile).
+//! Not here: the halves of `WebSocket::split`, which share a [`SharedLock`](super::shared_lock::SharedLock).
+//!
+//! Invariants:
+//! - The waker of a task is registered before anything is polled for it, once there are two tasks.
+//! - A task that changes a watched value wakes the other one. One task that uses both sides is woken once at most for
+//!   each poll of the other side, so that it cannot spin.
 
 use std::prelude::v1::*;
 use std::sync::Arc;
@@ -16,27 +21,27 @@ use std::task::{Context, Poll, Waker};
 
 use super::shared_lock::{Side, Wakers};
 
-/// Who waits for a WebSocket.
+/// The tasks that wait for a WebSocket.
 #[derive(Default)]
 pub(super) struct Tasks {
-    /// The task that waited last, as long as it waits.
+    /// The waker of the task that waited last, while there is only one task.
     waiting: Option<Waker>,
-    /// Which of its sides wait, a bit each.
+    /// The sides that wait, as the bits of [`Side::bit`].
     sides: u8,
-    /// Both tasks, once there have been two.
+    /// The wakers of both tasks, once there have been two.
     both: Option<Box<Both>>,
 }
 
-/// What two tasks use in turns.
+/// A WebSocket that two tasks may use in turns.
 pub(super) trait UsedByTasks {
-    /// What one task may wait for that the other one does.
+    /// The state that one task can change while the other one waits for it.
     type Watched: PartialEq;
 
     fn tasks(&mut self) -> &mut Tasks;
     fn watched(&self) -> Self::Watched;
 }
 
-/// Polls for the task of `side`, beside which another one may wait for the other side.
+/// Calls `poll` for the task of `side`, with a waker that also wakes the task of the other side if there is one.
 #[inline(always)]
 pub(super) fn poll_as<U: UsedByTasks, T>(
     used: &mut U,
@@ -57,9 +62,10 @@ pub(super) fn poll_as<U: UsedByTasks, T>(
     polled
 }
 
+/// The wakers of two tasks.
 struct Both {
     wakers: Arc<Wakers>,
-    /// Of `wakers`.
+    /// The waker made of `wakers`, which wakes both tasks.
     waker: Waker,
 }
 
@@ -79,7 +85,8 @@ impl Tasks {
         self.sides & side.other().bit() != 0 || self.both.is_some()
     }
 
-    /// The waker for the task of `side` to poll with instead of its own, where another task waits.
+    /// Registers the task of `side`, and returns the waker that it must poll with instead of its own. Returns `None` if
+    /// no other task waits.
     #[cold]
     #[inline(never)]
     fn begin_beside_another(&mut self, side: Side, waker: &Waker) -> Option<Waker> {
@@ -94,12 +101,12 @@ impl Tasks {
             self.both = Some(Box::new(Both { wakers, waker }));
         }
         let both = self.both.as_ref()?;
-        // Before anything is polled: what happens after that must wake this task.
+        // Register before anything is polled, so that each event from then on wakes this task.
         both.wakers.wait(side, waker);
         Some(both.waker.clone())
     }
 
-    /// The task of `side` has polled, and is `pending` or not.
+    /// Records whether the task of `side` waits after its poll.
     #[inline(always)]
     fn end(&mut self, side: Side, waker: &Waker, pending: bool) {
         if !pending {
@@ -107,20 +114,20 @@ impl Tasks {
         } else if self.waiting.as_ref().is_some_and(|waiting| waiting.will_wake(waker)) {
             self.sides |= side.bit();
         } else if self.both.is_none() {
-            // Nobody else waits, or there would be both.
+            // No other task waits: with two of them, `both` would be set.
             (self.waiting, self.sides) = (Some(waker.clone()), side.bit());
         }
     }
 
-    /// The task of the other side has something to look at.
+    /// Wakes the task of the other side, because a watched value has changed.
     fn wake_other(&mut self, side: Side) {
         let other = side.other().bit();
         match &self.both {
             Some(both) => both.wakers.wake_one(side.other()),
-            // The same task, which may have polled its other side before this one.
+            // There is one task, which may have polled its other side before this one.
             None if self.sides & other != 0 => {
-                // It is woken once. It waits again when it has polled that side again, which it may never do: the call
-                // may have been dropped, and a task that wakes itself with each poll would spin.
+                // Wake it once, until it polls that side again. It may never do so, since the call may have been
+                // dropped, and a task that wakes itself with each poll would spin.
                 self.sides &= !other;
                 if let Some(waiting) = &self.waiting {
                     waiting.wake_by_ref();
