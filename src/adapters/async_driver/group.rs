@@ -1,4 +1,15 @@
-//! WebSockets that are closed together.
+//! Groups of WebSockets that are closed together.
+//!
+//! [`Group`] is the handle of the application. [`Membership`] is the part that a WebSocket holds. A member asks in
+//! [`Membership::must_close`] before it waits, and its waker is registered with the group until then. Closing the group
+//! wakes all members, and each closes its own connection in its own task.
+//!
+//! Not here: the notification itself (`notify_once`).
+//!
+//! Invariants:
+//! - A group closes once. A WebSocket that joins later is closed too.
+//! - A member takes no lock as long as the same task waits and the group is open.
+//! - The code and the reason are checked before anything changes, so that no member can fail to close.
 
 use std::prelude::v1::*;
 use std::task::Context;
@@ -7,11 +18,10 @@ use super::notify_once::{Listener, NotifyOnce};
 use crate::close::CloseReason;
 use crate::{CloseCode, Instant, Outbox, Role, SendError, Sender};
 
-/// WebSockets that are closed together, wherever their tasks are: all those of a server that goes away, or those of
-/// a room. Clones are the same group.
+/// A group of WebSockets that are closed together, in whatever tasks they are. Clones refer to the same group.
 ///
-/// To be in one costs a connection no wake-up and no lock while messages come and go, so there is no need to
-/// `select!` between them and a shutdown.
+/// Use one for all connections of a server that shuts down, or for all users of one chat. Membership costs a connection
+/// no wakeup and no lock while messages come and go. So no `select!` between messages and a shutdown is needed.
 ///
 /// ```
 /// # #[cfg(not(feature = "tokio"))]
@@ -47,10 +57,10 @@ use crate::{CloseCode, Instant, Outbox, Role, SendError, Sender};
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct Group {
-    signal: NotifyOnce<Notice>,
+    closed: NotifyOnce<Notice>,
 }
 
-/// What members are told.
+/// The Close that each member sends.
 #[derive(Clone, Copy, Debug)]
 struct Notice {
     code: Option<CloseCode>,
@@ -58,27 +68,31 @@ struct Notice {
 }
 
 impl Group {
-    /// A group with nobody in it.
+    /// Creates a group without members.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Closes every WebSocket that has [joined](super::WebSocket::join), and each that joins from here on: where the
-    /// task waits in a call that receives, at once; otherwise when such a call waits next. It is as if
-    /// [`close`](super::WebSocket::close) had been called there: what still comes in before the peer's Close is handed
-    /// out, whatever is sent is refused with [`SendError::Closed`], and the calls that receive go on to the end.
+    /// Closes every WebSocket that has [joined](super::WebSocket::join), and each one that joins later.
     ///
-    /// A member that is closing already goes on with that. A server closes with 1001 where the code is 1010, which
-    /// only clients send.
+    /// A member whose task waits in a call that receives is closed at once. Any other member is closed when such a call
+    /// waits the next time. The effect is that of [`close`](super::WebSocket::close): messages are received until the
+    /// peer's Close, sends are refused with [`SendError::Closed`], and the calls that receive continue to the end.
+    ///
+    /// A member that is closing already is not changed. A server closes with 1001 if `code` is 1010, which only clients
+    /// may send (RFC 6455 section 7.4.1).
     ///
     /// # Errors
     ///
-    /// [`SendError::Closed`] where the group was closed before, [`CodeNotAllowed`](SendError::CodeNotAllowed) or
-    /// [`ReasonTooLong`](SendError::ReasonTooLong); nothing has changed.
+    /// Nothing has changed after an error.
+    ///
+    /// * [`SendError::Closed`]: the group was closed before.
+    /// * [`SendError::CodeNotAllowed`]: neither role may send `code`, or `reason` has no code.
+    /// * [`SendError::ReasonTooLong`]: `reason` is longer than [`MAX_REASON_LEN`](crate::close::MAX_REASON_LEN).
     pub fn close(&self, code: impl Into<Option<CloseCode>>, reason: &str) -> Result<(), SendError> {
-        // The same order of reasons as `Sender::close`.
-        if self.signal.is_told() {
+        // The checks have the same order as those of `Sender::close`.
+        if self.closed.is_told() {
             return Err(SendError::Closed);
         }
         let code = code.into();
@@ -87,32 +101,33 @@ impl Group {
             return Err(SendError::CodeNotAllowed);
         }
         let reason = CloseReason::new(reason).ok_or(SendError::ReasonTooLong)?;
-        if self.signal.tell(Notice { code, reason }) { Ok(()) } else { Err(SendError::Closed) }
+        if self.closed.tell(Notice { code, reason }) { Ok(()) } else { Err(SendError::Closed) }
     }
 }
 
-/// The group that a WebSocket is in, if it is in one that has not told it to close.
+/// The membership of a WebSocket in a group. Empty if it has joined none, or if the group has closed it.
 #[derive(Debug, Default)]
 pub(super) struct Membership(Option<Listener<Notice>>);
 
 impl Membership {
     pub(super) fn join(&mut self, group: &Group) {
-        self.0 = Some(group.signal.listen());
+        self.0 = Some(group.closed.listen());
     }
 
-    /// Whether it is to close now; until then the task is woken when it comes to that.
+    /// Whether the group has closed. If not, the task is woken when it closes.
     #[inline(always)]
-    pub(super) fn is_told(&mut self, cx: &Context<'_>) -> bool {
+    pub(super) fn must_close(&mut self, cx: &Context<'_>) -> bool {
         self.0.as_mut().is_some_and(|listener| listener.poll(cx).is_ready())
     }
 
-    /// Closes as it was told to, and leaves the group.
+    /// Sends the Close of the group, and leaves the group.
     #[cold]
     pub(super) fn close(&mut self, now: Instant, sender: &mut Sender<Outbox>) {
         let Some(Notice { code, reason }) = self.0.take().and_then(|listener| listener.told()) else {
             return;
         };
-        // One that is closing already goes on with that.
+        // `SendError::Closed` is dropped: the connection is closing already. A server must not send 1010, so it sends
+        // 1001.
         if sender.close(now, code, reason.as_str()) == Err(SendError::CodeNotAllowed) {
             let _ = sender.close(now, CloseCode::GOING_AWAY, reason.as_str());
         }

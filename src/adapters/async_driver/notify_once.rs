@@ -1,4 +1,17 @@
-//! Something that is told once, to all who wait for it.
+//! A one-shot notification with any number of waiters.
+//!
+//! [`NotifyOnce::tell`] stores a value and wakes all waiters. A [`Listener`] is one waiter, used by one task at a time.
+//! It registers a waker in a slot of its own.
+//!
+//! Not here: what the value means to a WebSocket (`group`).
+//!
+//! Invariants:
+//! - Only the first `tell` has an effect.
+//! - A waker is registered under the lock under which the value is stored, so no notification is lost.
+//! - A listener that polls again with the same waker takes no lock. It reads one atomic flag.
+//! - No waker is cloned, dropped or called while the lock is held: a waker is foreign code, and dropping it may drop a
+//!   task with another listener.
+//! - Tests in `tests/loom` run this file in all interleavings.
 
 use std::fmt;
 use std::mem::take;
@@ -9,36 +22,38 @@ use std::task::{Context, Poll, Waker};
 use crate::adapters::lock::lock;
 use crate::adapters::sync::{AtomicBool, Mutex, Ordering};
 
-/// Something that is told once. Clones are the same one.
+/// A one-shot notification. Clones refer to the same one.
 pub(super) struct NotifyOnce<T>(Arc<Shared<T>>);
 
 struct Shared<T> {
-    /// It is told; what it is, is in `told`.
+    /// Whether `state` has a value. Read without the lock.
     is_told: AtomicBool,
-    told: Mutex<Told<T>>,
+    state: Mutex<State<T>>,
 }
 
-// No waker is dropped while this is locked: with it a task may go, and with that another listener.
-struct Told<T> {
-    what: Option<T>,
-    /// Whom to wake, each listener in its place.
-    waiting: Vec<Option<Waker>>,
-    /// Places that nobody has.
+/// The value and the waiters.
+struct State<T> {
+    /// The value, once it was told.
+    value: Option<T>,
+    /// The wakers of the listeners, each in the slot of its listener.
+    wakers: Vec<Option<Waker>>,
+    /// The slots that no listener has.
     free: Vec<usize>,
 }
 
-/// One who waits for it, in one task at a time.
+/// One waiter, used by one task at a time.
 pub(super) struct Listener<T> {
-    signal: NotifyOnce<T>,
-    place: usize,
-    /// Who will be woken, if anyone.
+    source: NotifyOnce<T>,
+    /// The index of this listener in [`State::wakers`].
+    slot: usize,
+    /// A copy of the registered waker, if there is one. Lets [`Self::poll`] skip the lock.
     waker: Option<Waker>,
 }
 
 impl<T> Default for NotifyOnce<T> {
     fn default() -> Self {
-        let told = Told { what: None, waiting: Vec::new(), free: Vec::new() };
-        Self(Arc::new(Shared { is_told: AtomicBool::new(false), told: Mutex::new(told) }))
+        let state = State { value: None, wakers: Vec::new(), free: Vec::new() };
+        Self(Arc::new(Shared { is_told: AtomicBool::new(false), state: Mutex::new(state) }))
     }
 }
 
@@ -49,75 +64,81 @@ impl<T> Clone for NotifyOnce<T> {
 }
 
 impl<T> NotifyOnce<T> {
-    /// Tells `what` to all who listen, now or later; whether nothing had been told before.
-    pub(super) fn tell(&self, what: T) -> bool {
-        let waiting = {
-            let mut told = lock(&self.0.told);
-            if told.what.is_some() {
+    /// Stores `value` for all listeners, present and future, and wakes them. Returns whether this was the first call.
+    pub(super) fn tell(&self, value: T) -> bool {
+        let wakers = {
+            let mut state = lock(&self.0.state);
+            if state.value.is_some() {
                 return false;
             }
-            told.what = Some(what);
+            state.value = Some(value);
             self.0.is_told.store(true, Ordering::Release);
-            take(&mut told.waiting)
+            take(&mut state.wakers)
         };
-        waiting.into_iter().flatten().for_each(Waker::wake);
+        wakers.into_iter().flatten().for_each(Waker::wake);
         true
     }
 
-    /// Whether it is told already.
+    /// Whether a value was told.
     pub(super) fn is_told(&self) -> bool {
         self.0.is_told.load(Ordering::Acquire)
     }
 
+    /// Creates a listener.
     pub(super) fn listen(&self) -> Listener<T> {
-        let mut told = lock(&self.0.told);
-        let place = told.free.pop().unwrap_or_else(|| {
-            told.waiting.push(None);
-            told.waiting.len() - 1
+        let mut state = lock(&self.0.state);
+        let slot = state.free.pop().unwrap_or_else(|| {
+            state.wakers.push(None);
+            state.wakers.len() - 1
         });
-        Listener { signal: self.clone(), place, waker: None }
+        Listener { source: self.clone(), slot, waker: None }
     }
 }
 
 impl<T> Listener<T> {
-    /// Ready once it is told; until then the task is woken when it is.
-    // The same task asks each time that it waits, and takes no lock for it: it is known already.
+    /// Ready once a value was told. Until then the task is woken when that happens.
+    // Fast path: a task polls this each time that it waits. Its waker is registered already, so the flag is enough.
     #[inline]
     pub(super) fn poll(&mut self, cx: &Context<'_>) -> Poll<()> {
         let known = self.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker()));
-        if known && !self.signal.0.is_told.load(Ordering::Acquire) { Poll::Pending } else { self.ask(cx) }
+        if known && !self.source.0.is_told.load(Ordering::Acquire) {
+            Poll::Pending
+        } else {
+            self.register(cx)
+        }
     }
 
+    /// Registers the waker of the task, unless a value was told.
     #[cold]
-    fn ask(&mut self, cx: &Context<'_>) -> Poll<()> {
-        // Cloned before it is locked: a waker is another's code.
+    fn register(&mut self, cx: &Context<'_>) -> Poll<()> {
+        // Cloned before the lock is taken: a waker is foreign code.
         let waker = cx.waker().clone();
-        let mut told = lock(&self.signal.0.told);
-        if told.what.is_some() {
+        let mut state = lock(&self.source.0.state);
+        if state.value.is_some() {
             return Poll::Ready(());
         }
-        let before = told.waiting.get_mut(self.place).and_then(|place| place.replace(waker));
-        drop(told);
+        let before = state.wakers.get_mut(self.slot).and_then(|slot| slot.replace(waker));
+        drop(state);
         drop(before);
         self.waker = Some(cx.waker().clone());
         Poll::Pending
     }
 
-    /// What was told, if it was.
+    /// Returns the value, if one was told.
     pub(super) fn told(&self) -> Option<T>
     where
         T: Copy,
     {
-        lock(&self.signal.0.told).what
+        lock(&self.source.0.state).value
     }
 }
 
 impl<T> Drop for Listener<T> {
     fn drop(&mut self) {
-        let mut told = lock(&self.signal.0.told);
-        let waker = told.waiting.get_mut(self.place).and_then(Option::take);
-        told.free.push(self.place);
-        drop(told);
+        let mut state = lock(&self.source.0.state);
+        let waker = state.wakers.get_mut(self.slot).and_then(Option::take);
+        state.free.push(self.slot);
+        drop(state);
         drop(waker);
     }
 }
@@ -130,6 +151,6 @@ impl<T> fmt::Debug for NotifyOnce<T> {
 
 impl<T> fmt::Debug for Listener<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Listener").field("place", &self.place).finish_non_exhaustive()
+        f.debug_struct("Listener").field("slot", &self.slot).finish_non_exhaustive()
     }
 }

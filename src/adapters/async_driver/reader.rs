@@ -1,4 +1,25 @@
-//! The half that receives.
+//! The receiving half of a split WebSocket.
+//!
+//! [`Reader`] owns the [`Receiver`] and the inbox, so it decodes messages without a lock. It shares the stream, the
+//! [`WriteDriver`](super::write_driver::WriteDriver) and the [`Sender`](crate::Sender) with the sending half, under the
+//! lock in [`Shared`]. It is the half that drives the connection: it reads, writes the replies to Pings and Closes, and
+//! runs the timers.
+//!
+//! Not here: the lock and its wakers (`shared_lock`), the replies that wait for the lock (`pending_replies`), the
+//! length of a turn (`turn`).
+//!
+//! The end of the input has three states:
+//!
+//! ```text
+//!        end of stream, or read error            queue written, or failed
+//!   No ------------------------------> Seen ---------------------------> Handled
+//! ```
+//!
+//! Invariants:
+//! - Replies are stored while a message is decoded, and applied by the task that holds the lock next.
+//! - A read and the wait that follows it happen under one lock. Otherwise the writer could take the lock in between,
+//!   and no task would wait for input.
+//! - All state is in `Inner` and none in a future, so a dropped future loses nothing.
 
 use core::pin::Pin;
 use std::future::poll_fn;
@@ -22,12 +43,16 @@ use crate::{
     SendError,
 };
 
-/// The half that receives, of [`WebSocket::split`](super::WebSocket::split), for one task.
+/// The receiving half of a WebSocket, made by [`WebSocket::split`](super::WebSocket::split), for one task.
 ///
-/// Messages are received without a lock, which is taken for each read and not for each message. It answers Pings and Closes and runs the timers, so it must be kept
-/// in a call that receives. It never waits for the half that sends; what that has fed goes out when this one
-/// waits for input. Dropped, it leaves a half that can still send, but nobody to answer a Ping or to see a
-/// Close.
+/// This half answers Pings and Closes and runs the timers, so its task must keep calling a method that receives. It
+/// takes the shared lock once per read and not once per message.
+///
+/// Before it waits for input, it writes the whole write queue. That includes messages that the
+/// [`Writer`](super::Writer) has fed and not flushed.
+///
+/// If the `Reader` is dropped, the `Writer` can still send. But then no Ping is answered, and no Close of the peer is
+/// seen.
 #[derive(Debug)]
 pub struct Reader<S, R> {
     inner: Box<Inner<S, R>>,
@@ -40,19 +65,21 @@ struct Inner<S, R> {
     shared: Arc<Shared<S, R>>,
     outcome: Option<Outcome>,
     turn: Turn,
-    /// An end that is not clean is still to be told as an error.
+    /// Whether an abnormal end is still to be reported as an error.
     error_on_abnormal_end: bool,
     end: End,
     group: Membership,
 }
 
-/// How far the end of the stream has come.
+/// The progress of handling the end of the input.
 #[derive(Debug)]
 enum End {
+    /// The input has not ended.
     No,
-    /// It was read, and what is queued is still to be written.
+    /// The end, or a read error, was seen. The write queue is still to be written.
     Seen(Option<io::Error>),
-    Told,
+    /// The connection knows that its input has ended.
+    Handled,
 }
 
 impl<S, R> Reader<S, R> {
@@ -71,34 +98,47 @@ impl<S, R> Reader<S, R> {
         Self { inner: Box::new(inner) }
     }
 
-    /// How the connection ended, once it has.
+    /// Returns how the connection ended, or `None` until a call that receives has reached the end.
     #[must_use]
     pub const fn outcome(&self) -> Option<Outcome> {
         self.inner.outcome
     }
 
-    /// The Close that the peer sent, with its code and reason: see [`WebSocket::peer_close`](super::WebSocket::peer_close).
+    /// Returns the Close that the peer sent, with its code and reason; see
+    /// [`WebSocket::peer_close`](super::WebSocket::peer_close).
     #[must_use]
     pub fn peer_close(&self) -> Option<CloseFrame> {
         self.inner.receiver.peer_close()
     }
 
-    /// Whether an end that is not clean is an error: see
-    /// [`WebSocket::error_on_abnormal_end`](super::WebSocket::error_on_abnormal_end).
+    /// Sets whether [`recv`](Self::recv) and the [`Stream`] report an abnormal end as [`Error::Ended`], off by default;
+    /// see [`WebSocket::error_on_abnormal_end`](super::WebSocket::error_on_abnormal_end).
     pub fn error_on_abnormal_end(&mut self, on: bool) {
         self.inner.error_on_abnormal_end = on;
     }
 }
 
 impl<S, R: Transport<S>> Reader<S, R> {
-    /// The next event; `None` after [`Event::Closed`].
+    /// Returns the next event, or `None` after [`Event::Closed`].
+    ///
+    /// The write queue is written before the call waits for input.
     ///
     /// # Errors
     ///
-    /// As [`WebSocket::next`](super::WebSocket::next).
+    /// After each error, call again: the calls continue to [`Event::Closed`].
+    ///
+    /// * [`Error::Protocol`]: the peer broke the protocol. The Close that reports it is queued, and written if the
+    ///   stream takes it at once. Returned once.
+    /// * [`Error::Io`]: reading failed while the connection was open. Returned once. A failed write is not reported
+    ///   here, but by the next call of the [`Writer`](super::Writer).
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, no event was consumed. The next call continues.
     pub async fn next(&mut self) -> Result<Option<Event<'_>>, Error> {
         let inner = &mut *self.inner;
-        // No future of its own gives the event, as in a whole WebSocket.
+        // `poll_recv` is repeated here instead of being awaited: returning an `Event` from an inner future would move
+        // it.
         while inner.outcome.is_none() {
             if inner.turn.is_over(inner.receiver.counters()) {
                 match poll_fn(|cx| inner.poll_yield(cx)).await {
@@ -122,27 +162,52 @@ impl<S, R: Transport<S>> Reader<S, R> {
         Ok(None)
     }
 
-    /// The next message, as one that owns its data; `None` after the end.
+    /// Returns the next message, which owns its data, or `None` after the end. A large message is not copied.
+    ///
+    /// The write queue is written before the call waits for input.
     ///
     /// # Errors
     ///
-    /// As [`WebSocket::next`](super::WebSocket::next).
+    /// After [`Error::Protocol`] and [`Error::Io`], call again: the calls continue to `None`.
+    ///
+    /// * [`Error::Protocol`]: the peer broke the protocol. The Close that reports it is queued, and written if the
+    ///   stream takes it at once. Returned once.
+    /// * [`Error::Io`]: reading failed while the connection was open. Returned once. A failed write is not reported
+    ///   here, but by the next call of the [`Writer`](super::Writer).
+    /// * [`Error::Ended`]: the messages ended without a Close from the peer, and
+    ///   [`error_on_abnormal_end`](Self::error_on_abnormal_end) is on. Returned once.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, no message was consumed. The next call continues.
     pub async fn recv(&mut self) -> Result<Option<Message>, Error> {
         poll_fn(|cx| self.inner.poll_recv(cx)).await
     }
 
-    /// Reads on, passing over messages, until the connection has ended, and says how.
+    /// Reads until the connection has ended, and returns how it ended. Messages are discarded.
+    ///
+    /// The write queue is written before the call waits for input.
     ///
     /// # Errors
     ///
-    /// As [`WebSocket::next`](super::WebSocket::next).
+    /// After [`Error::Protocol`] and [`Error::Io`], call again: the calls continue to the end.
+    ///
+    /// * [`Error::Protocol`]: the peer broke the protocol. The Close that reports it is queued, and written if the
+    ///   stream takes it at once. Returned once.
+    /// * [`Error::Io`]: reading failed while the connection was open. Returned once.
+    /// * [`Error::Send`] with [`SendError::Closed`]: the connection had ended before the WebSocket was made of it, so
+    ///   its outcome was reported elsewhere.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, the next call continues.
     pub async fn wait_closed(&mut self) -> Result<Outcome, Error> {
         loop {
             if let Some(outcome) = self.inner.outcome {
                 return Ok(outcome);
             }
             if self.next().await?.is_none() && self.inner.outcome.is_none() {
-                // It had ended before it came here, which was told elsewhere.
+                // The connection had ended before the WebSocket was made, so its outcome was reported elsewhere.
                 return Err(SendError::Closed.into());
             }
         }
@@ -167,7 +232,7 @@ impl<S, R: Transport<S>> Inner<S, R> {
             };
             let message = self.inbox.get().take_message(ready);
             if message.is_some() {
-                // Who knows when the next call comes.
+                // The next call may come late or never, so an empty inbox returns to the pool now.
                 self.inbox.give_back_idle();
                 return Poll::Ready(Ok(message));
             }
@@ -175,46 +240,48 @@ impl<S, R: Transport<S>> Inner<S, R> {
         Poll::Ready(end_of_messages(self.outcome, &mut self.error_on_abnormal_end))
     }
 
-    /// A message that has come in, the usual case.
+    /// Returns a whole message that is in the inbox. This is the fast path.
     fn take_message(&mut self) -> Option<MessageIndex> {
         let message = self.receiver.poll_message(self.inbox.here()?)?;
         self.shared.pending.received(true);
         Some(message)
     }
 
-    /// An event of what has come in.
+    /// Decodes the next event, and stores the reply that it needs.
     fn take_event(&mut self) -> Result<Option<EventIndex>, Error> {
         let polled = self.receiver.poll(self.inbox.get());
         if self.receiver.saw_data() {
             self.shared.pending.received(true);
         }
-        let ready = polled.map_err(|error| self.violated(error))?;
-        if let Some(owed) = ready.and_then(|ready| self.inbox.get().reply(ready)) {
-            self.owe(owed);
+        let ready = polled.map_err(|error| self.handle_violation(error))?;
+        if let Some(reply) = ready.and_then(|ready| self.inbox.get().reply(ready)) {
+            self.store_reply(reply);
         }
         Ok(ready)
     }
 
-    /// Leaves what is owed for whoever sends next.
-    fn owe(&self, owed: PendingReply) {
-        self.shared.pending.owe(owed);
-        if matches!(owed, PendingReply::RoundTrip(_)) {
-            // Only the sender knows which Pong it waits for: others that come behind it must not push it off the desk.
-            // By the time of the read that it came with: the clock is not read for each one.
+    /// Stores a reply for the task that holds the lock next.
+    fn store_reply(&self, reply: PendingReply) {
+        self.shared.pending.owe(reply);
+        if matches!(reply, PendingReply::RoundTrip(_)) {
+            // Apply the Pong now if the lock is free. Only the sender knows which Pong it waits for, and later Pongs
+            // could push this one out of the bounded store. The time of the read is used: the clock is not read for
+            // each Pong.
             self.shared.out.peek(Side::Reader, |out| {
                 let now = if out.wire.clock_is_stale() { out.wire.tick() } else { out.wire.now() };
-                self.shared.settle_at(out, now);
+                self.shared.apply_at(out, now);
             });
         }
-        if matches!(owed, PendingReply::Close(_) | PendingReply::Failure(_)) {
-            // Whoever waits to send will never.
+        if matches!(reply, PendingReply::Close(_) | PendingReply::Failure(_)) {
+            // A writer that waits for room must learn that nothing more can be sent.
             self.shared.out.wake(Side::Writer);
         }
     }
 
-    /// The peer has broken the protocol, and is told as far as it can be now.
-    fn violated(&self, error: ProtocolError) -> Error {
-        self.owe(error.into());
+    /// Fails the connection after a violation, and writes the Close as far as the stream takes it now. Returns the
+    /// error.
+    fn handle_violation(&self, error: ProtocolError) -> Error {
+        self.store_reply(error.into());
         let (shared, cx) = (&*self.shared, &mut Context::from_waker(Waker::noop()));
         let _ = shared.out.poll(Side::Reader, cx, |out, cx, _| {
             shared.apply(out);
@@ -223,31 +290,32 @@ impl<S, R: Transport<S>> Inner<S, R> {
         error.into()
     }
 
-    /// All input has been taken in: reads more. Where there is none, writes, does what is due, and waits.
+    /// Reads more input, once the inbox is decoded. If the stream has none, writes the queue, runs due timers, and
+    /// waits.
     fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<Result<Turned, Error>> {
         match self.end {
             End::No => {}
             End::Seen(_) => return self.poll_end(cx),
-            End::Told => return self.poll_drive(cx).map(Ok),
+            End::Handled => return self.poll_drive(cx).map(Ok),
         }
         if self.turn.has_read_enough(self.receiver.counters()) || self.receiver.is_paused() {
             return self.poll_yield(cx).map(|end| Ok(end.unwrap_or(Turned::Again)));
         }
-        let told = self.group.is_told(cx);
+        let must_close = self.group.must_close(cx);
         let Self { receiver, shared, inbox, turn, outcome, group, .. } = self;
-        let mut rest = Rest { receiver, inbox, outcome, group: told.then_some(group) };
-        // Reading and what follows where there is nothing to read are one turn at the stream: in between, the other half
-        // could take the turn, and nobody would wait for input.
-        let turned = shared.out.poll(Side::Reader, cx, |out, cx, news| {
-            let space = rest.receiver.read_space(rest.inbox.get());
+        let mut parts = ReaderParts { receiver, inbox, outcome, group: must_close.then_some(group) };
+        // A pending read and the wait that follows it happen under one lock. If the writer could take the lock in
+        // between, no task would wait for input.
+        let turned = shared.out.poll(Side::Reader, cx, |out, cx, wake_other| {
+            let space = parts.receiver.read_space(parts.inbox.get());
             if let Poll::Ready(read) = out.wire.poll_read(&mut out.stream, cx, space) {
                 out.wire.bytes_came();
                 return Poll::Ready(Err(read));
             }
-            turn.renew(rest.receiver.counters());
-            rest.receiver.set_inflate_budget(Some(MOST_INFLATED));
-            rest.inbox.give_back();
-            rest.poll_drive(shared, out, cx, news).map(Ok)
+            turn.renew(parts.receiver.counters());
+            parts.receiver.set_inflate_budget(Some(MOST_INFLATED));
+            parts.inbox.give_back();
+            parts.poll_drive(shared, out, cx, wake_other).map(Ok)
         });
         let read = match ready!(turned) {
             Ok(turned) => return Poll::Ready(Ok(turned)),
@@ -266,7 +334,7 @@ impl<S, R: Transport<S>> Inner<S, R> {
         Poll::Ready(Ok(Turned::Again))
     }
 
-    /// The turn is over though there may be more to read: other tasks have theirs. Gives the end, if it has come.
+    /// Ends a turn although there may be more to read, and yields to other tasks. Returns the end, if it has come.
     #[cold]
     #[inline(never)]
     fn poll_yield(&mut self, cx: &mut Context<'_>) -> Poll<Option<Turned>> {
@@ -289,22 +357,23 @@ impl<S, R: Transport<S>> Inner<S, R> {
         Poll::Pending
     }
 
-    /// Writes, does what the transport needs, and waits for what is due.
+    /// Takes the lock, and calls [`ReaderParts::poll_drive`].
     fn poll_drive(&mut self, cx: &mut Context<'_>) -> Poll<Turned> {
-        let told = self.group.is_told(cx);
+        let must_close = self.group.must_close(cx);
         let Self { receiver, shared, inbox, outcome, group, .. } = self;
-        let mut rest = Rest { receiver, inbox, outcome, group: told.then_some(group) };
-        shared.out.poll(Side::Reader, cx, |out, cx, news| rest.poll_drive(shared, out, cx, news))
+        let mut parts = ReaderParts { receiver, inbox, outcome, group: must_close.then_some(group) };
+        shared.out.poll(Side::Reader, cx, |out, cx, wake_other| parts.poll_drive(shared, out, cx, wake_other))
     }
 
-    /// The stream has ended. What was queued meanwhile goes out before.
+    /// Handles the end of the input, once the write queue is written. After a read error the queue is not written.
     fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<Result<Turned, Error>> {
         let Self { receiver, shared, end, .. } = self;
         let failed = matches!(end, End::Seen(Some(_)));
-        let before = ready!(shared.out.poll(Side::Reader, cx, |out, cx, news| {
+        let before = ready!(shared.out.poll(Side::Reader, cx, |out, cx, wake_other| {
             shared.apply(out);
             if !failed {
-                // Once the connection has ended no deadline comes any more, and a flush of the stream may wait for ever.
+                // Stop when the connection has ended: then there is no deadline, and a flush of the stream may stay
+                // pending forever.
                 while out.sender.close_state() != CloseState::Ended
                     && out.wire.poll_write(&mut out.stream, &mut out.sender, cx).is_pending()
                 {
@@ -315,34 +384,35 @@ impl<S, R: Transport<S>> Inner<S, R> {
             }
             let before = out.sender.close_state();
             out.sender.handle_eof(receiver.cut());
-            *news = true;
+            *wake_other = true;
             Poll::Ready(before)
         }));
-        match core::mem::replace(end, End::Told) {
-            // At the end, a reset is as good an end as any.
+        match core::mem::replace(end, End::Handled) {
+            // While the connection is closing, a reset counts as the end of the stream: the peer need not wait for us.
             End::Seen(Some(error)) if before == CloseState::Open => Poll::Ready(Err(error.into())),
             _ => Poll::Ready(Ok(Turned::Again)),
         }
     }
 }
 
-/// What of the half that receives is needed at the stream.
-struct Rest<'r> {
+/// The fields of the receiving half that are used under the lock.
+struct ReaderParts<'r> {
     receiver: &'r mut Receiver,
     inbox: &'r mut Borrowed,
     outcome: &'r mut Option<Outcome>,
-    /// The group, if it is told to close.
+    /// The membership of a group, if the group has closed.
     group: Option<&'r mut Membership>,
 }
 
-impl Rest<'_> {
-    /// Writes, does what the transport needs, and waits for what is due.
+impl ReaderParts<'_> {
+    /// Writes the queue, half-closes the stream if that is due, runs due timers, and waits. Ready when the caller
+    /// should poll for an event.
     fn poll_drive<S, R: Transport<S>>(
         &mut self,
         shared: &Shared<S, R>,
         out: &mut Out<S, R>,
         cx: &mut Context<'_>,
-        news: &mut bool,
+        wake_other: &mut bool,
     ) -> Poll<Turned> {
         let before = out.sender.close_state();
         shared.apply(out);
@@ -351,7 +421,7 @@ impl Rest<'_> {
         }
         let waited = out.sender.buffered_amount();
         if !out.wire.has_failed() {
-            // A stream that fails shows when it is read, or to whoever sends.
+            // An error is dropped here. The next read reports a broken stream, and so does the next call of the writer.
             let written = out.wire.poll_write(&mut out.stream, &mut out.sender, cx);
             if let Poll::Ready(Ok(())) = written {
                 buffer_pool::reclaim_outbox(&mut out.sender);
@@ -361,7 +431,7 @@ impl Rest<'_> {
         if out.sender.close_state() == CloseState::Failed {
             self.receiver.handle_ended();
         }
-        *news = out.sender.buffered_amount() != waited
+        *wake_other = out.sender.buffered_amount() != waited
             || out.sender.close_state() != before
             || out.wire.has_failed();
         while let Some(ready) = out.sender.poll() {
@@ -370,7 +440,7 @@ impl Rest<'_> {
                 out.wire.end(&mut out.stream, &out.sender, cx);
                 return Poll::Ready(Turned::Closed(how));
             }
-            // What was blocked has been written by whoever sent it.
+            // The other event is `Writable`. It is internal: the writer has its own wakeup when there is room.
         }
         if out.sender.close_state() == CloseState::Ended {
             return Poll::Ready(Turned::Over);
@@ -392,11 +462,13 @@ impl Rest<'_> {
     }
 }
 
-/// What came of a turn.
+/// The result of a turn.
 enum Turned {
+    /// Poll for an event, then begin another turn.
     Again,
+    /// The connection has ended.
     Closed(Outcome),
-    /// The end was told before.
+    /// The connection had ended before, and its outcome was reported.
     Over,
 }
 

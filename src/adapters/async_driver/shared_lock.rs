@@ -1,4 +1,20 @@
-//! What two tasks take turns at, without a wake-up that is lost.
+//! A lock for two tasks that never blocks a thread and never loses a wakeup.
+//!
+//! The two halves of a split WebSocket share a stream. A stream remembers, for each direction, only the waker that it
+//! was polled with last. So the stream is polled with a waker that wakes both tasks, and each task polls again.
+//!
+//! A task that finds the lock taken registers its waker, and is woken when the lock is free. The lock is held during
+//! one poll, so that wait is short.
+//!
+//! Not here: the state under the lock (`split`), and two tasks that use a WebSocket without splitting it (`tasks`).
+//!
+//! Invariants:
+//! - A task returns `Pending` only after a poll that began when its waker was registered already. So an event between
+//!   the poll and the registration cannot be lost.
+//! - A task that releases the lock wakes the other one, if that one waits for the lock.
+//! - No waker of a task is cloned, dropped or called while a registration is locked. It is foreign code, which may wake a
+//!   task of this lock.
+//! - Tests in `tests/loom` run this file in all interleavings.
 
 use core::fmt;
 use std::prelude::v1::*;
@@ -24,29 +40,27 @@ impl Side {
     }
 }
 
-/// Something for two tasks, one at a time, neither of which ever blocks.
-///
-/// Whoever finds it locked is woken when it is free. What is inside waits with a waker that wakes both: a
-/// stream remembers only whoever asked last.
+/// A value for two tasks, used by one at a time, with the wakers of both.
 pub(super) struct SharedLock<T> {
     inside: Mutex<T>,
     wakers: Arc<Wakers>,
-    /// Of `wakers`.
+    /// The waker made of `wakers`, which wakes both tasks.
     both: Waker,
 }
 
-/// The wakers of two tasks. As a waker it wakes both.
+/// The registered wakers of two tasks. Used as a waker itself, it wakes both.
 #[derive(Default)]
 pub(super) struct Wakers {
     reader: Mutex<Waiting>,
     writer: Mutex<Waiting>,
 }
 
+/// The registration of one task.
 #[derive(Default)]
 struct Waiting {
     waker: Option<Waker>,
-    /// It waits for its turn, and not only for what is inside.
-    turn: bool,
+    /// Whether the task waits for the lock, and not only for the stream.
+    for_lock: bool,
 }
 
 impl<T> SharedLock<T> {
@@ -55,11 +69,10 @@ impl<T> SharedLock<T> {
         Self { inside: Mutex::new(inside), both: Arc::clone(&wakers).into(), wakers }
     }
 
-    /// Polls what is inside, once it is the turn of `side`. If `poll` finds that the other task should look
-    /// as well, it says so by its last argument.
+    /// Calls `poll` under the lock for the task of `side`. `poll` sets its last argument to have the other task woken.
     ///
-    /// Where it is not ready it is polled twice: only when it has been pending with the task's waker in its
-    /// place is it known that nothing has happened before it was.
+    /// The first pending call is repeated after the waker was registered. Only a call that began after the registration
+    /// shows that there was no event before it.
     pub(super) fn poll<O>(
         &self,
         side: Side,
@@ -68,19 +81,19 @@ impl<T> SharedLock<T> {
     ) -> Poll<O> {
         let mut placed = None;
         if side == Side::Reader {
-            // It nearly always has to wait.
+            // The reader nearly always has to wait, so it registers first and saves the second call.
             self.wakers.of(side).wait(cx.waker(), false);
             placed = Some(false);
         }
         loop {
-            let mut news = false;
+            let mut wake_other = false;
             let polled = try_lock(&self.inside)
-                .map(|mut inside| poll(&mut inside, &mut Context::from_waker(&self.both), &mut news));
-            let turn = polled.is_none();
+                .map(|mut inside| poll(&mut inside, &mut Context::from_waker(&self.both), &mut wake_other));
+            let for_lock = polled.is_none();
             match polled {
                 Some(polled) => {
-                    // The other task may have come while this was locked.
-                    self.wakers.of(side.other()).wake(!news);
+                    // The other task may have found the lock taken meanwhile.
+                    self.wakers.of(side.other()).wake(!wake_other);
                     if polled.is_ready() || placed.is_some() {
                         return polled;
                     }
@@ -88,32 +101,32 @@ impl<T> SharedLock<T> {
                 None if placed == Some(true) => return Poll::Pending,
                 None => {}
             }
-            self.wakers.of(side).wait(cx.waker(), turn);
-            placed = Some(turn);
+            self.wakers.of(side).wait(cx.waker(), for_lock);
+            placed = Some(for_lock);
         }
     }
 
-    /// Has the other task look, if it waits.
+    /// Wakes the task of `side`, if it waits.
     pub(super) fn wake(&self, side: Side) {
         self.wakers.of(side).wake(false);
     }
 
-    /// Does something to what is inside that does not wait, where nobody is at it.
+    /// Calls `look` for the task of `side` if the lock is free. Returns `None` if it is taken.
     pub(super) fn peek<O>(&self, side: Side, look: impl FnOnce(&mut T) -> O) -> Option<O> {
         let seen = try_lock(&self.inside).map(|mut inside| look(&mut inside))?;
-        // The other task may have come while this was locked.
+        // The other task may have found the lock taken meanwhile.
         self.wakers.of(side.other()).wake(true);
         Some(seen)
     }
 }
 
 impl Wakers {
-    /// The task of one side waits, and not for its turn.
+    /// Registers the task of `side`, which waits for the stream and not for the lock.
     pub(super) fn wait(&self, side: Side, waker: &Waker) {
         self.of(side).wait(waker, false);
     }
 
-    /// Wakes the task of one side, if it waits.
+    /// Wakes the task of `side`, if it waits.
     pub(super) fn wake_one(&self, side: Side) {
         self.of(side).wake(false);
     }
@@ -126,38 +139,40 @@ impl Wakers {
     }
 }
 
-/// What is done with one task's place.
-trait Place {
-    fn wait(&self, waker: &Waker, turn: bool);
-    fn wake(&self, turn_only: bool);
+/// Operations on the registration of one task.
+trait WakerSlot {
+    /// Registers `waker`.
+    fn wait(&self, waker: &Waker, for_lock: bool);
+    /// Wakes the task and removes its waker. With `for_lock_only`, only a task that waits for the lock.
+    fn wake(&self, for_lock_only: bool);
 }
 
-impl Place for Mutex<Waiting> {
-    fn wait(&self, waker: &Waker, turn: bool) {
+impl WakerSlot for Mutex<Waiting> {
+    fn wait(&self, waker: &Waker, for_lock: bool) {
         {
             let mut waiting = lock(self);
-            waiting.turn = turn;
+            waiting.for_lock = for_lock;
             if waiting.waker.as_ref().is_some_and(|known| known.will_wake(waker)) {
                 return;
             }
         }
-        // A waker is another's code, which may wake a task here when it is cloned or dropped: not under the lock.
+        // Clone and drop wakers outside of the lock. They are foreign code, which may wake a task of this lock.
         let waker = waker.clone();
         let before = {
             let mut waiting = lock(self);
-            waiting.turn = turn;
+            waiting.for_lock = for_lock;
             waiting.waker.replace(waker)
         };
         drop(before);
     }
 
-    fn wake(&self, turn_only: bool) {
+    fn wake(&self, for_lock_only: bool) {
         let woken = {
             let mut waiting = lock(self);
-            if turn_only && !waiting.turn {
+            if for_lock_only && !waiting.for_lock {
                 return;
             }
-            waiting.turn = false;
+            waiting.for_lock = false;
             waiting.waker.take()
         };
         if let Some(waker) = woken {
@@ -172,8 +187,8 @@ impl Wake for Wakers {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        Place::wake(&self.reader, false);
-        Place::wake(&self.writer, false);
+        WakerSlot::wake(&self.reader, false);
+        WakerSlot::wake(&self.writer, false);
     }
 }
 

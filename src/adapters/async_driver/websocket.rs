@@ -782,7 +782,7 @@ impl<S, R: Transport<S>> Inner<S, R> {
     /// should poll for an event.
     #[inline(always)]
     fn poll_drive(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        if self.group.is_told(cx) {
+        if self.group.must_close(cx) {
             self.group.close(self.wire.tick(), self.connection.sender_mut());
         }
         // After a failed write the input is still read.
