@@ -1,4 +1,16 @@
-//! The half that sends.
+//! The sending half of a split WebSocket.
+//!
+//! [`Writer`] owns nothing but a reference to [`Shared`]. Each call takes the shared lock for one poll, queues a frame,
+//! and writes the queue. If the receiving half holds the lock at that moment, the call waits for a wakeup.
+//!
+//! Not here: the steps that a call makes under the lock (`split`), the lock and its wakers (`shared_lock`), timers and
+//! replies while no call sends (`reader`).
+//!
+//! Invariants:
+//! - A message is queued as a whole, in one poll. A dropped future leaves no part of one.
+//! - A sink must accept a message without waiting. If the lock is taken then, the message is left in
+//!   `Shared::handed_over` for the task that holds the lock next.
+//! - A wakeup of the reader follows each change that the reader must act on.
 
 use core::mem::replace;
 use core::pin::Pin;
@@ -18,18 +30,18 @@ use crate::adapters::error::Error;
 use crate::adapters::lock::lock;
 use crate::{CloseCode, Instant, Message, MessageKind, Outbox, Prepared, SendError, Sender};
 
-/// The half that sends, of [`WebSocket::split`](super::WebSocket::split), for one task.
+/// The sending half of a WebSocket, made by [`WebSocket::split`](super::WebSocket::split), for one task.
 ///
-/// It never waits for the half that receives, but for the moment in which that one is at the stream. Once that
-/// one has seen a Close, a violation or the end of the stream, whatever is sent here is refused with
-/// [`SendError::Closed`].
+/// A call waits for the [`Reader`](super::Reader) only during the moment in which that half polls the stream. After the
+/// `Reader` has seen a Close, a violation or the end of the stream, sends are refused with [`SendError::Closed`].
 ///
-/// What is fed and not flushed goes out when the half that receives would wait for input next. Dropped, it
-/// leaves what it has queued to that half, which then writes it if it waits already.
+/// Methods that send write the whole write queue before they are ready. Messages that were fed and not flushed are
+/// written before the `Reader` waits for input the next time. If the `Writer` is dropped, the `Reader` is woken and
+/// writes the rest of the queue.
 #[derive(Debug)]
 pub struct Writer<S, R> {
     shared: Arc<Shared<S, R>>,
-    /// [`Sink::poll_ready`] has found room for a message.
+    /// Whether [`Sink::poll_ready`] has found room for the next message.
     is_ready: bool,
 }
 
@@ -38,7 +50,7 @@ impl<S, R> Writer<S, R> {
         Self { shared, is_ready: false }
     }
 
-    /// The time from the last Ping that was answered to its Pong.
+    /// Returns the time from the last answered Ping to its Pong, or `None` before the first Pong.
     #[must_use]
     pub fn round_trip(&self) -> Option<Duration> {
         self.shared.pending.round_trip()
@@ -47,112 +59,220 @@ impl<S, R> Writer<S, R> {
 
 impl<S, R> Drop for Writer<S, R> {
     fn drop(&mut self) {
-        // What it has fed is for the other half to write now.
+        // The other half must write the messages that were fed, and must do so now.
         self.shared.out.wake(Side::Reader);
     }
 }
 
 impl<S, R: Transport<S>> Writer<S, R> {
-    /// Sends a text message.
+    /// Sends a text message, and writes the whole write queue.
     ///
     /// # Errors
     ///
-    /// As [`WebSocket::send_text`](super::WebSocket::send_text).
+    /// Never [`SendError::Blocked`]: the call waits until the write queue has room.
+    ///
+    /// * [`Error::Send`] with [`SendError::MessageOpen`]: a fragmented message is open. Nothing was sent.
+    /// * [`Error::Send`] with [`SendError::Closed`]: closing has begun, or an accepted message was dropped because the
+    ///   peer closed or the connection ended.
+    /// * [`Error::Io`]: the stream failed. Nothing more can be sent.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, the message is sent as a whole or not at all. An accepted message stays queued. The
+    /// next call that sends writes it, or the [`Reader`](super::Reader) before it waits for input.
     pub async fn send_text(&mut self, text: &str) -> Result<(), Error> {
         self.send_with(|sender, _| sender.send_text(text)).await
     }
 
-    /// Sends a binary message.
+    /// Sends a binary message, and writes the whole write queue.
     ///
     /// # Errors
     ///
-    /// As [`WebSocket::send_text`](super::WebSocket::send_text).
+    /// Never [`SendError::Blocked`]: the call waits until the write queue has room.
+    ///
+    /// * [`Error::Send`] with [`SendError::MessageOpen`]: a fragmented message is open. Nothing was sent.
+    /// * [`Error::Send`] with [`SendError::Closed`]: closing has begun, or an accepted message was dropped because the
+    ///   peer closed or the connection ended.
+    /// * [`Error::Io`]: the stream failed. Nothing more can be sent.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, the message is sent as a whole or not at all, as with [`send_text`](Self::send_text).
     pub async fn send_binary(&mut self, data: &[u8]) -> Result<(), Error> {
         self.send_with(|sender, _| sender.send_binary(data)).await
     }
 
-    /// Sends a fragment of a message; see [`Sender::send_fragment`].
+    /// Sends a fragment of a message, and writes the whole write queue; see [`Sender::send_fragment`].
     ///
     /// # Errors
     ///
-    /// As [`WebSocket::send_text`](super::WebSocket::send_text).
+    /// Never [`SendError::Blocked`]: the call waits until the write queue has room.
+    ///
+    /// * [`Error::Send`] with [`SendError::MessageOpen`]: a message of the other kind is open. Nothing was sent.
+    /// * [`Error::Send`] with [`SendError::Closed`]: closing has begun, or an accepted message was dropped because the
+    ///   peer closed or the connection ended.
+    /// * [`Error::Io`]: the stream failed. Nothing more can be sent.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, the fragment is sent as a whole or not at all, as a message is with
+    /// [`send_text`](Self::send_text).
     pub async fn send_fragment(&mut self, kind: MessageKind, data: &[u8], fin: bool) -> Result<(), Error> {
         self.send_with(|sender, _| sender.send_fragment(kind, data, fin)).await
     }
 
-    /// Sends a message that owns its data.
+    /// Sends a message that owns its data, and writes the whole write queue.
     ///
     /// # Errors
     ///
-    /// As [`WebSocket::send_text`](super::WebSocket::send_text).
+    /// Never [`SendError::Blocked`]: the call waits until the write queue has room.
+    ///
+    /// * [`Error::Send`] with [`SendError::MessageOpen`]: a fragmented message is open. Nothing was sent.
+    /// * [`Error::Send`] with [`SendError::Closed`]: closing has begun, or an accepted message was dropped because the
+    ///   peer closed or the connection ended.
+    /// * [`Error::Io`]: the stream failed. Nothing more can be sent.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, the message is sent as a whole or not at all, as with [`send_text`](Self::send_text).
     pub async fn send(&mut self, message: impl Into<Message>) -> Result<(), Error> {
         let mut waiting = Some(message.into());
         self.send_with(|sender, _| send_waiting(sender, &mut waiting)).await
     }
 
-    /// Sends a message as it is, whatever was agreed on; see [`Sender::uncompressed`].
+    /// Sends a message uncompressed, even if compression was agreed on, and writes the whole write queue; see
+    /// [`Sender::uncompressed`].
     ///
     /// # Errors
     ///
-    /// As [`WebSocket::send_text`](super::WebSocket::send_text).
+    /// Never [`SendError::Blocked`]: the call waits until the write queue has room.
+    ///
+    /// * [`Error::Send`] with [`SendError::MessageOpen`]: a fragmented message is open. Nothing was sent.
+    /// * [`Error::Send`] with [`SendError::Closed`]: closing has begun, or an accepted message was dropped because the
+    ///   peer closed or the connection ended.
+    /// * [`Error::Io`]: the stream failed. Nothing more can be sent.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, the message is sent as a whole or not at all, as with [`send_text`](Self::send_text).
     pub async fn send_uncompressed(&mut self, message: impl Into<Message>) -> Result<(), Error> {
         let mut waiting = Some(message.into());
         self.send_with(|sender, _| send_waiting(sender.uncompressed(), &mut waiting)).await
     }
 
-    /// Sends a message prepared for many connections.
+    /// Sends a message prepared for many connections, and writes the whole write queue; see [`Prepared`].
     ///
     /// # Errors
     ///
-    /// As [`WebSocket::send_text`](super::WebSocket::send_text).
+    /// Never [`SendError::Blocked`]: the call waits until the write queue has room.
+    ///
+    /// * [`Error::Send`] with [`SendError::MessageOpen`]: a fragmented message is open. Nothing was sent.
+    /// * [`Error::Send`] with [`SendError::Closed`]: closing has begun, or an accepted message was dropped because the
+    ///   peer closed or the connection ended.
+    /// * [`Error::Io`]: the stream failed. Nothing more can be sent.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, the message is sent as a whole or not at all, as with [`send_text`](Self::send_text).
     pub async fn send_prepared(&mut self, prepared: &Prepared) -> Result<(), Error> {
         self.send_with(|sender, _| sender.send_prepared(prepared)).await
     }
 
-    /// Queues a message that owns its data, to be written by [`flush`](Self::flush) or with what is sent
-    /// next. Waits only where too much is queued.
+    /// Queues a message that owns its data.
+    ///
+    /// The message is written by the next call that sends, by [`flush`](Self::flush), or by the
+    /// [`Reader`](super::Reader) before it waits for input. If the write queue is full, this call writes it, and waits
+    /// until it has room.
     ///
     /// # Errors
     ///
-    /// As [`WebSocket::send_text`](super::WebSocket::send_text).
+    /// Never [`SendError::Blocked`]: the call waits until the write queue has room.
+    ///
+    /// * [`Error::Send`] with [`SendError::MessageOpen`]: a fragmented message is open. Nothing was queued.
+    /// * [`Error::Send`] with [`SendError::Closed`]: closing has begun. Nothing was queued.
+    /// * [`Error::Io`]: the stream failed while the queue was written to make room. Nothing more can be sent.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped before it is ready, nothing of the message is ever sent.
     pub async fn feed(&mut self, message: impl Into<Message>) -> Result<(), Error> {
         let mut waiting = Some(message.into());
         self.feed_with(|sender, _| send_waiting(sender, &mut waiting)).await
     }
 
-    /// As [`feed`](Self::feed), for a message prepared for many connections.
+    /// Queues a message prepared for many connections; see [`Prepared`].
+    ///
+    /// The message is written when a message of [`feed`](Self::feed) is. If the write queue is full, this call writes
+    /// it, and waits until it has room.
     ///
     /// # Errors
     ///
-    /// As [`WebSocket::send_text`](super::WebSocket::send_text).
+    /// Never [`SendError::Blocked`]: the call waits until the write queue has room.
+    ///
+    /// * [`Error::Send`] with [`SendError::MessageOpen`]: a fragmented message is open. Nothing was queued.
+    /// * [`Error::Send`] with [`SendError::Closed`]: closing has begun. Nothing was queued.
+    /// * [`Error::Io`]: the stream failed while the queue was written to make room. Nothing more can be sent.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped before it is ready, nothing of the message is ever sent.
     pub async fn feed_prepared(&mut self, prepared: &Prepared) -> Result<(), Error> {
         self.feed_with(|sender, _| sender.send_prepared(prepared)).await
     }
 
-    /// Sends a Ping.
+    /// Sends a Ping, and writes the whole write queue; see [`Sender::ping`].
     ///
     /// # Errors
     ///
-    /// As [`WebSocket::send_text`](super::WebSocket::send_text).
+    /// Never [`SendError::Blocked`]: the call waits until there is room for another Ping.
+    ///
+    /// * [`Error::Send`] with [`SendError::ControlTooLong`]: the payload is longer than
+    ///   [`MAX_CONTROL_PAYLOAD`](crate::frame::MAX_CONTROL_PAYLOAD). Nothing was sent.
+    /// * [`Error::Send`] with [`SendError::Closed`]: closing has begun, or an accepted message was dropped because the
+    ///   peer closed or the connection ended.
+    /// * [`Error::Io`]: the stream failed. Nothing more can be sent.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, the Ping is sent as a whole or not at all.
     pub async fn ping(&mut self, payload: &[u8]) -> Result<(), Error> {
         self.send_with(|sender, now| sender.ping(now, payload)).await
     }
 
-    /// Closes the connection. The half that receives goes on to its end.
+    /// Sends a Close, and writes the whole write queue; see [`Sender::close`]. The [`Reader`](super::Reader) receives
+    /// the peer's Close and the end.
     ///
     /// # Errors
     ///
-    /// As [`WebSocket::send_text`](super::WebSocket::send_text).
+    /// * [`Error::Send`] with [`SendError::CodeNotAllowed`]: this role must not send `code`, or `reason` has no code.
+    ///   Nothing was sent.
+    /// * [`Error::Send`] with [`SendError::ReasonTooLong`]: `reason` is longer than
+    ///   [`MAX_REASON_LEN`](crate::close::MAX_REASON_LEN). Nothing was sent.
+    /// * [`Error::Send`] with [`SendError::Closed`]: closing had begun before, or an accepted message was dropped
+    ///   because the peer closed or the connection ended.
+    /// * [`Error::Io`]: the stream failed. Nothing more can be sent.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, the Close is sent as a whole or not at all. A queued Close is written by the next call
+    /// that sends, or by the `Reader`.
     pub async fn close(&mut self, code: impl Into<Option<CloseCode>>, reason: &str) -> Result<(), Error> {
         let code = code.into();
         self.send_with(|sender, now| sender.close(now, code, reason)).await
     }
 
-    /// Writes what is queued.
+    /// Writes the whole write queue, and flushes the stream.
     ///
     /// # Errors
     ///
-    /// As [`WebSocket::flush`](super::WebSocket::flush).
+    /// * [`Error::Send`] with [`SendError::Closed`]: an accepted message was dropped because the peer closed or the
+    ///   connection ended.
+    /// * [`Error::Io`]: the stream failed. Nothing more can be sent.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, the rest of the queue is written by the next call that sends, or by the
+    /// [`Reader`](super::Reader). The next flush reports messages that were dropped.
     pub async fn flush(&mut self) -> Result<(), Error> {
         self.send_with(|_, _| Ok(())).await
     }
@@ -190,14 +310,17 @@ impl<S, R: Transport<S>> Sink<Message> for Writer<S, R> {
         Poll::Ready(Ok(()))
     }
 
-    /// Queues a message. Where too much waits, or [`poll_ready`](Sink::poll_ready) was not asked and it cannot be known, it
-    /// is refused with [`SendError::Blocked`], and lost.
+    /// Queues a message.
+    ///
+    /// If [`poll_ready`](Sink::poll_ready) was not called before, the message is refused with [`SendError::Blocked`],
+    /// and lost, in two cases: the write queue is full, or the other half holds the lock, so its length is unknown.
     fn start_send(mut self: Pin<&mut Self>, message: Message) -> Result<(), Error> {
         let was_ready = replace(&mut self.is_ready, false);
         let mut waiting = Some(message);
         match self.shared.try_feed(|sender| send_waiting(sender, &mut waiting)) {
             Some(sent) => Ok(sent?),
-            // The other half is at the stream, and queues the message before it leaves, or when it comes again.
+            // The other half holds the lock. It queues the message when it takes the lock the next time, at the latest
+            // after this wakeup.
             None if was_ready => {
                 let before = replace(&mut *lock(&self.shared.handed_over), waiting);
                 drop(before);
