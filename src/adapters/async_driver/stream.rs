@@ -1,19 +1,22 @@
-//! What a stream must be able to do for the asynchronous adapters: [`Transport`].
+//! The operations that a stream offers to the asynchronous adapters: [`Transport`].
 //!
-//! The trait is implemented for a runtime and not for the stream, so that streams of other crates need no wrapper: `tokio`
-//! implements it for all that is `AsyncRead + AsyncWrite` of tokio's, `futures_io` for all that is so of futures-io's. TCP,
-//! Unix sockets, TLS streams, `Box<dyn …>` and a stream of HTTP/2 are equals here. Whoever has a stream of another kind
-//! implements the trait for a runtime and that stream.
+//! The trait is implemented for a runtime and not for the stream, so streams of other crates need no wrapper. The
+//! module `tokio` implements it for all types with tokio's `AsyncRead + AsyncWrite`, and `futures_io` for all types
+//! with those of futures-io. TCP and Unix sockets, TLS streams, `Box<dyn …>` and streams of HTTP/2 are treated alike.
+//! For a stream of another kind the application implements the trait for a runtime and that stream.
 //!
-//! Not here: the time, which is the [`Timer`]'s; and taking a stream apart, as two halves share it under a lock.
+//! Not here: the clock and its timer ([`Timer`]), and splitting a stream. Two halves share one stream under a lock.
+//!
+//! Invariant: a number of bytes that a stream returns is checked by [`check_count`] before it is used.
 
 use std::io::{self, ErrorKind, IoSlice};
 use std::task::{Context, Poll};
 
 use super::Timer;
 
-/// How a stream `S` is read, written and ended. All calls are those of one task at a time; of two tasks that share a
-/// WebSocket the waker that is passed in wakes both.
+/// Reads, writes and ends a stream `S`.
+///
+/// One task at a time calls these functions. If two tasks share a WebSocket, the waker of `cx` wakes both.
 ///
 /// ```
 /// use std::collections::VecDeque;
@@ -59,52 +62,70 @@ use super::Timer;
 /// # fn _is<T: Timer>(r: Runtime<T>) -> impl Transport<Multiplexed> { r }
 /// ```
 pub trait Transport<S>: Timer {
-    /// Reads at least one byte, or 0 at the end of the stream. `to` is not empty.
+    /// Reads at least one byte into `to`, which is not empty, and returns the number of bytes. Returns 0 at the end of
+    /// the stream.
+    ///
+    /// # Errors
+    ///
+    /// An error of the kind `Interrupted` repeats the call. After any other one the stream is not read again.
     fn poll_read(stream: &mut S, cx: &mut Context<'_>, to: &mut [u8]) -> Poll<io::Result<usize>>;
 
-    /// Writes at least one byte of `from`, in order. A stream that takes no vectors writes of the first one.
+    /// Writes at least one byte of `from`, in order, and returns the number of bytes. A stream without vectored writes
+    /// may write from the first slice only.
+    ///
+    /// # Errors
+    ///
+    /// An error of the kind `Interrupted` repeats the call. After any other one the stream is not written again. A
+    /// write of 0 bytes counts as the error `WriteZero`.
     fn poll_write(stream: &mut S, cx: &mut Context<'_>, from: &[IoSlice<'_>]) -> Poll<io::Result<usize>>;
 
-    /// Whether the stream may have kept what a write offered that then was pending, as OpenSSL does: it encrypts the
-    /// bytes before it finds out that there is no room. Such a stream is offered the same bytes again before any others.
-    /// A socket keeps nothing: there a Ping or a Close can still go ahead of what waits.
+    /// Whether the stream may keep bytes of a write that returned `Pending`. By default true.
+    ///
+    /// OpenSSL does so: it encrypts the bytes before it finds that there is no room. A stream of this kind is offered
+    /// the same bytes again before any others. A socket keeps nothing, so a Ping or a Close can still overtake the
+    /// queue there.
     fn may_keep(stream: &S) -> bool {
         let _ = stream;
         true
     }
 
-    /// Writes what the stream itself holds back.
+    /// Writes all bytes that the stream holds in a buffer of its own.
     fn poll_flush(stream: &mut S, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
 
-    /// Ends the sending half: FIN, with TLS `close_notify` before it, with HTTP/2 `END_STREAM`. Reading goes on.
+    /// Ends the sending half, and leaves the receiving half open: FIN on TCP, after `close_notify` with TLS,
+    /// `END_STREAM` with HTTP/2.
     fn poll_close_write(stream: &mut S, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
 
-    /// Ends both halves at once, with what may still lie unsent: the peer is dead or does not read. With HTTP/2 that is
-    /// `RST_STREAM` with `CANCEL` (RFC 8441 section 5). By default nothing: dropping the stream does it.
+    /// Ends both halves at once and discards unsent bytes, because the peer is dead or does not read.
+    ///
+    /// With HTTP/2 this sends `RST_STREAM` with `CANCEL` (RFC 8441 section 5). By default nothing happens here, and the
+    /// stream ends when it is dropped.
     fn abort(stream: &mut S) {
         let _ = stream;
     }
 
-    /// Lets other tasks, and the runtime's own work, go before this task is polled again. By default it is woken.
+    /// Yields: has the task polled again after other tasks and after the runtime has looked for input. By default the
+    /// task wakes itself.
     fn yield_turn(cx: &mut Context<'_>) {
         cx.waker().wake_by_ref();
     }
 }
 
-/// Checks what a stream says about a call that had room for `most` bytes.
+/// Returns an error if a stream claims to have moved more than `most` bytes.
 ///
-/// A stream that claims more than that would have us hand out bytes that never came, or count as written what was not.
+/// Without this check a faulty stream would make us deliver bytes that never came, or count bytes as written that were
+/// not.
 #[inline]
 pub(super) fn check_count(polled: Poll<io::Result<usize>>, most: usize) -> Poll<io::Result<usize>> {
     match polled {
-        Poll::Ready(Ok(n)) if n > most => Poll::Ready(Err(lied(n, most))),
+        Poll::Ready(Ok(n)) if n > most => Poll::Ready(Err(wrong_count(n, most))),
         polled => polled,
     }
 }
 
 #[cold]
 #[inline(never)]
-fn lied(n: usize, most: usize) -> io::Error {
+fn wrong_count(n: usize, most: usize) -> io::Error {
     let text =
         std::format!("the stream claims to have moved {n} bytes of {most}: its implementation is at fault");
     io::Error::new(ErrorKind::InvalidData, text)
