@@ -1,4 +1,14 @@
-//! The driver of handshakes.
+//! The asynchronous driver of opening handshakes, and of answers to requests that are no upgrade.
+//!
+//! [`poll_open`] carries out the steps of a [`HandshakeDriver`]: read, write, flush, half-close, or wait for the
+//! deadline. The methods of [`Server`] and [`Client`] here start a handshake and make a [`WebSocket`] of its result.
+//!
+//! Not here: the steps themselves and the builders (`adapters::handshake_driver`), the syntax of requests and responses
+//! (`handshake`), and connecting (`tokio`).
+//!
+//! Invariants:
+//! - A handshake owns its stream. If its future is dropped, the stream is closed.
+//! - The state of a handshake is on the heap, so the task of a connection does not carry it after the handshake.
 
 use core::fmt;
 use core::future::Future;
@@ -17,17 +27,27 @@ use crate::adapters::handshake_driver::{
 };
 use crate::handshake::{ClientRequest, Headers, Reject, Request, WsUrl};
 
-/// Why no WebSocket came of a connection.
+/// The reason why a connection did not become a WebSocket.
 pub type AcceptError<S, R> = handshake_driver::AcceptError<HttpCall<S, R>>;
 
 impl<R: Timer + Clone> Server<R> {
-    /// Accepts a WebSocket over any stream, of TCP or TLS for example. A TCP stream should not delay what is
-    /// small (`TCP_NODELAY`): frames are handed to it as many at a time as there are.
+    /// Accepts a WebSocket over any stream, of TCP or TLS for example.
+    ///
+    /// Set `TCP_NODELAY` on a TCP stream before: queued frames are written together, so a delay saves nothing.
     ///
     /// # Errors
     ///
-    /// [`AcceptError`]. A request that was refused has been answered; one that is no upgrade comes out for
-    /// the caller to answer.
+    /// * [`Io`](handshake_driver::AcceptError::Io): the stream failed, ended, or took the response too slowly.
+    /// * [`Rejected`](handshake_driver::AcceptError::Rejected): the request broke a rule or came too late. It was
+    ///   answered.
+    /// * [`NotWebSocket`](handshake_driver::AcceptError::NotWebSocket): the request is plain HTTP, and was not
+    ///   answered. The [`HttpCall`] inside answers it.
+    /// * [`Response`](handshake_driver::AcceptError::Response): the response would have been invalid. The client was
+    ///   answered with 500.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, the stream is closed.
     pub async fn accept<S>(&self, stream: S) -> Result<WebSocket<S, R>, AcceptError<S, R>>
     where
         R: Transport<S>,
@@ -35,12 +55,23 @@ impl<R: Timer + Clone> Server<R> {
         self.accept_with(stream, |request| Ok(self.choose(request))).await
     }
 
-    /// As [`Self::accept`], with the request put before `decide`: it accepts with a subprotocol and headers,
-    /// or refuses with any status.
+    /// Accepts a WebSocket like [`Self::accept`], and calls `decide` with the request. `decide` accepts with a
+    /// subprotocol and headers, or refuses with any status.
     ///
     /// # Errors
     ///
-    /// As [`Self::accept`].
+    /// * [`Io`](handshake_driver::AcceptError::Io): the stream failed, ended, or took the response too slowly.
+    /// * [`Rejected`](handshake_driver::AcceptError::Rejected): the request broke a rule or came too late. It was
+    ///   answered.
+    /// * [`Refused`](handshake_driver::AcceptError::Refused): `decide` refused the request, which was answered.
+    /// * [`NotWebSocket`](handshake_driver::AcceptError::NotWebSocket): the request is plain HTTP, and was not
+    ///   answered. The [`HttpCall`] inside answers it.
+    /// * [`Response`](handshake_driver::AcceptError::Response): the response would have been invalid. The client was
+    ///   answered with 500.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, the stream is closed.
     pub async fn accept_with<S>(
         &self,
         stream: S,
@@ -63,12 +94,21 @@ impl<R: Timer + Clone> Server<R> {
 }
 
 impl<R: Timer + Clone> Client<R> {
-    /// Opens a WebSocket over a stream that is connected already, through TLS for a `wss://` URL. A TCP
-    /// stream should not delay what is small (`TCP_NODELAY`).
+    /// Opens a WebSocket over a stream that is connected already, through TLS for a `wss://` URL.
+    ///
+    /// Set `TCP_NODELAY` on a TCP stream before: queued frames are written together, so a delay saves nothing.
     ///
     /// # Errors
     ///
-    /// [`ConnectError`].
+    /// * [`ConnectError::Url`]: the URL is invalid.
+    /// * [`ConnectError::Request`]: the request cannot be sent as it is.
+    /// * [`ConnectError::Io`]: the stream failed or ended in the handshake.
+    /// * [`ConnectError::Handshake`]: the response is no valid answer to a WebSocket handshake, or came too late.
+    /// * [`ConnectError::Http`]: the server answered with another status than 101.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, the stream is closed.
     pub async fn open<S>(&self, stream: S, url: &str) -> Result<WebSocket<S, R>, ConnectError<S>>
     where
         R: Transport<S>,
@@ -78,12 +118,18 @@ impl<R: Timer + Clone> Client<R> {
         self.request(stream, self.request_for(&url, &subprotocols, &headers)).await
     }
 
-    /// As [`Self::open`], with a request of the caller's, in which all that this client would ask for is
-    /// replaced.
+    /// Opens a WebSocket like [`Self::open`], with `request` instead of the subprotocols and headers of this client.
     ///
     /// # Errors
     ///
-    /// [`ConnectError`].
+    /// * [`ConnectError::Request`]: the request cannot be sent as it is.
+    /// * [`ConnectError::Io`]: the stream failed or ended in the handshake.
+    /// * [`ConnectError::Handshake`]: the response is no valid answer to a WebSocket handshake, or came too late.
+    /// * [`ConnectError::Http`]: the server answered with another status than 101.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, the stream is closed.
     pub async fn request<S>(
         &self,
         stream: S,
@@ -113,7 +159,7 @@ fn open<S, R: Transport<S>, O: HandshakeDriver>(
     runtime: R,
     opening: O,
 ) -> impl Future<Output = (S, R, O)> {
-    // On the heap, so that a task is no larger for what is over soon.
+    // On the heap, so that the task of a connection does not reserve memory for its handshake.
     let mut parts = Box::new((stream, runtime, opening));
     async move {
         let (stream, runtime, opening) = &mut *parts;
@@ -122,7 +168,9 @@ fn open<S, R: Transport<S>, O: HandshakeDriver>(
     }
 }
 
-// Once a connection: not in the way of what a task goes on with, nor in its frame.
+/// Carries out the steps of a handshake until it is done.
+// Kept out of line: this runs once per connection, and must not enlarge the code or the stack frame of the caller's
+// task.
 #[inline(never)]
 fn poll_open<S, R: Transport<S>>(
     stream: &mut S,
@@ -162,7 +210,7 @@ fn poll_open<S, R: Transport<S>>(
     }
 }
 
-/// A request that asks for no WebSocket, and its stream, for whoever serves plain HTTP on the same port.
+/// A request that asks for no WebSocket, with its stream. For servers that speak plain HTTP on the same port.
 pub struct HttpCall<S, R> {
     stream: S,
     runtime: R,
@@ -171,39 +219,39 @@ pub struct HttpCall<S, R> {
 
 impl<S, R> fmt::Debug for HttpCall<S, R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Not the headers, which may hold secrets.
+        // Headers are left out, because they may hold secrets.
         let PlainRequest { method, target, .. } = &*self.request;
         f.debug_struct("HttpCall").field("method", method).field("target", target).finish_non_exhaustive()
     }
 }
 
 impl<S, R: Transport<S>> HttpCall<S, R> {
-    /// The method of the request; its case matters.
+    /// Returns the method of the request, which is case-sensitive.
     #[must_use]
     pub fn method(&self) -> &str {
         &self.request.method
     }
 
-    /// The target of the request: path and query, or an absolute URI.
+    /// Returns the target of the request: path and query, or an absolute URI.
     #[must_use]
     pub fn target(&self) -> &str {
         &self.request.target
     }
 
-    /// The headers of the request.
+    /// Returns the headers of the request.
     #[must_use]
     pub const fn headers(&self) -> Headers<'_> {
         self.request.headers()
     }
 
-    /// The bytes that were read: the head, and what followed it.
+    /// Returns the bytes that were read: the head of the request, and the bytes that followed it.
     #[must_use]
     pub fn received(&self) -> &[u8] {
         &self.request.received
     }
 
-    /// Sets how long the stream may take nothing of the answer; 30 s by default. Each byte that it takes begins this time
-    /// anew.
+    /// Sets how long the stream may take nothing of the answer; 30 s by default. Each byte that it takes restarts this
+    /// timeout.
     ///
     /// A socket with a full send buffer takes nothing until a part of the buffer is free again. Of 4 MiB that part is
     /// 1.4 MiB, so a peer that reads less than 48 KiB/s can seem to have stopped reading for 30 s.
@@ -215,31 +263,40 @@ impl<S, R: Transport<S>> HttpCall<S, R> {
 
     /// Answers the request, and closes the stream in a way that lets the answer arrive.
     ///
-    /// The answer to a HEAD request is sent without its body (RFC 9110 9.3.2). However large the answer is, and however
-    /// slowly it is read, all of it is sent, as long as the peer takes some of it within each
-    /// [`write_timeout`](Self::write_timeout), and 1 KiB a second on the whole. A body that the request announces is
-    /// not needed: what still comes is discarded, for a second from the end of the answer, 64 KiB at most.
+    /// The answer to a HEAD request is sent without its body (RFC 9110 9.3.2). An answer of any size is sent completely
+    /// if the peer takes some of it within each [`write_timeout`](Self::write_timeout), and 1 KiB a second on the
+    /// whole. The body of the request is not needed. Input is discarded for a second from the end of the answer, 64 KiB
+    /// at most.
     ///
     /// # Errors
     ///
-    /// * [`TimedOut`](io::ErrorKind::TimedOut): the peer was slower than that, so it has not got the whole answer.
+    /// * [`TimedOut`](io::ErrorKind::TimedOut): the peer was slower, so it has not received the whole answer.
     /// * [`InvalidInput`](io::ErrorKind::InvalidInput): the answer cannot be sent as it is. Nothing was sent.
-    /// * Others: the stream failed.
+    /// * Other kinds: the stream failed.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, the stream is closed, and the answer may be incomplete.
     pub async fn answer(self, answer: &Reject<'_>) -> io::Result<()> {
         self.send(answer).await
     }
 
-    /// Answers that only WebSockets are spoken here (426).
+    /// Answers that this server only speaks WebSocket, with status 426 (RFC 9110 section 15.5.22).
     ///
     /// # Errors
     ///
-    /// As those of [`answer`](Self::answer), but for `InvalidInput`.
+    /// * [`TimedOut`](io::ErrorKind::TimedOut): the peer was too slow, so it has not received the whole answer.
+    /// * Other kinds: the stream failed.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, the stream is closed, and the answer may be incomplete.
     pub async fn refuse(self) -> io::Result<()> {
         let sending = self.send(&PlainRequest::refusal());
         sending.await
     }
 
-    /// Sees to it that an answer arrives.
+    /// Sends an answer, and closes the stream in a way that lets the answer arrive.
     fn send(self, answer: &Reject<'_>) -> Pin<Box<impl Future<Output = io::Result<()>> + use<S, R>>> {
         let Self { stream, runtime, request } = self;
         let sending = request.answer(runtime.now(), answer).map(|answer| open(stream, runtime, answer));
@@ -249,7 +306,7 @@ impl<S, R: Transport<S>> HttpCall<S, R> {
         })
     }
 
-    /// The stream, and the bytes that were read from it.
+    /// Returns the stream, and the bytes that were read from it.
     #[must_use]
     pub fn into_parts(self) -> (S, Vec<u8>) {
         (self.stream, self.request.received)
