@@ -1,4 +1,16 @@
-//! Memory that the connections of a thread share.
+//! The thread-local pools of input and output buffers.
+//!
+//! A connection borrows an inbox while there is input to decode, and memory for its write queue while there are frames
+//! to write. It returns both before it waits. So a server holds buffers for the connections that work and not for those
+//! that are open.
+//!
+//! Not here: the contents and growth of a buffer (`Inbox`, `Outbox`).
+//!
+//! Invariants:
+//! - An inbox with a part of a message stays with its connection. Spare memory of at most [`AT_HAND`] bytes is freed at
+//!   once. More is freed after [`PATIENCE`], because the rest of the message may be about to come.
+//! - A pool keeps two buffers, and none that is larger than [`LARGEST`].
+//! - During thread shutdown the pools are unavailable: a new buffer is allocated, and dropped after use.
 
 use core::time::Duration;
 use std::cell::Cell;
@@ -10,31 +22,34 @@ use crate::{Event, EventIndex, Inbox, Instant, MessageIndex, Outbox, Sender};
 /// Buffers larger than this, in bytes, are freed instead of being kept for the next connection.
 ///
 /// A message of 1 MiB fits in any form. With four buffers a thread keeps 8 MiB at most. With 8 MiB each, a server of 16
-/// threads could keep 512 MiB for the largest messages that have ever come. Messages of 4 MiB cost 38 % more processor time
-/// than with 8 MiB each, because memory for each of them comes from the system; those of 1 MiB and 1.9 MiB cost the same.
+/// threads could keep 512 MiB for the largest messages that have ever come. Messages of 4 MiB cost 38 % more processor
+/// time than with 8 MiB each, because memory for each of them comes from the system; those of 1 MiB and 1.9 MiB cost
+/// the same.
 const LARGEST: usize = 2 << 20;
 
-/// So much an allocator has at hand, in bytes. More comes from the system, page by page, which takes longer than to
-/// read a message there.
+/// Spare memory of at most this many bytes is freed as soon as a connection waits. More is kept for [`PATIENCE`].
+///
+/// An allocator serves small requests from memory that it holds. Memory for larger ones comes from the system page by
+/// page, which takes longer than reading a message into it.
 const AT_HAND: usize = 128 << 10;
 
-/// How long the rest of a large message is waited for before memory that is there for it is given back.
+/// How long a connection waits for the rest of a large message before it frees the memory for that rest.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Two of each kind: one task runs at a time, and few hold on to memory when it is another's turn.
+/// A pool of two buffers. A thread runs one task at a time, and few tasks keep a buffer while another one runs.
 type Kept<T> = [Cell<Option<T>>; 2];
 
 std::thread_local! {
-    static INBOXES: Kept<Box<Lent>> = const { [const { Cell::new(None) }; 2] };
+    static INBOXES: Kept<Box<PooledInbox>> = const { [const { Cell::new(None) }; 2] };
     static OUTBOXES: Kept<Outbox> = const { [const { Cell::new(None) }; 2] };
 }
 
-/// Takes one that is kept. A thread that is at its end has nothing, and keeps nothing.
+/// Takes the newest buffer of a pool. Returns `None` if the pool is empty, or during thread shutdown.
 fn take<T>(kept: &'static LocalKey<Kept<T>>) -> Option<T> {
     kept.try_with(|[newer, older]| newer.take().or_else(|| older.take())).ok().flatten()
 }
 
-/// Keeps one, in the place of the oldest.
+/// Returns a buffer to a pool. If the pool is full, its oldest buffer is dropped.
 fn keep<T>(kept: &'static LocalKey<Kept<T>>, one: T) {
     let _ = kept.try_with(|[newer, older]| {
         if let Some(one) = newer.replace(Some(one)) {
@@ -43,50 +58,53 @@ fn keep<T>(kept: &'static LocalKey<Kept<T>>, one: T) {
     });
 }
 
-/// The inbox of a connection: its own as long as something is in it that it needs.
+/// The inbox of a connection, present while it holds input or is in use.
 #[derive(Debug, Default)]
-pub(super) struct Borrowed(Option<Box<Lent>>);
+pub(super) struct Borrowed(Option<Box<PooledInbox>>);
 
+/// An inbox of the pool.
 #[derive(Debug, Default)]
-struct Lent {
+struct PooledInbox {
     inbox: Inbox,
-    /// Behind how many messages there is a part of one, and when what is spare meanwhile is given back.
+    /// The number of messages that were received before the partial one, and when its spare memory is freed.
     release: Option<(u64, Instant)>,
 }
 
+/// The inbox that stands in when there is none.
 static NOTHING: Inbox = Inbox::empty();
 
 impl Borrowed {
-    /// Of a connection for which something has arrived already.
+    /// Creates the inbox of a connection that may have received input already.
     pub(super) fn new(inbox: Inbox) -> Self {
-        Self((!inbox.is_idle()).then(|| Box::new(Lent { inbox, release: None })))
+        Self((!inbox.is_idle()).then(|| Box::new(PooledInbox { inbox, release: None })))
     }
 
-    /// The inbox, borrowed unless it is here.
+    /// Returns the inbox, and takes one from the pool if there is none.
     #[inline]
     pub(super) fn get(&mut self) -> &mut Inbox {
         &mut self.0.get_or_insert_with(|| take(&INBOXES).unwrap_or_default()).inbox
     }
 
-    /// The inbox, if it is here.
+    /// Returns the inbox, if there is one.
     #[inline]
     pub(super) fn here(&mut self) -> Option<&mut Inbox> {
-        self.0.as_deref_mut().map(|lent| &mut lent.inbox)
+        self.0.as_deref_mut().map(|pooled| &mut pooled.inbox)
     }
 
-    /// The event that `ready`, from the last poll, stands for.
+    /// Returns the event of the last poll that `ready` refers to.
     #[inline]
     pub(super) fn event(&self, ready: EventIndex) -> Event<'_> {
-        self.0.as_deref().map_or(&NOTHING, |lent| &lent.inbox).event(ready)
+        self.0.as_deref().map_or(&NOTHING, |pooled| &pooled.inbox).event(ready)
     }
 
-    /// As [`Self::event`], for a whole message.
+    /// Returns the whole message of the last poll that `ready` refers to.
     #[inline]
     pub(super) fn message(&self, ready: MessageIndex) -> Event<'_> {
-        self.0.as_deref().map_or(&NOTHING, |lent| &lent.inbox).message(ready)
+        self.0.as_deref().map_or(&NOTHING, |pooled| &pooled.inbox).message(ready)
     }
 
-    /// Gives it back, but for a part of a message, and for a while what the rest of that may need.
+    /// Returns an empty inbox to the pool. Beside a part of a message, frees little spare memory at once, and leaves
+    /// much of it to [`Self::release_at`].
     #[inline]
     pub(super) fn give_back(&mut self) {
         self.give_back_idle();
@@ -95,27 +113,27 @@ impl Borrowed {
         }
     }
 
-    /// Whether much more is here than the part of a message that is.
+    /// Whether the inbox has much spare memory beside a part of a message.
     #[inline]
     fn has_spare(&self) -> bool {
-        self.0.as_ref().is_some_and(|lent| lent.inbox.spare() > AT_HAND)
+        self.0.as_ref().is_some_and(|pooled| pooled.inbox.spare() > AT_HAND)
     }
 
-    /// When to [release](Self::release_idle) what is spare behind so many `messages`, if anything is: some time after
-    /// this was first asked.
+    /// Returns when to [free](Self::release_idle) much spare memory: [`PATIENCE`] after the first call for the same
+    /// message. `messages` is the number of messages that have been received.
     #[inline]
     pub(super) fn release_at(&mut self, now: Instant, messages: u64) -> Option<Instant> {
         if !self.has_spare() {
             return None;
         }
         let release = &mut self.0.as_mut()?.release;
-        // More of the message is no reason to wait for longer: it may come byte by byte.
+        // More bytes of the message do not move the time: a peer may send it byte by byte.
         let (_, at) = release.filter(|(of, _)| *of == messages).unwrap_or((messages, now + PATIENCE));
         *release = Some((messages, at));
         Some(at)
     }
 
-    /// Of what is here, keeps a part of a message and no more.
+    /// Frees all memory of the inbox beside a part of a message.
     #[inline]
     pub(super) fn release_idle(&mut self) {
         if let Some(inbox) = self.here() {
@@ -123,24 +141,24 @@ impl Borrowed {
         }
     }
 
-    /// Gives it back where nothing is in it.
+    /// Returns an empty inbox to the pool.
     #[inline]
     pub(super) fn give_back_idle(&mut self) {
-        if let Some(mut lent) = self.0.take_if(|lent| lent.inbox.is_idle()) {
-            if lent.inbox.capacity() <= LARGEST {
-                lent.release = None;
-                keep(&INBOXES, lent);
+        if let Some(mut pooled) = self.0.take_if(|pooled| pooled.inbox.is_idle()) {
+            if pooled.inbox.capacity() <= LARGEST {
+                pooled.release = None;
+                keep(&INBOXES, pooled);
             }
         }
     }
 
-    /// What it is, for good.
+    /// Returns the inbox for good, or a new one if there is none.
     pub(super) fn into_inbox(self) -> Inbox {
-        self.0.map(|lent| lent.inbox).unwrap_or_default()
+        self.0.map(|pooled| pooled.inbox).unwrap_or_default()
     }
 }
 
-/// Lends memory to queue frames in, unless there is some.
+/// Gives a sender memory from the pool for its write queue, unless it has some.
 #[inline]
 pub(super) fn lend_outbox(sender: &mut Sender<Outbox>) {
     if !sender.holds_memory() {
@@ -148,7 +166,7 @@ pub(super) fn lend_outbox(sender: &mut Sender<Outbox>) {
     }
 }
 
-// Not with each message, and not in the way of those.
+// Kept out of line so that a message into a queue with memory does not pay for it.
 #[inline(never)]
 fn lend_kept(sender: &mut Sender<Outbox>) {
     if let Some(memory) = take(&OUTBOXES) {
@@ -156,7 +174,7 @@ fn lend_kept(sender: &mut Sender<Outbox>) {
     }
 }
 
-/// Takes it back where nothing waits.
+/// Returns the memory of an empty write queue to the pool.
 #[inline]
 pub(super) fn reclaim_outbox(sender: &mut Sender<Outbox>) {
     if let Some(memory) = sender.reclaim().filter(|memory| memory.capacity() <= LARGEST) {
