@@ -1,48 +1,52 @@
-//! The WebSocket of runtimes that poll: what the adapters `tokio` and `futures_io` share, which is all but how a
-//! stream is polled and what the time is.
+//! The asynchronous WebSocket, shared by the adapters `tokio` and `futures_io`.
+//!
+//! The two adapters only add how a stream is polled ([`Transport`]), and what the time is ([`Timer`]).
 //!
 //! # The run loop
 //!
-//! A call that receives takes in everything that is readable, and hands out one event after the other. When
-//! the next read would wait, what has been queued by then goes out in one vectored write, and only then does
-//! the task wait: for input, for room to write, or for the next deadline. So answers are batched by
-//! themselves. A call that sends, in contrast, writes before it returns; one that feeds only queues.
+//! A call that receives decodes all input that has come in, and returns one event after the other. When the next read
+//! is pending, the call writes all queued frames in one vectored write. Only then does the task wait: for input, for
+//! room to write, or for the next deadline. So answers to several messages are batched. A call that sends writes before
+//! it returns, and a call that feeds only queues.
 //!
 //! A call that sends and has to wait also reads what has arrived, up to 64 KiB, and keeps it for the next call that
-//! receives. So a peer that answers Pings is not held to be dead by a program that only sends. Still, such a program
-//! answers no Ping of the peer and sees no Close: have one task receive and another one send.
+//! receives. So a program that only sends does not declare a peer dead that answers Pings. But such a program answers
+//! no Ping of the peer and sees no Close. Let one task receive and another one send.
 //!
-//! After 1,024 frames or 512 KiB of input, the task yields, so a peer that sends without end does not keep others
-//! waiting.
+//! After 1,024 frames or 512 KiB of input, the task yields, so a peer that sends without end does not delay other
+//! connections.
 //!
 //! # Dropping futures
 //!
-//! What a call knows lies in the WebSocket and not in its future, so any future can be dropped wherever it
-//! waits, in a `select!` for example, and nothing is lost or sent twice:
+//! The state of a call is in the WebSocket and not in its future. So any future can be dropped while it waits, in a
+//! `select!` for example, and nothing is lost or sent twice:
 //!
-//! | future | dropped before it is ready |
+//! | future | effect of dropping it before it is ready |
 //! | --- | --- |
-//! | `next`, `recv`, `wait_closed`, `Stream` | nothing was handed out; the next call goes on |
-//! | `flush`, `Sink` | what waits still waits, and goes out with the next call that writes or waits; the next flush says so if it did not |
-//! | `feed`, and everything of a [`Responder`] | the message was not accepted: nothing of it goes out, ever |
-//! | `send`, `ping`, `close` and the like | either it was not accepted, as above; or it is queued as a whole, and goes out with the next call that writes or waits. Accepted it is as soon as less than [`Config::high_water`](crate::Config::high_water) waits: where that holds, upon the first poll |
+//! | `next`, `recv`, `wait_closed`, `Stream` | No event was consumed. The next call continues. |
+//! | `flush`, `Sink` | The rest of the queue is written by the next call that writes or waits. The next flush reports messages that were dropped. |
+//! | `feed`, and all methods of a [`Responder`] | The message was not accepted. Nothing of it is ever sent. |
+//! | `send`, `ping`, `close` and the others that send | Either the frame was not accepted, and nothing of it is ever sent. Or it is queued as a whole, and written by the next call that writes or waits. The first poll accepts it if the write queue is below [`Config::high_water`](crate::Config::high_water). |
 //!
-//! A handshake owns its stream, which is dropped with it.
+//! A handshake owns its stream, which is dropped with the future.
 //!
 //! # Dropping a WebSocket
 //!
-//! closes its stream without a word, which the peer sees as an abnormal end (1006), with what is queued lost.
-//! `close` and `wait_closed` do it properly, and a [`Group`] for many at once. Of two halves the stream is closed when
-//! both are gone.
+//! Dropping a WebSocket closes its stream without a Close, and its write queue is lost. The peer sees an abnormal end
+//! (1006). Call `close` and `wait_closed` to end a connection properly, or close a [`Group`] of many. The stream of two
+//! halves is closed when both are dropped.
 //!
 //! # Memory
 //!
-//! Buffers for input and output belong to the thread, and are borrowed while there is something to read or
-//! to write. A thread keeps two of each kind, of 2 MiB at most; larger ones are freed after use. A connection that waits
-//! has none, but for the part of a message that has come in with a little room behind it, and for a second memory that
-//! the rest of a large one may need. One whose event is being looked at has the buffer that it lies in; `recv` leaves
-//! none behind. Without its stream and the headers of its handshake (see
-//! [`WebSocket::forget_headers`]) a connection that waits holds less than 900 bytes, its timer included.
+//! Buffers for input and output belong to the thread. A connection borrows them while there is something to read or to
+//! write. A thread keeps two of each kind, of 2 MiB at most, and larger ones are freed after use.
+//!
+//! A connection that waits has no buffer, except for a part of a message that has come in, with a little room behind
+//! it, and for a second memory that the rest of a large one may need. While an event is borrowed, the connection keeps
+//! the buffer that holds it. After `recv` it keeps none.
+//!
+//! Without its stream and the headers of its handshake, a connection that waits holds less than 900 bytes, its timer
+//! included. [`WebSocket::forget_headers`] frees the headers.
 
 use std::task::{Context, Poll};
 
@@ -71,13 +75,14 @@ pub use stream::Transport;
 pub use websocket::WebSocket;
 pub use writer::Writer;
 
-/// A clock, and an alarm for one task.
+/// A clock, and a timer for one task.
 pub trait Timer {
-    /// The time, on a clock that does not go back. All clones of a timer have the same clock.
+    /// Returns the time of a clock that does not go back. All clones of a timer have the same clock.
     fn now(&self) -> Instant;
 
-    /// Ready once the time is `at`; until then the task is woken when it comes to that. There is one alarm: a
-    /// call with another time, or from another task, takes the place of the one before. It may be called
-    /// again after it was ready.
+    /// Ready once the time is `at`. Until then the task is woken at that time.
+    ///
+    /// There is one timer: a call with another time, or from another task, replaces the previous one. The function may
+    /// be called again after it was ready.
     fn poll_at(&mut self, cx: &mut Context<'_>, at: Instant) -> Poll<()>;
 }
