@@ -1,7 +1,7 @@
 //! Asynchronous WebSockets over the streams of futures-io, those of smol and async-std: feature `futures-io`.
 //!
-//! Such a stream comes with no clock. One is passed in as a [`Timer`]; with the feature `async-io` there is
-//! `AsyncIo`, which is what smol runs on, and does unless another is named.
+//! A stream of futures-io has no clock. The application passes one in as a [`Timer`]. With the feature `async-io` there
+//! is `AsyncIo`, the timer of smol, which is the default.
 //!
 //! ```
 //! # #[cfg(feature = "async-io")]
@@ -38,12 +38,14 @@
 //! # fn main() {}
 //! ```
 //!
-//! [`Server`] and [`Client`] hold what both ends can be told, [`WebSocket::next`](async_driver::WebSocket::next) is
-//! the run loop, and [`async_driver`] tells what holds of it: what is batched, what becomes of futures that are
-//! dropped, where memory lies.
+//! [`Server`] and [`Client`] hold the settings of the two ends, and [`WebSocket::next`](async_driver::WebSocket::next)
+//! is the run loop. The module [`async_driver`] describes which frames are batched, the effect of dropped futures, and
+//! the use of memory.
 //!
-//! Any stream will do that is `AsyncRead`, `AsyncWrite` and `Unpin`, of TLS too. What a stream was offered while a write was
-//! pending it is offered again first, as streams over OpenSSL need it. To connect is left to the runtime's library.
+//! Any stream works that is `AsyncRead`, `AsyncWrite` and `Unpin`, also of TLS. After a pending write a stream is
+//! offered the same bytes first, as streams over OpenSSL need. Connecting is left to the runtime's library.
+//!
+//! This module adds to [`async_driver`] the streams of futures-io and a timer, see [`FuturesIo`].
 
 use core::pin::Pin;
 use std::io::{self, IoSlice};
@@ -67,34 +69,41 @@ mod async_io;
 #[cfg_attr(docsrs, doc(cfg(feature = "async-io")))]
 pub use async_io::AsyncIo;
 
-/// What runs where no timer is named, which without the feature `async-io` does not compile.
+/// The default timer without the feature `async-io`. It is no [`Timer`], so a WebSocket with it does not compile.
 #[cfg(not(feature = "async-io"))]
 type AsyncIo = core::convert::Infallible;
 
 /// A WebSocket over a stream of futures-io.
 pub type WebSocket<S, T = AsyncIo> = async_driver::WebSocket<S, FuturesIo<T>>;
-/// The means to answer an event.
+/// Sends frames in answer to an event.
 pub type Responder<'w, S, T = AsyncIo> = async_driver::Responder<'w, S, FuturesIo<T>>;
-/// The half that receives.
+/// The receiving half of a WebSocket.
 pub type Reader<S, T = AsyncIo> = async_driver::Reader<S, FuturesIo<T>>;
-/// The half that sends.
+/// The sending half of a WebSocket.
 pub type Writer<S, T = AsyncIo> = async_driver::Writer<S, FuturesIo<T>>;
-/// What a server is told once and uses for each connection. Made with `new` for `AsyncIo`, and for another
-/// timer with [`with_timer`](handshake_driver::Server::with_timer).
+/// The settings of a server, used for each connection. Create it with `new` for `AsyncIo`, and with
+/// [`with_timer`](handshake_driver::Server::with_timer) for another timer.
 pub type Server<T = AsyncIo> = handshake_driver::Server<FuturesIo<T>>;
-/// What a client is told before it opens a WebSocket. Made with `new` for `AsyncIo`, and for another timer
-/// with [`with_timer`](handshake_driver::Client::with_timer).
+/// The settings of a client. Create it with `new` for `AsyncIo`, and with
+/// [`with_timer`](handshake_driver::Client::with_timer) for another timer.
 pub type Client<T = AsyncIo> = handshake_driver::Client<FuturesIo<T>>;
-/// Why no WebSocket came of a connection.
+/// The reason why a connection did not become a WebSocket.
 pub type AcceptError<S, T = AsyncIo> = async_driver::AcceptError<S, FuturesIo<T>>;
-/// A request that asks for no WebSocket, and its stream.
+/// A request that asks for no WebSocket, with its stream.
 pub type HttpCall<S, T = AsyncIo> = async_driver::HttpCall<S, FuturesIo<T>>;
 
 /// Accepts a WebSocket over any stream, with the defaults of [`Server`].
 ///
 /// # Errors
 ///
-/// As [`Server::accept`](handshake_driver::Server::accept).
+/// * [`Io`](handshake_driver::AcceptError::Io): the stream failed, ended, or took the response too slowly.
+/// * [`Rejected`](handshake_driver::AcceptError::Rejected): the request broke a rule or came too late. It was answered.
+/// * [`NotWebSocket`](handshake_driver::AcceptError::NotWebSocket): the request is plain HTTP, and was not answered.
+///   The [`HttpCall`] inside answers it.
+///
+/// # Cancel safety
+///
+/// If the future is dropped, the stream is closed.
 #[cfg(feature = "async-io")]
 #[cfg_attr(docsrs, doc(cfg(feature = "async-io")))]
 pub async fn accept<S>(stream: S) -> Result<WebSocket<S>, AcceptError<S>>
@@ -104,11 +113,18 @@ where
     Server::new().accept(stream).await
 }
 
-/// Opens a WebSocket over any stream that is connected, with the defaults of [`Client`].
+/// Opens a WebSocket over any connected stream with `request`, and otherwise with the defaults of [`Client`].
 ///
 /// # Errors
 ///
-/// As [`Client::request`](handshake_driver::Client::request).
+/// * [`ConnectError::Request`]: the request cannot be sent as it is.
+/// * [`ConnectError::Io`]: the stream failed or ended in the handshake.
+/// * [`ConnectError::Handshake`]: the response is no valid answer to a WebSocket handshake, or came too late.
+/// * [`ConnectError::Http`]: the server answered with another status than 101.
+///
+/// # Cancel safety
+///
+/// If the future is dropped, the stream is closed.
 #[cfg(feature = "async-io")]
 #[cfg_attr(docsrs, doc(cfg(feature = "async-io")))]
 pub async fn client<S>(stream: S, request: ClientRequest<'_>) -> Result<WebSocket<S>, ConnectError<S>>
@@ -119,9 +135,9 @@ where
 }
 
 impl<T: Timer> handshake_driver::Server<FuturesIo<T>> {
-    /// The defaults: no subprotocols, any origin, ten seconds for the handshake, and those of
-    /// [`Config`](crate::Config) and [`Limits`](crate::handshake::HeadLimits). A clone of `timer` goes with each
-    /// connection.
+    /// Creates a server with the defaults: no subprotocols, any origin, ten seconds for the handshake, and those of
+    /// [`Config`](crate::Config) and [`HeadLimits`](crate::handshake::HeadLimits). Each connection gets a clone of
+    /// `timer`.
     #[must_use]
     pub fn with_timer(timer: T) -> Self {
         Self::on(FuturesIo(timer))
@@ -129,9 +145,9 @@ impl<T: Timer> handshake_driver::Server<FuturesIo<T>> {
 }
 
 impl<T: Timer> handshake_driver::Client<FuturesIo<T>> {
-    /// The defaults: no subprotocols, no origin, ten seconds for the handshake, and those of
-    /// [`Config`](crate::Config) and [`Limits`](crate::handshake::HeadLimits). A clone of `timer` goes with each
-    /// connection.
+    /// Creates a client with the defaults: no subprotocols, no origin, ten seconds for the handshake, and those of
+    /// [`Config`](crate::Config) and [`HeadLimits`](crate::handshake::HeadLimits). Each connection gets a clone of
+    /// `timer`.
     #[must_use]
     pub fn with_timer(timer: T) -> Self {
         Self::on(FuturesIo(timer))
@@ -139,15 +155,15 @@ impl<T: Timer> handshake_driver::Client<FuturesIo<T>> {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin, T: Timer> async_driver::WebSocket<S, FuturesIo<T>> {
-    /// A WebSocket on a stream that someone else has upgraded, with the bytes that were read behind the
-    /// handshake in `inbox`. Make `connection` with the time of `timer`.
+    /// Creates a WebSocket on a stream that another library has upgraded. `inbox` has the bytes that were read after
+    /// the handshake. Make `connection` with the time of `timer`.
     #[must_use]
     pub fn from_parts(stream: S, timer: T, connection: Connection, inbox: Inbox) -> Self {
         Self::from_connection(stream, FuturesIo(timer), connection, inbox)
     }
 }
 
-/// What the types of this module run on: the streams of futures-io, and a timer.
+/// The runtime of the types in this module: the streams of futures-io, and a timer.
 #[derive(Clone, Debug, Default)]
 pub struct FuturesIo<T>(T);
 
@@ -176,7 +192,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, T: Timer> Transport<S> for FuturesIo<T> 
     }
 
     fn may_keep(_: &S) -> bool {
-        // A stream of futures-io cannot be asked.
+        // The traits of futures-io do not tell whether a stream keeps bytes, so assume that it does.
         true
     }
 

@@ -1,8 +1,14 @@
-//! Ready WebSockets over the blocking and asynchronous streams of Rust, each behind its feature.
+//! Complete WebSockets over the blocking and asynchronous streams of Rust, each behind its feature.
 //!
-//! An adapter is a run loop over the core and holds no protocol logic. [`handshake_driver`] has the builders `Server` and
-//! `Client`, which all adapters share. What all asynchronous runtimes share is in `async_driver`. The modules `tokio` and
-//! `futures_io` say how a stream is polled, what the time is, and how to connect.
+//! An adapter is a run loop over the core. It reads, writes, waits for deadlines, and holds no protocol logic.
+//!
+//! | module | content | feature |
+//! | --- | --- | --- |
+//! | [`handshake_driver`] | the builders `Server` and `Client`, and the steps of a handshake; shared by all adapters | any |
+//! | `net` | the blocking adapter over `std::net` and any `Read + Write` | `net` |
+//! | `async_driver` | the run loop that the asynchronous adapters share | `tokio`, `futures-io` |
+//! | `tokio` | tokio's streams, its clock, and connecting | `tokio` |
+//! | `futures_io` | streams of futures-io with a clock of the application, or that of async-io | `futures-io`, `async-io` |
 
 #[cfg(any(feature = "tokio", feature = "futures-io"))]
 pub mod async_driver;
@@ -17,7 +23,7 @@ mod pending_replies;
 #[cfg(feature = "tokio")]
 pub mod tokio;
 
-/// What locks are made of here. The model in `tests/loom` has others.
+/// The primitives for locks. The model in `tests/loom` replaces them with those of loom.
 mod sync {
     #[cfg(any(feature = "tokio", feature = "futures-io"))]
     pub(super) use std::sync::atomic::{AtomicBool, Ordering};

@@ -30,17 +30,17 @@
 //! # }
 //! ```
 //!
-//! [`Server`] and [`Client`] hold what both ends can be told, [`WebSocket::next`] is the run loop, and
-//! [`async_driver`] tells what holds of it: what is batched, what becomes of futures that are
-//! dropped, where memory lies.
+//! [`Server`] and [`Client`] hold the settings of the two ends, and [`WebSocket::next`] is the run loop. The module
+//! [`async_driver`] describes which frames are batched, the effect of dropped futures, and the use of memory.
 //!
-//! Timers are tokio's: a runtime without its time driver panics when a WebSocket is first waited for.
+//! Timers are those of tokio: a runtime without its time driver panics when a WebSocket waits for the first time.
 //!
 //! # TLS
 //!
-//! `connect` speaks plain TCP. For `wss` make the TLS stream with the library of your choice, and hand it to
-//! [`Client::open`], or on the other end to [`Server::accept`]: any stream will do that is `AsyncRead`,
-//! `AsyncWrite` and `Unpin`.
+//! `connect` opens plain TCP. For `wss` make a TLS stream with any library, and pass it to [`Client::open`]. On the
+//! server pass it to [`Server::accept`]. Any stream works that is `AsyncRead`, `AsyncWrite` and `Unpin`.
+//!
+//! This module adds to [`async_driver`] the streams and the clock of tokio, see [`Tokio`], and connecting over TCP.
 
 use core::fmt;
 use core::future::Future;
@@ -62,15 +62,15 @@ use crate::{Connection, Inbox, Instant};
 pub use async_driver::Group;
 use async_driver::{Timer, Transport};
 
-/// A WebSocket over a stream of tokio's, TCP unless told otherwise.
+/// A WebSocket over a stream of tokio, by default TCP.
 pub type WebSocket<S = TcpStream> = async_driver::WebSocket<S, Tokio>;
-/// The means to answer an event.
+/// Sends frames in answer to an event.
 pub type Responder<'w, S = TcpStream> = async_driver::Responder<'w, S, Tokio>;
-/// The half that receives.
+/// The receiving half of a WebSocket.
 pub type Reader<S = TcpStream> = async_driver::Reader<S, Tokio>;
-/// The half that sends.
+/// The sending half of a WebSocket.
 pub type Writer<S = TcpStream> = async_driver::Writer<S, Tokio>;
-/// What a server is told once and uses for each connection.
+/// The settings of a server, used for each connection.
 ///
 /// ```no_run
 /// use hybi::adapters::tokio::Server;
@@ -92,7 +92,7 @@ pub type Writer<S = TcpStream> = async_driver::Writer<S, Tokio>;
 /// # }
 /// ```
 pub type Server = handshake_driver::Server<Tokio>;
-/// What a client is told before it connects.
+/// The settings of a client.
 ///
 /// ```no_run
 /// use hybi::adapters::tokio::Client;
@@ -105,19 +105,26 @@ pub type Server = handshake_driver::Server<Tokio>;
 /// # }
 /// ```
 pub type Client = handshake_driver::Client<Tokio>;
-/// Why no WebSocket came of a connection.
+/// The reason why a connection did not become a WebSocket.
 pub type AcceptError<S = TcpStream> = async_driver::AcceptError<S, Tokio>;
-/// A request that asks for no WebSocket, and its stream.
+/// A request that asks for no WebSocket, with its stream.
 pub type HttpCall<S = TcpStream> = async_driver::HttpCall<S, Tokio>;
 
 /// Accepts a WebSocket over any stream, with the defaults of [`Server`].
 ///
-/// On TCP set `TCP_NODELAY` before: frames are written together as it is, and a small one that the system holds
-/// back may wait for some 40 ms.
+/// Set `TCP_NODELAY` on a TCP stream before. Queued frames are written together anyway, and a small frame that the
+/// system holds back may wait for some 40 ms.
 ///
 /// # Errors
 ///
-/// As [`Server::accept`].
+/// * [`Io`](handshake_driver::AcceptError::Io): the stream failed, ended, or took the response too slowly.
+/// * [`Rejected`](handshake_driver::AcceptError::Rejected): the request broke a rule or came too late. It was answered.
+/// * [`NotWebSocket`](handshake_driver::AcceptError::NotWebSocket): the request is plain HTTP, and was not answered.
+///   The [`HttpCall`] inside answers it.
+///
+/// # Cancel safety
+///
+/// If the future is dropped, the stream is closed.
 pub async fn accept<S>(stream: S) -> Result<WebSocket<S>, AcceptError<S>>
 where
     S: AsyncRead + AsyncWrite + Unpin,
@@ -125,20 +132,36 @@ where
     Server::new().accept(stream).await
 }
 
-/// Connects to a `ws://` URL, with the defaults of [`Client`].
+/// Connects to a `ws://` URL over TCP, with the defaults of [`Client`].
 ///
 /// # Errors
 ///
-/// As [`Client::connect`].
+/// * [`ConnectError::Url`]: the URL is invalid.
+/// * [`ConnectError::NeedsTls`]: the URL is `wss`.
+/// * [`ConnectError::Connect`]: the host has no address, or none of its addresses could be connected to.
+/// * [`ConnectError::Io`]: the stream failed or ended in the handshake.
+/// * [`ConnectError::Handshake`]: the response is no valid answer to a WebSocket handshake, or came too late.
+/// * [`ConnectError::Http`]: the server answered with another status than 101.
+///
+/// # Cancel safety
+///
+/// If the future is dropped, the connection is closed.
 pub async fn connect(url: &str) -> Result<WebSocket, ConnectError<TcpStream>> {
     Client::new().connect(url).await
 }
 
-/// Opens a WebSocket over any stream that is connected, with the defaults of [`Client`].
+/// Opens a WebSocket over any connected stream with `request`, and otherwise with the defaults of [`Client`].
 ///
 /// # Errors
 ///
-/// As [`Client::request`].
+/// * [`ConnectError::Request`]: the request cannot be sent as it is.
+/// * [`ConnectError::Io`]: the stream failed or ended in the handshake.
+/// * [`ConnectError::Handshake`]: the response is no valid answer to a WebSocket handshake, or came too late.
+/// * [`ConnectError::Http`]: the server answered with another status than 101.
+///
+/// # Cancel safety
+///
+/// If the future is dropped, the stream is closed.
 pub async fn client<S>(stream: S, request: ClientRequest<'_>) -> Result<WebSocket<S>, ConnectError<S>>
 where
     S: AsyncRead + AsyncWrite + Unpin,
@@ -147,8 +170,8 @@ where
 }
 
 impl Server {
-    /// The defaults: no subprotocols, any origin, ten seconds for the handshake, and those of
-    /// [`Config`](crate::Config) and [`Limits`](crate::handshake::HeadLimits).
+    /// Creates a server with the defaults: no subprotocols, any origin, ten seconds for the handshake, and those of
+    /// [`Config`](crate::Config) and [`HeadLimits`](crate::handshake::HeadLimits).
     #[must_use]
     pub fn new() -> Self {
         Self::on(Tokio::new())
@@ -156,18 +179,28 @@ impl Server {
 }
 
 impl Client {
-    /// The defaults: no subprotocols, no origin, ten seconds for each address to connect and ten for the
-    /// handshake, and those of [`Config`](crate::Config) and [`Limits`](crate::handshake::HeadLimits).
+    /// Creates a client with the defaults: no subprotocols, no origin, ten seconds for each address to connect and ten
+    /// for the handshake, and those of [`Config`](crate::Config) and [`HeadLimits`](crate::handshake::HeadLimits).
     #[must_use]
     pub fn new() -> Self {
         Self::on(Tokio::new())
     }
 
-    /// Connects to a `ws://` URL over TCP, trying each address of its host in turn.
+    /// Connects to a `ws://` URL over TCP, and tries each address of its host in turn.
     ///
     /// # Errors
     ///
-    /// [`ConnectError`]; [`ConnectError::NeedsTls`] for `wss`.
+    /// * [`ConnectError::Url`]: the URL is invalid.
+    /// * [`ConnectError::NeedsTls`]: the URL is `wss`.
+    /// * [`ConnectError::Request`]: a subprotocol or a header of this client cannot be sent. Nothing was connected.
+    /// * [`ConnectError::Connect`]: the host has no address, or none of its addresses could be connected to.
+    /// * [`ConnectError::Io`]: the stream failed or ended in the handshake.
+    /// * [`ConnectError::Handshake`]: the response is no valid answer to a WebSocket handshake, or came too late.
+    /// * [`ConnectError::Http`]: the server answered with another status than 101.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, the connection is closed.
     pub async fn connect(&self, url: &str) -> Result<WebSocket, ConnectError<TcpStream>> {
         let parsed = WsUrl::parse(url)?;
         if parsed.secure() {
@@ -184,7 +217,7 @@ impl Client {
                 }
                 None => connecting.await,
             };
-            // A frame is handed over whole: to hold it back for more gains nothing.
+            // Frames are written whole, and queued ones together. A delay by the system would gain nothing.
             match stream.and_then(|stream| stream.set_nodelay(true).map(|()| stream)) {
                 Ok(stream) => return self.open(stream, url).await,
                 Err(error) => tried.failed(address, &error),
@@ -195,10 +228,10 @@ impl Client {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
-    /// A WebSocket on a stream that someone else has upgraded, with the bytes that were read behind the
-    /// handshake in `inbox`.
+    /// Creates a WebSocket on a stream that another library has upgraded. `inbox` has the bytes that were read after
+    /// the handshake.
     ///
-    /// The clock begins with this call: make `connection` with [`Instant::ZERO`].
+    /// The clock starts with this call, so make `connection` with [`Instant::ZERO`].
     ///
     /// ```
     /// use hybi::adapters::tokio::WebSocket;
@@ -218,17 +251,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     }
 }
 
-/// What the types of this module run on: tokio's streams and clock.
+/// The runtime of the types in this module: tokio's streams and clock.
 pub struct Tokio {
     origin: time::Instant,
     alarm: Option<Alarm>,
 }
 
-/// An alarm that is set.
+/// A timer that is set.
 struct Alarm {
     at: Instant,
     sleep: Pin<Box<Sleep>>,
-    /// Whom it is sure to wake, if anyone.
+    /// The waker that is registered with `sleep`, if that is certain.
     wakes: Option<Waker>,
 }
 
@@ -245,7 +278,7 @@ impl Default for Tokio {
 }
 
 impl Clone for Tokio {
-    /// The same clock, with no alarm.
+    /// Returns a runtime with the same clock, and without a timer that is set.
     fn clone(&self) -> Self {
         Self { origin: self.origin, alarm: None }
     }
@@ -263,8 +296,9 @@ impl Timer for Tokio {
     }
 
     fn poll_at(&mut self, cx: &mut Context<'_>, at: Instant) -> Poll<()> {
-        // One that goes off too early is set again then: a deadline moves with each message, an alarm that follows
-        // it would cost more than it is worth. So would one that is told each time whom to wake.
+        // A timer that is set for an earlier time is left, and set again when it fires. A deadline moves with each
+        // message, and moving the timer each time would cost more than a spurious wakeup. The same holds for
+        // registering the waker again.
         if self.alarm.as_ref().is_some_and(|alarm| alarm.at <= at && alarm.is_set_for(cx)) {
             return Poll::Pending;
         }
@@ -278,7 +312,8 @@ impl Timer for Tokio {
                 alarm.at = at;
                 alarm.sleep.as_mut().reset(when);
             }
-            // A task whose budget is used up is woken, and the alarm is not asked.
+            // If the budget of the task is used up, tokio wakes the task without polling the timer or registering its
+            // waker.
             let asked = coop::has_budget_remaining();
             if alarm.sleep.as_mut().poll(cx).is_pending() {
                 alarm.wakes = asked.then(|| cx.waker().clone());
@@ -295,7 +330,7 @@ impl Timer for Tokio {
 }
 
 impl Alarm {
-    /// Whether it is still to go off, and will wake this task.
+    /// Whether the timer has not fired yet, and will wake this task.
     fn is_set_for(&self, cx: &Context<'_>) -> bool {
         self.wakes.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) && !self.sleep.is_elapsed()
     }
@@ -317,7 +352,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transport<S> for Tokio {
     }
 
     fn may_keep(stream: &S) -> bool {
-        // Those that take vectors are sockets, or rustls: they keep nothing.
+        // Streams with vectored writes are sockets, or rustls. They keep nothing.
         !stream.is_write_vectored()
     }
 
@@ -330,8 +365,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transport<S> for Tokio {
     }
 
     fn yield_turn(cx: &mut Context<'_>) {
-        // To wake oneself puts the task into the queue, and the runtime may run all that is there several times before it
-        // looks for input of others. This waker is called once it has.
+        // A task that wakes itself goes into the run queue, and the runtime may run that queue several times before it
+        // looks for input of other tasks. `yield_now` wakes the task only after the runtime has looked.
         let yielded = pin!(task::yield_now());
         if yielded.poll(cx).is_ready() {
             cx.waker().wake_by_ref();

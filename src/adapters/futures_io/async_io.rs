@@ -1,4 +1,10 @@
-//! The timer of async-io.
+//! The timer of async-io, for smol and other runtimes: feature `async-io`.
+//!
+//! [`AsyncIo`] implements [`Timer`] over the reactor of the crate async-io. With it `Server::new` and `Client::new`
+//! need no timer.
+//!
+//! Invariant: a timer that is set fires at or before the deadline that was asked for last. If it fires early, it is set
+//! again.
 
 use core::future::Future;
 use core::pin::Pin;
@@ -8,10 +14,11 @@ use std::task::{Context, Poll};
 use super::{FuturesIo, Timer, handshake_driver};
 use crate::Instant;
 
-/// The timer of the crate async-io, which smol runs on.
+/// The timer of the crate async-io, which smol uses.
 #[derive(Debug)]
 pub struct AsyncIo {
     origin: std::time::Instant,
+    /// The timer that is set, with its time.
     alarm: Option<(Instant, Box<::async_io::Timer>)>,
 }
 
@@ -22,7 +29,7 @@ impl Default for AsyncIo {
 }
 
 impl Clone for AsyncIo {
-    /// The same clock, with no alarm.
+    /// Returns a timer with the same clock, which is not set.
     fn clone(&self) -> Self {
         Self { origin: self.origin, alarm: None }
     }
@@ -37,8 +44,8 @@ impl Timer for AsyncIo {
         let Some(when) = self.origin.checked_add(at.since_origin()) else { return Poll::Pending };
         loop {
             let (set, timer) = match &mut self.alarm {
-                // One that goes off too early is set again then: a deadline moves with each message, an alarm
-                // that follows it would cost more than it is worth.
+                // A timer that is set for an earlier time is left, and set again when it fires. A deadline moves with
+                // each message, and moving the timer each time would cost more than a spurious wakeup.
                 Some((set, timer)) if *set <= at => (set, timer),
                 alarm => {
                     let (set, timer) = alarm.insert((at, Box::new(::async_io::Timer::at(when))));
@@ -58,8 +65,8 @@ impl Timer for AsyncIo {
 }
 
 impl handshake_driver::Server<FuturesIo<AsyncIo>> {
-    /// The defaults: no subprotocols, any origin, ten seconds for the handshake, and those of
-    /// [`Config`](crate::Config) and [`Limits`](crate::handshake::HeadLimits).
+    /// Creates a server with the defaults: no subprotocols, any origin, ten seconds for the handshake, and those of
+    /// [`Config`](crate::Config) and [`HeadLimits`](crate::handshake::HeadLimits).
     #[must_use]
     pub fn new() -> Self {
         Self::default()
@@ -67,8 +74,8 @@ impl handshake_driver::Server<FuturesIo<AsyncIo>> {
 }
 
 impl handshake_driver::Client<FuturesIo<AsyncIo>> {
-    /// The defaults: no subprotocols, no origin, ten seconds for the handshake, and those of
-    /// [`Config`](crate::Config) and [`Limits`](crate::handshake::HeadLimits).
+    /// Creates a client with the defaults: no subprotocols, no origin, ten seconds for the handshake, and those of
+    /// [`Config`](crate::Config) and [`HeadLimits`](crate::handshake::HeadLimits).
     #[must_use]
     pub fn new() -> Self {
         Self::default()
