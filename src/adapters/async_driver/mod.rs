@@ -41,9 +41,9 @@
 //! Buffers for input and output belong to the thread. A connection borrows them while there is something to read or to
 //! write. A thread keeps two of each kind, of 2 MiB at most, and larger ones are freed after use.
 //!
-//! A connection that waits has no buffer, except for a part of a message that has come in, with a little room behind
-//! it, and for a second memory that the rest of a large one may need. While an event is borrowed, the connection keeps
-//! the buffer that holds it. After `recv` it keeps none.
+//! A connection that waits without a part of a message has no buffer. Otherwise it keeps that part with a little room
+//! behind it, and for a second memory that the rest of a large one may need. While an event is borrowed, the connection
+//! keeps the buffer that holds it. After `recv` it keeps none.
 //!
 //! Without its stream and the headers of its handshake, a connection that waits holds less than 900 bytes, its timer
 //! included. [`WebSocket::forget_headers`] frees the headers.

@@ -33,7 +33,7 @@ struct Shared<T> {
 
 /// The value and the waiters.
 struct State<T> {
-    /// The value, once it was told.
+    /// The value, once it was stored.
     value: Option<T>,
     /// The wakers of the listeners, each in the slot of its listener.
     wakers: Vec<Option<Waker>>,
@@ -79,7 +79,7 @@ impl<T> NotifyOnce<T> {
         true
     }
 
-    /// Whether a value was told.
+    /// Whether a value was stored.
     pub(super) fn is_told(&self) -> bool {
         self.0.is_told.load(Ordering::Acquire)
     }
@@ -96,7 +96,7 @@ impl<T> NotifyOnce<T> {
 }
 
 impl<T> Listener<T> {
-    /// Ready once a value was told. Until then the task is woken when that happens.
+    /// Ready once a value was stored. Until then the task is woken when that happens.
     // Fast path: a task polls this each time that it waits. Its waker is registered already, so the flag is enough.
     #[inline]
     pub(super) fn poll(&mut self, cx: &Context<'_>) -> Poll<()> {
@@ -108,7 +108,7 @@ impl<T> Listener<T> {
         }
     }
 
-    /// Registers the waker of the task, unless a value was told.
+    /// Registers the waker of the task, unless a value was stored.
     #[cold]
     fn register(&mut self, cx: &Context<'_>) -> Poll<()> {
         // Cloned before the lock is taken: a waker is foreign code.
@@ -124,7 +124,7 @@ impl<T> Listener<T> {
         Poll::Pending
     }
 
-    /// Returns the value, if one was told.
+    /// Returns the value, if one was stored.
     pub(super) fn told(&self) -> Option<T>
     where
         T: Copy,
