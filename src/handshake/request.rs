@@ -125,7 +125,7 @@ impl<'h> Request<'h> {
     }
 
     /// Returns the parameters that answer the first acceptable offer of permessage-deflate, or `None` if
-    /// there is no such offer. Pass them to [`Response::deflate`].
+    /// there is no such offer. Pass them to [`Response::deflate`](super::Response::deflate).
     #[must_use]
     pub fn negotiate_deflate(&self, config: &DeflateConfig) -> Option<DeflateParams> {
         choose_offer(self.extensions, config)
