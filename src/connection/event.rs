@@ -296,7 +296,7 @@ impl fmt::Debug for ControlPayload {
 /// [`Abnormal`](Self::Abnormal) the last messages may be missing: the peer crashed, or somebody on the way cut the
 /// stream. RFC 6455 section 7.1.5 gives such an end the code 1006.
 ///
-/// The outcome has the code of the peer's Close. [`Connection::peer_close`](crate::Connection::peer_close) returns the code
+/// The outcome has the code of the peer's Close. `Connection::peer_close` returns the code
 /// with the reason, and also where the outcome is [`TimedOut`](Self::TimedOut) because the peer did not take our answer.
 /// Where it returns a frame, the messages of the peer are complete, whatever the outcome.
 ///

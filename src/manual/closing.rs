@@ -10,7 +10,7 @@
 //! A Close from the peer is reported as [`Event::CloseReceived`](crate::Event::CloseReceived). The answer is queued
 //! by then, and further input is discarded unread. The answer carries the peer's code and reason. If a Close of our
 //! own was queued before and is not on its way yet, it is the answer instead. From then on, also after the end,
-//! [`peer_close`](crate::Connection::peer_close) returns the peer's code and reason.
+//! `Connection::peer_close` returns the peer's code and reason.
 //!
 //! Messages that were queued before the answer go out first, unless the last write left something behind. Such a
 //! transport is congested. Then the frame that was begun is finished, the rest is dropped and counted
