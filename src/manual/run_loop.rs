@@ -199,7 +199,7 @@
 //! std::thread::spawn(move || {
 //!     let mut inbox = Inbox::with_bytes(b"\x89\x02hi"); // a Ping
 //!     while let Some(index) = receiver.poll(&mut inbox).unwrap() {
-//!         if let Some(reply) = index.reply() {
+//!         if let Some(reply) = inbox.reply(index) {
 //!             to_sender.send(reply).unwrap();
 //!         }
 //!     }

@@ -82,7 +82,7 @@
 //!     while let Some(event) = to.poll_event(now, inbox).unwrap() {
 //!         seen.push(match event {
 //!             Event::Text(text) => text.to_owned(),
-//!             Event::CloseReceived(close) => format!("close: {}", close.reason),
+//!             Event::CloseReceived { reason, .. } => format!("close: {reason}"),
 //!             other => format!("{other:?}"),
 //!         });
 //!     }
