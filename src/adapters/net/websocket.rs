@@ -1,8 +1,23 @@
-//! The run loop, blocking.
+//! The blocking WebSocket, used by one thread at a time, and its run loop.
 //!
-//! One thread reads and writes. A turn of the loop, made once all input is decoded: timers, write, what the transport
-//! needs, read. It writes all that is queued unless there is no room and something to read: then it reads, so that a
-//! peer that must send before it reads can go on.
+//! [`WebSocket::next`] decodes the input that has arrived. When no event is left in it, the loop makes a turn:
+//!
+//! ```text
+//!   ┌──▶ decode ── event ──▶ the caller
+//!   │       │ no event
+//!   │       ▼
+//!   │    timers that are due ──▶ write ──▶ half-close, if the core asks ──▶ read
+//!   └───────────────────────────────────────────────────────────────────────┘
+//! ```
+//!
+//! This file decides when to read and when to write. `write_driver.rs` writes the queue, `deadline_stream.rs` makes
+//! the calls on the stream, and `split.rs` has the loop of a WebSocket that several threads use.
+//!
+//! Invariants:
+//! - The loop decodes everything that it has read before it reads again or reports the end of the stream.
+//! - The loop writes the whole queue, unless the stream is full and input has arrived. Then it reads first: a peer
+//!   that must send before it reads can continue.
+//! - [`Event::Closed`] is returned once, as the last event.
 
 use core::time::Duration;
 use std::io::{ErrorKind, Read, Write};
@@ -22,18 +37,29 @@ use crate::{
     Prepared, ReadyState, SendError, TransportAction,
 };
 
-/// A WebSocket over a stream that reads and writes, one thread at a time. [`WebSocket::split`] makes two
-/// halves of one over a stream that two threads can use.
+/// A blocking WebSocket, for one thread at a time. [`WebSocket::split`] makes two halves for several threads.
 ///
-/// What is sent through it goes out before the call returns; what is sent through a [`Responder`] goes out
-/// before [`next`](Self::next) blocks, together with whatever else is queued by then. Dropping it closes
-/// the stream without a word: [`close`](Self::close) and [`wait_closed`](Self::wait_closed) do it
-/// properly.
+/// # Blocking and timeouts
 ///
-/// `None` from [`recv`](Self::recv) or [`next`](Self::next) says only that there is no more. [`outcome`](Self::outcome)
-/// says whether the peer has closed or the stream broke off: [`Outcome::is_clean`]. [`peer_close`](Self::peer_close)
-/// gives the reason of the peer. A loop that wants an error instead asks for it with
-/// [`error_on_abnormal_end`](Self::error_on_abnormal_end).
+/// A call that sends writes the message and blocks until the stream has taken it. A message sent through a
+/// [`Responder`] is queued, and written before [`next`](Self::next) blocks. A call that receives blocks until there
+/// is an event or a message; [`next_timeout`](Self::next_timeout) and [`recv_timeout`](Self::recv_timeout) block for a
+/// given time at most.
+///
+/// The timers of [`Config`](crate::Config) run only during calls. Over a stream without timeouts, a call that blocks
+/// delays the timers until the call returns. If the application sets the socket to non-blocking mode, a call that
+/// would block returns [`Error::Io`] with [`ErrorKind::WouldBlock`], and [`Error::interest`] names the condition to
+/// wait for.
+///
+/// # The end of the connection
+///
+/// [`recv`](Self::recv) and [`next`](Self::next) return `None` after the end of every connection, clean or not.
+/// [`Outcome::is_clean`] of [`outcome`](Self::outcome) tells the two apart. [`peer_close`](Self::peer_close) has the
+/// peer's code and reason. After [`error_on_abnormal_end`](Self::error_on_abnormal_end), `recv` returns an error at an
+/// end that is not clean.
+///
+/// Dropping the WebSocket drops the stream without sending a Close. Call [`close`](Self::close) and
+/// [`wait_closed`](Self::wait_closed) for the closing handshake (RFC 6455 section 7.1.2).
 #[derive(Debug)]
 pub struct WebSocket<S> {
     link: DeadlineStream<S>,
@@ -41,34 +67,37 @@ pub struct WebSocket<S> {
     inbox: Inbox,
     handshake: Handshake,
     outcome: Option<Outcome>,
-    /// An end that is not clean is still to be told as an error.
+    /// True while an end that is not clean is yet to be returned as an error.
     error_on_abnormal_end: bool,
 }
 
 impl<S: Read + Write> WebSocket<S> {
-    /// A WebSocket on a stream that someone else has upgraded, with the bytes that were read behind the
-    /// handshake in `inbox`. `socket` finds the TCP socket underneath; `|_| None` if there is none, but then
-    /// nothing interrupts a call that blocks, and timers are looked at only when it returns.
+    /// Makes a WebSocket of a stream whose handshake is done.
     ///
-    /// See [`from_stream`](Self::from_stream) for the clock, and for streams that are not above TCP.
+    /// `inbox` has the bytes that were read behind the handshake. `socket` returns the TCP socket below the stream.
+    /// With `|_| None` there is no socket: nothing interrupts a call that blocks, and timers are handled only when the
+    /// call returns.
+    ///
+    /// [`from_stream`](Self::from_stream) describes the clock, and takes streams that are not layers above TCP.
     pub fn from_parts(stream: S, socket: SocketOf<S>, connection: Connection, inbox: Inbox) -> Self {
         Self::from_stream(Over::new(stream, socket), connection, inbox)
     }
 }
 
 impl<S> WebSocket<S> {
-    /// As [`from_parts`](Self::from_parts), on any [`Stream`], or on one that is [driven by functions](Over).
+    /// Makes a WebSocket of any [`Stream`], or of an [`Over`], whose handshake is done.
     ///
-    /// The clock begins with this call: at [`Instant::ZERO`] for a connection that was made with it. For one of
-    /// [`into_parts`](Self::into_parts) it goes on from the latest instant that the connection
-    /// [knows of](Connection::latest_instant), so its timers run on. They do not count the time in between.
+    /// `inbox` has the bytes that were read behind the handshake. The clock starts with this call, at
+    /// [`Connection::latest_instant`]. That is [`Instant::ZERO`] for a connection that was made at that instant. The
+    /// timers of a connection from [`into_parts`](Self::into_parts) continue, and do not count the time between the two
+    /// calls.
     pub fn from_stream(stream: impl Into<Over<S>>, mut connection: Connection, inbox: Inbox) -> Self {
         let mut link = DeadlineStream::new(stream.into(), connection.latest_instant());
         if connection.sender().has_write_failed() {
             link.fail_writes();
         }
         if !link.is_unflushed() {
-            // The stream holds nothing back, whatever the one before did.
+            // The connection may come from another stream, which did hold bytes back. This stream does not.
             connection.handle_held_back(link.now(), false);
         }
         Self::opened(link, Opened { connection, inbox, handshake: Handshake::default() })
@@ -79,30 +108,39 @@ impl<S> WebSocket<S> {
         Self { link, connection, inbox, handshake, outcome: None, error_on_abnormal_end: false }
     }
 
-    /// The next event, and the means to answer it while it is borrowed; `None` after
-    /// [`Event::Closed`]. Blocks until there is one, and writes what is queued before.
+    /// Returns the next event, with a [`Responder`] to answer it while the event is borrowed. Returns `None` after
+    /// [`Event::Closed`].
+    ///
+    /// Writes the queue, and blocks until there is an event. The timers of the connection bound the wait if the peer
+    /// is dead.
     ///
     /// # Errors
     ///
-    /// [`Error::Protocol`] once, after the peer was told; [`Error::Io`]. Calling again goes on to
-    /// [`Event::Closed`].
+    /// - [`Error::Protocol`], once: the peer broke the protocol, and a Close with the code of the violation was sent.
+    /// - [`Error::Io`] with [`ErrorKind::WouldBlock`]: the stream is in non-blocking mode and there is no event yet.
+    ///   Nothing is lost: wait for [`Error::interest`] and call again.
+    /// - [`Error::Io`] with another kind: the stream failed.
+    ///
+    /// After each of these errors, further calls return the events that are left, up to [`Event::Closed`].
     #[expect(clippy::should_implement_trait, reason = "the event borrows, which an iterator's item cannot")]
     pub fn next(&mut self) -> Result<Option<(Event<'_>, Responder<'_, S>)>, Error> {
         self.next_until(None)
     }
 
-    /// As [`Self::next`], but waits for `timeout` at most. Zero does not wait: it gives an event that is there, and
-    /// writes what there is room for. Nothing interrupts a stream that knows no timeouts, as
-    /// [`from_parts`](Self::from_parts) tells.
+    /// Returns the next event like [`Self::next`], and blocks for `timeout` at most.
     ///
-    /// Zero sets the socket not to block for the moment of a read, unless the application may have done so itself, as
-    /// it can with [`stream`](Self::stream). Then a read takes as long as the shortest timeout of the system, some
-    /// milliseconds, until two of them have shown that the socket blocks.
+    /// With a `timeout` of zero the call does not block. It returns an event that has arrived, and writes as much as
+    /// the stream takes at once. A stream without timeouts, such as one from [`from_parts`](Self::from_parts) with
+    /// `|_| None`, can block for longer than `timeout`.
+    ///
+    /// A zero `timeout` switches the socket to non-blocking mode during each read. After the application has called
+    /// [`stream`](Self::stream) the mode of the socket is unknown, and is not switched. A read then takes the shortest
+    /// timeout of the system, some milliseconds, until two reads have shown that the socket blocks.
     ///
     /// # Errors
     ///
-    /// As [`Self::next`]; [`Error::Io`] with [`ErrorKind::TimedOut`] where no event has come in time. Nothing is lost:
-    /// call again.
+    /// - [`Error::Io`] with [`ErrorKind::TimedOut`]: no event came within `timeout`. Nothing is lost: call again.
+    /// - [`Error::Protocol`] and [`Error::Io`] with other kinds under the conditions that [`Self::next`] lists.
     pub fn next_timeout(
         &mut self,
         timeout: Duration,
@@ -118,18 +156,24 @@ impl<S> WebSocket<S> {
         Ok(Some((inbox.event(ready), Responder { out })))
     }
 
-    /// The next message, as one that owns its data; `None` after the end. A large one is not copied. Control
-    /// frames are passed over, having been answered; and with [`Delivery::Chunks`](crate::Delivery::Chunks) there are
-    /// no messages: use [`next`](Self::next).
+    /// Returns the next message, which owns its data, or `None` after the end of the connection.
+    ///
+    /// Blocks like [`Self::next`]. A large message is not copied. Control frames are answered and skipped. With
+    /// [`Delivery::Chunks`](crate::Delivery::Chunks) there are no messages to return: use [`next`](Self::next).
     ///
     /// # Errors
     ///
-    /// As [`Self::next`].
+    /// - [`Error::Ended`], once, if [`error_on_abnormal_end`](Self::error_on_abnormal_end) is on: the connection ended
+    ///   without a Close from the peer.
+    /// - [`Error::Protocol`] and [`Error::Io`] under the conditions that [`Self::next`] lists. Further calls return the
+    ///   messages that are left, and then `None`.
     pub fn recv(&mut self) -> Result<Option<Message>, Error> {
         self.recv_until(None)
     }
 
-    /// As [`Self::recv`], for `timeout` at most: see [`Self::next_timeout`].
+    /// Returns the next message like [`Self::recv`], and blocks for `timeout` at most.
+    ///
+    /// [`Self::next_timeout`] describes a `timeout` of zero and streams without timeouts.
     ///
     /// ```
     /// use std::io::ErrorKind;
@@ -157,7 +201,9 @@ impl<S> WebSocket<S> {
     ///
     /// # Errors
     ///
-    /// As there.
+    /// - [`Error::Io`] with [`ErrorKind::TimedOut`]: no message came within `timeout`. Nothing is lost: call again.
+    /// - [`Error::Ended`], [`Error::Protocol`] and [`Error::Io`] with other kinds under the conditions that
+    ///   [`Self::recv`] lists.
     pub fn recv_timeout(&mut self, timeout: Duration) -> Result<Option<Message>, Error> {
         let until = self.link.tick() + timeout;
         self.recv_until(Some(until))
@@ -173,131 +219,170 @@ impl<S> WebSocket<S> {
         end_of_messages(self.outcome, &mut self.error_on_abnormal_end)
     }
 
-    /// Reads on, passing over messages, until the connection has ended, and says how.
+    /// Reads and discards messages until the connection has ended, and returns its outcome.
+    ///
+    /// Blocks until then. After [`close`](Self::close) the wait is bounded by
+    /// [`Config::close_timeout`](crate::Config::close_timeout).
     ///
     /// # Errors
     ///
-    /// As [`Self::next`].
+    /// - [`Error::Send`] with [`SendError::Closed`]: the connection had already ended before this WebSocket was made of
+    ///   it, so its outcome was returned elsewhere.
+    /// - [`Error::Protocol`] and [`Error::Io`] under the conditions that [`Self::next`] lists. A further call continues
+    ///   to the end.
     pub fn wait_closed(&mut self) -> Result<Outcome, Error> {
         loop {
             if let Some(outcome) = self.outcome {
                 return Ok(outcome);
             }
             if self.ready(None)?.is_none() && self.outcome.is_none() {
-                // It had ended before it came here, which was told elsewhere.
+                // The connection had ended before this WebSocket was made. An earlier owner got its outcome.
                 return Err(SendError::Closed.into());
             }
         }
     }
 
-    /// Sends a text message. Waits until the peer has taken enough; what it sends meanwhile is read ahead, up to 64 KiB,
-    /// for the next call that receives.
+    /// Sends a text message.
+    ///
+    /// Blocks until the stream has taken the whole queue. The peer may send during the wait: what it sends meanwhile is
+    /// read ahead, up to 64 KiB, for the next call that receives.
     ///
     /// # Errors
     ///
-    /// [`Error::Send`] where it is refused, never as [`SendError::Blocked`]; also as [`SendError::Closed`] where it was
-    /// accepted and then dropped, because the connection ended or the peer closed. [`Error::Io`] where the stream fails.
+    /// - [`Error::Send`] with [`SendError::Closed`]: closing has begun or the connection has ended. This message or
+    ///   earlier ones were refused, or were accepted and then dropped.
+    /// - [`Error::Send`] with [`SendError::MessageOpen`]: a fragmented message is open.
+    /// - [`Error::Io`] with [`ErrorKind::WouldBlock`]: the stream is in non-blocking mode and full. The message may
+    ///   be in the queue. Wait for [`Error::interest`] and call [`flush`](Self::flush).
+    /// - [`Error::Io`] with another kind: the stream failed, now or earlier.
+    ///
+    /// [`SendError::Blocked`] is not returned: the call waits instead.
     pub fn send_text(&mut self, text: &str) -> Result<(), Error> {
         self.and_write(|responder| responder.send_text(text))
     }
 
-    /// Sends a binary message.
+    /// Sends a binary message. Blocks like [`Self::send_text`].
     ///
     /// # Errors
     ///
-    /// As [`Self::send_text`].
+    /// [`Error::Send`] and [`Error::Io`] under the conditions that [`Self::send_text`] lists.
     pub fn send_binary(&mut self, data: &[u8]) -> Result<(), Error> {
         self.and_write(|responder| responder.send_binary(data))
     }
 
-    /// Sends a fragment of a message; see [`Sender::send_fragment`](crate::Sender::send_fragment).
+    /// Sends a fragment of a message (RFC 6455 section 5.4). Blocks like [`Self::send_text`].
+    ///
+    /// [`Sender::send_fragment`](crate::Sender::send_fragment) describes the arguments.
     ///
     /// # Errors
     ///
-    /// As [`Self::send_text`].
+    /// - [`Error::Send`] with [`SendError::MessageOpen`]: a message of another kind is open.
+    /// - [`Error::Send`] with [`SendError::Closed`], and [`Error::Io`], under the conditions that [`Self::send_text`]
+    ///   lists.
     pub fn send_fragment(&mut self, kind: MessageKind, data: &[u8], fin: bool) -> Result<(), Error> {
         self.and_write(|responder| responder.send_fragment(kind, data, fin))
     }
 
-    /// Sends a message that owns its data; see [`Sender::send`](crate::Sender::send).
+    /// Sends a message that owns its data. Blocks like [`Self::send_text`].
+    ///
+    /// [`Sender::send`](crate::Sender::send) says which messages are sent without being copied.
     ///
     /// # Errors
     ///
-    /// As [`Self::send_text`].
+    /// [`Error::Send`] and [`Error::Io`] under the conditions that [`Self::send_text`] lists.
     pub fn send(&mut self, message: impl Into<Message>) -> Result<(), Error> {
         self.and_write(|responder| responder.send(message))
     }
 
-    /// Sends a message prepared for many connections; see [`Prepared`].
+    /// Sends a message that was [prepared](Prepared) for many connections. Blocks like [`Self::send_text`].
     ///
     /// # Errors
     ///
-    /// As [`Self::send_text`].
+    /// [`Error::Send`] and [`Error::Io`] under the conditions that [`Self::send_text`] lists.
     pub fn send_prepared(&mut self, prepared: &Prepared) -> Result<(), Error> {
         self.and_write(|responder| responder.send_prepared(prepared))
     }
 
-    /// The next message goes out as it is, whatever was agreed on; see [`Sender::uncompressed`](crate::Sender::uncompressed).
+    /// Makes the next message be sent uncompressed, even if compression was negotiated.
+    ///
+    /// [`Sender::uncompressed`](crate::Sender::uncompressed) gives the details.
     pub const fn uncompressed(&mut self) -> &mut Self {
         self.connection.uncompressed();
         self
     }
 
-    /// Sends a Ping; see [`Sender::ping`](crate::Sender::ping).
+    /// Sends a Ping (RFC 6455 section 5.5.2). Blocks like [`Self::send_text`].
+    ///
+    /// The Pong arrives as [`Event::Pong`], and updates [`round_trip`](Self::round_trip).
     ///
     /// # Errors
     ///
-    /// As [`Self::send_text`].
+    /// - [`Error::Send`] with [`SendError::ControlTooLong`]: the payload has more than
+    ///   [`MAX_CONTROL_PAYLOAD`](crate::frame::MAX_CONTROL_PAYLOAD) bytes.
+    /// - [`Error::Send`] with [`SendError::Closed`], and [`Error::Io`], under the conditions that [`Self::send_text`]
+    ///   lists.
     pub fn ping(&mut self, payload: &[u8]) -> Result<(), Error> {
         self.and_write(|responder| responder.ping(payload))
     }
 
-    /// Sends a Pong that no Ping asked for; see [`Sender::pong`](crate::Sender::pong).
+    /// Sends an unsolicited Pong (RFC 6455 section 5.5.3). Blocks like [`Self::send_text`].
     ///
     /// # Errors
     ///
-    /// As [`Self::send_text`].
+    /// [`Error::Send`] and [`Error::Io`] under the conditions that [`Self::ping`] lists.
     pub fn pong(&mut self, payload: &[u8]) -> Result<(), Error> {
         self.and_write(|responder| responder.pong(payload))
     }
 
-    /// Queues a message that owns its data, to be written with what follows: by [`flush`](Self::flush), or before
-    /// [`next`](Self::next) blocks.
+    /// Queues a message that owns its data. The next [`flush`](Self::flush) writes it, or any other call that writes.
+    ///
+    /// Blocks only if the queue is full, to write the queue.
     ///
     /// # Errors
     ///
-    /// As [`Self::send_text`].
+    /// - [`Error::Send`] with [`SendError::Closed`] or [`SendError::MessageOpen`]: the message was refused.
+    /// - [`Error::Io`] with [`ErrorKind::WouldBlock`]: the queue is full and the stream is in non-blocking mode. The
+    ///   message was not queued, and is dropped.
+    /// - [`Error::Io`] with another kind: the queue was full, and the stream failed.
     pub fn feed(&mut self, message: impl Into<Message>) -> Result<(), Error> {
         self.responder().send(message)
     }
 
-    /// Closes the connection; see [`Sender::close`](crate::Sender::close). Go on with [`next`](Self::next) or
-    /// [`wait_closed`](Self::wait_closed) to its end.
+    /// Starts the closing handshake by sending a Close (RFC 6455 section 7.1.2). Blocks like [`Self::send_text`].
+    ///
+    /// Afterwards call [`next`](Self::next) or [`wait_closed`](Self::wait_closed) until the end of the connection.
+    /// [`Sender::close`](crate::Sender::close) describes the arguments.
     ///
     /// # Errors
     ///
-    /// As [`Self::send_text`].
+    /// - [`Error::Send`] with [`SendError::CodeNotAllowed`] or [`SendError::ReasonTooLong`]: the Close was refused, and
+    ///   the connection stays open.
+    /// - [`Error::Send`] with [`SendError::Closed`], and [`Error::Io`], under the conditions that [`Self::send_text`]
+    ///   lists.
     pub fn close(&mut self, code: impl Into<Option<CloseCode>>, reason: &str) -> Result<(), Error> {
         self.and_write(|responder| responder.close(code, reason))
     }
 
-    /// Writes what is queued.
+    /// Writes the whole queue, and flushes the stream. Blocks until the stream has taken everything.
     ///
     /// # Errors
     ///
-    /// [`Error::Io`] where the stream fails. [`Error::Send`] with [`SendError::Closed`] where something that was accepted
-    /// will never be written, because the connection ended or the peer closed.
+    /// - [`Error::Send`] with [`SendError::Closed`]: messages that had been accepted will not be written, because the
+    ///   peer closed or the connection ended.
+    /// - [`Error::Io`] with [`ErrorKind::WouldBlock`]: the stream is in non-blocking mode and full. Wait for
+    ///   [`Error::interest`] and call again.
+    /// - [`Error::Io`] with another kind: the stream failed, now or earlier.
     pub fn flush(&mut self) -> Result<(), Error> {
         self.output().keep_time()?;
         self.output().flush()
     }
 
-    /// The means to send without writing at once.
+    /// Returns a [`Responder`], whose messages are queued and not written at once.
     pub const fn responder(&mut self) -> Responder<'_, S> {
         Responder { out: self.output() }
     }
 
-    /// Sends something and writes it.
+    /// Queues a frame with `send`, and writes the queue.
     fn and_write(
         &mut self,
         send: impl FnOnce(&mut Responder<'_, S>) -> Result<(), Error>,
@@ -311,13 +396,13 @@ impl<S> WebSocket<S> {
         Output { link: &mut self.link, sender: self.connection.sender_mut(), pending: None }
     }
 
-    /// Runs until an event is there, but no longer than `until`.
+    /// Runs the loop until there is an event, but not beyond `until`. Handles [`Event::Writable`] itself.
     fn ready(&mut self, until: Option<Instant>) -> Result<Option<EventIndex>, Error> {
         let mut looked = false;
         while self.outcome.is_none() {
             match self.connection.poll(self.link.now(), &mut self.inbox) {
                 Ok(Some(ready)) => match self.inbox.event(ready) {
-                    // Whoever was held back has waited, and has sent.
+                    // A blocking call that found the queue full has waited itself.
                     Event::Writable => {}
                     Event::Closed(outcome) => {
                         self.outcome = Some(outcome);
@@ -338,7 +423,7 @@ impl<S> WebSocket<S> {
                     looked = true;
                 }
                 Err(error) => {
-                    // The violation is what the caller must know; that the peer could not be told will show.
+                    // The caller gets the violation. A stream that fails here fails again in the next call.
                     let _ = self.output().write_out();
                     return Err(error.into());
                 }
@@ -347,13 +432,13 @@ impl<S> WebSocket<S> {
         Ok(None)
     }
 
-    /// All input has been taken in: does what is due, writes, does what the transport needs, and waits for
-    /// more, but no longer than `until`.
+    /// Makes one turn of the loop: handles timers, writes, half-closes if asked, and reads once. All input has been
+    /// decoded. The call does not block beyond `until`.
     fn turn(&mut self, until: Option<Instant>) -> Result<(), Error> {
         let written = self.write(until);
         let write_blocks = written.as_ref().is_err_and(would_block);
         match written {
-            // Where all that comes in is discarded, only writing is left.
+            // The receiver discards further input, so this call can only write. It cannot, so the caller must wait.
             Err(error) if write_blocks && self.connection.receiver().is_done() => return Err(error),
             Err(error) if !write_blocks && !self.is_closing() => return Err(error),
             _ => {}
@@ -370,7 +455,7 @@ impl<S> WebSocket<S> {
             Ok(Some(n)) => self.inbox.handle_read(n),
             Ok(None) if deadline != due => {}
             Ok(None) => {
-                // Nothing has come for as long as a timer runs.
+                // No input came until a timer was due: the connection is idle, and frees buffers that are empty.
                 self.connection.release_idle();
                 self.inbox.release_idle();
             }
@@ -379,7 +464,7 @@ impl<S> WebSocket<S> {
                 if would_block(&error) {
                     return Err(self.output().interest().into());
                 }
-                // At the end, a reset is as good an end as any.
+                // While the connection closes, a read error ends it just as the end of the stream does.
                 let closing = self.is_closing();
                 self.connection.handle_eof();
                 if !closing {
@@ -390,11 +475,11 @@ impl<S> WebSocket<S> {
         Ok(())
     }
 
-    /// Does what is due, and writes. Where nothing can be written any more, timers still run, and what has come in can
-    /// still be read.
+    /// Handles timers that are due, and writes. After a failed write the timers still run and the input that has
+    /// arrived is still read.
     fn write(&mut self, until: Option<Instant>) -> Result<(), Error> {
         if self.link.has_read_ahead() {
-            // What was read ahead is decoded first: it may hold what a timer waits for.
+            // Decode the bytes that were read ahead before any timer is handled: they may contain the awaited Pong.
             return if self.link.write_failed() { Ok(()) } else { self.output().write_now().map(drop) };
         }
         self.connection.handle_timeout(self.link.read_at());
@@ -404,7 +489,8 @@ impl<S> WebSocket<S> {
         self.output().write_or_hear(until)
     }
 
-    /// The stream has ended. What is queued is written before that counts, as a peer that sends no more may still read.
+    /// Handles the end of the stream. The queue is written before the connection ends, because a peer that has
+    /// half-closed may still read.
     fn end(&mut self, write_blocks: bool) -> Result<(), Error> {
         if self.link.write_failed() || self.output().is_out() {
             self.connection.handle_eof();
@@ -415,7 +501,7 @@ impl<S> WebSocket<S> {
         if write_blocks { Err(self.output().interest().into()) } else { Ok(()) }
     }
 
-    /// Closes the sending half if it is time. Gives when to look again, where the stream takes nothing now.
+    /// Half-closes the stream if the core asks for it. Returns when to try again if the stream is full.
     fn half_close(&mut self, until: Option<Instant>) -> Option<Instant> {
         if self.connection.poll_transport() != Some(TransportAction::HalfClose) {
             return None;
@@ -426,7 +512,7 @@ impl<S> WebSocket<S> {
             HalfClose::Done => self.connection.handle_half_closed(),
             HalfClose::Impossible => {
                 self.connection.handle_half_closed();
-                // Only all of it can be closed.
+                // The stream has no half-close, so both directions end now.
                 self.connection.handle_eof();
             }
         }
@@ -437,44 +523,48 @@ impl<S> WebSocket<S> {
         self.connection.ready_state() == ReadyState::Closing
     }
 
-    /// The subprotocol that was agreed on.
+    /// Returns the negotiated subprotocol.
     #[must_use]
     pub fn subprotocol(&self) -> Option<&str> {
         self.handshake.subprotocol.as_deref()
     }
 
-    /// The headers of the peer's handshake: of the request on a server, of the response on a client.
+    /// Returns the headers of the peer's handshake: those of the request on a server, of the response on a client.
     #[must_use]
     pub const fn headers(&self) -> Headers<'_> {
         Headers::from_lines(&self.handshake.headers)
     }
 
-    /// Gives back the memory of [`headers`](Self::headers), which are empty from here on.
+    /// Frees the memory of [`headers`](Self::headers), which are empty afterwards.
     pub fn forget_headers(&mut self) {
         self.handshake.headers = Box::default();
     }
 
-    /// As the browser's `readyState`.
+    /// Returns the state of the connection, with the values of the browser's `readyState`.
     #[must_use]
     pub const fn ready_state(&self) -> ReadyState {
         self.connection.ready_state()
     }
 
-    /// How the connection ended, once [`Event::Closed`] was handed out.
+    /// Returns how the connection ended, once [`Event::Closed`] was returned.
     #[must_use]
     pub const fn outcome(&self) -> Option<Outcome> {
         self.outcome
     }
 
-    /// The Close that the peer sent, with its code and reason, once it has come: also after the end. `None` says that the
-    /// stream ended without one, or that the peer's was not valid.
+    /// Returns the Close that the peer sent, with its code and reason. The Close stays available after the end.
+    ///
+    /// `None` means that no valid Close has arrived.
     #[must_use]
     pub fn peer_close(&self) -> Option<CloseFrame> {
         self.connection.peer_close()
     }
 
-    /// Whether [`recv`](Self::recv) gives [`Error::Ended`] once where the messages end and the peer has not closed: the
-    /// stream broke off, a timer ran out, or the peer broke the protocol. Off by default: the end is `None` in any case.
+    /// Sets whether [`recv`](Self::recv) returns [`Error::Ended`] once if the connection ends without a Close from the
+    /// peer.
+    ///
+    /// This includes a stream that broke off, a timer that ran out, and a peer that broke the protocol. Off by default:
+    /// `recv` returns `None` at every end.
     ///
     /// ```
     /// # use hybi::{Config, Connection, Inbox, Instant, Outbox};
@@ -494,44 +584,49 @@ impl<S> WebSocket<S> {
         self.error_on_abnormal_end = on;
     }
 
-    /// The bytes that wait to be written.
+    /// Returns the number of bytes in the write queue, frame headers included.
     #[must_use]
     pub fn buffered_amount(&self) -> usize {
         self.connection.buffered_amount()
     }
 
-    /// The time from the last Ping that was answered to its Pong.
+    /// Returns the time from the last answered Ping to its Pong.
     #[must_use]
     pub fn round_trip(&self) -> Option<Duration> {
         self.connection.round_trip()
     }
 
-    /// The connection, for its getters.
+    /// Returns the connection, for its getters.
     #[must_use]
     pub const fn connection(&self) -> &Connection {
         &self.connection
     }
 
-    /// The stream. Its socket can be set not to block: then calls that would wait fail with
-    /// [`ErrorKind::WouldBlock`], and [`Error::interest`] says what to wait for.
+    /// Returns the stream.
+    ///
+    /// The application may set its socket to non-blocking mode. Calls that would block then return [`Error::Io`] with
+    /// [`ErrorKind::WouldBlock`], and [`Error::interest`] names the condition to wait for.
     #[must_use]
     pub fn stream(&self) -> &S {
         self.link.stream()
     }
 
-    /// The stream, to be changed but neither read nor written. The timeouts of its socket are not yours: they
-    /// follow the timers of the connection, and [`recv_timeout`](Self::recv_timeout).
+    /// Returns the stream, for changes to its settings. Do not read, write, or set timeouts.
+    ///
+    /// The WebSocket sets the timeouts of the socket, from the timers of the connection and from
+    /// [`recv_timeout`](Self::recv_timeout).
     #[must_use]
     pub fn stream_mut(&mut self) -> &mut S {
         self.link.stream_mut()
     }
 
-    /// The stream, the connection, and what has arrived and not been taken in: go on with this inbox, as a part of a
-    /// message may lie in it. The connection holds all that was accepted and is not written, and the stream may hold
-    /// bytes that are not flushed. [`from_parts`](Self::from_parts) goes on with all three.
+    /// Takes the WebSocket apart: the stream, the connection, and the inbox with input that is not decoded.
     ///
-    /// Where a write has failed, the connection [says so](crate::Sender::has_write_failed): what is made of the parts still
-    /// receives, and refuses to send with [`ErrorKind::BrokenPipe`].
+    /// Keep all three together, for [`from_parts`](Self::from_parts) for example. The inbox may hold a part of a
+    /// message, the connection holds the write queue, and the stream may hold bytes that are not flushed.
+    ///
+    /// After a failed write, [`Sender::has_write_failed`](crate::Sender::has_write_failed) of the connection is `true`.
+    /// A WebSocket made of the parts can receive, and refuses to send with [`ErrorKind::BrokenPipe`].
     #[must_use]
     pub fn into_parts(self) -> (S, Connection, Inbox) {
         let Self { link, mut connection, mut inbox, .. } = self;
@@ -544,12 +639,14 @@ impl<S> WebSocket<S> {
 }
 
 impl<S: Stream + Send + 'static> WebSocket<S> {
-    /// Takes the WebSocket apart: a half that receives, for one thread, and a half that sends, for any
-    /// number of others. What receiving owes to the peer is sent by the receiving half.
+    /// Splits the WebSocket into a [`Reader`] for one thread and a [`Writer`] for any number of threads.
+    ///
+    /// The `Reader` sends the replies to Pings and Closes.
     ///
     /// # Errors
     ///
-    /// The stream cannot be shared: see [`Stream::try_clone`].
+    /// The error of [`Stream::try_clone`]: [`ErrorKind::Unsupported`] if two threads cannot use the stream, or another
+    /// kind if the system could not duplicate the socket.
     pub fn split(self) -> std::io::Result<(Reader, Writer)> {
         let Self { link, connection, inbox, outcome, error_on_abnormal_end, .. } = self;
         split(link, connection, inbox, outcome, error_on_abnormal_end)
