@@ -1,4 +1,24 @@
-//! A WebSocket in two halves, for threads that receive and threads that send.
+//! A blocking WebSocket in two halves: a [`Reader`] for one thread, and a [`Writer`] for any number of threads.
+//!
+//! ```text
+//!   Reader ── receiver, inbox, stream to read ──┐                            ┌── ThreadReplies: replies, wakeups
+//!                                               ├──▶ Shared, in an Arc ──────┤
+//!   Writer, cloned at will ─────────────────────┘                            └── Out, locked: sender, stream to write
+//! ```
+//!
+//! The reader decodes a Ping or a Close and must have it answered. It stores the reply in [`ThreadReplies`] and writes
+//! it itself if no other thread holds the lock on [`Out`]. Otherwise the thread with the lock writes the reply.
+//!
+//! This file decides which half does what, and when. `write_driver.rs` writes the queue, and `thread_replies.rs`
+//! stores the replies and wakes the reader.
+//!
+//! Invariants:
+//! - The reader never blocks on the lock of [`Out`] while the connection is open, so a slow write cannot delay it.
+//!   Once input has ended, it waits for the writer in slices of at most [`SLICE`]. After a failure it aborts the
+//!   stream first, which ends a blocked write.
+//! - A thread that releases the lock checks for replies once more, so no reply is left behind.
+//! - The timers are handled by the thread that holds the lock. The reader looks at them at least every
+//!   [`nap`](ThreadReplies::nap).
 
 use core::time::Duration;
 use std::io::{self, ErrorKind};
@@ -20,7 +40,7 @@ use crate::{
     Outbox, Outcome, PendingReply, Prepared, Receiver, SendError, Sender, TransportAction,
 };
 
-/// What both halves share.
+/// The state that both halves share.
 #[derive(Debug)]
 struct Shared {
     pending: ThreadReplies,
@@ -30,7 +50,7 @@ struct Shared {
 /// A stream that can be used from two threads.
 type Half = Box<dyn Stream + Send>;
 
-/// What both halves send through. It is locked while a write blocks.
+/// The sending side of the connection, and the stream that it writes to. It stays locked while a write blocks.
 #[derive(Debug)]
 struct Out {
     link: DeadlineStream<Half>,
@@ -42,22 +62,24 @@ impl Out {
         Output { link: &mut self.link, sender: &mut self.sender, pending: Some(pending) }
     }
 
-    /// Writes all that is queued, and does what the transport needs then: the other half may wait for it.
+    /// Writes the whole queue, then half-closes or ends the stream if the core asks for it. The reader may wait for
+    /// either.
     fn write(&mut self, pending: &ThreadReplies) -> Result<(), Error> {
         let written = self.output(pending).flush();
         self.end_transport();
         written
     }
 
-    /// As [`write`](Self::write), without waiting: for the half that receives, which must not stop reading. Whether
-    /// all is out.
+    /// Writes as much as the stream takes without blocking, for the reader, which must not stop reading. Returns
+    /// whether everything was written.
     fn write_now(&mut self, pending: &ThreadReplies) -> bool {
-        // A stream that fails shows when it is read.
+        // The next read reports a stream that has failed.
         let written = self.output(pending).write_now().unwrap_or(self.link.write_failed());
         self.end_transport() && written
     }
 
-    /// As [`write_now`](Self::write_now), for who has nothing to read any more: it waits, until `until` at most.
+    /// Writes the queue for a reader whose input has ended. Blocks until `until` at most. Returns whether everything
+    /// was written.
     fn write_until(&mut self, pending: &ThreadReplies, until: Option<Instant>) -> Result<bool, Error> {
         let written = match self.output(pending).write_or_hear(until) {
             Err(error) if would_block(&error) => return Err(error),
@@ -67,7 +89,8 @@ impl Out {
         Ok(self.end_transport() && written)
     }
 
-    /// Does what the transport needs; whether nothing is left to be done.
+    /// Half-closes or ends the stream if the core asks for it. Returns `false` if the stream is full, and the call must
+    /// be repeated.
     fn end_transport(&mut self) -> bool {
         let Self { link, sender } = self;
         match sender.poll_transport() {
@@ -76,7 +99,7 @@ impl Out {
                 HalfClose::Done => sender.handle_half_closed(),
                 HalfClose::Impossible => {
                     sender.handle_half_closed();
-                    // Only all of it can be closed.
+                    // The stream has no half-close, so both directions end now.
                     sender.handle_eof(EofPosition::BetweenMessages);
                     link.abort();
                 }
@@ -84,7 +107,7 @@ impl Out {
             Some(TransportAction::Abort) => link.abort(),
             Some(_) => {
                 link.half_close(Some(link.now()));
-                // The half that receives may wait for input.
+                // The reader may block in a read, which the abort ends.
                 link.abort();
             }
             None => {}
@@ -94,13 +117,15 @@ impl Out {
 }
 
 impl Shared {
-    /// Waits until nobody writes, but no longer than `most`.
+    /// Blocks until no thread writes, but for `most` at the longest.
     fn wait_for_writer(&self, most: Duration) {
         self.pending.wait_unless(|| try_lock(&self.out).is_some(), most);
     }
 
-    /// Writes what is owed to the peer, with `write`. If a thread is writing already, it will, as it clears the desk
-    /// before it leaves, and looks again once it has left.
+    /// Writes the stored replies with `write`.
+    ///
+    /// If another thread holds the lock, that thread writes the replies: it applies them before it releases the lock,
+    /// and calls this method after the release.
     fn write_owed(&self, mut write: impl FnMut(&mut Out, &ThreadReplies)) {
         while self.pending.is_owing() {
             let Some(mut out) = try_lock(&self.out) else { return };
@@ -109,29 +134,60 @@ impl Shared {
     }
 }
 
-/// The half that receives, of [`WebSocket::split`](super::WebSocket::split). It answers Pings and Closes and
-/// runs the timers, so it must be kept in a call of [`next`](Self::next). It goes on to read while a peer that does
-/// not read holds up the other half, or its own answers.
+/// The receiving half of a blocking WebSocket, made by [`WebSocket::split`](super::WebSocket::split).
 ///
-/// A peer that has closed and ends its half of the stream may still read. The frame that a [`Writer`] has begun is written
-/// to its end, and our Close follows; [`Config::close_timeout`](crate::Config::close_timeout) bounds that. Where the stream
-/// ends without a Close, a writer that is held up is freed at once.
+/// The reader answers Pings and Closes and runs the timers, so keep it in a call of [`next`](Self::next) or
+/// [`recv`](Self::recv).
+///
+/// # Blocking and timeouts
+///
+/// A call blocks until there is an event or a message. [`next_timeout`](Self::next_timeout) and
+/// [`recv_timeout`](Self::recv_timeout) read for a given time at most. The reader continues to read while a peer that
+/// does not read blocks a [`Writer`] or the reader's own replies. If the application has set the socket to non-blocking
+/// mode, a call that would block returns [`Error::Io`] with [`ErrorKind::WouldBlock`].
+///
+/// # The end of the stream
+///
+/// A peer that has sent a Close and half-closes the stream may still read. A frame that a [`Writer`] has begun is
+/// written to its end, followed by our Close. [`Config::close_timeout`](crate::Config::close_timeout) bounds both. If
+/// the stream ends without a Close from the peer, a blocked writer is freed at once.
 #[derive(Debug)]
 pub struct Reader {
     link: DeadlineStream<Half>,
     receiver: Receiver,
     inbox: Inbox,
     shared: Arc<Shared>,
-    /// When something that this half owes last found no room.
+    /// When a reply last found the stream full.
     no_room_at: Option<Instant>,
     outcome: Option<Outcome>,
-    /// The connection had ended before it came here, which was told elsewhere.
+    /// True if the connection had ended before the split. An earlier owner got its outcome.
     had_ended: bool,
-    /// An end that is not clean is still to be told as an error.
+    /// True while an end that is not clean is yet to be returned as an error.
     error_on_abnormal_end: bool,
 }
 
-/// The half that sends, of [`WebSocket::split`](super::WebSocket::split). It can be cloned.
+/// The sending half of a blocking WebSocket, made by [`WebSocket::split`](super::WebSocket::split). Clones share the
+/// connection.
+///
+/// # Blocking and timeouts
+///
+/// A call blocks until the stream has taken the message, and until other threads that are sending have finished. The
+/// timers of [`Config`](crate::Config) end the connection if the peer stops reading and stays silent. If the
+/// application has set the socket to non-blocking mode, a call that would block returns [`Error::Io`] with
+/// [`ErrorKind::WouldBlock`]. The reader then writes the rest of the queue.
+///
+/// # Errors
+///
+/// Every method that sends returns
+///
+/// - [`Error::Send`] with [`SendError::Closed`] if closing has begun or the connection has ended: this message or
+///   earlier ones were refused, or were accepted and then dropped;
+/// - [`Error::Send`] with [`SendError::MessageOpen`] if a fragmented message is open, except for control frames;
+/// - [`Error::Io`] with [`ErrorKind::WouldBlock`] if the stream is in non-blocking mode and full: the message may be in
+///   the queue;
+/// - [`Error::Io`] with another kind if the stream failed, now or earlier.
+///
+/// [`SendError::Blocked`] is not returned: the call waits instead.
 #[derive(Clone, Debug)]
 pub struct Writer {
     shared: Arc<Shared>,
@@ -156,40 +212,55 @@ pub(super) fn split<S: Stream + Send + 'static>(
 }
 
 impl Reader {
-    /// The next event; `None` after [`Event::Closed`]. Blocks until there is one.
+    /// Returns the next event, or `None` after [`Event::Closed`]. Blocks until there is an event.
     ///
     /// # Errors
     ///
-    /// As [`WebSocket::next`](super::WebSocket::next).
+    /// - [`Error::Protocol`], once: the peer broke the protocol, and a Close with the code of the violation was queued.
+    /// - [`Error::Io`] with [`ErrorKind::WouldBlock`]: the stream is in non-blocking mode and there is no event yet.
+    ///   Nothing is lost: wait for [`Error::interest`] and call again.
+    /// - [`Error::Io`] with another kind: the stream failed.
+    ///
+    /// After each of these errors, further calls return the events that are left, up to [`Event::Closed`].
     #[expect(clippy::should_implement_trait, reason = "the event borrows, which an iterator's item cannot")]
     pub fn next(&mut self) -> Result<Option<Event<'_>>, Error> {
         Ok(self.ready(None)?.map(|ready| self.inbox.event(ready)))
     }
 
-    /// As [`Self::next`], but reads for `timeout` at most: zero looks what is there.
+    /// Returns the next event like [`Self::next`], and reads for `timeout` at most.
+    ///
+    /// With a `timeout` of zero the call does not block. It returns an event that has arrived.
     ///
     /// # Errors
     ///
-    /// As [`WebSocket::next_timeout`](super::WebSocket::next_timeout).
+    /// - [`Error::Io`] with [`ErrorKind::TimedOut`]: no event came within `timeout`. Nothing is lost: call again.
+    /// - [`Error::Protocol`] and [`Error::Io`] with other kinds under the conditions that [`Self::next`] lists.
     pub fn next_timeout(&mut self, timeout: Duration) -> Result<Option<Event<'_>>, Error> {
         let until = self.link.tick() + timeout;
         Ok(self.ready(Some(until))?.map(|ready| self.inbox.event(ready)))
     }
 
-    /// The next message, as one that owns its data; `None` after the end.
+    /// Returns the next message, which owns its data, or `None` after the end of the connection. Blocks until then.
     ///
     /// # Errors
     ///
-    /// As [`WebSocket::next`](super::WebSocket::next).
+    /// - [`Error::Ended`], once, if [`error_on_abnormal_end`](Self::error_on_abnormal_end) is on: the connection ended
+    ///   without a Close from the peer.
+    /// - [`Error::Protocol`] and [`Error::Io`] under the conditions that [`Self::next`] lists. Further calls return the
+    ///   messages that are left, and then `None`.
     pub fn recv(&mut self) -> Result<Option<Message>, Error> {
         self.recv_until(None)
     }
 
-    /// As [`Self::recv`], but reads for `timeout` at most: zero looks what is there.
+    /// Returns the next message like [`Self::recv`], and reads for `timeout` at most.
+    ///
+    /// With a `timeout` of zero the call does not block. It returns a message that has arrived.
     ///
     /// # Errors
     ///
-    /// As [`WebSocket::next_timeout`](super::WebSocket::next_timeout).
+    /// - [`Error::Io`] with [`ErrorKind::TimedOut`]: no message came within `timeout`. Nothing is lost: call again.
+    /// - [`Error::Ended`], [`Error::Protocol`] and [`Error::Io`] with other kinds under the conditions that
+    ///   [`Self::recv`] lists.
     pub fn recv_timeout(&mut self, timeout: Duration) -> Result<Option<Message>, Error> {
         let until = self.link.tick() + timeout;
         self.recv_until(Some(until))
@@ -205,11 +276,14 @@ impl Reader {
         end_of_messages(self.outcome, &mut self.error_on_abnormal_end)
     }
 
-    /// Reads on, passing over messages, until the connection has ended, and says how.
+    /// Reads and discards messages until the connection has ended, and returns its outcome. Blocks until then.
     ///
     /// # Errors
     ///
-    /// As [`WebSocket::next`](super::WebSocket::next).
+    /// - [`Error::Send`] with [`SendError::Closed`]: the connection had ended before the split, so its outcome was
+    ///   returned elsewhere.
+    /// - [`Error::Protocol`] and [`Error::Io`] under the conditions that [`Self::next`] lists. A further call continues
+    ///   to the end.
     pub fn wait_closed(&mut self) -> Result<Outcome, Error> {
         loop {
             if let Some(outcome) = self.outcome {
@@ -221,26 +295,27 @@ impl Reader {
         }
     }
 
-    /// How the connection ended, once it has.
+    /// Returns how the connection ended, once [`Event::Closed`] was returned.
     #[must_use]
     pub const fn outcome(&self) -> Option<Outcome> {
         self.outcome
     }
 
-    /// The Close that the peer sent, with its code and reason: see
-    /// [`WebSocket::peer_close`](super::WebSocket::peer_close).
+    /// Returns the Close that the peer sent, with its code and reason. The Close stays available after the end.
+    ///
+    /// `None` means that no valid Close has arrived.
     #[must_use]
     pub fn peer_close(&self) -> Option<CloseFrame> {
         self.receiver.peer_close()
     }
 
-    /// Whether [`recv`](Self::recv) gives [`Error::Ended`] once where the messages end and the peer has not closed: see
-    /// [`WebSocket::error_on_abnormal_end`](super::WebSocket::error_on_abnormal_end).
+    /// Sets whether [`recv`](Self::recv) returns [`Error::Ended`] once if the connection ends without a Close from the
+    /// peer. [`WebSocket::error_on_abnormal_end`](super::WebSocket::error_on_abnormal_end) gives the details.
     pub fn error_on_abnormal_end(&mut self, on: bool) {
         self.error_on_abnormal_end = on;
     }
 
-    /// Runs until an event is there, but no longer than `until`.
+    /// Runs the loop until there is an event, but not beyond `until`.
     fn ready(&mut self, until: Option<Instant>) -> Result<Option<EventIndex>, Error> {
         let mut looked = false;
         while self.outcome.is_none() && !self.had_ended {
@@ -273,12 +348,13 @@ impl Reader {
         Ok(None)
     }
 
+    /// Stores a reply, and writes it unless another thread does or the stream is full.
     fn owe(&mut self, owed: PendingReply) {
         let Self { link, shared, no_room_at, .. } = self;
         let is_pong = matches!(owed, PendingReply::Pong(_));
         shared.pending.owe(owed);
-        // What there is no room for is tried again before the next read. Over a stream that cannot be set not to block
-        // each attempt takes some milliseconds: too long for each Ping of a flood.
+        // Each turn tries to write the stored replies before it reads. If the stream has no non-blocking mode, an
+        // attempt takes some milliseconds: too long for each Ping of a flood.
         if is_pong && no_room_at.is_some_and(|at| link.tick() < at + SLICE) {
             return;
         }
@@ -290,11 +366,12 @@ impl Reader {
         });
     }
 
-    /// All input has been taken in: does what is due, and waits for more, but no longer than `until`.
+    /// Makes one turn of the loop: handles timers, writes what the stream takes, and reads once. All input has been
+    /// decoded. The call does not block beyond `until`.
     fn turn(&mut self, until: Option<Instant>) -> Result<Option<EventIndex>, Error> {
         let Shared { pending, out } = &*self.shared;
-        // Whoever holds the lock looks after the timers meanwhile. When the next one is due is not known here then, so
-        // this half looks again soon.
+        // The thread that holds the lock handles the timers meanwhile. Without the lock the next deadline is unknown,
+        // so this thread looks again soon.
         let mut deadline = pending.nap().map(|nap| self.link.tick() + nap.min(SHORTEST_NAP));
         let mut stalled = false;
         if let Some(mut out) = try_lock(out) {
@@ -317,7 +394,7 @@ impl Reader {
                     self.outcome = Some(outcome);
                     return Ok(Some(ready));
                 }
-                // What was blocked has been written by whoever sent it.
+                // `Writable` needs no handling: a send that finds the queue full writes it in its own thread.
             }
             if out.sender.close_state() == CloseState::Ended {
                 self.had_ended = true;
@@ -344,7 +421,7 @@ impl Reader {
             }
             Ok(None) if stalled || deadline != due => {}
             Ok(None) => {
-                // Nothing has come for as long as a timer runs.
+                // No input came until a timer was due: the connection is idle, and frees buffers that are empty.
                 self.inbox.release_idle();
                 if let Some(mut out) = try_lock(out) {
                     out.sender.release_idle();
@@ -357,7 +434,7 @@ impl Reader {
                     let within = deadline.map(|deadline| deadline.saturating_duration_since(now));
                     return Err(Interest { readable: true, writable: stalled, within }.into());
                 }
-                // At the end, a reset is as good an end as any.
+                // While the connection closes, a read error ends it just as the end of the stream does.
                 if self.end() == CloseState::Open {
                     return Err(error);
                 }
@@ -366,9 +443,11 @@ impl Reader {
         Ok(None)
     }
 
-    /// No more input will come. What is queued is written before that counts, as a peer that sends no more may still read. If
-    /// a writer is at it, this waits until it has finished its frame and our Close, but no longer than until `deadline`. The
-    /// close timeout bounds the writer.
+    /// Handles the end of the stream. The queue is written before the connection ends, because a peer that has
+    /// half-closed may still read.
+    ///
+    /// If another thread is writing, this call blocks until that thread has written its frame and our Close, but not
+    /// beyond `deadline`. The close timeout bounds the writing thread.
     fn end_input(&mut self, stalled: bool, deadline: Option<Instant>) {
         let Self { link, receiver, shared, .. } = self;
         let (cut, now) = (receiver.cut(), link.now());
@@ -379,7 +458,7 @@ impl Reader {
                 let left = deadline.map_or(SLICE, |deadline| deadline.saturating_duration_since(now));
                 shared.wait_for_writer(left.min(SLICE));
             } else {
-                // RFC 6455 7.1.7: without a Close the connection has failed, and a write that is held up is of no use.
+                // RFC 6455 7.1.7: without a Close the connection has failed, so a blocked write is aborted.
                 self.end();
             }
             return;
@@ -394,12 +473,12 @@ impl Reader {
         }
     }
 
-    /// The stream has failed; gives how far closing had come.
+    /// Ends the connection after the stream has failed. Returns the close state before the failure.
     fn end(&mut self) -> CloseState {
         let Self { link, shared, .. } = self;
         let Shared { pending, out } = &**shared;
         let mut out = try_lock(out).unwrap_or_else(|| {
-            // A write that blocks would keep the end waiting, and is of no use any more.
+            // Another thread may block in a write. The abort ends that write, so that the lock becomes free.
             link.abort();
             lock(out)
         });
@@ -412,86 +491,101 @@ impl Reader {
 }
 
 impl Writer {
-    /// Sends a text message.
+    /// Sends a text message. Blocks until the stream has taken it.
     ///
     /// # Errors
     ///
-    /// As [`WebSocket::send_text`](super::WebSocket::send_text).
+    /// [`Error::Send`] and [`Error::Io`] under the conditions that [`Writer`] lists.
     pub fn send_text(&self, text: &str) -> Result<(), Error> {
         self.with(|responder| responder.send_text(text))
     }
 
-    /// Sends a binary message.
+    /// Sends a binary message. Blocks like [`Self::send_text`].
     ///
     /// # Errors
     ///
-    /// As [`WebSocket::send_text`](super::WebSocket::send_text).
+    /// [`Error::Send`] and [`Error::Io`] under the conditions that [`Writer`] lists.
     pub fn send_binary(&self, data: &[u8]) -> Result<(), Error> {
         self.with(|responder| responder.send_binary(data))
     }
 
-    /// Sends a fragment of a message; see [`Sender::send_fragment`]. Where others send too, nothing keeps their
-    /// messages out of this one but that they are refused.
+    /// Sends a fragment of a message (RFC 6455 section 5.4). Blocks like [`Self::send_text`].
+    ///
+    /// [`Sender::send_fragment`] describes the arguments. While the message is open, messages from other threads are
+    /// refused with [`SendError::MessageOpen`].
     ///
     /// # Errors
     ///
-    /// As [`WebSocket::send_text`](super::WebSocket::send_text).
+    /// - [`Error::Send`] with [`SendError::MessageOpen`]: a message of another kind is open.
+    /// - [`Error::Send`] with [`SendError::Closed`], and [`Error::Io`], under the conditions that [`Writer`] lists.
     pub fn send_fragment(&self, kind: MessageKind, data: &[u8], fin: bool) -> Result<(), Error> {
         self.with(|responder| responder.send_fragment(kind, data, fin))
     }
 
-    /// Sends a message that owns its data.
+    /// Sends a message that owns its data. Blocks like [`Self::send_text`].
     ///
     /// # Errors
     ///
-    /// As [`WebSocket::send_text`](super::WebSocket::send_text).
+    /// [`Error::Send`] and [`Error::Io`] under the conditions that [`Writer`] lists.
     pub fn send(&self, message: impl Into<Message>) -> Result<(), Error> {
         self.with(|responder| responder.send(message))
     }
 
-    /// Sends a message as it is, whatever was agreed on; see [`Sender::uncompressed`].
+    /// Sends a message uncompressed, even if compression was negotiated. Blocks like [`Self::send_text`].
+    ///
+    /// [`Sender::uncompressed`] gives the details.
     ///
     /// # Errors
     ///
-    /// As [`WebSocket::send_text`](super::WebSocket::send_text).
+    /// [`Error::Send`] and [`Error::Io`] under the conditions that [`Writer`] lists.
     pub fn send_uncompressed(&self, message: impl Into<Message>) -> Result<(), Error> {
         self.with(|responder| responder.uncompressed().send(message))
     }
 
-    /// Sends a message prepared for many connections.
+    /// Sends a message that was [prepared](Prepared) for many connections. Blocks like [`Self::send_text`].
     ///
     /// # Errors
     ///
-    /// As [`WebSocket::send_text`](super::WebSocket::send_text).
+    /// [`Error::Send`] and [`Error::Io`] under the conditions that [`Writer`] lists.
     pub fn send_prepared(&self, prepared: &Prepared) -> Result<(), Error> {
         self.with(|responder| responder.send_prepared(prepared))
     }
 
-    /// Sends a Ping.
+    /// Sends a Ping (RFC 6455 section 5.5.2). Blocks like [`Self::send_text`].
+    ///
+    /// The Pong arrives as [`Event::Pong`] at the [`Reader`], and updates [`round_trip`](Self::round_trip).
     ///
     /// # Errors
     ///
-    /// As [`WebSocket::send_text`](super::WebSocket::send_text).
+    /// - [`Error::Send`] with [`SendError::ControlTooLong`]: the payload has more than
+    ///   [`MAX_CONTROL_PAYLOAD`](crate::frame::MAX_CONTROL_PAYLOAD) bytes.
+    /// - [`Error::Send`] with [`SendError::Closed`], and [`Error::Io`], under the conditions that [`Writer`] lists.
     pub fn ping(&self, payload: &[u8]) -> Result<(), Error> {
         self.with(|responder| responder.ping(payload))
     }
 
-    /// Closes the connection. The receiving half goes on to its end.
+    /// Starts the closing handshake by sending a Close (RFC 6455 section 7.1.2). Blocks like [`Self::send_text`].
+    ///
+    /// The [`Reader`] receives the end of the connection. [`Sender::close`] describes the arguments.
     ///
     /// # Errors
     ///
-    /// As [`WebSocket::send_text`](super::WebSocket::send_text).
+    /// - [`Error::Send`] with [`SendError::CodeNotAllowed`] or [`SendError::ReasonTooLong`]: the Close was refused, and
+    ///   the connection stays open.
+    /// - [`Error::Send`] with [`SendError::Closed`], and [`Error::Io`], under the conditions that [`Writer`] lists.
     pub fn close(&self, code: impl Into<Option<CloseCode>>, reason: &str) -> Result<(), Error> {
         self.with(|responder| responder.close(code, reason))
     }
 
-    /// The time from the last Ping that was answered to its Pong. Where a thread is writing as that comes, it is known
-    /// once that is done.
+    /// Returns the time from the last answered Ping to its Pong.
+    ///
+    /// If a thread is writing when the Pong arrives, the new time is available once that thread has finished.
     #[must_use]
     pub fn round_trip(&self) -> Option<Duration> {
         self.shared.pending.round_trip()
     }
 
+    /// Queues a frame with `send`, writes the queue, and wakes a reader that waits for the lock.
     fn with(&self, send: impl FnOnce(&mut Responder<'_, Half>) -> Result<(), Error>) -> Result<(), Error> {
         let Shared { pending, out } = &*self.shared;
         let sent = {
@@ -501,7 +595,7 @@ impl Writer {
             sent.and(out.write(pending))
         };
         self.shared.write_owed(|out, pending| {
-            // A stream that fails shows at the next read or send.
+            // The next read or send reports a stream that has failed.
             let _ = out.write(pending);
         });
         self.shared.pending.wake_reader();
@@ -518,7 +612,7 @@ mod tests {
     use crate::adapters::net::{Client, Server};
 
     #[test]
-    fn the_round_trip_waits_for_nobody() {
+    fn round_trip_does_not_wait_for_a_writing_thread() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = std::format!("ws://{}", listener.local_addr().unwrap());
         let server = thread::spawn(move || {
@@ -538,7 +632,7 @@ mod tests {
     }
 
     #[test]
-    fn a_half_that_cannot_know_when_a_timer_is_due_looks_again_soon() {
+    fn a_reader_without_the_lock_looks_at_the_timers_again_soon() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let stream = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let connection = Connection::server(Instant::ZERO, crate::Config::new(), Outbox::new());
@@ -547,19 +641,19 @@ mod tests {
         let writing = lock(&writer.shared.out);
         let before = std::time::Instant::now();
         assert_eq!(reader.turn(None).unwrap(), None);
-        // The shortest of its timers has ten seconds.
+        // The shortest timer of the connection runs for ten seconds.
         assert!(before.elapsed() < Duration::from_secs(5));
         drop(writing);
     }
 
     #[test]
-    fn data_before_a_ping_is_data() {
+    fn data_before_a_ping_restarts_the_idle_timer() {
         use crate::adapters::net::WebSocket;
         use crate::{Config, Instant};
         use std::io::Write;
         use std::net::TcpStream;
 
-        // The idle timer alone runs.
+        // Only the idle timer runs.
         let config = Config::new().ping_interval(None).pong_timeout(None).close_timeout(None);
         let connection = Connection::client(
             Instant::ZERO,
@@ -597,10 +691,10 @@ mod tests {
         }
     }
 
-    /// The wire does not show what the receiving half holds.
+    /// The memory of the receiving half cannot be observed from outside, so this test reads a private field.
     #[cfg(feature = "deflate")]
     #[test]
-    fn the_receiving_half_gives_its_window_back_while_it_waits() {
+    fn the_reader_frees_its_inflate_window_while_it_waits() {
         use std::sync::mpsc::channel;
 
         use crate::Config;
@@ -609,7 +703,7 @@ mod tests {
 
         let release_after = Some(Duration::from_millis(60));
         let compression = Compression { release_after, ..Compression::new() };
-        // No other timer runs.
+        // Only the timer that releases the window runs.
         let config = Config::new().compression(compression).ping_interval(None).close_timeout(None);
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = std::format!("ws://{}", listener.local_addr().unwrap());
@@ -617,7 +711,7 @@ mod tests {
         let client = thread::spawn(move || {
             let mut ws = Client::new().deflate(DeflateOffer::default()).connect(&url).unwrap();
             ws.send_text(&"to and fro ".repeat(100)).unwrap();
-            // Each of these puts it off: it takes one wait that is long enough.
+            // Each message puts the release off, so one of the waits must be long enough.
             for n in 0..20 {
                 if wait.recv_timeout(Duration::from_millis(100 + 20 * n)).is_ok() {
                     return;
