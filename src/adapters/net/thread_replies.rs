@@ -1,8 +1,13 @@
-//! Replies that the receiving thread of a split WebSocket owes to the peer, and how the two threads wait for each other.
+//! Replies of the receiving thread of a split WebSocket, and how the reading and the writing threads wait for each
+//! other.
 //!
-//! The replies themselves are in [`PendingReplies`]. Threads need two things more. A thread that waits must look after the
-//! other one's timers from time to time ([`ThreadReplies::nap`]), and a reader whose peer has ended its half waits for the
-//! writer to finish.
+//! [`PendingReplies`] stores the replies for all adapters. Two threads need two things more, which are here:
+//! - An upper bound for the time in which one half does not look at the timers: [`ThreadReplies::nap`]. The other half
+//!   may start a timer meanwhile.
+//! - A place where the reader waits until no thread writes: [`ThreadReplies::wait_unless`]. The reader needs it when
+//!   its peer has half-closed the stream.
+//!
+//! `split.rs` has the lock of the write queue, and decides who applies the replies.
 
 use core::ops::Deref;
 use core::time::Duration;
@@ -14,15 +19,17 @@ use crate::adapters::pending_replies::PendingReplies;
 use crate::adapters::sync::Mutex;
 use crate::{Outbox, Sender};
 
-/// The least time for which the halves do not look after each other.
+/// Lower bound of [`ThreadReplies::nap`]: with shorter timers, a half still looks at them only this often.
 pub(super) const SHORTEST_NAP: Duration = Duration::from_millis(50);
 
-/// What the two threads have to tell each other.
+/// The stored replies, and the waiting state of the two halves.
 #[derive(Debug)]
 pub(super) struct ThreadReplies {
     pending: PendingReplies,
+    /// The shortest timeout that the connection can start, or [`SHORTEST_NAP`] if that is longer. `None` without
+    /// timers.
     nap: Option<Duration>,
-    /// The thread that receives, while it waits until nobody writes.
+    /// The receiving thread, while it waits until no thread writes.
     waiting: Mutex<Option<Thread>>,
 }
 
@@ -40,24 +47,27 @@ impl ThreadReplies {
         Self { pending: PendingReplies::new(sender), nap, waiting: Mutex::new(None) }
     }
 
-    /// For how long one half may wait without looking what the other one does: no timer that the other one
-    /// starts meanwhile runs out before.
+    /// Returns for how long one half may block without a look at the timers.
+    ///
+    /// A timer of at least [`SHORTEST_NAP`] that the other half starts meanwhile is due at the end of that time at the
+    /// earliest. A shorter timer can be handled late by [`SHORTEST_NAP`].
     pub(super) const fn nap(&self) -> Option<Duration> {
         self.nap
     }
 
-    /// Has the current thread wait for `most` at the longest, unless `is_free`: until another thread
-    /// [wakes it](Self::wake_reader).
+    /// Blocks the current thread until another thread [wakes it](Self::wake_reader), but for `most` at the longest.
+    /// Returns at once if `is_free` returns `true`.
     pub(super) fn wait_unless(&self, is_free: impl FnOnce() -> bool, most: Duration) {
         *lock(&self.waiting) = Some(thread::current());
-        // A writer that leaves after this thread has put itself here finds it. One that left before has made it free.
+        // The thread is stored before `is_free` is called. A writer that finishes after the store wakes this thread,
+        // and one that finished before it makes `is_free` return true.
         if !is_free() {
             thread::park_timeout(most);
         }
         *lock(&self.waiting) = None;
     }
 
-    /// Wakes the thread that waits, if one does.
+    /// Wakes the thread that waits in [`Self::wait_unless`], if there is one.
     pub(super) fn wake_reader(&self) {
         if let Some(reader) = lock(&self.waiting).take() {
             reader.unpark();

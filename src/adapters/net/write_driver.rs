@@ -1,21 +1,24 @@
-//! Writes what is queued to a stream that blocks, and looks after the timers meanwhile.
+//! Writes the queue of a connection to a blocking stream, and handles timers and input during the wait.
 //!
-//! A write that waits is cut into slices of [`SLICE`]. Between two of them due timers are handled, and what the peer
-//! has sent is [read ahead](Link::look): the Pong of a live peer is found before the peer is given up. Deadlines are
-//! absolute, so it makes no difference whether an application waits in one long call or in many short ones.
+//! A write that blocks is divided into slices of [`SLICE`]. Between two slices, timers that are due are handled and
+//! input is [read ahead](DeadlineStream::look): the Pong of a live peer is found before its timer ends the connection.
+//! Deadlines are absolute. One long call and many short calls therefore have the same effect on the timers.
 //!
 //! ```text
-//!            ┌──────────── some bytes were taken ───────────┐
-//!            ▼                                              │
-//!   timers that are due ──▶ write, or flush if all is out ──┼──▶ all is out
-//!            ▲                                              │
-//!            └────── look what came in ◀── no room ─────────┘
-//!                     (after a slice also where there was room)
+//!            ┌──────────── some bytes written ──────────────────────┐
+//!            ▼                                                      │
+//!   timers that are due ──▶ write, or flush if the queue is empty ──┼──▶ queue empty and flushed
+//!            ▲                                                      │
+//!            └────── read ahead ◀── the stream is full ─────────────┘
+//!                     (also once per slice if the stream is not full)
 //! ```
 //!
+//! Not here: the loops that call this (`websocket.rs`, `split.rs`), the timeouts of the stream (`deadline_stream.rs`),
+//! and the bytes that were read ahead (`read_ahead.rs`).
+//!
 //! Invariants:
-//! - What a stream may have kept is offered to it again before anything else (`Sender::poll_offer`).
-//! - Once the connection has ended, the stream is not touched.
+//! - Bytes that a stream may have kept are offered to it again before any others (`Sender::poll_offer`).
+//! - Once the connection has ended, nothing is written or flushed.
 
 use core::time::Duration;
 use std::prelude::v1::*;
@@ -27,13 +30,13 @@ use crate::CloseState;
 use crate::adapters::error::Error;
 use crate::{EofPosition, Instant, Outbox, SendError, Sender};
 
-/// The longest time for which a write waits before timers and input are looked at.
+/// The longest time for which a write blocks before timers are handled and input is read ahead.
 ///
-/// Windows documents that a socket may lose bytes when the timeout of a write runs out. There writes that wait are to be
-/// cut off rarely.
+/// Windows documents that a socket may lose bytes when the timeout of a write runs out. A long slice on Windows makes
+/// this rare.
 pub(super) const SLICE: Duration = Duration::from_millis(if cfg!(windows) { 1000 } else { 20 });
 
-/// So much is written at once to a stream that may keep it: a record of TLS.
+/// Maximum number of bytes in one write to a stream that may keep them: the payload of one TLS record.
 const AT_ONCE: usize = 16 << 10;
 
 /// A connection's output, and the stream that it goes to.
@@ -41,24 +44,24 @@ const AT_ONCE: usize = 16 << 10;
 pub(super) struct Output<'w, S> {
     pub(super) link: &'w mut DeadlineStream<S>,
     pub(super) sender: &'w mut Sender<Outbox>,
-    /// Where the half that receives leaves what it owes, if it is not this thread that reads.
+    /// The replies of the receiving half, if the WebSocket is split. `None` if this thread also reads.
     pub(super) pending: Option<&'w ThreadReplies>,
 }
 
-/// What one write has come to.
+/// The result of one write or flush.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Step {
-    /// All is out, or the connection has ended.
+    /// The queue is empty and flushed, or the connection has ended.
     Done,
-    /// There may be room for more.
+    /// The stream may take more.
     Progress,
-    /// There was no room.
+    /// The stream was full.
     Stalled,
 }
 
 impl<S> Output<'_, S> {
-    /// Does what timers want before a call sends something: an application that only sends learns here that its peer
-    /// is dead, and its Pings go out.
+    /// Handles timers that are due, before a call sends. In an application that only sends, this is where Pings are
+    /// sent and a dead peer is noticed.
     pub(super) fn keep_time(&mut self) -> Result<(), Error> {
         self.link.tick();
         self.apply();
@@ -66,14 +69,14 @@ impl<S> Output<'_, S> {
             return Ok(());
         }
         self.handle_due();
-        // This does not wait for room: the time to close, for example, is to begin now. What is queued next waits.
+        // This write does not block, because the caller must get to queue its frame: a Close starts the close timeout.
         match self.write_now() {
             Err(error) if !would_block(&error) => Err(error),
             _ => Ok(()),
         }
     }
 
-    /// Writes all that is queued, unless the connection ends over it.
+    /// Writes the whole queue. Blocks until then, or until the connection ends.
     pub(super) fn write_out(&mut self) -> Result<(), Error> {
         self.link.tick();
         loop {
@@ -86,19 +89,19 @@ impl<S> Output<'_, S> {
         }
     }
 
-    /// As [`write_out`](Self::write_out), and says whether it is true that all was written: what was accepted is
-    /// dropped for a Close, or where the connection has ended.
+    /// Writes the whole queue like [`write_out`](Self::write_out), and returns an error if accepted messages were lost.
+    /// Messages are dropped when the peer has closed and when the connection has ended.
     pub(super) fn flush(&mut self) -> Result<(), Error> {
         self.write_out()?;
         let lost = self.sender.dropped() > 0 || self.link.is_unflushed();
         if lost { Err(SendError::Closed.into()) } else { Ok(()) }
     }
 
-    /// Writes until all is out, or until it would have to wait although there is something to read, the end of the stream
-    /// has shown, or `until` has come.
+    /// Writes the queue, and stops early if the stream is full and there is a reason to return. The reasons are input
+    /// that has arrived, the end of the stream, and `until`.
     pub(super) fn write_or_hear(&mut self, until: Option<Instant>) -> Result<(), Error> {
         if self.is_out() {
-            // Between two messages that are read there is nothing to do, and the clock need not be read.
+            // Common case, between two messages that arrived together. It does not read the clock.
             return Ok(());
         }
         self.link.tick();
@@ -119,7 +122,8 @@ impl<S> Output<'_, S> {
         }
     }
 
-    /// Writes what there is room for now; whether all is out. Timers are not looked at.
+    /// Writes as much as the stream takes without blocking. Returns whether the queue is empty and flushed. Does not
+    /// handle timers.
     pub(super) fn write_now(&mut self) -> Result<bool, Error> {
         self.link.tick();
         loop {
@@ -131,7 +135,7 @@ impl<S> Output<'_, S> {
         }
     }
 
-    /// Writes once, or flushes where all is written. It waits for a [`SLICE`] at most, and not beyond `limit`.
+    /// Writes once, or flushes if the queue is empty. Blocks for a [`SLICE`] at most, and not beyond `limit`.
     fn write_once(&mut self, limit: Option<Instant>) -> Result<Step, Error> {
         self.apply();
         if self.sender.close_state() == CloseState::Ended {
@@ -139,7 +143,8 @@ impl<S> Output<'_, S> {
         }
         let may_keep = self.link.may_keep();
         if may_keep && self.link.is_unflushed() && self.sender.buffered_amount() > 0 {
-            // A stream that holds bytes back might take any number of them, so that no progress of the peer is seen.
+            // Flush between writes. A stream with its own buffer could take any number of bytes, and the timers would
+            // not see whether the peer makes progress.
             let flushed = self.flush_once(limit)?;
             return Ok(if flushed == Step::Done { Step::Progress } else { flushed });
         }
@@ -172,20 +177,21 @@ impl<S> Output<'_, S> {
             self.sender.transmitted(now, 0);
         }
         match written {
-            // A Close for a dead peer must leave the stream before the timer that ends the connection is looked at.
+            // Flush at once: a Close for a dead peer must leave the stream before the timer that ends the connection is
+            // handled.
             Ok(_) if n == offered && self.sender.buffered_amount() == 0 => self.flush_once(limit),
             Ok(_) => Ok(if full { Step::Stalled } else { Step::Progress }),
             Err(error) => self.failed(error.into()),
         }
     }
 
-    /// Until when the next call on the stream may wait.
+    /// Returns the deadline for the next call on the stream.
     fn deadline(&self, limit: Option<Instant>) -> Option<Instant> {
         let slice = Some(self.link.now() + SLICE);
         [self.sender.poll_timeout(), slice, limit].into_iter().flatten().min()
     }
 
-    /// Passes on what the stream has taken and may still hold.
+    /// Flushes the bytes that the stream has taken and may still hold.
     fn flush_once(&mut self, limit: Option<Instant>) -> Result<Step, Error> {
         if !self.link.is_unflushed() {
             return Ok(Step::Done);
@@ -195,7 +201,7 @@ impl<S> Output<'_, S> {
                 let now = self.link.now();
                 self.sender.handle_held_back(now, false);
                 if waited && self.sender.buffered_amount() > 0 {
-                    // There was no room, and now there is: what is written next shows that the peer reads.
+                    // The stream was full and no longer is, so the next write counts as progress of the peer.
                     self.sender.transmitted(now, 0);
                 }
                 Ok(Step::Done)
@@ -205,7 +211,8 @@ impl<S> Output<'_, S> {
         }
     }
 
-    /// A write has failed. A stream that does not block has merely no room, and timers must not wait for that.
+    /// Handles the error of a write. `WouldBlock` means that a non-blocking stream is full: timers that are due are
+    /// still handled, and otherwise the caller must wait.
     fn failed(&mut self, error: Error) -> Result<Step, Error> {
         if !would_block(&error) {
             return Err(error);
@@ -214,27 +221,28 @@ impl<S> Output<'_, S> {
         if self.is_due() { Ok(Step::Stalled) } else { Err(self.interest().into()) }
     }
 
-    /// What a call waits for that could not go on.
+    /// Returns the conditions to wait for after a call that could not continue.
     pub(super) fn interest(&self) -> Interest {
         let now = self.link.now();
         Interest {
-            // What is there, and cannot be taken in, would wake at once whoever waits for it.
+            // Input that cannot be read ahead would wake the application at once, again and again.
             readable: self.pending.is_none() && self.link.can_look(),
             writable: !self.is_out() && !self.link.write_failed(),
             within: self.sender.poll_timeout().map(|due| due.saturating_duration_since(now)),
         }
     }
 
-    /// Whether nothing waits to be written or flushed.
+    /// Returns whether the queue is empty and flushed.
     pub(super) fn is_out(&self) -> bool {
         self.sender.buffered_amount() == 0 && !self.link.is_unflushed()
     }
 
+    /// Returns whether a timer is due.
     fn is_due(&self) -> bool {
         self.sender.poll_timeout().is_some_and(|due| due <= self.link.now())
     }
 
-    /// Does what timers want. They are judged by the time up to which it is known what came in.
+    /// Handles timers that are due. They are judged by the time of the last read: later input is not known of yet.
     fn handle_due(&mut self) {
         self.apply();
         if !self.is_due() {
@@ -242,47 +250,48 @@ impl<S> Output<'_, S> {
         }
         let looked = if self.pending.is_none() { self.look_ahead() } else { None };
         match looked {
-            // The peer is alive. What else came in must be decoded first, it may be the answer to a Ping.
+            // The peer is alive. The input must be decoded before timers are handled: it may contain the awaited Pong.
             Some(1..) if self.sender.close_state() == CloseState::Open => {}
             Some(_) => self.sender.handle_timeout(self.link.read_at()),
             None => self.sender.handle_timeout(self.link.now()),
         }
     }
 
-    /// Does what another thread that receives has left to be done.
+    /// Applies the replies that the receiving half has stored.
     fn apply(&mut self) {
         if let Some(pending) = self.pending {
             pending.apply(self.sender, self.link.now());
         }
     }
 
-    /// Whether to look for input although there may be room for more: a peer that reads slowly and steadily would
-    /// otherwise not be heard until all is written.
+    /// Returns whether to read ahead although the stream may take more. Without this, the input of a peer that reads
+    /// slowly and steadily would be read only after the whole queue was written.
     fn looks_next(&self) -> bool {
         self.link.now().saturating_duration_since(self.link.read_at()) >= SLICE
     }
 
-    /// Reads ahead what is there, if this is the thread that reads.
+    /// Reads ahead the input that has arrived, if this thread also reads.
     fn look(&mut self) {
         if self.pending.is_none() {
             self.look_ahead();
         }
     }
 
-    /// Reads ahead what is there; see [`DeadlineStream::look`].
+    /// Reads ahead the input that has arrived, and reports it to the timers. Returns the result of
+    /// [`DeadlineStream::look`].
     fn look_ahead(&mut self) -> Option<usize> {
         let looked = self.link.look();
         if looked.is_some_and(|n| n > 0) {
             self.sender.handle_unread(self.link.read_at());
         } else if looked.is_some() && self.link.knows_end() {
-            // Where in a message it is shows when what came before is decoded.
+            // The real position of the end is known only after the input before it was decoded.
             self.sender.handle_input_ended(self.link.now(), EofPosition::BetweenMessages);
         }
         looked
     }
 }
 
-/// Cuts the first `len` slices to [`AT_ONCE`] bytes in all; gives how many slices that are.
+/// Shortens the first `len` slices to [`AT_ONCE`] bytes in total. Returns the number of slices that are left.
 fn cut(slices: &mut [&[u8]], len: usize) -> usize {
     let (mut left, mut kept) = (AT_ONCE, 0);
     for slice in slices.iter_mut().take(len) {
