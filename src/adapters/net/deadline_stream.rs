@@ -1,13 +1,16 @@
-//! A stream with a clock, whose calls end at a deadline.
+//! A blocking stream with a clock, whose calls end at a deadline.
 //!
-//! [`DeadlineStream`] turns the deadlines of the core into timeouts of the stream, and does without waiting what must not wait.
-//! It knows nothing of WebSocket: the loops in `websocket.rs`, `split.rs` and `write_driver.rs` decide what to read
-//! and write.
+//! [`DeadlineStream`] converts the deadlines of the core into timeouts of the stream. A deadline that has passed
+//! makes a call that does not block: the stream is switched to non-blocking mode for that call.
+//!
+//! This file knows nothing of WebSocket. The loops in `websocket.rs`, `split.rs` and `write_driver.rs` decide what to
+//! read and write, `stream.rs` adapts foreign streams, and `blocking_mode.rs` knows whether the mode may be switched.
 //!
 //! Invariants:
-//! - After a failed write nothing is written any more, as nobody knows how much has gone out.
-//! - What was [read ahead](ReadAhead) comes before anything else that is read.
-//! - The blocking mode of the stream is the same after a call as before.
+//! - After a failed write nothing is written any more: the number of bytes that went out is unknown.
+//! - Bytes that were [read ahead](ReadAhead) are returned before any others.
+//! - The blocking mode of the stream is the same after a call as before it.
+//! - `now` is read from the clock after each call on the stream, and `read_at` is `now` at the last read.
 
 use core::fmt;
 use core::time::Duration;
@@ -22,38 +25,43 @@ use crate::adapters::handshake_driver::{Did, HandshakeDriver, Step};
 use crate::time::Instant;
 use crate::{Connection, Inbox};
 
-/// The most slices that go into one write.
+/// Maximum number of slices in one write.
 pub(super) const MAX_SLICES: usize = 32;
 
-/// Timeouts shorter than this are not set: systems count in milliseconds.
+/// The shortest timeout that is set on a stream. Systems count in milliseconds.
 const SHORTEST: Duration = Duration::from_millis(1);
-/// Nor longer ones, which some systems refuse.
+/// The longest timeout that is set on a stream. Some systems refuse longer ones.
 const LONGEST: Duration = Duration::from_secs(3600);
-/// Of a timeout longer than this a sixteenth is left off, so that it will do for the next deadline too.
+/// Timeouts longer than this are shortened by a sixteenth, so that they can stay set for the next deadline.
 const LONG: Duration = Duration::from_millis(20);
 
+/// A stream whose calls end at a deadline.
 pub(super) struct DeadlineStream<S> {
     stream: Over<S>,
     clock: Clock,
+    /// The time when the clock was last read.
     now: Instant,
+    /// The time when the last read returned.
     read_at: Instant,
+    /// The timeout that is set on the stream for reads.
     read_timeout: Option<Duration>,
+    /// The timeout that is set on the stream for writes.
     write_timeout: Option<Duration>,
     mode: BlockingMode,
     ahead: ReadAhead,
     /// See [`Stream::may_keep`].
     may_keep: bool,
-    /// Something was written and not flushed.
+    /// True while the stream may hold bytes that were written and not flushed.
     unflushed: bool,
-    /// The last flush found no room.
+    /// True if the last flush found the stream full.
     flush_waits: bool,
-    /// Why writing has failed; it is not tried again.
+    /// The error of the write that failed. Every later write returns it.
     write_error: Option<ErrorKind>,
-    /// What of the stream was ended.
+    /// The directions that were ended.
     ended: Ended,
 }
 
-/// Where the time comes from.
+/// The clock of a connection, and its source.
 #[derive(Clone, Copy)]
 struct Clock {
     /// The time of the connection when the clock was started.
@@ -63,12 +71,13 @@ struct Clock {
 
 #[derive(Clone, Copy)]
 enum Source {
-    /// The system's clock, and what it showed at the start.
+    /// The system's monotonic clock, with its time at the start.
     System(std::time::Instant),
-    /// The same for the clock of the stream.
+    /// The clock of the stream, with its time at the start.
     Stream(Instant),
 }
 
+/// The directions of a stream that were ended.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Ended {
     Nothing,
@@ -82,60 +91,60 @@ enum Direction {
     Write,
 }
 
-/// How a call on the stream is kept from waiting too long.
+/// How a call on the stream is prevented from blocking too long.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Wait {
-    /// It does not wait: the blocking mode is switched off for it.
+    /// The call does not block: the stream is in non-blocking mode during the call.
     Not,
-    /// It waits for so long at most.
+    /// The call blocks for this timeout at most.
     For(Duration),
-    /// It waits for as long as it takes, or does not wait at all.
+    /// The call has no timeout. It blocks without bound, or not at all if the application has set that mode.
     AsTheStreamDoes,
 }
 
-/// What became of a call on the stream.
+/// The result of a call on the stream.
 enum Call<T> {
     Done(T),
-    /// It must be made again.
+    /// The call was interrupted, and must be made again.
     Interrupted,
-    /// The time was up.
+    /// The timeout ran out, or a non-blocking call found the stream not ready.
     Waited,
 }
 
-/// What became of a write.
+/// The result of a write.
 #[derive(Clone, Copy)]
 pub(super) struct Written {
-    /// How many bytes the stream took.
+    /// The number of bytes that the stream took.
     pub(super) n: usize,
-    /// The stream was full when the call ended.
+    /// True if the stream was full when the call ended.
     pub(super) full: bool,
 }
 
-/// What became of a flush.
+/// The result of a flush.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Flush {
     Done {
-        /// There was no room before.
+        /// True if the flush before this one found the stream full.
         waited: bool,
     },
-    /// There is no room now: it is to be tried again.
+    /// The stream is full. Flush again later.
     Waits,
 }
 
-/// What became of closing the sending half.
+/// The result of a half-close.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum HalfClose {
     Done,
-    /// The stream takes nothing now: it is to be tried again.
+    /// The stream is full. Half-close again later.
     Waits,
-    /// Only both halves can be ended.
+    /// The stream has no half-close: only both directions can be ended.
     Impossible,
 }
 
 impl DeadlineStream<TcpStream> {
-    /// A link to a socket that is in blocking mode, or is put into it.
+    /// Wraps a socket. Puts it into blocking mode unless the caller says that it is.
     pub(super) fn tcp(stream: TcpStream, is_blocking: bool) -> io::Result<Self> {
-        // A frame is handed over whole: to hold it back for more gains nothing.
+        // Each write passes whole frames, so Nagle's algorithm would only add delay.
         stream.set_nodelay(true)?;
         if !is_blocking {
             stream.set_nonblocking(false)?;
@@ -145,7 +154,7 @@ impl DeadlineStream<TcpStream> {
 }
 
 impl<S: Stream + Send + 'static> DeadlineStream<S> {
-    /// Two links to the same stream, with the same clock. One is to read, the other to write.
+    /// Makes two handles to the same stream, with the same clock: the first to read, the second to write.
     pub(super) fn take_apart(self) -> io::Result<[DeadlineStream<Box<dyn Stream + Send>>; 2]> {
         let [reads, writes] = self.stream.take_apart()?;
         let [read_mode, write_mode] = self.mode.into_shared();
@@ -169,7 +178,7 @@ impl<S: Stream + Send + 'static> DeadlineStream<S> {
 }
 
 impl<S> DeadlineStream<S> {
-    /// A link whose clock starts at `start`.
+    /// Wraps a stream. The clock starts at `start`.
     pub(super) fn new(mut stream: Over<S>, start: Instant) -> Self {
         let may_keep = stream.may_keep();
         let source = stream.clock().map_or_else(|| Source::System(std::time::Instant::now()), Source::Stream);
@@ -183,7 +192,7 @@ impl<S> DeadlineStream<S> {
             write_timeout: None,
             mode: BlockingMode::default(),
             ahead: ReadAhead::default(),
-            // Whoever had the stream before may have written to it.
+            // An earlier owner of the stream may have written to it.
             unflushed: may_keep,
             flush_waits: false,
             write_error: None,
@@ -191,18 +200,18 @@ impl<S> DeadlineStream<S> {
         }
     }
 
-    /// The time, as last read.
+    /// Returns the time when the clock was last read.
     pub(super) const fn now(&self) -> Instant {
         self.now
     }
 
-    /// When the last read returned: what came in later is not known of yet, and no timer should be judged
-    /// by a later time.
+    /// Returns the time when the last read returned. Timers for received input are judged by this time, because later
+    /// input is not known of yet.
     pub(super) const fn read_at(&self) -> Instant {
         self.read_at
     }
 
-    /// Reads the clock.
+    /// Reads the clock, and returns the time.
     pub(super) fn tick(&mut self) -> Instant {
         let elapsed = match self.clock.source {
             Source::System(origin) => origin.elapsed(),
@@ -214,21 +223,21 @@ impl<S> DeadlineStream<S> {
         self.now
     }
 
-    /// The stream. The application may change its blocking mode.
+    /// Returns the stream. The application may change its blocking mode, so the mode becomes unknown.
     pub(super) fn stream(&self) -> &S {
         self.mode.forget();
         self.stream.get_ref()
     }
 
-    /// See [`stream`](Self::stream).
+    /// Returns the stream mutably. The blocking mode becomes unknown, as with [`stream`](Self::stream).
     pub(super) fn stream_mut(&mut self) -> &mut S {
         self.mode.forget();
         self.stream.get_mut()
     }
 
-    /// The stream, without the timeouts that were set here.
+    /// Returns the stream, after removing the timeouts that were set here.
     pub(super) fn into_over(mut self) -> Over<S> {
-        // On a socket that is broken already it may fail, and does not matter.
+        // An error means that the socket is broken. Its next owner sees that too.
         if self.read_timeout.is_some() {
             let _ = self.stream.set_read_timeout(None);
         }
@@ -238,12 +247,12 @@ impl<S> DeadlineStream<S> {
         self.stream
     }
 
-    /// See [`into_over`](Self::into_over).
+    /// Returns the inner stream of [`into_over`](Self::into_over).
     pub(super) fn into_stream(self) -> S {
         self.into_over().into_inner()
     }
 
-    /// The stream, with what was read ahead moved to the inbox of `connection`.
+    /// Returns the stream, after moving the bytes that were read ahead to the inbox of `connection`.
     pub(super) fn into_parts(mut self, connection: &Connection, inbox: &mut Inbox) -> S {
         while let Some(Ok(n @ 1..)) = self.ahead.take(connection.read_space(inbox)) {
             inbox.handle_read(n);
@@ -251,54 +260,56 @@ impl<S> DeadlineStream<S> {
         self.into_stream()
     }
 
-    /// Writing has failed before this link was made.
+    /// Makes every write fail, because a write to the stream failed before this value was made.
     pub(super) fn fail_writes(&mut self) {
         self.write_error = Some(ErrorKind::BrokenPipe);
     }
 
-    /// Whether writing has failed.
+    /// Returns whether a write has failed.
     pub(super) const fn write_failed(&self) -> bool {
         self.write_error.is_some()
     }
 
-    /// See [`Stream::may_keep`].
+    /// Returns the value of [`Stream::may_keep`].
     pub(super) const fn may_keep(&self) -> bool {
         self.may_keep
     }
 
-    /// Whether something was written and not flushed.
+    /// Returns whether the stream may hold bytes that were written and not flushed.
     pub(super) const fn is_unflushed(&self) -> bool {
         self.unflushed
     }
 
-    /// Whether the next read gives bytes that were read ahead.
+    /// Returns whether the next read returns bytes that were read ahead.
     pub(super) fn has_read_ahead(&self) -> bool {
         self.ahead.has_bytes()
     }
 
-    /// Whether the next read gives nothing but the end of the stream, or a failure, that has shown already.
+    /// Returns whether the next read returns the end or the failure that [`look`](Self::look) has found.
     pub(super) fn input_has_ended(&self) -> bool {
         self.ahead.is_at_end()
     }
 
-    /// Whether the end of the stream, or a failure, has shown behind what was read ahead.
+    /// Returns whether the end of the stream or a failure is known, behind the bytes that were read ahead.
     pub(super) const fn knows_end(&self) -> bool {
         self.ahead.knows_end()
     }
 
-    /// Whether [`look`](Self::look) takes what is there: the stream has not ended, and not too much was read ahead.
+    /// Returns whether [`look`](Self::look) can read: the stream has not ended, and the read-ahead buffer is not full.
     pub(super) fn can_look(&self) -> bool {
         self.ahead.has_room()
     }
 
-    /// The last read gave the end of the stream, and the next one is to give it again.
+    /// Makes the next read return the end of the stream again.
     pub(super) fn keep_end(&mut self) {
         self.ahead.keep_end();
     }
 
     // --- calls on the stream ---
 
-    /// Reads once, what is there even if the deadline has come; `None` where it came first, or might have.
+    /// Reads once, and blocks until `deadline` at most. After the deadline it still reads input that has arrived.
+    ///
+    /// Returns `None` if the deadline came first, or if the call was interrupted.
     pub(super) fn read(&mut self, to: &mut [u8], deadline: Option<Instant>) -> io::Result<Option<usize>> {
         self.tick();
         if let Some(read) = self.ahead.take(to) {
@@ -313,8 +324,10 @@ impl<S> DeadlineStream<S> {
         }
     }
 
-    /// Reads what is there, without waiting, and keeps it for [`read`](Self::read). Gives the number of bytes; `None`
-    /// where it cannot be known what is there.
+    /// Reads ahead the input that has arrived, without blocking, and keeps it for [`read`](Self::read).
+    ///
+    /// Returns the number of bytes. Returns `None` if the stream cannot be read without blocking, if it has ended, or
+    /// if the read-ahead buffer is full.
     pub(super) fn look(&mut self) -> Option<usize> {
         if !self.can_look() {
             return None;
@@ -322,7 +335,7 @@ impl<S> DeadlineStream<S> {
         let now = Some(self.tick());
         let wait = self.arrange(Direction::Read, now).ok()?;
         if wait == Wait::AsTheStreamDoes && !self.mode.is_nonblocking() {
-            // It might wait for ever.
+            // This read could block without bound.
             return None;
         }
         let mut ahead = core::mem::take(&mut self.ahead);
@@ -338,7 +351,8 @@ impl<S> DeadlineStream<S> {
         Some(n)
     }
 
-    /// Writes once, as much as the stream takes until the deadline. The clock is to be read before.
+    /// Writes once, as much as the stream takes until `deadline`. The caller must have read the clock with
+    /// [`tick`](Self::tick).
     pub(super) fn write(&mut self, slices: &[&[u8]], deadline: Option<Instant>) -> io::Result<Written> {
         if let Some(kind) = self.write_error {
             return Err(kind.into());
@@ -356,7 +370,7 @@ impl<S> DeadlineStream<S> {
         Ok(match self.remember(call)? {
             Call::Done(n) => {
                 self.unflushed = self.may_keep;
-                // A socket that blocks takes a part only where there was no room until its timeout.
+                // A blocking socket takes a part of the bytes only if it was full until its timeout.
                 let took = self.now.saturating_duration_since(began);
                 let waited = matches!(wait, Wait::For(time) if took >= time / 4);
                 Written { n, full: n < offered && waited }
@@ -366,7 +380,7 @@ impl<S> DeadlineStream<S> {
         })
     }
 
-    /// Flushes what was written.
+    /// Flushes the bytes that were written. Blocks until `deadline` at most.
     pub(super) fn flush(&mut self, deadline: Option<Instant>) -> io::Result<Flush> {
         if let Some(kind) = self.write_error {
             return Err(kind.into());
@@ -375,7 +389,7 @@ impl<S> DeadlineStream<S> {
         if self.unflushed {
             let wait = self.arrange(Direction::Write, deadline)?;
             let call = self.call(wait, deadline, Over::flush);
-            // A stream that does not block says with an error that it waits.
+            // Set before the `?`: a non-blocking stream that is full returns an error.
             self.flush_waits = true;
             if !matches!(self.remember(call)?, Call::Done(())) {
                 return Ok(Flush::Waits);
@@ -385,7 +399,7 @@ impl<S> DeadlineStream<S> {
         Ok(Flush::Done { waited })
     }
 
-    /// Closes the sending half.
+    /// Closes the sending direction. Blocks until `deadline` at most.
     pub(super) fn half_close(&mut self, deadline: Option<Instant>) -> HalfClose {
         if self.ended != Ended::Nothing {
             return HalfClose::Done;
@@ -399,22 +413,22 @@ impl<S> DeadlineStream<S> {
             Ok(Call::Interrupted | Call::Waited) => return HalfClose::Waits,
             Err(error) if error.kind() == ErrorKind::WouldBlock => return HalfClose::Waits,
             Err(error) if error.kind() == ErrorKind::Unsupported => return HalfClose::Impossible,
-            // It fails where the peer is gone, which reading will show.
+            // An error means that the peer is gone. The next read reports that.
             Ok(Call::Done(())) | Err(_) => {}
         }
         self.ended = Ended::Sending;
         HalfClose::Done
     }
 
-    /// Ends both halves, in a way that the peer takes for an end and not for a failure.
+    /// Ends both directions so that the peer sees a regular end. Leaves the stream open if it has no half-close.
     pub(super) fn close(&mut self) {
-        // The connection is over, so nothing is waited for.
+        // The connection has ended, so this call does not block.
         if self.half_close(Some(self.now)) != HalfClose::Impossible {
             self.abort();
         }
     }
 
-    /// Ends both halves.
+    /// Ends both directions at once.
     pub(super) fn abort(&mut self) {
         if self.ended != Ended::Both {
             self.ended = Ended::Both;
@@ -422,7 +436,8 @@ impl<S> DeadlineStream<S> {
         }
     }
 
-    /// Sees to it that the next call in a direction does not wait for longer than until `deadline`.
+    /// Prepares the stream so that the next call in `direction` ends at `deadline`: by non-blocking mode for a deadline
+    /// that has passed, and by a timeout otherwise.
     fn arrange(&mut self, direction: Direction, deadline: Option<Instant>) -> io::Result<Wait> {
         let left = deadline.map(|deadline| deadline.saturating_duration_since(self.now));
         if left.is_some_and(|left| left < SHORTEST) && self.mode.is_blocking() {
@@ -451,7 +466,7 @@ impl<S> DeadlineStream<S> {
         Ok(time.map_or(Wait::AsTheStreamDoes, Wait::For))
     }
 
-    /// Makes a call as it was [arranged](Self::arrange), and reads the clock.
+    /// Makes a call that [`arrange`](Self::arrange) has prepared, restores the blocking mode, and reads the clock.
     fn call<T>(
         &mut self,
         wait: Wait,
@@ -475,8 +490,10 @@ impl<S> DeadlineStream<S> {
                 if self.mode.may_have_been_switched(switches) {
                     return Ok(Call::Interrupted);
                 }
-                // Some systems count in ticks and wake early. A stream that does not block says the same, but at once:
-                // to call it again and again would do nothing but keep the processor busy.
+                // The error means either that the timeout ran out or that the stream is in non-blocking mode. The
+                // elapsed time tells which. Some systems wake early, so a quarter of the timeout counts as all of it. A
+                // non-blocking stream must not be taken for a blocking one: calling it in a loop would keep the
+                // processor busy.
                 let took = now.saturating_duration_since(began);
                 let waited = matches!(wait, Wait::For(time) if took >= time / 4);
                 if waited || error.kind() == ErrorKind::WouldBlock {
@@ -489,7 +506,7 @@ impl<S> DeadlineStream<S> {
         }
     }
 
-    /// After a failure there is no telling how much has been written.
+    /// Stores the error of a failed write. `WouldBlock` is no failure.
     fn remember<T>(&mut self, result: io::Result<T>) -> io::Result<T> {
         if let Err(error) = &result {
             if error.kind() != ErrorKind::WouldBlock {
@@ -500,20 +517,22 @@ impl<S> DeadlineStream<S> {
     }
 }
 
-/// The timeout to set for a call that has `left`, on a stream that `has` one; `None` where that will do, as it wakes
-/// early at worst.
+/// Returns the timeout to set for a call that may block for `left`, on a stream whose timeout is `has`.
+///
+/// Returns `None` to keep the timeout that is set. A timeout that is a little too short wakes the call early, which
+/// costs less than setting another one: that is a system call.
 fn timeout(left: Option<Duration>, has: Option<Duration>) -> Option<Option<Duration>> {
     let Some(left) = left else { return has.map(|_| None) };
     let left = left.clamp(SHORTEST, LONGEST);
     match has {
-        // One that is much too short would wake again and again.
+        // A timeout of less than a quarter would wake the call too often.
         Some(has) if has <= left && has >= left / 4 => None,
         _ if left > LONG => Some(Some(left - left / 16)),
         _ => Some(Some(left)),
     }
 }
 
-/// Drives a handshake to its end.
+/// Runs a handshake on the stream until it is done.
 pub(super) fn open<S>(link: &mut DeadlineStream<S>, opening: &mut impl HandshakeDriver) {
     loop {
         let deadline = opening.poll_timeout();
