@@ -1,81 +1,88 @@
-//! Whether calls on a stream wait, as far as that can be known.
+//! Tracks whether a stream is in blocking mode, as far as its calls show it.
 //!
-//! `std` can set the blocking mode of a socket and cannot ask for it. The adapter wants to look for input without
-//! waiting, by switching the mode off and on again around a read. The shortest timeout of a socket would cost four
-//! to eight milliseconds instead, one or two ticks of Linux' timer. But an application that has set its socket not to
-//! block must find it so afterwards. So the mode is only switched where it is known to be blocking.
+//! `std` can set the blocking mode of a socket but cannot query it. The adapter reads input without blocking by
+//! switching to non-blocking mode and back around the read. The alternative, the shortest timeout of a socket, costs
+//! four to eight milliseconds: one or two ticks of Linux' timer. But an application that has set its socket to
+//! non-blocking mode must find it in that mode afterwards. Therefore the mode is switched only when it is known to be
+//! blocking.
+//!
+//! This file stores what is known. `deadline_stream.rs` switches the mode, and reports how calls ended.
 //!
 //! ```text
-//!              two calls waited for their timeouts
-//!   (unknown) ─────────────────────────────────────▶ (blocking)
-//!      │  ▲                                              │
-//!      │  └───── the application got at the stream ──────┤
-//!      │                                                 │
-//!      └───── a call ended at once: would block ─────────┴──▶ (non-blocking)
+//!              two calls blocked until their timeouts
+//!   (unknown) ────────────────────────────────────────▶ (blocking)
+//!      │  ▲                                                 │
+//!      │  └───── the application got the stream ────────────┤
+//!      │                                                    │
+//!      └───── a call returned `WouldBlock` at once ─────────┴──▶ (non-blocking)
 //! ```
+//!
+//! From non-blocking, one call that blocks until its timeout leads back to unknown, with one of the two calls counted.
 
 use core::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 use std::sync::Arc;
 
-/// So many calls must have waited before a stream counts as one that blocks. One of a stream that does not may be
-/// held up for a moment by the system.
+/// Number of calls that must block until their timeout before the mode counts as blocking. A single call proves
+/// nothing: the system may delay a call in non-blocking mode for a moment.
 const ENOUGH: u8 = 2;
+/// The value of `waited` for a stream that is known to be in non-blocking mode.
 const NONBLOCKING: u8 = u8::MAX;
 
-/// What is known of the mode of a stream.
+/// The knowledge about the mode of a stream.
 #[derive(Debug, Default)]
 pub(super) struct BlockingMode {
-    /// How many calls have waited, up to [`ENOUGH`]; or [`NONBLOCKING`].
+    /// The number of calls that blocked until their timeout, up to [`ENOUGH`]; or [`NONBLOCKING`].
     waited: AtomicU8,
-    /// Shared by two handles to one stream: odd while one of them has switched the mode off, and different afterwards.
+    /// The number of switches, shared by two handles to one stream. Odd while one handle has switched the mode.
     switches: Option<Arc<AtomicUsize>>,
 }
 
 impl BlockingMode {
-    /// The mode of a stream that is known to block.
+    /// Returns the state for a stream that is known to be in blocking mode.
     pub(super) const fn blocking() -> Self {
         Self { waited: AtomicU8::new(ENOUGH), switches: None }
     }
 
-    /// The mode for two handles to the stream.
+    /// Makes the states for two handles to the stream, which see each other's switches.
     pub(super) fn into_shared(self) -> [Self; 2] {
         let (waited, switches) = (self.waited.into_inner(), Arc::new(AtomicUsize::new(0)));
         [(); 2].map(|()| Self { waited: AtomicU8::new(waited), switches: Some(Arc::clone(&switches)) })
     }
 
-    /// Whether the mode can be switched off and on again.
+    /// Returns whether the stream is known to be in blocking mode, so that the mode may be switched.
     pub(super) fn is_blocking(&self) -> bool {
         self.waited.load(Ordering::Relaxed) == ENOUGH
     }
 
-    /// Whether no call waits.
+    /// Returns whether the stream is known to be in non-blocking mode.
     pub(super) fn is_nonblocking(&self) -> bool {
         self.waited.load(Ordering::Relaxed) == NONBLOCKING
     }
 
-    /// The application may have changed the mode.
+    /// Makes the mode unknown, because the application may change it.
     pub(super) fn forget(&self) {
         self.waited.store(0, Ordering::Relaxed);
     }
 
-    /// The mode is about to be switched off for one call, or is switched on again.
+    /// Counts a switch. Call it before blocking mode is left, and after it is restored.
     pub(super) fn switched(&self) {
         if let Some(switches) = &self.switches {
             switches.fetch_add(1, Ordering::SeqCst);
         }
     }
 
-    /// What is to be given to [`may_have_been_switched`](Self::may_have_been_switched) after a call.
+    /// Returns the number of switches, for [`may_have_been_switched`](Self::may_have_been_switched) after a call.
     pub(super) fn switches(&self) -> usize {
         self.switches.as_ref().map_or(0, |switches| switches.load(Ordering::SeqCst))
     }
 
-    /// Whether the other handle may have switched the mode off during a call.
+    /// Returns whether the other handle may have left blocking mode during a call. `before` is the result of
+    /// [`switches`](Self::switches) before the call.
     pub(super) fn may_have_been_switched(&self, before: usize) -> bool {
         before % 2 == 1 || self.switches() != before
     }
 
-    /// A call on the stream found nothing to read, or no room. `waited` says whether its timeout was up.
+    /// Learns from a call that found no input or a full stream. `waited` is true if the call blocked until its timeout.
     pub(super) fn learn(&self, waited: bool) {
         let now_known = match (waited, self.waited.load(Ordering::Relaxed)) {
             (true, NONBLOCKING) => 1,
@@ -91,7 +98,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_stream_that_waited_twice_blocks() {
+    fn two_calls_that_wait_make_the_mode_blocking() {
         let mode = BlockingMode::default();
         mode.learn(true);
         assert!(!mode.is_blocking() && !mode.is_nonblocking());
@@ -102,11 +109,11 @@ mod tests {
     }
 
     #[test]
-    fn a_stream_that_ended_a_call_at_once_does_not_block() {
+    fn a_call_that_returns_at_once_makes_the_mode_non_blocking() {
         for mode in [BlockingMode::default(), BlockingMode::blocking()] {
             mode.learn(false);
             assert!(mode.is_nonblocking() && !mode.is_blocking());
-            // The application has changed its mind.
+            // The application has set the stream to blocking mode again.
             mode.learn(true);
             assert!(!mode.is_nonblocking() && !mode.is_blocking());
         }

@@ -1,4 +1,10 @@
-//! What a stream that does not block is to be waited for.
+//! The conditions to wait for after a call on a non-blocking stream returned `WouldBlock`.
+//!
+//! An application with many sockets in one thread sets them to non-blocking mode and waits with its own poll loop.
+//! [`Interest`] tells it which readiness to wait for, and for how long. The value travels inside the [`Error::Io`] that
+//! the call returns, and [`Error::interest`] takes it out.
+//!
+//! `write_driver.rs` and the loops in `websocket.rs` and `split.rs` decide which conditions apply.
 
 use core::fmt;
 use core::time::Duration;
@@ -6,10 +12,10 @@ use std::io::{self, ErrorKind};
 
 use crate::adapters::error::Error;
 
-/// What to wait for before a call is made again that could not go on, over a stream that the application has set not
-/// to block. [`Error::interest`] gives it.
+/// The conditions to wait for after a call on a non-blocking stream could not continue. [`Error::interest`] returns it.
 ///
-/// Whichever of the three comes first is the time for the next call, of whatever kind: the call finds out itself.
+/// Make the next call when the first of the three conditions holds. Any call is suitable: it finds out which
+/// condition holds.
 ///
 /// ```
 /// use hybi::adapters::net::{Client, Error, Server};
@@ -33,12 +39,14 @@ use crate::adapters::error::Error;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub struct Interest {
-    /// Until there is something to read. `false` where the call can take in no more: the stream has ended, a call that
-    /// sends has read ahead all that is kept for the next one that receives, or another half receives.
+    /// Wait until the stream is readable.
+    ///
+    /// `false` if the call cannot take more input. Either the stream has ended, or a call that sends has filled the
+    /// read-ahead buffer, or the other half of a split WebSocket reads.
     pub readable: bool,
-    /// Until there is room to write.
+    /// Wait until the stream is writable.
     pub writable: bool,
-    /// For so long at most: then a timer of the connection is due. `None` where none runs.
+    /// Wait for this time at most: then a timer of the connection is due. `None` if no timer runs.
     pub within: Option<Duration>,
 }
 
@@ -62,7 +70,8 @@ impl From<Interest> for Error {
 }
 
 impl Error {
-    /// What to wait for, if nothing has failed and the stream merely does not block.
+    /// Returns the conditions to wait for, if the error is a `WouldBlock` of a non-blocking stream. Nothing has failed
+    /// then, and the call can be made again.
     #[must_use]
     pub fn interest(&self) -> Option<Interest> {
         match self {
@@ -72,6 +81,7 @@ impl Error {
     }
 }
 
+/// Returns whether `error` means that a non-blocking stream is not ready.
 pub(super) fn would_block(error: &Error) -> bool {
     matches!(error, Error::Io(error) if error.kind() == ErrorKind::WouldBlock)
 }

@@ -1,62 +1,64 @@
-//! Bytes that were read while a call had to write, kept for the next call that reads.
+//! Bytes that were read during a write, kept for the next call that reads.
 //!
-//! A call that sends may wait for as long as the peer does not read. Meanwhile it looks for what the peer has sent: a
-//! Pong that lies in the socket shows that the peer is alive, and a peer that must send before it reads can go on.
-//! The call cannot decode the bytes, because the application may still hold an event that borrows from the inbox.
+//! A call that sends may block for as long as the peer does not read. During the wait it reads the input that has
+//! arrived. A Pong among it shows that the peer is alive, and a peer that must send before it reads can continue. The
+//! call cannot decode the bytes, because the application may still hold an event that borrows from the inbox.
+//!
+//! `deadline_stream.rs` makes the reads. This file only stores their results.
 //!
 //! Invariants:
-//! - At most [`MOST`] bytes are kept, so a peer that is not listened to is held back by its own transport.
-//! - Bytes, and the end or the failure behind them, come out in the order in which they came in.
-//! - While nothing is kept no memory is held, once [`take`](ReadAhead::take) was called.
+//! - At most [`MOST`] bytes are kept. Further input stays in the transport, whose backpressure stops the peer.
+//! - Bytes are returned in the order in which they arrived, and the end or the failure of the stream after them.
+//! - An empty buffer holds no memory after the next [`take`](ReadAhead::take).
 
 use core::fmt;
 use std::io;
 use std::prelude::v1::*;
 
-/// At most so many bytes are kept.
+/// Maximum number of bytes that are kept.
 pub(super) const MOST: usize = 64 << 10;
-/// So much is read at once: what a record of TLS holds.
+/// Maximum number of bytes in one read: the payload of one TLS record.
 const AT_ONCE: usize = 16 << 10;
 
-/// Bytes that were read too early, and what came behind them.
+/// Bytes that were read ahead, and the end of the stream behind them.
 #[derive(Default)]
 pub(super) struct ReadAhead {
     bytes: Vec<u8>,
-    /// How many of them were taken.
+    /// The number of bytes at the start of `bytes` that were taken.
     taken: usize,
-    /// How the stream ended behind them.
+    /// The end or the failure of the stream behind the bytes, if it is known.
     end: Option<io::Result<()>>,
 }
 
 impl ReadAhead {
-    /// Whether there are bytes.
+    /// Returns whether there are bytes to take.
     pub(super) fn has_bytes(&self) -> bool {
         self.bytes.len() > self.taken
     }
 
-    /// Whether nothing comes from the stream any more, and its end is all that is kept.
+    /// Returns whether only the end or the failure of the stream is left to take.
     pub(super) fn is_at_end(&self) -> bool {
         !self.has_bytes() && self.end.is_some()
     }
 
-    /// Whether the end of the stream, or a failure, has shown behind what is kept.
+    /// Returns whether the end or the failure of the stream is known.
     pub(super) const fn knows_end(&self) -> bool {
         self.end.is_some()
     }
 
-    /// The stream has ended, and the next [`take`](Self::take) says so again.
+    /// Makes the next [`take`](Self::take) return the end of the stream again.
     pub(super) fn keep_end(&mut self) {
         self.end = Some(Ok(()));
     }
 
-    /// Whether more can be kept.
+    /// Returns whether more bytes can be kept.
     pub(super) fn has_room(&self) -> bool {
         self.end.is_none() && self.bytes.len() - self.taken < MOST
     }
 
-    /// Room to read to.
+    /// Returns space to read into. Call [`Self::handle_read`] after the read.
     pub(super) fn space(&mut self) -> &mut [u8] {
-        // Bytes that were taken leave room for as many others.
+        // Reuse the space of bytes that were taken.
         self.bytes.drain(..self.taken);
         self.taken = 0;
         let len = self.bytes.len();
@@ -64,8 +66,9 @@ impl ReadAhead {
         self.bytes.get_mut(len..).unwrap_or_default()
     }
 
-    /// What came of a read to `room` bytes of [`space`](Self::space): so many bytes, none at the end of the stream,
-    /// `None` where there was nothing to read.
+    /// Stores the result of a read into [`space`](Self::space), which had `room` bytes.
+    ///
+    /// `read` is the number of bytes, 0 at the end of the stream, or `None` if no input has arrived.
     pub(super) fn handle_read(&mut self, room: usize, read: io::Result<Option<usize>>) {
         let before = self.bytes.len() - room;
         let n = match read {
@@ -82,7 +85,8 @@ impl ReadAhead {
         self.bytes.truncate(before + n);
     }
 
-    /// As a read from the stream: bytes, then 0 for the end or the error. `None` once there is nothing any more.
+    /// Returns bytes like a read from the stream, then once 0 for the end, or the error. Returns `None` if nothing is
+    /// kept.
     pub(super) fn take(&mut self, to: &mut [u8]) -> Option<io::Result<usize>> {
         let rest = self.bytes.get(self.taken..).unwrap_or_default();
         if rest.is_empty() {
@@ -100,7 +104,7 @@ impl ReadAhead {
 
 impl fmt::Debug for ReadAhead {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Not the bytes, which may be secret.
+        // The bytes are not shown: they may be secret.
         f.debug_struct("ReadAhead").field("len", &(self.bytes.len() - self.taken)).finish_non_exhaustive()
     }
 }
@@ -112,7 +116,7 @@ mod tests {
 
     use super::*;
 
-    /// Reads `bytes` ahead as far as there is room; gives how many.
+    /// Reads ahead as much of `bytes` as can be kept. Returns the number of bytes.
     fn fill(ahead: &mut ReadAhead, bytes: &[u8]) -> usize {
         let mut at = 0;
         while ahead.has_room() && at < bytes.len() {
@@ -134,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn what_went_in_comes_out_in_order_and_at_most_64_kib_of_it() {
+    fn at_most_64_kib_are_kept_and_returned_in_order() {
         let bytes: Vec<u8> = (0..100_000_u32).map(|i| (i % 251) as u8).collect();
         for step in [1, 100, 16 << 10, 1 << 20] {
             let mut ahead = ReadAhead::default();
@@ -148,12 +152,12 @@ mod tests {
     }
 
     #[test]
-    fn what_was_taken_leaves_room() {
+    fn taken_bytes_make_room_for_more() {
         let mut ahead = ReadAhead::default();
         let mut out = Vec::new();
         for n in 0..100_u8 {
             assert_eq!(fill(&mut ahead, &[n; 1000]), 1000);
-            // All of it, or all but the last bytes.
+            // Takes all bytes, or all but the last ones.
             let mut to = [0; 2000];
             let most = if n % 3 == 0 { 2000 } else { 900 };
             if let Some(Ok(len)) = ahead.take(&mut to[..most]) {
@@ -167,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn a_look_that_finds_nothing_keeps_nothing() {
+    fn a_read_without_input_keeps_nothing() {
         let mut ahead = ReadAhead::default();
         let room = ahead.space().len();
         ahead.handle_read(room, Ok(None));
@@ -176,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn the_end_and_a_failure_come_behind_the_bytes_and_once() {
+    fn the_end_or_failure_is_returned_once_after_the_bytes() {
         for end in [Ok(Some(0)), Err(ErrorKind::ConnectionReset.into())] {
             let failed = end.is_err();
             let mut ahead = ReadAhead::default();

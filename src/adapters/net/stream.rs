@@ -1,8 +1,8 @@
-//! Streams that block: what the adapter asks of them, and how a foreign type becomes one.
+//! The blocking streams that the adapter runs on: the trait [`Stream`] and the wrapper [`Over`].
 //!
-//! [`Stream`] is [`Read`] and [`Write`] with a few verbs more: half-close, abort, deadlines, taking apart. It is
-//! implemented here for TCP, Unix sockets, boxes and mutable references. A type of another crate cannot implement
-//! it; [`Over`] wraps one with functions that stand for the missing verbs.
+//! [`Stream`] is [`Read`] and [`Write`] with some more operations: half-close, abort, timeouts, a second handle. It is
+//! implemented here for TCP, Unix sockets, boxes and mutable references. A type of another crate cannot implement the
+//! trait. [`Over`] wraps such a type together with functions for the missing operations.
 //!
 //! ```text
 //!   TcpStream, UnixStream, Box<dyn Stream>, your own type ──── impl Stream ───┐
@@ -11,9 +11,10 @@
 //!                                              .close_write(shutdown)
 //! ```
 //!
-//! Invariants:
-//! - A `WebSocket<S>` has the same type whichever way `S` came in, so an [`Over`] stays inside.
-//! - A layer above a socket is never half-closed below it: its peer would see the stream cut off.
+//! `deadline_stream.rs` has the deadlines, and the state of a stream between two calls. Invariants:
+//! - A `WebSocket<S>` has the same type whether `S` is a [`Stream`] or came in an [`Over`]. The `Over` stays inside.
+//! - The socket below a layer such as TLS is half-closed only after the layer, or its peer would report a truncation.
+//! - A stream that claims to have moved more bytes than it was given fails with [`ErrorKind::InvalidData`].
 
 use core::fmt;
 use core::time::Duration;
@@ -25,18 +26,18 @@ use std::prelude::v1::*;
 
 use crate::Instant;
 
-/// Finds the TCP socket under a stream, if there is one: deadlines are set through it, and it is shut down where the
-/// connection is given up.
+/// A function that returns the TCP socket below a stream, if there is one. Timeouts are set on this socket, and it is
+/// shut down when the connection is aborted.
 pub type SocketOf<S> = fn(&S) -> Option<&TcpStream>;
 
-/// A stream that blocks, under a [`WebSocket`](super::WebSocket).
+/// A blocking stream that a [`WebSocket`](super::WebSocket) can run on.
 ///
-/// Every verb beside those of [`Read`] and [`Write`] has a default that says that the stream cannot do this. So
-/// `impl Stream for Mine {}` is enough for a stream that reads and writes, but then nothing interrupts a call that
-/// blocks, and timers are looked at only between calls.
+/// Each method below has a default, which reports that the stream cannot do this. `impl Stream for Mine {}` is enough.
+/// Nothing interrupts a blocking call of such a stream, and timers are handled only between calls.
 ///
-/// A read or write that ends with [`ErrorKind::WouldBlock`] or [`ErrorKind::TimedOut`] is taken for one whose time is
-/// up, or for one of a stream that does not block.
+/// A read or write that returns [`ErrorKind::WouldBlock`] or [`ErrorKind::TimedOut`] means that its timeout ran out, or
+/// that the stream is in non-blocking mode. Every other error means that the stream has failed, except
+/// [`ErrorKind::Interrupted`], after which the call is repeated.
 ///
 /// ```
 /// use std::io::{self, Read, Write};
@@ -87,75 +88,77 @@ pub type SocketOf<S> = fn(&S) -> Option<&TcpStream>;
 /// }
 /// ```
 pub trait Stream: Read + Write {
-    /// Ends the sending half: the peer reads all that was written, and then the end of the stream. Reading goes on.
+    /// Closes the sending direction: the peer reads all that was written, and then the end of the stream.
     ///
-    /// Over TLS this sends `close_notify`, and closes the sending half of the transport below after that.
+    /// This side can still read. Over TLS the method sends `close_notify` and then half-closes the transport below.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Unsupported`], the default, where only both halves can be ended. [`ErrorKind::WouldBlock`] or
-    /// [`ErrorKind::TimedOut`] where the stream takes nothing now: it is called again. Any other error means that
-    /// the stream has failed.
+    /// - [`ErrorKind::Unsupported`], the default: only both directions can be closed.
+    /// - [`ErrorKind::WouldBlock`] or [`ErrorKind::TimedOut`]: the stream is full. The method is called again.
+    /// - Any other kind: the stream has failed.
     fn close_write(&mut self) -> io::Result<()> {
         Err(ErrorKind::Unsupported.into())
     }
 
-    /// Ends both halves at once, whatever is on its way. Reads and writes that wait end too, those of
-    /// [another handle](Self::try_clone) included. Does nothing by default.
+    /// Closes both directions at once. Reads and writes that block return, also those of
+    /// [another handle](Self::try_clone). Does nothing by default.
     fn abort(&mut self) {}
 
-    /// Lets reads wait for so long at most, `None` for as long as it takes, and says whether the stream can do that.
-    /// It cannot by default. The time is never zero.
+    /// Sets how long a read may block, `None` for no limit. `timeout` is never zero. Returns whether the stream
+    /// supports timeouts, by default `false`.
     ///
     /// # Errors
     ///
-    /// The stream has failed.
+    /// Any error means that the stream has failed.
     fn set_read_timeout(&mut self, timeout: Option<Duration>) -> io::Result<bool> {
         let _ = timeout;
         Ok(false)
     }
 
-    /// As [`set_read_timeout`](Self::set_read_timeout), for writes and flushes.
+    /// Sets how long a write or a flush may block, `None` for no limit. `timeout` is never zero. Returns whether the
+    /// stream supports timeouts, by default `false`.
     ///
     /// # Errors
     ///
-    /// The stream has failed.
+    /// Any error means that the stream has failed.
     fn set_write_timeout(&mut self, timeout: Option<Duration>) -> io::Result<bool> {
         let _ = timeout;
         Ok(false)
     }
 
-    /// Lets reads and writes end with [`ErrorKind::WouldBlock`] instead of waiting, or wait again, and says whether
-    /// the stream can do that. It cannot by default; a short timeout is used instead.
+    /// Switches non-blocking mode on or off. Returns whether the stream has such a mode, by default `false`. In that
+    /// mode reads and writes return [`ErrorKind::WouldBlock`]. Without it, a short timeout is used instead.
     ///
     /// # Errors
     ///
-    /// The stream has failed.
+    /// Any error means that the stream has failed.
     fn set_nonblocking(&mut self, on: bool) -> io::Result<bool> {
         let _ = on;
         Ok(false)
     }
 
-    /// Whether the stream has memory of its own for what is written. `true` by default, which is right for every stream.
+    /// Returns whether the stream has a buffer for written bytes. The default `true` is safe for every stream.
     ///
-    /// TLS libraries encrypt what a write offers and find out later that there is no room: the write says that it took
-    /// nothing, and has kept it. Such a stream is offered the same bytes again before any others, and is flushed.
-    /// A socket has no such memory: what it did not take can still be overtaken by a Ping, and no flush is needed.
+    /// TLS libraries encrypt the bytes of a write before they find that the transport is full. The write then reports
+    /// that it took nothing, but has kept the bytes. Such a stream is offered the same bytes again before any others,
+    /// and is flushed. A socket has no such buffer: a Ping may overtake bytes that it did not take.
     fn may_keep(&self) -> bool {
         true
     }
 
-    /// A second handle to the same stream, for a thread that writes while this one reads.
+    /// Returns a second handle to the same stream, for a thread that writes while this one reads.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Unsupported`], the default, where the stream cannot be used from two threads.
+    /// - [`ErrorKind::Unsupported`], the default: two threads cannot use the stream.
+    /// - Any other kind: the handle could not be made.
     fn try_clone(&self) -> io::Result<Box<dyn Stream + Send>> {
         Err(ErrorKind::Unsupported.into())
     }
 
-    /// The time on a clock of the stream's own, from any origin; `None`, the default, for the system's monotonic
-    /// clock. A simulated network gives its virtual time, and a test of the timers then takes no time.
+    /// Returns the time of the stream's own clock, from any origin, or `None` to use the system's monotonic clock.
+    /// A simulated network returns its virtual time, so that a test of timers takes no real time.
     fn clock(&self) -> Option<Instant> {
         None
     }
@@ -173,7 +176,7 @@ impl fmt::Debug for dyn Stream + Send + '_ {
     }
 }
 
-/// The verbs of a socket of `std`.
+/// Implements [`Stream`] for a socket of `std`.
 macro_rules! impl_for_socket {
     ($socket:ty) => {
         impl Stream for $socket {
@@ -182,7 +185,7 @@ macro_rules! impl_for_socket {
             }
 
             fn abort(&mut self) {
-                // It fails where the socket is not connected any more.
+                // An error means that the socket is no longer connected.
                 let _ = self.shutdown(Shutdown::Both);
             }
 
@@ -198,7 +201,7 @@ macro_rules! impl_for_socket {
                 <$socket>::set_nonblocking(self, on).map(|()| true)
             }
 
-            /// The kernel has what it says, and sends it without being asked.
+            /// The kernel has taken exactly the bytes that it reports, and sends them without a flush.
             fn may_keep(&self) -> bool {
                 false
             }
@@ -214,7 +217,7 @@ impl_for_socket!(TcpStream);
 #[cfg(unix)]
 impl_for_socket!(UnixStream);
 
-/// All verbs of the stream that this points to.
+/// Implements [`Stream`] for a pointer by calling the stream that it points to.
 macro_rules! impl_for_pointer {
     ($pointer:ty) => {
         impl<S: Stream + ?Sized> Stream for $pointer {
@@ -256,9 +259,9 @@ macro_rules! impl_for_pointer {
 impl_for_pointer!(&mut S);
 impl_for_pointer!(Box<S>);
 
-/// A stream, and how it is driven: by its own [`Stream`], or as a layer above a TCP socket by functions.
+/// A stream together with its operations: those of its own [`Stream`], or functions for a layer above a TCP socket.
 ///
-/// It is made of anything that is a [`Stream`] with `into()`, and of the streams of TLS libraries as shown here:
+/// Every [`Stream`] converts into an `Over` with `into()`. The stream of a TLS library becomes one like this:
 ///
 /// ```
 /// # use std::io::{self, Read, Write};
@@ -291,14 +294,14 @@ pub struct Over<S> {
     verbs: Verbs<S>,
 }
 
-/// Where the verbs of a stream come from.
+/// The source of a stream's operations.
 enum Verbs<S> {
     Stream(fn(&mut S) -> &mut dyn Stream),
     Layer {
         io: fn(&mut S) -> &mut dyn ReadWrite,
         socket: SocketOf<S>,
         close_write: Option<fn(&mut S) -> io::Result<()>>,
-        /// There is no layer: the stream is the socket and nothing else.
+        /// True if the stream consists of the socket alone, so that there is no layer.
         bare: bool,
     },
 }
@@ -314,22 +317,24 @@ impl<S: Stream> From<S> for Over<S> {
 }
 
 impl<S: Read + Write> Over<S> {
-    /// A layer above the TCP socket that `socket` finds in it: deadlines are set there. With `|_| None` there is no
-    /// socket, and nothing interrupts a call that blocks.
+    /// Wraps a layer above the TCP socket that `socket` returns. Timeouts are set on that socket. With `|_| None` there
+    /// is no socket, and nothing interrupts a call that blocks.
     ///
-    /// The sending half can be closed only with [`close_write`](Self::close_write). An exception is a stream that is
-    /// nothing but the socket, in a type of its own or not.
+    /// The stream can be half-closed only after [`close_write`](Self::close_write) was called. The exception is a type
+    /// that contains the socket and nothing else.
     #[must_use]
     pub fn new(stream: S, socket: SocketOf<S>) -> Self {
         let bare = socket(&stream).is_some_and(|socket| is_all_of(socket, &stream));
         Self { stream, verbs: Verbs::Layer { io: |stream| stream, socket, close_write: None, bare } }
     }
 
-    /// Ends the sending half of the layer with `close`, TLS with `close_notify` for example. The sending half of the
-    /// socket below is closed after it. `close` is called again where it fails with [`ErrorKind::WouldBlock`].
+    /// Sets the function that closes the sending direction of the layer, for TLS with `close_notify`.
     ///
-    /// Without it the connection ends without half-close, and the stream is left as it is. The application can then
-    /// end it in its own way, with [`WebSocket::into_parts`](super::WebSocket::into_parts).
+    /// The sending direction of the socket below is closed after it. `close` is called again if it returns
+    /// [`ErrorKind::WouldBlock`].
+    ///
+    /// Without such a function the connection ends without half-close, and the stream stays open. The application can
+    /// get it with [`WebSocket::into_parts`](super::WebSocket::into_parts) and shut it down.
     #[must_use]
     pub fn close_write(mut self, close: fn(&mut S) -> io::Result<()>) -> Self {
         if let Verbs::Layer { close_write, .. } = &mut self.verbs {
@@ -339,7 +344,7 @@ impl<S: Read + Write> Over<S> {
     }
 }
 
-/// Whether `stream` consists of `socket` and nothing else. It then has no memory in which it could keep bytes.
+/// Returns whether `stream` consists of `socket` and nothing else. Such a stream has no buffer for written bytes.
 fn is_all_of<S>(socket: &TcpStream, stream: &S) -> bool {
     let same_place =
         core::ptr::eq(core::ptr::from_ref(socket).cast::<()>(), core::ptr::from_ref(stream).cast());
@@ -347,21 +352,22 @@ fn is_all_of<S>(socket: &TcpStream, stream: &S) -> bool {
 }
 
 impl<S> Over<S> {
-    /// The stream.
+    /// Returns a reference to the stream.
     pub const fn get_ref(&self) -> &S {
         &self.stream
     }
 
-    /// The stream, to be changed.
+    /// Returns a mutable reference to the stream.
     pub const fn get_mut(&mut self) -> &mut S {
         &mut self.stream
     }
 
-    /// The stream.
+    /// Returns the stream.
     pub fn into_inner(self) -> S {
         self.stream
     }
 
+    /// Reads once from the stream.
     pub(super) fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
         let room = to.len();
         let read = match self.verbs {
@@ -371,6 +377,7 @@ impl<S> Over<S> {
         believable(read?, room, "the stream claims to have read more bytes than there was room for")
     }
 
+    /// Writes once to the stream. A write of zero bytes is an error, [`ErrorKind::WriteZero`].
     pub(super) fn write(&mut self, from: &[IoSlice<'_>]) -> io::Result<usize> {
         let written = match self.verbs {
             Verbs::Stream(stream) => stream(&mut self.stream).write_vectored(from),
@@ -390,7 +397,7 @@ impl<S> Over<S> {
         }
     }
 
-    /// See [`Stream::close_write`].
+    /// Closes the sending direction: see [`Stream::close_write`].
     pub(super) fn end_sending(&mut self) -> io::Result<()> {
         match self.verbs {
             Verbs::Stream(stream) => stream(&mut self.stream).close_write(),
@@ -408,7 +415,7 @@ impl<S> Over<S> {
         }
     }
 
-    /// See [`Stream::abort`].
+    /// Closes both directions: see [`Stream::abort`].
     pub(super) fn abort(&mut self) {
         match self.verbs {
             Verbs::Stream(stream) => stream(&mut self.stream).abort(),
@@ -420,7 +427,7 @@ impl<S> Over<S> {
         }
     }
 
-    /// See [`Stream::set_read_timeout`].
+    /// Sets how long a read may block: see [`Stream::set_read_timeout`].
     pub(super) fn set_read_timeout(&mut self, timeout: Option<Duration>) -> io::Result<bool> {
         match self.verbs {
             Verbs::Stream(stream) => stream(&mut self.stream).set_read_timeout(timeout),
@@ -430,7 +437,7 @@ impl<S> Over<S> {
         }
     }
 
-    /// See [`Stream::set_write_timeout`].
+    /// Sets how long a write may block: see [`Stream::set_write_timeout`].
     pub(super) fn set_write_timeout(&mut self, timeout: Option<Duration>) -> io::Result<bool> {
         match self.verbs {
             Verbs::Stream(stream) => stream(&mut self.stream).set_write_timeout(timeout),
@@ -440,7 +447,7 @@ impl<S> Over<S> {
         }
     }
 
-    /// See [`Stream::set_nonblocking`].
+    /// Switches non-blocking mode: see [`Stream::set_nonblocking`].
     pub(super) fn set_nonblocking(&mut self, on: bool) -> io::Result<bool> {
         match self.verbs {
             Verbs::Stream(stream) => stream(&mut self.stream).set_nonblocking(on),
@@ -448,7 +455,7 @@ impl<S> Over<S> {
         }
     }
 
-    /// See [`Stream::may_keep`].
+    /// Returns whether the stream has a buffer for written bytes: see [`Stream::may_keep`].
     pub(super) fn may_keep(&mut self) -> bool {
         match self.verbs {
             Verbs::Stream(stream) => stream(&mut self.stream).may_keep(),
@@ -456,7 +463,7 @@ impl<S> Over<S> {
         }
     }
 
-    /// See [`Stream::clock`].
+    /// Returns the time of the stream's own clock: see [`Stream::clock`].
     pub(super) fn clock(&mut self) -> Option<Instant> {
         match self.verbs {
             Verbs::Stream(stream) => stream(&mut self.stream).clock(),
@@ -466,7 +473,7 @@ impl<S> Over<S> {
 }
 
 impl<S: Stream + Send + 'static> Over<S> {
-    /// Two handles to the stream.
+    /// Makes two handles to the stream.
     pub(super) fn take_apart(self) -> io::Result<[Over<Box<dyn Stream + Send>>; 2]> {
         let second = Stream::try_clone(&self.stream)?;
         let first: Box<dyn Stream + Send> = Box::new(self.stream);
@@ -474,12 +481,12 @@ impl<S: Stream + Send + 'static> Over<S> {
     }
 }
 
-/// Sets something on a socket, if there is one.
+/// Calls `set` with the socket, if there is one. Returns whether there is.
 fn with(socket: Option<&TcpStream>, set: impl FnOnce(&TcpStream) -> io::Result<()>) -> io::Result<bool> {
     socket.map_or(Ok(false), |socket| set(socket).map(|()| true))
 }
 
-/// `n`, if it is at most `most`. A stream that counts wrongly has failed: nobody knows what it did.
+/// Returns `n` if it is at most `most`. A stream that counts wrongly has failed: its state is unknown.
 fn believable(n: usize, most: usize, complaint: &'static str) -> io::Result<usize> {
     if n <= most { Ok(n) } else { Err(io::Error::new(ErrorKind::InvalidData, complaint)) }
 }
