@@ -1,7 +1,12 @@
-//! The means to answer an event while it is borrowed.
+//! The handle that answers an event while the event is borrowed.
 //!
-//! Messages are queued here, and written by the run loop before it waits. Where the queue is full the call writes it
-//! out first, so it may wait for the peer.
+//! An event borrows from the inbox, so the application cannot use the whole WebSocket at the same time. A [`Responder`]
+//! borrows the other parts: the sending half of the connection and the stream.
+//!
+//! Its messages are queued. The run loop in `websocket.rs` writes the queue before it blocks. If the queue is full, the
+//! call on the `Responder` writes it first, and may block. `write_driver.rs` does the writing.
+//!
+//! Invariant: [`SendError::Blocked`] is never returned.
 
 use std::prelude::v1::*;
 
@@ -9,47 +14,68 @@ use super::write_driver::Output;
 use crate::adapters::error::Error;
 use crate::{CloseCode, Message, MessageKind, Outbox, Prepared, SendError, Sender};
 
-/// The means to answer an event. What it sends is queued, and goes out before
-/// [`WebSocket::next`](super::WebSocket::next) blocks, or earlier where much is queued.
+/// A handle that answers an event. Its messages are queued, and written before
+/// [`WebSocket::next`](super::WebSocket::next) blocks.
+///
+/// # Blocking
+///
+/// If the queue holds [`Config::high_water`](crate::Config::high_water) bytes or more, a call that sends writes the
+/// whole queue first. It blocks until the stream has taken it. The timers of the connection bound the wait. In
+/// non-blocking mode such a call returns [`Error::Io`] with [`WouldBlock`](std::io::ErrorKind::WouldBlock) instead,
+/// and its message is not queued.
+///
+/// # Errors
+///
+/// Every method that sends returns
+///
+/// - [`Error::Send`] with [`SendError::Closed`] if closing has begun or the connection has ended;
+/// - [`Error::Send`] with [`SendError::MessageOpen`] if a fragmented message is open, except for control frames;
+/// - [`Error::Io`] if the queue was full and the stream failed while it was written.
+///
+/// After an error the message is not queued. [`SendError::Blocked`] is not returned: the call waits instead.
 #[derive(Debug)]
 pub struct Responder<'w, S> {
     pub(super) out: Output<'w, S>,
 }
 
 impl<S> Responder<'_, S> {
-    /// Sends a text message.
+    /// Queues a text message.
     ///
     /// # Errors
     ///
-    /// [`Error::Send`] where it is refused; never as [`SendError::Blocked`], as it is waited until there is
-    /// room. [`Error::Io`] where the stream fails at that.
+    /// [`Error::Send`] and [`Error::Io`] under the conditions that [`Responder`] lists.
     pub fn send_text(&mut self, text: &str) -> Result<(), Error> {
         self.unblocked(|sender| sender.send_text(text))
     }
 
-    /// Sends a binary message.
+    /// Queues a binary message.
     ///
     /// # Errors
     ///
-    /// As [`Self::send_text`].
+    /// [`Error::Send`] and [`Error::Io`] under the conditions that [`Responder`] lists.
     pub fn send_binary(&mut self, data: &[u8]) -> Result<(), Error> {
         self.unblocked(|sender| sender.send_binary(data))
     }
 
-    /// Sends a fragment of a message; see [`Sender::send_fragment`](crate::Sender::send_fragment).
+    /// Queues a fragment of a message (RFC 6455 section 5.4).
+    ///
+    /// [`Sender::send_fragment`](crate::Sender::send_fragment) describes the arguments.
     ///
     /// # Errors
     ///
-    /// As [`Self::send_text`].
+    /// - [`Error::Send`] with [`SendError::MessageOpen`]: a message of another kind is open.
+    /// - [`Error::Send`] with [`SendError::Closed`], and [`Error::Io`], under the conditions that [`Responder`] lists.
     pub fn send_fragment(&mut self, kind: MessageKind, data: &[u8], fin: bool) -> Result<(), Error> {
         self.unblocked(|sender| sender.send_fragment(kind, data, fin))
     }
 
-    /// Sends a message that owns its data; see [`Sender::send`](crate::Sender::send).
+    /// Queues a message that owns its data.
+    ///
+    /// [`Sender::send`](crate::Sender::send) says which messages are queued without being copied.
     ///
     /// # Errors
     ///
-    /// As [`Self::send_text`].
+    /// [`Error::Send`] and [`Error::Io`] under the conditions that [`Responder`] lists.
     pub fn send(&mut self, message: impl Into<Message>) -> Result<(), Error> {
         let mut waiting = message.into();
         loop {
@@ -64,50 +90,61 @@ impl<S> Responder<'_, S> {
         }
     }
 
-    /// Sends a message prepared for many connections.
+    /// Queues a message that was [prepared](Prepared) for many connections.
     ///
     /// # Errors
     ///
-    /// As [`Self::send_text`].
+    /// [`Error::Send`] and [`Error::Io`] under the conditions that [`Responder`] lists.
     pub fn send_prepared(&mut self, prepared: &Prepared) -> Result<(), Error> {
         self.unblocked(|sender| sender.send_prepared(prepared))
     }
 
-    /// The next message goes out as it is, whatever was agreed on; see [`Sender::uncompressed`](crate::Sender::uncompressed).
+    /// Makes the next message be sent uncompressed, even if compression was negotiated.
+    ///
+    /// [`Sender::uncompressed`](crate::Sender::uncompressed) gives the details.
     pub const fn uncompressed(&mut self) -> &mut Self {
         self.out.sender.uncompressed();
         self
     }
 
-    /// Sends a Ping; see [`Sender::ping`](crate::Sender::ping).
+    /// Queues a Ping, ahead of queued messages (RFC 6455 section 5.5.2).
     ///
     /// # Errors
     ///
-    /// As [`Self::send_text`].
+    /// - [`Error::Send`] with [`SendError::ControlTooLong`]: the payload has more than
+    ///   [`MAX_CONTROL_PAYLOAD`](crate::frame::MAX_CONTROL_PAYLOAD) bytes.
+    /// - [`Error::Send`] with [`SendError::Closed`], and [`Error::Io`], under the conditions that [`Responder`] lists.
     pub fn ping(&mut self, payload: &[u8]) -> Result<(), Error> {
         let now = self.out.link.tick();
         self.unblocked(|sender| sender.ping(now, payload))
     }
 
-    /// Sends a Pong; see [`Sender::pong`](crate::Sender::pong).
+    /// Queues an unsolicited Pong, ahead of queued messages (RFC 6455 section 5.5.3).
     ///
     /// # Errors
     ///
-    /// As [`Self::send_text`].
+    /// [`Error::Send`] and [`Error::Io`] under the conditions that [`Self::ping`] lists.
     pub fn pong(&mut self, payload: &[u8]) -> Result<(), Error> {
         self.unblocked(|sender| sender.pong(payload))
     }
 
-    /// Closes the connection; see [`Sender::close`](crate::Sender::close).
+    /// Starts the closing handshake by queueing a Close (RFC 6455 section 7.1.2). Never blocks.
+    ///
+    /// [`Sender::close`](crate::Sender::close) describes the arguments.
     ///
     /// # Errors
     ///
-    /// [`Error::Send`] where it is refused.
+    /// [`Error::Send`] with
+    ///
+    /// - [`SendError::Closed`]: closing has begun, or the connection has ended;
+    /// - [`SendError::CodeNotAllowed`]: this role must not send `code`, or `reason` has no code;
+    /// - [`SendError::ReasonTooLong`]: `reason` has more than
+    ///   [`MAX_REASON_LEN`](crate::close::MAX_REASON_LEN) bytes.
     pub fn close(&mut self, code: impl Into<Option<CloseCode>>, reason: &str) -> Result<(), Error> {
         Ok(self.out.sender.close(self.out.link.tick(), code, reason)?)
     }
 
-    /// Sends, and where too much waits, writes it and sends again.
+    /// Calls `send`. While the queue is full, writes the queue and calls `send` again.
     fn unblocked(
         &mut self,
         mut send: impl FnMut(&mut Sender<Outbox>) -> Result<(), SendError>,
