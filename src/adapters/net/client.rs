@@ -1,4 +1,10 @@
-//! The client's end of the handshake, blocking.
+//! The client's side of the opening handshake over blocking streams.
+//!
+//! [`Client`] has the settings, and is shared by all adapters (`handshake_driver/client.rs`). This file connects TCP
+//! sockets, runs the handshake on a [`DeadlineStream`], and makes the [`WebSocket`]. It does no TLS: the application
+//! makes the TLS stream and passes it to [`Client::open_stream`].
+//!
+//! Invariant: if a handshake fails, [`ConnectError::Http`] returns the stream, and every other error drops it.
 
 use std::io::{Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
@@ -11,7 +17,14 @@ use crate::Instant;
 use crate::adapters::handshake_driver::{self, ConnectError, Tried};
 use crate::handshake::WsUrl;
 
-/// What a client is told before it connects.
+/// A client for blocking streams: the settings of its requests and connections.
+///
+/// # Blocking and timeouts
+///
+/// [`Client::connect`] and [`Client::open_stream`] block until the handshake is done. Two timeouts bound them, each ten
+/// seconds by default: [`connect_timeout`](Client::connect_timeout) for each address of the host, and
+/// [`handshake_timeout`](Client::handshake_timeout) for the handshake. The name lookup has no timeout. Over a stream
+/// without timeouts, nothing interrupts a read that blocks.
 ///
 /// ```no_run
 /// use hybi::adapters::net::Client;
@@ -26,18 +39,27 @@ use crate::handshake::WsUrl;
 pub type Client = handshake_driver::Client<Blocking>;
 
 impl Client {
-    /// The defaults: no subprotocols, no origin, ten seconds for each address to connect and ten for the
-    /// handshake, and those of [`Config`](crate::Config) and [`Limits`](crate::handshake::HeadLimits).
+    /// Returns a client with the defaults: no subprotocols, no origin, ten seconds for each address to connect and
+    /// ten for the handshake, and the defaults of [`Config`](crate::Config) and
+    /// [`HeadLimits`](crate::handshake::HeadLimits).
     #[must_use]
     pub fn new() -> Self {
         Self::on(Blocking)
     }
 
-    /// Connects to a `ws://` URL over TCP, trying each address of its host in turn.
+    /// Connects to a `ws://` URL over TCP, and opens a WebSocket. Tries each address of the host in turn.
+    ///
+    /// Blocks until the handshake is done.
     ///
     /// # Errors
     ///
-    /// [`ConnectError`]; [`ConnectError::NeedsTls`] for `wss`.
+    /// - [`ConnectError::Url`]: `url` cannot be parsed.
+    /// - [`ConnectError::NeedsTls`]: `url` is a `wss://` URL.
+    /// - [`ConnectError::Request`]: a header, a subprotocol or the origin cannot be sent. No connection was made.
+    /// - [`ConnectError::Connect`]: the host was not found, or none of its addresses could be connected to.
+    /// - [`ConnectError::Io`]: the stream failed or ended during the handshake.
+    /// - [`ConnectError::Handshake`]: the response is not valid, or did not arrive in time.
+    /// - [`ConnectError::Http`]: the server answered with a status other than 101.
     pub fn connect(&self, url: &str) -> Result<WebSocket<TcpStream>, ConnectError<TcpStream>> {
         let parsed = WsUrl::parse(url)?;
         if parsed.secure() {
@@ -59,13 +81,15 @@ impl Client {
         Err(tried.into_error())
     }
 
-    /// Opens a WebSocket over a stream that is connected already, through TLS for a `wss://` URL. `socket`
-    /// finds the TCP socket underneath; `|_| None` if there is none, but then nothing interrupts a call that
-    /// blocks.
+    /// Opens a WebSocket over a stream that is connected already. For a `wss://` URL that is a TLS stream.
+    ///
+    /// `socket` returns the TCP socket below the stream. With `|_| None` there is no socket, and nothing interrupts a
+    /// call that blocks. Blocks until the handshake is done.
     ///
     /// # Errors
     ///
-    /// [`ConnectError`].
+    /// [`ConnectError::Url`], [`ConnectError::Request`], [`ConnectError::Io`], [`ConnectError::Handshake`] and
+    /// [`ConnectError::Http`] under the conditions that [`Self::connect`] lists.
     pub fn open<S: Read + Write>(
         &self,
         stream: S,
@@ -75,11 +99,13 @@ impl Client {
         self.open_stream(Over::new(stream, socket), url)
     }
 
-    /// As [`Self::open`], over any [`Stream`](super::Stream), or one that is [driven by functions](Over).
+    /// Opens a WebSocket over any [`Stream`](super::Stream) or [`Over`] that is connected already. Blocks until the
+    /// handshake is done.
     ///
     /// # Errors
     ///
-    /// [`ConnectError`].
+    /// [`ConnectError::Url`], [`ConnectError::Request`], [`ConnectError::Io`], [`ConnectError::Handshake`] and
+    /// [`ConnectError::Http`] under the conditions that [`Self::connect`] lists.
     pub fn open_stream<S>(
         &self,
         stream: impl Into<Over<S>>,
@@ -88,6 +114,7 @@ impl Client {
         self.run(DeadlineStream::new(stream.into(), Instant::ZERO), &WsUrl::parse(url)?)
     }
 
+    /// Runs the handshake on a connected stream.
     fn run<S>(&self, mut link: DeadlineStream<S>, url: &WsUrl<'_>) -> Result<WebSocket<S>, ConnectError<S>> {
         let (subprotocols, headers) = (self.offered(), self.more_headers());
         let request = self.request_for(url, &subprotocols, &headers);

@@ -1,4 +1,4 @@
-//! Blocking WebSockets over [`std::net`] and over any stream that reads and writes, TLS for example.
+//! Blocking WebSockets over [`std::net`] and over any other stream that reads and writes, for example TLS.
 //!
 //! ```no_run
 //! use hybi::adapters::net;
@@ -19,18 +19,21 @@
 //! # }
 //! ```
 //!
-//! [`Server`] and [`Client`] hold what both ends can be told; [`WebSocket::next`] is the run loop. The
-//! timers of the core are driven by the read and write timeouts of the stream.
+//! [`Server`] and [`Client`] have the settings and open connections. [`WebSocket::next`] runs a connection: it reads,
+//! writes, and handles the timers. The adapter converts the deadlines of the timers into read and write timeouts of the
+//! stream.
 //!
 //! # Blocking
 //!
-//! A call that sends waits until the peer has read enough. Meanwhile it handles the timers and looks for input again and
-//! again, of which it keeps up to 64 KiB for the next call that receives. So a live peer is not given up although nobody receives, and
-//! a peer that must send a little before it reads can go on. Two ends that each send more than that without receiving
-//! wait for each other until a timer ends it: have one thread receive and another send ([`WebSocket::split`]).
+//! A call that sends blocks until the stream has taken everything. During the wait it handles the timers and reads
+//! input, of which it keeps up to 64 KiB for the next call that receives. A live peer therefore stays connected
+//! although no call receives, and a peer that must send a little before it reads can continue.
 //!
-//! A socket that is set not to block makes calls fail that would wait. [`Error::interest`] then says what to wait for,
-//! so that one thread can serve many sockets with a poll of its own.
+//! Two ends that each send more than that without receiving wait for each other until a timer ends the connection.
+//! Avoid this with one thread that receives and another that sends: [`WebSocket::split`].
+//!
+//! In non-blocking mode of the socket, a call that would block returns an error. [`Error::interest`] then names the
+//! conditions to wait for, so that one thread can serve many sockets with its own poll loop.
 //!
 //! # Streams
 //!
@@ -39,18 +42,20 @@
 //!
 //! # TLS
 //!
-//! `connect` speaks plain TCP. For `wss` make the TLS stream with the library of your choice, and say with [`Over`] how to
-//! find the [`TcpStream`] underneath and how to end the sending half with `close_notify`:
+//! [`connect`] uses plain TCP. For `wss`, make the TLS stream with a library of your choice. Wrap it in an [`Over`],
+//! with one function that returns the [`TcpStream`] below and one that closes the sending direction with
+//! `close_notify`:
 //!
 //! | library | stream |
 //! | --- | --- |
 //! | native-tls | <code>Over::new(tls, &#124;tls&#124; Some(tls.get_ref())).close_write(&#124;tls&#124; tls.shutdown())</code> |
 //! | rustls | <code>Over::new(tls, &#124;tls&#124; Some(&tls.sock)).close_write(&#124;tls&#124; { tls.conn.send_close_notify(); tls.flush() })</code> |
 //!
-//! Hand it to [`Client::open_stream`], or on the other end to [`Server::accept_stream`]. [`Client::open`] and
-//! [`Server::accept_over`] take the stream and the first function. Such a connection is never half-closed: a FIN without
-//! `close_notify` would look like an attack to the peer. Once it has ended, call the library's own shutdown on the stream
-//! of [`WebSocket::into_parts`].
+//! Pass it to [`Client::open_stream`] or [`Server::accept_stream`].
+//!
+//! [`Client::open`] and [`Server::accept_over`] take only the stream and the first function. Their connections are
+//! never half-closed: a FIN without `close_notify` looks like an attack to the peer. Once such a connection has
+//! ended, call the library's own shutdown on the stream of [`WebSocket::into_parts`].
 
 use std::net::TcpStream;
 
@@ -77,26 +82,26 @@ pub use split::{Reader, Writer};
 pub use stream::{Over, SocketOf, Stream};
 pub use websocket::WebSocket;
 
-/// What [`Server`] and [`Client`] run on here: threads that block.
+/// The runtime marker of [`Server`] and [`Client`] in this module: blocking threads.
 #[derive(Clone, Copy, Debug, Default)]
 #[non_exhaustive]
 pub struct Blocking;
 
 /// Accepts a WebSocket on a connection from a [`TcpListener`](std::net::TcpListener), with the defaults of
-/// [`Server`].
+/// [`Server`]. Blocks until the handshake is done.
 ///
 /// # Errors
 ///
-/// As [`Server::accept`].
+/// The variants of [`AcceptError`] under the conditions that [`Server::accept`] lists.
 pub fn accept(stream: TcpStream) -> Result<WebSocket<TcpStream>, AcceptError<TcpStream>> {
     Server::new().accept(stream)
 }
 
-/// Connects to a `ws://` URL, with the defaults of [`Client`].
+/// Connects to a `ws://` URL, with the defaults of [`Client`]. Blocks until the handshake is done.
 ///
 /// # Errors
 ///
-/// As [`Client::connect`].
+/// The variants of [`ConnectError`] under the conditions that [`Client::connect`] lists.
 pub fn connect(url: &str) -> Result<WebSocket<TcpStream>, ConnectError<TcpStream>> {
     Client::new().connect(url)
 }
