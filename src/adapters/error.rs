@@ -1,36 +1,47 @@
-//! What can go wrong once a WebSocket is open.
+//! The error of calls on an open WebSocket, shared by all adapters.
+//!
+//! [`Error`] tells four causes apart: the stream, the peer, the call itself, and an end without a Close. Errors of a
+//! handshake are in `handshake_driver/`.
+//!
+//! Invariant: no error is fatal for the value. After each one the WebSocket can be called again, up to its end.
 
 use core::fmt;
 use std::io;
 
 use crate::{Outcome, ProtocolError, SendError};
 
-/// Why a call on an open WebSocket failed.
+/// The reason why a call on an open WebSocket failed.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Error {
-    /// Reading or writing failed. The connection is as good as ended; `next` still gives what had come in. Two kinds are
-    /// no failures, and the call can be made again:
+    /// Reading from the stream or writing to it failed. The connection is lost, but `next` still returns the input that
+    /// had arrived.
     ///
-    /// * [`io::ErrorKind::WouldBlock`], from a stream that the application has set not to block. `interest` says what to
-    ///   wait for.
-    /// * [`io::ErrorKind::TimedOut`], from a call that was given so long.
+    /// Two kinds are no failures, and the call can be made again:
+    ///
+    /// - [`io::ErrorKind::WouldBlock`]: the application has set the stream to non-blocking mode, and the stream is not
+    ///   ready. `interest` returns the conditions to wait for.
+    /// - [`io::ErrorKind::TimedOut`]: a call with a timeout had no result in time.
     Io(io::Error),
-    /// The peer broke the protocol, and has been told so. `next` goes on to the end of the connection.
+    /// The peer broke the protocol, and was told with a Close. Further calls of `next` lead to the end of the
+    /// connection.
     Protocol(ProtocolError),
-    /// The call was refused. Nothing of its message was sent, and nothing has changed, with one exception.
+    /// The call was refused. No part of its message was sent, and nothing else has changed.
     ///
-    /// [`SendError::Closed`] may also follow acceptance. A call of an adapter that writes returns it where messages that had been accepted, by this call or by an earlier one, were dropped: the connection closed, failed or
-    /// ended before they were written. A part of them may have been sent. `wait_closed` returns it where the end was told
-    /// elsewhere.
+    /// [`SendError::Closed`] has two more meanings. A call that writes returns it if messages were accepted, by this
+    /// call or an earlier one, and then dropped: the connection closed, failed or ended before they were written. A
+    /// part of them may have been sent. `wait_closed` returns it if the end was reported elsewhere.
     Send(SendError),
-    /// The messages have ended, but not because the peer closed: what it wanted to send may be missing. Only for those
-    /// who ask for it with `error_on_abnormal_end`.
+    /// The connection ended without a Close from the peer, so messages may be missing.
+    ///
+    /// Returned only after a call of `error_on_abnormal_end`, and once.
     Ended(Outcome),
 }
 
-/// What a call that receives messages gives behind the last one; `tells` says whether an end without a Close from the peer
-/// is to be told as an error, which is done once.
+/// Returns the result of a call that receives, after the last message.
+///
+/// If `tells` is true and the peer has not closed, the result is an error. `tells` becomes false, so the error is
+/// returned once.
 pub(super) fn end_of_messages<M>(outcome: Option<Outcome>, tells: &mut bool) -> Result<Option<M>, Error> {
     let tells = core::mem::take(tells);
     match outcome {
@@ -52,7 +63,8 @@ impl fmt::Display for Error {
 }
 
 impl core::error::Error for Error {
-    /// What lies behind the error inside, which is told by [`Display`](fmt::Display) already.
+    /// Returns the source of the inner error. The inner error itself is left out, because [`Display`](fmt::Display)
+    /// shows it already.
     fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
         match self {
             Self::Io(error) => error.source(),

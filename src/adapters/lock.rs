@@ -1,15 +1,18 @@
-//! Locks that are held for a few instructions.
+//! Locking without poisoning, for the mutexes of the adapters.
 //!
-//! A thread that panicked while it held one left nothing half done: what is locked is changed in one go.
+//! Poison is ignored. Each change of a locked value is complete before a stream of the application is called, so a panic
+//! in such a call leaves no change half done.
+//!
+//! `sync` in `adapters/mod.rs` selects the mutex type. `tests/loom` compiles this file with the mutexes of loom.
 
 use super::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 
-/// Locks.
+/// Locks `mutex`. Blocks until no other thread holds it.
 pub(in crate::adapters) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Locks where nobody else does.
+/// Locks `mutex` if no other thread holds it. Never blocks.
 pub(in crate::adapters) fn try_lock<T>(mutex: &Mutex<T>) -> Option<MutexGuard<'_, T>> {
     match mutex.try_lock() {
         Ok(guard) => Some(guard),

@@ -1,4 +1,17 @@
-//! Between the halves of a WebSocket: where receiving leaves what it has to tell.
+//! Replies that the receiving half of a split WebSocket owes to the peer, stored for the sending half.
+//!
+//! The receiving half decodes a Ping or a Close and must have it answered, but it does not own the write queue. It
+//! stores the reply here and continues to read. The task or thread that next holds the write queue applies all stored
+//! replies with [`PendingReplies::apply`]. The receiving half also notes here that input has arrived, because the
+//! sending half owns the timers.
+//!
+//! Not here: the lock of the write queue, and waking whoever waits for it. Each adapter has its own.
+//!
+//! Invariants:
+//! - The lock is held for a few instructions and never during a call on a stream, so a slow write cannot delay the
+//!   receiving half.
+//! - At most [`MOST_OWED`] replies are stored. When the store is full the oldest Pong is dropped, which RFC 6455
+//!   section 5.5.3 permits. A Close is never dropped while a Pong is stored.
 
 use core::time::Duration;
 use std::prelude::v1::*;
@@ -10,99 +23,107 @@ use super::sync::Mutex;
 use crate::EofPosition;
 use crate::{Instant, Outbox, PendingReply, Sender};
 
-/// The most answers that wait while nobody sends. Of several Pongs the newest alone must be sent (RFC 6455
-/// section 5.5.3).
+/// Maximum number of stored replies. Of several Pongs only the newest must be sent (RFC 6455 section 5.5.3).
 const MOST_OWED: usize = 8;
 
-/// Where receiving leaves what it has to tell, for whoever sends next, and where it is never kept waiting:
-/// what is locked here is locked for a few instructions.
+/// Replies to the peer, shared by the two halves of a split WebSocket.
 #[derive(Debug)]
 pub(super) struct PendingReplies {
-    owing: Mutex<Owing>,
-    /// Something lies here.
-    taken: AtomicBool,
-    /// Whether something came in: [`NOTHING`], [`CONTROL`] or [`DATA`].
-    came: AtomicU8,
+    stored: Mutex<Stored>,
+    /// True while `stored` has something to apply. Lets the sending half skip the lock.
+    non_empty: AtomicBool,
+    /// The input since the sending half last applied the replies: [`NOTHING`], [`CONTROL`] or [`DATA`].
+    received: AtomicU8,
 }
 
+// Values of `PendingReplies::received`.
 const NOTHING: u8 = 0;
 const CONTROL: u8 = 1;
 const DATA: u8 = 2;
 
+/// The locked part of [`PendingReplies`].
 #[derive(Debug, Default)]
-struct Owing {
-    owed: Vec<PendingReply>,
+struct Stored {
+    replies: Vec<PendingReply>,
+    /// The round-trip time of the sending half when the replies were last applied.
     round_trip: Option<Duration>,
-    /// No more input will come, which the sending half does not know yet.
+    /// The end of the input, if the sending half does not know of it yet.
     #[cfg(feature = "net")]
     input_ended: Option<EofPosition>,
 }
 
 impl PendingReplies {
+    /// Makes an empty store for the halves of the connection that `sender` belongs to.
     pub(super) fn new(sender: &Sender<Outbox>) -> Self {
-        let owing = Owing { round_trip: sender.round_trip(), ..Owing::default() };
-        Self { owing: Mutex::new(owing), taken: AtomicBool::new(false), came: AtomicU8::new(NOTHING) }
+        let stored = Stored { round_trip: sender.round_trip(), ..Stored::default() };
+        Self {
+            stored: Mutex::new(stored),
+            non_empty: AtomicBool::new(false),
+            received: AtomicU8::new(NOTHING),
+        }
     }
 
-    /// Something came in, and whether there was data in it. It counts as of the time when the desk is cleared, which
-    /// is later than it came, so that no timer is early; and whoever looks after timers clears the desk before.
+    /// Notes that input has arrived, and whether there was data in it.
+    ///
+    /// The sending half owns the timers. It counts the input as received when it applies the replies, which it does
+    /// before it handles timers. That can be late but never early, so no timer fires too soon.
     #[inline]
     pub(super) fn received(&self, data: bool) {
         if data {
-            self.came.store(DATA, Ordering::Release);
-        } else if self.came.load(Ordering::Relaxed) == NOTHING {
-            self.came.store(CONTROL, Ordering::Release);
+            self.received.store(DATA, Ordering::Release);
+        } else if self.received.load(Ordering::Relaxed) == NOTHING {
+            self.received.store(CONTROL, Ordering::Release);
         }
     }
 
-    /// Something is owed to the peer.
-    pub(super) fn owe(&self, owed: PendingReply) {
-        let mut owing = lock(&self.owing);
-        if owing.owed.len() == MOST_OWED {
-            // The oldest Pong; anything else only where there is none.
-            let oldest = owing.owed.iter().position(|owed| matches!(owed, PendingReply::Pong(_)));
-            owing.owed.remove(oldest.unwrap_or(0));
+    /// Stores a reply. Drops the oldest Pong if the store is full.
+    pub(super) fn owe(&self, reply: PendingReply) {
+        let mut stored = lock(&self.stored);
+        if stored.replies.len() == MOST_OWED {
+            // RFC 6455 5.5.3: a Pong may be left out. Another reply is dropped only if no Pong is stored.
+            let oldest = stored.replies.iter().position(|reply| matches!(reply, PendingReply::Pong(_)));
+            stored.replies.remove(oldest.unwrap_or(0));
         }
-        owing.owed.push(owed);
-        self.taken.store(true, Ordering::Release);
+        stored.replies.push(reply);
+        self.non_empty.store(true, Ordering::Release);
     }
 
-    /// No more input will come, and somebody is writing. What is queued is still written, for as long as the close timeout
-    /// allows.
+    /// Stores that no more input will come, while another thread writes. That thread still writes the queue, bounded by
+    /// the close timeout.
     #[cfg(feature = "net")]
     pub(super) fn end_input(&self, cut: EofPosition) {
-        lock(&self.owing).input_ended = Some(cut);
-        self.taken.store(true, Ordering::Release);
+        lock(&self.stored).input_ended = Some(cut);
+        self.non_empty.store(true, Ordering::Release);
     }
 
-    /// Whether something is owed to the peer.
+    /// Returns whether replies are stored.
     #[cfg(feature = "net")]
-    pub(super) fn is_owing(&self) -> bool {
-        self.taken.load(Ordering::Acquire) && !lock(&self.owing).owed.is_empty()
+    pub(super) fn has_replies(&self) -> bool {
+        self.non_empty.load(Ordering::Acquire) && !lock(&self.stored).replies.is_empty()
     }
 
-    /// Clears the desk.
+    /// Moves all stored replies into the write queue, and credits received input to the timers.
     pub(super) fn apply(&self, sender: &mut Sender<Outbox>, now: Instant) {
-        if self.came.load(Ordering::Relaxed) != NOTHING {
-            sender.handle_received(now, self.came.swap(NOTHING, Ordering::Acquire) == DATA);
+        if self.received.load(Ordering::Relaxed) != NOTHING {
+            sender.handle_received(now, self.received.swap(NOTHING, Ordering::Acquire) == DATA);
         }
-        if !self.taken.load(Ordering::Acquire) {
+        if !self.non_empty.load(Ordering::Acquire) {
             return;
         }
-        let mut owing = lock(&self.owing);
-        self.taken.store(false, Ordering::Release);
-        for owed in owing.owed.drain(..) {
-            sender.apply(now, owed);
+        let mut stored = lock(&self.stored);
+        self.non_empty.store(false, Ordering::Release);
+        for reply in stored.replies.drain(..) {
+            sender.apply(now, reply);
         }
         #[cfg(feature = "net")]
-        if let Some(cut) = owing.input_ended.take() {
+        if let Some(cut) = stored.input_ended.take() {
             sender.handle_input_ended(now, cut);
         }
-        owing.round_trip = sender.round_trip();
+        stored.round_trip = sender.round_trip();
     }
 
-    /// The time from the last Ping that was answered to its Pong, as known when this was cleared last.
+    /// Returns the time from the last answered Ping to its Pong, as of the last [`apply`](Self::apply).
     pub(super) fn round_trip(&self) -> Option<Duration> {
-        lock(&self.owing).round_trip
+        lock(&self.stored).round_trip
     }
 }

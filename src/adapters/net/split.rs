@@ -126,8 +126,8 @@ impl Shared {
     ///
     /// If another thread holds the lock, that thread writes the replies: it applies them before it releases the lock,
     /// and calls this method after the release.
-    fn write_owed(&self, mut write: impl FnMut(&mut Out, &ThreadReplies)) {
-        while self.pending.is_owing() {
+    fn write_replies(&self, mut write: impl FnMut(&mut Out, &ThreadReplies)) {
+        while self.pending.has_replies() {
             let Some(mut out) = try_lock(&self.out) else { return };
             write(&mut out, &self.pending);
         }
@@ -325,8 +325,8 @@ impl Reader {
             }
             match polled {
                 Ok(Some(ready)) => {
-                    if let Some(owed) = self.inbox.reply(ready) {
-                        self.owe(owed);
+                    if let Some(reply) = self.inbox.reply(ready) {
+                        self.send_reply(reply);
                     }
                     return Ok(Some(ready));
                 }
@@ -340,7 +340,7 @@ impl Reader {
                     looked = true;
                 }
                 Err(error) => {
-                    self.owe(error.into());
+                    self.send_reply(error.into());
                     return Err(error.into());
                 }
             }
@@ -349,17 +349,17 @@ impl Reader {
     }
 
     /// Stores a reply, and writes it unless another thread does or the stream is full.
-    fn owe(&mut self, owed: PendingReply) {
+    fn send_reply(&mut self, reply: PendingReply) {
         let Self { link, shared, no_room_at, .. } = self;
-        let is_pong = matches!(owed, PendingReply::Pong(_));
-        shared.pending.owe(owed);
+        let is_pong = matches!(reply, PendingReply::Pong(_));
+        shared.pending.owe(reply);
         // Each turn tries to write the stored replies before it reads. If the stream has no non-blocking mode, an
         // attempt takes some milliseconds: too long for each Ping of a flood.
         if is_pong && no_room_at.is_some_and(|at| link.tick() < at + SLICE) {
             return;
         }
         *no_room_at = None;
-        shared.write_owed(|out, pending| {
+        shared.write_replies(|out, pending| {
             if !out.write_now(pending) {
                 *no_room_at = Some(out.link.now());
             }
@@ -594,7 +594,7 @@ impl Writer {
             let sent = on_time.and_then(|()| send(&mut Responder { out: out.output(pending) }));
             sent.and(out.write(pending))
         };
-        self.shared.write_owed(|out, pending| {
+        self.shared.write_replies(|out, pending| {
             // The next read or send reports a stream that has failed.
             let _ = out.write(pending);
         });
