@@ -1,4 +1,15 @@
-//! What a client is told, and its end of the handshake.
+//! The builder [`Client`], and the client's side of the opening handshake.
+//!
+//! ```text
+//!   Client ── request_for ──▶ ClientRequest ── connecting ──▶ Connecting ── finish ──▶ Opened or NotConnected
+//! ```
+//!
+//! [`Connecting`] writes the request and reads until the response is complete. The adapter performs its steps, and
+//! adds the stream to a [`NotConnected`] to make the public [`ConnectError`]. Resolving and connecting is the
+//! adapter's work, and the rules for requests and responses are in `crate::handshake`.
+//!
+//! Invariant: the key and the masking seed of each connection come from the system's random source (RFC 6455 sections
+//! 4.1 and 10.3).
 
 use core::fmt;
 use core::time::Duration;
@@ -14,11 +25,11 @@ use crate::handshake::{
 };
 use crate::{Connection, Inbox, Instant, Outbox, SharedConfig};
 
-/// What a client is told before it connects. `R` is what it runs on, which each adapter names.
+/// The settings of a client's requests and connections. `R` is the runtime marker of the adapter.
 ///
-/// Of connections to one host only one should be connecting at a time (RFC 6455 section 4.1), and whoever
-/// connects again after a failure should wait for a random time that grows (section 7.2.3): both are up to
-/// the caller.
+/// The methods that connect are on the adapter's page: `net::Client` for example. Two rules are up to the caller. Only
+/// one connection to a host should be connecting at a time (RFC 6455 section 4.1). Before connecting again after a
+/// failure, a client should wait for a random time that grows (section 7.2.3).
 #[derive(Clone, Debug)]
 pub struct Client<R> {
     runtime: R,
@@ -55,57 +66,56 @@ impl<R> Client<R> {
         }
     }
 
-    /// What it runs on.
+    /// Returns the runtime marker.
     #[must_use]
     pub const fn runtime(&self) -> &R {
         &self.runtime
     }
 
-    /// Limits, timers and habits of the connection: a [`Config`](crate::Config), or one that is shared.
+    /// Sets the limits, timers and behaviour of the connection: a [`Config`](crate::Config), or a shared one.
     #[must_use]
     pub fn config(mut self, config: impl Into<SharedConfig>) -> Self {
         self.config = config.into();
         self
     }
 
-    /// The limits on a response's head.
+    /// Sets the limits on the head of a response.
     #[must_use]
     pub fn head_limits(mut self, limits: HeadLimits) -> Self {
         self.limits = limits;
         self
     }
 
-    /// How long to wait for each address that the host has, where the adapter connects; `None` as long as the
-    /// system does.
+    /// Sets how long the adapter may take to connect to each address of the host. `None` leaves it to the system.
     #[must_use]
     pub fn connect_timeout(mut self, timeout: Option<Duration>) -> Self {
         self.connect_timeout = timeout;
         self
     }
 
-    /// How long the handshake may take; `None` for ever.
+    /// Sets how long the handshake may take, from the request to the end of the response. `None` sets no limit.
     #[must_use]
     pub fn handshake_timeout(mut self, timeout: Option<Duration>) -> Self {
         self.handshake_timeout = timeout;
         self
     }
 
-    /// The origin to send, as a browser does.
+    /// Sets the value of the `Origin` header, which browsers send (RFC 6455 section 4.1).
     #[must_use]
     pub fn origin(mut self, origin: impl Into<String>) -> Self {
         self.origin = Some(origin.into());
         self
     }
 
-    /// The subprotocols to offer, the preferred ones first.
+    /// Sets the subprotocols to offer, the preferred ones first (RFC 6455 section 1.9).
     #[must_use]
     pub fn subprotocols<T: Into<String>>(mut self, names: impl IntoIterator<Item = T>) -> Self {
         self.subprotocols = names.into_iter().map(Into::into).collect();
         self
     }
 
-    /// Offers to compress messages (RFC 7692), which is done if the server agrees; not by default. How is in
-    /// [`Config`](crate::Config).
+    /// Offers permessage-deflate (RFC 7692), off by default. If the server agrees, messages are compressed with the
+    /// settings of [`Config::compression`](crate::Config::compression).
     #[cfg(feature = "deflate")]
     #[must_use]
     pub fn deflate(mut self, offer: impl Into<Option<DeflateOffer>>) -> Self {
@@ -113,25 +123,25 @@ impl<R> Client<R> {
         self
     }
 
-    /// One more header of the request.
+    /// Adds a header to the request.
     #[must_use]
     pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.headers.push((name.into(), value.into()));
         self
     }
 
-    /// The subprotocols that are offered.
+    /// Returns the subprotocols to offer.
     pub(in crate::adapters) fn offered(&self) -> Vec<&str> {
         self.subprotocols.iter().map(String::as_str).collect()
     }
 
-    /// The headers of the request, besides those of the handshake.
+    /// Returns the headers that were added to the request.
     pub(in crate::adapters) fn more_headers(&self) -> Vec<(&str, &str)> {
         borrowed(&self.headers)
     }
 
-    /// The request for `url`, which borrows what [`offered`](Self::offered) and
-    /// [`more_headers`](Self::more_headers) gave.
+    /// Returns the request for `url`. `subprotocols` and `headers` are the results of [`offered`](Self::offered) and
+    /// [`more_headers`](Self::more_headers), which the request borrows.
     pub(in crate::adapters) fn request_for<'r>(
         &'r self,
         url: &WsUrl<'r>,
@@ -147,7 +157,7 @@ impl<R> Client<R> {
         request
     }
 
-    /// Whether the request for `url` can be sent: what is wrong with it will not be right once connected.
+    /// Checks that the request for `url` can be sent, before a connection is made for it.
     #[cfg(any(feature = "net", feature = "tokio"))]
     pub(in crate::adapters) fn check(&self, url: &WsUrl<'_>) -> Result<(), RequestError> {
         let (subprotocols, headers) = (self.offered(), self.more_headers());
@@ -155,7 +165,7 @@ impl<R> Client<R> {
         ClientHandshake::new(request, [0; 16], self.limits).map(drop)
     }
 
-    /// The handshake for one connection, with `request`.
+    /// Starts the handshake for one connection, with `request`.
     pub(in crate::adapters) fn connecting<'r>(
         &self,
         now: Instant,
@@ -184,23 +194,25 @@ fn entropy(to: &mut [u8]) -> io::Result<()> {
     getrandom::fill(to).map_err(|error| io::Error::other(std::format!("no entropy from the system: {error}")))
 }
 
-/// The client's end of a handshake.
+/// The client's side of a handshake, as a state machine without I/O.
 #[derive(Debug)]
 pub(in crate::adapters) struct Connecting<'r> {
     out: Outgoing,
     handshake: ClientHandshake<'r>,
-    /// Once the head is whole, a fresh machine reads it again, to lend what it finds.
+    /// A handshake that has read nothing. It reads the complete head again, and returns values that borrow from it.
     again: ClientHandshake<'r>,
     received: Received,
     config: SharedConfig,
+    /// The seed of the masking keys.
     seed: [u8; 32],
     result: Option<Result<Opened, NotConnected>>,
 }
 
-/// The addresses of a host that were tried in vain.
+/// The addresses of a host that could not be connected to, with the errors.
 #[cfg(any(feature = "net", feature = "tokio"))]
 #[derive(Debug, Default)]
 pub(in crate::adapters) struct Tried {
+    /// Each address with its error, separated by commas.
     why: String,
     kind: Option<io::ErrorKind>,
 }
@@ -222,7 +234,7 @@ impl Tried {
     }
 }
 
-/// Why no connection was opened.
+/// The reason why a handshake failed: [`ConnectError`] without the stream.
 #[derive(Debug)]
 pub(in crate::adapters) enum NotConnected {
     Request(RequestError),
@@ -256,11 +268,12 @@ impl HandshakeDriver for Connecting<'_> {
 }
 
 impl Connecting<'_> {
-    /// What came of it, once there is nothing more to do.
+    /// Returns the result, after [`Step::Done`].
     pub(in crate::adapters) fn finish(self) -> Result<Opened, NotConnected> {
         self.result.unwrap_or_else(|| Err(unexpected_eof().into()))
     }
 
+    /// Handles a step. Returns the connection once the response is complete.
     fn advance(&mut self, now: Instant, did: io::Result<Did>) -> Result<Option<Opened>, NotConnected> {
         match did? {
             Did::Read(0) => return Err(unexpected_eof().into()),
@@ -314,7 +327,7 @@ impl From<HandshakeError> for NotConnected {
 }
 
 impl NotConnected {
-    /// The error to return, with the stream.
+    /// Returns the public error, with the stream.
     pub(in crate::adapters) fn into_error<S>(self, stream: S) -> ConnectError<S> {
         match self {
             Self::Request(error) => ConnectError::Request(error),
@@ -325,21 +338,20 @@ impl NotConnected {
     }
 }
 
-/// A response that is not 101, and its stream: 401, a redirect, an error.
+/// A response with a status other than 101, and its stream. Examples are 401, a redirect, and an error.
 pub struct HttpAnswer<S> {
     /// The status code.
     pub status: u16,
-    /// The bytes that were read: the head, and what followed it.
+    /// The bytes that were read: interim responses (1xx), the head, and the first bytes of the body.
     pub received: Vec<u8>,
-    /// How many bytes of `received` lie in front of the body: the head, and interim responses (1xx) in front of
-    /// it.
+    /// The number of bytes of `received` before the body: interim responses (1xx) and the head.
     pub head_len: usize,
     /// The stream, from which the rest of a body can be read.
     pub stream: S,
-    /// Where in `received` the final response begins. An interim response (RFC 9110 15.2) looks just like it, so
-    /// only the machine that read the responses can tell where this is.
+    /// The position in `received` where the final response begins. An interim response (RFC 9110 section 15.2) has the
+    /// same form, so only the parser can tell this position.
     head_start: usize,
-    /// Where in `received` the header lines of the final response begin.
+    /// The position in `received` where the header lines of the final response begin.
     headers_start: usize,
 }
 
@@ -371,14 +383,13 @@ impl<S> HttpAnswer<S> {
         self.received.get(self.head_start..self.head_len).unwrap_or_default()
     }
 
-    /// Returns the headers of the response: `Location` or `WWW-Authenticate`, say. Those of interim responses (1xx)
-    /// that came before the response are not among them.
+    /// Returns the headers of the response, such as `Location`, without those of interim responses (1xx).
     #[must_use]
     pub fn headers(&self) -> Headers<'_> {
         Headers::from_lines(self.received.get(self.headers_start..self.head_len).unwrap_or_default())
     }
 
-    /// As much of the body as has been read with the head.
+    /// Returns the part of the body that was read together with the head. The rest can be read from `stream`.
     #[must_use]
     pub fn body(&self) -> &[u8] {
         self.received.get(self.head_len..).unwrap_or_default()
@@ -395,23 +406,22 @@ impl<S> fmt::Debug for HttpAnswer<S> {
     }
 }
 
-/// Why no WebSocket was opened.
+/// The reason why no WebSocket was opened.
 #[non_exhaustive]
 pub enum ConnectError<S> {
-    /// The URL cannot be connected to.
+    /// The URL is not a valid `ws://` or `wss://` URL.
     Url(UrlError),
-    /// A `wss` URL, for which this crate brings no TLS. Make a TLS stream to the host and call
-    /// `Client::open`.
+    /// The URL is a `wss` URL, and this crate has no TLS. Make a TLS stream to the host and call `Client::open`.
     NeedsTls,
-    /// The request cannot be sent as the application wants it.
+    /// The request cannot be sent: a header, a subprotocol or the origin is invalid.
     Request(RequestError),
     /// No connection could be made. The error names the addresses that were tried.
     Connect(io::Error),
-    /// The stream failed, or ended, in the handshake.
+    /// The stream failed or ended during the handshake.
     Io(io::Error),
-    /// The response is none to a WebSocket handshake, or came too late.
+    /// The response is not valid for a WebSocket handshake, or it came too late.
     Handshake(HandshakeError),
-    /// The server answered as an HTTP server.
+    /// The server answered with a status other than 101.
     Http(HttpAnswer<S>),
 }
 
@@ -433,7 +443,7 @@ impl<S> fmt::Display for ConnectError<S> {
 }
 
 impl<S> fmt::Debug for ConnectError<S> {
-    // The stream may have none.
+    // Written by hand because `S` may have no `Debug`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Url(error) => f.debug_tuple("Url").field(error).finish(),
@@ -450,7 +460,7 @@ impl<S> fmt::Debug for ConnectError<S> {
 impl<S> core::error::Error for ConnectError<S> {}
 
 impl<S> ConnectError<S> {
-    /// The same without the stream, which may be bound to a thread or borrow something.
+    /// Returns the error without the stream. The stream may be bound to a thread or borrow a value.
     #[must_use]
     pub fn without_stream(self) -> ConnectError<()> {
         match self {
