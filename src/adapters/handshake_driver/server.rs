@@ -1,4 +1,16 @@
-//! What a server is told, and its end of the handshake.
+//! The builder [`Server`], and the server's side of the opening handshake.
+//!
+//! ```text
+//!   Request ── upgrade, accepted ──▶ Accept ── 101 flushed ────────▶ Done: Opened
+//!      │  └─── broke a rule, refused ──▶ Refuse ── answer arrived ─▶ Done: the reason
+//!      └────── plain HTTP, stream failed ──────────────────────────▶ Done: the reason
+//! ```
+//!
+//! [`Accepting`] is this machine, and [`Answer`] sends an answer other than 101. The adapter performs their steps, and
+//! adds the stream to a [`NotAccepted`] to make the public [`AcceptError`]. The rules for requests and responses are in
+//! `crate::handshake`.
+//!
+//! Invariant: each request gets one answer, unless the stream fails first. The application answers plain HTTP.
 
 use core::fmt;
 use core::mem::replace;
@@ -15,27 +27,30 @@ use crate::handshake::{
 };
 use crate::{Connection, Inbox, Instant, Outbox, SharedConfig};
 
-/// How much more is read of a request that has been answered, in bytes. A socket that is closed with bytes unread sends
-/// a reset, which destroys an answer that is on its way.
+/// Maximum number of bytes that are read and discarded after an answer. A socket that is closed with unread bytes sends
+/// a reset, which destroys an answer in transit.
 const MOST_DISCARDED: usize = 64 << 10;
-/// How long more is read, from the end of the answer.
+/// How long input is read and discarded, from the end of the answer.
 const DISCARD_TIME: Duration = Duration::from_secs(1);
 /// How long the peer may take nothing of an answer, by default.
 ///
-/// It is longer than the other time outs of a handshake, because a socket is writable again only when a third of its send
-/// buffer is free. Over loopback to a peer that reads 100 KiB/s, Linux let the buffer grow to 4 MiB and took nothing for
-/// 12 to 15 s at a time.
+/// This is longer than the other timeouts of a handshake, because a socket is writable again only when a third of its
+/// send buffer is free. Over loopback to a peer that reads 100 KiB/s, Linux let the buffer grow to 4 MiB and took
+/// nothing for 12 to 15 s at a time.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
-/// How many bytes of an answer the peer has to take in a second, on the whole.
+/// The lowest average rate at which the peer must take an answer, in bytes a second.
 const SLOWEST: u64 = 1024;
 
-/// What a server is told once and uses for each connection. `R` is what it runs on, which each adapter names.
+/// The settings of a server, used for each connection. `R` is the runtime marker of the adapter.
+///
+/// The methods that accept are on the adapter's page: `net::Server` for example.
 #[derive(Clone, Debug)]
 pub struct Server<R> {
     runtime: R,
     settings: Settings,
 }
 
+/// The settings that do not depend on the adapter.
 #[derive(Clone, Debug)]
 struct Settings {
     config: SharedConfig,
@@ -69,54 +84,56 @@ impl<R> Server<R> {
         Self { runtime, settings }
     }
 
-    /// What it runs on.
+    /// Returns the runtime marker.
     #[must_use]
     pub const fn runtime(&self) -> &R {
         &self.runtime
     }
 
-    /// Limits, timers and habits of the connections: a [`Config`](crate::Config), or one that is shared.
+    /// Sets the limits, timers and behaviour of the connections: a [`Config`](crate::Config), or a shared one.
     #[must_use]
     pub fn config(mut self, config: impl Into<SharedConfig>) -> Self {
         self.settings.config = config.into();
         self
     }
 
-    /// The limits on a request's head.
+    /// Sets the limits on the head of a request.
     #[must_use]
     pub fn head_limits(mut self, limits: HeadLimits) -> Self {
         self.settings.limits = limits;
         self
     }
 
-    /// Sets how long a handshake may take: from the beginning until the 101 response is sent; `None` for ever.
+    /// Sets how long a handshake may take, from its start until the 101 response is sent. `None` sets no limit.
     ///
-    /// A request that is not whole by then is refused (408). A refusal is written beyond that, as long as the peer takes
-    /// some of it within each such time (1 s at least, 30 s at most or with `None`), and 1 KiB a second on the whole;
-    /// then [`AcceptError::Io`] says that it was not sent.
+    /// A request that is not complete by then is refused with status 408. A refusal may take longer. The peer must take
+    /// some of it within each such time (1 s at least, 30 s at most or with `None`), and 1 KiB a second on the whole.
+    /// Otherwise the call returns [`AcceptError::Io`].
     #[must_use]
     pub fn handshake_timeout(mut self, timeout: Option<Duration>) -> Self {
         self.settings.timeout = timeout;
         self
     }
 
-    /// The subprotocols that are spoken here. The first that a client lists and that is among them is chosen.
+    /// Sets the supported subprotocols. The first one in the client's list that is supported is selected (RFC 6455
+    /// section 4.2.2).
     #[must_use]
     pub fn subprotocols<T: Into<String>>(mut self, names: impl IntoIterator<Item = T>) -> Self {
         self.settings.subprotocols = names.into_iter().map(Into::into).collect();
         self
     }
 
-    /// The origins whose pages may connect; others get 403. A request without an `Origin` is not from a
-    /// browser, and let pass (RFC 6455 section 10.2).
+    /// Sets the origins whose pages may connect. Requests from other origins are refused with status 403.
+    ///
+    /// A request without an `Origin` header is not from a browser, and is accepted (RFC 6455 section 10.2).
     #[must_use]
     pub fn origins<T: Into<String>>(mut self, origins: impl IntoIterator<Item = T>) -> Self {
         self.settings.origins = Some(origins.into_iter().map(Into::into).collect());
         self
     }
 
-    /// Compresses messages (RFC 7692) where a client offers that; not by default. How is in
-    /// [`Config`](crate::Config).
+    /// Accepts offers of permessage-deflate (RFC 7692), off by default. Messages of such connections are compressed
+    /// with the settings of [`Config::compression`](crate::Config::compression).
     #[cfg(feature = "deflate")]
     #[must_use]
     pub fn deflate(mut self, config: impl Into<Option<DeflateConfig>>) -> Self {
@@ -124,14 +141,15 @@ impl<R> Server<R> {
         self
     }
 
-    /// One more header of the 101 response.
+    /// Adds a header to the 101 response.
     #[must_use]
     pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.settings.headers.push((name.into(), value.into()));
         self
     }
 
-    /// What is answered unless the application decides: the client's first subprotocol that is spoken here.
+    /// Returns the default decision about a request: accept it, with the first subprotocol in the client's list that is
+    /// [supported](Self::subprotocols).
     #[must_use]
     pub fn choose(&self, request: &Request<'_>) -> Acceptance {
         let own = &self.settings.subprotocols;
@@ -139,7 +157,7 @@ impl<R> Server<R> {
         Acceptance { subprotocol: chosen.map(Into::into), headers: Vec::new() }
     }
 
-    /// The handshake for one connection, with `decide` to judge the request.
+    /// Starts the handshake for one connection. `decide` accepts or refuses the request.
     pub(in crate::adapters) fn accepting<D>(&self, now: Instant, decide: D) -> Accepting<'_, D>
     where
         D: FnOnce(&Request<'_>) -> Result<Acceptance, Refusal>,
@@ -155,26 +173,28 @@ impl<R> Server<R> {
     }
 }
 
-/// The server's end of a handshake.
+/// The server's side of a handshake, as a state machine without I/O.
 pub(in crate::adapters) struct Accepting<'s, D> {
     settings: &'s Settings,
+    /// When the 101 response must be written.
     deadline: Option<Instant>,
     stage: Stage<D>,
 }
 
+/// The states of [`Accepting`].
 enum Stage<D> {
-    /// The head of the request comes in.
+    /// Reads the head of the request.
     Request {
         handshake: ServerHandshake,
         received: Received,
         decide: D,
     },
-    /// The 101 goes out.
+    /// Writes the 101 response.
     Accept {
         out: Outgoing,
         agreed: Agreed,
     },
-    /// Another answer goes out.
+    /// Writes another answer.
     Refuse {
         answer: Box<Answer>,
         why: NotAccepted,
@@ -182,24 +202,24 @@ enum Stage<D> {
     Done(Box<Result<Opened, NotAccepted>>),
 }
 
-/// What the connection will be.
+/// The parameters of an accepted connection, kept until the 101 response is written.
 struct Agreed {
-    /// What arrived behind the request.
+    /// The bytes that arrived behind the request.
     behind: Vec<u8>,
     handshake: Handshake,
     #[cfg(feature = "deflate")]
     deflate: Option<DeflateParams>,
 }
 
-/// A request that asks for no WebSocket.
+/// A plain HTTP request.
 #[derive(Debug)]
 pub(in crate::adapters) struct PlainRequest {
     pub(in crate::adapters) method: Box<str>,
     pub(in crate::adapters) target: Box<str>,
     headers: Box<[u8]>,
-    /// All that was read: the head, and what came behind it.
+    /// The bytes that were read: the head, and the bytes behind it.
     pub(in crate::adapters) received: Vec<u8>,
-    /// How long the peer may take nothing of an answer.
+    /// How long the stream may take nothing of the answer.
     pub(in crate::adapters) write_timeout: Duration,
 }
 
@@ -218,18 +238,18 @@ impl PlainRequest {
         Headers::from_lines(&self.headers)
     }
 
-    /// Begins to send `answer`, without its body if the method of the request is HEAD.
+    /// Starts to send `answer`, without its body if the method of the request is HEAD.
     pub(in crate::adapters) fn answer(&self, now: Instant, answer: &Reject<'_>) -> io::Result<Answer> {
         Answer::new(now, self.write_timeout, &answer.in_reply_to(&self.method))
     }
 
-    /// The answer that only WebSockets are spoken here.
+    /// Returns the answer of an endpoint that only serves WebSockets.
     pub(in crate::adapters) const fn refusal() -> Reject<'static> {
         Rejection::new(Reason::NotAnUpgrade).response()
     }
 }
 
-/// Why no connection was opened.
+/// The reason why a handshake failed: [`AcceptError`] without the stream.
 #[derive(Debug)]
 pub(in crate::adapters) enum NotAccepted {
     Io(io::Error),
@@ -240,14 +260,16 @@ pub(in crate::adapters) enum NotAccepted {
 }
 
 impl<D> Stage<D> {
+    /// Returns the final state of a handshake that has failed.
     fn done(why: NotAccepted) -> Self {
         Self::Done(Box::new(Err(why)))
     }
 }
 
 impl Settings {
+    /// Starts to send `reject`, after which the handshake ends with `why`.
     fn refuse<D>(&self, now: Instant, reject: &Reject<'_>, why: NotAccepted) -> Stage<D> {
-        // Whoever gives handshakes little time gives refusals little, but enough for what is sent when that time is up.
+        // A short handshake timeout also shortens this one, but a 408 is sent when that timeout is up and needs time.
         let write_timeout =
             self.timeout.map_or(WRITE_TIMEOUT, |timeout| timeout.clamp(DISCARD_TIME, WRITE_TIMEOUT));
         match Answer::new(now, write_timeout, reject) {
@@ -307,7 +329,7 @@ impl<D: FnOnce(&Request<'_>) -> Result<Acceptance, Refusal>> HandshakeDriver for
 }
 
 impl<D: FnOnce(&Request<'_>) -> Result<Acceptance, Refusal>> Accepting<'_, D> {
-    /// What came of it, once there is nothing more to do.
+    /// Returns the result, after [`Step::Done`].
     pub(in crate::adapters) fn finish(self) -> Result<Opened, NotAccepted> {
         match self.stage {
             Stage::Done(result) => *result,
@@ -315,7 +337,7 @@ impl<D: FnOnce(&Request<'_>) -> Result<Acceptance, Refusal>> Accepting<'_, D> {
         }
     }
 
-    /// Some of the request has come in, or time has passed.
+    /// Handles a step of [`Stage::Request`]: a part of the request was read, or time has passed.
     fn request(
         &self,
         now: Instant,
@@ -342,9 +364,9 @@ impl<D: FnOnce(&Request<'_>) -> Result<Acceptance, Refusal>> Accepting<'_, D> {
         }
     }
 
-    /// The request is whole.
+    /// Decides about the complete request, and returns the next state.
     fn judge(&self, now: Instant, received: Received, decide: D) -> Stage<D> {
-        // A fresh machine reads it again, to lend what it finds.
+        // Parse the complete head again, with a new parser: the request that it returns borrows from these bytes.
         let request = match ServerHandshake::new(self.settings.limits).poll(received.bytes()) {
             Ok(Some(Incoming::Upgrade(request))) => request,
             Ok(Some(Incoming::Http(request))) => {
@@ -398,6 +420,7 @@ impl<D: FnOnce(&Request<'_>) -> Result<Acceptance, Refusal>> Accepting<'_, D> {
 }
 
 impl Agreed {
+    /// Makes the connection.
     fn open(self, now: Instant, config: SharedConfig) -> Opened {
         let connection = Connection::server(now, config, Outbox::new());
         #[cfg(feature = "deflate")]
@@ -406,37 +429,40 @@ impl Agreed {
     }
 }
 
-/// Sends an answer other than 101, and sees to it that the answer arrives.
+/// Sends an answer other than 101, and closes the stream so that the answer arrives (a lingering close).
 ///
 /// ```text
-///  write ──▶ flush ──▶ half-close ──▶ discard what comes ──▶ done
-///    └─────────┴─ too slow ─▶ error: TimedOut ─────────────────▲
+///  write ──▶ flush ──▶ half-close ──▶ discard input ──▶ done
+///    └─────────┴─ too slow ─▶ error: TimedOut ────────────▲
 /// ```
 ///
-/// Two deadlines end the writing. One is put off whenever the stream takes some bytes, so that a slow reader gets the
-/// whole answer, however large it is. The other is not, so that a peer which takes a byte now and then does not hold
-/// the answer for ever. Behind the flush the answer is on its way, and no deadline is an error any more.
+/// Two deadlines bound the writing. `stalled_at` is extended whenever the stream takes some bytes, so a slow reader
+/// gets the whole answer, however large it is. `write_until` is fixed, so a peer that takes one byte now and then
+/// cannot hold the connection for ever. After the flush the answer is in transit, and a deadline only ends the
+/// discarding.
 #[derive(Debug)]
 pub(in crate::adapters) struct Answer {
     out: Outgoing,
     ending: Ending,
     /// How long the stream may take nothing.
     write_timeout: Duration,
-    /// When the stream will have taken nothing for too long.
+    /// The deadline for the next progress: the last one plus `write_timeout`.
     stalled_at: Instant,
-    /// When the answer must be written, at the slowest rate.
+    /// The deadline for the whole answer, at the rate of [`SLOWEST`].
     write_until: Instant,
-    /// How long more is read, once the answer is flushed.
+    /// The deadline for discarding input, once the answer is flushed.
     discard_until: Instant,
+    /// Space to read discarded input into.
     scratch: Box<[u8]>,
+    /// The reason why the answer was not sent.
     pub(in crate::adapters) error: Option<io::Error>,
 }
 
-/// What follows an answer.
+/// The state of the lingering close.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Ending {
     HalfClose,
-    /// So much more may be read.
+    /// Discards input, at most this number of bytes.
     Discard(usize),
     Done,
 }
@@ -449,7 +475,7 @@ impl Answer {
     ) -> io::Result<Self> {
         let bytes = reject.to_vec().map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
         let at_slowest = u64::try_from(bytes.len()).map_or(u64::MAX, |len| len.div_ceil(SLOWEST));
-        // A stream is asked once at least whether it takes something.
+        // At least 1 ms, so that the stream is asked at least once.
         let write_timeout = write_timeout.max(Duration::from_millis(1));
         Ok(Self {
             out: Outgoing::new(bytes),
@@ -467,7 +493,7 @@ impl Answer {
         self.ending == Ending::Done
     }
 
-    /// Some of the answer was written, or nothing happened for a while.
+    /// Handles a write, a flush or a wait. Ends with an error if a deadline has passed.
     fn handle_write(&mut self, now: Instant, did: &Did) {
         self.out.handle(did);
         match did {
@@ -491,7 +517,8 @@ impl Answer {
         if self.out.is_done() {
             self.discard_until
         } else if self.out.is_written() {
-            // How a flush gets on cannot be seen. A stream that has kept the whole answer gets the time for all of it.
+            // A flush shows no progress. A stream that has buffered the whole answer gets the time for the whole
+            // answer.
             self.write_until.max(self.stalled_at)
         } else {
             self.write_until.min(self.stalled_at)
@@ -537,28 +564,28 @@ impl HandshakeDriver for Answer {
     }
 }
 
-/// How a request is accepted.
+/// The application's decision to accept a request.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Acceptance {
-    /// The subprotocol, one of those that the client offered.
+    /// The selected subprotocol, one of those that the client offered.
     pub subprotocol: Option<String>,
-    /// Headers of the 101 response.
+    /// The headers to add to the 101 response.
     pub headers: Vec<(String, String)>,
 }
 
-/// How a request is refused by the application.
+/// The application's decision to refuse a request.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Refusal {
-    /// The status, 200 to 599.
+    /// The status of the response, 200 to 599.
     pub status: u16,
-    /// Headers of the response.
+    /// The headers of the response.
     pub headers: Vec<(String, String)>,
-    /// Content type and body.
+    /// The content type and the body of the response.
     pub body: Option<(String, Vec<u8>)>,
 }
 
 impl Refusal {
-    /// A refusal without headers or a body.
+    /// Returns a refusal without headers and body.
     #[must_use]
     pub const fn new(status: u16) -> Self {
         Self { status, headers: Vec::new(), body: None }
@@ -566,7 +593,8 @@ impl Refusal {
 }
 
 impl From<Rejection> for Refusal {
-    /// What [`Rejection::response`] answers, so that a check of the request can be followed by `?`.
+    /// Returns a refusal with the status and the text of [`Rejection::response`]. Lets `?` follow a check of the
+    /// request.
     fn from(rejection: Rejection) -> Self {
         let body =
             Some(("text/plain; charset=utf-8".into(), std::format!("{}\n", rejection.reason()).into_bytes()));
@@ -574,19 +602,21 @@ impl From<Rejection> for Refusal {
     }
 }
 
-/// Why no WebSocket came of a connection. `C` is a plain HTTP call, with its stream.
+/// The reason why a connection did not become a WebSocket. `C` is a plain HTTP call, with its stream.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum AcceptError<C> {
-    /// The stream failed, or ended, or took too long to take the response.
+    /// The stream failed or ended, or it did not take the response in time.
     Io(io::Error),
-    /// The request broke a rule, and has been told which.
+    /// The request broke a rule, came from an origin that is not allowed, or was not complete in time. It was answered
+    /// with the status of the rejection.
     Rejected(Rejection),
-    /// The application refused the request, which has been answered.
+    /// The application refused the request, which was answered with the refusal.
     Refused(Refusal),
-    /// The request is well formed and asks for no WebSocket. It has not been answered.
+    /// The request is plain HTTP. It was not answered.
     NotWebSocket(C),
-    /// The 101 response cannot be sent as the application wants it. The client was answered with 500.
+    /// The 101 response cannot be sent, because a header or the subprotocol is invalid. The request was answered with
+    /// status 500.
     Response(ResponseError),
 }
 
@@ -605,7 +635,7 @@ impl<C> fmt::Display for AcceptError<C> {
 impl<C: fmt::Debug> core::error::Error for AcceptError<C> {}
 
 impl<C> AcceptError<C> {
-    /// The same without the stream, which may be bound to a thread or borrow something.
+    /// Returns the error without the stream. The stream may be bound to a thread or borrow a value.
     #[must_use]
     pub fn without_stream(self) -> AcceptError<()> {
         match self {
@@ -631,7 +661,7 @@ impl<C> From<ResponseError> for AcceptError<C> {
 }
 
 impl NotAccepted {
-    /// The error to return, with what `call` makes of a request that asks for no WebSocket.
+    /// Returns the public error. `call` adds the stream to a plain HTTP request.
     pub(in crate::adapters) fn into_error<C>(
         self,
         call: impl FnOnce(Box<PlainRequest>) -> C,
