@@ -1,4 +1,4 @@
-//! An interactive client: `client [OPTIONS] URL`. Lines go out, messages come in.
+//! An interactive client: `client [OPTIONS] URL`. Sends each line of the input, and shows the messages that arrive.
 
 use std::error::Error;
 use std::io::{self, BufRead, ErrorKind, Read, Write, stdin, stdout};
@@ -19,19 +19,19 @@ usage: client [OPTIONS] URL
   --origin ORIGIN      send an Origin, as a browser does
   --deflate            offer to compress messages
 
-Each line is sent as a text message, but for
+Each line is sent as a text message, except
   /ping [TEXT]            send a Ping; the round-trip time is shown with its Pong
-  /close [CODE [REASON]]  close, with 1000 unless told otherwise
+  /close [CODE [REASON]]  close, with code 1000 by default
   /quit                   the same as /close; so is the end of the input
 
-It ends with 0 if the connection was closed as it should be, and with 1 if not.";
+The exit status is 0 if the connection was closed by both sides, and 1 otherwise.";
 
-/// The most bytes of the body of a refusal that are shown.
+/// Maximum number of bytes that are shown of the body of a refusal.
 const MOST_SHOWN: usize = 16 << 10;
-/// How long a body is waited for.
+/// How long to wait for the body of a refusal.
 const BODY_TIME: Duration = Duration::from_secs(2);
 
-/// Whether it was us who began to close.
+/// True if this side started the closing handshake.
 static CLOSING: Mutex<bool> = Mutex::new(false);
 
 fn main() -> ExitCode {
@@ -43,7 +43,7 @@ fn main() -> ExitCode {
     ExitCode::FAILURE
 }
 
-/// Whether all went well.
+/// Runs the client. Returns whether the connection was closed by both sides.
 fn run() -> Result<bool, Box<dyn Error>> {
     let (mut client, mut url) = (Client::new(), None);
     let mut subprotocols = Vec::new();
@@ -75,13 +75,13 @@ fn run() -> Result<bool, Box<dyn Error>> {
         Err(error) => return Err(error.into()),
     };
     match talk(ws, stdout()) {
-        // Whoever looked has seen enough.
+        // The reader of our output has closed the pipe, so there is nothing left to do.
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(true),
         ended => Ok(ended?),
     }
 }
 
-/// What an HTTP server answered instead of opening a connection: the head, and the body, which mostly says why.
+/// Returns the text of an HTTP response other than 101: the head and the body. The body usually gives the reason.
 pub fn refusal(mut answer: HttpAnswer<TcpStream>) -> String {
     let headers = answer.headers();
     let length = headers.get_str("content-length").and_then(|length| length.parse().ok());
@@ -93,7 +93,7 @@ pub fn refusal(mut answer: HttpAnswer<TcpStream>) -> String {
         if whole || length.is_some_and(|length| length <= got.len()) || got.len() > MOST_SHOWN {
             break body;
         }
-        // An error ends it as the end of the stream does: what has come is shown.
+        // An error ends the body just as the end of the stream does: the part that has arrived is shown.
         let left = deadline.saturating_duration_since(Instant::now());
         match answer.stream.set_read_timeout(Some(left)).and_then(|()| answer.stream.read(&mut piece)) {
             Ok(n) if n > 0 => got.extend(piece.iter().take(n)),
@@ -106,14 +106,14 @@ pub fn refusal(mut answer: HttpAnswer<TcpStream>) -> String {
     format!("{}{}{more}", readable(answer.head()), readable(shown))
 }
 
-/// The content of a body in chunks (RFC 9112 section 7.1) as far as it has come, and whether that is all.
+/// Returns the content of a chunked body (RFC 9112 section 7.1) that has arrived, and whether it is complete.
 fn unchunked(mut bytes: &[u8]) -> (Vec<u8>, bool) {
     let mut content = Vec::new();
     while let Some(end) = bytes.iter().position(|byte| *byte == b'\n') {
         let (line, rest) = bytes.split_at(end + 1);
         let size = String::from_utf8_lossy(line);
         let size = size.split(';').next().unwrap_or_default().trim();
-        // The last chunk is empty. What is no size makes no sense of what follows.
+        // The last chunk is empty. After an invalid size the rest cannot be parsed.
         let Ok(size @ 1..) = usize::from_str_radix(size, 16) else { return (content, true) };
         content.extend(rest.iter().take(size));
         bytes = rest.get(size.saturating_add(2)..).unwrap_or_default();
@@ -121,13 +121,13 @@ fn unchunked(mut bytes: &[u8]) -> (Vec<u8>, bool) {
     (content, false)
 }
 
-/// Text that does nothing to a terminal but appear on it.
+/// Returns the text without control characters, which could change the state of a terminal.
 fn readable(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(bytes).replace("\r\n", "\n");
     text.replace(|shown: char| shown.is_control() && !matches!(shown, '\n' | '\t'), "\u{fffd}")
 }
 
-/// The connection, to its end, or that of those who look; whether it was closed as it should be.
+/// Runs the connection until its end, or until `out` fails. Returns whether it was closed by both sides.
 fn talk(ws: WebSocket<TcpStream>, mut out: impl Write) -> io::Result<bool> {
     writeln!(
         out,
@@ -140,12 +140,12 @@ fn talk(ws: WebSocket<TcpStream>, mut out: impl Write) -> io::Result<bool> {
 
     let (reader, writer) = ws.split()?;
     let lines = writer.clone();
-    // It may still wait for a line when the connection has ended, and ends with the process.
+    // This thread may still wait for a line when the connection has ended. It ends with the process.
     thread::spawn(move || send_lines(&lines));
     receive(reader, &writer, out)
 }
 
-/// Offers permessage-deflate; that the server may limit our window is said by default.
+/// Offers permessage-deflate. The default offer lets the server limit the client's window.
 #[cfg(feature = "deflate")]
 fn deflate(client: Client) -> Result<Client, &'static str> {
     Ok(client.deflate(hybi::handshake::DeflateOffer::default()))
@@ -156,7 +156,7 @@ fn deflate(_: Client) -> Result<Client, &'static str> {
     Err("--deflate is not in this build: build with --features deflate")
 }
 
-/// Shows what comes in.
+/// Shows the events of the connection. Returns whether it was closed by both sides.
 fn receive(mut reader: Reader, writer: &Writer, mut out: impl Write) -> io::Result<bool> {
     let mut clean = false;
     loop {
@@ -188,7 +188,7 @@ fn receive(mut reader: Reader, writer: &Writer, mut out: impl Write) -> io::Resu
     }
 }
 
-/// Sends what is typed.
+/// Sends the lines of the input, and closes the connection at the end of the input.
 fn send_lines(writer: &Writer) {
     let mut lines = stdin().lock().lines();
     while let Some(Ok(line)) = lines.next() {
@@ -198,19 +198,20 @@ fn send_lines(writer: &Writer) {
             Err(error) => eprintln!("{error}"),
         }
     }
-    // The end of the input is the end of the conversation.
     let _ = close(writer, CloseCode::NORMAL, "");
 }
 
+/// Closes the connection, and notes that this side did so first.
 fn close(writer: &Writer, code: CloseCode, reason: &str) -> Result<(), WsError> {
-    // Locked until it is known whether the server was first: the answer may come before that.
+    // Keep the lock during the call: the server's Close may arrive before the call returns, and `receive` must not
+    // read the flag before it is set.
     let mut closing = CLOSING.lock().unwrap_or_else(PoisonError::into_inner);
     let closed = writer.close(code, reason);
     *closing |= closed.is_ok();
     closed
 }
 
-/// One line; whether more are wanted.
+/// Executes one line of the input. Returns whether to read more lines.
 fn command(writer: &Writer, line: &str) -> Result<bool, Box<dyn Error>> {
     let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
     match word {
@@ -230,6 +231,7 @@ fn command(writer: &Writer, line: &str) -> Result<bool, Box<dyn Error>> {
     Ok(true)
 }
 
+/// Formats a round-trip time.
 fn milliseconds(time: Duration) -> String {
     format!(", round trip {:.3} ms", time.as_secs_f64() * 1e3)
 }

@@ -1,4 +1,4 @@
-//! Echoes each message with its type, a thread per connection: `echo_server [ADDR] [--deflate]`.
+//! A server that echoes each message with its type, with a thread per connection: `echo_server [ADDR] [--deflate]`.
 //!
 //! With `--deflate` messages are compressed for clients that offer it (RFC 7692).
 
@@ -15,7 +15,7 @@ mod cli;
 const USAGE: &str = "\
 usage: echo_server [ADDR] [--deflate]
 
-  ADDR       where to listen; 127.0.0.1:9001 unless told otherwise, with port 0 any that is free
+  ADDR       the address to listen on; 127.0.0.1:9001 by default, and port 0 selects a free port
   --deflate  compress messages for clients that offer it";
 
 fn main() -> ExitCode {
@@ -33,7 +33,7 @@ fn run() -> Result<(), Box<dyn std::error::Error>> {
         TcpListener::bind(&address).map_err(|error| format!("cannot listen on {address}: {error}"))?;
     cli::say(format_args!("listening on ws://{}", listener.local_addr()?));
     for stream in listener.incoming() {
-        // Neither a connection that breaks off at once nor a thread that cannot be had ends the server.
+        // The server continues if a connection breaks off at once or a thread cannot be started.
         let stream = match stream {
             Ok(stream) => stream,
             Err(error) => {
@@ -49,7 +49,7 @@ fn run() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-/// As clients ask for it: with the windows that they name, taken over from message to message or not.
+/// Accepts each client's offer of permessage-deflate, with its window sizes and its context takeover.
 #[cfg(feature = "deflate")]
 fn deflate(server: Server) -> Result<Server, &'static str> {
     Ok(server.deflate(hybi::handshake::DeflateConfig::new()))
@@ -73,7 +73,7 @@ fn serve(server: &Server, stream: TcpStream) {
     loop {
         match echo(&mut ws) {
             Ok(()) => return,
-            // The peer has been told; what is left is to see the connection to its end.
+            // A Close with the error was sent. Continue until the end of the connection.
             Err(error @ Error::Protocol(_)) => eprintln!("{peer}: {error}"),
             Err(error) => return eprintln!("{peer}: {error}"),
         }

@@ -29,7 +29,7 @@ async fn run(client: &Client, url: &str, agent: &str) -> Result<(), Box<dyn Erro
     println!("{count} cases");
     for case in 1..=count {
         let mut ws = connect(client, &format!("{url}/runCase?case={case}&agent={agent}")).await?;
-        // A case that breaks the protocol is judged by what it sees, not by us.
+        // In some cases the server breaks the protocol. It judges our reaction, so the error is only shown.
         while let Err(error) = echo(&mut ws).await {
             println!("case {case}: {error}");
         }
@@ -38,7 +38,7 @@ async fn run(client: &Client, url: &str, agent: &str) -> Result<(), Box<dyn Erro
     Ok(())
 }
 
-/// How to find a host is left to the runtime.
+/// Resolves the host and connects with smol, and runs the handshake.
 async fn connect(client: &Client, url: &str) -> Result<WebSocket<TcpStream>, Box<dyn Error>> {
     let parsed = WsUrl::parse(url)?;
     let stream = TcpStream::connect((parsed.host_for_connect(), parsed.port())).await?;
@@ -46,7 +46,7 @@ async fn connect(client: &Client, url: &str) -> Result<WebSocket<TcpStream>, Box
     Ok(client.open(stream, url).await?)
 }
 
-/// Offers permessage-deflate; that the server may limit our window is said by default.
+/// Offers permessage-deflate. The default offer lets the server limit the client's window.
 #[cfg(feature = "deflate")]
 fn deflate(client: Client) -> Result<Client, &'static str> {
     Ok(client.deflate(hybi::handshake::DeflateOffer::default()))

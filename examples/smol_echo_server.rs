@@ -1,8 +1,11 @@
-//! Echoes each message with its type, a task per connection, on smol: `smol_echo_server [ADDR] [--deflate]`.
+//! A server that echoes each message with its type, on smol: `smol_echo_server [ADDR] [--deflate]`.
 //!
-//! With `--deflate` messages are compressed for clients that offer it (RFC 7692). Upon Ctrl-C the server takes
-//! no more connections, tells all clients that it goes away (1001), and gives them ten seconds to close; upon
-//! another it does not wait any longer.
+//! Each connection has a task of its own.
+//!
+//! With `--deflate`, messages are compressed for clients that offer it (RFC 7692).
+//!
+//! Upon Ctrl-C the server accepts no more connections, closes each one with 1001 (going away), and waits ten seconds
+//! for the clients to close. A second Ctrl-C ends the server at once.
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -22,21 +25,22 @@ mod cli;
 const USAGE: &str = "\
 usage: smol_echo_server [ADDR] [--deflate]
 
-  ADDR       where to listen; 127.0.0.1:9001 unless told otherwise, with port 0 any that is free
+  ADDR       the address to listen on; 127.0.0.1:9001 by default, and port 0 selects a free port
   --deflate  compress messages for clients that offer it";
 
-/// How long clients have to close once the server goes away.
-const FAREWELL: Duration = Duration::from_secs(10);
-/// What is sent to a process and to its group, as timeout(1) does, comes twice: within this time it is one Ctrl-C.
-const TWICE: Duration = Duration::from_millis(50);
+/// How long the server waits for its clients to close.
+const CLOSE_TIME: Duration = Duration::from_secs(10);
+/// Two signals within this time count as one Ctrl-C. timeout(1) sends its signal to the process and to its group, so
+/// the process gets the signal twice.
+const SAME_SIGNAL: Duration = Duration::from_millis(50);
 
-/// What each task holds of the server.
+/// The state of the server that each task shares.
 #[derive(Clone)]
 struct Shared {
     server: Arc<Server>,
     group: Group,
-    /// Closed once no task has it any more.
-    _here: Sender<()>,
+    /// The channel closes once the last task has dropped its copy.
+    _running: Sender<()>,
 }
 
 fn main() -> ExitCode {
@@ -55,8 +59,8 @@ async fn run() -> Result<(), Box<dyn std::error::Error>> {
     let mut interrupts = Signals::new([Signal::Int])?;
     cli::say(format_args!("listening on ws://{}", listener.local_addr()?));
 
-    let (here, gone) = bounded(1);
-    let shared = Shared { server: Arc::new(server), group: Group::new(), _here: here };
+    let (running, ended) = bounded(1);
+    let shared = Shared { server: Arc::new(server), group: Group::new(), _running: running };
     loop {
         let interrupted = async {
             interrupts.next().await;
@@ -65,8 +69,8 @@ async fn run() -> Result<(), Box<dyn std::error::Error>> {
         let Some(accepted) = or(interrupted, async { Some(listener.accept().await) }).await else { break };
         match accepted {
             Ok((stream, _)) => smol::spawn(serve(shared.clone(), stream)).detach(),
-            // A connection that breaks off at once does not end the server, nor that there can be no more of
-            // them: some may end.
+            // The server continues if a connection breaks off at once. It also continues if the system has no more file
+            // descriptors, because other connections may end.
             Err(error) => {
                 eprintln!("accept: {error}");
                 smol::Timer::after(Duration::from_millis(10)).await;
@@ -77,16 +81,16 @@ async fn run() -> Result<(), Box<dyn std::error::Error>> {
     shared.group.close(CloseCode::GOING_AWAY, "the server is shutting down")?;
     drop((listener, shared));
     let all = async {
-        let _ = gone.recv().await;
+        let _ = ended.recv().await;
         None
     };
     let late = async {
-        smol::Timer::after(FAREWELL).await;
+        smol::Timer::after(CLOSE_TIME).await;
         Some("not all clients have closed in time")
     };
     let again = async {
         let first = Instant::now();
-        while interrupts.next().await.is_some() && first.elapsed() < TWICE {}
+        while interrupts.next().await.is_some() && first.elapsed() < SAME_SIGNAL {}
         Some("not all clients have closed")
     };
     if let Some(why) = or(all, or(late, again)).await {
@@ -95,7 +99,7 @@ async fn run() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-/// As clients ask for it: with the windows that they name, taken over from message to message or not.
+/// Accepts each client's offer of permessage-deflate, with its window sizes and its context takeover.
 #[cfg(feature = "deflate")]
 fn deflate(server: Server) -> Result<Server, &'static str> {
     Ok(server.deflate(hybi::handshake::DeflateConfig::new()))
@@ -118,12 +122,12 @@ async fn serve(shared: Shared, stream: TcpStream) {
         Err(error) => return eprintln!("{peer}: {error}"),
     };
     ws.join(&shared.group);
-    // What is left after some errors is to see the connection to its end.
+    // After some errors the connection continues to its end.
     while let Err(error) = echo(&mut ws).await {
         match error {
-            // The server goes away: what still comes in is not answered.
+            // The group was closed. Messages that still arrive are not answered.
             Error::Send(SendError::Closed) => {}
-            // The peer has been told.
+            // A Close with the error was sent.
             Error::Protocol(_) => eprintln!("{peer}: {error}"),
             _ => return eprintln!("{peer}: {error}"),
         }

@@ -25,7 +25,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     println!("{count} cases");
     for case in 1..=count {
         let mut ws = client.connect(&format!("{url}/runCase?case={case}&agent={agent}")).await?;
-        // A case that breaks the protocol is judged by what it sees, not by us.
+        // In some cases the server breaks the protocol. It judges our reaction, so the error is only shown.
         while let Err(error) = echo(&mut ws).await {
             println!("case {case}: {error}");
         }
@@ -34,7 +34,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Offers permessage-deflate; that the server may limit our window is said by default.
+/// Offers permessage-deflate. The default offer lets the server limit the client's window.
 #[cfg(feature = "deflate")]
 fn deflate(client: Client) -> Result<Client, &'static str> {
     Ok(client.deflate(hybi::handshake::DeflateOffer::default()))

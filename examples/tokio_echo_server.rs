@@ -1,8 +1,11 @@
-//! Echoes each message with its type, a task per connection: `tokio_echo_server [ADDR] [--deflate]`.
+//! A server that echoes each message with its type, on tokio: `tokio_echo_server [ADDR] [--deflate]`.
 //!
-//! With `--deflate` messages are compressed for clients that offer it (RFC 7692). Upon Ctrl-C the server takes
-//! no more connections, tells all clients that it goes away (1001), and gives them ten seconds to close; upon
-//! another it does not wait any longer.
+//! Each connection has a task of its own.
+//!
+//! With `--deflate`, messages are compressed for clients that offer it (RFC 7692).
+//!
+//! Upon Ctrl-C the server accepts no more connections, closes each one with 1001 (going away), and waits ten seconds
+//! for the clients to close. A second Ctrl-C ends the server at once.
 
 use std::pin::pin;
 use std::process::ExitCode;
@@ -20,20 +23,21 @@ mod cli;
 const USAGE: &str = "\
 usage: tokio_echo_server [ADDR] [--deflate]
 
-  ADDR       where to listen; 127.0.0.1:9001 unless told otherwise, with port 0 any that is free
+  ADDR       the address to listen on; 127.0.0.1:9001 by default, and port 0 selects a free port
   --deflate  compress messages for clients that offer it";
 
-/// How long clients have to close once the server goes away.
-const FAREWELL: Duration = Duration::from_secs(10);
-/// What is sent to a process and to its group, as timeout(1) does, comes twice: within this time it is one Ctrl-C.
-const TWICE: Duration = Duration::from_millis(50);
+/// How long the server waits for its clients to close.
+const CLOSE_TIME: Duration = Duration::from_secs(10);
+/// Two signals within this time count as one Ctrl-C. timeout(1) sends its signal to the process and to its group, so
+/// the process gets the signal twice.
+const SAME_SIGNAL: Duration = Duration::from_millis(50);
 
 #[tokio::main]
 async fn main() -> ExitCode {
     cli::end(run(std::env::args().skip(1)).await)
 }
 
-/// The server, on whatever runtime this is called.
+/// Runs the server until Ctrl-C, on the current runtime.
 pub(crate) async fn run(args: impl Iterator<Item = String>) -> Result<(), Box<dyn std::error::Error>> {
     let (address, [compress]) = cli::parse(args, USAGE, ["--deflate"])?;
     let config = Config::new().max_message(64 << 20).max_frame(64 << 20).max_fragments(u32::MAX);
@@ -46,11 +50,11 @@ pub(crate) async fn run(args: impl Iterator<Item = String>) -> Result<(), Box<dy
     cli::say(format_args!("listening on ws://{}", listener.local_addr()?));
 
     let (server, group, mut tasks) = (Arc::new(server), Group::new(), JoinSet::new());
-    // One future for all turns: what comes while none is waiting is lost.
+    // One future for the whole loop: a signal that arrives while no future waits is lost.
     let mut interrupted = pin!(tokio::signal::ctrl_c());
     loop {
         tokio::select! {
-            // First, so that it waits from the first turn on.
+            // Polled first, so that the future waits for the signal from the first turn on.
             biased;
             _ = &mut interrupted => break,
             Some(_) = tasks.join_next() => {}
@@ -58,8 +62,8 @@ pub(crate) async fn run(args: impl Iterator<Item = String>) -> Result<(), Box<dy
                 Ok((stream, _)) => {
                     tasks.spawn(serve(Arc::clone(&server), group.clone(), stream));
                 }
-                // A connection that breaks off at once does not end the server, nor that there can be no more
-                // of them: some may end.
+                // The server continues if a connection breaks off at once. It also continues if the system has no more
+                // file descriptors, because other connections may end.
                 Err(error) => {
                     eprintln!("accept: {error}");
                     tokio::time::sleep(Duration::from_millis(10)).await;
@@ -72,18 +76,18 @@ pub(crate) async fn run(args: impl Iterator<Item = String>) -> Result<(), Box<dy
     group.close(CloseCode::GOING_AWAY, "the server is shutting down")?;
     let all = async { while tasks.join_next().await.is_some() {} };
     let again = async {
-        tokio::time::sleep(TWICE).await;
+        tokio::time::sleep(SAME_SIGNAL).await;
         tokio::signal::ctrl_c().await
     };
     tokio::select! {
         () = all => {}
-        () = tokio::time::sleep(FAREWELL) => eprintln!("not all clients have closed in time"),
+        () = tokio::time::sleep(CLOSE_TIME) => eprintln!("not all clients have closed in time"),
         _ = again => eprintln!("not all clients have closed"),
     }
     Ok(())
 }
 
-/// As clients ask for it: with the windows that they name, taken over from message to message or not.
+/// Accepts each client's offer of permessage-deflate, with its window sizes and its context takeover.
 #[cfg(feature = "deflate")]
 fn deflate(server: Server) -> Result<Server, &'static str> {
     Ok(server.deflate(hybi::handshake::DeflateConfig::new()))
@@ -95,7 +99,7 @@ fn deflate(_: Server) -> Result<Server, &'static str> {
 }
 
 async fn serve(server: Arc<Server>, group: Group, stream: TcpStream) {
-    // One that is gone already has no address.
+    // A socket whose peer is gone has no peer address.
     let Ok(peer) = stream.peer_addr() else { return };
     let _ = stream.set_nodelay(true);
     let mut ws = match server.accept(stream).await {
@@ -106,15 +110,15 @@ async fn serve(server: Arc<Server>, group: Group, stream: TcpStream) {
         }
         Err(error) => return eprintln!("{peer}: {error}"),
     };
-    // Half a kilobyte with a browser.
+    // Frees the headers of the request: about half a kilobyte for a browser.
     ws.forget_headers();
     ws.join(&group);
-    // What is left after some errors is to see the connection to its end.
+    // After some errors the connection continues to its end.
     while let Err(error) = echo(&mut ws).await {
         match error {
-            // The server goes away: what still comes in is not answered.
+            // The group was closed. Messages that still arrive are not answered.
             Error::Send(SendError::Closed) => {}
-            // The peer has been told.
+            // A Close with the error was sent.
             Error::Protocol(_) => eprintln!("{peer}: {error}"),
             _ => return eprintln!("{peer}: {error}"),
         }
@@ -123,7 +127,8 @@ async fn serve(server: Arc<Server>, group: Group, stream: TcpStream) {
 
 async fn echo(ws: &mut WebSocket) -> Result<(), Error> {
     loop {
-        // An event has room for a control frame: not kept across a wait it takes none in the task.
+        // Take the payload out of the event. An event that lives across an `await` is stored in the task, and makes
+        // each task larger.
         let (text, data, mut answer) = match ws.next().await? {
             Some((Event::Text(text), answer)) => (Some(text), &[][..], answer),
             Some((Event::Binary(data), answer)) => (None, data, answer),

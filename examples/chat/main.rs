@@ -1,13 +1,17 @@
-//! A chat room with its page, both on one port: `chat [ADDR]`, then open what it prints in a few browsers.
+//! A chat server with one room. It serves its page and its WebSockets on one port: `chat [ADDR]`.
 //!
-//! A task per connection holds the WebSocket, and waits for what the client says and for what the room has to
-//! tell at the same time. What the room tells is encoded once for all, and handed out by a ring of fixed size:
-//! nobody waits for a slow reader, who is told to try again later (1013) as soon as too much waits for it.
-//! Upon Ctrl-C all are told that the server goes away (1001), and have ten seconds to close; upon another the
-//! server does not wait any longer.
+//! Open the printed address in several browsers.
 //!
-//! The first message of a client is its name, each further one is what it says. What it gets is JSON, one
-//! object a message, for the script in `page.html`.
+//! Each connection has a task, which waits for messages of its client and for messages of the room at the same time.
+//! A message of the room is encoded once, as a [`Prepared`], and passed to all tasks through a ring of fixed size. No
+//! client waits for a slow one: a client with too many unread bytes or messages is closed with 1013 (try again
+//! later).
+//!
+//! Upon Ctrl-C the server closes each connection with 1001 (going away), and waits ten seconds for the clients to
+//! close. A second Ctrl-C ends the server at once.
+//!
+//! The first message of a client is its name. Each further message is shown to all clients. The server sends JSON, one
+//! object per message, to the script in `page.html`.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::future::Future;
@@ -30,27 +34,29 @@ mod cli;
 const USAGE: &str = "\
 usage: chat [ADDR]
 
-  ADDR  where to listen; 127.0.0.1:9001 unless told otherwise, with port 0 any that is free
+  ADDR  the address to listen on; 127.0.0.1:9001 by default, and port 0 selects a free port
 
-Open what it prints in a browser.";
+Open the printed address in a browser.";
 
 const PAGE: &str = include_str!("page.html");
-/// What is spoken here, so that a client of something else is not taken for one of ours.
+/// The subprotocol of this server. Requests of other clients are refused.
 const SUBPROTOCOL: &str = "chat.hybi.example";
 
-/// The longest message, in bytes.
+/// Maximum length of a client's message, in bytes.
 const MAX_MESSAGE: u64 = 4 << 10;
-/// The longest name, in characters.
+/// Maximum length of a name, in characters.
 const MAX_NAME: usize = 32;
-/// How many messages a newcomer gets to see.
+/// Number of earlier messages that a new client receives.
 const HISTORY: usize = 50;
-/// How many bytes may wait for one reader, and how many messages that its task has not seen yet.
+/// Maximum number of bytes in the write queue of one connection.
 const BACKLOG: usize = 256 << 10;
-const UNSEEN: usize = 1024;
-/// How long a newcomer may take to tell its name, and clients to close once the server goes away.
-const PATIENCE: Duration = Duration::from_secs(10);
-/// What is sent to a process and to its group, as timeout(1) does, comes twice: within this time it is one Ctrl-C.
-const TWICE: Duration = Duration::from_millis(50);
+/// Number of messages in the ring: a task that is further behind has lost messages.
+const RING_SIZE: usize = 1024;
+/// How long a new client may take to send its name, and how long the server waits for its clients to close.
+const TIME_LIMIT: Duration = Duration::from_secs(10);
+/// Two signals within this time count as one Ctrl-C. timeout(1) sends its signal to the process and to its group, so
+/// the process gets the signal twice.
+const SAME_SIGNAL: Duration = Duration::from_millis(50);
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -64,11 +70,11 @@ async fn run() -> Result<(), Box<dyn std::error::Error>> {
     cli::say(format_args!("listening on http://{}", listener.local_addr()?));
     let again = async {
         tokio::signal::ctrl_c().await?;
-        tokio::time::sleep(TWICE).await;
+        tokio::time::sleep(SAME_SIGNAL).await;
         tokio::signal::ctrl_c().await
     };
     tokio::select! {
-        // First, so that both wait for the first one.
+        // Polled in this order, so that both futures wait for the first signal.
         biased;
         () = serve(listener, async { drop(tokio::signal::ctrl_c().await) }) => {}
         _ = again => eprintln!("not all clients have closed"),
@@ -76,9 +82,9 @@ async fn run() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-/// Serves a room until `end`, and then until all have left or time is up.
+/// Serves a room until `end` completes, and then until all clients have closed or [`TIME_LIMIT`] has passed.
 pub(crate) async fn serve(listener: TcpListener, end: impl Future<Output = ()>) {
-    // Where little is said, one that is gone shows by pings that are not answered: a default.
+    // The default timers send Pings to a silent client, and end the connection if the client is gone.
     let config = Config::new().max_message(MAX_MESSAGE).max_frame(MAX_MESSAGE).high_water(BACKLOG);
     let server = Server::new().config(config);
     let (room, mut tasks) = (Arc::new(Room::new()), JoinSet::new());
@@ -86,7 +92,7 @@ pub(crate) async fn serve(listener: TcpListener, end: impl Future<Output = ()>) 
     tokio::pin!(end);
     loop {
         tokio::select! {
-            // First, so that it is waited for from the first turn on.
+            // Polled first, so that the future waits for the signal from the first turn on.
             biased;
             () = &mut end => break,
             Some(_) = tasks.join_next() => {}
@@ -94,7 +100,7 @@ pub(crate) async fn serve(listener: TcpListener, end: impl Future<Output = ()>) 
                 Ok((stream, _)) => {
                     tasks.spawn(client(server.clone(), Arc::clone(&room), stream, leaving.clone()));
                 }
-                // A connection that breaks off at once does not end the server.
+                // The server continues if a connection breaks off at once.
                 Err(error) => eprintln!("accept: {error}"),
             },
         }
@@ -102,12 +108,12 @@ pub(crate) async fn serve(listener: TcpListener, end: impl Future<Output = ()>) 
     drop(listener);
     leave.send_replace(true);
     let all = async { while tasks.join_next().await.is_some() {} };
-    if tokio::time::timeout(PATIENCE, all).await.is_err() {
+    if tokio::time::timeout(TIME_LIMIT, all).await.is_err() {
         eprintln!("not all clients have closed in time");
     }
 }
 
-/// One connection, from its first byte to its last.
+/// Serves one connection, from the handshake to its end.
 async fn client(server: Server, room: Arc<Room>, stream: TcpStream, mut leaving: watch::Receiver<bool>) {
     let _ = stream.set_nodelay(true);
     let mut ws = match server.accept_with(stream, decide).await {
@@ -120,7 +126,7 @@ async fn client(server: Server, room: Arc<Room>, stream: TcpStream, mut leaving:
     };
     let left = tokio::select! {
         left = visit(&mut ws, &room) => left,
-        // Of the future that is dropped here nothing is lost but the place in the room.
+        // Dropping the future of `visit` loses no data. It removes the client from the room.
         _ = leaving.wait_for(|leaving| *leaving) => {
             Ok(Some((CloseCode::GOING_AWAY, "the server is shutting down")))
         }
@@ -130,13 +136,13 @@ async fn client(server: Server, room: Arc<Room>, stream: TcpStream, mut leaving:
         Ok(None) | Err(Error::Protocol(_) | Error::Send(SendError::Closed)) => {}
         Err(error) => return eprintln!("{error}"),
     }
-    // What is left is to see the connection to its end, for which it has its own deadline.
+    // Receive until the end of the connection. The close timeout of the connection bounds this wait.
     let _ = ws.wait_closed().await;
 }
 
-/// Whether to open a WebSocket: for the page that is served here, and for programs, which send no origin.
+/// Decides whether to open a WebSocket. Accepts the page that is served here, and programs, which send no `Origin`.
 fn decide(request: &Request<'_>) -> Result<Acceptance, Refusal> {
-    // Whoever serves under a name that is known should list its origins with `Server::origins` instead.
+    // A server with a fixed host name should list its origins with `Server::origins` instead.
     let own = ["http", "https"].map(|scheme| format!("{scheme}://{}", request.host()));
     request.check_origin(&[&own[0], &own[1]])?;
     match (request.path(), request.select_subprotocol(&[SUBPROTOCOL])) {
@@ -146,7 +152,7 @@ fn decide(request: &Request<'_>) -> Result<Acceptance, Refusal> {
     }
 }
 
-/// Answers plain HTTP.
+/// Answers a plain HTTP request.
 async fn page(call: HttpCall) -> std::io::Result<()> {
     let headers = [
         ("Cache-Control", "no-cache"),
@@ -166,12 +172,12 @@ async fn page(call: HttpCall) -> std::io::Result<()> {
     call.answer(&answer).await
 }
 
-/// How to end a visit: the code of the Close, and its reason. `None` where the client has closed.
-type Left = Result<Option<(CloseCode, &'static str)>, Error>;
+/// The end of a visit: the code and the reason of the Close to send, or `None` if the client has closed.
+type VisitEnd = Result<Option<(CloseCode, &'static str)>, Error>;
 
-/// A client's time in the room.
-async fn visit(ws: &mut WebSocket, room: &Arc<Room>) -> Left {
-    let Ok(first) = tokio::time::timeout(PATIENCE, ws.recv()).await else {
+/// Serves a client in the room until one side closes.
+async fn visit(ws: &mut WebSocket, room: &Arc<Room>) -> VisitEnd {
+    let Ok(first) = tokio::time::timeout(TIME_LIMIT, ws.recv()).await else {
         return Ok(Some((CloseCode::POLICY_VIOLATION, "no name in time")));
     };
     let wish = match first? {
@@ -188,8 +194,8 @@ async fn visit(ws: &mut WebSocket, room: &Arc<Room>) -> Left {
     }
     loop {
         tokio::select! {
-            // First of all, as a call that receives also writes: what still waits after it is what the
-            // client has not taken.
+            // Receive first, because a call that receives also writes. Bytes that are in the queue after it are those
+            // that the client has not taken.
             biased;
             event = ws.next() => match event?.map(|(event, _)| event) {
                 Some(Event::Text(text)) => guest.say(text),
@@ -208,18 +214,19 @@ async fn visit(ws: &mut WebSocket, room: &Arc<Room>) -> Left {
     }
 }
 
-/// What someone may be called: of what was asked for, what can be seen.
+/// Returns the visible part of the name that a client asked for, if its length is allowed.
 fn name(wish: &str) -> Option<String> {
     let name = wish.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty());
     let name = name.collect::<Vec<_>>().join(" ");
     (1..=MAX_NAME).contains(&name.chars().count()).then_some(name)
 }
 
-/// Who is here, what was said, and how to reach all.
+/// The room: the names of its clients, the latest messages, and the channel to all tasks.
 struct Room {
     inside: Mutex<Inside>,
 }
 
+/// The locked part of [`Room`].
 struct Inside {
     names: BTreeSet<String>,
     history: VecDeque<Prepared>,
@@ -229,15 +236,16 @@ struct Inside {
 impl Room {
     fn new() -> Self {
         let (names, history) = (BTreeSet::new(), VecDeque::new());
-        Self { inside: Mutex::new(Inside { names, history, news: broadcast::Sender::new(UNSEEN) }) }
+        Self { inside: Mutex::new(Inside { names, history, news: broadcast::Sender::new(RING_SIZE) }) }
     }
 
-    /// Never locked across a wait: to tell all takes as long as to put a handle into the ring and to wake them.
+    /// Locks the room. The lock is never held across an `await`. Sending to all puts one handle into the ring and wakes
+    /// the tasks, so the lock is held for a short time.
     fn lock(&self) -> MutexGuard<'_, Inside> {
         self.inside.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Lets someone in; gives what it must know first, and what is told from there on.
+    /// Adds a client to the room. Returns its guest, the messages to send first, and the channel with further messages.
     fn enter(self: &Arc<Self>, wish: &str) -> (Guest, Vec<Prepared>, broadcast::Receiver<Prepared>) {
         let mut inside = self.lock();
         let mut name = wish.to_owned();
@@ -256,26 +264,28 @@ impl Room {
 }
 
 impl Inside {
+    /// Sends a message to all tasks, and returns it.
     fn tell(&self, news: &Value) -> Prepared {
         let message = prepared(news);
-        // It fails where nobody is there.
+        // An error means that the room is empty.
         let _ = self.news.send(message.clone());
         message
     }
 }
 
-/// Encoded once, to be sent to all.
+/// Encodes a message once, to be sent to all clients.
 fn prepared(news: &Value) -> Prepared {
     Prepared::new(news.to_string())
 }
 
-/// Someone in the room, who leaves it when this is dropped.
+/// A client in the room. Dropping the value removes the client.
 struct Guest {
     name: String,
     room: Arc<Room>,
 }
 
 impl Guest {
+    /// Sends a text of this client to all clients.
     fn say(&self, text: &str) {
         let mut inside = self.room.lock();
         let message = inside.tell(&json!({ "from": self.name, "text": text }));

@@ -1,11 +1,11 @@
-//! What the servers have in common on the command line: `[ADDR] [OPTION…]`.
+//! The command line that all example servers share: `[ADDR] [OPTION…]`.
 
 use std::error::Error;
 use std::fmt::Display;
 use std::io::{Write, stdout};
 use std::process::{ExitCode, exit};
 
-/// The address to listen on, and which of `options` are given. Who asks for help gets no more than that.
+/// Returns the address to listen on, and which of `options` are given. Prints the usage and exits upon `--help`.
 pub(crate) fn parse<const N: usize>(
     args: impl Iterator<Item = String>,
     usage: &str,
@@ -29,12 +29,12 @@ pub(crate) fn parse<const N: usize>(
     Ok((address.unwrap_or_else(|| "127.0.0.1:9001".into()), given))
 }
 
-/// A line on standard output. A server is of use where nobody reads it, too.
+/// Prints a line to standard output. Errors are ignored: a server is useful even if its output is closed.
 pub(crate) fn say(line: impl Display) {
     let _ = writeln!(stdout(), "{line}");
 }
 
-/// The end of `main`, which would show an error as `Debug` does.
+/// Returns the exit code of `main`, and prints an error with `Display`. Returning the error would print its `Debug`.
 pub(crate) fn end(result: Result<(), Box<dyn Error>>) -> ExitCode {
     if let Err(error) = result {
         eprintln!("{error}");
