@@ -23,7 +23,7 @@ pub enum Error {
     ///   ready. `interest` returns the conditions to wait for.
     /// - [`io::ErrorKind::TimedOut`]: a call with a timeout had no result in time.
     Io(io::Error),
-    /// The peer broke the protocol, and was told with a Close. Further calls of `next` lead to the end of the
+    /// The peer broke the protocol, and a Close was sent to it. Further calls of `next` lead to the end of the
     /// connection.
     Protocol(ProtocolError),
     /// The call was refused. No part of its message was sent, and nothing else has changed.

@@ -5,10 +5,10 @@
 //! replies with [`PendingReplies::apply`]. The receiving half also notes here that input has arrived, because the
 //! sending half owns the timers.
 //!
-//! Not here: the lock of the write queue, and waking whoever waits for it. Each adapter has its own.
+//! Each adapter has its own lock of the write queue, and its own way to wake a thread or task that waits for it.
 //!
 //! Invariants:
-//! - The lock is held for a few instructions and never during a call on a stream, so a slow write cannot delay the
+//! - The lock is held for a few instructions, and never during a call on a stream. A slow write cannot delay the
 //!   receiving half.
 //! - At most [`MOST_OWED`] replies are stored. When the store is full the oldest Pong is dropped, which RFC 6455
 //!   section 5.5.3 permits. A Close is never dropped while a Pong is stored.
@@ -23,7 +23,7 @@ use super::sync::Mutex;
 use crate::EofPosition;
 use crate::{Instant, Outbox, PendingReply, Sender};
 
-/// Maximum number of stored replies. Of several Pongs only the newest must be sent (RFC 6455 section 5.5.3).
+/// Maximum number of stored replies. RFC 6455 section 5.5.3 requires only the newest of several Pongs.
 const MOST_OWED: usize = 8;
 
 /// Replies to the peer, shared by the two halves of a split WebSocket.
@@ -66,7 +66,7 @@ impl PendingReplies {
     /// Notes that input has arrived, and whether there was data in it.
     ///
     /// The sending half owns the timers. It counts the input as received when it applies the replies, which it does
-    /// before it handles timers. That can be late but never early, so no timer fires too soon.
+    /// before it handles timers. The time can be late but never early, so no timer fires too soon.
     #[inline]
     pub(super) fn received(&self, data: bool) {
         if data {
@@ -88,8 +88,8 @@ impl PendingReplies {
         self.non_empty.store(true, Ordering::Release);
     }
 
-    /// Stores that no more input will come, while another thread writes. That thread still writes the queue, bounded by
-    /// the close timeout.
+    /// Stores that no more input will come, while another thread writes. The writing thread still writes the queue,
+    /// bounded by the close timeout.
     #[cfg(feature = "net")]
     pub(super) fn end_input(&self, cut: EofPosition) {
         lock(&self.stored).input_ended = Some(cut);

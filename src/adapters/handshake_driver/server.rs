@@ -34,9 +34,9 @@ const MOST_DISCARDED: usize = 64 << 10;
 const DISCARD_TIME: Duration = Duration::from_secs(1);
 /// How long the peer may take nothing of an answer, by default.
 ///
-/// This is longer than the other timeouts of a handshake, because a socket is writable again only when a third of its
-/// send buffer is free. Over loopback to a peer that reads 100 KiB/s, Linux let the buffer grow to 4 MiB and took
-/// nothing for 12 to 15 s at a time.
+/// This is longer than the other timeouts of a handshake. A socket is writable again only when a third of its send
+/// buffer is free. In a measurement over loopback, with a peer that read 100 KiB/s, Linux let the buffer grow to 4 MiB.
+/// The socket then took nothing for 12 to 15 s at a time.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 /// The lowest average rate at which the peer must take an answer, in bytes a second.
 const SLOWEST: u64 = 1024;

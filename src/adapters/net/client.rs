@@ -21,10 +21,10 @@ use crate::handshake::WsUrl;
 ///
 /// # Blocking and timeouts
 ///
-/// [`Client::connect`] and [`Client::open_stream`] block until the handshake is done. Two timeouts bound them, each ten
-/// seconds by default: [`connect_timeout`](Client::connect_timeout) for each address of the host, and
-/// [`handshake_timeout`](Client::handshake_timeout) for the handshake. The name lookup has no timeout. Over a stream
-/// without timeouts, nothing interrupts a read that blocks.
+/// [`Client::connect`] and [`Client::open_stream`] block until the handshake is done. Two timeouts bound them, each
+/// ten seconds by default: [`connect_timeout`](handshake_driver::Client::connect_timeout) for each address of the
+/// host, and [`handshake_timeout`](handshake_driver::Client::handshake_timeout) for the handshake. The name lookup
+/// has no timeout. Over a stream without timeouts, nothing interrupts a read that blocks.
 ///
 /// ```no_run
 /// use hybi::adapters::net::Client;

@@ -4,7 +4,7 @@
 //! makes a call that does not block: the stream is switched to non-blocking mode for that call.
 //!
 //! This file knows nothing of WebSocket. The loops in `websocket.rs`, `split.rs` and `write_driver.rs` decide what to
-//! read and write, `stream.rs` adapts foreign streams, and `blocking_mode.rs` knows whether the mode may be switched.
+//! read and write. `stream.rs` adapts foreign streams, and `blocking_mode.rs` knows whether the mode may be switched.
 //!
 //! Invariants:
 //! - After a failed write nothing is written any more: the number of bytes that went out is unknown.

@@ -25,9 +25,10 @@ use crate::handshake::{Headers, Reject, Request};
 ///
 /// # Blocking and timeouts
 ///
-/// A call that accepts blocks until the handshake is done. [`handshake_timeout`](Server::handshake_timeout) bounds
-/// it. Over a stream without timeouts, nothing interrupts a read that blocks. Accept each connection in a thread of
-/// its own, so that a silent client delays no other client.
+/// A call that accepts blocks until the handshake is done.
+/// [`handshake_timeout`](handshake_driver::Server::handshake_timeout) bounds it. Over a stream without timeouts,
+/// nothing interrupts a read that blocks. Accept each connection in a thread of its own, so that a silent client
+/// delays no other client.
 ///
 /// ```no_run
 /// use hybi::adapters::net::Server;

@@ -6,8 +6,8 @@
 //!   Writer, cloned at will ─────────────────────┘                            └── Out, locked: sender, stream to write
 //! ```
 //!
-//! The reader decodes a Ping or a Close and must have it answered. It stores the reply in [`ThreadReplies`] and writes
-//! it itself if no other thread holds the lock on [`Out`]. Otherwise the thread with the lock writes the reply.
+//! The reader decodes a Ping or a Close and must have it answered. The reply is stored in [`ThreadReplies`]. The reader
+//! writes the reply if no other thread holds the lock on [`Out`]. Otherwise the thread with the lock writes the reply.
 //!
 //! This file decides which half does what, and when. `write_driver.rs` writes the queue, and `thread_replies.rs`
 //! stores the replies and wakes the reader.
@@ -17,8 +17,8 @@
 //!   Once input has ended, it waits for the writer in slices of at most [`SLICE`]. After a failure it aborts the
 //!   stream first, which ends a blocked write.
 //! - A thread that releases the lock checks for replies once more, so no reply is left behind.
-//! - The timers are handled by the thread that holds the lock. The reader looks at them at least every
-//!   [`nap`](ThreadReplies::nap).
+//! - The timers are handled by the thread that holds the lock. The reader looks at the timers at least once
+//!   per [`nap`](ThreadReplies::nap).
 
 use core::time::Duration;
 use std::io::{self, ErrorKind};

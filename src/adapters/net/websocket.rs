@@ -47,9 +47,10 @@ use crate::{
 /// given time at most.
 ///
 /// The timers of [`Config`](crate::Config) run only during calls. Over a stream without timeouts, a call that blocks
-/// delays the timers until the call returns. If the application sets the socket to non-blocking mode, a call that
-/// would block returns [`Error::Io`] with [`ErrorKind::WouldBlock`], and [`Error::interest`] names the condition to
-/// wait for.
+/// delays the timers until the call returns.
+///
+/// The application may set the socket to non-blocking mode. A call that would block then returns [`Error::Io`] with
+/// [`ErrorKind::WouldBlock`], and [`Error::interest`] names the condition to wait for.
 ///
 /// # The end of the connection
 ///
@@ -88,9 +89,8 @@ impl<S> WebSocket<S> {
     /// Makes a WebSocket of any [`Stream`], or of an [`Over`], whose handshake is done.
     ///
     /// `inbox` has the bytes that were read behind the handshake. The clock starts with this call, at
-    /// [`Connection::latest_instant`]. That is [`Instant::ZERO`] for a connection that was made at that instant. The
-    /// timers of a connection from [`into_parts`](Self::into_parts) continue, and do not count the time between the two
-    /// calls.
+    /// [`Connection::latest_instant`]: for a new connection, the instant with which it was made. The timers of a
+    /// connection from [`into_parts`](Self::into_parts) continue, and do not count the time between the two calls.
     pub fn from_stream(stream: impl Into<Over<S>>, mut connection: Connection, inbox: Inbox) -> Self {
         let mut link = DeadlineStream::new(stream.into(), connection.latest_instant());
         if connection.sender().has_write_failed() {
