@@ -240,7 +240,9 @@ impl Reader {
         Ok(self.ready(Some(until))?.map(|ready| self.inbox.event(ready)))
     }
 
-    /// Returns the next message, which owns its data, or `None` after the end of the connection. Blocks until then.
+    /// Returns the next message, which owns its data, or `None` after the end of the connection.
+    ///
+    /// Blocks until there is a message or the connection has ended.
     ///
     /// # Errors
     ///
@@ -511,8 +513,9 @@ impl Writer {
 
     /// Sends a fragment of a message (RFC 6455 section 5.4). Blocks like [`Self::send_text`].
     ///
-    /// [`Sender::send_fragment`] describes the arguments. While the message is open, messages from other threads are
-    /// refused with [`SendError::MessageOpen`].
+    /// [`Sender::send_fragment`] describes the arguments. While the message is open, whole messages from other threads
+    /// are refused with [`SendError::MessageOpen`]. Fragments of the same kind from other threads are not refused, and
+    /// become part of the message.
     ///
     /// # Errors
     ///
