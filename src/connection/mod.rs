@@ -183,7 +183,7 @@ impl<O: WriteQueue> Connection<O> {
         now: Instant,
         input: &mut Input<impl ReadBuffer, impl MessageBuffer>,
     ) -> Result<Option<EventIndex>, ProtocolError> {
-        if self.receiver.rests(input) && !self.sender.has_event() {
+        if self.receiver.is_idle(input) && !self.sender.has_event() {
             return Ok(None);
         }
         match self.poll_message(now, input) {
@@ -213,7 +213,7 @@ impl<O: WriteQueue> Connection<O> {
         input: &mut Input<impl ReadBuffer, impl MessageBuffer>,
     ) -> Result<Option<EventIndex>, ProtocolError> {
         let before = self.receiver.counters().bytes;
-        if !self.receiver.rests(input) {
+        if !self.receiver.is_idle(input) {
             match self.receiver.poll_any(input) {
                 Ok(Some(ready)) => {
                     let reply = input.borrow_reply(ready);

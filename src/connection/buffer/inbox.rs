@@ -61,8 +61,8 @@ impl Inbox {
 
     /// The first `len` bytes of the space have been read.
     pub fn handle_read(&mut self, len: usize) {
-        if self.message.is_spread() {
-            self.message.landed(len);
+        if self.message.is_space_lent() {
+            self.message.handle_direct_read(len);
         } else {
             self.end = self.window.bytes().len().min(self.end.saturating_add(len));
         }
@@ -72,7 +72,7 @@ impl Inbox {
     /// gathered. Such an inbox can serve another connection.
     #[must_use]
     pub const fn is_idle(&self) -> bool {
-        self.at == self.end && self.begun.is_none() && self.message.is_idle()
+        self.at == self.end && self.message_start.is_none() && self.message.is_idle()
     }
 
     /// The bytes of heap that are held, those of the last message included that took its buffer along.
@@ -107,7 +107,7 @@ impl Inbox {
 
     /// How much is in the window of a message whose rest is to come, or that has not been taken in.
     fn part(&self) -> usize {
-        self.end.saturating_sub(self.begun.unwrap_or(self.at))
+        self.end.saturating_sub(self.message_start.unwrap_or(self.at))
     }
 
     /// Gives back heap that holds nothing that is still needed.
@@ -116,7 +116,7 @@ impl Inbox {
     /// a peer that sends a few bytes at a time must not make the part move with each of them.
     pub fn release_idle(&mut self) {
         if self.spare_window() > 0 {
-            self.keep_from(self.begun.unwrap_or(self.end));
+            self.keep_from(self.message_start.unwrap_or(self.end));
             if self.end == 0 {
                 drop(self.window.take());
             } else {
@@ -156,7 +156,10 @@ impl Inbox {
     fn is_filled_by(&self, start: usize, end: usize) -> bool {
         let (len, rest) = (end.saturating_sub(start), self.end - self.at);
         // The next message, of which a part has come, stays where it is.
-        self.begun.is_none() && len >= WINDOW / 4 && len >= self.window.bytes().len() / 2 && rest <= len / 8
+        self.message_start.is_none()
+            && len >= WINDOW / 4
+            && len >= self.window.bytes().len() / 2
+            && rest <= len / 8
     }
 
     /// The message in `range`, with the window. What has arrived behind it is kept.
@@ -171,7 +174,7 @@ impl Inbox {
     /// Room for what comes next.
     #[inline]
     pub(in crate::connection) fn space(&mut self) -> &mut [u8] {
-        self.message.withdraw();
+        self.message.cancel_space();
         if self.at == self.end {
             (self.at, self.end) = (0, 0);
         } else if self.at >= WINDOW {
@@ -183,7 +186,7 @@ impl Inbox {
 
     /// Room for the rest of a message that lies in the window, of which `left` bytes are to come.
     pub(in crate::connection) fn space_behind(&mut self, left: u64) -> &mut [u8] {
-        self.message.withdraw();
+        self.message.cancel_space();
         let (small, left) = (left < WORTH_A_READ, usize::try_from(left).unwrap_or(usize::MAX));
         let room = self.window.bytes().len() - self.end;
         let next = if room < left { self.make_room(room, left) } else { left.min(AT_ONCE) };
@@ -198,7 +201,7 @@ impl Inbox {
     /// scant, and says for how many.
     #[inline(never)]
     fn make_room(&mut self, room: usize, left: usize) -> usize {
-        let (start, part) = (self.begun.unwrap_or(self.at), self.part());
+        let (start, part) = (self.message_start.unwrap_or(self.at), self.part());
         if start >= part {
             // Less is moved than becomes free.
             self.keep_from(start);
@@ -222,7 +225,7 @@ impl Inbox {
     fn keep_from(&mut self, start: usize) {
         self.window.move_to_front(start..self.end);
         // Where the inbox is not that of the connection, the message may have begun anywhere.
-        self.begun = self.begun.map(|begun| begun.saturating_sub(start));
+        self.message_start = self.message_start.map(|message_start| message_start.saturating_sub(start));
         (self.at, self.end) = (self.at.saturating_sub(start), self.end.saturating_sub(start));
     }
 
@@ -281,9 +284,9 @@ mod tests {
 
     /// Bytes that a step has moved, within the window or to another one.
     fn moved(inbox: &mut Inbox, step: impl FnOnce(&mut Inbox)) -> usize {
-        let (capacity, begun, part) = (inbox.window.capacity(), inbox.begun, inbox.part());
+        let (capacity, message_start, part) = (inbox.window.capacity(), inbox.message_start, inbox.part());
         step(inbox);
-        let within = if inbox.begun < begun { part } else { 0 };
+        let within = if inbox.message_start < message_start { part } else { 0 };
         let other =
             if inbox.window.capacity() == capacity { 0 } else { capacity.min(inbox.window.capacity()) };
         within + other

@@ -5,7 +5,7 @@
 //! through the methods below, and never by itself.
 //!
 //! Invariants:
-//! - `begun <= at <= end <= window.len()`, where a message has begun.
+//! - `message_start <= at <= end <= window.len()`, where a message has begun.
 //! - The last `masked` bytes before `at` are masked. All other bytes before `at` have been unmasked.
 //! - Whatever index a caller brings, text is handed out only where the window or the message proves that it is UTF-8.
 
@@ -33,7 +33,7 @@ pub struct Input<B, M> {
     /// How many have arrived.
     pub(super) end: usize,
     /// Where the message begins of which a part lies in the window, and the rest will.
-    pub(super) begun: Option<usize>,
+    pub(super) message_start: Option<usize>,
     /// How many of the bytes before `at` are still masked.
     masked: usize,
     pub(super) message: M,
@@ -63,7 +63,7 @@ impl<'m, M: MessageBuffer> Input<&'m mut [u8], &'m mut M> {
 impl<B, M> Input<B, M> {
     /// Nothing has arrived.
     pub(super) const fn empty_over(window: Checked<B>, message: M) -> Self {
-        Self { window, at: 0, end: 0, begun: None, masked: 0, message }
+        Self { window, at: 0, end: 0, message_start: None, masked: 0, message }
     }
 }
 
@@ -187,7 +187,7 @@ impl<B: ReadBuffer, M: MessageBuffer> Input<B, M> {
     /// Drops all that has arrived, and what has come of a message.
     pub(in crate::connection) fn discard(&mut self) {
         self.at = self.end;
-        self.begun = None;
+        self.message_start = None;
         self.message.finish();
         self.message.set_control_waits(false);
     }
@@ -250,7 +250,7 @@ impl<B: ReadBuffer, M: MessageBuffer> Input<B, M> {
 
     /// Begins a message here that [will lie in the window](Self::will_hold).
     pub(in crate::connection) fn begin_message(&mut self) {
-        (self.begun, self.masked) = (Some(self.at), 0);
+        (self.message_start, self.masked) = (Some(self.at), 0);
         self.window.forget();
     }
 
@@ -282,7 +282,7 @@ impl<B: ReadBuffer, M: MessageBuffer> Input<B, M> {
             }
         }
         if whole {
-            Arrived::Whole(Place::arrived(self.begun.take().unwrap_or(self.at), self.at))
+            Arrived::Whole(Place::arrived(self.message_start.take().unwrap_or(self.at), self.at))
         } else {
             Arrived::Part
         }
@@ -335,16 +335,16 @@ impl<B: ReadBuffer, M: MessageBuffer> Input<B, M> {
     /// Takes in `len` bytes of the payload of a control frame, which are the last if it is `whole` then, and returns where
     /// all of it lies that has come. A payload that arrives at once stays where it is.
     pub(in crate::connection) fn take_control(&mut self, len: usize, whole: bool, mask: &mut Mask) -> Place {
-        let begun = self.message.control_waits();
-        if whole && !begun {
+        let has_part = self.message.control_waits();
+        if whole && !has_part {
             return self.take_chunk(len, mask);
         }
         if len == 0 && !whole {
-            return Place::control(if begun { self.message.control().len() } else { 0 });
+            return Place::control(if has_part { self.message.control().len() } else { 0 });
         }
         let from = self.window.bytes().get(self.at..self.at + len).unwrap_or_default();
         let control = self.message.control_mut();
-        if !begun {
+        if !has_part {
             *control = ControlPayload::EMPTY;
         }
         control.push(from, mask);

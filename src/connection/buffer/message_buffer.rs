@@ -38,7 +38,12 @@ pub(in crate::connection) mod sealed {
             expected: Option<u64>,
         ) -> Result<usize, InvalidUtf8>;
         /// Takes in bytes that were read straight into this memory, `limit` at most.
-        fn land(&mut self, limit: u64, mask: &mut Mask, kind: MessageKind) -> Result<usize, InvalidUtf8>;
+        fn take_direct(
+            &mut self,
+            limit: u64,
+            mask: &mut Mask,
+            kind: MessageKind,
+        ) -> Result<usize, InvalidUtf8>;
         /// Lets `produce` write behind what is there, as far as there is room and up to as many bytes as are
         /// `expected` of the `most` that may still come, and say how much it wrote. Room is made only where
         /// there is less than is expected at the least. The way in for a payload that is inflated and not
@@ -88,8 +93,8 @@ impl<T: sealed::Memory> sealed::Memory for &mut T {
         (**self).push(from, mask, kind, expected)
     }
 
-    fn land(&mut self, limit: u64, mask: &mut Mask, kind: MessageKind) -> Result<usize, InvalidUtf8> {
-        (**self).land(limit, mask, kind)
+    fn take_direct(&mut self, limit: u64, mask: &mut Mask, kind: MessageKind) -> Result<usize, InvalidUtf8> {
+        (**self).take_direct(limit, mask, kind)
     }
 
     fn produce(
@@ -192,7 +197,7 @@ impl sealed::Memory for SliceMessage<'_> {
         accept(&mut self.memory, &mut self.filled, len, kind)
     }
 
-    fn land(&mut self, _: u64, _: &mut Mask, _: MessageKind) -> Result<usize, InvalidUtf8> {
+    fn take_direct(&mut self, _: u64, _: &mut Mask, _: MessageKind) -> Result<usize, InvalidUtf8> {
         Ok(0)
     }
 

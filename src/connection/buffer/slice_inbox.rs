@@ -44,12 +44,12 @@ impl<'m> SliceInbox<'m> {
     ///
     /// Moves what is still needed to the front, if less than a quarter of the window is free behind it.
     pub fn read_space(&mut self) -> &mut [u8] {
-        let (start, len) = (self.begun.unwrap_or(self.at), self.window.bytes().len());
+        let (start, len) = (self.message_start.unwrap_or(self.at), self.window.bytes().len());
         if start == self.end {
             (self.at, self.end) = (0, 0);
         } else if start > 0 && len - self.end < len / 4 {
             self.window.move_to_front(start..self.end);
-            self.begun = self.begun.map(|begun| begun - start);
+            self.message_start = self.message_start.map(|message_start| message_start - start);
             (self.at, self.end) = (self.at - start, self.end - start);
         }
         self.window.bytes_from(self.end)

@@ -61,9 +61,9 @@ pub struct VecMessage {
     memory: Checked<Vec<u8>>,
     filled: usize,
     /// Bytes behind `filled` that were read straight into their place and not taken in yet.
-    landed: usize,
+    direct_len: usize,
     /// Space for such bytes was given out.
-    spread: bool,
+    space_is_lent: bool,
     /// The message in here has been handed out.
     done: bool,
     /// The payload of a control frame that arrives in several reads. Inline, so that no flood of control frames allocates.
@@ -130,8 +130,8 @@ impl VecMessage {
         Self {
             memory: Checked::new(Vec::new()),
             filled: 0,
-            landed: 0,
-            spread: false,
+            direct_len: 0,
+            space_is_lent: false,
             done: true,
             control: ControlPayload::EMPTY,
             control_waits: false,
@@ -166,10 +166,10 @@ impl VecMessage {
     pub fn release_idle(&mut self) {
         if self.done {
             self.memory = Checked::new(Vec::new());
-            (self.filled, self.landed, self.spread) = (0, 0, false);
+            (self.filled, self.direct_len, self.space_is_lent) = (0, 0, false);
             self.given = Given::new();
         } else if self.spare() > 0 {
-            let part = self.filled + self.landed;
+            let part = self.filled + self.direct_len;
             self.memory.resize(part);
             self.memory.shrink_to(worth_keeping(part));
         }
@@ -177,7 +177,7 @@ impl VecMessage {
 
     /// The bytes that [`Self::release_idle`] would give back around a part of a message.
     pub(super) fn spare(&self) -> usize {
-        let part = self.filled + self.landed;
+        let part = self.filled + self.direct_len;
         let most = part.saturating_mul(2).saturating_add(LARGEST_ALLOWANCE + SPARE);
         let worth_it = !self.done && self.memory.capacity() > most;
         if worth_it { self.memory.capacity() - worth_keeping(part) } else { 0 }
@@ -208,7 +208,7 @@ impl VecMessage {
     ///
     /// `last` says that the message ends with them, so that no more will be needed.
     pub(in crate::connection) fn space(&mut self, left: u64, last: bool) -> &mut [u8] {
-        self.spread = true;
+        self.space_is_lent = true;
         let bound = self.filled.saturating_mul(2).saturating_add(ALLOWANCE);
         let end = usize::try_from(left).unwrap_or(usize::MAX).saturating_add(self.filled).min(bound);
         let next = end.min(self.filled.saturating_add(AT_ONCE));
@@ -224,24 +224,24 @@ impl VecMessage {
     }
 
     /// Counts `len` bytes of the space as read.
-    pub(in crate::connection) fn landed(&mut self, len: usize) {
-        self.landed = len.min(self.memory.bytes().len().saturating_sub(self.filled));
-        self.spread = false;
+    pub(in crate::connection) fn handle_direct_read(&mut self, len: usize) {
+        self.direct_len = len.min(self.memory.bytes().len().saturating_sub(self.filled));
+        self.space_is_lent = false;
     }
 
     /// Whether something was read that no poll has taken in: what is read next comes behind it.
-    pub(in crate::connection) const fn has_landed(&self) -> bool {
-        self.landed > 0
+    pub(in crate::connection) const fn has_direct_read(&self) -> bool {
+        self.direct_len > 0
     }
 
     /// The space was not used.
-    pub(super) const fn withdraw(&mut self) {
-        self.spread = false;
+    pub(super) const fn cancel_space(&mut self) {
+        self.space_is_lent = false;
     }
 
     /// Whether space was given out, and nothing was counted since.
-    pub(super) const fn is_spread(&self) -> bool {
-        self.spread
+    pub(super) const fn is_space_lent(&self) -> bool {
+        self.space_is_lent
     }
 
     /// Makes room up to `end` as [`Self::reserve`] does, initialised.
@@ -255,7 +255,7 @@ impl VecMessage {
 
 impl sealed::Memory for VecMessage {
     fn begin(&mut self) {
-        (self.filled, self.landed, self.spread, self.done) = (0, 0, false, false);
+        (self.filled, self.direct_len, self.space_is_lent, self.done) = (0, 0, false, false);
         self.memory.forget();
         if self.memory.capacity() == 0 {
             self.memory = Checked::new(self.given.take_back());
@@ -298,9 +298,9 @@ impl sealed::Memory for VecMessage {
         Ok(from.len())
     }
 
-    fn land(&mut self, limit: u64, mask: &mut Mask, kind: MessageKind) -> Result<usize, InvalidUtf8> {
-        let landed = core::mem::take(&mut self.landed);
-        let total = usize::try_from(limit).map_or(landed, |limit| limit.min(landed));
+    fn take_direct(&mut self, limit: u64, mask: &mut Mask, kind: MessageKind) -> Result<usize, InvalidUtf8> {
+        let arrived = core::mem::take(&mut self.direct_len);
+        let total = usize::try_from(limit).map_or(arrived, |limit| limit.min(arrived));
         let mut left = total;
         while left > 0 {
             let len = left.min(PIECE);

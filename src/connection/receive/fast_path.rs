@@ -22,22 +22,22 @@ impl Receiver {
         if !self.fast {
             let ends =
                 self.message == Progress::InPlace && input.remaining() as u64 >= self.decoder.payload_left();
-            return if ends { self.rest_of_message(input) } else { None };
+            return if ends { self.finish_partial_message(input) } else { None };
         }
-        let (kind, len, rest) = self.message_starts(input.arrived())?;
+        let (kind, len, rest) = self.match_header(input.arrived())?;
         if len > 125 {
-            return if len == 126 { self.medium_message(input, kind) } else { None };
+            return if len == 126 { self.poll_medium_message(input, kind) } else { None };
         }
         let (head, mask) = match self.decoder.role() {
             Role::Server => (6, Mask::new(*rest.first_chunk()?)),
             Role::Client => (2, Mask::new([0; 4])),
         };
-        self.message_lies(input, kind, head, u16::from(len), mask)
+        self.take_message(input, kind, head, u16::from(len), mask)
     }
 
     /// A message whose length has 16 bits.
     #[inline(never)]
-    fn medium_message(
+    fn poll_medium_message(
         &mut self,
         input: &mut Input<impl ReadBuffer, impl MessageBuffer>,
         kind: MessageKind,
@@ -51,13 +51,13 @@ impl Receiver {
             Role::Server => (8, Mask::new(*rest.first_chunk()?)),
             Role::Client => (4, Mask::new([0; 4])),
         };
-        self.message_lies(input, kind, head, len, mask)
+        self.take_message(input, kind, head, len, mask)
     }
 
     /// The kind of a message whose header begins here, how its length is written, and what follows; `None`
     /// for all that is not right, which the slow path finds out.
     #[inline(always)]
-    fn message_starts<'i>(&self, input: Option<&'i [u8]>) -> Option<(MessageKind, u8, &'i [u8])> {
+    fn match_header<'i>(&self, input: Option<&'i [u8]>) -> Option<(MessageKind, u8, &'i [u8])> {
         let &[first, second, ref rest @ ..] = input? else { return None };
         let kind = match first {
             0x81 => MessageKind::Text,
@@ -71,7 +71,7 @@ impl Receiver {
 
     /// A message that lies in the input, if it does, behind `head` bytes of header.
     #[inline(always)]
-    fn message_lies(
+    fn take_message(
         &mut self,
         input: &mut Input<impl ReadBuffer, impl MessageBuffer>,
         kind: MessageKind,
@@ -84,7 +84,7 @@ impl Receiver {
         }
         let Some(place) = input.message_behind(head, len.into()) else {
             if input.has_part_behind(head, len.into()) {
-                self.message_begins(input, kind, head, len, mask);
+                self.begin_partial_message(input, kind, head, len, mask);
             }
             return None;
         };
@@ -103,7 +103,7 @@ impl Receiver {
     /// The header of a message that will lie in the input, and of whose payload some does: [`Self::poll_any`] goes on
     /// with that.
     #[inline(never)]
-    fn message_begins(
+    fn begin_partial_message(
         &mut self,
         input: &mut Input<impl ReadBuffer, impl MessageBuffer>,
         kind: MessageKind,
@@ -124,12 +124,12 @@ impl Receiver {
 
     /// The rest of a message that lies in the input and has arrived.
     #[inline(never)]
-    fn rest_of_message(
+    fn finish_partial_message(
         &mut self,
         input: &mut Input<impl ReadBuffer, impl MessageBuffer>,
     ) -> Option<MessageIndex> {
         self.saw_data = true;
-        self.in_place(input)
+        self.continue_in_place(input)
     }
 
     /// The text is none. Here nobody is told: [`Self::poll_any`] does that, which comes next.

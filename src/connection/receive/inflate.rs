@@ -109,7 +109,7 @@ impl Receiver {
                 input.message_mut().begin();
                 self.message = Progress::Gathering;
             }
-            (Progress::Untouched, Delivery::Chunks) => self.message = Progress::Streaming { begun: false },
+            (Progress::Untouched, Delivery::Chunks) => self.message = Progress::Streaming { started: false },
             _ => {}
         }
         let streaming = self.message != Progress::Gathering;
@@ -272,15 +272,15 @@ impl Receiver {
         }
         if self.message == Progress::Gathering {
             self.utf8 = input.message_mut().validator();
-            self.message = Progress::Streaming { begun: false };
+            self.message = Progress::Streaming { started: false };
         }
         input.message_mut().finish();
         Ok(self.inflated_chunk(len, false))
     }
 
     fn inflated_chunk(&mut self, len: usize, fin: bool) -> EventIndex {
-        let first = self.message != Progress::Streaming { begun: true };
-        self.message = Progress::Streaming { begun: true };
+        let first = self.message != Progress::Streaming { started: true };
+        self.message = Progress::Streaming { started: true };
         EventIndex::chunk(Place::gathered(len), self.kind, first, fin)
     }
 }

@@ -86,7 +86,7 @@ pub(super) enum Progress {
     /// As a whole, and a part is gathered.
     Gathering,
     /// In chunks; whether the first one is out.
-    Streaming { begun: bool },
+    Streaming { started: bool },
     /// Not at all: it is a text that is no UTF-8, and the next poll says so.
     Refused,
     /// There is none, and will be none, as the peer has closed or the connection has failed: what still comes in is
@@ -171,7 +171,7 @@ impl Receiver {
 
     /// Nothing is in progress and nothing has arrived: there is nothing to do.
     #[inline]
-    pub(super) fn rests(&self, input: &Input<impl ReadBuffer, impl MessageBuffer>) -> bool {
+    pub(super) fn is_idle(&self, input: &Input<impl ReadBuffer, impl MessageBuffer>) -> bool {
         self.fast && input.remaining() == 0
     }
 
@@ -183,23 +183,23 @@ impl Receiver {
         self.saw_data = false;
         // In most reads of a large message that is all there is to ask.
         if self.message != Progress::InPlace {
-            match self.frames(input) {
+            match self.decode_frames(input) {
                 Ok(None) if self.message == Progress::InPlace => {}
                 // Where there is nothing, nothing is moved.
                 Ok(None) => return Ok(None),
                 ready => return ready,
             }
         }
-        match self.in_place(input) {
+        match self.continue_in_place(input) {
             Some(message) => Ok(Some(message.into())),
-            None if self.message == Progress::Refused => self.frames(input),
+            None if self.message == Progress::Refused => self.decode_frames(input),
             None => Ok(None),
         }
     }
 
     /// As [`Self::poll_any`], up to the payload of a message that lies in the input.
     #[inline(never)]
-    fn frames(
+    fn decode_frames(
         &mut self,
         input: &mut Input<impl ReadBuffer, impl MessageBuffer>,
     ) -> Result<Option<EventIndex>, ProtocolError> {
@@ -216,7 +216,7 @@ impl Receiver {
 
     /// A message that lies in the input, or what is there of it.
     #[inline(always)]
-    pub(super) fn in_place(
+    pub(super) fn continue_in_place(
         &mut self,
         input: &mut Input<impl ReadBuffer, impl MessageBuffer>,
     ) -> Option<MessageIndex> {

@@ -64,11 +64,11 @@ impl Receiver {
                     input.message_mut().begin();
                     Progress::Gathering
                 }
-                Delivery::Chunks => Progress::Streaming { begun: false },
+                Delivery::Chunks => Progress::Streaming { started: false },
             };
         }
         match self.message {
-            Progress::Streaming { begun } => self.chunk(input, begun),
+            Progress::Streaming { started } => self.chunk(input, started),
             Progress::InPlace => Ok(None),
             _ => self.gather(input),
         }
@@ -78,7 +78,7 @@ impl Receiver {
     fn chunk(
         &mut self,
         input: &mut Input<impl ReadBuffer, impl MessageBuffer>,
-        begun: bool,
+        started: bool,
     ) -> Result<Option<EventIndex>, ProtocolError> {
         let len = self.decoder.payload_in(input.remaining());
         let fin = self.decoder.consume(len) && self.fin();
@@ -92,11 +92,11 @@ impl Receiver {
         if len == 0 && !fin {
             return Ok(None);
         }
-        self.message = Progress::Streaming { begun: true };
+        self.message = Progress::Streaming { started: true };
         if fin {
             self.finish_message(place);
         }
-        Ok(Some(EventIndex::chunk(place, self.kind, !begun, fin)))
+        Ok(Some(EventIndex::chunk(place, self.kind, !started, fin)))
     }
 
     /// A piece of a message that is gathered.
@@ -105,13 +105,13 @@ impl Receiver {
         input: &mut Input<impl ReadBuffer, impl MessageBuffer>,
     ) -> Result<Option<EventIndex>, ProtocolError> {
         let left = self.decoder.payload_left();
-        let landed = input
+        let direct = input
             .message_mut()
-            .land(left, self.decoder.mask_mut(), self.kind)
+            .take_direct(left, self.decoder.mask_mut(), self.kind)
             .map_err(|_| ProtocolError::InvalidUtf8)?;
-        self.counters.bytes += landed as u64;
-        self.saw_data |= landed > 0;
-        let mut end = self.decoder.consume(landed);
+        self.counters.bytes += direct as u64;
+        self.saw_data |= direct > 0;
+        let mut end = self.decoder.consume(direct);
         let len = self.decoder.payload_in(input.remaining());
         if !end {
             let gathered = input.message_mut().gathered() as u64;
@@ -126,7 +126,7 @@ impl Receiver {
                 let len = message.gathered();
                 self.utf8 = message.validator();
                 message.finish();
-                self.message = Progress::Streaming { begun: len > 0 };
+                self.message = Progress::Streaming { started: len > 0 };
                 let place = Place::gathered(len);
                 return Ok((len > 0).then_some(EventIndex::chunk(place, self.kind, true, false)));
             }

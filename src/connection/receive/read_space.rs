@@ -15,7 +15,7 @@ impl Receiver {
     /// it, say with [`handle_payload`](Self::handle_payload) how much came, and poll, with an empty input if
     /// there is none.
     pub fn payload_space<'m>(&self, message: &'m mut VecMessage) -> &'m mut [u8] {
-        if self.wants_payload() && !message.has_landed() {
+        if self.wants_payload() && !message.has_direct_read() {
             message.space(self.decoder.payload_left(), self.fin())
         } else {
             Default::default()
@@ -33,7 +33,7 @@ impl Receiver {
     fn read_space_for_rest<'i>(&self, inbox: &'i mut Inbox) -> &'i mut [u8] {
         if self.message == Progress::InPlace {
             inbox.space_behind(self.decoder.payload_left())
-        } else if inbox.remaining() == 0 && self.wants_payload() && !inbox.message_mut().has_landed() {
+        } else if inbox.remaining() == 0 && self.wants_payload() && !inbox.message_mut().has_direct_read() {
             self.payload_space(inbox.message_mut())
         } else {
             inbox.space()
@@ -50,6 +50,6 @@ impl Receiver {
     /// The first `len` bytes of what [`payload_space`](Self::payload_space) gave have been read. They are
     /// taken in by the next poll.
     pub fn handle_payload(&mut self, message: &mut VecMessage, len: usize) {
-        message.landed(len);
+        message.handle_direct_read(len);
     }
 }

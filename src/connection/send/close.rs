@@ -29,22 +29,22 @@ impl<O: WriteQueue> Sender<O> {
     }
 
     /// A Close behind everything that was accepted.
-    pub(super) fn close_behind(&mut self, now: Instant, frame: &CloseFrame) {
+    pub(super) fn queue_close(&mut self, now: Instant, frame: &CloseFrame) {
         let mut body = [0; MAX_CONTROL_PAYLOAD];
         let len = frame.encode(&mut body);
         if self.out.room() < MAX_CONTROL_FRAME {
             // Less memory than was asked for: there is none to wait in.
-            return self.close_ahead(now, frame);
+            return self.queue_urgent_close(now, frame);
         }
         let header = self.encoder.checked_header(Opcode::Close, true, len as u64);
         self.push(&header, body.get(..len).unwrap_or_default());
         self.counters.frames += 1;
         self.own_close = OwnClose::queued(header.encoded_len() + len);
-        self.close_begins(now);
+        self.start_closing(now);
     }
 
     /// A Close in the place of everything that is not begun.
-    fn close_ahead(&mut self, now: Instant, frame: &CloseFrame) {
+    fn queue_urgent_close(&mut self, now: Instant, frame: &CloseFrame) {
         self.drop_queue();
         let (mut body, mut bytes) = ([0; MAX_CONTROL_PAYLOAD], [0; MAX_CONTROL_FRAME]);
         let len = frame.encode(&mut body);
@@ -52,11 +52,11 @@ impl<O: WriteQueue> Sender<O> {
         self.out.control_mut().push_close(bytes.get(..len).unwrap_or_default());
         self.counters.frames += 1;
         self.own_close = OwnClose::URGENT;
-        self.close_begins(now);
+        self.start_closing(now);
     }
 
     /// A Close is queued: no data follows it.
-    fn close_begins(&mut self, now: Instant) {
+    fn start_closing(&mut self, now: Instant) {
         self.timers.close(now, &self.config);
         #[cfg(feature = "deflate")]
         self.release_window();
@@ -65,17 +65,17 @@ impl<O: WriteQueue> Sender<O> {
     /// The Close that answers the peer or fails the connection. It follows what was accepted, a Close of the
     /// application's included, which then is the one. But where the transport has not taken all that it was
     /// given, what is not begun is dropped: a peer that does not read would keep the Close back behind it.
-    pub(super) fn close_at_once(&mut self, now: Instant, frame: &CloseFrame) {
+    pub(super) fn send_prompt_close(&mut self, now: Instant, frame: &CloseFrame) {
         if self.congestion != Congestion::None {
-            self.close_ahead(now, frame);
+            self.queue_urgent_close(now, frame);
         } else if self.own_close == OwnClose::NO {
-            self.close_behind(now, frame);
+            self.queue_close(now, frame);
         }
     }
 
     /// Our own Close, which waits or is begun, answers the peer's. Where the transport has not taken all that it was
-    /// given, it takes the place of what is not begun, as in [`Self::close_at_once`].
-    pub(super) fn own_close_at_once(&mut self) {
+    /// given, it takes the place of what is not begun, as in [`Self::send_prompt_close`].
+    pub(super) fn expedite_own_close(&mut self) {
         if self.close_is_begun() || self.congestion == Congestion::None {
             return;
         }
@@ -109,9 +109,9 @@ impl<O: WriteQueue> Sender<O> {
     pub(super) fn fail(&mut self, now: Instant, outcome: Outcome, code: CloseCode, reason: CloseReason) {
         let frame = CloseFrame { code: Some(code), reason };
         match self.closing.handle(CloseEvent::Violation) {
-            CloseAction::SendFailure => self.close_at_once(now, &frame),
+            CloseAction::SendFailure => self.send_prompt_close(now, &frame),
             // RFC 6455 5.5.1: a Close is sent once.
-            CloseAction::StopReading if !self.close_is_begun() => self.close_at_once(now, &frame),
+            CloseAction::StopReading if !self.close_is_begun() => self.send_prompt_close(now, &frame),
             CloseAction::StopReading => {}
             _ => return,
         }

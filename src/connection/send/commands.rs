@@ -133,7 +133,7 @@ impl<O: WriteQueue> Sender<O> {
         if self.closing.handle(CloseEvent::Close) != CloseAction::SendClose {
             return Err(SendError::Closed);
         }
-        self.close_behind(now, &CloseFrame { code, reason });
+        self.queue_close(now, &CloseFrame { code, reason });
         Ok(())
     }
 }
@@ -149,12 +149,17 @@ impl<O: WriteQueue> Sender<O> {
                 return Ok(());
             }
         }
-        self.plain(opcode, fin, payload)
+        self.queue_uncompressed(opcode, fin, payload)
     }
 
     /// A data frame that is not compressed.
     #[inline]
-    pub(super) fn plain(&mut self, opcode: Opcode, fin: bool, payload: &[u8]) -> Result<(), SendError> {
+    pub(super) fn queue_uncompressed(
+        &mut self,
+        opcode: Opcode,
+        fin: bool,
+        payload: &[u8],
+    ) -> Result<(), SendError> {
         self.accept(opcode, fin, payload.len())?;
         self.push_data(opcode, fin, 0, payload);
         Ok(())

@@ -5,11 +5,11 @@
 //! size. Pings of our own and a Close that must not wait behind data go here too.
 //!
 //! Invariants:
-//! - There is always room for a frame that has been begun, for one Pong or Close more, and for a Ping: [`LEAST`] is three of
+//! - There is always room for a frame that has been started, for one Pong or Close more, and for a Ping: [`LEAST`] is three of
 //!   the longest frames.
-//! - A frame that has been begun is never dropped or overtaken.
-//! - When the memory is full, Pongs that have not been begun are dropped first. A Close takes the place of everything that
-//!   has not been begun.
+//! - A frame that has been started is never dropped or overtaken.
+//! - When the memory is full, Pongs that have not been started are dropped first. A Close takes the place of everything that
+//!   has not been started.
 
 use core::borrow::{Borrow, BorrowMut};
 
@@ -29,14 +29,14 @@ pub struct ControlQueue<B> {
     /// How much of the first one is written; less than its length.
     written: u16,
     /// Frames that begin before this place are begun: they are neither dropped nor overtaken.
-    begun: u16,
+    started: u16,
     bytes: B,
 }
 
 impl<B> ControlQueue<B> {
     /// An empty queue in `bytes`, which are at least [`LEAST`] and at most `u16::MAX`.
     pub(super) const fn new(bytes: B) -> Self {
-        Self { len: 0, written: 0, begun: 0, bytes }
+        Self { len: 0, written: 0, started: 0, bytes }
     }
 
     /// Whether nothing waits.
@@ -44,9 +44,9 @@ impl<B> ControlQueue<B> {
         self.len == 0
     }
 
-    /// Drops everything, a frame that has been begun included.
+    /// Drops everything, a frame that has been started included.
     pub(super) const fn clear(&mut self) {
-        (self.len, self.written, self.begun) = (0, 0, 0);
+        (self.len, self.written, self.started) = (0, 0, 0);
     }
 
     /// Gives the memory back.
@@ -96,7 +96,7 @@ impl<B: BorrowMut<[u8]>> ControlQueue<B> {
     /// Frames of which some of the next `n` bytes are part count as begun.
     pub(super) fn begin(&mut self, n: usize) {
         let end = usize::from(self.written).saturating_add(n);
-        self.begun = self.begun.max(u16::try_from(end).unwrap_or(self.len));
+        self.started = self.started.max(u16::try_from(end).unwrap_or(self.len));
     }
 
     /// Appends a Ping, if there is room for it and still for a frame that is begun and a Pong. All Pongs
@@ -136,7 +136,8 @@ impl<B: BorrowMut<[u8]>> ControlQueue<B> {
             self.frames().map(|(at, len, _)| at + len).take_while(|end| *end <= written).last().unwrap_or(0);
         self.remove(0, whole);
         self.written = u16::try_from(written - whole).unwrap_or(0);
-        self.begun = self.begun.saturating_sub(u16::try_from(whole).unwrap_or(u16::MAX)).max(self.written);
+        self.started =
+            self.started.saturating_sub(u16::try_from(whole).unwrap_or(u16::MAX)).max(self.written);
         taken
     }
 
@@ -158,7 +159,7 @@ impl<B: BorrowMut<[u8]>> ControlQueue<B> {
         let next = |queue: &Self| {
             queue
                 .frames()
-                .skip_while(|(at, ..)| *at < usize::from(queue.begun))
+                .skip_while(|(at, ..)| *at < usize::from(queue.started))
                 .find(|(at, len, opcode)| drop(usize::from(queue.len) - at - len, *opcode))
                 .map(|(at, len, _)| (at, len))
         };

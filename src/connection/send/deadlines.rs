@@ -37,7 +37,7 @@ impl<O: WriteQueue> Sender<O> {
                 Due::Expired(TimerKind::Idle) => {
                     let reason = CloseReason::truncated("idle for too long");
                     if self.closing.handle(CloseEvent::Close) == CloseAction::SendClose {
-                        self.close_behind(now, &CloseFrame { code: Some(CloseCode::GOING_AWAY), reason });
+                        self.queue_close(now, &CloseFrame { code: Some(CloseCode::GOING_AWAY), reason });
                         self.outcome = Outcome::TimedOut(TimerKind::Idle);
                     }
                 }

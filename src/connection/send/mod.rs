@@ -211,9 +211,9 @@ impl<O: WriteQueue> Sender<O> {
         match (before, self.closing.handle(CloseEvent::Received)) {
             // RFC 6455 5.5.1: the answer typically echoes the code. The reason goes with it, as the peer's
             // application is shown both as one.
-            (_, CloseAction::AnswerClose) => self.close_at_once(now, &frame),
+            (_, CloseAction::AnswerClose) => self.send_prompt_close(now, &frame),
             // Both sides closed at the same time: our own Close is the answer.
-            (CloseState::Sent, _) => self.own_close_at_once(),
+            (CloseState::Sent, _) => self.expedite_own_close(),
             _ => return,
         }
         self.outcome = Outcome::Clean { code: frame.code_seen() };
@@ -239,13 +239,13 @@ impl<O: WriteQueue> Sender<O> {
     ///
     /// A peer that ends its half of the stream may still read. Write what is queued first: if the answer to the peer's
     /// Close is among it, the outcome is [`Outcome::Unanswered`] otherwise.
-    pub fn handle_eof(&mut self, cut: EofPosition) {
+    pub fn handle_eof(&mut self, position: EofPosition) {
         let all_written = self.is_flushed();
         if let CloseAction::End(ending) = self.closing.handle(CloseEvent::Eof) {
             self.outcome = match (ending, self.outcome) {
                 // A connection that was closed because it was idle stays one that timed out.
                 (Ending::Abnormal, outcome @ Outcome::TimedOut(_)) => outcome,
-                (Ending::Abnormal, _) => Outcome::Abnormal(cut),
+                (Ending::Abnormal, _) => Outcome::Abnormal(position),
                 // RFC 6455 7.1.4: it is closed cleanly after the closing handshake, for which both send a Close.
                 (Ending::Clean, Outcome::Clean { code }) if !all_written => Outcome::Unanswered { code },
                 (_, outcome) => outcome,
@@ -257,9 +257,9 @@ impl<O: WriteQueue> Sender<O> {
     /// No more input will come, but the peer may still read: what is queued can be written for as long as
     /// [`Config::close_timeout`] allows, after which the connection ends. Call [`handle_eof`](Self::handle_eof) once it
     /// is written, or at once where it does not matter. [`Receiver::cut`](crate::Receiver::cut) tells where the input ended.
-    pub fn handle_input_ended(&mut self, now: Instant, cut: EofPosition) {
+    pub fn handle_input_ended(&mut self, now: Instant, position: EofPosition) {
         if matches!(self.outcome, Outcome::Abnormal(_)) {
-            self.outcome = Outcome::Abnormal(cut);
+            self.outcome = Outcome::Abnormal(position);
         }
         // From here on no timer may run that only input would stop: a peer that sends no more answers no Ping.
         self.timers.close(now, &self.config);

@@ -26,11 +26,11 @@ pub struct Outbox {
     /// Up to here lie headers, and payloads that were copied.
     end: usize,
     /// What most connections never need, and none needs while it is idle.
-    aside: Option<Box<Aside>>,
+    rare: Option<Box<Rare>>,
 }
 
 #[derive(Debug)]
-struct Aside {
+struct Rare {
     control: ControlQueue<Control>,
     /// So much at the front of `Outbox::memory` is written. It is here because a write that stops short is rare.
     start: usize,
@@ -40,7 +40,7 @@ struct Aside {
     len: usize,
 }
 
-impl Default for Aside {
+impl Default for Rare {
     fn default() -> Self {
         Self { control: ControlQueue::new([0; CONTROL]), start: 0, queue: VecDeque::new(), len: 0 }
     }
@@ -50,7 +50,7 @@ impl Default for Aside {
 const CONTROL: usize = 508;
 type Control = [u8; CONTROL];
 
-static NOTHING: ControlQueue<Control> = ControlQueue::new([0; CONTROL]);
+static EMPTY_CONTROL: ControlQueue<Control> = ControlQueue::new([0; CONTROL]);
 
 #[derive(Debug)]
 struct Payload {
@@ -70,7 +70,7 @@ impl Outbox {
     /// An empty queue.
     #[must_use]
     pub const fn new() -> Self {
-        Self { memory: Vec::new(), end: 0, aside: None }
+        Self { memory: Vec::new(), end: 0, rare: None }
     }
 
     /// The bytes of heap that the buffer for small frames holds.
@@ -83,20 +83,20 @@ impl Outbox {
     /// How much at the front is written.
     #[inline]
     fn start(&self) -> usize {
-        self.aside.as_ref().map_or(0, |aside| aside.start)
+        self.rare.as_ref().map_or(0, |rare| rare.start)
     }
 
     fn set_start(&mut self, start: usize) {
-        match &mut self.aside {
-            Some(aside) => aside.start = start,
+        match &mut self.rare {
+            Some(rare) => rare.start = start,
             None if start == 0 => {}
-            None => self.aside = Some(Box::new(Aside { start, ..Aside::default() })),
+            None => self.rare = Some(Box::new(Rare { start, ..Rare::default() })),
         }
     }
 
     /// Whether there is any heap to give back.
     pub(super) fn holds_memory(&self) -> bool {
-        self.memory.capacity() > 0 || self.aside.is_some()
+        self.memory.capacity() > 0 || self.rare.is_some()
     }
 
     /// Whether nothing waits.
@@ -109,7 +109,7 @@ impl Outbox {
     pub(super) fn push_shared(&mut self, header: &Header, payload: Bytes) {
         if let Some(head) = self.gap(0).and_then(<[u8]>::first_chunk_mut) {
             self.end += header.encode(head);
-            self.set_aside(payload);
+            self.push_payload(payload);
         }
     }
 
@@ -120,15 +120,15 @@ impl Outbox {
             self.end += encoded.len();
         }
         if let Some(payload) = payload {
-            self.set_aside(payload);
+            self.push_payload(payload);
         }
     }
 
     #[inline]
-    fn set_aside(&mut self, payload: Bytes) {
-        let aside = self.aside.get_or_insert_default();
-        aside.len += payload.len();
-        aside.queue.push_back(Payload { at: self.end, data: payload });
+    fn push_payload(&mut self, payload: Bytes) {
+        let rare = self.rare.get_or_insert_default();
+        rare.len += payload.len();
+        rare.queue.push_back(Payload { at: self.end, data: payload });
     }
 
     #[cold]
@@ -151,11 +151,11 @@ impl Outbox {
     }
 
     fn payloads_mut(&mut self) -> impl Iterator<Item = &mut Payload> {
-        self.aside.iter_mut().flat_map(|aside| aside.queue.iter_mut())
+        self.rare.iter_mut().flat_map(|rare| rare.queue.iter_mut())
     }
 
     fn shared(&self, index: usize) -> Option<&Payload> {
-        self.aside.as_ref()?.queue.get(index)
+        self.rare.as_ref()?.queue.get(index)
     }
 
     /// The place `at` bytes from the front, a frame boundary or the front itself.
@@ -189,7 +189,7 @@ impl sealed::Queue for Outbox {
 
     #[inline]
     fn len(&self) -> usize {
-        self.end + self.aside.as_ref().map_or(0, |aside| aside.len) - self.start()
+        self.end + self.rare.as_ref().map_or(0, |rare| rare.len) - self.start()
     }
 
     #[inline]
@@ -225,9 +225,9 @@ impl sealed::Queue for Outbox {
     fn truncate(&mut self, at: usize) {
         let cursor = self.locate(at);
         self.end = cursor.byte;
-        if let Some(aside) = &mut self.aside {
-            aside.queue.truncate(cursor.payload);
-            aside.len = aside.queue.iter().map(|payload| payload.data.len()).sum();
+        if let Some(rare) = &mut self.rare {
+            rare.queue.truncate(cursor.payload);
+            rare.len = rare.queue.iter().map(|payload| payload.data.len()).sum();
         }
     }
 
@@ -254,14 +254,14 @@ impl sealed::Queue for Outbox {
             let taken = left.min(next - start);
             start += taken;
             left -= taken;
-            let Some(aside) = &mut self.aside else { break };
-            let Some(payload) = aside.queue.front_mut() else { continue };
+            let Some(rare) = &mut self.rare else { break };
+            let Some(payload) = rare.queue.front_mut() else { continue };
             let taken = left.min(payload.data.len());
             payload.data.advance(taken);
             left -= taken;
-            aside.len -= taken;
+            rare.len -= taken;
             if payload.data.is_empty() {
-                aside.queue.pop_front();
+                rare.queue.pop_front();
             }
         }
         if start == self.end {
@@ -278,20 +278,20 @@ impl sealed::Queue for Outbox {
     #[inline]
     fn clear(&mut self) {
         self.end = 0;
-        if let Some(aside) = &mut self.aside {
-            aside.start = 0;
+        if let Some(rare) = &mut self.rare {
+            rare.start = 0;
             // One is usual, for which this is less work than to clear a queue.
-            while aside.queue.pop_front().is_some() {}
-            aside.len = 0;
+            while rare.queue.pop_front().is_some() {}
+            rare.len = 0;
         }
     }
 
     #[inline]
     fn in_one_piece(&self) -> Option<&[u8]> {
-        match &self.aside {
+        match &self.rare {
             None => self.memory.get(..self.end),
-            Some(aside) if aside.queue.is_empty() && aside.control.is_empty() => {
-                self.memory.get(aside.start..self.end)
+            Some(rare) if rare.queue.is_empty() && rare.control.is_empty() => {
+                self.memory.get(rare.start..self.end)
             }
             Some(_) => None,
         }
@@ -300,8 +300,8 @@ impl sealed::Queue for Outbox {
     #[inline]
     fn pieces<'a>(&'a self, mut see: impl FnMut(&'a [u8]) -> ControlFlow<()>) -> ControlFlow<()> {
         let mut at = self.start();
-        if let Some(aside) = &self.aside {
-            for payload in &aside.queue {
+        if let Some(rare) = &self.rare {
+            for payload in &rare.queue {
                 see(self.memory.get(at..payload.at).unwrap_or_default())?;
                 see(&payload.data)?;
                 at = payload.at;
@@ -311,11 +311,11 @@ impl sealed::Queue for Outbox {
     }
 
     fn control(&self) -> &ControlQueue<Control> {
-        self.aside.as_ref().map_or(&NOTHING, |aside| &aside.control)
+        self.rare.as_ref().map_or(&EMPTY_CONTROL, |rare| &rare.control)
     }
 
     fn control_mut(&mut self) -> &mut ControlQueue<Control> {
-        &mut self.aside.get_or_insert_default().control
+        &mut self.rare.get_or_insert_default().control
     }
 
     fn release(&mut self) {

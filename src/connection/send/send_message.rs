@@ -54,15 +54,15 @@ impl Sender<Outbox> {
         write: impl FnOnce(&[&[u8]]) -> usize,
     ) -> Result<(), SendError> {
         let (opcode, payload) = (message.opcode(), message.as_bytes());
-        if self.goes_straight(opcode, payload.len()) {
+        if self.skips_queue(opcode, payload.len()) {
             self.accept(opcode, true, payload.len())?;
         } else if self.queue_compressed(opcode, payload)? {
             self.write_queued(now, write);
             return Ok(());
-        } else if !self.may_go_straight(payload.len()) {
-            return self.transmit_copied(now, opcode, payload, write);
+        } else if !self.may_skip_queue(payload.len()) {
+            return self.transmit_through_queue(now, opcode, payload, write);
         }
-        if let Some(written) = self.write_straight(now, opcode, payload, write) {
+        if let Some(written) = self.write_through(now, opcode, payload, write) {
             self.push_message(opcode, message.clone());
             self.transmitted(now, written);
         }

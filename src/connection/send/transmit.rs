@@ -158,8 +158,8 @@ impl<O: WriteQueue> Sender<O> {
             }
             Some(left) => {
                 ahead = None;
-                let (begun, rest) = piece.split_at_checked(left).unwrap_or_default();
-                slices.push(begun)?;
+                let (started, rest) = piece.split_at_checked(left).unwrap_or_default();
+                slices.push(started)?;
                 slices.push(control)?;
                 slices.push(rest)
             }

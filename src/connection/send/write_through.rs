@@ -73,15 +73,15 @@ impl<O: WriteQueue> Sender<O> {
         payload: &[u8],
         write: impl FnOnce(&[&[u8]]) -> usize,
     ) -> Result<(), SendError> {
-        if self.goes_straight(opcode, payload.len()) {
+        if self.skips_queue(opcode, payload.len()) {
             self.accept(opcode, true, payload.len())?;
         } else if self.queue_compressed(opcode, payload)? {
             self.write_queued(now, write);
             return Ok(());
-        } else if !self.may_go_straight(payload.len()) {
-            return self.transmit_copied(now, opcode, payload, write);
+        } else if !self.may_skip_queue(payload.len()) {
+            return self.transmit_through_queue(now, opcode, payload, write);
         }
-        if let Some(written) = self.write_straight(now, opcode, payload, write) {
+        if let Some(written) = self.write_through(now, opcode, payload, write) {
             self.queue_rest(now, opcode, payload, written);
         }
         Ok(())
@@ -89,18 +89,18 @@ impl<O: WriteQueue> Sender<O> {
 
     /// As [`Self::transmit_data`], for a message that is neither compressed nor written from where it lies.
     #[inline(never)]
-    pub(super) fn transmit_copied(
+    pub(super) fn transmit_through_queue(
         &mut self,
         now: Instant,
         opcode: Opcode,
         payload: &[u8],
         write: impl FnOnce(&[&[u8]]) -> usize,
     ) -> Result<(), SendError> {
-        if self.nothing_waits() {
+        if self.is_queue_empty() {
             self.accept(opcode, true, payload.len())?;
             self.write_masked(now, opcode, payload, write);
         } else {
-            self.plain(opcode, true, payload)?;
+            self.queue_uncompressed(opcode, true, payload)?;
             self.write_queued(now, write);
         }
         Ok(())
@@ -125,20 +125,20 @@ impl<O: WriteQueue> Sender<O> {
     /// Whether a message is to be written from where it lies: it needs no mask and no compression, and it is
     /// large or nothing waits before it.
     #[inline]
-    pub(super) fn goes_straight(&self, opcode: Opcode, len: usize) -> bool {
-        self.may_go_straight(len) && self.goes_plain(opcode, len)
+    pub(super) fn skips_queue(&self, opcode: Opcode, len: usize) -> bool {
+        self.may_skip_queue(len) && self.is_uncompressed(opcode, len)
     }
 
     /// The same, of a message that is known not to be compressed.
     #[inline]
-    pub(super) fn may_go_straight(&self, len: usize) -> bool {
-        self.encoder.role() == Role::Server && (len >= LARGE || self.nothing_waits())
+    pub(super) fn may_skip_queue(&self, len: usize) -> bool {
+        self.encoder.role() == Role::Server && (len >= LARGE || self.is_queue_empty())
     }
 
     /// Whether a message is not to be compressed.
     #[inline]
     #[cfg_attr(not(feature = "deflate"), expect(clippy::unused_self, reason = "it knows of compression"))]
-    fn goes_plain(&self, opcode: Opcode, len: usize) -> bool {
+    fn is_uncompressed(&self, opcode: Opcode, len: usize) -> bool {
         #[cfg(feature = "deflate")]
         return self.compresses(opcode, true, len).is_none();
         #[cfg(not(feature = "deflate"))]
@@ -149,14 +149,14 @@ impl<O: WriteQueue> Sender<O> {
     }
 
     #[inline]
-    fn nothing_waits(&self) -> bool {
+    fn is_queue_empty(&self) -> bool {
         self.out.in_one_piece().is_some_and(<[u8]>::is_empty)
     }
 
     /// Writes what waits and a message that was accepted; how much of the message was written where that is not
     /// all of it. Then all of it is to be queued.
     #[inline(always)]
-    pub(super) fn write_straight(
+    pub(super) fn write_through(
         &mut self,
         now: Instant,
         opcode: Opcode,
@@ -168,10 +168,10 @@ impl<O: WriteQueue> Sender<O> {
             .encode(&mut head);
         let head = head.get(..len).unwrap_or_default();
         let all = len.saturating_add(payload.len());
-        let written = if self.nothing_waits() {
+        let written = if self.is_queue_empty() {
             write(&[head, payload])
         } else {
-            self.write_behind(now, head, payload, write)
+            self.write_after_queue(now, head, payload, write)
         };
         if written < all {
             return Some(written);
@@ -209,7 +209,7 @@ impl<O: WriteQueue> Sender<O> {
 
     /// Writes what waits, and behind it a frame; how much was written of the frame.
     #[inline(never)]
-    fn write_behind(
+    fn write_after_queue(
         &mut self,
         now: Instant,
         head: &[u8],
