@@ -92,8 +92,8 @@ pub struct MessageIndex {
 
 impl From<MessageIndex> for EventIndex {
     #[inline]
-    fn from(ready: MessageIndex) -> Self {
-        Self::message(ready.place, ready.kind)
+    fn from(index: MessageIndex) -> Self {
+        Self::message(index.place, index.kind)
     }
 }
 

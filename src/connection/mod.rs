@@ -1,6 +1,19 @@
-//! The connection: receiving, sending, closing and timers composed, for both roles.
+//! A connection as a state machine without I/O: receiving, sending, closing and timers, for both roles.
 //!
-//! A [`Connection`] has methods of four classes:
+//! [`Connection`] composes a [`Receiver`] and a [`Sender`] and carries replies and failures from one to the other. It
+//! does not read, write or look at a clock. A driver does, and passes bytes and instants in.
+//!
+//! ```text
+//!         close()                 Close received
+//!  Open ───────────▶ Sent ────────────────────────▶ Both ────┐
+//!   │ └─ Close received: a Close is the answer ──────▲       │ end of the stream,
+//!   │                 │                                      │ or close_timeout
+//!   └─────────────────┴─ violation, or no Pong ─▶ Failed ────┤
+//!   │                 │                                      ▼
+//!   └─────────────────┴─ end of the stream ───────────────▶ Ended
+//! ```
+//!
+//! These are the states of [`CloseState`]; `close_state.rs` has the table. Methods are of four classes:
 //!
 //! | class | methods |
 //! | --- | --- |
@@ -9,11 +22,7 @@
 //! | what the driver must do | `poll_*`: [`poll_transmit`](Connection::poll_transmit), [`poll_timeout`](Connection::poll_timeout), [`poll_transport`](Connection::poll_transport) |
 //! | getters | [`ready_state`](Connection::ready_state), [`buffered_amount`](Connection::buffered_amount) … |
 //!
-//! One turn of a driver: read; [`poll_event`](Connection::poll_event) until `None`; call
-//! [`handle_timeout`](Connection::handle_timeout); write what [`poll_transmit`](Connection::poll_transmit) gives and say how
-//! much; do what [`poll_transport`](Connection::poll_transport) says; wait for the next byte or for
-//! [`poll_timeout`](Connection::poll_timeout), whichever is first. [`manual::run_loop`](crate::manual::run_loop) has the
-//! details.
+//! [`manual::run_loop`](crate::manual::run_loop) has the turn of a driver, which calls these methods in order.
 
 use core::time::Duration;
 
@@ -54,17 +63,18 @@ pub use send::{Sender, SliceOutbox, WriteQueue};
 
 use event::Reply;
 
-/// The write queue of a `Connection` whose type does not name one.
+/// The write queue of a `Connection` that names none.
 #[cfg(feature = "alloc")]
 type DefaultQueue = Outbox;
 #[cfg(not(feature = "alloc"))]
 type DefaultQueue = SliceOutbox<'static>;
 
-/// A connection: a [`Receiver`] and a [`Sender`], and what passes between them. `O` is where frames wait to
-/// be written; with an allocator use [`Connection`].
+/// A WebSocket connection after its handshake: a [`Receiver`] and a [`Sender`], composed.
 ///
-/// It does no I/O, has no clock, keeps no input beyond a partial header and a partial control frame, and
-/// owns no heap before its first use.
+/// `O` is the write queue: with an allocator, use [`Connection`] without a parameter.
+///
+/// A connection does no I/O and has no clock. It keeps no input but a partial header, and allocates nothing before
+/// its first use.
 ///
 /// ```
 /// use hybi::{Config, Connection, Event, Input, Instant, VecMessage, Outbox};
@@ -89,8 +99,8 @@ type DefaultQueue = SliceOutbox<'static>;
 /// assert_eq!(connection.buffered_amount(), 0);
 /// ```
 #[derive(Debug)]
-// What each message touches comes last in the sender and first in the receiver, and so lies together: with many
-// connections each piece of it is far away.
+// The fields that each message touches come last in the sender and first in the receiver, so that they are adjacent.
+// With many connections, every cache line that a message touches is a miss.
 #[repr(C)]
 pub struct Connection<O = DefaultQueue> {
     sender: Sender<O>,
@@ -98,7 +108,7 @@ pub struct Connection<O = DefaultQueue> {
 }
 
 impl<O: WriteQueue> Connection<O> {
-    /// The server's end of a connection whose handshake is done.
+    /// Creates the server's end of a connection whose handshake is done. `out` is its write queue.
     #[must_use]
     pub fn server(now: Instant, config: impl Into<SharedConfig>, out: O) -> Self {
         let config = config.into();
@@ -108,9 +118,10 @@ impl<O: WriteQueue> Connection<O> {
         }
     }
 
-    /// The client's end of a connection whose handshake is done. The masking keys are those of
-    /// `MaskingKeys::from_os`, or of a seed of 32 bytes, which must then come from a strong source of
-    /// entropy, fresh for each connection (RFC 6455 section 10.3).
+    /// Creates the client's end of a connection whose handshake is done. `out` is its write queue.
+    ///
+    /// The masking keys come from `MaskingKeys::from_os` or from a seed of 32 bytes. Take a seed from a strong source
+    /// of entropy, a new one for each connection (RFC 6455 section 10.3).
     #[must_use]
     pub fn client(
         now: Instant,
@@ -125,12 +136,12 @@ impl<O: WriteQueue> Connection<O> {
         }
     }
 
-    /// With permessage-deflate (RFC 7692) as agreed on in the handshake, if it was: the parameters that
-    /// [`Request::negotiate_deflate`](crate::handshake::Request::negotiate_deflate) gave, or
-    /// [`Opened::deflate`](crate::handshake::Opened::deflate).
+    /// Enables permessage-deflate (RFC 7692) with the parameters that the handshake agreed on. `None` changes
+    /// nothing.
     ///
-    /// Messages are then compressed as [`Config::compression`] says, and those that come in inflated. Nothing
-    /// is allocated before the first one in a direction.
+    /// A server has the parameters from [`Request::negotiate_deflate`](crate::handshake::Request::negotiate_deflate),
+    /// a client from [`Opened::deflate`](crate::handshake::Opened::deflate). [`Config::compression`] says how
+    /// messages are compressed. Memory is allocated with the first compressed message in a direction.
     ///
     /// ```
     /// use hybi::handshake::DeflateParams;
@@ -150,16 +161,15 @@ impl<O: WriteQueue> Connection<O> {
         Self { receiver: self.receiver.with_deflate(params), sender: self.sender.with_deflate(params) }
     }
 
-    /// Puts two halves together.
+    /// Composes two halves to a connection.
     #[must_use]
     pub const fn from_halves(receiver: Receiver, sender: Sender<O>) -> Self {
         Self { receiver, sender }
     }
 
-    /// Takes the connection apart, for a task that receives and one that sends. What receiving owes is a
-    /// value ([`Input::reply`], [`Sender::apply`]); of the input tell the sender with
-    /// [`handle_received`](Sender::handle_received), and of a timer that failed the connection the receiver
-    /// with [`handle_ended`](Receiver::handle_ended).
+    /// Takes the connection apart, for a task that receives and one that sends. The tasks then pass on three things:
+    /// the reply to an event, from [`Input::reply`] to [`Sender::apply`]; the arrival of bytes, to
+    /// [`Sender::handle_received`]; and a failure by a timer, to [`Receiver::handle_ended`].
     #[must_use]
     pub fn into_halves(self) -> (Receiver, Sender<O>) {
         (self.receiver, self.sender)
@@ -167,16 +177,16 @@ impl<O: WriteQueue> Connection<O> {
 
     // --- what happened ---
 
-    /// Takes in bytes up to the next event and no further, and says where it lies; `None` once all of
-    /// `input` has been taken in. What the event means is done by then: a Pong is queued, a Close answered.
+    /// Decodes up to the next event and no further, and returns its place; `None` once all of `input` has been decoded.
     ///
-    /// [`Event::Writable`] and [`Event::Closed`] need no input: with an empty one they come too.
+    /// The event has taken effect by then: the Pong to a Ping is queued, a Close is answered. [`Event::Writable`] and
+    /// [`Event::Closed`] need no input, and come with an empty one too.
     ///
     /// # Errors
     ///
-    /// The rule that the peer broke, once. The Close that says so is queued, and further input is
-    /// discarded. Go on as before: write, and poll until [`Event::Closed`].
-    // That there is nothing is seen where this is called, once for each read.
+    /// The rule that the peer broke, once. A Close that names it is queued, and further input is discarded. Continue
+    /// to write and to poll until [`Event::Closed`].
+    // Inlined: the last call for each read finds nothing, and the caller sees that without a call.
     #[inline(always)]
     pub fn poll(
         &mut self,
@@ -187,12 +197,12 @@ impl<O: WriteQueue> Connection<O> {
             return Ok(None);
         }
         match self.poll_message(now, input) {
-            Some(ready) => Ok(Some(ready.into())),
+            Some(index) => Ok(Some(index.into())),
             None => self.poll_any(now, input),
         }
     }
 
-    /// As [`Receiver::poll_message`], with what is to be done for it.
+    /// Returns the next message of the fast path, and restarts the timers for it.
     #[inline(always)]
     fn poll_message(
         &mut self,
@@ -204,7 +214,8 @@ impl<O: WriteQueue> Connection<O> {
         Some(message)
     }
 
-    // Rare beside messages that lie in the input: their way is laid out without a jump.
+    /// Decodes up to the next event of any kind: the slow path of [`Self::poll`].
+    // Cold, so that the compiler lays out the fast path without a jump.
     #[cold]
     #[inline(never)]
     fn poll_any(
@@ -215,14 +226,14 @@ impl<O: WriteQueue> Connection<O> {
         let before = self.receiver.counters().bytes;
         if !self.receiver.is_idle(input) {
             match self.receiver.poll_any(input) {
-                Ok(Some(ready)) => {
-                    let reply = input.borrow_reply(ready);
-                    // In front of a control frame there may have been a part of a message.
+                Ok(Some(index)) => {
+                    let reply = input.borrow_reply(index);
+                    // A part of a message may have preceded the control frame.
                     self.sender.handle_received(now, reply.is_none() || self.receiver.saw_data());
                     if let Some(reply) = reply {
                         self.sender.apply_reply(now, reply);
                     }
-                    return Ok(Some(ready));
+                    return Ok(Some(index));
                 }
                 Ok(None) => {}
                 Err(error) => {
@@ -232,66 +243,71 @@ impl<O: WriteQueue> Connection<O> {
             }
         }
         if self.receiver.counters().bytes != before {
-            // A part of a large message is data as well.
+            // No event: a part of a message may have come, which counts as data.
             self.sender.handle_received(now, self.receiver.saw_data());
         }
-        // Where there is nothing, nothing is moved.
+        // Return before the large `Option<EventIndex>` is built and copied.
         if !self.sender.has_event() {
             return Ok(None);
         }
-        let ready = self.sender.poll();
+        let index = self.sender.poll();
         if self.sender.close_state() == CloseState::Ended {
-            // Closed is the last event.
+            // `Closed` is the last event.
             self.receiver.handle_ended();
             input.discard();
         }
-        Ok(ready)
+        Ok(index)
     }
 
-    /// As [`Self::poll`], with the event itself.
+    /// Decodes up to the next event and no further, and returns it; `None` once all of `input` has been decoded.
     ///
     /// # Errors
     ///
-    /// As [`Self::poll`].
+    /// The rule that the peer broke, once, with the consequences that [`Self::poll`] lists.
     #[inline]
     pub fn poll_event<'i>(
         &mut self,
         now: Instant,
         input: &'i mut Input<impl ReadBuffer, impl MessageBuffer>,
     ) -> Result<Option<Event<'i>>, ProtocolError> {
-        // A message that lies in the input goes straight to its event: no Ready is made, which has room for a control frame.
-        if let Some(ready) = self.receiver.poll_message(input) {
-            // The timers are told in each arm. Behind the arms the compiler would join them, and ask again which kind of event
-            // there is where the caller looks at it: 8 of 91 instructions for a client that receives 16 bytes.
-            return Ok(Some(match ready.kind {
+        // Fast path: a message that lies in the input becomes an event without an `EventIndex` in between, which would
+        // be written to memory and read back.
+        if let Some(index) = self.receiver.poll_message(input) {
+            // `handle_received` is repeated in both arms on purpose. Called once behind the match, it makes the
+            // compiler join the arms and test the kind again where the caller matches the event: 8 of 91 instructions
+            // for a client that receives 16 bytes.
+            return Ok(Some(match index.kind {
                 MessageKind::Text => {
                     self.sender.handle_received(now, true);
-                    Event::Text(input.text_in_place(ready.place))
+                    Event::Text(input.text_in_place(index.place))
                 }
                 MessageKind::Binary => {
                     self.sender.handle_received(now, true);
-                    Event::Binary(input.binary_in_place(ready.place))
+                    Event::Binary(input.binary_in_place(index.place))
                 }
             }));
         }
         match self.poll_any(now, input)? {
-            Some(ready) => Ok(Some(input.event(ready))),
+            Some(index) => Ok(Some(input.event(index))),
             None => Ok(None),
         }
     }
 
-    /// The stream has ended, by end of file or by reset. To be called once poll has returned `None`, and not while
-    /// [`is_paused`](Self::is_paused): what has arrived comes before the end. Then poll for [`Event::Closed`].
+    /// Handles the end of the stream, by end of file or by reset. Then poll for [`Event::Closed`].
+    ///
+    /// Call it once poll has returned `None` and while [`is_paused`](Self::is_paused) is false, because bytes that
+    /// arrived before the end must be decoded first.
     pub fn handle_eof(&mut self) {
         self.sender.handle_eof(self.receiver.cut());
     }
 
-    /// See [`Sender::handle_input_ended`].
+    /// Handles the end of input while the peer may still read: see [`Sender::handle_input_ended`].
     pub fn handle_input_ended(&mut self, now: Instant) {
         self.sender.handle_input_ended(now, self.receiver.cut());
     }
 
-    /// Time has passed: does what is due by `now`. See [`Self::poll_timeout`].
+    /// Does what is due by `now`: Pings, failures and the end of closing. [`Self::poll_timeout`] returns when to call
+    /// it.
     pub fn handle_timeout(&mut self, now: Instant) {
         self.sender.handle_timeout(now);
         if matches!(self.sender.close_state(), CloseState::Failed | CloseState::Ended) {
@@ -304,18 +320,18 @@ impl<O: WriteQueue> Connection<O> {
         }
     }
 
-    /// See [`Sender::handle_held_back`].
+    /// Records whether the transport holds back bytes that it has taken: see [`Sender::handle_held_back`].
     pub fn handle_held_back(&mut self, now: Instant, held_back: bool) {
         self.sender.handle_held_back(now, held_back);
     }
 
-    /// The sending half of the transport is closed, as [`Self::poll_transport`] asked for.
+    /// Records that the sending half of the transport is closed, as [`Self::poll_transport`] asked for.
     pub fn handle_half_closed(&mut self) {
         self.sender.handle_half_closed();
     }
 
-    /// The first `n` bytes of what [`Self::poll_transmit`] gave have been written; 0 where the transport
-    /// takes nothing now.
+    /// Removes the first `n` bytes of [`Self::poll_transmit`], which were written. 0 says that the transport takes
+    /// nothing now.
     #[inline]
     pub fn transmitted(&mut self, now: Instant, n: usize) {
         self.sender.transmitted(now, n);
@@ -323,32 +339,33 @@ impl<O: WriteQueue> Connection<O> {
 
     // --- commands: commands.rs ---
 
-    /// See [`Receiver::set_inflate_budget`].
+    /// Limits how many bytes are inflated until the next call: see [`Receiver::set_inflate_budget`].
     pub const fn set_inflate_budget(&mut self, bytes: Option<u32>) {
         self.receiver.set_inflate_budget(bytes);
     }
 
     // --- what the driver must do ---
 
-    /// See [`Sender::poll_transmit`]. Between it and [`transmitted`](Self::transmitted) nothing else may be
-    /// called: a driver whose writes complete later copies the slices, reports them at once, and writes its
-    /// copy.
+    /// Fills `to` with the bytes to write: see [`Sender::poll_transmit`].
+    ///
+    /// Call nothing else between this and [`transmitted`](Self::transmitted). A driver whose writes complete later
+    /// copies the slices, reports them as transmitted at once, and writes its copy.
     #[inline]
     pub fn poll_transmit<'a>(&'a self, to: &mut [&'a [u8]]) -> usize {
         self.sender.poll_transmit(to)
     }
 
-    /// See [`Sender::poll_offer`].
+    /// Fills `to` with bytes for a transport that may keep what it refused: see [`Sender::poll_offer`].
     pub fn poll_offer<'a>(&'a self, to: &mut [&'a [u8]]) -> usize {
         self.sender.poll_offer(to)
     }
 
-    /// See [`Sender::offered`].
+    /// Records that the transport refused `n` offered bytes: see [`Sender::offered`].
     pub fn offered(&mut self, now: Instant, n: usize) {
         self.sender.offered(now, n);
     }
 
-    /// See [`Sender::poll_timeout`].
+    /// Returns when to call [`Self::handle_timeout`] next; `None` if no timer runs.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
         let timer = self.sender.poll_timeout();
@@ -359,13 +376,13 @@ impl<O: WriteQueue> Connection<O> {
         timer
     }
 
-    /// When the receiver is to give back what it inflates with.
+    /// Returns when the receiver is due to release its inflater; `None` if it holds none.
     #[cfg(feature = "deflate")]
     fn window_release(&self) -> Option<Instant> {
         if self.receiver.holds_window() { self.sender.release_at() } else { None }
     }
 
-    /// See [`Sender::poll_transport`].
+    /// Returns what to do with the transport now: see [`Sender::poll_transport`].
     #[must_use]
     pub fn poll_transport(&self) -> Option<TransportAction> {
         self.sender.poll_transport()
@@ -373,44 +390,45 @@ impl<O: WriteQueue> Connection<O> {
 
     // --- getters ---
 
-    /// The receiving half.
+    /// Returns the receiving half.
     #[must_use]
     pub const fn receiver(&self) -> &Receiver {
         &self.receiver
     }
 
-    /// The receiving half, for [`Receiver::poll_message`]. What it gives is then the caller's to tell the sending
-    /// half, as it is where the two are apart.
+    /// Returns the receiving half, for [`Receiver::poll_message`].
+    ///
+    /// The caller then passes on what the connection would: it calls [`Sender::handle_received`] for each message.
     #[must_use]
     pub const fn receiver_mut(&mut self) -> &mut Receiver {
         &mut self.receiver
     }
 
-    /// The sending half.
+    /// Returns the sending half.
     #[must_use]
     pub const fn sender(&self) -> &Sender<O> {
         &self.sender
     }
 
-    /// The sending half, to be handed out where an event is answered.
+    /// Returns the sending half, for code that answers an event.
     #[must_use]
     pub const fn sender_mut(&mut self) -> &mut Sender<O> {
         &mut self.sender
     }
 
-    /// See [`Sender::latest_instant`].
+    /// Returns the latest instant that this connection knows to have passed: see [`Sender::latest_instant`].
     #[must_use]
     pub fn latest_instant(&self) -> Instant {
         self.sender.latest_instant()
     }
 
-    /// Which end of the connection this is.
+    /// Returns which end of the connection this is.
     #[must_use]
     pub const fn role(&self) -> Role {
         self.sender.role()
     }
 
-    /// Whether messages can be sent.
+    /// Returns whether the connection is open, closing or closed, as the browser's `readyState` does.
     #[must_use]
     pub const fn ready_state(&self) -> ReadyState {
         match self.sender.close_state() {
@@ -420,8 +438,8 @@ impl<O: WriteQueue> Connection<O> {
         }
     }
 
-    /// What was agreed on for compression, as [`Self::with_deflate`] was told; a window that was not limited has
-    /// 15 bits.
+    /// Returns the parameters of [`Self::with_deflate`], or `None` without compression. A window size that was left
+    /// open is returned as 15 bits.
     #[cfg(feature = "deflate")]
     #[must_use]
     pub fn deflate(&self) -> Option<crate::handshake::DeflateParams> {
@@ -438,58 +456,60 @@ impl<O: WriteQueue> Connection<O> {
         })
     }
 
-    /// See [`Sender::buffered_amount`].
+    /// Returns how many bytes wait to be written, headers included.
     #[must_use]
     pub fn buffered_amount(&self) -> usize {
         self.sender.buffered_amount()
     }
 
-    /// See [`Receiver::is_paused`].
+    /// Returns whether the inflate budget stopped the last poll: see [`Receiver::is_paused`].
     #[must_use]
     #[inline]
     pub const fn is_paused(&self) -> bool {
         self.receiver.is_paused()
     }
 
-    /// See [`Receiver::read_hint`].
+    /// Returns how many more bytes the current frame needs at least; 0 between frames.
     #[must_use]
     pub fn read_hint(&self) -> usize {
         self.receiver.read_hint()
     }
 
-    /// See [`Sender::round_trip`].
+    /// Returns the time from the last answered Ping to its Pong; `None` before the first.
     #[must_use]
     pub fn round_trip(&self) -> Option<Duration> {
         self.sender.round_trip()
     }
 
-    /// See [`Receiver::peer_close`].
+    /// Returns the peer's Close, once a valid one has come in: see [`Receiver::peer_close`].
     #[cfg(feature = "alloc")]
     #[must_use]
     pub fn peer_close(&self) -> Option<CloseFrame> {
         self.receiver.peer_close()
     }
 
-    /// What has come in.
+    /// Counts the messages, frames and bytes that came in.
     #[must_use]
     pub const fn received(&self) -> Counters {
         self.receiver.counters()
     }
 
-    /// See [`Sender::counters`].
+    /// Counts the messages, frames and bytes that went out: see [`Sender::counters`].
     #[must_use]
     pub const fn sent(&self) -> Counters {
         self.sender.counters()
     }
 
-    /// Gives back heap that is held for nothing. A buffer for messages is the caller's, and has a
-    /// `release_idle` of its own.
+    /// Frees heap that an empty write queue holds. Buffers for messages belong to the caller, and have a
+    /// `release_idle` of their own.
     pub fn release_idle(&mut self) {
         self.sender.release_idle();
     }
 
-    /// Gives back what messages are compressed and inflated with, but for what the peer may refer to: see
-    /// [`Sender::release_window`] and [`Receiver::release_window`]. Done without being asked after
+    /// Frees the memory for compression, except data that the peer may still refer to. See [`Sender::release_window`]
+    /// and [`Receiver::release_window`].
+    ///
+    /// A connection does this by itself after
     /// [`Compression::release_after`](crate::deflate::Compression::release_after).
     #[cfg(feature = "deflate")]
     pub fn release_windows(&mut self) {
@@ -498,7 +518,7 @@ impl<O: WriteQueue> Connection<O> {
     }
 }
 
-/// What embedded targets are promised. On 64-bit targets `tests/memory.rs` has the bounds.
+/// Size bounds for embedded targets. `tests/memory.rs` has those for 64-bit targets.
 #[cfg(target_pointer_width = "32")]
 const _: () = {
     assert!(size_of::<Event<'_>>() <= 32 && size_of::<EventIndex>() <= 32);
@@ -512,7 +532,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_each_message_touches_lies_together() {
+    fn fields_that_each_message_touches_are_adjacent() {
         let first = offset_of!(Connection, sender) + send::USED_FROM;
         let last = offset_of!(Connection, receiver) + receive::USED_TO;
         assert!(last - first <= 256, "{first} to {last}");

@@ -127,13 +127,13 @@ impl Inbox {
         self.message.release_idle();
     }
 
-    /// The message that `ready`, from the last poll with this input, stands for, as one that owns its data;
+    /// The message that `index`, from the last poll with this input, stands for, as one that owns its data;
     /// `None` for what is no message. One that was gathered is taken over with its buffer, another is
     /// copied.
     #[inline]
-    pub fn take_message(&mut self, ready: EventIndex) -> Option<Message> {
-        let What::Message(kind) = ready.what else { return None };
-        self.own(kind, ready.place)
+    pub fn take_message(&mut self, index: EventIndex) -> Option<Message> {
+        let What::Message(kind) = index.what else { return None };
+        self.own(kind, index.place)
     }
 
     fn own(&mut self, kind: MessageKind, place: Place) -> Option<Message> {

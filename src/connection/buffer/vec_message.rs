@@ -183,11 +183,11 @@ impl VecMessage {
         if worth_it { self.memory.capacity() - worth_keeping(part) } else { 0 }
     }
 
-    /// The message that `ready` stands for, if it was gathered here and is the last one, with its buffer
+    /// The message that `index` stands for, if it was gathered here and is the last one, with its buffer
     /// and without a copy. `None` if it was handed out from the bytes that arrived, or is none.
-    pub fn take(&mut self, ready: EventIndex) -> Option<Message> {
-        let What::Message(kind) = ready.what else { return None };
-        self.take_gathered(kind, ready.place)
+    pub fn take(&mut self, index: EventIndex) -> Option<Message> {
+        let What::Message(kind) = index.what else { return None };
+        self.take_gathered(kind, index.place)
     }
 
     pub(super) fn take_gathered(&mut self, kind: MessageKind, place: Place) -> Option<Message> {
@@ -393,8 +393,8 @@ mod tests {
 
         let input = Input::new(&mut [], &mut message);
         let mut connection = Connection::server(Instant::ZERO, Config::new(), Outbox::new());
-        let ready = EventIndex::message(Place::gathered(100_000), MessageKind::Text);
-        let Event::Text(text) = input.event(ready) else { panic!("text was produced") };
+        let index = EventIndex::message(Place::gathered(100_000), MessageKind::Text);
+        let Event::Text(text) = input.event(index) else { panic!("text was produced") };
         connection.send_text(text).unwrap();
         assert_eq!(text, "é".repeat(50_000));
         // The proof is for what was validated, and nothing else.

@@ -25,8 +25,8 @@ impl Receiver {
     /// let mut input = Input::new(&mut bytes, &mut message);
     /// loop {
     ///     receiver.set_inflate_budget(Some(256 << 10));
-    ///     while let Some(ready) = receiver.poll(&mut input)? {
-    ///         println!("{:?}", input.event(ready));
+    ///     while let Some(index) = receiver.poll(&mut input)? {
+    ///         println!("{:?}", input.event(index));
     ///     }
     ///     if !receiver.is_paused() {
     ///         break;

@@ -164,7 +164,7 @@ impl Receiver {
         input: &mut Input<impl ReadBuffer, impl MessageBuffer>,
     ) -> Result<Option<EventIndex>, ProtocolError> {
         match self.poll_message(input) {
-            Some(ready) => Ok(Some(ready.into())),
+            Some(index) => Ok(Some(index.into())),
             None => self.poll_any(input),
         }
     }
@@ -187,7 +187,7 @@ impl Receiver {
                 Ok(None) if self.message == Progress::InPlace => {}
                 // Where there is nothing, nothing is moved.
                 Ok(None) => return Ok(None),
-                ready => return ready,
+                index => return index,
             }
         }
         match self.continue_in_place(input) {
@@ -274,12 +274,12 @@ impl Receiver {
                 }
                 self.check_limits(&header)?;
             }
-            let ready = match self.frame {
+            let index = match self.frame {
                 Frame::Data => self.data(input)?,
                 _ => self.control(input)?,
             };
-            if ready.is_some() {
-                return Ok(ready);
+            if index.is_some() {
+                return Ok(index);
             }
             let waits = input.remaining() == 0 || self.message == Progress::InPlace || self.is_paused();
             if self.decoder.is_in_frame() && waits {
