@@ -1,6 +1,8 @@
 //! The closing handshake as a state machine (RFC 6455 section 7).
 //!
-//! The table is the whole of its logic:
+//! [`CloseNegotiation`] is pure: it takes a [`CloseEvent`], moves to the next [`CloseState`], and returns the
+//! [`CloseAction`] to carry out. `send/close.rs` writes the Close, and [`timers`](super::timers) bounds how long
+//! closing takes. The table is the whole logic:
 //!
 //! | state \ event | application closes | Close received | violation found | stream ends | time is up |
 //! | --- | --- | --- | --- | --- | --- |
@@ -10,29 +12,33 @@
 //! | **Failed** | refuse | ignore | ignore | end, failed | end, failed |
 //! | **Ended** | refuse | ignore | ignore | ignore | ignore |
 //!
-//! The connection does two things more. It writes the Close that [`CloseAction`] asks for. Once both Closes are done, or the
-//! connection has failed, it closes the transport as section 7.1.1 says: a server at once after its Close is flushed, by
-//! closing its sending half and discarding input until the stream ends; a client when the server has. A deadline bounds
-//! both ([`timers`](super::timers)).
+//! In `Both` and `Failed` the connection closes the transport as section 7.1.1 says. A server, and an endpoint that
+//! failed the connection, closes its sending half once its Close is flushed, and discards input until the stream
+//! ends. A client in `Both` waits for the server to end the stream.
+//!
+//! Invariants:
+//! - At most one Close is written. A failure in `Sent` may replace a Close that still waits in the queue.
+//! - `Ended` is final.
 
-/// How far the closing of a connection has come.
+/// The state of the closing handshake.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum CloseState {
     /// No Close was sent or received.
     #[default]
     Open,
-    /// A Close was sent, none received: data may still come in (RFC 6455 section 7.1.3).
+    /// A Close was sent and none received. Data may still come in (RFC 6455 section 7.1.3).
     Sent,
-    /// Closes were sent and received: the closing handshake is done (7.1.4).
+    /// Closes were sent and received: the closing handshake is done (RFC 6455 section 7.1.4).
     Both,
-    /// The peer broke the protocol: what it sends is not looked at any more (7.1.7).
+    /// The peer broke a rule or did not answer a Ping. Further input is discarded (RFC 6455 section 7.1.7).
     Failed,
     /// The stream has ended.
     Ended,
 }
 
-/// The state that the browser's WebSocket calls `readyState`. A connection comes into being once the
-/// handshake is done, so there is no `Connecting`.
+/// The state that the browser's WebSocket calls `readyState`.
+///
+/// There is no `Connecting`, because a connection is created after its handshake.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
 pub enum ReadyState {
     /// Messages can be sent and received.
@@ -43,7 +49,7 @@ pub enum ReadyState {
     Closed,
 }
 
-/// What moves [`CloseNegotiation`].
+/// An event that moves [`CloseNegotiation`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum CloseEvent {
     /// The application closes.
@@ -54,30 +60,30 @@ pub(super) enum CloseEvent {
     Violation,
     /// The stream ended: end of file or reset.
     Eof,
-    /// The time allowed for closing is over.
+    /// The time that is allowed for closing is over.
     Timeout,
 }
 
-/// What is to be done about an [`CloseEvent`].
+/// The action that a [`CloseEvent`] asks for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum CloseAction {
-    /// Nothing.
+    /// Do nothing.
     Ignore,
-    /// Refuse it: closing has begun already.
+    /// Refuse the command: closing has begun already.
     Refuse,
-    /// Send a Close behind what was accepted before.
+    /// Send a Close behind the messages that were accepted before.
     SendClose,
     /// Send a Close in response to the peer's.
     AnswerClose,
-    /// Send a Close that names the rule, and look at no more input.
+    /// Send a Close that names the broken rule, and discard further input.
     SendFailure,
-    /// A Close is out already: look at no more input.
+    /// Discard further input. A Close is queued or sent already.
     StopReading,
-    /// The connection has ended.
+    /// Report the end of the connection.
     End(Ending),
 }
 
-/// How a connection ended.
+/// How the closing handshake stood when the connection ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Ending {
     /// After Closes in both directions.
@@ -90,17 +96,17 @@ pub(super) enum Ending {
     TimedOut,
 }
 
-/// The closing handshake as a machine (RFC 6455 section 7). See the table at the top of this file.
+/// The state machine of the closing handshake (RFC 6455 section 7). The table is at the top of this file.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(super) struct CloseNegotiation(CloseState);
 
 impl CloseNegotiation {
-    /// How far it has come.
+    /// Returns the state.
     pub(super) const fn state(self) -> CloseState {
         self.0
     }
 
-    /// Moves on, and says what is to be done.
+    /// Moves to the next state and returns the action to carry out.
     pub(super) const fn handle(&mut self, event: CloseEvent) -> CloseAction {
         let (next, action) = transition(self.0, event);
         self.0 = next;
@@ -108,7 +114,7 @@ impl CloseNegotiation {
     }
 }
 
-/// The table. Rows are states, the events in each are in one order.
+/// Returns the next state and the action: the table at the top of this file, row by row.
 #[rustfmt::skip]
 const fn transition(state: CloseState, event: CloseEvent) -> (CloseState, CloseAction) {
     use CloseAction::{AnswerClose, End, Ignore, Refuse, SendClose, SendFailure, StopReading};
@@ -150,12 +156,13 @@ const fn transition(state: CloseState, event: CloseEvent) -> (CloseState, CloseA
 mod tests {
     use super::*;
 
-    /// One cell of the table: a state reached by its shortest way, an event, and what comes of it.
+    /// Tests one cell of the table each: reaches a state by its shortest path, handles an event, checks action and
+    /// state.
     macro_rules! cells {
         ($($name:ident: $state:ident + $event:ident => $next:ident, $action:expr;)*) => {$(
             #[test]
             fn $name() {
-                let way: &[CloseEvent] = match CloseState::$state {
+                let path: &[CloseEvent] = match CloseState::$state {
                     CloseState::Open => &[],
                     CloseState::Sent => &[CloseEvent::Close],
                     CloseState::Both => &[CloseEvent::Received],
@@ -163,7 +170,7 @@ mod tests {
                     CloseState::Ended => &[CloseEvent::Eof],
                 };
                 let mut closing = CloseNegotiation::default();
-                for event in way {
+                for event in path {
                     closing.handle(*event);
                 }
                 assert_eq!(closing.state(), CloseState::$state);

@@ -1,26 +1,34 @@
-//! What an application can set.
+//! Configuration of a connection: limits, delivery, timers and compression.
+//!
+//! [`Config`] holds the settings, [`SharedConfig`] shares one `Config` among many connections. This file does not
+//! enforce anything: `receive/mod.rs::check_limits` checks the limits, `send/commands.rs::accept` checks the
+//! high-water mark, and `timers.rs` keeps the deadlines.
+//!
+//! Invariants:
+//! - Every default is safe against a hostile peer, and `tests/documented.rs` compares each with the docs.
+//! - `high_water` is never 0, so that an empty queue always accepts a message.
 
 use core::fmt;
 use core::time::Duration;
 
 use crate::time::Term;
 
-/// How messages are handed out.
+/// How messages are delivered.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Delivery {
-    /// As a whole, once all of it is there: [`Event::Text`](crate::Event::Text) and
-    /// [`Event::Binary`](crate::Event::Binary). A message that outgrows memory of fixed size is handed out
-    /// in chunks from there on.
+    /// Delivers a message as a whole, once all of it has arrived: [`Event::Text`](crate::Event::Text) and
+    /// [`Event::Binary`](crate::Event::Binary). If a message outgrows memory of fixed size, the rest is delivered in
+    /// chunks.
     #[default]
     Whole,
-    /// Piece by piece as it arrives: [`Event::Chunk`](crate::Event::Chunk). Nothing is gathered, so a
-    /// message of any length takes no memory.
+    /// Delivers the pieces of a message as they arrive: [`Event::Chunk`](crate::Event::Chunk). Nothing is gathered,
+    /// so a message of any length takes no memory.
     Chunks,
 }
 
-/// Limits, timers and habits of a connection.
+/// Limits, timers and other settings of a connection.
 ///
-/// Each value has a safe default. The setters are `const`, so a configuration can be a `static`.
+/// Each setting has a safe default. The setters are `const`, so a configuration can be a `static`.
 ///
 /// ```
 /// use core::time::Duration;
@@ -46,7 +54,7 @@ pub struct Config {
     pub(crate) pool: Option<crate::deflate::Pool>,
 }
 
-/// The limits on what a peer may send (RFC 6455 section 10.4).
+/// Limits on what a peer may send (RFC 6455 section 10.4).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub struct Limits {
@@ -65,7 +73,7 @@ impl Default for Config {
 }
 
 impl Config {
-    /// The defaults, which the setters name one by one.
+    /// Creates a configuration with the defaults. Each setter names its default.
     #[must_use]
     pub const fn new() -> Self {
         Self {
@@ -85,105 +93,108 @@ impl Config {
         }
     }
 
-    /// The largest payload of one data frame, in bytes on the wire; 16 MiB by default. A frame that announces
+    /// Sets the largest payload of one data frame, in bytes on the wire; 16 MiB by default. A frame that announces
     /// more fails the connection with 1009 at its header.
     ///
     /// A frame of a compressed message may be longer by a quarter and 64 bytes. Data that does not compress becomes
-    /// longer, and so a message within all limits could come in a frame that is not.
+    /// longer, so a message within all limits could otherwise arrive in a frame above its limit.
     #[must_use]
     pub const fn max_frame(mut self, bytes: u64) -> Self {
         self.limits.max_frame = bytes;
         self
     }
 
-    /// The largest message, in bytes over all its fragments; 16 MiB by default. A message that grows past it
-    /// fails the connection with 1009 at the header that shows it. It holds for chunks too: set `u64::MAX` to
-    /// stream without an end. Of a compressed message it is the inflated size that counts, and no more than
-    /// this is ever inflated.
+    /// Sets the largest message, in bytes over all its fragments; 16 MiB by default. A longer message fails the
+    /// connection with 1009 at the header that exceeds the limit.
+    ///
+    /// For a compressed message the inflated size counts, and no more than this is ever inflated. The limit holds for
+    /// chunks too: set `u64::MAX` to receive a message without an end.
     #[must_use]
     pub const fn max_message(mut self, bytes: u64) -> Self {
         self.limits.max_message = bytes;
         self
     }
 
-    /// The most fragments a message may have; 65,536 by default. One more fails the connection with 1008.
+    /// The most fragments a message may have; 65,536 by default. One more fails the connection with
+    /// 1008.
     #[must_use]
     pub const fn max_fragments(mut self, fragments: u32) -> Self {
         self.limits.max_fragments = fragments;
         self
     }
 
-    /// How messages are handed out; whole by default.
+    /// Sets how messages are delivered; as a whole by default.
     #[must_use]
     pub const fn delivery(mut self, delivery: Delivery) -> Self {
         self.delivery = delivery;
         self
     }
 
-    /// Whether a Ping is answered without being asked (RFC 6455 section 5.5.2); yes by default. Whoever
-    /// turns this off answers with [`Connection::pong`](crate::Connection::pong).
+    /// Sets whether a Ping is answered automatically (RFC 6455 section 5.5.2); yes by default. If this is off, the
+    /// application answers with [`Connection::pong`](crate::Connection::pong).
     #[must_use]
     pub const fn auto_pong(mut self, on: bool) -> Self {
         self.auto_pong = on;
         self
     }
 
-    /// How many bytes may wait to be written before a send is handed back with
-    /// [`SendError::Blocked`](crate::SendError::Blocked); 64 KiB by default. A send is accepted while less
-    /// than this waits, so one message may pass the mark. 0 counts as 1: one message at a time.
+    /// Sets how many bytes may wait to be written before a send fails with
+    /// [`SendError::Blocked`](crate::SendError::Blocked); 64 KiB by default. A send is accepted while fewer bytes
+    /// wait, so one message may exceed the mark. 0 counts as 1: one message at a time.
     #[must_use]
     pub const fn high_water(mut self, bytes: usize) -> Self {
         self.high_water = if bytes == 0 { 1 } else { bytes };
         self
     }
 
-    /// After how long without a byte from the peer a Ping is sent; 30 seconds by default, `None` never.
+    /// Sets the keepalive interval. After so long without a byte from the peer a Ping is sent; 30 seconds by default,
+    /// `None` never.
     #[must_use]
     pub const fn ping_interval(mut self, interval: Option<Duration>) -> Self {
         self.ping_interval = Term::new(interval);
         self
     }
 
-    /// How long a peer that has been pinged may be silent before it is held to be dead; 30 seconds by
-    /// default, `None` for ever. The connection then ends at once with
-    /// [`TimedOut(Pong)`](crate::Outcome::TimedOut): a Close with 1011 is tried to be written, and not waited for.
+    /// Sets how long a peer may be silent after a Ping before it is held to be dead; 30 seconds by default, `None`
+    /// for ever. The connection then ends with [`TimedOut(Pong)`](crate::Outcome::TimedOut), after one attempt to
+    /// write a Close with 1011.
     ///
-    /// Any byte from the peer counts as life: in the middle of a large frame it could not send a Pong. So do bytes that
-    /// the transport takes after it was full, as the peer reads then; but they put off its death by at most three
-    /// times this long, as they do not show that it answers.
+    /// Any byte from the peer counts as life, because in the middle of a large frame the peer cannot send a Pong.
+    /// Bytes that the transport takes after it was full count too, because they show that the peer reads. They do not
+    /// show that it answers, so they extend the wait by at most three times this timeout.
     #[must_use]
     pub const fn pong_timeout(mut self, timeout: Option<Duration>) -> Self {
         self.pong_timeout = Term::new(timeout);
         self
     }
 
-    /// How long closing may take, from the first Close in either direction to the end of the stream; 10
-    /// seconds by default, `None` for ever.
+    /// Sets how long closing may take, from the first Close in either direction to the end of the stream; 10 seconds
+    /// by default, `None` for ever.
     #[must_use]
     pub const fn close_timeout(mut self, timeout: Option<Duration>) -> Self {
         self.close_timeout = Term::new(timeout);
         self
     }
 
-    /// How long a client waits for the server to end the stream once both Closes have passed (RFC 6455 section
-    /// 7.1.1); 2 seconds by default, `None` for as long as [`close_timeout`](Self::close_timeout) allows, which holds
-    /// in any case. The connection then ends, and it ends clean: nothing is missing but the end of the stream, which some
-    /// servers leave to the client.
+    /// Sets how long a client waits for the server to end the stream once both Closes have passed (RFC 6455 section
+    /// 7.1.1); 2 seconds by default, `None` for as long as [`close_timeout`](Self::close_timeout) allows, which
+    /// bounds the wait in any case. The connection then ends cleanly: only the end of the stream is missing, which
+    /// some servers leave to the client.
     #[must_use]
     pub const fn end_timeout(mut self, timeout: Option<Duration>) -> Self {
         self.end_timeout = Term::new(timeout);
         self
     }
 
-    /// After how long without data in either direction the connection is closed with 1001; `None`, never,
-    /// by default. Pings and Pongs do not count.
+    /// Sets after how long without data in either direction the connection is closed with 1001; `None`, never, by
+    /// default. Pings and Pongs do not count.
     #[must_use]
     pub const fn idle_timeout(mut self, timeout: Option<Duration>) -> Self {
         self.idle_timeout = Term::new(timeout);
         self
     }
 
-    /// How messages are compressed where that was agreed on with the peer.
+    /// Sets how messages are compressed if the handshake agreed on compression.
     #[cfg(feature = "deflate")]
     #[must_use]
     pub const fn compression(mut self, compression: crate::deflate::Compression) -> Self {
@@ -191,7 +202,7 @@ impl Config {
         self
     }
 
-    /// What connections without context takeover share; nothing by default.
+    /// Sets the pool of compressors and inflaters that connections without context takeover share; none by default.
     #[cfg(feature = "deflate")]
     #[must_use]
     pub fn deflate_pool(mut self, pool: impl Into<Option<crate::deflate::Pool>>) -> Self {
@@ -199,7 +210,7 @@ impl Config {
         self
     }
 
-    /// The limits that are set.
+    /// Returns the limits.
     #[must_use]
     pub const fn limits(&self) -> Limits {
         self.limits
@@ -208,8 +219,8 @@ impl Config {
 
 /// A configuration that many connections share, in eight bytes each.
 ///
-/// With `alloc` it is a counted reference, made once with `into()` from a [`Config`] and cloned for each
-/// connection; without, a `&'static Config`. The defaults need neither.
+/// With `alloc` it is a counted reference: convert a [`Config`] once with `into()` and clone the result for each
+/// connection. Without `alloc` it is a `&'static Config`. The default configuration needs neither.
 #[derive(Clone, Default)]
 pub struct SharedConfig(Option<Reference>);
 

@@ -1,4 +1,13 @@
-//! What a connection has to say.
+//! Events of a connection, the replies that they ask for, and how a connection ends.
+//!
+//! This file holds plain values. Receiving produces an [`EventIndex`], which says where the data of an event lies, and
+//! [`Input::event`](crate::Input::event) turns it into an [`Event`] that borrows the data. A [`PendingReply`] carries
+//! to the sending half what an event asks for.
+//!
+//! Invariants:
+//! - An event borrows from the input, never from the connection. The connection can send while an event is held.
+//! - An index is plain numbers: it stays in registers on the way of a small message ([`Place`]).
+//! - At most one [`Event::Closed`] is produced, and nothing after it.
 
 use core::fmt;
 use core::ops::Deref;
@@ -7,7 +16,7 @@ use crate::close::{CloseCode, CloseFrame, CloseReason};
 use crate::error::ProtocolError;
 use crate::frame::{MAX_CONTROL_PAYLOAD, Mask};
 
-/// Text or binary (RFC 6455 section 5.6).
+/// The kind of a message: text or binary (RFC 6455 section 5.6).
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
 pub enum MessageKind {
     /// UTF-8 text.
@@ -16,10 +25,10 @@ pub enum MessageKind {
     Binary,
 }
 
-/// Something that happened.
+/// An event of a connection.
 ///
-/// Data borrows from the memory that was lent to the call, never from the connection: while an event is
-/// looked at, the connection is free to send.
+/// Its data borrows from the memory that was lent to the call, never from the connection. So the connection can send
+/// while the event is held.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum Event<'i> {
@@ -27,51 +36,54 @@ pub enum Event<'i> {
     Text(&'i str),
     /// A whole binary message.
     Binary(&'i [u8]),
-    /// A piece of a message, where delivery is in chunks or the message outgrew memory of fixed size.
+    /// A piece of a message. It comes with [`Delivery::Chunks`](crate::Delivery::Chunks), or if the message outgrew
+    /// memory of fixed size.
     Chunk {
-        /// What message it is a piece of.
+        /// The kind of the message.
         kind: MessageKind,
-        /// The bytes. Text is valid up to here, but a code point may be cut at the end.
+        /// The bytes. Text is valid UTF-8 so far, but the end of a chunk may cut a code point.
         data: &'i [u8],
         /// Whether the message begins here.
         first: bool,
         /// Whether the message ends here. The last chunk may be empty.
         fin: bool,
     },
-    /// A Ping came in. Unless that is turned off its Pong is queued, as long as no Close of ours is on its way.
+    /// A Ping came in. Its Pong is queued unless [`Config::auto_pong`](crate::Config::auto_pong) is off or our Close is
+    /// being written.
     Ping(&'i [u8]),
-    /// A Pong came in, asked for or not. Those for keepalive Pings come too, with a counter of 4 bytes as payload.
+    /// A Pong came in, solicited or not. The Pong to a keepalive Ping has a counter of 4 bytes as its payload.
     Pong(&'i [u8]),
-    /// The peer closes, and the answer is queued: a Close with the same code and reason, or our own Close if one was
-    /// queued before (RFC 6455 section 5.5.1). No data comes after this event, and none can be sent.
+    /// The peer closes, and the answer is queued. No data comes after this event, and none can be sent.
     ///
-    /// With an allocator, `Connection::peer_close` returns code and reason later, too.
+    /// The answer is a Close with the same code and reason, or our own Close if one was queued before (RFC 6455 section
+    /// 5.5.1). With an allocator, `Connection::peer_close` returns code and reason later, too.
     CloseReceived {
         /// The code; `None` if the frame has none.
         code: Option<CloseCode>,
         /// The reason; empty if the frame has none.
         reason: &'i str,
     },
-    /// A send was handed back as [`Blocked`](crate::SendError::Blocked), and there is room again.
+    /// A message can be sent again, after a send failed with [`Blocked`](crate::SendError::Blocked).
     Writable,
-    /// The connection has ended: the last event, exactly once. The transport may be dropped.
+    /// The connection has ended. This is the last event, and comes exactly once. The transport may be dropped.
     ///
-    /// It comes after a Close and after a stream that just stopped. [`Outcome::is_clean`] tells them apart.
+    /// It comes after a Close, and also if the stream ended without one. [`Outcome::is_clean`] tells them apart.
     Closed(Outcome),
 }
 
-/// An [`Event`] without its borrow: where its data lies in the [`Input`](crate::Input) it came from.
+/// An [`Event`] without its borrow: the place of its data in the [`Input`](crate::Input) it came from.
 ///
-/// [`Input::event`](crate::Input::event) turns it into the event. A loop that reads until there is
-/// something to return can hold this where it cannot hold the event.
+/// [`Input::event`](crate::Input::event) turns it into the event. A loop that reads until it can return something holds
+/// the index where the borrow checker does not let it hold the event.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct EventIndex {
-    /// Where its data lies, if it has any. Not in `what`: in one place whatever it is, it stays in registers where it
-    /// can.
+    /// The place of the data; an empty one if the event has none. It is not a part of `what`, because a field that is
+    /// always in the same place stays in a register.
     pub(crate) place: Place,
     pub(crate) what: What,
 }
 
+/// The kind of an event, with everything but its data.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum What {
     Message(MessageKind),
@@ -83,7 +95,7 @@ pub(crate) enum What {
     Closed(Outcome),
 }
 
-/// An [`EventIndex`] that is a whole message.
+/// The [`EventIndex`] of a whole message.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct MessageIndex {
     pub(crate) place: Place,
@@ -103,10 +115,9 @@ impl From<What> for EventIndex {
     }
 }
 
-/// Where the data of an event lies.
+/// The place of an event's data.
 ///
-/// Numbers that are always there, and not an enum with numbers inside: so they stay in registers when an index is
-/// returned.
+/// Two numbers and a flag instead of an enum with numbers inside, so that an index is returned in registers.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Place {
     pub(super) start: usize,
@@ -114,67 +125,69 @@ pub(crate) struct Place {
     pub(super) memory: Memory,
 }
 
-/// The memory that a [`Place`] is in.
+/// The memory that a [`Place`] refers to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Memory {
-    /// The bytes that arrived.
+    /// The window: the bytes that arrived.
     Window,
-    /// The message that was gathered.
+    /// The message that was gathered from several frames or reads.
     Message,
-    /// The control frame that arrived in several reads.
+    /// The payload of a control frame that arrived in several reads.
     Control,
 }
 
 impl Place {
-    /// In the bytes that arrived.
+    /// Returns a place in the bytes that arrived.
     #[inline]
     pub(super) const fn arrived(start: usize, end: usize) -> Self {
         Self { start, end, memory: Memory::Window }
     }
 
-    /// The first `len` bytes of the message that was gathered.
+    /// Returns the place of the first `len` bytes of the gathered message.
     #[inline]
     pub(super) const fn gathered(len: usize) -> Self {
         Self { start: 0, end: len, memory: Memory::Message }
     }
 
-    /// Returns the length of the message that was gathered, if the place is that.
+    /// Returns the length of the gathered message; `None` for a place in other memory.
     #[cfg(feature = "alloc")]
     #[inline]
     pub(super) fn gathered_len(self) -> Option<usize> {
         (self.memory == Memory::Message).then_some(self.end)
     }
 
-    /// The first `len` bytes of the control frame that was gathered.
+    /// Returns the place of the first `len` bytes of the gathered control payload.
     pub(super) const fn control(len: usize) -> Self {
         Self { start: 0, end: len, memory: Memory::Control }
     }
 }
 
 impl EventIndex {
-    /// A whole message.
+    /// Creates the index of a whole message.
     #[inline]
     pub(crate) const fn message(place: Place, kind: MessageKind) -> Self {
         Self { place, what: What::Message(kind) }
     }
 
-    /// A chunk of one.
+    /// Creates the index of one chunk of a message.
     pub(crate) const fn chunk(place: Place, kind: MessageKind, first: bool, fin: bool) -> Self {
         Self { place, what: What::Chunk { kind, first, fin } }
     }
 }
 
-/// What receiving owes to sending.
+/// A reply that an event asks for: a value to hand from the receiving half to the sending half.
+///
+/// [`Input::reply`](crate::Input::reply) creates it and [`Sender::apply`](crate::Sender::apply) carries it out.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum PendingReply {
     /// A Pong with the payload of a Ping that came in (RFC 6455 section 5.5.2).
     Pong(ControlPayload),
-    /// The answer to a Close that came in (RFC 6455 section 5.5.1).
+    /// A Close that answers the peer's (RFC 6455 section 5.5.1).
     Close(CloseFrame),
-    /// The Close that fails the connection (RFC 6455 section 7.1.7).
+    /// A Close that fails the connection (RFC 6455 section 7.1.7).
     Failure(ProtocolError),
-    /// Nothing on the wire: a Pong came in, which ends the wait for one.
+    /// No frame: a Pong came in, which ends the wait for it.
     RoundTrip(ControlPayload),
 }
 
@@ -188,7 +201,7 @@ pub(super) enum Reply<'i> {
 }
 
 impl<'i> Reply<'i> {
-    /// Returns what the event means for the sending half, if it means anything.
+    /// Returns the reply that `event` asks for, if any.
     pub(super) const fn to(event: &Event<'i>) -> Option<Self> {
         match *event {
             Event::Ping(payload) => Some(Self::Pong(payload)),
@@ -201,7 +214,7 @@ impl<'i> Reply<'i> {
 
 impl From<Reply<'_>> for PendingReply {
     fn from(reply: Reply<'_>) -> Self {
-        // A payload that was received is not too long, so none becomes empty here.
+        // A control payload that was received fits, so the fallback is never taken.
         let payload = |bytes| ControlPayload::new(bytes).unwrap_or(ControlPayload::EMPTY);
         match reply {
             Reply::Pong(bytes) => Self::Pong(payload(bytes)),
@@ -231,7 +244,7 @@ impl From<ProtocolError> for PendingReply {
     }
 }
 
-/// The payload of a Ping or Pong: at most 125 bytes, by value. Dereferences to the bytes.
+/// The payload of a Ping or Pong by value, at most 125 bytes. Dereferences to the bytes.
 #[derive(Clone, Copy)]
 pub struct ControlPayload {
     len: u8,
@@ -239,10 +252,10 @@ pub struct ControlPayload {
 }
 
 impl ControlPayload {
-    /// No payload.
+    /// An empty payload.
     pub const EMPTY: Self = Self { len: 0, bytes: [0; MAX_CONTROL_PAYLOAD] };
 
-    /// The payload `bytes`, or `None` if they are more than 125.
+    /// Copies `bytes`; returns `None` if they are more than 125.
     #[must_use]
     pub fn new(bytes: &[u8]) -> Option<Self> {
         let mut payload = Self::EMPTY;
@@ -251,7 +264,7 @@ impl ControlPayload {
         Some(payload)
     }
 
-    /// Appends bytes of `from`, unmasked, as many as there is room for, and returns their number.
+    /// Unmasks bytes of `from` and appends as many as fit. Returns their number.
     pub(super) fn push(&mut self, from: &[u8], mask: &mut Mask) -> usize {
         let room = self.bytes.get_mut(usize::from(self.len)..).unwrap_or_default();
         let taken = mask.copy(from, room);
@@ -290,15 +303,15 @@ impl fmt::Debug for ControlPayload {
 
 /// How a connection ended.
 ///
-/// A loop over messages sees no difference between a peer that closed and a stream that stopped between two messages:
-/// in both cases no further message comes. Check [`is_clean`](Self::is_clean) before the messages count as complete. It
-/// is true where both sides sent a Close: that of the peer follows all that the peer had to say. With
-/// [`Abnormal`](Self::Abnormal) the last messages may be missing: the peer crashed, or somebody on the way cut the
-/// stream. RFC 6455 section 7.1.5 gives such an end the code 1006.
+/// A loop over messages sees no difference between a peer that closed and a stream that stopped between two messages.
+/// In both cases no further message comes. So check [`is_clean`](Self::is_clean) before you treat the messages as
+/// complete: it is true if both sides sent a Close, and a peer sends its Close last. After [`Abnormal`](Self::Abnormal)
+/// the last messages may be missing, because the peer crashed or the network cut the stream. RFC 6455 section 7.1.5
+/// gives such an end the code 1006.
 ///
-/// The outcome has the code of the peer's Close. `Connection::peer_close` returns the code
-/// with the reason, and also where the outcome is [`TimedOut`](Self::TimedOut) because the peer did not take our answer.
-/// Where it returns a frame, the messages of the peer are complete, whatever the outcome.
+/// `Connection::peer_close` returns the code of the peer's Close with its reason. It
+/// returns them also after [`TimedOut`](Self::TimedOut), if the peer closed but did not take our answer. Whenever it
+/// returns a Close, the messages of the peer are complete.
 ///
 /// ```
 /// # #[cfg(feature = "alloc")] {
@@ -336,28 +349,31 @@ impl fmt::Debug for ControlPayload {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum Outcome {
-    /// Both sides sent a Close, and the peer's came in before the end of the stream (RFC 6455 section 7.1.4).
+    /// Both sides sent a Close, and the peer's came in before the stream ended (RFC 6455 section 7.1.4).
     Clean {
-        /// What the peer's Close said; 1005 if it had no code (RFC 6455 section 7.1.5).
+        /// The code of the peer's Close; 1005 if it had none (RFC 6455 section 7.1.5).
         code: CloseCode,
     },
-    /// The peer closed, but the stream ended or failed before our Close was written. The peer did not wait for the answer.
-    /// Its messages are complete. Of ours, the last may be lost.
+    /// The peer closed, but the stream ended or failed before our Close was written. The messages of the peer are
+    /// complete. The last of ours may be lost.
     Unanswered {
-        /// As in [`Clean`](Self::Clean).
+        /// The code of the peer's Close; 1005 if it had none.
         code: CloseCode,
     },
-    /// The stream ended without a Close from the peer (1006): a crash, a broken network, or a proxy.
+    /// The stream ended without a Close from the peer (1006), for instance because of a crash, a broken network or a
+    /// proxy.
     Abnormal(EofPosition),
-    /// The peer broke the protocol.
+    /// The peer broke a rule of the protocol.
     Failed(ProtocolError),
     /// A timer of the connection ran out before both Closes were done.
     TimedOut(TimerKind),
 }
 
 impl Outcome {
-    /// The close code as RFC 6455 section 7.1.5 defines it: that of the first Close that came in, 1005 if
-    /// it had none, 1006 if there was no Close. The last two never were on the wire.
+    /// Returns the close code as RFC 6455 section 7.1.5 defines it.
+    ///
+    /// This is the code of the first Close that came in, 1005 if that Close had none, and 1006 if no Close came in.
+    /// 1005 and 1006 never appear on the wire.
     #[must_use]
     pub const fn code(&self) -> CloseCode {
         match self {
@@ -366,8 +382,8 @@ impl Outcome {
         }
     }
 
-    /// Whether the closing handshake was completed before the end (RFC 6455 section 7.1.4): the peer's Close came in, and
-    /// ours was written.
+    /// Returns whether the closing handshake was completed (RFC 6455 section 7.1.4): the peer's Close came in, and ours
+    /// was written.
     #[must_use]
     pub const fn is_clean(&self) -> bool {
         matches!(self, Self::Clean { .. })
@@ -397,10 +413,10 @@ impl fmt::Display for Outcome {
     }
 }
 
-/// Where an abnormal end of the stream cut it.
+/// The position in the protocol at which the stream ended abnormally.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum EofPosition {
-    /// After a whole message: nothing but the Close is missing.
+    /// After a whole message: only the Close is missing.
     BetweenMessages,
     /// Between two fragments of a message.
     InMessage,
@@ -408,15 +424,15 @@ pub enum EofPosition {
     InFrame,
 }
 
-/// The timers of a connection. Each starts, fires and stops as its line says.
+/// The timers of a connection that can end it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum TimerKind {
-    /// From a Ping, or the last byte after it, until a Pong. Firing fails the connection with 1011.
+    /// Runs from a Ping, or from the last byte after it, until a Pong. When it fires, the connection fails with 1011.
     Pong,
-    /// From the first Close in either direction until the end of the stream. Firing ends the connection.
+    /// Runs from the first Close in either direction until the end of the stream. When it fires, the connection ends.
     Close,
-    /// From the last data in either direction. Firing closes with 1001.
+    /// Runs from the last data in either direction. When it fires, the connection is closed with 1001.
     Idle,
 }
 
@@ -430,28 +446,30 @@ impl fmt::Display for TimerKind {
     }
 }
 
-/// What the driver has to do with the transport, besides reading and writing.
+/// An action that the driver takes on the transport, besides reading and writing.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum TransportAction {
-    /// Close the sending half, go on reading until the end, and say that it is done with
-    /// [`Connection::handle_half_closed`](crate::Connection::handle_half_closed). What is still on its way in is
-    /// discarded, so that no reset destroys the Close on its way out.
+    /// Close the sending half, report it with
+    /// [`Connection::handle_half_closed`](crate::Connection::handle_half_closed), and read until the end of the stream.
+    ///
+    /// Bytes that are still on their way in are discarded. If they were left unread, the system would send a reset,
+    /// which can destroy our Close on its way out.
     HalfClose,
-    /// Close it: nothing is left to be written or read.
+    /// Close the transport: nothing is left to be written or read.
     Close,
-    /// Drop it with what may still lie unsent: the peer is dead or does not read.
+    /// Drop the transport with the bytes that may lie unsent in it: the peer is dead or does not read.
     Abort,
 }
 
-/// What has passed in one direction.
+/// Counts of what has passed in one direction.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 #[non_exhaustive]
 pub struct Counters {
     /// Whole messages.
     pub messages: u64,
-    /// Frames, control frames too.
+    /// Frames, control frames included.
     pub frames: u64,
-    /// Bytes on the wire, headers too.
+    /// Bytes on the wire, headers included.
     pub bytes: u64,
 }
