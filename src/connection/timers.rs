@@ -1,7 +1,7 @@
 //! The timers of a connection: keepalive Pings, the wait for a Pong, idleness and closing.
 //!
-//! [`Timers`] is told what happened and when, and gives the next deadline with what is due then. It queues nothing
-//! itself: [`Sender::handle_timeout`](super::Sender::handle_timeout) does what is due.
+//! [`Timers`] records when things happened and returns the next deadline with the action that is due then. It queues
+//! nothing itself: [`Sender::handle_timeout`](super::Sender::handle_timeout) carries the action out.
 //!
 //! ```text
 //!             silence for ping_interval                      silence for pong_timeout
@@ -12,10 +12,10 @@
 //! ```
 //!
 //! Invariants:
-//! - No timer fires early: each instant that is kept is at or after the moment at which the thing happened.
-//! - A message that came in costs two stores of an instant and nothing else. What they mean is decided in
-//!   [`next`](Timers::next), once a turn of the driver.
-//! - A deadline that [`next`](Timers::next) gives has moved into the future once what was due is done.
+//! - No timer fires early: each stored instant is at or after the moment of the event it stands for.
+//! - An incoming message costs two stores of an instant and nothing else. [`next`](Timers::next) interprets them,
+//!   once a turn of the driver.
+//! - Once the due action is carried out, its deadline lies in the future.
 //! - Memory is constant, whatever the peer or the application does: at most [`TRACKED`] Pings are remembered.
 
 use core::time::Duration;
@@ -27,42 +27,44 @@ use crate::time::{Instant, Term};
 /// Shortest time between two keepalive Pings, so that an interval of zero does not spin.
 const LEAST_INTERVAL: Term = Term::new(Some(Duration::from_millis(1)));
 
-/// The time between the Close for a dead peer and the end of the connection. It is as short as the clock allows: a
-/// driver writes what was queued and only then looks at the clock again, so the Close gets one write.
+/// Time between the Close for a dead peer and the end of the connection. It is the shortest that the clock allows. A
+/// driver writes what is queued before it looks at the clock again, so the Close gets one write.
 const ONE_WRITE: Term = Term::new(Some(Duration::from_nanos(1)));
 
-/// How many times `pong_timeout` a peer is waited for in addition, as long as it takes what is written.
+/// Maximum number of additional `pong_timeout`s that the connection waits for a peer which takes what is written.
 const MOST_EXTENSIONS: u8 = 3;
 
 /// Number of unanswered Pings that are remembered: the oldest, the one after it, and the newest.
 const TRACKED: usize = LAST_TRACKED as usize + 1;
-/// The place of the newest of them.
+/// Index of the newest remembered Ping.
 const LAST_TRACKED: u8 = 2;
 
-/// When what happened, as far as a timer asks for it.
+/// The instants of past events from which deadlines are computed, and the unanswered Pings.
 #[derive(Debug)]
-// What is stored with each message does not lie side by side: a compiler makes one store of two, and needs an instruction
-// more to put the two together.
+// The two fields that each message stores are not adjacent. If they were, the compiler would combine them into one
+// store, which needs one instruction more to put them together.
 #[repr(C)]
 pub(super) struct Timers {
-    /// When a byte last came in. [`Instant::NEVER`] if the clock had come to its end, as it is not asked with each message.
+    /// When a byte last came in. It is stored as it comes, without a check, so it is [`Instant::NEVER`] if the clock
+    /// has reached its end.
     received: Instant,
-    /// While keepalive and idle timers run: when a transport that had been full last took bytes. While the connection
-    /// closes: when it ends at the latest.
+    /// Before closing: when a transport that had been full last took bytes. While closing: when the connection ends
+    /// at the latest. `is_closing` tells the two apart; sharing the field keeps a connection small.
     progress_or_end: Instant,
-    /// When data last went either way; [`Instant::NEVER`] as above.
+    /// When data last went either way; [`Instant::NEVER`] if the clock has reached its end.
     data: Instant,
-    /// From the last Ping that was answered to its Pong, counted from the origin; [`Instant::NEVER`] if none was.
+    /// Time from the last answered Ping to its Pong, as an instant counted from the origin; [`Instant::NEVER`] before
+    /// the first.
     round_trip: Instant,
     pings: Pings,
 }
 
-/// What a timer wants done.
+/// The action that is due at a deadline.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Due {
     Ping,
     Expired(TimerKind),
-    /// Memory for compression has not been used for a while.
+    /// Memory for compression was unused for long enough to be released.
     #[cfg(feature = "deflate")]
     Release,
 }
@@ -80,7 +82,7 @@ impl Timers {
 
     // --- what happened ---
 
-    /// Bytes came in, with `data` or with control frames alone.
+    /// Records that bytes came in: `data`, or control frames alone.
     #[inline]
     pub(super) fn received(&mut self, now: Instant, data: bool) {
         self.received = now;
@@ -89,72 +91,75 @@ impl Timers {
         }
     }
 
-    /// Bytes came in that nobody has decoded yet. There may be data among them, and the Pong that is waited for: no timer
-    /// may run out for the want of it, and the next Ping may go out.
+    /// Records that bytes came in which are not decoded yet.
+    ///
+    /// Data and the awaited Pong may be among them. So no timer that either would stop may expire, and the next Ping
+    /// may be sent.
     pub(super) fn received_unread(&mut self, now: Instant) {
         self.received(now, true);
         self.pings.presume_answered();
     }
 
-    /// Data went out.
+    /// Records that data went out.
     pub(super) fn sent_data(&mut self, now: Instant) {
         self.data = now;
     }
 
-    /// The transport, which had been full, has taken some bytes.
+    /// Records that a full transport has taken bytes again.
     ///
-    /// The peer reads, so it is alive. But it is not known to answer: this puts off its death for a limited time only.
+    /// This shows that the peer reads, but not that it answers. So it extends the wait for a Pong only by a limited
+    /// time.
     pub(super) fn write_progressed(&mut self, now: Instant) {
         if !self.pings.marks.is_closing() {
             self.progress_or_end = now.min(Instant::LAST);
         }
     }
 
-    /// A Ping is queued.
+    /// Records that a Ping is queued.
     pub(super) fn ping_queued(&mut self, now: Instant, payload: &[u8]) {
         self.pings.push(now.min(Instant::LAST), tag(payload));
     }
 
-    /// A keepalive Ping is due while one of ours still waits to be written: no other is needed.
+    /// Records that a keepalive Ping is due while another Ping still waits to be written. No further Ping is needed.
     pub(super) fn ping_waits(&mut self, now: Instant) {
         self.pings.put_off(now.min(Instant::LAST), 1);
     }
 
-    /// Bytes were written while Pings waited, of which `left` are still unwritten.
+    /// Records a write while Pings waited, of which `left` are still unwritten.
     ///
-    /// As long as a Ping waits behind what is being written, its time has not begun.
+    /// The wait for a Pong begins when its Ping is written. So the Pings that waited count as sent now.
     pub(super) fn pings_moved(&mut self, now: Instant, left: usize) {
         self.pings.put_off(now.min(Instant::LAST), left);
     }
 
-    /// A keepalive Ping is due; gives its payload.
+    /// Records that a keepalive Ping is queued, and returns its payload.
     pub(super) fn next_ping(&mut self, now: Instant) -> [u8; 4] {
         let payload = self.pings.next_payload();
         self.ping_queued(now, &payload);
         payload
     }
 
-    /// A Pong came in.
+    /// Records that a Pong came in, and measures the round trip if it answers a Ping.
     pub(super) fn pong(&mut self, now: Instant, payload: &[u8]) {
-        // RFC 6455 5.5.3: a Pong may come unasked, and answers one of our Pings only if it carries its payload.
+        // RFC 6455 5.5.3: a Pong may come unsolicited. It answers one of our Pings only if it carries its payload.
         if let Some(sent) = self.pings.answer(tag(payload)) {
             self.round_trip = Instant::from_origin(now.saturating_duration_since(sent));
         }
     }
 
-    /// A Close is queued: from here on only the closing timer runs. A Pong may still come.
+    /// Records that a Close is queued. From then on only the closing timer runs, and a Pong may still come.
     pub(super) fn close(&mut self, now: Instant, config: &Config) {
         if !self.pings.marks.is_closing() {
             self.end_at(now.min(Instant::LAST) + config.close_timeout);
         }
     }
 
-    /// The peer is dead: there is nobody to close with.
+    /// Ends the connection after one write, because a dead peer answers no Close.
     pub(super) fn end_after_one_write(&mut self, now: Instant) {
         self.end_at(now.min(Instant::LAST) + ONE_WRITE);
     }
 
-    /// Nothing is left but that the peer ends the stream.
+    /// Shortens the closing timer to `end_timeout`, once only the end of the stream is missing.
     pub(super) fn await_end(&mut self, now: Instant, config: &Config) {
         if self.pings.marks.is_closing() {
             let end = now.min(Instant::LAST) + config.end_timeout;
@@ -169,14 +174,14 @@ impl Timers {
 
     // --- getters ---
 
-    /// The latest instant that is known to have passed: the clock of this connection has come at least so far.
+    /// Returns the latest instant that is known to have passed on the clock of this connection.
     pub(super) fn latest(&self, config: &Config) -> Instant {
         let phase = match self.progress_or_end {
             Instant::NEVER if self.pings.marks.is_closing() => Instant::ZERO,
             end if self.pings.marks.is_closing() => end.saturating_sub(config.close_timeout),
             progress => progress,
         };
-        // A Ping was queued or written by then, bytes came in, and data went one way or the other.
+        // Each of these instants was the current time of some call.
         let latest =
             phase.max(self.received).max(self.data).max(self.pings.newest().unwrap_or(Instant::ZERO));
         latest.min(Instant::LAST)
@@ -191,7 +196,7 @@ impl Timers {
         (self.round_trip != Instant::NEVER).then(|| self.round_trip.since_origin())
     }
 
-    /// The next deadline, [`Instant::NEVER`] if there is none, and what is due then.
+    /// Returns the next deadline and the action due then. The deadline is [`Instant::NEVER`] if no timer runs.
     #[inline]
     pub(super) fn next(&self, config: &Config) -> (Instant, Due) {
         if self.pings.marks.is_closing() {
@@ -212,8 +217,8 @@ impl Timers {
         if idle <= alive.0 { (idle, Due::Expired(TimerKind::Idle)) } else { alive }
     }
 
-    /// From when on the peer counts as silent, where no byte has come in since `silent_from`. The last write into a full
-    /// transport puts it off.
+    /// Returns when the silence of the peer begins, if no byte has come in since `silent_from`. The last write into a
+    /// full transport delays it.
     #[inline]
     fn extended(&self, silent_from: Instant, config: &Config) -> Instant {
         if self.progress_or_end <= silent_from {
@@ -226,41 +231,42 @@ impl Timers {
 
 /// The unanswered Pings, in the order in which they were queued.
 ///
-/// Where there are more than [`TRACKED`], the newest takes the place of the one before. So the oldest, which decides
-/// whether the peer is dead, and the newest, which alone must be answered (RFC 6455 section 5.5.3), are always known.
+/// Beyond [`TRACKED`] Pings, the newest replaces the one before it. So two Pings are always known: the oldest, which
+/// decides whether the peer is dead, and the newest, which alone must be answered (RFC 6455 section 5.5.3).
 #[derive(Debug)]
 struct Pings {
-    /// When each was written, or queued if it waits; [`Instant::NEVER`] behind the last one.
+    /// When each Ping was written, or queued if it waits; [`Instant::NEVER`] behind the last one.
     sent: [Instant; TRACKED],
-    /// A hash of what each carries.
+    /// A hash of each Ping's payload.
     tags: [u16; TRACKED],
     marks: Marks,
-    /// Number of keepalive Pings so far, modulo 256. It tells apart more of them than are tracked.
+    /// Number of keepalive Pings so far, modulo 256. The payload of the next one, so that more of them differ than
+    /// are tracked.
     count: u8,
 }
 
-/// Two numbers and a flag in a byte, because a connection is to stay small.
+/// Two numbers and a flag in one byte, which keeps a connection small.
 #[derive(Clone, Copy, Debug)]
 struct Marks(u8);
 
 impl Marks {
     const NONE: Self = Self(0);
-    /// [`TRACKED`] fits into so many bits.
+    /// Bits for a number up to [`TRACKED`].
     const BITS: u8 = 2;
     const NUMBER: u8 = (1 << Self::BITS) - 1;
     const CLOSING: u8 = 1 << (2 * Self::BITS);
 
-    /// Number of the last Pings that are not written.
+    /// Returns how many of the newest Pings are not written yet.
     const fn unwritten(self) -> u8 {
         self.0 & Self::NUMBER
     }
 
-    /// Number of the oldest Pings that may have been answered by bytes that are not decoded yet.
+    /// Returns how many of the oldest Pings may have been answered by bytes that are not decoded yet.
     const fn presumed(self) -> u8 {
         (self.0 >> Self::BITS) & Self::NUMBER
     }
 
-    /// A Close is queued: only the closing timer runs.
+    /// Returns whether a Close is queued, so that only the closing timer runs.
     const fn is_closing(self) -> bool {
         self.0 & Self::CLOSING != 0
     }
@@ -286,34 +292,34 @@ impl Pings {
         self.sent.iter().take_while(|sent| **sent != Instant::NEVER).count()
     }
 
-    /// Number of those that are written.
+    /// Returns how many Pings are written.
     fn written(&self) -> usize {
         self.len().saturating_sub(usize::from(self.marks.unwritten()))
     }
 
-    /// When the oldest one was sent that cannot have been answered yet, for all that is known.
+    /// Returns when the oldest Ping was sent that cannot have been answered yet.
     #[inline]
     fn oldest(&self) -> Option<Instant> {
-        let place = usize::from(self.marks.presumed());
-        self.sent.get(place).copied().filter(|sent| *sent != Instant::NEVER)
+        let first = usize::from(self.marks.presumed());
+        self.sent.get(first).copied().filter(|sent| *sent != Instant::NEVER)
     }
 
-    /// When the newest one was sent.
+    /// Returns when the newest Ping was sent.
     fn newest(&self) -> Option<Instant> {
         self.sent.iter().copied().take_while(|sent| *sent != Instant::NEVER).last()
     }
 
-    /// The payload of the next keepalive Ping.
+    /// Returns the payload of the next keepalive Ping.
     fn next_payload(&mut self) -> [u8; 4] {
         self.count = self.count.wrapping_add(1);
         u32::from(self.count).to_be_bytes()
     }
 
-    /// A Ping is queued.
+    /// Adds a queued Ping.
     fn push(&mut self, now: Instant, tag: u16) {
         let is_full = self.len() == TRACKED;
         let at = if is_full {
-            // It takes the place of the newest, which was not written or may have been answered.
+            // The new Ping replaces the newest one. Neither number may count an entry that is gone.
             self.marks.set_unwritten(self.marks.unwritten().saturating_sub(1));
             self.marks.set_presumed(self.marks.presumed().min(LAST_TRACKED));
             LAST_TRACKED.into()
@@ -326,7 +332,7 @@ impl Pings {
         }
     }
 
-    /// Those that were unwritten until now have been sent now; the last `left` of them still wait.
+    /// Marks the Pings that were unwritten as sent now, and the last `left` of them as still waiting.
     fn put_off(&mut self, now: Instant, left: usize) {
         let waiting = self.written()..self.len();
         self.sent.get_mut(waiting).unwrap_or_default().fill(now);
@@ -334,14 +340,14 @@ impl Pings {
         self.marks.set_unwritten(self.marks.unwritten().min(left));
     }
 
-    /// All that are written may have been answered by bytes that are not decoded yet.
+    /// Marks all written Pings as possibly answered by bytes that are not decoded yet.
     fn presume_answered(&mut self) {
         self.marks.set_presumed(u8::try_from(self.written()).unwrap_or(u8::MAX));
     }
 
-    /// A Pong came in; gives when the Ping that it answers was sent.
+    /// Removes the Ping that a Pong answers and those before it. Returns when that Ping was sent.
     fn answer(&mut self, tag: u16) -> Option<Instant> {
-        // A Ping that is not written yet cannot have been answered.
+        // A Ping that is not written cannot have been answered.
         let at = self.tags.get(..self.written())?.iter().position(|known| *known == tag)?;
         let sent = *self.sent.get(at)?;
         // RFC 6455 5.5.3: the answer to a Ping stands for those before it.
@@ -354,7 +360,7 @@ impl Pings {
     }
 }
 
-/// Sixteen bits of a payload, enough to tell our own Pings apart (FNV-1a, folded).
+/// Hashes a payload to sixteen bits (FNV-1a, folded), enough to tell our own Pings apart.
 fn tag(payload: &[u8]) -> u16 {
     let hash = payload
         .iter()
@@ -374,7 +380,7 @@ mod tests {
     }
 
     /// Timers whose first Ping went out at `at(30)`.
-    fn waiting() -> Timers {
+    fn timers_with_a_ping_sent() -> Timers {
         let mut timers = Timers::new(Instant::ZERO);
         let payload = timers.next_ping(at(30));
         assert_eq!(payload, [0, 0, 0, 1]);
@@ -397,7 +403,7 @@ mod tests {
     }
 
     #[test]
-    fn s5_5_3_a_thousand_pings_on_the_way_take_constant_memory_and_still_give_a_round_trip() {
+    fn s5_5_3_a_thousand_unanswered_pings_take_constant_memory_and_give_a_round_trip() {
         let mut timers = Timers::new(Instant::ZERO);
         for n in 0..1000_u32 {
             timers.ping_queued(at(n), &n.to_be_bytes());
@@ -414,25 +420,25 @@ mod tests {
     #[test]
     fn writes_into_a_full_transport_extend_the_wait_by_at_most_three_timeouts() {
         let config = Config::new();
-        let mut timers = waiting();
-        let mut died = None;
+        let mut timers = timers_with_a_ping_sent();
+        let mut died_at = None;
         for second in 31..1000 {
             let (deadline, due) = timers.next(&config);
             assert_eq!(due, Due::Expired(TimerKind::Pong));
             if deadline <= at(second) {
-                died = Some(second);
+                died_at = Some(second);
                 break;
             }
             timers.write_progressed(at(second));
         }
-        // Sent at 30, 30 of its own, three times 30 more.
-        assert_eq!(died, Some(30 + 30 + 3 * 30));
+        // The Ping was sent at 30. The timeout is 30, and three more timeouts are the maximum.
+        assert_eq!(died_at, Some(30 + 30 + 3 * 30));
     }
 
     #[test]
-    fn bytes_from_the_peer_begin_the_wait_and_its_extension_again() {
+    fn bytes_from_the_peer_restart_the_wait_and_its_extension() {
         let config = Config::new();
-        let mut timers = waiting();
+        let mut timers = timers_with_a_ping_sent();
         timers.write_progressed(at(59));
         timers.received(at(60), false);
         assert_eq!(timers.next(&config), (at(90), Due::Expired(TimerKind::Pong)));
@@ -443,27 +449,27 @@ mod tests {
     #[test]
     fn s5_5_3_bytes_that_are_not_decoded_yet_may_hold_the_pong() {
         let config = Config::new();
-        let mut timers = waiting();
-        // They came just before the peer would have been given up, and hold the Pong.
+        let mut timers = timers_with_a_ping_sent();
+        // The bytes came just before the timeout, and may hold the Pong.
         timers.received_unread(at(59));
         assert_eq!(timers.next(&config), (at(89), Due::Ping));
-        // The next Ping is not answered: that is known by what has not come since.
+        // Nothing has come in since the next Ping was sent, so that Ping is unanswered.
         timers.next_ping(at(89));
         timers.pings_moved(at(89), 0);
         assert_eq!(timers.next(&config), (at(119), Due::Expired(TimerKind::Pong)));
-        // Once they are decoded, the round trip is that of the first one, and the second is still waited for.
+        // The bytes are decoded: the first Ping gives the round trip, and the second is still unanswered.
         timers.pong(at(100), &[0, 0, 0, 1]);
         assert_eq!(timers.round_trip(), Some(SECOND * 70));
         assert_eq!(timers.next(&config), (at(119), Due::Expired(TimerKind::Pong)));
     }
 
     #[test]
-    fn a_write_without_a_ping_on_the_way_extends_nothing() {
+    fn a_write_without_an_unanswered_ping_extends_nothing() {
         let config = Config::new();
         let mut timers = Timers::new(Instant::ZERO);
         timers.write_progressed(at(20));
         assert_eq!(timers.next(&config), (at(30), Due::Ping));
-        // Nor does it count for the Ping that goes out later.
+        // The write does not count for a Ping that is sent later either.
         timers.next_ping(at(30));
         timers.pings_moved(at(30), 0);
         assert_eq!(timers.next(&config), (at(60), Due::Expired(TimerKind::Pong)));
@@ -472,7 +478,7 @@ mod tests {
     #[test]
     fn a_clock_at_its_end_stops_no_timer() {
         let config = Config::new().pong_timeout(Some(Duration::ZERO)).idle_timeout(Some(Duration::ZERO));
-        let mut timers = waiting();
+        let mut timers = timers_with_a_ping_sent();
         timers.received(Instant::NEVER, true);
         assert_eq!(timers.next(&config), (Instant::LAST, Due::Expired(TimerKind::Idle)));
         assert_eq!(timers.latest(&config), Instant::LAST);
@@ -507,7 +513,7 @@ mod tests {
     }
 
     #[test]
-    fn only_so_many_bytes() {
+    fn timers_take_at_most_64_bytes() {
         assert!(size_of::<Timers>() <= 64, "{}", size_of::<Timers>());
     }
 }
