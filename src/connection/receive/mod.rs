@@ -1,4 +1,19 @@
-//! Receiving: bytes in, events out.
+//! Receiving: decodes the bytes that arrived into events.
+//!
+//! [`Receiver`] decodes headers, checks the limits and decides how each message is delivered. It does not answer
+//! anything: an event leads to a [`PendingReply`](crate::PendingReply), which the sending half carries out. The bytes
+//! and the cursor belong to the [`Input`]; `buffer/` has the memory.
+//!
+//! - `fast_path.rs`: a message in one frame, with nothing else in progress.
+//! - `mod.rs`: headers, limits and messages that lie in the input; [`Progress`] is the state.
+//! - `payload.rs`: control frames, gathered messages and chunks.
+//! - `inflate.rs`, `inflate_budget.rs`: compressed messages.
+//! - `read_space.rs`: where the next bytes are read to.
+//!
+//! Invariants:
+//! - A poll returns at most one event and decodes nothing beyond it.
+//! - `fast` is true only between messages, while nothing is in progress and the peer may still send.
+//! - After a failure or the peer's Close, `message` is [`Progress::Stopped`] for good and all input is discarded.
 
 mod fast_path;
 #[cfg(feature = "deflate")]
@@ -21,52 +36,52 @@ use crate::frame::{Decoder, Header, Opcode};
 use crate::kernel::{ReadBuffer, Validator};
 use crate::role::Role;
 
-/// So much of a payload, which came in many reads, still lies in the first-level cache.
+/// Binary payload that arrives in many reads is unmasked once this many bytes have come, in bytes. They still lie in
+/// the first-level cache.
 const UNMASKED_AT_ONCE: usize = 16 << 10;
 
-/// The receiving half of a connection: frames and messages out of bytes.
+/// The receiving half of a connection: decodes frames and messages.
 ///
-/// [`Connection`](crate::Connection) composes it with a [`Sender`](crate::Sender). Used on its own, in a task
-/// that only receives, it hands what it owes to the wire to whoever sends, as a value: see
-/// [`Input::reply`].
+/// [`Connection`](crate::Connection) composes it with a [`Sender`](crate::Sender). A task that only receives can use it
+/// alone. It then hands each reply to the task that sends, as a value: see [`Input::reply`].
 ///
-/// It keeps no input but a header of which a part has arrived, 14 bytes at most, and the payload of a
-/// control frame, 125 at most.
+/// It keeps no input but a partial header, 14 bytes at most. The payload of a partial control frame, 125 bytes at most,
+/// is kept in the [`Input`].
 #[derive(Debug)]
-// For the order see `Connection`.
+// `Connection` explains the order of the fields.
 #[repr(C)]
 pub struct Receiver {
     pub(super) counters: Counters,
     pub(super) decoder: Decoder,
     #[cfg(feature = "deflate")]
     pub(super) inflater: Option<Box<crate::deflate::Inflater>>,
-    /// One more than the largest payload that is handed out on the fast path; 0 for none.
+    /// One more than the largest payload that the fast path delivers; 0 turns the fast path off.
     pub(super) fast_below: u16,
-    /// Nothing is in progress that forbids the fast path.
+    /// Whether the fast path may be taken: no frame and no message is in progress.
     pub(super) fast: bool,
-    /// The last poll took in some of a data frame.
+    /// Whether the last poll decoded a part of a data frame.
     pub(super) saw_data: bool,
     frame: Frame,
     pub(super) message: Progress,
     pub(super) kind: MessageKind,
-    /// Text that is handed out in chunks.
+    /// UTF-8 state of text that is delivered in chunks.
     pub(super) utf8: Validator,
     #[cfg(feature = "deflate")]
     pub(super) inflating: Inflating,
-    // Up to here with each message.
-    /// The Close of the peer, once it has come.
+    // Each message touches the fields up to here.
+    /// The peer's Close, once it has come in.
     #[cfg(feature = "alloc")]
     peer_close: Option<Box<CloseFrame>>,
     fragments: u32,
-    /// How many bytes may be inflated until the next pause; `u32::MAX` where there is no budget.
+    /// Number of bytes that may be inflated until the next pause; `u32::MAX` without a budget.
     #[cfg(feature = "deflate")]
     pub(super) inflate_budget: u32,
     pub(super) config: SharedConfig,
-    /// The length of the message so far: as its headers tell, or as it was inflated.
+    /// Length of the message so far: the sum of its headers, or the inflated length of a compressed message.
     pub(super) message_len: u64,
 }
 
-/// What the frame in progress is.
+/// The kind of the frame in progress.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Frame {
     Data,
@@ -75,26 +90,25 @@ enum Frame {
     Close,
 }
 
-/// How the message in progress is handed out.
+/// How the message in progress is delivered.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Progress {
-    /// No payload of it was seen yet.
+    /// No payload has been seen yet, or no message is in progress.
     Untouched,
-    /// As a whole, from the input: all of it lies there, or will, as the input stays. It is in one frame and not
-    /// compressed, and the frame in progress is its.
+    /// As a whole, from the window of the input. The message is uncompressed and in one frame, which is the frame in
+    /// progress. Its rest will arrive behind the part that lies in the window.
     InPlace,
-    /// As a whole, and a part is gathered.
+    /// As a whole, from a message buffer in which its parts are gathered.
     Gathering,
-    /// In chunks; whether the first one is out.
+    /// In chunks. `started` says whether the first one was delivered.
     Streaming { started: bool },
-    /// Not at all: it is a text that is no UTF-8, and the next poll says so.
+    /// Not at all: it is text that is not UTF-8. The next poll returns the error.
     Refused,
-    /// There is none, and will be none, as the peer has closed or the connection has failed: what still comes in is
-    /// discarded.
+    /// No further message is delivered, because the peer has closed or the connection has failed. Input is discarded.
     Stopped,
 }
 
-/// What a receiver knows of compression.
+/// The state of compression in a receiver.
 #[cfg(feature = "deflate")]
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Inflating {
@@ -102,19 +116,19 @@ pub(super) struct Inflating {
     pub(super) coding: Coding,
 }
 
-/// How the message in progress is coded.
+/// The coding of the message in progress.
 #[cfg(feature = "deflate")]
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Coding {
-    /// As it is.
+    /// Uncompressed.
     None,
     Compressed,
-    /// The same, and the last poll stopped because the budget was used up: there is more to inflate.
+    /// Compressed, and the last poll stopped because the budget was used up. More can be inflated.
     Paused,
 }
 
 impl Receiver {
-    /// The receiving half of an endpoint in `role`.
+    /// Creates the receiving half of an endpoint in `role`.
     #[must_use]
     pub fn new(role: Role, config: impl Into<SharedConfig>) -> Self {
         let config = config.into();
@@ -141,7 +155,7 @@ impl Receiver {
             inflater: None,
         };
         let Config { limits, delivery, .. } = &*receiver.config;
-        // Where one fragment is one too many the slow path says so.
+        // The fast path does not count fragments. If not even one is allowed, the slow path reports that.
         if *delivery == Delivery::Whole && limits.max_fragments > 0 {
             let most = limits.max_frame.min(limits.max_message);
             receiver.fast_below = u16::try_from(most).unwrap_or(u16::MAX).saturating_add(1);
@@ -149,15 +163,16 @@ impl Receiver {
         receiver
     }
 
-    /// Decodes up to the next event, and no further; `None` once all of `input` has been taken in.
+    /// Decodes up to the next event and no further, and returns it. Returns `None` once all of `input` has been
+    /// decoded.
     ///
-    /// With [a budget](Self::set_inflate_budget) `None` also says that the budget is used up: ask
+    /// With [a budget](Self::set_inflate_budget), `None` can also mean that the budget is used up: see
     /// [`is_paused`](Self::is_paused).
     ///
     /// # Errors
     ///
-    /// The rule that the peer broke, once. Events before it have been given out, and nothing comes after
-    /// it. Hand it to [`Sender::apply`](crate::Sender::apply), which queues the Close.
+    /// The rule that the peer broke, once. Events before it have been returned, and nothing comes after it. Hand the
+    /// error to [`Sender::apply`](crate::Sender::apply), which queues the Close.
     #[inline]
     pub fn poll(
         &mut self,
@@ -169,23 +184,24 @@ impl Receiver {
         }
     }
 
-    /// Nothing is in progress and nothing has arrived: there is nothing to do.
+    /// Returns whether nothing is in progress and nothing has arrived, so that a poll has nothing to do.
     #[inline]
     pub(super) fn is_idle(&self, input: &Input<impl ReadBuffer, impl MessageBuffer>) -> bool {
         self.fast && input.remaining() == 0
     }
 
     #[inline]
+    /// Decodes up to the next event of any kind: the slow path of [`Self::poll`].
     pub(super) fn poll_any(
         &mut self,
         input: &mut Input<impl ReadBuffer, impl MessageBuffer>,
     ) -> Result<Option<EventIndex>, ProtocolError> {
         self.saw_data = false;
-        // In most reads of a large message that is all there is to ask.
+        // `InPlace` is tested first: most reads of a large message only continue its payload.
         if self.message != Progress::InPlace {
             match self.decode_frames(input) {
                 Ok(None) if self.message == Progress::InPlace => {}
-                // Where there is nothing, nothing is moved.
+                // Return before the large `Option<EventIndex>` is built and copied.
                 Ok(None) => return Ok(None),
                 index => return index,
             }
@@ -197,7 +213,7 @@ impl Receiver {
         }
     }
 
-    /// As [`Self::poll_any`], up to the payload of a message that lies in the input.
+    /// Decodes frames up to the next event, or up to the payload of a message that will lie in the input.
     #[inline(never)]
     fn decode_frames(
         &mut self,
@@ -214,7 +230,7 @@ impl Receiver {
         result.map_err(|error| self.fail(input, error))
     }
 
-    /// A message that lies in the input, or what is there of it.
+    /// Consumes payload of a message that lies in the input. Returns the message once it is complete.
     #[inline(always)]
     pub(super) fn continue_in_place(
         &mut self,
@@ -236,13 +252,14 @@ impl Receiver {
         }
     }
 
-    /// A message is whole and lies at `place`.
+    /// Counts a complete message and returns its index.
     #[inline(always)]
     fn finish_message(&mut self, place: Place) -> MessageIndex {
         self.counters.messages += 1;
         MessageIndex { place, kind: self.kind }
     }
 
+    /// Stops receiving because of `error`.
     fn fail(
         &mut self,
         input: &mut Input<impl ReadBuffer, impl MessageBuffer>,
@@ -254,6 +271,7 @@ impl Receiver {
         error
     }
 
+    /// Decodes headers and payload until there is an event, or no more input to decode.
     fn run(
         &mut self,
         input: &mut Input<impl ReadBuffer, impl MessageBuffer>,
@@ -288,6 +306,7 @@ impl Receiver {
         }
     }
 
+    /// Starts a frame, and with it a message if it is the first fragment.
     pub(super) fn begin_frame(&mut self, header: &Header) {
         self.counters.frames += 1;
         self.frame = match header.opcode {
@@ -312,12 +331,12 @@ impl Receiver {
         }
     }
 
-    /// Whether the data frame in progress ends its message.
+    /// Returns whether the data frame in progress ends its message.
     pub(super) const fn fin(&self) -> bool {
         !self.decoder.is_in_message()
     }
 
-    /// RFC 6455 10.4: limits on the size of frames and of messages, judged by the header.
+    /// Checks the limits on frames and messages (RFC 6455 section 10.4), by the header alone.
     fn check_limits(&mut self, header: &Header) -> Result<(), ProtocolError> {
         if self.frame != Frame::Data {
             return Ok(());
@@ -332,21 +351,21 @@ impl Receiver {
                 return Err(ProtocolError::MessageTooBig);
             }
         }
-        // An empty fragment costs the peer two bytes, and could cost the receiver without end.
+        // An empty fragment costs the peer a few bytes. Without a limit, the receiver could be kept busy without end.
         if self.fragments > limits.max_fragments {
             return Err(ProtocolError::TooManyFragments);
         }
         Ok(())
     }
 
-    /// How many more bytes the frame in progress needs at the least; 0 between frames.
+    /// Returns how many more bytes the frame in progress needs at least; 0 between frames.
     #[must_use]
     pub fn read_hint(&self) -> usize {
         let left = usize::try_from(self.decoder.payload_left()).unwrap_or(usize::MAX);
         if left > 0 { left } else { self.decoder.header_left() }
     }
 
-    /// Where the stream would be cut if it ended here.
+    /// Returns the position in the protocol at which the stream would end if it ended now.
     #[must_use]
     pub const fn cut(&self) -> EofPosition {
         if !self.decoder.is_between_frames() {
@@ -358,7 +377,7 @@ impl Receiver {
         }
     }
 
-    /// Whether a Close or a violation has ended what is received: further input is discarded.
+    /// Returns whether a Close or a violation has ended receiving. Further input is discarded.
     #[must_use]
     pub const fn is_done(&self) -> bool {
         matches!(self.message, Progress::Stopped)
@@ -367,10 +386,10 @@ impl Receiver {
     /// Returns the peer's Close, with its code and its reason (RFC 6455 section 7.1.6); `None` as long as no valid one
     /// has come in.
     ///
-    /// The answer is there from [`Event::CloseReceived`](super::Event::CloseReceived) on, and stays the same after
-    /// [`Event::Closed`](super::Event::Closed): for callers that see messages alone, and ask once they have ended.
-    /// At the end, `None` means that the peer has not said why: the stream ended without a Close, the peer broke a
-    /// rule, or a timer ran out.
+    /// The result is `Some` from [`Event::CloseReceived`](super::Event::CloseReceived) on and stays the same after
+    /// [`Event::Closed`](super::Event::Closed). Callers that only see messages ask for it once the messages have ended.
+    /// `None` at the end means that the peer did not say why: the stream ended without a Close, the peer broke a rule,
+    /// or a timer expired.
     ///
     /// ```
     /// # #[cfg(feature = "alloc")] {
@@ -391,8 +410,7 @@ impl Receiver {
         self.peer_close.as_deref().copied()
     }
 
-    /// The sending half has failed the connection because a timer ran out, or has told its end: what
-    /// still comes in is discarded.
+    /// Stops receiving, because the sending half has failed or ended the connection. Further input is discarded.
     pub fn handle_ended(&mut self) {
         self.fast = false;
         self.message = Progress::Stopped;
@@ -403,21 +421,23 @@ impl Receiver {
         }
     }
 
-    /// Whether the last poll took in some of a data frame, for
-    /// [`Sender::handle_received`](crate::Sender::handle_received): to be asked after each, as the next one forgets it.
-    /// A poll that gives a Ping may have taken in data before that.
+    /// Returns whether the last poll decoded a part of a data frame, for
+    /// [`Sender::handle_received`](crate::Sender::handle_received).
+    ///
+    /// Ask after each poll, because the next poll resets it. A poll that returns a Ping may have decoded data before
+    /// the Ping.
     #[must_use]
     pub const fn saw_data(&self) -> bool {
         self.saw_data
     }
 
-    /// What has come in.
+    /// Counts the messages, frames and bytes that came in.
     #[must_use]
     pub const fn counters(&self) -> Counters {
         self.counters
     }
 }
 
-/// Where the fields end that each message touches.
+/// Offset behind the last field that each message touches.
 #[cfg(all(test, feature = "alloc", target_pointer_width = "64"))]
 pub(super) const USED_TO: usize = core::mem::offset_of!(Receiver, utf8);
