@@ -1,4 +1,12 @@
-//! The payload of frames, beyond the fast path: control frames, messages in chunks, messages that are gathered.
+//! Payload beyond the fast path: control frames, gathered messages and chunks.
+//!
+//! The functions here consume what has arrived of a frame's payload, and return an event once one is complete. They
+//! do not decode headers or check limits (`mod.rs`), and leave compressed payload to `inflate.rs`. The state between
+//! two calls is `message` and the decoder.
+//!
+//! Invariants:
+//! - Text is validated as it arrives: RFC 6455 section 8.1 fails the connection at the first wrong byte.
+//! - A message that outgrows memory of fixed size is delivered in chunks from there on; no byte is lost or repeated.
 
 #[cfg(feature = "alloc")]
 use alloc::boxed::Box;
@@ -12,7 +20,7 @@ use crate::error::ProtocolError;
 use crate::kernel::ReadBuffer;
 
 impl Receiver {
-    /// The payload of a control frame, or what is there of it.
+    /// Consumes payload of a control frame. Returns the event once the frame is complete.
     pub(super) fn control(
         &mut self,
         input: &mut Input<impl ReadBuffer, impl MessageBuffer>,
@@ -21,7 +29,7 @@ impl Receiver {
         let whole = self.decoder.consume(len);
         let place = input.take_control(len, whole, self.decoder.mask_mut());
         if self.frame == Frame::Close {
-            // What is there of the body can show already that it is wrong.
+            // A wrong code or reason fails the connection at once, even if the rest of the body is still missing.
             let frame = CloseFrame::decode_partial(input.data(place), whole)?;
             if let Some(frame) = frame {
                 self.handle_ended();
@@ -43,7 +51,7 @@ impl Receiver {
     #[expect(clippy::unused_self, reason = "as with an allocator")]
     fn remember_close(&mut self, _: CloseFrame) {}
 
-    /// The payload of a data frame, or what is there of it.
+    /// Consumes payload of a data frame. Returns an event once a message or a chunk of one is complete.
     pub(super) fn data(
         &mut self,
         input: &mut Input<impl ReadBuffer, impl MessageBuffer>,
@@ -55,7 +63,7 @@ impl Receiver {
         }
         if self.message == Progress::Untouched {
             self.message = match self.config.delivery {
-                // One that is untouched is in its first fragment.
+                // An untouched message is in its first frame, so `fin` says that it has only that one.
                 Delivery::Whole if self.fin() && input.will_hold(self.decoder.payload_left()) => {
                     input.begin_message();
                     Progress::InPlace
@@ -74,7 +82,8 @@ impl Receiver {
         }
     }
 
-    /// A piece of a message that is handed out in chunks.
+    /// Consumes payload of a message that is delivered in chunks. Returns the chunk, unless it is empty and not the
+    /// last.
     fn chunk(
         &mut self,
         input: &mut Input<impl ReadBuffer, impl MessageBuffer>,
@@ -84,7 +93,7 @@ impl Receiver {
         let fin = self.decoder.consume(len) && self.fin();
         let place = input.take_chunk(len, self.decoder.mask_mut());
         if self.kind == MessageKind::Text {
-            // RFC 6455 8.1: found at the first byte that cannot be right, or at the end of the message.
+            // RFC 6455 8.1: invalid UTF-8 is found at the first wrong byte, or at the end of the message.
             if self.utf8.push(input.data(place)).is_err() || fin && !self.utf8.is_complete() {
                 return Err(ProtocolError::InvalidUtf8);
             }
@@ -99,7 +108,7 @@ impl Receiver {
         Ok(Some(EventIndex::chunk(place, self.kind, !started, fin)))
     }
 
-    /// A piece of a message that is gathered.
+    /// Consumes payload of a message that is gathered. Returns the message once it is complete.
     fn gather(
         &mut self,
         input: &mut Input<impl ReadBuffer, impl MessageBuffer>,
@@ -121,7 +130,8 @@ impl Receiver {
                 .map_err(|_| ProtocolError::InvalidUtf8)?;
             end = self.decoder.consume(taken);
             if taken < len {
-                // The memory is full: what is gathered goes out as a chunk, the rest in chunks behind it.
+                // The memory is full. Deliver the gathered bytes as a chunk, and the rest of the message in further
+                // chunks.
                 let message = input.message_mut();
                 let len = message.gathered();
                 self.utf8 = message.validator();
@@ -135,7 +145,7 @@ impl Receiver {
             return Ok(None);
         }
         let message = input.message_mut();
-        // RFC 6455 8.1: nor may a code point be cut off by the end of the message.
+        // RFC 6455 8.1: the end of the message must not cut a code point.
         if self.kind == MessageKind::Text && !message.validator().is_complete() {
             return Err(ProtocolError::InvalidUtf8);
         }

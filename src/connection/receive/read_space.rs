@@ -1,18 +1,20 @@
-//! Where the next bytes are read to.
+//! Space for the next read.
 //!
-//! The rest of a large payload is read straight to the place where it will be delivered. Everything else is read to the
-//! window of the inbox.
+//! The rest of a large payload is read to the place where it will be delivered, which saves a copy. Everything else
+//! is read to the window of the inbox. The functions here choose between the two; `buffer/inbox.rs` and
+//! `buffer/vec_message.rs` decide how much space there is and how the memory grows.
+//!
+//! Invariant: bytes that are read to their place come behind all other input, so the window has been decoded by then.
 
 use super::{Frame, Progress, Receiver};
 use crate::connection::buffer::{Inbox, VecMessage, WORTH_A_READ};
 
 impl Receiver {
-    /// Where the next bytes may be read to instead of the buffer for input: the place in `message` where
-    /// the rest of a large payload will be delivered. Empty where that does not pay or nothing is being
-    /// gathered there.
+    /// Returns the space in `message` where the rest of a large payload will be delivered, for the next read. Returns
+    /// an empty slice if no large payload is being gathered there.
     ///
-    /// To be asked once poll has returned `None`: what is read here comes behind all other input. Read into
-    /// it, say with [`handle_payload`](Self::handle_payload) how much came, and poll, with an empty input if
+    /// Call it once poll has returned `None`, because bytes that are read here come behind all other input. Read into
+    /// the space, report the length with [`handle_payload`](Self::handle_payload), and poll, with an empty input if
     /// there is none.
     pub fn payload_space<'m>(&self, message: &'m mut VecMessage) -> &'m mut [u8] {
         if self.wants_payload() && !message.has_direct_read() {
@@ -22,13 +24,15 @@ impl Receiver {
         }
     }
 
-    /// Where to read to: into `inbox`, or straight to the place where the rest of a large payload will be
-    /// delivered. Never empty. Say with [`Inbox::handle_read`](crate::Inbox::handle_read) how much came.
+    /// Returns the space for the next read: in the window of `inbox`, or where the rest of a large payload will be
+    /// delivered. It is never empty. Report the length of the read with
+    /// [`Inbox::handle_read`](crate::Inbox::handle_read).
     #[inline]
     pub fn read_space<'i>(&self, inbox: &'i mut Inbox) -> &'i mut [u8] {
         if self.fast { inbox.space() } else { self.read_space_for_rest(inbox) }
     }
 
+    /// Returns the space for the next read while a frame or message is in progress.
     #[inline(never)]
     fn read_space_for_rest<'i>(&self, inbox: &'i mut Inbox) -> &'i mut [u8] {
         if self.message == Progress::InPlace {
@@ -40,15 +44,15 @@ impl Receiver {
         }
     }
 
-    /// Whether so much of a payload is missing that it should be read to its place.
+    /// Returns whether enough of a gathered payload is missing to read it to its place.
     fn wants_payload(&self) -> bool {
         let gathering = self.message == Progress::Gathering && self.frame == Frame::Data;
         let gathering = gathering && !self.is_compressed();
         gathering && self.decoder.payload_left() >= WORTH_A_READ
     }
 
-    /// The first `len` bytes of what [`payload_space`](Self::payload_space) gave have been read. They are
-    /// taken in by the next poll.
+    /// Records that the first `len` bytes of [`payload_space`](Self::payload_space) were read. The next poll decodes
+    /// them.
     pub fn handle_payload(&mut self, message: &mut VecMessage, len: usize) {
         message.handle_direct_read(len);
     }
