@@ -1,4 +1,13 @@
 //! Receiving compressed messages (RFC 7692 section 7.2.2).
+//!
+//! Payload is inflated as it arrives, into the message buffer of the input. This file drives the inflater and applies
+//! the limits; `deflate/inflater.rs` inflates.
+//!
+//! Invariants:
+//! - At most `max_message` bytes of a message are inflated, whatever the payload expands to.
+//! - A frame stays open until everything that its payload inflates to was delivered. No header is decoded before.
+//! - Payload that the inflater did not consume is masked again, so that the next poll sees it as it arrived.
+//! - A poll inflates at most the budget, and then pauses ([`Coding::Paused`]).
 
 use super::{Coding, Progress, Receiver};
 use crate::connection::buffer::{Input, MessageBuffer};
@@ -9,41 +18,40 @@ use crate::error::ProtocolError;
 use crate::handshake::DeflateParams;
 use crate::kernel::ReadBuffer;
 
-/// So much of a payload is unmasked and inflated in one go: what the inflater does not take, because there is
-/// no room for more output, is masked again.
+/// Payload that is unmasked and inflated in one step, in bytes. The part that the inflater does not consume, because
+/// its output space is full, is masked again.
 const PIECE: usize = 16 << 10;
-/// The longest chunk.
+/// The longest chunk that is delivered, in bytes.
 const CHUNK: usize = 16 << 10;
-/// The most room that is given to the inflater at once where messages are gathered.
+/// Output space that the inflater gets at most in one step if messages are gathered, in bytes.
 const MOST: usize = (64 << 10) + SLACK;
-/// The inflater is slow in the last 260 bytes of its room.
+/// Output space beyond the expected length, in bytes. The inflater is slow in the last 260 bytes of its space.
 const SLACK: usize = 512;
-/// How much of a budget a block takes, in bytes. An empty block with tables of its own takes up to 5 us, one behind which a
-/// window of 32 KiB is copied 1 us; to inflate 2 KiB of text takes 3 us.
+/// Cost of one DEFLATE block against the budget, in bytes of output. An empty block with its own tables takes up to 5
+/// µs, and a block behind which a window of 32 KiB is copied takes 1 µs. Inflating 2 KiB of text takes 3 µs.
 const BLOCK: u32 = 2 << 10;
 
-/// What has become of a piece of payload.
+/// The result of one step of inflation.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Inflated {
-    /// All that was given is taken in, and all that it gives is out.
+    /// The payload is consumed, and its output is written.
     All,
-    /// There may be more output.
+    /// There may be more output for the same payload.
     Full,
-    /// There may be more output, and the memory has no room for it.
+    /// There may be more output, and the message buffer has no space for it.
     NoRoom,
     /// The message has ended.
     End,
 }
 
 impl Receiver {
-    /// What was agreed on for the messages that are received.
+    /// Returns what the handshake agreed on for received messages.
     pub(in crate::connection) const fn agreed(&self) -> Option<Agreed> {
         self.inflating.agreed
     }
 
-    /// With permessage-deflate as agreed on in the handshake, if it was: compressed messages are inflated.
-    ///
-    /// Nothing is allocated before the first one comes.
+    /// Enables permessage-deflate with the parameters that the handshake agreed on. `None` changes nothing. Memory is
+    /// allocated with the first compressed message.
     #[must_use]
     pub fn with_deflate(mut self, params: impl Into<Option<DeflateParams>>) -> Self {
         let peer = self.decoder.role().peer();
@@ -53,24 +61,25 @@ impl Receiver {
         self
     }
 
-    /// Gives back what messages are inflated with, but for what the next one may refer to: up to 32 KiB, by
-    /// what was agreed on and has come in, where context is taken over, else nothing. The next compressed
-    /// message allocates again.
+    /// Frees the inflater, except the data that the next message may refer to.
+    ///
+    /// That is up to 32 KiB if context is taken over, depending on the window size and on what has come in, and
+    /// nothing otherwise. The next compressed message allocates the inflater again.
     pub fn release_window(&mut self) {
         if let Some(inflater) = &mut self.inflater {
             inflater.release();
         }
     }
 
-    /// Whether [`Self::release_window`] would give anything back.
+    /// Returns whether [`Self::release_window`] would free anything.
     #[must_use]
     pub fn holds_window(&self) -> bool {
         self.inflater.as_ref().is_some_and(|inflater| inflater.can_release())
     }
 
-    /// A message begins, with these reserved bits.
+    /// Starts a message whose first frame has the reserved bits `rsv`.
     pub(super) const fn begin_message(&mut self, rsv: u8) {
-        // RFC 7692 6.1: the bit on the first frame is for the whole message.
+        // RFC 7692 6.1: RSV1 on the first frame holds for the whole message.
         self.inflating.coding = if rsv & RSV1 != 0 { Coding::Compressed } else { Coding::None };
     }
 
@@ -78,26 +87,25 @@ impl Receiver {
         !matches!(self.inflating.coding, Coding::None)
     }
 
-    /// The longest payload of a frame of the message in progress, where `max_frame` is set.
+    /// Returns the longest allowed payload of a frame, given `max_frame`.
     ///
-    /// Data that does not compress becomes longer, and a fragment cannot be sent uncompressed where the ones before were
-    /// not (RFC 7692 6.1). So there is room for what `max_frame` bytes may become. It costs no memory: a compressed
-    /// payload is inflated as it arrives, and of what comes out `max_message` is the limit.
+    /// Data that does not compress becomes longer, and a fragment must be compressed if the ones before were (RFC
+    /// 7692 6.1). So a compressed frame may be as long as `max_frame` bytes can become. This costs no memory: payload
+    /// is inflated as it arrives, and `max_message` limits the output.
     pub(super) const fn longest_frame(&self, max_frame: u64) -> u64 {
         if self.is_compressed() { longest_payload(max_frame) } else { max_frame }
     }
 
-    /// The payload of a frame of a compressed message, or what is there of it. The frame stays open until all
-    /// that it inflates to is out.
+    /// Consumes payload of a compressed message. Returns an event once a message or a chunk of one is complete.
     ///
-    /// Pauses where the budget is used up and there is more: input, output that the inflater holds back, or the end of
-    /// the message.
+    /// Pauses if the budget is used up while more can be done: input is left, the inflater holds back output, or the
+    /// end of the message is due.
     pub(super) fn inflate(
         &mut self,
         input: &mut Input<impl ReadBuffer, impl MessageBuffer>,
     ) -> Result<Option<EventIndex>, ProtocolError> {
         if self.inflate_budget == 0 {
-            // A payload of which nothing is left to come was empty, or did not end its frame when all of it was taken in.
+            // With nothing left of the payload, the frame is still open: it was empty, or its output is not complete.
             if input.remaining() > 0 || self.decoder.payload_left() == 0 {
                 self.inflating.coding = Coding::Paused;
             }
@@ -126,7 +134,7 @@ impl Receiver {
                     break;
                 }
                 Inflated::All if input.remaining() == 0 => break,
-                // There is more output, more input, or the end of the message to come.
+                // More output, more input or the end of the message follows.
                 Inflated::Full | Inflated::All if self.inflate_budget == 0 => {
                     self.inflating.coding = Coding::Paused;
                     break;
@@ -142,8 +150,8 @@ impl Receiver {
         Ok((len > 0).then(|| self.inflated_chunk(len, false)))
     }
 
-    /// Inflates some of what is there of a payload, or once all of it is taken in, what is left in the
-    /// inflater.
+    /// Inflates one piece of the payload that has arrived. If all payload was consumed, writes output that the
+    /// inflater still holds.
     fn inflate_piece(
         &mut self,
         input: &mut Input<impl ReadBuffer, impl MessageBuffer>,
@@ -172,7 +180,8 @@ impl Receiver {
                 Ok(Finished { step, done }) => {
                     (consumed, produced, blocks) = (step.consumed, step.produced, step.blocks);
                     let stopped = consumed < len && most_blocks.is_some_and(|most| blocks >= most);
-                    // Without room, what was taken in without output may be all that there is.
+                    // Without output space the inflater is stuck, unless it consumed everything and more payload
+                    // follows.
                     let stuck = last || consumed < len;
                     Ok(match (done, room.len()) {
                         (true, _) => Inflated::End,
@@ -189,8 +198,8 @@ impl Receiver {
             };
             produced
         };
-        // RFC 6455 10.4: the limit is on what comes out, and no more than that is ever inflated. One byte shows
-        // whether there is more.
+        // RFC 6455 10.4: the limit is on the output, and no more than that is ever inflated. At the limit, one
+        // further byte shows whether the message is too big.
         let limit = self.config.limits.max_message.saturating_sub(self.message_len);
         let gathered = message.gathered();
         if limit == 0 {
@@ -200,7 +209,7 @@ impl Receiver {
         } else {
             let (least, expected) = match (streaming, len) {
                 (true, _) => (CHUNK - gathered.min(CHUNK), CHUNK - gathered.min(CHUNK)),
-                // What has been taken in already does not come to much.
+                // The payload was consumed before; little output is left.
                 (false, 0) => (SLACK, SLACK),
                 (false, _) => {
                     ((8 * len + SLACK).min(MOST), ((8 * len + SLACK).max(gathered) + SLACK).min(MOST))
@@ -220,13 +229,12 @@ impl Receiver {
         }
         if streaming && self.kind == MessageKind::Text {
             let bytes = message.bytes(message.gathered()).get(gathered..).unwrap_or_default();
-            // RFC 7692 6 with RFC 6455 8.1: what is inflated must be UTF-8, which shows at the first byte that
-            // cannot be right.
+            // RFC 7692 6 with RFC 6455 8.1: the inflated text must be UTF-8, which fails at the first wrong byte.
             self.utf8.push(bytes).map_err(|_| ProtocolError::InvalidUtf8)?;
         }
         let outcome = outcome?;
 
-        // What was not taken is masked again.
+        // Mask again what was not consumed.
         self.decoder.mask_mut().advance(consumed);
         let mut mask = *self.decoder.mask_mut();
         input.unmask_ahead(consumed..len, &mut mask);
@@ -235,14 +243,14 @@ impl Receiver {
         Ok(outcome)
     }
 
-    /// A compressed message has ended.
+    /// Finishes a compressed message and returns its event.
     fn end_inflated(
         &mut self,
         input: &mut Input<impl ReadBuffer, impl MessageBuffer>,
         streaming: bool,
     ) -> Result<EventIndex, ProtocolError> {
         let utf8 = if streaming { self.utf8 } else { input.message_mut().validator() };
-        // RFC 6455 8.1: nor may a code point be cut off by the end of the message.
+        // RFC 6455 8.1: the end of the message must not cut a code point.
         if self.kind == MessageKind::Text && !utf8.is_complete() {
             return Err(ProtocolError::InvalidUtf8);
         }
@@ -260,14 +268,14 @@ impl Receiver {
         Ok(message.into())
     }
 
-    /// The memory is full: what is in it goes out as a chunk, and the rest in chunks behind it.
+    /// Delivers the content of a full message buffer as a chunk. The rest of the message follows in chunks.
     fn spill(
         &mut self,
         input: &mut Input<impl ReadBuffer, impl MessageBuffer>,
     ) -> Result<EventIndex, ProtocolError> {
         let len = input.message_mut().gathered();
         if len == 0 {
-            // There is no memory at all: no message is small enough.
+            // The buffer is empty, so it has no memory at all and every message is too big.
             return Err(ProtocolError::MessageTooBig);
         }
         if self.message == Progress::Gathering {
@@ -278,6 +286,7 @@ impl Receiver {
         Ok(self.inflated_chunk(len, false))
     }
 
+    /// Returns the index of a chunk of `len` inflated bytes, and marks the first one as delivered.
     fn inflated_chunk(&mut self, len: usize, fin: bool) -> EventIndex {
         let first = self.message != Progress::Streaming { started: true };
         self.message = Progress::Streaming { started: true };

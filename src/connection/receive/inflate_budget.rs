@@ -1,21 +1,29 @@
-//! How much is inflated before others have their turn; and what there is of compression without the feature.
+//! The inflate budget, and the stand-ins for a build without the feature `deflate`.
+//!
+//! The budget limits how much one call of poll can inflate, so that one connection cannot keep a thread busy. It
+//! counts output and DEFLATE blocks (`docs/decisions/0017-the-inflate-budget-counts-blocks.md`). `inflate.rs` spends
+//! it.
+//!
+//! Invariant: without a budget, or with any budget, a connection produces the same events, except for where chunks
+//! are cut.
 
 #[cfg(feature = "deflate")]
 use super::Coding;
 use super::Receiver;
 
 impl Receiver {
-    /// Sets how many bytes of compressed messages may be inflated until the next call, `None` for any number, which
+    /// Sets how many bytes of compressed messages may be inflated until the next call. `None` removes the limit, and
     /// is the default. 0 counts as 1.
     ///
-    /// Sixteen KiB on the wire can inflate to 16 MiB, which takes milliseconds: who serves many connections sets a budget
-    /// at the beginning of each connection's turn. Once it is used up, [`poll`](Self::poll) returns `None` with a part of
-    /// the input unread, and [`is_paused`](Self::is_paused) says so. Keep that input, set the next budget, and poll again.
-    /// Events, errors and output are those of a connection without a budget, but for where chunks are cut.
+    /// 16 KiB on the wire can inflate to 16 MiB, which takes milliseconds. A server with many connections sets a
+    /// budget at the beginning of each connection's turn. Once the budget is used up, [`poll`](Self::poll) returns
+    /// `None` with a part of the input unread, and [`is_paused`](Self::is_paused) returns true. Keep that input, set
+    /// the next budget, and poll again. Events and errors are those of a connection without a budget, except for
+    /// where chunks are cut.
     ///
-    /// Each DEFLATE block counts as 2 KiB, as an empty block takes time too.
+    /// Each DEFLATE block counts as 2 KiB, because an empty block takes time too.
     ///
-    /// Without the feature `deflate` it does nothing.
+    /// Without the feature `deflate` this does nothing.
     ///
     /// ```
     /// use hybi::{Config, Input, VecMessage, Receiver, Role};
@@ -48,8 +56,10 @@ impl Receiver {
         let _ = bytes;
     }
 
-    /// Whether the last poll returned `None` because [the budget](Self::set_inflate_budget) is used up. Then there is more
-    /// to do without reading, and [`handle_eof`](crate::Connection::handle_eof) would lose it: poll first until this is `false`.
+    /// Returns whether the last poll returned `None` because [the budget](Self::set_inflate_budget) was used up.
+    ///
+    /// While this is true, set a new budget and poll again: no reading is needed, and
+    /// [`handle_eof`](crate::Connection::handle_eof) would lose the rest.
     #[must_use]
     #[inline]
     pub const fn is_paused(&self) -> bool {
