@@ -1,6 +1,7 @@
-//! The commands of a connection, which are those of its [`Sender`].
+//! Commands of a connection: each delegates to the [`Sender`] and, for reading, to the `Receiver`.
 //!
-//! [`Sender`] has the details: how long a message may be, what waits for what, and when each error comes.
+//! No rule is decided here. [`Sender`] documents how long a message may be, which frames overtake others, and when
+//! each error occurs.
 
 use super::{Connection, MessageKind, WriteQueue};
 #[cfg(feature = "alloc")]
@@ -93,12 +94,12 @@ impl<O: WriteQueue> Connection<O> {
         self.sender.pong(payload)
     }
 
-    /// Closes the connection behind everything that was accepted: see [`Sender::close`](super::Sender::close).
+    /// Closes the connection behind every message that was accepted: see [`Sender::close`](super::Sender::close).
     ///
     /// # Errors
     ///
-    /// [`SendError::Closed`] if closing has begun, [`CodeNotAllowed`](SendError::CodeNotAllowed) or
-    /// [`ReasonTooLong`](SendError::ReasonTooLong); nothing has changed.
+    /// [`SendError::Closed`] if closing has begun, [`CodeNotAllowed`](SendError::CodeNotAllowed) if the code may not
+    /// be sent, or [`ReasonTooLong`](SendError::ReasonTooLong); nothing has changed.
     pub fn close(
         &mut self,
         now: Instant,
@@ -108,7 +109,7 @@ impl<O: WriteQueue> Connection<O> {
         self.sender.close(now, code, reason)
     }
 
-    /// Declines compression for the next message: see [`Sender::uncompressed`](super::Sender::uncompressed).
+    /// Sends the next message uncompressed: see [`Sender::uncompressed`](super::Sender::uncompressed).
     pub const fn uncompressed(&mut self) -> &mut Self {
         self.sender.uncompressed();
         self
@@ -121,7 +122,8 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// Those of [`send_text`](Self::send_text), with the message handed back.
+    /// [`SendError::Blocked`], [`TooLarge`](SendError::TooLarge), [`Closed`](SendError::Closed) or
+    /// [`MessageOpen`](SendError::MessageOpen), with the message; nothing was sent.
     pub fn send(&mut self, message: impl Into<Message>) -> Result<(), UnsentMessage> {
         self.sender.send(message)
     }
@@ -130,7 +132,8 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// Those of [`transmit_text`](Self::transmit_text).
+    /// [`SendError::Blocked`], [`TooLarge`](SendError::TooLarge), [`Closed`](SendError::Closed) or
+    /// [`MessageOpen`](SendError::MessageOpen); nothing was sent, and `write` was not called.
     #[inline]
     pub fn transmit(
         &mut self,
@@ -141,29 +144,30 @@ impl Connection {
         self.sender.transmit(now, message, write)
     }
 
-    /// Sends a message whose frame was made once for many connections: see
+    /// Sends a message whose frame was encoded once for many connections: see
     /// [`Sender::send_prepared`](super::Sender::send_prepared).
     ///
     /// # Errors
     ///
-    /// Those of [`send_text`](Self::send_text).
+    /// [`SendError::Blocked`], [`TooLarge`](SendError::TooLarge), [`Closed`](SendError::Closed) or
+    /// [`MessageOpen`](SendError::MessageOpen); nothing was sent.
     pub fn send_prepared(&mut self, prepared: &Prepared) -> Result<(), SendError> {
         self.sender.send_prepared(prepared)
     }
 
-    /// Returns where to read to: see [`Receiver::read_space`](super::Receiver::read_space).
+    /// Returns the space for the next read: see [`Receiver::read_space`](super::Receiver::read_space).
     #[inline]
     pub fn read_space<'i>(&self, inbox: &'i mut Inbox) -> &'i mut [u8] {
         self.receiver.read_space(inbox)
     }
 
-    /// Returns where the rest of a large payload can be read to: see
+    /// Returns the space where the rest of a large payload will be delivered: see
     /// [`Receiver::payload_space`](super::Receiver::payload_space).
     pub fn payload_space<'m>(&self, message: &'m mut VecMessage) -> &'m mut [u8] {
         self.receiver.payload_space(message)
     }
 
-    /// Counts bytes that were read to [`payload_space`](Self::payload_space): see
+    /// Records that `len` bytes were read to [`payload_space`](Self::payload_space): see
     /// [`Receiver::handle_payload`](super::Receiver::handle_payload).
     pub fn handle_payload(&mut self, message: &mut VecMessage, len: usize) {
         self.receiver.handle_payload(message, len);

@@ -1,4 +1,9 @@
 //! Messages that own their data.
+//!
+//! [`Message`] holds text or bytes in a shared buffer. Receiving hands one out instead of an event that borrows, and
+//! sending accepts one without copying a large payload. [`UnsentMessage`] returns a message that could not be sent.
+//!
+//! Invariant: text in a [`Message`] is valid UTF-8, by its type.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -11,17 +16,7 @@ use crate::error::SendError;
 use crate::frame::Opcode;
 use crate::kernel::Text;
 
-/// A message that owns its data, in a shared buffer: to clone it costs a reference count.
-///
-/// ```
-/// use hybi::{Message, Text};
-///
-/// let message = Message::from("what lives for ever, or is owned, is not copied");
-/// assert_eq!(message.as_text().map(str::len), Some(message.len()));
-/// let (name, borrowed) = ("grüezi".to_owned(), [1, 2, 3]);
-/// assert_eq!(Message::from(Text::copied(&name)), name.into());
-/// assert_eq!(Message::from(borrowed.to_vec()).as_text(), None);
-/// ```
+/// A message that owns its data in a shared buffer. A clone costs a reference count.
 #[derive(Clone, PartialEq, Eq, Debug, Hash)]
 pub enum Message {
     /// Text.
@@ -31,7 +26,7 @@ pub enum Message {
 }
 
 impl Message {
-    /// Text or binary.
+    /// Returns whether this is text or binary.
     #[must_use]
     pub const fn kind(&self) -> MessageKind {
         match self {
@@ -40,7 +35,7 @@ impl Message {
         }
     }
 
-    /// The opcode of its first frame.
+    /// Returns the opcode of the message's first frame.
     pub(super) const fn opcode(&self) -> Opcode {
         match self {
             Self::Text(_) => Opcode::Text,
@@ -48,7 +43,7 @@ impl Message {
         }
     }
 
-    /// The payload.
+    /// Returns the payload.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         match self {
@@ -57,7 +52,7 @@ impl Message {
         }
     }
 
-    /// The text, if it is that.
+    /// Returns the text; `None` for a binary message.
     #[must_use]
     pub fn as_text(&self) -> Option<&str> {
         match self {
@@ -66,19 +61,19 @@ impl Message {
         }
     }
 
-    /// The length of the payload in bytes.
+    /// Returns the length of the payload in bytes.
     #[must_use]
     pub fn len(&self) -> usize {
         self.as_bytes().len()
     }
 
-    /// Whether the payload is empty.
+    /// Returns whether the payload is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.as_bytes().is_empty()
     }
 
-    /// The payload, without copying.
+    /// Returns the payload without copying it.
     #[must_use]
     pub fn into_bytes(self) -> Bytes {
         match self {
@@ -118,12 +113,12 @@ impl From<Bytes> for Message {
     }
 }
 
-/// An owned message that was not sent, and why.
+/// An owned message that was not sent, with the reason.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct UnsentMessage {
-    /// Why it was refused.
+    /// The reason why the message was not sent.
     pub error: SendError,
-    /// The message.
+    /// The message, as it was handed in.
     pub message: Message,
 }
 
