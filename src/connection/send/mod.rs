@@ -1,4 +1,19 @@
-//! Sending: commands in, bytes to write out.
+//! Sending: encodes messages and control frames into bytes to write, closes the connection, and keeps the timers.
+//!
+//! [`Sender`] holds the state of the sending half. It does not write to a transport and does not decode: a driver
+//! writes, and the receiving half hands over its replies as values.
+//!
+//! - `mod.rs`: what happened (`handle_*`), what the driver must do (`poll_*`), getters.
+//! - `commands.rs`, `send_message.rs`, `prepared.rs`, `compress.rs`: messages and control frames into the queue.
+//! - `write_through.rs`: messages that are written without waiting in the queue.
+//! - `transmit.rs`: bytes to the transport.
+//! - `close.rs`, `deadlines.rs`: our Close and the timers.
+//! - `write_queue.rs`, `outbox.rs`, `slice_outbox.rs`, `control_queue.rs`: the memory in which frames wait.
+//!
+//! Invariants:
+//! - No data frame is queued once `closing` has left `Open`, and no control frame behind a Close (RFC 6455 section
+//!   5.5.1).
+//! - A frame of which a byte was written is completed before any other is written: it ends at `boundary`.
 
 mod close;
 mod commands;
@@ -39,111 +54,112 @@ use crate::connection::event::{
 use crate::connection::send::control_queue::MAX_CONTROL_FRAME;
 use crate::connection::timers::Timers;
 
-/// Kept free in an [`WriteQueue`] of fixed size, for a Close.
+/// Space that is kept free for a Close in a [`WriteQueue`] of fixed size, in bytes.
 const RESERVE: usize = MAX_CONTROL_FRAME;
 
-/// The sending half of a connection: messages and control frames into bytes, the closing handshake, and
-/// the timers.
+/// The sending half of a connection: encodes messages and control frames, and keeps the closing handshake and the
+/// timers.
 ///
-/// [`Connection`](crate::Connection) composes it with a [`Receiver`](crate::Receiver). Used on its own, in a
-/// task that only sends, it is told by [`settle`](Self::apply) what receiving owes.
+/// [`Connection`](crate::Connection) composes it with a [`Receiver`](crate::Receiver). A task that only sends can use
+/// it alone, and hands the replies of the receiving half to [`apply`](Self::apply).
 #[derive(Debug)]
-// For the order see `Connection`.
+// `Connection` explains the order of the fields.
 #[repr(C)]
 pub struct Sender<O> {
     dropped: u64,
     #[cfg(feature = "deflate")]
     deflater: Option<std::boxed::Box<crate::deflate::Deflater>>,
-    /// How the connection ended, or would end as things stand.
+    /// How the connection ended, or how it would end if the stream ended now.
     outcome: Outcome,
-    /// The message that is open in fragments.
+    /// The kind of the message of which fragments were sent and the last one is missing.
     open: Option<MessageKind>,
     transport: Transport,
-    /// The transport has taken bytes, a Close among them, and has not flushed them.
+    /// Whether the transport has taken bytes that it has not flushed.
     held_back: bool,
-    /// [`Event::Closed`](crate::Event::Closed) was given out.
+    /// Whether [`Event::Closed`](crate::Event::Closed) was returned.
     reported: bool,
     encoder: Encoder,
-    // From here on with each message.
+    // Each message touches the fields from here on.
     closing: CloseNegotiation,
     own_close: OwnClose,
     #[cfg(feature = "deflate")]
     deflating: Deflating,
     congestion: Congestion,
-    /// A send was handed back.
+    /// Whether a send failed with `Blocked`, so that [`Event::Writable`](crate::Event::Writable) must follow.
     blocked: bool,
-    /// Data was queued since the last write.
+    /// Whether data was queued that is not completely written.
     fresh_data: bool,
     config: SharedConfig,
-    /// Where the frame that is being written ends in `out`; 0 between frames.
+    /// Offset in `out` at which the frame that is being written ends; 0 between frames.
     boundary: usize,
     out: O,
     timers: Timers,
     counters: Counters,
 }
 
-/// Where our Close is, in a byte: a connection is to stay small.
+/// The position of our Close, in one byte to keep a connection small.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 struct OwnClose(u8);
 
 impl OwnClose {
     const NO: Self = Self(0);
-    /// Ahead of everything.
+    /// Our Close is in the control queue, ahead of all data.
     const URGENT: Self = Self(u8::MAX);
 
-    /// Behind all that was accepted before it, in a frame of `len` bytes, which are at most 131.
+    /// Our Close is the last frame in the write queue and `len` bytes long, at most 131.
     fn queued(len: usize) -> Self {
         Self(u8::try_from(len).unwrap_or(u8::MAX - 1))
     }
 
-    /// How many bytes it is, where it is in the queue.
+    /// Returns the length of our Close in the write queue; 0 if it is not there.
     fn queued_len(self) -> usize {
         if self == Self::URGENT { 0 } else { self.0.into() }
     }
 }
 
-/// What has become of the transport.
+/// The state of the transport, as the driver reported it or as it shall be.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Transport {
     Open,
-    /// A write has failed: it can only be read.
+    /// A write has failed. The transport can only be read.
     Failed,
-    /// Its sending half is closed.
+    /// The sending half of the transport is closed.
     HalfClosed,
-    /// It is to be dropped with what may lie unsent in it.
+    /// The driver shall drop the transport with the bytes that may lie unsent in it.
     Aborted,
 }
 
-/// What the transport said when it was last written to.
+/// The result of the last write to the transport.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Congestion {
-    /// It took all that it was given.
+    /// The transport took all bytes.
     None,
-    /// It took a part; or it has not taken our Close yet, after which a shorter wait begins.
+    /// The transport took a part, or it has not taken our Close yet, after which the wait for the end begins.
     Partial,
-    /// It took nothing: bytes that it takes next show that the peer reads.
+    /// The transport took nothing. Bytes that it takes next show that the peer reads.
     Full,
 }
 
-/// What a sender knows of compression.
+/// The state of compression in a sender.
 #[cfg(feature = "deflate")]
 #[derive(Clone, Copy, Debug, Default)]
 struct Deflating {
     agreed: Option<crate::deflate::Agreed>,
-    /// The message that is open in fragments is compressed.
+    /// Whether the message that is open in fragments is compressed.
     in_message: bool,
-    /// The next message is not to be compressed.
+    /// Whether the next message is sent uncompressed.
     declined: bool,
 }
 
 impl<O: WriteQueue> Sender<O> {
-    /// The sending half of a server, which queues what it sends in `out`.
+    /// Creates the sending half of a server, with the write queue `out`.
     #[must_use]
     pub fn server(now: Instant, config: impl Into<SharedConfig>, out: O) -> Self {
         Self::new(now, config.into(), out, Encoder::server())
     }
 
-    /// The sending half of a client, which draws its masking keys from `keys`: see [`MaskingKeys`].
+    /// Creates the sending half of a client, with the write queue `out`. It draws masking keys from `keys`: see
+    /// [`MaskingKeys`].
     #[must_use]
     pub fn client(
         now: Instant,
@@ -182,7 +198,7 @@ impl<O: WriteQueue> Sender<O> {
 
     // --- what happened ---
 
-    /// Does what receiving owes to the wire.
+    /// Carries out a reply of the receiving half: queues its frame, or measures the round trip.
     pub fn apply(&mut self, now: Instant, reply: impl Into<PendingReply>) {
         self.apply_reply(now, Reply::from(&reply.into()));
     }
@@ -192,8 +208,8 @@ impl<O: WriteQueue> Sender<O> {
             Reply::RoundTrip(payload) => self.timers.pong(now, payload),
             Reply::Pong(payload) => {
                 if self.config.auto_pong && self.may_answer() {
-                    // RFC 6455 5.5.3: of several Pings, the newest alone may be answered. The last few are, as
-                    // far as they fit.
+                    // RFC 6455 5.5.3: only the newest of several Pings must be answered. The control queue keeps as
+                    // many Pongs as fit.
                     self.push_pong(payload);
                 }
             }
@@ -204,49 +220,52 @@ impl<O: WriteQueue> Sender<O> {
         }
     }
 
+    /// Answers the peer's Close, or takes it as the answer to ours.
     #[cold]
     fn answer_close(&mut self, now: Instant, code: Option<CloseCode>, reason: &str) {
         let frame = CloseFrame { code, reason: CloseReason::truncated(reason) };
         let before = self.closing.state();
         match (before, self.closing.handle(CloseEvent::Received)) {
-            // RFC 6455 5.5.1: the answer typically echoes the code. The reason goes with it, as the peer's
-            // application is shown both as one.
+            // RFC 6455 5.5.1: the answer typically echoes the code. It echoes the reason too, because the peer's
+            // application is shown both together.
             (_, CloseAction::AnswerClose) => self.send_prompt_close(now, &frame),
-            // Both sides closed at the same time: our own Close is the answer.
+            // Both sides closed at the same time, so our own Close is the answer.
             (CloseState::Sent, _) => self.expedite_own_close(),
             _ => return,
         }
         self.outcome = Outcome::Clean { code: frame.code_seen() };
         self.await_end(now);
         if self.buffered_amount() > 0 && self.congestion == Congestion::None {
-            // Writing is looked at closely from here on: once all is out, the wait for the end begins.
+            // `Partial` makes `transmitted` look for the moment when everything is written: the wait for the end begins
+            // then.
             self.congestion = Congestion::Partial;
         }
     }
 
-    /// Input came in, with `data` or with control frames alone: the peer is alive.
+    /// Records that input came in: `data`, or control frames alone. The peer is alive.
     #[inline]
     pub fn handle_received(&mut self, now: Instant, data: bool) {
         self.timers.received(now, data);
     }
 
-    /// Input came in that is kept and will be decoded later: the peer is alive, and may have answered a Ping.
+    /// Records that input came in which will be decoded later. The peer is alive, and may have answered a Ping.
     pub fn handle_unread(&mut self, now: Instant) {
         self.timers.received_unread(now);
     }
 
-    /// The stream has ended, by end of file or by reset; [`Receiver::cut`](crate::Receiver::cut) tells where.
+    /// Handles the end of the stream, by end of file or by reset. `position` comes from
+    /// [`Receiver::cut`](crate::Receiver::cut).
     ///
-    /// A peer that ends its half of the stream may still read. Write what is queued first: if the answer to the peer's
-    /// Close is among it, the outcome is [`Outcome::Unanswered`] otherwise.
+    /// A peer that ends its half of the stream may still read. So write what is queued first. If the answer to the
+    /// peer's Close is still unwritten, the outcome is [`Outcome::Unanswered`].
     pub fn handle_eof(&mut self, position: EofPosition) {
         let all_written = self.is_flushed();
         if let CloseAction::End(ending) = self.closing.handle(CloseEvent::Eof) {
             self.outcome = match (ending, self.outcome) {
-                // A connection that was closed because it was idle stays one that timed out.
+                // A connection that was closed for being idle keeps that outcome.
                 (Ending::Abnormal, outcome @ Outcome::TimedOut(_)) => outcome,
                 (Ending::Abnormal, _) => Outcome::Abnormal(position),
-                // RFC 6455 7.1.4: it is closed cleanly after the closing handshake, for which both send a Close.
+                // RFC 6455 7.1.4: a close is clean after the closing handshake, for which both sides send a Close.
                 (Ending::Clean, Outcome::Clean { code }) if !all_written => Outcome::Unanswered { code },
                 (_, outcome) => outcome,
             };
@@ -254,46 +273,48 @@ impl<O: WriteQueue> Sender<O> {
         }
     }
 
-    /// No more input will come, but the peer may still read: what is queued can be written for as long as
-    /// [`Config::close_timeout`] allows, after which the connection ends. Call [`handle_eof`](Self::handle_eof) once it
-    /// is written, or at once where it does not matter. [`Receiver::cut`](crate::Receiver::cut) tells where the input ended.
+    /// Handles the end of input while the peer may still read. `position` comes from
+    /// [`Receiver::cut`](crate::Receiver::cut).
+    ///
+    /// Queued bytes can be written for as long as [`Config::close_timeout`] allows. Then the connection ends. Call
+    /// [`handle_eof`](Self::handle_eof) once they are written, or at once if they do not matter.
     pub fn handle_input_ended(&mut self, now: Instant, position: EofPosition) {
         if matches!(self.outcome, Outcome::Abnormal(_)) {
             self.outcome = Outcome::Abnormal(position);
         }
-        // From here on no timer may run that only input would stop: a peer that sends no more answers no Ping.
+        // A peer that sends no more answers no Ping. Stop every timer that only input would stop.
         self.timers.close(now, &self.config);
     }
 
-    /// The transport holds back bytes that it has taken until it is flushed, or has been flushed.
+    /// Records whether the transport holds back bytes that it has taken until it is flushed.
     ///
-    /// Of interest while the connection closes, and only to transports with a buffer of their own, as TLS libraries
-    /// have one. Say `true` before [`transmitted`](Self::transmitted), and `false` when the flush is done: until then
-    /// our Close is not counted as written, so the connection does not end as if it were.
+    /// This matters while the connection closes, for transports with a buffer of their own such as TLS libraries.
+    /// Report `true` before [`transmitted`](Self::transmitted) and `false` once the flush is done. Until then our Close
+    /// does not count as written, so that the connection does not end cleanly too early.
     pub fn handle_held_back(&mut self, now: Instant, held_back: bool) {
         self.held_back = held_back;
         self.await_end(now);
     }
 
-    /// A write to the transport has failed, for the driver that goes on with this connection: nobody knows how much of
-    /// that write the transport took, so nothing may be written to it any more. What comes in can still be read.
+    /// Records that a write to the transport has failed. Nothing may be written any more, because nobody knows how much
+    /// of that write was taken. Input can still be read.
     ///
-    /// The adapters say so when they are taken apart, and heed it when they are put together. All that changes here is that
-    /// [`poll_transport`](Self::poll_transport) does not ask for half-close any more.
+    /// The adapters report this when they are taken apart, and a driver that is put together again honours it. The only
+    /// effect here is that [`poll_transport`](Self::poll_transport) no longer asks for half-close.
     pub fn handle_write_failed(&mut self) {
         if self.transport == Transport::Open {
             self.transport = Transport::Failed;
         }
     }
 
-    /// The sending half of the transport is closed, as [`Self::poll_transport`] asked for.
+    /// Records that the sending half of the transport is closed, as [`Self::poll_transport`] asked for.
     pub fn handle_half_closed(&mut self) {
         self.transport = Transport::HalfClosed;
     }
 
     // --- what the driver must do ---
 
-    /// What Sender alone has to say: [`Event::Writable`](crate::Event::Writable), and at the end
+    /// Returns the next event of the sending half: [`Event::Writable`](crate::Event::Writable), and at the end
     /// [`Event::Closed`](crate::Event::Closed).
     pub fn poll(&mut self) -> Option<EventIndex> {
         if self.closing.state() == CloseState::Ended {
@@ -301,7 +322,7 @@ impl<O: WriteQueue> Sender<O> {
             return first.then_some(What::Closed(self.outcome).into());
         }
         let open = self.blocked && self.closing.state() == CloseState::Open;
-        // Pongs do not count: a peer that never stops pinging must not hold the application back.
+        // Pongs do not count: a peer that pings without end must not block the application.
         if open && self.out.has_drained(self.config.high_water) && !self.out.control().has_ping() {
             self.blocked = false;
             return Some(What::Writable.into());
@@ -309,26 +330,26 @@ impl<O: WriteQueue> Sender<O> {
         None
     }
 
-    /// Whether [`Self::poll`] may give something.
+    /// Returns whether [`Self::poll`] may return an event.
     #[inline]
     pub(super) fn has_event(&self) -> bool {
         self.blocked || self.closing.state() == CloseState::Ended
     }
 
-    /// When [`Self::handle_timeout`] is to be called next; `None` for not at all.
+    /// Returns when to call [`Self::handle_timeout`] next; `None` if no timer runs.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
         self.next_deadline().map(|(at, _)| at)
     }
 
-    /// What is to be done with the transport now. The answer stays the same until it is done.
+    /// Returns what to do with the transport now. The answer stays the same until that is done.
     #[must_use]
     pub fn poll_transport(&self) -> Option<TransportAction> {
         match self.closing.state() {
             CloseState::Ended if self.transport == Transport::Aborted => Some(TransportAction::Abort),
             CloseState::Ended => Some(TransportAction::Close),
-            // RFC 6455 7.1.1: the server closes TCP first, a client waits for it to; and whoever fails the
-            // connection closes it. The Close must be out before, and must not be lost to a reset.
+            // RFC 6455 7.1.1: the server closes TCP first and a client waits for it. An endpoint that fails the
+            // connection closes it too. The Close must be flushed before, so that no reset destroys it.
             CloseState::Both if self.encoder.role() == Role::Client => None,
             CloseState::Both | CloseState::Failed
                 if self.is_flushed() && self.transport == Transport::Open =>
@@ -341,7 +362,7 @@ impl<O: WriteQueue> Sender<O> {
 
     // --- getters ---
 
-    /// The bytes that wait to be written, headers included.
+    /// Returns the number of bytes that wait to be written, headers included.
     #[inline]
     #[must_use]
     pub fn buffered_amount(&self) -> usize {
@@ -351,13 +372,13 @@ impl<O: WriteQueue> Sender<O> {
         }
     }
 
-    /// Whether a message would be accepted now.
+    /// Checks whether a message would be accepted now.
+    ///
+    /// Unlike a send that fails, this does not ask for [`Event::Writable`](crate::Event::Writable).
     ///
     /// # Errors
     ///
-    /// [`SendError::Blocked`] where as much waits as the configuration allows, [`SendError::Closed`] once
-    /// closing has begun. Unlike a send that is handed back, this does not ask for
-    /// [`Event::Writable`](crate::Event::Writable).
+    /// [`SendError::Blocked`] if the high-water mark is reached, [`SendError::Closed`] once closing has begun.
     pub fn can_send(&self) -> Result<(), SendError> {
         if self.closing.state() != CloseState::Open {
             Err(SendError::Closed)
@@ -368,13 +389,14 @@ impl<O: WriteQueue> Sender<O> {
         }
     }
 
-    /// The shortest time that a timer runs here: what starts now is not due before it has passed. So for so
-    /// long whoever waits beside a half that sends need not ask [`poll_timeout`](Self::poll_timeout) again.
-    /// `None` where there are no timers.
+    /// Returns the shortest time that any timer runs; `None` if there are no timers.
+    ///
+    /// No timer that starts now expires before this time has passed. So a task that waits beside a sending half need
+    /// not ask [`poll_timeout`](Self::poll_timeout) again for so long.
     #[must_use]
     pub fn shortest_timeout(&self) -> Option<Duration> {
         let &Config { ping_interval, pong_timeout, close_timeout, idle_timeout, .. } = self.config();
-        // A window too is held from when something is sent.
+        // Sending also starts the timer that releases the compression window.
         #[cfg(feature = "deflate")]
         let release = Term::new(self.deflating.agreed.and(self.config.compression.release_after));
         #[cfg(not(feature = "deflate"))]
@@ -382,70 +404,72 @@ impl<O: WriteQueue> Sender<O> {
         ping_interval.min(pong_timeout).min(close_timeout).min(idle_timeout).min(release).duration()
     }
 
-    /// The latest instant that is known to have passed on the clock of this connection. A driver that goes on with a
-    /// connection of another one starts its clock there, so that no timer waits for a time that has long been.
+    /// Returns the latest instant that is known to have passed on the clock of this connection.
+    ///
+    /// A driver that takes over a connection starts its clock there, so that no timer waits for a time that has passed.
     #[must_use]
     pub fn latest_instant(&self) -> Instant {
         self.timers.latest(&self.config)
     }
 
-    /// How far closing has come.
+    /// Returns the state of the closing handshake.
     #[must_use]
     pub const fn close_state(&self) -> CloseState {
         self.closing.state()
     }
 
-    /// The time from the last Ping that was answered to its Pong.
+    /// Returns the time from the last answered Ping to its Pong; `None` before the first.
     #[must_use]
     pub fn round_trip(&self) -> Option<Duration> {
         self.timers.round_trip()
     }
 
-    /// What has gone out: messages and frames as they were accepted, bytes as they were written.
+    /// Counts what went out: messages and frames when they were accepted, bytes when they were written.
     #[must_use]
     pub const fn counters(&self) -> Counters {
         self.counters
     }
 
-    /// The bytes of messages, headers included, that had been accepted and were dropped, because the peer
-    /// closed or the connection failed or ended before they were written.
+    /// Returns how many bytes of accepted messages were dropped, headers included. They were not written when the peer
+    /// closed, or when the connection failed or ended.
     #[must_use]
     pub const fn dropped(&self) -> u64 {
         self.dropped
     }
 
-    /// Whether a write to the transport has failed, as [`handle_write_failed`](Self::handle_write_failed) was told.
+    /// Returns whether a write to the transport has failed, as [`handle_write_failed`](Self::handle_write_failed)
+    /// recorded.
     #[must_use]
     pub const fn has_write_failed(&self) -> bool {
         matches!(self.transport, Transport::Failed)
     }
 
-    /// When data last went either way.
+    /// Returns when data last went either way.
     #[cfg(feature = "deflate")]
     const fn last_data(&self) -> Instant {
         self.timers.data()
     }
 
-    /// The configuration.
+    /// Returns the configuration.
     #[must_use]
     pub fn config(&self) -> &Config {
         &self.config
     }
 
-    /// The role this half sends in.
+    /// Returns the role of this end of the connection.
     #[must_use]
     pub const fn role(&self) -> Role {
         self.encoder.role()
     }
 
-    /// Gives back heap that is held for nothing.
+    /// Frees heap that the write queue holds while it is empty.
     pub fn release_idle(&mut self) {
         self.out.release();
     }
 
     // --- helpers ---
 
-    /// Once both Closes have passed, a client waits for the end of the stream for a shorter time.
+    /// Shortens a client's wait for the end of the stream, once both Closes have passed.
     fn await_end(&mut self, now: Instant) {
         // RFC 6455 7.1.1: a client waits for the server to close the TCP connection, but may close it at any time.
         if self.closing.state() == CloseState::Both
@@ -456,11 +480,12 @@ impl<O: WriteQueue> Sender<O> {
         }
     }
 
+    /// Returns whether everything is written and flushed.
     fn is_flushed(&self) -> bool {
         self.buffered_amount() == 0 && !self.held_back
     }
 }
 
-/// Where the fields begin that each message touches.
+/// Offset of the first field that each message touches.
 #[cfg(all(test, feature = "alloc", target_pointer_width = "64"))]
 pub(super) const USED_FROM: usize = core::mem::offset_of!(Sender<Outbox>, closing);
