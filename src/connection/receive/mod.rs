@@ -190,8 +190,8 @@ impl Receiver {
         self.fast && input.remaining() == 0
     }
 
-    #[inline]
     /// Decodes up to the next event of any kind: the slow path of [`Self::poll`].
+    #[inline]
     pub(super) fn poll_any(
         &mut self,
         input: &mut Input<impl ReadBuffer, impl MessageBuffer>,

@@ -1,7 +1,12 @@
-//! Commands: messages and control frames into the write queue.
+//! Commands of the sending half: messages and control frames into the write queue.
 //!
-//! Each command is checked in one place ([`Sender::accept`], [`Sender::check_control`]), written by one function that puts
-//! the header in front ([`Sender::push`] and its forms for short headers), and counted in one place.
+//! A command is checked, encoded behind its header, and counted. Encoding needs no further check, because an accepted
+//! frame fits. Compression is in `compress.rs`, writing without the queue in `write_through.rs`.
+//!
+//! Invariants:
+//! - Each command is checked in one place: [`Sender::accept`] for data, [`Sender::check_control`] for Ping and Pong.
+//! - A refused command changes nothing, except that `Blocked` asks for [`Event::Writable`](crate::Event::Writable).
+//! - Each accepted message is counted once, in [`Sender::count_message`].
 
 use super::control_queue::MAX_CONTROL_FRAME;
 use super::{RESERVE, Sender, WriteQueue};
@@ -29,22 +34,25 @@ impl<O: WriteQueue> Sender<O> {
     ///
     /// # Errors
     ///
-    /// As [`Self::send_text`].
+    /// [`SendError::Blocked`], [`TooLarge`](SendError::TooLarge), [`Closed`](SendError::Closed) or
+    /// [`MessageOpen`](SendError::MessageOpen); nothing was sent.
     #[inline]
     pub fn send_binary(&mut self, data: &[u8]) -> Result<(), SendError> {
         self.data(Opcode::Binary, true, data)
     }
 
-    /// Sends the next fragment of a message (RFC 6455 section 5.4). The first one opens the message, the
-    /// one with `fin` ends it; control frames may be sent in between. Fragments of text may be cut
-    /// anywhere; it is the caller's duty that they are UTF-8 when put together.
+    /// Sends the next fragment of a message (RFC 6455 section 5.4).
+    ///
+    /// The first fragment opens the message, and the one with `fin` ends it. Control frames may be sent in between.
+    /// Fragments of text may cut code points, but the caller must make sure that the whole message is UTF-8.
     ///
     /// # Errors
     ///
-    /// As [`Self::send_text`]; [`SendError::MessageOpen`] where a message of another kind is open.
+    /// [`SendError::Blocked`], [`TooLarge`](SendError::TooLarge), [`Closed`](SendError::Closed), or
+    /// [`MessageOpen`](SendError::MessageOpen) if a message of another kind is open; nothing was sent.
     pub fn send_fragment(&mut self, kind: MessageKind, data: &[u8], fin: bool) -> Result<(), SendError> {
-        // A fragment of another kind than the open message counts as the first of a new message. `accept` refuses it,
-        // and gives the same reason as for any other message.
+        // A fragment of another kind than the open message is treated as the first of a new message. `accept` refuses
+        // it with the same error as any other message.
         let opcode = match kind {
             _ if self.open == Some(kind) => Opcode::Continuation,
             MessageKind::Text => Opcode::Text,
@@ -55,9 +63,10 @@ impl<O: WriteQueue> Sender<O> {
         Ok(())
     }
 
-    /// The next message that is accepted goes out as it is, whatever was agreed on: for one that has a secret
-    /// in it (RFC 7692 section 8). To be said before the first fragment: a message that is open goes on as it began.
-    /// See [`manual::security`](crate::manual::security).
+    /// Sends the next accepted message uncompressed, whatever the handshake agreed on. Use it for a message that
+    /// contains a secret (RFC 7692 section 8): see [`manual::security`](crate::manual::security).
+    ///
+    /// Call it before the first fragment. A message that is open continues as it began.
     ///
     /// ```
     /// # #[cfg(feature = "alloc")] {
@@ -75,13 +84,13 @@ impl<O: WriteQueue> Sender<O> {
         self
     }
 
-    /// Sends a Ping, ahead of messages that wait. Its Pong comes as an event, and sets
+    /// Sends a Ping ahead of messages that wait. The Pong comes as an event and sets
     /// [`round_trip`](Self::round_trip).
     ///
     /// # Errors
     ///
-    /// [`SendError::ControlTooLong`], [`Blocked`](SendError::Blocked) or [`Closed`](SendError::Closed);
-    /// nothing was sent.
+    /// [`SendError::ControlTooLong`], [`Blocked`](SendError::Blocked) or [`Closed`](SendError::Closed); nothing was
+    /// sent.
     pub fn ping(&mut self, now: Instant, payload: &[u8]) -> Result<(), SendError> {
         self.check_control(Opcode::Ping, payload)?;
         if !self.push_ping(payload) {
@@ -92,27 +101,28 @@ impl<O: WriteQueue> Sender<O> {
         Ok(())
     }
 
-    /// Sends a Pong, ahead of messages that wait: for those who have turned automatic ones off, or who
-    /// want to show that they are there. While it waits, newer Pongs may take its place.
+    /// Sends a Pong ahead of messages that wait, to answer a Ping by hand or as an unsolicited sign of life. While it
+    /// waits, newer Pongs may replace it.
     ///
     /// # Errors
     ///
-    /// As [`Self::ping`].
+    /// [`SendError::ControlTooLong`] or [`Closed`](SendError::Closed); nothing was sent.
     pub fn pong(&mut self, payload: &[u8]) -> Result<(), SendError> {
         self.check_control(Opcode::Pong, payload)?;
         self.push_pong(payload);
         Ok(())
     }
 
-    /// Closes the connection: sends a Close behind everything that was accepted, and waits for the peer's
-    /// until the close timeout. Messages still come in meanwhile. Without a code the frame has no body, and
-    /// the peer sees 1005.
+    /// Closes the connection: sends a Close behind every accepted message, and waits for the peer's Close until the
+    /// close timeout.
+    ///
+    /// Messages still come in meanwhile. Without a code the frame has no body, and the peer reports 1005.
     ///
     /// # Errors
     ///
-    /// [`SendError::Closed`] where closing has begun, [`CodeNotAllowed`](SendError::CodeNotAllowed) or
-    /// [`ReasonTooLong`](SendError::ReasonTooLong); nothing has changed.
-    // Once a connection: not in the way of what a loop does with each message.
+    /// [`SendError::Closed`] if closing has begun, [`CodeNotAllowed`](SendError::CodeNotAllowed) if this role may not
+    /// send the code or the reason has none, or [`ReasonTooLong`](SendError::ReasonTooLong); nothing has changed.
+    // Called once for each connection. `cold` keeps it away from the code that runs for each message.
     #[cold]
     pub fn close(
         &mut self,
@@ -120,7 +130,8 @@ impl<O: WriteQueue> Sender<O> {
         code: impl Into<Option<CloseCode>>,
         reason: &str,
     ) -> Result<(), SendError> {
-        // RFC 6455 5.5.1: a Close is sent once. Another one is refused for that, whatever else is wrong with it.
+        // RFC 6455 5.5.1: a Close is sent once. A second one is refused for that reason, whatever else is wrong with
+        // it.
         if self.closing.state() != CloseState::Open {
             return Err(SendError::Closed);
         }
@@ -141,6 +152,7 @@ impl<O: WriteQueue> Sender<O> {
 // --- frames into the queue ---
 
 impl<O: WriteQueue> Sender<O> {
+    /// Sends a data frame, compressed if that was agreed on and pays.
     #[inline]
     pub(super) fn data(&mut self, opcode: Opcode, fin: bool, payload: &[u8]) -> Result<(), SendError> {
         #[cfg(feature = "deflate")]
@@ -152,7 +164,7 @@ impl<O: WriteQueue> Sender<O> {
         self.queue_uncompressed(opcode, fin, payload)
     }
 
-    /// A data frame that is not compressed.
+    /// Accepts and queues a data frame without compression.
     #[inline]
     pub(super) fn queue_uncompressed(
         &mut self,
@@ -178,7 +190,9 @@ impl<O: WriteQueue> Sender<O> {
         self.count(opcode, fin);
     }
 
-    /// As [`Self::push`], behind a header that is known, and says that the payload is not masked.
+    /// Queues a frame with an encoded header and a payload that is not masked.
+    ///
+    /// A header of constant length makes this faster than [`Self::push`], which encodes any header.
     #[inline]
     pub(super) fn push_behind<const N: usize>(&mut self, header: [u8; N], payload: &[u8]) {
         let len = header.len() + payload.len();
@@ -191,8 +205,8 @@ impl<O: WriteQueue> Sender<O> {
         }
     }
 
-    /// Queues a data frame that is not small.
-    // In the way neither of small ones nor of masks.
+    /// Queues a data frame whose payload is longer than 125 bytes or masked.
+    // Kept out of line so that small unmasked messages do not pay for it.
     #[inline(never)]
     pub(super) fn push_larger(&mut self, opcode: Opcode, fin: bool, rsv: u8, payload: &[u8]) {
         match u16::try_from(payload.len()) {
@@ -206,13 +220,14 @@ impl<O: WriteQueue> Sender<O> {
         }
     }
 
+    /// Queues a data frame with any header.
     #[inline(never)]
     pub(super) fn push_any(&mut self, opcode: Opcode, fin: bool, rsv: u8, payload: &[u8]) {
         let header = self.encoder.checked_header(opcode, fin, payload.len() as u64);
         self.push(&Header { rsv, ..header }, payload);
     }
 
-    /// Queues a frame. Nothing happens where it does not fit.
+    /// Queues a frame. Does nothing if the frame does not fit.
     #[inline]
     pub(super) fn push(&mut self, header: &Header, payload: &[u8]) {
         if let Some(gap) = self.out.gap(header.encoded_len() + payload.len()) {
@@ -221,7 +236,7 @@ impl<O: WriteQueue> Sender<O> {
         }
     }
 
-    /// Whether a data frame may be queued now.
+    /// Checks whether a data frame of `len` bytes may be queued now.
     #[inline]
     pub(super) fn accept(&mut self, opcode: Opcode, fin: bool, len: usize) -> Result<(), SendError> {
         // RFC 6455 5.5.1: no data follows a Close.
@@ -240,13 +255,14 @@ impl<O: WriteQueue> Sender<O> {
         Ok(())
     }
 
+    /// Counts a queued frame, and marks the queue as holding unwritten data.
     #[inline]
     pub(super) fn count(&mut self, opcode: Opcode, fin: bool) {
         self.count_message(opcode, fin);
         self.fresh_data = true;
     }
 
-    /// A frame was accepted.
+    /// Counts an accepted frame, and its message if the frame is the last one.
     #[inline]
     pub(super) fn count_message(&mut self, opcode: Opcode, fin: bool) {
         #[cfg(feature = "deflate")]
@@ -259,7 +275,7 @@ impl<O: WriteQueue> Sender<O> {
         self.counters.messages += u64::from(fin);
     }
 
-    /// Whether a Ping or Pong may be sent.
+    /// Checks whether a Ping or Pong may be sent.
     pub(super) fn check_control(&self, opcode: Opcode, payload: &[u8]) -> Result<(), SendError> {
         if self.closing.state() != CloseState::Open {
             return Err(SendError::Closed);
@@ -267,7 +283,7 @@ impl<O: WriteQueue> Sender<O> {
         Ok(self.encoder.check(opcode, true, payload.len() as u64)?)
     }
 
-    /// A Ping ahead of the queue, if there is room.
+    /// Queues a Ping ahead of data, and returns whether there was space for it.
     pub(super) fn push_ping(&mut self, payload: &[u8]) -> bool {
         let mut frame = [0; MAX_CONTROL_FRAME];
         let len = self.control_frame(Opcode::Ping, payload, &mut frame);
@@ -276,7 +292,7 @@ impl<O: WriteQueue> Sender<O> {
         pushed
     }
 
-    /// A Pong ahead of the queue.
+    /// Queues a Pong ahead of data.
     pub(super) fn push_pong(&mut self, payload: &[u8]) {
         let mut frame = [0; MAX_CONTROL_FRAME];
         let len = self.control_frame(Opcode::Pong, payload, &mut frame);
@@ -284,7 +300,7 @@ impl<O: WriteQueue> Sender<O> {
         self.counters.frames += 1;
     }
 
-    /// Writes a control frame, whose payload is not too long, and gives its length.
+    /// Encodes a control frame and returns its length. The payload must not be too long.
     pub(super) fn control_frame(
         &mut self,
         opcode: Opcode,
