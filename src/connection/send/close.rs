@@ -1,4 +1,18 @@
-//! Our own Close, and the end.
+//! Our own Close: where it is queued, what it replaces, and what the end of the connection drops.
+//!
+//! `close_state.rs` decides that a Close is sent. This file decides the place of the Close in the queue. Deadlines
+//! are in `deadlines.rs`, the answer to the peer's Close in `mod.rs::answer_close`.
+//!
+//! ```text
+//!                              transport takes everything       transport is full
+//!   the application closes     behind all accepted messages     behind all accepted messages
+//!   the peer closed or failed  behind all accepted messages     ahead: replaces what is not started
+//! ```
+//!
+//! Invariants:
+//! - Only one Close is written (RFC 6455 section 5.5.1). A later one replaces a Close that still waits, or is not
+//!   queued.
+//! - A frame of which a byte was written or offered is never dropped.
 
 use core::ops::ControlFlow;
 
@@ -13,7 +27,7 @@ use crate::connection::send::write_queue::WriteQueue;
 use crate::connection::send::{Congestion, OwnClose, Sender};
 
 impl<O: WriteQueue> Sender<O> {
-    /// Whether a Pong can still go out: no Close of ours was begun, and none was received.
+    /// Returns whether a Pong can still be sent: no byte of our Close was written, and no Close was received.
     pub(super) fn may_answer(&self) -> bool {
         match self.closing.state() {
             CloseState::Open => true,
@@ -22,18 +36,18 @@ impl<O: WriteQueue> Sender<O> {
         }
     }
 
-    /// Whether our Close, which there is, is on its way and not only waiting behind data.
+    /// Returns whether our Close is being written instead of waiting behind data. Only called if our Close exists.
     pub(super) fn close_is_begun(&self) -> bool {
-        // One that is queued is the last in the queue.
+        // A queued Close is the last frame in the queue, so it is being written if nothing waits behind `boundary`.
         self.own_close == OwnClose::URGENT || self.out.len() <= self.boundary
     }
 
-    /// A Close behind everything that was accepted.
+    /// Queues a Close behind all accepted messages.
     pub(super) fn queue_close(&mut self, now: Instant, frame: &CloseFrame) {
         let mut body = [0; MAX_CONTROL_PAYLOAD];
         let len = frame.encode(&mut body);
         if self.out.room() < MAX_CONTROL_FRAME {
-            // Less memory than was asked for: there is none to wait in.
+            // The lent memory is smaller than required, and the Close cannot wait in it.
             return self.queue_urgent_close(now, frame);
         }
         let header = self.encoder.checked_header(Opcode::Close, true, len as u64);
@@ -43,7 +57,7 @@ impl<O: WriteQueue> Sender<O> {
         self.start_closing(now);
     }
 
-    /// A Close in the place of everything that is not begun.
+    /// Queues a Close in place of everything that is not started.
     fn queue_urgent_close(&mut self, now: Instant, frame: &CloseFrame) {
         self.drop_queue();
         let (mut body, mut bytes) = ([0; MAX_CONTROL_PAYLOAD], [0; MAX_CONTROL_FRAME]);
@@ -55,16 +69,18 @@ impl<O: WriteQueue> Sender<O> {
         self.start_closing(now);
     }
 
-    /// A Close is queued: no data follows it.
+    /// Starts the closing timer, and releases the compressor because no data follows a Close.
     fn start_closing(&mut self, now: Instant) {
         self.timers.close(now, &self.config);
         #[cfg(feature = "deflate")]
         self.release_window();
     }
 
-    /// The Close that answers the peer or fails the connection. It follows what was accepted, a Close of the
-    /// application's included, which then is the one. But where the transport has not taken all that it was
-    /// given, what is not begun is dropped: a peer that does not read would keep the Close back behind it.
+    /// Queues the Close that answers the peer or fails the connection.
+    ///
+    /// It follows the accepted messages. If a Close of the application is among them, that Close is sent instead. But
+    /// if the transport did not take everything, frames that are not started are dropped, because a peer that does
+    /// not read would hold the Close back behind them.
     pub(super) fn send_prompt_close(&mut self, now: Instant, frame: &CloseFrame) {
         if self.congestion != Congestion::None {
             self.queue_urgent_close(now, frame);
@@ -73,8 +89,8 @@ impl<O: WriteQueue> Sender<O> {
         }
     }
 
-    /// Our own Close, which waits or is begun, answers the peer's. Where the transport has not taken all that it was
-    /// given, it takes the place of what is not begun, as in [`Self::send_prompt_close`].
+    /// Makes our own Close the answer to the peer's. If the transport did not take everything, it replaces the frames
+    /// that are not started, as in [`Self::send_prompt_close`].
     pub(super) fn expedite_own_close(&mut self) {
         if self.close_is_begun() || self.congestion == Congestion::None {
             return;
@@ -95,17 +111,21 @@ impl<O: WriteQueue> Sender<O> {
         self.own_close = OwnClose::URGENT;
     }
 
+    /// Drops the frames that are not started.
     fn drop_queue(&mut self) {
         self.count_dropped(self.out.len().saturating_sub(self.boundary));
         self.out.truncate(self.boundary);
         self.fresh_data &= self.out.len() > 0;
     }
 
-    /// The last `len` bytes of the queue are dropped: our Close, which is the last in it, is no message.
+    /// Counts the last `len` bytes of the queue as dropped, without our Close, which is the last frame and no
+    /// message.
     fn count_dropped(&mut self, len: usize) {
         self.dropped += len.saturating_sub(self.own_close.queued_len()) as u64;
     }
 
+    /// Fails the connection (RFC 6455 section 7.1.7): sends a Close with `code` if none was sent, and records
+    /// `outcome`.
     pub(super) fn fail(&mut self, now: Instant, outcome: Outcome, code: CloseCode, reason: CloseReason) {
         let frame = CloseFrame { code: Some(code), reason };
         match self.closing.handle(CloseEvent::Violation) {
@@ -118,6 +138,7 @@ impl<O: WriteQueue> Sender<O> {
         self.outcome = outcome;
     }
 
+    /// Ends the connection: drops everything that waits.
     pub(super) fn end(&mut self) {
         self.count_dropped(self.out.len());
         self.out.truncate(0);

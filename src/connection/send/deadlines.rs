@@ -1,7 +1,11 @@
-//! What happens when time has passed.
+//! Deadlines: the actions that follow when a timer of the connection expires.
 //!
-//! [`Timers`](crate::connection::timers) knows which deadline is next. The rules for what follows from each deadline are
-//! here, because they queue frames and end the connection.
+//! [`Timers`](crate::connection::timers) computes the next deadline. The actions are here, because they queue frames
+//! and end the connection: a keepalive Ping, a Close for a dead or idle peer, the end after `close_timeout`, and the
+//! release of the compression window.
+//!
+//! Invariant: [`Sender::handle_timeout`] ends, because each action moves its deadline into the future or ends the
+//! connection.
 
 use super::{Sender, Transport, WriteQueue};
 use crate::close::{CloseCode, CloseFrame, CloseReason};
@@ -11,7 +15,7 @@ use crate::connection::timers::Due;
 use crate::time::Instant;
 
 impl<O: WriteQueue> Sender<O> {
-    /// Time has passed: does what is due.
+    /// Does everything that is due by `now`. [`Self::poll_timeout`] returns when to call it.
     pub fn handle_timeout(&mut self, now: Instant) {
         while let Some((at, due)) = self.next_deadline() {
             if at > now {
@@ -29,8 +33,8 @@ impl<O: WriteQueue> Sender<O> {
                 Due::Expired(TimerKind::Pong) => {
                     let reason = CloseReason::truncated("no answer to a ping");
                     self.fail(now, Outcome::TimedOut(TimerKind::Pong), CloseCode::INTERNAL_ERROR, reason);
-                    // RFC 6455 7.1.1: nobody is there who would answer or end the stream. The driver tries to write
-                    // the Close before it asks for the next deadline.
+                    // RFC 6455 7.1.1: a dead peer neither answers nor ends the stream. The driver gets one write for
+                    // the Close, because it writes before it asks for the next deadline.
                     self.timers.end_after_one_write(now);
                     return;
                 }
@@ -61,6 +65,7 @@ impl<O: WriteQueue> Sender<O> {
         }
     }
 
+    /// Returns the next deadline and the action due then; `None` if no timer runs.
     pub(super) fn next_deadline(&self) -> Option<(Instant, Due)> {
         if self.closing.state() == CloseState::Ended {
             return None;
@@ -71,8 +76,8 @@ impl<O: WriteQueue> Sender<O> {
         (next.0 != Instant::NEVER).then_some(next)
     }
 
-    /// The sooner one of what is `next` and the release of a window that is held.
-    // Kept out of line: a connection without compression does not touch what this looks at.
+    /// Returns the earlier one of `next` and the release of a held compression window.
+    // Kept out of line, so that a connection without compression does not load these fields.
     #[cfg(feature = "deflate")]
     #[inline(never)]
     fn next_or_release(&self, next: (Instant, Due)) -> (Instant, Due) {
