@@ -1,4 +1,12 @@
-//! What goes to the transport, and what has gone.
+//! Bytes to the transport: which ones to write next, and the record of what was written.
+//!
+//! The order is: the rest of the frame that was started, then control frames, then the write queue. The functions
+//! here only read and advance the queues. `commands.rs` and `close.rs` fill them.
+//!
+//! Invariants:
+//! - A control frame is never written inside another frame: `boundary` is the end of the frame that was started.
+//! - [`Sender::poll_transmit`] returns the same bytes until [`Sender::transmitted`] or a command changes them.
+//! - The usual case, a write that takes everything, looks neither at frames nor at control frames.
 
 use core::ops::ControlFlow;
 
@@ -7,12 +15,13 @@ use crate::time::Instant;
 use crate::connection::send::write_queue::WriteQueue;
 use crate::connection::send::{Congestion, Sender};
 
-/// So much is offered at once to a transport that may keep it, unless one frame is longer: a record of TLS.
+/// Maximum length of one offer to a transport that may keep what it refuses, in bytes, unless one frame is longer. A
+/// TLS record has this length.
 const MOST_OFFERED: usize = 16 << 10;
 
 impl<O: WriteQueue> Sender<O> {
-    /// The first `n` bytes of what [`Self::poll_transmit`] gave have been written; 0 where the transport
-    /// takes nothing now.
+    /// Removes the first `n` bytes of [`Self::poll_transmit`], which were written. 0 says that the transport takes
+    /// nothing now.
     #[inline]
     pub fn transmitted(&mut self, now: Instant, n: usize) {
         match self.out.in_one_piece() {
@@ -21,7 +30,7 @@ impl<O: WriteQueue> Sender<O> {
         }
     }
 
-    /// All is written, the usual case: no need to look where frames end.
+    /// Records that everything was written: the usual case, which need not find the end of a frame.
     #[inline]
     fn all_transmitted(&mut self, now: Instant) {
         self.counters.bytes += self.out.len() as u64;
@@ -35,6 +44,7 @@ impl<O: WriteQueue> Sender<O> {
         }
     }
 
+    /// Records a write that is not the usual case: control frames wait, or not everything was written.
     #[inline(never)]
     fn transmitted_from(&mut self, now: Instant, n: usize) {
         if self.out.control().is_empty() && n >= self.out.len() {
@@ -44,10 +54,11 @@ impl<O: WriteQueue> Sender<O> {
         }
     }
 
+    /// Records a write of `n` bytes that left some, or that included control frames.
     fn transmitted_in_part(&mut self, now: Instant, n: usize) {
         self.counters.bytes += n as u64;
         let had_ping = n > 0 && self.out.control().has_ping();
-        // As in poll_transmit: the frame that was begun, what is urgent, and the rest.
+        // The order of `poll_transmit`: the started frame, control frames, the rest.
         let first = n.min(self.boundary);
         self.boundary = self.out.advance(first, self.boundary);
         let waits = !self.out.control().rest().is_empty();
@@ -56,7 +67,7 @@ impl<O: WriteQueue> Sender<O> {
             self.boundary = self.out.advance(n - first - second, 0);
         }
         if self.fresh_data && n > second {
-            // A message that takes long is not idle while it moves.
+            // A long message keeps the connection from being idle while it moves.
             self.timers.sent_data(now);
             self.fresh_data = self.out.len() > 0;
         }
@@ -70,11 +81,11 @@ impl<O: WriteQueue> Sender<O> {
         }
     }
 
-    /// The transport has taken some bytes.
+    /// Records that the transport has taken bytes.
     #[cold]
     #[inline(never)]
     fn write_progressed(&mut self, now: Instant) {
-        // A write into a transport that had room proves nothing: its buffers took it, not the peer.
+        // Bytes that went into a transport with free space prove nothing: its buffers took them, not the peer.
         if self.congestion == Congestion::Full {
             self.timers.write_progressed(now);
         }
@@ -82,10 +93,11 @@ impl<O: WriteQueue> Sender<O> {
         self.await_end(now);
     }
 
-    /// Fills `to` with what is to be written, in order, for one vectored write, and gives the number of
-    /// slices; 0 means that nothing waits. Say with [`Self::transmitted`] how much was written; it may be
-    /// less, and it is given again until it is said. Queue nothing and settle nothing in between: a control
-    /// frame would change what comes first.
+    /// Fills `to` with the bytes to write, in order, for one vectored write. Returns the number of slices; 0 says
+    /// that nothing waits.
+    ///
+    /// Report with [`Self::transmitted`] how much was written, which may be less. Until then the same bytes are
+    /// returned again. Queue nothing and apply no reply in between, because a control frame would change the order.
     #[inline]
     pub fn poll_transmit<'a>(&'a self, to: &mut [&'a [u8]]) -> usize {
         match (self.out.in_one_piece(), to.first_mut()) {
@@ -98,13 +110,15 @@ impl<O: WriteQueue> Sender<O> {
         }
     }
 
-    /// As [`Self::poll_transmit`], for a transport that may keep what it was offered although it says that it takes
-    /// nothing now: TLS libraries encrypt first and find out later that there is no room. Such a transport must be
-    /// offered the same bytes again before any others.
+    /// Fills `to` as [`Self::poll_transmit`] does, for a transport that may keep bytes although it says that it takes
+    /// nothing.
     ///
-    /// Gives less than [`Self::poll_transmit`] does: the rest of the frame that was begun and some control frames; or,
-    /// without control frames, the first frame and what follows it up to 16 KiB. If the transport takes nothing, say so
-    /// with [`Self::offered`].
+    /// TLS libraries encrypt first and find out later that there is no space. Such a transport must be offered the
+    /// same bytes again before any others.
+    ///
+    /// Returns less than [`Self::poll_transmit`]. With control frames: the rest of the started frame, and some
+    /// control frames. Without: the first frame, and the bytes behind it up to 16 KiB. If the transport takes
+    /// nothing, call [`Self::offered`].
     pub fn poll_offer<'a>(&'a self, to: &mut [&'a [u8]]) -> usize {
         let len = self.poll_transmit(to);
         let control = self.out.control();
@@ -125,10 +139,10 @@ impl<O: WriteQueue> Sender<O> {
         offered
     }
 
-    /// The transport was offered the first `n` bytes of what [`Self::poll_offer`] gave, and takes nothing now.
+    /// Records that the transport was offered the first `n` bytes of [`Self::poll_offer`] and takes nothing now.
     ///
-    /// The frames that these bytes belong to count as begun: nothing that is queued later goes out before them, and
-    /// they are not dropped for a Close.
+    /// The frames of these bytes count as started: no frame that is queued later goes out before them, and a Close
+    /// does not drop them.
     pub fn offered(&mut self, now: Instant, n: usize) {
         let waits = self.out.len();
         if self.out.control().is_empty() {
@@ -140,7 +154,7 @@ impl<O: WriteQueue> Sender<O> {
         self.transmitted(now, 0);
     }
 
-    /// As [`Self::poll_transmit`], where not all lies in one piece.
+    /// Fills `to` if the bytes do not lie in one piece.
     #[inline(never)]
     fn poll_pieces<'a>(&'a self, to: &mut [&'a [u8]]) -> usize {
         let mut slices = Slices { to, len: 0 };
@@ -148,7 +162,7 @@ impl<O: WriteQueue> Sender<O> {
             _ = self.out.pieces(|piece| slices.push(piece));
             return slices.len;
         }
-        // A control frame goes ahead of the queue, but not into a frame that has been begun.
+        // Control frames go ahead of the queue, but behind the frame that was started.
         let (control, mut ahead) = (self.out.control().rest(), Some(self.boundary));
         _ = self.out.pieces(|piece| match ahead {
             None => slices.push(piece),
@@ -171,14 +185,14 @@ impl<O: WriteQueue> Sender<O> {
     }
 }
 
-/// Collects slices that are not empty, as many as there is room for.
+/// A list of non-empty slices of bounded length.
 struct Slices<'s, 'a> {
     to: &'s mut [&'a [u8]],
     len: usize,
 }
 
 impl<'a> Slices<'_, 'a> {
-    /// Breaks off where there is no room.
+    /// Appends `slice` unless it is empty. Breaks if the list is full.
     #[inline(always)]
     fn push(&mut self, slice: &'a [u8]) -> ControlFlow<()> {
         if !slice.is_empty() {

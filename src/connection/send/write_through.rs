@@ -1,4 +1,16 @@
-//! Messages that go straight to the transport.
+//! Messages that are written to the transport at once, without waiting in the queue.
+//!
+//! `transmit_*` calls a `write` function of the caller once. There are three ways, the fastest first:
+//!
+//! 1. A server's uncompressed message is written from where it lies, behind a header on the stack. It must be large,
+//!    or nothing may wait before it.
+//! 2. A client's message is masked into the queue's memory and written from there, if nothing waits.
+//! 3. Every other message is queued first, and the queue is written.
+//!
+//! Invariants:
+//! - A refused message is not written, not even in part: `write` is called once the message is accepted.
+//! - Bytes that `write` did not take are queued, behind everything that waited.
+//! - Messages, frames and bytes are counted as if the message had been queued and transmitted.
 
 use crate::error::SendError;
 use crate::frame::{Header, MAX_HEADER_LEN, Opcode, Role, write_frame};
@@ -7,18 +19,19 @@ use crate::time::Instant;
 use crate::connection::send::Sender;
 use crate::connection::send::write_queue::{LARGE, WriteQueue};
 
-/// Of what waits, so many slices are written with a message.
+/// Maximum number of slices for one write, those of waiting bytes and of the message together.
 const MAX_SLICES: usize = 16;
 
 impl<O: WriteQueue> Sender<O> {
-    /// Sends a text message, and writes it at once: for who has a transport at hand that may take it.
+    /// Sends a text message and writes it at once, for a caller whose transport can probably take it.
     ///
-    /// `write` is called once with what is to be written, in order, for one vectored write. It gives how many
-    /// bytes it wrote, 0 where the transport takes nothing now or has failed; the rest is queued, and comes
-    /// with the next [`poll_transmit`](Self::poll_transmit). A server's message is not copied for it where
-    /// nothing waits, or where it is of 4 KiB or more: the last two slices are a header and `text` itself. A
-    /// client's is masked, and where nothing waits only what is not written counts as queued. Otherwise this is
-    /// [`send_text`](Self::send_text), a write, and [`transmitted`](Self::transmitted).
+    /// `write` is called once with the bytes to write, in order, for one vectored write. It returns how many bytes it
+    /// wrote, or 0 if the transport takes nothing now or has failed. The rest is queued and comes with the next
+    /// [`poll_transmit`](Self::poll_transmit).
+    ///
+    /// A server's message is not copied where nothing waits, or where it is of 4 KiB or more: the last two slices are
+    /// a header and `text` itself. A client's message is masked, and if nothing waits only the unwritten rest is
+    /// queued. Otherwise this is [`send_text`](Self::send_text), a write, and [`transmitted`](Self::transmitted).
     ///
     /// ```
     /// # #[cfg(feature = "alloc")] {
@@ -39,7 +52,8 @@ impl<O: WriteQueue> Sender<O> {
     ///
     /// # Errors
     ///
-    /// As [`send_text`](Self::send_text): nothing was sent, and `write` was not called.
+    /// [`SendError::Blocked`], [`TooLarge`](SendError::TooLarge), [`Closed`](SendError::Closed) or
+    /// [`MessageOpen`](SendError::MessageOpen); nothing was sent, and `write` was not called.
     #[inline]
     pub fn transmit_text(
         &mut self,
@@ -50,11 +64,12 @@ impl<O: WriteQueue> Sender<O> {
         self.transmit_data(now, Opcode::Text, text.as_bytes(), write)
     }
 
-    /// Sends a binary message, and writes it at once: see [`transmit_text`](Self::transmit_text).
+    /// Sends a binary message and writes it at once: see [`transmit_text`](Self::transmit_text).
     ///
     /// # Errors
     ///
-    /// As there.
+    /// [`SendError::Blocked`], [`TooLarge`](SendError::TooLarge), [`Closed`](SendError::Closed) or
+    /// [`MessageOpen`](SendError::MessageOpen); nothing was sent, and `write` was not called.
     #[inline]
     pub fn transmit_binary(
         &mut self,
@@ -65,6 +80,7 @@ impl<O: WriteQueue> Sender<O> {
         self.transmit_data(now, Opcode::Binary, data, write)
     }
 
+    /// Sends a message and writes it at once, in the fastest way that it allows.
     #[inline]
     pub(super) fn transmit_data(
         &mut self,
@@ -87,7 +103,7 @@ impl<O: WriteQueue> Sender<O> {
         Ok(())
     }
 
-    /// As [`Self::transmit_data`], for a message that is neither compressed nor written from where it lies.
+    /// Sends a message that is neither compressed nor written from where it lies.
     #[inline(never)]
     pub(super) fn transmit_through_queue(
         &mut self,
@@ -106,8 +122,9 @@ impl<O: WriteQueue> Sender<O> {
         Ok(())
     }
 
-    /// Compresses and queues a message, if that is to be done and makes it shorter; whether it did. If compression
-    /// was tried in vain, the message has been accepted.
+    /// Compresses and queues a message, if it is to be compressed and becomes shorter. Returns whether it did.
+    ///
+    /// If compression did not make the message shorter, the message has been accepted all the same.
     #[inline(never)]
     #[cfg_attr(
         not(feature = "deflate"),
@@ -122,20 +139,20 @@ impl<O: WriteQueue> Sender<O> {
         Ok(false)
     }
 
-    /// Whether a message is to be written from where it lies: it needs no mask and no compression, and it is
+    /// Returns whether a message is written from where it lies. It needs neither a mask nor compression, and it is
     /// large or nothing waits before it.
     #[inline]
     pub(super) fn skips_queue(&self, opcode: Opcode, len: usize) -> bool {
         self.may_skip_queue(len) && self.is_uncompressed(opcode, len)
     }
 
-    /// The same, of a message that is known not to be compressed.
+    /// Returns whether an uncompressed message is written from where it lies.
     #[inline]
     pub(super) fn may_skip_queue(&self, len: usize) -> bool {
         self.encoder.role() == Role::Server && (len >= LARGE || self.is_queue_empty())
     }
 
-    /// Whether a message is not to be compressed.
+    /// Returns whether a message is sent uncompressed.
     #[inline]
     #[cfg_attr(not(feature = "deflate"), expect(clippy::unused_self, reason = "it knows of compression"))]
     fn is_uncompressed(&self, opcode: Opcode, len: usize) -> bool {
@@ -148,13 +165,14 @@ impl<O: WriteQueue> Sender<O> {
         }
     }
 
+    /// Returns whether nothing waits, control frames included.
     #[inline]
     fn is_queue_empty(&self) -> bool {
         self.out.in_one_piece().is_some_and(<[u8]>::is_empty)
     }
 
-    /// Writes what waits and a message that was accepted; how much of the message was written where that is not
-    /// all of it. Then all of it is to be queued.
+    /// Writes the waiting bytes and an accepted message. Returns `None` if all of the message was written. Otherwise
+    /// returns how much was, and the caller queues the whole message.
     #[inline(always)]
     pub(super) fn write_through(
         &mut self,
@@ -182,7 +200,7 @@ impl<O: WriteQueue> Sender<O> {
         None
     }
 
-    /// Writes a message that was accepted, masked in the queue's memory. Only what is not written is queued.
+    /// Masks an accepted message into the queue's memory and writes it. Queues only what is not written.
     #[inline(always)]
     fn write_masked(
         &mut self,
@@ -192,7 +210,7 @@ impl<O: WriteQueue> Sender<O> {
         write: impl FnOnce(&[&[u8]]) -> usize,
     ) {
         let header = self.encoder.checked_header(opcode, true, payload.len() as u64);
-        // There is room: it was accepted.
+        // The message was accepted, so the queue has space for it.
         let Some(gap) = self.out.gap(header.encoded_len() + payload.len()) else { return };
         let len = write_frame(&header, payload, gap);
         let written = write(&[gap.get(..len).unwrap_or_default()]);
@@ -207,7 +225,7 @@ impl<O: WriteQueue> Sender<O> {
         }
     }
 
-    /// Writes what waits, and behind it a frame; how much was written of the frame.
+    /// Writes the waiting bytes and a frame behind them. Returns how much of the frame was written.
     #[inline(never)]
     fn write_after_queue(
         &mut self,
@@ -233,6 +251,7 @@ impl<O: WriteQueue> Sender<O> {
         written.saturating_sub(waits)
     }
 
+    /// Queues a message of which the first `written` bytes of its frame were written.
     #[cold]
     #[inline(never)]
     fn queue_rest(&mut self, now: Instant, opcode: Opcode, payload: &[u8], written: usize) {
@@ -240,7 +259,7 @@ impl<O: WriteQueue> Sender<O> {
         self.transmitted(now, written);
     }
 
-    /// Writes what is queued, once.
+    /// Writes the queue with one call of `write`.
     #[inline(never)]
     pub(super) fn write_queued(&mut self, now: Instant, write: impl FnOnce(&[&[u8]]) -> usize) {
         let mut slices = [&[][..]; MAX_SLICES];
@@ -250,7 +269,8 @@ impl<O: WriteQueue> Sender<O> {
     }
 }
 
-/// How much of `slices` was written, whatever `write` says: more may wait than fits into one write.
+/// Calls `write` and returns the number of bytes written. It is limited to the length of `slices`, because `write`
+/// may claim more.
 fn write_offered(slices: &[&[u8]], write: impl FnOnce(&[&[u8]]) -> usize) -> usize {
     write(slices).min(slices.iter().map(|slice| slice.len()).sum())
 }
