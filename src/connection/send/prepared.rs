@@ -1,4 +1,10 @@
-//! One frame for many connections.
+//! A message encoded once for many connections.
+//!
+//! [`Prepared`] keeps the frame of a server for the uncompressed message, and one for each window size once a
+//! connection asks for it. It does not send: `send_message.rs::send_prepared` queues the frames.
+//!
+//! Invariant: a compressed frame refers to no data before it, so that it fits every peer whose window is large
+//! enough.
 
 use alloc::vec::Vec;
 
@@ -8,12 +14,12 @@ use crate::connection::message::Message;
 use crate::connection::send::write_queue::LARGE;
 use crate::frame::{Header, MAX_HEADER_LEN, Opcode};
 
-/// A message in one frame, encoded once to be sent by any number of servers' connections: a broadcast.
+/// A message in one frame, encoded once and sent by any number of connections of a server: a broadcast.
 ///
-/// A small frame lies in one piece and is appended to each queue as it is; the payload of a large one is
-/// shared by all of them. Where connections have agreed on compression, it is compressed when the first of
-/// them sends it, as that one is configured, once for each size of window. A client's connection can send it
-/// too, and masks and compresses it as any other message. Clones are handles to the same frames.
+/// A small frame lies in one piece and is copied to each queue. The payload of a large frame is shared by all queues.
+/// Connections with compression share one compressed frame for each window size: the first that sends it compresses,
+/// with its own configuration. A client's connection can send the message too, and masks and compresses it as any
+/// other message. Clones share the same frames.
 ///
 /// ```
 /// use hybi::{Config, Connection, Instant, Outbox, Prepared};
@@ -34,12 +40,12 @@ pub struct Prepared {
     compressed: compressed::Frames,
 }
 
-/// A server's frame, to be queued.
+/// An encoded frame of a server.
 #[derive(Clone, Debug)]
 pub(super) struct Frame {
-    /// The header, and behind it the payload unless that is large.
+    /// The header, and the payload unless it is large.
     pub(super) encoded: Bytes,
-    /// The payload, if it is large.
+    /// The payload if it is large.
     pub(super) shared: Option<Bytes>,
 }
 
@@ -58,7 +64,7 @@ impl Frame {
 }
 
 impl Prepared {
-    /// Prepares `message`.
+    /// Encodes `message`.
     #[must_use]
     pub fn new(message: impl Into<Message>) -> Self {
         let message = message.into();
@@ -71,7 +77,7 @@ impl Prepared {
         }
     }
 
-    /// The message.
+    /// Returns the message.
     #[must_use]
     pub const fn message(&self) -> &Message {
         &self.message
@@ -81,7 +87,7 @@ impl Prepared {
         self.message.opcode()
     }
 
-    /// The frame with the message as it is.
+    /// Returns the uncompressed frame.
     pub(super) const fn frame(&self) -> &Frame {
         &self.frame
     }
@@ -95,19 +101,19 @@ mod compressed {
     use super::{Frame, Prepared};
     use crate::deflate::{Compression, Deflater, RSV1};
 
-    /// Frames for windows of 9 to 15 bits, as they come to be asked for; none where compression gains
-    /// nothing.
+    /// Frames for windows of 9 to 15 bits, each compressed when it is first asked for. `None` inside a cell says that
+    /// compression does not make the message shorter.
     pub(super) type Frames = Arc<[OnceLock<Option<Frame>>; 7]>;
 
     impl Prepared {
-        /// The frame with the message compressed for a window of that size, which refers to nothing before
-        /// it; `None` where it would not be shorter than the message as it is.
+        /// Returns the frame compressed for a window of `window_bits`; `None` if it would not be shorter than the
+        /// message.
         pub(in crate::connection::send) fn compressed(
             &self,
             window_bits: u8,
             compression: &Compression,
         ) -> Option<&Frame> {
-            // With 8 agreed on, 9 is what a compressor can do: see Deflater.
+            // For an agreed window of 8 bits the compressor uses 9: see `Deflater`.
             let place = self.compressed.get(usize::from(window_bits.saturating_sub(9)))?;
             let make = || {
                 let data = self.message.as_bytes();

@@ -1,4 +1,9 @@
-//! Sending messages that own their data.
+//! Sending messages that own their data, and lending the queue's memory.
+//!
+//! A server does not copy a large owned payload: the queue holds a reference to it behind a copied header. A client
+//! copies every payload, because it has to be masked. Borrowed messages are in `commands.rs` and `write_through.rs`.
+//!
+//! Invariant: a message that is not sent is returned unchanged ([`UnsentMessage`]).
 
 use crate::error::SendError;
 use crate::frame::{Opcode, Role};
@@ -16,7 +21,8 @@ impl Sender<Outbox> {
     ///
     /// # Errors
     ///
-    /// As [`Self::send_text`], with the message handed back.
+    /// [`SendError::Blocked`], [`TooLarge`](SendError::TooLarge), [`Closed`](SendError::Closed) or
+    /// [`MessageOpen`](SendError::MessageOpen), with the message; nothing was sent.
     pub fn send(&mut self, message: impl Into<Message>) -> Result<(), UnsentMessage> {
         let message = message.into();
         let opcode = message.opcode();
@@ -40,12 +46,15 @@ impl Sender<Outbox> {
         Ok(())
     }
 
-    /// Sends an owned message, and writes it at once: see [`transmit_text`](Self::transmit_text). If not all of a
-    /// server's large payload is written, `message` is cloned for the rest, which is not copied.
+    /// Sends an owned message and writes it at once: see [`transmit_text`](Self::transmit_text).
+    ///
+    /// If a server's large payload is written only in part, the rest is not copied: the queue holds a clone of
+    /// `message`.
     ///
     /// # Errors
     ///
-    /// As [`send_text`](Self::send_text): nothing was sent, and `write` was not called.
+    /// [`SendError::Blocked`], [`TooLarge`](SendError::TooLarge), [`Closed`](SendError::Closed) or
+    /// [`MessageOpen`](SendError::MessageOpen); nothing was sent, and `write` was not called.
     #[inline]
     pub fn transmit(
         &mut self,
@@ -69,7 +78,7 @@ impl Sender<Outbox> {
         Ok(())
     }
 
-    /// Queues a message of a server that was accepted, and is not to be compressed.
+    /// Queues an accepted message of a server without compression.
     fn push_message(&mut self, opcode: Opcode, message: Message) {
         let len = message.as_bytes().len();
         if len < LARGE {
@@ -81,12 +90,12 @@ impl Sender<Outbox> {
         }
     }
 
-    /// Sends a message that was prepared for many connections. A server does not copy a payload of 4 KiB or
-    /// more.
+    /// Sends a message that was prepared for many connections. A server does not copy a payload of 4 KiB or more.
     ///
     /// # Errors
     ///
-    /// As [`Self::send_text`].
+    /// [`SendError::Blocked`], [`TooLarge`](SendError::TooLarge), [`Closed`](SendError::Closed) or
+    /// [`MessageOpen`](SendError::MessageOpen); nothing was sent.
     pub fn send_prepared(&mut self, prepared: &Prepared) -> Result<(), SendError> {
         let (payload, opcode) = (prepared.message().as_bytes(), prepared.opcode());
         if self.role() == Role::Client {
@@ -101,14 +110,14 @@ impl Sender<Outbox> {
         Ok(())
     }
 
-    /// Gives the memory of the queue away where nothing waits in it, for another connection to
-    /// [borrow](Self::lend); `None` where something waits, or there is none.
+    /// Takes the memory of the queue if nothing waits in it, for another connection to [borrow](Self::lend). Returns
+    /// `None` if something waits or the queue has no memory.
     pub fn reclaim(&mut self) -> Option<Outbox> {
         (self.buffered_amount() == 0 && self.holds_memory()).then(|| core::mem::take(&mut self.out))
     }
 
-    /// Lends memory for the queue, which [`reclaim`](Self::reclaim) gave. Where the queue has some already,
-    /// or something waits in `memory`, nothing changes.
+    /// Lends the queue memory that [`reclaim`](Self::reclaim) returned. Does nothing if the queue has memory already,
+    /// or if something waits in `memory`.
     #[inline]
     pub fn lend(&mut self, memory: Outbox) {
         if !self.holds_memory() && memory.is_idle() {
@@ -116,14 +125,14 @@ impl Sender<Outbox> {
         }
     }
 
-    /// Whether the queue owns memory.
+    /// Returns whether the queue owns memory.
     #[inline]
     #[must_use]
     pub fn holds_memory(&self) -> bool {
         self.out.holds_memory()
     }
 
-    /// Queues a frame that was accepted.
+    /// Queues an accepted frame that is already encoded.
     pub(super) fn push_frame(&mut self, opcode: Opcode, frame: &Frame) {
         self.out.push_encoded(&frame.encoded, frame.shared.clone());
         self.count(opcode, true);
@@ -140,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn the_memory_of_a_queue_goes_from_one_to_another_when_it_is_empty() {
+    fn the_memory_of_an_empty_queue_can_be_lent_to_another() {
         let (mut one, mut two) = (sender(), sender());
         assert!(one.reclaim().is_none());
         one.send_text("hello").unwrap();
@@ -153,14 +162,14 @@ mod tests {
         two.lend(memory);
         assert!(two.holds_memory());
         assert!(!one.holds_memory());
-        // What there is already stays.
+        // The queue keeps memory that it has already.
         two.ping(Instant::ZERO, b"").unwrap();
         two.lend(Outbox::new());
         assert_eq!(two.buffered_amount(), 2);
         two.transmitted(Instant::ZERO, 2);
         let mut memory = two.reclaim().unwrap();
         assert_eq!(memory.capacity(), capacity);
-        // What waits in another queue is not for this peer.
+        // Frames that wait in another queue must not go to this peer.
         memory.push_encoded(b"not for you", None);
         two.lend(memory);
         assert_eq!((two.buffered_amount(), two.holds_memory()), (0, false));
@@ -169,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn no_timer_that_starts_now_runs_out_before_the_shortest() {
+    fn no_timer_that_starts_now_expires_before_the_shortest_timeout() {
         let config = Config::new().ping_interval(None).pong_timeout(None);
         let shortest = |config| Sender::server(Instant::ZERO, config, Outbox::new()).shortest_timeout();
         assert_eq!(shortest(config.clone()), Some(core::time::Duration::from_secs(10)));
