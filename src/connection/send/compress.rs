@@ -1,4 +1,11 @@
 //! Sending compressed messages (RFC 7692 section 7.2.1).
+//!
+//! This file decides which messages are compressed, and queues them. `deflate/deflater.rs` compresses.
+//!
+//! Invariants:
+//! - All fragments of a message are compressed, or none is (RFC 7692 section 6.1).
+//! - A whole message is sent compressed only if that is shorter.
+//! - The compressor refers only to data that it sent itself. After a prepared frame it forgets its window.
 
 use std::vec::Vec;
 
@@ -14,37 +21,36 @@ use crate::connection::send::prepared::Prepared;
 use crate::connection::send::write_queue::WriteQueue;
 
 impl<O: WriteQueue> Sender<O> {
-    /// What was agreed on for the messages that are sent.
+    /// Returns what the handshake agreed on for sent messages.
     pub(in crate::connection) const fn agreed(&self) -> Option<Agreed> {
         self.deflating.agreed
     }
 
-    /// With permessage-deflate as agreed on in the handshake, if it was: messages are compressed as
-    /// [`Config::compression`](crate::Config::compression) says.
-    ///
-    /// Nothing is allocated before the first one is sent.
+    /// Enables permessage-deflate with the parameters that the handshake agreed on. `None` changes nothing.
+    /// [`Config::compression`](crate::Config::compression) says how messages are compressed. Memory is allocated with
+    /// the first compressed message.
     #[must_use]
     pub fn with_deflate(mut self, params: impl Into<Option<DeflateParams>>) -> Self {
         self.deflating.agreed = params.into().map(|params| Agreed::sent_by(self.role(), &params));
         self
     }
 
-    /// Gives back what messages are compressed with: the next one begins with an empty window, and may come
-    /// to more bytes for it.
+    /// Frees the compressor. The next message begins with an empty window, which can make it longer.
     pub fn release_window(&mut self) {
         self.deflater = None;
     }
 
-    /// Whether [`Self::release_window`] would give anything back.
+    /// Returns whether [`Self::release_window`] would free anything.
     #[must_use]
     pub const fn holds_window(&self) -> bool {
         self.deflater.is_some()
     }
 
-    /// When windows that are held are to be given back, if nothing happens before: done here in time, and for
-    /// whoever receives in another place to do with
-    /// [`Receiver::release_window`](crate::Receiver::release_window). `None` where compression was not agreed
-    /// on, and as long as a message waits to be written.
+    /// Returns when compression windows are due to be released, if no data passes before; `None` without compression,
+    /// and while a message waits to be written.
+    ///
+    /// The sending half releases its own window in [`handle_timeout`](Self::handle_timeout). A task that receives
+    /// elsewhere calls [`Receiver::release_window`](crate::Receiver::release_window) at that time.
     #[must_use]
     pub fn release_at(&self) -> Option<Instant> {
         self.deflating.agreed.filter(|_| !self.fresh_data)?;
@@ -53,7 +59,7 @@ impl<O: WriteQueue> Sender<O> {
         (at != Instant::NEVER).then_some(at)
     }
 
-    /// As what a frame with data is to be compressed, if it is.
+    /// Returns the parameters to compress a data frame with; `None` if the frame is sent uncompressed.
     #[inline]
     pub(super) fn compresses(&self, opcode: Opcode, fin: bool, len: usize) -> Option<Agreed> {
         let agreed = self.deflating.agreed?;
@@ -62,14 +68,20 @@ impl<O: WriteQueue> Sender<O> {
             self.deflating.in_message
         } else {
             let compression = &self.config().compression;
-            // How long a message will be that is sent in fragments, nobody knows. Level 0 makes none shorter.
+            // The length of a fragmented message is unknown, so `min_size` does not apply to it. Level 0 makes no
+            // message shorter.
             !self.deflating.declined && (!fin || len >= compression.min_size && compression.level > 0)
         };
         compress.then_some(agreed)
     }
 
-    /// Sends a frame with compressed data, and returns whether it did. A whole message that would not be shorter for it
-    /// is left to be sent uncompressed.
+    /// Compresses and queues a frame, and returns whether it did. Returns `false` for a whole message that
+    /// compression does not make shorter. That message has been accepted and is sent uncompressed.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError::Blocked`], [`TooLarge`](SendError::TooLarge), [`Closed`](SendError::Closed) or
+    /// [`MessageOpen`](SendError::MessageOpen); nothing was sent.
     pub(super) fn deflate(
         &mut self,
         agreed: Agreed,
@@ -79,7 +91,7 @@ impl<O: WriteQueue> Sender<O> {
     ) -> Result<bool, SendError> {
         let whole = fin && opcode != Opcode::Continuation;
         let longest = if whole {
-            // It goes out compressed only where that is shorter.
+            // The compressed form is used only if it is shorter.
             data.len()
         } else {
             usize::try_from(longest_payload(data.len() as u64)).unwrap_or(usize::MAX)
@@ -109,8 +121,7 @@ impl<O: WriteQueue> Sender<O> {
 }
 
 impl Sender<Outbox> {
-    /// Sends a server's frame that was compressed for many connections; whether there is one for this
-    /// connection.
+    /// Queues the compressed frame of a prepared message, and returns whether there is one for this connection.
     pub(super) fn send_compressed(&mut self, prepared: &Prepared) -> Result<bool, SendError> {
         let (opcode, len) = (prepared.opcode(), prepared.message().as_bytes().len());
         let Some(agreed) = self.compresses(opcode, true, len) else { return Ok(false) };
@@ -119,8 +130,8 @@ impl Sender<Outbox> {
             return Ok(false);
         };
         self.push_frame(opcode, frame);
-        // The peer's window has taken in what this connection's compressor does not know of: it must not refer to
-        // anything before.
+        // The peer's window now holds data that this connection's compressor has not seen. The compressor must not
+        // refer to anything before it.
         if let Some(deflater) = &mut self.deflater {
             deflater.forget();
         }

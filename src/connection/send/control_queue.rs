@@ -1,85 +1,88 @@
 //! Control frames that overtake the write queue.
 //!
-//! A peer may send any number of Pings while it reads nothing. If each Pong joined the write queue, the queue would grow
-//! without bound. RFC 6455 section 5.5.3 allows answering only the most recent Ping, so Pongs wait here, in memory of fixed
-//! size. Pings of our own and a Close that must not wait behind data go here too.
+//! A peer may send any number of Pings while it reads nothing. If each Pong joined the write queue, the queue would
+//! grow without bound. RFC 6455 section 5.5.3 allows answering only the most recent Ping, so Pongs wait here, in
+//! memory of fixed size. Our own Pings and a Close that must not wait behind data are queued here too. `transmit.rs`
+//! decides when the frames go out.
+//!
+//! A frame is *started* once one of its bytes was written, or was offered to a transport that may keep it.
 //!
 //! Invariants:
-//! - There is always room for a frame that has been started, for one Pong or Close more, and for a Ping: [`LEAST`] is three of
-//!   the longest frames.
-//! - A frame that has been started is never dropped or overtaken.
-//! - When the memory is full, Pongs that have not been started are dropped first. A Close takes the place of everything that
-//!   has not been started.
+//! - There is always space for a started frame, for one Pong or Close more, and for a Ping: [`LEAST`] is three of the
+//!   longest frames.
+//! - A started frame is never dropped or overtaken.
+//! - When the memory is full, Pongs that are not started are dropped first. A Close replaces every frame that is not
+//!   started.
 
 use core::borrow::{Borrow, BorrowMut};
 
 use crate::frame::{MAX_CONTROL_PAYLOAD, Opcode, frame_len};
 
-/// The longest control frame: two bytes, a masking key and the payload.
+/// Length of the longest control frame, in bytes: two bytes, a masking key and the payload.
 pub(super) const MAX_CONTROL_FRAME: usize = 2 + 4 + MAX_CONTROL_PAYLOAD;
 
-/// The least memory that a control queue works with.
+/// Least memory that a control queue works with, in bytes.
 pub(super) const LEAST: usize = 3 * MAX_CONTROL_FRAME;
 
-/// Control frames that wait, in memory of fixed size `B`.
+/// A queue of control frames in memory of fixed size `B`.
 #[derive(Clone, Debug)]
 pub struct ControlQueue<B> {
-    /// How long the frames are, the first of which begins at 0.
+    /// Length of all frames. The first begins at 0.
     len: u16,
-    /// How much of the first one is written; less than its length.
+    /// Number of bytes of the first frame that are written, less than its length.
     written: u16,
-    /// Frames that begin before this place are begun: they are neither dropped nor overtaken.
+    /// Frames that begin before this offset are started.
     started: u16,
     bytes: B,
 }
 
 impl<B> ControlQueue<B> {
-    /// An empty queue in `bytes`, which are at least [`LEAST`] and at most `u16::MAX`.
+    /// Creates an empty queue in `bytes`, at least [`LEAST`] and at most `u16::MAX` long.
     pub(super) const fn new(bytes: B) -> Self {
         Self { len: 0, written: 0, started: 0, bytes }
     }
 
-    /// Whether nothing waits.
+    /// Returns whether nothing waits.
     pub(super) const fn is_empty(&self) -> bool {
         self.len == 0
     }
 
-    /// Drops everything, a frame that has been started included.
+    /// Drops every frame, started ones included.
     pub(super) const fn clear(&mut self) {
         (self.len, self.written, self.started) = (0, 0, 0);
     }
 
-    /// Gives the memory back.
+    /// Returns the memory.
     pub(super) fn into_memory(self) -> B {
         self.bytes
     }
 }
 
 impl<B: Borrow<[u8]>> ControlQueue<B> {
-    /// What is not written yet.
+    /// Returns the bytes that are not written yet.
     pub(super) fn rest(&self) -> &[u8] {
         self.bytes.borrow().get(usize::from(self.written)..usize::from(self.len)).unwrap_or_default()
     }
 
-    /// How many bytes may be begun now: those of the first frame that waits, and of whole frames behind it as long as
-    /// no more are begun than one frame can be long, so that there is still room for a Close.
+    /// Returns how many bytes may be offered now. They are the first frame and whole frames behind it, as long as no
+    /// more is started than one frame can be long. So there is still space for a Close.
     pub(super) fn offer_len(&self) -> usize {
         let ends = self.frames().map(|(at, len, _)| at + len);
         let fits = ends.take_while(|end| *end <= MAX_CONTROL_FRAME).last().unwrap_or(0);
         fits.saturating_sub(self.written.into())
     }
 
-    /// Whether a Ping waits, or is being written.
+    /// Returns whether a Ping waits or is being written.
     pub(super) fn has_ping(&self) -> bool {
         self.frames().any(|(_, _, opcode)| opcode == Opcode::Ping)
     }
 
-    /// How many Pings wait, or are being written.
+    /// Returns how many Pings wait or are being written.
     pub(super) fn pings(&self) -> usize {
         self.frames().filter(|(_, _, opcode)| *opcode == Opcode::Ping).count()
     }
 
-    /// Place, length and kind of each frame.
+    /// Returns offset, length and opcode of each frame.
     fn frames(&self) -> impl Iterator<Item = (usize, usize, Opcode)> {
         let mut at = 0;
         core::iter::from_fn(move || {
@@ -93,14 +96,14 @@ impl<B: Borrow<[u8]>> ControlQueue<B> {
 }
 
 impl<B: BorrowMut<[u8]>> ControlQueue<B> {
-    /// Frames of which some of the next `n` bytes are part count as begun.
+    /// Marks the frames of the next `n` bytes as started.
     pub(super) fn begin(&mut self, n: usize) {
         let end = usize::from(self.written).saturating_add(n);
         self.started = self.started.max(u16::try_from(end).unwrap_or(self.len));
     }
 
-    /// Appends a Ping, if there is room for it and still for a frame that is begun and a Pong. All Pongs
-    /// but the newest make way for it.
+    /// Appends a Ping, and returns whether it did. The Ping must leave space for a started frame and a Pong. All
+    /// Pongs but the newest are dropped for it.
     pub(super) fn push_ping(&mut self, frame: &[u8]) -> bool {
         let pings = self.frames().filter(|(_, _, opcode)| *opcode == Opcode::Ping).map(|(_, len, _)| len);
         let fits = pings.sum::<usize>() + frame.len()
@@ -114,7 +117,7 @@ impl<B: BorrowMut<[u8]>> ControlQueue<B> {
         fits
     }
 
-    /// Appends a Pong. Where there is no room it takes the place of those that are not begun.
+    /// Appends a Pong. If there is no space, the Pong replaces those that are not started.
     pub(super) fn push_pong(&mut self, frame: &[u8]) {
         if !self.push(frame) {
             self.retract(|_, opcode| opcode == Opcode::Pong);
@@ -122,13 +125,13 @@ impl<B: BorrowMut<[u8]>> ControlQueue<B> {
         }
     }
 
-    /// Puts a Close in the place of all that is not begun.
+    /// Appends a Close in place of every frame that is not started.
     pub(super) fn push_close(&mut self, frame: &[u8]) {
         self.retract(|_, _| true);
         self.push(frame);
     }
 
-    /// Counts up to `n` bytes as written, and gives their number.
+    /// Removes up to `n` written bytes, and returns their number.
     pub(super) fn advance(&mut self, n: usize) -> usize {
         let taken = n.min(self.rest().len());
         let written = usize::from(self.written) + taken;
@@ -141,6 +144,7 @@ impl<B: BorrowMut<[u8]>> ControlQueue<B> {
         taken
     }
 
+    /// Appends a frame, and returns whether there was space for it.
     fn push(&mut self, frame: &[u8]) -> bool {
         let room = self
             .bytes
@@ -153,8 +157,7 @@ impl<B: BorrowMut<[u8]>> ControlQueue<B> {
         true
     }
 
-    /// Drops some frames, judged by how many bytes are behind them and by their kind, but not one that is
-    /// begun.
+    /// Drops the frames that `drop` selects by the number of bytes behind them and their opcode. Started frames stay.
     fn retract(&mut self, drop: impl Fn(usize, Opcode) -> bool) {
         let next = |queue: &Self| {
             queue
@@ -168,6 +171,7 @@ impl<B: BorrowMut<[u8]>> ControlQueue<B> {
         }
     }
 
+    /// Removes `len` bytes at offset `at`.
     fn remove(&mut self, at: usize, len: usize) {
         self.bytes.borrow_mut().copy_within(at + len..usize::from(self.len), at);
         self.len -= u16::try_from(len).unwrap_or(self.len);
