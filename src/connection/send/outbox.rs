@@ -1,7 +1,14 @@
 //! A write queue that grows.
 //!
-//! Where frames end in the buffer is not recorded. If a write stops short, the frames are walked by their own headers to
-//! find the next boundary, where control frames may go in. A write that takes everything, the usual case, walks nothing.
+//! Small frames lie one behind the other in one buffer. A large shared payload is not copied: the queue holds a
+//! reference to it, and its position behind its header. Most connections never queue a shared payload or a control
+//! frame, so that state is boxed apart ([`Rare`]).
+//!
+//! Invariants:
+//! - `start <= end <= memory.len()`, and all of `memory` is initialised.
+//! - Payload positions increase, and lie between `start` and `end`.
+//! - Frame ends are not recorded. If a write stops short, the frames are walked by their headers to find the next
+//!   boundary, where control frames may go in. A write that takes everything, the usual case, walks nothing.
 
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
@@ -14,29 +21,31 @@ use super::control_queue::ControlQueue;
 use super::write_queue::sealed::{self, Queue as _};
 use crate::frame::{Header, MAX_HEADER_LEN, frame_len};
 
-/// A queue that grows: small frames lie one behind the other in one buffer, large shared payloads
-/// where they are.
+/// A write queue that grows.
 ///
-/// It owns no heap before its first use, and none after a `release_idle()` while it is empty. No more than
-/// one message above [`Config::high_water`](crate::Config::high_water) waits in it.
+/// Small frames are copied to one buffer, and large shared payloads are referenced. The queue owns no heap before its
+/// first use, and none after a `release_idle()` while it is empty. At most one message above
+/// [`Config::high_water`](crate::Config::high_water) waits in it.
 #[derive(Debug, Default)]
 pub struct Outbox {
-    /// All of it is initialised, so that a frame is written with no step between header and payload.
+    /// Headers and copied payloads. All of it is initialised, so that header and payload are written in one step.
     memory: Vec<u8>,
-    /// Up to here lie headers, and payloads that were copied.
+    /// End of the headers and copied payloads in `memory`.
     end: usize,
-    /// What most connections never need, and none needs while it is idle.
+    /// State that most connections never need, and that an idle connection frees.
     rare: Option<Box<Rare>>,
 }
 
+/// The part of the queue that is needed only for control frames, shared payloads and incomplete writes.
 #[derive(Debug)]
 struct Rare {
     control: ControlQueue<Control>,
-    /// So much at the front of `Outbox::memory` is written. It is here because a write that stops short is rare.
+    /// Number of bytes at the front of `Outbox::memory` that are written. It is kept here because a write that stops
+    /// short is rare.
     start: usize,
-    /// Payloads that were not copied.
+    /// The shared payloads.
     queue: VecDeque<Payload>,
-    /// The length of all of them.
+    /// Total length of the shared payloads.
     len: usize,
 }
 
@@ -46,20 +55,23 @@ impl Default for Rare {
     }
 }
 
-/// How many bytes of control frames wait at most.
+/// Maximum length of the waiting control frames, in bytes.
 const CONTROL: usize = 508;
 type Control = [u8; CONTROL];
 
+/// The control queue of an outbox that has none yet.
 static EMPTY_CONTROL: ControlQueue<Control> = ControlQueue::new([0; CONTROL]);
 
+/// A payload that is shared instead of copied.
 #[derive(Debug)]
 struct Payload {
-    /// The place in `Outbox::memory` that it stands before, behind its header.
+    /// Position in `Outbox::memory` behind the payload's header: the payload is written between the bytes before and
+    /// behind this position.
     at: usize,
     data: Bytes,
 }
 
-/// A place in the queue: so many bytes, and so many shared payloads, are before it.
+/// A position in the queue: the number of bytes of `Outbox::memory` and of shared payloads before it.
 #[derive(Clone, Copy)]
 struct Cursor {
     byte: usize,
@@ -67,25 +79,26 @@ struct Cursor {
 }
 
 impl Outbox {
-    /// An empty queue.
+    /// Creates an empty queue.
     #[must_use]
     pub const fn new() -> Self {
         Self { memory: Vec::new(), end: 0, rare: None }
     }
 
-    /// The bytes of heap that the buffer for small frames holds.
+    /// Returns how many bytes of heap the buffer for small frames holds.
     #[inline]
     #[must_use]
     pub fn capacity(&self) -> usize {
         self.memory.capacity()
     }
 
-    /// How much at the front is written.
+    /// Returns how many bytes at the front of `memory` are written.
     #[inline]
     fn start(&self) -> usize {
         self.rare.as_ref().map_or(0, |rare| rare.start)
     }
 
+    /// Sets how many bytes at the front of `memory` are written.
     fn set_start(&mut self, start: usize) {
         match &mut self.rare {
             Some(rare) => rare.start = start,
@@ -94,17 +107,17 @@ impl Outbox {
         }
     }
 
-    /// Whether there is any heap to give back.
+    /// Returns whether the queue holds any heap.
     pub(super) fn holds_memory(&self) -> bool {
         self.memory.capacity() > 0 || self.rare.is_some()
     }
 
-    /// Whether nothing waits.
+    /// Returns whether nothing waits.
     pub(super) fn is_idle(&self) -> bool {
         sealed::Queue::len(self) == 0 && sealed::Queue::control(self).is_empty()
     }
 
-    /// Appends a frame whose payload is not copied. The header must have no masking key.
+    /// Appends a frame whose payload is shared. The header must have no masking key.
     #[inline]
     pub(super) fn push_shared(&mut self, header: &Header, payload: Bytes) {
         if let Some(head) = self.gap(0).and_then(<[u8]>::first_chunk_mut) {
@@ -113,7 +126,7 @@ impl Outbox {
         }
     }
 
-    /// Appends what is encoded already: a frame, or a header and its payload, which is not copied.
+    /// Appends an encoded frame, or an encoded header with a shared `payload`.
     pub(super) fn push_encoded(&mut self, encoded: &[u8], payload: Option<Bytes>) {
         if let Some(to) = self.gap(encoded.len()).and_then(|gap| gap.get_mut(..encoded.len())) {
             to.copy_from_slice(encoded);
@@ -124,6 +137,7 @@ impl Outbox {
         }
     }
 
+    /// Appends a shared payload behind its header.
     #[inline]
     fn push_payload(&mut self, payload: Bytes) {
         let rare = self.rare.get_or_insert_default();
@@ -131,12 +145,14 @@ impl Outbox {
         rare.queue.push_back(Payload { at: self.end, data: payload });
     }
 
+    /// Makes space for `len` bytes behind `end`: reuses the written bytes at the front, or grows.
     #[cold]
     #[inline(never)]
     fn make_room(&mut self, len: usize) {
         let written = self.start();
         if written >= 4096 && written * 2 >= self.end {
-            // At least half of what is used is free.
+            // At least half of the used memory is free, so each byte is moved at most once for each byte that was
+            // written.
             self.memory.copy_within(written..self.end, 0);
             self.set_start(0);
             self.end -= written;
@@ -158,7 +174,7 @@ impl Outbox {
         self.rare.as_ref()?.queue.get(index)
     }
 
-    /// The place `at` bytes from the front, a frame boundary or the front itself.
+    /// Returns the position `at` bytes from the front, which is a frame boundary or the front itself.
     fn locate(&self, at: usize) -> Cursor {
         let (mut left, mut cursor) = (at, Cursor { byte: self.start(), payload: 0 });
         while let Some(payload) = self.shared(cursor.payload) {
@@ -172,7 +188,7 @@ impl Outbox {
         Cursor { byte: (cursor.byte + left).min(self.end), ..cursor }
     }
 
-    /// The length of the frame at `cursor`, which is moved behind it.
+    /// Moves `cursor` behind the frame it points at, and returns the frame's length.
     fn skip_frame(&self, cursor: &mut Cursor) -> Option<usize> {
         let (head, payload) = frame_len(self.memory.get(cursor.byte..self.end)?)?;
         cursor.byte += head;
@@ -208,7 +224,7 @@ impl sealed::Queue for Outbox {
 
     #[inline]
     fn gap(&mut self, len: usize) -> Option<&mut [u8]> {
-        // With room for the longest header, whatever the header: it can be written as a whole.
+        // Space for the longest header, whatever the header is, so that it can be written with one store.
         let len = len + MAX_HEADER_LEN;
         if self.memory.len() - self.end < len {
             self.make_room(len);
@@ -234,7 +250,7 @@ impl sealed::Queue for Outbox {
     fn boundary_behind(&self, n: usize, boundary: usize) -> usize {
         let mut boundary = boundary;
         if n == self.len() {
-            // All of it: no need to look where frames end.
+            // Everything was written: the end of the queue is a boundary.
             boundary = n;
         } else if boundary < n {
             let mut cursor = self.locate(boundary);
@@ -265,7 +281,7 @@ impl sealed::Queue for Outbox {
             }
         }
         if start == self.end {
-            // A payload of which the rest waits stands before what will be pushed next.
+            // The rest of a payload can still wait. It stands before the bytes that are pushed next.
             for payload in self.payloads_mut() {
                 payload.at = 0;
             }
@@ -280,7 +296,7 @@ impl sealed::Queue for Outbox {
         self.end = 0;
         if let Some(rare) = &mut self.rare {
             rare.start = 0;
-            // One is usual, for which this is less work than to clear a queue.
+            // Usually there is one payload. Popping it costs less than clearing a queue.
             while rare.queue.pop_front().is_some() {}
             rare.len = 0;
         }

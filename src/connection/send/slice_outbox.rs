@@ -1,4 +1,11 @@
 //! A write queue in memory that the caller lends.
+//!
+//! Frames lie one behind the other in one slice, payloads included. Waiting frames are moved to the front when there
+//! is no space behind them. `outbox.rs` has the queue that grows.
+//!
+//! Invariants:
+//! - `start <= end <= memory.len()`.
+//! - The queue never allocates. `send/commands.rs::accept` keeps space free for a Close.
 
 use core::ops::ControlFlow;
 
@@ -6,13 +13,14 @@ use super::control_queue::{ControlQueue, LEAST};
 use super::write_queue::sealed;
 use crate::frame::frame_len;
 
-/// A queue in memory that the caller lends, for connections without an allocator.
+/// A write queue in memory that the caller lends, for connections without an allocator.
 ///
-/// Of the memory for messages a part is kept free for a Close: of an array of `n` bytes, messages can use `n - 145`.
-/// Compression does not change that for a whole message. A fragment that is to be compressed needs room for a quarter more
-/// and 64 bytes, as some data becomes so much longer. A message that does not fit yet is
-/// [`Blocked`](crate::SendError::Blocked). One that never will is [`TooLarge`](crate::SendError::TooLarge), and can be sent
-/// in fragments.
+/// A part of the memory for messages is kept free for a Close: of an array of `n` bytes, messages can use `n - 145`.
+/// Compression does not change that for a whole message. A fragment that is to be compressed needs room for a quarter
+/// more and 64 bytes, because some data becomes so much longer.
+///
+/// A message that does not fit yet is [`Blocked`](crate::SendError::Blocked). A message that never fits is
+/// [`TooLarge`](crate::SendError::TooLarge), and can be sent in fragments.
 ///
 /// ```
 /// use hybi::SliceOutbox;
@@ -30,28 +38,29 @@ pub struct SliceOutbox<'m> {
 }
 
 impl<'m> SliceOutbox<'m> {
-    /// The least memory for control frames, in bytes: three of the longest frames.
+    /// Least memory for control frames, in bytes: three of the longest frames.
     pub const LEAST_CONTROL: usize = LEAST;
 
-    /// Queues messages in `memory` and control frames in `control`.
+    /// Creates a queue with `memory` for messages and `control` for control frames.
     ///
-    /// `memory` should have at least 146 bytes: in 145 only empty messages fit, in fewer none, and all others are
-    /// [`TooLarge`](crate::SendError::TooLarge), in fragments too. `control` has at least
-    /// [`LEAST_CONTROL`](Self::LEAST_CONTROL) bytes, or this does not compile. In 508 bytes, which an `Outbox` uses, there is
-    /// room for Pongs to ten Pings of 40 bytes that came in at once.
+    /// `memory` should have at least 146 bytes: in 145 only empty messages fit, in fewer none. All other messages are
+    /// [`TooLarge`](crate::SendError::TooLarge), and so are their fragments.
+    ///
+    /// `control` has at least [`LEAST_CONTROL`](Self::LEAST_CONTROL) bytes, or the call does not compile. 508 bytes,
+    /// which an `Outbox` uses, have room for the Pongs to ten Pings of 40 bytes that came in at once.
     #[must_use]
     pub const fn new<const N: usize>(memory: &'m mut [u8], control: &'m mut [u8; N]) -> Self {
         const { assert!(N >= LEAST && N <= 0xFFFF, "the memory for control frames is too small or too large") };
         Self { memory, start: 0, end: 0, control: ControlQueue::new(control) }
     }
 
-    /// Gives the memory back: that for messages and that for control frames. Frames that wait in it are lost.
+    /// Returns the memory for messages and the memory for control frames. Waiting frames are lost.
     #[must_use]
     pub fn into_memory(self) -> (&'m mut [u8], &'m mut [u8]) {
         (self.memory, self.control.into_memory())
     }
 
-    /// Moves what waits to the front, and makes the gap behind it as long as it can be.
+    /// Moves the waiting frames to the front, so that all free space lies behind them.
     fn compact(&mut self) {
         self.memory.copy_within(self.start..self.end, 0);
         (self.start, self.end) = (0, self.end - self.start);

@@ -1,14 +1,23 @@
-//! What the sending half needs of a queue of frames.
+//! The interface between the sending half and the queue in which frames wait to be written.
+//!
+//! [`WriteQueue`] is sealed. `outbox.rs` has the queue that grows, `slice_outbox.rs` the one in lent memory. Both
+//! hold encoded frames and a [`ControlQueue`]; neither knows the rules of the protocol.
+//!
+//! Invariants:
+//! - Offsets are counted in bytes from the front, which moves with each write.
+//! - Frames are contiguous: a frame begins where the one before it ends.
 
 use core::fmt;
 use core::ops::ControlFlow;
 
 use super::control_queue::ControlQueue;
 
-/// A payload of this many bytes costs less in a slice of its own than to be copied.
+/// Messages of at least this many bytes are written without being copied into the queue. Below that, a copy costs
+/// less than a slice of its own.
 pub(super) const LARGE: usize = 4 << 10;
 
-/// Where frames wait to be written: [`SliceOutbox`](crate::SliceOutbox), or with an allocator `Outbox`, which grows.
+/// A queue of frames that wait to be written: [`SliceOutbox`](crate::SliceOutbox), or with an allocator `Outbox`,
+/// which grows.
 pub trait WriteQueue: fmt::Debug + sealed::Queue {}
 
 impl<T: fmt::Debug + sealed::Queue> WriteQueue for T {}
@@ -18,41 +27,40 @@ pub(super) mod sealed {
 
     use super::{ControlFlow, ControlQueue};
 
-    /// What the sender does with the queue. Positions are counted in bytes from its front.
+    /// The operations that the sender needs. Offsets are counted in bytes from the front of the queue.
     pub trait Queue {
-        /// The memory for control frames.
+        /// The type of the memory for control frames.
         type Control: BorrowMut<[u8]>;
-        /// Bytes that wait.
+        /// Returns how many bytes wait, control frames not included.
         fn len(&self) -> usize;
-        /// Bytes that fit besides.
+        /// Returns how many more bytes fit.
         fn room(&self) -> usize;
-        /// Bytes that fit at all.
+        /// Returns how many bytes fit into an empty queue.
         fn capacity(&self) -> usize;
-        /// Whether so much has drained that a sender which was held back should go on.
+        /// Returns whether enough was written for a blocked sender to continue.
         fn has_drained(&self, high_water: usize) -> bool;
-        /// `len` bytes or more behind what waits, if there is room: to be written to, and then
-        /// [counted](Self::push).
+        /// Returns at least `len` bytes of space behind the waiting frames, or `None` if there is less. The caller
+        /// encodes a frame there and then calls [`push`](Self::push).
         fn gap(&mut self, len: usize) -> Option<&mut [u8]>;
-        /// The first `len` bytes of the gap wait from now on.
+        /// Appends the first `len` bytes of the gap to the waiting bytes.
         fn push(&mut self, len: usize);
-        /// Drops all that is behind `at`, a frame boundary.
+        /// Drops everything behind `at`, which is a frame boundary.
         fn truncate(&mut self, at: usize);
-        /// The first frame boundary at or behind `n` bytes from the front; `boundary` is one before that, or the first
-        /// of all.
+        /// Returns the first frame boundary at or behind offset `n`. `boundary` is an earlier boundary to start from.
         fn boundary_behind(&self, n: usize, boundary: usize) -> usize;
-        /// Takes `n` bytes off the front. `boundary` is the first frame boundary; gives where it is now.
+        /// Removes `n` bytes from the front. `boundary` is the first frame boundary; returns its new offset.
         fn advance(&mut self, n: usize, boundary: usize) -> usize;
-        /// All has been written, and nothing is urgent.
+        /// Removes all bytes, which were written. No control frame waits.
         fn clear(&mut self);
-        /// All that waits, urgent frames too, where it lies in one piece: the usual case.
+        /// Returns all waiting bytes if they lie in one piece and no control frame waits: the usual case.
         fn in_one_piece(&self) -> Option<&[u8]>;
-        /// Shows the bytes that wait, in order, until `see` breaks off.
+        /// Passes the waiting bytes to `see` in order, until `see` breaks.
         fn pieces<'a>(&'a self, see: impl FnMut(&'a [u8]) -> ControlFlow<()>) -> ControlFlow<()>;
-        /// The control frames that go out ahead of the queue.
+        /// Returns the control frames, which go out ahead of the queue.
         fn control(&self) -> &ControlQueue<Self::Control>;
-        /// The same, to be written to.
+        /// Returns the control frames for appending and removing.
         fn control_mut(&mut self) -> &mut ControlQueue<Self::Control>;
-        /// Gives back memory if nothing waits.
+        /// Frees memory if nothing waits.
         fn release(&mut self);
     }
 }
