@@ -1,13 +1,13 @@
-//! The bytes that arrived, and how far they have been taken in.
+//! The bytes that arrived, and the cursor over them.
 //!
-//! An [`Input`] owns the cursor: where the next byte to be taken in lies, how many bytes have arrived, where a message
-//! begins of which a part lies here, and how much of that part is still masked. The receiving half moves the cursor
-//! through the methods below, and never by itself.
+//! An [`Input`] owns the cursor: where the next byte to decode lies, how many bytes have arrived, where a partial
+//! message begins, and how much of it is still masked. The receiving half moves the cursor only through the methods
+//! below. `inbox.rs` and `slice_inbox.rs` say where the next bytes are read to.
 //!
 //! Invariants:
-//! - `message_start <= at <= end <= window.len()`, where a message has begun.
+//! - `message_start <= at <= end <= window.len()`, if `message_start` is `Some`.
 //! - The last `masked` bytes before `at` are masked. All other bytes before `at` have been unmasked.
-//! - Whatever index a caller brings, text is handed out only where the window or the message proves that it is UTF-8.
+//! - Whatever index a caller passes, text is returned only if the window or the message proves that it is UTF-8.
 
 use core::mem::take;
 #[cfg(feature = "deflate")]
@@ -20,39 +20,39 @@ use crate::connection::event::{
 };
 use crate::kernel::{Checked, InvalidUtf8, Mask, ReadBuffer};
 
-/// The bytes that arrived, and the memory for a message that they hold only a part of.
+/// The bytes that arrived, with memory for a message that does not lie in them completely.
 ///
-/// [`Input::new`] lends both for one batch of bytes: poll until nothing comes any more, and all bytes have been taken in.
-/// Then the buffer is free for the next connection. A [`SliceInbox`](crate::SliceInbox) keeps lent memory from one batch to
-/// the next, and with an allocator an `Inbox` owns memory that grows. Events borrow from the input.
+/// [`Input::new`] lends both for one batch of bytes. Poll until nothing is returned: then all bytes have been
+/// decoded, and the buffer is free for the next connection. A [`SliceInbox`](crate::SliceInbox) keeps lent memory
+/// from one batch to the next. With an allocator, an `Inbox` owns memory that grows. Events borrow from the input.
 #[derive(Debug)]
 pub struct Input<B, M> {
     pub(super) window: Checked<B>,
-    /// How many bytes of the window have been taken in.
+    /// Number of bytes of the window that have been consumed.
     pub(super) at: usize,
-    /// How many have arrived.
+    /// Number of bytes that have arrived.
     pub(super) end: usize,
-    /// Where the message begins of which a part lies in the window, and the rest will.
+    /// Start of the message of which a part lies in the window and whose rest will arrive behind it.
     pub(super) message_start: Option<usize>,
-    /// How many of the bytes before `at` are still masked.
+    /// Number of bytes before `at` that are still masked.
     masked: usize,
     pub(super) message: M,
 }
 
-/// What has arrived of a message in one frame that lies in the window.
+/// The part of a message that has arrived, if the message lies in the window.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(in crate::connection) enum Arrived {
-    /// All of it.
+    /// The whole message.
     Whole(Place),
-    /// All of it, and it is a text that is not UTF-8.
+    /// Text that is not UTF-8.
     NotUtf8,
-    /// A part of its payload. The rest will come behind that part.
+    /// A part. The rest will arrive behind it.
     Part,
 }
 
 impl<'m, M: MessageBuffer> Input<&'m mut [u8], &'m mut M> {
-    /// Lends `bytes`, which have just arrived and will be unmasked in place, and `message`, which must be
-    /// the one that earlier calls for this connection had.
+    /// Lends `bytes`, which have just arrived and will be unmasked in place, and `message`. Pass the same `message`
+    /// for each batch of one connection.
     #[inline]
     pub fn new(bytes: &'m mut [u8], message: &'m mut M) -> Self {
         let end = bytes.len();
@@ -61,7 +61,7 @@ impl<'m, M: MessageBuffer> Input<&'m mut [u8], &'m mut M> {
 }
 
 impl<B, M> Input<B, M> {
-    /// Nothing has arrived.
+    /// Creates an input to which nothing has arrived.
     pub(super) const fn empty_over(window: Checked<B>, message: M) -> Self {
         Self { window, at: 0, end: 0, message_start: None, masked: 0, message }
     }
@@ -70,10 +70,10 @@ impl<B, M> Input<B, M> {
 // --- what callers see ---
 
 impl<B: ReadBuffer, M: MessageBuffer> Input<B, M> {
-    /// Returns the event that `index`, from the last poll with this input, stands for.
+    /// Returns the event of `index`, which is from the last poll with this input.
     ///
     /// An index from another connection yields wrong or no data. It never yields invalid UTF-8.
-    // An event that a call returns lies in memory, and whoever matches it reads it from there, small messages too.
+    // Inlined: an event that a call returns is written to memory and read back, for small messages too.
     #[inline(always)]
     #[must_use]
     pub fn event(&self, index: EventIndex) -> Event<'_> {
@@ -104,22 +104,21 @@ impl<B: ReadBuffer, M: MessageBuffer> Input<B, M> {
         }
     }
 
-    /// Returns what `index` means for the sending half, if it means anything: for callers that receive and send in two
-    /// places. Hand the value to [`Sender::apply`](crate::Sender::apply). A [`Connection`](crate::Connection) does that by
-    /// itself.
+    /// Returns the reply that `index` asks for, if any, for callers that receive and send in two places. Hand it to
+    /// [`Sender::apply`](crate::Sender::apply). A [`Connection`](crate::Connection) does that by itself.
     #[must_use]
     pub fn reply(&self, index: EventIndex) -> Option<PendingReply> {
         self.borrow_reply(index).map(PendingReply::from)
     }
 
-    /// Returns how many bytes have arrived and not been taken in yet.
+    /// Returns how many bytes have arrived and are not consumed.
     #[inline]
     #[must_use]
     pub fn remaining(&self) -> usize {
         self.unread().len()
     }
 
-    /// The code and the reason of a Close.
+    /// Returns the code and the reason of a Close.
     #[cold]
     #[inline(never)]
     fn close(&self, place: Place) -> (Option<CloseCode>, &str) {
@@ -127,10 +126,11 @@ impl<B: ReadBuffer, M: MessageBuffer> Input<B, M> {
             Some((code, reason)) => (Some(u16::from_be_bytes(*code).into()), reason),
             None => (None, &[][..]),
         };
-        // The reason was found valid when it came in. An index from elsewhere may point at anything.
+        // The reason was validated when it came in. An index from another connection may point at any bytes.
         (code, core::str::from_utf8(reason).unwrap_or_default())
     }
 
+    /// Returns the bytes at `place`, or none if the place does not exist.
     #[inline]
     pub(in crate::connection) fn data(&self, place: Place) -> &[u8] {
         match place.memory {
@@ -141,10 +141,10 @@ impl<B: ReadBuffer, M: MessageBuffer> Input<B, M> {
     }
 }
 
-// --- what the receiving half does with it ---
+// --- what the receiving half calls ---
 
 impl<B: ReadBuffer, M: MessageBuffer> Input<B, M> {
-    /// Returns what `index` means for the sending half.
+    /// Returns the reply that `index` asks for, with its payload borrowed.
     #[inline]
     pub(in crate::connection) fn borrow_reply(&self, index: EventIndex) -> Option<Reply<'_>> {
         match index.what {
@@ -153,38 +153,38 @@ impl<B: ReadBuffer, M: MessageBuffer> Input<B, M> {
         }
     }
 
-    /// A text message that lies in the window, as those do that the fast path finds.
+    /// Returns a text message that lies in the window, as every message of the fast path does.
     #[inline(always)]
     pub(in crate::connection) fn text_in_place(&self, place: Place) -> &str {
         self.window.text(place.start..place.end).unwrap_or_default()
     }
 
-    /// A binary message that lies in the window, as those do that the fast path finds.
+    /// Returns a binary message that lies in the window, as every message of the fast path does.
     #[inline(always)]
     pub(in crate::connection) fn binary_in_place(&self, place: Place) -> &[u8] {
         self.window.bytes().get(place.start..place.end).unwrap_or_default()
     }
 
-    /// The bytes that have arrived and not been taken in yet.
+    /// Returns the bytes that have arrived and are not consumed.
     #[inline]
     pub(in crate::connection) fn unread(&self) -> &[u8] {
         self.arrived().unwrap_or_default()
     }
 
-    /// The bytes that have arrived and not been taken in yet. By the invariant there always are some, if none at the
-    /// least; here nobody has to show it.
+    /// Returns the bytes that have arrived and are not consumed. By the invariant this is never `None`. The fast path
+    /// passes a `None` on, which costs less than a default.
     #[inline]
     pub(in crate::connection) fn arrived(&self) -> Option<&[u8]> {
         self.window.bytes().get(self.at..self.end)
     }
 
-    /// Takes in `len` bytes that need no unmasking, such as those of a header.
+    /// Consumes `len` bytes that need no unmasking, such as a header.
     #[inline]
     pub(in crate::connection) fn advance(&mut self, len: usize) {
         self.at = self.end.min(self.at + len);
     }
 
-    /// Drops all that has arrived, and what has come of a message.
+    /// Drops all bytes that have arrived, and any partial message.
     pub(in crate::connection) fn discard(&mut self) {
         self.at = self.end;
         self.message_start = None;
@@ -192,25 +192,25 @@ impl<B: ReadBuffer, M: MessageBuffer> Input<B, M> {
         self.message.set_control_waits(false);
     }
 
-    /// The memory for a message that does not lie in the window.
+    /// Returns the memory for messages that do not lie in the window.
     pub(in crate::connection) const fn message_mut(&mut self) -> &mut M {
         &mut self.message
     }
 
     // Messages in one frame, in place.
 
-    /// Whether a message of which `left` bytes are to come will lie in the window in one piece.
+    /// Returns whether a message whose next `left` bytes complete it will lie in the window in one piece.
     pub(in crate::connection) fn will_hold(&self, left: u64) -> bool {
         left <= self.remaining() as u64 || self.can_hold(left)
     }
 
-    /// Whether the window stays until the next poll, with room for `len` bytes in one piece.
+    /// Returns whether the window stays until the next poll and can hold `len` bytes in one piece.
     #[inline]
     fn can_hold(&self, len: u64) -> bool {
         B::STAYS && len <= self.window.longest() as u64
     }
 
-    /// Where a message of `len` bytes lies behind a header of `head` bytes, if all of it has arrived.
+    /// Returns the place of a message of `len` bytes behind a header of `head` bytes, if all of it has arrived.
     #[inline(always)]
     pub(in crate::connection) fn message_behind(&self, head: usize, len: usize) -> Option<Place> {
         let start = self.at + head;
@@ -218,13 +218,13 @@ impl<B: ReadBuffer, M: MessageBuffer> Input<B, M> {
         if end <= self.end { Some(Place::arrived(start, end)) } else { None }
     }
 
-    /// Whether a part of that message has arrived, and the rest will come behind it.
+    /// Returns whether a part of that message has arrived and the rest will arrive behind it.
     #[inline]
     pub(in crate::connection) fn has_part_behind(&self, head: usize, len: usize) -> bool {
         self.at + head < self.end && self.can_hold(len as u64)
     }
 
-    /// Unmasks a message that has arrived, and returns whether it is what it says: binary always is.
+    /// Unmasks a message that has arrived. Returns false if it is text that is not UTF-8.
     #[inline(always)]
     pub(in crate::connection) fn unmask_message(
         &mut self,
@@ -242,21 +242,22 @@ impl<B: ReadBuffer, M: MessageBuffer> Input<B, M> {
         }
     }
 
-    /// Takes in all bytes up to the end of a message that has arrived.
+    /// Consumes all bytes up to the end of a message that has arrived.
     #[inline(always)]
     pub(in crate::connection) const fn take_whole(&mut self, place: Place) {
         self.at = place.end;
     }
 
-    /// Begins a message here that [will lie in the window](Self::will_hold).
+    /// Starts a message that [will lie in the window](Self::will_hold), at the next byte.
     pub(in crate::connection) fn begin_message(&mut self) {
         (self.message_start, self.masked) = (Some(self.at), 0);
         self.window.forget();
     }
 
-    /// Takes in the next `len` bytes of that message, which are the last if it is `whole` then.
+    /// Consumes the next `len` bytes of that message. `whole` says that they complete it.
     ///
-    /// Nothing in binary can be wrong: it is unmasked in pieces of `at_once` bytes, which still lie in the cache.
+    /// Binary payload cannot be invalid, so it is unmasked in pieces of `at_once` bytes, which still lie in the
+    /// cache. Text is unmasked and validated at once, because a wrong byte fails the connection when it arrives.
     #[inline(always)]
     pub(in crate::connection) fn take_in_place(
         &mut self,
@@ -290,7 +291,7 @@ impl<B: ReadBuffer, M: MessageBuffer> Input<B, M> {
 
     // Messages in pieces.
 
-    /// Takes in `len` bytes of a payload that are handed out by themselves.
+    /// Consumes and unmasks `len` bytes of payload that are delivered as a chunk.
     pub(in crate::connection) fn take_chunk(&mut self, len: usize, mask: &mut Mask) -> Place {
         let (start, end) = (self.at, self.at + len);
         self.window.unmask(start..end, mask);
@@ -298,8 +299,8 @@ impl<B: ReadBuffer, M: MessageBuffer> Input<B, M> {
         Place::arrived(start, end)
     }
 
-    /// Appends the next `len` bytes to the message that is gathered, as far as there is room, and returns how many that
-    /// were. `expected` is the length of the message if it ends with this frame.
+    /// Appends the next `len` bytes to the gathered message, as far as there is space. Returns how many were
+    /// appended. `expected` is the length of the message if it ends with this frame.
     pub(in crate::connection) fn gather(
         &mut self,
         len: usize,
@@ -313,13 +314,13 @@ impl<B: ReadBuffer, M: MessageBuffer> Input<B, M> {
         Ok(taken)
     }
 
-    /// Unmasks, or masks again, `range` of the bytes that have not been taken in.
+    /// Unmasks, or masks again, `range` of the bytes that are not consumed.
     #[cfg(feature = "deflate")]
     pub(in crate::connection) fn unmask_ahead(&mut self, range: Range<usize>, mask: &mut Mask) {
         self.window.unmask(self.at + range.start..self.at + range.end, mask);
     }
 
-    /// The next `len` bytes that have not been taken in, and the message that they are inflated to.
+    /// Returns the next `len` bytes, and the message that they are inflated to.
     #[cfg(feature = "deflate")]
     pub(in crate::connection) fn next_and_message(&mut self, len: usize) -> (&[u8], &mut M) {
         (self.window.bytes().get(self.at..self.at + len).unwrap_or_default(), &mut self.message)
@@ -327,13 +328,13 @@ impl<B: ReadBuffer, M: MessageBuffer> Input<B, M> {
 
     // Control frames.
 
-    /// Begins a control frame, behind its header.
+    /// Starts a control frame, behind its header.
     pub(in crate::connection) fn begin_control(&mut self) {
         self.message.set_control_waits(false);
     }
 
-    /// Takes in `len` bytes of the payload of a control frame, which are the last if it is `whole` then, and returns where
-    /// all of it lies that has come. A payload that arrives at once stays where it is.
+    /// Consumes `len` bytes of the payload of a control frame. `whole` says that they complete it. Returns the place
+    /// of the payload that has arrived. A payload that arrives at once is not copied.
     pub(in crate::connection) fn take_control(&mut self, len: usize, whole: bool, mask: &mut Mask) -> Place {
         let has_part = self.message.control_waits();
         if whole && !has_part {

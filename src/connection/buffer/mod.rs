@@ -1,4 +1,7 @@
-//! Memory that the receiving half works on: the bytes that arrived, and the message that is gathered.
+//! Memory of the receiving half: the bytes that arrived, and the message that is gathered.
+//!
+//! This folder owns the input cursor, the growth of memory and the proof that text is UTF-8. It knows nothing of
+//! frames or limits; `receive/` decides what is consumed.
 //!
 //! | type | bytes that arrived | messages that do not lie there in one piece |
 //! | --- | --- | --- |
