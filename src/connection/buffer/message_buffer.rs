@@ -1,10 +1,13 @@
-//! Memory in which messages are gathered piece by piece, and its form in memory that the caller lends.
+//! Memory in which messages are gathered, as an interface and in lent memory.
 //!
-//! A message that lies in one piece in the bytes that arrived is delivered from there. All others are unmasked while they
-//! are copied to a [`MessageBuffer`]. It also keeps the payload of a control frame of which a part has arrived, because
-//! the connection has no room for it, and the bytes that arrived belong to the caller once they have been taken in.
+//! A message that lies in one piece in the bytes that arrived is delivered from there. Every other message is
+//! unmasked while it is copied to a [`MessageBuffer`]. The buffer also keeps the payload of a control frame of which
+//! a part has arrived, because the connection has no space for it and the bytes that arrived belong to the caller.
+//! `vec_message.rs` has the buffer that grows.
 //!
-//! Invariant: text is validated as it arrives, and the proof lies with the bytes ([`Checked`]).
+//! Invariants:
+//! - Text is validated as it arrives, and the proof lies with the bytes ([`Checked`]).
+//! - A poll without a new message keeps the content, so that a delivered message can be looked at.
 
 use core::fmt;
 use core::ops::RangeInclusive;
@@ -12,8 +15,8 @@ use core::ops::RangeInclusive;
 use crate::connection::event::{ControlPayload, MessageKind};
 use crate::kernel::{Checked, InvalidUtf8, Mask, ReadBuffer, Validator};
 
-/// Memory in which a message is gathered that does not lie in one piece in the bytes that arrived:
-/// [`SliceMessage`], or with an allocator `VecMessage`, which grows.
+/// Memory for messages that do not lie in one piece in the bytes that arrived: [`SliceMessage`], or with an allocator
+/// `VecMessage`, which grows.
 pub trait MessageBuffer: fmt::Debug + sealed::Memory {}
 
 impl<T: fmt::Debug + sealed::Memory> MessageBuffer for T {}
@@ -21,15 +24,15 @@ impl<T: fmt::Debug + sealed::Memory> MessageBuffer for T {}
 pub(in crate::connection) mod sealed {
     use super::{ControlPayload, InvalidUtf8, Mask, MessageKind, RangeInclusive, Validator};
 
-    /// What the receiver does with the memory.
+    /// The operations that the receiver needs.
     pub trait Memory {
-        /// Begins a new message.
+        /// Starts a message, and drops the one before.
         fn begin(&mut self);
-        /// The message is whole, or given up: the memory may be given back once it has been looked at.
+        /// Ends the message, because it is complete or was abandoned. Its content stays until the next message
+        /// starts.
         fn finish(&mut self);
-        /// Appends as much of `from` as there is room for, unmasked, and gives its length. Text is
-        /// validated as the continuation of what came before. `expected` is the length of the message if
-        /// it ends with this frame.
+        /// Unmasks `from` and appends as much of it as fits. Returns how much that was. Text is validated as the
+        /// continuation of the text before it. `expected` is the length of the message if it ends with this frame.
         fn push(
             &mut self,
             from: &[u8],
@@ -37,17 +40,18 @@ pub(in crate::connection) mod sealed {
             kind: MessageKind,
             expected: Option<u64>,
         ) -> Result<usize, InvalidUtf8>;
-        /// Takes in bytes that were read straight into this memory, `limit` at most.
+        /// Consumes bytes that were read directly to this memory, at most `limit`. Returns their number.
         fn take_direct(
             &mut self,
             limit: u64,
             mask: &mut Mask,
             kind: MessageKind,
         ) -> Result<usize, InvalidUtf8>;
-        /// Lets `produce` write behind what is there, as far as there is room and up to as many bytes as are
-        /// `expected` of the `most` that may still come, and say how much it wrote. Room is made only where
-        /// there is less than is expected at the least. The way in for a payload that is inflated and not
-        /// found in the input.
+        /// Lets `produce` write inflated payload behind the content, and returns how much was written.
+        ///
+        /// `produce` gets as much space as there is, up to the end of `expected`, and returns how much it wrote.
+        /// Memory grows only if the space is less than the start of `expected`. `most` is the number of bytes that
+        /// may still come.
         fn produce(
             &mut self,
             kind: MessageKind,
@@ -55,21 +59,21 @@ pub(in crate::connection) mod sealed {
             most: u64,
             produce: &mut dyn FnMut(&mut [u8]) -> usize,
         ) -> Result<usize, InvalidUtf8>;
-        /// How validation stands.
+        /// Returns the state of the validation.
         fn validator(&self) -> Validator;
-        /// How much has been gathered.
+        /// Returns the number of bytes that have been gathered.
         fn gathered(&self) -> usize;
-        /// The first `len` bytes.
+        /// Returns the first `len` bytes.
         fn bytes(&self, len: usize) -> &[u8];
-        /// The first `len` bytes as text, if they are known to be one.
+        /// Returns the first `len` bytes as text, or an empty text if they were not validated as one.
         fn text(&self, len: usize) -> &str;
-        /// The payload of a control frame that arrives in several reads.
+        /// Returns the payload of a control frame that arrives in several reads.
         fn control(&self) -> &[u8];
-        /// The same, to be appended to.
+        /// Returns that payload for appending.
         fn control_mut(&mut self) -> &mut ControlPayload;
-        /// Whether a part of that payload `waits` for the rest, so that it must be kept.
+        /// Sets whether a part of that payload waits for the rest, so that it must be kept.
         fn set_control_waits(&mut self, waits: bool);
-        /// Whether it does.
+        /// Returns whether a part of that payload waits for the rest.
         fn control_waits(&self) -> bool;
     }
 }
@@ -140,7 +144,8 @@ impl<T: sealed::Memory> sealed::Memory for &mut T {
     }
 }
 
-/// Memory that the caller lends, for messages up to its length. Longer messages are delivered in chunks.
+/// A message buffer in memory that the caller lends. Messages that are longer than the memory are delivered in
+/// chunks.
 ///
 /// ```
 /// use hybi::{ControlPayload, SliceMessage};
@@ -159,19 +164,20 @@ pub struct SliceMessage<'m> {
 }
 
 impl<'m> SliceMessage<'m> {
-    /// Gathers messages in `memory`, and control frames that arrive in several reads in `control`.
+    /// Creates a buffer that gathers messages in `memory`, and control frames that arrive in several reads in
+    /// `control`.
     #[must_use]
     pub const fn new(memory: &'m mut [u8], control: &'m mut ControlPayload) -> Self {
         Self { memory: Checked::new(memory), filled: 0, control, control_waits: false }
     }
 
-    /// Returns the length of the longest message that is delivered as a whole although it does not arrive in one piece.
+    /// Returns the length of the longest gathered message that is delivered as a whole.
     #[must_use]
     pub fn capacity(&self) -> usize {
         self.memory.bytes().len()
     }
 
-    /// Gives the memory back. A part of a message that it holds is lost.
+    /// Returns the memory. A partial message in it is lost.
     #[must_use]
     pub fn into_memory(self) -> (&'m mut [u8], &'m mut ControlPayload) {
         (self.memory.into_memory(), self.control)
@@ -247,7 +253,7 @@ impl sealed::Memory for SliceMessage<'_> {
     }
 }
 
-/// Counts `len` bytes behind `filled` as gathered, once text among them is validated.
+/// Appends the `len` bytes behind `filled`. Text among them is validated first.
 pub(super) fn accept<M: ReadBuffer>(
     memory: &mut Checked<M>,
     filled: &mut usize,

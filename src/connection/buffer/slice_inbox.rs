@@ -1,14 +1,19 @@
-//! Input in memory that the caller lends, and that stays from one read to the next.
+//! Input in lent memory that is kept from one read to the next.
+//!
+//! [`SliceInbox`] is the [`Input`] for connections without an allocator. Its window has a fixed length: consumed
+//! bytes make space by moving the rest to the front. `inbox.rs` has the input that grows.
+//!
+//! Invariant: bytes that are not consumed, and the part of a message that lies in the window, are kept.
 
 use super::input::Input;
 use super::message_buffer::SliceMessage;
 use crate::kernel::{Checked, SliceWindow};
 
-/// An [`Input`] in memory that the caller lends: for connections without an allocator that keep what they read.
+/// An [`Input`] in lent memory that is kept from one read to the next, for connections without an allocator.
 ///
-/// Read to [`read_space`](Self::read_space) and say with [`handle_read`](Self::handle_read) how many bytes came. A message in one
-/// frame that fits in the window is delivered from there, in whatever pieces it arrives. A longer one, or one in several
-/// frames, is gathered in the [`SliceMessage`].
+/// Read to [`read_space`](Self::read_space) and report the length with [`handle_read`](Self::handle_read). A message
+/// in one frame that fits in the window is delivered from there, in whatever pieces it arrives. A longer one, or one
+/// in several frames, is gathered in the [`SliceMessage`].
 ///
 /// ```
 /// use hybi::{Config, Connection, ControlPayload, Event, Instant, Role, SliceInbox, SliceMessage, SliceOutbox};
@@ -34,15 +39,16 @@ use crate::kernel::{Checked, SliceWindow};
 pub type SliceInbox<'m> = Input<SliceWindow<'m>, SliceMessage<'m>>;
 
 impl<'m> SliceInbox<'m> {
-    /// Reads to `window`, and gathers in `message` what does not fit there.
+    /// Creates an input that reads to `window`, and gathers in `message` messages that do not fit there.
     #[must_use]
     pub const fn from_memory(window: &'m mut [u8], message: SliceMessage<'m>) -> Self {
         Self::empty_over(Checked::new(SliceWindow::new(window)), message)
     }
 
-    /// Returns where to read to: never empty once a poll has returned `None`, unless the window is.
+    /// Returns the space for the next read. It is not empty once a poll has returned `None`, unless the window is
+    /// empty.
     ///
-    /// Moves what is still needed to the front, if less than a quarter of the window is free behind it.
+    /// Moves the bytes that are still needed to the front, if less than a quarter of the window is free behind them.
     pub fn read_space(&mut self) -> &mut [u8] {
         let (start, len) = (self.message_start.unwrap_or(self.at), self.window.bytes().len());
         if start == self.end {
@@ -55,13 +61,12 @@ impl<'m> SliceInbox<'m> {
         self.window.bytes_from(self.end)
     }
 
-    /// The first `len` bytes of the space have been read.
+    /// Records that the first `len` bytes of the space were read.
     pub fn handle_read(&mut self, len: usize) {
         self.end = self.window.bytes().len().min(self.end.saturating_add(len));
     }
 
-    /// Gives the memory back: the window, and what messages were gathered in. What has arrived and was not taken in is
-    /// lost.
+    /// Returns the memory: the window and the message buffer. Bytes that are not consumed are lost.
     #[must_use]
     pub fn into_memory(self) -> (&'m mut [u8], SliceMessage<'m>) {
         (self.window.into_memory().into_slice(), self.message)
