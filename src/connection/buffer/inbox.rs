@@ -1,8 +1,13 @@
 //! Input in memory that grows with the message that arrives in it.
 //!
-//! An [`Inbox`] decides where the next bytes are read to, how its memory grows, and what it gives back. Memory follows what
-//! has arrived, never what a header announces. What has arrived of a message is moved a bounded number of times, however
-//! small the reads are and however often memory is given back: `cargo bench --all-features --bench moved` counts it.
+//! An [`Inbox`] decides where the next bytes are read to, how its window grows, and which memory it frees. `input.rs`
+//! has the cursor and decoding's view of it.
+//!
+//! Invariants:
+//! - Memory follows what has arrived, never what a header announces.
+//! - The part of a message is moved a bounded number of times, however small the reads are and however often memory
+//!   is released. `cargo bench --all-features --bench moved` counts it.
+//! - A message that takes the window along leaves the bytes behind it in a new window.
 
 use alloc::vec::Vec;
 use core::ops::Range;
@@ -15,26 +20,27 @@ use crate::connection::event::{EventIndex, MessageKind, Place, What};
 use crate::connection::message::Message;
 use crate::kernel::{Checked, Text};
 
-/// How much is read at once: it stays in the first-level cache while it is unmasked and validated. A message
-/// of 16 KiB, which is a usual size, fits with its header, and so do sixteen of 1 KiB.
+/// Length of the window, in bytes: the size of one read. It stays in the first-level cache while it is unmasked and
+/// validated. A message of 16 KiB, which is a usual size, fits with its header, and so do sixteen messages of 1 KiB.
 const WINDOW: usize = (16 << 10) + 512;
-/// Behind what is in the window so much is read at once. It stays in the second-level cache; of less, what a system
-/// does for each read shows.
+/// Maximum length of one read behind the part of a message, in bytes. It stays in the second-level cache. With less,
+/// the cost of each system call shows.
 const AT_ONCE: usize = 256 << 10;
-/// The same where memory is initialised for it, of which a connection that waits gives back what it does not use.
+/// Maximum length of one read for which memory must be initialised, in bytes. It is shorter, because a waiting
+/// connection releases the memory that it does not use.
 const AT_ONCE_NEW: usize = 32 << 10;
-/// The window grows by at least this much behind the part of a message that it holds, if as much is still to come.
+/// Minimum growth of the window behind a part of a message, in bytes, if as much is still to come.
 const ALLOWANCE: usize = 64 << 10;
 
-/// A payload of which less than this is missing is not worth a read of its own.
+/// A payload with fewer missing bytes than this is not read to its place.
 pub(in crate::connection) const WORTH_A_READ: u64 = 4 << 10;
 
-/// An [`Input`] that owns its memory: for loops that return an event from where they read, as an
-/// adapter's `next()` does.
+/// An [`Input`] that owns its memory, for loops that return an event from where they read, as an adapter's `next()`
+/// does.
 ///
-/// Read to where [`Connection::read_space`](crate::Connection::read_space) says, and report it with
-/// [`handle_read`](Self::handle_read). Empty, it owns no heap; some 16 KiB are allocated for the first read,
-/// and given back by [`release_idle`](Self::release_idle).
+/// Read to the space of [`Connection::read_space`](crate::Connection::read_space), and report the length with
+/// [`handle_read`](Self::handle_read). An empty inbox owns no heap: some 16 KiB are allocated for the first read, and
+/// freed by [`release_idle`](Self::release_idle).
 pub type Inbox = Input<Vec<u8>, VecMessage>;
 
 impl Default for Inbox {
@@ -44,13 +50,13 @@ impl Default for Inbox {
 }
 
 impl Inbox {
-    /// Nothing has arrived.
+    /// Creates an inbox to which nothing has arrived.
     #[must_use]
     pub const fn empty() -> Self {
         Self::empty_over(Checked::new(Vec::new()), VecMessage::new())
     }
 
-    /// `bytes` have arrived already, behind a handshake.
+    /// Creates an inbox to which `bytes` have arrived already, behind a handshake.
     #[must_use]
     pub fn with_bytes(bytes: &[u8]) -> Self {
         let mut inbox = Self::empty();
@@ -59,7 +65,7 @@ impl Inbox {
         inbox
     }
 
-    /// The first `len` bytes of the space have been read.
+    /// Records that the first `len` bytes of the space were read.
     pub fn handle_read(&mut self, len: usize) {
         if self.message.is_space_lent() {
             self.message.handle_direct_read(len);
@@ -68,32 +74,31 @@ impl Inbox {
         }
     }
 
-    /// Whether nothing in it is needed any more: all that arrived was taken in, and no message is being
+    /// Returns whether the inbox holds nothing that is needed: all bytes are consumed, and no message is being
     /// gathered. Such an inbox can serve another connection.
     #[must_use]
     pub const fn is_idle(&self) -> bool {
         self.at == self.end && self.message_start.is_none() && self.message.is_idle()
     }
 
-    /// The bytes of heap that are held, those of the last message included that took its buffer along.
+    /// Returns how many bytes of heap are held. Memory that was handed out with the last message counts.
     #[inline]
     #[must_use]
     pub fn capacity(&self) -> usize {
         self.window.capacity() + self.message.capacity() + self.message.given_len()
     }
 
-    /// The bytes of heap that [`release_idle`](Self::release_idle) would give back while a part of a message waits for
-    /// the rest, or while nothing does but what was handed out. The memory of a gathered message that was handed out
-    /// does not count.
+    /// Returns how many bytes of heap [`release_idle`](Self::release_idle) would free around a partial message, or
+    /// around nothing. The memory of a gathered message that was delivered does not count.
     ///
-    /// It costs something to have them again: while the rest of a large message is on its way, not to give them
-    /// back at once is faster.
+    /// Freed memory costs time when it is needed again. While the rest of a large message is on its way, it is faster
+    /// to keep the memory for a while.
     #[must_use]
     pub fn spare(&self) -> usize {
         self.spare_window() + self.message.spare()
     }
 
-    /// The part of [`Self::spare`] behind and before what the window has to keep.
+    /// Returns the part of [`Self::spare`] that lies in the window.
     fn spare_window(&self) -> usize {
         if self.at < self.end {
             return 0;
@@ -105,15 +110,16 @@ impl Inbox {
         }
     }
 
-    /// How much is in the window of a message whose rest is to come, or that has not been taken in.
+    /// Returns how many bytes of the window are needed: the part of a message whose rest is to come, or bytes that
+    /// are not consumed.
     fn part(&self) -> usize {
         self.end.saturating_sub(self.message_start.unwrap_or(self.at))
     }
 
-    /// Gives back heap that holds nothing that is still needed.
+    /// Frees heap that holds nothing that is needed.
     ///
-    /// Around a part of a message that waits for the rest some memory stays, at most as much as the part and 1 KiB:
-    /// a peer that sends a few bytes at a time must not make the part move with each of them.
+    /// Around a part of a message that waits for the rest, some memory stays, at most as much as the part and 1 KiB:
+    /// otherwise a peer that sends a few bytes at a time would make the part move with each read.
     pub fn release_idle(&mut self) {
         if self.spare_window() > 0 {
             self.keep_from(self.message_start.unwrap_or(self.end));
@@ -127,15 +133,18 @@ impl Inbox {
         self.message.release_idle();
     }
 
-    /// The message that `index`, from the last poll with this input, stands for, as one that owns its data;
-    /// `None` for what is no message. One that was gathered is taken over with its buffer, another is
-    /// copied.
+    /// Returns the message of `index`, which is from the last poll with this input, as one that owns its data.
+    /// Returns `None` if the event is not a whole message.
+    ///
+    /// A gathered message is returned with its buffer. Another one is copied, unless it fills most of the window,
+    /// which it then takes along.
     #[inline]
     pub fn take_message(&mut self, index: EventIndex) -> Option<Message> {
         let What::Message(kind) = index.what else { return None };
         self.own(kind, index.place)
     }
 
+    /// Returns the message at `place` as one that owns its data.
     fn own(&mut self, kind: MessageKind, place: Place) -> Option<Message> {
         let (start, end) = (place.start, place.end);
         if place.gathered_len().is_some() {
@@ -152,17 +161,17 @@ impl Inbox {
         }
     }
 
-    /// Whether a message is so much of the window that it takes the window along rather than be copied.
+    /// Returns whether a message fills so much of the window that it takes the window along instead of being copied.
     fn is_filled_by(&self, start: usize, end: usize) -> bool {
         let (len, rest) = (end.saturating_sub(start), self.end - self.at);
-        // The next message, of which a part has come, stays where it is.
+        // A partial message behind it must stay in the window.
         self.message_start.is_none()
             && len >= WINDOW / 4
             && len >= self.window.bytes().len() / 2
             && rest <= len / 8
     }
 
-    /// The message in `range`, with the window. What has arrived behind it is kept.
+    /// Returns the message in `range` with the window's memory. Bytes behind it are copied to a new window.
     fn give(&mut self, kind: MessageKind, range: Range<usize>) -> Option<Message> {
         let rest = self.unread().to_vec();
         (self.at, self.end) = (0, rest.len());
@@ -171,7 +180,7 @@ impl Inbox {
         message
     }
 
-    /// Room for what comes next.
+    /// Returns space for the next read.
     #[inline]
     pub(in crate::connection) fn space(&mut self) -> &mut [u8] {
         self.message.cancel_space();
@@ -184,55 +193,55 @@ impl Inbox {
         self.space_to(self.end + room, self.end + WINDOW)
     }
 
-    /// Room for the rest of a message that lies in the window, of which `left` bytes are to come.
+    /// Returns space for the rest of a message that lies in the window, of which `left` bytes are to come.
     pub(in crate::connection) fn space_behind(&mut self, left: u64) -> &mut [u8] {
         self.message.cancel_space();
         let (small, left) = (left < WORTH_A_READ, usize::try_from(left).unwrap_or(usize::MAX));
         let room = self.window.bytes().len() - self.end;
         let next = if room < left { self.make_room(room, left) } else { left.min(AT_ONCE) };
-        // Of a large rest no more than that is read, so that the next message begins at the front.
+        // Read no more than the rest of a large message, so that the next message begins at the front of the window.
         let most = if small { WINDOW } else { next };
         let space = self.window.bytes_from(self.end);
         let most = most.min(space.len());
         space.get_mut(..most).unwrap_or_default()
     }
 
-    /// Makes room behind what is there for some of the `left` bytes of a message, if the `room` that there is is
-    /// scant, and says for how many.
+    /// Makes space for some of the `left` bytes of a message, if the present `room` is scant. Returns for how many.
     #[inline(never)]
     fn make_room(&mut self, room: usize, left: usize) -> usize {
         let (start, part) = (self.message_start.unwrap_or(self.at), self.part());
         if start >= part {
-            // Less is moved than becomes free.
+            // More becomes free than is moved.
             self.keep_from(start);
         } else if room >= AT_ONCE_NEW / 2 {
-            // After a read of a few bytes nearly all of the room is left: no more is initialised yet.
+            // After a read of a few bytes nearly all of the space is left, so no more is initialised yet.
             return room.min(AT_ONCE);
         }
-        // Memory follows what has arrived. A large part gets as much as release_idle leaves, so that it is not moved
-        // again before it has doubled.
+        // Memory follows what has arrived. A large part gets as much as `release_idle` leaves, so that it is not
+        // moved again before it has doubled.
         let more = part.max(ALLOWANCE).saturating_add(SPARE);
         let bound = left.min(more).min(self.end.saturating_mul(3).saturating_add(WINDOW));
         let next = self.end.saturating_add(bound.min(AT_ONCE_NEW));
-        // The room that release_idle leaves around a small part must be used up, too.
+        // The space that `release_idle` leaves around a small part must be used before memory grows.
         let scant = SCANT.min(part / 8).max(1);
         let next = room_for_read(self.window.capacity(), self.end, next, scant);
         self.reserve(next, self.end.saturating_add(bound));
         self.space_to(next, next).len()
     }
 
-    /// Moves what lies from `start` on to the front.
+    /// Moves the bytes from `start` on to the front.
     fn keep_from(&mut self, start: usize) {
         self.window.move_to_front(start..self.end);
-        // Where the inbox is not that of the connection, the message may have begun anywhere.
+        // A caller may poll with the inbox of another connection. Then the message may have started anywhere.
         self.message_start = self.message_start.map(|message_start| message_start.saturating_sub(start));
         (self.at, self.end) = (self.at.saturating_sub(start), self.end.saturating_sub(start));
     }
 
-    /// Makes room up to `end`, and if the memory has to grow for that, up to `target`.
+    /// Makes space up to `end`. If the memory has to grow for that, it grows up to `target`.
     fn reserve(&mut self, end: usize, target: usize) {
         if self.window.capacity() < end {
-            // By now nobody may have the last message any more that took the window along.
+            // The last message that took the window along may have been dropped by now. Then its memory is used
+            // again.
             let back = self.message.given_mut().take_back();
             if back.capacity() >= end {
                 self.window.move_to(back);
@@ -241,16 +250,17 @@ impl Inbox {
         }
     }
 
+    /// Makes space up to `end`, initialised.
     #[inline(never)]
     fn grow(&mut self, end: usize) {
         self.reserve(end, end);
-        // What has come back may be longer: that is initialised already.
+        // Memory that came back may be longer, and is initialised already.
         if self.window.bytes().len() < end {
             self.window.resize(end);
         }
     }
 
-    /// Room behind what is there, up to `end` at the least and up to `most` where there is memory.
+    /// Returns space behind the bytes that arrived: up to `end` at least, and up to `most` if the memory is there.
     #[inline]
     fn space_to(&mut self, end: usize, most: usize) -> &mut [u8] {
         if self.window.bytes().len() < end {
@@ -269,7 +279,7 @@ mod tests {
     use crate::{Config, Instant};
 
     #[test]
-    fn memory_that_comes_back_is_as_long_as_it_was() {
+    fn memory_that_comes_back_keeps_its_initialised_length() {
         let mut inbox = Inbox::empty();
         inbox.window.resize(2 * WINDOW);
         (inbox.at, inbox.end) = (2 * WINDOW, 2 * WINDOW);
@@ -278,11 +288,11 @@ mod tests {
         assert!(inbox.window.bytes().is_empty());
         drop(message);
         assert_eq!(inbox.space().len(), WINDOW);
-        // Nothing has to be initialised once more.
+        // Memory that came back is not initialised again.
         assert_eq!(inbox.window.bytes().len(), 2 * WINDOW);
     }
 
-    /// Bytes that a step has moved, within the window or to another one.
+    /// Returns how many bytes a step has moved, within the window or to another one.
     fn moved(inbox: &mut Inbox, step: impl FnOnce(&mut Inbox)) -> usize {
         let (capacity, message_start, part) = (inbox.window.capacity(), inbox.message_start, inbox.part());
         step(inbox);
@@ -292,7 +302,8 @@ mod tests {
         within + other
     }
 
-    /// A large message behind one of `first` bytes, `behind` bytes of it at once and the rest in reads of `read`.
+    /// Receives a large message behind one of `first` bytes: `behind` bytes of it at once, and the rest in reads of
+    /// `read`.
     fn trickle(first: usize, behind: usize, read: usize, reads: usize) {
         let header = |payload_len, to: &mut Vec<u8>| {
             let masking_key = Some([0; 4]);
@@ -311,7 +322,7 @@ mod tests {
         let mut connection = Connection::server(Instant::ZERO, Config::new(), Outbox::new());
         let (mut inbox, mut at, mut all) = (Inbox::empty(), 0, 0);
         while at < wire.len() {
-            // Without anything to read, it is polled as well.
+            // The connection is also polled when there is nothing to read.
             for waits in [true, true, false] {
                 let slow = at >= behind;
                 let most = if slow { read } else { behind - at };
@@ -346,7 +357,7 @@ mod tests {
     }
 
     #[test]
-    fn s10_4_a_part_of_a_message_is_moved_a_few_times_however_often_memory_is_given_back() {
+    fn s10_4_a_part_of_a_message_is_moved_a_bounded_number_of_times() {
         for first in [0, 100, 16_000, 40_000] {
             for behind in [0, 1, 1000, 30_000] {
                 for (read, reads) in [(1, 1500), (7, 700), (100, 600), (1460, 200), (20_000, 15)] {
@@ -354,7 +365,7 @@ mod tests {
                 }
             }
         }
-        // Memory grows at some of these.
+        // Memory grows at some of these lengths.
         for behind in (0..40).map(|n| n * 33_000) {
             trickle(100, behind, 1, 8);
         }

@@ -1,4 +1,14 @@
-//! A message that is gathered in memory that grows.
+//! A message buffer that grows with the message in it.
+//!
+//! [`VecMessage`] gathers fragments, inflated output, and payload that was read directly to its place. [`Given`]
+//! holds a reference to memory that left with a message, to use the memory again once the application has dropped the
+//! message.
+//!
+//! Invariants:
+//! - `filled + direct_len <= memory.len()`, and all of `memory` is initialised.
+//! - Memory follows what has arrived, never what a header announces: see [`ALLOWANCE`] and [`LARGEST_ALLOWANCE`].
+//! - Each byte is moved a bounded number of times, however small the reads are: see [`room_for_read`] and
+//!   [`worth_keeping`].
 
 use alloc::vec::Vec;
 use core::ops::{Range, RangeInclusive};
@@ -10,70 +20,75 @@ use crate::connection::event::{ControlPayload, EventIndex, MessageKind, Place, W
 use crate::connection::message::Message;
 use crate::kernel::{Checked, InvalidUtf8, Mask, Validator};
 
-/// Pieces of this size are unmasked and validated while they lie in the first-level cache.
+/// Length of the pieces that are unmasked and validated, in bytes. They lie in the first-level cache meanwhile.
 const PIECE: usize = 16 << 10;
-/// What is read to its place at once is still in the second-level cache when it is unmasked, and so is what
-/// was initialised for it.
+/// Maximum length of one direct read, in bytes. It is still in the second-level cache when it is unmasked, and so is
+/// the memory that was initialised for it.
 const AT_ONCE: usize = 64 << 10;
-/// What may be allocated beyond twice what has arrived.
+/// Memory that may be allocated beyond twice what has arrived, in bytes.
 const ALLOWANCE: usize = 16 << 10;
-/// The same, whatever is gathered: inflated messages get more.
+/// Memory that may be allocated beyond twice what has arrived or was inflated, in bytes. Inflated messages get more
+/// than [`ALLOWANCE`].
 const LARGEST_ALLOWANCE: usize = 64 << 10;
 
-/// Room that is not worth a read of its own.
+/// Space that is too small for a read of its own, in bytes.
 pub(super) const SCANT: usize = 4 << 10;
 
-/// Up to where to make room for a read, of memory that is filled up to `filled` and has to follow what arrives: up
-/// to `next`, or to the end of what there is, unless that is less than `scant`. So reads that bring little do not
-/// make it grow, and move, by little each time.
+/// Returns up to where to make space for a read, in memory that is filled up to `filled`.
+///
+/// That is `next`. But if the present capacity leaves at least `scant` bytes, it is the end of the capacity. So reads
+/// that bring little do not make the memory grow, and move, by little each time.
 pub(super) fn room_for_read(capacity: usize, filled: usize, next: usize, scant: usize) -> usize {
     let enough = next.min(filled.saturating_add(scant));
     if capacity < enough { next } else { next.min(capacity) }
 }
 
-/// A part of a message that waits for the rest is not moved to give back less than this.
+/// Least memory that is freed by moving the part of a message that waits for the rest, in bytes.
 pub(super) const SPARE: usize = 1 << 10;
 
-/// The least room that is left behind a part of a message that has to be moved to give back memory, and the most.
+/// The least and the most space that is left behind the part of a message when the part is moved to free memory, in
+/// bytes.
 const LEFT_BEHIND: RangeInclusive<usize> = SPARE..=32 << 10;
 
-/// How much memory stays around `part` bytes of a message that wait for the rest, if they are moved for it. With up to
-/// twice as much and [`SPARE`] they are not moved.
+/// Returns how much memory stays around `part` bytes of a message that wait for the rest, if they are moved to free
+/// memory. They are not moved if the memory is at most twice as large, plus [`SPARE`].
 ///
-/// If nothing were left but the part, the next read would have to move it to have room. With pauses between reads of a
-/// byte, each byte would cost two moves of all that came before. So as much again is left behind a small part, which
-/// has nearly doubled when it is moved again. A large part keeps less: the next growth doubles it, and that is not
-/// taken back. `cargo bench --all-features --bench moved` counts 6 bytes moved for one that arrives at the most; with
-/// half as much left behind, 9.
+/// If no space were left, the next read would have to move the part again. With pauses between reads of one byte,
+/// each byte would cost two moves of all bytes before it. So a small part keeps as much space as its own length, and
+/// has nearly doubled when it is moved again. A large part keeps less: the next growth doubles it, and that memory is
+/// kept.
+///
+/// `cargo bench --all-features --bench moved` counts at most 6 moved bytes for each byte that arrives. With half as
+/// much space left, it counts 9.
 pub(super) fn worth_keeping(part: usize) -> usize {
     part.saturating_add(part.clamp(*LEFT_BEHIND.start(), *LEFT_BEHIND.end()))
 }
 
-/// Memory that grows with the message gathered in it, and is empty before the first one.
+/// A message buffer that grows with the message gathered in it. It owns no heap before the first one.
 ///
-/// Its capacity is at most twice what has arrived plus 16 KiB, whatever a header announces; for a compressed
-/// message, twice what has arrived, or has been inflated, plus 64 KiB. It is kept for the next message;
-/// [`release_idle`](Self::release_idle) gives it back, and [`take`](Self::take) hands it over with the message
-/// in it, to come back for the next one if that is dropped before.
+/// Its capacity is at most twice what has arrived plus 16 KiB, whatever a header announces. For a compressed message
+/// it is at most twice what has arrived, or has been inflated, plus 64 KiB. The memory is kept for the next message.
+/// [`release_idle`](Self::release_idle) frees it. [`take`](Self::take) returns it with the message, and it comes back
+/// for the next message if that one has been dropped.
 #[derive(Debug)]
 pub struct VecMessage {
-    /// All of it is initialised; what lies behind `filled` is waiting to be overwritten.
+    /// The memory. All of it is initialised; bytes behind `filled` will be overwritten.
     memory: Checked<Vec<u8>>,
     filled: usize,
-    /// Bytes behind `filled` that were read straight into their place and not taken in yet.
+    /// Number of bytes behind `filled` that were read directly to their place, and are not consumed yet.
     direct_len: usize,
-    /// Space for such bytes was given out.
+    /// Whether space for a direct read was returned, and its length has not been reported.
     space_is_lent: bool,
-    /// The message in here has been handed out.
+    /// Whether the message is complete, so that its memory may be freed or used for the next one.
     done: bool,
-    /// The payload of a control frame that arrives in several reads. Inline, so that no flood of control frames allocates.
-    control: ControlPayload,
-    /// The rest of that control frame is still to come.
+    /// Payload of a control frame that arrives in several reads. Allocated with the first such frame.
+    control: Option<Box<ControlPayload>>,
+    /// Whether the rest of that control frame is still to come.
     control_waits: bool,
     given: Given,
 }
 
-/// Memory that was given away with a message. It is used again if by then nobody has it any more.
+/// A reference to memory that left with a message. The memory is used again once no other reference exists.
 #[derive(Debug)]
 pub(super) struct Given(Bytes);
 
@@ -82,7 +97,7 @@ impl Given {
         Self(Bytes::new())
     }
 
-    /// Gives away `memory` with the message in `range` of it.
+    /// Turns `memory` into a message of its bytes in `range`, and remembers the memory.
     pub(super) fn give(
         &mut self,
         memory: &mut Checked<Vec<u8>>,
@@ -105,12 +120,12 @@ impl Given {
         Some(message)
     }
 
-    /// How much was given away and may come back.
+    /// Returns the length of the memory that may come back.
     pub(super) const fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// The memory that was given away last, or none.
+    /// Returns the memory that left last if the message was dropped, or empty memory.
     pub(super) fn take_back(&mut self) -> Vec<u8> {
         let given = core::mem::take(&mut self.0);
         if given.is_unique() { given.into() } else { Vec::new() }
@@ -124,7 +139,7 @@ impl Default for VecMessage {
 }
 
 impl VecMessage {
-    /// Empty memory, which owns no heap.
+    /// Creates an empty buffer, which owns no heap.
     #[must_use]
     pub const fn new() -> Self {
         Self {
@@ -139,30 +154,30 @@ impl VecMessage {
         }
     }
 
-    /// The memory that was given away with the last message.
+    /// Returns the reference to the memory that left with the last message.
     pub(super) const fn given_mut(&mut self) -> &mut Given {
         &mut self.given
     }
 
-    /// How much memory was given away with the last message, and may come back.
+    /// Returns how much memory left with the last message and may come back.
     pub(super) const fn given_len(&self) -> usize {
         self.given.len()
     }
 
-    /// The bytes of heap that are held.
+    /// Returns how many bytes of heap are held.
     #[must_use]
     pub fn capacity(&self) -> usize {
         self.memory.capacity()
     }
 
-    /// Whether no part of a message is in it that is still to be handed out.
+    /// Returns whether the buffer holds no partial message and no partial control frame.
     #[must_use]
     pub const fn is_idle(&self) -> bool {
         self.done && !self.control_waits
     }
 
-    /// Gives the memory back. If a part of a message is in it, gives back what is more than twice that part and 64
-    /// KiB, which a larger message before may have left.
+    /// Frees the memory. If the buffer holds a part of a message, frees what is more than twice that part and 64 KiB,
+    /// which a larger message before may have left.
     pub fn release_idle(&mut self) {
         if self.done {
             self.memory = Checked::new(Vec::new());
@@ -175,7 +190,7 @@ impl VecMessage {
         }
     }
 
-    /// The bytes that [`Self::release_idle`] would give back around a part of a message.
+    /// Returns how many bytes [`Self::release_idle`] would free around a part of a message.
     pub(super) fn spare(&self) -> usize {
         let part = self.filled + self.direct_len;
         let most = part.saturating_mul(2).saturating_add(LARGEST_ALLOWANCE + SPARE);
@@ -183,13 +198,15 @@ impl VecMessage {
         if worth_it { self.memory.capacity() - worth_keeping(part) } else { 0 }
     }
 
-    /// The message that `index` stands for, if it was gathered here and is the last one, with its buffer
-    /// and without a copy. `None` if it was handed out from the bytes that arrived, or is none.
+    /// Returns the message of `index` with its buffer and without a copy. Returns `None` if the event is not a
+    /// message, if the message was delivered from the bytes that arrived, or if another message has been gathered
+    /// since.
     pub fn take(&mut self, index: EventIndex) -> Option<Message> {
         let What::Message(kind) = index.what else { return None };
         self.take_gathered(kind, index.place)
     }
 
+    /// Returns the gathered message at `place`, as [`Self::take`] does.
     pub(super) fn take_gathered(&mut self, kind: MessageKind, place: Place) -> Option<Message> {
         let len = place.gathered_len()?;
         if !self.done || self.filled != len {
@@ -198,22 +215,21 @@ impl VecMessage {
         self.memory.resize(len);
         self.filled = 0;
         if self.memory.capacity() / 2 > len {
-            // A larger message was here before: its memory is not pinned by this one.
+            // A larger message was here before. This message must not pin its memory.
             self.memory.shrink();
         }
         self.given.give(&mut self.memory, kind, 0..len)
     }
 
-    /// Room for some of the next `left` bytes of the message, as far as the rule for growth allows.
-    ///
-    /// `last` says that the message ends with them, so that no more will be needed.
+    /// Returns space for some of the next `left` bytes of the message, as far as memory may grow. `last` says that
+    /// the message ends with them.
     pub(in crate::connection) fn space(&mut self, left: u64, last: bool) -> &mut [u8] {
         self.space_is_lent = true;
         let bound = self.filled.saturating_mul(2).saturating_add(ALLOWANCE);
         let end = usize::try_from(left).unwrap_or(usize::MAX).saturating_add(self.filled).min(bound);
         let next = end.min(self.filled.saturating_add(AT_ONCE));
         let next = if self.memory.bytes().len().min(next) >= self.filled.saturating_add(AT_ONCE / 2) {
-            // After a read of a few bytes nearly all of the room is left: no more is initialised yet.
+            // After a read of a few bytes nearly all of the space is left, so no more is initialised yet.
             self.memory.bytes().len().min(next)
         } else {
             let next = room_for_read(self.memory.capacity(), self.filled, next, SCANT);
@@ -223,28 +239,28 @@ impl VecMessage {
         self.memory.bytes_from(self.filled).get_mut(..next - self.filled).unwrap_or_default()
     }
 
-    /// Counts `len` bytes of the space as read.
+    /// Records that `len` bytes were read to the space.
     pub(in crate::connection) fn handle_direct_read(&mut self, len: usize) {
         self.direct_len = len.min(self.memory.bytes().len().saturating_sub(self.filled));
         self.space_is_lent = false;
     }
 
-    /// Whether something was read that no poll has taken in: what is read next comes behind it.
+    /// Returns whether a direct read was not consumed yet. Bytes that are read next come behind it.
     pub(in crate::connection) const fn has_direct_read(&self) -> bool {
         self.direct_len > 0
     }
 
-    /// The space was not used.
+    /// Records that the space will not be used.
     pub(super) const fn cancel_space(&mut self) {
         self.space_is_lent = false;
     }
 
-    /// Whether space was given out, and nothing was counted since.
+    /// Returns whether space was returned and its length has not been reported.
     pub(super) const fn is_space_lent(&self) -> bool {
         self.space_is_lent
     }
 
-    /// Makes room up to `end` as [`Self::reserve`] does, initialised.
+    /// Makes space up to `end`, initialised. If the memory has to grow for that, it grows up to `target`.
     fn make_room(&mut self, end: usize, target: usize) {
         self.memory.reserve(end, target);
         if self.memory.bytes().len() < end {
@@ -274,8 +290,8 @@ impl sealed::Memory for VecMessage {
         expected: Option<u64>,
     ) -> Result<usize, InvalidUtf8> {
         let end = self.filled + from.len();
-        // Where the end of the message is in sight the memory fits it; else it doubles, so that many small
-        // fragments cost no more than one large one.
+        // If the end of the message is known, the memory fits it. Otherwise the memory doubles, so that many small
+        // fragments cost no more than one large frame.
         let target = match expected {
             Some(expected) => {
                 let bound = end.saturating_mul(2).saturating_add(ALLOWANCE);
@@ -320,7 +336,7 @@ impl sealed::Memory for VecMessage {
         produce: &mut dyn FnMut(&mut [u8]) -> usize,
     ) -> Result<usize, InvalidUtf8> {
         let (least, expected) = expected.into_inner();
-        // Else each byte that comes would make the memory grow a little.
+        // Without a minimum, each byte that comes would make the memory grow a little.
         if self.memory.bytes().len().saturating_sub(self.filled) < least {
             let end = self.filled.saturating_add(expected);
             let most = usize::try_from(most).unwrap_or(usize::MAX).saturating_add(self.filled);
@@ -373,10 +389,9 @@ mod tests {
     use crate::connection::{Connection, Event, EventIndex, Input, Outbox, SliceMessage};
     use crate::{Config, Instant};
 
-    /// Payload that the connection makes, by inflating, lies in the caller's memory like any other: the
-    /// event that borrows it can be answered.
+    /// Inflated payload lies in the caller's memory like any other, so an event that borrows it can be answered.
     #[test]
-    fn a_payload_may_be_produced_and_not_found_in_the_input() {
+    fn an_event_can_borrow_inflated_payload() {
         let mut message = VecMessage::new();
         message.begin();
         // "é" again and again, in pieces that cut it.
@@ -397,13 +412,13 @@ mod tests {
         let Event::Text(text) = input.event(index) else { panic!("text was produced") };
         connection.send_text(text).unwrap();
         assert_eq!(text, "é".repeat(50_000));
-        // The proof is for what was validated, and nothing else.
+        // The proof holds for the validated length only.
         let other = EventIndex::message(Place::gathered(99_999), MessageKind::Text);
         assert_eq!(input.event(other), Event::Text(""));
     }
 
     #[test]
-    fn s8_1_produced_text_is_validated_as_it_comes() {
+    fn s8_1_inflated_text_is_validated_as_it_comes() {
         for kind in [MessageKind::Text, MessageKind::Binary] {
             let (mut message, mut array) = (VecMessage::new(), [0; 8]);
             let mut control = ControlPayload::EMPTY;
