@@ -7,22 +7,13 @@
 //!         close()                 Close received
 //!  Open ───────────▶ Sent ────────────────────────▶ Both ────┐
 //!   │ └─ Close received: a Close is the answer ──────▲       │ end of the stream,
-//!   │                 │                                      │ or close_timeout
-//!   └─────────────────┴─ violation, or no Pong ─▶ Failed ────┤
-//!   │                 │                                      ▼
-//!   └─────────────────┴─ end of the stream ───────────────▶ Ended
+//!   │                 │                                      ├─────────────────────▶ Ended
+//!   └─────────────────┴─ violation, or no Pong ─▶ Failed ────┘ or close_timeout
 //! ```
 //!
-//! These are the states of [`CloseState`]; `close_state.rs` has the table. Methods are of four classes:
-//!
-//! | class | methods |
-//! | --- | --- |
-//! | what happened | [`poll`](Connection::poll) and [`poll_event`](Connection::poll_event) with the bytes that came in, `handle_*` |
-//! | commands | verbs: [`send_text`](Connection::send_text), [`ping`](Connection::ping), [`close`](Connection::close) … |
-//! | what the driver must do | `poll_*`: [`poll_transmit`](Connection::poll_transmit), [`poll_timeout`](Connection::poll_timeout), [`poll_transport`](Connection::poll_transport) |
-//! | getters | [`ready_state`](Connection::ready_state), [`buffered_amount`](Connection::buffered_amount) … |
-//!
-//! [`manual::run_loop`](crate::manual::run_loop) has the turn of a driver, which calls these methods in order.
+//! These are the states of [`CloseState`]. The end of the stream moves `Open` and `Sent` to `Ended` too;
+//! `close_state.rs` has the table. The methods are grouped by class: what happened, commands, what the driver must do,
+//! getters. [`manual::run_loop`](crate::manual::run_loop) has the turn of a driver, which calls them in order.
 
 use core::time::Duration;
 
@@ -70,11 +61,8 @@ type DefaultQueue = Outbox;
 type DefaultQueue = SliceOutbox<'static>;
 
 /// A WebSocket connection after its handshake: a [`Receiver`] and a [`Sender`], composed.
-///
-/// `O` is the write queue: with an allocator, use [`Connection`] without a parameter.
-///
-/// A connection does no I/O and has no clock. It keeps no input but a partial header, and allocates nothing before
-/// its first use.
+/// `O` is the write queue: with an allocator, use [`Connection`] without a parameter. A connection does no I/O and has
+/// no clock. It keeps no input but a partial header, and allocates nothing before its first use.
 ///
 /// ```
 /// use hybi::{Config, Connection, Event, Input, Instant, VecMessage, Outbox};
@@ -118,10 +106,9 @@ impl<O: WriteQueue> Connection<O> {
         }
     }
 
-    /// Creates the client's end of a connection whose handshake is done. `out` is its write queue.
-    ///
-    /// The masking keys come from `MaskingKeys::from_os` or from a seed of 32 bytes. Take a seed from a strong source
-    /// of entropy, a new one for each connection (RFC 6455 section 10.3).
+    /// Creates the client's end of a connection whose handshake is done. `out` is its write queue. The masking keys
+    /// come from `MaskingKeys::from_os`, or from a seed of 32 bytes: a strong random one, new for each connection (RFC
+    /// 6455 section 10.3).
     #[must_use]
     pub fn client(
         now: Instant,
@@ -136,12 +123,11 @@ impl<O: WriteQueue> Connection<O> {
         }
     }
 
-    /// Enables permessage-deflate (RFC 7692) with the parameters that the handshake agreed on. `None` changes
-    /// nothing.
+    /// Sets the permessage-deflate parameters that the handshake agreed on (RFC 7692); `None` for no compression.
     ///
-    /// A server has the parameters from [`Request::negotiate_deflate`](crate::handshake::Request::negotiate_deflate),
-    /// a client from [`Opened::deflate`](crate::handshake::Opened::deflate). [`Config::compression`] says how
-    /// messages are compressed. Memory is allocated with the first compressed message in a direction.
+    /// A server has them from [`Request::negotiate_deflate`](crate::handshake::Request::negotiate_deflate), a client
+    /// from [`Opened::deflate`](crate::handshake::Opened::deflate). [`Config::compression`] says how messages are
+    /// compressed. Memory is allocated with the first compressed message in a direction.
     ///
     /// ```
     /// use hybi::handshake::DeflateParams;
@@ -178,14 +164,13 @@ impl<O: WriteQueue> Connection<O> {
     // --- what happened ---
 
     /// Decodes up to the next event and no further, and returns its place; `None` once all of `input` has been decoded.
-    ///
     /// The event has taken effect by then: the Pong to a Ping is queued, a Close is answered. [`Event::Writable`] and
     /// [`Event::Closed`] need no input, and come with an empty one too.
     ///
     /// # Errors
     ///
-    /// The rule that the peer broke, once. A Close that names it is queued, and further input is discarded. Continue
-    /// to write and to poll until [`Event::Closed`].
+    /// The rule that the peer broke, once. A Close that names it is queued, and further input is discarded. Continue to
+    /// write and to poll until [`Event::Closed`].
     // Inlined: the last call for each read finds nothing, and the caller sees that without a call.
     #[inline(always)]
     pub fn poll(
@@ -293,10 +278,8 @@ impl<O: WriteQueue> Connection<O> {
         }
     }
 
-    /// Handles the end of the stream, by end of file or by reset. Then poll for [`Event::Closed`].
-    ///
-    /// Call it once poll has returned `None` and while [`is_paused`](Self::is_paused) is false, because bytes that
-    /// arrived before the end must be decoded first.
+    /// Handles the end of the stream, by end of file or by reset. Then poll for [`Event::Closed`]. Call it once poll
+    /// has returned `None` and while [`is_paused`](Self::is_paused) is false: bytes that arrived before come first.
     pub fn handle_eof(&mut self) {
         self.sender.handle_eof(self.receiver.cut());
     }
@@ -306,8 +289,7 @@ impl<O: WriteQueue> Connection<O> {
         self.sender.handle_input_ended(now, self.receiver.cut());
     }
 
-    /// Does what is due by `now`: Pings, failures and the end of closing. [`Self::poll_timeout`] returns when to call
-    /// it.
+    /// Does what is due by `now`. [`Self::poll_timeout`] returns when to call it.
     pub fn handle_timeout(&mut self, now: Instant) {
         self.sender.handle_timeout(now);
         if matches!(self.sender.close_state(), CloseState::Failed | CloseState::Ended) {
@@ -330,8 +312,7 @@ impl<O: WriteQueue> Connection<O> {
         self.sender.handle_half_closed();
     }
 
-    /// Removes the first `n` bytes of [`Self::poll_transmit`], which were written. 0 says that the transport takes
-    /// nothing now.
+    /// Removes `n` written bytes of [`Self::poll_transmit`]; 0 says that the transport takes nothing now.
     #[inline]
     pub fn transmitted(&mut self, now: Instant, n: usize) {
         self.sender.transmitted(now, n);
@@ -346,10 +327,9 @@ impl<O: WriteQueue> Connection<O> {
 
     // --- what the driver must do ---
 
-    /// Fills `to` with the bytes to write: see [`Sender::poll_transmit`].
-    ///
-    /// Call nothing else between this and [`transmitted`](Self::transmitted). A driver whose writes complete later
-    /// copies the slices, reports them as transmitted at once, and writes its copy.
+    /// Fills `to` with the bytes to write: see [`Sender::poll_transmit`]. Call nothing else between this and
+    /// [`transmitted`](Self::transmitted). A driver whose writes complete later copies the slices, reports them at
+    /// once, and writes its copy.
     #[inline]
     pub fn poll_transmit<'a>(&'a self, to: &mut [&'a [u8]]) -> usize {
         self.sender.poll_transmit(to)
@@ -396,9 +376,7 @@ impl<O: WriteQueue> Connection<O> {
         &self.receiver
     }
 
-    /// Returns the receiving half, for [`Receiver::poll_message`].
-    ///
-    /// The caller then passes on what the connection would: it calls [`Sender::handle_received`] for each message.
+    /// Returns the receiving half. Call [`Sender::handle_received`] for each message of [`Receiver::poll_message`].
     #[must_use]
     pub const fn receiver_mut(&mut self) -> &mut Receiver {
         &mut self.receiver
@@ -438,8 +416,7 @@ impl<O: WriteQueue> Connection<O> {
         }
     }
 
-    /// Returns the parameters of [`Self::with_deflate`], or `None` without compression. A window size that was left
-    /// open is returned as 15 bits.
+    /// Returns the parameters of compression, if any. A window size that was left open is returned as 15 bits.
     #[cfg(feature = "deflate")]
     #[must_use]
     pub fn deflate(&self) -> Option<crate::handshake::DeflateParams> {
@@ -488,28 +465,24 @@ impl<O: WriteQueue> Connection<O> {
         self.receiver.peer_close()
     }
 
-    /// Counts the messages, frames and bytes that came in.
+    /// Returns the counts of messages, frames and bytes that came in.
     #[must_use]
     pub const fn received(&self) -> Counters {
         self.receiver.counters()
     }
 
-    /// Counts the messages, frames and bytes that went out: see [`Sender::counters`].
+    /// Returns the counts of messages, frames and bytes that went out: see [`Sender::counters`].
     #[must_use]
     pub const fn sent(&self) -> Counters {
         self.sender.counters()
     }
 
-    /// Frees heap that an empty write queue holds. Buffers for messages belong to the caller, and have a
-    /// `release_idle` of their own.
+    /// Frees heap that an empty write queue holds. Message buffers have a `release_idle` of their own.
     pub fn release_idle(&mut self) {
         self.sender.release_idle();
     }
 
-    /// Frees the memory for compression, except data that the peer may still refer to. See [`Sender::release_window`]
-    /// and [`Receiver::release_window`].
-    ///
-    /// A connection does this by itself after
+    /// Frees the memory for compression, except data that the peer may still refer to. Done automatically after
     /// [`Compression::release_after`](crate::deflate::Compression::release_after).
     #[cfg(feature = "deflate")]
     pub fn release_windows(&mut self) {

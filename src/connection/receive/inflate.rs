@@ -50,7 +50,7 @@ impl Receiver {
         self.inflating.agreed
     }
 
-    /// Enables permessage-deflate with the parameters that the handshake agreed on. `None` changes nothing. Memory is
+    /// Sets the permessage-deflate parameters that the handshake agreed on; `None` for no compression. Memory is
     /// allocated with the first compressed message.
     #[must_use]
     pub fn with_deflate(mut self, params: impl Into<Option<DeflateParams>>) -> Self {

@@ -431,7 +431,7 @@ impl Receiver {
         self.saw_data
     }
 
-    /// Counts the messages, frames and bytes that came in.
+    /// Returns the counts of messages, frames and bytes that came in.
     #[must_use]
     pub const fn counters(&self) -> Counters {
         self.counters

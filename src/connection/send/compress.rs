@@ -26,7 +26,7 @@ impl<O: WriteQueue> Sender<O> {
         self.deflating.agreed
     }
 
-    /// Enables permessage-deflate with the parameters that the handshake agreed on. `None` changes nothing.
+    /// Sets the permessage-deflate parameters that the handshake agreed on; `None` for no compression.
     /// [`Config::compression`](crate::Config::compression) says how messages are compressed. Memory is allocated with
     /// the first compressed message.
     #[must_use]

@@ -424,7 +424,7 @@ impl<O: WriteQueue> Sender<O> {
         self.timers.round_trip()
     }
 
-    /// Counts what went out: messages and frames when they were accepted, bytes when they were written.
+    /// Returns the counts of what went out: messages and frames when they were accepted, bytes when they were written.
     #[must_use]
     pub const fn counters(&self) -> Counters {
         self.counters
