@@ -85,7 +85,7 @@ impl Inbox {
     #[inline]
     #[must_use]
     pub fn capacity(&self) -> usize {
-        self.window.capacity() + self.message.capacity() + self.message.given_len()
+        self.window.capacity() + self.message.capacity() + self.message.reclaimable_len()
     }
 
     /// Returns how many bytes of heap [`release_idle`](Self::release_idle) would free around a partial message, or
@@ -141,16 +141,16 @@ impl Inbox {
     #[inline]
     pub fn take_message(&mut self, index: EventIndex) -> Option<Message> {
         let What::Message(kind) = index.what else { return None };
-        self.own(kind, index.place)
+        self.owned_message(kind, index.place)
     }
 
     /// Returns the message at `place` as one that owns its data.
-    fn own(&mut self, kind: MessageKind, place: Place) -> Option<Message> {
+    fn owned_message(&mut self, kind: MessageKind, place: Place) -> Option<Message> {
         let (start, end) = (place.start, place.end);
         if place.gathered_len().is_some() {
             self.message.take_gathered(kind, place)
         } else if self.is_filled_by(start, end) {
-            self.give(kind, start..end)
+            self.share_window(kind, start..end)
         } else {
             match kind {
                 MessageKind::Text => self.window.text(start..end).map(|text| Text::copied(text).into()),
@@ -172,10 +172,10 @@ impl Inbox {
     }
 
     /// Returns the message in `range` with the window's memory. Bytes behind it are copied to a new window.
-    fn give(&mut self, kind: MessageKind, range: Range<usize>) -> Option<Message> {
+    fn share_window(&mut self, kind: MessageKind, range: Range<usize>) -> Option<Message> {
         let rest = self.unread().to_vec();
         (self.at, self.end) = (0, rest.len());
-        let message = self.message.given_mut().give(&mut self.window, kind, range);
+        let message = self.message.reclaimable_mut().share(&mut self.window, kind, range);
         self.window = Checked::new(rest);
         message
     }
@@ -242,7 +242,7 @@ impl Inbox {
         if self.window.capacity() < end {
             // The last message that took the window along may have been dropped by now. Then its memory is used
             // again.
-            let back = self.message.given_mut().take_back();
+            let back = self.message.reclaimable_mut().take_back();
             if back.capacity() >= end {
                 self.window.move_to(back);
             }

@@ -1,9 +1,9 @@
 //! Memory in which messages are gathered, as an interface and in lent memory.
 //!
 //! A message that lies in one piece in the bytes that arrived is delivered from there. Every other message is
-//! unmasked while it is copied to a [`MessageBuffer`]. The buffer also keeps the payload of a control frame of which
-//! a part has arrived, because the connection has no space for it and the bytes that arrived belong to the caller.
-//! `vec_message.rs` has the buffer that grows.
+//! unmasked while it is copied to a [`MessageBuffer`]. The buffer also keeps the payload of a partial control frame:
+//! the connection has no space for it, and the bytes that arrived belong to the caller. `vec_message.rs` has the
+//! buffer that grows.
 //!
 //! Invariants:
 //! - Text is validated as it arrives, and the proof lies with the bytes ([`Checked`]).

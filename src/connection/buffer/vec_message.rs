@@ -1,6 +1,6 @@
 //! A message buffer that grows with the message in it.
 //!
-//! [`VecMessage`] gathers fragments, inflated output, and payload that was read directly to its place. [`Given`]
+//! [`VecMessage`] gathers fragments, inflated output, and payload that was read directly to its place. [`Reclaimable`]
 //! holds a reference to memory that left with a message, to use the memory again once the application has dropped the
 //! message.
 //!
@@ -36,8 +36,8 @@ pub(super) const SCANT: usize = 4 << 10;
 
 /// Returns up to where to make space for a read, in memory that is filled up to `filled`.
 ///
-/// That is `next`. But if the present capacity leaves at least `scant` bytes, it is the end of the capacity. So reads
-/// that bring little do not make the memory grow, and move, by little each time.
+/// Returns `next`, or the end of the present capacity if that leaves at least `scant` bytes. So reads that bring
+/// little do not make the memory grow, and move, by little each time.
 pub(super) fn room_for_read(capacity: usize, filled: usize, next: usize, scant: usize) -> usize {
     let enough = next.min(filled.saturating_add(scant));
     if capacity < enough { next } else { next.min(capacity) }
@@ -85,20 +85,20 @@ pub struct VecMessage {
     control: Option<Box<ControlPayload>>,
     /// Whether the rest of that control frame is still to come.
     control_waits: bool,
-    given: Given,
+    reclaimable: Reclaimable,
 }
 
 /// A reference to memory that left with a message. The memory is used again once no other reference exists.
 #[derive(Debug)]
-pub(super) struct Given(Bytes);
+pub(super) struct Reclaimable(Bytes);
 
-impl Given {
+impl Reclaimable {
     pub(super) const fn new() -> Self {
         Self(Bytes::new())
     }
 
     /// Turns `memory` into a message of its bytes in `range`, and remembers the memory.
-    pub(super) fn give(
+    pub(super) fn share(
         &mut self,
         memory: &mut Checked<Vec<u8>>,
         kind: MessageKind,
@@ -127,8 +127,8 @@ impl Given {
 
     /// Returns the memory that left last if the message was dropped, or empty memory.
     pub(super) fn take_back(&mut self) -> Vec<u8> {
-        let given = core::mem::take(&mut self.0);
-        if given.is_unique() { given.into() } else { Vec::new() }
+        let memory = core::mem::take(&mut self.0);
+        if memory.is_unique() { memory.into() } else { Vec::new() }
     }
 }
 
@@ -150,18 +150,18 @@ impl VecMessage {
             done: true,
             control: ControlPayload::EMPTY,
             control_waits: false,
-            given: Given::new(),
+            reclaimable: Reclaimable::new(),
         }
     }
 
     /// Returns the reference to the memory that left with the last message.
-    pub(super) const fn given_mut(&mut self) -> &mut Given {
-        &mut self.given
+    pub(super) const fn reclaimable_mut(&mut self) -> &mut Reclaimable {
+        &mut self.reclaimable
     }
 
     /// Returns how much memory left with the last message and may come back.
-    pub(super) const fn given_len(&self) -> usize {
-        self.given.len()
+    pub(super) const fn reclaimable_len(&self) -> usize {
+        self.reclaimable.len()
     }
 
     /// Returns how many bytes of heap are held.
@@ -182,7 +182,7 @@ impl VecMessage {
         if self.done {
             self.memory = Checked::new(Vec::new());
             (self.filled, self.direct_len, self.space_is_lent) = (0, 0, false);
-            self.given = Given::new();
+            self.reclaimable = Reclaimable::new();
         } else if self.spare() > 0 {
             let part = self.filled + self.direct_len;
             self.memory.resize(part);
@@ -218,7 +218,7 @@ impl VecMessage {
             // A larger message was here before. This message must not pin its memory.
             self.memory.shrink();
         }
-        self.given.give(&mut self.memory, kind, 0..len)
+        self.reclaimable.share(&mut self.memory, kind, 0..len)
     }
 
     /// Returns space for some of the next `left` bytes of the message, as far as memory may grow. `last` says that
@@ -274,7 +274,7 @@ impl sealed::Memory for VecMessage {
         (self.filled, self.direct_len, self.space_is_lent, self.done) = (0, 0, false, false);
         self.memory.forget();
         if self.memory.capacity() == 0 {
-            self.memory = Checked::new(self.given.take_back());
+            self.memory = Checked::new(self.reclaimable.take_back());
         }
     }
 

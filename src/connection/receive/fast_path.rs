@@ -1,9 +1,9 @@
 //! Fast path of receiving: a complete message in one frame, with nothing else in progress.
 //!
 //! Most messages are small, unfragmented and uncompressed, and lie in the read buffer with their header. For them
-//! [`Receiver::poll_message`] does in straight-line code what `mod.rs` does step by step: it compares the first byte
-//! with the only two that qualify, reads the length, computes where the payload lies, unmasks it in place, and
-//! validates text in the same pass.
+//! [`Receiver::poll_message`] does in a few branches what `mod.rs` does step by step. It compares the first
+//! byte with the only two that qualify, reads the length, and computes the place of the payload. Then it unmasks the
+//! payload in place, and validates text in the same pass.
 //!
 //! These checks are left out, and this is why that is safe:
 //! - *FIN, reserved bits and opcode* are one comparison: `0x81` and `0x82` are a final text or binary frame without

@@ -63,8 +63,8 @@ impl Receiver {
 
     /// Frees the inflater, except the data that the next message may refer to.
     ///
-    /// That is up to 32 KiB if context is taken over, depending on the window size and on what has come in, and
-    /// nothing otherwise. The next compressed message allocates the inflater again.
+    /// The data is up to 32 KiB if context is taken over, depending on the window size and on what has come in.
+    /// Without context takeover there is none. The next compressed message allocates the inflater again.
     pub fn release_window(&mut self) {
         if let Some(inflater) = &mut self.inflater {
             inflater.release();

@@ -79,9 +79,9 @@ impl<O: WriteQueue> Sender<O> {
     /// Queues the Close that answers the peer or fails the connection.
     ///
     /// It follows the accepted messages. If a Close of the application is among them, that Close is sent instead. But
-    /// if the transport did not take everything, frames that are not started are dropped, because a peer that does
-    /// not read would hold the Close back behind them.
-    pub(super) fn send_prompt_close(&mut self, now: Instant, frame: &CloseFrame) {
+    /// if the transport did not take everything, frames that are not started are dropped: behind them, a peer that
+    /// does not read would hold the Close back.
+    pub(super) fn close_at_once(&mut self, now: Instant, frame: &CloseFrame) {
         if self.congestion != Congestion::None {
             self.queue_urgent_close(now, frame);
         } else if self.own_close == OwnClose::NO {
@@ -90,7 +90,7 @@ impl<O: WriteQueue> Sender<O> {
     }
 
     /// Makes our own Close the answer to the peer's. If the transport did not take everything, it replaces the frames
-    /// that are not started, as in [`Self::send_prompt_close`].
+    /// that are not started, as in [`Self::close_at_once`].
     pub(super) fn expedite_own_close(&mut self) {
         if self.close_is_begun() || self.congestion == Congestion::None {
             return;
@@ -129,9 +129,9 @@ impl<O: WriteQueue> Sender<O> {
     pub(super) fn fail(&mut self, now: Instant, outcome: Outcome, code: CloseCode, reason: CloseReason) {
         let frame = CloseFrame { code: Some(code), reason };
         match self.closing.handle(CloseEvent::Violation) {
-            CloseAction::SendFailure => self.send_prompt_close(now, &frame),
+            CloseAction::SendFailure => self.close_at_once(now, &frame),
             // RFC 6455 5.5.1: a Close is sent once.
-            CloseAction::StopReading if !self.close_is_begun() => self.send_prompt_close(now, &frame),
+            CloseAction::StopReading if !self.close_is_begun() => self.close_at_once(now, &frame),
             CloseAction::StopReading => {}
             _ => return,
         }

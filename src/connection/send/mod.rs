@@ -228,7 +228,7 @@ impl<O: WriteQueue> Sender<O> {
         match (before, self.closing.handle(CloseEvent::Received)) {
             // RFC 6455 5.5.1: the answer typically echoes the code. It echoes the reason too, because the peer's
             // application is shown both together.
-            (_, CloseAction::AnswerClose) => self.send_prompt_close(now, &frame),
+            (_, CloseAction::AnswerClose) => self.close_at_once(now, &frame),
             // Both sides closed at the same time, so our own Close is the answer.
             (CloseState::Sent, _) => self.expedite_own_close(),
             _ => return,

@@ -61,8 +61,8 @@ impl<O: WriteQueue> Sender<O> {
         // The order of `poll_transmit`: the started frame, control frames, the rest.
         let first = n.min(self.boundary);
         self.boundary = self.out.advance(first, self.boundary);
-        let waits = !self.out.control().rest().is_empty();
-        let second = if waits { self.out.control_mut().advance(n - first) } else { 0 };
+        let has_control = !self.out.control().rest().is_empty();
+        let second = if has_control { self.out.control_mut().advance(n - first) } else { 0 };
         if n > first + second {
             self.boundary = self.out.advance(n - first - second, 0);
         }
@@ -144,9 +144,9 @@ impl<O: WriteQueue> Sender<O> {
     /// The frames of these bytes count as started: no frame that is queued later goes out before them, and a Close
     /// does not drop them.
     pub fn offered(&mut self, now: Instant, n: usize) {
-        let waits = self.out.len();
+        let waiting = self.out.len();
         if self.out.control().is_empty() {
-            self.boundary = self.out.boundary_behind(n.min(waits), self.boundary);
+            self.boundary = self.out.boundary_behind(n.min(waiting), self.boundary);
         } else {
             let control = n.saturating_sub(self.boundary);
             self.out.control_mut().begin(control);

@@ -236,19 +236,19 @@ impl<O: WriteQueue> Sender<O> {
     ) -> usize {
         let mut slices = [&[][..]; MAX_SLICES];
         let len = self.poll_transmit(slices.get_mut(..MAX_SLICES - 2).unwrap_or_default());
-        let waits = self.buffered_amount();
+        let waiting = self.buffered_amount();
         let (queued, frame) = slices.split_at_mut_checked(len).unwrap_or_default();
-        let ends = queued.iter().map(|slice| slice.len()).sum::<usize>() == waits;
-        let behind = match frame {
-            [first, second, ..] if ends => {
+        let all_fit = queued.iter().map(|slice| slice.len()).sum::<usize>() == waiting;
+        let frame_slices = match frame {
+            [first, second, ..] if all_fit => {
                 (*first, *second) = (head, payload);
                 2
             }
             _ => 0,
         };
-        let written = write_offered(slices.get(..len + behind).unwrap_or_default(), write);
-        self.transmitted(now, written.min(waits));
-        written.saturating_sub(waits)
+        let written = write_offered(slices.get(..len + frame_slices).unwrap_or_default(), write);
+        self.transmitted(now, written.min(waiting));
+        written.saturating_sub(waiting)
     }
 
     /// Queues a message of which the first `written` bytes of its frame were written.
