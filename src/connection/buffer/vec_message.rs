@@ -81,8 +81,9 @@ pub struct VecMessage {
     space_is_lent: bool,
     /// Whether the message is complete, so that its memory may be freed or used for the next one.
     done: bool,
-    /// Payload of a control frame that arrives in several reads. Allocated with the first such frame.
-    control: Option<Box<ControlPayload>>,
+    /// The payload of a control frame that arrives in several reads. Inline, so that no flood of control frames
+    /// allocates.
+    control: ControlPayload,
     /// Whether the rest of that control frame is still to come.
     control_waits: bool,
     reclaimable: Reclaimable,
