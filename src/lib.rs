@@ -89,7 +89,7 @@
 //!
 //! # Bounds
 //!
-//! A connection takes at most 304 bytes. It owns no heap before its first use or after `release_idle()`, but for the
+//! A connection takes at most 312 bytes. It owns no heap before its first use or after `release_idle()`, but for the
 //! masking keys of a client. It keeps at most 14 bytes of a header. Memory follows what has arrived, not what a peer announces.
 //! One call gives at most one event, and work is linear in the bytes that arrive.
 //!

@@ -225,7 +225,7 @@ fn the_readme_lists_the_defaults() {
         .says(format!("| closing | {} s |", d.close))
         .says(format!("| the end of the stream after both Closes, on a client | {} s |", d.end))
         .says("| idle | off |")
-        .says("A `Connection` takes at most 304 bytes, a `Connection<SliceOutbox>` 320.")
+        .says("A `Connection` takes at most 312 bytes, a `Connection<SliceOutbox>` 328.")
         .says(format!("at most twice what has arrived, or has been inflated, plus {}", allowance()))
         .says(format!("but for up to {WINDOW} that the peer may refer to."));
     assert_eq!(d.release, 60);
@@ -255,10 +255,10 @@ fn the_readme_quotes_the_results() {
 
 #[test]
 fn a_connection_is_as_small_as_is_said() {
-    assert!(size_of::<Connection>() <= 304, "{}", size_of::<Connection>());
-    assert!(size_of::<Connection<SliceOutbox<'_>>>() <= 320, "{}", size_of::<Connection<SliceOutbox<'_>>>());
+    assert!(size_of::<Connection>() <= 312, "{}", size_of::<Connection>());
+    assert!(size_of::<Connection<SliceOutbox<'_>>>() <= 328, "{}", size_of::<Connection<SliceOutbox<'_>>>());
     Page::new("src/lib.rs")
-        .says("A connection takes at most 304 bytes.")
+        .says("A connection takes at most 312 bytes.")
         .says(format!("It keeps at most {} bytes of a header.", hybi::frame::MAX_HEADER_LEN));
     // The largest window is what a peer may refer to.
     assert_eq!(WINDOW, size(1 << 15));

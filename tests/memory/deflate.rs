@@ -347,10 +347,11 @@ fn nothing_is_held_after_the_end() {
     ];
     let config: SharedConfig = Config::new().max_message(5000).into();
     for (why, error, way) in ways {
-        let before = live();
         let mut message = VecMessage::new();
+        // The masking keys of a client are there as long as it is.
         let mut conn = Connection::client(Instant::ZERO, config.clone(), Outbox::new(), [1; 32])
             .with_deflate(agreed(true, 15));
+        let before = live();
         // A message is open in each direction, and whole blocks of it have come.
         conn.send_fragment(MessageKind::Binary, &[1; 1000], false).unwrap();
         let whole = compressed(&noise(1000));

@@ -27,7 +27,7 @@ mod read_space;
 use alloc::boxed::Box;
 
 #[cfg(feature = "alloc")]
-use crate::close::CloseFrame;
+use crate::close::{CloseCode, CloseFrame, CloseReason};
 use crate::connection::buffer::{Arrived, Input, MessageBuffer};
 use crate::connection::config::{Config, Delivery, SharedConfig};
 use crate::connection::event::{Counters, EofPosition, EventIndex, MessageIndex, MessageKind, Place};
@@ -71,7 +71,7 @@ pub struct Receiver {
     // Each message touches the fields up to here.
     /// The peer's Close, once it has come in.
     #[cfg(feature = "alloc")]
-    peer_close: Option<Box<CloseFrame>>,
+    peer_close: PeerClose,
     fragments: u32,
     /// Number of bytes that may be inflated until the next pause; `u32::MAX` without a budget.
     #[cfg(feature = "deflate")]
@@ -79,6 +79,15 @@ pub struct Receiver {
     pub(super) config: SharedConfig,
     /// Length of the message so far: the sum of its headers, or the inflated length of a compressed message.
     pub(super) message_len: u64,
+}
+
+/// The Close of the peer, as it is remembered. Only a reason takes heap.
+#[cfg(feature = "alloc")]
+#[derive(Debug)]
+enum PeerClose {
+    None,
+    Code(Option<CloseCode>),
+    Frame(Box<CloseFrame>),
 }
 
 /// The kind of the frame in progress.
@@ -136,7 +145,7 @@ impl Receiver {
             decoder: Decoder::new(role),
             config,
             #[cfg(feature = "alloc")]
-            peer_close: None,
+            peer_close: PeerClose::None,
             frame: Frame::Data,
             message: Progress::Untouched,
             kind: MessageKind::Binary,
@@ -407,7 +416,11 @@ impl Receiver {
     #[cfg(feature = "alloc")]
     #[must_use]
     pub fn peer_close(&self) -> Option<CloseFrame> {
-        self.peer_close.as_deref().copied()
+        match &self.peer_close {
+            PeerClose::None => None,
+            PeerClose::Code(code) => Some(CloseFrame { code: *code, reason: CloseReason::EMPTY }),
+            PeerClose::Frame(frame) => Some(**frame),
+        }
     }
 
     /// Stops receiving, because the sending half has failed or ended the connection. Further input is discarded.

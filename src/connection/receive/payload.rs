@@ -11,6 +11,8 @@
 #[cfg(feature = "alloc")]
 use alloc::boxed::Box;
 
+#[cfg(feature = "alloc")]
+use super::PeerClose;
 use super::{Frame, Progress, Receiver};
 use crate::close::CloseFrame;
 use crate::connection::buffer::{Input, MessageBuffer};
@@ -44,7 +46,11 @@ impl Receiver {
 
     #[cfg(feature = "alloc")]
     fn remember_close(&mut self, frame: CloseFrame) {
-        self.peer_close = Some(Box::new(frame));
+        self.peer_close = if frame.reason.as_str().is_empty() {
+            PeerClose::Code(frame.code)
+        } else {
+            PeerClose::Frame(Box::new(frame))
+        };
     }
 
     #[cfg(not(feature = "alloc"))]
