@@ -1,4 +1,9 @@
-//! RFC 6455 section 5.5.1 and 7: closing, from both sides, at once, by failure and by an end of the stream.
+//! The closing handshake (RFC 6455 sections 5.5.1 and 7), observed from one endpoint or from a joined pair.
+//!
+//! These tests cover each way that a connection ends: a Close from either side or from both at once, a protocol
+//! failure, a timeout, and the end of the stream. They check the frames on the wire, the events, the [`Outcome`]
+//! and the requests to the transport. Close frames inside compressed messages are tested in `deflate.rs`, every
+//! order of closing steps in `tests/exhaustive/closing.rs`.
 
 use hybi::CloseState;
 use hybi::frame::Opcode;
@@ -37,16 +42,17 @@ fn s5_5_1_an_empty_close_is_answered_with_an_empty_one() {
         let mut end = Scenario::of(role).open();
         assert_eq!(end.receive(Opcode::Close, ""), [close_without_code()]);
         assert_eq!(end.flush(), ["close"]);
-        // RFC 6455 7.1.5: no code in the Close is seen as 1005.
+        // RFC 6455 7.1.5: a Close without a code is reported as 1005.
         assert_eq!(end.eof(), [closed_clean(1005)]);
     }
 }
 
 #[test]
-fn s5_5_1_an_answer_has_the_longest_reason_and_the_own_close_its_own() {
+fn s5_5_1_an_answer_echoes_the_reason_and_our_own_close_keeps_its_reason() {
     let longest = "€".repeat(41);
     for role in ROLES {
-        // Nothing waits, or a message that is begun, or two of which one is not copied by a server.
+        // The queue holds nothing, or one message that is partly written, or two. A server keeps a reference to
+        // such a message instead of copying it into the queue.
         for waits in [0, 1, 2] {
             for own in [None, Some("own"), Some(&*longest)] {
                 let mut end = Scenario::of(role).open();
@@ -90,7 +96,7 @@ fn s5_5_1_every_code_that_may_be_received_is_echoed_and_no_other() {
 }
 
 #[test]
-fn s7_4_an_illegal_code_is_named_whatever_is_wrong_with_the_reason() {
+fn s7_4_an_illegal_code_is_reported_before_an_invalid_reason() {
     for role in ROLES {
         for code in [0, 999, 1004, 1005, 1006, 1015, 5000, u16::MAX] {
             for reason in [&b"\xff"[..], b"ok\xc3", &[0xED, 0xA0, 0x80], &[0xFF; 123]] {
@@ -102,7 +108,7 @@ fn s7_4_an_illegal_code_is_named_whatever_is_wrong_with_the_reason() {
                     let [Seen::Failed(error)] = seen[..] else { panic!("{seen:?}") };
                     assert_eq!(error, ProtocolError::CloseCodeNotAllowed(code), "{reason:x?} by {size}");
                     assert!(error.to_string().contains(&format!("({code})")));
-                    // The peer is told as well.
+                    // The peer receives the same error text.
                     assert_eq!(end.flush(), [format!("close 1002 close code {code} must not be sent")]);
                 }
             }
@@ -137,7 +143,7 @@ fn s5_5_1_a_reason_is_utf8() {
 }
 
 #[test]
-fn s7_4_1_codes_that_are_no_codes_are_never_sent() {
+fn s7_4_1_reserved_codes_are_never_sent() {
     for role in ROLES {
         for code in [0, 999, 1004, 1005, 1006, 1015, 1016, 2999, 5000, 65535] {
             let mut end = Scenario::of(role).open();
@@ -146,11 +152,11 @@ fn s7_4_1_codes_that_are_no_codes_are_never_sent() {
             end.conn.send_text("still open").unwrap();
             end.conn.close(end.now, CloseCode::NORMAL, "").unwrap();
         }
-        // A server that asks for an extension simply does not agree without it; a client has 1010 for that.
+        // A server never sends 1010: if it needs an extension, it refuses the handshake. Only clients send 1010.
         let mut end = Scenario::of(role).open();
         let sent = end.conn.close(end.now, CloseCode::MANDATORY_EXTENSION, "");
         assert_eq!(sent, if role == Role::Client { Ok(()) } else { Err(SendError::CodeNotAllowed) });
-        // A bridge passes on, as a client, what it has heard from a client, or from a server.
+        // A proxy forwards the code of a Close in either direction, so both roles may send these codes.
         for code in 1011..=1014 {
             let mut end = Scenario::of(role).open();
             end.conn.close(end.now, CloseCode::new(code), "passed on").unwrap();
@@ -189,7 +195,7 @@ fn s7_1_2_a_close_goes_both_ways() {
                     if server_first { (&pair.server, &pair.client) } else { (&pair.client, &pair.server) };
                 let outcome = closed_clean(code.map_or(1005, CloseCode::get));
                 let heard = Seen::Close(code.map(CloseCode::get), reason.to_owned());
-                // The answer says the same.
+                // The answer carries the same code and reason.
                 assert_eq!(second.seen, [heard.clone(), outcome.clone()]);
                 assert_eq!(first.seen, [heard, outcome]);
                 assert_eq!((first.sent().len(), second.sent().len()), (1, 1));
@@ -217,7 +223,7 @@ fn s5_5_1_simultaneous_closes_are_not_answered() {
 }
 
 #[test]
-fn s5_5_1_no_data_follows_the_own_close() {
+fn s5_5_1_no_data_follows_our_close() {
     for role in ROLES {
         let mut end = Scenario::of(role).open();
         end.conn.send_fragment(MessageKind::Text, b"open", false).unwrap();
@@ -261,7 +267,8 @@ fn s1_4_input_after_a_received_close_is_discarded() {
             let mut end = Scenario::of(role).open();
             assert_eq!(end.feed_in(&wire, size), [close(1000, "")]);
             assert_eq!(end.flush(), ["close 1000"]);
-            // Where garbage was cut is of no interest.
+            // The bytes after the Close were discarded, so the position at which they end does not affect the
+            // outcome.
             assert_eq!(end.eof(), [closed_clean(1000)]);
         }
     }
@@ -275,7 +282,7 @@ fn s5_4_a_close_may_come_inside_a_fragmented_message() {
         assert_eq!(end.receive_close(1001, ""), [close(1001, "")]);
         assert_eq!(end.flush(), ["close 1001"]);
         assert_eq!(end.eof(), [closed_clean(1001)]);
-        // What was gathered is of no use any more, and given back.
+        // The incomplete message can no longer be delivered, so its memory is freed on request.
         end.message.release_idle();
         assert_eq!(end.message.capacity(), 0);
     }
@@ -309,7 +316,7 @@ fn s7_1_1_a_server_half_closes_once_its_close_is_out_and_waits_for_the_end() {
 }
 
 #[test]
-fn s7_1_1_a_server_does_not_wait_for_the_end_for_ever() {
+fn s7_1_1_a_server_waits_for_the_end_with_a_deadline() {
     let mut end = Scenario::server().answered();
     end.conn.handle_half_closed();
     assert_eq!(end.advance(secs(10) - std::time::Duration::from_nanos(1)), []);
@@ -334,17 +341,17 @@ fn s7_1_1_a_client_waits_for_the_server_to_close_with_a_deadline() {
 }
 
 #[test]
-fn s7_1_1_a_client_waits_for_the_end_from_when_both_closes_have_passed() {
+fn s7_1_1_the_end_timeout_of_a_client_starts_after_both_closes() {
     let wait = |end_timeout, close_timeout| {
         let config = Config::new().end_timeout(end_timeout).close_timeout(close_timeout);
         let mut end = Scenario::client().config(config).open();
-        // Its own Close is out, and the peer answers after three seconds.
+        // Our Close is written, and the peer answers three seconds later.
         end.conn.close(end.now, CloseCode::NORMAL, "").unwrap();
         end.write_all();
         end.advance(secs(3));
         end.receive_close(1000, "");
         let answered = end.conn.poll_timeout();
-        // The peer closes, and the answer waits for three seconds before it can be written.
+        // The peer closes first, and our answer can be written only three seconds later.
         let config = Config::new().end_timeout(end_timeout).close_timeout(close_timeout);
         let mut end = Scenario::client().config(config).open();
         end.receive_close(1000, "");
@@ -355,7 +362,7 @@ fn s7_1_1_a_client_waits_for_the_end_from_when_both_closes_have_passed() {
     };
     assert_eq!(wait(Some(secs(2)), Some(secs(10))), Some(at(secs(5))));
     assert_eq!(wait(Some(secs(2)), None), Some(at(secs(5))));
-    // Never longer than closing may take.
+    // The wait never lasts longer than the close timeout.
     assert_eq!(wait(Some(secs(60)), Some(secs(10))), Some(at(secs(10))));
     assert_eq!(wait(None, Some(secs(10))), Some(at(secs(10))));
     assert_eq!(wait(None, None), None);
@@ -370,7 +377,7 @@ fn s7_1_1_a_peer_that_does_not_answer_the_close_is_given_up() {
         assert_eq!(end.advance(secs(1)), [Seen::Closed(Outcome::TimedOut(TimerKind::Close))]);
         assert_eq!(end.conn.poll_transport(), Some(TransportAction::Abort));
         assert_eq!(end.conn.poll_timeout(), None);
-        // Not even what comes after that is seen.
+        // Input after the timeout yields no event either.
         assert_eq!(end.receive(Opcode::Text, "late"), []);
         assert_eq!(end.receive_close(1000, ""), []);
         assert_eq!(end.eof(), []);
@@ -400,7 +407,8 @@ fn s7_1_7_after_a_failure_nothing_more_is_processed() {
         assert_eq!(end.conn.send_text("x"), Err(SendError::Closed));
         assert_eq!(end.conn.close(end.now, CloseCode::NORMAL, ""), Err(SendError::Closed));
         assert_eq!(end.flush(), [""; 0]);
-        // Whoever fails the connection closes it: the server's way, for both.
+        // RFC 6455 7.1.7: the endpoint that fails the connection closes it. Both roles half-close first, as a
+        // server does.
         assert_eq!(end.conn.poll_transport(), Some(TransportAction::HalfClose));
         end.conn.handle_half_closed();
         assert_eq!(end.conn.poll_transport(), None);
@@ -421,7 +429,7 @@ fn s7_1_7_a_failed_connection_ends_at_the_deadline() {
 }
 
 #[test]
-fn s7_1_7_a_failure_while_the_own_close_is_out_sends_no_second() {
+fn s7_1_7_a_failure_after_our_close_sends_no_second_close() {
     for role in ROLES {
         let mut end = Scenario::of(role).closing();
         assert_eq!(end.feed(&[0x83]), [Seen::Failed(ProtocolError::UnknownOpcode(3))]);
@@ -432,7 +440,7 @@ fn s7_1_7_a_failure_while_the_own_close_is_out_sends_no_second() {
 }
 
 #[test]
-fn s7_1_7_a_failure_while_the_own_close_waits_takes_its_place() {
+fn s7_1_7_a_failure_replaces_our_close_while_it_is_queued() {
     for role in ROLES {
         for begun in 0..=40 {
             let mut end = Scenario::of(role).open();
@@ -460,7 +468,7 @@ fn s7_1_7_a_failure_while_the_own_close_waits_takes_its_place() {
 }
 
 #[test]
-fn s5_5_1_the_own_close_that_waits_answers_the_peers() {
+fn s5_5_1_our_queued_close_answers_the_peers_close() {
     for role in ROLES {
         for begun in 0..=40 {
             let mut end = Scenario::of(role).open();
@@ -476,7 +484,7 @@ fn s5_5_1_the_own_close_that_waits_answers_the_peers() {
             end.write(begun);
             assert_eq!(end.receive_close(4000, "peer"), [close(4000, "peer")]);
             end.write_all();
-            // A message that is not begun would keep the Close back.
+            // Messages that were not started are dropped, because they would delay the Close.
             let expected = match begun {
                 0 => vec!["close 1001 own"],
                 _ if begun <= one => vec!["text one", "close 1001 own"],
@@ -484,7 +492,7 @@ fn s5_5_1_the_own_close_that_waits_answers_the_peers() {
             };
             assert_eq!(end.sent(), expected, "{begun} bytes written");
             assert_eq!(end.conn.sent().frames, 3, "one Close, counted once");
-            // Our own Close, which goes ahead, is no message.
+            // The dropped count covers messages only. Our Close replaced them and was written.
             let dropped = match begun {
                 0 => two,
                 _ if begun <= one => two - one,
@@ -497,7 +505,7 @@ fn s5_5_1_the_own_close_that_waits_answers_the_peers() {
 }
 
 #[test]
-fn s7_1_6_the_peers_close_can_be_asked_for_until_after_the_end() {
+fn s7_1_6_peer_close_keeps_the_first_close_even_after_closed() {
     let longest = "€".repeat(41);
     let said = [(Some(4400), "quota exceeded"), (Some(1000), ""), (Some(1001), &*longest), (None, "")];
     for role in ROLES {
@@ -510,7 +518,7 @@ fn s7_1_6_the_peers_close_can_be_asked_for_until_after_the_end() {
             for own in [None, Some(false), Some(true)] {
                 for size in [1, wire.len()] {
                     let mut end = Scenario::of(role).open();
-                    // A control frame that came before leaves nothing behind.
+                    // The payload of an earlier control frame must not appear in the Close.
                     end.receive(
                         Opcode::Ping,
                         b"\x03\xe9longer than the reason, which is not what the peer closed with",
@@ -527,7 +535,7 @@ fn s7_1_6_the_peers_close_can_be_asked_for_until_after_the_end() {
                     }
                     assert_eq!(end.conn.peer_close(), Some(frame));
                     assert_eq!(end.conn.receiver().peer_close(), Some(frame));
-                    // Nothing that comes later takes its place.
+                    // Later frames do not replace the first Close.
                     end.receive(Opcode::Ping, b"\x03\xe9no");
                     end.receive_close(1001, "again");
                     end.feed(&[0x83; 50]);
@@ -547,7 +555,7 @@ fn s7_1_6_the_peers_close_can_be_asked_for_until_after_the_end() {
 }
 
 #[test]
-fn s7_1_6_a_peers_close_that_was_not_answered_in_time_can_be_asked_for() {
+fn s7_1_6_peer_close_returns_a_close_that_was_not_answered_in_time() {
     for role in ROLES {
         let mut end = Scenario::of(role).open();
         end.conn.send_text("unread").unwrap();
@@ -560,12 +568,12 @@ fn s7_1_6_a_peers_close_that_was_not_answered_in_time_can_be_asked_for() {
 }
 
 #[test]
-fn s7_1_6_without_a_valid_close_of_the_peer_there_is_none_to_ask_for() {
+fn s7_1_6_peer_close_is_none_without_a_valid_close() {
     for role in ROLES {
         let close = |body: &[u8]| frame(role.peer(), Opcode::Close, true, body);
         let whole = close(b"\x03\xe8bye");
         let cut = whole[..whole.len() - 1].to_vec();
-        // What ends it, after what has come in.
+        // The three ways in which the connection ends after the input.
         let eof = |mut end: End| (end.eof(), end);
         let silence = |mut end: End| (end.advance(secs(100)), end);
         let own = |mut end: End| {
@@ -577,7 +585,7 @@ fn s7_1_6_without_a_valid_close_of_the_peer_there_is_none_to_ask_for() {
             vec![],
             cut,
             whole[..2].to_vec(),
-            // The payload of other control frames is none.
+            // Payloads of other control frames are not taken for a Close.
             frame(role.peer(), Opcode::Ping, true, b"\x03\xe8bye"),
             frame(role.peer(), Opcode::Pong, true, b"\x03\xe8bye"),
         ] {
@@ -587,7 +595,7 @@ fn s7_1_6_without_a_valid_close_of_the_peer_there_is_none_to_ask_for() {
                 let (seen, mut end) = ending(end);
                 assert!(matches!(seen[..], [Seen::Closed(_)]), "{seen:?}");
                 assert_eq!(end.conn.peer_close(), None, "{wire:x?}");
-                // Nor is one that comes too late.
+                // A Close that arrives after the end is not recorded either.
                 end.feed(&whole);
                 end.feed(&whole[2..]);
                 assert_eq!(end.conn.peer_close(), None, "{wire:x?}");
@@ -630,7 +638,7 @@ fn s7_1_5_an_end_without_a_close_is_abnormal_and_says_where() {
         assert_eq!((outcome.code(), outcome.is_clean()), (CloseCode::ABNORMAL, false));
         assert_eq!(end.conn.poll_transport(), Some(TransportAction::Close));
     }
-    // Nor is it clean where only our Close went out.
+    // The end is also not clean if only our Close was sent.
     let mut end = Scenario::server().closing();
     assert_eq!(end.eof(), [Seen::Closed(Outcome::Abnormal(EofPosition::BetweenMessages))]);
 }
@@ -675,7 +683,7 @@ fn s7_1_4_events_before_the_end_come_before_closed() {
     let mut end = Scenario::server().open();
     end.conn.send_binary(&[0; 70_000]).unwrap();
     assert_eq!(end.conn.send_text("x"), Err(SendError::Blocked));
-    // The end is known before the last bytes are looked at: they come first all the same.
+    // The end of the stream is known before the last bytes are decoded. Their events still come before `Closed`.
     end.conn.handle_eof();
     let seen = end.receive(Opcode::Text, "last words");
     assert_eq!(seen, [text("last words"), Seen::Closed(Outcome::Abnormal(EofPosition::BetweenMessages))]);
@@ -703,9 +711,9 @@ fn s7_1_6_an_idle_close_that_is_answered_is_clean() {
 }
 
 #[test]
-fn s7_1_1_our_close_is_out_only_once_the_transport_has_passed_it_on() {
+fn s7_1_1_our_close_counts_as_sent_once_the_transport_passed_it_on() {
     for role in ROLES {
-        // The transport takes the answer to the peer's Close, and holds it back.
+        // The transport accepts our answer to the peer's Close but holds it back.
         let mut held = Scenario::of(role).open();
         held.receive_close(1000, "");
         held.conn.handle_held_back(held.now, true);
@@ -715,7 +723,7 @@ fn s7_1_1_our_close_is_out_only_once_the_transport_has_passed_it_on() {
         assert_eq!(held.advance(secs(1)), [Seen::Closed(Outcome::TimedOut(TimerKind::Close))]);
         assert_eq!(held.conn.poll_transport(), Some(TransportAction::Abort));
 
-        // And passes it on later.
+        // The transport forwards the held bytes after five seconds.
         let mut late = Scenario::of(role).open();
         late.receive_close(1000, "");
         late.conn.handle_held_back(late.now, true);
@@ -727,7 +735,7 @@ fn s7_1_1_our_close_is_out_only_once_the_transport_has_passed_it_on() {
                 assert_eq!(late.conn.poll_transport(), Some(TransportAction::HalfClose));
                 secs(5)
             }
-            // A client waits for the end of the stream from then on.
+            // The end timeout of a client starts when the Close has left.
             Role::Client => secs(2),
         };
         assert_eq!(late.conn.poll_timeout(), Some(late.now + wait));
@@ -741,7 +749,7 @@ fn s7_1_4_an_end_before_our_close_is_written_is_not_clean() {
     assert_eq!((unanswered.code(), unanswered.is_clean()), (CloseCode::new(4400), false));
     for role in ROLES {
         for own in [false, true] {
-            // What of our Close has left when the stream ends: nothing, a part, all but held back, all.
+            // How much of our Close was written when the stream ends: nothing, a part, all but held back, all.
             for (written, held_back, clean) in
                 [(0, false, false), (1, false, false), (200, true, false), (200, false, true)]
             {

@@ -1,4 +1,8 @@
-//! RFC 6455 section 5.5: Pings and Pongs.
+//! Pings and Pongs (RFC 6455 sections 5.5.2 and 5.5.3).
+//!
+//! These tests cover automatic Pongs, Pings of the application, their order relative to data, the bound on queued
+//! control frames, and the measurement of round trips. Keepalive Pings and the timers behind them are tested in
+//! `timers.rs`.
 
 use std::time::Duration;
 
@@ -56,7 +60,7 @@ fn s5_4_control_frames_between_fragments_survive_every_split() {
 }
 
 #[test]
-fn s5_4_own_control_frames_go_between_own_fragments() {
+fn s5_4_our_control_frames_are_sent_between_our_fragments() {
     for role in ROLES {
         let mut end = Scenario::of(role).open();
         end.conn.send_fragment(MessageKind::Text, b"a", false).unwrap();
@@ -92,7 +96,8 @@ fn s5_5_3_of_several_pings_the_newest_is_answered() {
         for i in 0..1000 {
             end.receive(Opcode::Ping, i.to_string());
         }
-        // The last few are, as far as they fit into a small place of fixed size.
+        // RFC 6455 5.5.3 permits answering only the newest Ping. The queue keeps as many of the newest Pongs as
+        // fit.
         assert!(end.conn.buffered_amount() <= 512);
         let sent = end.flush();
         let newest: Vec<_> = (1000 - sent.len()..1000).map(|i| format!("pong {i}")).collect();
@@ -110,7 +115,7 @@ fn s5_5_3_a_pong_that_was_begun_is_finished_before_the_next() {
             end.conn.send_text("queued").unwrap();
             end.receive(Opcode::Ping, "first");
             assert_eq!(end.write(begun).len(), begun);
-            // So many that most give way to newer ones.
+            // Ten Pongs do not fit into the control queue, so newer ones replace older ones.
             for _ in 0..10 {
                 end.receive(Opcode::Ping, [b'x'; 125]);
             }
@@ -157,14 +162,14 @@ fn s5_5_2_no_pong_follows_a_received_close() {
 }
 
 #[test]
-fn s5_5_2_a_ping_is_answered_while_the_own_close_still_waits() {
+fn s5_5_2_a_ping_is_answered_while_our_close_is_queued() {
     for role in ROLES {
         let mut end = Scenario::of(role).open();
         end.conn.send_text("data").unwrap();
         end.conn.close(end.now, CloseCode::NORMAL, "").unwrap();
         assert_eq!(end.receive(Opcode::Ping, "p"), [ping("p")]);
         assert_eq!(end.flush(), ["pong p", "text data", "close 1000"]);
-        // Once the Close is out, nothing follows it.
+        // Nothing follows a Close that was written.
         assert_eq!(end.receive(Opcode::Ping, "q"), [ping("q")]);
         assert_eq!(end.flush(), [""; 0]);
     }
@@ -208,8 +213,8 @@ fn s5_5_2_pings_keep_their_order_behind_a_frame_that_was_begun() {
 }
 
 #[test]
-fn s5_5_3_the_pong_for_the_last_of_several_pings_settles_them_all() {
-    // The peer may answer the last one alone.
+fn s5_5_3_the_pong_for_the_last_ping_answers_all_earlier_pings() {
+    // RFC 6455 5.5.3: the peer may answer only the newest Ping.
     for role in ROLES {
         let mut end = Scenario::of(role).open();
         end.conn.ping(end.now, b"one").unwrap();
@@ -237,13 +242,13 @@ fn s5_5_2_round_trip_is_from_ping_to_pong() {
         end.conn.ping(end.now, b"rtt").unwrap();
         end.write_all();
         end.advance(Duration::from_millis(40));
-        // Another Pong than the one that is waited for says nothing.
+        // A Pong with another payload does not answer our Ping.
         end.receive(Opcode::Pong, "other");
         assert_eq!(end.conn.round_trip(), None);
         end.advance(Duration::from_millis(5));
         end.receive(Opcode::Pong, "rtt");
         assert_eq!(end.conn.round_trip(), Some(Duration::from_millis(45)));
-        // A second Pong for the same Ping does not count.
+        // A second Pong for the same Ping does not change the measurement.
         end.advance(secs(9));
         end.receive(Opcode::Pong, "rtt");
         assert_eq!(end.conn.round_trip(), Some(Duration::from_millis(45)));
@@ -251,7 +256,7 @@ fn s5_5_2_round_trip_is_from_ping_to_pong() {
 }
 
 #[test]
-fn s5_5_2_a_round_trip_may_end_while_it_is_closing() {
+fn s5_5_2_a_round_trip_is_measured_while_closing() {
     for role in ROLES {
         let mut end = Scenario::of(role).open();
         end.conn.ping(end.now, b"rtt").unwrap();
@@ -262,13 +267,14 @@ fn s5_5_2_a_round_trip_may_end_while_it_is_closing() {
         end.advance(secs(2));
         end.receive(Opcode::Pong, "rtt");
         assert_eq!(end.conn.round_trip(), Some(secs(3)));
-        // It does not put off the end: that is ten seconds after the Close.
+        // The Pong does not extend the close timeout, which ends ten seconds after our Close.
         end.advance(secs(8));
         assert_eq!(end.conn.ready_state(), ReadyState::Closed);
     }
 }
 
-/// A connection on which a Ping is out, and another waits behind a frame that has been begun.
+/// Returns a connection that has written one Ping and has a second Ping queued behind a frame that is partly
+/// written.
 fn two_pings() -> End {
     let config = Config::new().ping_interval(None).pong_timeout(Some(secs(30)));
     let mut end = Scenario::server().config(config.high_water(usize::MAX)).open();
@@ -289,7 +295,7 @@ fn s5_5_3_a_pong_is_for_the_last_ping_that_was_written() {
     assert_eq!(end.conn.round_trip(), None);
     end.receive(Opcode::Pong, "A");
     assert_eq!(end.conn.round_trip(), Some(secs(2)));
-    // The other one's time has not begun, as long as writing makes progress.
+    // The pong timeout of the queued Ping has not started, because the write in front of it makes progress.
     for _ in 0..60 {
         end.advance(secs(1));
         end.write(10);
@@ -320,7 +326,7 @@ fn s5_5_2_round_trip_does_not_count_the_wait_behind_a_frame() {
     end.conn.send_text("a frame that takes its time").unwrap();
     end.write(3);
     end.conn.ping(end.now, b"rtt").unwrap();
-    // A Pong gets in between, and goes ahead.
+    // A Pong is queued in front of our Ping.
     end.receive(Opcode::Ping, [7; 125]);
     end.advance(secs(5));
     end.write(30);
@@ -332,11 +338,11 @@ fn s5_5_2_round_trip_does_not_count_the_wait_behind_a_frame() {
 }
 
 #[test]
-fn s5_5_2_round_trip_survives_a_slot_that_shrinks() {
+fn s5_5_2_round_trip_is_right_when_a_shorter_pong_replaces_a_longer_one() {
     let mut end = Scenario::server().open();
     end.receive(Opcode::Ping, [7; 125]);
     end.conn.ping(end.now, b"rtt").unwrap();
-    // The long Pong gives way to a short one, and the Ping comes earlier than it seemed.
+    // A short Pong replaces the long one, so our Ping now ends at a lower offset of the output.
     end.receive(Opcode::Ping, "");
     end.write_all();
     end.advance(secs(1));
@@ -347,7 +353,7 @@ fn s5_5_2_round_trip_survives_a_slot_that_shrinks() {
 }
 
 #[test]
-fn s5_5_2_pings_are_bounded_by_what_waits() {
+fn s5_5_2_pings_are_refused_while_the_control_queue_is_full() {
     for role in ROLES {
         let mut end = Scenario::of(role).config(Config::new().high_water(1000)).open();
         let mut accepted = 0;
@@ -367,11 +373,11 @@ fn s5_5_2_pings_are_bounded_by_what_waits() {
 }
 
 #[test]
-fn s5_5_2_pongs_do_not_keep_a_blocked_sender_from_going_on() {
+fn s5_5_2_pongs_do_not_keep_a_connection_from_becoming_writable() {
     let mut end = Scenario::server().config(Config::new().high_water(100)).open();
     end.conn.send_binary(&[0; 200]).unwrap();
     assert_eq!(end.conn.send_text("x"), Err(SendError::Blocked));
-    // Each turn of the driver reads another Ping before it writes.
+    // The driver reads another Ping in each turn before it writes.
     let writable = (0..10).any(|_| {
         let seen = end.receive(Opcode::Ping, "again");
         end.write_all();
@@ -381,7 +387,7 @@ fn s5_5_2_pongs_do_not_keep_a_blocked_sender_from_going_on() {
 }
 
 #[test]
-fn s5_5_2_a_ping_finds_room_among_pongs() {
+fn s5_5_2_a_ping_is_accepted_while_pongs_fill_the_control_queue() {
     for role in ROLES {
         let mut end = Scenario::of(role).open();
         for i in 0..20 {
@@ -396,7 +402,7 @@ fn s5_5_2_a_ping_finds_room_among_pongs() {
 }
 
 #[test]
-fn s5_5_2_payloads_are_equal_where_their_bytes_are() {
+fn s5_5_2_payloads_are_equal_if_their_bytes_are_equal() {
     let mut end = Scenario::server().open();
     let mut wire = frame(Role::Client, Opcode::Ping, true, b"a long one");
     wire.extend(frame(Role::Client, Opcode::Ping, true, b"ab"));
@@ -409,7 +415,7 @@ fn s5_5_2_payloads_are_equal_where_their_bytes_are() {
         }
     };
     let (long, short) = (next(), next());
-    // The rest of the longer one may lie behind it.
+    // A shorter payload shares its buffer with the rest of a longer one. Comparison must ignore that rest.
     assert_eq!(short, ControlPayload::new(b"ab").unwrap());
     assert_eq!(short.as_ref(), b"ab");
     assert_ne!(short, long);

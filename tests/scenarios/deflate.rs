@@ -1,5 +1,9 @@
-//! permessage-deflate, receiving (RFC 7692 sections 6 and 7.2.2): what a peer may send, what it may not, and
-//! the limits.
+//! Receiving with permessage-deflate (RFC 7692 sections 6 and 7.2.2).
+//!
+//! These tests cover RSV1, fragments, all kinds of DEFLATE blocks, windows, damaged data, limits, UTF-8
+//! validation, delivery in chunks and the memory that a message needs. Sending is tested in `deflate_send.rs` and
+//! `deflate_fallback.rs`, pausing by a budget in `deflate_budget.rs`, memory in `tests/memory/deflate.rs`. Other
+//! modules use the helpers of this one.
 
 use hybi::frame::{Header, Opcode};
 use hybi::handshake::DeflateParams;
@@ -15,7 +19,8 @@ use crate::pair::{End, RSV1, Scenario, Seen, frame, frame_with, joined, text};
 pub const ROLES: [Role; 2] = [Role::Server, Role::Client];
 pub const DELIVERIES: [Delivery; 2] = [Delivery::Whole, Delivery::Chunks];
 
-/// "Hello" as RFC 7692 section 7.2.3.1 prints it, and again with a window that is taken over (7.2.3.2).
+/// "Hello" as RFC 7692 section 7.2.3.1 prints it, followed by the repetition of section 7.2.3.2, which refers to
+/// the first.
 pub const HELLO: [u8; 7] = [0xf2, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00];
 pub const HELLO_AGAIN: [u8; 5] = [0xf2, 0x00, 0x11, 0x00, 0x00];
 
@@ -23,7 +28,7 @@ const INVALID: Seen = Seen::Failed(ProtocolError::InvalidDeflate);
 const TOO_BIG: Seen = Seen::Failed(ProtocolError::MessageTooBig);
 const NOT_UTF8: Seen = Seen::Failed(ProtocolError::InvalidUtf8);
 
-/// The same for both directions.
+/// Returns parameters with the same takeover and window size in both directions.
 pub fn agreed(takeover: bool, bits: u8) -> DeflateParams {
     DeflateParams {
         server_no_context_takeover: !takeover,
@@ -33,19 +38,19 @@ pub fn agreed(takeover: bool, bits: u8) -> DeflateParams {
     }
 }
 
-/// A message or the first fragment of one, compressed.
+/// Returns a frame with RSV1 that holds a compressed message or its first fragment.
 pub fn compressed(from: Role, opcode: Opcode, fin: bool, payload: &[u8]) -> Vec<u8> {
     frame_with(from, RSV1, opcode, fin, payload)
 }
 
-/// What another implementation makes of a message.
+/// Compresses a message with zlib-rs, an independent implementation.
 pub fn deflated(data: &[u8]) -> Vec<u8> {
     let mut payload = flushed(&mut Deflate::new(9, false, 15), data, DeflateFlush::SyncFlush);
     payload.truncate(payload.len() - TAIL.len());
     payload
 }
 
-/// What zlib makes of more data.
+/// Compresses further data with the same zlib stream.
 fn flushed(zlib: &mut Deflate, data: &[u8], flush: DeflateFlush) -> Vec<u8> {
     let mut out = vec![0; data.len() + data.len() / 4 + 100];
     let before = zlib.total_out();
@@ -54,12 +59,12 @@ fn flushed(zlib: &mut Deflate, data: &[u8], flush: DeflateFlush) -> Vec<u8> {
     out
 }
 
-/// A connection whose peer compresses.
+/// Returns an open connection whose peer compresses its messages.
 pub fn open(role: Role, takeover: bool, config: Config) -> End {
     Scenario::of(role).config(config).deflate(agreed(takeover, 15)).open()
 }
 
-/// Whole messages, or chunks put together to such.
+/// Returns whole messages, and joins chunks into messages.
 pub fn messages(seen: Vec<Seen>) -> Vec<Seen> {
     let (mut whole, mut data) = (Vec::new(), Vec::new());
     for event in seen {
@@ -77,21 +82,21 @@ pub fn messages(seen: Vec<Seen>) -> Vec<Seen> {
                     });
                 }
             }
-            // What came of a message that then failed is no message.
+            // Chunks that came before a failure do not form a message.
             event => whole.push(event),
         }
     }
     whole
 }
 
-/// Text of some length that compresses, and is not the same everywhere.
+/// Returns at most `len` bytes of text that compresses and does not repeat with a fixed period.
 pub fn words(len: usize) -> String {
     let all: String = (0..=len / 8).map(|n| format!("{} κόσμε ", n * n % 9973)).collect();
     let end = (0..=len).rev().find(|end| all.is_char_boundary(*end)).unwrap();
     all[..end].to_owned()
 }
 
-/// Bytes that do not compress.
+/// Returns bytes that do not compress.
 pub fn noise(len: usize) -> Vec<u8> {
     let mut state = 0x0123_4567_89AB_CDEF_u64;
     let next = || {
@@ -104,7 +109,7 @@ pub fn noise(len: usize) -> Vec<u8> {
 // --- RSV1 ---
 
 #[test]
-fn s7692_6_1_rsv1_is_for_the_first_frame_of_data_and_only_if_agreed_on() {
+fn s7692_6_1_rsv1_is_accepted_on_the_first_data_frame_only_if_negotiated() {
     let failed = |rsv| [Seen::Failed(ProtocolError::ReservedBits(rsv))];
     for role in ROLES {
         let peer = role.peer();
@@ -114,13 +119,13 @@ fn s7692_6_1_rsv1_is_for_the_first_frame_of_data_and_only_if_agreed_on() {
             let mut end = Scenario::of(role).open();
             assert_eq!(end.feed(&hello), failed(4));
             assert_eq!(end.flush(), closed);
-            // A handshake without the extension.
+            // A connection without the extension refuses RSV1.
             let mut end = Scenario::of(role).open();
             end.conn = end.conn.with_deflate(None);
             assert_eq!(end.feed_in(&hello, 1), failed(4));
             let mut end = open(role, true, Config::new());
             assert_eq!(end.feed(&hello).len(), 1);
-            // The extension defines no other bits.
+            // RFC 7692 defines RSV1 only.
             for rsv in [1, 2, 3, 5, 6, 7] {
                 let mut end = open(role, true, Config::new());
                 assert_eq!(end.feed_in(&frame_with(peer, rsv, opcode, true, &HELLO), 1), failed(rsv));
@@ -130,7 +135,7 @@ fn s7692_6_1_rsv1_is_for_the_first_frame_of_data_and_only_if_agreed_on() {
             let mut end = open(role, true, Config::new());
             assert_eq!(end.feed(&frame_with(peer, RSV1, opcode, true, b"")), failed(4));
         }
-        // On a continuation, of a compressed message and of one that is not.
+        // RSV1 on a continuation frame, both of a compressed and of an uncompressed message.
         for rsv in [0, RSV1] {
             for fin in [false, true] {
                 let mut end = open(role, true, Config::new());
@@ -143,7 +148,7 @@ fn s7692_6_1_rsv1_is_for_the_first_frame_of_data_and_only_if_agreed_on() {
 }
 
 #[test]
-fn s7692_6_2_what_has_no_rsv1_is_not_inflated_and_does_not_enter_the_window() {
+fn s7692_6_2_messages_without_rsv1_are_not_inflated_and_do_not_enter_the_window() {
     for role in ROLES {
         for delivery in DELIVERIES {
             let peer = role.peer();
@@ -166,7 +171,7 @@ fn s7692_6_2_what_has_no_rsv1_is_not_inflated_and_does_not_enter_the_window() {
 
 // --- fragments ---
 
-/// A message with every kind of block in it, final ones too, and its payload.
+/// Returns the data and the payload of a message that contains every kind of block, final ones included.
 fn of_all_kinds() -> (String, Vec<u8>) {
     let data = "stored é fixed κ fixed dynamic κ€ fixed stored é last";
     let payload = Blocks::new()
@@ -175,7 +180,7 @@ fn of_all_kinds() -> (String, Vec<u8>) {
         .dynamic(
             false,
             &[
-                // Over the final block.
+                // This distance crosses the final block.
                 Token::Back { distance: 9, len: 6 },
                 Token::Bytes("dynamic κ".as_bytes()),
                 Token::Bytes("€ ".as_bytes()),
@@ -211,7 +216,7 @@ fn s7692_6_2_fragments_may_be_cut_anywhere_with_control_frames_between() {
                     assert_eq!(end.flush(), ["pong in"]);
                 }
             }
-            // Each byte in a frame of its own.
+            // Each byte is a frame of its own.
             let mut end = open(role, false, Config::new().delivery(delivery));
             let mut seen = Vec::new();
             for (i, byte) in payload.iter().enumerate() {
@@ -226,7 +231,7 @@ fn s7692_6_2_fragments_may_be_cut_anywhere_with_control_frames_between() {
 }
 
 #[test]
-fn s7692_7_2_2_what_is_inflated_does_not_depend_on_where_reads_end() {
+fn s7692_7_2_2_inflated_data_does_not_depend_on_the_size_of_reads() {
     let data = words(50_000);
     let payload = deflated(data.as_bytes());
     for delivery in DELIVERIES {
@@ -243,17 +248,17 @@ fn s7692_7_2_2_what_is_inflated_does_not_depend_on_where_reads_end() {
 // --- blocks ---
 
 #[test]
-fn s7692_7_2_3_the_examples_of_the_rfc() {
+fn s7692_7_2_3_the_examples_of_the_rfc_are_inflated() {
     let examples: [(&[u8], &str); 6] = [
         (&HELLO, "Hello"),
         (&HELLO_AGAIN, "Hello"),
-        // 7.2.3.3: a block that is not compressed.
+        // Section 7.2.3.3: a block that is not compressed.
         (&[0x00, 0x05, 0x00, 0xfa, 0xff, 0x48, 0x65, 0x6c, 0x6c, 0x6f, 0x00], "Hello"),
-        // 7.2.3.4: a final block.
+        // Section 7.2.3.4: a final block.
         (&[0xf3, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00, 0x00], "Hello"),
-        // 7.2.3.5: two blocks.
+        // Section 7.2.3.5: two blocks.
         (&[0xf2, 0x48, 0x05, 0x00, 0x00, 0x00, 0xff, 0xff, 0xca, 0xc9, 0xc9, 0x07, 0x00], "Hello"),
-        // 7.2.3.6: nothing.
+        // Section 7.2.3.6: an empty message.
         (&[0x00], ""),
     ];
     for role in ROLES {
@@ -297,9 +302,9 @@ fn s7692_7_2_3_a_message_may_have_any_number_of_blocks_of_any_kind() {
 }
 
 #[test]
-fn s7692_7_2_3_4_what_follows_a_final_block_may_refer_to_what_was_before_it() {
-    // In the same message, in the next one, after the memory was given back, all the way to the end of the
-    // window.
+fn s7692_7_2_3_4_references_may_cross_a_final_block() {
+    // The reference is in the same message, in the next one, or after memory was released. It reaches back to the
+    // start of the window.
     let old = noise(40_000);
     for released in [false, true] {
         for delivery in DELIVERIES {
@@ -322,10 +327,10 @@ fn s7692_7_2_3_4_what_follows_a_final_block_may_refer_to_what_was_before_it() {
                 let back = |distance, len| [Token::Back { distance, len }];
                 let far = receive(&Blocks::new().fixed(true, &back(32_768, 258)).message());
                 assert!(far == old[40_003 - 32_768..][..258]);
-                // Two final blocks behind each other, and then both are reached over.
+                // Two final blocks follow each other, and a reference crosses both.
                 let both =
                     last.clone().fixed(true, &back(3, 3)).dynamic(false, &back(6 + 258 + 3, 3)).message();
-                // The second "end" is what `last` was written in front of.
+                // `last` follows the second "end".
                 assert_eq!(receive(&both), b"endendend");
             }
         }
@@ -333,8 +338,9 @@ fn s7692_7_2_3_4_what_follows_a_final_block_may_refer_to_what_was_before_it() {
 }
 
 #[test]
-fn s7692_7_2_3_4_messages_of_a_peer_that_finishes_each_one() {
-    // zlib's Z_FINISH for each message, with the byte behind it that makes it end with an empty block.
+fn s7692_7_2_3_4_messages_that_each_end_with_a_final_block_are_inflated() {
+    // The peer uses zlib's Z_FINISH for each message. It appends one byte so that the message ends with an empty
+    // block.
     for takeover in [false, true] {
         let mut end = open(Role::Server, takeover, Config::new());
         for n in 0..20 {
@@ -369,7 +375,7 @@ fn s7692_7_2_3_4_the_empty_block_at_the_end_may_be_final() {
                     payload.push(0x01);
                     assert!(receive(&payload) == [Seen::Binary(data)], "{len} in {size}");
                 }
-                // What follows may refer to what was before it.
+                // The next message may refer to data before the final block.
                 let back = Blocks::new().fixed(false, &[Token::Back { distance: 300, len: 258 }]).message();
                 assert_eq!(receive(&back), [Seen::Binary(noise(3000)[2700..2958].to_vec())]);
             }
@@ -378,11 +384,11 @@ fn s7692_7_2_3_4_the_empty_block_at_the_end_may_be_final() {
 }
 
 #[test]
-fn s7692_7_2_3_6_empty_messages() {
+fn s7692_7_2_3_6_empty_messages_are_inflated() {
     let empty = [
         &[0x00][..],
         &[0x00, 0x00, 0x00, 0xFF, 0xFF, 0x00],
-        // Fixed, final, and an empty final one at the end.
+        // A fixed block, a final fixed block with an empty block behind it, and an empty final block.
         &[0x02, 0x00],
         &[0x03, 0x00, 0x00],
         &[0x01],
@@ -401,7 +407,7 @@ fn s7692_7_2_3_6_empty_messages() {
                         let wire = compressed(peer, opcode, true, payload);
                         assert!(messages(end.feed(&wire)) == [nothing()], "{payload:02x?}");
                         assert!(messages(end.feed_in(&wire, 1)) == [nothing()]);
-                        // In fragments, with empty ones before, between and behind.
+                        // The message is fragmented, with empty fragments before, between and after its bytes.
                         let mut wire = compressed(peer, opcode, false, b"");
                         for byte in payload {
                             wire.extend(frame(peer, Opcode::Continuation, false, &[*byte]));
@@ -432,7 +438,7 @@ fn s7692_7_1_1_without_takeover_a_message_cannot_refer_to_another() {
             assert_eq!(messages(end.feed(&hello)), [text("Hello")]);
             assert_eq!(messages(end.feed(&hello)), [text("Hello")]);
             assert_eq!(end.feed(&again), [INVALID]);
-            // Each direction has its own: this one is agreed on for what is sent alone.
+            // The parameter of the other direction must have no effect here: it applies to messages that we send.
             let other = match role {
                 Role::Server => {
                     DeflateParams { server_no_context_takeover: true, ..DeflateParams::default() }
@@ -452,7 +458,7 @@ fn s7692_7_1_1_without_takeover_a_message_cannot_refer_to_another() {
 }
 
 #[test]
-fn s7692_7_1_2_all_of_the_window_that_was_agreed_on_can_be_referred_to() {
+fn s7692_7_1_2_references_reach_the_whole_negotiated_window() {
     for bits in 8..=15u8 {
         let size = 1usize << bits;
         for role in ROLES {
@@ -466,7 +472,7 @@ fn s7692_7_1_2_all_of_the_window_that_was_agreed_on_can_be_referred_to() {
                     }
                     seen
                 };
-                // As it is, so that no more than the window has come.
+                // A stored block carries the data, so exactly the window's length has arrived.
                 assert!(receive(&Blocks::new().stored(false, &old).message()) == [Seen::Binary(old.clone())]);
                 let far = Blocks::new().fixed(false, &[Token::Back { distance: size, len: 200 }]).message();
                 assert!(receive(&far) == [Seen::Binary(old[100..300].to_vec())], "{bits} bits");
@@ -477,7 +483,7 @@ fn s7692_7_1_2_all_of_the_window_that_was_agreed_on_can_be_referred_to() {
 
 // --- what is no DEFLATE ---
 
-/// Payloads that cannot be inflated.
+/// Returns payloads that cannot be inflated, each with a description.
 fn invalid() -> Vec<(&'static str, Vec<u8>)> {
     let back =
         |distance| Blocks::new().fixed(false, &[Token::Bytes(b"abc"), Token::Back { distance, len: 3 }]);
@@ -497,7 +503,7 @@ fn invalid() -> Vec<(&'static str, Vec<u8>)> {
 }
 
 #[test]
-fn s7692_7_2_2_what_is_no_deflate_fails_with_1007_and_nothing_comes_of_it() {
+fn s7692_7_2_2_invalid_deflate_data_fails_with_1007_and_is_not_delivered() {
     for role in ROLES {
         for takeover in [false, true] {
             for (why, payload) in invalid() {
@@ -509,7 +515,8 @@ fn s7692_7_2_2_what_is_no_deflate_fails_with_1007_and_nothing_comes_of_it() {
                 wire.extend(frame(role.peer(), Opcode::Close, true, b"\x03\xe8"));
                 for cut in before..wire.len() {
                     let mut end = open(role, takeover, Config::new());
-                    // No window of an earlier message to refer to.
+                    // With takeover the header is fed in one piece, because an earlier message would leave a
+                    // window.
                     let (head, tail) =
                         if takeover { (&[][..], &wire[before..cut]) } else { wire.split_at(cut) };
                     let mut seen = end.feed(head);
@@ -528,7 +535,7 @@ fn s7692_7_2_2_what_is_no_deflate_fails_with_1007_and_nothing_comes_of_it() {
 
 #[test]
 fn s7692_7_2_2_in_chunks_a_failing_message_never_ends() {
-    // A good beginning, and then a kind of block that there is not.
+    // A valid beginning, and then the reserved block type 3.
     let mut payload = Blocks::new().stored(false, &noise(40_000)).raw();
     payload.push(0x06);
     for size in [1, 1000, 50_000] {
@@ -555,7 +562,7 @@ fn s7692_7_2_2_a_message_ends_where_a_block_ends() {
         ("the fixed block has no end", vec![0xf2, 0x48, 0xcd, 0xc9, 0xc9]),
         ("the final block ends within what is appended", vec![0x03]),
     ];
-    // All but its first byte, which alone is an empty message.
+    // The first byte is kept, because alone it is a valid empty message.
     for by in 1..stored.len() - 1 {
         cases.push(("a stored block is cut", cut(&stored, by)));
     }
@@ -581,17 +588,18 @@ fn s7692_7_2_2_a_message_ends_where_a_block_ends() {
     }
 }
 
-/// What is appended may not be taken for data in any other way either.
+/// The appended tail must not complete data of the message.
 #[test]
-fn s7692_7_2_2_what_is_appended_is_not_the_rest_of_a_match_or_of_codes() {
-    // Codes of our own; eight bytes; and the first bit of a match for which the 00 00 FF FF are the rest: 227 bytes
-    // from 24,569 back.
+fn s7692_7_2_2_the_appended_tail_does_not_complete_a_match_or_a_code() {
+    // A dynamic block with its own codes, eight bytes, and the first bit of a match. The appended 00 00 FF FF
+    // would complete this match of 227 bytes at distance 24,569.
     let mut in_a_match = vec![0xec, 0xdd, 0x01, 0x08, 0x00, 0x20, 0x08, 0x00, 0x20];
     in_a_match.extend([0x00; 24]);
     in_a_match.extend([0x04, 0x00, 0xe0, 0xff, 0xff, 0x07]);
     in_a_match.extend([0x00; 33]);
     in_a_match.extend([0x80, 0x01, 0, 0, 0, 0, 0, 0x80, 0xfa, 255, 255, 255, 255, 255, 255, 0x2f, 0x80]);
-    // The header of a block of which the lengths of codes for distances are missing, and the end of that block.
+    // A block header without the code lengths for distances. The appended tail would supply them and end the
+    // block.
     let in_codes: Vec<u8> = {
         let mut bits: Vec<bool> = Vec::new();
         let mut put = |value: u32, count: u32| bits.extend((0..count).map(|bit| value >> bit & 1 == 1));
@@ -618,7 +626,7 @@ fn s7692_7_2_2_what_is_appended_is_not_the_rest_of_a_match_or_of_codes() {
                     1
                 );
                 let mut wire = compressed(Role::Client, Opcode::Binary, true, &payload);
-                // In which the match would have come out.
+                // The data of the match would appear in this second message.
                 wire.extend(compressed(Role::Client, Opcode::Binary, true, &[0x00, 0x00]));
                 let mut seen = end.feed_in(&wire, size);
                 seen.retain(|event| !matches!(event, Seen::Chunk { fin: false, .. }));
@@ -631,7 +639,7 @@ fn s7692_7_2_2_what_is_appended_is_not_the_rest_of_a_match_or_of_codes() {
 // --- limits ---
 
 #[test]
-fn s10_4_the_limit_is_on_what_a_message_inflates_to() {
+fn s10_4_the_message_limit_applies_to_inflated_bytes() {
     for limit in [0, 1, 2, 100, 511, 512, 513, 4096, 16_383, 16_384, 16_385, 40_000usize] {
         for (kind, fill) in [(Opcode::Text, b'x'), (Opcode::Binary, 0)] {
             for delivery in DELIVERIES {
@@ -654,7 +662,7 @@ fn s10_4_the_limit_is_on_what_a_message_inflates_to() {
                     let mut seen = end.feed(&too_big[..cut]);
                     seen.extend(end.feed(&too_big[cut..]));
                     assert_eq!(seen.pop(), Some(TOO_BIG), "{} at {cut}", limit + 1);
-                    // No more than the limit has come out, and none of it as a message.
+                    // The output stays within the limit, and none of it is delivered as a message.
                     assert!(joined(&seen).0.len() <= limit && !joined(&seen).1);
                     assert_eq!(end.flush(), ["close 1009 message over the size limit"]);
                     assert_eq!(end.feed(&fits), []);
@@ -666,7 +674,7 @@ fn s10_4_the_limit_is_on_what_a_message_inflates_to() {
 }
 
 #[test]
-fn s10_4_the_limit_counts_over_fragments_and_anew_for_each_message() {
+fn s10_4_the_message_limit_counts_all_fragments_and_restarts_per_message() {
     for delivery in DELIVERIES {
         let config = Config::new().max_message(1000).delivery(delivery);
         let mut end = open(Role::Client, true, config);
@@ -688,21 +696,21 @@ fn s10_4_the_limit_counts_over_fragments_and_anew_for_each_message() {
 }
 
 #[test]
-fn s10_4_the_limit_on_frames_counts_bytes_on_the_wire() {
+fn s10_4_the_frame_limit_counts_bytes_on_the_wire() {
     for delivery in DELIVERIES {
         let data: Vec<u8> = noise(500).iter().flat_map(|byte| [*byte; 200]).collect();
         let payload = deflated(&data);
         let config = |limit: usize| Config::new().max_frame(limit as u64).delivery(delivery);
-        // A compressed frame may be longer than the limit by as much as data grows that does not compress.
+        // Incompressible data grows when it is compressed. The limit of a compressed frame includes that growth.
         let limit = (0..).find(|limit| limit + limit / 4 + 64 >= payload.len()).unwrap();
         let wire = compressed(Role::Client, Opcode::Binary, true, &payload);
         let mut end = open(Role::Server, true, config(limit));
         assert!(messages(end.feed(&wire)) == [Seen::Binary(data)]);
-        // Judged by the header.
+        // The header alone exceeds the limit, so the frame fails before its payload arrives.
         let mut end = open(Role::Server, true, config(limit - 1));
         let header_len = wire.len() - payload.len();
         assert_eq!(end.feed(&wire[..header_len]), [Seen::Failed(ProtocolError::FrameTooBig)]);
-        // The room is for each fragment of a compressed message, and of no other.
+        // The allowance applies to each fragment of a compressed message, and to no uncompressed one.
         let empty_blocks = [0, 0, 0, 0xFF, 0xFF].repeat(37);
         for (first, rsv, next, fails) in [(185, RSV1, 185, false), (5, RSV1, 190, true), (5, 0, 101, true)] {
             let mut end = open(Role::Server, true, config(100));
@@ -712,7 +720,7 @@ fn s10_4_the_limit_on_frames_counts_bytes_on_the_wire() {
             let failed = end.feed(&wire).contains(&Seen::Failed(ProtocolError::FrameTooBig));
             assert_eq!(failed, fails, "{first} and {}", next.len());
         }
-        // A frame may be longer than what it inflates to, and than that may be.
+        // A frame may be longer than the data that it inflates to, and longer than the limit of messages.
         let mut payload = [0, 0, 0, 0xFF, 0xFF].repeat(300);
         payload.push(0);
         let mut end = open(Role::Server, true, Config::new().max_message(10).delivery(delivery));
@@ -736,11 +744,12 @@ fn s10_4_fragments_of_compressed_messages_are_counted_too() {
     assert_eq!(none, [Seen::Failed(ProtocolError::TooManyFragments)]);
 }
 
-/// A peer that refers further back than its window may fail or not, but not by how its bytes are cut.
+/// RFC 7692 leaves open whether a reference beyond the window fails. The result must not depend on how the bytes
+/// are split.
 #[test]
-fn s7692_7_2_1_beyond_the_window_nothing_depends_on_cuts() {
+fn s7692_7_2_1_a_reference_beyond_the_window_gives_the_same_at_every_split() {
     let invalid = Blocks::new().stored(false, &[&[0xFF; 10][..], &[b'x'; 590]].concat()).message();
-    // Three of those that are no UTF-8; and then a kind of block that there is not.
+    // The reference copies three bytes that are not UTF-8. Behind it comes the reserved block type 3.
     let mut far = Blocks::new().fixed(false, &[Token::Back { distance: 600, len: 3 }]).raw();
     far.push(0x06);
     far.push(0x06);
@@ -757,7 +766,7 @@ fn s7692_7_2_1_beyond_the_window_nothing_depends_on_cuts() {
 
 #[test]
 fn s8_1_text_is_validated_as_it_is_inflated() {
-    // Not compressed within its block, so that it is clear which byte on the wire shows it.
+    // The text is in a stored block, so the position of the invalid byte on the wire is known.
     let bad: [(&[u8], usize); 4] =
         [(b"ok \xFF and more", 4), (b"\xED\xA0\x80", 2), (b"12345678\xF0\x9Fx", 11), (b"\xC3", 1)];
     for role in ROLES {
@@ -767,7 +776,7 @@ fn s8_1_text_is_validated_as_it_is_inflated() {
                 let wire = compressed(role.peer(), Opcode::Text, true, &payload);
                 let payload_at = wire.len() - payload.len();
                 let shows_at = if data.len() == shows && data == b"\xC3" {
-                    // Cut off by the end.
+                    // The end of the message cuts the code point.
                     wire.len()
                 } else {
                     payload_at + 5 + shows
@@ -780,10 +789,10 @@ fn s8_1_text_is_validated_as_it_is_inflated() {
                     assert_eq!(seen.last(), Some(&NOT_UTF8), "{data:02x?}");
                     assert_eq!(end.flush(), ["close 1007 text is not UTF-8"]);
                 }
-                // At once it comes to the same, and no part of it is given out.
+                // In a single read the result is the same, and no part of the text is delivered.
                 let mut end = open(role, true, Config::new().delivery(delivery));
                 assert_eq!(end.feed(&wire), [NOT_UTF8]);
-                // Binary is not looked at.
+                // Binary messages are not validated.
                 let mut end = open(role, true, Config::new().delivery(delivery));
                 let wire = compressed(role.peer(), Opcode::Binary, true, &payload);
                 assert_eq!(messages(end.feed(&wire)), [Seen::Binary(data.to_vec())]);
@@ -793,8 +802,8 @@ fn s8_1_text_is_validated_as_it_is_inflated() {
 }
 
 #[test]
-fn s8_1_a_code_point_may_be_cut_by_chunks_and_blocks_but_not_by_the_end() {
-    // Three bytes each: chunks of 16 KiB cut them, whatever stands in front.
+fn s8_1_a_code_point_may_span_chunks_and_blocks_but_not_messages() {
+    // Each code point has three bytes, so chunks of 16 KiB cut one for every length of the prefix.
     for front in 0..3 {
         let data = "x".repeat(front) + &"€".repeat(20_000);
         for (kept, ok) in [(data.len(), true), (data.len() - 1, false), (data.len() - 2, false)] {
@@ -821,7 +830,7 @@ fn s8_1_a_code_point_may_be_cut_by_chunks_and_blocks_but_not_by_the_end() {
             }
         }
     }
-    // A fault at the border itself.
+    // An invalid byte directly at the border of a chunk.
     for at in [16_383, 16_384, 16_385, 32_768] {
         for delivery in DELIVERIES {
             let mut data = vec![b'x'; 50_000];
@@ -840,7 +849,8 @@ fn s8_1_a_code_point_may_be_cut_by_chunks_and_blocks_but_not_by_the_end() {
 #[test]
 fn s7692_6_2_a_huge_message_streams_in_chunks_through_little_memory() {
     const MIB: usize = 1 << 20;
-    // 64 MiB of zeros: each block refers to its own data alone, and so can be sent again.
+    // The data is 64 MiB of zeros. A full flush makes each block refer to its own data only, so one block is sent
+    // 64 times.
     let mut zlib = Deflate::new(9, false, 15);
     let once = flushed(&mut zlib, &vec![0; MIB], DeflateFlush::FullFlush);
     let payload_len = 64 * once.len() as u64 + 1;
@@ -885,7 +895,7 @@ fn lent<'m>(
 }
 
 #[test]
-fn s5_4_an_inflated_message_that_outgrows_its_memory_comes_in_chunks() {
+fn s5_4_an_inflated_message_larger_than_its_memory_is_delivered_in_chunks() {
     let data = words(2000);
     let payload = deflated(data.as_bytes());
     for role in ROLES {
@@ -901,7 +911,7 @@ fn s5_4_an_inflated_message_that_outgrows_its_memory_comes_in_chunks() {
                 let mut seen = end.feed_in(&wire, size);
                 seen.retain(|event| *event != Seen::Ping(b"p".to_vec()));
                 assert!(joined(&seen) == (data.clone().into_bytes(), true), "{capacity} {size}");
-                // The next one that fits comes whole.
+                // The next message that fits is delivered whole.
                 let small = "x".repeat(capacity - 1);
                 let wire = compressed(
                     peer,
@@ -916,7 +926,7 @@ fn s5_4_an_inflated_message_that_outgrows_its_memory_comes_in_chunks() {
 }
 
 #[test]
-fn s5_4_an_inflated_message_that_fills_its_memory_comes_whole() {
+fn s5_4_an_inflated_message_that_fills_its_memory_is_delivered_whole() {
     for len in [1, 2, 100, 512, 600] {
         for size in [1, 50, 1000] {
             let (mut out, mut memory) = ([0; 512], vec![0; len]);
@@ -934,7 +944,7 @@ fn s5_4_an_inflated_message_that_fills_its_memory_comes_whole() {
 }
 
 #[test]
-fn s10_4_without_any_memory_no_message_can_be_inflated_but_an_empty_one() {
+fn s10_4_without_memory_only_an_empty_message_can_be_inflated() {
     for delivery in DELIVERIES {
         let (mut out, mut memory) = ([0; 512], [0; 0]);
         let mut control = ([0; 508], ControlPayload::EMPTY);
@@ -942,14 +952,14 @@ fn s10_4_without_any_memory_no_message_can_be_inflated_but_an_empty_one() {
             lent(Role::Client, Config::new().delivery(delivery), &mut out, &mut memory, &mut control);
         let empty = compressed(Role::Server, Opcode::Text, true, &[0]);
         assert_eq!(messages(end.feed_in(&empty, 1)), [text("")]);
-        // Whatever blocks it is made of, and in one go as well.
+        // Any sequence of empty blocks is accepted, in one read or byte by byte.
         for payload in [&[0x00][..], &[0x03, 0x00, 0x00], &[0x02, 0x00], &[0, 0, 0, 0xFF, 0xFF, 0]] {
             for size in [1, 1000] {
                 let empty = compressed(Role::Server, Opcode::Text, true, payload);
                 assert_eq!(messages(end.feed_in(&empty, size)), [text("")], "{payload:02x?} {size}");
             }
         }
-        // What is not compressed lies in the input.
+        // An uncompressed message is delivered from the input and needs no memory.
         assert_eq!(messages(end.receive(Opcode::Text, "plain")), [text("plain")]);
         assert_eq!(end.feed(&compressed(Role::Server, Opcode::Text, true, &HELLO)), [TOO_BIG]);
         assert_eq!(end.flush(), ["close 1009 message over the size limit"]);
@@ -957,7 +967,7 @@ fn s10_4_without_any_memory_no_message_can_be_inflated_but_an_empty_one() {
 }
 
 #[test]
-fn s8_1_inflated_text_that_outgrew_its_memory_is_validated_across_chunks() {
+fn s8_1_inflated_text_larger_than_its_memory_is_validated_across_chunks() {
     for capacity in [1, 4, 5, 6, 30] {
         for (data, fin) in [
             (&b"1234\xe2\x82 more text"[..], false),
@@ -1016,7 +1026,7 @@ fn s7692_6_counters_count_frames_and_bytes_as_they_are_on_the_wire() {
             assert_eq!((received.messages, received.frames, received.bytes), (1, 2, wire.len() as u64));
             assert_eq!(end.conn.receiver().cut(), EofPosition::BetweenMessages);
             assert_eq!(end.conn.read_hint(), 0);
-            // Cut off where it is.
+            // The stream ends inside the frame.
             end.feed(&wire[..9]);
             assert_eq!(end.conn.receiver().cut(), EofPosition::InFrame);
             end.feed(&wire[9..wire.len() - 7]);

@@ -1,4 +1,8 @@
-//! A budget for inflating (`set_inflate_budget`): how much one turn of a driver inflates, and that nothing else changes.
+//! A budget for inflating (`set_inflate_budget`).
+//!
+//! The budget bounds how much one turn of a driver inflates. These tests check that bound, that the delivered
+//! data and errors are the same as without a budget, and that `is_paused` is true exactly while work remains. The
+//! general behaviour of inflating is tested in `deflate.rs`.
 
 use hybi::frame::Opcode;
 use hybi::handshake::DeflateParams;
@@ -11,24 +15,24 @@ use crate::blocks::{Blocks, Token};
 use crate::deflate::{DELIVERIES, ROLES, agreed, compressed, deflated, noise, words};
 use crate::pair::{connection, frame};
 
-/// How much of a budget a DEFLATE block takes, as the docs of `set_inflate_budget` have it.
+/// Budget that one DEFLATE block costs, as documented at `set_inflate_budget`.
 const BLOCK: usize = 2 << 10;
 
 fn open(role: Role, config: Config) -> Connection {
     connection(role, config).with_deflate(agreed(true, 15))
 }
 
-/// What came of an input, turn by turn.
+/// Collects the result of an input, turn by turn.
 #[derive(Default, Debug)]
 struct Turns {
-    /// How much data each turn handed out.
+    /// Number of bytes that each turn delivered.
     data: Vec<usize>,
     whole: Vec<u8>,
     messages: usize,
     error: Option<ProtocolError>,
 }
 
-/// Takes in `wire` in turns of this budget, until nothing is left to do.
+/// Decodes `wire` in turns with this budget until the input is used up and nothing is paused.
 fn turns(conn: &mut Connection, wire: &[u8], budget: u32) -> Turns {
     let (mut bytes, mut message, mut turns) = (wire.to_vec(), VecMessage::new(), Turns::default());
     let mut input = Input::new(&mut bytes, &mut message);
@@ -72,23 +76,23 @@ fn s10_4_a_turn_inflates_no_more_than_its_budget() {
             assert!(turns.whole == data && turns.messages == 1);
             assert!(turns.data.iter().all(|len| *len <= budget as usize), "{budget}");
 
-            // A whole message comes in the last turn, and takes as many.
+            // A whole message is delivered in its last turn, and takes as many turns.
             let mut conn = open(role, Config::new());
             let whole = self::turns(&mut conn, &wire, budget);
             assert!(whole.whole == data);
             let least = data.len().div_ceil(budget as usize);
             assert!((least..=2 * least + 1).contains(&whole.data.len()), "{budget}: {}", whole.data.len());
         }
-        // With a budget that is enough, and with none, one turn does it.
+        // One turn is enough with a large budget and without one.
         for budget in [4_000_000, u32::MAX] {
             assert_eq!(turns(&mut open(role, Config::new()), &wire, budget).data, [data.len()]);
         }
     }
 }
 
-/// Blocks that inflate to nothing take time all the same, above all those that copy the window or have tables.
+/// Blocks without data cost budget too: those that copy the window or build code tables take time.
 #[test]
-fn s7692_7_2_2_blocks_count_where_they_are_empty() {
+fn s7692_7_2_2_empty_blocks_cost_budget() {
     let empty = |kind, last| {
         let blocks = (0..1000).fold(Blocks::new().stored(false, &noise(40_000)), |blocks, _| match kind {
             0 => blocks.stored(last, b""),
@@ -110,9 +114,9 @@ fn s7692_7_2_2_blocks_count_where_they_are_empty() {
     }
 }
 
-/// Nor are many small messages, of which each has a block, inflated in one turn.
+/// Many small messages share one budget, because each of them has a block.
 #[test]
-fn s10_4_the_budget_is_for_all_messages_of_a_turn() {
+fn s10_4_all_messages_of_a_turn_share_the_budget() {
     for (data, final_block) in [(&b"x"[..], false), (b"x", true), (&[7; 900], false)] {
         let payload = Blocks::new().fixed(final_block, &[Token::Bytes(data)]).message();
         let wire = compressed(Role::Client, Opcode::Binary, true, &payload).repeat(1000);
@@ -121,16 +125,16 @@ fn s10_4_the_budget_is_for_all_messages_of_a_turn() {
         let most = (64 << 10) / (BLOCK + data.len()) + 1;
         assert!(turns.data.iter().all(|len| len / data.len() <= most), "{:?}", turns.data);
     }
-    // What is not compressed takes nothing of it.
+    // Uncompressed data costs no budget.
     let mut wire = frame(Role::Client, Opcode::Binary, true, &[1; 100_000]);
     wire.extend(frame(Role::Client, Opcode::Binary, false, &[2; 50_000]));
     wire.extend(frame(Role::Client, Opcode::Continuation, true, &[3; 50_000]));
     assert_eq!(turns(&mut open(Role::Server, Config::new()), &wire, 1).data, [200_000]);
 }
 
-/// Down to a byte, wherever that stops it: in fragments, between Pings, in text, and in memory that is lent.
+/// A budget may pause anywhere: in fragments, between Pings, inside text, and in borrowed memory.
 #[test]
-fn s7692_7_2_2_any_budget_gives_the_same() {
+fn s7692_7_2_2_any_budget_gives_the_same_events() {
     let text = words(3000);
     let payload = deflated(text.as_bytes());
     for role in ROLES {
@@ -163,9 +167,9 @@ fn s7692_7_2_2_any_budget_gives_the_same() {
     }
 }
 
-/// Memory that the message fills to the last byte is enough, whatever blocks come behind and wherever it pauses.
+/// Memory that a message fills exactly is enough, for any blocks that follow and any place of a pause.
 #[test]
-fn s7692_7_2_2_a_budget_needs_no_memory() {
+fn s7692_7_2_2_a_budget_needs_no_more_memory() {
     let payload = (0..20).fold(Blocks::new().fixed(false, &[Token::Bytes(&[5; 300])]), |blocks, n| {
         if n % 2 == 0 { blocks.fixed(n % 4 == 0, &[]) } else { blocks.stored(false, b"") }
     });
@@ -197,7 +201,7 @@ fn s7692_7_2_2_a_budget_needs_no_memory() {
     }
 }
 
-/// All that comes out, in turns of this budget; the text in one piece.
+/// Returns all events from turns with this budget, with text chunks joined.
 fn seen(
     conn: &mut Connection,
     bytes: &mut [u8],
@@ -229,15 +233,15 @@ fn seen(
     }
 }
 
-/// It is paused where there is something to do without reading, and nowhere else.
+/// A connection is paused only while it can progress without reading.
 #[test]
-fn s7692_7_2_2_paused_means_that_there_is_more() {
+fn s7692_7_2_2_paused_means_that_polling_makes_progress() {
     let wire = compressed(Role::Client, Opcode::Binary, true, &deflated(&noise(5000)));
     let mut conn = open(Role::Server, Config::new());
     assert!(!conn.is_paused());
     let (mut bytes, mut message) = (wire.clone(), VecMessage::new());
     let (head, rest) = bytes.split_at_mut(2000);
-    // All that has come is inflated, and just uses the budget up: to poll again would not help.
+    // This budget is used up exactly by the input that has arrived. Another poll would not progress.
     let mut budget = 1;
     loop {
         let mut probe = open(Role::Server, Config::new());
@@ -256,13 +260,13 @@ fn s7692_7_2_2_paused_means_that_there_is_more() {
     assert!(!conn.is_paused());
     assert_eq!(conn.poll(Instant::ZERO, &mut Input::new(&mut [], &mut message)), Ok(None));
     assert!(!conn.is_paused());
-    // Nothing is left of the budget for what comes then.
+    // The budget is used up, so input that arrives now is not inflated.
     let mut input = Input::new(rest, &mut message);
     for _ in 0..3 {
         assert_eq!(conn.poll(Instant::ZERO, &mut input), Ok(None));
         assert!(conn.is_paused() && input.remaining() > 0);
     }
-    // A budget that is set says nothing by itself: the next poll does.
+    // Changing the budget does not end the pause. The next poll does.
     conn.set_inflate_budget(None);
     assert!(conn.is_paused());
     assert!(
@@ -271,9 +275,9 @@ fn s7692_7_2_2_paused_means_that_there_is_more() {
     assert!(!conn.is_paused());
 }
 
-/// Who reads all the same while it is paused loses nothing: that comes behind.
+/// Bytes that are read during a pause are decoded after the paused data.
 #[test]
-fn s7692_7_2_2_reads_while_paused_come_behind() {
+fn s7692_7_2_2_bytes_read_while_paused_are_decoded_later() {
     let data = words(300_000).into_bytes();
     let mut wire = compressed(Role::Client, Opcode::Binary, true, &deflated(&data));
     wire.extend(compressed(Role::Client, Opcode::Binary, true, &deflated(b"second")));
@@ -292,7 +296,7 @@ fn s7692_7_2_2_reads_while_paused_come_behind() {
                 space[..len].copy_from_slice(&rest[..len]);
                 rest = &rest[len..];
                 inbox.handle_read(len);
-                // Memory that is still needed stays.
+                // Memory that the paused message needs is kept.
                 inbox.release_idle();
                 conn.set_inflate_budget(Some(budget));
                 while let Some(ready) = conn.poll(Instant::ZERO, &mut inbox).unwrap() {
@@ -304,9 +308,9 @@ fn s7692_7_2_2_reads_while_paused_come_behind() {
     }
 }
 
-/// What is said of the end of the stream: paused first, as else the rest is lost.
+/// A driver reports the end of the stream only after the pause. Otherwise the paused data is lost.
 #[test]
-fn s7_1_5_the_end_comes_once_it_is_not_paused() {
+fn s7_1_5_the_end_is_reported_after_the_pause() {
     let wire = compressed(Role::Client, Opcode::Binary, true, &deflated(&[0; 100_000]));
     let (mut bytes, mut message) = (wire.clone(), VecMessage::new());
     let mut input = Input::new(&mut bytes, &mut message);
@@ -323,7 +327,7 @@ fn s7_1_5_the_end_comes_once_it_is_not_paused() {
     let closed = conn.poll_event(Instant::ZERO, &mut input).unwrap();
     assert_eq!(closed, Some(Event::Closed(Outcome::Abnormal(EofPosition::BetweenMessages))));
 
-    // Told too early it is the end in the middle of a frame, and no longer paused.
+    // An end that is reported too early counts as an end inside a frame, and ends the pause.
     let (mut bytes, mut message) = (wire, VecMessage::new());
     let mut input = Input::new(&mut bytes, &mut message);
     let mut conn = open(Role::Server, Config::new());
@@ -336,9 +340,9 @@ fn s7_1_5_the_end_comes_once_it_is_not_paused() {
     assert_eq!(input.remaining(), 0);
 }
 
-/// What is wrong is found where it is without a budget: the same data before it, the same error, once.
+/// Errors are the same as without a budget: the same data before the error, and the error once.
 #[test]
-fn s7692_7_2_2_errors_are_the_same() {
+fn s7692_7_2_2_errors_are_the_same_with_a_budget() {
     let bad = Blocks::new().stored(false, &noise(9000)).fixed(false, &[Token::Bytes(b"so far")]).raw();
     let bad = [&bad[..], &[0xFF; 9]].concat();
     for (config, wire, error) in [
@@ -353,13 +357,13 @@ fn s7692_7_2_2_errors_are_the_same() {
         for budget in [1, 700, 5000, 60_000] {
             let with = turns(&mut open(Role::Server, config.clone()), &wire, budget);
             assert_eq!(with.error, Some(error));
-            // Chunks that are out before the error shows are more where they are smaller.
+            // With a budget chunks are smaller, so more of them are delivered before the error.
             assert!(with.whole.starts_with(&without.whole) && with.messages == 0, "{budget}");
         }
     }
 }
 
-/// A receiver on its own has it as well.
+/// A `Receiver` without a connection has a budget too.
 #[test]
 fn s7692_7_2_2_a_receiving_half_pauses() {
     let mut receiver = Receiver::new(Role::Server, Config::new()).with_deflate(DeflateParams::default());

@@ -1,8 +1,9 @@
-//! permessage-deflate: messages that compression does not make shorter go out uncompressed.
+//! permessage-deflate: a message that compression does not shorten is sent uncompressed.
 //!
-//! RFC 7692 section 6.1 lets a sender choose for each message, by RSV1 of the first frame. An uncompressed message does
-//! not enter the window of the peer's inflater (7.2.2), so the sender's compressor must not refer to it either. What is
-//! on the wire is read by two inflaters: one written for the tests, and zlib-rs with a window of its own.
+//! RFC 7692 section 6.1 lets a sender choose for each message, by RSV1 of the first frame. An uncompressed
+//! message does not enter the window of the peer's inflater (section 7.2.2), so later messages must not refer to
+//! it. Two independent inflaters decode the output and check this: one written for the tests, and zlib-rs with a
+//! window of its own.
 
 use hybi::deflate::{Compression, Deflater, Pool};
 use hybi::{
@@ -16,13 +17,13 @@ use crate::blocks::{Decoder, TAIL};
 use crate::deflate::{ROLES, agreed, messages, noise, open};
 use crate::pair::{Dice, End, Pair, RSV1, Scenario, Seen, Sent, parse};
 
-/// Bytes that do not compress, and have nothing in common with those of another seed.
+/// Returns bytes that do not compress and share no content with those of another seed.
 fn random(len: usize, seed: u64) -> Vec<u8> {
     let mut dice = Dice::new(seed + 1);
     (0..len).map(|_| dice.below(256) as u8).collect()
 }
 
-/// Bytes that compress.
+/// Returns bytes that compress.
 fn text(len: usize) -> Vec<u8> {
     let mut text = crate::deflate::words(len + 8).into_bytes();
     text.truncate(len);
@@ -40,7 +41,7 @@ enum Way {
     Owned,
     Prepared,
     Fragment,
-    /// The transport takes all, a part, or nothing of what is written at once.
+    /// The transport accepts at most this many bytes of the immediate write.
     Transmit(usize),
     TransmitOwned(usize),
 }
@@ -58,7 +59,7 @@ const WAYS: [Way; 10] = [
     Way::TransmitOwned(0),
 ];
 
-/// Sends a binary message, and gives the one frame that it comes to.
+/// Sends a binary message, and returns the one frame that it is written as.
 fn sent(end: &mut End, way: Way, data: &[u8]) -> Sent {
     let start = end.wire.len();
     let mut written = Vec::new();
@@ -88,7 +89,7 @@ fn sent(end: &mut End, way: Way, data: &[u8]) -> Sent {
     frames.remove(0)
 }
 
-/// Two inflaters that share nothing with each other.
+/// Two independent inflaters.
 struct Inflaters {
     own: Decoder,
     zlib: Inflate,
@@ -100,7 +101,7 @@ impl Inflaters {
         Self { own: Decoder::new(takeover), zlib: Inflate::new(false, 15), takeover }
     }
 
-    /// The message in `frame`, which is what both of them say where it is compressed.
+    /// Returns the message in `frame`. Both inflaters must agree on a compressed one.
     fn read(&mut self, frame: &Sent) -> Vec<u8> {
         if frame.header.rsv != RSV1 {
             return frame.payload.clone();
@@ -121,7 +122,7 @@ impl Inflaters {
 }
 
 #[test]
-fn s7692_6_1_a_message_that_does_not_get_shorter_goes_out_uncompressed() {
+fn s7692_6_1_a_message_that_compression_does_not_shorten_is_sent_uncompressed() {
     for role in ROLES {
         for takeover in [false, true] {
             for level in [0, 1, 4, 6, 9] {
@@ -135,7 +136,7 @@ fn s7692_6_1_a_message_that_does_not_get_shorter_goes_out_uncompressed() {
                         let said = format!("{role:?} {takeover} level {level} {way:?}: {len}");
                         assert_eq!(frame.header.rsv, 0, "{said}");
                         assert!(frame.payload == data, "{said}");
-                        // What compresses still does, except at level 0, which only packs.
+                        // Text still compresses, except at level 0, which only stores.
                         let text = text(300 + len / 100);
                         let frame = sent(&mut end, way, &text);
                         assert_eq!(frame.header.rsv == RSV1, level > 0, "{said}");
@@ -158,7 +159,7 @@ fn s7692_6_1_no_whole_message_is_longer_than_it_is_uncompressed() {
                 let mut end = Scenario::of(role).config(config).deflate(agreed(takeover, bits)).open();
                 let mut inflaters = Inflaters::new(takeover);
                 for round in 0..60 {
-                    // Mixtures: of few and of many different bytes, some of them known from before.
+                    // The data mixes few or many different byte values, and repeats some earlier data.
                     let values = [1, 2, 5, 16, 60, 128, 200, 256][dice.below(8)];
                     let len = [0, 1, 3, 8, 20, 64, 65, 300, 3000][dice.below(9)];
                     let mut data: Vec<u8> = (0..len).map(|_| dice.below(values) as u8).collect();
@@ -177,8 +178,9 @@ fn s7692_6_1_no_whole_message_is_longer_than_it_is_uncompressed() {
 }
 
 #[test]
-fn s7692_6_1_a_message_is_compressed_wherever_that_makes_it_shorter() {
-    // Beside a compressor that knows of nothing else, byte by byte around the length at which it begins to pay.
+fn s7692_6_1_a_message_is_compressed_if_that_makes_it_shorter() {
+    // The expected size comes from a compressor without context, for each length around the point where
+    // compression begins to pay.
     for level in [1, 4, 6, 9] {
         let mut compressed = 0;
         for len in 0..200 {
@@ -216,7 +218,7 @@ fn s7692_7_2_2_messages_that_alternate_keep_their_context() {
                             )
                         })
                         .concat();
-                    // Long ones push everything before them out of the window.
+                    // The long messages push all earlier data out of the window.
                     let data = random([64, 100, 700, 40_000][round % 4], round as u64);
                     for (data, compresses) in [(text.as_bytes(), true), (&data[..], false)] {
                         let start = end.wire.len();
@@ -232,7 +234,7 @@ fn s7692_7_2_2_messages_that_alternate_keep_their_context() {
                     }
                 }
                 assert!(inflaters.own.farthest <= 1 << bits, "{} of 2^{bits}", inflaters.own.farthest);
-                // A prepared message takes the context away; all others leave it.
+                // A prepared message resets the context. All others keep it.
                 let (first, later): (usize, usize) = (lens[0], lens[20..].iter().sum::<usize>() / 20);
                 assert!(
                     later <= first * 2 / 3,
@@ -244,8 +246,8 @@ fn s7692_7_2_2_messages_that_alternate_keep_their_context() {
 }
 
 #[test]
-fn s7692_7_2_1_what_follows_a_fallback_refers_to_nothing_that_the_peer_does_not_have() {
-    // Each message holds the one before it, which may have gone out either way.
+fn s7692_7_2_1_messages_after_a_fallback_refer_only_to_data_of_the_peers_window() {
+    // Each message contains the previous one, which was sent either compressed or uncompressed.
     for level in 1..=9 {
         for bits in [9, 15] {
             let mut end = Scenario::server().config(config(level, 0)).deflate(agreed(true, bits)).open();
@@ -277,7 +279,7 @@ fn s7692_7_2_1_what_follows_a_fallback_refers_to_nothing_that_the_peer_does_not_
 }
 
 #[test]
-fn s7692_6_1_the_beginning_of_a_large_message_does_not_decide_alone() {
+fn s7692_6_1_the_beginning_of_a_large_message_alone_does_not_decide() {
     for level in [1, 4, 9] {
         for (what, data, compresses) in [
             ("noise", random(300_000, 1), false),
@@ -297,7 +299,7 @@ fn s7692_6_1_the_beginning_of_a_large_message_does_not_decide_alone() {
                 assert!(frame.header.rsv == RSV1 && inflaters.read(&frame) == text(1000));
             }
         }
-        // Not much is done for what is given up soon.
+        // Compression that is given up early must not allocate much.
         let mut out = Vec::new();
         let mut deflater = Deflater::new(15, true, &Compression { level, ..Compression::new() });
         assert!(!deflater.deflate_if_shorter(&random(1 << 20, 7), &mut out));
@@ -306,7 +308,7 @@ fn s7692_6_1_the_beginning_of_a_large_message_does_not_decide_alone() {
 }
 
 #[test]
-fn s7692_6_1_short_messages_around_the_least_size() {
+fn s7692_6_1_messages_below_the_minimum_size_are_sent_uncompressed() {
     for min_size in [0, 1, 64, 1000] {
         for role in ROLES {
             let mut end = open(role, true, config(4, min_size));
@@ -329,7 +331,7 @@ fn s7692_6_1_short_messages_around_the_least_size() {
 }
 
 #[test]
-fn s7692_8_a_fallback_ends_what_was_declined_and_nothing_else() {
+fn s7692_8_declining_compression_affects_one_message_only() {
     let mut end = open(Role::Server, true, config(4, 0));
     let text = text(300);
     end.conn.uncompressed();
@@ -343,7 +345,7 @@ fn s7692_8_a_fallback_ends_what_was_declined_and_nothing_else() {
 
 // --- limits ---
 
-/// Sends `data` as a whole by an end with this configuration to one with the same limits.
+/// Sends `data` between two ends with this configuration. Returns whether it arrives whole.
 fn arrives(role: Role, config: &Config, takeover: bool, data: &[u8], fragments: &[usize]) -> bool {
     let (client, server) = (config.clone(), config.clone());
     let mut pair = Pair::deflate(client, server, agreed(takeover, 15));
@@ -365,14 +367,14 @@ fn arrives(role: Role, config: &Config, takeover: bool, data: &[u8], fragments: 
 }
 
 #[test]
-fn s10_4_a_message_as_long_as_the_limits_allow_arrives_whatever_is_in_it() {
+fn s10_4_a_message_of_the_maximum_size_arrives_with_any_content() {
     for role in ROLES {
         for level in 0..=9 {
             for takeover in [false, true] {
                 let config = config(level, 0).max_message(1000).max_frame(1000).high_water(usize::MAX);
                 for data in [random(1000, 1), vec![7; 1000], text(1000)] {
                     assert!(arrives(role, &config, takeover, &data, &[]), "{role:?} level {level}");
-                    // As a fragment of nearly all of it: there is no way back to plain after the first frame.
+                    // A fragmented message cannot fall back to uncompressed after its first frame.
                     for first in [1000, 999, 500, 1, 0] {
                         let arrives = arrives(role, &config, takeover, &data, &[first]);
                         assert!(arrives, "{role:?} level {level}, {first} of 1000 first");
@@ -395,14 +397,14 @@ fn s10_4_sixteen_mebibytes_of_noise_arrive_with_the_default_limits() {
         server.send_binary(&data).unwrap();
         assert_eq!(server.buffered_amount(), 10 + data.len());
         carry(&mut server, &mut client, &data);
-        // The largest fragment that the limits allow, and an empty one to end the message.
+        // The largest fragment that the limits allow, and an empty one that ends the message.
         server.send_fragment(MessageKind::Binary, &data, false).unwrap();
         server.send_fragment(MessageKind::Binary, b"", true).unwrap();
         carry(&mut server, &mut client, &data);
     }
 }
 
-/// All that waits goes to `client`, which must see one message.
+/// Moves all output to `client`, which must receive exactly one message.
 fn carry(server: &mut Connection, client: &mut Connection, data: &[u8]) {
     let mut inbox = Inbox::empty();
     let mut seen = false;
@@ -429,7 +431,7 @@ fn carry(server: &mut Connection, client: &mut Connection, data: &[u8]) {
 // --- queues of fixed size ---
 
 #[test]
-fn s7692_6_1_a_queue_of_fixed_size_needs_no_room_for_growth() {
+fn s7692_6_1_a_queue_of_fixed_size_needs_no_spare_room_for_whole_messages() {
     for role in ROLES {
         for level in [0, 1, 4, 9] {
             let (mut out, mut memory) = ([0; 1145], [0; 1]);
@@ -458,7 +460,7 @@ fn s7692_6_1_a_queue_of_fixed_size_needs_no_room_for_growth() {
                 assert!(inflaters.read(&frames[0]) == *data, "{role:?} level {level}, {round}");
             }
             assert_eq!(end.conn.send_binary(&random(1001, 3)), Err(SendError::TooLarge));
-            // A fragment may grow, and has no way back.
+            // A compressed fragment may grow and cannot fall back, so it needs more room.
             assert_eq!(
                 end.conn.send_fragment(MessageKind::Binary, &random(1000, 4), false),
                 Err(SendError::TooLarge)
