@@ -1,4 +1,8 @@
-//! What a connection does, shown from outside: see `tests/README.md` for which test shows which rule.
+//! Scenarios: a connection that a test observes from outside, under a virtual clock.
+//!
+//! Each module covers one theme. Endpoints and pairs come from `support/pair.rs`; nothing sleeps, and every loop has a
+//! bound. A test function begins with the section of RFC 6455 whose rule it checks, or with `s7692_` and a section of RFC
+//! 7692. `tests/README.md` lists the tests of each rule.
 #![cfg(feature = "alloc")]
 #![allow(
     missing_docs,
@@ -56,7 +60,7 @@ mod no_alloc;
 mod output;
 #[path = "scenarios/refusals.rs"]
 mod refusals;
-#[path = "scenarios/straight.rs"]
-mod straight;
 #[path = "scenarios/timers.rs"]
 mod timers;
+#[path = "scenarios/write_through.rs"]
+mod write_through;

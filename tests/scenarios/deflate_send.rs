@@ -1,5 +1,8 @@
-//! permessage-deflate, sending (RFC 7692 sections 6.1 and 7.2.1): what goes on the wire, read by a decoder
-//! that is not the crate's.
+//! Sending with permessage-deflate (RFC 7692 sections 6.1 and 7.2.1).
+//!
+//! An independent decoder reads the output. These tests cover RSV1, fragments, the tail that is removed, the
+//! window, prepared messages, compressors that connections share in a pool, and queues of fixed size. A message
+//! that compression does not shorten is the subject of `deflate_fallback.rs`, receiving that of `deflate.rs`.
 
 use hybi::deflate::{Compression, Deflater, Inflater, Pool};
 use hybi::frame::Opcode;
@@ -13,19 +16,19 @@ use crate::blocks::{Blocks, Decoder, FIXED, TAIL, Token};
 use crate::deflate::{HELLO, HELLO_AGAIN, ROLES, agreed, compressed, messages, noise, open, words};
 use crate::pair::{End, Pair, RSV1, Scenario, Seen, Sent, parse, text};
 
-/// Everything is compressed, however short.
+/// Returns a configuration that compresses every message, however short.
 fn all() -> Config {
     Config::new().compression(Compression { min_size: 0, ..Compression::new() })
 }
 
-/// The frames that wait to be written.
+/// Writes the queued output, and returns its frames.
 fn frames(end: &mut End) -> Vec<Sent> {
     let start = end.wire.len();
     end.write_all();
     parse(end.role(), &end.wire[start..])
 }
 
-/// The messages on the wire, inflated where they are compressed, and whether they were.
+/// Returns the payloads of the data messages in `sent`, and whether each was compressed.
 fn decoded(sent: &[Sent], decoder: &mut Decoder) -> Vec<(Vec<u8>, bool)> {
     let mut all = Vec::new();
     let mut open: Option<(Vec<u8>, bool)> = None;
@@ -47,14 +50,14 @@ fn decoded(sent: &[Sent], decoder: &mut Decoder) -> Vec<(Vec<u8>, bool)> {
 }
 
 #[test]
-fn s7692_7_2_1_messages_as_the_rfc_prints_them() {
+fn s7692_7_2_1_messages_are_compressed_as_the_rfc_prints_them() {
     for takeover in [false, true] {
         let mut deflater = Deflater::new(15, takeover, &Compression::new());
         let mut decoder = Decoder::new(takeover);
         for round in 0..3 {
             let mut payload = Vec::new();
             deflater.deflate(b"Hello", true, &mut payload);
-            // There is more than one way to refer to the first one (7.2.3.2).
+            // Several encodings of a reference to the first message are valid (RFC 7692 section 7.2.3.2).
             if round == 0 || !takeover {
                 assert_eq!(payload, HELLO);
             } else {
@@ -93,13 +96,13 @@ fn s7692_6_1_rsv1_is_set_on_each_message_that_is_compressed() {
 }
 
 #[test]
-fn s7692_7_2_1_the_tail_is_left_out_and_nothing_else() {
+fn s7692_7_2_1_exactly_the_tail_is_removed() {
     for level in 0..=9 {
         for takeover in [false, true] {
             let config = all().compression(Compression { level, min_size: 0, ..Compression::new() });
             let mut end = open(Role::Server, takeover, config.high_water(usize::MAX));
             let mut decoder = Decoder::new(takeover);
-            // Data that ends as the tail does, empty, all sizes at which blocks and buffers could end.
+            // Data that ends like the tail, empty data, and sizes around the ends of blocks and buffers.
             let mut data = vec![Vec::new(), TAIL.to_vec(), vec![0; 70_000], noise(70_000), TAIL.repeat(500)];
             data.extend((0..40).map(noise));
             data.extend((100..140).map(|len| words(len).into_bytes()));
@@ -111,11 +114,11 @@ fn s7692_7_2_1_the_tail_is_left_out_and_nothing_else() {
             let compressed = sent.iter().filter(|frame| frame.header.rsv == RSV1);
             assert!(compressed.clone().all(|frame| !frame.payload.ends_with(&TAIL)));
             assert_eq!(compressed.count() > 40, level > 0);
-            // The decoder takes nothing that is left over.
+            // The decoder fails on bytes that are left over.
             let decoded = decoded(&sent, &mut decoder);
             assert!(decoded.iter().zip(&data).all(|((out, _), data)| out == data), "level {level}");
             assert_eq!(decoded.len(), data.len());
-            // Nor of messages that would go out uncompressed.
+            // The same holds for data that a connection would send uncompressed.
             let compression = Compression { level, ..Compression::new() };
             let mut deflater = Deflater::new(15, takeover, &compression);
             let mut decoder = Decoder::new(takeover);
@@ -129,8 +132,8 @@ fn s7692_7_2_1_the_tail_is_left_out_and_nothing_else() {
 }
 
 #[test]
-fn s7692_7_2_1_what_comes_to_half_ends_with_one_empty_block() {
-    // Digits: four bits each, and none that are stored.
+fn s7692_7_2_1_a_message_of_half_the_size_ends_with_one_empty_block() {
+    // Digits need four bits each, so no block is stored.
     let digits: Vec<u8> =
         noise(4000).iter().map(|byte| b"0123456789abcdef"[usize::from(byte % 16)]).collect();
     for len in (64..4000).step_by(3) {
@@ -142,7 +145,8 @@ fn s7692_7_2_1_what_comes_to_half_ends_with_one_empty_block() {
 
 #[test]
 fn s7692_7_1_2_no_message_refers_further_back_than_the_window() {
-    // The same noise again, at distances around each size of window: what can be referred to will be.
+    // The same noise is repeated at distances around each window size. The compressor refers back as far as it
+    // may.
     let levels = (1..=9).map(|level| (level, 8)).chain([(1, 1), (6, 1), (9, 9)]);
     for (level, memory_level) in levels {
         for bits in 8..=15u8 {
@@ -184,7 +188,7 @@ fn s7692_7_1_1_takeover_is_agreed_on_for_each_direction() {
                 let sent = frames(&mut end);
                 lens.push(sent[0].payload.len());
                 if !own {
-                    // Each message for itself.
+                    // Each message is compressed on its own.
                     assert_eq!(decoded(&sent, &mut Decoder::new(false))[0].0, long.as_bytes());
                 }
             }
@@ -201,7 +205,7 @@ fn s7692_6_1_fragments_are_compressed_as_they_are_sent() {
             let mut end = open(role, takeover, Config::new());
             let mut peer = open(role.peer(), takeover, Config::new().delivery(Delivery::Chunks));
             let mut decoder = Decoder::new(takeover);
-            // Short ones too: how long the message will be, nobody knows.
+            // Short fragments are compressed too, because the length of the message is not known yet.
             for pieces in [
                 &["Hel", "lo"][..],
                 &["", "a", "", "", "é"],
@@ -217,7 +221,7 @@ fn s7692_6_1_fragments_are_compressed_as_they_are_sent() {
                     let start = end.wire.len();
                     end.write_all();
                     sent.extend(parse(role, &end.wire[start..]));
-                    // What was given so far is there, before the rest comes.
+                    // The peer receives all data of a fragment before the next one is sent.
                     for event in peer.feed(&end.wire[start..]) {
                         if let Seen::Chunk { data, .. } = event {
                             arrived.extend(data);
@@ -235,13 +239,13 @@ fn s7692_6_1_fragments_are_compressed_as_they_are_sent() {
 }
 
 #[test]
-fn s7692_6_1_a_message_of_fragments_stays_what_it_began_as() {
+fn s7692_6_1_all_fragments_of_a_message_are_compressed_or_none() {
     let mut end = open(Role::Server, true, Config::new());
     let mut decoder = Decoder::new(true);
     end.conn.uncompressed().send_fragment(MessageKind::Binary, &[0; 100], false).unwrap();
     end.conn.send_fragment(MessageKind::Binary, &[0; 100], true).unwrap();
     end.conn.send_fragment(MessageKind::Binary, &[1; 100], false).unwrap();
-    // In the middle of a message it is for the next one.
+    // The call applies to the next message, because this one has begun.
     end.conn.uncompressed().send_fragment(MessageKind::Binary, &[1; 100], false).unwrap();
     end.conn.send_fragment(MessageKind::Binary, &[1; 100], true).unwrap();
     end.conn.send_binary(&[2; 100]).unwrap();
@@ -251,7 +255,7 @@ fn s7692_6_1_a_message_of_fragments_stays_what_it_began_as() {
 }
 
 #[test]
-fn s7692_6_short_messages_go_out_as_they_are() {
+fn s7692_6_messages_below_the_minimum_size_are_not_compressed() {
     for min_size in [0, 1, 10, 64, 1000] {
         let config = Config::new().compression(Compression { min_size, ..Compression::new() });
         for role in ROLES {
@@ -267,7 +271,7 @@ fn s7692_6_short_messages_go_out_as_they_are() {
             assert_eq!(sent.len(), 3 * lens.len());
             for ((data, compressed), i) in sent.iter().zip(0..) {
                 assert_eq!(data.len(), lens[i / 3]);
-                // Where there is little to gain, it depends on what the window holds.
+                // Above the minimum size, very short data may or may not shrink, depending on the window.
                 if data.len() > 20 || data.len() < min_size {
                     assert_eq!(*compressed, data.len() >= min_size, "{} of {min_size}", data.len());
                 }
@@ -277,7 +281,7 @@ fn s7692_6_short_messages_go_out_as_they_are() {
 }
 
 #[test]
-fn s7692_6_nothing_is_compressed_that_was_not_agreed_on() {
+fn s7692_6_nothing_is_compressed_without_negotiation() {
     for role in ROLES {
         let mut end = Scenario::of(role).config(all()).open();
         end.conn.send_text("Hello").unwrap();
@@ -290,7 +294,7 @@ fn s7692_6_nothing_is_compressed_that_was_not_agreed_on() {
 }
 
 #[test]
-fn s7692_8_uncompressed_is_for_one_message() {
+fn s7692_8_uncompressed_applies_to_one_message() {
     const TOKENS: &str = "token token token token token token";
     for role in ROLES {
         for way in 0..5 {
@@ -316,7 +320,7 @@ fn s7692_8_uncompressed_is_for_one_message() {
 }
 
 #[test]
-fn s7692_8_uncompressed_holds_until_a_message_is_accepted() {
+fn s7692_8_uncompressed_applies_until_a_message_is_accepted() {
     for role in ROLES {
         let mut end = open(role, true, all().high_water(10));
         end.conn.send_text("fill the queue, fill it up to the mark").unwrap();
@@ -325,7 +329,7 @@ fn s7692_8_uncompressed_holds_until_a_message_is_accepted() {
         assert_eq!(end.conn.send("secret").unwrap_err().message, Message::from("secret"));
         assert_eq!(end.conn.send_prepared(&Prepared::new("secret")), Err(SendError::Blocked));
         assert_eq!(end.conn.send_fragment(MessageKind::Text, b"secret", true), Err(SendError::Blocked));
-        // Control frames are no messages.
+        // The request remains after control frames were sent.
         end.conn.ping(end.now, b"").unwrap();
         end.conn.pong(b"").unwrap();
         end.write_all();
@@ -334,7 +338,7 @@ fn s7692_8_uncompressed_holds_until_a_message_is_accepted() {
         assert_eq!(end.flush(), ["text secret"]);
         end.conn.send_text(&"no secret, ".repeat(9)).unwrap();
         assert!(end.flush()[0].starts_with("~text"));
-        // A message of another kind is open: refused as well.
+        // A refusal for another reason keeps the request too: here a text message is open.
         end.conn.send_fragment(MessageKind::Text, b"open", false).unwrap();
         assert_eq!(end.conn.uncompressed().send_binary(b"secret"), Err(SendError::MessageOpen));
         end.flush();
@@ -362,7 +366,7 @@ fn s7692_7_2_1_a_refused_message_does_not_enter_the_window() {
 // --- prepared messages ---
 
 #[test]
-fn s7692_7_2_1_a_prepared_message_is_right_for_each_connection() {
+fn s7692_7_2_1_a_prepared_message_is_valid_on_each_connection() {
     let long = words(6000);
     let news = Prepared::new(long.clone());
     let own = words(2000);
@@ -374,7 +378,8 @@ fn s7692_7_2_1_a_prepared_message_is_right_for_each_connection() {
                 let mut decoder = Decoder::new(takeover);
                 let mut peer = Scenario::of(role.peer()).deflate(agreed(takeover, bits)).open();
                 let mut expected = vec![(b"already open".to_vec(), false)];
-                // Its own messages before, between and behind; given back in between, and in mid-stream.
+                // The connection's own messages surround the prepared one. Windows are released between messages
+                // and inside one.
                 for round in 0..4 {
                     end.conn.send_text(&own).unwrap();
                     end.conn.send_prepared(&news).unwrap();
@@ -405,8 +410,8 @@ fn s7692_7_2_1_a_prepared_message_is_right_for_each_connection() {
 }
 
 #[test]
-fn s7692_7_2_1_a_prepared_message_is_compressed_once_for_a_window() {
-    // Compressed as the first connection is configured: others send the same bytes.
+fn s7692_7_2_1_a_prepared_message_is_compressed_once_per_window_size() {
+    // The first connection compresses with its configuration. All others send the same bytes.
     let news = Prepared::new(words(6000));
     let mut payloads = Vec::new();
     for level in [9, 1, 4] {
@@ -417,7 +422,7 @@ fn s7692_7_2_1_a_prepared_message_is_compressed_once_for_a_window() {
         assert!(!end.conn.sender().holds_window(), "no compressor of its own");
     }
     assert!(payloads[0].len() < 3000 && payloads.iter().all(|payload| *payload == payloads[0]));
-    // Level 0 makes nothing shorter: it is not asked for.
+    // Level 0 never shortens a message, so such a connection does not compress it.
     for news in [news, Prepared::new(words(6000))] {
         let config = Config::new().compression(Compression { level: 0, ..Compression::new() });
         let mut end = open(Role::Server, true, config);
@@ -434,7 +439,7 @@ fn s7692_7_2_1_a_prepared_message_is_compressed_once_for_a_window() {
 }
 
 #[test]
-fn s7692_6_what_does_not_compress_is_prepared_as_it_is() {
+fn s7692_6_a_prepared_message_that_does_not_shrink_is_sent_uncompressed() {
     for len in [100, 5000] {
         let news = Prepared::new(noise(len));
         for takeover in [false, true] {
@@ -442,7 +447,7 @@ fn s7692_6_what_does_not_compress_is_prepared_as_it_is() {
             let mut decoder = Decoder::new(takeover);
             end.conn.send_text(&words(500)).unwrap();
             end.conn.send_prepared(&news).unwrap();
-            // It did not enter the window: what follows refers to what was before it.
+            // The prepared message did not enter the window, so the next one refers to data before it.
             end.conn.send_text(&words(500)).unwrap();
             let sent = frames(&mut end);
             assert_eq!(sent[2].payload.len() < sent[0].payload.len() / 4, takeover);
@@ -458,7 +463,8 @@ fn s7692_6_what_does_not_compress_is_prepared_as_it_is() {
 fn s7692_7_1_1_a_pool_serves_connections_of_all_kinds() {
     let pool = Pool::new(3);
     let mut ends = Vec::new();
-    // Digits again at a distance of 1000 and of 7000: a larger window than the connection's would be seen.
+    // The digits repeat at distances of 1000 and 7000. A reference beyond the connection's own window would show
+    // a compressor with a wrong window.
     let digits = |len| -> String { noise(len).iter().map(|byte| char::from(b'0' + byte % 10)).collect() };
     let far = digits(1000).repeat(2) + &digits(5000);
     for (level, memory_level) in [(1, 1), (6, 8), (9, 9)] {
@@ -478,7 +484,7 @@ fn s7692_7_1_1_a_pool_serves_connections_of_all_kinds() {
     for round in 0..4 {
         for (i, (end, peer, decoder, bits)) in ends.iter_mut().enumerate() {
             let data = if round == 1 { far.clone() } else { words(300 + 700 * round + 11 * i) };
-            // Every other one in fragments, so that several are at work at once.
+            // Every second connection sends fragments, so several compressors are in use at once.
             if (i + round) % 2 == 0 {
                 end.conn.send_fragment(MessageKind::Text, &data.as_bytes()[..100], false).unwrap();
                 end.conn.send_fragment(MessageKind::Text, &data.as_bytes()[100..], true).unwrap();
@@ -498,8 +504,9 @@ fn s7692_7_1_1_a_pool_serves_connections_of_all_kinds() {
 }
 
 #[test]
-fn s7692_7_1_2_a_pool_knows_the_window_of_each_connection() {
-    // What is taken from it inflates a message that refers to the end of its own window, over a final block.
+fn s7692_7_1_2_a_pooled_inflater_has_the_window_of_its_connection() {
+    // An inflater from the pool resolves a reference to the start of this connection's window, across a final
+    // block.
     let config = Config::new().deflate_pool(Pool::new(1));
     for bits in [8, 15, 9, 15, 12, 8, 13] {
         let mut end = Scenario::server().config(config.clone()).deflate(agreed(false, bits)).open();
@@ -516,12 +523,13 @@ fn s7692_7_1_2_a_pool_knows_the_window_of_each_connection() {
 }
 
 #[test]
-fn s7692_7_1_1_a_pool_gives_nothing_of_one_connection_to_another() {
+fn s7692_7_1_1_a_pool_leaks_no_data_between_connections() {
     let config = Config::new().deflate_pool(Pool::new(1));
     let connection = || Scenario::server().config(config.clone()).deflate(agreed(false, 15)).open();
     let receive =
         |payload: &[u8]| connection().feed(&compressed(Role::Client, Opcode::Binary, true, payload));
-    // Back behind its own beginning, at once, behind a block of its own, and behind a final one.
+    // The reference reaches before the connection's own data: at once, behind a stored block, and behind a final
+    // block.
     let back = [Token::Back { distance: 10, len: 5 }];
     for thief in [
         Blocks::new().fixed(false, &back),
@@ -533,7 +541,7 @@ fn s7692_7_1_1_a_pool_gives_nothing_of_one_connection_to_another() {
         assert_eq!(receive(&secret.message()).len(), 1);
         assert_eq!(receive(&thief.message()), [Seen::Failed(ProtocolError::InvalidDeflate)]);
     }
-    // Nor does what is sent refer to it.
+    // Sent messages do not refer to another connection's data either.
     let secret = words(1000);
     for _ in 0..2 {
         let mut end = connection();
@@ -556,7 +564,7 @@ fn s7692_7_1_1_messages_that_are_open_at_once_do_not_share_a_compressor() {
             pair.drive();
         }
     }
-    // One is given up in the middle: what it used does not go back.
+    // One message is abandoned. Its compressor must not return to the pool.
     let mut given_up = pairs.pop().unwrap();
     given_up.client.conn.close(given_up.now(), CloseCode::NORMAL, "").unwrap();
     given_up.drive_through(5);
@@ -583,7 +591,7 @@ fn lent<'m>(role: Role, out: &'m mut [u8], control: &'m mut [u8; 508]) -> Connec
 }
 
 #[test]
-fn s5_6_what_does_not_fit_lent_memory_is_refused_and_spoils_nothing() {
+fn s5_6_a_message_that_does_not_fit_borrowed_memory_is_refused_without_effect() {
     for role in ROLES {
         for room in [0, 100, 146, 200, 300, 1000, 3000] {
             let (mut out, mut memory) = (vec![0; room], [0; 1]);
@@ -597,7 +605,7 @@ fn s5_6_what_does_not_fit_lent_memory_is_refused_and_spoils_nothing() {
                     let data = if round % 2 == 0 { noise(len) } else { words(len).into_bytes() };
                     match end.conn.send_binary(&data) {
                         Ok(()) => expected.push(data.clone()),
-                        // What has to wait can be sent once all is written.
+                        // A blocked message is accepted after all output was written.
                         Err(SendError::Blocked) => {
                             end.write_all();
                             end.conn.send_binary(&data).unwrap();
@@ -608,7 +616,7 @@ fn s5_6_what_does_not_fit_lent_memory_is_refused_and_spoils_nothing() {
                             assert!(len + 145 > room, "{len} in {room}");
                         }
                     }
-                    // In fragments as well.
+                    // The same holds for a fragment.
                     let fragment = end.conn.send_fragment(MessageKind::Binary, &data, false);
                     if fragment.is_ok() {
                         end.write_all();
@@ -628,15 +636,15 @@ fn s5_6_what_does_not_fit_lent_memory_is_refused_and_spoils_nothing() {
 }
 
 #[test]
-fn s5_6_no_message_grows_by_more_than_is_kept_free_for_it() {
-    // The queue drops what does not fit: a message that was accepted has to, at the worst level for it.
+fn s5_6_a_compressed_message_grows_by_at_most_the_reserved_space() {
+    // The queue drops bytes that do not fit, so an accepted message must fit at any level.
     for level in 0..=9 {
         for memory_level in [1, 2, 8] {
             for bits in [9, 15] {
                 let compression = Compression { level, memory_level, min_size: 0, ..Compression::new() };
                 let mut deflater = Deflater::new(bits, true, &compression);
                 for len in [0, 1, 2, 63, 64, 65, 127, 128, 129, 500, 1000, 4000, 20_000] {
-                    // Among the fixed codes, those of nine bits.
+                    // Bytes from 144 on take nine bits in the fixed code, the longest.
                     let high: Vec<u8> = noise(len).iter().map(|byte| 144 + byte % 112).collect();
                     for data in [noise(len), high] {
                         for fin in [false, false, true] {
@@ -681,7 +689,7 @@ fn s5_5_1_nothing_is_compressed_behind_a_close() {
 // --- both ends ---
 
 #[test]
-fn s7692_7_conversations_of_all_sizes() {
+fn s7692_7_conversations_of_all_sizes_arrive() {
     for cap in [7, 1000, usize::MAX] {
         for params in [DeflateParams::default(), agreed(false, 15), agreed(true, 9), agreed(false, 8)] {
             let mut pair = Pair::deflate(all(), all(), params).cap(cap);
@@ -709,8 +717,8 @@ fn s7692_7_conversations_of_all_sizes() {
 }
 
 #[test]
-fn s7692_7_2_1_short_text_takes_the_fixed_code() {
-    // A look at what is made, so that the decoder is known to see it.
+fn s7692_7_2_1_short_text_is_compressed_with_the_fixed_code() {
+    // The decoder must report the kind of block. Other tests rely on that.
     let (mut payload, mut decoder) = (Vec::new(), Decoder::new(false));
     Deflater::new(15, false, &Compression::new()).deflate(b"Hello", true, &mut payload);
     decoder.message(&payload).unwrap();
@@ -718,8 +726,8 @@ fn s7692_7_2_1_short_text_takes_the_fixed_code() {
 }
 
 #[test]
-fn a_connection_that_compresses_goes_wherever_another_does() {
-    // The feature must not take away what a program without it relies on.
+fn a_connection_that_compresses_is_send_sync_and_unpin() {
+    // Enabling the feature must not remove auto traits that programs rely on.
     fn anywhere<T: Send + Sync + Unpin>() {}
     anywhere::<Connection>();
     anywhere::<Config>();

@@ -1,4 +1,8 @@
-//! permessage-deflate: what is held between messages, when it is given back, and what comes then.
+//! permessage-deflate: releasing the windows between messages.
+//!
+//! A connection with context takeover keeps a window per direction. It releases them after a time without data,
+//! on request, or when it ends. These tests check when that happens and that no message changes because of it.
+//! How much memory is released is measured in `tests/memory/deflate.rs`.
 
 use std::time::Duration;
 
@@ -10,7 +14,7 @@ use crate::blocks::{Blocks, Decoder, Token};
 use crate::deflate::{HELLO, HELLO_AGAIN, ROLES, agreed, compressed, noise, open, words};
 use crate::pair::{End, Pair, Seen, at, frame, parse, secs, text};
 
-/// Nothing but what this file is about ever happens of itself.
+/// Returns a configuration without Pings, so that only the release of windows causes a deadline.
 fn quiet(release_after: Option<Duration>) -> Config {
     let compression = Compression { release_after, ..Compression::new() };
     Config::new().ping_interval(None).compression(compression)
@@ -20,7 +24,7 @@ fn holds(end: &End) -> (bool, bool) {
     (end.conn.sender().holds_window(), end.conn.receiver().holds_window())
 }
 
-/// An end that has sent a message and received one.
+/// Returns an end that has sent a message and received one.
 fn used(role: Role, release_after: Option<Duration>) -> End {
     let mut end = open(role, true, quiet(release_after));
     assert_eq!(holds(&end), (false, false));
@@ -33,7 +37,7 @@ fn used(role: Role, release_after: Option<Duration>) -> End {
 }
 
 #[test]
-fn s7692_7_1_windows_are_given_back_after_a_while_without_data() {
+fn s7692_7_1_windows_are_released_after_a_time_without_data() {
     for role in ROLES {
         let mut end = used(role, Some(secs(60)));
         assert_eq!(end.conn.poll_timeout(), Some(at(secs(60))));
@@ -43,7 +47,7 @@ fn s7692_7_1_windows_are_given_back_after_a_while_without_data() {
         end.advance_to(at(secs(60)));
         assert_eq!(holds(&end), (false, false));
         assert_eq!(end.conn.poll_timeout(), None);
-        // What the peer has sent can still be referred to; what goes out refers to nothing.
+        // The peer may still refer to its earlier data. Our next message refers to nothing.
         let again = end.feed(&compressed(role.peer(), Opcode::Text, true, &HELLO_AGAIN));
         assert_eq!(again, [text("Hello")]);
         assert_eq!(holds(&end), (false, true));
@@ -59,7 +63,7 @@ fn s7692_7_1_windows_are_given_back_after_a_while_without_data() {
 }
 
 #[test]
-fn s7692_7_1_data_in_either_direction_puts_it_off_and_control_frames_do_not() {
+fn s7692_7_1_data_postpones_the_release_and_control_frames_do_not() {
     for role in ROLES {
         for way in 0..4 {
             let mut end = used(role, Some(secs(60)));
@@ -78,21 +82,21 @@ fn s7692_7_1_data_in_either_direction_puts_it_off_and_control_frames_do_not() {
             let due = at(secs(if data { 100 } else { 60 }));
             assert_eq!(end.conn.poll_timeout(), Some(due), "way {way}");
             end.advance_to(due);
-            // Within a message nothing is given back of what it may need.
+            // A message is open, so the data that it may refer to is kept.
             assert_eq!(holds(&end), (false, false));
         }
     }
 }
 
 #[test]
-fn s7692_7_1_windows_are_kept_if_that_is_asked_for() {
+fn s7692_7_1_windows_are_kept_without_a_release_time() {
     let mut end = used(Role::Server, None);
     assert_eq!(end.conn.poll_timeout(), None);
     end.advance(secs(1_000_000));
     assert_eq!(holds(&end), (true, true));
     end.conn.release_windows();
     assert_eq!(holds(&end), (false, false));
-    // At once, between any two messages: nothing is due twice, and all messages come through.
+    // With a delay of zero the windows are released between any two messages, and all messages still arrive.
     let config = || quiet(Some(Duration::ZERO));
     let mut pair = Pair::deflate(config(), config(), agreed(true, 15));
     for n in 1..10 {
@@ -107,7 +111,7 @@ fn s7692_7_1_windows_are_kept_if_that_is_asked_for() {
 }
 
 #[test]
-fn s7692_7_1_the_other_timers_run_beside_it() {
+fn s7692_7_1_the_release_does_not_disturb_other_timers() {
     let compression = Compression { release_after: Some(secs(45)), ..Compression::new() };
     let config = Config::new().compression(compression).idle_timeout(Some(secs(80)));
     let mut end = open(Role::Server, true, config);
@@ -127,7 +131,7 @@ fn s7692_7_1_the_other_timers_run_beside_it() {
 }
 
 #[test]
-fn s7692_7_1_in_the_middle_of_a_message_the_sender_gives_back_and_the_receiver_waits() {
+fn s7692_7_1_inside_a_message_the_sender_releases_and_the_receiver_waits() {
     for takeover in [false, true] {
         for by_time in [false, true] {
             let config = || quiet(Some(secs(60)));
@@ -151,7 +155,7 @@ fn s7692_7_1_in_the_middle_of_a_message_the_sender_gives_back_and_the_receiver_w
                     pair.server.conn.release_windows();
                 }
                 assert_eq!(holds(&pair.client), (false, false));
-                // Not due as long as the message is open.
+                // No release is due while the message is open.
                 assert_eq!(pair.server.conn.poll_timeout(), None);
             }
             pair.client.conn.send_text(&data).unwrap();
@@ -163,7 +167,7 @@ fn s7692_7_1_in_the_middle_of_a_message_the_sender_gives_back_and_the_receiver_w
 }
 
 #[test]
-fn s7692_7_1_a_receiver_that_gave_back_in_the_middle_of_a_frame_would_lose_it() {
+fn s7692_7_1_a_receiver_keeps_its_window_inside_a_frame() {
     for role in ROLES {
         let data = noise(5000);
         let wire =
@@ -183,7 +187,7 @@ fn s7692_7_1_a_receiver_that_gave_back_in_the_middle_of_a_frame_would_lose_it() 
 }
 
 #[test]
-fn s7692_7_1_1_without_takeover_nothing_is_held_between_messages() {
+fn s7692_7_1_1_without_takeover_no_window_is_kept_between_messages() {
     for role in ROLES {
         let mut end = open(role, false, quiet(Some(secs(60))));
         for _ in 0..3 {
@@ -196,8 +200,8 @@ fn s7692_7_1_1_without_takeover_nothing_is_held_between_messages() {
 }
 
 #[test]
-fn s7692_7_1_releasing_changes_nothing_that_is_said() {
-    // Windows of all sizes, released by either end at any time: what comes out is the same.
+fn s7692_7_1_releasing_windows_changes_no_message() {
+    // Each end releases its windows in a different pattern. The delivered messages are the same.
     for bits in [8, 9, 11, 15] {
         for pattern in 0..16usize {
             let mut pair = Pair::deflate(quiet(None), quiet(None), agreed(true, bits));
@@ -248,7 +252,7 @@ fn s7692_7_halves_compress_and_inflate_on_their_own() {
 
             assert!(sender.holds_window() && receiver.holds_window());
             match n {
-                // Each by itself, and both by the sender's clock.
+                // Each half releases on its own, or both at the sender's deadline.
                 1 => sender.release_window(),
                 2 => receiver.release_window(),
                 3 => {
@@ -262,7 +266,7 @@ fn s7692_7_halves_compress_and_inflate_on_their_own() {
                 _ => {}
             }
         }
-        // Back together, and the windows are those that were.
+        // The joined connection keeps the windows of its halves.
         let mut end = open(role, true, quiet(None));
         end.conn = hybi::Connection::from_halves(receiver, sender);
         assert_eq!(holds(&end), (true, true));
@@ -274,7 +278,7 @@ fn s7692_7_halves_compress_and_inflate_on_their_own() {
 }
 
 #[test]
-fn s7692_7_2_2_a_half_that_fails_or_ends_holds_nothing() {
+fn s7692_7_2_2_a_half_that_fails_or_ends_keeps_no_window() {
     let (mut receiver, mut sender) = open(Role::Server, true, quiet(None)).conn.into_halves();
     let mut message = VecMessage::new();
     sender.send_text(&words(1000)).unwrap();
@@ -300,10 +304,10 @@ fn s7692_7_2_2_a_half_that_fails_or_ends_holds_nothing() {
 }
 
 #[test]
-fn s7692_7_1_nothing_is_given_back_while_a_message_waits() {
+fn s7692_7_1_no_window_is_released_while_a_message_is_queued() {
     for role in ROLES {
         let mut end = open(role, true, quiet(Some(secs(60))));
-        // After a long time without data: nothing is due at once, before it is written.
+        // The last data was long ago. The release still waits until the message is written.
         end.advance_to(at(secs(100)));
         end.conn.send_text(&words(1000)).unwrap();
         assert_eq!(end.conn.poll_timeout(), None);
@@ -317,8 +321,8 @@ fn s7692_7_1_nothing_is_given_back_while_a_message_waits() {
 }
 
 #[test]
-fn s7692_7_1_2_a_size_that_no_window_has_counts_as_the_nearest() {
-    // What is at the very end of the largest window comes again.
+fn s7692_7_1_2_an_invalid_window_size_is_clamped_to_the_nearest() {
+    // The data repeats at the far end of the largest window.
     let data = [noise(32 << 10), noise(200)].concat();
     let compressed = |bits| {
         let mut payload = Vec::new();

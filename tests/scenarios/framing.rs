@@ -1,4 +1,9 @@
-//! RFC 6455 section 5.1 to 5.3, and the grammar of control frames.
+//! Frames: reserved bits, opcodes, lengths and masks (RFC 6455 sections 5.1 to 5.3), and the rules of control
+//! frames (section 5.5).
+//!
+//! Each refusal is checked at several sizes of reads: the connection fails once, sends one Close with the error's
+//! code, and processes nothing afterwards. Limits are tested in `limits.rs`, every start of a frame in
+//! `tests/exhaustive/headers.rs`.
 
 use std::collections::HashSet;
 
@@ -9,7 +14,8 @@ use crate::pair::{Scenario, Seen, frame, parse, text};
 
 const ROLES: [Role; 2] = [Role::Server, Role::Client];
 
-/// `bytes` fail the connection however they are cut: one error, one Close with its code, then nothing.
+/// Asserts that `bytes` fail the connection at any size of reads: one error, one Close with its code, then
+/// nothing.
 fn fails(role: Role, config: &Config, bytes: &[u8], error: ProtocolError) {
     for size in [1, 2, 3, bytes.len()] {
         let mut end = Scenario::of(role).config(config.clone()).open();
@@ -17,7 +23,7 @@ fn fails(role: Role, config: &Config, bytes: &[u8], error: ProtocolError) {
         let close = end.flush();
         assert_eq!(close.len(), 1);
         assert!(close[0].starts_with(&format!("close {} ", error.close_code())), "{close:?}");
-        // RFC 6455 7.1.7: nothing more is processed, not even a Close.
+        // RFC 6455 7.1.7: nothing is processed after the failure, not even a Close.
         assert_eq!(end.receive(Opcode::Text, "more"), []);
         assert_eq!(end.receive_close(1000, ""), []);
         assert_eq!(end.flush(), [""; 0]);
@@ -35,8 +41,8 @@ fn s5_2_reserved_bits_fail_the_connection() {
         for rsv in 1..8u8 {
             for opcode in [0x81, 0x82, 0x88, 0x89, 0x8A, 0x01] {
                 let bytes = [opcode | rsv << 4, masked_bit(role)];
-                // A fragment with RSV1 is one that is compressed without an agreement. With other bits its first byte
-                // is plain text.
+                // RSV1 on a fragment means a compressed message without negotiation. The first bytes with other
+                // bits are printable, which suggests plain text.
                 let error = match bytes[0] {
                     first @ (0x21 | 0x31 | 0x51 | 0x61 | 0x71) => ProtocolError::NotAFrame(first),
                     _ => ProtocolError::ReservedBits(rsv),
@@ -48,7 +54,7 @@ fn s5_2_reserved_bits_fail_the_connection() {
 }
 
 #[test]
-fn s5_2_plain_text_where_a_frame_should_begin_is_told_by_its_first_byte() {
+fn s5_2_plain_text_instead_of_a_frame_is_recognized_by_its_first_byte() {
     for role in ROLES {
         for first in 0..=0xFFu8 {
             let mut end = Scenario::of(role).open();
@@ -61,7 +67,8 @@ fn s5_2_plain_text_where_a_frame_should_begin_is_told_by_its_first_byte() {
             };
             match error {
                 Some(ProtocolError::NotAFrame(byte)) => assert!(printable && byte == first),
-                // What a peer begins a message with that compresses, and was not asked to.
+                // RSV1 on Continuation, Text or Binary is the mistake of a peer that compresses without
+                // negotiation.
                 Some(ProtocolError::ReservedBits(4)) if printable => assert!(b"@AB".contains(&first)),
                 Some(ProtocolError::ReservedBits(bits)) => {
                     assert_eq!((bits, printable), (first >> 4 & 7, false))
@@ -73,13 +80,13 @@ fn s5_2_plain_text_where_a_frame_should_begin_is_told_by_its_first_byte() {
 }
 
 #[test]
-fn s5_2_an_http_response_behind_the_handshake_is_told_as_such() {
+fn s5_2_an_http_response_after_the_handshake_is_recognized() {
     let said = "the peer broke RFC 6455 section 5.2: plain text where a frame should begin ('H'): \
                 the peer seems to speak HTTP; the connection is failed with close code 1002";
     for role in ROLES {
         let http = b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\n\r\n";
         fails(role, &Config::new(), http, ProtocolError::NotAFrame(b'H'));
-        // Behind a message, and where the fragment of one should begin.
+        // The response follows a message, or comes where a continuation frame should begin.
         for (fin, events) in [(true, 1), (false, 0)] {
             for size in [1, 9, 1000] {
                 let mut end = Scenario::of(role).open();
@@ -92,13 +99,13 @@ fn s5_2_an_http_response_behind_the_handshake_is_told_as_such() {
             }
         }
     }
-    // What has no letter of its own is shown as a literal.
+    // Characters that need escaping are shown as Rust literals.
     assert!(ProtocolError::NotAFrame(b'\'').to_string().contains(r"('\'')"));
     assert!(ProtocolError::NotAFrame(b'<').to_string().contains("('<')"));
 }
 
 #[test]
-fn s5_2_unknown_opcodes_fail_whatever_surrounds_them() {
+fn s5_2_unknown_opcodes_fail_in_any_context() {
     for role in ROLES {
         for opcode in (3..8).chain(11..16u8) {
             for fin in [0, 0x80] {
@@ -109,7 +116,7 @@ fn s5_2_unknown_opcodes_fail_whatever_surrounds_them() {
                     ProtocolError::UnknownOpcode(opcode),
                 );
             }
-            // Inside a fragmented message too.
+            // The same holds inside a fragmented message.
             let mut bytes = frame(role.peer(), Opcode::Text, false, b"a");
             bytes.extend([0x80 | opcode, masked_bit(role)]);
             fails(role, &Config::new(), &bytes, ProtocolError::UnknownOpcode(opcode));
@@ -124,7 +131,7 @@ fn s5_2_a_sender_uses_the_shortest_length() {
         {
             let mut end = Scenario::of(role).open();
             end.conn.send_binary(&vec![1; len]).unwrap();
-            // The owned way is another path.
+            // `send` takes ownership and encodes its frame in another function.
             end.write_all();
             end.conn.send(vec![1; len]).unwrap();
             end.write_all();
@@ -161,7 +168,7 @@ fn s5_2_a_length_has_63_bits_and_sums_do_not_overflow() {
         let bytes = [&[0x82, 127 | bit][..], &(1u64 << 63).to_be_bytes()].concat();
         fails(role, &open, &bytes, ProtocolError::LengthTopBit);
 
-        // The largest length is legal, and its payload is handed out as it comes.
+        // The largest length is legal. Its payload is delivered in chunks as it arrives.
         let mut end = Scenario::of(role).config(open.clone()).open();
         let masking_key = (role == Role::Server).then_some([0; 4]);
         let mut header =
@@ -176,7 +183,7 @@ fn s5_2_a_length_has_63_bits_and_sums_do_not_overflow() {
             [Seen::Chunk { kind: MessageKind::Binary, data, first: true, fin: false }]
         );
 
-        // One byte, and then the largest length: over 63 bits together.
+        // One byte and the largest length together exceed 63 bits.
         for limit in [MAX_PAYLOAD_LEN, u64::MAX] {
             let mut end = Scenario::of(role).config(open.clone().max_message(limit)).open();
             end.receive_part(Opcode::Binary, false, "x");
@@ -206,7 +213,7 @@ fn s5_1_a_client_refuses_frames_that_are_masked() {
     }
 }
 
-/// One frame of each kind that a connection can send, in both ways of answering.
+/// Returns the output of a connection that sends one frame of each kind, including both automatic replies.
 fn one_of_each(role: Role, seed: [u8; 32]) -> Vec<u8> {
     let mut end = Scenario::of(role).open();
     if role == Role::Client {
@@ -243,7 +250,7 @@ fn s5_3_every_frame_of_a_client_has_a_fresh_key() {
     }
     assert_eq!((frames, keys.len()), (50 * 12, 50 * 12));
 
-    // Nor does one repeat, nor follow from the one before by a fixed step, within a connection.
+    // Within one connection no key repeats, and the keys do not differ by a fixed step.
     let mut end = Scenario::client().open();
     for _ in 0..20_000 {
         end.conn.send_binary(b"").unwrap();
@@ -270,17 +277,18 @@ fn s5_3_the_payload_on_the_wire_is_masked() {
 
 #[test]
 fn s5_1_a_server_never_masks() {
-    // `parse` checks it of each frame.
+    // `parse` refuses a masked frame of a server.
     assert_eq!(parse(Role::Server, &one_of_each(Role::Server, [0; 32])).len(), 12);
 }
 
 #[test]
-fn s5_3_the_mask_starts_anew_with_each_frame_however_it_is_cut() {
+fn s5_3_the_mask_restarts_with_each_frame_at_any_split() {
     let messages: Vec<Vec<u8>> =
         [0, 1, 2, 3, 4, 5, 31, 126, 300].map(|len| (0..len).map(|i| i as u8).collect()).into();
     let mut wire = Vec::new();
     for message in &messages {
-        // As a whole, and with a fragment of three bytes in front, which puts the rest out of step.
+        // The message is sent whole, and with a first fragment of three bytes, which changes the alignment of the
+        // mask.
         wire.extend(frame(Role::Client, Opcode::Binary, true, message));
         let (head, tail) = message.split_at(message.len().min(3));
         wire.extend(frame(Role::Client, Opcode::Binary, false, head));
@@ -313,7 +321,7 @@ fn s5_5_control_frames_are_short_and_whole() {
                 );
             }
         }
-        // 125 bytes are the longest, in both directions.
+        // Control payloads of 125 bytes are accepted in both directions.
         let mut end = Scenario::of(role).open();
         let longest = vec![b'x'; 125];
         assert_eq!(end.receive(Opcode::Ping, &longest), [Seen::Ping(longest.clone())]);
@@ -328,7 +336,7 @@ fn s5_5_control_frames_are_short_and_whole() {
 }
 
 #[test]
-fn s5_6_what_was_received_before_an_error_is_seen() {
+fn s5_6_messages_before_an_error_are_delivered() {
     let mut wire = frame(Role::Client, Opcode::Text, true, b"before");
     wire.extend([0x83, 0x80]);
     wire.extend(frame(Role::Client, Opcode::Text, true, b"after"));

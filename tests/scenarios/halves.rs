@@ -1,5 +1,8 @@
-//! The shapes of loops that a connection must fit: halves in two tasks, a thousand connections over one
-//! buffer, and readiness where any read or write may stop short.
+//! Program structures that a connection must support: two tasks with a half each, a thousand connections that
+//! share one read buffer, and a readiness loop whose reads and writes may stop anywhere.
+//!
+//! These tests use the core without an adapter. The halves of the adapters are tested in `tests/polled/halves.rs`
+//! and `tests/net/split.rs`.
 
 use std::sync::{Arc, mpsc};
 
@@ -12,14 +15,14 @@ use hybi::{
 
 use crate::pair::{Dice, End, Pair, Scenario, Seen, connection, frame, secs, shown, text};
 
-/// What the receiving task tells the sending one.
+/// A message from the receiving task to the sending task.
 enum ToSender {
     Received { data: bool, owed: Option<PendingReply> },
     Echo(Message),
     Eof(hybi::EofPosition),
 }
 
-/// The receiving task: reads of any length, an owned message for each one that came in.
+/// Runs the receiving task: reads pieces of `size` bytes, and forwards each message to the sending task.
 fn receive(mut receiver: hybi::Receiver, wire: &[u8], size: usize, to: &mpsc::Sender<ToSender>) -> Vec<Seen> {
     let (mut message, mut seen) = (VecMessage::new(), Vec::new());
     for piece in wire.chunks(size) {
@@ -49,7 +52,7 @@ fn receive(mut receiver: hybi::Receiver, wire: &[u8], size: usize, to: &mpsc::Se
     seen
 }
 
-/// The sending task: does what it is told, and writes in pieces.
+/// Runs the sending task: follows the messages of the receiving task, and writes in pieces of `size` bytes.
 fn send(
     mut sender: Sender<hybi::Outbox>,
     from: &mpsc::Receiver<ToSender>,
@@ -77,7 +80,7 @@ fn send(
                 while let Err(refused) = sender.send(message) {
                     message = refused.message;
                     if !write(&mut sender, &mut wire) {
-                        // Closed: there is nobody to echo to.
+                        // The connection is closed, so the message cannot be echoed.
                         break;
                     }
                 }
@@ -99,7 +102,7 @@ fn send(
 }
 
 #[test]
-fn s5_5_halves_in_two_tasks_answer_pings_closes_and_errors() {
+fn s5_5_halves_in_two_tasks_answer_pings_closes_and_errors_of_the_peer() {
     let mut wire = Vec::new();
     for i in 0..300usize {
         wire.extend(frame(Role::Client, Opcode::Text, false, format!("{i} ").as_bytes()));
@@ -132,7 +135,7 @@ fn s5_5_halves_in_two_tasks_answer_pings_closes_and_errors() {
 }
 
 #[test]
-fn s5_5_halves_go_together_again() {
+fn s5_5_halves_can_be_joined_again() {
     let mut end = Scenario::client().open();
     end.conn.send_text("before").unwrap();
     end.receive_part(Opcode::Text, false, "cut ");
@@ -145,7 +148,7 @@ fn s5_5_halves_go_together_again() {
 }
 
 #[test]
-fn s5_5_2_a_round_trip_passes_between_halves() {
+fn s5_5_2_a_round_trip_is_measured_across_halves() {
     let (mut receiver, mut sender) = connection(Role::Server, Config::new()).into_halves();
     sender.ping(Instant::ZERO, b"rtt").unwrap();
     sender.transmitted(Instant::ZERO, usize::MAX);
@@ -159,7 +162,7 @@ fn s5_5_2_a_round_trip_passes_between_halves() {
 }
 
 #[test]
-fn s7_1_7_a_failure_by_a_timer_passes_between_halves() {
+fn s7_1_7_a_failure_by_a_timer_reaches_the_other_half() {
     let (mut receiver, mut sender) = connection(Role::Server, Config::new()).into_halves();
     sender.handle_timeout(Instant::ZERO + secs(30));
     sender.handle_timeout(Instant::ZERO + secs(60));
@@ -176,7 +179,7 @@ fn s5_4_a_thousand_connections_share_one_read_buffer() {
     const CONNECTIONS: usize = 1000;
     let mut dice = Dice::new(1);
     let mut buffer = vec![0; 16 << 10];
-    // Each has its own stream: messages of many sizes, with Pings inside.
+    // Each connection has its own stream: messages of many sizes with Pings between.
     let mut peers: Vec<Peer> = (0..CONNECTIONS)
         .map(|i| {
             let (mut wire, mut expected) = (Vec::new(), Vec::new());
@@ -191,7 +194,7 @@ fn s5_4_a_thousand_connections_share_one_read_buffer() {
             Peer { end: Scenario::server().open(), wire, at: 0, expected }
         })
         .collect();
-    // Whose turn it is, and how much the read gives, is up to the dice.
+    // The dice choose the next connection and the number of bytes that it reads.
     let mut waiting: Vec<usize> = (0..CONNECTIONS).collect();
     while !waiting.is_empty() {
         let turn = dice.below(waiting.len());
@@ -203,7 +206,7 @@ fn s5_4_a_thousand_connections_share_one_read_buffer() {
         if peer.at == peer.wire.len() {
             waiting.swap_remove(turn);
         }
-        // What is left in the shared buffer belongs to nobody.
+        // A connection must not depend on bytes that it left in the shared buffer.
         buffer.fill(0xEE);
     }
     for Peer { mut end, expected, .. } in peers {
@@ -230,7 +233,7 @@ fn poll_shared(end: &mut End, bytes: &mut [u8]) {
 }
 
 #[test]
-fn s5_4_a_readiness_loop_may_stop_short_anywhere() {
+fn s5_4_a_readiness_loop_may_read_and_write_partially() {
     for seed in 0..200 {
         let mut dice = Dice::new(seed);
         let mut pair = Pair::new();
@@ -260,7 +263,8 @@ fn s5_4_a_readiness_loop_may_stop_short_anywhere() {
             }
         }
         pair.client.conn.close(pair.client.now, CloseCode::NORMAL, "done").unwrap();
-        // The server has said all before it hears the Close, or what it had left is dropped.
+        // The server sends everything before it receives the Close. Otherwise its remaining messages would be
+        // dropped.
         for _ in 0..100_000 {
             pair.cap = 1 + dice.below(300);
             if !pair.step() {
@@ -283,7 +287,7 @@ fn s5_4_a_readiness_loop_may_stop_short_anywhere() {
 }
 
 #[test]
-fn s7_1_7_what_receiving_finds_after_a_timer_has_failed_the_connection_changes_nothing() {
+fn s7_1_7_an_error_after_a_timer_failed_the_connection_changes_nothing() {
     let config = Config::new().ping_interval(Some(secs(1))).pong_timeout(Some(secs(1)));
     let (receiver, mut sender) = connection(Role::Server, config).into_halves();
     let (mut wire, mut now) = (Vec::new(), Instant::ZERO);
@@ -296,7 +300,7 @@ fn s7_1_7_what_receiving_finds_after_a_timer_has_failed_the_connection_changes_n
         sender.transmitted(now, sender.buffered_amount());
     }
     assert_eq!(sender.close_state(), CloseState::Failed);
-    // The receiving task has not heard of it yet.
+    // The receiving task does not know about the failure yet.
     let masked = ProtocolError::Masked;
     sender.apply(now, masked);
     assert_eq!((sender.buffered_amount(), sender.close_state()), (0, CloseState::Failed));

@@ -1,4 +1,8 @@
-//! An inbox: messages that lie in its window stay there while they arrive, and may take it along.
+//! An [`Inbox`]: reading, delivering a message in place, taking it without a copy, and releasing memory.
+//!
+//! A message that fits the read buffer stays where it arrived, also while only a part of it is there. Taking it
+//! may take the buffer with it. These tests check that reads of any size give the same messages, that memory is
+//! bounded and that no partial message is lost. Heap is measured in `tests/memory/`.
 
 use std::time::Duration;
 
@@ -8,19 +12,20 @@ use hybi::{Config, Connection, EofPosition, Event, Inbox, Instant, Message, Outc
 use crate::pair::{connection, frame};
 
 const ROLES: [Role; 2] = [Role::Server, Role::Client];
-/// Around all that changes how a message is received: lengths of headers, a window, what is kept in it.
+/// Lengths around every border at which a message is received differently: header sizes, the read buffer, and the
+/// sizes that are kept in it.
 const LENGTHS: [usize; 12] = [0, 1, 125, 126, 5000, 16_376, 16_384, 16_448, 40_000, 65_535, 65_537, 200_000];
 
 fn payload(len: usize) -> Vec<u8> {
     let mut text = "plain text, κόσμε 𝄞 €; ".bytes().cycle().take(len).collect::<Vec<_>>();
-    // Where the last code point is cut off.
+    // The last code point is replaced if it is cut off.
     let whole = std::str::from_utf8(&text).map_or_else(|error| error.valid_up_to(), str::len);
     text.truncate(whole);
     text.resize(len, b'!');
     text
 }
 
-/// Gives `wire` to the inbox, `most` bytes at a time at most, and all that comes of it to `see`.
+/// Reads `wire` into the inbox in pieces of at most `most` bytes, and passes each result to `see`.
 fn feed(
     conn: &mut Connection,
     inbox: &mut Inbox,
@@ -85,7 +90,7 @@ fn s5_6_reads_of_any_length_give_the_same_messages() {
 }
 
 #[test]
-fn s8_1_text_is_refused_at_the_byte_that_is_wrong_while_it_arrives() {
+fn s8_1_text_is_refused_at_its_first_invalid_byte() {
     for role in ROLES {
         let mut data = payload(40_000);
         data[20_000] = 0xFF;
@@ -99,7 +104,7 @@ fn s8_1_text_is_refused_at_the_byte_that_is_wrong_while_it_arrives() {
         feed(&mut conn, &mut inbox, &wire[..before], 3000, poll).unwrap();
         let refused = feed(&mut conn, &mut inbox, &wire[before..=before], 1, poll);
         assert_eq!(refused, Err(ProtocolError::InvalidUtf8));
-        // Of the rest nothing is looked at, and memory is not kept for it.
+        // The rest of the failed connection is discarded, and keeps no memory.
         feed(&mut conn, &mut inbox, &wire[before + 1..], 3000, poll).unwrap();
         inbox.release_idle();
         assert_eq!(inbox.remaining(), 0);
@@ -107,7 +112,7 @@ fn s8_1_text_is_refused_at_the_byte_that_is_wrong_while_it_arrives() {
 }
 
 #[test]
-fn s8_1_a_text_that_is_none_is_refused_by_the_poll_that_says_so() {
+fn s8_1_poll_message_leaves_the_error_of_an_invalid_text_to_poll() {
     for role in ROLES {
         for len in [1, 125, 126, 5000, 16_376] {
             let mut data = payload(len);
@@ -116,7 +121,7 @@ fn s8_1_a_text_that_is_none_is_refused_by_the_poll_that_says_so() {
             let frame_len = wire.len() as u64;
             wire.extend(frame(role.peer(), Opcode::Binary, true, b"never seen"));
             let (mut conn, mut inbox) = (connection(role, Config::new()), Inbox::with_bytes(&wire));
-            // Whoever asks for messages alone is told nothing, however often, and misses nothing.
+            // `poll_message` reports no error, however often it is called. It does not consume the error either.
             for _ in 0..3 {
                 assert_eq!(conn.receiver_mut().poll_message(&mut inbox), None);
                 assert!(!conn.receiver().is_done());
@@ -132,14 +137,14 @@ fn s8_1_a_text_that_is_none_is_refused_by_the_poll_that_says_so() {
 }
 
 #[test]
-fn s8_1_a_code_point_that_a_read_has_cut_goes_on_in_the_next_one() {
-    // What is short is looked at when all of it has come, what is long at each of these reads.
+fn s8_1_a_code_point_may_span_two_reads() {
+    // A short message is validated when it is complete, a long one after each read.
     for spaces in [0, 20_000] {
         let spaces = vec![b' '; spaces];
         for (reads, valid) in [
             ([&b"caf\xc3\xa9"[..], b" au ", b"lait"], true),
             ([b"caf\xc3", b"\xa9 au ", b"lait"], true),
-            // Not behind ASCII.
+            // A continuation byte after ASCII is invalid.
             ([b"caf\xc3", b" au ", b"\xa9 lait"], false),
         ] {
             for role in ROLES {
@@ -166,7 +171,7 @@ fn s8_1_a_code_point_that_a_read_has_cut_goes_on_in_the_next_one() {
 }
 
 #[test]
-fn a_message_that_is_arriving_is_neither_idle_nor_given_back() {
+fn a_partial_message_is_neither_idle_nor_released() {
     let config = Config::new().idle_timeout(Some(Duration::from_secs(10))).ping_interval(None);
     let mut conn = Connection::server(Instant::ZERO, config, hybi::Outbox::new());
     let (mut inbox, data) = (Inbox::empty(), payload(30_000));
@@ -196,13 +201,13 @@ fn a_message_that_is_arriving_is_neither_idle_nor_given_back() {
     assert!(conn.buffered_amount() > 0, "then it is idle, and is closed");
 }
 
-/// A message arrives in two parts, between which the inbox gives back what it does not need, or serves another
-/// connection if it can.
+/// Receives a message in two parts. Between them the inbox releases unused memory, or serves another connection
+/// if it is empty.
 fn in_two(role: Role, opcode: Opcode, data: &[u8], cut: usize) {
     let wire = frame(role.peer(), opcode, true, data);
     let what = format!("{role:?} {opcode:?} {} cut at {cut} of {}", data.len(), wire.len());
     let head = wire.len() - data.len();
-    // Behind another message, so that it does not lie at the front.
+    // Another message precedes it, so the message does not begin at the start of the buffer.
     let mut first = frame(role.peer(), Opcode::Binary, true, &[1; 40]);
     first.extend(&wire[..cut]);
     for (owned, swap) in [(false, false), (true, false), (false, true)] {
@@ -234,7 +239,7 @@ fn in_two(role: Role, opcode: Opcode, data: &[u8], cut: usize) {
             let (before, spare) = (inbox.capacity(), inbox.spare());
             inbox.release_idle();
             let held = inbox.capacity();
-            // A message that was gathered is given back besides.
+            // Memory of a gathered message may be released in addition.
             assert!(before - held >= spare && inbox.spare() == 0, "{what}: of {before}, {spare}");
             assert!(held == 0 || begun && held <= 2 * cut + (17 << 10), "{what}: {held} bytes are held");
         }
@@ -242,7 +247,7 @@ fn in_two(role: Role, opcode: Opcode, data: &[u8], cut: usize) {
     }
 }
 
-/// An inbox in which another connection has left its traces.
+/// Returns an inbox that was used by another connection.
 fn used() -> Inbox {
     let (mut conn, mut inbox) = (connection(Role::Client, Config::new()), Inbox::empty());
     let wire = frame(Role::Server, Opcode::Text, true, &payload(3000));
@@ -254,13 +259,14 @@ fn used() -> Inbox {
 }
 
 #[test]
-fn s5_6_a_part_of_a_message_stays_whatever_is_given_back() {
+fn s5_6_releasing_memory_keeps_a_partial_message() {
     for role in ROLES {
         for opcode in [Opcode::Text, Opcode::Binary] {
             for len in LENGTHS.into_iter().filter(|len| *len < 100_000) {
                 let data = payload(len);
                 let whole = frame(role.peer(), opcode, true, &data).len();
-                // Everywhere; or in the header, at each byte of some code points, and here and there.
+                // Short messages are cut at every byte. Long ones are cut at each byte of their beginning and
+                // end, and at a few places between.
                 let (step, edge) = if whole < 300 { (1, 0) } else { (whole / 5, 15) };
                 let edges = (0..edge).chain(whole - edge..whole);
                 for cut in edges.chain((0..=whole).step_by(step)) {
@@ -287,7 +293,7 @@ fn s7_1_5_the_end_of_the_stream_cuts_a_message_that_is_arriving() {
 }
 
 #[test]
-fn a_message_that_is_taken_leaves_the_next_one_where_it_arrives() {
+fn taking_a_message_leaves_the_next_one_in_place() {
     for role in [Role::Server, Role::Client] {
         let (mut conn, mut inbox) = (connection(role, Config::new()), Inbox::empty());
         let peer = if role == Role::Server { Role::Client } else { Role::Server };
@@ -300,7 +306,7 @@ fn a_message_that_is_taken_leaves_the_next_one_where_it_arrives() {
         conn.read_space(&mut inbox)[..first.len()].copy_from_slice(first);
         inbox.handle_read(first.len());
         let mut ready = conn.poll(Instant::ZERO, &mut inbox).unwrap();
-        // A part of the second one has come by now.
+        // A part of the second message has arrived already.
         assert!(conn.poll(Instant::ZERO, &mut inbox).unwrap().is_none());
         let message = inbox.take_message(ready.take().unwrap()).unwrap();
         assert!(message.as_bytes() == payload(16_000));
@@ -321,8 +327,8 @@ fn a_message_that_is_taken_leaves_the_next_one_where_it_arrives() {
 }
 
 #[test]
-fn a_buffer_that_was_given_away_is_used_again_once_nobody_has_it() {
-    // In the window, and gathered.
+fn a_buffer_is_reused_after_all_its_messages_are_dropped() {
+    // The first message is delivered from the read buffer, the second is gathered.
     for len in [20_000, 200_000] {
         let (mut conn, mut inbox) = (connection(Role::Server, Config::new()), Inbox::empty());
         let wire = frame(Role::Client, Opcode::Binary, true, &payload(len));
@@ -338,7 +344,7 @@ fn a_buffer_that_was_given_away_is_used_again_once_nobody_has_it() {
         };
         let places: Vec<_> = (0..8).map(|_| receive().as_bytes().as_ptr()).collect();
         assert!(places[4..].iter().all(|place| places[..4].contains(place)), "{len}");
-        // Who keeps a message keeps what is in it.
+        // A kept message keeps its content.
         let kept: Vec<_> = (0..3).map(|_| receive()).collect();
         drop(receive());
         assert!(kept.iter().all(|message| message.as_bytes() == payload(len)), "{len}");
@@ -352,7 +358,7 @@ fn s10_4_an_inbox_holds_at_most_twice_what_has_arrived_and_64_kib() {
         for most in [100, 1500, 16_384, usize::MAX] {
             let (mut conn, mut inbox) = (connection(Role::Server, Config::new()), Inbox::empty());
             let wire = frame(Role::Client, Opcode::Binary, true, &payload(len));
-            // As much of it has arrived of a message that may be as long as any.
+            // The header announces a much longer message than what arrives.
             let wire =
                 [&wire[..1], &[0xFF], &announced.to_be_bytes(), &wire[wire.len() - len - 4..]].concat();
             let mut arrived = 0;
@@ -366,16 +372,16 @@ fn s10_4_an_inbox_holds_at_most_twice_what_has_arrived_and_64_kib() {
                 let held = inbox.capacity();
                 assert!(held <= 2 * arrived + (64 << 10), "{held} bytes for {arrived}, reads of {most}");
             }
-            // What waits for the rest holds less.
+            // After `release_idle`, waiting for the rest takes less.
             inbox.release_idle();
             assert!(inbox.capacity() <= 2 * arrived + 1024, "{} bytes for {arrived}", inbox.capacity());
         }
     }
 }
 
-/// Whoever reads until there is no more to read, and only then asks what came, loses nothing.
+/// An application may read until nothing is left and then poll. No message is lost.
 #[test]
-fn s5_4_reads_may_go_ahead_of_what_is_asked_for() {
+fn s5_4_reads_may_run_ahead_of_polls() {
     let large = payload(50_000);
     let mut wire = frame(Role::Server, Opcode::Binary, false, b"");
     wire.extend(frame(Role::Server, Opcode::Continuation, true, &large));
@@ -405,7 +411,8 @@ fn s5_4_reads_may_go_ahead_of_what_is_asked_for() {
     }
 }
 
-/// The memory of a large message serves the next one. Of that a part waits for the rest, and must not pin it.
+/// The memory of a large message serves the next one. While only a part of the next one has arrived, it must not
+/// hold all of that memory.
 #[test]
 fn s10_4_a_part_of_a_gathered_message_does_not_pin_the_memory_of_a_large_one() {
     for role in ROLES {
@@ -428,7 +435,7 @@ fn s10_4_a_part_of_a_gathered_message_does_not_pin_the_memory_of_a_large_one() {
         let held = inbox.capacity();
         assert!(held <= 2 * 1000 + 1024 && inbox.spare() == 0, "{held} bytes are held");
         assert_eq!(before - held, spare);
-        // Nothing is lost with it, and nothing is given back in vain.
+        // Releasing again frees nothing more, and the part is kept.
         inbox.release_idle();
         assert_eq!(inbox.capacity(), held);
         let rest = fragment(Opcode::Continuation, true, 100_000);

@@ -1,5 +1,8 @@
-//! RFC 6455 section 10.4: limits, and what a hostile peer can make a connection do. How much memory is held
-//! is measured in `tests/memory.rs`.
+//! Limits on frames, messages and fragments (RFC 6455 section 10.4).
+//!
+//! A hostile peer sends frames or messages that are too large, too many fragments, endless chunks or floods of
+//! Pings. These tests check at which byte the connection fails and with which code. How much memory is used is
+//! measured in `tests/memory.rs`.
 
 use hybi::frame::{Header, Opcode};
 use hybi::{
@@ -10,7 +13,7 @@ use crate::pair::{Scenario, Seen, frame, text};
 
 const ROLES: [Role; 2] = [Role::Server, Role::Client];
 
-/// The header of a data frame that the other end announces.
+/// Returns the header of a data frame of the peer that announces `payload_len` bytes.
 fn header(from: Role, opcode: Opcode, fin: bool, payload_len: u64) -> Vec<u8> {
     let masking_key = (from == Role::Client).then_some([0; 4]);
     let mut bytes = [0; 14];
@@ -32,12 +35,12 @@ fn s10_4_a_frame_over_the_limit_fails_at_its_header() {
                 assert_eq!(end.feed_in(&head, 1), [Seen::Failed(ProtocolError::FrameTooBig)]);
                 assert_eq!(end.flush(), ["close 1009 frame over the size limit"]);
 
-                // Whole and small, where the short way might let it pass.
+                // The frame is small and complete, so the fast path decodes it. The limit must hold there too.
                 let mut end = Scenario::of(role).config(config.clone()).open();
                 let over = end.receive(Opcode::Binary, vec![1; limit as usize + 1]);
                 assert_eq!(over, [Seen::Failed(ProtocolError::FrameTooBig)]);
 
-                // At the limit it passes, however often, and control frames have a limit of their own.
+                // Frames at the limit are accepted any number of times. Control frames have their own limit.
                 let mut end = Scenario::of(role).config(config).open();
                 for _ in 0..3 {
                     assert_eq!(end.receive(Opcode::Binary, vec![1; limit as usize]).len(), 1);
@@ -52,7 +55,7 @@ fn s10_4_a_frame_over_the_limit_fails_at_its_header() {
 }
 
 #[test]
-fn s10_4_a_message_over_the_limit_fails_at_the_header_that_shows_it() {
+fn s10_4_a_message_over_the_limit_fails_at_the_header_that_exceeds_it() {
     for role in ROLES {
         for config in deliveries(&Config::new().max_message(1000)) {
             let open = || Scenario::of(role).config(config.clone()).open();
@@ -66,7 +69,7 @@ fn s10_4_a_message_over_the_limit_fails_at_the_header_that_shows_it() {
             assert_eq!(end.feed(&header(role.peer(), Opcode::Continuation, true, 1)), too_big);
             assert_eq!(end.flush(), ["close 1009 message over the size limit"]);
 
-            // The count starts anew with each message.
+            // The count restarts with each message.
             let mut end = open();
             for _ in 0..10 {
                 end.receive_part(Opcode::Text, false, [b'x'; 600]);
@@ -74,7 +77,7 @@ fn s10_4_a_message_over_the_limit_fails_at_the_header_that_shows_it() {
                 assert_eq!(end.receive(Opcode::Text, [b'x'; 1000]).len(), 1);
             }
         }
-        // Small limits hold on the short way too.
+        // The fast path checks small limits too.
         for limit in [0, 5, 124] {
             let mut end = Scenario::of(role).config(Config::new().max_message(limit)).open();
             assert_eq!(end.receive(Opcode::Text, vec![b'x'; limit as usize]).len(), 1);
@@ -104,7 +107,7 @@ fn s10_4_too_many_fragments_fail_with_1008() {
             );
             assert_eq!(end.flush().last().unwrap(), "close 1008 message of too many fragments");
         }
-        // A limit of zero lets nothing pass, however it is read.
+        // A limit of zero refuses every message, at any size of reads.
         for size in [1, 100] {
             let mut end = Scenario::of(role).config(Config::new().max_fragments(0)).open();
             let wire = frame(role.peer(), Opcode::Text, true, b"x");
@@ -151,8 +154,8 @@ fn s10_4_a_flood_of_pings_is_answered_by_few_pongs() {
 }
 
 #[test]
-fn s10_4_limits_are_not_those_of_the_other_kind() {
-    // A large message in small frames, and a frame limit over the message limit.
+fn s10_4_frame_and_message_limits_are_independent() {
+    // A message may be larger than the limit of frames if each of its frames is small.
     let mut end = Scenario::server().config(Config::new().max_frame(10).max_message(100)).open();
     end.receive_part(Opcode::Text, false, "0123456789");
     for _ in 0..8 {
@@ -163,7 +166,7 @@ fn s10_4_limits_are_not_those_of_the_other_kind() {
 }
 
 #[test]
-fn s10_4_chunks_without_an_end() {
+fn s10_4_an_endless_message_is_delivered_in_chunks_without_memory() {
     let config = Config::new().delivery(Delivery::Chunks).max_message(u64::MAX).max_frame(u64::MAX);
     let mut end = Scenario::server().config(config).open();
     let mut bytes = header(Role::Client, Opcode::Binary, true, u64::MAX >> 1);
@@ -180,9 +183,9 @@ fn s10_4_chunks_without_an_end() {
     assert_eq!(end.message.capacity(), 0);
 }
 
-/// A configuration that lives as long as the program is shared as well as one that is counted.
+/// A static configuration can be shared like one in an `Arc`.
 #[test]
-fn s10_4_limits_of_a_static_configuration() {
+fn s10_4_limits_of_a_static_configuration_apply() {
     static SMALL: Config = Config::new().max_frame(10);
     static DEFAULT: Config = Config::new();
     for (config, error) in [(&SMALL, Some(ProtocolError::FrameTooBig)), (&DEFAULT, None)] {

@@ -1,4 +1,8 @@
-//! RFC 6455 section 5.4, 5.6 and 8.1: messages, fragments, text, and the ways they are delivered.
+//! Messages (RFC 6455 sections 5.4 and 5.6), text (section 8.1), and the ways to deliver them.
+//!
+//! A message may arrive in any number of fragments and reads. These tests check whole and chunked delivery,
+//! validation of UTF-8, the order of fragments, taking a gathered message with its buffer, reading a payload
+//! directly into the message, and calls with the wrong memory. An [`Inbox`] is tested in `inbox.rs`.
 
 use hybi::frame::Opcode;
 use hybi::{
@@ -14,7 +18,7 @@ fn chunks() -> Config {
     Config::new().delivery(Delivery::Chunks)
 }
 
-/// Chunks put together to messages, with what each chunk must be checked on the way.
+/// Joins chunks to messages, and checks that the text of each chunk is valid so far.
 fn assemble(seen: &[Seen]) -> Vec<Seen> {
     let (mut whole, mut open) = (Vec::new(), None::<(MessageKind, Vec<u8>)>);
     for event in seen {
@@ -34,7 +38,7 @@ fn assemble(seen: &[Seen]) -> Vec<Seen> {
                 MessageKind::Binary => Seen::Binary(data),
             });
         } else if *kind == MessageKind::Text {
-            // Valid as far as it goes.
+            // The text is valid up to a code point that the chunk cuts.
             let error = std::str::from_utf8(gathered).err();
             assert!(error.is_none_or(|error| error.error_len().is_none()));
         }
@@ -42,7 +46,7 @@ fn assemble(seen: &[Seen]) -> Vec<Seen> {
     whole
 }
 
-/// Messages in all shapes: empty, small, large, in fragments of any size, with code points cut.
+/// Returns messages of many shapes: empty, small, large, in fragments of any size, with code points cut.
 fn many(from: Role) -> (Vec<u8>, Vec<Seen>) {
     let long = "κόσμε 𝄞 €\u{0}\u{feff}\u{ffff} ".repeat(20);
     let (mut wire, mut expected) = (Vec::new(), Vec::new());
@@ -69,7 +73,7 @@ fn many(from: Role) -> (Vec<u8>, Vec<Seen>) {
 }
 
 #[test]
-fn s5_4_messages_come_whole_however_they_are_fragmented_and_read() {
+fn s5_4_messages_are_whole_for_any_fragments_and_reads() {
     for role in ROLES {
         let (wire, expected) = many(role.peer());
         for size in (1..100).chain([1000, wire.len()]) {
@@ -86,7 +90,7 @@ fn s5_4_chunks_add_up_to_the_same_messages() {
             let mut end = Scenario::of(role).config(chunks()).open();
             let seen = end.feed_in(&wire, size);
             assert_eq!(assemble(&seen), expected, "in reads of {size}");
-            // Nothing is gathered for chunks.
+            // Chunked delivery gathers nothing.
             assert_eq!(end.message.capacity(), 0);
         }
     }
@@ -116,7 +120,7 @@ fn s5_4_continuations_and_beginnings_come_in_order() {
 }
 
 #[test]
-fn s5_4_own_fragments_are_not_interleaved_and_misuse_changes_nothing() {
+fn s5_4_our_fragments_are_not_interleaved_and_misuse_has_no_effect() {
     for role in ROLES {
         let mut end = Scenario::of(role).open();
         end.conn.send_fragment(MessageKind::Text, b"a", false).unwrap();
@@ -166,7 +170,7 @@ fn s5_6_empty_messages_are_messages() {
 }
 
 #[test]
-fn s8_1_text_that_is_not_utf8_fails_at_the_byte_that_shows_it() {
+fn s8_1_text_that_is_not_utf8_fails_at_its_first_invalid_byte() {
     let bad: [&[u8]; 10] = [
         b"\xff",
         b"\x80",
@@ -183,7 +187,8 @@ fn s8_1_text_that_is_not_utf8_fails_at_the_byte_that_shows_it() {
         for config in [Config::new(), chunks()] {
             for bytes in bad {
                 for prefix in ["", "κόσμε", &"long ".repeat(40)] {
-                    // As a whole message, as a fragment with more to come, and cut into fragments of a byte.
+                    // The text is a whole message, a fragment that is not the last, and a sequence of fragments
+                    // of one byte.
                     let mut payload = prefix.as_bytes().to_vec();
                     payload.extend(bytes);
                     let whole = frame(role.peer(), Opcode::Text, true, &payload);
@@ -221,7 +226,7 @@ fn s8_1_a_code_point_cut_off_by_the_end_of_a_message_fails() {
                         Some(&Seen::Failed(ProtocolError::InvalidUtf8))
                     );
 
-                    // By an empty last fragment, and not repaired by the next message.
+                    // An empty last fragment cuts the code point. The next message does not complete it.
                     let mut end = Scenario::of(role).config(config.clone()).open();
                     let mut wire = frame(role.peer(), Opcode::Text, false, cut);
                     wire.extend(frame(role.peer(), Opcode::Continuation, true, b""));
@@ -237,13 +242,13 @@ fn s8_1_a_code_point_cut_off_by_the_end_of_a_message_fails() {
 }
 
 #[test]
-fn s8_1_what_is_no_text_is_not_checked() {
+fn s8_1_binary_messages_and_control_payloads_are_not_validated() {
     for role in ROLES {
         let mut end = Scenario::of(role).open();
         assert_eq!(end.receive(Opcode::Binary, b"\xff\xc0"), [Seen::Binary(b"\xff\xc0".to_vec())]);
         assert_eq!(end.receive(Opcode::Ping, b"\xff"), [Seen::Ping(b"\xff".to_vec())]);
         assert_eq!(end.receive(Opcode::Pong, b"\xff"), [Seen::Pong(b"\xff".to_vec())]);
-        // Nor does what was binary leave anything behind for the text after it.
+        // A binary message leaves no state in the validator of the next text.
         end.receive_part(Opcode::Binary, false, b"\xe2\x82");
         assert_eq!(end.receive(Opcode::Continuation, b""), [Seen::Binary(b"\xe2\x82".to_vec())]);
         assert_eq!(end.receive_part(Opcode::Text, false, b"ok"), []);
@@ -262,7 +267,7 @@ fn s8_1_noncharacters_nul_and_bom_are_kept() {
     }
 }
 
-/// Polls once with `bytes` as input, and gives what is ready.
+/// Polls once with `bytes` as input, and returns the event index.
 fn poll(end: &mut End, bytes: &mut [u8]) -> Option<hybi::EventIndex> {
     end.conn.poll(end.now, &mut Input::new(bytes, &mut end.message)).unwrap()
 }
@@ -288,22 +293,22 @@ fn s5_6_a_gathered_message_is_taken_with_its_buffer() {
         assert_eq!(matches!(message, Message::Text(_)), opcode == Opcode::Text);
         assert_eq!(end.message.capacity(), 0);
         assert_eq!(end.message.take(ready), None, "once");
-        // And the memory serves the next message.
+        // The memory serves the next message.
         assert_eq!(end.feed_in(&frame(Role::Client, Opcode::Text, true, b"next"), 7), [text("next")]);
     }
 }
 
 #[test]
-fn s5_6_what_was_not_gathered_cannot_be_taken() {
+fn s5_6_only_a_gathered_message_can_be_taken() {
     let mut end = Scenario::server().open();
-    // A gathered message, not taken, and then a small one that is delivered where it arrived.
+    // A gathered message that is not taken, and then a small one that is delivered in place.
     let mut first = frame(Role::Client, Opcode::Text, false, b"gathered");
     first.extend(frame(Role::Client, Opcode::Continuation, true, b""));
     assert!(poll(&mut end, &mut first).is_some());
     let ready = poll(&mut end, &mut frame(Role::Client, Opcode::Text, true, b"in place")).unwrap();
     assert_eq!(end.message.take(ready), None, "not the message before it");
 
-    // Nor can a message that was never finished.
+    // An incomplete message cannot be taken either.
     for ending in [frame(Role::Client, Opcode::Close, true, b""), vec![0x83]] {
         let mut end = Scenario::server().open();
         let gathered = poll(&mut end, &mut first.clone()).unwrap();
@@ -345,7 +350,7 @@ fn s5_6_memory_for_messages_is_kept_until_it_is_released() {
 }
 
 #[test]
-fn s5_3_a_large_payload_is_read_straight_to_its_place() {
+fn s5_3_a_large_payload_is_read_directly_into_its_message() {
     let plain: String = "Grüße, 𝄞! ".repeat(30_000);
     for role in ROLES {
         for opcode in [Opcode::Text, Opcode::Binary] {
@@ -392,7 +397,7 @@ fn s5_3_a_large_payload_is_read_straight_to_its_place() {
 }
 
 #[test]
-fn s8_1_text_read_straight_to_its_place_is_validated() {
+fn s8_1_text_read_directly_into_its_message_is_validated() {
     let mut end = Scenario::server().open();
     let mut payload = vec![b'x'; 100_000];
     payload[60_000] = 0xFF;
@@ -414,7 +419,7 @@ fn s8_1_text_read_straight_to_its_place_is_validated() {
 }
 
 #[test]
-fn s5_4_what_was_read_to_its_place_is_not_overwritten_before_it_is_polled() {
+fn s5_4_bytes_read_directly_are_not_overwritten_before_a_poll() {
     let mut end = Scenario::server().open();
     let payload: Vec<u8> = (0..50_000u32).map(|n| (n * 7 % 251) as u8).collect();
     let wire = frame(Role::Client, Opcode::Binary, true, &payload);
@@ -428,10 +433,10 @@ fn s5_4_what_was_read_to_its_place_is_not_overwritten_before_it_is_polled() {
 }
 
 #[test]
-fn s5_4_there_is_no_space_for_payload_where_none_is_gathered() {
+fn s5_4_payload_space_is_empty_while_nothing_is_gathered() {
     let mut end = Scenario::server().config(Config::new()).open();
     assert!(end.conn.payload_space(&mut end.message).is_empty());
-    // A Ping arrives inside a large message: what comes next is the Ping's.
+    // A Ping arrives inside a large message, so the next bytes belong to the Ping.
     end.receive_part(Opcode::Binary, false, vec![0; 20_000]);
     end.feed(&frame(Role::Client, Opcode::Ping, true, b"ping")[..7]);
     assert!(end.conn.payload_space(&mut end.message).is_empty());
@@ -460,8 +465,8 @@ fn s5_4_misuse_of_direct_reads_gives_no_panic() {
 }
 
 #[test]
-fn s5_6_the_wrong_memory_gives_no_panic_and_no_text_that_is_none() {
-    // Two connections, and each gets the other's memory on every other read.
+fn s5_6_the_wrong_memory_gives_no_panic_and_no_invalid_text() {
+    // Each of two connections gets the other's memory on every second read.
     let wires = [frame(Role::Client, Opcode::Text, true, "Grüße".repeat(99).as_bytes()), {
         let mut wire = frame(Role::Client, Opcode::Binary, false, &[0xFF; 300]);
         wire.extend(frame(Role::Client, Opcode::Continuation, true, &[0xC3; 300]));
@@ -503,10 +508,10 @@ fn s5_6_the_wrong_inbox_gives_no_panic() {
         *wire = behind;
         inbox.handle_read(new.len());
     };
-    // One connection leaves it with a part of a message that begins behind another.
+    // The first connection leaves a partial message that begins behind a complete one.
     let mut left = frame(Role::Client, Opcode::Binary, true, &[1; 5000]);
     left.extend(&frame(Role::Client, Opcode::Binary, true, &[2; 100_000])[..8000]);
-    // Messages for the other one.
+    // Complete messages for the second connection.
     let other = frame(Role::Client, Opcode::Binary, true, &[3; 1000]).repeat(100);
     for polls in 0..40 {
         let (mut one, mut two) =
@@ -514,12 +519,12 @@ fn s5_6_the_wrong_inbox_gives_no_panic() {
         let (mut inbox, mut left, mut other) = (Inbox::empty(), &left[..], &other[..]);
         read(&mut one, &mut inbox, &mut left);
         while one.poll(Instant::ZERO, &mut inbox).unwrap().is_some() {}
-        // The other one reads more than it polls, so that what is left has to be moved.
+        // The second connection reads more than it polls, so the inbox must move the remaining bytes.
         for _ in 0..polls {
             read(&mut two, &mut inbox, &mut other);
             let _ = two.poll(Instant::ZERO, &mut inbox);
         }
-        // And the first one has it back.
+        // The first connection continues with the inbox.
         assert!(!two.read_space(&mut inbox).is_empty());
         assert!(!one.read_space(&mut inbox).is_empty());
         inbox.handle_read(10);

@@ -1,4 +1,8 @@
-//! A connection on memory that the caller lends: `SliceOutbox` for output, `SliceMessage` for messages.
+//! A connection on borrowed memory: `SliceOutbox` for output, `SliceMessage` for messages.
+//!
+//! The caller provides all memory, so nothing is allocated. These tests check what happens when that memory is
+//! too small: a message is delivered in chunks, a send is refused, and a Close still fits. Compressed messages on
+//! borrowed memory are tested in `deflate.rs` and `deflate_send.rs`.
 
 use hybi::frame::Opcode;
 use hybi::{
@@ -26,7 +30,7 @@ fn end<'m>(
 }
 
 #[test]
-fn s5_4_a_message_that_outgrows_its_memory_comes_in_chunks() {
+fn s5_4_a_message_larger_than_its_memory_is_delivered_in_chunks() {
     let payload = "κόσμε €𝄞 ".repeat(20);
     for role in ROLES {
         for capacity in [0, 1, 2, 3, 7, 64, 100] {
@@ -44,7 +48,7 @@ fn s5_4_a_message_that_outgrows_its_memory_comes_in_chunks() {
                         seen.retain(|event| *event != Seen::Ping(b"p".to_vec()));
                         let (all, ended) = joined(&seen);
                         assert!(all == payload.as_bytes() && ended, "{capacity} {cut} {size}");
-                        // The next one that fits comes whole.
+                        // The next message that fits is delivered whole.
                         let small = "x".repeat(capacity);
                         let wire = frame(role.peer(), Opcode::Text, true, small.as_bytes());
                         let seen = end.feed_in(&wire, 1);
@@ -59,7 +63,7 @@ fn s5_4_a_message_that_outgrows_its_memory_comes_in_chunks() {
 }
 
 #[test]
-fn s5_4_a_message_that_fills_its_memory_comes_whole() {
+fn s5_4_a_message_that_fills_its_memory_is_delivered_whole() {
     let (mut out, mut memory) = ([0; 512], [0; 100]);
     let mut control = ([0; 508], ControlPayload::EMPTY);
     let mut end = end(Role::Server, Config::new(), &mut out, &mut memory, &mut control);
@@ -74,12 +78,12 @@ fn s5_4_a_message_that_fills_its_memory_comes_whole() {
         assert_eq!(end.receive_part(Opcode::Continuation, false, tail), []);
         assert_eq!(end.receive_part(Opcode::Continuation, true, ""), [text(&words)]);
     }
-    // In the input it may be larger than the memory: it needs none there.
+    // A message that is complete in the input is delivered from there, and needs no memory.
     assert_eq!(end.receive(Opcode::Text, [b'x'; 300]), [text(&"x".repeat(300))]);
 }
 
 #[test]
-fn s8_1_text_that_outgrew_its_memory_is_validated_across_chunks() {
+fn s8_1_text_larger_than_its_memory_is_validated_across_chunks() {
     for capacity in [0, 1, 4, 5, 6, 30] {
         for (payload, fin) in [
             (&b"1234\xe2\x82 more text"[..], false),
@@ -109,7 +113,7 @@ fn s5_4_chunks_need_no_memory() {
 }
 
 #[test]
-fn s5_6_what_does_not_fit_is_blocked_and_what_never_will_is_too_large() {
+fn s5_6_a_message_that_does_not_fit_is_blocked_or_too_large() {
     for role in ROLES {
         for room in [0, 1, 144, 145, 146, 261, 300, 1000] {
             let (mut out, mut memory) = (vec![0; room], [0; 8]);
@@ -142,11 +146,11 @@ fn s5_6_what_does_not_fit_is_blocked_and_what_never_will_is_too_large() {
 }
 
 #[test]
-fn s5_5_1_there_is_always_room_for_a_close() {
+fn s5_5_1_a_close_always_fits_into_the_output() {
     let longest = "r".repeat(123);
     for role in ROLES {
         for room in [131, 145, 146, 262, 300, 500] {
-            // Output as full as it gets: data, Pings of ours, a Pong that was begun, and another one.
+            // The output is full: data, our Pings, a Pong that is partly written, and another Pong.
             for begun in 0..140 {
                 for by_peer in [false, true] {
                     let (mut out, mut memory) = (vec![0; room], [0; 8]);
@@ -173,7 +177,7 @@ fn s5_5_1_there_is_always_room_for_a_close() {
 }
 
 #[test]
-fn s5_5_1_the_own_close_that_waits_in_lent_memory_answers_the_peers() {
+fn s5_5_1_our_queued_close_in_borrowed_memory_answers_the_peers_close() {
     let longest = "r".repeat(123);
     for role in ROLES {
         for begun in 0..220 {
@@ -208,7 +212,7 @@ fn s5_5_1_too_little_memory_still_closes_and_never_cuts_a_frame() {
                 end.write(begun);
                 end.conn.close(end.now, CloseCode::NORMAL, "reason").unwrap();
                 end.write_all();
-                // Each frame is whole, and nothing follows a Close.
+                // Each frame is whole, and nothing follows the Close.
                 let sent = end.sent();
                 assert!(sent.iter().rev().skip(1).all(|frame| frame.starts_with("pong")), "{sent:?}");
                 if begun == 0 {
@@ -223,14 +227,14 @@ fn s5_5_1_too_little_memory_still_closes_and_never_cuts_a_frame() {
 }
 
 #[test]
-fn s5_5_2_a_keepalive_ping_waits_for_room() {
+fn s5_5_2_a_keepalive_ping_waits_for_space_in_the_output() {
     let (mut out, mut memory) = ([0; 700], [0; 8]);
     let mut control = ([0; 508], ControlPayload::EMPTY);
     let mut end = end(Role::Server, Config::new(), &mut out, &mut memory, &mut control);
     end.conn.send_binary(&[0; 400]).unwrap();
     end.write(1);
     end.advance(secs(30));
-    // It is written slowly, and the Ping follows as soon as it can.
+    // The frame is written slowly, and the Ping follows as soon as there is space.
     for _ in 0..10 {
         end.write(10);
         end.advance(secs(20));
@@ -257,7 +261,7 @@ fn s7_1_2_a_close_goes_both_ways_without_an_allocator() {
     assert_eq!(client.message.capacity(), 16);
     client.conn.send_text("hello").unwrap();
     client.conn.close(client.now, CloseCode::NORMAL, "bye").unwrap();
-    // What is lent stays, and so does what waits in it.
+    // `release_idle` keeps borrowed memory and the output queued in it.
     client.conn.release_idle();
     let heard = server.feed(&client.write(usize::MAX));
     assert_eq!(heard, [text("hello"), Seen::Close(Some(1000), "bye".into())]);

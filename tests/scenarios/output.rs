@@ -1,5 +1,8 @@
-//! Output: what goes ahead of what under partial writes, the high-water mark, and payloads that are not
-//! copied.
+//! Output: the order of frames under partial writes, the high-water mark, and payloads that are not copied.
+//!
+//! Control frames overtake queued data but never split a frame that is partly written. A Close drops data that
+//! was not started. Two of these tests let a connection do anything in any order, and compare the wire with a
+//! model. Writes that bypass the queue are tested in `write_through.rs`.
 
 use std::collections::VecDeque;
 
@@ -19,7 +22,7 @@ fn trickle(end: &mut End, size: usize) {
 }
 
 #[test]
-fn s5_4_output_is_the_same_however_it_is_written() {
+fn s5_4_output_is_the_same_for_any_size_of_writes() {
     for role in ROLES {
         let fill = || {
             let mut end = Scenario::of(role).config(Config::new().high_water(1 << 20)).open();
@@ -46,7 +49,7 @@ fn s5_4_output_is_the_same_however_it_is_written() {
 }
 
 #[test]
-fn s5_5_control_frames_overtake_what_is_queued_but_not_what_is_begun() {
+fn s5_5_control_frames_overtake_queued_frames_but_not_a_begun_one() {
     for role in ROLES {
         for big in [10, 5000] {
             let probe = Scenario::of(role).open().role();
@@ -72,7 +75,7 @@ fn s5_5_control_frames_overtake_what_is_queued_but_not_what_is_begun() {
     }
 }
 
-/// The length of a frame of ours with `payload` bytes.
+/// Returns the length of a frame of ours with `payload` bytes of payload.
 fn parse_len(role: Role, payload: usize) -> usize {
     let mut end = Scenario::of(role).open();
     end.conn.send(vec![0; payload]).unwrap();
@@ -105,7 +108,7 @@ fn s5_5_1_on_a_received_close_the_begun_frame_is_finished_and_the_rest_dropped()
                     let (close, data) = sent.split_last().unwrap();
                     assert_eq!(close, if fails { "close 1002 unknown opcode" } else { "close 1001" });
                     assert_eq!(data.len(), begun.div_ceil(one), "{sent:?}");
-                    // All is counted but the Pong, which was never accepted from anybody, and the Ping.
+                    // The count excludes the automatic Pong and the Ping, which are not data of the application.
                     let mask = if role == Role::Client { 4 } else { 0 };
                     let control = 2 + 3 + mask + 2 + 4 + mask;
                     assert_eq!(end.conn.sender().dropped(), (waits - control - finished) as u64);
@@ -116,9 +119,9 @@ fn s5_5_1_on_a_received_close_the_begun_frame_is_finished_and_the_rest_dropped()
 }
 
 #[test]
-fn s5_5_1_a_close_is_no_message_that_is_dropped() {
+fn s5_5_1_a_replaced_close_is_not_counted_as_dropped() {
     for role in ROLES {
-        // Both close, and the transport takes nothing: the answer takes the place of our own.
+        // Both ends close while the transport takes nothing. The answer replaces our own Close.
         let mut end = Scenario::of(role).open();
         end.conn.send_text("not for you").unwrap();
         let message = end.conn.buffered_amount() as u64;
@@ -126,7 +129,7 @@ fn s5_5_1_a_close_is_no_message_that_is_dropped() {
         end.conn.close(end.now, CloseCode::NORMAL, "bye").unwrap();
         end.receive_close(1000, "");
         assert_eq!(end.conn.sender().dropped(), message);
-        // Or the stream ends before it is written.
+        // The stream ends before our Close is written.
         let mut end = Scenario::of(role).open();
         end.conn.close(end.now, CloseCode::NORMAL, "bye").unwrap();
         end.write(3);
@@ -158,7 +161,7 @@ fn s5_5_1_a_pong_that_was_begun_is_finished_before_the_close() {
                     let expected: &[&str] = match begun {
                         0 => &["close 1000"],
                         _ if begun < pong => &["pong first", "close 1000"],
-                        // All was written: the transport takes what follows.
+                        // The first Pong was written whole, so the transport accepts everything behind it.
                         _ => &["pong first", "pong other", "text data", "close 1000"],
                     };
                     assert_eq!(end.sent(), expected, "{begun}");
@@ -172,7 +175,7 @@ fn s5_5_1_a_pong_that_was_begun_is_finished_before_the_close() {
 fn s5_6_a_send_is_handed_back_above_the_high_water_mark() {
     for role in ROLES {
         let mut end = Scenario::of(role).config(Config::new().high_water(1000)).open();
-        // Less than the mark waits, so one message may pass it, however large.
+        // Fewer bytes than the mark are queued, so one message of any size is accepted.
         end.conn.send_binary(&[0; 900]).unwrap();
         end.conn.send_binary(&[0; 200_000]).unwrap();
         let waits = end.conn.buffered_amount();
@@ -209,7 +212,7 @@ fn s5_6_a_close_is_accepted_above_the_high_water_mark() {
 }
 
 #[test]
-fn s5_6_a_writable_connection_takes_a_message() {
+fn s5_6_a_writable_connection_accepts_a_message() {
     for high_water in [0, 1, 2, 3, 10, 1000] {
         let mut end = Scenario::server().config(Config::new().high_water(high_water)).open();
         for _ in 0..100 {
@@ -237,7 +240,7 @@ fn s5_2_a_large_payload_of_a_server_is_not_copied() {
     assert_eq!(at.iter().filter(|at| **at == large.as_ptr()).count(), 2);
     assert!(at.contains(&words.as_ptr()));
     assert_eq!(end.conn.buffered_amount(), 7 + 3 * (10 + 100_000));
-    // Nor after a part of it is written.
+    // After a partial write the rest is still not copied.
     end.write(7 + 10 + 4321);
     let mut slices = [&[][..]; 16];
     let _ = end.conn.poll_transmit(&mut slices);
@@ -245,7 +248,7 @@ fn s5_2_a_large_payload_of_a_server_is_not_copied() {
     trickle(&mut end, 1021);
     let payloads: Vec<_> = parse(Role::Server, &end.wire).into_iter().map(|sent| sent.payload).collect();
     assert!(payloads == [b"small".to_vec(), large.to_vec(), words.as_bytes().to_vec(), large.to_vec()]);
-    // The last reference is given back once it is written.
+    // The last reference is dropped once the payload is written.
     drop(large.clone());
     assert!(large.is_unique());
 }
@@ -270,7 +273,7 @@ fn s5_2_a_prepared_message_is_the_same_on_the_wire() {
 }
 
 #[test]
-fn s5_2_few_slices_give_the_front_of_the_output() {
+fn s5_2_few_slices_receive_the_front_of_the_output() {
     for room in 1..6 {
         let mut end = Scenario::server().config(Config::new().high_water(1 << 20)).open();
         for i in 0..5 {
@@ -294,7 +297,7 @@ fn s5_2_few_slices_give_the_front_of_the_output() {
 }
 
 #[test]
-fn s5_2_more_than_was_given_counts_as_all() {
+fn s5_2_a_write_count_above_the_output_counts_as_all_of_it() {
     for role in ROLES {
         let mut end = Scenario::of(role).open();
         end.conn.transmitted(end.now, usize::MAX);
@@ -308,7 +311,7 @@ fn s5_2_more_than_was_given_counts_as_all() {
 }
 
 #[test]
-fn s5_6_a_prepared_message_goes_to_many() {
+fn s5_6_a_prepared_message_can_be_sent_to_many() {
     for payload in [10, 10_000] {
         let news = Prepared::new(vec![9; payload]);
         for role in ROLES {
@@ -324,7 +327,7 @@ fn s5_6_a_prepared_message_goes_to_many() {
 }
 
 #[test]
-fn s5_6_release_idle_keeps_what_waits() {
+fn s5_6_release_idle_keeps_queued_output() {
     for role in ROLES {
         let mut end = Scenario::of(role).open();
         end.conn.release_idle();
@@ -351,18 +354,19 @@ fn s5_6_release_idle_keeps_what_waits() {
 
 // --- anything in any order ---
 
-/// What was accepted and must be on the wire, and what may be.
+/// What the wire must contain, and what it may contain.
 #[derive(Default)]
 struct Model {
-    /// Data frames in order, with FIN.
+    /// Data frames in order, with their FIN bit.
     data: Vec<(Vec<u8>, bool)>,
-    /// Control frames in order: Pings and Pongs of the application, and answers.
+    /// Control frames in order: Pings and Pongs of the application, and automatic Pongs.
     control: VecDeque<(Opcode, Vec<u8>)>,
-    /// The peer has not closed, nor failed.
+    /// True until the peer has closed or the connection has failed.
     open: bool,
 }
 
-/// Lets a connection do anything in any order, writes in pieces of any length, and looks at the wire.
+/// Lets a connection do anything in any order, writes in pieces of any length, and compares the wire with a
+/// model.
 fn torture<O: WriteQueue>(
     seed: u64,
     conn: Connection<O>,
@@ -458,7 +462,7 @@ fn torture<O: WriteQueue>(
                 first = sent.header.fin;
             }
             opcode => {
-                // In order; a Pong may have given way to newer ones.
+                // Control frames keep their order. Newer Pongs may have replaced older ones.
                 loop {
                     let next =
                         model.control.pop_front().expect("a control frame out of order, or of nobody's");
@@ -471,7 +475,7 @@ fn torture<O: WriteQueue>(
         }
     }
     if closed_by != "peer" {
-        // All that was accepted is there.
+        // The wire contains all accepted data.
         assert_eq!(data.next(), None, "seed {seed}");
         assert_eq!(end.conn.sender().dropped(), 0);
         assert!(
@@ -515,7 +519,7 @@ fn s5_4_anything_in_any_order_in_lent_memory() {
 }
 
 #[test]
-fn s5_4_an_outbox_is_used_from_halves_as_well() {
+fn s5_4_halves_give_whole_frames_in_order() {
     let (_, mut sender) = crate::pair::connection(Role::Server, Config::new()).into_halves();
     sender.send_text("x").unwrap();
     let mut slices = [&[][..]; 2];
@@ -525,7 +529,7 @@ fn s5_4_an_outbox_is_used_from_halves_as_well() {
 }
 
 #[test]
-fn s5_5_1_a_close_follows_what_a_transport_that_takes_all_was_given() {
+fn s5_5_1_a_close_follows_all_data_while_the_transport_takes_everything() {
     for role in ROLES {
         for fails in [false, true] {
             let mut end = Scenario::of(role).open();
@@ -547,8 +551,8 @@ fn s5_5_1_a_close_follows_what_a_transport_that_takes_all_was_given() {
     }
 }
 
-/// A transport that encrypts what it is offered before it knows whether there is room, as OpenSSL does: what it was
-/// offered and did not take must come first the next time.
+/// Writes to a transport that encrypts its input before it knows whether it can send it, as OpenSSL does. The
+/// transport requires the bytes that it did not take to come first in the next write.
 fn write_to_a_transport_that_keeps<O: WriteQueue, M: hybi::MessageBuffer>(
     end: &mut End<O, M>,
     dice: &mut Dice,
@@ -574,7 +578,7 @@ fn write_to_a_transport_that_keeps<O: WriteQueue, M: hybi::MessageBuffer>(
 }
 
 #[test]
-fn s5_4_what_a_transport_was_offered_is_offered_again_first() {
+fn s5_4_bytes_offered_to_a_transport_come_first_in_the_next_write() {
     for seed in 0..2000 {
         let mut dice = Dice::new(seed);
         let role = ROLES[dice.below(2)];
@@ -602,7 +606,7 @@ fn s5_4_what_a_transport_was_offered_is_offered_again_first() {
         while end.conn.buffered_amount() > 0 {
             write_to_a_transport_that_keeps(&mut end, &mut dice, &mut kept);
         }
-        // All of it are whole frames, nothing comes twice, and what is missing was counted as dropped.
+        // All frames are whole, no message is sent twice, and missing messages were counted as dropped.
         let sent = parse(role, &end.wire);
         let data = sent.iter().filter(|frame| frame.header.opcode == Opcode::Binary).count() as u64;
         assert!(data == messages || data < messages && end.conn.sender().dropped() > 0, "seed {seed}");
@@ -612,9 +616,9 @@ fn s5_4_what_a_transport_was_offered_is_offered_again_first() {
 }
 
 #[test]
-fn s5_5_1_a_close_replaces_control_frames_but_not_those_that_were_offered() {
+fn s5_5_1_a_close_replaces_control_frames_that_were_not_offered_yet() {
     let mut end = Scenario::server().open();
-    // Ten Pongs of 125 bytes do not fit: the queue of control frames is full.
+    // Ten Pongs of 125 bytes do not fit, so the control queue is full.
     for _ in 0..10 {
         end.receive(Opcode::Ping, [b'p'; 125]);
     }

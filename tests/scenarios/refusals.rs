@@ -1,5 +1,7 @@
-//! Which reason a refused call gives where several hold: `Closed` before a mistake of the caller's, and that before
-//! `Blocked`, which alone passes by itself.
+//! The order of reasons when several apply to a refused call.
+//!
+//! `Closed` comes first, because nothing can be sent any more. A mistake of the caller comes next. `Blocked`
+//! comes last, because it alone passes without a change by the caller. A refused call has no effect.
 
 use hybi::frame::{MaskingKeys, Role};
 use hybi::{
@@ -11,10 +13,10 @@ use crate::pair::{End, Scenario, secs};
 
 const ROLES: [Role; 2] = [Role::Server, Role::Client];
 
-/// The states after which nothing can be sent.
+/// The ways in which sending ends: our Close, both Closes, a failure, the end of the stream, a timeout.
 const OVER: [&str; 5] = ["sent", "both", "failed", "ended", "gone"];
 
-/// Each call that a connection can refuse, and what it says. None of them is to be accepted.
+/// A call that must be refused, with its name.
 type Call = (&'static str, Run);
 type Run = fn(&mut End) -> Result<(), SendError>;
 
@@ -36,14 +38,14 @@ const MESSAGES: [Call; 11] = [
     ("transmit", |end| end.conn.transmit(end.now, &Message::from("x"), never)),
 ];
 
-/// Calls that are mistakes in themselves, whatever the connection does.
+/// Calls that are mistakes in any state of the connection.
 const MISTAKES: [(&str, Run, SendError); 7] = [
     ("ping", |end| end.conn.ping(end.now, &[0; 126]), SendError::ControlTooLong),
     ("pong", |end| end.conn.pong(&[0; 126]), SendError::ControlTooLong),
     ("code", |end| end.conn.close(end.now, CloseCode::ABNORMAL, ""), SendError::CodeNotAllowed),
     ("reason alone", |end| end.conn.close(end.now, None, "why"), SendError::CodeNotAllowed),
     ("reason", |end| end.conn.close(end.now, CloseCode::NORMAL, &"x".repeat(124)), SendError::ReasonTooLong),
-    // A wrong code is said before a long reason: the text about codes names those that are right.
+    // A wrong code is reported before a long reason, because the error text lists the valid codes.
     (
         "code and reason",
         |end| end.conn.close(end.now, CloseCode::NO_STATUS, &"x".repeat(124)),
@@ -59,7 +61,7 @@ fn is_over(mut end: End, how: &str) -> End {
         "both" => drop(end.receive_close(1000, "")),
         "failed" => drop(end.feed(&[0x83])),
         "ended" => drop(end.eof()),
-        // A timer ended it, and that was told.
+        // A timer ended the connection, and `Closed` was delivered.
         _ => {
             end.conn.close(end.now, CloseCode::NORMAL, "").unwrap();
             end.advance(secs(10));
@@ -68,7 +70,7 @@ fn is_over(mut end: End, how: &str) -> End {
     end
 }
 
-/// A connection with a text open in fragments or not, and with a full queue or not.
+/// Returns a connection with a fragmented text open or not, and with a full queue or not.
 fn begun(role: Role, open: bool, full: bool) -> End {
     let high_water = if full { 1 } else { 1 << 20 };
     let mut end = Scenario::of(role).config(Config::new().high_water(high_water)).open();
@@ -81,7 +83,7 @@ fn begun(role: Role, open: bool, full: bool) -> End {
 }
 
 #[test]
-fn s5_5_1_closed_comes_before_every_other_reason() {
+fn s5_5_1_closed_is_reported_before_every_other_reason() {
     for role in ROLES {
         for how in OVER {
             for (open, full) in [(false, false), (false, true), (true, false), (true, true)] {
@@ -98,7 +100,7 @@ fn s5_5_1_closed_comes_before_every_other_reason() {
                 }
                 assert_eq!(end.conn.sender().can_send(), Err(SendError::Closed));
                 assert_eq!((end.conn.buffered_amount(), end.conn.sent()), before);
-                // Nor is anybody told that there is room.
+                // The connection does not become writable either.
                 assert!(!end.poll().contains(&crate::pair::Seen::Writable));
             }
         }
@@ -106,7 +108,7 @@ fn s5_5_1_closed_comes_before_every_other_reason() {
 }
 
 #[test]
-fn s5_4_a_mistake_is_said_before_that_too_much_waits() {
+fn s5_4_a_mistake_is_reported_before_blocked() {
     for role in ROLES {
         for full in [false, true] {
             let mut end = begun(role, true, full);
@@ -125,7 +127,7 @@ fn s5_4_a_mistake_is_said_before_that_too_much_waits() {
 }
 
 #[test]
-fn s5_4_in_lent_memory_what_never_fits_is_said_before_that_too_much_waits() {
+fn s5_4_in_borrowed_memory_too_large_is_reported_before_blocked() {
     for role in ROLES {
         let (mut memory, mut gathered) = ([0; 400], [0; 16]);
         let (mut queue, mut control) = ([0; 508], ControlPayload::EMPTY);

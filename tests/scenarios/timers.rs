@@ -1,4 +1,8 @@
-//! The timers: never early, never twice, never for ever.
+//! Timers: keepalive Pings, the pong timeout, the idle timeout, the close timeout and the end timeout.
+//!
+//! A timer must not fire early, must fire once, and must not leave a connection waiting forever. Time is virtual:
+//! it starts at zero and moves from deadline to deadline. Timers under random input are tested in
+//! `tests/properties/timers.rs`.
 
 use std::time::Duration;
 
@@ -23,7 +27,7 @@ fn s5_5_2_keepalive_pings_a_silent_peer_and_not_early() {
         assert_eq!(end.conn.buffered_amount(), 0);
         end.advance_to(at(secs(30)));
         assert_eq!(end.flush().len(), 1);
-        // The same moment again does nothing.
+        // A second call at the same instant does nothing.
         end.conn.handle_timeout(at(secs(30)));
         assert_eq!(end.conn.buffered_amount(), 0);
         let ping = crate::pair::parse(role, &end.wire).remove(0);
@@ -36,7 +40,7 @@ fn s5_5_2_keepalive_pings_a_silent_peer_and_not_early() {
 }
 
 #[test]
-fn s5_5_2_any_byte_from_the_peer_puts_the_ping_off() {
+fn s5_5_2_any_byte_from_the_peer_postpones_the_ping() {
     for role in ROLES {
         let mut end = Scenario::of(role).open();
         let bytes = crate::pair::frame(role.peer(), Opcode::Binary, true, &[7; 600]);
@@ -60,10 +64,10 @@ fn s7_2_1_a_peer_that_does_not_answer_a_ping_is_dead() {
         end.advance(TICK);
         assert_eq!(end.flush(), ["close 1011 no answer to a ping"]);
         assert_eq!(end.conn.send_text("x"), Err(SendError::Closed));
-        // RFC 6455 7.1.7: failed is failed, for data that comes late too.
+        // RFC 6455 7.1.7: a failed connection stays failed, also when data arrives later.
         assert_eq!(end.receive(Opcode::Text, "I was away"), []);
         assert_eq!(end.receive_close(1000, ""), []);
-        // Nobody is there to close with: it ends as soon as the Close has been given one write.
+        // The peer does not answer, so the connection ends after one attempt to write its Close.
         assert_eq!(end.advance(TICK), [Seen::Closed(Outcome::TimedOut(TimerKind::Pong))]);
         assert_eq!(end.conn.poll_transport(), Some(TransportAction::Abort));
         assert_eq!(end.conn.poll_timeout(), None);
@@ -82,14 +86,15 @@ fn s7_2_1_a_dead_peer_that_does_not_read_is_aborted() {
 }
 
 #[test]
-fn s5_5_3_a_peer_that_takes_what_is_written_is_given_up_later_but_is_given_up() {
+fn s5_5_3_a_silent_peer_that_reads_is_given_up_later() {
     for role in ROLES {
         let mut end = Scenario::of(role).open();
         end.advance(secs(30));
         end.write_all();
         let mut died = None;
         for second in 30..300 {
-            // More is always queued than the transport takes: it is full, then has room for a part, then is full.
+            // The application always queues more than the transport takes. The transport is full, then takes a
+            // part, then is full again.
             while end.conn.send_binary(&[0; 1000]).is_ok() {}
             end.write(0);
             if second % 7 == 0 {
@@ -101,20 +106,21 @@ fn s5_5_3_a_peer_that_takes_what_is_written_is_given_up_later_but_is_given_up() 
                 break;
             }
         }
-        // The Ping went out at 30 s and has 30 s of its own. The writes go on to the end; three times 30 s count.
+        // The Ping was written at 30 s, so its pong timeout ends at 60 s. Writes go on, and extend it up to three
+        // more timeouts.
         assert_eq!(died, Some(150));
     }
 }
 
 #[test]
-fn s5_5_3_a_write_into_a_transport_that_has_room_does_not_show_that_the_peer_lives() {
+fn s5_5_3_a_write_to_a_transport_that_is_not_full_is_no_sign_of_life() {
     let mut end = Scenario::server().open();
     end.advance(secs(30));
     end.write_all();
     for _ in 30..60 {
         assert_eq!(end.conn.sender().close_state(), hybi::CloseState::Open);
         end.conn.send_binary(&[0; 1000]).unwrap();
-        // In part, and all of it: neither found the transport full.
+        // Neither the partial nor the complete write found the transport full.
         end.write(300);
         end.write_all();
         end.advance(secs(1));
@@ -124,7 +130,7 @@ fn s5_5_3_a_write_into_a_transport_that_has_room_does_not_show_that_the_peer_liv
 
 #[test]
 fn s5_5_2_any_ping_that_is_answered_gives_the_round_trip() {
-    // One a second, and a round trip of a second and a half.
+    // One Ping per second, with a round trip of one and a half seconds.
     let mut end = Scenario::server().open();
     for second in 0..20_u32 {
         end.conn.ping(end.now, &second.to_be_bytes()).unwrap();
@@ -139,7 +145,7 @@ fn s5_5_2_any_ping_that_is_answered_gives_the_round_trip() {
 }
 
 #[test]
-fn s5_5_3_bytes_from_a_pinged_peer_put_off_its_death_but_do_not_end_the_wait() {
+fn s5_5_3_bytes_from_a_pinged_peer_extend_but_do_not_end_the_pong_timeout() {
     let mut end = Scenario::server().open();
     end.advance(secs(30));
     end.write_all();
@@ -153,7 +159,7 @@ fn s5_5_3_bytes_from_a_pinged_peer_put_off_its_death_but_do_not_end_the_wait() {
 }
 
 #[test]
-fn s5_5_2_pings_of_the_application_do_not_put_off_the_death_of_a_silent_peer() {
+fn s5_5_2_pings_of_the_application_do_not_extend_the_pong_timeout() {
     for writes in [false, true] {
         let mut end = Scenario::server().open();
         let mut died = None;
@@ -174,7 +180,7 @@ fn s5_5_2_pings_of_the_application_do_not_put_off_the_death_of_a_silent_peer() {
 
 #[test]
 fn s5_5_2_a_peer_that_reads_a_large_frame_is_not_dead() {
-    // 2 MB at 16 KiB a second take over two minutes, in which the peer sends nothing.
+    // 2 MB at 16 KiB per second take over two minutes. The peer sends nothing during that time.
     for role in ROLES {
         let mut end = Scenario::of(role).open();
         end.conn.send_binary(&vec![0; 2 << 20]).unwrap();
@@ -189,7 +195,7 @@ fn s5_5_2_a_peer_that_reads_a_large_frame_is_not_dead() {
         let frames = end.sent();
         assert_eq!(frames.len(), 2, "{frames:?}");
         assert!(frames[1].starts_with("ping"));
-        // From here on it has the usual time.
+        // From now on the usual pong timeout applies.
         end.advance(secs(30) - TICK);
         assert_eq!(end.conn.buffered_amount(), 0);
         end.advance(TICK);
@@ -199,7 +205,7 @@ fn s5_5_2_a_peer_that_reads_a_large_frame_is_not_dead() {
 
 #[test]
 fn s5_5_2_a_peer_that_reads_a_large_frame_is_not_dead_with_pongs_behind_it() {
-    // What answers its Pings must leave room for a Ping of ours.
+    // The Pongs for the peer's Pings must leave space for a Ping of ours.
     let mut end = Scenario::server().open();
     end.conn.send_binary(&vec![0; 2 << 20]).unwrap();
     end.write(1);
@@ -216,20 +222,20 @@ fn s5_5_2_a_peer_that_reads_a_large_frame_is_not_dead_with_pongs_behind_it() {
 }
 
 #[test]
-fn s5_5_2_a_peer_that_does_not_read_is_found_dead_whatever_waits() {
+fn s5_5_2_a_peer_that_does_not_read_is_given_up_with_any_queue() {
     for waits in [0, 1000, 60_000, 3 << 20] {
         let mut end = Scenario::server().open();
         end.conn.send_binary(&vec![0; waits]).unwrap();
         end.write(100);
         end.advance(secs(60));
         assert_eq!(end.conn.sender().close_state(), hybi::CloseState::Failed, "{waits}");
-        // What could not be sent was the core's Ping and not the application's.
+        // The refused Ping was an internal one, so the application gets no `Writable`.
         assert_eq!(end.poll(), []);
     }
 }
 
 #[test]
-fn s5_5_2_a_keepalive_ping_that_waits_makes_nobody_writable() {
+fn s5_5_2_a_keepalive_ping_that_waits_causes_no_writable_event() {
     let mut end = Scenario::server().open();
     end.conn.send_binary(&vec![0; 300_000]).unwrap();
     end.advance(secs(31));
@@ -238,7 +244,7 @@ fn s5_5_2_a_keepalive_ping_that_waits_makes_nobody_writable() {
 }
 
 #[test]
-fn s5_5_2_keepalive_without_a_pong_timeout_goes_on_and_stays_bounded() {
+fn s5_5_2_keepalive_without_a_pong_timeout_continues_in_bounded_memory() {
     for role in ROLES {
         // The peer reads, and never answers.
         let mut end = Scenario::of(role).config(Config::new().pong_timeout(None)).open();
@@ -246,7 +252,7 @@ fn s5_5_2_keepalive_without_a_pong_timeout_goes_on_and_stays_bounded() {
             end.advance(secs(30));
             assert_eq!(end.flush().len(), 1);
         }
-        // It does not even read.
+        // The peer does not even read.
         for _ in 0..10_000 {
             end.advance(secs(30));
         }
@@ -256,10 +262,10 @@ fn s5_5_2_keepalive_without_a_pong_timeout_goes_on_and_stays_bounded() {
 }
 
 #[test]
-fn s7_1_1_the_idle_timer_looks_at_data_alone() {
+fn s7_1_1_only_data_restarts_the_idle_timer() {
     let config = quiet().idle_timeout(Some(secs(10)));
     for role in ROLES {
-        // Control frames do not count.
+        // Control frames do not restart the idle timer.
         let mut end = Scenario::of(role).config(config.clone()).open();
         end.advance(secs(9));
         end.receive(Opcode::Ping, "ping");
@@ -269,7 +275,7 @@ fn s7_1_1_the_idle_timer_looks_at_data_alone() {
         end.advance(secs(1));
         assert_eq!(end.flush(), ["close 1001 idle for too long"]);
 
-        // Messages do, in both directions, and parts of them.
+        // Messages in both directions, and parts of them, restart the idle timer.
         let mut end = Scenario::of(role).config(config.clone()).open();
         end.advance(secs(9));
         end.receive(Opcode::Text, "data");
@@ -286,7 +292,7 @@ fn s7_1_1_the_idle_timer_looks_at_data_alone() {
 }
 
 #[test]
-fn s7_1_1_a_control_frame_behind_data_does_not_hide_it_from_the_idle_timer() {
+fn s7_1_1_data_before_a_control_frame_restarts_the_idle_timer() {
     let mut end = Scenario::server().config(quiet().idle_timeout(Some(secs(10)))).open();
     let mut wire = crate::pair::frame(Role::Client, Opcode::Text, false, b"part");
     wire.extend(crate::pair::frame(Role::Client, Opcode::Ping, true, b"p"));
@@ -294,7 +300,7 @@ fn s7_1_1_a_control_frame_behind_data_does_not_hide_it_from_the_idle_timer() {
     assert_eq!(end.feed(&wire), [Seen::Ping(b"p".to_vec())]);
     assert_eq!(end.conn.poll_timeout(), Some(at(secs(19))));
 
-    // Nor does a part of a control frame behind a message look like data.
+    // A partial control frame behind a message does not count as data.
     let mut end = Scenario::server().config(quiet().idle_timeout(Some(secs(10)))).open();
     end.receive(Opcode::Text, [b'x'; 200]);
     end.advance(secs(9));
@@ -304,7 +310,7 @@ fn s7_1_1_a_control_frame_behind_data_does_not_hide_it_from_the_idle_timer() {
 }
 
 #[test]
-fn s7_1_1_what_was_closed_for_being_idle_stays_so_where_the_peer_just_goes() {
+fn s7_1_1_an_idle_close_without_an_answer_is_an_idle_timeout() {
     let mut end = Scenario::client().config(quiet().idle_timeout(Some(secs(10)))).open();
     end.advance(secs(10));
     assert_eq!(end.flush(), ["close 1001 idle for too long"]);
@@ -327,7 +333,7 @@ fn s7_1_1_a_message_that_is_being_written_is_not_idle() {
 }
 
 #[test]
-fn s7_1_1_an_idle_close_waits_behind_what_was_accepted() {
+fn s7_1_1_an_idle_close_is_sent_behind_accepted_messages() {
     let mut end = Scenario::server().config(quiet().idle_timeout(Some(secs(10)))).open();
     end.conn.send_text("stuck").unwrap();
     end.advance(secs(10));
@@ -348,7 +354,7 @@ fn s7_1_1_the_close_timer_runs_from_the_first_close() {
         end.receive(Opcode::Text, "bytes do not put it off");
         end.receive_close(1000, "");
         end.conn.handle_half_closed();
-        // A client does not wait for the end of the stream as long as it would for the Close.
+        // For a client the end timeout is shorter than the close timeout.
         let end_at = if role == Role::Client { secs(2) } else { secs(5) };
         assert_eq!(end.conn.poll_timeout(), Some(end.now + end_at));
         assert_eq!(end.advance(end_at - TICK), []);
@@ -371,7 +377,7 @@ fn s7_1_1_without_timeouts_nothing_is_due() {
 }
 
 #[test]
-fn s7_1_1_timeouts_of_zero_end_at_once_and_do_not_spin() {
+fn s7_1_1_timeouts_of_zero_end_at_once_without_spinning() {
     let zero = Some(Duration::ZERO);
     for role in ROLES {
         let mut end = Scenario::of(role).config(Config::new().close_timeout(zero)).open();
@@ -418,7 +424,7 @@ fn s7_1_1_a_clock_at_the_end_of_its_range_does_no_harm() {
                     let _ = conn.close(at(now), None, "");
                     conn.handle_timeout(at(now));
                 }
-                // From zero in one leap.
+                // The clock moves from zero to its maximum in one step.
                 let mut end = Scenario::server().config(config).open();
                 end.conn.handle_timeout(at(Duration::MAX));
                 end.conn.handle_timeout(at(Duration::MAX));
@@ -442,7 +448,7 @@ fn s7_1_1_a_driver_that_wakes_late_does_not_kill_the_peer() {
 }
 
 #[test]
-fn s5_5_2_a_pair_that_says_nothing_keeps_itself_alive() {
+fn s5_5_2_an_idle_pair_keeps_itself_alive() {
     for cap in [1, 3, usize::MAX] {
         let mut pair = Pair::new().cap(cap);
         assert_eq!(pair.drive_through(1000), 1000);
@@ -450,20 +456,20 @@ fn s5_5_2_a_pair_that_says_nothing_keeps_itself_alive() {
         for end in [&pair.client, &pair.server] {
             assert_eq!(end.conn.sender().close_state(), hybi::CloseState::Open);
         }
-        // The cable is cut.
+        // The connection between both ends is cut.
         pair.cut();
         pair.drive();
         assert!(matches!(pair.server.seen.last(), Some(Seen::Closed(Outcome::Abnormal(_)))));
     }
 }
 
-/// A deadline that does not move would keep `handle_timeout` for ever.
+/// A deadline that does not move would make a driver call `handle_timeout` forever.
 #[test]
 fn s5_5_3_a_pong_before_its_ping_was_written_answers_nothing() {
     let mut end = Scenario::server().open();
     end.conn.send_binary(&[0; 1000]).unwrap();
     end.write(10);
-    // The keepalive Ping waits behind the frame that was begun; its payload can be guessed.
+    // The keepalive Ping is queued behind a partly written frame. A peer can guess its payload.
     end.advance(secs(30));
     end.advance(secs(1));
     assert_eq!(end.receive(Opcode::Pong, "\0\0\0\u{1}"), [Seen::Pong(vec![0, 0, 0, 1])]);
@@ -475,7 +481,7 @@ fn s5_5_3_a_pong_before_its_ping_was_written_answers_nothing() {
 }
 
 #[test]
-fn s5_5_3_a_pong_for_the_first_of_two_equal_pings_ends_no_turn_for_ever() {
+fn s5_5_3_a_pong_for_the_first_of_two_equal_pings_does_not_stop_the_timer() {
     let mut end = Scenario::server().open();
     end.conn.ping(end.now, b"").unwrap();
     end.write_all();

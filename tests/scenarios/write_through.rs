@@ -1,4 +1,8 @@
-//! Messages that go straight to the transport: on the wire they are those that were queued and written.
+//! Messages that are written directly to the transport instead of being queued.
+//!
+//! The wire must be the same as with queued messages, for any number of bytes that the transport takes. Bytes
+//! that it does not take are queued. These tests also check that a server's payload is not copied, and that
+//! queued frames keep their place in front.
 
 use hybi::frame::Opcode;
 use hybi::{CloseCode, Config, Message, MessageKind, Role, SendError};
@@ -7,8 +11,8 @@ use crate::pair::{End, Scenario};
 
 const ROLES: [Role; 2] = [Role::Server, Role::Client];
 
-/// Sends a message in each of the three ways that write at once, of which every write takes at most `most`
-/// bytes; how many slices there were.
+/// Sends a message in one of the three ways that write at once. Each write takes at most `most` bytes. Returns
+/// the number of slices that were offered.
 fn transmit(end: &mut End, way: usize, data: &[u8], most: usize) -> usize {
     let (now, mut count, mut wire) = (end.now, 0, Vec::new());
     let write = |slices: &[&[u8]]| {
@@ -35,23 +39,23 @@ fn queue(end: &mut End, way: usize, data: &[u8]) {
 }
 
 #[test]
-fn s5_4_the_wire_is_that_of_queued_messages_wherever_writes_stop_short() {
+fn s5_4_the_wire_equals_that_of_queued_messages_for_any_partial_write() {
     for role in ROLES {
         for way in 0..3 {
             for len in [0, 1, 125, 126, 5000, 70_000] {
                 for most in [0, 1, 2, 3, 4, 9, 10, 11, 100, len, len + 4, usize::MAX] {
                     let scenario = || Scenario::of(role).config(Config::new().high_water(1 << 20)).open();
-                    let (mut straight, mut queued) = (scenario(), scenario());
+                    let (mut direct, mut queued) = (scenario(), scenario());
                     for round in 0..3 {
                         let data = vec![b'a' + round; len];
-                        transmit(&mut straight, way, &data, most);
+                        transmit(&mut direct, way, &data, most);
                         queue(&mut queued, way, &data);
                     }
-                    straight.write_all();
+                    direct.write_all();
                     queued.write_all();
-                    assert!(straight.wire == queued.wire, "{role:?}, {way}, {len} bytes, {most} at most");
-                    assert_eq!(straight.conn.sender().counters(), queued.conn.sender().counters());
-                    assert_eq!(straight.conn.buffered_amount(), 0);
+                    assert!(direct.wire == queued.wire, "{role:?}, {way}, {len} bytes, {most} at most");
+                    assert_eq!(direct.conn.sender().counters(), queued.conn.sender().counters());
+                    assert_eq!(direct.conn.buffered_amount(), 0);
                 }
             }
         }
@@ -59,7 +63,7 @@ fn s5_4_the_wire_is_that_of_queued_messages_wherever_writes_stop_short() {
 }
 
 #[test]
-fn a_servers_message_is_written_from_where_it_lies_and_the_rest_of_a_large_one_too() {
+fn a_servers_payload_is_written_without_a_copy() {
     let mut end = Scenario::server().open();
     let data = vec![b'x'; 10_000];
     assert_eq!(transmit(&mut end, 0, &data, usize::MAX), 2);
@@ -73,7 +77,7 @@ fn a_servers_message_is_written_from_where_it_lies_and_the_rest_of_a_large_one_t
 }
 
 #[test]
-fn what_waits_goes_out_first_and_control_frames_before_it() {
+fn control_frames_and_queued_messages_are_written_first() {
     for role in ROLES {
         let mut end = Scenario::of(role).open();
         end.conn.send_text("first").unwrap();
@@ -84,7 +88,7 @@ fn what_waits_goes_out_first_and_control_frames_before_it() {
 }
 
 #[test]
-fn a_large_message_of_a_server_goes_straight_behind_what_waits() {
+fn a_large_message_of_a_server_is_written_directly_behind_the_queue() {
     for waiting in [1, 40, 5000] {
         let scenario = || Scenario::server().config(Config::new().high_water(1 << 20)).open();
         let mut queued = scenario();
@@ -111,7 +115,7 @@ fn a_large_message_of_a_server_goes_straight_behind_what_waits() {
 }
 
 #[test]
-fn behind_more_than_a_write_takes_a_message_is_queued() {
+fn behind_a_long_queue_a_message_is_queued() {
     let mut end = Scenario::server().config(Config::new().high_water(1 << 20)).open();
     for _ in 0..20 {
         end.conn.send(vec![b'w'; 5000]).unwrap();
@@ -123,12 +127,12 @@ fn behind_more_than_a_write_takes_a_message_is_queued() {
 }
 
 #[test]
-fn no_more_is_written_than_was_offered() {
+fn a_write_takes_no_more_than_was_offered() {
     let mut end = Scenario::server().config(Config::new().high_water(usize::MAX)).open();
     for n in 0..20 {
         end.conn.send(vec![n; 5000]).unwrap();
     }
-    // A message that goes straight behind what waits, and one that is copied there.
+    // The large message is written directly behind the queue. The small one is copied into the queue.
     for len in [5000, 100] {
         let (mut offered, before) = (0, end.conn.buffered_amount());
         let write = |slices: &[&[u8]]| {
@@ -156,7 +160,7 @@ fn a_message_that_is_refused_is_not_written() {
         end.conn.send_fragment(MessageKind::Text, b"", true).unwrap();
 
         end.conn.close(end.now, CloseCode::NORMAL, "").unwrap();
-        // RFC 6455 5.5.1: no data follows a Close, written or not.
+        // RFC 6455 5.5.1: no data follows a Close, whether or not the Close was written.
         for _ in 0..2 {
             assert_eq!(end.conn.transmit(end.now, &"late".into(), never), Err(SendError::Closed));
             end.write_all();
@@ -166,21 +170,21 @@ fn a_message_that_is_refused_is_not_written() {
 
 #[test]
 #[cfg(feature = "deflate")]
-fn s7692_6_what_is_to_be_compressed_is() {
+fn s7692_6_messages_written_directly_are_compressed() {
     for way in 0..3 {
         let scenario = || Scenario::server().deflate(hybi::handshake::DeflateParams::default()).open();
-        let (mut straight, mut queued) = (scenario(), scenario());
+        let (mut direct, mut queued) = (scenario(), scenario());
         for round in 0..3 {
             let data = vec![b'a' + round; 1000];
-            transmit(&mut straight, way, &data, 7);
+            transmit(&mut direct, way, &data, 7);
             queue(&mut queued, way, &data);
         }
-        straight.write_all();
+        direct.write_all();
         queued.write_all();
-        assert!(straight.wire == queued.wire && queued.wire.len() < 300, "{way}");
-        // But for one of which that is not wanted.
-        straight.conn.uncompressed();
-        assert_eq!(transmit(&mut straight, way, &[b'x'; 1000], usize::MAX), 2);
-        assert_ne!(transmit(&mut straight, way, &[b'x'; 1000], usize::MAX), 2);
+        assert!(direct.wire == queued.wire && queued.wire.len() < 300, "{way}");
+        // A message that the application excludes from compression is the exception.
+        direct.conn.uncompressed();
+        assert_eq!(transmit(&mut direct, way, &[b'x'; 1000], usize::MAX), 2);
+        assert_ne!(transmit(&mut direct, way, &[b'x'; 1000], usize::MAX), 2);
     }
 }
