@@ -308,7 +308,7 @@ fn says(bytes: Vec<u8>) -> Virtual {
 }
 
 #[test]
-fn s7_1_6_the_reason_of_the_peers_close_can_be_had_at_the_end() {
+fn s7_1_6_the_reason_of_the_peers_close_is_available_at_the_end() {
     for halves in [false, true] {
         let mut ws = says(frame(0x88, true, &close_body(4400, "bad token"))).server(patient());
         assert!(ws.peer_close().is_none());
@@ -325,7 +325,7 @@ fn s7_1_6_the_reason_of_the_peers_close_can_be_had_at_the_end() {
 }
 
 #[test]
-fn s7_1_5_an_abnormal_end_is_an_error_for_those_who_ask() {
+fn s7_1_5_an_abnormal_end_is_an_error_if_configured() {
     for halves in [false, true] {
         for (closes, asks) in [(false, false), (false, true), (true, true)] {
             let mut bytes = frame(0x81, true, b"one");
@@ -432,7 +432,7 @@ fn ended(mut wait: impl FnMut() -> Result<Outcome, Error>) -> Outcome {
 
 /// RFC 6455 7.1.4 wants both to have sent a Close. A peer that ends its half behind its own may still read ours.
 #[test]
-fn s7_1_4_a_peer_that_closes_and_ends_the_stream_at_once_makes_a_clean_end_if_it_gets_our_close() {
+fn s7_1_4_a_peer_that_closes_and_ends_the_stream_ends_clean_if_our_close_is_sent() {
     let code = CloseCode::new(4000);
     for (halves, own, keeps) in [
         (false, false, false),

@@ -121,7 +121,7 @@ fn what_was_read_ahead_is_in_the_inbox() {
 }
 
 #[test]
-fn a_write_that_has_failed_is_remembered_in_the_parts() {
+fn a_failed_write_is_remembered_in_the_parts() {
     for keeps in [false, true] {
         let stream = Virtual::deaf(1 << 20);
         let stream = if keeps { stream.keeping() } else { stream };

@@ -1,4 +1,9 @@
-//! Answers other than 101 to peers that read slowly, or not at all.
+//! HTTP responses other than 101, sent to peers that read slowly or not at all.
+//!
+//! A server sends such a response when the application rejects a call or the handshake fails. These tests check
+//! that a slow reader receives all of it, that a stalled peer is given up in time, and that input after the
+//! response is discarded for a limited time. Requests and responses of the handshake itself are tested in
+//! `open.rs`.
 
 use std::cell::RefCell;
 use std::future::{Future, poll_fn};
@@ -16,9 +21,9 @@ use super::support::*;
 const PLAIN: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 const UPGRADE: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
     Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
-/// How long a peer may take nothing, unless a test says otherwise; the default.
+/// Default number of seconds that a peer may take nothing.
 const PATIENCE: u64 = 30;
-/// The bytes a second that it has to take on the whole.
+/// Minimum average number of bytes per second that a peer must take.
 const SLOWEST: usize = 1024;
 
 fn seconds(n: u64) -> Duration {
@@ -30,7 +35,7 @@ async fn sleep(clock: &Clock, time: Duration) {
     poll_fn(|cx| alarm.poll_at(cx, until)).await;
 }
 
-/// A plain request that has come in over `stream`.
+/// Returns a plain HTTP request that arrived over `stream`.
 fn call<S: AsyncRead + AsyncWrite + Unpin + std::fmt::Debug>(clock: &Clock, stream: S) -> HttpCall<S, Clock> {
     match block_on(clock, Server::with_timer(clock.clone()).accept(stream)) {
         Err(AcceptError::NotWebSocket(call)) => call,
@@ -38,15 +43,15 @@ fn call<S: AsyncRead + AsyncWrite + Unpin + std::fmt::Debug>(clock: &Clock, stre
     }
 }
 
-/// A stream with room for so much that is not read, over which a request has come in.
+/// Returns a stream that holds `capacity` unread bytes, over which `request` has arrived.
 fn end(capacity: usize, request: &[u8]) -> End {
     let end = End::new(Manner { capacity, ..Manner::default() });
     end.arrive(request);
     end
 }
 
-/// Does `answering` while the peer takes what there is each `pause`, up to `most` bytes in all: what came of it, after
-/// how many milliseconds, and what the peer has got.
+/// Runs `answering` while the peer takes all available bytes every `pause`, up to `most` bytes in all. Returns
+/// the result, the time in milliseconds, and the bytes that the peer received.
 fn read_slowly<T>(
     clock: &Clock,
     end: &End,
@@ -65,7 +70,7 @@ fn read_slowly<T>(
 }
 
 #[test]
-fn an_answer_arrives_however_slowly_it_is_read() {
+fn a_slow_reader_receives_the_whole_answer() {
     let body = letters(300_000);
     for pause in [seconds(1), seconds(PATIENCE - 1)] {
         let (clock, end) = (Clock::default(), end(40_000, PLAIN));
@@ -75,11 +80,11 @@ fn an_answer_arrives_however_slowly_it_is_read() {
         answered.unwrap();
         got.extend(end.take_written());
         assert!(got.starts_with(b"HTTP/1.1 200 ") && got.ends_with(body.as_bytes()), "{}", got.len());
-        // With each pause go 40,000 bytes. Behind the last one more is read for a second.
+        // The peer takes 40,000 bytes per pause. After the response the server reads for one more second.
         assert_eq!(time, pause.as_millis() * 7 + 1000);
         assert!(end.state.lock().unwrap().shut_down);
     }
-    // So does a refusal by the application, which takes longer than the handshake may.
+    // A refusal by the application also arrives. It may take longer than the handshake timeout.
     let (clock, end) = (Clock::default(), end(40_000, UPGRADE));
     let server = Server::with_timer(clock.clone()).handshake_timeout(Some(seconds(5)));
     let refusal =
@@ -93,7 +98,7 @@ fn an_answer_arrives_however_slowly_it_is_read() {
 }
 
 #[test]
-fn a_peer_that_stops_reading_is_given_up_and_that_is_told() {
+fn a_peer_that_stops_reading_is_given_up_with_an_error() {
     let body = letters(300_000);
     let reject = Reject::new(200).body("text/plain", body.as_bytes());
     for patience in [None, Some(seconds(7)), Some(Duration::ZERO)] {
@@ -108,18 +113,18 @@ fn a_peer_that_stops_reading_is_given_up_and_that_is_told() {
             assert_eq!(error.kind(), ErrorKind::TimedOut);
             assert!(error.to_string().contains("answer"), "{error}");
             let pauses = if patience == Some(Duration::ZERO) { 0 } else { most as u128 / 10_000 };
-            // It counts from the last time that something was taken. What is there is taken in any case.
+            // The limit counts from the last progress. The first write is attempted in any case.
             let patience = patience.unwrap_or(seconds(PATIENCE)).as_millis().max(1);
             assert_eq!(time, pauses * 2500 + patience, "{most}");
             assert_eq!(got.len() as u128, pauses * 10_000);
-            // Nothing was sent that would make a whole of it.
+            // The stream was not shut down, so the peer can see that the response is incomplete.
             assert!(!end.state.lock().unwrap().shut_down);
         }
     }
 }
 
 #[test]
-fn a_peer_that_takes_a_little_now_and_then_does_not_hold_an_answer_for_ever() {
+fn a_peer_below_the_minimum_rate_is_given_up() {
     let body = letters(100_000);
     let reject = Reject::new(200).body("text/plain", body.as_bytes());
     let (clock, end) = (Clock::default(), end(100, PLAIN));
@@ -132,7 +137,7 @@ fn a_peer_that_takes_a_little_now_and_then_does_not_hold_an_answer_for_ever() {
 }
 
 #[test]
-fn a_handshake_that_cannot_be_refused_ends_in_time_and_as_an_error() {
+fn a_refusal_that_cannot_be_sent_ends_in_time_with_an_error() {
     let bad = &[UPGRADE.strip_suffix(b"\r\n").unwrap(), b"Host: b\r\n\r\n"].concat();
     for (timeout, patience) in
         [(Some(seconds(5)), 5), (Some(ms(10)), 1), (Some(seconds(100)), PATIENCE), (None, PATIENCE)]
@@ -146,7 +151,7 @@ fn a_handshake_that_cannot_be_refused_ends_in_time_and_as_an_error() {
 }
 
 #[test]
-fn what_still_comes_is_discarded_for_a_second_from_the_end_of_the_answer() {
+fn input_is_discarded_for_a_second_after_the_answer() {
     let body = letters(29_000);
     let reject = Reject::new(200).body("text/plain", body.as_bytes());
     for goes_on in [false, true] {
@@ -156,7 +161,7 @@ fn what_still_comes_is_discarded_for_a_second_from_the_end_of_the_answer() {
             loop {
                 sleep(&clock, ms(300)).await;
                 end.arrive(b"x");
-                // Whoever sends for long enough is not listened to for ever.
+                // Input is discarded for a limited time only, even if the peer never stops.
                 if !goes_on && clock.now().since_origin() > seconds(20) + ms(400) {
                     return end.end();
                 }
@@ -174,7 +179,7 @@ fn what_still_comes_is_discarded_for_a_second_from_the_end_of_the_answer() {
     }
 }
 
-/// A stream that takes all, and does not come to an end with what it is told to stop at.
+/// A stream that accepts all bytes, and whose flush or shutdown can hang.
 #[derive(Clone, Debug)]
 struct Stuck {
     end: End,
@@ -203,10 +208,11 @@ impl AsyncWrite for Stuck {
 }
 
 #[test]
-fn an_answer_that_is_not_flushed_has_not_been_sent() {
+fn an_answer_is_sent_only_after_a_flush() {
     let body = letters(100_000);
     let reject = Reject::new(200).body("text/plain", body.as_bytes());
-    // A stream that keeps what it takes, as a TLS stream does, is given as long as a slow reader of all of it.
+    // A stream may hold back what it accepts, as a TLS stream does. It gets as much time as a slow reader of the
+    // whole response.
     let whole =
         seconds(PATIENCE) + Duration::from_secs_f64(reject.to_vec().unwrap().len() as f64 / SLOWEST as f64);
     for (flush, close) in [(true, true), (true, false), (false, true), (false, false)] {

@@ -1,4 +1,8 @@
-//! Futures that are dropped: the peer sees an intact stream of bytes, and no message is lost or doubled.
+//! Cancellation: futures that are dropped before they are done.
+//!
+//! A future may be dropped at any place where it waits. The peer must still receive an intact stream of bytes,
+//! and no message may be lost or doubled. These tests drop futures after a given number of polls, with streams
+//! that move few bytes per call. `dropped.rs` does the same systematically for every operation.
 
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -13,7 +17,7 @@ use super::support::*;
 
 const ROLES: [Role; 2] = [Role::Server, Role::Client];
 
-/// Streams that stop short after so many bytes, and wait before each call.
+/// Returns streams that move at most this many bytes per call, and wait before each call.
 fn manners() -> impl Iterator<Item = Manner> {
     [1, 2, 3, 7, 64, 1000, usize::MAX].into_iter().map(|piece| Manner {
         piece,
@@ -22,16 +26,16 @@ fn manners() -> impl Iterator<Item = Manner> {
     })
 }
 
-/// Of every size that frames and buffers make a difference at, among them fragments and control frames.
+/// Sends messages of every size at which frames or buffers differ, with fragments and control frames between.
 fn say_much(peer: &mut Peer, manner: &Manner) -> Vec<Heard> {
     let mut said = Vec::new();
-    // Of what comes byte by byte there is less.
+    // Over a stream that moves few bytes per call, the largest message is smaller.
     let large = if manner.piece < 64 { 200 } else { 40_000 };
     for len in [0, 1, 125, 126, 1000, large] {
         let text = letters(len);
         peer.connection.send_text(&text).unwrap();
         peer.connection.ping(hybi::Instant::ZERO, text.as_bytes().get(..len.min(5)).unwrap()).unwrap();
-        // Pings overtake what waits; so that they come in between, each is said by itself.
+        // A Ping overtakes queued messages, so each Ping is sent separately to stay between them.
         peer.say();
         peer.connection.send_fragment(MessageKind::Binary, text.as_bytes(), false).unwrap();
         peer.connection.send_fragment(MessageKind::Binary, b"end", true).unwrap();
@@ -43,14 +47,14 @@ fn say_much(peer: &mut Peer, manner: &Manner) -> Vec<Heard> {
 }
 
 #[test]
-fn whatever_receives_can_be_dropped_wherever_it_waits() {
+fn every_receiving_future_can_be_dropped_while_it_waits() {
     for role in ROLES {
         for manner in manners() {
             for way in 0..3 {
                 let (_, mut ws, mut peer) = pair(role, manner.clone(), patient());
                 let said = say_much(&mut peer, &manner);
                 let (mut got, mut pings) = (Vec::new(), 0);
-                // Each future is polled once.
+                // Each future is polled once and dropped.
                 for _ in 0..600_000 {
                     if got.len() == said.len() {
                         break;
@@ -79,7 +83,7 @@ fn whatever_receives_can_be_dropped_wherever_it_waits() {
                 }
                 assert!(got == said, "{role:?} {manner:?} {way}");
                 assert!(way > 0 || pings == 6);
-                // What is owed goes out with whatever is called next.
+                // Any later call writes the pending replies.
                 for _ in 0..100 {
                     assert!(poll_once(ws.recv()).is_pending());
                 }
@@ -91,7 +95,7 @@ fn whatever_receives_can_be_dropped_wherever_it_waits() {
     }
 }
 
-/// What is sent in one way or another.
+/// A way to send a message, polled at most a given number of times.
 type Send = fn(&mut Ws, &str, usize) -> Poll<Result<(), Error>>;
 
 const SENDS: [(&str, Send); 8] = [
@@ -129,7 +133,7 @@ fn polled(result: Option<Result<(), Error>>) -> Poll<Result<(), Error>> {
     result.map_or(Poll::Pending, Poll::Ready)
 }
 
-/// The payload of what was heard, text or not.
+/// Returns the payload of a received message.
 fn payload(heard: &Heard) -> &[u8] {
     match heard {
         Heard::Text(text) => text.as_bytes(),
@@ -138,10 +142,10 @@ fn payload(heard: &Heard) -> &[u8] {
     }
 }
 
-/// Sends messages, dropping each future after it was polled `times` times, and again what was not accepted.
+/// Sends messages. Each future is dropped after `times` polls, and a message that was not accepted is sent again.
 fn send_all(role: Role, manner: &Manner, (name, send): (&str, Send), times: usize) {
     let texts: Vec<String> = [0, 5, 200, 17, 5000, 1, 130].into_iter().map(letters).collect();
-    // So little may wait that most have to wait.
+    // The high-water mark is low, so most messages have to wait.
     let (_, mut ws, mut peer) = pair(role, manner.clone(), patient().high_water(64));
     for text in &texts {
         let before = ws.connection().sent().messages;
@@ -154,7 +158,7 @@ fn send_all(role: Role, manner: &Manner, (name, send): (&str, Send), times: usiz
                 assert!(accepted);
             }
             if accepted {
-                // As a whole, and for good.
+                // The connection has accepted the whole message.
                 break;
             }
             peer.pump();
@@ -176,13 +180,13 @@ fn send_all(role: Role, manner: &Manner, (name, send): (&str, Send), times: usiz
 }
 
 #[test]
-fn whatever_sends_can_be_dropped_wherever_it_waits() {
+fn every_sending_future_can_be_dropped_while_it_waits() {
     for role in ROLES {
         for send in SENDS {
             for manner in manners() {
                 send_all(role, &manner, send, 1);
             }
-            // And at each single place.
+            // Each future is also dropped at every single place where it can wait.
             let manner = Manner { piece: 40, hesitant: true, capacity: 90, ..Manner::default() };
             for times in 2..=40 {
                 send_all(role, &manner, send, times);
@@ -192,12 +196,12 @@ fn whatever_sends_can_be_dropped_wherever_it_waits() {
 }
 
 #[test]
-fn a_send_is_accepted_upon_its_first_poll_where_there_is_room() {
+fn a_send_is_accepted_at_its_first_poll_below_the_high_water_mark() {
     let (_, mut ws, mut peer) = pair(Role::Server, Manner { capacity: 3, ..Manner::default() }, patient());
     assert!(poll_once(ws.send_text("one")).is_pending());
     assert!(poll_once(ws.send_text("two")).is_pending());
     assert_eq!(ws.connection().sent().messages, 2);
-    // It goes out with the next call of any kind.
+    // Any later call writes the message.
     for _ in 0..10 {
         assert!(poll_once(ws.recv()).is_pending());
         peer.pump();
@@ -206,7 +210,7 @@ fn a_send_is_accepted_upon_its_first_poll_where_there_is_room() {
 }
 
 #[test]
-fn a_send_that_waits_for_room_leaves_nothing() {
+fn a_dropped_send_above_the_high_water_mark_queues_nothing() {
     let manner = Manner { capacity: 3, ..Manner::default() };
     let (_, mut ws, mut peer) = pair(Role::Server, manner, patient().high_water(1));
     assert!(poll_once(ws.send_text("one")).is_pending());
@@ -222,7 +226,7 @@ fn a_send_that_waits_for_room_leaves_nothing() {
 }
 
 #[test]
-fn pings_and_a_close_can_be_dropped_wherever_they_wait() {
+fn pings_and_a_close_can_be_dropped_while_they_wait() {
     for role in ROLES {
         for manner in manners() {
             let (clock, mut ws, mut peer) = pair(role, manner, patient());
@@ -236,7 +240,7 @@ fn pings_and_a_close_can_be_dropped_wherever_they_wait() {
             }
             let mut closed = false;
             while !closed {
-                // Closing has begun with the first poll: again it would be refused.
+                // The first poll queued the Close, so a second attempt is refused.
                 closed = !matches!(poll_once(ws.close(CloseCode::GOING_AWAY, "enough")), Poll::Ready(Ok(())));
             }
             let mut outcome = None;
@@ -258,7 +262,7 @@ fn pings_and_a_close_can_be_dropped_wherever_they_wait() {
 }
 
 #[test]
-fn both_halves_can_be_dropped_wherever_they_wait() {
+fn futures_of_both_halves_can_be_dropped_while_they_wait() {
     for role in ROLES {
         for manner in manners() {
             let (_, ws, mut peer) = pair(role, manner.clone(), patient().high_water(64));
@@ -272,7 +276,7 @@ fn both_halves_can_be_dropped_wherever_they_wait() {
                     got.push(of_message(message.unwrap().unwrap()));
                 }
                 if let Some(text) = texts.get(sent) {
-                    // What is fed was accepted if it is ready, and was not if it is not.
+                    // A message that is fed was accepted if and only if the call is ready.
                     if !fed {
                         fed = poll_once(writer.feed(text.clone())).is_ready();
                     } else if poll_once(writer.flush()).is_ready() {

@@ -1,5 +1,8 @@
-//! The future of every operation is dropped at every place where it can wait: whatever is called next goes on from
-//! there, the peer sees an intact stream of bytes, and no message is lost or doubled, either way.
+//! Every operation, dropped at every place where it can wait.
+//!
+//! A case drops the operation's future after 0, 1, 2, … polls until the operation completes first. After each
+//! drop, other calls continue. The peer must receive an intact stream of bytes, and no message may be lost or
+//! doubled in either direction. `cancel.rs` covers the same promise with other streams.
 
 use std::cell::RefCell;
 use std::future::poll_fn;
@@ -15,7 +18,7 @@ use super::halves::tick;
 use super::support::*;
 
 type Doing<'a> = Pin<Box<dyn Future<Output = Result<(), Error>> + 'a>>;
-/// An operation; what it receives it leaves in the last argument.
+/// An operation. It stores what it receives in the last argument.
 type Op<T> = for<'a> fn(&'a mut T, &'a Message, &'a RefCell<Vec<Heard>>) -> Doing<'a>;
 type Halves = (Reader<End, Clock>, Writer<End, Clock>);
 
@@ -149,7 +152,7 @@ const HALVES: &[(&str, Op<Halves>)] = &[
     }),
 ];
 
-/// What is the same for each operation.
+/// The parameters that all operations share.
 #[derive(Clone, Debug)]
 struct Case {
     role: Role,
@@ -160,7 +163,7 @@ struct Case {
 }
 
 fn cases() -> impl Iterator<Item = Case> {
-    // The larger the message, the larger the pieces: each has some ten places to wait at, or a hundred.
+    // Larger messages use larger pieces, so each operation waits at ten to a hundred places.
     let sizes = [(0, 2), (5, 3), (125, 9), (126, 64), (20_000, 3000), (70_000, 20_000), (300_000, 100_000)];
     let roles = [Role::Server, Role::Client].into_iter();
     roles.flat_map(move |role| sizes.into_iter().map(move |(len, piece)| (role, len, piece))).flat_map(
@@ -178,7 +181,7 @@ fn cases() -> impl Iterator<Item = Case> {
     )
 }
 
-/// Polls so often, lets the peer take in what was written in between, and drops the future then.
+/// Polls `times` times, lets the peer read between polls, and drops the future.
 fn poll_and_drop(times: usize, mut doing: Doing<'_>, peer: &RefCell<Peer>) -> Option<Result<(), Error>> {
     for _ in 0..times {
         if let Poll::Ready(result) = doing.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
@@ -189,7 +192,7 @@ fn poll_and_drop(times: usize, mut doing: Doing<'_>, peer: &RefCell<Peer>) -> Op
     None
 }
 
-/// Runs to the end, with the peer beside it; a task is polled when it was woken and not otherwise.
+/// Runs a future to its end beside the peer. A task is polled only after it was woken.
 fn to_the_end<T>(clock: &Clock, peer: &RefCell<Peer>, future: impl Future<Output = T>) -> T {
     let mut far = pin!(async {
         loop {
@@ -200,7 +203,7 @@ fn to_the_end<T>(clock: &Clock, peer: &RefCell<Peer>, future: impl Future<Output
     run(clock, future, &mut [far.as_mut()])
 }
 
-/// Waits for both, in one task.
+/// Waits for two futures in one task.
 async fn both(one: impl Future<Output = ()>, other: impl Future<Output = ()>) {
     let (mut one, mut other, mut done) = (pin!(one), pin!(other), [false; 2]);
     poll_fn(|cx| {
@@ -211,7 +214,7 @@ async fn both(one: impl Future<Output = ()>, other: impl Future<Output = ()>) {
     .await;
 }
 
-/// What the peer says before, which is received by and by.
+/// Sends messages of the peer, which the test receives over time.
 fn say(peer: &mut Peer, len: usize) -> Vec<Heard> {
     let (small, large) = (noise(30), noise(len));
     peer.connection.send_text(&small).unwrap();
@@ -223,7 +226,7 @@ fn say(peer: &mut Peer, len: usize) -> Vec<Heard> {
     vec![Heard::Text(small), Heard::Binary(large.clone().into_bytes()), Heard::Text(large)]
 }
 
-/// What was heard at the peer, judged.
+/// Checks what the peer received.
 fn judge(what: &str, case: &Case, done: bool, sent: Option<bool>, peer: &Peer) {
     let (before, after) = (Heard::Text("before".into()), Heard::Text("after".into()));
     let messages = peer.messages();
@@ -248,7 +251,7 @@ fn judge(what: &str, case: &Case, done: bool, sent: Option<bool>, peer: &Peer) {
     if what.starts_with("ping") && done {
         assert_eq!(pings, 1, "{what}");
     }
-    // No Pong follows a Close.
+    // RFC 6455 5.5.1: no Pong follows a Close, so the Pong may be missing.
     let pongs = peer.heard.iter().filter(|heard| matches!(heard, Heard::Pong(_))).count();
     assert!(pongs <= 1 && (pongs == 1 || what.contains("close")), "{what}: {pongs} pongs");
     assert_eq!(peer.heard.iter().filter(|heard| matches!(heard, Heard::Close(_))).count(), 1, "{what}");
@@ -261,16 +264,17 @@ const fn sends(name: &str) -> bool {
     )
 }
 
-/// Of what was said, all is received, in order and once. Pings are told by some calls only.
+/// Returns whether all messages were received, in order and once. Pings are skipped, because only some calls
+/// return them.
 fn all_received(got: &RefCell<Vec<Heard>>, said: &[Heard], closing: bool) -> bool {
     got.borrow_mut().retain(|heard| matches!(heard, Heard::Text(_) | Heard::Binary(_)));
     let got = got.borrow();
     assert!(got.len() <= said.len() && said[..got.len()] == got[..], "received {}", got.len());
-    // Whoever waits for the end passes over what comes before.
+    // A call that waits for the end discards the messages before it.
     closing || got.len() == said.len()
 }
 
-/// One operation, dropped after it was polled `times` times; whether it was done by then.
+/// Drops one operation after `times` polls. Returns whether it was done by then.
 fn whole(case: &Case, (name, op): (&str, Op<Ws>), times: usize) -> bool {
     let what = format!("{name}, {case:?}, polled {times} times");
     let (clock, mut ws, peer) = pair_with(case.role, case.manner.clone(), config(case), case.deflate);
@@ -335,7 +339,7 @@ fn halves(case: &Case, (name, op): (&str, Op<Halves>), times: usize) -> bool {
         assert!(reader.wait_closed().await.is_ok_and(|outcome| outcome.is_clean()), "{what}");
         tick().await;
     });
-    // Where there is room it is accepted when it is polled first; else it is known only if it was done.
+    // Below the high-water mark the first poll accepts the message. Otherwise only a completed call tells.
     let roomy = times > 0 && case.high_water > 6 + "before".len();
     let sent = if !sends(name) {
         Some(false)
@@ -352,7 +356,7 @@ fn config(case: &Case) -> Config {
     patient().high_water(case.high_water)
 }
 
-/// Drops at the first place, at the second …, until the operation is done before.
+/// Drops the operation after 0, 1, 2, … polls, until it completes before the drop.
 fn everywhere(mut one: impl FnMut(usize) -> bool) {
     let mut times = 0;
     while !one(times) {
@@ -362,7 +366,7 @@ fn everywhere(mut one: impl FnMut(usize) -> bool) {
 }
 
 #[test]
-fn a_websocket_goes_on_from_wherever_a_future_was_dropped() {
+fn a_websocket_continues_after_any_future_was_dropped() {
     for case in cases() {
         for op in WHOLE {
             everywhere(|times| whole(&case, *op, times));
@@ -371,7 +375,7 @@ fn a_websocket_goes_on_from_wherever_a_future_was_dropped() {
 }
 
 #[test]
-fn halves_go_on_from_wherever_a_future_was_dropped() {
+fn halves_continue_after_any_future_was_dropped() {
     for case in cases() {
         for op in HALVES {
             everywhere(|times| halves(&case, *op, times));

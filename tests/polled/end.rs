@@ -1,4 +1,8 @@
-//! Batching, closing and the end.
+//! Batched writes, the closing handshake and the end of a WebSocket.
+//!
+//! These tests check that replies are written together, which outcome each end of a connection has, and which
+//! errors the application sees. Faults of the stream at each call are tested in `faults.rs`, timeouts in
+//! `liveness.rs` and `timers.rs`.
 
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -10,7 +14,7 @@ use hybi::{CloseCode, Config, EofPosition, Event, Outcome, ReadyState, Role, Sen
 use super::support::*;
 
 #[test]
-fn what_is_readable_is_answered_in_one_write() {
+fn pings_of_one_read_are_answered_in_one_write() {
     let (_, mut ws, mut peer) = pair(Role::Server, Manner::default(), patient());
     for n in 0..1000 {
         peer.connection.send_text(&n.to_string()).unwrap();
@@ -32,7 +36,7 @@ fn what_is_readable_is_answered_in_one_write() {
 }
 
 #[test]
-fn closing_from_here_and_from_there() {
+fn a_close_from_either_side_ends_clean() {
     for role in [Role::Server, Role::Client] {
         let (clock, mut ws, mut peer) = pair(role, Manner::default(), Config::new());
         block_on(&clock, ws.close(CloseCode::GOING_AWAY, "bye")).unwrap();
@@ -65,7 +69,7 @@ fn closing_from_here_and_from_there() {
 }
 
 #[test]
-fn an_end_without_a_close() {
+fn an_end_without_a_close_is_abnormal() {
     let (clock, mut ws, peer) = pair(Role::Server, Manner::default(), Config::new());
     peer.end.arrive(&[0x81]);
     peer.end.end();
@@ -74,7 +78,7 @@ fn an_end_without_a_close() {
 }
 
 #[test]
-fn a_violation_is_told_at_once_and_only_once() {
+fn a_protocol_error_is_returned_at_once_and_only_once() {
     let (clock, mut ws, mut peer) = pair(Role::Server, Manner::default(), Config::new());
     peer.end.arrive(&[0x81, 0x01, b'a']);
     assert!(matches!(block_on(&clock, ws.recv()), Err(Error::Protocol(_))));
@@ -86,8 +90,8 @@ fn a_violation_is_told_at_once_and_only_once() {
 }
 
 #[test]
-fn what_was_lost_is_not_said_to_be_written() {
-    // A peer that reads nothing more, and closes: what it has not taken by then is dropped.
+fn a_dropped_message_is_not_reported_as_written() {
+    // A peer closes and reads no more. The message that it has not read by then is dropped.
     let manner = Manner { capacity: 4, ..Manner::default() };
     for halves in [false, true] {
         let (clock, mut ws, mut peer) = pair(Role::Server, manner.clone(), patient());
@@ -126,7 +130,7 @@ fn what_was_lost_is_not_said_to_be_written() {
 }
 
 #[test]
-fn it_comes_apart_and_goes_together_again() {
+fn a_websocket_continues_after_into_parts_and_from_parts() {
     let (clock, mut ws, mut peer) = pair(Role::Server, Manner::default(), patient());
     for text in ["one", "two"] {
         peer.connection.send_text(text).unwrap();
@@ -145,9 +149,9 @@ fn it_comes_apart_and_goes_together_again() {
     assert_eq!(peer.heard, [Heard::Text("four".into())]);
 }
 
-/// Services put their errors into the reason of a Close, and it can be had without looking at events.
+/// Services put their errors into the reason of a Close. The application can read it without looking at events.
 #[test]
-fn s7_1_6_the_reason_of_the_peers_close_can_be_had_at_the_end() {
+fn s7_1_6_the_reason_of_the_peers_close_is_available_at_the_end() {
     for halves in [false, true] {
         let (clock, mut ws, mut peer) = pair(Role::Client, Manner::default(), patient());
         assert_eq!(ws.peer_close(), None);
@@ -166,9 +170,9 @@ fn s7_1_6_the_reason_of_the_peers_close_can_be_had_at_the_end() {
     }
 }
 
-/// A loop over messages that asks for it sees the difference between a peer that closed and a stream that broke off.
+/// With this setting a loop over messages can tell a Close of the peer from a broken stream.
 #[test]
-fn s7_1_5_an_abnormal_end_is_an_error_for_those_who_ask() {
+fn s7_1_5_an_abnormal_end_is_an_error_if_configured() {
     use hybi::adapters::futures_io::Error;
     for (closes, asks, halves) in [
         (false, false, false),
@@ -202,9 +206,10 @@ fn s7_1_5_an_abnormal_end_is_an_error_for_those_who_ask() {
     }
 }
 
-/// The stream has taken our Close and holds it back, as TLS libraries do while their socket is full: it has not gone.
+/// The stream accepted our Close but holds it back, as TLS libraries do while their socket is full. The Close has
+/// not been sent.
 #[test]
-fn s7_1_4_a_close_that_the_stream_holds_back_does_not_make_the_end_clean() {
+fn s7_1_4_an_end_is_not_clean_while_the_stream_holds_our_close_back() {
     for role in [Role::Server, Role::Client] {
         for halves in [false, true] {
             let config = Config::new().close_timeout(Some(ms(5000))).end_timeout(Some(ms(1000)));
@@ -224,10 +229,12 @@ fn s7_1_4_a_close_that_the_stream_holds_back_does_not_make_the_end_clean() {
     }
 }
 
-/// RFC 6455 7.1.4 wants both to have sent a Close. A peer that ends its half behind its own may still read ours.
+/// RFC 6455 7.1.4 calls an end clean if both Closes were sent. A peer that closes and ends its half at once may
+/// still read our Close.
 #[test]
-fn s7_1_4_a_peer_that_closes_and_ends_the_stream_at_once_makes_a_clean_end_if_it_gets_our_close() {
-    // How it ended, and whether the peer has got our Close, with one fault, or over a stream that takes nothing.
+fn s7_1_4_a_peer_that_closes_and_ends_the_stream_ends_clean_if_our_close_is_sent() {
+    // Runs a closing handshake with one fault, or over a stream that takes nothing. Returns the outcome and
+    // whether the peer received our Close.
     let ends = |role: Role, manner: Manner, halves: bool, own: bool| {
         let (clock, mut ws, mut peer) = pair(role, manner, Config::new());
         if own {
@@ -253,7 +260,7 @@ fn s7_1_4_a_peer_that_closes_and_ends_the_stream_at_once_makes_a_clean_end_if_it
                 (ws.outcome().unwrap(), ws.recv().await)
             }
         });
-        // The messages of a peer that has closed are complete.
+        // After a Close of the peer all its messages have arrived.
         let complete = matches!(outcome, Outcome::Clean { .. } | Outcome::Unanswered { .. });
         assert_eq!(received.is_ok(), complete, "{outcome:?}, {received:?}");
         let calls = peer.end.state.lock().unwrap().calls;
@@ -277,7 +284,7 @@ fn s7_1_4_a_peer_that_closes_and_ends_the_stream_at_once_makes_a_clean_end_if_it
                         format!("{role:?}, halves {halves}, own {own}, {fault:?} at {at}: {outcome:?}");
                     assert!(answered || !outcome.is_clean(), "{what}");
                     if at > 1 {
-                        // The Close has come in.
+                        // The peer's Close was read before the fault.
                         let expected = [Outcome::Clean { code }, Outcome::Unanswered { code }];
                         assert!(expected.contains(&outcome), "{what}");
                     }

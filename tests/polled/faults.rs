@@ -1,4 +1,8 @@
-//! Something goes wrong at each call of the stream: the outcome has a type, and nothing hangs or is busy.
+//! One fault at each call of the stream.
+//!
+//! A conversation runs once without a fault and then once per call and kind of fault. It must end with a typed
+//! outcome, must not hang and must not call the stream much more often than without the fault. Faults of the
+//! opening handshake are tested in `open.rs`.
 
 use std::io::ErrorKind;
 use std::pin::pin;
@@ -9,7 +13,7 @@ use hybi::{CloseCode, EofPosition, Event, Outcome, Role, SendError};
 use super::halves::tick;
 use super::support::*;
 
-/// Echoes three messages, then closes; gives how it ended, and the first error.
+/// Echoes three messages, then closes. Returns the outcome, the first error, and the number of echoed messages.
 async fn conversation(ws: &mut Ws) -> (Option<Outcome>, Option<Error>, usize) {
     let (mut first, mut echoed) = (None, 0);
     loop {
@@ -33,7 +37,7 @@ async fn conversation(ws: &mut Ws) -> (Option<Outcome>, Option<Error>, usize) {
     }
 }
 
-/// The same with two halves.
+/// Like [`conversation`], with two halves.
 async fn in_halves(ws: Ws) -> (Option<Outcome>, Option<Error>, usize) {
     let (mut reader, mut writer) = ws.split();
     let (mut first, mut echoed) = (None, 0);
@@ -58,7 +62,7 @@ async fn in_halves(ws: Ws) -> (Option<Outcome>, Option<Error>, usize) {
     }
 }
 
-/// What is said, and how.
+/// The parameters of a conversation.
 #[derive(Clone, Copy, Debug)]
 struct Case {
     role: Role,
@@ -68,10 +72,10 @@ struct Case {
     piece: usize,
 }
 
-/// Runs it with one fault; gives how it went and how many calls there were.
+/// Runs a conversation with one fault. Returns its result and the number of calls.
 fn with_fault(case: Case, fault: Option<(usize, Fault)>) -> ((Option<Outcome>, Option<Error>, usize), usize) {
     let manner = Manner { piece: case.piece, fault, ..Manner::default() };
-    // Where the peer waits as well, this is what ends it.
+    // If the peer waits as well, this timeout ends the conversation.
     let config = patient().close_timeout(Some(ms(1000)));
     let (clock, mut ws, mut peer) = pair_with(case.role, manner, config, case.deflate);
     let state = peer.end.state.clone();
@@ -85,7 +89,7 @@ fn with_fault(case: Case, fault: Option<(usize, Fault)>) -> ((Option<Outcome>, O
             peer.pump();
             tick().await;
         }
-        // Whoever is still there by now is told that there is no more to come.
+        // The input ends, so the WebSocket cannot wait for more.
         peer.end.end();
     });
     let others: &mut [_] = &mut [far.as_mut() as std::pin::Pin<&mut dyn Future<Output = ()>>];
@@ -113,14 +117,14 @@ fn fault_at_each_call(case: Case) {
             let ((outcome, error, _), made) = with_fault(case, Some((at, fault)));
             let what = format!("{case:?} {fault:?} at {at}: {outcome:?}, {error:?}");
             assert!(made < calls + 10, "{what}: {made} calls instead of {calls}");
-            // It ends, and its end is told.
+            // The WebSocket ends, and reports its outcome.
             let outcome = outcome.expect(&what);
             match error {
                 Some(Error::Io(error)) => {
                     let kinds = [ErrorKind::ConnectionReset, ErrorKind::WriteZero];
                     assert!(kinds.contains(&error.kind()), "{what}");
                 }
-                // It had ended before it was known.
+                // The connection had ended before the send.
                 Some(Error::Send(SendError::Closed)) | None => {}
                 Some(_) => panic!("{what}"),
             }
@@ -135,7 +139,7 @@ fn fault_at_each_call(case: Case) {
 }
 
 #[test]
-fn one_fault_at_each_call() {
+fn a_fault_at_any_call_ends_with_a_typed_outcome() {
     for role in [Role::Server, Role::Client] {
         for halves in [false, true] {
             fault_at_each_call(Case { role, halves, deflate: false, len: 19, piece: 9 });
@@ -147,7 +151,7 @@ fn one_fault_at_each_call() {
 }
 
 #[test]
-fn what_arrived_before_a_reset_is_handed_out() {
+fn messages_before_a_reset_are_delivered() {
     let (clock, mut ws, mut peer) = pair(Role::Server, Manner::default(), patient());
     peer.connection.send_text("the last words").unwrap();
     peer.say();
@@ -161,8 +165,8 @@ fn what_arrived_before_a_reset_is_handed_out() {
 }
 
 #[test]
-fn answers_go_out_before_the_end_is_taken_in() {
-    // All in one: messages, and the end of what the peer sends.
+fn answers_are_written_before_the_end_is_processed() {
+    // One read brings all messages and the end of the peer's input.
     for capacity in [3, usize::MAX] {
         let manner = Manner { capacity, ..Manner::default() };
         let (clock, mut ws, mut peer) = pair(Role::Server, manner, patient());
@@ -173,7 +177,8 @@ fn answers_go_out_before_the_end_is_taken_in() {
         peer.end.end();
         let done = std::cell::Cell::new(false);
         let mut far = pin!(async {
-            // All of them, though it sends no more: if not, this never ends and the test says so.
+            // The peer must receive all echoes although it sends no more. Otherwise this loop never ends, and the
+            // test fails.
             while peer.messages().len() < 10 {
                 peer.pump();
                 tick().await;
@@ -205,7 +210,7 @@ fn answers_go_out_before_the_end_is_taken_in() {
 #[test]
 fn a_flood_does_not_keep_a_task_from_yielding() {
     let (_, mut ws, peer) = pair(Role::Server, Manner { piece: 6, ..Manner::default() }, patient());
-    // Empty Pongs, which are no messages.
+    // Empty Pongs are no messages, so each poll stays pending.
     let pong = [0x8A, 0x80, 0, 0, 0, 0];
     peer.end.arrive(&pong.repeat(1000));
     for polls in 1.. {
@@ -218,7 +223,7 @@ fn a_flood_does_not_keep_a_task_from_yielding() {
 }
 
 #[test]
-fn whoever_yields_goes_on() {
+fn a_task_that_yields_is_woken_again() {
     for halves in [false, true] {
         let (clock, mut ws, mut peer) =
             pair(Role::Server, Manner { piece: 6, ..Manner::default() }, patient());

@@ -1,4 +1,8 @@
-//! WebSockets that are closed together.
+//! A [`Group`]: WebSockets that the server closes together.
+//!
+//! Closing a group wakes each member that waits to receive. The member then queues a Close, and its closing
+//! handshake proceeds as usual. These tests check when a member notices the close, what it still sends and
+//! receives, and which wakers are called. Interleavings of threads are tested in `tests/loom/`.
 
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
@@ -15,7 +19,7 @@ use super::support::*;
 
 const AWAY: &str = "the server is shutting down";
 
-/// A member of a group of its own.
+/// Returns a WebSocket that is the only member of a new group.
 fn member(role: Role) -> (Group, Clock, Ws, Peer) {
     let (clock, mut ws, peer) = pair(role, Manner::default(), patient());
     let group = Group::new();
@@ -23,14 +27,14 @@ fn member(role: Role) -> (Group, Clock, Ws, Peer) {
     (group, clock, ws, peer)
 }
 
-/// It closes when it waits next, and the first thing that the peer hears is that.
+/// Asserts that the WebSocket closes at its next receive, and that the peer receives this Close first.
 fn closes_with(ws: &mut Ws, peer: &mut Peer, code: u16) {
     assert!(poll_once(ws.recv()).is_pending());
     peer.pump();
     assert_eq!(peer.heard[0], Heard::Close(code));
 }
 
-/// Counts how often a task is woken.
+/// Counts the wakeups of a task.
 #[derive(Default)]
 struct Woken(AtomicUsize);
 
@@ -47,7 +51,7 @@ impl Woken {
 }
 
 #[test]
-fn who_waits_to_receive_closes_at_once() {
+fn a_member_that_waits_to_receive_closes_at_once() {
     for role in [Role::Server, Role::Client] {
         for how in 0..4 {
             let (group, clock, mut ws, mut peer) = member(role);
@@ -66,7 +70,7 @@ fn who_waits_to_receive_closes_at_once() {
                     tick().await;
                     assert!(peer.heard.is_empty());
                     group.close(CloseCode::GOING_AWAY, AWAY).unwrap();
-                    // Two turns of the others: one that writes, and one that reads the answer.
+                    // The other task takes two turns: one to write the Close, and one to read the answer.
                     for _ in 0..4 {
                         tick().await;
                         peer.pump();
@@ -85,11 +89,11 @@ fn who_waits_to_receive_closes_at_once() {
 }
 
 #[test]
-fn what_is_queued_goes_out_before_the_close() {
+fn queued_messages_are_sent_before_the_close() {
     let (group, _, mut ws, mut peer) = member(Role::Server);
     block_on(&Clock::default(), ws.feed("first")).unwrap();
     group.close(CloseCode::GOING_AWAY, AWAY).unwrap();
-    // It is closed where it receives, and not before.
+    // A send does not check the group. Only receiving does.
     block_on(&Clock::default(), ws.send("second")).unwrap();
     assert!(poll_once(ws.next()).is_pending());
     assert!(matches!(poll_once(ws.send("third")), Poll::Ready(Err(Error::Send(SendError::Closed)))));
@@ -99,11 +103,11 @@ fn what_is_queued_goes_out_before_the_close() {
 }
 
 #[test]
-fn what_comes_in_meanwhile_is_handed_out_and_not_answered() {
+fn a_message_that_arrives_while_closing_is_delivered_and_not_answered() {
     let (group, clock, mut ws, mut peer) = member(Role::Server);
     group.close(CloseCode::GOING_AWAY, AWAY).unwrap();
     assert!(poll_once(ws.next()).is_pending());
-    // The peer has said that before it reads the Close.
+    // The peer sent this message before it read the Close.
     peer.connection.send_text("on its way").unwrap();
     peer.say();
     let Poll::Ready(Ok(Some((Event::Text(text), mut answer)))) = poll_once(ws.next()) else {
@@ -119,7 +123,7 @@ fn what_comes_in_meanwhile_is_handed_out_and_not_answered() {
 }
 
 #[test]
-fn who_joins_a_group_that_was_closed_is_closed() {
+fn a_websocket_that_joins_a_closed_group_is_closed() {
     let (_, mut ws, mut peer) = pair(Role::Server, Manner::default(), patient());
     let group = Group::new();
     group.close(CloseCode::SERVICE_RESTART, "").unwrap();
@@ -128,7 +132,7 @@ fn who_joins_a_group_that_was_closed_is_closed() {
 }
 
 #[test]
-fn who_has_left_is_not_closed() {
+fn a_websocket_that_left_the_group_is_not_closed() {
     let (first, _, mut ws, mut peer) = member(Role::Server);
     assert!(poll_once(ws.recv()).is_pending());
     let second = Group::new();
@@ -142,11 +146,11 @@ fn who_has_left_is_not_closed() {
 }
 
 #[test]
-fn a_peer_that_never_falls_silent_is_told_too() {
+fn a_member_whose_peer_always_sends_is_closed_too() {
     let (group, _, mut ws, mut peer) = member(Role::Server);
     group.close(CloseCode::GOING_AWAY, AWAY).unwrap();
     for n in 0..40 {
-        // There is something to read in each turn.
+        // Each turn has input to read.
         peer.connection.send_text(&n.to_string()).unwrap();
         peer.say();
         let Poll::Ready(Ok(Some((Event::Text(text), _)))) = poll_once(ws.next()) else {
@@ -161,7 +165,7 @@ fn a_peer_that_never_falls_silent_is_told_too() {
 }
 
 #[test]
-fn one_that_is_closing_goes_on_with_that() {
+fn a_member_that_is_already_closing_keeps_its_close() {
     let (group, _, mut ws, mut peer) = member(Role::Server);
     assert!(poll_once(ws.close(CloseCode::NORMAL, "done")).is_ready());
     group.close(CloseCode::GOING_AWAY, AWAY).unwrap();
@@ -174,18 +178,18 @@ fn one_that_is_closing_goes_on_with_that() {
 }
 
 #[test]
-fn a_code_of_the_other_role_is_going_away() {
+fn a_code_of_the_other_role_is_replaced_by_going_away() {
     let (group, _, mut ws, mut peer) = member(Role::Server);
     group.close(CloseCode::MANDATORY_EXTENSION, "it is missing").unwrap();
     closes_with(&mut ws, &mut peer, 1001);
-    // All other codes are those of both.
+    // All other codes are valid for both roles.
     let (group, _, mut ws, mut peer) = member(Role::Client);
     group.close(CloseCode::TRY_AGAIN_LATER, "full").unwrap();
     closes_with(&mut ws, &mut peer, 1013);
 }
 
 #[test]
-fn a_group_is_closed_once_and_as_the_rfc_allows() {
+fn a_group_is_closed_once_with_valid_arguments() {
     let (group, _, mut ws, mut peer) = member(Role::Server);
     assert_eq!(group.close(CloseCode::new(1005), ""), Err(SendError::CodeNotAllowed));
     assert_eq!(group.close(None, "a reason without a code"), Err(SendError::CodeNotAllowed));
@@ -195,14 +199,14 @@ fn a_group_is_closed_once_and_as_the_rfc_allows() {
     assert_eq!(peer.heard, []);
     assert_eq!(group.close(None, ""), Ok(()));
     assert_eq!(group.close(CloseCode::NORMAL, ""), Err(SendError::Closed));
-    // That it was closed before is said ahead of what else is wrong.
+    // `Closed` is reported before any mistake in the arguments.
     assert_eq!(group.close(CloseCode::new(1005), ""), Err(SendError::Closed));
     assert_eq!(group.close(CloseCode::NORMAL, &letters(124)), Err(SendError::Closed));
     closes_with(&mut ws, &mut peer, 1005);
 }
 
 #[test]
-fn the_task_that_waited_last_is_woken_and_none_that_is_gone() {
+fn only_the_last_waiting_task_of_a_member_is_woken() {
     let (group, _, mut ws, _peer) = member(Role::Server);
     let (_, mut other, its_peer) = pair(Role::Server, Manner::default(), patient());
     other.join(&group);
@@ -214,7 +218,7 @@ fn the_task_that_waited_last_is_woken_and_none_that_is_gone() {
     wait(&mut ws, &tasks[0]);
     wait(&mut ws, &tasks[1]);
     wait(&mut other, &tasks[2]);
-    // The stream remembers the task as well.
+    // The stream holds a waker of this task too.
     drop((other, its_peer));
     assert_eq!(Arc::strong_count(&tasks[2]), 1);
     group.close(CloseCode::GOING_AWAY, AWAY).unwrap();
@@ -222,7 +226,7 @@ fn the_task_that_waited_last_is_woken_and_none_that_is_gone() {
 }
 
 #[test]
-fn a_half_that_receives_closes_for_both() {
+fn a_receiving_half_closes_both_halves() {
     let (group, clock, ws, mut peer) = member(Role::Server);
     let (mut reader, mut writer) = ws.split();
     let mut receiving = pin!(async {
@@ -248,7 +252,7 @@ fn a_half_that_receives_closes_for_both() {
 }
 
 #[test]
-fn a_half_that_finds_the_other_one_sending_closes_behind_it() {
+fn a_receiving_half_closes_after_the_message_of_the_sending_half() {
     let (_, mut ws, mut peer) = pair(Role::Server, Manner { capacity: 4, ..Manner::default() }, patient());
     let group = Group::new();
     ws.join(&group);

@@ -1,4 +1,9 @@
-//! Two halves: what each does while the other one does nothing, and what they do to each other.
+//! The halves [`Reader`] and [`Writer`] of a WebSocket.
+//!
+//! Each half must do its duties while the other one is not polled: the reader answers Pings and Closes, the
+//! writer sends. These tests also check what one half learns from the other: a Close, the end of the stream, or a
+//! failed write. Wakeups between two tasks are tested in `two_tasks.rs`, and in all interleavings in
+//! `tests/loom/`.
 
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
@@ -19,7 +24,7 @@ fn refused(result: Poll<Result<(), Error>>) -> SendError {
 
 #[test]
 fn pings_are_answered_while_only_the_reader_is_polled() {
-    // Even where little can be written at once.
+    // The stream may take as little as one byte at a time.
     for capacity in [1, 5, usize::MAX] {
         let (_, ws, mut peer) = pair(Role::Server, Manner { capacity, ..Manner::default() }, patient());
         let (mut reader, _writer) = ws.split();
@@ -44,7 +49,7 @@ fn a_close_is_answered_while_only_the_reader_is_polled() {
     peer.pump();
     let Poll::Ready(event) = poll_once(reader.next()) else { panic!("no event") };
     assert_eq!(heard(event.unwrap().unwrap()), Heard::Close(1000));
-    // The writer knows at once, whether or not the reader goes on.
+    // The writer learns of the Close at once, whether or not the reader continues.
     assert_eq!(refused(poll_once(writer.send_text("too late"))), SendError::Closed);
     assert!(poll_once(reader.next()).is_pending());
     peer.pump();
@@ -68,13 +73,13 @@ fn a_close_goes_out_while_only_the_writer_is_polled() {
 }
 
 #[test]
-fn a_writer_that_waits_hears_of_a_close() {
+fn a_waiting_writer_learns_of_a_close() {
     let manner = Manner { capacity: 4, ..Manner::default() };
     let (clock, ws, mut peer) = pair(Role::Server, manner, patient());
     let (mut reader, mut writer) = ws.split();
     peer.connection.close(hybi::Instant::ZERO, CloseCode::NORMAL, "").unwrap();
     peer.say();
-    // The peer does not read: the message waits, and is dropped for the Close.
+    // The peer does not read, so the message is queued. The Close drops it.
     let mut receiving = pin!(async {
         assert!(matches!(reader.next().await, Ok(Some(Event::CloseReceived { .. }))));
     });
@@ -86,12 +91,12 @@ fn a_writer_that_waits_hears_of_a_close() {
         }
     });
     let sent = run(&clock, writer.send_text(&letters(1000)), &mut [receiving.as_mut(), taking.as_mut()]);
-    // The frame had begun, so it is finished: it was sent after all. The next is refused.
+    // The frame was partly written, so it was finished and the send succeeds. The next send is refused.
     sent.unwrap();
     assert_eq!(refused(poll_once(writer.send_text("no"))), SendError::Closed);
 }
 
-/// Waits once.
+/// Yields to the other tasks once.
 pub async fn tick() {
     let mut waited = false;
     poll_fn(|cx| {
@@ -105,11 +110,12 @@ pub async fn tick() {
 }
 
 #[test]
-fn a_message_that_was_dropped_for_a_close_is_not_said_to_be_sent() {
+fn a_message_dropped_for_a_close_is_not_reported_as_sent() {
     let manner = Manner { capacity: 400, ..Manner::default() };
     let (clock, ws, mut peer) = pair(Role::Server, manner, patient());
     let (mut reader, mut writer) = ws.split();
-    // Begun, in the way, and longer than what is offered at once: the stream is not offered what follows.
+    // This message is partly written, and longer than one write offers. The next message is therefore never
+    // offered to the stream.
     assert!(poll_once(writer.send_text(&letters(20_000))).is_pending());
     peer.connection.close(hybi::Instant::ZERO, CloseCode::NORMAL, "").unwrap();
     peer.say();
@@ -130,7 +136,7 @@ fn a_message_that_was_dropped_for_a_close_is_not_said_to_be_sent() {
 }
 
 #[test]
-fn a_socket_that_died_fails_what_is_sent() {
+fn a_send_fails_after_the_stream_ended() {
     let (_, ws, peer) = pair(Role::Server, Manner::default(), patient());
     let (mut reader, mut writer) = ws.split();
     peer.end.reset();
@@ -138,7 +144,7 @@ fn a_socket_that_died_fails_what_is_sent() {
         Poll::Ready(Err(Error::Io(error))) => assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset),
         other => panic!("{other:?}"),
     }
-    // And where only the reader has seen it.
+    // Only the reader has seen the end.
     let (_, ws, peer) = pair(Role::Server, Manner::default(), patient());
     let (mut other_reader, mut writer) = ws.split();
     peer.end.end();
@@ -152,7 +158,7 @@ fn a_socket_that_died_fails_what_is_sent() {
 }
 
 #[test]
-fn a_writer_that_waits_hears_of_the_end() {
+fn a_waiting_writer_learns_of_the_end() {
     let (clock, ws, peer) = pair(Role::Server, Manner { capacity: 4, ..Manner::default() }, patient());
     let (mut reader, mut writer) = ws.split();
     let mut receiving = pin!(async {
@@ -165,7 +171,7 @@ fn a_writer_that_waits_hears_of_the_end() {
 }
 
 #[test]
-fn both_halves_wait_to_write_and_both_go_on() {
+fn both_halves_can_wait_to_write() {
     for capacity in [1, 2, 3, 10, 100] {
         let manner = Manner { capacity, ..Manner::default() };
         let (clock, ws, mut peer) = pair(Role::Server, manner, patient().high_water(8));
@@ -202,7 +208,7 @@ fn both_halves_wait_to_write_and_both_go_on() {
 }
 
 #[test]
-fn what_is_fed_goes_out_when_the_reader_waits() {
+fn a_fed_message_is_written_while_the_reader_waits() {
     let (_, ws, mut peer) = pair(Role::Server, Manner::default(), patient());
     let (mut reader, mut writer) = ws.split();
     for text in ["one", "two", "three"] {
@@ -217,7 +223,7 @@ fn what_is_fed_goes_out_when_the_reader_waits() {
 }
 
 #[test]
-fn what_a_sink_takes_goes_out_when_the_reader_waits() {
+fn a_message_in_a_sink_is_written_while_the_reader_waits() {
     let (_, ws, mut peer) = pair(Role::Server, Manner::default(), patient());
     let (mut reader, mut writer) = ws.split();
     assert!(poll_once(poll_fn(|cx| Pin::new(&mut writer).poll_ready(cx))).is_ready());
@@ -241,7 +247,7 @@ fn the_reader_runs_timers_that_the_writer_starts() {
 }
 
 #[test]
-fn a_violation_is_told_while_only_the_reader_is_polled() {
+fn a_protocol_error_is_answered_while_only_the_reader_is_polled() {
     let (_, ws, mut peer) = pair(Role::Server, Manner::default(), patient());
     let (mut reader, mut writer) = ws.split();
     peer.end.arrive(&[0xFF, 0x80, 0, 0, 0, 0]);

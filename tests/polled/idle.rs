@@ -1,4 +1,8 @@
-//! What a connection holds while it waits.
+//! Memory of a connection that waits.
+//!
+//! Buffers belong to a thread-local pool. A connection that waits returns its read buffer to the pool and keeps
+//! only a partial message. These tests check capacities and the content of partial messages. The heap is measured
+//! in `tests/memory/polled.rs`.
 
 use std::task::Poll;
 
@@ -8,7 +12,7 @@ use hybi::{Event, Message, MessageKind, Role};
 use super::support::*;
 
 #[test]
-fn a_connection_that_waits_holds_no_buffers() {
+fn an_idle_connection_holds_no_buffers() {
     let (_, mut ws, mut peer) = pair(Role::Server, Manner::default(), patient());
     for size in [0, 100, 20_000, 300_000] {
         peer.connection.send_text(&letters(size)).unwrap();
@@ -34,9 +38,9 @@ fn a_connection_that_waits_holds_no_buffers() {
 }
 
 #[test]
-fn a_part_of_a_message_is_kept_and_no_more() {
+fn only_a_partial_message_is_kept() {
     let (_, mut ws, peer) = pair(Role::Server, Manner::default(), patient());
-    // Fifty bytes of a thousand.
+    // Fifty bytes of a payload of a thousand.
     peer.end.arrive(&[0x82, 0xFE, 0x03, 0xE8, 0, 0, 0, 0]);
     peer.end.arrive(&[7; 50]);
     assert!(poll_once(ws.recv()).is_pending());
@@ -51,7 +55,7 @@ fn memory_for_the_rest_of_a_large_message_is_kept_for_a_second() {
         let large = noise(300_000);
         peer.connection.send_binary(large.as_bytes()).unwrap();
         let wire = wire(&mut peer.connection);
-        // The thread has memory for such a message from here on.
+        // After this message the thread-local pool holds memory for one of its size.
         peer.end.arrive(&wire);
         assert!(matches!(block_on(&clock, ws.next()), Ok(Some((Event::Binary(_), _)))));
         assert!(poll_once(ws.next()).is_pending());
@@ -63,7 +67,7 @@ fn memory_for_the_rest_of_a_large_message_is_kept_for_a_second() {
         let (stream, connection, inbox) = ws.into_parts();
         if waits < 1000 {
             assert!(inbox.capacity() >= 300_000, "{}", inbox.capacity());
-            // Some of it stays, so that a read of few bytes does not move the part.
+            // Some spare memory is kept, so that a short read does not move the partial message.
             assert_eq!(inbox.spare(), inbox.capacity() - 99_986 - (32 << 10));
         } else {
             assert!((99_986..=200_000).contains(&inbox.capacity()), "{}", inbox.capacity());
@@ -77,24 +81,24 @@ fn memory_for_the_rest_of_a_large_message_is_kept_for_a_second() {
 }
 
 #[test]
-fn a_message_that_was_taken_leaves_no_buffer() {
+fn a_taken_message_leaves_no_buffer() {
     for size in [5, 20_000, 300_000] {
         let (clock, mut ws, mut peer) = pair(Role::Server, Manner::default(), patient());
         peer.connection.send_binary(noise(size).as_bytes()).unwrap();
         peer.say();
-        // Who takes it may be busy with it for long.
+        // The application may keep the message for a long time.
         assert!(block_on(&clock, ws.recv()).unwrap().is_some());
         assert_eq!(ws.into_parts().2.capacity(), 0);
     }
 }
 
-/// Text of code points of every length.
+/// Returns text with code points of every length.
 fn wide(len: usize) -> String {
     "a§€𝄞".chars().cycle().take(len).collect()
 }
 
 #[test]
-fn s5_6_parts_of_messages_do_not_mix_among_connections_of_a_thread() {
+fn s5_6_partial_messages_of_connections_on_one_thread_do_not_mix() {
     for role in [Role::Server, Role::Client] {
         for halves in [false, true] {
             for len in [4, 50, 5000, 17_000, 30_000] {
@@ -109,7 +113,7 @@ fn s5_6_parts_of_messages_do_not_mix_among_connections_of_a_thread() {
                 };
                 let wires = [wire(MessageKind::Text), wire(MessageKind::Binary)];
                 let step = if len < 100 { 1 } else { wires[0].len() / 6 };
-                // Everywhere, or here and there; and inside of the last code point.
+                // Short messages are cut everywhere, long ones at a few places and inside the last code point.
                 let last = wires[0].len() - 3..wires[0].len();
                 for cut in (1..wires[0].len()).step_by(step).chain(last) {
                     let arrived = receive_by_turns(role, halves, &wires, cut);
@@ -121,7 +125,7 @@ fn s5_6_parts_of_messages_do_not_mix_among_connections_of_a_thread() {
     }
 }
 
-/// What two connections receive whose messages arrive in two parts each, one after the other.
+/// Receives two messages of two connections in turn. Each message arrives in two parts.
 fn receive_by_turns(role: Role, halves: bool, wires: &[Vec<u8>; 2], cut: usize) -> Vec<Heard> {
     let mut all: Vec<_> = wires
         .iter()
@@ -154,9 +158,9 @@ fn a_handle_is_as_small_as_a_pointer() {
 }
 
 #[test]
-fn a_large_message_is_written_at_once_and_what_is_not_taken_is_queued() {
+fn a_large_message_is_written_at_once_and_its_rest_is_queued() {
     for role in [Role::Server, Role::Client] {
-        // With a header, and a client's masking key.
+        // The payload, the header and, for a client, the masking key.
         let len = if role == Role::Server { 70_010 } else { 70_014 };
         for piece in [usize::MAX, 1000, 3] {
             let (clock, mut ws, mut peer) = pair(role, Manner { piece, ..Manner::default() }, patient());
@@ -173,7 +177,7 @@ fn a_large_message_is_written_at_once_and_what_is_not_taken_is_queued() {
 }
 
 #[test]
-fn a_large_message_into_a_stream_that_fails_is_an_error_of_the_next_write() {
+fn a_large_message_to_a_failed_stream_is_an_error() {
     let manner = Manner { fault: Some((0, Fault::Reset)), ..Manner::default() };
     let (clock, mut ws, _peer) = pair(Role::Server, manner, patient());
     block_on(&clock, ws.responder().send_binary(&[7; 20_000])).unwrap();

@@ -1,4 +1,8 @@
-//! No timer is early, whatever the stream or the halves wait for, on tokio's clock, which travels.
+//! No timer fires early, whatever the stream or the halves wait for.
+//!
+//! A deadline that was computed from an old reading of the clock could be early. These tests let a task wait on
+//! the stream or on its other half, make data arrive, and check that the idle timer restarts at that moment. They
+//! run on tokio's paused clock.
 
 use std::time::Duration;
 
@@ -10,15 +14,15 @@ use tokio::time::{sleep, timeout};
 
 use super::support::ms;
 
-/// A client on which the timer for idleness alone runs, for ten seconds.
+/// Returns a client on which only the idle timer runs, for ten seconds.
 fn idle() -> Connection {
     let config = Config::new().ping_interval(None).pong_timeout(None).close_timeout(None);
     let config = config.idle_timeout(Some(Duration::from_secs(10)));
     Connection::client(Instant::ZERO, config, Outbox::new(), [1; 32])
 }
 
-/// Says something half a second before it is too late, and reads what was sent a second after; then what more
-/// comes in two seconds.
+/// Sends a message half a second before the idle timeout. Reads what was sent one second later, and then during
+/// two more seconds.
 fn peer(mut stream: DuplexStream, ends: bool) -> JoinHandle<usize> {
     tokio::spawn(async move {
         sleep(ms(9500)).await;
@@ -35,7 +39,7 @@ fn peer(mut stream: DuplexStream, ends: bool) -> JoinHandle<usize> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn at_the_end_of_a_stream_that_takes_nothing() {
+async fn the_idle_timer_is_not_early_at_the_end_of_a_full_stream() {
     let (near, far) = duplex(64);
     let far = peer(far, true);
     let mut ws = WebSocket::from_parts(BufStream::new(near), idle(), Inbox::empty());
@@ -47,7 +51,7 @@ async fn at_the_end_of_a_stream_that_takes_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn at_the_end_of_a_stream_in_halves() {
+async fn the_idle_timer_is_not_early_at_the_end_of_a_stream_in_halves() {
     let (near, far) = duplex(64);
     let far = peer(far, true);
     let ws = WebSocket::from_parts(near, idle(), Inbox::empty());
@@ -60,7 +64,7 @@ async fn at_the_end_of_a_stream_in_halves() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn while_only_the_stream_has_something_to_flush() {
+async fn the_idle_timer_is_not_early_while_the_stream_flushes() {
     let (near, far) = duplex(64);
     let far = peer(far, false);
     let mut ws = WebSocket::from_parts(BufStream::new(near), idle(), Inbox::empty());
@@ -72,7 +76,7 @@ async fn while_only_the_stream_has_something_to_flush() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn while_one_half_writes_and_the_other_is_busy_with_a_message() {
+async fn the_idle_timer_is_not_early_while_one_half_writes_and_the_other_works() {
     let (near, far) = duplex(64);
     let far = peer(far, false);
     let ws = WebSocket::from_parts(near, idle(), Inbox::empty());
@@ -85,7 +89,7 @@ async fn while_one_half_writes_and_the_other_is_busy_with_a_message() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn data_before_a_ping_is_data() {
+async fn data_before_a_ping_restarts_the_idle_timer() {
     for halves in [false, true] {
         let (near, mut far) = duplex(64);
         let far = tokio::spawn(async move {
@@ -112,7 +116,7 @@ async fn data_before_a_ping_is_data() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn s5_5_3_an_answer_to_a_ping_is_seen_among_many_pongs() {
+async fn s5_5_3_the_answer_to_a_ping_is_found_among_many_pongs() {
     for halves in [false, true] {
         let (near, mut far) = duplex(4096);
         let far = tokio::spawn(async move {

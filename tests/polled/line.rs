@@ -1,4 +1,8 @@
-//! Connections whose turn is over line up, on every executor, and hold up nothing else.
+//! Connections whose turn is over wait in line for the next one.
+//!
+//! A connection with endless input ends its turn after a bounded amount of work. Such connections then take turns
+//! in rounds, so that one poll of a task with many of them does bounded work. These tests check this on every
+//! executor, and that a waiting connection delays neither deadlines nor sends.
 
 use std::future::Future;
 use std::pin::{Pin, pin};
@@ -15,12 +19,13 @@ use hybi::{CloseCode, Config, Inbox, Outcome, Role};
 use super::support::*;
 use super::turns::{Counts, Flood};
 
-/// The most polls from one turn to the next: the number of rounds that a connection waits, and the poll that begins one.
+/// Maximum number of polls from one turn to the next. It is the number of rounds that a connection waits, plus
+/// the poll that begins its turn.
 const MOST_POLLS: usize = 49;
 
 type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// A peer that sends Pings for ever, and what it counts. Each turn ends with writing Pongs.
+/// Returns a stream of endless Pings, and its counters. Each turn ends with writing Pongs.
 fn flood() -> (Flood, Arc<Mutex<Counts>>) {
     let counts = Arc::<Mutex<Counts>>::default();
     let frames = Arc::new(b"\x89\x00".repeat(1000));
@@ -41,7 +46,7 @@ struct Watch {
     most_polls: AtomicUsize,
 }
 
-/// A task that ends after this many turns, or does not end.
+/// A task that counts its polls, and may end after a number of turns.
 struct Watched<F> {
     task: Pin<Box<F>>,
     counts: Arc<Mutex<Counts>>,
@@ -68,7 +73,7 @@ impl<F: Future<Output = ()>> Future for Watched<F> {
     }
 }
 
-/// This many tasks that receive floods, in halves or not, each until it has had so many turns.
+/// Returns `count` tasks that receive floods, in halves or not. Each ends after `turns` turns.
 fn tasks(count: usize, turns: usize, halves: bool) -> (Vec<Task>, Arc<Watch>) {
     let watch = Arc::<Watch>::default();
     let one = |_| -> Task {
@@ -89,7 +94,7 @@ fn tasks(count: usize, turns: usize, halves: bool) -> (Vec<Task>, Arc<Watch>) {
     ((0..count).map(one).collect(), watch)
 }
 
-/// Each poll of a task that receives from all of them is a round.
+/// Each poll of a task that receives from all connections is a round.
 #[test]
 fn a_task_that_polls_a_hundred_floods_each_time_begins_a_few_turns() {
     for halves in [false, true] {
@@ -101,7 +106,7 @@ fn a_task_that_polls_a_hundred_floods_each_time_begins_a_few_turns() {
             watch.turns.load(Ordering::Relaxed) - before
         };
         assert_eq!(poll(), 100, "the first turn is everybody's");
-        // The first rounds call those that the test had before.
+        // The first rounds still admit connections of earlier tests on this thread.
         let turns: Vec<_> = (0..150).map(|_| poll()).skip(50).collect();
         assert!(turns.iter().all(|turns| (1..=12).contains(turns)), "halves: {halves}: {turns:?}");
         let most = watch.most_polls.load(Ordering::Relaxed);
@@ -109,9 +114,9 @@ fn a_task_that_polls_a_hundred_floods_each_time_begins_a_few_turns() {
     }
 }
 
-/// It polls only those that were woken, and two of them before it yields itself.
+/// The task polls only futures that were woken, and yields after two of them.
 #[test]
-fn floods_that_are_polled_as_they_are_woken_go_on() {
+fn floods_that_are_polled_after_wakeups_progress() {
     for halves in [false, true] {
         let (tasks, watch) = tasks(100, 3, halves);
         let mut all: FuturesUnordered<_> = tasks.into_iter().collect();
@@ -122,10 +127,10 @@ fn floods_that_are_polled_as_they_are_woken_go_on() {
     }
 }
 
-/// A future that is dropped has no place to lose: the connection has it.
+/// Dropping a future does not lose the place in line, because the connection owns it.
 #[test]
-fn a_call_that_is_dropped_while_it_waits_holds_up_nothing() {
-    // Those before it in the line, which nobody polls any more.
+fn a_call_that_is_dropped_in_line_delays_nothing() {
+    // These connections are ahead in line, and are not polled any more.
     let (mut others, _) = tasks(100, usize::MAX, false);
     let cx = &mut Context::from_waker(Waker::noop());
     others.iter_mut().for_each(|task| assert!(task.as_mut().poll(cx).is_pending()));
@@ -160,9 +165,9 @@ fn a_call_that_is_dropped_while_it_waits_holds_up_nothing() {
     }
 }
 
-/// The parts of a WebSocket that waits make one that begins with a turn.
+/// A WebSocket that is made from the parts of a waiting one begins with a turn.
 #[test]
-fn a_place_in_the_line_is_not_taken_along() {
+fn a_websocket_made_from_parts_begins_with_a_turn() {
     let (mut ws, counts) = flooded(&Clock::default(), patient());
     let mut before = 0;
     let mut has_had_a_turn = || {
@@ -180,7 +185,7 @@ fn a_place_in_the_line_is_not_taken_along() {
     assert!(has_had_a_turn());
 }
 
-/// A group closes, and the peers go on sending instead of answering: the connections end in time.
+/// A group closes, and the peers send endlessly instead of answering. The connections must end in time.
 #[test]
 fn deadlines_and_groups_wait_for_a_bounded_number_of_rounds() {
     for halves in [false, true] {
@@ -219,7 +224,7 @@ fn deadlines_and_groups_wait_for_a_bounded_number_of_rounds() {
         assert_eq!(poll(10), 0);
         group.close(CloseCode::GOING_AWAY, "").unwrap();
         assert_eq!(poll(MOST_POLLS), 0);
-        // Nothing is written behind a Close.
+        // RFC 6455 5.5.1: nothing is written behind a Close.
         let written = |counts: &[Arc<Mutex<Counts>>]| {
             counts.iter().map(|counts| counts.lock().unwrap().written).collect::<Vec<_>>()
         };
@@ -238,9 +243,9 @@ fn deadlines_and_groups_wait_for_a_bounded_number_of_rounds() {
     }
 }
 
-/// A WebSocket that two tasks share by `StreamExt::split`: the one that sends does not wait in the line.
+/// Two tasks share a WebSocket by `StreamExt::split`. The task that sends does not wait in line.
 #[test]
-fn a_task_that_sends_beside_one_that_waits_goes_on() {
+fn a_task_that_sends_beside_a_waiting_one_progresses() {
     let (mut others, _) = tasks(100, usize::MAX, false);
     let cx = &mut Context::from_waker(Waker::noop());
     others.iter_mut().for_each(|task| assert!(task.as_mut().poll(cx).is_pending()));
@@ -266,7 +271,7 @@ mod on_tokio {
         Builder::new_current_thread().start_paused(true).enable_time().build().unwrap().block_on(async {
             let mut set = JoinSet::new();
             tasks.into_iter().for_each(|task| drop(set.spawn(task)));
-            // The first turn is everybody's.
+            // Each connection begins with a turn.
             for _ in 0..5 {
                 yield_now().await;
             }
@@ -282,20 +287,20 @@ mod on_tokio {
     }
 
     #[test]
-    fn the_one_task_of_a_runtime_goes_on_by_itself() {
+    fn the_only_task_of_a_runtime_progresses() {
         let runtime = Builder::new_current_thread().enable_time().build().unwrap();
         for halves in [false, true] {
             let (mut tasks, watch) = tasks(1, 100, halves);
             runtime.block_on(tasks.remove(0));
             assert!(watch.most_polls.load(Ordering::Relaxed) <= 2);
-            // Outside of a runtime it wakes itself.
+            // Outside of a runtime the task wakes itself.
             let (mut tasks, _) = self::tasks(1, 100, halves);
             block_on(&Clock::default(), tasks.remove(0));
         }
     }
 
     #[test]
-    fn tasks_of_one_thread_within_a_runtime_of_many() {
+    fn tasks_of_one_thread_in_a_multi_thread_runtime_take_turns() {
         let runtime = Builder::new_multi_thread().worker_threads(2).build().unwrap();
         let (tasks, watch) = tasks(20, 10, false);
         let local = LocalSet::new();
@@ -308,9 +313,9 @@ mod on_tokio {
         assert!(watch.most_polls.load(Ordering::Relaxed) <= MOST_POLLS);
     }
 
-    /// Threads that have nothing to do take tasks from others.
+    /// Idle threads take tasks from other threads.
     #[test]
-    fn tasks_that_threads_take_from_each_other_line_up() {
+    fn tasks_that_threads_steal_take_turns() {
         for halves in [false, true] {
             let (tasks, watch) = tasks(40, 10, halves);
             Builder::new_multi_thread().worker_threads(2).build().unwrap().block_on(async {
@@ -327,10 +332,10 @@ mod on_tokio {
     }
 }
 
-/// An executor whose threads take each task from the same queue: it moves with every other poll.
+/// The threads of this executor share one queue, so a task moves to another thread with every second poll.
 #[cfg(feature = "async-io")]
 #[test]
-fn tasks_that_any_thread_polls_line_up() {
+fn tasks_that_any_thread_polls_take_turns() {
     for halves in [false, true] {
         let (tasks, watch) = tasks(40, 10, halves);
         let executor = smol::Executor::new();

@@ -1,4 +1,8 @@
-//! Who is alive: a peer that says nothing is given up in time, and one that is slow is not.
+//! Liveness: a silent peer is given up in time, and a slow peer is not.
+//!
+//! These tests cover keepalive Pings, sends that wait, halves, and streams that stall or hold bytes back. They
+//! check the time of each outcome on the virtual clock. The rules themselves are tested on the core in
+//! `tests/scenarios/timers.rs`.
 
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
@@ -13,17 +17,17 @@ use super::support::*;
 
 const ROLES: [Role; 2] = [Role::Server, Role::Client];
 
-/// A Ping after half a second, and 700 ms for its Pong.
+/// Returns a configuration with a Ping after 500 ms of silence and 700 ms for its Pong.
 fn impatient() -> Config {
     Config::new().ping_interval(Some(ms(500))).pong_timeout(Some(ms(700)))
 }
 
-/// The time that has passed, in milliseconds.
+/// Returns the time that has passed, in milliseconds.
 fn millis(clock: &Clock) -> u128 {
     clock.now().since_origin().as_millis()
 }
 
-/// Nobody is there to close with, so the end does not wait for `close_timeout`.
+/// A dead peer does not answer a Close, so the end does not wait for `close_timeout`.
 #[test]
 fn s7_1_1_a_dead_peer_is_reported_when_its_pong_is_overdue() {
     for role in ROLES {
@@ -45,7 +49,7 @@ fn s7_1_1_a_dead_peer_is_reported_when_its_pong_is_overdue() {
             let (mut reader, _writer) = ws.split();
             assert_eq!(block_on(&clock, reader.recv()).unwrap(), None);
             in_time(&clock);
-            // The Close was tried to be written.
+            // The WebSocket tried to write a Close.
             peer.pump();
             assert_eq!(peer.heard[1], Heard::Close(1011));
         }
@@ -53,7 +57,7 @@ fn s7_1_1_a_dead_peer_is_reported_when_its_pong_is_overdue() {
 }
 
 #[test]
-fn s7_1_1_a_dead_peer_ends_what_waits_to_be_sent() {
+fn s7_1_1_a_dead_peer_ends_a_waiting_send() {
     for role in ROLES {
         for keeps in [false, true] {
             let manner = || Manner { capacity: 1000, keeps, ..Manner::default() };
@@ -66,7 +70,7 @@ fn s7_1_1_a_dead_peer_ends_what_waits_to_be_sent() {
             assert_eq!(block_on(&clock, ws.wait_closed()).unwrap(), Outcome::TimedOut(Which::Pong));
             assert_eq!(millis(&clock), 1200);
 
-            // The one half in a send, the other one receiving or not.
+            // One half waits in a send. The other half receives or does not.
             for receives in [false, true] {
                 let (clock, ws, _peer) = pair(role, manner(), impatient());
                 let (mut reader, mut writer) = ws.split();
@@ -84,7 +88,7 @@ fn s7_1_1_a_dead_peer_ends_what_waits_to_be_sent() {
     }
 }
 
-/// A peer that takes `piece` bytes every `every`, and stalls for 1.2 s at 40 s and at 75 s.
+/// Takes `piece` bytes every `every`, and stalls for 1.2 s at 40 s and at 75 s.
 async fn slow(clock: &Clock, peer: &mut Peer, piece: usize, every: Duration) {
     loop {
         let second = clock.seconds();
@@ -94,12 +98,12 @@ async fn slow(clock: &Clock, peer: &mut Peer, piece: usize, every: Duration) {
     }
 }
 
-/// The server only sends, and the Pongs lie unread in the socket unless a send that waits reads them.
+/// The server only sends. The peer's Pongs stay unread unless the waiting send reads them.
 #[test]
-fn s5_5_2_a_peer_that_takes_what_is_pushed_and_answers_is_never_given_up() {
+fn s5_5_2_a_peer_that_reads_and_answers_is_never_given_up() {
     for keeps in [false, true] {
         for halves in [false, true] {
-            // Half a megabyte in the buffers of both systems, and 160 KiB a second.
+            // Both systems buffer half a megabyte, and the peer reads 160 KiB per second.
             let manner = Manner { capacity: 512 << 10, keeps, ..Manner::default() };
             let (clock, mut ws, mut peer) = pair(Role::Server, manner, Config::new());
             let mut taking = pin!(slow(&clock, &mut peer, 8 << 10, ms(50)));
@@ -140,10 +144,10 @@ fn s5_5_2_a_peer_that_reads_slowly_within_one_send_is_never_given_up() {
     }
 }
 
-/// A peer that takes what is written but never answers is given up after the Ping has had its own time and three times
-/// as much for the writes that went on.
+/// A peer that reads but never answers is given up after the pong timeout, extended up to three times by progress
+/// of writes.
 #[test]
-fn s5_5_3_a_peer_that_only_takes_is_given_up_in_bounded_time() {
+fn s5_5_3_a_peer_that_only_reads_is_given_up_in_bounded_time() {
     let (clock, mut ws, peer) =
         pair(Role::Server, Manner { capacity: 64 << 10, ..Manner::default() }, Config::new());
     let end = peer.end.clone();
@@ -161,9 +165,9 @@ fn s5_5_3_a_peer_that_only_takes_is_given_up_in_bounded_time() {
     assert!((30 + 30..=30 + 30 + 90 + 8).contains(&died), "{died}");
 }
 
-/// While writes go on, Pings do, too: a peer that answers them never shows an idle proxy an idle connection.
+/// Pings are sent while writes progress, so that an idle proxy sees traffic in both directions.
 #[test]
-fn s5_5_2_pings_go_out_while_sends_never_have_to_wait() {
+fn s5_5_2_pings_are_sent_while_no_send_has_to_wait() {
     let (clock, mut ws, mut peer) = pair(Role::Server, Manner::default(), Config::new());
     for _ in 0..100 {
         block_on(&clock, ws.send("news")).unwrap();
@@ -174,9 +178,9 @@ fn s5_5_2_pings_go_out_while_sends_never_have_to_wait() {
     assert!((2..=4).contains(&pings), "{pings}");
 }
 
-/// What a send reads ahead is bounded, and is there for the next receive: all of it, in order.
+/// A waiting send reads a bounded number of bytes ahead. The next receive delivers all of them, in order.
 #[test]
-fn s5_4_what_a_waiting_send_has_read_is_received_afterwards() {
+fn s5_4_messages_read_by_a_waiting_send_are_received_later() {
     for halves in [false, true] {
         let manner = Manner { capacity: 1000, ..Manner::default() };
         let (clock, mut ws, mut peer) = pair(Role::Server, manner, Config::new());
@@ -219,7 +223,7 @@ fn s5_4_what_a_waiting_send_has_read_is_received_afterwards() {
 }
 
 #[test]
-fn s10_4_what_a_waiting_send_reads_is_bounded() {
+fn s10_4_a_waiting_send_reads_a_bounded_amount() {
     let manner = Manner { capacity: 10, ..Manner::default() };
     let (_clock, mut ws, mut peer) = pair(Role::Server, manner, patient());
     peer.connection.send(vec![0; 10 << 20]).unwrap();
@@ -235,9 +239,10 @@ fn s10_4_what_a_waiting_send_reads_is_bounded() {
     assert!(unread >= (10 << 20) - (64 << 10), "{unread} bytes are left of 10 MiB");
 }
 
-/// The caller gives each send half a second, and then tries another one: the peer is dead all the same.
+/// The caller gives up each send after half a second and starts another. The dead peer must be detected all the
+/// same.
 #[test]
-fn s7_1_1_sends_that_are_given_up_early_do_not_put_off_the_end() {
+fn s7_1_1_dropped_sends_do_not_postpone_the_end() {
     let manner = || Manner { capacity: 1000, ..Manner::default() };
     let (clock, mut ws, _peer) = pair(Role::Server, manner(), Config::new());
     let mut tries = 0;
@@ -267,7 +272,7 @@ fn s7_1_1_sends_that_are_given_up_early_do_not_put_off_the_end() {
     assert_eq!(clock.seconds(), 60);
 }
 
-/// The first of two futures, unless the second one is ready before.
+/// Waits for the first of two futures. Returns `None` if the second one is ready earlier.
 async fn first_of<T>(first: impl Future<Output = T>, second: impl Future<Output = ()>) -> Option<T> {
     let (mut first, mut second) = (pin!(first), pin!(second));
     poll_fn(|cx| {
@@ -279,9 +284,9 @@ async fn first_of<T>(first: impl Future<Output = T>, second: impl Future<Output 
     .await
 }
 
-/// A large fragment is read straight to where it will be delivered, past the buffer for input.
+/// A large fragment is read directly into its message, past the read buffer.
 #[test]
-fn s5_5_2_a_large_fragment_that_comes_slowly_is_life_and_data() {
+fn s5_5_2_a_slow_large_fragment_counts_as_traffic_and_as_data() {
     let configs = [Config::new(), patient().idle_timeout(Some(ms(20_000)))];
     for (config, halves) in configs.into_iter().flat_map(|config| [(config.clone(), false), (config, true)]) {
         let (clock, mut ws, mut peer) = pair(Role::Server, Manner::default(), config);
@@ -292,7 +297,7 @@ fn s5_5_2_a_large_fragment_that_comes_slowly_is_life_and_data() {
             for piece in bytes.chunks(bytes.len() / 100) {
                 end.arrive(piece);
                 sleep(&clock, ms(1500)).await;
-                // Pings are not answered: in the middle of a frame that cannot be.
+                // The peer cannot answer Pings in the middle of its frame.
             }
             peer.connection.send_fragment(hybi::MessageKind::Binary, b"end", true).unwrap();
             end.arrive(&wire(&mut peer.connection));
@@ -308,9 +313,9 @@ fn s5_5_2_a_large_fragment_that_comes_slowly_is_life_and_data() {
     }
 }
 
-/// With all timers off but the one for closing, a peer that has sent its FIN and does not read cannot hold the end back.
+/// With the close timeout as the only timer, a peer that sent its FIN and does not read cannot delay the end.
 #[test]
-fn s7_1_1_a_peer_that_sends_no_more_and_does_not_read_is_given_up() {
+fn s7_1_1_a_peer_that_half_closed_and_does_not_read_is_given_up() {
     for halves in [false, true] {
         let config = patient().close_timeout(Some(ms(10_000)));
         let (clock, mut ws, peer) = pair(Role::Server, Manner { capacity: 10, ..Manner::default() }, config);
@@ -327,9 +332,10 @@ fn s7_1_1_a_peer_that_sends_no_more_and_does_not_read_is_given_up() {
     }
 }
 
-/// What the stream itself holds back is written, and no more bytes wait for it: the end is not held back either.
+/// The stream holds back bytes that it accepted, and the queue is empty. The end must not be delayed in this case
+/// either.
 #[test]
-fn s7_1_1_a_flush_that_never_ends_does_not_hold_back_the_end() {
+fn s7_1_1_a_flush_that_never_completes_does_not_delay_the_end() {
     for (halves, ends) in [(false, false), (false, true), (true, false), (true, true)] {
         let config = patient().close_timeout(Some(ms(10_000)));
         let manner = Manner { never_flushed: true, ..Manner::default() };
@@ -358,10 +364,10 @@ fn the_clock_of_a_fresh_connection_begins_at_zero() {
     assert_eq!(clock.now(), Instant::ZERO);
 }
 
-/// All of a message is written at the moment when a Ping is due, and input has arrived that makes the Ping unnecessary.
-/// There is nothing left to wait for.
+/// The whole message is written at the instant when a Ping is due. Input has arrived that makes the Ping
+/// unnecessary, so nothing is left to wait for.
 #[test]
-fn a_send_that_has_written_everything_returns_though_a_timer_was_due() {
+fn a_send_that_wrote_everything_returns_although_a_timer_was_due() {
     let config = || Config::new().ping_interval(Some(ms(500))).pong_timeout(Some(ms(500)));
     let (clock, mut ws, mut peer) = pair(Role::Server, Manner::default(), config());
     clock.advance(ms(1000));
@@ -377,9 +383,9 @@ fn a_send_that_has_written_everything_returns_though_a_timer_was_due() {
     assert!(poll_once(writer.send("now")).is_ready());
 }
 
-/// As before, where the stream takes enough for the message to be accepted, but not all that is queued.
+/// The stream takes enough for the message to be accepted, but not the whole queue.
 #[test]
-fn a_feed_that_has_got_room_returns_though_a_timer_was_due() {
+fn a_feed_below_the_high_water_mark_returns_although_a_timer_was_due() {
     let config = Config::new().ping_interval(Some(ms(500))).pong_timeout(Some(ms(500))).high_water(100);
     let (clock, mut ws, mut peer) = pair(Role::Server, Manner { capacity: 150, ..Manner::default() }, config);
     assert!(poll_once(ws.feed(vec![0; 200])).is_ready());
@@ -389,11 +395,11 @@ fn a_feed_that_has_got_room_returns_though_a_timer_was_due() {
     assert!(poll_once(ws.feed("now")).is_ready());
 }
 
-/// The memory for compression is due to be given back before the Pong is due. The half that receives has none of it, and
-/// so waits for neither: it must hear of the Ping that the other half sends.
+/// The release of compression memory is due before the Pong. The receiving half has no such memory and would wait
+/// for neither deadline, so it must learn of the Ping that the sending half writes.
 #[cfg(feature = "deflate")]
 #[test]
-fn s5_5_3_a_writer_that_pings_has_the_reader_wait_for_the_pong_though_memory_is_released_sooner() {
+fn s5_5_3_the_reader_waits_for_the_pong_of_the_writers_ping() {
     let compression = hybi::deflate::Compression { release_after: Some(ms(500)), ..Default::default() };
     let config = Config::new().pong_timeout(Some(ms(1000))).compression(compression);
     let (clock, ws, _peer) = pair_with(Role::Server, Manner::default(), config, true);

@@ -1,5 +1,8 @@
-//! The WebSocket of runtimes that poll, over a stream and a clock that do as they are told: no socket, no
-//! waiting. What only tokio or only async-io has is tested over sockets.
+//! The WebSocket of the asynchronous adapters, over a stream and a clock that the test controls.
+//!
+//! `support.rs` has the stream, the clock, an executor and the peer. No test uses a socket or waits for real
+//! time, except in `runtimes.rs`, which tests what belongs to tokio or async-io alone. The core is tested in
+//! `tests/scenarios/`. `tests/adapters_simulation/` runs the same adapters in random conversations.
 #![allow(
     missing_docs,
     unreachable_pub,

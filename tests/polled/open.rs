@@ -1,4 +1,8 @@
-//! The opening handshake.
+//! The opening handshake of both roles.
+//!
+//! These tests run a handshake over streams that move few bytes, wait, stall or fail at one call, and check
+//! refusals, timeouts and responses other than 101. The grammar of requests and responses is tested in
+//! `tests/handshake.rs`, slow readers of a response in `answers.rs`.
 
 use std::cell::RefCell;
 use std::io::ErrorKind;
@@ -30,7 +34,7 @@ fn manners() -> [Manner; 3] {
 }
 
 #[test]
-fn a_server_opens_and_keeps_what_came_behind() {
+fn a_server_opens_and_keeps_the_bytes_behind_the_request() {
     for manner in manners() {
         let (clock, end) = (Clock::default(), End::new(manner));
         end.arrive(REQUEST.as_bytes());
@@ -50,7 +54,7 @@ fn a_server_opens_and_keeps_what_came_behind() {
 }
 
 #[test]
-fn a_server_refuses() {
+fn a_server_sends_a_refusal() {
     for manner in manners() {
         let (clock, end) = (Clock::default(), End::new(manner));
         end.arrive(REQUEST.as_bytes());
@@ -65,7 +69,7 @@ fn a_server_refuses() {
         end.arrive(REQUEST.as_bytes());
         let refused = block_on(&clock, server(&clock).accept_with(end.clone(), |_| Err(Refusal::new(401))));
         assert!(matches!(refused, Err(AcceptError::Refused(why)) if why.status == 401));
-        // The peer never ends: no more is read than for a second.
+        // The peer keeps its end open. The server reads for one second and then ends.
         assert_eq!(clock.seconds(), 1);
 
         for (target, status) in [("/", "200"), ("/none", "404"), ("/chat", "426")] {
@@ -89,7 +93,7 @@ fn a_server_refuses() {
             assert!(end.state.lock().unwrap().shut_down);
         }
 
-        // A check of the request ends it as a rule does that is always checked.
+        // A check by the application ends the handshake like a built-in rule.
         let end = End::new(Manner::default());
         end.arrive(REQUEST.as_bytes());
         let server = server(&clock);
@@ -142,7 +146,7 @@ fn s9110_9_3_2_head_is_answered_without_a_body() {
 }
 
 #[test]
-fn a_handshake_takes_no_longer_than_it_may() {
+fn a_handshake_ends_at_its_timeout() {
     let (clock, end) = (Clock::default(), End::new(Manner::default()));
     end.arrive(b"GET / HT");
     let late = block_on(&clock, server(&clock).handshake_timeout(Some(ms(3000))).accept(end.clone()));
@@ -159,7 +163,7 @@ fn a_handshake_takes_no_longer_than_it_may() {
 
 type Accepted = Result<Ws, AcceptError<End, Clock>>;
 
-/// Runs both ends to where they are open, or to the error of either.
+/// Runs both ends until they are open, or until either fails.
 fn open_both(
     near: &End,
     far: &End,
@@ -188,7 +192,7 @@ fn open_both(
     });
     let connecting = async {
         let opened_here = client.open(near.clone(), "ws://a/chat").await;
-        // Some more turns for the other end.
+        // Give the other end some more turns.
         for _ in 0..20 {
             tick().await;
         }
@@ -216,7 +220,7 @@ fn both_ends_open() {
 }
 
 #[test]
-fn one_fault_at_each_call_of_a_handshake() {
+fn a_fault_at_any_call_of_a_handshake_has_a_typed_error() {
     for client_faulty in [true, false] {
         let open = |fault| {
             let clock = Clock::default();
@@ -247,7 +251,7 @@ fn one_fault_at_each_call_of_a_handshake() {
                 assert_eq!(open(Some((at, fault))).0, None, "{fault:?} at {at}");
             }
             assert_eq!(open(Some((at, Fault::Reset))).0, Some(ErrorKind::ConnectionReset), "at {at}");
-            // A flush neither takes nor gives anything.
+            // A flush moves no bytes, so this fault has no effect on it.
             seen.insert(open(Some((at, Fault::Zero))).0);
         }
         assert!(seen.into_iter().eq([None, Some(ErrorKind::WriteZero), Some(ErrorKind::UnexpectedEof)]));
@@ -255,7 +259,7 @@ fn one_fault_at_each_call_of_a_handshake() {
 }
 
 #[test]
-fn a_client_hears_that_it_is_not_wanted() {
+fn a_client_receives_a_refusal() {
     let (clock, end) = (Clock::default(), End::new(Manner::default()));
     end.arrive(b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 2\r\n\r\nno");
     let client = Client::with_timer(clock.clone());
@@ -272,7 +276,7 @@ fn a_client_hears_that_it_is_not_wanted() {
     assert!(matches!(block_on(&clock, client.open(end, "ftp://a/")), Err(ConnectError::Url(_))));
 }
 
-/// The answer to a client to which `response` arrives, all at once or byte by byte.
+/// Returns the answer for a client that receives `response`, all at once or byte by byte.
 fn answer_to(response: &[u8], byte_by_byte: bool) -> HttpAnswer<End> {
     let manner = Manner { piece: if byte_by_byte { 1 } else { usize::MAX }, ..Manner::default() };
     let (clock, end) = (Clock::default(), End::new(manner));
@@ -308,7 +312,7 @@ fn s9110_15_2_an_answer_has_the_headers_of_the_final_response() {
             assert_eq!(answer.head(), last.as_bytes());
             assert_eq!(answer.head_len, interim.len() + last.len());
             assert!(b"body".starts_with(answer.body()));
-            // What was found stays with the answer.
+            // The headers stay available after the stream was removed from the error.
             let ConnectError::Http(bare) = ConnectError::Http(answer).without_stream() else { panic!() };
             assert_eq!((bare.headers().iter().count(), bare.head()), (headers.len(), last.as_bytes()));
         }

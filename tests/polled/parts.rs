@@ -1,4 +1,8 @@
-//! A WebSocket that is taken apart and put together, and streams that lie.
+//! `into_parts` and `from_parts`, and streams that report wrong counts.
+//!
+//! A WebSocket can be taken apart into its stream, connection and inbox, and be continued with another clock. No
+//! accepted or received byte may be lost, and a failed write must be remembered. A stream that claims to have
+//! moved more bytes than it was given must cause an error.
 
 use std::io::{self, ErrorKind};
 use std::pin::Pin;
@@ -10,7 +14,7 @@ use hybi::{CloseCode, Config, Inbox, Outcome, Role};
 
 use super::support::*;
 
-/// Takes a WebSocket apart, and goes on with another clock that begins at zero.
+/// Takes a WebSocket apart, and continues it with another clock that begins at zero.
 fn again(ws: Ws) -> (Clock, Ws) {
     let (stream, connection, inbox) = ws.into_parts();
     let clock = Clock::default();
@@ -18,11 +22,11 @@ fn again(ws: Ws) -> (Clock, Ws) {
 }
 
 #[test]
-fn s5_5_2_timers_go_on_with_another_clock() {
+fn s5_5_2_timers_continue_with_another_clock() {
     for age in [3, 3600, 1_000_000] {
         let config = Config::new().ping_interval(Some(ms(300))).pong_timeout(None);
         let (clock, mut ws, mut peer) = pair(Role::Server, Manner::default(), config);
-        // A message now and then, until it is as old as that.
+        // The connection receives a message at this age, so its timers do not start at zero.
         clock.advance(ms(age * 1000));
         peer.connection.send_text("x").unwrap();
         peer.say();
@@ -40,7 +44,7 @@ fn s5_5_2_timers_go_on_with_another_clock() {
 }
 
 #[test]
-fn s7_1_1_a_close_timer_that_runs_goes_on_with_another_clock() {
+fn s7_1_1_a_running_close_timer_continues_with_another_clock() {
     let (clock, mut ws, _peer) = pair(Role::Client, Manner::default(), Config::new());
     clock.advance(ms(3_600_000));
     block_on(&clock, ws.close(CloseCode::NORMAL, "")).unwrap();
@@ -49,9 +53,10 @@ fn s7_1_1_a_close_timer_that_runs_goes_on_with_another_clock() {
     assert_eq!(clock.now().since_origin(), ms(10_000));
 }
 
-/// A stream that takes no vectors and may keep what it was offered, in the middle of a frame, at every point.
+/// The stream does not take vectors, and may keep the bytes that it was offered. It is taken apart at every point
+/// of a frame.
 #[test]
-fn s5_4_nothing_that_was_accepted_is_lost_in_parts() {
+fn s5_4_no_accepted_message_is_lost_by_into_parts() {
     for keeps in [false, true] {
         for taken in (0..40).chain((40..30_000).step_by(1997)) {
             let manner = Manner { capacity: 10, keeps, ..Manner::default() };
@@ -83,9 +88,9 @@ fn s5_4_nothing_that_was_accepted_is_lost_in_parts() {
     }
 }
 
-/// What a send that waited has read is in the inbox that comes out.
+/// The bytes that a waiting send has read are in the inbox.
 #[test]
-fn s5_4_what_was_read_ahead_is_in_the_parts() {
+fn s5_4_bytes_read_ahead_are_in_the_parts() {
     let manner = Manner { capacity: 10, ..Manner::default() };
     let (_, mut ws, mut peer) = pair(Role::Server, manner, patient());
     for n in 0..5 {
@@ -100,7 +105,7 @@ fn s5_4_what_was_read_ahead_is_in_the_parts() {
     }
 }
 
-/// A stream that claims more than it did.
+/// A stream that claims to have moved more bytes than it was given.
 #[derive(Debug)]
 struct Liar {
     reads: bool,
@@ -127,7 +132,7 @@ impl AsyncWrite for Liar {
 }
 
 #[test]
-fn a_stream_that_claims_more_than_it_did_is_an_error() {
+fn a_stream_that_reports_too_many_bytes_is_an_error() {
     let lied = |result: Result<(), Error>| match result {
         Err(Error::Io(error)) => {
             assert_eq!(error.kind(), ErrorKind::InvalidData);
@@ -150,26 +155,26 @@ fn a_stream_that_claims_more_than_it_did_is_an_error() {
         } else {
             lied(block_on(&clock, start(true).recv()).map(|_| ()));
             lied(block_on(&clock, start(false).send("x")));
-            // Also what is written from where it lies.
+            // A large payload is written without being copied, by another function.
             let mut ws = start(false);
             let sent = block_on(&clock, ws.send_binary(&[0; 100_000]));
             assert!(matches!(sent, Err(Error::Io(_))), "{sent:?}");
         }
     }
-    // And in the handshake.
+    // The handshake checks the count as well.
     let server = hybi::adapters::futures_io::Server::with_timer(Clock::default());
     let clock = Clock::default();
     let accepted = block_on(&clock, server.accept(Liar { reads: true }));
     assert!(accepted.is_err());
 }
 
-/// The answer to the peer's Close was offered to the stream and never taken: that is no clean end.
+/// The answer to the peer's Close was offered to the stream and never taken. Such an end is not clean.
 #[test]
-fn s7_1_4_an_end_is_not_clean_where_our_close_never_left() {
+fn s7_1_4_an_end_is_not_clean_if_our_close_was_never_taken() {
     for (keeps, halves) in [(false, false), (false, true), (true, false), (true, true)] {
         let manner = Manner { capacity: 100, keeps, ..Manner::default() };
         let (clock, mut ws, mut peer) = pair(Role::Server, manner, Config::new());
-        // The pipe is full, and nobody takes anything out any more.
+        // The pipe is full, and nothing is read from it any more.
         assert!(poll_once(ws.send(vec![0; 98])).is_ready());
         peer.connection.close(hybi::Instant::ZERO, CloseCode::NORMAL, "").unwrap();
         peer.say();
@@ -189,7 +194,7 @@ fn s7_1_4_an_end_is_not_clean_where_our_close_never_left() {
 }
 
 #[test]
-fn s5_6_what_waits_is_bounded_by_high_water_and_one_message() {
+fn s5_6_the_queue_is_bounded_by_high_water_and_one_message() {
     for keeps in [false, true] {
         let manner = Manner { capacity: 100, keeps, ..Manner::default() };
         let (_, mut ws, _peer) = pair(Role::Server, manner, patient().high_water(1000));
@@ -203,15 +208,15 @@ fn s5_6_what_waits_is_bounded_by_high_water_and_one_message() {
 }
 
 #[test]
-fn a_write_that_has_failed_is_remembered_in_the_parts() {
+fn a_failed_write_is_remembered_in_the_parts() {
     for (keeps, through) in [(false, false), (false, true), (true, false), (true, true)] {
-        // The write is the first call, unless it is looked first whether anything is to be read.
+        // The write is the first call, unless the WebSocket first looks for input.
         let manner = Manner { keeps, fault: Some((0, Fault::Reset)), ..Manner::default() };
         let (clock, mut ws, mut peer) = pair(Role::Server, manner, patient());
         let sent =
             if through { block_on(&clock, ws.send_text("lost")) } else { block_on(&clock, ws.send("lost")) };
         assert!(matches!(sent, Err(Error::Io(_))), "{sent:?}");
-        // How much of it the peer has is not known, so nothing may follow it.
+        // The peer may have received any part of the message, so nothing may be written behind it.
         peer.end.state.lock().unwrap().broken = false;
         peer.connection.send_text("still there").unwrap();
         peer.say();

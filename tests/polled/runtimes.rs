@@ -1,6 +1,9 @@
-//! What is tokio's and what is async-io's: sockets, clocks, and what can be sent where.
+//! The parts that belong to tokio or async-io: sockets, clocks, and auto traits.
+//!
+//! These are the only tests of this directory that use sockets or a runtime's own timer. They check conversations
+//! over TCP, arbitrary streams, alarms, and that types and futures are `Send`.
 
-/// Whoever holds one can send it to another thread, share it, and pin it without care.
+/// Checks that a value can be sent to another thread, shared and moved.
 #[cfg(any(feature = "tokio", feature = "async-io"))]
 fn is_sync<T: Send + Sync + Unpin>() {}
 
@@ -29,7 +32,7 @@ mod on_tokio {
     }
 
     #[test]
-    fn what_can_be_sent_and_moved() {
+    fn handles_can_be_sent_and_moved() {
         is_sync::<WebSocket>();
         is_sync::<WebSocket<DuplexStream>>();
         is_sync::<Reader>();
@@ -43,7 +46,7 @@ mod on_tokio {
         is_sync::<Error>();
     }
 
-    /// The futures of all that waits.
+    /// The futures of all operations that wait must be `Send`.
     #[expect(dead_code, reason = "it is enough that it compiles")]
     async fn futures_can_be_sent(mut ws: WebSocket, stream: TcpStream) {
         sends(accept(stream)).await.unwrap();
@@ -73,7 +76,7 @@ mod on_tokio {
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-    async fn over_tcp_in_halves_that_live_in_two_tasks() {
+    async fn halves_in_two_tasks_converse_over_tcp() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("ws://{}/", listener.local_addr().unwrap());
         let server =
@@ -98,7 +101,7 @@ mod on_tokio {
     }
 
     #[tokio::test]
-    async fn a_large_message_both_ways() {
+    async fn a_large_message_is_echoed() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("ws://{}/", listener.local_addr().unwrap());
         tokio::spawn(async move { echo(accept(listener.accept().await.unwrap().0).await.unwrap()).await });
@@ -117,9 +120,9 @@ mod on_tokio {
         Box::new(stream)
     }
 
-    /// Streams other than TCP are its equals: the same calls, halves and timers.
+    /// Streams other than TCP have the same calls, halves and timers.
     #[tokio::test(start_paused = true)]
-    async fn any_stream_is_split_and_has_timers() {
+    async fn any_stream_can_be_split_and_has_timers() {
         async fn talks(
             near: impl AsyncRead + AsyncWrite + Unpin,
             far: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -157,7 +160,7 @@ mod on_tokio {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn timers_are_those_of_tokio() {
+    async fn timers_use_the_clock_of_tokio() {
         let (near, _far) = duplex(1 << 16);
         let connection = hybi::Connection::server(hybi::Instant::ZERO, Config::new(), hybi::Outbox::new());
         let began = tokio::time::Instant::now();
@@ -168,7 +171,7 @@ mod on_tokio {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn timers_run_for_a_task_that_has_used_up_its_turn_and_after_another() {
+    async fn timers_fire_for_a_task_that_used_up_its_budget() {
         let (near, _far) = duplex(1 << 16);
         let connection = hybi::Connection::server(hybi::Instant::ZERO, Config::new(), hybi::Outbox::new());
         let mut ws = WebSocket::from_parts(near, connection, hybi::Inbox::empty());
@@ -183,7 +186,7 @@ mod on_tokio {
         let mut turns = 0;
         let outcome = poll_fn(|cx| {
             turns += 1;
-            // Until nothing more of tokio's is ready in this turn: not even the alarm.
+            // Use up the budget of this turn, so that not even the alarm is ready.
             while turns == 1 && pin!(tokio::task::coop::consume_budget()).poll(cx).is_ready() {}
             waiting.as_mut().poll(cx)
         });
@@ -191,7 +194,7 @@ mod on_tokio {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_handshake_that_never_comes() {
+    async fn a_handshake_that_never_comes_times_out() {
         let (near, mut far) = duplex(1 << 16);
         let accepted = Server::new().handshake_timeout(Some(Duration::from_secs(2))).accept(near).await;
         assert!(matches!(accepted, Err(AcceptError::Rejected(why)) if why.status() == 408));
@@ -201,7 +204,7 @@ mod on_tokio {
     }
 
     #[tokio::test]
-    async fn over_any_stream() {
+    async fn a_conversation_runs_over_any_stream() {
         let (near, far) = duplex(100);
         let server = tokio::spawn(async move {
             let mut ws = accept(far).await.unwrap();
@@ -214,8 +217,8 @@ mod on_tokio {
         assert_eq!(reader.wait_closed().await.unwrap().code(), CloseCode::ABNORMAL);
     }
 
-    /// As a stream over OpenSSL: of a write that waits it has taken what it was offered, 16 KiB at most, and says
-    /// of the next write that this is written, whatever it is of.
+    /// A stream like one over OpenSSL. A write that waits has already taken up to 16 KiB. The next write reports
+    /// these bytes as written, whatever it was offered.
     struct Taking {
         stream: DuplexStream,
         taken: Vec<u8>,
@@ -261,7 +264,7 @@ mod on_tokio {
     }
 
     #[tokio::test]
-    async fn a_stream_that_takes_what_it_is_offered_and_waits() {
+    async fn a_stream_that_keeps_what_it_was_offered_gets_whole_frames() {
         let (near, far) = duplex(100);
         let stream = Taking { stream: near, taken: Vec::new(), written: 0 };
         let server = |stream| {
@@ -278,7 +281,7 @@ mod on_tokio {
         for message in messages() {
             ws.feed(message).await.unwrap();
         }
-        // What waits was offered already when the answers to these are to go ahead of it.
+        // The queued message was already offered when these answers want to overtake it.
         assert!(timeout(Duration::ZERO, ws.flush()).await.is_err());
         for n in 0..5 {
             peer.ping(&[n]).await.unwrap();
@@ -299,7 +302,7 @@ mod on_tokio {
     }
 
     #[tokio::test]
-    async fn what_cannot_be_connected_to() {
+    async fn an_unreachable_address_is_an_error() {
         assert!(matches!(connect("wss://a/").await, Err(ConnectError::NeedsTls)));
         assert!(matches!(connect("ftp://a/").await, Err(ConnectError::Url(_))));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -315,7 +318,7 @@ mod on_tokio {
     }
 
     #[tokio::test]
-    async fn plain_http_lives_on_the_same_port() {
+    async fn plain_http_is_served_on_the_same_port() {
         let (near, mut far) = duplex(1 << 16);
         far.write_all(b"GET /page HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
         let Err(AcceptError::NotWebSocket(call)) = accept(near).await else { panic!("no call") };
@@ -343,7 +346,7 @@ mod on_async_io {
     use super::is_sync;
 
     #[test]
-    fn what_can_be_sent_and_moved() {
+    fn handles_can_be_sent_and_moved() {
         is_sync::<WebSocket<TcpStream>>();
         is_sync::<Reader<TcpStream>>();
         is_sync::<Writer<TcpStream>>();
@@ -353,7 +356,7 @@ mod on_async_io {
     }
 
     #[test]
-    fn over_tcp_in_halves_that_live_in_two_tasks() {
+    fn halves_in_two_tasks_converse_over_tcp() {
         smol::block_on(async {
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             let address = listener.local_addr().unwrap();
@@ -388,7 +391,7 @@ mod on_async_io {
     fn an_alarm_goes_off_when_it_is_set_and_not_before() {
         smol::block_on(async {
             let (mut timer, began) = (AsyncIo::default(), Instant::now());
-            // A later one takes the place of an earlier one, and the other way round.
+            // A later alarm replaces an earlier one, and the reverse.
             for (first, then) in [(5, 20), (10_000, 10)] {
                 let (first, then) = (Duration::from_millis(first), Duration::from_millis(then));
                 let now = timer.now();

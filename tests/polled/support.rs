@@ -1,4 +1,13 @@
-//! A stream, a clock and an executor that leave nothing to chance.
+//! A stream, a clock, an executor and a peer, all of them deterministic.
+//!
+//! - [`Clock`] is virtual. It moves to the next alarm when all tasks wait.
+//! - [`run`] polls a task only after a wakeup. If all tasks wait and there is no alarm, it panics: the tasks
+//!   would hang.
+//! - [`End`] is one end of a stream in memory. A [`Manner`] limits its calls, delays them or makes one of them
+//!   fail.
+//! - [`Peer`] is a connection of the core at the other end, which records its events.
+//!
+//! Calls and polls are bounded, so a busy loop fails a test instead of hanging it.
 
 use std::collections::VecDeque;
 use std::future::Future;
@@ -17,11 +26,11 @@ pub type Ws = WebSocket<End, Clock>;
 
 // --- the clock ---
 
-/// Time that passes when it is told to.
+/// A virtual clock. Clones share the time, and each clone has an alarm of its own.
 #[derive(Debug, Default)]
 pub struct Clock {
     time: Arc<Mutex<Time>>,
-    /// Which alarm is this one's.
+    /// Index of this clone's alarm.
     alarm: Option<usize>,
 }
 
@@ -89,14 +98,14 @@ impl Wake for Flag {
     }
 }
 
-/// How often a task may be polled: no test needs more, so whoever is polled more often is busy for nothing.
+/// Maximum number of polls of one task. No test needs more, so a task above it is in a busy loop.
 const MOST_POLLS: usize = 2_000_000;
 
-/// And how often a stream may be called.
+/// Maximum number of calls of one stream.
 const MOST_CALLS: usize = 100_000;
 
-/// Runs tasks until the first one is done. A task is polled only when it was woken; when all of them wait, time
-/// goes on to the next alarm, and where there is none they would wait for ever, which is a failure.
+/// Runs tasks until the first one is done. A task is polled only after it was woken. When all tasks wait, time
+/// moves to the next alarm. Without an alarm the tasks would hang, so this function panics.
 pub fn run<T>(
     clock: &Clock,
     first: impl Future<Output = T>,
@@ -132,20 +141,20 @@ pub fn block_on<T>(clock: &Clock, future: impl Future<Output = T>) -> T {
     run(clock, future, &mut [])
 }
 
-/// Waits until so much time has passed.
+/// Waits until `time` has passed.
 pub async fn sleep(clock: &Clock, time: Duration) {
     let mut clock = clock.clone();
     let until = clock.now() + time;
     std::future::poll_fn(|cx| clock.poll_at(cx, until)).await;
-    // The clock has no alarm for a task that is not there any more.
+    // Dropping the clone removes its alarm.
 }
 
-/// Polls a future once.
+/// Polls a future once, and drops it.
 pub fn poll_once<T>(future: impl Future<Output = T>) -> Poll<T> {
     pin!(future).poll(&mut Context::from_waker(Waker::noop()))
 }
 
-/// Polls a future, at most so often until it waits for the last time, and drops it then.
+/// Polls a future until it is ready or was polled `times` times, and drops it.
 pub fn poll_times<T>(times: usize, future: impl Future<Output = T>) -> Option<T> {
     let mut future = pin!(future);
     for _ in 0..times {
@@ -158,16 +167,16 @@ pub fn poll_times<T>(times: usize, future: impl Future<Output = T>) -> Option<T>
 
 // --- the stream ---
 
-/// What goes wrong with one call of a stream.
+/// A fault of one call of a stream.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Fault {
-    /// It takes or gives one byte.
+    /// The call moves one byte.
     Short,
-    /// It waits, and can go on at once.
+    /// The call waits, and is woken at once.
     Pending,
     Interrupted,
     Reset,
-    /// It gives or takes nothing.
+    /// The call moves no bytes, which means the end of the stream.
     Zero,
 }
 
@@ -179,20 +188,20 @@ struct Pipe {
     writer: Option<Waker>,
 }
 
-/// How a stream behaves.
+/// The behaviour of a stream.
 #[derive(Clone, Debug)]
 pub struct Manner {
-    /// The most bytes of one call.
+    /// Maximum number of bytes that one call moves.
     pub piece: usize,
     /// Each call waits once before it does anything.
     pub hesitant: bool,
-    /// The most bytes that lie in the pipe.
+    /// Maximum number of unread bytes in the pipe.
     pub capacity: usize,
     pub fault: Option<(usize, Fault)>,
-    /// As OpenSSL it encrypts what it is offered before it finds out that there is no room: the next write must begin with
-    /// the same bytes. It takes no vectors.
+    /// The stream encrypts its input before it knows whether it can send it, as OpenSSL does. The next write must
+    /// begin with the same bytes. Vectored writes are not supported.
     pub keeps: bool,
-    /// Its flush never ends.
+    /// A flush never completes.
     pub never_flushed: bool,
 }
 
@@ -214,18 +223,18 @@ pub struct State {
     reads: Pipe,
     writes: Pipe,
     hesitated: [bool; 4],
-    /// Calls so far.
+    /// Number of calls so far.
     pub calls: usize,
-    /// Of those, that wrote something.
+    /// Number of calls that wrote something.
     pub writes_done: usize,
-    /// It was reset: nothing goes any more.
+    /// The stream was reset. Every call fails.
     pub broken: bool,
     pub shut_down: bool,
-    /// What it was offered and has not taken.
+    /// Bytes that were offered and not taken.
     kept: Vec<u8>,
 }
 
-/// One end of a stream; clones are handles to it.
+/// One end of a stream. Clones are handles to the same end.
 #[derive(Clone, Debug)]
 pub struct End {
     pub state: Arc<Mutex<State>>,
@@ -245,7 +254,7 @@ impl End {
         Self { state: Arc::default(), manner }
     }
 
-    /// How many bytes this call may move.
+    /// Returns the number of bytes that this call may move.
     fn call(&self, state: &mut State, way: Way, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         let fault = self.manner.fault.filter(|(at, _)| *at == state.calls).map(|(_, fault)| fault);
         state.calls += 1;
@@ -265,7 +274,7 @@ impl End {
                 return Poll::Ready(Err(ErrorKind::ConnectionReset.into()));
             }
             Some(Fault::Zero) if matches!(way, Way::In | Way::Out) => {
-                // What has ended stays so.
+                // The end of a stream is permanent.
                 state.broken = true;
                 return Poll::Ready(Ok(0));
             }
@@ -282,17 +291,17 @@ impl End {
 
     // --- the far end ---
 
-    /// How many bytes have arrived that nobody has read.
+    /// Returns the number of bytes that have arrived and were not read.
     pub fn unread(&self) -> usize {
         self.state.lock().unwrap().reads.bytes.len()
     }
 
-    /// Who waits for input.
+    /// Returns the waker of the task that waits for input.
     pub fn reader_waker(&self) -> Option<Waker> {
         self.state.lock().unwrap().reads.reader.clone()
     }
 
-    /// Bytes arrive.
+    /// Makes `bytes` available to the reader.
     pub fn arrive(&self, bytes: &[u8]) {
         let mut state = self.state.lock().unwrap();
         state.reads.bytes.extend(bytes);
@@ -301,7 +310,7 @@ impl End {
         }
     }
 
-    /// The far end sends no more.
+    /// Ends the input: the peer sends no more.
     pub fn end(&self) {
         let mut state = self.state.lock().unwrap();
         state.reads.closed = true;
@@ -310,7 +319,7 @@ impl End {
         }
     }
 
-    /// The connection is reset.
+    /// Resets the stream.
     pub fn reset(&self) {
         let mut state = self.state.lock().unwrap();
         state.broken = true;
@@ -318,7 +327,7 @@ impl End {
         wakers.into_iter().flatten().for_each(Waker::wake);
     }
 
-    /// Takes some of what was written.
+    /// Takes at most `most` bytes that were written.
     pub fn take_some(&self, most: usize) -> Vec<u8> {
         let mut state = self.state.lock().unwrap();
         if let Some(waker) = state.writes.writer.take() {
@@ -328,7 +337,7 @@ impl End {
         state.writes.bytes.drain(..len).collect()
     }
 
-    /// Takes what was written.
+    /// Takes all bytes that were written.
     pub fn take_written(&self) -> Vec<u8> {
         let mut state = self.state.lock().unwrap();
         if let Some(waker) = state.writes.writer.take() {
@@ -414,7 +423,7 @@ impl AsyncWrite for End {
 
 // --- both ends ---
 
-/// The far end: a connection that notes what it hears.
+/// The peer: a connection that records its events.
 pub struct Peer {
     pub end: End,
     pub connection: Connection,
@@ -432,7 +441,7 @@ pub enum Heard {
     Closed(bool),
 }
 
-/// What an event says.
+/// Converts an event to an owned record.
 pub fn heard(event: Event<'_>) -> Heard {
     match event {
         Event::Text(text) => Heard::Text(text.to_owned()),
@@ -453,12 +462,12 @@ pub fn of_message(message: Message) -> Heard {
 }
 
 impl Peer {
-    /// Takes in what was written, and lets what it leads to arrive.
+    /// Reads all bytes that were written, and sends the replies.
     pub fn pump(&mut self) {
         self.pump_some(usize::MAX);
     }
 
-    /// The same, for some of it.
+    /// Reads at most `most` bytes that were written, and sends the replies.
     pub fn pump_some(&mut self, most: usize) {
         let written = self.end.take_some(most);
         self.take_in(&written);
@@ -469,9 +478,10 @@ impl Peer {
         self.say();
     }
 
-    /// Takes in some bytes.
+    /// Passes `written` to the connection.
     pub fn take_in(&mut self, written: &[u8]) {
-        // Byte by byte: where it was cut must not matter. Of what is large that would take long.
+        // Short input is passed byte by byte, because splits must not matter. For long input that would take too
+        // long.
         let mut rest = written;
         while !rest.is_empty() {
             let space = self.connection.read_space(&mut self.inbox);
@@ -489,7 +499,7 @@ impl Peer {
         }
     }
 
-    /// Lets what is queued arrive.
+    /// Sends the queued output.
     pub fn say(&mut self) {
         let bytes = wire(&mut self.connection);
         if !bytes.is_empty() {
@@ -501,14 +511,14 @@ impl Peer {
         }
     }
 
-    /// The messages that were heard.
+    /// Returns the messages that were received.
     pub fn messages(&self) -> Vec<Heard> {
         let messages = |heard: &&Heard| matches!(heard, Heard::Text(_) | Heard::Binary(_));
         self.heard.iter().filter(messages).cloned().collect()
     }
 }
 
-/// What a connection has queued.
+/// Takes all output that a connection has queued.
 pub fn wire(connection: &mut Connection) -> Vec<u8> {
     let mut all = Vec::new();
     loop {
@@ -530,17 +540,17 @@ pub fn connection(role: Role, config: Config) -> Connection {
     }
 }
 
-/// No timer at all.
+/// Returns a configuration without timers.
 pub const fn patient() -> Config {
     Config::new().ping_interval(None).pong_timeout(None).close_timeout(None)
 }
 
-/// A WebSocket in `role`, and the other end of its stream.
+/// Returns a WebSocket in `role`, and the peer at the other end of its stream.
 pub fn pair(role: Role, manner: Manner, config: Config) -> (Clock, Ws, Peer) {
     pair_with(role, manner, config, false)
 }
 
-/// The same, with compression or without.
+/// Like [`pair`], with permessage-deflate if `deflate` is set.
 pub fn pair_with(role: Role, manner: Manner, config: Config, deflate: bool) -> (Clock, Ws, Peer) {
     let (clock, end) = (Clock::default(), End::new(manner));
     let connection = |role, config| {
@@ -561,12 +571,12 @@ pub const fn ms(n: u64) -> Duration {
     Duration::from_millis(n)
 }
 
-/// The letters, over and over.
+/// Returns `len` letters in alphabetical order, repeated.
 pub fn letters(len: usize) -> String {
     ('a'..='z').cycle().take(len).collect()
 }
 
-/// Text that cannot be compressed to much less.
+/// Returns text that compression does not shorten much.
 pub fn noise(len: usize) -> String {
     static NOISE: LazyLock<String> = LazyLock::new(|| {
         let mut state = 1_u32;

@@ -1,4 +1,8 @@
-//! The timers of the core, driven by the runtime's clock.
+//! The timers of the core, driven by the clock of the runtime.
+//!
+//! These tests check that a WebSocket waits for each deadline of its connection in every call that can wait, and
+//! that unread input counts before a timer fires. `liveness.rs` covers slow and dead peers, `late.rs` deadlines
+//! that must not be early.
 
 use std::pin::pin;
 
@@ -19,7 +23,8 @@ fn a_silent_peer_is_pinged_and_then_given_up() {
             block_on(&clock, ws.wait_closed()).unwrap()
         };
         assert_eq!(outcome, Outcome::TimedOut(Which::Pong));
-        // 30 seconds to the Ping, and 30 for its Pong: nobody is there to close with.
+        // The Ping is sent after 30 seconds and its Pong is due 30 seconds later. The end does not wait for a
+        // Close of a dead peer.
         assert_eq!(clock.seconds(), 60);
         peer.pump();
         assert_eq!(peer.heard[..2], [Heard::Ping(vec![0, 0, 0, 1]), Heard::Close(1011)]);
@@ -38,7 +43,7 @@ fn a_peer_that_answers_is_kept() {
                 peer.end.end();
                 break;
             }
-            // The peer looks again when something has been written.
+            // The peer reads again after something was written.
             let before = peer.end.state.lock().unwrap().writes_done;
             let state = peer.end.state.clone();
             std::future::poll_fn(|cx| {
@@ -49,7 +54,7 @@ fn a_peer_that_answers_is_kept() {
             .await;
         }
     });
-    // The clock stands while anyone can run, so the far end is woken by hand after each alarm.
+    // The clock stands while any task can run, so the peer is woken after each alarm.
     let outcome = run(
         &clock,
         async {
@@ -72,8 +77,8 @@ std::thread_local! {
 }
 
 #[test]
-fn a_send_to_a_peer_that_is_gone_ends() {
-    // Nobody receives: the one that sends gives up.
+fn a_send_to_a_dead_peer_ends() {
+    // No task receives, so the sending task must give up by itself.
     let manner = Manner { capacity: 10, ..Manner::default() };
     let (clock, mut ws, _peer) = pair(Role::Server, manner.clone(), Config::new());
     let sent = block_on(&clock, ws.send_text(&letters(1000)));
@@ -90,7 +95,7 @@ fn a_send_to_a_peer_that_is_gone_ends() {
 
 #[test]
 fn the_reader_runs_timers_that_a_ping_of_the_writer_starts() {
-    // There is no other timer, so the reader waits for none before.
+    // There is no other timer, so the reader waits for none before the Ping.
     let config = patient().pong_timeout(Some(ms(3000))).close_timeout(Some(ms(1000)));
     let (clock, ws, mut peer) = pair(Role::Server, Manner::default(), config);
     let (mut reader, mut writer) = ws.split();
@@ -105,8 +110,8 @@ fn the_reader_runs_timers_that_a_ping_of_the_writer_starts() {
 }
 
 #[test]
-fn a_write_that_moves_is_not_given_up() {
-    // The peer takes a little every now and then, and what it says is not read for long.
+fn a_write_that_progresses_is_not_given_up() {
+    // The peer takes a few bytes now and then. Its own messages stay unread for a long time.
     let config = Config::new().ping_interval(Some(ms(100))).pong_timeout(Some(ms(100)));
     let manner = Manner { capacity: 10, ..Manner::default() };
     let (clock, mut ws, mut peer) = pair(Role::Server, manner, config);
@@ -122,7 +127,7 @@ fn a_write_that_moves_is_not_given_up() {
 }
 
 #[test]
-fn closing_takes_no_longer_than_it_may() {
+fn closing_ends_at_the_close_timeout() {
     let (clock, mut ws, _peer) = pair(Role::Client, Manner::default(), Config::new());
     block_on(&clock, ws.close(CloseCode::NORMAL, "")).unwrap();
     assert_eq!(block_on(&clock, ws.wait_closed()).unwrap(), Outcome::TimedOut(Which::Close));
@@ -131,12 +136,12 @@ fn closing_takes_no_longer_than_it_may() {
 }
 
 #[test]
-fn what_lay_unread_counts_before_a_timer_does() {
+fn unread_input_is_processed_before_a_timer_fires() {
     let (clock, mut ws, mut peer) = pair(Role::Server, Manner::default(), Config::new());
     assert!(poll_once(ws.recv()).is_pending());
     peer.connection.send_text("in time").unwrap();
     peer.say();
-    // The application was busy for long.
+    // The application was busy for an hour.
     clock.advance(ms(3_600_000));
     assert_eq!(block_on(&clock, ws.recv()).unwrap(), Some("in time".into()));
     peer.pump();
@@ -162,10 +167,10 @@ fn an_idle_connection_is_closed() {
 }
 
 #[test]
-fn timers_begin_when_something_comes_in() {
+fn timers_restart_when_input_arrives() {
     let config = || patient().idle_timeout(Some(ms(60_000))).close_timeout(Some(ms(10_000)));
     for halves in [false, true] {
-        // A message after fifty seconds; and one that is no text, after which the peer stays.
+        // A message arrives after fifty seconds. It is valid text, or it is not and the peer stays connected.
         for (bytes, ends_at, outcome) in [
             (&[0x81, 0x81, 0, 0, 0, 0, b'a'], 120, Outcome::TimedOut(Which::Close)),
             (&[0x81, 0x81, 0, 0, 0, 0, 0xFF], 60, Outcome::Failed(ProtocolError::InvalidUtf8)),
@@ -188,7 +193,7 @@ fn timers_begin_when_something_comes_in() {
 }
 
 #[test]
-fn what_came_in_counts_for_a_send_that_waits() {
+fn received_input_extends_the_deadline_of_a_waiting_send() {
     let config = patient().idle_timeout(Some(ms(60_000))).close_timeout(Some(ms(10_000)));
     let (clock, mut ws, mut peer) = pair(Role::Server, Manner { capacity: 10, ..Manner::default() }, config);
     assert!(poll_once(ws.next()).is_pending());
@@ -196,7 +201,7 @@ fn what_came_in_counts_for_a_send_that_waits() {
     peer.connection.send_text("here").unwrap();
     peer.say();
     assert_eq!(block_on(&clock, ws.recv()).unwrap(), Some("here".into()));
-    // The peer takes nothing more: not before another minute has passed is that an end.
+    // The peer takes nothing more. The send must not end before another minute has passed.
     let sent = block_on(&clock, ws.send_text(&letters(1000)));
     assert!(matches!(sent, Err(Error::Send(SendError::Closed))), "{sent:?}");
     assert!(clock.seconds() >= 110, "{}", clock.seconds());

@@ -1,4 +1,8 @@
-//! How much one connection does before others have their turn, counted and not timed.
+//! The work of one connection in one poll, counted and not timed.
+//!
+//! A task must yield after a bounded amount of work, however much input is ready. These tests count bytes,
+//! frames, inflated bytes and readings of the clock per poll. Many busy connections that take turns are tested in
+//! `line.rs` as well.
 
 use std::future::Future;
 use std::io;
@@ -13,7 +17,7 @@ use hybi::{Config, Inbox, Instant, Role};
 
 use super::support::*;
 
-/// A stream that always has more of the same, and takes all that is written.
+/// The bytes that a [`Flood`] has moved.
 #[derive(Debug, Default)]
 pub struct Counts {
     pub read: usize,
@@ -73,7 +77,7 @@ impl Timer for CountingClock {
     }
 }
 
-/// Counts how often a task was woken.
+/// Counts the wakeups of a task.
 #[derive(Default)]
 struct Woken(AtomicUsize);
 
@@ -83,7 +87,7 @@ impl Wake for Woken {
     }
 }
 
-/// What one poll of a task does.
+/// The work of one poll of a task.
 #[derive(Debug)]
 struct Work {
     read: usize,
@@ -91,7 +95,8 @@ struct Work {
     woken: usize,
 }
 
-/// The most that one poll did, of some hundred polls of a task that receives all that comes and echoes nothing.
+/// Returns the most work of one poll, among some hundred polls of a task that receives everything and sends
+/// nothing.
 fn most_work(frames: Vec<u8>, deflate: bool, halves: bool) -> Work {
     let counts = Arc::<Mutex<Counts>>::default();
     let stream = Flood { frames: Arc::new(frames), at: 0, counts: Arc::clone(&counts) };
@@ -127,7 +132,7 @@ fn most_work(frames: Vec<u8>, deflate: bool, halves: bool) -> Work {
     most
 }
 
-/// Sixteen reads of 16 KiB could hold 130,000 of these.
+/// Sixteen reads of 16 KiB could hold 130,000 of these frames, so the number of bytes alone is no bound.
 #[test]
 fn s5_5_2_a_flood_of_small_frames_is_bounded_by_their_number() {
     let floods: [&[u8]; 4] = [
@@ -139,7 +144,7 @@ fn s5_5_2_a_flood_of_small_frames_is_bounded_by_their_number() {
     for frames in floods {
         for halves in [false, true] {
             let work = most_work(frames.repeat(1000), false, halves);
-            // A thousand frames, and what one read brings besides.
+            // A turn processes a thousand frames, and the rest of one read.
             assert!(work.read <= 40 << 10, "{frames:?}, halves: {halves}: {work:?}");
             assert!(work.clock <= 40, "{frames:?}, halves: {halves}: {work:?}");
         }
@@ -156,10 +161,10 @@ fn s5_2_a_flood_of_large_messages_is_bounded_by_bytes() {
     }
 }
 
-/// Sixteen KiB that inflate to 16 MiB: a part of them is inflated in each turn.
+/// Sixteen KiB inflate to 16 MiB. Each turn inflates a part of them.
 #[cfg(feature = "deflate")]
 #[test]
-fn s7692_a_flood_of_bombs_is_bounded_by_what_they_inflate_to() {
+fn s7692_a_flood_of_bombs_is_bounded_by_inflated_bytes() {
     let mut sender =
         connection(Role::Server, Config::new()).with_deflate(hybi::handshake::DeflateParams::default());
     sender.send_binary(&vec![0; 15 << 20]).unwrap();
@@ -171,7 +176,7 @@ fn s7692_a_flood_of_bombs_is_bounded_by_what_they_inflate_to() {
         let connection =
             connection(Role::Client, Config::new()).with_deflate(hybi::handshake::DeflateParams::default());
         let mut ws = WebSocket::from_parts(stream, CountingClock::default(), connection, Inbox::empty());
-        // One message takes 60 turns of 256 KiB at the least.
+        // One message takes at least 60 turns of 256 KiB.
         let cx = &mut Context::from_waker(Waker::noop());
         let mut polls = 1;
         if halves {
@@ -190,7 +195,7 @@ fn s7692_a_flood_of_bombs_is_bounded_by_what_they_inflate_to() {
     }
 }
 
-/// How many turns of inflating one message takes, for whoever receives whole messages.
+/// Returns the number of turns that inflating one message takes, received as a whole message.
 #[cfg(feature = "deflate")]
 fn turns_of_a_message(frame: &[u8], halves: bool) -> usize {
     let stream = Flood { frames: Arc::new(frame.to_vec()), at: 0, counts: Arc::default() };
@@ -213,25 +218,26 @@ fn turns_of_a_message(frame: &[u8], halves: bool) -> usize {
     polls
 }
 
-/// Blocks that inflate to nothing: 16 KiB of them take longer than 16 KiB that inflate to 16 MiB.
+/// Sixteen KiB of blocks that inflate to nothing take longer than sixteen KiB that inflate to 16 MiB.
 #[cfg(feature = "deflate")]
 #[test]
 fn s7692_a_flood_of_empty_blocks_is_bounded_by_their_number() {
     const BLOCKS: u16 = 8000;
-    // A final block with the fixed codes, which ends at once; and what is left of the empty block at the end of a message.
+    // A final block with the fixed codes, which ends at once. The last byte is the rest of the empty block that
+    // ends a message.
     let mut payload = [0x03, 0x00].repeat(BLOCKS.into());
     payload.push(0);
     let mut frame = vec![0xC2, 126];
     frame.extend((2 * BLOCKS + 1).to_be_bytes());
     frame.extend(payload);
     for halves in [false, true] {
-        // 256 KiB are 128 blocks.
+        // The budget of 256 KiB is used up by 128 blocks.
         let turns = turns_of_a_message(&frame, halves);
         assert!((usize::from(BLOCKS) / 128..usize::from(BLOCKS) / 100).contains(&turns), "{halves}: {turns}");
     }
 }
 
-/// Each has a block, whatever it inflates to.
+/// Each message has a block, whatever it inflates to.
 #[cfg(feature = "deflate")]
 #[test]
 fn s7692_a_flood_of_small_compressed_messages_is_bounded_by_their_blocks() {
@@ -257,10 +263,10 @@ fn s7692_a_flood_of_small_compressed_messages_is_bounded_by_their_blocks() {
     }
 }
 
-/// A hundred that flood do not each have a turn between two turns of others: a few have, in order.
+/// A hundred floods do not all have a turn before another connection has one. A few of them do, in order.
 #[test]
-fn s5_5_2_of_many_floods_a_few_go_on_in_each_round() {
-    // One in sixteen of those that wait, and at least four.
+fn s5_5_2_a_few_of_many_floods_progress_in_each_round() {
+    // One in sixteen of the waiting connections gets a turn, and at least four.
     for (floods, turns) in [(1, 1), (4, 4), (20, 4), (100, 6)] {
         for halves in [false, true] {
             let counts: Vec<_> = (0..floods).map(|_| Arc::<Mutex<Counts>>::default()).collect();
@@ -292,7 +298,7 @@ fn s5_5_2_of_many_floods_a_few_go_on_in_each_round() {
                     began += usize::from(counts.lock().unwrap().written > before);
                 }
                 assert!(woken.0.load(Ordering::Relaxed) >= floods, "all are polled again");
-                // Tasks of the floods before are gone, and are called all the same.
+                // The places in line of dropped tasks are still called, so the first rounds are not judged.
                 if round > 40 {
                     assert!((1..=turns).contains(&began), "{began} of {floods}, halves: {halves}");
                 }

@@ -1,4 +1,8 @@
-//! Two tasks that share one WebSocket, by our halves or by those of `futures_util`: both are woken.
+//! Two tasks that share one WebSocket, by our halves or by those of `futures_util`.
+//!
+//! Each task may do work that the other one waits for, and must wake it exactly then. These tests check that no
+//! wakeup is lost, that two tasks do not wake each other endlessly, and how closing a sink ends. All
+//! interleavings are tested in `tests/loom/`.
 
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,9 +16,10 @@ use hybi::{CloseCode, Config, Message, Role, SendError};
 
 use super::support::*;
 
-/// The task that receives writes what the other one has queued, as it answers a Ping: the other one must hear of it.
+/// The receiving task answers Pings and thereby writes what the other task has queued. The other task must be
+/// woken.
 #[test]
-fn futures_halves_both_go_on() {
+fn both_futures_halves_progress() {
     for capacity in [10, 100, 1000, usize::MAX] {
         for piece in [7, usize::MAX] {
             let manner = Manner { capacity, piece, ..Manner::default() };
@@ -23,7 +28,7 @@ fn futures_halves_both_go_on() {
             let mut taking = pin!(async {
                 loop {
                     sleep(&clock, ms(1)).await;
-                    // It asks for a Pong each time, so the task that receives is at the stream all the time.
+                    // The peer asks for a Pong each time, so the receiving task is always at the stream.
                     let _ = peer.connection.ping(hybi::Instant::ZERO, b"asks");
                     peer.pump_some(50);
                 }
@@ -39,7 +44,7 @@ fn futures_halves_both_go_on() {
     }
 }
 
-/// As before, with the order in which the tasks are polled the other way round, and messages in both directions.
+/// The tasks are polled in the opposite order, with messages in both directions.
 #[test]
 fn futures_halves_echo_each_other_over_a_narrow_pipe() {
     let manner = Manner { capacity: 64, piece: 13, ..Manner::default() };
@@ -68,13 +73,14 @@ fn futures_halves_echo_each_other_over_a_narrow_pipe() {
         }
         received
     };
-    // The peer answers the Close; that it does not end the stream is waited for at most two seconds.
+    // The peer answers the Close but keeps its stream open. The client waits for the end for at most two seconds.
     assert_eq!(run(&clock, receiving, &mut [sending.as_mut(), pumping.as_mut()]), 100);
 }
 
-/// Both sides in one task, joined: the side that is polled first must be polled again for what the second one did.
+/// Both sides run in one joined task. The side that is polled first must be polled again after the second one
+/// worked.
 #[test]
-fn both_sides_in_one_task_go_on() {
+fn both_sides_in_one_task_progress() {
     let manner = Manner { capacity: 20, ..Manner::default() };
     let (clock, ws, mut peer) = pair(Role::Server, manner, patient());
     let (mut sink, mut stream) = ws.split_by_futures();
@@ -111,9 +117,9 @@ impl SplitByFutures for Ws {
     }
 }
 
-/// The deadline that a send waits for ends the connection: the task that receives hears of it.
+/// The deadline of a waiting send ends the connection. The receiving task must learn of it.
 #[test]
-fn futures_halves_hear_of_the_end_that_the_other_one_has_found() {
+fn futures_halves_learn_of_the_end_from_each_other() {
     for role in [Role::Server, Role::Client] {
         let manner = Manner { capacity: 100, ..Manner::default() };
         let (clock, ws, _peer) = pair(role, manner, Config::new());
@@ -130,7 +136,7 @@ fn futures_halves_hear_of_the_end_that_the_other_one_has_found() {
 }
 
 #[test]
-fn a_message_without_room_is_refused_by_both() {
+fn start_send_is_refused_while_the_queue_is_full() {
     let full = || Manner { capacity: 10, ..Manner::default() };
     let refused = |sent: Result<(), Error>| {
         assert!(matches!(sent, Err(Error::Send(SendError::Blocked))), "{sent:?}");
@@ -153,9 +159,9 @@ fn a_message_without_room_is_refused_by_both() {
     }
 }
 
-/// A writer that has fed and goes leaves it to the reader, which waits already.
+/// A writer feeds a message and is dropped. The waiting reader must write the message.
 #[test]
-fn s5_4_what_a_writer_fed_before_it_was_dropped_goes_out() {
+fn s5_4_a_message_fed_before_the_writer_was_dropped_is_written() {
     let (clock, ws, mut peer) = pair(Role::Server, Manner::default(), patient());
     let (mut reader, mut writer) = ws.split();
     let mut feeding = pin!(async move {
@@ -171,9 +177,9 @@ fn s5_4_what_a_writer_fed_before_it_was_dropped_goes_out() {
     run(&clock, async { while reader.recv().await.unwrap().is_some() {} }, &mut [feeding.as_mut()]);
 }
 
-/// A waker that calls the one that the stream has when it is dropped: no lock may be held by then.
+/// This waker calls another waker when it is dropped. The WebSocket must hold no lock at that moment.
 #[test]
-fn a_waker_that_wakes_when_it_is_dropped_does_no_harm() {
+fn a_waker_that_wakes_when_it_is_dropped_causes_no_deadlock() {
     struct WakesWhenDropped(Arc<Mutex<Option<Waker>>>);
     impl Wake for WakesWhenDropped {
         fn wake(self: Arc<Self>) {}
@@ -195,18 +201,18 @@ fn a_waker_that_wakes_when_it_is_dropped_does_no_harm() {
             assert!(pin!(reader.recv()).poll(&mut cx).is_pending());
             assert!(pin!(writer.send(vec![0; 100])).poll(&mut cx).is_pending());
         }
-        // The stream's own waker, which wakes both halves.
+        // The waker of the stream, which wakes both halves.
         *slot.lock().unwrap() = peer.end.reader_waker();
         drop(waker);
-        // Another task asks, and takes the place of that one.
+        // Another task waits, and replaces the waker.
         assert!(poll_once(reader.recv()).is_pending());
         assert!(poll_once(writer.send(vec![0; 100])).is_pending());
     }
 }
 
 #[test]
-fn a_writer_that_a_timer_has_ended_writes_nothing_to_a_stream_that_is_closed() {
-    // The stream asserts that nothing is written behind its end, and may keep what it was offered.
+fn a_writer_ended_by_a_timer_writes_nothing_to_a_closed_stream() {
+    // The stream asserts that nothing is written behind its end. It may keep what it was offered.
     let manner = Manner { capacity: 1000, keeps: true, ..Manner::default() };
     let (clock, ws, peer) = pair(Role::Server, manner, Config::new());
     let (mut reader, mut writer) = ws.split();
@@ -221,10 +227,10 @@ fn a_writer_that_a_timer_has_ended_writes_nothing_to_a_stream_that_is_closed() {
     }
 }
 
-/// One task receives as a `Stream`, is interrupted, and sends as a `Sink`. While the send waits, the answer to the receiving
-/// side has come in: the task has to be woken for it once, and not again and again.
+/// One task receives as a `Stream`, is interrupted, and sends as a `Sink`. While the send waits, input for the
+/// receiving side arrives. The task must be woken once for it, and not again and again.
 #[test]
-fn a_send_that_waits_behind_unread_input_does_not_wake_its_own_task_for_ever() {
+fn a_send_behind_unread_input_does_not_wake_its_task_endlessly() {
     struct Counts(AtomicUsize);
     impl Wake for Counts {
         fn wake(self: Arc<Self>) {
@@ -243,14 +249,14 @@ fn a_send_that_waits_behind_unread_input_does_not_wake_its_own_task_for_ever() {
     for _ in 0..10 {
         assert!(sending.as_mut().poll(cx).is_pending());
     }
-    // By the bytes that came in, and once for the side that receives.
+    // One wakeup is for the bytes that arrived, and one for the receiving side.
     let times = wakes.0.load(Ordering::Relaxed);
     assert!(times <= 2, "woken {times} times");
 }
 
-/// The stream has ended, which both tasks have seen, and both wait for room to write. Neither has news for the other.
+/// Both tasks have seen the end of the stream, and both wait to write. Neither has news for the other.
 #[test]
-fn futures_halves_that_both_wait_behind_the_end_of_the_stream_do_not_wake_each_other_for_ever() {
+fn futures_halves_at_the_end_of_the_stream_do_not_wake_each_other_endlessly() {
     let (clock, ws, peer) = pair(Role::Server, Manner { capacity: 10, ..Manner::default() }, patient());
     let (mut sink, mut stream) = ws.split_by_futures();
     let mut sending = pin!(async {
@@ -267,23 +273,23 @@ fn futures_halves_that_both_wait_behind_the_end_of_the_stream_do_not_wake_each_o
     run(&clock, async { while stream.next().await.is_some() {} }, &mut [sending.as_mut(), ending.as_mut()]);
 }
 
-/// What becomes of the other half, or of the stream, while a sink has a message that did not get away.
+/// An event on the other half or the stream while a sink holds an unsent message.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Meanwhile {
     /// A write fails.
     StreamFails,
-    /// The half that receives has taken in a Close, and its answer has no room.
+    /// The receiving half has read a Close, and its answer does not fit into the stream.
     PeerCloses,
-    /// The half that receives has told the end.
+    /// The receiving half has reported the end.
     PeerEnds,
-    /// The half that receives is gone.
+    /// The receiving half was dropped.
     ReaderGoes,
-    /// Nothing: the peer does not read.
+    /// Nothing happens, and the peer does not read.
     Nothing,
 }
 
-/// Closes a sink that has a message, in turn with a half that receives; gives what close was told, twice, and what the
-/// peer has got.
+/// Closes a sink that holds a message, in turn with a receiving half. Returns two results of closing, and the
+/// bytes that the peer received.
 fn close_of(
     sink: &mut (impl Sink<Message, Error = Error> + Unpin),
     stream: impl futures_core::Stream<Item = Result<Message, Error>> + Unpin,
@@ -299,7 +305,7 @@ fn close_of(
         }
     };
     look(1);
-    // One message fills the pipe, another one the queue, and a third one waits wherever there is a place for it.
+    // One message fills the pipe, another the queue. A third one waits in the sink if the sink can hold it.
     for n in 0..3 {
         let noop = &mut Context::from_waker(Waker::noop());
         if Pin::new(&mut *sink).poll_ready(noop).is_ready() {
@@ -333,7 +339,7 @@ fn close_of(
 }
 
 #[test]
-fn s7_1_1_closing_a_sink_ends_whatever_the_other_half_has_found() {
+fn s7_1_1_closing_a_sink_ends_in_any_state_of_the_other_half() {
     for role in [Role::Server, Role::Client] {
         for meanwhile in [
             Meanwhile::StreamFails,
@@ -354,11 +360,11 @@ fn s7_1_1_closing_a_sink_ends_whatever_the_other_half_has_found() {
                     close_of(&mut writer, reader, &clock, &mut peer, meanwhile)
                 };
                 let what = format!("{role:?}, {meanwhile:?}, by futures {by_futures}: {told:?}");
-                // Messages are lost in each case, which is said.
+                // Messages are lost in each case, and closing reports that.
                 for told in &told {
                     assert!(matches!(told, Err(Error::Send(SendError::Closed) | Error::Io(_))), "{what}");
                 }
-                // No timer that is longer than these, one after the other, has been waited for.
+                // The calls waited for no more than these timers, one after the other.
                 assert!(clock.seconds() <= 70, "{what}");
             }
         }
@@ -367,9 +373,9 @@ fn s7_1_1_closing_a_sink_ends_whatever_the_other_half_has_found() {
 
 type Close = dyn FnMut(&mut Context<'_>) -> Poll<Result<(), Error>>;
 
-/// The answer to a Close waits for room, and nobody receives any more: closing the sink writes it.
+/// The answer to a Close waits for the stream, and no task receives any more. Closing the sink writes the answer.
 #[test]
-fn s5_5_1_closing_a_sink_that_has_a_message_writes_the_answer_to_a_close() {
+fn s5_5_1_closing_a_sink_with_a_message_writes_the_answer_to_a_close() {
     for by_futures in [false, true] {
         let manner = Manner { capacity: 8, ..Manner::default() };
         let (_clock, ws, mut peer) = pair(Role::Server, manner, patient());
