@@ -1,4 +1,4 @@
-//! Both ends of a connection, and a peer that does as it is told.
+//! Both ends of a connection over TCP, and a peer that sends and reads raw bytes.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -13,7 +13,7 @@ use hybi::{Config, Event};
 
 pub type Ws = WebSocket<TcpStream>;
 
-/// Runs a test, and fails it if it takes too long.
+/// Runs a test in a thread, and fails it if it takes too long.
 pub fn timed(test: impl FnOnce() + Send + 'static) {
     let (done, wait) = channel();
     let thread = thread::spawn(move || {
@@ -31,7 +31,7 @@ pub const fn ms(n: u64) -> Duration {
     Duration::from_millis(n)
 }
 
-/// No timer but that for closing.
+/// Returns a configuration whose only timer is the close timeout.
 pub const fn patient() -> Config {
     Config::new().ping_interval(None).pong_timeout(None)
 }
@@ -46,7 +46,7 @@ pub fn url(address: SocketAddr) -> String {
     format!("ws://{address}/")
 }
 
-/// Runs `serve` on the one connection that comes.
+/// Runs `serve` in a thread with the first connection that arrives.
 pub fn serve<T: Send + 'static>(
     serve: impl FnOnce(TcpStream) -> T + Send + 'static,
 ) -> (SocketAddr, JoinHandle<T>) {
@@ -54,7 +54,7 @@ pub fn serve<T: Send + 'static>(
     (address, thread::spawn(move || serve(listener.accept().unwrap().0)))
 }
 
-/// A server's and a client's end.
+/// Returns the server's and the client's end of a connection.
 pub fn pair_of(server: Server, client: &Client) -> (Ws, Ws) {
     let (address, thread) = serve(move |stream| server.accept(stream).unwrap());
     let client = client.connect(&url(address)).unwrap();
@@ -76,7 +76,7 @@ pub fn echo(ws: &mut Ws) {
     }
 }
 
-/// A frame with this first byte.
+/// Encodes a frame that begins with the byte `first`.
 pub fn frame(first: u8, masked: bool, payload: &[u8]) -> Vec<u8> {
     let bit = if masked { 0x80 } else { 0 };
     let mut bytes = vec![first];
@@ -92,14 +92,14 @@ pub fn frame(first: u8, masked: bool, payload: &[u8]) -> Vec<u8> {
         }
     }
     if masked {
-        // A key of zeros leaves the payload as it is.
+        // With a masking key of zeros the payload is unchanged.
         bytes.extend([0; 4]);
     }
     bytes.extend(payload);
     bytes
 }
 
-/// The payload of a Close.
+/// Returns the payload of a Close.
 pub fn close_body(code: u16, reason: &str) -> Vec<u8> {
     [&code.to_be_bytes(), reason.as_bytes()].concat()
 }
@@ -107,12 +107,12 @@ pub fn close_body(code: u16, reason: &str) -> Vec<u8> {
 pub const REQUEST: &str = "GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
     Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
 
-/// The head that `bytes` begin with, once it is whole.
+/// Returns the length of the head that `bytes` begin with, once it is complete.
 pub fn head_len(bytes: &[u8]) -> Option<usize> {
     bytes.windows(4).position(|four| four == b"\r\n\r\n").map(|at| at + 4)
 }
 
-/// The 101 to the request in `head`.
+/// Returns the 101 response to the request in `head`.
 pub fn response(head: &[u8]) -> Vec<u8> {
     match ServerHandshake::new(HeadLimits::new()).poll(head) {
         Ok(Some(Incoming::Upgrade(request))) => request.accept().to_vec().unwrap(),
@@ -138,7 +138,7 @@ impl Raw {
         Self::new(TcpStream::connect(address).unwrap(), true)
     }
 
-    /// A client whose handshake is done.
+    /// Connects a client and completes its handshake.
     pub fn client(address: SocketAddr) -> Self {
         let mut raw = Self::connect(address);
         raw.write(REQUEST.as_bytes());
@@ -146,7 +146,7 @@ impl Raw {
         raw
     }
 
-    /// A server that answers with a 101 and `behind`.
+    /// Answers a handshake as a server, with a 101 and the bytes `behind`.
     pub fn server(stream: TcpStream, behind: &[u8]) -> Self {
         let mut raw = Self::new(stream, false);
         let head = raw.head();
@@ -162,7 +162,7 @@ impl Raw {
         self.write(&frame(first, self.masked, payload));
     }
 
-    /// Reads a head, and nothing behind it.
+    /// Reads a head, and nothing after it.
     pub fn head(&mut self) -> String {
         let mut bytes = Vec::new();
         while head_len(&bytes).is_none() {
@@ -173,7 +173,7 @@ impl Raw {
         String::from_utf8(bytes).unwrap()
     }
 
-    /// The next frame: its first byte and its payload.
+    /// Reads the next frame. Returns its first byte and its payload.
     pub fn frame(&mut self) -> (u8, Vec<u8>) {
         let mut head = [0; 2];
         self.stream.read_exact(&mut head).unwrap();
@@ -202,14 +202,14 @@ impl Raw {
         (head[0], payload)
     }
 
-    /// What is left until the end of the stream, which must not be a reset.
+    /// Reads the rest of the stream. A reset fails the test.
     pub fn rest(&mut self) -> Vec<u8> {
         let mut rest = Vec::new();
         self.stream.read_to_end(&mut rest).unwrap();
         rest
     }
 
-    /// Waits for the end of the stream, of whatever kind.
+    /// Waits for the end of the stream, including a reset.
     pub fn gone(&mut self) {
         if let Err(error) = std::io::copy(&mut self.stream, &mut std::io::sink()) {
             assert_eq!(error.kind(), ErrorKind::ConnectionReset, "{error}");

@@ -1,4 +1,7 @@
-//! Compression (RFC 7692), negotiated and used over TCP.
+//! permessage-deflate (RFC 7692) in the blocking adapter: negotiation and messages over TCP.
+//!
+//! These tests check that the adapter passes configurations, requests for uncompressed messages and deadlines to
+//! the core. Compression itself is tested in `tests/scenarios/deflate*.rs`.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -20,7 +23,7 @@ fn client() -> Client {
     Client::new().deflate(DeflateOffer::default())
 }
 
-/// Text that comes to much less.
+/// Returns text that compresses well.
 fn text(len: usize) -> String {
     let mut text: String = (0..).map(|n| format!("{n} größer, ")).take(len / 10 + 1).collect();
     while text.len() > len {
@@ -29,7 +32,7 @@ fn text(len: usize) -> String {
     text
 }
 
-/// Bytes that come to no less.
+/// Returns bytes that do not compress.
 fn noise(len: usize) -> Vec<u8> {
     let mut state = 0x2545_F491_4F6C_DD1D_u64;
     let mut next = || {
@@ -45,14 +48,14 @@ fn extensions(ws: &Ws) -> Option<&str> {
     ws.headers().get("sec-websocket-extensions").map(|value| std::str::from_utf8(value).unwrap())
 }
 
-/// What a message's payload comes to, compressed with nothing before it.
+/// Returns the compressed payload of a message without context.
 fn deflated(data: &[u8]) -> Vec<u8> {
     let mut payload = Vec::new();
     Deflater::new(15, true, &Compression::new()).deflate(data, true, &mut payload);
     payload
 }
 
-/// A client of bytes that has offered compression, and got it.
+/// Returns a raw client that has negotiated compression.
 fn raw_client(address: SocketAddr) -> Raw {
     let mut raw = Raw::connect(address);
     let (head, end) = REQUEST.split_at(REQUEST.len() - 2);
@@ -62,7 +65,7 @@ fn raw_client(address: SocketAddr) -> Raw {
     raw
 }
 
-/// What one side has sent over the wire, from when it is given a closure to its end.
+/// Returns the number of bytes that `send` sends over the wire.
 fn cost(ws: &mut Ws, send: impl FnOnce(&mut Ws)) -> u64 {
     let before = ws.connection().sent().bytes;
     send(ws);
@@ -72,7 +75,7 @@ fn cost(ws: &mut Ws, send: impl FnOnce(&mut Ws)) -> u64 {
 // --- negotiation ---
 
 #[test]
-fn s7692_5_it_takes_both_sides() {
+fn s7692_5_compression_needs_both_sides() {
     timed(|| {
         let plain = (Server::new(), Client::new());
         let cases = [
@@ -101,7 +104,7 @@ fn s7692_5_it_takes_both_sides() {
 }
 
 #[test]
-fn s7692_7_1_the_parameters_are_those_of_the_response() {
+fn s7692_7_1_both_sides_use_the_parameters_of_the_response() {
     let server_of = |config| Server::new().deflate(Some(config));
     let config = DeflateConfig::new();
     let offer = DeflateOffer::default();
@@ -110,7 +113,7 @@ fn s7692_7_1_the_parameters_are_those_of_the_response() {
         (DeflateConfig { client_max_window_bits: 10, ..config }, offer, "; client_max_window_bits=10"),
         (
             DeflateConfig { client_max_window_bits: 10, ..config },
-            // Such a client's window cannot be limited.
+            // The window of a client without this parameter cannot be limited.
             DeflateOffer { client_max_window_bits: ClientWindow::Unsupported, ..offer },
             "",
         ),
@@ -135,7 +138,7 @@ fn s7692_7_1_the_parameters_are_those_of_the_response() {
         for (config, offer, wanted) in cases {
             let (mut server, mut client) = pair_of(server_of(config), &Client::new().deflate(offer));
             assert_eq!(extensions(&client), Some(&*format!("permessage-deflate{wanted}")));
-            // Both ends know of it what the header says.
+            // Both ends use the parameters of the header.
             let agreed = client.connection().deflate().unwrap();
             assert_eq!(server.connection().deflate(), Some(agreed));
             let bits = |name: &str| {
@@ -145,7 +148,7 @@ fn s7692_7_1_the_parameters_are_those_of_the_response() {
             assert_eq!(agreed.client_no_context_takeover, wanted.contains("client_no"));
             assert_eq!(agreed.server_window_bits(), bits("server_max_window_bits=").unwrap_or(15));
             assert_eq!(agreed.client_window_bits(), bits("client_max_window_bits=").unwrap_or(15));
-            // It compresses a little, or would not enter the window.
+            // This data compresses a little. Otherwise it would not enter the window.
             let noise: Vec<u8> = noise(300).iter().map(|byte| byte & 0x3F).collect();
             let text = text(100_000);
             for (server_sends, no_takeover, bits) in [
@@ -159,8 +162,8 @@ fn s7692_7_1_the_parameters_are_those_of_the_response() {
                     *bytes = cost(from, |from| from.send_binary(&noise).unwrap());
                     assert_eq!(to.recv().unwrap(), Some(Message::from(noise.clone())));
                 }
-                // What was sent before is referred to where the context is taken over and the window holds
-                // it: one of 9 bits does not, as zlib keeps 262 bytes of it in front.
+                // A message refers to an earlier one if the context is taken over and the window still holds it.
+                // A window of 9 bits does not: zlib keeps 262 bytes of it free.
                 let small = [8, 9].iter().any(|n| wanted.contains(&format!("{bits}={n}")));
                 let refers = !wanted.contains(no_takeover) && !small;
                 assert_eq!(bytes[1] < bytes[0] / 2, refers, "{wanted}: {bytes:?}");
@@ -173,16 +176,16 @@ fn s7692_7_1_the_parameters_are_those_of_the_response() {
 
 // --- messages ---
 
-/// Text and binary messages that compress and that do not.
+/// Returns text and binary messages, compressible and not.
 fn messages() -> impl Iterator<Item = Message> {
     let of = |len| [Message::from(text(len)), Message::from(text(len).into_bytes()), noise(len).into()];
-    // About the limits of frames' lengths, of what is compressed at all, and of pieces and chunks.
+    // Sizes around the limits of frame lengths, of the minimum size of compression, and of pieces and chunks.
     let sizes = [0, 1, 10, 63, 64, 65, 125, 126, 127, 4096, 16_383, 16_384, 16_385, 65_535, 65_536];
     sizes.into_iter().flat_map(of).chain([text(300_000).into()])
 }
 
 #[test]
-fn s7692_6_messages_come_back() {
+fn s7692_6_compressed_messages_are_echoed() {
     for (config, offer) in [
         (DeflateConfig::new(), DeflateOffer::default()),
         (
@@ -223,7 +226,7 @@ fn s7692_6_messages_come_back() {
 }
 
 #[test]
-fn s7692_6_messages_through_halves() {
+fn s7692_6_halves_exchange_compressed_messages() {
     timed(|| {
         let (mut server, client) = pair_of(server(), &client());
         let server = thread::spawn(move || echo(&mut server));
@@ -258,7 +261,7 @@ fn s7692_6_messages_through_halves() {
 }
 
 #[test]
-fn s7692_6_1_fragments_and_chunks() {
+fn s7692_6_1_compressed_fragments_arrive_in_chunks() {
     timed(|| {
         let config = patient().delivery(Delivery::Chunks).max_message(u64::MAX).max_frame(u64::MAX);
         let (mut server, mut client) = pair_of(server(), &client().config(config));
@@ -299,21 +302,21 @@ fn s7692_6_1_fragments_and_chunks() {
 // --- without compression ---
 
 #[test]
-fn s7692_6_one_message_without_compression() {
+fn s7692_6_uncompressed_applies_to_one_message() {
     timed(|| {
         let (mut server, mut client) = pair_of(server(), &client());
         let text = text(10_000);
         let whole = |bytes: u64| bytes > text.len() as u64;
         for ws in [&mut server, &mut client] {
             assert!(whole(cost(ws, |ws| ws.uncompressed().send_text(&text).unwrap())));
-            // Only the next one.
+            // The request applies to one message only.
             assert!(!whole(cost(ws, |ws| ws.send_text(&text).unwrap())));
             assert!(whole(cost(ws, |ws| ws.uncompressed().send(text.clone()).unwrap())));
             assert!(!whole(cost(ws, |ws| ws.send(text.clone()).unwrap())));
             let prepared = Prepared::new(text.clone());
             assert!(whole(cost(ws, |ws| ws.uncompressed().send_prepared(&prepared).unwrap())));
             assert!(!whole(cost(ws, |ws| ws.send_prepared(&prepared).unwrap())));
-            // A control frame between is no message.
+            // A control frame in between does not use up the request.
             assert!(whole(cost(ws, |ws| {
                 ws.uncompressed().ping(b"").unwrap();
                 ws.send_binary(text.as_bytes()).unwrap();
@@ -327,9 +330,9 @@ fn s7692_6_one_message_without_compression() {
     });
 }
 
-/// A send that finds no room waits for it, and is then the same send.
+/// A blocked send waits and is then sent uncompressed as requested.
 #[test]
-fn s7692_6_blocked_and_still_without_compression() {
+fn s7692_6_a_blocked_send_stays_uncompressed() {
     timed(|| {
         let (address, thread) = serve(|stream| {
             let mut ws = server().config(patient().high_water(1)).accept(stream).unwrap();
@@ -375,7 +378,7 @@ fn s7692_6_blocked_and_still_without_compression() {
 // --- broadcasts ---
 
 #[test]
-fn a_broadcast_to_some_that_compress_and_some_that_do_not() {
+fn a_broadcast_reaches_connections_with_and_without_compression() {
     timed(|| {
         let offer = DeflateOffer::default();
         let clients = [
@@ -395,7 +398,7 @@ fn a_broadcast_to_some_that_compress_and_some_that_do_not() {
             .flat_map(|len| [Message::from(text(len)), Message::from(noise(len))])
             .collect();
 
-        // Between messages of their own, which refer back as far as they may.
+        // The connections also send own messages, which refer to earlier ones.
         for message in &news {
             let prepared = Prepared::new(message.clone());
             for (ws, compressed) in room.iter_mut().zip(&compressed) {
@@ -412,7 +415,7 @@ fn a_broadcast_to_some_that_compress_and_some_that_do_not() {
                 }
             }
         }
-        // Through the other handles.
+        // The same through the other handles.
         for client in &mut clients {
             client.send_text("go").unwrap();
         }
@@ -425,7 +428,7 @@ fn a_broadcast_to_some_that_compress_and_some_that_do_not() {
             halves.push((reader, writer));
         }
         for client in &mut clients {
-            // A client's connection takes a broadcast as any message.
+            // A client sends a prepared message like any other.
             client.send_prepared(&prepared).unwrap();
             for _ in 0..2 {
                 assert!(client.recv().unwrap().as_ref() == Some(prepared.message()));
@@ -439,8 +442,8 @@ fn a_broadcast_to_some_that_compress_and_some_that_do_not() {
 
 // --- violations ---
 
-/// A peer that sends `payload` as one compressed message, to a WebSocket and to a half of one; what they say,
-/// and the code of the Close that comes back.
+/// Sends `payload` as one compressed message to a WebSocket and to a reader. Returns their errors and the codes
+/// of the Closes that come back.
 fn refused(config: Config, first: u8, payload: &[u8]) -> Vec<(ProtocolError, u16)> {
     let run = |thread: JoinHandle<ProtocolError>, address| {
         let mut raw = raw_client(address);
@@ -475,10 +478,10 @@ fn refused(config: Config, first: u8, payload: &[u8]) -> Vec<(ProtocolError, u16
 }
 
 #[test]
-fn s7692_7_2_2_data_that_cannot_be_inflated() {
+fn s7692_7_2_2_invalid_deflate_data_is_refused() {
     timed(|| {
-        // A block of the type that there is not, one of stored bytes whose length does not fit its
-        // complement, and one that is cut off.
+        // A block of the reserved type, a stored block whose length does not match its complement, and a payload
+        // that is cut off.
         let cut = deflated(&noise(1000));
         let cases = [&b"\x07 and more"[..], b"\x00\x05\x00\x05\x00hello", &cut[..500]];
         for payload in cases {
@@ -486,7 +489,7 @@ fn s7692_7_2_2_data_that_cannot_be_inflated() {
                 assert_eq!(said, (ProtocolError::InvalidDeflate, 1007));
             }
         }
-        // RFC 6455 8.1: what is inflated must be UTF-8.
+        // RFC 6455 8.1: the inflated text must be UTF-8.
         for said in refused(patient(), 0xC1, &deflated(&noise(1000))) {
             assert_eq!(said, (ProtocolError::InvalidUtf8, 1007));
         }
@@ -494,14 +497,14 @@ fn s7692_7_2_2_data_that_cannot_be_inflated() {
 }
 
 #[test]
-fn s10_4_a_message_that_inflates_to_too_much() {
+fn s10_4_a_message_that_inflates_beyond_the_limit_is_refused() {
     timed(|| {
         let bomb = deflated(&vec![0; 8 << 20]);
         assert!(bomb.len() < 10_000);
         for said in refused(patient().max_message(1 << 20), 0xC2, &bomb) {
             assert_eq!(said, (ProtocolError::MessageTooBig, 1009));
         }
-        // To the byte.
+        // The limit is exact.
         let config = || patient().max_message(1000);
         for said in refused(config(), 0xC2, &deflated(&[0; 1001])) {
             assert_eq!(said, (ProtocolError::MessageTooBig, 1009));
@@ -514,7 +517,7 @@ fn s10_4_a_message_that_inflates_to_too_much() {
 
 // --- windows are given back in time ---
 
-/// A socket that tells when a read of it has timed out.
+/// A socket that reports each timeout of a read.
 #[derive(Debug)]
 struct Watched {
     stream: TcpStream,
@@ -547,7 +550,7 @@ fn compression(release_after: u64) -> Compression {
 }
 
 #[test]
-fn windows_are_given_back_while_a_read_waits() {
+fn windows_are_released_while_a_read_waits() {
     timed(|| {
         for release_after in [0, 60] {
             let (woken, wakes) = channel();
@@ -567,10 +570,10 @@ fn windows_are_given_back_while_a_read_waits() {
                 let message = ws.recv().unwrap().unwrap();
                 ws.send(message).unwrap();
                 assert_eq!(holds(&ws), (true, true));
-                // This one waits long enough.
+                // This message arrives after the windows were released.
                 assert_eq!(ws.recv().unwrap(), Some("plain".into()));
                 assert_eq!(holds(&ws), (false, false));
-                // And what comes now can be inflated all the same.
+                // The next message can still be inflated.
                 let message = ws.recv().unwrap().unwrap();
                 ws.send(message).unwrap();
                 assert_eq!(holds(&ws), (true, true));
@@ -580,7 +583,8 @@ fn windows_are_given_back_while_a_read_waits() {
             let text = text(1000);
             client.send_text(&text).unwrap();
             assert_eq!(client.recv().unwrap(), Some(Message::from(text.clone())));
-            // It wakes for it, a few times as the system may wake it early, and then no more.
+            // The read wakes up to release the windows, a few times because the system may wake it early, and
+            // then no more.
             wakes.recv().unwrap();
             let mut count = 1;
             while wakes.recv_timeout(ms(300)).is_ok() {
@@ -588,7 +592,7 @@ fn windows_are_given_back_while_a_read_waits() {
             }
             assert!(count <= 8, "{count} times");
             client.uncompressed().send_text("plain").unwrap();
-            // With what the client's compressor remembers.
+            // The client's compressor still has its context.
             assert!(cost(&mut client, |client| client.send_text(&text).unwrap()) < 30);
             assert_eq!(client.recv().unwrap(), Some(Message::from(text.clone())));
             client.close(CloseCode::NORMAL, "").unwrap();
@@ -598,9 +602,9 @@ fn windows_are_given_back_while_a_read_waits() {
     });
 }
 
-/// The reader, which runs the timers, begins to wait before the writer has a window to give back.
+/// The reader runs the timers. It already waits when the writer gets a window to release.
 #[test]
-fn a_half_that_only_waits_gives_windows_back() {
+fn a_waiting_reader_releases_the_windows() {
     timed(|| {
         let (address, thread) = serve(|stream| {
             // No other timer runs.
@@ -618,7 +622,7 @@ fn a_half_that_only_waits_gives_windows_back() {
         raw.send(0x81, b"begin");
         begun.recv().unwrap();
 
-        // It compresses a little, or would not enter the window.
+        // This data compresses a little. Otherwise it would not enter the window.
         let noise: Vec<u8> = noise(1000).iter().map(|byte| byte & 0x7F).collect();
         let (_never, wait) = channel::<()>();
         let mut send_after = |wait_for| {
@@ -629,7 +633,7 @@ fn a_half_that_only_waits_gives_windows_back() {
             payload.len()
         };
         assert!(send_after(0) > 850);
-        // It takes as long as it takes on a busy machine, but not for ever.
+        // On a busy machine this takes longer, but not forever.
         let released = (0..20).any(|n| send_after(100 + 20 * n) > 850);
         assert!(released);
         raw.send(0x88, b"");

@@ -1,4 +1,7 @@
-//! How connections end.
+//! How connections of the blocking adapter end.
+//!
+//! These tests cover the closing handshake over TCP, resets, the end of the stream without a Close, protocol
+//! errors, and peers that end their half but do not read. Silent peers are tested in `liveness.rs`.
 
 use std::thread;
 
@@ -13,7 +16,7 @@ use crate::virtual_stream::*;
 
 const CLEAN: Outcome = Outcome::Clean { code: CloseCode::NORMAL };
 
-/// The code, if any, and the reason that the peer closes with, and how the connection ended.
+/// Receives to the end. Returns the code and reason of the peer's Close, and the outcome.
 fn closing(ws: &mut Ws) -> (Option<CloseCode>, String, Outcome) {
     let (mut code, mut reason, mut outcome) = (None, String::new(), None);
     while let Some((event, mut answer)) = ws.next().unwrap() {
@@ -33,7 +36,7 @@ fn closing(ws: &mut Ws) -> (Option<CloseCode>, String, Outcome) {
 }
 
 #[test]
-fn closed_by_either_side() {
+fn a_close_from_either_side_is_echoed() {
     timed(|| {
         for by_client in [true, false] {
             for (code, reason) in [
@@ -51,7 +54,7 @@ fn closed_by_either_side() {
                 assert!(matches!(closer.close(None, ""), Err(Error::Send(SendError::Closed))));
                 assert!(matches!(closer.send_text("late"), Err(Error::Send(SendError::Closed))));
                 let outcome = Outcome::Clean { code: code.unwrap_or(CloseCode::NO_STATUS) };
-                // RFC 6455 5.5.1: the answer echoes the code, and the reason with it.
+                // RFC 6455 5.5.1: the answer echoes the code, and here also the reason.
                 assert_eq!(closing(&mut closer), (code, reason.to_owned(), outcome));
                 assert_eq!(other.join().unwrap(), (code, reason.to_owned(), outcome));
             }
@@ -60,7 +63,7 @@ fn closed_by_either_side() {
 }
 
 #[test]
-fn closed_by_both_at_once() {
+fn simultaneous_closes_end_clean() {
     timed(|| {
         let (mut server, mut client) = pair();
         server.close(CloseCode::GOING_AWAY, "from the server").unwrap();
@@ -76,7 +79,7 @@ fn closed_by_both_at_once() {
 }
 
 #[test]
-fn what_cannot_be_said_at_the_end() {
+fn invalid_close_arguments_are_refused() {
     timed(|| {
         let (_server, mut client) = pair();
         for code in [1005, 1006, 1015, 999, 5000, 1004] {
@@ -93,7 +96,7 @@ fn what_cannot_be_said_at_the_end() {
 
 /// The registry of close codes (RFC 6455 11.7) ties them to no role.
 #[test]
-fn s7_4_a_client_may_say_what_servers_mostly_say() {
+fn s7_4_a_client_may_send_codes_that_servers_mostly_send() {
     timed(|| {
         for code in [CloseCode::SERVICE_RESTART, CloseCode::TRY_AGAIN_LATER, CloseCode::BAD_GATEWAY] {
             let (mut server, mut client) = pair();
@@ -107,7 +110,7 @@ fn s7_4_a_client_may_say_what_servers_mostly_say() {
 }
 
 #[test]
-fn messages_still_come_in_after_an_own_close() {
+fn messages_arrive_after_our_close() {
     timed(|| {
         let (mut server, mut client) = pair();
         client.close(CloseCode::NORMAL, "").unwrap();
@@ -119,8 +122,8 @@ fn messages_still_come_in_after_an_own_close() {
     });
 }
 
-/// The server closes TCP first, but takes in what the client has still sent: closing a socket with unread
-/// input would send a reset, which destroys the Close before it is read.
+/// The server half-closes TCP and reads what the client still sends. Closing a socket with unread input would
+/// send a reset, which could destroy the Close before the peer reads it.
 #[test]
 fn the_close_is_not_lost_to_a_reset() {
     timed(|| {
@@ -132,7 +135,7 @@ fn the_close_is_not_lost_to_a_reset() {
         let mut raw = Raw::client(address);
         raw.write(&[frame(0x88, true, &close_body(1000, "")), vec![0; 1 << 20]].concat());
         assert_eq!(raw.frame(), (0x88, close_body(1000, "enough")));
-        // The server has closed its half; the client can still write.
+        // The server has closed its half. The client can still write.
         assert_eq!(raw.rest(), b"");
         raw.write(&[0; 1 << 20]);
         drop(raw);
@@ -147,7 +150,7 @@ fn a_client_waits_for_the_server_to_close() {
             let mut raw = Raw::server(stream, &[]);
             assert_eq!(raw.frame(), (0x88, close_body(1000, "")));
             raw.send(0x88, &close_body(1000, ""));
-            // What follows the Close is nothing to anyone.
+            // The bytes after the Close are ignored.
             raw.write(b"\xff\xff\xff\xff");
             raw.half_close();
             assert_eq!(raw.rest(), b"");
@@ -160,7 +163,7 @@ fn a_client_waits_for_the_server_to_close() {
 }
 
 #[test]
-fn the_end_of_the_stream_without_a_close() {
+fn an_end_of_the_stream_without_a_close_is_abnormal() {
     timed(|| {
         let whole = frame(0x81, true, b"abc");
         let begun = frame(0x01, true, b"abc");
@@ -194,7 +197,7 @@ fn a_reset() {
             let mut ws = Server::new().config(patient()).accept(stream).unwrap();
             ws.send_text("never read").unwrap();
             assert_eq!(ws.recv().unwrap(), Some("go".into()));
-            // Reading fails, once; then the connection has ended.
+            // Reading fails once. Then the connection has ended.
             let error = ws.recv().unwrap_err();
             assert!(matches!(error, Error::Io(_)), "{error}");
             let outcome = ws.wait_closed().unwrap();
@@ -203,7 +206,7 @@ fn a_reset() {
         });
         let mut raw = Raw::client(address);
         raw.send(0x81, b"go");
-        // There is input that was not read.
+        // The socket is dropped with unread input, so the system sends a reset.
         raw.stream.peek(&mut [0]).unwrap();
         drop(raw);
         assert_eq!(thread.join().unwrap(), Outcome::Abnormal(EofPosition::BetweenMessages));
@@ -216,14 +219,14 @@ fn a_reset_while_closing_is_no_error() {
         let (address, thread) = serve(|stream| {
             let mut ws = Server::new().config(patient()).accept(stream).unwrap();
             ws.send_text("never read").unwrap();
-            // The answer to the Close may fail to go out as well.
+            // Writing the answer to the Close may fail too.
             ws.wait_closed().unwrap()
         });
         let mut raw = Raw::client(address);
         raw.stream.peek(&mut [0]).unwrap();
         raw.send(0x88, &close_body(1000, ""));
         drop(raw);
-        // Whether the answer got away before the reset came is up to the system.
+        // The system decides whether the answer leaves before the reset arrives.
         let outcome = thread.join().unwrap();
         assert!(matches!(outcome, CLEAN | Outcome::Unanswered { code: CloseCode::NORMAL }), "{outcome:?}");
     });
@@ -277,7 +280,7 @@ fn after_the_end() {
             server
         });
         client.wait_closed().unwrap();
-        // Nothing that is called now waits or turns in circles.
+        // No further call waits or loops.
         let mut server = server.join().unwrap();
         assert!(server.next().unwrap().is_none());
         assert_eq!(server.recv().unwrap(), None);
@@ -299,7 +302,7 @@ fn after_the_end() {
     });
 }
 
-/// A peer that says this, and then ends the stream.
+/// Returns a stream whose peer sends `bytes` and then ends its half.
 fn says(bytes: Vec<u8>) -> Virtual {
     Virtual::new(1 << 20, move |peer| {
         peer.send(&bytes);
@@ -352,7 +355,7 @@ fn s7_1_5_an_abnormal_end_is_an_error_if_configured() {
     }
 }
 
-/// A peer that says this, ends its half, and reads so much every 100 ms.
+/// Returns a stream whose peer sends `bytes`, ends its half, and reads `n` bytes every 100 ms.
 fn says_and_reads(bytes: Vec<u8>, capacity: usize, n: usize) -> Virtual {
     Virtual::new(capacity, move |peer| {
         if peer.now.is_zero() {
@@ -365,7 +368,7 @@ fn says_and_reads(bytes: Vec<u8>, capacity: usize, n: usize) -> Virtual {
 }
 
 #[test]
-fn what_is_queued_is_written_to_a_peer_that_has_ended_its_half() {
+fn queued_output_is_written_to_a_peer_that_half_closed() {
     let abnormal = Outcome::Abnormal(EofPosition::BetweenMessages);
     for keeps in [false, true] {
         let stream = says_and_reads(frame(0x81, true, b"last words"), 500, 300);
@@ -380,7 +383,7 @@ fn what_is_queued_is_written_to_a_peer_that_has_ended_its_half() {
         assert_eq!(frames, [(0x82, vec![1; 5000]), (0x81, b"and ours".to_vec())]);
     }
 
-    // The half that receives writes its own answers.
+    // A reader writes its own answers.
     let pings = frame(0x89, true, &[7; 100]).repeat(3);
     let stream = says_and_reads(pings, 50, 20);
     let (mut reader, _writer) = stream.server(Config::new()).split().unwrap();
@@ -390,8 +393,8 @@ fn what_is_queued_is_written_to_a_peer_that_has_ended_its_half() {
 }
 
 #[test]
-fn a_peer_that_has_ended_its_half_and_does_not_read_is_given_up_in_time() {
-    // No timer runs but that for closing.
+fn a_peer_that_half_closed_and_does_not_read_is_given_up_in_time() {
+    // The close timeout is the only timer.
     let stream = says_and_reads(frame(0x01, true, b"a part"), 50, 0);
     let mut ws = stream.server(patient());
     assert!(matches!(ws.send_binary(&[0; 1000]), Err(Error::Send(SendError::Closed))));
@@ -402,7 +405,7 @@ fn a_peer_that_has_ended_its_half_and_does_not_read_is_given_up_in_time() {
         for wait in [None, Some(ms(700))] {
             let stream = says_and_reads(frame(0x89, true, &[7; 100]).repeat(3), 50, 0);
             let mut ws = stream.server(patient());
-            // Each call that is given so long returns in time.
+            // Each call with a timeout returns in time.
             let outcome = if halves {
                 let (mut reader, _writer) = ws.split().unwrap();
                 while let (None, Some(wait)) = (reader.outcome(), wait) {
@@ -425,12 +428,13 @@ fn a_peer_that_has_ended_its_half_and_does_not_read_is_given_up_in_time() {
     }
 }
 
-/// How it ends, over errors.
+/// Returns the outcome, ignoring errors before it.
 fn ended(mut wait: impl FnMut() -> Result<Outcome, Error>) -> Outcome {
     std::iter::repeat_with(|| wait().ok()).flatten().next().unwrap()
 }
 
-/// RFC 6455 7.1.4 wants both to have sent a Close. A peer that ends its half behind its own may still read ours.
+/// RFC 6455 7.1.4 calls an end clean if both Closes were sent. A peer that closes and ends its half at once may
+/// still read our Close.
 #[test]
 fn s7_1_4_a_peer_that_closes_and_ends_the_stream_ends_clean_if_our_close_is_sent() {
     let code = CloseCode::new(4000);
@@ -461,7 +465,7 @@ fn s7_1_4_a_peer_that_closes_and_ends_the_stream_ends_clean_if_our_close_is_sent
             } else {
                 (ended(|| ws.wait_closed()), ws.recv())
             };
-            // The messages of a peer that has closed are complete.
+            // After a Close of the peer all its messages have arrived.
             assert_eq!(received.is_err(), matches!(outcome, Outcome::TimedOut(_)));
             let expected = match (capacity, is_gone) {
                 (0, _) => Outcome::TimedOut(TimerKind::Close),

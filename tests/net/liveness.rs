@@ -1,4 +1,8 @@
-//! Dead peers are found in time, live ones are never given up. On virtual time, both kinds side by side.
+//! Liveness in the blocking adapter: dead peers are found in time, and live peers are never given up.
+//!
+//! All tests run on the virtual time of `virtual_stream.rs`. They cover calls that only send, only receive or do
+//! both, with blocking and nonblocking streams and with halves. `tests/polled/liveness.rs` has the same for the
+//! asynchronous adapters.
 
 use std::io::ErrorKind;
 use std::time::Duration;
@@ -16,7 +20,7 @@ fn quick() -> Config {
     Config::new().ping_interval(Some(ms(500))).pong_timeout(Some(ms(700)))
 }
 
-/// A peer that reads all that is written to it, and says nothing.
+/// Returns a stream whose peer reads everything and sends nothing.
 fn silent() -> Virtual {
     Virtual::new(1 << 20, |peer| {
         peer.read(usize::MAX);
@@ -24,7 +28,7 @@ fn silent() -> Virtual {
     })
 }
 
-/// A peer that reads `n` bytes whenever `pause` has passed, and answers Pings.
+/// Returns a stream whose peer reads `n` bytes every `pause`, and answers Pings.
 fn slow(n: usize, pause: Duration) -> Virtual {
     Virtual::new(64 << 10, move |peer| {
         peer.read(n);
@@ -48,7 +52,7 @@ fn s7_1_1_a_peer_that_says_nothing_is_reported_when_the_pong_is_overdue() {
         let mut ws = stream.server(config.clone());
         assert!(matches!(ws.next().unwrap(), Some((Event::Closed(DEAD), _))));
         near(stream.now(), died);
-        // The Close had one chance to go out, and took it.
+        // The Close was written in its only attempt.
         let last = stream.peer(|peer| {
             peer.read(usize::MAX);
             peer.frames().pop().unwrap()
@@ -66,8 +70,8 @@ fn s7_1_1_a_peer_that_says_nothing_is_reported_when_the_pong_is_overdue() {
 }
 
 #[test]
-fn s7_1_1_a_dead_peer_is_reported_to_who_only_sends() {
-    // It is sent so little that no write ever waits.
+fn s7_1_1_a_dead_peer_is_reported_to_a_call_that_only_sends() {
+    // The messages are so small that no write ever waits.
     let stream = silent();
     let mut ws = stream.server(quick());
     while ws.send_text("x").is_ok() {
@@ -140,8 +144,8 @@ fn push(stream: &Virtual, ws: &mut WebSocket<Virtual>) -> Result<(), Error> {
 }
 
 #[test]
-fn a_live_peer_that_stalls_now_and_then_is_kept_while_we_only_send() {
-    // 160 KiB a second, and two pauses of 1.2 seconds.
+fn a_live_peer_that_stalls_is_kept_while_we_only_send() {
+    // The peer reads 160 KiB per second, with two pauses of 1.2 seconds.
     let stream = Virtual::new(256 << 10, |peer| {
         peer.read(16 << 10);
         peer.answer_pings();
@@ -150,7 +154,7 @@ fn a_live_peer_that_stalls_now_and_then_is_kept_while_we_only_send() {
     });
     let mut ws = stream.server(Config::new());
     push(&stream, &mut ws).unwrap();
-    // Pings have gone out, and their answers come out now.
+    // Pings were sent. Their Pongs are received now.
     let mut pongs = 0;
     while let Ok(Some((event, _))) = ws.next_timeout(ms(1)) {
         pongs += usize::from(matches!(event, Event::Pong(_)));
@@ -167,7 +171,7 @@ fn a_dead_peer_that_had_been_reading_is_given_up_while_we_only_send() {
     });
     let mut ws = stream.server(Config::new());
     assert!(is_closed(&push(&stream, &mut ws)));
-    // It last took something at 40 seconds, and last answered before that.
+    // The peer last read at 40 seconds, and answered its last Ping before that.
     assert!(stream.now() > 60 * SECOND && stream.now() <= 101 * SECOND, "{:?}", stream.now());
     assert_eq!(ws.wait_closed().unwrap(), DEAD);
 }
@@ -179,7 +183,7 @@ fn a_live_peer_that_reads_in_small_steps_is_kept_within_one_send() {
     {
         let mut ws = stream.server(Config::new().high_water(64 << 10));
         ws.send_binary(&vec![0; 512 << 10]).unwrap();
-        // The socket still has the last 64 KiB.
+        // The socket still holds the last 64 KiB.
         assert!(stream.now() >= 80 * SECOND, "{:?}", stream.now());
         ws.send_text("and on").unwrap();
     }
@@ -187,7 +191,7 @@ fn a_live_peer_that_reads_in_small_steps_is_kept_within_one_send() {
 
 #[test]
 fn a_live_peer_that_takes_a_little_of_each_write_is_kept() {
-    // A Ping is answered once what lies before it is read, which takes longer than the timeout.
+    // The peer answers a Ping after reading everything before it, which takes longer than the pong timeout.
     let peer = || {
         Virtual::new(10_000, |peer| {
             peer.read(100);
@@ -206,7 +210,7 @@ fn a_live_peer_that_takes_a_little_of_each_write_is_kept() {
 
 #[test]
 fn a_peer_that_answers_nothing_is_given_up_although_it_reads() {
-    // It reads for ever, so its death is put off, but by three timeouts and no longer.
+    // The peer reads endlessly. Progress of writes extends the pong timeout at most three times.
     let stream = Virtual::new(64 << 10, |peer| {
         peer.read(8 << 10);
         peer.wake_at = Some(peer.now + ms(1500));
@@ -218,7 +222,7 @@ fn a_peer_that_answers_nothing_is_given_up_although_it_reads() {
 }
 
 #[test]
-fn s5_5_3_a_pong_that_was_not_looked_at_counts_before_a_peer_is_given_up() {
+fn s5_5_3_an_unread_pong_is_processed_before_a_peer_is_given_up() {
     let stream = silent();
     let mut ws = stream.server(Config::new().ping_interval(None).pong_timeout(Some(10 * SECOND)));
     ws.ping(b"?").unwrap();
@@ -233,8 +237,8 @@ fn s5_5_3_a_pong_that_was_not_looked_at_counts_before_a_peer_is_given_up() {
 }
 
 #[test]
-fn what_came_in_during_a_send_is_received_in_order() {
-    // The peer sends ten messages before it reads ours, and goes on meanwhile.
+fn messages_read_during_a_send_are_received_in_order() {
+    // The peer sends ten messages before it reads ours, and continues to send.
     let stream = Virtual::new(1000, |peer| {
         let n = peer.now.as_millis() / 100;
         peer.send(&frame(0x81, true, format!("message {n}").as_bytes()));
@@ -251,8 +255,8 @@ fn what_came_in_during_a_send_is_received_in_order() {
 }
 
 #[test]
-fn what_is_read_during_a_send_is_bounded() {
-    // It sends a megabyte a second.
+fn a_send_reads_a_bounded_amount() {
+    // The peer sends one megabyte per second.
     let stream = Virtual::new(1000, |peer| {
         peer.send(&frame(0x82, true, &[0; 10_000]));
         peer.wake_at = (peer.now < 20 * SECOND).then(|| peer.now + ms(10));
@@ -266,7 +270,7 @@ fn what_is_read_during_a_send_is_bounded() {
 
 #[test]
 fn pings_go_out_while_writes_make_progress() {
-    // Each message is read at once, and nobody ever waits.
+    // The peer reads each message at once, so no call waits.
     let stream = slow(usize::MAX, ms(1));
     let mut ws = stream.server(quick());
     while stream.now() < 10 * SECOND {
@@ -281,8 +285,8 @@ fn pings_go_out_while_writes_make_progress() {
 }
 
 #[test]
-fn a_receive_goes_on_while_nothing_can_be_written() {
-    // The peer pings and sends, and reads nothing until it has sent all.
+fn a_receive_continues_while_nothing_can_be_written() {
+    // The peer sends Pings and messages, and reads nothing until it has sent all of them.
     fn peer() -> Virtual {
         Virtual::new(100, |peer| {
             let n = peer.now.as_millis() / 10;
@@ -301,29 +305,29 @@ fn a_receive_goes_on_while_nothing_can_be_written() {
         assert_eq!(reader.recv().unwrap(), Some(format!("{n}").into()));
         assert!(stream.now() < ms(1000), "{:?}", stream.now());
     }
-    // Then the last Pongs go out.
+    // After that the last Pongs are sent.
     assert!(reader.recv_timeout(SECOND).is_err());
     let pongs = stream.peer(|peer| peer.frames());
     assert!(pongs.len() >= 2 && pongs.iter().all(|(first, _)| *first == 0x8A), "{pongs:?}");
 
-    // The same with both halves in one hand.
+    // The same with a WebSocket that is not split.
     let stream = peer();
     let mut ws = stream.server(patient());
     for n in 0..100 {
         assert_eq!(ws.recv().unwrap(), Some(format!("{n}").into()));
-        // A write that waits looks for input every twenty milliseconds.
+        // A write that waits checks for input every twenty milliseconds.
         assert!(stream.now() < ms(1025), "{:?}", stream.now());
     }
 }
 
 #[test]
-fn a_receive_that_is_given_no_time_does_not_wait() {
+fn a_receive_with_a_timeout_of_zero_does_not_wait() {
     for room in [100, 1 << 20] {
         let stream = Virtual::deaf(room);
         let mut ws = stream.server(patient());
-        // Something waits to be written, or nothing does.
+        // Output is queued, or the queue is empty.
         ws.feed(vec![0; 1000]).unwrap();
-        // The mode of the stream is not known yet.
+        // The stream may block: the WebSocket does not know its mode yet.
         for _ in 0..3 {
             assert!(ws.recv_timeout(Duration::ZERO).is_err());
         }
@@ -338,14 +342,14 @@ fn a_receive_that_is_given_no_time_does_not_wait() {
             assert!(reader.recv_timeout(Duration::ZERO).is_err());
         }
         assert!(stream.now() - before < ms(3), "{:?}", stream.now() - before);
-        // It blocks as before.
+        // Later calls block again.
         assert!(reader.recv_timeout(SECOND).is_err());
         near(stream.now() - before, SECOND);
     }
 }
 
 #[test]
-fn a_stream_that_was_set_not_to_block_stays_so() {
+fn a_nonblocking_stream_stays_nonblocking() {
     let stream = Virtual::deaf(100);
     let mut ws = stream.server(patient());
     assert!(ws.recv_timeout(SECOND).is_err());
@@ -361,7 +365,7 @@ fn a_stream_that_was_set_not_to_block_stays_so() {
 }
 
 #[test]
-fn s7_1_1_closing_ends_in_time_whatever_the_peer_does() {
+fn s7_1_1_closing_ends_in_time_with_any_peer() {
     for stream in [silent(), Virtual::deaf(0), Virtual::deaf(0).keeping(), Virtual::deaf(0).holding_back()] {
         let mut ws = stream.server(Config::new());
         let _ = ws.close(CloseCode::NORMAL, "");
@@ -371,7 +375,7 @@ fn s7_1_1_closing_ends_in_time_whatever_the_peer_does() {
 }
 
 #[test]
-fn timers_run_on_where_nothing_can_be_written_any_more() {
+fn timers_run_after_a_write_has_failed() {
     for (config, closes, expected, time) in [
         (patient(), true, Outcome::TimedOut(TimerKind::Close), 10 * SECOND),
         (quick(), false, DEAD, ms(1200)),
@@ -389,7 +393,7 @@ fn timers_run_on_where_nothing_can_be_written_any_more() {
 #[test]
 fn a_call_that_writes_slowly_and_steadily_reads_from_time_to_time() {
     for receives in [false, true] {
-        // There is always room within a few milliseconds.
+        // The stream takes some bytes every few milliseconds.
         let stream = Virtual::new(100, move |peer| {
             if peer.now.is_zero() {
                 peer.send(&frame(0x81, true, b"in between"));
@@ -410,8 +414,8 @@ fn a_call_that_writes_slowly_and_steadily_reads_from_time_to_time() {
 }
 
 #[test]
-fn a_receive_goes_on_however_much_comes_in_while_nothing_can_be_written() {
-    // The peer sends 400 KB and reads nothing until it has sent all.
+fn a_receive_reads_any_amount_while_nothing_can_be_written() {
+    // The peer sends 400 KB, and reads nothing until it has sent all of it.
     let stream = Virtual::new(100, |peer| {
         let n = peer.now.as_millis() / 10;
         if n < 400 {
@@ -430,7 +434,7 @@ fn a_receive_goes_on_however_much_comes_in_while_nothing_can_be_written() {
     }
 }
 
-/// Who waits for what cannot be taken in is woken at once, again and again.
+/// A caller that waits for input which the call cannot read is woken at once, again and again.
 #[test]
 fn no_call_that_sends_waits_for_input_that_it_cannot_read() {
     let nonblocking = |stream: &Virtual| {
@@ -441,7 +445,7 @@ fn no_call_that_sends_waits_for_input_that_it_cannot_read() {
     };
     let interest = |result: Result<(), Error>| result.unwrap_err().interest().unwrap();
 
-    // The end of the stream.
+    // The stream has ended.
     let stream = Virtual::new(100, |peer| peer.end());
     let mut ws = nonblocking(&stream);
     let waits = interest(ws.flush());
@@ -449,7 +453,7 @@ fn no_call_that_sends_waits_for_input_that_it_cannot_read() {
     let waits = interest(ws.recv().map(drop));
     assert!(waits.writable && !waits.readable, "{waits:?}");
 
-    // More than is read ahead.
+    // More input is ready than is read ahead.
     let stream = Virtual::new(100, |peer| peer.send(&frame(0x82, true, &vec![1; 200_000])));
     let mut ws = nonblocking(&stream);
     let first = interest(ws.flush());
@@ -460,12 +464,12 @@ fn no_call_that_sends_waits_for_input_that_it_cannot_read() {
     let waits = interest(ws.flush());
     assert!(waits.writable && !waits.readable, "{waits:?}");
     assert!(stream.peer(|peer| peer.unread_by_us()) > 100_000);
-    // A call that receives takes it.
+    // A call that receives reads this input.
     assert_eq!(ws.recv().unwrap(), Some(vec![1; 200_000].into()));
     let waits = interest(ws.flush());
     assert!(waits.writable && waits.readable, "{waits:?}");
 
-    // The halves: the one that sends does not read, and the one that receives has read all.
+    // With halves, the writer does not read, and the reader has read everything.
     let stream = Virtual::new(50, |peer| {
         peer.send(&frame(0x89, true, &[7; 100]));
         peer.end();
@@ -481,8 +485,8 @@ fn no_call_that_sends_waits_for_input_that_it_cannot_read() {
 }
 
 #[test]
-fn s7_1_1_the_time_to_close_begins_with_the_call_although_a_ping_waits() {
-    // The peer takes nothing, so the Ping that is due cannot go out before the Close.
+fn s7_1_1_the_close_timeout_starts_with_the_call_although_a_ping_waits() {
+    // The peer reads nothing, so the due Ping cannot be sent before the Close.
     let config = || patient().ping_interval(Some(ms(500))).close_timeout(Some(2 * SECOND));
     let stream = || {
         Virtual::new(0, |peer| {
@@ -506,7 +510,7 @@ fn s7_1_1_the_time_to_close_begins_with_the_call_although_a_ping_waits() {
 }
 
 #[test]
-fn no_call_waits_for_room_once_writing_has_failed() {
+fn no_call_waits_to_write_after_a_write_has_failed() {
     let stream = Virtual::new(100, |_| {});
     let mut ws = stream.server(patient());
     hybi::adapters::net::Stream::set_nonblocking(ws.stream_mut(), true).unwrap();
@@ -517,8 +521,8 @@ fn no_call_waits_for_room_once_writing_has_failed() {
 }
 
 #[test]
-fn s5_5_3_a_flood_of_pings_is_read_without_a_wait_for_room_at_each() {
-    // Each look whether there is room takes a millisecond at the least.
+fn s5_5_3_a_flood_of_pings_is_read_without_waiting_to_write_at_each() {
+    // Each check whether the stream takes bytes costs at least a millisecond.
     let stream = Virtual::new(0, |peer| {
         peer.send(&frame(0x89, true, b"flood").repeat(1000));
         peer.send(&frame(0x81, true, b"at last"));

@@ -1,7 +1,12 @@
-//! The blocking adapter: over loopback TCP, and over streams in memory that do anything a stream may do.
+//! The blocking adapter, over loopback TCP and over streams in memory.
 //!
-//! Nothing sleeps. What waits, waits at a socket or a channel with a time out, and [`common::timed`] ends a
-//! test that hangs.
+//! - `virtual_stream.rs` has a stream on virtual time with a scripted peer. Most tests of timers and liveness use
+//!   it.
+//! - `memory.rs` has a stream that fails at any call.
+//! - `streams.rs` has implementations of `Stream` by other kinds of transport.
+//!
+//! Nothing sleeps. A test that waits does so at a socket or channel with a timeout, and [`common::timed`] fails a
+//! test that hangs. The real OpenSSL and rustls are tested in `tests/tls/`.
 #![allow(
     missing_docs,
     unreachable_pub,

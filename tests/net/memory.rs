@@ -1,4 +1,7 @@
-//! Streams in memory that do anything a stream may do, at any call.
+//! A stream in memory that splits, delays or fails any call.
+//!
+//! A session is played over this stream once without a fault and then with one fault at each call. It must end
+//! with a typed error or outcome, and the bytes that the peer received must be a prefix of those without a fault.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -11,29 +14,29 @@ use hybi::{CloseCode, Config, Connection, EofPosition, Event, Inbox, Instant, Ou
 
 use crate::common::*;
 
-/// What happens to a call.
+/// A fault of one call.
 #[derive(Clone, Copy, PartialEq, Debug)]
 enum Fault {
     Error(ErrorKind),
-    /// The end of the input; a write of nothing.
+    /// The end of the input, or a write of zero bytes.
     Zero,
 }
 
-/// The peer's bytes, and what becomes of each call.
+/// The peer's bytes, and the behaviour of each call.
 #[derive(Debug, Default)]
 struct Script {
     input: VecDeque<u8>,
-    /// What has arrived at the peer.
+    /// Bytes that have arrived at the peer.
     output: Vec<u8>,
-    /// What was written and not flushed, if the stream does that.
+    /// Bytes that were written and not flushed, if the stream holds bytes back.
     held_back: Option<Vec<u8>>,
-    /// At most so many bytes a call.
+    /// Maximum number of bytes of one call.
     step: usize,
-    /// Every other call is interrupted.
+    /// Every second call is interrupted.
     interrupts: bool,
-    /// Once, or from there on if it is not a thing that passes.
+    /// The first call that fails, and how. A fault that is not transient affects all later calls.
     fault: Option<(usize, Fault)>,
-    /// There is no more input, but the peer is still there: a read would block.
+    /// The input is used up but not ended, so a read would block.
     open: bool,
     reads: usize,
     calls: usize,
@@ -121,8 +124,8 @@ impl Write for Memory {
     }
 }
 
-/// What a client sends in the session that is played: two messages, one of them in fragments with a Ping in
-/// between, and a Close.
+/// Returns the client's bytes of the session: two messages, one of them fragmented with a Ping between its
+/// fragments, and a Close.
 fn said() -> Vec<u8> {
     [
         frame(0x81, true, b"one"),
@@ -134,7 +137,7 @@ fn said() -> Vec<u8> {
     .concat()
 }
 
-/// Whether `output` is what it is answered. The Pong may overtake.
+/// Returns whether `output` is the expected answer. The Pong may overtake messages.
 fn is_answer(output: &[u8]) -> bool {
     let (pong, rest) = (frame(0x8A, false, b"?"), [frame(0x81, false, b"one"), frame(0x81, false, b"two")]);
     let close = frame(0x88, false, &close_body(1000, "bye"));
@@ -153,7 +156,7 @@ fn upgraded(stream: Memory, config: Config) -> WebSocket<Memory> {
     WebSocket::from_parts(stream, |_| None, connection, Inbox::empty())
 }
 
-/// Echoes to the end, over errors; gives the outcome and the errors.
+/// Echoes to the end and continues after errors. Returns the outcome and the errors.
 fn play(ws: &mut WebSocket<Memory>) -> (Outcome, Vec<ErrorKind>) {
     let mut errors = Vec::new();
     loop {
@@ -172,7 +175,7 @@ fn play(ws: &mut WebSocket<Memory>) -> (Outcome, Vec<ErrorKind>) {
 }
 
 #[test]
-fn short_reads_short_writes_and_interruptions() {
+fn short_reads_short_writes_and_interruptions_lose_nothing() {
     timed(|| {
         let all = [REQUEST.as_bytes(), &said()].concat();
         let opened = response(REQUEST.as_bytes());
@@ -194,18 +197,18 @@ fn short_reads_short_writes_and_interruptions() {
 }
 
 #[test]
-fn what_can_be_done_is_done_with_few_calls() {
+fn a_session_needs_few_calls() {
     let stream = Memory::new(&said());
     play(&mut upgraded(stream.clone(), patient()));
     let script = stream.0.borrow();
-    // There is no socket whose half could be closed, so it ends with the Close.
+    // There is no socket to half-close, so the session ends with the Close.
     assert_eq!(script.reads, 1);
     assert!(script.calls <= 1 + 2 * 4, "{}", script.calls);
 }
 
-/// Every call fails, in every way.
+/// Each call fails in each way.
 #[test]
-fn a_fault_at_every_call() {
+fn a_fault_at_any_call_ends_the_session() {
     timed(|| {
         for step in [1, usize::MAX] {
             let new = || Memory::new(&said()).with(|script| script.step = step);
@@ -227,13 +230,14 @@ fn a_fault_at_every_call() {
                     let output = stream.output();
                     match fault {
                         Fault::Error(ErrorKind::Interrupted | ErrorKind::WouldBlock) => {
-                            // It passes, and nothing is lost.
+                            // The error is transient, and nothing is lost.
                             assert_eq!(outcome, Outcome::Clean { code: CloseCode::NORMAL });
                             assert!(is_answer(&output), "{fault:?} at {at}: {}", output.escape_ascii());
                             assert!(errors.len() <= 1 && errors.iter().all(|kind| !lasts(*kind)));
                         }
                         _ => {
-                            // It is told, once for reading and once for writing, and comes to an end.
+                            // At most one error is reported for reading and one for writing, and the session
+                            // ends.
                             assert!(errors.len() <= 2, "{fault:?} at {at}: {errors:?}");
                             assert!(whole.output().starts_with(&output), "{fault:?} at {at}");
                         }
@@ -245,7 +249,7 @@ fn a_fault_at_every_call() {
 }
 
 #[test]
-fn a_fault_in_the_handshake() {
+fn a_fault_in_the_handshake_is_an_error() {
     timed(|| {
         for at in (1..400).step_by(3) {
             for fault in [Fault::Error(ErrorKind::ConnectionReset), Fault::Zero] {
@@ -264,9 +268,9 @@ fn a_fault_in_the_handshake() {
     });
 }
 
-/// One byte more each time, but too late.
+/// Each call reads one more byte, but the timeout has passed.
 #[test]
-fn a_request_that_trickles() {
+fn a_request_that_arrives_too_slowly_times_out() {
     let stream = Memory::new(REQUEST.as_bytes()).with(|script| script.step = 1);
     let server = Server::new().handshake_timeout(Some(ms(0)));
     match server.accept_over(stream.clone(), |_| None, |_| Ok(Acceptance::default())) {
@@ -278,12 +282,12 @@ fn a_request_that_trickles() {
 }
 
 #[test]
-fn a_writer_that_fails_does_not_hide_what_came_in() {
+fn a_failed_write_does_not_hide_received_messages() {
     let stream = Memory::new(&said());
     let mut ws = upgraded(stream.clone(), patient());
     stream.clone().with(|script| script.fault = Some((1, Fault::Error(ErrorKind::BrokenPipe))));
     for _ in 0..3 {
-        // It stays an error, and the stream is left alone.
+        // The error remains, and the stream is not called again.
         match ws.send_text("lost") {
             Err(Error::Io(error)) => assert_eq!(error.kind(), ErrorKind::BrokenPipe),
             other => panic!("{other:?}"),
@@ -297,9 +301,9 @@ fn a_writer_that_fails_does_not_hide_what_came_in() {
     assert!(stream.output().is_empty());
 }
 
-/// A stream that does not block: what it does not take now goes out later, and what it has is read meanwhile.
+/// A nonblocking stream: output that it does not take is written later, and its input is read meanwhile.
 #[test]
-fn a_stream_that_would_block() {
+fn a_stream_that_would_block_loses_nothing() {
     let stream = Memory::new(b"").with(|script| {
         (script.open, script.held_back) = (true, Some(Vec::new()));
     });
@@ -308,7 +312,7 @@ fn a_stream_that_would_block() {
     let mut ws = upgraded(stream.clone(), Config::new());
     assert!(would_block(ws.next().unwrap_err()));
 
-    // The write fails, then only the flush.
+    // First the write fails, then only the flush.
     for later in [1, 2] {
         stream.clone().with(|script| {
             script.fault = Some((script.calls + later, Fault::Error(ErrorKind::WouldBlock)));
@@ -321,7 +325,7 @@ fn a_stream_that_would_block() {
         assert_eq!(stream.output(), frame(0x81, false, b"x"));
     }
 
-    // What is there is read although nothing can be written.
+    // Input is read although nothing can be written.
     stream.clone().with(|script| {
         script.fault = Some((script.calls + 1, Fault::Error(ErrorKind::WouldBlock)));
     });
@@ -333,9 +337,9 @@ fn a_stream_that_would_block() {
     assert!(matches!(ws.next().unwrap(), Some((Event::Text("y"), _))));
 }
 
-/// Timers of a stream without a socket are looked at when a call returns.
+/// Without a socket a call cannot wait for a timer. Timers are handled when a call returns.
 #[test]
-fn timers_without_a_socket() {
+fn timers_are_handled_without_a_socket() {
     let stream = Memory::new(b"").with(|script| script.open = true);
     let config =
         Config::new().ping_interval(Some(ms(0))).pong_timeout(Some(ms(0))).close_timeout(Some(ms(0)));
@@ -368,9 +372,9 @@ fn each_cut() {
     }
 }
 
-/// A large message is read to where it is delivered, in many reads or in few.
+/// A large message is read directly into its buffer, in many reads or in few.
 #[test]
-fn large_messages_in_any_pieces() {
+fn large_messages_arrive_in_any_pieces() {
     timed(|| {
         let payload: Vec<u8> = (0..1_u32 << 20).map(|i| i as u8).collect();
         let bytes = [frame(0x82, true, &payload), frame(0x81, true, b"end")].concat();

@@ -1,4 +1,7 @@
-//! The opening handshake.
+//! The opening handshake of the blocking adapter, over TCP.
+//!
+//! These tests cover subprotocols, origins, decisions of the application, responses other than 101, plain HTTP on
+//! the same port, timeouts, and clients that leave at any byte. The grammar is tested in `tests/handshake.rs`.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream, ToSocketAddrs};
@@ -12,7 +15,7 @@ use hybi::{Message, Outcome};
 use crate::common::*;
 
 #[test]
-fn what_both_ends_are_told() {
+fn both_ends_learn_the_subprotocol_and_the_headers() {
     timed(|| {
         let server = Server::new().subprotocols(["v1", "v2"]).header("X-Server", "s");
         let client = Client::new()
@@ -23,7 +26,7 @@ fn what_both_ends_are_told() {
             .handshake_timeout(None);
         let (server, client) = pair_of(server.handshake_timeout(None), &client);
         for ws in [&server, &client] {
-            // The client's preference counts.
+            // The client's order of preference decides.
             assert_eq!(ws.subprotocol(), Some("v2"));
             assert!(ws.stream().nodelay().unwrap());
         }
@@ -34,7 +37,7 @@ fn what_both_ends_are_told() {
 }
 
 #[test]
-fn the_defaults() {
+fn the_defaults_connect() {
     timed(|| {
         let (address, thread) = serve(|stream| net::accept(stream).unwrap());
         let mut client = net::connect(&url(address)).unwrap();
@@ -46,7 +49,7 @@ fn the_defaults() {
 }
 
 #[test]
-fn origins() {
+fn origins_are_checked() {
     timed(|| {
         let server = Server::new().origins(["https://a.example"]);
         for (origin, welcome) in [(Some("https://a.example"), true), (None, true), (Some("null"), false)] {
@@ -102,7 +105,7 @@ fn the_application_refuses() {
         assert_eq!(answer.status, 401);
         let head = String::from_utf8(answer.received[..answer.head_len].to_vec()).unwrap();
         assert!(head.contains("\r\nWWW-Authenticate: Basic\r\n") && head.ends_with("\r\n\r\n"), "{head}");
-        // What is left of the body is still to be read, and the time outs of the handshake are gone.
+        // The rest of the body can still be read, and the timeouts of the handshake are removed.
         assert_eq!(answer.stream.read_timeout().unwrap(), None);
         assert_eq!(answer.stream.write_timeout().unwrap(), None);
         let mut got = answer.received.split_off(answer.head_len);
@@ -117,7 +120,7 @@ fn the_application_refuses() {
 }
 
 #[test]
-fn an_acceptance_that_cannot_be_sent() {
+fn an_invalid_acceptance_is_answered_with_500() {
     timed(|| {
         let (address, thread) = serve(|stream| {
             let uninvited = Acceptance { subprotocol: Some("x".into()), ..Acceptance::default() };
@@ -127,7 +130,7 @@ fn an_acceptance_that_cannot_be_sent() {
         assert!(matches!(thread.join().unwrap(), Err(AcceptError::Response(_))));
         assert!(matches!(&client, Err(ConnectError::Http(answer)) if answer.status == 500), "{client:?}");
 
-        // What the server is told for all.
+        // This header applies to all responses of the server.
         let (address, thread) = serve(|stream| Server::new().header("Bad Name", "x").accept(stream));
         let client = net::connect(&url(address));
         assert!(matches!(thread.join().unwrap(), Err(AcceptError::Response(_))));
@@ -153,8 +156,8 @@ fn an_answer_that_is_not_101_can_be_read() {
 }
 
 #[test]
-fn an_error_needs_nothing_of_the_stream() {
-    /// Neither `Debug` nor `Send`.
+fn an_error_is_send_and_debug_for_any_stream() {
+    /// A stream that is neither `Debug` nor `Send`.
     struct Bare(std::rc::Rc<()>);
     impl Read for Bare {
         fn read(&mut self, to: &mut [u8]) -> std::io::Result<usize> {
@@ -247,7 +250,7 @@ fn s9110_9_3_2_head_is_answered_without_a_body() {
     });
 }
 
-/// A call that `raw` has made, on its own thread.
+/// Returns the call that a raw client has made, with the answering thread.
 fn plain_call<T: Send + 'static>(
     answer: impl FnOnce(HttpCall<TcpStream>) -> T + Send + 'static,
 ) -> (Raw, thread::JoinHandle<T>) {
@@ -260,13 +263,13 @@ fn plain_call<T: Send + 'static>(
     (raw, thread)
 }
 
-/// More than the buffers of two sockets hold.
+/// Returns more bytes than the buffers of two sockets hold.
 fn large_body() -> Vec<u8> {
     (0..16 << 20).map(|n: u32| (n >> 7) as u8).collect()
 }
 
 #[test]
-fn an_answer_arrives_at_a_peer_that_is_slow_to_read() {
+fn a_slow_reader_receives_the_whole_answer() {
     timed(|| {
         let body = large_body();
         let (mut raw, thread) = plain_call({
@@ -274,7 +277,7 @@ fn an_answer_arrives_at_a_peer_that_is_slow_to_read() {
             move |call| call.answer(&Reject::new(200).body("a/b", &body))
         });
         assert!(raw.head().starts_with("HTTP/1.1 200 "));
-        // For longer than what still comes is discarded, it reads nothing.
+        // The peer reads nothing for longer than the server reads after its answer.
         let (_nobody, wait) = channel::<()>();
         assert!(wait.recv_timeout(ms(1200)).is_err());
         assert!(raw.rest() == body, "it is the whole");
@@ -284,7 +287,7 @@ fn an_answer_arrives_at_a_peer_that_is_slow_to_read() {
 }
 
 #[test]
-fn a_peer_that_does_not_read_an_answer_is_given_up_and_that_is_told() {
+fn a_peer_that_does_not_read_an_answer_is_given_up_with_an_error() {
     timed(|| {
         let (raw, thread) = plain_call(|call| {
             let body = large_body();
@@ -296,7 +299,7 @@ fn a_peer_that_does_not_read_an_answer_is_given_up_and_that_is_told() {
 }
 
 #[test]
-fn a_bad_request_is_told_what_is_wrong() {
+fn a_bad_request_is_answered_with_the_reason() {
     timed(|| {
         let (address, thread) = serve(|stream| Server::new().accept(stream));
         let mut raw = Raw::connect(address);
@@ -319,7 +322,7 @@ fn an_answer_arrives_although_more_was_sent_behind_the_request() {
         let (address, thread) = serve(|stream| Server::new().accept(stream));
         let mut raw = Raw::connect(address);
         raw.write(&[REQUEST.replace("13\r\n", "12\r\n").as_bytes(), &[b'x'; 32 << 10]].concat());
-        // Had the server closed the socket with that unread, a reset would have destroyed the answer.
+        // If the server had closed the socket with unread input, a reset would have destroyed the answer.
         let answer = String::from_utf8(raw.rest()).unwrap();
         assert!(answer.starts_with("HTTP/1.1 426 "), "{answer}");
         assert!(answer.contains("\r\nSec-WebSocket-Version: 13\r\n"), "{answer}");
@@ -329,7 +332,7 @@ fn an_answer_arrives_although_more_was_sent_behind_the_request() {
 }
 
 #[test]
-fn no_connection() {
+fn a_failed_connection_is_a_typed_error() {
     timed(|| {
         let error = net::connect("wss://example.com/").unwrap_err();
         assert!(matches!(error, ConnectError::NeedsTls));
@@ -347,18 +350,18 @@ fn no_connection() {
             }
             other => panic!("{other:?}"),
         }
-        // What is wrong with it shows before anything is connected: nobody listens.
+        // The mistake is found before a connection is made: no server listens.
         let unsendable = Client::new().header("Host", "b");
         assert!(matches!(unsendable.connect(&url(address)), Err(ConnectError::Request(_))));
     });
 }
 
 #[test]
-fn the_time_to_connect_is_passed_on() {
+fn the_connect_timeout_is_used() {
     timed(|| {
         let (_listener, address) = listen();
         match Client::new().connect_timeout(Some(ms(0))).connect(&url(address)) {
-            // The standard library refuses to wait for no time at all.
+            // The standard library refuses a timeout of zero.
             Err(ConnectError::Connect(error)) => assert_eq!(error.kind(), ErrorKind::InvalidInput),
             other => panic!("{other:?}"),
         }
@@ -381,7 +384,7 @@ fn each_address_is_tried_in_turn() {
 }
 
 #[test]
-fn a_request_that_never_ends() {
+fn a_request_that_never_ends_times_out() {
     timed(|| {
         let server = Server::new().handshake_timeout(Some(ms(50)));
         let (address, thread) = serve(move |stream| server.accept(stream));
@@ -399,7 +402,7 @@ fn a_request_that_never_ends() {
 }
 
 #[test]
-fn a_server_that_never_answers() {
+fn a_server_that_never_answers_times_out() {
     timed(|| {
         let (_listener, address) = listen();
         match Client::new().handshake_timeout(Some(ms(50))).connect(&url(address)) {
@@ -410,7 +413,7 @@ fn a_server_that_never_answers() {
 }
 
 #[test]
-fn a_response_that_proves_nothing() {
+fn a_response_without_the_right_accept_value_is_refused() {
     timed(|| {
         let (address, thread) = serve(|stream| {
             let mut raw = Raw::new(stream, false);
@@ -433,13 +436,13 @@ fn s4_1_keys_are_fresh_and_nothing_follows_the_request() {
             let (address, thread) = serve(|stream| {
                 let mut raw = Raw::new(stream, false);
                 let head = raw.head();
-                // The client waits for the response: until then there is nothing to read.
+                // The client sends nothing until it has received the response.
                 raw.stream.set_nonblocking(true).unwrap();
                 let early = raw.stream.read(&mut [0]).unwrap_err();
                 assert_eq!(early.kind(), ErrorKind::WouldBlock);
                 raw.stream.set_nonblocking(false).unwrap();
                 raw.write(&response(head.as_bytes()));
-                // The first frame brings its masking key.
+                // The first frame contains its masking key.
                 let mut bytes = [0; 6];
                 raw.stream.read_exact(&mut bytes).unwrap();
                 let key = head.lines().find(|line| line.starts_with("Sec-WebSocket-Key: ")).unwrap();
@@ -457,7 +460,7 @@ fn s4_1_keys_are_fresh_and_nothing_follows_the_request() {
 }
 
 #[test]
-fn heads_that_break_off() {
+fn heads_that_are_cut_off_are_errors() {
     timed(|| {
         let (address, thread) = serve(|stream| Server::new().accept(stream));
         Raw::connect(address).write(&REQUEST.as_bytes()[..60]);
@@ -479,7 +482,7 @@ fn heads_that_break_off() {
 }
 
 #[test]
-fn byte_by_byte() {
+fn a_handshake_may_arrive_byte_by_byte() {
     timed(|| {
         let (address, thread) = serve(|stream| echo(&mut net::accept(stream).unwrap()));
         let mut raw = Raw::connect(address);
@@ -496,7 +499,7 @@ fn byte_by_byte() {
 }
 
 #[test]
-fn what_comes_right_behind_the_handshake_is_not_lost() {
+fn bytes_behind_the_handshake_are_not_lost() {
     timed(|| {
         let (address, thread) = serve(|stream| {
             let mut ws = net::accept(stream).unwrap();
@@ -533,9 +536,9 @@ fn what_comes_right_behind_the_handshake_is_not_lost() {
     });
 }
 
-/// A server goes on, whatever point a client leaves at, and however it does.
+/// A server keeps serving, at whatever byte and in whatever way a client leaves.
 #[test]
-fn clients_that_leave_at_every_point() {
+fn a_server_survives_clients_that_leave_at_any_byte() {
     timed(|| {
         let (listener, address) = listen();
         let request = REQUEST.as_bytes();
@@ -552,7 +555,7 @@ fn clients_that_leave_at_every_point() {
                     assert!(ws.next().unwrap().is_none());
                 }
             }
-            // And the next one is served.
+            // The next client is served.
             echo(&mut net::accept(listener.accept().unwrap().0).unwrap());
             opened
         });
@@ -560,7 +563,7 @@ fn clients_that_leave_at_every_point() {
             let mut raw = Raw::connect(address);
             raw.write(&all[..at]);
             if at % 2 == 0 {
-                // An orderly end; otherwise the answers that are not read turn it into a reset.
+                // An orderly end. Otherwise the unread answers turn the end into a reset.
                 let _ = raw.stream.shutdown(Shutdown::Both);
             }
         }
@@ -575,9 +578,9 @@ fn clients_that_leave_at_every_point() {
 }
 
 #[test]
-fn over_a_stream_of_ones_own() {
+fn a_handshake_runs_over_a_stream_of_the_caller() {
     timed(|| {
-        /// A stream around a socket, as a TLS library's is.
+        /// A stream around a socket, like that of a TLS library.
         #[derive(Debug)]
         struct Wrapped(TcpStream);
         impl Read for Wrapped {
@@ -603,7 +606,7 @@ fn over_a_stream_of_ones_own() {
             ws.wait_closed().unwrap()
         });
         let stream = Wrapped(TcpStream::connect(address).unwrap());
-        // The scheme is for whoever made the stream.
+        // The URL's scheme does not matter, because the caller made the stream.
         let mut ws = Client::new().open(stream, |s| Some(&s.0), "wss://example.com/").unwrap();
         ws.send_text("over").unwrap();
         assert_eq!(ws.recv().unwrap(), Some("and out".into()));

@@ -1,4 +1,4 @@
-//! A WebSocket that is taken apart and put together: nothing is lost, and its timers run on.
+//! `into_parts` and `from_stream` of the blocking adapter: nothing is lost, and timers continue.
 
 use std::io::ErrorKind;
 use std::time::Duration;
@@ -16,7 +16,7 @@ fn again(ws: WebSocket<Virtual>) -> WebSocket<Virtual> {
     WebSocket::from_stream(stream, connection, inbox)
 }
 
-/// A peer that reads all and answers Pings.
+/// Returns a stream whose peer reads everything and answers Pings.
 fn lively() -> Virtual {
     Virtual::new(1 << 20, |peer| {
         peer.read(usize::MAX);
@@ -26,7 +26,7 @@ fn lively() -> Virtual {
 }
 
 #[test]
-fn pings_go_on_after_the_parts_are_put_together() {
+fn pings_continue_after_the_parts_are_joined() {
     let stream = lively();
     let mut ws = stream.server(Config::new().ping_interval(Some(ms(300))));
     for _ in 0..10 {
@@ -42,26 +42,26 @@ fn pings_go_on_after_the_parts_are_put_together() {
 }
 
 #[test]
-fn a_dead_peer_is_given_up_in_time_after_the_parts_are_put_together() {
+fn a_dead_peer_is_given_up_in_time_after_the_parts_are_joined() {
     let stream = Virtual::deaf(1 << 20);
     let mut ws = stream.server(Config::new());
-    // An hour in which the application does something else.
+    // The application does something else for an hour.
     stream.pass(3600 * SECOND);
     ws = again(ws);
     assert!(ws.recv_timeout(29 * SECOND).is_err());
     ws = again(ws);
     let before = stream.now();
     assert_eq!(ws.wait_closed().unwrap(), Outcome::TimedOut(TimerKind::Pong));
-    // The time that has passed on a connection without traffic is not known; none of it counts twice.
+    // The WebSocket does not know how much time passed without traffic. It must not count any of it twice.
     assert!(stream.now() - before <= 61 * SECOND, "{:?}", stream.now() - before);
 }
 
 #[test]
-fn what_a_stream_was_offered_and_holds_back_goes_out_after_the_parts_are_put_together() {
+fn bytes_a_stream_holds_back_are_sent_after_the_parts_are_joined() {
     for stream in [Virtual::deaf(100), Virtual::deaf(100).keeping(), Virtual::deaf(100).holding_back()] {
         let mut ws = stream.server(patient());
         ws.stream_mut().set_nonblocking(true).unwrap();
-        // A frame is begun, and does not fit.
+        // A frame is partly written, because it does not fit.
         let error = ws.send_binary(&[1; 30_000]).unwrap_err();
         assert!(error.interest().is_some_and(|interest| interest.writable));
         ws.ping(b"?").unwrap_err();
@@ -82,14 +82,14 @@ fn what_a_stream_was_offered_and_holds_back_goes_out_after_the_parts_are_put_tog
 }
 
 #[test]
-fn what_was_read_ahead_is_in_the_inbox() {
-    // More than is read at once, in two messages.
+fn bytes_read_ahead_are_in_the_inbox() {
+    // More than one read holds, in two messages.
     let said = [frame(0x82, true, &[5; 40_000]), frame(0x81, true, b"end")].concat();
     let stream = Virtual::new(1000, move |peer| {
         if peer.now == Duration::ZERO {
             peer.send(&said);
         }
-        // It reads after it was read from.
+        // The peer reads after we have read its messages.
         if peer.unread_by_us() == 0 {
             peer.read(usize::MAX);
         }
@@ -104,7 +104,7 @@ fn what_was_read_ahead_is_in_the_inbox() {
     assert_eq!(ws.recv().unwrap().unwrap().as_bytes(), [5; 40_000]);
     assert_eq!(ws.recv().unwrap(), Some("end".into()));
 
-    // The half that receives has it too.
+    // A reader keeps these bytes too.
     let said = frame(0x81, true, b"early");
     let stream = Virtual::new(1000, move |peer| {
         if peer.now == Duration::ZERO {
@@ -128,7 +128,7 @@ fn a_failed_write_is_remembered_in_the_parts() {
         let mut ws = stream.server(patient());
         stream.peer(|peer| peer.is_gone = true);
         assert!(matches!(ws.send_text("lost"), Err(Error::Io(_))));
-        // How much of it the peer has is not known, so nothing may follow it.
+        // The peer may have received any part of the message, so nothing may be written behind it.
         stream.peer(|peer| peer.is_gone = false);
         stream.peer(|peer| peer.send(&frame(0x81, true, b"still there")));
         for _ in 0..2 {

@@ -1,4 +1,7 @@
-//! How the example client shows the answer of a server that opens no connection.
+//! The example client shows the answer of a server that refuses the handshake.
+//!
+//! The body of the answer comes from an untrusted server. The client must neither wait for it forever nor print
+//! control characters or an endless body.
 
 use std::time::Instant;
 
@@ -18,7 +21,7 @@ fn shown(pieces: &[&[u8]], ends: bool) -> String {
         raw.head();
         for piece in &pieces {
             raw.write(piece);
-            // Mostly the client reads the piece before the next one comes. Where it does not, the result is the same.
+            // The client usually reads a piece before the next one arrives. Otherwise the result is the same.
             std::thread::yield_now();
         }
         if ends {
@@ -35,7 +38,7 @@ fn shown(pieces: &[&[u8]], ends: bool) -> String {
 #[test]
 fn the_body_of_a_refusal_is_shown() {
     timed(|| {
-        // Not the interim response in front of it, and no more than the body has though the stream goes on.
+        // The interim response is not shown. The body ends at its length although the stream continues.
         let got = shown(
             &[
                 b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n",
@@ -53,7 +56,7 @@ fn the_body_of_a_refusal_is_shown() {
         let chunked = "HTTP/1.1 502 Bad Gateway\nTransfer-Encoding: chunked\n\n";
         for (pieces, body) in [
             (&[&b"5;x=y\r\nno up"[..], b"\r\n6\r\nstream\r\n", b"0\r\n\r\n"][..], "no upstream"),
-            // What is broken or breaks off is shown as far as it goes.
+            // An invalid or incomplete body is shown as far as it is valid.
             (&[b"5\r\nno up\r\nzz\r\n"], "no up"),
             (&[b"5\r\nno"], "no"),
             (&[b"ffffffffffffffff\r\nno"], "no"),
@@ -69,13 +72,13 @@ fn the_body_of_a_refusal_is_shown() {
 #[test]
 fn the_body_of_a_refusal_neither_blocks_nor_floods_the_terminal() {
     timed(|| {
-        // A terminal would obey what it is told.
+        // A terminal would execute escape sequences, so they are replaced.
         let got = shown(&[b"HTTP/1.1 500 \r\nX: \xff\r\n\r\n\x1b[2J\x07\xc2\x9b31mred\r\n\0"], true);
         assert_eq!(got, "HTTP/1.1 500 \nX: \u{fffd}\n\n\u{fffd}[2J\u{fffd}\u{fffd}31mred\n\u{fffd}");
         let endless = [b"HTTP/1.1 500 \r\n\r\n".to_vec(), vec![b'x'; 1 << 20]].concat();
         let got = shown(&[&endless], false);
         assert!(got.len() < 20_000 && got.ends_with("x\n..."), "{}", got.len());
-        // A server that keeps the stream open and says no more is waited for, but not for long.
+        // The client waits for a short time only if the server keeps the stream open and sends no more.
         let began = Instant::now();
         let got = shown(&[b"HTTP/1.1 500 \r\nContent-Length: 9\r\n\r\nbroken"], false);
         assert!(got.ends_with("broken") && began.elapsed() < ms(10_000), "{got}");

@@ -1,4 +1,8 @@
-//! Two halves, in threads of their own.
+//! The halves of a blocking WebSocket, each in a thread of its own.
+//!
+//! A reader answers Pings and Closes itself, also while a writer is blocked by a peer that does not read. These
+//! tests check that neither half blocks the other, and that both end in time. Halves on virtual time are tested
+//! in `liveness.rs` and `end.rs`.
 
 use std::io::{ErrorKind, Read};
 use std::sync::mpsc::channel;
@@ -13,7 +17,7 @@ use crate::common::*;
 const CLEAN: Outcome = Outcome::Clean { code: CloseCode::NORMAL };
 
 #[test]
-fn one_reads_and_two_write() {
+fn a_reader_and_two_writers_run_in_parallel() {
     timed(|| {
         let (mut server, client) = pair();
         let server = thread::spawn(move || {
@@ -41,7 +45,7 @@ fn one_reads_and_two_write() {
                 let text = std::str::from_utf8(message.as_bytes()).unwrap();
                 let (name, number) = text.split_at(1);
                 let next = &mut next[usize::from(name == "b")];
-                // Of each writer the order is kept.
+                // The messages of each writer arrive in order.
                 assert_eq!(number.parse(), Ok(*next));
                 *next += 1;
             }
@@ -60,7 +64,7 @@ fn one_reads_and_two_write() {
 }
 
 #[test]
-fn the_reader_alone_answers() {
+fn a_reader_alone_answers_pings_and_closes() {
     timed(|| {
         let (address, thread) = serve(|stream| {
             let (mut reader, writer) = Server::new().accept(stream).unwrap().split().unwrap();
@@ -87,14 +91,14 @@ fn the_reader_alone_answers() {
 }
 
 #[test]
-fn the_round_trip() {
+fn the_round_trip_is_measured_across_halves() {
     timed(|| {
         let (mut server, client) = pair();
         let server = thread::spawn(move || server.wait_closed().unwrap());
         let (mut reader, writer) = client.split().unwrap();
         writer.ping(b"x").unwrap();
         assert!(matches!(reader.next().unwrap(), Some(Event::Pong(_))));
-        // The wait for it is over before the event is seen.
+        // The round trip is measured before the event is delivered.
         assert!(writer.round_trip().unwrap() < ms(5000));
         writer.close(None, "").unwrap();
         while reader.next().unwrap().is_some() {}
@@ -102,10 +106,10 @@ fn the_round_trip() {
     });
 }
 
-/// While a write is held up by a peer that does not read, what it sends is read all the same: otherwise two
-/// that are busy sending would wait for each other.
+/// While a write is blocked by a peer that does not read, the peer's messages are still read. Otherwise two peers
+/// that both send would wait for each other.
 #[test]
-fn both_send_much_before_they_read() {
+fn two_peers_can_both_send_before_they_read() {
     const LEN: usize = 32 << 20;
     timed(|| {
         let config = || Config::new().max_frame(LEN as u64).max_message(LEN as u64);
@@ -128,9 +132,9 @@ fn both_send_much_before_they_read() {
     });
 }
 
-/// The same, against a peer with one thread, which is also owed a Pong meanwhile.
+/// The same with a peer of one thread, to which a Pong is sent meanwhile.
 #[test]
-fn a_peer_that_writes_first_and_reads_later() {
+fn a_peer_can_write_first_and_read_later() {
     const LEN: usize = 8 << 20;
     timed(|| {
         let (address, thread) = serve(|stream| {
@@ -143,7 +147,7 @@ fn a_peer_that_writes_first_and_reads_later() {
             reader.outcome()
         });
         let mut raw = Raw::client(address);
-        // The server's frame has begun, so its Pong must wait.
+        // The server's frame is partly written, so its Pong must wait.
         raw.stream.peek(&mut [0]).unwrap();
         raw.send(0x89, b"?");
         raw.send(0x82, &vec![1; LEN]);
@@ -159,7 +163,7 @@ fn a_peer_that_writes_first_and_reads_later() {
 }
 
 #[test]
-fn the_end_of_the_stream_frees_a_writer_that_is_held_up() {
+fn the_end_of_the_stream_unblocks_a_writer() {
     timed(|| {
         let (address, thread) = serve(|stream| {
             let config = patient().close_timeout(None);
@@ -178,7 +182,7 @@ fn the_end_of_the_stream_frees_a_writer_that_is_held_up() {
 }
 
 #[test]
-fn s5_5_1_a_close_is_answered_behind_a_frame_that_was_begun_though_the_peer_has_ended_its_half() {
+fn s5_5_1_a_close_is_answered_behind_a_begun_frame_after_a_half_close() {
     timed(|| {
         let (address, thread) = serve(|stream| {
             let (mut reader, writer) =
@@ -221,7 +225,7 @@ fn a_violation() {
     });
 }
 
-/// Whatever the reader is told, it comes to an end.
+/// The reader ends, whatever the peer sent last.
 #[test]
 fn a_peer_that_is_gone() {
     timed(|| {
@@ -251,9 +255,9 @@ fn a_peer_that_is_gone() {
 }
 
 #[test]
-fn a_timer_that_the_other_half_starts() {
+fn a_reader_runs_a_timer_that_the_writer_starts() {
     timed(|| {
-        // The reader waits already, and no timer runs, when the writer pings, or closes.
+        // The reader already waits without a timer when the writer sends a Ping or a Close.
         for ping in [true, false] {
             let (address, thread) = serve(move |stream| {
                 let config =
@@ -284,7 +288,7 @@ fn a_timer_that_the_other_half_starts() {
 
 /// Small messages keep a connection from being idle, whatever frame came before.
 #[test]
-fn data_counts() {
+fn data_keeps_a_connection_from_being_idle() {
     timed(|| {
         let (address, thread) = serve(|stream| {
             let config = patient().idle_timeout(Some(ms(200)));
@@ -300,7 +304,7 @@ fn data_counts() {
         assert_eq!(raw.frame(), (0x8A, Vec::new()));
         raw.stream.set_read_timeout(Some(ms(40))).unwrap();
         for _ in 0..10 {
-            // The server has nothing to say meanwhile.
+            // The server sends nothing meanwhile.
             let error = raw.stream.read(&mut [0]).unwrap_err();
             assert!(matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut), "{error}");
             raw.write(&[frame(0x81, true, b"x"), frame(0x8A, true, b"")].concat());
@@ -315,9 +319,9 @@ fn data_counts() {
     });
 }
 
-/// Closes from both halves, at any moment, end in time: nobody waits for a half that has nothing to do.
+/// Closes from both halves at any moment end in time: no half waits for the other one without need.
 #[test]
-fn ends_are_not_slept_through() {
+fn closes_from_both_halves_end_in_time() {
     timed(|| {
         for round in 0..200 {
             let (server, client) = pair();
@@ -342,9 +346,10 @@ fn ends_are_not_slept_through() {
     });
 }
 
-/// A server whose writer is held up by a large message as a peer ends its half of the stream, behind these bytes. The
-/// peer reads only then, or never. Gives how the connection ended, what the writer was told, and what the peer got.
-fn ends_its_half_while_a_writer_is_held_up(
+/// Runs a server whose writer is blocked by a large message when the peer sends `last` and ends its half. The
+/// peer reads only afterwards, or never. Returns the outcome, the writer's result, and the bytes that the peer
+/// received.
+fn half_closes_while_a_writer_is_blocked(
     config: Config,
     last: &[u8],
     reads: bool,
@@ -355,7 +360,7 @@ fn ends_its_half_while_a_writer_is_held_up(
         let (mut reader, writer) = Server::new().config(config).accept(stream).unwrap().split().unwrap();
         let writer = thread::spawn(move || writer.send_binary(&vec![2; LEN]));
         while !matches!(reader.next(), Ok(Some(Event::Text(_)))) {}
-        // The end is there to be seen; each call that is given so long returns in time.
+        // The end of the stream is ready to be read. Each call with a timeout returns in time.
         for _ in 0..5 {
             let began = Instant::now();
             let _ = reader.next_timeout(ms(20));
@@ -373,7 +378,7 @@ fn ends_its_half_while_a_writer_is_held_up(
     let mut got = Vec::new();
     if reads {
         let mut rest = Vec::new();
-        // What follows an end that is not clean may be a reset.
+        // After an end that is not clean the stream may be reset.
         let _ = raw.stream.read_to_end(&mut rest);
         let mut rest = &rest[..];
         while let [first, len, ..] = *rest {
@@ -391,31 +396,31 @@ fn ends_its_half_while_a_writer_is_held_up(
 }
 
 #[test]
-fn s5_5_1_a_peer_that_closes_and_ends_its_half_gets_what_a_writer_has_begun_and_our_close() {
+fn s5_5_1_a_peer_that_closes_and_half_closes_gets_the_begun_frame_and_our_close() {
     timed(|| {
         let close = frame(0x88, true, &close_body(1000, ""));
-        let (outcome, sent, got) = ends_its_half_while_a_writer_is_held_up(patient(), &close, true);
+        let (outcome, sent, got) = half_closes_while_a_writer_is_blocked(patient(), &close, true);
         assert_eq!((outcome, got), (CLEAN, vec![(0x82, 16 << 20), (0x88, 2)]));
         sent.unwrap();
     });
 }
 
 #[test]
-fn s7_1_7_an_end_without_a_close_frees_a_writer_at_once() {
+fn s7_1_7_an_end_without_a_close_unblocks_a_writer_at_once() {
     timed(|| {
-        let (outcome, sent, _) = ends_its_half_while_a_writer_is_held_up(patient(), b"", false);
+        let (outcome, sent, _) = half_closes_while_a_writer_is_blocked(patient(), b"", false);
         assert_eq!(outcome, Outcome::Abnormal(hybi::EofPosition::BetweenMessages));
         sent.unwrap_err();
     });
 }
 
 #[test]
-fn s7_1_1_a_peer_that_closes_and_ends_its_half_and_does_not_read_is_given_up_in_time() {
+fn s7_1_1_a_peer_that_closes_and_does_not_read_is_given_up_in_time() {
     timed(|| {
         let close = frame(0x88, true, &close_body(1000, ""));
         let began = Instant::now();
         let config = patient().close_timeout(Some(ms(300)));
-        let (outcome, sent, _) = ends_its_half_while_a_writer_is_held_up(config, &close, false);
+        let (outcome, sent, _) = half_closes_while_a_writer_is_blocked(config, &close, false);
         assert!(began.elapsed() >= ms(300));
         assert!(matches!(sent, Err(Error::Send(SendError::Closed))), "{sent:?}");
         assert_eq!(outcome, Outcome::TimedOut(TimerKind::Close));

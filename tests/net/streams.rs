@@ -1,4 +1,8 @@
-//! Streams of all kinds: sockets, boxes, TLS, HTTP/2, a serial line. And streams that lie.
+//! Implementations of `Stream` for other transports: sockets, boxes, TLS records, HTTP/2, a serial line. Also
+//! streams that report wrong counts.
+//!
+//! The adapter must half-close, wait and keep time by the methods of the stream alone. The TLS here imitates only
+//! records, `close_notify` and the way OpenSSL keeps bytes; the real libraries are tested in `tests/tls/`.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -21,7 +25,7 @@ use crate::virtual_stream::*;
 const CLEAN: Outcome = Outcome::Clean { code: CloseCode::NORMAL };
 const DEAD: Outcome = Outcome::TimedOut(TimerKind::Pong);
 
-/// Talks over two ends: messages both ways, and a Close by the client or by the server.
+/// Runs a conversation over two ends: messages both ways, and a Close by the client or by the server.
 fn talk<A: Send, B: Send>(server: WebSocket<A>, client: WebSocket<B>, by_client: bool) {
     thread::scope(|scope| {
         scope.spawn(|| {
@@ -49,7 +53,7 @@ fn acceptance(_: &hybi::handshake::Request<'_>) -> Result<Acceptance, hybi::adap
     Ok(Acceptance::default())
 }
 
-/// Two ends over `near` and `far`.
+/// Opens both ends over `near` and `far`.
 fn open<A, B>(near: impl Into<Over<A>> + Send, far: impl Into<Over<B>>) -> (WebSocket<A>, WebSocket<B>)
 where
     A: Send + std::fmt::Debug,
@@ -110,7 +114,7 @@ fn boxed_streams_have_timers_and_halves() {
 }
 
 #[test]
-fn a_borrowed_stream_is_there_afterwards() {
+fn a_borrowed_stream_is_usable_afterwards() {
     let mut stream = Virtual::new(1 << 20, |peer| peer.send(&frame(0x81, true, b"a")));
     let connection = Connection::server(Instant::ZERO, patient(), Outbox::new());
     let mut ws = WebSocket::from_stream(&mut stream, connection, Inbox::empty());
@@ -120,7 +124,7 @@ fn a_borrowed_stream_is_there_afterwards() {
 }
 
 #[test]
-fn a_stream_for_one_thread_says_that_it_cannot_be_split() {
+fn a_stream_without_try_clone_cannot_be_split() {
     struct Alone;
     impl Read for Alone {
         fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
@@ -143,17 +147,17 @@ fn a_stream_for_one_thread_says_that_it_cannot_be_split() {
 
 // --- TLS ---
 
-/// TLS as far as its records go: a type, a length of two bytes, and what would be encrypted. It keeps what a write
-/// has encrypted and could not send, as OpenSSL does, and takes an end without `close_notify` for an attack.
+/// TLS as far as its records go: a type, a length of two bytes, and the content, which is not encrypted. It keeps
+/// a record that it could not send, as OpenSSL does, and treats an end without `close_notify` as an attack.
 #[derive(Debug)]
 struct Tls {
     socket: TcpStream,
-    /// Arrived, not decrypted.
+    /// Bytes that have arrived and are not decrypted.
     raw: Vec<u8>,
-    /// Decrypted, not read.
+    /// Bytes that are decrypted and not read.
     plain: VecDeque<u8>,
     ended: bool,
-    /// What the record that is on its way was made of, and what of it was not sent.
+    /// The content of the record that is being sent, and its unsent bytes.
     kept: Option<(Vec<u8>, Vec<u8>)>,
     notified: bool,
 }
@@ -270,7 +274,7 @@ fn s7_1_7_a_violation_over_tls_ends_with_close_notify() {
 }
 
 #[test]
-fn tls_without_a_way_to_close_it_is_left_to_the_application() {
+fn tls_without_a_close_function_is_left_to_the_application() {
     timed(|| {
         let (near, far) = sockets();
         let connection = Connection::server(Instant::ZERO, patient(), Outbox::new());
@@ -280,7 +284,7 @@ fn tls_without_a_way_to_close_it_is_left_to_the_application() {
             let mut tls = Tls::new(far);
             tls.write_all(&frame(0x88, true, &close_body(1000, ""))).unwrap();
             let mut rest = Vec::new();
-            // Not an end that it takes for an attack.
+            // The end is not taken for an attack.
             tls.read_to_end(&mut rest).unwrap();
             assert_eq!(rest, frame(0x88, false, &close_body(1000, "")));
         });
@@ -291,7 +295,7 @@ fn tls_without_a_way_to_close_it_is_left_to_the_application() {
 }
 
 #[test]
-fn what_tls_was_offered_is_offered_again_before_a_ping() {
+fn bytes_offered_to_tls_are_offered_again_before_a_ping() {
     timed(|| {
         let (near, far) = sockets();
         let config = Config::new().ping_interval(Some(ms(20))).pong_timeout(Some(ms(20_000)));
@@ -302,7 +306,7 @@ fn what_tls_was_offered_is_offered_again_before_a_ping() {
         let peer = thread::spawn(move || {
             let connection = Connection::client(Instant::ZERO, patient(), Outbox::new(), [1; 32]);
             let mut ws = WebSocket::from_stream(far, connection, Inbox::empty());
-            // The server waits for room, reads this, and wants to ping once nothing more comes.
+            // The server waits to write, reads this message, and sends a Ping once nothing more arrives.
             assert!(wait.recv_timeout(ms(100)).is_err());
             ws.send_text("go on").unwrap();
             assert!(wait.recv_timeout(ms(300)).is_err());
@@ -312,7 +316,7 @@ fn what_tls_was_offered_is_offered_again_before_a_ping() {
             }
             bytes
         });
-        // Each is less than a record, so that it is offered as a whole, and nothing of it is taken.
+        // Each message is smaller than a record, so it is offered whole and nothing of it is taken.
         for _ in 0..8000 {
             ws.send(vec![1; 3000]).unwrap();
         }
@@ -324,9 +328,9 @@ fn what_tls_was_offered_is_offered_again_before_a_ping() {
 }
 
 #[test]
-fn what_a_stream_keeps_is_offered_again_first_whatever_is_due() {
+fn bytes_a_stream_keeps_are_offered_again_before_due_pings() {
     for halves in [false, true] {
-        // Slow, and Pings become due all the time, ours and its own.
+        // The peer reads slowly. Pings become due all the time, ours and the peer's.
         let stream = Virtual::new(7000, |peer| {
             peer.read(1000);
             peer.answer_pings();
@@ -366,9 +370,9 @@ fn what_a_stream_keeps_is_offered_again_first_whatever_is_due() {
 }
 
 #[test]
-fn s7_1_1_the_end_does_not_overtake_what_the_stream_holds_back() {
+fn s7_1_1_the_end_does_not_overtake_bytes_the_stream_holds_back() {
     for reads in [true, false] {
-        // It closes, and reads only later, or never.
+        // The peer closes, and reads later or never.
         let stream = Virtual::new(3, move |peer| {
             if peer.now == Duration::ZERO {
                 peer.send(&frame(0x88, true, &close_body(1000, "")));
@@ -394,7 +398,7 @@ fn s7_1_1_the_end_does_not_overtake_what_the_stream_holds_back() {
 
 // --- HTTP/2 ---
 
-/// A stream of an HTTP/2 connection: frames with data, and one with `END_STREAM` or `RST_STREAM`.
+/// A frame of a stream of an HTTP/2 connection: data, `END_STREAM` or `RST_STREAM`.
 #[derive(Debug)]
 enum Frame {
     Data(Vec<u8>),
@@ -494,7 +498,7 @@ impl Stream for Http2 {
 }
 
 fn over_http2(stream: Http2, connection: Connection) -> WebSocket<Http2> {
-    // RFC 8441: there is no handshake but that of HTTP/2.
+    // RFC 8441: HTTP/2 replaces the opening handshake.
     WebSocket::from_stream(stream, connection, Inbox::empty())
 }
 
@@ -508,7 +512,7 @@ fn s8441_5_a_stream_of_http2_is_ended_with_end_stream() {
                 over_http2(far, Connection::client(Instant::ZERO, patient(), Outbox::new(), [1; 32]));
             talk(server, client, by_client);
         }
-        // In halves.
+        // The same with halves.
         let (near, far) = Http2::pair();
         let server = over_http2(near, Connection::server(Instant::ZERO, patient(), Outbox::new()));
         let mut client =
@@ -529,13 +533,13 @@ fn s8441_5_a_stream_of_http2_is_ended_with_end_stream() {
 
 // --- a serial line ---
 
-/// What an embedded system has: two buffers of fixed size that an interrupt fills and empties, borrowed, for one
-/// thread, and no way to wait.
+/// A serial line of an embedded system: two buffers of fixed size that an interrupt fills and empties. They are
+/// borrowed, for one thread, and cannot be waited for.
 #[derive(Debug)]
 struct Serial<'b> {
     rx: &'b RefCell<VecDeque<u8>>,
     tx: &'b RefCell<VecDeque<u8>>,
-    /// Ticks of a millisecond.
+    /// Time in milliseconds.
     ticks: &'b RefCell<u64>,
 }
 
@@ -596,7 +600,7 @@ fn a_serial_line_is_driven_by_ticks() {
             }
         }
     }
-    // The client goes away. The server finds that out, by its own clock.
+    // The client is gone. The server finds out by its own clock.
     while server.outcome().is_none() {
         *ticks.borrow_mut() += 100;
         down.borrow_mut().clear();
@@ -614,7 +618,7 @@ fn a_serial_line_is_driven_by_ticks() {
 
 // --- streams that lie ---
 
-/// Claims one byte more than it was given, from this call on.
+/// A stream that reports one byte more than it was given, after a number of honest calls.
 #[derive(Clone, Debug)]
 struct Liar {
     reads: bool,
@@ -656,7 +660,7 @@ fn is_lie(error: &io::Error) -> bool {
 }
 
 #[test]
-fn a_stream_that_claims_more_than_it_was_given_fails() {
+fn a_stream_that_reports_too_many_bytes_fails() {
     for reads in [true, false] {
         match Server::new().accept_over(Liar::new(reads, 0, REQUEST.as_bytes()), |_| None, acceptance) {
             Err(AcceptError::Io(error)) => assert!(is_lie(&error), "{error}"),
@@ -689,11 +693,11 @@ fn a_stream_that_claims_more_than_it_was_given_fails() {
 }
 
 #[test]
-fn a_socket_in_a_type_of_its_own_is_half_closed_and_a_layer_is_not() {
-    /// Nothing but the socket.
+fn a_newtype_of_a_socket_is_half_closed_and_a_layer_is_not() {
+    /// A newtype of a socket.
     #[derive(Debug)]
     struct Renamed(TcpStream);
-    /// Something that might hold bytes.
+    /// A stream that might hold bytes back.
     #[derive(Debug)]
     struct Layer(TcpStream, #[allow(dead_code, reason = "it makes the layer")] u64);
     macro_rules! read_and_write {

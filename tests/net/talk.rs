@@ -1,4 +1,4 @@
-//! Messages, both ways.
+//! Messages in both directions over the blocking adapter: whole, fragmented, prepared, in chunks, and with Pings.
 
 use std::thread;
 
@@ -10,7 +10,7 @@ use hybi::{
 use crate::common::*;
 
 #[test]
-fn messages_come_back() {
+fn messages_are_echoed() {
     timed(|| {
         let (mut server, mut client) = pair();
         let server = thread::spawn(move || echo(&mut server));
@@ -34,7 +34,7 @@ fn messages_come_back() {
 }
 
 #[test]
-fn fragments_and_what_is_prepared() {
+fn fragments_and_prepared_messages_arrive() {
     timed(|| {
         let (mut server, mut client) = pair();
         client.send_text("go").unwrap();
@@ -71,7 +71,7 @@ fn fragments_and_what_is_prepared() {
 }
 
 #[test]
-fn in_chunks() {
+fn messages_are_delivered_in_chunks() {
     timed(|| {
         let config = patient().delivery(Delivery::Chunks).max_message(u64::MAX).max_frame(u64::MAX);
         let (mut server, mut client) = pair_of(Server::new().config(config), &Client::new());
@@ -101,7 +101,7 @@ fn in_chunks() {
 }
 
 #[test]
-fn a_message_over_the_limit() {
+fn a_message_over_the_limit_is_refused() {
     timed(|| {
         let (mut server, mut client) = pair();
         let server = thread::spawn(move || {
@@ -110,7 +110,7 @@ fn a_message_over_the_limit() {
             assert!(error.to_string().contains("1009"), "{error}");
             server.wait_closed().unwrap()
         });
-        // All of it is taken from the socket, though not into memory: a reset would destroy the Close.
+        // The server discards the whole message without storing it. A reset would destroy its Close.
         client.send_binary(&vec![0; 20 << 20]).unwrap();
         match client.next().unwrap() {
             Some((Event::CloseReceived { code, reason }, _)) => {
@@ -151,9 +151,9 @@ fn pings() {
 }
 
 #[test]
-fn much_is_answered_while_the_event_is_borrowed() {
+fn many_answers_can_be_sent_while_the_event_is_borrowed() {
     timed(|| {
-        // Nothing may be queued but one message, or a few, or many.
+        // The high-water mark permits one queued message, a few or many.
         for high_water in [0, 1, 1000, 64 << 10] {
             let config = Config::new().high_water(high_water);
             let (mut server, mut client) = pair_of(Server::new().config(config), &Client::new());
@@ -169,7 +169,7 @@ fn much_is_answered_while_the_event_is_borrowed() {
                             }
                             answer.close(CloseCode::NORMAL, "that is all").unwrap();
                         }
-                        // Whoever waits in a call was never handed anything back.
+                        // A call that waits never gets its message back.
                         Event::Writable => panic!("nothing was blocked"),
                         _ => {}
                     }
@@ -193,7 +193,7 @@ fn much_is_answered_while_the_event_is_borrowed() {
 }
 
 #[test]
-fn control_frames_are_passed_over() {
+fn recv_skips_control_frames() {
     timed(|| {
         let (mut server, mut client) = pair();
         server.ping(b"1").unwrap();

@@ -1,4 +1,8 @@
-//! The timers of the core, driven by the time outs of a socket.
+//! The timers of the core, driven by the timeouts of a socket.
+//!
+//! These tests use real time over TCP, with timeouts of milliseconds and generous bounds. They check that a
+//! blocking call returns for each timer and does not use the processor while it waits. The times themselves are
+//! tested on virtual time in `liveness.rs`.
 
 use std::io::ErrorKind;
 use std::sync::mpsc::channel;
@@ -12,7 +16,7 @@ use crate::common::*;
 
 const CLEAN: Outcome = Outcome::Clean { code: CloseCode::NORMAL };
 
-/// A server with these timers, and a peer.
+/// Runs a server with this configuration against `peer`. Returns its outcome.
 fn with(config: Config, peer: impl FnOnce(&mut Raw)) -> Outcome {
     let (address, thread) = serve(move |stream| {
         let mut ws = Server::new().config(config).accept(stream).unwrap();
@@ -29,7 +33,7 @@ fn a_silent_peer_is_pinged_and_given_up() {
     timed(|| {
         let config = Config::new().ping_interval(Some(ms(30))).pong_timeout(Some(ms(300)));
         let outcome = with(config, |raw| {
-            // As long as it answers it is let live.
+            // The server keeps a peer that answers.
             for _ in 0..5 {
                 let (first, payload) = raw.frame();
                 assert_eq!(first, 0x89);
@@ -52,7 +56,7 @@ fn an_idle_connection_is_closed() {
     timed(|| {
         let config = patient().idle_timeout(Some(ms(50)));
         let outcome = with(config, |raw| {
-            // Control frames are no data.
+            // Control frames do not restart the idle timer.
             raw.send(0x89, b"");
             assert_eq!(raw.frame(), (0x8A, Vec::new()));
             let (first, body) = raw.frame();
@@ -65,7 +69,7 @@ fn an_idle_connection_is_closed() {
 }
 
 #[test]
-fn a_close_that_is_never_answered() {
+fn a_close_that_is_never_answered_times_out() {
     timed(|| {
         let (address, thread) = serve(|stream| {
             let config = patient().close_timeout(Some(ms(50)));
@@ -81,9 +85,9 @@ fn a_close_that_is_never_answered() {
 }
 
 #[test]
-fn a_client_that_never_ends_the_stream() {
+fn a_client_that_never_ends_the_stream_is_given_up() {
     timed(|| {
-        // Both Closes are through, so it is a clean end all the same.
+        // Both Closes were exchanged, so the end is clean although the client keeps its stream open.
         let outcome = with(patient().close_timeout(Some(ms(50))), |raw| {
             raw.send(0x88, &close_body(1000, ""));
             assert_eq!(raw.frame(), (0x88, close_body(1000, "")));
@@ -93,9 +97,9 @@ fn a_client_that_never_ends_the_stream() {
     });
 }
 
-/// A peer that sends without a pause keeps no timer from running out.
+/// A peer that sends without a pause does not stop a timer.
 #[test]
-fn timers_run_out_under_load() {
+fn timers_fire_under_load() {
     timed(|| {
         let (address, thread) = serve(|stream| {
             let config = patient().close_timeout(Some(ms(50)));
@@ -111,7 +115,7 @@ fn timers_run_out_under_load() {
 }
 
 #[test]
-fn a_peer_that_does_not_read() {
+fn a_peer_that_does_not_read_is_given_up() {
     timed(|| {
         let (address, thread) = serve(|stream| {
             let config = Config::new()
@@ -119,7 +123,8 @@ fn a_peer_that_does_not_read() {
                 .pong_timeout(Some(ms(30)))
                 .close_timeout(Some(ms(30)));
             let mut ws = Server::new().config(config).accept(stream).unwrap();
-            // More than the system takes. It does not block for ever, and tells that the message is lost.
+            // The message is larger than the buffers of the system. The call must not block forever, and must
+            // report that the message is lost.
             let sent = ws.send_binary(&vec![0; 64 << 20]);
             assert!(matches!(sent, Err(Error::Send(SendError::Closed))), "{sent:?}");
             assert!(matches!(ws.send_text("late"), Err(Error::Send(SendError::Closed))));
@@ -131,18 +136,18 @@ fn a_peer_that_does_not_read() {
     });
 }
 
-/// What has come in counts, however late the application looks at it.
+/// Input that has arrived counts, however late the application reads it.
 #[test]
-fn a_pong_that_was_not_read_in_time() {
+fn a_pong_that_arrived_in_time_counts_if_it_is_read_late() {
     timed(|| {
         let (answered, wait) = channel();
         let (address, thread) = serve(move |stream| {
-            // It is due at once.
+            // The Pong is due at once.
             let config = Config::new().ping_interval(None).pong_timeout(Some(ms(0)));
             let mut ws = Server::new().config(config).accept(stream).unwrap();
             ws.ping(b"?").unwrap();
             wait.recv().unwrap();
-            // Writing reads the clock as well.
+            // Writing reads the clock too.
             ws.send_text("busy").unwrap();
             assert!(matches!(ws.next().unwrap(), Some((Event::Pong(_), _))));
             ws.wait_closed().unwrap()
@@ -160,16 +165,16 @@ fn a_pong_that_was_not_read_in_time() {
     });
 }
 
-/// An application that takes its time does not use up that for closing.
+/// Time that the application takes before it closes does not count against the close timeout.
 #[test]
-fn the_time_to_close_begins_with_the_close() {
+fn the_close_timeout_starts_with_the_close() {
     timed(|| {
         let (address, thread) = serve(move |stream| {
             let config = patient().close_timeout(Some(ms(400)));
             let mut ws = Server::new().config(config).accept(stream).unwrap();
             let started = Instant::now();
             let (_, mut answer) = ws.next().unwrap().unwrap();
-            // Nobody ever sends: a wait for something else.
+            // No thread ever sends on this channel, so the wait ends by its timeout.
             let (_never, wait) = channel::<()>();
             assert!(wait.recv_timeout(ms(500)).is_err());
             answer.close(CloseCode::NORMAL, "").unwrap();
@@ -200,7 +205,7 @@ fn without_timers_a_read_waits() {
         server.send_text("b").unwrap();
         client.recv().unwrap();
         for ws in [&client, &server] {
-            // The time outs of the handshake would wake it again and again.
+            // The timeouts of the handshake would wake the read again and again.
             assert_eq!(ws.stream().read_timeout().unwrap(), None);
         }
     });
@@ -219,7 +224,7 @@ fn a_long_wait_is_not_cut_short() {
 }
 
 #[test]
-fn a_read_that_is_given_so_long() {
+fn a_read_ends_at_its_timeout() {
     fn late<T: std::fmt::Debug>(received: Result<T, Error>) {
         match received {
             Err(Error::Io(error)) => assert_eq!(error.kind(), ErrorKind::TimedOut),
@@ -235,7 +240,7 @@ fn a_read_that_is_given_so_long() {
         assert!(client.next_timeout(ms(1)).is_err());
         server.send_text("a").unwrap();
         assert_eq!(client.recv_timeout(std::time::Duration::MAX).unwrap(), Some("a".into()));
-        // What is there is taken in, however short the time.
+        // Input that has arrived is returned even with a timeout of zero.
         server.send_text("b").unwrap();
         let text = loop {
             match client.recv_timeout(ms(0)) {
@@ -245,7 +250,7 @@ fn a_read_that_is_given_so_long() {
         };
         assert_eq!(text, Some("b".into()));
 
-        // A half of it.
+        // The same with a reader.
         let (mut reader, writer) = client.split().unwrap();
         late(reader.recv_timeout(ms(0)));
         late(reader.next_timeout(ms(20)).map(drop));
@@ -260,11 +265,11 @@ fn a_read_that_is_given_so_long() {
 }
 
 #[test]
-fn a_socket_that_does_not_block() {
+fn a_nonblocking_socket_returns_would_block() {
     timed(|| {
         let (mut server, mut client) = pair();
         server.stream().set_nonblocking(true).unwrap();
-        // A timer is running, but to ask until it is due would keep the processor busy.
+        // A timer runs. Asking again until it is due would keep the processor busy.
         let started = Instant::now();
         match server.next() {
             Err(Error::Io(error)) => assert_eq!(error.kind(), ErrorKind::WouldBlock),

@@ -1,7 +1,8 @@
-//! A stream with a clock of its own, and a peer that does as it is told at given times. Nothing here takes time.
+//! A stream on virtual time, with a peer that a script controls. No test over it takes real time.
 //!
-//! A call that would wait moves the clock instead: to the moment when the peer does something, or to its timeout. A
-//! call that nothing would ever end fails the test.
+//! A call that would wait moves the clock instead: to the moment when the peer acts, or to the timeout of the
+//! call. A call that would wait forever fails the test. Options make the stream keep, hold back or split what is
+//! written.
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Read, Write};
@@ -13,28 +14,28 @@ use hybi::{Config, Connection, Inbox, Instant, Outbox};
 
 use crate::common::*;
 
-/// What the peer sees of the connection, and can do.
+/// The state of the peer, as its script sees and changes it.
 #[derive(Default)]
 pub struct Peer {
-    /// The time since the beginning.
+    /// Time since the start.
     pub now: Duration,
-    /// When it wants to be called next.
+    /// Time of the next call of the script.
     pub wake_at: Option<Duration>,
-    /// What was written to it and not read.
+    /// Bytes that were written to the peer and not read by it.
     pub unread: VecDeque<u8>,
-    /// What it has read.
+    /// Bytes that the peer has read.
     pub received: Vec<u8>,
-    /// How far frames in that were looked at.
+    /// Length of the prefix of `received` that was parsed.
     parsed: usize,
-    /// What it has sent and we have not read.
+    /// Bytes that the peer has sent and that were not read.
     sent: VecDeque<u8>,
-    /// It ends the stream behind that.
+    /// The peer ends its half behind `sent`.
     ended: bool,
-    /// Writes to it fail, while nothing comes from it.
+    /// Writes to the peer fail while it sends nothing.
     pub breaks: bool,
-    /// We have closed our half, or both.
+    /// Set when our side has closed its half, or both.
     pub closed: Option<Closed>,
-    /// Whatever is written to it fails.
+    /// Every write to the peer fails.
     pub is_gone: bool,
 }
 
@@ -59,12 +60,12 @@ impl Peer {
         self.ended = true;
     }
 
-    /// How much of what it has sent was not read.
+    /// Returns the number of bytes that the peer has sent and that were not read.
     pub fn unread_by_us(&self) -> usize {
         self.sent.len()
     }
 
-    /// The frames that it has read since the last call: first byte and payload.
+    /// Returns the frames that the peer has read since the last call, as first byte and payload.
     pub fn frames(&mut self) -> Vec<(u8, Vec<u8>)> {
         let mut frames = Vec::new();
         while let Some((len, first, payload)) = parse(&self.received[self.parsed..]) {
@@ -74,7 +75,7 @@ impl Peer {
         frames
     }
 
-    /// Answers the Pings that it has read, and gives the other frames.
+    /// Answers the Pings that the peer has read, and returns the other frames.
     pub fn answer_pings(&mut self) -> Vec<(u8, Vec<u8>)> {
         let mut others = Vec::new();
         for (first, payload) in self.frames() {
@@ -88,7 +89,7 @@ impl Peer {
     }
 }
 
-/// The first frame of a server in `bytes`: its length, its first byte and its payload.
+/// Parses the first frame of a server in `bytes`. Returns its length, first byte and payload.
 fn parse(bytes: &[u8]) -> Option<(usize, u8, Vec<u8>)> {
     let (first, len) = (*bytes.first()?, *bytes.get(1)?);
     let (head, len) = match len {
@@ -104,34 +105,34 @@ type Script = Box<dyn FnMut(&mut Peer) + Send>;
 struct Shared {
     peer: Peer,
     script: Script,
-    /// How many bytes may lie unread at the peer.
+    /// Maximum number of unread bytes at the peer.
     capacity: usize,
     read_timeout: Option<Duration>,
     write_timeout: Option<Duration>,
     nonblocking: bool,
-    /// What a write keeps that finds no room, as OpenSSL does; `None` if the stream keeps nothing.
+    /// Bytes that a blocked write keeps, as OpenSSL does. `None` if the stream keeps nothing.
     kept: Option<Vec<u8>>,
-    /// What is taken and waits for a flush, if the stream works so, and how much of it fits.
+    /// Bytes that were taken and wait for a flush. `None` if the stream does not hold bytes back.
     held_back: Option<Vec<u8>>,
     /// A write returns as soon as some bytes are taken.
     takes_parts: bool,
-    /// It cannot be set not to block.
+    /// The stream cannot be made nonblocking.
     always_blocks: bool,
-    /// It says that it may keep what it was offered, as a stream does that says nothing.
+    /// The stream reports that it may keep what it was offered, which is the default of `Stream`.
     may_keep: bool,
     calls: usize,
 }
 
-/// A stream to a [`Peer`]. Its clones are handles to the same stream.
+/// A stream to a [`Peer`]. Clones are handles to the same stream.
 #[derive(Clone)]
 pub struct Virtual(Arc<Mutex<Shared>>);
 
-/// What a system call takes at least.
+/// Minimum duration of a system call.
 const CALL: Duration = Duration::from_micros(1);
 
 impl Virtual {
-    /// A peer that is called once at the beginning, and then whenever it wants, behind a socket that holds `capacity`
-    /// bytes.
+    /// Returns a stream over a socket that holds `capacity` bytes. The script is called once at the start, and
+    /// then at each `wake_at`.
     pub fn new(capacity: usize, script: impl FnMut(&mut Peer) + Send + 'static) -> Self {
         let peer = Peer { wake_at: Some(Duration::ZERO), ..Peer::default() };
         Self(Arc::new(Mutex::new(Shared {
@@ -150,37 +151,36 @@ impl Virtual {
         })))
     }
 
-    /// A peer that does nothing, and reads nothing.
+    /// Returns a stream whose peer does nothing and reads nothing.
     pub fn deaf(capacity: usize) -> Self {
         Self::new(capacity, |_| {})
     }
 
-    /// As OpenSSL: a write that finds no room has taken up to 16 KiB all the same, and the next write must begin with
-    /// the same bytes.
+    /// Makes a blocked write keep up to 16 KiB, as OpenSSL does. The next write must begin with the same bytes.
     pub fn keeping(self) -> Self {
         self.lock().kept = Some(Vec::new());
         self
     }
 
-    /// A write does not wait until there is room for all that it was given.
+    /// Makes a write return before all of its bytes are taken.
     pub fn taking_parts(self) -> Self {
         self.lock().takes_parts = true;
         self
     }
 
-    /// It cannot be set not to block.
+    /// Makes the stream unable to become nonblocking.
     pub fn blocking(self) -> Self {
         self.lock().always_blocks = true;
         self
     }
 
-    /// It says that it may keep what it was offered, as a stream does that says nothing.
+    /// Makes the stream report that it may keep what it was offered.
     pub fn that_may_keep(self) -> Self {
         self.lock().may_keep = true;
         self
     }
 
-    /// What is written is held back until it is flushed.
+    /// Makes the stream hold written bytes back until a flush.
     pub fn holding_back(self) -> Self {
         self.lock().held_back = Some(Vec::new());
         self
@@ -190,7 +190,7 @@ impl Virtual {
         self.0.lock().unwrap()
     }
 
-    /// The peer as it is now.
+    /// Gives access to the peer.
     pub fn peer<T>(&self, look: impl FnOnce(&mut Peer) -> T) -> T {
         look(&mut self.lock().peer)
     }
@@ -203,14 +203,14 @@ impl Virtual {
         self.lock().capacity = capacity;
     }
 
-    /// The application is busy for so long.
+    /// Lets time pass, as if the application were busy.
     pub fn pass(&self, time: Duration) {
         let mut shared = self.lock();
         let until = shared.peer.now + time;
         shared.pass_until(until);
     }
 
-    /// A server's WebSocket over this stream.
+    /// Returns a server's WebSocket over this stream.
     pub fn server(&self, config: Config) -> WebSocket<Self> {
         let connection = Connection::server(Instant::ZERO, config, Outbox::new());
         WebSocket::from_stream(self.clone(), connection, Inbox::empty())
@@ -225,7 +225,7 @@ impl Shared {
         self.pass_until(until);
     }
 
-    /// The peer does what it does until then.
+    /// Runs the peer's script up to this time.
     fn pass_until(&mut self, until: Duration) {
         while let Some(at) = self.peer.wake_at.filter(|at| *at <= until) {
             self.peer.now = self.peer.now.max(at);
@@ -235,7 +235,7 @@ impl Shared {
         self.peer.now = self.peer.now.max(until);
     }
 
-    /// Tries `call` until it gives something, or the time is up.
+    /// Repeats `call` as time passes until it returns a value, or until the timeout.
     fn wait<T>(
         &mut self,
         timeout: Option<Duration>,
@@ -267,7 +267,7 @@ impl Shared {
         self.capacity - self.capacity.min(self.peer.unread.len())
     }
 
-    /// Sends as much of `from` as there is room for; gives how much.
+    /// Sends as much of `from` as fits. Returns the number of bytes.
     fn transport(&mut self, from: &[u8]) -> usize {
         assert_eq!(self.peer.closed, None, "{} bytes are written behind the end", from.len());
         let n = self.room().min(from.len());
@@ -315,10 +315,10 @@ impl Write for Virtual {
             if kept.is_empty() {
                 kept.extend(record);
             }
-            // Where it is not the same, OpenSSL fails with "bad length", or sends what it has kept.
+            // With other bytes OpenSSL fails with "bad length", or sends the bytes that it has kept.
             assert!(record.starts_with(kept), "other bytes are offered than before");
             let record = kept.clone();
-            // It goes out as a whole.
+            // The record is sent as a whole.
             let written = shared
                 .wait(timeout, |shared| (shared.room() >= record.len()).then(|| shared.transport(&record)));
             if written.is_some() {

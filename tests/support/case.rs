@@ -1,20 +1,23 @@
-//! The format of the vectors, as far as the files have it in common, and what becomes of a case.
+//! Parts of the vector format that all files share, and the verdict on a case.
+//!
+//! `tests/vectors/README.md` describes the format. Each kind of file has a module of its own: `frames.rs`,
+//! `handshake.rs` and `inflate.rs`.
 
 use serde_json::Value;
 
-/// What became of a case. An error says what is wrong.
+/// The result of a case. An error describes what is wrong.
 pub type Judged = Result<Verdict, String>;
 
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Verdict {
     Passed,
-    /// Another outcome that the RFCs do not forbid: that of `alt` with this index.
+    /// The outcome of `alt` with this index. The RFCs permit it.
     Alt(usize),
-    /// Not run, and why.
+    /// The case was not run, for this reason.
     Skipped(&'static str),
 }
 
-/// Bytes as `…_hex` gives them: a string of hex digits, or a list of such and of repetitions.
+/// Reads bytes from an `…_hex` value: a string of hex digits, or a list of strings and repetitions.
 pub fn hex(value: &Value) -> Vec<u8> {
     join(value, &|text| {
         let digits: Vec<_> = text.chars().map(|c| u8::try_from(c.to_digit(16).unwrap()).unwrap()).collect();
@@ -23,7 +26,7 @@ pub fn hex(value: &Value) -> Vec<u8> {
     })
 }
 
-/// Text: a string, or its UTF-8 in the form of [`hex`].
+/// Reads text: a string, or its UTF-8 in the form of [`hex`].
 pub fn text(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
@@ -43,12 +46,12 @@ fn join(value: &Value, decode: &dyn Fn(&str) -> Vec<u8>) -> Vec<u8> {
     }
 }
 
-/// Whether the case has the tag.
+/// Returns whether the case has the tag.
 pub fn has_tag(case: &Value, tag: &str) -> bool {
     case["tags"].as_array().is_some_and(|tags| tags.iter().any(|one| one == tag))
 }
 
-/// Fails where an object has keys that its reader does not know, and would pass over.
+/// Panics if an object has a key that its reader does not know and would skip.
 pub fn check_keys(value: &Value, known: &[&str]) {
     for key in value.as_object().into_iter().flat_map(|object| object.keys()) {
         assert!(known.contains(&key.as_str()), "unknown key {key:?} in {value}");

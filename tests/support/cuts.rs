@@ -1,24 +1,28 @@
-//! Where an input is cut into pieces.
+//! Ways to split an input into pieces.
+//!
+//! The result of a case must not depend on the sizes of reads. [`plan`] returns the splits to run, which are the
+//! same in each run of the program: everything at once, byte by byte, one cut at each place, and pseudo-random
+//! cuts.
 
 use std::fmt;
 
-/// Inputs up to here are cut in two at every place.
+/// Maximum length of an input that is cut in two at every place.
 const EVERY_PLACE: usize = 4 << 10;
-/// For longer ones: so many places at each end, and as many spread over the whole.
+/// Number of places for longer inputs: this many at each end, and as many spread between.
 const PLACES: usize = 64;
 const RANDOM: usize = 32;
 
-/// One way to cut an input.
+/// One way to split an input.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Cuts {
     Whole,
     EachByte,
-    /// At these places, in order. One that comes twice makes an empty piece.
+    /// Cuts at these places, in order. A repeated place makes an empty piece.
     At(Vec<usize>),
 }
 
 impl Cuts {
-    /// Random places, few or many.
+    /// Returns a random number of random places.
     pub fn random(random: &mut Xorshift, len: usize) -> Self {
         let magnitude = random.below(6);
         let count = 1 + random.below(2 << magnitude);
@@ -27,7 +31,7 @@ impl Cuts {
         Self::At(places)
     }
 
-    /// The lengths of the pieces of an input of `len` bytes.
+    /// Returns the lengths of the pieces of an input of `len` bytes.
     pub fn pieces(&self, len: usize) -> Box<dyn Iterator<Item = usize> + '_> {
         match self {
             Self::Whole => Box::new(std::iter::once(len)),
@@ -52,8 +56,8 @@ impl fmt::Display for Cuts {
     }
 }
 
-/// All the ways in which a case is run: the whole input first, then byte by byte, at the places for one
-/// cut unless it is a `stress` case, and at random ones that are the same each time for one `id`.
+/// Returns the splits of a case: the whole input first, then byte by byte, then one cut at each place unless it
+/// is a `stress` case, and pseudo-random cuts that depend only on `id`.
 pub fn plan(id: &str, len: usize, stress: bool) -> Vec<Cuts> {
     let mut plan = vec![Cuts::Whole, Cuts::EachByte];
     if !stress {
@@ -78,7 +82,7 @@ pub struct Xorshift(u64);
 
 impl Xorshift {
     pub fn new(seed: u64) -> Self {
-        // Of zero it would make zeros for ever.
+        // From zero it would produce zeros only.
         Self(seed | 1 << 63)
     }
 

@@ -1,10 +1,13 @@
-//! DEFLATE (RFC 1951), written by hand and read for tests. Not with the crate's own code, nor with the
-//! library that it uses: both are what is tested.
+//! DEFLATE (RFC 1951) for tests: an encoder that writes chosen blocks, and a slow decoder that records how data
+//! was compressed.
+//!
+//! The code is independent of the crate's and of the library that the crate uses, because tests compare both with
+//! it.
 
-/// What ends each message, and is left out (RFC 7692 section 7.2.1).
+/// The end of each message, which the sender removes (RFC 7692 section 7.2.1).
 pub const TAIL: [u8; 4] = [0x00, 0x00, 0xFF, 0xFF];
 
-/// Kinds of blocks, as BTYPE has them.
+/// Kinds of blocks, by the value of BTYPE (RFC 1951 section 3.2.3).
 pub const STORED: u8 = 0;
 pub const FIXED: u8 = 1;
 pub const DYNAMIC: u8 = 2;
@@ -22,10 +25,10 @@ const DISTANCE_BASE: [usize; 30] = [
 ];
 const DISTANCE_EXTRA: [u32; 30] =
     [0, 0, 0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7, 8, 8, 9, 9, 10, 10, 11, 11, 12, 12, 13, 13];
-/// The order in which the lengths of the codes for lengths come.
+/// Order of the lengths of the code length code (RFC 1951 section 3.2.7).
 const ORDER: [usize; 19] = [16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15];
 
-/// Lengths of the fixed codes, for literals and lengths, and for distances.
+/// Returns the lengths of the fixed codes for literals and lengths, and for distances.
 fn fixed() -> (Vec<u8>, Vec<u8>) {
     let lengths = (0..288).map(|symbol| match symbol {
         144..=255 => 9,
@@ -35,7 +38,8 @@ fn fixed() -> (Vec<u8>, Vec<u8>) {
     (lengths.collect(), vec![5; 30])
 }
 
-/// Codes of our own that leave nothing unused: 226 of 8 bits and 60 of 9, and 2 of 4 bits and 28 of 5.
+/// Returns the lengths of complete codes other than the fixed ones: 226 of 8 bits and 60 of 9 for literals and
+/// lengths, 2 of 4 bits and 28 of 5 for distances.
 fn own() -> (Vec<u8>, Vec<u8>) {
     let lengths = (0..286).map(|symbol| if symbol < 226 { 8 } else { 9 });
     let distances = (0..30).map(|symbol| if symbol < 2 { 4 } else { 5 });
@@ -44,18 +48,18 @@ fn own() -> (Vec<u8>, Vec<u8>) {
 
 // --- writing ---
 
-/// A piece of a block.
+/// A part of a block: literal bytes, or a reference to earlier data.
 #[derive(Clone, Copy, Debug)]
 pub enum Token<'a> {
     Bytes(&'a [u8]),
     Back { distance: usize, len: usize },
 }
 
-/// Writes blocks one behind the other.
+/// Writes a sequence of blocks.
 #[derive(Clone, Default, Debug)]
 pub struct Blocks {
     bytes: Vec<u8>,
-    /// The bits used of the last byte, 0 for all of them.
+    /// Number of bits used in the last byte, 0 if all are used.
     used: u32,
 }
 
@@ -64,7 +68,7 @@ impl Blocks {
         Self::default()
     }
 
-    /// At most 65,535 bytes as they are.
+    /// Adds a stored block of at most 65,535 bytes.
     pub fn stored(mut self, last: bool, data: &[u8]) -> Self {
         self.header(last, STORED);
         self.used = 0;
@@ -86,7 +90,7 @@ impl Blocks {
         let codes = own();
         self.put(codes.0.len() as u32 - 257, 5);
         self.put(codes.1.len() as u32 - 1, 5);
-        // The lengths that occur are four, with a code of two bits each.
+        // Four different lengths occur. Each gets a code of two bits.
         let lengths: Vec<u8> = (0..16).map(|len| if matches!(len, 4 | 5 | 8 | 9) { 2 } else { 0 }).collect();
         self.put(12 - 4, 4);
         for place in &ORDER[..12] {
@@ -99,14 +103,14 @@ impl Blocks {
         self.ended(last)
     }
 
-    /// The payload of a message, ended as RFC 7692 section 7.2.1 wants it: the header of an empty block, and
-    /// nothing of what follows that.
+    /// Returns the payload of a message, ended as RFC 7692 section 7.2.1 requires: with the header of an empty
+    /// block, and without the bytes after it.
     pub fn message(mut self) -> Vec<u8> {
         self.header(false, STORED);
         self.bytes
     }
 
-    /// What has been written, as it is.
+    /// Returns the written bytes without an end.
     pub fn raw(self) -> Vec<u8> {
         self.bytes
     }
@@ -116,7 +120,7 @@ impl Blocks {
         self.put(kind.into(), 2);
     }
 
-    /// RFC 7692 section 7.2.1: what follows a final block begins with a byte of its own.
+    /// RFC 7692 section 7.2.1: data after a final block begins at a byte boundary.
     fn ended(mut self, last: bool) -> Self {
         if last {
             self.used = 0;
@@ -141,7 +145,7 @@ impl Blocks {
         self.symbol(lengths, END_OF_BLOCK);
     }
 
-    /// A symbol's code, which is sent from its top bit.
+    /// Writes the code of a symbol, from its most significant bit.
     fn symbol(&mut self, lengths: &[u8], symbol: usize) {
         let len = lengths[symbol];
         let shorter = lengths.iter().filter(|other| (1..len).contains(other));
@@ -166,17 +170,17 @@ impl Blocks {
 
 // --- reading ---
 
-/// Inflates the messages of one direction, slowly, and looks at how they were made.
+/// Inflates the messages of one direction slowly, and records how they were compressed.
 #[derive(Clone, Default, Debug)]
 pub struct Decoder {
-    /// All that a message may refer to, and more: how far back it does is what is looked at.
+    /// All data that a message may refer to, and older data, so that references too far back are noticed.
     window: Vec<u8>,
     takeover: bool,
-    /// How far back anything has referred.
+    /// The largest distance of any reference.
     pub farthest: usize,
     /// Kind and BFINAL of each block.
     pub blocks: Vec<(u8, bool)>,
-    /// Where the last stored block has its length, in bits.
+    /// Position of the length of the last stored block, in bits.
     stored_at: usize,
 }
 
@@ -185,8 +189,8 @@ impl Decoder {
         Self { takeover, ..Self::default() }
     }
 
-    /// Inflates one message; none if it is not DEFLATE, or does not end with an empty block that the tail is the
-    /// length of.
+    /// Inflates one message. Returns `None` if it is not DEFLATE, or if it does not end with an empty block whose
+    /// length is the removed tail.
     pub fn message(&mut self, payload: &[u8]) -> Option<Vec<u8>> {
         if !self.takeover {
             self.window.clear();
@@ -202,7 +206,7 @@ impl Decoder {
             return None;
         }
         let message = self.window[start..].to_vec();
-        // More than a window is never needed.
+        // A reference never needs more than a window.
         let old = self.window.len().saturating_sub(1 << 15);
         self.window.drain(..old);
         Some(message)
@@ -260,7 +264,7 @@ impl Decoder {
     }
 }
 
-/// A canonical code: how many codes of each length there are, and their symbols in order.
+/// A canonical code: the number of codes of each length, and their symbols in order.
 struct Code {
     count: [u32; 16],
     symbols: Vec<usize>,
@@ -308,7 +312,7 @@ impl Bits<'_> {
         None
     }
 
-    /// The codes of a dynamic block.
+    /// Reads the codes of a dynamic block.
     fn codes(&mut self) -> Option<(Vec<u8>, Vec<u8>)> {
         let (lengths, distances) = (257 + self.take(5)? as usize, 1 + self.take(5)? as usize);
         let mut own = [0; 19];
@@ -337,8 +341,8 @@ impl Bits<'_> {
     }
 }
 
-/// Whether codes of these lengths leave nothing unused, and use nothing twice. There may be none at all, and if
-/// `one_is_enough` (RFC 1951 section 3.2.7) a single one of one bit.
+/// Returns whether codes of these lengths are complete and not oversubscribed. An empty code is allowed. With
+/// `one_is_enough` a single code of one bit is allowed too (RFC 1951 section 3.2.7).
 fn is_complete(lengths: &[u8], one_is_enough: bool) -> bool {
     let used: u32 = lengths.iter().filter(|len| **len > 0).map(|len| 1 << (15 - len)).sum();
     let longest = lengths.iter().max().copied().unwrap_or(0);

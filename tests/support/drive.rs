@@ -1,4 +1,8 @@
-//! Drives a connection over one input, and writes down all that comes out of it.
+//! Drives a connection over one input, and records everything that it produces.
+//!
+//! [`drive`] passes the input in pieces, answers events, writes output and ends the stream. On the way it checks
+//! rules that hold for every input. Two runs over the same input with other pieces must be equal, so a [`Run`]
+//! contains only what does not depend on the pieces.
 
 use std::fmt;
 
@@ -13,7 +17,7 @@ use super::wire;
 
 const NOW: Instant = Instant::ZERO;
 
-/// An endpoint. As a client it always draws the same masking keys, so that output can be compared.
+/// Returns an endpoint. A client always draws the same masking keys, so that output can be compared.
 pub fn machine<O: WriteQueue>(role: Role, config: &SharedConfig, out: O) -> Connection<O> {
     match role {
         Role::Server => Connection::server(NOW, config.clone(), out),
@@ -21,7 +25,7 @@ pub fn machine<O: WriteQueue>(role: Role, config: &SharedConfig, out: O) -> Conn
     }
 }
 
-/// What a connection has said, in a form that can be kept.
+/// An event of a connection, with owned data.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Seen {
     Text(String),
@@ -46,7 +50,7 @@ impl fmt::Debug for Seen {
     }
 }
 
-/// Events in order, equal ones behind each other counted only.
+/// Events in order. Equal events in a row are stored once with a count.
 #[derive(Clone, PartialEq, Eq, Default)]
 pub struct Events(Vec<(Seen, u64)>);
 
@@ -78,7 +82,7 @@ impl fmt::Debug for Events {
     }
 }
 
-/// All that came out of one run.
+/// The result of one run.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Run {
     pub events: Events,
@@ -99,34 +103,34 @@ impl fmt::Debug for Run {
     }
 }
 
-/// In what form messages must come.
+/// The required form of delivered messages.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Form {
     Whole,
     Chunks,
-    /// Whole where they fit into the memory, else in chunks.
+    /// Whole if a message fits into the memory, in chunks otherwise.
     AsFits,
 }
 
 /// When output is written.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Drain {
-    /// All of it, at each event but those in the middle of a message, and after each piece of input.
+    /// All of it, at each event except chunks inside a message, and after each piece of input.
     Always,
-    /// At each `every`th event, at most `bytes`; the rest at the end.
+    /// At most `bytes` at each `every`th event, and the rest at the end.
     Sometimes { every: usize, bytes: usize },
-    /// At the end.
+    /// All of it at the end.
     Late,
 }
 
-/// What the application and the reader of the socket do in a run.
+/// The behaviour of the application and of the reader of the socket in a run.
 pub trait Habits<O: WriteQueue, M: MessageBuffer> {
-    /// Reads from the front of `bytes` straight into the message, and gives how much.
+    /// Reads from the front of `bytes` directly into the message, and returns how many.
     fn land(&mut self, _: &mut Connection<O>, _: &mut M, _: &[u8]) -> usize {
         0
     }
 
-    /// How many bytes the next turn may inflate.
+    /// Returns the number of bytes that the next turn may inflate.
     fn budget(&mut self) -> Option<u32> {
         None
     }
@@ -137,13 +141,13 @@ pub trait Habits<O: WriteQueue, M: MessageBuffer> {
     }
 }
 
-/// Does nothing.
+/// An application that does nothing.
 #[derive(Debug)]
 pub struct Quiet;
 
 impl<O: WriteQueue, M: MessageBuffer> Habits<O, M> for Quiet {}
 
-/// Reads large payloads to where they will be delivered.
+/// Reads large payloads directly into their message.
 #[derive(Debug)]
 pub struct Landing;
 
@@ -172,11 +176,11 @@ impl<O: WriteQueue, M: MessageBuffer> Habits<O, M> for Echo {
     }
 }
 
-/// Runs `machine` over `input`, cut by `cuts`, to the end of the stream.
+/// Runs `machine` over `input`, split by `cuts`, to the end of the stream.
 ///
-/// What must hold for every input is verified on the way, and said in the error where it does not: nothing
-/// after a Close or a failure, chunks that make up messages, all input taken in, one `Closed` at the end,
-/// the right thing to do with the transport.
+/// Checks what must hold for every input, and describes a violation in the error: no event after a Close or a
+/// failure, chunks that form messages, all input consumed, one `Closed` at the end, and the right request to the
+/// transport.
 pub fn drive<O: WriteQueue, M: MessageBuffer>(
     machine: &mut Connection<O>,
     message: &mut M,
@@ -196,7 +200,7 @@ pub fn drive<O: WriteQueue, M: MessageBuffer>(
     recorder.end(machine, message)
 }
 
-/// As [`drive`], in memory that is lent: with room for messages of `room` bytes.
+/// Like [`drive`], in borrowed memory that holds messages of `room` bytes.
 pub fn drive_lent(
     new: impl for<'m> FnOnce(SliceOutbox<'m>) -> Connection<SliceOutbox<'m>>,
     room: usize,
@@ -204,7 +208,7 @@ pub fn drive_lent(
     cuts: &Cuts,
     form: Form,
 ) -> Result<Run, String> {
-    // Output without an answer lies in the memory for control frames alone.
+    // Without answers of the application the output consists of control frames, which have their own memory.
     let (mut queue, mut control) = ([0; 508], ControlPayload::EMPTY);
     let mut machine = new(SliceOutbox::new(&mut [], &mut queue));
     let mut memory = vec![0xA5; room];
@@ -215,13 +219,12 @@ pub fn drive_lent(
 struct Recorder {
     form: Form,
     drain: Drain,
-    /// How many events there were, but for chunks in the middle of a message: their number depends on the
-    /// cuts.
+    /// Number of events except chunks inside a message, whose number depends on the splits.
     count: usize,
     events: Events,
     error: Option<ProtocolError>,
     out: Vec<u8>,
-    /// The message that comes in chunks.
+    /// The message that is arriving in chunks.
     open: Option<(MessageKind, Vec<u8>)>,
 }
 
@@ -283,7 +286,7 @@ impl Recorder {
         Ok(())
     }
 
-    /// Writes an event down; whether it is a whole one, and no chunk in the middle of a message.
+    /// Records an event. Returns false for a chunk inside a message.
     fn record(&mut self, event: &Event<'_>) -> Result<bool, String> {
         if let Some(error) = self.error {
             return Err(format!("{event:?} after {error:?}"));
@@ -342,7 +345,7 @@ impl Recorder {
         }))
     }
 
-    /// Writes what waits, `bytes` at most.
+    /// Writes at most `bytes` of the queued output.
     fn write<O: WriteQueue>(&mut self, machine: &mut Connection<O>, bytes: usize) {
         let end = self.out.len().saturating_add(bytes);
         while machine.buffered_amount() > 0 && self.out.len() < end {
@@ -366,7 +369,7 @@ impl Recorder {
         self.write(machine, usize::MAX);
         let done = self.error.is_some() || self.is_closed();
         if done {
-            // RFC 6455 1.4, 7.1.7: whatever follows is discarded, valid frames and nonsense.
+            // RFC 6455 1.4, 7.1.7: the connection discards all further input, valid frames and garbage alike.
             let key = (machine.role() == Role::Server).then_some([0x37, 0xfa, 0x21, 0x3d]);
             let mut more = wire::encode(wire::PING, b"late", key);
             more.extend(wire::encode(wire::TEXT, b"late", key));

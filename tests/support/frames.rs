@@ -1,4 +1,7 @@
-//! `frames.jsonl`: bytes after the opening handshake, to events and perhaps a failure.
+//! Runs the vectors of `frames.jsonl`: bytes after the opening handshake, with the expected events and failure.
+//!
+//! [`judge`] compares the first run of a case with its expectation. All other runs (other splits, chunks, direct
+//! reads, borrowed memory) must give the same result as the first.
 
 use hybi::frame::Role;
 use hybi::handshake::DeflateParams;
@@ -10,9 +13,9 @@ use super::cuts::{Cuts, plan};
 use super::drive::{Drain, Events, Form, Landing, Quiet, Run, Seen, drive, drive_lent, machine};
 use super::wire;
 
-/// Inputs up to here are run without an allocator too.
+/// Maximum length of an input that is also run without an allocator.
 const LENT: usize = 4 << 10;
-/// No more than a few Pongs wait, with a Close.
+/// Upper bound of the output in bytes if nothing is written: a few Pongs and a Close.
 const MOST_WAITING: usize = 1 << 10;
 
 pub fn judge(case: &Value) -> Judged {
@@ -29,7 +32,7 @@ pub fn judge(case: &Value) -> Judged {
     Ok(verdict)
 }
 
-/// Judges the first run. That the others are the same is judged apart.
+/// Judges the first run of a case.
 fn verdict(case: &Value, role: Role, run: &Run) -> Judged {
     let sent = Sent::of(role, run)?;
     sent.answers_every_ping(run)?;
@@ -110,7 +113,7 @@ impl Endpoint {
         let plan = plan(case["id"].as_str().unwrap_or_default(), input.len(), stress);
         for (n, cuts) in plan.iter().enumerate() {
             same("whole messages", cuts, self.whole(input, cuts))?;
-            // Many small frames, as in a case of stress, are the same in every delivery: some splits are enough.
+            // A stress case has many small frames, which every delivery handles alike. A few splits are enough.
             if stress && n >= 8 {
                 continue;
             }
@@ -122,7 +125,7 @@ impl Endpoint {
         self.undrained(input, first)?;
         if input.len() <= LENT {
             for cuts in &[Cuts::Whole, Cuts::EachByte] {
-                // What is inflated does not lie in the input, and needs some memory in every form.
+                // Inflated data is not part of the input, so it needs memory in every form.
                 let (whole, least) = if self.deflate.is_some() { (1 << 17, 1) } else { (input.len(), 0) };
                 same("lent memory", cuts, self.lent(whole, Form::Whole, input, cuts))?;
                 same("lent memory, chunks", cuts, self.lent(least, Form::Chunks, input, cuts))?;
@@ -134,8 +137,8 @@ impl Endpoint {
         Ok(())
     }
 
-    /// Where nothing is written before the end of the input, some of the last Pings alone are answered, and
-    /// what waits to be written does not grow with their number.
+    /// Checks a run that writes nothing before the end of the input. Only the last Pings are answered, and the
+    /// queue does not grow with their number.
     fn undrained(&self, input: &[u8], first: &Run) -> Result<(), String> {
         let (mut connection, mut message) = (self.connection(&self.whole), VecMessage::new());
         let plan = (Form::Whole, Drain::Late);
@@ -173,16 +176,17 @@ fn deflate_params(config: &Value) -> DeflateParams {
     }
 }
 
-/// What the endpoint has sent.
+/// The frames that the endpoint has sent.
 #[derive(PartialEq, Eq, Debug)]
 struct Sent {
     pongs: Vec<Vec<u8>>,
-    /// The code of the Close behind them.
+    /// The code of the Close at the end.
     close: Option<Option<u16>>,
 }
 
 impl Sent {
-    /// Fails on anything but Pongs and a Close at the end, well-formed and masked as the role demands.
+    /// Reads the output. Fails on anything but Pongs and a Close at the end, well-formed and masked as the role
+    /// requires.
     fn of(role: Role, run: &Run) -> Result<Self, String> {
         let mut sent = Self { pongs: Vec::new(), close: None };
         for frame in wire::decode(&run.out)? {
@@ -202,7 +206,7 @@ impl Sent {
                 _ => return Err(format!("must not be sent: {frame:02x?}")),
             }
         }
-        // RFC 6455 5.5.1, 7.1.7: a Close is answered by a Close, and so is a failure.
+        // RFC 6455 5.5.1, 7.1.7: both a received Close and a failure cause a Close.
         let due = run.error.is_some() || matches!(run.events.last(), Some(Seen::Close(..)));
         if sent.close.is_some() != due {
             return Err(format!("a Close is {}sent: {run:?}", if due { "not " } else { "" }));
@@ -250,7 +254,7 @@ impl Expected {
             (_, 1009) => "too-big",
             _ => "protocol",
         });
-        // `null` is no Close at all, or one without a code.
+        // `null` stands for no Close, or for a Close without a code.
         let code = sent.close.flatten();
         self.events == run.events && self.error.as_deref() == class && self.close_codes.contains(&code)
     }

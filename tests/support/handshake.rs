@@ -1,4 +1,7 @@
-//! `handshake_server.jsonl`, `handshake_client.jsonl`, and what `deflate.jsonl` has about negotiation.
+//! Runs the vectors of `handshake_server.jsonl` and `handshake_client.jsonl`, and the negotiation cases of
+//! `deflate.jsonl`.
+//!
+//! Each case is run at every split of its input. The outcome must be the same at each of them and match the case.
 
 use hybi::handshake::*;
 use serde_json::{Map, Value, json};
@@ -47,7 +50,7 @@ fn judge(case: &Value, outcome: &Value, is_met: impl Fn(&Value) -> bool) -> Judg
     }
 }
 
-/// Whether the refusal has one of the statuses that are fine, and the headers that must be there.
+/// Returns whether the refusal has one of the expected statuses, and the required headers.
 fn rejects(expected: &Value, outcome: &Value, response: &[u8]) -> bool {
     check_keys(expected, &["outcome", "status", "status_any", "headers"]);
     let any = expected["status_any"].as_array().into_iter().flatten();
@@ -58,7 +61,7 @@ fn rejects(expected: &Value, outcome: &Value, response: &[u8]) -> bool {
         && headers.all(|(name, value)| header(response, name).as_deref() == value.as_str())
 }
 
-/// What comes out of the case's input, which must be the same however it is cut.
+/// Runs the case at every split. The result must be the same each time.
 fn at_every_split<T: PartialEq + std::fmt::Debug>(
     case: &Value,
     run: impl Fn(&[u8], &[usize]) -> T,
@@ -74,7 +77,7 @@ fn at_every_split<T: PartialEq + std::fmt::Debug>(
     Ok(first)
 }
 
-/// How much has arrived with each piece.
+/// Returns the number of bytes that have arrived with each piece.
 fn ends(cuts: &Cuts, len: usize) -> Vec<usize> {
     let sum = |total: &mut usize, piece| {
         *total += piece;
@@ -83,7 +86,7 @@ fn ends(cuts: &Cuts, len: usize) -> Vec<usize> {
     cuts.pieces(len).scan(0, sum).collect()
 }
 
-/// A string in which each character is one byte, or a list of such strings and repetitions.
+/// Reads bytes: a string whose characters are one byte each, or a list of such strings and repetitions.
 pub fn bytes(input: &Value) -> Vec<u8> {
     match input {
         Value::String(text) => text.chars().map(|c| u8::try_from(u32::from(c)).unwrap()).collect(),
@@ -141,7 +144,7 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// The value of a header in a response that this crate wrote.
+/// Returns the value of a header in a response that this crate wrote.
 pub fn header(response: &[u8], name: &str) -> Option<String> {
     let text = std::str::from_utf8(response).unwrap();
     let (head, _) = text.split_once("\r\n\r\n").unwrap();
@@ -155,7 +158,7 @@ pub fn header(response: &[u8], name: &str) -> Option<String> {
     value
 }
 
-/// What a server does with the input, fed up to each of `cuts` in turn, and the response.
+/// Returns the outcome and the response of a server that polls with the input up to each of `cuts`.
 pub fn server_outcome(config: &Value, input: &[u8], cuts: &[usize]) -> (Value, Vec<u8>) {
     let mut handshake = ServerHandshake::new(limits(config));
     for &cut in cuts {
@@ -203,7 +206,7 @@ fn reject(rejection: Rejection, input: &[u8]) -> (Value, Vec<u8>) {
     assert!(response.starts_with(format!("HTTP/1.1 {} ", rejection.status()).as_bytes()));
     let text = std::str::from_utf8(&response).unwrap();
     let (_, body) = text.split_once("\r\n\r\n").unwrap();
-    // RFC 9110 9.3.2: the answer to HEAD is that to another method without its body.
+    // RFC 9110 9.3.2: the answer to HEAD has the headers of the answer to GET, and no body.
     let is_head = input.strip_prefix(b"\r\n").unwrap_or(input).starts_with(b"HEAD ");
     let whole = format!("{}\n", rejection.reason());
     assert_eq!(body, if is_head { "" } else { &whole });
@@ -211,7 +214,7 @@ fn reject(rejection: Rejection, input: &[u8]) -> (Value, Vec<u8>) {
     (json!({"outcome": "reject", "status": rejection.status()}), response)
 }
 
-/// The nonce that a key was made of.
+/// Returns the nonce that a key encodes.
 fn nonce(key: &str) -> [u8; 16] {
     use base64::Engine as _;
     let mut nonce = [0; 18];

@@ -1,4 +1,5 @@
-//! An allocator that counts, for the thread that asks: the other threads of the test harness do not disturb it.
+//! An allocator that counts the heap of the current thread. Other threads of the test harness do not affect the
+//! counts.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
@@ -8,9 +9,9 @@ struct Counting;
 thread_local! {
     pub static LIVE: Cell<isize> = const { Cell::new(0) };
     pub static PEAK: Cell<isize> = const { Cell::new(0) };
-    /// Blocks that were asked for.
+    /// Number of allocations.
     pub static ASKED: Cell<usize> = const { Cell::new(0) };
-    /// Bytes in blocks that grew or shrank: as many as an allocator copies that always moves them.
+    /// Bytes in blocks that were reallocated. An allocator that moves every block copies this many.
     pub static MOVED: Cell<usize> = const { Cell::new(0) };
 }
 
@@ -21,25 +22,25 @@ fn count(change: isize) {
     });
 }
 
-// SAFETY: all requests go to the system's allocator as they come; counting touches no heap.
+// SAFETY: each request is passed unchanged to the system's allocator, and counting does not allocate.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         let _ = ASKED.try_with(|asked| asked.set(asked.get() + 1));
         count(layout.size() as isize);
-        // SAFETY: the caller's promise is passed on.
+        // SAFETY: the caller upholds the same contract.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
         count(-(layout.size() as isize));
-        // SAFETY: the caller's promise is passed on.
+        // SAFETY: the caller upholds the same contract.
         unsafe { System.dealloc(memory, layout) }
     }
 
     unsafe fn realloc(&self, memory: *mut u8, layout: Layout, size: usize) -> *mut u8 {
         count(size as isize - layout.size() as isize);
         let _ = MOVED.try_with(|moved| moved.set(moved.get() + layout.size().min(size)));
-        // SAFETY: the caller's promise is passed on.
+        // SAFETY: the caller upholds the same contract.
         unsafe { System.realloc(memory, layout, size) }
     }
 }
@@ -51,7 +52,7 @@ pub fn live() -> isize {
     LIVE.get()
 }
 
-/// What `run` leaves allocated, with what it gives still alive, and the most that it held on the way.
+/// Runs `run`. Returns its result, the bytes that stay allocated while the result lives, and the peak.
 pub fn measure<T>(run: impl FnOnce() -> T) -> (T, isize, isize) {
     let before = live();
     PEAK.set(before);

@@ -1,4 +1,4 @@
-//! What `deflate.jsonl` has about payloads: inflated by the decompressor alone.
+//! Runs the payload cases of `deflate.jsonl` with the decompressor alone.
 
 use hybi::deflate::{Inflater, InvalidDeflate};
 use serde_json::Value;
@@ -6,12 +6,12 @@ use serde_json::Value;
 use super::case::{Judged, Verdict, check_keys, has_tag, hex};
 use super::cuts::{Cuts, plan};
 
-/// How much room there is for output in each call. One byte for all of a long message would take long.
+/// Space for output in each call. A long message is not run with one byte, which would take too long.
 const ROOMS: [usize; 3] = [1 << 17, 1000, 7];
 
 struct Message {
     payload: Vec<u8>,
-    /// What it inflates to, if it does.
+    /// The inflated data, or `None` if the payload is invalid.
     data: Option<Vec<u8>>,
 }
 

@@ -1,4 +1,8 @@
-//! What test targets share.
+//! Helpers that several test targets share.
+//!
+//! `case`, `frames`, `handshake` and `inflate` run the vectors of `tests/vectors/`. `cuts` splits an input,
+//! `drive` runs a connection over it, and `wire` encodes frames independently of the crate. `deflate.rs`,
+//! `heap.rs` and `pair.rs` are not modules of this one: targets include them by path.
 #![allow(dead_code, unreachable_pub, reason = "each target uses a part of it")]
 
 pub mod case;

@@ -1,6 +1,10 @@
 //! Endpoints under a virtual clock: one alone, or a client and a server joined by a stream of bytes.
 //!
-//! Time starts at zero and moves when a test says so. Nothing waits, and every loop has a bound.
+//! - [`Scenario`] builds an [`End`] in the state in which a test begins: open, closing, closed or failed.
+//! - [`End`] feeds one connection, records its events, and writes its output.
+//! - [`Pair`] joins a client and a server, and drives both until nothing happens any more.
+//!
+//! Time starts at zero and moves only when a test moves it. Nothing sleeps, and every loop has a bound.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -14,7 +18,7 @@ use hybi::{
     ProtocolError, Role, SharedConfig, TransportAction, VecMessage, WriteQueue,
 };
 
-/// No exchange in these tests needs more steps than this.
+/// Maximum number of steps of an exchange. No test needs more.
 const MAX_STEPS: usize = 200_000;
 
 pub const fn secs(secs: u64) -> Duration {
@@ -27,12 +31,12 @@ pub fn at(since_start: Duration) -> Instant {
 
 // --- frames ---
 
-/// A frame as the other end in `from` would put it on the wire, with a masking key that is no zero.
+/// Encodes a frame of an endpoint in role `from`. A client's masking key is not zero.
 pub fn frame(from: Role, opcode: Opcode, fin: bool, payload: &[u8]) -> Vec<u8> {
     frame_with(from, 0, opcode, fin, payload)
 }
 
-/// The same, with reserved bits.
+/// Like [`frame`], with reserved bits.
 pub fn frame_with(from: Role, rsv: u8, opcode: Opcode, fin: bool, payload: &[u8]) -> Vec<u8> {
     let masking_key = (from == Role::Client).then_some([0x37, 0xfa, 0x21, 0x3d]);
     let header = Header { fin, rsv, opcode, masking_key, payload_len: payload.len() as u64 };
@@ -44,10 +48,10 @@ pub fn frame_with(from: Role, rsv: u8, opcode: Opcode, fin: bool, payload: &[u8]
     wire
 }
 
-/// RSV1: on the first frame of a message it says that the message is compressed (RFC 7692 section 6).
+/// RSV1, which marks the first frame of a compressed message (RFC 7692 section 6).
 pub const RSV1: u8 = 4;
 
-/// What a frame on the wire holds.
+/// A frame on the wire, with its payload unmasked.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Sent {
     pub header: Header,
@@ -55,8 +59,8 @@ pub struct Sent {
     pub payload: Vec<u8>,
 }
 
-/// Takes `wire`, written by an endpoint in `from`, apart into whole frames. Panics on anything that a peer
-/// would refuse in a single frame, and on a frame that is cut. RSV1 is left to be looked at.
+/// Splits `wire`, written by an endpoint in role `from`, into frames. Panics on an incomplete frame and on
+/// anything that a peer would refuse in a single frame, except RSV1.
 pub fn parse(from: Role, wire: &[u8]) -> Vec<Sent> {
     let (mut rest, mut frames) = (wire, Vec::new());
     while !rest.is_empty() {
@@ -74,8 +78,8 @@ pub fn parse(from: Role, wire: &[u8]) -> Vec<Sent> {
     frames
 }
 
-/// The frames on the wire in short: `text Hello`, `text- Hel` for a fragment, `close 1000 bye`; of a long
-/// payload its length alone, and so of a compressed one: `~text [7]`.
+/// Returns a short form of the frames on the wire: `text Hello`, `text- Hel` for a fragment, `close 1000 bye`. A
+/// long or compressed payload is replaced by its length, and a compressed frame begins with `~`: `~text [7]`.
 pub fn shown(from: Role, wire: &[u8]) -> Vec<String> {
     parse(from, wire).iter().map(show).collect()
 }
@@ -107,7 +111,7 @@ fn show(frame: &Sent) -> String {
 
 // --- events ---
 
-/// An event that owns its data, or the error that ended them.
+/// An event with owned data, or the error that ended the events.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Seen {
     Text(String),
@@ -145,7 +149,7 @@ pub fn closed_clean(code: u16) -> Seen {
     Seen::Closed(Outcome::Clean { code: CloseCode::new(code) })
 }
 
-/// Chunks one behind the other, with FIN of the last one.
+/// Joins chunks of one message. Returns its data, and whether the last chunk has FIN.
 pub fn joined(seen: &[Seen]) -> (Vec<u8>, bool) {
     let (mut all, mut ended) = (Vec::new(), false);
     for (i, event) in seen.iter().enumerate() {
@@ -159,15 +163,15 @@ pub fn joined(seen: &[Seen]) -> (Vec<u8>, bool) {
 
 // --- one end ---
 
-/// One endpoint, its clock, what it saw and what it wrote.
+/// One endpoint with its clock, its events and its output.
 #[derive(Debug)]
 pub struct End<O = Outbox, M = VecMessage> {
     pub conn: Connection<O>,
     pub message: M,
     pub now: Instant,
-    /// What came out of it since it was last asked.
+    /// Events since the last call that returned them.
     pub seen: Vec<Seen>,
-    /// All that it ever wrote.
+    /// All bytes that were ever written.
     pub wire: Vec<u8>,
 }
 
@@ -180,31 +184,31 @@ impl<O: WriteQueue, M: MessageBuffer> End<O, M> {
         self.conn.role()
     }
 
-    /// A frame of the other end's comes in.
+    /// Receives a frame of the peer.
     pub fn receive(&mut self, opcode: Opcode, payload: impl AsRef<[u8]>) -> Vec<Seen> {
         self.receive_part(opcode, true, payload)
     }
 
-    /// A fragment of the other end's comes in.
+    /// Receives a fragment of the peer.
     pub fn receive_part(&mut self, opcode: Opcode, fin: bool, payload: impl AsRef<[u8]>) -> Vec<Seen> {
         let bytes = frame(self.role().peer(), opcode, fin, payload.as_ref());
         self.feed(&bytes)
     }
 
-    /// A Close of the other end's comes in.
+    /// Receives a Close of the peer.
     pub fn receive_close(&mut self, code: u16, reason: &str) -> Vec<Seen> {
         let mut body = code.to_be_bytes().to_vec();
         body.extend_from_slice(reason.as_bytes());
         self.receive(Opcode::Close, body)
     }
 
-    /// Bytes come in as one read; gives what comes of them, and of what was seen before.
+    /// Receives bytes in one read. Returns all events since the last call that returned them.
     pub fn feed(&mut self, bytes: &[u8]) -> Vec<Seen> {
         self.read(bytes);
         std::mem::take(&mut self.seen)
     }
 
-    /// Bytes come in cut into reads of `size`.
+    /// Receives bytes in reads of `size`.
     pub fn feed_in(&mut self, bytes: &[u8], size: usize) -> Vec<Seen> {
         for piece in bytes.chunks(size) {
             self.read(piece);
@@ -212,7 +216,7 @@ impl<O: WriteQueue, M: MessageBuffer> End<O, M> {
         std::mem::take(&mut self.seen)
     }
 
-    /// What there is to see without input.
+    /// Returns the events that need no input.
     pub fn poll(&mut self) -> Vec<Seen> {
         self.feed(&[])
     }
@@ -233,7 +237,7 @@ impl<O: WriteQueue, M: MessageBuffer> End<O, M> {
         panic!("events without end");
     }
 
-    /// Writes at most `max` bytes, and gives them.
+    /// Writes at most `max` bytes, and returns them.
     pub fn write(&mut self, max: usize) -> Vec<u8> {
         let waits = self.conn.buffered_amount();
         let mut slices = [&[][..]; 64];
@@ -245,20 +249,20 @@ impl<O: WriteQueue, M: MessageBuffer> End<O, M> {
         assert!(slices[..count].iter().all(|slice| !slice.is_empty()));
         bytes.truncate(max);
         self.conn.transmitted(self.now, bytes.len());
-        // A keepalive Ping may have been waiting for the room.
+        // Writing may have freed space for a keepalive Ping.
         assert!(self.conn.buffered_amount() >= waits - bytes.len());
         self.wire.extend_from_slice(&bytes);
         bytes
     }
 
-    /// Writes all there is, and gives the frames in short.
+    /// Writes all queued output, and returns its frames in short form.
     pub fn flush(&mut self) -> Vec<String> {
         let start = self.wire.len();
         self.write_all();
         shown(self.role(), &self.wire[start..])
     }
 
-    /// Writes all there is.
+    /// Writes all queued output.
     pub fn write_all(&mut self) {
         for _ in 0..MAX_STEPS {
             if self.write(usize::MAX).is_empty() {
@@ -268,23 +272,23 @@ impl<O: WriteQueue, M: MessageBuffer> End<O, M> {
         panic!("output without end");
     }
 
-    /// All frames ever written, in short.
+    /// Returns all frames that were ever written, in short form.
     pub fn sent(&self) -> Vec<String> {
         shown(self.role(), &self.wire)
     }
 
-    /// The stream ends.
+    /// Ends the input, and returns the events.
     pub fn eof(&mut self) -> Vec<Seen> {
         self.conn.handle_eof();
         self.poll()
     }
 
-    /// Time passes.
+    /// Lets time pass, and returns the events.
     pub fn advance(&mut self, by: Duration) -> Vec<Seen> {
         self.advance_to(self.now + by)
     }
 
-    /// Time passes up to `now`, as a driver lets it pass: from deadline to deadline.
+    /// Lets time pass up to `now` from deadline to deadline, as a driver does.
     pub fn advance_to(&mut self, now: Instant) -> Vec<Seen> {
         for _ in 0..MAX_STEPS {
             let Some(deadline) = self.conn.poll_timeout().filter(|deadline| *deadline <= now) else {
@@ -304,7 +308,7 @@ impl<O: WriteQueue, M: MessageBuffer> End<O, M> {
     }
 }
 
-/// Builds an endpoint up to the state that a test begins in.
+/// Builds an endpoint in the state in which a test begins.
 #[derive(Debug)]
 pub struct Scenario {
     role: Role,
@@ -336,14 +340,14 @@ impl Scenario {
         self
     }
 
-    /// The handshake has agreed on permessage-deflate.
+    /// Enables permessage-deflate with the negotiated parameters.
     #[cfg(feature = "deflate")]
     pub fn deflate(mut self, agreed: DeflateParams) -> Self {
         self.agreed = Some(agreed);
         self
     }
 
-    /// The handshake is done.
+    /// Returns an endpoint whose handshake is done.
     pub fn open(self) -> End {
         let conn = connection(self.role, self.config);
         #[cfg(feature = "deflate")]
@@ -351,7 +355,7 @@ impl Scenario {
         End::new(conn, VecMessage::new())
     }
 
-    /// It has sent a Close with 1000, and waits for the peer's.
+    /// Returns an endpoint that has sent a Close with 1000 and waits for the peer's.
     pub fn closing(self) -> End {
         let mut end = self.open();
         end.conn.close(end.now, CloseCode::NORMAL, "").unwrap();
@@ -360,7 +364,7 @@ impl Scenario {
         end
     }
 
-    /// It has answered the peer's Close with 1000.
+    /// Returns an endpoint that has answered the peer's Close with 1000.
     pub fn answered(self) -> End {
         let mut end = self.open();
         assert_eq!(end.receive_close(1000, ""), [Seen::Close(Some(1000), String::new())]);
@@ -369,7 +373,7 @@ impl Scenario {
         end
     }
 
-    /// It has failed the connection, and its Close is out.
+    /// Returns an endpoint that has failed the connection and written its Close.
     pub fn failed(self) -> End {
         let mut end = self.open();
         assert_eq!(end.feed(&[0x83]), [Seen::Failed(ProtocolError::UnknownOpcode(3))]);
@@ -379,7 +383,7 @@ impl Scenario {
     }
 }
 
-/// A connection in `role`, with a seed that is the same each time.
+/// Returns a connection in `role`. Its masking keys are the same in each run.
 pub fn connection(role: Role, config: impl Into<SharedConfig>) -> Connection {
     match role {
         Role::Server => Connection::server(Instant::ZERO, config, Outbox::new()),
@@ -394,7 +398,7 @@ pub fn connection(role: Role, config: impl Into<SharedConfig>) -> Connection {
 pub struct Pair {
     pub client: End,
     pub server: End,
-    /// At most so many bytes are written, and read, by each end in a step.
+    /// Maximum number of bytes that each end writes and reads in a step.
     pub cap: usize,
     to_server: Stream,
     to_client: Stream,
@@ -404,9 +408,9 @@ pub struct Pair {
 #[derive(Debug, Default)]
 struct Stream {
     bytes: VecDeque<u8>,
-    /// The writer has closed its half.
+    /// True once the writer has closed its half.
     ended: bool,
-    /// The reader was told.
+    /// True once the reader has been told about the end.
     told: bool,
 }
 
@@ -419,7 +423,7 @@ impl Pair {
         Self::of(Scenario::client().config(client), Scenario::server().config(server))
     }
 
-    /// Both have agreed on permessage-deflate.
+    /// Returns a pair that has negotiated permessage-deflate.
     #[cfg(feature = "deflate")]
     pub fn deflate(client: Config, server: Config, agreed: DeflateParams) -> Self {
         Self::of(
@@ -438,7 +442,7 @@ impl Pair {
         }
     }
 
-    /// At most `cap` bytes each way in a step.
+    /// Limits each step to `cap` bytes in each direction.
     pub fn cap(mut self, cap: usize) -> Self {
         self.cap = cap;
         self
@@ -448,7 +452,7 @@ impl Pair {
         self.client.now
     }
 
-    /// Each end writes, does what the transport needs, and reads once. Whether anything happened.
+    /// Lets each end write, handle the transport, and read once. Returns whether anything happened.
     pub fn step(&mut self) -> bool {
         let cap = self.cap;
         let client = act(&mut self.client, &mut self.to_server, cap);
@@ -468,8 +472,8 @@ impl Pair {
         panic!("the pair does not come to rest");
     }
 
-    /// Steps until nothing happens, then lets time pass to the next deadline, up to `limit` of them.
-    /// Gives the number of deadlines.
+    /// Steps until nothing happens, then moves time to the next deadline, at most `limit` times. Returns the
+    /// number of deadlines.
     pub fn drive_through(&mut self, limit: usize) -> usize {
         for passed in 0..limit {
             self.drive();
@@ -481,7 +485,7 @@ impl Pair {
         limit
     }
 
-    /// Time passes for both, and what is due is done.
+    /// Moves the time of both ends, and handles due timers.
     pub fn advance_to(&mut self, now: Instant) {
         for end in [&mut self.client, &mut self.server] {
             let mut seen = std::mem::take(&mut end.seen);
@@ -490,7 +494,7 @@ impl Pair {
         }
     }
 
-    /// Nothing more comes through in either direction: a cable is cut.
+    /// Cuts the connection: nothing more arrives in either direction.
     pub fn cut(&mut self) {
         for stream in [&mut self.to_client, &mut self.to_server] {
             stream.bytes.clear();
@@ -499,7 +503,7 @@ impl Pair {
     }
 }
 
-/// What a driver does for one end, reading aside.
+/// Does the work of a driver for one end, except reading.
 fn act(end: &mut End, stream: &mut Stream, cap: usize) -> bool {
     let mut busy = false;
     if !stream.ended {
@@ -523,7 +527,7 @@ fn act(end: &mut End, stream: &mut Stream, cap: usize) -> bool {
     busy
 }
 
-/// One read.
+/// Reads once.
 fn hear(end: &mut End, stream: &mut Stream, cap: usize) -> bool {
     let len = stream.bytes.len().min(cap);
     if len > 0 {
@@ -540,7 +544,7 @@ fn hear(end: &mut End, stream: &mut Stream, cap: usize) -> bool {
     false
 }
 
-/// Small numbers that look random, the same on each run.
+/// Small pseudo-random numbers, the same in each run.
 #[derive(Clone, Debug)]
 pub struct Dice(u64);
 
@@ -549,7 +553,7 @@ impl Dice {
         Self(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1)
     }
 
-    /// A number below `n`.
+    /// Returns a number below `n`.
     pub fn below(&mut self, n: usize) -> usize {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;

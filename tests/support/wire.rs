@@ -1,4 +1,4 @@
-//! Frames, written and read for tests. Not with the crate's own code, which is what is tested.
+//! An encoder and a decoder of frames for tests, independent of the crate's own code, which is under test.
 
 /// A frame as it is on the wire.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -6,18 +6,18 @@ pub struct Frame {
     /// FIN, reserved bits and opcode.
     pub first: u8,
     pub masked: bool,
-    /// Unmasked.
+    /// The payload, unmasked.
     pub payload: Vec<u8>,
 }
 
-/// The first bytes of frames with FIN.
+/// First bytes of frames with FIN.
 pub const TEXT: u8 = 0x81;
 pub const BINARY: u8 = 0x82;
 pub const CLOSE: u8 = 0x88;
 pub const PING: u8 = 0x89;
 pub const PONG: u8 = 0x8A;
 
-/// Writes a frame, with the length in its minimal form.
+/// Encodes a frame with the shortest form of its length.
 pub fn encode(first: u8, payload: &[u8], key: Option<[u8; 4]>) -> Vec<u8> {
     let mut frame = head(first, payload.len() as u64, key);
     let key = key.unwrap_or_default();
@@ -25,7 +25,7 @@ pub fn encode(first: u8, payload: &[u8], key: Option<[u8; 4]>) -> Vec<u8> {
     frame
 }
 
-/// Writes the header of a frame with `len` bytes of payload.
+/// Encodes the header of a frame with `len` bytes of payload.
 pub fn head(first: u8, len: u64, key: Option<[u8; 4]>) -> Vec<u8> {
     let masked = if key.is_some() { 0x80 } else { 0 };
     let mut head = vec![first];
@@ -44,7 +44,7 @@ pub fn head(first: u8, len: u64, key: Option<[u8; 4]>) -> Vec<u8> {
     head
 }
 
-/// Reads frames to the end of `bytes`, which must be the end of a frame.
+/// Decodes frames. `bytes` must end at the end of a frame.
 pub fn decode(mut bytes: &[u8]) -> Result<Vec<Frame>, String> {
     let mut frames = Vec::new();
     while !bytes.is_empty() {
