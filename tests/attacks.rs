@@ -1,8 +1,8 @@
-//! What is tried against WebSocket endpoints, a test for each kind: that it fails as it should, what it costs in
-//! heap, by an allocator that counts, and in steps. SECURITY.md has the list.
+//! Known attacks on WebSocket endpoints, one test for each. `SECURITY.md` lists them.
 //!
-//! A step is a call of `poll` that a reader has to make: work that is out of proportion to what was sent shows as
-//! steps that carry nothing, or as memory that is asked for or moved.
+//! Each test checks that the attack fails as specified, and what it costs: heap, by a counting allocator, and
+//! steps. A step is a call of `poll` that a reader has to make. Work out of proportion to the input would show as
+//! steps without events, or as memory that is allocated or moved.
 #![cfg(feature = "alloc")]
 #![allow(
     unsafe_code,

@@ -1,6 +1,8 @@
-//! All there is, where that is not too much: two-byte starts of headers in every state, sequences of what can happen
-//! while closing, UTF-8 of up to four bytes. Every vector's two-way splits are run by `vectors.rs`. A debug build
-//! takes telling bytes for all of them, and shorter sequences.
+//! Small domains in full: all two-byte starts of frames in every state, all orders of events while closing, and
+//! UTF-8 of up to four bytes.
+//!
+//! A debug build uses representative bytes instead of all, and shorter sequences. `tests/vectors.rs` runs every
+//! split of each vector in two.
 #![cfg(feature = "alloc")]
 #![allow(
     missing_docs,

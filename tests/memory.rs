@@ -1,7 +1,8 @@
-//! How much heap a connection holds, measured: memory follows what has arrived, never what a peer announces.
+//! The heap that a connection holds, measured. Memory follows what has arrived, never what a peer announces.
 //!
-//! A counting allocator watches the thread that measures; the other threads of the test harness do not
-//! disturb it.
+//! A counting allocator (`support/heap.rs`) measures the current thread, so other threads of the test harness do
+//! not disturb it. All measurements of the core run in one test function, one after the other. `memory/` has the
+//! measurements of compression, of the adapters, and of the bytes that are moved while a message arrives slowly.
 #![cfg(feature = "alloc")]
 #![allow(
     unsafe_code,
@@ -43,7 +44,7 @@ fn header(opcode: Opcode, fin: bool, payload_len: u64, to: &mut [u8; 14]) -> usi
     Header { fin, rsv: 0, opcode, masking_key: Some([0; 4]), payload_len }.encode(to)
 }
 
-/// `bytes` come in; how many events, and the error if there was one.
+/// Feeds `bytes`. Returns the number of events, and the error if there was one.
 fn feed(conn: &mut Connection, message: &mut VecMessage, bytes: &mut [u8]) -> (usize, Option<ProtocolError>) {
     let (mut events, mut failed) = (0, None);
     let mut input = Input::new(bytes, message);
@@ -62,14 +63,14 @@ fn write_all(conn: &mut Connection) {
     }
 }
 
-/// One test, so that nothing is measured at the same time.
+/// All measurements are one test, so that none runs at the same time as another.
 #[test]
 fn memory() {
     a_connection_is_small();
     a_connection_owns_no_heap_before_use_and_after_release();
-    s10_4_pings_that_nobody_reads_hold_next_to_nothing();
+    s10_4_pongs_that_the_peer_does_not_read_are_bounded();
     s10_4_an_announced_length_allocates_nothing();
-    s10_4_empty_fragments_hold_nothing();
+    s10_4_empty_fragments_hold_no_memory();
     s10_4_capacity_follows_what_has_arrived();
     s10_4_gathering_is_linear();
     s10_4_memory_that_grows_beneath_small_reads_is_seldom_moved();
@@ -77,7 +78,7 @@ fn memory() {
     nothing_is_held_after_the_end();
     large_payloads_are_shared_and_not_copied();
     #[cfg(all(feature = "net", feature = "tokio", feature = "futures-io", feature = "deflate"))]
-    moved::s10_4_each_byte_is_moved_a_few_times_however_slowly_it_comes();
+    moved::s10_4_each_byte_of_a_slow_message_is_moved_a_few_times();
     #[cfg(feature = "deflate")]
     deflate::memory();
     #[cfg(feature = "net")]
@@ -95,7 +96,7 @@ fn a_connection_is_small() {
 
 fn a_connection_owns_no_heap_before_use_and_after_release() {
     for make in [server, client] {
-        // A client has its masking keys on the heap, so that a server holds no room for them.
+        // A client keeps its masking keys on the heap, so that a server does not reserve space for them.
         let (conn, kept, peak) = measure(make);
         let keys = if conn.role() == Role::Client { size_of::<MaskingKeys>() } else { 0 };
         assert_eq!((kept, peak), (keys as isize, keys as isize));
@@ -120,14 +121,14 @@ fn a_connection_owns_no_heap_before_use_and_after_release() {
         conn.release_idle();
         message.release_idle();
         assert_eq!(live() - before, 0, "{:?}", conn.role());
-        // It works on.
+        // The connection still works.
         conn.send_text("again").unwrap();
         conn.close(Instant::ZERO, CloseCode::NORMAL, "").unwrap();
         write_all(&mut conn);
         conn.release_idle();
         assert_eq!(live() - before, 0);
     }
-    // A configuration is shared.
+    // Connections share a configuration.
     let config: SharedConfig = Config::new().max_message(1000).into();
     let (all, kept, _) = measure(|| {
         let mut all = Vec::with_capacity(1000);
@@ -138,8 +139,8 @@ fn a_connection_owns_no_heap_before_use_and_after_release() {
     drop(all);
 }
 
-fn s10_4_pings_that_nobody_reads_hold_next_to_nothing() {
-    // Without a write, with one byte written of each Pong, and with a message stuck in front.
+fn s10_4_pongs_that_the_peer_does_not_read_are_bounded() {
+    // Nothing is written, or one byte of each Pong. A message blocks the output, or none does.
     for writes in [0, 1] {
         for stuck in [false, true] {
             let (mut conn, mut message) = (server(), VecMessage::new());
@@ -186,7 +187,7 @@ fn s10_4_an_announced_length_allocates_nothing() {
             assert!(!conn.payload_space(&mut message).is_empty());
             assert!(PEAK.get() - before <= 64 * KIB, "{} bytes for reading on", PEAK.get() - before);
 
-            // The same through an inbox, whose window counts.
+            // The same through an inbox, whose read buffer counts.
             let (mut conn, mut inbox) = (server(), Inbox::default());
             let before = live();
             PEAK.set(before);
@@ -202,7 +203,7 @@ fn s10_4_an_announced_length_allocates_nothing() {
     }
 }
 
-fn s10_4_empty_fragments_hold_nothing() {
+fn s10_4_empty_fragments_hold_no_memory() {
     let (mut conn, mut message) = (server(), VecMessage::new());
     let mut first = [0; 14];
     let len = header(Opcode::Text, false, 0, &mut first);
@@ -229,7 +230,7 @@ fn s10_4_empty_fragments_hold_nothing() {
 fn s10_4_capacity_follows_what_has_arrived() {
     const TOTAL: usize = 6 << 20;
     let payload = vec![b'x'; TOTAL];
-    // Fragments of 1 MiB and of 100 bytes; reads of many sizes; into a buffer, and straight to the place.
+    // Fragments of 1 MiB and of 100 bytes, in reads of many sizes, into a buffer and directly into the message.
     for (fragment, reads) in
         [(TOTAL, 1000), (TOTAL, 16 << 10), (TOTAL, 300_000), (1 << 20, 5000), (100, 16 << 10)]
     {
@@ -346,7 +347,7 @@ fn s10_4_memory_that_grows_beneath_small_reads_is_seldom_moved() {
 fn a_small_message_does_not_pin_the_memory_of_a_large_one() {
     let (mut conn, mut inbox) = (client(), Inbox::empty());
     for size in [8usize << 20, 2] {
-        // In two fragments, so that it is gathered.
+        // Two fragments, so that the message is gathered.
         let mut wire = Vec::new();
         for (opcode, fin, len) in [(Opcode::Binary, false, 1), (Opcode::Continuation, true, size - 1)] {
             let mut head = [0; 14];
@@ -366,7 +367,7 @@ fn a_small_message_does_not_pin_the_memory_of_a_large_one() {
             while let Some(ready) = conn.poll(Instant::ZERO, &mut inbox).unwrap() {
                 let before = live();
                 if size > 2 {
-                    // Looked at, and left where it is.
+                    // The message is read in place and not taken.
                     assert!(matches!(inbox.event(ready), Event::Binary(data) if data.len() == size));
                 } else {
                     taken = inbox.take_message(ready);
@@ -414,7 +415,7 @@ fn large_payloads_are_shared_and_not_copied() {
     assert!(kept < 100 * 2 * KIB, "{kept} bytes for a hundred listeners");
     drop(room);
 
-    // A whole message in the input costs nothing to receive.
+    // A message that is complete in the input is received without memory.
     let (mut conn, mut message) = (server(), VecMessage::new());
     let mut wire = vec![0; 14];
     let mut head = [0; 14];
@@ -431,12 +432,12 @@ fn large_payloads_are_shared_and_not_copied() {
     assert_eq!(PEAK.get() - before, 0);
 }
 
-/// What compression holds (RFC 7692 section 7.1). The numbers are those that the documentation states.
+/// Memory of compression (RFC 7692 section 7.1). The documentation states the same numbers.
 #[cfg(feature = "deflate")]
 #[path = "memory/deflate.rs"]
 mod deflate;
 
-/// What an asynchronous WebSocket holds.
+/// Memory of a blocking WebSocket.
 #[cfg(feature = "net")]
 #[path = "memory/net.rs"]
 mod net;

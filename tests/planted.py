@@ -15,32 +15,32 @@ FAULTS = {
         'src/kernel/mask.rs',
         'xor::rotate_key(self.0, len)',
         'xor::rotate_key(self.0, len + usize::from(len % 64 == 61))',
-        ['properties frames::s5_3_the_mask_goes_on_over_any_cut', 'simulation every_message_arrives_or_the_outcome_says_why_not'],
+        ['properties frames::s5_3_the_mask_continues_across_any_split', 'simulation every_message_arrives_or_the_outcome_says_why_not'],
     ),
     'a code point that is cut off at FIN is let pass': (
         'src/connection/receive/payload.rs',
         'self.kind == MessageKind::Text && !message.validator().is_complete()',
         'false',
-        ['properties utf8::s8_1_a_message_is_text_where_std_says_so', 'attacks frames::s8_1_text_that_is_cut_off_at_its_end'],
+        ['properties utf8::s8_1_a_message_is_text_if_std_accepts_it', 'attacks frames::s8_1_text_cut_off_at_its_end_fails'],
     ),
     'a Pong goes out behind the own Close': (
         'src/connection/send/close.rs',
         'State::Sent => !self.close_is_begun()',
         'State::Sent => true',
-        ['exhaustive closing::s7_1_everything_that_can_happen_in_every_order', 'attacks frames::s1_4_data_after_close'],
+        ['exhaustive closing::s7_1_every_order_of_closing_events_matches_the_model', 'attacks frames::s1_4_data_after_a_close_is_discarded'],
     ),
     'the limit of a message is looked at for each frame alone': (
         'src/connection/receive/mod.rs',
         'self.message_len.saturating_add(header.payload_len)',
         'header.payload_len',
-        ['properties streams::what_was_encoded_comes_out', 'attacks frames::s10_4_messages_in_fragments_that_are_small'],
+        ['properties streams::events_equal_the_encoded_stream', 'attacks frames::s10_4_small_fragments_do_not_evade_the_message_limit'],
     ),
     'the byte behind the handshake is lost': (
         'src/handshake/scan.rs',
         'headers, len: self.offset })',
         'headers, len: bytes.len().min(self.offset + 1) })',
         ['properties handshake::s4_2_1_more_of_a_request_never_changes_a_verdict',
-         'attacks handshake::s9112_6_smuggling_through_an_upgrade_with_a_body'],
+         'attacks handshake::s9112_6_an_upgrade_with_a_body_is_refused'],
     ),
 }
 KINDS = ['properties', 'simulation', 'exhaustive', 'attacks', 'vectors']

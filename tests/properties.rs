@@ -1,4 +1,8 @@
-//! Properties: what holds for anything made up at random. `PROPTEST_CASES` says for how many of each.
+//! Properties that hold for random input, by proptest.
+//!
+//! `PROPTEST_CASES` sets the number of cases of each property. A failing case is stored in a `*.regressions` file
+//! beside the source, and runs first from then on. Full enumerations of small domains are in
+//! `tests/exhaustive.rs`.
 #![cfg(feature = "alloc")]
 #![allow(
     missing_docs,
@@ -26,7 +30,7 @@ mod timers;
 #[path = "properties/utf8.rs"]
 mod utf8;
 
-/// As many cases as the environment asks for; what fails is kept beside the source, and is run again first.
+/// Runs as many cases as the environment requests. Failing cases are stored beside the source, and run first.
 fn cases() -> Config {
     Config {
         failure_persistence: Some(Box::new(FileFailurePersistence::WithSource("regressions"))),

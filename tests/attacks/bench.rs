@@ -1,4 +1,4 @@
-//! An endpoint under attack, and what it costs it.
+//! An endpoint under attack, with the counters of what the attack costs.
 
 use hybi::frame::Role;
 use hybi::{
@@ -14,10 +14,10 @@ pub const KIB: usize = 1 << 10;
 pub struct Victim {
     pub connection: Connection,
     message: VecMessage,
-    /// Heap that it holds, and the most that it held: what changed while it was fed.
+    /// Change of the heap while input was fed, and its peak.
     held: isize,
     peak: isize,
-    /// Calls of `poll`, events but for chunks in the middle of a message, and bytes of messages that came out.
+    /// Calls of `poll`, events except chunks inside a message, and bytes of delivered messages.
     pub steps: usize,
     pub events: usize,
     pub delivered: usize,
@@ -49,7 +49,7 @@ impl Victim {
         }
     }
 
-    /// One read.
+    /// Feeds bytes as one read.
     pub fn feed(&mut self, bytes: &mut [u8]) {
         let before = live();
         PEAK.set(before);
@@ -83,17 +83,17 @@ impl Victim {
         }
     }
 
-    /// Reads of `size`.
+    /// Feeds bytes in reads of `size`.
     pub fn feed_in(&mut self, bytes: &mut [u8], size: usize) {
         bytes.chunks_mut(size).for_each(|piece| self.feed(piece));
     }
 
-    /// The most heap that was held at once.
+    /// Returns the peak of the heap in bytes.
     pub const fn peak(&self) -> usize {
         self.peak as usize
     }
 
-    /// All that waits to be written is.
+    /// Writes all queued output.
     pub fn write(&mut self) -> Vec<u8> {
         let mut all = Vec::new();
         while self.connection.buffered_amount() > 0 {
@@ -106,7 +106,8 @@ impl Victim {
         all
     }
 
-    /// It has failed the connection, with this error, and its Close says so and is all there is to write.
+    /// Asserts that the connection has failed with `error`, and that its Close with that code is the whole
+    /// output.
     pub fn has_failed(&mut self, error: ProtocolError) {
         assert_eq!(self.error, Some(error));
         let role = self.connection.role();
@@ -117,7 +118,7 @@ impl Victim {
     }
 }
 
-/// A masking key where the attacker is a client.
+/// Returns a masking key if the attacker is a client.
 pub fn key(victim: Role) -> Option<[u8; 4]> {
     (victim == Role::Server).then_some([0xA1, 0xB2, 0xC3, 0xD4])
 }

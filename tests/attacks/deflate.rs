@@ -1,4 +1,4 @@
-//! Compressed messages that are small on the wire, or are none.
+//! Attacks with compressed messages: bombs, empty blocks, and data that is not DEFLATE.
 
 use hybi::frame::Role;
 use hybi::handshake::DeflateParams;
@@ -10,7 +10,7 @@ use crate::support::drive::machine;
 use crate::support::wire;
 
 const RSV1: u8 = 0x40;
-/// What an inflater holds: zlib's own and the copy of the window, as `memory/deflate.rs` has it.
+/// Heap of an inflater: zlib's own memory and the history, as `memory/deflate.rs` measures them.
 const INFLATER: usize = 80 * KIB;
 
 fn victim(role: Role, config: Config) -> Victim {
@@ -18,16 +18,16 @@ fn victim(role: Role, config: Config) -> Victim {
     Victim::of(machine(role, &config, Outbox::new()).with_deflate(DeflateParams::default()))
 }
 
-/// Zeros, a thousand for each byte: `count` matches of 258.
+/// Returns a payload of `count` matches of 258 zeros. It inflates to a thousand times its size.
 fn bomb(count: usize) -> Vec<u8> {
     let mut tokens = vec![Token::Bytes(&[0])];
     tokens.resize(count + 1, Token::Back { distance: 1, len: 258 });
     Blocks::new().fixed(false, &tokens).message()
 }
 
-/// A bomb is stopped where it passes the limit, while it inflates; in chunks nothing is held of it at all.
+/// A bomb is stopped at the limit while it inflates. Chunked delivery holds nothing of it.
 #[test]
-fn s10_4_decompression_bombs() {
+fn s10_4_decompression_bombs_stop_at_the_limit() {
     let payload = bomb(200_000); // 51 MB
     for role in ROLES {
         let frame = wire::encode(wire::BINARY | RSV1, &payload, key(role));
@@ -52,7 +52,7 @@ fn s10_4_decompression_bombs() {
             }
         }
     }
-    // Many bombs that each stay below the limit are messages, and one's memory serves the next.
+    // Bombs below the limit are messages. All of them use the same memory.
     let small = bomb(300);
     let mut flood = wire::encode(wire::BINARY | RSV1, &small, key(Role::Server)).repeat(200);
     let mut victim = victim(Role::Server, Config::new().max_message(100_000));
@@ -61,9 +61,9 @@ fn s10_4_decompression_bombs() {
     assert!(victim.peak() <= 2 * 100_000 + 64 * KIB + INFLATER, "{}", victim.peak());
 }
 
-/// Blocks that inflate to nothing cost steps in proportion to their bytes.
+/// Blocks without data cost steps in proportion to their bytes.
 #[test]
-fn s7692_7_2_2_floods_of_empty_blocks() {
+fn s7692_7_2_2_floods_of_empty_blocks_cost_steps_in_proportion() {
     for last in [false, true] {
         let mut blocks = Blocks::new();
         for _ in 0..20_000 {
@@ -87,9 +87,10 @@ fn s7692_7_2_2_floods_of_empty_blocks() {
     }
 }
 
-/// Control frames are never compressed; between the fragments of what is they are taken as they are.
+/// Control frames are never compressed. Between the fragments of a compressed message they are delivered
+/// unchanged.
 #[test]
-fn s7692_6_1_control_frames_inside_compressed_messages() {
+fn s7692_6_1_control_frames_inside_compressed_messages_are_not_inflated() {
     let payload = Blocks::new().fixed(false, &[Token::Bytes(b"Hello, Hello")]).message();
     let (head, tail) = payload.split_at(5);
     for role in ROLES {
@@ -101,7 +102,7 @@ fn s7692_6_1_control_frames_inside_compressed_messages() {
             assert_eq!(victim.events, 0);
             victim.has_failed(ProtocolError::ReservedBits(4));
         }
-        // What looks like DEFLATE in a Ping is a payload.
+        // The payload of a Ping is not inflated, even if it is valid DEFLATE.
         let mut victim = victim(role, Config::new());
         victim.feed(&mut begun.clone());
         victim.feed(&mut wire::encode(wire::PING, tail, key(role)));
@@ -109,7 +110,7 @@ fn s7692_6_1_control_frames_inside_compressed_messages() {
         assert_eq!((victim.events, victim.delivered, victim.error), (2, 12, None));
         let frames = wire::decode(&victim.write()).unwrap();
         assert_eq!((frames[0].first, &frames[0].payload[..]), (wire::PONG, tail));
-        // Nor is a later fragment marked.
+        // RSV1 on a later fragment fails.
         let mut victim = self::victim(role, Config::new());
         victim.feed(&mut begun.clone());
         victim.feed(&mut wire::encode(0x80 | RSV1, tail, key(role)));
@@ -117,9 +118,9 @@ fn s7692_6_1_control_frames_inside_compressed_messages() {
     }
 }
 
-/// What is no DEFLATE ends the connection, and does not reach the application.
+/// Data that is not DEFLATE fails the connection, and nothing of it is delivered.
 #[test]
-fn s7692_7_2_2_what_is_no_deflate() {
+fn s7692_7_2_2_invalid_deflate_data_is_not_delivered() {
     let before_the_window = Blocks::new().fixed(false, &[Token::Back { distance: 1, len: 3 }]).message();
     for payload in [vec![0x07], vec![0xFF; 100], vec![], before_the_window] {
         let mut victim = victim(Role::Server, Config::new());
@@ -129,9 +130,9 @@ fn s7692_7_2_2_what_is_no_deflate() {
     }
 }
 
-/// Text is text once it is inflated, and limits hold for what is inflated, not for what is on the wire.
+/// UTF-8 and limits are checked after inflating.
 #[test]
-fn s8_1_text_that_is_none_once_it_is_inflated() {
+fn s8_1_inflated_text_that_is_not_utf8_fails() {
     let payload = Blocks::new().fixed(false, &[Token::Bytes(b"fine until \xED\xA0\x80")]).message();
     let mut victim = victim(Role::Server, Config::new());
     victim.feed(&mut wire::encode(wire::TEXT | RSV1, &payload, key(Role::Server)));

@@ -1,4 +1,4 @@
-//! Frames that lie, flood or come too late.
+//! Attacks with frames: false lengths, floods, invalid frames, and frames after a Close.
 
 use hybi::frame::{MAX_PAYLOAD_LEN, Role};
 use hybi::{CloseCode, Config, Delivery, Instant, Outcome, ProtocolError, TimerKind, TransportAction};
@@ -7,10 +7,10 @@ use crate::bench::{KIB, ROLES, Victim, key};
 use crate::heap::{ASKED, MOVED};
 use crate::support::wire;
 
-/// Lengths at the ends of all integers there are, alone and as the rest of a message: sums do not overflow, and
-/// where there are no limits nothing is believed.
+/// Lengths at the limits of all integer types, alone and as the rest of a message. Sums must not overflow, and
+/// without configured limits an announced length must not be trusted.
 #[test]
-fn s5_2_lengths_that_overflow() {
+fn s5_2_lengths_at_integer_limits_do_not_overflow() {
     let edges = [0x7FFF_FFFF, 0x8000_0000, 0xFFFF_FFFF, 0x1_0000_0000, MAX_PAYLOAD_LEN - 1, MAX_PAYLOAD_LEN];
     for role in ROLES {
         for len in edges {
@@ -33,7 +33,7 @@ fn s5_2_lengths_that_overflow() {
                 }
             }
         }
-        // The top bit is no part of a length.
+        // The most significant bit of a length must be zero.
         for top in [0x80, 0xFF] {
             let mut victim = Victim::new(role, Config::new().max_frame(u64::MAX).max_message(u64::MAX));
             let mask = if role == Role::Server { 0x80 } else { 0 };
@@ -41,16 +41,16 @@ fn s5_2_lengths_that_overflow() {
             victim.has_failed(ProtocolError::LengthTopBit);
         }
     }
-    // Fragments whose lengths add up to more than there is.
+    // The lengths of these fragments add up to more than 63 bits.
     let mut victim = Victim::new(Role::Client, Config::new().delivery(Delivery::Chunks).max_frame(u64::MAX));
     victim.feed(&mut wire::encode(0x02, &[7; 1000], None));
     victim.feed(&mut wire::head(0x00, MAX_PAYLOAD_LEN, None));
     victim.has_failed(ProtocolError::MessageTooBig);
 }
 
-/// What is announced costs nothing: memory follows what has arrived.
+/// An announced length allocates nothing. Memory follows what has arrived.
 #[test]
-fn s10_4_allocation_by_announcement() {
+fn s10_4_announced_payloads_allocate_nothing() {
     for role in ROLES {
         for fin in [0x80, 0] {
             let mut victim = Victim::new(role, Config::new());
@@ -65,16 +65,16 @@ fn s10_4_allocation_by_announcement() {
             assert_eq!((victim.error, victim.events), (None, 0));
         }
     }
-    // A thousand of them: none holds anything.
+    // A thousand connections with an announced message hold nothing.
     let mut victims: Vec<_> = (0..1000).map(|_| Victim::new(Role::Server, Config::new())).collect();
     victims.iter_mut().for_each(|victim| victim.feed(&mut wire::head(0x82, 16 << 20, key(Role::Server))));
     assert!(victims.iter().all(|victim| victim.peak() == 0));
 }
 
-/// Control frames are 125 bytes at most: one that is longer fails with its second byte, and one whose length
-/// takes more bytes as well.
+/// A control frame has at most 125 bytes. A longer one fails at its second byte, and so does one with an extended
+/// length.
 #[test]
-fn s5_5_oversized_control_frames() {
+fn s5_5_oversized_control_frames_fail_at_the_second_byte() {
     for role in ROLES {
         let mask = if role == Role::Server { 0x80 } else { 0 };
         for first in [wire::CLOSE, wire::PING, wire::PONG] {
@@ -85,7 +85,7 @@ fn s5_5_oversized_control_frames() {
                 victim.has_failed(ProtocolError::ControlTooLong);
             }
         }
-        // In fragments they would have no bound.
+        // A fragmented control frame would have no bound.
         for first in [0x08, 0x09, 0x0A] {
             let mut victim = Victim::new(role, Config::new());
             victim.feed(&mut [first]);
@@ -94,9 +94,9 @@ fn s5_5_oversized_control_frames() {
     }
 }
 
-/// Fragments of no bytes are counted: they end at the limit, and hold nothing until then.
+/// Empty fragments are counted. They fail at the limit, and hold no memory before.
 #[test]
-fn s10_4_floods_of_empty_fragments() {
+fn s10_4_floods_of_empty_fragments_end_at_the_limit() {
     for role in ROLES {
         let mut victim = Victim::new(role, Config::new());
         victim.feed(&mut wire::encode(0x01, b"", key(role)));
@@ -112,9 +112,9 @@ fn s10_4_floods_of_empty_fragments() {
     }
 }
 
-/// Messages of no bytes are messages: each is a step, and none holds anything.
+/// Empty messages are messages. Each is one step and holds no memory.
 #[test]
-fn s10_4_floods_of_empty_messages() {
+fn s10_4_floods_of_empty_messages_hold_no_memory() {
     for role in ROLES {
         let mut victim = Victim::new(role, Config::new());
         let mut flood =
@@ -128,9 +128,9 @@ fn s10_4_floods_of_empty_messages() {
     }
 }
 
-/// Text in fragments of a byte: each byte is looked at once, and moved a bounded number of times.
+/// Text in fragments of one byte. Each byte is examined once and moved a bounded number of times.
 #[test]
-fn s8_1_long_text_in_tiny_fragments() {
+fn s8_1_long_text_in_tiny_fragments_is_examined_once() {
     const LEN: usize = 60_000;
     for role in ROLES {
         let mut flood = wire::encode(0x01, b"x", key(role));
@@ -147,9 +147,9 @@ fn s8_1_long_text_in_tiny_fragments() {
     }
 }
 
-/// A code point that never ends is no text, whether it lies in one frame, is gathered, or comes in chunks.
+/// A code point without its last byte is invalid at the end of a text, in one frame, gathered, or in chunks.
 #[test]
-fn s8_1_text_that_is_cut_off_at_its_end() {
+fn s8_1_text_cut_off_at_its_end_fails() {
     for role in ROLES {
         for delivery in [Delivery::Whole, Delivery::Chunks] {
             for cut in [&b"cut \xC3"[..], b"cut \xE2\x82", b"cut \xF0\x9F\xA6", b"\xF0"] {
@@ -171,8 +171,8 @@ fn s8_1_text_that_is_cut_off_at_its_end() {
     }
 }
 
-/// Pings, while what answers them is not read: few Pongs wait, the newest among them, and messages are still
-/// accepted.
+/// The peer sends Pings and does not read the Pongs. Few Pongs are queued, the newest among them, and messages
+/// are still accepted.
 #[test]
 fn s5_5_3_floods_of_pings_from_a_peer_that_does_not_read() {
     for role in ROLES {
@@ -196,9 +196,9 @@ fn s5_5_3_floods_of_pings_from_a_peer_that_does_not_read() {
     }
 }
 
-/// Pongs that nobody asked for, and Closes behind the first, do nothing.
+/// Unsolicited Pongs, and Closes after the first, have no effect.
 #[test]
-fn s5_5_3_floods_of_pongs_and_closes() {
+fn s5_5_3_floods_of_pongs_and_closes_have_no_effect() {
     for role in ROLES {
         let mut victim = Victim::new(role, Config::new());
         let mut flood = wire::encode(wire::PONG, &[b'p'; 125], key(role)).repeat(10_000);
@@ -211,15 +211,15 @@ fn s5_5_3_floods_of_pongs_and_closes() {
     }
 }
 
-/// Reserved bits fail with the first byte, on every frame.
+/// Reserved bits fail at the first byte of any frame.
 #[test]
-fn s5_2_reserved_bits() {
+fn s5_2_reserved_bits_fail_at_the_first_byte() {
     for role in ROLES {
         for rsv in 1..8_u8 {
             for first in [0x01, wire::TEXT, wire::BINARY, wire::CLOSE, wire::PING, wire::PONG] {
                 let mut victim = Victim::new(role, Config::new());
                 victim.feed(&mut [first | rsv << 4]);
-                // Without FIN it is a letter, unless RSV1 stands alone.
+                // Without FIN the byte is a printable character, unless RSV1 is set alone.
                 victim.has_failed(match first | rsv << 4 {
                     letter @ (0x21 | 0x31 | 0x51 | 0x61 | 0x71) => ProtocolError::NotAFrame(letter),
                     _ => ProtocolError::ReservedBits(rsv),
@@ -229,9 +229,9 @@ fn s5_2_reserved_bits() {
     }
 }
 
-/// Behind a Close, received or failed with, everything is discarded: no event, no answer, no memory.
+/// After a Close that was received or caused by a failure all input is discarded: no event, no answer, no memory.
 #[test]
-fn s1_4_data_after_close() {
+fn s1_4_data_after_a_close_is_discarded() {
     for role in ROLES {
         for end in [wire::encode(wire::CLOSE, b"\x03\xe8", key(role)), vec![0x83]] {
             let mut victim = Victim::new(role, Config::new());
@@ -254,7 +254,7 @@ fn s1_4_data_after_close() {
             assert_eq!(victim.steps - steps, flood.len().div_ceil(8192), "a read is one step");
             assert_eq!(victim.connection.buffered_amount(), 0);
         }
-        // And behind an own Close no message is accepted, nor a Ping answered.
+        // After our own Close no message is accepted and no Ping is answered.
         let mut victim = Victim::new(role, Config::new());
         victim.connection.close(Instant::ZERO, CloseCode::NORMAL, "").unwrap();
         victim.write();
@@ -266,7 +266,7 @@ fn s1_4_data_after_close() {
 
 /// A peer that does not answer the Close, or does not read it, is given up at the deadline.
 #[test]
-fn s7_1_1_a_peer_that_does_not_let_go() {
+fn s7_1_1_a_peer_that_does_not_end_is_given_up() {
     for role in ROLES {
         for reads in [false, true] {
             let mut victim = Victim::new(role, Config::new());
@@ -276,7 +276,7 @@ fn s7_1_1_a_peer_that_does_not_let_go() {
             if reads {
                 victim.write();
             }
-            // However much it sends.
+            // Further input does not extend the deadline.
             for _ in 0..1000 {
                 victim.feed(&mut wire::encode(wire::TEXT, b"and another thing", key(role)));
             }
@@ -290,9 +290,9 @@ fn s7_1_1_a_peer_that_does_not_let_go() {
     }
 }
 
-/// Unmasked frames could be anything that a page made a browser's proxy believe.
+/// Without a mask, a page could write any bytes to a proxy between the browser and the server (RFC 6455 10.3).
 #[test]
-fn s5_1_frames_without_a_mask() {
+fn s5_1_frames_without_a_mask_are_refused() {
     let mut victim = Victim::new(Role::Server, Config::new());
     victim.feed(&mut wire::encode(wire::TEXT, b"GET / HTTP/1.1", None));
     assert_eq!((victim.events, victim.delivered), (0, 0));
@@ -303,9 +303,9 @@ fn s5_1_frames_without_a_mask() {
     victim.has_failed(ProtocolError::Masked);
 }
 
-/// A limit of messages is not one of frames: fragments below the one do not pass the other.
+/// Fragments below the frame limit do not evade the message limit.
 #[test]
-fn s10_4_messages_in_fragments_that_are_small() {
+fn s10_4_small_fragments_do_not_evade_the_message_limit() {
     for role in ROLES {
         for delivery in [Delivery::Whole, Delivery::Chunks] {
             let config = Config::new().max_frame(1000).max_message(2500).delivery(delivery);

@@ -1,4 +1,4 @@
-//! Heads that do not end, that hide something, or that others are to read something into.
+//! Attacks on the opening handshake: endless or slow heads, request smuggling, and header injection.
 
 use std::time::Duration;
 
@@ -17,10 +17,10 @@ fn client(limits: HeadLimits) -> ClientHandshake<'static> {
     ClientHandshake::new(ClientRequest::new("example.com", "/"), [7; 16], limits).unwrap()
 }
 
-/// A head that never ends is refused at its limit, costs no heap, and is not read twice: a byte at a time takes as
-/// many calls as bytes, each of which looks at the byte that is new (`s9112_2_2_each_byte_is_examined_once`).
+/// An endless head is refused at its limit and costs no heap. Each byte is examined once
+/// (`s9112_2_2_each_byte_is_examined_once`), so a head that arrives byte by byte costs one call per byte.
 #[test]
-fn s10_4_heads_without_an_end() {
+fn s10_4_heads_without_an_end_are_refused_at_the_limit() {
     let endless = [
         ("GET /", "a", 414),
         ("GET / HTTP/1.1\r\nX: ", "a", 431),
@@ -44,7 +44,7 @@ fn s10_4_heads_without_an_end() {
             assert!([status, 431].contains(&rejection.status()), "{rejection:?}");
         }
     }
-    // A client is not held up by a server either.
+    // A server cannot hold up a client with an endless response either.
     for (start, more) in [
         ("HTTP/1.1 101 ", "a"),
         ("HTTP/1.1 101 OK\r\nX: ", "a"),
@@ -58,9 +58,9 @@ fn s10_4_heads_without_an_end() {
     }
 }
 
-/// A head that trickles in is ended by the clock: no byte puts the deadline off.
+/// A slow head ends at the deadline. No byte extends the deadline.
 #[test]
-fn s10_4_heads_that_trickle() {
+fn s10_4_heads_that_trickle_in_end_at_the_deadline() {
     let at = |seconds| Instant::from_origin(Duration::from_secs(seconds));
     let mut handshake = ServerHandshake::new(HeadLimits::new()).with_timeout(at(0), Duration::from_secs(10));
     for second in 1..10 {
@@ -69,14 +69,14 @@ fn s10_4_heads_that_trickle() {
         assert_eq!(handshake.poll_timeout(), Some(at(10)));
     }
     assert_eq!(handshake.handle_timeout(at(10)).unwrap_err().status(), 408);
-    // What comes then does not open anything.
+    // A complete request after the deadline opens nothing.
     let whole = format!("{REQUEST}\r\n");
     assert!(handshake.poll(whole.as_bytes()).is_err());
 }
 
 /// Header lines are counted while they arrive.
 #[test]
-fn s10_4_floods_of_headers() {
+fn s10_4_floods_of_headers_are_refused_while_they_arrive() {
     for (limit, most) in [(100, 100), (10, 10), (1000, 128)] {
         let head = |lines: usize| REQUEST.to_owned() + &"X: a\r\n".repeat(lines - 5) + "\r\n";
         let mut handshake = ServerHandshake::new(HeadLimits::new().max_headers(limit));
@@ -84,22 +84,22 @@ fn s10_4_floods_of_headers() {
         assert!(matches!(handshake.poll(head(most).as_bytes()), Ok(Some(Incoming::Upgrade(_)))));
         let more = head(most + 1);
         let refused = (0..=more.len()).find_map(|len| {
-            // From the start each time: what is looked at is the limit.
+            // Each prefix is polled from the start, because the limit is under test.
             ServerHandshake::new(HeadLimits::new().max_headers(limit)).poll(&more.as_bytes()[..len]).err()
         });
         assert_eq!(refused.unwrap().status(), 431);
     }
-    // Many subprotocols, and many extensions, are heads of a bounded length.
+    // Lists of subprotocols and extensions are bounded by the length of the head.
     let many = format!("{REQUEST}Sec-WebSocket-Protocol: a{}\r\n\r\n", ", b".repeat(5000));
     let (refused, kept, peak) =
         measure(|| ServerHandshake::new(HeadLimits::new()).poll(many.as_bytes()).is_err());
     assert_eq!((refused, kept, peak), (true, 0, 0));
 }
 
-/// An upgrade with a body: its bytes lie where frames begin, so a proxy and the server could read them
-/// differently. It is refused, and nothing is opened.
+/// The body of an upgrade request begins where frames begin, so a proxy and the server could interpret it
+/// differently. Such a request is refused.
 #[test]
-fn s9112_6_smuggling_through_an_upgrade_with_a_body() {
+fn s9112_6_an_upgrade_with_a_body_is_refused() {
     let bodies = [
         "Content-Length: 5",
         "Content-Length: 05",
@@ -119,7 +119,7 @@ fn s9112_6_smuggling_through_an_upgrade_with_a_body() {
         assert_eq!(refused.status(), 400, "{body}");
         assert!(matches!(refused.reason(), Reason::Body | Reason::Head(_)), "{body}: {refused:?}");
     }
-    // Ways to hide a line from one of two readers.
+    // Ways to hide a line from one of two parsers.
     for line in [
         "X: a\nTransfer-Encoding: chunked",
         "X: a\r Content-Length: 5",
@@ -131,7 +131,7 @@ fn s9112_6_smuggling_through_an_upgrade_with_a_body() {
         assert!(matches!(refused.reason(), Reason::Head(_)), "{line:?}: {refused:?}");
         assert_ne!(refused.reason(), Reason::Head(HeadError::Changed));
     }
-    // And right behind a head without one come frames, not a byte sooner or later.
+    // Without a body, frames begin exactly behind the head.
     let head = format!("{REQUEST}Content-Length: 0\r\n\r\n");
     let wire = format!("{head}\x01frames");
     let mut handshake = ServerHandshake::new(HeadLimits::new());
@@ -139,9 +139,9 @@ fn s9112_6_smuggling_through_an_upgrade_with_a_body() {
     assert_eq!(request.head_len(), head.len());
 }
 
-/// What a client says is never written into a head as it is, and what an application says is looked at.
+/// Values of a client are never copied into a head, and values of the application are checked.
 #[test]
-fn s9110_5_5_header_injection() {
+fn s9110_5_5_headers_cannot_be_injected() {
     let evil = ["a\r\nSet-Cookie: x=1", "a\nX: y", "a\rX: y", "a\0", "a\r\n\r\n<html>", "\r\n", "a\u{7f}"];
     let head = format!("{REQUEST}Sec-WebSocket-Protocol: chat\r\n\r\n");
     let mut handshake = ServerHandshake::new(HeadLimits::new());
@@ -168,7 +168,7 @@ fn s9110_5_5_header_injection() {
         ] {
             assert!(ClientHandshake::new(request, [7; 16], HeadLimits::new()).is_err(), "{value:?}");
         }
-        // Nor can it come from the wire.
+        // A subprotocol from the wire cannot inject a line either.
         let head = format!("{REQUEST}Sec-WebSocket-Protocol: chat, {value}\r\n\r\n");
         if let Ok(Some(Incoming::Upgrade(request))) =
             ServerHandshake::new(HeadLimits::new()).poll(head.as_bytes())
@@ -178,9 +178,9 @@ fn s9110_5_5_header_injection() {
     }
 }
 
-/// A response is believed for the accept value of this very key.
+/// A client accepts only a response with the accept value of its own key.
 #[test]
-fn s4_1_a_response_to_somebody_else() {
+fn s4_1_a_response_to_another_key_is_refused() {
     let response = |key: &[u8]| {
         let accept = String::from_utf8(accept_key(key).to_vec()).unwrap();
         format!(

@@ -1,4 +1,4 @@
-//! Masks that could be foreseen, or that hide nothing.
+//! Attacks on masking: keys that can be predicted, or that are used again (RFC 6455 section 10.3).
 
 use std::collections::HashSet;
 
@@ -7,7 +7,7 @@ use hybi::{CloseCode, Config, Connection, Instant, MessageKind, Outbox, Prepared
 
 use crate::bench::Victim;
 
-/// The keys of the frames on the wire, in order.
+/// Returns the masking keys of the frames on the wire, in order.
 fn keys(mut wire: &[u8]) -> Vec<[u8; 4]> {
     let mut keys = Vec::new();
     while let Some((head, rest)) = wire.split_first_chunk::<2>() {
@@ -23,7 +23,7 @@ fn keys(mut wire: &[u8]) -> Vec<[u8; 4]> {
     keys
 }
 
-/// Sends a frame by every way there is.
+/// Sends a frame in each way that the crate has.
 fn send_all(connection: &mut Connection, news: &Prepared) {
     connection.send_text("text").unwrap();
     connection.send_binary(&[0; 300]).unwrap();
@@ -35,9 +35,9 @@ fn send_all(connection: &mut Connection, news: &Prepared) {
     connection.send_fragment(MessageKind::Binary, b"", true).unwrap();
 }
 
-/// No key comes twice, whatever is sent, not even for a message that was prepared for many.
+/// No key is used twice, whatever is sent. A message that was prepared for many connections gets fresh keys too.
 #[test]
-fn s10_3_masks_that_are_used_again() {
+fn s10_3_masking_keys_are_not_reused() {
     let news = Prepared::new("to all of you");
     let mut seen = HashSet::new();
     for seed in 1..=50_u8 {
@@ -48,7 +48,7 @@ fn s10_3_masks_that_are_used_again() {
             send_all(&mut victim.connection, &news);
             let found = keys(&victim.write());
             assert_eq!(found.len(), 8);
-            // Of 8,000 keys two are the same once in a hundred tries: these seeds are others.
+            // Among 8,000 random keys a collision has a probability of about one percent. These seeds have none.
             found.into_iter().for_each(|key| assert!(seen.insert(key), "{key:02x?} again"));
         }
         victim.connection.close(Instant::ZERO, CloseCode::NORMAL, "").unwrap();
@@ -56,9 +56,9 @@ fn s10_3_masks_that_are_used_again() {
     }
 }
 
-/// Keys are as many zeros as ones in every place, and do not hang together.
+/// Each bit of a key is set half of the time, and equals the bit of the previous key half of the time.
 #[test]
-fn s5_3_masks_that_can_be_foreseen() {
+fn s5_3_masking_keys_are_unpredictable() {
     const COUNT: usize = 100_000;
     let mut keys = MaskingKeys::from_seed([5; 32]);
     let (mut ones, mut same, mut last) = ([0; 32], [0; 32], 0);
@@ -70,15 +70,15 @@ fn s5_3_masks_that_can_be_foreseen() {
         }
         last = key;
     }
-    // Six standard deviations.
+    // The bound is six standard deviations.
     let bound = COUNT as u32 / 2 - 950..COUNT as u32 / 2 + 950;
     assert!(ones.iter().chain(&same).all(|count| bound.contains(count)), "{ones:?} {same:?}");
 }
 
-/// Seeds of the system are others each time.
+/// Seeds from the operating system differ.
 #[cfg(feature = "getrandom")]
 #[test]
-fn s10_3_seeds_from_the_system() {
+fn s10_3_seeds_from_the_system_differ() {
     let first = |_| MaskingKeys::from_os().unwrap().next_key();
     let all: HashSet<_> = (0..16).map(first).collect();
     assert!(all.len() > 14, "{all:?}");

@@ -1,4 +1,8 @@
-//! Every sequence of things that can happen to a connection while it closes, against a table of its own.
+//! Every sequence of events while a connection closes, compared with a model.
+//!
+//! [`Model`] states the rules of RFC 6455 section 7 in another form than the table in
+//! `src/connection/close_state.rs`. After each event the test compares events, output, deadline and transport
+//! request with it.
 
 use std::time::Duration;
 
@@ -41,17 +45,17 @@ const DEPTH: u32 = if cfg!(debug_assertions) { 4 } else { 6 };
 const TIMEOUT: Duration = Duration::from_secs(10);
 const END_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// What must be, by the RFC and the table in `close.rs`, told in another way.
+/// The expected state, by the RFC.
 struct Model {
     role: Role,
     state: CloseState,
-    /// A Close of ours waits to be written; one is written.
+    /// Whether our Close is queued, and whether it was written.
     queued: bool,
     written: bool,
-    /// Pongs that wait.
+    /// Number of queued Pongs.
     pongs: usize,
     half_closed: bool,
-    /// Unless something else is known: what the end would be.
+    /// The outcome if the stream ended now.
     outcome: Outcome,
     over: bool,
     /// When closing began.
@@ -74,7 +78,7 @@ impl Model {
         self.outcome = outcome;
     }
 
-    /// When it is given up. Time does not pass before that.
+    /// Returns the deadline of closing. The test never moves time beyond it.
     fn deadline(&self) -> Option<Instant> {
         let flushed = !self.queued && self.pongs == 0;
         let awaits_end = self.state == CloseState::Both && flushed && self.role == Role::Client;
@@ -127,7 +131,7 @@ impl Bench {
         }
     }
 
-    /// A frame comes in; gives what is seen of it.
+    /// Receives a frame. Returns its events.
     fn comes(&mut self, first: u8, payload: &[u8]) -> Vec<&'static str> {
         let key = (self.model.role == Role::Server).then_some([1, 2, 3, 4]);
         self.polls(&mut wire::encode(first, payload, key))
@@ -181,7 +185,7 @@ impl Bench {
             Happens::TextComes => assert_eq!(self.comes(wire::TEXT, b"text"), expected("text")),
             Happens::PingComes => {
                 assert_eq!(self.comes(wire::PING, b"ping"), expected("ping"));
-                // RFC 6455 5.5.2: a Ping is answered, but not behind the own Close.
+                // RFC 6455 5.5.2: a Ping is answered, except after our own Close.
                 if listens && !self.model.written {
                     self.model.pongs += 1;
                 }
@@ -203,7 +207,7 @@ impl Bench {
                 if let Some(deadline) = deadline {
                     self.now = deadline;
                     let flushed = !self.model.queued && self.model.pongs == 0;
-                    // An answer that the peer never took is no clean end.
+                    // If the peer never took our answer, the end is not clean.
                     let given_up = self.model.state == CloseState::Sent
                         || self.model.state == CloseState::Both && !flushed;
                     self.model.ends(if given_up {
@@ -251,13 +255,14 @@ impl Bench {
         } else {
             assert_eq!(action, self.model.transport());
         }
-        // RFC 6455 5.5.1: data is sent before the own Close alone. What is accepted would change the model.
+        // RFC 6455 5.5.1: data may be sent only before our own Close. The test sends none, because that would
+        // change the model.
         assert_eq!(self.connection.sender().can_send().is_ok(), self.model.state == CloseState::Open);
     }
 }
 
 #[test]
-fn s7_1_everything_that_can_happen_in_every_order() {
+fn s7_1_every_order_of_closing_events_matches_the_model() {
     let config =
         Config::new().ping_interval(None).close_timeout(Some(TIMEOUT)).end_timeout(Some(END_TIMEOUT)).into();
     for role in [Role::Server, Role::Client] {

@@ -1,4 +1,4 @@
-//! All 65,536 two-byte starts of a frame, for both roles, in every state that a frame can begin in.
+//! All 65,536 two-byte starts of a frame, for both roles, in every state in which a frame can begin.
 
 use hybi::frame::Role;
 use hybi::{CloseCode, Config, Connection, Input, Instant, Outbox, ProtocolError, SharedConfig, VecMessage};
@@ -11,10 +11,10 @@ enum State {
     Open,
     InText,
     InBinary,
-    /// A Close of ours is out; in a message of the peer's or not.
+    /// Our Close was written, outside or inside a message of the peer.
     Sent,
     SentInMessage,
-    /// The peer's Close was answered, a violation was found, the stream has ended: nothing is looked at.
+    /// The peer's Close was answered, a violation was found, or the stream has ended. All input is discarded.
     Answered,
     Failed,
     Ended,
@@ -41,7 +41,7 @@ impl State {
     }
 }
 
-/// Feeds bytes, and gives how many events came and the error.
+/// Feeds bytes. Returns the number of events and the error.
 fn feed(connection: &mut Connection, bytes: &[u8]) -> (usize, Option<ProtocolError>) {
     let (mut bytes, mut message) = (bytes.to_vec(), VecMessage::new());
     let mut input = Input::new(&mut bytes, &mut message);
@@ -84,13 +84,13 @@ fn endpoint(role: Role, state: State, deflate: bool, config: &SharedConfig) -> C
     connection
 }
 
-/// The rules of RFC 6455 that the first byte breaks.
+/// Returns the errors for the rules that the first byte breaks.
 fn broken_by_first(state: State, deflate: bool, first: u8) -> Vec<ProtocolError> {
     let (fin, rsv, opcode) = (first & 0x80 != 0, first >> 4 & 7, first & 0x0F);
     let mut broken = Vec::new();
-    // 5.2, and RFC 7692 6.1: RSV1 on the first frame of a message.
+    // RFC 6455 5.2 and RFC 7692 6.1: RSV1 is valid on the first frame of a message if compression was negotiated.
     if rsv != 0 && !(deflate && rsv == 4 && matches!(opcode, 1 | 2)) {
-        // Printable ASCII is said to be text, but for what begins a compressed fragment.
+        // Printable ASCII is reported as text, except the bytes that begin a compressed fragment.
         let is_text = (0x20..0x7F).contains(&first) && !(0x40..=0x42).contains(&first);
         broken.push(if is_text { ProtocolError::NotAFrame(first) } else { ProtocolError::ReservedBits(rsv) });
     }
@@ -108,9 +108,9 @@ fn broken_by_first(state: State, deflate: bool, first: u8) -> Vec<ProtocolError>
     broken
 }
 
-/// The rules that the second byte breaks.
+/// Returns the errors for the rules that the second byte breaks.
 fn broken_by_second(role: Role, first: u8, second: u8) -> Vec<ProtocolError> {
-    // RFC 7692 7.2.3.6: of an empty message there is a byte at the least.
+    // RFC 7692 7.2.3.6: a compressed empty message has at least one byte.
     if role == Role::Client && first & 0xC8 == 0xC0 && second == 0 {
         return vec![ProtocolError::InvalidDeflate];
     }
@@ -133,7 +133,7 @@ fn broken_by_second(role: Role, first: u8, second: u8) -> Vec<ProtocolError> {
     broken
 }
 
-/// Every second byte; in a debug build those that differ from the ones beside them.
+/// Returns every second byte, in a debug build those around a change of meaning.
 fn seconds() -> impl Iterator<Item = u8> {
     (0..=255_u8).filter(|second| {
         cfg!(not(debug_assertions)) || matches!(second & 0x7F, 0 | 1 | 2 | 3 | 124 | 125 | 126 | 127)
@@ -154,7 +154,7 @@ fn is_judged_right(role: Role, state: State, deflate: bool) {
             if broken.is_empty() && !state.is_over() {
                 broken = broken_by_second(role, first, second);
             }
-            // In one read, and in two.
+            // In one read and in two.
             let mut whole = endpoint(role, state, deflate, &config);
             let (events, error) = feed(&mut whole, &[first, second]);
             assert_eq!(
@@ -164,12 +164,12 @@ fn is_judged_right(role: Role, state: State, deflate: bool) {
                 what(Some(second))
             );
             assert!(error.is_none_or(|error| broken.contains(&error)), "{error:?}: {}", what(Some(second)));
-            // A client gets an empty frame, unless it is a part of a message.
+            // For a client an empty frame gives an event, unless it is a part of a message.
             let part = first & 0x88 == 0;
             let empty = role == Role::Client && second == 0 && !state.is_over() && broken.is_empty();
             assert_eq!(events, usize::from(empty && !part), "{}", what(Some(second)));
             if !state.is_over() && broken.is_empty() && events == 0 && !(second == 0 && part) {
-                // What is missing of the header is asked for, or the payload where the header is whole.
+                // The read hint is the rest of the header, or the payload if the header is complete.
                 let key = if role == Role::Server { 4 } else { 0 };
                 let header = key + [0, 2, 8][usize::from(second & 0x7F).saturating_sub(125)];
                 let missing = if header == 0 { usize::from(second & 0x7F) } else { header };
@@ -185,7 +185,7 @@ fn is_judged_right(role: Role, state: State, deflate: bool) {
 }
 
 #[test]
-fn s5_2_every_start_of_a_frame_in_every_state() {
+fn s5_2_every_start_of_a_frame_is_judged_in_every_state() {
     for role in [Role::Server, Role::Client] {
         for state in STATES {
             is_judged_right(role, state, false);
@@ -195,7 +195,7 @@ fn s5_2_every_start_of_a_frame_in_every_state() {
 
 #[cfg(feature = "deflate")]
 #[test]
-fn s7692_6_1_every_start_of_a_frame_in_every_state_where_rsv1_has_a_meaning() {
+fn s7692_6_1_every_start_of_a_frame_is_judged_with_compression() {
     for role in [Role::Server, Role::Client] {
         for state in [State::Open, State::InText, State::InBinary, State::Sent, State::Answered] {
             is_judged_right(role, state, true);

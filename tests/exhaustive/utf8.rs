@@ -1,8 +1,9 @@
-//! Every sequence of up to four bytes, against the standard library.
+//! UTF-8 validation of every sequence of up to four bytes, compared with the standard library.
 
 use hybi::utf8::Validator;
 
-/// What std says of the last byte of a sequence all of whose shorter prefixes can be right.
+/// Returns the verdict of std on a sequence whose shorter prefixes can be valid: complete, incomplete, or `None`
+/// for invalid.
 fn by_std(bytes: &[u8]) -> Option<bool> {
     match std::str::from_utf8(bytes) {
         Ok(_) => Some(true),
@@ -11,7 +12,7 @@ fn by_std(bytes: &[u8]) -> Option<bool> {
     }
 }
 
-/// Whether it can be right, and if so whether it may end here: in one piece, and byte by byte.
+/// Returns the verdict of the validator. Checks that the whole and byte by byte give the same.
 fn judged(bytes: &[u8], before: Validator) -> Option<bool> {
     let (last, head) = bytes.split_last().unwrap();
     let mut whole = Validator::new();
@@ -20,15 +21,15 @@ fn judged(bytes: &[u8], before: Validator) -> Option<bool> {
     let in_pieces = cut.push(&[*last]).map(|()| cut.is_complete());
     match (at_once, in_pieces) {
         (Ok(one), Ok(other)) => assert_eq!(one, other, "{bytes:02x?}"),
-        // At the last byte, and not before.
+        // The fault is reported at the last byte, and not before.
         (Err(one), Err(other)) => assert_eq!((one.offset, other.offset), (head.len(), 0), "{bytes:02x?}"),
         other => panic!("{other:?} of {bytes:02x?}"),
     }
     at_once.ok()
 }
 
-/// All sequences that begin with `bytes`, up to `most` bytes long. What follows a byte that is wrong changes
-/// nothing any more, and is not gone through.
+/// Checks all sequences that begin with `bytes` and have at most `most` bytes. Sequences behind an invalid byte
+/// are skipped, because they are invalid too.
 fn judge_from(bytes: &mut Vec<u8>, validator: Validator, most: usize, alphabet: &[u8], count: &mut u64) {
     for &byte in alphabet {
         bytes.push(byte);
@@ -44,7 +45,7 @@ fn judge_from(bytes: &mut Vec<u8>, validator: Validator, most: usize, alphabet: 
     }
 }
 
-/// Every byte; in a debug build those around the edges of the ranges that RFC 3629 section 4 has.
+/// Returns every byte, in a debug build those at the limits of the ranges of RFC 3629 section 4.
 fn alphabet() -> Vec<u8> {
     const EDGES: [u8; 32] = [
         0x00, 0x01, 0x1F, 0x41, 0x7E, 0x7F, 0x80, 0x81, 0x8F, 0x90, 0x9F, 0xA0, 0xBF, 0xC0, 0xC1, 0xC2, 0xDF,
@@ -55,15 +56,15 @@ fn alphabet() -> Vec<u8> {
 
 /// All 2^24 sequences of three bytes.
 #[test]
-fn s8_1_every_sequence_of_three_bytes() {
+fn s8_1_every_sequence_of_three_bytes_gets_the_verdict_of_std() {
     let mut count = 0;
     judge_from(&mut Vec::new(), Validator::new(), 3, &alphabet(), &mut count);
     assert!(cfg!(debug_assertions) || count > 5_000_000, "{count}");
 }
 
-/// All 2^32 sequences of four bytes, where four ASCII characters stand for all of them.
+/// All 2^32 sequences of four bytes. Four ASCII characters stand for all of ASCII.
 #[test]
-fn s8_1_every_sequence_of_four_bytes() {
+fn s8_1_every_sequence_of_four_bytes_gets_the_verdict_of_std() {
     let mut alphabet = alphabet();
     alphabet.retain(|byte| !byte.is_ascii() || matches!(byte, 0x00 | 0x1F | 0x41 | 0x7F));
     let mut count = 0;

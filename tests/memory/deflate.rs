@@ -1,4 +1,7 @@
-//! Heap of connections that compress.
+//! The heap of connections that compress: compressors, inflaters, histories, pools, and messages that inflate.
+//!
+//! The numbers are those that the documentation states. Another version of the compression library may differ a
+//! little, so the comparison allows for some difference.
 
 use hybi::deflate::{Compression, Deflater, Inflater, Pool};
 use hybi::frame::{Header, MaskingKeys, Opcode};
@@ -15,22 +18,22 @@ use super::{KIB, write_all};
 pub fn memory() {
     s7692_7_1_nothing_is_allocated_before_the_first_message();
     s7692_7_1_compressors_take_what_is_stated();
-    s7692_7_1_no_compressor_takes_less_or_more_than_is_stated();
+    s7692_7_1_every_compressor_is_within_the_stated_bounds();
     s7692_7_1_inflaters_take_what_is_stated();
-    s7692_7_1_the_history_grows_with_what_has_come();
-    s7692_7_1_1_nothing_is_held_between_messages_without_takeover();
-    s7692_7_1_a_pool_holds_as_many_as_it_may();
-    s7692_7_1_what_is_released_is_all_but_the_history();
+    s7692_7_1_the_history_grows_with_received_data();
+    s7692_7_1_1_without_takeover_no_memory_is_held_between_messages();
+    s7692_7_1_a_pool_holds_at_most_its_limit();
+    s7692_7_1_a_release_keeps_only_the_history();
     nothing_is_held_after_the_end();
     s10_4_a_bomb_is_stopped_at_the_limit();
-    s10_4_capacity_follows_what_was_inflated();
+    s10_4_capacity_follows_the_inflated_data();
     s10_4_inflating_is_linear_a_byte_at_a_time();
-    s10_4_chunks_take_no_more_than_one();
-    s7692_7_prepared_messages_leave_nothing_with_the_connection();
+    s10_4_chunked_delivery_holds_at_most_one_chunk();
+    s7692_7_prepared_messages_leave_no_memory_in_the_connection();
 }
 
-/// Bytes of heap of a compressor at memory levels 1, 5 (the default) and 9, for windows of 9 to 15 bits. 8 takes
-/// what 9 does. The level makes no difference.
+/// Bytes of heap of a compressor at memory levels 1, 5 (the default) and 9, for windows of 9 to 15 bits. A window
+/// of 8 bits takes as much as one of 9. The compression level makes no difference.
 const COMPRESSOR: [(u8, [isize; 3]); 7] = [
     (9, [137_216, 150_656, 365_696]),
     (10, [139_264, 152_704, 367_744]),
@@ -40,12 +43,12 @@ const COMPRESSOR: [(u8, [isize; 3]); 7] = [
     (14, [200_704, 214_144, 429_184]),
     (15, [266_240, 279_680, 494_720]),
 ];
-/// Of one for 15 bits at the default.
+/// Bytes of a compressor with a window of 15 bits at the default memory level.
 const USUAL: isize = COMPRESSOR[6].1[1];
-/// Of an inflater, whatever the window, without the history, which comes to the window's size at most.
+/// Bytes of an inflater for any window, without the history, which takes at most the size of the window.
 const INFLATER: isize = 47_552;
 
-/// Another version of the library may do with less, or with a little more.
+/// Another version of the library may need less, or a little more.
 fn is_as_stated(measured: isize, stated: isize) -> bool {
     (stated * 3 / 4..=stated + KIB).contains(&measured)
 }
@@ -63,7 +66,7 @@ fn open(config: Config, params: DeflateParams) -> Connection {
     Connection::client(Instant::ZERO, config, Outbox::new(), [1; 32]).with_deflate(params)
 }
 
-/// A frame from a server.
+/// Encodes a frame of a server.
 fn frame(rsv: u8, opcode: Opcode, fin: bool, payload: &[u8]) -> Vec<u8> {
     let header = Header { fin, rsv, opcode, masking_key: None, payload_len: payload.len() as u64 };
     let mut head = [0; 14];
@@ -80,7 +83,7 @@ fn noise(len: usize) -> Vec<u8> {
     std::iter::repeat_with(next).take(len).collect()
 }
 
-/// A message, compressed. The library takes its memory and gives it back before anything is measured.
+/// Returns a compressed message. The library frees its memory before anything is measured.
 fn compressed(data: &[u8]) -> Vec<u8> {
     let mut zlib = Deflate::new(9, false, 15);
     let mut payload = vec![0; data.len() + data.len() / 4 + 100];
@@ -89,7 +92,8 @@ fn compressed(data: &[u8]) -> Vec<u8> {
     frame(4, Opcode::Binary, true, &payload)
 }
 
-/// `mib` MiB of zeros, compressed to a thousandth: blocks that refer to nothing before them, again and again.
+/// Returns `mib` MiB of zeros compressed to a thousandth. The blocks refer to no earlier data, so they can be
+/// repeated.
 fn bomb(mib: usize) -> Vec<u8> {
     let mut zlib = Deflate::new(9, false, 15);
     let zeros = vec![0; 1 << 20];
@@ -101,7 +105,7 @@ fn bomb(mib: usize) -> Vec<u8> {
     frame(4, Opcode::Binary, true, &payload)
 }
 
-/// `bytes` come in; how much data in whole messages and chunks, and the error if there was one.
+/// Feeds `bytes`. Returns the bytes of delivered messages and chunks, and the error if there was one.
 fn feed(conn: &mut Connection, message: &mut VecMessage, bytes: &mut [u8]) -> (usize, Option<ProtocolError>) {
     let (mut data_len, mut failed) = (0, None);
     let mut input = Input::new(bytes, message);
@@ -161,7 +165,7 @@ fn s7692_7_1_compressors_take_what_is_stated() {
                 if level != 6 {
                     continue;
                 }
-                // As a connection holds it, in a box.
+                // A connection holds its compressor in a box.
                 let mut conn = open(Config::new().compression(compression), agreed(true, bits));
                 let data = noise(40_000);
                 let before = live();
@@ -181,7 +185,7 @@ fn s7692_7_1_compressors_take_what_is_stated() {
     }
 }
 
-fn s7692_7_1_no_compressor_takes_less_or_more_than_is_stated() {
+fn s7692_7_1_every_compressor_is_within_the_stated_bounds() {
     for (bits, memory_level, stated) in [(8, 1, 137_216), (15, 9, 494_720)] {
         let compression = Compression { memory_level, ..Compression::new() };
         let (deflater, kept, _) = measure(|| Deflater::new(bits, true, &compression));
@@ -196,7 +200,7 @@ fn s7692_7_1_inflaters_take_what_is_stated() {
         let (mut inflater, kept, _) = measure(|| Inflater::new(bits, true));
         assert_eq!(kept, 0);
         let wire = compressed(&noise(100_000));
-        // The payload behind a header of ten bytes at most.
+        // The payload comes after a header of at most ten bytes.
         let payload = &wire[if wire.len() > 65_545 { 10 } else { 4 }..];
         let mut room = vec![0; 120_000];
         let (produced, kept, peak) = measure(|| {
@@ -217,7 +221,7 @@ fn s7692_7_1_inflaters_take_what_is_stated() {
     }
 }
 
-fn s7692_7_1_the_history_grows_with_what_has_come() {
+fn s7692_7_1_the_history_grows_with_received_data() {
     for bits in [8, 9, 12, 15] {
         let (mut conn, mut message) = (open(Config::new(), agreed(true, bits)), VecMessage::new());
         let window = 1isize << bits.max(9);
@@ -236,7 +240,7 @@ fn s7692_7_1_the_history_grows_with_what_has_come() {
     }
 }
 
-fn s7692_7_1_1_nothing_is_held_between_messages_without_takeover() {
+fn s7692_7_1_1_without_takeover_no_memory_is_held_between_messages() {
     let (mut conn, mut message) = (open(Config::new(), agreed(false, 15)), VecMessage::new());
     let data = noise(5000);
     let wire = compressed(&data);
@@ -253,7 +257,7 @@ fn s7692_7_1_1_nothing_is_held_between_messages_without_takeover() {
     }
 }
 
-fn s7692_7_1_a_pool_holds_as_many_as_it_may() {
+fn s7692_7_1_a_pool_holds_at_most_its_limit() {
     for most in [0, 1, 3] {
         let pool = Pool::new(most);
         let config: SharedConfig = Config::new().deflate_pool(pool.clone()).into();
@@ -266,7 +270,7 @@ fn s7692_7_1_a_pool_holds_as_many_as_it_may() {
                 (conn.with_deflate(agreed(false, 15)), VecMessage::new())
             })
             .collect();
-        // All five at once.
+        // All five connections are inside a message at once.
         for (conn, message) in &mut conns {
             conn.send_fragment(MessageKind::Binary, &[1; 3000], false).unwrap();
             feed(conn, message, &mut frame(4, Opcode::Binary, false, &head));
@@ -288,7 +292,7 @@ fn s7692_7_1_a_pool_holds_as_many_as_it_may() {
     }
 }
 
-fn s7692_7_1_what_is_released_is_all_but_the_history() {
+fn s7692_7_1_a_release_keeps_only_the_history() {
     for bits in 8..=15 {
         for len in [10, 700, 50_000] {
             let (mut conn, mut message) = (open(Config::new(), agreed(true, bits)), VecMessage::new());
@@ -301,7 +305,7 @@ fn s7692_7_1_what_is_released_is_all_but_the_history() {
             message.release_idle();
             conn.release_windows();
             let held = live() - before - size_of::<Inflater>() as isize;
-            // Exactly what the peer may refer to; a window of 8 bits counts as one of 9.
+            // The history is exactly what the peer may refer to. A window of 8 bits counts as one of 9.
             assert_eq!(held, (len as isize).min(1 << bits.max(9)));
         }
     }
@@ -340,7 +344,7 @@ fn nothing_is_held_after_the_end() {
             feed(conn, message, &mut frame(0, Opcode::Continuation, true, &[6])).1
         }),
         ("too much", Some(ProtocolError::MessageTooBig), |conn, message| {
-            // Two bytes of header.
+            // Skips the header of two bytes.
             let more = &compressed(&[0; 5000])[2..];
             feed(conn, message, &mut frame(0, Opcode::Continuation, true, more)).1
         }),
@@ -388,7 +392,7 @@ fn s10_4_a_bomb_is_stopped_at_the_limit() {
                     failed = failed.or(error);
                 }
                 assert_eq!(failed, Some(ProtocolError::MessageTooBig));
-                // No more than the limit, and no message.
+                // The output stays within the limit, and no message is delivered.
                 assert!(out <= if delivery == Delivery::Chunks { limit } else { 0 });
                 let inflater = INFLATER + 32 * KIB + size_of::<Inflater>() as isize;
                 let peak = PEAK.get() - before - inflater;
@@ -403,8 +407,8 @@ fn s10_4_a_bomb_is_stopped_at_the_limit() {
     }
 }
 
-fn s10_4_capacity_follows_what_was_inflated() {
-    // What compresses well, and what does not; in one read, and in many.
+fn s10_4_capacity_follows_the_inflated_data() {
+    // Data that compresses well and data that does not, in one read and in many.
     for data in [vec![0; 3 << 20], noise(1 << 20)] {
         let mut wire = compressed(&data);
         let data_len = data.len();
@@ -418,7 +422,7 @@ fn s10_4_capacity_follows_what_was_inflated() {
                 PEAK.set(before);
                 let whole = feed(&mut conn, &mut message, piece).0;
                 done += piece.len();
-                // No more has been inflated than there can be in what has come: 1032 for each byte.
+                // A byte inflates to at most 1032 bytes, which bounds the inflated data.
                 let inflated = (1032 * done).min(data_len);
                 assert!(message.capacity() <= 2 * inflated + (64 << 10), "{} for {done}", message.capacity());
                 assert!(whole == 0 || whole == data_len);
@@ -440,12 +444,12 @@ fn s10_4_inflating_is_linear_a_byte_at_a_time() {
             feed(&mut conn, &mut message, byte);
         }
         assert_eq!(conn.received().messages, 1);
-        // The window is kept a second time, and grows as well.
+        // The window is a second copy of the data, and grows too.
         assert!(MOVED.get() <= 4 * len + (128 << 10), "{} moved for {len}", MOVED.get());
     }
 }
 
-fn s10_4_chunks_take_no_more_than_one() {
+fn s10_4_chunked_delivery_holds_at_most_one_chunk() {
     let mut wire = bomb(16);
     let config = Config::new().max_message(u64::MAX).delivery(Delivery::Chunks);
     let (mut conn, mut message) = (open(config, agreed(true, 15)), VecMessage::new());
@@ -458,7 +462,7 @@ fn s10_4_chunks_take_no_more_than_one() {
     assert_eq!(LIVE.get() - before, peak);
 }
 
-fn s7692_7_prepared_messages_leave_nothing_with_the_connection() {
+fn s7692_7_prepared_messages_leave_no_memory_in_the_connection() {
     let news = Prepared::new(noise(4000).repeat(4));
     let mut room: Vec<Connection> = (0..100)
         .map(|_| {

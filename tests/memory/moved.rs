@@ -1,4 +1,5 @@
-//! How often the bytes of a message are moved that arrives slowly: a fixed number of times, whatever the pauses.
+//! The number of times that the bytes of a slow message are moved in memory. It must be constant, whatever the
+//! pauses.
 
 use super::MOVED;
 use trickle::{ADAPTERS, Form, Upload};
@@ -6,7 +7,7 @@ use trickle::{ADAPTERS, Form, Upload};
 #[path = "../../benches/support/trickle.rs"]
 mod trickle;
 
-/// Bytes that come at once, bytes that come slowly, and how many of these a read brings.
+/// Bytes that arrive at once, bytes that arrive slowly, and the bytes of one slow read.
 const UPLOADS: [(usize, usize, usize); 6] = [
     (0, 2000, 1),
     (0, 60_000, 100),
@@ -16,8 +17,9 @@ const UPLOADS: [(usize, usize, usize); 6] = [
     (500_000, 300_000, 1460),
 ];
 
-pub fn s10_4_each_byte_is_moved_a_few_times_however_slowly_it_comes() {
-    // Behind a part of a message that may be as long as any. Among these are some at which memory has just grown.
+pub fn s10_4_each_byte_of_a_slow_message_is_moved_a_few_times() {
+    // The slow bytes follow a part of a message of unknown size. Some of these sizes are just above a growth of
+    // the buffer.
     for behind in (1..=18).map(|n| n * 31_000).chain([7 << 20]) {
         uploaded(Upload { form: Form::OneFrame, behind, slow: 30, read: 1, missing: 8 << 20 });
     }

@@ -1,4 +1,4 @@
-//! What a blocking WebSocket, or its halves, hold while nothing comes in. On virtual time.
+//! Memory of an idle blocking WebSocket and of its halves, on virtual time.
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Read, Write};
@@ -10,7 +10,7 @@ use hybi::{Config, Connection, Inbox, Instant, Message, Outbox, SharedConfig};
 
 use super::{KIB, live};
 
-/// A stream that takes all that is written. A read that finds nothing moves the clock by its timeout.
+/// A stream that accepts all output. A read without input moves the clock by its timeout.
 #[derive(Clone, Debug, Default)]
 struct Quiet(Arc<Mutex<Inner>>);
 
@@ -22,7 +22,7 @@ struct Inner {
 }
 
 impl Quiet {
-    /// A whole binary message of `len` bytes arrives.
+    /// Makes a binary message of `len` bytes arrive.
     fn arrives(&self, len: usize) {
         let mut inner = self.0.lock().unwrap();
         match len {
@@ -36,11 +36,11 @@ impl Quiet {
                 inner.arrived.extend((len as u64).to_be_bytes());
             }
         }
-        // The masking key, and the payload.
+        // The masking key and the payload are zeros.
         inner.arrived.extend(vec![0; 4 + len]);
     }
 
-    /// The memory of the stream itself is given back.
+    /// Frees the unused memory of the stream itself.
     fn shrink(&self) {
         self.0.lock().unwrap().arrived.shrink_to_fit();
     }
@@ -87,7 +87,7 @@ impl Stream for Quiet {
     }
 }
 
-/// A call that waits for input holds what it reads to, and some headers.
+/// Memory of a call that waits for input: its read buffer, and some headers.
 const WAITING: isize = 18 * KIB;
 
 fn server(stream: &Quiet, config: &SharedConfig) -> WebSocket<Quiet> {
@@ -95,7 +95,7 @@ fn server(stream: &Quiet, config: &SharedConfig) -> WebSocket<Quiet> {
     WebSocket::from_stream(stream.clone(), connection, Inbox::empty())
 }
 
-/// What an application does with a connection.
+/// An application, over a whole WebSocket or its halves.
 trait Application {
     fn recv(&mut self, timeout: Duration) -> Result<Option<Message>, Error>;
     fn send(&mut self, data: &[u8]);
@@ -121,8 +121,8 @@ impl Application for (hybi::adapters::net::Reader, hybi::adapters::net::Writer) 
     }
 }
 
-/// Receives and sends messages of `len` bytes, then waits for more for 45 seconds, in calls of `wait`; gives the memory
-/// that is held then beyond that of the beginning.
+/// Receives and sends messages of `len` bytes, then waits for input for 45 seconds in calls of `wait`. Returns
+/// the memory that is then held beyond that of the start.
 fn held_while_idle(stream: &Quiet, mut app: impl Application, len: usize, wait: Duration) -> isize {
     stream.shrink();
     let before = live();
@@ -141,10 +141,10 @@ fn held_while_idle(stream: &Quiet, mut app: impl Application, len: usize, wait: 
 }
 
 pub fn memory() {
-    an_idle_blocking_connection_gives_memory_back();
+    an_idle_blocking_connection_releases_memory();
 }
 
-fn an_idle_blocking_connection_gives_memory_back() {
+fn an_idle_blocking_connection_releases_memory() {
     let config = SharedConfig::from(Config::new());
     for len in [0, 100, 5_000, 70_000, 1 << 20] {
         for wait in [1, 45].map(Duration::from_secs) {

@@ -1,4 +1,7 @@
-//! What an asynchronous WebSocket holds while it waits.
+//! Memory of an asynchronous WebSocket that waits, and of the thread-local pool.
+//!
+//! The stream has no memory of its own, so everything that is measured belongs to the WebSocket, its task, or the
+//! pool.
 
 use std::io;
 use std::pin::{Pin, pin};
@@ -14,7 +17,7 @@ use tokio::time;
 
 use super::{KIB, live};
 
-/// A stream without memory of its own: what is to be read comes from elsewhere, and what is written is gone.
+/// A stream without memory of its own: its input is static, and its output is discarded.
 #[derive(Debug)]
 struct Stream {
     arrived: &'static [u8],
@@ -50,7 +53,7 @@ impl AsyncWrite for Stream {
     }
 }
 
-/// As Chromium sends it.
+/// A request as Chromium sends it.
 const CHROMIUM: &[u8] = b"GET /chat HTTP/1.1\r\nHost: server.example.com:9001\r\nConnection: Upgrade\r\n\
     Pragma: no-cache\r\nCache-Control: no-cache\r\n\
     User-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/120.0.0.0 Safari/537.36\r\n\
@@ -59,10 +62,10 @@ const CHROMIUM: &[u8] = b"GET /chat HTTP/1.1\r\nHost: server.example.com:9001\r\
     Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
     Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n\r\n";
 
-/// "Hello", as RFC 6455 section 5.7 prints it.
+/// "Hello" as RFC 6455 section 5.7 prints it.
 const HELLO: &[u8] = &[0x81, 0x85, 0x37, 0xfa, 0x21, 0x3d, 0x7f, 0x9f, 0x4d, 0x51, 0x58];
 
-/// As a program sends it.
+/// A request as a program sends it.
 const SHORT: &[u8] =
     b"GET / HTTP/1.1\r\nHost: 127.0.0.1:9001\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
     Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
@@ -77,14 +80,11 @@ pub fn memory() {
     let paused =
         tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
     paused.block_on(memory_for_the_rest_of_a_message_is_kept_for_a_second());
-    // What a thread keeps, and what is counted, begins at nothing in another one.
-    std::thread::spawn(a_thread_keeps_large_buffers_and_no_larger_ones).join().unwrap();
+    // Another thread starts with an empty pool and zero counts.
+    std::thread::spawn(a_thread_keeps_buffers_up_to_a_limit).join().unwrap();
 }
 
-/// All that has arrived on streams that live as long as the program.
-static ARRIVED: Mutex<Vec<&[u8]>> = Mutex::new(Vec::new());
-
-fn a_thread_keeps_large_buffers_and_no_larger_ones() {
+fn a_thread_keeps_buffers_up_to_a_limit() {
     const MIB: isize = 1 << 20;
     let wire = |len: usize, fragment: usize| {
         let mut wire = Vec::new();
@@ -120,17 +120,17 @@ fn a_thread_keeps_large_buffers_and_no_larger_ones() {
             waits(ws.recv());
             let held = live() - before;
             println!("kept after {size} bytes in fragments of {fragment}: {held}");
-            // Small buffers are kept in any case.
+            // Small buffers stay in the pool in any case.
             assert_eq!(held > MIB / 2, kept, "{held} after {size} in fragments of {fragment}");
             assert!(held <= 2 * 2 * MIB);
         }
     });
 }
 
-/// With its timer, and what is kept of the request.
+/// Includes its timer and what it keeps of the request.
 async fn a_connection_that_waits_holds_less_than_a_kibibyte() {
     let server = Server::new();
-    // The first one brings what the thread keeps for all of them.
+    // The first connection allocates what the thread-local pool keeps.
     drop(echoed(&server, SHORT).await);
     for request in [SHORT, CHROMIUM] {
         let before = live();
@@ -166,15 +166,15 @@ async fn halves_that_wait_hold_little_more() {
 
 const LARGE: usize = 1 << 20;
 
-/// A binary message of zeros, masked with zeros.
+/// A binary message of zeros. Its masking key is zero too.
 static WIRE: [u8; 14 + LARGE] = {
     let mut wire = [0; 14 + LARGE];
-    // FIN and the opcode, a mask and a length of 64 bits, which is the 21st.
+    // FIN and the opcode, the mask bit with a length of 64 bits, and bit 20 of that length.
     (wire[0], wire[1], wire[7]) = (0x82, 0xFF, 0x10);
     wire
 };
 
-/// A message of which a part has come, of a connection as a whole and of the half that receives.
+/// A part of a message has arrived, on a whole connection and on a reader.
 async fn memory_for_the_rest_of_a_message_is_kept_for_a_second() {
     let server = Server::new();
     let (head, rest) = WIRE.split_at(100_000);
@@ -185,7 +185,7 @@ async fn memory_for_the_rest_of_a_message_is_kept_for_a_second() {
         assert_eq!(message.as_bytes().len(), LARGE);
         drop(message);
         ws.stream_mut().arrived = head;
-        // Nobody polls it but for what it waits for.
+        // Only the WebSocket's own timer makes the task poll.
         let later = async {
             time::sleep(Duration::from_millis(10)).await;
             let held = live();
@@ -210,7 +210,7 @@ async fn memory_for_the_rest_of_a_message_is_kept_for_a_second() {
     }
 }
 
-/// What a task holds of itself lies beside what the WebSocket holds, as long as the task lives.
+/// The size of a task's future adds to the memory of the WebSocket as long as the task lives.
 async fn a_task_is_small() {
     async fn echo(ws: &mut WebSocket<Stream>) -> Result<(), hybi::adapters::tokio::Error> {
         while let Some((event, mut answer)) = ws.next().await? {
@@ -233,7 +233,7 @@ async fn a_task_is_small() {
     assert!(accepting <= 128);
     assert!(next.max(recv).max(close) <= 32);
     assert!(send <= 64);
-    // It keeps no event while it waits for another.
+    // The loop does not keep an event while it waits for the next one.
     assert!(loops <= 280);
 }
 
@@ -241,7 +241,7 @@ fn waits<T>(future: impl Future<Output = T>) {
     assert!(pin!(future).poll(&mut Context::from_waker(Waker::noop())).is_pending());
 }
 
-/// A connection that has echoed one message, and waits for another.
+/// Returns a connection that has echoed one message and waits for another.
 async fn echoed(server: &Server, request: &'static [u8]) -> WebSocket<Stream> {
     let mut ws = server.accept(Stream { arrived: request }).await.unwrap();
     ws.stream_mut().arrived = HELLO;

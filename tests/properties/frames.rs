@@ -1,4 +1,4 @@
-//! Headers, masks, and both roles of encoder and decoder.
+//! Properties of headers, masks, and the frame encoder and decoder of both roles.
 
 use hybi::ProtocolError;
 use hybi::frame::{
@@ -14,12 +14,12 @@ use crate::support::wire;
 const DATA: [Opcode; 3] = [Opcode::Continuation, Opcode::Text, Opcode::Binary];
 const CONTROL: [Opcode; 3] = [Opcode::Close, Opcode::Ping, Opcode::Pong];
 
-/// Headers that a frame can have: of control frames those that are short and whole.
+/// Generates valid headers. Those of control frames are short and have FIN.
 fn headers() -> impl Strategy<Value = Header> {
     let edges = select(vec![0, 1, 125, 126, 127, 0xFFFF, 0x1_0000, u64::from(u32::MAX), MAX_PAYLOAD_LEN]);
     let len = prop_oneof![edges, 0..200_u64, 0..70_000_u64, 0..=MAX_PAYLOAD_LEN];
     let data = (any::<bool>(), select(&DATA[..]), len);
-    // RFC 6455 5.5.1: a Close has no body of a single byte.
+    // RFC 6455 5.5.1: a Close does not have a body of one byte.
     let control = (Just(true), select(&CONTROL[..]), 0..=125_u64).prop_map(|(fin, opcode, len)| {
         (fin, opcode, if opcode == Opcode::Close && len == 1 { 2 } else { len })
     });
@@ -34,7 +34,7 @@ fn headers() -> impl Strategy<Value = Header> {
     )
 }
 
-/// Bytes that look like a header, right ones and wrong ones.
+/// Generates bytes that resemble a header, valid or not.
 fn heads() -> impl Strategy<Value = Vec<u8>> {
     let altered = (headers(), 0..MAX_HEADER_LEN, any::<u8>()).prop_map(|(header, at, byte)| {
         let mut bytes = encoded(&header);
@@ -58,7 +58,7 @@ fn encoded(header: &Header) -> Vec<u8> {
     bytes[..len].to_vec()
 }
 
-/// Frames of any messages, with control frames anywhere, in an order that can be sent.
+/// Generates the frames of any messages, with control frames anywhere, in a valid order.
 fn frames() -> impl Strategy<Value = Vec<(Opcode, bool, Vec<u8>)>> {
     let payload = || prop_oneof![4 => vec(any::<u8>(), 0..40), 1 => vec(any::<u8>(), 100..300)];
     let control = (select(&[Opcode::Ping, Opcode::Pong][..]), vec(any::<u8>(), 0..=125));
@@ -78,7 +78,7 @@ fn frames() -> impl Strategy<Value = Vec<(Opcode, bool, Vec<u8>)>> {
     })
 }
 
-/// What an endpoint in `from` writes, and where each frame ends.
+/// Returns what an endpoint in role `from` writes.
 fn written(from: Role, frames: &[(Opcode, bool, Vec<u8>)]) -> Vec<u8> {
     let mut encoder = match from {
         Role::Server => Encoder::server(),
@@ -92,7 +92,7 @@ fn written(from: Role, frames: &[(Opcode, bool, Vec<u8>)]) -> Vec<u8> {
     wire
 }
 
-/// The frames that an endpoint in `to` reads, whatever the cuts.
+/// Returns the frames that an endpoint in role `to` reads, at these splits.
 fn read(to: Role, wire: &[u8], cuts: &Cuts) -> Result<Vec<(Opcode, bool, Vec<u8>)>, ProtocolError> {
     let (mut decoder, mut frames) = (Decoder::new(to), Vec::new());
     let (mut wire, mut current) = (wire.to_vec(), None);
@@ -123,7 +123,7 @@ fn read(to: Role, wire: &[u8], cuts: &Cuts) -> Result<Vec<(Opcode, bool, Vec<u8>
 proptest! {
     #![proptest_config(crate::cases())]
 
-    /// Every header comes back as it was, and lies on the wire as another encoder has it.
+    /// A decoded header equals the encoded one. Another encoder writes the same bytes.
     #[test]
     fn s5_2_encode_then_decode_is_the_identity(header in headers()) {
         let bytes = encoded(&header);
@@ -133,7 +133,7 @@ proptest! {
         prop_assert_eq!(bytes, wire::head(first, header.payload_len, header.masking_key));
     }
 
-    /// And of all bytes that are a header there is no other way to write it.
+    /// Re-encoding a decoded header gives the same bytes, so each header has one valid encoding.
     #[test]
     fn s5_2_decode_then_encode_is_the_identity(bytes in heads()) {
         if let Ok(Some((header, len))) = Header::decode(&bytes) {
@@ -141,7 +141,7 @@ proptest! {
         }
     }
 
-    /// With more bytes, "more" becomes a verdict, once, and a verdict never becomes another one.
+    /// With more bytes, "more" turns into a verdict once. A verdict never changes.
     #[test]
     fn s5_2_more_of_a_header_never_changes_a_verdict(bytes in heads()) {
         let mut verdict = Ok(None);
@@ -153,9 +153,9 @@ proptest! {
         prop_assert!(bytes.len() < MAX_HEADER_LEN || verdict != Ok(None));
     }
 
-    /// A mask does not depend on how a payload is cut, nor on whether it is masked in place.
+    /// A mask does not depend on splits of the payload, or on masking in place.
     #[test]
-    fn s5_3_the_mask_goes_on_over_any_cut(key: [u8; 4], data in vec(any::<u8>(), 0..600), seed: u64) {
+    fn s5_3_the_mask_continues_across_any_split(key: [u8; 4], data in vec(any::<u8>(), 0..600), seed: u64) {
         let expected: Vec<_> = data.iter().zip(key.iter().cycle()).map(|(byte, key)| byte ^ key).collect();
         let cuts = Cuts::random(&mut Xorshift::new(seed), data.len());
         let (mut in_place, mut copied) = (data.clone(), vec![0; data.len()]);
@@ -169,16 +169,16 @@ proptest! {
         prop_assert_eq!(&copied, &expected, "{}", cuts);
     }
 
-    /// What one role writes the other reads, and it is the same both ways.
+    /// Each role reads what the other writes, and both give the same frames.
     #[test]
-    fn s5_1_roles_differ_in_their_masks_alone(frames in frames(), seed: u64) {
+    fn s5_1_roles_differ_only_in_masking(frames in frames(), seed: u64) {
         let mut random = Xorshift::new(seed);
         for from in [Role::Client, Role::Server] {
             let wire = written(from, &frames);
             let cuts = Cuts::random(&mut random, wire.len());
             let came = read(from.peer(), &wire, &cuts).unwrap();
             prop_assert_eq!(&came, &frames, "{:?}, {}", from, cuts);
-            // Its own kind refuses it.
+            // An endpoint refuses the frames of its own role.
             if !frames.is_empty() {
                 let refused = if from == Role::Client { ProtocolError::Masked } else { ProtocolError::NotMasked };
                 prop_assert_eq!(read(from, &wire, &cuts), Err(refused));

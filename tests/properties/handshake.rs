@@ -1,4 +1,7 @@
-//! Heads that arrive bit by bit, and what is negotiated in them.
+//! Properties of the opening handshake: heads that arrive in pieces, and negotiation.
+//!
+//! A request or response is valid at first, and some of its bytes may then be changed. Negotiated parameters are
+//! compared with a second, plain parser of extension headers.
 
 use hybi::handshake::{
     ClientHandshake, ClientRequest, ClientWindow, DeflateConfig, DeflateOffer, DeflateParams, HeadLimits,
@@ -12,7 +15,7 @@ const NONCE: [u8; 16] = *b"the sample nonce";
 
 // --- heads ---
 
-/// A request that is right, or was before some of its bytes were changed, and what follows it.
+/// Generates a request, unchanged or with changed bytes, and the bytes behind it.
 fn requests() -> impl Strategy<Value = Vec<u8>> {
     let optional = vec(
         select(vec![
@@ -55,7 +58,7 @@ fn responses() -> impl Strategy<Value = Vec<u8>> {
     (response, edits(), vec(any::<u8>(), 0..20)).prop_map(altered)
 }
 
-/// A place, whether a byte is replaced, put in or left out there, and the byte.
+/// A position, a choice to replace, insert or remove a byte there, and the byte.
 type Edit = (Index, u8, u8);
 
 fn edits() -> impl Strategy<Value = Vec<Edit>> {
@@ -76,7 +79,7 @@ fn altered((mut head, edits, rest): (Vec<u8>, Vec<Edit>, Vec<u8>)) -> Vec<u8> {
     head
 }
 
-/// What a server makes of it, in a form that can be kept.
+/// Returns what a server makes of the head, in a comparable form.
 fn served(handshake: &mut ServerHandshake, head: &[u8]) -> Option<String> {
     match handshake.poll(head) {
         Ok(None) => None,
@@ -100,8 +103,8 @@ fn replied(handshake: &mut ClientHandshake<'_>, head: &[u8]) -> Option<String> {
     }
 }
 
-/// Of each prefix: what comes of it, in one call and when all before it were seen. "More" turns into a verdict
-/// once, and that one stays.
+/// Checks that "more" turns into a verdict once as the input grows and that the verdict stays, both with one call
+/// for each prefix and with all calls in sequence.
 fn is_monotone(
     input: &[u8],
     mut so_far: impl FnMut(&[u8]) -> Option<String>,
@@ -121,12 +124,12 @@ fn is_monotone(
 
 const SUBPROTOCOLS: [&str; 6] = ["chat", "chat.v2", "CHAT", "mqtt", "x", "graphql-ws"];
 
-/// Some of the subprotocols there are, in any order.
+/// Generates some of the subprotocols, in any order.
 fn subprotocols() -> impl Strategy<Value = Vec<&'static str>> {
     proptest::sample::subsequence(&SUBPROTOCOLS[..], 0..=SUBPROTOCOLS.len()).prop_shuffle()
 }
 
-/// One parameter as it is written, among them what is wrong.
+/// Generates one parameter of an extension, valid or not.
 fn parameter() -> impl Strategy<Value = String> {
     let bits = prop_oneof![6 => (8..=15_u8).prop_map(|bits| bits.to_string()), 1 => select(vec![
         "7".to_owned(), "16".into(), "08".into(), "\"10\"".into(), "".into(), "+9".into(), "255".into(),
@@ -148,14 +151,14 @@ fn extension() -> impl Strategy<Value = String> {
     })
 }
 
-/// What one extension says, read by hand: flags, and the two windows as (there, bits). None if it is not
-/// permessage-deflate as RFC 7692 section 7 has it.
+/// The content of one extension by a plain parser: flags and windows. Exists only for permessage-deflate that is
+/// valid by RFC 7692 section 7.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 struct Said {
     server_takes_none: bool,
     client_takes_none: bool,
     server: Option<u8>,
-    /// The parameter may stand without a value in an offer.
+    /// In an offer the parameter may have no value.
     client: Option<Option<u8>>,
 }
 
@@ -186,7 +189,7 @@ fn said(extension: &str) -> Option<Said> {
     Some(said)
 }
 
-/// RFC 7692 7.1: whether the response is one that the offer allows.
+/// RFC 7692 7.1: returns whether the offer allows the response.
 fn allows(offer: Said, response: &DeflateParams) -> bool {
     let server = match offer.server {
         Some(asked) => response.server_max_window_bits.is_some_and(|bits| (8..=asked).contains(&bits)),
@@ -263,8 +266,8 @@ proptest! {
         is_monotone(&head, |head| replied(&mut handshake, head), |head| replied(&mut client(), head))?;
     }
 
-    /// A server chooses what both ends have, if there is something, and cannot be made to answer with anything
-    /// else.
+    /// A server chooses a subprotocol that both ends have, if there is one. It cannot be made to answer with
+    /// another.
     #[test]
     fn s4_2_2_a_subprotocol_is_one_that_was_offered(offered in subprotocols(), has in subprotocols()) {
         let request = head_with("GET / HTTP/1.1", &[
@@ -309,7 +312,8 @@ proptest! {
         }
     }
 
-    /// A server agrees to parameters that the first good offer allows, and to none where no offer is good.
+    /// A server agrees to parameters that the first acceptable offer allows. Without an acceptable offer it
+    /// agrees to none.
     #[test]
     fn s7692_7_1_a_server_agrees_to_what_was_offered(
         extensions in vec(extension(), 1..4),
@@ -317,7 +321,7 @@ proptest! {
     ) {
         let text = extensions.join(", ");
         let agreed = hybi::handshake::negotiate_offer([text.as_bytes()], &config);
-        // An empty value is no token: the whole header is malformed.
+        // An empty value is not a token, so the whole header is malformed.
         if extensions.iter().any(|extension| extension.split(';').any(|part| part.ends_with('='))) {
             prop_assert!(agreed.is_err());
             return Ok(());
@@ -330,7 +334,7 @@ proptest! {
         }
     }
 
-    /// A client agrees to parameters that its offer allows, and to no others.
+    /// A client accepts exactly the parameters that its offer allows.
     #[test]
     fn s7692_7_1_a_client_agrees_to_what_it_offered(offer in offers(), response in extension()) {
         let text = offer.to_string();
@@ -349,7 +353,7 @@ proptest! {
         }
     }
 
-    /// Whatever a server makes of an offer, the client that made it agrees with.
+    /// A client accepts every answer that a server gives to its offer.
     #[test]
     fn s7692_7_1_both_ends_agree(offer in offers(), config in configs()) {
         let text = offer.to_string();

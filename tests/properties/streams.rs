@@ -1,5 +1,8 @@
-//! However a stream is cut, the same comes out of it: streams made up at random, of messages in random
-//! fragments with control frames between, at whose end there may be a Close or one violation of the protocol.
+//! Properties of whole streams: any split of the input gives the same result.
+//!
+//! A stream consists of random messages in random fragments, with control frames between them. It may end with a
+//! Close or with one violation of the protocol. These tests compare events, errors and output across splits,
+//! deliveries, memories and roles.
 
 use hybi::frame::Role;
 use hybi::{
@@ -24,18 +27,18 @@ const MAX_FRAGMENTS: u32 = 10;
 
 #[derive(Clone, Debug)]
 struct Stream {
-    /// Who receives it.
+    /// The role of the receiver.
     role: Role,
     items: Vec<Item>,
     end: End,
-    /// The masking keys are drawn from it.
+    /// Seed of the masking keys.
     seed: u64,
 }
 
 #[derive(Clone, Debug)]
 enum Item {
     Control(Control),
-    /// A message, where it is cut into fragments, and what comes between each two of them.
+    /// A message, the places at which it is cut into fragments, and the control frames after each cut.
     Message(Seen, Vec<(Index, Vec<Control>)>),
 }
 
@@ -47,14 +50,15 @@ enum Control {
 
 #[derive(Clone, Debug)]
 enum End {
-    /// The stream goes on, or is cut inside a frame that announces that many bytes.
+    /// The stream continues.
     Open,
+    /// The stream ends inside a frame that announces this many bytes.
     EofPosition(u16),
     Close(Option<(u16, String)>),
     Violation(Violation),
 }
 
-/// One for each kind of error there is, and some in two ways.
+/// One violation for each kind of error, and two for some.
 #[derive(Clone, Copy, Debug)]
 enum Violation {
     ReservedBits,
@@ -121,8 +125,8 @@ fn item() -> impl Strategy<Value = Item> {
     ]
 }
 
-/// Text of one to four bytes for each code point; lengths around those at which the header changes, and
-/// some that are worth a read straight into place.
+/// Generates text with code points of one to four bytes. Lengths are around those at which the header changes,
+/// and some are long enough to be read directly into the message.
 fn message() -> impl Strategy<Value = Seen> {
     prop_oneof![
         8 => vec(any::<char>(), 0..40).prop_map(|text| Seen::Text(text.into_iter().collect())),
@@ -156,7 +160,7 @@ impl Stream {
         self.encode_and_mark().0
     }
 
-    /// The bytes, and where the byte ends that shows a violation.
+    /// Returns the bytes, and the end of the byte that shows a violation.
     fn encode_and_mark(&self) -> (Vec<u8>, Option<usize>) {
         let mut mark = None;
         let mut out = Encoder { bytes: Vec::new(), role: self.role, random: Xorshift::new(self.seed) };
@@ -175,7 +179,7 @@ impl Stream {
             }
             End::Close(body) => {
                 out.frame(wire::CLOSE, &close_body(body.as_ref()));
-                // It is discarded unread.
+                // Bytes after a Close are discarded.
                 out.bytes.extend([0xFF; 9]);
             }
             End::Violation(violation) => {
@@ -186,7 +190,7 @@ impl Stream {
         (out.bytes, mark)
     }
 
-    /// What is to come out of it as whole messages.
+    /// Returns the expected events with whole delivery.
     fn events(&self) -> Events {
         let mut events = Events::default();
         for item in &self.items {
@@ -230,8 +234,7 @@ impl Stream {
         })
     }
 
-    /// The first bytes and payloads of the frames that go out where each event is answered, and each message
-    /// sent back.
+    /// Returns the first byte and payload of each expected frame of an application that echoes each message.
     fn answers(&self) -> Vec<(u8, Vec<u8>)> {
         let mut answers = Vec::new();
         for seen in self.events().iter() {
@@ -240,7 +243,7 @@ impl Stream {
                 Seen::Binary(data) => answers.push((wire::BINARY, data.clone())),
                 Seen::Ping(payload) => answers.push((wire::PONG, payload.clone())),
                 Seen::Pong(_) => {}
-                // RFC 6455 5.5.1: the code is echoed, and here the reason with it.
+                // RFC 6455 5.5.1: the code is echoed, and here also the reason.
                 Seen::Close(code, reason) => {
                     answers.push((wire::CLOSE, close_body(code.map(|code| (code, reason.clone())).as_ref())));
                 }
@@ -263,10 +266,10 @@ fn close_body(body: Option<&(u16, String)>) -> Vec<u8> {
     body.map_or(Vec::new(), |(code, reason)| [&code.to_be_bytes(), reason.as_bytes()].concat())
 }
 
-/// The peer.
+/// Encodes the frames of the peer.
 struct Encoder {
     bytes: Vec<u8>,
-    /// Of the receiver.
+    /// The role of the receiver.
     role: Role,
     random: Xorshift,
 }
@@ -317,7 +320,7 @@ impl Encoder {
         self.frame(first | 0x80, &payload[start..]);
     }
 
-    /// Gives where the byte that shows it ends.
+    /// Writes a violation. Returns the end of the byte that shows it.
     fn violation(&mut self, violation: Violation) -> usize {
         let head = if self.role == Role::Server { 6 } else { 2 };
         let begin = |out: &mut Self, first, payload: &[u8]| {
@@ -408,7 +411,7 @@ impl Encoder {
         }
     }
 
-    /// A header with the length in a form of its own.
+    /// Writes a header whose length has this form.
     fn length(&mut self, short: u8, long: &[u8]) {
         let key = self.key();
         self.bytes.extend([wire::BINARY, short | if key.is_some() { 0x80 } else { 0 }]);
@@ -425,7 +428,7 @@ fn config(delivery: Delivery) -> SharedConfig {
         .max_message(MAX_MESSAGE)
         .max_fragments(MAX_FRAGMENTS)
         .delivery(delivery)
-        // Blocked sends would make a difference that depends on the splits.
+        // Blocked sends would depend on the splits.
         .high_water(usize::MAX)
         .into()
 }
@@ -442,8 +445,7 @@ fn receive(
     drive(&mut connection, &mut VecMessage::new(), input, cuts, (form, drain), habits)
 }
 
-/// What comes out of an inbox that is read to and polled as it happens: reads go ahead of events, and events are
-/// left for later.
+/// Reads and polls an inbox at random: reads run ahead of events, and events are left for later.
 pub fn through_inbox(
     role: Role,
     config: &SharedConfig,
@@ -494,15 +496,15 @@ fn seen(event: Event<'_>) -> Seen {
     }
 }
 
-/// The frames in `out`, masked as they should be.
+/// Returns the frames in `out`. Panics if their masking does not match the role.
 fn sent(role: Role, out: &[u8]) -> Vec<(u8, Vec<u8>)> {
     let frames = wire::decode(out).unwrap();
     assert!(frames.iter().all(|frame| frame.masked == (role == Role::Client)));
     frames.into_iter().map(|frame| (frame.first, frame.payload)).collect()
 }
 
-/// Whether what was sent is a part of the answers that is allowed where not all is written at once: Pongs may
-/// be left out, and overtake messages; before a Close, messages from some on may be left out.
+/// Returns whether partial writes may lead to this output. Pongs may be missing and may overtake messages. Before
+/// a Close, messages from some point on may be missing.
 fn may_be_sent(stream: &Stream, run: &Run) -> bool {
     let (mut sent, answers) = (sent(stream.role, &run.out), stream.answers());
     let ended = matches!(stream.end, End::Close(_) | End::Violation(_));
@@ -522,7 +524,7 @@ fn may_be_sent(stream: &Stream, run: &Run) -> bool {
         && (ended || data.len() == all_data.len() && pongs.last() == all_pongs.last())
 }
 
-/// Two ways to cut a stream: anywhere, with many cuts or few, or byte by byte.
+/// Returns two splits of a stream: at random places, and at others or byte by byte.
 fn two_cuts(seed: u64, len: usize) -> [Cuts; 2] {
     let mut random = Xorshift::new(seed);
     let first = Cuts::random(&mut random, len);
@@ -530,7 +532,7 @@ fn two_cuts(seed: u64, len: usize) -> [Cuts; 2] {
     [first, second]
 }
 
-/// Tries to send whatever there is once the peer has closed.
+/// An application that tries every send after the peer has closed.
 #[derive(Debug, Default)]
 struct Late {
     closed: bool,
@@ -566,9 +568,9 @@ fn drains() -> impl Strategy<Value = Drain> {
 proptest! {
     #![proptest_config(crate::cases())]
 
-    /// Events are what was encoded, and the answers are in their order.
+    /// The events equal the encoded stream, and the answers are in order.
     #[test]
-    fn what_was_encoded_comes_out(stream in streams(), seed: u64) {
+    fn events_equal_the_encoded_stream(stream in streams(), seed: u64) {
         let input = stream.encode();
         for cuts in two_cuts(seed, input.len()) {
             let run = receive(stream.role, &input, &cuts, (Form::Whole, Drain::Always), &mut Echo).unwrap();
@@ -583,9 +585,9 @@ proptest! {
         }
     }
 
-    /// Where output is written at the same events, all of it is the same.
+    /// If output is written at the same events, it is the same for any split.
     #[test]
-    fn splits_do_not_matter(stream in streams(), seed: u64, drain in drains()) {
+    fn any_split_gives_the_same_result(stream in streams(), seed: u64, drain in drains()) {
         let input = stream.encode();
         let [first, second] = two_cuts(seed, input.len());
         for form in [Form::Whole, Form::Chunks] {
@@ -599,9 +601,9 @@ proptest! {
         }
     }
 
-    /// A violation is found with the byte that shows it, and no sooner.
+    /// A violation is found at the byte that shows it, and not before.
     #[test]
-    fn a_violation_is_found_with_its_byte(stream in violations(), seed: u64) {
+    fn a_violation_is_found_at_its_byte(stream in violations(), seed: u64) {
         let (input, mark) = stream.encode_and_mark();
         let mark = mark.unwrap();
         for form in [Form::Whole, Form::Chunks] {
@@ -615,9 +617,9 @@ proptest! {
         }
     }
 
-    /// Nor does it matter how messages are delivered, and in what memory they are gathered.
+    /// Deliveries and kinds of memory give the same messages.
     #[test]
-    fn delivery_does_not_matter(stream in streams(), seed: u64, room in 0..300_usize) {
+    fn any_delivery_gives_the_same_messages(stream in streams(), seed: u64, room in 0..300_usize) {
         let (input, role) = (stream.encode(), stream.role);
         let [first, second] = two_cuts(seed, input.len());
         let drain = Drain::Always;
@@ -631,17 +633,17 @@ proptest! {
         prop_assert_eq!(&whole, &lent, "lent memory of {}, {} / {}", room, first, second);
     }
 
-    /// An inbox gives the same, whenever it is read to and polled.
+    /// An inbox gives the same events for any order of reads and polls.
     #[test]
-    fn an_inbox_gives_what_was_encoded(stream in streams(), seed: u64) {
+    fn an_inbox_gives_the_same_events(stream in streams(), seed: u64) {
         let (events, error) = through_inbox(stream.role, &config(Delivery::Whole), &stream.encode(), seed);
         prop_assert_eq!(events, stream.events());
         prop_assert_eq!(error, stream.error());
     }
 
-    /// Roles differ in masking alone: the same stream, told to a server and to a client, is the same.
+    /// The same stream gives the same result to a server and to a client.
     #[test]
-    fn s5_1_roles_are_alike(stream in streams(), seed: u64, form in select(&[Form::Whole, Form::Chunks][..])) {
+    fn s5_1_both_roles_give_the_same_result(stream in streams(), seed: u64, form in select(&[Form::Whole, Form::Chunks][..])) {
         let run = |role| {
             let stream = Stream { role, ..stream.clone() };
             let input = stream.encode();
@@ -651,7 +653,7 @@ proptest! {
         };
         let (server, mut client) = (run(Role::Server), run(Role::Client));
         if client.1 == Some(ProtocolError::Masked) {
-            // The one rule that is another for each; what it says is in the Close as well.
+            // Masking is the only rule that depends on the role. Its error text appears in the Close too.
             prop_assert_eq!(server.1, Some(ProtocolError::NotMasked));
             client.1 = server.1;
             let (was, is) = (client.2.pop().unwrap(), server.2.last().unwrap().clone());
@@ -661,7 +663,7 @@ proptest! {
         prop_assert_eq!(server, client);
     }
 
-    /// More input only adds: what has come out stays, and nothing is taken back.
+    /// More input only adds events. Earlier events do not change.
     #[test]
     fn s5_4_more_input_only_adds(stream in streams(), at: Index, seed: u64) {
         let input = stream.encode();
@@ -678,7 +680,7 @@ proptest! {
         }
     }
 
-    /// After a Close or a violation nothing comes out, whatever comes in, and nothing can be sent.
+    /// After a Close or a violation there is no event, whatever arrives, and nothing can be sent.
     #[test]
     fn s7_1_7_nothing_comes_after_the_end(
         items in vec(item(), 0..4),

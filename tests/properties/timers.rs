@@ -1,4 +1,7 @@
-//! Timers: never early, never twice, whatever happens between.
+//! Properties of timers: none fires early, none fires twice, whatever happens between.
+//!
+//! [`Watch`] records from outside when bytes and data arrived, when a Ping was sent and when closing began. From
+//! that it decides whether an action of the connection was due.
 
 use std::time::Duration;
 
@@ -34,7 +37,7 @@ fn timeouts() -> impl Strategy<Value = Timeouts> {
 
 #[derive(Clone, Debug)]
 enum Action {
-    /// Time passes, and the driver asks as it may: too early, in time or late.
+    /// Time passes. The driver may call too early, in time, or late.
     Wait(u64),
     /// Time passes from deadline to deadline.
     Follow(u64),
@@ -42,7 +45,7 @@ enum Action {
     SendText,
     Ping,
     Close,
-    /// At most so much of what waits is written.
+    /// Writes at most this many bytes of the queue.
     Write(usize),
 }
 
@@ -50,7 +53,7 @@ enum Action {
 enum Received {
     Text,
     Ping,
-    /// In answer to the newest Ping that was written.
+    /// Answers the newest Ping that was written.
     Pong,
     Stray,
     Close,
@@ -81,22 +84,22 @@ fn actions() -> impl Strategy<Value = Vec<Action>> {
     })
 }
 
-/// A connection, and what is known from outside of when what happened. Times are in milliseconds.
+/// A connection, and the times of everything that was observed from outside. Times are in milliseconds.
 struct Watch {
     conn: Connection,
     message: VecMessage,
     now: u64,
     timeouts: Timeouts,
-    /// When a byte came in last, and data.
+    /// When the last byte arrived, and the last data.
     received: u64,
     received_data: u64,
-    /// When a Ping was queued last.
+    /// When the last Ping was queued.
     pinged: Option<u64>,
-    /// When the first Close went either way.
+    /// When the first Close was sent or received.
     closing: Option<u64>,
-    /// The peer did not answer a Ping: the connection ends at once.
+    /// The peer did not answer a Ping, so the connection ends at once.
     dead: bool,
-    /// What is still to come of a frame that has begun to arrive.
+    /// The rest of a frame that has begun to arrive.
     pending: Vec<u8>,
     /// The last Ping that was written.
     ping: Option<Vec<u8>>,
@@ -168,13 +171,13 @@ impl Watch {
         self.conn.sender().close_state()
     }
 
-    /// All that can be seen from outside.
+    /// Returns everything that can be observed.
     fn seen(&self) -> (CloseState, usize, u64, Option<Instant>) {
         let sender = self.conn.sender();
         (self.state(), sender.buffered_amount(), sender.counters().frames, sender.poll_timeout())
     }
 
-    /// The driver tells the time.
+    /// Calls `handle_timeout` at the current time.
     fn tick(&mut self) -> Result<(), TestCaseError> {
         let (before, due) = (self.seen(), self.deadline().is_some_and(|at| at <= self.now));
         self.conn.handle_timeout(at(self.now));
@@ -191,7 +194,7 @@ impl Watch {
         self.poll(&[])
     }
 
-    /// Something was done: whether its time had come.
+    /// Checks that an action of the connection was due.
     fn judge(&mut self, before: CloseState, frames: u64) -> Result<(), TestCaseError> {
         let (now, Timeouts { ping, pong, close, idle, end }) = (self.now, self.timeouts);
         let past = |since: u64, timeout: Option<u64>| timeout.is_some_and(|timeout| now >= since + timeout);
@@ -205,7 +208,7 @@ impl Watch {
                 prop_assert!(past(self.received_data, idle), "idle early")
             }
             (CloseState::Open, CloseState::Open) => {
-                // Where a Ping still waits to be written none is added.
+                // No Ping is added while another waits to be written.
                 prop_assert!(frames <= 1);
                 prop_assert!(past(self.received.max(self.pinged.unwrap_or(0)), ping), "pinged early");
                 self.pinged = Some(now);
@@ -223,12 +226,12 @@ impl Watch {
         Ok(())
     }
 
-    /// Time passes from deadline to deadline, with a driver that is in time.
+    /// Lets time pass from deadline to deadline, with a driver that is in time.
     fn follow(&mut self, by: u64) -> Result<(), TestCaseError> {
         let end = self.now + by;
         while let Some(next) = self.deadline().filter(|next| *next <= end) {
             if next > self.now + 1 {
-                // A moment before, nothing happens.
+                // One millisecond earlier nothing happens.
                 self.now = next - 1;
                 self.tick()?;
             }
@@ -304,7 +307,7 @@ impl Watch {
 proptest! {
     #![proptest_config(crate::cases())]
 
-    /// What is due is done when its deadline has come, not before, and once.
+    /// A timer acts at its deadline, not before, and once.
     #[test]
     fn s5_5_timers_fire_once_and_never_early(
         client: bool,
@@ -315,7 +318,7 @@ proptest! {
         for action in &actions {
             watch.run(action)?;
         }
-        // Left alone with a peer that is silent, it comes to its end or has no timer that would bring it there.
+        // Alone with a silent peer, the connection ends, or it has no timer that could end it.
         watch.write(usize::MAX);
         watch.follow(1_000)?;
         let Timeouts { ping, pong, close, idle, .. } = timeouts;

@@ -1,4 +1,4 @@
-//! Text, against the standard library.
+//! Properties of UTF-8 validation, compared with the standard library.
 
 use hybi::frame::Role;
 use hybi::utf8::Validator;
@@ -12,7 +12,7 @@ use crate::support::cuts::{Cuts, Xorshift};
 use crate::support::drive::{Drain, Form, Landing, Quiet, Seen, drive, drive_lent, machine};
 use crate::support::wire;
 
-/// Pieces that are text, pieces that nearly are, and any bytes.
+/// Generates valid text, nearly valid text, and arbitrary bytes.
 fn nearly_text() -> impl Strategy<Value = Vec<u8>> {
     const TELLING: [u8; 20] = [
         0x00, 0x7F, 0x80, 0x8F, 0x90, 0x9F, 0xA0, 0xBF, 0xC0, 0xC1, 0xC2, 0xDF, 0xE0, 0xED, 0xEF, 0xF0, 0xF4,
@@ -31,18 +31,18 @@ fn nearly_text() -> impl Strategy<Value = Vec<u8>> {
         1 => cut,
         1 => vec(select(&TELLING[..]), 1..4),
     ];
-    // Few pieces or many, so that many texts are valid.
+    // The number of pieces varies, so that many of the texts are valid.
     prop_oneof![vec(text(), 0..60), vec(piece, 0..40)].prop_map(|pieces| pieces.concat())
 }
 
-/// Whether it is text (and whole), or where the first byte is that cannot be right.
+/// Returns whether the bytes are complete text, or the position of the first byte that cannot be valid.
 fn by_std(bytes: &[u8]) -> Result<bool, usize> {
     match std::str::from_utf8(bytes) {
         Ok(_) => Ok(true),
         Err(error) => match error.error_len() {
             None => Ok(false),
-            // What std counts as wrong is the start of a code point that the next byte does not go on with, or
-            // a byte that begins none.
+            // The standard library reports the start of an invalid sequence. The invalid byte is the one that
+            // does not continue a code point, or a byte that cannot begin one.
             Some(len) if matches!(bytes[error.valid_up_to()], 0xC2..=0xF4) => Err(error.valid_up_to() + len),
             Some(_) => Err(error.valid_up_to()),
         },
@@ -52,9 +52,9 @@ fn by_std(bytes: &[u8]) -> Result<bool, usize> {
 proptest! {
     #![proptest_config(crate::cases())]
 
-    /// The verdict is that of std, at the same byte, on any chunking.
+    /// The verdict equals that of std, at the same byte, for any chunks.
     #[test]
-    fn s8_1_text_in_pieces_is_judged_as_by_std(text in nearly_text(), seed: u64) {
+    fn s8_1_text_in_pieces_gets_the_verdict_of_std(text in nearly_text(), seed: u64) {
         let expected = by_std(&text);
         for cuts in [Cuts::Whole, Cuts::EachByte, Cuts::random(&mut Xorshift::new(seed), text.len())] {
             let (mut validator, mut at, mut verdict) = (Validator::new(), 0, Ok(true));
@@ -70,10 +70,10 @@ proptest! {
         }
     }
 
-    /// A connection lets a message pass that std takes for text, and no other, in any fragments, cut anywhere,
-    /// in every delivery; and it fails with the byte that shows it, before there is more.
+    /// A connection accepts exactly the messages that std accepts, in any fragments, splits and deliveries. It
+    /// fails at the byte that shows the fault, before more input arrives.
     #[test]
-    fn s8_1_a_message_is_text_where_std_says_so(text in nearly_text(), places in vec(any::<u16>(), 0..5), seed: u64) {
+    fn s8_1_a_message_is_text_if_std_accepts_it(text in nearly_text(), places in vec(any::<u16>(), 0..5), seed: u64) {
         let mut random = Xorshift::new(seed);
         let mut places: Vec<_> = places.iter().map(|place| usize::from(*place) % (text.len() + 1)).collect();
         places.sort_unstable();
@@ -106,7 +106,7 @@ proptest! {
             prop_assert_eq!(got.events.iter().cloned().collect::<Vec<_>>(), &events[..], "{:?} {}", form, cuts);
             prop_assert_eq!(got.error, error, "{:?} {}", form, cuts);
             if let Some(end) = fatal {
-                // RFC 6455 8.1, and no later than it must be.
+                // RFC 6455 8.1: the connection fails at this byte, and not before.
                 prop_assert_eq!(run(&wire[..end], &cuts).unwrap().error, error, "{:?} {}", form, cuts);
                 prop_assert_eq!(run(&wire[..end - 1], &cuts).unwrap().error, None, "{:?} {}", form, cuts);
             }
