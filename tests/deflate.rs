@@ -1,5 +1,8 @@
-//! Conversations with permessage-deflate: messages made up at random, both ways at once, through windows of
-//! every size, come out as they went in, however they are fragmented and read.
+//! Random conversations with permessage-deflate, and damaged messages.
+//!
+//! Two ends send random messages in both directions at once, with windows of every size, in any fragments and
+//! reads. All messages must arrive unchanged, and two independent inflaters must read the wire. A damaged message
+//! must give the same verdict at any split. Single rules are tested in `tests/scenarios/deflate*.rs`.
 #![cfg(feature = "deflate")]
 #![allow(
     missing_docs,
@@ -42,7 +45,7 @@ struct Message {
     data: Vec<u8>,
 }
 
-/// Thousands of bytes are of no use in a report.
+/// A report shows only the beginning of a long message.
 impl std::fmt::Debug for Message {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let (len, data) = (self.data.len(), &self.data[..self.data.len().min(40)]);
@@ -50,16 +53,16 @@ impl std::fmt::Debug for Message {
     }
 }
 
-/// What one end does, one after the other.
+/// An action of one end.
 #[derive(Clone, Debug)]
 enum Action {
     Send(Message),
-    /// Cut into fragments, with Pings between those.
+    /// Sends a message in fragments, with Pings between some of them.
     Fragments(Message, Vec<(Index, bool)>),
     Prepared(Message),
-    /// As it is.
+    /// Sends a message uncompressed.
     Uncompressed(Message),
-    /// Written at once, as far as the transport takes it.
+    /// Writes a message immediately, as far as the transport takes it.
     Transmit(Message, usize),
     Release,
     Ping,
@@ -83,12 +86,12 @@ struct Side {
     compression: Compression,
     delivery: Delivery,
     pool: bool,
-    /// How much it inflates in a turn.
+    /// Number of bytes that the end inflates in a turn.
     budget: Option<u32>,
     actions: Vec<Action>,
 }
 
-/// A step: what is sent, and by which call.
+/// A step of an action: the call, and what it sends.
 #[derive(Clone, Copy)]
 enum Step<'a> {
     Whole(&'a Message),
@@ -118,7 +121,7 @@ impl Side {
                     let mut start = 0;
                     for (at, ping) in cuts {
                         steps.push(Step::Fragment(*kind, &data[start..at], false));
-                        // In the middle of a message memory may be given back as well.
+                        // Memory may also be released inside a message.
                         steps.push(if ping { Step::Ping } else { Step::Release });
                         start = at;
                     }
@@ -147,10 +150,10 @@ impl Side {
 struct End {
     conn: Connection,
     message: VecMessage,
-    /// On its way to this end.
+    /// Bytes in flight to this end.
     incoming: Vec<u8>,
     read: usize,
-    /// All that it wrote.
+    /// All bytes that this end wrote.
     wire: Vec<u8>,
     got: Vec<Message>,
     partial: Option<Message>,
@@ -173,7 +176,7 @@ impl End {
         }
     }
 
-    /// Does a step, and gives what it wrote at once.
+    /// Performs a step. Returns the bytes that it wrote immediately.
     fn step(&mut self, step: Step<'_>) -> Vec<u8> {
         let mut written = Vec::new();
         match step {
@@ -201,18 +204,18 @@ impl End {
                 .unwrap();
             }
             Step::Release => self.conn.release_windows(),
-            // Where several wait there may be no room for another.
+            // The Ping is refused if the control queue is full.
             Step::Ping => drop(self.conn.ping(Instant::ZERO, b"ping")),
         }
         written
     }
 
-    /// Whether there is something to take in.
+    /// Returns whether polling can make progress.
     fn has_more(&self) -> bool {
         self.read < self.incoming.len() || self.conn.is_paused()
     }
 
-    /// Takes in the next `len` bytes, or as many of them as the budget of one turn allows.
+    /// Reads the next `len` bytes, or as many as the budget of one turn allows.
     fn take(&mut self, len: usize) -> Result<(), ProtocolError> {
         let len = len.min(self.incoming.len() - self.read);
         let mut bytes = self.incoming[self.read..self.read + len].to_vec();
@@ -252,7 +255,7 @@ impl End {
         } else {
             assert_eq!(left, 0);
         }
-        // What was not taken in is as it was: another buffer may hold it from here on.
+        // Bytes that were not consumed are unchanged, so another buffer may hold them from now on.
         assert!(bytes[len - left..] == self.incoming[self.read..start + len]);
         Ok(())
     }
@@ -269,7 +272,7 @@ fn owned(Message { kind, data }: &Message) -> hybi::Message {
     }
 }
 
-/// Writes at most `len` bytes of one end's to the other.
+/// Writes at most `len` bytes of one end to the other.
 fn transmit(from: &mut End, to: &mut End, len: usize) {
     let mut slices = [&[][..]; 16];
     let count = from.conn.poll_transmit(&mut slices);
@@ -284,7 +287,7 @@ fn written(from: &mut End, to: &mut End, bytes: &[u8]) {
     from.wire.extend(bytes);
 }
 
-/// All that both ends do, with reads and writes of any length between; what must hold afterwards.
+/// Runs all actions of both ends, with reads and writes of any length between them, and checks the result.
 fn talk(params: DeflateParams, sides: [&Side; 2], seed: u64) {
     let pool = Pool::new(1);
     let [client, server] = sides.map(|side| side.config(&pool));
@@ -294,7 +297,7 @@ fn talk(params: DeflateParams, sides: [&Side; 2], seed: u64) {
     ];
     let mut steps = sides.map(|side| side.steps().into_iter());
     let mut random = Xorshift::new(seed);
-    // One time in two little is read and written at once, else a lot.
+    // In half of the runs reads and writes are short.
     let most = if random.below(2) == 0 { 100 } else { 50_000 };
     loop {
         let who = random.below(2);
@@ -323,14 +326,14 @@ fn talk(params: DeflateParams, sides: [&Side; 2], seed: u64) {
     for (end, side) in [(&*server, sides[0]), (&*client, sides[1])] {
         assert_eq!(end.got.iter().collect::<Vec<_>>(), side.messages());
         let pings = side.steps().iter().filter(|step| matches!(step, Step::Ping)).count();
-        // One for which there was no room was not sent.
+        // A Ping may have been refused because the control queue was full.
         assert!(end.pings <= pings && (end.pings > 0) == (pings > 0));
     }
     check_wire(client, sides[0], params.client_window_bits(), !params.client_no_context_takeover);
     check_wire(server, sides[1], params.server_window_bits(), !params.server_no_context_takeover);
 }
 
-/// What zlib-rs makes of a message, with the window that it has.
+/// Inflates a message with zlib-rs, which keeps its window.
 fn inflated(zlib: &mut Inflate, payload: &[u8], len: usize) -> Vec<u8> {
     let mut room = vec![0; len + 1];
     let before = zlib.total_out();
@@ -339,7 +342,7 @@ fn inflated(zlib: &mut Inflate, payload: &[u8], len: usize) -> Vec<u8> {
     room
 }
 
-/// What went over the wire, looked at by two inflaters of which neither is the crate's.
+/// Reads the wire with two inflaters that are independent of the crate.
 fn check_wire(end: &End, side: &Side, bits: u8, takeover: bool) {
     let mut decoder = Decoder::new(takeover);
     let mut zlib = Inflate::new(false, 15);
@@ -361,7 +364,7 @@ fn check_wire(end: &End, side: &Side, bits: u8, takeover: bool) {
         if fin {
             let (data, said) = (std::mem::take(&mut payload), messages.next().unwrap());
             if compressed {
-                // RFC 7692 6.1: only what is in fragments cannot fall back.
+                // RFC 7692 6.1: only a fragmented message cannot fall back to uncompressed.
                 assert!(!whole || data.len() < said.data.len(), "{} for {said:?}", data.len());
                 if !takeover {
                     zlib.reset(false);
@@ -383,7 +386,7 @@ fn message() -> impl Strategy<Value = Message> {
     let text = prop_oneof![
         vec(any::<char>(), 0..60).prop_map(|text| text.into_iter().collect()),
         "[a-f é€🦀]{0,400}",
-        // Long, and full of what was before.
+        // Long text that repeats earlier data.
         (0..400_usize, "[a-z]{1,9}").prop_map(|(times, word)| {
             (0..times).map(|n| format!("{word} {} ", n * n % 257)).collect::<String>()
         }),
@@ -404,7 +407,8 @@ fn message() -> impl Strategy<Value = Message> {
     ]
 }
 
-/// Data whose parts compress or not, of a length at which the rest is guessed from the beginning.
+/// Generates data with compressible and incompressible parts. It is so long that compression is decided by its
+/// beginning.
 fn mixture() -> impl Strategy<Value = Vec<u8>> {
     vec((any::<bool>(), 0..60_000_usize, any::<u64>()), 1..5).prop_map(|parts| {
         let mut data = Vec::new();
@@ -445,7 +449,7 @@ fn side() -> impl Strategy<Value = Side> {
     )
 }
 
-/// None, or from a byte up.
+/// Generates no budget, or one of at least one byte.
 fn budget() -> impl Strategy<Value = Option<u32>> {
     prop_oneof![2 => Just(None), 1 => (1..40_u32).prop_map(Some), 2 => (1..100_000_u32).prop_map(Some)]
 }
@@ -473,13 +477,14 @@ proptest! {
     #![proptest_config(with_files())]
 
     #[test]
-    fn s7692_7_what_was_said_comes_out(params in params(), client in side(), server in side(), seed: u64) {
+    fn s7692_7_random_conversations_arrive(params in params(), client in side(), server in side(), seed: u64) {
         talk(params, [&client, &server], seed);
     }
 
-    /// What is wrong is so however it is read, and the limit holds; what is right another decoder reads too.
+    /// A damaged message gives the same error at any split, and the limit holds. A valid one is read by another
+    /// decoder too.
     #[test]
-    fn s7692_7_2_2_splits_do_not_matter_to_what_is_damaged(
+    fn s7692_7_2_2_a_damaged_message_fails_the_same_at_any_split(
         message in message(),
         damage in vec((any::<Index>(), any::<u8>()), 0..4),
         cut: Option<Index>,
@@ -516,7 +521,7 @@ proptest! {
     }
 }
 
-/// What a client makes of a message, or why it fails.
+/// Returns the message that a client receives, or its error.
 fn receive(
     bytes: &[u8],
     cuts: &Cuts,
@@ -539,9 +544,9 @@ fn receive(
     Ok(end.got.remove(0))
 }
 
-/// Each window with each, with takeover and without, in both directions.
+/// Every pair of windows, with and without context takeover in each direction.
 #[test]
-fn s7692_7_1_all_that_can_be_agreed_on() {
+fn s7692_7_1_every_negotiable_combination_works() {
     let mut random = Xorshift::from_name("all that can be agreed on");
     for combination in 0..256usize {
         let [server_bits, client_bits] = [combination % 8, combination / 8 % 8].map(|bits| 8 + bits as u8);
@@ -556,7 +561,7 @@ fn s7692_7_1_all_that_can_be_agreed_on() {
     }
 }
 
-/// Messages that would reach over the window if they could.
+/// Returns a side whose messages would refer beyond the window if they could.
 fn some_side(random: &mut Xorshift, bits: u8) -> Side {
     let window = (1_usize << bits).min(2000);
     let noise: Vec<u8> = (0..window + 400).map(|_| random.next() as u8).collect();

@@ -1,5 +1,8 @@
-//! The handshake against requests as real peers send them, in the manner of the test vectors, which
-//! `tests/vectors.rs` runs.
+//! The opening handshake of both roles: tables of requests and responses, refusals, and mutated heads.
+//!
+//! Each input is run at many splits, and the outcome must be the same. `tests/vectors.rs` runs the test vectors
+//! in the same way. Grammars have unit tests beside their code. The adapters' handshakes are tested in
+//! `tests/net/open.rs` and `tests/polled/open.rs`.
 #![allow(
     missing_docs,
     clippy::unwrap_used,
@@ -25,8 +28,8 @@ fn cases(file: &str) -> Vec<Value> {
 
 // ---- splits --------------------------------------------------------------------------------
 
-/// The ways to cut `len` bytes: whole, byte by byte, every split in two up to 4 KiB, and eight
-/// random ones. Each is the list of how much has arrived at each call.
+/// Returns the ways to split `len` bytes: whole, byte by byte, in two at each place up to 4 KiB, and eight random
+/// ones. Each is the list of how much has arrived at each call.
 fn splits(len: usize) -> Vec<Vec<usize>> {
     let mut all = vec![vec![len], (0..=len).collect()];
     all.extend((0..len.min(4096)).map(|at| vec![at, len]));
@@ -50,8 +53,8 @@ fn splits(len: usize) -> Vec<Vec<usize>> {
 
 const KEY: &str = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==";
 
-/// The outcome of a request made of these lines, the same at every split: its status (101 for
-/// accept, 0 for need-more) and the response.
+/// Returns the outcome of a request of these lines, which must be the same at every split: its status (101 for an
+/// acceptance, 0 for need-more) and the response.
 fn serve(config: &Value, lines: &[&str]) -> (u64, String) {
     let input: Vec<u8> = bytes(&json!(lines.join("\r\n") + "\r\n\r\n"));
     let mut all = splits(input.len()).into_iter().map(|cuts| server_outcome(config, &input, &cuts));
@@ -65,8 +68,7 @@ fn serve(config: &Value, lines: &[&str]) -> (u64, String) {
     (status, String::from_utf8(first.1).unwrap())
 }
 
-/// The status for a good request in which the lines that start with one of the names in `lines`
-/// are left out, and `lines` are put in.
+/// Returns the status of a valid request in which `lines` replace the headers of the same names.
 fn with(config: Value, lines: &[&str]) -> u64 {
     let good = [
         "GET /chat HTTP/1.1",
@@ -81,13 +83,13 @@ fn with(config: Value, lines: &[&str]) -> u64 {
     let first = lines.iter().find(|line| line.contains(" HTTP/")).copied();
     let mut all = vec![first.unwrap_or(good[0])];
     all.extend(good[1..].iter().filter(|line| !new.contains(&name(line))));
-    // A line without a value leaves the header out.
+    // A line without a value removes the header.
     all.extend(lines.iter().filter(|line| Some(**line) != first && line.contains([':', ' '])));
     serve(&config, &all).0
 }
 
 #[test]
-fn s4_2_1_one_header_at_a_time() {
+fn s4_2_1_each_request_header_is_judged() {
     let many = (0..95).map(|n| format!("X-{n}: v")).collect::<Vec<_>>();
     let many: Vec<&str> = many.iter().map(String::as_str).collect();
     let table: &[(u64, &[&str])] = &[
@@ -202,7 +204,7 @@ fn s4_2_1_one_header_at_a_time() {
         (400, &["X: a\nY: b"]),
         (400, &["X: a\rY: b"]),
         (400, &["X: a", "\tb: c"]),
-        // 100 are fine, 101 are not
+        // 100 headers are accepted, 101 are not.
         (101, &many),
         (431, &[&many[..], &["X-95: v"]].concat()),
     ];
@@ -211,10 +213,11 @@ fn s4_2_1_one_header_at_a_time() {
     }
 }
 
-/// RFC 6455 4.2.2 (5.4): the accept value is that of the key as it was sent, which need not be as it would be encoded.
+/// RFC 6455 4.2.2 (5.4): the accept value is computed from the key as it was sent, even if an encoder would write
+/// that key differently.
 #[test]
-fn s4_2_2_5_4_accept_is_of_the_key_as_sent() {
-    // The four bits that nothing is encoded in, in the last digit: all 64 digits are one of four nonces.
+fn s4_2_2_5_4_the_accept_value_is_computed_from_the_key_as_sent() {
+    // The last digit has four unused bits, so all 64 digits decode to one of four nonces.
     let digits = ('A'..='Z').chain('a'..='z').chain('0'..='9').chain(['+', '/']);
     let mut seen = std::collections::HashSet::new();
     for digit in digits {
@@ -267,7 +270,7 @@ fn s4_2_2_an_empty_list_of_subprotocols_offers_none() {
 }
 
 #[test]
-fn s4_2_2_origins() {
+fn s4_2_2_origins_are_checked() {
     let config = json!({"origins": ["https://example.com"]});
     for (status, line) in [
         (101, "Origin: https://example.com"),
@@ -284,7 +287,7 @@ fn s4_2_2_origins() {
 }
 
 #[test]
-fn s10_4_limits_while_reading() {
+fn s10_4_head_limits_apply_while_reading() {
     for (start, status) in [
         ("", 414),
         ("GET /", 414),
@@ -311,7 +314,7 @@ fn s10_4_limits_while_reading() {
 }
 
 #[test]
-fn s4_2_1_chromium_and_tutorials() {
+fn s4_2_1_requests_of_chromium_and_tutorials_are_accepted() {
     let chromium = [
         "GET /chat?x=1 HTTP/1.1",
         "Host: 127.0.0.1:45883",
@@ -359,7 +362,7 @@ fn s4_2_1_chromium_and_tutorials() {
 }
 
 #[test]
-fn s3_11_plain_http_on_the_same_port() {
+fn s3_11_plain_http_on_the_same_port_is_recognized() {
     for (head, method, target) in [
         ("GET /health HTTP/1.1\r\nHost: a\r\n\r\nrest", "GET", "/health"),
         ("GET / HTTP/1.0\r\n\r\n", "GET", "/"),
@@ -376,7 +379,7 @@ fn s3_11_plain_http_on_the_same_port() {
     }
 }
 
-/// The answer to `input`, fed up to each of `cuts` in turn and then given up for being late: head and body.
+/// Returns head and body of the refusal of `input`, which is fed up to each of `cuts` in turn and then times out.
 fn refusal(limits: HeadLimits, input: &[u8], cuts: &[usize]) -> (String, String) {
     use core::time::Duration;
     use hybi::Instant;
@@ -402,7 +405,7 @@ fn s9110_9_3_2_head_is_refused_as_get_is_but_without_a_body() {
     const UPGRADE: &str = "Upgrade: websocket\r\nConnection: Upgrade\r\n";
     let small = HeadLimits::new().max_head(40).max_headers(1);
     for (status, limits, rest) in [
-        // A plain request, and those that break a rule, in the target, the version and the headers.
+        // A plain request, and requests with an invalid target, version or header.
         (426, HeadLimits::new(), "/ HTTP/1.1\r\nHost: a\r\n\r\n".to_owned()),
         (426, HeadLimits::new(), "/ HTTP/1.0\r\n\r\n".into()),
         (400, HeadLimits::new(), "/ HTTP/1.1\r\n\r\n".into()),
@@ -417,7 +420,7 @@ fn s9110_9_3_2_head_is_refused_as_get_is_but_without_a_body() {
         (414, small, format!("/{}", "x".repeat(99))),
         (431, small, "/ HTTP/1.1\r\nX: 12345678901234567890\r\n\r\n".into()),
         (431, small, "/ HTTP/1.1\r\nA: b\r\nC: d\r\n\r\n".into()),
-        // A request that does not come to its end.
+        // Requests that never become complete.
         (408, HeadLimits::new(), "".into()),
         (408, HeadLimits::new(), "/ HT".into()),
         (408, HeadLimits::new(), "/ HTTP/1.1\r\nHost: a\r\nX".into()),
@@ -433,7 +436,7 @@ fn s9110_9_3_2_head_is_refused_as_get_is_but_without_a_body() {
             }
         }
     }
-    // GET is the method of a handshake, so here the two are refused for different reasons.
+    // GET is the method of a handshake, so HEAD is refused for a reason of its own.
     let input = format!("HEAD / HTTP/1.1\r\nHost: a\r\n{UPGRADE}{KEY}\r\nSec-WebSocket-Version: 13\r\n\r\n");
     for cuts in splits(input.len()) {
         let (head, body) = refusal(HeadLimits::new(), input.as_bytes(), &cuts);
@@ -442,7 +445,7 @@ fn s9110_9_3_2_head_is_refused_as_get_is_but_without_a_body() {
         assert!(head.ends_with(&format!("\r\nContent-Length: {length}")), "{head}");
         assert_eq!(body, "");
     }
-    // A method that is not whole, or another one, is none of which the answer has no body. Its case matters.
+    // An incomplete or another method gets a body. Methods are case-sensitive.
     for input in ["HEAD", "HEAD\t/", "HEADS / HTTP/1.1\r\n\r\n", "head / HTTP/1.1\r\n\r\n", "\r\nHEAD", ""] {
         for cuts in splits(input.len()) {
             assert_ne!(refusal(HeadLimits::new(), input.as_bytes(), &cuts).1, "", "{input:?}");
@@ -455,7 +458,7 @@ fn s9110_9_3_2_head_is_refused_as_get_is_but_without_a_body() {
 }
 
 #[test]
-fn s9110_9_3_2_an_answer_of_the_applications_own_to_head_has_no_body() {
+fn s9110_9_3_2_an_answer_of_the_application_to_head_has_no_body() {
     let page = Reject::new(200).headers(&[("X-A", "b")]).body("text/html", b"<p>hello");
     let mut out = [0; 256];
     let len = page.write(&mut out).unwrap();
@@ -466,7 +469,7 @@ fn s9110_9_3_2_an_answer_of_the_applications_own_to_head_has_no_body() {
         let len = reject.write(&mut out).unwrap();
         assert_eq!(&out[..len], expected, "{method}");
         assert_eq!(reject.write(&mut []), Err(ResponseError::NoRoom(NoRoom { needed: len })));
-        // Where there is no body, there is none to leave out.
+        // A response without a body is the same for every method.
         for reject in [Reject::new(404), Reject::new(304)] {
             let (len, mut other) = (reject.write(&mut out).unwrap(), [0; 256]);
             let other_len = reject.in_reply_to(method).write(&mut other).unwrap();
@@ -477,7 +480,8 @@ fn s9110_9_3_2_an_answer_of_the_applications_own_to_head_has_no_body() {
 
 // ---- the client ----------------------------------------------------------------------------
 
-/// The outcome for a good response in which `lines` replace those of the same name, or the first.
+/// Returns the outcome of a valid response in which `lines` replace the status line or the headers of the same
+/// names.
 fn reply(config: &Value, lines: &[&str]) -> Value {
     let good = [
         "HTTP/1.1 101 Switching Protocols",
@@ -498,7 +502,7 @@ fn reply(config: &Value, lines: &[&str]) -> Value {
 }
 
 #[test]
-fn s4_1_one_line_at_a_time() {
+fn s4_1_each_response_line_is_judged() {
     let config = json!({
         "key": "dGhlIHNhbXBsZSBub25jZQ==",
         "subprotocols": ["chat", "superchat"],
@@ -508,7 +512,7 @@ fn s4_1_one_line_at_a_time() {
         ("ok", &[]),
         ("ok", &["HTTP/1.1 101 WebSocket Protocol Handshake"]),
         ("ok", &["HTTP/1.1 101 "]),
-        // RFC 9112 4: the space has to be there without a phrase too, but real servers leave it out.
+        // RFC 9112 4: the space is required even without a phrase, but some servers leave it out.
         ("ok", &["HTTP/1.1 101"]),
         ("http", &["HTTP/1.1 401"]),
         ("http", &["HTTP/1.0 200"]),
@@ -567,7 +571,7 @@ fn s4_1_one_line_at_a_time() {
 }
 
 #[test]
-fn s9110_15_2_interim_responses_are_read_over_within_the_limit() {
+fn s9110_15_2_interim_responses_are_skipped_within_the_limit() {
     let config = json!({"key": "dGhlIHNhbXBsZSBub25jZQ==", "max_head": 4096});
     let interim = "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </a>; rel=preload\r\n\r\n";
     let open = "HTTP/1.1 101 \r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
@@ -585,7 +589,7 @@ fn s9110_15_2_interim_responses_are_read_over_within_the_limit() {
 }
 
 #[test]
-fn s4_1_what_cannot_be_sent() {
+fn s4_1_invalid_requests_are_refused_before_they_are_sent() {
     let good = ClientRequest::new("example.com", "/");
     fn error(request: ClientRequest<'_>) -> RequestError {
         ClientHandshake::new(request, [0; 16], HeadLimits::new()).unwrap_err()
@@ -630,7 +634,7 @@ fn s4_1_what_cannot_be_sent() {
 }
 
 #[test]
-fn s4_2_2_what_a_server_cannot_send() {
+fn s4_2_2_invalid_responses_are_refused_before_they_are_sent() {
     let head = format!(
         "GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n{KEY}\r\n\
          Sec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: chat\r\n\
@@ -680,7 +684,7 @@ fn s4_2_2_what_a_server_cannot_send() {
 }
 
 #[test]
-fn s4_1_the_two_machines_understand_each_other() {
+fn s4_1_both_roles_complete_a_handshake_with_each_other() {
     let request = ClientRequest::new("[::1]:9000", "?q")
         .subprotocols(&["a", "b"])
         .deflate(DeflateOffer::default())
@@ -707,11 +711,11 @@ fn s4_1_the_two_machines_understand_each_other() {
 }
 
 #[test]
-fn s9_1_extensions_of_the_applications_own() {
+fn s9_1_the_application_can_negotiate_extensions_of_its_own() {
     let offer = "x-foo; a=b; c=\"d\"; e=\"f\\g\", x-bar";
     assert_eq!(check_extensions(offer.as_bytes()), Ok(()));
     assert_eq!(check_extensions(b"x-foo; a=\"b c\""), Err(Malformed));
-    // RFC 6455 4.1 (3): without a target it is the root that is asked for.
+    // RFC 6455 4.1 (3): an empty target requests the root.
     let request = ClientRequest::new("a", "").extensions(offer);
     let mut client = ClientHandshake::new(request, [42; 16], HeadLimits::new()).unwrap();
     let mut sent = [0; 512];
@@ -723,7 +727,7 @@ fn s9_1_extensions_of_the_applications_own() {
     assert_eq!((request.target(), request.origin()), ("/", None));
     let foo = request.extensions().iter().next().unwrap();
     let values: Vec<_> = foo.params().map(|(_, value)| value.unwrap()).collect();
-    // A value is what it stands for, however it is quoted.
+    // A quoted value equals its unquoted form.
     assert!(values[0] == "b" && values[1] == *"d" && values[2] == "fg" && values[2] != *"f\\g");
     let mut answer = [0; 512];
     let len =
@@ -735,7 +739,7 @@ fn s9_1_extensions_of_the_applications_own() {
 }
 
 #[test]
-fn s4_1_a_response_that_is_not_101_comes_out_as_it_is() {
+fn s4_1_a_response_other_than_101_is_returned_unchanged() {
     let head = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 302 Fo\xfcnd\r\nLocation: /login\r\n\r\nbody";
     let request = ClientRequest::new("a", "/").origin("http://a");
     let mut client = ClientHandshake::new(request, [42; 16], HeadLimits::new()).unwrap();
@@ -747,8 +751,8 @@ fn s4_1_a_response_that_is_not_101_comes_out_as_it_is() {
 }
 
 #[test]
-fn s9112_4_a_status_line_without_the_space_before_its_phrase() {
-    // As interim response and as final one, at each split.
+fn s9112_4_a_status_line_without_the_space_before_its_phrase_is_accepted() {
+    // As an interim and as a final response, at each split.
     let input = b"HTTP/1.1 100\r\n\r\nHTTP/1.1 103\r\nLink: </a>\r\n\r\nHTTP/1.1 401\r\nX: y\r\n\r\nbody";
     for cuts in splits(input.len()) {
         let mut client =
@@ -764,10 +768,10 @@ fn s9112_4_a_status_line_without_the_space_before_its_phrase() {
 
 // ---- any bytes at all ----------------------------------------------------------------------
 
-/// Good heads with some bytes replaced, put in or left out: nothing panics, no split matters, and
-/// `httparse` never refuses what the scanner let pass.
+/// Valid heads with some bytes replaced, inserted or removed. No head causes a panic, no split matters, and
+/// `httparse` accepts every head that the scanner accepted.
 #[test]
-fn s9112_2_2_mutated_heads() {
+fn s9112_2_2_mutated_heads_get_the_same_verdict_at_every_split() {
     let server: Vec<Vec<u8>> =
         cases("handshake_server.jsonl").iter().map(|case| bytes(&case["input"])).collect();
     let client: Vec<Vec<u8>> =
@@ -786,7 +790,7 @@ fn s9112_2_2_mutated_heads() {
         let from = if round % 2 == 0 { &server } else { &client };
         let mut input = from[random(from.len())].clone();
         if input.starts_with(b"GET ") && random(3) == 0 {
-            // Where it is refused, its answer has no body, wherever the fault is.
+            // A refused HEAD request gets no body, wherever the fault is.
             input.splice(..3, *b"HEAD");
         }
         for _ in 0..=random(3) {
@@ -803,7 +807,7 @@ fn s9112_2_2_mutated_heads() {
         if round % 2 == 0 {
             let once = server_outcome(&config, &input, &whole);
             assert_eq!(once, server_outcome(&config, &input, &cuts), "{input:?}");
-            // What `httparse` reads otherwise would come out so.
+            // A head that `httparse` reads differently would be refused as changed.
             if let Err(rejection) = ServerHandshake::new(HeadLimits::new()).poll(&input) {
                 assert_ne!(rejection.reason(), Reason::Head(HeadError::Changed), "{input:?}");
             }
@@ -817,7 +821,7 @@ fn s9112_2_2_mutated_heads() {
 // ---- time ----------------------------------------------------------------------------------
 
 #[test]
-fn the_timer_ends_a_handshake_that_does_not_come() {
+fn the_timeout_ends_a_handshake_that_does_not_arrive() {
     use core::time::Duration;
     use hybi::Instant;
 

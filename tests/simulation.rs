@@ -1,13 +1,13 @@
 //! A client and a server under a virtual clock, over a network that delays, cuts, merges, stalls and dies.
 //!
-//! All of a run follows from its seed. One that fails says how to replay it:
+//! A run follows from its seed alone. A failing run prints how to replay it step by step:
 //!
 //! ```sh
 //! HYBI_SIM_SEED=17 cargo test --release --all-features --test simulation -- --nocapture
 //! ```
 //!
-//! prints what happened step by step. With `HYBI_SIM_SECONDS=30` fresh seeds are run for so long, from
-//! `HYBI_SIM_SEED` on if that is set, else from the time of day on; without either, the same few hundred each time.
+//! With `HYBI_SIM_SECONDS=30` the test runs new seeds for 30 seconds. The first seed is `HYBI_SIM_SEED`, or comes
+//! from the time of day. Without either variable the test runs the same few hundred seeds each time.
 #![cfg(feature = "alloc")]
 #![allow(
     missing_docs,
@@ -35,10 +35,10 @@ mod watch;
 #[path = "simulation/world.rs"]
 mod world;
 
-/// So many runs there are where nobody asks for more.
+/// Number of runs if the environment asks for no more.
 const FEW: u64 = if cfg!(debug_assertions) { 300 } else { 3000 };
 
-/// Says which seed it was.
+/// Prints the seed if the run panics.
 struct Replay(u64);
 
 impl Drop for Replay {
@@ -86,6 +86,6 @@ fn every_message_arrives_or_the_outcome_says_why_not() {
         (0..FEW).for_each(|seed| all.add(&run(seed, false)));
     }
     println!("{all:?} in {:?}", started.elapsed());
-    // None of what the network and the application can do was left out.
+    // The runs have covered everything that the network and the application can do.
     all.is_broad();
 }

@@ -1,4 +1,5 @@
-//! Owned messages out of a `Stream`, over a source of bytes that is not always ready.
+//! A `Stream` of owned messages, as a program without an adapter may write it, over a source that is not always
+//! ready.
 #![cfg(feature = "alloc")]
 #![allow(missing_docs, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
@@ -9,7 +10,7 @@ use futures_core::Stream;
 use hybi::frame::{Encoder, Opcode};
 use hybi::{Config, Connection, Inbox, Instant, Message, Outbox, ProtocolError};
 
-/// Bytes that come in pieces of a fixed size, with a pause before each.
+/// A source of bytes in pieces of a fixed size, with a pause before each.
 struct Source {
     bytes: Vec<u8>,
     at: usize,
@@ -79,7 +80,7 @@ fn collect(messages: Messages) -> Vec<Message> {
 }
 
 #[test]
-fn messages_of_every_size_come_out_of_a_stream_as_they_were() {
+fn messages_of_every_size_are_yielded_unchanged() {
     let sizes = [0, 1, 125, 126, 4096, 16 << 10, 70_000, 1 << 20];
     let payload = |size| (b'a'..=b'z').cycle().take(size).collect::<Vec<u8>>();
     let (mut wire, mut encoder) = (Vec::new(), Encoder::server());

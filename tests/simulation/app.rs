@@ -1,4 +1,4 @@
-//! What an application says, and whether the other one hears it.
+//! The application of one end: what it sends, and checks that the other end receives exactly that.
 
 use hybi::{Event, MessageKind, Outbox, Outcome, Prepared, SendError, Sender};
 
@@ -9,26 +9,26 @@ use crate::support::cuts::Xorshift;
 pub struct Said {
     pub kind: MessageKind,
     pub data: Vec<u8>,
-    /// The last fragment of it was accepted as well.
+    /// True once its last fragment was accepted.
     pub whole: bool,
 }
 
-/// All that the application of one end has said and heard.
+/// Everything that the application of one end has sent and received.
 #[derive(Debug, Default)]
 pub struct App {
     pub said: Vec<Said>,
-    /// How many messages of the other end have come whole, and how much of the next one has come in chunks.
+    /// Number of whole messages received, and received bytes of the next message if it arrives in chunks.
     pub heard: usize,
     chunked: Option<usize>,
     pub pings: usize,
     pub pongs: usize,
-    /// A send was handed back, and Writable is due.
+    /// A send was refused as blocked, so `Writable` is due.
     pub blocked: bool,
     pub close_received: Option<Option<u16>>,
     pub outcome: Option<Outcome>,
 }
 
-/// What is to be said, of a few bytes or many, in a form that compresses or does not.
+/// Returns a random message, short or long, compressible or not.
 pub fn message(random: &mut Xorshift) -> (MessageKind, Vec<u8>) {
     let len = match random.below(100) {
         0 => 60_000 + random.below(10_000),
@@ -54,12 +54,12 @@ pub fn message(random: &mut Xorshift) -> (MessageKind, Vec<u8>) {
 }
 
 impl App {
-    /// Whether a message is open in fragments.
+    /// Returns whether a fragmented message is open.
     pub fn is_open(&self) -> bool {
         self.said.last().is_some_and(|said| !said.whole)
     }
 
-    /// Says something, by one of the ways there are.
+    /// Sends a message in one of the ways that the crate has.
     pub fn say(&mut self, sender: &mut Sender<Outbox>, way: usize, (kind, data): (MessageKind, Vec<u8>)) {
         let text = || std::str::from_utf8(&data).unwrap().to_owned();
         if way % 4 == 0 {
@@ -79,7 +79,7 @@ impl App {
         }
     }
 
-    /// Says a part of a message, the first or the next.
+    /// Sends a fragment of a message, the first or the next.
     pub fn say_part(
         &mut self,
         sender: &mut Sender<Outbox>,
@@ -88,7 +88,7 @@ impl App {
     ) {
         if self.is_open() {
             kind = self.said.last().unwrap().kind;
-            // Text must stay text.
+            // The data must stay valid text.
             let data = if kind == MessageKind::Text {
                 String::from_utf8_lossy(&data).into_owned().into()
             } else {
@@ -108,20 +108,20 @@ impl App {
         }
     }
 
-    /// Whether a send was accepted. It is refused for a reason that holds, or not at all.
+    /// Returns whether a send was accepted. A refusal must have a reason that holds.
     fn is_sent(&mut self, sent: Result<(), SendError>, open: bool) -> bool {
         match sent {
             Ok(()) => assert!(!open, "a message in a message"),
             Err(SendError::Blocked) => self.blocked = true,
             Err(SendError::MessageOpen) => assert!(open),
-            // That closing has begun is looked at where it is known.
+            // The caller checks that closing has begun, because it knows the state.
             Err(SendError::Closed) => {}
             Err(error) => panic!("{error}"),
         }
         sent.is_ok()
     }
 
-    /// Hears what the other one said.
+    /// Receives an event, and compares it with what the other end has sent.
     pub fn hear(&mut self, event: &Event<'_>, other: &Self) {
         assert!(self.outcome.is_none(), "{event:?} after Closed");
         match *event {

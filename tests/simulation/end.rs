@@ -1,4 +1,4 @@
-//! One end: a connection, whole or in halves, its driver and its application.
+//! One end of the simulation: a connection, whole or in halves, with its driver and its application.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use crate::network::Pipe;
 use crate::support::cuts::Xorshift;
 use crate::watch::{OWN, UNASKED, Watch};
 
-/// What a run has of an end.
+/// The parameters of an end.
 #[derive(Clone, Debug)]
 pub struct Setup {
     pub role: Role,
@@ -40,11 +40,11 @@ impl Setup {
 /// How the driver reads.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Reading {
-    /// To a buffer that is lent for each read.
+    /// Into a buffer that is borrowed for each read.
     SliceOutbox,
-    /// The same, and large payloads straight to their place.
+    /// Like `SliceOutbox`, and large payloads directly into their message.
     Landing,
-    /// To an inbox of the connection's own.
+    /// Into an inbox of the connection.
     Inbox,
 }
 
@@ -54,7 +54,7 @@ enum Ends {
     Halves { receiver: Receiver, sender: Sender<Outbox>, told: VecDeque<Told> },
 }
 
-/// What the receiving half tells the sending one.
+/// A message from the receiving half to the sending half.
 #[derive(Debug)]
 enum Told {
     Received(bool),
@@ -71,19 +71,19 @@ pub struct End {
     pub app: App,
     pub watch: Watch,
     high_water: usize,
-    /// The longest message that came in.
+    /// Length of the longest message that arrived.
     longest: usize,
     read: u64,
-    /// Messages are taken over and borrowed in turns.
+    /// Messages are taken and borrowed alternately.
     turn: bool,
     told_of_end: bool,
-    /// The half of the transport that it writes to is closed.
+    /// The write half of the transport is closed.
     finished: bool,
-    /// The longest that was given to send.
+    /// Length of the longest message that was given to a send.
     largest: usize,
 }
 
-/// Takes in all of an input.
+/// Polls until the input is used up.
 macro_rules! drain {
     ($machine:expr, $input:expr, $now:expr, $app:expr, $watch:expr, $other:expr, $owned:expr) => {
         loop {
@@ -191,12 +191,12 @@ impl End {
         }
     }
 
-    /// Whether what the receiving half has told is done.
+    /// Returns whether the sending half has done everything that the receiving half asked for.
     pub fn is_told(&self) -> bool {
         !matches!(&self.machine, Ends::Halves { told, .. } if !told.is_empty())
     }
 
-    /// Whether the application has seen the end.
+    /// Returns whether the application has seen the end.
     pub fn is_over(&self) -> bool {
         self.app.outcome.is_some()
     }
@@ -213,7 +213,7 @@ impl End {
         match random.below(6) {
             0 => {
                 let fin = random.below(3) == 0;
-                // Lossy text is up to three times as long.
+                // Lossy conversion to text makes the data up to three times as long.
                 self.largest = self.largest.max(3 * data.len());
                 self.app.say_part(sender, (kind, data), fin);
             }
@@ -221,7 +221,7 @@ impl End {
         }
     }
 
-    /// Ends the message that is open.
+    /// Ends the open message.
     pub fn finish_message(&mut self) {
         if self.app.is_open() {
             let sender = match &mut self.machine {
@@ -255,7 +255,7 @@ impl End {
         assert!(self.state() != CloseState::Open);
     }
 
-    /// Gives back memory that is not needed.
+    /// Releases unused memory.
     pub fn release(&mut self) {
         self.sender_mut().release_idle();
         self.message.release_idle();
@@ -275,10 +275,10 @@ impl End {
 
     // --- what the driver does ---
 
-    /// Up to `most` bytes that have arrived are read.
+    /// Reads up to `most` bytes that have arrived.
     pub fn read(&mut self, now: Instant, pipe: &mut Pipe, most: usize, other: &App) -> bool {
         if self.is_over() && matches!(self.machine, Ends::Halves { .. }) {
-            // The sending half has said that it is over: the task that reads ends. A connection in one piece knows.
+            // The sending half has ended, so the reading task ends too. A whole connection knows its own end.
             return !pipe.read(now, most).is_empty();
         }
         let Self { machine, app, watch, .. } = self;
@@ -336,7 +336,7 @@ impl End {
         len > 0
     }
 
-    /// What there is to say without input.
+    /// Handles the events that need no input.
     pub fn poll(&mut self, now: Instant, other: &App) {
         let Self { machine, app, watch, message, .. } = self;
         if let Ends::Halves { sender, .. } = machine {
@@ -372,8 +372,8 @@ impl End {
         }
     }
 
-    /// The sending half does the next thing that the receiving one has told; and the receiving one hears of a
-    /// timer that ended the connection.
+    /// Lets the sending half process the next message of the receiving half. Tells the receiving half about an
+    /// end by a timer.
     pub fn tell(&mut self, now: Instant) -> bool {
         let Ends::Halves { receiver, sender, told } = &mut self.machine else { return false };
         if matches!(sender.close_state(), CloseState::Failed | CloseState::Ended) {
@@ -398,7 +398,7 @@ impl End {
         delay: Duration,
     ) -> bool {
         let waits = self.sender().buffered_amount();
-        // RFC 6455 5.5.2, 10.4: a message beyond the mark, control frames, and a Close.
+        // RFC 6455 5.5.2, 10.4: one message above the mark, control frames, and a Close.
         let bound = self.high_water + self.largest + self.largest / 4 + 64 + 14 + 508 + 131;
         assert!(waits <= bound, "{waits} bytes wait, and {bound} may");
         let mut slices = [&[][..]; 64];
@@ -421,7 +421,7 @@ impl End {
         len > 0
     }
 
-    /// Does what the transport needs.
+    /// Handles the request to the transport.
     pub fn transport(&mut self, now: Instant, out: &mut Pipe, back: &mut Pipe, delay: Duration) -> bool {
         match self.sender().poll_transport() {
             Some(TransportAction::HalfClose) => {
@@ -445,7 +445,7 @@ impl End {
         true
     }
 
-    /// The driver tells the time.
+    /// Calls `handle_timeout` at the current time.
     pub fn handle_timeout(&mut self, now: Instant) {
         match &mut self.machine {
             Ends::Whole(connection) => connection.handle_timeout(now),
@@ -454,15 +454,15 @@ impl End {
         assert!(self.deadline().is_none_or(|next| next > now), "what was due is done");
     }
 
-    /// What must hold at any time.
+    /// Checks what must hold at any time.
     pub fn check(&self, now: Instant, other: &App, close_timeout: Duration, since: &mut Option<Instant>) {
-        // Memory is that of the longest message, and in an inbox that of the longest message in its window and a
-        // read behind it.
+        // Memory is bounded by the longest message. An inbox may hold the longest message of its read buffer and
+        // one more read.
         let longest = self.longest.max(other.said.get(self.app.heard).map_or(0, |said| said.data.len()));
         let (message, window) = (2 * longest + (64 << 10), 2 * ((64 << 10) + (17 << 10)));
         let held = (self.message.capacity(), self.inbox.capacity());
         assert!(held.0 <= message && held.1 <= message + window, "{held:?} bytes are held for {longest}");
-        // RFC 6455 7.1.1: closing is bounded.
+        // RFC 6455 7.1.1: closing takes a bounded time.
         if matches!(self.state(), CloseState::Open | CloseState::Ended) {
             *since = None;
         } else {

@@ -1,23 +1,23 @@
-//! One direction of the network.
+//! One direction of the network. It delivers bytes late, in other pieces, or not at all, but never changes them.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use hybi::Instant;
 
-/// Bytes on their way, in order. It never changes them.
+/// Bytes in flight, in order.
 #[derive(Debug, Default)]
 pub struct Pipe {
     segments: VecDeque<(Instant, Vec<u8>)>,
-    /// How much of the first of them is read.
+    /// Number of bytes of the first segment that were read.
     read: usize,
-    /// How much is on its way, or waits to be read.
+    /// Number of bytes that are in flight or wait to be read.
     in_flight: usize,
-    /// When what was sent last arrives.
+    /// Time of arrival of the last segment.
     latest: Instant,
-    /// When the end of the stream arrives.
+    /// Time of arrival of the end of the stream.
     end: Option<Instant>,
-    /// All that is sent is lost, without a word.
+    /// Everything that is sent is lost silently.
     dead: bool,
 }
 
@@ -30,7 +30,7 @@ impl Pipe {
         }
     }
 
-    /// The writer has no more to send.
+    /// Ends the stream behind the bytes in flight.
     pub fn finish(&mut self, now: Instant, delay: Duration) {
         if !self.dead {
             self.latest = self.latest.max(now + delay);
@@ -38,7 +38,7 @@ impl Pipe {
         }
     }
 
-    /// What is on its way is lost, and the reader is told of the end.
+    /// Drops the bytes in flight, and reports the end to the reader.
     pub fn reset(&mut self, now: Instant) {
         self.lose();
         if !self.dead {
@@ -51,7 +51,7 @@ impl Pipe {
         (self.dead, self.end) = (true, None);
     }
 
-    /// Nothing arrives for so long.
+    /// Delays everything in flight.
     pub fn stall(&mut self, by: Duration) {
         for (at, _) in &mut self.segments {
             *at = *at + by;
@@ -69,7 +69,7 @@ impl Pipe {
         self.in_flight
     }
 
-    /// Up to `most` of the bytes that have arrived, those of several segments in one.
+    /// Reads up to `most` bytes that have arrived, across segments.
     pub fn read(&mut self, now: Instant, most: usize) -> Vec<u8> {
         let mut bytes = Vec::new();
         while let Some((_, segment)) =
@@ -88,12 +88,12 @@ impl Pipe {
         bytes
     }
 
-    /// Whether all was read and the end has come.
+    /// Returns whether everything was read and the end has arrived.
     pub fn has_ended(&self, now: Instant) -> bool {
         self.segments.is_empty() && self.end.is_some_and(|end| end <= now)
     }
 
-    /// When something arrives next, or has arrived.
+    /// Returns the next time of arrival, which may have passed.
     pub fn next_arrival(&self) -> Option<Instant> {
         self.segments.front().map(|(at, _)| *at).or(self.end)
     }

@@ -1,4 +1,4 @@
-//! Looks at all that an end writes, byte by byte, with no code of the crate's.
+//! Checks everything that an end writes, byte by byte, with code that is independent of the crate.
 
 use std::collections::VecDeque;
 
@@ -6,29 +6,29 @@ use hybi::Role;
 
 use crate::support::wire;
 
-/// Payloads of Pongs that an application sends unasked begin so.
+/// Prefix of the payloads of unsolicited Pongs.
 pub const UNASKED: &[u8] = b"unasked ";
-/// And those of its Pings so; others are keepalive's.
+/// Prefix of the payloads of the application's Pings. All others are keepalive Pings.
 pub const OWN: &[u8] = b"own ";
 
 #[derive(Debug)]
 pub struct Watch {
     role: Role,
     deflate: bool,
-    /// Of the frame that has begun: its header, and then its payload if it is a control frame.
+    /// Header of the current frame, followed by its payload if it is a control frame.
     bytes: Vec<u8>,
-    /// First byte and key, once the header is whole.
+    /// First byte and masking key, once the header is complete.
     frame: Option<(u8, [u8; 4])>,
     left: u64,
     in_message: bool,
     last_key: [u8; 4],
-    /// The body of the Close.
+    /// Body of the Close.
     pub close: Option<Vec<u8>>,
     pub written: u64,
     pub messages: usize,
     pub pings: usize,
     pub pongs: usize,
-    /// Pings of the other end's that came in and are not answered yet, and own ones that are not written yet.
+    /// The peer's Pings that are not answered yet, and own Pings that are not written yet.
     pub unanswered: VecDeque<Vec<u8>>,
     pub own_pings: VecDeque<Vec<u8>>,
 }
@@ -53,7 +53,7 @@ impl Watch {
         }
     }
 
-    /// Whether the last frame is whole.
+    /// Returns whether the last frame is complete.
     pub fn is_between_frames(&self) -> bool {
         self.frame.is_none() && self.bytes.is_empty()
     }
@@ -100,10 +100,10 @@ impl Watch {
             _ => u64::from_be_bytes(*rest.first_chunk().unwrap()),
         };
         let key = masked.then(|| *rest[len_len..].first_chunk().unwrap());
-        // RFC 6455 5.2: the shortest length.
+        // RFC 6455 5.2: the shortest form of the length.
         assert_eq!(wire::head(first, len, key), self.bytes);
         if let Some(key) = key {
-            // RFC 6455 5.3: chosen anew for each frame.
+            // RFC 6455 5.3: a fresh key for each frame.
             assert_ne!(key, self.last_key, "a key was used again");
             self.last_key = key;
         }
@@ -127,7 +127,7 @@ impl Watch {
         self.bytes.clear();
     }
 
-    /// A frame is whole.
+    /// Handles a complete control frame.
     fn end(&mut self, first: u8, key: [u8; 4]) {
         let payload: Vec<u8> =
             self.bytes.drain(..).zip(key.iter().cycle()).map(|(byte, key)| byte ^ key).collect();
@@ -142,7 +142,7 @@ impl Watch {
             wire::PONG => {
                 self.pongs += 1;
                 if !payload.starts_with(UNASKED) {
-                    // RFC 6455 5.5.3: some Pings may be passed over.
+                    // RFC 6455 5.5.3: older Pings need no answer.
                     let place = self.unanswered.iter().position(|ping| *ping == payload);
                     self.unanswered.drain(..=place.expect("a Pong to a Ping that did not come in"));
                 }

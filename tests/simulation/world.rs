@@ -1,4 +1,7 @@
-//! The whole: two ends, the network between them, and the clock.
+//! The whole simulation: two ends, the network between them, and the clock.
+//!
+//! A run performs random steps, lets the ends come to rest, closes them, and then judges whether every message
+//! arrived or the outcome explains why not. Invariants are checked after each step.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -10,10 +13,10 @@ use crate::end::{End, Reading, Setup};
 use crate::network::Pipe;
 use crate::support::cuts::Xorshift;
 
-/// Nothing needs more steps than this.
+/// Maximum number of steps of a phase. No run needs more.
 const MAX_STEPS: usize = 100_000;
 
-/// How often things have happened, in all runs and at both ends, to see that the runs are broad.
+/// Number of times that each kind of event happened, in all runs and at both ends. Shows that the runs are broad.
 #[derive(Default, Debug)]
 pub struct Tally(BTreeMap<&'static str, usize>);
 
@@ -36,14 +39,14 @@ impl Tally {
 pub struct World {
     random: Xorshift,
     now: Instant,
-    /// The client, and the server.
+    /// The client and the server.
     ends: [End; 2],
-    /// From the client, and from the server.
+    /// The directions from the client and from the server.
     pipes: [Pipe; 2],
     setups: [Setup; 2],
     close_timeouts: [Duration; 2],
     closing_since: [Option<Instant>; 2],
-    /// How much may be on its way in one direction, and how long that takes.
+    /// Maximum number of bytes in flight in one direction, and their latency.
     window: usize,
     latency: Duration,
     count: u64,
@@ -90,7 +93,7 @@ fn agree(random: &mut Xorshift, setups: [Setup; 2]) -> [Setup; 2] {
     use hybi::deflate::{Compression, Pool};
     use hybi::handshake::DeflateParams;
 
-    // A compressor is dear to make: most runs have none.
+    // A compressor is expensive to create, so most runs have none.
     if random.below(4) > 0 {
         return setups;
     }
@@ -162,7 +165,7 @@ impl World {
         }
     }
 
-    /// Something happens.
+    /// Performs one random step.
     fn step(&mut self) {
         let side = self.random.below(2);
         match self.random.below(100) {
@@ -231,7 +234,7 @@ impl World {
         self.ends[side].close(self.now, code);
     }
 
-    /// Some of what waits is written, as far as the network takes it.
+    /// Writes some of the queued output, as far as the network takes it.
     fn write(&mut self, side: usize) -> bool {
         let room = self.window.saturating_sub(self.pipes[side].in_flight());
         let most = [1 + self.random.below(20), 1400, usize::MAX][self.random.below(3)].min(room);
@@ -242,7 +245,7 @@ impl World {
         wrote
     }
 
-    /// Some of what has arrived is read.
+    /// Reads some of the bytes that have arrived.
     fn read(&mut self, side: usize) -> bool {
         let most = [1 + self.random.below(20), 1400, 20_000, usize::MAX][self.random.below(4)];
         let now = self.now;
@@ -258,7 +261,7 @@ impl World {
         read
     }
 
-    /// A driver does what is to be done at once.
+    /// Does everything that a driver can do at once.
     fn react(&mut self, side: usize) -> bool {
         let now = self.now;
         let delay = self.latency;
@@ -276,12 +279,12 @@ impl World {
         acted
     }
 
-    /// Time passes.
+    /// Lets time pass.
     fn pass(&mut self, now: Instant) {
         self.now = now;
         for side in 0..2 {
             let due = self.ends[side].deadline().is_some_and(|at| at <= now);
-            // Some drivers are late, some ask for nothing.
+            // Some drivers call late, and some call without need.
             if due && self.random.below(5) > 0 || self.random.below(10) == 0 {
                 self.note(|| format!("{side}: a timer, due {due}"));
                 self.ends[side].handle_timeout(now);
@@ -290,7 +293,7 @@ impl World {
         }
     }
 
-    /// Time passes until something is due or arrives, but no longer than `most`. Whether there is something.
+    /// Lets time pass until something is due or arrives, for at most `most`. Returns whether there was something.
     fn pass_to_next(&mut self, most: Duration) -> bool {
         let arrivals = self.pipes.iter().filter_map(Pipe::next_arrival).filter(|at| *at > self.now);
         let deadlines = self.ends.iter().filter_map(End::deadline);
@@ -306,7 +309,7 @@ impl World {
         }
     }
 
-    /// All that can be done without time is done. Whether there was anything.
+    /// Does everything that needs no time. Returns whether there was anything.
     fn exchange(&mut self) -> bool {
         let mut busy = false;
         for side in 0..2 {
@@ -321,7 +324,7 @@ impl World {
         busy
     }
 
-    /// The applications say no more. Whether all that was said could be heard.
+    /// Lets the ends come to rest without new messages. Returns whether everything could be received.
     fn come_to_rest(&mut self) -> bool {
         for _ in 0..MAX_STEPS {
             if self.exchange() {
@@ -331,7 +334,7 @@ impl World {
             if !is_open || self.dead || self.reset {
                 return false;
             }
-            // What is on its way arrives.
+            // Let the bytes in flight arrive.
             if let Some(next) = self.pipes.iter().filter_map(Pipe::next_arrival).min() {
                 self.pass(next.max(self.now));
             } else if self.ends.iter().any(|end| end.app.is_open()) {
@@ -344,7 +347,7 @@ impl World {
         panic!("no rest");
     }
 
-    /// Everything was written and read, and both are open.
+    /// Checks that everything was written and read, and that both ends are open.
     fn is_quiet(&self) {
         for (one, other) in [(0, 1), (1, 0)] {
             let (end, other) = (&self.ends[one], &self.ends[other]);
@@ -355,13 +358,13 @@ impl World {
             assert_eq!(end.app.heard, other.watch.messages);
             assert_eq!((end.app.pings, end.app.pongs), (other.watch.pings, other.watch.pongs));
             assert!(end.watch.own_pings.is_empty());
-            // RFC 6455 5.5.2: the newest was answered, at the least.
+            // RFC 6455 5.5.2: at least the newest Ping was answered.
             assert_eq!(end.watch.unanswered.len(), 0, "a Ping was not answered");
             assert_eq!(end.sender().dropped(), 0);
         }
     }
 
-    /// Both close, if nothing has ended them before.
+    /// Closes both ends, unless they have ended before.
     fn come_to_an_end(&mut self) {
         let first = self.random.below(2);
         let both = self.dead || self.random.below(4) == 0;
@@ -377,13 +380,13 @@ impl World {
             if self.ends.iter().all(End::is_over) && self.ends.iter().all(End::is_told) {
                 return;
             }
-            // Of two ends one may be told by the other's end of stream alone.
+            // One end may learn of the end only by the end of the stream.
             assert!(self.pass_to_next(Duration::from_secs(3600)), "nothing is due, and there is no end");
         }
         panic!("no end: {:?}", self.ends.each_ref().map(|end| (end.state(), end.app.outcome)));
     }
 
-    /// Every message was heard, or the outcome says why not.
+    /// Checks that every message was received, or that the outcome explains why not.
     fn judge(&self, quiet: bool) -> Tally {
         let mut tally = Tally::default();
         for (one, other) in [(0, 1), (1, 0)] {
@@ -404,7 +407,7 @@ impl World {
                 }
                 Outcome::Abnormal(_) => {
                     let gone = self.reset || matches!(other.app.outcome, Some(Outcome::TimedOut(_)));
-                    // It was told before the other one's Close came.
+                    // The end of the stream was reported before the peer's Close arrived.
                     assert!(
                         gone || other.sender().poll_transport().is_some(),
                         "the stream ended for nothing"

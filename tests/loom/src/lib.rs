@@ -1,7 +1,10 @@
-//! What tasks share, in all interleavings of them: the turnstile of two halves of a WebSocket, the wakers of two
-//! tasks that use a whole one in turns, and the signal of a group. Whoever waits is woken. It is the adapters' own source, with locks and flags whose every use loom can make wait.
+//! State that tasks share, checked by loom in all interleavings.
+//!
+//! The models compile the adapters' own sources with locks and atomics of loom: `shared_lock.rs` for the halves
+//! of a WebSocket, `tasks.rs` for two tasks that use a whole one in turn, and `notify_once.rs` for a group. Every
+//! model must end, so every task that waits must be woken.
 
-/// As in the library, with the locks of loom.
+/// Like the module of the library, with the locks of loom.
 #[cfg(test)]
 mod adapters {
     #[path = "../../../../src/adapters/lock.rs"]

@@ -1,4 +1,4 @@
-//! The models. Of the turnstile: a pipe that is full, two tasks that write to it, and somebody who takes out what is in it.
+//! The models: tasks that share a queue and a full pipe, with another thread that empties the pipe.
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
@@ -14,7 +14,7 @@ use super::notify_once::NotifyOnce;
 use super::shared_lock::{SharedLock, Side};
 use super::tasks::{Tasks, UsedByTasks, poll_as};
 
-/// What both tasks write to. Like a socket it remembers only whoever asked last.
+/// The pipe to which both tasks write. Like a socket it remembers only the last waker.
 #[derive(Default)]
 struct Pipe {
     full: bool,
@@ -22,14 +22,14 @@ struct Pipe {
     waker: Option<Waker>,
 }
 
-/// What is inside: a queue, and the pipe.
+/// The shared state: a queue and the pipe.
 struct Out {
     queue: VecDeque<u8>,
     pipe: Arc<Mutex<Pipe>>,
 }
 
 impl Out {
-    /// Writes all that is queued.
+    /// Writes the whole queue.
     fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         while let Some(&next) = self.queue.front() {
             let mut pipe = self.pipe.lock().unwrap();
@@ -98,7 +98,7 @@ fn both_wait_to_write_and_both_are_woken() {
 }
 
 #[test]
-fn both_wait_for_the_pipe_alone() {
+fn both_wait_for_the_pipe_and_are_woken() {
     // Nobody tells the other one anything: it is the pipe that must wake both.
     model("both wait", Some(3), || {
         let pipe = Arc::new(Mutex::new(Pipe { full: true, ..Pipe::default() }));
@@ -169,7 +169,7 @@ fn two_tasks_that_use_one_websocket_are_both_woken() {
 
 /// The one comes last, takes the place of the other at the pipe, and never comes again: the other is woken all the same.
 #[test]
-fn a_task_that_goes_leaves_the_other_one_its_wakeup() {
+fn a_task_that_ends_leaves_the_other_one_its_wakeup() {
     for (stays, goes) in [(Side::Writer, Side::Reader), (Side::Reader, Side::Writer)] {
         model("a task that goes", Some(3), move || {
             let pipe = Arc::new(Mutex::new(Pipe { full: true, ..Pipe::default() }));
@@ -207,7 +207,7 @@ fn touch(both: &AtomicUsize) {
 }
 
 #[test]
-fn whoever_finds_it_locked_has_its_turn() {
+fn a_task_that_finds_the_lock_taken_gets_its_turn() {
     model("turns", None, || {
         let shared = Arc::new((SharedLock::new(()), AtomicUsize::new(0)));
         let other = Arc::clone(&shared);
@@ -218,7 +218,7 @@ fn whoever_finds_it_locked_has_its_turn() {
 }
 
 #[test]
-fn whoever_only_looks_keeps_nobody_waiting() {
+fn a_peek_keeps_no_task_waiting() {
     model("a look", None, || {
         let shared = Arc::new((SharedLock::new(()), AtomicUsize::new(0)));
         let other = Arc::clone(&shared);
@@ -229,7 +229,7 @@ fn whoever_only_looks_keeps_nobody_waiting() {
 }
 
 #[test]
-fn one_hears_what_the_other_has_done() {
+fn a_task_is_woken_for_progress_of_the_other() {
     // The one waits for something that only the other one does, as a send waits for room or for an end.
     for (waits, does) in [(Side::Writer, Side::Reader), (Side::Reader, Side::Writer)] {
         model("news", None, move || {
@@ -252,7 +252,7 @@ fn one_hears_what_the_other_has_done() {
 }
 
 #[test]
-fn whoever_listens_is_told() {
+fn every_listener_is_notified() {
     model("signal", Some(3), || {
         let signal = NotifyOnce::default();
         let listen = |signal: &NotifyOnce<u8>| {
@@ -274,7 +274,7 @@ fn whoever_listens_is_told() {
 }
 
 #[test]
-fn whoever_waits_in_another_task_is_told_there() {
+fn a_listener_that_moves_to_another_task_is_notified_there() {
     // As a future that is polled in one task, then in another, with the same one asking twice in between.
     model("signal, two tasks", None, || {
         let signal = NotifyOnce::default();
