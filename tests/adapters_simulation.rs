@@ -1,15 +1,20 @@
-//! Two applications over the adapter for futures-io, in virtual time: whole WebSockets and halves, over streams and a
-//! network that delay, cut, hold back, stall and die, with wake-ups that are late and calls that are dropped.
+//! Two applications over the adapter for futures-io, in virtual time, by seed.
 //!
-//! All of a run follows from its seed. A run that fails says how to replay it:
+//! A run consists of whole WebSockets or halves, over streams and a network that delay, cut, hold back, stall and
+//! die. Wakeups can be late, and calls can be dropped. `tests/README.md` lists what must hold.
+//! `adapters_simulation/checks.rs` checks it.
+//!
+//! A run follows from its seed alone. A failing run prints how to replay it step by step:
 //!
 //! ```sh
 //! HYBI_SIM_SEED=17 cargo test --release --all-features --test adapters_simulation -- --nocapture
 //! ```
 //!
-//! prints what happened step by step. `HYBI_SIM_SECONDS=30` runs fresh seeds for so long, from `HYBI_SIM_SEED` on if
-//! that is set, else from the time of day on; `HYBI_SIM_RUNS=1000` runs so many. With `HYBI_SIM_SURVEY=1` a run that fails does not end the test: at the
-//! end there is a table of what failed, how often, and by which seed first.
+//! - `HYBI_SIM_SECONDS=30` runs new seeds for 30 seconds. The first seed is `HYBI_SIM_SEED`, or comes from the
+//!   time of day.
+//! - `HYBI_SIM_RUNS=1000` runs this many seeds.
+//! - `HYBI_SIM_SURVEY=1` continues after a failure. At the end a table shows each kind of failure, its number,
+//!   and its first seed.
 #![allow(
     missing_docs,
     missing_debug_implementations,
@@ -66,7 +71,7 @@ mod tap;
 mod world;
 
 #[test]
-fn what_is_accepted_arrives_and_nothing_waits_for_nothing() {
+fn accepted_messages_arrive_and_no_task_waits_without_a_reason() {
     let few = if cfg!(debug_assertions) { 200 } else { 4000 };
     let simulation = runner::Simulation { name: "adapters_simulation", few, run: run::run, without: &[] };
     simulation.run_all();

@@ -1,15 +1,16 @@
-//! Two applications over the blocking adapter, in threads and in virtual time: whole WebSockets and halves, over streams
-//! and a network that delay, cut, hold back, stall, lie and die; scripted peers.
+//! Two applications over the blocking adapter, in threads and in virtual time, by seed.
 //!
-//! One thread runs at a time, and which one follows from the seed, as all of a run does. A run that fails says how to
-//! replay it:
+//! A run consists of whole WebSockets or halves, and of scripted peers, over streams and a network that delay,
+//! cut, hold back, stall, lie and die. One thread runs at a time. The seed decides which one, and everything else
+//! in a run. Links, journals and records are those of `adapters_simulation`.
+//!
+//! A failing run prints how to replay it step by step:
 //!
 //! ```sh
 //! HYBI_SIM_SEED=17 cargo test --release --all-features --test net_simulation -- --nocapture
 //! ```
 //!
-//! prints what happened step by step. `HYBI_SIM_SECONDS`, `HYBI_SIM_RUNS` and `HYBI_SIM_SURVEY` do what they do for
-//! `adapters_simulation`, with which this shares links, journals and records.
+//! `HYBI_SIM_SECONDS`, `HYBI_SIM_RUNS` and `HYBI_SIM_SURVEY` have the same meaning as for `adapters_simulation`.
 #![allow(
     missing_docs,
     missing_debug_implementations,
@@ -56,7 +57,7 @@ mod tap;
 mod world;
 
 #[test]
-fn what_is_accepted_arrives_and_no_thread_waits_for_nothing() {
+fn accepted_messages_arrive_and_no_thread_waits_without_a_reason() {
     let few = if cfg!(debug_assertions) { 150 } else { 1000 };
     let simulation =
         runner::Simulation { name: "net_simulation", few, run: run::run, without: &["futures halves"] };

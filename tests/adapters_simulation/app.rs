@@ -1,4 +1,4 @@
-//! The applications at the two ends: what they do, when, and by which methods.
+//! The applications at the two ends: their actions, times and methods.
 
 use std::rc::Rc;
 
@@ -14,7 +14,7 @@ use crate::setup::LAST;
 use crate::support::cuts::Xorshift;
 use crate::world::{World, fail};
 
-/// With so many messages an application answers no more of them.
+/// Number of messages after which an application answers no more of them.
 const MOST_ANSWERS: usize = 300;
 
 impl Task {
@@ -23,10 +23,10 @@ impl Task {
         Self { world: Rc::clone(world), end, slot, random, alarm }
     }
 
-    /// Whether a call is dropped early, and when.
+    /// Decides whether and when a call is dropped early.
     fn patience(&mut self, drops: usize) -> Patience {
         if self.random.below(100) >= drops {
-            // Without timers a call that sends to a dead peer waits for ever: a last resort.
+            // Without timers a call that sends to a dead peer would wait forever. This limit ends it.
             return Patience::Until(LAST);
         }
         match self.random.below(2) {
@@ -35,7 +35,7 @@ impl Task {
         }
     }
 
-    /// Is told what was received.
+    /// Records a received event.
     fn hear(&self, event: &Event<'_>) {
         let mut journal = self.world.journals[1 - self.end].borrow_mut();
         match *event {
@@ -63,7 +63,7 @@ impl Task {
         self.world.note(|| format!("{} hears {}", self.end, brief(event)));
     }
 
-    /// The application learns that the connection is over.
+    /// Records that the application has learned of the end.
     fn tell(&self, told: Told) {
         let new = self.world.ends[self.end].borrow_mut().tell(self.now(), told);
         if let (true, Told::Outcome(outcome)) = (new, told) {
@@ -72,8 +72,8 @@ impl Task {
         }
     }
 
-    /// Whether an error is explained by what has happened. A call that fails has told the application that what it
-    /// gave away may be lost.
+    /// Checks that an earlier event explains an error. A failed call also tells the application that its messages
+    /// may be lost.
     fn judge(&self, doing: &str, error: &Error) {
         self.world.note(|| format!("{} {doing}: {error:?}", self.end));
         let mut record = self.world.ends[self.end].borrow_mut();
@@ -99,7 +99,7 @@ impl Task {
         }
     }
 
-    /// A message that this end has not sent before.
+    /// Returns a message that this end has not sent before.
     fn compose(&mut self, len: usize) -> (usize, MessageKind, Vec<u8>) {
         let number = self.world.journals[self.end].borrow().entries.len();
         let (kind, data) = journal::message(&mut self.random, number, len);
@@ -112,10 +112,10 @@ impl Task {
         self.world.journals[self.end].borrow_mut().apply(place, fate);
     }
 
-    /// Receives once, and answers if that is the plan. Whether the connection goes on.
+    /// Receives once, and answers if the plan says so. Returns whether the connection continues.
     async fn receive(&mut self, input: &mut In<'_>, plan: &Plan, patience: Patience) -> bool {
         let reading = plan.readings[self.random.below(plan.readings.len())];
-        // Two that answer each other's answers would never come to an end.
+        // Otherwise two applications would answer each other's answers endlessly.
         let few = self.world.journals[self.end].borrow().entries.len() < MOST_ANSWERS;
         let answers = self.random.below(100) < plan.answers && few;
         let (len, owned) = (length(&mut self.random), self.random.below(2) == 0);
@@ -164,12 +164,13 @@ impl Task {
         }
     }
 
-    /// Receives until that time. Whether the connection goes on.
+    /// Receives until `at`. Returns whether the connection continues.
     async fn receive_until(&mut self, input: &mut In<'_>, plan: &Plan, at: Option<u64>) -> bool {
         let mut failures = 0;
         let mut dropped = true;
         while at.is_none_or(|at| self.now() < at) {
-            // A call that was dropped is not dropped again at once: there is no other branch that is ready each time.
+            // A call after a dropped one is not dropped at once. An application does not have another branch that
+            // is ready each time.
             let whole = at.map_or(Patience::Forever, Patience::Until);
             let patience = match (self.patience(plan.drops), at) {
                 _ if dropped => whole,
@@ -189,7 +190,7 @@ impl Task {
         true
     }
 
-    /// Does one thing. Whether sending goes on.
+    /// Performs one action. Returns whether sending continues.
     async fn act(&mut self, out: &mut Out<'_>, plan: &Plan, item: &Item) -> bool {
         self.world.check_backlog(self.end);
         let patience = self.patience(plan.drops);
@@ -213,7 +214,7 @@ impl Task {
                 if matches!(ask, Ask::Close(..) | Ask::SinkClose) {
                     let now = self.now();
                     let mut record = self.world.ends[self.end].borrow_mut();
-                    // Those halves first send what they hold themselves, for as long as that takes.
+                    // The halves of futures first send what they hold themselves, which may take any time.
                     if !matches!(out, Out::Futures(_)) {
                         record.closes(now, matches!(ask, Ask::Close(..)));
                     }
@@ -227,7 +228,7 @@ impl Task {
                 let written = self.world.links[self.end].borrow().sent.close.is_some();
                 let unsure = matches!(ask, Ask::SinkClose) || matches!(out, Out::Futures(_));
                 if asked.is_none() && unsure && !written {
-                    // It may still have waited for its turn: then it did not begin.
+                    // The call may have waited for its turn, so closing did not begin.
                     self.world.ends[self.end].borrow_mut().closing = closing;
                 }
                 if let Some(Err(error)) = asked {
@@ -235,7 +236,7 @@ impl Task {
                     if !blocked {
                         self.judge("asks", &error);
                         if self.now() == asked_at {
-                            // Refused: it did not begin then.
+                            // The call was refused, so closing did not begin.
                             self.world.ends[self.end].borrow_mut().closing = closing;
                         }
                         return false;
@@ -285,7 +286,7 @@ impl Task {
         true
     }
 
-    /// Ends the connection, or waits for others to.
+    /// Ends the connection, or waits for others to end it.
     async fn end_it(&mut self, out: &mut Out<'_>, plan: &Plan) {
         let ask = match &plan.ending {
             Ending::Close(code, reason) => Ask::Close(code.map(CloseCode::new), (*reason).to_owned()),
@@ -295,14 +296,14 @@ impl Task {
         self.act(out, plan, &Item::Ask(ask)).await;
     }
 
-    /// One of the tasks of the end is over.
+    /// Records that a task of the end has ended.
     fn is_over(&self) {
         self.world.note(|| format!("a task of {} is over", self.end));
         self.world.ends[self.end].borrow_mut().tasks -= 1;
     }
 }
 
-/// An application that has its WebSocket in one task.
+/// Runs an application that has its WebSocket in one task.
 pub async fn whole(mut task: Task, mut ws: Ws, plan: Plan, group: Option<Group>) {
     if let Some(group) = &group {
         ws.join(group);
@@ -348,7 +349,7 @@ pub async fn whole(mut task: Task, mut ws: Ws, plan: Plan, group: Option<Group>)
 }
 
 impl Task {
-    /// What waits to be written is bounded: the mark, a message that passed it, and control frames.
+    /// Checks that the queue is bounded by the high-water mark, one message above it, and control frames.
     fn check_buffered(&self, ws: &Ws) {
         let record = self.world.ends[self.end].borrow();
         let longest = self.world.journals[self.end].borrow().longest();
@@ -360,7 +361,7 @@ impl Task {
     }
 }
 
-/// The task that sends, where there are two.
+/// Runs the sending one of two tasks.
 pub async fn sends(mut task: Task, mut out: OwnedOut, plan: Plan) {
     let mut goes_on = true;
     for (wait, item) in &plan.items {
@@ -390,7 +391,7 @@ pub async fn sends(mut task: Task, mut out: OwnedOut, plan: Plan) {
     task.is_over();
 }
 
-/// What the task that sends has.
+/// The sending part of a WebSocket in two tasks.
 pub enum OwnedOut {
     Half(Half),
     Futures(futures_util::stream::SplitSink<Ws, hybi::Message>),
@@ -405,13 +406,13 @@ impl OwnedOut {
     }
 }
 
-/// What the task that receives has.
+/// The receiving part of a WebSocket in two tasks.
 pub enum OwnedIn {
     Half(ReadHalf),
     Futures(futures_util::stream::SplitStream<Ws>),
 }
 
-/// The task that receives, where there are two.
+/// Runs the receiving one of two tasks.
 pub async fn receives(mut task: Task, mut input: OwnedIn, plan: Plan) {
     let mut goes_on = true;
     while goes_on {

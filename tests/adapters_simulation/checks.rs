@@ -1,4 +1,8 @@
-//! What must hold: whenever all tasks wait, when an application learns how its connection ended, and when a run is over.
+//! The checks of a run: whenever all tasks wait, when an application learns of its outcome, and at the end of the
+//! run.
+//!
+//! A failure begins with a category, which the survey counts and `tests/planted_adapters.py` expects. The checks
+//! know only what the links, the journals and the records show, never the state of the library.
 
 use std::time::Duration;
 
@@ -12,11 +16,11 @@ use crate::record::{CallKind, Record, Shape};
 use crate::stream::{READ, WRITE};
 use crate::world::{World, fail};
 
-/// How much later than promised something may happen: wake-ups and streams are late as well.
+/// Maximum delay beyond a promise. Wakeups and streams are late as well.
 const SLACK: u64 = 100 * MS;
 
 impl World {
-    /// Whether a stream could be read, and written, by a call that waits for that.
+    /// Returns whether a waiting call could read, and could write.
     fn readiness(&self, end: usize) -> (bool, bool) {
         self.readiness_of(end, &self.links[1 - end].borrow())
     }
@@ -28,14 +32,14 @@ impl World {
         (readable, writable)
     }
 
-    /// All tasks wait: each of them for something.
+    /// Checks that each task has a reason to wait.
     pub fn check_waiting(&self, tasks: &[Task]) {
         for end in 0..2 {
             let mut record = self.ends[end].borrow_mut();
             if record.shape == Shape::Scripted {
                 continue;
             }
-            // What came in, and that its group was closed, an end knows for certain where it waits for more.
+            // A waiting receiver knows what has arrived, and knows that its group was closed.
             let source = self.links[1 - end].borrow();
             let closed = record.group_closed || source.read.close.is_some() || source.knows_end();
             drop(source);
@@ -66,7 +70,8 @@ impl World {
         }
     }
 
-    /// A call that receives waits, and the stream can be written: all that was accepted has been.
+    /// Checks a waiting receiver whose stream can be written: everything that was accepted must have been
+    /// written.
     fn check_written(&self, end: usize, record: &Record) {
         let out = self.links[end].borrow();
         if record.closing.is_some()
@@ -80,8 +85,8 @@ impl World {
         let (sent, read) = (&out.sent, &self.links[1 - end].borrow().read);
         let journal = self.journals[end].borrow();
         let accepted = journal.entries.iter().filter(|entry| entry.fate == Fate::Accepted).count();
-        // What a half has fed waits until it flushes, or until the other half waits the next time; but once it is
-        // gone, nobody else will write it. Of the halves of `futures_util` the library does not know.
+        // A message that a half has fed waits until it flushes or until the other half waits. If that half is dropped,
+        // the other half must write the message. The library does not know what the halves of `futures_util` hold.
         let feeds = match record.shape {
             Shape::Whole => true,
             Shape::Halves => record.writer_gone,
@@ -91,7 +96,7 @@ impl World {
             let messages = sent.messages;
             fail!("33 fed and kept", "end {end} waits: {accepted} messages accepted, {messages} written");
         }
-        // RFC 6455 5.5.3: the newest Ping is answered, at the least.
+        // RFC 6455 5.5.3: at least the newest Ping is answered.
         if let Some((_, ping)) = read.pings.last() {
             if !sent.pongs.iter().rev().any(|(_, pong)| pong == ping) {
                 fail!("10 no Pong", "end {end} waits, and has not answered {ping:?}");
@@ -99,7 +104,7 @@ impl World {
         }
     }
 
-    /// Nothing is later than the configuration promises.
+    /// Checks that nothing is later than the configuration promises.
     fn check_time(&self, end: usize, record: &Record, writable: bool) {
         let (now, promise) = (self.clock.now(), record.promise);
         if let Some((told, how)) = record.told {
@@ -112,7 +117,7 @@ impl World {
         }
         self.check_end_of_stream(end, record);
         if let Some((at, mark)) = record.closing {
-            // One that was taken apart counts from the latest thing that had happened.
+            // After reassembly the time counts from the latest event before it.
             let took = record.attentive(now) - mark.max(record.reassembled_mark);
             if took > promise.close + SLACK {
                 fail!(
@@ -126,11 +131,11 @@ impl World {
             return;
         }
         if record.shape == Shape::FuturesHalves && record.told_to_close {
-            // Those halves close once they have sent what they hold themselves, which nobody sees.
+            // The halves of futures close after they have sent what they hold, which cannot be observed.
             return;
         }
         if self.streams[end].borrow().lied {
-            // Writing has failed, which was said; what comes in is still received.
+            // Writing has failed and the failure was reported. Received messages are still delivered.
             return;
         }
         let (receives, writable) = (record.receives(), writable && !self.links[end].borrow().broken);
@@ -140,7 +145,7 @@ impl World {
             let (sent, read) = (&self.links[end].borrow().sent, &self.links[1 - end].borrow().read);
             let pinged = sent.pings.last().map_or(0, |(at, _)| *at);
             let since = pinged.max(read.at.unwrap_or(0)).max(record.heard).max(record.reassembled);
-            // A Ping does not go into a frame that has begun.
+            // A Ping cannot be sent inside a frame that is partly written.
             if receives && writable && sent.is_between_frames() && now > since + ping + SLACK {
                 fail!("5 no Ping", "end {end} has sent none for {}, each {}", ms(now - since), ms(ping));
             }
@@ -153,7 +158,7 @@ impl World {
         }
     }
 
-    /// Whether the peer is a scripted one that answers each Ping before it may be given up, where that can be known.
+    /// Returns whether the peer is a scripted one that answers each Ping in time, as far as that is known.
     fn answers_in_time(&self, end: usize, record: &Record) -> bool {
         let Some(answers) = self.answers_within[1 - end] else { return false };
         let calm = self.weather.stall.is_none() && !self.cut.get() && !self.reset.get();
@@ -162,7 +167,7 @@ impl World {
         calm && knows && record.promise.pong.is_some_and(|pong| answers + SLACK * 3 < pong)
     }
 
-    /// What has been accepted and not been written is bounded, whichever way it was sent.
+    /// Checks that the accepted bytes that are not written yet are bounded, for all ways of sending.
     pub fn check_backlog(&self, end: usize) {
         let (record, journal) = (self.ends[end].borrow(), self.journals[end].borrow());
         let sent = &self.links[end].borrow().sent;
@@ -172,7 +177,8 @@ impl World {
         let accepted = journal.entries.iter().filter(|entry| entry.fate == Fate::Accepted);
         let waits =
             accepted.map(|entry| entry.data.len() as u64).sum::<u64>().saturating_sub(sent.data_bytes);
-        // The mark, the message that passed it, one in the slot of the halves of `futures_util`, and what the stream holds.
+        // The high-water mark, the message that passed it, one in the slot of the halves of `futures_util`, and
+        // the bytes that the stream holds.
         let held = self.streams[end].borrow().manner.lazy as u64 + (16 << 10);
         let most = record.promise.high_water as u64 + 2 * (journal.longest() as u64 + 14) + held;
         if waits > most {
@@ -180,7 +186,7 @@ impl World {
         }
     }
 
-    /// A client does not wait for long for a server that does not end the stream.
+    /// Checks that a client does not wait long for a server that does not end the stream.
     fn check_end_of_stream(&self, end: usize, record: &Record) {
         let (sent, read) = (&self.links[end].borrow().sent, &self.links[1 - end].borrow().read);
         let (Some(most), Some((written, _)), Some((heard, _))) =
@@ -202,23 +208,23 @@ impl World {
         }
     }
 
-    /// A peer from which nothing comes is given up in time.
+    /// Checks that a silent peer is given up in time.
     fn check_dead(&self, end: usize, record: &Record, ping: u64, pong: u64) {
         let (attentive, manner) = (record.attentive(self.clock.now()), &self.streams[end].borrow().manner);
-        // It may be closing because it was idle, behind what is not written yet.
+        // The end may be closing because it was idle, behind output that is not written yet.
         let idle = |idle| self.clock.now() >= self.data_at(end) + idle;
         if record.promise.idle.is_some_and(idle) {
             return;
         }
-        // A stream with memory of its own takes in a Ping, and moves on, without its link showing it.
+        // A stream with a buffer of its own accepts a Ping and makes progress without showing it on the link.
         let hides = manner.keeps || manner.lazy > 0;
         let moves = record.progress.is_some() || hides;
         let more = if moves { 3 * pong } else { 0 };
         let life = record.life_mark.max(record.reassembled_mark);
         let since = match record.pinged {
-            // It is waited for from the first Ping on that was written after it had said something.
+            // The pong timeout starts with the first Ping that was written after the peer's last byte.
             Some(pinged) if !hides => pinged.max(life),
-            // A Ping that waits behind a frame does not count yet, as long as the frame moves.
+            // A Ping that waits behind a frame does not count yet, as long as the frame makes progress.
             _ => (life + ping).max(record.progress_mark),
         };
         let silence = attentive.saturating_sub(since);
@@ -232,25 +238,25 @@ impl World {
         }
     }
 
-    /// When data last was read or written.
+    /// Returns the time of the last data that was read or written.
     fn data_at(&self, end: usize) -> u64 {
         let (sent, read) = (&self.links[end].borrow().sent, &self.links[1 - end].borrow().read);
         sent.data_at.max(read.data_at).unwrap_or(0)
     }
 
-    /// The Close of an end was written: one for idleness is not early.
+    /// Checks the Close that an end has written: a Close for idleness must not be early.
     pub fn check_close(&self, end: usize) {
         let sent = &self.links[end].borrow().sent;
         let Some((_, body)) = &sent.close else { return };
-        // An answer repeats the peer's reason, which may be the same.
+        // An answer repeats the peer's reason, which may be the same text.
         let answers =
             self.links[1 - end].borrow().read.close.as_ref().is_some_and(|(_, close)| close == body);
         let idle = body.get(2..) == Some(b"idle for too long") && !answers;
         let (record, now) = (self.ends[end].borrow(), self.clock.now());
         if let (true, Some(promise)) = (idle, record.promise.idle) {
-            // What came in just now, it may not have known.
+            // The end may not have known about data that arrived just now.
             let gap = now - self.links[1 - end].borrow().read.data_at.unwrap_or(0);
-            // Where there was no room, it waited, and was queued some time ago.
+            // If there was no space, the Close was queued some time ago.
             let waited = record.progress_mark == record.attentive(now) || self.streams[end].borrow().blocked;
             if !waited && gap > SLACK && gap + SLACK < promise {
                 fail!("3 idle early", "end {end} was idle for {} of {}", ms(gap), ms(promise));
@@ -258,7 +264,7 @@ impl World {
         }
     }
 
-    /// An application learns how its connection has ended: there is a reason for it.
+    /// Checks that an outcome has a reason.
     pub fn check_outcome(&self, end: usize, outcome: Outcome) {
         let (record, now) = (self.ends[end].borrow(), self.clock.now());
         let (out, source) = (self.links[end].borrow(), self.links[1 - end].borrow());
@@ -272,7 +278,7 @@ impl World {
                 if sent != code.get() {
                     fail!("25 code", "end {end} is told {outcome}, the peer's Close said {sent}");
                 }
-                // RFC 6455 7.1.4: for a clean end both have sent a Close.
+                // RFC 6455 7.1.4: for a clean end both sides have sent a Close.
                 if outcome.is_clean() && out.sent.close.is_none() && !lied {
                     fail!("26 Clean", "end {end} is told {outcome}, and has written no Close");
                 }
@@ -292,7 +298,7 @@ impl World {
                 let life = if readable { record.life } else { source.read.at.unwrap_or(0) };
                 let quiet = now - life;
                 let hidden = quiet < SLACK && self.streams[end].borrow().manner.hesitates > 0;
-                // Wake-ups are late: what comes in after it was decided changes nothing.
+                // Wakeups are late. Input that arrives after the decision changes nothing.
                 let decided = out.sent.close_code() == Some(1011)
                     && out.sent.close.as_ref().is_some_and(|(at, _)| source.read.at >= Some(*at));
                 let full = record.was_full || lied || hidden || decided;
@@ -306,8 +312,8 @@ impl World {
                 }
                 if let Some(progress) = record.progress {
                     let (since, limit) = (now - progress, record.life + 4 * pong);
-                    // Time that a write adds is rounded down; and the last write may be that of the Close for the dead peer,
-                    // with what waited before it, where wake-ups and the stream are late.
+                    // The time that a write adds is rounded down. The last write may also be that of the Close
+                    // for the dead peer and of what waited before it, if wakeups and the stream are late.
                     if !lied && since > SLACK && since + MS < pong && now + MS < limit {
                         fail!("2 progress", "end {end} gives up {} after a write went on", ms(since));
                     }
@@ -338,7 +344,7 @@ impl World {
         }
     }
 
-    /// The run is over.
+    /// Checks the end of a run.
     pub fn check_end(&self) {
         for end in 0..2 {
             let (record, out) = (self.ends[end].borrow(), self.links[end].borrow());
@@ -357,12 +363,13 @@ impl World {
         }
     }
 
-    /// Whether an end has read the other one's Close and written its own.
+    /// Returns whether an end has read the other one's Close and written its own.
     fn has_crossed(&self, end: usize) -> bool {
         self.links[end].borrow().sent.close.is_some() && self.links[1 - end].borrow().read.close.is_some()
     }
 
-    /// What an end accepted has arrived, or something says that it may not have.
+    /// Checks that everything that an end accepted has arrived, or that the application knows that it may not
+    /// have.
     fn check_arrived(&self, end: usize, record: &Record) {
         let missing = self.journals[end].borrow().missing();
         let other = self.ends[1 - end].borrow();
@@ -371,7 +378,7 @@ impl World {
             return;
         }
         let unclean = |record: &Record| record.outcome().is_some_and(|outcome| !outcome.is_clean());
-        // The halves of `futures_util` do not say how it ended; but that closing took too long can be seen.
+        // The halves of `futures_util` report no outcome, but a close timeout can be recognized by its time.
         let late = |record: &Record| {
             let Some(((told, _), (closing, _))) = record.told.zip(record.closing) else { return true };
             record.shape == Shape::FuturesHalves && told.saturating_sub(closing) >= record.promise.close
@@ -386,10 +393,10 @@ impl World {
         }
     }
 
-    /// A Ping of this end was answered, so that the time it took is known.
+    /// Checks that the round trip is known if a Ping of this end was answered.
     fn check_round_trip(&self, end: usize, record: &Record) {
         let asks = matches!(record.shape, Shape::Whole);
-        // What was read ahead and never received has not been looked at.
+        // Input that was read ahead and never received was not decoded.
         let clean = record.outcome().is_some_and(|outcome| outcome.is_clean());
         let clean = clean && !self.streams[end].borrow().lied;
         if !asks || record.round_trip || !clean {
@@ -403,7 +410,7 @@ impl World {
         }
     }
 
-    /// A Close that answers carries the code of the one that it answers.
+    /// Checks that a Close in answer to another carries its code.
     fn check_answer(&self, end: usize, record: &Record) {
         let (sent, read) = (&self.links[end].borrow().sent, &self.links[1 - end].borrow().read);
         let (Some((answered, answer)), Some((asked, close))) = (&sent.close, &read.close) else { return };

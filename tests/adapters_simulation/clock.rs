@@ -20,16 +20,16 @@ pub const MS: u64 = 1_000_000;
 /// Nanoseconds in a second.
 pub const SECOND: u64 = 1000 * MS;
 
-/// What happens at a time.
+/// An event of the simulation.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Due {
-    /// The alarm in this place.
+    /// The alarm with this index.
     Alarm(usize),
-    /// Bytes, or the end, arrive at the far end of a link.
+    /// Bytes, or the end, arrive at the reader of a link.
     Arrive(usize),
     /// The writer of a link learns that bytes were read.
     Room(usize),
-    /// A stream that had hesitated goes on: the end, and the way.
+    /// A hesitating stream continues: the end, and the direction.
     Resume(usize, usize),
     /// The stream of an end is reset.
     Reset(usize),
@@ -37,17 +37,17 @@ pub enum Due {
     EofPosition,
     /// Nothing arrives for some time.
     Stall,
-    /// A wake-up that was held back reaches its task.
+    /// A delayed wakeup reaches its task.
     Wake(usize),
     /// The group of an end is closed.
     Group(usize),
 }
 
-/// The clock and its heap.
+/// The clock and its heap of events.
 #[derive(Debug)]
 pub struct Clock {
     now: Cell<u64>,
-    /// What the clock shows at the beginning of a run.
+    /// The clock's reading at the start of a run.
     origin: u64,
     heap: RefCell<BinaryHeap<Reverse<(u64, u64, Due)>>>,
     random: RefCell<Xorshift>,
@@ -58,7 +58,7 @@ pub struct Clock {
 #[derive(Debug, Default)]
 struct Slot {
     set: Option<(u64, Waker)>,
-    /// The heap has an entry for this time.
+    /// The time for which the heap has an entry.
     in_heap: Option<u64>,
 }
 
@@ -74,30 +74,30 @@ impl Clock {
         })
     }
 
-    /// The time since the beginning of the run, in nanoseconds.
+    /// Returns the time since the start of the run, in nanoseconds.
     pub fn now(&self) -> u64 {
         self.now.get()
     }
 
-    /// The time as the library is told it.
+    /// Returns the time that the library sees.
     pub fn instant(&self) -> Instant {
         Instant::from_origin(Duration::from_nanos(self.origin + self.now()))
     }
 
-    /// Has something happen at a time.
+    /// Schedules an event.
     pub fn at(&self, time: u64, due: Due) {
         let order = self.random.borrow_mut().next();
         self.heap.borrow_mut().push(Reverse((time.max(self.now()), order, due)));
     }
 
-    /// Moves on to what is due next.
+    /// Moves the clock to the next event.
     pub fn advance(&self) -> Option<Due> {
         let Reverse((time, _, due)) = self.heap.borrow_mut().pop()?;
         self.now.set(time);
         Some(due)
     }
 
-    /// The alarm in a place rings, unless it was set to another time.
+    /// Fires an alarm, unless it was set to another time.
     pub fn ring(&self, place: usize) {
         let now = self.now();
         let mut alarms = self.alarms.borrow_mut();
@@ -133,12 +133,12 @@ impl Clock {
     }
 }
 
-/// An alarm on the clock of a run. Each clone has an alarm of its own.
+/// An alarm on the clock of a run. Each clone has its own alarm.
 #[derive(Debug)]
 pub struct Alarm {
     clock: Rc<Clock>,
     place: usize,
-    /// What the clock of the run showed when this one showed zero, in nanoseconds.
+    /// The reading of the run's clock, in nanoseconds, at which this clock shows zero.
     zero: u64,
 }
 
@@ -152,25 +152,25 @@ impl Alarm {
         Self { clock: Rc::clone(clock), place, zero: 0 }
     }
 
-    /// One whose clock begins now, as that of another runtime does.
+    /// Returns an alarm whose clock starts now, like that of another runtime.
     pub fn from_zero(clock: &Rc<Clock>) -> Self {
         let mut alarm = Self::new(clock);
         alarm.zero = clock.origin + clock.now();
         alarm
     }
 
-    /// Ready at a time of the run.
+    /// Returns ready at `at`, a time of the run.
     pub fn poll(&self, cx: &Context<'_>, at: u64) -> Poll<()> {
         self.clock.poll_at(self.place, cx, at)
     }
 
-    /// Does not ring any more.
+    /// Cancels the alarm.
     pub fn cancel(&self) {
         let old = self.clock.alarms.borrow_mut()[self.place].set.take();
         drop(old);
     }
 
-    /// Waits until a time of the run.
+    /// Waits until `at`, a time of the run.
     pub async fn until(&self, at: u64) {
         std::future::poll_fn(|cx| self.poll(cx, at)).await;
     }
@@ -187,7 +187,7 @@ impl Clone for Alarm {
 impl Drop for Alarm {
     fn drop(&mut self) {
         self.cancel();
-        // An entry that is still in the heap would ring for whoever has the place next.
+        // An entry that is still in the heap would fire for the next owner of the index.
         if self.clock.alarms.borrow()[self.place].in_heap.is_none() {
             self.clock.free.borrow_mut().push(self.place);
         }

@@ -1,6 +1,6 @@
-//! How the simulation calls the library: the one file that knows its methods.
+//! The calls of the library. No other file of the simulation names its methods.
 //!
-//! Each call is registered while it is pending, and may be dropped: after so many polls, or at a time.
+//! Each call is registered while it is pending. It may be dropped after a number of polls, or at a time.
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;
@@ -27,21 +27,21 @@ pub type Ws = WebSocket<SimStream, Alarm>;
 pub type Half = Writer<SimStream, Alarm>;
 pub type ReadHalf = Reader<SimStream, Alarm>;
 
-/// What a task has: the world, its end, and chance.
+/// The context of a task: the world, its end, and its random numbers.
 pub struct Task {
     pub world: Rc<World>,
     pub end: usize,
-    /// Which of the calls of its end are its own.
+    /// Index of this task among the calls of its end.
     pub slot: usize,
     pub random: Xorshift,
     pub alarm: Alarm,
 }
 
-/// For how long a call is waited for before it is dropped.
+/// How long a call may take before it is dropped.
 #[derive(Clone, Copy, Debug)]
 pub enum Patience {
     Forever,
-    /// And not behind [`LAST`].
+    /// Number of polls, and never beyond [`LAST`].
     Polls(usize),
     Until(u64),
 }
@@ -85,13 +85,13 @@ impl Task {
         value
     }
 
-    /// Does nothing, without a call of the library.
+    /// Waits without a call of the library.
     pub async fn sleep_until(&self, at: u64) {
         self.alarm.until(at).await;
     }
 }
 
-/// A call that is registered.
+/// A registered call.
 struct Pending<'a> {
     world: &'a World,
     end: usize,
@@ -112,19 +112,19 @@ impl Drop for Pending<'_> {
     }
 }
 
-/// What a connection is made of.
+/// The parameters of a connection.
 #[derive(Clone, Debug)]
 pub struct Making {
     pub role: Role,
     pub config: Config,
     pub delivery: hybi::Delivery,
     pub seed: u8,
-    /// What was agreed on for compression, with that feature.
+    /// The negotiated compression, if that feature is enabled.
     #[cfg_attr(not(feature = "deflate"), allow(dead_code, reason = "nothing is compressed then"))]
     pub deflate: Option<hybi::handshake::DeflateParams>,
 }
 
-/// A WebSocket over the stream of an end.
+/// Returns a WebSocket over the stream of an end.
 pub fn open(world: &Rc<World>, end: usize, making: &Making) -> Ws {
     let connection = connection(world.clock.instant(), making);
     WebSocket::from_parts(SimStream::new(world, end), Alarm::new(&world.clock), connection, Inbox::empty())
@@ -141,7 +141,7 @@ pub fn connection(now: Instant, making: &Making) -> Connection {
     connection
 }
 
-/// Takes a WebSocket apart and puts it together again.
+/// Takes a WebSocket apart, and continues it from its parts.
 pub fn reassemble(world: &Rc<World>, ws: Ws) -> Ws {
     let (stream, connection, inbox) = ws.into_parts();
     WebSocket::from_parts(stream, Alarm::from_zero(&world.clock), connection, inbox)
@@ -155,14 +155,14 @@ pub fn futures_split(ws: Ws) -> (SplitSink<Ws, Message>, SplitStream<Ws>) {
     futures_util::StreamExt::split(ws)
 }
 
-/// What messages are sent through.
+/// The object that sends messages.
 pub enum Out<'a> {
     Whole(&'a mut Ws),
     Half(&'a mut Half),
     Futures(&'a mut SplitSink<Ws, Message>),
 }
 
-/// By which method a message is sent.
+/// The method that sends a message.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Way {
     Borrowed,
@@ -174,7 +174,7 @@ pub enum Way {
     RespondOwned,
     Sink,
     SinkFeed,
-    /// `Sink::start_send` without asking whether there is room.
+    /// `Sink::start_send` without `poll_ready`.
     Start,
 }
 
@@ -192,7 +192,7 @@ pub const WAYS: [Way; 10] = [
 ];
 
 impl Way {
-    /// Whether the message was not accepted where such a call is dropped or fails.
+    /// Returns whether a dropped or failed call of this kind has not accepted the message.
     pub const fn only_feeds(self) -> bool {
         matches!(self, Self::Feed | Self::Respond | Self::RespondOwned | Self::SinkFeed | Self::Start)
     }
@@ -205,7 +205,7 @@ pub fn to_message(kind: MessageKind, data: &[u8]) -> Message {
     }
 }
 
-/// Sends a message; says what the application knows of it, and what error there was.
+/// Sends a message. Returns what the application knows about it, and the error if there was one.
 pub async fn send(
     task: &Task,
     out: &mut Out<'_>,
@@ -256,7 +256,7 @@ pub async fn send(
     }
 }
 
-/// What else can be asked of what messages are sent through.
+/// A request other than sending a message.
 #[derive(Clone, Debug)]
 pub enum Ask {
     Flush,
@@ -267,7 +267,7 @@ pub enum Ask {
     SinkClose,
 }
 
-/// Asks for something; `None` where the call was dropped, or where such a half cannot be asked.
+/// Makes a request. Returns `None` if the call was dropped, or if such a half does not have it.
 pub async fn ask(task: &Task, out: &mut Out<'_>, patience: Patience, ask: &Ask) -> Option<Result<(), Error>> {
     let asked = async {
         match (out, ask) {
@@ -290,7 +290,7 @@ pub async fn ask(task: &Task, out: &mut Out<'_>, patience: Patience, ask: &Ask) 
     task.call(CallKind::Send, patience, asked).await
 }
 
-/// Sends a piece of a message. None of it was accepted where the call was dropped.
+/// Sends a fragment. A dropped call has accepted none of it.
 pub async fn send_fragment(
     task: &Task,
     out: &mut Out<'_>,
@@ -307,14 +307,14 @@ pub async fn send_fragment(
     task.call(CallKind::Send, patience, sent).await
 }
 
-/// What messages are received through.
+/// The object that receives messages.
 pub enum In<'a> {
     Whole(&'a mut Ws),
     Half(&'a mut ReadHalf),
     Futures(&'a mut SplitStream<Ws>),
 }
 
-/// By which method messages are received.
+/// The method that receives messages.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Reading {
     Recv,
@@ -322,7 +322,7 @@ pub enum Reading {
     Stream,
 }
 
-/// An answer to a message, which has its place in the journal.
+/// An answer to a message, with its place in the journal.
 pub struct Answer {
     pub place: usize,
     pub kind: MessageKind,
@@ -331,11 +331,11 @@ pub struct Answer {
     pub patience: Patience,
 }
 
-/// What came of a call that receives.
+/// The result of a receiving call.
 #[derive(Debug)]
 pub enum Got {
     Something,
-    /// A message came, and the answer in that place was sent by the means that came with it.
+    /// A message arrived, and the answer in that place was sent through the responder.
     Answered(usize, Fate, Option<Error>),
     Ended,
     Failed(Error),
@@ -343,7 +343,7 @@ pub enum Got {
     Nothing,
 }
 
-/// Is told what was received, and may answer a message.
+/// Records an event, and may answer a message.
 pub type Hear<'h> = &'h mut dyn FnMut(&Event<'_>) -> Option<Answer>;
 
 /// Receives once.
@@ -397,7 +397,7 @@ fn got<T>(received: Option<Result<Option<T>, Error>>, hear: impl FnOnce(T)) -> G
     }
 }
 
-/// The next event of a whole WebSocket, which may be answered by the means that come with it.
+/// Receives the next event of a whole WebSocket, and may answer through its responder.
 async fn next(task: &Task, ws: &mut Ws, patience: Patience, hear: Hear<'_>) -> Got {
     let (event, mut responder) = match task.call(CallKind::Receive, patience, ws.next()).await {
         None => return Got::Nothing,
@@ -420,7 +420,7 @@ async fn next(task: &Task, ws: &mut Ws, patience: Patience, hear: Hear<'_>) -> G
     }
 }
 
-/// Fails the run for an error that nothing explains.
+/// Fails the run for an unexplained error.
 pub fn unexplained(task: &Task, doing: &str, error: &Error) -> ! {
     fail!("3 strange error", "end {} while it {doing}: {error:?}", task.end)
 }

@@ -1,49 +1,49 @@
-//! One thread that polls the tasks of a run, in random order and only when they were woken.
+//! An executor of one thread. It polls the tasks of a run in random order, and only after wakeups.
 //!
-//! A wake-up may be held back for some milliseconds, and a task may be woken for nothing. With `fresh` wakers each poll
-//! has a waker of its own and those of earlier polls wake nobody, which is all that `Future::poll` promises.
+//! A wakeup may be delayed by some milliseconds, and a task may be woken without a reason. With `fresh` wakers
+//! only the waker of the last poll wakes the task, which is all that `Future::poll` promises.
 
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Wake, Waker};
 
-/// How wake-ups behave in a run.
+/// The behaviour of wakeups in a run.
 #[derive(Clone, Copy, Debug)]
 pub struct Habits {
-    /// Of a hundred wake-ups, so many are held back.
+    /// Percentage of wakeups that are delayed.
     pub delayed: usize,
-    /// For at most so long, in nanoseconds.
+    /// Maximum delay, in nanoseconds.
     pub delay: u64,
-    /// Of a hundred polls, so many are followed by a wake-up for nothing.
+    /// Percentage of polls that are followed by a wakeup without a reason.
     pub spurious: usize,
     /// The wakers of earlier polls wake nobody.
     pub fresh: bool,
-    /// A waker that is dropped wakes those who wait for the stream of an end.
+    /// Dropping a waker wakes the tasks that wait for the stream of an end.
     pub drop_wakes: bool,
 }
 
-/// The wake-ups that have come, and who waits for the streams.
+/// The wakeups that have occurred, and the wakers of the streams.
 #[derive(Debug, Default)]
 pub struct Wakes {
     woken: Mutex<Vec<(usize, u64)>>,
-    /// For each end, who is woken for reading and who for writing: the one who asked last.
+    /// For each end, the last waker for reading and for writing.
     waiting: Mutex<[[Option<Waker>; 2]; 2]>,
 }
 
 impl Wakes {
-    /// Has somebody woken when a stream can be read or written; whoever asked before is forgotten.
+    /// Stores the waker for a direction of a stream. It replaces the earlier one.
     pub fn wait(&self, end: usize, way: usize, waker: &Waker) {
         let waker = waker.clone();
         let before = {
             let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
             waiting[end][way].replace(waker)
         };
-        // Not under the lock: what is dropped with it may come here.
+        // The old waker is dropped without the lock, because its drop may call this object.
         drop(before);
     }
 
-    /// Wakes whoever asked last.
+    /// Wakes the last waker of a direction.
     pub fn wake(&self, end: usize, way: usize) {
         let waker = self.waiting.lock().unwrap_or_else(PoisonError::into_inner)[end][way].take();
         if let Some(waker) = waker {
@@ -51,7 +51,7 @@ impl Wakes {
         }
     }
 
-    /// Wakes whoever waits for the streams, and leaves them waiting.
+    /// Wakes all tasks that wait for the streams, without removing their wakers.
     fn disturb(&self) {
         let wakers = self.waiting.lock().unwrap_or_else(PoisonError::into_inner).clone();
         wakers.iter().flatten().flatten().for_each(Waker::wake_by_ref);
@@ -61,7 +61,7 @@ impl Wakes {
         std::mem::take(&mut *self.woken.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Forgets everybody, when a run is over.
+    /// Drops all wakers at the end of a run.
     pub fn clear(&self) {
         let waiting = std::mem::take(&mut *self.waiting.lock().unwrap_or_else(PoisonError::into_inner));
         drop(waiting);
@@ -89,23 +89,23 @@ impl Wake for TaskWaker {
 
 impl Drop for TaskWaker {
     fn drop(&mut self) {
-        // Not each time: the wake-up leads to a poll, which drops the waker of the poll before.
+        // Only some drops wake. Otherwise each wakeup would lead to a poll that drops the previous waker.
         if self.drop_wakes && self.poll % 5 == 0 && !std::thread::panicking() {
             self.wakes.disturb();
         }
     }
 }
 
-/// A task, and what is known of it.
+/// A task and its state.
 pub struct Task {
     future: Option<Pin<Box<dyn Future<Output = ()>>>>,
     waker: Option<Waker>,
-    /// How often it was polled.
+    /// Number of polls.
     polls: u64,
     pub woken: bool,
-    /// Wake-ups that are held back.
+    /// Number of delayed wakeups.
     pub held_back: usize,
-    /// The run is not over before it is.
+    /// The run does not end before this task ends.
     pub essential: bool,
     habits: Habits,
 }
@@ -127,12 +127,12 @@ impl Task {
         self.future.is_none()
     }
 
-    /// Whether a waker of that poll still wakes it.
+    /// Returns whether a waker of that poll still wakes the task.
     pub const fn hears(&self, poll: u64) -> bool {
         self.future.is_some() && (!self.habits.fresh || poll == self.polls)
     }
 
-    /// Polls it; `task` is its number.
+    /// Polls the task with the index `task`.
     pub fn poll(&mut self, task: usize, wakes: &Arc<Wakes>) {
         let Some(future) = &mut self.future else { return };
         self.woken = false;

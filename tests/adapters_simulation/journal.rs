@@ -1,20 +1,20 @@
-//! The messages that one application has given to its end, and which of them the other application has received.
+//! The messages that one application has sent, and whether the other application has received them.
 
 use hybi::MessageKind;
 
 use crate::support::cuts::Xorshift;
 use crate::world::fail;
 
-/// What the application knows of a message that it gave away.
+/// What the application knows about a message that it gave to a call.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Fate {
     /// The call has not returned.
     Offered,
-    /// It was accepted.
+    /// The message was accepted.
     Accepted,
-    /// It was accepted, or it was not: the call was dropped, or failed.
+    /// The call was dropped or failed, so the message may or may not have been accepted.
     Unknown,
-    /// It was refused, and must never arrive.
+    /// The message was refused, and must never arrive.
     Refused,
 }
 
@@ -26,18 +26,18 @@ pub struct Entry {
     pub received: bool,
 }
 
-/// The messages of one direction, in the order in which they were given away.
+/// The messages of one direction, in the order of their calls.
 #[derive(Debug, Default)]
 pub struct Journal {
     pub entries: Vec<Entry>,
-    /// The first entry that may be received next.
+    /// Index of the first entry that may be received next.
     next: usize,
-    /// What has come of a message in chunks.
+    /// The received part of a message in chunks.
     chunks: Option<Vec<u8>>,
     pub received: usize,
 }
 
-/// Makes a message of about that length, which no other one of the run equals.
+/// Returns a message of about this length that differs from all others of the run.
 pub fn message(random: &mut Xorshift, number: usize, len: usize) -> (MessageKind, Vec<u8>) {
     let mut data = format!("{number}:").into_bytes();
     let seed = random.next();
@@ -61,13 +61,13 @@ pub fn message(random: &mut Xorshift, number: usize, len: usize) -> (MessageKind
 }
 
 impl Journal {
-    /// The application gives a message away; gives its place.
+    /// Records a message that is given to a call. Returns its place.
     pub fn offer(&mut self, kind: MessageKind, data: Vec<u8>) -> usize {
         self.entries.push(Entry { kind, data, fate: Fate::Offered, received: false });
         self.entries.len() - 1
     }
 
-    /// The call has returned, or was dropped.
+    /// Records the fate of a message when its call has returned or was dropped.
     pub fn apply(&mut self, place: usize, fate: Fate) {
         let entry = &mut self.entries[place];
         assert_eq!(entry.fate, Fate::Offered);
@@ -77,7 +77,7 @@ impl Journal {
         }
     }
 
-    /// A whole message was received.
+    /// Checks a received message.
     pub fn receive(&mut self, kind: MessageKind, data: &[u8]) {
         if self.chunks.is_some() {
             fail!("2 chunks", "a whole message inside one that comes in chunks");
@@ -103,7 +103,7 @@ impl Journal {
         self.next = place + 1;
     }
 
-    /// A piece of a message was received.
+    /// Checks a received chunk.
     pub fn receive_chunk(&mut self, kind: MessageKind, data: &[u8], first: bool, fin: bool) {
         if first != self.chunks.is_none() {
             fail!("2 chunks", "a chunk is the first of its message or it is not: {first}");
@@ -116,12 +116,12 @@ impl Journal {
         }
     }
 
-    /// How many messages were accepted for certain, and have not been received.
+    /// Returns the number of messages that were accepted for certain and not received.
     pub fn missing(&self) -> usize {
         self.entries.iter().filter(|entry| entry.fate == Fate::Accepted && !entry.received).count()
     }
 
-    /// The longest message that was given away.
+    /// Returns the length of the longest message.
     pub fn longest(&self) -> usize {
         self.entries.iter().map(|entry| entry.data.len()).max().unwrap_or(0)
     }

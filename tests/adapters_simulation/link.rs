@@ -1,42 +1,43 @@
-//! One direction of the connection between two ends: bytes in order, with a capacity, a latency, an end and a reset.
+//! One direction of the connection between two ends: bytes in order, with a capacity, a latency, an end and a
+//! reset.
 
 use std::collections::VecDeque;
 
 use crate::tap::Tap;
 
-/// How a link behaves.
+/// The behaviour of a link.
 #[derive(Clone, Copy, Debug)]
 pub struct Habits {
-    /// So many bytes may be on their way or wait to be read.
+    /// Maximum number of bytes in flight and unread.
     pub capacity: usize,
-    /// How long a byte is on its way, in nanoseconds; and up to how much longer.
+    /// Latency of a byte in nanoseconds, and the maximum of the additional jitter.
     pub latency: u64,
     pub jitter: u64,
-    /// How long it takes until the writer learns that bytes were read.
+    /// Time until the writer learns that bytes were read.
     pub acknowledged: u64,
-    /// The writer is woken once so much is free.
+    /// The writer is woken when this many bytes are free.
     pub low_water: usize,
 }
 
-/// Bytes on their way from one end to the other.
+/// Bytes in flight from one end to the other.
 #[derive(Debug)]
 pub struct Link {
     pub habits: Habits,
     bytes: VecDeque<u8>,
-    /// When how many more of them arrive.
+    /// The times at which further bytes arrive, and their numbers.
     arrivals: VecDeque<(u64, usize)>,
-    /// How many have arrived and were not read.
+    /// Number of bytes that have arrived and were not read.
     readable: usize,
-    /// How many were read, while the writer does not know.
+    /// Number of bytes that were read without the writer knowing.
     freed: usize,
-    /// When what was written last arrives.
+    /// Time of arrival of the last written byte.
     latest: u64,
-    /// When the end arrives.
+    /// Time of arrival of the end.
     fin: Option<u64>,
     fin_arrived: bool,
-    /// The reader was told of the end, or of a reset.
+    /// The reader has seen the end, or a reset.
     end_told: bool,
-    /// What is written is lost, without a word.
+    /// Everything that is written is lost silently.
     dead: bool,
     /// A reset has reached the reader.
     pub reset: bool,
@@ -46,7 +47,7 @@ pub struct Link {
     pub reader_gone: bool,
     /// The writer has shut down its half.
     pub shut_down: bool,
-    /// The frames that were put on the link, and those that the reader has taken off.
+    /// The frames that were written to the link, and those that were read from it.
     pub sent: Tap,
     pub read: Tap,
 }
@@ -73,53 +74,53 @@ impl Link {
         }
     }
 
-    /// How much may be written now.
+    /// Returns the number of bytes that can be written now.
     pub fn room(&self) -> usize {
         self.habits.capacity.saturating_sub(self.bytes.len() + self.freed)
     }
 
-    /// Whether the writer can go on: it would be woken, or told of a reset.
+    /// Returns whether the writer would be woken, or sees a reset.
     pub fn is_writable(&self) -> bool {
         self.broken || self.room() >= self.habits.low_water.max(1)
     }
 
-    /// Whether a read does not wait.
+    /// Returns whether a read does not wait.
     pub const fn is_ready(&self) -> bool {
         self.readable > 0 || self.fin_arrived || self.reset
     }
 
-    /// Whether there is something that the reader does not know.
+    /// Returns whether there is something that the reader does not know.
     pub const fn is_readable(&self) -> bool {
         self.readable > 0 || (self.fin_arrived || self.reset) && !self.end_told
     }
 
-    /// How many bytes can be read.
+    /// Returns the number of bytes that can be read.
     pub const fn readable(&self) -> usize {
         self.readable
     }
 
-    /// Whether the end of the stream, or a reset, has arrived.
+    /// Returns whether the end of the stream, or a reset, has arrived.
     pub const fn has_ended(&self) -> bool {
         self.fin_arrived || self.reset
     }
 
-    /// Whether the reader knows of the end, or of a reset.
+    /// Returns whether the reader has seen the end, or a reset.
     pub const fn knows_end(&self) -> bool {
         self.end_told
     }
 
-    /// The reader is told of the end, or of a reset.
+    /// Records that the reader has seen the end, or a reset.
     pub const fn tell_end(&mut self) {
         self.end_told = true;
     }
 
-    /// When something written now arrives.
+    /// Returns the time of arrival of something that is written now.
     pub fn arrival(&mut self, now: u64, jitter: u64) -> u64 {
         self.latest = self.latest.max(now + self.habits.latency + jitter);
         self.latest
     }
 
-    /// Takes bytes, for which there is room; gives when they arrive.
+    /// Writes bytes, for which there must be space. Returns their time of arrival.
     pub fn write(&mut self, now: u64, jitter: u64, bytes: &[u8]) -> Option<u64> {
         self.sent.take(now, bytes);
         self.bytes.extend(bytes);
@@ -131,7 +132,7 @@ impl Link {
         Some(at)
     }
 
-    /// The writer has no more to say; gives when the reader hears of it.
+    /// Ends the writer's half. Returns the time at which the reader sees the end.
     pub fn finish(&mut self, now: u64, jitter: u64) -> Option<u64> {
         if self.dead || self.fin.is_some() {
             return None;
@@ -141,7 +142,7 @@ impl Link {
         Some(at)
     }
 
-    /// What is due arrives: how many bytes, and whether the end is among it.
+    /// Delivers what is due. Returns the number of bytes, and whether the end is among them.
     pub fn arrive(&mut self, now: u64) -> (usize, bool) {
         let mut len = 0;
         while let Some((_, more)) = self.arrivals.front().copied().filter(|(at, _)| *at <= now) {
@@ -152,14 +153,14 @@ impl Link {
         let ended = !self.fin_arrived && self.fin.is_some_and(|at| at <= now);
         self.fin_arrived |= ended;
         if self.reader_gone {
-            // Nobody learns of room there: the writer is told of a reset.
+            // The reader is gone, so the writer gets no more space. It will see a reset.
             self.bytes.drain(..len);
             (self.readable, self.freed) = (0, self.freed + len);
         }
         (len, ended)
     }
 
-    /// Reads what has arrived, as far as there is space.
+    /// Reads bytes that have arrived into `space`. Returns their number.
     pub fn read(&mut self, now: u64, space: &mut [u8]) -> usize {
         let len = self.readable.min(space.len());
         let (first, second) = self.bytes.as_slices();
@@ -173,12 +174,12 @@ impl Link {
         len
     }
 
-    /// The writer learns what was read.
+    /// Tells the writer what was read.
     pub const fn acknowledge(&mut self) {
         self.freed = 0;
     }
 
-    /// Nothing arrives before that time.
+    /// Delays everything in flight until `until`.
     pub fn stall(&mut self, until: u64) -> Option<u64> {
         for (at, _) in &mut self.arrivals {
             *at = (*at).max(until);
@@ -190,7 +191,7 @@ impl Link {
         (!self.arrivals.is_empty() || self.fin.is_some()).then_some(until)
     }
 
-    /// Nothing arrives any more.
+    /// Loses everything in flight and everything that is written later.
     pub fn die(&mut self) {
         self.dead = true;
         self.arrivals.clear();
@@ -199,14 +200,14 @@ impl Link {
         }
     }
 
-    /// The reader is told of a reset; with `harsh` what it has not read is lost.
+    /// Delivers a reset to the reader. With `harsh` its unread bytes are lost.
     pub fn break_reader(&mut self, harsh: bool) {
         self.reset = true;
         self.arrivals.clear();
         if harsh {
             self.readable = 0;
         }
-        // Nobody learns of room there: the writer is told of a reset.
+        // The writer gets no more space. It will see a reset.
         self.freed += self.bytes.len() - self.readable;
         self.bytes.truncate(self.readable);
     }

@@ -1,6 +1,7 @@
 //! Counts the bytes that the library moves because memory grows or shrinks.
 //!
-//! The allocator counts for the whole thread. What streams and tasks of the simulation do themselves is left out.
+//! The allocator counts for the whole thread, so the counter pauses while streams and tasks of the simulation
+//! run.
 
 use std::cell::Cell;
 
@@ -8,11 +9,11 @@ use crate::heap::MOVED;
 
 thread_local! {
     static TOTAL: Cell<usize> = const { Cell::new(0) };
-    /// The count at the last change, while the library is being polled.
+    /// The allocator's count at the last change, while the library is being polled.
     static SINCE: Cell<Option<usize>> = const { Cell::new(None) };
 }
 
-/// Ends a pause, or a count.
+/// Restores the previous mode when it is dropped.
 pub struct Guard {
     counted: bool,
 }
@@ -23,7 +24,7 @@ impl Drop for Guard {
     }
 }
 
-/// Counts or pauses; gives whether it had counted before.
+/// Starts or pauses counting. Returns whether it was counting before.
 fn switch(counts: bool) -> bool {
     let before = SINCE.replace(counts.then(|| MOVED.get()));
     if let Some(since) = before {
@@ -32,17 +33,17 @@ fn switch(counts: bool) -> bool {
     before.is_some()
 }
 
-/// From here on it counts, until the guard is dropped.
+/// Counts until the guard is dropped.
 pub fn count() -> Guard {
     Guard { counted: switch(true) }
 }
 
-/// From here on it does not, until the guard is dropped.
+/// Pauses until the guard is dropped.
 pub fn pause() -> Guard {
     Guard { counted: switch(false) }
 }
 
-/// What was moved since this was asked last.
+/// Returns the number of bytes moved since the last call.
 pub fn take() -> usize {
     TOTAL.replace(0)
 }

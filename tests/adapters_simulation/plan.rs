@@ -1,18 +1,18 @@
-//! What an application is going to do.
+//! The plan of an application: its actions, its answers, and how it ends.
 
 use crate::driver::{Ask, Reading, Way};
 use crate::support::cuts::Xorshift;
 
-/// One thing that an application does.
+/// One action of an application.
 #[derive(Clone, Debug)]
 pub enum Item {
     Send(Way, usize),
-    /// A message in pieces of these lengths.
+    /// A message in fragments of these lengths.
     Fragments(Vec<usize>),
     Ask(Ask),
-    /// It is busy for so long, and calls nothing.
+    /// The application is busy for this long, and calls nothing.
     Sleep(u64),
-    /// It takes its WebSocket apart and puts it together again.
+    /// The application takes its WebSocket apart and continues from the parts.
     Reassemble,
 }
 
@@ -21,33 +21,33 @@ pub enum Item {
 pub enum Ending {
     Close(Option<u16>, &'static str),
     SinkClose,
-    /// It waits for its group to be closed, or for its peer.
+    /// Waits until its group is closed, or until the peer closes.
     Wait,
-    /// It drops what it has, without a word.
+    /// Drops its WebSocket without a Close.
     Abandon,
 }
 
-/// What an application does.
+/// The plan of an application.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    /// What it does, and how long it receives, or waits, before.
+    /// The actions, each after a time of receiving or waiting.
     pub items: Vec<(u64, Item)>,
     pub readings: Vec<Reading>,
-    /// Of a hundred messages, so many are answered.
+    /// Percentage of messages that are answered.
     pub answers: usize,
-    /// Of a hundred calls, so many are dropped before they return.
+    /// Percentage of calls that are dropped before they return.
     pub drops: usize,
     pub ending: Ending,
-    /// The half that sends is kept until the other one is over.
+    /// The writer is kept until the reader has ended.
     pub keeps_writer: bool,
-    /// When the half that receives is dropped.
+    /// Time at which the reader is dropped.
     pub drops_reader: Option<u64>,
-    /// How often and for how long the half that receives does something else.
+    /// Interval and duration of pauses of the reader.
     pub reader_rests: Option<(u64, u64)>,
     pub seed: u64,
 }
 
-/// The length of a message, mostly a short one.
+/// Returns the length of a message, usually a short one.
 pub fn length(random: &mut Xorshift) -> usize {
     match random.below(100) {
         0 => 60_000 + random.below(10_000),

@@ -1,58 +1,59 @@
-//! What is known of one end while a run goes on: which calls are pending, when the peer was last alive, how it ended.
+//! The observations about one end during a run: pending calls, signs of life of the peer, closing, and the
+//! outcome.
 
 use hybi::Outcome;
 
-/// So much is read ahead by calls that send and have to wait.
+/// Maximum number of bytes that waiting sends read ahead.
 const MOST_READ_AHEAD: u64 = 64 << 10;
 
-/// What an application was promised by the configuration of its end; times in nanoseconds.
+/// The promises of an end's configuration. Times are in nanoseconds.
 #[derive(Clone, Copy, Debug)]
 pub struct Promise {
     pub ping: Option<u64>,
     pub pong: Option<u64>,
     pub idle: Option<u64>,
     pub close: u64,
-    /// How long a client waits for the end of the stream once both Closes have passed.
+    /// Time that a client waits for the end of the stream after both Closes.
     pub end: Option<u64>,
     pub high_water: usize,
 }
 
-/// A call of the library that has not returned.
+/// A pending call of the library.
 #[derive(Clone, Copy, Debug)]
 pub struct Call {
     pub kind: CallKind,
     pub since: u64,
     pub task: usize,
-    /// How many bytes had been read when it began.
+    /// Number of bytes that had been read when the call began.
     pub read: u64,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum CallKind {
-    /// It waits for something from the peer, and writes what is queued.
+    /// A call that waits for the peer, and writes the queue.
     Receive,
-    /// It waits until something is written, or until there is room in the queue.
+    /// A call that waits until its data is written, or until the queue has space.
     Send,
 }
 
-/// How the calls of an end are made.
+/// The form in which an end calls the library.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Shape {
-    /// In one task.
+    /// A whole WebSocket in one task.
     Whole,
-    /// Our halves, in two tasks.
+    /// The crate's halves, in two tasks.
     Halves,
     /// The halves of `futures_util`, in two tasks.
     FuturesHalves,
-    /// The end is no WebSocket of the library.
+    /// A scripted peer without a WebSocket of the library.
     Scripted,
 }
 
-/// How the application has learnt that the connection is over.
+/// How the application has learned that the connection is over.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub enum Told {
     Outcome(Outcome),
-    /// There is no outcome, but the end of all messages.
+    /// The end of all messages, without an outcome.
     End,
 }
 
@@ -60,61 +61,62 @@ pub enum Told {
 pub struct Record {
     pub shape: Shape,
     pub promise: Promise,
-    /// Those of the task or thread that receives, and of those that send where there are several.
+    /// Pending calls: of the receiving task or thread first, then of the sending ones.
     pub calls: [Option<Call>; 3],
     attentive_since: Option<u64>,
     attentive: u64,
-    /// When a byte of the peer's last arrived.
+    /// Time of arrival of the peer's last byte.
     pub life: u64,
-    /// For how long the end had been attentive then.
+    /// Attentive time of the end at that moment.
     pub life_mark: u64,
-    /// When a call first followed one that handed something to the application: it counts as of then, which may be
-    /// late and is never early.
+    /// Time of the first call after one that delivered something. The library counts the traffic as of then,
+    /// which may be late and is never early.
     pub heard: u64,
     pub hears: bool,
-    /// When a write last went on that had found no room.
+    /// Time of the last write that progressed after the stream was full.
     pub progress: Option<u64>,
     pub progress_mark: u64,
-    /// For how long the end had been attentive when a Ping was first written after the peer's last byte.
+    /// Attentive time at which the first Ping after the peer's last byte was written.
     pub pinged: Option<u64>,
-    /// When closing began, from either side, and for how long the end had been attentive then.
+    /// Time at which closing began from either side, and the attentive time then.
     pub closing: Option<(u64, u64)>,
     pub closing_exact: bool,
-    /// The application has closed it, or its group was closed.
+    /// The application has closed the connection, or its group was closed.
     pub told_to_close: bool,
-    /// Its group was closed, which a call that receives learns when it waits.
+    /// The group was closed, which a waiting receiver notices.
     pub group_closed: bool,
-    /// How many bytes were read while calls that send were pending, since one that receives was.
+    /// Number of bytes read during sends since the last receive.
     read_ahead: u64,
-    /// It was as much as there is room for: who does not receive may then give up a peer that lives.
+    /// The read-ahead limit was reached. Without a receive the library may then give up a living peer.
     pub was_full: bool,
-    /// When it was last taken apart: its clock goes on from the latest thing that had happened, so timers may be late.
+    /// Time of the last reassembly. The clock continues from the latest event before it, so timers may be late.
     pub reassembled: u64,
     pub reassembled_mark: u64,
-    /// When such a call last read something, which may have been data for all that it knows.
+    /// Time at which a send last read something, which the library may take for data.
     pub ahead_at: u64,
-    /// Nobody has received it. It counts once more when it is, which may be late and is never early.
+    /// Input was read ahead and not received. It counts again when it is received, which may be late and is never
+    /// early.
     has_ahead: bool,
     pub told: Option<(u64, Told)>,
-    /// A call that sends, or flushes, has said that something will not be written.
+    /// A send or flush has reported that something will not be written.
     pub loss_told: bool,
-    /// What `dropped` gives at the end, where it can be asked.
+    /// The value of `dropped` at the end, if it is available.
     pub dropped: Option<u64>,
     pub round_trip: bool,
-    /// An I/O error was told.
+    /// An I/O error was reported.
     pub io_error: bool,
-    /// The application has dropped its end, or the half that receives, before the connection was over.
+    /// The application dropped its end, or the reader, before the connection was over.
     pub abandoned: bool,
-    /// A message in fragments was begun, and will not be ended.
+    /// A fragmented message was begun, and will not be finished.
     pub message_open: bool,
-    /// So many of its tasks are not over.
+    /// Number of tasks that have not ended.
     pub tasks: usize,
-    /// The half that receives is gone, where there are two.
+    /// The reader was dropped, if there are two halves.
     pub reader_gone: bool,
     pub writer_gone: bool,
-    /// The half that receives does something else from time to time.
+    /// The reader pauses from time to time.
     pub rests: bool,
-    /// The last call that sends has written all that was accepted.
+    /// The last send has written everything that was accepted.
     pub flushed: bool,
 }
 
@@ -158,21 +160,21 @@ impl Record {
         }
     }
 
-    /// Whether a call is pending that must look after the timers and the peer.
+    /// Returns whether a pending call must look after the timers and the peer.
     fn is_attentive(&self) -> bool {
         match self.shape {
-            // The half that receives runs the timers.
+            // The reader runs the timers.
             Shape::Halves => self.calls[0].is_some(),
             _ => self.calls.iter().any(Option::is_some),
         }
     }
 
-    /// A call begins, returns, or is dropped.
+    /// Records that a call begins, returns, or is dropped.
     pub fn set_call(&mut self, now: u64, slot: usize, call: Option<Call>) {
         self.calls[slot] = call;
         if let Some(call) = call.filter(|_| self.hears) {
             self.heard = now;
-            // A call that sends may find no reason to look at the clock.
+            // A send may have no reason to read the clock.
             self.hears = call.kind != CallKind::Receive;
         }
         if call.is_some_and(|call| call.kind == CallKind::Receive) && self.has_ahead {
@@ -188,31 +190,31 @@ impl Record {
         }
     }
 
-    /// For how long in all a call has been pending that looks after the timers.
+    /// Returns the total time during which a call that runs timers was pending.
     pub fn attentive(&self, now: u64) -> u64 {
         self.attentive + self.attentive_since.map_or(0, |since| now - since)
     }
 
-    /// Bytes of the peer's have arrived.
+    /// Records that bytes of the peer have arrived.
     pub fn arrived(&mut self, now: u64) {
         (self.life, self.life_mark) = (now, self.attentive(now));
         (self.progress, self.pinged) = (None, None);
     }
 
-    /// Bytes of the peer's were read, which may have waited for some time.
+    /// Records that bytes of the peer were read. They may have arrived earlier.
     pub fn read(&mut self, now: u64) {
         self.life_mark = self.attentive(now);
         if self.calls.iter().flatten().any(|call| call.kind == CallKind::Send) {
             (self.ahead_at, self.has_ahead) = (now, true);
-            // It may hold the Pongs to all that was written before.
+            // The bytes may contain the Pongs for all Pings before.
             self.pinged = None;
         } else {
-            // What was read ahead has been taken before.
+            // Earlier input that was read ahead was consumed before.
             self.has_ahead = false;
         }
     }
 
-    /// A call is over, while which so many bytes were read.
+    /// Records that a call has ended during which this many bytes were read.
     pub fn read_ahead_by(&mut self, kind: CallKind, bytes: u64) {
         if kind == CallKind::Send {
             self.read_ahead += bytes;
@@ -222,8 +224,8 @@ impl Record {
         }
     }
 
-    /// Bytes were written, and a Ping among them; `blocked` says that the write before had found no room, and `shows` that
-    /// the library sees that it goes on.
+    /// Records a write, and whether it contained a Ping. `blocked` means that the write before found the stream
+    /// full. `shows` means that the library can see the progress.
     pub fn wrote(&mut self, now: u64, blocked: bool, shows: bool, pings: bool) {
         let attentive = self.attentive(now);
         if blocked {
@@ -237,7 +239,7 @@ impl Record {
         }
     }
 
-    /// Closing begins, unless it has. It may have begun some time ago, where that is not `exact`.
+    /// Records that closing begins, unless it has begun. Without `exact` it may have begun earlier.
     pub fn closes(&mut self, now: u64, exact: bool) {
         let attentive = self.attentive(now);
         if self.closing.is_none() {
@@ -245,11 +247,11 @@ impl Record {
         }
     }
 
-    /// The application learns that the connection is over; whether that is new.
+    /// Records that the application learns of the end. Returns whether that is new.
     pub fn tell(&mut self, now: u64, told: Told) -> bool {
         let since = match self.told {
             None => now,
-            // How it ended is asked for when it is known that it has.
+            // The application asks for the outcome after it has learned of the end.
             Some((since, Told::End)) if told != Told::End => since,
             Some(_) => return false,
         };
@@ -257,12 +259,12 @@ impl Record {
         true
     }
 
-    /// Whether a call that receives is pending.
+    /// Returns whether a receiving call is pending.
     pub fn receives(&self) -> bool {
         self.calls.iter().flatten().any(|call| call.kind == CallKind::Receive)
     }
 
-    /// Whether nobody may have read for a while.
+    /// Returns whether there may have been no receiving call for a while.
     pub const fn reader_rests(&self) -> bool {
         self.rests || self.reader_gone
     }

@@ -1,4 +1,4 @@
-//! Runs a setup to its end.
+//! Runs a setup to its end, and bounds its polls, its copied bytes and its time.
 
 use std::rc::Rc;
 
@@ -16,15 +16,16 @@ use crate::support::cuts::Xorshift;
 use crate::tally::Tally;
 use crate::world::{World, fail};
 
-/// No run has more polls than this without any byte being moved or any time passing.
+/// Maximum number of polls of a run without a moved byte or passing time.
 const MOST_IDLE_POLLS: u64 = 2000;
-/// So many polls a run may have, and so many more for each thing that happens, and one for a hundred bytes that are moved.
+/// Bound on the polls of a run: a constant, a number for each event, and one for each hundred moved bytes.
 const MOST_POLLS: u64 = 300;
 const MOST_POLLS_EACH: u64 = 5;
-/// So many bytes may be copied because memory grows or shrinks, and so many more for each that is moved.
+/// Bound on the bytes that are copied because memory grows or shrinks: a constant, and a number for each moved
+/// byte.
 const MOST_COPIED: u64 = 1 << 20;
 const MOST_COPIED_EACH: u64 = 4;
-/// No run lasts longer than this.
+/// Maximum virtual time of a run.
 const MOST_TIME: u64 = 600 * SECOND;
 
 struct Run {
@@ -34,11 +35,11 @@ struct Run {
     codes: [Option<u16>; 2],
     random: Xorshift,
     setup: Setup,
-    /// Polls, things that happened, and bytes that were moved.
+    /// Numbers of polls, events, and moved bytes.
     counts: [u64; 3],
 }
 
-/// Runs what a seed stands for.
+/// Runs a seed.
 pub fn run(seed: u64, trace: bool) -> Tally {
     let setup = setup::setup(seed);
     if trace {
@@ -49,7 +50,7 @@ pub fn run(seed: u64, trace: bool) -> Tally {
     run.go_on_to_the_end();
     run.world.check_end();
     let tally = run.tally();
-    // The streams hold the world, and wakers of the library hold streams.
+    // The streams own the world, and wakers of the library own streams, so both are released here.
     run.tasks.clear();
     run.world.wakes.clear();
     tally
@@ -146,7 +147,7 @@ impl Run {
                 if self.world.clock.now() > MOST_TIME {
                     fail!("7 no end", "the run does not end");
                 }
-                // A wake-up that was held back is no reason of its own.
+                // A delayed wakeup does not count as an event.
                 happened += u64::from(!matches!(due, Due::Wake(_)));
                 self.happen(due);
                 idle_polls = 0;
@@ -182,7 +183,7 @@ impl Run {
         }
     }
 
-    /// Wake-ups reach their tasks, or are held back.
+    /// Delivers wakeups to their tasks, or delays them.
     fn take_woken(&mut self) {
         for (task, poll) in self.world.wakes.take_woken() {
             let known = &mut self.tasks[task];

@@ -1,6 +1,6 @@
-//! Peers that are no WebSocket of the library: what they read, what they say and whether they end is a script.
+//! Scripted peers: a script says what they read, what they send, and whether they end.
 //!
-//! Their frames are right, so nothing but their pace is to be told of them. A peer that goes on for longer than
+//! Their frames are valid, so only their pace can be a problem. A peer that lives longer than
 //! [`OVER`](crate::script::OVER) drops its stream.
 
 use std::pin::Pin;
@@ -15,10 +15,10 @@ use crate::journal::{self, Fate};
 use crate::setup::LAST;
 use crate::stream::SimStream;
 
-/// By then every connection of the library has ended.
+/// Time by which every connection of the library must have ended.
 const OVER: u64 = LAST + 30 * SECOND;
 
-/// So many Pings a peer sends in all.
+/// Maximum number of Pings that a peer sends.
 const MOST_PINGS: usize = 2000;
 
 /// How a peer reads.
@@ -26,39 +26,39 @@ const MOST_PINGS: usize = 2000;
 pub enum Reads {
     Everything,
     Nothing,
-    /// So many bytes at once, and then nothing for so long.
+    /// Reads this many bytes at once, and then nothing for this time.
     Some(usize, u64),
 }
 
-/// What a peer says.
+/// What a peer sends.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Says {
     Nothing,
-    /// It answers Pings and the Close.
+    /// Answers Pings and the Close.
     Answers,
-    /// So many bytes of a message at once, and then nothing for so long; the answers are somewhere between.
+    /// Sends this many bytes of a message at once, then nothing for this time. Answers are sent in between.
     Trickle(usize, u64),
-    /// So many Pings at once, each so often.
+    /// Sends this many Pings at once, at this interval.
     Pings(usize, u64),
-    /// A message each so often.
+    /// Sends a message at this interval.
     Messages(u64),
 }
 
-/// What a peer does.
+/// The script of a peer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Script {
     pub reads: Reads,
     pub says: Says,
-    /// From then on it neither reads nor writes, and its stream stays open.
+    /// From this time on the peer neither reads nor writes, and keeps its stream open.
     pub gone_from: u64,
-    /// It says nothing more from then on and ends its half of the stream, without a Close.
+    /// At this time the peer ends its half of the stream without a Close.
     pub half_closes_at: u64,
-    /// It ends its stream once both Closes have crossed.
+    /// The peer ends its stream after both Closes.
     pub ends: bool,
 }
 
 impl Script {
-    /// Whether what it is asked is answered at once.
+    /// Returns whether the peer answers at once.
     pub const fn answers_at_once(&self) -> bool {
         matches!(self.reads, Reads::Everything)
             && matches!(self.says, Says::Answers | Says::Pings(..) | Says::Messages(_))
@@ -72,10 +72,10 @@ struct Peer {
     connection: Connection,
     inbox: Inbox,
     script: Script,
-    /// When it reads next, and when it says something next.
+    /// The times of the next read and of the next send.
     reads_at: u64,
     says_at: u64,
-    /// What it may write now.
+    /// Number of bytes that may be written now.
     allowance: usize,
     said: usize,
     shut_down: bool,
@@ -98,7 +98,7 @@ pub async fn play(mut task: Task, making: Making, script: Script) {
 }
 
 impl Peer {
-    /// Does what it can do now; ready when it is over.
+    /// Does everything that is possible now. Returns ready when the peer has ended.
     fn poll(&mut self, task: &mut Task, cx: &mut Context<'_>) -> Poll<()> {
         let now = task.now();
         if now >= OVER {
@@ -125,7 +125,7 @@ impl Peer {
         Poll::Pending
     }
 
-    /// Queues what it has to say now.
+    /// Queues what is due to be sent.
     fn say(&mut self, task: &mut Task, now: u64) {
         if now < self.says_at {
             return;
@@ -143,7 +143,7 @@ impl Peer {
                 let count = count.min(MOST_PINGS - self.said);
                 for _ in 0..count {
                     self.said += 1;
-                    // Only so many wait: a connection that is closing takes none.
+                    // Only a few Pings are queued, and a closing connection accepts none.
                     let _ = self.connection.ping(Instant::ZERO, format!("{}", self.said).as_bytes());
                 }
                 (self.says_at, self.allowance) = (now + pause, usize::MAX);
@@ -169,7 +169,7 @@ impl Peer {
         }
     }
 
-    /// Reads what it wants to read; whether the stream is over.
+    /// Reads as the script says. Returns whether the stream has ended.
     fn read(&mut self, now: u64, cx: &mut Context<'_>) -> bool {
         let (most, pause) = match self.script.reads {
             Reads::Everything => (usize::MAX, 0),
@@ -190,7 +190,7 @@ impl Peer {
                 Poll::Ready(Err(error)) if error.kind() == std::io::ErrorKind::Interrupted => {}
                 Poll::Ready(_) => return true,
             }
-            // What it hears is of no interest, but it is answered.
+            // The peer discards events. Its connection answers them.
             while let Some(Event::Closed(_) | _) = self
                 .connection
                 .poll_event(Instant::ZERO, &mut self.inbox)
@@ -201,7 +201,7 @@ impl Peer {
         false
     }
 
-    /// Writes what it may.
+    /// Writes as many bytes as the script allows.
     fn write(&mut self, cx: &mut Context<'_>) {
         while self.allowance > 0 {
             let mut pieces = [&[][..]];
@@ -234,7 +234,7 @@ impl Peer {
     }
 }
 
-/// Draws a script.
+/// Draws a random script.
 pub fn draw(mut below: impl FnMut(u64) -> u64) -> Script {
     let reads = match below(6) {
         0 => Reads::Nothing,

@@ -1,4 +1,4 @@
-//! What a run is like, by chance: configurations, streams, the network, and what the applications do.
+//! The random setup of a run: configurations, streams, the network, and the plans of the applications.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use crate::stream::Manner;
 use crate::support::cuts::Xorshift;
 use crate::world::Weather;
 
-/// All that a run is.
+/// The setup of a run.
 #[derive(Clone, Debug)]
 pub struct Setup {
     pub habits: Habits,
@@ -25,7 +25,7 @@ pub struct Setup {
     pub ends: [End; 2],
 }
 
-/// One end of it.
+/// One end of a run.
 #[derive(Clone, Debug)]
 pub struct End {
     pub shape: Shape,
@@ -33,13 +33,13 @@ pub struct End {
     pub promise: Promise,
     pub making: Making,
     pub plan: Plan,
-    /// When its group is closed, and with what code.
+    /// The time at which its group is closed, and the code.
     pub group: Option<(u64, Option<u16>)>,
-    /// What it does, where it is no WebSocket of the library.
+    /// The script, for a scripted peer.
     pub script: Option<Script>,
 }
 
-/// Draws from chance.
+/// A source of random choices.
 struct Draw(Xorshift);
 
 impl Draw {
@@ -47,7 +47,7 @@ impl Draw {
         self.0.below(bound)
     }
 
-    /// One in so many times.
+    /// Returns true once in `times` times.
     fn one_in(&mut self, times: usize) -> bool {
         self.0.below(times) == 0
     }
@@ -56,7 +56,7 @@ impl Draw {
         of[self.0.below(of.len())].clone()
     }
 
-    /// A time between two.
+    /// Returns a time between two.
     fn time(&mut self, from: u64, to: u64) -> u64 {
         from + self.0.next() % (to - from)
     }
@@ -152,7 +152,7 @@ impl Draw {
         }
     }
 
-    /// What an application does; `busy` for how many things at most.
+    /// Returns the plan of an application.
     fn plan(&mut self, shape: Shape) -> Plan {
         let count = self.one_of(&[0, 3, 10, 25]);
         let gaps = self.one_of(&[0, 10 * MS, 200 * MS, 2 * SECOND]);
@@ -190,7 +190,7 @@ impl Draw {
         }
     }
 
-    /// How messages are compressed, if they are.
+    /// Returns the parameters of compression, in some runs.
     fn deflate(&mut self) -> Option<DeflateParams> {
         self.one_in(8).then(|| DeflateParams {
             server_no_context_takeover: self.one_in(2),
@@ -200,7 +200,7 @@ impl Draw {
     }
 }
 
-/// The time by which every end closes, if it has not before.
+/// Time by which every end closes.
 pub const LAST: u64 = 40 * SECOND;
 
 pub fn setup(seed: u64) -> Setup {
@@ -219,7 +219,7 @@ pub fn setup(seed: u64) -> Setup {
         let shape = match draw.below(5) {
             0 | 1 => Shape::Whole,
             2 | 3 => Shape::Halves,
-            // The halves of `futures_util` give messages, and no chunks.
+            // The halves of `futures_util` return messages, and no chunks.
             _ => Shape::FuturesHalves,
         };
         let (mut promise, manner) = (draw.promise(), draw.manner());
@@ -229,7 +229,7 @@ pub fn setup(seed: u64) -> Setup {
         let making = draw.making(shape, role, &promise, deflate);
         let mut plan = draw.plan(shape);
         if manner.lazy > 0 && shape == Shape::Whole {
-            // What such a stream holds back, and a call that was dropped has not flushed, is not to be forgotten.
+            // Such a stream holds bytes back, and a dropped call has not flushed them. Extra flushes write them.
             let mut items = Vec::new();
             for item in plan.items {
                 items.push(item);
@@ -240,7 +240,7 @@ pub fn setup(seed: u64) -> Setup {
             plan.items = items;
         }
         if making.delivery == Delivery::Chunks {
-            // Chunks are no messages: the methods that give messages pass them over.
+            // Methods that return messages skip chunks.
             plan.readings = vec![Reading::Next];
         }
         let code = draw.one_of(&[Some(1001), Some(1000), Some(4000), None]);
@@ -252,7 +252,7 @@ pub fn setup(seed: u64) -> Setup {
     let lies_at = draw.0.next() % 60;
     if draw.one_in(40) {
         ends[0].manner.lies_at = Some(lies_at);
-        // After a failure nobody knows how much was written, and taken apart nobody knows of the failure.
+        // After a failed write the number of written bytes is unknown, and reassembly would lose the failure.
         ends[0].plan.items.retain(|(_, item)| !matches!(item, Item::Reassemble));
     }
     if draw.one_in(6) {
@@ -280,7 +280,7 @@ fn weather(draw: &mut Draw) -> Weather {
     weather
 }
 
-/// The code that a group is closed with.
+/// Returns the code with which a group is closed.
 pub fn code(code: Option<u16>) -> Option<CloseCode> {
     code.map(CloseCode::new)
 }

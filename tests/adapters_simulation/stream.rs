@@ -1,8 +1,8 @@
-//! The stream of one end: what the library reads and writes.
+//! The stream of one end, which the library reads and writes.
 //!
-//! A stream wakes only whoever asked last for a direction, as sockets do. Its manner says how else it behaves: short
-//! reads and writes, calls that wait for nothing, vectored or not, bytes that are held back until a flush, and the
-//! records of OpenSSL, which must be offered again until they are written.
+//! A stream wakes only the last task that waited for a direction, as sockets do. Its [`Manner`] says how it
+//! behaves otherwise: short reads and writes, waits without a reason, vectored writes or not, bytes that are held
+//! back until a flush, and records as in OpenSSL, which must be offered again until they are written.
 
 use std::io::{self, ErrorKind, IoSlice};
 use std::pin::Pin;
@@ -15,56 +15,57 @@ use crate::clock::Due;
 use crate::meter;
 use crate::world::{World, fail};
 
-/// The directions of a stream, as those who wait for it are kept.
+/// Indices of the two directions.
 pub const READ: usize = 0;
 pub const WRITE: usize = 1;
 
-/// The most bytes of a record.
+/// Maximum number of bytes of a record.
 const RECORD: usize = 16 << 10;
 
-/// How a stream behaves.
+/// The behaviour of a stream.
 #[derive(Clone, Debug)]
 pub struct Manner {
-    /// The most bytes of one read, and of one write.
+    /// Maximum number of bytes of one read, and of one write.
     pub piece: [usize; 2],
-    /// Of a hundred calls, so many wait though they need not, for at most so long.
+    /// Percentage of calls that wait without a reason, and for at most how long.
     pub hesitates: usize,
     pub hesitation: u64,
-    /// It takes several slices at once.
+    /// Vectored writes are supported.
     pub vectored: bool,
-    /// It takes a record before it knows that there is room, and wants to be offered the same again.
+    /// The stream takes a record before it knows that it can send it, and requires the same bytes in the next
+    /// write.
     pub keeps: bool,
-    /// Up to so many bytes are held back until they are flushed.
+    /// Number of bytes that may be held back until a flush.
     pub lazy: usize,
-    /// Of a thousand calls, so many are interrupted.
+    /// Number of interrupted calls in a thousand.
     pub interrupts: usize,
-    /// This call claims to have moved more bytes than there were.
+    /// This call reports more bytes than it moved.
     pub lies_at: Option<u64>,
 }
 
 impl Manner {
-    /// Whether what arrives, and what the link takes, is seen at once.
+    /// Returns whether the library sees at once what arrives and what the link takes.
     pub const fn hides_nothing(&self) -> bool {
         self.hesitates == 0 && !self.keeps && self.lazy == 0
     }
 }
 
-/// What a stream knows.
+/// The state of a stream.
 #[derive(Debug)]
 pub struct State {
     pub manner: Manner,
     pub hesitating: [bool; 2],
-    /// A record that waits, and how much of it is on the link.
+    /// A record that waits, and the number of its bytes on the link.
     kept: Option<(Vec<u8>, usize)>,
     held_back: Vec<u8>,
     pub handles: usize,
     shut_down: bool,
-    /// The last write found no room.
+    /// The last write found the stream full.
     pub blocked: bool,
-    /// Calls so far, and bytes that they moved.
+    /// Number of calls, and of bytes that they moved.
     pub calls: u64,
     pub moved: u64,
-    /// A lie was told.
+    /// A wrong count was reported.
     pub lied: bool,
 }
 
@@ -85,7 +86,7 @@ impl State {
     }
 }
 
-/// A handle to the stream of one end. The stream is closed when the last one is dropped.
+/// A handle to the stream of one end. The stream is closed when the last handle is dropped.
 pub struct SimStream {
     world: Rc<World>,
     end: usize,
@@ -103,7 +104,7 @@ impl SimStream {
         Poll::Pending
     }
 
-    /// What every call does first: it may wait for no reason.
+    /// Begins a call, which may wait without a reason.
     fn call(&self, way: usize, cx: &Context<'_>) -> Poll<()> {
         let world = &*self.world;
         let stream = &mut *world.streams[self.end].borrow_mut();
@@ -121,31 +122,31 @@ impl SimStream {
         Poll::Ready(())
     }
 
-    /// Whether a call that moves bytes is interrupted. The trait forbids it, and some streams do it.
+    /// Returns an error if the call is interrupted. The trait forbids this, but some streams do it.
     fn interrupt(&self) -> io::Result<()> {
         let interrupts = self.world.streams[self.end].borrow().manner.interrupts;
         if self.world.chance(interrupts, 1000) { Err(ErrorKind::Interrupted.into()) } else { Ok(()) }
     }
 
-    /// How many bytes one call moves at most.
+    /// Returns the maximum number of bytes of one call.
     fn piece(&self, way: usize) -> usize {
         let most = self.world.streams[self.end].borrow().manner.piece[way];
         if most < usize::MAX { 1 + self.world.below(most as u64) as usize } else { most }
     }
 
-    /// The number of bytes to report: a stream that lies claims more than it was given.
+    /// Returns the number of bytes to report. A stream that lies reports more than it was given.
     fn report(&self, moved: usize, given: usize) -> usize {
         let stream = &mut *self.world.streams[self.end].borrow_mut();
         stream.moved += moved as u64;
         if stream.manner.lies_at.is_some_and(|call| call <= stream.calls) && !stream.lied {
             stream.lied = true;
-            // More than all slices together: a smaller lie nobody can see.
+            // The count exceeds all slices together. A smaller wrong count could not be detected.
             return given + (1 << 40);
         }
         moved
     }
 
-    /// Puts bytes on the link, as far as there is room.
+    /// Puts bytes on the link, as far as there is space.
     fn put(&self, bytes: &[u8]) -> usize {
         let (world, now) = (&*self.world, self.world.clock.now());
         let mut link = world.links[self.end].borrow_mut();
@@ -161,7 +162,7 @@ impl SimStream {
         }
         let blocked = std::mem::replace(&mut world.streams[self.end].borrow_mut().blocked, len < bytes.len());
         if len > 0 {
-            // What a stream does with what it has taken before does not show.
+            // The library cannot see what a stream does later with bytes that it has taken.
             let manner = &world.streams[self.end].borrow().manner;
             let shows = !closes && !manner.keeps && manner.lazy == 0;
             world.ends[self.end].borrow_mut().wrote(now, blocked, shows, pings);
@@ -172,7 +173,7 @@ impl SimStream {
         len
     }
 
-    /// Writes what was held back; ready once it is all on the link.
+    /// Writes the bytes that were held back. Returns ready once all are on the link.
     fn put_held_back(&self, cx: &Context<'_>) -> Poll<()> {
         let held_back = std::mem::take(&mut self.world.streams[self.end].borrow_mut().held_back);
         let len = self.put(&held_back);
@@ -293,7 +294,7 @@ impl AsyncWrite for SimStream {
             let all: Vec<u8> = from.iter().flat_map(|slice| slice.iter().copied()).collect();
             return self.poll_write(cx, &all);
         }
-        // As the trait does it by default.
+        // Like the default implementation of the trait.
         let first = from.iter().find(|slice| !slice.is_empty());
         self.poll_write(cx, first.map_or(&[][..], |slice| slice))
     }

@@ -1,4 +1,4 @@
-//! How often things have happened, to see that the runs are broad.
+//! Counts how often things have happened, to show that the runs are broad.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ impl Tally {
         *self.0.entry(what).or_default() += times;
     }
 
-    /// The most of all runs.
+    /// Records the maximum over all runs.
     pub fn most(&mut self, what: &'static str, value: usize) {
         let most = self.0.entry(what).or_default();
         *most = value.max(*most);
@@ -44,11 +44,11 @@ impl Tally {
         }
     }
 
-    /// None of what can happen was left out, but for what `cannot`.
+    /// Asserts that everything has happened at least once, except `cannot`.
     pub fn is_broad(&self, cannot: &[&str]) {
         for (what, times) in &self.0 {
             let known = cannot.contains(what);
-            // A largest value may be zero: a few runs need not reallocate anything large.
+            // A maximum may be zero, because a few runs need not reallocate anything large.
             assert!(*times > 0 || known || what.starts_with("most "), "{what}: none");
         }
     }

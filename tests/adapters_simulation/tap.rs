@@ -1,34 +1,35 @@
-//! Reads the frames that pass a point of a link, to know what each end has said and heard without asking the library.
+//! Decodes the frames that pass a point of a link. It shows what each end has sent and received, without asking
+//! the library.
 
 use hybi::frame::{Header, Opcode};
 
-/// What has passed.
+/// Everything that has passed.
 #[derive(Debug, Default)]
 pub struct Tap {
-    /// The head of a handshake has not passed yet.
+    /// True until the head of the handshake has passed.
     in_head: bool,
     header: Vec<u8>,
     frame: Option<Header>,
     left: u64,
     control: Vec<u8>,
-    /// The bytes are no frames: nothing more is known.
+    /// The bytes are not frames, so nothing more is known.
     pub garbled: bool,
     pub bytes: u64,
-    /// When bytes last passed.
+    /// Time at which bytes last passed.
     pub at: Option<u64>,
     /// Bytes of data frames, headers included.
     pub data_bytes: u64,
-    /// Whole messages.
+    /// Number of whole messages.
     pub messages: usize,
     pub in_message: bool,
-    /// When data last passed.
+    /// Time at which data last passed.
     pub data_at: Option<u64>,
-    /// When what has passed of Pings and Pongs.
+    /// Times and payloads of Pings and Pongs.
     pub pings: Vec<(u64, Vec<u8>)>,
     pub pongs: Vec<(u64, Vec<u8>)>,
-    /// When a Close has passed, and its body.
+    /// Time and body of the Close.
     pub close: Option<(u64, Vec<u8>)>,
-    /// Bytes that followed the Close.
+    /// Number of bytes after the Close.
     pub behind_close: u64,
 }
 
@@ -37,13 +38,13 @@ impl Tap {
         Self { in_head: skips_head, ..Self::default() }
     }
 
-    /// The code of the Close that has passed.
+    /// Returns the code of the Close that has passed.
     pub fn close_code(&self) -> Option<u16> {
         let (_, body) = self.close.as_ref()?;
         body.first_chunk().map(|code| u16::from_be_bytes(*code))
     }
 
-    /// Whether the last frame is whole.
+    /// Returns whether the last frame is complete.
     pub fn is_between_frames(&self) -> bool {
         self.header.is_empty() && self.frame.is_none()
     }

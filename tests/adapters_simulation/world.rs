@@ -1,4 +1,5 @@
-//! The world of a run: two ends, the links between their streams, what their applications have said, and the clock.
+//! The world of a run: two ends, the links between their streams, the journals of their applications, and the
+//! clock.
 
 use std::cell::{Cell, RefCell};
 use std::fmt::Display;
@@ -14,40 +15,40 @@ use crate::setup::Setup;
 use crate::stream::{self, READ, WRITE};
 use crate::support::cuts::Xorshift;
 
-/// Fails the run; the category comes first, so that a survey can count.
+/// Fails the run. The category comes first, so that a survey can count it.
 macro_rules! fail {
     ($category:literal, $($what:tt)*) => { panic!("[{}] {}", $category, format_args!($($what)*)) };
 }
 pub(crate) use fail;
 
-/// What can happen to the network.
+/// The events of the network.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Weather {
-    /// Nothing arrives any more from this time on.
+    /// From this time on nothing arrives.
     pub cut: Option<u64>,
     /// Nothing arrives between these times.
     pub stall: Option<(u64, u64)>,
-    /// The streams of both ends are reset at this time.
+    /// At this time the streams of both ends are reset.
     pub reset: Option<u64>,
-    /// A reset takes along what has arrived and was not read.
+    /// A reset discards bytes that have arrived and were not read.
     pub harsh: bool,
 }
 
 pub struct World {
     pub clock: Rc<Clock>,
     pub wakes: Arc<Wakes>,
-    /// The bytes from each end.
+    /// The bytes sent by each end.
     pub links: [RefCell<Link>; 2],
     pub streams: [RefCell<stream::State>; 2],
     pub ends: [RefCell<Record>; 2],
     /// The messages of each end.
     pub journals: [RefCell<Journal>; 2],
     pub weather: Weather,
-    /// Within what time a scripted end answers a Ping, if it does.
+    /// The time within which a scripted end answers a Ping, if it does.
     pub answers_within: [Option<u64>; 2],
     /// Messages are compressed.
     pub compresses: bool,
-    /// The network was cut, or a stream reset.
+    /// The network was cut, and a stream was reset.
     pub cut: Cell<bool>,
     pub reset: Cell<bool>,
     /// The task that is being polled.
@@ -82,7 +83,7 @@ impl World {
         })
     }
 
-    /// Prints what happens, where a run is replayed.
+    /// Prints an event when a run is replayed.
     pub fn note<T: Display>(&self, what: impl FnOnce() -> T) {
         if self.trace {
             eprintln!("{:>12.6} ms  {}", self.clock.now() as f64 / 1e6, what());
@@ -97,7 +98,7 @@ impl World {
         of > 0 && (self.below(out_of) as usize) < of
     }
 
-    /// Something is due, but for wake-ups and alarms of tasks.
+    /// Performs an event, except wakeups and alarms of tasks.
     pub fn happen(&self, due: Due) {
         let now = self.clock.now();
         match due {
@@ -145,7 +146,7 @@ impl World {
             return;
         }
         if gone {
-            // What arrives where nobody reads is answered with a reset.
+            // Bytes that arrive after the reader is gone cause a reset.
             if len > 0 {
                 self.clock.at(now + latency, Due::Reset(source));
             }
@@ -158,7 +159,7 @@ impl World {
         self.wakes.wake(end, READ);
     }
 
-    /// The stream of an end learns of a reset.
+    /// Delivers a reset to the stream of an end.
     fn reset_stream(&self, end: usize) {
         self.note(|| format!("the stream of {end} is reset"));
         if self.cut.get() {
@@ -171,7 +172,7 @@ impl World {
         self.wakes.wake(end, WRITE);
     }
 
-    /// The stream of an end is shut down.
+    /// Shuts down the stream of an end.
     pub fn finish(&self, end: usize) {
         let mut link = self.links[end].borrow_mut();
         link.shut_down = true;
@@ -182,7 +183,7 @@ impl World {
         }
     }
 
-    /// The stream of an end is dropped.
+    /// Handles the drop of an end's stream.
     pub fn close_stream(&self, end: usize) {
         self.note(|| format!("{end} drops its stream"));
         let mut link = self.links[1 - end].borrow_mut();
@@ -190,7 +191,7 @@ impl World {
         link.reader_gone = true;
         drop(link);
         if unread && !self.links[end].borrow().broken {
-            // As TCP does it: the peer of one that has not read everything is told so by a reset.
+            // As in TCP, a stream that is closed with unread input resets its peer.
             let at = self.links[end].borrow_mut().arrival(self.clock.now(), 0);
             self.clock.at(at, Due::Reset(1 - end));
         } else {
@@ -198,12 +199,12 @@ impl World {
         }
     }
 
-    /// The Close of an end is on the link as a whole.
+    /// Records that the Close of an end is completely on the link.
     pub fn close_written(&self, end: usize) {
         let now = self.clock.now();
         let code = self.links[end].borrow().sent.close_code();
         self.note(|| format!("{end} has written its Close: {code:?}"));
-        // 1011 is what follows a missing Pong, and no reason to wait for longer.
+        // Code 1011 follows a missing Pong, and is no reason to wait longer.
         if code != Some(1011) {
             self.ends[end].borrow_mut().closes(now, false);
         }

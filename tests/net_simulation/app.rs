@@ -1,4 +1,4 @@
-//! The applications at the two ends, in threads: what they do, when, and by which methods.
+//! The applications at the two ends, in threads: their actions, times and methods.
 
 use std::io::ErrorKind;
 use std::sync::Arc;
@@ -15,42 +15,42 @@ use crate::stream::SimStream;
 use crate::support::cuts::Xorshift;
 use crate::world::{MS, SECOND, Wait, fail};
 
-/// With so many messages an application answers no more of them.
+/// Number of messages after which an application answers no more of them.
 const MOST_ANSWERS: usize = 300;
 
-/// An application that calls nothing for so long has not looked after its timers.
+/// An application that makes no call for this long has not run its timers.
 const LONG_REST: u64 = 50 * MS;
 
 pub type Ws = WebSocket<SimStream>;
 
-/// What a thread has: the run, its end, and chance.
+/// The context of a thread: the run, its end, and its random numbers.
 pub struct Task {
     pub sim: Arc<Sim>,
     pub end: usize,
-    /// Which of the calls of its end are its own.
+    /// Index of this thread among the calls of its end.
     pub slot: usize,
     pub random: Xorshift,
-    /// Its stream is set not to block.
+    /// The stream is nonblocking.
     nonblocking: bool,
 }
 
-/// What messages are received through.
+/// The object that receives messages.
 pub enum In<'a> {
     Whole(&'a mut Ws),
     Half(&'a mut Reader),
 }
 
-/// What messages are sent through.
+/// The object that sends messages.
 pub enum Out<'a> {
     Whole(&'a mut Ws),
     Half(&'a Writer),
 }
 
-/// What came of a call that receives.
+/// The result of a receiving call.
 #[derive(Debug)]
 enum Got {
     Something,
-    /// A message came, and the answer in that place was sent by the means that came with it.
+    /// A message arrived, and the answer in that place was sent through the responder.
     Answered(usize, Result<(), Error>),
     Ended,
     Failed(Error),
@@ -67,7 +67,7 @@ pub fn connection(now: hybi::Instant, making: &Making) -> Connection {
     connection
 }
 
-/// A WebSocket over the stream of an end.
+/// Returns a WebSocket over the stream of an end.
 pub fn open(sim: &Arc<Sim>, end: usize, making: &Making) -> Ws {
     let now = sim.lock().instant();
     WebSocket::from_stream(SimStream::new(sim, end), connection(now, making), Inbox::empty())
@@ -112,13 +112,13 @@ impl Task {
         self.sim.lock().note(|| format!("{}: {}", self.end, what()));
     }
 
-    /// Does nothing, without a call of the library.
+    /// Waits without a call of the library.
     fn sleep_until(&self, at: u64) {
         drop(self.sim.wait(self.world(), Wait::Time, Some(at)));
     }
 
-    /// Makes a call of the library, which is registered while it is pending. A call over a stream that does not block
-    /// says what it waits for, and is made again until `until`.
+    /// Makes a call of the library, which is registered while it is pending. Over a nonblocking stream the call
+    /// returns what it waits for, and is repeated until `until`.
     fn call<T>(
         &self,
         kind: CallKind,
@@ -155,7 +155,7 @@ impl Task {
         result
     }
 
-    /// Waits for what a call could not go on without; whether the call is to be made again.
+    /// Waits for the readiness that a call needs. Returns whether to repeat the call.
     fn wait_for(&self, interest: Interest, until: Option<u64>) -> bool {
         let world = self.world();
         let now = world.now();
@@ -170,19 +170,19 @@ impl Task {
         true
     }
 
-    /// Whether nothing has failed: the stream merely does not block.
+    /// Returns whether the error only means that the stream is nonblocking.
     fn goes_on_after(&self, error: &Error) -> bool {
         self.nonblocking && would_block(error).is_some()
     }
 
-    /// Takes the lock that halves share, as the simulation knows it, while `call` sends.
+    /// Runs a sending call with the simulation's model of the lock that halves share.
     fn locked<T>(&self, halves: bool, call: impl FnOnce() -> T) -> T {
         self.sim.with_lock(self.end, halves, call)
     }
 
     // --- what is heard ---
 
-    /// Is told what was received.
+    /// Records a received event.
     fn hear(&self, event: &Event<'_>) {
         let mut world = self.world();
         let source = 1 - self.end;
@@ -214,7 +214,7 @@ impl Task {
         world.note(|| format!("{} hears {}", self.end, brief(event)));
     }
 
-    /// The application learns that the connection is over.
+    /// Records that the application has learned of the end.
     fn tell(&self, told: Told) {
         let mut world = self.world();
         let now = world.now();
@@ -225,8 +225,8 @@ impl Task {
         }
     }
 
-    /// Whether an error is explained by what has happened. A call that fails has told the application that what it
-    /// gave away may be lost.
+    /// Checks that an earlier event explains an error. A failed call also tells the application that its messages
+    /// may be lost.
     fn judge(&self, doing: &str, error: &Error) {
         self.note(|| format!("{doing}: {error:?}"));
         let mut world = self.world();
@@ -257,10 +257,11 @@ impl Task {
 
     // --- receiving ---
 
-    /// Receives once, until a time at the latest, and answers if that is the plan. Whether the connection goes on.
+    /// Receives once, until `at` at the latest, and answers if the plan says so. Returns whether the connection
+    /// continues.
     fn receive(&mut self, input: &mut In<'_>, plan: &Plan, at: Option<u64>) -> bool {
         let reading = plan.readings[self.random.below(plan.readings.len())];
-        // Two that answer each other's answers would never come to an end.
+        // Otherwise two applications would answer each other's answers endlessly.
         let few = self.world().journals[self.end].entries.len() < MOST_ANSWERS;
         let answers = self.random.below(100) < plan.answers && few;
         let (len, pause) = (length(&mut self.random), self.random.next() % (30 * MS));
@@ -362,7 +363,7 @@ impl Task {
         }
     }
 
-    /// Answers a message by the means that came with it.
+    /// Answers a message through its responder.
     fn answer(&self, responder: &mut Responder<'_, SimStream>, len: usize) -> (usize, Result<(), Error>) {
         let mut random = self.random.clone();
         let mut world = self.world();
@@ -370,7 +371,7 @@ impl Task {
         let (kind, data) = journal::message(&mut random, journal.entries.len(), len);
         let place = journal.offer(kind, data.clone());
         world.note(|| format!("{} answers with {place}, {} bytes", self.end, data.len()));
-        // It receives no more until this is sent.
+        // The end receives nothing more until this answer is sent.
         let now = world.now();
         let before = world.ends[self.end].calls[self.slot];
         let sends = before.map(|call| Call { kind: CallKind::Send, since: now, ..call });
@@ -384,7 +385,7 @@ impl Task {
         (place, sent)
     }
 
-    /// Receives until that time. Whether the connection goes on.
+    /// Receives until `at`. Returns whether the connection continues.
     fn receive_until(&mut self, input: &mut In<'_>, plan: &Plan, at: Option<u64>) -> bool {
         let mut calls = 0;
         while at.is_none_or(|at| self.now() < at) {
@@ -392,7 +393,7 @@ impl Task {
             if calls > 300_000 {
                 fail!("5 no end", "end {} receives again and again", self.end);
             }
-            // Now and then it waits in several short calls instead of in one.
+            // Sometimes the end waits in several short calls instead of one.
             let short = (self.random.below(100) < plan.short_calls)
                 .then(|| self.now() + 1 + self.random.next() % (600 * MS));
             let at = [at, short].into_iter().flatten().min();
@@ -417,7 +418,7 @@ impl Task {
         world.ends[self.end].flushed = fate == Fate::Accepted && !way.only_feeds();
     }
 
-    /// A message that this end has not sent before.
+    /// Returns a message that this end has not sent before.
     fn compose(&mut self, len: usize) -> (usize, MessageKind, Vec<u8>) {
         let random = &mut self.random;
         let mut world = self.sim.lock();
@@ -428,7 +429,7 @@ impl Task {
     }
 
     fn send(&mut self, out: &mut Out<'_>, way: Way, len: usize) -> Result<(), Error> {
-        // What would wait over a stream that does not block may have been accepted or not, but for these.
+        // Over a nonblocking stream a blocked call may have accepted the message. Feeding is unambiguous.
         let way = if self.nonblocking { Way::Feed } else { way };
         let halves = matches!(out, Out::Half(_));
         let this = &mut *self;
@@ -499,7 +500,7 @@ impl Task {
     fn close(&self, out: &mut Out<'_>, code: Option<u16>, reason: &str) -> Result<(), Error> {
         let halves = matches!(out, Out::Half(_));
         let code = code.map(CloseCode::new);
-        // It begins once the lock is free, for which it may wait long.
+        // Closing begins once the lock is free, which may take long.
         self.locked(halves, || {
             let mut world = self.world();
             let now = world.now();
@@ -516,14 +517,14 @@ impl Task {
             });
             let mut world = self.world();
             if closed.is_err() && world.now() == now {
-                // Refused: it did not begin then.
+                // The call was refused, so closing did not begin.
                 world.ends[self.end].closing = before;
             }
             closed
         })
     }
 
-    /// Writes what is queued. A WebSocket that does not block also does so as it receives.
+    /// Writes the queue. A nonblocking WebSocket also does that when it receives.
     fn flush(&self, out: &mut Out<'_>) -> Result<(), Error> {
         let Out::Whole(ws) = out else { return Ok(()) };
         self.note(|| "flushes".to_owned());
@@ -532,7 +533,7 @@ impl Task {
         flushed
     }
 
-    /// Does one thing. Whether sending goes on.
+    /// Performs one action. Returns whether sending continues.
     fn act(&mut self, out: &mut Out<'_>, item: &Item) -> bool {
         self.world().check_backlog(self.end);
         let halves = matches!(out, Out::Half(_));
@@ -567,7 +568,7 @@ impl Task {
         };
         match done {
             Ok(()) => true,
-            // It goes on with the next call.
+            // The next call continues the write.
             Err(error) if self.goes_on_after(&error) => true,
             Err(error) => {
                 self.judge("sends", &error);
@@ -576,7 +577,7 @@ impl Task {
         }
     }
 
-    /// Ends the connection, unless it waits for the other end to.
+    /// Ends the connection, unless the plan waits for the other end.
     fn end_it(&mut self, out: &mut Out<'_>, plan: &Plan) {
         let (code, reason) = match &plan.ending {
             Ending::Close(code, reason) => (*code, *reason),
@@ -589,7 +590,7 @@ impl Task {
         }
     }
 
-    /// What waits to be written is bounded: the mark, a message that passed it, and control frames.
+    /// Checks that the queue is bounded by the high-water mark, one message above it, and control frames.
     fn check_buffered(&self, ws: &Ws) {
         let world = self.world();
         let longest = world.journals[self.end].longest();
@@ -608,7 +609,7 @@ impl Task {
 }
 
 impl Sim {
-    /// Takes the lock that halves share, as the simulation knows it.
+    /// Runs a call with the simulation's model of the lock that halves share.
     fn with_lock<T>(&self, end: usize, halves: bool, call: impl FnOnce() -> T) -> T {
         if halves {
             let mut world = self.lock();
@@ -637,7 +638,7 @@ fn got_event(got: Result<Option<()>, Error>) -> Got {
     }
 }
 
-/// An application that has its WebSocket in one thread.
+/// Runs an application that has its WebSocket in one thread.
 pub fn whole(mut task: Task, mut ws: Ws, plan: &Plan) {
     let mut goes_on = true;
     for (wait, item) in &plan.items {
@@ -682,10 +683,10 @@ pub fn whole(mut task: Task, mut ws: Ws, plan: &Plan) {
     task.is_over();
 }
 
-/// A thread that sends, beside one that receives.
+/// Runs a thread that sends, beside one that receives.
 pub fn sends(mut task: Task, writer: Writer, plan: &Plan) {
     let mut goes_on = true;
-    // Of two that send, each does every other thing.
+    // Two sending threads share the actions alternately.
     for (wait, item) in plan.items.iter().skip(task.slot - 1).step_by(plan.writers) {
         task.sleep_until(task.now() + wait);
         if !task.act(&mut Out::Half(&writer), item) {
@@ -712,7 +713,7 @@ pub fn sends(mut task: Task, writer: Writer, plan: &Plan) {
     task.is_over();
 }
 
-/// The thread that receives, beside those that send.
+/// Runs the thread that receives, beside those that send.
 pub fn receives(mut task: Task, mut reader: Reader, plan: &Plan) {
     let mut goes_on = true;
     while goes_on {

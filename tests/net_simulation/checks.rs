@@ -1,5 +1,8 @@
-//! What must hold: whenever all threads wait, when an application learns how its connection ended, and when a run is
-//! over.
+//! The checks of a run: whenever all threads wait, when an application learns of its outcome, and at the end of
+//! the run.
+//!
+//! They correspond to those of `adapters_simulation/checks.rs`, with larger bounds: a blocking call notices
+//! events only from time to time. A failure begins with its category.
 
 use std::time::Duration;
 
@@ -9,21 +12,21 @@ use crate::journal::Fate;
 use crate::record::{Call, CallKind, Record, Shape};
 use crate::world::{MS, World, fail};
 
-/// How much later than promised something may happen: a call that waits looks up from time to time only, and timeouts
-/// of streams are late.
+/// Maximum delay beyond a promise. A waiting call looks up only from time to time, and timeouts of streams are
+/// late.
 const SLACK: u64 = 150 * MS;
-/// With so much read ahead, a call that sends may look for no more.
+/// Number of bytes read ahead above which a send need not look for input.
 const MOST_AHEAD: u64 = 40_000;
 
 impl World {
-    /// All threads wait: each of them for something.
+    /// Checks that each thread has a reason to wait.
     pub fn check_waiting(&mut self) {
         for end in 0..2 {
             if self.ends[end].shape == Shape::Scripted || !self.streams[end].manner.keeps_time() {
                 continue;
             }
-            // What came in an end knows for certain where it waits for more, and has read nothing ahead. The end of the
-            // stream it also learns as it reads ahead.
+            // A waiting receiver without read-ahead input knows what has arrived. It learns of the end of the
+            // stream also while reading ahead.
             let source = &self.links[1 - end];
             let decoded = self.ends[end].receives() && self.streams[end].ahead == 0;
             let closed = source.read.close.is_some() && decoded || source.knows_end();
@@ -38,7 +41,7 @@ impl World {
         }
     }
 
-    /// A call waits for something else than a stream that is ready.
+    /// Checks that a call does not wait for a stream that is ready.
     fn check_call(&self, end: usize, call: Call) {
         let (record, now) = (&self.ends[end], self.now());
         let since = |since: Option<u64>| now - since.unwrap_or(now).max(call.since);
@@ -49,7 +52,7 @@ impl World {
         let reads = reads && !self.streams[end].aborted && !self.streams[end].lied;
         let bytes = source.readable();
         let whole = record.shape == Shape::Whole;
-        // A half that sends does not read, and says when it waits for the lock.
+        // A writer does not read. It reports when it waits for the lock.
         match call.kind {
             CallKind::Receive if readable > SLACK && reads => {
                 fail!(
@@ -77,7 +80,8 @@ impl World {
         }
     }
 
-    /// A call that receives waits, and the stream can be written: all that was accepted has been.
+    /// Checks a waiting receiver whose stream can be written: everything that was accepted must have been
+    /// written.
     fn check_written(&self, end: usize) {
         let (record, out) = (&self.ends[end], &self.links[end]);
         let gone = record.closing.is_some() || record.told.is_some() || self.streams[end].lied;
@@ -90,10 +94,10 @@ impl World {
             let messages = sent.messages;
             fail!("33 fed and kept", "end {end} waits: {accepted} messages accepted, {messages} written");
         }
-        // RFC 6455 5.5.3: the newest Ping is answered, at the least.
+        // RFC 6455 5.5.3: at least the newest Ping is answered.
         let answered = |ping: &Vec<u8>| sent.pongs.iter().rev().any(|(_, pong)| pong == ping);
         match read.pings.last() {
-            // It may lie among what was read ahead, or it was read a moment ago.
+            // The Ping may be among the input that was read ahead, or was read a moment ago.
             Some((at, ping))
                 if self.now() > at + SLACK && self.streams[end].ahead == 0 && !answered(ping) =>
             {
@@ -103,7 +107,7 @@ impl World {
         }
     }
 
-    /// Nothing is later than the configuration promises.
+    /// Checks that nothing is later than the configuration promises.
     fn check_time(&self, end: usize) {
         let (now, record) = (self.now(), &self.ends[end]);
         let promise = record.promise;
@@ -117,7 +121,7 @@ impl World {
         }
         self.check_end_of_stream(end);
         if let Some((at, mark)) = record.closing {
-            // One that was taken apart counts from the latest thing that had happened.
+            // After reassembly the time counts from the latest event before it.
             let took = record.attentive(now) - mark.max(record.reassembled_mark);
             if took > promise.close + SLACK {
                 fail!(
@@ -132,7 +136,7 @@ impl World {
         }
         let broken = self.links[end].broken;
         if self.streams[end].lied {
-            // Writing has failed, which was said; what comes in is still received.
+            // Writing has failed and the failure was reported. Received messages are still delivered.
             return;
         }
         let writable = self.writable_since[end].is_some_and(|since| now > since + SLACK) && !broken;
@@ -143,7 +147,7 @@ impl World {
         } else if let Some(ping) = promise.ping {
             let pinged = sent.pings.last().map_or(0, |(at, _)| *at);
             let since = pinged.max(read.at.unwrap_or(0)).max(record.heard).max(record.reassembled);
-            // A Ping does not go into a frame that has begun.
+            // A Ping cannot be sent inside a frame that is partly written.
             if receives
                 && writable
                 && sent.is_between_frames()
@@ -160,7 +164,7 @@ impl World {
         }
     }
 
-    /// Whether the peer is a scripted one that answers each Ping before it may be given up, where that can be known.
+    /// Returns whether the peer is a scripted one that answers each Ping in time, as far as that is known.
     fn answers_in_time(&self, end: usize) -> bool {
         let Some(answers) = self.answers_within[1 - end] else { return false };
         let (stream, record) = (&self.streams[end], &self.ends[end]);
@@ -170,7 +174,7 @@ impl World {
         calm && knows && record.promise.pong.is_some_and(|pong| answers + SLACK * 2 < pong)
     }
 
-    /// What has been accepted and not been written is bounded, whichever way it was sent.
+    /// Checks that the accepted bytes that are not written yet are bounded, for all ways of sending.
     pub fn check_backlog(&self, end: usize) {
         let (record, journal) = (&self.ends[end], &self.journals[end]);
         if record.closing.is_some() || record.told.is_some() || self.reset || self.compresses {
@@ -179,7 +183,7 @@ impl World {
         let accepted = journal.entries.iter().filter(|entry| entry.fate == Fate::Accepted);
         let accepted = accepted.map(|entry| entry.data.len() as u64).sum::<u64>();
         let waits = accepted.saturating_sub(self.links[end].sent.data_bytes);
-        // The mark, the message that passed it, and what the stream holds.
+        // The high-water mark, the message that passed it, and the bytes that the stream holds.
         let held = self.streams[end].holds() as u64;
         let most = record.promise.high_water as u64 + journal.longest() as u64 + 14 + held;
         if waits > most {
@@ -187,7 +191,7 @@ impl World {
         }
     }
 
-    /// A client does not wait for long for a server that does not end the stream.
+    /// Checks that a client does not wait long for a server that does not end the stream.
     fn check_end_of_stream(&self, end: usize) {
         let (sent, read) = (&self.links[end].sent, &self.links[1 - end].read);
         let record = &self.ends[end];
@@ -206,24 +210,24 @@ impl World {
         }
     }
 
-    /// A peer from which nothing comes is given up in time.
+    /// Checks that a silent peer is given up in time.
     fn check_dead(&self, end: usize, ping: u64, pong: u64) {
         let record = &self.ends[end];
         let attentive = record.attentive(self.now());
-        // It may be closing because it was idle, behind what is not written yet.
+        // The end may be closing because it was idle, behind output that is not written yet.
         let idle = |idle| self.now() >= self.data_at(end) + idle;
         if record.promise.idle.is_some_and(idle) {
             return;
         }
-        // A stream with memory of its own takes in a Ping, and moves on, without its link showing it.
+        // A stream with a buffer of its own accepts a Ping and makes progress without showing it on the link.
         let hides = !self.streams[end].manner.hides_nothing();
         let moves = self.went_on[end] || hides;
         let more = if moves { 3 * pong } else { 0 };
         let life = record.life_mark.max(record.reassembled_mark);
         let since = match record.pinged {
-            // It is waited for from the first Ping on that was written after it had said something.
+            // The pong timeout starts with the first Ping that was written after the peer's last byte.
             Some(pinged) if !hides => pinged.max(life),
-            // A Ping that waits behind a frame does not count yet, as long as the frame moves.
+            // A Ping that waits behind a frame does not count yet, as long as the frame makes progress.
             _ => (life + ping).max(record.progress_mark),
         };
         let silence = attentive.saturating_sub(since);
@@ -237,24 +241,24 @@ impl World {
         }
     }
 
-    /// When data last was read or written.
+    /// Returns the time of the last data that was read or written.
     fn data_at(&self, end: usize) -> u64 {
         let (sent, read) = (&self.links[end].sent, &self.links[1 - end].read);
         sent.data_at.max(read.data_at).unwrap_or(0)
     }
 
-    /// The Close of an end was written: one for idleness is not early.
+    /// Checks the Close that an end has written: a Close for idleness must not be early.
     pub fn check_close(&self, end: usize) {
         let sent = &self.links[end].sent;
         let Some((_, body)) = &sent.close else { return };
-        // An answer repeats the peer's reason, which may be the same.
+        // An answer repeats the peer's reason, which may be the same text.
         let answers = self.links[1 - end].read.close.as_ref().is_some_and(|(_, close)| close == body);
         let idle = body.get(2..) == Some(b"idle for too long") && !answers;
         let record = &self.ends[end];
         if let (true, Some(promise)) = (idle, record.promise.idle) {
-            // What came in just now, it may not have known.
+            // The end may not have known about data that arrived just now.
             let gap = self.now() - self.links[1 - end].read.data_at.unwrap_or(0);
-            // Where there was no room, it waited, and was queued some time ago.
+            // If there was no space, the Close was queued some time ago.
             let waited = record.progress_mark == record.attentive(self.now()) || self.streams[end].blocked;
             if !waited && gap > SLACK && gap + SLACK < promise {
                 fail!("3 idle early", "end {end} was idle for {} of {}", ms(gap), ms(promise));
@@ -262,7 +266,7 @@ impl World {
         }
     }
 
-    /// An application learns how its connection has ended: there is a reason for it.
+    /// Checks that an outcome has a reason.
     pub fn check_outcome(&self, end: usize, outcome: Outcome) {
         let (record, now) = (&self.ends[end], self.now());
         let (out, source) = (&self.links[end], &self.links[1 - end]);
@@ -276,7 +280,7 @@ impl World {
                 if sent != code.get() {
                     fail!("25 code", "end {end} is told {outcome}, the peer's Close said {sent}");
                 }
-                // RFC 6455 7.1.4: for a clean end both have sent a Close.
+                // RFC 6455 7.1.4: for a clean end both sides have sent a Close.
                 if outcome.is_clean() && out.sent.close.is_none() && !lied {
                     fail!("26 Clean", "end {end} is told {outcome}, and has written no Close");
                 }
@@ -294,10 +298,10 @@ impl World {
                 let readable = source.is_readable();
                 let life = if readable { record.life } else { source.read.at.unwrap_or(0) };
                 let quiet = now - life;
-                // What comes in after it was decided changes nothing.
+                // Input that arrives after the decision changes nothing.
                 let decided = out.sent.close_code() == Some(1011)
                     && out.sent.close.as_ref().is_some_and(|(at, _)| life >= *at);
-                // A stream that holds back does not show when it was decided.
+                // A stream that holds bytes back does not show the time of the decision.
                 let hidden = quiet < SLACK && !self.streams[end].manner.hides_nothing();
                 let full = record.was_full || lied || decided || hidden || !keeps_time;
                 if quiet + SLACK < pong && !record.reader_rests() && !full {
@@ -310,8 +314,8 @@ impl World {
                 }
                 if let Some(progress) = record.progress {
                     let (since, limit) = (now - progress, record.life + 4 * pong);
-                    // Time that a write adds is rounded down; and the last write may be that of the Close for the dead
-                    // peer, with what waited before it.
+                    // The time that a write adds is rounded down. The last write may also be that of the Close
+                    // for the dead peer and of what waited before it.
                     if !lied && keeps_time && since > SLACK && since + MS < pong && now + MS < limit {
                         fail!("2 progress", "end {end} gives up {} after a write went on", ms(since));
                     }
@@ -329,7 +333,7 @@ impl World {
                 }
             }
             Outcome::Abnormal(_) => {
-                // Without half-close all of the stream is ended.
+                // Without half-close the whole stream is ended.
                 let ends = !self.streams[end].manner.half_closes && source.read.close.is_some();
                 if !source.has_ended() && !out.broken && !lied && !ends {
                     fail!("3 abnormal", "end {end} is told {outcome}, and its stream has not ended");
@@ -344,7 +348,7 @@ impl World {
         }
     }
 
-    /// The run is over.
+    /// Checks the end of a run.
     pub fn check_end(&self) {
         for end in 0..2 {
             let (record, out) = (&self.ends[end], &self.links[end]);
@@ -363,12 +367,13 @@ impl World {
         }
     }
 
-    /// Whether an end has read the other one's Close and written its own.
+    /// Returns whether an end has read the other one's Close and written its own.
     fn has_crossed(&self, end: usize) -> bool {
         self.links[end].sent.close.is_some() && self.links[1 - end].read.close.is_some()
     }
 
-    /// What an end accepted has arrived, or something says that it may not have.
+    /// Checks that everything that an end accepted has arrived, or that the application knows that it may not
+    /// have.
     fn check_arrived(&self, end: usize, record: &Record) {
         let missing = self.journals[end].missing();
         let other = &self.ends[1 - end];
@@ -387,10 +392,10 @@ impl World {
         }
     }
 
-    /// A Ping of this end was answered, so that the time it took is known.
+    /// Checks that the round trip is known if a Ping of this end was answered.
     fn check_round_trip(&self, end: usize, record: &Record) {
         let asks = matches!(record.shape, Shape::Whole);
-        // What was read ahead and never received has not been looked at.
+        // Input that was read ahead and never received was not decoded.
         let clean = record.outcome().is_some_and(|outcome| outcome.is_clean());
         if !asks || record.round_trip || !clean || self.streams[end].lied {
             return;
@@ -403,7 +408,7 @@ impl World {
         }
     }
 
-    /// A Close that answers carries the code of the one that it answers.
+    /// Checks that a Close in answer to another carries its code.
     fn check_answer(&self, end: usize, record: &Record) {
         let (sent, read) = (&self.links[end].sent, &self.links[1 - end].read);
         let (Some((answered, answer)), Some((asked, close))) = (&sent.close, &read.close) else { return };

@@ -1,4 +1,4 @@
-//! Runs a setup to its end.
+//! Runs a setup to its end: starts the threads of both ends, and judges the world afterwards.
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -13,7 +13,7 @@ use crate::sim::Sim;
 use crate::tally::Tally;
 use crate::world::{Due, Thread, World};
 
-/// Runs what a seed stands for.
+/// Runs a seed.
 pub fn run(seed: u64, trace: bool) -> Tally {
     let setup = setup::setup(seed);
     if trace {

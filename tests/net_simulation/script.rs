@@ -1,8 +1,7 @@
-//! Peers that are no WebSocket of the library's adapters: what they read, what they say and whether they end is a
-//! script.
+//! Scripted peers: a script says what they read, what they send, and whether they end.
 //!
-//! Their frames are right, so nothing but their pace is to be told of them. They have no thread: the world calls them
-//! where something arrives, there is room, or their time has come. A peer that goes on for longer than
+//! Their frames are valid, so only their pace can be a problem. They have no thread. The world calls them when
+//! something arrives, when there is space, or when their time has come. A peer that lives longer than
 //! [`OVER`](crate::setup::OVER) is reset.
 
 use hybi::{Connection, Event, Inbox, Instant, MessageKind, TransportAction};
@@ -12,9 +11,9 @@ use crate::setup::OVER;
 use crate::support::cuts::Xorshift;
 use crate::world::{Due, MS, SECOND, World};
 
-/// So many Pings a peer sends in all.
+/// Maximum number of Pings that a peer sends.
 const MOST_PINGS: usize = 2000;
-/// So many bytes of messages.
+/// Maximum number of bytes of messages that a peer sends.
 const MOST_SAID: usize = 1_000_000;
 
 /// How a peer reads.
@@ -22,39 +21,39 @@ const MOST_SAID: usize = 1_000_000;
 pub enum Reads {
     Everything,
     Nothing,
-    /// So many bytes at once, and then nothing for so long.
+    /// Reads this many bytes at once, and then nothing for this time.
     Some(usize, u64),
 }
 
-/// What a peer says.
+/// What a peer sends.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Says {
     Nothing,
-    /// It answers Pings and the Close.
+    /// Answers Pings and the Close.
     Answers,
-    /// So many bytes of a message at once, and then nothing for so long; the answers are somewhere between.
+    /// Sends this many bytes of a message at once, then nothing for this time. Answers are sent in between.
     Trickle(usize, u64),
-    /// So many Pings at once, each so often.
+    /// Sends this many Pings at once, at this interval.
     Pings(usize, u64),
-    /// A message each so often, and its length.
+    /// Sends a message of this length at this interval.
     Messages(u64, usize),
 }
 
-/// What a peer does.
+/// The script of a peer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Script {
     pub reads: Reads,
     pub says: Says,
-    /// From then on it neither reads nor writes, and its stream stays open.
+    /// From this time on the peer neither reads nor writes, and keeps its stream open.
     pub gone_from: u64,
-    /// It says nothing more from then on and ends its half of the stream, without a Close.
+    /// At this time the peer ends its half of the stream without a Close.
     pub half_closes_at: u64,
-    /// It ends its stream once both Closes have crossed.
+    /// The peer ends its stream after both Closes.
     pub ends: bool,
 }
 
 impl Script {
-    /// Whether what it is asked is answered at once.
+    /// Returns whether the peer answers at once.
     pub const fn answers_at_once(&self) -> bool {
         matches!(self.reads, Reads::Everything)
             && matches!(self.says, Says::Answers | Says::Pings(..) | Says::Messages(..))
@@ -68,12 +67,12 @@ pub struct Peer {
     inbox: Inbox,
     script: Script,
     random: Xorshift,
-    /// When it reads next, and when it says something next.
+    /// The times of the next read and of the next send.
     reads_at: u64,
     says_at: u64,
-    /// When it has asked to be called.
+    /// The time for which the peer has requested a call.
     calls_at: u64,
-    /// What it may write now.
+    /// Number of bytes that may be written now.
     allowance: usize,
     said: usize,
     shut_down: bool,
@@ -97,7 +96,7 @@ impl Peer {
         }
     }
 
-    /// Does what it can do now.
+    /// Does everything that is possible now.
     pub fn play(&mut self, world: &mut World, end: usize) {
         let now = world.now();
         if self.over || now >= self.script.gone_from {
@@ -123,7 +122,7 @@ impl Peer {
         }
     }
 
-    /// Queues what it has to say now.
+    /// Queues what is due to be sent.
     fn say(&mut self, world: &mut World, end: usize, now: u64) {
         if now < self.says_at {
             return;
@@ -141,7 +140,7 @@ impl Peer {
                 let count = count.min(MOST_PINGS - self.said);
                 for _ in 0..count {
                     self.said += 1;
-                    // Only so many wait: a connection that is closing takes none.
+                    // Only a few Pings are queued, and a closing connection accepts none.
                     let _ = self.connection.ping(Instant::ZERO, format!("{}", self.said).as_bytes());
                 }
                 (self.says_at, self.allowance) = (now + pause, usize::MAX);
@@ -169,7 +168,7 @@ impl Peer {
         }
     }
 
-    /// Reads what it wants to read.
+    /// Reads as the script says.
     fn read(&mut self, world: &mut World, end: usize, now: u64) {
         let (most, pause) = match self.script.reads {
             Reads::Everything => (usize::MAX, 0),
@@ -193,7 +192,7 @@ impl Peer {
             }
             self.inbox.handle_read(len);
             left -= len;
-            // What it hears is of no interest, but it is answered.
+            // The peer discards events. Its connection answers them.
             while let Some(Event::Closed(_) | _) = self
                 .connection
                 .poll_event(Instant::ZERO, &mut self.inbox)
@@ -205,7 +204,7 @@ impl Peer {
         }
     }
 
-    /// Writes what it may.
+    /// Writes as many bytes as the script allows.
     fn write(&mut self, world: &mut World, end: usize) {
         if self.shut_down || self.over || world.links[end].broken {
             return;
@@ -236,7 +235,7 @@ impl Peer {
     }
 }
 
-/// Draws a script.
+/// Draws a random script.
 pub fn draw(mut below: impl FnMut(u64) -> u64) -> Script {
     let reads = match below(6) {
         0 => Reads::Nothing,

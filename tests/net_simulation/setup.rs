@@ -1,4 +1,4 @@
-//! What a run is like, by chance: configurations, streams, the network, and what the applications do.
+//! The random setup of a run: configurations, streams, the network, and the plans of the applications.
 
 use std::io::ErrorKind;
 use std::time::Duration;
@@ -13,25 +13,25 @@ use crate::stream::Manner;
 use crate::support::cuts::Xorshift;
 use crate::world::{MS, SECOND};
 
-/// The time by which every end closes, if it has not before.
+/// Time by which every end closes.
 pub const LAST: u64 = 40 * SECOND;
-/// By then every connection has ended, or nothing will ever end it: both streams are reset.
+/// Time by which every connection has ended, or nothing will ever end it. Both streams are reset then.
 pub const OVER: u64 = LAST + 30 * SECOND;
 
-/// What can happen to the network.
+/// The events of the network.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Weather {
-    /// Nothing arrives any more from this time on.
+    /// From this time on nothing arrives.
     pub cut: Option<u64>,
     /// Nothing arrives between these times.
     pub stall: Option<(u64, u64)>,
-    /// The streams of both ends are reset at this time.
+    /// At this time the streams of both ends are reset.
     pub reset: Option<u64>,
-    /// A reset takes along what has arrived and was not read.
+    /// A reset discards bytes that have arrived and were not read.
     pub harsh: bool,
 }
 
-/// By which method a message is sent.
+/// The method that sends a message.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Way {
     Borrowed,
@@ -45,36 +45,36 @@ pub enum Way {
 const WAYS: [Way; 6] = [Way::Borrowed, Way::Owned, Way::Prepared, Way::Uncompressed, Way::Feed, Way::Respond];
 
 impl Way {
-    /// Whether the message was not accepted where such a call fails.
+    /// Returns whether a failed call of this kind has not accepted the message.
     pub const fn only_feeds(self) -> bool {
         matches!(self, Self::Feed | Self::Respond)
     }
 }
 
-/// By which method messages are received.
+/// The method that receives messages.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Reading {
     Recv,
     Next,
-    /// With a timeout of zero, again and again.
+    /// `next_timeout` with a timeout of zero, again and again.
     Look,
     LookForMessage,
 }
 
-/// One thing that an application does.
+/// One action of an application.
 #[derive(Clone, Debug)]
 pub enum Item {
     Send(Way, usize),
-    /// A message in pieces of these lengths.
+    /// A message in fragments of these lengths.
     Fragments(Vec<usize>),
     Flush,
     Ping(Vec<u8>),
     Pong,
-    /// It is busy for so long, and calls nothing.
+    /// The application is busy for this long, and calls nothing.
     Sleep(u64),
-    /// It takes its WebSocket apart and puts it together again.
+    /// The application takes its WebSocket apart and continues from the parts.
     Reassemble,
-    /// It sets its stream to block or not to.
+    /// The application makes its stream blocking or nonblocking.
     Blocking(bool),
 }
 
@@ -82,42 +82,42 @@ pub enum Item {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Ending {
     Close(Option<u16>, &'static str),
-    /// It waits for its peer, but not beyond [`LAST`].
+    /// Waits for the peer, but not beyond [`LAST`].
     Wait,
-    /// It drops what it has, without a word.
+    /// Drops its WebSocket without a Close.
     Abandon,
 }
 
-/// What an application does.
+/// The plan of an application.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    /// What it does, and how long it receives, or waits, before.
+    /// The actions, each after a time of receiving or waiting.
     pub items: Vec<(u64, Item)>,
     pub readings: Vec<Reading>,
-    /// Of a hundred messages, so many are answered.
+    /// Percentage of messages that are answered.
     pub answers: usize,
-    /// Of a hundred calls that receive, so many have a short timeout.
+    /// Percentage of receiving calls with a short timeout.
     pub short_calls: usize,
     pub ending: Ending,
-    /// So many threads send, beside one that receives.
+    /// Number of threads that send, beside the one that receives.
     pub writers: usize,
-    /// The half that sends is kept until the other one is over.
+    /// The writer is kept until the reader has ended.
     pub keeps_writer: bool,
-    /// When the half that receives is dropped.
+    /// Time at which the reader is dropped.
     pub drops_reader: Option<u64>,
-    /// How often and for how long the half that receives does something else.
+    /// Interval and duration of pauses of the reader.
     pub reader_rests: Option<(u64, u64)>,
     pub seed: u64,
 }
 
-/// What a connection is made of.
+/// The parameters of a connection.
 #[derive(Clone, Debug)]
 pub struct Making {
     pub role: Role,
     pub config: Config,
     pub delivery: Delivery,
     pub seed: u8,
-    /// What was agreed on for compression, with that feature.
+    /// The negotiated compression, if that feature is enabled.
     #[cfg_attr(not(feature = "deflate"), allow(dead_code, reason = "nothing is compressed then"))]
     pub deflate: Option<DeflateParams>,
 }
@@ -130,21 +130,21 @@ pub struct End {
     pub promise: Promise,
     pub making: Making,
     pub plan: Plan,
-    /// What it does, where it is no WebSocket of the library.
+    /// The script, for a scripted peer.
     pub script: Option<Script>,
 }
 
-/// All that a run is.
+/// The setup of a run.
 #[derive(Clone, Debug)]
 pub struct Setup {
-    /// Of a hundred calls on a stream, before so many the baton goes around.
+    /// Percentage of calls on a stream before which the baton is passed.
     pub switches: usize,
     pub links: [link::Habits; 2],
     pub weather: Weather,
     pub ends: [End; 2],
 }
 
-/// The length of a message, mostly a short one.
+/// Returns the length of a message, usually a short one.
 pub fn length(random: &mut Xorshift) -> usize {
     match random.below(100) {
         0 => 60_000 + random.below(40_000),
@@ -155,7 +155,7 @@ pub fn length(random: &mut Xorshift) -> usize {
     }
 }
 
-/// Draws from chance.
+/// A source of random choices.
 struct Draw(Xorshift);
 
 impl Draw {
@@ -163,7 +163,7 @@ impl Draw {
         self.0.below(bound)
     }
 
-    /// One in so many times.
+    /// Returns true once in `times` times.
     fn one_in(&mut self, times: usize) -> bool {
         self.0.below(times) == 0
     }
@@ -172,7 +172,7 @@ impl Draw {
         of[self.0.below(of.len())].clone()
     }
 
-    /// A time between two.
+    /// Returns a time between two.
     fn time(&mut self, from: u64, to: u64) -> u64 {
         from + self.0.next() % (to - from)
     }
@@ -304,7 +304,7 @@ impl Draw {
         }
     }
 
-    /// How messages are compressed, if they are.
+    /// Returns the parameters of compression, in some runs.
     fn deflate(&mut self) -> Option<DeflateParams> {
         self.one_in(8).then(|| DeflateParams {
             server_no_context_takeover: self.one_in(2),
@@ -341,17 +341,17 @@ pub fn setup(seed: u64) -> Setup {
             promise.end = None;
         }
         if draw.one_in(25) {
-            // Nothing interrupts its calls: it promises nothing.
+            // Nothing interrupts the calls of this stream, so no deadline is promised.
             (manner.timeouts, manner.nonblocking) = (false, false);
         }
         let making = draw.making(role, &promise, deflate);
         let mut plan = draw.plan(shape, &manner);
         if making.delivery == Delivery::Chunks {
-            // Chunks are no messages: the methods that give messages pass them over.
+            // Methods that return messages skip chunks.
             plan.readings = vec![draw.one_of(&[Reading::Next, Reading::Look])];
         }
         if plan.writers > 1 {
-            // A message in fragments that one of them sends has those of the other refused.
+            // While one writer sends a fragmented message, the messages of the other are refused.
             plan.items.retain(|(_, item)| !matches!(item, Item::Fragments(_)));
         }
         End { shape, manner, promise, making, plan, script: None }
@@ -360,7 +360,7 @@ pub fn setup(seed: u64) -> Setup {
     let lies_at = draw.0.next() % 60;
     if draw.one_in(40) {
         ends[0].manner.lies_at = Some(lies_at);
-        // After a failure nobody knows how much was written, and taken apart nobody knows of the failure.
+        // After a failed write the number of written bytes is unknown, and reassembly would lose the failure.
         ends[0].plan.items.retain(|(_, item)| !matches!(item, Item::Reassemble));
     }
     if draw.one_in(3) {

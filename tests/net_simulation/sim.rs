@@ -1,17 +1,17 @@
-//! Runs real threads one at a time, in an order that chance decides, on virtual time.
+//! Runs real threads one at a time, in random order, on virtual time.
 //!
-//! The thread that may run holds the baton. Each call on a stream of the simulation is a place where the baton may go
-//! to another thread; a call that would block gives it away and comes back when its condition holds or its time is
-//! up. Whoever gives the baton away chooses the next thread. Where no thread can go on, the clock moves to the next
-//! event or deadline; where there is none, the run hangs, which is known at once.
+//! The thread that may run holds the baton. Each call on a stream of the simulation may pass the baton to another
+//! thread. A call that would block gives the baton away, and gets it back when its condition holds or its time is
+//! up. The thread that gives it away chooses the next one. If no thread can run, the clock moves to the next
+//! event or deadline. If there is none, the run hangs, which is detected at once.
 //!
-//! The halves of a WebSocket share a lock that the simulation does not see. So it keeps a model of that lock: see
-//! [`World::out_owner`](crate::world::World::out_owner). A thread that waits for the real one while it has the baton would stop the run, and the
-//! watchdog of the test ends it.
+//! The halves of a WebSocket share a lock that the simulation cannot see, so it keeps a model of that lock:
+//! [`World::out_owner`](crate::world::World::out_owner). A thread that waits for the real lock while it holds the
+//! baton would stop the run. The watchdog of the test ends such a run.
 //!
 //! Invariants:
-//! - All that a run does follows from its seed: no thread runs without the baton, and no real time is looked at.
-//! - Once a run has failed, every thread unwinds at its next call.
+//! - A run follows from its seed: no thread runs without the baton, and no thread looks at real time.
+//! - After a failure every thread unwinds at its next call.
 
 use std::any::Any;
 use std::cell::Cell;
@@ -22,7 +22,7 @@ use std::thread::{Builder, JoinHandle};
 use crate::world::{Wait, World};
 
 thread_local! {
-    /// The place of this thread in the run.
+    /// Index of this thread in the run.
     static ME: Cell<usize> = const { Cell::new(usize::MAX) };
 }
 
@@ -31,13 +31,13 @@ struct Over;
 
 pub type Guard<'a> = MutexGuard<'a, World>;
 
-/// A run: its world, and whose turn it is.
+/// A run: its world, and a condition variable for each thread.
 pub struct Sim {
     world: Mutex<World>,
     turns: Vec<Condvar>,
 }
 
-/// The place of the calling thread.
+/// Returns the index of the calling thread.
 pub fn me() -> usize {
     ME.get()
 }
@@ -48,12 +48,12 @@ impl Sim {
         Arc::new(Self { world: Mutex::new(world), turns })
     }
 
-    /// The world. A thread that failed left it as it was at the failure.
+    /// Locks the world. After a failure of a thread the world is as it was at the failure.
     pub fn lock(&self) -> Guard<'_> {
         self.world.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Starts the thread of a place, which waits for the baton first.
+    /// Starts the thread with this index, which waits for the baton first.
     pub fn spawn(self: &Arc<Self>, place: usize, body: impl FnOnce() + Send + 'static) -> JoinHandle<()> {
         let sim = Arc::clone(self);
         let builder = Builder::new().name(format!("{place}")).stack_size(512 << 10);
@@ -78,7 +78,7 @@ impl Sim {
         self.pass(&mut self.lock());
     }
 
-    /// Waits until a condition holds or the time is up; gives whether it holds.
+    /// Waits until a condition holds or the deadline has passed. Returns whether the condition holds.
     pub fn wait<'a>(&'a self, mut world: Guard<'a>, wait: Wait, deadline: Option<u64>) -> (Guard<'a>, bool) {
         world.threads[me()].waits = Some((wait, deadline));
         self.pass(&mut world);
@@ -101,7 +101,7 @@ impl Sim {
         }
     }
 
-    /// Chooses the thread that runs next.
+    /// Chooses the next thread.
     fn pass(&self, world: &mut World) {
         match world.choose() {
             Some(next) => {
@@ -114,7 +114,7 @@ impl Sim {
         }
     }
 
-    /// A thread has failed: all others end as well.
+    /// Records that a thread has failed, and ends all others.
     fn fail(&self, panic: &(dyn Any + Send)) {
         let mut world = self.lock();
         if !panic.is::<Over>() {

@@ -1,8 +1,9 @@
-//! The stream of one end, which blocks: what the library reads and writes.
+//! The blocking stream of one end, which the library reads and writes.
 //!
-//! Its manner says how it behaves: short reads and writes, timeouts or none, vectored or not, bytes that are held back
-//! until a flush, the records of OpenSSL, which must be offered again until they are written, calls that are
-//! interrupted, counts that lie. Two handles to one stream share its blocking mode, as those to a socket do.
+//! Its [`Manner`] says how it behaves: short reads and writes, timeouts or none, vectored writes or not, bytes
+//! that are held back until a flush, records as in OpenSSL, which must be offered again until they are written,
+//! interrupted calls, and wrong counts. Two handles to one stream share its blocking mode, like those to a
+//! socket.
 
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use std::sync::Arc;
@@ -15,73 +16,75 @@ use crate::record::{CallKind, Shape};
 use crate::sim::{Guard, Sim, me};
 use crate::world::{MS, Wait, fail};
 
-/// The most bytes of a record.
+/// Maximum number of bytes of a record.
 const RECORD: usize = 16 << 10;
-/// For so long a write of the library waits at most.
+/// Maximum time that a write of the library waits.
 const SLICE: u64 = 20 * MS;
-/// What a call takes that finds nothing to do, in nanoseconds.
+/// Duration of a call that finds nothing to do, in nanoseconds.
 const LOOK: u64 = 20_000;
-/// Where calls are reads, and where they are writes.
+/// Indices of the two directions.
 pub const READ: usize = 0;
 pub const WRITE: usize = 1;
 
-/// How a stream behaves.
+/// The behaviour of a stream.
 #[derive(Clone, Debug)]
 pub struct Manner {
-    /// The most bytes of one read, and of one write.
+    /// Maximum number of bytes of one read, and of one write.
     pub piece: [usize; 2],
-    /// A write that blocks waits until all is taken, as that of a socket does, and not only until some bytes are.
+    /// A blocking write waits until everything is taken, as that of a socket does, instead of until some bytes
+    /// are.
     pub takes_all: bool,
-    /// It knows timeouts, and can be set not to block.
+    /// Timeouts are supported, and the nonblocking mode is.
     pub timeouts: bool,
     pub nonblocking: bool,
-    /// What a call whose time is up fails with.
+    /// The error of a call whose timeout has passed.
     pub times_out_with: ErrorKind,
-    /// Timeouts are up to so much late; or early, after three quarters of the time.
+    /// Timeouts are late by up to this much, or early, after three quarters of their time.
     pub late: u64,
     pub early: bool,
-    /// It takes several slices at once.
+    /// Vectored writes are supported.
     pub vectored: bool,
-    /// It says that it may keep what it was offered.
+    /// The stream reports that it may keep what it was offered.
     pub may_keep: bool,
-    /// It takes a record before it knows that there is room, and wants to be offered the same again.
+    /// The stream takes a record before it knows that it can send it, and requires the same bytes in the next
+    /// write.
     pub keeps: bool,
-    /// Up to so many bytes are held back until they are flushed.
+    /// Number of bytes that may be held back until a flush.
     pub lazy: usize,
-    /// Its sending half can be closed alone.
+    /// The writing half can be closed alone.
     pub half_closes: bool,
-    /// To close that half waits for room.
+    /// Closing that half waits for space.
     pub close_waits: bool,
-    /// Of a thousand calls, so many are interrupted.
+    /// Number of interrupted calls in a thousand.
     pub interrupts: usize,
-    /// This call claims to have moved more bytes than there were.
+    /// This call reports more bytes than it moved.
     pub lies_at: Option<u64>,
 }
 
 impl Manner {
-    /// Whether what the link takes is seen at once.
+    /// Returns whether the library sees at once what the link takes.
     pub const fn hides_nothing(&self) -> bool {
         !self.keeps && self.lazy == 0
     }
 
-    /// Whether a call that waits can be ended by a deadline.
+    /// Returns whether a deadline can end a waiting call.
     pub const fn keeps_time(&self) -> bool {
         self.timeouts
     }
 }
 
-/// What a stream knows.
+/// The state of a stream.
 #[derive(Debug)]
 pub struct State {
     pub manner: Manner,
     pub nonblocking: bool,
-    /// The last write found no room.
+    /// The last write found the stream full.
     pub blocked: bool,
-    /// Since when, at the least.
+    /// The time since which the stream has been full, at the latest.
     pub blocked_since: Option<u64>,
     pub aborted: bool,
     shut_down: bool,
-    /// A record that waits, and how much of it is on the link.
+    /// A record that waits, and the number of its bytes on the link.
     kept: Option<(Vec<u8>, usize)>,
     held_back: Vec<u8>,
     handles: usize,
@@ -89,10 +92,10 @@ pub struct State {
     clocks_since_end: Option<u64>,
     /// Bytes that calls that send have read, and nobody has received.
     pub ahead: u64,
-    /// Calls so far, and bytes that they moved.
+    /// Number of calls, and of bytes that they moved.
     pub calls: u64,
     pub moved: u64,
-    /// A lie was told.
+    /// A wrong count was reported.
     pub lied: bool,
 }
 
@@ -116,22 +119,22 @@ impl State {
         }
     }
 
-    /// Bytes that were taken and are not on the link.
+    /// Returns the number of bytes that were taken and are not on the link.
     pub fn holds(&self) -> usize {
         self.held_back.len() + self.kept.as_ref().map_or(0, |(record, moved)| record.len() - moved)
     }
 }
 
-/// A handle to the stream of one end. The stream is closed when the last one is dropped.
+/// A handle to the stream of one end. The stream is closed when the last handle is dropped.
 pub struct SimStream {
     sim: Arc<Sim>,
     end: usize,
-    /// It is the second handle, through which halves write.
+    /// This is the second handle, through which halves write.
     second: bool,
     timeouts: [Option<Duration>; 2],
 }
 
-/// Tries again and again until it is done, or cannot go on.
+/// The world, and the result of an attempt.
 type Attempt<'a, T> = (Guard<'a>, T);
 
 impl SimStream {
@@ -140,12 +143,12 @@ impl SimStream {
         Self { sim: Arc::clone(sim), end, second: false, timeouts: [None; 2] }
     }
 
-    /// Sets whether calls wait, as the application does it.
+    /// Sets the blocking mode, as the application does.
     pub fn set_blocking(&self, blocks: bool) {
         self.sim.lock().streams[self.end].nonblocking = !blocks;
     }
 
-    /// What every call does first: the baton may go around.
+    /// Begins a call. The baton may be passed.
     fn enter(&self) -> Guard<'_> {
         let mut world = self.sim.lock();
         world.count_call();
@@ -159,7 +162,7 @@ impl SimStream {
         world
     }
 
-    /// What every call does last.
+    /// Ends a call.
     fn leave<T>(&self, mut world: Guard<'_>, result: io::Result<T>) -> io::Result<T> {
         if self.is_reader_writing(&world) {
             world.out_owner[self.end] = None;
@@ -167,12 +170,12 @@ impl SimStream {
         result
     }
 
-    /// Whether this is the half that receives, and it writes.
+    /// Returns whether the calling thread is the reader, and writes.
     fn is_reader_writing(&self, world: &Guard<'_>) -> bool {
         self.second && world.ends[self.end].shape == Shape::Halves && world.threads[me()].slot == 0
     }
 
-    /// Until when a call waits.
+    /// Returns the deadline of a call.
     fn deadline(&self, world: &mut Guard<'_>, way: usize) -> Option<u64> {
         let manner = world.streams[self.end].manner.clone();
         let timeout = self.timeouts[way]?.as_nanos() as u64;
@@ -185,7 +188,7 @@ impl SimStream {
         if state.nonblocking { ErrorKind::WouldBlock.into() } else { state.manner.times_out_with.into() }
     }
 
-    /// Waits for a direction; whether it can be used then.
+    /// Waits for a direction. Returns whether it is ready.
     fn wait<'a>(
         &'a self,
         mut world: Guard<'a>,
@@ -194,7 +197,8 @@ impl SimStream {
         nonblocking: bool,
     ) -> Attempt<'a, bool> {
         if nonblocking {
-            // A call takes a moment even where it does nothing: who calls again and again until a time comes, gets there.
+            // A call takes a moment even if it does nothing. Otherwise a caller that polls until a time would
+            // never reach it.
             world.looks += 1;
             let until = world.now() + LOOK;
             return (self.sim.wait(world, Wait::Moment, Some(until)).0, false);
@@ -204,13 +208,13 @@ impl SimStream {
         self.sim.wait(world, wait, deadline)
     }
 
-    /// How many bytes one call moves at most.
+    /// Returns the maximum number of bytes of one call.
     fn piece(&self, world: &mut Guard<'_>, way: usize) -> usize {
         let most = world.streams[self.end].manner.piece[way];
         if most < usize::MAX { 1 + world.below(most as u64) as usize } else { most }
     }
 
-    /// The number of bytes to report: a stream that lies claims more than it was given.
+    /// Returns the number of bytes to report. A stream that lies reports more than it was given.
     fn report(&self, world: &mut Guard<'_>, moved: usize, given: usize) -> usize {
         let state = &mut world.streams[self.end];
         state.moved += moved as u64;
@@ -219,7 +223,7 @@ impl SimStream {
         if moved > 0 {
             world.is_busy_for_a_reason();
         }
-        // More than all slices together: a smaller lie nobody can see.
+        // The count exceeds all slices together. A smaller wrong count could not be detected.
         if lies { given + (1 << 40) } else { moved }
     }
 
@@ -253,7 +257,7 @@ impl SimStream {
         if whole || world.threads[me()].slot == 0 {
             world.ends[end].read(now);
         }
-        // A call that receives reads ahead as well, while it has something to write and finds no room.
+        // A receiving call also reads ahead while it has output and the stream is full.
         let ahead = whole && (world.is_in(end, CallKind::Send) || world.streams[end].blocked);
         if ahead {
             world.ends[end].ahead_at = now;
@@ -265,7 +269,8 @@ impl SimStream {
         (world, Ok(len))
     }
 
-    /// Puts bytes on the link until all are there or the time is up; gives how many, and whether the stream has failed.
+    /// Puts bytes on the link until all are there or the time is up. Returns their number, and whether the stream
+    /// has failed.
     fn put_all<'a>(
         &'a self,
         mut world: Guard<'a>,
@@ -278,7 +283,7 @@ impl SimStream {
             if world.links[end].broken || world.streams[end].aborted {
                 return (world, (moved, true));
             }
-            // A write that waits for a moment only is not known to have waited.
+            // A write that waited only for a moment is not known to have waited.
             let waited = world.streams[end].blocked_since.is_some_and(|since| world.now() - since >= SLICE);
             let shows = world.streams[end].manner.hides_nothing() && waited;
             let len = world.put(end, &bytes[moved..], shows);
@@ -297,7 +302,7 @@ impl SimStream {
         }
     }
 
-    /// Writes what was held back.
+    /// Writes the bytes that were held back.
     fn put_held_back<'a>(&'a self, mut world: Guard<'a>) -> Attempt<'a, io::Result<()>> {
         let held_back = std::mem::take(&mut world.streams[self.end].held_back);
         let (mut world, (moved, failed)) = self.put_all(world, &held_back, true);
@@ -430,7 +435,7 @@ impl Write for SimStream {
             let all: Vec<u8> = from.iter().flat_map(|slice| slice.iter().copied()).collect();
             return self.write(&all);
         }
-        // As the trait does it by default.
+        // Like the default implementation of the trait.
         let first = from.iter().find(|slice| !slice.is_empty());
         self.write(first.map_or(&[][..], |slice| slice))
     }
@@ -479,7 +484,7 @@ impl Stream for SimStream {
         }
         let reader = world.ends[self.end].shape == Shape::Halves && world.threads[me()].slot == 0;
         if reader && !self.second && world.out_owner[self.end].is_some() {
-            // The half that receives ends a write of the other one, and locks what they share.
+            // The reader aborts a write of the other half, and locks the shared state.
             drop(self.sim.wait(world, Wait::Out(self.end), None));
         }
     }

@@ -1,5 +1,5 @@
-//! The world of a run: threads, two ends, the links between their streams, what their applications have said, and the
-//! clock.
+//! The world of a run: threads, two ends, the links between their streams, the journals of their applications,
+//! and the clock.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -21,31 +21,31 @@ pub const MS: u64 = 1_000_000;
 /// Nanoseconds in a second.
 pub const SECOND: u64 = 1000 * MS;
 
-/// No run lasts longer than this.
+/// Maximum virtual time of a run.
 const MOST_TIME: u64 = 600 * SECOND;
-/// So many calls on streams there may be while no time passes and nothing is moved.
+/// Maximum number of calls on streams without passing time or moved bytes.
 const MOST_IDLE_CALLS: u64 = 2000;
-/// So many calls a run may have, and so many more for each thing that happens and for each deadline that passes, and one
-/// for five bytes that are moved.
+/// Bound on the calls of a run: a constant, a number for each event and each passed deadline, and one for each
+/// five moved bytes.
 const MOST_CALLS: u64 = 500;
 const MOST_CALLS_EACH: u64 = 16;
-/// So many calls may find nothing to do and not wait, for each thing that happens and each deadline that passes: deadlines
-/// closer than a millisecond are waited for by looking again and again.
+/// Maximum number of calls that find nothing to do and do not wait, for each event and each passed deadline.
+/// Deadlines closer than a millisecond are awaited by looking repeatedly.
 const MOST_LOOKS_EACH: u64 = 60;
-/// So many deadlines of calls may pass in a run, and one more for so much time and each thread.
+/// Bound on the deadlines of calls that pass in a run: a constant, and one for this much time and each thread.
 const MOST_DEADLINES: u64 = 500;
 const DEADLINE_EACH: u64 = 4 * MS;
 
-/// Fails the run; the category comes first, so that a survey can count.
+/// Fails the run. The category comes first, so that a survey can count it.
 macro_rules! fail {
     ($category:literal, $($what:tt)*) => { panic!("[{}] {}", $category, format_args!($($what)*)) };
 }
 pub(crate) use fail;
 
-/// What happens at a time.
+/// An event of the simulation.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Due {
-    /// Bytes, or the end, arrive at the far end of a link.
+    /// Bytes, or the end, arrive at the reader of a link.
     Arrive(usize),
     /// The writer of a link learns that bytes were read.
     Room(usize),
@@ -55,83 +55,83 @@ pub enum Due {
     EofPosition,
     /// Nothing arrives for some time.
     Stall,
-    /// A scripted peer does something.
+    /// A scripted peer acts.
     Play(usize),
 }
 
-/// What a thread waits for.
+/// The condition that a thread waits for.
 #[derive(Clone, Copy, Debug)]
 pub enum Wait {
-    /// For nothing but its turn.
+    /// Only its turn.
     Turn,
-    /// For bytes, or the end.
+    /// Bytes, or the end.
     Read(usize),
-    /// For room.
+    /// Space to write.
     Write(usize),
-    /// For either of them.
+    /// Either of the two.
     Poll(usize, [bool; 2]),
-    /// For the lock that the halves of an end share.
+    /// The lock that the halves of an end share.
     Out(usize),
-    /// Until the application of an end knows that it is over.
+    /// The application of an end has learned that the connection is over.
     Told(usize),
-    /// For its time to be up.
+    /// Its deadline.
     Time,
-    /// For a moment, which is what a call takes that finds nothing to do.
+    /// A moment, which is the duration of a call that finds nothing to do.
     Moment,
 }
 
 /// A thread of a run.
 #[derive(Debug)]
 pub struct Thread {
-    /// Which of the calls of its end are its own; the first is the one that receives.
+    /// Index of this thread among the calls of its end. The first one receives.
     pub slot: usize,
-    /// What it waits for, and until when; `None` while it runs.
+    /// The condition and the deadline of its wait; `None` while it runs.
     pub waits: Option<(Wait, Option<u64>)>,
     pub done: bool,
 }
 
 pub struct World {
     pub threads: Vec<Thread>,
-    /// Who has the baton.
+    /// The thread that holds the baton.
     pub running: usize,
     pub over: bool,
     pub failure: Option<String>,
     now: u64,
-    /// What the clock shows at the beginning of a run.
+    /// The clock's reading at the start of a run.
     origin: u64,
     heap: BinaryHeap<Reverse<(u64, u64, Due)>>,
-    /// The bytes from each end.
+    /// The bytes sent by each end.
     pub links: [Link; 2],
     pub streams: [stream::State; 2],
     pub ends: [Record; 2],
     /// The messages of each end.
     pub journals: [Journal; 2],
     pub peers: [Option<Box<Peer>>; 2],
-    /// Who has the lock that the halves of an end share, as far as that matters: a thread that sends, from before its
-    /// call to after it, and the one that receives while it is inside a call on the handle that writes. Both are the
-    /// only places where a thread gives the baton away while it has the lock.
+    /// The owner of the lock that the halves of an end share, as far as it matters. A sending thread owns it from
+    /// before its call until after it. The reader owns it inside a call on the writing handle. A thread gives the
+    /// baton away with the lock only in these two cases.
     pub out_owner: [Option<usize>; 2],
     pub weather: Weather,
-    /// Within what time a scripted end answers a Ping, if it does.
+    /// The time within which a scripted end answers a Ping, if it does.
     pub answers_within: [Option<u64>; 2],
-    /// Since when there has been something to read at an end.
+    /// The time since which an end has had input to read.
     pub readable_since: [Option<u64>; 2],
-    /// Since when there has been room to write.
+    /// The time since which an end has had space to write.
     pub writable_since: [Option<u64>; 2],
-    /// When the application of an end last began to receive again, after it had called nothing for a while.
+    /// The time at which the application of an end last received again after a pause.
     pub rested: [u64; 2],
-    /// When an end last called something.
+    /// The time of the last call of an end.
     pub called: [u64; 2],
-    /// When bytes of an end last went on its link.
+    /// The time at which bytes of an end were last put on its link.
     pub put_at: [u64; 2],
-    /// Since its peer last said something, a write of an end went on that had found no room. The library may not know: it
-    /// sees only how long its calls take.
+    /// A write of an end progressed after the stream was full, since its peer last sent something. The library
+    /// may not know this: it sees only how long its calls take.
     pub went_on: [bool; 2],
     pub compresses: bool,
-    /// The network was cut, or a stream reset.
+    /// The network was cut, and a stream was reset.
     pub cut: bool,
     pub reset: bool,
-    /// Of a hundred calls on a stream, before so many the baton goes around.
+    /// Percentage of calls on a stream before which the baton is passed.
     switches: usize,
     random: Xorshift,
     trace: bool,
@@ -193,17 +193,17 @@ impl World {
         }
     }
 
-    /// The time since the beginning of the run, in nanoseconds.
+    /// Returns the time since the start of the run, in nanoseconds.
     pub const fn now(&self) -> u64 {
         self.now
     }
 
-    /// The time as the library is told it.
+    /// Returns the time that the library sees.
     pub const fn instant(&self) -> Instant {
         Instant::from_origin(Duration::from_nanos(self.origin + self.now))
     }
 
-    /// Prints what happens, where a run is replayed.
+    /// Prints an event when a run is replayed.
     pub fn note<T: Display>(&self, what: impl FnOnce() -> T) {
         if self.trace {
             eprintln!("{:>12.6} ms  {}", self.now as f64 / 1e6, what());
@@ -218,7 +218,7 @@ impl World {
         of > 0 && (self.below(out_of) as usize) < of
     }
 
-    /// Has something happen at a time.
+    /// Schedules an event.
     pub fn at(&mut self, time: u64, due: Due) {
         let order = self.random.next();
         self.heap.push(Reverse((time.max(self.now), order, due)));
@@ -226,7 +226,7 @@ impl World {
 
     // --- whose turn it is ---
 
-    /// Whether a thread that waits for this can go on.
+    /// Returns whether this condition holds.
     pub fn holds(&self, wait: Wait) -> bool {
         let readable = |end: usize| self.links[1 - end].is_ready() || self.streams[end].aborted;
         let writable = |end: usize| self.links[end].is_writable() || self.streams[end].aborted;
@@ -241,13 +241,13 @@ impl World {
         }
     }
 
-    /// Whether the baton goes around before a call.
+    /// Decides whether the baton is passed before a call.
     pub fn switches(&mut self) -> bool {
         let switches = self.switches;
         self.chance(switches, 100)
     }
 
-    /// A call on a stream begins.
+    /// Counts a call on a stream.
     pub fn count_call(&mut self) {
         self.calls += 1;
         self.idle_calls += 1;
@@ -274,12 +274,12 @@ impl World {
         }
     }
 
-    /// Bytes were moved.
+    /// Records that bytes were moved.
     pub const fn is_busy_for_a_reason(&mut self) {
         self.idle_calls = 0;
     }
 
-    /// The thread that runs next. Moves the clock where all of them wait; `None` once all are done.
+    /// Chooses the next thread. Moves the clock if all of them wait. Returns `None` once all have ended.
     pub fn choose(&mut self) -> Option<usize> {
         loop {
             let can_run = |thread: &Thread| match thread.waits {
@@ -301,7 +301,7 @@ impl World {
         }
     }
 
-    /// Moves the clock to what comes next.
+    /// Moves the clock to the next event or deadline.
     fn move_on(&mut self) {
         let waiting = self.threads.iter().filter(|thread| !thread.done);
         let (deadline, counts) = waiting
@@ -329,7 +329,7 @@ impl World {
         self.look_at_links();
     }
 
-    /// Notes since when links can be read and written.
+    /// Records the times since which links can be read and written.
     pub fn look_at_links(&mut self) {
         for end in 0..2 {
             let (readable, writable) = (self.links[1 - end].is_readable(), self.links[end].is_writable());
@@ -376,7 +376,7 @@ impl World {
             return;
         }
         if gone {
-            // What arrives where nobody reads is answered with a reset.
+            // Bytes that arrive after the reader is gone cause a reset.
             if len > 0 {
                 self.at(now + latency, Due::Reset(source));
             }
@@ -390,7 +390,7 @@ impl World {
         self.play(end);
     }
 
-    /// The stream of an end learns of a reset.
+    /// Delivers a reset to the stream of an end.
     fn reset_stream(&mut self, end: usize) {
         self.note(|| format!("the stream of {end} is reset"));
         if self.cut && self.peers[end].is_none() && self.now < crate::setup::OVER {
@@ -403,7 +403,7 @@ impl World {
         self.play(end);
     }
 
-    /// The stream of an end is shut down.
+    /// Shuts down the stream of an end.
     pub fn finish(&mut self, end: usize) {
         self.links[end].shut_down = true;
         let jitter = self.links[end].habits.jitter;
@@ -415,13 +415,13 @@ impl World {
         }
     }
 
-    /// The stream of an end is dropped.
+    /// Handles the drop of an end's stream.
     pub fn close_stream(&mut self, end: usize) {
         self.note(|| format!("{end} drops its stream"));
         let unread = self.links[1 - end].readable() > 0;
         self.links[1 - end].reader_gone = true;
         if unread && !self.links[end].broken {
-            // As TCP does it: the peer of one that has not read everything is told so by a reset.
+            // As in TCP, a stream that is closed with unread input resets its peer.
             let now = self.now;
             let at = self.links[end].arrival(now, 0);
             self.at(at, Due::Reset(1 - end));
@@ -430,8 +430,8 @@ impl World {
         }
     }
 
-    /// Puts bytes on the link of an end, as far as there is room; gives how many. `shows` says that the library sees what
-    /// becomes of them.
+    /// Puts bytes on the link of an end, as far as there is space. Returns their number. `shows` means that the
+    /// library can see the progress.
     pub fn put(&mut self, end: usize, bytes: &[u8], shows: bool) -> usize {
         let now = self.now;
         let len = bytes.len().min(self.links[end].room());
@@ -463,7 +463,7 @@ impl World {
         len
     }
 
-    /// Takes bytes from the link to an end; gives how many.
+    /// Takes bytes from the link to an end. Returns their number.
     pub fn take(&mut self, end: usize, to: &mut [u8]) -> usize {
         let now = self.now;
         let link = &mut self.links[1 - end];
@@ -477,19 +477,19 @@ impl World {
         len
     }
 
-    /// The Close of an end is on the link as a whole.
+    /// Records that the Close of an end is completely on the link.
     fn close_written(&mut self, end: usize) {
         let now = self.now;
         let code = self.links[end].sent.close_code();
         self.note(|| format!("{end} has written its Close: {code:?}"));
-        // 1011 is what follows a missing Pong, and no reason to wait for longer.
+        // Code 1011 follows a missing Pong, and is no reason to wait longer.
         if code != Some(1011) {
             self.ends[end].closes(now, false);
         }
         self.check_close(end);
     }
 
-    /// Has a scripted peer do what it can do now.
+    /// Lets a scripted peer do everything that is possible now.
     pub fn play(&mut self, end: usize) {
         if let Some(mut peer) = self.peers[end].take() {
             peer.play(self, end);
@@ -497,7 +497,7 @@ impl World {
         }
     }
 
-    /// Whether a call of that kind is pending at an end.
+    /// Returns whether a call of this kind is pending at an end.
     pub fn is_in(&self, end: usize, kind: CallKind) -> bool {
         self.ends[end].calls.iter().flatten().any(|call| call.kind == kind)
     }

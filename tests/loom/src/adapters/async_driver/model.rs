@@ -44,7 +44,7 @@ impl Out {
     }
 }
 
-/// Somebody takes out what is there, and from then on there is room for all.
+/// Empties the pipe, which is never full from then on.
 fn take(pipe: &Mutex<Pipe>) {
     let woken = {
         let mut pipe = pipe.lock().unwrap();
@@ -99,7 +99,7 @@ fn both_wait_to_write_and_both_are_woken() {
 
 #[test]
 fn both_wait_for_the_pipe_and_are_woken() {
-    // Nobody tells the other one anything: it is the pipe that must wake both.
+    // No task wakes the other one. The pipe must wake both.
     model("both wait", Some(3), || {
         let pipe = Arc::new(Mutex::new(Pipe { full: true, ..Pipe::default() }));
         let shared_lock =
@@ -118,7 +118,7 @@ fn both_wait_for_the_pipe_and_are_woken() {
     });
 }
 
-/// A WebSocket that two tasks use in turns, each with it to itself meanwhile, as by the halves of the futures crates.
+/// A WebSocket that two tasks use in turn, each exclusively, like the halves of the futures crates.
 struct Whole {
     tasks: Tasks,
     out: Out,
@@ -136,7 +136,7 @@ impl UsedByTasks for Whole {
     }
 }
 
-/// Queues something, if there is something, and waits until all is written.
+/// Queues `what`, if any, and waits until everything is written.
 fn write_whole(whole: &Mutex<Whole>, side: Side, mut what: Option<u8>) {
     block_on(poll_fn(|cx| {
         poll_as(&mut *whole.lock().unwrap(), side, cx, |whole, cx| {
@@ -146,7 +146,7 @@ fn write_whole(whole: &Mutex<Whole>, side: Side, mut what: Option<u8>) {
     }));
 }
 
-/// The one writes what the other one has queued, or takes its place at the pipe: both must come to their end.
+/// One task writes what the other one has queued, or replaces its waker at the pipe. Both must end.
 #[test]
 fn two_tasks_that_use_one_websocket_are_both_woken() {
     for (first, second) in [(None, Some(1)), (Some(2), Some(1)), (Some(2), None)] {
@@ -167,7 +167,8 @@ fn two_tasks_that_use_one_websocket_are_both_woken() {
     }
 }
 
-/// The one comes last, takes the place of the other at the pipe, and never comes again: the other is woken all the same.
+/// One task polls last, replaces the other's waker at the pipe, and never polls again. The other task must be
+/// woken all the same.
 #[test]
 fn a_task_that_ends_leaves_the_other_one_its_wakeup() {
     for (stays, goes) in [(Side::Writer, Side::Reader), (Side::Reader, Side::Writer)] {
@@ -190,8 +191,8 @@ fn a_task_that_ends_leaves_the_other_one_its_wakeup() {
     }
 }
 
-/// Polls once it is the turn of `side`. Both tasks touch `both` before and in their turn: where nothing is
-/// touched, loom sees no reason to let one of them find the lock taken.
+/// Polls until it is the turn of `side`. Both tasks touch `both` before and during their turn. Without an access
+/// loom would not explore the case in which one task finds the lock taken.
 fn take_turn(shared_lock: &SharedLock<()>, side: Side, both: &AtomicUsize) {
     block_on(poll_fn(|cx| {
         touch(both);
@@ -230,7 +231,7 @@ fn a_peek_keeps_no_task_waiting() {
 
 #[test]
 fn a_task_is_woken_for_progress_of_the_other() {
-    // The one waits for something that only the other one does, as a send waits for room or for an end.
+    // One task waits for something that only the other task does, as a send waits for space or for the end.
     for (waits, does) in [(Side::Writer, Side::Reader), (Side::Reader, Side::Writer)] {
         model("news", None, move || {
             let shared_lock = Arc::new(SharedLock::new(false));
@@ -268,14 +269,14 @@ fn every_listener_is_notified() {
         second();
         first.join().unwrap();
         teller.join().unwrap();
-        // One that comes when it is told already.
+        // A listener that starts after the notification is ready at once.
         listen(&signal)();
     });
 }
 
 #[test]
 fn a_listener_that_moves_to_another_task_is_notified_there() {
-    // As a future that is polled in one task, then in another, with the same one asking twice in between.
+    // A future may be polled in one task and then in another. The first task polls it twice.
     model("signal, two tasks", None, || {
         let signal = NotifyOnce::default();
         let mut listener = signal.listen();
