@@ -1,8 +1,8 @@
-//! Receiving and sending without a socket, beside one other implementation: `cargo bench --bench codec`.
+//! Receiving and sending without a socket, compared with one other implementation: `cargo bench --bench codec`.
 //!
-//! The cells are those of `benches/peers/`, where more implementations stand side by side. Each contender reads
-//! the same frames from memory, at most 64 KiB at a time, and looks at every message, or sends a message and
-//! flushes it. `hybi` hands out borrowed events, `hybi-owned` messages that own their data.
+//! The cells are those of `benches/peers/`, which compares more implementations. Each contender reads the same
+//! frames from memory, at most 64 KiB at a time, and looks at every message, or sends a message and flushes it.
+//! `hybi` delivers borrowed events, `hybi-owned` messages that own their data.
 #![allow(
     missing_docs,
     clippy::unwrap_used,
@@ -26,25 +26,26 @@ mod support;
 use support::{ascii, column, mixed};
 
 const SIZES: [usize; 6] = [16, 125, 1 << 10, 16 << 10, 64 << 10, 1 << 20];
-/// About this many bytes of payload are received in one iteration.
+/// Approximate number of payload bytes received in one iteration.
 const BATCH: usize = 1 << 20;
-/// From here on a server that is handed `Bytes` does not copy them.
+/// A server does not copy `Bytes` of at least this many bytes.
 const LARGE: usize = 4 << 10;
 const NOW: Instant = Instant::ZERO;
 
-/// What is received, and how.
+/// A way to receive, and what is received.
 #[derive(Clone, Copy)]
 struct Receive {
     group: &'static str,
     role: Role,
     opcode: Opcode,
     payload: fn(usize) -> Vec<u8>,
-    /// The longest fragment, and the most that one read gives.
+    /// Maximum length of a fragment, and maximum number of bytes of one read.
     fragment: usize,
     read: usize,
 }
 
-/// Frames from memory, one read after the other, over and over; what is written is looked at.
+/// An endless stream of the same frames from memory, in reads of a fixed size. Written bytes are passed to
+/// `black_box`.
 struct Stream<'w> {
     wire: &'w [u8],
     at: usize,
@@ -100,7 +101,7 @@ fn throughput(group: &mut BenchmarkGroup<'_, WallTime>, messages: usize, size: u
     group.throughput(Throughput::ElementsAndBytes { elements, bytes });
 }
 
-/// `count` messages, as the peer of `cell.role` sends them.
+/// Returns `count` messages as the peer of `cell.role` sends them.
 fn frames(cell: &Receive, size: usize, count: usize) -> Vec<u8> {
     let mut encoder = match cell.role {
         Role::Server => Encoder::client(MaskingKeys::from_seed([1; 32])),

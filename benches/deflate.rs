@@ -1,9 +1,10 @@
-//! Compression beside zlib-rs alone, and what it saves: `cargo bench --features deflate --bench deflate`.
+//! Compression compared with zlib-rs alone, and the bytes that it saves: `cargo bench --features deflate --bench
+//! deflate`.
 //!
-//! The messages are like JSON, each different, with context taken over from one to the next. `hybi` is the
-//! whole way: frames from memory to text that is known to be UTF-8, and text to frames. `zlib-rs` is one call
-//! of the library into memory that is there already. First comes a table of sizes, which are the same on
-//! every machine.
+//! The messages resemble JSON, and each is different. The context is taken over from message to message. `hybi`
+//! measures the whole path: frames from memory to validated text, and text to frames. `zlib-rs` is one call of
+//! the library into memory that exists already. A table of sizes is printed first, which is the same on every
+//! machine.
 #![allow(
     missing_docs,
     clippy::unwrap_used,
@@ -22,11 +23,11 @@ use hybi::{Config, Connection, Event, Inbox, Instant, Outbox};
 use zlib_rs::{Deflate, DeflateConfig, DeflateFlush, Inflate, InflateFlush};
 
 const SIZES: [(usize, &str); 2] = [(1024, "1KiB"), (64 << 10, "64KiB")];
-/// More than a window, so that what goes round does not find itself again.
+/// More than a window, so that a repeated batch does not find itself in the window.
 const BATCH: usize = 256 << 10;
 const NOW: Instant = Instant::ZERO;
 
-/// Messages of `size` bytes, as many as make a batch: objects as a market's feed would have them.
+/// Returns a batch of messages of `size` bytes: objects like those of a market feed.
 fn messages(size: usize) -> Vec<String> {
     let mut random = 88_172_645_463_325_252_u64;
     let mut next = |below: u64| {
@@ -62,7 +63,7 @@ fn connection(compression: Compression, params: DeflateParams) -> Connection {
     Connection::server(NOW, config, Outbox::new()).with_deflate(params)
 }
 
-/// Writes what is queued to nowhere; how much it was.
+/// Discards the queued output. Returns its length.
 fn drain(connection: &mut Connection) -> usize {
     let mut slices = [&[][..]; 4];
     let len = connection.poll_transmit(&mut slices);
@@ -71,7 +72,7 @@ fn drain(connection: &mut Connection) -> usize {
     total
 }
 
-/// All messages as frames, and their payloads with the 00 00 FF FF that is not sent.
+/// Returns all messages as frames, and their payloads with the tail 00 00 FF FF that is not sent.
 fn compressed(messages: &[String]) -> (Vec<Vec<u8>>, Vec<Vec<u8>>) {
     let mut sender = connection(Compression::new(), DeflateParams::default());
     let mut deflater = Deflater::new(15, true, &Compression::new());
@@ -165,7 +166,7 @@ fn deflate(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// What the settings cost, in time.
+/// Measures the time of each setting.
 fn cost(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("send-1KiB");
     let messages = messages(1024);
@@ -189,11 +190,11 @@ fn cost(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// Levels, with context takeover or without.
+/// Compression levels, with context takeover or without.
 const SETTINGS: [(u8, bool); 7] =
     [(1, true), (2, true), (3, true), (4, true), (6, true), (9, true), (6, false)];
 
-/// How many bytes of a hundred go out, headers included.
+/// Prints how many bytes are sent for 100 bytes of messages, headers included.
 fn sizes() {
     println!("bytes sent for 100 bytes of messages of    180 B    1 KiB   64 KiB");
     let table = |name: &str, compression: Compression, params: DeflateParams| {
@@ -236,7 +237,7 @@ fn sizes() {
     println!();
 }
 
-/// Bytes that do not compress.
+/// Returns bytes that do not compress.
 fn noise(len: usize) -> Vec<u8> {
     let mut random = 88_172_645_463_325_252_u64;
     let mut next = || {
@@ -248,7 +249,7 @@ fn noise(len: usize) -> Vec<u8> {
     (0..len).map(|_| next()).collect()
 }
 
-/// The same of messages in turns with random bytes, which are not counted.
+/// Prints the same for messages that alternate with random bytes, which are not counted.
 fn noisy() {
     for level in [1, 4, 6, 9] {
         print!("{:38}", format!("level {level}, noise of 1 KiB after each"));
@@ -269,7 +270,7 @@ fn noisy() {
     }
 }
 
-/// What it costs to find that a message does not compress.
+/// Measures how long it takes to find that a message does not compress.
 fn give_up(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("give-up");
     for (len, name) in [(1 << 10, "1KiB"), (64 << 10, "64KiB"), (16 << 20, "16MiB")] {

@@ -1,6 +1,6 @@
 //! The opening handshake in memory: `cargo bench --bench handshake`.
 //!
-//! `hybi` reads a browser's request, judges it and writes the response; `httparse` only parses it.
+//! `hybi` reads a browser's request, checks it and writes the response. `httparse` only parses it.
 #![allow(missing_docs, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a bench")]
 
 use std::hint::black_box;
@@ -9,7 +9,7 @@ use std::time::Duration;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use hybi::handshake::{ClientHandshake, ClientRequest, HeadLimits, Incoming, Reply, ServerHandshake};
 
-/// As Chromium sends it.
+/// A request as Chromium sends it.
 const REQUEST: &[u8] = b"GET /chat HTTP/1.1\r\n\
 Host: server.example.com:8080\r\n\
 Connection: Upgrade\r\n\

@@ -1,8 +1,9 @@
-//! Bytes moved for each byte of a message that arrives slowly: `cargo bench --all-features --bench moved`.
+//! Bytes that are moved for each byte of a message that arrives slowly: `cargo bench --all-features --bench
+//! moved`.
 //!
-//! Before each read of so many bytes nothing comes for two seconds, of virtual time, so that the adapter gives back what
-//! memory it does not need. The allocator always moves what grows or shrinks, and counts it. The numbers are the same on
-//! every machine; `tests/memory/moved.rs` holds them to a bound.
+//! Before each slow read two seconds of virtual time pass, so the adapter releases unused memory. The allocator
+//! always moves a block that grows or shrinks, and counts its bytes. The numbers are the same on every machine.
+//! `tests/memory/moved.rs` asserts a bound on them.
 #![allow(
     unsafe_code,
     missing_docs,
@@ -23,15 +24,15 @@ struct Moving;
 
 static MOVED: AtomicUsize = AtomicUsize::new(0);
 
-// SAFETY: all blocks come from the system's allocator and go back to it with the layout that they came with.
+// SAFETY: all blocks come from the system's allocator, and return to it with their own layout.
 unsafe impl GlobalAlloc for Moving {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        // SAFETY: the caller's promise is passed on.
+        // SAFETY: the caller upholds the same contract.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
-        // SAFETY: the caller's promise is passed on.
+        // SAFETY: the caller upholds the same contract.
         unsafe { System.dealloc(memory, layout) }
     }
 
@@ -40,12 +41,12 @@ unsafe impl GlobalAlloc for Moving {
         MOVED.fetch_add(len, Ordering::Relaxed);
         // SAFETY: the caller promises that the size is not 0, and that it does not overflow with this alignment.
         let layout_of_new = unsafe { Layout::from_size_align_unchecked(size, layout.align()) };
-        // SAFETY: as above.
+        // SAFETY: the layout is valid, and its size is not 0.
         let new = unsafe { System.alloc(layout_of_new) };
         if !new.is_null() {
-            // SAFETY: both blocks hold that many bytes, and are two.
+            // SAFETY: both blocks have at least `len` bytes, and they do not overlap.
             unsafe { memory.copy_to_nonoverlapping(new, len) };
-            // SAFETY: the caller gives it up.
+            // SAFETY: the caller gives up the old block, which has this layout.
             unsafe { System.dealloc(memory, layout) };
         }
         new
@@ -55,7 +56,7 @@ unsafe impl GlobalAlloc for Moving {
 #[global_allocator]
 static ALLOCATOR: Moving = Moving;
 
-/// Bytes that come before the first pause, bytes of a read, and how many reads.
+/// Bytes before the first pause, bytes of a slow read, and number of slow reads.
 const COLUMNS: [(usize, usize, usize); 7] = [
     (0, 1, 20_000),
     (0, 100, 2000),

@@ -1,13 +1,13 @@
-//! Twice the input takes at most 2.2 times as long, in whatever shape a peer sends it or takes it:
-//! `cargo bench --bench scaling`, with `--features deflate` for compressed shapes too.
+//! Checks that twice the input takes at most 2.2 times as long, for every shape of input: `cargo bench --bench
+//! scaling`, with `--features deflate` for compressed shapes too.
 //!
-//! Each shape is an input that costs a peer little and has cost some implementation much. It is run with n and
-//! with 2n of its units, one right behind the other, again and again, and the ratio in the middle counts. One
-//! that is too large is measured again a few times, as a busy machine makes it so too; if it stays so, this ends
-//! with 1. Words behind `--` choose shapes by a part of their names.
+//! Each shape costs a peer little, and has been expensive for some implementation. It runs with n and with 2n of
+//! its units alternately, many times, and the median ratio counts. A ratio that is too large is measured again a
+//! few times, because a busy machine causes such ratios too. If it stays too large, the program ends with 1.
+//! Words after `--` select shapes by a part of their names.
 //!
-//! `-- --count` counts instructions in place of time, each shape once: for machines that are never quiet. It needs
-//! valgrind.
+//! `-- --count` counts instructions instead of time, once for each shape, for machines that are never idle. It
+//! needs valgrind.
 #![allow(unsafe_code, missing_docs, clippy::unwrap_used, clippy::indexing_slicing, reason = "a bench")]
 
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -26,18 +26,18 @@ use hybi::handshake::{
 use hybi::utf8::Validator;
 use hybi::{Config, Connection, Delivery, Inbox, Instant, MessageKind, Outbox};
 
-/// Memory that grows is copied: whether it could grow where it lies is luck.
+/// An allocator that always copies a block that grows. Growing in place would depend on chance.
 struct Moving;
 
-// SAFETY: all requests go to the system's allocator as they come.
+// SAFETY: each request is passed unchanged to the system's allocator.
 unsafe impl GlobalAlloc for Moving {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        // SAFETY: the caller's promise is passed on.
+        // SAFETY: the caller upholds the same contract.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
-        // SAFETY: the caller's promise is passed on.
+        // SAFETY: the caller upholds the same contract.
         unsafe { System.dealloc(memory, layout) }
     }
 }
@@ -45,16 +45,16 @@ unsafe impl GlobalAlloc for Moving {
 #[global_allocator]
 static ALLOCATOR: Moving = Moving;
 
-/// What a ratio may be.
+/// Maximum ratio.
 const MOST: f64 = 2.2;
-/// How often n and 2n take turns before they are judged, and how often that is done at most.
+/// Number of alternating runs of n and 2n in a round, and maximum number of rounds.
 const TURNS: usize = 21;
 const ROUNDS: usize = 8;
 
 const NOW: Instant = Instant::ZERO;
 const ALL: usize = usize::MAX;
 
-/// One run over an input. It makes sure itself that all of the input was taken.
+/// One run over an input. It asserts that all of the input was consumed.
 type Run = Box<dyn FnMut()>;
 
 struct Shape {
@@ -72,7 +72,7 @@ const fn shape(name: &'static str, n: usize, unit: &'static str, make: fn(usize)
 fn shapes() -> Vec<Shape> {
     #[allow(unused_mut, reason = "more with a feature")]
     let mut shapes = vec![
-        // A server receives. Where a number stands behind the bytes, reads are of that size.
+        // A server receives. A number behind the bytes is the size of the reads.
         shape("1-byte reads: messages of 16 B", 2048, "messages", |n| {
             receive(server, messages(n, 16), 1, ALL, n)
         }),
@@ -134,7 +134,7 @@ fn shapes() -> Vec<Shape> {
         }),
         shape("a full queue that moves a byte at a time", 64 << 10, "messages", |n| {
             Box::new(move || {
-                // A message goes in as soon as the high-water mark lets it.
+                // A message is queued as soon as the high-water mark permits it.
                 let config = Config::new().high_water(16 << 10);
                 let mut connection = Connection::server(NOW, config, Outbox::new());
                 for _ in 0..n {
@@ -229,7 +229,7 @@ fn chunks() -> Connection {
     Connection::server(NOW, unlimited().delivery(Delivery::Chunks), Outbox::new())
 }
 
-/// A server with `n` messages in its queue, of the first of which a byte has been written.
+/// Returns a server with `n` queued messages. One byte of the first one has been written.
 fn stuck(n: usize) -> Connection {
     let mut connection = server();
     for _ in 0..n {
@@ -239,7 +239,7 @@ fn stuck(n: usize) -> Connection {
     connection
 }
 
-/// A transport that takes `most` bytes.
+/// Writes to a transport that takes `most` bytes.
 fn transmit(connection: &mut Connection, most: usize) {
     let mut slices = [&[][..]; 4];
     let len = connection.poll_transmit(&mut slices);
@@ -247,7 +247,7 @@ fn transmit(connection: &mut Connection, most: usize) {
     connection.transmitted(NOW, given.min(most));
 }
 
-/// Reads once, `most` bytes of `wire` if there is room for them, and gives what is left of it.
+/// Reads at most `most` bytes of `wire` once. Returns the rest of `wire`.
 fn read<'w>(connection: &mut Connection, inbox: &mut Inbox, wire: &'w [u8], most: usize) -> &'w [u8] {
     let space = connection.read_space(inbox);
     let (new, rest) = wire.split_at(most.min(space.len()).min(wire.len()));
@@ -259,7 +259,8 @@ fn read<'w>(connection: &mut Connection, inbox: &mut Inbox, wire: &'w [u8], most
     rest
 }
 
-/// `wire` comes in, `read` bytes at a time, after each of which `write` bytes go out. It holds so many messages.
+/// Reads `wire` in pieces of `read` bytes. After each piece it writes `write` bytes. Asserts the number of
+/// messages.
 fn take_in(connection: &mut Connection, wire: &[u8], read: usize, write: usize, messages: usize) {
     let (mut inbox, mut rest) = (Inbox::empty(), wire);
     while !rest.is_empty() {
@@ -287,7 +288,7 @@ fn frame(wire: &mut Vec<u8>, opcode: Opcode, fin: bool, rsv: u8, payload: &[u8])
     header.mask().apply(&mut wire[at..]);
 }
 
-/// `len` bytes of text, or a few less: characters of four bytes.
+/// Returns `len` bytes of text, or a few less, in characters of four bytes.
 fn symbols(len: usize) -> Vec<u8> {
     "𝄞".repeat(len / 4).into_bytes()
 }
@@ -306,7 +307,7 @@ fn pings(count: usize) -> Vec<u8> {
     whole(Opcode::Ping, &[7; 125]).repeat(count)
 }
 
-/// A text message in fragments of `size` bytes. RSV1 says that it is compressed.
+/// Returns a text message in fragments of `size` bytes. RSV1 marks it as compressed.
 fn fragments(payload: &[u8], size: usize, rsv: u8) -> Vec<u8> {
     let mut wire = Vec::new();
     let last = payload.len().div_ceil(size) - 1;
@@ -319,7 +320,7 @@ fn fragments(payload: &[u8], size: usize, rsv: u8) -> Vec<u8> {
     wire
 }
 
-/// A text message that begins with `payload` and goes on with empty fragments.
+/// Returns a text message that begins with `payload` and continues with empty fragments.
 fn empty_fragments(payload: &[u8], count: usize, rsv: u8) -> Vec<u8> {
     let mut wire = Vec::new();
     frame(&mut wire, Opcode::Text, false, rsv, payload);
@@ -333,7 +334,7 @@ fn empty_fragments(payload: &[u8], count: usize, rsv: u8) -> Vec<u8> {
 
 const REQUEST: &str = "GET /chat HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
     Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
-/// What the key of [`response`] asks for, without the empty line.
+/// The response that the key of [`response`] requires, without its empty line.
 const OPENED: &str = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
     Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n";
 
@@ -341,13 +342,13 @@ fn with_headers(lines: &str) -> String {
     REQUEST.replace("\r\n\r\n", &format!("\r\n{lines}\r\n"))
 }
 
-/// A server's handshake with these header lines besides, which come `read` bytes at a time.
+/// Returns a server's handshake with these additional header lines, in reads of `read` bytes.
 fn request(lines: String, read: usize) -> Run {
     let head = with_headers(&lines);
     Box::new(move || assert!(opens(head.as_bytes(), read)))
 }
 
-/// A server's handshake with so many subprotocols, which all begin the same.
+/// Returns a server's handshake with `n` subprotocols that have a common prefix.
 fn subprotocols(begin: &str, n: usize) -> Run {
     let names: Vec<String> = (0..n).map(|at| format!("{begin}{at}")).collect();
     request(format!("Sec-WebSocket-Protocol: {}\r\n", names.join(", ")), ALL)
@@ -368,7 +369,7 @@ fn opens(head: &[u8], read: usize) -> bool {
     opened
 }
 
-/// A client's handshake with this response, a byte at a time.
+/// Returns a client's handshake with this response, a byte at a time.
 fn response(head: String) -> Run {
     Box::new(move || {
         let limits = HeadLimits::new().max_head(ALL);
@@ -380,7 +381,7 @@ fn response(head: String) -> Run {
     })
 }
 
-/// A stream that gives a byte at each read, and takes all.
+/// A stream that returns one byte at each read, and accepts all output.
 struct Trickle {
     rest: Vec<u8>,
     at: usize,
@@ -413,7 +414,7 @@ mod deflate {
 
     /// RSV1: the message is compressed (RFC 7692 section 6).
     const RSV1: u8 = 4;
-    /// The payload of an empty message, and blocks without data: one that is stored, and a final one.
+    /// The payload of an empty message, and blocks without data: a stored one and a final one.
     const EMPTY: &[u8] = &[0];
     const BLOCK: &[u8] = &[0, 0, 0, 0xFF, 0xFF];
     const FINAL: &[u8] = &[3, 0];
@@ -480,7 +481,7 @@ mod deflate {
         payload
     }
 
-    /// `len` letters in no order, compressed: most of that is left.
+    /// Returns `len` random letters, compressed. Most of their length remains.
     fn letters(len: usize) -> Vec<u8> {
         let mut random = 88_172_645_463_325_252_u64;
         let text = (0..len).map(|_| {
@@ -495,15 +496,15 @@ mod deflate {
 
 // --- measuring ---
 
-/// What n and 2n took: microseconds, or thousands of instructions.
+/// The cost of n and of 2n, in microseconds or thousands of instructions.
 type Pair = (f64, f64);
 
 fn ratio(&(once, twice): &Pair) -> f64 {
     twice / once
 }
 
-/// The times of the middle ratio, one run right behind the other, in the first round in which that is small enough, or
-/// of the best one.
+/// Returns the times of the median ratio of alternating runs, from the first round whose ratio is small enough,
+/// or from the best round.
 fn time(shape: &Shape) -> Pair {
     let (mut once, mut twice) = ((shape.make)(shape.n), (shape.make)(2 * shape.n));
     let time = |run: &mut Run| {
@@ -529,8 +530,8 @@ fn time(shape: &Shape) -> Pair {
     best
 }
 
-/// Runs this program once more, under valgrind, which writes down what each call of [`counted`] took: the pairs of
-/// all shapes.
+/// Runs this program again under valgrind, which records the instructions of each call of [`counted`]. Returns
+/// the pairs of all shapes.
 fn count(words: &[&String]) -> io::Result<Vec<Pair>> {
     let folder = env::temp_dir().join(format!("hybi-scaling-{}", std::process::id()));
     fs::create_dir_all(&folder)?;
@@ -553,22 +554,23 @@ fn count(words: &[&String]) -> io::Result<Vec<Pair>> {
     }
 }
 
-/// Where callgrind writes: dumps have numbers from 1 on.
+/// Returns the path of a dump of callgrind. Dumps are numbered from 1.
 fn out(folder: &Path, number: usize) -> PathBuf {
     folder.join(if number == 0 { "out".to_owned() } else { format!("out.{number}") })
 }
 
-/// How many thousand instructions a dump counts.
+/// Returns the number of instructions of a dump, in thousands.
 fn instructions(dump: &str) -> Option<f64> {
     let count = dump.lines().find_map(|line| line.strip_prefix("totals: "))?;
     Some(count.trim().parse::<f64>().ok()? / 1e3)
 }
 
-/// What is counted.
+/// The function whose instructions are counted.
 #[inline(never)]
 fn counted(run: &mut Run) {
     run();
-    // This is where it ends, not in what it calls.
+    // Using `run` here keeps the call from becoming a tail call, so that the instructions count for this
+    // function.
     black_box(run);
 }
 
@@ -582,7 +584,7 @@ fn main() -> ExitCode {
         for shape in &shapes {
             for n in [shape.n, 2 * shape.n] {
                 let mut run = (shape.make)(n);
-                // What is done but once in a process is not counted.
+                // This first run keeps one-time work of a process out of the count.
                 run();
                 counted(&mut run);
             }
@@ -590,7 +592,7 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     if !is_told("--bench") {
-        // As a test: each shape is taken in once.
+        // As a test, each shape runs once.
         shapes.iter().for_each(|shape| (shape.make)(shape.n)());
         return ExitCode::SUCCESS;
     }
@@ -603,7 +605,7 @@ fn main() -> ExitCode {
             Err(error) => return failed(&format!("valgrind: {error}")),
         }
     } else {
-        // From here on glibc keeps what is given back: page faults are not what is measured.
+        // After this allocation glibc keeps freed memory, so that page faults are not measured.
         drop(black_box(vec![1_u8; 16 << 20]));
         ("µs", Vec::new().into_iter())
     };

@@ -1,6 +1,6 @@
-//! What benches share: names of columns, and texts.
+//! Names of columns and sample texts that several benches use.
 
-/// The harness's name for a size.
+/// Returns the name of a size in tables.
 pub(crate) fn column(size: usize) -> String {
     match size {
         size if size >= 1 << 20 => format!("{}MiB", size >> 20),
@@ -9,12 +9,12 @@ pub(crate) fn column(size: usize) -> String {
     }
 }
 
-/// Letters.
+/// Returns letters.
 pub(crate) fn ascii(size: usize) -> Vec<u8> {
     (b'a'..=b'z').cycle().take(size).collect()
 }
 
-/// Words with accents, in Cyrillic, Chinese and emoji, in no order that a processor could learn.
+/// Returns words with accents, in Cyrillic, Chinese and emoji, in an order that branch predictors cannot learn.
 pub(crate) fn mixed(size: usize) -> Vec<u8> {
     let mut random = 88_172_645_463_325_252_u64;
     let mut below = |bound: u64| {
@@ -37,7 +37,7 @@ pub(crate) fn mixed(size: usize) -> Vec<u8> {
         }
         text.push(' ');
     }
-    // To a whole character, and then with dots to the length.
+    // The text ends at a whole character, and dots fill it up to the length.
     let end = (0..=size).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
     text.truncate(end);
     let mut text = text.into_bytes();

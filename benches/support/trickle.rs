@@ -1,7 +1,7 @@
-//! A message that arrives a little at a time, with pauses, through each adapter. For a bench and for a test.
+//! A message that arrives slowly, with pauses, through each adapter. A bench and a test use it.
 //!
-//! The time is virtual: a paused clock for tokio, a clock that is moved by hand for futures-io, and for `net` a stream whose
-//! reads end at once as they do when a timer runs out.
+//! Time is virtual: a paused clock for tokio, a clock that is moved by hand for futures-io, and for `net` a
+//! stream whose reads return at once, as if a timer had expired.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::pin::{Pin, pin};
@@ -12,10 +12,10 @@ use std::time::Duration;
 use hybi::frame::{Header, Opcode};
 use hybi::{Config, Connection, Inbox, Instant, Message, Outbox};
 
-/// How long nothing comes between two reads.
+/// Duration of the pause before each slow read.
 const PAUSE: Duration = Duration::from_secs(2);
 
-/// Who receives.
+/// The adapter that receives.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Adapter {
     Net,
@@ -28,32 +28,32 @@ pub(crate) enum Adapter {
 pub(crate) const ADAPTERS: [Adapter; 5] =
     [Adapter::Net, Adapter::Tokio, Adapter::TokioHalves, Adapter::FuturesIo, Adapter::FuturesIoHalves];
 
-/// How the message is sent.
+/// The form of the message.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Form {
     OneFrame,
-    /// In fragments of so many bytes.
+    /// In fragments of this many bytes.
     Fragments(usize),
     #[cfg(feature = "deflate")]
     Compressed,
 }
 
-/// A message of which a part comes at once, and the rest in reads of few bytes with a pause before each.
+/// A message of which a part arrives at once, and the rest in short reads with a pause before each.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Upload {
     pub(crate) form: Form,
-    /// Bytes that come at once.
+    /// Number of bytes that arrive at once.
     pub(crate) behind: usize,
-    /// Bytes that come slowly.
+    /// Number of bytes that arrive slowly.
     pub(crate) slow: usize,
-    /// Bytes of one read of those.
+    /// Number of bytes of one slow read.
     pub(crate) read: usize,
-    /// Bytes that are announced and never come: the stream ends instead.
+    /// Number of bytes that are announced and never arrive. The stream ends instead.
     pub(crate) missing: usize,
 }
 
 impl Upload {
-    /// The bytes of the message that come.
+    /// Returns the number of bytes of the message that arrive.
     pub(crate) const fn arrives(&self) -> usize {
         self.behind + self.slow
     }
@@ -69,7 +69,7 @@ impl Upload {
         (0..=self.arrives() / 8).flat_map(|_| next()).take(self.arrives()).collect()
     }
 
-    /// What a client writes.
+    /// Returns the bytes that a client writes.
     fn wire(&self, data: &[u8]) -> Vec<u8> {
         let mut wire = Vec::new();
         match self.form {
@@ -92,7 +92,7 @@ impl Upload {
         wire
     }
 
-    /// Lets the message arrive. Gives what `count` has counted meanwhile.
+    /// Lets the message arrive. Returns what `count` counted in the meantime.
     pub(crate) fn run(self, adapter: Adapter, count: fn() -> usize) -> usize {
         let data = self.data();
         let clock = Clock::default();
@@ -104,7 +104,7 @@ impl Upload {
             resume: None,
             clock: clock.clone(),
         })));
-        // Nothing else is to be written, and no timer to run out, however long it takes.
+        // No output is expected, and no timer runs, however long the message takes.
         let config = Config::new().ping_interval(None).pong_timeout(None).high_water(1);
         let connection = Connection::server(Instant::ZERO, config, Outbox::new());
         #[cfg(feature = "deflate")]
@@ -122,7 +122,7 @@ impl Upload {
     }
 }
 
-/// A frame, of whose payload the end may be missing.
+/// Encodes a frame. The end of its payload may be missing.
 fn frame(wire: &mut Vec<u8>, first: (bool, u8, Opcode), payload: &[u8], missing: usize) {
     let ((fin, rsv, opcode), payload_len) = (first, (payload.len() + missing) as u64);
     let header = Header { fin, rsv, opcode, masking_key: Some([0; 4]), payload_len };
@@ -162,7 +162,7 @@ fn futures_io(adapter: Adapter, stream: Stream, clock: &Clock, connection: Conne
     run(clock, reader.recv()).unwrap()
 }
 
-/// Polls a future every half of a second.
+/// Polls a future every half second.
 fn run<T>(clock: &Clock, future: impl Future<Output = T>) -> T {
     let mut future = pin!(future);
     loop {
@@ -182,13 +182,13 @@ struct Trickle {
     at: usize,
     behind: usize,
     read: usize,
-    /// When more comes, while nothing does.
+    /// End of the current pause.
     resume: Option<Instant>,
     clock: Clock,
 }
 
 impl Trickle {
-    /// What comes now: for how many bytes there is room; nothing during a pause.
+    /// Returns the bytes that arrive now, at most `room`. Returns `None` during a pause.
     fn take(&mut self, room: usize) -> Option<&[u8]> {
         let most = if self.at < self.behind { self.behind - self.at } else { self.read };
         let start = self.at;
@@ -196,7 +196,7 @@ impl Trickle {
         (start < self.at).then(|| &self.wire[start..self.at])
     }
 
-    /// Whether a pause is over, or there is none.
+    /// Returns whether no pause is in progress.
     fn goes_on(&mut self) -> bool {
         let now = *self.clock.0.lock().unwrap();
         if self.at < self.behind || self.resume.is_some_and(|resume| resume <= now) {
@@ -215,7 +215,7 @@ impl Read for Stream {
     fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
         let mut trickle = self.0.lock().unwrap();
         if !trickle.goes_on() {
-            // As where a timer runs out; the time that it takes is not waited for.
+            // The read ends as if a timer had expired, but no real time passes.
             let mut now = trickle.clock.0.lock().unwrap();
             *now = *now + PAUSE;
             return Err(ErrorKind::Interrupted.into());
@@ -304,7 +304,7 @@ impl futures_io::AsyncWrite for Stream {
     }
 }
 
-/// Time that passes when it is told to.
+/// A virtual clock.
 #[derive(Clone, Debug, Default)]
 struct Clock(Arc<Mutex<Instant>>);
 

@@ -1,5 +1,7 @@
-//! Any bytes, cut anywhere, come out of a connection of either role as a plain receiver says, whatever memory
-//! they are gathered in; what goes out answers them; and heap follows what has arrived.
+//! Target: a connection that receives any bytes, in either role.
+//!
+//! For any split and any kind of memory the events must equal those of the plain receiver in `model.rs`. The
+//! output must answer them, and the heap must follow what has arrived.
 #![no_main]
 
 use arbitrary::Arbitrary;
@@ -20,7 +22,7 @@ const KIB: usize = 1 << 10;
 
 #[derive(Arbitrary, Debug)]
 struct Case<'a> {
-    /// Role, delivery, and what memory there is.
+    /// Role, delivery, and kind of memory.
     choice: u8,
     deflate: u8,
     limits: u8,
@@ -28,7 +30,7 @@ struct Case<'a> {
     bytes: &'a [u8],
 }
 
-/// The endpoint that receives.
+/// The receiving endpoint.
 struct Endpoint {
     role: Role,
     config: SharedConfig,
@@ -87,7 +89,7 @@ impl Endpoint {
         drive(&mut connection, &mut message, bytes, cuts, (self.form, Drain::Always), &mut Landing).unwrap()
     }
 
-    /// In memory for messages of `room` bytes. What is inflated needs some.
+    /// Runs in borrowed memory for messages of `room` bytes. Inflated data needs at least one byte.
     fn lend(&self, bytes: &[u8], cuts: &Cuts, room: usize) -> Run {
         let room = if self.deflate.is_some() { room.max(1) } else { room };
         let form = if self.form == Form::Chunks { Form::Chunks } else { Form::AsFits };
@@ -101,7 +103,7 @@ impl Endpoint {
         .unwrap()
     }
 
-    /// In an inbox, which is read to where it says, and gives out whole messages that own their data.
+    /// Runs with an inbox that is read into directly, and takes owned messages.
     fn inbox(&self, bytes: &[u8], cuts: &Cuts) -> Events {
         let (mut connection, mut inbox) = (self.connection(), Inbox::empty());
         let (mut events, mut chunks) = (Events::default(), Vec::new());
@@ -156,11 +158,11 @@ impl Endpoint {
         events
     }
 
-    /// SECURITY.md: at most twice what has arrived and 16 KiB; where it is inflated, twice what came out and
-    /// 64 KiB, and what it is inflated with.
+    /// SECURITY.md: at most twice what has arrived and 16 KiB. For compressed messages, twice the inflated bytes
+    /// and 64 KiB, and the inflater.
     fn holds_little(&self, bytes: &[u8], cuts: &Cuts) {
         let inflater = if self.deflate.is_some() { 96 * KIB } else { 0 };
-        // What is written, the error and the window of an inbox apart.
+        // The output, the error and the read buffer of an inbox are not included.
         let few = 2 * KIB + inflater;
         let arrived = bytes.len();
         let most = if self.deflate.is_some() { 2 * 64 * KIB + 64 * KIB } else { 2 * arrived + 16 * KIB };
@@ -184,7 +186,7 @@ impl Endpoint {
     }
 }
 
-/// What went out: a Pong for each Ping, and a Close for a Close or an error.
+/// Checks the output: a Pong for each Ping, and a Close for a Close or an error.
 fn answers(role: Role, run: &Run) {
     let mut due = Events::default();
     for seen in run.events.iter() {

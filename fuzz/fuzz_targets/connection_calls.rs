@@ -1,5 +1,7 @@
-//! Any calls in any order at any time: what goes out is frames in order with all that was accepted, or it is
-//! said that some was dropped; what comes out ends once; deadlines pass; and heap stays within bounds.
+//! Target: any calls of a connection, in any order and at any time.
+//!
+//! The output must consist of frames in order with everything that was accepted, unless the connection reports
+//! dropped messages. The connection ends once, its deadlines pass, and the heap stays within bounds.
 #![no_main]
 
 use arbitrary::Arbitrary;
@@ -19,7 +21,7 @@ use libfuzzer_sys::fuzz_target;
 use std::time::Duration;
 
 const KIB: usize = 1 << 10;
-/// First bytes of frames, and close codes; 0 is none. Others stand for themselves.
+/// First bytes of frames, and close codes (0 for none). Other values stand for themselves.
 const FIRST: [u8; 12] = [0x81, 0x82, 0x01, 0x02, 0x00, 0x80, 0x88, 0x89, 0x8A, 0xC1, 0xC2, 0x41];
 const CODES: [u16; 8] = [0, 1000, 1001, 1005, 1010, 1011, 1012, 3000];
 
@@ -59,14 +61,15 @@ fuzz_target!(|case: Case<'_>| {
     }
 });
 
-/// What can be done with some memory for output alone.
+/// Operations that exist only for some memory for output.
 trait Memory: WriteQueue + Sized {
     fn send(connection: &mut Connection<Self>, message: Message, prepared: bool) -> Result<(), SendError>;
 
-    /// The memory goes to another connection and comes back.
+    /// Moves the memory to another connection and back.
     fn pass_around(_: &mut Connection<Self>) {}
 
-    /// Payload is read to its place: how much of `data`. It may be said that there was more.
+    /// Reads payload directly into the message. Returns the number of bytes of `data`. The call may report more
+    /// than it read.
     fn land(_: &mut Connection<Self>, _: &mut VecMessage, _: &[u8], _: usize) -> usize {
         0
     }
@@ -113,12 +116,12 @@ struct Run<O> {
     message: VecMessage,
     meter: Meter,
     now: Instant,
-    /// All that was written.
+    /// All bytes that were written.
     wire: Vec<u8>,
-    /// Messages that were accepted, in order, and the one that is open in fragments.
+    /// Accepted messages in order, and the open fragmented message.
     accepted: Vec<Seen>,
     open: Option<(MessageKind, Vec<u8>)>,
-    /// The payloads that a Pong may have.
+    /// Payloads that a Pong may have.
     pongs: Vec<Vec<u8>>,
     fed: usize,
     largest: usize,
@@ -156,7 +159,7 @@ impl<O: Memory> Run<O> {
         }
         self.write(usize::MAX, 64);
         self.is_in_order();
-        // Whatever was done, it ends when the stream does.
+        // After any calls the connection ends when the stream ends.
         self.connection.handle_eof();
         self.feed(Vec::new());
         assert!(self.closed);
@@ -218,7 +221,7 @@ impl<O: Memory> Run<O> {
             }
             13 => self.write(usize::MAX, 64),
             14 => {
-                // To the next deadline, or just before it.
+                // Moves to the next deadline, or just before it.
                 if let Some(at) = connection.poll_timeout() {
                     let early = Duration::from_nanos(u64::from(script.byte() & 1));
                     self.now = Instant::from_origin(at.since_origin().saturating_sub(early));
@@ -226,7 +229,7 @@ impl<O: Memory> Run<O> {
                 self.time();
             }
             15 => {
-                // Anywhere, be it back.
+                // Moves to any time, also into the past.
                 let at = u64::from(script.number()) << (script.byte() % 49);
                 self.now = Instant::from_origin(Duration::from_nanos(at));
                 self.time();
@@ -339,7 +342,7 @@ impl<O: Memory> Run<O> {
         panic!("events without end");
     }
 
-    /// What is due is done.
+    /// Calls `handle_timeout` at the current time.
     fn time(&mut self) {
         let (connection, now) = (&mut self.connection, self.now);
         self.meter.run(|| connection.handle_timeout(now));
@@ -347,7 +350,7 @@ impl<O: Memory> Run<O> {
         self.feed(Vec::new());
     }
 
-    /// Writes at most so much, from at most so many slices.
+    /// Writes at most `most` bytes, from at most `slices` slices.
     fn write(&mut self, most: usize, slices: usize) {
         let mut place = [&[][..]; 64];
         let all = self.connection.poll_transmit(&mut place);
@@ -366,7 +369,7 @@ impl<O: Memory> Run<O> {
         }
     }
 
-    /// The wire has frames of this role, and in them the messages that were accepted.
+    /// Checks that the wire has frames of this role, and the accepted messages in them.
     fn is_in_order(&self) {
         let model = Model::new(self.connection.role().peer()).with_deflate(self.deflate);
         let (frames, in_header, error) = model.frames(&self.wire);
@@ -394,7 +397,7 @@ impl<O: Memory> Run<O> {
         }
     }
 
-    /// Twice what has arrived, at most twice what was let wait, and what is compressed with.
+    /// Checks the heap: twice what has arrived, at most twice the queue, and the memory of compression.
     fn holds_little(&self) {
         let compression = if self.deflate.is_some() { 484 + 96 + 3 * 64 } else { 0 };
         let queue = 64 * KIB + 2 * self.largest;
@@ -402,7 +405,7 @@ impl<O: Memory> Run<O> {
     }
 }
 
-/// A message that owns its data.
+/// Returns an owned message.
 fn message(seen: &Seen) -> Message {
     match seen {
         Seen::Text(text) => text.clone().into(),

@@ -1,5 +1,6 @@
-//! What tungstenite and fastwebsockets make of the same bytes, and they and hybi of each other's. Where they
-//! differ, the difference is one of theirs, and stands here and in README.md.
+//! Target: tungstenite, fastwebsockets and hybi read the same bytes, and each other's output.
+//!
+//! Every difference in behaviour is a known one of the other library. It is listed here and in `fuzz/README.md`.
 #![no_main]
 
 use arbitrary::Arbitrary;
@@ -18,12 +19,12 @@ use hybi_fuzz::{bit, role};
 use libfuzzer_sys::fuzz_target;
 
 const NOW: Instant = Instant::ZERO;
-/// As much as a read may give.
+/// Maximum number of bytes of one read.
 const PIECE: usize = 5000;
 
 #[derive(Arbitrary, Debug)]
 struct Case<'a> {
-    /// Role, and whether the bytes are frames, a request, or a script of messages.
+    /// Role, and the kind of the bytes: frames, a request, or a script of messages.
     choice: u8,
     bytes: &'a [u8],
 }
@@ -45,7 +46,7 @@ fn frames(role: Role, bytes: &[u8]) {
     compare(&ours, bytes, &fastwebsockets_reads(role, bytes), fastwebsockets_differs);
 }
 
-/// What hybi makes of an input.
+/// The result of hybi for an input.
 #[derive(Debug)]
 struct Ours {
     events: Vec<Seen>,
@@ -54,7 +55,7 @@ struct Ours {
 }
 
 impl Ours {
-    /// In pieces of `size`: byte by byte, it is known which one shows an error.
+    /// Reads in pieces of `size` bytes. Byte by byte, the byte that shows an error is known.
     fn read(role: Role, bytes: &[u8], size: usize) -> Self {
         let config: SharedConfig = Config::new().max_frame(MAX_FRAME as u64).max_message(u64::MAX).into();
         let mut connection: Connection = machine(role, &config, Outbox::new());
@@ -91,18 +92,18 @@ fn seen(event: Event<'_>) -> Seen {
     }
 }
 
-/// How far someone differs at the place where hybi stops, or at a Close.
+/// How another library differs at the place where hybi stops, or at a Close.
 enum Difference {
-    /// Not at all.
+    /// It does not differ.
     None,
-    /// Goes on, or fails, whatever comes of it.
+    /// It continues or fails, with any result.
     Other,
 }
 
 fn compare(ours: &Ours, bytes: &[u8], theirs: &Reading, differs: fn(&Ours, bytes: &[u8]) -> Difference) {
     let (events, what) = (&ours.events, || format!("{ours:?}\n{theirs:?}"));
     if let Difference::Other = differs(ours, bytes) {
-        // Up to there they are the same, a Close aside.
+        // Up to this place the events are equal, except for a Close.
         let sure = events.len() - usize::from(matches!(events.last(), Some(Seen::Close(..))));
         return assert!(theirs.events.starts_with(&events[..sure]), "{}", what());
     }
@@ -110,7 +111,7 @@ fn compare(ours: &Ours, bytes: &[u8], theirs: &Reading, differs: fn(&Ours, bytes
     match (&ours.error, &theirs.end) {
         (None, End::Closed) => assert!(matches!(events.last(), Some(Seen::Close(..)))),
         (None, End::Waits) | (Some(_), End::Failed(_)) => {}
-        // They look at frames, and at text, when they are whole.
+        // The others check a frame, and text, only when it is complete.
         (Some((error, at)), End::Waits) => {
             let frame = Frame::around(bytes, *at);
             let is_late = *error == ProtocolError::InvalidUtf8 && !frame.fin;
@@ -120,11 +121,11 @@ fn compare(ours: &Ours, bytes: &[u8], theirs: &Reading, differs: fn(&Ours, bytes
     }
 }
 
-/// A frame, as whoever judges nothing would find it.
+/// A frame as a parser without checks finds it.
 struct Frame {
     fin: bool,
     is_whole: bool,
-    /// The length of header and payload, if all of the header is there.
+    /// Length of header and payload, if the header is complete.
     len: Option<usize>,
 }
 
@@ -155,14 +156,14 @@ fn frame_len(bytes: &[u8]) -> Option<usize> {
 
 fn tungstenite_differs(ours: &Ours, bytes: &[u8]) -> Difference {
     match (&ours.error, ours.events.last()) {
-        // A length need not be in its minimal form; that of a control frame need not either.
+        // tungstenite accepts lengths that are not minimal, also of control frames.
         (Some((ProtocolError::ControlTooLong, at)), _)
             if Frame::around(bytes, *at).len.is_none_or(|len| len <= 14 + 125) =>
         {
             Difference::Other
         }
         (Some((ProtocolError::LengthNotMinimal, _)), _)
-        // A Close with a code that must not be sent, 1014 among them, is one with 1002.
+        // tungstenite treats a Close with a code that must not be sent, such as 1014, as one with 1002.
         | (Some((ProtocolError::CloseCodeNotAllowed(_), _)), _)
         | (None, Some(Seen::Close(Some(1014), _))) => Difference::Other,
         _ => Difference::None,
@@ -171,19 +172,19 @@ fn tungstenite_differs(ours: &Ours, bytes: &[u8]) -> Difference {
 
 fn fastwebsockets_differs(ours: &Ours, bytes: &[u8]) -> Difference {
     let Some((error, at)) = &ours.error else {
-        // 1014 must not be sent.
+        // fastwebsockets refuses 1014.
         let is_1014 = matches!(ours.events.last(), Some(Seen::Close(Some(1014), _)));
         return if is_1014 { Difference::Other } else { Difference::None };
     };
     match error {
-        // Whether a frame is masked is not looked at; nor is a length, or that of a Pong or a Close.
+        // fastwebsockets does not check masks, the form of lengths, or the length of a Pong or a Close.
         ProtocolError::NotMasked
         | ProtocolError::Masked
         | ProtocolError::LengthNotMinimal
         | ProtocolError::ControlTooLong => Difference::Other,
-        // A fragmented message may begin inside another.
+        // fastwebsockets lets a fragmented message begin inside another.
         ProtocolError::MessageInterleaved if !Frame::around(bytes, *at).fin => Difference::Other,
-        // Of a fragmented text, what is cut off at the end is left out.
+        // fastwebsockets drops an incomplete code point at the end of a fragmented text.
         ProtocolError::InvalidUtf8 => Difference::Other,
         _ => Difference::None,
     }
@@ -211,19 +212,19 @@ fn request(bytes: &[u8]) {
     }
 }
 
-/// Whether all that a request has is known to tungstenite.
+/// Returns whether tungstenite supports everything in the request.
 fn is_known_to_tungstenite(bytes: &[u8], request: &Request<'_>) -> bool {
     let line = bytes.split(|byte| *byte == b'\r').find(|line| !line.is_empty()).unwrap_or_default();
     let once = |name| request.headers().get_only(name).unwrap_or_default();
     let is_usual = |byte: u8| byte.is_ascii_alphanumeric() || b"/?.:=&-_~%".contains(&byte);
     let (upgrade, connection) = (once("Upgrade"), once("Connection"));
     let mut options = connection.split(|byte| matches!(byte, b' ' | b','));
-    // Of HTTP/1.x, 1.1.
+    // Only HTTP/1.1 of HTTP/1.x.
     line.ends_with(b"HTTP/1.1")
-        // No absolute target, and no characters that some browsers send as they are.
+        // No absolute target, and none of the characters that some browsers send unescaped.
         && request.target().starts_with('/')
         && request.target().bytes().all(is_usual)
-        // No list of protocols, nor of options in several lines or behind tabs.
+        // No list of protocols, and no options in several lines or after tabs.
         && upgrade.eq_ignore_ascii_case(b"websocket")
         && options.any(|one| one.eq_ignore_ascii_case(b"upgrade"))
         && connection.iter().all(|byte| byte.is_ascii_graphic() || *byte == b' ')
@@ -231,7 +232,7 @@ fn is_known_to_tungstenite(bytes: &[u8], request: &Request<'_>) -> bool {
 
 // --- messages ---
 
-/// What one sends, the others read.
+/// Each library reads what the others send.
 fn messages(role: Role, mut script: Script<'_>) {
     let (mut all, mut bytes) = (Vec::new(), Vec::new());
     let config: SharedConfig = Config::new().high_water(usize::MAX).into();
@@ -265,7 +266,7 @@ fn messages(role: Role, mut script: Script<'_>) {
     let expected = Reading { events: all.clone(), end: End::Waits };
     assert_eq!(tungstenite_reads(role.peer(), &bytes), expected);
     assert_eq!(fastwebsockets_reads(role.peer(), &bytes), expected);
-    // tungstenite puts off a Pong of the application's.
+    // tungstenite delays a Pong of the application.
     let no_pongs: Vec<_> = all.iter().filter(|message| !matches!(message, Seen::Pong(_))).cloned().collect();
     let ours = Ours::read(role.peer(), &tungstenite_writes(role, &no_pongs), PIECE);
     assert_eq!((ours.events, ours.error), (no_pongs, None));

@@ -1,5 +1,5 @@
-//! `Sec-WebSocket-Extensions`: its grammar read by a second parser, and what is negotiated is what was
-//! offered.
+//! Target: `Sec-WebSocket-Extensions`. A second parser checks the grammar, and only offered parameters may be
+//! negotiated.
 #![no_main]
 
 use arbitrary::Arbitrary;
@@ -13,10 +13,10 @@ use libfuzzer_sys::fuzz_target;
 
 #[derive(Arbitrary, Debug)]
 struct Case<'a> {
-    /// What the server wants.
+    /// The configuration of the server.
     choice: u8,
     bits: u8,
-    /// An offer, and behind a line feed a response.
+    /// An offer, and a response after a line feed.
     text: &'a [u8],
 }
 
@@ -57,7 +57,7 @@ fuzz_target!(|case: Case<'_>| {
     }
     if let Ok(Some(params)) = agreed {
         is_allowed(offer, &params);
-        // The client takes what the server makes of its offer.
+        // The client accepts the server's answer to its offer.
         let text = params.to_string();
         assert!(text.len() <= DeflateParams::MAX_LEN);
         assert_eq!(check_response([offer], [text.as_bytes()]), Ok(Some(params)));
@@ -81,14 +81,14 @@ fuzz_target!(|case: Case<'_>| {
     }
 });
 
-/// Fails unless one of the offers has these parameters as an answer.
+/// Panics unless one of the offers permits these parameters.
 fn is_allowed(offer: &[u8], params: &DeflateParams) {
     let mut offers = Extensions::parse(offer).expect("it was read").into_iter();
     let mut offers = offers.by_ref().filter_map(|offer| DeflateOffer::from_extension(&offer));
     assert!(offers.any(|offer| offer.permits(params)));
 }
 
-/// RFC 7692 7.1: whether these are the parameters of an offer.
+/// RFC 7692 7.1: returns whether these are valid parameters of an offer.
 fn is_offer(params: &[Param]) -> bool {
     let is_window = |value: &str| (8..=15).any(|bits: u8| bits.to_string() == value);
     params.iter().enumerate().all(|(at, (name, value))| {
@@ -105,8 +105,8 @@ fn is_offer(params: &[Param]) -> bool {
 
 type Param = (String, Option<String>);
 
-/// A list of extensions, by RFC 6455 9.1: tokens first, and then what they make up. Empty elements count for
-/// nothing.
+/// Parses a list of extensions by RFC 6455 9.1: first into tokens, then into extensions. Empty elements are
+/// ignored.
 fn parse(text: &[u8]) -> Option<Vec<(String, Vec<Param>)>> {
     let words = words(text)?;
     words

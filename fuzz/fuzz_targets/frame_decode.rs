@@ -1,4 +1,5 @@
-//! Frames out of any bytes, cut anywhere, are those that are found by looking at the whole.
+//! Target: the frame decoder. For any bytes and any split it must find the frames that the model finds in the
+//! whole.
 #![no_main]
 
 use arbitrary::Arbitrary;
@@ -11,7 +12,7 @@ use libfuzzer_sys::fuzz_target;
 
 #[derive(Arbitrary, Debug)]
 struct Case<'a> {
-    /// Who receives, and the reserved bits that are allowed.
+    /// The receiver, and the permitted reserved bits.
     choice: u8,
     cuts: u16,
     bytes: &'a [u8],
@@ -51,7 +52,7 @@ fuzz_target!(|case: Case<'_>| {
     }
 });
 
-/// Takes in a piece, and gives the error that ends the stream.
+/// Decodes a piece. Returns the error that ends the stream.
 fn decode(decoder: &mut Decoder, piece: &mut &mut [u8], frames: &mut Vec<Frame>) -> Option<ProtocolError> {
     loop {
         match no_heap(|| decoder.decode(piece)) {

@@ -1,5 +1,4 @@
-//! Whatever an application puts into a request or an answer is refused, or read back by the other end as it
-//! was.
+//! Target: any values in a request or a response. Each is refused, or the other end reads it back unchanged.
 #![no_main]
 
 use arbitrary::Arbitrary;
@@ -14,10 +13,10 @@ const LIMITS: HeadLimits = HeadLimits { max_head: usize::MAX, max_headers: 128 }
 
 #[derive(Arbitrary, Debug)]
 struct Case<'a> {
-    /// What is given at all.
+    /// The values that are given at all.
     choice: u8,
     status: u16,
-    /// Texts, each ended by 0xFF, which is in no text.
+    /// Texts, each ended by 0xFF, which no text contains.
     texts: &'a [u8],
 }
 
@@ -28,7 +27,7 @@ fuzz_target!(|case: Case<'_>| {
     let (name, value, phrase) = (next(), next(), next());
     let (subprotocol, chosen, content) = (next(), next(), next());
 
-    // A URL is what a client begins with.
+    // A client begins with a URL.
     if let Ok(url) = WsUrl::parse(&host) {
         let request = ClientRequest::from_url(&url);
         let client = ClientHandshake::new(request, [0; 16], LIMITS).expect("a URL is what can be asked for");
@@ -72,7 +71,7 @@ fuzz_target!(|case: Case<'_>| {
                 assert!(deflate.is_none() || opened.deflate() == deflate);
                 are_there(opened.headers(), headers);
             }
-            // The text of the server's extensions is its own: their names alone are looked at.
+            // The text of the server's extensions comes from the application. Only their names are checked.
             Err(HandshakeError::Extensions(_)) if bit(case.choice, 7) => {}
             other => panic!("{other:?}"),
         }
@@ -100,7 +99,7 @@ fn with_slash(target: &str) -> String {
     if target.starts_with('/') { target.to_owned() } else { format!("/{target}") }
 }
 
-/// RFC 9110 5.5: nothing that was given has become a header of its own.
+/// RFC 9110 5.5: checks that no given value has become a header of its own.
 fn are_there(read: Headers<'_>, given: &[(&str, &str)]) {
     for (name, value) in given {
         assert!(read.get_all(name).any(|is| is == value.as_bytes()), "{name} is lost");

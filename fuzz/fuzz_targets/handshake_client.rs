@@ -1,5 +1,5 @@
-//! A client reads any bytes as a response: the same however they are cut, and what it opens is what it asked
-//! for.
+//! Target: a client that reads any bytes as a response. The result must be the same at any split, and an opened
+//! connection must match the request.
 #![no_main]
 
 use arbitrary::Arbitrary;
@@ -15,7 +15,7 @@ const ACCEPT: &[u8] = b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
 
 #[derive(Arbitrary, Debug)]
 struct Case<'a> {
-    /// What is offered, and the limits.
+    /// The offers and the limits.
     choice: u8,
     cuts: u16,
     bytes: &'a [u8],
@@ -66,7 +66,7 @@ fuzz_target!(|case: Case<'_>| {
     }
 });
 
-/// RFC 6455 4.1, line by line.
+/// Checks RFC 6455 4.1 line by line.
 fn is_right(opened: &Opened<'_>, subprotocols: &[&str], deflate: bool) {
     let once = |name| opened.headers().get_only(name).expect("once");
     assert_eq!(once("Sec-WebSocket-Accept"), ACCEPT);
@@ -81,7 +81,7 @@ fn is_right(opened: &Opened<'_>, subprotocols: &[&str], deflate: bool) {
     }
 }
 
-/// The status of the last head in `bytes`, behind interim responses, as httparse reads it.
+/// Returns the status of the last head in `bytes`, after interim responses, as httparse reads it.
 fn last_head(bytes: &[u8], len: usize, headers: Headers<'_>) -> u16 {
     let mut rest = &bytes[..len];
     loop {
@@ -89,7 +89,7 @@ fn last_head(bytes: &[u8], len: usize, headers: Headers<'_>) -> u16 {
         let mut head = httparse::Response::new(&mut slots);
         match head.parse(rest) {
             Ok(status) => rest = &rest[status.unwrap()..],
-            // What it does not know of is a later HTTP/1.x.
+            // httparse does not support later versions of HTTP/1.x.
             Err(httparse::Error::Version) => return status_by_hand(bytes, len),
             Err(error) => panic!("{error}"),
         }
@@ -102,7 +102,7 @@ fn last_head(bytes: &[u8], len: usize, headers: Headers<'_>) -> u16 {
     }
 }
 
-/// The status in the line behind the last empty one.
+/// Returns the status of the line after the last empty one.
 fn status_by_hand(bytes: &[u8], len: usize) -> u16 {
     let head = bytes[..len].strip_suffix(b"\r\n\r\n").expect("the end of a head");
     let start = head.windows(4).rposition(|end| end == b"\r\n\r\n").map_or(0, |at| at + 4);

@@ -1,4 +1,5 @@
-//! A server reads any bytes as a request: the same however they are cut, and what it accepts it answers.
+//! Target: a server that reads any bytes as a request. The result must be the same at any split, and an accepted
+//! request must get a valid answer.
 #![no_main]
 
 use arbitrary::Arbitrary;
@@ -12,7 +13,7 @@ use libfuzzer_sys::fuzz_target;
 
 #[derive(Arbitrary, Debug)]
 struct Case<'a> {
-    /// The limits, and what the server wants.
+    /// The limits, and the configuration of the server.
     choice: u8,
     cuts: u16,
     bytes: &'a [u8],
@@ -48,7 +49,7 @@ fuzz_target!(|case: Case<'_>| {
     }
 });
 
-/// RFC 6455 4.2.1, line by line.
+/// Checks RFC 6455 4.2.1 line by line.
 fn is_right(bytes: &[u8], request: &Request<'_>) {
     http::is_read_by_others(bytes, request.head_len(), request.headers());
     let line = bytes[..request.head_len()].trim_ascii_start().split(|byte| *byte == b'\r').next().unwrap();
@@ -69,7 +70,7 @@ fn is_right(bytes: &[u8], request: &Request<'_>) {
     assert_eq!(offers.len(), count, "each subprotocol once");
 }
 
-/// The client that sent this request takes the answer.
+/// Checks that the client that sent this request accepts the answer.
 fn is_answered(request: &Request<'_>, with_deflate: bool) {
     let offers: Vec<_> = request.subprotocols().collect();
     let chosen = request.select_subprotocol(&offers);
@@ -85,7 +86,7 @@ fn is_answered(request: &Request<'_>, with_deflate: bool) {
     let mut client = ClientHandshake::new(sent, http::nonce(request.key()), HeadLimits::new()).unwrap();
     assert_eq!(client.key()[..21], request.key()[..21]);
     if client.key() != request.key() {
-        // The last digit has bits that belong to no byte. The accept value is of the key with them.
+        // The last digit has unused bits. The accept value is computed from the key with these bits.
         assert_eq!(client.poll(&response).err(), Some(HandshakeError::AcceptWrong));
         return;
     }

@@ -1,5 +1,5 @@
-//! Compressed messages: any payload is inflated as a plain decoder does it, in pieces and rooms of any size;
-//! and what is compressed comes back.
+//! Target: compressed messages. Any payload must inflate as with a plain decoder, for any sizes of input and
+//! output, and compressed data must inflate to the original.
 #![no_main]
 
 use arbitrary::Arbitrary;
@@ -11,16 +11,16 @@ use hybi_fuzz::support::deflate::Decoder;
 use libfuzzer_sys::fuzz_target;
 
 const KIB: usize = 1 << 10;
-/// No more than so much is inflated of a message.
+/// Maximum number of inflated bytes of a message.
 const MOST: usize = 128 * KIB;
 
 #[derive(Arbitrary, Debug)]
 struct Case<'a> {
-    /// Takeover, three bits for the window, and whether there is data to be compressed or payloads.
+    /// Takeover, three bits for the window, and whether the messages are data or payloads.
     choice: u8,
     cuts: u16,
     room: u16,
-    /// Messages, each behind its length, and the last one to the end.
+    /// Messages with their lengths in front. The last one extends to the end.
     messages: &'a [u8],
 }
 
@@ -50,7 +50,7 @@ fuzz_target!(|case: Case<'_>| {
         assert_eq!(fine.run(&messages), read);
         if let Some(expected) = decode(&messages, takeover, bits) {
             assert_eq!(read.data[..expected.data.len()], expected.data);
-            // What is too long may be wrong behind that.
+            // Behind the limit a message that is too long may also be invalid.
             let is_cut = read.how == How::Long && expected.how == How::Wrong;
             assert!(read.how == expected.how || is_cut, "{:?} is {:?}", read.how, expected.how);
         }
@@ -78,14 +78,14 @@ fn compress(messages: &[Vec<u8>], case: &Case<'_>, takeover: bool, bits: u8) -> 
     payloads
 }
 
-/// How messages are inflated.
+/// The parameters of inflating.
 #[derive(Clone, Copy)]
 struct Inflation {
     bits: u8,
     takeover: bool,
     cuts: u16,
     room: usize,
-    /// Memory is given back behind each message.
+    /// Memory is released after each message.
     release: bool,
 }
 
@@ -98,9 +98,9 @@ struct Ended {
 #[derive(Clone, Copy, PartialEq, Debug)]
 enum How {
     Well,
-    /// The last message is wrong, and comes as far as it does.
+    /// The last message is invalid, and is delivered as far as it is valid.
     Wrong,
-    /// It is too long, and comes up to `MOST`.
+    /// The last message is too long, and is delivered up to `MOST`.
     Long,
 }
 
@@ -170,8 +170,8 @@ impl Inflation {
     }
 }
 
-/// What another decoder makes of the messages, as far as that is all that can be said: nothing of what refers
-/// back further than was agreed on. Of what is wrong, it says that it is, and not how far it comes.
+/// Returns the result of another decoder, if it is the only valid one. A reference beyond the negotiated window
+/// gives `None`. For an invalid message the decoder does not tell how much of it is delivered.
 fn decode(payloads: &[Vec<u8>], takeover: bool, bits: u8) -> Option<Ended> {
     let mut decoder = Decoder::new(takeover);
     let mut all = Ended { data: Vec::new(), how: How::Well };

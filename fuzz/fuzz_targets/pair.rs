@@ -1,5 +1,5 @@
-//! Two connections, joined by a pipe that delays, cuts, merges, stalls and dies: each message arrives intact
-//! and in order, or the end that sent it, or that waited for it, says why not.
+//! Target: two connections joined by a pipe that delays, cuts, merges, stalls and dies. Every message must arrive
+//! intact and in order, or the sending or receiving end must report why not.
 #![no_main]
 
 use std::collections::VecDeque;
@@ -49,20 +49,20 @@ fuzz_target!(|case: Case<'_>| {
     pair.apply(bit(case.choice, 5));
 });
 
-/// A connection, what is on its way to it, and what it has to do with messages.
+/// A connection, the bytes in flight to it, and its messages.
 struct End {
     connection: Connection,
     inbox: Inbox,
     meter: Meter,
-    /// What is on its way to this end.
+    /// Bytes in flight to this end.
     pipe: VecDeque<u8>,
     /// The other end has closed its half, or the pipe is dead.
     pipe_ended: bool,
     told: bool,
-    /// Messages that were accepted here, and the one that is open in fragments.
+    /// Messages that were accepted here, and the open fragmented message.
     sent: Vec<Seen>,
     open: Option<(MessageKind, Vec<u8>)>,
-    /// Messages that have come in, and the one of which chunks have.
+    /// Received messages, and the received part of a message in chunks.
     received: Vec<Seen>,
     chunks: Vec<u8>,
     most: usize,
@@ -87,7 +87,7 @@ impl End {
         }
     }
 
-    /// Reads at most so much, in pieces of at most `size`.
+    /// Reads at most `most` bytes, in pieces of at most `size`.
     fn read(&mut self, now: Instant, most: usize, size: usize) -> bool {
         let mut left = most.min(self.pipe.len());
         let busy = left > 0;
@@ -159,7 +159,7 @@ impl End {
     }
 
     fn fragment(&mut self, kind: MessageKind, mut data: Vec<u8>, fin: bool) {
-        // Text may be cut anywhere as long as it is text together.
+        // The text is changed to ASCII, so it may be cut anywhere.
         if kind == MessageKind::Text {
             data.iter_mut().for_each(|byte| *byte &= 0x7F);
         }
@@ -182,13 +182,13 @@ impl End {
 }
 
 struct Pair {
-    /// The client, and the server.
+    /// The client and the server.
     ends: [End; 2],
     now: Instant,
 }
 
 impl Pair {
-    /// The end that does something, and the other.
+    /// Returns the end that acts, and the other one.
     fn of(&mut self, step: u8) -> (&mut End, &mut End) {
         let [client, server] = &mut self.ends;
         if bit(step, 7) { (server, client) } else { (client, server) }
@@ -220,7 +220,7 @@ impl Pair {
             10 => self.both(),
             11 => self.time(Duration::from_millis(script.number().into())),
             12 => self.next_deadline(),
-            // One direction dies, with what is on its way.
+            // One direction dies, with the bytes in flight.
             13 if bit(step, 4) && bit(step, 5) => {
                 let end = self.of(step).0;
                 let lost = usize::from(script.number()).min(end.pipe.len());
@@ -238,14 +238,14 @@ impl Pair {
             }
         }
         for end in &self.ends {
-            // Its own queue, what is gathered, and what is compressed with.
+            // The end's own queue, its gathered message, and the memory of compression.
             let bound =
                 6 * end.most + 3 * (64 << 10) + 8 * self.ends.iter().map(|end| end.most).max().unwrap_or(0);
             end.meter.assert_within(bound + (1200 << 10));
         }
     }
 
-    /// What is queued goes into the pipe, at most so much of it; and what the transport needs is done.
+    /// Moves at most `most` bytes of the queue into the pipe, and handles the request to the transport.
     fn write(&mut self, step: u8, most: usize) -> bool {
         let now = self.now;
         let (end, other) = self.of(step);
@@ -274,7 +274,7 @@ impl Pair {
         busy
     }
 
-    /// All that can happen does, until nothing does any more.
+    /// Performs everything that can happen, until nothing happens any more.
     fn both(&mut self) {
         for _ in 0..1000 {
             let now = self.now;
@@ -305,7 +305,7 @@ impl Pair {
         }
     }
 
-    /// The pipe works from here on. In the end all has arrived, or it is known why not.
+    /// From now on the pipe works. In the end everything has arrived, or the reason is known.
     fn apply(mut self, close: bool) {
         let was_dead = self.ends.iter().any(|end| end.pipe_ended && end.outcome.is_none());
         self.both();
@@ -328,8 +328,7 @@ impl Pair {
     }
 }
 
-/// What one end has sent is what the other has received, or a part is missing at the end, and it is known
-/// why.
+/// Checks that one end has received what the other has sent, or that the end is missing for a known reason.
 fn arrived(from: &End, to: &End) {
     assert!(from.sent.starts_with(&to.received), "{:?} of {:?}", to.received, from.sent);
     let all_arrived = from.sent.len() == to.received.len();

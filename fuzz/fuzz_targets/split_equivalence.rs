@@ -1,6 +1,6 @@
-//! Two ways to cut one input give the same events, the same error, and the same output where that is written
-//! at the same events; also where payload is read straight to its place, where nothing is written for
-//! long, and where a turn may inflate a few bytes.
+//! Target: two splits of one input. Both must give the same events, the same error, and the same output if it is
+//! written at the same events. Variants read payload directly into the message, delay writing, or inflate a few
+//! bytes per turn.
 #![no_main]
 
 use arbitrary::Arbitrary;
@@ -12,7 +12,7 @@ use libfuzzer_sys::fuzz_target;
 
 #[derive(Arbitrary, Debug)]
 struct Case<'a> {
-    /// Role, delivery, when output is written, and in which runs payload is read to its place.
+    /// Role, delivery, time of writing, and the runs that read payload directly into the message.
     choice: u8,
     deflate: u8,
     limits: u8,
@@ -26,7 +26,7 @@ fuzz_target!(|case: Case<'_>| {
     let (one, other) =
         meter.run(|| (case.run(case.one, bit(case.choice, 4)), case.run(case.other, bit(case.choice, 5))));
     assert_eq!(one, other);
-    // All of it is kept here, twice, and sent back: nothing comes of what is only announced.
+    // This target keeps everything twice and sends it back. Announced bytes add nothing.
     let kept = one.events.iter().count() * 128 + one.out.len() + case.bytes.len() + MAX_MESSAGE;
     meter.assert_within(8 * kept + (2 << 20));
 });
@@ -53,7 +53,7 @@ impl Case<'_> {
         let (mut connection, mut message) =
             (machine.with_deflate(deflate_params(self.deflate)), VecMessage::new());
         let cuts = cuts(number, self.bytes.len());
-        // The highest bits choose a budget: none, or from a byte to 16 KiB.
+        // The highest bits choose a budget: none, or from one byte to 16 KiB.
         let budget = match number >> 12 {
             0..=7 => None,
             n => Some(1 << (2 * (n - 8))),
@@ -63,7 +63,7 @@ impl Case<'_> {
     }
 }
 
-/// Sends messages back, may read payload to its place, and may inflate a few bytes in a turn.
+/// Sends messages back. It may read payload directly into the message, and inflate a few bytes in a turn.
 struct EchoTo {
     land: bool,
     budget: Option<u32>,

@@ -1,4 +1,5 @@
-//! UTF-8 in pieces is what the standard library says of the whole, on its own and as a message.
+//! Target: UTF-8 in pieces. The validator and a connection must give the verdict of the standard library on the
+//! whole.
 #![no_main]
 
 use arbitrary::Arbitrary;
@@ -46,7 +47,7 @@ fuzz_target!(|case: Case<'_>| {
     }
 });
 
-/// Where the first byte is that cannot be right.
+/// Returns the position of the first byte that cannot be valid.
 fn first_wrong(text: &[u8]) -> Option<usize> {
     let valid = std::str::from_utf8(text).err()?.valid_up_to();
     (valid..text.len()).find(|&at| {

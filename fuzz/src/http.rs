@@ -2,7 +2,7 @@
 
 use hybi::handshake::Headers;
 
-/// Fails unless httparse reads the same headers in the request that is `len` bytes long.
+/// Panics unless httparse reads the same headers in the request of `len` bytes.
 #[track_caller]
 pub fn is_read_by_others(bytes: &[u8], len: usize, headers: Headers<'_>) {
     assert!(bytes[..len].ends_with(b"\r\n\r\n"));
@@ -11,13 +11,13 @@ pub fn is_read_by_others(bytes: &[u8], len: usize, headers: Headers<'_>) {
     let mut request = httparse::Request::new(&mut slots);
     match request.parse(head) {
         Ok(status) => assert_eq!(status, httparse::Status::Complete(head.len())),
-        // What it does not know of is a later HTTP/1.x.
+        // httparse does not support later versions of HTTP/1.x.
         Err(error) => return assert_eq!(error, httparse::Error::Version),
     }
     are_same(request.headers, headers);
 }
 
-/// Fails unless these are the same names and values.
+/// Panics unless names and values are equal.
 #[track_caller]
 pub fn are_same(theirs: &[httparse::Header<'_>], headers: Headers<'_>) {
     let theirs: Vec<_> = theirs.iter().map(|header| (header.name, trim(header.value))).collect();
@@ -25,14 +25,14 @@ pub fn are_same(theirs: &[httparse::Header<'_>], headers: Headers<'_>) {
     assert_eq!(ours, theirs);
 }
 
-/// The elements of a header that is a list, in one line or several.
+/// Returns the elements of a list header in one or several lines.
 pub fn list<'h>(headers: Headers<'h>, name: &str) -> impl Iterator<Item = &'h [u8]> {
     let values: Vec<_> = headers.get_all(name).collect();
     let elements = values.into_iter().flat_map(|value| value.split(|byte| *byte == b','));
     elements.map(trim).filter(|element| !element.is_empty())
 }
 
-/// Without spaces and tabs around it.
+/// Removes spaces and tabs around a value.
 #[must_use]
 pub fn trim(value: &[u8]) -> &[u8] {
     let is_text = |byte: &u8| !matches!(byte, b' ' | b'\t');
@@ -42,8 +42,8 @@ pub fn trim(value: &[u8]) -> &[u8] {
     &value[start..=end]
 }
 
-/// The status of an answer that is no 101, whose body must be as long as it says. To a HEAD request it has no body
-/// (RFC 9110 9.3.2).
+/// Returns the status of a response other than 101. Asserts that its body has the stated length, or is missing in
+/// an answer to HEAD (RFC 9110 9.3.2).
 #[track_caller]
 #[must_use]
 pub fn read_answer(response: &[u8], is_head: bool) -> u16 {
@@ -61,7 +61,7 @@ pub fn read_answer(response: &[u8], is_head: bool) -> u16 {
     head.code.expect("a status")
 }
 
-/// The 16 bytes that a key was made of.
+/// Returns the 16 bytes that a key encodes.
 #[must_use]
 pub fn nonce(key: &[u8]) -> [u8; 16] {
     let digit = |byte: &u8| match byte {

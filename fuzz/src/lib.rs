@@ -1,8 +1,9 @@
-//! What the fuzz targets share: a receiver to compare with, heap that is counted, and parts of the tests.
+//! Helpers that the fuzz targets share: a model to compare with, a counted heap, other implementations, and parts
+//! of the tests.
 //!
-//! An input begins with some bytes that choose what it is run with, in the order of the fields of the
-//! target's `Case`; the rest is what is run. So a seed is put together without the crate that takes it apart,
-//! by `seeds.py`.
+//! An input begins with bytes that choose the parameters of a run, in the order of the fields of the target's
+//! `Case`. The rest is the input of the run. `seeds.py` can therefore write seeds without the crate that parses
+//! them.
 
 use hybi::frame::Role;
 use hybi::handshake::DeflateParams;
@@ -14,7 +15,7 @@ pub mod model;
 pub mod others;
 pub mod script;
 
-/// What the tests drive a connection with, and read its output with.
+/// The helpers with which the tests drive a connection and read its output.
 #[allow(clippy::all, reason = "they are looked at as what they are a part of")]
 #[path = "../../tests/support"]
 pub mod support {
@@ -24,7 +25,7 @@ pub mod support {
     pub mod wire;
 }
 
-/// Where an input is cut: nowhere, everywhere, or at places that belong to the number.
+/// Returns the split of an input: none, every byte, or places that depend on the number.
 #[must_use]
 pub fn cuts(number: u16, len: usize) -> Cuts {
     match number {
@@ -34,7 +35,7 @@ pub fn cuts(number: u16, len: usize) -> Cuts {
     }
 }
 
-/// How much of an input of `len` bytes has arrived with each piece.
+/// Returns how much of an input of `len` bytes has arrived with each piece.
 pub fn arrivals(number: u16, len: usize) -> Vec<usize> {
     let mut sum = 0;
     let mut arrived: Vec<_> = cuts(number, len)
@@ -44,26 +45,26 @@ pub fn arrivals(number: u16, len: usize) -> Vec<usize> {
             sum
         })
         .collect();
-    // Byte by byte, nothing at all would be no arrival.
+    // An empty input in single bytes would never arrive.
     if arrived.is_empty() {
         arrived.push(0);
     }
     arrived
 }
 
-/// One bit of a choice.
+/// Returns one bit of a choice.
 #[must_use]
 pub const fn bit(choice: u8, n: u32) -> bool {
     choice >> n & 1 == 1
 }
 
-/// A role by one bit.
+/// Returns a role by one bit.
 #[must_use]
 pub const fn role(client: bool) -> Role {
     if client { Role::Client } else { Role::Server }
 }
 
-/// What a handshake may have agreed on for compression, in one byte; half of them are nothing.
+/// Returns negotiated compression parameters for one byte. Half of the bytes give `None`.
 #[must_use]
 pub fn deflate_params(choice: u8) -> Option<DeflateParams> {
     let window = |n: u8| [None, Some(12), Some(10), Some(8)][usize::from(n & 3)];

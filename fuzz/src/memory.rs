@@ -1,4 +1,4 @@
-//! Heap, counted.
+//! An allocator that counts the heap of the current thread.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
@@ -17,23 +17,23 @@ fn count(change: isize) {
     });
 }
 
-// SAFETY: all requests go to the system's allocator as they come; counting touches no heap.
+// SAFETY: each request is passed unchanged to the system's allocator, and counting does not allocate.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         count(layout.size() as isize);
-        // SAFETY: the caller's promise is passed on.
+        // SAFETY: the caller upholds the same contract.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
         count(-(layout.size() as isize));
-        // SAFETY: the caller's promise is passed on.
+        // SAFETY: the caller upholds the same contract.
         unsafe { System.dealloc(memory, layout) }
     }
 
     unsafe fn realloc(&self, memory: *mut u8, layout: Layout, size: usize) -> *mut u8 {
         count(size as isize - layout.size() as isize);
-        // SAFETY: the caller's promise is passed on.
+        // SAFETY: the caller upholds the same contract.
         unsafe { System.realloc(memory, layout, size) }
     }
 }
@@ -41,7 +41,7 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// The heap of what is under test, apart from that of the target around it.
+/// The heap of the code under test, without that of the target around it.
 #[derive(Clone, Copy, Default, Debug)]
 pub struct Meter {
     held: isize,
@@ -49,7 +49,7 @@ pub struct Meter {
 }
 
 impl Meter {
-    /// Runs something, and counts what it allocates and frees.
+    /// Runs `run`, and counts what it allocates and frees.
     pub fn run<T>(&mut self, run: impl FnOnce() -> T) -> T {
         let before = LIVE.get();
         PEAK.set(before);
@@ -59,26 +59,26 @@ impl Meter {
         result
     }
 
-    /// Bytes that are held now.
+    /// Returns the number of bytes that are allocated now.
     #[must_use]
     pub fn held(&self) -> usize {
         self.held.try_into().unwrap_or(0)
     }
 
-    /// The most bytes that were held at once, up to now.
+    /// Returns the maximum number of bytes that were allocated at once.
     #[must_use]
     pub fn most(&self) -> usize {
         self.most.try_into().unwrap_or(0)
     }
 
-    /// Fails if more was ever held than that.
+    /// Panics if more bytes were ever allocated at once.
     #[track_caller]
     pub fn assert_within(&self, bytes: usize) {
         assert!(self.most() <= bytes, "{} bytes of heap where {bytes} are allowed", self.most());
     }
 }
 
-/// Runs something that must not touch the heap.
+/// Runs code that must not allocate.
 #[track_caller]
 pub fn no_heap<T>(run: impl FnOnce() -> T) -> T {
     let mut meter = Meter::default();

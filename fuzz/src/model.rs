@@ -1,5 +1,6 @@
-//! A receiver as plain as can be: it has the whole input, looks at it again and again, and allocates as it
-//! likes. What it says of an input is what hybi must say, however that input is cut.
+//! A plain receiver to compare with. It has the whole input, examines it repeatedly, and allocates freely.
+//!
+//! hybi must give the same result for every input, at any split.
 
 use hybi::frame::{Header, Opcode, Role};
 use hybi::handshake::DeflateParams;
@@ -8,16 +9,16 @@ use hybi::{EofPosition, Outcome, ProtocolError};
 use crate::support::deflate::Decoder;
 use crate::support::drive::{Events, Run, Seen};
 
-/// What is received, and with what limits.
+/// The receiver's parameters and limits.
 #[derive(Clone, Copy, Debug)]
 pub struct Model {
-    /// The role of who receives.
+    /// The role of the receiver.
     pub role: Role,
-    /// The reserved bits that are allowed on the first frame of a message.
+    /// The reserved bits that are permitted on the first frame of a message.
     pub rsv: u8,
-    /// What is sent to this end takes its context over from message to message.
+    /// The peer takes its context over from message to message.
     pub takeover: bool,
-    /// How far back a compressed message may refer. One that refers further may be taken or refused.
+    /// Maximum distance of references in a compressed message. A larger distance may be accepted or refused.
     pub window: usize,
     /// As in [`hybi::Limits`].
     pub max_frame: u64,
@@ -27,39 +28,39 @@ pub struct Model {
     pub max_fragments: u32,
 }
 
-/// A frame, or the part of one that is there.
+/// A frame, or the part of one that has arrived.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Frame {
-    /// Its header.
+    /// The header.
     pub header: Header,
-    /// As much of its payload as is there, unmasked.
+    /// The part of the payload that has arrived, unmasked.
     pub payload: Vec<u8>,
 }
 
 impl Frame {
-    /// Whether all of it is there.
+    /// Returns whether the frame is complete.
     #[must_use]
     pub fn is_whole(&self) -> bool {
         self.payload.len() as u64 == self.header.payload_len
     }
 }
 
-/// What comes of an input.
+/// The result of an input.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Received {
     /// All events, with whole messages.
     pub events: Events,
-    /// The rule that was broken.
+    /// The rule that was violated.
     pub error: Option<ProtocolError>,
-    /// Where the input ends, if nothing was broken and no Close came.
+    /// The end of the input, if no rule was violated and no Close arrived.
     pub cut: EofPosition,
-    /// More may follow than these events, or an error: there is a compressed message that is not whole, or
-    /// wrong, and where that shows is not known here.
+    /// More events or an error may follow, because a compressed message is incomplete or invalid. The model does
+    /// not know where hybi notices that.
     pub is_open: bool,
 }
 
 impl Received {
-    /// Fails unless this came out of the connection.
+    /// Panics unless the connection gave this result.
     #[track_caller]
     pub fn assert_is(&self, run: &Run) {
         if self.is_open {
@@ -75,14 +76,14 @@ impl Received {
 }
 
 impl Model {
-    /// Of someone who receives in `role`, without compression or limits.
+    /// Returns a model of a receiver in `role`, without compression or limits.
     #[must_use]
     pub const fn new(role: Role) -> Self {
         let (max_frame, max_message, max_fragments) = (u64::MAX, u64::MAX, u32::MAX);
         Self { role, rsv: 0, takeover: true, window: 1 << 15, max_frame, max_message, max_fragments }
     }
 
-    /// With what was agreed on.
+    /// Adds the negotiated compression.
     #[must_use]
     pub fn with_deflate(mut self, params: Option<DeflateParams>) -> Self {
         if let Some(params) = params {
@@ -96,7 +97,7 @@ impl Model {
         self
     }
 
-    /// The frames in `bytes` up to the one that is not whole or wrong; whether a header is cut off at the
+    /// Returns the frames in `bytes` up to an incomplete or invalid one, and whether a header is cut off at the
     /// end.
     #[must_use]
     pub fn frames(&self, bytes: &[u8]) -> (Vec<Frame>, bool, Option<ProtocolError>) {
@@ -120,13 +121,13 @@ impl Model {
         (frames, false, None)
     }
 
-    /// RFC 6455 5.2, one byte after the other, as each of them may be the first that is wrong.
+    /// RFC 6455 5.2, byte by byte, because each of them may be the first invalid one.
     fn header(&self, bytes: &[u8], in_message: bool) -> Result<Option<(Header, usize)>, ProtocolError> {
         let first = bytes[0];
         let (fin, rsv, bits) = (first & 0x80 != 0, first >> 4 & 7, first & 0x0F);
         let is_start = matches!(bits, 1 | 2);
         if rsv & !(if is_start { self.rsv } else { 0 }) != 0 {
-            // Printable ASCII, unless it begins a compressed fragment.
+            // Printable ASCII is reported as text, unless it begins a compressed fragment.
             let is_text = first.is_ascii_graphic() || first == b' ';
             return Err(if is_text && !b"@AB".contains(&first) {
                 ProtocolError::NotAFrame(first)
@@ -188,7 +189,7 @@ impl Model {
         Ok(Some((Header { fin, rsv, opcode, masking_key, payload_len }, at)))
     }
 
-    /// The events in `bytes`, and the error that ends them.
+    /// Returns the events in `bytes`, and the error that ends them.
     #[must_use]
     pub fn receive(&self, bytes: &[u8]) -> Received {
         let (frames, in_header, error) = self.frames(bytes);
@@ -223,7 +224,7 @@ impl Model {
         received
     }
 
-    /// Whether it is the last.
+    /// Handles a control frame. Returns whether it is the last frame.
     fn control(&self, frame: &Frame, received: &mut Received) -> bool {
         let payload = &frame.payload;
         let seen = match frame.header.opcode {
@@ -234,7 +235,7 @@ impl Model {
                     Some((code, reason)) => (Some(u16::from_be_bytes(*code)), reason),
                     None => (None, &[][..]),
                 };
-                // RFC 6455 7.4 and the registry.
+                // RFC 6455 7.4 and the registry of close codes.
                 let is_code = |code| matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999);
                 if let Some(code) = code.filter(|code| !is_code(*code)) {
                     received.error = Some(ProtocolError::CloseCodeNotAllowed(code));
@@ -253,7 +254,7 @@ impl Model {
         frame.is_whole() && frame.header.opcode == Opcode::Close
     }
 
-    /// Whether it is the last.
+    /// Handles a data frame. Returns whether it is the last frame.
     fn data(
         &self,
         frame: &Frame,
@@ -269,8 +270,8 @@ impl Model {
         let is_compressed = message.before.is_some();
         message.fragments += 1;
         message.announced = message.announced.saturating_add(header.payload_len);
-        // RFC 6455 10.4, in the order in which a header shows it.
-        // A compressed frame has room for what data grows by that does not compress.
+        // RFC 6455 10.4, in the order in which a header shows a violation. The limit of a compressed frame
+        // includes the growth of incompressible data.
         let longer = if is_compressed { (self.max_frame / 4).saturating_add(64) } else { 0 };
         let over = if header.payload_len > self.max_frame.saturating_add(longer) {
             Some(ProtocolError::FrameTooBig)
@@ -322,11 +323,11 @@ struct Message {
     data: Vec<u8>,
     announced: u64,
     fragments: u32,
-    /// The events before it, if it is compressed.
+    /// The events before the message, if it is compressed.
     before: Option<Events>,
 }
 
-/// Whether text cannot be UTF-8, be it the whole or the beginning of one.
+/// Returns whether the text is invalid, as a whole or as the beginning of a text.
 #[must_use]
 pub fn is_wrong(text: &[u8], is_whole: bool) -> bool {
     std::str::from_utf8(text).is_err_and(|error| is_whole || error.error_len().is_some())

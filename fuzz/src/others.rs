@@ -1,4 +1,4 @@
-//! Other implementations, run over memory: what they make of an input, and what they write.
+//! Other implementations, run over memory: how they read an input, and what they write.
 
 use std::future::Future;
 use std::io::{self, Read, Write};
@@ -13,40 +13,40 @@ use tungstenite::{Error, Message};
 
 use crate::support::drive::Seen;
 
-/// No frame is longer, here as with them.
+/// Maximum length of a frame, for hybi and the others.
 pub const MAX_FRAME: usize = 1 << 17;
 
-/// What an input came to.
+/// The result of an input.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Reading {
     /// Messages, Pings, Pongs and a Close.
     pub events: Vec<Seen>,
-    /// What was the end of it.
+    /// The end of the input.
     pub end: End,
 }
 
 /// The end of an input.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum End {
-    /// More was waited for.
+    /// The implementation waits for more.
     Waits,
-    /// A Close.
+    /// It has received a Close.
     Closed,
-    /// An error, by its name.
+    /// It has failed with the error of this name.
     Failed(String),
 }
 
-/// A stream that has an input, and keeps what is written.
+/// A stream with an input, which keeps its output.
 #[derive(Debug)]
 pub struct Memory<'a> {
-    /// What is left to be read.
+    /// The unread input.
     pub input: &'a [u8],
-    /// What was written.
+    /// The written bytes.
     pub output: Vec<u8>,
 }
 
 impl<'a> Memory<'a> {
-    /// With that input.
+    /// Returns a stream with this input.
     #[must_use]
     pub const fn new(input: &'a [u8]) -> Self {
         Self { input, output: Vec::new() }
@@ -97,7 +97,7 @@ impl AsyncWrite for Memory<'_> {
     }
 }
 
-/// Runs what never waits.
+/// Runs a future that never waits.
 fn run<T>(future: impl Future<Output = T>) -> T {
     match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(result) => result,
@@ -114,7 +114,7 @@ fn tungstenite_over(stream: Memory<'_>, role: Role) -> WebSocket<Memory<'_>> {
     WebSocket::from_raw_socket(stream, role, Some(config.read_buffer_size(4096)))
 }
 
-/// What tungstenite makes of an input as an endpoint in `role`.
+/// Returns how tungstenite reads an input as an endpoint in `role`.
 #[must_use]
 pub fn tungstenite_reads(role: Role, input: &[u8]) -> Reading {
     let mut socket = tungstenite_over(Memory::new(input), role);
@@ -140,7 +140,7 @@ pub fn tungstenite_reads(role: Role, input: &[u8]) -> Reading {
     }
 }
 
-/// What tungstenite writes to send these messages as an endpoint in `role`.
+/// Returns what tungstenite writes for these messages as an endpoint in `role`.
 #[must_use]
 pub fn tungstenite_writes(role: Role, messages: &[Seen]) -> Vec<u8> {
     let mut socket = tungstenite_over(Memory::new(&[]), role);
@@ -157,7 +157,7 @@ pub fn tungstenite_writes(role: Role, messages: &[Seen]) -> Vec<u8> {
     std::mem::take(&mut socket.get_mut().output)
 }
 
-/// The answer of tungstenite to a request, if it accepts it.
+/// Returns tungstenite's answer to a request, if it accepts it.
 pub fn tungstenite_accepts(request: &[u8]) -> Result<Vec<u8>, String> {
     match tungstenite::accept(Memory::new(request)) {
         Ok(mut socket) => Ok(std::mem::take(&mut socket.get_mut().output)),
@@ -176,7 +176,7 @@ fn fastwebsockets_over(stream: Memory<'_>, role: Role) -> fastwebsockets::WebSoc
     socket
 }
 
-/// What fastwebsockets makes of an input as an endpoint in `role`.
+/// Returns how fastwebsockets reads an input as an endpoint in `role`.
 #[must_use]
 pub fn fastwebsockets_reads(role: Role, input: &[u8]) -> Reading {
     let mut socket = FragmentCollector::new(fastwebsockets_over(Memory::new(input), role));
@@ -206,7 +206,7 @@ pub fn fastwebsockets_reads(role: Role, input: &[u8]) -> Reading {
     }
 }
 
-/// What fastwebsockets writes to send these messages as an endpoint in `role`.
+/// Returns what fastwebsockets writes for these messages as an endpoint in `role`.
 #[must_use]
 pub fn fastwebsockets_writes(role: Role, messages: &[Seen]) -> Vec<u8> {
     let mut socket = fastwebsockets_over(Memory::new(&[]), role);
