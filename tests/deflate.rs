@@ -37,7 +37,7 @@ use support::wire;
 mod blocks;
 mod support;
 
-// --- what is said ---
+// --- messages and actions ---
 
 #[derive(Clone, PartialEq, Eq)]
 struct Message {

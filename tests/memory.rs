@@ -71,7 +71,7 @@ fn memory() {
     s10_4_pongs_that_the_peer_does_not_read_are_bounded();
     s10_4_an_announced_length_allocates_nothing();
     s10_4_empty_fragments_hold_no_memory();
-    s10_4_capacity_follows_what_has_arrived();
+    s10_4_capacity_follows_the_arrived_bytes();
     s10_4_gathering_is_linear();
     s10_4_memory_that_grows_beneath_small_reads_is_seldom_moved();
     a_small_message_does_not_pin_the_memory_of_a_large_one();
@@ -227,7 +227,7 @@ fn s10_4_empty_fragments_hold_no_memory() {
     assert_eq!(slices[0][2..4], 1008u16.to_be_bytes());
 }
 
-fn s10_4_capacity_follows_what_has_arrived() {
+fn s10_4_capacity_follows_the_arrived_bytes() {
     const TOTAL: usize = 6 << 20;
     let payload = vec![b'x'; TOTAL];
     // Fragments of 1 MiB and of 100 bytes, in reads of many sizes, into a buffer and directly into the message.

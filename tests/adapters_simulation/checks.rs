@@ -161,9 +161,9 @@ impl World {
     /// Returns whether the peer is a scripted one that answers each Ping in time, as far as that is known.
     fn answers_in_time(&self, end: usize, record: &Record) -> bool {
         let Some(answers) = self.answers_within[1 - end] else { return false };
-        let calm = self.weather.stall.is_none() && !self.cut.get() && !self.reset.get();
+        let calm = self.network_events.stall.is_none() && !self.cut.get() && !self.reset.get();
         let stream = self.streams[end].borrow();
-        let knows = stream.manner.hides_nothing() && !stream.lied && !record.reader_rests();
+        let knows = stream.behavior.hides_nothing() && !stream.lied && !record.reader_rests();
         calm && knows && record.promise.pong.is_some_and(|pong| answers + SLACK * 3 < pong)
     }
 
@@ -179,7 +179,7 @@ impl World {
             accepted.map(|entry| entry.data.len() as u64).sum::<u64>().saturating_sub(sent.data_bytes);
         // The high-water mark, the message that passed it, one in the slot of the halves of `futures_util`, and
         // the bytes that the stream holds.
-        let held = self.streams[end].borrow().manner.lazy as u64 + (16 << 10);
+        let held = self.streams[end].borrow().behavior.lazy as u64 + (16 << 10);
         let most = record.promise.high_water as u64 + 2 * (journal.longest() as u64 + 14) + held;
         if waits > most {
             fail!("35 output", "end {end}: {waits} bytes were accepted and not written, at most {most} may");
@@ -197,7 +197,7 @@ impl World {
         let receives = record.calls.iter().flatten().find(|call| call.kind == CallKind::Receive);
         let Some(call) = receives.filter(|_| {
             let stream = self.streams[end].borrow();
-            stream.manner.hides_nothing() && !stream.lied
+            stream.behavior.hides_nothing() && !stream.lied
         }) else {
             return;
         };
@@ -210,14 +210,15 @@ impl World {
 
     /// Checks that a silent peer is given up in time.
     fn check_dead(&self, end: usize, record: &Record, ping: u64, pong: u64) {
-        let (attentive, manner) = (record.attentive(self.clock.now()), &self.streams[end].borrow().manner);
+        let (attentive, behavior) =
+            (record.attentive(self.clock.now()), &self.streams[end].borrow().behavior);
         // The end may be closing because it was idle, behind output that is not written yet.
         let idle = |idle| self.clock.now() >= self.data_at(end) + idle;
         if record.promise.idle.is_some_and(idle) {
             return;
         }
         // A stream with a buffer of its own accepts a Ping and makes progress without showing it on the link.
-        let hides = manner.keeps || manner.lazy > 0;
+        let hides = behavior.keeps || behavior.lazy > 0;
         let moves = record.progress.is_some() || hides;
         let more = if moves { 3 * pong } else { 0 };
         let life = record.life_mark.max(record.reassembled_mark);
@@ -297,7 +298,7 @@ impl World {
                 // A stream that hesitates hides what has arrived.
                 let life = if readable { record.life } else { source.read.at.unwrap_or(0) };
                 let quiet = now - life;
-                let hidden = quiet < SLACK && self.streams[end].borrow().manner.hesitates > 0;
+                let hidden = quiet < SLACK && self.streams[end].borrow().behavior.hesitates > 0;
                 // Wakeups are late. Input that arrives after the decision changes nothing.
                 let decided = out.sent.close_code() == Some(1011)
                     && out.sent.close.as_ref().is_some_and(|(at, _)| source.read.at >= Some(*at));

@@ -78,19 +78,19 @@ impl Run {
     }
 
     fn schedule(&self) {
-        let (clock, weather) = (&self.world.clock, self.setup.weather);
+        let (clock, network_events) = (&self.world.clock, self.setup.network_events);
         for (end, setup) in self.setup.ends.iter().enumerate() {
             if let Some((at, _)) = setup.group {
                 clock.at(at, Due::Group(end));
             }
-            if let Some(at) = weather.reset {
+            if let Some(at) = network_events.reset {
                 clock.at(at, Due::Reset(end));
             }
         }
-        if let Some(at) = weather.cut {
+        if let Some(at) = network_events.cut {
             clock.at(at, Due::EofPosition);
         }
-        if let Some((at, _)) = weather.stall {
+        if let Some((at, _)) = network_events.stall {
             clock.at(at, Due::Stall);
         }
     }

@@ -12,16 +12,16 @@ use crate::link;
 use crate::plan::{Ending, Item, Plan, length};
 use crate::record::{Promise, Shape};
 use crate::script::{self, Script};
-use crate::stream::Manner;
+use crate::stream::Behavior;
 use crate::support::cuts::Xorshift;
-use crate::world::Weather;
+use crate::world::NetworkEvents;
 
 /// The setup of a run.
 #[derive(Clone, Debug)]
 pub struct Setup {
     pub habits: Habits,
     pub links: [link::Habits; 2],
-    pub weather: Weather,
+    pub network_events: NetworkEvents,
     pub ends: [End; 2],
 }
 
@@ -29,7 +29,7 @@ pub struct Setup {
 #[derive(Clone, Debug)]
 pub struct End {
     pub shape: Shape,
-    pub manner: Manner,
+    pub behavior: Behavior,
     pub promise: Promise,
     pub making: Making,
     pub plan: Plan,
@@ -78,10 +78,10 @@ impl Draw {
         }
     }
 
-    fn manner(&mut self) -> Manner {
+    fn behavior(&mut self) -> Behavior {
         let piece = [usize::MAX, usize::MAX, usize::MAX, 20_000, 1400, 100];
         let flavour = self.below(10);
-        Manner {
+        Behavior {
             piece: [self.one_of(&piece), self.one_of(&piece)],
             hesitates: self.one_of(&[0, 0, 0, 5, 20]),
             hesitation: self.one_of(&[MS, 20 * MS]),
@@ -222,13 +222,13 @@ pub fn setup(seed: u64) -> Setup {
             // The halves of `futures_util` return messages, and no chunks.
             _ => Shape::FuturesHalves,
         };
-        let (mut promise, manner) = (draw.promise(), draw.manner());
+        let (mut promise, behavior) = (draw.promise(), draw.behavior());
         if role == Role::Server {
             promise.end = None;
         }
         let making = draw.making(shape, role, &promise, deflate);
         let mut plan = draw.plan(shape);
-        if manner.lazy > 0 && shape == Shape::Whole {
+        if behavior.lazy > 0 && shape == Shape::Whole {
             // Such a stream holds bytes back, and a dropped call has not flushed them. Extra flushes write them.
             let mut items = Vec::new();
             for item in plan.items {
@@ -245,39 +245,39 @@ pub fn setup(seed: u64) -> Setup {
         }
         let code = draw.one_of(&[Some(1001), Some(1000), Some(4000), None]);
         let at = if draw.one_in(4) { draw.time(0, 8 * SECOND) } else { LAST };
-        End { shape, manner, promise, making, plan, group: Some((at, code)), script: None }
+        End { shape, behavior, promise, making, plan, group: Some((at, code)), script: None }
     });
-    let weather = weather(&mut draw);
+    let network_events = network_events(&mut draw);
     let mut ends = ends;
     let lies_at = draw.0.next() % 60;
     if draw.one_in(40) {
-        ends[0].manner.lies_at = Some(lies_at);
+        ends[0].behavior.lies_at = Some(lies_at);
         // After a failed write the number of written bytes is unknown, and reassembly would lose the failure.
         ends[0].plan.items.retain(|(_, item)| !matches!(item, Item::Reassemble));
     }
     if draw.one_in(6) {
         let script = script::draw(|bound| draw.0.next() % bound);
         let end = &mut ends[1];
-        (end.manner.keeps, end.manner.lazy) = (false, 0);
+        (end.behavior.keeps, end.behavior.lazy) = (false, 0);
         (end.shape, end.script, end.group) = (Shape::Scripted, Some(script), None);
         end.making.config =
             Config::new().ping_interval(None).pong_timeout(None).close_timeout(None).high_water(usize::MAX);
     }
-    Setup { habits, links, weather, ends }
+    Setup { habits, links, network_events, ends }
 }
 
-fn weather(draw: &mut Draw) -> Weather {
-    let mut weather = Weather { harsh: draw.one_in(2), ..Weather::default() };
+fn network_events(draw: &mut Draw) -> NetworkEvents {
+    let mut network_events = NetworkEvents { harsh: draw.one_in(2), ..NetworkEvents::default() };
     match draw.below(12) {
-        0 => weather.cut = Some(draw.time(0, 6 * SECOND)),
+        0 => network_events.cut = Some(draw.time(0, 6 * SECOND)),
         1 | 2 => {
             let at = draw.time(0, 4 * SECOND);
-            weather.stall = Some((at, at + draw.time(0, 4 * SECOND)));
+            network_events.stall = Some((at, at + draw.time(0, 4 * SECOND)));
         }
-        3 => weather.reset = Some(draw.time(0, 6 * SECOND)),
+        3 => network_events.reset = Some(draw.time(0, 6 * SECOND)),
         _ => {}
     }
-    weather
+    network_events
 }
 
 /// Returns the code with which a group is closed.

@@ -1,6 +1,6 @@
 //! The stream of one end, which the library reads and writes.
 //!
-//! A stream wakes only the last task that waited for a direction, as sockets do. Its [`Manner`] says how it
+//! A stream wakes only the last task that waited for a direction, as sockets do. Its [`Behavior`] says how it
 //! behaves otherwise: short reads and writes, waits without a reason, vectored writes or not, bytes that are held
 //! back until a flush, and records as in OpenSSL, which must be offered again until they are written.
 
@@ -24,7 +24,7 @@ const RECORD: usize = 16 << 10;
 
 /// The behaviour of a stream.
 #[derive(Clone, Debug)]
-pub struct Manner {
+pub struct Behavior {
     /// Maximum number of bytes of one read, and of one write.
     pub piece: [usize; 2],
     /// Percentage of calls that wait without a reason, and for at most how long.
@@ -43,7 +43,7 @@ pub struct Manner {
     pub lies_at: Option<u64>,
 }
 
-impl Manner {
+impl Behavior {
     /// Returns whether the library sees at once what arrives and what the link takes.
     pub const fn hides_nothing(&self) -> bool {
         self.hesitates == 0 && !self.keeps && self.lazy == 0
@@ -53,7 +53,7 @@ impl Manner {
 /// The state of a stream.
 #[derive(Debug)]
 pub struct State {
-    pub manner: Manner,
+    pub behavior: Behavior,
     pub hesitating: [bool; 2],
     /// A record that waits, and the number of its bytes on the link.
     kept: Option<(Vec<u8>, usize)>,
@@ -70,9 +70,9 @@ pub struct State {
 }
 
 impl State {
-    pub const fn new(manner: Manner) -> Self {
+    pub const fn new(behavior: Behavior) -> Self {
         Self {
-            manner,
+            behavior,
             hesitating: [false; 2],
             kept: None,
             held_back: Vec::new(),
@@ -109,10 +109,10 @@ impl SimStream {
         let world = &*self.world;
         let stream = &mut *world.streams[self.end].borrow_mut();
         stream.calls += 1;
-        let manner = &stream.manner;
-        if !stream.hesitating[way] && world.chance(manner.hesitates, 100) {
+        let behavior = &stream.behavior;
+        if !stream.hesitating[way] && world.chance(behavior.hesitates, 100) {
             stream.hesitating[way] = true;
-            let until = world.clock.now() + world.below(manner.hesitation);
+            let until = world.clock.now() + world.below(behavior.hesitation);
             world.clock.at(until, Due::Resume(self.end, way));
         }
         if stream.hesitating[way] {
@@ -124,13 +124,13 @@ impl SimStream {
 
     /// Returns an error if the call is interrupted. The trait forbids this, but some streams do it.
     fn interrupt(&self) -> io::Result<()> {
-        let interrupts = self.world.streams[self.end].borrow().manner.interrupts;
+        let interrupts = self.world.streams[self.end].borrow().behavior.interrupts;
         if self.world.chance(interrupts, 1000) { Err(ErrorKind::Interrupted.into()) } else { Ok(()) }
     }
 
     /// Returns the maximum number of bytes of one call.
     fn piece(&self, way: usize) -> usize {
-        let most = self.world.streams[self.end].borrow().manner.piece[way];
+        let most = self.world.streams[self.end].borrow().behavior.piece[way];
         if most < usize::MAX { 1 + self.world.below(most as u64) as usize } else { most }
     }
 
@@ -138,7 +138,7 @@ impl SimStream {
     fn report(&self, moved: usize, given: usize) -> usize {
         let stream = &mut *self.world.streams[self.end].borrow_mut();
         stream.moved += moved as u64;
-        if stream.manner.lies_at.is_some_and(|call| call <= stream.calls) && !stream.lied {
+        if stream.behavior.lies_at.is_some_and(|call| call <= stream.calls) && !stream.lied {
             stream.lied = true;
             // The count exceeds all slices together. A smaller wrong count could not be detected.
             return given + (1 << 40);
@@ -163,8 +163,8 @@ impl SimStream {
         let blocked = std::mem::replace(&mut world.streams[self.end].borrow_mut().blocked, len < bytes.len());
         if len > 0 {
             // The library cannot see what a stream does later with bytes that it has taken.
-            let manner = &world.streams[self.end].borrow().manner;
-            let shows = !closes && !manner.keeps && manner.lazy == 0;
+            let behavior = &world.streams[self.end].borrow().behavior;
+            let shows = !closes && !behavior.keeps && behavior.lazy == 0;
             world.ends[self.end].borrow_mut().wrote(now, blocked, shows, pings);
         }
         if closes {
@@ -263,15 +263,15 @@ impl AsyncWrite for SimStream {
             return Poll::Pending;
         }
         self.interrupt()?;
-        let manner = self.world.streams[self.end].borrow().manner.clone();
-        let moved = if manner.keeps {
+        let behavior = self.world.streams[self.end].borrow().behavior.clone();
+        let moved = if behavior.keeps {
             ready!(self.put_record(cx, from))
-        } else if manner.lazy > 0 {
-            if self.world.streams[self.end].borrow().held_back.len() >= manner.lazy {
+        } else if behavior.lazy > 0 {
+            if self.world.streams[self.end].borrow().held_back.len() >= behavior.lazy {
                 ready!(self.put_held_back(cx));
             }
             let stream = &mut *self.world.streams[self.end].borrow_mut();
-            let len = from.len().min(manner.lazy - stream.held_back.len());
+            let len = from.len().min(behavior.lazy - stream.held_back.len());
             stream.held_back.extend(&from[..len]);
             len
         } else {
@@ -289,7 +289,7 @@ impl AsyncWrite for SimStream {
         cx: &mut Context<'_>,
         from: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        if self.world.streams[self.end].borrow().manner.vectored {
+        if self.world.streams[self.end].borrow().behavior.vectored {
             let _pause = meter::pause();
             let all: Vec<u8> = from.iter().flat_map(|slice| slice.iter().copied()).collect();
             return self.poll_write(cx, &all);

@@ -23,7 +23,7 @@ pub(crate) use fail;
 
 /// The events of the network.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Weather {
+pub struct NetworkEvents {
     /// From this time on nothing arrives.
     pub cut: Option<u64>,
     /// Nothing arrives between these times.
@@ -43,7 +43,7 @@ pub struct World {
     pub ends: [RefCell<Record>; 2],
     /// The messages of each end.
     pub journals: [RefCell<Journal>; 2],
-    pub weather: Weather,
+    pub network_events: NetworkEvents,
     /// The time within which a scripted end answers a Ping, if it does.
     pub answers_within: [Option<u64>; 2],
     /// Messages are compressed.
@@ -63,16 +63,16 @@ impl World {
         let there_and_back = setup.links.map(latency).iter().sum::<u64>();
         let answers_within = setup.ends.each_ref().map(|end| {
             let answers = end.script.is_some_and(|script| script.answers_at_once());
-            (answers && end.manner.hides_nothing()).then_some(there_and_back)
+            (answers && end.behavior.hides_nothing()).then_some(there_and_back)
         });
         Rc::new(Self {
             clock,
             wakes: Arc::default(),
             links: setup.links.map(|habits| RefCell::new(Link::new(habits, false))),
-            streams: setup.ends.each_ref().map(|end| RefCell::new(stream::State::new(end.manner.clone()))),
+            streams: setup.ends.each_ref().map(|end| RefCell::new(stream::State::new(end.behavior.clone()))),
             ends: records.map(RefCell::new),
             journals: Default::default(),
-            weather: setup.weather,
+            network_events: setup.network_events,
             answers_within,
             compresses: setup.ends[0].making.deflate.is_some(),
             cut: Cell::new(false),
@@ -123,7 +123,7 @@ impl World {
                 self.links.iter().for_each(|link| link.borrow_mut().die());
             }
             Due::Stall => {
-                let until = self.weather.stall.map_or(now, |(_, until)| until);
+                let until = self.network_events.stall.map_or(now, |(_, until)| until);
                 self.note(|| format!("nothing arrives before {until}"));
                 for (end, link) in self.links.iter().enumerate() {
                     if let Some(at) = link.borrow_mut().stall(until) {
@@ -166,7 +166,7 @@ impl World {
             return;
         }
         self.reset.set(true);
-        self.links[1 - end].borrow_mut().break_reader(self.weather.harsh);
+        self.links[1 - end].borrow_mut().break_reader(self.network_events.harsh);
         self.links[end].borrow_mut().broken = true;
         self.wakes.wake(end, READ);
         self.wakes.wake(end, WRITE);

@@ -35,7 +35,7 @@ fn send_all(connection: &mut Connection, news: &Prepared) {
     connection.send_fragment(MessageKind::Binary, b"", true).unwrap();
 }
 
-/// No key is used twice, whatever is sent. A message that was prepared for many connections gets fresh keys too.
+/// No key is used twice for any kind of message. A message that was prepared for many connections gets fresh keys too.
 #[test]
 fn s10_3_masking_keys_are_not_reused() {
     let news = Prepared::new("to all of you");

@@ -17,9 +17,9 @@ use super::{KIB, write_all};
 
 pub fn memory() {
     s7692_7_1_nothing_is_allocated_before_the_first_message();
-    s7692_7_1_compressors_take_what_is_stated();
+    s7692_7_1_compressors_take_the_stated_memory();
     s7692_7_1_every_compressor_is_within_the_stated_bounds();
-    s7692_7_1_inflaters_take_what_is_stated();
+    s7692_7_1_inflaters_take_the_stated_memory();
     s7692_7_1_the_history_grows_with_received_data();
     s7692_7_1_1_without_takeover_no_memory_is_held_between_messages();
     s7692_7_1_a_pool_holds_at_most_its_limit();
@@ -151,7 +151,7 @@ fn s7692_7_1_nothing_is_allocated_before_the_first_message() {
     }
 }
 
-fn s7692_7_1_compressors_take_what_is_stated() {
+fn s7692_7_1_compressors_take_the_stated_memory() {
     for (bits, stated) in COMPRESSOR {
         for (memory_level, stated) in [1, 5, 9].into_iter().zip(stated) {
             for level in [1, 6, 9] {
@@ -195,7 +195,7 @@ fn s7692_7_1_every_compressor_is_within_the_stated_bounds() {
     }
 }
 
-fn s7692_7_1_inflaters_take_what_is_stated() {
+fn s7692_7_1_inflaters_take_the_stated_memory() {
     for bits in 8..=15 {
         let (mut inflater, kept, _) = measure(|| Inflater::new(bits, true));
         assert_eq!(kept, 0);

@@ -515,7 +515,7 @@ fn s10_4_a_message_that_inflates_beyond_the_limit_is_refused() {
     });
 }
 
-// --- windows are given back in time ---
+// --- release of windows ---
 
 /// A socket that reports each timeout of a read.
 #[derive(Debug)]

@@ -536,7 +536,7 @@ fn bytes_behind_the_handshake_are_not_lost() {
     });
 }
 
-/// A server keeps serving, at whatever byte and in whatever way a client leaves.
+/// A server keeps serving after a client has left at any byte and in any way.
 #[test]
 fn a_server_survives_clients_that_leave_at_any_byte() {
     timed(|| {

@@ -225,7 +225,7 @@ fn a_violation() {
     });
 }
 
-/// The reader ends, whatever the peer sent last.
+/// The reader ends after any last bytes of the peer.
 #[test]
 fn a_peer_that_is_gone() {
     timed(|| {
@@ -286,7 +286,7 @@ fn a_reader_runs_a_timer_that_the_writer_starts() {
     });
 }
 
-/// Small messages keep a connection from being idle, whatever frame came before.
+/// Small messages keep a connection from being idle, also after other frames.
 #[test]
 fn data_keeps_a_connection_from_being_idle() {
     timed(|| {

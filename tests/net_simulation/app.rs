@@ -180,7 +180,7 @@ impl Task {
         self.sim.with_lock(self.end, halves, call)
     }
 
-    // --- what is heard ---
+    // --- received events ---
 
     /// Records a received event.
     fn hear(&self, event: &Event<'_>) {

@@ -22,7 +22,7 @@ impl World {
     /// Checks that each thread has a reason to wait.
     pub fn check_waiting(&mut self) {
         for end in 0..2 {
-            if self.ends[end].shape == Shape::Scripted || !self.streams[end].manner.keeps_time() {
+            if self.ends[end].shape == Shape::Scripted || !self.streams[end].behavior.keeps_time() {
                 continue;
             }
             // A waiting receiver without read-ahead input knows what has arrived. It learns of the end of the
@@ -168,8 +168,8 @@ impl World {
     fn answers_in_time(&self, end: usize) -> bool {
         let Some(answers) = self.answers_within[1 - end] else { return false };
         let (stream, record) = (&self.streams[end], &self.ends[end]);
-        let calm = self.weather.stall.is_none() && !self.cut && !self.reset;
-        let knows = stream.manner.hides_nothing() && !stream.lied && stream.manner.keeps_time();
+        let calm = self.network_events.stall.is_none() && !self.cut && !self.reset;
+        let knows = stream.behavior.hides_nothing() && !stream.lied && stream.behavior.keeps_time();
         let knows = knows && !record.reader_rests() && !record.was_full;
         calm && knows && record.promise.pong.is_some_and(|pong| answers + SLACK * 2 < pong)
     }
@@ -202,7 +202,7 @@ impl World {
         };
         let stream = &self.streams[end];
         let receives = record.calls.iter().flatten().find(|call| call.kind == CallKind::Receive);
-        let Some(call) = receives.filter(|_| stream.manner.hides_nothing() && !stream.lied) else { return };
+        let Some(call) = receives.filter(|_| stream.behavior.hides_nothing() && !stream.lied) else { return };
         let since = (*written).max(*heard).max(call.since);
         if self.now() > since + most + SLACK {
             let took = ms(self.now() - since);
@@ -220,7 +220,7 @@ impl World {
             return;
         }
         // A stream with a buffer of its own accepts a Ping and makes progress without showing it on the link.
-        let hides = !self.streams[end].manner.hides_nothing();
+        let hides = !self.streams[end].behavior.hides_nothing();
         let moves = self.went_on[end] || hides;
         let more = if moves { 3 * pong } else { 0 };
         let life = record.life_mark.max(record.reassembled_mark);
@@ -270,7 +270,7 @@ impl World {
     pub fn check_outcome(&self, end: usize, outcome: Outcome) {
         let (record, now) = (&self.ends[end], self.now());
         let (out, source) = (&self.links[end], &self.links[1 - end]);
-        let (lied, keeps_time) = (self.streams[end].lied, self.streams[end].manner.keeps_time());
+        let (lied, keeps_time) = (self.streams[end].lied, self.streams[end].behavior.keeps_time());
         match outcome {
             Outcome::Clean { code } | Outcome::Unanswered { code } => {
                 let Some((_, body)) = &source.read.close else {
@@ -302,7 +302,7 @@ impl World {
                 let decided = out.sent.close_code() == Some(1011)
                     && out.sent.close.as_ref().is_some_and(|(at, _)| life >= *at);
                 // A stream that holds bytes back does not show the time of the decision.
-                let hidden = quiet < SLACK && !self.streams[end].manner.hides_nothing();
+                let hidden = quiet < SLACK && !self.streams[end].behavior.hides_nothing();
                 let full = record.was_full || lied || decided || hidden || !keeps_time;
                 if quiet + SLACK < pong && !record.reader_rests() && !full {
                     fail!(
@@ -334,7 +334,7 @@ impl World {
             }
             Outcome::Abnormal(_) => {
                 // Without half-close the whole stream is ended.
-                let ends = !self.streams[end].manner.half_closes && source.read.close.is_some();
+                let ends = !self.streams[end].behavior.half_closes && source.read.close.is_some();
                 if !source.has_ended() && !out.broken && !lied && !ends {
                     fail!("3 abnormal", "end {end} is told {outcome}, and its stream has not ended");
                 }

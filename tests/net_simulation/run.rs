@@ -56,18 +56,18 @@ fn world(seed: u64, setup: &Setup, trace: bool) -> World {
     let threads = ends.map(slots).into_iter().flat_map(|slots| 0..slots);
     let threads = threads.map(|slot| Thread { slot, waits: None, done: false });
     let mut world = World::new(seed, setup, records, peers, threads.collect(), trace);
-    let weather = setup.weather;
+    let network_events = setup.network_events;
     for end in 0..2 {
         world.at(0, Due::Play(end));
         world.at(OVER, Due::Reset(end));
-        if let Some(at) = weather.reset {
+        if let Some(at) = network_events.reset {
             world.at(at, Due::Reset(end));
         }
     }
-    if let Some(at) = weather.cut {
+    if let Some(at) = network_events.cut {
         world.at(at, Due::EofPosition);
     }
-    if let Some((at, _)) = weather.stall {
+    if let Some((at, _)) = network_events.stall {
         world.at(at, Due::Stall);
     }
     world

@@ -9,7 +9,7 @@ use hybi::{Config, Delivery, Role};
 use crate::link;
 use crate::record::{Promise, Shape};
 use crate::script::{self, Script};
-use crate::stream::Manner;
+use crate::stream::Behavior;
 use crate::support::cuts::Xorshift;
 use crate::world::{MS, SECOND};
 
@@ -20,7 +20,7 @@ pub const OVER: u64 = LAST + 30 * SECOND;
 
 /// The events of the network.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Weather {
+pub struct NetworkEvents {
     /// From this time on nothing arrives.
     pub cut: Option<u64>,
     /// Nothing arrives between these times.
@@ -126,7 +126,7 @@ pub struct Making {
 #[derive(Clone, Debug)]
 pub struct End {
     pub shape: Shape,
-    pub manner: Manner,
+    pub behavior: Behavior,
     pub promise: Promise,
     pub making: Making,
     pub plan: Plan,
@@ -140,7 +140,7 @@ pub struct Setup {
     /// Percentage of calls on a stream before which the baton is passed.
     pub switches: usize,
     pub links: [link::Habits; 2],
-    pub weather: Weather,
+    pub network_events: NetworkEvents,
     pub ends: [End; 2],
 }
 
@@ -194,10 +194,10 @@ impl Draw {
         }
     }
 
-    fn manner(&mut self) -> Manner {
+    fn behavior(&mut self) -> Behavior {
         let piece = [usize::MAX, usize::MAX, usize::MAX, 20_000, 1400, 100];
         let flavour = self.below(8);
-        Manner {
+        Behavior {
             piece: [self.one_of(&piece), self.one_of(&piece)],
             takes_all: self.one_in(2),
             timeouts: true,
@@ -265,10 +265,10 @@ impl Draw {
         }
     }
 
-    fn plan(&mut self, shape: Shape, manner: &Manner) -> Plan {
+    fn plan(&mut self, shape: Shape, behavior: &Behavior) -> Plan {
         let count = self.one_of(&[0, 3, 10, 25]);
         let gaps = self.one_of(&[0, 10 * MS, 200 * MS, 2 * SECOND]);
-        let blocks = shape == Shape::Whole && manner.nonblocking && self.one_in(3);
+        let blocks = shape == Shape::Whole && behavior.nonblocking && self.one_in(3);
         let items = (0..self.below(count + 1)).map(|number| {
             let wait = if gaps == 0 || self.one_in(3) { 0 } else { self.time(0, gaps) };
             (wait, self.item(number, blocks))
@@ -313,18 +313,18 @@ impl Draw {
         })
     }
 
-    fn weather(&mut self) -> Weather {
-        let mut weather = Weather { harsh: self.one_in(2), ..Weather::default() };
+    fn network_events(&mut self) -> NetworkEvents {
+        let mut network_events = NetworkEvents { harsh: self.one_in(2), ..NetworkEvents::default() };
         match self.below(12) {
-            0 => weather.cut = Some(self.time(0, 6 * SECOND)),
+            0 => network_events.cut = Some(self.time(0, 6 * SECOND)),
             1 | 2 => {
                 let at = self.time(0, 4 * SECOND);
-                weather.stall = Some((at, at + self.time(0, 4 * SECOND)));
+                network_events.stall = Some((at, at + self.time(0, 4 * SECOND)));
             }
-            3 => weather.reset = Some(self.time(0, 6 * SECOND)),
+            3 => network_events.reset = Some(self.time(0, 6 * SECOND)),
             _ => {}
         }
-        weather
+        network_events
     }
 }
 
@@ -336,16 +336,16 @@ pub fn setup(seed: u64) -> Setup {
     let links = [draw.link(), draw.link()];
     let mut ends = [first, first.peer()].map(|role| {
         let shape = if draw.one_in(2) { Shape::Whole } else { Shape::Halves };
-        let (mut promise, mut manner) = (draw.promise(), draw.manner());
+        let (mut promise, mut behavior) = (draw.promise(), draw.behavior());
         if role == Role::Server {
             promise.end = None;
         }
         if draw.one_in(25) {
             // Nothing interrupts the calls of this stream, so no deadline is promised.
-            (manner.timeouts, manner.nonblocking) = (false, false);
+            (behavior.timeouts, behavior.nonblocking) = (false, false);
         }
         let making = draw.making(role, &promise, deflate);
-        let mut plan = draw.plan(shape, &manner);
+        let mut plan = draw.plan(shape, &behavior);
         if making.delivery == Delivery::Chunks {
             // Methods that return messages skip chunks.
             plan.readings = vec![draw.one_of(&[Reading::Next, Reading::Look])];
@@ -354,12 +354,12 @@ pub fn setup(seed: u64) -> Setup {
             // While one writer sends a fragmented message, the messages of the other are refused.
             plan.items.retain(|(_, item)| !matches!(item, Item::Fragments(_)));
         }
-        End { shape, manner, promise, making, plan, script: None }
+        End { shape, behavior, promise, making, plan, script: None }
     });
-    let weather = draw.weather();
+    let network_events = draw.network_events();
     let lies_at = draw.0.next() % 60;
     if draw.one_in(40) {
-        ends[0].manner.lies_at = Some(lies_at);
+        ends[0].behavior.lies_at = Some(lies_at);
         // After a failed write the number of written bytes is unknown, and reassembly would lose the failure.
         ends[0].plan.items.retain(|(_, item)| !matches!(item, Item::Reassemble));
     }
@@ -367,9 +367,9 @@ pub fn setup(seed: u64) -> Setup {
         let end = &mut ends[1];
         end.script = Some(script::draw(|bound| draw.0.next() % bound));
         end.shape = Shape::Scripted;
-        (end.manner.keeps, end.manner.lazy) = (false, 0);
+        (end.behavior.keeps, end.behavior.lazy) = (false, 0);
         end.making.config =
             Config::new().ping_interval(None).pong_timeout(None).close_timeout(None).high_water(usize::MAX);
     }
-    Setup { switches, links, weather, ends }
+    Setup { switches, links, network_events, ends }
 }

@@ -1,6 +1,6 @@
 //! The blocking stream of one end, which the library reads and writes.
 //!
-//! Its [`Manner`] says how it behaves: short reads and writes, timeouts or none, vectored writes or not, bytes
+//! Its [`Behavior`] says how it behaves: short reads and writes, timeouts or none, vectored writes or not, bytes
 //! that are held back until a flush, records as in OpenSSL, which must be offered again until they are written,
 //! interrupted calls, and wrong counts. Two handles to one stream share its blocking mode, like those to a
 //! socket.
@@ -28,7 +28,7 @@ pub const WRITE: usize = 1;
 
 /// The behaviour of a stream.
 #[derive(Clone, Debug)]
-pub struct Manner {
+pub struct Behavior {
     /// Maximum number of bytes of one read, and of one write.
     pub piece: [usize; 2],
     /// A blocking write waits until everything is taken, as that of a socket does, instead of until some bytes
@@ -61,7 +61,7 @@ pub struct Manner {
     pub lies_at: Option<u64>,
 }
 
-impl Manner {
+impl Behavior {
     /// Returns whether the library sees at once what the link takes.
     pub const fn hides_nothing(&self) -> bool {
         !self.keeps && self.lazy == 0
@@ -76,7 +76,7 @@ impl Manner {
 /// The state of a stream.
 #[derive(Debug)]
 pub struct State {
-    pub manner: Manner,
+    pub behavior: Behavior,
     pub nonblocking: bool,
     /// The last write found the stream full.
     pub blocked: bool,
@@ -100,9 +100,9 @@ pub struct State {
 }
 
 impl State {
-    pub const fn new(manner: Manner) -> Self {
+    pub const fn new(behavior: Behavior) -> Self {
         Self {
-            manner,
+            behavior,
             nonblocking: false,
             blocked: false,
             blocked_since: None,
@@ -177,15 +177,15 @@ impl SimStream {
 
     /// Returns the deadline of a call.
     fn deadline(&self, world: &mut Guard<'_>, way: usize) -> Option<u64> {
-        let manner = world.streams[self.end].manner.clone();
+        let behavior = world.streams[self.end].behavior.clone();
         let timeout = self.timeouts[way]?.as_nanos() as u64;
-        let timeout = if manner.early { timeout - timeout / 4 } else { timeout };
-        Some(world.now() + timeout + world.below(manner.late))
+        let timeout = if behavior.early { timeout - timeout / 4 } else { timeout };
+        Some(world.now() + timeout + world.below(behavior.late))
     }
 
     fn timed_out(&self, world: &Guard<'_>) -> io::Error {
         let state = &world.streams[self.end];
-        if state.nonblocking { ErrorKind::WouldBlock.into() } else { state.manner.times_out_with.into() }
+        if state.nonblocking { ErrorKind::WouldBlock.into() } else { state.behavior.times_out_with.into() }
     }
 
     /// Waits for a direction. Returns whether it is ready.
@@ -210,7 +210,7 @@ impl SimStream {
 
     /// Returns the maximum number of bytes of one call.
     fn piece(&self, world: &mut Guard<'_>, way: usize) -> usize {
-        let most = world.streams[self.end].manner.piece[way];
+        let most = world.streams[self.end].behavior.piece[way];
         if most < usize::MAX { 1 + world.below(most as u64) as usize } else { most }
     }
 
@@ -218,7 +218,7 @@ impl SimStream {
     fn report(&self, world: &mut Guard<'_>, moved: usize, given: usize) -> usize {
         let state = &mut world.streams[self.end];
         state.moved += moved as u64;
-        let lies = state.manner.lies_at.is_some_and(|call| call <= state.calls) && !state.lied;
+        let lies = state.behavior.lies_at.is_some_and(|call| call <= state.calls) && !state.lied;
         state.lied |= lies;
         if moved > 0 {
             world.is_busy_for_a_reason();
@@ -229,7 +229,7 @@ impl SimStream {
 
     fn read_once<'a>(&'a self, mut world: Guard<'a>, to: &mut [u8]) -> Attempt<'a, io::Result<usize>> {
         let end = self.end;
-        let interrupts = world.streams[end].manner.interrupts;
+        let interrupts = world.streams[end].behavior.interrupts;
         if world.chance(interrupts, 1000) {
             return (world, Err(ErrorKind::Interrupted.into()));
         }
@@ -285,7 +285,7 @@ impl SimStream {
             }
             // A write that waited only for a moment is not known to have waited.
             let waited = world.streams[end].blocked_since.is_some_and(|since| world.now() - since >= SLICE);
-            let shows = world.streams[end].manner.hides_nothing() && waited;
+            let shows = world.streams[end].behavior.hides_nothing() && waited;
             let len = world.put(end, &bytes[moved..], shows);
             moved += len;
             if len > 0 {
@@ -342,19 +342,19 @@ impl SimStream {
         if world.links[end].broken || world.streams[end].aborted {
             return (world, Err(ErrorKind::BrokenPipe.into()));
         }
-        let manner = world.streams[end].manner.clone();
-        if world.chance(manner.interrupts, 1000) {
+        let behavior = world.streams[end].behavior.clone();
+        if world.chance(behavior.interrupts, 1000) {
             return (world, Err(ErrorKind::Interrupted.into()));
         }
-        let moved = if manner.keeps {
+        let moved = if behavior.keeps {
             let result;
             (world, result) = self.put_record(world, from);
             match result {
                 Ok(moved) => moved,
                 Err(error) => return (world, Err(error)),
             }
-        } else if manner.lazy > 0 {
-            if world.streams[end].held_back.len() >= manner.lazy {
+        } else if behavior.lazy > 0 {
+            if world.streams[end].held_back.len() >= behavior.lazy {
                 let result;
                 (world, result) = self.put_held_back(world);
                 if let Err(error) = result {
@@ -362,13 +362,13 @@ impl SimStream {
                 }
             }
             let held_back = &mut world.streams[end].held_back;
-            let len = from.len().min(manner.lazy - held_back.len());
+            let len = from.len().min(behavior.lazy - held_back.len());
             held_back.extend(&from[..len]);
             len
         } else {
             let piece = from.len().min(self.piece(&mut world, WRITE));
             let result;
-            (world, result) = self.put_all(world, &from[..piece], manner.takes_all);
+            (world, result) = self.put_all(world, &from[..piece], behavior.takes_all);
             let (moved, failed) = result;
             if failed && moved == 0 {
                 return (world, Err(ErrorKind::BrokenPipe.into()));
@@ -390,7 +390,7 @@ impl SimStream {
         }
         let world = self.enter();
         world.note(|| format!("{} sets timeout {way} to {timeout:?}", self.end));
-        let can = world.streams[self.end].manner.timeouts;
+        let can = world.streams[self.end].behavior.timeouts;
         let result = self.leave(world, Ok(can));
         if can {
             self.timeouts[way] = timeout;
@@ -430,7 +430,7 @@ impl Write for SimStream {
     }
 
     fn write_vectored(&mut self, from: &[IoSlice<'_>]) -> io::Result<usize> {
-        let vectored = self.sim.lock().streams[self.end].manner.vectored;
+        let vectored = self.sim.lock().streams[self.end].behavior.vectored;
         if vectored {
             let all: Vec<u8> = from.iter().flat_map(|slice| slice.iter().copied()).collect();
             return self.write(&all);
@@ -450,11 +450,11 @@ impl Write for SimStream {
 impl Stream for SimStream {
     fn close_write(&mut self) -> io::Result<()> {
         let mut world = self.enter();
-        let manner = world.streams[self.end].manner.clone();
-        if !manner.half_closes {
+        let behavior = world.streams[self.end].behavior.clone();
+        if !behavior.half_closes {
             return self.leave(world, Err(ErrorKind::Unsupported.into()));
         }
-        if manner.close_waits && !world.holds(Wait::Write(self.end)) {
+        if behavior.close_waits && !world.holds(Wait::Write(self.end)) {
             let (deadline, nonblocking) =
                 (self.deadline(&mut world, WRITE), world.streams[self.end].nonblocking);
             let ready;
@@ -500,7 +500,7 @@ impl Stream for SimStream {
     fn set_nonblocking(&mut self, on: bool) -> io::Result<bool> {
         let mut world = self.enter();
         world.note(|| format!("{} is set not to block: {on}", self.end));
-        let can = world.streams[self.end].manner.nonblocking;
+        let can = world.streams[self.end].behavior.nonblocking;
         if can {
             world.streams[self.end].nonblocking = on;
         }
@@ -508,8 +508,8 @@ impl Stream for SimStream {
     }
 
     fn may_keep(&self) -> bool {
-        let manner = &self.sim.lock().streams[self.end].manner;
-        manner.may_keep || !manner.hides_nothing()
+        let behavior = &self.sim.lock().streams[self.end].behavior;
+        behavior.may_keep || !behavior.hides_nothing()
     }
 
     fn try_clone(&self) -> io::Result<Box<dyn Stream + Send>> {

@@ -12,7 +12,7 @@ use crate::journal::Journal;
 use crate::link::{self, Link};
 use crate::record::{CallKind, Record};
 use crate::script::Peer;
-use crate::setup::{Setup, Weather};
+use crate::setup::{NetworkEvents, Setup};
 use crate::stream;
 use crate::support::cuts::Xorshift;
 
@@ -111,7 +111,7 @@ pub struct World {
     /// before its call until after it. The reader owns it inside a call on the writing handle. A thread gives the
     /// baton away with the lock only in these two cases.
     pub out_owner: [Option<usize>; 2],
-    pub weather: Weather,
+    pub network_events: NetworkEvents,
     /// The time within which a scripted end answers a Ping, if it does.
     pub answers_within: [Option<u64>; 2],
     /// The time since which an end has had input to read.
@@ -166,12 +166,12 @@ impl World {
             origin: [0, 3600 * SECOND][seed as usize % 2],
             heap: BinaryHeap::new(),
             links: setup.links.map(|habits| Link::new(habits, false)),
-            streams: setup.ends.each_ref().map(|end| stream::State::new(end.manner.clone())),
+            streams: setup.ends.each_ref().map(|end| stream::State::new(end.behavior.clone())),
             ends,
             journals: Default::default(),
             peers,
             out_owner: [None; 2],
-            weather: setup.weather,
+            network_events: setup.network_events,
             answers_within,
             readable_since: [None; 2],
             writable_since: [Some(0); 2],
@@ -356,7 +356,7 @@ impl World {
                 self.links.iter_mut().for_each(Link::die);
             }
             Due::Stall => {
-                let until = self.weather.stall.map_or(now, |(_, until)| until);
+                let until = self.network_events.stall.map_or(now, |(_, until)| until);
                 for end in 0..2 {
                     if let Some(at) = self.links[end].stall(until) {
                         self.at(at, Due::Arrive(end));
@@ -397,7 +397,7 @@ impl World {
             return;
         }
         self.reset = true;
-        let harsh = self.weather.harsh;
+        let harsh = self.network_events.harsh;
         self.links[1 - end].break_reader(harsh);
         self.links[end].broken = true;
         self.play(end);

@@ -45,7 +45,7 @@ fn call<S: AsyncRead + AsyncWrite + Unpin + std::fmt::Debug>(clock: &Clock, stre
 
 /// Returns a stream that holds `capacity` unread bytes, over which `request` has arrived.
 fn end(capacity: usize, request: &[u8]) -> End {
-    let end = End::new(Manner { capacity, ..Manner::default() });
+    let end = End::new(Behavior { capacity, ..Behavior::default() });
     end.arrive(request);
     end
 }

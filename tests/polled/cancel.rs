@@ -18,19 +18,19 @@ use super::support::*;
 const ROLES: [Role; 2] = [Role::Server, Role::Client];
 
 /// Returns streams that move at most this many bytes per call, and wait before each call.
-fn manners() -> impl Iterator<Item = Manner> {
-    [1, 2, 3, 7, 64, 1000, usize::MAX].into_iter().map(|piece| Manner {
+fn behaviors() -> impl Iterator<Item = Behavior> {
+    [1, 2, 3, 7, 64, 1000, usize::MAX].into_iter().map(|piece| Behavior {
         piece,
         hesitant: true,
-        ..Manner::default()
+        ..Behavior::default()
     })
 }
 
 /// Sends messages of every size at which frames or buffers differ, with fragments and control frames between.
-fn say_much(peer: &mut Peer, manner: &Manner) -> Vec<Heard> {
+fn say_much(peer: &mut Peer, behavior: &Behavior) -> Vec<Heard> {
     let mut said = Vec::new();
     // Over a stream that moves few bytes per call, the largest message is smaller.
-    let large = if manner.piece < 64 { 200 } else { 40_000 };
+    let large = if behavior.piece < 64 { 200 } else { 40_000 };
     for len in [0, 1, 125, 126, 1000, large] {
         let text = letters(len);
         peer.connection.send_text(&text).unwrap();
@@ -49,10 +49,10 @@ fn say_much(peer: &mut Peer, manner: &Manner) -> Vec<Heard> {
 #[test]
 fn every_receiving_future_can_be_dropped_while_it_waits() {
     for role in ROLES {
-        for manner in manners() {
+        for behavior in behaviors() {
             for way in 0..3 {
-                let (_, mut ws, mut peer) = pair(role, manner.clone(), patient());
-                let said = say_much(&mut peer, &manner);
+                let (_, mut ws, mut peer) = pair(role, behavior.clone(), patient());
+                let said = say_much(&mut peer, &behavior);
                 let (mut got, mut pings) = (Vec::new(), 0);
                 // Each future is polled once and dropped.
                 for _ in 0..600_000 {
@@ -81,7 +81,7 @@ fn every_receiving_future_can_be_dropped_while_it_waits() {
                         }
                     }
                 }
-                assert!(got == said, "{role:?} {manner:?} {way}");
+                assert!(got == said, "{role:?} {behavior:?} {way}");
                 assert!(way > 0 || pings == 6);
                 // Any later call writes the pending replies.
                 for _ in 0..100 {
@@ -143,10 +143,10 @@ fn payload(heard: &Heard) -> &[u8] {
 }
 
 /// Sends messages. Each future is dropped after `times` polls, and a message that was not accepted is sent again.
-fn send_all(role: Role, manner: &Manner, (name, send): (&str, Send), times: usize) {
+fn send_all(role: Role, behavior: &Behavior, (name, send): (&str, Send), times: usize) {
     let texts: Vec<String> = [0, 5, 200, 17, 5000, 1, 130].into_iter().map(letters).collect();
     // The high-water mark is low, so most messages have to wait.
-    let (_, mut ws, mut peer) = pair(role, manner.clone(), patient().high_water(64));
+    let (_, mut ws, mut peer) = pair(role, behavior.clone(), patient().high_water(64));
     for text in &texts {
         let before = ws.connection().sent().messages;
         for tries in 0.. {
@@ -173,9 +173,9 @@ fn send_all(role: Role, manner: &Manner, (name, send): (&str, Send), times: usiz
     }
     peer.pump();
     let got = peer.messages();
-    assert_eq!(got.len(), texts.len(), "{name} {role:?} {manner:?} {times}");
+    assert_eq!(got.len(), texts.len(), "{name} {role:?} {behavior:?} {times}");
     for (got, sent) in got.iter().zip(&texts) {
-        assert!(payload(got) == sent.as_bytes(), "{name} {role:?} {manner:?} {times}");
+        assert!(payload(got) == sent.as_bytes(), "{name} {role:?} {behavior:?} {times}");
     }
 }
 
@@ -183,13 +183,13 @@ fn send_all(role: Role, manner: &Manner, (name, send): (&str, Send), times: usiz
 fn every_sending_future_can_be_dropped_while_it_waits() {
     for role in ROLES {
         for send in SENDS {
-            for manner in manners() {
-                send_all(role, &manner, send, 1);
+            for behavior in behaviors() {
+                send_all(role, &behavior, send, 1);
             }
             // Each future is also dropped at every single place where it can wait.
-            let manner = Manner { piece: 40, hesitant: true, capacity: 90, ..Manner::default() };
+            let behavior = Behavior { piece: 40, hesitant: true, capacity: 90, ..Behavior::default() };
             for times in 2..=40 {
-                send_all(role, &manner, send, times);
+                send_all(role, &behavior, send, times);
             }
         }
     }
@@ -197,7 +197,8 @@ fn every_sending_future_can_be_dropped_while_it_waits() {
 
 #[test]
 fn a_send_is_accepted_at_its_first_poll_below_the_high_water_mark() {
-    let (_, mut ws, mut peer) = pair(Role::Server, Manner { capacity: 3, ..Manner::default() }, patient());
+    let (_, mut ws, mut peer) =
+        pair(Role::Server, Behavior { capacity: 3, ..Behavior::default() }, patient());
     assert!(poll_once(ws.send_text("one")).is_pending());
     assert!(poll_once(ws.send_text("two")).is_pending());
     assert_eq!(ws.connection().sent().messages, 2);
@@ -211,8 +212,8 @@ fn a_send_is_accepted_at_its_first_poll_below_the_high_water_mark() {
 
 #[test]
 fn a_dropped_send_above_the_high_water_mark_queues_nothing() {
-    let manner = Manner { capacity: 3, ..Manner::default() };
-    let (_, mut ws, mut peer) = pair(Role::Server, manner, patient().high_water(1));
+    let behavior = Behavior { capacity: 3, ..Behavior::default() };
+    let (_, mut ws, mut peer) = pair(Role::Server, behavior, patient().high_water(1));
     assert!(poll_once(ws.send_text("one")).is_pending());
     for _ in 0..5 {
         assert!(poll_once(ws.send_text("never")).is_pending());
@@ -228,8 +229,8 @@ fn a_dropped_send_above_the_high_water_mark_queues_nothing() {
 #[test]
 fn pings_and_a_close_can_be_dropped_while_they_wait() {
     for role in ROLES {
-        for manner in manners() {
-            let (clock, mut ws, mut peer) = pair(role, manner, patient());
+        for behavior in behaviors() {
+            let (clock, mut ws, mut peer) = pair(role, behavior, patient());
             for n in 0..3_u8 {
                 let before = ws.connection().sent().frames;
                 while ws.connection().sent().frames == before {
@@ -264,10 +265,10 @@ fn pings_and_a_close_can_be_dropped_while_they_wait() {
 #[test]
 fn futures_of_both_halves_can_be_dropped_while_they_wait() {
     for role in ROLES {
-        for manner in manners() {
-            let (_, ws, mut peer) = pair(role, manner.clone(), patient().high_water(64));
+        for behavior in behaviors() {
+            let (_, ws, mut peer) = pair(role, behavior.clone(), patient().high_water(64));
             let (mut reader, mut writer) = ws.split();
-            let said = say_much(&mut peer, &manner);
+            let said = say_much(&mut peer, &behavior);
             let texts: Vec<String> = [5, 200, 17, 1, 130, 3].into_iter().map(letters).collect();
             let (mut got, mut sent) = (Vec::new(), 0);
             let mut fed = false;

@@ -158,7 +158,7 @@ struct Case {
     role: Role,
     deflate: bool,
     high_water: usize,
-    manner: Manner,
+    behavior: Behavior,
     len: usize,
 }
 
@@ -168,10 +168,10 @@ fn cases() -> impl Iterator<Item = Case> {
     let roles = [Role::Server, Role::Client].into_iter();
     roles.flat_map(move |role| sizes.into_iter().map(move |(len, piece)| (role, len, piece))).flat_map(
         |(role, len, piece)| {
-            let hesitant = Manner { piece, hesitant: true, ..Manner::default() };
-            let narrow = Manner { piece, capacity: piece, ..Manner::default() };
-            let case = Case { role, deflate: false, high_water: 64 << 10, manner: hesitant, len };
-            let more = Case { high_water: 64, manner: narrow, ..case.clone() };
+            let hesitant = Behavior { piece, hesitant: true, ..Behavior::default() };
+            let narrow = Behavior { piece, capacity: piece, ..Behavior::default() };
+            let case = Case { role, deflate: false, high_water: 64 << 10, behavior: hesitant, len };
+            let more = Case { high_water: 64, behavior: narrow, ..case.clone() };
             [case, more].into_iter().flat_map(move |case| {
                 let deflate = cfg!(feature = "deflate") && ![0, 125].contains(&len);
                 let deflated = deflate.then(|| Case { deflate: true, ..case.clone() });
@@ -277,7 +277,7 @@ fn all_received(got: &RefCell<Vec<Heard>>, said: &[Heard], closing: bool) -> boo
 /// Drops one operation after `times` polls. Returns whether it was done by then.
 fn whole(case: &Case, (name, op): (&str, Op<Ws>), times: usize) -> bool {
     let what = format!("{name}, {case:?}, polled {times} times");
-    let (clock, mut ws, peer) = pair_with(case.role, case.manner.clone(), config(case), case.deflate);
+    let (clock, mut ws, peer) = pair_with(case.role, case.behavior.clone(), config(case), case.deflate);
     let (peer, got) = (RefCell::new(peer), RefCell::new(Vec::new()));
     let said = say(&mut peer.borrow_mut(), if sends(name) { 10 } else { case.len });
     to_the_end(&clock, &peer, ws.feed("before")).unwrap();
@@ -309,7 +309,7 @@ fn whole(case: &Case, (name, op): (&str, Op<Ws>), times: usize) -> bool {
 
 fn halves(case: &Case, (name, op): (&str, Op<Halves>), times: usize) -> bool {
     let what = format!("{name} in halves, {case:?}, polled {times} times");
-    let (clock, ws, peer) = pair_with(case.role, case.manner.clone(), config(case), case.deflate);
+    let (clock, ws, peer) = pair_with(case.role, case.behavior.clone(), config(case), case.deflate);
     let (peer, got) = (RefCell::new(peer), RefCell::new(Vec::new()));
     let said = say(&mut peer.borrow_mut(), if sends(name) { 10 } else { case.len });
     let mut pair = ws.split();

@@ -15,7 +15,7 @@ use super::support::*;
 
 #[test]
 fn pings_of_one_read_are_answered_in_one_write() {
-    let (_, mut ws, mut peer) = pair(Role::Server, Manner::default(), patient());
+    let (_, mut ws, mut peer) = pair(Role::Server, Behavior::default(), patient());
     for n in 0..1000 {
         peer.connection.send_text(&n.to_string()).unwrap();
     }
@@ -38,7 +38,7 @@ fn pings_of_one_read_are_answered_in_one_write() {
 #[test]
 fn a_close_from_either_side_ends_clean() {
     for role in [Role::Server, Role::Client] {
-        let (clock, mut ws, mut peer) = pair(role, Manner::default(), Config::new());
+        let (clock, mut ws, mut peer) = pair(role, Behavior::default(), Config::new());
         block_on(&clock, ws.close(CloseCode::GOING_AWAY, "bye")).unwrap();
         assert_eq!(ws.ready_state(), ReadyState::Closing);
         assert!(matches!(block_on(&clock, ws.send_text("late")), Err(Error::Send(SendError::Closed))));
@@ -52,7 +52,7 @@ fn a_close_from_either_side_ends_clean() {
         assert_eq!(peer.heard, [Heard::Close(1001), Heard::Closed(true)]);
         assert!(peer.end.state.lock().unwrap().shut_down);
 
-        let (clock, mut ws, mut peer) = pair(role, Manner::default(), Config::new());
+        let (clock, mut ws, mut peer) = pair(role, Behavior::default(), Config::new());
         peer.connection.close(hybi::Instant::ZERO, CloseCode::new(4000), "").unwrap();
         peer.say();
         block_on(&clock, async {
@@ -70,7 +70,7 @@ fn a_close_from_either_side_ends_clean() {
 
 #[test]
 fn an_end_without_a_close_is_abnormal() {
-    let (clock, mut ws, peer) = pair(Role::Server, Manner::default(), Config::new());
+    let (clock, mut ws, peer) = pair(Role::Server, Behavior::default(), Config::new());
     peer.end.arrive(&[0x81]);
     peer.end.end();
     assert_eq!(block_on(&clock, ws.wait_closed()).unwrap(), Outcome::Abnormal(EofPosition::InFrame));
@@ -79,7 +79,7 @@ fn an_end_without_a_close_is_abnormal() {
 
 #[test]
 fn a_protocol_error_is_returned_at_once_and_only_once() {
-    let (clock, mut ws, mut peer) = pair(Role::Server, Manner::default(), Config::new());
+    let (clock, mut ws, mut peer) = pair(Role::Server, Behavior::default(), Config::new());
     peer.end.arrive(&[0x81, 0x01, b'a']);
     assert!(matches!(block_on(&clock, ws.recv()), Err(Error::Protocol(_))));
     peer.pump();
@@ -92,9 +92,9 @@ fn a_protocol_error_is_returned_at_once_and_only_once() {
 #[test]
 fn a_dropped_message_is_not_reported_as_written() {
     // A peer closes and reads no more. The message that it has not read by then is dropped.
-    let manner = Manner { capacity: 4, ..Manner::default() };
+    let behavior = Behavior { capacity: 4, ..Behavior::default() };
     for halves in [false, true] {
-        let (clock, mut ws, mut peer) = pair(Role::Server, manner.clone(), patient());
+        let (clock, mut ws, mut peer) = pair(Role::Server, behavior.clone(), patient());
         let closes = |peer: &mut Peer| {
             peer.connection.close(hybi::Instant::ZERO, CloseCode::NORMAL, "").unwrap();
             peer.say();
@@ -131,7 +131,7 @@ fn a_dropped_message_is_not_reported_as_written() {
 
 #[test]
 fn a_websocket_continues_after_into_parts_and_from_parts() {
-    let (clock, mut ws, mut peer) = pair(Role::Server, Manner::default(), patient());
+    let (clock, mut ws, mut peer) = pair(Role::Server, Behavior::default(), patient());
     for text in ["one", "two"] {
         peer.connection.send_text(text).unwrap();
     }
@@ -153,7 +153,7 @@ fn a_websocket_continues_after_into_parts_and_from_parts() {
 #[test]
 fn s7_1_6_the_reason_of_the_peers_close_is_available_at_the_end() {
     for halves in [false, true] {
-        let (clock, mut ws, mut peer) = pair(Role::Client, Manner::default(), patient());
+        let (clock, mut ws, mut peer) = pair(Role::Client, Behavior::default(), patient());
         assert_eq!(ws.peer_close(), None);
         peer.connection.close(hybi::Instant::ZERO, CloseCode::new(4400), "bad token").unwrap();
         peer.say();
@@ -181,7 +181,7 @@ fn s7_1_5_an_abnormal_end_is_an_error_if_configured() {
         (true, true, false),
         (true, true, true),
     ] {
-        let (clock, mut ws, mut peer) = pair(Role::Client, Manner::default(), patient());
+        let (clock, mut ws, mut peer) = pair(Role::Client, Behavior::default(), patient());
         ws.error_on_abnormal_end(asks);
         peer.connection.send_text("one").unwrap();
         if closes {
@@ -213,8 +213,8 @@ fn s7_1_4_an_end_is_not_clean_while_the_stream_holds_our_close_back() {
     for role in [Role::Server, Role::Client] {
         for halves in [false, true] {
             let config = Config::new().close_timeout(Some(ms(5000))).end_timeout(Some(ms(1000)));
-            let manner = Manner { never_flushed: true, ..Manner::default() };
-            let (clock, mut ws, mut peer) = pair(role, manner, config);
+            let behavior = Behavior { never_flushed: true, ..Behavior::default() };
+            let (clock, mut ws, mut peer) = pair(role, behavior, config);
             assert!(poll_once(ws.close(CloseCode::NORMAL, "")).is_pending());
             peer.pump();
             let outcome = if halves {
@@ -235,8 +235,8 @@ fn s7_1_4_an_end_is_not_clean_while_the_stream_holds_our_close_back() {
 fn s7_1_4_a_peer_that_closes_and_ends_the_stream_ends_clean_if_our_close_is_sent() {
     // Runs a closing handshake with one fault, or over a stream that takes nothing. Returns the outcome and
     // whether the peer received our Close.
-    let ends = |role: Role, manner: Manner, halves: bool, own: bool| {
-        let (clock, mut ws, mut peer) = pair(role, manner, Config::new());
+    let ends = |role: Role, behavior: Behavior, halves: bool, own: bool| {
+        let (clock, mut ws, mut peer) = pair(role, behavior, Config::new());
         if own {
             let mut sink = Pin::new(&mut ws);
             assert!(poll_once(poll_fn(|cx| sink.as_mut().poll_ready(cx))).is_ready());
@@ -273,13 +273,13 @@ fn s7_1_4_a_peer_that_closes_and_ends_the_stream_ends_clean_if_our_close_is_sent
         [Role::Server, Role::Client].into_iter().flat_map(|role| [(role, false), (role, true)])
     {
         for own in [false, true] {
-            let (outcome, answered, calls) = ends(role, Manner::default(), halves, own);
+            let (outcome, answered, calls) = ends(role, Behavior::default(), halves, own);
             assert_eq!((outcome, answered), (Outcome::Clean { code }, true));
             let mut unanswered = 0;
             for at in 0..calls {
                 for fault in [Fault::Reset, Fault::Zero] {
-                    let manner = Manner { fault: Some((at, fault)), ..Manner::default() };
-                    let (outcome, answered, _) = ends(role, manner, halves, own);
+                    let behavior = Behavior { fault: Some((at, fault)), ..Behavior::default() };
+                    let (outcome, answered, _) = ends(role, behavior, halves, own);
                     let what =
                         format!("{role:?}, halves {halves}, own {own}, {fault:?} at {at}: {outcome:?}");
                     assert!(answered || !outcome.is_clean(), "{what}");
@@ -292,8 +292,8 @@ fn s7_1_4_a_peer_that_closes_and_ends_the_stream_ends_clean_if_our_close_is_sent
                 }
             }
             assert!(unanswered > 0);
-            let manner = Manner { capacity: 0, ..Manner::default() };
-            let (outcome, answered, _) = ends(role, manner, halves, own);
+            let behavior = Behavior { capacity: 0, ..Behavior::default() };
+            let (outcome, answered, _) = ends(role, behavior, halves, own);
             assert_eq!((outcome, answered), (Outcome::TimedOut(TimerKind::Close), false));
         }
     }

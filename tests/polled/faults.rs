@@ -74,10 +74,10 @@ struct Case {
 
 /// Runs a conversation with one fault. Returns its result and the number of calls.
 fn with_fault(case: Case, fault: Option<(usize, Fault)>) -> ((Option<Outcome>, Option<Error>, usize), usize) {
-    let manner = Manner { piece: case.piece, fault, ..Manner::default() };
+    let behavior = Behavior { piece: case.piece, fault, ..Behavior::default() };
     // If the peer waits as well, this timeout ends the conversation.
     let config = patient().close_timeout(Some(ms(1000)));
-    let (clock, mut ws, mut peer) = pair_with(case.role, manner, config, case.deflate);
+    let (clock, mut ws, mut peer) = pair_with(case.role, behavior, config, case.deflate);
     let state = peer.end.state.clone();
     let mut far = pin!(async move {
         for text in ["one", "two", &noise(case.len)] {
@@ -152,7 +152,7 @@ fn a_fault_at_any_call_ends_with_a_typed_outcome() {
 
 #[test]
 fn messages_before_a_reset_are_delivered() {
-    let (clock, mut ws, mut peer) = pair(Role::Server, Manner::default(), patient());
+    let (clock, mut ws, mut peer) = pair(Role::Server, Behavior::default(), patient());
     peer.connection.send_text("the last words").unwrap();
     peer.say();
     block_on(&clock, async {
@@ -168,8 +168,8 @@ fn messages_before_a_reset_are_delivered() {
 fn answers_are_written_before_the_end_is_processed() {
     // One read brings all messages and the end of the peer's input.
     for capacity in [3, usize::MAX] {
-        let manner = Manner { capacity, ..Manner::default() };
-        let (clock, mut ws, mut peer) = pair(Role::Server, manner, patient());
+        let behavior = Behavior { capacity, ..Behavior::default() };
+        let (clock, mut ws, mut peer) = pair(Role::Server, behavior, patient());
         for n in 0..10 {
             peer.connection.send_text(&letters(n)).unwrap();
         }
@@ -209,7 +209,7 @@ fn answers_are_written_before_the_end_is_processed() {
 
 #[test]
 fn a_flood_does_not_keep_a_task_from_yielding() {
-    let (_, mut ws, peer) = pair(Role::Server, Manner { piece: 6, ..Manner::default() }, patient());
+    let (_, mut ws, peer) = pair(Role::Server, Behavior { piece: 6, ..Behavior::default() }, patient());
     // Empty Pongs are no messages, so each poll stays pending.
     let pong = [0x8A, 0x80, 0, 0, 0, 0];
     peer.end.arrive(&pong.repeat(1000));
@@ -226,7 +226,7 @@ fn a_flood_does_not_keep_a_task_from_yielding() {
 fn a_task_that_yields_is_woken_again() {
     for halves in [false, true] {
         let (clock, mut ws, mut peer) =
-            pair(Role::Server, Manner { piece: 6, ..Manner::default() }, patient());
+            pair(Role::Server, Behavior { piece: 6, ..Behavior::default() }, patient());
         peer.end.arrive(&[0x8A, 0x80, 0, 0, 0, 0].repeat(1000));
         peer.connection.send_text(&letters(1000)).unwrap();
         peer.say();

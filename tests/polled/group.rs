@@ -21,7 +21,7 @@ const AWAY: &str = "the server is shutting down";
 
 /// Returns a WebSocket that is the only member of a new group.
 fn member(role: Role) -> (Group, Clock, Ws, Peer) {
-    let (clock, mut ws, peer) = pair(role, Manner::default(), patient());
+    let (clock, mut ws, peer) = pair(role, Behavior::default(), patient());
     let group = Group::new();
     ws.join(&group);
     (group, clock, ws, peer)
@@ -124,7 +124,7 @@ fn a_message_that_arrives_while_closing_is_delivered_and_not_answered() {
 
 #[test]
 fn a_websocket_that_joins_a_closed_group_is_closed() {
-    let (_, mut ws, mut peer) = pair(Role::Server, Manner::default(), patient());
+    let (_, mut ws, mut peer) = pair(Role::Server, Behavior::default(), patient());
     let group = Group::new();
     group.close(CloseCode::SERVICE_RESTART, "").unwrap();
     ws.join(&group.clone());
@@ -208,7 +208,7 @@ fn a_group_is_closed_once_with_valid_arguments() {
 #[test]
 fn only_the_last_waiting_task_of_a_member_is_woken() {
     let (group, _, mut ws, _peer) = member(Role::Server);
-    let (_, mut other, its_peer) = pair(Role::Server, Manner::default(), patient());
+    let (_, mut other, its_peer) = pair(Role::Server, Behavior::default(), patient());
     other.join(&group);
     let tasks = [(); 3].map(|()| Arc::new(Woken::default()));
     let wait = |ws: &mut Ws, task: &Arc<Woken>| {
@@ -253,7 +253,8 @@ fn a_receiving_half_closes_both_halves() {
 
 #[test]
 fn a_receiving_half_closes_after_the_message_of_the_sending_half() {
-    let (_, mut ws, mut peer) = pair(Role::Server, Manner { capacity: 4, ..Manner::default() }, patient());
+    let (_, mut ws, mut peer) =
+        pair(Role::Server, Behavior { capacity: 4, ..Behavior::default() }, patient());
     let group = Group::new();
     ws.join(&group);
     let (mut reader, mut writer) = ws.split();

@@ -26,7 +26,7 @@ fn refused(result: Poll<Result<(), Error>>) -> SendError {
 fn pings_are_answered_while_only_the_reader_is_polled() {
     // The stream may take as little as one byte at a time.
     for capacity in [1, 5, usize::MAX] {
-        let (_, ws, mut peer) = pair(Role::Server, Manner { capacity, ..Manner::default() }, patient());
+        let (_, ws, mut peer) = pair(Role::Server, Behavior { capacity, ..Behavior::default() }, patient());
         let (mut reader, _writer) = ws.split();
         for n in 0..20_u8 {
             peer.connection.ping(hybi::Instant::ZERO, &[n]).unwrap();
@@ -43,7 +43,7 @@ fn pings_are_answered_while_only_the_reader_is_polled() {
 
 #[test]
 fn a_close_is_answered_while_only_the_reader_is_polled() {
-    let (clock, ws, mut peer) = pair(Role::Server, Manner { piece: 1, ..Manner::default() }, patient());
+    let (clock, ws, mut peer) = pair(Role::Server, Behavior { piece: 1, ..Behavior::default() }, patient());
     let (mut reader, mut writer) = ws.split();
     peer.connection.close(hybi::Instant::ZERO, CloseCode::NORMAL, "").unwrap();
     peer.pump();
@@ -61,7 +61,7 @@ fn a_close_is_answered_while_only_the_reader_is_polled() {
 
 #[test]
 fn a_close_goes_out_while_only_the_writer_is_polled() {
-    let (_, ws, mut peer) = pair(Role::Client, Manner::default(), patient());
+    let (_, ws, mut peer) = pair(Role::Client, Behavior::default(), patient());
     let (mut reader, mut writer) = ws.split();
     peer.connection.close(hybi::Instant::ZERO, CloseCode::NORMAL, "").unwrap();
     peer.pump();
@@ -74,8 +74,8 @@ fn a_close_goes_out_while_only_the_writer_is_polled() {
 
 #[test]
 fn a_waiting_writer_learns_of_a_close() {
-    let manner = Manner { capacity: 4, ..Manner::default() };
-    let (clock, ws, mut peer) = pair(Role::Server, manner, patient());
+    let behavior = Behavior { capacity: 4, ..Behavior::default() };
+    let (clock, ws, mut peer) = pair(Role::Server, behavior, patient());
     let (mut reader, mut writer) = ws.split();
     peer.connection.close(hybi::Instant::ZERO, CloseCode::NORMAL, "").unwrap();
     peer.say();
@@ -111,8 +111,8 @@ pub async fn tick() {
 
 #[test]
 fn a_message_dropped_for_a_close_is_not_reported_as_sent() {
-    let manner = Manner { capacity: 400, ..Manner::default() };
-    let (clock, ws, mut peer) = pair(Role::Server, manner, patient());
+    let behavior = Behavior { capacity: 400, ..Behavior::default() };
+    let (clock, ws, mut peer) = pair(Role::Server, behavior, patient());
     let (mut reader, mut writer) = ws.split();
     // This message is partly written, and longer than one write offers. The next message is therefore never
     // offered to the stream.
@@ -137,7 +137,7 @@ fn a_message_dropped_for_a_close_is_not_reported_as_sent() {
 
 #[test]
 fn a_send_fails_after_the_stream_ended() {
-    let (_, ws, peer) = pair(Role::Server, Manner::default(), patient());
+    let (_, ws, peer) = pair(Role::Server, Behavior::default(), patient());
     let (mut reader, mut writer) = ws.split();
     peer.end.reset();
     match poll_once(writer.send_text("hello")) {
@@ -145,7 +145,7 @@ fn a_send_fails_after_the_stream_ended() {
         other => panic!("{other:?}"),
     }
     // Only the reader has seen the end.
-    let (_, ws, peer) = pair(Role::Server, Manner::default(), patient());
+    let (_, ws, peer) = pair(Role::Server, Behavior::default(), patient());
     let (mut other_reader, mut writer) = ws.split();
     peer.end.end();
     let Poll::Ready(event) = poll_once(other_reader.next()) else { panic!("no event") };
@@ -159,7 +159,7 @@ fn a_send_fails_after_the_stream_ended() {
 
 #[test]
 fn a_waiting_writer_learns_of_the_end() {
-    let (clock, ws, peer) = pair(Role::Server, Manner { capacity: 4, ..Manner::default() }, patient());
+    let (clock, ws, peer) = pair(Role::Server, Behavior { capacity: 4, ..Behavior::default() }, patient());
     let (mut reader, mut writer) = ws.split();
     let mut receiving = pin!(async {
         tick().await;
@@ -173,8 +173,8 @@ fn a_waiting_writer_learns_of_the_end() {
 #[test]
 fn both_halves_can_wait_to_write() {
     for capacity in [1, 2, 3, 10, 100] {
-        let manner = Manner { capacity, ..Manner::default() };
-        let (clock, ws, mut peer) = pair(Role::Server, manner, patient().high_water(8));
+        let behavior = Behavior { capacity, ..Behavior::default() };
+        let (clock, ws, mut peer) = pair(Role::Server, behavior, patient().high_water(8));
         let (mut reader, mut writer) = ws.split();
         let end = peer.end.clone();
         let mut receiving = pin!(async { while reader.recv().await.unwrap().is_some() {} });
@@ -209,7 +209,7 @@ fn both_halves_can_wait_to_write() {
 
 #[test]
 fn a_fed_message_is_written_while_the_reader_waits() {
-    let (_, ws, mut peer) = pair(Role::Server, Manner::default(), patient());
+    let (_, ws, mut peer) = pair(Role::Server, Behavior::default(), patient());
     let (mut reader, mut writer) = ws.split();
     for text in ["one", "two", "three"] {
         assert!(matches!(poll_once(writer.feed(text)), Poll::Ready(Ok(()))));
@@ -224,7 +224,7 @@ fn a_fed_message_is_written_while_the_reader_waits() {
 
 #[test]
 fn a_message_in_a_sink_is_written_while_the_reader_waits() {
-    let (_, ws, mut peer) = pair(Role::Server, Manner::default(), patient());
+    let (_, ws, mut peer) = pair(Role::Server, Behavior::default(), patient());
     let (mut reader, mut writer) = ws.split();
     assert!(poll_once(poll_fn(|cx| Pin::new(&mut writer).poll_ready(cx))).is_ready());
     Pin::new(&mut writer).start_send("taken".into()).unwrap();
@@ -237,7 +237,7 @@ fn a_message_in_a_sink_is_written_while_the_reader_waits() {
 #[test]
 fn the_reader_runs_timers_that_the_writer_starts() {
     let config = Config::new().ping_interval(None).close_timeout(Some(ms(5000)));
-    let (clock, ws, peer) = pair(Role::Server, Manner::default(), config);
+    let (clock, ws, peer) = pair(Role::Server, Behavior::default(), config);
     let (mut reader, mut writer) = ws.split();
     let closing = async { writer.close(CloseCode::NORMAL, "").await.unwrap() };
     let mut closing = pin!(closing);
@@ -248,7 +248,7 @@ fn the_reader_runs_timers_that_the_writer_starts() {
 
 #[test]
 fn a_protocol_error_is_answered_while_only_the_reader_is_polled() {
-    let (_, ws, mut peer) = pair(Role::Server, Manner::default(), patient());
+    let (_, ws, mut peer) = pair(Role::Server, Behavior::default(), patient());
     let (mut reader, mut writer) = ws.split();
     peer.end.arrive(&[0xFF, 0x80, 0, 0, 0, 0]);
     assert!(matches!(poll_once(reader.next()), Poll::Ready(Err(Error::Protocol(_)))));

@@ -13,7 +13,7 @@ use super::support::*;
 
 #[test]
 fn an_idle_connection_holds_no_buffers() {
-    let (_, mut ws, mut peer) = pair(Role::Server, Manner::default(), patient());
+    let (_, mut ws, mut peer) = pair(Role::Server, Behavior::default(), patient());
     for size in [0, 100, 20_000, 300_000] {
         peer.connection.send_text(&letters(size)).unwrap();
         peer.say();
@@ -39,7 +39,7 @@ fn an_idle_connection_holds_no_buffers() {
 
 #[test]
 fn only_a_partial_message_is_kept() {
-    let (_, mut ws, peer) = pair(Role::Server, Manner::default(), patient());
+    let (_, mut ws, peer) = pair(Role::Server, Behavior::default(), patient());
     // Fifty bytes of a payload of a thousand.
     peer.end.arrive(&[0x82, 0xFE, 0x03, 0xE8, 0, 0, 0, 0]);
     peer.end.arrive(&[7; 50]);
@@ -51,7 +51,7 @@ fn only_a_partial_message_is_kept() {
 #[test]
 fn memory_for_the_rest_of_a_large_message_is_kept_for_a_second() {
     for waits in [0, 999, 1000] {
-        let (clock, mut ws, mut peer) = pair(Role::Server, Manner::default(), patient());
+        let (clock, mut ws, mut peer) = pair(Role::Server, Behavior::default(), patient());
         let large = noise(300_000);
         peer.connection.send_binary(large.as_bytes()).unwrap();
         let wire = wire(&mut peer.connection);
@@ -83,7 +83,7 @@ fn memory_for_the_rest_of_a_large_message_is_kept_for_a_second() {
 #[test]
 fn a_taken_message_leaves_no_buffer() {
     for size in [5, 20_000, 300_000] {
-        let (clock, mut ws, mut peer) = pair(Role::Server, Manner::default(), patient());
+        let (clock, mut ws, mut peer) = pair(Role::Server, Behavior::default(), patient());
         peer.connection.send_binary(noise(size).as_bytes()).unwrap();
         peer.say();
         // The application may keep the message for a long time.
@@ -130,7 +130,7 @@ fn receive_by_turns(role: Role, halves: bool, wires: &[Vec<u8>; 2], cut: usize) 
     let mut all: Vec<_> = wires
         .iter()
         .map(|wire| {
-            let (_, ws, peer) = pair(role, Manner::default(), patient());
+            let (_, ws, peer) = pair(role, Behavior::default(), patient());
             let (ws, reader) = if halves { (None, Some(ws.split())) } else { (Some(ws), None) };
             (ws, reader, peer, wire.split_at(cut))
         })
@@ -163,7 +163,7 @@ fn a_large_message_is_written_at_once_and_its_rest_is_queued() {
         // The payload, the header and, for a client, the masking key.
         let len = if role == Role::Server { 70_010 } else { 70_014 };
         for piece in [usize::MAX, 1000, 3] {
-            let (clock, mut ws, mut peer) = pair(role, Manner { piece, ..Manner::default() }, patient());
+            let (clock, mut ws, mut peer) = pair(role, Behavior { piece, ..Behavior::default() }, patient());
             let text = letters(70_000);
             block_on(&clock, ws.responder().send_text(&text)).unwrap();
             assert_eq!(ws.buffered_amount(), len - piece.min(len));
@@ -178,8 +178,8 @@ fn a_large_message_is_written_at_once_and_its_rest_is_queued() {
 
 #[test]
 fn a_large_message_to_a_failed_stream_is_an_error() {
-    let manner = Manner { fault: Some((0, Fault::Reset)), ..Manner::default() };
-    let (clock, mut ws, _peer) = pair(Role::Server, manner, patient());
+    let behavior = Behavior { fault: Some((0, Fault::Reset)), ..Behavior::default() };
+    let (clock, mut ws, _peer) = pair(Role::Server, behavior, patient());
     block_on(&clock, ws.responder().send_binary(&[7; 20_000])).unwrap();
     assert!(matches!(block_on(&clock, ws.flush()), Err(Error::Io(_))));
 }

@@ -1,4 +1,4 @@
-//! No timer fires early, whatever the stream or the halves wait for.
+//! No timer fires early while a task waits for the stream or for the other half.
 //!
 //! A deadline that was computed from an old reading of the clock could be early. These tests let a task wait on
 //! the stream or on its other half, make data arrive, and check that the idle timer restarts at that moment. They

@@ -32,8 +32,8 @@ fn millis(clock: &Clock) -> u128 {
 fn s7_1_1_a_dead_peer_is_reported_when_its_pong_is_overdue() {
     for role in ROLES {
         for keeps in [false, true] {
-            let manner = || Manner { keeps, ..Manner::default() };
-            let start = || pair(role, manner(), impatient());
+            let behavior = || Behavior { keeps, ..Behavior::default() };
+            let start = || pair(role, behavior(), impatient());
             let in_time = |clock: &Clock| assert_eq!(millis(clock), 1200);
 
             let (clock, mut ws, _peer) = start();
@@ -60,11 +60,11 @@ fn s7_1_1_a_dead_peer_is_reported_when_its_pong_is_overdue() {
 fn s7_1_1_a_dead_peer_ends_a_waiting_send() {
     for role in ROLES {
         for keeps in [false, true] {
-            let manner = || Manner { capacity: 1000, keeps, ..Manner::default() };
+            let behavior = || Behavior { capacity: 1000, keeps, ..Behavior::default() };
             let closed = |sent: Result<(), Error>| {
                 assert!(matches!(sent, Err(Error::Send(SendError::Closed))), "{sent:?}");
             };
-            let (clock, mut ws, _peer) = pair(role, manner(), impatient());
+            let (clock, mut ws, _peer) = pair(role, behavior(), impatient());
             closed(block_on(&clock, ws.send(vec![0; 100_000])));
             assert_eq!(millis(&clock), 1200);
             assert_eq!(block_on(&clock, ws.wait_closed()).unwrap(), Outcome::TimedOut(Which::Pong));
@@ -72,7 +72,7 @@ fn s7_1_1_a_dead_peer_ends_a_waiting_send() {
 
             // One half waits in a send. The other half receives or does not.
             for receives in [false, true] {
-                let (clock, ws, _peer) = pair(role, manner(), impatient());
+                let (clock, ws, _peer) = pair(role, behavior(), impatient());
                 let (mut reader, mut writer) = ws.split();
                 let mut sending = pin!(async { closed(writer.send(vec![0; 100_000]).await) });
                 if receives {
@@ -104,8 +104,8 @@ fn s5_5_2_a_peer_that_reads_and_answers_is_never_given_up() {
     for keeps in [false, true] {
         for halves in [false, true] {
             // Both systems buffer half a megabyte, and the peer reads 160 KiB per second.
-            let manner = Manner { capacity: 512 << 10, keeps, ..Manner::default() };
-            let (clock, mut ws, mut peer) = pair(Role::Server, manner, Config::new());
+            let behavior = Behavior { capacity: 512 << 10, keeps, ..Behavior::default() };
+            let (clock, mut ws, mut peer) = pair(Role::Server, behavior, Config::new());
             let mut taking = pin!(slow(&clock, &mut peer, 8 << 10, ms(50)));
             let message = vec![0; 64 << 10];
             let sent = async {
@@ -135,8 +135,8 @@ fn s5_5_2_a_peer_that_reads_and_answers_is_never_given_up() {
 fn s5_5_2_a_peer_that_reads_slowly_within_one_send_is_never_given_up() {
     for keeps in [false, true] {
         for capacity in [16 << 10, 300 << 10] {
-            let manner = Manner { capacity, keeps, ..Manner::default() };
-            let (clock, mut ws, mut peer) = pair(Role::Server, manner, Config::new());
+            let behavior = Behavior { capacity, keeps, ..Behavior::default() };
+            let (clock, mut ws, mut peer) = pair(Role::Server, behavior, Config::new());
             let mut taking = pin!(slow(&clock, &mut peer, 8 << 10, ms(1500)));
             run(&clock, ws.send(vec![0; 1 << 20]), &mut [taking.as_mut()]).unwrap();
             assert!(clock.seconds() > 100, "{}", clock.seconds());
@@ -149,7 +149,7 @@ fn s5_5_2_a_peer_that_reads_slowly_within_one_send_is_never_given_up() {
 #[test]
 fn s5_5_3_a_peer_that_only_reads_is_given_up_in_bounded_time() {
     let (clock, mut ws, peer) =
-        pair(Role::Server, Manner { capacity: 64 << 10, ..Manner::default() }, Config::new());
+        pair(Role::Server, Behavior { capacity: 64 << 10, ..Behavior::default() }, Config::new());
     let end = peer.end.clone();
     let mut taking = pin!(async {
         loop {
@@ -168,7 +168,7 @@ fn s5_5_3_a_peer_that_only_reads_is_given_up_in_bounded_time() {
 /// Pings are sent while writes progress, so that an idle proxy sees traffic in both directions.
 #[test]
 fn s5_5_2_pings_are_sent_while_no_send_has_to_wait() {
-    let (clock, mut ws, mut peer) = pair(Role::Server, Manner::default(), Config::new());
+    let (clock, mut ws, mut peer) = pair(Role::Server, Behavior::default(), Config::new());
     for _ in 0..100 {
         block_on(&clock, ws.send("news")).unwrap();
         clock.advance(ms(1000));
@@ -182,8 +182,8 @@ fn s5_5_2_pings_are_sent_while_no_send_has_to_wait() {
 #[test]
 fn s5_4_messages_read_by_a_waiting_send_are_received_later() {
     for halves in [false, true] {
-        let manner = Manner { capacity: 1000, ..Manner::default() };
-        let (clock, mut ws, mut peer) = pair(Role::Server, manner, Config::new());
+        let behavior = Behavior { capacity: 1000, ..Behavior::default() };
+        let (clock, mut ws, mut peer) = pair(Role::Server, behavior, Config::new());
         for n in 0..200 {
             peer.connection.send_text(&format!("{n} {}", letters(n * 5))).unwrap();
         }
@@ -224,8 +224,8 @@ fn s5_4_messages_read_by_a_waiting_send_are_received_later() {
 
 #[test]
 fn s10_4_a_waiting_send_reads_a_bounded_amount() {
-    let manner = Manner { capacity: 10, ..Manner::default() };
-    let (_clock, mut ws, mut peer) = pair(Role::Server, manner, patient());
+    let behavior = Behavior { capacity: 10, ..Behavior::default() };
+    let (_clock, mut ws, mut peer) = pair(Role::Server, behavior, patient());
     peer.connection.send(vec![0; 10 << 20]).unwrap();
     peer.say();
     {
@@ -243,8 +243,8 @@ fn s10_4_a_waiting_send_reads_a_bounded_amount() {
 /// same.
 #[test]
 fn s7_1_1_dropped_sends_do_not_postpone_the_end() {
-    let manner = || Manner { capacity: 1000, ..Manner::default() };
-    let (clock, mut ws, _peer) = pair(Role::Server, manner(), Config::new());
+    let behavior = || Behavior { capacity: 1000, ..Behavior::default() };
+    let (clock, mut ws, _peer) = pair(Role::Server, behavior(), Config::new());
     let mut tries = 0;
     let ended = loop {
         let sent = block_on(&clock, first_of(ws.send(vec![0; 1000]), sleep(&clock, ms(500))));
@@ -257,7 +257,7 @@ fn s7_1_1_dropped_sends_do_not_postpone_the_end() {
     assert!(matches!(ended, Error::Send(SendError::Closed)), "{ended}");
     assert_eq!(clock.seconds(), 60);
 
-    let (clock, ws, _peer) = pair(Role::Server, manner(), Config::new());
+    let (clock, ws, _peer) = pair(Role::Server, behavior(), Config::new());
     let (_reader, mut writer) = ws.split();
     let mut tries = 0;
     let ended = loop {
@@ -289,7 +289,7 @@ async fn first_of<T>(first: impl Future<Output = T>, second: impl Future<Output 
 fn s5_5_2_a_slow_large_fragment_counts_as_traffic_and_as_data() {
     let configs = [Config::new(), patient().idle_timeout(Some(ms(20_000)))];
     for (config, halves) in configs.into_iter().flat_map(|config| [(config.clone(), false), (config, true)]) {
-        let (clock, mut ws, mut peer) = pair(Role::Server, Manner::default(), config);
+        let (clock, mut ws, mut peer) = pair(Role::Server, Behavior::default(), config);
         peer.connection.send_fragment(hybi::MessageKind::Binary, &vec![7; 1 << 20], false).unwrap();
         let bytes = wire(&mut peer.connection);
         let end = peer.end.clone();
@@ -318,7 +318,8 @@ fn s5_5_2_a_slow_large_fragment_counts_as_traffic_and_as_data() {
 fn s7_1_1_a_peer_that_half_closed_and_does_not_read_is_given_up() {
     for halves in [false, true] {
         let config = patient().close_timeout(Some(ms(10_000)));
-        let (clock, mut ws, peer) = pair(Role::Server, Manner { capacity: 10, ..Manner::default() }, config);
+        let (clock, mut ws, peer) =
+            pair(Role::Server, Behavior { capacity: 10, ..Behavior::default() }, config);
         assert!(poll_once(ws.send(vec![0; 1000])).is_pending());
         peer.end.end();
         let outcome = if halves {
@@ -338,8 +339,8 @@ fn s7_1_1_a_peer_that_half_closed_and_does_not_read_is_given_up() {
 fn s7_1_1_a_flush_that_never_completes_does_not_delay_the_end() {
     for (halves, ends) in [(false, false), (false, true), (true, false), (true, true)] {
         let config = patient().close_timeout(Some(ms(10_000)));
-        let manner = Manner { never_flushed: true, ..Manner::default() };
-        let (clock, mut ws, mut peer) = pair(Role::Server, manner, config);
+        let behavior = Behavior { never_flushed: true, ..Behavior::default() };
+        let (clock, mut ws, mut peer) = pair(Role::Server, behavior, config);
         assert!(poll_once(ws.send("held back")).is_pending());
         if ends {
             peer.end.end();
@@ -360,7 +361,7 @@ fn s7_1_1_a_flush_that_never_completes_does_not_delay_the_end() {
 
 #[test]
 fn the_clock_of_a_fresh_connection_begins_at_zero() {
-    let (clock, _ws, _peer) = pair(Role::Server, Manner::default(), Config::new());
+    let (clock, _ws, _peer) = pair(Role::Server, Behavior::default(), Config::new());
     assert_eq!(clock.now(), Instant::ZERO);
 }
 
@@ -369,13 +370,13 @@ fn the_clock_of_a_fresh_connection_begins_at_zero() {
 #[test]
 fn a_send_that_wrote_everything_returns_although_a_timer_was_due() {
     let config = || Config::new().ping_interval(Some(ms(500))).pong_timeout(Some(ms(500)));
-    let (clock, mut ws, mut peer) = pair(Role::Server, Manner::default(), config());
+    let (clock, mut ws, mut peer) = pair(Role::Server, Behavior::default(), config());
     clock.advance(ms(1000));
     peer.connection.send_text("unread").unwrap();
     peer.say();
     assert!(poll_once(ws.send("now")).is_ready());
 
-    let (clock, ws, mut peer) = pair(Role::Client, Manner::default(), config());
+    let (clock, ws, mut peer) = pair(Role::Client, Behavior::default(), config());
     let (_reader, mut writer) = ws.split();
     clock.advance(ms(1000));
     peer.connection.send_text("unread").unwrap();
@@ -387,7 +388,8 @@ fn a_send_that_wrote_everything_returns_although_a_timer_was_due() {
 #[test]
 fn a_feed_below_the_high_water_mark_returns_although_a_timer_was_due() {
     let config = Config::new().ping_interval(Some(ms(500))).pong_timeout(Some(ms(500))).high_water(100);
-    let (clock, mut ws, mut peer) = pair(Role::Server, Manner { capacity: 150, ..Manner::default() }, config);
+    let (clock, mut ws, mut peer) =
+        pair(Role::Server, Behavior { capacity: 150, ..Behavior::default() }, config);
     assert!(poll_once(ws.feed(vec![0; 200])).is_ready());
     clock.advance(ms(1000));
     peer.connection.send_text("unread").unwrap();
@@ -402,7 +404,7 @@ fn a_feed_below_the_high_water_mark_returns_although_a_timer_was_due() {
 fn s5_5_3_the_reader_waits_for_the_pong_of_the_writers_ping() {
     let compression = hybi::deflate::Compression { release_after: Some(ms(500)), ..Default::default() };
     let config = Config::new().pong_timeout(Some(ms(1000))).compression(compression);
-    let (clock, ws, _peer) = pair_with(Role::Server, Manner::default(), config, true);
+    let (clock, ws, _peer) = pair_with(Role::Server, Behavior::default(), config, true);
     let (mut reader, mut writer) = ws.split();
     let mut pinging = pin!(async {
         sleep(&clock, ms(100)).await;

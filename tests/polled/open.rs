@@ -25,18 +25,18 @@ fn server(clock: &Clock) -> Server<Clock> {
     Server::with_timer(clock.clone())
 }
 
-fn manners() -> [Manner; 3] {
+fn behaviors() -> [Behavior; 3] {
     [
-        Manner::default(),
-        Manner { piece: 1, hesitant: true, ..Manner::default() },
-        Manner { piece: 7, ..Manner::default() },
+        Behavior::default(),
+        Behavior { piece: 1, hesitant: true, ..Behavior::default() },
+        Behavior { piece: 7, ..Behavior::default() },
     ]
 }
 
 #[test]
 fn a_server_opens_and_keeps_the_bytes_behind_the_request() {
-    for manner in manners() {
-        let (clock, end) = (Clock::default(), End::new(manner));
+    for behavior in behaviors() {
+        let (clock, end) = (Clock::default(), End::new(behavior));
         end.arrive(REQUEST.as_bytes());
         end.arrive(&[0x81, 0x85, 0x37, 0xfa, 0x21, 0x3d, 0x7f, 0x9f, 0x4d, 0x51, 0x58]);
         let server = server(&clock).subprotocols(["two"]).origins(["https://here"]).header("X-More", "yes");
@@ -55,8 +55,8 @@ fn a_server_opens_and_keeps_the_bytes_behind_the_request() {
 
 #[test]
 fn a_server_sends_a_refusal() {
-    for manner in manners() {
-        let (clock, end) = (Clock::default(), End::new(manner));
+    for behavior in behaviors() {
+        let (clock, end) = (Clock::default(), End::new(behavior));
         end.arrive(REQUEST.as_bytes());
         end.end();
         let strict = server(&clock).origins(["https://elsewhere"]);
@@ -65,7 +65,7 @@ fn a_server_sends_a_refusal() {
         assert!(end.take_written().starts_with(b"HTTP/1.1 403 "));
         assert!(end.state.lock().unwrap().shut_down);
 
-        let end = End::new(Manner::default());
+        let end = End::new(Behavior::default());
         end.arrive(REQUEST.as_bytes());
         let refused = block_on(&clock, server(&clock).accept_with(end.clone(), |_| Err(Refusal::new(401))));
         assert!(matches!(refused, Err(AcceptError::Refused(why)) if why.status == 401));
@@ -73,7 +73,7 @@ fn a_server_sends_a_refusal() {
         assert_eq!(clock.seconds(), 1);
 
         for (target, status) in [("/", "200"), ("/none", "404"), ("/chat", "426")] {
-            let end = End::new(Manner::default());
+            let end = End::new(Behavior::default());
             end.arrive(format!("GET {target} HTTP/1.1\r\nHost: a\r\n\r\n").as_bytes());
             end.end();
             let Err(AcceptError::NotWebSocket(call)) = block_on(&clock, server(&clock).accept(end.clone()))
@@ -94,7 +94,7 @@ fn a_server_sends_a_refusal() {
         }
 
         // A check by the application ends the handshake like a built-in rule.
-        let end = End::new(Manner::default());
+        let end = End::new(Behavior::default());
         end.arrive(REQUEST.as_bytes());
         let server = server(&clock);
         let accepted = server.accept_with(end.clone(), |request| {
@@ -112,7 +112,7 @@ fn a_server_sends_a_refusal() {
 #[test]
 fn s9110_9_3_2_head_is_answered_without_a_body() {
     let refused = |request: &str| {
-        let (clock, end) = (Clock::default(), End::new(Manner::default()));
+        let (clock, end) = (Clock::default(), End::new(Behavior::default()));
         end.arrive(request.as_bytes());
         end.end();
         (block_on(&clock, server(&clock).accept(end.clone())), clock, end)
@@ -147,14 +147,14 @@ fn s9110_9_3_2_head_is_answered_without_a_body() {
 
 #[test]
 fn a_handshake_ends_at_its_timeout() {
-    let (clock, end) = (Clock::default(), End::new(Manner::default()));
+    let (clock, end) = (Clock::default(), End::new(Behavior::default()));
     end.arrive(b"GET / HT");
     let late = block_on(&clock, server(&clock).handshake_timeout(Some(ms(3000))).accept(end.clone()));
     assert!(matches!(late, Err(AcceptError::Rejected(why)) if why.status() == 408));
     assert!(end.take_written().starts_with(b"HTTP/1.1 408 "));
     assert_eq!(clock.seconds(), 4);
 
-    let (clock, end) = (Clock::default(), End::new(Manner::default()));
+    let (clock, end) = (Clock::default(), End::new(Behavior::default()));
     let client = Client::with_timer(clock.clone()).handshake_timeout(Some(ms(3000)));
     let late = block_on(&clock, client.open(end, "ws://a/"));
     assert!(matches!(late, Err(ConnectError::Handshake(_))));
@@ -204,9 +204,9 @@ fn open_both(
 
 #[test]
 fn both_ends_open() {
-    for manner in manners() {
+    for behavior in behaviors() {
         let clock = Clock::default();
-        let (near, far) = (End::new(manner.clone()), End::new(manner));
+        let (near, far) = (End::new(behavior.clone()), End::new(behavior));
         let client =
             Client::with_timer(clock.clone()).subprotocols(["one", "two"]).header("Authorization", "x");
         let (ws, served) = open_both(&near, &far, &client, &server(&clock), &clock);
@@ -224,8 +224,8 @@ fn a_fault_at_any_call_of_a_handshake_has_a_typed_error() {
     for client_faulty in [true, false] {
         let open = |fault| {
             let clock = Clock::default();
-            let faulty = End::new(Manner { piece: 40, fault, ..Manner::default() });
-            let sound = End::new(Manner::default());
+            let faulty = End::new(Behavior { piece: 40, fault, ..Behavior::default() });
+            let sound = End::new(Behavior::default());
             let (near, far) = if client_faulty { (&faulty, &sound) } else { (&sound, &faulty) };
             let client = Client::with_timer(clock.clone()).subprotocols(["one"]).header("Authorization", "x");
             let (ws, served) = open_both(near, far, &client, &server(&clock), &clock);
@@ -260,7 +260,7 @@ fn a_fault_at_any_call_of_a_handshake_has_a_typed_error() {
 
 #[test]
 fn a_client_receives_a_refusal() {
-    let (clock, end) = (Clock::default(), End::new(Manner::default()));
+    let (clock, end) = (Clock::default(), End::new(Behavior::default()));
     end.arrive(b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 2\r\n\r\nno");
     let client = Client::with_timer(clock.clone());
     match block_on(&clock, client.request(end, ClientRequest::new("a", "/"))) {
@@ -269,17 +269,17 @@ fn a_client_receives_a_refusal() {
         }
         other => panic!("{other:?}"),
     }
-    let end = End::new(Manner::default());
+    let end = End::new(Behavior::default());
     end.end();
     assert!(matches!(block_on(&clock, client.open(end, "ws://a/")), Err(ConnectError::Io(_))));
-    let end = End::new(Manner::default());
+    let end = End::new(Behavior::default());
     assert!(matches!(block_on(&clock, client.open(end, "ftp://a/")), Err(ConnectError::Url(_))));
 }
 
 /// Returns the answer for a client that receives `response`, all at once or byte by byte.
 fn answer_to(response: &[u8], byte_by_byte: bool) -> HttpAnswer<End> {
-    let manner = Manner { piece: if byte_by_byte { 1 } else { usize::MAX }, ..Manner::default() };
-    let (clock, end) = (Clock::default(), End::new(manner));
+    let behavior = Behavior { piece: if byte_by_byte { 1 } else { usize::MAX }, ..Behavior::default() };
+    let (clock, end) = (Clock::default(), End::new(behavior));
     end.arrive(response);
     match block_on(&clock, Client::with_timer(clock.clone()).open(end, "ws://a/")) {
         Err(ConnectError::Http(answer)) => answer,

@@ -25,7 +25,7 @@ fn again(ws: Ws) -> (Clock, Ws) {
 fn s5_5_2_timers_continue_with_another_clock() {
     for age in [3, 3600, 1_000_000] {
         let config = Config::new().ping_interval(Some(ms(300))).pong_timeout(None);
-        let (clock, mut ws, mut peer) = pair(Role::Server, Manner::default(), config);
+        let (clock, mut ws, mut peer) = pair(Role::Server, Behavior::default(), config);
         // The connection receives a message at this age, so its timers do not start at zero.
         clock.advance(ms(age * 1000));
         peer.connection.send_text("x").unwrap();
@@ -45,7 +45,7 @@ fn s5_5_2_timers_continue_with_another_clock() {
 
 #[test]
 fn s7_1_1_a_running_close_timer_continues_with_another_clock() {
-    let (clock, mut ws, _peer) = pair(Role::Client, Manner::default(), Config::new());
+    let (clock, mut ws, _peer) = pair(Role::Client, Behavior::default(), Config::new());
     clock.advance(ms(3_600_000));
     block_on(&clock, ws.close(CloseCode::NORMAL, "")).unwrap();
     let (clock, mut ws) = again(ws);
@@ -59,8 +59,8 @@ fn s7_1_1_a_running_close_timer_continues_with_another_clock() {
 fn s5_4_no_accepted_message_is_lost_by_into_parts() {
     for keeps in [false, true] {
         for taken in (0..40).chain((40..30_000).step_by(1997)) {
-            let manner = Manner { capacity: 10, keeps, ..Manner::default() };
-            let (_, mut ws, mut peer) = pair(Role::Server, manner, patient());
+            let behavior = Behavior { capacity: 10, keeps, ..Behavior::default() };
+            let (_, mut ws, mut peer) = pair(Role::Server, behavior, patient());
             for n in 0..3 {
                 let _ = poll_once(ws.send(letters(10_000 + n)));
             }
@@ -91,8 +91,8 @@ fn s5_4_no_accepted_message_is_lost_by_into_parts() {
 /// The bytes that a waiting send has read are in the inbox.
 #[test]
 fn s5_4_bytes_read_ahead_are_in_the_parts() {
-    let manner = Manner { capacity: 10, ..Manner::default() };
-    let (_, mut ws, mut peer) = pair(Role::Server, manner, patient());
+    let behavior = Behavior { capacity: 10, ..Behavior::default() };
+    let (_, mut ws, mut peer) = pair(Role::Server, behavior, patient());
     for n in 0..5 {
         peer.connection.send_text(&letters(n * 3000)).unwrap();
     }
@@ -172,8 +172,8 @@ fn a_stream_that_reports_too_many_bytes_is_an_error() {
 #[test]
 fn s7_1_4_an_end_is_not_clean_if_our_close_was_never_taken() {
     for (keeps, halves) in [(false, false), (false, true), (true, false), (true, true)] {
-        let manner = Manner { capacity: 100, keeps, ..Manner::default() };
-        let (clock, mut ws, mut peer) = pair(Role::Server, manner, Config::new());
+        let behavior = Behavior { capacity: 100, keeps, ..Behavior::default() };
+        let (clock, mut ws, mut peer) = pair(Role::Server, behavior, Config::new());
         // The pipe is full, and nothing is read from it any more.
         assert!(poll_once(ws.send(vec![0; 98])).is_ready());
         peer.connection.close(hybi::Instant::ZERO, CloseCode::NORMAL, "").unwrap();
@@ -196,8 +196,8 @@ fn s7_1_4_an_end_is_not_clean_if_our_close_was_never_taken() {
 #[test]
 fn s5_6_the_queue_is_bounded_by_high_water_and_one_message() {
     for keeps in [false, true] {
-        let manner = Manner { capacity: 100, keeps, ..Manner::default() };
-        let (_, mut ws, _peer) = pair(Role::Server, manner, patient().high_water(1000));
+        let behavior = Behavior { capacity: 100, keeps, ..Behavior::default() };
+        let (_, mut ws, _peer) = pair(Role::Server, behavior, patient().high_water(1000));
         let mut waits = 0;
         for _ in 0..100 {
             let _ = poll_once(ws.send(letters(400)));
@@ -211,8 +211,8 @@ fn s5_6_the_queue_is_bounded_by_high_water_and_one_message() {
 fn a_failed_write_is_remembered_in_the_parts() {
     for (keeps, through) in [(false, false), (false, true), (true, false), (true, true)] {
         // The write is the first call, unless the WebSocket first looks for input.
-        let manner = Manner { keeps, fault: Some((0, Fault::Reset)), ..Manner::default() };
-        let (clock, mut ws, mut peer) = pair(Role::Server, manner, patient());
+        let behavior = Behavior { keeps, fault: Some((0, Fault::Reset)), ..Behavior::default() };
+        let (clock, mut ws, mut peer) = pair(Role::Server, behavior, patient());
         let sent =
             if through { block_on(&clock, ws.send_text("lost")) } else { block_on(&clock, ws.send("lost")) };
         assert!(matches!(sent, Err(Error::Io(_))), "{sent:?}");

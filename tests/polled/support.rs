@@ -3,7 +3,7 @@
 //! - [`Clock`] is virtual. It moves to the next alarm when all tasks wait.
 //! - [`run`] polls a task only after a wakeup. If all tasks wait and there is no alarm, it panics: the tasks
 //!   would hang.
-//! - [`End`] is one end of a stream in memory. A [`Manner`] limits its calls, delays them or makes one of them
+//! - [`End`] is one end of a stream in memory. A [`Behavior`] limits its calls, delays them or makes one of them
 //!   fail.
 //! - [`Peer`] is a connection of the core at the other end, which records its events.
 //!
@@ -190,7 +190,7 @@ struct Pipe {
 
 /// The behaviour of a stream.
 #[derive(Clone, Debug)]
-pub struct Manner {
+pub struct Behavior {
     /// Maximum number of bytes that one call moves.
     pub piece: usize,
     /// Each call waits once before it does anything.
@@ -205,7 +205,7 @@ pub struct Manner {
     pub never_flushed: bool,
 }
 
-impl Default for Manner {
+impl Default for Behavior {
     fn default() -> Self {
         Self {
             piece: usize::MAX,
@@ -238,7 +238,7 @@ pub struct State {
 #[derive(Clone, Debug)]
 pub struct End {
     pub state: Arc<Mutex<State>>,
-    manner: Manner,
+    behavior: Behavior,
 }
 
 #[derive(Clone, Copy)]
@@ -250,13 +250,13 @@ enum Way {
 }
 
 impl End {
-    pub fn new(manner: Manner) -> Self {
-        Self { state: Arc::default(), manner }
+    pub fn new(behavior: Behavior) -> Self {
+        Self { state: Arc::default(), behavior }
     }
 
     /// Returns the number of bytes that this call may move.
     fn call(&self, state: &mut State, way: Way, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        let fault = self.manner.fault.filter(|(at, _)| *at == state.calls).map(|(_, fault)| fault);
+        let fault = self.behavior.fault.filter(|(at, _)| *at == state.calls).map(|(_, fault)| fault);
         state.calls += 1;
         assert!(state.calls < MOST_CALLS, "the stream is called again and again");
         if state.broken {
@@ -281,12 +281,12 @@ impl End {
             Some(Fault::Zero) | None => {}
         }
         let hesitated = &mut state.hesitated[way as usize];
-        *hesitated = self.manner.hesitant && !*hesitated;
+        *hesitated = self.behavior.hesitant && !*hesitated;
         if *hesitated {
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
-        Poll::Ready(Ok(self.manner.piece))
+        Poll::Ready(Ok(self.behavior.piece))
     }
 
     // --- the far end ---
@@ -381,13 +381,13 @@ impl AsyncWrite for End {
         };
         assert!(!state.shut_down, "written behind the end");
         let first = [from.first().map_or(IoSlice::new(&[]), |slice| IoSlice::new(slice))];
-        let from = if self.manner.keeps { &first } else { from };
-        if self.manner.keeps {
+        let from = if self.behavior.keeps { &first } else { from };
+        if self.behavior.keeps {
             assert!(from[0].starts_with(&state.kept), "offered something else before what was kept");
         }
-        let room = self.manner.capacity - state.writes.bytes.len();
+        let room = self.behavior.capacity - state.writes.bytes.len();
         if room == 0 && most > 0 {
-            if self.manner.keeps {
+            if self.behavior.keeps {
                 state.kept = from[0].to_vec();
             }
             state.writes.writer = Some(cx.waker().clone());
@@ -406,7 +406,7 @@ impl AsyncWrite for End {
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.manner.never_flushed {
+        if self.behavior.never_flushed {
             return Poll::Pending;
         }
         let mut state = self.state.lock().unwrap();
@@ -546,13 +546,13 @@ pub const fn patient() -> Config {
 }
 
 /// Returns a WebSocket in `role`, and the peer at the other end of its stream.
-pub fn pair(role: Role, manner: Manner, config: Config) -> (Clock, Ws, Peer) {
-    pair_with(role, manner, config, false)
+pub fn pair(role: Role, behavior: Behavior, config: Config) -> (Clock, Ws, Peer) {
+    pair_with(role, behavior, config, false)
 }
 
 /// Like [`pair`], with permessage-deflate if `deflate` is set.
-pub fn pair_with(role: Role, manner: Manner, config: Config, deflate: bool) -> (Clock, Ws, Peer) {
-    let (clock, end) = (Clock::default(), End::new(manner));
+pub fn pair_with(role: Role, behavior: Behavior, config: Config, deflate: bool) -> (Clock, Ws, Peer) {
+    let (clock, end) = (Clock::default(), End::new(behavior));
     let connection = |role, config| {
         let connection = connection(role, config);
         #[cfg(feature = "deflate")]

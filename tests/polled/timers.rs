@@ -15,7 +15,7 @@ use super::support::*;
 #[test]
 fn a_silent_peer_is_pinged_and_then_given_up() {
     for halves in [false, true] {
-        let (clock, mut ws, mut peer) = pair(Role::Server, Manner::default(), Config::new());
+        let (clock, mut ws, mut peer) = pair(Role::Server, Behavior::default(), Config::new());
         let outcome = if halves {
             let (mut reader, _writer) = ws.split();
             block_on(&clock, reader.wait_closed()).unwrap()
@@ -33,7 +33,7 @@ fn a_silent_peer_is_pinged_and_then_given_up() {
 
 #[test]
 fn a_peer_that_answers_is_kept() {
-    let (clock, mut ws, mut peer) = pair(Role::Client, Manner::default(), Config::new());
+    let (clock, mut ws, mut peer) = pair(Role::Client, Behavior::default(), Config::new());
     let mut far = pin!(async {
         loop {
             peer.pump();
@@ -79,14 +79,14 @@ std::thread_local! {
 #[test]
 fn a_send_to_a_dead_peer_ends() {
     // No task receives, so the sending task must give up by itself.
-    let manner = Manner { capacity: 10, ..Manner::default() };
-    let (clock, mut ws, _peer) = pair(Role::Server, manner.clone(), Config::new());
+    let behavior = Behavior { capacity: 10, ..Behavior::default() };
+    let (clock, mut ws, _peer) = pair(Role::Server, behavior.clone(), Config::new());
     let sent = block_on(&clock, ws.send_text(&letters(1000)));
     assert!(matches!(sent, Err(Error::Send(SendError::Closed))), "{sent:?}");
     assert_eq!(clock.seconds(), 60);
     assert_eq!(block_on(&clock, ws.wait_closed()).unwrap(), Outcome::TimedOut(Which::Pong));
 
-    let (clock, ws, _peer) = pair(Role::Server, manner, Config::new());
+    let (clock, ws, _peer) = pair(Role::Server, behavior, Config::new());
     let (mut reader, mut writer) = ws.split();
     let sent = block_on(&clock, writer.send_text(&letters(1000)));
     assert!(matches!(sent, Err(Error::Send(SendError::Closed))), "{sent:?}");
@@ -97,7 +97,7 @@ fn a_send_to_a_dead_peer_ends() {
 fn the_reader_runs_timers_that_a_ping_of_the_writer_starts() {
     // There is no other timer, so the reader waits for none before the Ping.
     let config = patient().pong_timeout(Some(ms(3000))).close_timeout(Some(ms(1000)));
-    let (clock, ws, mut peer) = pair(Role::Server, Manner::default(), config);
+    let (clock, ws, mut peer) = pair(Role::Server, Behavior::default(), config);
     let (mut reader, mut writer) = ws.split();
     let mut pinging = pin!(async {
         tick().await;
@@ -113,8 +113,8 @@ fn the_reader_runs_timers_that_a_ping_of_the_writer_starts() {
 fn a_write_that_progresses_is_not_given_up() {
     // The peer takes a few bytes now and then. Its own messages stay unread for a long time.
     let config = Config::new().ping_interval(Some(ms(100))).pong_timeout(Some(ms(100)));
-    let manner = Manner { capacity: 10, ..Manner::default() };
-    let (clock, mut ws, mut peer) = pair(Role::Server, manner, config);
+    let behavior = Behavior { capacity: 10, ..Behavior::default() };
+    let (clock, mut ws, mut peer) = pair(Role::Server, behavior, config);
     let mut far = pin!(async {
         for _ in 0..200 {
             clock.advance(ms(90));
@@ -128,7 +128,7 @@ fn a_write_that_progresses_is_not_given_up() {
 
 #[test]
 fn closing_ends_at_the_close_timeout() {
-    let (clock, mut ws, _peer) = pair(Role::Client, Manner::default(), Config::new());
+    let (clock, mut ws, _peer) = pair(Role::Client, Behavior::default(), Config::new());
     block_on(&clock, ws.close(CloseCode::NORMAL, "")).unwrap();
     assert_eq!(block_on(&clock, ws.wait_closed()).unwrap(), Outcome::TimedOut(Which::Close));
     assert_eq!(clock.seconds(), 10);
@@ -137,7 +137,7 @@ fn closing_ends_at_the_close_timeout() {
 
 #[test]
 fn unread_input_is_processed_before_a_timer_fires() {
-    let (clock, mut ws, mut peer) = pair(Role::Server, Manner::default(), Config::new());
+    let (clock, mut ws, mut peer) = pair(Role::Server, Behavior::default(), Config::new());
     assert!(poll_once(ws.recv()).is_pending());
     peer.connection.send_text("in time").unwrap();
     peer.say();
@@ -151,7 +151,7 @@ fn unread_input_is_processed_before_a_timer_fires() {
 #[test]
 fn an_idle_connection_is_closed() {
     let config = patient().idle_timeout(Some(ms(60_000))).close_timeout(Some(ms(1000)));
-    let (clock, mut ws, mut peer) = pair(Role::Server, Manner::default(), config);
+    let (clock, mut ws, mut peer) = pair(Role::Server, Behavior::default(), config);
     let outcome = block_on(&clock, async {
         let mut outcome = None;
         while let Some((event, _)) = ws.next().await.unwrap() {
@@ -175,7 +175,7 @@ fn timers_restart_when_input_arrives() {
             (&[0x81, 0x81, 0, 0, 0, 0, b'a'], 120, Outcome::TimedOut(Which::Close)),
             (&[0x81, 0x81, 0, 0, 0, 0, 0xFF], 60, Outcome::Failed(ProtocolError::InvalidUtf8)),
         ] {
-            let (clock, mut ws, peer) = pair(Role::Server, Manner::default(), config());
+            let (clock, mut ws, peer) = pair(Role::Server, Behavior::default(), config());
             assert!(poll_once(ws.next()).is_pending());
             clock.advance(ms(50_000));
             peer.end.arrive(bytes);
@@ -195,7 +195,8 @@ fn timers_restart_when_input_arrives() {
 #[test]
 fn received_input_extends_the_deadline_of_a_waiting_send() {
     let config = patient().idle_timeout(Some(ms(60_000))).close_timeout(Some(ms(10_000)));
-    let (clock, mut ws, mut peer) = pair(Role::Server, Manner { capacity: 10, ..Manner::default() }, config);
+    let (clock, mut ws, mut peer) =
+        pair(Role::Server, Behavior { capacity: 10, ..Behavior::default() }, config);
     assert!(poll_once(ws.next()).is_pending());
     clock.advance(ms(50_000));
     peer.connection.send_text("here").unwrap();

@@ -22,8 +22,8 @@ use super::support::*;
 fn both_futures_halves_progress() {
     for capacity in [10, 100, 1000, usize::MAX] {
         for piece in [7, usize::MAX] {
-            let manner = Manner { capacity, piece, ..Manner::default() };
-            let (clock, ws, mut peer) = pair(Role::Server, manner, Config::new());
+            let behavior = Behavior { capacity, piece, ..Behavior::default() };
+            let (clock, ws, mut peer) = pair(Role::Server, behavior, Config::new());
             let (mut sink, mut stream) = ws.split_by_futures();
             let mut taking = pin!(async {
                 loop {
@@ -47,8 +47,8 @@ fn both_futures_halves_progress() {
 /// The tasks are polled in the opposite order, with messages in both directions.
 #[test]
 fn futures_halves_echo_each_other_over_a_narrow_pipe() {
-    let manner = Manner { capacity: 64, piece: 13, ..Manner::default() };
-    let (clock, ws, mut peer) = pair(Role::Client, manner, Config::new());
+    let behavior = Behavior { capacity: 64, piece: 13, ..Behavior::default() };
+    let (clock, ws, mut peer) = pair(Role::Client, behavior, Config::new());
     let (mut sink, mut stream) = ws.split_by_futures();
     for n in 0..100 {
         peer.connection.send_text(&letters(n)).unwrap();
@@ -81,8 +81,8 @@ fn futures_halves_echo_each_other_over_a_narrow_pipe() {
 /// worked.
 #[test]
 fn both_sides_in_one_task_progress() {
-    let manner = Manner { capacity: 20, ..Manner::default() };
-    let (clock, ws, mut peer) = pair(Role::Server, manner, patient());
+    let behavior = Behavior { capacity: 20, ..Behavior::default() };
+    let (clock, ws, mut peer) = pair(Role::Server, behavior, patient());
     let (mut sink, mut stream) = ws.split_by_futures();
     let mut taking = pin!(async {
         for _ in 0..200 {
@@ -121,8 +121,8 @@ impl SplitByFutures for Ws {
 #[test]
 fn futures_halves_learn_of_the_end_from_each_other() {
     for role in [Role::Server, Role::Client] {
-        let manner = Manner { capacity: 100, ..Manner::default() };
-        let (clock, ws, _peer) = pair(role, manner, Config::new());
+        let behavior = Behavior { capacity: 100, ..Behavior::default() };
+        let (clock, ws, _peer) = pair(role, behavior, Config::new());
         let (mut sink, mut stream) = ws.split_by_futures();
         let mut sending = pin!(async {
             let sent = sink.send(Message::from(vec![0; 1000])).await;
@@ -137,7 +137,7 @@ fn futures_halves_learn_of_the_end_from_each_other() {
 
 #[test]
 fn start_send_is_refused_while_the_queue_is_full() {
-    let full = || Manner { capacity: 10, ..Manner::default() };
+    let full = || Behavior { capacity: 10, ..Behavior::default() };
     let refused = |sent: Result<(), Error>| {
         assert!(matches!(sent, Err(Error::Send(SendError::Blocked))), "{sent:?}");
     };
@@ -162,7 +162,7 @@ fn start_send_is_refused_while_the_queue_is_full() {
 /// A writer feeds a message and is dropped. The waiting reader must write the message.
 #[test]
 fn s5_4_a_message_fed_before_the_writer_was_dropped_is_written() {
-    let (clock, ws, mut peer) = pair(Role::Server, Manner::default(), patient());
+    let (clock, ws, mut peer) = pair(Role::Server, Behavior::default(), patient());
     let (mut reader, mut writer) = ws.split();
     let mut feeding = pin!(async move {
         writer.feed("left behind").await.unwrap();
@@ -191,7 +191,7 @@ fn a_waker_that_wakes_when_it_is_dropped_causes_no_deadlock() {
             }
         }
     }
-    let (_, ws, peer) = pair(Role::Server, Manner { capacity: 10, ..Manner::default() }, patient());
+    let (_, ws, peer) = pair(Role::Server, Behavior { capacity: 10, ..Behavior::default() }, patient());
     let (mut reader, mut writer) = ws.split();
     for _ in 0..3 {
         let slot = Arc::new(Mutex::new(None));
@@ -213,8 +213,8 @@ fn a_waker_that_wakes_when_it_is_dropped_causes_no_deadlock() {
 #[test]
 fn a_writer_ended_by_a_timer_writes_nothing_to_a_closed_stream() {
     // The stream asserts that nothing is written behind its end. It may keep what it was offered.
-    let manner = Manner { capacity: 1000, keeps: true, ..Manner::default() };
-    let (clock, ws, peer) = pair(Role::Server, manner, Config::new());
+    let behavior = Behavior { capacity: 1000, keeps: true, ..Behavior::default() };
+    let (clock, ws, peer) = pair(Role::Server, behavior, Config::new());
     let (mut reader, mut writer) = ws.split();
     assert!(poll_once(writer.send(vec![0; 50_000])).is_pending());
     assert!(matches!(block_on(&clock, reader.wait_closed()).unwrap(), hybi::Outcome::TimedOut(_)));
@@ -237,7 +237,8 @@ fn a_send_behind_unread_input_does_not_wake_its_task_endlessly() {
             self.0.fetch_add(1, Ordering::Relaxed);
         }
     }
-    let (_, mut ws, mut peer) = pair(Role::Server, Manner { capacity: 10, ..Manner::default() }, patient());
+    let (_, mut ws, mut peer) =
+        pair(Role::Server, Behavior { capacity: 10, ..Behavior::default() }, patient());
     let wakes = Arc::new(Counts(AtomicUsize::new(0)));
     let waker = Waker::from(Arc::clone(&wakes));
     let cx = &mut Context::from_waker(&waker);
@@ -257,7 +258,7 @@ fn a_send_behind_unread_input_does_not_wake_its_task_endlessly() {
 /// Both tasks have seen the end of the stream, and both wait to write. Neither has news for the other.
 #[test]
 fn futures_halves_at_the_end_of_the_stream_do_not_wake_each_other_endlessly() {
-    let (clock, ws, peer) = pair(Role::Server, Manner { capacity: 10, ..Manner::default() }, patient());
+    let (clock, ws, peer) = pair(Role::Server, Behavior { capacity: 10, ..Behavior::default() }, patient());
     let (mut sink, mut stream) = ws.split_by_futures();
     let mut sending = pin!(async {
         let _ = sink.send(Message::from(vec![0; 1000])).await;
@@ -349,9 +350,9 @@ fn s7_1_1_closing_a_sink_ends_in_any_state_of_the_other_half() {
             Meanwhile::Nothing,
         ] {
             for by_futures in [false, true] {
-                let manner = Manner { capacity: 100, ..Manner::default() };
+                let behavior = Behavior { capacity: 100, ..Behavior::default() };
                 let config = Config::new().high_water(500);
-                let (clock, ws, mut peer) = pair(role, manner, config);
+                let (clock, ws, mut peer) = pair(role, behavior, config);
                 let told = if by_futures {
                     let (mut sink, stream) = ws.split_by_futures();
                     close_of(&mut sink, stream, &clock, &mut peer, meanwhile)
@@ -377,8 +378,8 @@ type Close = dyn FnMut(&mut Context<'_>) -> Poll<Result<(), Error>>;
 #[test]
 fn s5_5_1_closing_a_sink_with_a_message_writes_the_answer_to_a_close() {
     for by_futures in [false, true] {
-        let manner = Manner { capacity: 8, ..Manner::default() };
-        let (_clock, ws, mut peer) = pair(Role::Server, manner, patient());
+        let behavior = Behavior { capacity: 8, ..Behavior::default() };
+        let (_clock, ws, mut peer) = pair(Role::Server, behavior, patient());
         let closes = |peer: &mut Peer| {
             peer.connection.close(hybi::Instant::ZERO, CloseCode::NORMAL, "").unwrap();
             peer.say();

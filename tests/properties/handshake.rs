@@ -315,7 +315,7 @@ proptest! {
     /// A server agrees to parameters that the first acceptable offer allows. Without an acceptable offer it
     /// agrees to none.
     #[test]
-    fn s7692_7_1_a_server_agrees_to_what_was_offered(
+    fn s7692_7_1_a_server_agrees_only_to_an_offer(
         extensions in vec(extension(), 1..4),
         config in configs(),
     ) {
@@ -336,7 +336,7 @@ proptest! {
 
     /// A client accepts exactly the parameters that its offer allows.
     #[test]
-    fn s7692_7_1_a_client_agrees_to_what_it_offered(offer in offers(), response in extension()) {
+    fn s7692_7_1_a_client_agrees_only_to_its_own_offer(offer in offers(), response in extension()) {
         let text = offer.to_string();
         let agreed = hybi::handshake::check_response([text.as_bytes()], [response.as_bytes()]);
         let offered = said(&text).unwrap();

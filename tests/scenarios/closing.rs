@@ -48,7 +48,7 @@ fn s5_5_1_an_empty_close_is_answered_with_an_empty_one() {
 }
 
 #[test]
-fn s5_5_1_an_answer_echoes_the_reason_and_our_own_close_keeps_its_reason() {
+fn s5_5_1_an_answer_echoes_the_reason_and_our_close_keeps_its_own() {
     let longest = "€".repeat(41);
     for role in ROLES {
         // The queue holds nothing, or one message that is partly written, or two. A server keeps a reference to
@@ -243,7 +243,7 @@ fn s5_5_1_no_data_follows_our_close() {
 }
 
 #[test]
-fn s7_1_3_messages_come_in_until_the_peers_close() {
+fn s7_1_3_messages_arrive_until_the_peers_close() {
     for role in ROLES {
         let mut end = Scenario::of(role).closing();
         assert_eq!(end.receive(Opcode::Text, "late"), [text("late")]);

@@ -481,7 +481,7 @@ fn s7692_7_1_2_references_reach_the_whole_negotiated_window() {
     }
 }
 
-// --- what is no DEFLATE ---
+// --- invalid data ---
 
 /// Returns payloads that cannot be inflated, each with a description.
 fn invalid() -> Vec<(&'static str, Vec<u8>)> {
@@ -549,7 +549,7 @@ fn s7692_7_2_2_in_chunks_a_failing_message_never_ends() {
 }
 
 #[test]
-fn s7692_7_2_2_a_message_ends_where_a_block_ends() {
+fn s7692_7_2_2_a_message_must_end_with_a_complete_block() {
     let cut = |payload: &[u8], by: usize| payload[..payload.len() - by].to_vec();
     let stored = Blocks::new().stored(false, &noise(20)).raw();
     let mut cases = vec![
@@ -1057,7 +1057,7 @@ fn s5_5_1_a_close_inside_a_compressed_message_ends_it() {
 }
 
 #[test]
-fn s5_5_1_compressed_messages_come_in_until_the_peers_close() {
+fn s5_5_1_compressed_messages_arrive_until_the_peers_close() {
     for role in ROLES {
         let mut end = open(role, true, Config::new());
         end.feed(&compressed(role.peer(), Opcode::Text, false, &HELLO[..4]));

@@ -431,7 +431,7 @@ fn carry(server: &mut Connection, client: &mut Connection, data: &[u8]) {
 // --- queues of fixed size ---
 
 #[test]
-fn s7692_6_1_a_queue_of_fixed_size_needs_no_spare_room_for_whole_messages() {
+fn s7692_6_1_a_queue_of_fixed_size_needs_no_spare_space_for_whole_messages() {
     for role in ROLES {
         for level in [0, 1, 4, 9] {
             let (mut out, mut memory) = ([0; 1145], [0; 1]);

@@ -352,7 +352,7 @@ fn a_buffer_is_reused_after_all_its_messages_are_dropped() {
 }
 
 #[test]
-fn s10_4_an_inbox_holds_at_most_twice_what_has_arrived_and_64_kib() {
+fn s10_4_an_inbox_holds_at_most_twice_the_arrived_bytes_and_64_kib() {
     let announced = Config::new().limits().max_message;
     for len in [100, 20_000, 1_000_000] {
         for most in [100, 1500, 16_384, usize::MAX] {

@@ -97,7 +97,7 @@ fn s5_4_chunks_add_up_to_the_same_messages() {
 }
 
 #[test]
-fn s5_4_continuations_and_beginnings_come_in_order() {
+fn s5_4_fragments_out_of_order_are_refused() {
     for role in ROLES {
         for config in [Config::new(), chunks()] {
             let open = || Scenario::of(role).config(config.clone()).open();

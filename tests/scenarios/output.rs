@@ -503,7 +503,7 @@ fn s5_4_anything_in_any_order_gives_whole_frames_in_order() {
 }
 
 #[test]
-fn s5_4_anything_in_any_order_in_lent_memory() {
+fn s5_4_anything_in_any_order_gives_whole_frames_in_borrowed_memory() {
     for seed in 0..1000 {
         for role in ROLES {
             let mut memory = vec![0; [131, 145, 163, 420, 6000][seed as usize % 5]];
