@@ -1,5 +1,8 @@
 //! A `Stream` of owned messages, as a program without an adapter may write it, over a source that is not always
 //! ready.
+//!
+//! It shows that an [`Inbox`] and a connection are enough to build such a stream, and that messages of every size
+//! keep their content.
 #![cfg(feature = "alloc")]
 #![allow(missing_docs, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 

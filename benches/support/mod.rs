@@ -1,4 +1,7 @@
 //! Names of columns and sample texts that several benches use.
+//!
+//! The texts are the same in each run, so results can be compared. Messages that arrive slowly are in
+//! `trickle.rs`, which is not a module of this one: a bench and a test include it by path.
 
 /// Returns the name of a size in tables.
 pub(crate) fn column(size: usize) -> String {

@@ -1,5 +1,8 @@
 //! Target: `Sec-WebSocket-Extensions`. A second parser checks the grammar, and only offered parameters may be
 //! negotiated.
+//!
+//! The second parser splits the header into tokens first. Negotiation must not allocate, and a client must accept
+//! every answer that a server gives to its offer.
 #![no_main]
 
 use arbitrary::Arbitrary;

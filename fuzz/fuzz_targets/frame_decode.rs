@@ -1,5 +1,8 @@
 //! Target: the frame decoder. For any bytes and any split it must find the frames that the model finds in the
 //! whole.
+//!
+//! Only the decoder runs here, without a connection. Messages, limits and replies are the subject of
+//! `connection_bytes.rs`. The decoder must not allocate.
 #![no_main]
 
 use arbitrary::Arbitrary;

@@ -1,4 +1,7 @@
 //! Target: any values in a request or a response. Each is refused, or the other end reads it back unchanged.
+//!
+//! The target plays the application on both sides: it fills a client's request and a server's response with
+//! arbitrary texts. Bytes from the wire are the subject of `handshake_client.rs` and `handshake_server.rs`.
 #![no_main]
 
 use arbitrary::Arbitrary;

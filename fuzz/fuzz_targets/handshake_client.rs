@@ -1,5 +1,8 @@
 //! Target: a client that reads any bytes as a response. The result must be the same at any split, and an opened
 //! connection must match the request.
+//!
+//! httparse reads the same head a second time. Limits and offers are chosen by the input. Requests are the
+//! subject of `handshake_server.rs`.
 #![no_main]
 
 use arbitrary::Arbitrary;

@@ -1,5 +1,8 @@
 //! Target: a server that reads any bytes as a request. The result must be the same at any split, and an accepted
 //! request must get a valid answer.
+//!
+//! httparse reads the same head a second time. A client that sent the request must accept the answer, and a
+//! refusal must be a valid response. Responses are the subject of `handshake_client.rs`.
 #![no_main]
 
 use arbitrary::Arbitrary;

@@ -1,5 +1,8 @@
 //! Target: compressed messages. Any payload must inflate as with a plain decoder, for any sizes of input and
 //! output, and compressed data must inflate to the original.
+//!
+//! Only the compressor and the decompressor run here, without a connection. Compressed messages in frames are the
+//! subject of `connection_bytes.rs`.
 #![no_main]
 
 use arbitrary::Arbitrary;

@@ -1,5 +1,8 @@
 //! Target: two connections joined by a pipe that delays, cuts, merges, stalls and dies. Every message must arrive
 //! intact and in order, or the sending or receiving end must report why not.
+//!
+//! The script decides which end sends, reads, writes or lets time pass. The heap of both ends is bounded
+//! throughout. `tests/simulation/` does the same with random applications instead of a script.
 #![no_main]
 
 use std::collections::VecDeque;

@@ -1,5 +1,8 @@
 //! Target: UTF-8 in pieces. The validator and a connection must give the verdict of the standard library on the
 //! whole.
+//!
+//! The validator must report the position of the first invalid byte, and a connection must fail exactly for
+//! invalid text. Other rules of messages are the subject of `connection_bytes.rs`.
 #![no_main]
 
 use arbitrary::Arbitrary;

@@ -1,4 +1,7 @@
 //! HTTP/1.1 heads, read by another parser or by hand.
+//!
+//! The handshake targets compare what hybi read with httparse. Where httparse does not support an input, simple
+//! code reads the parts that matter. Nothing here uses the crate's own parser.
 
 use hybi::handshake::Headers;
 

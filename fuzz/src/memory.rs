@@ -1,4 +1,7 @@
 //! An allocator that counts the heap of the current thread.
+//!
+//! A [`Meter`] counts only the code that runs inside [`Meter::run`], so memory of the target itself does not
+//! count. Memory that the code under test allocates in one run and frees in another is counted correctly.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;

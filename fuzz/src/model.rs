@@ -1,6 +1,9 @@
 //! A plain receiver to compare with. It has the whole input, examines it repeatedly, and allocates freely.
 //!
 //! hybi must give the same result for every input, at any split.
+//!
+//! The model does not decide everything: where hybi may notice a damaged compressed message early or late, the
+//! result is marked as open.
 
 use hybi::frame::{Header, Opcode, Role};
 use hybi::handshake::DeflateParams;

@@ -1,4 +1,7 @@
 //! Other implementations, run over memory: how they read an input, and what they write.
+//!
+//! The versions of tungstenite and fastwebsockets are fixed in `fuzz/Cargo.toml`. Known differences to hybi are
+//! not handled here: `differential.rs` lists them.
 
 use std::future::Future;
 use std::io::{self, Read, Write};

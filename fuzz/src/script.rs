@@ -1,4 +1,7 @@
 //! Bytes that are read as a list of actions.
+//!
+//! A script never ends too early for its reader: behind its last byte it reads as zeros. A target stops when
+//! [`Script::step`] returns `None`.
 
 /// The rest of a script. Zeros follow its end.
 #[derive(Clone, Copy, Debug)]

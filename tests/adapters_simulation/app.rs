@@ -1,4 +1,8 @@
 //! The applications at the two ends: their actions, times and methods.
+//!
+//! An application follows its [`Plan`]: it receives, answers, sends, asks for Pings or a Close, sleeps, and drops
+//! calls. It writes everything that it learns into its journal and its record. It does not judge the connection:
+//! `checks.rs` does.
 
 use std::rc::Rc;
 

@@ -1,6 +1,8 @@
 //! The calls of the library. No other file of the simulation names its methods.
 //!
 //! Each call is registered while it is pending. It may be dropped after a number of polls, or at a time.
+//!
+//! A renamed or new method of the adapters is changed here alone.
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;

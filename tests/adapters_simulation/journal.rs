@@ -1,4 +1,7 @@
 //! The messages that one application has sent, and whether the other application has received them.
+//!
+//! Each message of a run is unique, so a received message identifies its entry. Messages must arrive once and in
+//! order. A message whose fate is unknown may arrive or be missing, and a refused one must not arrive.
 
 use hybi::MessageKind;
 

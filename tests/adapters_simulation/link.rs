@@ -1,5 +1,8 @@
 //! One direction of the connection between two ends: bytes in order, with a capacity, a latency, an end and a
 //! reset.
+//!
+//! A link knows nothing about frames or time: its caller passes the time and schedules the events. Two [`Tap`]s
+//! decode the frames that are written and read. `stream.rs` adds the behavior of a stream on top.
 
 use std::collections::VecDeque;
 

@@ -1,4 +1,6 @@
 //! The plan of an application: its actions, its answers, and how it ends.
+//!
+//! A plan is drawn at random by `setup.rs` and carried out by `app.rs`. It contains no results.
 
 use crate::driver::{Ask, Reading, Way};
 use crate::support::cuts::Xorshift;

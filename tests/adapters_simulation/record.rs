@@ -1,5 +1,8 @@
 //! The observations about one end during a run: pending calls, signs of life of the peer, closing, and the
 //! outcome.
+//!
+//! The simulations of both kinds of adapters use it. Times that the library measures only while a call is pending
+//! are measured here in the same way, as attentive time. `checks.rs` compares the observations with the promises.
 
 use hybi::Outcome;
 

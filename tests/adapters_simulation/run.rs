@@ -1,4 +1,7 @@
 //! Runs a setup to its end, and bounds its polls, its copied bytes and its time.
+//!
+//! The loop polls woken tasks in random order until all of them wait. Then it checks that each has a reason to
+//! wait, and moves the clock to the next event. The checks themselves are in `checks.rs`.
 
 use std::rc::Rc;
 

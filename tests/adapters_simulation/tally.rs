@@ -1,4 +1,7 @@
 //! Counts how often things have happened, to show that the runs are broad.
+//!
+//! A simulation that never resets a stream or never drops a call would pass without testing that. The tally of
+//! all runs must therefore contain each kind of event.
 
 use std::collections::BTreeMap;
 

@@ -1,5 +1,8 @@
 //! Decodes the frames that pass a point of a link. It shows what each end has sent and received, without asking
 //! the library.
+//!
+//! It unmasks control frames and counts data. It does not validate: invalid bytes set [`Tap::garbled`], and the
+//! checks decide what follows.
 
 use hybi::frame::{Header, Opcode};
 

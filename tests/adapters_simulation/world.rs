@@ -1,5 +1,8 @@
 //! The world of a run: two ends, the links between their streams, the journals of their applications, and the
 //! clock.
+//!
+//! The world performs the events of the network: arrivals, resets, cuts and stalls. It has no tasks of its own,
+//! and makes no call of the library.
 
 use std::cell::{Cell, RefCell};
 use std::fmt::Display;

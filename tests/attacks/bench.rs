@@ -1,4 +1,7 @@
 //! An endpoint under attack, with the counters of what the attack costs.
+//!
+//! A [`Victim`] feeds one connection, counts steps and events, and measures the heap of each call. The attacks
+//! themselves are in the other files.
 
 use hybi::frame::Role;
 use hybi::{

@@ -1,4 +1,7 @@
 //! Attacks with compressed messages: bombs, empty blocks, and data that is not DEFLATE.
+//!
+//! A peer that negotiated compression can make a small message expensive. These tests check where it fails, and
+//! that cost stays in proportion to the received bytes or to the configured limit.
 
 use hybi::frame::Role;
 use hybi::handshake::DeflateParams;

@@ -1,4 +1,7 @@
 //! Attacks with frames: false lengths, floods, invalid frames, and frames after a Close.
+//!
+//! Each test names the rule or limit that stops the attack, and checks the error, the Close and the cost.
+//! Compressed messages are in `deflate.rs`, masking keys in `masks.rs`.
 
 use hybi::frame::{MAX_PAYLOAD_LEN, Role};
 use hybi::{CloseCode, Config, Delivery, Instant, Outcome, ProtocolError, TimerKind, TransportAction};

@@ -1,4 +1,8 @@
 //! Attacks on the opening handshake: endless or slow heads, request smuggling, and header injection.
+//!
+//! A head is refused before the application sees it. These tests check the status, the cost, and that no bytes of
+//! the peer or the application change the structure of a head. The full grammar is tested in
+//! `tests/handshake.rs`.
 
 use std::time::Duration;
 

@@ -1,4 +1,7 @@
 //! Attacks on masking: keys that can be predicted, or that are used again (RFC 6455 section 10.3).
+//!
+//! A proxy between a browser and a server must not see bytes that a page has chosen. The keys therefore must be
+//! fresh for each frame and each connection.
 
 use std::collections::HashSet;
 

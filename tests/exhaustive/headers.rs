@@ -1,4 +1,7 @@
 //! All 65,536 two-byte starts of a frame, for both roles, in every state in which a frame can begin.
+//!
+//! The expectation is written as a list of broken rules for each byte, in another form than the decoder. A start
+//! that breaks no rule must be accepted, and the read hint must name the missing bytes.
 
 use hybi::frame::Role;
 use hybi::{CloseCode, Config, Connection, Input, Instant, Outbox, ProtocolError, SharedConfig, VecMessage};

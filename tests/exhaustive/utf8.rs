@@ -1,4 +1,7 @@
 //! UTF-8 validation of every sequence of up to four bytes, compared with the standard library.
+//!
+//! The validator must give the verdict of std at each byte, as a whole and byte by byte. Longer texts in random
+//! pieces are tested in `tests/properties/utf8.rs`.
 
 use hybi::utf8::Validator;
 

@@ -1,4 +1,7 @@
 //! Both ends of a connection over TCP, and a peer that sends and reads raw bytes.
+//!
+//! [`Raw`] encodes and decodes frames itself, so the tests do not depend on the crate's codec. Streams in memory
+//! are in `memory.rs` and `virtual_stream.rs`.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};

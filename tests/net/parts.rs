@@ -1,4 +1,8 @@
 //! `into_parts` and `from_stream` of the blocking adapter: nothing is lost, and timers continue.
+//!
+//! The tests run on virtual time. They check timers after an arbitrary pause, bytes that the stream holds back,
+//! input that was read ahead, and failed writes. `tests/polled/parts.rs` has the same for the asynchronous
+//! adapters.
 
 use std::io::ErrorKind;
 use std::time::Duration;

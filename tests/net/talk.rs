@@ -1,4 +1,7 @@
 //! Messages in both directions over the blocking adapter: whole, fragmented, prepared, in chunks, and with Pings.
+//!
+//! These are conversations without faults over TCP. Streams that split or fail calls are in `memory.rs`,
+//! compression is in `deflate.rs`, and halves are in `split.rs`.
 
 use std::thread;
 

@@ -1,4 +1,7 @@
 //! The applications at the two ends, in threads: their actions, times and methods.
+//!
+//! An application follows its plan in one thread, or in one that receives and one or two that send. It writes
+//! everything that it learns into its journal and its record. It does not judge the connection: `checks.rs` does.
 
 use std::io::ErrorKind;
 use std::sync::Arc;

@@ -1,4 +1,6 @@
 //! Runs a setup to its end: starts the threads of both ends, and judges the world afterwards.
+//!
+//! The order of the threads is decided in `sim.rs`, and the setup of a run in `setup.rs`.
 
 use std::sync::Arc;
 use std::thread::JoinHandle;

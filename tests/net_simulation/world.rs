@@ -1,5 +1,8 @@
 //! The world of a run: threads, two ends, the links between their streams, the journals of their applications,
 //! and the clock.
+//!
+//! The world also decides which thread runs next, and moves the clock when all threads wait. Its bounds on calls,
+//! deadlines and time turn a busy loop or a hang into a failure.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;

@@ -1,4 +1,7 @@
 //! Properties of headers, masks, and the frame encoder and decoder of both roles.
+//!
+//! The encoder of `tests/support/wire.rs` and simple code in this file give the expected bytes. Whole connections
+//! are tested in `streams.rs`.
 
 use hybi::ProtocolError;
 use hybi::frame::{

@@ -1,4 +1,7 @@
 //! Properties of UTF-8 validation, compared with the standard library.
+//!
+//! Both the validator alone and a whole connection are tested, in any pieces. All short sequences are enumerated
+//! in `tests/exhaustive/utf8.rs`.
 
 use hybi::frame::Role;
 use hybi::utf8::Validator;

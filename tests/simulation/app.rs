@@ -1,4 +1,7 @@
 //! The application of one end: what it sends, and checks that the other end receives exactly that.
+//!
+//! Each end keeps what it has sent. The other end compares each received message with it, so a lost, repeated or
+//! changed message is noticed at once.
 
 use hybi::{Event, MessageKind, Outbox, Outcome, Prepared, SendError, Sender};
 

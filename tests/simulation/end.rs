@@ -1,4 +1,7 @@
 //! One end of the simulation: a connection, whole or in halves, with its driver and its application.
+//!
+//! The driver reads, writes, handles timers and the transport as a program would, in whole connections or in two
+//! halves that exchange messages. It checks bounds on memory and output after each step.
 
 use std::collections::VecDeque;
 use std::time::Duration;

@@ -1,4 +1,7 @@
 //! One direction of the network. It delivers bytes late, in other pieces, or not at all, but never changes them.
+//!
+//! The world decides when bytes are sent, delayed or lost. A pipe only keeps their order and their times of
+//! arrival.
 
 use std::collections::VecDeque;
 use std::time::Duration;

@@ -1,4 +1,7 @@
 //! Checks everything that an end writes, byte by byte, with code that is independent of the crate.
+//!
+//! It checks masks, lengths, opcodes, the order of fragments, and that nothing follows a Close. It matches each
+//! Pong with a Ping. The content of data messages is checked by the receiving application in `app.rs`.
 
 use std::collections::VecDeque;
 

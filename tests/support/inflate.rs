@@ -1,4 +1,7 @@
 //! Runs the payload cases of `deflate.jsonl` with the decompressor alone.
+//!
+//! Each payload runs with several amounts of space for the output and at several splits. Compressed messages in
+//! frames are run by `frames.rs`.
 
 use hybi::deflate::{Inflater, InvalidDeflate};
 use serde_json::Value;

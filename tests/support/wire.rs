@@ -1,4 +1,7 @@
 //! An encoder and a decoder of frames for tests, independent of the crate's own code, which is under test.
+//!
+//! A caller chooses the first byte of a frame, which holds FIN, the reserved bits and the opcode. The decoder
+//! accepts any first byte and leaves its judgement to the caller.
 
 /// A frame as it is on the wire.
 #[derive(Clone, PartialEq, Eq, Debug)]

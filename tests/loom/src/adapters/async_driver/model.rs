@@ -1,4 +1,7 @@
 //! The models: tasks that share a queue and a full pipe, with another thread that empties the pipe.
+//!
+//! Each model runs two or three threads. It ends only if every task that waits is woken, so a lost wakeup shows
+//! as a deadlock. Some models limit the number of preemptions, because all interleavings would take too long.
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
