@@ -191,7 +191,7 @@ fn an_end_of_the_stream_without_a_close_is_abnormal() {
 }
 
 #[test]
-fn a_reset() {
+fn a_reset_is_an_error_once_and_ends_the_connection() {
     timed(|| {
         let (address, thread) = serve(|stream| {
             let mut ws = Server::new().config(patient()).accept(stream).unwrap();
@@ -233,7 +233,7 @@ fn a_reset_while_closing_is_no_error() {
 }
 
 #[test]
-fn a_violation() {
+fn a_protocol_error_closes_the_connection() {
     timed(|| {
         for (bytes, expected) in [
             (frame(0x81, false, b"not masked"), ProtocolError::NotMasked),
@@ -271,7 +271,7 @@ fn a_violation() {
 }
 
 #[test]
-fn after_the_end() {
+fn calls_after_the_end_return_at_once() {
     timed(|| {
         let (mut server, mut client) = pair();
         client.close(CloseCode::NORMAL, "").unwrap();

@@ -72,7 +72,7 @@ fn origins_are_checked() {
 }
 
 #[test]
-fn the_application_decides() {
+fn the_application_can_accept_with_headers() {
     timed(|| {
         let server = Server::new().subprotocols(["chat"]).header("X-All", "1");
         let (address, thread) = serve(move |stream| {
@@ -91,7 +91,7 @@ fn the_application_decides() {
 }
 
 #[test]
-fn the_application_refuses() {
+fn the_application_can_refuse() {
     timed(|| {
         let body = "who are you? ".repeat(5000);
         let refusal = Refusal {
@@ -187,7 +187,7 @@ fn an_error_is_send_and_debug_for_any_stream() {
 }
 
 #[test]
-fn plain_http_on_the_same_port() {
+fn plain_http_is_served_on_the_same_port() {
     timed(|| {
         for refuse in [true, false] {
             let (address, thread) = serve(move |stream| match Server::new().accept(stream) {

@@ -205,7 +205,7 @@ fn s5_5_1_a_close_is_answered_behind_a_begun_frame_after_a_half_close() {
 }
 
 #[test]
-fn a_violation() {
+fn a_protocol_error_ends_both_halves() {
     timed(|| {
         let (address, thread) = serve(|stream| {
             let (mut reader, writer) = Server::new().accept(stream).unwrap().split().unwrap();
@@ -227,7 +227,7 @@ fn a_violation() {
 
 /// The reader ends after any last bytes of the peer.
 #[test]
-fn a_peer_that_is_gone() {
+fn a_reader_ends_after_its_peer_is_gone() {
     timed(|| {
         let (address, thread) = serve(|stream| {
             let ws = Server::new().config(patient()).accept(stream).unwrap();

@@ -128,7 +128,7 @@ fn a_message_over_the_limit_is_refused() {
 }
 
 #[test]
-fn pings() {
+fn pings_are_answered() {
     timed(|| {
         let (mut server, mut client) = pair();
         assert_eq!(client.round_trip(), None);
