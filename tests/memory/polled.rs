@@ -84,6 +84,9 @@ pub fn memory() {
     std::thread::spawn(a_thread_keeps_buffers_up_to_a_limit).join().unwrap();
 }
 
+/// All that has arrived on streams that live as long as the program.
+static ARRIVED: Mutex<Vec<&[u8]>> = Mutex::new(Vec::new());
+
 fn a_thread_keeps_buffers_up_to_a_limit() {
     const MIB: isize = 1 << 20;
     let wire = |len: usize, fragment: usize| {
