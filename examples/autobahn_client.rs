@@ -46,7 +46,7 @@ fn deflate(_: Client) -> Result<Client, &'static str> {
 }
 
 fn echo(ws: &mut WebSocket<TcpStream>) -> Result<(), WsError> {
-    while let Some((event, mut answer)) = ws.next()? {
+    while let Some((event, mut answer)) = ws.next_event()? {
         match event {
             Event::Text(text) => answer.send_text(text)?,
             Event::Binary(data) => answer.send_binary(data)?,

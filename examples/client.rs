@@ -160,7 +160,7 @@ fn deflate(_: Client) -> Result<Client, &'static str> {
 fn receive(mut reader: Reader, writer: &Writer, mut out: impl Write) -> io::Result<bool> {
     let mut clean = false;
     loop {
-        match reader.next() {
+        match reader.next_event() {
             Ok(Some(Event::Text(text))) => writeln!(out, "< {text}")?,
             Ok(Some(Event::Binary(data))) => {
                 writeln!(out, "< {} bytes: {}", data.len(), data.escape_ascii())?;

@@ -81,7 +81,7 @@ fn serve(server: &Server, stream: TcpStream) {
 }
 
 fn echo(ws: &mut hybi::adapters::net::WebSocket<TcpStream>) -> Result<(), Error> {
-    while let Some((event, mut answer)) = ws.next()? {
+    while let Some((event, mut answer)) = ws.next_event()? {
         match event {
             Event::Text(text) => answer.send_text(text)?,
             Event::Binary(data) => answer.send_binary(data)?,

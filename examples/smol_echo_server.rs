@@ -135,7 +135,7 @@ async fn serve(shared: Shared, stream: TcpStream) {
 }
 
 async fn echo(ws: &mut WebSocket<TcpStream>) -> Result<(), Error> {
-    while let Some((event, mut answer)) = ws.next().await? {
+    while let Some((event, mut answer)) = ws.next_event().await? {
         match event {
             Event::Text(text) => answer.send_text(text).await?,
             Event::Binary(data) => answer.send_binary(data).await?,

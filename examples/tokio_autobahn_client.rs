@@ -46,7 +46,7 @@ fn deflate(_: Client) -> Result<Client, &'static str> {
 }
 
 async fn echo(ws: &mut WebSocket) -> Result<(), WsError> {
-    while let Some((event, mut answer)) = ws.next().await? {
+    while let Some((event, mut answer)) = ws.next_event().await? {
         match event {
             Event::Text(text) => answer.send_text(text).await?,
             Event::Binary(data) => answer.send_binary(data).await?,

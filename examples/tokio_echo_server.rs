@@ -129,7 +129,7 @@ async fn echo(ws: &mut WebSocket) -> Result<(), Error> {
     loop {
         // Take the payload out of the event. An event that lives across an `await` is stored in the task, and makes
         // each task larger.
-        let (text, data, mut answer) = match ws.next().await? {
+        let (text, data, mut answer) = match ws.next_event().await? {
             Some((Event::Text(text), answer)) => (Some(text), &[][..], answer),
             Some((Event::Binary(data), answer)) => (None, data, answer),
             Some(_) => continue,

@@ -197,7 +197,7 @@ async fn visit(ws: &mut WebSocket, room: &Arc<Room>) -> VisitEnd {
             // Receive first, because a call that receives also writes. Bytes that are in the queue after it are those
             // that the client has not taken.
             biased;
-            event = ws.next() => match event?.map(|(event, _)| event) {
+            event = ws.next_event() => match event?.map(|(event, _)| event) {
                 Some(Event::Text(text)) => guest.say(text),
                 Some(Event::Binary(_)) => return Ok(Some((CloseCode::UNSUPPORTED_DATA, "text only"))),
                 Some(Event::CloseReceived { .. }) | None => return Ok(None),

@@ -14,7 +14,7 @@ use crate::{Outcome, ProtocolError, SendError};
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Error {
-    /// Reading from the stream or writing to it failed. The connection is lost, but `next` still returns the input that
+    /// Reading from the stream or writing to it failed. The connection is lost, but `next_event` still returns the input that
     /// had arrived.
     ///
     /// Two kinds are no failures, and the call can be made again:
@@ -23,7 +23,7 @@ pub enum Error {
     ///   ready. `interest` returns the conditions to wait for.
     /// - [`io::ErrorKind::TimedOut`]: a call with a timeout had no result in time.
     Io(io::Error),
-    /// The peer broke the protocol, and a Close was sent to it. Further calls of `next` lead to the end of the
+    /// The peer broke the protocol, and a Close was sent to it. Further calls of `next_event` lead to the end of the
     /// connection.
     Protocol(ProtocolError),
     /// The call was refused. No part of its message was sent, and nothing else has changed.

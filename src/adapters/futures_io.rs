@@ -17,7 +17,7 @@
 //! let server = smol::spawn(async move {
 //!     let (stream, _) = listener.accept().await.unwrap();
 //!     let mut ws = ws::accept(stream).await.unwrap();
-//!     while let Some((event, mut answer)) = ws.next().await.unwrap() {
+//!     while let Some((event, mut answer)) = ws.next_event().await.unwrap() {
 //!         if let Event::Text(text) = event {
 //!             answer.send_text(text).await.unwrap();      // `text` is still borrowed from the read buffer
 //!         }
@@ -38,7 +38,7 @@
 //! # fn main() {}
 //! ```
 //!
-//! [`Server`] and [`Client`] hold the settings of the two ends, and [`WebSocket::next`](async_driver::WebSocket::next)
+//! [`Server`] and [`Client`] hold the settings of the two ends, and [`WebSocket::next_event`](async_driver::WebSocket::next_event)
 //! is the run loop. The module [`async_driver`] describes which frames are batched, the effect of dropped futures, and
 //! the use of memory.
 //!

@@ -12,7 +12,7 @@
 //!     let (stream, _) = listener.accept().await.unwrap();
 //!     stream.set_nodelay(true).unwrap();                  // on any stream it is the caller's to set
 //!     let mut ws = ws::accept(stream).await.unwrap();
-//!     while let Some((event, mut answer)) = ws.next().await.unwrap() {
+//!     while let Some((event, mut answer)) = ws.next_event().await.unwrap() {
 //!         if let Event::Text(text) = event {
 //!             answer.send_text(text).await.unwrap();      // `text` is still borrowed from the read buffer
 //!         }
@@ -30,7 +30,7 @@
 //! # }
 //! ```
 //!
-//! [`Server`] and [`Client`] hold the settings of the two ends, and [`WebSocket::next`] is the run loop. The module
+//! [`Server`] and [`Client`] hold the settings of the two ends, and [`WebSocket::next_event`] is the run loop. The module
 //! [`async_driver`] describes which frames are batched, the effect of dropped futures, and the use of memory.
 //!
 //! Timers are those of tokio: a runtime without its time driver panics when a WebSocket waits for the first time.

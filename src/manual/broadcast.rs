@@ -84,7 +84,7 @@
 //!         tokio::select! {
 //!             // First, because a call that receives also writes.
 //!             biased;
-//!             event = ws.next() => match event {
+//!             event = ws.next_event() => match event {
 //!                 Ok(Some(_)) => {}
 //!                 Ok(None) | Err(_) => break,
 //!             },

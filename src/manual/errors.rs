@@ -45,7 +45,7 @@
 //! | `Send` | see above | |
 //! | `Ended` | the peer's, or the network's | messages may be missing; only after `error_on_abnormal_end` |
 //!
-//! `None` from `recv` or `next` is no error. Ask `outcome` whether the end was clean: see
+//! `None` from `recv` or `next_event` is no error. Ask `outcome` whether the end was clean: see
 //! [`closing`](super::closing).
 //!
 //! # Handshakes

@@ -75,8 +75,8 @@
 //!
 //! | there | here |
 //! | --- | --- |
-//! | `ws.next().await` of `StreamExt` | [`ws.recv().await`](crate::adapters::async_driver::WebSocket::recv), a `Result<Option<Message>>`; as a `Stream` for combinators |
-//! | | [`ws.next().await`](crate::adapters::async_driver::WebSocket::next), which is faster: the event borrows from the read buffer, and comes with a [`Responder`](crate::adapters::async_driver::Responder) to answer it. It hides the method of `StreamExt` |
+//! | `ws.next().await` of `StreamExt` | the same, or [`ws.recv().await`](crate::adapters::async_driver::WebSocket::recv), a `Result<Option<Message>>` |
+//! | | [`ws.next_event().await`](crate::adapters::async_driver::WebSocket::next_event), which is faster: the event borrows from the read buffer, and comes with a [`Responder`](crate::adapters::async_driver::Responder) to answer it |
 //! | `ws.send(message)` of `SinkExt` | [`ws.send(message)`](crate::adapters::async_driver::WebSocket::send); `send_text(&str)` and `send_binary(&[u8])` for borrowed messages |
 //! | `ws.feed(message)`, `ws.flush()` | the same. A call that receives also writes what was fed, before it waits |
 //! | `ws.split()` of `StreamExt` | the same, or [`ws.split()`](crate::adapters::async_driver::WebSocket::split), whose halves have more methods and wait for each other less |
@@ -85,7 +85,7 @@
 //! | `Message` there | here |
 //! | --- | --- |
 //! | `Text(Utf8Bytes)`, `Binary(Bytes)` | [`Message::Text`](crate::Message::Text), [`Message::Binary`](crate::Message::Binary), of the same kind of shared buffers; `"text".into()`, `vec.into()` |
-//! | `Ping(data)`, received | [`Event::Ping`](crate::Event::Ping) from `next`; `recv` skips it. The Pong is queued in either case |
+//! | `Ping(data)`, received | [`Event::Ping`](crate::Event::Ping) from `next_event`; `recv` skips it. The Pong is queued in either case |
 //! | `Ping(data)`, sent | [`ws.ping(data)`](crate::adapters::async_driver::WebSocket::ping); there are also pings by timer |
 //! | `Pong(data)` | [`Event::Pong`](crate::Event::Pong); [`round_trip()`](crate::adapters::async_driver::WebSocket::round_trip) returns the time from Ping to Pong |
 //! | `Pong(data)`, sent | [`ws.pong(data)`](crate::adapters::async_driver::WebSocket::pong) |
@@ -108,7 +108,7 @@
 //!
 //! /// The same, faster: the only copy is into the write queue, and all answers go out in one write.
 //! async fn borrowed(mut ws: WebSocket) -> Result<(), hybi::adapters::tokio::Error> {
-//!     while let Some((event, mut answer)) = ws.next().await? {
+//!     while let Some((event, mut answer)) = ws.next_event().await? {
 //!         match event {
 //!             Event::Text(text) => answer.send_text(text).await?,
 //!             Event::Binary(data) => answer.send_binary(data).await?,
@@ -163,7 +163,7 @@
 //!
 //! | `Error` there | here |
 //! | --- | --- |
-//! | `ConnectionClosed` | no error: `recv` and `next` give `None`, [`outcome()`](crate::adapters::async_driver::WebSocket::outcome) tells how it ended |
+//! | `ConnectionClosed` | no error: `recv` and `next_event` give `None`, [`outcome()`](crate::adapters::async_driver::WebSocket::outcome) tells how it ended |
 //! | `AlreadyClosed`, `Protocol(SendAfterClosing)` | [`Error::Send`](crate::adapters::tokio::Error::Send) with [`SendError::Closed`](crate::SendError::Closed) |
 //! | `Protocol(ResetWithoutClosingHandshake)` | no error either: [`Outcome::Abnormal`](crate::Outcome::Abnormal), which also tells whether a message was cut |
 //! | `Protocol`, `Capacity`, `Utf8`, `AttackAttempt` | [`Error::Protocol`](crate::adapters::tokio::Error::Protocol) with a [`ProtocolError`](crate::ProtocolError) that names the rule; the peer has been told by the right close code |
@@ -217,7 +217,7 @@
 //!   With two halves, the receiving half sees to this.
 //! * **A call that receives reads on** and hands out messages one by one. Answers that are fed or given to a
 //!   [`Responder`](crate::adapters::async_driver::Responder) go out together, in one write, before the call waits. A
-//!   loop with `send` writes for each message. If messages come in bunches, `feed` or `next` saves most of the time.
+//!   loop with `send` writes for each message. If messages come in bunches, `feed` or `next_event` saves most of the time.
 //! * **Futures may be dropped** wherever they wait, in a `select!` or under a timeout.
 //!   [`async_driver`](crate::adapters::async_driver) says what remains of a send.
 //! * **There are timers**: after 30 seconds of silence a Ping, after 30 more the end; ten seconds for a handshake,

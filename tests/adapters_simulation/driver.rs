@@ -360,7 +360,7 @@ pub async fn receive(
     let message = match (input, reading) {
         (In::Whole(ws), Reading::Next) => return next(task, ws, patience, hear).await,
         (In::Half(half), Reading::Next) => {
-            let next = task.call(kind, patience, half.next()).await;
+            let next = task.call(kind, patience, half.next_event()).await;
             return got(next, |event| drop(hear(&event)));
         }
         (In::Whole(ws), Reading::Recv) => task.call(kind, patience, ws.recv()).await,
@@ -401,7 +401,7 @@ fn got<T>(received: Option<Result<Option<T>, Error>>, hear: impl FnOnce(T)) -> G
 
 /// Receives the next event of a whole WebSocket, and may answer through its responder.
 async fn next(task: &Task, ws: &mut Ws, patience: Patience, hear: Hear<'_>) -> Got {
-    let (event, mut responder) = match task.call(CallKind::Receive, patience, ws.next()).await {
+    let (event, mut responder) = match task.call(CallKind::Receive, patience, ws.next_event()).await {
         None => return Got::Nothing,
         Some(Ok(None)) => return Got::Ended,
         Some(Err(error)) => return Got::Failed(error),

@@ -132,7 +132,7 @@ fn talk(mut ws: Ws, client: bool, sends: &[Record], awaits: &[Record]) -> Result
         ws.send(sends.next().ok_or("nothing to send")?.message()?)?;
     }
     let mut outcome = None;
-    while let Some((event, mut answer)) = ws.next()? {
+    while let Some((event, mut answer)) = ws.next_event()? {
         let (text, data) = match event {
             Event::Text(text) => (true, text.as_bytes()),
             Event::Binary(data) => (false, data),

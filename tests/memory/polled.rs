@@ -118,7 +118,7 @@ fn a_thread_keeps_buffers_up_to_a_limit() {
             let arrived = wire(size, fragment);
             before += arrived.len() as isize;
             ws.stream_mut().arrived = arrived;
-            let (event, _) = ws.next().await.unwrap().unwrap();
+            let (event, _) = ws.next_event().await.unwrap().unwrap();
             assert!(matches!(event, Event::Binary(data) if data.len() == size));
             waits(ws.recv());
             let held = live() - before;
@@ -216,7 +216,7 @@ async fn memory_for_the_rest_of_a_message_is_kept_for_a_second() {
 /// The size of a task's future adds to the memory of the WebSocket as long as the task lives.
 async fn a_task_is_small() {
     async fn echo(ws: &mut WebSocket<Stream>) -> Result<(), hybi::adapters::tokio::Error> {
-        while let Some((event, mut answer)) = ws.next().await? {
+        while let Some((event, mut answer)) = ws.next_event().await? {
             if let Event::Text(text) = event {
                 answer.send_text(text).await?;
             }
@@ -227,7 +227,7 @@ async fn a_task_is_small() {
     let server = Server::new();
     let accepting = size_of_val(&server.accept(Stream { arrived: SHORT }));
     let mut ws = echoed(&server, SHORT).await;
-    let next = size_of_val(&ws.next());
+    let next = size_of_val(&ws.next_event());
     let recv = size_of_val(&ws.recv());
     let send = size_of_val(&ws.responder().send_text("Hello"));
     let loops = size_of_val(&echo(&mut ws));
@@ -248,7 +248,7 @@ fn waits<T>(future: impl Future<Output = T>) {
 async fn echoed(server: &Server, request: &'static [u8]) -> WebSocket<Stream> {
     let mut ws = server.accept(Stream { arrived: request }).await.unwrap();
     ws.stream_mut().arrived = HELLO;
-    let (event, mut answer) = ws.next().await.unwrap().unwrap();
+    let (event, mut answer) = ws.next_event().await.unwrap().unwrap();
     let Event::Text(text) = event else { panic!("{event:?}") };
     answer.send_text(text).await.unwrap();
     waits(ws.recv());

@@ -70,7 +70,7 @@ pub fn pair() -> (Ws, Ws) {
 
 /// Sends messages back until the connection has ended.
 pub fn echo(ws: &mut Ws) {
-    while let Some((event, mut answer)) = ws.next().unwrap() {
+    while let Some((event, mut answer)) = ws.next_event().unwrap() {
         match event {
             Event::Text(text) => answer.send_text(text).unwrap(),
             Event::Binary(data) => answer.send_binary(data).unwrap(),

@@ -209,7 +209,7 @@ fn s7692_6_compressed_messages_are_echoed() {
                     Message::Text(text) => client.send_text(text).unwrap(),
                     Message::Binary(data) => client.send_binary(data).unwrap(),
                 }
-                match client.next().unwrap().unwrap().0 {
+                match client.next_event().unwrap().unwrap().0 {
                     Event::Text(text) => assert!(message == Message::from(text.to_owned())),
                     Event::Binary(data) => assert!(message == Message::from(data.to_vec())),
                     other => panic!("{other:?}"),
@@ -245,7 +245,7 @@ fn s7692_6_halves_exchange_compressed_messages() {
         });
         for message in messages() {
             assert!(reader.recv().unwrap().as_ref() == Some(&message));
-            match reader.next().unwrap().unwrap() {
+            match reader.next_event().unwrap().unwrap() {
                 Event::Text(text) => assert!(message == Message::from(text.to_owned())),
                 Event::Binary(data) => assert!(message == Message::from(data.to_vec())),
                 other => panic!("{other:?}"),
@@ -268,7 +268,7 @@ fn s7692_6_1_compressed_fragments_arrive_in_chunks() {
         client.send_text("go").unwrap();
         let text = text(300_000);
         {
-            let (_, mut answer) = server.next().unwrap().unwrap();
+            let (_, mut answer) = server.next_event().unwrap().unwrap();
             let pieces = text.as_bytes().chunks(70_001);
             let last = pieces.len() - 1;
             for (n, piece) in pieces.enumerate() {
@@ -280,7 +280,7 @@ fn s7692_6_1_compressed_fragments_arrive_in_chunks() {
         assert!(server.connection().sent().bytes < 200_000);
         let mut got = Vec::new();
         loop {
-            match client.next().unwrap().unwrap().0 {
+            match client.next_event().unwrap().unwrap().0 {
                 Event::Ping(payload) => assert_eq!(*payload, *b"between"),
                 Event::Chunk { kind: MessageKind::Text, data, fin, .. } => {
                     got.extend_from_slice(data);
@@ -338,7 +338,7 @@ fn s7692_6_a_blocked_send_stays_uncompressed() {
             let mut ws = server().config(patient().high_water(1)).accept(stream).unwrap();
             let text = text(10_000);
             {
-                let (_, mut answer) = ws.next().unwrap().unwrap();
+                let (_, mut answer) = ws.next_event().unwrap().unwrap();
                 for _ in 0..3 {
                     answer.send_text(&text).unwrap();
                     answer.uncompressed().send_text(&text).unwrap();
@@ -353,7 +353,7 @@ fn s7692_6_a_blocked_send_stays_uncompressed() {
                 writer.send(text.clone()).unwrap();
                 writer.send_uncompressed(text.clone()).unwrap();
             }
-            while reader.next().unwrap().is_some() {}
+            while reader.next_event().unwrap().is_some() {}
         });
         let mut raw = raw_client(address);
         raw.send(0x82, b"go");
@@ -422,7 +422,7 @@ fn a_broadcast_reaches_connections_with_and_without_compression() {
         let prepared = Prepared::new(text(1000));
         let mut halves = Vec::new();
         for mut ws in room {
-            ws.next().unwrap().unwrap().1.send_prepared(&prepared).unwrap();
+            ws.next_event().unwrap().unwrap().1.send_prepared(&prepared).unwrap();
             let (reader, writer) = ws.split().unwrap();
             writer.send_prepared(&prepared).unwrap();
             halves.push((reader, writer));
@@ -463,15 +463,15 @@ fn refused(config: Config, first: u8, payload: &[u8]) -> Vec<(ProtocolError, u16
     let (clone, server) = (config.clone(), server());
     let whole = serve(move |stream| {
         let mut ws = server.config(config).accept(stream).unwrap();
-        let error = of(ws.next().unwrap_err());
+        let error = of(ws.next_event().unwrap_err());
         ws.wait_closed().unwrap();
         error
     });
     let server = self::server().config(clone);
     let half = serve(move |stream| {
         let (mut reader, _writer) = server.accept(stream).unwrap().split().unwrap();
-        let error = of(reader.next().unwrap_err());
-        while reader.next().unwrap().is_some() {}
+        let error = of(reader.next_event().unwrap_err());
+        while reader.next_event().unwrap().is_some() {}
         error
     });
     [whole, half].map(|(address, thread)| run(thread, address)).into()
@@ -617,7 +617,7 @@ fn a_waiting_reader_releases_the_windows() {
         let reader = thread::spawn(move || {
             assert_eq!(reader.recv().unwrap(), Some("begin".into()));
             reading.send(()).unwrap();
-            while reader.next().unwrap().is_some() {}
+            while reader.next_event().unwrap().is_some() {}
         });
         raw.send(0x81, b"begin");
         begun.recv().unwrap();

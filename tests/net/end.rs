@@ -19,7 +19,7 @@ const CLEAN: Outcome = Outcome::Clean { code: CloseCode::NORMAL };
 /// Receives to the end. Returns the code and reason of the peer's Close, and the outcome.
 fn closing(ws: &mut Ws) -> (Option<CloseCode>, String, Outcome) {
     let (mut code, mut reason, mut outcome) = (None, String::new(), None);
-    while let Some((event, mut answer)) = ws.next().unwrap() {
+    while let Some((event, mut answer)) = ws.next_event().unwrap() {
         match event {
             Event::CloseReceived { code: seen, reason: said } => {
                 (code, reason) = (seen, said.to_string());
@@ -30,7 +30,7 @@ fn closing(ws: &mut Ws) -> (Option<CloseCode>, String, Outcome) {
         }
     }
     assert_eq!(ws.ready_state(), ReadyState::Closed);
-    assert!(ws.next().unwrap().is_none());
+    assert!(ws.next_event().unwrap().is_none());
     assert_eq!(ws.wait_closed().unwrap(), outcome.unwrap());
     (code, reason, outcome.unwrap())
 }
@@ -245,18 +245,18 @@ fn a_protocol_error_closes_the_connection() {
         ] {
             let (address, thread) = serve(move |stream| {
                 let mut ws = Server::new().accept(stream).unwrap();
-                assert!(matches!(ws.next().unwrap(), Some((Event::Text("before"), _))));
-                match ws.next() {
+                assert!(matches!(ws.next_event().unwrap(), Some((Event::Text("before"), _))));
+                match ws.next_event() {
                     Err(Error::Protocol(error)) => assert_eq!(error, expected),
                     other => panic!("{other:?}"),
                 }
                 assert_eq!(ws.ready_state(), ReadyState::Closing);
                 assert!(matches!(ws.send_text("late"), Err(Error::Send(SendError::Closed))));
-                match ws.next().unwrap() {
+                match ws.next_event().unwrap() {
                     Some((Event::Closed(outcome), _)) => assert_eq!(outcome, Outcome::Failed(expected)),
                     other => panic!("{other:?}"),
                 }
-                assert!(ws.next().unwrap().is_none());
+                assert!(ws.next_event().unwrap().is_none());
             });
             let mut raw = Raw::client(address);
             let behind = frame(0x81, true, b"behind");
@@ -282,22 +282,22 @@ fn calls_after_the_end_return_at_once() {
         client.wait_closed().unwrap();
         // No further call waits or loops.
         let mut server = server.join().unwrap();
-        assert!(server.next().unwrap().is_none());
+        assert!(server.next_event().unwrap().is_none());
         assert_eq!(server.recv().unwrap(), None);
         server.flush().unwrap();
         assert_eq!(server.connection().poll_transport(), Some(TransportAction::Close));
         let (mut reader, writer) = server.split().unwrap();
         assert_eq!(reader.outcome(), Some(CLEAN));
-        assert!(reader.next().unwrap().is_none());
+        assert!(reader.next_event().unwrap().is_none());
         assert!(matches!(writer.send_text("late"), Err(Error::Send(SendError::Closed))));
 
         let (stream, connection, inbox) = client.into_parts();
         assert_eq!(inbox.remaining(), 0);
         let mut client = Ws::from_parts(stream, |stream| Some(stream), connection, Inbox::empty());
-        assert!(client.next().unwrap().is_none());
+        assert!(client.next_event().unwrap().is_none());
         assert!(matches!(client.wait_closed(), Err(Error::Send(SendError::Closed))));
         let (mut reader, _writer) = client.split().unwrap();
-        assert!(reader.next().unwrap().is_none());
+        assert!(reader.next_event().unwrap().is_none());
         assert!(matches!(reader.wait_closed(), Err(Error::Send(SendError::Closed))));
     });
 }
@@ -410,14 +410,14 @@ fn a_peer_that_half_closed_and_does_not_read_is_given_up_in_time() {
                 let (mut reader, _writer) = ws.split().unwrap();
                 while let (None, Some(wait)) = (reader.outcome(), wait) {
                     let before = stream.now();
-                    let _ = reader.next_timeout(wait);
+                    let _ = reader.next_event_timeout(wait);
                     assert!(stream.now() - before < wait + ms(25));
                 }
                 reader.wait_closed().unwrap()
             } else {
                 while let (None, Some(wait)) = (ws.outcome(), wait) {
                     let before = stream.now();
-                    let _ = ws.next_timeout(wait);
+                    let _ = ws.next_event_timeout(wait);
                     assert!(stream.now() - before < wait + ms(25));
                 }
                 ws.wait_closed().unwrap()

@@ -50,7 +50,7 @@ fn s7_1_1_a_peer_that_says_nothing_is_reported_when_the_pong_is_overdue() {
     for (config, died) in [(quick(), ms(1200)), (Config::new(), 60 * SECOND)] {
         let stream = silent();
         let mut ws = stream.server(config.clone());
-        assert!(matches!(ws.next().unwrap(), Some((Event::Closed(DEAD), _))));
+        assert!(matches!(ws.next_event().unwrap(), Some((Event::Closed(DEAD), _))));
         near(stream.now(), died);
         // The Close was written in its only attempt.
         let last = stream.peer(|peer| {
@@ -156,7 +156,7 @@ fn a_live_peer_that_stalls_is_kept_while_we_only_send() {
     push(&stream, &mut ws).unwrap();
     // Pings were sent. Their Pongs are received now.
     let mut pongs = 0;
-    while let Ok(Some((event, _))) = ws.next_timeout(ms(1)) {
+    while let Ok(Some((event, _))) = ws.next_event_timeout(ms(1)) {
         pongs += usize::from(matches!(event, Event::Pong(_)));
     }
     assert!(pongs >= 3, "{pongs}");
@@ -232,7 +232,7 @@ fn s5_5_3_an_unread_pong_is_processed_before_a_peer_is_given_up() {
     ws.send_text("busy").unwrap();
     stream.pass(60 * SECOND);
     ws.send_text("busy").unwrap();
-    assert!(matches!(ws.next().unwrap(), Some((Event::Pong(_), _))));
+    assert!(matches!(ws.next_event().unwrap(), Some((Event::Pong(_), _))));
     assert_eq!(ws.round_trip().map(|time| time >= 60 * SECOND), Some(true));
 }
 
@@ -278,7 +278,7 @@ fn pings_go_out_while_writes_make_progress() {
         stream.pass(ms(10));
     }
     let pongs = std::iter::from_fn(|| {
-        ws.next_timeout(ms(1)).ok().flatten().map(|(event, _)| matches!(event, Event::Pong(_)))
+        ws.next_event_timeout(ms(1)).ok().flatten().map(|(event, _)| matches!(event, Event::Pong(_)))
     });
     assert!(pongs.filter(|pong| *pong).count() > 6);
     assert!(ws.round_trip().is_some());
@@ -479,8 +479,8 @@ fn no_call_that_sends_waits_for_input_that_it_cannot_read() {
     let (mut reader, writer) = ws.split().unwrap();
     let waits = interest(writer.send_binary(&[7; 1000]));
     assert!(waits.writable && !waits.readable, "{waits:?}");
-    assert!(matches!(reader.next().unwrap(), Some(Event::Ping(_))));
-    let waits = interest(reader.next().map(drop));
+    assert!(matches!(reader.next_event().unwrap(), Some(Event::Ping(_))));
+    let waits = interest(reader.next_event().map(drop));
     assert!(waits.writable && !waits.readable, "{waits:?}");
 }
 

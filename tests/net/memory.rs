@@ -160,10 +160,10 @@ fn upgraded(stream: Memory, config: Config) -> WebSocket<Memory> {
 fn play(ws: &mut WebSocket<Memory>) -> (Outcome, Vec<ErrorKind>) {
     let mut errors = Vec::new();
     loop {
-        match ws.next() {
+        match ws.next_event() {
             Ok(Some((Event::Text(text), mut answer))) => answer.send_text(text).unwrap(),
             Ok(Some((Event::Closed(outcome), _))) => {
-                assert!(ws.next().unwrap().is_none());
+                assert!(ws.next_event().unwrap().is_none());
                 return (outcome, errors);
             }
             Ok(Some(_)) => {}
@@ -310,7 +310,7 @@ fn a_stream_that_would_block_loses_nothing() {
     let would_block =
         |error: Error| matches!(error, Error::Io(error) if error.kind() == ErrorKind::WouldBlock);
     let mut ws = upgraded(stream.clone(), Config::new());
-    assert!(would_block(ws.next().unwrap_err()));
+    assert!(would_block(ws.next_event().unwrap_err()));
 
     // First the write fails, then only the flush.
     for later in [1, 2] {
@@ -321,7 +321,7 @@ fn a_stream_that_would_block_loses_nothing() {
         assert!(would_block(ws.send_text("x").unwrap_err()));
         assert_eq!(stream.output(), b"");
         stream.clone().with(|script| script.input.extend(frame(0x81, true, b"y")));
-        assert!(matches!(ws.next().unwrap(), Some((Event::Text("y"), _))));
+        assert!(matches!(ws.next_event().unwrap(), Some((Event::Text("y"), _))));
         assert_eq!(stream.output(), frame(0x81, false, b"x"));
     }
 
@@ -334,7 +334,7 @@ fn a_stream_that_would_block_loses_nothing() {
         script.fault = Some((script.calls + 1, Fault::Error(ErrorKind::WouldBlock)));
         script.input.extend(frame(0x81, true, b"y"));
     });
-    assert!(matches!(ws.next().unwrap(), Some((Event::Text("y"), _))));
+    assert!(matches!(ws.next_event().unwrap(), Some((Event::Text("y"), _))));
 }
 
 /// Without a socket a call cannot wait for a timer. Timers are handled when a call returns.
@@ -345,7 +345,7 @@ fn timers_are_handled_without_a_socket() {
         Config::new().ping_interval(Some(ms(0))).pong_timeout(Some(ms(0))).close_timeout(Some(ms(0)));
     let mut ws = upgraded(stream.clone(), config);
     let outcome = loop {
-        match ws.next() {
+        match ws.next_event() {
             Ok(Some((Event::Closed(outcome), _))) => break outcome,
             Ok(Some(_)) => {}
             Err(Error::Io(error)) => {

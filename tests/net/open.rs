@@ -551,8 +551,8 @@ fn a_server_survives_clients_that_leave_at_any_byte() {
                 let (stream, _) = listener.accept().unwrap();
                 if let Ok(mut ws) = Server::new().accept(stream) {
                     opened += 1;
-                    while let Ok(Some(_)) | Err(_) = ws.next() {}
-                    assert!(ws.next().unwrap().is_none());
+                    while let Ok(Some(_)) | Err(_) = ws.next_event() {}
+                    assert!(ws.next_event().unwrap().is_none());
                 }
             }
             // The next client is served.

@@ -34,12 +34,12 @@ fn pings_continue_after_the_parts_are_joined() {
     let stream = lively();
     let mut ws = stream.server(Config::new().ping_interval(Some(ms(300))));
     for _ in 0..10 {
-        assert!(matches!(ws.next().unwrap(), Some((Event::Pong(_), _))));
+        assert!(matches!(ws.next_event().unwrap(), Some((Event::Pong(_), _))));
     }
     for _ in 0..10 {
         let before = stream.now();
         ws = again(ws);
-        assert!(matches!(ws.next().unwrap(), Some((Event::Pong(_), _))));
+        assert!(matches!(ws.next_event().unwrap(), Some((Event::Pong(_), _))));
         let waited = stream.now() - before;
         assert!(waited > ms(250) && waited < ms(350), "{waited:?}");
     }

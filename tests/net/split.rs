@@ -68,15 +68,15 @@ fn a_reader_alone_answers_pings_and_closes() {
     timed(|| {
         let (address, thread) = serve(|stream| {
             let (mut reader, writer) = Server::new().accept(stream).unwrap().split().unwrap();
-            assert!(matches!(reader.next().unwrap(), Some(Event::Ping(_))));
-            match reader.next().unwrap() {
+            assert!(matches!(reader.next_event().unwrap(), Some(Event::Ping(_))));
+            match reader.next_event().unwrap() {
                 Some(Event::CloseReceived { code, .. }) => assert_eq!(code, Some(CloseCode::NORMAL)),
                 other => panic!("{other:?}"),
             }
             assert!(matches!(writer.send_text("late"), Err(Error::Send(SendError::Closed))));
             assert!(matches!(writer.close(None, ""), Err(Error::Send(SendError::Closed))));
-            assert!(matches!(reader.next().unwrap(), Some(Event::Closed(CLEAN))));
-            assert!(reader.next().unwrap().is_none());
+            assert!(matches!(reader.next_event().unwrap(), Some(Event::Closed(CLEAN))));
+            assert!(reader.next_event().unwrap().is_none());
             reader.outcome()
         });
         let mut raw = Raw::client(address);
@@ -97,11 +97,11 @@ fn the_round_trip_is_measured_across_halves() {
         let server = thread::spawn(move || server.wait_closed().unwrap());
         let (mut reader, writer) = client.split().unwrap();
         writer.ping(b"x").unwrap();
-        assert!(matches!(reader.next().unwrap(), Some(Event::Pong(_))));
+        assert!(matches!(reader.next_event().unwrap(), Some(Event::Pong(_))));
         // The round trip is measured before the event is delivered.
         assert!(writer.round_trip().unwrap() < ms(5000));
         writer.close(None, "").unwrap();
-        while reader.next().unwrap().is_some() {}
+        while reader.next_event().unwrap().is_some() {}
         server.join().unwrap();
     });
 }
@@ -140,10 +140,10 @@ fn a_peer_can_write_first_and_read_later() {
         let (address, thread) = serve(|stream| {
             let (mut reader, writer) = Server::new().accept(stream).unwrap().split().unwrap();
             let writer = thread::spawn(move || writer.send_binary(&[2; LEN]).unwrap());
-            assert!(matches!(reader.next().unwrap(), Some(Event::Ping(_))));
+            assert!(matches!(reader.next_event().unwrap(), Some(Event::Ping(_))));
             assert_eq!(reader.recv().unwrap().unwrap().as_bytes().len(), LEN);
             writer.join().unwrap();
-            while reader.next().unwrap().is_some() {}
+            while reader.next_event().unwrap().is_some() {}
             reader.outcome()
         });
         let mut raw = Raw::client(address);
@@ -169,7 +169,7 @@ fn the_end_of_the_stream_unblocks_a_writer() {
             let config = patient().close_timeout(None);
             let (mut reader, writer) = Server::new().config(config).accept(stream).unwrap().split().unwrap();
             let writer = thread::spawn(move || writer.send_binary(&vec![2; 64 << 20]));
-            while reader.next().unwrap().is_some() {}
+            while reader.next_event().unwrap().is_some() {}
             assert!(writer.join().unwrap().is_err());
             reader.outcome().unwrap()
         });
@@ -188,7 +188,7 @@ fn s5_5_1_a_close_is_answered_behind_a_begun_frame_after_a_half_close() {
             let (mut reader, writer) =
                 Server::new().config(patient()).accept(stream).unwrap().split().unwrap();
             let writer = thread::spawn(move || writer.send_binary(&vec![2; 16 << 20]));
-            while reader.next().unwrap().is_some() {}
+            while reader.next_event().unwrap().is_some() {}
             writer.join().unwrap().unwrap();
             reader.outcome().unwrap()
         });
@@ -209,10 +209,10 @@ fn a_protocol_error_ends_both_halves() {
     timed(|| {
         let (address, thread) = serve(|stream| {
             let (mut reader, writer) = Server::new().accept(stream).unwrap().split().unwrap();
-            let error = reader.next().unwrap_err();
+            let error = reader.next_event().unwrap_err();
             assert!(matches!(error, Error::Protocol(ProtocolError::NotMasked)), "{error}");
             assert!(matches!(writer.send_text("late"), Err(Error::Send(SendError::Closed))));
-            assert!(matches!(reader.next().unwrap(), Some(Event::Closed(_))));
+            assert!(matches!(reader.next_event().unwrap(), Some(Event::Closed(_))));
             reader.outcome().unwrap()
         });
         let mut raw = Raw::client(address);
@@ -235,7 +235,7 @@ fn a_reader_ends_after_its_peer_is_gone() {
             writer.send_text("never read").unwrap();
             let mut errors = 0;
             loop {
-                match reader.next() {
+                match reader.next_event() {
                     Ok(Some(_)) => {}
                     Ok(None) => break,
                     Err(_) => errors += 1,
@@ -274,7 +274,7 @@ fn a_reader_runs_a_timer_that_the_writer_starts() {
                     }
                 });
                 waits.send(()).unwrap();
-                while reader.next().unwrap().is_some() {}
+                while reader.next_event().unwrap().is_some() {}
                 writer.join().unwrap();
                 reader.outcome().unwrap()
             });
@@ -294,7 +294,7 @@ fn data_keeps_a_connection_from_being_idle() {
             let config = patient().idle_timeout(Some(ms(200)));
             let (mut reader, _writer) = Server::new().config(config).accept(stream).unwrap().split().unwrap();
             let mut texts = 0;
-            while let Some(event) = reader.next().unwrap() {
+            while let Some(event) = reader.next_event().unwrap() {
                 texts += usize::from(matches!(event, Event::Text(_)));
             }
             (texts, reader.outcome().unwrap())
@@ -334,7 +334,7 @@ fn closes_from_both_halves_end_in_time() {
                         }
                         let _ = writer.close(CloseCode::NORMAL, "");
                     });
-                    while reader.next().unwrap().is_some() {}
+                    while reader.next_event().unwrap().is_some() {}
                     writer.join().unwrap();
                     assert_eq!(reader.outcome(), Some(CLEAN));
                 })
@@ -359,11 +359,11 @@ fn half_closes_while_a_writer_is_blocked(
     let (address, thread) = serve(move |stream| {
         let (mut reader, writer) = Server::new().config(config).accept(stream).unwrap().split().unwrap();
         let writer = thread::spawn(move || writer.send_binary(&vec![2; LEN]));
-        while !matches!(reader.next(), Ok(Some(Event::Text(_)))) {}
+        while !matches!(reader.next_event(), Ok(Some(Event::Text(_)))) {}
         // The end of the stream is ready to be read. Each call with a timeout returns in time.
         for _ in 0..5 {
             let began = Instant::now();
-            let _ = reader.next_timeout(ms(20));
+            let _ = reader.next_event_timeout(ms(20));
             assert!(began.elapsed() < ms(5_000));
         }
         seen.send(()).unwrap();

@@ -266,7 +266,7 @@ fn s7_1_7_a_violation_over_tls_ends_with_close_notify() {
             assert_eq!((rest[0], &rest[2..4]), (0x88, &1002_u16.to_be_bytes()[..]));
             tls.shutdown().unwrap();
         });
-        assert!(matches!(ws.next(), Err(Error::Protocol(_))));
+        assert!(matches!(ws.next_event(), Err(Error::Protocol(_))));
         assert!(matches!(ws.wait_closed().unwrap(), Outcome::Failed(_)));
         drop(ws);
         peer.join().unwrap();
@@ -343,14 +343,14 @@ fn bytes_a_stream_keeps_are_offered_again_before_due_pings() {
             let (mut reader, writer) = ws.split().unwrap();
             for n in 0..30 {
                 writer.send_binary(&vec![n; 3000 + usize::from(n)]).unwrap();
-                while reader.next_timeout(ms(1)).is_ok() {}
+                while reader.next_event_timeout(ms(1)).is_ok() {}
             }
             writer.close(CloseCode::NORMAL, "").unwrap();
         } else {
             let mut ws = ws;
             for n in 0..30 {
                 ws.send_binary(&vec![n; 3000 + usize::from(n)]).unwrap();
-                while ws.next_timeout(ms(1)).is_ok() {}
+                while ws.next_event_timeout(ms(1)).is_ok() {}
             }
             ws.close(CloseCode::NORMAL, "").unwrap();
         }
@@ -589,7 +589,7 @@ fn a_serial_line_is_driven_by_ticks() {
     while echoed < 1000 {
         *ticks.borrow_mut() += 1;
         for ws in [&mut server, &mut client] {
-            match ws.next() {
+            match ws.next_event() {
                 Ok(Some((Event::Text(text), mut answer))) if text.len() == 1000 && echoed == 0 => {
                     answer.send_text(text).unwrap();
                     echoed = 1;
@@ -604,7 +604,7 @@ fn a_serial_line_is_driven_by_ticks() {
     while server.outcome().is_none() {
         *ticks.borrow_mut() += 100;
         down.borrow_mut().clear();
-        match server.next() {
+        match server.next_event() {
             Ok(Some((Event::Closed(outcome), _))) => assert_eq!(outcome, DEAD),
             Err(error) => {
                 let within = error.interest().unwrap().within.unwrap();
@@ -677,7 +677,7 @@ fn a_stream_that_reports_too_many_bytes_fails() {
             let mut ws = WebSocket::from_parts(stream, |_| None, connection, Inbox::empty());
             let mut lies = 0;
             while ws.outcome().is_none() {
-                match ws.next() {
+                match ws.next_event() {
                     Ok(Some((Event::Text(text), mut answer))) => answer.send_text(text).unwrap(),
                     Ok(_) => {}
                     Err(Error::Io(error)) => {

@@ -20,7 +20,7 @@ fn messages_are_echoed() {
         let mebibyte: String = "größer ".repeat((1 << 20) / 9);
         for text in ["", "a", "Hellö", &"x".repeat(125), &"x".repeat(126), &"x".repeat(65536), &mebibyte] {
             client.send_text(text).unwrap();
-            match client.next().unwrap() {
+            match client.next_event().unwrap() {
                 Some((Event::Text(got), _)) => assert!(got == text, "{} bytes", text.len()),
                 other => panic!("{other:?}"),
             }
@@ -42,7 +42,7 @@ fn fragments_and_prepared_messages_arrive() {
         let (mut server, mut client) = pair();
         client.send_text("go").unwrap();
         {
-            let (_, mut answer) = server.next().unwrap().unwrap();
+            let (_, mut answer) = server.next_event().unwrap().unwrap();
             answer.send_fragment(MessageKind::Text, "gr\u{f6}".as_bytes().split_at(3).0, false).unwrap();
             answer.ping(b"between").unwrap();
             answer.send_fragment(MessageKind::Text, "\u{f6}".as_bytes().split_at(1).1, false).unwrap();
@@ -57,7 +57,7 @@ fn fragments_and_prepared_messages_arrive() {
         let mut pings = 0;
         let mut messages = Vec::new();
         while messages.len() < 3 {
-            match client.next().unwrap().unwrap().0 {
+            match client.next_event().unwrap().unwrap().0 {
                 Event::Text(text) => messages.push(text.to_owned()),
                 Event::Binary(data) => messages.push(format!("{} bytes", data.len())),
                 Event::Ping(payload) => {
@@ -84,7 +84,7 @@ fn messages_are_delivered_in_chunks() {
         });
         let (mut total, mut largest) = (0, 0);
         loop {
-            match server.next().unwrap().unwrap().0 {
+            match server.next_event().unwrap().unwrap().0 {
                 Event::Chunk { kind: MessageKind::Binary, data, first, fin } => {
                     assert_eq!(first, total == 0);
                     assert!(data.iter().all(|&byte| byte == 5));
@@ -115,7 +115,7 @@ fn a_message_over_the_limit_is_refused() {
         });
         // The server discards the whole message without storing it. A reset would destroy its Close.
         client.send_binary(&vec![0; 20 << 20]).unwrap();
-        match client.next().unwrap() {
+        match client.next_event().unwrap() {
             Some((Event::CloseReceived { code, reason }, _)) => {
                 assert_eq!(code, Some(CloseCode::MESSAGE_TOO_BIG));
                 assert!(reason.contains("limit"));
@@ -133,7 +133,7 @@ fn pings_are_answered() {
         let (mut server, mut client) = pair();
         assert_eq!(client.round_trip(), None);
         let server = thread::spawn(move || {
-            match server.next().unwrap() {
+            match server.next_event().unwrap() {
                 Some((Event::Ping(payload), _)) => assert_eq!(*payload, *b"are you there?"),
                 other => panic!("{other:?}"),
             }
@@ -142,7 +142,7 @@ fn pings_are_answered() {
         let too_long = client.ping(&[0; 126]).unwrap_err();
         assert!(matches!(too_long, Error::Send(SendError::ControlTooLong)));
         client.ping(b"are you there?").unwrap();
-        match client.next().unwrap() {
+        match client.next_event().unwrap() {
             Some((Event::Pong(payload), _)) => assert_eq!(*payload, *b"are you there?"),
             other => panic!("{other:?}"),
         }
@@ -161,7 +161,7 @@ fn many_answers_can_be_sent_while_the_event_is_borrowed() {
             let config = Config::new().high_water(high_water);
             let (mut server, mut client) = pair_of(Server::new().config(config), &Client::new());
             let server = thread::spawn(move || {
-                while let Some((event, mut answer)) = server.next().unwrap() {
+                while let Some((event, mut answer)) = server.next_event().unwrap() {
                     match event {
                         Event::Text(text) => {
                             for i in 0..2000 {
@@ -185,7 +185,7 @@ fn many_answers_can_be_sent_while_the_event_is_borrowed() {
             for i in 0..20 {
                 assert_eq!(client.recv().unwrap().unwrap().as_bytes(), vec![i; 100_000]);
             }
-            match client.next().unwrap() {
+            match client.next_event().unwrap() {
                 Some((Event::CloseReceived { reason, .. }, _)) => assert_eq!(reason, "that is all"),
                 other => panic!("{other:?}"),
             }
@@ -205,14 +205,14 @@ fn recv_skips_control_frames() {
         server.close(CloseCode::NORMAL, "").unwrap();
         let server = thread::spawn(move || {
             // Both Pings are answered.
-            assert!(matches!(server.next().unwrap(), Some((Event::Pong(_), _))));
-            assert!(matches!(server.next().unwrap(), Some((Event::Pong(_), _))));
+            assert!(matches!(server.next_event().unwrap(), Some((Event::Pong(_), _))));
+            assert!(matches!(server.next_event().unwrap(), Some((Event::Pong(_), _))));
             assert!(server.wait_closed().unwrap().is_clean());
         });
         assert_eq!(client.recv().unwrap(), Some("a".into()));
         assert_eq!(client.recv().unwrap(), None);
         assert_eq!(client.recv().unwrap(), None);
-        assert!(client.next().unwrap().is_none());
+        assert!(client.next_event().unwrap().is_none());
         server.join().unwrap();
     });
 }

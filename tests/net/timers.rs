@@ -149,7 +149,7 @@ fn a_pong_that_arrived_in_time_counts_if_it_is_read_late() {
             wait.recv().unwrap();
             // Writing reads the clock too.
             ws.send_text("busy").unwrap();
-            assert!(matches!(ws.next().unwrap(), Some((Event::Pong(_), _))));
+            assert!(matches!(ws.next_event().unwrap(), Some((Event::Pong(_), _))));
             ws.wait_closed().unwrap()
         });
         let mut raw = Raw::client(address);
@@ -173,7 +173,7 @@ fn the_close_timeout_starts_with_the_close() {
             let config = patient().close_timeout(Some(ms(400)));
             let mut ws = Server::new().config(config).accept(stream).unwrap();
             let started = Instant::now();
-            let (_, mut answer) = ws.next().unwrap().unwrap();
+            let (_, mut answer) = ws.next_event().unwrap().unwrap();
             // No thread ever sends on this channel, so the wait ends by its timeout.
             let (_never, wait) = channel::<()>();
             assert!(wait.recv_timeout(ms(500)).is_err());
@@ -237,7 +237,7 @@ fn a_read_ends_at_its_timeout() {
         late(client.recv_timeout(ms(0)));
         late(client.recv_timeout(ms(30)));
         assert!(started.elapsed() >= ms(30));
-        assert!(client.next_timeout(ms(1)).is_err());
+        assert!(client.next_event_timeout(ms(1)).is_err());
         server.send_text("a").unwrap();
         assert_eq!(client.recv_timeout(std::time::Duration::MAX).unwrap(), Some("a".into()));
         // Input that has arrived is returned even with a timeout of zero.
@@ -253,7 +253,7 @@ fn a_read_ends_at_its_timeout() {
         // The same with a reader.
         let (mut reader, writer) = client.split().unwrap();
         late(reader.recv_timeout(ms(0)));
-        late(reader.next_timeout(ms(20)).map(drop));
+        late(reader.next_event_timeout(ms(20)).map(drop));
         server.send_text("c").unwrap();
         assert_eq!(reader.recv_timeout(ms(20_000)).unwrap(), Some("c".into()));
         let server = thread::spawn(move || server.wait_closed().unwrap());
@@ -271,7 +271,7 @@ fn a_nonblocking_socket_returns_would_block() {
         server.stream().set_nonblocking(true).unwrap();
         // A timer runs. Asking again until it is due would keep the processor busy.
         let started = Instant::now();
-        match server.next() {
+        match server.next_event() {
             Err(Error::Io(error)) => assert_eq!(error.kind(), ErrorKind::WouldBlock),
             other => panic!("{other:?}"),
         }
@@ -283,7 +283,7 @@ fn a_nonblocking_socket_returns_would_block() {
         });
         let mut texts = 0;
         loop {
-            match server.next() {
+            match server.next_event() {
                 Err(Error::Io(error)) => {
                     assert_eq!(error.kind(), ErrorKind::WouldBlock);
                     thread::yield_now();

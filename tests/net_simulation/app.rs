@@ -291,8 +291,8 @@ impl Task {
             (In::Half(half), Reading::Next | Reading::Look) => {
                 let got = self.call(CallKind::Receive, at, || {
                     let event = match timeout {
-                        Some(timeout) => half.next_timeout(timeout),
-                        None => half.next(),
+                        Some(timeout) => half.next_event_timeout(timeout),
+                        None => half.next_event(),
                     };
                     Ok(event?.map(|event| self.hear(&event)))
                 });
@@ -302,8 +302,8 @@ impl Task {
                 let mut heard = None;
                 let got = self.call(CallKind::Receive, at, || {
                     let next = match timeout {
-                        Some(timeout) => ws.next_timeout(timeout),
-                        None => ws.next(),
+                        Some(timeout) => ws.next_event_timeout(timeout),
+                        None => ws.next_event(),
                     };
                     let Some((event, mut responder)) = next? else { return Ok(None) };
                     self.hear(&event);

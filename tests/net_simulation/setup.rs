@@ -59,7 +59,7 @@ impl Way {
 pub enum Reading {
     Recv,
     Next,
-    /// `next_timeout` with a timeout of zero, again and again.
+    /// `next_event_timeout` with a timeout of zero, again and again.
     Look,
     LookForMessage,
 }

@@ -61,7 +61,7 @@ fn every_receiving_future_can_be_dropped_while_it_waits() {
                     }
                     match way {
                         0 => {
-                            if let Poll::Ready(next) = poll_once(ws.next()) {
+                            if let Poll::Ready(next) = poll_once(ws.next_event()) {
                                 match heard(next.unwrap().unwrap().0) {
                                     Heard::Ping(_) => pings += 1,
                                     message => got.push(message),
@@ -247,7 +247,7 @@ fn pings_and_a_close_can_be_dropped_while_they_wait() {
             let mut outcome = None;
             while outcome.is_none() {
                 peer.pump();
-                if let Poll::Ready(next) = poll_once(ws.next()) {
+                if let Poll::Ready(next) = poll_once(ws.next_event()) {
                     if let Event::Closed(how) = next.unwrap().unwrap().0 {
                         outcome = Some(how);
                     }
@@ -257,7 +257,7 @@ fn pings_and_a_close_can_be_dropped_while_they_wait() {
             assert_eq!(outcome.unwrap().code(), CloseCode::GOING_AWAY);
             let pings: Vec<_> = (0..3).map(|n| Heard::Ping(vec![n])).collect();
             assert_eq!(peer.heard[..4], [&pings[..], &[Heard::Close(1001)]].concat());
-            assert!(block_on(&clock, ws.next()).unwrap().is_none());
+            assert!(block_on(&clock, ws.next_event()).unwrap().is_none());
         }
     }
 }

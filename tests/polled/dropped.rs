@@ -29,7 +29,7 @@ fn text(message: &Message) -> &str {
 const WHOLE: &[(&str, Op<Ws>)] = &[
     ("next", |ws, _, got| {
         Box::pin(async move {
-            let event = ws.next().await?.unwrap().0;
+            let event = ws.next_event().await?.unwrap().0;
             got.borrow_mut().push(heard(event));
             Ok(())
         })
@@ -50,7 +50,7 @@ const WHOLE: &[(&str, Op<Ws>)] = &[
     }),
     ("answer", |ws, message, got| {
         Box::pin(async move {
-            let (event, mut answer) = ws.next().await?.unwrap();
+            let (event, mut answer) = ws.next_event().await?.unwrap();
             got.borrow_mut().push(heard(event));
             answer.send_text(text(message)).await?;
             ws.flush().await
@@ -93,7 +93,7 @@ const WHOLE: &[(&str, Op<Ws>)] = &[
 const HALVES: &[(&str, Op<Halves>)] = &[
     ("next", |(reader, _), _, got| {
         Box::pin(async move {
-            let event = reader.next().await?.unwrap();
+            let event = reader.next_event().await?.unwrap();
             got.borrow_mut().push(heard(event));
             Ok(())
         })

@@ -21,7 +21,7 @@ fn pings_of_one_read_are_answered_in_one_write() {
     }
     peer.say();
     let mut echo = Box::pin(async {
-        while let Some((event, mut answer)) = ws.next().await.unwrap() {
+        while let Some((event, mut answer)) = ws.next_event().await.unwrap() {
             if let Event::Text(text) = event {
                 answer.send_text(text).await.unwrap();
             }
@@ -56,11 +56,11 @@ fn a_close_from_either_side_ends_clean() {
         peer.connection.close(hybi::Instant::ZERO, CloseCode::new(4000), "").unwrap();
         peer.say();
         block_on(&clock, async {
-            let (event, mut answer) = ws.next().await.unwrap().unwrap();
+            let (event, mut answer) = ws.next_event().await.unwrap().unwrap();
             assert_eq!(heard(event), Heard::Close(4000));
             assert!(matches!(answer.send_text("late").await, Err(Error::Send(SendError::Closed))));
         });
-        assert!(poll_once(ws.next()).is_pending());
+        assert!(poll_once(ws.next_event()).is_pending());
         peer.pump();
         peer.end.end();
         assert!(block_on(&clock, ws.wait_closed()).unwrap().is_clean());
@@ -106,11 +106,11 @@ fn a_dropped_message_is_not_reported_as_written() {
             assert!(poll_once(writer.send_text("begun")).is_pending());
             assert!(poll_once(writer.feed("lost")).is_ready());
             closes(&mut peer);
-            assert!(poll_once(reader.next()).is_ready());
+            assert!(poll_once(reader.next_event()).is_ready());
             assert!(poll_once(writer.flush()).is_pending());
             for _ in 0..10 {
                 takes(&peer);
-                let _ = poll_once(reader.next());
+                let _ = poll_once(reader.next_event());
             }
             assert!(lost(block_on(&clock, writer.flush())));
             assert!(lost(block_on(&clock, poll_fn(|cx| Pin::new(&mut writer).poll_flush(cx)))));
@@ -118,10 +118,10 @@ fn a_dropped_message_is_not_reported_as_written() {
             assert!(poll_once(ws.send_text("begun")).is_pending());
             assert!(poll_once(ws.feed("lost")).is_ready());
             closes(&mut peer);
-            assert!(poll_once(ws.next()).is_ready());
+            assert!(poll_once(ws.next_event()).is_ready());
             for _ in 0..10 {
                 takes(&peer);
-                let _ = poll_once(ws.next());
+                let _ = poll_once(ws.next_event());
             }
             assert!(lost(block_on(&clock, ws.flush())));
             assert!(lost(block_on(&clock, poll_fn(|cx| Pin::new(&mut ws).poll_flush(cx)))));

@@ -17,7 +17,7 @@ use super::support::*;
 async fn conversation(ws: &mut Ws) -> (Option<Outcome>, Option<Error>, usize) {
     let (mut first, mut echoed) = (None, 0);
     loop {
-        let result = match ws.next().await {
+        let result = match ws.next_event().await {
             Ok(None) => return (None, first, echoed),
             Ok(Some((Event::Closed(outcome), _))) => return (Some(outcome), first, echoed),
             Ok(Some((Event::Text(text), mut answer))) => {
@@ -42,7 +42,7 @@ async fn in_halves(ws: Ws) -> (Option<Outcome>, Option<Error>, usize) {
     let (mut reader, mut writer) = ws.split();
     let (mut first, mut echoed) = (None, 0);
     loop {
-        let result = match reader.next().await {
+        let result = match reader.next_event().await {
             Ok(None) => return (None, first, echoed),
             Ok(Some(Event::Closed(outcome))) => return (Some(outcome), first, echoed),
             Ok(Some(Event::Text(text))) => {
@@ -189,7 +189,7 @@ fn answers_are_written_before_the_end_is_processed() {
             &clock,
             async {
                 let mut outcome = None;
-                while let Some((event, mut answer)) = ws.next().await.unwrap() {
+                while let Some((event, mut answer)) = ws.next_event().await.unwrap() {
                     match event {
                         Event::Text(text) => answer.send_text(text).await.unwrap(),
                         Event::Closed(how) => outcome = Some(how),

@@ -57,7 +57,7 @@ fn a_member_that_waits_to_receive_closes_at_once() {
             let (group, clock, mut ws, mut peer) = member(role);
             let mut receiving = pin!(async {
                 match how {
-                    0 => assert!(matches!(ws.next().await, Ok(Some((Event::CloseReceived { .. }, _))))),
+                    0 => assert!(matches!(ws.next_event().await, Ok(Some((Event::CloseReceived { .. }, _))))),
                     1 => assert!(matches!(ws.recv().await, Ok(None))),
                     2 => assert!(ws.wait_closed().await.unwrap().is_clean()),
                     _ => assert!(poll_fn(|cx| Pin::new(&mut ws).poll_next(cx)).await.is_none()),
@@ -95,7 +95,7 @@ fn queued_messages_are_sent_before_the_close() {
     group.close(CloseCode::GOING_AWAY, AWAY).unwrap();
     // A send does not check the group. Only receiving does.
     block_on(&Clock::default(), ws.send("second")).unwrap();
-    assert!(poll_once(ws.next()).is_pending());
+    assert!(poll_once(ws.next_event()).is_pending());
     assert!(matches!(poll_once(ws.send("third")), Poll::Ready(Err(Error::Send(SendError::Closed)))));
     peer.pump();
     assert_eq!(peer.heard[..2], [Heard::Text("first".into()), Heard::Text("second".into())]);
@@ -106,11 +106,11 @@ fn queued_messages_are_sent_before_the_close() {
 fn a_message_that_arrives_while_closing_is_delivered_and_not_answered() {
     let (group, clock, mut ws, mut peer) = member(Role::Server);
     group.close(CloseCode::GOING_AWAY, AWAY).unwrap();
-    assert!(poll_once(ws.next()).is_pending());
+    assert!(poll_once(ws.next_event()).is_pending());
     // The peer sent this message before it read the Close.
     peer.connection.send_text("on its way").unwrap();
     peer.say();
-    let Poll::Ready(Ok(Some((Event::Text(text), mut answer)))) = poll_once(ws.next()) else {
+    let Poll::Ready(Ok(Some((Event::Text(text), mut answer)))) = poll_once(ws.next_event()) else {
         panic!("no message")
     };
     assert_eq!(text, "on its way");
@@ -153,7 +153,7 @@ fn a_member_whose_peer_always_sends_is_closed_too() {
         // Each turn has input to read.
         peer.connection.send_text(&n.to_string()).unwrap();
         peer.say();
-        let Poll::Ready(Ok(Some((Event::Text(text), _)))) = poll_once(ws.next()) else {
+        let Poll::Ready(Ok(Some((Event::Text(text), _)))) = poll_once(ws.next_event()) else {
             assert!((16..20).contains(&n), "{n}");
             peer.pump();
             assert_eq!(peer.heard[0], Heard::Close(1001));

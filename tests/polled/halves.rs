@@ -47,11 +47,11 @@ fn a_close_is_answered_while_only_the_reader_is_polled() {
     let (mut reader, mut writer) = ws.split();
     peer.connection.close(hybi::Instant::ZERO, CloseCode::NORMAL, "").unwrap();
     peer.pump();
-    let Poll::Ready(event) = poll_once(reader.next()) else { panic!("no event") };
+    let Poll::Ready(event) = poll_once(reader.next_event()) else { panic!("no event") };
     assert_eq!(heard(event.unwrap().unwrap()), Heard::Close(1000));
     // The writer learns of the Close at once, whether or not the reader continues.
     assert_eq!(refused(poll_once(writer.send_text("too late"))), SendError::Closed);
-    assert!(poll_once(reader.next()).is_pending());
+    assert!(poll_once(reader.next_event()).is_pending());
     peer.pump();
     peer.end.end();
     assert!(block_on(&clock, reader.wait_closed()).unwrap().is_clean());
@@ -65,7 +65,7 @@ fn a_close_goes_out_while_only_the_writer_is_polled() {
     let (mut reader, mut writer) = ws.split();
     peer.connection.close(hybi::Instant::ZERO, CloseCode::NORMAL, "").unwrap();
     peer.pump();
-    assert!(poll_once(reader.next()).is_ready());
+    assert!(poll_once(reader.next_event()).is_ready());
     drop(reader);
     assert_eq!(refused(poll_once(writer.send_text("too late"))), SendError::Closed);
     peer.pump();
@@ -81,7 +81,7 @@ fn a_waiting_writer_learns_of_a_close() {
     peer.say();
     // The peer does not read, so the message is queued. The Close drops it.
     let mut receiving = pin!(async {
-        assert!(matches!(reader.next().await, Ok(Some(Event::CloseReceived { .. }))));
+        assert!(matches!(reader.next_event().await, Ok(Some(Event::CloseReceived { .. }))));
     });
     let end = peer.end.clone();
     let mut taking = pin!(async move {
@@ -121,7 +121,7 @@ fn a_message_dropped_for_a_close_is_not_reported_as_sent() {
     peer.say();
     let mut receiving = pin!(async {
         tick().await;
-        assert!(matches!(reader.next().await, Ok(Some(Event::CloseReceived { .. }))));
+        assert!(matches!(reader.next_event().await, Ok(Some(Event::CloseReceived { .. }))));
     });
     let end = peer.end.clone();
     let mut taking = pin!(async move {
@@ -148,13 +148,13 @@ fn a_send_fails_after_the_stream_ended() {
     let (_, ws, peer) = pair(Role::Server, Behavior::default(), patient());
     let (mut other_reader, mut writer) = ws.split();
     peer.end.end();
-    let Poll::Ready(event) = poll_once(other_reader.next()) else { panic!("no event") };
+    let Poll::Ready(event) = poll_once(other_reader.next_event()) else { panic!("no event") };
     assert_eq!(heard(event.unwrap().unwrap()), Heard::Closed(false));
     assert_eq!(refused(poll_once(writer.send_text("hello"))), SendError::Closed);
-    let Poll::Ready(Err(Error::Io(_))) = poll_once(reader.next()) else { panic!("no error") };
-    let Poll::Ready(event) = poll_once(reader.next()) else { panic!("no event") };
+    let Poll::Ready(Err(Error::Io(_))) = poll_once(reader.next_event()) else { panic!("no error") };
+    let Poll::Ready(event) = poll_once(reader.next_event()) else { panic!("no event") };
     assert_eq!(heard(event.unwrap().unwrap()), Heard::Closed(false));
-    assert!(matches!(poll_once(reader.next()), Poll::Ready(Ok(None))));
+    assert!(matches!(poll_once(reader.next_event()), Poll::Ready(Ok(None))));
 }
 
 #[test]
@@ -164,7 +164,7 @@ fn a_waiting_writer_learns_of_the_end() {
     let mut receiving = pin!(async {
         tick().await;
         peer.end.reset();
-        assert!(reader.next().await.is_err());
+        assert!(reader.next_event().await.is_err());
     });
     let sent = run(&clock, writer.send_text(&letters(1000)), &mut [receiving.as_mut()]);
     assert!(matches!(sent, Err(Error::Io(_) | Error::Send(SendError::Closed))), "{sent:?}");
@@ -251,7 +251,7 @@ fn a_protocol_error_is_answered_while_only_the_reader_is_polled() {
     let (_, ws, mut peer) = pair(Role::Server, Behavior::default(), patient());
     let (mut reader, mut writer) = ws.split();
     peer.end.arrive(&[0xFF, 0x80, 0, 0, 0, 0]);
-    assert!(matches!(poll_once(reader.next()), Poll::Ready(Err(Error::Protocol(_)))));
+    assert!(matches!(poll_once(reader.next_event()), Poll::Ready(Err(Error::Protocol(_)))));
     peer.pump();
     assert_eq!(peer.heard[0], Heard::Close(1002));
     assert_eq!(refused(poll_once(writer.send_text("hello"))), SendError::Closed);

@@ -18,7 +18,7 @@ fn an_idle_connection_holds_no_buffers() {
         peer.connection.send_text(&letters(size)).unwrap();
         peer.say();
         let mut echo = Box::pin(async {
-            while let Some((event, mut answer)) = ws.next().await.unwrap() {
+            while let Some((event, mut answer)) = ws.next_event().await.unwrap() {
                 if let Event::Text(text) = event {
                     answer.send_text(text).await.unwrap();
                 }
@@ -57,13 +57,13 @@ fn memory_for_the_rest_of_a_large_message_is_kept_for_a_second() {
         let wire = wire(&mut peer.connection);
         // After this message the thread-local pool holds memory for one of its size.
         peer.end.arrive(&wire);
-        assert!(matches!(block_on(&clock, ws.next()), Ok(Some((Event::Binary(_), _)))));
-        assert!(poll_once(ws.next()).is_pending());
+        assert!(matches!(block_on(&clock, ws.next_event()), Ok(Some((Event::Binary(_), _)))));
+        assert!(poll_once(ws.next_event()).is_pending());
 
         peer.end.arrive(&wire[..100_000]);
-        assert!(poll_once(ws.next()).is_pending());
+        assert!(poll_once(ws.next_event()).is_pending());
         clock.advance(ms(waits));
-        assert!(poll_once(ws.next()).is_pending());
+        assert!(poll_once(ws.next_event()).is_pending());
         let (stream, connection, inbox) = ws.into_parts();
         if waits < 1000 {
             assert!(inbox.capacity() >= 300_000, "{}", inbox.capacity());

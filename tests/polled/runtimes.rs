@@ -56,15 +56,15 @@ mod on_tokio {
         sends(ws.send_text("text")).await.unwrap();
         sends(ws.flush()).await.unwrap();
         sends(ws.close(CloseCode::NORMAL, "")).await.unwrap();
-        let (_, mut answer) = sends(ws.next()).await.unwrap().unwrap();
+        let (_, mut answer) = sends(ws.next_event()).await.unwrap().unwrap();
         sends(answer.send_text("text")).await.unwrap();
         let (mut reader, mut writer) = ws.split();
-        sends(reader.next()).await.unwrap();
+        sends(reader.next_event()).await.unwrap();
         sends(writer.send_text("text")).await.unwrap();
     }
 
     async fn echo<S: AsyncRead + AsyncWrite + Unpin>(mut ws: WebSocket<S>) -> Outcome {
-        while let Some((event, mut answer)) = ws.next().await.unwrap() {
+        while let Some((event, mut answer)) = ws.next_event().await.unwrap() {
             match event {
                 Event::Text(text) => answer.send_text(text).await.unwrap(),
                 Event::Binary(data) => answer.send_binary(data).await.unwrap(),
@@ -289,7 +289,7 @@ mod on_tokio {
         let sending = tokio::spawn(async move { ws.wait_closed().await.unwrap() });
         let (mut received, mut pongs) = (Vec::new(), 0);
         while received.len() < 5 || pongs < 5 {
-            match peer.next().await.unwrap().unwrap().0 {
+            match peer.next_event().await.unwrap().unwrap().0 {
                 Event::Binary(data) => received.push(Message::from(data.to_vec())),
                 Event::Pong(_) => pongs += 1,
                 other => panic!("{other:?}"),
@@ -362,7 +362,7 @@ mod on_async_io {
             let address = listener.local_addr().unwrap();
             let server = smol::spawn(async move {
                 let mut ws = accept(listener.accept().await.unwrap().0).await.unwrap();
-                while let Some((event, mut answer)) = ws.next().await.unwrap() {
+                while let Some((event, mut answer)) = ws.next_event().await.unwrap() {
                     if let Event::Text(text) = event {
                         answer.send_text(text).await.unwrap();
                     }

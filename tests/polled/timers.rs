@@ -132,7 +132,7 @@ fn closing_ends_at_the_close_timeout() {
     block_on(&clock, ws.close(CloseCode::NORMAL, "")).unwrap();
     assert_eq!(block_on(&clock, ws.wait_closed()).unwrap(), Outcome::TimedOut(Which::Close));
     assert_eq!(clock.seconds(), 10);
-    assert!(block_on(&clock, ws.next()).unwrap().is_none());
+    assert!(block_on(&clock, ws.next_event()).unwrap().is_none());
 }
 
 #[test]
@@ -154,7 +154,7 @@ fn an_idle_connection_is_closed() {
     let (clock, mut ws, mut peer) = pair(Role::Server, Behavior::default(), config);
     let outcome = block_on(&clock, async {
         let mut outcome = None;
-        while let Some((event, _)) = ws.next().await.unwrap() {
+        while let Some((event, _)) = ws.next_event().await.unwrap() {
             if let Event::Closed(how) = event {
                 outcome = Some(how);
             }
@@ -176,15 +176,15 @@ fn timers_restart_when_input_arrives() {
             (&[0x81, 0x81, 0, 0, 0, 0, 0xFF], 60, Outcome::Failed(ProtocolError::InvalidUtf8)),
         ] {
             let (clock, mut ws, peer) = pair(Role::Server, Behavior::default(), config());
-            assert!(poll_once(ws.next()).is_pending());
+            assert!(poll_once(ws.next_event()).is_pending());
             clock.advance(ms(50_000));
             peer.end.arrive(bytes);
             let told = if halves {
                 let (mut reader, _writer) = ws.split();
-                let _ = block_on(&clock, reader.next());
+                let _ = block_on(&clock, reader.next_event());
                 block_on(&clock, reader.wait_closed())
             } else {
-                let _ = block_on(&clock, ws.next());
+                let _ = block_on(&clock, ws.next_event());
                 block_on(&clock, ws.wait_closed())
             };
             assert_eq!((told.unwrap(), clock.seconds()), (outcome, ends_at), "halves: {halves}");
@@ -197,7 +197,7 @@ fn received_input_extends_the_deadline_of_a_waiting_send() {
     let config = patient().idle_timeout(Some(ms(60_000))).close_timeout(Some(ms(10_000)));
     let (clock, mut ws, mut peer) =
         pair(Role::Server, Behavior { capacity: 10, ..Behavior::default() }, config);
-    assert!(poll_once(ws.next()).is_pending());
+    assert!(poll_once(ws.next_event()).is_pending());
     clock.advance(ms(50_000));
     peer.connection.send_text("here").unwrap();
     peer.say();

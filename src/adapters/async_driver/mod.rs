@@ -23,7 +23,7 @@
 //!
 //! | future | effect of dropping it before it is ready |
 //! | --- | --- |
-//! | `next`, `recv`, `wait_closed`, `Stream` | No event was consumed. The next call continues. |
+//! | `next_event`, `recv`, `wait_closed`, `Stream` | No event was consumed. The next call continues. |
 //! | `flush`, `Sink` | The rest of the queue is written by the next call that writes or waits. The next flush reports messages that were dropped. |
 //! | `feed`, and all methods of a [`Responder`] | The message was not accepted. Nothing of it is ever sent. |
 //! | `send`, `ping`, `close` and the others that send | Either the frame was not accepted, and nothing of it is ever sent. Or it is queued as a whole, and written by the next call that writes or waits. The first poll accepts it if the write queue is below [`Config::high_water`](crate::Config::high_water). |

@@ -135,7 +135,7 @@ impl<S, R: Transport<S>> Reader<S, R> {
     /// # Cancel safety
     ///
     /// If the future is dropped, no event was consumed. The next call continues.
-    pub async fn next(&mut self) -> Result<Option<Event<'_>>, Error> {
+    pub async fn next_event(&mut self) -> Result<Option<Event<'_>>, Error> {
         let inner = &mut *self.inner;
         // `poll_recv` is repeated here instead of being awaited: returning an `Event` from an inner future would move
         // it.
@@ -206,7 +206,7 @@ impl<S, R: Transport<S>> Reader<S, R> {
             if let Some(outcome) = self.inner.outcome {
                 return Ok(outcome);
             }
-            if self.next().await?.is_none() && self.inner.outcome.is_none() {
+            if self.next_event().await?.is_none() && self.inner.outcome.is_none() {
                 // The connection had ended before the WebSocket was made, so its outcome was reported elsewhere.
                 return Err(SendError::Closed.into());
             }

@@ -47,7 +47,7 @@ use crate::{
 ///
 /// # The end of the connection
 ///
-/// `None` from [`recv`](Self::recv), [`next`](Self::next) or the [`Stream`] means that no more events come.
+/// `None` from [`recv`](Self::recv), [`next_event`](Self::next_event) or the [`Stream`] means that no more events come.
 /// [`outcome`](Self::outcome) tells whether the peer closed or the stream broke off, see [`Outcome::is_clean`].
 /// [`peer_close`](Self::peer_close) returns the code and the reason of the peer. A loop that wants an error for an
 /// abnormal end asks for it with [`error_on_abnormal_end`](Self::error_on_abnormal_end).
@@ -296,7 +296,7 @@ impl<S, R: Transport<S>> WebSocket<S, R> {
     /// # Cancel safety
     ///
     /// If the future is dropped, no event was consumed. The next call continues.
-    pub async fn next(&mut self) -> Result<Option<(Event<'_>, Responder<'_, S, R>)>, Error> {
+    pub async fn next_event(&mut self) -> Result<Option<(Event<'_>, Responder<'_, S, R>)>, Error> {
         let inner = &mut *self.inner;
         // `poll_ready` is repeated here instead of being awaited. An `Event` has room for a control frame, and
         // returning it from an inner future would move it once more.
@@ -325,7 +325,7 @@ impl<S, R: Transport<S>> WebSocket<S, R> {
     /// Returns the next message, which owns its data, or `None` after the end. A large message is not copied.
     ///
     /// Control frames are answered and passed over. With [`Delivery::Chunks`](crate::Delivery::Chunks) there are no
-    /// whole messages, so use [`next`](Self::next) there. The write queue is written before the call waits for input.
+    /// whole messages, so use [`next_event`](Self::next_event) there. The write queue is written before the call waits for input.
     ///
     /// # Errors
     ///
@@ -533,7 +533,7 @@ impl<S, R: Transport<S>> WebSocket<S, R> {
 
     /// Sends a Close, and writes the whole write queue; see [`Sender::close`](crate::Sender::close).
     ///
-    /// This does not wait for the peer's Close: call [`wait_closed`](Self::wait_closed), or [`next`](Self::next) until
+    /// This does not wait for the peer's Close: call [`wait_closed`](Self::wait_closed), or [`next_event`](Self::next_event) until
     /// `None`.
     ///
     /// # Errors

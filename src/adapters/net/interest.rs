@@ -25,7 +25,7 @@ use crate::adapters::error::Error;
 /// let server = std::thread::spawn(move || Server::new().accept(listener.accept().unwrap().0).unwrap());
 /// let mut ws = Client::new().connect(&url)?;
 /// ws.stream().set_nonblocking(true)?;
-/// match ws.next() {
+/// match ws.next_event() {
 ///     Err(error) => {
 ///         // Give this to mio, or to whatever waits for many sockets at once.
 ///         let interest = error.interest().expect("nothing has failed");

@@ -7,7 +7,7 @@
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let mut ws = net::connect("ws://127.0.0.1:9001/")?;
 //! ws.send_text("hello")?;
-//! while let Some((event, _)) = ws.next()? {
+//! while let Some((event, _)) = ws.next_event()? {
 //!     if let Event::Text(text) = event {
 //!         println!("{text}");
 //!         break;
@@ -19,7 +19,7 @@
 //! # }
 //! ```
 //!
-//! [`Server`] and [`Client`] have the settings and open connections. [`WebSocket::next`] runs a connection: it reads,
+//! [`Server`] and [`Client`] have the settings and open connections. [`WebSocket::next_event`] runs a connection: it reads,
 //! writes, and handles the timers. The adapter converts the deadlines of the timers into read and write timeouts of the
 //! stream.
 //!

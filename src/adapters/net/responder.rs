@@ -15,7 +15,7 @@ use crate::adapters::error::Error;
 use crate::{CloseCode, Message, MessageKind, Outbox, Prepared, SendError, Sender};
 
 /// A handle that answers an event. Its messages are queued, and written before
-/// [`WebSocket::next`](super::WebSocket::next) blocks.
+/// [`WebSocket::next_event`](super::WebSocket::next_event) blocks.
 ///
 /// # Blocking
 ///

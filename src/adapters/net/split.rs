@@ -136,12 +136,12 @@ impl Shared {
 
 /// The receiving half of a blocking WebSocket, made by [`WebSocket::split`](super::WebSocket::split).
 ///
-/// The reader answers Pings and Closes and runs the timers, so keep it in a call of [`next`](Self::next) or
+/// The reader answers Pings and Closes and runs the timers, so keep it in a call of [`next_event`](Self::next_event) or
 /// [`recv`](Self::recv).
 ///
 /// # Blocking and timeouts
 ///
-/// A call blocks until there is an event or a message. [`next_timeout`](Self::next_timeout) and
+/// A call blocks until there is an event or a message. [`next_event_timeout`](Self::next_event_timeout) and
 /// [`recv_timeout`](Self::recv_timeout) read for a given time at most. The reader continues to read while a peer that
 /// does not read blocks a [`Writer`] or the reader's own replies. If the application has set the socket to non-blocking
 /// mode, a call that would block returns [`Error::Io`] with [`ErrorKind::WouldBlock`].
@@ -223,19 +223,19 @@ impl Reader {
     ///
     /// After each of these errors, further calls return the events that are left, up to [`Event::Closed`].
     #[expect(clippy::should_implement_trait, reason = "the event borrows, which an iterator's item cannot")]
-    pub fn next(&mut self) -> Result<Option<Event<'_>>, Error> {
+    pub fn next_event(&mut self) -> Result<Option<Event<'_>>, Error> {
         Ok(self.ready(None)?.map(|ready| self.inbox.event(ready)))
     }
 
-    /// Returns the next event like [`Self::next`], and reads for `timeout` at most.
+    /// Returns the next event like [`Self::next_event`], and reads for `timeout` at most.
     ///
     /// With a `timeout` of zero the call does not block. It returns an event that has arrived.
     ///
     /// # Errors
     ///
     /// - [`Error::Io`] with [`ErrorKind::TimedOut`]: no event came within `timeout`. Nothing is lost: call again.
-    /// - [`Error::Protocol`] and [`Error::Io`] with other kinds under the conditions that [`Self::next`] lists.
-    pub fn next_timeout(&mut self, timeout: Duration) -> Result<Option<Event<'_>>, Error> {
+    /// - [`Error::Protocol`] and [`Error::Io`] with other kinds under the conditions that [`Self::next_event`] lists.
+    pub fn next_event_timeout(&mut self, timeout: Duration) -> Result<Option<Event<'_>>, Error> {
         let until = self.link.tick() + timeout;
         Ok(self.ready(Some(until))?.map(|ready| self.inbox.event(ready)))
     }
@@ -248,7 +248,7 @@ impl Reader {
     ///
     /// - [`Error::Ended`], once, if [`error_on_abnormal_end`](Self::error_on_abnormal_end) is on: the connection ended
     ///   without a Close from the peer.
-    /// - [`Error::Protocol`] and [`Error::Io`] under the conditions that [`Self::next`] lists. Further calls return the
+    /// - [`Error::Protocol`] and [`Error::Io`] under the conditions that [`Self::next_event`] lists. Further calls return the
     ///   messages that are left, and then `None`.
     pub fn recv(&mut self) -> Result<Option<Message>, Error> {
         self.recv_until(None)
@@ -284,7 +284,7 @@ impl Reader {
     ///
     /// - [`Error::Send`] with [`SendError::Closed`]: the connection had ended before the split, so its outcome was
     ///   returned elsewhere.
-    /// - [`Error::Protocol`] and [`Error::Io`] under the conditions that [`Self::next`] lists. A further call continues
+    /// - [`Error::Protocol`] and [`Error::Io`] under the conditions that [`Self::next_event`] lists. A further call continues
     ///   to the end.
     pub fn wait_closed(&mut self) -> Result<Outcome, Error> {
         loop {
@@ -625,12 +625,12 @@ mod tests {
         let (mut reader, writer) = Client::new().connect(&url).unwrap().split().unwrap();
         writer.ping(b"").unwrap();
         assert_eq!(writer.round_trip(), None);
-        assert!(matches!(reader.next(), Ok(Some(Event::Pong(_)))));
+        assert!(matches!(reader.next_event(), Ok(Some(Event::Pong(_)))));
         let _writing = lock(&writer.shared.out);
         assert!(writer.round_trip().is_some());
         drop(_writing);
         writer.close(CloseCode::NORMAL, "").unwrap();
-        while reader.next().unwrap().is_some() {}
+        while reader.next_event().unwrap().is_some() {}
         server.join().unwrap();
     }
 
@@ -685,7 +685,7 @@ mod tests {
             peer.write_all(bytes).unwrap();
             let mut events = if bytes[0] == 0x80 { 2 } else { 1 };
             while events > 0 {
-                reader.next().unwrap().unwrap();
+                reader.next_event().unwrap().unwrap();
                 events -= 1;
             }
             let now = deadline();

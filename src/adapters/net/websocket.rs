@@ -1,6 +1,6 @@
 //! The blocking WebSocket, used by one thread at a time, and its run loop.
 //!
-//! [`WebSocket::next`] decodes the input that has arrived. When no event is left in it, the loop makes a turn:
+//! [`WebSocket::next_event`] decodes the input that has arrived. When no event is left in it, the loop makes a turn:
 //!
 //! ```text
 //!   ┌──▶ decode ── event ──▶ the caller
@@ -42,8 +42,8 @@ use crate::{
 /// # Blocking and timeouts
 ///
 /// A call that sends writes the message and blocks until the stream has taken it. A message sent through a
-/// [`Responder`] is queued, and written before [`next`](Self::next) blocks. A call that receives blocks until there
-/// is an event or a message; [`next_timeout`](Self::next_timeout) and [`recv_timeout`](Self::recv_timeout) block for a
+/// [`Responder`] is queued, and written before [`next_event`](Self::next_event) blocks. A call that receives blocks until there
+/// is an event or a message; [`next_event_timeout`](Self::next_event_timeout) and [`recv_timeout`](Self::recv_timeout) block for a
 /// given time at most.
 ///
 /// The timers of [`Config`](crate::Config) run only during calls. Over a stream without timeouts, a call that blocks
@@ -54,7 +54,7 @@ use crate::{
 ///
 /// # The end of the connection
 ///
-/// [`recv`](Self::recv) and [`next`](Self::next) return `None` after the end of every connection, clean or not.
+/// [`recv`](Self::recv) and [`next_event`](Self::next_event) return `None` after the end of every connection, clean or not.
 /// [`Outcome::is_clean`] of [`outcome`](Self::outcome) tells the two apart. [`peer_close`](Self::peer_close) has the
 /// peer's code and reason. After [`error_on_abnormal_end`](Self::error_on_abnormal_end), `recv` returns an error at an
 /// end that is not clean.
@@ -123,11 +123,11 @@ impl<S> WebSocket<S> {
     ///
     /// After each of these errors, further calls return the events that are left, up to [`Event::Closed`].
     #[expect(clippy::should_implement_trait, reason = "the event borrows, which an iterator's item cannot")]
-    pub fn next(&mut self) -> Result<Option<(Event<'_>, Responder<'_, S>)>, Error> {
+    pub fn next_event(&mut self) -> Result<Option<(Event<'_>, Responder<'_, S>)>, Error> {
         self.next_until(None)
     }
 
-    /// Returns the next event like [`Self::next`], and blocks for `timeout` at most.
+    /// Returns the next event like [`Self::next_event`], and blocks for `timeout` at most.
     ///
     /// With a `timeout` of zero the call does not block. It returns an event that has arrived, and writes as much as
     /// the stream takes at once. A stream without timeouts, such as one from [`from_parts`](Self::from_parts) with
@@ -140,8 +140,8 @@ impl<S> WebSocket<S> {
     /// # Errors
     ///
     /// - [`Error::Io`] with [`ErrorKind::TimedOut`]: no event came within `timeout`. Nothing is lost: call again.
-    /// - [`Error::Protocol`] and [`Error::Io`] with other kinds under the conditions that [`Self::next`] lists.
-    pub fn next_timeout(
+    /// - [`Error::Protocol`] and [`Error::Io`] with other kinds under the conditions that [`Self::next_event`] lists.
+    pub fn next_event_timeout(
         &mut self,
         timeout: Duration,
     ) -> Result<Option<(Event<'_>, Responder<'_, S>)>, Error> {
@@ -158,14 +158,14 @@ impl<S> WebSocket<S> {
 
     /// Returns the next message, which owns its data, or `None` after the end of the connection.
     ///
-    /// Blocks like [`Self::next`]. A large message is not copied. Control frames are answered and skipped. With
-    /// [`Delivery::Chunks`](crate::Delivery::Chunks) there are no messages to return: use [`next`](Self::next).
+    /// Blocks like [`Self::next_event`]. A large message is not copied. Control frames are answered and skipped. With
+    /// [`Delivery::Chunks`](crate::Delivery::Chunks) there are no messages to return: use [`next_event`](Self::next_event).
     ///
     /// # Errors
     ///
     /// - [`Error::Ended`], once, if [`error_on_abnormal_end`](Self::error_on_abnormal_end) is on: the connection ended
     ///   without a Close from the peer.
-    /// - [`Error::Protocol`] and [`Error::Io`] under the conditions that [`Self::next`] lists. Further calls return the
+    /// - [`Error::Protocol`] and [`Error::Io`] under the conditions that [`Self::next_event`] lists. Further calls return the
     ///   messages that are left, and then `None`.
     pub fn recv(&mut self) -> Result<Option<Message>, Error> {
         self.recv_until(None)
@@ -173,7 +173,7 @@ impl<S> WebSocket<S> {
 
     /// Returns the next message like [`Self::recv`], and blocks for `timeout` at most.
     ///
-    /// [`Self::next_timeout`] describes a `timeout` of zero and streams without timeouts.
+    /// [`Self::next_event_timeout`] describes a `timeout` of zero and streams without timeouts.
     ///
     /// ```
     /// use std::io::ErrorKind;
@@ -228,7 +228,7 @@ impl<S> WebSocket<S> {
     ///
     /// - [`Error::Send`] with [`SendError::Closed`]: the connection had already ended before this WebSocket was made of
     ///   it, so its outcome was returned elsewhere.
-    /// - [`Error::Protocol`] and [`Error::Io`] under the conditions that [`Self::next`] lists. A further call continues
+    /// - [`Error::Protocol`] and [`Error::Io`] under the conditions that [`Self::next_event`] lists. A further call continues
     ///   to the end.
     pub fn wait_closed(&mut self) -> Result<Outcome, Error> {
         loop {
@@ -350,7 +350,7 @@ impl<S> WebSocket<S> {
 
     /// Starts the closing handshake by sending a Close (RFC 6455 section 7.1.2). Blocks like [`Self::send_text`].
     ///
-    /// Afterwards call [`next`](Self::next) or [`wait_closed`](Self::wait_closed) until the end of the connection.
+    /// Afterwards call [`next_event`](Self::next_event) or [`wait_closed`](Self::wait_closed) until the end of the connection.
     /// [`Sender::close`](crate::Sender::close) describes the arguments.
     ///
     /// # Errors

@@ -35,7 +35,7 @@ const ALLOWANCE: usize = 64 << 10;
 /// A payload with fewer missing bytes than this is not read to its place.
 pub(in crate::connection) const WORTH_A_READ: u64 = 4 << 10;
 
-/// An [`Input`] that owns its memory, for loops that return an event from where they read, as an adapter's `next()`
+/// An [`Input`] that owns its memory, for loops that return an event from where they read, as an adapter's `next_event()`
 /// does.
 ///
 /// Read to the space of [`Connection::read_space`](crate::Connection::read_space), and report the length with
