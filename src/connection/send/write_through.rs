@@ -91,20 +91,41 @@ impl<O: WriteQueue> Sender<O> {
     ) -> Result<(), SendError> {
         if self.skips_queue(opcode, payload.len()) {
             self.accept(opcode, true, payload.len())?;
-        } else if self.queue_compressed(opcode, payload)? {
-            self.write_queued(now, write);
+            if let Some(written) = self.write_through(now, opcode, payload, write) {
+                self.queue_rest(now, opcode, payload, written);
+            }
             return Ok(());
-        } else if !self.may_skip_queue(payload.len()) {
-            return self.transmit_through_queue(now, opcode, payload, write);
         }
-        if let Some(written) = self.write_through(now, opcode, payload, write) {
-            self.queue_rest(now, opcode, payload, written);
+        self.transmit_otherwise(now, opcode, payload, write)
+    }
+
+    /// Sends a message that is compressed, masked, or waits behind others.
+    ///
+    /// Out of line, in one function, so that [`Self::transmit_data`] is small enough to be inlined and a client's
+    /// message costs one call.
+    #[inline(never)]
+    fn transmit_otherwise(
+        &mut self,
+        now: Instant,
+        opcode: Opcode,
+        payload: &[u8],
+        write: impl FnOnce(&[&[u8]]) -> usize,
+    ) -> Result<(), SendError> {
+        if self.queue_compressed(opcode, payload)? {
+            self.write_queued(now, write);
+        } else if self.may_skip_queue(payload.len()) {
+            // Compression did not make the message shorter, so it goes out as it is. It has been accepted.
+            if let Some(written) = self.write_through(now, opcode, payload, write) {
+                self.queue_rest(now, opcode, payload, written);
+            }
+        } else {
+            return self.transmit_through_queue(now, opcode, payload, write);
         }
         Ok(())
     }
 
     /// Sends a message that is neither compressed nor written from where it lies.
-    #[inline(never)]
+    #[inline]
     pub(super) fn transmit_through_queue(
         &mut self,
         now: Instant,
@@ -125,7 +146,7 @@ impl<O: WriteQueue> Sender<O> {
     /// Compresses and queues a message, if it is to be compressed and becomes shorter. Returns whether it did.
     ///
     /// If compression did not make the message shorter, the message has been accepted all the same.
-    #[inline(never)]
+    #[inline]
     #[cfg_attr(
         not(feature = "deflate"),
         expect(clippy::unused_self, clippy::unnecessary_wraps, reason = "as with the feature")
