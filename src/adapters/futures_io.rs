@@ -140,7 +140,7 @@ impl<T: Timer> handshake_driver::Server<FuturesIo<T>> {
     /// `timer`.
     #[must_use]
     pub fn with_timer(timer: T) -> Self {
-        Self::on(FuturesIo(timer))
+        Self::with_runtime(FuturesIo(timer))
     }
 }
 
@@ -150,7 +150,7 @@ impl<T: Timer> handshake_driver::Client<FuturesIo<T>> {
     /// `timer`.
     #[must_use]
     pub fn with_timer(timer: T) -> Self {
-        Self::on(FuturesIo(timer))
+        Self::with_runtime(FuturesIo(timer))
     }
 }
 
@@ -159,7 +159,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, T: Timer> async_driver::WebSocket<S, Fut
     /// the handshake. Make `connection` with the time of `timer`.
     #[must_use]
     pub fn from_parts(stream: S, timer: T, connection: Connection, inbox: Inbox) -> Self {
-        Self::from_connection(stream, FuturesIo(timer), connection, inbox)
+        Self::with_runtime(stream, FuturesIo(timer), connection, inbox)
     }
 }
 

@@ -174,7 +174,7 @@ impl Server {
     /// [`Config`](crate::Config) and [`HeadLimits`](crate::handshake::HeadLimits).
     #[must_use]
     pub fn new() -> Self {
-        Self::on(Tokio::new())
+        Self::with_runtime(Tokio::new())
     }
 }
 
@@ -183,7 +183,7 @@ impl Client {
     /// for the handshake, and those of [`Config`](crate::Config) and [`HeadLimits`](crate::handshake::HeadLimits).
     #[must_use]
     pub fn new() -> Self {
-        Self::on(Tokio::new())
+        Self::with_runtime(Tokio::new())
     }
 
     /// Connects to a `ws://` URL over TCP, and tries each address of its host in turn.
@@ -247,7 +247,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     /// ```
     #[must_use]
     pub fn from_parts(stream: S, connection: Connection, inbox: Inbox) -> Self {
-        Self::from_connection(stream, Tokio::new(), connection, inbox)
+        Self::with_runtime(stream, Tokio::new(), connection, inbox)
     }
 }
 

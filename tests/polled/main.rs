@@ -31,5 +31,6 @@ mod parts;
 mod runtimes;
 mod support;
 mod timers;
+mod transports;
 mod turns;
 mod two_tasks;

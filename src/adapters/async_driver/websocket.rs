@@ -130,12 +130,10 @@ impl<S, R> WebSocket<S, R> {
         Self { inner: Box::new(inner) }
     }
 
-    pub(in crate::adapters) fn from_connection(
-        stream: S,
-        runtime: R,
-        connection: Connection,
-        inbox: Inbox,
-    ) -> Self
+    /// Creates a WebSocket on a runtime of the application and a stream that is open already. `inbox` has the bytes
+    /// that were read after the handshake. Make `connection` with the time of `runtime`.
+    #[must_use]
+    pub fn with_runtime(stream: S, runtime: R, connection: Connection, inbox: Inbox) -> Self
     where
         R: Timer,
     {
@@ -541,7 +539,7 @@ impl<S, R: Transport<S>> WebSocket<S, R> {
     /// * [`Error::Send`] with [`SendError::CodeNotAllowed`]: this role must not send `code`, or `reason` has no code.
     ///   Nothing was sent.
     /// * [`Error::Send`] with [`SendError::ReasonTooLong`]: `reason` is longer than
-    ///   [`MAX_REASON_LEN`](crate::close::MAX_REASON_LEN). Nothing was sent.
+    ///   [`CloseReason::MAX_LEN`](crate::CloseReason::MAX_LEN). Nothing was sent.
     /// * [`Error::Send`] with [`SendError::Closed`]: closing had begun before, or an accepted message was dropped
     ///   because the peer closed or the connection ended.
     /// * [`Error::Io`]: the stream failed. Nothing more can be sent.

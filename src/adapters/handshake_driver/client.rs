@@ -46,12 +46,16 @@ pub struct Client<R> {
 
 impl<R: Default> Default for Client<R> {
     fn default() -> Self {
-        Self::on(R::default())
+        Self::with_runtime(R::default())
     }
 }
 
 impl<R> Client<R> {
-    pub(in crate::adapters) fn on(runtime: R) -> Self {
+    /// Creates a client with the defaults on a runtime of the application: a clock, and the
+    /// [`Transport`](crate::adapters::async_driver::Transport) of the application's own stream. Each connection gets a
+    /// clone of `runtime`.
+    #[must_use]
+    pub fn with_runtime(runtime: R) -> Self {
         Self {
             runtime,
             config: SharedConfig::default(),

@@ -65,12 +65,16 @@ struct Settings {
 
 impl<R: Default> Default for Server<R> {
     fn default() -> Self {
-        Self::on(R::default())
+        Self::with_runtime(R::default())
     }
 }
 
 impl<R> Server<R> {
-    pub(in crate::adapters) fn on(runtime: R) -> Self {
+    /// Creates a server with the defaults on a runtime of the application: a clock, and the
+    /// [`Transport`](crate::adapters::async_driver::Transport) of the application's own stream. Each connection gets a
+    /// clone of `runtime`.
+    #[must_use]
+    pub fn with_runtime(runtime: R) -> Self {
         let settings = Settings {
             config: SharedConfig::default(),
             limits: HeadLimits::new(),

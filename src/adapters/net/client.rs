@@ -44,7 +44,7 @@ impl Client {
     /// [`HeadLimits`](crate::handshake::HeadLimits).
     #[must_use]
     pub fn new() -> Self {
-        Self::on(Blocking)
+        Self::with_runtime(Blocking)
     }
 
     /// Connects to a `ws://` URL over TCP, and opens a WebSocket. Tries each address of the host in turn.

@@ -57,7 +57,7 @@ impl Server {
     /// of [`Config`](crate::Config) and [`HeadLimits`](crate::handshake::HeadLimits).
     #[must_use]
     pub fn new() -> Self {
-        Self::on(Blocking)
+        Self::with_runtime(Blocking)
     }
 
     /// Accepts a WebSocket on a connected socket, which is put into blocking mode. Blocks until the handshake is done.
