@@ -4,7 +4,7 @@
 //! decoding the body. Not responsible for the closing handshake: the connection decides when a Close is sent
 //! or answered.
 //!
-//! Invariant: a [`CloseReason`] is UTF-8 of at most [`MAX_REASON_LEN`] bytes, so a Close frame always fits
+//! Invariant: a [`CloseReason`] is UTF-8 of at most [`CloseReason::MAX_LEN`] bytes, so a Close frame always fits
 //! into a control frame.
 
 use core::fmt;
@@ -12,10 +12,6 @@ use core::fmt;
 use crate::error::ProtocolError;
 use crate::frame::MAX_CONTROL_PAYLOAD;
 use crate::role::Role;
-
-/// The longest reason in bytes: the longest control payload without the two bytes of the code (RFC 6455
-/// section 5.5).
-pub const MAX_REASON_LEN: usize = MAX_CONTROL_PAYLOAD - 2;
 
 /// The code that says why a connection is closed (RFC 6455 section 7.4, and the registry of section 11.7).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -142,18 +138,22 @@ impl fmt::Debug for CloseCode {
     }
 }
 
-/// The reason in a Close frame: text of at most [`MAX_REASON_LEN`] bytes, stored inline.
+/// The reason in a Close frame: text of at most [`CloseReason::MAX_LEN`] bytes, stored inline.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct CloseReason {
     len: u8,
-    bytes: [u8; MAX_REASON_LEN],
+    bytes: [u8; Self::MAX_LEN],
 }
 
 impl CloseReason {
-    /// The empty reason.
-    pub const EMPTY: Self = Self { len: 0, bytes: [0; MAX_REASON_LEN] };
+    /// The longest reason in bytes: the longest control payload without the two bytes of the code (RFC 6455
+    /// section 5.5).
+    pub const MAX_LEN: usize = MAX_CONTROL_PAYLOAD - 2;
 
-    /// Returns `text` as a reason, or `None` if it is longer than [`MAX_REASON_LEN`] bytes.
+    /// The empty reason.
+    pub const EMPTY: Self = Self { len: 0, bytes: [0; Self::MAX_LEN] };
+
+    /// Returns `text` as a reason, or `None` if it is longer than [`CloseReason::MAX_LEN`] bytes.
     #[must_use]
     pub fn new(text: &str) -> Option<Self> {
         let mut reason = Self::EMPTY;
@@ -162,7 +162,7 @@ impl CloseReason {
         Some(reason)
     }
 
-    /// Returns `text` as a reason, cut to [`MAX_REASON_LEN`] bytes. The cut is between two code points.
+    /// Returns `text` as a reason, cut to [`CloseReason::MAX_LEN`] bytes. The cut is between two code points.
     ///
     /// ```
     /// use hybi::CloseReason;
@@ -173,7 +173,7 @@ impl CloseReason {
     /// ```
     #[must_use]
     pub fn truncated(text: &str) -> Self {
-        let fits = (0..=text.len().min(MAX_REASON_LEN)).rev().find(|&at| text.is_char_boundary(at));
+        let fits = (0..=text.len().min(Self::MAX_LEN)).rev().find(|&at| text.is_char_boundary(at));
         fits.and_then(|at| text.get(..at)).and_then(Self::new).unwrap_or(Self::EMPTY)
     }
 
@@ -261,7 +261,7 @@ impl CloseFrame {
     /// - [`ProtocolError::CloseBodyOfOneByte`]: the body is a single byte.
     /// - [`ProtocolError::CloseCodeNotAllowed`]: the code must not be sent.
     /// - [`ProtocolError::CloseReasonNotUtf8`]: the reason is not UTF-8.
-    /// - [`ProtocolError::ControlTooLong`]: the reason is longer than [`MAX_REASON_LEN`] bytes.
+    /// - [`ProtocolError::ControlTooLong`]: the reason is longer than [`CloseReason::MAX_LEN`] bytes.
     pub fn decode(body: &[u8]) -> Result<Self, ProtocolError> {
         let Some((code, reason)) = body.split_first_chunk() else {
             // RFC 6455 5.5.1: if there is a body, its first two bytes are the code.

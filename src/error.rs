@@ -188,7 +188,7 @@ pub enum SendError {
     /// The payload of a Ping or Pong is longer than
     /// [`MAX_CONTROL_PAYLOAD`](crate::frame::MAX_CONTROL_PAYLOAD) bytes (RFC 6455 section 5.5).
     ControlTooLong,
-    /// The close reason is longer than [`MAX_REASON_LEN`](crate::close::MAX_REASON_LEN) bytes (RFC 6455
+    /// The close reason is longer than [`CloseReason::MAX_LEN`](crate::CloseReason::MAX_LEN) bytes (RFC 6455
     /// section 5.5). [`CloseReason::truncated`](crate::CloseReason::truncated) shortens it.
     ReasonTooLong,
     /// This role must not send the close code, or a reason was given without a code (RFC 6455 section 7.4).

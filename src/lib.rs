@@ -116,8 +116,8 @@ extern crate std;
 #[cfg(any(feature = "net", feature = "tokio", feature = "futures-io"))]
 #[cfg_attr(docsrs, doc(cfg(any(feature = "net", feature = "tokio", feature = "futures-io"))))]
 pub mod adapters;
-pub mod close;
-pub mod connection;
+mod close;
+mod connection;
 #[cfg(feature = "deflate")]
 #[cfg_attr(docsrs, doc(cfg(feature = "deflate")))]
 pub mod deflate;
@@ -128,7 +128,7 @@ pub mod handshake;
 mod kernel;
 pub mod manual;
 mod role;
-pub mod time;
+mod time;
 pub mod utf8;
 
 pub use close::{CloseCode, CloseFrame, CloseReason};

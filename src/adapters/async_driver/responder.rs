@@ -180,7 +180,7 @@ impl<S, R: Transport<S>> Responder<'_, S, R> {
     /// * [`Error::Send`] with [`SendError::CodeNotAllowed`]: this role must not send `code`, or `reason` has no code.
     ///   Nothing was queued.
     /// * [`Error::Send`] with [`SendError::ReasonTooLong`]: `reason` is longer than
-    ///   [`MAX_REASON_LEN`](crate::close::MAX_REASON_LEN). Nothing was queued.
+    ///   [`CloseReason::MAX_LEN`](crate::CloseReason::MAX_LEN). Nothing was queued.
     /// * [`Error::Send`] with [`SendError::Closed`]: closing had begun before.
     pub fn close(&mut self, code: impl Into<Option<CloseCode>>, reason: &str) -> Result<(), Error> {
         Ok(self.connection.close(self.wire.tick(), code, reason)?)

@@ -247,7 +247,7 @@ impl<S, R: Transport<S>> Writer<S, R> {
     /// * [`Error::Send`] with [`SendError::CodeNotAllowed`]: this role must not send `code`, or `reason` has no code.
     ///   Nothing was sent.
     /// * [`Error::Send`] with [`SendError::ReasonTooLong`]: `reason` is longer than
-    ///   [`MAX_REASON_LEN`](crate::close::MAX_REASON_LEN). Nothing was sent.
+    ///   [`CloseReason::MAX_LEN`](crate::CloseReason::MAX_LEN). Nothing was sent.
     /// * [`Error::Send`] with [`SendError::Closed`]: closing had begun before, or an accepted message was dropped
     ///   because the peer closed or the connection ended.
     /// * [`Error::Io`]: the stream failed. Nothing more can be sent.

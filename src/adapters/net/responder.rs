@@ -139,7 +139,7 @@ impl<S> Responder<'_, S> {
     /// - [`SendError::Closed`]: closing has begun, or the connection has ended;
     /// - [`SendError::CodeNotAllowed`]: this role must not send `code`, or `reason` has no code;
     /// - [`SendError::ReasonTooLong`]: `reason` has more than
-    ///   [`MAX_REASON_LEN`](crate::close::MAX_REASON_LEN) bytes.
+    ///   [`CloseReason::MAX_LEN`](crate::CloseReason::MAX_LEN) bytes.
     pub fn close(&mut self, code: impl Into<Option<CloseCode>>, reason: &str) -> Result<(), Error> {
         Ok(self.out.sender.close(self.out.link.tick(), code, reason)?)
     }
