@@ -81,6 +81,33 @@ impl Receiving {
     }
 }
 
+/// The same, with messages that own their data.
+struct Owning(Receiving);
+
+impl Owning {
+    #[inline(never)]
+    fn run(&mut self) {
+        let Receiving { wire, connection, inbox } = &mut self.0;
+        let mut rest = &wire[..];
+        while !rest.is_empty() {
+            let space = connection.read_space(inbox);
+            let (new, later) = rest.split_at(space.len().min(64 << 10).min(rest.len()));
+            space[..new.len()].copy_from_slice(new);
+            inbox.handle_read(new.len());
+            rest = later;
+            while let Some(index) = connection.poll(NOW, inbox).unwrap() {
+                _ = black_box(inbox.take_message(index));
+            }
+        }
+    }
+}
+
+fn server_owning(size: usize) -> Owning {
+    let mut owning = Owning(server_binary(size));
+    owning.run();
+    owning
+}
+
 fn server_binary(size: usize) -> Receiving {
     Receiving::new(Role::Server, Opcode::Binary, &ascii(size))
 }
@@ -129,6 +156,14 @@ fn client_recv_binary(mut receiving: Receiving) -> Receiving {
     receiving
 }
 
+#[library_benchmark]
+#[bench::_16B(args = (16), setup = server_owning)]
+#[bench::_1KiB(args = (1 << 10), setup = server_owning)]
+fn server_recv_owned(mut owning: Owning) -> Owning {
+    owning.run();
+    owning
+}
+
 // --- sending: a write for each message ---
 
 struct Sending {
@@ -155,6 +190,26 @@ impl Sending {
     }
 }
 
+/// The same, with the message written by the call that sends it.
+struct Transmitting(Sending);
+
+impl Transmitting {
+    fn new(role: Role, size: usize) -> Self {
+        let mut transmitting = Self(Sending::new(role, size));
+        transmitting.run();
+        transmitting
+    }
+
+    #[inline(never)]
+    fn run(&mut self) {
+        let Sending { payload, connection } = &mut self.0;
+        for _ in 0..COUNT {
+            let write = |slices: &[&[u8]]| slices.iter().map(|slice| black_box(slice).len()).sum();
+            connection.transmit_binary(NOW, payload, write).unwrap();
+        }
+    }
+}
+
 fn server(size: usize) -> Sending {
     Sending::new(Role::Server, size)
 }
@@ -177,6 +232,30 @@ fn server_send_binary(mut sending: Sending) -> Sending {
 fn client_send_binary(mut sending: Sending) -> Sending {
     sending.run();
     sending
+}
+
+fn server_transmitting(size: usize) -> Transmitting {
+    Transmitting::new(Role::Server, size)
+}
+
+fn client_transmitting(size: usize) -> Transmitting {
+    Transmitting::new(Role::Client, size)
+}
+
+#[library_benchmark]
+#[bench::_16B(args = (16), setup = server_transmitting)]
+#[bench::_1KiB(args = (1 << 10), setup = server_transmitting)]
+fn server_transmit_binary(mut transmitting: Transmitting) -> Transmitting {
+    transmitting.run();
+    transmitting
+}
+
+#[library_benchmark]
+#[bench::_16B(args = (16), setup = client_transmitting)]
+#[bench::_1KiB(args = (1 << 10), setup = client_transmitting)]
+fn client_transmit_binary(mut transmitting: Transmitting) -> Transmitting {
+    transmitting.run();
+    transmitting
 }
 
 // --- the opening handshake ---
@@ -222,9 +301,18 @@ fn must(instructions: u64) -> LibraryBenchmarkConfig {
 
 library_benchmark_group!(
     name = receive,
-    benchmarks = [server_recv_binary, server_recv_text_ascii, server_recv_text_mixed, client_recv_binary]
+    benchmarks = [
+        server_recv_binary,
+        server_recv_text_ascii,
+        server_recv_text_mixed,
+        client_recv_binary,
+        server_recv_owned
+    ]
 );
-library_benchmark_group!(name = send, benchmarks = [server_send_binary, client_send_binary]);
+library_benchmark_group!(
+    name = send,
+    benchmarks = [server_send_binary, client_send_binary, server_transmit_binary, client_transmit_binary]
+);
 library_benchmark_group!(name = handshake, benchmarks = [handshake_server]);
 main!(
     config = LibraryBenchmarkConfig::default()
