@@ -125,7 +125,7 @@ impl<O: WriteQueue> Sender<O> {
     }
 
     /// Sends a message that is neither compressed nor written from where it lies.
-    #[inline]
+    #[inline(always)]
     pub(super) fn transmit_through_queue(
         &mut self,
         now: Instant,
