@@ -139,7 +139,7 @@ pub use connection::{
     TransportAction, WriteQueue,
 };
 #[cfg(feature = "alloc")]
-pub use connection::{Inbox, Message, Outbox, Prepared, UnsentMessage, VecMessage};
+pub use connection::{Inbox, Message, Outbox, Prepared, SendingHalf, UnsentMessage, VecMessage};
 pub use error::{ProtocolError, SendError};
 #[cfg(feature = "alloc")]
 pub use kernel::Text;

@@ -126,7 +126,7 @@ NET_FAULTS = [
     ('4', 'a call that is given a short time begins the wait for a Pong again', [
         (NET_DRIVER, '        let knew_end = self.link.knows_end();\n',
          '        let knew_end = self.link.knows_end();\n'
-         '        self.sender.handle_received(self.link.now(), false);\n')]),
+         '        self.sender.apply(self.link.now(), crate::PendingReply::Received { data: false });\n')]),
     ('10', 'the half that receives stops reading while it waits to write its own Pong', [
         (NET_SPLIT, '                false => out.write_now(pending),', '                false => out.write(pending).is_ok(),')]),
     ('15', 'a stream that may keep what it was offered is offered something else', [

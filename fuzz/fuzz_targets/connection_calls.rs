@@ -96,8 +96,8 @@ impl Memory for Outbox {
     }
 
     fn pass_around(connection: &mut Connection<Self>) {
-        if let Some(memory) = connection.sender_mut().reclaim() {
-            connection.sender_mut().lend(memory);
+        if let Some(memory) = connection.reclaim() {
+            connection.lend(memory);
         }
     }
 

@@ -19,9 +19,7 @@ use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
 use super::lock::lock;
 use super::sync::Mutex;
-#[cfg(feature = "net")]
-use crate::EofPosition;
-use crate::{Instant, Outbox, PendingReply, Sender};
+use crate::{Instant, Outbox, PendingReply, Sender, SendingHalf};
 
 /// Maximum number of stored replies. RFC 6455 section 5.5.3 requires only the newest of several Pongs.
 const MOST_OWED: usize = 8;
@@ -47,9 +45,6 @@ struct Stored {
     replies: Vec<PendingReply>,
     /// The round-trip time of the sending half when the replies were last applied.
     round_trip: Option<Duration>,
-    /// The end of the input, if the sending half does not know of it yet.
-    #[cfg(feature = "net")]
-    input_ended: Option<EofPosition>,
 }
 
 impl PendingReplies {
@@ -79,6 +74,10 @@ impl PendingReplies {
     /// Stores a reply. Drops the oldest Pong if the store is full.
     pub(super) fn owe(&self, reply: PendingReply) {
         let mut stored = lock(&self.stored);
+        if matches!(reply, PendingReply::InputEnded(_)) && stored.replies.contains(&reply) {
+            // A reader that waits for the sending half says this again and again. Stored once, it displaces no Close.
+            return;
+        }
         if stored.replies.len() == MOST_OWED {
             // RFC 6455 5.5.3: a Pong may be left out. Another reply is dropped only if no Pong is stored.
             let oldest = stored.replies.iter().position(|reply| matches!(reply, PendingReply::Pong(_)));
@@ -88,24 +87,17 @@ impl PendingReplies {
         self.non_empty.store(true, Ordering::Release);
     }
 
-    /// Stores that no more input will come, while another thread writes. The writing thread still writes the queue,
-    /// bounded by the close timeout.
-    #[cfg(feature = "net")]
-    pub(super) fn end_input(&self, cut: EofPosition) {
-        lock(&self.stored).input_ended = Some(cut);
-        self.non_empty.store(true, Ordering::Release);
-    }
-
     /// Returns whether replies are stored.
     #[cfg(feature = "net")]
     pub(super) fn has_replies(&self) -> bool {
-        self.non_empty.load(Ordering::Acquire) && !lock(&self.stored).replies.is_empty()
+        self.non_empty.load(Ordering::Acquire)
     }
 
-    /// Moves all stored replies into the write queue, and credits received input to the timers.
-    pub(super) fn apply(&self, sender: &mut Sender<Outbox>, now: Instant) {
+    /// Hands all stored replies to the sending half, and tells its timers of received input.
+    pub(super) fn apply(&self, half: &mut impl SendingHalf, now: Instant) {
         if self.received.load(Ordering::Relaxed) != NOTHING {
-            sender.handle_received(now, self.received.swap(NOTHING, Ordering::Acquire) == DATA);
+            let data = self.received.swap(NOTHING, Ordering::Acquire) == DATA;
+            half.apply(now, PendingReply::Received { data });
         }
         if !self.non_empty.load(Ordering::Acquire) {
             return;
@@ -113,13 +105,9 @@ impl PendingReplies {
         let mut stored = lock(&self.stored);
         self.non_empty.store(false, Ordering::Release);
         for reply in stored.replies.drain(..) {
-            sender.apply(now, reply);
+            half.apply(now, reply);
         }
-        #[cfg(feature = "net")]
-        if let Some(cut) = stored.input_ended.take() {
-            sender.handle_input_ended(now, cut);
-        }
-        stored.round_trip = sender.round_trip();
+        stored.round_trip = half.sender().round_trip();
     }
 
     /// Returns the time from the last answered Ping to its Pong, as of the last [`apply`](Self::apply).

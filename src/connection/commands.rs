@@ -1,11 +1,12 @@
-//! Commands of a connection: each delegates to the [`Sender`] and, for reading, to the `Receiver`.
+//! Commands of a connection: each delegates to the [`Sender`] and, for reading, to the `Receiver`. Memory is lent and
+//! freed here, too.
 //!
 //! No rule is decided here. [`Sender`] documents how long a message may be, which frames overtake others, and when
 //! each error occurs.
 
 use super::{Connection, MessageKind, WriteQueue};
 #[cfg(feature = "alloc")]
-use super::{Inbox, Message, Prepared, UnsentMessage, VecMessage};
+use super::{Inbox, Message, Outbox, Prepared, UnsentMessage, VecMessage};
 use crate::close::CloseCode;
 use crate::error::SendError;
 use crate::time::Instant;
@@ -114,6 +115,19 @@ impl<O: WriteQueue> Connection<O> {
         self.sender.uncompressed();
         self
     }
+
+    /// Frees heap that an empty write queue holds. Message buffers have a `release_idle` of their own.
+    pub fn release_idle(&mut self) {
+        self.sender.release_idle();
+    }
+
+    /// Frees the memory for compression, except data that the peer may still refer to. Done automatically after
+    /// [`Compression::release_after`](crate::deflate::Compression::release_after).
+    #[cfg(feature = "deflate")]
+    pub fn release_windows(&mut self) {
+        self.sender.release_window();
+        self.receiver.release_window();
+    }
 }
 
 #[cfg(feature = "alloc")]
@@ -171,5 +185,18 @@ impl Connection {
     /// [`Receiver::handle_payload`](super::Receiver::handle_payload).
     pub fn handle_payload(&mut self, message: &mut VecMessage, len: usize) {
         self.receiver.handle_payload(message, len);
+    }
+
+    /// Takes the memory of an empty write queue, for another connection to borrow: see
+    /// [`Sender::reclaim`](super::Sender::reclaim).
+    pub fn reclaim(&mut self) -> Option<Outbox> {
+        self.sender.reclaim()
+    }
+
+    /// Lends the write queue memory that [`reclaim`](Self::reclaim) returned: see
+    /// [`Sender::lend`](super::Sender::lend).
+    #[inline]
+    pub fn lend(&mut self, memory: Outbox) {
+        self.sender.lend(memory);
     }
 }

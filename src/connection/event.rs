@@ -175,9 +175,10 @@ impl EventIndex {
     }
 }
 
-/// A reply that an event asks for: a value to hand from the receiving half to the sending half.
+/// A value that the receiving half hands to the sending half: a reply to the peer, or what the timers must know.
 ///
-/// [`Input::reply`](crate::Input::reply) creates it and [`Sender::apply`](crate::Sender::apply) carries it out.
+/// [`Input::reply`](crate::Input::reply) creates the reply to an event. [`Sender::apply`](crate::Sender::apply) carries
+/// out every value.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum PendingReply {
@@ -189,6 +190,17 @@ pub enum PendingReply {
     Failure(ProtocolError),
     /// No frame: a Pong came in, which ends the wait for it.
     RoundTrip(ControlPayload),
+    /// No frame: input came in, so the peer is alive.
+    ///
+    /// Apply it after each poll of the receiving half that took input in, and before the reply to its event. Applying
+    /// it late is harmless: timers then run longer, and none fires too soon.
+    Received {
+        /// Whether a part of a data frame was among the input: [`Receiver::saw_data`](crate::Receiver::saw_data).
+        data: bool,
+    },
+    /// No frame: the input has ended at this position, and the peer may still read. See
+    /// [`Sender::handle_input_ended`](crate::Sender::handle_input_ended).
+    InputEnded(EofPosition),
 }
 
 /// A [`PendingReply`] whose payload still lies in the input.
@@ -198,6 +210,8 @@ pub(super) enum Reply<'i> {
     Close(Option<CloseCode>, &'i str),
     Failure(ProtocolError),
     RoundTrip(&'i [u8]),
+    Received { data: bool },
+    InputEnded(EofPosition),
 }
 
 impl<'i> Reply<'i> {
@@ -223,6 +237,8 @@ impl From<Reply<'_>> for PendingReply {
                 Self::Close(CloseFrame { code, reason: CloseReason::truncated(reason) })
             }
             Reply::Failure(error) => Self::Failure(error),
+            Reply::Received { data } => Self::Received { data },
+            Reply::InputEnded(position) => Self::InputEnded(position),
         }
     }
 }
@@ -234,6 +250,8 @@ impl<'r> From<&'r PendingReply> for Reply<'r> {
             PendingReply::RoundTrip(payload) => Self::RoundTrip(payload),
             PendingReply::Close(frame) => Self::Close(frame.code, frame.reason.as_str()),
             PendingReply::Failure(error) => Self::Failure(*error),
+            PendingReply::Received { data } => Self::Received { data: *data },
+            PendingReply::InputEnded(position) => Self::InputEnded(*position),
         }
     }
 }

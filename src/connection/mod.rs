@@ -12,13 +12,10 @@
 //! ```
 //!
 //! These are the states of [`CloseState`]. The end of the stream moves `Open` and `Sent` to `Ended` too;
-//! `close_state.rs` has the table. The methods are grouped by class: what happened, commands, what the driver must do,
-//! getters. [`manual::run_loop`](crate::manual::run_loop) has the turn of a driver, which calls them in order.
+//! `close_state.rs` has the table. The methods are grouped by class: what happened and what the driver must do are here,
+//! commands in `commands.rs`, getters in `getters.rs`. `sending_half.rs` names what a write driver needs of a connection
+//! or of its sending half alone. [`manual::run_loop`](crate::manual::run_loop) has the turn of a driver, which calls them in order.
 
-use core::time::Duration;
-
-#[cfg(feature = "alloc")]
-use crate::close::CloseFrame;
 use crate::error::ProtocolError;
 use crate::frame::{MaskingKeys, Role};
 use crate::time::Instant;
@@ -30,10 +27,13 @@ mod close_state;
 mod commands;
 mod config;
 mod event;
+mod getters;
 #[cfg(feature = "alloc")]
 mod message;
 mod receive;
 mod send;
+#[cfg(feature = "alloc")]
+mod sending_half;
 mod timers;
 
 #[cfg(feature = "alloc")]
@@ -51,6 +51,8 @@ pub use receive::Receiver;
 #[cfg(feature = "alloc")]
 pub use send::{Outbox, Prepared};
 pub use send::{Sender, SliceOutbox, WriteQueue};
+#[cfg(feature = "alloc")]
+pub use sending_half::SendingHalf;
 
 use event::Reply;
 
@@ -153,9 +155,9 @@ impl<O: WriteQueue> Connection<O> {
         Self { receiver, sender }
     }
 
-    /// Takes the connection apart, for a task that receives and one that sends. The tasks then pass on three things:
-    /// the reply to an event, from [`Input::reply`] to [`Sender::apply`]; the arrival of bytes, to
-    /// [`Sender::handle_received`]; and a failure by a timer, to [`Receiver::handle_ended`].
+    /// Takes the connection apart, for a task that receives and one that sends. The receiving task hands values to
+    /// [`Sender::apply`]: [`PendingReply::Received`] after each poll, and the reply to an event from [`Input::reply`].
+    /// The sending task tells of a failure by a timer with [`Receiver::handle_ended`].
     #[must_use]
     pub fn into_halves(self) -> (Receiver, Sender<O>) {
         (self.receiver, self.sender)
@@ -181,21 +183,51 @@ impl<O: WriteQueue> Connection<O> {
         if self.receiver.is_idle(input) && !self.sender.has_event() {
             return Ok(None);
         }
-        match self.poll_message(now, input) {
-            Some(index) => Ok(Some(index.into())),
+        match self.receiver.poll_message(input) {
+            Some(index) => {
+                self.sender.handle_received(now, true);
+                Ok(Some(index.into()))
+            }
             None => self.poll_any(now, input),
         }
     }
 
-    /// Returns the next message of the fast path, and restarts the timers for it.
+    /// Returns the next message if all of it lies in the input, without being told the time.
+    ///
+    /// This is the fast path of [`Self::poll`] for a driver that does not read its clock for each message. The timers
+    /// count the message once [`catch_up`](Self::catch_up) or [`handle_timeout`](Self::handle_timeout) is called. Call
+    /// `catch_up` before [`poll_timeout`](Self::poll_timeout), which returns a deadline that is too early until then.
+    ///
+    /// `None` says only that there is no such message. Call [`Self::poll`] next: it decodes all other input, and returns
+    /// the rule that the peer broke if there is one.
+    ///
+    /// ```
+    /// # #[cfg(feature = "alloc")] {
+    /// use hybi::{Config, Connection, Inbox, Instant, Outbox};
+    ///
+    /// let mut connection = Connection::client(Instant::ZERO, Config::new(), Outbox::new(), [1; 32]);
+    /// let mut inbox = Inbox::with_bytes(b"\x81\x03one\x81\x03two\x89\x00");
+    /// let mut messages = Vec::new();
+    /// while let Some(index) = connection.poll_message(&mut inbox) {
+    ///     messages.extend(inbox.take_message(index.into()));
+    /// }
+    /// assert_eq!(messages, ["one".into(), "two".into()]);
+    /// assert!(connection.is_behind());
+    ///
+    /// // The next read, or a write, needs the time anyway.
+    /// let now = Instant::ZERO + std::time::Duration::from_secs(1);
+    /// connection.catch_up(now);
+    /// assert!(!connection.is_behind());
+    /// assert!(connection.poll(now, &mut inbox).unwrap().is_some());   // the Ping
+    /// # }
+    /// ```
     #[inline(always)]
-    fn poll_message(
+    pub fn poll_message(
         &mut self,
-        now: Instant,
         input: &mut Input<impl ReadBuffer, impl MessageBuffer>,
     ) -> Option<MessageIndex> {
         let message = self.receiver.poll_message(input)?;
-        self.sender.handle_received(now, true);
+        self.sender.defer_received();
         Some(message)
     }
 
@@ -278,6 +310,19 @@ impl<O: WriteQueue> Connection<O> {
         }
     }
 
+    /// Tells the timers the time, for messages of [`poll_message`](Self::poll_message).
+    ///
+    /// `now` is later than the messages came. So timers may run longer, and none fires too soon.
+    #[inline]
+    pub fn catch_up(&mut self, now: Instant) {
+        self.sender.catch_up(now);
+    }
+
+    /// Records that input came in which will be decoded later: see [`Sender::handle_unread`].
+    pub fn handle_unread(&mut self, now: Instant) {
+        self.sender.handle_unread(now);
+    }
+
     /// Handles the end of the stream, by end of file or by reset. Then poll for [`Event::Closed`]. Call it once poll
     /// has returned `None` and while [`is_paused`](Self::is_paused) is false: bytes that arrived before come first.
     pub fn handle_eof(&mut self) {
@@ -307,6 +352,11 @@ impl<O: WriteQueue> Connection<O> {
         self.sender.handle_held_back(now, held_back);
     }
 
+    /// Records that a write to the transport has failed: see [`Sender::handle_write_failed`].
+    pub fn handle_write_failed(&mut self) {
+        self.sender.handle_write_failed();
+    }
+
     /// Records that the sending half of the transport is closed, as [`Self::poll_transport`] asked for.
     pub fn handle_half_closed(&mut self) {
         self.sender.handle_half_closed();
@@ -318,7 +368,7 @@ impl<O: WriteQueue> Connection<O> {
         self.sender.transmitted(now, n);
     }
 
-    // --- commands: commands.rs ---
+    // --- commands: commands.rs; getters: getters.rs ---
 
     /// Limits how many bytes are inflated until the next call: see [`Receiver::set_inflate_budget`].
     pub const fn set_inflate_budget(&mut self, bytes: Option<u32>) {
@@ -366,128 +416,6 @@ impl<O: WriteQueue> Connection<O> {
     #[must_use]
     pub fn poll_transport(&self) -> Option<TransportAction> {
         self.sender.poll_transport()
-    }
-
-    // --- getters ---
-
-    /// Returns the receiving half.
-    #[must_use]
-    pub const fn receiver(&self) -> &Receiver {
-        &self.receiver
-    }
-
-    /// Returns the receiving half. Call [`Sender::handle_received`] for each message of [`Receiver::poll_message`].
-    #[must_use]
-    pub const fn receiver_mut(&mut self) -> &mut Receiver {
-        &mut self.receiver
-    }
-
-    /// Returns the sending half.
-    #[must_use]
-    pub const fn sender(&self) -> &Sender<O> {
-        &self.sender
-    }
-
-    /// Returns the sending half, for code that answers an event.
-    #[must_use]
-    pub const fn sender_mut(&mut self) -> &mut Sender<O> {
-        &mut self.sender
-    }
-
-    /// Returns the latest instant that this connection knows to have passed: see [`Sender::latest_instant`].
-    #[must_use]
-    pub fn latest_instant(&self) -> Instant {
-        self.sender.latest_instant()
-    }
-
-    /// Returns which end of the connection this is.
-    #[must_use]
-    pub const fn role(&self) -> Role {
-        self.sender.role()
-    }
-
-    /// Returns whether the connection is open, closing or closed, as the browser's `readyState` does.
-    #[must_use]
-    pub const fn ready_state(&self) -> ReadyState {
-        match self.sender.close_state() {
-            CloseState::Open => ReadyState::Open,
-            CloseState::Sent | CloseState::Both | CloseState::Failed => ReadyState::Closing,
-            CloseState::Ended => ReadyState::Closed,
-        }
-    }
-
-    /// Returns the parameters of compression, if any. A window size that was left open is returned as 15 bits.
-    #[cfg(feature = "deflate")]
-    #[must_use]
-    pub fn deflate(&self) -> Option<crate::handshake::DeflateParams> {
-        let (sent, received) = (self.sender.agreed()?, self.receiver.agreed()?);
-        let (server, client) = match self.role() {
-            Role::Server => (sent, received),
-            Role::Client => (received, sent),
-        };
-        Some(crate::handshake::DeflateParams {
-            server_no_context_takeover: !server.takeover(),
-            client_no_context_takeover: !client.takeover(),
-            server_max_window_bits: Some(server.window_bits()),
-            client_max_window_bits: Some(client.window_bits()),
-        })
-    }
-
-    /// Returns how many bytes wait to be written, headers included.
-    #[must_use]
-    pub fn buffered_amount(&self) -> usize {
-        self.sender.buffered_amount()
-    }
-
-    /// Returns whether the inflate budget stopped the last poll: see [`Receiver::is_paused`].
-    #[must_use]
-    #[inline]
-    pub const fn is_paused(&self) -> bool {
-        self.receiver.is_paused()
-    }
-
-    /// Returns how many more bytes the current frame needs at least; 0 between frames.
-    #[must_use]
-    pub fn read_hint(&self) -> usize {
-        self.receiver.read_hint()
-    }
-
-    /// Returns the time from the last answered Ping to its Pong; `None` before the first.
-    #[must_use]
-    pub fn round_trip(&self) -> Option<Duration> {
-        self.sender.round_trip()
-    }
-
-    /// Returns the peer's Close, once a valid one has come in: see [`Receiver::peer_close`].
-    #[cfg(feature = "alloc")]
-    #[must_use]
-    pub fn peer_close(&self) -> Option<CloseFrame> {
-        self.receiver.peer_close()
-    }
-
-    /// Returns the counts of messages, frames and bytes that came in.
-    #[must_use]
-    pub const fn received(&self) -> Counters {
-        self.receiver.counters()
-    }
-
-    /// Returns the counts of messages, frames and bytes that went out: see [`Sender::counters`].
-    #[must_use]
-    pub const fn sent(&self) -> Counters {
-        self.sender.counters()
-    }
-
-    /// Frees heap that an empty write queue holds. Message buffers have a `release_idle` of their own.
-    pub fn release_idle(&mut self) {
-        self.sender.release_idle();
-    }
-
-    /// Frees the memory for compression, except data that the peer may still refer to. Done automatically after
-    /// [`Compression::release_after`](crate::deflate::Compression::release_after).
-    #[cfg(feature = "deflate")]
-    pub fn release_windows(&mut self) {
-        self.sender.release_window();
-        self.receiver.release_window();
     }
 }
 

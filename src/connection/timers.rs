@@ -91,6 +91,21 @@ impl Timers {
         }
     }
 
+    /// Records that data came in at an instant that [`catch_up`](Self::catch_up) will say.
+    #[inline]
+    pub(super) const fn defer_received(&mut self) {
+        self.pings.marks.set_behind(true);
+    }
+
+    /// Records that the data of [`defer_received`](Self::defer_received) came in by `now`, if there is any.
+    #[inline]
+    pub(super) fn catch_up(&mut self, now: Instant) {
+        if self.is_behind() {
+            self.pings.marks.set_behind(false);
+            self.received(now, true);
+        }
+    }
+
     /// Records that bytes came in which are not decoded yet.
     ///
     /// Data and the awaited Pong may be among them. So no timer that either would stop may expire, and the next Ping
@@ -187,6 +202,12 @@ impl Timers {
         latest.min(Instant::LAST)
     }
 
+    /// Returns whether data came in of which the instant is not known yet.
+    #[inline]
+    pub(super) const fn is_behind(&self) -> bool {
+        self.pings.marks.is_behind()
+    }
+
     #[cfg(feature = "deflate")]
     pub(super) const fn data(&self) -> Instant {
         self.data
@@ -245,7 +266,7 @@ struct Pings {
     count: u8,
 }
 
-/// Two numbers and a flag in one byte, which keeps a connection small.
+/// Two numbers and two flags in one byte, which keeps a connection small.
 #[derive(Clone, Copy, Debug)]
 struct Marks(u8);
 
@@ -255,6 +276,7 @@ impl Marks {
     const BITS: u8 = 2;
     const NUMBER: u8 = (1 << Self::BITS) - 1;
     const CLOSING: u8 = 1 << (2 * Self::BITS);
+    const BEHIND: u8 = Self::CLOSING << 1;
 
     /// Returns how many of the newest Pings are not written yet.
     const fn unwritten(self) -> u8 {
@@ -271,6 +293,11 @@ impl Marks {
         self.0 & Self::CLOSING != 0
     }
 
+    /// Returns whether data came in of which the instant is not known yet.
+    const fn is_behind(self) -> bool {
+        self.0 & Self::BEHIND != 0
+    }
+
     fn set_unwritten(&mut self, number: u8) {
         self.0 = self.0 & !Self::NUMBER | number.min(Self::NUMBER);
     }
@@ -281,6 +308,10 @@ impl Marks {
 
     const fn set_closing(&mut self) {
         self.0 |= Self::CLOSING;
+    }
+
+    const fn set_behind(&mut self, behind: bool) {
+        self.0 = if behind { self.0 | Self::BEHIND } else { self.0 & !Self::BEHIND };
     }
 }
 

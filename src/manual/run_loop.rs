@@ -186,12 +186,12 @@
 //! # Receiving and sending in two tasks
 //!
 //! [`Connection::into_halves`](crate::Connection::into_halves) gives a [`Receiver`](crate::Receiver) and a
-//! [`Sender`](crate::Sender). A reply that receiving owes is a value, [`PendingReply`](crate::PendingReply), that can
-//! go through a channel:
+//! [`Sender`](crate::Sender). The receiving half hands values to the sending half, which can go through a channel:
+//! [`PendingReply`](crate::PendingReply).
 //!
 //! ```
 //! # #[cfg(feature = "alloc")] {
-//! use hybi::{Config, Connection, Inbox, Instant, Outbox};
+//! use hybi::{Config, Connection, Inbox, Instant, Outbox, PendingReply};
 //!
 //! let connection = Connection::client(Instant::ZERO, Config::new(), Outbox::new(), [1; 32]);
 //! let (mut receiver, mut sender) = connection.into_halves();
@@ -199,6 +199,7 @@
 //! std::thread::spawn(move || {
 //!     let mut inbox = Inbox::with_bytes(b"\x89\x02hi"); // a Ping
 //!     while let Some(index) = receiver.poll(&mut inbox).unwrap() {
+//!         to_sender.send(PendingReply::Received { data: receiver.saw_data() }).unwrap();
 //!         if let Some(reply) = inbox.reply(index) {
 //!             to_sender.send(reply).unwrap();
 //!         }
@@ -211,5 +212,5 @@
 //! # }
 //! ```
 //!
-//! Report input to the sending half with [`handle_received`](crate::Sender::handle_received). Otherwise its keepalive
-//! timer considers the peer silent.
+//! Without [`PendingReply::Received`](crate::PendingReply::Received) the keepalive timer of the sending half considers
+//! the peer silent. A poll that takes in bytes and returns `None` must be reported, too.

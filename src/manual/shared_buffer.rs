@@ -10,12 +10,12 @@
 //! answers. If a send is refused as [`Blocked`](crate::SendError::Blocked), the rest of the input must wait, but the
 //! shared buffer is needed for other connections. Three rules solve this:
 //!
-//! 1. Ask [`can_send`](crate::Sender::can_send) before each poll. While it says `Blocked`, do not poll. Every answer
+//! 1. Ask [`can_send`](crate::Connection::can_send) before each poll. While it says `Blocked`, do not poll. Every answer
 //!    then finds room, and none has to be kept aside.
 //! 2. Copy the unread rest of the input, [`remaining`](crate::Input::remaining) bytes, to memory of this connection.
 //!    The rest is never longer than one read.
 //! 3. Do not read from this connection until the rest has been polled. TCP then slows the peer down. When
-//!    they arrive, report the unread bytes with [`handle_unread`](crate::Sender::handle_unread), so that no timer counts
+//!    they arrive, report the unread bytes with [`handle_unread`](crate::Connection::handle_unread), so that no timer counts
 //!    the peer as silent.
 //!
 //! `can_send` does not ask for [`Event::Writable`](crate::Event::Writable). Ask it again after each write.
@@ -50,14 +50,14 @@
 //!     fn receive(&mut self, now: Instant, bytes: &mut [u8]) {
 //!         self.handle(now, bytes);
 //!         if !self.rest.is_empty() {
-//!             self.connection.sender_mut().handle_unread(now);
+//!             self.connection.handle_unread(now);
 //!         }
 //!     }
 //!
 //!     fn handle(&mut self, now: Instant, bytes: &mut [u8]) {
 //!         let len = bytes.len();
 //!         let mut input = Input::new(bytes, &mut self.message);
-//!         while self.connection.sender().can_send() != Err(SendError::Blocked) {
+//!         while self.connection.can_send() != Err(SendError::Blocked) {
 //!             match self.connection.poll_event(now, &mut input) {
 //!                 // There is room. `Closed` alone can refuse it, and then there is nobody to answer.
 //!                 Ok(Some(Event::Text(text))) => drop(self.connection.send_text(text)),

@@ -71,7 +71,7 @@ fn send(
     for told in from {
         match told {
             ToSender::Received { data, owed } => {
-                sender.handle_received(now, data);
+                sender.apply(now, PendingReply::Received { data });
                 if let Some(owed) = owed {
                     sender.apply(now, owed);
                 }
@@ -156,7 +156,7 @@ fn s5_5_2_a_round_trip_is_measured_across_halves() {
     let mut message = VecMessage::new();
     let mut input = Input::new(&mut bytes, &mut message);
     let ready = receiver.poll(&mut input).unwrap().unwrap();
-    sender.handle_received(Instant::ZERO + secs(3), false);
+    sender.apply(Instant::ZERO + secs(3), PendingReply::Received { data: false });
     sender.apply(Instant::ZERO + secs(3), input.reply(ready).unwrap());
     assert_eq!(sender.round_trip(), Some(secs(3)));
 }

@@ -123,7 +123,7 @@ fn s8_1_poll_message_leaves_the_error_of_an_invalid_text_to_poll() {
             let (mut conn, mut inbox) = (connection(role, Config::new()), Inbox::with_bytes(&wire));
             // `poll_message` reports no error, however often it is called. It does not consume the error either.
             for _ in 0..3 {
-                assert_eq!(conn.receiver_mut().poll_message(&mut inbox), None);
+                assert_eq!(conn.poll_message(&mut inbox), None);
                 assert!(!conn.receiver().is_done());
             }
             assert_eq!(conn.poll(Instant::ZERO, &mut inbox), Err(ProtocolError::InvalidUtf8));

@@ -507,9 +507,33 @@ fn small_messages_keep_an_idle_connection_open_after_a_pong() {
     let mut now = hybi::Instant::ZERO + secs(50);
     while let Some(ready) = receiver.poll(&mut inbox).unwrap() {
         assert_eq!(inbox.reply(ready).is_none(), receiver.saw_data());
-        sender.handle_received(now, receiver.saw_data());
+        sender.apply(now, hybi::PendingReply::Received { data: receiver.saw_data() });
     }
     now = now + secs(59);
     sender.handle_timeout(now);
     assert_eq!(sender.close_state(), hybi::CloseState::Open);
+}
+
+#[test]
+fn a_message_received_without_the_time_counts_once_the_time_is_told() {
+    let config = Config::new().idle_timeout(Some(secs(60))).ping_interval(None);
+    let wire = crate::pair::frame(Role::Client, Opcode::Text, true, b"data");
+    let at = |seconds| hybi::Instant::ZERO + secs(seconds);
+    // `handle_timeout` tells the time too, so the message stops the timer that would be due.
+    for caught_up in [true, false] {
+        let mut conn = Scenario::server().config(config.clone()).open().conn;
+        let mut inbox = hybi::Inbox::with_bytes(&wire);
+        assert!(conn.poll_message(&mut inbox).is_some() && conn.is_behind());
+        assert_eq!(conn.poll_timeout(), Some(at(60)));
+        if caught_up {
+            conn.catch_up(at(50));
+            assert_eq!((conn.is_behind(), conn.poll_timeout()), (false, Some(at(110))));
+            conn.catch_up(at(51));
+            assert_eq!(conn.poll_timeout(), Some(at(110)));
+        } else {
+            conn.handle_timeout(at(60));
+            assert_eq!((conn.is_behind(), conn.poll_timeout()), (false, Some(at(120))));
+        }
+        assert_eq!(conn.ready_state(), hybi::ReadyState::Open);
+    }
 }

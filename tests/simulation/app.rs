@@ -3,7 +3,7 @@
 //! Each end keeps what it has sent. The other end compares each received message with it, so a lost, repeated or
 //! changed message is noticed at once.
 
-use hybi::{Event, MessageKind, Outbox, Outcome, Prepared, SendError, Sender};
+use hybi::{Event, MessageKind, Outcome, Prepared, SendError, SendingHalf};
 
 use crate::support::cuts::Xorshift;
 
@@ -63,18 +63,18 @@ impl App {
     }
 
     /// Sends a message in one of the ways that the crate has.
-    pub fn say(&mut self, sender: &mut Sender<Outbox>, way: usize, (kind, data): (MessageKind, Vec<u8>)) {
+    pub fn say(&mut self, half: &mut impl SendingHalf, way: usize, (kind, data): (MessageKind, Vec<u8>)) {
         let text = || std::str::from_utf8(&data).unwrap().to_owned();
         if way % 4 == 0 {
-            sender.uncompressed();
+            half.uncompressed();
         }
         let sent = match (way % 3, kind) {
-            (0, MessageKind::Text) => sender.send_text(&text()),
-            (0, MessageKind::Binary) => sender.send_binary(&data),
-            (1, MessageKind::Text) => sender.send(text()).map_err(|refused| refused.error),
-            (1, MessageKind::Binary) => sender.send(data.clone()).map_err(|refused| refused.error),
-            (_, MessageKind::Text) => sender.send_prepared(&Prepared::new(text())),
-            (_, MessageKind::Binary) => sender.send_prepared(&Prepared::new(data.clone())),
+            (0, MessageKind::Text) => half.send_text(&text()),
+            (0, MessageKind::Binary) => half.send_binary(&data),
+            (1, MessageKind::Text) => half.send(text().into()).map_err(|refused| refused.error),
+            (1, MessageKind::Binary) => half.send(data.clone().into()).map_err(|refused| refused.error),
+            (_, MessageKind::Text) => half.send_prepared(&Prepared::new(text())),
+            (_, MessageKind::Binary) => half.send_prepared(&Prepared::new(data.clone())),
         };
         let open = self.is_open();
         if self.is_sent(sent, open) {
@@ -85,7 +85,7 @@ impl App {
     /// Sends a fragment of a message, the first or the next.
     pub fn say_part(
         &mut self,
-        sender: &mut Sender<Outbox>,
+        half: &mut impl SendingHalf,
         (mut kind, data): (MessageKind, Vec<u8>),
         fin: bool,
     ) {
@@ -97,14 +97,14 @@ impl App {
             } else {
                 data
             };
-            let sent = sender.send_fragment(kind, &data, fin);
+            let sent = half.send_fragment(kind, &data, fin);
             if self.is_sent(sent, false) {
                 let said = self.said.last_mut().unwrap();
                 said.data.extend(data);
                 said.whole = fin;
             }
         } else {
-            let sent = sender.send_fragment(kind, &data, fin);
+            let sent = half.send_fragment(kind, &data, fin);
             if self.is_sent(sent, false) {
                 self.said.push(Said { kind, data, whole: fin });
             }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use hybi::CloseState;
 use hybi::{
     CloseCode, Config, Connection, Delivery, EofPosition, Event, Inbox, Input, Instant, MessageKind, Outbox,
-    PendingReply, Receiver, Role, Sender, SharedConfig, TransportAction, VecMessage,
+    PendingReply, Receiver, Role, Sender, SendingHalf, SharedConfig, TransportAction, VecMessage,
 };
 
 use crate::app::{self, App};
@@ -60,7 +60,6 @@ enum Ends {
 /// A message from the receiving half to the sending half.
 #[derive(Debug)]
 enum Told {
-    Received(bool),
     Owes(PendingReply),
     End(EofPosition),
 }
@@ -107,14 +106,16 @@ macro_rules! drain {
                 Ends::Halves { receiver, told, .. } => match receiver.poll($input) {
                     Ok(Some(ready)) => {
                         let owed = $input.reply(ready);
-                        told.push_back(Told::Received(owed.is_none() || receiver.saw_data()));
+                        let data = owed.is_none() || receiver.saw_data();
+                        told.push_back(Told::Owes(PendingReply::Received { data }));
                         told.extend(owed.map(Told::Owes));
                         let event = $input.event(ready);
                         heard(&event, $watch);
                         $app.hear(&event, $other);
                     }
                     Ok(None) => {
-                        told.push_back(Told::Received(receiver.saw_data()));
+                        let data = receiver.saw_data();
+                        told.push_back(Told::Owes(PendingReply::Received { data }));
                         break;
                     }
                     Err(error) => panic!("{error}"),
@@ -169,9 +170,9 @@ impl End {
         }
     }
 
-    fn sender_mut(&mut self) -> &mut Sender<Outbox> {
+    fn half(&mut self) -> &mut dyn SendingHalf {
         match &mut self.machine {
-            Ends::Whole(connection) => connection.sender_mut(),
+            Ends::Whole(connection) => connection,
             Ends::Halves { sender, .. } => sender,
         }
     }
@@ -209,35 +210,40 @@ impl End {
     pub fn say(&mut self, random: &mut Xorshift) {
         let (kind, data) = app::message(random);
         self.largest = self.largest.max(data.len());
-        let sender = match &mut self.machine {
-            Ends::Whole(connection) => connection.sender_mut(),
-            Ends::Halves { sender, .. } => sender,
-        };
         match random.below(6) {
             0 => {
                 let fin = random.below(3) == 0;
                 // Lossy conversion to text makes the data up to three times as long.
                 self.largest = self.largest.max(3 * data.len());
-                self.app.say_part(sender, (kind, data), fin);
+                self.say_part((kind, data), fin);
             }
-            _ => self.app.say(sender, random.below(12), (kind, data)),
+            _ => {
+                let way = random.below(12);
+                match &mut self.machine {
+                    Ends::Whole(connection) => self.app.say(connection, way, (kind, data)),
+                    Ends::Halves { sender, .. } => self.app.say(sender, way, (kind, data)),
+                }
+            }
         }
     }
 
     /// Ends the open message.
     pub fn finish_message(&mut self) {
         if self.app.is_open() {
-            let sender = match &mut self.machine {
-                Ends::Whole(connection) => connection.sender_mut(),
-                Ends::Halves { sender, .. } => sender,
-            };
-            self.app.say_part(sender, (MessageKind::Binary, Vec::new()), true);
+            self.say_part((MessageKind::Binary, Vec::new()), true);
+        }
+    }
+
+    fn say_part(&mut self, part: (MessageKind, Vec<u8>), fin: bool) {
+        match &mut self.machine {
+            Ends::Whole(connection) => self.app.say_part(connection, part, fin),
+            Ends::Halves { sender, .. } => self.app.say_part(sender, part, fin),
         }
     }
 
     pub fn ping(&mut self, now: Instant, count: u64) {
         let payload = [OWN, &count.to_be_bytes()].concat();
-        match self.sender_mut().ping(now, &payload) {
+        match self.half().ping(now, &payload) {
             Ok(()) => self.watch.own_pings.push_back(payload),
             Err(hybi::SendError::Blocked) => self.app.blocked = true,
             Err(error) => assert_eq!(error, hybi::SendError::Closed),
@@ -246,21 +252,24 @@ impl End {
 
     pub fn pong(&mut self, count: u64) {
         let payload = [UNASKED, &count.to_be_bytes()].concat();
-        if let Err(error) = self.sender_mut().pong(&payload) {
+        if let Err(error) = self.half().pong(&payload) {
             assert_eq!(error, hybi::SendError::Closed);
         }
     }
 
     pub fn close(&mut self, now: Instant, code: u16) {
         let was = self.state();
-        let closed = self.sender_mut().close(now, CloseCode::new(code), "that is all");
+        let closed = self.half().close(now, Some(CloseCode::new(code)), "that is all");
         assert_eq!(closed.is_ok(), was == CloseState::Open);
         assert!(self.state() != CloseState::Open);
     }
 
     /// Releases unused memory.
     pub fn release(&mut self) {
-        self.sender_mut().release_idle();
+        match &mut self.machine {
+            Ends::Whole(connection) => connection.release_idle(),
+            Ends::Halves { sender, .. } => sender.release_idle(),
+        }
         self.message.release_idle();
         self.inbox.release_idle();
     }
@@ -383,7 +392,6 @@ impl End {
             receiver.handle_ended();
         }
         match told.pop_front() {
-            Some(Told::Received(data)) => sender.handle_received(now, data),
             Some(Told::Owes(owed)) => sender.apply(now, owed),
             Some(Told::End(cut)) => sender.handle_eof(cut),
             None => return false,
@@ -415,7 +423,7 @@ impl End {
         }
         let len = bytes.len();
         self.watch.write(&bytes);
-        self.sender_mut().transmitted(now, len);
+        self.half().transmitted(now, len);
         assert_eq!(self.sender().buffered_amount(), waits - len, "and stays true");
         assert_eq!(self.sender().counters().bytes, self.watch.written);
         if !self.finished {
@@ -432,7 +440,7 @@ impl End {
                 assert!(self.watch.is_between_frames() && self.watch.close.is_some());
                 out.finish(now, delay);
                 self.finished = true;
-                self.sender_mut().handle_half_closed();
+                self.half().handle_half_closed();
             }
             Some(TransportAction::Close) if !self.finished => {
                 out.finish(now, delay);

@@ -17,7 +17,7 @@ use std::cell::Cell;
 use std::prelude::v1::*;
 use std::thread::LocalKey;
 
-use crate::{Event, EventIndex, Inbox, Instant, MessageIndex, Outbox, Sender};
+use crate::{Event, EventIndex, Inbox, Instant, MessageIndex, Outbox, SendingHalf};
 
 /// Buffers larger than this, in bytes, are freed instead of being kept for the next connection.
 ///
@@ -158,26 +158,26 @@ impl Borrowed {
     }
 }
 
-/// Gives a sender memory from the pool for its write queue, unless it has some.
+/// Gives a write queue memory from the pool, unless it has some.
 #[inline]
-pub(super) fn lend_outbox(sender: &mut Sender<Outbox>) {
-    if !sender.holds_memory() {
-        lend_kept(sender);
+pub(super) fn lend_outbox(half: &mut impl SendingHalf) {
+    if !half.sender().holds_memory() {
+        lend_kept(half);
     }
 }
 
 // Kept out of line so that a message into a queue with memory does not pay for it.
 #[inline(never)]
-fn lend_kept(sender: &mut Sender<Outbox>) {
+fn lend_kept(half: &mut impl SendingHalf) {
     if let Some(memory) = take(&OUTBOXES) {
-        sender.lend(memory);
+        half.lend(memory);
     }
 }
 
 /// Returns the memory of an empty write queue to the pool.
 #[inline]
-pub(super) fn reclaim_outbox(sender: &mut Sender<Outbox>) {
-    if let Some(memory) = sender.reclaim().filter(|memory| memory.capacity() <= LARGEST) {
+pub(super) fn reclaim_outbox(half: &mut impl SendingHalf) {
+    if let Some(memory) = half.reclaim().filter(|memory| memory.capacity() <= LARGEST) {
         keep(&OUTBOXES, memory);
     }
 }

@@ -16,7 +16,7 @@ use std::task::Context;
 
 use super::notify_once::{Listener, NotifyOnce};
 use crate::close::CloseReason;
-use crate::{CloseCode, Instant, Outbox, Role, SendError, Sender};
+use crate::{CloseCode, Instant, Role, SendError, SendingHalf};
 
 /// A group of WebSockets that are closed together, in whatever tasks they are. Clones refer to the same group.
 ///
@@ -122,14 +122,14 @@ impl Membership {
 
     /// Sends the Close of the group, and leaves the group.
     #[cold]
-    pub(super) fn close(&mut self, now: Instant, sender: &mut Sender<Outbox>) {
+    pub(super) fn close(&mut self, now: Instant, half: &mut impl SendingHalf) {
         let Some(Notice { code, reason }) = self.0.take().and_then(|listener| listener.told()) else {
             return;
         };
         // `SendError::Closed` is dropped: the connection is closing already. A server must not send 1010, so it sends
         // 1001.
-        if sender.close(now, code, reason.as_str()) == Err(SendError::CodeNotAllowed) {
-            let _ = sender.close(now, CloseCode::GOING_AWAY, reason.as_str());
+        if half.close(now, code, reason.as_str()) == Err(SendError::CodeNotAllowed) {
+            let _ = half.close(now, Some(CloseCode::GOING_AWAY), reason.as_str());
         }
     }
 }

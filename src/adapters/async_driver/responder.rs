@@ -19,7 +19,7 @@ use std::task::{Context, Poll};
 use super::write_driver::{Write, WriteDriver};
 use super::{Transport, buffer_pool};
 use crate::adapters::error::Error;
-use crate::{CloseCode, Connection, Instant, Message, MessageKind, Outbox, Prepared, SendError, Sender};
+use crate::{CloseCode, Connection, Instant, Message, MessageKind, Prepared, SendError, SendingHalf};
 
 /// Messages of at least this many bytes are written without being copied into the queue.
 const LARGE: usize = 16 << 10;
@@ -54,9 +54,10 @@ impl<S, R: Transport<S>> Responder<'_, S, R> {
         let mut begun = false;
         poll_fn(|cx| {
             if self.goes_through(text.len()) {
-                return self.send_through(cx, |sender, now, write| sender.transmit_text(now, text, write));
+                return self
+                    .send_through(cx, |connection, now, write| connection.transmit_text(now, text, write));
             }
-            self.poll_feed(cx, &mut begun, |sender| sender.send_text(text))
+            self.poll_feed(cx, &mut begun, |connection| connection.send_text(text))
         })
         .await
     }
@@ -78,14 +79,15 @@ impl<S, R: Transport<S>> Responder<'_, S, R> {
         let mut begun = false;
         poll_fn(|cx| {
             if self.goes_through(data.len()) {
-                return self.send_through(cx, |sender, now, write| sender.transmit_binary(now, data, write));
+                return self
+                    .send_through(cx, |connection, now, write| connection.transmit_binary(now, data, write));
             }
-            self.poll_feed(cx, &mut begun, |sender| sender.send_binary(data))
+            self.poll_feed(cx, &mut begun, |connection| connection.send_binary(data))
         })
         .await
     }
 
-    /// Queues a fragment of a message; see [`Sender::send_fragment`].
+    /// Queues a fragment of a message; see [`Sender::send_fragment`](crate::Sender::send_fragment).
     ///
     /// # Errors
     ///
@@ -99,10 +101,10 @@ impl<S, R: Transport<S>> Responder<'_, S, R> {
     ///
     /// If the future is dropped before it is ready, nothing of the fragment is ever sent.
     pub async fn send_fragment(&mut self, kind: MessageKind, data: &[u8], fin: bool) -> Result<(), Error> {
-        self.feed(|sender| sender.send_fragment(kind, data, fin)).await
+        self.feed(|connection| connection.send_fragment(kind, data, fin)).await
     }
 
-    /// Queues a message that owns its data; see [`Sender::send`].
+    /// Queues a message that owns its data; see [`Sender::send`](crate::Sender::send).
     ///
     /// # Errors
     ///
@@ -117,7 +119,7 @@ impl<S, R: Transport<S>> Responder<'_, S, R> {
     /// If the future is dropped before it is ready, nothing of the message is ever sent.
     pub async fn send(&mut self, message: impl Into<Message>) -> Result<(), Error> {
         let mut waiting = Some(message.into());
-        self.feed(|sender| send_waiting(sender, &mut waiting)).await
+        self.feed(|connection| send_waiting(connection, &mut waiting)).await
     }
 
     /// Queues a message prepared for many connections; see [`Prepared`].
@@ -134,16 +136,16 @@ impl<S, R: Transport<S>> Responder<'_, S, R> {
     ///
     /// If the future is dropped before it is ready, nothing of the message is ever sent.
     pub async fn send_prepared(&mut self, prepared: &Prepared) -> Result<(), Error> {
-        self.feed(|sender| sender.send_prepared(prepared)).await
+        self.feed(|connection| connection.send_prepared(prepared)).await
     }
 
-    /// Sends the next message uncompressed, even if compression was agreed on; see [`Sender::uncompressed`].
+    /// Sends the next message uncompressed, even if compression was agreed on; see [`Sender::uncompressed`](crate::Sender::uncompressed).
     pub const fn uncompressed(&mut self) -> &mut Self {
         self.connection.uncompressed();
         self
     }
 
-    /// Queues a Ping; see [`Sender::ping`].
+    /// Queues a Ping; see [`Sender::ping`](crate::Sender::ping).
     ///
     /// # Errors
     ///
@@ -159,10 +161,10 @@ impl<S, R: Transport<S>> Responder<'_, S, R> {
     /// If the future is dropped before it is ready, the Ping is never sent.
     pub async fn ping(&mut self, payload: &[u8]) -> Result<(), Error> {
         let now = self.wire.tick();
-        self.feed(|sender| sender.ping(now, payload)).await
+        self.feed(|connection| connection.ping(now, payload)).await
     }
 
-    /// Queues an unsolicited Pong (RFC 6455 section 5.5.3), and never waits; see [`Sender::pong`].
+    /// Queues an unsolicited Pong (RFC 6455 section 5.5.3), and never waits; see [`Sender::pong`](crate::Sender::pong).
     ///
     /// # Errors
     ///
@@ -173,7 +175,7 @@ impl<S, R: Transport<S>> Responder<'_, S, R> {
         Ok(self.connection.pong(payload)?)
     }
 
-    /// Queues a Close, and never waits; see [`Sender::close`].
+    /// Queues a Close, and never waits; see [`Sender::close`](crate::Sender::close).
     ///
     /// # Errors
     ///
@@ -196,15 +198,14 @@ impl<S, R: Transport<S>> Responder<'_, S, R> {
     fn send_through(
         &mut self,
         cx: &mut Context<'_>,
-        send: impl FnOnce(&mut Sender<Outbox>, Instant, Write<'_>) -> Result<(), SendError>,
+        send: impl FnOnce(&mut Connection, Instant, Write<'_>) -> Result<(), SendError>,
     ) -> Poll<Result<(), Error>> {
-        let sender = self.connection.sender_mut();
-        Poll::Ready(self.wire.send_through(self.stream, sender, cx, send).map_err(Error::from))
+        Poll::Ready(self.wire.send_through(self.stream, self.connection, cx, send).map_err(Error::from))
     }
 
     fn feed(
         &mut self,
-        mut send: impl FnMut(&mut Sender<Outbox>) -> Result<(), SendError>,
+        mut send: impl FnMut(&mut Connection) -> Result<(), SendError>,
     ) -> impl Future<Output = Result<(), Error>> {
         let mut begun = false;
         poll_fn(move |cx| self.poll_feed(cx, &mut begun, &mut send))
@@ -216,12 +217,12 @@ impl<S, R: Transport<S>> Responder<'_, S, R> {
         &mut self,
         cx: &mut Context<'_>,
         begun: &mut bool,
-        mut send: impl FnMut(&mut Sender<Outbox>) -> Result<(), SendError>,
+        mut send: impl FnMut(&mut Connection) -> Result<(), SendError>,
     ) -> Poll<Result<(), Error>> {
         if !replace(begun, true) {
             // Fast path: the queue nearly always has room, so the first poll does not enter `WriteDriver::poll_feed`.
-            buffer_pool::lend_outbox(self.connection.sender_mut());
-            match send(self.connection.sender_mut()) {
+            buffer_pool::lend_outbox(self.connection);
+            match send(self.connection) {
                 Err(SendError::Blocked) => {}
                 sent => return Poll::Ready(sent.map_err(Error::from)),
             }
@@ -232,11 +233,11 @@ impl<S, R: Transport<S>> Responder<'_, S, R> {
 
 /// Queues the message in `waiting`. Leaves it there if the write queue is full.
 pub(super) fn send_waiting(
-    sender: &mut Sender<Outbox>,
+    half: &mut impl SendingHalf,
     waiting: &mut Option<Message>,
 ) -> Result<(), SendError> {
     let Some(message) = waiting.take() else { return Ok(()) };
-    sender.send(message).map_err(|refused| {
+    half.send(message).map_err(|refused| {
         if refused.error == SendError::Blocked {
             *waiting = Some(refused.message);
         }

@@ -231,10 +231,10 @@ impl<S, R> WebSocket<S, R> {
         R: Timer,
     {
         let Inner { stream, mut wire, mut connection, inbox, .. } = *self.inner;
-        wire.catch_up(connection.sender_mut());
+        wire.catch_up(&mut connection);
         connection.set_inflate_budget(None);
         if wire.has_failed() {
-            connection.sender_mut().handle_write_failed();
+            connection.handle_write_failed();
         }
         let mut inbox = inbox.into_inbox();
         wire.hand_over_ahead(&connection, &mut inbox);
@@ -266,7 +266,7 @@ impl<S, R> WebSocket<S, R> {
         let Inner {
             stream, mut wire, mut connection, inbox, outcome, eof, group, error_on_abnormal_end, ..
         } = *self.inner;
-        wire.catch_up(connection.sender_mut());
+        wire.catch_up(&mut connection);
         let (receiver, sender) = connection.into_halves();
         let shared = split::Shared::new(stream, wire, sender);
         let writer = Writer::new(shared.clone());
@@ -641,9 +641,7 @@ impl<S, R: Transport<S>> Inner<S, R> {
     /// received when the clock is read next.
     #[inline(always)]
     fn take_message(&mut self) -> Option<MessageIndex> {
-        let message = self.connection.receiver_mut().poll_message(self.inbox.here()?)?;
-        self.wire.received();
-        Some(message)
+        self.connection.poll_message(self.inbox.here()?)
     }
 
     /// Decodes the next event. Pass it to [`Self::filter_event`], which handles internal events.
@@ -654,7 +652,7 @@ impl<S, R: Transport<S>> Inner<S, R> {
         // The clock is read once for each read, and not for each event. An inbox is not idle either while a large
         // message is read directly into its buffer.
         if self.wire.clock_is_stale() && !inbox.is_idle() {
-            self.wire.tick_for(self.connection.sender_mut());
+            self.wire.tick_for(&mut self.connection);
         }
         self.connection.poll(self.wire.now(), inbox).transpose()
     }
@@ -671,7 +669,7 @@ impl<S, R: Transport<S>> Inner<S, R> {
             Event::Writable => return Ok(None),
             Event::Closed(outcome) => {
                 self.outcome = Some(outcome);
-                self.wire.end(&mut self.stream, self.connection.sender(), cx);
+                self.wire.end(&mut self.stream, &self.connection, cx);
             }
             _ => {}
         }
@@ -682,7 +680,7 @@ impl<S, R: Transport<S>> Inner<S, R> {
     fn handle_violation(&mut self, error: ProtocolError, cx: &mut Context<'_>) -> Error {
         // An error of the write is dropped: the caller must learn of the violation. A pending rest is written by the
         // next call.
-        let _ = self.wire.poll_write(&mut self.stream, self.connection.sender_mut(), cx);
+        let _ = self.wire.poll_write(&mut self.stream, &mut self.connection, cx);
         error.into()
     }
 
@@ -763,8 +761,8 @@ impl<S, R: Transport<S>> Inner<S, R> {
     /// Handles the end of the input, once the write queue is written. A peer that has closed its sending half may still
     /// read.
     fn poll_eof(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let written = self.wire.poll_write(&mut self.stream, self.connection.sender_mut(), cx);
-        let now = self.wire.tick_for(self.connection.sender_mut());
+        let written = self.wire.poll_write(&mut self.stream, &mut self.connection, cx);
+        let now = self.wire.tick_for(&mut self.connection);
         if written.is_pending() {
             self.connection.handle_input_ended(now);
             let now = ready!(self.wire.poll_due(cx, self.connection.poll_timeout()));
@@ -781,21 +779,21 @@ impl<S, R: Transport<S>> Inner<S, R> {
     #[inline(always)]
     fn poll_drive(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         if self.group.must_close(cx) {
-            self.group.close(self.wire.tick(), self.connection.sender_mut());
+            self.group.close(self.wire.tick(), &mut self.connection);
         }
         // After a failed write the input is still read.
         if !self.wire.has_failed() {
-            match self.wire.poll_write_within(&mut self.stream, self.connection.sender_mut(), cx) {
-                Poll::Ready(Ok(())) => buffer_pool::reclaim_outbox(self.connection.sender_mut()),
+            match self.wire.poll_write_within(&mut self.stream, &mut self.connection, cx) {
+                Poll::Ready(Ok(())) => buffer_pool::reclaim_outbox(&mut self.connection),
                 Poll::Ready(Err(error)) if self.connection.ready_state() != ReadyState::Closing => {
                     return Poll::Ready(Err(error.into()));
                 }
                 _ => {}
             }
         }
-        self.wire.poll_half_close(&mut self.stream, self.connection.sender_mut(), cx);
-        self.wire.catch_up(self.connection.sender_mut());
-        let (at, messages) = (self.connection.poll_timeout(), self.connection.receiver().counters().messages);
+        self.wire.poll_half_close(&mut self.stream, &mut self.connection, cx);
+        self.wire.catch_up(&mut self.connection);
+        let (at, messages) = (self.connection.poll_timeout(), self.connection.received().messages);
         let now = ready!(self.wire.poll_due_reading(cx, at, &mut self.inbox, messages));
         self.connection.handle_timeout(now);
         Poll::Ready(Ok(()))
@@ -858,11 +856,11 @@ impl<S, R: Transport<S>> Sink<Message> for WebSocket<S, R> {
     fn poll_ready(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         poll_as(&mut *self.inner, Side::Writer, cx, |inner, cx| {
             let Inner { stream, wire, connection, .. } = inner;
-            let ready = wire.poll_feed(stream, connection, cx, |sender| sender.can_send());
+            let ready = wire.poll_feed(stream, connection, cx, |connection| connection.can_send());
             if let Poll::Ready(Err(_)) = ready {
                 // `SplitSink` of the futures crates stops at this error while it holds a message, even when it is
                 // closed. The answer to the peer's Close may still be queued, so it is written now.
-                let _ = wire.poll_write(stream, connection.sender_mut(), cx);
+                let _ = wire.poll_write(stream, connection, cx);
             }
             ready
         })
@@ -873,7 +871,7 @@ impl<S, R: Transport<S>> Sink<Message> for WebSocket<S, R> {
     /// If [`poll_ready`](Sink::poll_ready) was not called before and the queue is full, the message is refused with
     /// [`SendError::Blocked`], and lost.
     fn start_send(mut self: Pin<&mut Self>, message: Message) -> Result<(), Error> {
-        buffer_pool::lend_outbox(self.inner.connection.sender_mut());
+        buffer_pool::lend_outbox(&mut self.inner.connection);
         Ok(self.inner.connection.send(message).map_err(|refused| refused.error)?)
     }
 

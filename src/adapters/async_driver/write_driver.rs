@@ -23,7 +23,7 @@ use super::stream::check_count;
 use super::{Timer, Transport, buffer_pool};
 use crate::CloseState;
 use crate::adapters::error::Error;
-use crate::{Connection, Inbox, Instant, Outbox, SendError, Sender, TransportAction};
+use crate::{Connection, Inbox, Instant, SendError, SendingHalf, TransportAction};
 
 /// Writes slices as far as the stream takes them, and returns the number of bytes that it took.
 pub(super) type Write<'w> = &'w mut dyn FnMut(&[&[u8]]) -> usize;
@@ -37,50 +37,6 @@ const MOST_READ_AHEAD: usize = 64 << 10;
 /// Maximum number of bytes in one read ahead.
 const READ_AHEAD_AT_ONCE: usize = 4 << 10;
 
-/// A [`Sender`] with its timers: a whole connection, or the sending half of one.
-pub(super) trait Sends {
-    fn sender(&self) -> &Sender<Outbox>;
-    fn sender_mut(&mut self) -> &mut Sender<Outbox>;
-    fn poll_timeout(&self) -> Option<Instant>;
-    fn handle_timeout(&mut self, now: Instant);
-}
-
-impl Sends for Connection {
-    fn sender(&self) -> &Sender<Outbox> {
-        self.sender()
-    }
-
-    fn sender_mut(&mut self) -> &mut Sender<Outbox> {
-        self.sender_mut()
-    }
-
-    fn poll_timeout(&self) -> Option<Instant> {
-        self.poll_timeout()
-    }
-
-    fn handle_timeout(&mut self, now: Instant) {
-        self.handle_timeout(now);
-    }
-}
-
-impl Sends for Sender<Outbox> {
-    fn sender(&self) -> &Self {
-        self
-    }
-
-    fn sender_mut(&mut self) -> &mut Self {
-        self
-    }
-
-    fn poll_timeout(&self) -> Option<Instant> {
-        self.poll_timeout()
-    }
-
-    fn handle_timeout(&mut self, now: Instant) {
-        self.handle_timeout(now);
-    }
-}
-
 /// The progress of writing, the bytes that were read ahead, and the connection's clock.
 #[derive(Debug)]
 pub(super) struct WriteDriver<R> {
@@ -92,8 +48,6 @@ pub(super) struct WriteDriver<R> {
     now: Instant,
     /// Whether bytes have come in since the clock was read.
     clock_is_stale: bool,
-    /// Whether messages have come in that the timers do not know of yet.
-    uncounted: bool,
     /// Whether bytes may have been written and not flushed.
     unflushed: bool,
     /// Whether the sending half of the stream is closed.
@@ -148,7 +102,6 @@ impl<R: Timer> WriteDriver<R> {
             ahead,
             now: latest,
             clock_is_stale: false,
-            uncounted: false,
             // The previous user of the stream may have left bytes in its buffer.
             unflushed: true,
             closed: false,
@@ -183,25 +136,18 @@ impl<R: Timer> WriteDriver<R> {
         self.clock_is_stale
     }
 
-    /// Records that a message has come in. The timers count it when the clock is read next.
-    pub(super) const fn received(&mut self) {
-        self.uncounted = true;
-    }
-
-    /// Reports messages that have come in to the timers, as received now. That is later than they came, so no timer
-    /// fires too early.
-    pub(super) fn catch_up(&mut self, sender: &mut Sender<Outbox>) {
-        if self.uncounted {
-            self.tick_for(sender);
+    /// Reads the clock if messages have come in that the timers do not know of, and reports them as received now. That
+    /// is later than they came, so no timer fires too early.
+    pub(super) fn catch_up(&mut self, half: &mut impl SendingHalf) {
+        if half.sender().is_behind() {
+            self.tick_for(half);
         }
     }
 
     /// Reads the clock, and reports messages that have come in to the timers.
-    pub(super) fn tick_for(&mut self, sender: &mut Sender<Outbox>) -> Instant {
+    pub(super) fn tick_for(&mut self, half: &mut impl SendingHalf) -> Instant {
         let now = self.tick();
-        if core::mem::take(&mut self.uncounted) {
-            sender.handle_received(now, true);
-        }
+        half.catch_up(now);
         now
     }
 
@@ -294,7 +240,7 @@ impl<R: Timer> WriteDriver<R> {
 
     /// Reads ahead while a call waits to send. Any input shows that the peer is alive, so its timers are restarted.
     #[inline(never)]
-    fn read_ahead<S>(&mut self, stream: &mut S, half: &mut impl Sends, cx: &mut Context<'_>)
+    fn read_ahead<S>(&mut self, stream: &mut S, half: &mut impl SendingHalf, cx: &mut Context<'_>)
     where
         R: Transport<S>,
     {
@@ -315,7 +261,7 @@ impl<R: Timer> WriteDriver<R> {
             match read {
                 Ok(n) if n > 0 => {
                     ahead.bytes.extend_from_slice(space.get(..n).unwrap_or_default());
-                    half.sender_mut().handle_unread(self.now);
+                    half.handle_unread(self.now);
                 }
                 read => ahead.end = Some(read.map(|_| ())),
             }
@@ -326,13 +272,13 @@ impl<R: Timer> WriteDriver<R> {
     pub(super) fn poll_wait<S>(
         &mut self,
         stream: &mut S,
-        half: &mut impl Sends,
+        half: &mut impl SendingHalf,
         cx: &mut Context<'_>,
     ) -> Poll<()>
     where
         R: Transport<S>,
     {
-        self.tick_for(half.sender_mut());
+        self.tick_for(half);
         self.read_ahead(stream, half, cx);
         let now = ready!(self.poll_due(cx, half.poll_timeout()));
         half.handle_timeout(now);
@@ -341,11 +287,11 @@ impl<R: Timer> WriteDriver<R> {
 
     /// Reads ahead, then runs the timers that are due by now, if any. Never waits: the input may have moved the
     /// deadline, so there may be none left to wait for.
-    fn do_due<S>(&mut self, stream: &mut S, half: &mut impl Sends, cx: &mut Context<'_>)
+    fn do_due<S>(&mut self, stream: &mut S, half: &mut impl SendingHalf, cx: &mut Context<'_>)
     where
         R: Transport<S>,
     {
-        self.tick_for(half.sender_mut());
+        self.tick_for(half);
         self.read_ahead(stream, half, cx);
         half.handle_timeout(self.now);
     }
@@ -367,13 +313,13 @@ impl<R: Timer> WriteDriver<R> {
     pub(super) fn poll_write<S>(
         &mut self,
         stream: &mut S,
-        sender: &mut Sender<Outbox>,
+        half: &mut impl SendingHalf,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<()>>
     where
         R: Transport<S>,
     {
-        self.poll_write_within(stream, sender, cx)
+        self.poll_write_within(stream, half, cx)
     }
 
     /// Writes the whole write queue, and flushes the stream. Inlined into the caller, unlike [`Self::poll_write`].
@@ -384,7 +330,7 @@ impl<R: Timer> WriteDriver<R> {
     pub(super) fn poll_write_within<S>(
         &mut self,
         stream: &mut S,
-        sender: &mut Sender<Outbox>,
+        half: &mut impl SendingHalf,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<()>>
     where
@@ -394,21 +340,17 @@ impl<R: Timer> WriteDriver<R> {
             return Poll::Ready(Err(kind.into()));
         }
         loop {
-            let Some(written) = self.poll_write_once(stream, sender, cx) else {
+            let Some(written) = self.poll_write_once(stream, half, cx) else {
                 let flushes = self.unflushed && !self.closed;
-                return if flushes {
-                    self.poll_flush_stream(stream, sender, cx)
-                } else {
-                    Poll::Ready(Ok(()))
-                };
+                return if flushes { self.poll_flush_stream(stream, half, cx) } else { Poll::Ready(Ok(())) };
             };
             match written {
                 Poll::Ready(Ok(0)) => {
-                    return Poll::Ready(Err(self.fail(sender, ErrorKind::WriteZero.into())));
+                    return Poll::Ready(Err(self.fail(half, ErrorKind::WriteZero.into())));
                 }
                 Poll::Ready(Ok(_)) => self.unflushed = true,
                 Poll::Ready(Err(error)) if error.kind() == ErrorKind::Interrupted => {}
-                Poll::Ready(Err(error)) => return Poll::Ready(Err(self.fail(sender, error))),
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(self.fail(half, error))),
                 Poll::Pending => return Poll::Pending,
             }
         }
@@ -419,29 +361,29 @@ impl<R: Timer> WriteDriver<R> {
     fn poll_write_once<S>(
         &mut self,
         stream: &mut S,
-        sender: &mut Sender<Outbox>,
+        half: &mut impl SendingHalf,
         cx: &mut Context<'_>,
     ) -> Option<Poll<io::Result<usize>>>
     where
         R: Transport<S>,
     {
         let mut pieces = [&[][..]; 2];
-        let waits = sender.poll_transmit(&mut pieces);
+        let waits = half.poll_transmit(&mut pieces);
         if waits == 0 {
             return None;
         }
         if R::may_keep(stream) {
-            return Some(self.poll_offer(stream, sender, cx));
+            return Some(self.poll_offer(stream, half, cx));
         }
         let [piece, _] = pieces;
         let written = if waits > 1 {
-            poll_write_pieces::<R, S>(stream, sender, cx)
+            poll_write_pieces::<R, S>(stream, half, cx)
         } else {
             check_count(R::poll_write(stream, cx, &[IoSlice::new(piece)]), piece.len())
         };
         match written {
-            Poll::Ready(Ok(n)) if n > 0 => self.transmitted(sender, n),
-            Poll::Pending => sender.transmitted(self.now, 0),
+            Poll::Ready(Ok(n)) if n > 0 => self.transmitted(half, n),
+            Poll::Pending => half.transmitted(self.now, 0),
             Poll::Ready(_) => {}
         }
         Some(written)
@@ -449,14 +391,14 @@ impl<R: Timer> WriteDriver<R> {
 
     /// Removes `n` bytes from the queue that the stream has taken.
     #[inline(always)]
-    fn transmitted(&mut self, sender: &mut Sender<Outbox>, n: usize) {
-        let now = self.tick_for(sender);
-        if sender.close_state() != CloseState::Open {
+    fn transmitted(&mut self, half: &mut impl SendingHalf, n: usize) {
+        let now = self.tick_for(half);
+        if half.sender().close_state() != CloseState::Open {
             // The stream may hold our Close back until it is flushed. The sender must know that before it counts the
             // bytes as written.
-            sender.handle_held_back(now, true);
+            half.handle_held_back(now, true);
         }
-        sender.transmitted(now, n);
+        half.transmitted(now, n);
     }
 
     /// Makes one write to a stream that may keep the bytes of a pending write, see [`Transport::may_keep`]. The same
@@ -465,20 +407,20 @@ impl<R: Timer> WriteDriver<R> {
     fn poll_offer<S>(
         &mut self,
         stream: &mut S,
-        sender: &mut Sender<Outbox>,
+        half: &mut impl SendingHalf,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<usize>>
     where
         R: Transport<S>,
     {
         let mut slices = [&[][..]; MAX_SLICES];
-        let len = sender.poll_offer(&mut slices);
+        let len = half.poll_offer(&mut slices);
         let slices = slices.get(..len).unwrap_or_default();
         let offered = slices.iter().map(|slice| slice.len()).sum();
         let written = poll_write_slices::<R, S>(stream, cx, slices);
         match written {
-            Poll::Ready(Ok(n)) if n > 0 => self.transmitted(sender, n),
-            Poll::Pending => sender.offered(self.now, offered),
+            Poll::Ready(Ok(n)) if n > 0 => self.transmitted(half, n),
+            Poll::Pending => half.offered(self.now, offered),
             Poll::Ready(_) => {}
         }
         written
@@ -491,20 +433,20 @@ impl<R: Timer> WriteDriver<R> {
 
     /// Lets `send` write a message directly to the stream, and queue only the rest. An error of this write is returned
     /// by the next write.
-    pub(super) fn send_through<S>(
+    pub(super) fn send_through<S, H: SendingHalf>(
         &mut self,
         stream: &mut S,
-        sender: &mut Sender<Outbox>,
+        half: &mut H,
         cx: &mut Context<'_>,
-        send: impl FnOnce(&mut Sender<Outbox>, Instant, Write<'_>) -> Result<(), SendError>,
+        send: impl FnOnce(&mut H, Instant, Write<'_>) -> Result<(), SendError>,
     ) -> Result<(), SendError>
     where
         R: Transport<S>,
     {
-        buffer_pool::lend_outbox(sender);
-        let now = self.tick_for(sender);
+        buffer_pool::lend_outbox(half);
+        let now = self.tick_for(half);
         let mut kept = None;
-        send(sender, now, &mut |slices| match poll_write_slices::<R, S>(stream, cx, slices) {
+        send(half, now, &mut |slices| match poll_write_slices::<R, S>(stream, cx, slices) {
             Poll::Ready(Ok(n)) if n > 0 => {
                 self.unflushed = true;
                 n
@@ -523,7 +465,7 @@ impl<R: Timer> WriteDriver<R> {
         })?;
         if let Some(kept) = kept {
             // The queue was empty before, and its frame has the same bytes as the one that was offered.
-            sender.offered(now, kept);
+            half.offered(now, kept);
         }
         Ok(())
     }
@@ -531,7 +473,7 @@ impl<R: Timer> WriteDriver<R> {
     fn poll_flush_stream<S>(
         &mut self,
         stream: &mut S,
-        sender: &mut Sender<Outbox>,
+        half: &mut impl SendingHalf,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<()>>
     where
@@ -546,9 +488,9 @@ impl<R: Timer> WriteDriver<R> {
         match &flushed {
             Ok(()) => {
                 self.unflushed = false;
-                if sender.close_state() != CloseState::Open {
-                    let now = self.tick_for(sender);
-                    sender.handle_held_back(now, false);
+                if half.sender().close_state() != CloseState::Open {
+                    let now = self.tick_for(half);
+                    half.handle_held_back(now, false);
                 }
             }
             Err(error) => self.error = Some(error.kind()),
@@ -557,9 +499,9 @@ impl<R: Timer> WriteDriver<R> {
     }
 
     /// Records a failed write. It is final, because the number of bytes that were written is unknown.
-    fn fail(&mut self, sender: &mut Sender<Outbox>, error: io::Error) -> io::Error {
+    fn fail(&mut self, half: &mut impl SendingHalf, error: io::Error) -> io::Error {
         self.error = Some(error.kind());
-        sender.transmitted(self.now, 0);
+        half.transmitted(self.now, 0);
         error
     }
 
@@ -567,16 +509,16 @@ impl<R: Timer> WriteDriver<R> {
     pub(super) fn poll_half_close<S>(
         &mut self,
         stream: &mut S,
-        sender: &mut Sender<Outbox>,
+        half: &mut impl SendingHalf,
         cx: &mut Context<'_>,
     ) where
         R: Transport<S>,
     {
-        if sender.poll_transport() == Some(TransportAction::HalfClose) && self.is_flushed() {
+        if half.poll_transport() == Some(TransportAction::HalfClose) && self.is_flushed() {
             self.closed = true;
             // An error means that the peer is gone, which the next read reports.
             if R::poll_close_write(stream, cx).is_ready() {
-                sender.handle_half_closed();
+                half.handle_half_closed();
             }
         }
     }
@@ -587,12 +529,12 @@ impl<R: Timer> WriteDriver<R> {
     }
 
     /// Ends the stream after the end of the connection. If that is pending, dropping the stream completes it.
-    pub(super) fn end<S>(&mut self, stream: &mut S, sender: &Sender<Outbox>, cx: &mut Context<'_>)
+    pub(super) fn end<S>(&mut self, stream: &mut S, half: &impl SendingHalf, cx: &mut Context<'_>)
     where
         R: Transport<S>,
     {
         self.closed = true;
-        if sender.poll_transport() == Some(TransportAction::Abort) {
+        if half.poll_transport() == Some(TransportAction::Abort) {
             R::abort(stream);
         }
         let _ = R::poll_close_write(stream, cx);
@@ -601,24 +543,24 @@ impl<R: Timer> WriteDriver<R> {
     /// Calls `send`. While the write queue is full, writes it and calls `send` again.
     // Kept out of line so that a send into a queue with room does not pay for it.
     #[inline(never)]
-    pub(super) fn poll_feed<S>(
+    pub(super) fn poll_feed<S, H: SendingHalf>(
         &mut self,
         stream: &mut S,
-        half: &mut impl Sends,
+        half: &mut H,
         cx: &mut Context<'_>,
-        mut send: impl FnMut(&mut Sender<Outbox>) -> Result<(), SendError>,
+        mut send: impl FnMut(&mut H) -> Result<(), SendError>,
     ) -> Poll<Result<(), Error>>
     where
         R: Transport<S>,
     {
         loop {
-            buffer_pool::lend_outbox(half.sender_mut());
-            match send(half.sender_mut()) {
+            buffer_pool::lend_outbox(half);
+            match send(half) {
                 Err(SendError::Blocked) => {}
                 sent => return Poll::Ready(sent.map_err(Error::from)),
             }
             let before = half.sender().buffered_amount();
-            if let Poll::Ready(written) = self.poll_write(stream, half.sender_mut(), cx) {
+            if let Poll::Ready(written) = self.poll_write(stream, half, cx) {
                 written?;
             } else if half.sender().buffered_amount() == before {
                 ready!(self.poll_wait(stream, half, cx));
@@ -634,19 +576,19 @@ impl<R: Timer> WriteDriver<R> {
     pub(super) fn poll_flush<S>(
         &mut self,
         stream: &mut S,
-        half: &mut impl Sends,
+        half: &mut impl SendingHalf,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), Error>>
     where
         R: Transport<S>,
     {
         while half.sender().close_state() != CloseState::Ended {
-            if let Poll::Ready(written) = self.poll_write_within(stream, half.sender_mut(), cx) {
+            if let Poll::Ready(written) = self.poll_write_within(stream, half, cx) {
                 written?;
                 // A program that only sends, and never has to wait, runs its timers here. Otherwise it would send no
                 // Ping.
                 if !self.is_due(half) {
-                    buffer_pool::reclaim_outbox(half.sender_mut());
+                    buffer_pool::reclaim_outbox(half);
                     break;
                 }
                 self.do_due(stream, half, cx);
@@ -658,7 +600,7 @@ impl<R: Timer> WriteDriver<R> {
     }
 
     /// Whether a timer is due at the time when the clock was read last.
-    fn is_due(&self, half: &impl Sends) -> bool {
+    fn is_due(&self, half: &impl SendingHalf) -> bool {
         half.poll_timeout().is_some_and(|at| at <= self.now)
     }
 }
@@ -667,11 +609,11 @@ impl<R: Timer> WriteDriver<R> {
 #[inline(never)]
 fn poll_write_pieces<R: Transport<S>, S>(
     stream: &mut S,
-    sender: &Sender<Outbox>,
+    half: &impl SendingHalf,
     cx: &mut Context<'_>,
 ) -> Poll<io::Result<usize>> {
     let mut slices = [&[][..]; MAX_SLICES];
-    let len = sender.poll_transmit(&mut slices);
+    let len = half.poll_transmit(&mut slices);
     poll_write_slices::<R, S>(stream, cx, slices.get(..len).unwrap_or_default())
 }
 

@@ -456,7 +456,7 @@ impl Reader {
         let Some(mut out) = try_lock(&shared.out) else {
             if stalled || receiver.peer_close().is_some() {
                 link.keep_end();
-                shared.pending.end_input(cut);
+                shared.pending.owe(PendingReply::InputEnded(cut));
                 let left = deadline.map_or(SLICE, |deadline| deadline.saturating_duration_since(now));
                 shared.wait_for_writer(left.min(SLICE));
             } else {

@@ -631,7 +631,7 @@ impl<S> WebSocket<S> {
     pub fn into_parts(self) -> (S, Connection, Inbox) {
         let Self { link, mut connection, mut inbox, .. } = self;
         if link.write_failed() {
-            connection.sender_mut().handle_write_failed();
+            connection.handle_write_failed();
         }
         let stream = link.into_parts(&connection, &mut inbox);
         (stream, connection, inbox)

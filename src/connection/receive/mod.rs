@@ -435,7 +435,7 @@ impl Receiver {
     }
 
     /// Returns whether the last poll decoded a part of a data frame, for
-    /// [`Sender::handle_received`](crate::Sender::handle_received).
+    /// [`PendingReply::Received`](crate::PendingReply::Received).
     ///
     /// Ask after each poll, because the next poll resets it. A poll that returns a Ping may have decoded data before
     /// the Ping.

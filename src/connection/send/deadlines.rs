@@ -17,6 +17,7 @@ use crate::time::Instant;
 impl<O: WriteQueue> Sender<O> {
     /// Does everything that is due by `now`. [`Self::poll_timeout`] returns when to call it.
     pub fn handle_timeout(&mut self, now: Instant) {
+        self.catch_up(now);
         while let Some((at, due)) = self.next_deadline() {
             if at > now {
                 return;

@@ -3,7 +3,8 @@
 //! [`Sender`] holds the state of the sending half. It does not write to a transport and does not decode: a driver
 //! writes, and the receiving half hands over its replies as values.
 //!
-//! - `mod.rs`: what happened (`handle_*`), what the driver must do (`poll_*`), getters.
+//! - `mod.rs`: what happened (`handle_*`), what the driver must do (`poll_*`).
+//! - `getters.rs`: what can be asked.
 //! - `commands.rs`, `send_message.rs`, `prepared.rs`, `compress.rs`: messages and control frames into the queue.
 //! - `write_through.rs`: messages that are written without waiting in the queue.
 //! - `transmit.rs`: bytes to the transport.
@@ -21,6 +22,7 @@ mod commands;
 mod compress;
 mod control_queue;
 mod deadlines;
+mod getters;
 #[cfg(feature = "alloc")]
 mod outbox;
 #[cfg(feature = "alloc")]
@@ -39,15 +41,12 @@ pub use prepared::Prepared;
 pub use slice_outbox::SliceOutbox;
 pub use write_queue::WriteQueue;
 
-use core::time::Duration;
-
 use crate::close::{CloseCode, CloseFrame, CloseReason};
 use crate::connection::close_state::{CloseAction, CloseEvent, CloseNegotiation, CloseState, Ending};
-use crate::error::SendError;
 use crate::frame::{Encoder, MaskingKeys, Role};
-use crate::time::{Instant, Term};
+use crate::time::Instant;
 
-use crate::connection::config::{Config, SharedConfig};
+use crate::connection::config::SharedConfig;
 use crate::connection::event::{
     Counters, EofPosition, EventIndex, MessageKind, Outcome, PendingReply, Reply, TransportAction, What,
 };
@@ -198,7 +197,7 @@ impl<O: WriteQueue> Sender<O> {
 
     // --- what happened ---
 
-    /// Carries out a reply of the receiving half: queues its frame, or measures the round trip.
+    /// Carries out a value of the receiving half: queues the frame of a reply, or tells the timers what came in.
     pub fn apply(&mut self, now: Instant, reply: impl Into<PendingReply>) {
         self.apply_reply(now, Reply::from(&reply.into()));
     }
@@ -217,6 +216,8 @@ impl<O: WriteQueue> Sender<O> {
             Reply::Failure(error) => {
                 self.fail(now, Outcome::Failed(error), error.close_code(), error.close_reason());
             }
+            Reply::Received { data } => self.handle_received(now, data),
+            Reply::InputEnded(position) => self.handle_input_ended(now, position),
         }
     }
 
@@ -244,8 +245,21 @@ impl<O: WriteQueue> Sender<O> {
 
     /// Records that input came in: `data`, or control frames alone. The peer is alive.
     #[inline]
-    pub fn handle_received(&mut self, now: Instant, data: bool) {
+    pub(super) fn handle_received(&mut self, now: Instant, data: bool) {
         self.timers.received(now, data);
+    }
+
+    /// Records that a message came in at an instant that is not known yet: [`catch_up`](Self::catch_up) says it.
+    #[inline]
+    pub(super) const fn defer_received(&mut self) {
+        self.timers.defer_received();
+    }
+
+    /// Tells the timers the time, for messages that were received without it: see
+    /// [`Connection::poll_message`](crate::Connection::poll_message). [`Self::handle_timeout`] does this too.
+    #[inline]
+    pub fn catch_up(&mut self, now: Instant) {
+        self.timers.catch_up(now);
     }
 
     /// Records that input came in which will be decoded later. The peer is alive, and may have answered a Ping.
@@ -276,7 +290,7 @@ impl<O: WriteQueue> Sender<O> {
     /// Handles the end of input while the peer may still read. `position` comes from
     /// [`Receiver::cut`](crate::Receiver::cut).
     ///
-    /// Queued bytes can be written for as long as [`Config::close_timeout`] allows. Then the connection ends. Call
+    /// Queued bytes can be written for as long as [`Config::close_timeout`](crate::Config::close_timeout) allows. Then the connection ends. Call
     /// [`handle_eof`](Self::handle_eof) once they are written, or at once if they do not matter.
     pub fn handle_input_ended(&mut self, now: Instant, position: EofPosition) {
         if matches!(self.outcome, Outcome::Abnormal(_)) {
@@ -360,107 +374,7 @@ impl<O: WriteQueue> Sender<O> {
         }
     }
 
-    // --- getters ---
-
-    /// Returns the number of bytes that wait to be written, headers included.
-    #[inline]
-    #[must_use]
-    pub fn buffered_amount(&self) -> usize {
-        match self.out.in_one_piece() {
-            Some(all) => all.len(),
-            None => self.out.len() + self.out.control().rest().len(),
-        }
-    }
-
-    /// Checks whether a message would be accepted now.
-    ///
-    /// Unlike a send that fails, this does not ask for [`Event::Writable`](crate::Event::Writable).
-    ///
-    /// # Errors
-    ///
-    /// [`SendError::Blocked`] if the high-water mark is reached, [`SendError::Closed`] once closing has begun.
-    pub fn can_send(&self) -> Result<(), SendError> {
-        if self.closing.state() != CloseState::Open {
-            Err(SendError::Closed)
-        } else if self.out.len() >= self.config.high_water {
-            Err(SendError::Blocked)
-        } else {
-            Ok(())
-        }
-    }
-
-    /// Returns the shortest time that any timer runs; `None` if there are no timers.
-    ///
-    /// No timer that starts now expires before this time has passed. So a task that waits beside a sending half need
-    /// not ask [`poll_timeout`](Self::poll_timeout) again for so long.
-    #[must_use]
-    pub fn shortest_timeout(&self) -> Option<Duration> {
-        let &Config { ping_interval, pong_timeout, close_timeout, idle_timeout, .. } = self.config();
-        // Sending also starts the timer that releases the compression window.
-        #[cfg(feature = "deflate")]
-        let release = Term::new(self.deflating.agreed.and(self.config.compression.release_after));
-        #[cfg(not(feature = "deflate"))]
-        let release = Term::NEVER;
-        ping_interval.min(pong_timeout).min(close_timeout).min(idle_timeout).min(release).duration()
-    }
-
-    /// Returns the latest instant that is known to have passed on the clock of this connection.
-    ///
-    /// A driver that takes over a connection starts its clock there, so that no timer waits for a time that has passed.
-    #[must_use]
-    pub fn latest_instant(&self) -> Instant {
-        self.timers.latest(&self.config)
-    }
-
-    /// Returns the state of the closing handshake.
-    #[must_use]
-    pub const fn close_state(&self) -> CloseState {
-        self.closing.state()
-    }
-
-    /// Returns the time from the last answered Ping to its Pong; `None` before the first.
-    #[must_use]
-    pub fn round_trip(&self) -> Option<Duration> {
-        self.timers.round_trip()
-    }
-
-    /// Returns the counts of what went out: messages and frames when they were accepted, bytes when they were written.
-    #[must_use]
-    pub const fn counters(&self) -> Counters {
-        self.counters
-    }
-
-    /// Returns how many bytes of accepted messages were dropped, headers included. They were not written when the peer
-    /// closed, or when the connection failed or ended.
-    #[must_use]
-    pub const fn dropped(&self) -> u64 {
-        self.dropped
-    }
-
-    /// Returns whether a write to the transport has failed, as [`handle_write_failed`](Self::handle_write_failed)
-    /// recorded.
-    #[must_use]
-    pub const fn has_write_failed(&self) -> bool {
-        matches!(self.transport, Transport::Failed)
-    }
-
-    /// Returns when data last went either way.
-    #[cfg(feature = "deflate")]
-    const fn last_data(&self) -> Instant {
-        self.timers.data()
-    }
-
-    /// Returns the configuration.
-    #[must_use]
-    pub fn config(&self) -> &Config {
-        &self.config
-    }
-
-    /// Returns the role of this end of the connection.
-    #[must_use]
-    pub const fn role(&self) -> Role {
-        self.encoder.role()
-    }
+    // --- commands: commands.rs; getters: getters.rs ---
 
     /// Frees heap that the write queue holds while it is empty.
     pub fn release_idle(&mut self) {

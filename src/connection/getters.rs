@@ -1,0 +1,137 @@
+//! Getters of a connection: each asks the half that owns the value.
+//!
+//! Nothing here changes the connection. What a value means, and when it changes, stands with the half that has it:
+//! [`Sender`] or [`Receiver`].
+//!
+//! Only [`Connection::ready_state`] and [`Connection::deflate`] put a value together: the first from the states of
+//! closing, the second from the parameters of both directions.
+
+use core::time::Duration;
+
+use super::event::Counters;
+use super::{CloseState, Connection, ReadyState, Receiver, Sender, WriteQueue};
+#[cfg(feature = "alloc")]
+use crate::close::CloseFrame;
+use crate::error::SendError;
+use crate::frame::Role;
+use crate::time::Instant;
+
+impl<O: WriteQueue> Connection<O> {
+    /// Returns the receiving half.
+    #[must_use]
+    pub const fn receiver(&self) -> &Receiver {
+        &self.receiver
+    }
+
+    /// Returns the sending half.
+    #[must_use]
+    pub const fn sender(&self) -> &Sender<O> {
+        &self.sender
+    }
+
+    /// Returns the sending half, for code that answers an event.
+    #[must_use]
+    pub const fn sender_mut(&mut self) -> &mut Sender<O> {
+        &mut self.sender
+    }
+
+    /// Returns the latest instant that this connection knows to have passed: see [`Sender::latest_instant`].
+    #[must_use]
+    pub fn latest_instant(&self) -> Instant {
+        self.sender.latest_instant()
+    }
+
+    /// Returns which end of the connection this is.
+    #[must_use]
+    pub const fn role(&self) -> Role {
+        self.sender.role()
+    }
+
+    /// Returns whether the connection is open, closing or closed, as the browser's `readyState` does.
+    #[must_use]
+    pub const fn ready_state(&self) -> ReadyState {
+        match self.sender.close_state() {
+            CloseState::Open => ReadyState::Open,
+            CloseState::Sent | CloseState::Both | CloseState::Failed => ReadyState::Closing,
+            CloseState::Ended => ReadyState::Closed,
+        }
+    }
+
+    /// Returns the parameters of compression, if any. A window size that was left open is returned as 15 bits.
+    #[cfg(feature = "deflate")]
+    #[must_use]
+    pub fn deflate(&self) -> Option<crate::handshake::DeflateParams> {
+        let (sent, received) = (self.sender.agreed()?, self.receiver.agreed()?);
+        let (server, client) = match self.role() {
+            Role::Server => (sent, received),
+            Role::Client => (received, sent),
+        };
+        Some(crate::handshake::DeflateParams {
+            server_no_context_takeover: !server.takeover(),
+            client_no_context_takeover: !client.takeover(),
+            server_max_window_bits: Some(server.window_bits()),
+            client_max_window_bits: Some(client.window_bits()),
+        })
+    }
+
+    /// Returns how many bytes wait to be written, headers included.
+    #[must_use]
+    pub fn buffered_amount(&self) -> usize {
+        self.sender.buffered_amount()
+    }
+
+    /// Returns whether the inflate budget stopped the last poll: see [`Receiver::is_paused`].
+    #[must_use]
+    #[inline]
+    pub const fn is_paused(&self) -> bool {
+        self.receiver.is_paused()
+    }
+
+    /// Checks whether a message would be accepted now: see [`Sender::can_send`].
+    ///
+    /// # Errors
+    ///
+    /// [`SendError::Blocked`] if the high-water mark is reached, [`SendError::Closed`] once closing has begun.
+    pub fn can_send(&self) -> Result<(), SendError> {
+        self.sender.can_send()
+    }
+
+    /// Returns whether messages were received that the timers do not know of yet: see
+    /// [`poll_message`](Self::poll_message).
+    #[inline]
+    #[must_use]
+    pub const fn is_behind(&self) -> bool {
+        self.sender.is_behind()
+    }
+
+    /// Returns how many more bytes the current frame needs at least; 0 between frames.
+    #[must_use]
+    pub fn read_hint(&self) -> usize {
+        self.receiver.read_hint()
+    }
+
+    /// Returns the time from the last answered Ping to its Pong; `None` before the first.
+    #[must_use]
+    pub fn round_trip(&self) -> Option<Duration> {
+        self.sender.round_trip()
+    }
+
+    /// Returns the peer's Close, once a valid one has come in: see [`Receiver::peer_close`].
+    #[cfg(feature = "alloc")]
+    #[must_use]
+    pub fn peer_close(&self) -> Option<CloseFrame> {
+        self.receiver.peer_close()
+    }
+
+    /// Returns the counts of messages, frames and bytes that came in.
+    #[must_use]
+    pub const fn received(&self) -> Counters {
+        self.receiver.counters()
+    }
+
+    /// Returns the counts of messages, frames and bytes that went out: see [`Sender::counters`].
+    #[must_use]
+    pub const fn sent(&self) -> Counters {
+        self.sender.counters()
+    }
+}

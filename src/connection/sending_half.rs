@@ -1,0 +1,296 @@
+//! What a driver that writes needs of a connection: the trait [`SendingHalf`].
+//!
+//! A driver of a whole WebSocket has a [`Connection`], and one of a split WebSocket has its [`Sender`]. Both write the
+//! queue, wait for deadlines and close in the same way. A driver that is generic over this trait is written once.
+//!
+//! Not here: receiving. The two types differ in what else a call does. A timeout of a [`Connection`] also stops its
+//! receiving half, while a [`Sender`] leaves that to the task that has the other half.
+//!
+//! Invariant: every method calls the method of the same name of the type. There is no rule of the protocol here, and
+//! one call through the trait costs what a direct call costs.
+
+use super::event::{EofPosition, MessageKind, PendingReply, TransportAction};
+use super::{Connection, Message, Outbox, Prepared, Sender, UnsentMessage};
+use crate::close::CloseCode;
+use crate::error::SendError;
+use crate::time::Instant;
+
+/// A sending half, alone or as a part of its connection: what a driver that writes needs.
+///
+/// [`Connection`] and [`Sender`] implement it, and no other type can. Code that has one of the two calls its own
+/// methods, which have the same names and say more.
+///
+/// ```
+/// use hybi::{Config, Connection, Instant, Outbox, SendingHalf};
+///
+/// /// Writes everything that waits, for a transport that takes every byte.
+/// fn write_all(half: &mut impl SendingHalf, now: Instant, to: &mut Vec<u8>) {
+///     let mut slices = [&[][..]; 8];
+///     let len = half.poll_transmit(&mut slices);
+///     let before = to.len();
+///     to.extend(slices[..len].concat());
+///     half.transmitted(now, to.len() - before);
+/// }
+///
+/// let mut connection = Connection::server(Instant::ZERO, Config::new(), Outbox::new());
+/// let mut written = Vec::new();
+/// connection.send_text("whole")?;
+/// write_all(&mut connection, Instant::ZERO, &mut written);
+///
+/// let (_receiver, mut sender) = connection.into_halves();
+/// sender.send_text("split")?;
+/// write_all(&mut sender, Instant::ZERO, &mut written);
+/// assert_eq!(written, b"\x81\x05whole\x81\x05split");
+/// # Ok::<(), hybi::SendError>(())
+/// ```
+pub trait SendingHalf: sealed::Sealed {
+    // --- what happened ---
+
+    /// Tells the timers the time, for messages that were received without it: see [`Connection::catch_up`].
+    fn catch_up(&mut self, now: Instant);
+
+    /// Carries out a value that another receiving half has handed over: see [`Sender::apply`]. A whole connection has
+    /// carried out those of its own.
+    fn apply(&mut self, now: Instant, reply: PendingReply);
+
+    /// Records that input came in which will be decoded later: see [`Sender::handle_unread`].
+    fn handle_unread(&mut self, now: Instant);
+
+    /// Handles the end of input while the peer may still read: see [`Sender::handle_input_ended`].
+    ///
+    /// The position of the end is not known to a sending half alone. [`PendingReply::InputEnded`] or the end of the
+    /// stream says it later.
+    fn handle_input_ended(&mut self, now: Instant);
+
+    /// Records whether the transport holds back bytes that it has taken: see [`Sender::handle_held_back`].
+    fn handle_held_back(&mut self, now: Instant, held_back: bool);
+
+    /// Records that a write to the transport has failed: see [`Sender::handle_write_failed`].
+    fn handle_write_failed(&mut self);
+
+    /// Records that the sending half of the transport is closed: see [`Sender::handle_half_closed`].
+    fn handle_half_closed(&mut self);
+
+    /// Does what is due by `now`: see [`Connection::handle_timeout`] and [`Sender::handle_timeout`].
+    fn handle_timeout(&mut self, now: Instant);
+
+    /// Removes `n` written bytes of [`poll_transmit`](Self::poll_transmit): see [`Sender::transmitted`].
+    fn transmitted(&mut self, now: Instant, n: usize);
+
+    /// Records that the transport refused `n` bytes of [`poll_offer`](Self::poll_offer): see [`Sender::offered`].
+    fn offered(&mut self, now: Instant, n: usize);
+
+    // --- commands ---
+
+    /// Sends a text message in one frame: see [`Sender::send_text`].
+    ///
+    /// # Errors
+    ///
+    /// [`SendError::Blocked`], [`TooLarge`](SendError::TooLarge), [`Closed`](SendError::Closed) or
+    /// [`MessageOpen`](SendError::MessageOpen); nothing was sent.
+    fn send_text(&mut self, text: &str) -> Result<(), SendError>;
+
+    /// Sends a binary message in one frame: see [`Sender::send_binary`].
+    ///
+    /// # Errors
+    ///
+    /// [`SendError::Blocked`], [`TooLarge`](SendError::TooLarge), [`Closed`](SendError::Closed) or
+    /// [`MessageOpen`](SendError::MessageOpen); nothing was sent.
+    fn send_binary(&mut self, data: &[u8]) -> Result<(), SendError>;
+
+    /// Sends the next fragment of a message: see [`Sender::send_fragment`].
+    ///
+    /// # Errors
+    ///
+    /// [`SendError::Blocked`], [`TooLarge`](SendError::TooLarge), [`Closed`](SendError::Closed), or
+    /// [`MessageOpen`](SendError::MessageOpen) if a message of another kind is open; nothing was sent.
+    fn send_fragment(&mut self, kind: MessageKind, data: &[u8], fin: bool) -> Result<(), SendError>;
+
+    /// Sends an owned message in one frame: see [`Sender::send`].
+    ///
+    /// # Errors
+    ///
+    /// [`SendError::Blocked`], [`TooLarge`](SendError::TooLarge), [`Closed`](SendError::Closed) or
+    /// [`MessageOpen`](SendError::MessageOpen), with the message; nothing was sent.
+    fn send(&mut self, message: Message) -> Result<(), UnsentMessage>;
+
+    /// Sends a message that was encoded once for many connections: see [`Sender::send_prepared`].
+    ///
+    /// # Errors
+    ///
+    /// [`SendError::Blocked`], [`TooLarge`](SendError::TooLarge), [`Closed`](SendError::Closed) or
+    /// [`MessageOpen`](SendError::MessageOpen); nothing was sent.
+    fn send_prepared(&mut self, prepared: &Prepared) -> Result<(), SendError>;
+
+    /// Sends the next message uncompressed: see [`Sender::uncompressed`].
+    fn uncompressed(&mut self) -> &mut Self
+    where
+        Self: Sized;
+
+    /// Sends a Ping ahead of messages that wait: see [`Sender::ping`].
+    ///
+    /// # Errors
+    ///
+    /// [`SendError::ControlTooLong`], [`Blocked`](SendError::Blocked) or [`Closed`](SendError::Closed); nothing was sent.
+    fn ping(&mut self, now: Instant, payload: &[u8]) -> Result<(), SendError>;
+
+    /// Sends a Pong ahead of messages that wait: see [`Sender::pong`].
+    ///
+    /// # Errors
+    ///
+    /// [`SendError::ControlTooLong`] or [`Closed`](SendError::Closed); nothing was sent.
+    fn pong(&mut self, payload: &[u8]) -> Result<(), SendError>;
+
+    /// Closes the connection behind every message that was accepted: see [`Sender::close`].
+    ///
+    /// # Errors
+    ///
+    /// [`SendError::Closed`] if closing has begun, [`CodeNotAllowed`](SendError::CodeNotAllowed) if the code may not be
+    /// sent, or [`ReasonTooLong`](SendError::ReasonTooLong); nothing has changed.
+    fn close(&mut self, now: Instant, code: Option<CloseCode>, reason: &str) -> Result<(), SendError>;
+
+    /// Takes the memory of an empty write queue: see [`Sender::reclaim`].
+    fn reclaim(&mut self) -> Option<Outbox>;
+
+    /// Lends the write queue memory: see [`Sender::lend`].
+    fn lend(&mut self, memory: Outbox);
+
+    // --- what the driver must do ---
+
+    /// Fills `to` with the bytes to write, and returns the number of slices: see [`Sender::poll_transmit`].
+    fn poll_transmit<'a>(&'a self, to: &mut [&'a [u8]]) -> usize;
+
+    /// Fills `to` with bytes for a transport that may keep what it refused: see [`Sender::poll_offer`].
+    fn poll_offer<'a>(&'a self, to: &mut [&'a [u8]]) -> usize;
+
+    /// Returns when to call [`handle_timeout`](Self::handle_timeout) next; `None` if no timer runs.
+    fn poll_timeout(&self) -> Option<Instant>;
+
+    /// Returns what to do with the transport now: see [`Sender::poll_transport`].
+    fn poll_transport(&self) -> Option<TransportAction>;
+
+    // --- getters ---
+
+    /// Returns the sending half, for its getters.
+    fn sender(&self) -> &Sender<Outbox>;
+}
+
+/// Implements [`SendingHalf`] by the methods of the same names, and by the three that are passed in.
+macro_rules! implement {
+    ($type:ty, $($other:tt)*) => {
+        impl sealed::Sealed for $type {}
+
+        impl SendingHalf for $type {
+            $($other)*
+
+            #[inline]
+            fn catch_up(&mut self, now: Instant) {
+                self.catch_up(now);
+            }
+            fn handle_unread(&mut self, now: Instant) {
+                self.handle_unread(now);
+            }
+            fn handle_held_back(&mut self, now: Instant, held_back: bool) {
+                self.handle_held_back(now, held_back);
+            }
+            fn handle_write_failed(&mut self) {
+                self.handle_write_failed();
+            }
+            fn handle_half_closed(&mut self) {
+                self.handle_half_closed();
+            }
+            fn handle_timeout(&mut self, now: Instant) {
+                self.handle_timeout(now);
+            }
+            #[inline]
+            fn transmitted(&mut self, now: Instant, n: usize) {
+                self.transmitted(now, n);
+            }
+            fn offered(&mut self, now: Instant, n: usize) {
+                self.offered(now, n);
+            }
+
+            #[inline]
+            fn send_text(&mut self, text: &str) -> Result<(), SendError> {
+                self.send_text(text)
+            }
+            #[inline]
+            fn send_binary(&mut self, data: &[u8]) -> Result<(), SendError> {
+                self.send_binary(data)
+            }
+            fn send_fragment(&mut self, kind: MessageKind, data: &[u8], fin: bool) -> Result<(), SendError> {
+                self.send_fragment(kind, data, fin)
+            }
+            fn send(&mut self, message: Message) -> Result<(), UnsentMessage> {
+                self.send(message)
+            }
+            fn send_prepared(&mut self, prepared: &Prepared) -> Result<(), SendError> {
+                self.send_prepared(prepared)
+            }
+            fn uncompressed(&mut self) -> &mut Self {
+                self.uncompressed()
+            }
+            fn ping(&mut self, now: Instant, payload: &[u8]) -> Result<(), SendError> {
+                self.ping(now, payload)
+            }
+            fn pong(&mut self, payload: &[u8]) -> Result<(), SendError> {
+                self.pong(payload)
+            }
+            fn close(&mut self, now: Instant, code: Option<CloseCode>, reason: &str) -> Result<(), SendError> {
+                self.close(now, code, reason)
+            }
+            fn reclaim(&mut self) -> Option<Outbox> {
+                self.reclaim()
+            }
+            #[inline]
+            fn lend(&mut self, memory: Outbox) {
+                self.lend(memory);
+            }
+
+            #[inline]
+            fn poll_transmit<'a>(&'a self, to: &mut [&'a [u8]]) -> usize {
+                self.poll_transmit(to)
+            }
+            fn poll_offer<'a>(&'a self, to: &mut [&'a [u8]]) -> usize {
+                self.poll_offer(to)
+            }
+            fn poll_timeout(&self) -> Option<Instant> {
+                self.poll_timeout()
+            }
+            fn poll_transport(&self) -> Option<TransportAction> {
+                self.poll_transport()
+            }
+        }
+    };
+}
+
+implement! { Connection,
+    fn apply(&mut self, now: Instant, reply: PendingReply) {
+        self.sender.apply(now, reply);
+    }
+    fn handle_input_ended(&mut self, now: Instant) {
+        self.handle_input_ended(now);
+    }
+    #[inline]
+    fn sender(&self) -> &Sender<Outbox> {
+        &self.sender
+    }
+}
+
+implement! { Sender<Outbox>,
+    fn apply(&mut self, now: Instant, reply: PendingReply) {
+        self.apply(now, reply);
+    }
+    fn handle_input_ended(&mut self, now: Instant) {
+        self.handle_input_ended(now, EofPosition::BetweenMessages);
+    }
+    #[inline]
+    fn sender(&self) -> &Self {
+        self
+    }
+}
+
+mod sealed {
+    /// Only the two types of this crate implement [`SendingHalf`](super::SendingHalf).
+    pub trait Sealed {}
+}
