@@ -1,4 +1,5 @@
-//! Runs of a simulation by seed: the same few each time, fresh ones for some seconds, one step by step, or a survey.
+//! Runs a simulation by seed: a fixed number of seeds, fresh seeds for some seconds, one seed step by step, or a
+//! survey of failures.
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -7,19 +8,19 @@ use std::time::{Duration, Instant, SystemTime};
 
 use crate::tally::Tally;
 
-/// A simulation, as its test file describes it.
+/// One of the simulations.
 pub struct Simulation {
     /// The name of the test file.
     pub name: &'static str,
-    /// The number of runs if nobody asks for more.
+    /// Number of runs if the environment asks for no more.
     pub few: u64,
-    /// One run by its seed, printed step by step or not.
+    /// Runs one seed. If the flag is true, prints each step.
     pub run: fn(u64, bool) -> Tally,
-    /// Shapes that this simulation cannot have.
+    /// Shapes of a WebSocket that this simulation does not have.
     pub without: &'static [&'static str],
 }
 
-/// A run that takes longer than this, in real time, is stuck inside the library: no virtual time finds that.
+/// Maximum real time of a run. A run above it is stuck inside the library, which virtual time cannot detect.
 const STUCK: Duration = Duration::from_secs(20);
 
 fn replay(name: &str, seed: u64) -> String {
@@ -30,10 +31,10 @@ fn number(variable: &str) -> Option<u64> {
     std::env::var(variable).ok().map(|value| value.parse().expect("a number"))
 }
 
-/// The seed that is being run, for the watchdog.
+/// The current seed, for the watchdog.
 static RUNNING: AtomicU64 = AtomicU64::new(u64::MAX);
 
-/// Ends the process where one run never ends, as a lock that is taken twice does not.
+/// Starts the watchdog. It ends the process if a run never ends, for example because a lock is taken twice.
 fn watch(name: &'static str) {
     std::thread::spawn(move || {
         let mut before = u64::MAX;
@@ -49,7 +50,7 @@ fn watch(name: &'static str) {
     });
 }
 
-/// Counts runs that failed, by category.
+/// Counts failed runs by category.
 #[derive(Default)]
 struct Survey(BTreeMap<String, (usize, u64, String)>);
 
@@ -76,7 +77,7 @@ impl Survey {
 }
 
 impl Simulation {
-    /// Runs what the environment asks for: see `tests/adapters_simulation.rs`.
+    /// Runs the seeds that the environment asks for: see `tests/adapters_simulation.rs`.
     pub fn run_all(&self) {
         let (seed, seconds) = (number("HYBI_SIM_SEED"), number("HYBI_SIM_SECONDS"));
         let survey = number("HYBI_SIM_SURVEY").is_some();
