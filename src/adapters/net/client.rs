@@ -10,7 +10,8 @@ use std::io::{Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
 
 use super::Blocking;
-use super::deadline_stream::{DeadlineStream, open};
+use super::deadline_stream::DeadlineStream;
+use super::handshake;
 use super::stream::{Over, SocketOf};
 use super::websocket::WebSocket;
 use crate::Instant;
@@ -119,7 +120,7 @@ impl Client {
         let (subprotocols, headers) = (self.offered(), self.more_headers());
         let request = self.request_for(url, &subprotocols, &headers);
         let opened = self.connecting(link.tick(), request).and_then(|mut connecting| {
-            open(&mut link, &mut connecting);
+            handshake::run(&mut link, &mut connecting);
             connecting.finish()
         });
         match opened {

@@ -3,8 +3,9 @@
 //! [`DeadlineStream`] converts the deadlines of the core into timeouts of the stream. A deadline that has passed
 //! makes a call that does not block: the stream is switched to non-blocking mode for that call.
 //!
-//! This file knows nothing of WebSocket. The loops in `websocket.rs`, `split.rs` and `write_driver.rs` decide what to
-//! read and write. `stream.rs` adapts foreign streams, and `blocking_mode.rs` knows whether the mode may be switched.
+//! This file knows nothing of WebSocket. The loops in `run_loop.rs`, `reader.rs`, `write_driver.rs` and `handshake.rs`
+//! decide what to read and write. `stream.rs` adapts foreign streams, `timeouts.rs` chooses and sets timeouts, and
+//! `blocking_mode.rs` knows whether the mode may be switched.
 //!
 //! Invariants:
 //! - After a failed write nothing is written any more: the number of bytes that went out is unknown.
@@ -19,21 +20,15 @@ use std::net::TcpStream;
 use std::prelude::v1::*;
 
 use super::blocking_mode::BlockingMode;
+use super::clock::Clock;
 use super::read_ahead::ReadAhead;
 use super::stream::{Over, Stream};
-use crate::adapters::handshake_driver::{Did, HandshakeDriver, Step};
+use super::timeouts::{Direction, SHORTEST, Timeouts};
 use crate::time::Instant;
 use crate::{Connection, Inbox};
 
 /// Maximum number of slices in one write.
 pub(super) const MAX_SLICES: usize = 32;
-
-/// The shortest timeout that is set on a stream. Systems count in milliseconds.
-const SHORTEST: Duration = Duration::from_millis(1);
-/// The longest timeout that is set on a stream. Some systems refuse longer ones.
-const LONGEST: Duration = Duration::from_secs(3600);
-/// Timeouts longer than this are shortened by a sixteenth, so that they can stay set for the next deadline.
-const LONG: Duration = Duration::from_millis(20);
 
 /// A stream whose calls end at a deadline.
 pub(super) struct DeadlineStream<S> {
@@ -43,10 +38,7 @@ pub(super) struct DeadlineStream<S> {
     now: Instant,
     /// The time when the last read returned.
     read_at: Instant,
-    /// The timeout that is set on the stream for reads.
-    read_timeout: Option<Duration>,
-    /// The timeout that is set on the stream for writes.
-    write_timeout: Option<Duration>,
+    timeouts: Timeouts,
     mode: BlockingMode,
     ahead: ReadAhead,
     /// See [`Stream::may_keep`].
@@ -61,34 +53,12 @@ pub(super) struct DeadlineStream<S> {
     ended: Ended,
 }
 
-/// The clock of a connection, and its source.
-#[derive(Clone, Copy)]
-struct Clock {
-    /// The time of the connection when the clock was started.
-    start: Instant,
-    source: Source,
-}
-
-#[derive(Clone, Copy)]
-enum Source {
-    /// The system's monotonic clock, with its time at the start.
-    System(std::time::Instant),
-    /// The clock of the stream, with its time at the start.
-    Stream(Instant),
-}
-
 /// The directions of a stream that were ended.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Ended {
     Nothing,
     Sending,
     Both,
-}
-
-#[derive(Clone, Copy)]
-enum Direction {
-    Read,
-    Write,
 }
 
 /// How a call on the stream is prevented from blocking too long.
@@ -163,8 +133,7 @@ impl<S: Stream + Send + 'static> DeadlineStream<S> {
             clock: self.clock,
             now: self.now,
             read_at: self.read_at,
-            read_timeout: self.read_timeout,
-            write_timeout: self.write_timeout,
+            timeouts: self.timeouts,
             mode,
             ahead,
             may_keep: self.may_keep,
@@ -181,15 +150,14 @@ impl<S> DeadlineStream<S> {
     /// Wraps a stream. The clock starts at `start`.
     pub(super) fn new(mut stream: Over<S>, start: Instant) -> Self {
         let may_keep = stream.may_keep();
-        let source = stream.clock().map_or_else(|| Source::System(std::time::Instant::now()), Source::Stream);
+        let clock = Clock::start_at(start, stream.clock());
         Self {
             may_keep,
             stream,
-            clock: Clock { start, source },
+            clock,
             now: start,
             read_at: start,
-            read_timeout: None,
-            write_timeout: None,
+            timeouts: Timeouts::default(),
             mode: BlockingMode::default(),
             ahead: ReadAhead::default(),
             // An earlier owner of the stream may have written to it.
@@ -213,13 +181,7 @@ impl<S> DeadlineStream<S> {
 
     /// Reads the clock, and returns the time.
     pub(super) fn tick(&mut self) -> Instant {
-        let elapsed = match self.clock.source {
-            Source::System(origin) => origin.elapsed(),
-            Source::Stream(origin) => {
-                self.stream.clock().map_or(Duration::ZERO, |now| now.saturating_duration_since(origin))
-            }
-        };
-        self.now = self.clock.start + elapsed;
+        self.now = self.clock.now(|| self.stream.clock());
         self.now
     }
 
@@ -237,13 +199,7 @@ impl<S> DeadlineStream<S> {
 
     /// Returns the stream, after removing the timeouts that were set here.
     pub(super) fn into_over(mut self) -> Over<S> {
-        // An error means that the socket is broken. Its next owner sees that too.
-        if self.read_timeout.is_some() {
-            let _ = self.stream.set_read_timeout(None);
-        }
-        if self.write_timeout.is_some() {
-            let _ = self.stream.set_write_timeout(None);
-        }
+        self.timeouts.remove(&mut self.stream);
         self.stream
     }
 
@@ -447,22 +403,7 @@ impl<S> DeadlineStream<S> {
             }
             self.mode.switched();
         }
-        let has = match direction {
-            Direction::Read => self.read_timeout,
-            Direction::Write => self.write_timeout,
-        };
-        let mut time = has;
-        if let Some(wanted) = timeout(left, has) {
-            let can = match direction {
-                Direction::Read => self.stream.set_read_timeout(wanted)?,
-                Direction::Write => self.stream.set_write_timeout(wanted)?,
-            };
-            time = wanted.filter(|_| can);
-        }
-        match direction {
-            Direction::Read => self.read_timeout = time,
-            Direction::Write => self.write_timeout = time,
-        }
+        let time = self.timeouts.set(&mut self.stream, direction, left)?;
         Ok(time.map_or(Wait::AsTheStreamDoes, Wait::For))
     }
 
@@ -514,42 +455,6 @@ impl<S> DeadlineStream<S> {
             }
         }
         result
-    }
-}
-
-/// Returns the timeout to set for a call that may block for `left`, on a stream whose timeout is `has`.
-///
-/// Returns `None` to keep the timeout that is set. A timeout that is a little too short wakes the call early, which
-/// costs less than setting another one: that is a system call.
-fn timeout(left: Option<Duration>, has: Option<Duration>) -> Option<Option<Duration>> {
-    let Some(left) = left else { return has.map(|_| None) };
-    let left = left.clamp(SHORTEST, LONGEST);
-    match has {
-        // A timeout of less than a quarter would wake the call too often.
-        Some(has) if has <= left && has >= left / 4 => None,
-        _ if left > LONG => Some(Some(left - left / 16)),
-        _ => Some(Some(left)),
-    }
-}
-
-/// Runs a handshake on the stream until it is done.
-pub(super) fn open<S>(link: &mut DeadlineStream<S>, opening: &mut impl HandshakeDriver) {
-    loop {
-        let deadline = opening.poll_timeout();
-        let did = match opening.poll_step() {
-            Step::Read(space) => link.read(space, deadline).map(|read| read.map(Did::Read)),
-            Step::Write(bytes) => {
-                link.write(&[bytes], deadline).map(|written| (written.n > 0).then_some(Did::Wrote(written.n)))
-            }
-            Step::Flush => link.flush(deadline).map(|flush| (flush != Flush::Waits).then_some(Did::Flushed)),
-            Step::HalfClose => Ok(match link.half_close(deadline) {
-                HalfClose::Done => Some(Did::HalfClosed(true)),
-                HalfClose::Impossible => Some(Did::HalfClosed(false)),
-                HalfClose::Waits => None,
-            }),
-            Step::Done => return,
-        };
-        opening.handle(link.now(), did.map(|did| did.unwrap_or(Did::Waited)));
     }
 }
 

@@ -61,7 +61,9 @@ use std::net::TcpStream;
 
 mod blocking_mode;
 mod client;
+mod clock;
 mod deadline_stream;
+mod handshake;
 mod interest;
 mod read_ahead;
 mod responder;
@@ -69,6 +71,7 @@ mod server;
 mod split;
 mod stream;
 mod thread_replies;
+mod timeouts;
 mod websocket;
 mod write_driver;
 

@@ -14,7 +14,8 @@ use std::net::TcpStream;
 use std::prelude::v1::*;
 
 use super::Blocking;
-use super::deadline_stream::{DeadlineStream, open};
+use super::deadline_stream::DeadlineStream;
+use super::handshake;
 use super::stream::{Over, SocketOf};
 use super::websocket::WebSocket;
 use crate::Instant;
@@ -133,7 +134,7 @@ impl Server {
         decide: impl FnOnce(&Request<'_>) -> Result<Acceptance, Refusal>,
     ) -> Result<WebSocket<S>, AcceptError<S>> {
         let mut accepting = self.accepting(link.tick(), decide);
-        open(&mut link, &mut accepting);
+        handshake::run(&mut link, &mut accepting);
         match accepting.finish() {
             Ok(opened) => Ok(WebSocket::opened(link, opened)),
             Err(why) => Err(why.into_error(|request| HttpCall { stream: link.into_over(), request })),
@@ -206,7 +207,7 @@ impl<S> HttpCall<S> {
     pub fn answer(self, answer: &Reject<'_>) -> io::Result<()> {
         let mut link = DeadlineStream::new(self.stream, Instant::ZERO);
         let mut answer = self.request.answer(link.tick(), answer)?;
-        open(&mut link, &mut answer);
+        handshake::run(&mut link, &mut answer);
         answer.error.map_or(Ok(()), Err)
     }
 

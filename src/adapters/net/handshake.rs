@@ -1,0 +1,33 @@
+//! The blocking driver of opening handshakes, and of answers to requests that are no upgrade.
+//!
+//! A [`HandshakeDriver`] says what to do next: read, write, flush or half-close. [`run`] does it on a
+//! [`DeadlineStream`], and reports the result and the time, until the driver is done.
+//!
+//! Not here: the steps themselves (`handshake_driver/`), and the methods that start a handshake (`client.rs`,
+//! `server.rs`).
+//!
+//! Invariant: a call on the stream ends at the driver's deadline at the latest, if the stream supports timeouts.
+
+use super::deadline_stream::{DeadlineStream, Flush, HalfClose};
+use crate::adapters::handshake_driver::{Did, HandshakeDriver, Step};
+
+/// Runs a handshake on the stream until it is done.
+pub(super) fn run<S>(link: &mut DeadlineStream<S>, handshake: &mut impl HandshakeDriver) {
+    loop {
+        let deadline = handshake.poll_timeout();
+        let did = match handshake.poll_step() {
+            Step::Read(space) => link.read(space, deadline).map(|read| read.map(Did::Read)),
+            Step::Write(bytes) => {
+                link.write(&[bytes], deadline).map(|written| (written.n > 0).then_some(Did::Wrote(written.n)))
+            }
+            Step::Flush => link.flush(deadline).map(|flush| (flush != Flush::Waits).then_some(Did::Flushed)),
+            Step::HalfClose => Ok(match link.half_close(deadline) {
+                HalfClose::Done => Some(Did::HalfClosed(true)),
+                HalfClose::Impossible => Some(Did::HalfClosed(false)),
+                HalfClose::Waits => None,
+            }),
+            Step::Done => return,
+        };
+        handshake.handle(link.now(), did.map(|did| did.unwrap_or(Did::Waited)));
+    }
+}
