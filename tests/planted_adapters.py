@@ -26,9 +26,9 @@ STREAM = 'src/adapters/async_driver/stream.rs'
 TASKS = 'src/adapters/async_driver/tasks.rs'
 NET_AHEAD = 'src/adapters/net/read_ahead.rs'
 NET_DRIVER = 'src/adapters/net/write_driver.rs'
-NET_SPLIT = 'src/adapters/net/split.rs'
+NET_LOOP = 'src/adapters/net/run_loop.rs'
+NET_READER = 'src/adapters/net/reader.rs'
 NET_STREAM = 'src/adapters/net/stream.rs'
-NET_WEBSOCKET = 'src/adapters/net/websocket.rs'
 INPUT = 'src/connection/buffer/inbox.rs'
 SEND = 'src/connection/send/mod.rs'
 COMMANDS = 'src/connection/send/commands.rs'
@@ -112,10 +112,10 @@ NET_FAULTS = [
     ('1', 'a dead peer is closed with, and waited for until the close timeout', [
         (DEADLINES, '                    self.timers.end_after_one_write(now);\n', '')]),
     ('1', 'nobody looks at the timers that the other half starts', [
-        (NET_SPLIT, 'deadline = pending.nap().map(|nap| self.link.now() + nap);',
-         'deadline = pending.nap().map(|nap| self.link.now() + nap * 1000);')]),
+        (NET_READER, 'let mut deadline = nap.map(|nap| self.link.tick() + nap);',
+         'let mut deadline = nap.map(|nap| self.link.tick() + nap * 1000);')]),
     ('1', 'the half that receives sleeps over a timer that runs, as the other half writes', [
-        (NET_SPLIT, 'self.link.tick() + nap.min(SHORTEST_NAP)', 'self.link.tick() + nap')]),
+        (NET_READER, 'self.link.tick() + nap.min(SHORTEST_NAP)', 'self.link.tick() + nap')]),
     ('2', 'a send that waits does not look at what has come in', [
         (NET_DRIVER, 'Step::Progress | Step::Stalled => self.look(),', 'Step::Progress | Step::Stalled => {}')]),
     ('2', 'a write that goes on is no sign of life', [
@@ -128,7 +128,7 @@ NET_FAULTS = [
          '        let knew_end = self.link.knows_end();\n'
          '        self.sender.apply(self.link.now(), crate::PendingReply::Received { data: false });\n')]),
     ('10', 'the half that receives stops reading while it waits to write its own Pong', [
-        (NET_SPLIT, '                false => out.write_now(pending),', '                false => out.write(pending).is_ok(),')]),
+        (NET_READER, '            false => out.write_now(),', '            false => out.write().is_ok(),')]),
     ('15', 'a stream that may keep what it was offered is offered something else', [
         (NET_DRIVER, 'let mut len = if may_keep {', 'let mut len = if may_keep && false {')]),
     ('15', 'a control frame is put before what was offered', [
@@ -138,13 +138,13 @@ NET_FAULTS = [
     ('26', 'the end is clean though the stream holds the Close back', [
         (SEND, 'self.buffered_amount() == 0 && !self.held_back', 'self.buffered_amount() == 0')]),
     ('26', 'the half that receives ends the stream under our Close', [
-        (NET_SPLIT, 'if stalled || receiver.peer_close().is_some() {', 'if stalled {')]),
+        (NET_READER, 'if stalled || receiver.peer_close().is_some() {', 'if stalled {')]),
     ('36', 'at the end of the stream room is waited for without a deadline', [
-        (NET_WEBSOCKET, '        self.connection.handle_input_ended(self.link.now());\n', ''),
+        (NET_LOOP, '        self.connection.handle_input_ended(self.link.now());\n', ''),
         (NET_DRIVER, '            self.sender.handle_input_ended(self.link.now(), EofPosition::BetweenMessages);\n',
          '            let _ = EofPosition::BetweenMessages;\n')]),
     ('new', 'timers do not run once a write has failed', [
-        (NET_WEBSOCKET, '        self.connection.handle_timeout(self.link.read_at());\n'
+        (NET_LOOP, '        self.connection.handle_timeout(self.link.read_at());\n'
          '        if self.link.write_failed() {\n            return Ok(());\n        }\n',
          '        if self.link.write_failed() {\n            return Ok(());\n        }\n'
          '        self.connection.handle_timeout(self.link.read_at());\n')]),
@@ -159,7 +159,7 @@ NET_FAULTS = [
     ('new', 'a call waits for room although writing has failed', [
         (NET_DRIVER, 'writable: !self.is_out() && !self.link.write_failed(),', 'writable: !self.is_out(),')]),
     ('new', 'each Ping of a flood waits for room', [
-        (NET_SPLIT, 'if is_pong && no_room_at', 'if is_pong && false && no_room_at')]),
+        (NET_READER, 'if is_pong && no_room_at', 'if is_pong && false && no_room_at')]),
     ('new', 'a Ping that is due is written before the Close is queued', [
         (NET_DRIVER, 'match self.write_now() {', 'match self.write_out() {')]),
 ]

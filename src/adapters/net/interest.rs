@@ -4,7 +4,7 @@
 //! [`Interest`] tells it which readiness to wait for, and for how long. The value travels inside the [`Error::Io`] that
 //! the call returns, and [`Error::interest`] takes it out.
 //!
-//! `write_driver.rs` and the loops in `websocket.rs` and `split.rs` decide which conditions apply.
+//! `write_driver.rs` and the loops in `run_loop.rs` and `reader.rs` decide which conditions apply.
 
 use core::fmt;
 use core::time::Duration;

@@ -66,7 +66,10 @@ mod deadline_stream;
 mod handshake;
 mod interest;
 mod read_ahead;
+mod reader;
+mod receive;
 mod responder;
+mod run_loop;
 mod server;
 mod split;
 mod stream;
@@ -74,16 +77,18 @@ mod thread_replies;
 mod timeouts;
 mod websocket;
 mod write_driver;
+mod writer;
 
 pub use super::error::Error;
 pub use super::handshake_driver::{Acceptance, ConnectError, HttpAnswer, Refusal};
 pub use client::Client;
 pub use interest::Interest;
+pub use reader::Reader;
 pub use responder::Responder;
 pub use server::{AcceptError, HttpCall, Server};
-pub use split::{Reader, Writer};
 pub use stream::{Over, SocketOf, Stream};
 pub use websocket::WebSocket;
+pub use writer::Writer;
 
 /// The runtime marker of [`Server`] and [`Client`] in this module: blocking threads.
 #[derive(Clone, Copy, Debug, Default)]

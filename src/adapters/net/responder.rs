@@ -3,7 +3,7 @@
 //! An event borrows from the inbox, so the application cannot use the whole WebSocket at the same time. A [`Responder`]
 //! borrows the other parts: the sending half of the connection and the stream.
 //!
-//! Its messages are queued. The run loop in `websocket.rs` writes the queue before it blocks. If the queue is full, the
+//! Its messages are queued. The run loop in `run_loop.rs` writes the queue before it blocks. If the queue is full, the
 //! call on the `Responder` writes it first, and may block. `write_driver.rs` does the writing.
 //!
 //! Invariant: [`SendError::Blocked`] is never returned.
@@ -35,10 +35,14 @@ use crate::{CloseCode, Message, MessageKind, Outbox, Prepared, SendError, Sender
 /// After an error the message is not queued. [`SendError::Blocked`] is not returned: the call waits instead.
 #[derive(Debug)]
 pub struct Responder<'w, S> {
-    pub(super) out: Output<'w, S>,
+    out: Output<'w, S>,
 }
 
-impl<S> Responder<'_, S> {
+impl<'w, S> Responder<'w, S> {
+    pub(super) const fn new(out: Output<'w, S>) -> Self {
+        Self { out }
+    }
+
     /// Queues a text message.
     ///
     /// # Errors
@@ -79,7 +83,7 @@ impl<S> Responder<'_, S> {
     pub fn send(&mut self, message: impl Into<Message>) -> Result<(), Error> {
         let mut waiting = message.into();
         loop {
-            match self.out.sender.send(waiting) {
+            match self.out.sender().send(waiting) {
                 Ok(()) => return Ok(()),
                 Err(refused) if refused.error == SendError::Blocked => {
                     self.out.write_out()?;
@@ -103,7 +107,7 @@ impl<S> Responder<'_, S> {
     ///
     /// [`Sender::uncompressed`](crate::Sender::uncompressed) gives the details.
     pub const fn uncompressed(&mut self) -> &mut Self {
-        self.out.sender.uncompressed();
+        self.out.sender().uncompressed();
         self
     }
 
@@ -115,7 +119,7 @@ impl<S> Responder<'_, S> {
     ///   [`MAX_CONTROL_PAYLOAD`](crate::frame::MAX_CONTROL_PAYLOAD) bytes.
     /// - [`Error::Send`] with [`SendError::Closed`], and [`Error::Io`], under the conditions that [`Responder`] lists.
     pub fn ping(&mut self, payload: &[u8]) -> Result<(), Error> {
-        let now = self.out.link.tick();
+        let now = self.out.tick();
         self.unblocked(|sender| sender.ping(now, payload))
     }
 
@@ -141,7 +145,8 @@ impl<S> Responder<'_, S> {
     /// - [`SendError::ReasonTooLong`]: `reason` has more than
     ///   [`CloseReason::MAX_LEN`](crate::CloseReason::MAX_LEN) bytes.
     pub fn close(&mut self, code: impl Into<Option<CloseCode>>, reason: &str) -> Result<(), Error> {
-        Ok(self.out.sender.close(self.out.link.tick(), code, reason)?)
+        let now = self.out.tick();
+        Ok(self.out.sender().close(now, code, reason)?)
     }
 
     /// Calls `send`. While the queue is full, writes the queue and calls `send` again.
@@ -149,7 +154,7 @@ impl<S> Responder<'_, S> {
         &mut self,
         mut send: impl FnMut(&mut Sender<Outbox>) -> Result<(), SendError>,
     ) -> Result<(), Error> {
-        while let Err(error) = send(self.out.sender) {
+        while let Err(error) = send(self.out.sender()) {
             if error != SendError::Blocked {
                 return Err(error.into());
             }

@@ -7,7 +7,7 @@
 //! - A place where the reader waits until no thread writes: [`ThreadReplies::wait_unless`]. The reader needs it when
 //!   its peer has half-closed the stream.
 //!
-//! `split.rs` has the lock of the write queue, and decides who applies the replies.
+//! `split.rs` has the lock of the write queue. The thread that holds the lock applies the replies.
 
 use core::ops::Deref;
 use core::time::Duration;

@@ -1,40 +1,35 @@
-//! The blocking WebSocket, used by one thread at a time, and its run loop.
+//! The blocking WebSocket, used by one thread at a time: what it offers to an application.
 //!
-//! [`WebSocket::next_event`] decodes the input that has arrived. When no event is left in it, the loop makes a turn:
+//! A [`WebSocket`] is a run loop (`run_loop.rs`) and what it remembers of the handshake. A call that receives runs the
+//! loop. A call that sends queues its message through a [`Responder`], and then writes the queue
+//! (`write_driver.rs`). [`WebSocket::split`] makes two halves for several threads (`reader.rs`, `writer.rs`).
 //!
-//! ```text
-//!   ┌──▶ decode ── event ──▶ the caller
-//!   │       │ no event
-//!   │       ▼
-//!   │    timers that are due ──▶ write ──▶ half-close, if the core asks ──▶ read
-//!   └───────────────────────────────────────────────────────────────────────┘
-//! ```
+//! Not here: the handshake (`client.rs`, `server.rs`), and the decision when to read and when to write.
 //!
-//! This file decides when to read and when to write. `write_driver.rs` writes the queue, `deadline_stream.rs` makes
-//! the calls on the stream, and `split.rs` has the loop of a WebSocket that several threads use.
-//!
-//! Invariants:
-//! - The loop decodes everything that it has read before it reads again or reports the end of the stream.
-//! - The loop writes the whole queue, unless the stream is full and input has arrived. Then it reads first: a peer
-//!   that must send before it reads can continue.
-//! - [`Event::Closed`] is returned once, as the last event.
+//! Invariant: a call that sends handles timers that are due before it queues its message.
 
 use core::time::Duration;
-use std::io::{ErrorKind, Read, Write};
+#[cfg(doc)]
+use std::io::ErrorKind;
+use std::io::{Read, Write};
 use std::prelude::v1::*;
+use std::sync::Arc;
 
-use super::deadline_stream::{DeadlineStream, HalfClose};
-use super::interest::would_block;
+use super::deadline_stream::DeadlineStream;
+use super::reader::Reader;
+use super::receive::Receive;
 use super::responder::Responder;
-use super::split::{Reader, Writer, split};
+use super::run_loop::RunLoop;
+use super::split::Shared;
 use super::stream::{Over, SocketOf, Stream};
-use super::write_driver::{Output, SLICE};
-use crate::adapters::error::{Error, end_of_messages};
+use super::writer::Writer;
+#[cfg(doc)]
+use crate::SendError;
+use crate::adapters::error::Error;
 use crate::adapters::handshake_driver::{Handshake, Opened};
 use crate::handshake::Headers;
 use crate::{
-    CloseCode, CloseFrame, Connection, Event, EventIndex, Inbox, Instant, Message, MessageKind, Outcome,
-    Prepared, ReadyState, SendError, TransportAction,
+    CloseCode, CloseFrame, Connection, Event, Inbox, Message, MessageKind, Outcome, Prepared, ReadyState,
 };
 
 /// A blocking WebSocket, for one thread at a time. [`WebSocket::split`] makes two halves for several threads.
@@ -63,13 +58,8 @@ use crate::{
 /// [`wait_closed`](Self::wait_closed) for the closing handshake (RFC 6455 section 7.1.2).
 #[derive(Debug)]
 pub struct WebSocket<S> {
-    link: DeadlineStream<S>,
-    connection: Connection,
-    inbox: Inbox,
+    run: RunLoop<S>,
     handshake: Handshake,
-    outcome: Option<Outcome>,
-    /// True while an end that is not clean is yet to be returned as an error.
-    error_on_abnormal_end: bool,
 }
 
 impl<S: Read + Write> WebSocket<S> {
@@ -105,7 +95,7 @@ impl<S> WebSocket<S> {
 
     pub(super) fn opened(link: DeadlineStream<S>, opened: Opened) -> Self {
         let Opened { connection, inbox, handshake } = opened;
-        Self { link, connection, inbox, handshake, outcome: None, error_on_abnormal_end: false }
+        Self { run: RunLoop::new(link, connection, inbox), handshake }
     }
 
     /// Returns the next event, with a [`Responder`] to answer it while the event is borrowed. Returns `None` after
@@ -122,9 +112,8 @@ impl<S> WebSocket<S> {
     /// - [`Error::Io`] with another kind: the stream failed.
     ///
     /// After each of these errors, further calls return the events that are left, up to [`Event::Closed`].
-    #[expect(clippy::should_implement_trait, reason = "the event borrows, which an iterator's item cannot")]
     pub fn next_event(&mut self) -> Result<Option<(Event<'_>, Responder<'_, S>)>, Error> {
-        self.next_until(None)
+        self.run.next_event(None)
     }
 
     /// Returns the next event like [`Self::next_event`], and blocks for `timeout` at most.
@@ -145,15 +134,8 @@ impl<S> WebSocket<S> {
         &mut self,
         timeout: Duration,
     ) -> Result<Option<(Event<'_>, Responder<'_, S>)>, Error> {
-        let until = self.link.tick() + timeout;
-        self.next_until(Some(until))
-    }
-
-    fn next_until(&mut self, until: Option<Instant>) -> Result<Option<(Event<'_>, Responder<'_, S>)>, Error> {
-        let Some(ready) = self.ready(until)? else { return Ok(None) };
-        let Self { link, connection, inbox, .. } = self;
-        let out = Output { link, sender: connection.sender_mut(), pending: None };
-        Ok(Some((inbox.event(ready), Responder { out })))
+        let until = self.run.tick() + timeout;
+        self.run.next_event(Some(until))
     }
 
     /// Returns the next message, which owns its data, or `None` after the end of the connection.
@@ -168,7 +150,7 @@ impl<S> WebSocket<S> {
     /// - [`Error::Protocol`] and [`Error::Io`] under the conditions that [`Self::next_event`] lists. Further calls return the
     ///   messages that are left, and then `None`.
     pub fn recv(&mut self) -> Result<Option<Message>, Error> {
-        self.recv_until(None)
+        self.run.next_message(None)
     }
 
     /// Returns the next message like [`Self::recv`], and blocks for `timeout` at most.
@@ -205,18 +187,7 @@ impl<S> WebSocket<S> {
     /// - [`Error::Ended`], [`Error::Protocol`] and [`Error::Io`] with other kinds under the conditions that
     ///   [`Self::recv`] lists.
     pub fn recv_timeout(&mut self, timeout: Duration) -> Result<Option<Message>, Error> {
-        let until = self.link.tick() + timeout;
-        self.recv_until(Some(until))
-    }
-
-    fn recv_until(&mut self, until: Option<Instant>) -> Result<Option<Message>, Error> {
-        while let Some(ready) = self.ready(until)? {
-            let message = self.inbox.take_message(ready);
-            if message.is_some() {
-                return Ok(message);
-            }
-        }
-        end_of_messages(self.outcome, &mut self.error_on_abnormal_end)
+        self.run.next_message(Some(timeout))
     }
 
     /// Reads and discards messages until the connection has ended, and returns its outcome.
@@ -231,15 +202,7 @@ impl<S> WebSocket<S> {
     /// - [`Error::Protocol`] and [`Error::Io`] under the conditions that [`Self::next_event`] lists. A further call continues
     ///   to the end.
     pub fn wait_closed(&mut self) -> Result<Outcome, Error> {
-        loop {
-            if let Some(outcome) = self.outcome {
-                return Ok(outcome);
-            }
-            if self.ready(None)?.is_none() && self.outcome.is_none() {
-                // The connection had ended before this WebSocket was made. An earlier owner got its outcome.
-                return Err(SendError::Closed.into());
-            }
-        }
+        self.run.run_to_end()
     }
 
     /// Sends a text message.
@@ -307,7 +270,7 @@ impl<S> WebSocket<S> {
     ///
     /// [`Sender::uncompressed`](crate::Sender::uncompressed) gives the details.
     pub const fn uncompressed(&mut self) -> &mut Self {
-        self.connection.uncompressed();
+        self.run.connection_mut().uncompressed();
         self
     }
 
@@ -373,13 +336,13 @@ impl<S> WebSocket<S> {
     ///   [`Error::interest`] and call again.
     /// - [`Error::Io`] with another kind: the stream failed, now or earlier.
     pub fn flush(&mut self) -> Result<(), Error> {
-        self.output().keep_time()?;
-        self.output().flush()
+        self.run.output().keep_time()?;
+        self.run.output().flush()
     }
 
     /// Returns a [`Responder`], whose messages are queued and not written at once.
     pub const fn responder(&mut self) -> Responder<'_, S> {
-        Responder { out: self.output() }
+        Responder::new(self.run.output())
     }
 
     /// Queues a frame with `send`, and writes the queue.
@@ -387,140 +350,9 @@ impl<S> WebSocket<S> {
         &mut self,
         send: impl FnOnce(&mut Responder<'_, S>) -> Result<(), Error>,
     ) -> Result<(), Error> {
-        self.output().keep_time()?;
+        self.run.output().keep_time()?;
         send(&mut self.responder())?;
-        self.output().flush()
-    }
-
-    const fn output(&mut self) -> Output<'_, S> {
-        Output { link: &mut self.link, sender: self.connection.sender_mut(), pending: None }
-    }
-
-    /// Runs the loop until there is an event, but not beyond `until`. Handles [`Event::Writable`] itself.
-    fn ready(&mut self, until: Option<Instant>) -> Result<Option<EventIndex>, Error> {
-        let mut looked = false;
-        while self.outcome.is_none() {
-            match self.connection.poll(self.link.now(), &mut self.inbox) {
-                Ok(Some(ready)) => match self.inbox.event(ready) {
-                    // A blocking call that found the queue full has waited itself.
-                    Event::Writable => {}
-                    Event::Closed(outcome) => {
-                        self.outcome = Some(outcome);
-                        match self.connection.poll_transport() {
-                            Some(TransportAction::Abort) => self.link.abort(),
-                            _ => self.link.close(),
-                        }
-                        return Ok(Some(ready));
-                    }
-                    _ => return Ok(Some(ready)),
-                },
-                Ok(None) if self.connection.ready_state() == ReadyState::Closed => break,
-                Ok(None) if looked && until.is_some_and(|until| until <= self.link.now()) => {
-                    return Err(Error::Io(ErrorKind::TimedOut.into()));
-                }
-                Ok(None) => {
-                    self.turn(until)?;
-                    looked = true;
-                }
-                Err(error) => {
-                    // The caller gets the violation. A stream that fails here fails again in the next call.
-                    let _ = self.output().write_out();
-                    return Err(error.into());
-                }
-            }
-        }
-        Ok(None)
-    }
-
-    /// Makes one turn of the loop: handles timers, writes, half-closes if asked, and reads once. All input has been
-    /// decoded. The call does not block beyond `until`.
-    fn turn(&mut self, until: Option<Instant>) -> Result<(), Error> {
-        let written = self.write(until);
-        let write_blocks = written.as_ref().is_err_and(would_block);
-        match written {
-            // The receiver discards further input, so this call can only write. It cannot, so the caller must wait.
-            Err(error) if write_blocks && self.connection.receiver().is_done() => return Err(error),
-            Err(error) if !write_blocks && !self.is_closing() => return Err(error),
-            _ => {}
-        }
-        let look_up = self.half_close(until);
-        if self.connection.ready_state() == ReadyState::Closed {
-            return Ok(());
-        }
-        let due = self.connection.poll_timeout();
-        let deadline = [due, until, look_up].into_iter().flatten().min();
-        let space = self.connection.read_space(&mut self.inbox);
-        match self.link.read(space, deadline) {
-            Ok(Some(0)) => return self.end(write_blocks),
-            Ok(Some(n)) => self.inbox.handle_read(n),
-            Ok(None) if deadline != due => {}
-            Ok(None) => {
-                // No input came until a timer was due: the connection is idle, and frees buffers that are empty.
-                self.connection.release_idle();
-                self.inbox.release_idle();
-            }
-            Err(error) => {
-                let error = Error::Io(error);
-                if would_block(&error) {
-                    return Err(self.output().interest().into());
-                }
-                // While the connection closes, a read error ends it just as the end of the stream does.
-                let closing = self.is_closing();
-                self.connection.handle_eof();
-                if !closing {
-                    return Err(error);
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Handles timers that are due, and writes. After a failed write the timers still run and the input that has
-    /// arrived is still read.
-    fn write(&mut self, until: Option<Instant>) -> Result<(), Error> {
-        if self.link.has_read_ahead() {
-            // Decode the bytes that were read ahead before any timer is handled: they may contain the awaited Pong.
-            return if self.link.write_failed() { Ok(()) } else { self.output().write_now().map(drop) };
-        }
-        self.connection.handle_timeout(self.link.read_at());
-        if self.link.write_failed() {
-            return Ok(());
-        }
-        self.output().write_or_hear(until)
-    }
-
-    /// Handles the end of the stream. The queue is written before the connection ends, because a peer that has
-    /// half-closed may still read.
-    fn end(&mut self, write_blocks: bool) -> Result<(), Error> {
-        if self.link.write_failed() || self.output().is_out() {
-            self.connection.handle_eof();
-            return Ok(());
-        }
-        self.link.keep_end();
-        self.connection.handle_input_ended(self.link.now());
-        if write_blocks { Err(self.output().interest().into()) } else { Ok(()) }
-    }
-
-    /// Half-closes the stream if the core asks for it. Returns when to try again if the stream is full.
-    fn half_close(&mut self, until: Option<Instant>) -> Option<Instant> {
-        if self.connection.poll_transport() != Some(TransportAction::HalfClose) {
-            return None;
-        }
-        let slice = self.link.now() + SLICE;
-        match self.link.half_close(Some(until.map_or(slice, |until| until.min(slice)))) {
-            HalfClose::Waits => return Some(self.link.now() + SLICE),
-            HalfClose::Done => self.connection.handle_half_closed(),
-            HalfClose::Impossible => {
-                self.connection.handle_half_closed();
-                // The stream has no half-close, so both directions end now.
-                self.connection.handle_eof();
-            }
-        }
-        None
-    }
-
-    fn is_closing(&self) -> bool {
-        self.connection.ready_state() == ReadyState::Closing
+        self.run.output().flush()
     }
 
     /// Returns the negotiated subprotocol.
@@ -543,13 +375,13 @@ impl<S> WebSocket<S> {
     /// Returns the state of the connection, with the values of the browser's `readyState`.
     #[must_use]
     pub const fn ready_state(&self) -> ReadyState {
-        self.connection.ready_state()
+        self.run.connection().ready_state()
     }
 
     /// Returns how the connection ended, once [`Event::Closed`] was returned.
     #[must_use]
     pub const fn outcome(&self) -> Option<Outcome> {
-        self.outcome
+        self.run.outcome()
     }
 
     /// Returns the Close that the peer sent, with its code and reason. The Close stays available after the end.
@@ -557,7 +389,7 @@ impl<S> WebSocket<S> {
     /// `None` means that no valid Close has arrived.
     #[must_use]
     pub fn peer_close(&self) -> Option<CloseFrame> {
-        self.connection.peer_close()
+        self.run.connection().peer_close()
     }
 
     /// Sets whether [`recv`](Self::recv) returns [`Error::Ended`] once if the connection ends without a Close from the
@@ -581,25 +413,25 @@ impl<S> WebSocket<S> {
     /// # Ok::<(), Error>(())
     /// ```
     pub fn error_on_abnormal_end(&mut self, on: bool) {
-        self.error_on_abnormal_end = on;
+        self.run.error_on_abnormal_end(on);
     }
 
     /// Returns the number of bytes in the write queue, frame headers included.
     #[must_use]
     pub fn buffered_amount(&self) -> usize {
-        self.connection.buffered_amount()
+        self.run.connection().buffered_amount()
     }
 
     /// Returns the time from the last answered Ping to its Pong.
     #[must_use]
     pub fn round_trip(&self) -> Option<Duration> {
-        self.connection.round_trip()
+        self.run.connection().round_trip()
     }
 
     /// Returns the connection, for its getters.
     #[must_use]
     pub const fn connection(&self) -> &Connection {
-        &self.connection
+        self.run.connection()
     }
 
     /// Returns the stream.
@@ -608,7 +440,7 @@ impl<S> WebSocket<S> {
     /// [`ErrorKind::WouldBlock`], and [`Error::interest`] names the condition to wait for.
     #[must_use]
     pub fn stream(&self) -> &S {
-        self.link.stream()
+        self.run.link().stream()
     }
 
     /// Returns the stream, for changes to its settings. Do not read, write, or set timeouts.
@@ -617,7 +449,7 @@ impl<S> WebSocket<S> {
     /// [`recv_timeout`](Self::recv_timeout).
     #[must_use]
     pub fn stream_mut(&mut self) -> &mut S {
-        self.link.stream_mut()
+        self.run.link_mut().stream_mut()
     }
 
     /// Takes the WebSocket apart: the stream, the connection, and the inbox with input that is not decoded.
@@ -629,12 +461,7 @@ impl<S> WebSocket<S> {
     /// A WebSocket made of the parts can receive, and refuses to send with [`ErrorKind::BrokenPipe`].
     #[must_use]
     pub fn into_parts(self) -> (S, Connection, Inbox) {
-        let Self { link, mut connection, mut inbox, .. } = self;
-        if link.write_failed() {
-            connection.handle_write_failed();
-        }
-        let stream = link.into_parts(&connection, &mut inbox);
-        (stream, connection, inbox)
+        self.run.into_parts()
     }
 }
 
@@ -648,7 +475,11 @@ impl<S: Stream + Send + 'static> WebSocket<S> {
     /// The error of [`Stream::try_clone`]: [`ErrorKind::Unsupported`] if two threads cannot use the stream, or another
     /// kind if the system could not duplicate the socket.
     pub fn split(self) -> std::io::Result<(Reader, Writer)> {
-        let Self { link, connection, inbox, outcome, error_on_abnormal_end, .. } = self;
-        split(link, connection, inbox, outcome, error_on_abnormal_end)
+        let (link, connection, inbox, ending) = self.run.into_loop_parts();
+        let (receiver, sender) = connection.into_halves();
+        let [reads, writes] = link.take_apart()?;
+        let shared = Arc::new(Shared::new(writes, sender));
+        let writer = Writer::new(Arc::clone(&shared));
+        Ok((Reader::new(reads, receiver, inbox, ending, shared), writer))
     }
 }

@@ -13,7 +13,7 @@
 //!                     (also once per slice if the stream is not full)
 //! ```
 //!
-//! Not here: the loops that call this (`websocket.rs`, `split.rs`), the timeouts of the stream (`deadline_stream.rs`),
+//! Not here: the loops that call this (`run_loop.rs`, `reader.rs`), the timeouts of the stream (`deadline_stream.rs`),
 //! and the bytes that were read ahead (`read_ahead.rs`).
 //!
 //! Invariants:
@@ -42,10 +42,10 @@ const AT_ONCE: usize = 16 << 10;
 /// A connection's output, and the stream that it goes to.
 #[derive(Debug)]
 pub(super) struct Output<'w, S> {
-    pub(super) link: &'w mut DeadlineStream<S>,
-    pub(super) sender: &'w mut Sender<Outbox>,
+    link: &'w mut DeadlineStream<S>,
+    sender: &'w mut Sender<Outbox>,
     /// The replies of the receiving half, if the WebSocket is split. `None` if this thread also reads.
-    pub(super) pending: Option<&'w ThreadReplies>,
+    pending: Option<&'w ThreadReplies>,
 }
 
 /// The result of one write or flush.
@@ -59,7 +59,26 @@ enum Step {
     Stalled,
 }
 
-impl<S> Output<'_, S> {
+impl<'w, S> Output<'w, S> {
+    /// Borrows a connection's output. `pending` are the replies of the receiving half, if the WebSocket is split.
+    pub(super) const fn new(
+        link: &'w mut DeadlineStream<S>,
+        sender: &'w mut Sender<Outbox>,
+        pending: Option<&'w ThreadReplies>,
+    ) -> Self {
+        Self { link, sender, pending }
+    }
+
+    /// Reads the clock, and returns the time.
+    pub(super) fn tick(&mut self) -> Instant {
+        self.link.tick()
+    }
+
+    /// Returns the sending half of the connection, for messages to queue.
+    pub(super) const fn sender(&mut self) -> &mut Sender<Outbox> {
+        self.sender
+    }
+
     /// Handles timers that are due, before a call sends. In an application that only sends, this is where Pings are
     /// sent and a dead peer is noticed.
     pub(super) fn keep_time(&mut self) -> Result<(), Error> {

@@ -1,0 +1,482 @@
+//! The receiving half of a split WebSocket, and its run loop.
+//!
+//! [`Reader`] decodes the input that has arrived. When no event is left in it, the loop makes a turn:
+//!
+//! ```text
+//!   ┌──▶ decode ── event ──▶ store and write the reply ──▶ the caller
+//!   │       │ no event
+//!   │       ▼
+//!   │    with the lock, if no other thread has it: timers that are due ──▶ write what the stream takes ──▶ read
+//!   └─────────────────────────────────────────────────────────────────────────────────────────────────────┘
+//! ```
+//!
+//! `split.rs` has the lock and the state that both halves share. `run_loop.rs` has the loop of a WebSocket that is not
+//! split, and `receive.rs` the calls that both loops serve.
+//!
+//! Invariants:
+//! - The reader never blocks on the lock while the connection is open, so a slow write cannot delay it. Once input has
+//!   ended, it waits for the writer in slices of at most [`SLICE`]. After a failure it aborts the stream first, which
+//!   ends a blocked write.
+//! - The timers are handled by the thread that holds the lock. The reader looks at the timers at least once per
+//!   [`nap`](super::thread_replies::ThreadReplies::nap).
+
+use core::ops::ControlFlow;
+use core::time::Duration;
+use std::io::ErrorKind;
+use std::prelude::v1::*;
+use std::sync::Arc;
+
+use super::deadline_stream::DeadlineStream;
+use super::interest::{Interest, would_block};
+use super::receive::{Ending, Receive};
+use super::split::{Half, Shared};
+use super::thread_replies::SHORTEST_NAP;
+use super::write_driver::SLICE;
+use crate::CloseState;
+#[cfg(doc)]
+use crate::SendError;
+use crate::adapters::error::Error;
+use crate::{CloseFrame, Event, EventIndex, Inbox, Instant, Message, Outcome, PendingReply, Receiver};
+
+/// The receiving half of a blocking WebSocket, made by [`WebSocket::split`](super::WebSocket::split).
+///
+/// The reader answers Pings and Closes and runs the timers, so keep it in a call of [`next_event`](Self::next_event) or
+/// [`recv`](Self::recv).
+///
+/// # Blocking and timeouts
+///
+/// A call blocks until there is an event or a message. [`next_event_timeout`](Self::next_event_timeout) and
+/// [`recv_timeout`](Self::recv_timeout) read for a given time at most. The reader continues to read while a peer that
+/// does not read blocks a [`Writer`](super::Writer) or the reader's own replies. If the application has set the socket to non-blocking
+/// mode, a call that would block returns [`Error::Io`] with [`ErrorKind::WouldBlock`].
+///
+/// # The end of the stream
+///
+/// A peer that has sent a Close and half-closes the stream may still read. A frame that a [`Writer`](super::Writer) has begun is
+/// written to its end, followed by our Close. [`Config::close_timeout`](crate::Config::close_timeout) bounds both. If
+/// the stream ends without a Close from the peer, a blocked writer is freed at once.
+#[derive(Debug)]
+pub struct Reader {
+    link: DeadlineStream<Half>,
+    receiver: Receiver,
+    inbox: Inbox,
+    ending: Ending,
+    /// True if the connection had ended before the split. An earlier owner got its outcome.
+    had_ended: bool,
+    shared: Arc<Shared>,
+    /// When a reply last found the stream full.
+    no_room_at: Option<Instant>,
+}
+
+/// What the loop waits for when it reads.
+struct Wait {
+    /// When the loop has something to do although no input came.
+    deadline: Option<Instant>,
+    /// True if the stream did not take the whole queue.
+    stalled: bool,
+}
+
+impl Reader {
+    pub(super) const fn new(
+        link: DeadlineStream<Half>,
+        receiver: Receiver,
+        inbox: Inbox,
+        ending: Ending,
+        shared: Arc<Shared>,
+    ) -> Self {
+        Self { link, receiver, inbox, ending, had_ended: false, shared, no_room_at: None }
+    }
+
+    /// Returns the next event, or `None` after [`Event::Closed`]. Blocks until there is an event.
+    ///
+    /// # Errors
+    ///
+    /// - [`Error::Protocol`], once: the peer broke the protocol, and a Close with the code of the violation was queued.
+    /// - [`Error::Io`] with [`ErrorKind::WouldBlock`]: the stream is in non-blocking mode and there is no event yet.
+    ///   Nothing is lost: wait for [`Error::interest`] and call again.
+    /// - [`Error::Io`] with another kind: the stream failed.
+    ///
+    /// After each of these errors, further calls return the events that are left, up to [`Event::Closed`].
+    pub fn next_event(&mut self) -> Result<Option<Event<'_>>, Error> {
+        Ok(self.ready(None)?.map(|ready| self.inbox.event(ready)))
+    }
+
+    /// Returns the next event like [`Self::next_event`], and reads for `timeout` at most.
+    ///
+    /// With a `timeout` of zero the call does not block. It returns an event that has arrived.
+    ///
+    /// # Errors
+    ///
+    /// - [`Error::Io`] with [`ErrorKind::TimedOut`]: no event came within `timeout`. Nothing is lost: call again.
+    /// - [`Error::Protocol`] and [`Error::Io`] with other kinds under the conditions that [`Self::next_event`] lists.
+    pub fn next_event_timeout(&mut self, timeout: Duration) -> Result<Option<Event<'_>>, Error> {
+        let until = self.link.tick() + timeout;
+        Ok(self.ready(Some(until))?.map(|ready| self.inbox.event(ready)))
+    }
+
+    /// Returns the next message, which owns its data, or `None` after the end of the connection.
+    ///
+    /// Blocks until there is a message or the connection has ended.
+    ///
+    /// # Errors
+    ///
+    /// - [`Error::Ended`], once, if [`error_on_abnormal_end`](Self::error_on_abnormal_end) is on: the connection ended
+    ///   without a Close from the peer.
+    /// - [`Error::Protocol`] and [`Error::Io`] under the conditions that [`Self::next_event`] lists. Further calls return the
+    ///   messages that are left, and then `None`.
+    pub fn recv(&mut self) -> Result<Option<Message>, Error> {
+        self.next_message(None)
+    }
+
+    /// Returns the next message like [`Self::recv`], and reads for `timeout` at most.
+    ///
+    /// With a `timeout` of zero the call does not block. It returns a message that has arrived.
+    ///
+    /// # Errors
+    ///
+    /// - [`Error::Io`] with [`ErrorKind::TimedOut`]: no message came within `timeout`. Nothing is lost: call again.
+    /// - [`Error::Ended`], [`Error::Protocol`] and [`Error::Io`] with other kinds under the conditions that
+    ///   [`Self::recv`] lists.
+    pub fn recv_timeout(&mut self, timeout: Duration) -> Result<Option<Message>, Error> {
+        self.next_message(Some(timeout))
+    }
+
+    /// Reads and discards messages until the connection has ended, and returns its outcome. Blocks until then.
+    ///
+    /// # Errors
+    ///
+    /// - [`Error::Send`] with [`SendError::Closed`]: the connection had ended before the split, so its outcome was
+    ///   returned elsewhere.
+    /// - [`Error::Protocol`] and [`Error::Io`] under the conditions that [`Self::next_event`] lists. A further call continues
+    ///   to the end.
+    pub fn wait_closed(&mut self) -> Result<Outcome, Error> {
+        self.run_to_end()
+    }
+
+    /// Returns how the connection ended, once [`Event::Closed`] was returned.
+    #[must_use]
+    pub const fn outcome(&self) -> Option<Outcome> {
+        self.ending.outcome()
+    }
+
+    /// Returns the Close that the peer sent, with its code and reason. The Close stays available after the end.
+    ///
+    /// `None` means that no valid Close has arrived.
+    #[must_use]
+    pub fn peer_close(&self) -> Option<CloseFrame> {
+        self.receiver.peer_close()
+    }
+
+    /// Sets whether [`recv`](Self::recv) returns [`Error::Ended`] once if the connection ends without a Close from the
+    /// peer. [`WebSocket::error_on_abnormal_end`](super::WebSocket::error_on_abnormal_end) gives the details.
+    pub fn error_on_abnormal_end(&mut self, on: bool) {
+        self.ending.error_on_abnormal_end(on);
+    }
+
+    /// Stores a reply, and writes it unless another thread does or the stream is full.
+    fn send_reply(&mut self, reply: PendingReply) {
+        let Self { link, shared, no_room_at, .. } = self;
+        let is_pong = matches!(reply, PendingReply::Pong(_));
+        shared.pending().owe(reply);
+        // Each turn tries to write the stored replies before it reads. If the stream has no non-blocking mode, an
+        // attempt takes some milliseconds: too long for each Ping of a flood.
+        if is_pong && no_room_at.is_some_and(|at| link.tick() < at + SLICE) {
+            return;
+        }
+        *no_room_at = None;
+        shared.write_replies(|out| {
+            if !out.write_now() {
+                *no_room_at = Some(out.now());
+            }
+        });
+    }
+
+    /// Makes one turn of the loop: handles timers, writes what the stream takes, and reads once. All input has been
+    /// decoded. The call does not block beyond `until`.
+    fn turn(&mut self, until: Option<Instant>) -> Result<Option<EventIndex>, Error> {
+        match self.run_sender(until)? {
+            ControlFlow::Break(ready) => return Ok(ready),
+            ControlFlow::Continue(wait) => self.read(&wait, until)?,
+        }
+        Ok(None)
+    }
+
+    /// Handles timers and writes what the stream takes, if no other thread holds the lock. Returns what to wait for, or
+    /// breaks with the last event or after the end.
+    fn run_sender(&mut self, until: Option<Instant>) -> Result<ControlFlow<Option<EventIndex>, Wait>, Error> {
+        let nap = self.shared.pending().nap();
+        let Some(mut out) = self.shared.try_lock() else {
+            // The thread that holds the lock handles the timers meanwhile. Without the lock the next deadline is
+            // unknown, so this thread looks again soon.
+            let deadline = nap.map(|nap| self.link.tick() + nap.min(SHORTEST_NAP));
+            return Ok(ControlFlow::Continue(Wait { deadline, stalled: false }));
+        };
+        let mut deadline = nap.map(|nap| self.link.tick() + nap);
+        let now = out.tick();
+        out.apply_replies(now);
+        out.sender().handle_timeout(self.link.read_at());
+        if out.sender().close_state() == CloseState::Failed {
+            self.receiver.handle_ended();
+        }
+        let written = match self.link.input_has_ended() {
+            true => out.write_until(until)?,
+            false => out.write_now(),
+        };
+        if !written {
+            deadline = Some(out.now() + SLICE);
+        }
+        while let Some(ready) = out.sender().poll() {
+            if let Event::Closed(outcome) = self.inbox.event(ready) {
+                self.ending.end(outcome);
+                return Ok(ControlFlow::Break(Some(ready)));
+            }
+            // `Writable` needs no handling: a send that finds the queue full writes it in its own thread.
+        }
+        if out.sender().close_state() == CloseState::Ended {
+            self.had_ended = true;
+            return Ok(ControlFlow::Break(None));
+        }
+        deadline = [out.sender().poll_timeout(), deadline].into_iter().flatten().min();
+        #[cfg(feature = "deflate")]
+        if let Some(at) = out.sender().release_at().filter(|_| self.receiver.holds_window()) {
+            if at <= self.link.read_at() {
+                self.receiver.release_window();
+            } else {
+                deadline = Some(deadline.map_or(at, |deadline| deadline.min(at)));
+            }
+        }
+        Ok(ControlFlow::Continue(Wait { deadline, stalled: !written }))
+    }
+
+    /// Reads once, and handles the result. Does not block beyond `until`.
+    fn read(&mut self, wait: &Wait, until: Option<Instant>) -> Result<(), Error> {
+        let Wait { deadline: due, stalled } = *wait;
+        let deadline = [due, until].into_iter().flatten().min();
+        let space = self.receiver.read_space(&mut self.inbox);
+        match self.link.read(space, deadline) {
+            Ok(Some(0)) => self.end_input(stalled, deadline),
+            Ok(Some(n)) => {
+                self.inbox.handle_read(n);
+                self.shared.pending().received(false);
+            }
+            Ok(None) if stalled || deadline != due => {}
+            Ok(None) => {
+                // No input came until a timer was due: the connection is idle, and frees buffers that are empty.
+                self.inbox.release_idle();
+                if let Some(mut out) = self.shared.try_lock() {
+                    out.sender().release_idle();
+                }
+            }
+            Err(error) => {
+                let error = Error::Io(error);
+                if would_block(&error) {
+                    let now = self.link.now();
+                    let within = deadline.map(|deadline| deadline.saturating_duration_since(now));
+                    return Err(Interest { readable: true, writable: stalled, within }.into());
+                }
+                // While the connection closes, a read error ends it just as the end of the stream does.
+                if self.end() == CloseState::Open {
+                    return Err(error);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Handles the end of the stream. The queue is written before the connection ends, because a peer that has
+    /// half-closed may still read.
+    ///
+    /// If another thread is writing, this call blocks until that thread has written its frame and our Close, but not
+    /// beyond `deadline`. The close timeout bounds the writing thread.
+    fn end_input(&mut self, stalled: bool, deadline: Option<Instant>) {
+        let Self { link, receiver, shared, .. } = self;
+        let (cut, now) = (receiver.cut(), link.now());
+        let Some(mut out) = shared.try_lock() else {
+            if stalled || receiver.peer_close().is_some() {
+                link.keep_end();
+                shared.pending().owe(PendingReply::InputEnded(cut));
+                let left = deadline.map_or(SLICE, |deadline| deadline.saturating_duration_since(now));
+                shared.wait_for_writer(left.min(SLICE));
+            } else {
+                // RFC 6455 7.1.7: without a Close the connection has failed, so a blocked write is aborted.
+                self.end();
+            }
+            return;
+        };
+        out.apply_replies(now);
+        let is_out = !stalled && out.output().is_out();
+        if is_out || out.write_failed() {
+            out.sender().handle_eof(cut);
+        } else {
+            link.keep_end();
+            out.sender().handle_input_ended(now, cut);
+        }
+    }
+
+    /// Ends the connection after the stream has failed. Returns the close state before the failure.
+    fn end(&mut self) -> CloseState {
+        let Self { link, shared, .. } = self;
+        let mut out = shared.try_lock().unwrap_or_else(|| {
+            // Another thread may block in a write. The abort ends that write, so that the lock becomes free.
+            link.abort();
+            shared.lock()
+        });
+        out.apply_replies(link.tick());
+        let before = out.sender().close_state();
+        out.sender().handle_eof(self.receiver.cut());
+        before
+    }
+}
+
+impl Receive for Reader {
+    fn tick(&mut self) -> Instant {
+        self.link.tick()
+    }
+
+    fn ready(&mut self, until: Option<Instant>) -> Result<Option<EventIndex>, Error> {
+        let mut looked = false;
+        while self.ending.outcome().is_none() && !self.had_ended {
+            let polled = self.receiver.poll(&mut self.inbox);
+            if self.receiver.saw_data() {
+                self.shared.pending().received(true);
+            }
+            match polled {
+                Ok(Some(ready)) => {
+                    if let Some(reply) = self.inbox.reply(ready) {
+                        self.send_reply(reply);
+                    }
+                    return Ok(Some(ready));
+                }
+                Ok(None) if looked && until.is_some_and(|until| until <= self.link.now()) => {
+                    return Err(Error::Io(ErrorKind::TimedOut.into()));
+                }
+                Ok(None) => {
+                    if let Some(ready) = self.turn(until)? {
+                        return Ok(Some(ready));
+                    }
+                    looked = true;
+                }
+                Err(error) => {
+                    self.send_reply(error.into());
+                    return Err(error.into());
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    fn received(&mut self) -> (&mut Inbox, &mut Ending) {
+        (&mut self.inbox, &mut self.ending)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+    use std::thread;
+
+    use super::*;
+    use crate::adapters::net::{Client, Server};
+    use crate::{Connection, Outbox};
+
+    #[test]
+    fn a_reader_without_the_lock_looks_at_the_timers_again_soon() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let stream = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let connection = Connection::server(Instant::ZERO, crate::Config::new(), Outbox::new());
+        let ws = crate::adapters::net::WebSocket::from_stream(stream, connection, Inbox::empty());
+        let (mut reader, _writer) = ws.split().unwrap();
+        let shared = Arc::clone(&reader.shared);
+        let writing = shared.lock();
+        let before = std::time::Instant::now();
+        assert_eq!(reader.turn(None).unwrap(), None);
+        // The shortest timer of the connection runs for ten seconds.
+        assert!(before.elapsed() < Duration::from_secs(5));
+        drop(writing);
+    }
+
+    #[test]
+    fn data_before_a_ping_restarts_the_idle_timer() {
+        use crate::adapters::net::WebSocket;
+        use crate::{Config, Instant};
+        use std::io::Write;
+        use std::net::TcpStream;
+
+        // Only the idle timer runs.
+        let config = Config::new().ping_interval(None).pong_timeout(None).close_timeout(None);
+        let connection = Connection::client(
+            Instant::ZERO,
+            config.idle_timeout(Some(Duration::from_secs(3600))),
+            Outbox::new(),
+            [1; 32],
+        );
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (mut peer, _) = listener.accept().unwrap();
+        let ws = WebSocket::from_parts(stream, |stream| Some(stream), connection, Inbox::empty());
+        let (mut reader, _writer) = ws.split().unwrap();
+        let shared = Arc::clone(&reader.shared);
+        let deadline = || {
+            let mut out = shared.lock();
+            let now = out.tick();
+            out.apply_replies(now);
+            out.sender().poll_timeout().unwrap()
+        };
+        let mut last = deadline();
+        for (bytes, data) in [
+            (&b"\x89\x01p"[..], false),
+            (b"\x02\x03abc\x89\x01p", true),
+            (b"\x8a\x00", false),
+            (b"\x80\x02de\x89\x01p", true),
+        ] {
+            peer.write_all(bytes).unwrap();
+            let mut events = if bytes[0] == 0x80 { 2 } else { 1 };
+            while events > 0 {
+                reader.next_event().unwrap().unwrap();
+                events -= 1;
+            }
+            let now = deadline();
+            assert_eq!(now > last, data, "{bytes:?}");
+            last = now;
+        }
+    }
+
+    /// The memory of the receiving half cannot be observed from outside, so this test reads a private field.
+    #[cfg(feature = "deflate")]
+    #[test]
+    fn the_reader_frees_its_inflate_window_while_it_waits() {
+        use std::sync::mpsc::channel;
+
+        use crate::Config;
+        use crate::deflate::Compression;
+        use crate::handshake::{DeflateConfig, DeflateOffer};
+
+        let release_after = Some(Duration::from_millis(60));
+        let compression = Compression { release_after, ..Compression::new() };
+        // Only the timer that releases the window runs.
+        let config = Config::new().compression(compression).ping_interval(None).close_timeout(None);
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = std::format!("ws://{}", listener.local_addr().unwrap());
+        let (done, wait) = channel::<()>();
+        let client = thread::spawn(move || {
+            let mut ws = Client::new().deflate(DeflateOffer::default()).connect(&url).unwrap();
+            ws.send_text(&"to and fro ".repeat(100)).unwrap();
+            // Each message puts the release off, so one of the waits must be long enough.
+            for n in 0..20 {
+                if wait.recv_timeout(Duration::from_millis(100 + 20 * n)).is_ok() {
+                    return;
+                }
+                ws.send_text("as it is").unwrap();
+            }
+        });
+        let server = Server::new().config(config.pong_timeout(None)).deflate(DeflateConfig::new());
+        let (mut reader, _writer) = server.accept(listener.accept().unwrap().0).unwrap().split().unwrap();
+        assert_eq!(reader.recv().unwrap().unwrap().as_bytes().len(), 1100);
+        assert!(reader.receiver.holds_window());
+        while reader.receiver.holds_window() {
+            assert_eq!(reader.recv().unwrap(), Some("as it is".into()));
+        }
+        done.send(()).unwrap();
+        client.join().unwrap();
+    }
+}

@@ -1,0 +1,242 @@
+//! The run loop of a blocking WebSocket that one thread uses.
+//!
+//! [`RunLoop::next_event`] decodes the input that has arrived. When no event is left in it, the loop makes a turn:
+//!
+//! ```text
+//!   ┌──▶ decode ── event ──▶ the caller
+//!   │       │ no event
+//!   │       ▼
+//!   │    timers that are due ──▶ write ──▶ half-close, if the core asks ──▶ read
+//!   └───────────────────────────────────────────────────────────────────────┘
+//! ```
+//!
+//! This file decides when to read and when to write. `write_driver.rs` writes the queue, `deadline_stream.rs` makes
+//! the calls on the stream, and `reader.rs` has the loop of a WebSocket that several threads use.
+//!
+//! Invariants:
+//! - The loop decodes everything that it has read before it reads again or reports the end of the stream.
+//! - The loop writes the whole queue, unless the stream is full and input has arrived. Then it reads first: a peer
+//!   that must send before it reads can continue.
+//! - [`Event::Closed`] is returned once, as the last event.
+
+use std::io::ErrorKind;
+use std::prelude::v1::*;
+
+use super::deadline_stream::{DeadlineStream, HalfClose};
+use super::interest::would_block;
+use super::receive::{Ending, Receive};
+use super::responder::Responder;
+use super::write_driver::{Output, SLICE};
+use crate::adapters::error::Error;
+use crate::{Connection, Event, EventIndex, Inbox, Instant, Outcome, ReadyState, TransportAction};
+
+/// A connection, its stream, and the input that is not decoded yet.
+#[derive(Debug)]
+pub(super) struct RunLoop<S> {
+    link: DeadlineStream<S>,
+    connection: Connection,
+    inbox: Inbox,
+    ending: Ending,
+}
+
+impl<S> RunLoop<S> {
+    pub(super) fn new(link: DeadlineStream<S>, connection: Connection, inbox: Inbox) -> Self {
+        Self { link, connection, inbox, ending: Ending::default() }
+    }
+
+    /// Returns the next event, with the means to answer it. Blocks until there is an event, but not beyond `until`.
+    pub(super) fn next_event(
+        &mut self,
+        until: Option<Instant>,
+    ) -> Result<Option<(Event<'_>, Responder<'_, S>)>, Error> {
+        let Some(ready) = self.ready(until)? else { return Ok(None) };
+        let Self { link, connection, inbox, .. } = self;
+        let output = Output::new(link, connection.sender_mut(), None);
+        Ok(Some((inbox.event(ready), Responder::new(output))))
+    }
+
+    /// Returns the write queue and the stream, for a call that sends.
+    pub(super) const fn output(&mut self) -> Output<'_, S> {
+        Output::new(&mut self.link, self.connection.sender_mut(), None)
+    }
+
+    pub(super) const fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
+    pub(super) const fn connection_mut(&mut self) -> &mut Connection {
+        &mut self.connection
+    }
+
+    /// Returns the outcome, once [`Event::Closed`] was returned.
+    pub(super) const fn outcome(&self) -> Option<Outcome> {
+        self.ending.outcome()
+    }
+
+    /// Sets whether an end that is not clean is returned as an error.
+    pub(super) const fn error_on_abnormal_end(&mut self, on: bool) {
+        self.ending.error_on_abnormal_end(on);
+    }
+
+    pub(super) const fn link(&self) -> &DeadlineStream<S> {
+        &self.link
+    }
+
+    pub(super) const fn link_mut(&mut self) -> &mut DeadlineStream<S> {
+        &mut self.link
+    }
+
+    /// Takes the loop apart, for a WebSocket that is split.
+    pub(super) fn into_loop_parts(self) -> (DeadlineStream<S>, Connection, Inbox, Ending) {
+        let Self { link, connection, inbox, ending } = self;
+        (link, connection, inbox, ending)
+    }
+
+    /// Takes the loop apart, for the application. Bytes that were read ahead are in the inbox then, and the connection
+    /// knows of a failed write.
+    pub(super) fn into_parts(self) -> (S, Connection, Inbox) {
+        let Self { link, mut connection, mut inbox, .. } = self;
+        if link.write_failed() {
+            connection.handle_write_failed();
+        }
+        let stream = link.into_parts(&connection, &mut inbox);
+        (stream, connection, inbox)
+    }
+
+    /// Makes one turn of the loop: handles timers, writes, half-closes if asked, and reads once. All input has been
+    /// decoded. The call does not block beyond `until`.
+    fn turn(&mut self, until: Option<Instant>) -> Result<(), Error> {
+        let written = self.write(until);
+        let write_blocks = written.as_ref().is_err_and(would_block);
+        match written {
+            // The receiver discards further input, so this call can only write. It cannot, so the caller must wait.
+            Err(error) if write_blocks && self.connection.receiver().is_done() => return Err(error),
+            Err(error) if !write_blocks && !self.is_closing() => return Err(error),
+            _ => {}
+        }
+        let look_up = self.half_close(until);
+        if self.connection.ready_state() == ReadyState::Closed {
+            return Ok(());
+        }
+        let due = self.connection.poll_timeout();
+        let deadline = [due, until, look_up].into_iter().flatten().min();
+        let space = self.connection.read_space(&mut self.inbox);
+        match self.link.read(space, deadline) {
+            Ok(Some(0)) => return self.end(write_blocks),
+            Ok(Some(n)) => self.inbox.handle_read(n),
+            Ok(None) if deadline != due => {}
+            Ok(None) => {
+                // No input came until a timer was due: the connection is idle, and frees buffers that are empty.
+                self.connection.release_idle();
+                self.inbox.release_idle();
+            }
+            Err(error) => {
+                let error = Error::Io(error);
+                if would_block(&error) {
+                    return Err(self.output().interest().into());
+                }
+                // While the connection closes, a read error ends it just as the end of the stream does.
+                let closing = self.is_closing();
+                self.connection.handle_eof();
+                if !closing {
+                    return Err(error);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Handles timers that are due, and writes. After a failed write the timers still run and the input that has
+    /// arrived is still read.
+    fn write(&mut self, until: Option<Instant>) -> Result<(), Error> {
+        if self.link.has_read_ahead() {
+            // Decode the bytes that were read ahead before any timer is handled: they may contain the awaited Pong.
+            return if self.link.write_failed() { Ok(()) } else { self.output().write_now().map(drop) };
+        }
+        self.connection.handle_timeout(self.link.read_at());
+        if self.link.write_failed() {
+            return Ok(());
+        }
+        self.output().write_or_hear(until)
+    }
+
+    /// Handles the end of the stream. The queue is written before the connection ends, because a peer that has
+    /// half-closed may still read.
+    fn end(&mut self, write_blocks: bool) -> Result<(), Error> {
+        if self.link.write_failed() || self.output().is_out() {
+            self.connection.handle_eof();
+            return Ok(());
+        }
+        self.link.keep_end();
+        self.connection.handle_input_ended(self.link.now());
+        if write_blocks { Err(self.output().interest().into()) } else { Ok(()) }
+    }
+
+    /// Half-closes the stream if the core asks for it. Returns when to try again if the stream is full.
+    fn half_close(&mut self, until: Option<Instant>) -> Option<Instant> {
+        if self.connection.poll_transport() != Some(TransportAction::HalfClose) {
+            return None;
+        }
+        let slice = self.link.now() + SLICE;
+        match self.link.half_close(Some(until.map_or(slice, |until| until.min(slice)))) {
+            HalfClose::Waits => return Some(self.link.now() + SLICE),
+            HalfClose::Done => self.connection.handle_half_closed(),
+            HalfClose::Impossible => {
+                self.connection.handle_half_closed();
+                // The stream has no half-close, so both directions end now.
+                self.connection.handle_eof();
+            }
+        }
+        None
+    }
+
+    fn is_closing(&self) -> bool {
+        self.connection.ready_state() == ReadyState::Closing
+    }
+}
+
+impl<S> Receive for RunLoop<S> {
+    fn tick(&mut self) -> Instant {
+        self.link.tick()
+    }
+
+    /// Handles [`Event::Writable`] itself.
+    fn ready(&mut self, until: Option<Instant>) -> Result<Option<EventIndex>, Error> {
+        let mut looked = false;
+        while self.ending.outcome().is_none() {
+            match self.connection.poll(self.link.now(), &mut self.inbox) {
+                Ok(Some(ready)) => match self.inbox.event(ready) {
+                    // A blocking call that found the queue full has waited itself.
+                    Event::Writable => {}
+                    Event::Closed(outcome) => {
+                        self.ending.end(outcome);
+                        match self.connection.poll_transport() {
+                            Some(TransportAction::Abort) => self.link.abort(),
+                            _ => self.link.close(),
+                        }
+                        return Ok(Some(ready));
+                    }
+                    _ => return Ok(Some(ready)),
+                },
+                Ok(None) if self.connection.ready_state() == ReadyState::Closed => break,
+                Ok(None) if looked && until.is_some_and(|until| until <= self.link.now()) => {
+                    return Err(Error::Io(ErrorKind::TimedOut.into()));
+                }
+                Ok(None) => {
+                    self.turn(until)?;
+                    looked = true;
+                }
+                Err(error) => {
+                    // The caller gets the violation. A stream that fails here fails again in the next call.
+                    let _ = self.output().write_out();
+                    return Err(error.into());
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    fn received(&mut self) -> (&mut Inbox, &mut Ending) {
+        (&mut self.inbox, &mut self.ending)
+    }
+}

@@ -1,0 +1,196 @@
+//! The sending half of a split WebSocket, for any number of threads.
+//!
+//! A call locks the sending side (`split.rs`), queues a frame through a [`Responder`], and writes the queue
+//! (`write_driver.rs`). The lock stays held until the stream has taken everything, so messages of two threads never
+//! mix. The same call also writes the replies that the [`Reader`](super::Reader) has stored meanwhile.
+//!
+//! Invariants:
+//! - A call handles timers that are due before it queues its message.
+//! - After the lock is released, a reader that waits for it is woken.
+
+use core::time::Duration;
+#[cfg(doc)]
+use std::io::ErrorKind;
+use std::prelude::v1::*;
+use std::sync::Arc;
+
+use super::responder::Responder;
+use super::split::{Half, Shared};
+use crate::adapters::error::Error;
+use crate::{CloseCode, Message, MessageKind, Prepared};
+#[cfg(doc)]
+use crate::{Event, SendError, Sender};
+
+/// The sending half of a blocking WebSocket, made by [`WebSocket::split`](super::WebSocket::split). Clones share the
+/// connection.
+///
+/// # Blocking and timeouts
+///
+/// A call blocks until the stream has taken the message, and until other threads that are sending have finished. The
+/// timers of [`Config`](crate::Config) end the connection if the peer stops reading and stays silent. If the
+/// application has set the socket to non-blocking mode, a call that would block returns [`Error::Io`] with
+/// [`ErrorKind::WouldBlock`]. The reader then writes the rest of the queue.
+///
+/// # Errors
+///
+/// Every method that sends returns
+///
+/// - [`Error::Send`] with [`SendError::Closed`] if closing has begun or the connection has ended: this message or
+///   earlier ones were refused, or were accepted and then dropped;
+/// - [`Error::Send`] with [`SendError::MessageOpen`] if a fragmented message is open, except for control frames;
+/// - [`Error::Io`] with [`ErrorKind::WouldBlock`] if the stream is in non-blocking mode and full: the message may be in
+///   the queue;
+/// - [`Error::Io`] with another kind if the stream failed, now or earlier.
+///
+/// [`SendError::Blocked`] is not returned: the call waits instead.
+#[derive(Clone, Debug)]
+pub struct Writer {
+    shared: Arc<Shared>,
+}
+
+impl Writer {
+    pub(super) const fn new(shared: Arc<Shared>) -> Self {
+        Self { shared }
+    }
+
+    /// Sends a text message. Blocks until the stream has taken it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Send`] and [`Error::Io`] under the conditions that [`Writer`] lists.
+    pub fn send_text(&self, text: &str) -> Result<(), Error> {
+        self.with(|responder| responder.send_text(text))
+    }
+
+    /// Sends a binary message. Blocks like [`Self::send_text`].
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Send`] and [`Error::Io`] under the conditions that [`Writer`] lists.
+    pub fn send_binary(&self, data: &[u8]) -> Result<(), Error> {
+        self.with(|responder| responder.send_binary(data))
+    }
+
+    /// Sends a fragment of a message (RFC 6455 section 5.4). Blocks like [`Self::send_text`].
+    ///
+    /// [`Sender::send_fragment`] describes the arguments. While the message is open, whole messages from other threads
+    /// are refused with [`SendError::MessageOpen`]. Fragments of the same kind from other threads are not refused, and
+    /// become part of the message.
+    ///
+    /// # Errors
+    ///
+    /// - [`Error::Send`] with [`SendError::MessageOpen`]: a message of another kind is open.
+    /// - [`Error::Send`] with [`SendError::Closed`], and [`Error::Io`], under the conditions that [`Writer`] lists.
+    pub fn send_fragment(&self, kind: MessageKind, data: &[u8], fin: bool) -> Result<(), Error> {
+        self.with(|responder| responder.send_fragment(kind, data, fin))
+    }
+
+    /// Sends a message that owns its data. Blocks like [`Self::send_text`].
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Send`] and [`Error::Io`] under the conditions that [`Writer`] lists.
+    pub fn send(&self, message: impl Into<Message>) -> Result<(), Error> {
+        self.with(|responder| responder.send(message))
+    }
+
+    /// Sends a message uncompressed, even if compression was negotiated. Blocks like [`Self::send_text`].
+    ///
+    /// [`Sender::uncompressed`] gives the details.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Send`] and [`Error::Io`] under the conditions that [`Writer`] lists.
+    pub fn send_uncompressed(&self, message: impl Into<Message>) -> Result<(), Error> {
+        self.with(|responder| responder.uncompressed().send(message))
+    }
+
+    /// Sends a message that was [prepared](Prepared) for many connections. Blocks like [`Self::send_text`].
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Send`] and [`Error::Io`] under the conditions that [`Writer`] lists.
+    pub fn send_prepared(&self, prepared: &Prepared) -> Result<(), Error> {
+        self.with(|responder| responder.send_prepared(prepared))
+    }
+
+    /// Sends a Ping (RFC 6455 section 5.5.2). Blocks like [`Self::send_text`].
+    ///
+    /// The Pong arrives as [`Event::Pong`] at the [`Reader`](super::Reader), and updates [`round_trip`](Self::round_trip).
+    ///
+    /// # Errors
+    ///
+    /// - [`Error::Send`] with [`SendError::ControlTooLong`]: the payload has more than
+    ///   [`MAX_CONTROL_PAYLOAD`](crate::frame::MAX_CONTROL_PAYLOAD) bytes.
+    /// - [`Error::Send`] with [`SendError::Closed`], and [`Error::Io`], under the conditions that [`Writer`] lists.
+    pub fn ping(&self, payload: &[u8]) -> Result<(), Error> {
+        self.with(|responder| responder.ping(payload))
+    }
+
+    /// Starts the closing handshake by sending a Close (RFC 6455 section 7.1.2). Blocks like [`Self::send_text`].
+    ///
+    /// The [`Reader`](super::Reader) receives the end of the connection. [`Sender::close`] describes the arguments.
+    ///
+    /// # Errors
+    ///
+    /// - [`Error::Send`] with [`SendError::CodeNotAllowed`] or [`SendError::ReasonTooLong`]: the Close was refused, and
+    ///   the connection stays open.
+    /// - [`Error::Send`] with [`SendError::Closed`], and [`Error::Io`], under the conditions that [`Writer`] lists.
+    pub fn close(&self, code: impl Into<Option<CloseCode>>, reason: &str) -> Result<(), Error> {
+        self.with(|responder| responder.close(code, reason))
+    }
+
+    /// Returns the time from the last answered Ping to its Pong.
+    ///
+    /// If a thread is writing when the Pong arrives, the new time is available once that thread has finished.
+    #[must_use]
+    pub fn round_trip(&self) -> Option<Duration> {
+        self.shared.pending().round_trip()
+    }
+
+    /// Queues a frame with `send`, writes the queue, and wakes a reader that waits for the lock.
+    fn with(&self, send: impl FnOnce(&mut Responder<'_, Half>) -> Result<(), Error>) -> Result<(), Error> {
+        let sent = {
+            let mut out = self.shared.lock();
+            let on_time = out.output().keep_time();
+            let sent = on_time.and_then(|()| send(&mut Responder::new(out.output())));
+            sent.and(out.write())
+        };
+        self.shared.write_replies(|out| {
+            // The next read or send reports a stream that has failed.
+            let _ = out.write();
+        });
+        self.shared.pending().wake_reader();
+        sent
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+    use std::thread;
+
+    use super::*;
+    use crate::Event;
+    use crate::adapters::net::{Client, Server};
+
+    #[test]
+    fn round_trip_does_not_wait_for_a_writing_thread() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = std::format!("ws://{}", listener.local_addr().unwrap());
+        let server = thread::spawn(move || {
+            let mut ws = Server::new().accept(listener.accept().unwrap().0).unwrap();
+            while ws.recv().unwrap().is_some() {}
+        });
+        let (mut reader, writer) = Client::new().connect(&url).unwrap().split().unwrap();
+        writer.ping(b"").unwrap();
+        assert_eq!(writer.round_trip(), None);
+        assert!(matches!(reader.next_event(), Ok(Some(Event::Pong(_)))));
+        let _writing = writer.shared.lock();
+        assert!(writer.round_trip().is_some());
+        drop(_writing);
+        writer.close(CloseCode::NORMAL, "").unwrap();
+        while reader.next_event().unwrap().is_some() {}
+        server.join().unwrap();
+    }
+}
