@@ -144,6 +144,44 @@ impl<T: sealed::Memory> sealed::Memory for &mut T {
     }
 }
 
+/// The getters of [`sealed::Memory`] for a type with the fields `memory`, `filled`, `control` and `control_waits`.
+macro_rules! getters_of_memory {
+    () => {
+        fn validator(&self) -> Validator {
+            *self.memory.validator()
+        }
+
+        fn gathered(&self) -> usize {
+            self.filled
+        }
+
+        fn bytes(&self, len: usize) -> &[u8] {
+            self.memory.bytes().get(..len).unwrap_or_default()
+        }
+
+        fn text(&self, len: usize) -> &str {
+            self.memory.text(0..len).unwrap_or_default()
+        }
+
+        fn control(&self) -> &[u8] {
+            &self.control
+        }
+
+        fn control_mut(&mut self) -> &mut ControlPayload {
+            &mut self.control
+        }
+
+        fn set_control_waits(&mut self, waits: bool) {
+            self.control_waits = waits;
+        }
+
+        fn control_waits(&self) -> bool {
+            self.control_waits
+        }
+    };
+}
+pub(super) use getters_of_memory;
+
 /// A message buffer in memory that the caller lends. Messages that are longer than the memory are delivered in
 /// chunks.
 ///
@@ -220,37 +258,7 @@ impl sealed::Memory for SliceMessage<'_> {
         accept(&mut self.memory, &mut self.filled, len, kind)
     }
 
-    fn validator(&self) -> Validator {
-        *self.memory.validator()
-    }
-
-    fn gathered(&self) -> usize {
-        self.filled
-    }
-
-    fn bytes(&self, len: usize) -> &[u8] {
-        self.memory.bytes().get(..len).unwrap_or_default()
-    }
-
-    fn text(&self, len: usize) -> &str {
-        self.memory.text(0..len).unwrap_or_default()
-    }
-
-    fn control(&self) -> &[u8] {
-        self.control
-    }
-
-    fn control_mut(&mut self) -> &mut ControlPayload {
-        self.control
-    }
-
-    fn set_control_waits(&mut self, waits: bool) {
-        self.control_waits = waits;
-    }
-
-    fn control_waits(&self) -> bool {
-        self.control_waits
-    }
+    getters_of_memory!();
 }
 
 /// Appends the `len` bytes behind `filled`. Text among them is validated first.

@@ -15,7 +15,7 @@ use core::ops::{Range, RangeInclusive};
 
 use bytes::Bytes;
 
-use super::message_buffer::{accept, sealed};
+use super::message_buffer::{accept, getters_of_memory, sealed};
 use crate::connection::event::{ControlPayload, EventIndex, MessageKind, Place, What};
 use crate::connection::message::Message;
 use crate::kernel::{Checked, InvalidUtf8, Mask, Validator};
@@ -349,37 +349,7 @@ impl sealed::Memory for VecMessage {
         accept(&mut self.memory, &mut self.filled, len, kind)
     }
 
-    fn validator(&self) -> Validator {
-        *self.memory.validator()
-    }
-
-    fn gathered(&self) -> usize {
-        self.filled
-    }
-
-    fn bytes(&self, len: usize) -> &[u8] {
-        self.memory.bytes().get(..len).unwrap_or_default()
-    }
-
-    fn text(&self, len: usize) -> &str {
-        self.memory.text(0..len).unwrap_or_default()
-    }
-
-    fn control(&self) -> &[u8] {
-        &self.control
-    }
-
-    fn control_mut(&mut self) -> &mut ControlPayload {
-        &mut self.control
-    }
-
-    fn set_control_waits(&mut self, waits: bool) {
-        self.control_waits = waits;
-    }
-
-    fn control_waits(&self) -> bool {
-        self.control_waits
-    }
+    getters_of_memory!();
 }
 
 #[cfg(test)]
