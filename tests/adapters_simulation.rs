@@ -35,6 +35,8 @@ mod app;
 mod checks;
 #[path = "adapters_simulation/clock.rs"]
 mod clock;
+#[path = "adapters_simulation/draw.rs"]
+mod draw;
 #[path = "adapters_simulation/driver.rs"]
 mod driver;
 #[path = "adapters_simulation/executor.rs"]
@@ -50,6 +52,8 @@ mod link;
 mod meter;
 #[path = "adapters_simulation/plan.rs"]
 mod plan;
+#[path = "adapters_simulation/player.rs"]
+mod player;
 #[path = "adapters_simulation/record.rs"]
 mod record;
 #[path = "adapters_simulation/run.rs"]

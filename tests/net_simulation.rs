@@ -29,10 +29,14 @@
 mod app;
 #[path = "net_simulation/checks.rs"]
 mod checks;
+#[path = "adapters_simulation/draw.rs"]
+mod draw;
 #[path = "adapters_simulation/journal.rs"]
 mod journal;
 #[path = "adapters_simulation/link.rs"]
 mod link;
+#[path = "adapters_simulation/player.rs"]
+mod player;
 #[allow(dead_code, reason = "shared with the simulation of the asynchronous adapters")]
 #[path = "adapters_simulation/record.rs"]
 mod record;

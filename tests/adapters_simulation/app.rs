@@ -10,11 +10,11 @@ use hybi::adapters::futures_io::{Error, Group};
 use hybi::{CloseCode, Event, MessageKind, SendError};
 
 use crate::clock::Alarm;
+use crate::draw::{LAST, length};
 use crate::driver::{self, Answer, Ask, Got, Half, In, Out, Patience, ReadHalf, Reading, Task, Ws};
 use crate::journal::{self, Fate};
-use crate::plan::{Ending, Item, Plan, length};
+use crate::plan::{Ending, Item, LONGEST, Plan};
 use crate::record::Told;
-use crate::setup::LAST;
 use crate::support::cuts::Xorshift;
 use crate::world::{World, fail};
 
@@ -35,7 +35,7 @@ impl Task {
         }
         match self.random.below(2) {
             0 => Patience::Polls(1 + self.random.below(4)),
-            _ => Patience::Until(self.now() + 1 + self.random.next() % (600 * crate::clock::MS)),
+            _ => Patience::Until(self.now() + 1 + self.random.next() % (600 * crate::draw::MS)),
         }
     }
 
@@ -122,7 +122,7 @@ impl Task {
         // Otherwise two applications would answer each other's answers endlessly.
         let few = self.world.journals[self.end].borrow().entries.len() < MOST_ANSWERS;
         let answers = self.random.below(100) < plan.answers && few;
-        let (len, owned) = (length(&mut self.random), self.random.below(2) == 0);
+        let (len, owned) = (length(&mut self.random, LONGEST), self.random.below(2) == 0);
         let answer_patience = self.patience(plan.drops);
         let mut random = Xorshift::new(self.random.next());
         let this = &*self;
@@ -383,7 +383,7 @@ pub async fn sends(mut task: Task, mut out: OwnedOut, plan: Plan) {
         while task.world.ends[task.end].borrow().told.is_none()
             && !task.world.ends[task.end].borrow().reader_gone
         {
-            let at = task.now() + crate::clock::SECOND;
+            let at = task.now() + crate::draw::SECOND;
             task.sleep_until(at).await;
         }
     }

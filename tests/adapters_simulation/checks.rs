@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use hybi::{Outcome, TimerKind};
 
-use crate::clock::MS;
+use crate::draw::MS;
 use crate::executor::Task;
 use crate::journal::Fate;
 use crate::link::Link;

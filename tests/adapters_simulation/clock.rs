@@ -15,11 +15,6 @@ use hybi::adapters::futures_io::Timer;
 
 use crate::support::cuts::Xorshift;
 
-/// Nanoseconds in a millisecond.
-pub const MS: u64 = 1_000_000;
-/// Nanoseconds in a second.
-pub const SECOND: u64 = 1000 * MS;
-
 /// An event of the simulation.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Due {

@@ -11,16 +11,13 @@ use std::task::Poll;
 
 use futures_util::stream::{SplitSink, SplitStream};
 use hybi::adapters::futures_io::{Error, Reader, WebSocket, Writer};
-use hybi::{
-    CloseCode, Config, Connection, Event, Inbox, Instant, Message, MessageKind, Outbox, Prepared, Role,
-    SendError,
-};
+use hybi::{CloseCode, Event, Inbox, Message, MessageKind, Prepared, SendError};
 
 use crate::clock::Alarm;
+use crate::draw::{LAST, Making};
 use crate::journal::Fate;
 use crate::meter;
 use crate::record::{Call, CallKind};
-use crate::setup::LAST;
 use crate::stream::SimStream;
 use crate::support::cuts::Xorshift;
 use crate::world::{World, fail};
@@ -114,33 +111,10 @@ impl Drop for Pending<'_> {
     }
 }
 
-/// The parameters of a connection.
-#[derive(Clone, Debug)]
-pub struct Making {
-    pub role: Role,
-    pub config: Config,
-    pub delivery: hybi::Delivery,
-    pub seed: u8,
-    /// The negotiated compression, if that feature is enabled.
-    #[cfg_attr(not(feature = "deflate"), allow(dead_code, reason = "nothing is compressed then"))]
-    pub deflate: Option<hybi::handshake::DeflateParams>,
-}
-
 /// Returns a WebSocket over the stream of an end.
 pub fn open(world: &Rc<World>, end: usize, making: &Making) -> Ws {
-    let connection = connection(world.clock.instant(), making);
+    let connection = making.connection(world.clock.instant());
     WebSocket::from_parts(SimStream::new(world, end), Alarm::new(&world.clock), connection, Inbox::empty())
-}
-
-pub fn connection(now: Instant, making: &Making) -> Connection {
-    let config = making.config.clone();
-    let connection = match making.role {
-        Role::Server => Connection::server(now, config, Outbox::new()),
-        Role::Client => Connection::client(now, config, Outbox::new(), [making.seed; 32]),
-    };
-    #[cfg(feature = "deflate")]
-    let connection = connection.with_deflate(making.deflate);
-    connection
 }
 
 /// Takes a WebSocket apart, and continues it from its parts.

@@ -3,7 +3,9 @@
 //! A plan is drawn at random by `setup.rs` and carried out by `app.rs`. It contains no results.
 
 use crate::driver::{Ask, Reading, Way};
-use crate::support::cuts::Xorshift;
+
+/// No message is as long as this, in bytes.
+pub const LONGEST: usize = 70_000;
 
 /// One action of an application.
 #[derive(Clone, Debug)]
@@ -47,15 +49,4 @@ pub struct Plan {
     /// Interval and duration of pauses of the reader.
     pub reader_rests: Option<(u64, u64)>,
     pub seed: u64,
-}
-
-/// Returns the length of a message, usually a short one.
-pub fn length(random: &mut Xorshift) -> usize {
-    match random.below(100) {
-        0 => 60_000 + random.below(10_000),
-        1 | 2 => 15_000 + random.below(3000),
-        3..=7 => 4000 + random.below(200),
-        8..=20 => 100 + random.below(400),
-        _ => random.below(60),
-    }
 }

@@ -8,7 +8,8 @@ use std::rc::Rc;
 use hybi::adapters::futures_io::Group;
 
 use crate::app::{self, OwnedIn, OwnedOut};
-use crate::clock::{Clock, Due, SECOND};
+use crate::clock::{Clock, Due};
+use crate::draw::SECOND;
 use crate::driver::{self, Task as AppTask};
 use crate::executor::Task;
 use crate::meter;

@@ -10,6 +10,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::clock::{Clock, Due};
+use crate::draw::NetworkEvents;
 use crate::executor::Wakes;
 use crate::journal::Journal;
 use crate::link::{self, Link};
@@ -23,19 +24,6 @@ macro_rules! fail {
     ($category:literal, $($what:tt)*) => { panic!("[{}] {}", $category, format_args!($($what)*)) };
 }
 pub(crate) use fail;
-
-/// The events of the network.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct NetworkEvents {
-    /// From this time on nothing arrives.
-    pub cut: Option<u64>,
-    /// Nothing arrives between these times.
-    pub stall: Option<(u64, u64)>,
-    /// At this time the streams of both ends are reset.
-    pub reset: Option<u64>,
-    /// A reset discards bytes that have arrived and were not read.
-    pub harsh: bool,
-}
 
 pub struct World {
     pub clock: Rc<Clock>,

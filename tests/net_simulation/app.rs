@@ -8,15 +8,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hybi::adapters::net::{Error, Interest, Reader, Responder, WebSocket, Writer};
-use hybi::{CloseCode, Connection, Event, Inbox, Message, MessageKind, Outbox, Prepared, Role, SendError};
+use hybi::{CloseCode, Event, Inbox, Message, MessageKind, Prepared, SendError};
 
+use crate::draw::{LAST, MS, Making, SECOND, length};
 use crate::journal::{self, Fate};
 use crate::record::{Call, CallKind, Told};
-use crate::setup::{Ending, Item, LAST, Making, Plan, Reading, Way, length};
+use crate::setup::{Ending, Item, LONGEST, Plan, Reading, Way};
 use crate::sim::{Guard, Sim, me};
 use crate::stream::SimStream;
 use crate::support::cuts::Xorshift;
-use crate::world::{MS, SECOND, Wait, fail};
+use crate::world::{Wait, fail};
 
 /// Number of messages after which an application answers no more of them.
 const MOST_ANSWERS: usize = 300;
@@ -59,21 +60,10 @@ enum Got {
     Failed(Error),
 }
 
-pub fn connection(now: hybi::Instant, making: &Making) -> Connection {
-    let config = making.config.clone();
-    let connection = match making.role {
-        Role::Server => Connection::server(now, config, Outbox::new()),
-        Role::Client => Connection::client(now, config, Outbox::new(), [making.seed; 32]),
-    };
-    #[cfg(feature = "deflate")]
-    let connection = connection.with_deflate(making.deflate);
-    connection
-}
-
 /// Returns a WebSocket over the stream of an end.
 pub fn open(sim: &Arc<Sim>, end: usize, making: &Making) -> Ws {
     let now = sim.lock().instant();
-    WebSocket::from_stream(SimStream::new(sim, end), connection(now, making), Inbox::empty())
+    WebSocket::from_stream(SimStream::new(sim, end), making.connection(now), Inbox::empty())
 }
 
 fn message(kind: MessageKind, data: &[u8]) -> Message {
@@ -267,7 +257,7 @@ impl Task {
         // Otherwise two applications would answer each other's answers endlessly.
         let few = self.world().journals[self.end].entries.len() < MOST_ANSWERS;
         let answers = self.random.below(100) < plan.answers && few;
-        let (len, pause) = (length(&mut self.random), self.random.next() % (30 * MS));
+        let (len, pause) = (length(&mut self.random, LONGEST), self.random.next() % (30 * MS));
         let timeout = match (at, reading) {
             (_, Reading::Look | Reading::LookForMessage) => Some(Duration::ZERO),
             (Some(at), _) => Some(Duration::from_nanos(at.saturating_sub(self.now()))),

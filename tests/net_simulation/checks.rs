@@ -8,9 +8,10 @@ use std::time::Duration;
 
 use hybi::{Outcome, TimerKind};
 
+use crate::draw::MS;
 use crate::journal::Fate;
 use crate::record::{Call, CallKind, Record, Shape};
-use crate::world::{MS, World, fail};
+use crate::world::{World, fail};
 
 /// Maximum delay beyond a promise. A waiting call looks up only from time to time, and timeouts of streams are
 /// late.

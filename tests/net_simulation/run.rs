@@ -8,9 +8,10 @@ use std::thread::JoinHandle;
 use hybi::Instant;
 
 use crate::app::{self, Task};
+use crate::draw::OVER;
 use crate::record::{Record, Shape};
 use crate::script::Peer;
-use crate::setup::{self, End, OVER, Setup};
+use crate::setup::{self, End, Setup};
 use crate::sim::Sim;
 use crate::tally::Tally;
 use crate::world::{Due, Thread, World};
@@ -52,8 +53,8 @@ fn world(seed: u64, setup: &Setup, trace: bool) -> World {
         record
     });
     let peers = ends.map(|end| {
-        let connection = || app::connection(Instant::ZERO, &end.making);
-        end.script.map(|script| Box::new(Peer::new(connection(), script, end.plan.seed)))
+        end.script
+            .map(|script| Box::new(Peer::new(end.making.connection(Instant::ZERO), script, end.plan.seed)))
     });
     let threads = ends.map(slots).into_iter().flat_map(|slots| 0..slots);
     let threads = threads.map(|slot| Thread { slot, waits: None, done: false });

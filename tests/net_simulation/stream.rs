@@ -12,9 +12,10 @@ use std::time::Duration;
 use hybi::Instant;
 use hybi::adapters::net::Stream;
 
+use crate::draw::MS;
 use crate::record::{CallKind, Shape};
 use crate::sim::{Guard, Sim, me};
-use crate::world::{MS, Wait, fail};
+use crate::world::{Wait, fail};
 
 /// Maximum number of bytes of a record.
 const RECORD: usize = 16 << 10;

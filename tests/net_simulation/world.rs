@@ -11,18 +11,14 @@ use std::time::Duration;
 
 use hybi::Instant;
 
+use crate::draw::{MS, NetworkEvents, OVER, SECOND};
 use crate::journal::Journal;
 use crate::link::{self, Link};
 use crate::record::{CallKind, Record};
 use crate::script::Peer;
-use crate::setup::{NetworkEvents, Setup};
+use crate::setup::Setup;
 use crate::stream;
 use crate::support::cuts::Xorshift;
-
-/// Nanoseconds in a millisecond.
-pub const MS: u64 = 1_000_000;
-/// Nanoseconds in a second.
-pub const SECOND: u64 = 1000 * MS;
 
 /// Maximum virtual time of a run.
 const MOST_TIME: u64 = 600 * SECOND;
@@ -396,7 +392,7 @@ impl World {
     /// Delivers a reset to the stream of an end.
     fn reset_stream(&mut self, end: usize) {
         self.note(|| format!("the stream of {end} is reset"));
-        if self.cut && self.peers[end].is_none() && self.now < crate::setup::OVER {
+        if self.cut && self.peers[end].is_none() && self.now < OVER {
             return;
         }
         self.reset = true;
