@@ -71,6 +71,8 @@ mod support;
 mod tally;
 #[path = "adapters_simulation/tap.rs"]
 mod tap;
+#[path = "adapters_simulation/view.rs"]
+mod view;
 #[path = "adapters_simulation/world.rs"]
 mod world;
 

@@ -57,6 +57,8 @@ mod support;
 mod tally;
 #[path = "adapters_simulation/tap.rs"]
 mod tap;
+#[path = "adapters_simulation/view.rs"]
+mod view;
 #[path = "net_simulation/world.rs"]
 mod world;
 

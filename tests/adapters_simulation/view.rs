@@ -1,0 +1,295 @@
+//! What one end has shown in a run, and the checks of it that both simulations share.
+//!
+//! A [`View`] is taken whenever something is to be judged. It knows only what the links, the records and the streams
+//! show, never the state of the library. `checks.rs` of each simulation takes views, and has the checks of what only
+//! that simulation knows.
+//!
+//! A failure begins with a category, which the survey counts and `tests/planted_adapters.py` expects.
+
+use std::time::Duration;
+
+use hybi::{CloseCode, Outcome, TimerKind};
+
+use crate::draw::MS;
+use crate::link::Link;
+use crate::record::{CallKind, Record, Shape};
+use crate::world::fail;
+
+/// What one end has shown until now.
+pub struct View<'a> {
+    pub end: usize,
+    pub now: u64,
+    /// Maximum delay beyond a promise.
+    pub slack: u64,
+    pub record: &'a Record,
+    /// The bytes that this end has sent, and those of its peer.
+    pub out: &'a Link,
+    pub source: &'a Link,
+    /// The stream has reported a wrong count.
+    pub lied: bool,
+    /// The library sees at once what arrives and what the link takes.
+    pub hides_nothing: bool,
+    /// The stream has a buffer of its own, which accepts a Ping and makes progress without showing it on the link.
+    pub has_buffer: bool,
+    /// The last write found the stream full.
+    pub blocked: bool,
+    /// The stream can be written, and every wakeup for it was delivered.
+    pub writable: bool,
+    /// A write progressed after the stream was full, since the peer last sent something.
+    pub went_on: bool,
+    /// Time at which the application last received again after a pause.
+    pub rested: u64,
+}
+
+impl View<'_> {
+    /// Returns the time of the last data that was read or written.
+    fn data_at(&self) -> u64 {
+        self.out.sent.data_at.max(self.source.read.data_at).unwrap_or(0)
+    }
+
+    /// Checks that nothing is later than the configuration promises.
+    pub fn check_time(&self) {
+        let Self { end, now, slack, record, .. } = *self;
+        let promise = record.promise;
+        if let Some((told, how)) = record.told {
+            if let Some(call) = record.calls.iter().flatten().next() {
+                if now > told.max(call.since) + slack {
+                    fail!("1 waits behind the end", "end {end} waits {}, told of {how:?}", ms(now - told));
+                }
+            }
+            return;
+        }
+        self.check_end_of_stream();
+        if let Some((at, mark)) = record.closing {
+            // After reassembly the time counts from the latest event before it.
+            let took = record.attentive(now) - mark.max(record.reassembled_mark);
+            if took > promise.close + slack {
+                fail!(
+                    "7 closing",
+                    "end {end} closes since {}, for {} of {}",
+                    ms(at),
+                    ms(took),
+                    ms(promise.close)
+                );
+            }
+            return;
+        }
+        if record.shape == Shape::FuturesHalves && record.told_to_close {
+            // The halves of futures close after they have sent what they hold, which cannot be observed.
+            return;
+        }
+        if self.lied {
+            // Writing has failed and the failure was reported. Received messages are still delivered.
+            return;
+        }
+        let waits = record.receives() && self.writable && !self.out.broken;
+        let (sent, read) = (&self.out.sent, &self.source.read);
+        if let (Some(ping), Some(pong)) = (promise.ping, promise.pong) {
+            self.check_dead(ping, pong);
+        } else if let Some(ping) = promise.ping {
+            let pinged = sent.pings.last().map_or(0, |(at, _)| *at);
+            let since = pinged.max(read.at.unwrap_or(0)).max(record.heard).max(record.reassembled);
+            // A Ping cannot be sent inside a frame that is partly written.
+            if waits && sent.is_between_frames() && now > (since + ping).max(self.rested) + slack {
+                fail!("5 no Ping", "end {end} has sent none for {}, each {}", ms(now - since), ms(ping));
+            }
+        }
+        if let Some(idle) = promise.idle.filter(|_| sent.close.is_none()) {
+            let since = self.data_at().max(record.ahead_at).max(record.reassembled).max(record.heard);
+            if waits && now > (since + idle).max(self.rested) + slack {
+                fail!("3 idle", "end {end} was idle for {} of {}", ms(now - since), ms(idle));
+            }
+        }
+    }
+
+    /// Checks that a client does not wait long for a server that does not end the stream.
+    fn check_end_of_stream(&self) {
+        let (sent, read) = (&self.out.sent, &self.source.read);
+        let (Some(most), Some((written, _)), Some((heard, _))) =
+            (self.record.promise.end, &sent.close, &read.close)
+        else {
+            return;
+        };
+        let receives = self.record.calls.iter().flatten().find(|call| call.kind == CallKind::Receive);
+        let Some(call) = receives.filter(|_| self.hides_nothing && !self.lied) else { return };
+        let since = (*written).max(*heard).max(call.since);
+        if self.now > since + most + self.slack {
+            let took = ms(self.now - since);
+            fail!("7 end", "end {} waits {took} for the end of the stream, of {}", self.end, ms(most));
+        }
+    }
+
+    /// Checks that a silent peer is given up in time.
+    fn check_dead(&self, ping: u64, pong: u64) {
+        let record = self.record;
+        // The end may be closing because it was idle, behind output that is not written yet.
+        if record.promise.idle.is_some_and(|idle| self.now >= self.data_at() + idle) {
+            return;
+        }
+        let more = if self.went_on || self.has_buffer { 3 * pong } else { 0 };
+        let life = record.life_mark.max(record.reassembled_mark);
+        let since = match record.pinged {
+            // The pong timeout starts with the first Ping that was written after the peer's last byte.
+            Some(pinged) if !self.has_buffer => pinged.max(life),
+            // A Ping that waits behind a frame does not count yet, as long as the frame makes progress.
+            _ => (life + ping).max(record.progress_mark),
+        };
+        let silence = record.attentive(self.now).saturating_sub(since);
+        if silence > pong + more + self.slack {
+            fail!(
+                "1 dead peer",
+                "end {}: {} of silence behind a Ping, {} promised",
+                self.end,
+                ms(silence),
+                ms(pong)
+            );
+        }
+    }
+
+    /// Checks the Close that an end has written: a Close for idleness must not be early.
+    pub fn check_close(&self) {
+        let Some((_, body)) = &self.out.sent.close else { return };
+        // An answer repeats the peer's reason, which may be the same text.
+        let answers = self.source.read.close.as_ref().is_some_and(|(_, close)| close == body);
+        let idle = is_for_idleness(body) && !answers;
+        if let (true, Some(promise)) = (idle, self.record.promise.idle) {
+            // The end may not have known about data that arrived just now.
+            let gap = self.now - self.source.read.data_at.unwrap_or(0);
+            // If there was no space, the Close was queued some time ago.
+            let waited = self.record.progress_mark == self.record.attentive(self.now) || self.blocked;
+            if !waited && gap > self.slack && gap + self.slack < promise {
+                fail!("3 idle early", "end {} was idle for {} of {}", self.end, ms(gap), ms(promise));
+            }
+        }
+    }
+
+    /// Checks that an outcome has a reason, except [`TimerKind::Pong`].
+    pub fn check_outcome(&self, outcome: Outcome) {
+        let Self { end, record, out, source, lied, .. } = *self;
+        match outcome {
+            Outcome::Clean { code } | Outcome::Unanswered { code } => self.check_clean(outcome, code),
+            Outcome::TimedOut(TimerKind::Pong) => {}
+            Outcome::TimedOut(TimerKind::Idle) => {
+                if record.promise.idle.is_none() {
+                    fail!("3 idle early", "end {end} has no idle timeout");
+                }
+            }
+            Outcome::TimedOut(_) => {
+                let took = self.now - record.closing.map_or(0, |(at, _)| at);
+                if record.closing_exact && took < record.promise.close {
+                    fail!("7 closing early", "end {end} gives up closing after {}", ms(took));
+                }
+            }
+            Outcome::Abnormal(_) => {
+                if !source.has_ended() && !out.broken && !lied {
+                    fail!("3 abnormal", "end {end} is told {outcome}, and its stream has not ended");
+                }
+            }
+            Outcome::Failed(_) => {
+                if !source.sent.garbled && !lied {
+                    fail!("3 failed", "end {end} is told {outcome}, and the peer broke no rule");
+                }
+            }
+            _ => fail!("3 strange outcome", "end {end}: {outcome:?}"),
+        }
+    }
+
+    fn check_clean(&self, outcome: Outcome, code: CloseCode) {
+        let Self { end, out, source, lied, .. } = *self;
+        let Some((_, body)) = &source.read.close else {
+            fail!("26 Clean", "end {end} is told {outcome}, and has read no Close");
+        };
+        let sent = body.first_chunk().map_or(1005, |code| u16::from_be_bytes(*code));
+        if sent != code.get() {
+            fail!("25 code", "end {end} is told {outcome}, the peer's Close said {sent}");
+        }
+        // RFC 6455 7.1.4: for a clean end both sides have sent a Close.
+        if outcome.is_clean() && out.sent.close.is_none() && !lied {
+            fail!("26 Clean", "end {end} is told {outcome}, and has written no Close");
+        }
+        // A peer that ends its half may still read.
+        let reset = source.reset || out.broken || lied;
+        if !outcome.is_clean() && !reset {
+            fail!("26 Clean", "end {end} is told {outcome}, and nothing has kept its Close back");
+        }
+    }
+
+    /// Checks that a peer is not given up too soon after a byte of it arrived or after a write went on. `quiet` is the
+    /// time since that byte, and may be short by `margin`. `excused` says why the library could not know.
+    pub fn check_given_up(&self, pong: u64, quiet: u64, margin: u64, excused: bool, keeps_time: bool) {
+        let (end, record) = (self.end, self.record);
+        let excused = excused || record.was_full || self.lied || record.reader_rests();
+        if quiet + margin < pong && !excused {
+            fail!("2 live peer", "end {end} gives up, {} after a byte arrived; {}", ms(quiet), ms(pong));
+        }
+        if let Some(progress) = record.progress {
+            let (since, limit) = (self.now - progress, record.life + 4 * pong);
+            // The time that a write adds is rounded down. The last write may also be that of the Close for the dead
+            // peer and of what waited before it.
+            let early = since > self.slack && since + MS < pong && self.now + MS < limit;
+            if early && !self.lied && keeps_time {
+                fail!("2 progress", "end {end} gives up {} after a write went on", ms(since));
+            }
+        }
+    }
+
+    /// Checks the end of a run.
+    pub fn check_end(&self) {
+        let (end, sent) = (self.end, &self.out.sent);
+        if sent.behind_close > 0 {
+            fail!("32 behind the Close", "end {end} wrote {} bytes", sent.behind_close);
+        }
+        if sent.garbled {
+            fail!("15 garbled", "end {end} wrote what is no frame");
+        }
+        self.check_round_trip();
+        self.check_answer();
+    }
+
+    /// Checks that the round trip is known if a Ping of this end was answered.
+    fn check_round_trip(&self) {
+        let record = self.record;
+        // Input that was read ahead and never received was not decoded.
+        let clean = record.outcome().is_some_and(|outcome| outcome.is_clean()) && !self.lied;
+        if record.shape != Shape::Whole || record.round_trip || !clean {
+            return;
+        }
+        let (sent, read) = (&self.out.sent, &self.source.read);
+        let answered = |(_, pong): &(u64, Vec<u8>)| sent.pings.iter().any(|(_, ping)| ping == pong);
+        let closing = record.closing.map_or(u64::MAX, |(at, _)| at);
+        if read.pongs.iter().any(|pong| pong.0 < closing && answered(pong)) {
+            fail!("6 round trip", "end {} has read a Pong to its Ping, and no round trip is known", self.end);
+        }
+    }
+
+    /// Checks that a Close in answer to another carries its code and its reason.
+    fn check_answer(&self) {
+        let (end, sent, read) = (self.end, &self.out.sent, &self.source.read);
+        let (Some((answered, answer)), Some((asked, close))) = (&sent.close, &read.close) else { return };
+        let failed = sent.close_code().is_some_and(|code| matches!(code, 1002 | 1007..=1011));
+        if self.record.told_to_close || answered < asked || failed || close.is_empty() {
+            return;
+        }
+        let idle = is_for_idleness(answer);
+        if answer.get(..2) != close.get(..2) && !idle {
+            fail!("25 answer", "end {end} answers a Close of {close:?} with {answer:?}");
+        }
+        if answer != close && !idle {
+            fail!("25 reason", "end {end} answers a Close of {close:?} with {answer:?}");
+        }
+    }
+
+    /// Returns whether this end has read the other one's Close and written its own.
+    pub const fn has_crossed(&self) -> bool {
+        self.out.sent.close.is_some() && self.source.read.close.is_some()
+    }
+}
+
+/// Returns whether the body of a Close says that the connection was idle.
+fn is_for_idleness(body: &[u8]) -> bool {
+    body.get(2..) == Some(b"idle for too long")
+}
+
+pub fn ms(nanos: u64) -> String {
+    format!("{:?}", Duration::from_nanos(nanos))
+}
