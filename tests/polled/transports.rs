@@ -12,8 +12,8 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use hybi::adapters::async_driver::{Timer, Transport, WebSocket};
-use hybi::adapters::handshake_driver::{Client, Server};
+use hybi::adapters::async_driver::{AcceptError, Timer, Transport, WebSocket};
+use hybi::adapters::handshake_driver::{Client, ConnectError, Server};
 use hybi::{CloseCode, Config, Connection, Event, Inbox, Instant, Message, Outbox, Outcome, TimerKind};
 
 use crate::support::{Clock, block_on, run};
@@ -228,7 +228,11 @@ where
     let clock = Clock::default();
     let [near, far] = lines().map(|(incoming, outgoing)| make(incoming, outgoing));
     let server = pin!(async {
-        let mut ws = Server::with_runtime(Board(clock.clone())).accept(far).await.ok().expect("a server");
+        let mut ws = Server::with_runtime(Board(clock.clone()))
+            .accept(far)
+            .await
+            .map_err(AcceptError::without_stream)
+            .unwrap();
         while let Some(message) = ws.recv().await.unwrap() {
             ws.send(message).await.unwrap();
         }
@@ -237,7 +241,8 @@ where
     });
     let client = async {
         let client = Client::with_runtime(Board(clock.clone()));
-        let mut ws = client.open(near, "ws://board.example/").await.ok().expect("a client");
+        let mut ws =
+            client.open(near, "ws://board.example/").await.map_err(ConnectError::without_stream).unwrap();
         for message in [Message::from("hello"), Message::from(vec![7; 3000])] {
             ws.send(message.clone()).await.unwrap();
             assert_eq!(ws.recv().await.unwrap(), Some(message));
