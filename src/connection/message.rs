@@ -26,6 +26,19 @@ pub enum Message {
 }
 
 impl Message {
+    /// Returns a text message of a string that lives as long as the program, which is not copied.
+    ///
+    /// ```
+    /// use hybi::Message;
+    ///
+    /// const GREETING: Message = Message::from_static("hello");
+    /// assert_eq!(GREETING, Message::from("hello"));
+    /// ```
+    #[must_use]
+    pub const fn from_static(text: &'static str) -> Self {
+        Self::Text(Text::from_static(text))
+    }
+
     /// Returns whether this is text or binary.
     #[must_use]
     pub const fn kind(&self) -> MessageKind {
@@ -89,9 +102,17 @@ impl From<String> for Message {
     }
 }
 
-impl From<&'static str> for Message {
-    fn from(text: &'static str) -> Self {
+/// Copies the text.
+impl From<&str> for Message {
+    fn from(text: &str) -> Self {
         Self::Text(text.into())
+    }
+}
+
+/// Copies the bytes, into a binary message.
+impl From<&[u8]> for Message {
+    fn from(bytes: &[u8]) -> Self {
+        Self::Binary(Bytes::copy_from_slice(bytes))
     }
 }
 
@@ -129,3 +150,34 @@ impl fmt::Display for UnsentMessage {
 }
 
 impl core::error::Error for UnsentMessage {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_is_made_of_text_and_bytes_whether_owned_or_borrowed() {
+        let text = Message::Text(Text::from_static("grüezi"));
+        let owned = String::from("grüezi");
+        assert_eq!(
+            [Message::from("grüezi"), Message::from(&*owned), Message::from(owned)],
+            [text.clone(), text.clone(), text.clone()]
+        );
+        let data = Message::Binary(Bytes::from_static(b"\xff\x00"));
+        let owned = Vec::from(*b"\xff\x00");
+        assert_eq!(Message::from(&owned[..]), data);
+        assert_eq!(Message::from(owned), data);
+        assert_eq!(Message::from(data.clone().into_bytes()), data);
+        assert_eq!((text.kind(), data.kind()), (MessageKind::Text, MessageKind::Binary));
+    }
+
+    #[test]
+    fn a_static_text_and_owned_memory_are_not_copied() {
+        const TEXT: &str = "never copied";
+        assert_eq!(Message::from_static(TEXT).as_bytes().as_ptr(), TEXT.as_ptr());
+        let (text, data) = (String::from("moved"), Vec::from(*b"moved"));
+        let (text_at, data_at) = (text.as_ptr(), data.as_ptr());
+        assert_eq!(Message::from(text).as_bytes().as_ptr(), text_at);
+        assert_eq!(Message::from(data).as_bytes().as_ptr(), data_at);
+    }
+}

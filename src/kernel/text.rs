@@ -428,10 +428,10 @@ mod shared_text {
             self.0
         }
 
-        /// Returns a copy of `text`.
+        /// Returns a text that lives as long as the program, and is not copied.
         #[must_use]
-        pub fn copied(text: &str) -> Self {
-            Self(Bytes::copy_from_slice(text.as_bytes()))
+        pub const fn from_static(text: &'static str) -> Self {
+            Self(Bytes::from_static(text.as_bytes()))
         }
 
         /// Wraps bytes that the caller has just validated as UTF-8.
@@ -458,9 +458,10 @@ mod shared_text {
         }
     }
 
-    impl From<&'static str> for Text {
-        fn from(text: &'static str) -> Self {
-            Self(Bytes::from_static(text.as_bytes()))
+    /// Copies the text.
+    impl From<&str> for Text {
+        fn from(text: &str) -> Self {
+            Self(Bytes::copy_from_slice(text.as_bytes()))
         }
     }
 

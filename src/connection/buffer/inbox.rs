@@ -18,7 +18,7 @@ use super::input::Input;
 use super::vec_message::{SCANT, SPARE, VecMessage, room_for_read, worth_keeping};
 use crate::connection::event::{EventIndex, MessageKind, Place, What};
 use crate::connection::message::Message;
-use crate::kernel::{Checked, Text};
+use crate::kernel::Checked;
 
 /// Length of the window, in bytes: the size of one read. It stays in the first-level cache while it is unmasked and
 /// validated. A message of 16 KiB, which is a usual size, fits with its header, and so do sixteen messages of 1 KiB.
@@ -153,7 +153,7 @@ impl Inbox {
             self.share_window(kind, start..end)
         } else {
             match kind {
-                MessageKind::Text => self.window.text(start..end).map(|text| Text::copied(text).into()),
+                MessageKind::Text => self.window.text(start..end).map(Message::from),
                 MessageKind::Binary => {
                     self.window.bytes().get(start..end).map(|bytes| Bytes::copy_from_slice(bytes).into())
                 }
