@@ -135,8 +135,8 @@ pub use close::{CloseCode, CloseFrame, CloseReason};
 pub use connection::{
     CloseState, Config, Connection, ControlPayload, Counters, Delivery, EofPosition, Event, EventIndex,
     Input, Limits, MessageBuffer, MessageIndex, MessageKind, Outcome, PendingReply, ReadBuffer, ReadyState,
-    Receiver, Sender, SharedConfig, SliceInbox, SliceMessage, SliceOutbox, SliceWindow, TimerKind,
-    TransportAction, WriteQueue,
+    Receiver, SendOptions, Sender, SharedConfig, SliceInbox, SliceMessage, SliceOutbox, SliceWindow,
+    TimerKind, TransportAction, WriteQueue,
 };
 #[cfg(feature = "alloc")]
 pub use connection::{Inbox, Message, Outbox, Prepared, SendingHalf, UnsentMessage, VecMessage};

@@ -8,8 +8,8 @@ pub use hybi::deflate;
 pub use hybi::{
     CloseCode, CloseFrame, CloseState, Config, Connection, Counters, EofPosition, Event, EventIndex, Inbox,
     Instant, Message, MessageIndex, MessageKind, Outbox, Outcome, PendingReply, Prepared, ProtocolError,
-    ReadyState, Receiver, Role, SendError, Sender, SendingHalf, SharedConfig, TransportAction, close,
-    connection, handshake, time,
+    ReadyState, Receiver, Role, SendError, SendOptions, Sender, SendingHalf, SharedConfig, TransportAction,
+    UnsentMessage, close, connection, handshake, time,
 };
 
 #[path = "../src/adapters/mod.rs"]

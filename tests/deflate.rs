@@ -187,7 +187,9 @@ impl End {
             Step::Fragment(kind, data, fin) => self.conn.send_fragment(kind, data, fin).unwrap(),
             Step::Prepared(message) => self.conn.send_prepared(&prepared(message)).unwrap(),
             Step::Uncompressed(Message { kind, data }) => {
-                self.conn.uncompressed().send_fragment(*kind, data, true).unwrap();
+                self.conn
+                    .send_fragment_with(*kind, data, true, hybi::SendOptions::new().compress(false))
+                    .unwrap();
             }
             Step::Transmit(message, most) => {
                 let message = owned(message);

@@ -9,7 +9,7 @@ use hybi::frame::{Opcode, Role};
 use hybi::handshake::DeflateParams;
 use hybi::{
     CloseCode, Config, Connection, Event, Input, Instant, Message, MessageKind, Outbox, Prepared, ReadyState,
-    SendError, SharedConfig, SliceOutbox, VecMessage, WriteQueue,
+    SendError, SendOptions, SharedConfig, SliceOutbox, VecMessage, WriteQueue,
 };
 use hybi_fuzz::memory::Meter;
 use hybi_fuzz::model::Model;
@@ -63,7 +63,12 @@ fuzz_target!(|case: Case<'_>| {
 
 /// Operations that exist only for some memory for output.
 trait Memory: WriteQueue + Sized {
-    fn send(connection: &mut Connection<Self>, message: Message, prepared: bool) -> Result<(), SendError>;
+    fn send(
+        connection: &mut Connection<Self>,
+        message: Message,
+        options: SendOptions,
+        prepared: bool,
+    ) -> Result<(), SendError>;
 
     /// Moves the memory to another connection and back.
     fn pass_around(_: &mut Connection<Self>) {}
@@ -76,20 +81,37 @@ trait Memory: WriteQueue + Sized {
 }
 
 impl Memory for SliceOutbox<'_> {
-    fn send(connection: &mut Connection<Self>, message: Message, _: bool) -> Result<(), SendError> {
+    fn send(
+        connection: &mut Connection<Self>,
+        message: Message,
+        options: SendOptions,
+        _: bool,
+    ) -> Result<(), SendError> {
         match message {
-            Message::Text(text) => connection.send_text(&text),
-            Message::Binary(data) => connection.send_binary(&data),
+            // With a message that is open, a fragment would continue it.
+            Message::Text(text) if options.compress => connection.send_text(&text),
+            Message::Binary(data) if options.compress => connection.send_binary(&data),
+            Message::Text(text) => {
+                connection.send_fragment_with(MessageKind::Text, text.as_bytes(), true, options)
+            }
+            Message::Binary(data) => {
+                connection.send_fragment_with(MessageKind::Binary, &data, true, options)
+            }
         }
     }
 }
 
 impl Memory for Outbox {
-    fn send(connection: &mut Connection<Self>, message: Message, prepared: bool) -> Result<(), SendError> {
+    fn send(
+        connection: &mut Connection<Self>,
+        message: Message,
+        options: SendOptions,
+        prepared: bool,
+    ) -> Result<(), SendError> {
         if prepared {
-            return connection.send_prepared(&Prepared::new(message));
+            return connection.send_prepared(&Prepared::with_options(message, options));
         }
-        connection.send(message.clone()).map_err(|refused| {
+        connection.send_with(message.clone(), options).map_err(|refused| {
             assert_eq!(refused.message, message, "it is handed back as it was");
             refused.error
         })
@@ -121,6 +143,8 @@ struct Run<O> {
     /// Accepted messages in order, and the open fragmented message.
     accepted: Vec<Seen>,
     open: Option<(MessageKind, Vec<u8>)>,
+    /// Options of the next owned message or first fragment.
+    options: SendOptions,
     /// Payloads that a Pong may have.
     pongs: Vec<Vec<u8>>,
     fed: usize,
@@ -140,6 +164,7 @@ impl<O: Memory> Run<O> {
             wire: Vec::new(),
             accepted: Vec::new(),
             open: None,
+            options: SendOptions::new(),
             pongs: Vec::new(),
             fed: 0,
             largest: 0,
@@ -191,7 +216,11 @@ impl<O: Memory> Run<O> {
                     0 => Seen::Binary(script.data()),
                     _ => Seen::Text(script.text()),
                 };
-                let sent = meter.run(|| O::send(connection, message(&seen), prepared));
+                let mut options = SendOptions::new();
+                if self.open.is_none() {
+                    options = core::mem::take(&mut self.options);
+                }
+                let sent = meter.run(|| O::send(connection, message(&seen), options, prepared));
                 self.sent(sent, seen);
             }
             7 | 8 => self.fragment(script),
@@ -244,9 +273,7 @@ impl<O: Memory> Run<O> {
                 1 => meter.run(|| connection.release_windows()),
                 2 => meter.run(|| self.message.release_idle()),
                 3 => meter.run(|| O::pass_around(connection)),
-                _ => {
-                    connection.uncompressed();
-                }
+                _ => self.options = SendOptions::new().compress(false),
             },
             _ => {
                 let (data, more) = (script.data(), usize::from(script.byte() & 1));
@@ -276,7 +303,8 @@ impl<O: Memory> Run<O> {
             data.iter_mut().for_each(|byte| *byte &= 0x7F);
         }
         let (connection, fin) = (&mut self.connection, bit(choice, 1));
-        let sent = self.meter.run(|| connection.send_fragment(kind, &data, fin));
+        let options = core::mem::take(&mut self.options);
+        let sent = self.meter.run(|| connection.send_fragment_with(kind, &data, fin, options));
         self.largest = self.largest.max(data.len());
         if sent.is_err() {
             return;

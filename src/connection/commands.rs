@@ -4,7 +4,7 @@
 //! No rule is decided here. [`Sender`] documents how long a message may be, which frames overtake others, and when
 //! each error occurs.
 
-use super::{Connection, MessageKind, WriteQueue};
+use super::{Connection, MessageKind, SendOptions, WriteQueue};
 #[cfg(feature = "alloc")]
 use super::{Inbox, Message, Outbox, Prepared, UnsentMessage, VecMessage};
 use crate::close::CloseCode;
@@ -77,6 +77,23 @@ impl<O: WriteQueue> Connection<O> {
         self.sender.send_fragment(kind, data, fin)
     }
 
+    /// Sends the next fragment of a message, with options: see
+    /// [`Sender::send_fragment_with`](super::Sender::send_fragment_with).
+    ///
+    /// # Errors
+    ///
+    /// [`SendError::Blocked`], [`TooLarge`](SendError::TooLarge), [`Closed`](SendError::Closed), or
+    /// [`MessageOpen`](SendError::MessageOpen) if a message of another kind is open; nothing was sent.
+    pub fn send_fragment_with(
+        &mut self,
+        kind: MessageKind,
+        data: &[u8],
+        fin: bool,
+        options: SendOptions,
+    ) -> Result<(), SendError> {
+        self.sender.send_fragment_with(kind, data, fin, options)
+    }
+
     /// Sends a Ping ahead of messages that wait: see [`Sender::ping`](super::Sender::ping).
     ///
     /// # Errors
@@ -105,15 +122,9 @@ impl<O: WriteQueue> Connection<O> {
         &mut self,
         now: Instant,
         code: impl Into<Option<CloseCode>>,
-        reason: &str,
+        reason: impl AsRef<str>,
     ) -> Result<(), SendError> {
         self.sender.close(now, code, reason)
-    }
-
-    /// Sends the next message uncompressed: see [`Sender::uncompressed`](super::Sender::uncompressed).
-    pub const fn uncompressed(&mut self) -> &mut Self {
-        self.sender.uncompressed();
-        self
     }
 
     /// Frees heap that an empty write queue holds. Message buffers have a `release_idle` of their own.
@@ -142,6 +153,20 @@ impl Connection {
         self.sender.send(message)
     }
 
+    /// Sends an owned message in one frame, with options: see [`Sender::send_with`](super::Sender::send_with).
+    ///
+    /// # Errors
+    ///
+    /// [`SendError::Blocked`], [`TooLarge`](SendError::TooLarge), [`Closed`](SendError::Closed) or
+    /// [`MessageOpen`](SendError::MessageOpen), with the message; nothing was sent.
+    pub fn send_with(
+        &mut self,
+        message: impl Into<Message>,
+        options: SendOptions,
+    ) -> Result<(), UnsentMessage> {
+        self.sender.send_with(message, options)
+    }
+
     /// Sends an owned message and writes it at once: see [`Sender::transmit`](super::Sender::transmit).
     ///
     /// # Errors
@@ -156,6 +181,24 @@ impl Connection {
         write: impl FnOnce(&[&[u8]]) -> usize,
     ) -> Result<(), SendError> {
         self.sender.transmit(now, message, write)
+    }
+
+    /// Sends an owned message with options and writes it at once: see
+    /// [`Sender::transmit_with`](super::Sender::transmit_with).
+    ///
+    /// # Errors
+    ///
+    /// [`SendError::Blocked`], [`TooLarge`](SendError::TooLarge), [`Closed`](SendError::Closed) or
+    /// [`MessageOpen`](SendError::MessageOpen); nothing was sent, and `write` was not called.
+    #[inline]
+    pub fn transmit_with(
+        &mut self,
+        now: Instant,
+        message: &Message,
+        options: SendOptions,
+        write: impl FnOnce(&[&[u8]]) -> usize,
+    ) -> Result<(), SendError> {
+        self.sender.transmit_with(now, message, options, write)
     }
 
     /// Sends a message whose frame was encoded once for many connections: see

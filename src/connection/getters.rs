@@ -3,13 +3,12 @@
 //! Nothing here changes the connection. What a value means, and when it changes, stands with the half that has it:
 //! [`Sender`] or [`Receiver`].
 //!
-//! Only [`Connection::ready_state`] and [`Connection::deflate`] put a value together: the first from the states of
-//! closing, the second from the parameters of both directions.
+//! Only [`Connection::deflate`] puts a value together, from the parameters of both directions.
 
 use core::time::Duration;
 
 use super::event::Counters;
-use super::{CloseState, Connection, ReadyState, Receiver, Sender, WriteQueue};
+use super::{Connection, ReadyState, Receiver, Sender, WriteQueue};
 #[cfg(feature = "alloc")]
 use crate::close::CloseFrame;
 use crate::error::SendError;
@@ -50,11 +49,7 @@ impl<O: WriteQueue> Connection<O> {
     /// Returns whether the connection is open, closing or closed, as the browser's `readyState` does.
     #[must_use]
     pub const fn ready_state(&self) -> ReadyState {
-        match self.sender.close_state() {
-            CloseState::Open => ReadyState::Open,
-            CloseState::Sent | CloseState::Both | CloseState::Failed => ReadyState::Closing,
-            CloseState::Ended => ReadyState::Closed,
-        }
+        self.sender.ready_state()
     }
 
     /// Returns the parameters of compression, if any. A window size that was left open is returned as 15 bits.

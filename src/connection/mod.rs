@@ -50,7 +50,7 @@ pub use message::{Message, UnsentMessage};
 pub use receive::Receiver;
 #[cfg(feature = "alloc")]
 pub use send::{Outbox, Prepared};
-pub use send::{Sender, SliceOutbox, WriteQueue};
+pub use send::{SendOptions, Sender, SliceOutbox, WriteQueue};
 #[cfg(feature = "alloc")]
 pub use sending_half::SendingHalf;
 

@@ -10,7 +10,7 @@
 //! one call through the trait costs what a direct call costs.
 
 use super::event::{EofPosition, MessageKind, PendingReply, TransportAction};
-use super::{Connection, Message, Outbox, Prepared, Sender, UnsentMessage};
+use super::{Connection, Message, Outbox, Prepared, SendOptions, Sender, UnsentMessage};
 use crate::close::CloseCode;
 use crate::error::SendError;
 use crate::time::Instant;
@@ -106,6 +106,20 @@ pub trait SendingHalf: sealed::Sealed {
     /// [`MessageOpen`](SendError::MessageOpen) if a message of another kind is open; nothing was sent.
     fn send_fragment(&mut self, kind: MessageKind, data: &[u8], fin: bool) -> Result<(), SendError>;
 
+    /// Sends the next fragment of a message, with options: see [`Sender::send_fragment_with`].
+    ///
+    /// # Errors
+    ///
+    /// [`SendError::Blocked`], [`TooLarge`](SendError::TooLarge), [`Closed`](SendError::Closed), or
+    /// [`MessageOpen`](SendError::MessageOpen) if a message of another kind is open; nothing was sent.
+    fn send_fragment_with(
+        &mut self,
+        kind: MessageKind,
+        data: &[u8],
+        fin: bool,
+        options: SendOptions,
+    ) -> Result<(), SendError>;
+
     /// Sends an owned message in one frame: see [`Sender::send`].
     ///
     /// # Errors
@@ -114,6 +128,14 @@ pub trait SendingHalf: sealed::Sealed {
     /// [`MessageOpen`](SendError::MessageOpen), with the message; nothing was sent.
     fn send(&mut self, message: Message) -> Result<(), UnsentMessage>;
 
+    /// Sends an owned message in one frame, with options: see [`Sender::send_with`].
+    ///
+    /// # Errors
+    ///
+    /// [`SendError::Blocked`], [`TooLarge`](SendError::TooLarge), [`Closed`](SendError::Closed) or
+    /// [`MessageOpen`](SendError::MessageOpen), with the message; nothing was sent.
+    fn send_with(&mut self, message: Message, options: SendOptions) -> Result<(), UnsentMessage>;
+
     /// Sends a message that was encoded once for many connections: see [`Sender::send_prepared`].
     ///
     /// # Errors
@@ -121,11 +143,6 @@ pub trait SendingHalf: sealed::Sealed {
     /// [`SendError::Blocked`], [`TooLarge`](SendError::TooLarge), [`Closed`](SendError::Closed) or
     /// [`MessageOpen`](SendError::MessageOpen); nothing was sent.
     fn send_prepared(&mut self, prepared: &Prepared) -> Result<(), SendError>;
-
-    /// Sends the next message uncompressed: see [`Sender::uncompressed`].
-    fn uncompressed(&mut self) -> &mut Self
-    where
-        Self: Sized;
 
     /// Sends a Ping ahead of messages that wait: see [`Sender::ping`].
     ///
@@ -221,14 +238,23 @@ macro_rules! implement {
             fn send_fragment(&mut self, kind: MessageKind, data: &[u8], fin: bool) -> Result<(), SendError> {
                 self.send_fragment(kind, data, fin)
             }
+            fn send_fragment_with(
+                &mut self,
+                kind: MessageKind,
+                data: &[u8],
+                fin: bool,
+                options: SendOptions,
+            ) -> Result<(), SendError> {
+                self.send_fragment_with(kind, data, fin, options)
+            }
             fn send(&mut self, message: Message) -> Result<(), UnsentMessage> {
                 self.send(message)
             }
+            fn send_with(&mut self, message: Message, options: SendOptions) -> Result<(), UnsentMessage> {
+                self.send_with(message, options)
+            }
             fn send_prepared(&mut self, prepared: &Prepared) -> Result<(), SendError> {
                 self.send_prepared(prepared)
-            }
-            fn uncompressed(&mut self) -> &mut Self {
-                self.uncompressed()
             }
             fn ping(&mut self, now: Instant, payload: &[u8]) -> Result<(), SendError> {
                 self.ping(now, payload)

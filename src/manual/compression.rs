@@ -24,7 +24,7 @@
 //!
 //! Compression must not be used where one message, or one context, holds both a secret and data that an attacker can
 //! choose. The length of the result tells whether the two are alike, byte by byte (CRIME and BREACH; RFC 7692 section
-//! 8). [`Sender::uncompressed`](crate::Sender::uncompressed) excludes single messages. They do not enter the window
+//! 8). [`SendOptions::compress`](crate::SendOptions::compress) excludes single messages. They do not enter the window
 //! either.
 //!
 //! # Data that does not compress
@@ -33,7 +33,7 @@
 //! with RSV1 = 0. To find out, the sender at first only compresses the first 32 KiB of a message of more than 64 KiB.
 //! If that gains nothing, and the rest looks alike, the rest is not tried. Sending 16 MiB of pictures so costs one
 //! millisecond instead of 600 at level 4. Messages of up to 64 KiB are compressed to the end before they are given
-//! up. [`Sender::uncompressed`](crate::Sender::uncompressed) saves that time where the content is known.
+//! up. [`SendOptions::compress`](crate::SendOptions::compress) saves that time where the content is known.
 //!
 //! With context takeover, a message that went out uncompressed is taken out of the compressor's window again, because
 //! the peer's inflater has not seen it. The last 2 KiB of the earlier context stay. A message that is sent often, and
@@ -44,7 +44,7 @@
 //! at level 1 and by 5 bytes in 2 KiB at others. With less memory than the default, it is up to a quarter and 64
 //! bytes. A receiver of this crate allows for this: see [`Config::max_frame`](crate::Config::max_frame). With the
 //! default limits at both ends, 16 MiB of any data arrive, in one fragment or in up to 65,536. Another implementation
-//! may not allow for it. Send it fragments of less than its limit, or call `uncompressed` before the first one.
+//! may not allow for it. Send it fragments of less than its limit, or decline compression in the options of the first one.
 //!
 //! # Bytes
 //!

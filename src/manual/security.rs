@@ -33,7 +33,7 @@
 //! - **TLS.** `ws` is plain text. Use `wss`, with a TLS library of your choice, wherever confidentiality matters.
 //! - **Secrets and compression.** If a compressed message holds a secret beside data that an attacker may choose, its
 //!   length gives the secret away (CRIME, BREACH; RFC 7692 section 8). Compression is off unless both ends ask for
-//!   it. [`Sender::uncompressed`](crate::Sender::uncompressed) excludes a message from it.
+//!   it. [`SendOptions::compress`](crate::SendOptions::compress) excludes a message from it.
 //! - **Authentication.** The application sees the headers of the handshake and decides what they mean.
 //! - **Number of connections.** Limits hold for one connection. The server decides how many there may be, and from
 //!   whom.

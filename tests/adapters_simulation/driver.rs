@@ -11,7 +11,7 @@ use std::task::Poll;
 
 use futures_util::stream::{SplitSink, SplitStream};
 use hybi::adapters::futures_io::{Error, Reader, WebSocket, Writer};
-use hybi::{CloseCode, Event, Inbox, Message, MessageKind, Prepared, SendError};
+use hybi::{CloseCode, Event, Inbox, Message, MessageKind, Prepared, SendError, SendOptions};
 
 use crate::clock::Alarm;
 use crate::draw::{LAST, Making};
@@ -21,6 +21,9 @@ use crate::record::{Call, CallKind};
 use crate::stream::SimStream;
 use crate::support::cuts::Xorshift;
 use crate::world::{World, fail};
+
+/// Options of a message that is sent uncompressed.
+const PLAIN: SendOptions = SendOptions::new().compress(false);
 
 pub type Ws = WebSocket<SimStream, Alarm>;
 pub type Half = Writer<SimStream, Alarm>;
@@ -198,7 +201,7 @@ pub async fn send(
             (Out::Whole(ws), Way::Borrowed) => ws.send_binary(data).await,
             (Out::Whole(ws), Way::Owned) => ws.send(message()).await,
             (Out::Whole(ws), Way::Prepared) => ws.send_prepared(&Prepared::new(message())).await,
-            (Out::Whole(ws), Way::Uncompressed) => ws.uncompressed().send(message()).await,
+            (Out::Whole(ws), Way::Uncompressed) => ws.send_with(message(), PLAIN).await,
             (Out::Whole(ws), Way::Feed) => ws.feed(message()).await,
             (Out::Whole(ws), Way::Respond) if is_text => ws.responder().send_text(text).await,
             (Out::Whole(ws), Way::Respond) => ws.responder().send_binary(data).await,
@@ -210,7 +213,7 @@ pub async fn send(
             (Out::Half(half), Way::Borrowed) => half.send_binary(data).await,
             (Out::Half(half), Way::Owned) => half.send(message()).await,
             (Out::Half(half), Way::Prepared) => half.send_prepared(&Prepared::new(message())).await,
-            (Out::Half(half), Way::Uncompressed) => half.send_uncompressed(message()).await,
+            (Out::Half(half), Way::Uncompressed) => half.send_with(message(), PLAIN).await,
             (Out::Half(half), Way::Feed | Way::Respond) => half.feed(message()).await,
             (Out::Half(half), Way::RespondOwned) => half.feed_prepared(&Prepared::new(message())).await,
             (Out::Half(half), Way::Sink) => futures_util::SinkExt::send(&mut **half, message()).await,

@@ -136,7 +136,7 @@ fn s7692_7_1_nothing_is_allocated_before_the_first_message() {
             let mut message = VecMessage::new();
             let before = live();
             conn.send_text("short").unwrap();
-            conn.uncompressed().send_binary(&[0; 1000]).unwrap();
+            conn.send_with(&[0; 1000][..], hybi::SendOptions::new().compress(false)).unwrap();
             write_all(&mut conn);
             if role == Role::Client {
                 assert_eq!(

@@ -11,9 +11,12 @@ use std::thread::{self, JoinHandle};
 use hybi::adapters::net::{Client, Error, Server};
 use hybi::deflate::{Compression, Deflater};
 use hybi::handshake::{ClientWindow, DeflateConfig, DeflateOffer};
-use hybi::{CloseCode, Config, Delivery, Event, Message, MessageKind, Prepared, ProtocolError};
+use hybi::{CloseCode, Config, Delivery, Event, Message, MessageKind, Prepared, ProtocolError, SendOptions};
 
 use crate::common::*;
+
+/// Options of a message that is sent uncompressed.
+const PLAIN: SendOptions = SendOptions::new().compress(false);
 
 fn server() -> Server {
     Server::new().deflate(DeflateConfig::new())
@@ -238,7 +241,7 @@ fn s7692_6_halves_exchange_compressed_messages() {
                     Message::Binary(data) => writer.send_binary(data).unwrap(),
                 }
                 writer.send(message.clone()).unwrap();
-                writer.send_uncompressed(message.clone()).unwrap();
+                writer.send_with(message.clone(), PLAIN).unwrap();
                 writer.send_prepared(&Prepared::new(message)).unwrap();
             }
             writer
@@ -302,24 +305,26 @@ fn s7692_6_1_compressed_fragments_arrive_in_chunks() {
 // --- without compression ---
 
 #[test]
-fn s7692_6_uncompressed_applies_to_one_message() {
+fn s7692_6_options_apply_to_one_message() {
     timed(|| {
         let (mut server, mut client) = pair_of(server(), &client());
         let text = text(10_000);
         let whole = |bytes: u64| bytes > text.len() as u64;
         for ws in [&mut server, &mut client] {
-            assert!(whole(cost(ws, |ws| ws.uncompressed().send_text(&text).unwrap())));
-            // The request applies to one message only.
+            assert!(whole(cost(ws, |ws| ws.send_with(text.as_str(), PLAIN).unwrap())));
+            // The options apply to one message only.
             assert!(!whole(cost(ws, |ws| ws.send_text(&text).unwrap())));
-            assert!(whole(cost(ws, |ws| ws.uncompressed().send(text.clone()).unwrap())));
+            assert!(whole(cost(ws, |ws| ws.send_with(text.clone(), PLAIN).unwrap())));
             assert!(!whole(cost(ws, |ws| ws.send(text.clone()).unwrap())));
             let prepared = Prepared::new(text.clone());
-            assert!(whole(cost(ws, |ws| ws.uncompressed().send_prepared(&prepared).unwrap())));
+            let plain = Prepared::with_options(text.clone(), PLAIN);
+            assert!(whole(cost(ws, |ws| ws.send_prepared(&plain).unwrap())));
             assert!(!whole(cost(ws, |ws| ws.send_prepared(&prepared).unwrap())));
-            // A control frame in between does not use up the request.
+            // The fragments behind the first one follow its options.
             assert!(whole(cost(ws, |ws| {
-                ws.uncompressed().ping(b"").unwrap();
-                ws.send_binary(text.as_bytes()).unwrap();
+                ws.send_fragment_with(MessageKind::Text, text.as_bytes(), false, PLAIN).unwrap();
+                ws.ping(b"").unwrap();
+                ws.send_fragment(MessageKind::Text, b"", true).unwrap();
             })));
         }
         for ws in [&mut server, &mut client] {
@@ -341,17 +346,17 @@ fn s7692_6_a_blocked_send_stays_uncompressed() {
                 let (_, mut answer) = ws.next_event().unwrap().unwrap();
                 for _ in 0..3 {
                     answer.send_text(&text).unwrap();
-                    answer.uncompressed().send_text(&text).unwrap();
+                    answer.send_with(text.as_str(), PLAIN).unwrap();
                     answer.send(text.clone()).unwrap();
-                    answer.uncompressed().send(text.clone()).unwrap();
+                    answer.send_with(text.clone(), PLAIN).unwrap();
                     answer.send_prepared(&Prepared::new(text.clone())).unwrap();
-                    answer.uncompressed().send_prepared(&Prepared::new(text.clone())).unwrap();
+                    answer.send_prepared(&Prepared::with_options(text.clone(), PLAIN)).unwrap();
                 }
             }
             let (mut reader, writer) = ws.split().unwrap();
             for _ in 0..3 {
                 writer.send(text.clone()).unwrap();
-                writer.send_uncompressed(text.clone()).unwrap();
+                writer.send_with(text.clone(), PLAIN).unwrap();
             }
             while reader.next_event().unwrap().is_some() {}
         });
@@ -591,7 +596,7 @@ fn windows_are_released_while_a_read_waits() {
                 count += 1;
             }
             assert!(count <= 8, "{count} times");
-            client.uncompressed().send_text("plain").unwrap();
+            client.send_with("plain", PLAIN).unwrap();
             // The client's compressor still has its context.
             assert!(cost(&mut client, |client| client.send_text(&text).unwrap()) < 30);
             assert_eq!(client.recv().unwrap(), Some(Message::from(text.clone())));

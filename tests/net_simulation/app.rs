@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hybi::adapters::net::{Error, Interest, Reader, Responder, WebSocket, Writer};
-use hybi::{CloseCode, Event, Inbox, Message, MessageKind, Prepared, SendError};
+use hybi::{CloseCode, Event, Inbox, Message, MessageKind, Prepared, SendError, SendOptions};
 
 use crate::draw::{LAST, MS, Making, SECOND, length};
 use crate::journal::{self, Fate};
@@ -18,6 +18,9 @@ use crate::sim::{Guard, Sim, me};
 use crate::stream::SimStream;
 use crate::support::cuts::Xorshift;
 use crate::world::{Wait, fail};
+
+/// Options of a message that is sent uncompressed.
+const PLAIN: SendOptions = SendOptions::new().compress(false);
 
 /// Number of messages after which an application answers no more of them.
 const MOST_ANSWERS: usize = 300;
@@ -438,14 +441,14 @@ impl Task {
                     },
                     (Out::Whole(ws), Way::Owned) => ws.send(message(kind, &data)),
                     (Out::Whole(ws), Way::Prepared) => ws.send_prepared(&prepared(kind, &data)),
-                    (Out::Whole(ws), Way::Uncompressed) => ws.uncompressed().send(message(kind, &data)),
+                    (Out::Whole(ws), Way::Uncompressed) => ws.send_with(message(kind, &data), PLAIN),
                     (Out::Whole(ws), Way::Feed) => ws.feed(message(kind, &data)),
                     (Out::Whole(ws), Way::Respond) => match text {
                         Some(text) => ws.responder().send_text(text),
                         None => ws.responder().send_binary(&data),
                     },
                     (Out::Half(half), Way::Prepared) => half.send_prepared(&prepared(kind, &data)),
-                    (Out::Half(half), Way::Uncompressed) => half.send_uncompressed(message(kind, &data)),
+                    (Out::Half(half), Way::Uncompressed) => half.send_with(message(kind, &data), PLAIN),
                     (Out::Half(half), Way::Owned) => half.send(message(kind, &data)),
                     (Out::Half(half), _) => match text {
                         Some(text) => half.send_text(text),

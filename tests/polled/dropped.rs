@@ -12,10 +12,13 @@ use std::task::{Context, Poll, Waker};
 use futures_core::Stream;
 use futures_sink::Sink;
 use hybi::adapters::futures_io::{Error, Reader, Writer};
-use hybi::{CloseCode, Config, Message, MessageKind, Prepared, Role, SendError};
+use hybi::{CloseCode, Config, Message, MessageKind, Prepared, Role, SendError, SendOptions};
 
 use super::halves::tick;
 use super::support::*;
+
+/// Options of a message that is sent uncompressed.
+const PLAIN: SendOptions = SendOptions::new().compress(false);
 
 type Doing<'a> = Pin<Box<dyn Future<Output = Result<(), Error>> + 'a>>;
 /// An operation. It stores what it receives in the last argument.
@@ -65,7 +68,7 @@ const WHOLE: &[(&str, Op<Ws>)] = &[
     ("send_prepared", |ws, message, _| {
         Box::pin(async move { ws.send_prepared(&Prepared::new(message.clone())).await })
     }),
-    ("uncompressed", |ws, message, _| Box::pin(ws.uncompressed().send_text(text(message)))),
+    ("send_with", |ws, message, _| Box::pin(ws.send_with(message.clone(), PLAIN))),
     ("feed", |ws, message, _| {
         Box::pin(async move {
             ws.feed(message.clone()).await?;
@@ -115,7 +118,7 @@ const HALVES: &[(&str, Op<Halves>)] = &[
     ("send_text", |(_, writer), message, _| Box::pin(writer.send_text(text(message)))),
     ("send_binary", |(_, writer), message, _| Box::pin(writer.send_binary(message.as_bytes()))),
     ("send", |(_, writer), message, _| Box::pin(writer.send(message.clone()))),
-    ("send_uncompressed", |(_, writer), message, _| Box::pin(writer.send_uncompressed(message.clone()))),
+    ("send_with", |(_, writer), message, _| Box::pin(writer.send_with(message.clone(), PLAIN))),
     ("send_fragment", |(_, writer), message, _| {
         Box::pin(writer.send_fragment(MessageKind::Text, message.as_bytes(), true))
     }),

@@ -9,12 +9,15 @@ use hybi::frame::Opcode;
 use hybi::handshake::DeflateParams;
 use hybi::{
     CloseCode, Config, Connection, ControlPayload, Delivery, Instant, Message, MessageKind, Prepared,
-    ProtocolError, Role, SendError, SliceMessage, SliceOutbox,
+    ProtocolError, Role, SendError, SendOptions, SliceMessage, SliceOutbox,
 };
 
 use crate::blocks::{Blocks, Decoder, FIXED, TAIL, Token};
 use crate::deflate::{HELLO, HELLO_AGAIN, ROLES, agreed, compressed, messages, noise, open, words};
 use crate::pair::{End, Pair, RSV1, Scenario, Seen, Sent, parse, text};
+
+/// Options of a message that is sent uncompressed.
+const PLAIN: SendOptions = SendOptions::new().compress(false);
 
 /// Returns a configuration that compresses every message, however short.
 fn all() -> Config {
@@ -242,13 +245,13 @@ fn s7692_6_1_fragments_are_compressed_as_they_are_sent() {
 fn s7692_6_1_all_fragments_of_a_message_are_compressed_or_none() {
     let mut end = open(Role::Server, true, Config::new());
     let mut decoder = Decoder::new(true);
-    end.conn.uncompressed().send_fragment(MessageKind::Binary, &[0; 100], false).unwrap();
+    end.conn.send_fragment_with(MessageKind::Binary, &[0; 100], false, PLAIN).unwrap();
     end.conn.send_fragment(MessageKind::Binary, &[0; 100], true).unwrap();
     end.conn.send_fragment(MessageKind::Binary, &[1; 100], false).unwrap();
-    // The call applies to the next message, because this one has begun.
-    end.conn.uncompressed().send_fragment(MessageKind::Binary, &[1; 100], false).unwrap();
+    // The options of a later fragment are not used, because the message has begun.
+    end.conn.send_fragment_with(MessageKind::Binary, &[1; 100], false, PLAIN).unwrap();
     end.conn.send_fragment(MessageKind::Binary, &[1; 100], true).unwrap();
-    end.conn.send_binary(&[2; 100]).unwrap();
+    end.conn.send_with(&[2; 100][..], PLAIN).unwrap();
     end.conn.send_binary(&[3; 100]).unwrap();
     let expected = [(vec![0; 200], false), (vec![1; 300], true), (vec![2; 100], false), (vec![3; 100], true)];
     assert_eq!(decoded(&frames(&mut end), &mut decoder), expected);
@@ -285,7 +288,7 @@ fn s7692_6_nothing_is_compressed_without_negotiation() {
     for role in ROLES {
         let mut end = Scenario::of(role).config(all()).open();
         end.conn.send_text("Hello").unwrap();
-        end.conn.uncompressed().send_text("Hello").unwrap();
+        end.conn.send_with("Hello", PLAIN).unwrap();
         end.conn.send_prepared(&Prepared::new("Hello")).unwrap();
         end.conn.send_fragment(MessageKind::Text, b"Hel", false).unwrap();
         end.conn.send_fragment(MessageKind::Text, b"lo", true).unwrap();
@@ -294,19 +297,29 @@ fn s7692_6_nothing_is_compressed_without_negotiation() {
 }
 
 #[test]
-fn s7692_8_uncompressed_applies_to_one_message() {
+fn s7692_8_options_apply_to_one_message() {
     const TOKENS: &str = "token token token token token token";
     for role in ROLES {
         for way in 0..5 {
             let mut end = open(role, true, all());
             let mut send = |declined: bool| {
                 let conn = &mut end.conn;
-                let conn = if declined { conn.uncompressed() } else { conn };
                 match way {
+                    0 if declined => conn.send_with(TOKENS, PLAIN).map_err(|refused| refused.error),
                     0 => conn.send_text(TOKENS),
+                    1 if declined => {
+                        conn.send_fragment_with(MessageKind::Binary, TOKENS.as_bytes(), true, PLAIN)
+                    }
                     1 => conn.send_binary(TOKENS.as_bytes()),
+                    2 if declined => {
+                        conn.send_with(TOKENS.as_bytes(), PLAIN).map_err(|refused| refused.error)
+                    }
                     2 => conn.send(TOKENS).map_err(|refused| refused.error),
+                    3 if declined => conn.send_prepared(&Prepared::with_options(TOKENS, PLAIN)),
                     3 => conn.send_prepared(&Prepared::new(TOKENS)),
+                    _ if declined => {
+                        conn.send_fragment_with(MessageKind::Text, TOKENS.as_bytes(), true, PLAIN)
+                    }
                     _ => conn.send_fragment(MessageKind::Text, TOKENS.as_bytes(), true),
                 }
                 .unwrap();
@@ -320,32 +333,34 @@ fn s7692_8_uncompressed_applies_to_one_message() {
 }
 
 #[test]
-fn s7692_8_uncompressed_applies_until_a_message_is_accepted() {
+fn s7692_8_options_of_a_refused_message_do_not_outlive_it() {
     for role in ROLES {
         let mut end = open(role, true, all().high_water(10));
         end.conn.send_text("fill the queue, fill it up to the mark").unwrap();
-        end.conn.uncompressed();
-        assert_eq!(end.conn.send_text("secret"), Err(SendError::Blocked));
-        assert_eq!(end.conn.send("secret").unwrap_err().message, Message::from("secret"));
-        assert_eq!(end.conn.send_prepared(&Prepared::new("secret")), Err(SendError::Blocked));
-        assert_eq!(end.conn.send_fragment(MessageKind::Text, b"secret", true), Err(SendError::Blocked));
-        // The request remains after control frames were sent.
+        let refused = end.conn.send_with("secret", PLAIN).unwrap_err();
+        assert_eq!((refused.error, refused.message), (SendError::Blocked, Message::from("secret")));
+        let plain = Prepared::with_options("secret", PLAIN);
+        assert_eq!(end.conn.send_prepared(&plain), Err(SendError::Blocked));
+        let sent = end.conn.send_fragment_with(MessageKind::Text, b"secret", true, PLAIN);
+        assert_eq!(sent, Err(SendError::Blocked));
         end.conn.ping(end.now, b"").unwrap();
         end.conn.pong(b"").unwrap();
         end.write_all();
         assert_eq!(end.poll(), [Seen::Writable]);
-        end.conn.send_text("secret").unwrap();
-        assert_eq!(end.flush(), ["text secret"]);
+        // The messages that were refused leave no option behind.
         end.conn.send_text(&"no secret, ".repeat(9)).unwrap();
         assert!(end.flush()[0].starts_with("~text"));
-        // A refusal for another reason keeps the request too: here a text message is open.
+        end.conn.send_with("secret", PLAIN).unwrap();
+        assert_eq!(end.flush(), ["text secret"]);
+        // The same holds for a refusal for another reason: here a text message is open.
         end.conn.send_fragment(MessageKind::Text, b"open", false).unwrap();
-        assert_eq!(end.conn.uncompressed().send_binary(b"secret"), Err(SendError::MessageOpen));
+        let refused = end.conn.send_with(&b"secret"[..], PLAIN).unwrap_err();
+        assert_eq!(refused.error, SendError::MessageOpen);
         end.flush();
         end.conn.send_fragment(MessageKind::Text, b"", true).unwrap();
         end.flush();
-        end.conn.send_binary(b"secret").unwrap();
-        assert_eq!(end.flush(), ["binary secret"]);
+        end.conn.send_binary(&b"no secret, ".repeat(9)).unwrap();
+        assert!(end.flush()[0].starts_with("~binary"));
     }
 }
 
@@ -369,6 +384,7 @@ fn s7692_7_2_1_a_refused_message_does_not_enter_the_window() {
 fn s7692_7_2_1_a_prepared_message_is_valid_on_each_connection() {
     let long = words(6000);
     let news = Prepared::new(long.clone());
+    let plain = Prepared::with_options(long.clone(), PLAIN);
     let own = words(2000);
     for role in ROLES {
         for bits in 8..=15 {
@@ -387,7 +403,7 @@ fn s7692_7_2_1_a_prepared_message_is_valid_on_each_connection() {
                         end.conn.release_windows();
                     }
                     end.conn.send_prepared(&news.clone()).unwrap();
-                    end.conn.uncompressed().send_prepared(&news).unwrap();
+                    end.conn.send_prepared(&plain).unwrap();
                     end.conn.send_text(&own).unwrap();
                     for (data, compressed) in
                         [(&own, true), (&long, true), (&long, true), (&long, false), (&own, true)]

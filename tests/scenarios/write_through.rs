@@ -183,8 +183,14 @@ fn s7692_6_messages_written_directly_are_compressed() {
         queued.write_all();
         assert!(direct.wire == queued.wire && queued.wire.len() < 300, "{way}");
         // A message that the application excludes from compression is the exception.
-        direct.conn.uncompressed();
-        assert_eq!(transmit(&mut direct, way, &[b'x'; 1000], usize::MAX), 2);
+        let (secret, mut pieces) = (Message::from(vec![b'x'; 1000]), 0);
+        let plain = hybi::SendOptions::new().compress(false);
+        let write = |slices: &[&[u8]]| {
+            pieces = slices.len();
+            slices.concat().len()
+        };
+        direct.conn.transmit_with(direct.now, &secret, plain, write).unwrap();
+        assert_eq!(pieces, 2);
         assert_ne!(transmit(&mut direct, way, &[b'x'; 1000], usize::MAX), 2);
     }
 }

@@ -3,7 +3,7 @@
 //! Each end keeps what it has sent. The other end compares each received message with it, so a lost, repeated or
 //! changed message is noticed at once.
 
-use hybi::{Event, MessageKind, Outcome, Prepared, SendError, SendingHalf};
+use hybi::{Event, MessageKind, Outcome, Prepared, SendError, SendOptions, SendingHalf};
 
 use crate::support::cuts::Xorshift;
 
@@ -65,16 +65,18 @@ impl App {
     /// Sends a message in one of the ways that the crate has.
     pub fn say(&mut self, half: &mut impl SendingHalf, way: usize, (kind, data): (MessageKind, Vec<u8>)) {
         let text = || std::str::from_utf8(&data).unwrap().to_owned();
-        if way % 4 == 0 {
-            half.uncompressed();
-        }
+        // A fragment would continue a message that is open, instead of being refused.
+        let options = SendOptions::new().compress(way % 4 != 0 || self.is_open());
         let sent = match (way % 3, kind) {
+            (0, _) if !options.compress => half.send_fragment_with(kind, &data, true, options),
             (0, MessageKind::Text) => half.send_text(&text()),
             (0, MessageKind::Binary) => half.send_binary(&data),
-            (1, MessageKind::Text) => half.send(text().into()).map_err(|refused| refused.error),
-            (1, MessageKind::Binary) => half.send(data.clone().into()).map_err(|refused| refused.error),
-            (_, MessageKind::Text) => half.send_prepared(&Prepared::new(text())),
-            (_, MessageKind::Binary) => half.send_prepared(&Prepared::new(data.clone())),
+            (1, MessageKind::Text) => half.send_with(text().into(), options).map_err(|refused| refused.error),
+            (1, MessageKind::Binary) => {
+                half.send_with(data.clone().into(), options).map_err(|refused| refused.error)
+            }
+            (_, MessageKind::Text) => half.send_prepared(&Prepared::with_options(text(), options)),
+            (_, MessageKind::Binary) => half.send_prepared(&Prepared::with_options(data.clone(), options)),
         };
         let open = self.is_open();
         if self.is_sent(sent, open) {

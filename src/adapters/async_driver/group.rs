@@ -90,7 +90,12 @@ impl Group {
     /// * [`SendError::Closed`]: the group was closed before.
     /// * [`SendError::CodeNotAllowed`]: neither role may send `code`, or `reason` has no code.
     /// * [`SendError::ReasonTooLong`]: `reason` is longer than [`CloseReason::MAX_LEN`](crate::CloseReason::MAX_LEN).
-    pub fn close(&self, code: impl Into<Option<CloseCode>>, reason: &str) -> Result<(), SendError> {
+    pub fn close(
+        &self,
+        code: impl Into<Option<CloseCode>>,
+        reason: impl AsRef<str>,
+    ) -> Result<(), SendError> {
+        let reason = reason.as_ref();
         // The checks have the same order as those of `Sender::close`.
         if self.closed.is_told() {
             return Err(SendError::Closed);

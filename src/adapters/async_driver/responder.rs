@@ -19,7 +19,9 @@ use std::task::{Context, Poll};
 use super::write_driver::{Write, WriteDriver};
 use super::{Transport, buffer_pool};
 use crate::adapters::error::Error;
-use crate::{CloseCode, Connection, Instant, Message, MessageKind, Prepared, SendError, SendingHalf};
+use crate::{
+    CloseCode, Connection, Instant, Message, MessageKind, Prepared, SendError, SendOptions, SendingHalf,
+};
 
 /// Messages of at least this many bytes are written without being copied into the queue.
 const LARGE: usize = 16 << 10;
@@ -104,6 +106,29 @@ impl<S, R: Transport<S>> Responder<'_, S, R> {
         self.feed(|connection| connection.send_fragment(kind, data, fin)).await
     }
 
+    /// Queues a fragment of a message, with options; see [`Sender::send_fragment_with`](crate::Sender::send_fragment_with).
+    ///
+    /// # Errors
+    ///
+    /// Never [`SendError::Blocked`]: the call waits until the write queue has room.
+    ///
+    /// * [`Error::Send`] with [`SendError::MessageOpen`]: a message of the other kind is open. Nothing was queued.
+    /// * [`Error::Send`] with [`SendError::Closed`]: closing has begun. Nothing was queued.
+    /// * [`Error::Io`]: the stream failed while the queue was written to make room. Nothing more can be sent.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped before it is ready, nothing of the fragment is ever sent.
+    pub async fn send_fragment_with(
+        &mut self,
+        kind: MessageKind,
+        data: &[u8],
+        fin: bool,
+        options: SendOptions,
+    ) -> Result<(), Error> {
+        self.feed(|connection| connection.send_fragment_with(kind, data, fin, options)).await
+    }
+
     /// Queues a message that owns its data; see [`Sender::send`](crate::Sender::send).
     ///
     /// # Errors
@@ -119,7 +144,29 @@ impl<S, R: Transport<S>> Responder<'_, S, R> {
     /// If the future is dropped before it is ready, nothing of the message is ever sent.
     pub async fn send(&mut self, message: impl Into<Message>) -> Result<(), Error> {
         let mut waiting = Some(message.into());
-        self.feed(|connection| send_waiting(connection, &mut waiting)).await
+        self.feed(|connection| send_waiting(connection, &mut waiting, SendOptions::new())).await
+    }
+
+    /// Queues a message that owns its data, with options; see [`Sender::send_with`](crate::Sender::send_with).
+    ///
+    /// # Errors
+    ///
+    /// Never [`SendError::Blocked`]: the call waits until the write queue has room.
+    ///
+    /// * [`Error::Send`] with [`SendError::MessageOpen`]: a fragmented message is open. Nothing was queued.
+    /// * [`Error::Send`] with [`SendError::Closed`]: closing has begun. Nothing was queued.
+    /// * [`Error::Io`]: the stream failed while the queue was written to make room. Nothing more can be sent.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped before it is ready, nothing of the message is ever sent.
+    pub async fn send_with(
+        &mut self,
+        message: impl Into<Message>,
+        options: SendOptions,
+    ) -> Result<(), Error> {
+        let mut waiting = Some(message.into());
+        self.feed(|connection| send_waiting(connection, &mut waiting, options)).await
     }
 
     /// Queues a message prepared for many connections; see [`Prepared`].
@@ -137,12 +184,6 @@ impl<S, R: Transport<S>> Responder<'_, S, R> {
     /// If the future is dropped before it is ready, nothing of the message is ever sent.
     pub async fn send_prepared(&mut self, prepared: &Prepared) -> Result<(), Error> {
         self.feed(|connection| connection.send_prepared(prepared)).await
-    }
-
-    /// Sends the next message uncompressed, even if compression was agreed on; see [`Sender::uncompressed`](crate::Sender::uncompressed).
-    pub const fn uncompressed(&mut self) -> &mut Self {
-        self.connection.uncompressed();
-        self
     }
 
     /// Queues a Ping; see [`Sender::ping`](crate::Sender::ping).
@@ -184,7 +225,11 @@ impl<S, R: Transport<S>> Responder<'_, S, R> {
     /// * [`Error::Send`] with [`SendError::ReasonTooLong`]: `reason` is longer than
     ///   [`CloseReason::MAX_LEN`](crate::CloseReason::MAX_LEN). Nothing was queued.
     /// * [`Error::Send`] with [`SendError::Closed`]: closing had begun before.
-    pub fn close(&mut self, code: impl Into<Option<CloseCode>>, reason: &str) -> Result<(), Error> {
+    pub fn close(
+        &mut self,
+        code: impl Into<Option<CloseCode>>,
+        reason: impl AsRef<str>,
+    ) -> Result<(), Error> {
         Ok(self.connection.close(self.wire.tick(), code, reason)?)
     }
 
@@ -235,9 +280,10 @@ impl<S, R: Transport<S>> Responder<'_, S, R> {
 pub(super) fn send_waiting(
     half: &mut impl SendingHalf,
     waiting: &mut Option<Message>,
+    options: SendOptions,
 ) -> Result<(), SendError> {
     let Some(message) = waiting.take() else { return Ok(()) };
-    half.send(message).map_err(|refused| {
+    half.send_with(message, options).map_err(|refused| {
         if refused.error == SendError::Blocked {
             *waiting = Some(refused.message);
         }

@@ -40,7 +40,7 @@ use crate::adapters::handshake_driver::{Handshake, Opened};
 use crate::handshake::Headers;
 use crate::{
     CloseCode, CloseFrame, Connection, Event, EventIndex, Inbox, Instant, Message, MessageIndex, MessageKind,
-    Outcome, Prepared, ProtocolError, ReadyState, SendError,
+    Outcome, Prepared, ProtocolError, ReadyState, SendError, SendOptions,
 };
 
 /// A WebSocket over a stream `S`, driven by a runtime `R`.
@@ -247,13 +247,6 @@ impl<S, R> WebSocket<S, R> {
         self.inner.group.join(group);
     }
 
-    /// Sends the next message uncompressed, even if compression was agreed on; see
-    /// [`Sender::uncompressed`](crate::Sender::uncompressed).
-    pub const fn uncompressed(&mut self) -> &mut Self {
-        self.inner.connection.uncompressed();
-        self
-    }
-
     /// Splits the WebSocket into a half that receives and a half that sends, for two tasks.
     ///
     /// This works for every stream. Both halves share the stream under a lock, which is held during one poll and never
@@ -432,6 +425,33 @@ impl<S, R: Transport<S>> WebSocket<S, R> {
         self.flush().await
     }
 
+    /// Sends a fragment of a message with options, and writes the whole write queue; see
+    /// [`Sender::send_fragment_with`](crate::Sender::send_fragment_with).
+    ///
+    /// # Errors
+    ///
+    /// Never [`SendError::Blocked`]: the call waits until the write queue has room.
+    ///
+    /// * [`Error::Send`] with [`SendError::MessageOpen`]: a message of the other kind is open. Nothing was sent.
+    /// * [`Error::Send`] with [`SendError::Closed`]: closing has begun, or an accepted message was dropped because the
+    ///   peer closed or the connection ended.
+    /// * [`Error::Io`]: the stream failed. Nothing more can be sent.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, the fragment is sent as a whole or not at all, as a message is with
+    /// [`send_text`](Self::send_text).
+    pub async fn send_fragment_with(
+        &mut self,
+        kind: MessageKind,
+        data: &[u8],
+        fin: bool,
+        options: SendOptions,
+    ) -> Result<(), Error> {
+        self.responder().send_fragment_with(kind, data, fin, options).await?;
+        self.flush().await
+    }
+
     /// Sends a message that owns its data, and writes the whole write queue; see [`Sender::send`](crate::Sender::send).
     ///
     /// # Errors
@@ -448,6 +468,30 @@ impl<S, R: Transport<S>> WebSocket<S, R> {
     /// If the future is dropped, the message is sent as a whole or not at all, as with [`send_text`](Self::send_text).
     pub async fn send(&mut self, message: impl Into<Message>) -> Result<(), Error> {
         self.feed(message).await?;
+        self.flush().await
+    }
+
+    /// Sends a message that owns its data with options, and writes the whole write queue; see
+    /// [`Sender::send_with`](crate::Sender::send_with).
+    ///
+    /// # Errors
+    ///
+    /// Never [`SendError::Blocked`]: the call waits until the write queue has room.
+    ///
+    /// * [`Error::Send`] with [`SendError::MessageOpen`]: a fragmented message is open. Nothing was sent.
+    /// * [`Error::Send`] with [`SendError::Closed`]: closing has begun, or an accepted message was dropped because the
+    ///   peer closed or the connection ended.
+    /// * [`Error::Io`]: the stream failed. Nothing more can be sent.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, the message is sent as a whole or not at all, as with [`send_text`](Self::send_text).
+    pub async fn send_with(
+        &mut self,
+        message: impl Into<Message>,
+        options: SendOptions,
+    ) -> Result<(), Error> {
+        self.responder().send_with(message, options).await?;
         self.flush().await
     }
 
@@ -547,7 +591,11 @@ impl<S, R: Transport<S>> WebSocket<S, R> {
     /// # Cancel safety
     ///
     /// The first poll queues the Close. If the future is dropped later, the next call that writes or waits writes it.
-    pub async fn close(&mut self, code: impl Into<Option<CloseCode>>, reason: &str) -> Result<(), Error> {
+    pub async fn close(
+        &mut self,
+        code: impl Into<Option<CloseCode>>,
+        reason: impl AsRef<str>,
+    ) -> Result<(), Error> {
         self.responder().close(code, reason)?;
         self.flush().await
     }

@@ -28,7 +28,7 @@ use super::shared_lock::Side;
 use super::split::Shared;
 use crate::adapters::error::Error;
 use crate::adapters::lock::lock;
-use crate::{CloseCode, Instant, Message, MessageKind, Outbox, Prepared, SendError, Sender};
+use crate::{CloseCode, Instant, Message, MessageKind, Outbox, Prepared, SendError, SendOptions, Sender};
 
 /// The sending half of a WebSocket, made by [`WebSocket::split`](super::WebSocket::split), for one task.
 ///
@@ -81,7 +81,7 @@ impl<S, R: Transport<S>> Writer<S, R> {
     /// If the future is dropped, the message is sent as a whole or not at all. An accepted message stays queued. The
     /// next call that sends writes it, or the [`Reader`](super::Reader) before it waits for input.
     pub async fn send_text(&mut self, text: &str) -> Result<(), Error> {
-        self.send_with(|sender, _| sender.send_text(text)).await
+        self.queue_and_write(|sender, _| sender.send_text(text)).await
     }
 
     /// Sends a binary message, and writes the whole write queue.
@@ -99,7 +99,7 @@ impl<S, R: Transport<S>> Writer<S, R> {
     ///
     /// If the future is dropped, the message is sent as a whole or not at all, as with [`send_text`](Self::send_text).
     pub async fn send_binary(&mut self, data: &[u8]) -> Result<(), Error> {
-        self.send_with(|sender, _| sender.send_binary(data)).await
+        self.queue_and_write(|sender, _| sender.send_binary(data)).await
     }
 
     /// Sends a fragment of a message, and writes the whole write queue; see [`Sender::send_fragment`].
@@ -118,7 +118,33 @@ impl<S, R: Transport<S>> Writer<S, R> {
     /// If the future is dropped, the fragment is sent as a whole or not at all, as a message is with
     /// [`send_text`](Self::send_text).
     pub async fn send_fragment(&mut self, kind: MessageKind, data: &[u8], fin: bool) -> Result<(), Error> {
-        self.send_with(|sender, _| sender.send_fragment(kind, data, fin)).await
+        self.queue_and_write(|sender, _| sender.send_fragment(kind, data, fin)).await
+    }
+
+    /// Sends a fragment of a message with options, and writes the whole write queue; see
+    /// [`Sender::send_fragment_with`].
+    ///
+    /// # Errors
+    ///
+    /// Never [`SendError::Blocked`]: the call waits until the write queue has room.
+    ///
+    /// * [`Error::Send`] with [`SendError::MessageOpen`]: a message of the other kind is open. Nothing was sent.
+    /// * [`Error::Send`] with [`SendError::Closed`]: closing has begun, or an accepted message was dropped because the
+    ///   peer closed or the connection ended.
+    /// * [`Error::Io`]: the stream failed. Nothing more can be sent.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, the fragment is sent as a whole or not at all, as a message is with
+    /// [`send_text`](Self::send_text).
+    pub async fn send_fragment_with(
+        &mut self,
+        kind: MessageKind,
+        data: &[u8],
+        fin: bool,
+        options: SendOptions,
+    ) -> Result<(), Error> {
+        self.queue_and_write(|sender, _| sender.send_fragment_with(kind, data, fin, options)).await
     }
 
     /// Sends a message that owns its data, and writes the whole write queue.
@@ -137,11 +163,10 @@ impl<S, R: Transport<S>> Writer<S, R> {
     /// If the future is dropped, the message is sent as a whole or not at all, as with [`send_text`](Self::send_text).
     pub async fn send(&mut self, message: impl Into<Message>) -> Result<(), Error> {
         let mut waiting = Some(message.into());
-        self.send_with(|sender, _| send_waiting(sender, &mut waiting)).await
+        self.queue_and_write(|sender, _| send_waiting(sender, &mut waiting, SendOptions::new())).await
     }
 
-    /// Sends a message uncompressed, even if compression was agreed on, and writes the whole write queue; see
-    /// [`Sender::uncompressed`].
+    /// Sends a message that owns its data with options, and writes the whole write queue; see [`Sender::send_with`].
     ///
     /// # Errors
     ///
@@ -155,9 +180,13 @@ impl<S, R: Transport<S>> Writer<S, R> {
     /// # Cancel safety
     ///
     /// If the future is dropped, the message is sent as a whole or not at all, as with [`send_text`](Self::send_text).
-    pub async fn send_uncompressed(&mut self, message: impl Into<Message>) -> Result<(), Error> {
+    pub async fn send_with(
+        &mut self,
+        message: impl Into<Message>,
+        options: SendOptions,
+    ) -> Result<(), Error> {
         let mut waiting = Some(message.into());
-        self.send_with(|sender, _| send_waiting(sender.uncompressed(), &mut waiting)).await
+        self.queue_and_write(|sender, _| send_waiting(sender, &mut waiting, options)).await
     }
 
     /// Sends a message prepared for many connections, and writes the whole write queue; see [`Prepared`].
@@ -175,7 +204,7 @@ impl<S, R: Transport<S>> Writer<S, R> {
     ///
     /// If the future is dropped, the message is sent as a whole or not at all, as with [`send_text`](Self::send_text).
     pub async fn send_prepared(&mut self, prepared: &Prepared) -> Result<(), Error> {
-        self.send_with(|sender, _| sender.send_prepared(prepared)).await
+        self.queue_and_write(|sender, _| sender.send_prepared(prepared)).await
     }
 
     /// Queues a message that owns its data.
@@ -197,7 +226,7 @@ impl<S, R: Transport<S>> Writer<S, R> {
     /// If the future is dropped before it is ready, nothing of the message is ever sent.
     pub async fn feed(&mut self, message: impl Into<Message>) -> Result<(), Error> {
         let mut waiting = Some(message.into());
-        self.feed_with(|sender, _| send_waiting(sender, &mut waiting)).await
+        self.queue(|sender, _| send_waiting(sender, &mut waiting, SendOptions::new())).await
     }
 
     /// Queues a message prepared for many connections; see [`Prepared`].
@@ -217,7 +246,7 @@ impl<S, R: Transport<S>> Writer<S, R> {
     ///
     /// If the future is dropped before it is ready, nothing of the message is ever sent.
     pub async fn feed_prepared(&mut self, prepared: &Prepared) -> Result<(), Error> {
-        self.feed_with(|sender, _| sender.send_prepared(prepared)).await
+        self.queue(|sender, _| sender.send_prepared(prepared)).await
     }
 
     /// Sends a Ping, and writes the whole write queue; see [`Sender::ping`].
@@ -236,7 +265,7 @@ impl<S, R: Transport<S>> Writer<S, R> {
     ///
     /// If the future is dropped, the Ping is sent as a whole or not at all.
     pub async fn ping(&mut self, payload: &[u8]) -> Result<(), Error> {
-        self.send_with(|sender, now| sender.ping(now, payload)).await
+        self.queue_and_write(|sender, now| sender.ping(now, payload)).await
     }
 
     /// Sends a Close, and writes the whole write queue; see [`Sender::close`]. The [`Reader`](super::Reader) receives
@@ -256,9 +285,13 @@ impl<S, R: Transport<S>> Writer<S, R> {
     ///
     /// If the future is dropped, the Close is sent as a whole or not at all. A queued Close is written by the next call
     /// that sends, or by the `Reader`.
-    pub async fn close(&mut self, code: impl Into<Option<CloseCode>>, reason: &str) -> Result<(), Error> {
+    pub async fn close(
+        &mut self,
+        code: impl Into<Option<CloseCode>>,
+        reason: impl AsRef<str>,
+    ) -> Result<(), Error> {
         let code = code.into();
-        self.send_with(|sender, now| sender.close(now, code, reason)).await
+        self.queue_and_write(|sender, now| sender.close(now, code, &reason)).await
     }
 
     /// Writes the whole write queue, and flushes the stream.
@@ -274,21 +307,21 @@ impl<S, R: Transport<S>> Writer<S, R> {
     /// If the future is dropped, the rest of the queue is written by the next call that sends, or by the
     /// [`Reader`](super::Reader). The next flush reports messages that were dropped.
     pub async fn flush(&mut self) -> Result<(), Error> {
-        self.send_with(|_, _| Ok(())).await
+        self.queue_and_write(|_, _| Ok(())).await
     }
 
-    async fn feed_with(
+    async fn queue(
         &mut self,
         mut send: impl FnMut(&mut Sender<Outbox>, Instant) -> Result<(), SendError>,
     ) -> Result<(), Error> {
         poll_fn(|cx| self.poll_feed(cx, &mut send)).await
     }
 
-    async fn send_with(
+    async fn queue_and_write(
         &mut self,
         send: impl FnMut(&mut Sender<Outbox>, Instant) -> Result<(), SendError>,
     ) -> Result<(), Error> {
-        self.feed_with(send).await?;
+        self.queue(send).await?;
         poll_fn(|cx| self.shared.poll_flush(cx)).await
     }
 
@@ -317,7 +350,7 @@ impl<S, R: Transport<S>> Sink<Message> for Writer<S, R> {
     fn start_send(mut self: Pin<&mut Self>, message: Message) -> Result<(), Error> {
         let was_ready = replace(&mut self.is_ready, false);
         let mut waiting = Some(message);
-        match self.shared.try_feed(|sender| send_waiting(sender, &mut waiting)) {
+        match self.shared.try_feed(|sender| send_waiting(sender, &mut waiting, SendOptions::new())) {
             Some(sent) => Ok(sent?),
             // The other half holds the lock. It queues the message when it takes the lock the next time, at the latest
             // after this wakeup.

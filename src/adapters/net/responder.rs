@@ -12,7 +12,7 @@ use std::prelude::v1::*;
 
 use super::write_driver::Output;
 use crate::adapters::error::Error;
-use crate::{CloseCode, Message, MessageKind, Outbox, Prepared, SendError, Sender};
+use crate::{CloseCode, Message, MessageKind, Outbox, Prepared, SendError, SendOptions, Sender};
 
 /// A handle that answers an event. Its messages are queued, and written before
 /// [`WebSocket::next_event`](super::WebSocket::next_event) blocks.
@@ -73,6 +73,23 @@ impl<'w, S> Responder<'w, S> {
         self.unblocked(|sender| sender.send_fragment(kind, data, fin))
     }
 
+    /// Queues a fragment of a message, with options.
+    ///
+    /// [`Sender::send_fragment_with`](crate::Sender::send_fragment_with) describes the arguments.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Send`] and [`Error::Io`] under the conditions that [`Self::send_fragment`] lists.
+    pub fn send_fragment_with(
+        &mut self,
+        kind: MessageKind,
+        data: &[u8],
+        fin: bool,
+        options: SendOptions,
+    ) -> Result<(), Error> {
+        self.unblocked(|sender| sender.send_fragment_with(kind, data, fin, options))
+    }
+
     /// Queues a message that owns its data.
     ///
     /// [`Sender::send`](crate::Sender::send) says which messages are queued without being copied.
@@ -81,9 +98,18 @@ impl<'w, S> Responder<'w, S> {
     ///
     /// [`Error::Send`] and [`Error::Io`] under the conditions that [`Responder`] lists.
     pub fn send(&mut self, message: impl Into<Message>) -> Result<(), Error> {
+        self.send_with(message, SendOptions::new())
+    }
+
+    /// Queues a message that owns its data, with options.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Send`] and [`Error::Io`] under the conditions that [`Responder`] lists.
+    pub fn send_with(&mut self, message: impl Into<Message>, options: SendOptions) -> Result<(), Error> {
         let mut waiting = message.into();
         loop {
-            match self.out.sender().send(waiting) {
+            match self.out.sender().send_with(waiting, options) {
                 Ok(()) => return Ok(()),
                 Err(refused) if refused.error == SendError::Blocked => {
                     self.out.write_out()?;
@@ -101,14 +127,6 @@ impl<'w, S> Responder<'w, S> {
     /// [`Error::Send`] and [`Error::Io`] under the conditions that [`Responder`] lists.
     pub fn send_prepared(&mut self, prepared: &Prepared) -> Result<(), Error> {
         self.unblocked(|sender| sender.send_prepared(prepared))
-    }
-
-    /// Makes the next message be sent uncompressed, even if compression was negotiated.
-    ///
-    /// [`Sender::uncompressed`](crate::Sender::uncompressed) gives the details.
-    pub const fn uncompressed(&mut self) -> &mut Self {
-        self.out.sender().uncompressed();
-        self
     }
 
     /// Queues a Ping, ahead of queued messages (RFC 6455 section 5.5.2).
@@ -144,7 +162,11 @@ impl<'w, S> Responder<'w, S> {
     /// - [`SendError::CodeNotAllowed`]: this role must not send `code`, or `reason` has no code;
     /// - [`SendError::ReasonTooLong`]: `reason` has more than
     ///   [`CloseReason::MAX_LEN`](crate::CloseReason::MAX_LEN) bytes.
-    pub fn close(&mut self, code: impl Into<Option<CloseCode>>, reason: &str) -> Result<(), Error> {
+    pub fn close(
+        &mut self,
+        code: impl Into<Option<CloseCode>>,
+        reason: impl AsRef<str>,
+    ) -> Result<(), Error> {
         let now = self.out.tick();
         Ok(self.out.sender().close(now, code, reason)?)
     }

@@ -64,10 +64,6 @@ impl<S> RunLoop<S> {
         &self.connection
     }
 
-    pub(super) const fn connection_mut(&mut self) -> &mut Connection {
-        &mut self.connection
-    }
-
     /// Returns the outcome, once [`Event::Closed`] was returned.
     pub(super) const fn outcome(&self) -> Option<Outcome> {
         self.ending.outcome()

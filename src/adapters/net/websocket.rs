@@ -30,6 +30,7 @@ use crate::adapters::handshake_driver::{Handshake, Opened};
 use crate::handshake::Headers;
 use crate::{
     CloseCode, CloseFrame, Connection, Event, Inbox, Message, MessageKind, Outcome, Prepared, ReadyState,
+    SendOptions,
 };
 
 /// A blocking WebSocket, for one thread at a time. [`WebSocket::split`] makes two halves for several threads.
@@ -246,6 +247,23 @@ impl<S> WebSocket<S> {
         self.and_write(|responder| responder.send_fragment(kind, data, fin))
     }
 
+    /// Sends a fragment of a message, with options. Blocks like [`Self::send_text`].
+    ///
+    /// [`Sender::send_fragment_with`](crate::Sender::send_fragment_with) describes the arguments.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Send`] and [`Error::Io`] under the conditions that [`Self::send_fragment`] lists.
+    pub fn send_fragment_with(
+        &mut self,
+        kind: MessageKind,
+        data: &[u8],
+        fin: bool,
+        options: SendOptions,
+    ) -> Result<(), Error> {
+        self.and_write(|responder| responder.send_fragment_with(kind, data, fin, options))
+    }
+
     /// Sends a message that owns its data. Blocks like [`Self::send_text`].
     ///
     /// [`Sender::send`](crate::Sender::send) says which messages are sent without being copied.
@@ -257,6 +275,15 @@ impl<S> WebSocket<S> {
         self.and_write(|responder| responder.send(message))
     }
 
+    /// Sends a message that owns its data, with options. Blocks like [`Self::send_text`].
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Send`] and [`Error::Io`] under the conditions that [`Self::send_text`] lists.
+    pub fn send_with(&mut self, message: impl Into<Message>, options: SendOptions) -> Result<(), Error> {
+        self.and_write(|responder| responder.send_with(message, options))
+    }
+
     /// Sends a message that was [prepared](Prepared) for many connections. Blocks like [`Self::send_text`].
     ///
     /// # Errors
@@ -264,14 +291,6 @@ impl<S> WebSocket<S> {
     /// [`Error::Send`] and [`Error::Io`] under the conditions that [`Self::send_text`] lists.
     pub fn send_prepared(&mut self, prepared: &Prepared) -> Result<(), Error> {
         self.and_write(|responder| responder.send_prepared(prepared))
-    }
-
-    /// Makes the next message be sent uncompressed, even if compression was negotiated.
-    ///
-    /// [`Sender::uncompressed`](crate::Sender::uncompressed) gives the details.
-    pub const fn uncompressed(&mut self) -> &mut Self {
-        self.run.connection_mut().uncompressed();
-        self
     }
 
     /// Sends a Ping (RFC 6455 section 5.5.2). Blocks like [`Self::send_text`].
@@ -322,7 +341,11 @@ impl<S> WebSocket<S> {
     ///   the connection stays open.
     /// - [`Error::Send`] with [`SendError::Closed`], and [`Error::Io`], under the conditions that [`Self::send_text`]
     ///   lists.
-    pub fn close(&mut self, code: impl Into<Option<CloseCode>>, reason: &str) -> Result<(), Error> {
+    pub fn close(
+        &mut self,
+        code: impl Into<Option<CloseCode>>,
+        reason: impl AsRef<str>,
+    ) -> Result<(), Error> {
         self.and_write(|responder| responder.close(code, reason))
     }
 

@@ -17,7 +17,7 @@ use std::sync::Arc;
 use super::responder::Responder;
 use super::split::{Half, Shared};
 use crate::adapters::error::Error;
-use crate::{CloseCode, Message, MessageKind, Prepared};
+use crate::{CloseCode, Message, MessageKind, Prepared, SendOptions};
 #[cfg(doc)]
 use crate::{Event, SendError, Sender};
 
@@ -85,6 +85,23 @@ impl Writer {
         self.with(|responder| responder.send_fragment(kind, data, fin))
     }
 
+    /// Sends a fragment of a message, with options. Blocks like [`Self::send_text`].
+    ///
+    /// [`Sender::send_fragment_with`](crate::Sender::send_fragment_with) describes the arguments.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Send`] and [`Error::Io`] under the conditions that [`Self::send_fragment`] lists.
+    pub fn send_fragment_with(
+        &self,
+        kind: MessageKind,
+        data: &[u8],
+        fin: bool,
+        options: SendOptions,
+    ) -> Result<(), Error> {
+        self.with(|responder| responder.send_fragment_with(kind, data, fin, options))
+    }
+
     /// Sends a message that owns its data. Blocks like [`Self::send_text`].
     ///
     /// # Errors
@@ -94,15 +111,13 @@ impl Writer {
         self.with(|responder| responder.send(message))
     }
 
-    /// Sends a message uncompressed, even if compression was negotiated. Blocks like [`Self::send_text`].
-    ///
-    /// [`Sender::uncompressed`] gives the details.
+    /// Sends a message that owns its data, with options. Blocks like [`Self::send_text`].
     ///
     /// # Errors
     ///
     /// [`Error::Send`] and [`Error::Io`] under the conditions that [`Writer`] lists.
-    pub fn send_uncompressed(&self, message: impl Into<Message>) -> Result<(), Error> {
-        self.with(|responder| responder.uncompressed().send(message))
+    pub fn send_with(&self, message: impl Into<Message>, options: SendOptions) -> Result<(), Error> {
+        self.with(|responder| responder.send_with(message, options))
     }
 
     /// Sends a message that was [prepared](Prepared) for many connections. Blocks like [`Self::send_text`].
@@ -136,7 +151,7 @@ impl Writer {
     /// - [`Error::Send`] with [`SendError::CodeNotAllowed`] or [`SendError::ReasonTooLong`]: the Close was refused, and
     ///   the connection stays open.
     /// - [`Error::Send`] with [`SendError::Closed`], and [`Error::Io`], under the conditions that [`Writer`] lists.
-    pub fn close(&self, code: impl Into<Option<CloseCode>>, reason: &str) -> Result<(), Error> {
+    pub fn close(&self, code: impl Into<Option<CloseCode>>, reason: impl AsRef<str>) -> Result<(), Error> {
         self.with(|responder| responder.close(code, reason))
     }
 

@@ -9,7 +9,7 @@
 //! - Each accepted message is counted once, in [`Sender::count_message`].
 
 use super::control_queue::MAX_CONTROL_FRAME;
-use super::{RESERVE, Sender, WriteQueue};
+use super::{RESERVE, SendOptions, Sender, WriteQueue};
 use crate::close::{CloseCode, CloseFrame, CloseReason};
 use crate::connection::close_state::{CloseAction, CloseEvent, CloseState};
 use crate::connection::event::MessageKind;
@@ -27,7 +27,7 @@ impl<O: WriteQueue> Sender<O> {
     /// [`MessageOpen`](SendError::MessageOpen); nothing was sent.
     #[inline]
     pub fn send_text(&mut self, text: &str) -> Result<(), SendError> {
-        self.data(Opcode::Text, true, text.as_bytes())
+        self.data(Opcode::Text, true, text.as_bytes(), SendOptions::new())
     }
 
     /// Sends a binary message in one frame.
@@ -38,7 +38,7 @@ impl<O: WriteQueue> Sender<O> {
     /// [`MessageOpen`](SendError::MessageOpen); nothing was sent.
     #[inline]
     pub fn send_binary(&mut self, data: &[u8]) -> Result<(), SendError> {
-        self.data(Opcode::Binary, true, data)
+        self.data(Opcode::Binary, true, data, SendOptions::new())
     }
 
     /// Sends the next fragment of a message (RFC 6455 section 5.4).
@@ -51,6 +51,26 @@ impl<O: WriteQueue> Sender<O> {
     /// [`SendError::Blocked`], [`TooLarge`](SendError::TooLarge), [`Closed`](SendError::Closed), or
     /// [`MessageOpen`](SendError::MessageOpen) if a message of another kind is open; nothing was sent.
     pub fn send_fragment(&mut self, kind: MessageKind, data: &[u8], fin: bool) -> Result<(), SendError> {
+        self.send_fragment_with(kind, data, fin, SendOptions::new())
+    }
+
+    /// Sends the next fragment of a message, with options: see [`send_fragment`](Self::send_fragment).
+    ///
+    /// The options of the first fragment apply to the whole message, and those of the other fragments are not used. A
+    /// fragment that is both the first and the last is a whole message, which is not copied into a
+    /// [`Message`](crate::Message) as [`send_with`](Self::send_with) needs it.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError::Blocked`], [`TooLarge`](SendError::TooLarge), [`Closed`](SendError::Closed), or
+    /// [`MessageOpen`](SendError::MessageOpen) if a message of another kind is open; nothing was sent.
+    pub fn send_fragment_with(
+        &mut self,
+        kind: MessageKind,
+        data: &[u8],
+        fin: bool,
+        options: SendOptions,
+    ) -> Result<(), SendError> {
         // A fragment of another kind than the open message is treated as the first of a new message. `accept` refuses
         // it with the same error as any other message.
         let opcode = match kind {
@@ -58,30 +78,9 @@ impl<O: WriteQueue> Sender<O> {
             MessageKind::Text => Opcode::Text,
             MessageKind::Binary => Opcode::Binary,
         };
-        self.data(opcode, fin, data)?;
+        self.data(opcode, fin, data, options)?;
         self.open = (!fin).then_some(kind);
         Ok(())
-    }
-
-    /// Sends the next accepted message uncompressed, whatever the handshake agreed on. Use it for a message that
-    /// contains a secret (RFC 7692 section 8): see [`manual::security`](crate::manual::security).
-    ///
-    /// Call it before the first fragment. A message that is open continues as it began.
-    ///
-    /// ```
-    /// # #[cfg(feature = "alloc")] {
-    /// # use hybi::{Config, Connection, Instant, Outbox};
-    /// let mut connection = Connection::server(Instant::ZERO, Config::new(), Outbox::new());
-    /// connection.uncompressed().send_text("the token is 3GOEp6qX")?;
-    /// # }
-    /// # Ok::<(), hybi::SendError>(())
-    /// ```
-    pub const fn uncompressed(&mut self) -> &mut Self {
-        #[cfg(feature = "deflate")]
-        {
-            self.deflating.declined = true;
-        }
-        self
     }
 
     /// Sends a Ping ahead of messages that wait. The Pong comes as an event and sets
@@ -116,26 +115,30 @@ impl<O: WriteQueue> Sender<O> {
     /// Closes the connection: sends a Close behind every accepted message, and waits for the peer's Close until the
     /// close timeout.
     ///
-    /// Messages still come in meanwhile. Without a code the frame has no body, and the peer reports 1005.
+    /// Messages still come in meanwhile. Without a code the frame has no body, and the peer reports 1005. The reason is a
+    /// string or a [`CloseReason`]: to pass on the peer's Close, take both from a [`CloseFrame`].
     ///
     /// # Errors
     ///
     /// [`SendError::Closed`] if closing has begun, [`CodeNotAllowed`](SendError::CodeNotAllowed) if this role may not
     /// send the code or the reason has none, or [`ReasonTooLong`](SendError::ReasonTooLong); nothing has changed.
-    // Called once for each connection. `cold` keeps it away from the code that runs for each message.
-    #[cold]
     pub fn close(
         &mut self,
         now: Instant,
         code: impl Into<Option<CloseCode>>,
-        reason: &str,
+        reason: impl AsRef<str>,
     ) -> Result<(), SendError> {
+        self.start_close(now, code.into(), reason.as_ref())
+    }
+
+    // Called once for each connection. `cold` keeps it away from the code that runs for each message.
+    #[cold]
+    fn start_close(&mut self, now: Instant, code: Option<CloseCode>, reason: &str) -> Result<(), SendError> {
         // RFC 6455 5.5.1: a Close is sent once. A second one is refused for that reason, whatever else is wrong with
         // it.
         if self.closing.state() != CloseState::Open {
             return Err(SendError::Closed);
         }
-        let code = code.into();
         let allowed = code.map_or(reason.is_empty(), |code| code.is_sendable_by(self.encoder.role()));
         if !allowed {
             return Err(SendError::CodeNotAllowed);
@@ -154,9 +157,17 @@ impl<O: WriteQueue> Sender<O> {
 impl<O: WriteQueue> Sender<O> {
     /// Sends a data frame, compressed if that was agreed on and pays.
     #[inline]
-    pub(super) fn data(&mut self, opcode: Opcode, fin: bool, payload: &[u8]) -> Result<(), SendError> {
+    pub(super) fn data(
+        &mut self,
+        opcode: Opcode,
+        fin: bool,
+        payload: &[u8],
+        options: SendOptions,
+    ) -> Result<(), SendError> {
+        #[cfg(not(feature = "deflate"))]
+        let _ = options;
         #[cfg(feature = "deflate")]
-        if let Some(agreed) = self.compresses(opcode, fin, payload.len()) {
+        if let Some(agreed) = self.compresses(opcode, fin, payload.len(), options) {
             if self.deflate(agreed, opcode, fin, payload)? {
                 return Ok(());
             }
@@ -187,7 +198,7 @@ impl<O: WriteQueue> Sender<O> {
             }
             _ => self.push_larger(opcode, fin, rsv, payload),
         }
-        self.count(opcode, fin);
+        self.count(fin);
     }
 
     /// Queues a frame with an encoded header and a payload that is not masked.
@@ -257,20 +268,14 @@ impl<O: WriteQueue> Sender<O> {
 
     /// Counts a queued frame, and marks the queue as holding unwritten data.
     #[inline]
-    pub(super) fn count(&mut self, opcode: Opcode, fin: bool) {
-        self.count_message(opcode, fin);
+    pub(super) fn count(&mut self, fin: bool) {
+        self.count_message(fin);
         self.fresh_data = true;
     }
 
     /// Counts an accepted frame, and its message if the frame is the last one.
     #[inline]
-    pub(super) fn count_message(&mut self, opcode: Opcode, fin: bool) {
-        #[cfg(feature = "deflate")]
-        if opcode != Opcode::Continuation {
-            self.deflating.declined = false;
-        }
-        #[cfg(not(feature = "deflate"))]
-        let _ = opcode;
+    pub(super) fn count_message(&mut self, fin: bool) {
         self.counters.frames += 1;
         self.counters.messages += u64::from(fin);
     }

@@ -16,9 +16,9 @@ use crate::handshake::DeflateParams;
 use crate::time::Instant;
 
 use super::Outbox;
-use crate::connection::send::Sender;
 use crate::connection::send::prepared::Prepared;
 use crate::connection::send::write_queue::WriteQueue;
+use crate::connection::send::{SendOptions, Sender};
 
 impl<O: WriteQueue> Sender<O> {
     /// Returns what the handshake agreed on for sent messages.
@@ -61,7 +61,13 @@ impl<O: WriteQueue> Sender<O> {
 
     /// Returns the parameters to compress a data frame with; `None` if the frame is sent uncompressed.
     #[inline]
-    pub(super) fn compresses(&self, opcode: Opcode, fin: bool, len: usize) -> Option<Agreed> {
+    pub(super) fn compresses(
+        &self,
+        opcode: Opcode,
+        fin: bool,
+        len: usize,
+        options: SendOptions,
+    ) -> Option<Agreed> {
         let agreed = self.deflating.agreed?;
         let compress = if opcode == Opcode::Continuation {
             // RFC 7692 6.1: all of a message is compressed or nothing of it.
@@ -70,7 +76,7 @@ impl<O: WriteQueue> Sender<O> {
             let compression = &self.config().compression;
             // The length of a fragmented message is unknown, so `min_size` does not apply to it. Level 0 makes no
             // message shorter.
-            !self.deflating.declined && (!fin || len >= compression.min_size && compression.level > 0)
+            options.compress && (!fin || len >= compression.min_size && compression.level > 0)
         };
         compress.then_some(agreed)
     }
@@ -124,12 +130,12 @@ impl Sender<Outbox> {
     /// Queues the compressed frame of a prepared message, and returns whether there is one for this connection.
     pub(super) fn send_compressed(&mut self, prepared: &Prepared) -> Result<bool, SendError> {
         let (opcode, len) = (prepared.opcode(), prepared.message().as_bytes().len());
-        let Some(agreed) = self.compresses(opcode, true, len) else { return Ok(false) };
+        let Some(agreed) = self.compresses(opcode, true, len, prepared.options()) else { return Ok(false) };
         self.accept(opcode, true, len)?;
         let Some(frame) = prepared.compressed(agreed.window_bits(), &self.config().compression) else {
             return Ok(false);
         };
-        self.push_frame(opcode, frame);
+        self.push_frame(frame);
         // The peer's window now holds data that this connection's compressor has not seen. The compressor must not
         // refer to anything before it.
         if let Some(deflater) = &mut self.deflater {

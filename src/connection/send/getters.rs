@@ -9,7 +9,7 @@
 use core::time::Duration;
 
 use super::{Sender, Transport, WriteQueue};
-use crate::connection::close_state::CloseState;
+use crate::connection::close_state::{CloseState, ReadyState};
 use crate::connection::config::Config;
 use crate::connection::event::Counters;
 use crate::error::SendError;
@@ -78,6 +78,16 @@ impl<O: WriteQueue> Sender<O> {
     #[must_use]
     pub const fn close_state(&self) -> CloseState {
         self.closing.state()
+    }
+
+    /// Returns the state that the browser's WebSocket calls `readyState`.
+    #[must_use]
+    pub const fn ready_state(&self) -> ReadyState {
+        match self.closing.state() {
+            CloseState::Open => ReadyState::Open,
+            CloseState::Sent | CloseState::Both | CloseState::Failed => ReadyState::Closing,
+            CloseState::Ended => ReadyState::Closed,
+        }
     }
 
     /// Returns the time from the last answered Ping to its Pong; `None` before the first.

@@ -6,6 +6,7 @@
 //! - `mod.rs`: what happened (`handle_*`), what the driver must do (`poll_*`).
 //! - `getters.rs`: what can be asked.
 //! - `commands.rs`, `send_message.rs`, `prepared.rs`, `compress.rs`: messages and control frames into the queue.
+//! - `options.rs`: options of a single message.
 //! - `write_through.rs`: messages that are written without waiting in the queue.
 //! - `transmit.rs`: bytes to the transport.
 //! - `close.rs`, `deadlines.rs`: our Close and the timers.
@@ -23,6 +24,7 @@ mod compress;
 mod control_queue;
 mod deadlines;
 mod getters;
+mod options;
 #[cfg(feature = "alloc")]
 mod outbox;
 #[cfg(feature = "alloc")]
@@ -34,6 +36,7 @@ mod transmit;
 mod write_queue;
 mod write_through;
 
+pub use options::SendOptions;
 #[cfg(feature = "alloc")]
 pub use outbox::Outbox;
 #[cfg(feature = "alloc")]
@@ -146,8 +149,6 @@ struct Deflating {
     agreed: Option<crate::deflate::Agreed>,
     /// Whether the message that is open in fragments is compressed.
     in_message: bool,
-    /// Whether the next message is sent uncompressed.
-    declined: bool,
 }
 
 impl<O: WriteQueue> Sender<O> {

@@ -11,6 +11,7 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 
 use crate::connection::message::Message;
+use crate::connection::send::SendOptions;
 use crate::connection::send::write_queue::LARGE;
 use crate::frame::{Header, MAX_HEADER_LEN, Opcode};
 
@@ -35,6 +36,7 @@ use crate::frame::{Header, MAX_HEADER_LEN, Opcode};
 #[derive(Clone, Debug)]
 pub struct Prepared {
     message: Message,
+    options: SendOptions,
     frame: Frame,
     #[cfg(feature = "deflate")]
     compressed: compressed::Frames,
@@ -67,10 +69,17 @@ impl Prepared {
     /// Encodes `message`.
     #[must_use]
     pub fn new(message: impl Into<Message>) -> Self {
+        Self::with_options(message, SendOptions::new())
+    }
+
+    /// Encodes `message`, for which `options` apply on every connection.
+    #[must_use]
+    pub fn with_options(message: impl Into<Message>, options: SendOptions) -> Self {
         let message = message.into();
         let frame = Frame::new(message.opcode(), 0, &message.clone().into_bytes());
         Self {
             message,
+            options,
             frame,
             #[cfg(feature = "deflate")]
             compressed: compressed::Frames::default(),
@@ -85,6 +94,11 @@ impl Prepared {
 
     pub(super) const fn opcode(&self) -> Opcode {
         self.message.opcode()
+    }
+
+    /// Returns the options of the message.
+    pub(super) const fn options(&self) -> SendOptions {
+        self.options
     }
 
     /// Returns the uncompressed frame.

@@ -13,8 +13,8 @@ use crate::time::Instant;
 use super::Outbox;
 use super::write_queue::LARGE;
 use crate::connection::message::{Message, UnsentMessage};
-use crate::connection::send::Sender;
 use crate::connection::send::prepared::{Frame, Prepared};
+use crate::connection::send::{SendOptions, Sender};
 
 impl Sender<Outbox> {
     /// Sends an owned message in one frame. A server does not copy a payload of 4 KiB or more.
@@ -24,11 +24,31 @@ impl Sender<Outbox> {
     /// [`SendError::Blocked`], [`TooLarge`](SendError::TooLarge), [`Closed`](SendError::Closed) or
     /// [`MessageOpen`](SendError::MessageOpen), with the message; nothing was sent.
     pub fn send(&mut self, message: impl Into<Message>) -> Result<(), UnsentMessage> {
-        let message = message.into();
+        self.send_message(message.into(), SendOptions::new())
+    }
+
+    /// Sends an owned message in one frame, with options: see [`send`](Self::send).
+    ///
+    /// # Errors
+    ///
+    /// [`SendError::Blocked`], [`TooLarge`](SendError::TooLarge), [`Closed`](SendError::Closed) or
+    /// [`MessageOpen`](SendError::MessageOpen), with the message; nothing was sent.
+    pub fn send_with(
+        &mut self,
+        message: impl Into<Message>,
+        options: SendOptions,
+    ) -> Result<(), UnsentMessage> {
+        self.send_message(message.into(), options)
+    }
+
+    #[inline]
+    fn send_message(&mut self, message: Message, options: SendOptions) -> Result<(), UnsentMessage> {
         let opcode = message.opcode();
         let len = message.as_bytes().len();
+        #[cfg(not(feature = "deflate"))]
+        let _ = options;
         #[cfg(feature = "deflate")]
-        if let Some(agreed) = self.compresses(opcode, true, len) {
+        if let Some(agreed) = self.compresses(opcode, true, len, options) {
             match self.deflate(agreed, opcode, true, message.as_bytes()) {
                 Ok(true) => return Ok(()),
                 Ok(false) => {}
@@ -62,10 +82,27 @@ impl Sender<Outbox> {
         message: &Message,
         write: impl FnOnce(&[&[u8]]) -> usize,
     ) -> Result<(), SendError> {
+        self.transmit_with(now, message, SendOptions::new(), write)
+    }
+
+    /// Sends an owned message with options and writes it at once: see [`transmit`](Self::transmit).
+    ///
+    /// # Errors
+    ///
+    /// [`SendError::Blocked`], [`TooLarge`](SendError::TooLarge), [`Closed`](SendError::Closed) or
+    /// [`MessageOpen`](SendError::MessageOpen); nothing was sent, and `write` was not called.
+    #[inline]
+    pub fn transmit_with(
+        &mut self,
+        now: Instant,
+        message: &Message,
+        options: SendOptions,
+        write: impl FnOnce(&[&[u8]]) -> usize,
+    ) -> Result<(), SendError> {
         let (opcode, payload) = (message.opcode(), message.as_bytes());
-        if self.skips_queue(opcode, payload.len()) {
+        if self.skips_queue(opcode, payload.len(), options) {
             self.accept(opcode, true, payload.len())?;
-        } else if self.queue_compressed(opcode, payload)? {
+        } else if self.queue_compressed(opcode, payload, options)? {
             self.write_queued(now, write);
             return Ok(());
         } else if !self.may_skip_queue(payload.len()) {
@@ -86,7 +123,7 @@ impl Sender<Outbox> {
         } else {
             let header = self.encoder.checked_header(opcode, true, len as u64);
             self.out.push_shared(&header, message.into_bytes());
-            self.count(opcode, true);
+            self.count(true);
         }
     }
 
@@ -99,14 +136,14 @@ impl Sender<Outbox> {
     pub fn send_prepared(&mut self, prepared: &Prepared) -> Result<(), SendError> {
         let (payload, opcode) = (prepared.message().as_bytes(), prepared.opcode());
         if self.role() == Role::Client {
-            return self.data(opcode, true, payload);
+            return self.data(opcode, true, payload, prepared.options());
         }
         #[cfg(feature = "deflate")]
         if self.send_compressed(prepared)? {
             return Ok(());
         }
         self.accept(opcode, true, payload.len())?;
-        self.push_frame(opcode, prepared.frame());
+        self.push_frame(prepared.frame());
         Ok(())
     }
 
@@ -133,9 +170,9 @@ impl Sender<Outbox> {
     }
 
     /// Queues an accepted frame that is already encoded.
-    pub(super) fn push_frame(&mut self, opcode: Opcode, frame: &Frame) {
+    pub(super) fn push_frame(&mut self, frame: &Frame) {
         self.out.push_encoded(&frame.encoded, frame.shared.clone());
-        self.count(opcode, true);
+        self.count(true);
     }
 }
 

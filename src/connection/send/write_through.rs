@@ -16,8 +16,8 @@ use crate::error::SendError;
 use crate::frame::{Header, MAX_HEADER_LEN, Opcode, Role, write_frame};
 use crate::time::Instant;
 
-use crate::connection::send::Sender;
 use crate::connection::send::write_queue::{LARGE, WriteQueue};
+use crate::connection::send::{SendOptions, Sender};
 
 /// Maximum number of slices for one write, those of waiting bytes and of the message together.
 const MAX_SLICES: usize = 16;
@@ -89,7 +89,7 @@ impl<O: WriteQueue> Sender<O> {
         payload: &[u8],
         write: impl FnOnce(&[&[u8]]) -> usize,
     ) -> Result<(), SendError> {
-        if self.skips_queue(opcode, payload.len()) {
+        if self.skips_queue(opcode, payload.len(), SendOptions::new()) {
             self.accept(opcode, true, payload.len())?;
             if let Some(written) = self.write_through(now, opcode, payload, write) {
                 self.queue_rest(now, opcode, payload, written);
@@ -111,7 +111,7 @@ impl<O: WriteQueue> Sender<O> {
         payload: &[u8],
         write: impl FnOnce(&[&[u8]]) -> usize,
     ) -> Result<(), SendError> {
-        if self.queue_compressed(opcode, payload)? {
+        if self.queue_compressed(opcode, payload, SendOptions::new())? {
             self.write_queued(now, write);
         } else if self.may_skip_queue(payload.len()) {
             // Compression did not make the message shorter, so it goes out as it is. It has been accepted.
@@ -151,20 +151,25 @@ impl<O: WriteQueue> Sender<O> {
         not(feature = "deflate"),
         expect(clippy::unused_self, clippy::unnecessary_wraps, reason = "as with the feature")
     )]
-    pub(super) fn queue_compressed(&mut self, opcode: Opcode, payload: &[u8]) -> Result<bool, SendError> {
+    pub(super) fn queue_compressed(
+        &mut self,
+        opcode: Opcode,
+        payload: &[u8],
+        options: SendOptions,
+    ) -> Result<bool, SendError> {
         #[cfg(feature = "deflate")]
-        if let Some(agreed) = self.compresses(opcode, true, payload.len()) {
+        if let Some(agreed) = self.compresses(opcode, true, payload.len(), options) {
             return self.deflate(agreed, opcode, true, payload);
         }
-        let _ = (opcode, payload);
+        let _ = (opcode, payload, options);
         Ok(false)
     }
 
     /// Returns whether a message is written from where it lies. It needs neither a mask nor compression, and it is
     /// large or nothing waits before it.
     #[inline]
-    pub(super) fn skips_queue(&self, opcode: Opcode, len: usize) -> bool {
-        self.may_skip_queue(len) && self.is_uncompressed(opcode, len)
+    pub(super) fn skips_queue(&self, opcode: Opcode, len: usize, options: SendOptions) -> bool {
+        self.may_skip_queue(len) && self.is_uncompressed(opcode, len, options)
     }
 
     /// Returns whether an uncompressed message is written from where it lies.
@@ -176,12 +181,12 @@ impl<O: WriteQueue> Sender<O> {
     /// Returns whether a message is sent uncompressed.
     #[inline]
     #[cfg_attr(not(feature = "deflate"), expect(clippy::unused_self, reason = "it knows of compression"))]
-    fn is_uncompressed(&self, opcode: Opcode, len: usize) -> bool {
+    fn is_uncompressed(&self, opcode: Opcode, len: usize, options: SendOptions) -> bool {
         #[cfg(feature = "deflate")]
-        return self.compresses(opcode, true, len).is_none();
+        return self.compresses(opcode, true, len, options).is_none();
         #[cfg(not(feature = "deflate"))]
         {
-            let _ = (opcode, len);
+            let _ = (opcode, len, options);
             true
         }
     }
@@ -215,7 +220,7 @@ impl<O: WriteQueue> Sender<O> {
         if written < all {
             return Some(written);
         }
-        self.count_message(opcode, true);
+        self.count_message(true);
         self.counters.bytes += all as u64;
         self.timers.sent_data(now);
         None
@@ -236,12 +241,12 @@ impl<O: WriteQueue> Sender<O> {
         let len = write_frame(&header, payload, gap);
         let written = write(&[gap.get(..len).unwrap_or_default()]);
         if written >= len {
-            self.count_message(opcode, true);
+            self.count_message(true);
             self.counters.bytes += len as u64;
             self.timers.sent_data(now);
         } else {
             self.out.push(len);
-            self.count(opcode, true);
+            self.count(true);
             self.transmitted(now, written);
         }
     }

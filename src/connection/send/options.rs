@@ -1,0 +1,52 @@
+//! Options of a single message.
+//!
+//! [`SendOptions`] is passed by value to the calls that end in `_with`. It is not stored in the connection, so an option
+//! cannot apply to a later message by accident. `commands.rs`, `send_message.rs` and `write_through.rs` obey it.
+
+/// Options of one message. Calls without options use the defaults.
+///
+/// The options apply to the message of the call that they are passed to, and to no other. A call that was refused
+/// leaves nothing behind.
+///
+/// ```
+/// # #[cfg(feature = "alloc")] {
+/// # use hybi::{Config, Connection, Instant, Outbox};
+/// use hybi::SendOptions;
+///
+/// const SECRET: SendOptions = SendOptions::new().compress(false);
+///
+/// let mut connection = Connection::server(Instant::ZERO, Config::new(), Outbox::new());
+/// connection.send_with("the token is 3GOEp6qX", SECRET)?;
+/// # }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub struct SendOptions {
+    /// See [`SendOptions::compress`].
+    pub compress: bool,
+}
+
+impl SendOptions {
+    /// Returns the defaults. Each setter names its default.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { compress: true }
+    }
+
+    /// Sets whether the message may be compressed. On by default.
+    ///
+    /// If off, the message is sent uncompressed, whatever the handshake agreed on. Use it for a message that contains a
+    /// secret (RFC 7692 section 8): see [`manual::security`](crate::manual::security). If on, the message is compressed
+    /// as [`Config::compression`](crate::Config::compression) says.
+    #[must_use]
+    pub const fn compress(self, on: bool) -> Self {
+        Self { compress: on }
+    }
+}
+
+impl Default for SendOptions {
+    fn default() -> Self {
+        Self::new()
+    }
+}
