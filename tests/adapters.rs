@@ -6,10 +6,10 @@
 #[cfg(feature = "deflate")]
 pub use hybi::deflate;
 pub use hybi::{
-    CloseCode, CloseFrame, CloseState, Config, Connection, Counters, EofPosition, Event, EventIndex, Inbox,
-    Instant, Message, MessageIndex, MessageKind, Outbox, Outcome, PendingReply, Prepared, ProtocolError,
-    ReadyState, Receiver, Role, SendError, SendOptions, Sender, SendingHalf, SharedConfig, TransportAction,
-    UnsentMessage, close, connection, handshake, time,
+    CloseCode, CloseFrame, CloseReason, CloseState, Config, Connection, Counters, EofPosition, Event,
+    EventIndex, Inbox, Instant, Message, MessageIndex, MessageKind, Outbox, Outcome, PendingReply, Prepared,
+    ProtocolError, ReadyState, Receiver, Role, SendError, SendOptions, Sender, SendingHalf, SharedConfig,
+    TransportAction, UnsentMessage, handshake,
 };
 
 #[path = "../src/adapters/mod.rs"]

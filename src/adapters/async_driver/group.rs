@@ -15,8 +15,7 @@ use std::prelude::v1::*;
 use std::task::Context;
 
 use super::notify_once::{Listener, NotifyOnce};
-use crate::close::CloseReason;
-use crate::{CloseCode, Instant, Role, SendError, SendingHalf};
+use crate::{CloseCode, CloseReason, Instant, Role, SendError, SendingHalf};
 
 /// A group of WebSockets that are closed together, in whatever tasks they are. Clones refer to the same group.
 ///

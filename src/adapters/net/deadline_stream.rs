@@ -24,8 +24,7 @@ use super::clock::Clock;
 use super::read_ahead::ReadAhead;
 use super::stream::{Over, Stream};
 use super::timeouts::{Direction, SHORTEST, Timeouts};
-use crate::time::Instant;
-use crate::{Connection, Inbox};
+use crate::{Connection, Inbox, Instant};
 
 /// Maximum number of slices in one write.
 pub(super) const MAX_SLICES: usize = 32;
