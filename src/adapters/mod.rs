@@ -22,6 +22,7 @@ pub mod net;
 mod pending_replies;
 #[cfg(feature = "tokio")]
 pub mod tokio;
+mod waiting_messages;
 
 /// The primitives for locks. The model in `tests/loom` replaces them with those of loom.
 mod sync {

@@ -82,6 +82,18 @@ const WHOLE: &[(&str, Op<Ws>)] = &[
             poll_fn(|cx| Pin::new(&mut *ws).poll_flush(cx)).await
         })
     }),
+    ("feed_prepared", |ws, message, _| {
+        Box::pin(async move {
+            ws.feed_prepared(&Prepared::new(message.clone())).await?;
+            ws.flush().await
+        })
+    }),
+    ("try_send", |ws, message, _| {
+        Box::pin(async move {
+            ws.try_send(message.clone()).map_err(|refused| refused.error)?;
+            ws.flush().await
+        })
+    }),
     ("ping", |ws, _, _| Box::pin(ws.ping(b"ping"))),
     ("close", |ws, _, _| Box::pin(ws.close(CloseCode::NORMAL, "bye"))),
     ("sink close", |ws, _, _| Box::pin(poll_fn(|cx| Pin::new(&mut *ws).poll_close(cx)))),
@@ -142,6 +154,12 @@ const HALVES: &[(&str, Op<Halves>)] = &[
             poll_fn(|cx| Pin::new(&mut *writer).poll_ready(cx)).await?;
             Pin::new(&mut *writer).start_send(message.clone())?;
             poll_fn(|cx| Pin::new(&mut *writer).poll_flush(cx)).await
+        })
+    }),
+    ("try_send", |(_, writer), message, _| {
+        Box::pin(async move {
+            writer.try_send(message.clone()).map_err(|refused| refused.error)?;
+            writer.flush().await
         })
     }),
     ("ping", |(_, writer), _, _| Box::pin(writer.ping(b"ping"))),

@@ -26,6 +26,7 @@ mod idle;
 mod late;
 mod line;
 mod liveness;
+mod never_waits;
 mod open;
 mod parts;
 mod runtimes;

@@ -267,14 +267,11 @@ impl<S, R: Transport<S>> Inner<S, R> {
             // Apply the Pong now if the lock is free. Only the sender knows which Pong it waits for, and later Pongs
             // could push this one out of the bounded store. The time of the read is used: the clock is not read for
             // each Pong.
-            self.shared.out.peek(Side::Reader, |out| {
-                let now = if out.wire.clock_is_stale() { out.wire.tick() } else { out.wire.now() };
-                self.shared.apply_at(out, now);
-            });
+            self.shared.try_apply();
         }
         if matches!(reply, PendingReply::Close(_) | PendingReply::Failure(_)) {
             // A writer that waits for room must learn that nothing more can be sent.
-            self.shared.out.wake(Side::Writer);
+            self.shared.wake(Side::Writer);
         }
     }
 
@@ -283,9 +280,9 @@ impl<S, R: Transport<S>> Inner<S, R> {
     fn handle_violation(&self, error: ProtocolError) -> Error {
         self.store_reply(error.into());
         let (shared, cx) = (&*self.shared, &mut Context::from_waker(Waker::noop()));
-        let _ = shared.out.poll(Side::Reader, cx, |out, cx, _| {
+        let _ = shared.poll_reader(cx, |out, cx, _| {
             shared.apply(out);
-            out.wire.poll_write(&mut out.stream, &mut out.sender, cx)
+            shared.poll_write(out, cx)
         });
         error.into()
     }
@@ -306,7 +303,7 @@ impl<S, R: Transport<S>> Inner<S, R> {
         let mut parts = ReaderParts { receiver, inbox, outcome, group: must_close.then_some(group) };
         // A pending read and the wait that follows it happen under one lock. If the writer could take the lock in
         // between, no task would wait for input.
-        let turned = shared.out.poll(Side::Reader, cx, |out, cx, wake_other| {
+        let turned = shared.poll_reader(cx, |out, cx, wake_other| {
             let space = parts.receiver.read_space(parts.inbox.get());
             if let Poll::Ready(read) = out.wire.poll_read(&mut out.stream, cx, space) {
                 out.wire.bytes_came();
@@ -362,20 +359,19 @@ impl<S, R: Transport<S>> Inner<S, R> {
         let must_close = self.group.must_close(cx);
         let Self { receiver, shared, inbox, outcome, group, .. } = self;
         let mut parts = ReaderParts { receiver, inbox, outcome, group: must_close.then_some(group) };
-        shared.out.poll(Side::Reader, cx, |out, cx, wake_other| parts.poll_drive(shared, out, cx, wake_other))
+        shared.poll_reader(cx, |out, cx, wake_other| parts.poll_drive(shared, out, cx, wake_other))
     }
 
     /// Handles the end of the input, once the write queue is written. After a read error the queue is not written.
     fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<Result<Turned, Error>> {
         let Self { receiver, shared, end, .. } = self;
         let failed = matches!(end, End::Seen(Some(_)));
-        let before = ready!(shared.out.poll(Side::Reader, cx, |out, cx, wake_other| {
+        let before = ready!(shared.poll_reader(cx, |out, cx, wake_other| {
             shared.apply(out);
             if !failed {
                 // Stop when the connection has ended: then there is no deadline, and a flush of the stream may stay
                 // pending forever.
-                while out.sender.close_state() != CloseState::Ended
-                    && out.wire.poll_write(&mut out.stream, &mut out.sender, cx).is_pending()
+                while out.sender.close_state() != CloseState::Ended && shared.poll_write(out, cx).is_pending()
                 {
                     out.sender.handle_input_ended(out.wire.now(), receiver.cut());
                     let now = ready!(out.wire.poll_due(cx, out.sender.poll_timeout()));
@@ -422,7 +418,7 @@ impl ReaderParts<'_> {
         let waited = out.sender.buffered_amount();
         if !out.wire.has_failed() {
             // An error is dropped here. The next read reports a broken stream, and so does the next call of the writer.
-            let written = out.wire.poll_write(&mut out.stream, &mut out.sender, cx);
+            let written = shared.poll_write(out, cx);
             if let Poll::Ready(Ok(())) = written {
                 buffer_pool::reclaim_outbox(&mut out.sender);
             }

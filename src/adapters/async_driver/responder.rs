@@ -14,13 +14,14 @@ use core::future::Future;
 use core::mem::replace;
 use std::future::poll_fn;
 use std::prelude::v1::*;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use super::write_driver::{Write, WriteDriver};
 use super::{Transport, buffer_pool};
 use crate::adapters::error::Error;
 use crate::{
-    CloseCode, Connection, Instant, Message, MessageKind, Prepared, SendError, SendOptions, SendingHalf,
+    CloseCode, Connection, Instant, Message, MessageKind, Prepared, ReadyState, SendError, SendOptions,
+    SendingHalf, UnsentMessage,
 };
 
 /// Messages of at least this many bytes are written without being copied into the queue.
@@ -186,6 +187,25 @@ impl<S, R: Transport<S>> Responder<'_, S, R> {
         self.feed(|connection| connection.send_prepared(prepared)).await
     }
 
+    /// Queues a message without waiting.
+    ///
+    /// The message is written by the next call that flushes, or before a call that receives waits.
+    ///
+    /// If the write queue is full, what the stream takes now is written first. Timers do not run in this call.
+    ///
+    /// # Errors
+    ///
+    /// [`UnsentMessage`] hands the message back, and nothing of it is sent. Its error is
+    ///
+    /// * [`SendError::Blocked`]: the write queue is full, because the peer reads too slowly. Wait with
+    ///   [`send`](Self::send), or drop the message.
+    /// * [`SendError::MessageOpen`]: a fragmented message is open.
+    /// * [`SendError::Closed`]: closing has begun, or a write has failed before.
+    pub fn try_send(&mut self, message: impl Into<Message>) -> Result<(), UnsentMessage> {
+        let cx = &mut Context::from_waker(Waker::noop());
+        self.wire.try_feed(self.stream, self.connection, cx, message.into())
+    }
+
     /// Queues a Ping; see [`Sender::ping`](crate::Sender::ping).
     ///
     /// # Errors
@@ -231,6 +251,18 @@ impl<S, R: Transport<S>> Responder<'_, S, R> {
         reason: impl AsRef<str>,
     ) -> Result<(), Error> {
         Ok(self.connection.close(self.wire.tick(), code, reason)?)
+    }
+
+    /// Returns the length of the write queue in bytes.
+    #[must_use]
+    pub fn buffered_amount(&self) -> usize {
+        self.connection.buffered_amount()
+    }
+
+    /// Returns the state of the connection, like `readyState` in a browser.
+    #[must_use]
+    pub const fn ready_state(&self) -> ReadyState {
+        self.connection.ready_state()
     }
 
     /// Whether a message of `len` bytes is written directly. For a large message a write of its own costs less than a

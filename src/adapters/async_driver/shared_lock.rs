@@ -113,10 +113,25 @@ impl<T> SharedLock<T> {
 
     /// Calls `look` for the task of `side` if the lock is free. Returns `None` if it is taken.
     pub(super) fn peek<O>(&self, side: Side, look: impl FnOnce(&mut T) -> O) -> Option<O> {
-        let seen = try_lock(&self.inside).map(|mut inside| look(&mut inside))?;
+        self.try_poll(side, |inside, _, _| look(inside))
+    }
+
+    /// Calls `poll` once for the task of `side` if the lock is free, for a call that cannot wait. Returns `None` if the
+    /// lock is taken.
+    ///
+    /// The context wakes both tasks, as in [`Self::poll`], so no task that waits for the stream loses its place. `poll`
+    /// sets its last argument to have the other task woken.
+    pub(super) fn try_poll<O>(
+        &self,
+        side: Side,
+        poll: impl FnOnce(&mut T, &mut Context<'_>, &mut bool) -> O,
+    ) -> Option<O> {
+        let mut wake_other = false;
+        let polled = try_lock(&self.inside)
+            .map(|mut inside| poll(&mut inside, &mut Context::from_waker(&self.both), &mut wake_other))?;
         // The other task may have found the lock taken meanwhile.
-        self.wakers.of(side.other()).wake(true);
-        Some(seen)
+        self.wakers.of(side.other()).wake(!wake_other);
+        Some(polled)
     }
 }
 

@@ -40,7 +40,7 @@ use crate::adapters::handshake_driver::{Handshake, Opened};
 use crate::handshake::Headers;
 use crate::{
     CloseCode, CloseFrame, Connection, Event, EventIndex, Inbox, Instant, Message, MessageIndex, MessageKind,
-    Outcome, Prepared, ProtocolError, ReadyState, SendError, SendOptions,
+    Outcome, Prepared, ProtocolError, ReadyState, SendError, SendOptions, UnsentMessage,
 };
 
 /// A WebSocket over a stream `S`, driven by a runtime `R`.
@@ -532,6 +532,73 @@ impl<S, R: Transport<S>> WebSocket<S, R> {
     /// If the future is dropped before it is ready, nothing of the message is ever sent.
     pub async fn feed(&mut self, message: impl Into<Message>) -> Result<(), Error> {
         self.responder().send(message).await
+    }
+
+    /// Queues a message prepared for many connections; see [`Prepared`].
+    ///
+    /// The message is written when a message of [`feed`](Self::feed) is. If the write queue is full, this call writes
+    /// it, and waits until it has room.
+    ///
+    /// # Errors
+    ///
+    /// Never [`SendError::Blocked`]: the call waits until the write queue has room.
+    ///
+    /// * [`Error::Send`] with [`SendError::MessageOpen`]: a fragmented message is open. Nothing was queued.
+    /// * [`Error::Send`] with [`SendError::Closed`]: closing has begun. Nothing was queued.
+    /// * [`Error::Io`]: the stream failed while the queue was written to make room. Nothing more can be sent.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped before it is ready, nothing of the message is ever sent.
+    pub async fn feed_prepared(&mut self, prepared: &Prepared) -> Result<(), Error> {
+        self.responder().send_prepared(prepared).await
+    }
+
+    /// Queues a message without waiting, and writes as much of the write queue as the stream takes now.
+    ///
+    /// The rest is written by the next call that sends, or before a call that receives waits. A task that polls this
+    /// WebSocket as a [`Stream`] must poll it again afterwards, to be woken when the stream takes the rest.
+    ///
+    /// If the write queue is full, what the stream takes now is written first. Timers do not run in this call.
+    ///
+    /// # Errors
+    ///
+    /// [`UnsentMessage`] hands the message back, and nothing of it is sent. Its error is
+    ///
+    /// * [`SendError::Blocked`]: the write queue is full, because the peer reads too slowly. Wait with
+    ///   [`feed`](Self::feed) or [`flush`](Self::flush), or drop the message.
+    /// * [`SendError::MessageOpen`]: a fragmented message is open.
+    /// * [`SendError::Closed`]: closing has begun, or a write has failed before.
+    ///
+    /// ```
+    /// # #[cfg(feature = "tokio")] {
+    /// # use hybi::{Config, Connection, Inbox, Instant, Outbox, SendError};
+    /// # use hybi::adapters::tokio::WebSocket;
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// # let (near, far) = tokio::io::duplex(64);
+    /// # let connection = Connection::server(Instant::ZERO, Config::new(), Outbox::new());
+    /// # let mut ws = WebSocket::from_parts(near, connection, Inbox::empty());
+    /// // A peer that reads nothing costs the high-water mark and one message, and no time.
+    /// let refused = loop {
+    ///     if let Err(refused) = ws.try_send(vec![7; 1000]) {
+    ///         break refused;
+    ///     }
+    /// };
+    /// assert_eq!((refused.error, refused.message.len()), (SendError::Blocked, 1000));
+    /// assert!(ws.buffered_amount() < (64 << 10) + 1010);
+    /// # drop(far);
+    /// # });
+    /// # }
+    /// ```
+    pub fn try_send(&mut self, message: impl Into<Message>) -> Result<(), UnsentMessage> {
+        self.responder().try_send(message)?;
+        let (inner, cx) = (&mut *self.inner, &mut Context::from_waker(Waker::noop()));
+        // The driver keeps the error of this write, and returns it with the next write.
+        let written = inner.wire.poll_write(&mut inner.stream, &mut inner.connection, cx);
+        if let Poll::Ready(Ok(())) = written {
+            buffer_pool::reclaim_outbox(&mut inner.connection);
+        }
+        Ok(())
     }
 
     /// Sends a Ping, and writes the whole write queue; see [`Sender::ping`](crate::Sender::ping).

@@ -23,7 +23,7 @@ use super::stream::check_count;
 use super::{Timer, Transport, buffer_pool};
 use crate::CloseState;
 use crate::adapters::error::Error;
-use crate::{Connection, Inbox, Instant, SendError, SendingHalf, TransportAction};
+use crate::{Connection, Inbox, Instant, Message, SendError, SendingHalf, TransportAction, UnsentMessage};
 
 /// Writes slices as far as the stream takes them, and returns the number of bytes that it took.
 pub(super) type Write<'w> = &'w mut dyn FnMut(&[&[u8]]) -> usize;
@@ -567,6 +567,35 @@ impl<R: Timer> WriteDriver<R> {
             } else if self.is_due(half) {
                 self.do_due(stream, half, cx);
             }
+        }
+    }
+
+    /// Queues a message without waiting. If the write queue is full, writes as much as the stream takes now, and tries
+    /// once more. After a failed write every message is refused with [`SendError::Closed`]: nothing more can be sent.
+    pub(super) fn try_feed<S>(
+        &mut self,
+        stream: &mut S,
+        half: &mut impl SendingHalf,
+        cx: &mut Context<'_>,
+        message: Message,
+    ) -> Result<(), UnsentMessage>
+    where
+        R: Transport<S>,
+    {
+        if self.has_failed() {
+            return Err(UnsentMessage { error: SendError::Closed, message });
+        }
+        buffer_pool::lend_outbox(half);
+        match half.send(message) {
+            Err(UnsentMessage { error: SendError::Blocked, message }) => {
+                // The error of this write is kept, and returned by the next write.
+                let _ = self.poll_write(stream, half, cx);
+                if self.has_failed() {
+                    return Err(UnsentMessage { error: SendError::Closed, message });
+                }
+                half.send(message)
+            }
+            sent => sent,
         }
     }
 

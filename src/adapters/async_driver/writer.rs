@@ -8,11 +8,10 @@
 //!
 //! Invariants:
 //! - A message is queued as a whole, in one poll. A dropped future leaves no part of one.
-//! - A sink must accept a message without waiting. If the lock is taken then, the message is left in
-//!   `Shared::handed_over` for the task that holds the lock next.
+//! - A call that never waits leaves its message in `WaitingMessages` if the lock is taken. The task that holds the lock
+//!   next queues it.
 //! - A wakeup of the reader follows each change that the reader must act on.
 
-use core::mem::replace;
 use core::pin::Pin;
 use core::time::Duration;
 use std::future::poll_fn;
@@ -27,8 +26,10 @@ use super::responder::send_waiting;
 use super::shared_lock::Side;
 use super::split::Shared;
 use crate::adapters::error::Error;
-use crate::adapters::lock::lock;
-use crate::{CloseCode, Instant, Message, MessageKind, Outbox, Prepared, SendError, SendOptions, Sender};
+use crate::{
+    CloseCode, Instant, Message, MessageKind, Outbox, Prepared, ReadyState, SendError, SendOptions, Sender,
+    UnsentMessage,
+};
 
 /// The sending half of a WebSocket, made by [`WebSocket::split`](super::WebSocket::split), for one task.
 ///
@@ -41,13 +42,24 @@ use crate::{CloseCode, Instant, Message, MessageKind, Outbox, Prepared, SendErro
 #[derive(Debug)]
 pub struct Writer<S, R> {
     shared: Arc<Shared<S, R>>,
-    /// Whether [`Sink::poll_ready`] has found room for the next message.
-    is_ready: bool,
 }
 
 impl<S, R> Writer<S, R> {
     pub(super) const fn new(shared: Arc<Shared<S, R>>) -> Self {
-        Self { shared, is_ready: false }
+        Self { shared }
+    }
+
+    /// Returns the length of the write queue in bytes, when the lock was released last. Never waits.
+    #[must_use]
+    pub fn buffered_amount(&self) -> usize {
+        self.shared.buffered_amount()
+    }
+
+    /// Returns the state of the connection, like `readyState` in a browser, when the lock was released last. Never
+    /// waits.
+    #[must_use]
+    pub fn ready_state(&self) -> ReadyState {
+        self.shared.status.ready_state()
     }
 
     /// Returns the time from the last answered Ping to its Pong, or `None` before the first Pong.
@@ -60,7 +72,7 @@ impl<S, R> Writer<S, R> {
 impl<S, R> Drop for Writer<S, R> {
     fn drop(&mut self) {
         // The other half must write the messages that were fed, and must do so now.
-        self.shared.out.wake(Side::Reader);
+        self.shared.wake(Side::Reader);
     }
 }
 
@@ -249,6 +261,25 @@ impl<S, R: Transport<S>> Writer<S, R> {
         self.queue(|sender, _| sender.send_prepared(prepared)).await
     }
 
+    /// Queues a message without waiting, and writes as much of the write queue as the stream takes now.
+    ///
+    /// The rest is written by the next call that sends, or by the [`Reader`](super::Reader) before it waits for input. If
+    /// the `Reader` holds the shared lock at this moment, it gets the message when it takes the lock the next time.
+    ///
+    /// If the write queue is full, what the stream takes now is written first. Timers do not run in this call.
+    ///
+    /// # Errors
+    ///
+    /// [`UnsentMessage`] hands the message back, and nothing of it is sent. Its error is
+    ///
+    /// * [`SendError::Blocked`]: the write queue is full, because the peer reads too slowly. Wait with
+    ///   [`feed`](Self::feed) or [`flush`](Self::flush), or drop the message.
+    /// * [`SendError::MessageOpen`]: a fragmented message is open.
+    /// * [`SendError::Closed`]: closing has begun, or a write has failed before.
+    pub fn try_send(&mut self, message: impl Into<Message>) -> Result<(), UnsentMessage> {
+        self.shared.try_send(message.into())
+    }
+
     /// Sends a Ping, and writes the whole write queue; see [`Sender::ping`].
     ///
     /// # Errors
@@ -266,6 +297,23 @@ impl<S, R: Transport<S>> Writer<S, R> {
     /// If the future is dropped, the Ping is sent as a whole or not at all.
     pub async fn ping(&mut self, payload: &[u8]) -> Result<(), Error> {
         self.queue_and_write(|sender, now| sender.ping(now, payload)).await
+    }
+
+    /// Sends an unsolicited Pong (RFC 6455 section 5.5.3), and writes the whole write queue; see [`Sender::pong`].
+    ///
+    /// # Errors
+    ///
+    /// * [`Error::Send`] with [`SendError::ControlTooLong`]: the payload is longer than
+    ///   [`MAX_CONTROL_PAYLOAD`](crate::frame::MAX_CONTROL_PAYLOAD). Nothing was sent.
+    /// * [`Error::Send`] with [`SendError::Closed`]: closing has begun, or an accepted message was dropped because the
+    ///   peer closed or the connection ended.
+    /// * [`Error::Io`]: the stream failed. Nothing more can be sent.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, the Pong is sent as a whole or not at all.
+    pub async fn pong(&mut self, payload: &[u8]) -> Result<(), Error> {
+        self.queue_and_write(|sender, _| sender.pong(payload)).await
     }
 
     /// Sends a Close, and writes the whole write queue; see [`Sender::close`]. The [`Reader`](super::Reader) receives
@@ -337,31 +385,16 @@ impl<S, R: Transport<S>> Writer<S, R> {
 impl<S, R: Transport<S>> Sink<Message> for Writer<S, R> {
     type Error = Error;
 
-    fn poll_ready(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        ready!(self.poll_feed(cx, |sender, _| sender.can_send()))?;
-        self.is_ready = true;
-        Poll::Ready(Ok(()))
+    fn poll_ready(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        self.poll_feed(cx, |sender, _| sender.can_send())
     }
 
     /// Queues a message.
     ///
-    /// If [`poll_ready`](Sink::poll_ready) was not called before, the message is refused with [`SendError::Blocked`],
-    /// and lost, in two cases: the write queue is full, or the other half holds the lock, so its length is unknown.
-    fn start_send(mut self: Pin<&mut Self>, message: Message) -> Result<(), Error> {
-        let was_ready = replace(&mut self.is_ready, false);
-        let mut waiting = Some(message);
-        match self.shared.try_feed(|sender| send_waiting(sender, &mut waiting, SendOptions::new())) {
-            Some(sent) => Ok(sent?),
-            // The other half holds the lock. It queues the message when it takes the lock the next time, at the latest
-            // after this wakeup.
-            None if was_ready => {
-                let before = replace(&mut *lock(&self.shared.handed_over), waiting);
-                drop(before);
-                self.shared.out.wake(Side::Reader);
-                Ok(())
-            }
-            None => Err(SendError::Blocked.into()),
-        }
+    /// If [`poll_ready`](Sink::poll_ready) was not called before and the queue is full, the message is refused with
+    /// [`SendError::Blocked`], and lost.
+    fn start_send(self: Pin<&mut Self>, message: Message) -> Result<(), Error> {
+        Ok(self.shared.try_feed(message).map_err(|refused| refused.error)?)
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {

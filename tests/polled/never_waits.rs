@@ -1,0 +1,433 @@
+//! `try_send`, and the getters that tell how much waits: calls that never wait, over a peer that reads slowly or not
+//! at all.
+//!
+//! Each call must hand its message back if it cannot be queued, must keep the order of the messages, and must not
+//! lose one that it accepted. The case in which the other half holds the shared lock is forced by a stream that calls
+//! back while it is polled. `tests/net/never_waits.rs` has the same for threads.
+
+use std::io;
+use std::pin::{Pin, pin};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
+
+use futures_io::{AsyncRead, AsyncWrite};
+use hybi::adapters::futures_io::{Error, Reader, WebSocket, Writer};
+use hybi::{
+    CloseCode, Config, Message, MessageKind, Prepared, ReadyState, Role, SendError, SendOptions,
+    UnsentMessage,
+};
+
+use super::halves::tick;
+use super::support::*;
+
+/// The types with a `try_send`.
+enum Out {
+    Whole(Ws),
+    Answer(Ws),
+    Half(Reader<End, Clock>, Writer<End, Clock>),
+}
+
+impl Out {
+    fn all(ws: impl Fn() -> (Ws, Peer)) -> [(Self, Peer); 3] {
+        let halves = || {
+            let (ws, peer) = ws();
+            let (reader, writer) = ws.split();
+            (Self::Half(reader, writer), peer)
+        };
+        let ((whole, peer), (answer, other)) = (ws(), ws());
+        [(Self::Whole(whole), peer), (Self::Answer(answer), other), halves()]
+    }
+
+    fn try_send(&mut self, message: impl Into<Message>) -> Result<(), UnsentMessage> {
+        match self {
+            Self::Whole(ws) => ws.try_send(message),
+            Self::Answer(ws) => ws.responder().try_send(message),
+            Self::Half(_, writer) => writer.try_send(message),
+        }
+    }
+
+    fn buffered_amount(&mut self) -> usize {
+        match self {
+            Self::Whole(ws) => ws.buffered_amount(),
+            Self::Answer(ws) => ws.responder().buffered_amount(),
+            Self::Half(_, writer) => writer.buffered_amount(),
+        }
+    }
+
+    fn ready_state(&mut self) -> ReadyState {
+        match self {
+            Self::Whole(ws) => ws.ready_state(),
+            Self::Answer(ws) => ws.responder().ready_state(),
+            Self::Half(_, writer) => writer.ready_state(),
+        }
+    }
+
+    async fn close(&mut self) -> Result<(), Error> {
+        match self {
+            Self::Whole(ws) => ws.close(CloseCode::NORMAL, "").await,
+            Self::Answer(ws) => ws.responder().close(CloseCode::NORMAL, ""),
+            Self::Half(_, writer) => writer.close(CloseCode::NORMAL, "").await,
+        }
+    }
+
+    async fn flush(&mut self) -> Result<(), Error> {
+        match self {
+            Self::Whole(ws) | Self::Answer(ws) => ws.flush().await,
+            Self::Half(_, writer) => writer.flush().await,
+        }
+    }
+
+    /// Receives until the connection waits, so that the queue is written.
+    fn receive(&mut self) {
+        match self {
+            Self::Whole(ws) | Self::Answer(ws) => assert!(poll_once(ws.recv()).is_pending()),
+            Self::Half(reader, _) => assert!(poll_once(reader.recv()).is_pending()),
+        }
+    }
+}
+
+fn numbered(n: usize) -> String {
+    format!("{n:0100}")
+}
+
+#[test]
+fn s5_6_a_peer_that_does_not_read_gets_its_messages_handed_back() {
+    for role in [Role::Server, Role::Client] {
+        let narrow = Behavior { capacity: 150, ..Behavior::default() };
+        let outs = Out::all(|| {
+            let (_, ws, peer) = pair(role, narrow.clone(), patient().high_water(1000));
+            (ws, peer)
+        });
+        for (mut out, mut peer) in outs {
+            let mut accepted = 0;
+            let refused = loop {
+                match out.try_send(numbered(accepted)) {
+                    Ok(()) => accepted += 1,
+                    Err(refused) => break refused,
+                }
+                assert!(accepted < 100, "the queue has no bound");
+            };
+            assert_eq!(
+                refused,
+                UnsentMessage { error: SendError::Blocked, message: numbered(accepted).into() }
+            );
+            // Nothing changes as long as the peer does not read.
+            let calls = peer.end.state.lock().unwrap().calls;
+            for _ in 0..10 {
+                assert_eq!(out.try_send("more").unwrap_err().error, SendError::Blocked);
+            }
+            assert!(peer.end.state.lock().unwrap().calls <= calls + 10);
+            assert!((1000..1000 + 108).contains(&out.buffered_amount()), "{}", out.buffered_amount());
+            // The peer reads a little, which makes room. This call writes into it.
+            peer.pump();
+            out.try_send(numbered(accepted)).unwrap();
+            accepted += 1;
+            // The rest is written by a call that receives.
+            for _ in 0..20 {
+                out.receive();
+                peer.pump();
+            }
+            assert_eq!(out.buffered_amount(), 0);
+            let expected: Vec<_> = (0..accepted).map(|n| Heard::Text(numbered(n))).collect();
+            assert_eq!(peer.messages(), expected);
+        }
+    }
+}
+
+/// Over a stream that takes everything, `try_send` of a WebSocket and a Writer leaves nothing behind.
+#[test]
+fn try_send_writes_what_the_stream_takes() {
+    let outs = Out::all(|| {
+        let (_, ws, peer) = pair(Role::Server, Behavior::default(), patient());
+        (ws, peer)
+    });
+    for (mut out, mut peer) in outs {
+        out.try_send("hello").unwrap();
+        if matches!(out, Out::Answer(_)) {
+            assert_eq!(out.buffered_amount(), 7);
+            out.receive();
+        }
+        assert_eq!(out.buffered_amount(), 0);
+        peer.pump();
+        assert_eq!(peer.messages(), [Heard::Text("hello".into())]);
+    }
+}
+
+#[test]
+fn s5_5_1_nothing_is_accepted_once_closing_has_begun() {
+    let outs = Out::all(|| {
+        let (_, ws, peer) = pair(Role::Server, Behavior::default(), patient());
+        (ws, peer)
+    });
+    for (mut out, mut peer) in outs {
+        assert_eq!(out.ready_state(), ReadyState::Open);
+        let clock = Clock::default();
+        block_on(&clock, out.close()).unwrap();
+        assert_eq!(out.ready_state(), ReadyState::Closing);
+        let refused = out.try_send("late").unwrap_err();
+        assert_eq!(refused, UnsentMessage { error: SendError::Closed, message: "late".into() });
+        block_on(&clock, out.flush()).unwrap();
+        peer.pump();
+        peer.end.end();
+        match &mut out {
+            Out::Whole(ws) | Out::Answer(ws) => assert!(block_on(&clock, ws.wait_closed()).is_ok()),
+            Out::Half(reader, _) => assert!(block_on(&clock, reader.wait_closed()).is_ok()),
+        }
+        assert_eq!(out.ready_state(), ReadyState::Closed);
+        assert_eq!(out.try_send("late").unwrap_err().error, SendError::Closed);
+        assert_eq!(peer.messages(), []);
+    }
+}
+
+/// Without this, each message would be queued for a stream that takes nothing any more.
+#[test]
+fn s7_1_7_nothing_is_accepted_after_a_write_has_failed() {
+    let outs = Out::all(|| {
+        let (_, ws, peer) = pair(Role::Server, Behavior::default(), patient().high_water(100));
+        (ws, peer)
+    });
+    for (mut out, peer) in outs {
+        peer.end.reset();
+        // The first call may find out.
+        let _ = out.try_send(numbered(0));
+        let _ = out.try_send(numbered(1));
+        let refused = out.try_send("lost").unwrap_err();
+        assert_eq!(refused, UnsentMessage { error: SendError::Closed, message: "lost".into() });
+        assert!(matches!(block_on(&Clock::default(), out.flush()), Err(Error::Io(_))));
+    }
+}
+
+#[test]
+fn s5_4_no_message_is_accepted_inside_a_fragmented_one() {
+    let (clock, mut ws, _peer) = pair(Role::Server, Behavior::default(), patient());
+    block_on(&clock, ws.send_fragment_with(MessageKind::Text, b"a", false, SendOptions::new())).unwrap();
+    assert_eq!(ws.try_send("b").unwrap_err().error, SendError::MessageOpen);
+    assert_eq!(ws.responder().try_send("b").unwrap_err().error, SendError::MessageOpen);
+    let (_reader, mut writer) = ws.split();
+    assert_eq!(writer.try_send("b").unwrap_err().error, SendError::MessageOpen);
+    block_on(&clock, writer.send_fragment(MessageKind::Text, b"c", true)).unwrap();
+    writer.try_send("b").unwrap();
+}
+
+/// A send that waited was dropped. A message of `try_send` goes out behind it.
+#[test]
+fn messages_keep_their_order_behind_a_dropped_future() {
+    let narrow = Behavior { capacity: 50, ..Behavior::default() };
+    let outs = Out::all(|| {
+        let (_, ws, peer) = pair(Role::Server, narrow.clone(), patient());
+        (ws, peer)
+    });
+    for (mut out, mut peer) in outs {
+        match &mut out {
+            Out::Whole(ws) | Out::Answer(ws) => {
+                assert!(poll_once(ws.send_text(&numbered(0))).is_pending());
+                assert!(poll_once(ws.feed_prepared(&Prepared::new(numbered(1)))).is_ready());
+            }
+            Out::Half(_, writer) => {
+                assert!(poll_once(writer.send_text(&numbered(0))).is_pending());
+                assert!(poll_once(writer.feed_prepared(&Prepared::new(numbered(1)))).is_ready());
+            }
+        }
+        out.try_send(numbered(2)).unwrap();
+        for _ in 0..20 {
+            out.receive();
+            peer.pump();
+        }
+        assert_eq!(peer.messages(), [0, 1, 2].map(|n| Heard::Text(numbered(n))));
+    }
+}
+
+#[test]
+fn s5_5_3_a_writer_sends_an_unsolicited_pong() {
+    let (clock, ws, mut peer) = pair(Role::Client, Behavior::default(), patient());
+    let (_reader, mut writer) = ws.split();
+    block_on(&clock, writer.pong(b"alive")).unwrap();
+    let long = block_on(&clock, writer.pong(&[0; 126]));
+    assert!(matches!(long, Err(Error::Send(SendError::ControlTooLong))), "{long:?}");
+    peer.pump();
+    assert_eq!(peer.heard, [Heard::Pong(b"alive".to_vec())]);
+    block_on(&clock, writer.close(CloseCode::NORMAL, "")).unwrap();
+    assert!(matches!(block_on(&clock, writer.pong(b"")), Err(Error::Send(SendError::Closed))));
+}
+
+// --- while the other half holds the lock ---
+
+type Hook = Arc<Mutex<Option<Box<dyn FnMut() + Send>>>>;
+
+/// A stream that calls a function while it is polled for input, when the reader holds the shared lock.
+#[derive(Clone)]
+struct Hooked {
+    end: End,
+    hook: Hook,
+}
+
+impl AsyncRead for Hooked {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, to: &mut [u8]) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let hook = this.hook.lock().unwrap().take();
+        if let Some(mut hook) = hook {
+            hook();
+        }
+        Pin::new(&mut this.end).poll_read(cx, to)
+    }
+}
+
+impl AsyncWrite for Hooked {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, from: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.get_mut().end).poll_write(cx, from)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().end).poll_flush(cx)
+    }
+
+    fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().end).poll_close(cx)
+    }
+}
+
+/// A split server, its peer, and a place for a call that is made while the reader holds the lock.
+struct Locked {
+    clock: Clock,
+    reader: Reader<Hooked, Clock>,
+    writer: Arc<Mutex<Writer<Hooked, Clock>>>,
+    peer: Peer,
+    hook: Hook,
+}
+
+impl Locked {
+    fn new(behavior: Behavior, config: Config) -> Self {
+        let (clock, ws, peer) = pair(Role::Server, behavior, config);
+        let (end, connection, inbox) = ws.into_parts();
+        let hook = Hook::default();
+        let stream = Hooked { end, hook: Arc::clone(&hook) };
+        let ws = WebSocket::from_parts(stream, clock.clone(), connection, inbox);
+        let (reader, writer) = ws.split();
+        Self { clock, reader, writer: Arc::new(Mutex::new(writer)), peer, hook }
+    }
+
+    /// Polls the reader once, and makes the call while it reads.
+    fn while_reading(&mut self, mut call: impl FnMut(&mut Writer<Hooked, Clock>) + Send + 'static) {
+        let writer = Arc::clone(&self.writer);
+        *self.hook.lock().unwrap() = Some(Box::new(move || call(&mut writer.lock().unwrap())));
+        assert!(poll_once(self.reader.recv()).is_pending());
+        assert!(self.hook.lock().unwrap().is_none());
+    }
+}
+
+#[test]
+fn a_message_is_kept_while_the_other_half_holds_the_lock() {
+    let mut locked = Locked::new(Behavior::default(), patient());
+    locked.while_reading(|writer| {
+        for n in 0..3 {
+            writer.try_send(numbered(n)).unwrap();
+        }
+        assert!(writer.buffered_amount() >= 3 * 102);
+    });
+    // The reader took the lock once more for its write, or was woken for it.
+    block_on(&locked.clock, locked.writer.lock().unwrap().send("next")).unwrap();
+    assert_eq!(locked.writer.lock().unwrap().buffered_amount(), 0);
+    locked.peer.pump();
+    let mut expected = [0, 1, 2].map(|n| Heard::Text(numbered(n))).to_vec();
+    expected.push(Heard::Text("next".into()));
+    assert_eq!(locked.peer.messages(), expected);
+}
+
+/// The writing task makes no further call. The wakeup makes the reader write.
+#[test]
+fn a_reader_writes_the_messages_that_were_kept_for_it() {
+    let Locked { clock, mut reader, writer, mut peer, hook } = Locked::new(Behavior::default(), patient());
+    let keeper = Arc::clone(&writer);
+    *hook.lock().unwrap() = Some(Box::new(move || writer.lock().unwrap().try_send("kept").unwrap()));
+    let mut far = pin!(async {
+        for _ in 0..10 {
+            tick().await;
+        }
+        peer.pump();
+        assert_eq!(peer.messages(), [Heard::Text("kept".into())]);
+        peer.end.end();
+    });
+    let outcome = run(&clock, reader.wait_closed(), &mut [far.as_mut()]);
+    assert!(!outcome.unwrap().is_clean());
+    drop(keeper);
+}
+
+#[test]
+fn messages_that_wait_for_the_lock_are_bounded() {
+    let narrow = Behavior { capacity: 100, ..Behavior::default() };
+    let mut locked = Locked::new(narrow, patient().high_water(1000));
+    // Fill the queue first, so that the messages cannot move on.
+    {
+        let mut writer = locked.writer.lock().unwrap();
+        while writer.try_send(numbered(0)).is_ok() {}
+    }
+    locked.while_reading(|writer| {
+        let mut accepted = 0;
+        let refused = loop {
+            match writer.try_send(vec![0; 1000]) {
+                Ok(()) => accepted += 1,
+                Err(refused) => break refused,
+            }
+        };
+        assert_eq!((refused.error, refused.message.len()), (SendError::Blocked, 1000));
+        assert!((10..=20).contains(&accepted), "{accepted}");
+    });
+    // They still wait for room. A whole message does not overtake them, and a Close waits for them.
+    assert_eq!(locked.writer.lock().unwrap().try_send("early").unwrap_err().error, SendError::Blocked);
+    let Locked { clock, mut reader, writer, mut peer, .. } = locked;
+    let mut writer = writer.lock().unwrap();
+    let mut far = pin!(async {
+        while !peer.heard.contains(&Heard::Close(1000)) {
+            tick().await;
+            peer.pump();
+        }
+        peer.heard.clone()
+    });
+    let mut near = pin!(async {
+        writer.send("behind them").await.unwrap();
+        writer.close(CloseCode::NORMAL, "").await.unwrap();
+        let _ = reader.wait_closed().await;
+    });
+    let heard = run(&clock, far.as_mut(), &mut [near.as_mut()]);
+    let last: Vec<_> = heard.iter().rev().take(3).collect();
+    assert_eq!(last[0], &Heard::Close(1000));
+    assert_eq!(last[1], &Heard::Text("behind them".into()));
+    assert_eq!(last[2], &Heard::Binary(vec![0; 1000]));
+}
+
+#[test]
+fn s5_5_1_a_message_that_was_kept_goes_out_before_the_answer_to_a_close() {
+    let mut locked = Locked::new(Behavior::default(), patient());
+    locked.peer.connection.close(hybi::Instant::ZERO, CloseCode::NORMAL, "").unwrap();
+    locked.peer.say();
+    // The Close is read by the poll during which the message is sent.
+    let writer = Arc::clone(&locked.writer);
+    *locked.hook.lock().unwrap() = Some(Box::new(move || {
+        writer.lock().unwrap().try_send("in time").unwrap();
+    }));
+    assert!(poll_once(locked.reader.next_event()).is_ready());
+    block_on(&locked.clock, locked.writer.lock().unwrap().flush()).unwrap();
+    locked.peer.pump();
+    assert_eq!(locked.peer.messages(), [Heard::Text("in time".into())]);
+    assert_eq!(locked.writer.lock().unwrap().try_send("late").unwrap_err().error, SendError::Closed);
+}
+
+#[test]
+fn s5_5_1_a_message_that_was_kept_and_then_refused_is_reported_by_the_next_flush() {
+    let mut locked = Locked::new(Behavior { capacity: 10, ..Behavior::default() }, patient().high_water(1));
+    // One frame that the stream has begun to take, and nothing behind it.
+    locked.writer.lock().unwrap().try_send(numbered(0)).unwrap();
+    locked.while_reading(|writer| writer.try_send("kept").unwrap());
+    locked.peer.connection.close(hybi::Instant::ZERO, CloseCode::NORMAL, "").unwrap();
+    locked.peer.say();
+    assert!(poll_once(locked.reader.next_event()).is_ready());
+    for _ in 0..20 {
+        let _ = poll_once(locked.reader.next_event());
+        locked.peer.pump();
+    }
+    let flushed = block_on(&locked.clock, locked.writer.lock().unwrap().flush());
+    assert!(matches!(flushed, Err(Error::Send(SendError::Closed))), "{flushed:?}");
+    // The frame that was begun was completed, and the other message is not sent.
+    assert_eq!(locked.peer.messages(), [Heard::Text(numbered(0))]);
+    assert_eq!(locked.writer.lock().unwrap().buffered_amount(), 0);
+}
