@@ -86,11 +86,11 @@ fn invalid_close_arguments_are_refused() {
             let refused = client.close(CloseCode::new(code), "").unwrap_err();
             assert!(matches!(refused, Error::Send(SendError::CodeNotAllowed)), "{code}");
         }
-        let long = client.close(CloseCode::NORMAL, &"x".repeat(124)).unwrap_err();
+        let long = client.close(CloseCode::NORMAL, "x".repeat(124)).unwrap_err();
         assert!(matches!(long, Error::Send(SendError::ReasonTooLong)));
         assert!(matches!(client.close(None, "why"), Err(Error::Send(SendError::CodeNotAllowed))));
         assert_eq!(client.ready_state(), ReadyState::Open);
-        client.close(CloseCode::NORMAL, &"x".repeat(123)).unwrap();
+        client.close(CloseCode::NORMAL, "x".repeat(123)).unwrap();
     });
 }
 

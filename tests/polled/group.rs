@@ -193,7 +193,7 @@ fn a_group_is_closed_once_with_valid_arguments() {
     let (group, _, mut ws, mut peer) = member(Role::Server);
     assert_eq!(group.close(CloseCode::new(1005), ""), Err(SendError::CodeNotAllowed));
     assert_eq!(group.close(None, "a reason without a code"), Err(SendError::CodeNotAllowed));
-    assert_eq!(group.close(CloseCode::NORMAL, &letters(124)), Err(SendError::ReasonTooLong));
+    assert_eq!(group.close(CloseCode::NORMAL, letters(124)), Err(SendError::ReasonTooLong));
     assert!(poll_once(ws.recv()).is_pending());
     peer.pump();
     assert_eq!(peer.heard, []);
@@ -201,7 +201,7 @@ fn a_group_is_closed_once_with_valid_arguments() {
     assert_eq!(group.close(CloseCode::NORMAL, ""), Err(SendError::Closed));
     // `Closed` is reported before any mistake in the arguments.
     assert_eq!(group.close(CloseCode::new(1005), ""), Err(SendError::Closed));
-    assert_eq!(group.close(CloseCode::NORMAL, &letters(124)), Err(SendError::Closed));
+    assert_eq!(group.close(CloseCode::NORMAL, letters(124)), Err(SendError::Closed));
     closes_with(&mut ws, &mut peer, 1005);
 }
 

@@ -170,7 +170,7 @@ fn s5_5_a_reason_has_at_most_123_bytes() {
     for role in ROLES {
         let mut end = Scenario::of(role).open();
         assert_eq!(
-            end.conn.close(end.now, CloseCode::NORMAL, &"x".repeat(124)),
+            end.conn.close(end.now, CloseCode::NORMAL, "x".repeat(124)),
             Err(SendError::ReasonTooLong)
         );
         assert_eq!(end.conn.close(end.now, None, "no code"), Err(SendError::CodeNotAllowed));

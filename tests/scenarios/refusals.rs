@@ -44,14 +44,14 @@ const MISTAKES: [(&str, Run, SendError); 7] = [
     ("pong", |end| end.conn.pong(&[0; 126]), SendError::ControlTooLong),
     ("code", |end| end.conn.close(end.now, CloseCode::ABNORMAL, ""), SendError::CodeNotAllowed),
     ("reason alone", |end| end.conn.close(end.now, None, "why"), SendError::CodeNotAllowed),
-    ("reason", |end| end.conn.close(end.now, CloseCode::NORMAL, &"x".repeat(124)), SendError::ReasonTooLong),
+    ("reason", |end| end.conn.close(end.now, CloseCode::NORMAL, "x".repeat(124)), SendError::ReasonTooLong),
     // A wrong code is reported before a long reason, because the error text lists the valid codes.
     (
         "code and reason",
-        |end| end.conn.close(end.now, CloseCode::NO_STATUS, &"x".repeat(124)),
+        |end| end.conn.close(end.now, CloseCode::NO_STATUS, "x".repeat(124)),
         SendError::CodeNotAllowed,
     ),
-    ("long reason alone", |end| end.conn.close(end.now, None, &"x".repeat(124)), SendError::CodeNotAllowed),
+    ("long reason alone", |end| end.conn.close(end.now, None, "x".repeat(124)), SendError::CodeNotAllowed),
 ];
 
 /// Ends an open connection in one of the ways of [`OVER`].
