@@ -207,14 +207,7 @@ impl Receiver {
                 return Err(ProtocolError::MessageTooBig);
             }
         } else {
-            let (least, expected) = match (streaming, len) {
-                (true, _) => (CHUNK - gathered.min(CHUNK), CHUNK - gathered.min(CHUNK)),
-                // The payload was consumed before; little output is left.
-                (false, 0) => (SLACK, SLACK),
-                (false, _) => {
-                    ((8 * len + SLACK).min(MOST), ((8 * len + SLACK).max(gathered) + SLACK).min(MOST))
-                }
-            };
+            let (least, expected) = output_space(streaming, len, gathered);
             let most = limit.min(budget.into());
             let limited = |len| usize::try_from(most).map_or(len, |most| most.min(len));
             let expected = limited(least)..=limited(expected);
@@ -222,11 +215,7 @@ impl Receiver {
             message.produce(kind, expected, limit, &mut work).map_err(|_| ProtocolError::InvalidUtf8)?;
             self.message_len += produced as u64;
         }
-        if budget != u32::MAX {
-            let spent =
-                u32::try_from(produced).unwrap_or(u32::MAX).saturating_add(blocks.saturating_mul(BLOCK));
-            self.inflate_budget = budget.saturating_sub(spent);
-        }
+        self.spend(produced, blocks);
         if streaming && self.kind == MessageKind::Text {
             let bytes = message.bytes(message.gathered()).get(gathered..).unwrap_or_default();
             // RFC 7692 6 with RFC 6455 8.1: the inflated text must be UTF-8, which fails at the first wrong byte.
@@ -241,6 +230,16 @@ impl Receiver {
         input.advance(consumed);
         self.decoder.pass(consumed);
         Ok(outcome)
+    }
+
+    /// Takes the cost of one step from the budget, if there is one.
+    #[inline]
+    fn spend(&mut self, produced: usize, blocks: u32) {
+        if self.inflate_budget != u32::MAX {
+            let spent =
+                u32::try_from(produced).unwrap_or(u32::MAX).saturating_add(blocks.saturating_mul(BLOCK));
+            self.inflate_budget = self.inflate_budget.saturating_sub(spent);
+        }
     }
 
     /// Finishes a compressed message and returns its event.
@@ -291,5 +290,17 @@ impl Receiver {
         let first = self.message != Progress::Streaming { started: true };
         self.message = Progress::Streaming { started: true };
         EventIndex::chunk(Place::gathered(len), self.kind, first, fin)
+    }
+}
+
+/// Returns how much output space the inflater needs at least for `len` bytes of payload, and how much it is likely to
+/// fill. `gathered` bytes of the message are in the buffer already.
+#[inline]
+fn output_space(streaming: bool, len: usize, gathered: usize) -> (usize, usize) {
+    match (streaming, len) {
+        (true, _) => (CHUNK - gathered.min(CHUNK), CHUNK - gathered.min(CHUNK)),
+        // The payload was consumed before; little output is left.
+        (false, 0) => (SLACK, SLACK),
+        (false, _) => ((8 * len + SLACK).min(MOST), ((8 * len + SLACK).max(gathered) + SLACK).min(MOST)),
     }
 }
