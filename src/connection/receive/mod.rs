@@ -51,23 +51,23 @@ const UNMASKED_AT_ONCE: usize = 16 << 10;
 // `Connection` explains the order of the fields.
 #[repr(C)]
 pub struct Receiver {
-    pub(super) counters: Counters,
-    pub(super) decoder: Decoder,
+    counters: Counters,
+    decoder: Decoder,
     #[cfg(feature = "deflate")]
-    pub(super) inflater: Option<Box<crate::deflate::Inflater>>,
+    inflater: Option<Box<crate::deflate::Inflater>>,
     /// One more than the largest payload that the fast path delivers; 0 turns the fast path off.
-    pub(super) fast_below: u16,
+    fast_below: u16,
     /// Whether the fast path may be taken: no frame and no message is in progress.
-    pub(super) fast: bool,
+    fast: bool,
     /// Whether the last poll decoded a part of a data frame.
-    pub(super) saw_data: bool,
+    saw_data: bool,
     frame: Frame,
-    pub(super) message: Progress,
-    pub(super) kind: MessageKind,
+    message: Progress,
+    kind: MessageKind,
     /// UTF-8 state of text that is delivered in chunks.
-    pub(super) utf8: Validator,
+    utf8: Validator,
     #[cfg(feature = "deflate")]
-    pub(super) inflating: Inflating,
+    inflating: Inflating,
     // Each message touches the fields up to here.
     /// The peer's Close, once it has come in.
     #[cfg(feature = "alloc")]
@@ -75,10 +75,10 @@ pub struct Receiver {
     fragments: u32,
     /// Number of bytes that may be inflated until the next pause; `u32::MAX` without a budget.
     #[cfg(feature = "deflate")]
-    pub(super) inflate_budget: u32,
-    pub(super) config: SharedConfig,
+    inflate_budget: u32,
+    config: SharedConfig,
     /// Length of the message so far: the sum of its headers, or the inflated length of a compressed message.
-    pub(super) message_len: u64,
+    message_len: u64,
 }
 
 /// The Close of the peer, as it is remembered. Only a reason takes heap.
@@ -101,7 +101,7 @@ enum Frame {
 
 /// How the message in progress is delivered.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Progress {
+enum Progress {
     /// No payload has been seen yet, or no message is in progress.
     Untouched,
     /// As a whole, from the window of the input. The message is uncompressed and in one frame, which is the frame in
@@ -120,15 +120,15 @@ pub(super) enum Progress {
 /// The state of compression in a receiver.
 #[cfg(feature = "deflate")]
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Inflating {
-    pub(super) agreed: Option<crate::deflate::Agreed>,
-    pub(super) coding: Coding,
+struct Inflating {
+    agreed: Option<crate::deflate::Agreed>,
+    coding: Coding,
 }
 
 /// The coding of the message in progress.
 #[cfg(feature = "deflate")]
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Coding {
+enum Coding {
     /// Uncompressed.
     None,
     Compressed,
@@ -241,7 +241,7 @@ impl Receiver {
 
     /// Consumes payload of a message that lies in the input. Returns the message once it is complete.
     #[inline(always)]
-    pub(super) fn continue_in_place(
+    fn continue_in_place(
         &mut self,
         input: &mut Input<impl ReadBuffer, impl MessageBuffer>,
     ) -> Option<MessageIndex> {
@@ -316,7 +316,7 @@ impl Receiver {
     }
 
     /// Starts a frame, and with it a message if it is the first fragment.
-    pub(super) fn begin_frame(&mut self, header: &Header) {
+    fn begin_frame(&mut self, header: &Header) {
         self.counters.frames += 1;
         self.frame = match header.opcode {
             Opcode::Ping => Frame::Ping,
@@ -341,7 +341,7 @@ impl Receiver {
     }
 
     /// Returns whether the data frame in progress ends its message.
-    pub(super) const fn fin(&self) -> bool {
+    const fn fin(&self) -> bool {
         !self.decoder.is_in_message()
     }
 
