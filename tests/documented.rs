@@ -267,7 +267,7 @@ fn a_connection_is_as_small_as_is_said() {
 /// How much any adapter reads ahead.
 fn read_ahead() -> String {
     let blocking = constant("src/adapters/net/read_ahead.rs", "MOST");
-    assert_eq!(blocking, constant("src/adapters/async_driver/write_driver.rs", "MOST_READ_AHEAD"));
+    assert_eq!(blocking, constant("src/adapters/async_driver/read_ahead.rs", "MOST_READ_AHEAD"));
     size(blocking)
 }
 
@@ -477,7 +477,7 @@ fn the_adapters_say_how_long_they_wait_and_what_they_keep() {
     Page::new("src/adapters/async_driver/mod.rs")
         .says(format!(
             "also reads what has arrived, up to {},",
-            size(constant("src/adapters/async_driver/write_driver.rs", "MOST_READ_AHEAD"))
+            size(constant("src/adapters/async_driver/read_ahead.rs", "MOST_READ_AHEAD"))
         ))
         .says(format!(
             "After {} frames or {} of input, the task yields",

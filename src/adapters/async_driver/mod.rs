@@ -53,9 +53,11 @@ use std::task::{Context, Poll};
 use crate::Instant;
 
 mod buffer_pool;
+mod clock;
 mod group;
 mod handshake;
 mod notify_once;
+mod read_ahead;
 mod reader;
 mod responder;
 mod shared_lock;

@@ -306,7 +306,7 @@ impl<S, R: Transport<S>> Inner<S, R> {
         let turned = shared.poll_reader(cx, |out, cx, wake_other| {
             let space = parts.receiver.read_space(parts.inbox.get());
             if let Poll::Ready(read) = out.wire.poll_read(&mut out.stream, cx, space) {
-                out.wire.bytes_came();
+                out.wire.clock().bytes_came();
                 return Poll::Ready(Err(read));
             }
             turn.renew(parts.receiver.counters());
@@ -373,8 +373,8 @@ impl<S, R: Transport<S>> Inner<S, R> {
                 // pending forever.
                 while out.sender.close_state() != CloseState::Ended && shared.poll_write(out, cx).is_pending()
                 {
-                    out.sender.handle_input_ended(out.wire.now(), receiver.cut());
-                    let now = ready!(out.wire.poll_due(cx, out.sender.poll_timeout()));
+                    out.sender.handle_input_ended(out.wire.clock().now(), receiver.cut());
+                    let now = ready!(out.wire.clock().poll_due(cx, out.sender.poll_timeout()));
                     out.sender.handle_timeout(now);
                 }
             }
@@ -413,7 +413,7 @@ impl ReaderParts<'_> {
         let before = out.sender.close_state();
         shared.apply(out);
         if let Some(group) = &mut self.group {
-            group.close(out.wire.now(), &mut out.sender);
+            group.close(out.wire.clock().now(), &mut out.sender);
         }
         let waited = out.sender.buffered_amount();
         if !out.wire.has_failed() {
@@ -448,7 +448,7 @@ impl ReaderParts<'_> {
             .flatten()
             .min();
         let messages = self.receiver.counters().messages;
-        let now = ready!(out.wire.poll_due_reading(cx, at, self.inbox, messages));
+        let now = ready!(out.wire.clock().poll_due_reading(cx, at, self.inbox, messages));
         #[cfg(feature = "deflate")]
         if out.sender.release_at().is_some_and(|at| at <= now) {
             self.receiver.release_window();

@@ -221,7 +221,7 @@ impl<S, R: Transport<S>> Responder<'_, S, R> {
     ///
     /// If the future is dropped before it is ready, the Ping is never sent.
     pub async fn ping(&mut self, payload: &[u8]) -> Result<(), Error> {
-        let now = self.wire.tick();
+        let now = self.wire.clock().tick();
         self.feed(|connection| connection.ping(now, payload)).await
     }
 
@@ -250,7 +250,7 @@ impl<S, R: Transport<S>> Responder<'_, S, R> {
         code: impl Into<Option<CloseCode>>,
         reason: impl AsRef<str>,
     ) -> Result<(), Error> {
-        Ok(self.connection.close(self.wire.tick(), code, reason)?)
+        Ok(self.connection.close(self.wire.clock().tick(), code, reason)?)
     }
 
     /// Returns the length of the write queue in bytes.

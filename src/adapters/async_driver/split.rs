@@ -80,7 +80,7 @@ impl<S, R> Shared<S, R> {
 impl<S, R: Timer> Shared<S, R> {
     /// Reads the clock, queues the messages that wait for the lock, and applies the stored replies.
     pub(super) fn apply(&self, out: &mut Out<S, R>) {
-        let now = out.wire.tick();
+        let now = out.wire.clock().tick();
         self.apply_at(out, now);
     }
 
@@ -103,7 +103,7 @@ impl<S, R: Timer> Shared<S, R> {
     /// Applies the stored replies if the lock is free, without reading the clock if it was read since the last input.
     pub(super) fn try_apply(&self) {
         self.out.peek(Side::Reader, |out| {
-            let now = if out.wire.clock_is_stale() { out.wire.tick() } else { out.wire.now() };
+            let now = out.wire.clock().tick_if_stale();
             self.apply_at(out, now);
             self.status.update(&out.sender);
         });
@@ -118,7 +118,7 @@ impl<S, R: Transport<S>> Shared<S, R> {
         mut send: impl FnMut(&mut Sender<Outbox>, Instant) -> Result<(), SendError>,
     ) -> Poll<Result<(), Error>> {
         self.poll_out(cx, |Out { stream, wire, sender }, cx| {
-            let now = wire.now();
+            let now = wire.clock().now();
             let fed = wire.poll_feed(stream, sender, cx, |sender| {
                 // A message that was accepted before is sent before.
                 self.apply_messages(sender);

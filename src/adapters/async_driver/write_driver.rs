@@ -1,24 +1,22 @@
-//! Writing to a stream, reading ahead from it, and the clock of a connection.
+//! Writing to a polled stream, for a whole WebSocket and, under a lock, for both halves of a split one.
 //!
-//! [`WriteDriver`] holds the state that a connection needs beside its stream: the runtime's clock, the progress of
-//! writing, and bytes that were read while a call was waiting to send. It is used by a whole WebSocket and, under a
-//! lock, by both halves of a split one.
+//! [`WriteDriver`] writes the queue of a [`SendingHalf`], flushes and half-closes the stream, and makes the calls that
+//! send wait for room. A call that waits reads ahead, so that a live peer is not declared dead.
 //!
-//! Not here: messages and their order (`Sender`), the run loop (`websocket`, `reader`), and the length of a turn
-//! (`turn`).
+//! Not here: messages and their order (`Sender`), the time (`clock`), the bytes that were read ahead (`read_ahead`), the
+//! run loops (`websocket/run_loop`, `reader`), and the length of a turn (`turn`).
 //!
 //! Invariants:
-//! - A peer is declared dead only after the stream was polled for input. A call that waits to send reads first, and
-//!   keeps at most [`MOST_READ_AHEAD`] bytes for the next call that receives.
-//! - Deadlines are absolute and come from the core. Dropping a call and making it again does not extend a deadline.
+//! - A peer is declared dead only after the stream was polled for input: a call that waits to send reads first.
 //! - Nothing is written after the sending half of the stream was closed, and no write is repeated after one has failed.
+//! - Bytes that a stream may have kept are offered to it again before any others.
 
-use core::time::Duration;
 use std::io::{self, ErrorKind, IoSlice};
 use std::prelude::v1::*;
 use std::task::{Context, Poll, ready};
 
-use super::buffer_pool::Borrowed;
+use super::clock::Clock;
+use super::read_ahead::ReadAhead;
 use super::stream::check_count;
 use super::{Timer, Transport, buffer_pool};
 use crate::CloseState;
@@ -31,23 +29,10 @@ pub(super) type Write<'w> = &'w mut dyn FnMut(&[&[u8]]) -> usize;
 /// Maximum number of slices in one write.
 const MAX_SLICES: usize = 32;
 
-/// Maximum number of bytes that are read ahead while a call waits to send.
-const MOST_READ_AHEAD: usize = 64 << 10;
-
-/// Maximum number of bytes in one read ahead.
-const READ_AHEAD_AT_ONCE: usize = 4 << 10;
-
-/// The progress of writing, the bytes that were read ahead, and the connection's clock.
+/// The progress of writing, the bytes that were read ahead, and the clock of the connection.
 #[derive(Debug)]
 pub(super) struct WriteDriver<R> {
-    runtime: R,
-    /// How far the connection's clock is ahead of the runtime's. A connection that another clock drove before continues
-    /// with the time of that clock.
-    ahead: Duration,
-    /// The time when the clock was read last.
-    now: Instant,
-    /// Whether bytes have come in since the clock was read.
-    clock_is_stale: bool,
+    clock: Clock<R>,
     /// Whether bytes may have been written and not flushed.
     unflushed: bool,
     /// Whether the sending half of the stream is closed.
@@ -55,136 +40,25 @@ pub(super) struct WriteDriver<R> {
     /// The error of the first failed write. No write is tried after it.
     error: Option<ErrorKind>,
     /// Bytes that were read while a call waited to send.
-    read_ahead: Option<Box<ReadAhead>>,
-}
-
-/// Bytes that were read by a call that sends, for the next call that receives.
-#[derive(Debug, Default)]
-struct ReadAhead {
-    bytes: Vec<u8>,
-    /// How many of `bytes` have been taken.
-    taken: usize,
-    /// The end of the stream or the read error that came after `bytes`, if any.
-    end: Option<io::Result<()>>,
-}
-
-impl ReadAhead {
-    /// Returns how many more bytes may be read.
-    fn room(&self) -> usize {
-        if self.end.is_some() { 0 } else { MOST_READ_AHEAD.saturating_sub(self.bytes.len()) }
-    }
-
-    /// Moves bytes to `to`. Behind the last one, returns 0 or the read error.
-    fn take(&mut self, to: &mut [u8]) -> io::Result<usize> {
-        let rest = self.bytes.get(self.taken..).unwrap_or_default();
-        if rest.is_empty() {
-            return self.end.take().unwrap_or(Ok(())).map(|()| 0);
-        }
-        let len = rest.len().min(to.len());
-        if let (Some(to), Some(from)) = (to.get_mut(..len), rest.get(..len)) {
-            to.copy_from_slice(from);
-        }
-        self.taken += len;
-        Ok(len)
-    }
-
-    fn is_empty(&self) -> bool {
-        self.taken == self.bytes.len() && self.end.is_none()
-    }
+    read_ahead: ReadAhead,
 }
 
 impl<R: Timer> WriteDriver<R> {
     /// Creates the driver of a connection that has seen the time `latest`.
     pub(super) fn new(runtime: R, latest: Instant) -> Self {
-        let ahead = latest.saturating_duration_since(runtime.now());
-        let mut wire = Self {
-            runtime,
-            ahead,
-            now: latest,
-            clock_is_stale: false,
+        Self {
+            clock: Clock::new(runtime, latest),
             // The previous user of the stream may have left bytes in its buffer.
             unflushed: true,
             closed: false,
             error: None,
-            read_ahead: None,
-        };
-        wire.tick();
-        wire
-    }
-
-    // --- the time ---
-
-    /// Returns the time when the clock was read last.
-    pub(super) const fn now(&self) -> Instant {
-        self.now
-    }
-
-    /// Reads the clock, and returns the time.
-    pub(super) fn tick(&mut self) -> Instant {
-        self.now = self.runtime.now() + self.ahead;
-        self.clock_is_stale = false;
-        self.now
-    }
-
-    /// Records that bytes have come in, so the clock must be read before they are decoded.
-    pub(super) const fn bytes_came(&mut self) {
-        self.clock_is_stale = true;
-    }
-
-    /// Whether bytes have come in since the clock was read.
-    pub(super) const fn clock_is_stale(&self) -> bool {
-        self.clock_is_stale
-    }
-
-    /// Reads the clock if messages have come in that the timers do not know of, and reports them as received now. That
-    /// is later than they came, so no timer fires too early.
-    pub(super) fn catch_up(&mut self, half: &mut impl SendingHalf) {
-        if half.sender().is_behind() {
-            self.tick_for(half);
+            read_ahead: ReadAhead::new(),
         }
     }
 
-    /// Reads the clock, and reports messages that have come in to the timers.
-    pub(super) fn tick_for(&mut self, half: &mut impl SendingHalf) -> Instant {
-        let now = self.tick();
-        half.catch_up(now);
-        now
-    }
-
-    /// Waits for the deadline `at`, and returns the time. Pending for ever if there is no deadline.
-    pub(super) fn poll_due(&mut self, cx: &mut Context<'_>, at: Option<Instant>) -> Poll<Instant> {
-        let Some(at) = at else { return Poll::Pending };
-        let ahead = Instant::ZERO + self.ahead;
-        ready!(self.runtime.poll_at(cx, Instant::ZERO + at.saturating_duration_since(ahead)));
-        Poll::Ready(self.tick().max(at))
-    }
-
-    /// Waits like [`Self::poll_due`] for a task that also waits for input, and frees unused memory of `inbox`
-    /// meanwhile.
-    ///
-    /// `messages` is the number of messages that have been received. It tells whether the inbox still waits for the
-    /// rest of the same message.
-    #[inline]
-    pub(super) fn poll_due_reading(
-        &mut self,
-        cx: &mut Context<'_>,
-        at: Option<Instant>,
-        inbox: &mut Borrowed,
-        messages: u64,
-    ) -> Poll<Instant> {
-        if let Some(release) = inbox.release_at(self.now, messages) {
-            // A timer for a time that has passed would wake the task needlessly.
-            if release > self.now {
-                let now = ready!(self.poll_due(cx, Some(at.map_or(release, |at| at.min(release)))));
-                if at.is_some_and(|at| at <= now) {
-                    return Poll::Ready(now);
-                }
-            }
-            // The caller is about to return `Pending`, so the next read allocates again. It happens only once there is
-            // input.
-            inbox.release_idle();
-        }
-        self.poll_due(cx, at)
+    /// Returns the clock of the connection.
+    pub(super) const fn clock(&mut self) -> &mut Clock<R> {
+        &mut self.clock
     }
 
     // --- reading ---
@@ -200,71 +74,30 @@ impl<R: Timer> WriteDriver<R> {
     where
         R: Transport<S>,
     {
-        if self.read_ahead.is_some() {
-            return Poll::Ready(self.take_ahead(to));
+        if !self.read_ahead.is_empty() {
+            return Poll::Ready(self.read_ahead.take(to));
         }
         let most = to.len();
         check_count(R::poll_read(stream, cx, to), most)
     }
 
-    #[cold]
-    #[inline(never)]
-    fn take_ahead(&mut self, to: &mut [u8]) -> io::Result<usize> {
-        let Some(ahead) = &mut self.read_ahead else { return Ok(0) };
-        let taken = ahead.take(to);
-        if ahead.is_empty() {
-            self.read_ahead = None;
-        }
-        taken
-    }
-
-    /// Returns how many bytes were read ahead, and whether the end of the stream was.
-    ///
-    /// The task that receives is woken when this value grows. It must not be woken merely because bytes are there: the
-    /// task may be waiting for its next turn, and would spin.
+    /// Returns how much was read ahead: see [`ReadAhead::len`].
     pub(super) fn read_ahead_len(&self) -> (usize, bool) {
-        self.read_ahead.as_ref().map_or((0, false), |ahead| (ahead.bytes.len(), ahead.end.is_some()))
+        self.read_ahead.len()
     }
 
     /// Moves bytes that were read ahead to `inbox`, when the WebSocket is taken apart.
     pub(super) fn hand_over_ahead(&mut self, connection: &Connection, inbox: &mut Inbox) {
-        while let Some(ahead) = &mut self.read_ahead {
-            let taken = ahead.take(connection.read_space(inbox));
-            match taken {
-                Ok(n) if n > 0 => inbox.handle_read(n),
-                // The stream will report its end again.
-                _ => self.read_ahead = None,
-            }
-        }
+        self.read_ahead.hand_over(connection, inbox);
     }
 
     /// Reads ahead while a call waits to send. Any input shows that the peer is alive, so its timers are restarted.
-    #[inline(never)]
     fn read_ahead<S>(&mut self, stream: &mut S, half: &mut impl SendingHalf, cx: &mut Context<'_>)
     where
         R: Transport<S>,
     {
-        let mut space = [0; READ_AHEAD_AT_ONCE];
-        loop {
-            let room = self.read_ahead.as_ref().map_or(MOST_READ_AHEAD, |ahead| ahead.room());
-            let most = room.min(READ_AHEAD_AT_ONCE);
-            if most == 0 {
-                return;
-            }
-            let to = space.get_mut(..most).unwrap_or_default();
-            let read = match check_count(R::poll_read(stream, cx, to), most) {
-                Poll::Pending => return,
-                Poll::Ready(Err(error)) if error.kind() == ErrorKind::Interrupted => continue,
-                Poll::Ready(read) => read,
-            };
-            let ahead = self.read_ahead.get_or_insert_default();
-            match read {
-                Ok(n) if n > 0 => {
-                    ahead.bytes.extend_from_slice(space.get(..n).unwrap_or_default());
-                    half.handle_unread(self.now);
-                }
-                read => ahead.end = Some(read.map(|_| ())),
-            }
+        if self.read_ahead.fill::<S, R>(stream, cx) {
+            half.handle_unread(self.clock.now());
         }
     }
 
@@ -278,9 +111,9 @@ impl<R: Timer> WriteDriver<R> {
     where
         R: Transport<S>,
     {
-        self.tick_for(half);
+        self.clock.tick_for(half);
         self.read_ahead(stream, half, cx);
-        let now = ready!(self.poll_due(cx, half.poll_timeout()));
+        let now = ready!(self.clock.poll_due(cx, half.poll_timeout()));
         half.handle_timeout(now);
         Poll::Ready(())
     }
@@ -291,9 +124,9 @@ impl<R: Timer> WriteDriver<R> {
     where
         R: Transport<S>,
     {
-        self.tick_for(half);
+        self.clock.tick_for(half);
         self.read_ahead(stream, half, cx);
-        half.handle_timeout(self.now);
+        half.handle_timeout(self.clock.now());
     }
 
     // --- writing ---
@@ -383,7 +216,7 @@ impl<R: Timer> WriteDriver<R> {
         };
         match written {
             Poll::Ready(Ok(n)) if n > 0 => self.transmitted(half, n),
-            Poll::Pending => half.transmitted(self.now, 0),
+            Poll::Pending => half.transmitted(self.clock.now(), 0),
             Poll::Ready(_) => {}
         }
         Some(written)
@@ -392,7 +225,7 @@ impl<R: Timer> WriteDriver<R> {
     /// Removes `n` bytes from the queue that the stream has taken.
     #[inline(always)]
     fn transmitted(&mut self, half: &mut impl SendingHalf, n: usize) {
-        let now = self.tick_for(half);
+        let now = self.clock.tick_for(half);
         if half.sender().close_state() != CloseState::Open {
             // The stream may hold our Close back until it is flushed. The sender must know that before it counts the
             // bytes as written.
@@ -420,7 +253,7 @@ impl<R: Timer> WriteDriver<R> {
         let written = poll_write_slices::<R, S>(stream, cx, slices);
         match written {
             Poll::Ready(Ok(n)) if n > 0 => self.transmitted(half, n),
-            Poll::Pending => half.offered(self.now, offered),
+            Poll::Pending => half.offered(self.clock.now(), offered),
             Poll::Ready(_) => {}
         }
         written
@@ -444,7 +277,7 @@ impl<R: Timer> WriteDriver<R> {
         R: Transport<S>,
     {
         buffer_pool::lend_outbox(half);
-        let now = self.tick_for(half);
+        let now = self.clock.tick_for(half);
         let mut kept = None;
         send(half, now, &mut |slices| match poll_write_slices::<R, S>(stream, cx, slices) {
             Poll::Ready(Ok(n)) if n > 0 => {
@@ -489,7 +322,7 @@ impl<R: Timer> WriteDriver<R> {
             Ok(()) => {
                 self.unflushed = false;
                 if half.sender().close_state() != CloseState::Open {
-                    let now = self.tick_for(half);
+                    let now = self.clock.tick_for(half);
                     half.handle_held_back(now, false);
                 }
             }
@@ -501,7 +334,7 @@ impl<R: Timer> WriteDriver<R> {
     /// Records a failed write. It is final, because the number of bytes that were written is unknown.
     fn fail(&mut self, half: &mut impl SendingHalf, error: io::Error) -> io::Error {
         self.error = Some(error.kind());
-        half.transmitted(self.now, 0);
+        half.transmitted(self.clock.now(), 0);
         error
     }
 
@@ -630,7 +463,7 @@ impl<R: Timer> WriteDriver<R> {
 
     /// Whether a timer is due at the time when the clock was read last.
     fn is_due(&self, half: &impl SendingHalf) -> bool {
-        half.poll_timeout().is_some_and(|at| at <= self.now)
+        half.poll_timeout().is_some_and(|at| at <= self.clock.now())
     }
 }
 

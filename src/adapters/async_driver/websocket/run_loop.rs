@@ -1,0 +1,296 @@
+//! The run loop of a whole WebSocket.
+//!
+//! One turn of the loop is:
+//!
+//! ```text
+//! decode the inbox --> read --(pending)--> write the queue --> half-close --> run due timers --> wait
+//!        ^               |
+//!        +---(bytes)-----+
+//! ```
+//!
+//! Not here: the writing itself (`write_driver`), the length of a turn (`turn`), the wakers of two tasks (`tasks`). The
+//! loop of a split WebSocket is in `reader`.
+//!
+//! Invariants:
+//! - The write queue is written before a task waits for input, and before it yields.
+//! - A failed write does not stop reading: the connection is received to its end.
+
+use std::io::ErrorKind;
+use std::prelude::v1::*;
+use std::task::{Context, Poll, ready};
+
+use super::Inner;
+use crate::adapters::async_driver::tasks::{Tasks, UsedByTasks};
+use crate::adapters::async_driver::turn::{MOST_INFLATED, Next};
+use crate::adapters::async_driver::{Timer, Transport, buffer_pool};
+use crate::adapters::error::{Error, end_of_messages};
+use crate::{
+    Event, EventIndex, Instant, Message, MessageIndex, Outcome, ProtocolError, ReadyState, SendError,
+};
+
+impl<S, R: Transport<S>> Inner<S, R> {
+    /// Runs until there is a message, and returns it, or `None` after the end.
+    pub(super) fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Message>, Error>> {
+        loop {
+            // Whole messages have a path of their own, so that the larger result of `poll_ready` is not moved for each.
+            let ready = match self.take_message() {
+                Some(message) => message.into(),
+                None => match ready!(self.poll_ready(cx))? {
+                    Some(ready) => ready,
+                    None => {
+                        return Poll::Ready(end_of_messages(self.outcome, &mut self.error_on_abnormal_end));
+                    }
+                },
+            };
+            let message = self.inbox.get().take_message(ready);
+            if message.is_some() {
+                // The next call may come late or never, so an empty inbox returns to the pool now.
+                self.inbox.give_back_idle();
+                return Poll::Ready(Ok(message));
+            }
+        }
+    }
+
+    /// Runs until there is an event, and returns it, or `None` after the end.
+    // Kept out of line so that its callers share one copy: a whole turn is inlined into it.
+    #[inline(never)]
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<EventIndex>, Error>> {
+        while self.outcome.is_none() {
+            if self.turn.is_over(self.connection.received()) {
+                ready!(self.poll_yield(cx))?;
+            }
+            if let Some(message) = self.take_message() {
+                return Poll::Ready(Ok(Some(message.into())));
+            }
+            if let Some(polled) = self.poll_event() {
+                let Some(ready) = self.filter_event(polled, cx)? else { continue };
+                return Poll::Ready(Ok(Some(ready)));
+            }
+            if self.has_ended() {
+                break;
+            }
+            ready!(self.poll_turn(cx))?;
+        }
+        Poll::Ready(Ok(None))
+    }
+
+    /// Runs until the connection has ended, and returns its outcome.
+    // Kept out of line: this runs once per connection, and the caller's path for messages must not pay for it.
+    #[inline(never)]
+    pub(super) fn poll_closed(&mut self, cx: &mut Context<'_>) -> Poll<Result<Outcome, Error>> {
+        loop {
+            if let Some(outcome) = self.outcome {
+                return Poll::Ready(Ok(outcome));
+            }
+            if ready!(self.poll_ready(cx))?.is_none() && self.outcome.is_none() {
+                // The connection had ended before this WebSocket was made, so its outcome was reported elsewhere.
+                return Poll::Ready(Err(SendError::Closed.into()));
+            }
+        }
+    }
+
+    /// Whether the connection has ended. Its outcome may have been reported before this WebSocket was made.
+    pub(super) const fn has_ended(&self) -> bool {
+        matches!(self.connection.ready_state(), ReadyState::Closed)
+    }
+
+    /// Returns a whole message that is in the inbox.
+    ///
+    /// This is the fast path: it skips the run loop and does not read the clock. The timers count the message as
+    /// received when the clock is read next.
+    #[inline(always)]
+    pub(super) fn take_message(&mut self) -> Option<MessageIndex> {
+        self.connection.poll_message(self.inbox.here()?)
+    }
+
+    /// Decodes the next event. Pass it to [`Self::filter_event`], which handles internal events.
+    // Inlined so that the caller sees the `None` after each read without a result being moved.
+    #[inline(always)]
+    pub(super) fn poll_event(&mut self) -> Option<Result<EventIndex, ProtocolError>> {
+        let inbox = self.inbox.get();
+        // The clock is read once for each read, and not for each event. An inbox is not idle either while a large
+        // message is read directly into its buffer.
+        if self.wire.clock().is_stale() && !inbox.is_idle() {
+            self.wire.clock().tick_for(&mut self.connection);
+        }
+        self.connection.poll(self.wire.clock().now(), inbox).transpose()
+    }
+
+    /// Filters internal events (`Writable`), records the outcome, and returns the rest to the caller.
+    pub(super) fn filter_event(
+        &mut self,
+        polled: Result<EventIndex, ProtocolError>,
+        cx: &mut Context<'_>,
+    ) -> Result<Option<EventIndex>, Error> {
+        let ready = polled.map_err(|error| self.handle_violation(error, cx))?;
+        match self.inbox.event(ready) {
+            // `Writable` is internal: a call that was blocked has waited in `WriteDriver::poll_feed`, and has sent.
+            Event::Writable => return Ok(None),
+            Event::Closed(outcome) => {
+                self.outcome = Some(outcome);
+                self.wire.end(&mut self.stream, &self.connection, cx);
+            }
+            _ => {}
+        }
+        Ok(Some(ready))
+    }
+
+    /// Writes the Close for a violation of the protocol, as far as the stream takes it now. Returns the error.
+    fn handle_violation(&mut self, error: ProtocolError, cx: &mut Context<'_>) -> Error {
+        // An error of the write is dropped: the caller must learn of the violation. A pending rest is written by the
+        // next call.
+        let _ = self.wire.poll_write(&mut self.stream, &mut self.connection, cx);
+        error.into()
+    }
+
+    /// Reads more input, once the inbox is decoded. If the stream has none, writes the queue, runs due timers, and
+    /// waits.
+    // Inlined into its callers, as `poll_drive` is at its end: `WriteDriver::poll_write_within` gives the reason.
+    #[inline(always)]
+    pub(super) fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        if self.eof {
+            return self.poll_eof(cx).map(Ok);
+        }
+        if self.turn.has_read_enough(self.connection.received()) || self.connection.is_paused() {
+            return self.poll_yield(cx);
+        }
+        let space = self.connection.read_space(self.inbox.get());
+        if let Poll::Ready(read) = self.wire.poll_read(&mut self.stream, cx, space) {
+            self.turn.count_read();
+            return Poll::Ready(self.handle_read(read));
+        }
+        self.inbox.give_back();
+        self.begin_turn();
+        self.poll_drive(cx)
+    }
+
+    /// Begins a new turn, after all input was decoded or the task has yielded.
+    #[inline(always)]
+    fn begin_turn(&mut self) {
+        self.turn.renew(self.connection.received());
+        self.connection.set_inflate_budget(Some(MOST_INFLATED));
+    }
+
+    /// Ends a turn although there may be more to read: writes the queue, runs due timers, and yields to other tasks.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn poll_yield(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        match self.turn.next() {
+            Next::Begins => {
+                self.begin_turn();
+                return Poll::Ready(Ok(()));
+            }
+            Next::Waits => {
+                R::yield_turn(cx);
+                return Poll::Pending;
+            }
+            Next::Yields => {}
+        }
+        // Events of this write are polled in the next turn. An error returns at once, and the next call begins a new
+        // turn.
+        if let Poll::Ready(Err(error)) = self.poll_drive(cx) {
+            self.begin_turn();
+            return Poll::Ready(Err(error));
+        }
+        R::yield_turn(cx);
+        Poll::Pending
+    }
+
+    fn handle_read(&mut self, read: std::io::Result<usize>) -> Result<(), Error> {
+        match read {
+            Ok(0) => self.eof = true,
+            Ok(n) => {
+                self.inbox.get().handle_read(n);
+                self.wire.clock().bytes_came();
+            }
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => {
+                // While the connection is closing, a reset counts as the end of the stream: the peer need not wait for
+                // us.
+                let closing = self.connection.ready_state() == ReadyState::Closing;
+                self.connection.handle_eof();
+                if !closing {
+                    return Err(error.into());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Handles the end of the input, once the write queue is written. A peer that has closed its sending half may still
+    /// read.
+    fn poll_eof(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let written = self.wire.poll_write(&mut self.stream, &mut self.connection, cx);
+        let now = self.wire.clock().tick_for(&mut self.connection);
+        if written.is_pending() {
+            self.connection.handle_input_ended(now);
+            let now = ready!(self.wire.clock().poll_due(cx, self.connection.poll_timeout()));
+            self.connection.handle_timeout(now);
+        } else {
+            self.eof = false;
+            self.connection.handle_eof();
+        }
+        Poll::Ready(())
+    }
+
+    /// Writes the queue, half-closes the stream if that is due, runs due timers, and waits. Ready when the caller
+    /// should poll for an event.
+    #[inline(always)]
+    fn poll_drive(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        if self.group.must_close(cx) {
+            self.group.close(self.wire.clock().tick(), &mut self.connection);
+        }
+        // After a failed write the input is still read.
+        if !self.wire.has_failed() {
+            match self.wire.poll_write_within(&mut self.stream, &mut self.connection, cx) {
+                Poll::Ready(Ok(())) => buffer_pool::reclaim_outbox(&mut self.connection),
+                Poll::Ready(Err(error)) if self.connection.ready_state() != ReadyState::Closing => {
+                    return Poll::Ready(Err(error.into()));
+                }
+                _ => {}
+            }
+        }
+        self.wire.poll_half_close(&mut self.stream, &mut self.connection, cx);
+        self.wire.clock().catch_up(&mut self.connection);
+        let (at, messages) = (self.connection.poll_timeout(), self.connection.received().messages);
+        let now = ready!(self.wire.clock().poll_due_reading(cx, at, &mut self.inbox, messages));
+        self.connection.handle_timeout(now);
+        Poll::Ready(Ok(()))
+    }
+
+    pub(super) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        self.wire.poll_flush(&mut self.stream, &mut self.connection, cx)
+    }
+}
+
+impl<S, R: Timer> UsedByTasks for Inner<S, R> {
+    type Watched = Watched;
+
+    fn tasks(&mut self) -> &mut Tasks {
+        &mut self.tasks
+    }
+
+    fn watched(&self) -> Watched {
+        let connection = &self.connection;
+        Watched {
+            buffered: connection.buffered_amount(),
+            state: connection.ready_state(),
+            deadline: connection.poll_timeout(),
+            has_failed: self.wire.has_failed(),
+            read_ahead: self.wire.read_ahead_len(),
+        }
+    }
+}
+
+/// The state that one task can change while another one waits for it.
+///
+/// It is compared before and after each poll. The other task is woken if there is room, an end, an earlier deadline, a
+/// failure, or input.
+#[derive(PartialEq, Eq)]
+pub(super) struct Watched {
+    buffered: usize,
+    state: ReadyState,
+    deadline: Option<Instant>,
+    has_failed: bool,
+    read_ahead: (usize, bool),
+}

@@ -1,0 +1,342 @@
+//! The methods of a [`WebSocket`] that send.
+//!
+//! Each method queues one frame through a [`Responder`](super::super::Responder), and then writes the whole write
+//! queue. The methods that begin with `feed` only queue, and `try_send` writes what the stream takes at once.
+//!
+//! Not here: the wait for room in the queue (`responder`, `write_driver`), and the [`Sink`](futures_sink::Sink), which
+//! queues and writes in separate calls (`stream_sink`).
+//!
+//! Invariant: a message is accepted as a whole in one poll, or not at all. A future that is dropped later leaves it in
+//! the queue.
+
+use std::future::poll_fn;
+use std::prelude::v1::*;
+use std::task::{Context, Poll, Waker};
+
+use super::WebSocket;
+use crate::adapters::async_driver::{Transport, buffer_pool};
+use crate::adapters::error::Error;
+use crate::{CloseCode, Message, MessageKind, Prepared, SendOptions, UnsentMessage};
+#[cfg(doc)]
+use {crate::SendError, futures_core::Stream};
+
+impl<S, R: Transport<S>> WebSocket<S, R> {
+    /// Sends a text message, and writes the whole write queue.
+    ///
+    /// # Errors
+    ///
+    /// Never [`SendError::Blocked`]: the call waits until the write queue has room.
+    ///
+    /// * [`Error::Send`] with [`SendError::MessageOpen`]: a fragmented message is open. Nothing was sent.
+    /// * [`Error::Send`] with [`SendError::Closed`]: closing has begun, so the message was refused; or a message that
+    ///   had been accepted was dropped, because the peer closed or the connection ended.
+    /// * [`Error::Io`]: the stream failed. Nothing more can be sent.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, the message is sent as a whole or not at all. Not at all if it was not accepted yet.
+    /// An accepted message stays queued, and the next call that writes or waits writes it. The first poll accepts the
+    /// message if the write queue is below [`Config::high_water`](crate::Config::high_water).
+    pub async fn send_text(&mut self, text: &str) -> Result<(), Error> {
+        self.responder().send_text(text).await?;
+        self.flush().await
+    }
+
+    /// Sends a binary message, and writes the whole write queue.
+    ///
+    /// # Errors
+    ///
+    /// Never [`SendError::Blocked`]: the call waits until the write queue has room.
+    ///
+    /// * [`Error::Send`] with [`SendError::MessageOpen`]: a fragmented message is open. Nothing was sent.
+    /// * [`Error::Send`] with [`SendError::Closed`]: closing has begun, or an accepted message was dropped because the
+    ///   peer closed or the connection ended.
+    /// * [`Error::Io`]: the stream failed. Nothing more can be sent.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, the message is sent as a whole or not at all, as with [`send_text`](Self::send_text).
+    pub async fn send_binary(&mut self, data: &[u8]) -> Result<(), Error> {
+        self.responder().send_binary(data).await?;
+        self.flush().await
+    }
+
+    /// Sends a fragment of a message, and writes the whole write queue; see
+    /// [`Sender::send_fragment`](crate::Sender::send_fragment).
+    ///
+    /// # Errors
+    ///
+    /// Never [`SendError::Blocked`]: the call waits until the write queue has room.
+    ///
+    /// * [`Error::Send`] with [`SendError::MessageOpen`]: a message of the other kind is open. Nothing was sent.
+    /// * [`Error::Send`] with [`SendError::Closed`]: closing has begun, or an accepted message was dropped because the
+    ///   peer closed or the connection ended.
+    /// * [`Error::Io`]: the stream failed. Nothing more can be sent.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, the fragment is sent as a whole or not at all, as a message is with
+    /// [`send_text`](Self::send_text).
+    pub async fn send_fragment(&mut self, kind: MessageKind, data: &[u8], fin: bool) -> Result<(), Error> {
+        self.responder().send_fragment(kind, data, fin).await?;
+        self.flush().await
+    }
+
+    /// Sends a fragment of a message with options, and writes the whole write queue; see
+    /// [`Sender::send_fragment_with`](crate::Sender::send_fragment_with).
+    ///
+    /// # Errors
+    ///
+    /// Never [`SendError::Blocked`]: the call waits until the write queue has room.
+    ///
+    /// * [`Error::Send`] with [`SendError::MessageOpen`]: a message of the other kind is open. Nothing was sent.
+    /// * [`Error::Send`] with [`SendError::Closed`]: closing has begun, or an accepted message was dropped because the
+    ///   peer closed or the connection ended.
+    /// * [`Error::Io`]: the stream failed. Nothing more can be sent.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, the fragment is sent as a whole or not at all, as a message is with
+    /// [`send_text`](Self::send_text).
+    pub async fn send_fragment_with(
+        &mut self,
+        kind: MessageKind,
+        data: &[u8],
+        fin: bool,
+        options: SendOptions,
+    ) -> Result<(), Error> {
+        self.responder().send_fragment_with(kind, data, fin, options).await?;
+        self.flush().await
+    }
+
+    /// Sends a message that owns its data, and writes the whole write queue; see [`Sender::send`](crate::Sender::send).
+    ///
+    /// # Errors
+    ///
+    /// Never [`SendError::Blocked`]: the call waits until the write queue has room.
+    ///
+    /// * [`Error::Send`] with [`SendError::MessageOpen`]: a fragmented message is open. Nothing was sent.
+    /// * [`Error::Send`] with [`SendError::Closed`]: closing has begun, or an accepted message was dropped because the
+    ///   peer closed or the connection ended.
+    /// * [`Error::Io`]: the stream failed. Nothing more can be sent.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, the message is sent as a whole or not at all, as with [`send_text`](Self::send_text).
+    pub async fn send(&mut self, message: impl Into<Message>) -> Result<(), Error> {
+        self.feed(message).await?;
+        self.flush().await
+    }
+
+    /// Sends a message that owns its data with options, and writes the whole write queue; see
+    /// [`Sender::send_with`](crate::Sender::send_with).
+    ///
+    /// # Errors
+    ///
+    /// Never [`SendError::Blocked`]: the call waits until the write queue has room.
+    ///
+    /// * [`Error::Send`] with [`SendError::MessageOpen`]: a fragmented message is open. Nothing was sent.
+    /// * [`Error::Send`] with [`SendError::Closed`]: closing has begun, or an accepted message was dropped because the
+    ///   peer closed or the connection ended.
+    /// * [`Error::Io`]: the stream failed. Nothing more can be sent.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, the message is sent as a whole or not at all, as with [`send_text`](Self::send_text).
+    pub async fn send_with(
+        &mut self,
+        message: impl Into<Message>,
+        options: SendOptions,
+    ) -> Result<(), Error> {
+        self.responder().send_with(message, options).await?;
+        self.flush().await
+    }
+
+    /// Sends a message prepared for many connections, and writes the whole write queue; see [`Prepared`].
+    ///
+    /// # Errors
+    ///
+    /// Never [`SendError::Blocked`]: the call waits until the write queue has room.
+    ///
+    /// * [`Error::Send`] with [`SendError::MessageOpen`]: a fragmented message is open. Nothing was sent.
+    /// * [`Error::Send`] with [`SendError::Closed`]: closing has begun, or an accepted message was dropped because the
+    ///   peer closed or the connection ended.
+    /// * [`Error::Io`]: the stream failed. Nothing more can be sent.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, the message is sent as a whole or not at all, as with [`send_text`](Self::send_text).
+    pub async fn send_prepared(&mut self, prepared: &Prepared) -> Result<(), Error> {
+        self.responder().send_prepared(prepared).await?;
+        self.flush().await
+    }
+
+    /// Queues a message that owns its data.
+    ///
+    /// The message is written by the next call that sends, by [`flush`](Self::flush), or before a call that receives
+    /// waits. If the write queue is full, this call writes it, and waits until it has room.
+    ///
+    /// # Errors
+    ///
+    /// Never [`SendError::Blocked`]: the call waits until the write queue has room.
+    ///
+    /// * [`Error::Send`] with [`SendError::MessageOpen`]: a fragmented message is open. Nothing was queued.
+    /// * [`Error::Send`] with [`SendError::Closed`]: closing has begun. Nothing was queued.
+    /// * [`Error::Io`]: the stream failed while the queue was written to make room. Nothing more can be sent.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped before it is ready, nothing of the message is ever sent.
+    pub async fn feed(&mut self, message: impl Into<Message>) -> Result<(), Error> {
+        self.responder().send(message).await
+    }
+
+    /// Queues a message prepared for many connections; see [`Prepared`].
+    ///
+    /// The message is written when a message of [`feed`](Self::feed) is. If the write queue is full, this call writes
+    /// it, and waits until it has room.
+    ///
+    /// # Errors
+    ///
+    /// Never [`SendError::Blocked`]: the call waits until the write queue has room.
+    ///
+    /// * [`Error::Send`] with [`SendError::MessageOpen`]: a fragmented message is open. Nothing was queued.
+    /// * [`Error::Send`] with [`SendError::Closed`]: closing has begun. Nothing was queued.
+    /// * [`Error::Io`]: the stream failed while the queue was written to make room. Nothing more can be sent.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped before it is ready, nothing of the message is ever sent.
+    pub async fn feed_prepared(&mut self, prepared: &Prepared) -> Result<(), Error> {
+        self.responder().send_prepared(prepared).await
+    }
+
+    /// Queues a message without waiting, and writes as much of the write queue as the stream takes now.
+    ///
+    /// The rest is written by the next call that sends, or before a call that receives waits. A task that polls this
+    /// WebSocket as a [`Stream`] must poll it again afterwards, to be woken when the stream takes the rest.
+    ///
+    /// If the write queue is full, what the stream takes now is written first. Timers do not run in this call.
+    ///
+    /// # Errors
+    ///
+    /// [`UnsentMessage`] hands the message back, and nothing of it is sent. Its error is
+    ///
+    /// * [`SendError::Blocked`]: the write queue is full, because the peer reads too slowly. Wait with
+    ///   [`feed`](Self::feed) or [`flush`](Self::flush), or drop the message.
+    /// * [`SendError::MessageOpen`]: a fragmented message is open.
+    /// * [`SendError::Closed`]: closing has begun, or a write has failed before.
+    ///
+    /// ```
+    /// # #[cfg(feature = "tokio")] {
+    /// # use hybi::{Config, Connection, Inbox, Instant, Outbox, SendError};
+    /// # use hybi::adapters::tokio::WebSocket;
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// # let (near, far) = tokio::io::duplex(64);
+    /// # let connection = Connection::server(Instant::ZERO, Config::new(), Outbox::new());
+    /// # let mut ws = WebSocket::from_parts(near, connection, Inbox::empty());
+    /// // A peer that reads nothing costs the high-water mark and one message, and no time.
+    /// let refused = loop {
+    ///     if let Err(refused) = ws.try_send(vec![7; 1000]) {
+    ///         break refused;
+    ///     }
+    /// };
+    /// assert_eq!((refused.error, refused.message.len()), (SendError::Blocked, 1000));
+    /// assert!(ws.buffered_amount() < (64 << 10) + 1010);
+    /// # drop(far);
+    /// # });
+    /// # }
+    /// ```
+    pub fn try_send(&mut self, message: impl Into<Message>) -> Result<(), UnsentMessage> {
+        self.responder().try_send(message)?;
+        let (inner, cx) = (&mut *self.inner, &mut Context::from_waker(Waker::noop()));
+        // The driver keeps the error of this write, and returns it with the next write.
+        let written = inner.wire.poll_write(&mut inner.stream, &mut inner.connection, cx);
+        if let Poll::Ready(Ok(())) = written {
+            buffer_pool::reclaim_outbox(&mut inner.connection);
+        }
+        Ok(())
+    }
+
+    /// Sends a Ping, and writes the whole write queue; see [`Sender::ping`](crate::Sender::ping).
+    ///
+    /// # Errors
+    ///
+    /// Never [`SendError::Blocked`]: the call waits until there is room for another Ping.
+    ///
+    /// * [`Error::Send`] with [`SendError::ControlTooLong`]: the payload is longer than
+    ///   [`MAX_CONTROL_PAYLOAD`](crate::frame::MAX_CONTROL_PAYLOAD). Nothing was sent.
+    /// * [`Error::Send`] with [`SendError::Closed`]: closing has begun, or an accepted message was dropped because the
+    ///   peer closed or the connection ended.
+    /// * [`Error::Io`]: the stream failed. Nothing more can be sent.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, the Ping is sent as a whole or not at all.
+    pub async fn ping(&mut self, payload: &[u8]) -> Result<(), Error> {
+        self.responder().ping(payload).await?;
+        self.flush().await
+    }
+
+    /// Sends an unsolicited Pong (RFC 6455 section 5.5.3), and writes the whole write queue; see
+    /// [`Sender::pong`](crate::Sender::pong).
+    ///
+    /// # Errors
+    ///
+    /// * [`Error::Send`] with [`SendError::ControlTooLong`]: the payload is longer than
+    ///   [`MAX_CONTROL_PAYLOAD`](crate::frame::MAX_CONTROL_PAYLOAD). Nothing was sent.
+    /// * [`Error::Send`] with [`SendError::Closed`]: closing has begun, or an accepted message was dropped because the
+    ///   peer closed or the connection ended.
+    /// * [`Error::Io`]: the stream failed. Nothing more can be sent.
+    ///
+    /// # Cancel safety
+    ///
+    /// The first poll queues the Pong. If the future is dropped later, the next call that writes or waits writes it.
+    pub async fn pong(&mut self, payload: &[u8]) -> Result<(), Error> {
+        self.responder().pong(payload)?;
+        self.flush().await
+    }
+
+    /// Sends a Close, and writes the whole write queue; see [`Sender::close`](crate::Sender::close).
+    ///
+    /// This does not wait for the peer's Close: call [`wait_closed`](Self::wait_closed), or [`next_event`](Self::next_event) until
+    /// `None`.
+    ///
+    /// # Errors
+    ///
+    /// * [`Error::Send`] with [`SendError::CodeNotAllowed`]: this role must not send `code`, or `reason` has no code.
+    ///   Nothing was sent.
+    /// * [`Error::Send`] with [`SendError::ReasonTooLong`]: `reason` is longer than
+    ///   [`CloseReason::MAX_LEN`](crate::CloseReason::MAX_LEN). Nothing was sent.
+    /// * [`Error::Send`] with [`SendError::Closed`]: closing had begun before, or an accepted message was dropped
+    ///   because the peer closed or the connection ended.
+    /// * [`Error::Io`]: the stream failed. Nothing more can be sent.
+    ///
+    /// # Cancel safety
+    ///
+    /// The first poll queues the Close. If the future is dropped later, the next call that writes or waits writes it.
+    pub async fn close(
+        &mut self,
+        code: impl Into<Option<CloseCode>>,
+        reason: impl AsRef<str>,
+    ) -> Result<(), Error> {
+        self.responder().close(code, reason)?;
+        self.flush().await
+    }
+
+    /// Writes the whole write queue, and flushes the stream.
+    ///
+    /// # Errors
+    ///
+    /// * [`Error::Send`] with [`SendError::Closed`]: an accepted message was dropped because the peer closed or the
+    ///   connection ended.
+    /// * [`Error::Io`]: the stream failed. Nothing more can be sent.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, the rest of the queue is written by the next call that writes or waits. The next flush
+    /// reports messages that were dropped.
+    pub async fn flush(&mut self) -> Result<(), Error> {
+        poll_fn(|cx| self.inner.poll_flush(cx)).await
+    }
+}
