@@ -115,3 +115,26 @@ impl PendingReplies {
         lock(&self.stored).round_trip
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{CloseCode, CloseFrame, CloseReason, CloseState, Config, Connection, EofPosition};
+
+    #[test]
+    fn an_end_of_input_that_is_stored_again_and_again_displaces_no_close() {
+        let connection = Connection::server(Instant::ZERO, Config::new(), Outbox::new());
+        let (_, mut sender) = connection.into_halves();
+        let pending = PendingReplies::new(&sender);
+        pending.owe(PendingReply::Close(CloseFrame {
+            code: Some(CloseCode::NORMAL),
+            reason: CloseReason::EMPTY,
+        }));
+        for _ in 0..2 * MOST_OWED {
+            pending.owe(PendingReply::InputEnded(EofPosition::BetweenMessages));
+        }
+        pending.apply(&mut sender, Instant::ZERO);
+        assert_eq!(sender.close_state(), CloseState::Both);
+        assert!(sender.buffered_amount() > 0, "the answer to the Close is queued");
+    }
+}
