@@ -127,13 +127,13 @@ NET_FAULTS = [
     ('4', 'a call that is given a short time begins the wait for a Pong again', [
         (NET_DRIVER, '        let knew_end = self.link.knows_end();\n',
          '        let knew_end = self.link.knows_end();\n'
-         '        self.sender.apply(self.link.now(), crate::PendingReply::Received { data: false });\n')]),
+         '        self.half.apply(self.link.now(), crate::PendingReply::Received { data: false });\n')]),
     ('10', 'the half that receives stops reading while it waits to write its own Pong', [
         (NET_READER, '            false => out.write_now(),', '            false => out.write().is_ok(),')]),
     ('15', 'a stream that may keep what it was offered is offered something else', [
-        (NET_DRIVER, 'let mut len = if may_keep {', 'let mut len = if may_keep && false {')]),
+        (NET_DRIVER, 'let len = if may_keep {', 'let len = if may_keep && false {')]),
     ('15', 'a control frame is put before what was offered', [
-        (NET_DRIVER, 'self.sender.offered(now, offered);', 'self.sender.offered(now, usize::min(offered, 0));')]),
+        (NET_DRIVER, 'self.half.offered(now, offered);', 'self.half.offered(now, usize::min(offered, 0));')]),
     ('17', 'a stream is believed that claims to have moved more than it was given', [
         (NET_STREAM, 'if n <= most { Ok(n) }', 'if n <= most || true { Ok(n) }')]),
     ('26', 'the end is clean though the stream holds the Close back', [
@@ -142,8 +142,7 @@ NET_FAULTS = [
         (NET_READER, 'if stalled || receiver.peer_close().is_some() {', 'if stalled {')]),
     ('36', 'at the end of the stream room is waited for without a deadline', [
         (NET_LOOP, '        self.connection.handle_input_ended(self.link.now());\n', ''),
-        (NET_DRIVER, '            self.sender.handle_input_ended(self.link.now(), EofPosition::BetweenMessages);\n',
-         '            let _ = EofPosition::BetweenMessages;\n')]),
+        (NET_DRIVER, '            self.half.handle_input_ended(self.link.now());\n', '')]),
     ('new', 'timers do not run once a write has failed', [
         (NET_LOOP, '        self.connection.handle_timeout(self.link.read_at());\n'
          '        if self.link.write_failed() {\n            return Ok(());\n        }\n',

@@ -28,12 +28,6 @@ impl<O: WriteQueue> Connection<O> {
         &self.sender
     }
 
-    /// Returns the sending half, for code that answers an event.
-    #[must_use]
-    pub const fn sender_mut(&mut self) -> &mut Sender<O> {
-        &mut self.sender
-    }
-
     /// Returns the latest instant that this connection knows to have passed: see [`Sender::latest_instant`].
     #[must_use]
     pub fn latest_instant(&self) -> Instant {

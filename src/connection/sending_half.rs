@@ -6,8 +6,8 @@
 //! Not here: receiving. The two types differ in what else a call does. A timeout of a [`Connection`] also stops its
 //! receiving half, while a [`Sender`] leaves that to the task that has the other half.
 //!
-//! Invariant: every method calls the method of the same name of the type. There is no rule of the protocol here, and
-//! one call through the trait costs what a direct call costs.
+//! Invariant: every method calls the method of the same name of the type, or of its sending half. There is no rule of the
+//! protocol here, and one call through the trait costs what a direct call costs.
 
 use super::event::{EofPosition, MessageKind, PendingReply, TransportAction};
 use super::{Connection, Message, Outbox, Prepared, SendOptions, Sender, UnsentMessage};
@@ -73,6 +73,12 @@ pub trait SendingHalf: sealed::Sealed {
 
     /// Does what is due by `now`: see [`Connection::handle_timeout`] and [`Sender::handle_timeout`].
     fn handle_timeout(&mut self, now: Instant);
+
+    /// Does what is due by `now` in the sending half: see [`Sender::handle_timeout`].
+    ///
+    /// The receiving half of a [`Connection`] keeps its input and its memory until the next
+    /// [`handle_timeout`](Self::handle_timeout). So a call that only sends discards no message that has arrived.
+    fn handle_send_timeout(&mut self, now: Instant);
 
     /// Removes `n` written bytes of [`poll_transmit`](Self::poll_transmit): see [`Sender::transmitted`].
     fn transmitted(&mut self, now: Instant, n: usize);
@@ -192,7 +198,7 @@ pub trait SendingHalf: sealed::Sealed {
     fn sender(&self) -> &Sender<Outbox>;
 }
 
-/// Implements [`SendingHalf`] by the methods of the same names, and by the three that are passed in.
+/// Implements [`SendingHalf`] by the methods of the same names, and by the four that are passed in.
 macro_rules! implement {
     ($type:ty, $($other:tt)*) => {
         impl sealed::Sealed for $type {}
@@ -294,6 +300,9 @@ implement! { Connection,
     fn apply(&mut self, now: Instant, reply: PendingReply) {
         self.sender.apply(now, reply);
     }
+    fn handle_send_timeout(&mut self, now: Instant) {
+        self.sender.handle_timeout(now);
+    }
     fn handle_input_ended(&mut self, now: Instant) {
         self.handle_input_ended(now);
     }
@@ -306,6 +315,9 @@ implement! { Connection,
 implement! { Sender<Outbox>,
     fn apply(&mut self, now: Instant, reply: PendingReply) {
         self.apply(now, reply);
+    }
+    fn handle_send_timeout(&mut self, now: Instant) {
+        self.handle_timeout(now);
     }
     fn handle_input_ended(&mut self, now: Instant) {
         self.handle_input_ended(now, EofPosition::BetweenMessages);

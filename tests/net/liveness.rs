@@ -255,6 +255,20 @@ fn messages_read_during_a_send_are_received_in_order() {
 }
 
 #[test]
+fn messages_read_before_a_send_are_received_after_the_peer_was_given_up() {
+    // The peer sends two messages at once, and then neither reads nor sends.
+    let stream = Virtual::new(1000, |peer| {
+        peer.send(&[frame(0x82, true, b"one"), frame(0x82, true, b"two")].concat());
+    });
+    let mut ws = stream.server(quick());
+    assert_eq!(ws.recv().unwrap(), Some(b"one".to_vec().into()));
+    assert!(is_closed(&ws.send_binary(&[0; 10_000])));
+    assert_eq!(ws.recv().unwrap(), Some(b"two".to_vec().into()));
+    assert_eq!(ws.recv().unwrap(), None);
+    assert_eq!(ws.outcome(), Some(DEAD));
+}
+
+#[test]
 fn a_send_reads_a_bounded_amount() {
     // The peer sends one megabyte per second.
     let stream = Virtual::new(1000, |peer| {

@@ -1,7 +1,7 @@
 //! The handle that answers an event while the event is borrowed.
 //!
 //! An event borrows from the inbox, so the application cannot use the whole WebSocket at the same time. A [`Responder`]
-//! borrows the other parts: the sending half of the connection and the stream.
+//! borrows the other parts: the connection and the stream.
 //!
 //! Its messages are queued. The run loop in `run_loop.rs` writes the queue before it blocks. If the queue is full, the
 //! call on the `Responder` writes it first, and may block. `write_driver.rs` does the writing.
@@ -11,8 +11,10 @@
 use std::prelude::v1::*;
 
 use super::write_driver::Output;
+#[cfg(doc)]
+use crate::SendError;
 use crate::adapters::error::Error;
-use crate::{CloseCode, Message, MessageKind, Outbox, Prepared, SendError, SendOptions, Sender};
+use crate::{CloseCode, Connection, Message, MessageKind, Prepared, SendOptions};
 
 /// A handle that answers an event. Its messages are queued, and written before
 /// [`WebSocket::next_event`](super::WebSocket::next_event) blocks.
@@ -35,11 +37,11 @@ use crate::{CloseCode, Message, MessageKind, Outbox, Prepared, SendError, SendOp
 /// After an error the message is not queued. [`SendError::Blocked`] is not returned: the call waits instead.
 #[derive(Debug)]
 pub struct Responder<'w, S> {
-    out: Output<'w, S>,
+    out: Output<'w, S, Connection>,
 }
 
 impl<'w, S> Responder<'w, S> {
-    pub(super) const fn new(out: Output<'w, S>) -> Self {
+    pub(super) const fn new(out: Output<'w, S, Connection>) -> Self {
         Self { out }
     }
 
@@ -49,7 +51,7 @@ impl<'w, S> Responder<'w, S> {
     ///
     /// [`Error::Send`] and [`Error::Io`] under the conditions that [`Responder`] lists.
     pub fn send_text(&mut self, text: &str) -> Result<(), Error> {
-        self.unblocked(|sender| sender.send_text(text))
+        self.out.queue(|connection| connection.send_text(text))
     }
 
     /// Queues a binary message.
@@ -58,7 +60,7 @@ impl<'w, S> Responder<'w, S> {
     ///
     /// [`Error::Send`] and [`Error::Io`] under the conditions that [`Responder`] lists.
     pub fn send_binary(&mut self, data: &[u8]) -> Result<(), Error> {
-        self.unblocked(|sender| sender.send_binary(data))
+        self.out.queue(|connection| connection.send_binary(data))
     }
 
     /// Queues a fragment of a message (RFC 6455 section 5.4).
@@ -70,7 +72,7 @@ impl<'w, S> Responder<'w, S> {
     /// - [`Error::Send`] with [`SendError::MessageOpen`]: a message of another kind is open.
     /// - [`Error::Send`] with [`SendError::Closed`], and [`Error::Io`], under the conditions that [`Responder`] lists.
     pub fn send_fragment(&mut self, kind: MessageKind, data: &[u8], fin: bool) -> Result<(), Error> {
-        self.unblocked(|sender| sender.send_fragment(kind, data, fin))
+        self.out.queue(|connection| connection.send_fragment(kind, data, fin))
     }
 
     /// Queues a fragment of a message, with options.
@@ -87,7 +89,7 @@ impl<'w, S> Responder<'w, S> {
         fin: bool,
         options: SendOptions,
     ) -> Result<(), Error> {
-        self.unblocked(|sender| sender.send_fragment_with(kind, data, fin, options))
+        self.out.queue(|connection| connection.send_fragment_with(kind, data, fin, options))
     }
 
     /// Queues a message that owns its data.
@@ -107,17 +109,7 @@ impl<'w, S> Responder<'w, S> {
     ///
     /// [`Error::Send`] and [`Error::Io`] under the conditions that [`Responder`] lists.
     pub fn send_with(&mut self, message: impl Into<Message>, options: SendOptions) -> Result<(), Error> {
-        let mut waiting = message.into();
-        loop {
-            match self.out.sender().send_with(waiting, options) {
-                Ok(()) => return Ok(()),
-                Err(refused) if refused.error == SendError::Blocked => {
-                    self.out.write_out()?;
-                    waiting = refused.message;
-                }
-                Err(refused) => return Err(refused.error.into()),
-            }
-        }
+        self.out.queue_message(message.into(), options)
     }
 
     /// Queues a message that was [prepared](Prepared) for many connections.
@@ -126,7 +118,7 @@ impl<'w, S> Responder<'w, S> {
     ///
     /// [`Error::Send`] and [`Error::Io`] under the conditions that [`Responder`] lists.
     pub fn send_prepared(&mut self, prepared: &Prepared) -> Result<(), Error> {
-        self.unblocked(|sender| sender.send_prepared(prepared))
+        self.out.queue(|connection| connection.send_prepared(prepared))
     }
 
     /// Queues a Ping, ahead of queued messages (RFC 6455 section 5.5.2).
@@ -137,8 +129,7 @@ impl<'w, S> Responder<'w, S> {
     ///   [`MAX_CONTROL_PAYLOAD`](crate::frame::MAX_CONTROL_PAYLOAD) bytes.
     /// - [`Error::Send`] with [`SendError::Closed`], and [`Error::Io`], under the conditions that [`Responder`] lists.
     pub fn ping(&mut self, payload: &[u8]) -> Result<(), Error> {
-        let now = self.out.tick();
-        self.unblocked(|sender| sender.ping(now, payload))
+        self.out.queue_ping(payload)
     }
 
     /// Queues an unsolicited Pong, ahead of queued messages (RFC 6455 section 5.5.3).
@@ -147,7 +138,7 @@ impl<'w, S> Responder<'w, S> {
     ///
     /// [`Error::Send`] and [`Error::Io`] under the conditions that [`Self::ping`] lists.
     pub fn pong(&mut self, payload: &[u8]) -> Result<(), Error> {
-        self.unblocked(|sender| sender.pong(payload))
+        self.out.queue(|connection| connection.pong(payload))
     }
 
     /// Starts the closing handshake by queueing a Close (RFC 6455 section 7.1.2). Never blocks.
@@ -167,21 +158,6 @@ impl<'w, S> Responder<'w, S> {
         code: impl Into<Option<CloseCode>>,
         reason: impl AsRef<str>,
     ) -> Result<(), Error> {
-        let now = self.out.tick();
-        Ok(self.out.sender().close(now, code, reason)?)
-    }
-
-    /// Calls `send`. While the queue is full, writes the queue and calls `send` again.
-    fn unblocked(
-        &mut self,
-        mut send: impl FnMut(&mut Sender<Outbox>) -> Result<(), SendError>,
-    ) -> Result<(), Error> {
-        while let Err(error) = send(self.out.sender()) {
-            if error != SendError::Blocked {
-                return Err(error.into());
-            }
-            self.out.write_out()?;
-        }
-        Ok(())
+        self.out.queue_close(code.into(), reason.as_ref())
     }
 }

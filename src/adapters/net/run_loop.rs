@@ -51,13 +51,13 @@ impl<S> RunLoop<S> {
     ) -> Result<Option<(Event<'_>, Responder<'_, S>)>, Error> {
         let Some(ready) = self.ready(until)? else { return Ok(None) };
         let Self { link, connection, inbox, .. } = self;
-        let output = Output::new(link, connection.sender_mut(), None);
+        let output = Output::new(link, connection, None);
         Ok(Some((inbox.event(ready), Responder::new(output))))
     }
 
     /// Returns the write queue and the stream, for a call that sends.
-    pub(super) const fn output(&mut self) -> Output<'_, S> {
-        Output::new(&mut self.link, self.connection.sender_mut(), None)
+    pub(super) const fn output(&mut self) -> Output<'_, S, Connection> {
+        Output::new(&mut self.link, &mut self.connection, None)
     }
 
     pub(super) const fn connection(&self) -> &Connection {

@@ -117,7 +117,7 @@ impl LockedOut<'_> {
     }
 
     /// Returns the write queue and the stream, for a call that sends.
-    pub(super) fn output(&mut self) -> Output<'_, Half> {
+    pub(super) fn output(&mut self) -> Output<'_, Half, Sender<Outbox>> {
         let Out { link, sender } = &mut *self.out;
         Output::new(link, sender, Some(self.pending))
     }

@@ -28,7 +28,7 @@ use super::interest::{Interest, would_block};
 use super::thread_replies::ThreadReplies;
 use crate::CloseState;
 use crate::adapters::error::Error;
-use crate::{EofPosition, Instant, Outbox, SendError, Sender};
+use crate::{CloseCode, Instant, Message, SendError, SendOptions, SendingHalf};
 
 /// The longest time for which a write blocks before timers are handled and input is read ahead.
 ///
@@ -39,11 +39,11 @@ pub(super) const SLICE: Duration = Duration::from_millis(if cfg!(windows) { 1000
 /// Maximum number of bytes in one write to a stream that may keep them: the payload of one TLS record.
 const AT_ONCE: usize = 16 << 10;
 
-/// A connection's output, and the stream that it goes to.
+/// A connection's output, and the stream that it goes to. `H` is a whole connection, or its sending half.
 #[derive(Debug)]
-pub(super) struct Output<'w, S> {
+pub(super) struct Output<'w, S, H> {
     link: &'w mut DeadlineStream<S>,
-    sender: &'w mut Sender<Outbox>,
+    half: &'w mut H,
     /// The replies of the receiving half, if the WebSocket is split. `None` if this thread also reads.
     pending: Option<&'w ThreadReplies>,
 }
@@ -59,24 +59,54 @@ enum Step {
     Stalled,
 }
 
-impl<'w, S> Output<'w, S> {
+impl<'w, S, H: SendingHalf> Output<'w, S, H> {
     /// Borrows a connection's output. `pending` are the replies of the receiving half, if the WebSocket is split.
     pub(super) const fn new(
         link: &'w mut DeadlineStream<S>,
-        sender: &'w mut Sender<Outbox>,
+        half: &'w mut H,
         pending: Option<&'w ThreadReplies>,
     ) -> Self {
-        Self { link, sender, pending }
+        Self { link, half, pending }
     }
 
-    /// Reads the clock, and returns the time.
-    pub(super) fn tick(&mut self) -> Instant {
-        self.link.tick()
+    /// Calls `send`, which queues a frame. While the queue is full, writes the queue and calls `send` again.
+    pub(super) fn queue(
+        &mut self,
+        mut send: impl FnMut(&mut H) -> Result<(), SendError>,
+    ) -> Result<(), Error> {
+        while let Err(error) = send(self.half) {
+            if error != SendError::Blocked {
+                return Err(error.into());
+            }
+            self.write_out()?;
+        }
+        Ok(())
     }
 
-    /// Returns the sending half of the connection, for messages to queue.
-    pub(super) const fn sender(&mut self) -> &mut Sender<Outbox> {
-        self.sender
+    /// Queues a message that owns its data, like [`queue`](Self::queue).
+    pub(super) fn queue_message(&mut self, message: Message, options: SendOptions) -> Result<(), Error> {
+        let mut waiting = message;
+        loop {
+            match self.half.send_with(waiting, options) {
+                Ok(()) => return Ok(()),
+                Err(refused) if refused.error == SendError::Blocked => {
+                    self.write_out()?;
+                    waiting = refused.message;
+                }
+                Err(refused) => return Err(refused.error.into()),
+            }
+        }
+    }
+
+    /// Queues a Ping, like [`queue`](Self::queue).
+    pub(super) fn queue_ping(&mut self, payload: &[u8]) -> Result<(), Error> {
+        let now = self.link.tick();
+        self.queue(|half| half.ping(now, payload))
+    }
+
+    /// Queues a Close. Never blocks, because there is always room for one.
+    pub(super) fn queue_close(&mut self, code: Option<CloseCode>, reason: &str) -> Result<(), Error> {
+        Ok(self.half.close(self.link.tick(), code, reason)?)
     }
 
     /// Handles timers that are due, before a call sends. In an application that only sends, this is where Pings are
@@ -112,7 +142,7 @@ impl<'w, S> Output<'w, S> {
     /// Messages are dropped when the peer has closed and when the connection has ended.
     pub(super) fn flush(&mut self) -> Result<(), Error> {
         self.write_out()?;
-        let lost = self.sender.dropped() > 0 || self.link.is_unflushed();
+        let lost = self.half.sender().dropped() > 0 || self.link.is_unflushed();
         if lost { Err(SendError::Closed.into()) } else { Ok(()) }
     }
 
@@ -157,25 +187,23 @@ impl<'w, S> Output<'w, S> {
     /// Writes once, or flushes if the queue is empty. Blocks for a [`SLICE`] at most, and not beyond `limit`.
     fn write_once(&mut self, limit: Option<Instant>) -> Result<Step, Error> {
         self.apply();
-        if self.sender.close_state() == CloseState::Ended {
+        if self.half.sender().close_state() == CloseState::Ended {
             return Ok(Step::Done);
         }
         let may_keep = self.link.may_keep();
-        if may_keep && self.link.is_unflushed() && self.sender.buffered_amount() > 0 {
+        if may_keep && self.link.is_unflushed() && self.half.sender().buffered_amount() > 0 {
             // Flush between writes. A stream with its own buffer could take any number of bytes, and the timers would
             // not see whether the peer makes progress.
             let flushed = self.flush_once(limit)?;
             return Ok(if flushed == Step::Done { Step::Progress } else { flushed });
         }
         let mut slices = [&[][..]; MAX_SLICES];
-        let mut len = if may_keep {
-            self.sender.poll_offer(&mut slices)
+        let len = if may_keep {
+            let len = self.half.poll_offer(&mut slices);
+            cut(&mut slices, len)
         } else {
-            self.sender.poll_transmit(&mut slices)
+            self.half.poll_transmit(&mut slices)
         };
-        if may_keep {
-            len = cut(&mut slices, len);
-        }
         let waiting = slices.get(..len).unwrap_or_default();
         if waiting.is_empty() {
             return self.flush_once(limit);
@@ -186,19 +214,19 @@ impl<'w, S> Output<'w, S> {
         let (n, full) = written.as_ref().map_or((0, true), |written| (written.n, written.full));
         if n > 0 {
             if may_keep {
-                self.sender.handle_held_back(now, true);
+                self.half.handle_held_back(now, true);
             }
-            self.sender.transmitted(now, n);
+            self.half.transmitted(now, n);
         }
         if n == 0 && may_keep {
-            self.sender.offered(now, offered);
+            self.half.offered(now, offered);
         } else if full {
-            self.sender.transmitted(now, 0);
+            self.half.transmitted(now, 0);
         }
         match written {
             // Flush at once: a Close for a dead peer must leave the stream before the timer that ends the connection is
             // handled.
-            Ok(_) if n == offered && self.sender.buffered_amount() == 0 => self.flush_once(limit),
+            Ok(_) if n == offered && self.half.sender().buffered_amount() == 0 => self.flush_once(limit),
             Ok(_) => Ok(if full { Step::Stalled } else { Step::Progress }),
             Err(error) => self.failed(error.into()),
         }
@@ -207,7 +235,7 @@ impl<'w, S> Output<'w, S> {
     /// Returns the deadline for the next call on the stream.
     fn deadline(&self, limit: Option<Instant>) -> Option<Instant> {
         let slice = Some(self.link.now() + SLICE);
-        [self.sender.poll_timeout(), slice, limit].into_iter().flatten().min()
+        [self.half.sender().poll_timeout(), slice, limit].into_iter().flatten().min()
     }
 
     /// Flushes the bytes that the stream has taken and may still hold.
@@ -218,10 +246,10 @@ impl<'w, S> Output<'w, S> {
         match self.link.flush(self.deadline(limit)) {
             Ok(Flush::Done { waited }) => {
                 let now = self.link.now();
-                self.sender.handle_held_back(now, false);
-                if waited && self.sender.buffered_amount() > 0 {
+                self.half.handle_held_back(now, false);
+                if waited && self.half.sender().buffered_amount() > 0 {
                     // The stream was full and no longer is, so the next write counts as progress of the peer.
-                    self.sender.transmitted(now, 0);
+                    self.half.transmitted(now, 0);
                 }
                 Ok(Step::Done)
             }
@@ -247,18 +275,18 @@ impl<'w, S> Output<'w, S> {
             // Input that cannot be read ahead would wake the application at once, again and again.
             readable: self.pending.is_none() && self.link.can_look(),
             writable: !self.is_out() && !self.link.write_failed(),
-            within: self.sender.poll_timeout().map(|due| due.saturating_duration_since(now)),
+            within: self.half.sender().poll_timeout().map(|due| due.saturating_duration_since(now)),
         }
     }
 
     /// Returns whether the queue is empty and flushed.
     pub(super) fn is_out(&self) -> bool {
-        self.sender.buffered_amount() == 0 && !self.link.is_unflushed()
+        self.half.sender().buffered_amount() == 0 && !self.link.is_unflushed()
     }
 
     /// Returns whether a timer is due.
     fn is_due(&self) -> bool {
-        self.sender.poll_timeout().is_some_and(|due| due <= self.link.now())
+        self.half.sender().poll_timeout().is_some_and(|due| due <= self.link.now())
     }
 
     /// Handles timers that are due. They are judged by the time of the last read: later input is not known of yet.
@@ -270,16 +298,16 @@ impl<'w, S> Output<'w, S> {
         let looked = if self.pending.is_none() { self.look_ahead() } else { None };
         match looked {
             // The peer is alive. The input must be decoded before timers are handled: it may contain the awaited Pong.
-            Some(1..) if self.sender.close_state() == CloseState::Open => {}
-            Some(_) => self.sender.handle_timeout(self.link.read_at()),
-            None => self.sender.handle_timeout(self.link.now()),
+            Some(1..) if self.half.sender().close_state() == CloseState::Open => {}
+            Some(_) => self.half.handle_send_timeout(self.link.read_at()),
+            None => self.half.handle_send_timeout(self.link.now()),
         }
     }
 
     /// Applies the replies that the receiving half has stored.
     fn apply(&mut self) {
         if let Some(pending) = self.pending {
-            pending.apply(self.sender, self.link.now());
+            pending.apply(self.half, self.link.now());
         }
     }
 
@@ -301,10 +329,10 @@ impl<'w, S> Output<'w, S> {
     fn look_ahead(&mut self) -> Option<usize> {
         let looked = self.link.look();
         if looked.is_some_and(|n| n > 0) {
-            self.sender.handle_unread(self.link.read_at());
+            self.half.handle_unread(self.link.read_at());
         } else if looked.is_some() && self.link.knows_end() {
             // The real position of the end is known only after the input before it was decoded.
-            self.sender.handle_input_ended(self.link.now(), EofPosition::BetweenMessages);
+            self.half.handle_input_ended(self.link.now());
         }
         looked
     }

@@ -1,8 +1,8 @@
 //! The sending half of a split WebSocket, for any number of threads.
 //!
-//! A call locks the sending side (`split.rs`), queues a frame through a [`Responder`], and writes the queue
-//! (`write_driver.rs`). The lock stays held until the stream has taken everything, so messages of two threads never
-//! mix. The same call also writes the replies that the [`Reader`](super::Reader) has stored meanwhile.
+//! A call locks the sending side (`split.rs`), queues a frame, and writes the queue (`write_driver.rs`). The lock stays
+//! held until the stream has taken everything, so messages of two threads never mix. The same call also writes the
+//! replies that the [`Reader`](super::Reader) has stored meanwhile.
 //!
 //! Invariants:
 //! - A call handles timers that are due before it queues its message.
@@ -14,12 +14,12 @@ use std::io::ErrorKind;
 use std::prelude::v1::*;
 use std::sync::Arc;
 
-use super::responder::Responder;
 use super::split::{Half, Shared};
+use super::write_driver::Output;
 use crate::adapters::error::Error;
-use crate::{CloseCode, Message, MessageKind, Prepared, SendOptions};
+use crate::{CloseCode, Message, MessageKind, Outbox, Prepared, SendOptions, Sender};
 #[cfg(doc)]
-use crate::{Event, SendError, Sender};
+use crate::{Event, SendError};
 
 /// The sending half of a blocking WebSocket, made by [`WebSocket::split`](super::WebSocket::split). Clones share the
 /// connection.
@@ -59,7 +59,7 @@ impl Writer {
     ///
     /// [`Error::Send`] and [`Error::Io`] under the conditions that [`Writer`] lists.
     pub fn send_text(&self, text: &str) -> Result<(), Error> {
-        self.with(|responder| responder.send_text(text))
+        self.with(|out| out.queue(|sender| sender.send_text(text)))
     }
 
     /// Sends a binary message. Blocks like [`Self::send_text`].
@@ -68,7 +68,7 @@ impl Writer {
     ///
     /// [`Error::Send`] and [`Error::Io`] under the conditions that [`Writer`] lists.
     pub fn send_binary(&self, data: &[u8]) -> Result<(), Error> {
-        self.with(|responder| responder.send_binary(data))
+        self.with(|out| out.queue(|sender| sender.send_binary(data)))
     }
 
     /// Sends a fragment of a message (RFC 6455 section 5.4). Blocks like [`Self::send_text`].
@@ -82,7 +82,7 @@ impl Writer {
     /// - [`Error::Send`] with [`SendError::MessageOpen`]: a message of another kind is open.
     /// - [`Error::Send`] with [`SendError::Closed`], and [`Error::Io`], under the conditions that [`Writer`] lists.
     pub fn send_fragment(&self, kind: MessageKind, data: &[u8], fin: bool) -> Result<(), Error> {
-        self.with(|responder| responder.send_fragment(kind, data, fin))
+        self.with(|out| out.queue(|sender| sender.send_fragment(kind, data, fin)))
     }
 
     /// Sends a fragment of a message, with options. Blocks like [`Self::send_text`].
@@ -99,7 +99,7 @@ impl Writer {
         fin: bool,
         options: SendOptions,
     ) -> Result<(), Error> {
-        self.with(|responder| responder.send_fragment_with(kind, data, fin, options))
+        self.with(|out| out.queue(|sender| sender.send_fragment_with(kind, data, fin, options)))
     }
 
     /// Sends a message that owns its data. Blocks like [`Self::send_text`].
@@ -108,7 +108,7 @@ impl Writer {
     ///
     /// [`Error::Send`] and [`Error::Io`] under the conditions that [`Writer`] lists.
     pub fn send(&self, message: impl Into<Message>) -> Result<(), Error> {
-        self.with(|responder| responder.send(message))
+        self.with(|out| out.queue_message(message.into(), SendOptions::new()))
     }
 
     /// Sends a message that owns its data, with options. Blocks like [`Self::send_text`].
@@ -117,7 +117,7 @@ impl Writer {
     ///
     /// [`Error::Send`] and [`Error::Io`] under the conditions that [`Writer`] lists.
     pub fn send_with(&self, message: impl Into<Message>, options: SendOptions) -> Result<(), Error> {
-        self.with(|responder| responder.send_with(message, options))
+        self.with(|out| out.queue_message(message.into(), options))
     }
 
     /// Sends a message that was [prepared](Prepared) for many connections. Blocks like [`Self::send_text`].
@@ -126,7 +126,7 @@ impl Writer {
     ///
     /// [`Error::Send`] and [`Error::Io`] under the conditions that [`Writer`] lists.
     pub fn send_prepared(&self, prepared: &Prepared) -> Result<(), Error> {
-        self.with(|responder| responder.send_prepared(prepared))
+        self.with(|out| out.queue(|sender| sender.send_prepared(prepared)))
     }
 
     /// Sends a Ping (RFC 6455 section 5.5.2). Blocks like [`Self::send_text`].
@@ -139,7 +139,7 @@ impl Writer {
     ///   [`MAX_CONTROL_PAYLOAD`](crate::frame::MAX_CONTROL_PAYLOAD) bytes.
     /// - [`Error::Send`] with [`SendError::Closed`], and [`Error::Io`], under the conditions that [`Writer`] lists.
     pub fn ping(&self, payload: &[u8]) -> Result<(), Error> {
-        self.with(|responder| responder.ping(payload))
+        self.with(|out| out.queue_ping(payload))
     }
 
     /// Starts the closing handshake by sending a Close (RFC 6455 section 7.1.2). Blocks like [`Self::send_text`].
@@ -152,7 +152,7 @@ impl Writer {
     ///   the connection stays open.
     /// - [`Error::Send`] with [`SendError::Closed`], and [`Error::Io`], under the conditions that [`Writer`] lists.
     pub fn close(&self, code: impl Into<Option<CloseCode>>, reason: impl AsRef<str>) -> Result<(), Error> {
-        self.with(|responder| responder.close(code, reason))
+        self.with(|out| out.queue_close(code.into(), reason.as_ref()))
     }
 
     /// Returns the time from the last answered Ping to its Pong.
@@ -164,11 +164,14 @@ impl Writer {
     }
 
     /// Queues a frame with `send`, writes the queue, and wakes a reader that waits for the lock.
-    fn with(&self, send: impl FnOnce(&mut Responder<'_, Half>) -> Result<(), Error>) -> Result<(), Error> {
+    fn with(
+        &self,
+        send: impl FnOnce(&mut Output<'_, Half, Sender<Outbox>>) -> Result<(), Error>,
+    ) -> Result<(), Error> {
         let sent = {
             let mut out = self.shared.lock();
             let on_time = out.output().keep_time();
-            let sent = on_time.and_then(|()| send(&mut Responder::new(out.output())));
+            let sent = on_time.and_then(|()| send(&mut out.output()));
             sent.and(out.write())
         };
         self.shared.write_replies(|out| {
