@@ -21,9 +21,9 @@ use super::support::*;
 const PLAIN: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 const UPGRADE: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
     Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
-/// Default number of seconds that a peer may take nothing.
+/// Default number of seconds after which a peer that reads nothing is given up.
 const PATIENCE: u64 = 30;
-/// Minimum average number of bytes per second that a peer must take.
+/// Minimum average number of bytes per second that a peer must read.
 const SLOWEST: usize = 1024;
 
 fn seconds(n: u64) -> Duration {
@@ -43,14 +43,14 @@ fn call<S: AsyncRead + AsyncWrite + Unpin + std::fmt::Debug>(clock: &Clock, stre
     }
 }
 
-/// Returns a stream that holds `capacity` unread bytes, over which `request` has arrived.
+/// Returns a stream on which `request` has arrived. The peer can leave at most `capacity` bytes unread.
 fn end(capacity: usize, request: &[u8]) -> End {
     let end = End::new(Behavior { capacity, ..Behavior::default() });
     end.arrive(request);
     end
 }
 
-/// Runs `answering` while the peer takes all available bytes every `pause`, up to `most` bytes in all. Returns
+/// Runs `answering` while the peer reads all available bytes after each `pause`, up to `most` bytes in all. Returns
 /// the result, the time in milliseconds, and the bytes that the peer received.
 fn read_slowly<T>(
     clock: &Clock,
@@ -80,7 +80,7 @@ fn a_slow_reader_receives_the_whole_answer() {
         answered.unwrap();
         got.extend(end.take_written());
         assert!(got.starts_with(b"HTTP/1.1 200 ") && got.ends_with(body.as_bytes()), "{}", got.len());
-        // The peer takes 40,000 bytes per pause. After the response the server reads for one more second.
+        // The peer reads 40,000 bytes after each pause. After the response the server reads for one more second.
         assert_eq!(time, pause.as_millis() * 7 + 1000);
         assert!(end.state.lock().unwrap().shut_down);
     }
@@ -113,7 +113,7 @@ fn a_peer_that_stops_reading_is_given_up_with_an_error() {
             assert_eq!(error.kind(), ErrorKind::TimedOut);
             assert!(error.to_string().contains("answer"), "{error}");
             let pauses = if patience == Some(Duration::ZERO) { 0 } else { most as u128 / 10_000 };
-            // The limit counts from the last progress. The first write is attempted in any case.
+            // The time limit starts again whenever bytes are written. Even without any time, one write is attempted.
             let patience = patience.unwrap_or(seconds(PATIENCE)).as_millis().max(1);
             assert_eq!(time, pauses * 2500 + patience, "{most}");
             assert_eq!(got.len() as u128, pauses * 10_000);
@@ -208,11 +208,11 @@ impl AsyncWrite for Stuck {
 }
 
 #[test]
-fn an_answer_is_sent_only_after_a_flush() {
+fn an_answer_counts_as_sent_only_after_a_flush() {
     let body = letters(100_000);
     let reject = Reject::new(200).body("text/plain", body.as_bytes());
-    // A stream may hold back what it accepts, as a TLS stream does. It gets as much time as a slow reader of the
-    // whole response.
+    // A stream may buffer the bytes that it accepts, as a TLS stream does. The flush gets as much time as a slow
+    // reader gets for the whole response.
     let whole =
         seconds(PATIENCE) + Duration::from_secs_f64(reject.to_vec().unwrap().len() as f64 / SLOWEST as f64);
     for (flush, close) in [(true, true), (true, false), (false, true), (false, false)] {

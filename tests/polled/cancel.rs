@@ -26,7 +26,8 @@ fn behaviors() -> impl Iterator<Item = Behavior> {
     })
 }
 
-/// Sends messages of every size at which frames or buffers differ, with fragments and control frames between.
+/// Sends messages of the peer, with fragments and Pings between them. The frame header or the buffers differ for each
+/// of their lengths. Returns the messages.
 fn say_much(peer: &mut Peer, behavior: &Behavior) -> Vec<Heard> {
     let mut said = Vec::new();
     // Over a stream that moves few bytes per call, the largest message is smaller.
@@ -35,7 +36,7 @@ fn say_much(peer: &mut Peer, behavior: &Behavior) -> Vec<Heard> {
         let text = letters(len);
         peer.connection.send_text(&text).unwrap();
         peer.connection.ping(hybi::Instant::ZERO, text.as_bytes().get(..len.min(5)).unwrap()).unwrap();
-        // A Ping overtakes queued messages, so each Ping is sent separately to stay between them.
+        // A Ping overtakes queued messages. Each Ping is sent at once, so that the Pings stay between the messages.
         peer.say();
         peer.connection.send_fragment(MessageKind::Binary, text.as_bytes(), false).unwrap();
         peer.connection.send_fragment(MessageKind::Binary, b"end", true).unwrap();

@@ -1,8 +1,8 @@
 //! Every operation, dropped at every place where it can wait.
 //!
-//! A case drops the operation's future after 0, 1, 2, … polls until the operation completes first. After each
-//! drop, other calls continue. The peer must receive an intact stream of bytes, and no message may be lost or
-//! doubled in either direction. `cancel.rs` covers the same promise with other streams.
+//! A case drops the future of an operation after 0, 1, 2, … polls, until that many polls complete the operation.
+//! After each drop, other calls continue. The peer must receive an intact stream of bytes, and no message may be lost
+//! or doubled in either direction. `cancel.rs` checks the same with streams that move few bytes per call.
 
 use std::cell::RefCell;
 use std::future::poll_fn;
@@ -173,7 +173,7 @@ const HALVES: &[(&str, Op<Halves>)] = &[
     }),
 ];
 
-/// The parameters that all operations share.
+/// The parameters of one case.
 #[derive(Clone, Debug)]
 struct Case {
     role: Role,
@@ -213,7 +213,8 @@ fn poll_and_drop(times: usize, mut doing: Doing<'_>, peer: &RefCell<Peer>) -> Op
     None
 }
 
-/// Runs a future to its end beside the peer. A task is polled only after it was woken.
+/// Runs `future` until it is ready, while the peer reads and replies in another task. A task is polled only after it
+/// was woken.
 fn to_the_end<T>(clock: &Clock, peer: &RefCell<Peer>, future: impl Future<Output = T>) -> T {
     let mut far = pin!(async {
         loop {
@@ -235,7 +236,7 @@ async fn both(one: impl Future<Output = ()>, other: impl Future<Output = ()>) {
     .await;
 }
 
-/// Sends messages of the peer, which the test receives over time.
+/// Sends three messages and a Ping of the peer. Returns the messages.
 fn say(peer: &mut Peer, len: usize) -> Vec<Heard> {
     let (small, large) = (noise(30), noise(len));
     peer.connection.send_text(&small).unwrap();
@@ -247,12 +248,13 @@ fn say(peer: &mut Peer, len: usize) -> Vec<Heard> {
     vec![Heard::Text(small), Heard::Binary(large.clone().into_bytes()), Heard::Text(large)]
 }
 
-/// Checks what the peer received.
+/// Checks the events of the peer. `sent` tells whether the message of the operation was accepted, if the caller
+/// knows.
 fn judge(what: &str, case: &Case, done: bool, sent: Option<bool>, peer: &Peer) {
     let (before, after) = (Heard::Text("before".into()), Heard::Text("after".into()));
     let messages = peer.messages();
     let payload = noise(case.len);
-    let is_it = |heard: &Heard| match heard {
+    let is_payload = |heard: &Heard| match heard {
         Heard::Text(text) => *text == payload,
         Heard::Binary(data) => data == payload.as_bytes(),
         _ => false,
@@ -263,7 +265,7 @@ fn judge(what: &str, case: &Case, done: bool, sent: Option<bool>, peer: &Peer) {
         _ if what.contains("close") => &messages[1..],
         _ => panic!("{what}: the last message is missing"),
     };
-    assert!(rest.len() <= 1 && rest.iter().all(is_it), "{what}: {} messages", messages.len());
+    assert!(rest.len() <= 1 && rest.iter().all(is_payload), "{what}: {} messages", messages.len());
     if let Some(sent) = sent {
         assert_eq!(rest.len(), usize::from(sent), "{what}: done {done}");
     }
@@ -291,11 +293,11 @@ fn all_received(got: &RefCell<Vec<Heard>>, said: &[Heard], closing: bool) -> boo
     got.borrow_mut().retain(|heard| matches!(heard, Heard::Text(_) | Heard::Binary(_)));
     let got = got.borrow();
     assert!(got.len() <= said.len() && said[..got.len()] == got[..], "received {}", got.len());
-    // A call that waits for the end discards the messages before it.
+    // `wait_closed` discards messages, so after this call they may be missing.
     closing || got.len() == said.len()
 }
 
-/// Drops one operation after `times` polls. Returns whether it was done by then.
+/// Drops one operation of a whole WebSocket after `times` polls. Returns whether the operation was complete by then.
 fn whole(case: &Case, (name, op): (&str, Op<Ws>), times: usize) -> bool {
     let what = format!("{name}, {case:?}, polled {times} times");
     let (clock, mut ws, peer) = pair_with(case.role, case.behavior.clone(), config(case), case.deflate);
@@ -328,6 +330,7 @@ fn whole(case: &Case, (name, op): (&str, Op<Ws>), times: usize) -> bool {
     done
 }
 
+/// Like [`whole`], with the halves of a WebSocket.
 fn halves(case: &Case, (name, op): (&str, Op<Halves>), times: usize) -> bool {
     let what = format!("{name} in halves, {case:?}, polled {times} times");
     let (clock, ws, peer) = pair_with(case.role, case.behavior.clone(), config(case), case.deflate);
@@ -360,11 +363,12 @@ fn halves(case: &Case, (name, op): (&str, Op<Halves>), times: usize) -> bool {
         assert!(reader.wait_closed().await.is_ok_and(|outcome| outcome.is_clean()), "{what}");
         tick().await;
     });
-    // Below the high-water mark the first poll accepts the message. Otherwise only a completed call tells.
-    let roomy = times > 0 && case.high_water > 6 + "before".len();
+    // Below the high-water mark the first poll accepts the message. Above it, only a completed call shows that the
+    // message was accepted.
+    let fits = times > 0 && case.high_water > 6 + "before".len();
     let sent = if !sends(name) {
         Some(false)
-    } else if roomy || done {
+    } else if fits || done {
         Some(true)
     } else {
         None
@@ -382,7 +386,7 @@ fn everywhere(mut one: impl FnMut(usize) -> bool) {
     let mut times = 0;
     while !one(times) {
         times += 1;
-        assert!(times < 5000, "it is never done");
+        assert!(times < 5000, "the operation never completes");
     }
 }
 

@@ -14,7 +14,7 @@ use hybi::{CloseCode, Config, EofPosition, Event, Outcome, ReadyState, Role, Sen
 use super::support::*;
 
 #[test]
-fn pings_of_one_read_are_answered_in_one_write() {
+fn echoes_of_messages_from_one_read_are_written_together() {
     let (_, mut ws, mut peer) = pair(Role::Server, Behavior::default(), patient());
     for n in 0..1000 {
         peer.connection.send_text(&n.to_string()).unwrap();
@@ -91,7 +91,7 @@ fn a_protocol_error_is_returned_at_once_and_only_once() {
 
 #[test]
 fn a_dropped_message_is_not_reported_as_written() {
-    // A peer closes and reads no more. The message that it has not read by then is dropped.
+    // The peer sends a Close while the second message is still queued. The WebSocket then drops this message.
     let behavior = Behavior { capacity: 4, ..Behavior::default() };
     for halves in [false, true] {
         let (clock, mut ws, mut peer) = pair(Role::Server, behavior.clone(), patient());
@@ -233,8 +233,9 @@ fn s7_1_4_an_end_is_not_clean_while_the_stream_holds_our_close_back() {
 /// still read our Close.
 #[test]
 fn s7_1_4_a_peer_that_closes_and_ends_the_stream_ends_clean_if_our_close_is_sent() {
-    // Runs a closing handshake with one fault, or over a stream that takes nothing. Returns the outcome and
-    // whether the peer received our Close.
+    // Runs a closing handshake over a stream with `behavior`. If `own` is set, the WebSocket has queued a Close
+    // before it reads the peer's Close. Returns the outcome, whether the peer received our Close, and the number of
+    // calls of the stream.
     let ends = |role: Role, behavior: Behavior, halves: bool, own: bool| {
         let (clock, mut ws, mut peer) = pair(role, behavior, Config::new());
         if own {
@@ -260,7 +261,7 @@ fn s7_1_4_a_peer_that_closes_and_ends_the_stream_ends_clean_if_our_close_is_sent
                 (ws.outcome().unwrap(), ws.recv().await)
             }
         });
-        // After a Close of the peer all its messages have arrived.
+        // The peer sent a Close, so all its messages have arrived.
         let complete = matches!(outcome, Outcome::Clean { .. } | Outcome::Unanswered { .. });
         assert_eq!(received.is_ok(), complete, "{outcome:?}, {received:?}");
         let calls = peer.end.state.lock().unwrap().calls;

@@ -208,7 +208,7 @@ fn answers_are_written_before_the_end_is_processed() {
 }
 
 #[test]
-fn a_flood_does_not_keep_a_task_from_yielding() {
+fn a_task_yields_while_input_keeps_arriving() {
     let (_, mut ws, peer) = pair(Role::Server, Behavior { piece: 6, ..Behavior::default() }, patient());
     // Empty Pongs are no messages, so each poll stays pending.
     let pong = [0x8A, 0x80, 0, 0, 0, 0];

@@ -64,7 +64,7 @@ fn a_member_that_waits_to_receive_closes_at_once() {
                 }
                 assert!(ws.wait_closed().await.unwrap().is_clean());
             });
-            let told = run(
+            let heard = run(
                 &clock,
                 async {
                     tick().await;
@@ -83,7 +83,7 @@ fn a_member_that_waits_to_receive_closes_at_once() {
                 },
                 &mut [receiving.as_mut()],
             );
-            assert_eq!(told.first(), Some(&Heard::Close(1001)), "{role:?} {how}");
+            assert_eq!(heard.first(), Some(&Heard::Close(1001)), "{role:?} {how}");
         }
     }
 }
@@ -150,10 +150,11 @@ fn a_member_whose_peer_always_sends_is_closed_too() {
     let (group, _, mut ws, mut peer) = member(Role::Server);
     group.close(CloseCode::GOING_AWAY, AWAY).unwrap();
     for n in 0..40 {
-        // Each turn has input to read.
+        // There is always input to read.
         peer.connection.send_text(&n.to_string()).unwrap();
         peer.say();
         let Poll::Ready(Ok(Some((Event::Text(text), _)))) = poll_once(ws.next_event()) else {
+            // The WebSocket checks its group before it waits, or at the end of a turn. A turn has at most 16 reads.
             assert!((16..20).contains(&n), "{n}");
             peer.pump();
             assert_eq!(peer.heard[0], Heard::Close(1001));
@@ -161,7 +162,7 @@ fn a_member_whose_peer_always_sends_is_closed_too() {
         };
         assert_eq!(text, n.to_string());
     }
-    panic!("the group was not heeded");
+    panic!("the WebSocket did not notice that its group was closed");
 }
 
 #[test]
@@ -178,7 +179,7 @@ fn a_member_that_is_already_closing_keeps_its_close() {
 }
 
 #[test]
-fn a_code_of_the_other_role_is_replaced_by_going_away() {
+fn a_code_that_only_the_other_role_may_send_is_replaced_by_going_away() {
     let (group, _, mut ws, mut peer) = member(Role::Server);
     group.close(CloseCode::MANDATORY_EXTENSION, "it is missing").unwrap();
     closes_with(&mut ws, &mut peer, 1001);
@@ -218,7 +219,7 @@ fn only_the_last_waiting_task_of_a_member_is_woken() {
     wait(&mut ws, &tasks[0]);
     wait(&mut ws, &tasks[1]);
     wait(&mut other, &tasks[2]);
-    // The stream holds a waker of this task too.
+    // The stream and the group held wakers of this task. Both must drop them with the WebSocket.
     drop((other, its_peer));
     assert_eq!(Arc::strong_count(&tasks[2]), 1);
     group.close(CloseCode::GOING_AWAY, AWAY).unwrap();

@@ -24,7 +24,7 @@ fn refused(result: Poll<Result<(), Error>>) -> SendError {
 
 #[test]
 fn pings_are_answered_while_only_the_reader_is_polled() {
-    // The stream may take as little as one byte at a time.
+    // The stream accepts at most `capacity` bytes at a time.
     for capacity in [1, 5, usize::MAX] {
         let (_, ws, mut peer) = pair(Role::Server, Behavior { capacity, ..Behavior::default() }, patient());
         let (mut reader, _writer) = ws.split();
@@ -60,7 +60,7 @@ fn a_close_is_answered_while_only_the_reader_is_polled() {
 }
 
 #[test]
-fn a_close_goes_out_while_only_the_writer_is_polled() {
+fn a_close_is_answered_while_only_the_writer_is_polled() {
     let (_, ws, mut peer) = pair(Role::Client, Behavior::default(), patient());
     let (mut reader, mut writer) = ws.split();
     peer.connection.close(hybi::Instant::ZERO, CloseCode::NORMAL, "").unwrap();
@@ -79,7 +79,7 @@ fn a_waiting_writer_learns_of_a_close() {
     let (mut reader, mut writer) = ws.split();
     peer.connection.close(hybi::Instant::ZERO, CloseCode::NORMAL, "").unwrap();
     peer.say();
-    // The peer does not read, so the message is queued. The Close drops it.
+    // The pipe holds four bytes, so most of the message waits in the queue.
     let mut receiving = pin!(async {
         assert!(matches!(reader.next_event().await, Ok(Some(Event::CloseReceived { .. }))));
     });
@@ -114,8 +114,8 @@ fn a_message_dropped_for_a_close_is_not_reported_as_sent() {
     let behavior = Behavior { capacity: 400, ..Behavior::default() };
     let (clock, ws, mut peer) = pair(Role::Server, behavior, patient());
     let (mut reader, mut writer) = ws.split();
-    // This message is partly written, and longer than one write offers. The next message is therefore never
-    // offered to the stream.
+    // This message is partly written, and longer than one write can pass to the stream. So no byte of the next
+    // message was passed to the stream.
     assert!(poll_once(writer.send_text(&letters(20_000))).is_pending());
     peer.connection.close(hybi::Instant::ZERO, CloseCode::NORMAL, "").unwrap();
     peer.say();

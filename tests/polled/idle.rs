@@ -40,7 +40,7 @@ fn an_idle_connection_holds_no_buffers() {
 #[test]
 fn only_a_partial_message_is_kept() {
     let (_, mut ws, peer) = pair(Role::Server, Behavior::default(), patient());
-    // Fifty bytes of a payload of a thousand.
+    // The header announces 1000 bytes of payload, of which 50 arrive.
     peer.end.arrive(&[0x82, 0xFE, 0x03, 0xE8, 0, 0, 0, 0]);
     peer.end.arrive(&[7; 50]);
     assert!(poll_once(ws.recv()).is_pending());
@@ -60,6 +60,7 @@ fn memory_for_the_rest_of_a_large_message_is_kept_for_a_second() {
         assert!(matches!(block_on(&clock, ws.next_event()), Ok(Some((Event::Binary(_), _)))));
         assert!(poll_once(ws.next_event()).is_pending());
 
+        // The first 14 bytes are the frame header and the masking key.
         peer.end.arrive(&wire[..100_000]);
         assert!(poll_once(ws.next_event()).is_pending());
         clock.advance(ms(waits));
@@ -86,7 +87,7 @@ fn a_taken_message_leaves_no_buffer() {
         let (clock, mut ws, mut peer) = pair(Role::Server, Behavior::default(), patient());
         peer.connection.send_binary(noise(size).as_bytes()).unwrap();
         peer.say();
-        // The application may keep the message for a long time.
+        // The application may keep the message for a long time, so the WebSocket must not keep a buffer as well.
         assert!(block_on(&clock, ws.recv()).unwrap().is_some());
         assert_eq!(ws.into_parts().2.capacity(), 0);
     }
@@ -125,7 +126,7 @@ fn s5_6_partial_messages_of_connections_on_one_thread_do_not_mix() {
     }
 }
 
-/// Receives two messages of two connections in turn. Each message arrives in two parts.
+/// Receives one message on each of two connections, in turn. Each message arrives in two parts.
 fn receive_by_turns(role: Role, halves: bool, wires: &[Vec<u8>; 2], cut: usize) -> Vec<Heard> {
     let mut all: Vec<_> = wires
         .iter()
@@ -160,7 +161,7 @@ fn a_handle_is_as_small_as_a_pointer() {
 #[test]
 fn a_large_message_is_written_at_once_and_its_rest_is_queued() {
     for role in [Role::Server, Role::Client] {
-        // The payload, the header and, for a client, the masking key.
+        // The frame consists of the header, for a client also a masking key, and the payload.
         let len = if role == Role::Server { 70_010 } else { 70_014 };
         for piece in [usize::MAX, 1000, 3] {
             let (clock, mut ws, mut peer) = pair(role, Behavior { piece, ..Behavior::default() }, patient());

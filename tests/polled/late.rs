@@ -21,8 +21,9 @@ fn idle() -> Connection {
     Connection::client(Instant::ZERO, config, Outbox::new(), [1; 32])
 }
 
-/// Sends a message half a second before the idle timeout. Reads what was sent one second later, and then during
-/// two more seconds.
+/// Runs a peer that sends a message half a second before the idle timeout, and reads our message 1.5 seconds later.
+/// If `ends` is set, the peer also ends its direction of the stream. Returns the number of bytes that arrive in the
+/// next two seconds. There are none unless the idle timer fired too early.
 fn peer(mut stream: DuplexStream, ends: bool) -> JoinHandle<usize> {
     tokio::spawn(async move {
         sleep(ms(9500)).await;

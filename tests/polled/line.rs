@@ -1,8 +1,9 @@
-//! Connections whose turn is over wait in line for the next one.
+//! Fairness between connections with endless input.
 //!
-//! A connection with endless input ends its turn after a bounded amount of work. Such connections then take turns
-//! in rounds, so that one poll of a task with many of them does bounded work. These tests check this on every
-//! executor, and that a waiting connection delays neither deadlines nor sends.
+//! Such a connection ends its turn after a bounded amount of work, and yields. It then waits in a queue for its next
+//! turn. A round is one poll of every connection, and only a few connections begin a turn in each round. So one poll
+//! of a task with many of these connections does bounded work. These tests check this on every executor. They also
+//! check that a connection in the queue delays neither deadlines nor sends.
 
 use std::future::Future;
 use std::pin::{Pin, pin};
@@ -19,13 +20,14 @@ use hybi::{CloseCode, Config, Inbox, Outcome, Role};
 use super::support::*;
 use super::turns::{Counts, Flood};
 
-/// Maximum number of polls from one turn to the next. It is the number of rounds that a connection waits, plus
-/// the poll that begins its turn.
+/// Maximum number of polls from one turn to the next. A connection waits for at most 48 rounds, and its next poll
+/// begins a turn.
 const MOST_POLLS: usize = 49;
 
 type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// Returns a stream of endless Pings, and its counters. Each turn ends with writing Pongs.
+/// Returns a stream of endless Pings, and its counters. A turn ends with a write of Pongs, so the counter of written
+/// bytes shows each turn.
 fn flood() -> (Flood, Arc<Mutex<Counts>>) {
     let counts = Arc::<Mutex<Counts>>::default();
     let frames = Arc::new(b"\x89\x00".repeat(1000));
@@ -38,15 +40,16 @@ fn flooded(clock: &Clock, config: Config) -> (WebSocket<Flood, Clock>, Arc<Mutex
     (WebSocket::from_parts(stream, clock.clone(), connection, Inbox::empty()), counts)
 }
 
-/// Counts what tasks do between two turns.
+/// Counters that several tasks share.
 #[derive(Default)]
 struct Watch {
+    /// The number of turns of all tasks.
     turns: AtomicUsize,
     polls: AtomicUsize,
     most_polls: AtomicUsize,
 }
 
-/// A task that counts its polls, and may end after a number of turns.
+/// A task that counts its polls, and ends after a number of turns.
 struct Watched<F> {
     task: Pin<Box<F>>,
     counts: Arc<Mutex<Counts>>,
@@ -60,7 +63,10 @@ impl<F: Future<Output = ()>> Future for Watched<F> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let before = self.counts.lock().unwrap().written;
-        assert!(self.task.as_mut().poll(cx).is_pending(), "a flood has no end");
+        assert!(
+            self.task.as_mut().poll(cx).is_pending(),
+            "the input is endless, so the task must not complete"
+        );
         self.polls += 1;
         self.watch.polls.fetch_add(1, Ordering::Relaxed);
         self.watch.most_polls.fetch_max(self.polls, Ordering::Relaxed);
@@ -73,7 +79,8 @@ impl<F: Future<Output = ()>> Future for Watched<F> {
     }
 }
 
-/// Returns `count` tasks that receive floods, in halves or not. Each ends after `turns` turns.
+/// Returns `count` tasks that receive endless input. If `halves` is true, each WebSocket is split. Each task ends
+/// after `turns` turns.
 fn tasks(count: usize, turns: usize, halves: bool) -> (Vec<Task>, Arc<Watch>) {
     let watch = Arc::<Watch>::default();
     let one = |_| -> Task {
@@ -94,9 +101,9 @@ fn tasks(count: usize, turns: usize, halves: bool) -> (Vec<Task>, Arc<Watch>) {
     ((0..count).map(one).collect(), watch)
 }
 
-/// Each poll of a task that receives from all connections is a round.
+/// One task polls all connections. Each of its polls is one round.
 #[test]
-fn a_task_that_polls_a_hundred_floods_each_time_begins_a_few_turns() {
+fn a_poll_of_100_connections_with_endless_input_begins_few_turns() {
     for halves in [false, true] {
         let (mut tasks, watch) = tasks(100, usize::MAX, halves);
         let cx = &mut Context::from_waker(Waker::noop());
@@ -105,8 +112,8 @@ fn a_task_that_polls_a_hundred_floods_each_time_begins_a_few_turns() {
             tasks.iter_mut().for_each(|task| assert!(task.as_mut().poll(cx).is_pending()));
             watch.turns.load(Ordering::Relaxed) - before
         };
-        assert_eq!(poll(), 100, "the first turn is everybody's");
-        // The first rounds still admit connections of earlier tests on this thread.
+        assert_eq!(poll(), 100, "each connection begins with a turn");
+        // The queue belongs to the thread and still has connections of earlier tests. They use up the first rounds.
         let turns: Vec<_> = (0..150).map(|_| poll()).skip(50).collect();
         assert!(turns.iter().all(|turns| (1..=12).contains(turns)), "halves: {halves}: {turns:?}");
         let most = watch.most_polls.load(Ordering::Relaxed);
@@ -114,9 +121,9 @@ fn a_task_that_polls_a_hundred_floods_each_time_begins_a_few_turns() {
     }
 }
 
-/// The task polls only futures that were woken, and yields after two of them.
+/// `FuturesUnordered` polls only futures that were woken. It yields after two of them have woken themselves.
 #[test]
-fn floods_that_are_polled_after_wakeups_progress() {
+fn connections_progress_if_polled_only_after_wakeups() {
     for halves in [false, true] {
         let (tasks, watch) = tasks(100, 3, halves);
         let mut all: FuturesUnordered<_> = tasks.into_iter().collect();
@@ -127,10 +134,10 @@ fn floods_that_are_polled_after_wakeups_progress() {
     }
 }
 
-/// Dropping a future does not lose the place in line, because the connection owns it.
+/// The connection owns the position in the queue, so dropping the future of a call does not lose the position.
 #[test]
-fn a_call_that_is_dropped_in_line_delays_nothing() {
-    // These connections are ahead in line, and are not polled any more.
+fn dropping_a_call_keeps_its_position_in_the_queue() {
+    // These connections are ahead in the queue, and are never polled again.
     let (mut others, _) = tasks(100, usize::MAX, false);
     let cx = &mut Context::from_waker(Waker::noop());
     others.iter_mut().for_each(|task| assert!(task.as_mut().poll(cx).is_pending()));
@@ -152,22 +159,22 @@ fn a_call_that_is_dropped_in_line_delays_nothing() {
             assert!(poll_once(reader.recv()).is_pending());
             let before = written();
             assert!(poll_once(writer.send("now")).is_ready());
-            assert_eq!(written() - before, 9, "what is sent does not wait");
+            assert_eq!(written() - before, 9, "a send does not wait for a turn");
             begins(Box::new(|| assert!(poll_once(reader.recv()).is_pending())));
         } else {
             assert!(poll_once(ws.recv()).is_pending());
             assert!(poll_once(ws.recv()).is_pending());
             let before = written();
             assert!(poll_once(ws.send("now")).is_ready());
-            assert_eq!(written() - before, 9, "what is sent does not wait");
+            assert_eq!(written() - before, 9, "a send does not wait for a turn");
             begins(Box::new(|| assert!(poll_once(ws.recv()).is_pending())));
         }
     }
 }
 
-/// A WebSocket that is made from the parts of a waiting one begins with a turn.
+/// A connection in the queue is taken apart, and put together again or split. It has a turn at once.
 #[test]
-fn a_websocket_made_from_parts_begins_with_a_turn() {
+fn a_websocket_made_from_parts_has_a_turn_at_once() {
     let (mut ws, counts) = flooded(&Clock::default(), patient());
     let mut before = 0;
     let mut has_had_a_turn = || {
@@ -185,9 +192,10 @@ fn a_websocket_made_from_parts_begins_with_a_turn() {
     assert!(has_had_a_turn());
 }
 
-/// A group closes, and the peers send endlessly instead of answering. The connections must end in time.
+/// A group closes, and the peers send endlessly instead of answering. Each connection must still send its Close, and
+/// must end at its close timeout.
 #[test]
-fn deadlines_and_groups_wait_for_a_bounded_number_of_rounds() {
+fn a_closed_group_and_deadlines_take_effect_within_bounded_rounds() {
     for halves in [false, true] {
         let (clock, group) = (Clock::default(), Group::new());
         let config = patient().close_timeout(Some(Duration::from_secs(5)));
@@ -224,15 +232,15 @@ fn deadlines_and_groups_wait_for_a_bounded_number_of_rounds() {
         assert_eq!(poll(10), 0);
         group.close(CloseCode::GOING_AWAY, "").unwrap();
         assert_eq!(poll(MOST_POLLS), 0);
-        // RFC 6455 5.5.1: nothing is written behind a Close.
+        // RFC 6455 5.5.1: nothing is written after a Close.
         let written = |counts: &[Arc<Mutex<Counts>>]| {
             counts.iter().map(|counts| counts.lock().unwrap().written).collect::<Vec<_>>()
         };
         let before = written(&counts);
         assert_eq!(poll(MOST_POLLS), 0);
-        assert_eq!(written(&counts), before, "halves: {halves}: all have closed");
+        assert_eq!(written(&counts), before, "halves: {halves}: bytes were written after a Close");
         clock.advance(Duration::from_secs(6));
-        assert_eq!(poll(2 * MOST_POLLS), 100, "halves: {halves}: all have ended");
+        assert_eq!(poll(2 * MOST_POLLS), 100, "halves: {halves}: a connection did not end in time");
         for end in ends {
             assert_eq!(
                 *end.lock().unwrap(),
@@ -243,9 +251,9 @@ fn deadlines_and_groups_wait_for_a_bounded_number_of_rounds() {
     }
 }
 
-/// Two tasks share a WebSocket by `StreamExt::split`. The task that sends does not wait in line.
+/// Two tasks share a WebSocket by `StreamExt::split`. The sending task does not wait for a turn.
 #[test]
-fn a_task_that_sends_beside_a_waiting_one_progresses() {
+fn sending_is_not_delayed_while_the_receiver_waits_for_a_turn() {
     let (mut others, _) = tasks(100, usize::MAX, false);
     let cx = &mut Context::from_waker(Waker::noop());
     others.iter_mut().for_each(|task| assert!(task.as_mut().poll(cx).is_pending()));
@@ -266,7 +274,7 @@ mod on_tokio {
     use super::*;
 
     #[test]
-    fn a_runtime_of_one_thread_begins_a_few_turns_in_each_round() {
+    fn a_runtime_with_one_thread_begins_few_turns_in_each_round() {
         let (tasks, watch) = tasks(100, usize::MAX, false);
         Builder::new_current_thread().start_paused(true).enable_time().build().unwrap().block_on(async {
             let mut set = JoinSet::new();
@@ -332,7 +340,7 @@ mod on_tokio {
     }
 }
 
-/// The threads of this executor share one queue, so a task moves to another thread with every second poll.
+/// The threads of this executor share one queue, so about every second poll moves a task to another thread.
 #[cfg(feature = "async-io")]
 #[test]
 fn tasks_that_any_thread_polls_take_turns() {

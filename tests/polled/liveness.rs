@@ -88,7 +88,7 @@ fn s7_1_1_a_dead_peer_ends_a_waiting_send() {
     }
 }
 
-/// Takes `piece` bytes every `every`, and stalls for 1.2 s at 40 s and at 75 s.
+/// Runs a peer that reads `piece` bytes after each interval of `every`. At 40 s and at 75 s the interval is 1.2 s.
 async fn slow(clock: &Clock, peer: &mut Peer, piece: usize, every: Duration) {
     loop {
         let second = clock.seconds();
@@ -103,7 +103,7 @@ async fn slow(clock: &Clock, peer: &mut Peer, piece: usize, every: Duration) {
 fn s5_5_2_a_peer_that_reads_and_answers_is_never_given_up() {
     for keeps in [false, true] {
         for halves in [false, true] {
-            // Both systems buffer half a megabyte, and the peer reads 160 KiB per second.
+            // The socket buffers of both systems hold half a megabyte. The peer reads 160 KiB per second.
             let behavior = Behavior { capacity: 512 << 10, keeps, ..Behavior::default() };
             let (clock, mut ws, mut peer) = pair(Role::Server, behavior, Config::new());
             let mut taking = pin!(slow(&clock, &mut peer, 8 << 10, ms(50)));
@@ -144,8 +144,8 @@ fn s5_5_2_a_peer_that_reads_slowly_within_one_send_is_never_given_up() {
     }
 }
 
-/// A peer that reads but never answers is given up after the pong timeout, extended up to three times by progress
-/// of writes.
+/// Progress of writes extends the pong timeout at most three times. So a peer that reads but never answers is given
+/// up.
 #[test]
 fn s5_5_3_a_peer_that_only_reads_is_given_up_in_bounded_time() {
     let (clock, mut ws, peer) =
@@ -239,8 +239,7 @@ fn s10_4_a_waiting_send_reads_a_bounded_amount() {
     assert!(unread >= (10 << 20) - (64 << 10), "{unread} bytes are left of 10 MiB");
 }
 
-/// The caller gives up each send after half a second and starts another. The dead peer must be detected all the
-/// same.
+/// The caller drops each send after half a second and starts another. The dead peer must still be detected.
 #[test]
 fn s7_1_1_dropped_sends_do_not_postpone_the_end() {
     let behavior = || Behavior { capacity: 1000, ..Behavior::default() };
@@ -284,7 +283,7 @@ async fn first_of<T>(first: impl Future<Output = T>, second: impl Future<Output 
     .await
 }
 
-/// A large fragment is read directly into its message, past the read buffer.
+/// The payload of a large fragment is read directly into its message and bypasses the read buffer.
 #[test]
 fn s5_5_2_a_slow_large_fragment_counts_as_traffic_and_as_data() {
     let configs = [Config::new(), patient().idle_timeout(Some(ms(20_000)))];
@@ -333,8 +332,8 @@ fn s7_1_1_a_peer_that_half_closed_and_does_not_read_is_given_up() {
     }
 }
 
-/// The stream holds back bytes that it accepted, and the queue is empty. The end must not be delayed in this case
-/// either.
+/// The stream accepts all bytes and never flushes them, and the write queue is empty. The close timeout must still
+/// end the connection.
 #[test]
 fn s7_1_1_a_flush_that_never_completes_does_not_delay_the_end() {
     for (halves, ends) in [(false, false), (false, true), (true, false), (true, true)] {
@@ -384,7 +383,7 @@ fn a_send_that_wrote_everything_returns_although_a_timer_was_due() {
     assert!(poll_once(writer.send("now")).is_ready());
 }
 
-/// The stream takes enough for the message to be accepted, but not the whole queue.
+/// The stream accepts so many bytes that the queue falls below the high-water mark, but not the whole queue.
 #[test]
 fn a_feed_below_the_high_water_mark_returns_although_a_timer_was_due() {
     let config = Config::new().ping_interval(Some(ms(500))).pong_timeout(Some(ms(500))).high_water(100);
@@ -397,8 +396,9 @@ fn a_feed_below_the_high_water_mark_returns_although_a_timer_was_due() {
     assert!(poll_once(ws.feed("now")).is_ready());
 }
 
-/// The release of compression memory is due before the Pong. The receiving half has no such memory and would wait
-/// for neither deadline, so it must learn of the Ping that the sending half writes.
+/// The next deadline of the connection is the release of compression memory, before that of the Pong. The receiving
+/// half has no such memory and would wait without a deadline. So it must learn of the Ping that the sending half
+/// writes.
 #[cfg(feature = "deflate")]
 #[test]
 fn s5_5_3_the_reader_waits_for_the_pong_of_the_writers_ping() {

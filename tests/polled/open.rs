@@ -34,7 +34,7 @@ fn behaviors() -> [Behavior; 3] {
 }
 
 #[test]
-fn a_server_opens_and_keeps_the_bytes_behind_the_request() {
+fn a_server_opens_and_keeps_the_bytes_after_the_request() {
     for behavior in behaviors() {
         let (clock, end) = (Clock::default(), End::new(behavior));
         end.arrive(REQUEST.as_bytes());
@@ -192,7 +192,7 @@ fn open_both(
     });
     let connecting = async {
         let opened_here = client.open(near.clone(), "ws://a/chat").await;
-        // Give the other end some more turns.
+        // The server gets some more polls to complete its handshake.
         for _ in 0..20 {
             tick().await;
         }
@@ -235,7 +235,7 @@ fn a_fault_at_any_call_of_a_handshake_has_a_typed_error() {
                     other => panic!("{other:?}"),
                 })
             } else {
-                served.expect("it ends").err().map(|error| match error {
+                served.expect("the handshake of the server ends").err().map(|error| match error {
                     AcceptError::Io(error) => error.kind(),
                     other => panic!("{other:?}"),
                 })

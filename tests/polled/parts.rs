@@ -53,8 +53,8 @@ fn s7_1_1_a_running_close_timer_continues_with_another_clock() {
     assert_eq!(clock.now().since_origin(), ms(10_000));
 }
 
-/// The stream does not take vectors, and may keep the bytes that it was offered. It is taken apart at every point
-/// of a frame.
+/// The WebSocket is taken apart after the peer has read `taken` bytes, at many places of the frames. If `keeps` is
+/// set, the stream has kept the bytes of a write that waits.
 #[test]
 fn s5_4_no_accepted_message_is_lost_by_into_parts() {
     for keeps in [false, true] {
@@ -88,7 +88,7 @@ fn s5_4_no_accepted_message_is_lost_by_into_parts() {
     }
 }
 
-/// The bytes that a waiting send has read are in the inbox.
+/// A waiting send reads ahead. The inbox of the parts has these bytes.
 #[test]
 fn s5_4_bytes_read_ahead_are_in_the_parts() {
     let behavior = Behavior { capacity: 10, ..Behavior::default() };
@@ -98,7 +98,7 @@ fn s5_4_bytes_read_ahead_are_in_the_parts() {
     }
     peer.say();
     assert!(poll_once(ws.send(letters(1000))).is_pending());
-    assert_eq!(peer.end.unread(), 0, "all of it was read ahead");
+    assert_eq!(peer.end.unread(), 0, "the waiting send did not read all input");
     let (clock, mut ws) = again(ws);
     for n in 0..5 {
         assert_eq!(block_on(&clock, ws.recv()).unwrap(), Some(letters(n * 3000).into()));
@@ -168,9 +168,9 @@ fn a_stream_that_reports_too_many_bytes_is_an_error() {
     assert!(accepted.is_err());
 }
 
-/// The answer to the peer's Close was offered to the stream and never taken. Such an end is not clean.
+/// The stream never accepts the answer to the peer's Close. Such an end is not clean.
 #[test]
-fn s7_1_4_an_end_is_not_clean_if_our_close_was_never_taken() {
+fn s7_1_4_an_end_is_not_clean_if_the_stream_never_accepts_our_close() {
     for (keeps, halves) in [(false, false), (false, true), (true, false), (true, true)] {
         let behavior = Behavior { capacity: 100, keeps, ..Behavior::default() };
         let (clock, mut ws, mut peer) = pair(Role::Server, behavior, Config::new());
@@ -210,13 +210,13 @@ fn s5_6_the_queue_is_bounded_by_high_water_and_one_message() {
 #[test]
 fn a_failed_write_is_remembered_in_the_parts() {
     for (keeps, through) in [(false, false), (false, true), (true, false), (true, true)] {
-        // The write is the first call, unless the WebSocket first looks for input.
+        // The fault affects the first call of the stream.
         let behavior = Behavior { keeps, fault: Some((0, Fault::Reset)), ..Behavior::default() };
         let (clock, mut ws, mut peer) = pair(Role::Server, behavior, patient());
         let sent =
             if through { block_on(&clock, ws.send_text("lost")) } else { block_on(&clock, ws.send("lost")) };
         assert!(matches!(sent, Err(Error::Io(_))), "{sent:?}");
-        // The peer may have received any part of the message, so nothing may be written behind it.
+        // The peer may have received any part of the message, so nothing may be written after it.
         peer.end.state.lock().unwrap().broken = false;
         peer.connection.send_text("still there").unwrap();
         peer.say();

@@ -175,7 +175,7 @@ mod on_tokio {
         let (near, _far) = duplex(1 << 16);
         let connection = hybi::Connection::server(hybi::Instant::ZERO, Config::new(), hybi::Outbox::new());
         let mut ws = WebSocket::from_parts(near, connection, hybi::Inbox::empty());
-        // Another task waits first, and is dropped.
+        // First another task waits, so that the alarm holds the waker of a task that is gone.
         ws = tokio::spawn(async move {
             assert!(timeout(Duration::from_secs(20), ws.recv()).await.is_err());
             ws
@@ -186,15 +186,15 @@ mod on_tokio {
         let mut turns = 0;
         let outcome = poll_fn(|cx| {
             turns += 1;
-            // Use up the budget of this turn, so that not even the alarm is ready.
+            // Use up tokio's budget of this poll. Then even a timer that is due returns `Pending`.
             while turns == 1 && pin!(tokio::task::coop::consume_budget()).poll(cx).is_ready() {}
             waiting.as_mut().poll(cx)
         });
-        assert_eq!(outcome.await.expect("an alarm").unwrap(), Outcome::TimedOut(TimerKind::Pong));
+        assert_eq!(outcome.await.expect("the alarm fires").unwrap(), Outcome::TimedOut(TimerKind::Pong));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_handshake_that_never_comes_times_out() {
+    async fn a_handshake_without_a_request_times_out() {
         let (near, mut far) = duplex(1 << 16);
         let accepted = Server::new().handshake_timeout(Some(Duration::from_secs(2))).accept(near).await;
         assert!(matches!(accepted, Err(AcceptError::Rejected(why)) if why.status() == 408));
@@ -217,8 +217,8 @@ mod on_tokio {
         assert_eq!(reader.wait_closed().await.unwrap().code(), CloseCode::ABNORMAL);
     }
 
-    /// A stream like one over OpenSSL. A write that waits has already taken up to 16 KiB. The next write reports
-    /// these bytes as written, whatever it was offered.
+    /// A stream that behaves like one over OpenSSL. A write that returns `Pending` has already taken up to 16 KiB.
+    /// The next write reports these bytes as written, and does not compare them with its argument.
     struct Taking {
         stream: DuplexStream,
         taken: Vec<u8>,
@@ -264,7 +264,7 @@ mod on_tokio {
     }
 
     #[tokio::test]
-    async fn a_stream_that_keeps_what_it_was_offered_gets_whole_frames() {
+    async fn a_stream_that_keeps_the_bytes_of_a_waiting_write_receives_whole_frames() {
         let (near, far) = duplex(100);
         let stream = Taking { stream: near, taken: Vec::new(), written: 0 };
         let server = |stream| {
@@ -281,7 +281,8 @@ mod on_tokio {
         for message in messages() {
             ws.feed(message).await.unwrap();
         }
-        // The queued message was already offered when these answers want to overtake it.
+        // The flush passes the first bytes of the queue to the stream and then waits. The Pongs that follow must not
+        // be written before those bytes.
         assert!(timeout(Duration::ZERO, ws.flush()).await.is_err());
         for n in 0..5 {
             peer.ping(&[n]).await.unwrap();
@@ -388,10 +389,10 @@ mod on_async_io {
     }
 
     #[test]
-    fn an_alarm_goes_off_when_it_is_set_and_not_before() {
+    fn an_alarm_fires_at_its_time_and_not_before() {
         smol::block_on(async {
             let (mut timer, began) = (AsyncIo::default(), Instant::now());
-            // A later alarm replaces an earlier one, and the reverse.
+            // Setting an alarm replaces the old one, whether the new time is later or earlier.
             for (first, then) in [(5, 20), (10_000, 10)] {
                 let (first, then) = (Duration::from_millis(first), Duration::from_millis(then));
                 let now = timer.now();

@@ -3,8 +3,8 @@
 //! - [`Clock`] is virtual. It moves to the next alarm when all tasks wait.
 //! - [`run`] polls a task only after a wakeup. If all tasks wait and there is no alarm, it panics: the tasks
 //!   would hang.
-//! - [`End`] is one end of a stream in memory. A [`Behavior`] limits its calls, delays them or makes one of them
-//!   fail.
+//! - [`End`] is one end of a stream in memory. A [`Behavior`] can limit or delay the calls of the stream, or make one
+//!   call fail.
 //! - [`Peer`] is a connection of the core at the other end, which records its events.
 //!
 //! Calls and polls are bounded, so a busy loop fails a test instead of hanging it.
@@ -98,7 +98,7 @@ impl Wake for Flag {
     }
 }
 
-/// Maximum number of polls of one task. No test needs more, so a task above it is in a busy loop.
+/// Maximum number of polls of one task. No test needs more, so a task that exceeds this number is in a busy loop.
 const MOST_POLLS: usize = 2_000_000;
 
 /// Maximum number of calls of one stream.
@@ -134,7 +134,7 @@ pub fn run<T>(
             clock.advance_to(alarm);
         }
     }
-    panic!("a task is busy for nothing");
+    panic!("a task is woken again and again without progress");
 }
 
 pub fn block_on<T>(clock: &Clock, future: impl Future<Output = T>) -> T {
@@ -193,13 +193,14 @@ struct Pipe {
 pub struct Behavior {
     /// Maximum number of bytes that one call moves.
     pub piece: usize,
-    /// Each call waits once before it does anything.
+    /// Each call returns `Pending` once before it moves any bytes.
     pub hesitant: bool,
     /// Maximum number of unread bytes in the pipe.
     pub capacity: usize,
+    /// The index of the call that fails, and its fault.
     pub fault: Option<(usize, Fault)>,
-    /// The stream encrypts its input before it knows whether it can send it, as OpenSSL does. The next write must
-    /// begin with the same bytes. Vectored writes are not supported.
+    /// A write that returns `Pending` keeps its bytes, as a write of OpenSSL does. The next write must begin with the
+    /// same bytes. Vectored writes are not supported.
     pub keeps: bool,
     /// A flush never completes.
     pub never_flushed: bool,
@@ -227,10 +228,10 @@ pub struct State {
     pub calls: usize,
     /// Number of calls that wrote something.
     pub writes_done: usize,
-    /// The stream was reset. Every call fails.
+    /// The stream was reset or has ended. Every call fails.
     pub broken: bool,
     pub shut_down: bool,
-    /// Bytes that were offered and not taken.
+    /// The bytes of the last write, if it returned `Pending` and [`Behavior::keeps`] is set.
     kept: Vec<u8>,
 }
 
@@ -254,11 +255,11 @@ impl End {
         Self { state: Arc::default(), behavior }
     }
 
-    /// Returns the number of bytes that this call may move.
+    /// Counts a call, and applies the behaviour. Returns the number of bytes that this call may move.
     fn call(&self, state: &mut State, way: Way, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         let fault = self.behavior.fault.filter(|(at, _)| *at == state.calls).map(|(_, fault)| fault);
         state.calls += 1;
-        assert!(state.calls < MOST_CALLS, "the stream is called again and again");
+        assert!(state.calls < MOST_CALLS, "the stream is called too often, so a task is in a busy loop");
         if state.broken {
             return Poll::Ready(Err(ErrorKind::ConnectionReset.into()));
         }
@@ -379,11 +380,14 @@ impl AsyncWrite for End {
             Poll::Ready(Ok(most)) => most,
             other => return other,
         };
-        assert!(!state.shut_down, "written behind the end");
+        assert!(!state.shut_down, "bytes were written after the stream was shut down");
         let first = [from.first().map_or(IoSlice::new(&[]), |slice| IoSlice::new(slice))];
         let from = if self.behavior.keeps { &first } else { from };
         if self.behavior.keeps {
-            assert!(from[0].starts_with(&state.kept), "offered something else before what was kept");
+            assert!(
+                from[0].starts_with(&state.kept),
+                "the write does not begin with the bytes that the stream kept"
+            );
         }
         let room = self.behavior.capacity - state.writes.bytes.len();
         if room == 0 && most > 0 {
@@ -431,6 +435,7 @@ pub struct Peer {
     pub heard: Vec<Heard>,
 }
 
+/// A record of an event. A Close without a code is recorded as code 1005.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Heard {
     Text(String),
@@ -438,6 +443,7 @@ pub enum Heard {
     Ping(Vec<u8>),
     Pong(Vec<u8>),
     Close(u16),
+    /// The end of the connection, and whether it was clean.
     Closed(bool),
 }
 
@@ -454,6 +460,7 @@ pub fn heard(event: Event<'_>) -> Heard {
     }
 }
 
+/// Converts a message to an owned record.
 pub fn of_message(message: Message) -> Heard {
     match message {
         Message::Text(text) => Heard::Text(text.to_string()),
@@ -462,12 +469,12 @@ pub fn of_message(message: Message) -> Heard {
 }
 
 impl Peer {
-    /// Reads all bytes that were written, and sends the replies.
+    /// Reads all bytes that the WebSocket has written, and sends the replies.
     pub fn pump(&mut self) {
         self.pump_some(usize::MAX);
     }
 
-    /// Reads at most `most` bytes that were written, and sends the replies.
+    /// Reads at most `most` bytes that the WebSocket has written, and sends the replies.
     pub fn pump_some(&mut self, most: usize) {
         let written = self.end.take_some(most);
         self.take_in(&written);
@@ -480,7 +487,7 @@ impl Peer {
 
     /// Passes `written` to the connection.
     pub fn take_in(&mut self, written: &[u8]) {
-        // Short input is passed byte by byte, because splits must not matter. For long input that would take too
+        // Short input is passed byte by byte, because the cuts must not matter. For long input that would take too
         // long.
         let mut rest = written;
         while !rest.is_empty() {

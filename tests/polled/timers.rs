@@ -54,7 +54,7 @@ fn a_peer_that_answers_is_kept() {
             .await;
         }
     });
-    // The clock stands while any task can run, so the peer is woken after each alarm.
+    // The clock does not advance while a task can run. So the peer is woken after each poll of the WebSocket.
     let outcome = run(
         &clock,
         async {
@@ -95,7 +95,7 @@ fn a_send_to_a_dead_peer_ends() {
 
 #[test]
 fn the_reader_runs_timers_that_a_ping_of_the_writer_starts() {
-    // There is no other timer, so the reader waits for none before the Ping.
+    // No timer runs before the Ping, so the reader waits without a deadline.
     let config = patient().pong_timeout(Some(ms(3000))).close_timeout(Some(ms(1000)));
     let (clock, ws, mut peer) = pair(Role::Server, Behavior::default(), config);
     let (mut reader, mut writer) = ws.split();
@@ -111,7 +111,7 @@ fn the_reader_runs_timers_that_a_ping_of_the_writer_starts() {
 
 #[test]
 fn a_write_that_progresses_is_not_given_up() {
-    // The peer takes a few bytes now and then. Its own messages stay unread for a long time.
+    // The peer reads at most ten bytes every 90 ms. The Ping and its Pong have 100 ms each.
     let config = Config::new().ping_interval(Some(ms(100))).pong_timeout(Some(ms(100)));
     let behavior = Behavior { capacity: 10, ..Behavior::default() };
     let (clock, mut ws, mut peer) = pair(Role::Server, behavior, config);
@@ -170,7 +170,8 @@ fn an_idle_connection_is_closed() {
 fn timers_restart_when_input_arrives() {
     let config = || patient().idle_timeout(Some(ms(60_000))).close_timeout(Some(ms(10_000)));
     for halves in [false, true] {
-        // A message arrives after fifty seconds. It is valid text, or it is not and the peer stays connected.
+        // A message arrives after fifty seconds. Invalid text fails the connection, but the peer keeps the stream
+        // open.
         for (bytes, ends_at, outcome) in [
             (&[0x81, 0x81, 0, 0, 0, 0, b'a'], 120, Outcome::TimedOut(Which::Close)),
             (&[0x81, 0x81, 0, 0, 0, 0, 0xFF], 60, Outcome::Failed(ProtocolError::InvalidUtf8)),
@@ -179,7 +180,7 @@ fn timers_restart_when_input_arrives() {
             assert!(poll_once(ws.next_event()).is_pending());
             clock.advance(ms(50_000));
             peer.end.arrive(bytes);
-            let told = if halves {
+            let ended = if halves {
                 let (mut reader, _writer) = ws.split();
                 let _ = block_on(&clock, reader.next_event());
                 block_on(&clock, reader.wait_closed())
@@ -187,7 +188,7 @@ fn timers_restart_when_input_arrives() {
                 let _ = block_on(&clock, ws.next_event());
                 block_on(&clock, ws.wait_closed())
             };
-            assert_eq!((told.unwrap(), clock.seconds()), (outcome, ends_at), "halves: {halves}");
+            assert_eq!((ended.unwrap(), clock.seconds()), (outcome, ends_at), "halves: {halves}");
         }
     }
 }
@@ -202,7 +203,7 @@ fn received_input_extends_the_deadline_of_a_waiting_send() {
     peer.connection.send_text("here").unwrap();
     peer.say();
     assert_eq!(block_on(&clock, ws.recv()).unwrap(), Some("here".into()));
-    // The peer takes nothing more. The send must not end before another minute has passed.
+    // The peer reads nothing more. The send must not end before another minute has passed.
     let sent = block_on(&clock, ws.send_text(&letters(1000)));
     assert!(matches!(sent, Err(Error::Send(SendError::Closed))), "{sent:?}");
     assert!(clock.seconds() >= 110, "{}", clock.seconds());

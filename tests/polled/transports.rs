@@ -1,7 +1,7 @@
-//! Implementations of `Transport` for streams of other kinds: TLS records, a stream of HTTP/2, a serial line.
+//! Implementations of `Transport` for other kinds of stream: TLS records, an HTTP/2 stream and a serial line.
 //!
-//! The runtime is a type of this file. It shows that the application can bring a stream and a clock of its own, and
-//! that a WebSocket ends such a stream by the methods of the trait alone. `tests/net/streams.rs` has the same streams
+//! The runtime `Board` is a type of this file. It shows that an application can supply a stream and a clock of its
+//! own. A WebSocket ends such a stream only through methods of the trait. `tests/net/streams.rs` has the same streams
 //! for the blocking adapter.
 
 use std::cell::RefCell;
@@ -76,17 +76,18 @@ impl Line {
 
 type Shared = Rc<RefCell<Line>>;
 
-/// Both ends of a stream: what each end reads and what it writes.
+/// Returns the two ends of a stream. Each end has the line that it reads and the line that it writes.
 fn lines() -> [(Shared, Shared); 2] {
     let (there, back) = (Shared::default(), Shared::default());
     [(Rc::clone(&there), Rc::clone(&back)), (back, there)]
 }
 
-/// Encrypts a write before it knows whether there is space for it, as OpenSSL does, and ends with `close_notify`.
+/// A TLS stream. Like OpenSSL, it encrypts a write before it knows whether there is space for the record. It ends
+/// with `close_notify`.
 struct Tls {
     incoming: Shared,
     outgoing: Shared,
-    /// An encrypted record that the connection below did not take, with the bytes that it is made of.
+    /// The bytes of an encrypted record that the connection below has not accepted yet.
     record: Vec<u8>,
     notified: bool,
 }
@@ -104,9 +105,12 @@ impl Transport<Tls> for Board {
         if tls.record.is_empty() {
             tls.record = first[..first.len().min(RECORD)].to_vec();
         }
-        assert!(first.starts_with(&tls.record), "other bytes than those that are encrypted already");
+        assert!(
+            first.starts_with(&tls.record),
+            "the write does not begin with the bytes that were already encrypted"
+        );
         let mut line = tls.outgoing.borrow_mut();
-        // A record goes out whole or not at all.
+        // A record is written whole or not at all.
         if line.bytes.len() + tls.record.len() > 3 * RECORD {
             line.writer = Some(cx.waker().clone());
             return Poll::Pending;
@@ -129,7 +133,7 @@ impl Transport<Tls> for Board {
     }
 }
 
-/// One stream of an HTTP/2 connection, with a window for flow control.
+/// One stream of an HTTP/2 connection. `window` is the flow-control window of HTTP/2.
 struct Http2 {
     incoming: Shared,
     outgoing: Shared,
@@ -142,7 +146,7 @@ impl Transport<Http2> for Board {
     }
 
     fn poll_write(stream: &mut Http2, cx: &mut Context<'_>, from: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        // One DATA frame, made of all slices.
+        // All slices form one DATA frame.
         let data: Vec<u8> = from.iter().flat_map(|slice| slice.iter().copied()).collect();
         stream.outgoing.borrow_mut().poll_write(cx, &data, stream.window)
     }
@@ -172,7 +176,7 @@ impl Transport<Http2> for Board {
     }
 }
 
-/// A serial line: one byte a call, a few bytes of space, and a device that sends them with `poll_flush`.
+/// A serial line. A call moves one byte. The device buffers eight bytes, and `poll_flush` sends them.
 struct Serial {
     incoming: Shared,
     outgoing: Shared,
@@ -220,7 +224,8 @@ impl Transport<Serial> for Board {
 
 const CLEAN: Outcome = Outcome::Clean { code: CloseCode::NORMAL };
 
-/// A handshake and a conversation over two such streams, from the first byte to the half-close of both ends.
+/// Runs a handshake and a conversation between two streams of `make`, until both ends are half-closed. Then `check`
+/// examines each stream.
 fn converse<S>(make: impl Fn(Shared, Shared) -> S, check: impl Fn(&S))
 where
     Board: Transport<S>,

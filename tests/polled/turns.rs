@@ -1,8 +1,8 @@
-//! The work of one connection in one poll, counted and not timed.
+//! The work that one connection does in one poll.
 //!
-//! A task must yield after a bounded amount of work, however much input is ready. These tests count bytes,
-//! frames, inflated bytes and readings of the clock per poll. Many busy connections that take turns are tested in
-//! `line.rs` as well.
+//! A turn is the work of a connection until its input is used up or a limit is reached. Then the task must yield,
+//! however much input is ready. These tests count bytes, frames, inflated bytes and readings of the clock per poll,
+//! and measure no time. Many connections that take turns are tested in `line.rs` as well.
 
 use std::future::Future;
 use std::io;
@@ -24,9 +24,11 @@ pub struct Counts {
     pub written: usize,
 }
 
+/// A stream with endless input, which repeats `frames`. It accepts all that is written.
 #[derive(Clone, Debug)]
 pub struct Flood {
     pub frames: Arc<Vec<u8>>,
+    /// The index of the next byte in `frames`.
     pub at: usize,
     pub counts: Arc<Mutex<Counts>>,
 }
@@ -114,11 +116,11 @@ fn most_work(frames: Vec<u8>, deflate: bool, halves: bool) -> Work {
         for _ in 0..200 {
             let before = (counts.lock().unwrap().read, clock.0.load(Ordering::Relaxed));
             woken.0.store(0, Ordering::Relaxed);
-            assert!(task(&mut cx).is_pending(), "a flood has no end");
+            assert!(task(&mut cx).is_pending(), "the input is endless, so the task must not complete");
             most.read = most.read.max(counts.lock().unwrap().read - before.0);
             most.clock = most.clock.max(clock.0.load(Ordering::Relaxed) - before.1);
             most.woken = woken.0.load(Ordering::Relaxed);
-            assert!(most.woken >= 1, "it goes on by itself");
+            assert!(most.woken >= 1, "the task has not woken itself");
         }
     };
     if halves {
@@ -132,9 +134,10 @@ fn most_work(frames: Vec<u8>, deflate: bool, halves: bool) -> Work {
     most
 }
 
-/// Sixteen reads of 16 KiB could hold 130,000 of these frames, so the number of bytes alone is no bound.
+/// A turn may make sixteen reads of 16 KiB, which hold 130,000 empty frames. So a limit of bytes is not enough, and
+/// the number of frames is limited too.
 #[test]
-fn s5_5_2_a_flood_of_small_frames_is_bounded_by_their_number() {
+fn s5_5_2_a_turn_is_bounded_by_the_number_of_small_frames() {
     let floods: [&[u8]; 4] = [
         b"\x89\x00",         // empty Pings
         b"\x8a\x00",         // empty Pongs
@@ -144,7 +147,7 @@ fn s5_5_2_a_flood_of_small_frames_is_bounded_by_their_number() {
     for frames in floods {
         for halves in [false, true] {
             let work = most_work(frames.repeat(1000), false, halves);
-            // A turn processes a thousand frames, and the rest of one read.
+            // A turn ends after 1024 frames. Its reads may bring more bytes than these frames have.
             assert!(work.read <= 40 << 10, "{frames:?}, halves: {halves}: {work:?}");
             assert!(work.clock <= 40, "{frames:?}, halves: {halves}: {work:?}");
         }
@@ -152,7 +155,7 @@ fn s5_5_2_a_flood_of_small_frames_is_bounded_by_their_number() {
 }
 
 #[test]
-fn s5_2_a_flood_of_large_messages_is_bounded_by_bytes() {
+fn s5_2_a_turn_is_bounded_by_the_bytes_of_large_messages() {
     for halves in [false, true] {
         let mut frame = b"\x82\x7f\x00\x00\x00\x00\x00\x10\x00\x00".to_vec();
         frame.resize(10 + (1 << 20), 7);
@@ -161,10 +164,10 @@ fn s5_2_a_flood_of_large_messages_is_bounded_by_bytes() {
     }
 }
 
-/// Sixteen KiB inflate to 16 MiB. Each turn inflates a part of them.
+/// A payload of 16 KiB can inflate to 16 MiB. Each turn inflates a part of it.
 #[cfg(feature = "deflate")]
 #[test]
-fn s7692_a_flood_of_bombs_is_bounded_by_inflated_bytes() {
+fn s7692_a_turn_is_bounded_by_the_number_of_inflated_bytes() {
     let mut sender =
         connection(Role::Server, Config::new()).with_deflate(hybi::handshake::DeflateParams::default());
     sender.send_binary(&vec![0; 15 << 20]).unwrap();
@@ -176,7 +179,7 @@ fn s7692_a_flood_of_bombs_is_bounded_by_inflated_bytes() {
         let connection =
             connection(Role::Client, Config::new()).with_deflate(hybi::handshake::DeflateParams::default());
         let mut ws = WebSocket::from_parts(stream, CountingClock::default(), connection, Inbox::empty());
-        // One message takes at least 60 turns of 256 KiB.
+        // 15 MiB in turns of 256 KiB are 60 turns. The test allows some deviation.
         let cx = &mut Context::from_waker(Waker::noop());
         let mut polls = 1;
         if halves {
@@ -195,7 +198,7 @@ fn s7692_a_flood_of_bombs_is_bounded_by_inflated_bytes() {
     }
 }
 
-/// Returns the number of turns that inflating one message takes, received as a whole message.
+/// Receives one compressed message, and returns the number of turns that this took.
 #[cfg(feature = "deflate")]
 fn turns_of_a_message(frame: &[u8], halves: bool) -> usize {
     let stream = Flood { frames: Arc::new(frame.to_vec()), at: 0, counts: Arc::default() };
@@ -218,29 +221,30 @@ fn turns_of_a_message(frame: &[u8], halves: bool) -> usize {
     polls
 }
 
-/// Sixteen KiB of blocks that inflate to nothing take longer than sixteen KiB that inflate to 16 MiB.
+/// A block that inflates to nothing also costs time. 16 KiB of such blocks take longer than 16 KiB that inflate to 16
+/// MiB.
 #[cfg(feature = "deflate")]
 #[test]
-fn s7692_a_flood_of_empty_blocks_is_bounded_by_their_number() {
+fn s7692_a_turn_is_bounded_by_the_number_of_empty_blocks() {
     const BLOCKS: u16 = 8000;
-    // A final block with the fixed codes, which ends at once. The last byte is the rest of the empty block that
-    // ends a message.
+    // Each block is a final block with fixed codes that ends at once. The last byte begins the empty stored block at
+    // the end of a message. The sender removed the other four bytes of that block (RFC 7692 section 7.2.1).
     let mut payload = [0x03, 0x00].repeat(BLOCKS.into());
     payload.push(0);
     let mut frame = vec![0xC2, 126];
     frame.extend((2 * BLOCKS + 1).to_be_bytes());
     frame.extend(payload);
     for halves in [false, true] {
-        // The budget of 256 KiB is used up by 128 blocks.
+        // A block costs 2 KiB of the budget of 256 KiB, so a turn inflates 128 blocks.
         let turns = turns_of_a_message(&frame, halves);
         assert!((usize::from(BLOCKS) / 128..usize::from(BLOCKS) / 100).contains(&turns), "{halves}: {turns}");
     }
 }
 
-/// Each message has a block, whatever it inflates to.
+/// Each message has at least one block, and a block costs budget however little it inflates to.
 #[cfg(feature = "deflate")]
 #[test]
-fn s7692_a_flood_of_small_compressed_messages_is_bounded_by_their_blocks() {
+fn s7692_a_turn_is_bounded_by_the_blocks_of_small_compressed_messages() {
     let payload = [0xAA, 0x00, 0x00]; // "x"
     let frame = [&[0xC2, 3][..], &payload].concat();
     let stream = Flood { frames: Arc::new(frame.repeat(1000)), at: 0, counts: Arc::default() };
@@ -259,14 +263,15 @@ fn s7692_a_flood_of_small_compressed_messages_is_bounded_by_their_blocks() {
         let before = received.load(Ordering::Relaxed);
         assert!(task.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
         let messages = received.load(Ordering::Relaxed) - before;
-        assert!((100..=130).contains(&messages), "{messages} in a turn");
+        assert!((100..=130).contains(&messages), "{messages} messages in a turn");
     }
 }
 
-/// A hundred floods do not all have a turn before another connection has one. A few of them do, in order.
+/// When 100 connections have endless input, another connection does not wait until all of them had a turn. In each
+/// round only a few connections have a turn, in order.
 #[test]
-fn s5_5_2_a_few_of_many_floods_progress_in_each_round() {
-    // One in sixteen of the waiting connections gets a turn, and at least four.
+fn s5_5_2_only_a_few_connections_with_endless_input_progress_in_each_round() {
+    // In each round a sixteenth of the waiting connections have a turn, but never fewer than four.
     for (floods, turns) in [(1, 1), (4, 4), (20, 4), (100, 6)] {
         for halves in [false, true] {
             let counts: Vec<_> = (0..floods).map(|_| Arc::<Mutex<Counts>>::default()).collect();
@@ -297,8 +302,9 @@ fn s5_5_2_a_few_of_many_floods_progress_in_each_round() {
                     assert!(task.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
                     began += usize::from(counts.lock().unwrap().written > before);
                 }
-                assert!(woken.0.load(Ordering::Relaxed) >= floods, "all are polled again");
-                // The places in line of dropped tasks are still called, so the first rounds are not judged.
+                assert!(woken.0.load(Ordering::Relaxed) >= floods, "a task has not woken itself");
+                // Connections of earlier iterations were dropped, but their positions are still in the queue of this
+                // thread. They use up the first rounds, so these are not checked.
                 if round > 40 {
                     assert!((1..=turns).contains(&began), "{began} of {floods}, halves: {halves}");
                 }

@@ -28,7 +28,7 @@ fn both_futures_halves_progress() {
             let mut taking = pin!(async {
                 loop {
                     sleep(&clock, ms(1)).await;
-                    // The peer asks for a Pong each time, so the receiving task is always at the stream.
+                    // The peer sends a Ping each time, so the receiving task always has a Pong to write.
                     let _ = peer.connection.ping(hybi::Instant::ZERO, b"asks");
                     peer.pump_some(50);
                 }
@@ -77,8 +77,8 @@ fn futures_halves_echo_each_other_over_a_narrow_pipe() {
     assert_eq!(run(&clock, receiving, &mut [sending.as_mut(), pumping.as_mut()]), 100);
 }
 
-/// Both sides run in one joined task. The side that is polled first must be polled again after the second one
-/// worked.
+/// Both sides run in one joined task. The side that is polled first must be polled again after the second side has
+/// made progress.
 #[test]
 fn both_sides_in_one_task_progress() {
     let behavior = Behavior { capacity: 20, ..Behavior::default() };
@@ -201,7 +201,7 @@ fn a_waker_that_wakes_when_it_is_dropped_causes_no_deadlock() {
             assert!(pin!(reader.recv()).poll(&mut cx).is_pending());
             assert!(pin!(writer.send(vec![0; 100])).poll(&mut cx).is_pending());
         }
-        // The waker of the stream, which wakes both halves.
+        // This waker of the stream wakes both halves.
         *slot.lock().unwrap() = peer.end.reader_waker();
         drop(waker);
         // Another task waits, and replaces the waker.
@@ -212,7 +212,8 @@ fn a_waker_that_wakes_when_it_is_dropped_causes_no_deadlock() {
 
 #[test]
 fn a_writer_ended_by_a_timer_writes_nothing_to_a_closed_stream() {
-    // The stream asserts that nothing is written behind its end. It may keep what it was offered.
+    // The stream asserts that nothing is written after its end. It keeps the bytes of a write that returned
+    // `Pending`.
     let behavior = Behavior { capacity: 1000, keeps: true, ..Behavior::default() };
     let (clock, ws, peer) = pair(Role::Server, behavior, Config::new());
     let (mut reader, mut writer) = ws.split();
@@ -227,8 +228,8 @@ fn a_writer_ended_by_a_timer_writes_nothing_to_a_closed_stream() {
     }
 }
 
-/// One task receives as a `Stream`, is interrupted, and sends as a `Sink`. While the send waits, input for the
-/// receiving side arrives. The task must be woken once for it, and not again and again.
+/// A task polls the `Stream` once, drops that future, and sends through the `Sink`. While the send waits, input for
+/// the receiving side arrives. The task must be woken once for this input, and not again and again.
 #[test]
 fn a_send_behind_unread_input_does_not_wake_its_task_endlessly() {
     struct Counts(AtomicUsize);
@@ -255,7 +256,7 @@ fn a_send_behind_unread_input_does_not_wake_its_task_endlessly() {
     assert!(times <= 2, "woken {times} times");
 }
 
-/// Both tasks have seen the end of the stream, and both wait to write. Neither has news for the other.
+/// Both tasks have seen the end of the stream, and both wait to write. So no task has a reason to wake the other.
 #[test]
 fn futures_halves_at_the_end_of_the_stream_do_not_wake_each_other_endlessly() {
     let (clock, ws, peer) = pair(Role::Server, Behavior { capacity: 10, ..Behavior::default() }, patient());
@@ -353,19 +354,19 @@ fn s7_1_1_closing_a_sink_ends_in_any_state_of_the_other_half() {
                 let behavior = Behavior { capacity: 100, ..Behavior::default() };
                 let config = Config::new().high_water(500);
                 let (clock, ws, mut peer) = pair(role, behavior, config);
-                let told = if by_futures {
+                let closed = if by_futures {
                     let (mut sink, stream) = ws.split_by_futures();
                     close_of(&mut sink, stream, &clock, &mut peer, meanwhile)
                 } else {
                     let (reader, mut writer) = ws.split();
                     close_of(&mut writer, reader, &clock, &mut peer, meanwhile)
                 };
-                let what = format!("{role:?}, {meanwhile:?}, by futures {by_futures}: {told:?}");
+                let what = format!("{role:?}, {meanwhile:?}, by futures {by_futures}: {closed:?}");
                 // Messages are lost in each case, and closing reports that.
-                for told in &told {
-                    assert!(matches!(told, Err(Error::Send(SendError::Closed) | Error::Io(_))), "{what}");
+                for closed in &closed {
+                    assert!(matches!(closed, Err(Error::Send(SendError::Closed) | Error::Io(_))), "{what}");
                 }
-                // The calls waited for no more than these timers, one after the other.
+                // A call waits at most for the pong timeout and then for the close timeout.
                 assert!(clock.seconds() <= 70, "{what}");
             }
         }
