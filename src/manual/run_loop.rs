@@ -56,7 +56,7 @@
 //!     let start = Clock::now();
 //!     let now = || Instant::from_origin(start.elapsed());
 //!
-//!     // The handshake: all bytes so far go in. Once the head is complete, a request comes out.
+//!     // The handshake. Each poll gets all bytes that have arrived, and returns a request when the head is complete.
 //!     let mut handshake = ServerHandshake::new(HeadLimits::new()).with_timeout(now(), Duration::from_secs(10));
 //!     let mut received = Vec::new();
 //!     let mut inbox = loop {
@@ -91,26 +91,27 @@
 //!         loop {
 //!             match connection.poll_event(now(), &mut inbox) {
 //!                 Ok(Some(Event::Text(text))) => {
-//!                     // If too much waits already, write some of it first. `text` is still borrowed. If the peer reads
-//!                     // nothing, a timer ends the connection in `write`, and the send is refused as `Closed`.
+//!                     // If the queue is full, write some of it first. `text` borrows from `inbox`, so nothing can be
+//!                     // read here. If the peer reads nothing, a timer ends the connection in `write`, and the send is
+//!                     // refused as `Closed`.
 //!                     while connection.send_text(text) == Err(SendError::Blocked) {
 //!                         write(&mut stream, &mut connection, now)?;
 //!                     }
 //!                 }
 //!                 Ok(Some(Event::Closed(outcome))) => return Ok(outcome),
 //!                 Ok(Some(_)) => {}                            // Pings are answered already
-//!                 Ok(None) => break,                           // all input is taken in
-//!                 Err(violation) => eprintln!("{violation}"),  // the Close that says so is queued
+//!                 Ok(None) => break,                           // all input is consumed
+//!                 Err(violation) => eprintln!("{violation}"),  // a Close with this error is queued
 //!             }
 //!         }
-//!         // Do what is due, write what is queued, and do what the transport needs.
+//!         // Handle due timers, write the queue, and do what the transport needs.
 //!         write(&mut stream, &mut connection, now)?;
 //!         match connection.poll_transport() {
 //!             Some(TransportAction::HalfClose) => {
 //!                 stream.shutdown(Shutdown::Write)?;
 //!                 connection.handle_half_closed();
 //!             }
-//!             Some(_) => continue,                             // it has ended: `poll_event` says how
+//!             Some(_) => continue,                             // the next `poll_event` returns `Closed`
 //!             None => {}
 //!         }
 //!         // Wait for input, or for the next deadline.
@@ -119,20 +120,20 @@
 //!             Ok(0) => connection.handle_eof(),
 //!             Ok(n) => inbox.handle_read(n),
 //!             Err(error) if is_timeout(&error) => {}
-//!             Err(_) => connection.handle_eof(),               // a reset is an end too
+//!             Err(_) => connection.handle_eof(),               // a reset is also an end
 //!         }
 //!     }
 //! }
 //!
-//! /// Does what is due, then writes everything that is queued, or as much as the peer takes until the next deadline. One
-//! /// write takes many frames.
+//! /// Handles due timers and writes the queue. Returns when the queue is empty, or when the peer accepted nothing until
+//! /// the next deadline. One write can take many frames.
 //! fn write(
 //!     stream: &mut TcpStream,
 //!     connection: &mut Connection,
 //!     now: impl Fn() -> Instant,
 //! ) -> std::io::Result<()> {
 //!     loop {
-//!         // Before each write: a peer that takes a byte now and then must not keep the timers from running.
+//!         // Handle timers before each write. Otherwise a slow peer could delay them forever.
 //!         connection.handle_timeout(now());
 //!         stream.set_write_timeout(connection.poll_timeout().map(|at| left(at, now())))?;
 //!         let mut slices = [&[][..]; 16];
@@ -144,7 +145,7 @@
 //!         match stream.write_vectored(&vectors) {
 //!             Ok(0) => return Err(ErrorKind::WriteZero.into()),
 //!             Ok(n) => connection.transmitted(now(), n),
-//!             // The peer took nothing until a deadline. The caller calls again.
+//!             // The peer accepted nothing until a deadline. The caller calls again.
 //!             Err(error) if is_timeout(&error) => {
 //!                 connection.transmitted(now(), 0);
 //!                 return Ok(());

@@ -81,7 +81,7 @@ fn frames() -> impl Strategy<Value = Vec<(Opcode, bool, Vec<u8>)>> {
     })
 }
 
-/// Returns what an endpoint in role `from` writes.
+/// Returns the bytes that an endpoint in role `from` writes for `frames`.
 fn written(from: Role, frames: &[(Opcode, bool, Vec<u8>)]) -> Vec<u8> {
     let mut encoder = match from {
         Role::Server => Encoder::server(),
@@ -95,7 +95,7 @@ fn written(from: Role, frames: &[(Opcode, bool, Vec<u8>)]) -> Vec<u8> {
     wire
 }
 
-/// Returns the frames that an endpoint in role `to` reads, at these splits.
+/// Returns the frames that an endpoint in role `to` reads from `wire`, in the pieces of `cuts`.
 fn read(to: Role, wire: &[u8], cuts: &Cuts) -> Result<Vec<(Opcode, bool, Vec<u8>)>, ProtocolError> {
     let (mut decoder, mut frames) = (Decoder::new(to), Vec::new());
     let (mut wire, mut current) = (wire.to_vec(), None);
@@ -144,7 +144,7 @@ proptest! {
         }
     }
 
-    /// With more bytes, "more" turns into a verdict once. A verdict never changes.
+    /// As bytes are added, the result changes at most once, from "incomplete" to a verdict: a header or an error.
     #[test]
     fn s5_2_more_of_a_header_never_changes_a_verdict(bytes in heads()) {
         let mut verdict = Ok(None);
@@ -156,7 +156,7 @@ proptest! {
         prop_assert!(bytes.len() < MAX_HEADER_LEN || verdict != Ok(None));
     }
 
-    /// A mask does not depend on splits of the payload, or on masking in place.
+    /// The masked bytes do not depend on splits of the payload, or on masking in place.
     #[test]
     fn s5_3_the_mask_continues_across_any_split(key: [u8; 4], data in vec(any::<u8>(), 0..600), seed: u64) {
         let expected: Vec<_> = data.iter().zip(key.iter().cycle()).map(|(byte, key)| byte ^ key).collect();
@@ -172,7 +172,7 @@ proptest! {
         prop_assert_eq!(&copied, &expected, "{}", cuts);
     }
 
-    /// Each role reads what the other writes, and both give the same frames.
+    /// Each role reads the frames that the other role writes, whatever the splits.
     #[test]
     fn s5_1_roles_differ_only_in_masking(frames in frames(), seed: u64) {
         let mut random = Xorshift::new(seed);

@@ -15,7 +15,7 @@ const NONCE: [u8; 16] = *b"the sample nonce";
 
 // --- heads ---
 
-/// Generates a request, unchanged or with changed bytes, and the bytes behind it.
+/// Generates a request, unchanged or with changed bytes, and the bytes after it.
 fn requests() -> impl Strategy<Value = Vec<u8>> {
     let optional = vec(
         select(vec![
@@ -79,7 +79,7 @@ fn altered((mut head, edits, rest): (Vec<u8>, Vec<Edit>, Vec<u8>)) -> Vec<u8> {
     head
 }
 
-/// Returns what a server makes of the head, in a comparable form.
+/// Returns the verdict of a server on `head`, in a form that can be compared, or `None` if the head is incomplete.
 fn served(handshake: &mut ServerHandshake, head: &[u8]) -> Option<String> {
     match handshake.poll(head) {
         Ok(None) => None,
@@ -94,6 +94,7 @@ fn client() -> ClientHandshake<'static> {
     ClientHandshake::new(request, NONCE, HeadLimits::new()).unwrap()
 }
 
+/// Like [`served`], for a client.
 fn replied(handshake: &mut ClientHandshake<'_>, head: &[u8]) -> Option<String> {
     match handshake.poll(head) {
         Ok(None) => None,
@@ -103,8 +104,8 @@ fn replied(handshake: &mut ClientHandshake<'_>, head: &[u8]) -> Option<String> {
     }
 }
 
-/// Checks that "more" turns into a verdict once as the input grows and that the verdict stays, both with one call
-/// for each prefix and with all calls in sequence.
+/// Checks that the result changes at most once as the input grows, from "incomplete" to a verdict. `so_far` passes
+/// every prefix to the same handshake, and `at_once` passes each prefix to a new one. Both must agree.
 fn is_monotone(
     input: &[u8],
     mut so_far: impl FnMut(&[u8]) -> Option<String>,
@@ -151,23 +152,23 @@ fn extension() -> impl Strategy<Value = String> {
     })
 }
 
-/// The content of one extension by a plain parser: flags and windows. Exists only for permessage-deflate that is
-/// valid by RFC 7692 section 7.
+/// The parameters of a permessage-deflate extension, as a plain parser reads them. An extension that is not valid by
+/// RFC 7692 section 7 has none.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-struct Said {
-    server_takes_none: bool,
-    client_takes_none: bool,
+struct Parsed {
+    server_no_takeover: bool,
+    client_no_takeover: bool,
     server: Option<u8>,
-    /// In an offer the parameter may have no value.
+    /// The value of `client_max_window_bits`. In an offer the parameter may have no value.
     client: Option<Option<u8>>,
 }
 
-fn said(extension: &str) -> Option<Said> {
+fn parsed(extension: &str) -> Option<Parsed> {
     let mut parts = extension.split(';').map(str::trim);
     if parts.next()? != "permessage-deflate" {
         return None;
     }
-    let mut said = Said::default();
+    let mut parsed = Parsed::default();
     for part in parts {
         let (name, value) = part.split_once('=').map_or((part, None), |(name, value)| (name, Some(value)));
         let bits = || {
@@ -175,22 +176,22 @@ fn said(extension: &str) -> Option<Said> {
             ["8", "9", "10", "11", "12", "13", "14", "15"].contains(&value).then(|| value.parse().unwrap())
         };
         let fresh = match (name, value) {
-            ("server_no_context_takeover", None) => !std::mem::replace(&mut said.server_takes_none, true),
-            ("client_no_context_takeover", None) => !std::mem::replace(&mut said.client_takes_none, true),
-            ("server_max_window_bits", Some(_)) => said.server.replace(bits()?).is_none(),
-            ("client_max_window_bits", None) => said.client.replace(None).is_none(),
-            ("client_max_window_bits", Some(_)) => said.client.replace(Some(bits()?)).is_none(),
+            ("server_no_context_takeover", None) => !std::mem::replace(&mut parsed.server_no_takeover, true),
+            ("client_no_context_takeover", None) => !std::mem::replace(&mut parsed.client_no_takeover, true),
+            ("server_max_window_bits", Some(_)) => parsed.server.replace(bits()?).is_none(),
+            ("client_max_window_bits", None) => parsed.client.replace(None).is_none(),
+            ("client_max_window_bits", Some(_)) => parsed.client.replace(Some(bits()?)).is_none(),
             _ => return None,
         };
         if !fresh {
             return None;
         }
     }
-    Some(said)
+    Some(parsed)
 }
 
 /// RFC 7692 7.1: returns whether the offer allows the response.
-fn allows(offer: Said, response: &DeflateParams) -> bool {
+fn allows(offer: Parsed, response: &DeflateParams) -> bool {
     let server = match offer.server {
         Some(asked) => response.server_max_window_bits.is_some_and(|bits| (8..=asked).contains(&bits)),
         None => response.server_max_window_bits.is_none_or(|bits| (8..=15).contains(&bits)),
@@ -200,7 +201,7 @@ fn allows(offer: Said, response: &DeflateParams) -> bool {
         (None, Some(_)) => false,
         (Some(most), Some(bits)) => (8..=most.unwrap_or(15)).contains(&bits),
     };
-    (response.server_no_context_takeover || !offer.server_takes_none) && server && client
+    (response.server_no_context_takeover || !offer.server_no_takeover) && server && client
 }
 
 fn offers() -> impl Strategy<Value = DeflateOffer> {
@@ -266,8 +267,8 @@ proptest! {
         is_monotone(&head, |head| replied(&mut handshake, head), |head| replied(&mut client(), head))?;
     }
 
-    /// A server chooses a subprotocol that both ends have, if there is one. It cannot be made to answer with
-    /// another.
+    /// A server chooses a subprotocol that both ends have, if there is one. A subprotocol that was not offered cannot
+    /// be written.
     #[test]
     fn s4_2_2_a_subprotocol_is_one_that_was_offered(offered in subprotocols(), has in subprotocols()) {
         let request = head_with("GET / HTTP/1.1", &[
@@ -292,7 +293,7 @@ proptest! {
 
     /// A client opens with a subprotocol that it offered, or with none.
     #[test]
-    fn s4_1_a_subprotocol_that_was_not_offered_opens_nothing(offered in subprotocols(), answer in subprotocols()) {
+    fn s4_1_an_answer_with_a_subprotocol_that_was_not_offered_fails(offered in subprotocols(), answer in subprotocols()) {
         let request = ClientRequest::new("a", "/").subprotocols(&offered);
         let mut handshake = ClientHandshake::new(request, NONCE, HeadLimits::new()).unwrap();
         let response = head_with("HTTP/1.1 101 OK", &[
@@ -326,7 +327,7 @@ proptest! {
             prop_assert!(agreed.is_err());
             return Ok(());
         }
-        let good = extensions.iter().find_map(|extension| said(extension));
+        let good = extensions.iter().find_map(|extension| parsed(extension));
         match (agreed.unwrap(), good) {
             (None, None) => {}
             (Some(agreed), Some(offer)) => prop_assert!(allows(offer, &agreed), "{} / {}", text, agreed),
@@ -339,13 +340,13 @@ proptest! {
     fn s7692_7_1_a_client_agrees_only_to_its_own_offer(offer in offers(), response in extension()) {
         let text = offer.to_string();
         let agreed = hybi::handshake::check_response([text.as_bytes()], [response.as_bytes()]);
-        let offered = said(&text).unwrap();
+        let offered = parsed(&text).unwrap();
         // RFC 7692 7.1.2.2: in a response the client's window has a value.
-        let expected = said(&response).filter(|said| said.client != Some(None)).map(|said| DeflateParams {
-            server_no_context_takeover: said.server_takes_none,
-            client_no_context_takeover: said.client_takes_none,
-            server_max_window_bits: said.server,
-            client_max_window_bits: said.client.flatten(),
+        let expected = parsed(&response).filter(|parsed| parsed.client != Some(None)).map(|parsed| DeflateParams {
+            server_no_context_takeover: parsed.server_no_takeover,
+            client_no_context_takeover: parsed.client_no_takeover,
+            server_max_window_bits: parsed.server,
+            client_max_window_bits: parsed.client.flatten(),
         });
         match expected.filter(|params| allows(offered, params)) {
             Some(params) => prop_assert_eq!(agreed, Ok(Some(params))),

@@ -64,7 +64,7 @@ enum Violation {
     ReservedBits,
     UnknownOpcode,
     WrongMasking,
-    /// In 16 bits, and in 64.
+    /// The length has 16 bits (64 bits in the next variant) although a shorter form exists.
     Length16NotMinimal,
     Length64NotMinimal,
     LengthTopBit,
@@ -125,8 +125,8 @@ fn item() -> impl Strategy<Value = Item> {
     ]
 }
 
-/// Generates text with code points of one to four bytes. Lengths are around those at which the header changes,
-/// and some are long enough to be read directly into the message.
+/// Generates text with code points of one to four bytes, and binary data. The lengths are near those at which the
+/// frame header changes. Some are long enough to be read directly into the message.
 fn message() -> impl Strategy<Value = Seen> {
     prop_oneof![
         8 => vec(any::<char>(), 0..40).prop_map(|text| Seen::Text(text.into_iter().collect())),
@@ -160,7 +160,7 @@ impl Stream {
         self.encode_and_mark().0
     }
 
-    /// Returns the bytes, and the end of the byte that shows a violation.
+    /// Returns the bytes, and the position after the byte that shows a violation.
     fn encode_and_mark(&self) -> (Vec<u8>, Option<usize>) {
         let mut mark = None;
         let mut out = Encoder { bytes: Vec::new(), role: self.role, random: Xorshift::new(self.seed) };
@@ -243,7 +243,7 @@ impl Stream {
                 Seen::Binary(data) => answers.push((wire::BINARY, data.clone())),
                 Seen::Ping(payload) => answers.push((wire::PONG, payload.clone())),
                 Seen::Pong(_) => {}
-                // RFC 6455 5.5.1: the code is echoed, and here also the reason.
+                // RFC 6455 5.5.1: the answer echoes the code, and here also the reason.
                 Seen::Close(code, reason) => {
                     answers.push((wire::CLOSE, close_body(code.map(|code| (code, reason.clone())).as_ref())));
                 }
@@ -320,7 +320,7 @@ impl Encoder {
         self.frame(first | 0x80, &payload[start..]);
     }
 
-    /// Writes a violation. Returns the end of the byte that shows it.
+    /// Writes a violation. Returns the position after the byte that shows the violation.
     fn violation(&mut self, violation: Violation) -> usize {
         let head = if self.role == Role::Server { 6 } else { 2 };
         let begin = |out: &mut Self, first, payload: &[u8]| {
@@ -411,7 +411,7 @@ impl Encoder {
         }
     }
 
-    /// Writes a header whose length has this form.
+    /// Writes a header with the 7-bit length `short` and the extended length `long`.
     fn length(&mut self, short: u8, long: &[u8]) {
         let key = self.key();
         self.bytes.extend([wire::BINARY, short | if key.is_some() { 0x80 } else { 0 }]);
@@ -420,7 +420,7 @@ impl Encoder {
     }
 }
 
-// --- ways to receive them ---
+// --- ways to receive a stream ---
 
 fn config(delivery: Delivery) -> SharedConfig {
     Config::new()
@@ -428,7 +428,7 @@ fn config(delivery: Delivery) -> SharedConfig {
         .max_message(MAX_MESSAGE)
         .max_fragments(MAX_FRAGMENTS)
         .delivery(delivery)
-        // Blocked sends would depend on the splits.
+        // Otherwise the splits would decide which sends are refused as `Blocked`.
         .high_water(usize::MAX)
         .into()
 }
@@ -445,7 +445,8 @@ fn receive(
     drive(&mut connection, &mut VecMessage::new(), input, cuts, (form, drain), habits)
 }
 
-/// Reads and polls an inbox at random: reads run ahead of events, and events are left for later.
+/// Receives `input` through an inbox, with reads and polls in random order. So reads run ahead of events, and events
+/// are polled later.
 pub fn through_inbox(
     role: Role,
     config: &SharedConfig,
@@ -460,7 +461,7 @@ pub fn through_inbox(
         match random.below(5) {
             0 | 1 if !input.is_empty() => {
                 let space = connection.read_space(&mut inbox);
-                assert!(!space.is_empty(), "there is always room");
+                assert!(!space.is_empty(), "read_space is never empty");
                 let len = space.len().min(1 + random.below(most)).min(input.len());
                 space[..len].copy_from_slice(&input[..len]);
                 input = &input[len..];
@@ -503,8 +504,8 @@ fn sent(role: Role, out: &[u8]) -> Vec<(u8, Vec<u8>)> {
     frames.into_iter().map(|frame| (frame.first, frame.payload)).collect()
 }
 
-/// Returns whether partial writes may lead to this output. Pongs may be missing and may overtake messages. Before
-/// a Close, messages from some point on may be missing.
+/// Returns whether partial writes may lead to this output. Pongs may be missing and may overtake messages. If the
+/// stream ends with a Close, the last messages may be missing.
 fn may_be_sent(stream: &Stream, run: &Run) -> bool {
     let (mut sent, answers) = (sent(stream.role, &run.out), stream.answers());
     let ended = matches!(stream.end, End::Close(_) | End::Violation(_));
@@ -524,7 +525,7 @@ fn may_be_sent(stream: &Stream, run: &Run) -> bool {
         && (ended || data.len() == all_data.len() && pongs.last() == all_pongs.last())
 }
 
-/// Returns two splits of a stream: at random places, and at others or byte by byte.
+/// Returns two ways to split a stream: at random places, and at other random places or byte by byte.
 fn two_cuts(seed: u64, len: usize) -> [Cuts; 2] {
     let mut random = Xorshift::new(seed);
     let first = Cuts::random(&mut random, len);
@@ -585,7 +586,7 @@ proptest! {
         }
     }
 
-    /// If output is written at the same events, it is the same for any split.
+    /// If output is written at the same events, the result is the same for any split.
     #[test]
     fn any_split_gives_the_same_result(stream in streams(), seed: u64, drain in drains()) {
         let input = stream.encode();
@@ -617,7 +618,7 @@ proptest! {
         }
     }
 
-    /// Deliveries and kinds of memory give the same messages.
+    /// Each delivery and each kind of memory gives the same messages.
     #[test]
     fn any_delivery_gives_the_same_messages(stream in streams(), seed: u64, room in 0..300_usize) {
         let (input, role) = (stream.encode(), stream.role);
@@ -627,10 +628,10 @@ proptest! {
         let chunks = receive(role, &input, &second, (Form::Chunks, drain), &mut Quiet).unwrap();
         prop_assert_eq!(&whole, &chunks, "chunks, {} / {}", first, second);
         let landing = receive(role, &input, &second, (Form::Whole, drain), &mut Landing).unwrap();
-        prop_assert_eq!(&whole, &landing, "read into place, {} / {}", first, second);
+        prop_assert_eq!(&whole, &landing, "read directly into the message, {} / {}", first, second);
         let config = config(Delivery::Whole);
         let lent = drive_lent(|out| machine(role, &config, out), room, &input, &second, Form::AsFits).unwrap();
-        prop_assert_eq!(&whole, &lent, "lent memory of {}, {} / {}", room, first, second);
+        prop_assert_eq!(&whole, &lent, "borrowed memory of {}, {} / {}", room, first, second);
     }
 
     /// An inbox gives the same events for any order of reads and polls.
@@ -665,7 +666,7 @@ proptest! {
 
     /// More input only adds events. Earlier events do not change.
     #[test]
-    fn s5_4_more_input_only_adds(stream in streams(), at: Index, seed: u64) {
+    fn s5_4_more_input_only_adds_events(stream in streams(), at: Index, seed: u64) {
         let input = stream.encode();
         let end = at.index(input.len() + 1);
         let [cuts, _] = two_cuts(seed, end);

@@ -1,7 +1,7 @@
-//! Properties of timers: none fires early, none fires twice, whatever happens between.
+//! Properties of timers: no timer fires early or twice.
 //!
 //! [`Watch`] records from outside when bytes and data arrived, when a Ping was sent and when closing began. From
-//! that it decides whether an action of the connection was due.
+//! these times it decides whether an action of the connection was due.
 
 use std::time::Duration;
 
@@ -37,7 +37,7 @@ fn timeouts() -> impl Strategy<Value = Timeouts> {
 
 #[derive(Clone, Debug)]
 enum Action {
-    /// Time passes. The driver may call too early, in time, or late.
+    /// Time passes in one step. So the driver calls before, at or after a deadline.
     Wait(u64),
     /// Time passes from deadline to deadline.
     Follow(u64),
@@ -55,8 +55,10 @@ enum Received {
     Ping,
     /// Answers the newest Ping that was written.
     Pong,
+    /// A Pong that answers no Ping.
     Stray,
     Close,
+    /// The first part of a frame. The rest arrives with the next `Receive`.
     PartOfFrame,
 }
 
@@ -90,8 +92,9 @@ struct Watch {
     message: VecMessage,
     now: u64,
     timeouts: Timeouts,
-    /// When the last byte arrived, and the last data.
+    /// When the last byte arrived.
     received: u64,
+    /// When the last data arrived.
     received_data: u64,
     /// When the last Ping was queued.
     pinged: Option<u64>,
@@ -183,14 +186,17 @@ impl Watch {
         self.conn.handle_timeout(at(self.now));
         let after = self.seen();
         if due {
-            prop_assert_ne!(before, after, "what is due is done");
+            prop_assert_ne!(before, after, "handle_timeout had no effect at a deadline");
             self.judge(before.0, after.2 - before.2)?;
         } else {
-            prop_assert_eq!(before, after, "what is not due is not done");
+            prop_assert_eq!(before, after, "handle_timeout had an effect before the deadline");
         }
-        prop_assert!(self.deadline().is_none_or(|next| next > self.now), "what was done is not due again");
+        prop_assert!(
+            self.deadline().is_none_or(|next| next > self.now),
+            "handle_timeout left a deadline that is already due"
+        );
         self.conn.handle_timeout(at(self.now));
-        prop_assert_eq!(after, self.seen(), "nor is it done again");
+        prop_assert_eq!(after, self.seen(), "a second handle_timeout at the same time had an effect");
         self.poll(&[])
     }
 
@@ -200,17 +206,20 @@ impl Watch {
         let past = |since: u64, timeout: Option<u64>| timeout.is_some_and(|timeout| now >= since + timeout);
         match (before, self.state()) {
             (CloseState::Open, CloseState::Failed) => {
-                let pinged = self.pinged.expect("a peer that was never pinged owes no Pong");
-                prop_assert!(past(self.received, pong) && pinged <= now, "held to be dead early");
+                let pinged = self.pinged.expect("the peer was given up without a Ping");
+                prop_assert!(past(self.received, pong) && pinged <= now, "the peer was given up early");
                 self.dead = true;
             }
             (CloseState::Open, CloseState::Sent) => {
-                prop_assert!(past(self.received_data, idle), "idle early")
+                prop_assert!(past(self.received_data, idle), "the idle timer fired early")
             }
             (CloseState::Open, CloseState::Open) => {
                 // No Ping is added while another waits to be written.
                 prop_assert!(frames <= 1);
-                prop_assert!(past(self.received.max(self.pinged.unwrap_or(0)), ping), "pinged early");
+                prop_assert!(
+                    past(self.received.max(self.pinged.unwrap_or(0)), ping),
+                    "a Ping was sent early"
+                );
                 self.pinged = Some(now);
                 return Ok(());
             }
@@ -218,7 +227,7 @@ impl Watch {
                 let closing = self.closing.unwrap();
                 let client_waits = before == CloseState::Both && self.conn.role() == Role::Client;
                 let in_time = past(closing, close) || client_waits && past(closing, end);
-                prop_assert!(self.dead || in_time, "given up early");
+                prop_assert!(self.dead || in_time, "the connection ended early");
             }
             (before, after) => prop_assert!(false, "from {:?} to {:?}", before, after),
         }
@@ -318,14 +327,14 @@ proptest! {
         for action in &actions {
             watch.run(action)?;
         }
-        // Alone with a silent peer, the connection ends, or it has no timer that could end it.
+        // The peer is silent from here on. The connection ends, unless it has no timer that could end it.
         watch.write(usize::MAX);
         watch.follow(1_000)?;
         let Timeouts { ping, pong, close, idle, .. } = timeouts;
         if watch.dead || watch.closing.is_some() && close.is_some() {
-            prop_assert!(watch.outcome.is_some(), "closing is bounded");
+            prop_assert!(watch.outcome.is_some(), "closing did not end");
         } else if idle.is_some() || ping.is_some() && pong.is_some() {
-            prop_assert_ne!(watch.state(), CloseState::Open, "a silent peer is given up");
+            prop_assert_ne!(watch.state(), CloseState::Open, "a silent peer was not given up");
         }
     }
 }

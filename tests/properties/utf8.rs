@@ -1,6 +1,6 @@
 //! Properties of UTF-8 validation, compared with the standard library.
 //!
-//! Both the validator alone and a whole connection are tested, in any pieces. All short sequences are enumerated
+//! The validator alone and a whole connection receive the bytes in any pieces. All short sequences are enumerated
 //! in `tests/exhaustive/utf8.rs`.
 
 use hybi::frame::Role;
@@ -17,7 +17,7 @@ use crate::support::wire;
 
 /// Generates valid text, nearly valid text, and arbitrary bytes.
 fn nearly_text() -> impl Strategy<Value = Vec<u8>> {
-    const TELLING: [u8; 20] = [
+    const BOUNDARY_BYTES: [u8; 20] = [
         0x00, 0x7F, 0x80, 0x8F, 0x90, 0x9F, 0xA0, 0xBF, 0xC0, 0xC1, 0xC2, 0xDF, 0xE0, 0xED, 0xEF, 0xF0, 0xF4,
         0xF5, 0xF8, 0xFF,
     ];
@@ -32,9 +32,9 @@ fn nearly_text() -> impl Strategy<Value = Vec<u8>> {
         12 => text(),
         2 => ascii,
         1 => cut,
-        1 => vec(select(&TELLING[..]), 1..4),
+        1 => vec(select(&BOUNDARY_BYTES[..]), 1..4),
     ];
-    // The number of pieces varies, so that many of the texts are valid.
+    // Half of the texts have only valid pieces.
     prop_oneof![vec(text(), 0..60), vec(piece, 0..40)].prop_map(|pieces| pieces.concat())
 }
 
@@ -55,7 +55,7 @@ fn by_std(bytes: &[u8]) -> Result<bool, usize> {
 proptest! {
     #![proptest_config(crate::cases())]
 
-    /// The verdict equals that of std, at the same byte, for any chunks.
+    /// The verdict and its position equal those of the standard library, for any chunks.
     #[test]
     fn s8_1_text_in_pieces_gets_the_verdict_of_std(text in nearly_text(), seed: u64) {
         let expected = by_std(&text);
@@ -119,10 +119,10 @@ proptest! {
         let mut connection = machine(Role::Server, &config, Outbox::new());
         let plan = (Form::Whole, Drain::Always);
         let landing = drive(&mut connection, &mut VecMessage::new(), &wire, &cuts, plan, &mut Landing).unwrap();
-        prop_assert_eq!(landing.error, error, "read into place, {}", cuts);
+        prop_assert_eq!(landing.error, error, "read directly into the message, {}", cuts);
         let room = random.below(100);
         let lent = drive_lent(|out| machine(Role::Server, &config, out), room, &wire, &cuts, Form::AsFits).unwrap();
-        prop_assert_eq!(lent.error, error, "lent, {}", cuts);
+        prop_assert_eq!(lent.error, error, "borrowed memory, {}", cuts);
         let (seen, found) = through_inbox(Role::Server, &config, &wire, seed);
         prop_assert_eq!(seen.iter().cloned().collect::<Vec<_>>(), events);
         prop_assert_eq!(found, error, "in an inbox");

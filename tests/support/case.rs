@@ -11,7 +11,7 @@ pub type Judged = Result<Verdict, String>;
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Verdict {
     Passed,
-    /// The outcome of `alt` with this index. The RFCs permit it.
+    /// The result is the alternative `alt[index]` of the case, which the RFCs also permit.
     Alt(usize),
     /// The case was not run, for this reason.
     Skipped(&'static str),
@@ -42,7 +42,7 @@ fn join(value: &Value, decode: &dyn Fn(&str) -> Vec<u8>) -> Vec<u8> {
             let times = usize::try_from(value["repeat"][1].as_u64().unwrap()).unwrap();
             join(&value["repeat"][0], decode).repeat(times)
         }
-        _ => panic!("no bytes: {value}"),
+        _ => panic!("not a byte string: {value}"),
     }
 }
 

@@ -8,8 +8,9 @@ use std::fmt;
 
 /// Maximum length of an input that is cut in two at every place.
 const EVERY_PLACE: usize = 4 << 10;
-/// Number of places for longer inputs: this many at each end, and as many spread between.
+/// A longer input is cut in two at this many places at each end, and at as many places between.
 const PLACES: usize = 64;
+/// The number of pseudo-random splits of each input.
 const RANDOM: usize = 32;
 
 /// One way to split an input.
@@ -22,7 +23,7 @@ pub enum Cuts {
 }
 
 impl Cuts {
-    /// Returns a random number of random places.
+    /// Returns cuts at a random number of random places.
     pub fn random(random: &mut Xorshift, len: usize) -> Self {
         let magnitude = random.below(6);
         let count = 1 + random.below(2 << magnitude);
@@ -82,7 +83,7 @@ pub struct Xorshift(u64);
 
 impl Xorshift {
     pub fn new(seed: u64) -> Self {
-        // From zero it would produce zeros only.
+        // A state of zero would produce only zeros.
         Self(seed | 1 << 63)
     }
 

@@ -1,7 +1,7 @@
 //! DEFLATE (RFC 1951) for tests: an encoder that writes chosen blocks, and a slow decoder that records how data
 //! was compressed.
 //!
-//! The code is independent of the crate's and of the library that the crate uses, because tests compare both with
+//! This code shares nothing with the crate, or with the library that the crate uses, because tests compare both with
 //! it.
 
 /// The end of each message, which the sender removes (RFC 7692 section 7.2.1).
@@ -110,7 +110,7 @@ impl Blocks {
         self.bytes
     }
 
-    /// Returns the written bytes without an end.
+    /// Returns the written bytes, and adds nothing to them.
     pub fn raw(self) -> Vec<u8> {
         self.bytes
     }
@@ -173,7 +173,8 @@ impl Blocks {
 /// Inflates the messages of one direction slowly, and records how they were compressed.
 #[derive(Clone, Default, Debug)]
 pub struct Decoder {
-    /// All data that a message may refer to, and older data, so that references too far back are noticed.
+    /// The last 32 KiB before the current message, and all data of the message so far. References that are too long
+    /// for a negotiated window can therefore be read and recorded.
     window: Vec<u8>,
     takeover: bool,
     /// The largest distance of any reference.
@@ -189,8 +190,8 @@ impl Decoder {
         Self { takeover, ..Self::default() }
     }
 
-    /// Inflates one message. Returns `None` if it is not DEFLATE, or if it does not end with an empty block whose
-    /// length is the removed tail.
+    /// Inflates one message. Returns `None` if the payload is not valid DEFLATE, or if the removed tail is not the
+    /// length of an empty block.
     pub fn message(&mut self, payload: &[u8]) -> Option<Vec<u8>> {
         if !self.takeover {
             self.window.clear();
@@ -206,7 +207,7 @@ impl Decoder {
             return None;
         }
         let message = self.window[start..].to_vec();
-        // A reference never needs more than a window.
+        // No reference of a later message goes back further than this.
         let old = self.window.len().saturating_sub(1 << 15);
         self.window.drain(..old);
         Some(message)

@@ -1,8 +1,8 @@
 //! Drives a connection over one input, and records everything that it produces.
 //!
 //! [`drive`] passes the input in pieces, answers events, writes output and ends the stream. On the way it checks
-//! rules that hold for every input. Two runs over the same input with other pieces must be equal, so a [`Run`]
-//! contains only what does not depend on the pieces.
+//! rules that hold for every input. Two runs over the same input with different pieces must be equal, so a [`Run`]
+//! contains only values that do not depend on the pieces.
 
 use std::fmt;
 
@@ -112,25 +112,25 @@ pub enum Form {
     AsFits,
 }
 
-/// When output is written.
+/// The times at which output is written.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Drain {
-    /// All of it, at each event except chunks inside a message, and after each piece of input.
+    /// All output is written at each event, except chunks inside a message, and after each piece of input.
     Always,
-    /// At most `bytes` at each `every`th event, and the rest at the end.
+    /// At most `bytes` bytes are written at each `every`th event, and the rest at the end.
     Sometimes { every: usize, bytes: usize },
-    /// All of it at the end.
+    /// All output is written at the end.
     Late,
 }
 
-/// The behaviour of the application and of the reader of the socket in a run.
+/// The behaviour of the application in a run.
 pub trait Habits<O: WriteQueue, M: MessageBuffer> {
-    /// Reads from the front of `bytes` directly into the message, and returns how many.
+    /// Reads from the front of `bytes` directly into the message. Returns the number of bytes.
     fn land(&mut self, _: &mut Connection<O>, _: &mut M, _: &[u8]) -> usize {
         0
     }
 
-    /// Returns the number of bytes that the next turn may inflate.
+    /// Returns the number of bytes to inflate before the connection pauses.
     fn budget(&mut self) -> Option<u32> {
         None
     }
@@ -172,15 +172,15 @@ impl<O: WriteQueue, M: MessageBuffer> Habits<O, M> for Echo {
             Event::Binary(data) => machine.send_binary(data),
             _ => Ok(()),
         };
-        sent.map_err(|error| format!("not sent back: {error}"))
+        sent.map_err(|error| format!("the echo was refused: {error}"))
     }
 }
 
 /// Runs `machine` over `input`, split by `cuts`, to the end of the stream.
 ///
-/// Checks what must hold for every input, and describes a violation in the error: no event after a Close or a
-/// failure, chunks that form messages, all input consumed, one `Closed` at the end, and the right request to the
-/// transport.
+/// Checks rules that hold for every input, and describes a violation in the error. No event follows a Close or a
+/// failure. Chunks form messages. All input is consumed. The stream ends with one `Closed`, and the requests to the
+/// transport are right.
 pub fn drive<O: WriteQueue, M: MessageBuffer>(
     machine: &mut Connection<O>,
     message: &mut M,
@@ -200,7 +200,7 @@ pub fn drive<O: WriteQueue, M: MessageBuffer>(
     recorder.end(machine, message)
 }
 
-/// Like [`drive`], in borrowed memory that holds messages of `room` bytes.
+/// Like [`drive`], with borrowed memory for messages of at most `room` bytes.
 pub fn drive_lent(
     new: impl for<'m> FnOnce(SliceOutbox<'m>) -> Connection<SliceOutbox<'m>>,
     room: usize,
@@ -208,7 +208,7 @@ pub fn drive_lent(
     cuts: &Cuts,
     form: Form,
 ) -> Result<Run, String> {
-    // Without answers of the application the output consists of control frames, which have their own memory.
+    // The application sends nothing, so the output has only control frames. They have memory of their own.
     let (mut queue, mut control) = ([0; 508], ControlPayload::EMPTY);
     let mut machine = new(SliceOutbox::new(&mut [], &mut queue));
     let mut memory = vec![0xA5; room];
@@ -278,7 +278,10 @@ impl Recorder {
             }
         }
         if input.remaining() > 0 {
-            return Err(format!("{} bytes are left of an input that is said to be done", input.remaining()));
+            return Err(format!(
+                "poll_event returned None, but {} bytes of input are left",
+                input.remaining()
+            ));
         }
         if self.drain == Drain::Always {
             self.write(machine, usize::MAX);
@@ -296,7 +299,7 @@ impl Recorder {
         }
         let seen = match *event {
             Event::Text(_) | Event::Binary(_) if self.form == Form::Chunks || self.open.is_some() => {
-                return Err(format!("a whole message where chunks were due: {event:?}"));
+                return Err(format!("a whole message instead of chunks: {event:?}"));
             }
             Event::Text(text) => Seen::Text(text.to_owned()),
             Event::Binary(data) => Seen::Binary(data.to_owned()),
@@ -311,7 +314,7 @@ impl Recorder {
             Event::CloseReceived { code, reason } => {
                 Seen::Close(code.map(hybi::CloseCode::get), reason.to_owned())
             }
-            _ => return Err(format!("unexpected: {event:?}")),
+            _ => return Err(format!("unexpected event: {event:?}")),
         };
         self.events.push(seen, 1);
         Ok(true)
@@ -339,7 +342,7 @@ impl Recorder {
         self.open = None;
         Ok(Some(match kind {
             MessageKind::Text => {
-                Seen::Text(String::from_utf8(gathered).map_err(|_| "text chunks that are no text")?)
+                Seen::Text(String::from_utf8(gathered).map_err(|_| "the text chunks are not UTF-8")?)
             }
             MessageKind::Binary => Seen::Binary(gathered),
         }))
@@ -351,7 +354,11 @@ impl Recorder {
         while machine.buffered_amount() > 0 && self.out.len() < end {
             let mut slices = [&[][..]; 4];
             let count = machine.poll_transmit(&mut slices);
-            assert!(count > 0, "{} bytes wait, and nothing is to be written", machine.buffered_amount());
+            assert!(
+                count > 0,
+                "{} bytes are queued, but poll_transmit returns none",
+                machine.buffered_amount()
+            );
             let before = self.out.len();
             for slice in &slices[..count] {
                 let len = slice.len().min(end - self.out.len());
@@ -380,11 +387,11 @@ impl Recorder {
             }
             self.write(machine, usize::MAX);
             if before != (self.events.clone(), self.error, self.out.len()) {
-                return Err("something happened after the end".into());
+                return Err("input after the end had an effect".into());
             }
         }
         if machine.poll_transmit(&mut [&[]]) > 0 {
-            return Err("all is written, and there is more to write".into());
+            return Err("the queue is empty, but poll_transmit returns bytes".into());
         }
         let due = match machine.role() {
             // RFC 6455 7.1.1: after a Close, a client waits for the server to close the transport.
@@ -392,7 +399,7 @@ impl Recorder {
             _ => done.then_some(TransportAction::HalfClose),
         };
         if machine.poll_transport() != due {
-            return Err(format!("the transport: {:?} instead of {due:?}", machine.poll_transport()));
+            return Err(format!("poll_transport returned {:?} instead of {due:?}", machine.poll_transport()));
         }
         machine.handle_eof();
         let mut input = Input::new(&mut [], message);
@@ -413,7 +420,7 @@ impl Recorder {
             _ => false,
         };
         if !right {
-            return Err(format!("the outcome is {outcome:?}"));
+            return Err(format!("the outcome does not match the events: {outcome:?}"));
         }
         Ok(Run { events: self.events, error: self.error, out: self.out, outcome })
     }

@@ -15,7 +15,7 @@ use super::wire;
 
 /// Maximum length of an input that is also run without an allocator.
 const LENT: usize = 4 << 10;
-/// Upper bound of the output in bytes if nothing is written: a few Pongs and a Close.
+/// Maximum length of the output if it is written only at the end: a few Pongs and a Close.
 const MOST_WAITING: usize = 1 << 10;
 
 pub fn judge(case: &Value) -> Judged {
@@ -32,7 +32,7 @@ pub fn judge(case: &Value) -> Judged {
     Ok(verdict)
 }
 
-/// Judges the first run of a case.
+/// Compares the first run of a case with its expectation.
 fn verdict(case: &Value, role: Role, run: &Run) -> Judged {
     let sent = Sent::of(role, run)?;
     sent.answers_every_ping(run)?;
@@ -43,7 +43,7 @@ fn verdict(case: &Value, role: Role, run: &Run) -> Judged {
     let alternatives = case["alt"].as_array().into_iter().flatten();
     match alternatives.map(Expected::new).position(|alternative| alternative.is_met_by(run, &sent)) {
         Some(index) => Ok(Verdict::Alt(index)),
-        None => Err(format!("whole\n    expected {expected:?}\n    got      {run:?}")),
+        None => Err(format!("input in one piece\n    expected {expected:?}\n    got      {run:?}")),
     }
 }
 
@@ -106,7 +106,7 @@ impl Endpoint {
     fn same_in_every_way(&self, case: &Value, input: &[u8], first: &Run) -> Result<(), String> {
         let same = |way: &str, cuts: &Cuts, run: Result<Run, String>| match run {
             Ok(run) if run == *first => Ok(()),
-            Ok(run) => Err(format!("{way}, {cuts}\n    whole it is {first:?}\n    got         {run:?}")),
+            Ok(run) => Err(format!("{way}, {cuts}\n    in one piece {first:?}\n    got          {run:?}")),
             Err(what) => Err(format!("{way}, {cuts}: {what}")),
         };
         let stress = has_tag(case, "stress");
@@ -119,7 +119,7 @@ impl Endpoint {
             }
             same("chunks", cuts, self.chunks(input, cuts))?;
             if input.len() > LENT && *cuts != Cuts::EachByte {
-                same("payload read into place", cuts, self.landing(input, cuts))?;
+                same("payload read directly into the message", cuts, self.landing(input, cuts))?;
             }
         }
         self.undrained(input, first)?;
@@ -127,31 +127,37 @@ impl Endpoint {
             for cuts in &[Cuts::Whole, Cuts::EachByte] {
                 // Inflated data is not part of the input, so it needs memory in every form.
                 let (whole, least) = if self.deflate.is_some() { (1 << 17, 1) } else { (input.len(), 0) };
-                same("lent memory", cuts, self.lent(whole, Form::Whole, input, cuts))?;
-                same("lent memory, chunks", cuts, self.lent(least, Form::Chunks, input, cuts))?;
+                same("borrowed memory", cuts, self.lent(whole, Form::Whole, input, cuts))?;
+                same("borrowed memory, chunks", cuts, self.lent(least, Form::Chunks, input, cuts))?;
                 for room in [least, 1, 5] {
-                    same("lent memory, outgrown", cuts, self.lent(room, Form::AsFits, input, cuts))?;
+                    same(
+                        "borrowed memory, too small for some messages",
+                        cuts,
+                        self.lent(room, Form::AsFits, input, cuts),
+                    )?;
                 }
             }
         }
         Ok(())
     }
 
-    /// Checks a run that writes nothing before the end of the input. Only the last Pings are answered, and the
-    /// queue does not grow with their number.
+    /// Checks a run that writes nothing before the end of the input. Pongs may be missing then, but the newest Ping
+    /// is answered. The queue does not grow with the number of Pings.
     fn undrained(&self, input: &[u8], first: &Run) -> Result<(), String> {
         let (mut connection, mut message) = (self.connection(&self.whole), VecMessage::new());
         let plan = (Form::Whole, Drain::Late);
         let run = drive(&mut connection, &mut message, input, &Cuts::Whole, plan, &mut Quiet)?;
         if (&run.events, run.error, run.outcome) != (&first.events, first.error, first.outcome) {
-            return Err(format!("written late\n    at once it is {first:?}\n    got           {run:?}"));
+            return Err(format!(
+                "output written at the end\n    written at once {first:?}\n    got             {run:?}"
+            ));
         }
         let (sent, at_once) = (Sent::of(self.role, &run)?, Sent::of(self.role, first)?);
         let mut pings = at_once.pongs.iter();
         let in_order = sent.pongs.iter().all(|pong| pings.any(|ping| ping == pong));
         let newest = sent.close.is_some() || sent.pongs.last() == at_once.pongs.last();
         if sent.close != at_once.close || !in_order || !newest || run.out.len() > MOST_WAITING {
-            return Err(format!("written late, there go out {} bytes: {sent:?}", run.out.len()));
+            return Err(format!("output written at the end: {} bytes, {sent:?}", run.out.len()));
         }
         Ok(())
     }
@@ -180,7 +186,7 @@ fn deflate_params(config: &Value) -> DeflateParams {
 #[derive(PartialEq, Eq, Debug)]
 struct Sent {
     pongs: Vec<Vec<u8>>,
-    /// The code of the Close at the end.
+    /// The code of the Close, if the endpoint sent one. A Close may have no code.
     close: Option<Option<u16>>,
 }
 
@@ -191,7 +197,7 @@ impl Sent {
         let mut sent = Self { pongs: Vec::new(), close: None };
         for frame in wire::decode(&run.out)? {
             if frame.masked != (role == Role::Client) || frame.payload.len() > 125 || sent.close.is_some() {
-                return Err(format!("must not be sent: {frame:02x?}"));
+                return Err(format!("a frame that must not be sent: {frame:02x?}"));
             }
             match frame.first {
                 wire::PONG => sent.pongs.push(frame.payload),
@@ -203,7 +209,7 @@ impl Sent {
                     }
                     sent.close = Some(body.map(|(code, _)| u16::from_be_bytes(*code)));
                 }
-                _ => return Err(format!("must not be sent: {frame:02x?}")),
+                _ => return Err(format!("a frame that must not be sent: {frame:02x?}")),
             }
         }
         // RFC 6455 5.5.1, 7.1.7: both a received Close and a failure cause a Close.
@@ -223,7 +229,7 @@ impl Sent {
     }
 }
 
-/// An outcome as a case describes it.
+/// The result that a case expects.
 #[derive(Debug)]
 struct Expected {
     events: Events,

@@ -1,7 +1,7 @@
 //! Runs the vectors of `handshake_server.jsonl` and `handshake_client.jsonl`, and the negotiation cases of
 //! `deflate.jsonl`.
 //!
-//! Each case is run at every split of its input. The outcome must be the same at each of them and match the case.
+//! Each case is run at every split of its input. The outcome must match the case, and must not depend on the split.
 
 use hybi::handshake::*;
 use serde_json::{Map, Value, json};
@@ -46,7 +46,7 @@ fn judge(case: &Value, outcome: &Value, is_met: impl Fn(&Value) -> bool) -> Judg
     }
     match case["alt"].as_array().into_iter().flatten().position(is_met) {
         Some(index) => Ok(Verdict::Alt(index)),
-        None => Err(format!("whole\n    expected {}\n    got      {outcome}", case["expect"])),
+        None => Err(format!("input in one piece\n    expected {}\n    got      {outcome}", case["expect"])),
     }
 }
 
@@ -71,13 +71,13 @@ fn at_every_split<T: PartialEq + std::fmt::Debug>(
     for cuts in plan(case["id"].as_str().unwrap_or_default(), input.len(), has_tag(case, "stress")) {
         let got = run(&input, &ends(&cuts, input.len()));
         if got != first {
-            return Err(format!("{cuts}\n    whole it is {first:?}\n    got         {got:?}"));
+            return Err(format!("{cuts}\n    in one piece {first:?}\n    got          {got:?}"));
         }
     }
     Ok(first)
 }
 
-/// Returns the number of bytes that have arrived with each piece.
+/// Returns the total number of bytes after each piece.
 fn ends(cuts: &Cuts, len: usize) -> Vec<usize> {
     let sum = |total: &mut usize, piece| {
         *total += piece;
@@ -154,11 +154,12 @@ pub fn header(response: &[u8], name: &str) -> Option<String> {
         .filter(|(is, _)| is.eq_ignore_ascii_case(name))
         .map(|(_, value)| value.to_owned());
     let value = found.next();
-    assert_eq!(found.next(), None, "{name} twice");
+    assert_eq!(found.next(), None, "the header {name} occurs twice");
     value
 }
 
-/// Returns the outcome and the response of a server that polls with the input up to each of `cuts`.
+/// Polls a server with `input[..cut]` for each `cut`, in order, until its outcome is known. Returns the outcome and
+/// the response.
 pub fn server_outcome(config: &Value, input: &[u8], cuts: &[usize]) -> (Value, Vec<u8>) {
     let mut handshake = ServerHandshake::new(limits(config));
     for &cut in cuts {
@@ -222,6 +223,7 @@ fn nonce(key: &str) -> [u8; 16] {
     *nonce.first_chunk().unwrap()
 }
 
+/// Like [`server_outcome`], for a client.
 pub fn client_outcome(config: &Value, input: &[u8], cuts: &[usize]) -> Value {
     let subprotocols = strings(&config["subprotocols"]);
     let request = ClientRequest::new("server.example.com", "/chat")

@@ -1,8 +1,8 @@
 //! An allocator that counts the heap of the current thread. Other threads of the test harness do not affect the
 //! counts.
 //!
-//! [`measure`] reports what a closure leaves allocated and its peak. A target that includes this file gets the
-//! allocator as its global allocator.
+//! [`measure`] returns how many bytes a closure leaves allocated, and the peak while it runs. A target that includes
+//! this file gets the allocator as its global allocator.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
@@ -10,11 +10,13 @@ use std::cell::Cell;
 struct Counting;
 
 thread_local! {
+    /// Number of bytes that are allocated now.
     pub static LIVE: Cell<isize> = const { Cell::new(0) };
+    /// Maximum of [`LIVE`] since the last reset.
     pub static PEAK: Cell<isize> = const { Cell::new(0) };
     /// Number of allocations.
     pub static ASKED: Cell<usize> = const { Cell::new(0) };
-    /// Bytes in blocks that were reallocated. An allocator that moves every block copies this many.
+    /// Number of bytes that reallocations copy if each of them moves its block.
     pub static MOVED: Cell<usize> = const { Cell::new(0) };
 }
 

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::case::{Judged, Verdict, check_keys, has_tag, hex};
 use super::cuts::{Cuts, plan};
 
-/// Space for output in each call. A long message is not run with one byte, which would take too long.
+/// Numbers of bytes for the output of one call. With one byte, long messages would take too long.
 const ROOMS: [usize; 3] = [1 << 17, 1000, 7];
 
 struct Message {
@@ -33,7 +33,7 @@ pub fn judge(case: &Value) -> Judged {
                     let got = inflate(&mut inflater, &message.payload, &cuts, room);
                     if got.as_ref().ok() != message.data.as_ref() {
                         let got = got.map(|data| data.escape_ascii().to_string());
-                        return Err(format!("message {n}, {cuts}, room for {room} bytes: {got:?}"));
+                        return Err(format!("message {n}, {cuts}, space for {room} bytes: {got:?}"));
                     }
                     if got.is_err() {
                         break;
@@ -70,7 +70,7 @@ fn inflate(
             piece = &piece[step.consumed..];
             data.extend_from_slice(&room[..step.produced]);
             if step.produced < room.len() {
-                assert!(piece.is_empty(), "there is room, but some input was not taken in");
+                assert!(piece.is_empty(), "space is left, but some input was not consumed");
                 break;
             }
         }
@@ -84,7 +84,7 @@ fn inflate(
         rest = &rest[end.step.consumed..];
         data.extend_from_slice(&room[..end.step.produced]);
         if end.done {
-            assert!(rest.is_empty(), "the message has ended before its payload");
+            assert!(rest.is_empty(), "the message has ended, but some of its payload is left");
             return Ok(data);
         }
     }

@@ -66,10 +66,14 @@ pub fn parse(from: Role, wire: &[u8]) -> Vec<Sent> {
     while !rest.is_empty() {
         let (header, header_len) =
             Header::decode(rest).expect("a frame of ours is legal").expect("a whole header");
-        assert_eq!(header.masking_key.is_some(), from == Role::Client, "5.1: masking goes by role");
+        assert_eq!(
+            header.masking_key.is_some(),
+            from == Role::Client,
+            "5.1: a client masks its frames, and a server does not"
+        );
         assert_eq!(header.rsv & !RSV1, 0);
         let end = header_len + usize::try_from(header.payload_len).unwrap();
-        assert!(end <= rest.len(), "a frame is cut: {header:?}");
+        assert!(end <= rest.len(), "the last frame is incomplete: {header:?}");
         let mut payload = rest[header_len..end].to_vec();
         Mask::new(header.masking_key.unwrap_or_default()).apply(&mut payload);
         frames.push(Sent { header, header_len, payload });
@@ -228,13 +232,13 @@ impl<O: WriteQueue, M: MessageBuffer> End<O, M> {
             match self.conn.poll_event(self.now, &mut input) {
                 Ok(Some(event)) => self.seen.push(event.into()),
                 Ok(None) => {
-                    assert_eq!(input.remaining(), 0, "None comes once all is taken in");
+                    assert_eq!(input.remaining(), 0, "poll_event returned None before it consumed all input");
                     return;
                 }
                 Err(error) => self.seen.push(Seen::Failed(error)),
             }
         }
-        panic!("events without end");
+        panic!("poll_event returns events without end");
     }
 
     /// Writes at most `max` bytes, and returns them.
@@ -244,7 +248,7 @@ impl<O: WriteQueue, M: MessageBuffer> End<O, M> {
         let count = self.conn.poll_transmit(&mut slices);
         let mut bytes = slices[..count].concat();
         if count < slices.len() {
-            assert_eq!(bytes.len(), waits, "buffered_amount is what poll_transmit gives");
+            assert_eq!(bytes.len(), waits, "buffered_amount differs from the bytes of poll_transmit");
         }
         assert!(slices[..count].iter().all(|slice| !slice.is_empty()));
         bytes.truncate(max);
@@ -269,7 +273,7 @@ impl<O: WriteQueue, M: MessageBuffer> End<O, M> {
                 return;
             }
         }
-        panic!("output without end");
+        panic!("poll_transmit returns output without end");
     }
 
     /// Returns all frames that were ever written, in short form.
@@ -300,11 +304,11 @@ impl<O: WriteQueue, M: MessageBuffer> End<O, M> {
             self.conn.handle_timeout(self.now);
             assert!(
                 self.conn.poll_timeout().is_none_or(|next| next > self.now),
-                "what is due was done, and is not due again"
+                "handle_timeout left a deadline that is already due"
             );
             self.read(&[]);
         }
-        panic!("a deadline that never passes");
+        panic!("there is always another deadline");
     }
 }
 
@@ -410,8 +414,8 @@ struct Stream {
     bytes: VecDeque<u8>,
     /// True once the writer has closed its half.
     ended: bool,
-    /// True once the reader has been told about the end.
-    told: bool,
+    /// True after the reader has handled the end.
+    eof_handled: bool,
 }
 
 impl Pair {
@@ -469,7 +473,7 @@ impl Pair {
                 return;
             }
         }
-        panic!("the pair does not come to rest");
+        panic!("the two ends never stop");
     }
 
     /// Steps until nothing happens, then moves time to the next deadline, at most `limit` times. Returns the
@@ -513,7 +517,7 @@ fn act(end: &mut End, stream: &mut Stream, cap: usize) -> bool {
     }
     match end.conn.poll_transport() {
         Some(TransportAction::HalfClose) => {
-            assert_eq!(end.conn.buffered_amount(), 0, "the Close is out before the stream ends");
+            assert_eq!(end.conn.buffered_amount(), 0, "the stream ends before the queue is written");
             stream.ended = true;
             end.conn.handle_half_closed();
             busy = true;
@@ -535,8 +539,8 @@ fn hear(end: &mut End, stream: &mut Stream, cap: usize) -> bool {
         end.read(&bytes);
         return true;
     }
-    if stream.ended && !stream.told {
-        stream.told = true;
+    if stream.ended && !stream.eof_handled {
+        stream.eof_handled = true;
         end.conn.handle_eof();
         end.read(&[]);
         return true;
@@ -544,7 +548,7 @@ fn hear(end: &mut End, stream: &mut Stream, cap: usize) -> bool {
     false
 }
 
-/// Small pseudo-random numbers, the same in each run.
+/// A generator of small pseudo-random numbers, which are the same in each run.
 #[derive(Clone, Debug)]
 pub struct Dice(u64);
 
