@@ -1,4 +1,4 @@
-//! Both ends of a connection over TCP, and a peer that sends and reads raw bytes.
+//! Helpers: pairs of WebSockets over TCP, and a peer that sends and reads raw bytes.
 //!
 //! [`Raw`] encodes and decodes frames itself, so the tests do not depend on the crate's codec. Streams in memory
 //! are in `memory.rs` and `virtual_stream.rs`.
@@ -16,7 +16,7 @@ use hybi::{Config, Event};
 
 pub type Ws = WebSocket<TcpStream>;
 
-/// Runs a test in a thread, and fails it if it takes too long.
+/// Runs a test in a thread. The test fails if it takes longer than 30 seconds.
 pub fn timed(test: impl FnOnce() + Send + 'static) {
     let (done, wait) = channel();
     let thread = thread::spawn(move || {
@@ -26,7 +26,7 @@ pub fn timed(test: impl FnOnce() + Send + 'static) {
     match wait.recv_timeout(Duration::from_secs(30)) {
         Ok(()) => {}
         Err(RecvTimeoutError::Disconnected) => resume_unwind(thread.join().unwrap_err()),
-        Err(RecvTimeoutError::Timeout) => panic!("the test hangs"),
+        Err(RecvTimeoutError::Timeout) => panic!("the test did not end within 30 seconds"),
     }
 }
 
@@ -34,7 +34,7 @@ pub const fn ms(n: u64) -> Duration {
     Duration::from_millis(n)
 }
 
-/// Returns a configuration whose only timer is the close timeout.
+/// Returns a configuration without Pings. Only the timeouts of closing remain.
 pub const fn patient() -> Config {
     Config::new().ping_interval(None).pong_timeout(None)
 }
@@ -68,7 +68,7 @@ pub fn pair() -> (Ws, Ws) {
     pair_of(Server::new(), &Client::new())
 }
 
-/// Sends messages back until the connection has ended.
+/// Sends each message back, until the connection has ended.
 pub fn echo(ws: &mut Ws) {
     while let Some((event, mut answer)) = ws.next_event().unwrap() {
         match event {
@@ -102,7 +102,7 @@ pub fn frame(first: u8, masked: bool, payload: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// Returns the payload of a Close.
+/// Returns the payload of a Close with this code and reason.
 pub fn close_body(code: u16, reason: &str) -> Vec<u8> {
     [&code.to_be_bytes(), reason.as_bytes()].concat()
 }
@@ -110,7 +110,7 @@ pub fn close_body(code: u16, reason: &str) -> Vec<u8> {
 pub const REQUEST: &str = "GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
     Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
 
-/// Returns the length of the head that `bytes` begin with, once it is complete.
+/// Returns the length of the HTTP head at the start of `bytes`, or `None` if the head is incomplete.
 pub fn head_len(bytes: &[u8]) -> Option<usize> {
     bytes.windows(4).position(|four| four == b"\r\n\r\n").map(|at| at + 4)
 }
@@ -123,7 +123,7 @@ pub fn response(head: &[u8]) -> Vec<u8> {
     }
 }
 
-/// A peer that writes and reads bytes.
+/// A peer over TCP that sends and reads raw bytes.
 pub struct Raw {
     pub stream: TcpStream,
     masked: bool,
@@ -149,11 +149,11 @@ impl Raw {
         raw
     }
 
-    /// Answers a handshake as a server, with a 101 and the bytes `behind`.
-    pub fn server(stream: TcpStream, behind: &[u8]) -> Self {
+    /// Completes a handshake as a server. Writes the bytes in `after` directly after the response.
+    pub fn server(stream: TcpStream, after: &[u8]) -> Self {
         let mut raw = Self::new(stream, false);
         let head = raw.head();
-        raw.write(&[&response(head.as_bytes()), behind].concat());
+        raw.write(&[&response(head.as_bytes()), after].concat());
         raw
     }
 
@@ -165,7 +165,7 @@ impl Raw {
         self.write(&frame(first, self.masked, payload));
     }
 
-    /// Reads a head, and nothing after it.
+    /// Reads the head of a request or response, and no byte after the head.
     pub fn head(&mut self) -> String {
         let mut bytes = Vec::new();
         while head_len(&bytes).is_none() {
@@ -212,7 +212,7 @@ impl Raw {
         rest
     }
 
-    /// Waits for the end of the stream, including a reset.
+    /// Reads to the end of the stream. A reset also counts as the end.
     pub fn gone(&mut self) {
         if let Err(error) = std::io::copy(&mut self.stream, &mut std::io::sink()) {
             assert_eq!(error.kind(), ErrorKind::ConnectionReset, "{error}");

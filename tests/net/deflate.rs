@@ -51,7 +51,7 @@ fn extensions(ws: &Ws) -> Option<&str> {
     ws.headers().get("sec-websocket-extensions").map(|value| std::str::from_utf8(value).unwrap())
 }
 
-/// Returns the compressed payload of a message without context.
+/// Returns the compressed payload of a message that does not refer to earlier messages.
 fn deflated(data: &[u8]) -> Vec<u8> {
     let mut payload = Vec::new();
     Deflater::new(15, true, &Compression::new()).deflate(data, true, &mut payload);
@@ -68,7 +68,7 @@ fn raw_client(address: SocketAddr) -> Raw {
     raw
 }
 
-/// Returns the number of bytes that `send` sends over the wire.
+/// Returns how many bytes on the wire the call of `send` takes.
 fn cost(ws: &mut Ws, send: impl FnOnce(&mut Ws)) -> u64 {
     let before = ws.connection().sent().bytes;
     send(ws);
@@ -116,7 +116,7 @@ fn s7692_7_1_both_sides_use_the_parameters_of_the_response() {
         (DeflateConfig { client_max_window_bits: 10, ..config }, offer, "; client_max_window_bits=10"),
         (
             DeflateConfig { client_max_window_bits: 10, ..config },
-            // The window of a client without this parameter cannot be limited.
+            // This client does not offer the parameter, so the server cannot limit the client's window.
             DeflateOffer { client_max_window_bits: ClientWindow::Unsupported, ..offer },
             "",
         ),
@@ -151,7 +151,7 @@ fn s7692_7_1_both_sides_use_the_parameters_of_the_response() {
             assert_eq!(agreed.client_no_context_takeover, wanted.contains("client_no"));
             assert_eq!(agreed.server_window_bits(), bits("server_max_window_bits=").unwrap_or(15));
             assert_eq!(agreed.client_window_bits(), bits("client_max_window_bits=").unwrap_or(15));
-            // This data compresses a little. Otherwise it would not enter the window.
+            // This data compresses a little. Otherwise it would be sent uncompressed, and not enter the window.
             let noise: Vec<u8> = noise(300).iter().map(|byte| byte & 0x3F).collect();
             let text = text(100_000);
             for (server_sends, no_takeover, bits) in [
@@ -165,8 +165,9 @@ fn s7692_7_1_both_sides_use_the_parameters_of_the_response() {
                     *bytes = cost(from, |from| from.send_binary(&noise).unwrap());
                     assert_eq!(to.recv().unwrap(), Some(Message::from(noise.clone())));
                 }
-                // A message refers to an earlier one if the context is taken over and the window still holds it.
-                // A window of 9 bits does not: zlib keeps 262 bytes of it free.
+                // The second message refers to the first one if the context is taken over and the window still
+                // holds the 300 bytes. A window of 8 or 9 bits is too small. It has 512 bytes or less, and zlib
+                // keeps 262 of them free.
                 let small = [8, 9].iter().any(|n| wanted.contains(&format!("{bits}={n}")));
                 let refers = !wanted.contains(no_takeover) && !small;
                 assert_eq!(bytes[1] < bytes[0] / 2, refers, "{wanted}: {bytes:?}");
@@ -182,7 +183,8 @@ fn s7692_7_1_both_sides_use_the_parameters_of_the_response() {
 /// Returns text and binary messages, compressible and not.
 fn messages() -> impl Iterator<Item = Message> {
     let of = |len| [Message::from(text(len)), Message::from(text(len).into_bytes()), noise(len).into()];
-    // Sizes around the limits of frame lengths, of the minimum size of compression, and of pieces and chunks.
+    // These sizes are around the limits of frame lengths, around the minimum size for compression, and around the
+    // sizes of internal buffers.
     let sizes = [0, 1, 10, 63, 64, 65, 125, 126, 127, 4096, 16_383, 16_384, 16_385, 65_535, 65_536];
     sizes.into_iter().flat_map(of).chain([text(300_000).into()])
 }
@@ -335,9 +337,9 @@ fn s7692_6_options_apply_to_one_message() {
     });
 }
 
-/// A blocked send waits and is then sent uncompressed as requested.
+/// A message that waits for space in the write queue is still sent uncompressed if this was requested.
 #[test]
-fn s7692_6_a_blocked_send_stays_uncompressed() {
+fn s7692_6_a_message_that_had_to_wait_is_sent_uncompressed_as_requested() {
     timed(|| {
         let (address, thread) = serve(|stream| {
             let mut ws = server().config(patient().high_water(1)).accept(stream).unwrap();
@@ -394,7 +396,7 @@ fn a_broadcast_reaches_connections_with_and_without_compression() {
             Client::new(),
             client(),
         ];
-        let (mut room, mut clients): (Vec<_>, Vec<_>) =
+        let (mut servers, mut clients): (Vec<_>, Vec<_>) =
             clients.iter().map(|client| pair_of(server(), client)).unzip();
         let compressed: Vec<_> = clients.iter().map(|client| extensions(client).is_some()).collect();
         assert_eq!(compressed, [true, false, true, true, false, true]);
@@ -403,10 +405,11 @@ fn a_broadcast_reaches_connections_with_and_without_compression() {
             .flat_map(|len| [Message::from(text(len)), Message::from(noise(len))])
             .collect();
 
-        // The connections also send own messages, which refer to earlier ones.
+        // Before and after each broadcast the server sends the message on its own. Such a message may refer to
+        // earlier messages.
         for message in &news {
             let prepared = Prepared::new(message.clone());
-            for (ws, compressed) in room.iter_mut().zip(&compressed) {
+            for (ws, compressed) in servers.iter_mut().zip(&compressed) {
                 ws.send(message.clone()).unwrap();
                 let len = message.as_bytes().len() as u64;
                 let bytes = cost(ws, |ws| ws.send_prepared(&prepared).unwrap());
@@ -420,20 +423,20 @@ fn a_broadcast_reaches_connections_with_and_without_compression() {
                 }
             }
         }
-        // The same through the other handles.
+        // The same check follows with a responder and a writer half.
         for client in &mut clients {
             client.send_text("go").unwrap();
         }
         let prepared = Prepared::new(text(1000));
         let mut halves = Vec::new();
-        for mut ws in room {
+        for mut ws in servers {
             ws.next_event().unwrap().unwrap().1.send_prepared(&prepared).unwrap();
             let (reader, writer) = ws.split().unwrap();
             writer.send_prepared(&prepared).unwrap();
             halves.push((reader, writer));
         }
         for client in &mut clients {
-            // A client sends a prepared message like any other.
+            // A client can send a prepared message too.
             client.send_prepared(&prepared).unwrap();
             for _ in 0..2 {
                 assert!(client.recv().unwrap().as_ref() == Some(prepared.message()));
@@ -447,8 +450,8 @@ fn a_broadcast_reaches_connections_with_and_without_compression() {
 
 // --- violations ---
 
-/// Sends `payload` as one compressed message to a WebSocket and to a reader. Returns their errors and the codes
-/// of the Closes that come back.
+/// Sends a frame with this first byte and `payload` to a whole WebSocket, and to the reader half of another one.
+/// Returns the error of each, and the code of the Close that each sends.
 fn refused(config: Config, first: u8, payload: &[u8]) -> Vec<(ProtocolError, u16)> {
     let run = |thread: JoinHandle<ProtocolError>, address| {
         let mut raw = raw_client(address);
@@ -485,18 +488,18 @@ fn refused(config: Config, first: u8, payload: &[u8]) -> Vec<(ProtocolError, u16
 #[test]
 fn s7692_7_2_2_invalid_deflate_data_is_refused() {
     timed(|| {
-        // A block of the reserved type, a stored block whose length does not match its complement, and a payload
-        // that is cut off.
+        // The cases are a block of the reserved type, a stored block whose length does not match its complement,
+        // and a payload that is cut off.
         let cut = deflated(&noise(1000));
         let cases = [&b"\x07 and more"[..], b"\x00\x05\x00\x05\x00hello", &cut[..500]];
         for payload in cases {
-            for said in refused(patient(), 0xC2, payload) {
-                assert_eq!(said, (ProtocolError::InvalidDeflate, 1007));
+            for failure in refused(patient(), 0xC2, payload) {
+                assert_eq!(failure, (ProtocolError::InvalidDeflate, 1007));
             }
         }
         // RFC 6455 8.1: the inflated text must be UTF-8.
-        for said in refused(patient(), 0xC1, &deflated(&noise(1000))) {
-            assert_eq!(said, (ProtocolError::InvalidUtf8, 1007));
+        for failure in refused(patient(), 0xC1, &deflated(&noise(1000))) {
+            assert_eq!(failure, (ProtocolError::InvalidUtf8, 1007));
         }
     });
 }
@@ -506,13 +509,13 @@ fn s10_4_a_message_that_inflates_beyond_the_limit_is_refused() {
     timed(|| {
         let bomb = deflated(&vec![0; 8 << 20]);
         assert!(bomb.len() < 10_000);
-        for said in refused(patient().max_message(1 << 20), 0xC2, &bomb) {
-            assert_eq!(said, (ProtocolError::MessageTooBig, 1009));
+        for failure in refused(patient().max_message(1 << 20), 0xC2, &bomb) {
+            assert_eq!(failure, (ProtocolError::MessageTooBig, 1009));
         }
-        // The limit is exact.
+        // A message may be as long as the limit, and not one byte longer.
         let config = || patient().max_message(1000);
-        for said in refused(config(), 0xC2, &deflated(&[0; 1001])) {
-            assert_eq!(said, (ProtocolError::MessageTooBig, 1009));
+        for failure in refused(config(), 0xC2, &deflated(&[0; 1001])) {
+            assert_eq!(failure, (ProtocolError::MessageTooBig, 1009));
         }
         let (mut server, mut client) = pair_of(server().config(config()), &client());
         client.send_binary(&[0; 1000]).unwrap();
@@ -555,12 +558,12 @@ fn compression(release_after: u64) -> Compression {
 }
 
 #[test]
-fn windows_are_released_while_a_read_waits() {
+fn compression_windows_are_released_while_a_read_waits() {
     timed(|| {
         for release_after in [0, 60] {
             let (woken, wakes) = channel();
             let (address, thread) = serve(move |stream| {
-                // No other timer runs.
+                // No timer runs except the one that releases the windows.
                 let server = server().config(patient().compression(compression(release_after)));
                 let stream = Watched { stream, woken };
 
@@ -588,8 +591,8 @@ fn windows_are_released_while_a_read_waits() {
             let text = text(1000);
             client.send_text(&text).unwrap();
             assert_eq!(client.recv().unwrap(), Some(Message::from(text.clone())));
-            // The read wakes up to release the windows, a few times because the system may wake it early, and
-            // then no more.
+            // The read wakes up to release the windows. It may wake up several times, because the system can end a
+            // timeout early. After that it must not wake up again.
             wakes.recv().unwrap();
             let mut count = 1;
             while wakes.recv_timeout(ms(300)).is_ok() {
@@ -597,7 +600,7 @@ fn windows_are_released_while_a_read_waits() {
             }
             assert!(count <= 8, "{count} times");
             client.send_with("plain", PLAIN).unwrap();
-            // The client's compressor still has its context.
+            // The client did not release its window, so the repeated text takes few bytes.
             assert!(cost(&mut client, |client| client.send_text(&text).unwrap()) < 30);
             assert_eq!(client.recv().unwrap(), Some(Message::from(text.clone())));
             client.close(CloseCode::NORMAL, "").unwrap();
@@ -607,12 +610,12 @@ fn windows_are_released_while_a_read_waits() {
     });
 }
 
-/// The reader runs the timers. It already waits when the writer gets a window to release.
+/// The reader half handles the timers. It already waits in a read when a message of the writer creates the window.
 #[test]
-fn a_waiting_reader_releases_the_windows() {
+fn a_waiting_reader_half_releases_the_compression_windows() {
     timed(|| {
         let (address, thread) = serve(|stream| {
-            // No other timer runs.
+            // No timer runs except the one that releases the windows.
             let config = patient().close_timeout(None).compression(compression(60));
             server().config(config).accept(stream).unwrap().split().unwrap()
         });
@@ -627,7 +630,7 @@ fn a_waiting_reader_releases_the_windows() {
         raw.send(0x81, b"begin");
         begun.recv().unwrap();
 
-        // This data compresses a little. Otherwise it would not enter the window.
+        // This data compresses a little. Otherwise it would be sent uncompressed, and not enter the window.
         let noise: Vec<u8> = noise(1000).iter().map(|byte| byte & 0x7F).collect();
         let (_never, wait) = channel::<()>();
         let mut send_after = |wait_for| {
@@ -638,7 +641,7 @@ fn a_waiting_reader_releases_the_windows() {
             payload.len()
         };
         assert!(send_after(0) > 850);
-        // On a busy machine this takes longer, but not forever.
+        // After a release of the window the whole data must be sent again. A busy machine may need a longer pause.
         let released = (0..20).any(|n| send_after(100 + 20 * n) > 850);
         assert!(released);
         raw.send(0x88, b"");

@@ -1,7 +1,7 @@
-//! How connections of the blocking adapter end.
+//! Tests of how a connection of the blocking adapter ends.
 //!
 //! These tests cover the closing handshake over TCP, resets, the end of the stream without a Close, protocol
-//! errors, and peers that end their half but do not read. Silent peers are tested in `liveness.rs`.
+//! errors, and peers that half-close the stream but do not read. Silent peers are tested in `liveness.rs`.
 
 use std::thread;
 
@@ -16,7 +16,7 @@ use crate::virtual_stream::*;
 
 const CLEAN: Outcome = Outcome::Clean { code: CloseCode::NORMAL };
 
-/// Receives to the end. Returns the code and reason of the peer's Close, and the outcome.
+/// Receives until the connection has ended. Returns the code and reason of the peer's Close, and the outcome.
 fn closing(ws: &mut Ws) -> (Option<CloseCode>, String, Outcome) {
     let (mut code, mut reason, mut outcome) = (None, String::new(), None);
     while let Some((event, mut answer)) = ws.next_event().unwrap() {
@@ -94,7 +94,7 @@ fn invalid_close_arguments_are_refused() {
     });
 }
 
-/// The registry of close codes (RFC 6455 11.7) ties them to no role.
+/// The registry of close codes (RFC 6455 11.7) permits these codes to both roles.
 #[test]
 fn s7_4_a_client_may_send_codes_that_servers_mostly_send() {
     timed(|| {
@@ -125,7 +125,7 @@ fn messages_arrive_after_our_close() {
 /// The server half-closes TCP and reads what the client still sends. Closing a socket with unread input would
 /// send a reset, which could destroy the Close before the peer reads it.
 #[test]
-fn the_close_is_not_lost_to_a_reset() {
+fn a_reset_does_not_destroy_the_close_before_the_peer_reads_it() {
     timed(|| {
         let (address, thread) = serve(|stream| {
             let mut ws = Server::new().accept(stream).unwrap();
@@ -135,7 +135,7 @@ fn the_close_is_not_lost_to_a_reset() {
         let mut raw = Raw::client(address);
         raw.write(&[frame(0x88, true, &close_body(1000, "")), vec![0; 1 << 20]].concat());
         assert_eq!(raw.frame(), (0x88, close_body(1000, "enough")));
-        // The server has closed its half. The client can still write.
+        // The server has half-closed the stream, and the client can still write.
         assert_eq!(raw.rest(), b"");
         raw.write(&[0; 1 << 20]);
         drop(raw);
@@ -163,7 +163,7 @@ fn a_client_waits_for_the_server_to_close() {
 }
 
 #[test]
-fn an_end_of_the_stream_without_a_close_is_abnormal() {
+fn the_end_of_the_stream_without_a_close_is_an_abnormal_end() {
     timed(|| {
         let whole = frame(0x81, true, b"abc");
         let begun = frame(0x01, true, b"abc");
@@ -191,7 +191,7 @@ fn an_end_of_the_stream_without_a_close_is_abnormal() {
 }
 
 #[test]
-fn a_reset_is_an_error_once_and_ends_the_connection() {
+fn a_reset_is_reported_as_an_error_once_and_ends_the_connection() {
     timed(|| {
         let (address, thread) = serve(|stream| {
             let mut ws = Server::new().config(patient()).accept(stream).unwrap();
@@ -214,7 +214,7 @@ fn a_reset_is_an_error_once_and_ends_the_connection() {
 }
 
 #[test]
-fn a_reset_while_closing_is_no_error() {
+fn a_reset_during_the_close_is_no_error() {
     timed(|| {
         let (address, thread) = serve(|stream| {
             let mut ws = Server::new().config(patient()).accept(stream).unwrap();
@@ -302,8 +302,8 @@ fn calls_after_the_end_return_at_once() {
     });
 }
 
-/// Returns a stream whose peer sends `bytes` and then ends its half.
-fn says(bytes: Vec<u8>) -> Virtual {
+/// Returns a stream whose peer sends `bytes` and then half-closes the stream.
+fn peer_that_sends(bytes: Vec<u8>) -> Virtual {
     Virtual::new(1 << 20, move |peer| {
         peer.send(&bytes);
         peer.end();
@@ -313,7 +313,7 @@ fn says(bytes: Vec<u8>) -> Virtual {
 #[test]
 fn s7_1_6_the_reason_of_the_peers_close_is_available_at_the_end() {
     for halves in [false, true] {
-        let mut ws = says(frame(0x88, true, &close_body(4400, "bad token"))).server(patient());
+        let mut ws = peer_that_sends(frame(0x88, true, &close_body(4400, "bad token"))).server(patient());
         assert!(ws.peer_close().is_none());
         let (ended, close) = if halves {
             let (mut reader, _writer) = ws.split().unwrap();
@@ -335,7 +335,7 @@ fn s7_1_5_an_abnormal_end_is_an_error_if_configured() {
             if closes {
                 bytes.extend(frame(0x88, true, &close_body(1000, "")));
             }
-            let mut ws = says(bytes).server(patient());
+            let mut ws = peer_that_sends(bytes).server(patient());
             ws.error_on_abnormal_end(asks);
             let received = if halves {
                 let (mut reader, _writer) = ws.split().unwrap();
@@ -355,8 +355,8 @@ fn s7_1_5_an_abnormal_end_is_an_error_if_configured() {
     }
 }
 
-/// Returns a stream whose peer sends `bytes`, ends its half, and reads `n` bytes every 100 ms.
-fn says_and_reads(bytes: Vec<u8>, capacity: usize, n: usize) -> Virtual {
+/// Returns a stream whose peer sends `bytes`, half-closes the stream, and reads `n` bytes every 100 ms.
+fn peer_that_sends_and_reads(bytes: Vec<u8>, capacity: usize, n: usize) -> Virtual {
     Virtual::new(capacity, move |peer| {
         if peer.now.is_zero() {
             peer.send(&bytes);
@@ -371,7 +371,7 @@ fn says_and_reads(bytes: Vec<u8>, capacity: usize, n: usize) -> Virtual {
 fn queued_output_is_written_to_a_peer_that_half_closed() {
     let abnormal = Outcome::Abnormal(EofPosition::BetweenMessages);
     for keeps in [false, true] {
-        let stream = says_and_reads(frame(0x81, true, b"last words"), 500, 300);
+        let stream = peer_that_sends_and_reads(frame(0x81, true, b"last words"), 500, 300);
         let stream = if keeps { stream.holding_back() } else { stream };
         let mut ws = stream.server(Config::new());
         assert_eq!(ws.recv().unwrap(), Some("last words".into()));
@@ -383,9 +383,9 @@ fn queued_output_is_written_to_a_peer_that_half_closed() {
         assert_eq!(frames, [(0x82, vec![1; 5000]), (0x81, b"and ours".to_vec())]);
     }
 
-    // A reader writes its own answers.
+    // A reader half writes the Pongs itself.
     let pings = frame(0x89, true, &[7; 100]).repeat(3);
-    let stream = says_and_reads(pings, 50, 20);
+    let stream = peer_that_sends_and_reads(pings, 50, 20);
     let (mut reader, _writer) = stream.server(Config::new()).split().unwrap();
     assert_eq!(reader.wait_closed().unwrap(), abnormal);
     stream.pass(ms(1000));
@@ -394,8 +394,8 @@ fn queued_output_is_written_to_a_peer_that_half_closed() {
 
 #[test]
 fn a_peer_that_half_closed_and_does_not_read_is_given_up_in_time() {
-    // The close timeout is the only timer.
-    let stream = says_and_reads(frame(0x01, true, b"a part"), 50, 0);
+    // Without Pings, only the close timeout can end the connection.
+    let stream = peer_that_sends_and_reads(frame(0x01, true, b"a part"), 50, 0);
     let mut ws = stream.server(patient());
     assert!(matches!(ws.send_binary(&[0; 1000]), Err(Error::Send(SendError::Closed))));
     assert!(stream.now() >= ms(10_000) && stream.now() < ms(10_100), "{:?}", stream.now());
@@ -403,7 +403,7 @@ fn a_peer_that_half_closed_and_does_not_read_is_given_up_in_time() {
 
     for halves in [false, true] {
         for wait in [None, Some(ms(700))] {
-            let stream = says_and_reads(frame(0x89, true, &[7; 100]).repeat(3), 50, 0);
+            let stream = peer_that_sends_and_reads(frame(0x89, true, &[7; 100]).repeat(3), 50, 0);
             let mut ws = stream.server(patient());
             // Each call with a timeout returns in time.
             let outcome = if halves {
@@ -428,13 +428,13 @@ fn a_peer_that_half_closed_and_does_not_read_is_given_up_in_time() {
     }
 }
 
-/// Returns the outcome, ignoring errors before it.
+/// Calls `wait` until it returns the outcome. Earlier errors are ignored.
 fn ended(mut wait: impl FnMut() -> Result<Outcome, Error>) -> Outcome {
     std::iter::repeat_with(|| wait().ok()).flatten().next().unwrap()
 }
 
-/// RFC 6455 7.1.4 calls an end clean if both Closes were sent. A peer that closes and ends its half at once may
-/// still read our Close.
+/// RFC 6455 7.1.4 calls an end clean if both Closes were sent. A peer that half-closes the stream directly after its
+/// Close may still read our Close.
 #[test]
 fn s7_1_4_a_peer_that_closes_and_ends_the_stream_ends_clean_if_our_close_is_sent() {
     let code = CloseCode::new(4000);
@@ -465,7 +465,7 @@ fn s7_1_4_a_peer_that_closes_and_ends_the_stream_ends_clean_if_our_close_is_sent
             } else {
                 (ended(|| ws.wait_closed()), ws.recv())
             };
-            // After a Close of the peer all its messages have arrived.
+            // All messages of the peer arrive before its Close, so only a timeout is an error for the receiver.
             assert_eq!(received.is_err(), matches!(outcome, Outcome::TimedOut(_)));
             let expected = match (capacity, is_gone) {
                 (0, _) => Outcome::TimedOut(TimerKind::Close),

@@ -1,8 +1,8 @@
-//! Liveness in the blocking adapter: dead peers are found in time, and live peers are never given up.
+//! Liveness in the blocking adapter: dead peers are detected in time, and live peers are never given up.
 //!
 //! All tests run on the virtual time of `virtual_stream.rs`. They cover calls that only send, only receive or do
-//! both, with blocking and nonblocking streams and with halves. `tests/polled/liveness.rs` has the same for the
-//! asynchronous adapters.
+//! both. Streams are blocking or nonblocking, and some WebSockets are split. `tests/polled/liveness.rs` has the same
+//! tests for the asynchronous adapters.
 
 use std::io::ErrorKind;
 use std::time::Duration;
@@ -38,7 +38,7 @@ fn slow(n: usize, pause: Duration) -> Virtual {
 }
 
 fn near(time: Duration, expected: Duration) {
-    assert!(time >= expected && time <= expected + ms(40), "{time:?} and not {expected:?}");
+    assert!(time >= expected && time <= expected + ms(40), "the time is {time:?}, expected {expected:?}");
 }
 
 fn is_closed<T>(result: &Result<T, Error>) -> bool {
@@ -46,13 +46,13 @@ fn is_closed<T>(result: &Result<T, Error>) -> bool {
 }
 
 #[test]
-fn s7_1_1_a_peer_that_says_nothing_is_reported_when_the_pong_is_overdue() {
+fn s7_1_1_a_silent_peer_is_reported_when_the_pong_is_overdue() {
     for (config, died) in [(quick(), ms(1200)), (Config::new(), 60 * SECOND)] {
         let stream = silent();
         let mut ws = stream.server(config.clone());
         assert!(matches!(ws.next_event().unwrap(), Some((Event::Closed(DEAD), _))));
         near(stream.now(), died);
-        // The Close was written in its only attempt.
+        // The connection ended at once, but the Close was written.
         let last = stream.peer(|peer| {
             peer.read(usize::MAX);
             peer.frames().pop().unwrap()
@@ -113,7 +113,7 @@ fn s7_1_1_a_send_to_a_dead_peer_that_does_not_read_ends_when_the_pong_is_overdue
 }
 
 #[test]
-fn short_sends_over_a_stream_that_does_not_block_reach_the_deadline() {
+fn repeated_sends_over_a_nonblocking_stream_end_at_the_deadline() {
     let stream = Virtual::deaf(1000);
     let mut ws = stream.server(Config::new());
     hybi::adapters::net::Stream::set_nonblocking(ws.stream_mut(), true).unwrap();
@@ -183,7 +183,7 @@ fn a_live_peer_that_reads_in_small_steps_is_kept_within_one_send() {
     {
         let mut ws = stream.server(Config::new().high_water(64 << 10));
         ws.send_binary(&vec![0; 512 << 10]).unwrap();
-        // The socket still holds the last 64 KiB.
+        // The send waits until the peer has read 448 KiB, which takes 84 seconds. The socket holds the last 64 KiB.
         assert!(stream.now() >= 80 * SECOND, "{:?}", stream.now());
         ws.send_text("and on").unwrap();
     }
@@ -209,8 +209,8 @@ fn a_live_peer_that_takes_a_little_of_each_write_is_kept() {
 }
 
 #[test]
-fn a_peer_that_answers_nothing_is_given_up_although_it_reads() {
-    // The peer reads endlessly. Progress of writes extends the pong timeout at most three times.
+fn a_peer_that_reads_but_answers_no_ping_is_given_up() {
+    // The peer keeps reading, but answers no Ping. Progress of writes extends the pong timeout at most three times.
     let stream = Virtual::new(64 << 10, |peer| {
         peer.read(8 << 10);
         peer.wake_at = Some(peer.now + ms(1500));
@@ -227,7 +227,7 @@ fn s5_5_3_an_unread_pong_is_processed_before_a_peer_is_given_up() {
     let mut ws = stream.server(Config::new().ping_interval(None).pong_timeout(Some(10 * SECOND)));
     ws.ping(b"?").unwrap();
     stream.peer(|peer| peer.send(&frame(0x8A, true, b"?")));
-    // The application is busy, and then sends before it receives.
+    // The application is busy for a minute, and then sends before it receives.
     stream.pass(60 * SECOND);
     ws.send_text("busy").unwrap();
     stream.pass(60 * SECOND);
@@ -269,7 +269,7 @@ fn messages_read_before_a_send_are_received_after_the_peer_was_given_up() {
 }
 
 #[test]
-fn a_send_reads_a_bounded_amount() {
+fn a_send_that_waits_reads_a_bounded_amount() {
     // The peer sends one megabyte per second.
     let stream = Virtual::new(1000, |peer| {
         peer.send(&frame(0x82, true, &[0; 10_000]));
@@ -283,7 +283,7 @@ fn a_send_reads_a_bounded_amount() {
 }
 
 #[test]
-fn pings_go_out_while_writes_make_progress() {
+fn pings_are_sent_while_writes_make_progress() {
     // The peer reads each message at once, so no call waits.
     let stream = slow(usize::MAX, ms(1));
     let mut ws = stream.server(quick());
@@ -324,7 +324,7 @@ fn a_receive_continues_while_nothing_can_be_written() {
     let pongs = stream.peer(|peer| peer.frames());
     assert!(pongs.len() >= 2 && pongs.iter().all(|(first, _)| *first == 0x8A), "{pongs:?}");
 
-    // The same with a WebSocket that is not split.
+    // The same check follows with a WebSocket that is not split.
     let stream = peer();
     let mut ws = stream.server(patient());
     for n in 0..100 {
@@ -336,12 +336,12 @@ fn a_receive_continues_while_nothing_can_be_written() {
 
 #[test]
 fn a_receive_with_a_timeout_of_zero_does_not_wait() {
-    for room in [100, 1 << 20] {
-        let stream = Virtual::deaf(room);
+    for capacity in [100, 1 << 20] {
+        let stream = Virtual::deaf(capacity);
         let mut ws = stream.server(patient());
-        // Output is queued, or the queue is empty.
+        // With a capacity of 100 bytes a part of the message stays queued. With 1 MiB the queue becomes empty.
         ws.feed(vec![0; 1000]).unwrap();
-        // The stream may block: the WebSocket does not know its mode yet.
+        // These calls may take time, because the WebSocket does not know yet whether the stream blocks.
         for _ in 0..3 {
             assert!(ws.recv_timeout(Duration::ZERO).is_err());
         }
@@ -414,7 +414,7 @@ fn a_call_that_writes_slowly_and_steadily_reads_from_time_to_time() {
             }
             peer.read(100);
             let late = peer.now > ms(100) && peer.unread_by_us() > 0;
-            assert!(!late, "nothing was read for 100 ms: {receives}");
+            assert!(!late, "nothing was read for 100 ms, receives: {receives}");
             peer.wake_at = Some(peer.now + ms(1));
         });
         let mut ws = stream.clone().taking_parts().server(patient());
@@ -448,7 +448,7 @@ fn a_receive_reads_any_amount_while_nothing_can_be_written() {
     }
 }
 
-/// A caller that waits for input which the call cannot read is woken at once, again and again.
+/// If no call reads the input, a caller that waits for input is woken again and again.
 #[test]
 fn no_call_that_sends_waits_for_input_that_it_cannot_read() {
     let nonblocking = |stream: &Virtual| {
@@ -467,7 +467,7 @@ fn no_call_that_sends_waits_for_input_that_it_cannot_read() {
     let waits = interest(ws.recv().map(drop));
     assert!(waits.writable && !waits.readable, "{waits:?}");
 
-    // More input is ready than is read ahead.
+    // More input is ready than a call that sends reads ahead.
     let stream = Virtual::new(100, |peer| peer.send(&frame(0x82, true, &vec![1; 200_000])));
     let mut ws = nonblocking(&stream);
     let first = interest(ws.flush());
@@ -524,7 +524,7 @@ fn s7_1_1_the_close_timeout_starts_with_the_call_although_a_ping_waits() {
 }
 
 #[test]
-fn no_call_waits_to_write_after_a_write_has_failed() {
+fn no_call_waits_for_space_to_write_after_a_write_has_failed() {
     let stream = Virtual::new(100, |_| {});
     let mut ws = stream.server(patient());
     hybi::adapters::net::Stream::set_nonblocking(ws.stream_mut(), true).unwrap();
@@ -535,8 +535,8 @@ fn no_call_waits_to_write_after_a_write_has_failed() {
 }
 
 #[test]
-fn s5_5_3_a_flood_of_pings_is_read_without_waiting_to_write_at_each() {
-    // Each check whether the stream takes bytes costs at least a millisecond.
+fn s5_5_3_a_flood_of_pings_is_read_without_an_attempt_to_write_for_each_ping() {
+    // Each attempt to write takes at least a millisecond, because this stream cannot become nonblocking.
     let stream = Virtual::new(0, |peer| {
         peer.send(&frame(0x89, true, b"flood").repeat(1000));
         peer.send(&frame(0x81, true, b"at last"));

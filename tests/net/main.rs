@@ -1,12 +1,12 @@
-//! The blocking adapter, over loopback TCP and over streams in memory.
+//! Tests of the blocking adapter, over loopback TCP and over streams in memory.
 //!
 //! - `virtual_stream.rs` has a stream on virtual time with a scripted peer. Most tests of timers and liveness use
-//!   it.
-//! - `memory.rs` has a stream that fails at any call.
-//! - `streams.rs` has implementations of `Stream` by other kinds of transport.
+//!   this stream.
+//! - `memory.rs` has a stream that can fail at any call.
+//! - `streams.rs` implements `Stream` for other kinds of transport.
 //!
-//! Nothing sleeps. A test that waits does so at a socket or channel with a timeout, and [`common::timed`] fails a
-//! test that hangs. The real OpenSSL and rustls are tested in `tests/tls/`.
+//! No test sleeps. A test that must wait reads from a socket or a channel with a timeout. [`common::timed`] fails a
+//! test that does not end. The real OpenSSL and rustls are tested in `tests/tls/`.
 #![allow(
     missing_docs,
     unreachable_pub,

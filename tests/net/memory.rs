@@ -1,7 +1,8 @@
 //! A stream in memory that splits, delays or fails any call.
 //!
-//! A session is played over this stream once without a fault and then with one fault at each call. It must end
-//! with a typed error or outcome, and the bytes that the peer received must be a prefix of those without a fault.
+//! A session runs over this stream once without a fault, and then again with one fault at each call. Each run must
+//! end with a typed error or outcome. The bytes that the peer received must be a prefix of the bytes that it received
+//! without a fault.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -18,7 +19,7 @@ use crate::common::*;
 #[derive(Clone, Copy, PartialEq, Debug)]
 enum Fault {
     Error(ErrorKind),
-    /// The end of the input, or a write of zero bytes.
+    /// A read of zero bytes, which is the end of the input, or a write of zero bytes.
     Zero,
 }
 
@@ -30,13 +31,13 @@ struct Script {
     output: Vec<u8>,
     /// Bytes that were written and not flushed, if the stream holds bytes back.
     held_back: Option<Vec<u8>>,
-    /// Maximum number of bytes of one call.
+    /// Maximum number of bytes that one call reads or writes.
     step: usize,
     /// Every second call is interrupted.
     interrupts: bool,
-    /// The first call that fails, and how. A fault that is not transient affects all later calls.
+    /// The number of the first call that fails, and its fault. A fault that is not transient affects all later calls.
     fault: Option<(usize, Fault)>,
-    /// The input is used up but not ended, so a read would block.
+    /// A read without input would block. Otherwise such a read returns the end of the stream.
     open: bool,
     reads: usize,
     calls: usize,
@@ -64,12 +65,12 @@ impl Memory {
 impl Script {
     fn call(&mut self) -> io::Result<Option<()>> {
         self.calls += 1;
-        assert!(self.calls < 100_000, "it turns in circles");
+        assert!(self.calls < 100_000, "the adapter has made 100,000 calls and does not end");
         if self.interrupts && self.calls % 2 == 1 {
             return Err(ErrorKind::Interrupted.into());
         }
         match self.fault {
-            Some((at, Fault::Error(kind))) if at == self.calls || at < self.calls && lasts(kind) => {
+            Some((at, Fault::Error(kind))) if at == self.calls || at < self.calls && is_permanent(kind) => {
                 Err(kind.into())
             }
             Some((at, Fault::Zero)) if at <= self.calls => Ok(None),
@@ -78,7 +79,7 @@ impl Script {
     }
 }
 
-fn lasts(kind: ErrorKind) -> bool {
+fn is_permanent(kind: ErrorKind) -> bool {
     !matches!(kind, ErrorKind::WouldBlock | ErrorKind::Interrupted)
 }
 
@@ -124,9 +125,9 @@ impl Write for Memory {
     }
 }
 
-/// Returns the client's bytes of the session: two messages, one of them fragmented with a Ping between its
-/// fragments, and a Close.
-fn said() -> Vec<u8> {
+/// Returns the bytes that the client sends in the session. They are a message, a fragmented message with a Ping
+/// between its fragments, and a Close.
+fn client_bytes() -> Vec<u8> {
     [
         frame(0x81, true, b"one"),
         frame(0x01, true, b"t"),
@@ -137,7 +138,7 @@ fn said() -> Vec<u8> {
     .concat()
 }
 
-/// Returns whether `output` is the expected answer. The Pong may overtake messages.
+/// Returns whether `output` is the expected answer. The Pong may come before, between or after the messages.
 fn is_answer(output: &[u8]) -> bool {
     let (pong, rest) = (frame(0x8A, false, b"?"), [frame(0x81, false, b"one"), frame(0x81, false, b"two")]);
     let close = frame(0x88, false, &close_body(1000, "bye"));
@@ -156,8 +157,8 @@ fn upgraded(stream: Memory, config: Config) -> WebSocket<Memory> {
     WebSocket::from_parts(stream, |_| None, connection, Inbox::empty())
 }
 
-/// Echoes to the end and continues after errors. Returns the outcome and the errors.
-fn play(ws: &mut WebSocket<Memory>) -> (Outcome, Vec<ErrorKind>) {
+/// Echoes messages until the connection has ended, and continues after errors. Returns the outcome and the errors.
+fn echo_to_the_end(ws: &mut WebSocket<Memory>) -> (Outcome, Vec<ErrorKind>) {
     let mut errors = Vec::new();
     loop {
         match ws.next_event() {
@@ -167,7 +168,7 @@ fn play(ws: &mut WebSocket<Memory>) -> (Outcome, Vec<ErrorKind>) {
                 return (outcome, errors);
             }
             Ok(Some(_)) => {}
-            Ok(None) => panic!("no end was told"),
+            Ok(None) => panic!("`next_event` returned `None` before `Closed`"),
             Err(Error::Io(error)) => errors.push(error.kind()),
             Err(error) => panic!("{error}"),
         }
@@ -177,7 +178,7 @@ fn play(ws: &mut WebSocket<Memory>) -> (Outcome, Vec<ErrorKind>) {
 #[test]
 fn short_reads_short_writes_and_interruptions_lose_nothing() {
     timed(|| {
-        let all = [REQUEST.as_bytes(), &said()].concat();
+        let all = [REQUEST.as_bytes(), &client_bytes()].concat();
         let opened = response(REQUEST.as_bytes());
         for step in [1, 2, 3, 7, 100, usize::MAX] {
             for interrupts in [false, true] {
@@ -186,7 +187,7 @@ fn short_reads_short_writes_and_interruptions_lose_nothing() {
                         (script.step, script.interrupts, script.held_back) = (step, interrupts, held_back);
                     });
                     let mut ws = accept(stream.clone()).unwrap();
-                    let (outcome, errors) = play(&mut ws);
+                    let (outcome, errors) = echo_to_the_end(&mut ws);
                     assert_eq!((outcome, errors), (Outcome::Clean { code: CloseCode::NORMAL }, vec![]));
                     let output = stream.output();
                     assert!(is_answer(output.strip_prefix(&*opened).unwrap()), "{}", output.escape_ascii());
@@ -197,23 +198,24 @@ fn short_reads_short_writes_and_interruptions_lose_nothing() {
 }
 
 #[test]
-fn a_session_needs_few_calls() {
-    let stream = Memory::new(&said());
-    play(&mut upgraded(stream.clone(), patient()));
+fn a_session_makes_few_calls_of_the_stream() {
+    let stream = Memory::new(&client_bytes());
+    echo_to_the_end(&mut upgraded(stream.clone(), patient()));
     let script = stream.0.borrow();
     // There is no socket to half-close, so the session ends with the Close.
     assert_eq!(script.reads, 1);
+    // Each of the four answers takes at most a write and a flush.
     assert!(script.calls <= 1 + 2 * 4, "{}", script.calls);
 }
 
-/// Each call fails in each way.
+/// Each call of the session fails once with each kind of fault.
 #[test]
 fn a_fault_at_any_call_ends_the_session() {
     timed(|| {
         for step in [1, usize::MAX] {
-            let new = || Memory::new(&said()).with(|script| script.step = step);
+            let new = || Memory::new(&client_bytes()).with(|script| script.step = step);
             let whole = new();
-            play(&mut upgraded(whole.clone(), patient()));
+            echo_to_the_end(&mut upgraded(whole.clone(), patient()));
             let calls = whole.0.borrow().calls;
             for at in 1..=calls {
                 for fault in [
@@ -226,14 +228,14 @@ fn a_fault_at_any_call_ends_the_session() {
                 ] {
                     let stream = new().with(|script| script.fault = Some((at, fault)));
                     let mut ws = upgraded(stream.clone(), patient());
-                    let (outcome, errors) = play(&mut ws);
+                    let (outcome, errors) = echo_to_the_end(&mut ws);
                     let output = stream.output();
                     match fault {
                         Fault::Error(ErrorKind::Interrupted | ErrorKind::WouldBlock) => {
                             // The error is transient, and nothing is lost.
                             assert_eq!(outcome, Outcome::Clean { code: CloseCode::NORMAL });
                             assert!(is_answer(&output), "{fault:?} at {at}: {}", output.escape_ascii());
-                            assert!(errors.len() <= 1 && errors.iter().all(|kind| !lasts(*kind)));
+                            assert!(errors.len() <= 1 && errors.iter().all(|kind| !is_permanent(*kind)));
                         }
                         _ => {
                             // At most one error is reported for reading and one for writing, and the session
@@ -268,7 +270,7 @@ fn a_fault_in_the_handshake_is_an_error() {
     });
 }
 
-/// Each call reads one more byte, but the timeout has passed.
+/// Each read returns one byte. The timeout of zero has passed after the first read.
 #[test]
 fn a_request_that_arrives_too_slowly_times_out() {
     let stream = Memory::new(REQUEST.as_bytes()).with(|script| script.step = 1);
@@ -283,7 +285,7 @@ fn a_request_that_arrives_too_slowly_times_out() {
 
 #[test]
 fn a_failed_write_does_not_hide_received_messages() {
-    let stream = Memory::new(&said());
+    let stream = Memory::new(&client_bytes());
     let mut ws = upgraded(stream.clone(), patient());
     stream.clone().with(|script| script.fault = Some((1, Fault::Error(ErrorKind::BrokenPipe))));
     for _ in 0..3 {
@@ -301,9 +303,9 @@ fn a_failed_write_does_not_hide_received_messages() {
     assert!(stream.output().is_empty());
 }
 
-/// A nonblocking stream: output that it does not take is written later, and its input is read meanwhile.
+/// The stream is nonblocking. Output that the stream did not accept is written later, and input is still read.
 #[test]
-fn a_stream_that_would_block_loses_nothing() {
+fn nothing_is_lost_when_a_stream_would_block() {
     let stream = Memory::new(b"").with(|script| {
         (script.open, script.held_back) = (true, Some(Vec::new()));
     });
@@ -360,14 +362,14 @@ fn timers_are_handled_without_a_socket() {
 }
 
 #[test]
-fn each_cut() {
+fn an_end_without_a_close_reports_its_position() {
     let whole = frame(0x82, true, b"abc");
     for (bytes, cut) in [
         (whole.clone(), EofPosition::BetweenMessages),
         (frame(0x02, true, b"abc"), EofPosition::InMessage),
         (whole[..5].to_vec(), EofPosition::InFrame),
     ] {
-        let (outcome, errors) = play(&mut upgraded(Memory::new(&bytes), Config::new()));
+        let (outcome, errors) = echo_to_the_end(&mut upgraded(Memory::new(&bytes), Config::new()));
         assert_eq!((outcome, errors), (Outcome::Abnormal(cut), vec![]));
     }
 }

@@ -1,7 +1,7 @@
 //! The opening handshake of the blocking adapter, over TCP.
 //!
 //! These tests cover subprotocols, origins, decisions of the application, responses other than 101, plain HTTP on
-//! the same port, timeouts, and clients that leave at any byte. The grammar is tested in `tests/handshake.rs`.
+//! the same port, timeouts, and clients that disconnect after any byte. The grammar is tested in `tests/handshake.rs`.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream, ToSocketAddrs};
@@ -37,7 +37,7 @@ fn both_ends_learn_the_subprotocol_and_the_headers() {
 }
 
 #[test]
-fn the_defaults_connect() {
+fn a_default_client_connects_to_a_default_server() {
     timed(|| {
         let (address, thread) = serve(|stream| net::accept(stream).unwrap());
         let mut client = net::connect(&url(address)).unwrap();
@@ -130,7 +130,7 @@ fn an_invalid_acceptance_is_answered_with_500() {
         assert!(matches!(thread.join().unwrap(), Err(AcceptError::Response(_))));
         assert!(matches!(&client, Err(ConnectError::Http(answer)) if answer.status == 500), "{client:?}");
 
-        // This header applies to all responses of the server.
+        // The server adds this invalid header to each of its responses.
         let (address, thread) = serve(|stream| Server::new().header("Bad Name", "x").accept(stream));
         let client = net::connect(&url(address));
         assert!(matches!(thread.join().unwrap(), Err(AcceptError::Response(_))));
@@ -139,7 +139,7 @@ fn an_invalid_acceptance_is_answered_with_500() {
 }
 
 #[test]
-fn an_answer_that_is_not_101_can_be_read() {
+fn a_response_other_than_101_can_be_read() {
     timed(|| {
         let (address, thread) = serve(|stream| {
             let elsewhere = vec![("Location".into(), "/elsewhere".into())];
@@ -147,7 +147,9 @@ fn an_answer_that_is_not_101_can_be_read() {
             Server::new()
                 .accept_with(stream, |_| Err(Refusal { headers: elsewhere, body, ..Refusal::new(307) }))
         });
-        let Err(ConnectError::Http(answer)) = net::connect(&url(address)) else { panic!("it was refused") };
+        let Err(ConnectError::Http(answer)) = net::connect(&url(address)) else {
+            panic!("the server did not refuse")
+        };
         assert_eq!(answer.status, 307);
         assert_eq!(answer.headers().get("location"), Some(&b"/elsewhere"[..]));
         assert!(b"over there".starts_with(answer.body()));
@@ -156,7 +158,7 @@ fn an_answer_that_is_not_101_can_be_read() {
 }
 
 #[test]
-fn an_error_is_send_and_debug_for_any_stream() {
+fn an_error_implements_send_and_debug_for_any_stream() {
     /// A stream that is neither `Debug` nor `Send`.
     struct Bare(std::rc::Rc<()>);
     impl Read for Bare {
@@ -250,7 +252,7 @@ fn s9110_9_3_2_head_is_answered_without_a_body() {
     });
 }
 
-/// Returns the call that a raw client has made, with the answering thread.
+/// Sends a plain HTTP request. Returns the client, and the thread that runs `answer` with the request.
 fn plain_call<T: Send + 'static>(
     answer: impl FnOnce(HttpCall<TcpStream>) -> T + Send + 'static,
 ) -> (Raw, thread::JoinHandle<T>) {
@@ -277,10 +279,10 @@ fn a_slow_reader_receives_the_whole_answer() {
             move |call| call.answer(&Reject::new(200).body("a/b", &body))
         });
         assert!(raw.head().starts_with("HTTP/1.1 200 "));
-        // The peer reads nothing for longer than the server reads after its answer.
+        // The client reads nothing for longer than the second in which a server discards input after its answer.
         let (_nobody, wait) = channel::<()>();
         assert!(wait.recv_timeout(ms(1200)).is_err());
-        assert!(raw.rest() == body, "it is the whole");
+        assert!(raw.rest() == body, "the answer is not complete");
         drop(raw);
         thread.join().unwrap().unwrap();
     });
@@ -317,7 +319,7 @@ fn a_bad_request_is_answered_with_the_reason() {
 }
 
 #[test]
-fn an_answer_arrives_although_more_was_sent_behind_the_request() {
+fn a_refusal_arrives_although_the_client_sent_bytes_after_its_request() {
     timed(|| {
         let (address, thread) = serve(|stream| Server::new().accept(stream));
         let mut raw = Raw::connect(address);
@@ -350,7 +352,8 @@ fn a_failed_connection_is_a_typed_error() {
             }
             other => panic!("{other:?}"),
         }
-        // The mistake is found before a connection is made: no server listens.
+        // The mistake is found before a connection is attempted. No server listens, so an attempt would fail in
+        // another way.
         let unsendable = Client::new().header("Host", "b");
         assert!(matches!(unsendable.connect(&url(address)), Err(ConnectError::Request(_))));
     });
@@ -361,7 +364,7 @@ fn the_connect_timeout_is_used() {
     timed(|| {
         let (_listener, address) = listen();
         match Client::new().connect_timeout(Some(ms(0))).connect(&url(address)) {
-            // The standard library refuses a timeout of zero.
+            // The standard library refuses a timeout of zero, so this error shows that the timeout was used.
             Err(ConnectError::Connect(error)) => assert_eq!(error.kind(), ErrorKind::InvalidInput),
             other => panic!("{other:?}"),
         }
@@ -536,9 +539,9 @@ fn bytes_behind_the_handshake_are_not_lost() {
     });
 }
 
-/// A server keeps serving after a client has left at any byte and in any way.
+/// A server continues to accept clients after a client has disconnected after any byte, orderly or with a reset.
 #[test]
-fn a_server_survives_clients_that_leave_at_any_byte() {
+fn a_server_survives_clients_that_disconnect_after_any_byte() {
     timed(|| {
         let (listener, address) = listen();
         let request = REQUEST.as_bytes();
@@ -563,7 +566,7 @@ fn a_server_survives_clients_that_leave_at_any_byte() {
             let mut raw = Raw::connect(address);
             raw.write(&all[..at]);
             if at % 2 == 0 {
-                // An orderly end. Otherwise the unread answers turn the end into a reset.
+                // This end is orderly. Without it, dropping a socket with unread answers sends a reset.
                 let _ = raw.stream.shutdown(Shutdown::Both);
             }
         }
@@ -578,7 +581,7 @@ fn a_server_survives_clients_that_leave_at_any_byte() {
 }
 
 #[test]
-fn a_handshake_runs_over_a_stream_of_the_caller() {
+fn a_handshake_runs_over_a_stream_that_the_caller_made() {
     timed(|| {
         /// A stream around a socket, like that of a TLS library.
         #[derive(Debug)]

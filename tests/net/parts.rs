@@ -1,8 +1,7 @@
 //! `into_parts` and `from_stream` of the blocking adapter: nothing is lost, and timers continue.
 //!
-//! The tests run on virtual time. They check timers after an arbitrary pause, bytes that the stream holds back,
-//! input that was read ahead, and failed writes. `tests/polled/parts.rs` has the same for the asynchronous
-//! adapters.
+//! The tests run on virtual time. They check timers after a long pause, bytes that the stream holds back, input that
+//! was read ahead, and failed writes. `tests/polled/parts.rs` has the same tests for the asynchronous adapters.
 
 use std::io::ErrorKind;
 use std::time::Duration;
@@ -15,7 +14,8 @@ use crate::virtual_stream::*;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-fn again(ws: WebSocket<Virtual>) -> WebSocket<Virtual> {
+/// Takes a WebSocket apart and joins its parts again.
+fn rejoined(ws: WebSocket<Virtual>) -> WebSocket<Virtual> {
     let (stream, connection, inbox) = ws.into_parts();
     WebSocket::from_stream(stream, connection, inbox)
 }
@@ -38,7 +38,7 @@ fn pings_continue_after_the_parts_are_joined() {
     }
     for _ in 0..10 {
         let before = stream.now();
-        ws = again(ws);
+        ws = rejoined(ws);
         assert!(matches!(ws.next_event().unwrap(), Some((Event::Pong(_), _))));
         let waited = stream.now() - before;
         assert!(waited > ms(250) && waited < ms(350), "{waited:?}");
@@ -51,26 +51,26 @@ fn a_dead_peer_is_given_up_in_time_after_the_parts_are_joined() {
     let mut ws = stream.server(Config::new());
     // The application does something else for an hour.
     stream.pass(3600 * SECOND);
-    ws = again(ws);
+    ws = rejoined(ws);
     assert!(ws.recv_timeout(29 * SECOND).is_err());
-    ws = again(ws);
+    ws = rejoined(ws);
     let before = stream.now();
     assert_eq!(ws.wait_closed().unwrap(), Outcome::TimedOut(TimerKind::Pong));
-    // The WebSocket does not know how much time passed without traffic. It must not count any of it twice.
+    // The WebSocket does not know how much time passed without traffic. It must not count any part of this time twice.
     assert!(stream.now() - before <= 61 * SECOND, "{:?}", stream.now() - before);
 }
 
 #[test]
-fn bytes_a_stream_holds_back_are_sent_after_the_parts_are_joined() {
+fn bytes_that_a_stream_holds_back_are_sent_after_the_parts_are_joined() {
     for stream in [Virtual::deaf(100), Virtual::deaf(100).keeping(), Virtual::deaf(100).holding_back()] {
         let mut ws = stream.server(patient());
         ws.stream_mut().set_nonblocking(true).unwrap();
-        // A frame is partly written, because it does not fit.
+        // The frame does not fit, so only a part of it is written.
         let error = ws.send_binary(&[1; 30_000]).unwrap_err();
         assert!(error.interest().is_some_and(|interest| interest.writable));
         ws.ping(b"?").unwrap_err();
         for _ in 0..3 {
-            ws = again(ws);
+            ws = rejoined(ws);
             ws.flush().unwrap_err();
         }
         stream.set_capacity(usize::MAX);
@@ -86,8 +86,8 @@ fn bytes_a_stream_holds_back_are_sent_after_the_parts_are_joined() {
 }
 
 #[test]
-fn bytes_read_ahead_are_in_the_inbox() {
-    // More than one read holds, in two messages.
+fn input_that_was_read_ahead_is_in_the_inbox() {
+    // The two messages are larger than one read.
     let said = [frame(0x82, true, &[5; 40_000]), frame(0x81, true, b"end")].concat();
     let stream = Virtual::new(1000, move |peer| {
         if peer.now == Duration::ZERO {
@@ -108,7 +108,7 @@ fn bytes_read_ahead_are_in_the_inbox() {
     assert_eq!(ws.recv().unwrap().unwrap().as_bytes(), [5; 40_000]);
     assert_eq!(ws.recv().unwrap(), Some("end".into()));
 
-    // A reader keeps these bytes too.
+    // After a split the reader half has the bytes that were read ahead.
     let said = frame(0x81, true, b"early");
     let stream = Virtual::new(1000, move |peer| {
         if peer.now == Duration::ZERO {
@@ -132,11 +132,11 @@ fn a_failed_write_is_remembered_in_the_parts() {
         let mut ws = stream.server(patient());
         stream.peer(|peer| peer.is_gone = true);
         assert!(matches!(ws.send_text("lost"), Err(Error::Io(_))));
-        // The peer may have received any part of the message, so nothing may be written behind it.
+        // The peer may have received any part of the message, so nothing may be written after it.
         stream.peer(|peer| peer.is_gone = false);
         stream.peer(|peer| peer.send(&frame(0x81, true, b"still there")));
         for _ in 0..2 {
-            ws = again(ws);
+            ws = rejoined(ws);
             let failed =
                 |result| matches!(result, Err(Error::Io(error)) if error.kind() == ErrorKind::BrokenPipe);
             assert!(failed(ws.send_text("x")));
@@ -144,7 +144,7 @@ fn a_failed_write_is_remembered_in_the_parts() {
             assert!(ws.connection().sender().has_write_failed());
         }
         assert_eq!(ws.recv().unwrap(), Some("still there".into()));
-        let (mut reader, writer) = again(ws).split().unwrap();
+        let (mut reader, writer) = rejoined(ws).split().unwrap();
         assert!(matches!(writer.send_text("x"), Err(Error::Io(_))));
         stream.peer(|peer| peer.end());
         assert!(!reader.wait_closed().unwrap().is_clean());

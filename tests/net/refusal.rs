@@ -13,7 +13,8 @@ use crate::common::*;
 #[path = "../../examples/client.rs"]
 mod client;
 
-/// Connects to a server that writes the pieces of an answer with some time in between, and ends the stream or not.
+/// Returns the text that the client shows if a server answers with `pieces`. If `ends` is true, the server then
+/// half-closes the stream.
 fn shown(pieces: &[&[u8]], ends: bool) -> String {
     let pieces: Vec<Vec<u8>> = pieces.iter().map(|piece| piece.to_vec()).collect();
     let (address, thread) = serve(move |stream| {
@@ -21,7 +22,8 @@ fn shown(pieces: &[&[u8]], ends: bool) -> String {
         raw.head();
         for piece in &pieces {
             raw.write(piece);
-            // The client usually reads a piece before the next one arrives. Otherwise the result is the same.
+            // The client usually reads a piece before the server writes the next one. The result does not depend on
+            // this.
             std::thread::yield_now();
         }
         if ends {
@@ -29,7 +31,9 @@ fn shown(pieces: &[&[u8]], ends: bool) -> String {
         }
         raw.gone();
     });
-    let Err(ConnectError::Http(answer)) = net::connect(&url(address)) else { panic!("it was refused") };
+    let Err(ConnectError::Http(answer)) = net::connect(&url(address)) else {
+        panic!("the server did not refuse")
+    };
     let shown = client::refusal(answer);
     thread.join().unwrap();
     shown
@@ -38,7 +42,7 @@ fn shown(pieces: &[&[u8]], ends: bool) -> String {
 #[test]
 fn the_body_of_a_refusal_is_shown() {
     timed(|| {
-        // The interim response is not shown. The body ends at its length although the stream continues.
+        // The interim response is not shown. The body ends at its `Content-Length`, although more bytes follow.
         let got = shown(
             &[
                 b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n",
@@ -78,7 +82,7 @@ fn the_body_of_a_refusal_neither_blocks_nor_floods_the_terminal() {
         let endless = [b"HTTP/1.1 500 \r\n\r\n".to_vec(), vec![b'x'; 1 << 20]].concat();
         let got = shown(&[&endless], false);
         assert!(got.len() < 20_000 && got.ends_with("x\n..."), "{}", got.len());
-        // The client waits for a short time only if the server keeps the stream open and sends no more.
+        // The server keeps the stream open and sends no more. The client stops waiting after a short time.
         let began = Instant::now();
         let got = shown(&[b"HTTP/1.1 500 \r\nContent-Length: 9\r\n\r\nbroken"], false);
         assert!(got.ends_with("broken") && began.elapsed() < ms(10_000), "{got}");

@@ -106,8 +106,8 @@ fn the_round_trip_is_measured_across_halves() {
     });
 }
 
-/// While a write is blocked by a peer that does not read, the peer's messages are still read. Otherwise two peers
-/// that both send would wait for each other.
+/// While a peer that does not read blocks a write, the peer's messages are still read. Otherwise two peers that both
+/// send would wait for each other forever.
 #[test]
 fn two_peers_can_both_send_before_they_read() {
     const LEN: usize = 32 << 20;
@@ -132,7 +132,7 @@ fn two_peers_can_both_send_before_they_read() {
     });
 }
 
-/// The same with a peer of one thread, to which a Pong is sent meanwhile.
+/// The peer has one thread, and writes everything before it reads. The Pong for its Ping must wait for a frame.
 #[test]
 fn a_peer_can_write_first_and_read_later() {
     const LEN: usize = 8 << 20;
@@ -182,7 +182,7 @@ fn the_end_of_the_stream_unblocks_a_writer() {
 }
 
 #[test]
-fn s5_5_1_a_close_is_answered_behind_a_begun_frame_after_a_half_close() {
+fn s5_5_1_after_a_half_close_a_partly_written_frame_is_finished_before_our_close() {
     timed(|| {
         let (address, thread) = serve(|stream| {
             let (mut reader, writer) =
@@ -225,9 +225,9 @@ fn a_protocol_error_ends_both_halves() {
     });
 }
 
-/// The reader ends after any last bytes of the peer.
+/// The reader half reads the bytes that arrived before the reset, and then ends.
 #[test]
-fn a_reader_ends_after_its_peer_is_gone() {
+fn a_reader_ends_after_its_peer_has_disconnected() {
     timed(|| {
         let (address, thread) = serve(|stream| {
             let ws = Server::new().config(patient()).accept(stream).unwrap();
@@ -286,9 +286,9 @@ fn a_reader_runs_a_timer_that_the_writer_starts() {
     });
 }
 
-/// Small messages keep a connection from being idle, also after other frames.
+/// Each small message restarts the idle timer, also if control frames arrive before or after it.
 #[test]
-fn data_keeps_a_connection_from_being_idle() {
+fn small_messages_restart_the_idle_timer() {
     timed(|| {
         let (address, thread) = serve(|stream| {
             let config = patient().idle_timeout(Some(ms(200)));
@@ -319,9 +319,9 @@ fn data_keeps_a_connection_from_being_idle() {
     });
 }
 
-/// Closes from both halves at any moment end in time: no half waits for the other one without need.
+/// Both ends close at almost the same time. Each of the 200 connections must end without waiting for a timeout.
 #[test]
-fn closes_from_both_halves_end_in_time() {
+fn simultaneous_closes_of_split_websockets_end_clean() {
     timed(|| {
         for round in 0..200 {
             let (server, client) = pair();
@@ -346,9 +346,9 @@ fn closes_from_both_halves_end_in_time() {
     });
 }
 
-/// Runs a server whose writer is blocked by a large message when the peer sends `last` and ends its half. The
-/// peer reads only afterwards, or never. Returns the outcome, the writer's result, and the bytes that the peer
-/// received.
+/// Runs a server whose writer is blocked by a large message when the peer sends `last` and half-closes the stream.
+/// The peer reads only after that, or never. Returns the outcome, the writer's result, and the frames that the peer
+/// received, each as first byte and length.
 fn half_closes_while_a_writer_is_blocked(
     config: Config,
     last: &[u8],
@@ -396,7 +396,7 @@ fn half_closes_while_a_writer_is_blocked(
 }
 
 #[test]
-fn s5_5_1_a_peer_that_closes_and_half_closes_gets_the_begun_frame_and_our_close() {
+fn s5_5_1_a_peer_that_closes_and_half_closes_gets_the_rest_of_a_frame_and_our_close() {
     timed(|| {
         let close = frame(0x88, true, &close_body(1000, ""));
         let (outcome, sent, got) = half_closes_while_a_writer_is_blocked(patient(), &close, true);

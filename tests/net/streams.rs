@@ -1,8 +1,8 @@
-//! Implementations of `Stream` for other transports: sockets, boxes, TLS records, HTTP/2, a serial line. Also
-//! streams that report wrong counts.
+//! Implementations of `Stream` for other transports: Unix sockets, boxes, TLS, HTTP/2 and a serial line.
 //!
-//! The adapter must half-close, wait and keep time by the methods of the stream alone. The TLS here imitates only
-//! records, `close_notify` and the way OpenSSL keeps bytes; the real libraries are tested in `tests/tls/`.
+//! The adapter must half-close, wait and read the clock only through the methods of the stream. The TLS type here
+//! imitates records, `close_notify`, and the way in which OpenSSL keeps the bytes of a failed write. The real libraries
+//! are tested in `tests/tls/`. The last tests use streams that report wrong numbers of bytes.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -25,7 +25,7 @@ use crate::virtual_stream::*;
 const CLEAN: Outcome = Outcome::Clean { code: CloseCode::NORMAL };
 const DEAD: Outcome = Outcome::TimedOut(TimerKind::Pong);
 
-/// Runs a conversation over two ends: messages both ways, and a Close by the client or by the server.
+/// Sends a message in each direction. Then the client or the server closes the connection.
 fn talk<A: Send, B: Send>(server: WebSocket<A>, client: WebSocket<B>, by_client: bool) {
     thread::scope(|scope| {
         scope.spawn(|| {
@@ -53,7 +53,7 @@ fn acceptance(_: &hybi::handshake::Request<'_>) -> Result<Acceptance, hybi::adap
     Ok(Acceptance::default())
 }
 
-/// Opens both ends over `near` and `far`.
+/// Completes an opening handshake. The server uses the stream `near`, and the client uses `far`.
 fn open<A, B>(near: impl Into<Over<A>> + Send, far: impl Into<Over<B>>) -> (WebSocket<A>, WebSocket<B>)
 where
     A: Send + std::fmt::Debug,
@@ -74,7 +74,7 @@ fn sockets() -> (TcpStream, TcpStream) {
 
 #[cfg(unix)]
 #[test]
-fn unix_sockets_have_timers_and_halves() {
+fn unix_sockets_support_timers_and_splitting() {
     use std::os::unix::net::UnixStream;
 
     timed(|| {
@@ -93,7 +93,7 @@ fn unix_sockets_have_timers_and_halves() {
 }
 
 #[test]
-fn boxed_streams_have_timers_and_halves() {
+fn boxed_streams_support_timers_and_splitting() {
     timed(|| {
         for by_client in [true, false] {
             let (near, far) = sockets();
@@ -147,14 +147,16 @@ fn a_stream_without_try_clone_cannot_be_split() {
 
 // --- TLS ---
 
-/// TLS as far as its records go: a type, a length of two bytes, and the content, which is not encrypted. It keeps
-/// a record that it could not send, as OpenSSL does, and treats an end without `close_notify` as an attack.
+/// An imitation of TLS without encryption. A record is a type, a length of two bytes, and the content.
+///
+/// This stream keeps a record that it could not send, as OpenSSL does. It reports an end without `close_notify` as an
+/// error, because an attacker may have cut off the stream.
 #[derive(Debug)]
 struct Tls {
     socket: TcpStream,
-    /// Bytes that have arrived and are not decrypted.
+    /// Received bytes that are not decrypted yet.
     raw: Vec<u8>,
-    /// Bytes that are decrypted and not read.
+    /// Decrypted bytes that the adapter has not read yet.
     plain: VecDeque<u8>,
     ended: bool,
     /// The content of the record that is being sent, and its unsent bytes.
@@ -177,7 +179,7 @@ impl Tls {
 
     /// Sends `close_notify`.
     fn shutdown(&mut self) -> io::Result<()> {
-        assert!(self.kept.is_none(), "a record is cut off");
+        assert!(self.kept.is_none(), "close_notify would cut off a record");
         if !self.notified {
             self.socket.write_all(&[ALERT, 0, 0])?;
             self.notified = true;
@@ -217,7 +219,7 @@ impl Read for Tls {
 
 impl Write for Tls {
     fn write(&mut self, from: &[u8]) -> io::Result<usize> {
-        assert!(!self.notified, "data behind close_notify");
+        assert!(!self.notified, "data is written after close_notify");
         let (plain, mut record) = self.kept.take().unwrap_or_else(|| {
             let plain = from[..from.len().min(16 << 10)].to_vec();
             let record = [&[DATA][..], &(plain.len() as u16).to_be_bytes(), &plain].concat();
@@ -253,7 +255,7 @@ fn s7_1_1_tls_is_half_closed_with_close_notify_by_both_ends() {
 }
 
 #[test]
-fn s7_1_7_a_violation_over_tls_ends_with_close_notify() {
+fn s7_1_7_a_protocol_error_over_tls_ends_with_close_notify() {
     timed(|| {
         let (near, far) = sockets();
         let connection = Connection::server(Instant::ZERO, patient(), Outbox::new());
@@ -274,7 +276,7 @@ fn s7_1_7_a_violation_over_tls_ends_with_close_notify() {
 }
 
 #[test]
-fn tls_without_a_close_function_is_left_to_the_application() {
+fn without_a_close_function_the_application_ends_tls() {
     timed(|| {
         let (near, far) = sockets();
         let connection = Connection::server(Instant::ZERO, patient(), Outbox::new());
@@ -284,7 +286,7 @@ fn tls_without_a_close_function_is_left_to_the_application() {
             let mut tls = Tls::new(far);
             tls.write_all(&frame(0x88, true, &close_body(1000, ""))).unwrap();
             let mut rest = Vec::new();
-            // The end is not taken for an attack.
+            // This is no error, because the application sends `close_notify` below.
             tls.read_to_end(&mut rest).unwrap();
             assert_eq!(rest, frame(0x88, false, &close_body(1000, "")));
         });
@@ -295,7 +297,7 @@ fn tls_without_a_close_function_is_left_to_the_application() {
 }
 
 #[test]
-fn bytes_offered_to_tls_are_offered_again_before_a_ping() {
+fn bytes_of_a_failed_write_to_tls_are_written_again_before_a_ping() {
     timed(|| {
         let (near, far) = sockets();
         let config = Config::new().ping_interval(Some(ms(20))).pong_timeout(Some(ms(20_000)));
@@ -306,7 +308,8 @@ fn bytes_offered_to_tls_are_offered_again_before_a_ping() {
         let peer = thread::spawn(move || {
             let connection = Connection::client(Instant::ZERO, patient(), Outbox::new(), [1; 32]);
             let mut ws = WebSocket::from_stream(far, connection, Inbox::empty());
-            // The server waits to write, reads this message, and sends a Ping once nothing more arrives.
+            // The server waits for space to write, and reads this message. Then no more input arrives, so a Ping
+            // becomes due.
             assert!(wait.recv_timeout(ms(100)).is_err());
             ws.send_text("go on").unwrap();
             assert!(wait.recv_timeout(ms(300)).is_err());
@@ -316,7 +319,8 @@ fn bytes_offered_to_tls_are_offered_again_before_a_ping() {
             }
             bytes
         });
-        // Each message is smaller than a record, so it is offered whole and nothing of it is taken.
+        // Each message is smaller than a record. If a write fails, the TLS stream keeps the whole message, but
+        // reports no byte as written.
         for _ in 0..8000 {
             ws.send(vec![1; 3000]).unwrap();
         }
@@ -328,9 +332,9 @@ fn bytes_offered_to_tls_are_offered_again_before_a_ping() {
 }
 
 #[test]
-fn bytes_a_stream_keeps_are_offered_again_before_due_pings() {
+fn bytes_that_a_stream_keeps_are_written_again_before_due_pings() {
     for halves in [false, true] {
-        // The peer reads slowly. Pings become due all the time, ours and the peer's.
+        // The peer reads slowly. Pings, and Pongs for the peer's Pings, become due all the time.
         let stream = Virtual::new(7000, |peer| {
             peer.read(1000);
             peer.answer_pings();
@@ -370,7 +374,7 @@ fn bytes_a_stream_keeps_are_offered_again_before_due_pings() {
 }
 
 #[test]
-fn s7_1_1_the_end_does_not_overtake_bytes_the_stream_holds_back() {
+fn s7_1_1_the_half_close_does_not_overtake_bytes_that_the_stream_holds_back() {
     for reads in [true, false] {
         // The peer closes, and reads later or never.
         let stream = Virtual::new(3, move |peer| {
@@ -512,7 +516,7 @@ fn s8441_5_a_stream_of_http2_is_ended_with_end_stream() {
                 over_http2(far, Connection::client(Instant::ZERO, patient(), Outbox::new(), [1; 32]));
             talk(server, client, by_client);
         }
-        // The same with halves.
+        // The same check follows with a server that is split.
         let (near, far) = Http2::pair();
         let server = over_http2(near, Connection::server(Instant::ZERO, patient(), Outbox::new()));
         let mut client =
@@ -533,8 +537,9 @@ fn s8441_5_a_stream_of_http2_is_ended_with_end_stream() {
 
 // --- a serial line ---
 
-/// A serial line of an embedded system: two buffers of fixed size that an interrupt fills and empties. They are
-/// borrowed, for one thread, and cannot be waited for.
+/// A serial line of an embedded system. An interrupt would fill one of the two buffers and empty the other.
+///
+/// This stream borrows both buffers, works in one thread only, and cannot wait for input.
 #[derive(Debug)]
 struct Serial<'b> {
     rx: &'b RefCell<VecDeque<u8>>,
@@ -576,7 +581,7 @@ impl Stream for Serial<'_> {
 }
 
 #[test]
-fn a_serial_line_is_driven_by_ticks() {
+fn a_stream_for_a_serial_line_has_its_own_clock() {
     let (up, down, ticks) = (RefCell::default(), RefCell::default(), RefCell::new(0));
     let connection = Connection::server(Instant::ZERO, Config::new(), Outbox::new());
     let mut server =
@@ -600,7 +605,7 @@ fn a_serial_line_is_driven_by_ticks() {
             }
         }
     }
-    // The client is gone. The server finds out by its own clock.
+    // The client disappears. The server detects this by the clock of its stream.
     while server.outcome().is_none() {
         *ticks.borrow_mut() += 100;
         down.borrow_mut().clear();
@@ -616,9 +621,9 @@ fn a_serial_line_is_driven_by_ticks() {
     assert!(*ticks.borrow() <= 62_000, "{}", ticks.borrow());
 }
 
-// --- streams that lie ---
+// --- streams that report wrong counts ---
 
-/// A stream that reports one byte more than it was given, after a number of honest calls.
+/// A stream that reports one byte more than the buffer has, after a number of honest calls.
 #[derive(Clone, Debug)]
 struct Liar {
     reads: bool,
@@ -655,7 +660,7 @@ impl Write for Liar {
     }
 }
 
-fn is_lie(error: &io::Error) -> bool {
+fn is_wrong_count(error: &io::Error) -> bool {
     error.kind() == ErrorKind::InvalidData && error.to_string().contains("claims")
 }
 
@@ -663,11 +668,11 @@ fn is_lie(error: &io::Error) -> bool {
 fn a_stream_that_reports_too_many_bytes_fails() {
     for reads in [true, false] {
         match Server::new().accept_over(Liar::new(reads, 0, REQUEST.as_bytes()), |_| None, acceptance) {
-            Err(AcceptError::Io(error)) => assert!(is_lie(&error), "{error}"),
+            Err(AcceptError::Io(error)) => assert!(is_wrong_count(&error), "{error}"),
             other => panic!("{other:?}"),
         }
         match Client::new().open(Liar::new(reads, 0, b""), |_| None, "ws://a/") {
-            Err(ConnectError::Io(error)) => assert!(is_lie(&error), "{error}"),
+            Err(ConnectError::Io(error)) => assert!(is_wrong_count(&error), "{error}"),
             other => panic!("{other:?}"),
         }
         let said = [frame(0x81, true, b"one"), frame(0x81, true, b"two")].concat();
@@ -681,7 +686,7 @@ fn a_stream_that_reports_too_many_bytes_fails() {
                     Ok(Some((Event::Text(text), mut answer))) => answer.send_text(text).unwrap(),
                     Ok(_) => {}
                     Err(Error::Io(error)) => {
-                        assert!(is_lie(&error) || lies > 0, "{error}");
+                        assert!(is_wrong_count(&error) || lies > 0, "{error}");
                         lies += 1;
                         assert!(lies <= 3);
                     }

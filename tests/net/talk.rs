@@ -113,7 +113,8 @@ fn a_message_over_the_limit_is_refused() {
             assert!(error.to_string().contains("1009"), "{error}");
             server.wait_closed().unwrap()
         });
-        // The server discards the whole message without storing it. A reset would destroy its Close.
+        // The server discards the whole message without storing it. If it did not read the message, a reset would
+        // destroy its Close.
         client.send_binary(&vec![0; 20 << 20]).unwrap();
         match client.next_event().unwrap() {
             Some((Event::CloseReceived { code, reason }, _)) => {
@@ -156,7 +157,7 @@ fn pings_are_answered() {
 #[test]
 fn many_answers_can_be_sent_while_the_event_is_borrowed() {
     timed(|| {
-        // The high-water mark permits one queued message, a few or many.
+        // The high-water mark permits one queued message, or a few, or many.
         for high_water in [0, 1, 1000, 64 << 10] {
             let config = Config::new().high_water(high_water);
             let (mut server, mut client) = pair_of(Server::new().config(config), &Client::new());
@@ -172,7 +173,7 @@ fn many_answers_can_be_sent_while_the_event_is_borrowed() {
                             }
                             answer.close(CloseCode::NORMAL, "that is all").unwrap();
                         }
-                        // A call that waits never gets its message back.
+                        // These calls wait for space, so none of them hands its message back.
                         Event::Writable => panic!("nothing was blocked"),
                         _ => {}
                     }

@@ -16,7 +16,7 @@ use crate::common::*;
 
 const CLEAN: Outcome = Outcome::Clean { code: CloseCode::NORMAL };
 
-/// Runs a server with this configuration against `peer`. Returns its outcome.
+/// Runs a server with this configuration against `peer`. Returns the outcome of the server.
 fn with(config: Config, peer: impl FnOnce(&mut Raw)) -> Outcome {
     let (address, thread) = serve(move |stream| {
         let mut ws = Server::new().config(config).accept(stream).unwrap();
@@ -97,9 +97,8 @@ fn a_client_that_never_ends_the_stream_is_given_up() {
     });
 }
 
-/// A peer that sends without a pause does not stop a timer.
 #[test]
-fn timers_fire_under_load() {
+fn a_timer_fires_while_the_peer_sends_without_a_pause() {
     timed(|| {
         let (address, thread) = serve(|stream| {
             let config = patient().close_timeout(Some(ms(50)));
@@ -147,7 +146,7 @@ fn a_pong_that_arrived_in_time_counts_if_it_is_read_late() {
             let mut ws = Server::new().config(config).accept(stream).unwrap();
             ws.ping(b"?").unwrap();
             wait.recv().unwrap();
-            // Writing reads the clock too.
+            // This call reads the clock when the Pong is overdue. It must not end the connection.
             ws.send_text("busy").unwrap();
             assert!(matches!(ws.next_event().unwrap(), Some((Event::Pong(_), _))));
             ws.wait_closed().unwrap()
@@ -167,7 +166,7 @@ fn a_pong_that_arrived_in_time_counts_if_it_is_read_late() {
 
 /// Time that the application takes before it closes does not count against the close timeout.
 #[test]
-fn the_close_timeout_starts_with_the_close() {
+fn the_close_timeout_starts_when_the_application_closes() {
     timed(|| {
         let (address, thread) = serve(move |stream| {
             let config = patient().close_timeout(Some(ms(400)));
@@ -193,7 +192,7 @@ fn the_close_timeout_starts_with_the_close() {
 }
 
 #[test]
-fn without_timers_a_read_waits() {
+fn without_timers_the_socket_has_no_read_timeout() {
     timed(|| {
         let config = patient();
         let (mut server, mut client) = pair_of(
@@ -205,14 +204,14 @@ fn without_timers_a_read_waits() {
         server.send_text("b").unwrap();
         client.recv().unwrap();
         for ws in [&client, &server] {
-            // The timeouts of the handshake would wake the read again and again.
+            // A timeout that is left from the handshake would wake a read again and again.
             assert_eq!(ws.stream().read_timeout().unwrap(), None);
         }
     });
 }
 
 #[test]
-fn a_long_wait_is_not_cut_short() {
+fn very_long_intervals_are_accepted() {
     timed(|| {
         for interval in [std::time::Duration::MAX, std::time::Duration::from_secs(1 << 40)] {
             let config = Config::new().ping_interval(Some(interval)).close_timeout(Some(interval));
@@ -225,7 +224,7 @@ fn a_long_wait_is_not_cut_short() {
 
 #[test]
 fn a_read_ends_at_its_timeout() {
-    fn late<T: std::fmt::Debug>(received: Result<T, Error>) {
+    fn assert_timed_out<T: std::fmt::Debug>(received: Result<T, Error>) {
         match received {
             Err(Error::Io(error)) => assert_eq!(error.kind(), ErrorKind::TimedOut),
             other => panic!("{other:?}"),
@@ -234,8 +233,8 @@ fn a_read_ends_at_its_timeout() {
     timed(|| {
         let (mut server, mut client) = pair();
         let started = Instant::now();
-        late(client.recv_timeout(ms(0)));
-        late(client.recv_timeout(ms(30)));
+        assert_timed_out(client.recv_timeout(ms(0)));
+        assert_timed_out(client.recv_timeout(ms(30)));
         assert!(started.elapsed() >= ms(30));
         assert!(client.next_event_timeout(ms(1)).is_err());
         server.send_text("a").unwrap();
@@ -245,15 +244,15 @@ fn a_read_ends_at_its_timeout() {
         let text = loop {
             match client.recv_timeout(ms(0)) {
                 Ok(message) => break message,
-                received => late(received),
+                received => assert_timed_out(received),
             }
         };
         assert_eq!(text, Some("b".into()));
 
-        // The same with a reader.
+        // The same checks follow with a reader half.
         let (mut reader, writer) = client.split().unwrap();
-        late(reader.recv_timeout(ms(0)));
-        late(reader.next_event_timeout(ms(20)).map(drop));
+        assert_timed_out(reader.recv_timeout(ms(0)));
+        assert_timed_out(reader.next_event_timeout(ms(20)).map(drop));
         server.send_text("c").unwrap();
         assert_eq!(reader.recv_timeout(ms(20_000)).unwrap(), Some("c".into()));
         let server = thread::spawn(move || server.wait_closed().unwrap());
@@ -269,7 +268,8 @@ fn a_nonblocking_socket_returns_would_block() {
     timed(|| {
         let (mut server, mut client) = pair();
         server.stream().set_nonblocking(true).unwrap();
-        // A timer runs. Asking again until it is due would keep the processor busy.
+        // A Ping timer runs. The call must return at once. It would keep the processor busy if it repeated the read
+        // until the timer is due.
         let started = Instant::now();
         match server.next_event() {
             Err(Error::Io(error)) => assert_eq!(error.kind(), ErrorKind::WouldBlock),

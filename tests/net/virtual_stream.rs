@@ -1,8 +1,8 @@
 //! A stream on virtual time, with a peer that a script controls. No test over it takes real time.
 //!
 //! A call that would wait moves the clock instead: to the moment when the peer acts, or to the timeout of the
-//! call. A call that would wait forever fails the test. Options make the stream keep, hold back or split what is
-//! written.
+//! call. A call that would wait forever fails the test. Options make the stream keep, hold back or split written
+//! bytes.
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Read, Write};
@@ -21,21 +21,21 @@ pub struct Peer {
     pub now: Duration,
     /// Time of the next call of the script.
     pub wake_at: Option<Duration>,
-    /// Bytes that were written to the peer and not read by it.
+    /// Bytes that were written to the peer and that the peer has not read.
     pub unread: VecDeque<u8>,
     /// Bytes that the peer has read.
     pub received: Vec<u8>,
     /// Length of the prefix of `received` that was parsed.
     parsed: usize,
-    /// Bytes that the peer has sent and that were not read.
+    /// Bytes that the peer has sent and that we have not read.
     sent: VecDeque<u8>,
-    /// The peer ends its half behind `sent`.
+    /// The peer half-closes the stream after the bytes in `sent`.
     ended: bool,
-    /// Writes to the peer fail while it sends nothing.
-    pub breaks: bool,
-    /// Set when our side has closed its half, or both.
-    pub closed: Option<Closed>,
     /// Every write to the peer fails.
+    pub breaks: bool,
+    /// Set when our side has half-closed or closed the stream.
+    pub closed: Option<Closed>,
+    /// Every write and every flush fails.
     pub is_gone: bool,
 }
 
@@ -60,7 +60,7 @@ impl Peer {
         self.ended = true;
     }
 
-    /// Returns the number of bytes that the peer has sent and that were not read.
+    /// Returns the number of bytes that the peer has sent and that we have not read.
     pub fn unread_by_us(&self) -> usize {
         self.sent.len()
     }
@@ -110,15 +110,15 @@ struct Shared {
     read_timeout: Option<Duration>,
     write_timeout: Option<Duration>,
     nonblocking: bool,
-    /// Bytes that a blocked write keeps, as OpenSSL does. `None` if the stream keeps nothing.
+    /// Bytes of a failed write that the stream keeps, as OpenSSL does. `None` if the stream keeps nothing.
     kept: Option<Vec<u8>>,
-    /// Bytes that were taken and wait for a flush. `None` if the stream does not hold bytes back.
+    /// Written bytes that wait for a flush. `None` if the stream does not hold bytes back.
     held_back: Option<Vec<u8>>,
-    /// A write returns as soon as some bytes are taken.
+    /// A write returns as soon as some of its bytes are accepted.
     takes_parts: bool,
     /// The stream cannot be made nonblocking.
     always_blocks: bool,
-    /// The stream reports that it may keep what it was offered, which is the default of `Stream`.
+    /// The stream reports that it may keep the bytes of a failed write, which is the default of `Stream`.
     may_keep: bool,
     calls: usize,
 }
@@ -127,12 +127,12 @@ struct Shared {
 #[derive(Clone)]
 pub struct Virtual(Arc<Mutex<Shared>>);
 
-/// Minimum duration of a system call.
+/// The time that each call takes at least, so that the clock always moves on.
 const CALL: Duration = Duration::from_micros(1);
 
 impl Virtual {
-    /// Returns a stream over a socket that holds `capacity` bytes. The script is called once at the start, and
-    /// then at each `wake_at`.
+    /// Returns a stream that holds at most `capacity` bytes which the peer has not read. The script is called once
+    /// at the start, and then at each `wake_at`.
     pub fn new(capacity: usize, script: impl FnMut(&mut Peer) + Send + 'static) -> Self {
         let peer = Peer { wake_at: Some(Duration::ZERO), ..Peer::default() };
         Self(Arc::new(Mutex::new(Shared {
@@ -156,13 +156,14 @@ impl Virtual {
         Self::new(capacity, |_| {})
     }
 
-    /// Makes a blocked write keep up to 16 KiB, as OpenSSL does. The next write must begin with the same bytes.
+    /// Makes the stream keep up to 16 KiB of a failed write, as OpenSSL does. The next write must begin with the same
+    /// bytes.
     pub fn keeping(self) -> Self {
         self.lock().kept = Some(Vec::new());
         self
     }
 
-    /// Makes a write return before all of its bytes are taken.
+    /// Makes a write return before all of its bytes are accepted.
     pub fn taking_parts(self) -> Self {
         self.lock().takes_parts = true;
         self
@@ -174,7 +175,7 @@ impl Virtual {
         self
     }
 
-    /// Makes the stream report that it may keep what it was offered.
+    /// Makes the stream report that it may keep the bytes of a failed write.
     pub fn that_may_keep(self) -> Self {
         self.lock().may_keep = true;
         self
@@ -220,7 +221,7 @@ impl Virtual {
 impl Shared {
     fn begin(&mut self) {
         self.calls += 1;
-        assert!(self.calls < 10_000_000, "it turns in circles");
+        assert!(self.calls < 10_000_000, "the adapter has made 10,000,000 calls and does not end");
         let until = self.peer.now + CALL;
         self.pass_until(until);
     }
@@ -235,7 +236,7 @@ impl Shared {
         self.peer.now = self.peer.now.max(until);
     }
 
-    /// Repeats `call` as time passes until it returns a value, or until the timeout.
+    /// Repeats `call` while time passes, until `call` returns a value or the timeout is over.
     fn wait<T>(
         &mut self,
         timeout: Option<Duration>,
@@ -254,7 +255,7 @@ impl Shared {
                 (Some(at), Some(until)) => at.min(until),
                 (Some(at), None) => at,
                 (None, Some(until)) => until,
-                (None, None) => panic!("a call that nothing ends"),
+                (None, None) => panic!("this call would wait forever"),
             };
             if until.is_some_and(|until| until <= self.peer.now) {
                 return None;
@@ -263,14 +264,14 @@ impl Shared {
         }
     }
 
-    fn room(&self) -> usize {
+    fn free_space(&self) -> usize {
         self.capacity - self.capacity.min(self.peer.unread.len())
     }
 
     /// Sends as much of `from` as fits. Returns the number of bytes.
     fn transport(&mut self, from: &[u8]) -> usize {
-        assert_eq!(self.peer.closed, None, "{} bytes are written behind the end", from.len());
-        let n = self.room().min(from.len());
+        assert_eq!(self.peer.closed, None, "{} bytes are written after the stream was closed", from.len());
+        let n = self.free_space().min(from.len());
         self.peer.unread.extend(&from[..n]);
         n
     }
@@ -316,11 +317,12 @@ impl Write for Virtual {
                 kept.extend(record);
             }
             // With other bytes OpenSSL fails with "bad length", or sends the bytes that it has kept.
-            assert!(record.starts_with(kept), "other bytes are offered than before");
+            assert!(record.starts_with(kept), "the write does not begin with the bytes of the failed write");
             let record = kept.clone();
-            // The record is sent as a whole.
-            let written = shared
-                .wait(timeout, |shared| (shared.room() >= record.len()).then(|| shared.transport(&record)));
+            // The record is sent as a whole or not at all.
+            let written = shared.wait(timeout, |shared| {
+                (shared.free_space() >= record.len()).then(|| shared.transport(&record))
+            });
             if written.is_some() {
                 shared.kept = Some(Vec::new());
             }
@@ -354,7 +356,10 @@ impl Write for Virtual {
 impl Stream for Virtual {
     fn close_write(&mut self) -> io::Result<()> {
         let mut shared = self.lock();
-        assert!(shared.held_back.as_ref().is_none_or(Vec::is_empty), "the end overtakes what is held back");
+        assert!(
+            shared.held_back.as_ref().is_none_or(Vec::is_empty),
+            "the stream is closed before the bytes that it holds back are sent"
+        );
         shared.peer.closed = Some(Closed::Sending);
         Ok(())
     }
