@@ -215,21 +215,24 @@ fn the_readme_lists_the_defaults() {
     let mut page = Page::section("README.md", "## Limits and defaults", "## Safety");
     page.says(format!("| payload of a frame, `Config::max_frame` | {} |", d.frame))
         .says(format!(
-            "| message, `Config::max_message`; if compressed, what it inflates to | {} |",
+            "| length of a message, `Config::max_message`; if compressed, its inflated length | {} |",
             d.message
         ))
         .says(format!("| fragments of a message, `Config::max_fragments` | {} |", d.fragments))
-        .says(format!("| output that waits, `Config::high_water` | {} |", d.high_water))
+        .says(format!("| unsent output, `Config::high_water` | {} |", d.high_water))
         .says(format!("| head of a handshake, `handshake::HeadLimits` | {}, {} headers |", d.head, d.headers))
-        .says(format!("| silence before a Ping, then before giving up | {} s and {} s |", d.ping, d.pong))
-        .says(format!("| closing | {} s |", d.close))
-        .says(format!("| the end of the stream after both Closes, on a client | {} s |", d.end))
-        .says("| idle | off |")
+        .says(format!(
+            "| silence of the peer until a Ping is sent, then until the connection fails | {} s and {} s |",
+            d.ping, d.pong
+        ))
+        .says(format!("| duration of closing | {} s |", d.close))
+        .says(format!("| wait of a client for the end of the stream after both Closes | {} s |", d.end))
+        .says("| time without data | off |")
         .says("A `Connection` takes at most 312 bytes, a `Connection<SliceOutbox>` 328.")
         .says(format!("at most twice what has arrived, or has been inflated, plus {}", allowance()))
-        .says(format!("but for up to {WINDOW} that the peer may refer to."));
+        .says(format!("except up to {WINDOW} that the peer may refer to."));
     assert_eq!(d.release, 60);
-    page.says("given back after a minute without data").and_no_more();
+    page.says("freed after a minute without data").and_no_more();
 }
 
 /// The time of a contender in a cell of `benches/peers/RESULTS.md`, by the column's heading, as it is printed there.
