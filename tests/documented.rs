@@ -287,14 +287,17 @@ fn security_lists_the_limits() {
             "| payload of one frame; if compressed, a quarter and {} more | {} | `Config::max_frame` |",
             d.longer, d.frame
         ))
-        .says(format!("| message, all fragments, inflated | {} | `Config::max_message` |", d.message))
+        .says(format!(
+            "| length of a message over all fragments, inflated | {} | `Config::max_message` |",
+            d.message
+        ))
         .says(format!("| fragments of a message | {} | `Config::max_fragments` |", d.fragments))
         .says(format!("| payload of a control frame | {} bytes |", hybi::frame::MAX_CONTROL_PAYLOAD))
         .says(format!("| head of a request or response | {} | `handshake::HeadLimits::max_head` |", d.head))
-        .says(format!("| header lines in it | {}, at most {} |", d.headers, handshake::HeadLimits::MOST_HEADERS))
+        .says(format!("| header lines in a head | {}, at most {} |", d.headers, handshake::HeadLimits::MOST_HEADERS))
         .says(format!("| subprotocols in a request | {} |", Request::MOST_SUBPROTOCOLS))
         .says(format!("| bytes that wait to be written | {}, and one message |", d.high_water))
-        .says(format!("| bytes that a call which sends reads ahead while it waits | {} |", read_ahead()))
+        .says(format!("| bytes that a waiting send reads ahead | {} |", read_ahead()))
         .says(format!(
             "| replies that wait between two halves | {} |",
             constant("src/adapters/pending_replies.rs", "MOST_OWED")
@@ -312,25 +315,25 @@ fn security_lists_the_limits() {
         ))
         .says(format!("| silence before a Ping | {} s |", d.ping))
         .says(format!(
-            "| silence after a Ping; up to {} times as long in addition while the peer takes what is written | {} s |",
+            "| silence after a Ping; up to {} times as long in addition while the peer takes written bytes | {} s |",
             word(constant("src/connection/timers.rs", "MOST_EXTENSIONS")),
             d.pong
         ))
-        .says(format!("| closing | {} s |", d.close))
-        .says(format!("| the end of the stream after both Closes, on a client | {} s |", d.end))
-        .says("| no data in either direction | none |")
-        .says(format!("| the same, with memory for compression held | {} s |", d.release))
+        .says(format!("| duration of closing | {} s |", d.close))
+        .says(format!("| wait of a client for the end of the stream after both Closes | {} s |", d.end))
+        .says("| time without data in either direction | none |")
+        .says(format!("| time without data while memory for compression is held | {} s |", d.release))
         .says(format!("| opening handshake | {} s in the adapters; none in the core |", d.handshake))
         .says(format!(
-            "| an answer other than 101, of which the peer takes nothing | {} s;",
+            "| time in which the peer takes nothing of an answer other than 101 | {} s;",
             constant(opening, "WRITE_TIMEOUT")
         ))
-        .says(format!("| the same, on the whole | one second for each {} of the answer,", {
+        .says(format!("| time to write such an answer completely | one second for each {} of the answer,", {
             let slowest = size(constant(opening, "SLOWEST"));
             slowest.strip_prefix("1 ").unwrap().to_owned()
         }))
         .says(format!(
-            "| input behind such an answer | {} s from its end, {} |",
+            "| input that is discarded after such an answer | {} s from its end, {} |",
             constant(opening, "DISCARD_TIME"),
             size(constant(opening, "MOST_DISCARDED"))
         ))
