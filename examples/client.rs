@@ -8,7 +8,9 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use hybi::adapters::net::{Client, ConnectError, Error as WsError, HttpAnswer, Reader, WebSocket, Writer};
+use hybi::adapters::net::{
+    Client, ConnectError, Error as WsError, Reader, ReceivedResponse, WebSocket, Writer,
+};
 use hybi::{CloseCode, Event};
 
 const USAGE: &str = "\
@@ -71,7 +73,7 @@ fn run() -> Result<bool, Box<dyn Error>> {
     let url = url.ok_or(USAGE)?;
     let ws = match client.subprotocols(subprotocols).connect(&url) {
         Ok(ws) => ws,
-        Err(ConnectError::Http(answer)) => return Err(refusal(answer).into()),
+        Err(ConnectError::Http(response)) => return Err(shown(response).into()),
         Err(error) => return Err(error.into()),
     };
     match talk(ws, stdout()) {
@@ -82,11 +84,11 @@ fn run() -> Result<bool, Box<dyn Error>> {
 }
 
 /// Returns the text of an HTTP response other than 101: the head and the body. The body usually gives the reason.
-pub fn refusal(mut answer: HttpAnswer<TcpStream>) -> String {
-    let headers = answer.headers();
+pub fn shown(mut response: ReceivedResponse<TcpStream>) -> String {
+    let headers = response.headers();
     let length = headers.get_str("content-length").and_then(|length| length.parse().ok());
     let chunked = headers.get("transfer-encoding").is_some_and(|coding| coding.ends_with(b"chunked"));
-    let (mut got, deadline) = (answer.body().to_vec(), Instant::now() + BODY_TIME);
+    let (mut got, deadline) = (response.body().to_vec(), Instant::now() + BODY_TIME);
     let mut piece = [0; 2048];
     let body = loop {
         let (body, whole) = if chunked { unchunked(&got) } else { (got.clone(), false) };
@@ -95,15 +97,15 @@ pub fn refusal(mut answer: HttpAnswer<TcpStream>) -> String {
         }
         // An error ends the body just as the end of the stream does: the part that has arrived is shown.
         let left = deadline.saturating_duration_since(Instant::now());
-        match answer.stream.set_read_timeout(Some(left)).and_then(|()| answer.stream.read(&mut piece)) {
+        match response.stream.set_read_timeout(Some(left)).and_then(|()| response.stream.read(&mut piece)) {
             Ok(n) if n > 0 => got.extend(piece.iter().take(n)),
             _ => break body,
         }
     };
     let whole = length.unwrap_or(usize::MAX);
-    let shown = body.get(..whole.min(MOST_SHOWN)).unwrap_or(&body);
+    let most = body.get(..whole.min(MOST_SHOWN)).unwrap_or(&body);
     let more = if body.len() > MOST_SHOWN && whole > MOST_SHOWN { "\n..." } else { "" };
-    format!("{}{}{more}", readable(answer.head()), readable(shown))
+    format!("{}{}{more}", readable(response.head()), readable(most))
 }
 
 /// Returns the content of a chunked body (RFC 9112 section 7.1) that has arrived, and whether it is complete.

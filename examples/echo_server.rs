@@ -65,7 +65,7 @@ fn serve(server: &Server, stream: TcpStream) {
     let mut ws = match server.accept(stream) {
         Ok(ws) => ws,
         Err(AcceptError::NotWebSocket(call)) => {
-            let _ = call.refuse();
+            let _ = call.reject();
             return;
         }
         Err(error) => return eprintln!("{peer}: {error}"),

@@ -116,7 +116,7 @@ async fn serve(shared: Shared, stream: TcpStream) {
     let mut ws = match shared.server.accept(stream).await {
         Ok(ws) => ws,
         Err(AcceptError::NotWebSocket(call)) => {
-            let _ = call.refuse().await;
+            let _ = call.reject().await;
             return;
         }
         Err(error) => return eprintln!("{peer}: {error}"),

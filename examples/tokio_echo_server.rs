@@ -105,7 +105,7 @@ async fn serve(server: Arc<Server>, group: Group, stream: TcpStream) {
     let mut ws = match server.accept(stream).await {
         Ok(ws) => ws,
         Err(AcceptError::NotWebSocket(call)) => {
-            let _ = call.refuse().await;
+            let _ = call.reject().await;
             return;
         }
         Err(error) => return eprintln!("{peer}: {error}"),

@@ -278,7 +278,7 @@ fn read_ahead() -> String {
 fn security_lists_the_limits() {
     let d = defaults();
     let memory = "src/adapters/async_driver/buffer_pool.rs";
-    let opening = "src/adapters/handshake_driver/server.rs";
+    let opening = "src/adapters/handshake_driver/responding.rs";
     let pool = between(memory, "type Kept<T> = [Cell<Option<T>>; ", "]");
     let turn = "src/adapters/async_driver/turn.rs";
     let mut page = Page::new("SECURITY.md");
@@ -323,17 +323,17 @@ fn security_lists_the_limits() {
         .says(format!("| wait of a client for the end of the stream after both Closes | {} s |", d.end))
         .says("| time without data in either direction | none |")
         .says(format!("| time without data while memory for compression is held | {} s |", d.release))
-        .says(format!("| opening handshake | {} s in the adapters; none in the core |", d.handshake))
+        .says(format!("| opening handshake; on a server, each of its two phases | {} s in the adapters; none in the core |", d.handshake))
         .says(format!(
-            "| time in which the peer takes nothing of an answer other than 101 | {} s;",
+            "| time in which the peer takes nothing of a response other than 101 | {} s;",
             constant(opening, "WRITE_TIMEOUT")
         ))
-        .says(format!("| time to write such an answer completely | one second for each {} of the answer,", {
+        .says(format!("| time to write such a response completely | one second for each {} of the response,", {
             let slowest = size(constant(opening, "SLOWEST"));
             slowest.strip_prefix("1 ").unwrap().to_owned()
         }))
         .says(format!(
-            "| input that is discarded after such an answer | {} s from its end, {} |",
+            "| input that is discarded after such a response | {} s from its end, {} |",
             constant(opening, "DISCARD_TIME"),
             size(constant(opening, "MOST_DISCARDED"))
         ))
@@ -478,7 +478,7 @@ fn the_adapters_say_how_long_they_wait_and_what_they_keep() {
     let (turn, memory, opening) = (
         "src/adapters/async_driver/turn.rs",
         "src/adapters/async_driver/buffer_pool.rs",
-        "src/adapters/handshake_driver/server.rs",
+        "src/adapters/handshake_driver/responding.rs",
     );
     Page::new("src/adapters/async_driver/mod.rs")
         .says(format!(
@@ -513,15 +513,15 @@ fn the_adapters_say_how_long_they_wait_and_what_they_keep() {
         Page::new(path).says(format!("any origin, {handshake} seconds for the handshake"));
     }
     let (write, slowest) = (constant(opening, "WRITE_TIMEOUT"), size(constant(opening, "SLOWEST")));
-    Page::new(opening).says(format!(
+    Page::new("src/adapters/handshake_driver/server.rs").says(format!(
         "(1 s at least, {write} s at most or with `None`), and {slowest} a second on the whole"
     ));
     for path in ["src/adapters/net/server.rs", "src/adapters/async_driver/handshake.rs"] {
         Page::new(path)
-            .says(format!("how long the stream may take nothing of the answer; {write} s by default"))
+            .says(format!("how long the stream may take nothing of the response; {write} s by default"))
             .says(format!("and {slowest} a second on the whole"))
             .says(format!(
-                "for a second from the end of the answer, {} at most",
+                "for a second from the end of the response, {} at most",
                 size(constant(opening, "MOST_DISCARDED"))
             ));
     }

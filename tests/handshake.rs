@@ -459,7 +459,7 @@ fn s9110_9_3_2_head_is_refused_as_get_is_but_without_a_body() {
 
 #[test]
 fn s9110_9_3_2_an_answer_of_the_application_to_head_has_no_body() {
-    let page = Reject::new(200).headers(&[("X-A", "b")]).body("text/html", b"<p>hello");
+    let page = HttpResponse::new(200).headers(&[("X-A", "b")]).body("text/html", b"<p>hello");
     let mut out = [0; 256];
     let len = page.write(&mut out).unwrap();
     let whole = out[..len].to_vec();
@@ -470,7 +470,7 @@ fn s9110_9_3_2_an_answer_of_the_application_to_head_has_no_body() {
         assert_eq!(&out[..len], expected, "{method}");
         assert_eq!(reject.write(&mut []), Err(ResponseError::NoRoom(NoRoom { needed: len })));
         // A response without a body is the same for every method.
-        for reject in [Reject::new(404), Reject::new(304)] {
+        for reject in [HttpResponse::new(404), HttpResponse::new(304)] {
             let (len, mut other) = (reject.write(&mut out).unwrap(), [0; 256]);
             let other_len = reject.in_reply_to(method).write(&mut other).unwrap();
             assert_eq!(out[..len], other[..other_len]);

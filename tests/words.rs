@@ -9,8 +9,8 @@ use std::time::Duration;
 use hybi::frame::{EncodeError, MaskingKeys, Role};
 use hybi::handshake::{
     ClientHandshake, ClientRequest, DeflateConfig, DeflateParams, ExtensionError, Extensions, HandshakeError,
-    HeadError, HeadLimits, HeaderError, HeaderName, Headers, Incoming, Malformed, NoRoom, Reason, Reject,
-    Rejection, RequestError, ResponseError, ServerHandshake, UrlError, WsUrl,
+    HeadError, HeadLimits, HeaderError, HeaderName, Headers, HttpResponse, Incoming, Malformed, NoRoom,
+    Reason, Rejection, RequestError, ResponseError, ServerHandshake, UrlError, WsUrl,
 };
 use hybi::utf8::Validator;
 use hybi::{
@@ -265,7 +265,7 @@ fn s4_1_an_error_names_the_header_and_a_setter_that_is_there() {
         let request = ClientRequest::new("a", "/").headers(&headers);
         let client = ClientHandshake::new(request, [0; 16], HeadLimits::new()).unwrap_err().to_string();
         let server =
-            Reject::new(403).headers(&headers).write(&mut [0; 256]).map_err(|error| error.to_string());
+            HttpResponse::new(403).headers(&headers).write(&mut [0; 256]).map_err(|error| error.to_string());
         // The rule is the same on both sides, but for what only a client's request has.
         assert!(server.is_ok() || server == Err(client.clone()), "{server:?}");
         client
@@ -287,12 +287,12 @@ fn s4_1_an_error_names_the_header_and_a_setter_that_is_there() {
         assert!(text.contains("RFC ") && !text.contains("the setter"), "{text}");
     }
     let type_twice =
-        Reject::new(403).headers(&[("Content-Type", "a/b")]).write(&mut []).unwrap_err().to_string();
+        HttpResponse::new(403).headers(&[("Content-Type", "a/b")]).write(&mut []).unwrap_err().to_string();
     assert!(type_twice.contains("\"Content-Type\"") && type_twice.contains("`body`"), "{type_twice}");
     // The value is not shown: it may be a secret.
     let text = told("X-Token", "secret\n");
     assert!(text.contains("header \"X-Token\" ") && !text.contains("secret"), "{text}");
-    let text = Reject::new(403).body("secret\n", b"").write(&mut []).unwrap_err().to_string();
+    let text = HttpResponse::new(403).body("secret\n", b"").write(&mut []).unwrap_err().to_string();
     assert!(text.contains("\"Content-Type\"") && !text.contains("secret"), "{text}");
     // A name that is none is shown so that it cannot look like another line of a log, and not without bound.
     let text = told("X\r\nY: z", "");
@@ -425,7 +425,7 @@ fn s9110_15_statuses_have_their_usual_phrases() {
         // RFC 9112 4: the phrase may be empty, the space before it stays.
         (599, ""),
     ] {
-        let (reject, mut out) = (Reject::new(status), [0; 256]);
+        let (reject, mut out) = (HttpResponse::new(status), [0; 256]);
         let len = reject.write(&mut out).unwrap();
         let line = format!("HTTP/1.1 {status} {phrase}\r\n");
         assert!(out[..len].starts_with(line.as_bytes()), "{}", out[..len].escape_ascii());

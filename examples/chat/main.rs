@@ -19,8 +19,8 @@ use std::process::ExitCode;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use hybi::adapters::tokio::{AcceptError, Acceptance, Error, HttpCall, Refusal, Server, WebSocket};
-use hybi::handshake::{Reject, Request};
+use hybi::adapters::tokio::{AcceptError, Acceptance, Error, HttpCall, PendingRequest, Server, WebSocket};
+use hybi::handshake::HttpResponse;
 use hybi::{CloseCode, Config, Event, Message, Prepared, SendError};
 use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};
@@ -116,12 +116,22 @@ pub(crate) async fn serve(listener: TcpListener, end: impl Future<Output = ()>) 
 /// Serves one connection, from the handshake to its end.
 async fn client(server: Server, room: Arc<Room>, stream: TcpStream, mut leaving: watch::Receiver<bool>) {
     let _ = stream.set_nodelay(true);
-    let mut ws = match server.accept_with(stream, decide).await {
-        Ok(ws) => ws,
+    let accepted = match server.receive(stream).await {
+        Ok(request) => match fault(&request) {
+            None => request.accept_with(&Acceptance::new().subprotocol(SUBPROTOCOL)).await,
+            Some(status) => {
+                let _ = request.reject(&HttpResponse::new(status)).await;
+                return;
+            }
+        },
         Err(AcceptError::NotWebSocket(call)) => {
             let _ = page(call).await;
             return;
         }
+        Err(error) => Err(error),
+    };
+    let mut ws = match accepted {
+        Ok(ws) => ws,
         Err(error) => return eprintln!("{error}"),
     };
     let left = tokio::select! {
@@ -140,15 +150,19 @@ async fn client(server: Server, room: Arc<Room>, stream: TcpStream, mut leaving:
     let _ = ws.wait_closed().await;
 }
 
-/// Decides whether to open a WebSocket. Accepts the page that is served here, and programs, which send no `Origin`.
-fn decide(request: &Request<'_>) -> Result<Acceptance, Refusal> {
+/// Returns the status to reject a request with, or `None` to accept it. Accepts the page that is served here, and
+/// programs, which send no `Origin`.
+fn fault(request: &PendingRequest) -> Option<u16> {
+    let head = request.head();
     // A server with a fixed host name should list its origins with `Server::origins` instead.
-    let own = ["http", "https"].map(|scheme| format!("{scheme}://{}", request.host()));
-    request.check_origin(&[&own[0], &own[1]])?;
-    match (request.path(), request.select_subprotocol(&[SUBPROTOCOL])) {
-        ("/chat", Some(name)) => Ok(Acceptance { subprotocol: Some(name.into()), ..Acceptance::default() }),
-        ("/chat", None) => Err(Refusal::new(400)),
-        _ => Err(Refusal::new(404)),
+    let own = ["http", "https"].map(|scheme| format!("{scheme}://{}", head.host().unwrap_or_default()));
+    if let Err(rejection) = head.check_origin(&[&own[0], &own[1]]) {
+        return Some(rejection.status());
+    }
+    match (head.path(), head.select_subprotocol(&[SUBPROTOCOL])) {
+        ("/chat", Some(_)) => None,
+        ("/chat", None) => Some(400),
+        _ => Some(404),
     }
 }
 
@@ -163,13 +177,15 @@ async fn page(call: HttpCall) -> std::io::Result<()> {
         ),
         ("X-Content-Type-Options", "nosniff"),
     ];
-    let answer = match (call.method(), call.target()) {
-        ("GET", "/") => Reject::new(200).headers(&headers).body("text/html; charset=utf-8", PAGE.as_bytes()),
-        ("GET", "/chat") => return call.refuse().await,
-        ("GET", _) => Reject::new(404),
-        _ => Reject::new(405),
+    let response = match (call.method(), call.target()) {
+        ("GET", "/") => {
+            HttpResponse::new(200).headers(&headers).body("text/html; charset=utf-8", PAGE.as_bytes())
+        }
+        ("GET", "/chat") => return call.reject().await,
+        ("GET", _) => HttpResponse::new(404),
+        _ => HttpResponse::new(405),
     };
-    call.answer(&answer).await
+    call.respond(&response).await
 }
 
 /// The end of a visit: the code and the reason of the Close to send, or `None` if the client has closed.

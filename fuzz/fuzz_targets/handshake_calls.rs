@@ -7,7 +7,7 @@
 use arbitrary::Arbitrary;
 use hybi::handshake::{
     ClientHandshake, ClientRequest, DeflateConfig, DeflateOffer, HandshakeError, HeadLimits, Headers,
-    Incoming, Reject, Reply, Request, ServerHandshake, WsUrl,
+    Incoming, HttpResponse, Reply, Request, ServerHandshake, WsUrl,
 };
 use hybi_fuzz::bit;
 use libfuzzer_sys::fuzz_target;
@@ -80,7 +80,7 @@ fuzz_target!(|case: Case<'_>| {
         }
     }
 
-    let reject = Reject::new(case.status).reason_phrase(&phrase).headers(headers);
+    let reject = HttpResponse::new(case.status).reason_phrase(&phrase).headers(headers);
     let reject = if bit(case.choice, 7) { reject.body(&chosen, content.as_bytes()) } else { reject };
     if let Ok(answer) = reject.to_vec() {
         let Ok(Some(Reply::Http(response))) = client.poll(&answer) else { panic!("no HTTP: {answer:?}") };

@@ -54,7 +54,7 @@ use std::task::{Context, Poll};
 use ::futures_io::{AsyncRead, AsyncWrite};
 
 pub use super::error::Error;
-pub use super::handshake_driver::{Acceptance, ConnectError, HttpAnswer, Refusal};
+pub use super::handshake_driver::{Acceptance, ConnectError, ReceivedResponse};
 use super::{async_driver, handshake_driver};
 #[cfg(feature = "async-io")]
 use crate::handshake::ClientRequest;
@@ -89,6 +89,8 @@ pub type Server<T = AsyncIo> = handshake_driver::Server<FuturesIo<T>>;
 pub type Client<T = AsyncIo> = handshake_driver::Client<FuturesIo<T>>;
 /// The reason why a connection did not become a WebSocket.
 pub type AcceptError<S, T = AsyncIo> = async_driver::AcceptError<S, FuturesIo<T>>;
+/// A request to open a WebSocket that waits for the application's decision.
+pub type PendingRequest<S, T = AsyncIo> = async_driver::PendingRequest<S, FuturesIo<T>>;
 /// A request that asks for no WebSocket, with its stream.
 pub type HttpCall<S, T = AsyncIo> = async_driver::HttpCall<S, FuturesIo<T>>;
 

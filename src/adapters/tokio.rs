@@ -55,7 +55,7 @@ use ::tokio::task::{self, coop};
 use ::tokio::time::{self, Sleep};
 
 pub use super::error::Error;
-pub use super::handshake_driver::{Acceptance, ConnectError, HttpAnswer, Refusal};
+pub use super::handshake_driver::{Acceptance, ConnectError, ReceivedResponse};
 use super::{async_driver, handshake_driver};
 use crate::handshake::{ClientRequest, WsUrl};
 use crate::{Connection, Inbox, Instant};
@@ -107,6 +107,8 @@ pub type Server = handshake_driver::Server<Tokio>;
 pub type Client = handshake_driver::Client<Tokio>;
 /// The reason why a connection did not become a WebSocket.
 pub type AcceptError<S = TcpStream> = async_driver::AcceptError<S, Tokio>;
+/// A request to open a WebSocket that waits for the application's decision.
+pub type PendingRequest<S = TcpStream> = async_driver::PendingRequest<S, Tokio>;
 /// A request that asks for no WebSocket, with its stream.
 pub type HttpCall<S = TcpStream> = async_driver::HttpCall<S, Tokio>;
 

@@ -2,14 +2,14 @@
 //!
 //! [`Response`] is responsible for a 101 that the client can accept: what the server chose must be among the
 //! client's offers, and additional headers must be safe to send. It is not responsible for the choice itself.
-//! Every other response is a [`Reject`](super::Reject).
+//! Every other response is a [`HttpResponse`](super::HttpResponse).
 
 use crate::kernel::ascii;
 
 use super::extensions::Extensions;
+use super::http_response::ResponseError;
 use super::key::accept_key;
 use super::permessage_deflate::{DeflateOffer, DeflateParams, PERMESSAGE_DEFLATE};
-use super::reject::ResponseError;
 use super::request::Request;
 use super::write::{ExtraHeaders, HeadWriter, check_headers};
 
@@ -138,7 +138,7 @@ impl<'a> Response<'a> {
     #[cfg(feature = "alloc")]
     #[cfg_attr(docsrs, doc(cfg(feature = "alloc")))]
     pub fn to_vec(&self) -> Result<alloc::vec::Vec<u8>, ResponseError> {
-        super::reject::to_vec(|out| self.write(out))
+        super::http_response::to_vec(|out| self.write(out))
     }
 
     /// Checks the server's choices against the client's offers.

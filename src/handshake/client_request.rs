@@ -108,6 +108,12 @@ impl<'a> ClientRequest<'a> {
         self
     }
 
+    /// Returns the target: path and query. An empty target, or one that begins with "?", is sent behind a "/".
+    #[must_use]
+    pub const fn target(&self) -> &'a str {
+        self.target
+    }
+
     /// Returns the offered subprotocols.
     pub(crate) const fn offered_subprotocols(&self) -> &'a [&'a str] {
         self.subprotocols
@@ -208,7 +214,7 @@ impl fmt::Display for RequestError {
             Self::Subprotocol => {
                 "a subprotocol is not a token (RFC 6455 4.1 (10)): use letters, digits, `.` and `-`"
             }
-            Self::SubprotocolRepeated => "a subprotocol is all_offered_extensions twice (RFC 6455 4.1 (10)): offer it once",
+            Self::SubprotocolRepeated => "a subprotocol is offered twice (RFC 6455 4.1 (10)): offer it once",
             Self::Extensions => {
                 "the extensions are malformed (RFC 6455 9.1, RFC 7692 7.1): write `name; param=token`, with \
                  window bits from 8 to 15"

@@ -205,6 +205,15 @@ impl<'h> Headers<'h> {
         self.block
     }
 
+    /// Returns the header lines without the empty line behind them.
+    #[cfg(feature = "alloc")]
+    pub(crate) fn lines(&self) -> &'h [u8] {
+        match self.block.strip_suffix(b"\r\n") {
+            Some(lines) if lines.is_empty() || lines.ends_with(b"\r\n") => lines,
+            _ => self.block,
+        }
+    }
+
     /// Returns an iterator over the headers, one per line.
     #[must_use]
     pub const fn iter(&self) -> HeaderIter<'h> {

@@ -13,7 +13,8 @@ use super::scan::{Head, HeaderSink, VERSION};
 use super::text::{eq_lowercase, is_token, list_contains, split_once};
 use super::url::split_authority;
 
-use super::reject::{Rejection, is_head};
+use super::http_response::is_head;
+use super::rejection::Rejection;
 use super::request::{Request, SUBPROTOCOLS, Target, offers};
 
 /// A request that a client sent.
@@ -50,10 +51,10 @@ pub struct HttpRequest<'h> {
 }
 
 impl<'h> HttpRequest<'h> {
-    /// Returns the request in `head`, whose first line is `line`.
-    pub(crate) const fn new(line: RequestLine<'h>, head: Head<'h>) -> Self {
+    /// Returns the request with these parts.
+    pub(crate) const fn new(line: RequestLine<'h>, headers: Headers<'h>, head_len: usize) -> Self {
         let RequestLine { method, target, minor_version } = line;
-        Self { method, target, minor_version, headers: head.headers, head_len: head.len }
+        Self { method, target, minor_version, headers, head_len }
     }
 
     /// Returns the method. Methods are compared with case.
@@ -107,6 +108,18 @@ pub(crate) struct RequestHeaders<'h> {
     extensions: Occurrence<'h>,
 }
 
+#[cfg(feature = "alloc")]
+impl<'h> RequestHeaders<'h> {
+    /// Returns those of a head that was not read by the scanner.
+    pub(crate) fn of(headers: Headers<'h>) -> Self {
+        let mut found = Self::default();
+        for header in headers {
+            found.add(header.name.as_bytes(), header.value);
+        }
+        found
+    }
+}
+
 impl<'h> HeaderSink<'h> for RequestHeaders<'h> {
     fn add(&mut self, name: &'h [u8], value: &'h [u8]) {
         if eq_lowercase(name, b"host") {
@@ -133,11 +146,20 @@ impl<'h> HeaderSink<'h> for RequestHeaders<'h> {
     }
 }
 
-/// Checks a complete head, in the order of RFC 6455 section 4.2.1.
+/// Checks a complete head that the scanner has checked.
+pub(crate) fn check_request<'h>(head: Head<'h>, found: &RequestHeaders<'h>) -> Result<Incoming<'h>, Reason> {
+    check_fields(RequestLine::parse(head.line)?, head.headers, head.len, found)
+}
+
+/// Checks the fields of a request, in the order of RFC 6455 section 4.2.1.
 ///
 /// An unsupported version is reported before everything that another version may define differently.
-pub(crate) fn check_request<'h>(head: Head<'h>, found: &RequestHeaders<'h>) -> Result<Incoming<'h>, Reason> {
-    let line = RequestLine::parse(head.line)?;
+pub(crate) fn check_fields<'h>(
+    line: RequestLine<'h>,
+    headers: Headers<'h>,
+    head_len: usize,
+    found: &RequestHeaders<'h>,
+) -> Result<Incoming<'h>, Reason> {
     let target = Target::parse(line.target).ok_or(Reason::Target)?;
     let host = match found.host {
         // RFC 9112 3.2 requires Host since HTTP/1.1.
@@ -152,7 +174,7 @@ pub(crate) fn check_request<'h>(head: Head<'h>, found: &RequestHeaders<'h>) -> R
     };
     // RFC 6455 4.2.1 (3): an Upgrade header that contains "websocket". Without it the request is plain HTTP.
     if !found.upgrade {
-        return Ok(Incoming::Http(HttpRequest::new(line, head)));
+        return Ok(Incoming::Http(HttpRequest::new(line, headers, head_len)));
     }
     // RFC 6455 4.2.1 (1): an HTTP/1.1 or higher GET request.
     if line.method != "GET" {
@@ -188,7 +210,6 @@ pub(crate) fn check_request<'h>(head: Head<'h>, found: &RequestHeaders<'h>) -> R
             Some(ascii(origin).ok_or(Reason::OriginInvalid)?)
         }
     };
-    let Head { headers, len: head_len, .. } = head;
     // RFC 6455 4.2.1 (8): an optional list of subprotocols.
     let subprotocols = match found.subprotocols.list(SUBPROTOCOLS, headers) {
         Some(field) => check_subprotocols(field)?,

@@ -13,9 +13,9 @@
 //!       │        └──────────┘                        ├─ None: read more, 1xx skipped ◀┐
 //!       ├─ Upgrade(Request)                          │        └───────────────────────┘
 //!       │    ├─ accept() ─▶ Response: 101, open      ├─ Open(Opened): open
-//!       │    └─ Reject: any other status             ├─ Http(HttpResponse): 401, 3xx, …
+//!       │    └─ HttpResponse: any other status       ├─ Http(HttpReply): 401, 3xx, …
 //!       ├─ Http(HttpRequest): plain HTTP             └─ HandshakeError: drop
-//!       └─ Rejection ─▶ Reject: 400, 405, 426, …
+//!       └─ Rejection ─▶ HttpResponse: 400, 405, 426, …
 //! ```
 //!
 //! The bytes after the head (`head_len`) belong to the frame decoder. Each handshake has one timer:
@@ -59,13 +59,18 @@ mod client;
 mod client_request;
 mod extensions;
 mod head;
+mod http_response;
 mod incoming;
+#[cfg(feature = "alloc")]
+mod info;
 mod key;
 mod permessage_deflate;
 mod reason;
-mod reject;
+mod rejection;
 mod reply;
 mod request;
+#[cfg(feature = "alloc")]
+mod request_head;
 mod scan;
 mod server;
 mod text;
@@ -79,15 +84,22 @@ pub use extensions::{
     Extension, ExtensionIter, Extensions, Malformed, Params, Value, check as check_extensions,
 };
 pub use head::{HeadError, HeadLimits, HeaderField, HeaderIter, HeaderValues, Headers};
+pub use http_response::{HttpResponse, ResponseError};
 pub use incoming::{HttpRequest, Incoming};
+#[cfg(feature = "alloc")]
+#[cfg_attr(docsrs, doc(cfg(feature = "alloc")))]
+pub use info::HandshakeInfo;
 pub use key::{accept_key, encode_nonce};
 pub use permessage_deflate::{
     ClientWindow, DeflateConfig, DeflateOffer, DeflateParams, ExtensionError, check_response, negotiate_offer,
 };
 pub use reason::Reason;
-pub use reject::{Reject, Rejection, ResponseError};
-pub use reply::{HandshakeError, HttpResponse, Opened, Reply};
+pub use rejection::Rejection;
+pub use reply::{HandshakeError, HttpReply, Opened, Reply};
 pub use request::Request;
+#[cfg(feature = "alloc")]
+#[cfg_attr(docsrs, doc(cfg(feature = "alloc")))]
+pub use request_head::RequestHead;
 pub use server::ServerHandshake;
 pub use url::{UrlError, WsUrl};
 pub use write::{HeaderError, HeaderName, NoRoom};

@@ -29,7 +29,7 @@ pub enum Reply<'h> {
     /// The connection is open.
     Open(Opened<'h>),
     /// The server answered with plain HTTP, and the connection does not open (RFC 6455 section 4.1 (1)).
-    Http(HttpResponse<'h>),
+    Http(HttpReply<'h>),
 }
 
 /// An open connection, with the choices of the server. [`ClientHandshake`](super::ClientHandshake) has an
@@ -92,7 +92,7 @@ impl<'h> Opened<'h> {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Copy, Debug)]
-pub struct HttpResponse<'h> {
+pub struct HttpReply<'h> {
     status: u16,
     reason: &'h [u8],
     headers: Headers<'h>,
@@ -100,7 +100,7 @@ pub struct HttpResponse<'h> {
     head_len: usize,
 }
 
-impl<'h> HttpResponse<'h> {
+impl<'h> HttpReply<'h> {
     /// Returns the status code, 200 to 999.
     #[must_use]
     pub const fn status(&self) -> u16 {
@@ -188,7 +188,7 @@ impl fmt::Display for HandshakeError {
                  or a faulty server"
             }
             Self::SubprotocolNotOffered => {
-                "Sec-WebSocket-Protocol names a subprotocol that was not all_offered_extensions (RFC 6455 4.1 (6)): offer it, or \
+                "Sec-WebSocket-Protocol names a subprotocol that was not offered (RFC 6455 4.1 (6)): offer it, or \
                  correct the server"
             }
             Self::SubprotocolRepeated => {
@@ -245,7 +245,7 @@ pub(crate) fn check_response<'h>(
         101 => {}
         100..=199 => return Ok(None),
         // RFC 6455 4.1 (1): any other status is handled as HTTP, never as an open connection.
-        _ => return Ok(Some(Reply::Http(HttpResponse { status, reason, headers, head_start, head_len }))),
+        _ => return Ok(Some(Reply::Http(HttpReply { status, reason, headers, head_start, head_len }))),
     }
     if minor_version == b'0' {
         // RFC 9110 15.2: HTTP/1.0 has no 1xx.

@@ -14,7 +14,7 @@ use super::extensions::Extensions;
 use super::head::{HeaderLines, Headers};
 use super::permessage_deflate::{DeflateConfig, DeflateParams, choose_offer};
 use super::reason::Reason;
-use super::reject::Rejection;
+use super::rejection::Rejection;
 use super::text::{list_elements, split_once};
 use super::url::{split_authority, split_scheme, split_target};
 
@@ -152,12 +152,17 @@ impl<'h> Request<'h> {
     ///
     /// [`Rejection`] with [`Reason::OriginNotAllowed`] (403) if the origin is not in `allowed`.
     pub fn check_origin(&self, allowed: &[&str]) -> Result<(), Rejection> {
-        match self.origin {
-            Some(origin) if !allowed.iter().any(|one| one.eq_ignore_ascii_case(origin)) => {
-                Err(Rejection::new(Reason::OriginNotAllowed))
-            }
-            _ => Ok(()),
+        check_origin(self.origin, allowed)
+    }
+}
+
+/// Checks that `origin` is in `allowed`, compared without regard to case. A client without an origin is allowed.
+pub(super) fn check_origin(origin: Option<&str>, allowed: &[&str]) -> Result<(), Rejection> {
+    match origin {
+        Some(origin) if !allowed.iter().any(|one| one.eq_ignore_ascii_case(origin)) => {
+            Err(Rejection::new(Reason::OriginNotAllowed))
         }
+        _ => Ok(()),
     }
 }
 

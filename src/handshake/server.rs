@@ -19,7 +19,7 @@ use crate::Instant;
 use super::head::HeadLimits;
 use super::incoming::{Incoming, RequestHeaders, check_request};
 use super::reason::Reason;
-use super::reject::Rejection;
+use super::rejection::Rejection;
 use super::scan::Scanner;
 
 /// The server's half of the opening handshake, up to the whole request.

@@ -33,10 +33,10 @@ impl core::error::Error for NoRoom {}
 /// The reason why a header of the application cannot be sent, with the name of the header.
 ///
 /// ```
-/// use hybi::handshake::{HeaderError, HeaderName, Reject, ResponseError};
+/// use hybi::handshake::{HeaderError, HeaderName, HttpResponse, ResponseError};
 ///
 /// let token = "7f3a\n"; // read from a file, with the end of the line
-/// let error = Reject::new(401).headers(&[("X-Token", token)]).write(&mut [0; 256]);
+/// let error = HttpResponse::new(401).headers(&[("X-Token", token)]).write(&mut [0; 256]);
 /// assert_eq!(error, Err(ResponseError::Header(HeaderError::Value(HeaderName::new("X-Token")))));
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -65,7 +65,7 @@ impl fmt::Display for HeaderError {
             Self::Value(name) => write!(
                 f,
                 "the value of the header {name:?} has a control character or outer whitespace (RFC 9110 5.5): \
-                 trim_ows, encode or refuse its source"
+                 trim it, encode it, or refuse its source"
             ),
             Self::Reserved(name) => {
                 write!(f, "the header {name:?} is written by the handshake {}", name.why_reserved())

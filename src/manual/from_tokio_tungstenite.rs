@@ -12,7 +12,7 @@
 //! | `client_async(request, stream)` | [`Client::open(stream, url)`](crate::adapters::handshake_driver::Client::open), [`client(stream, request)`](crate::adapters::tokio::client) |
 //! | `accept_async(stream)` | [`accept(stream)`](crate::adapters::tokio::accept); set `TCP_NODELAY` before, as there |
 //! | `accept_async_with_config(stream, config)` | [`Server::new()`](crate::adapters::tokio::Server)`.config(..).accept(stream)`; one `Server` is made once for all connections |
-//! | `accept_hdr_async(stream, callback)` | [`Server::accept_with(stream, decide)`](crate::adapters::handshake_driver::Server::accept_with) |
+//! | `accept_hdr_async(stream, callback)` | [`Server::receive(stream)`](crate::adapters::handshake_driver::Server::receive), and [`accept_with`](crate::adapters::async_driver::PendingRequest::accept_with) or [`reject`](crate::adapters::async_driver::PendingRequest::reject) on the pending request |
 //! | the `Response` that comes with a client | [`headers()`](crate::adapters::async_driver::WebSocket::headers) and [`subprotocol()`](crate::adapters::async_driver::WebSocket::subprotocol) of the WebSocket, on both ends |
 //! | `from_raw_socket(stream, role, config)` | [`WebSocket::from_parts`](crate::adapters::async_driver::WebSocket::from_parts) with an empty [`Inbox`](crate::Inbox) |
 //! | `from_partially_read(stream, part, role, config)` | [`WebSocket::from_parts`](crate::adapters::async_driver::WebSocket::from_parts) with [`Inbox::with_bytes`](crate::Inbox::with_bytes) |
@@ -20,30 +20,32 @@
 //!
 //! A request that asks for no WebSocket is not an error of the stream. It is returned as
 //! [`AcceptError::NotWebSocket`](crate::adapters::handshake_driver::AcceptError::NotWebSocket), for the application
-//! to [answer](crate::adapters::async_driver::HttpCall::answer). A page can live on the same port.
+//! to [answer](crate::adapters::async_driver::HttpCall::respond). A page can live on the same port.
 //!
 //! ```
-//! use hybi::adapters::tokio::{Acceptance, AcceptError, Client, Refusal, Server};
+//! use hybi::adapters::tokio::{AcceptError, Client, Server};
+//! use hybi::handshake::HttpResponse;
 //! # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
 //! # let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
 //! # let url = format!("ws://{}/chat?room=7", listener.local_addr().unwrap());
 //!
-//! // accept_hdr_async, with a callback that looks at the request, adds a header, and may refuse.
+//! // accept_hdr_async, with a callback that looks at the request, adds a header, and may reject. The callback becomes code
+//! // between two calls, which may wait for a database.
 //! let server = Server::new().subprotocols(["chat.v1"]).origins(["https://example.com"]);
 //! let accepted = async {
 //!     let (stream, _) = listener.accept().await.unwrap();
-//!     let accepted = server.accept_with(stream, |request| {
-//!         if request.headers().get("authorization") != Some(b"Bearer 7f3a") {
-//!             return Err(Refusal::new(401));
-//!         }
-//!         let room = request.query().unwrap_or_default().to_owned();
-//!         Ok(Acceptance { headers: vec![("X-Room".into(), room)], ..server.choose(request) })
-//!     });
-//!     match accepted.await {
-//!         Ok(ws) => ws,
+//!     let request = match server.receive(stream).await {
+//!         Ok(request) => request,
 //!         Err(AcceptError::NotWebSocket(call)) => panic!("{} {}", call.method(), call.target()),
 //!         Err(error) => panic!("{error}"),
+//!     };
+//!     if request.headers().get("authorization") != Some(b"Bearer 7f3a") {
+//!         request.reject(&HttpResponse::new(401)).await.unwrap();
+//!         panic!("not this client");
 //!     }
+//!     let room = request.head().query().unwrap_or_default().to_owned();
+//!     let acceptance = request.acceptance().header("X-Room", room);
+//!     request.accept_with(&acceptance).await.unwrap()
 //! };
 //!
 //! // connect_async, with a request that was built by hand.

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use hybi::Instant;
 use hybi::handshake::{
-    ClientHandshake, ClientRequest, HeadError, HeadLimits, Incoming, Reason, Reject, Reply, ServerHandshake,
-    accept_key, encode_nonce,
+    ClientHandshake, ClientRequest, HeadError, HeadLimits, HttpResponse, Incoming, Reason, Reply,
+    ServerHandshake, accept_key, encode_nonce,
 };
 
 use crate::heap::{ASKED, measure};
@@ -154,15 +154,15 @@ fn s9110_5_5_headers_cannot_be_injected() {
     for value in evil {
         for name in [("X-Any", value), (value, "any")] {
             assert!(request.accept().headers(&[name]).write(&mut out).is_err(), "{name:?}");
-            assert!(Reject::new(403).headers(&[name]).write(&mut out).is_err(), "{name:?}");
+            assert!(HttpResponse::new(403).headers(&[name]).write(&mut out).is_err(), "{name:?}");
             let headers = [name];
             let request = ClientRequest::new("a", "/").headers(&headers);
             assert!(ClientHandshake::new(request, [7; 16], HeadLimits::new()).is_err(), "{name:?}");
         }
         assert!(request.accept().subprotocol(value).write(&mut out).is_err(), "{value:?}");
         assert!(request.accept().extensions(value).write(&mut out).is_err(), "{value:?}");
-        assert!(Reject::new(403).reason_phrase(value).write(&mut out).is_err(), "{value:?}");
-        assert!(Reject::new(403).body(value, b"").write(&mut out).is_err(), "{value:?}");
+        assert!(HttpResponse::new(403).reason_phrase(value).write(&mut out).is_err(), "{value:?}");
+        assert!(HttpResponse::new(403).body(value, b"").write(&mut out).is_err(), "{value:?}");
         for request in [
             ClientRequest::new(value, "/"),
             ClientRequest::new("a", value),

@@ -27,6 +27,7 @@ mod liveness;
 mod memory;
 mod open;
 mod parts;
+mod receive;
 mod refusal;
 mod split;
 mod streams;

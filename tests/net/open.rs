@@ -8,8 +8,8 @@ use std::net::{Shutdown, TcpListener, TcpStream, ToSocketAddrs};
 use std::sync::mpsc::channel;
 use std::thread;
 
-use hybi::adapters::net::{self, AcceptError, Acceptance, Client, ConnectError, HttpCall, Refusal, Server};
-use hybi::handshake::{HandshakeError, Reason, Reject};
+use hybi::adapters::net::{self, AcceptError, Acceptance, Client, ConnectError, HttpCall, Over, Server};
+use hybi::handshake::{HandshakeError, HttpResponse, Reason};
 use hybi::{Message, Outcome};
 
 use crate::common::*;
@@ -76,10 +76,10 @@ fn the_application_can_accept_with_headers() {
     timed(|| {
         let server = Server::new().subprotocols(["chat"]).header("X-All", "1");
         let (address, thread) = serve(move |stream| {
-            server.accept_with(stream, |request| {
-                assert_eq!((request.path(), request.query()), ("/room", Some("id=7")));
-                Ok(Acceptance { headers: vec![("X-One".into(), "2".into())], ..server.choose(request) })
-            })
+            let request = server.receive(stream).unwrap();
+            assert_eq!((request.head().path(), request.head().query()), ("/room", Some("id=7")));
+            let acceptance = request.acceptance().header("X-One", "2");
+            request.accept_with(&acceptance)
         });
         let client =
             Client::new().subprotocols(["chat"]).connect(&format!("ws://{address}/room?id=7")).unwrap();
@@ -94,13 +94,13 @@ fn the_application_can_accept_with_headers() {
 fn the_application_can_refuse() {
     timed(|| {
         let body = "who are you? ".repeat(5000);
-        let refusal = Refusal {
-            headers: vec![("WWW-Authenticate".into(), "Basic".into())],
-            body: Some(("text/plain".into(), body.clone().into_bytes())),
-            ..Refusal::new(401)
-        };
-        let expected = refusal.clone();
-        let (address, thread) = serve(move |stream| Server::new().accept_with(stream, |_| Err(refusal)));
+        let sent = body.clone();
+        let (address, thread) = serve(move |stream| {
+            let response = HttpResponse::new(401)
+                .headers(&[("WWW-Authenticate", "Basic")])
+                .body("text/plain", sent.as_bytes());
+            Server::new().receive(stream).unwrap().reject(&response)
+        });
         let Err(ConnectError::Http(mut answer)) = net::connect(&url(address)) else { panic!() };
         assert_eq!(answer.status, 401);
         let head = String::from_utf8(answer.received[..answer.head_len].to_vec()).unwrap();
@@ -112,10 +112,7 @@ fn the_application_can_refuse() {
         answer.stream.read_to_end(&mut got).unwrap();
         assert_eq!(String::from_utf8(got).unwrap(), body);
         drop(answer);
-        match thread.join().unwrap() {
-            Err(AcceptError::Refused(refusal)) => assert_eq!(refusal, expected),
-            other => panic!("{other:?}"),
-        }
+        thread.join().unwrap().unwrap();
     });
 }
 
@@ -123,8 +120,8 @@ fn the_application_can_refuse() {
 fn an_invalid_acceptance_is_answered_with_500() {
     timed(|| {
         let (address, thread) = serve(|stream| {
-            let uninvited = Acceptance { subprotocol: Some("x".into()), ..Acceptance::default() };
-            Server::new().accept_with(stream, |_| Ok(uninvited))
+            let request = Server::new().receive(stream).unwrap();
+            request.accept_with(&Acceptance::new().subprotocol("uninvited"))
         });
         let client = net::connect(&url(address));
         assert!(matches!(thread.join().unwrap(), Err(AcceptError::Response(_))));
@@ -142,10 +139,10 @@ fn an_invalid_acceptance_is_answered_with_500() {
 fn a_response_other_than_101_can_be_read() {
     timed(|| {
         let (address, thread) = serve(|stream| {
-            let elsewhere = vec![("Location".into(), "/elsewhere".into())];
-            let body = Some(("text/plain".into(), b"over there".to_vec()));
-            Server::new()
-                .accept_with(stream, |_| Err(Refusal { headers: elsewhere, body, ..Refusal::new(307) }))
+            let response = HttpResponse::new(307)
+                .headers(&[("Location", "/elsewhere")])
+                .body("text/plain", b"over there");
+            Server::new().receive(stream).unwrap().reject(&response)
         });
         let Err(ConnectError::Http(answer)) = net::connect(&url(address)) else {
             panic!("the server did not refuse")
@@ -153,7 +150,7 @@ fn a_response_other_than_101_can_be_read() {
         assert_eq!(answer.status, 307);
         assert_eq!(answer.headers().get("location"), Some(&b"/elsewhere"[..]));
         assert!(b"over there".starts_with(answer.body()));
-        assert!(thread.join().unwrap().is_err());
+        thread.join().unwrap().unwrap();
     });
 }
 
@@ -185,7 +182,7 @@ fn an_error_implements_send_and_debug_for_any_stream() {
     assert_eq!(opened().unwrap_err().to_string(), "the server answered with status 401 instead of 101");
     let opened = Client::new().open(Bare(std::rc::Rc::new(())), |_| None, "ws://a/");
     let error = opened.err().expect("the answer is 401");
-    assert!(format!("{error:?}").starts_with("Http(HttpAnswer { status: 401"), "{error:?}");
+    assert!(format!("{error:?}").starts_with("Http(ReceivedResponse { status: 401"), "{error:?}");
 }
 
 #[test]
@@ -197,7 +194,7 @@ fn plain_http_is_served_on_the_same_port() {
                     assert!(call.received().starts_with(b"GET /health "));
                     assert_eq!((call.method(), call.target()), ("GET", "/health"));
                     if refuse {
-                        return call.refuse().unwrap();
+                        return call.reject().unwrap();
                     }
                     let (mut stream, received) = call.into_parts();
                     assert_eq!(stream.read_timeout().unwrap(), None);
@@ -234,9 +231,9 @@ fn s9110_9_3_2_head_is_answered_without_a_body() {
             (plain.to_owned(), false, 200, 4),
         ] {
             let (address, thread) = serve(move |stream| match Server::new().accept(stream) {
-                Err(AcceptError::NotWebSocket(call)) if refuse => call.refuse().unwrap(),
+                Err(AcceptError::NotWebSocket(call)) if refuse => call.reject().unwrap(),
                 Err(AcceptError::NotWebSocket(call)) => {
-                    call.answer(&Reject::new(200).body("text/plain", b"well")).unwrap();
+                    call.respond(&HttpResponse::new(200).body("text/plain", b"well")).unwrap();
                 }
                 Err(AcceptError::Rejected(rejection)) => assert_eq!(rejection.reason(), Reason::Method),
                 other => panic!("{other:?}"),
@@ -276,7 +273,7 @@ fn a_slow_reader_receives_the_whole_answer() {
         let body = large_body();
         let (mut raw, thread) = plain_call({
             let body = body.clone();
-            move |call| call.answer(&Reject::new(200).body("a/b", &body))
+            move |call| call.respond(&HttpResponse::new(200).body("a/b", &body))
         });
         assert!(raw.head().starts_with("HTTP/1.1 200 "));
         // The client reads nothing for longer than the second in which a server discards input after its answer.
@@ -293,7 +290,7 @@ fn a_peer_that_does_not_read_an_answer_is_given_up_with_an_error() {
     timed(|| {
         let (raw, thread) = plain_call(|call| {
             let body = large_body();
-            call.write_timeout(ms(100)).answer(&Reject::new(200).body("a/b", &body))
+            call.write_timeout(ms(100)).respond(&HttpResponse::new(200).body("a/b", &body))
         });
         assert_eq!(thread.join().unwrap().unwrap_err().kind(), ErrorKind::TimedOut);
         drop(raw);
@@ -600,10 +597,8 @@ fn a_handshake_runs_over_a_stream_that_the_caller_made() {
             }
         }
         let (address, thread) = serve(|stream| {
-            let server = Server::new();
-            let mut ws = server
-                .accept_over(Wrapped(stream), |s| Some(&s.0), |request| Ok(server.choose(request)))
-                .unwrap();
+            let stream = Over::new(Wrapped(stream), |s: &Wrapped| Some(&s.0));
+            let mut ws = Server::new().accept_stream(stream).unwrap();
             assert_eq!(ws.recv().unwrap(), Some("over".into()));
             ws.send_text("and out").unwrap();
             ws.wait_closed().unwrap()

@@ -34,7 +34,7 @@ fn shown(pieces: &[&[u8]], ends: bool) -> String {
     let Err(ConnectError::Http(answer)) = net::connect(&url(address)) else {
         panic!("the server did not refuse")
     };
-    let shown = client::refusal(answer);
+    let shown = client::shown(answer);
     thread.join().unwrap();
     shown
 }

@@ -14,9 +14,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use hybi::adapters::net::{
-    AcceptError, Acceptance, Client, ConnectError, Error, Over, Server, Stream, WebSocket,
-};
+use hybi::adapters::net::{AcceptError, Client, ConnectError, Error, Over, Server, Stream, WebSocket};
 use hybi::{CloseCode, Config, Connection, Event, Inbox, Instant, Outbox, Outcome, TimerKind};
 
 use crate::common::*;
@@ -49,10 +47,6 @@ fn talk<A: Send, B: Send>(server: WebSocket<A>, client: WebSocket<B>, by_client:
     });
 }
 
-fn acceptance(_: &hybi::handshake::Request<'_>) -> Result<Acceptance, hybi::adapters::net::Refusal> {
-    Ok(Acceptance::default())
-}
-
 /// Completes an opening handshake. The server uses the stream `near`, and the client uses `far`.
 fn open<A, B>(near: impl Into<Over<A>> + Send, far: impl Into<Over<B>>) -> (WebSocket<A>, WebSocket<B>)
 where
@@ -60,7 +54,7 @@ where
     B: std::fmt::Debug,
 {
     thread::scope(|scope| {
-        let server = scope.spawn(|| Server::new().accept_stream(near, acceptance).unwrap());
+        let server = scope.spawn(|| Server::new().accept_stream(near).unwrap());
         let client = Client::new().open_stream(far, "ws://a/").unwrap();
         (server.join().unwrap(), client)
     })
@@ -667,7 +661,7 @@ fn is_wrong_count(error: &io::Error) -> bool {
 #[test]
 fn a_stream_that_reports_too_many_bytes_fails() {
     for reads in [true, false] {
-        match Server::new().accept_over(Liar::new(reads, 0, REQUEST.as_bytes()), |_| None, acceptance) {
+        match Server::new().accept_stream(Over::new(Liar::new(reads, 0, REQUEST.as_bytes()), |_| None)) {
             Err(AcceptError::Io(error)) => assert!(is_wrong_count(&error), "{error}"),
             other => panic!("{other:?}"),
         }

@@ -13,8 +13,8 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_io::{AsyncRead, AsyncWrite};
-use hybi::adapters::futures_io::{AcceptError, HttpCall, Refusal, Server, Timer};
-use hybi::handshake::Reject;
+use hybi::adapters::futures_io::{AcceptError, HttpCall, Server, Timer};
+use hybi::handshake::HttpResponse;
 
 use super::support::*;
 
@@ -74,8 +74,8 @@ fn a_slow_reader_receives_the_whole_answer() {
     let body = letters(300_000);
     for pause in [seconds(1), seconds(PATIENCE - 1)] {
         let (clock, end) = (Clock::default(), end(40_000, PLAIN));
-        let answer = Reject::new(200).body("text/plain", body.as_bytes());
-        let answering = call(&clock, end.clone()).answer(&answer);
+        let answer = HttpResponse::new(200).body("text/plain", body.as_bytes());
+        let answering = call(&clock, end.clone()).respond(&answer);
         let (answered, time, mut got) = read_slowly(&clock, &end, (pause, usize::MAX), answering);
         answered.unwrap();
         got.extend(end.take_written());
@@ -87,11 +87,10 @@ fn a_slow_reader_receives_the_whole_answer() {
     // A refusal by the application also arrives. It may take longer than the handshake timeout.
     let (clock, end) = (Clock::default(), end(40_000, UPGRADE));
     let server = Server::with_timer(clock.clone()).handshake_timeout(Some(seconds(5)));
-    let refusal =
-        Refusal { body: Some(("text/plain".into(), body.clone().into_bytes())), ..Refusal::new(403) };
-    let accepting = server.accept_with(end.clone(), |_| Err(refusal));
-    let (result, time, mut got) = read_slowly(&clock, &end, (seconds(4), usize::MAX), accepting);
-    assert!(matches!(result, Err(AcceptError::Refused(_))));
+    let response = HttpResponse::new(403).body("text/plain", body.as_bytes());
+    let rejecting = async { server.receive(end.clone()).await.unwrap().reject(&response).await };
+    let (result, time, mut got) = read_slowly(&clock, &end, (seconds(4), usize::MAX), rejecting);
+    result.unwrap();
     got.extend(end.take_written());
     assert!(got.ends_with(body.as_bytes()));
     assert_eq!(time, 4000 * 7 + 1000);
@@ -100,7 +99,7 @@ fn a_slow_reader_receives_the_whole_answer() {
 #[test]
 fn a_peer_that_stops_reading_is_given_up_with_an_error() {
     let body = letters(300_000);
-    let reject = Reject::new(200).body("text/plain", body.as_bytes());
+    let reject = HttpResponse::new(200).body("text/plain", body.as_bytes());
     for patience in [None, Some(seconds(7)), Some(Duration::ZERO)] {
         for most in [0, 10_000, 100_000] {
             let (clock, end) = (Clock::default(), end(10_000, PLAIN));
@@ -108,10 +107,10 @@ fn a_peer_that_stops_reading_is_given_up_with_an_error() {
             if let Some(patience) = patience {
                 call = call.write_timeout(patience);
             }
-            let (answered, time, got) = read_slowly(&clock, &end, (ms(2500), most), call.answer(&reject));
+            let (answered, time, got) = read_slowly(&clock, &end, (ms(2500), most), call.respond(&reject));
             let error = answered.unwrap_err();
             assert_eq!(error.kind(), ErrorKind::TimedOut);
-            assert!(error.to_string().contains("answer"), "{error}");
+            assert!(error.to_string().contains("response"), "{error}");
             let pauses = if patience == Some(Duration::ZERO) { 0 } else { most as u128 / 10_000 };
             // The time limit starts again whenever bytes are written. Even without any time, one write is attempted.
             let patience = patience.unwrap_or(seconds(PATIENCE)).as_millis().max(1);
@@ -126,9 +125,9 @@ fn a_peer_that_stops_reading_is_given_up_with_an_error() {
 #[test]
 fn a_peer_below_the_minimum_rate_is_given_up() {
     let body = letters(100_000);
-    let reject = Reject::new(200).body("text/plain", body.as_bytes());
+    let reject = HttpResponse::new(200).body("text/plain", body.as_bytes());
     let (clock, end) = (Clock::default(), end(100, PLAIN));
-    let answering = call(&clock, end.clone()).answer(&reject);
+    let answering = call(&clock, end.clone()).respond(&reject);
     let (answered, time, got) = read_slowly(&clock, &end, (seconds(10), usize::MAX), answering);
     assert_eq!(answered.unwrap_err().kind(), ErrorKind::TimedOut);
     let whole = PATIENCE as u128 * 1000 + (reject.to_vec().unwrap().len() * 1000 / SLOWEST) as u128;
@@ -153,10 +152,10 @@ fn a_refusal_that_cannot_be_sent_ends_in_time_with_an_error() {
 #[test]
 fn input_is_discarded_for_a_second_after_the_answer() {
     let body = letters(29_000);
-    let reject = Reject::new(200).body("text/plain", body.as_bytes());
+    let reject = HttpResponse::new(200).body("text/plain", body.as_bytes());
     for goes_on in [false, true] {
         let (clock, end) = (Clock::default(), end(10_000, PLAIN));
-        let answering = call(&clock, end.clone()).answer(&reject);
+        let answering = call(&clock, end.clone()).respond(&reject);
         let mut sending = pin!(async {
             loop {
                 sleep(&clock, ms(300)).await;
@@ -210,7 +209,7 @@ impl AsyncWrite for Stuck {
 #[test]
 fn an_answer_counts_as_sent_only_after_a_flush() {
     let body = letters(100_000);
-    let reject = Reject::new(200).body("text/plain", body.as_bytes());
+    let reject = HttpResponse::new(200).body("text/plain", body.as_bytes());
     // A stream may buffer the bytes that it accepts, as a TLS stream does. The flush gets as much time as a slow
     // reader gets for the whole response.
     let whole =
@@ -218,7 +217,7 @@ fn an_answer_counts_as_sent_only_after_a_flush() {
     for (flush, close) in [(true, true), (true, false), (false, true), (false, false)] {
         let (clock, end) = (Clock::default(), end(usize::MAX, PLAIN));
         let stuck = Stuck { end: end.clone(), flush, close };
-        let answered = block_on(&clock, call(&clock, stuck).answer(&reject));
+        let answered = block_on(&clock, call(&clock, stuck).respond(&reject));
         assert_eq!(
             answered.map_err(|error| error.kind()),
             if flush { Err(ErrorKind::TimedOut) } else { Ok(()) }

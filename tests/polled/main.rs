@@ -29,6 +29,7 @@ mod liveness;
 mod never_waits;
 mod open;
 mod parts;
+mod receive;
 mod runtimes;
 mod support;
 mod timers;

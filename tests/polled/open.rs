@@ -9,10 +9,8 @@ use std::io::ErrorKind;
 use std::pin::pin;
 
 use hybi::Message;
-use hybi::adapters::futures_io::{
-    AcceptError, Acceptance, Client, ConnectError, HttpAnswer, Refusal, Server,
-};
-use hybi::handshake::{ClientRequest, Reason, Reject, Rejection};
+use hybi::adapters::futures_io::{AcceptError, Acceptance, Client, ConnectError, ReceivedResponse, Server};
+use hybi::handshake::{ClientRequest, HttpResponse, Reason, Rejection};
 
 use super::halves::tick;
 use super::support::*;
@@ -67,8 +65,9 @@ fn a_server_sends_a_refusal() {
 
         let end = End::new(Behavior::default());
         end.arrive(REQUEST.as_bytes());
-        let refused = block_on(&clock, server(&clock).accept_with(end.clone(), |_| Err(Refusal::new(401))));
-        assert!(matches!(refused, Err(AcceptError::Refused(why)) if why.status == 401));
+        let request = block_on(&clock, server(&clock).receive(end.clone())).unwrap();
+        block_on(&clock, request.reject(&HttpResponse::new(401))).unwrap();
+        assert!(end.take_written().starts_with(b"HTTP/1.1 401 "));
         // The peer keeps its end open. The server reads for one second and then ends.
         assert_eq!(clock.seconds(), 1);
 
@@ -82,9 +81,9 @@ fn a_server_sends_a_refusal() {
             };
             assert!(call.received().starts_with(b"GET /"));
             let answer = match call.target() {
-                "/chat" => block_on(&clock, call.refuse()),
-                "/" => block_on(&clock, call.answer(&Reject::new(200).body("text/html", b"<p>hello"))),
-                _ => block_on(&clock, call.answer(&Reject::new(404))),
+                "/chat" => block_on(&clock, call.reject()),
+                "/" => block_on(&clock, call.respond(&HttpResponse::new(200).body("text/html", b"<p>hello"))),
+                _ => block_on(&clock, call.respond(&HttpResponse::new(404))),
             };
             answer.unwrap();
             let written = end.take_written();
@@ -93,16 +92,13 @@ fn a_server_sends_a_refusal() {
             assert!(end.state.lock().unwrap().shut_down);
         }
 
-        // A check by the application ends the handshake like a built-in rule.
+        // The response to a check by the application is that of a built-in rule.
         let end = End::new(Behavior::default());
         end.arrive(REQUEST.as_bytes());
-        let server = server(&clock);
-        let accepted = server.accept_with(end.clone(), |request| {
-            request.check_origin(&["https://a"])?;
-            Ok(Acceptance::default())
-        });
-        let refused = block_on(&clock, accepted);
-        assert!(matches!(refused, Err(AcceptError::Refused(why)) if why.status == 403));
+        let request = block_on(&clock, server(&clock).receive(end.clone())).unwrap();
+        let rejection = request.head().check_origin(&["https://a"]).unwrap_err();
+        assert_eq!(rejection.status(), 403);
+        block_on(&clock, request.reject(&rejection.response())).unwrap();
         let mut expected = [0; 512];
         let len = Rejection::from(Reason::OriginNotAllowed).response().write(&mut expected).unwrap();
         assert_eq!(end.take_written(), expected[..len]);
@@ -136,10 +132,10 @@ fn s9110_9_3_2_head_is_answered_without_a_body() {
         let Err(AcceptError::NotWebSocket(call)) = result else { panic!("no call") };
         assert_eq!(call.method(), "HEAD");
         if refuse {
-            block_on(&clock, call.refuse()).unwrap();
+            block_on(&clock, call.reject()).unwrap();
             is_head(&end, "HTTP/1.1 426 ", length(Reason::NotAnUpgrade));
         } else {
-            block_on(&clock, call.answer(&Reject::new(200).body("text/plain", b"well"))).unwrap();
+            block_on(&clock, call.respond(&HttpResponse::new(200).body("text/plain", b"well"))).unwrap();
             is_head(&end, "HTTP/1.1 200 OK\r\n", 4);
         }
     }
@@ -173,12 +169,16 @@ fn open_both(
 ) -> (Result<Ws, ConnectError<End>>, Option<Accepted>) {
     let opened = RefCell::new(None);
     let mut serving = pin!(async {
-        let accepted = server.accept_with(far.clone(), |request| {
-            assert_eq!((request.path(), request.host()), ("/chat", "a"));
-            assert_eq!(request.headers().get("authorization"), Some(&b"x"[..]));
-            Ok(Acceptance { subprotocol: Some("one".into()), headers: vec![("X-More".into(), "y".into())] })
-        });
-        *opened.borrow_mut() = Some(accepted.await);
+        let accepted = match server.receive(far.clone()).await {
+            Ok(request) => {
+                let head = request.head();
+                assert_eq!((head.path(), head.host()), ("/chat", Some("a")));
+                assert_eq!(request.headers().get("authorization"), Some(&b"x"[..]));
+                request.accept_with(&Acceptance::new().subprotocol("one").header("X-More", "y")).await
+            }
+            Err(error) => Err(error),
+        };
+        *opened.borrow_mut() = Some(accepted);
     });
     let mut wires = pin!(async {
         loop {
@@ -277,7 +277,7 @@ fn a_client_receives_a_refusal() {
 }
 
 /// Returns the answer for a client that receives `response`, all at once or byte by byte.
-fn answer_to(response: &[u8], byte_by_byte: bool) -> HttpAnswer<End> {
+fn answer_to(response: &[u8], byte_by_byte: bool) -> ReceivedResponse<End> {
     let behavior = Behavior { piece: if byte_by_byte { 1 } else { usize::MAX }, ..Behavior::default() };
     let (clock, end) = (Clock::default(), End::new(behavior));
     end.arrive(response);

@@ -28,7 +28,7 @@
 //! | `feed`, and all methods of a [`Responder`] | The message was not accepted. Nothing of it is ever sent. |
 //! | `send`, `ping`, `close` and the others that send | Either the frame was not accepted, and nothing of it is ever sent. Or it is queued as a whole, and written by the next call that writes or waits. The first poll accepts it if the write queue is below [`Config::high_water`](crate::Config::high_water). |
 //!
-//! A handshake owns its stream, which is dropped with the future.
+//! A handshake owns its stream, which is dropped with the future. So does a [`PendingRequest`].
 //!
 //! # Dropping a WebSocket
 //!
@@ -70,7 +70,7 @@ mod write_driver;
 mod writer;
 
 pub use group::Group;
-pub use handshake::{AcceptError, HttpCall};
+pub use handshake::{AcceptError, HttpCall, PendingRequest};
 pub use reader::Reader;
 pub use responder::Responder;
 pub use stream::Transport;

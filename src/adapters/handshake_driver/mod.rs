@@ -5,34 +5,52 @@
 // The handshakes are state machines without I/O. A `HandshakeDriver` says which step comes next, the adapter performs
 // the step on its stream and reports the result:
 //
-//     adapter                              Connecting, Accepting or Answer
+//     adapter                  Connecting, Receiving, Accepting or Responding
 //        │ ──────── poll_step, poll_timeout ────────▶ │
 //        │ ◀─────── Step: Read, Write, Flush … ────── │
 //        │     performs it, or waits until then       │
 //        │ ──────── handle(now, Did or error) ──────▶ │
 //        │              … until Step::Done            │
-//        │ ──────── finish ─────────────────────────▶ │ the connection, or the reason why there is none
+//        │ ──────── finish ─────────────────────────▶ │ the result, or the reason why there is none
 //
+// A server's handshake has two of them, `Receiving` and `Accepting`, with the application's decision in between.
 // Parsing and writing of heads is the work of `crate::handshake`. Invariant: an I/O error ends a handshake.
 
+use core::fmt;
 use std::io;
 use std::prelude::v1::*;
 
+use crate::handshake::HandshakeInfo;
 use crate::{Connection, Inbox, Instant};
 
+mod accept_error;
+mod accepting;
 mod client;
+mod connect_error;
+mod connecting;
+mod plain_request;
+mod receiving;
+mod rejecting;
+mod responding;
 mod server;
 
+pub use accept_error::AcceptError;
+pub use client::Client;
 #[cfg(any(feature = "net", feature = "tokio"))]
-pub(super) use client::Tried;
-pub use client::{Client, ConnectError, HttpAnswer};
-pub(super) use server::PlainRequest;
-pub use server::{AcceptError, Acceptance, Refusal, Server};
+pub(super) use connect_error::Tried;
+pub use connect_error::{ConnectError, ReceivedResponse};
+pub(super) use plain_request::PlainRequest;
+pub(super) use receiving::Pending;
+#[cfg(any(feature = "tokio", feature = "futures-io"))]
+pub(super) use responding::Responding;
+pub use server::{Acceptance, Server};
 
 /// The next step that the adapter must perform on the stream.
 pub(super) enum Step<'a> {
     /// Read into this space.
     Read(&'a mut [u8]),
+    /// Read into this space if input or the end of the stream has arrived. Do not wait for it.
+    Look(&'a mut [u8]),
     /// Write these bytes, or some of them.
     Write(&'a [u8]),
     /// Flush the bytes that were written.
@@ -53,11 +71,11 @@ pub(super) enum Did {
     Flushed,
     /// Closed the sending direction if `true`. The stream has no half-close if `false`.
     HalfClosed(bool),
-    /// Waited until the deadline, or for a while.
+    /// Waited until the deadline, or for a while. After a look, nothing has arrived.
     Waited,
 }
 
-/// A handshake, or the sending of an answer other than 101, as a state machine without I/O.
+/// A handshake, or the sending of a response other than 101, as a state machine without I/O.
 pub(super) trait HandshakeDriver {
     /// Returns the next step.
     fn poll_step(&mut self) -> Step<'_>;
@@ -73,22 +91,7 @@ pub(super) struct Opened {
     pub(super) connection: Connection,
     /// The bytes that arrived behind the handshake.
     pub(super) inbox: Inbox,
-    pub(super) handshake: Handshake,
-}
-
-/// The parts of a handshake that a WebSocket keeps.
-#[derive(Debug, Default)]
-pub(super) struct Handshake {
-    /// The negotiated subprotocol.
-    pub(super) subprotocol: Option<Box<str>>,
-    /// The header lines of the peer's handshake.
-    pub(super) headers: Box<[u8]>,
-}
-
-impl Handshake {
-    fn new(subprotocol: Option<&str>, headers: &[u8]) -> Self {
-        Self { subprotocol: subprotocol.map(Into::into), headers: headers.into() }
-    }
+    pub(super) handshake: HandshakeInfo,
 }
 
 /// The bytes that were read during a handshake.
@@ -106,10 +109,9 @@ impl Received {
         self.bytes.get_mut(self.len..).unwrap_or_default()
     }
 
-    /// Takes over `n` bytes that were read into the space. Returns all bytes.
-    fn handle_read(&mut self, n: usize) -> &[u8] {
+    /// Takes over `n` bytes that were read into the space.
+    fn handle_read(&mut self, n: usize) {
         self.len = self.bytes.len().min(self.len + n);
-        self.bytes()
     }
 
     fn bytes(&self) -> &[u8] {
@@ -165,7 +167,24 @@ fn unexpected_eof() -> io::Error {
     io::ErrorKind::UnexpectedEof.into()
 }
 
-/// Borrows the names and values of owned headers.
-fn borrowed(headers: &[(String, String)]) -> Vec<(&str, &str)> {
-    headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect()
+/// The headers that an application adds, each a name and a value.
+#[derive(Clone, PartialEq, Eq, Default)]
+struct AddedHeaders(Vec<(String, String)>);
+
+impl AddedHeaders {
+    fn add(&mut self, name: impl Into<String>, value: impl Into<String>) {
+        self.0.push((name.into(), value.into()));
+    }
+
+    /// Borrows the names and values.
+    fn borrowed(&self) -> Vec<(&str, &str)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect()
+    }
+}
+
+impl fmt::Debug for AddedHeaders {
+    /// Shows names only: values can be cookies and credentials, which must not appear in a log.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.0.iter().map(|(name, _)| name)).finish()
+    }
 }

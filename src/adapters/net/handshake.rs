@@ -1,6 +1,6 @@
-//! The blocking driver of opening handshakes, and of answers to requests that are no upgrade.
+//! The blocking driver of opening handshakes, and of responses other than 101.
 //!
-//! A [`HandshakeDriver`] says what to do next: read, write, flush or half-close. [`run`] does it on a
+//! A [`HandshakeDriver`] says what to do next: read, look, write, flush or half-close. [`run`] does it on a
 //! [`DeadlineStream`], and reports the result and the time, until the driver is done.
 //!
 //! Not here: the steps themselves (`handshake_driver/`), and the methods that start a handshake (`client.rs`,
@@ -17,6 +17,14 @@ pub(super) fn run<S>(link: &mut DeadlineStream<S>, handshake: &mut impl Handshak
         let deadline = handshake.poll_timeout();
         let did = match handshake.poll_step() {
             Step::Read(space) => link.read(space, deadline).map(|read| read.map(Did::Read)),
+            Step::Look(space) => {
+                link.look();
+                if link.has_read_ahead() || link.input_has_ended() {
+                    link.read(space, deadline).map(|read| read.map(Did::Read))
+                } else {
+                    Ok(None)
+                }
+            }
             Step::Write(bytes) => {
                 link.write(&[bytes], deadline).map(|written| (written.n > 0).then_some(Did::Wrote(written.n)))
             }

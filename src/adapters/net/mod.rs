@@ -53,7 +53,7 @@
 //!
 //! Pass it to [`Client::open_stream`] or [`Server::accept_stream`].
 //!
-//! [`Client::open`] and [`Server::accept_over`] take only the stream and the first function. Their connections are
+//! Without the second function, as with [`Client::open`], connections are
 //! never half-closed: a FIN without `close_notify` looks like an attack to the peer. Once such a connection has
 //! ended, call the library's own shutdown on the stream of [`WebSocket::into_parts`].
 
@@ -80,12 +80,12 @@ mod write_driver;
 mod writer;
 
 pub use super::error::Error;
-pub use super::handshake_driver::{Acceptance, ConnectError, HttpAnswer, Refusal};
+pub use super::handshake_driver::{Acceptance, ConnectError, ReceivedResponse};
 pub use client::Client;
 pub use interest::Interest;
 pub use reader::Reader;
 pub use responder::Responder;
-pub use server::{AcceptError, HttpCall, Server};
+pub use server::{AcceptError, HttpCall, PendingRequest, Server};
 pub use stream::{Over, SocketOf, Stream};
 pub use websocket::WebSocket;
 pub use writer::Writer;

@@ -26,8 +26,8 @@ use super::writer::Writer;
 #[cfg(doc)]
 use crate::SendError;
 use crate::adapters::error::Error;
-use crate::adapters::handshake_driver::{Handshake, Opened};
-use crate::handshake::Headers;
+use crate::adapters::handshake_driver::Opened;
+use crate::handshake::{HandshakeInfo, Headers};
 use crate::{
     CloseCode, CloseFrame, Connection, Event, Inbox, Message, MessageKind, Outcome, Prepared, ReadyState,
     SendOptions,
@@ -60,7 +60,7 @@ use crate::{
 #[derive(Debug)]
 pub struct WebSocket<S> {
     run: RunLoop<S>,
-    handshake: Handshake,
+    handshake: HandshakeInfo,
 }
 
 impl<S: Read + Write> WebSocket<S> {
@@ -91,7 +91,7 @@ impl<S> WebSocket<S> {
             // The connection may come from another stream, which did hold bytes back. This stream does not.
             connection.handle_held_back(link.now(), false);
         }
-        Self::opened(link, Opened { connection, inbox, handshake: Handshake::default() })
+        Self::opened(link, Opened { connection, inbox, handshake: HandshakeInfo::default() })
     }
 
     pub(super) fn opened(link: DeadlineStream<S>, opened: Opened) -> Self {
@@ -378,21 +378,42 @@ impl<S> WebSocket<S> {
         self.run.output().flush()
     }
 
+    /// Sets what [`target`](Self::target), [`subprotocol`](Self::subprotocol) and [`headers`](Self::headers) return, for
+    /// a WebSocket that was made of parts.
+    #[must_use]
+    pub fn with_handshake(mut self, handshake: HandshakeInfo) -> Self {
+        self.handshake = handshake;
+        self
+    }
+
+    /// Returns the facts about the handshake. They are empty if the WebSocket was made of parts, unless
+    /// [`with_handshake`](Self::with_handshake) has set them.
+    #[must_use]
+    pub const fn handshake(&self) -> &HandshakeInfo {
+        &self.handshake
+    }
+
+    /// Returns the target of the request: path and query, or an absolute URI.
+    #[must_use]
+    pub fn target(&self) -> &str {
+        self.handshake.target()
+    }
+
     /// Returns the negotiated subprotocol.
     #[must_use]
     pub fn subprotocol(&self) -> Option<&str> {
-        self.handshake.subprotocol.as_deref()
+        self.handshake.subprotocol()
     }
 
     /// Returns the headers of the peer's handshake: those of the request on a server, of the response on a client.
     #[must_use]
-    pub const fn headers(&self) -> Headers<'_> {
-        Headers::from_lines(&self.handshake.headers)
+    pub fn headers(&self) -> Headers<'_> {
+        self.handshake.headers()
     }
 
     /// Frees the memory of [`headers`](Self::headers), which are empty afterwards.
     pub fn forget_headers(&mut self) {
-        self.handshake.headers = Box::default();
+        self.handshake.forget_headers();
     }
 
     /// Returns the state of the connection, with the values of the browser's `readyState`.
@@ -478,7 +499,9 @@ impl<S> WebSocket<S> {
     /// Takes the WebSocket apart: the stream, the connection, and the inbox with input that is not decoded.
     ///
     /// Keep all three together, for [`from_parts`](Self::from_parts) for example. The inbox may hold a part of a
-    /// message, the connection holds the write queue, and the stream may hold bytes that are not flushed.
+    /// message, the connection holds the write queue, and the stream may hold bytes that are not flushed. The facts about
+    /// the handshake are not among the parts: clone [`handshake`](Self::handshake) before, and pass it to
+    /// [`with_handshake`](Self::with_handshake).
     ///
     /// After a failed write, [`Sender::has_write_failed`](crate::Sender::has_write_failed) of the connection is `true`.
     /// A WebSocket made of the parts can receive, and refuses to send with [`ErrorKind::BrokenPipe`].

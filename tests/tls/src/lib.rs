@@ -13,7 +13,7 @@ use std::sync::mpsc::channel;
 use std::thread;
 use std::time::Duration;
 
-use hybi::adapters::net::{Acceptance, Client, Over, Server, WebSocket};
+use hybi::adapters::net::{Client, Over, Server, WebSocket};
 use hybi::{CloseCode, Config, Connection, Inbox, Instant, Outbox, Outcome};
 
 const CLEAN: Outcome = Outcome::Clean { code: CloseCode::NORMAL };
@@ -117,7 +117,7 @@ where
 fn talk<A: Debug + Send, B: Debug>(near: Over<A>, far: Over<B>, by_client: bool) {
     thread::scope(|scope| {
         let server = scope.spawn(|| {
-            let mut ws = Server::new().accept_stream(near, |_| Ok(Acceptance::default())).unwrap();
+            let mut ws = Server::new().accept_stream(near).unwrap();
             while let Some(message) = ws.recv().unwrap() {
                 let ends = message.as_bytes() == b"end";
                 ws.send(message).unwrap();

@@ -33,8 +33,8 @@ use super::turn::{MOST_INFLATED, Turn};
 use super::write_driver::WriteDriver;
 use super::{Reader, Timer, Transport, Writer, split};
 use crate::adapters::error::Error;
-use crate::adapters::handshake_driver::{Handshake, Opened};
-use crate::handshake::Headers;
+use crate::adapters::handshake_driver::Opened;
+use crate::handshake::{HandshakeInfo, Headers};
 use crate::{CloseFrame, Connection, Event, Inbox, Message, Outcome, ReadyState};
 
 /// A WebSocket over a stream `S`, driven by a runtime `R`.
@@ -91,7 +91,7 @@ struct Inner<S, R> {
     group: Membership,
     connection: Connection,
     tasks: Tasks,
-    handshake: Handshake,
+    handshake: HandshakeInfo,
 }
 
 impl<S, R> WebSocket<S, R> {
@@ -131,25 +131,46 @@ impl<S, R> WebSocket<S, R> {
     where
         R: Timer,
     {
-        Self::opened(stream, runtime, Opened { connection, inbox, handshake: Handshake::default() })
+        Self::opened(stream, runtime, Opened { connection, inbox, handshake: HandshakeInfo::default() })
+    }
+
+    /// Sets what [`target`](Self::target), [`subprotocol`](Self::subprotocol) and [`headers`](Self::headers) return, for
+    /// a WebSocket that was made of parts.
+    #[must_use]
+    pub fn with_handshake(mut self, handshake: HandshakeInfo) -> Self {
+        self.inner.handshake = handshake;
+        self
+    }
+
+    /// Returns the facts about the handshake. They are empty if the WebSocket was made of parts, unless
+    /// [`with_handshake`](Self::with_handshake) has set them.
+    #[must_use]
+    pub const fn handshake(&self) -> &HandshakeInfo {
+        &self.inner.handshake
+    }
+
+    /// Returns the target of the request: path and query, or an absolute URI.
+    #[must_use]
+    pub fn target(&self) -> &str {
+        self.inner.handshake.target()
     }
 
     /// Returns the subprotocol that the handshake agreed on.
     #[must_use]
     pub fn subprotocol(&self) -> Option<&str> {
-        self.inner.handshake.subprotocol.as_deref()
+        self.inner.handshake.subprotocol()
     }
 
     /// Returns the headers of the peer's handshake: those of the request on a server, those of the response on a
     /// client.
     #[must_use]
-    pub const fn headers(&self) -> Headers<'_> {
-        Headers::from_lines(&self.inner.handshake.headers)
+    pub fn headers(&self) -> Headers<'_> {
+        self.inner.handshake.headers()
     }
 
     /// Frees the memory of [`headers`](Self::headers), which returns no headers from then on.
     pub fn forget_headers(&mut self) {
-        self.inner.handshake.headers = Box::default();
+        self.inner.handshake.forget_headers();
     }
 
     /// Returns the state of the connection, like `readyState` in a browser.
@@ -212,7 +233,9 @@ impl<S, R> WebSocket<S, R> {
     /// Returns the stream, the connection, and the inbox with the input that has not been decoded.
     ///
     /// A WebSocket that is made of these parts continues where this one stopped. Pass on this inbox, since it can hold
-    /// a part of a message. Queued frames are in the connection, and none is lost.
+    /// a part of a message. Queued frames are in the connection, and none is lost. The facts about the handshake are not
+    /// among the parts: clone [`handshake`](Self::handshake) before, and pass it to
+    /// [`with_handshake`](Self::with_handshake).
     ///
     /// The new clock starts at the [latest instant](Connection::latest_instant) that the connection knows. So its
     /// timers are late by at most the time that the connection had been silent.

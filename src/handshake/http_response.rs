@@ -1,109 +1,28 @@
-//! Responses of a server other than 101.
+//! Responses of a server other than 101, and the error for a response that cannot be sent.
 //!
-//! - [`Rejection`]: the request was refused by the handshake. It knows its [`Reason`].
-//! - [`Reject`]: any HTTP response instead of opening the connection, built by the application or from a
-//!   [`Rejection`].
-//! - [`ResponseError`]: the response itself cannot be sent.
+//! [`HttpResponse`] writes what an application or a [`Rejection`](super::Rejection) sends instead of opening the
+//! connection. Whether to open it is decided elsewhere (`incoming`, and the application).
 //!
 //! Invariant: a response is either written completely and safely, or not at all. Everything that the
 //! application adds is checked before the first byte is written.
 
 use core::fmt;
 
-use super::head::HeadError;
 use super::reason::Reason;
 use super::write::{
     ExtraHeaders, HeadWriter, HeaderError, HeaderName, NoRoom, check_headers, display_len, is_value,
 };
 
-/// A request that was refused. The server sends [`response`](Self::response) and closes the connection.
-///
-/// ```
-/// use hybi::handshake::{HeadLimits, Reason, ServerHandshake};
-///
-/// let head = b"GET /\r\n";
-/// let Err(rejection) = ServerHandshake::new(HeadLimits::new()).poll(head) else { panic!("HTTP/0.9") };
-/// assert_eq!(rejection.status(), 400);
-/// let mut out = [0; 512];
-/// let len = rejection.response().write(&mut out)?;
-/// assert!(out[..len].starts_with(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n"));
-/// # Ok::<(), hybi::handshake::ResponseError>(())
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Rejection {
-    /// The rule that the request violates.
-    reason: Reason,
-    /// Whether the method of the request is HEAD.
-    is_head: bool,
-}
-
-impl Rejection {
-    /// Returns the rejection for `reason`.
-    #[must_use]
-    pub const fn new(reason: Reason) -> Self {
-        Self::of(reason, false)
-    }
-
-    /// Returns the rejection for `reason`. `is_head` says whether the method of the request is HEAD.
-    pub(crate) const fn of(reason: Reason, is_head: bool) -> Self {
-        Self { reason, is_head }
-    }
-
-    /// Returns the reason why the request is refused.
-    #[must_use]
-    pub const fn reason(&self) -> Reason {
-        self.reason
-    }
-
-    /// Returns the status code of the response.
-    #[must_use]
-    pub const fn status(&self) -> u16 {
-        self.reason.status()
-    }
-
-    /// Returns the response. Its body is one line that names the error.
-    ///
-    /// The response to a HEAD request is sent without this body (RFC 9110 section 9.3.2). If the request
-    /// ended inside its method, the response has a body.
-    #[must_use]
-    pub const fn response(&self) -> Reject<'static> {
-        let mut reject = Reject::new(self.reason.status());
-        reject.body = Body::Reason(self.reason);
-        reject.is_head = self.is_head;
-        reject
-    }
-}
-
-impl From<Reason> for Rejection {
-    fn from(reason: Reason) -> Self {
-        Self::new(reason)
-    }
-}
-
-impl From<HeadError> for Rejection {
-    fn from(error: HeadError) -> Self {
-        Self::new(Reason::Head(error))
-    }
-}
-
-impl fmt::Display for Rejection {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "handshake refused with {}: {}", self.status(), self.reason)
-    }
-}
-
-impl core::error::Error for Rejection {}
-
-/// An HTTP response other than 101: the answer of an application that does not open a connection.
+/// An HTTP response other than 101, which a server sends instead of opening a connection.
 ///
 /// The response contains `Connection: close` and the correct `Content-Length`. A 405 also contains `Allow:
 /// GET`. A 426 also contains `Upgrade: websocket` and `Sec-WebSocket-Version: 13`.
 ///
 /// ```
-/// use hybi::handshake::Reject;
+/// use hybi::handshake::HttpResponse;
 ///
 /// let mut out = [0; 256];
-/// let reject = Reject::new(401)
+/// let reject = HttpResponse::new(401)
 ///     .headers(&[("WWW-Authenticate", "Basic realm=\"chat\"")])
 ///     .body("text/plain", b"who are you?\n");
 /// let len = reject.write(&mut out)?;
@@ -115,7 +34,7 @@ impl core::error::Error for Rejection {}
 /// # Ok::<(), hybi::handshake::ResponseError>(())
 /// ```
 #[derive(Clone, Copy, Debug)]
-pub struct Reject<'a> {
+pub struct HttpResponse<'a> {
     /// The status code.
     status: u16,
     /// The reason phrase, if it is not the usual one.
@@ -139,7 +58,14 @@ enum Body<'a> {
     Reason(Reason),
 }
 
-impl<'a> Reject<'a> {
+impl HttpResponse<'static> {
+    /// Returns the response for `reason`, to a HEAD request if `is_head`.
+    pub(super) const fn of_reason(reason: Reason, is_head: bool) -> Self {
+        Self { body: Body::Reason(reason), is_head, ..Self::new(reason.status()) }
+    }
+}
+
+impl<'a> HttpResponse<'a> {
     /// Returns a response with an empty body. `status` is 200 to 599.
     #[must_use]
     pub const fn new(status: u16) -> Self {
@@ -173,9 +99,9 @@ impl<'a> Reject<'a> {
     /// written without its body (RFC 9110 section 9.3.2).
     ///
     /// ```
-    /// use hybi::handshake::Reject;
+    /// use hybi::handshake::HttpResponse;
     ///
-    /// let page = Reject::new(404).body("text/plain", b"nobody is here\n");
+    /// let page = HttpResponse::new(404).body("text/plain", b"nobody is here\n");
     /// let mut out = [0; 256];
     /// let len = page.in_reply_to("HEAD").write(&mut out)?;
     /// assert!(out[..len].ends_with(b"\r\nContent-Length: 15\r\n\r\n"));
@@ -398,9 +324,11 @@ const fn usual_phrase(status: u16) -> &'static str {
 mod tests {
     use std::string::{String, ToString};
 
+    use super::super::head::HeadError;
+    use super::super::rejection::Rejection;
     use super::*;
 
-    fn text(reject: Reject<'_>) -> String {
+    fn text(reject: HttpResponse<'_>) -> String {
         let mut out = [0; 1024];
         let len = reject.write(&mut out).unwrap();
         String::from_utf8(out[..len].to_vec()).unwrap()
@@ -424,26 +352,26 @@ mod tests {
         assert!(
             text(Rejection::new(Reason::VersionInvalid).response()).contains("Sec-WebSocket-Version: 13")
         );
-        assert!(text(Reject::new(405)).contains("\r\nAllow: GET\r\n"));
-        assert!(!text(Reject::new(405).headers(&[("allow", "GET, POST")])).contains("Allow: GET\r\n"));
+        assert!(text(HttpResponse::new(405)).contains("\r\nAllow: GET\r\n"));
+        assert!(!text(HttpResponse::new(405).headers(&[("allow", "GET, POST")])).contains("Allow: GET\r\n"));
     }
 
     #[test]
     fn s9110_invalid_responses_are_refused() {
-        let error = |reject: Reject<'_>| reject.write(&mut [0; 1024]).unwrap_err();
+        let error = |reject: HttpResponse<'_>| reject.write(&mut [0; 1024]).unwrap_err();
         for status in [0, 101, 199, 600, u16::MAX] {
-            assert_eq!(error(Reject::new(status)), ResponseError::Status);
+            assert_eq!(error(HttpResponse::new(status)), ResponseError::Status);
         }
-        assert_eq!(error(Reject::new(400).reason_phrase("a\r\nb")), ResponseError::ReasonPhrase);
-        assert_eq!(error(Reject::new(204).body("a/b", b"")), ResponseError::Body);
+        assert_eq!(error(HttpResponse::new(400).reason_phrase("a\r\nb")), ResponseError::ReasonPhrase);
+        assert_eq!(error(HttpResponse::new(204).body("a/b", b"")), ResponseError::Body);
         let value = |name| ResponseError::Header(HeaderError::Value(HeaderName::new(name)));
-        assert_eq!(error(Reject::new(400).body("a\nb", b"")), value("Content-Type"));
-        assert_eq!(error(Reject::new(400).headers(&[("Location", "/\r\nX: y")])), value("Location"));
+        assert_eq!(error(HttpResponse::new(400).body("a\nb", b"")), value("Content-Type"));
+        assert_eq!(error(HttpResponse::new(400).headers(&[("Location", "/\r\nX: y")])), value("Location"));
         for name in ["Content-Length", "transfer-encoding", "Content-Type", "Connection"] {
             let reserved = ResponseError::Header(HeaderError::Reserved(HeaderName::new(name)));
-            assert_eq!(error(Reject::new(400).headers(&[(name, "0")])), reserved);
+            assert_eq!(error(HttpResponse::new(400).headers(&[(name, "0")])), reserved);
         }
-        assert!(!text(Reject::new(304)).contains("Content-Length"));
+        assert!(!text(HttpResponse::new(304)).contains("Content-Length"));
         let full = Rejection::new(Reason::Timeout).response();
         let len = text(full).len();
         assert_eq!(full.write(&mut [0; 8]), Err(ResponseError::NoRoom(NoRoom { needed: len })));

@@ -1,0 +1,101 @@
+//! The reasons why a server's handshake did not open a WebSocket.
+//!
+//! The machines of a server end with a [`NotAccepted`], which has no stream. The adapter adds the stream and makes the
+//! public [`AcceptError`].
+
+use core::error::Error;
+use core::fmt;
+use std::io;
+use std::prelude::v1::*;
+
+use super::plain_request::PlainRequest;
+use crate::handshake::{Rejection, ResponseError};
+
+/// The reason why a connection did not become a WebSocket. `C` is a plain HTTP call, with its stream.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum AcceptError<C> {
+    /// The stream failed or ended, or it did not take the response in time.
+    Io(io::Error),
+    /// The request broke a rule, came from an origin that is not allowed, or was not complete in time. It was answered
+    /// with the status of the rejection.
+    Rejected(Rejection),
+    /// The request is plain HTTP. It was not answered.
+    NotWebSocket(C),
+    /// The 101 response cannot be sent, because a header or the subprotocol is invalid. The request was answered with
+    /// status 500.
+    Response(ResponseError),
+}
+
+impl<C> fmt::Display for AcceptError<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Io(error) => write!(f, "the stream failed during the handshake: {error}"),
+            Self::Rejected(rejection) => fmt::Display::fmt(rejection, f),
+            Self::NotWebSocket(_) => f.write_str("a plain HTTP request, which asks for no WebSocket"),
+            Self::Response(error) => fmt::Display::fmt(error, f),
+        }
+    }
+}
+
+impl<C: fmt::Debug> Error for AcceptError<C> {
+    /// Returns the source of the inner error. The inner error itself is left out, because [`Display`](fmt::Display)
+    /// shows it already.
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Io(error) => error.source(),
+            Self::Rejected(rejection) => rejection.source(),
+            Self::NotWebSocket(_) => None,
+            Self::Response(error) => error.source(),
+        }
+    }
+}
+
+impl<C> AcceptError<C> {
+    /// Returns the error without the stream. The stream may be bound to a thread or borrow a value.
+    #[must_use]
+    pub fn without_stream(self) -> AcceptError<()> {
+        match self {
+            Self::Io(error) => AcceptError::Io(error),
+            Self::Rejected(rejection) => AcceptError::Rejected(rejection),
+            Self::NotWebSocket(_) => AcceptError::NotWebSocket(()),
+            Self::Response(error) => AcceptError::Response(error),
+        }
+    }
+}
+
+impl<C> From<io::Error> for AcceptError<C> {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+impl<C> From<ResponseError> for AcceptError<C> {
+    fn from(error: ResponseError) -> Self {
+        Self::Response(error)
+    }
+}
+
+/// The reason why a handshake failed: [`AcceptError`] without the stream.
+#[derive(Debug)]
+pub(in crate::adapters) enum NotAccepted {
+    Io(io::Error),
+    Rejected(Rejection),
+    Http(Box<PlainRequest>),
+    Response(ResponseError),
+}
+
+impl NotAccepted {
+    /// Returns the public error. `call` adds the stream to a plain HTTP request.
+    pub(in crate::adapters) fn into_error<C>(
+        self,
+        call: impl FnOnce(Box<PlainRequest>) -> C,
+    ) -> AcceptError<C> {
+        match self {
+            Self::Io(error) => AcceptError::Io(error),
+            Self::Rejected(rejection) => AcceptError::Rejected(rejection),
+            Self::Http(request) => AcceptError::NotWebSocket(call(request)),
+            Self::Response(error) => AcceptError::Response(error),
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! The second phase of a server's handshake: sending the 101 response.
+//!
+//! ```text
+//!   Look ──▶ Respond ── 101 flushed ─────────────────▶ Done: Opened
+//!    │          └────── too slow, stream failed ─────▶ Done: the reason
+//!    └── the peer has gone ──────────────────────────▶ Done: the reason
+//!   Reject: 500, if the 101 cannot be sent ──────────▶ Done: the reason
+//! ```
+//!
+//! The look is left out if nobody waited since the request arrived, and if bytes arrived behind the request: the peer
+//! was there then.
+//!
+//! Invariant: bytes that arrive before the 101 is sent go into the inbox of the connection, or stay in the stream.
+
+use core::mem::replace;
+use std::io;
+use std::prelude::v1::*;
+
+use super::accept_error::NotAccepted;
+use super::receiving::Pending;
+use super::rejecting::Rejecting;
+use super::server::Acceptance;
+use super::{Did, HandshakeDriver, Opened, Outgoing, Received, Step, unexpected_eof};
+#[cfg(feature = "deflate")]
+use crate::handshake::DeflateParams;
+use crate::handshake::{HandshakeInfo, HttpResponse, ResponseError};
+use crate::{Connection, Inbox, Instant, Outbox, SharedConfig};
+
+/// The second phase of a server's handshake, as a state machine without I/O.
+pub(in crate::adapters) struct Accepting {
+    stage: Stage,
+}
+
+/// The states of [`Accepting`].
+enum Stage {
+    /// Looks whether the peer has gone since its request arrived.
+    Look(Box<Response>),
+    /// Writes the 101 response.
+    Respond(Box<Response>),
+    /// Sends a 500, because the 101 response cannot be sent.
+    Reject(Rejecting),
+    Done(Result<Box<Opened>, NotAccepted>),
+}
+
+/// A 101 response, and what becomes a connection once it is sent.
+struct Response {
+    out: Outgoing,
+    /// When it must be sent.
+    deadline: Option<Instant>,
+    /// The bytes that arrived behind the request.
+    behind: Received,
+    handshake: HandshakeInfo,
+    config: SharedConfig,
+    #[cfg(feature = "deflate")]
+    deflate: Option<DeflateParams>,
+}
+
+impl Pending {
+    /// Starts to send the 101 response. `waited` says whether time has passed since the request arrived.
+    pub(in crate::adapters) fn accepting(
+        self,
+        now: Instant,
+        acceptance: &Acceptance,
+        waited: bool,
+    ) -> Accepting {
+        let write_timeout = self.settings.write_timeout();
+        let look = waited && self.behind.is_empty();
+        let stage = match self.respond(now, acceptance) {
+            Ok(response) if look => Stage::Look(response),
+            Ok(response) => Stage::Respond(response),
+            Err(NotAccepted::Response(error)) => {
+                let (response, why) = (HttpResponse::new(500), NotAccepted::Response(error));
+                match Rejecting::new(now, write_timeout, &response, why) {
+                    Ok(rejecting) => Stage::Reject(rejecting),
+                    Err(why) => Stage::Done(Err(why)),
+                }
+            }
+            Err(why) => Stage::Done(Err(why)),
+        };
+        Accepting { stage }
+    }
+
+    /// Makes the 101 response.
+    fn respond(self, now: Instant, acceptance: &Acceptance) -> Result<Box<Response>, NotAccepted> {
+        let Self { settings, head, behind } = self;
+        // The head was checked when it arrived. The check is repeated here, to get a view of the head.
+        let request = head.check().map_err(NotAccepted::Rejected)?;
+        let mut headers = settings.headers.borrowed();
+        headers.extend(acceptance.headers.borrowed());
+        let subprotocol = acceptance.subprotocol.as_deref();
+        let response = request.accept().headers(&headers).subprotocol(subprotocol);
+        #[cfg(feature = "deflate")]
+        let deflate = settings.deflate_for(acceptance).and_then(|config| request.negotiate_deflate(&config));
+        #[cfg(feature = "deflate")]
+        let response = response.deflate(deflate);
+        let out = Outgoing::new(response.to_vec()?);
+        Ok(Box::new(Response {
+            out,
+            deadline: settings.timeout.map(|timeout| now + timeout),
+            behind: Received { len: behind.len(), bytes: behind },
+            handshake: HandshakeInfo::new(head.target(), subprotocol, head.headers()),
+            config: settings.config.clone(),
+            #[cfg(feature = "deflate")]
+            deflate,
+        }))
+    }
+}
+
+impl From<ResponseError> for NotAccepted {
+    fn from(error: ResponseError) -> Self {
+        Self::Response(error)
+    }
+}
+
+impl HandshakeDriver for Accepting {
+    fn poll_step(&mut self) -> Step<'_> {
+        match &mut self.stage {
+            Stage::Look(response) => Step::Look(response.behind.space()),
+            Stage::Respond(response) => response.out.poll_step(),
+            Stage::Reject(rejecting) => rejecting.poll_step(),
+            Stage::Done(_) => Step::Done,
+        }
+    }
+
+    fn poll_timeout(&self) -> Option<Instant> {
+        match &self.stage {
+            Stage::Look(response) | Stage::Respond(response) => response.deadline,
+            Stage::Reject(rejecting) => rejecting.poll_timeout(),
+            Stage::Done(_) => None,
+        }
+    }
+
+    fn handle(&mut self, now: Instant, did: io::Result<Did>) {
+        let stage = replace(&mut self.stage, Stage::Done(Err(NotAccepted::Io(unexpected_eof()))));
+        self.stage = match (stage, did) {
+            (Stage::Reject(mut rejecting), did) => match rejecting.handle(now, did) {
+                Some(why) => Stage::Done(Err(why)),
+                None => Stage::Reject(rejecting),
+            },
+            (Stage::Look(_) | Stage::Respond(_), Err(error)) => Stage::Done(Err(NotAccepted::Io(error))),
+            (Stage::Look(_), Ok(Did::Read(0))) => Stage::Done(Err(NotAccepted::Io(unexpected_eof()))),
+            (Stage::Look(mut response), Ok(did)) => {
+                if let Did::Read(n) = did {
+                    response.behind.handle_read(n);
+                }
+                Stage::Respond(response)
+            }
+            (Stage::Respond(mut response), Ok(did)) => {
+                response.out.handle(&did);
+                if response.out.is_done() {
+                    Stage::Done(Ok(Box::new(response.open(now))))
+                } else if response.deadline.is_some_and(|deadline| deadline <= now) {
+                    Stage::Done(Err(NotAccepted::Io(io::ErrorKind::TimedOut.into())))
+                } else {
+                    Stage::Respond(response)
+                }
+            }
+            (done @ Stage::Done(_), _) => done,
+        };
+    }
+}
+
+impl Accepting {
+    /// Returns the result, after [`Step::Done`].
+    pub(in crate::adapters) fn finish(self) -> Result<Opened, NotAccepted> {
+        match self.stage {
+            Stage::Done(Ok(opened)) => Ok(*opened),
+            Stage::Done(Err(why)) => Err(why),
+            _ => Err(NotAccepted::Io(unexpected_eof())),
+        }
+    }
+}
+
+impl Response {
+    /// Makes the connection.
+    fn open(self, now: Instant) -> Opened {
+        let connection = Connection::server(now, self.config, Outbox::new());
+        #[cfg(feature = "deflate")]
+        let connection = connection.with_deflate(self.deflate);
+        let inbox = Inbox::with_bytes(self.behind.bytes());
+        Opened { connection, inbox, handshake: self.handshake }
+    }
+}

@@ -1,0 +1,249 @@
+//! The reasons why a client's handshake did not open a WebSocket.
+//!
+//! [`Connecting`](super::connecting::Connecting) ends with a [`NotConnected`], which has no stream. The adapter adds the
+//! stream and makes the public [`ConnectError`]. A response other than 101 becomes a [`ReceivedResponse`].
+
+use core::error::Error;
+use core::fmt;
+use std::io;
+use std::prelude::v1::*;
+
+use crate::handshake::{HandshakeError, Headers, HttpReply, RequestError, UrlError};
+
+/// The reason why no WebSocket was opened.
+#[non_exhaustive]
+pub enum ConnectError<S> {
+    /// The URL is not a valid `ws://` or `wss://` URL.
+    Url(UrlError),
+    /// The URL is a `wss` URL, and this crate has no TLS. Make a TLS stream to the host and call `Client::open`.
+    NeedsTls,
+    /// The request cannot be sent: a header, a subprotocol or the origin is invalid.
+    Request(RequestError),
+    /// No connection could be made. The error names the addresses that were tried.
+    Connect(io::Error),
+    /// The stream failed or ended during the handshake.
+    Io(io::Error),
+    /// The response is not valid for a WebSocket handshake, or it came too late.
+    Handshake(HandshakeError),
+    /// The server answered with a status other than 101.
+    Http(ReceivedResponse<S>),
+}
+
+impl<S> fmt::Display for ConnectError<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Url(error) => fmt::Display::fmt(error, f),
+            Self::NeedsTls => f.write_str(
+                "wss needs TLS, which this crate leaves to others: connect with a TLS library and pass its stream to \
+                 Client::open",
+            ),
+            Self::Request(error) => fmt::Display::fmt(error, f),
+            Self::Connect(error) => write!(f, "cannot connect: {error}"),
+            Self::Io(error) => write!(f, "the stream failed during the handshake: {error}"),
+            Self::Handshake(error) => fmt::Display::fmt(error, f),
+            Self::Http(response) => write!(f, "the server answered with status {} instead of 101", response.status),
+        }
+    }
+}
+
+impl<S> fmt::Debug for ConnectError<S> {
+    // Written by hand because `S` may have no `Debug`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Url(error) => f.debug_tuple("Url").field(error).finish(),
+            Self::NeedsTls => f.write_str("NeedsTls"),
+            Self::Request(error) => f.debug_tuple("Request").field(error).finish(),
+            Self::Connect(error) => f.debug_tuple("Connect").field(error).finish(),
+            Self::Io(error) => f.debug_tuple("Io").field(error).finish(),
+            Self::Handshake(error) => f.debug_tuple("Handshake").field(error).finish(),
+            Self::Http(response) => f.debug_tuple("Http").field(response).finish(),
+        }
+    }
+}
+
+impl<S> Error for ConnectError<S> {
+    /// Returns the source of the inner error. The inner error itself is left out, because [`Display`](fmt::Display)
+    /// shows it already.
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Url(error) => error.source(),
+            Self::Request(error) => error.source(),
+            Self::Connect(error) | Self::Io(error) => error.source(),
+            Self::Handshake(error) => error.source(),
+            Self::NeedsTls | Self::Http(_) => None,
+        }
+    }
+}
+
+impl<S> ConnectError<S> {
+    /// Returns the error without the stream. The stream may be bound to a thread or borrow a value.
+    #[must_use]
+    pub fn without_stream(self) -> ConnectError<()> {
+        match self {
+            Self::Url(error) => ConnectError::Url(error),
+            Self::NeedsTls => ConnectError::NeedsTls,
+            Self::Request(error) => ConnectError::Request(error),
+            Self::Connect(error) => ConnectError::Connect(error),
+            Self::Io(error) => ConnectError::Io(error),
+            Self::Handshake(error) => ConnectError::Handshake(error),
+            Self::Http(response) => ConnectError::Http(response.with_stream(())),
+        }
+    }
+}
+
+impl<S> From<UrlError> for ConnectError<S> {
+    fn from(error: UrlError) -> Self {
+        Self::Url(error)
+    }
+}
+
+impl<S> From<RequestError> for ConnectError<S> {
+    fn from(error: RequestError) -> Self {
+        Self::Request(error)
+    }
+}
+
+impl<S> From<io::Error> for ConnectError<S> {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+impl<S> From<HandshakeError> for ConnectError<S> {
+    fn from(error: HandshakeError) -> Self {
+        Self::Handshake(error)
+    }
+}
+
+/// A response with a status other than 101, and its stream. Examples are 401, a redirect, and an error.
+pub struct ReceivedResponse<S> {
+    /// The status code.
+    pub status: u16,
+    /// The bytes that were read: interim responses (1xx), the head, and the first bytes of the body.
+    pub received: Vec<u8>,
+    /// The number of bytes of `received` before the body: interim responses (1xx) and the head.
+    pub head_len: usize,
+    /// The stream, from which the rest of a body can be read.
+    pub stream: S,
+    /// The position in `received` where the final response begins. An interim response (RFC 9110 section 15.2) has the
+    /// same form, so only the parser can tell this position.
+    head_start: usize,
+    /// The position in `received` where the header lines of the final response begin.
+    headers_start: usize,
+}
+
+impl ReceivedResponse<()> {
+    pub(super) fn new(response: &HttpReply<'_>, received: &[u8]) -> Self {
+        let (head_start, head_len) = (response.head_start(), response.head_len());
+        Self {
+            status: response.status(),
+            received: received.to_vec(),
+            head_len,
+            stream: (),
+            head_start,
+            // The header lines are the end of the head.
+            headers_start: head_len.saturating_sub(response.headers().as_bytes().len()),
+        }
+    }
+}
+
+impl<S> ReceivedResponse<S> {
+    fn with_stream<T>(self, stream: T) -> ReceivedResponse<T> {
+        let Self { status, received, head_len, head_start, headers_start, .. } = self;
+        ReceivedResponse { status, received, head_len, stream, head_start, headers_start }
+    }
+
+    /// Returns the head of the response, from the status line to the empty line. Interim responses (1xx) that came
+    /// before the response are not part of it.
+    #[must_use]
+    pub fn head(&self) -> &[u8] {
+        self.received.get(self.head_start..self.head_len).unwrap_or_default()
+    }
+
+    /// Returns the headers of the response, such as `Location`, without those of interim responses (1xx).
+    #[must_use]
+    pub fn headers(&self) -> Headers<'_> {
+        Headers::from_lines(self.received.get(self.headers_start..self.head_len).unwrap_or_default())
+    }
+
+    /// Returns the part of the body that was read together with the head. The rest can be read from `stream`.
+    #[must_use]
+    pub fn body(&self) -> &[u8] {
+        self.received.get(self.head_len..).unwrap_or_default()
+    }
+}
+
+impl<S> fmt::Debug for ReceivedResponse<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { status, head_len, .. } = self;
+        f.debug_struct("ReceivedResponse")
+            .field("status", status)
+            .field("head_len", head_len)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The reason why a handshake failed: [`ConnectError`] without the stream.
+#[derive(Debug)]
+pub(in crate::adapters) enum NotConnected {
+    Request(RequestError),
+    Io(io::Error),
+    Handshake(HandshakeError),
+    Http(Box<ReceivedResponse<()>>),
+}
+
+impl From<RequestError> for NotConnected {
+    fn from(error: RequestError) -> Self {
+        Self::Request(error)
+    }
+}
+
+impl From<io::Error> for NotConnected {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+impl From<HandshakeError> for NotConnected {
+    fn from(error: HandshakeError) -> Self {
+        Self::Handshake(error)
+    }
+}
+
+impl NotConnected {
+    /// Returns the public error, with the stream.
+    pub(in crate::adapters) fn into_error<S>(self, stream: S) -> ConnectError<S> {
+        match self {
+            Self::Request(error) => ConnectError::Request(error),
+            Self::Io(error) => ConnectError::Io(error),
+            Self::Handshake(error) => ConnectError::Handshake(error),
+            Self::Http(response) => ConnectError::Http(response.with_stream(stream)),
+        }
+    }
+}
+
+/// The addresses of a host that could not be connected to, with the errors.
+#[cfg(any(feature = "net", feature = "tokio"))]
+#[derive(Debug, Default)]
+pub(in crate::adapters) struct Tried {
+    /// Each address with its error, separated by commas.
+    why: String,
+    kind: Option<io::ErrorKind>,
+}
+
+#[cfg(any(feature = "net", feature = "tokio"))]
+impl Tried {
+    pub(in crate::adapters) fn failed(&mut self, address: core::net::SocketAddr, error: &io::Error) {
+        let comma = if self.why.is_empty() { "" } else { ", " };
+        self.why += &std::format!("{comma}{address}: {error}");
+        self.kind = Some(error.kind());
+    }
+
+    pub(in crate::adapters) fn into_error<S>(self) -> ConnectError<S> {
+        let Self { why, kind } = self;
+        ConnectError::Connect(match kind {
+            Some(kind) => io::Error::new(kind, why),
+            None => io::Error::new(io::ErrorKind::NotFound, "the host has no address"),
+        })
+    }
+}

@@ -1,0 +1,132 @@
+//! The client's side of the opening handshake.
+//!
+//! [`Connecting`] writes the request and reads until the response is complete. The adapter performs its steps, and adds
+//! the stream to a [`NotConnected`] to make the public [`ConnectError`](super::ConnectError). Resolving and connecting is
+//! the adapter's work, and the rules for requests and responses are in `crate::handshake`.
+//!
+//! Invariant: the key and the masking seed of each connection come from the system's random source (RFC 6455 sections
+//! 4.1 and 10.3).
+
+use std::io;
+use std::prelude::v1::*;
+
+use super::client::Client;
+use super::connect_error::{NotConnected, ReceivedResponse};
+use super::{Did, HandshakeDriver, Opened, Outgoing, Received, Step, unexpected_eof};
+use crate::handshake::{ClientHandshake, ClientRequest, HandshakeInfo, Reply};
+use crate::{Connection, Inbox, Instant, Outbox, SharedConfig};
+
+impl<R> Client<R> {
+    /// Starts the handshake for one connection, with `request`.
+    pub(in crate::adapters) fn connecting<'r>(
+        &self,
+        now: Instant,
+        request: ClientRequest<'r>,
+    ) -> Result<Connecting<'r>, NotConnected> {
+        let (mut nonce, mut seed) = ([0; 16], [0; 32]);
+        entropy(&mut nonce)?;
+        entropy(&mut seed)?;
+        let mut handshake = ClientHandshake::new(request, nonce, self.limits)?;
+        if let Some(timeout) = self.handshake_timeout {
+            handshake = handshake.with_timeout(now, timeout);
+        }
+        Ok(Connecting {
+            out: Outgoing::new(handshake.to_vec()),
+            target: sent_target(request.target()),
+            handshake,
+            received: Received::default(),
+            config: self.config.clone(),
+            seed,
+            result: None,
+        })
+    }
+}
+
+/// Returns the form in which `target` is sent: a "/" precedes an empty target and a query (RFC 6455 section 4.1 (3)).
+fn sent_target(target: &str) -> String {
+    let slash = if target.starts_with('/') { "" } else { "/" };
+    std::format!("{slash}{target}")
+}
+
+fn entropy(to: &mut [u8]) -> io::Result<()> {
+    getrandom::fill(to).map_err(|error| io::Error::other(std::format!("no entropy from the system: {error}")))
+}
+
+/// The client's side of a handshake, as a state machine without I/O.
+pub(in crate::adapters) struct Connecting<'r> {
+    out: Outgoing,
+    handshake: ClientHandshake<'r>,
+    received: Received,
+    config: SharedConfig,
+    /// The target of the request, as it is sent.
+    target: String,
+    /// The seed of the masking keys.
+    seed: [u8; 32],
+    result: Option<Result<Opened, NotConnected>>,
+}
+
+impl HandshakeDriver for Connecting<'_> {
+    fn poll_step(&mut self) -> Step<'_> {
+        if self.result.is_some() {
+            Step::Done
+        } else if self.out.is_done() {
+            Step::Read(self.received.space())
+        } else {
+            self.out.poll_step()
+        }
+    }
+
+    fn poll_timeout(&self) -> Option<Instant> {
+        self.handshake.poll_timeout()
+    }
+
+    fn handle(&mut self, now: Instant, did: io::Result<Did>) {
+        match self.advance(now, did) {
+            Ok(None) => {}
+            Ok(Some(opened)) => self.result = Some(Ok(opened)),
+            Err(why) => self.result = Some(Err(why)),
+        }
+    }
+}
+
+impl Connecting<'_> {
+    /// Returns the result, after [`Step::Done`].
+    pub(in crate::adapters) fn finish(self) -> Result<Opened, NotConnected> {
+        self.result.unwrap_or_else(|| Err(unexpected_eof().into()))
+    }
+
+    /// Handles a step. Returns the connection once the response is complete.
+    fn advance(&mut self, now: Instant, did: io::Result<Did>) -> Result<Option<Opened>, NotConnected> {
+        match did? {
+            Did::Read(0) => return Err(unexpected_eof().into()),
+            Did::Read(n) => {
+                self.received.handle_read(n);
+                if let Some(reply) = self.handshake.poll(self.received.bytes())? {
+                    return self.open(now, reply).map(Some);
+                }
+            }
+            did => self.out.handle(&did),
+        }
+        self.handshake.handle_timeout(now)?;
+        Ok(None)
+    }
+
+    /// Makes the connection, or the error for a response other than 101.
+    fn open(&self, now: Instant, reply: Reply<'_>) -> Result<Opened, NotConnected> {
+        let received = self.received.bytes();
+        let opened = match reply {
+            Reply::Open(opened) => opened,
+            Reply::Http(response) => {
+                return Err(NotConnected::Http(Box::new(ReceivedResponse::new(&response, received))));
+            }
+        };
+        let connection = Connection::client(now, self.config.clone(), Outbox::new(), self.seed);
+        #[cfg(feature = "deflate")]
+        let connection = connection.with_deflate(opened.deflate());
+        Ok(Opened {
+            connection,
+            inbox: Inbox::with_bytes(received.get(opened.head_len()..).unwrap_or_default()),
+            handshake: HandshakeInfo::new(&self.target, opened.subprotocol(), opened.headers()),
+        })
+    }
+}

@@ -1,0 +1,43 @@
+//! A plain HTTP request, which the application answers.
+//!
+//! The adapters join a [`PlainRequest`] with its stream and clock to the public `HttpCall`.
+
+use core::time::Duration;
+use std::io;
+use std::prelude::v1::*;
+
+use super::Received;
+use super::responding::{Responding, WRITE_TIMEOUT};
+use crate::Instant;
+use crate::handshake::{HttpRequest, HttpResponse, Reason, Rejection, RequestHead};
+
+/// A plain HTTP request.
+#[derive(Debug)]
+pub(in crate::adapters) struct PlainRequest {
+    pub(in crate::adapters) head: RequestHead,
+    /// The bytes that were read: the head, and the bytes behind it.
+    pub(in crate::adapters) received: Vec<u8>,
+    /// How long the stream may take nothing of the response.
+    pub(in crate::adapters) write_timeout: Duration,
+}
+
+impl PlainRequest {
+    pub(super) fn new(request: HttpRequest<'_>, received: &Received) -> Self {
+        let received = received.bytes().into();
+        Self { head: request.into(), received, write_timeout: WRITE_TIMEOUT }
+    }
+
+    /// Starts to send `response`, without its body if the method of the request is HEAD.
+    pub(in crate::adapters) fn responding(
+        &self,
+        now: Instant,
+        response: &HttpResponse<'_>,
+    ) -> io::Result<Responding> {
+        Responding::new(now, self.write_timeout, &response.in_reply_to(self.head.method()))
+    }
+
+    /// Returns the response of an endpoint that only serves WebSockets.
+    pub(in crate::adapters) const fn rejection() -> HttpResponse<'static> {
+        Rejection::new(Reason::NotAnUpgrade).response()
+    }
+}

@@ -1,0 +1,172 @@
+//! The first phase of a server's handshake: receiving the head of a request.
+//!
+//! ```text
+//!   Head ── upgrade ──────────────────────────────▶ Done: Pending
+//!     ├──── a rule was broken, late ──▶ Reject ───▶ Done: the reason
+//!     └──── plain HTTP, stream failed ────────────▶ Done: the reason
+//! ```
+//!
+//! [`Receiving`] is this machine. Its result is a [`Pending`] request, which owns what the second phase needs and borrows
+//! nothing, so the application can decide whenever it knows. A plain HTTP request becomes a [`PlainRequest`].
+//!
+//! Not here: the second phase (`accepting`), and the sending of other responses (`responding`).
+//!
+//! Invariants:
+//! - A pending request keeps the rules of RFC 6455 section 4.2.1, and comes from an allowed origin.
+//! - Nothing is read beyond the read that completed the head, so later input stays in the stream.
+
+use core::mem::replace;
+use std::io;
+use std::prelude::v1::*;
+use std::sync::Arc;
+
+use super::accept_error::NotAccepted;
+use super::plain_request::PlainRequest;
+use super::rejecting::Rejecting;
+use super::responding::Responding;
+use super::server::{Acceptance, Server, Settings};
+use super::{Did, HandshakeDriver, Received, Step, unexpected_eof};
+use crate::Instant;
+use crate::handshake::{HttpResponse, Incoming, Rejection, Request, RequestHead, ServerHandshake};
+
+impl<R> Server<R> {
+    /// Starts the handshake for one connection.
+    pub(in crate::adapters) fn receiving(&self, now: Instant) -> Receiving {
+        let settings = Arc::clone(&self.settings);
+        let mut handshake = ServerHandshake::new(settings.limits);
+        if let Some(timeout) = settings.timeout {
+            handshake = handshake.with_timeout(now, timeout);
+        }
+        Receiving { settings, stage: Stage::Head { handshake, received: Received::default() } }
+    }
+}
+
+/// The first phase of a server's handshake, as a state machine without I/O.
+pub(in crate::adapters) struct Receiving {
+    settings: Arc<Settings>,
+    stage: Stage,
+}
+
+/// The states of [`Receiving`].
+enum Stage {
+    /// Reads the head of the request.
+    Head {
+        handshake: ServerHandshake,
+        received: Received,
+    },
+    /// Sends the response for a request that broke a rule.
+    Reject(Rejecting),
+    Done(Result<Box<Pending>, NotAccepted>),
+}
+
+/// A request to open a WebSocket that waits for a decision.
+pub(in crate::adapters) struct Pending {
+    pub(super) settings: Arc<Settings>,
+    pub(in crate::adapters) head: RequestHead,
+    /// The bytes that arrived behind the head.
+    pub(in crate::adapters) behind: Vec<u8>,
+}
+
+impl Pending {
+    /// Returns the server's own decision to accept the request.
+    pub(in crate::adapters) fn acceptance(&self) -> Acceptance {
+        self.settings.acceptance(&self.head)
+    }
+
+    /// Starts to send `response` instead of the 101.
+    pub(in crate::adapters) fn rejecting(
+        &self,
+        now: Instant,
+        response: &HttpResponse<'_>,
+    ) -> io::Result<Responding> {
+        let response = response.in_reply_to(self.head.method());
+        Responding::new(now, self.settings.write_timeout(), &response)
+    }
+}
+
+impl HandshakeDriver for Receiving {
+    fn poll_step(&mut self) -> Step<'_> {
+        match &mut self.stage {
+            Stage::Head { received, .. } => Step::Read(received.space()),
+            Stage::Reject(rejecting) => rejecting.poll_step(),
+            Stage::Done(_) => Step::Done,
+        }
+    }
+
+    fn poll_timeout(&self) -> Option<Instant> {
+        match &self.stage {
+            Stage::Head { handshake, .. } => handshake.poll_timeout(),
+            Stage::Reject(rejecting) => rejecting.poll_timeout(),
+            Stage::Done(_) => None,
+        }
+    }
+
+    fn handle(&mut self, now: Instant, did: io::Result<Did>) {
+        let stage = replace(&mut self.stage, Stage::Done(Err(NotAccepted::Io(unexpected_eof()))));
+        self.stage = match (stage, did) {
+            (Stage::Head { handshake, received }, Ok(did)) => self.read(now, handshake, received, &did),
+            (Stage::Head { .. }, Err(error)) => Stage::Done(Err(NotAccepted::Io(error))),
+            (Stage::Reject(mut rejecting), did) => match rejecting.handle(now, did) {
+                Some(why) => Stage::Done(Err(why)),
+                None => Stage::Reject(rejecting),
+            },
+            (done @ Stage::Done(_), _) => done,
+        };
+    }
+}
+
+impl Receiving {
+    /// Returns the result, after [`Step::Done`].
+    pub(in crate::adapters) fn finish(self) -> Result<Box<Pending>, NotAccepted> {
+        match self.stage {
+            Stage::Done(result) => result,
+            _ => Err(NotAccepted::Io(unexpected_eof())),
+        }
+    }
+
+    /// Handles a step of [`Stage::Head`]: a part of the request was read, or time has passed.
+    fn read(&self, now: Instant, mut handshake: ServerHandshake, mut received: Received, did: &Did) -> Stage {
+        let polled = match did {
+            Did::Read(0) => return Stage::Done(Err(NotAccepted::Io(unexpected_eof()))),
+            Did::Read(n) => {
+                received.handle_read(*n);
+                handshake.poll(received.bytes())
+            }
+            _ => Ok(None),
+        };
+        let rejection = match polled {
+            Ok(Some(Incoming::Upgrade(request))) => return self.judge(now, request, &received),
+            Ok(Some(Incoming::Http(request))) => {
+                let request = PlainRequest::new(request, &received);
+                return Stage::Done(Err(NotAccepted::Http(Box::new(request))));
+            }
+            Ok(None) => handshake.handle_timeout(now).err(),
+            Err(rejection) => Some(rejection),
+        };
+        match rejection {
+            Some(rejection) => self.reject(now, rejection),
+            None => Stage::Head { handshake, received },
+        }
+    }
+
+    /// Checks the origin of a complete request, and returns the next state.
+    fn judge(&self, now: Instant, request: Request<'_>, received: &Received) -> Stage {
+        if let Some(allowed) = self.settings.allowed_origins() {
+            if let Err(rejection) = request.check_origin(&allowed) {
+                return self.reject(now, rejection);
+            }
+        }
+        let behind = received.bytes().get(request.head_len()..).unwrap_or_default().to_vec();
+        let settings = Arc::clone(&self.settings);
+        Stage::Done(Ok(Box::new(Pending { settings, head: request.into(), behind })))
+    }
+
+    /// Starts to send the response for a request that broke a rule.
+    fn reject(&self, now: Instant, rejection: Rejection) -> Stage {
+        let write_timeout = self.settings.write_timeout();
+        match Rejecting::new(now, write_timeout, &rejection.response(), NotAccepted::Rejected(rejection)) {
+            Ok(rejecting) => Stage::Reject(rejecting),
+            Err(why) => Stage::Done(Err(why)),
+        }
+    }
+}

@@ -1,0 +1,52 @@
+//! Ending a server's handshake with a response other than 101.
+//!
+//! [`Rejecting`] sends the response, and returns the reason for it once it has arrived. Both phases of a handshake
+//! (`receiving`, `accepting`) end in this way if the 101 cannot be sent.
+
+use core::time::Duration;
+use std::io;
+use std::prelude::v1::*;
+
+use super::accept_error::NotAccepted;
+use super::responding::Responding;
+use super::{Did, HandshakeDriver, Step};
+use crate::Instant;
+use crate::handshake::HttpResponse;
+
+/// A response that ends a handshake, and the reason for it.
+pub(super) struct Rejecting {
+    responding: Box<Responding>,
+    /// The reason, until it was returned.
+    why: Option<NotAccepted>,
+}
+
+impl Rejecting {
+    /// Starts to send `response`, after which the handshake ends with `why`. Fails if it cannot be sent.
+    pub(super) fn new(
+        now: Instant,
+        write_timeout: Duration,
+        response: &HttpResponse<'_>,
+        why: NotAccepted,
+    ) -> Result<Self, NotAccepted> {
+        let responding = Responding::new(now, write_timeout, response).map_err(NotAccepted::Io)?;
+        Ok(Self { responding: Box::new(responding), why: Some(why) })
+    }
+
+    pub(super) fn poll_step(&mut self) -> Step<'_> {
+        self.responding.poll_step()
+    }
+
+    pub(super) fn poll_timeout(&self) -> Option<Instant> {
+        self.responding.poll_timeout()
+    }
+
+    /// Handles a step. Returns the reason at the end: the one of the handshake, or a failure of the stream.
+    pub(super) fn handle(&mut self, now: Instant, did: io::Result<Did>) -> Option<NotAccepted> {
+        self.responding.handle(now, did);
+        match self.responding.take_error() {
+            Some(error) => Some(NotAccepted::Io(error)),
+            None if self.responding.is_done() => self.why.take(),
+            None => None,
+        }
+    }
+}
