@@ -207,22 +207,35 @@ fn s4_errors_of_the_handshake_blame_a_rule_and_advise() {
         // A blame, the clause, and behind a colon the advice.
         assert!(text.contains("): ") || text.ends_with("(RFC 6455 3)"), "{text}");
     }
-    // One that wraps another says what that one says.
+    // One that wraps another says what that one says, and returns it as its source.
+    let source = |error: &dyn Error| error.source().map(ToString::to_string);
     for error in head {
+        let inner = Some(error.to_string());
+        assert_eq!(source(&Reason::from(error)), inner);
+        assert_eq!(source(&HandshakeError::from(error)), inner);
+        assert_eq!(source(&Rejection::from(error)), inner);
         assert_eq!(Reason::from(error).to_string(), error.to_string());
         assert_eq!(HandshakeError::from(error).to_string(), error.to_string());
         let rejection = Rejection::from(error);
-        assert_eq!(rejection.to_string(), format!("handshake refused with {}: {error}", rejection.status()));
+        assert_eq!(
+            rejection.to_string(),
+            format!("the request was rejected with status {}: {error}", rejection.status())
+        );
     }
     for error in headers {
+        assert_eq!(source(&RequestError::from(error)), Some(error.to_string()));
+        assert_eq!(source(&ResponseError::from(error)), Some(error.to_string()));
         assert_eq!(RequestError::from(error).to_string(), error.to_string());
         assert_eq!(ResponseError::from(error).to_string(), error.to_string());
     }
     for error in extensions {
+        assert_eq!(source(&HandshakeError::Extensions(error)), Some(error.to_string()));
         assert_eq!(HandshakeError::Extensions(error).to_string(), error.to_string());
     }
     let room = NoRoom { needed: 1234 };
     assert!(room.to_string().contains("1234"));
+    assert_eq!(source(&RequestError::from(room)), Some(room.to_string()));
+    assert_eq!(source(&ResponseError::from(room)), Some(room.to_string()));
     assert_eq!(RequestError::from(room).to_string(), room.to_string());
     assert_eq!(ResponseError::from(room).to_string(), room.to_string());
     assert!(Malformed.to_string().contains("RFC 6455 9.1"));

@@ -63,13 +63,12 @@ impl fmt::Display for Error {
 }
 
 impl core::error::Error for Error {
-    /// Returns the source of the inner error. The inner error itself is left out, because [`Display`](fmt::Display)
-    /// shows it already.
+    /// Returns the inner error, which [`Display`](fmt::Display) shows as well.
     fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
         match self {
-            Self::Io(error) => error.source(),
-            Self::Protocol(error) => error.source(),
-            Self::Send(error) => error.source(),
+            Self::Io(error) => Some(error),
+            Self::Protocol(error) => Some(error),
+            Self::Send(error) => Some(error),
             Self::Ended(_) => None,
         }
     }

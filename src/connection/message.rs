@@ -149,7 +149,12 @@ impl fmt::Display for UnsentMessage {
     }
 }
 
-impl core::error::Error for UnsentMessage {}
+impl core::error::Error for UnsentMessage {
+    /// Returns the inner error, which [`Display`](fmt::Display) shows as well.
+    fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
+        Some(&self.error)
+    }
+}
 
 #[cfg(test)]
 mod tests {

@@ -223,7 +223,16 @@ impl fmt::Display for RequestError {
     }
 }
 
-impl core::error::Error for RequestError {}
+impl core::error::Error for RequestError {
+    /// Returns the inner error, which [`Display`](fmt::Display) shows as well.
+    fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
+        match self {
+            Self::NoRoom(error) => Some(error),
+            Self::Header(error) => Some(error),
+            _ => None,
+        }
+    }
+}
 
 impl From<NoRoom> for RequestError {
     fn from(error: NoRoom) -> Self {

@@ -249,7 +249,16 @@ impl fmt::Display for ResponseError {
     }
 }
 
-impl core::error::Error for ResponseError {}
+impl core::error::Error for ResponseError {
+    /// Returns the inner error, which [`Display`](fmt::Display) shows as well.
+    fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
+        match self {
+            Self::NoRoom(error) => Some(error),
+            Self::Header(error) => Some(error),
+            _ => None,
+        }
+    }
+}
 
 impl From<NoRoom> for ResponseError {
     fn from(error: NoRoom) -> Self {

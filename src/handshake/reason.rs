@@ -87,6 +87,16 @@ impl From<HeadError> for Reason {
     }
 }
 
+impl core::error::Error for Reason {
+    /// Returns the error in the bytes of the head, which [`Display`](fmt::Display) shows as well.
+    fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
+        match self {
+            Self::Head(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // The error, the clause of the RFC, and the remedy.

@@ -79,8 +79,13 @@ impl From<HeadError> for Rejection {
 
 impl fmt::Display for Rejection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "handshake refused with {}: {}", self.status(), self.reason)
+        write!(f, "the request was rejected with status {}: {}", self.status(), self.reason)
     }
 }
 
-impl core::error::Error for Rejection {}
+impl core::error::Error for Rejection {
+    /// Returns the [`Reason`], which [`Display`](fmt::Display) shows as well.
+    fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
+        Some(&self.reason)
+    }
+}

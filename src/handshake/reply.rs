@@ -198,7 +198,16 @@ impl fmt::Display for HandshakeError {
     }
 }
 
-impl core::error::Error for HandshakeError {}
+impl core::error::Error for HandshakeError {
+    /// Returns the inner error, which [`Display`](fmt::Display) shows as well.
+    fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
+        match self {
+            Self::Head(error) => Some(error),
+            Self::Extensions(error) => Some(error),
+            _ => None,
+        }
+    }
+}
 
 impl From<HeadError> for HandshakeError {
     fn from(error: HeadError) -> Self {

@@ -9,8 +9,8 @@ use std::sync::mpsc::channel;
 use std::thread;
 
 use hybi::adapters::net::{self, AcceptError, Acceptance, Client, ConnectError, HttpCall, Over, Server};
-use hybi::handshake::{HandshakeError, HttpResponse, Reason};
-use hybi::{Message, Outcome};
+use hybi::handshake::{HandshakeError, HttpResponse, Reason, ResponseError};
+use hybi::{Message, Outcome, ProtocolError, SendError};
 
 use crate::common::*;
 
@@ -179,10 +179,34 @@ fn an_error_implements_send_and_debug_for_any_stream() {
         let _ = &ws.stream().0;
         Ok(())
     }
-    assert_eq!(opened().unwrap_err().to_string(), "the server answered with status 401 instead of 101");
+    let text = opened().unwrap_err().to_string();
+    assert!(text.starts_with("the server answered with status 401 instead of 101"), "{text}");
     let opened = Client::new().open(Bare(std::rc::Rc::new(())), |_| None, "ws://a/");
     let error = opened.err().expect("the answer is 401");
     assert!(format!("{error:?}").starts_with("Http(ReceivedResponse { status: 401"), "{error:?}");
+}
+
+#[test]
+fn an_error_that_wraps_another_returns_it_as_its_source_and_shows_it() {
+    let gone = || std::io::Error::new(ErrorKind::BrokenPipe, "gone");
+    let errors: [(Box<dyn std::error::Error>, &str); 9] = [
+        (Box::new(net::Error::Io(gone())), "gone"),
+        (Box::new(net::Error::Send(SendError::Closed)), "closing or closed"),
+        (Box::new(net::Error::Protocol(ProtocolError::NotMasked)), "RFC 6455 section 5.1"),
+        (Box::new(AcceptError::<TcpStream>::Io(gone())), "gone"),
+        (Box::new(AcceptError::<TcpStream>::Rejected(Reason::Method.into())), "the method is not GET"),
+        (Box::new(AcceptError::<TcpStream>::Response(ResponseError::Status)), "RFC 9110 15"),
+        (Box::new(ConnectError::<TcpStream>::Connect(gone())), "gone"),
+        (Box::new(ConnectError::<TcpStream>::Io(gone())), "gone"),
+        (Box::new(ConnectError::<TcpStream>::Handshake(HandshakeError::Timeout)), "RFC 6455 4.1"),
+    ];
+    for (error, inner) in errors {
+        let source = error.source().unwrap().to_string();
+        assert!(source.contains(inner), "{source}");
+        assert!(error.to_string().contains(inner), "{error}");
+    }
+    let needs_tls = ConnectError::<TcpStream>::NeedsTls;
+    assert!(std::error::Error::source(&needs_tls).is_none());
 }
 
 #[test]

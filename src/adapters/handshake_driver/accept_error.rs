@@ -32,21 +32,23 @@ impl<C> fmt::Display for AcceptError<C> {
         match self {
             Self::Io(error) => write!(f, "the stream failed during the handshake: {error}"),
             Self::Rejected(rejection) => fmt::Display::fmt(rejection, f),
-            Self::NotWebSocket(_) => f.write_str("a plain HTTP request, which asks for no WebSocket"),
+            Self::NotWebSocket(_) => f.write_str(
+                "the request is plain HTTP and asks for no WebSocket (RFC 6455 4.2.1 (3)): answer it with \
+                 HttpCall::respond",
+            ),
             Self::Response(error) => fmt::Display::fmt(error, f),
         }
     }
 }
 
 impl<C: fmt::Debug> Error for AcceptError<C> {
-    /// Returns the source of the inner error. The inner error itself is left out, because [`Display`](fmt::Display)
-    /// shows it already.
+    /// Returns the inner error, which [`Display`](fmt::Display) shows as well.
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
-            Self::Io(error) => error.source(),
-            Self::Rejected(rejection) => rejection.source(),
+            Self::Io(error) => Some(error),
+            Self::Rejected(rejection) => Some(rejection),
             Self::NotWebSocket(_) => None,
-            Self::Response(error) => error.source(),
+            Self::Response(error) => Some(error),
         }
     }
 }

@@ -138,7 +138,7 @@ impl HandshakeDriver for Accepting {
                 None => Stage::Reject(rejecting),
             },
             (Stage::Look(_) | Stage::Respond(_), Err(error)) => Stage::Done(Err(NotAccepted::Io(error))),
-            (Stage::Look(_), Ok(Did::Read(0))) => Stage::Done(Err(NotAccepted::Io(unexpected_eof()))),
+            (Stage::Look(_), Ok(Did::Read(0))) => Stage::Done(Err(NotAccepted::Io(gone()))),
             (Stage::Look(mut response), Ok(did)) => {
                 if let Did::Read(n) = did {
                     response.behind.handle_read(n);
@@ -150,7 +150,7 @@ impl HandshakeDriver for Accepting {
                 if response.out.is_done() {
                     Stage::Done(Ok(Box::new(response.open(now))))
                 } else if response.deadline.is_some_and(|deadline| deadline <= now) {
-                    Stage::Done(Err(NotAccepted::Io(io::ErrorKind::TimedOut.into())))
+                    Stage::Done(Err(NotAccepted::Io(late())))
                 } else {
                     Stage::Respond(response)
                 }
@@ -158,6 +158,19 @@ impl HandshakeDriver for Accepting {
             (done @ Stage::Done(_), _) => done,
         };
     }
+}
+
+/// Returns the error for a peer that has closed its sending direction before it got a response.
+fn gone() -> io::Error {
+    io::Error::new(io::ErrorKind::UnexpectedEof, "the peer has gone before its request was accepted")
+}
+
+/// Returns the error for a peer that takes the 101 response too slowly.
+fn late() -> io::Error {
+    io::Error::new(
+        io::ErrorKind::TimedOut,
+        "the peer took too long to read the 101 response: raise handshake_timeout for slow peers",
+    )
 }
 
 impl Accepting {

@@ -34,14 +34,19 @@ impl<S> fmt::Display for ConnectError<S> {
         match self {
             Self::Url(error) => fmt::Display::fmt(error, f),
             Self::NeedsTls => f.write_str(
-                "wss needs TLS, which this crate leaves to others: connect with a TLS library and pass its stream to \
+                "the URL is a wss URL, and this crate has no TLS: connect with a TLS library and pass its stream to \
                  Client::open",
             ),
             Self::Request(error) => fmt::Display::fmt(error, f),
             Self::Connect(error) => write!(f, "cannot connect: {error}"),
             Self::Io(error) => write!(f, "the stream failed during the handshake: {error}"),
             Self::Handshake(error) => fmt::Display::fmt(error, f),
-            Self::Http(response) => write!(f, "the server answered with status {} instead of 101", response.status),
+            Self::Http(response) => write!(
+                    f,
+                    "the server answered with status {} instead of 101 (RFC 6455 4.1 (1)): read the reason in the \
+                     response",
+                    response.status
+                ),
         }
     }
 }
@@ -62,14 +67,13 @@ impl<S> fmt::Debug for ConnectError<S> {
 }
 
 impl<S> Error for ConnectError<S> {
-    /// Returns the source of the inner error. The inner error itself is left out, because [`Display`](fmt::Display)
-    /// shows it already.
+    /// Returns the inner error, which [`Display`](fmt::Display) shows as well.
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
-            Self::Url(error) => error.source(),
-            Self::Request(error) => error.source(),
-            Self::Connect(error) | Self::Io(error) => error.source(),
-            Self::Handshake(error) => error.source(),
+            Self::Url(error) => Some(error),
+            Self::Request(error) => Some(error),
+            Self::Connect(error) | Self::Io(error) => Some(error),
+            Self::Handshake(error) => Some(error),
             Self::NeedsTls | Self::Http(_) => None,
         }
     }

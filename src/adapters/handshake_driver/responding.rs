@@ -112,7 +112,7 @@ impl Responding {
         if self.deadline() <= now {
             self.error = Some(io::Error::new(
                 io::ErrorKind::TimedOut,
-                "the peer took too long to read the response, of which it has not got all",
+                "the peer took too long to read the response and has not got all of it: raise the timeout for slow peers",
             ));
             self.ending = Ending::Done;
         }
