@@ -185,7 +185,7 @@ fn cost(criterion: &mut Criterion) {
     for (level, takeover) in SETTINGS {
         let params = DeflateParams { server_no_context_takeover: !takeover, ..DeflateParams::default() };
         let name = format!("level-{level}{}", if takeover { "" } else { "-no-takeover" });
-        run(name, connection(Compression { level, ..Compression::new() }, params));
+        run(name, connection(Compression::new().level(level), params));
     }
     group.finish();
 }
@@ -214,7 +214,7 @@ fn sizes() {
     };
     let (usual, params) = (Compression::new(), DeflateParams::default());
     for level in [1, 2, 3, 4, 6, 9] {
-        table(&format!("level {level}"), Compression { level, ..usual }, params);
+        table(&format!("level {level}"), usual.level(level), params);
     }
     for bits in 9..=15 {
         table(
@@ -224,12 +224,12 @@ fn sizes() {
         );
     }
     for memory_level in [1, 3, 5, 8] {
-        table(&format!("memory level {memory_level}"), Compression { memory_level, ..usual }, params);
+        table(&format!("memory level {memory_level}"), usual.memory_level(memory_level), params);
     }
     for level in [1, 2, 4, 6] {
         table(
             &format!("level {level}, no context takeover"),
-            Compression { level, ..usual },
+            usual.level(level),
             DeflateParams { server_no_context_takeover: true, ..params },
         );
     }
@@ -254,8 +254,7 @@ fn noisy() {
     for level in [1, 4, 6, 9] {
         print!("{:38}", format!("level {level}, noise of 1 KiB after each"));
         for size in [180, 1024, 64 << 10] {
-            let mut server =
-                connection(Compression { level, ..Compression::new() }, DeflateParams::default());
+            let mut server = connection(Compression::new().level(level), DeflateParams::default());
             let noise = noise(1 << 20);
             let mut sent = 0;
             for (message, noise) in messages(size).iter().zip(noise.chunks(1024).cycle()) {

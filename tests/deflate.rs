@@ -437,7 +437,9 @@ fn action() -> impl Strategy<Value = Action> {
 
 fn side() -> impl Strategy<Value = Side> {
     let compression = (0..=9u8, 1..=9u8, prop_oneof![Just(0), Just(64), 0..1000_usize]).prop_map(
-        |(level, memory_level, min_size)| Compression { level, memory_level, min_size, ..Compression::new() },
+        |(level, memory_level, min_size)| {
+            Compression::new().level(level).memory_level(memory_level).min_size(min_size)
+        },
     );
     let delivery = prop_oneof![Just(Delivery::Whole), Just(Delivery::Chunks)];
     (compression, delivery, any::<bool>(), budget(), vec(action(), 0..12)).prop_map(
@@ -496,7 +498,7 @@ proptest! {
         seed: u64,
     ) {
         let mut payload = Vec::new();
-        let compression = Compression { level, ..Compression::new() };
+        let compression = Compression::new().level(level);
         Deflater::new(15, true, &compression).deflate(&message.data, true, &mut payload);
         for (at, byte) in &damage {
             *at.get_mut(&mut payload) = *byte;
@@ -579,12 +581,8 @@ fn some_side(random: &mut Xorshift, bits: u8) -> Side {
         Action::Uncompressed(message(&noise[..50])),
         Action::Send(message(&[])),
     ];
-    let compression = Compression {
-        level: random.below(10) as u8,
-        memory_level: 1 + random.below(9) as u8,
-        min_size: 0,
-        ..Compression::new()
-    };
+    let compression =
+        Compression::new().level(random.below(10) as u8).memory_level(1 + random.below(9) as u8).min_size(0);
     let delivery = if random.below(2) == 0 { Delivery::Whole } else { Delivery::Chunks };
     let budget = (random.below(2) == 0).then(|| 1 + random.below(3000) as u32);
     Side { compression, delivery, pool: random.below(2) == 0, budget, actions }

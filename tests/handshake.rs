@@ -610,15 +610,14 @@ fn s4_1_invalid_requests_are_refused_before_they_are_sent() {
     for extensions in ["", "a;", "a\r\nX: y", "a; b=\"c d\"", "\u{e9}"] {
         assert_eq!(error(good.extensions(extensions)), RequestError::Extensions, "{extensions:?}");
     }
-    let seven = DeflateOffer { server_max_window_bits: Some(7), ..DeflateOffer::default() };
+    let seven = DeflateOffer::default().server_max_window_bits(Some(7));
     assert_eq!(error(good.deflate(seven)), RequestError::Extensions);
     let most = ClientWindow::AtMost(255);
-    let huge = DeflateOffer {
-        server_no_context_takeover: true,
-        client_no_context_takeover: true,
-        server_max_window_bits: Some(255),
-        client_max_window_bits: most,
-    };
+    let huge = DeflateOffer::new()
+        .server_no_context_takeover(true)
+        .client_no_context_takeover(true)
+        .server_max_window_bits(Some(255))
+        .client_max_window_bits(most);
     assert_eq!(error(good.deflate(huge)), RequestError::Extensions);
     for (name, value, why) in [
         ("X", "a\r\nY: b", HeaderError::Value as fn(_) -> _),
@@ -701,7 +700,7 @@ fn s4_1_both_roles_complete_a_handshake_with_each_other() {
         panic!("an upgrade");
     };
     assert_eq!((request.target(), request.host(), request.head_len()), ("/?q", "[::1]:9000", len));
-    let config = DeflateConfig { client_max_window_bits: 9, ..DeflateConfig::new() };
+    let config = DeflateConfig::new().client_max_window_bits(9);
     let deflate = request.negotiate_deflate(&config);
     let mut answer = [0; 512];
     let len = request.accept().subprotocol("b").deflate(deflate).write(&mut answer).unwrap();

@@ -12,7 +12,7 @@ use hybi::handshake::{
 use hybi_fuzz::bit;
 use libfuzzer_sys::fuzz_target;
 
-const LIMITS: HeadLimits = HeadLimits { max_head: usize::MAX, max_headers: 128 };
+const LIMITS: HeadLimits = HeadLimits::new().max_head(usize::MAX).max_headers(128);
 
 #[derive(Arbitrary, Debug)]
 struct Case<'a> {

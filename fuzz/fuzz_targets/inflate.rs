@@ -62,7 +62,7 @@ fuzz_target!(|case: Case<'_>| {
 
 fn compress(messages: &[Vec<u8>], case: &Case<'_>, takeover: bool, bits: u8) -> Vec<Vec<u8>> {
     let level = [0, 1, 2, 4, 5, 6, 8, 9][usize::from(case.choice >> 4 & 7)];
-    let compression = Compression { level, ..Compression::new() };
+    let compression = Compression::new().level(level);
     let (mut meter, mut random) = (Meter::default(), Xorshift::new(case.cuts.into()));
     let mut deflater = meter.run(|| Deflater::new(bits, takeover, &compression));
     let payloads = messages.iter().map(|message| {

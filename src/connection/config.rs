@@ -15,6 +15,7 @@ use crate::time::Term;
 
 /// How messages are delivered.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[non_exhaustive]
 pub enum Delivery {
     /// Delivers a message as a whole, once all of it has arrived: [`Event::Text`](crate::Event::Text) and
     /// [`Event::Binary`](crate::Event::Binary). If a message outgrows memory of fixed size, the rest is delivered in

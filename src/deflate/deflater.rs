@@ -49,9 +49,10 @@ const CONTEXT_BITS: u8 = 11;
 /// use hybi::Config;
 /// use hybi::deflate::Compression;
 ///
-/// static CONFIG: Config = Config::new().compression(Compression { level: 1, ..Compression::new() });
+/// static CONFIG: Config = Config::new().compression(Compression::new().level(1));
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub struct Compression {
     /// The compression level: 0 (no compression), 1 (fastest) to 9 (smallest). Larger values count as 9.
     ///
@@ -77,6 +78,34 @@ impl Compression {
     #[must_use]
     pub const fn new() -> Self {
         Self { level: 4, memory_level: 5, min_size: 64, release_after: Some(Duration::from_secs(60)) }
+    }
+
+    /// Returns these settings with another [`level`](Self::level).
+    #[must_use]
+    pub const fn level(mut self, level: u8) -> Self {
+        self.level = level;
+        self
+    }
+
+    /// Returns these settings with another [`memory_level`](Self::memory_level).
+    #[must_use]
+    pub const fn memory_level(mut self, level: u8) -> Self {
+        self.memory_level = level;
+        self
+    }
+
+    /// Returns these settings with another [`min_size`](Self::min_size), in bytes.
+    #[must_use]
+    pub const fn min_size(mut self, bytes: usize) -> Self {
+        self.min_size = bytes;
+        self
+    }
+
+    /// Returns these settings with another [`release_after`](Self::release_after).
+    #[must_use]
+    pub const fn release_after(mut self, time: Option<Duration>) -> Self {
+        self.release_after = time;
+        self
     }
 
     /// Returns both levels, limited to their ranges.

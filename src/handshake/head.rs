@@ -24,9 +24,10 @@ use super::text::{self, trim_ows};
 ///
 /// let limits = HeadLimits::new().max_head(4096).max_headers(32);
 /// assert_eq!((limits.max_head, limits.max_headers), (4096, 32));
-/// assert_eq!(HeadLimits::default(), HeadLimits { max_head: 16384, max_headers: 100 });
+/// assert_eq!((HeadLimits::new().max_head, HeadLimits::new().max_headers), (16384, 100));
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct HeadLimits {
     /// The maximum number of bytes from the first received byte to the empty line, both included; 16384 by
     /// default.

@@ -126,6 +126,7 @@ pub enum ClientWindow {
 /// # Ok::<(), hybi::handshake::NoRoom>(())
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub struct DeflateOffer {
     /// Asks the server to start each message with an empty window (RFC 7692 section 7.1.1.1).
     pub server_no_context_takeover: bool,
@@ -138,6 +139,45 @@ pub struct DeflateOffer {
 }
 
 impl DeflateOffer {
+    /// Returns the offer that browsers send: the server may limit the client's window.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self {
+            server_no_context_takeover: false,
+            client_no_context_takeover: false,
+            server_max_window_bits: None,
+            client_max_window_bits: ClientWindow::Supported,
+        }
+    }
+
+    /// Returns this offer with another [`server_no_context_takeover`](Self::server_no_context_takeover).
+    #[must_use]
+    pub const fn server_no_context_takeover(mut self, on: bool) -> Self {
+        self.server_no_context_takeover = on;
+        self
+    }
+
+    /// Returns this offer with another [`client_no_context_takeover`](Self::client_no_context_takeover).
+    #[must_use]
+    pub const fn client_no_context_takeover(mut self, on: bool) -> Self {
+        self.client_no_context_takeover = on;
+        self
+    }
+
+    /// Returns this offer with another [`server_max_window_bits`](Self::server_max_window_bits).
+    #[must_use]
+    pub const fn server_max_window_bits(mut self, bits: Option<u8>) -> Self {
+        self.server_max_window_bits = bits;
+        self
+    }
+
+    /// Returns this offer with another [`client_max_window_bits`](Self::client_max_window_bits).
+    #[must_use]
+    pub const fn client_max_window_bits(mut self, window: ClientWindow) -> Self {
+        self.client_max_window_bits = window;
+        self
+    }
+
     /// Writes the value of the header into `out` and returns its length in bytes.
     ///
     /// # Errors
@@ -257,13 +297,14 @@ impl fmt::Display for DeflateOffer {
 /// ```
 /// use hybi::handshake::{DeflateConfig, negotiate_offer};
 ///
-/// let config = DeflateConfig { client_max_window_bits: 10, ..DeflateConfig::new() };
+/// let config = DeflateConfig::new().client_max_window_bits(10);
 /// let offer: &[u8] = b"permessage-deflate; client_max_window_bits";
 /// let agreed = negotiate_offer([offer], &config)?;
 /// assert!(agreed.is_some_and(|params| params.client_max_window_bits == Some(10)));
 /// # Ok::<(), hybi::handshake::Malformed>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub struct DeflateConfig {
     /// Whether the server starts each sent message with an empty window; false by default.
     pub server_no_context_takeover: bool,
@@ -288,6 +329,34 @@ impl DeflateConfig {
             server_max_window_bits: 15,
             client_max_window_bits: 15,
         }
+    }
+
+    /// Returns this configuration with another [`server_no_context_takeover`](Self::server_no_context_takeover).
+    #[must_use]
+    pub const fn server_no_context_takeover(mut self, on: bool) -> Self {
+        self.server_no_context_takeover = on;
+        self
+    }
+
+    /// Returns this configuration with another [`client_no_context_takeover`](Self::client_no_context_takeover).
+    #[must_use]
+    pub const fn client_no_context_takeover(mut self, on: bool) -> Self {
+        self.client_no_context_takeover = on;
+        self
+    }
+
+    /// Returns this configuration with another [`server_max_window_bits`](Self::server_max_window_bits).
+    #[must_use]
+    pub const fn server_max_window_bits(mut self, bits: u8) -> Self {
+        self.server_max_window_bits = bits;
+        self
+    }
+
+    /// Returns this configuration with another [`client_max_window_bits`](Self::client_max_window_bits).
+    #[must_use]
+    pub const fn client_max_window_bits(mut self, bits: u8) -> Self {
+        self.client_max_window_bits = bits;
+        self
     }
 }
 

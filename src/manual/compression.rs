@@ -102,12 +102,8 @@
 //! use hybi::{Config, SharedConfig};
 //!
 //! // For many connections with little traffic each.
-//! let negotiated = DeflateConfig {
-//!     server_no_context_takeover: true,
-//!     client_no_context_takeover: true,
-//!     ..DeflateConfig::new()
-//! };
-//! let compression = Compression { min_size: 512, ..Compression::new() };
+//! let negotiated = DeflateConfig::new().server_no_context_takeover(true).client_no_context_takeover(true);
+//! let compression = Compression::new().min_size(512);
 //! let config: SharedConfig = Config::new().compression(compression).deflate_pool(Pool::new(4)).into();
 //! # let _ = (negotiated, config);
 //! ```

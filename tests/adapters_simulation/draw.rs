@@ -139,12 +139,13 @@ impl Draw {
             .end_timeout(time(promise.end));
         #[cfg(feature = "deflate")]
         let config = if deflate.is_some() {
-            config.compression(hybi::deflate::Compression {
-                level: 1 + self.below(3) as u8,
-                memory_level: 1 + self.below(3) as u8,
-                min_size: self.below(100),
-                release_after: self.maybe_time(2, 100 * MS, 3 * SECOND).map(Duration::from_nanos),
-            })
+            config.compression(
+                hybi::deflate::Compression::new()
+                    .level(1 + self.below(3) as u8)
+                    .memory_level(1 + self.below(3) as u8)
+                    .min_size(self.below(100))
+                    .release_after(self.maybe_time(2, 100 * MS, 3 * SECOND).map(Duration::from_nanos)),
+            )
         } else {
             config
         };

@@ -59,15 +59,10 @@ fn asked(text: &str) -> Result<Option<DeflateOffer>, Failure> {
 
 /// The same, of a server.
 fn wanted(offer: &DeflateOffer) -> DeflateConfig {
-    DeflateConfig {
-        server_no_context_takeover: offer.server_no_context_takeover,
-        client_no_context_takeover: offer.client_no_context_takeover,
-        server_max_window_bits: offer.server_max_window_bits.unwrap_or(15),
-        client_max_window_bits: match offer.client_max_window_bits {
+    DeflateConfig::new().server_no_context_takeover(offer.server_no_context_takeover).client_no_context_takeover(offer.client_no_context_takeover).server_max_window_bits(offer.server_max_window_bits.unwrap_or(15)).client_max_window_bits(match offer.client_max_window_bits {
             ClientWindow::AtMost(bits) => bits,
             ClientWindow::Supported | ClientWindow::Unsupported => 15,
-        },
-    }
+        })
 }
 
 /// What the peer's handshake says of extensions.

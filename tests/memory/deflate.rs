@@ -155,7 +155,7 @@ fn s7692_7_1_compressors_take_the_stated_memory() {
     for (bits, stated) in COMPRESSOR {
         for (memory_level, stated) in [1, 5, 9].into_iter().zip(stated) {
             for level in [1, 6, 9] {
-                let compression = Compression { level, memory_level, ..Compression::new() };
+                let compression = Compression::new().level(level).memory_level(memory_level);
                 let (deflater, kept, peak) = measure(|| Deflater::new(bits, true, &compression));
                 println!(
                     "compressor: {bits} bits, memory level {memory_level}, level {level}: {kept} ({peak})"
@@ -187,7 +187,7 @@ fn s7692_7_1_compressors_take_the_stated_memory() {
 
 fn s7692_7_1_every_compressor_is_within_the_stated_bounds() {
     for (bits, memory_level, stated) in [(8, 1, 137_216), (15, 9, 494_720)] {
-        let compression = Compression { memory_level, ..Compression::new() };
+        let compression = Compression::new().memory_level(memory_level);
         let (deflater, kept, _) = measure(|| Deflater::new(bits, true, &compression));
         drop(deflater);
         println!("compressor: {bits} bits, memory level {memory_level}: {kept}");

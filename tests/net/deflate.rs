@@ -112,27 +112,26 @@ fn s7692_7_1_both_sides_use_the_parameters_of_the_response() {
     let config = DeflateConfig::new();
     let offer = DeflateOffer::default();
     let cases = [
-        (DeflateConfig { server_max_window_bits: 9, ..config }, offer, "; server_max_window_bits=9"),
-        (DeflateConfig { client_max_window_bits: 10, ..config }, offer, "; client_max_window_bits=10"),
+        (config.server_max_window_bits(9), offer, "; server_max_window_bits=9"),
+        (config.client_max_window_bits(10), offer, "; client_max_window_bits=10"),
         (
-            DeflateConfig { client_max_window_bits: 10, ..config },
+            config.client_max_window_bits(10),
             // This client does not offer the parameter, so the server cannot limit the client's window.
-            DeflateOffer { client_max_window_bits: ClientWindow::Unsupported, ..offer },
+            offer.client_max_window_bits(ClientWindow::Unsupported),
             "",
         ),
         (
-            DeflateConfig { server_no_context_takeover: true, client_no_context_takeover: true, ..config },
+            config.server_no_context_takeover(true).client_no_context_takeover(true),
             offer,
             "; server_no_context_takeover; client_no_context_takeover",
         ),
         (
             config,
-            DeflateOffer {
-                server_no_context_takeover: true,
-                client_no_context_takeover: true,
-                server_max_window_bits: Some(8),
-                client_max_window_bits: ClientWindow::AtMost(8),
-            },
+            DeflateOffer::new()
+                .server_no_context_takeover(true)
+                .client_no_context_takeover(true)
+                .server_max_window_bits(Some(8))
+                .client_max_window_bits(ClientWindow::AtMost(8)),
             "; server_no_context_takeover; client_no_context_takeover; server_max_window_bits=8; \
              client_max_window_bits=8",
         ),
@@ -194,12 +193,8 @@ fn s7692_6_compressed_messages_are_echoed() {
     for (config, offer) in [
         (DeflateConfig::new(), DeflateOffer::default()),
         (
-            DeflateConfig { server_no_context_takeover: true, ..DeflateConfig::new() },
-            DeflateOffer {
-                client_no_context_takeover: true,
-                server_max_window_bits: Some(9),
-                ..DeflateOffer::default()
-            },
+            DeflateConfig::new().server_no_context_takeover(true),
+            DeflateOffer::default().client_no_context_takeover(true).server_max_window_bits(Some(9)),
         ),
     ] {
         timed(move || {
@@ -391,8 +386,8 @@ fn a_broadcast_reaches_connections_with_and_without_compression() {
         let clients = [
             client(),
             Client::new(),
-            client().deflate(DeflateOffer { server_max_window_bits: Some(9), ..offer }),
-            client().deflate(DeflateOffer { server_no_context_takeover: true, ..offer }),
+            client().deflate(offer.server_max_window_bits(Some(9))),
+            client().deflate(offer.server_no_context_takeover(true)),
             Client::new(),
             client(),
         ];
@@ -554,7 +549,7 @@ impl Write for Watched {
 }
 
 fn compression(release_after: u64) -> Compression {
-    Compression { release_after: Some(ms(release_after)), ..Compression::new() }
+    Compression::new().release_after(Some(ms(release_after)))
 }
 
 #[test]

@@ -402,7 +402,7 @@ fn a_feed_below_the_high_water_mark_returns_although_a_timer_was_due() {
 #[cfg(feature = "deflate")]
 #[test]
 fn s5_5_3_the_reader_waits_for_the_pong_of_the_writers_ping() {
-    let compression = hybi::deflate::Compression { release_after: Some(ms(500)), ..Default::default() };
+    let compression = hybi::deflate::Compression::default().release_after(Some(ms(500)));
     let config = Config::new().pong_timeout(Some(ms(1000))).compression(compression);
     let (clock, ws, _peer) = pair_with(Role::Server, Behavior::default(), config, true);
     let (mut reader, mut writer) = ws.split();

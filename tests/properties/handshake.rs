@@ -217,12 +217,11 @@ fn offers() -> impl Strategy<Value = DeflateOffer> {
             server_max_window_bits,
             client_max_window_bits,
         )| {
-            DeflateOffer {
-                server_no_context_takeover,
-                client_no_context_takeover,
-                server_max_window_bits,
-                client_max_window_bits,
-            }
+            DeflateOffer::new()
+                .server_no_context_takeover(server_no_context_takeover)
+                .client_no_context_takeover(client_no_context_takeover)
+                .server_max_window_bits(server_max_window_bits)
+                .client_max_window_bits(client_max_window_bits)
         },
     )
 }
@@ -235,12 +234,11 @@ fn configs() -> impl Strategy<Value = DeflateConfig> {
             server_max_window_bits,
             client_max_window_bits,
         )| {
-            DeflateConfig {
-                server_no_context_takeover,
-                client_no_context_takeover,
-                server_max_window_bits,
-                client_max_window_bits,
-            }
+            DeflateConfig::new()
+                .server_no_context_takeover(server_no_context_takeover)
+                .client_no_context_takeover(client_no_context_takeover)
+                .server_max_window_bits(server_max_window_bits)
+                .client_max_window_bits(client_max_window_bits)
         },
     )
 }

@@ -31,7 +31,7 @@ fn text(len: usize) -> Vec<u8> {
 }
 
 fn config(level: u8, min_size: usize) -> Config {
-    Config::new().compression(Compression { level, min_size, ..Compression::new() })
+    Config::new().compression(Compression::new().level(level).min_size(min_size))
 }
 
 /// The ways to send a whole message.
@@ -188,7 +188,7 @@ fn s7692_6_1_a_message_is_compressed_if_that_makes_it_shorter() {
         let mut compressed = 0;
         for len in 0..200 {
             let data = &text(200)[..len];
-            let compression = Compression { level, ..Compression::new() };
+            let compression = Compression::new().level(level);
             let mut payload = Vec::new();
             Deflater::new(15, false, &compression).deflate(data, true, &mut payload);
             for takeover in [false, true] {
@@ -304,7 +304,7 @@ fn s7692_6_1_the_beginning_of_a_large_message_alone_does_not_decide() {
         }
         // Compression that is given up early must not allocate much.
         let mut out = Vec::new();
-        let mut deflater = Deflater::new(15, true, &Compression { level, ..Compression::new() });
+        let mut deflater = Deflater::new(15, true, &Compression::new().level(level));
         assert!(!deflater.deflate_if_shorter(&random(1 << 20, 7), &mut out));
         assert!(out.is_empty() && out.capacity() < 100_000, "{}", out.capacity());
     }

@@ -21,7 +21,7 @@ const PLAIN: SendOptions = SendOptions::new().compress(false);
 
 /// Returns a configuration that compresses every message, however short.
 fn all() -> Config {
-    Config::new().compression(Compression { min_size: 0, ..Compression::new() })
+    Config::new().compression(Compression::new().min_size(0))
 }
 
 /// Writes the queued output, and returns its frames.
@@ -102,7 +102,7 @@ fn s7692_6_1_rsv1_is_set_on_each_message_that_is_compressed() {
 fn s7692_7_2_1_exactly_the_tail_is_removed() {
     for level in 0..=9 {
         for takeover in [false, true] {
-            let config = all().compression(Compression { level, min_size: 0, ..Compression::new() });
+            let config = all().compression(Compression::new().level(level).min_size(0));
             let mut end = open(Role::Server, takeover, config.high_water(usize::MAX));
             let mut decoder = Decoder::new(takeover);
             // Data that ends like the tail, empty data, and sizes around the ends of blocks and buffers.
@@ -122,7 +122,7 @@ fn s7692_7_2_1_exactly_the_tail_is_removed() {
             assert!(decoded.iter().zip(&data).all(|((out, _), data)| out == data), "level {level}");
             assert_eq!(decoded.len(), data.len());
             // The same holds for data that a connection would send uncompressed.
-            let compression = Compression { level, ..Compression::new() };
+            let compression = Compression::new().level(level);
             let mut deflater = Deflater::new(15, takeover, &compression);
             let mut decoder = Decoder::new(takeover);
             for data in &data {
@@ -153,7 +153,7 @@ fn s7692_7_1_2_no_message_refers_further_back_than_the_window() {
     let levels = (1..=9).map(|level| (level, 8)).chain([(1, 1), (6, 1), (9, 9)]);
     for (level, memory_level) in levels {
         for bits in 8..=15u8 {
-            let compression = Compression { level, memory_level, min_size: 0, ..Compression::new() };
+            let compression = Compression::new().level(level).memory_level(memory_level).min_size(0);
             let config = Config::new().compression(compression).high_water(usize::MAX);
             let mut end = Scenario::server().config(config).deflate(agreed(true, bits)).open();
             let mut decoder = Decoder::new(true);
@@ -260,7 +260,7 @@ fn s7692_6_1_all_fragments_of_a_message_are_compressed_or_none() {
 #[test]
 fn s7692_6_messages_below_the_minimum_size_are_not_compressed() {
     for min_size in [0, 1, 10, 64, 1000] {
-        let config = Config::new().compression(Compression { min_size, ..Compression::new() });
+        let config = Config::new().compression(Compression::new().min_size(min_size));
         for role in ROLES {
             let mut end = open(role, true, config.clone().high_water(usize::MAX));
             let mut decoder = Decoder::new(true);
@@ -431,7 +431,7 @@ fn s7692_7_2_1_a_prepared_message_is_compressed_once_per_window_size() {
     let news = Prepared::new(words(6000));
     let mut payloads = Vec::new();
     for level in [9, 1, 4] {
-        let config = Config::new().compression(Compression { level, ..Compression::new() });
+        let config = Config::new().compression(Compression::new().level(level));
         let mut end = open(Role::Server, true, config);
         end.conn.send_prepared(&news).unwrap();
         payloads.push(frames(&mut end).remove(0).payload);
@@ -440,7 +440,7 @@ fn s7692_7_2_1_a_prepared_message_is_compressed_once_per_window_size() {
     assert!(payloads[0].len() < 3000 && payloads.iter().all(|payload| *payload == payloads[0]));
     // Level 0 never shortens a message, so such a connection does not compress it.
     for news in [news, Prepared::new(words(6000))] {
-        let config = Config::new().compression(Compression { level: 0, ..Compression::new() });
+        let config = Config::new().compression(Compression::new().level(0));
         let mut end = open(Role::Server, true, config);
         end.conn.send_prepared(&news).unwrap();
         assert_eq!(frames(&mut end)[0].header.rsv, 0);
@@ -487,7 +487,7 @@ fn s7692_7_1_1_a_pool_serves_connections_of_all_kinds() {
         for bits in [15, 12, 9, 8] {
             for takeover in [false, true] {
                 for role in ROLES {
-                    let compression = Compression { level, memory_level, min_size: 0, ..Compression::new() };
+                    let compression = Compression::new().level(level).memory_level(memory_level).min_size(0);
                     let config = Config::new().compression(compression).deflate_pool(pool.clone());
                     let scenario =
                         |role| Scenario::of(role).config(config.clone()).deflate(agreed(takeover, bits));
@@ -657,7 +657,7 @@ fn s5_6_a_compressed_message_grows_by_at_most_the_reserved_space() {
     for level in 0..=9 {
         for memory_level in [1, 2, 8] {
             for bits in [9, 15] {
-                let compression = Compression { level, memory_level, min_size: 0, ..Compression::new() };
+                let compression = Compression::new().level(level).memory_level(memory_level).min_size(0);
                 let mut deflater = Deflater::new(bits, true, &compression);
                 for len in [0, 1, 2, 63, 64, 65, 127, 128, 129, 500, 1000, 4000, 20_000] {
                     // Bytes from 144 on take nine bits in the fixed code, the longest.

@@ -16,7 +16,7 @@ use crate::pair::{End, Pair, Seen, at, frame, parse, secs, text};
 
 /// Returns a configuration without Pings, so that only the release of windows causes a deadline.
 fn quiet(release_after: Option<Duration>) -> Config {
-    let compression = Compression { release_after, ..Compression::new() };
+    let compression = Compression::new().release_after(release_after);
     Config::new().ping_interval(None).compression(compression)
 }
 
@@ -112,7 +112,7 @@ fn s7692_7_1_windows_are_kept_without_a_release_time() {
 
 #[test]
 fn s7692_7_1_the_release_does_not_disturb_other_timers() {
-    let compression = Compression { release_after: Some(secs(45)), ..Compression::new() };
+    let compression = Compression::new().release_after(Some(secs(45)));
     let config = Config::new().compression(compression).idle_timeout(Some(secs(80)));
     let mut end = open(Role::Server, true, config);
     end.conn.send_text(&words(100)).unwrap();

@@ -107,12 +107,11 @@ fn agree(random: &mut Xorshift, setups: [Setup; 2]) -> [Setup; 2] {
     };
     setups.map(|setup| {
         let release_after = (random.below(2) == 0).then(|| millis(100 + random.below(3000)));
-        let compression = Compression {
-            level: random.below(10) as u8,
-            memory_level: 1 + random.below(4) as u8,
-            min_size: random.below(100),
-            release_after,
-        };
+        let compression = Compression::new()
+            .level(random.below(10) as u8)
+            .memory_level(1 + random.below(4) as u8)
+            .min_size(random.below(100))
+            .release_after(release_after);
         let pool = (random.below(3) == 0).then(|| Pool::new(2));
         let config = setup.config.compression(compression).deflate_pool(pool);
         Setup { config, deflate: Some(agreed), ..setup }

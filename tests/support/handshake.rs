@@ -111,12 +111,11 @@ fn limits(config: &Value) -> HeadLimits {
 fn deflate_config(config: &Value) -> DeflateConfig {
     let bits = |key: &str| u8::try_from(config[key].as_u64().unwrap_or(15)).unwrap();
     let flag = |key: &str| config[key].as_bool().unwrap_or(false);
-    DeflateConfig {
-        server_no_context_takeover: flag("server_no_context_takeover"),
-        client_no_context_takeover: flag("client_no_context_takeover"),
-        server_max_window_bits: bits("server_max_window_bits"),
-        client_max_window_bits: bits("client_max_window_bits"),
-    }
+    DeflateConfig::new()
+        .server_no_context_takeover(flag("server_no_context_takeover"))
+        .client_no_context_takeover(flag("client_no_context_takeover"))
+        .server_max_window_bits(bits("server_max_window_bits"))
+        .client_max_window_bits(bits("client_max_window_bits"))
 }
 
 fn params(params: DeflateParams) -> Value {

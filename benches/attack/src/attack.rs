@@ -114,7 +114,7 @@ pub fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
 /// The payload of a compressed message that refers to nothing before it.
 fn deflate(data: &[u8]) -> Vec<u8> {
     let mut payload = Vec::new();
-    Deflater::new(15, false, &Compression { level: 9, ..Compression::new() }).deflate(
+    Deflater::new(15, false, &Compression::new().level(9)).deflate(
         data,
         true,
         &mut payload,

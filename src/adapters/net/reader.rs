@@ -452,7 +452,7 @@ mod tests {
         use crate::handshake::{DeflateConfig, DeflateOffer};
 
         let release_after = Some(Duration::from_millis(60));
-        let compression = Compression { release_after, ..Compression::new() };
+        let compression = Compression::new().release_after(release_after);
         // Only the timer that releases the window runs.
         let config = Config::new().compression(compression).ping_interval(None).close_timeout(None);
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();

@@ -24,7 +24,7 @@ fn connection(role: Role, config: Config) -> Connection {
 
 /// With the settings of the others, level 6 and zlib's usual memory: the defaults take less of both.
 fn deflating(role: Role) -> Connection {
-    let compression = Compression { level: 6, memory_level: 8, ..Compression::new() };
+    let compression = Compression::new().level(6).memory_level(8);
     connection(role, Config::new().compression(compression)).with_deflate(DeflateParams::default())
 }
 
