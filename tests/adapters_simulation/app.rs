@@ -14,7 +14,7 @@ use crate::draw::{LAST, length};
 use crate::driver::{self, Answer, Ask, Got, Half, In, Out, Patience, ReadHalf, Reading, Task, Ws};
 use crate::journal::{self, Fate};
 use crate::plan::{Ending, Item, LONGEST, Plan};
-use crate::record::Told;
+use crate::record::KnownEnd;
 use crate::support::cuts::Xorshift;
 use crate::world::{World, fail};
 
@@ -30,7 +30,7 @@ impl Task {
     /// Decides whether and when a call is dropped early.
     fn patience(&mut self, drops: usize) -> Patience {
         if self.random.below(100) >= drops {
-            // Without timers a call that sends to a dead peer would wait forever. This limit ends it.
+            // Without timers a call that sends to a dead peer would wait forever. This limit ends the call.
             return Patience::Until(LAST);
         }
         match self.random.below(2) {
@@ -51,14 +51,14 @@ impl Task {
                 if sent != code.map(CloseCode::get) {
                     fail!(
                         "4 another Close",
-                        "end {} is told of {code:?} {reason:?}, sent was {sent:?}",
+                        "end {} received {code:?} {reason:?}, but {sent:?} was sent",
                         self.end
                     );
                 }
             }
             Event::Closed(outcome) => {
                 drop(journal);
-                self.tell(Told::Outcome(outcome));
+                self.learn(KnownEnd::Outcome(outcome));
             }
             Event::Ping(_) | Event::Pong(_) => {}
             event => fail!("3 strange event", "{event:?}"),
@@ -68,10 +68,10 @@ impl Task {
     }
 
     /// Records that the application has learned of the end.
-    fn tell(&self, told: Told) {
-        let new = self.world.ends[self.end].borrow_mut().tell(self.now(), told);
-        if let (true, Told::Outcome(outcome)) = (new, told) {
-            self.world.note(|| format!("{} is told {outcome:?}", self.end));
+    fn learn(&self, known_end: KnownEnd) {
+        let new = self.world.ends[self.end].borrow_mut().learn(self.now(), known_end);
+        if let (true, KnownEnd::Outcome(outcome)) = (new, known_end) {
+            self.world.note(|| format!("{} has the outcome {outcome:?}", self.end));
             self.world.check_outcome(self.end, outcome);
         }
     }
@@ -81,9 +81,9 @@ impl Task {
     fn judge(&self, doing: &str, error: &Error) {
         self.world.note(|| format!("{} {doing}: {error:?}", self.end));
         let mut record = self.world.ends[self.end].borrow_mut();
-        record.loss_told = true;
+        record.loss_reported = true;
         let closed = self.world.links[1 - self.end].borrow().read.close.is_some();
-        let ends = closed || record.closing.is_some() || record.told.is_some() || record.told_to_close;
+        let ends = closed || record.closing.is_some() || record.known_end.is_some() || record.asked_to_close;
         let times_out = record.promise.pong.is_some() || record.promise.idle.is_some();
         let lied = self.world.streams.iter().any(|stream| stream.borrow().lied);
         let broken = self.world.reset.get() || lied;
@@ -119,7 +119,7 @@ impl Task {
     /// Receives once, and answers if the plan says so. Returns whether the connection continues.
     async fn receive(&mut self, input: &mut In<'_>, plan: &Plan, patience: Patience) -> bool {
         let reading = plan.readings[self.random.below(plan.readings.len())];
-        // Otherwise two applications would answer each other's answers endlessly.
+        // Without this limit two applications would answer each other's answers endlessly.
         let few = self.world.journals[self.end].borrow().entries.len() < MOST_ANSWERS;
         let answers = self.random.below(100) < plan.answers && few;
         let (len, owned) = (length(&mut self.random, LONGEST), self.random.below(2) == 0);
@@ -162,7 +162,7 @@ impl Task {
             }
             Got::Ended => {
                 self.world.note(|| format!("{} is at the end", self.end));
-                self.tell(Told::End);
+                self.learn(KnownEnd::End);
                 false
             }
         }
@@ -173,8 +173,8 @@ impl Task {
         let mut failures = 0;
         let mut dropped = true;
         while at.is_none_or(|at| self.now() < at) {
-            // A call after a dropped one is not dropped at once. An application does not have another branch that
-            // is ready each time.
+            // After a dropped call the next call is not dropped at once. An application that drops every call would
+            // never receive.
             let whole = at.map_or(Patience::Forever, Patience::Until);
             let patience = match (self.patience(plan.drops), at) {
                 _ if dropped => whole,
@@ -185,7 +185,7 @@ impl Task {
             dropped = !dropped;
             failures += 1;
             if failures > 100_000 {
-                fail!("5 no end", "end {} receives again and again", self.end);
+                fail!("5 no end", "end {} receives endlessly", self.end);
             }
             if !self.receive(input, plan, patience).await {
                 return false;
@@ -222,7 +222,7 @@ impl Task {
                     if !matches!(out, Out::Futures(_)) {
                         record.closes(now, matches!(ask, Ask::Close(..)));
                     }
-                    record.told_to_close = true;
+                    record.asked_to_close = true;
                 }
                 self.world.note(|| format!("{} asks for {ask:?}, {patience:?}", self.end));
                 let asked = driver::ask(self, out, patience, ask).await;
@@ -290,7 +290,7 @@ impl Task {
         true
     }
 
-    /// Ends the connection, or waits for others to end it.
+    /// Ends the connection, unless the plan waits for others to end it.
     async fn end_it(&mut self, out: &mut Out<'_>, plan: &Plan) {
         let ask = match &plan.ending {
             Ending::Close(code, reason) => Ask::Close(code.map(CloseCode::new), (*reason).to_owned()),
@@ -341,7 +341,7 @@ pub async fn whole(mut task: Task, mut ws: Ws, plan: Plan, group: Option<Group>)
         task.receive_until(&mut In::Whole(&mut ws), &plan, None).await;
     }
     if let Some(outcome) = ws.outcome() {
-        task.tell(Told::Outcome(outcome));
+        task.learn(KnownEnd::Outcome(outcome));
     }
     {
         let mut record = task.world.ends[task.end].borrow_mut();
@@ -360,12 +360,12 @@ impl Task {
         let most = record.promise.high_water + longest + longest / 8 + 14 + 600;
         let amount = ws.buffered_amount();
         if amount > most {
-            fail!("35 output", "end {}: {amount} bytes wait, at most {most} may", self.end);
+            fail!("35 output", "end {}: {amount} bytes are queued, at most {most} are allowed", self.end);
         }
     }
 }
 
-/// Runs the sending one of two tasks.
+/// Runs the sending task of an application that has its WebSocket in two tasks.
 pub async fn sends(mut task: Task, mut out: OwnedOut, plan: Plan) {
     let mut goes_on = true;
     for (wait, item) in &plan.items {
@@ -380,7 +380,7 @@ pub async fn sends(mut task: Task, mut out: OwnedOut, plan: Plan) {
         task.end_it(&mut out.borrow(), &plan).await;
     }
     if plan.keeps_writer {
-        while task.world.ends[task.end].borrow().told.is_none()
+        while task.world.ends[task.end].borrow().known_end.is_none()
             && !task.world.ends[task.end].borrow().reader_gone
         {
             let at = task.now() + crate::draw::SECOND;
@@ -416,7 +416,7 @@ pub enum OwnedIn {
     Futures(futures_util::stream::SplitStream<Ws>),
 }
 
-/// Runs the receiving one of two tasks.
+/// Runs the receiving task of an application that has its WebSocket in two tasks.
 pub async fn receives(mut task: Task, mut input: OwnedIn, plan: Plan) {
     let mut goes_on = true;
     while goes_on {
@@ -441,7 +441,7 @@ pub async fn receives(mut task: Task, mut input: OwnedIn, plan: Plan) {
     task.world.ends[task.end].borrow_mut().reader_gone = true;
     if let OwnedIn::Half(half) = &input {
         if let Some(outcome) = half.outcome() {
-            task.tell(Told::Outcome(outcome));
+            task.learn(KnownEnd::Outcome(outcome));
         }
     }
     drop(input);

@@ -15,7 +15,7 @@ use crate::stream::{READ, WRITE};
 use crate::view::View;
 use crate::world::{World, fail};
 
-/// Maximum delay beyond a promise. Wakeups and streams are late as well.
+/// Tolerance for deadlines, in nanoseconds. Wakeups and streams may be late by this much.
 const SLACK: u64 = 100 * MS;
 
 impl World {
@@ -55,10 +55,10 @@ impl World {
                 match call.kind {
                     CallKind::Receive if readable => {
                         let bytes = self.links[1 - end].borrow().readable();
-                        fail!("8 hang in receive", "end {end} waits, and {bytes} bytes can be read")
+                        fail!("8 hang in receive", "end {end} waits, but {bytes} bytes can be read")
                     }
                     CallKind::Send if writable => {
-                        fail!("8 hang in send", "a call of end {end} waits, and its stream can be written")
+                        fail!("8 hang in send", "a call of end {end} waits, but its stream can be written")
                     }
                     CallKind::Receive if writable => self.check_written(end, &record),
                     _ => {}
@@ -74,7 +74,7 @@ impl World {
     fn check_written(&self, end: usize, record: &Record) {
         let out = self.links[end].borrow();
         if record.closing.is_some()
-            || record.told.is_some()
+            || record.known_end.is_some()
             || out.sent.close.is_some()
             || out.broken
             || self.streams[end].borrow().lied
@@ -84,8 +84,9 @@ impl World {
         let (sent, read) = (&out.sent, &self.links[1 - end].borrow().read);
         let journal = self.journals[end].borrow();
         let accepted = journal.entries.iter().filter(|entry| entry.fate == Fate::Accepted).count();
-        // A message that a half has fed waits until it flushes or until the other half waits. If that half is dropped,
-        // the other half must write the message. The library does not know what the halves of `futures_util` hold.
+        // A message that a half has fed waits until that half flushes or the other half waits. If the half that fed
+        // it is dropped, the other half must write it. The library cannot see the messages that the halves of
+        // `futures_util` hold.
         let feeds = match record.shape {
             Shape::Whole => true,
             Shape::Halves => record.writer_gone,
@@ -103,7 +104,8 @@ impl World {
         }
     }
 
-    /// Judges what an end has shown. `writable` says that its stream can be written and that no wakeup is on its way.
+    /// Runs a check on the view of an end. `writable` tells that its stream can be written and that no wakeup is
+    /// delayed.
     fn judge(&self, end: usize, writable: bool, judge: impl FnOnce(View<'_>)) {
         let (record, stream) = (self.ends[end].borrow(), self.streams[end].borrow());
         judge(View {
@@ -136,7 +138,7 @@ impl World {
     pub fn check_backlog(&self, end: usize) {
         let (record, journal) = (self.ends[end].borrow(), self.journals[end].borrow());
         let sent = &self.links[end].borrow().sent;
-        if record.closing.is_some() || record.told.is_some() || self.reset.get() || self.compresses {
+        if record.closing.is_some() || record.known_end.is_some() || self.reset.get() || self.compresses {
             return;
         }
         let accepted = journal.entries.iter().filter(|entry| entry.fate == Fate::Accepted);
@@ -147,7 +149,10 @@ impl World {
         let held = self.streams[end].borrow().behavior.lazy as u64 + (16 << 10);
         let most = record.promise.high_water as u64 + 2 * (journal.longest() as u64 + 14) + held;
         if waits > most {
-            fail!("35 output", "end {end}: {waits} bytes were accepted and not written, at most {most} may");
+            fail!(
+                "35 output",
+                "end {end}: {waits} bytes were accepted and not written, at most {most} are allowed"
+            );
         }
     }
 
@@ -166,11 +171,11 @@ impl World {
         });
     }
 
-    /// Checks that a peer that was given up gave no sign of life.
+    /// Checks that the peer was silent for the pong timeout before it was given up.
     fn check_given_up(&self, view: &View<'_>) {
         let View { end, record, out, source, .. } = *view;
         if self.answers_in_time(end, record) {
-            fail!("2 live peer", "end {end} gives up a peer that answers each Ping at once");
+            fail!("2 live peer", "end {end} gave up a peer that answers each Ping at once");
         }
         let Some(pong) = record.promise.pong else { fail!("2 live peer", "no Pong was waited for") };
         let (readable, _) = self.readiness_of(end, source);
@@ -178,7 +183,7 @@ impl World {
         let life = if readable { record.life } else { source.read.at.unwrap_or(0) };
         let quiet = view.now - life;
         let hidden = quiet < SLACK && self.streams[end].borrow().behavior.hesitates > 0;
-        // Wakeups are late. Input that arrives after the decision changes nothing.
+        // Wakeups are late, so input may arrive after the decision to give up.
         let decided = out.sent.close_code() == Some(1011)
             && out.sent.close.as_ref().is_some_and(|(at, _)| source.read.at >= Some(*at));
         view.check_given_up(pong, quiet, 0, hidden || decided, true);
@@ -202,8 +207,8 @@ impl World {
         crossed
     }
 
-    /// Checks that everything that an end accepted has arrived, or that the application knows that it may not
-    /// have.
+    /// Checks that every accepted message of an end has arrived, or that the application knows that messages may be
+    /// lost.
     fn check_arrived(&self, end: usize, record: &Record) {
         let missing = self.journals[end].borrow().missing();
         let other = self.ends[1 - end].borrow();
@@ -214,16 +219,18 @@ impl World {
         let unclean = |record: &Record| record.outcome().is_some_and(|outcome| !outcome.is_clean());
         // The halves of `futures_util` report no outcome, but a close timeout can be recognized by its time.
         let late = |record: &Record| {
-            let Some(((told, _), (closing, _))) = record.told.zip(record.closing) else { return true };
-            record.shape == Shape::FuturesHalves && told.saturating_sub(closing) >= record.promise.close
+            let Some(((known_end, _), (closing, _))) = record.known_end.zip(record.closing) else {
+                return true;
+            };
+            record.shape == Shape::FuturesHalves && known_end.saturating_sub(closing) >= record.promise.close
         };
         if unclean(record) || unclean(&other) || late(record) || late(&other) {
             return;
         }
         let unknowing = record.dropped.is_none() && !record.flushed;
-        let said = record.loss_told || record.dropped.is_some_and(|dropped| dropped > 0) || unknowing;
+        let said = record.loss_reported || record.dropped.is_some_and(|dropped| dropped > 0) || unknowing;
         if self.has_crossed(end) && self.has_crossed(1 - end) && !said && !self.reset.get() {
-            fail!("1 lost", "{missing} messages of end {end} are missing, and nothing says so");
+            fail!("1 lost", "{missing} messages of end {end} are missing, but nothing reports that");
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The virtual clock of a run: the time, what is due next, and the alarms that tasks have set.
 //!
-//! Nothing else in a run knows the time. It stands still while a task is polled, and moves only when no task is woken,
-//! to the next entry of the heap. Entries that are due at one time fire in random order.
+//! No other part of a run knows the time. The clock does not advance while a task is polled. When no task is woken,
+//! it moves to the next entry of the heap. Entries that are due at one time fire in random order.
 
 use std::cell::{Cell, RefCell};
 use std::cmp::Reverse;
@@ -28,8 +28,8 @@ pub enum Due {
     Resume(usize, usize),
     /// The stream of an end is reset.
     Reset(usize),
-    /// The network is cut: nothing arrives any more.
-    EofPosition,
+    /// The network is cut. Nothing arrives any more.
+    Cut,
     /// Nothing arrives for some time.
     Stall,
     /// A delayed wakeup reaches its task.

@@ -1,7 +1,7 @@
 //! Random choices that both simulations make: links, promises, connections, and the events of the network.
 //!
-//! The simulations of both kinds of adapters use it. Their `setup.rs` draw what only they have: streams, plans, and the
-//! habits of an executor.
+//! The simulations of both kinds of adapters use this file. The `setup.rs` of each draws what only that simulation
+//! has: streams, plans, and the habits of an executor.
 
 use std::time::Duration;
 
@@ -59,7 +59,7 @@ impl Making {
         connection
     }
 
-    /// Gives the connection to a scripted peer, which has no timers and no limit on its queue.
+    /// Replaces the configuration with that of a scripted peer, which has no timers and no limit on its queue.
     pub fn play(&mut self) {
         self.config =
             Config::new().ping_interval(None).pong_timeout(None).close_timeout(None).high_water(usize::MAX);
@@ -78,7 +78,7 @@ impl Draw {
         self.0.below(bound)
     }
 
-    /// Returns true once in `times` times.
+    /// Returns true with a probability of one in `times`.
     pub fn one_in(&mut self, times: usize) -> bool {
         self.0.below(times) == 0
     }
@@ -87,7 +87,7 @@ impl Draw {
         of[self.0.below(of.len())].clone()
     }
 
-    /// Returns a time between two.
+    /// Returns a random time in `from..to`.
     pub fn time(&mut self, from: u64, to: u64) -> u64 {
         from + self.0.next() % (to - from)
     }
@@ -120,7 +120,7 @@ impl Draw {
         }
     }
 
-    /// Returns the parameters of a connection that keeps the promise.
+    /// Returns the parameters of a connection with the timeouts of `promise`.
     pub fn making(
         &mut self,
         role: Role,
@@ -178,7 +178,7 @@ impl Draw {
         network_events
     }
 
-    /// Returns the actions of an application, each with the time that it waits before.
+    /// Returns the actions of an application, each with the time to wait before it.
     pub fn items<T>(
         &mut self,
         most: usize,
@@ -200,7 +200,7 @@ impl Draw {
     }
 }
 
-/// Returns the length of a message, usually a short one. It is less than `longest`, which is more than 60,000.
+/// Returns the length of a message, which is usually short. It is below `longest`, which must exceed 60,000.
 pub fn length(random: &mut Xorshift, longest: usize) -> usize {
     match random.below(100) {
         0 => 60_000 + random.below(longest - 60_000),

@@ -1,8 +1,6 @@
-//! The calls of the library. No other file of the simulation names its methods.
+//! All calls of the library. A renamed or new method of the adapters changes only this file.
 //!
 //! Each call is registered while it is pending. It may be dropped after a number of polls, or at a time.
-//!
-//! A renamed or new method of the adapters is changed here alone.
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;
@@ -171,7 +169,7 @@ pub const WAYS: [Way; 10] = [
 ];
 
 impl Way {
-    /// Returns whether a dropped or failed call of this kind has not accepted the message.
+    /// Returns whether the message of a dropped or failed call was certainly not accepted.
     pub const fn only_feeds(self) -> bool {
         matches!(self, Self::Feed | Self::Respond | Self::RespondOwned | Self::SinkFeed | Self::Start)
     }
@@ -184,7 +182,7 @@ pub fn to_message(kind: MessageKind, data: &[u8]) -> Message {
     }
 }
 
-/// Sends a message. Returns what the application knows about it, and the error if there was one.
+/// Sends a message. Returns what the application knows about the message, and the error if there was one.
 pub async fn send(
     task: &Task,
     out: &mut Out<'_>,
@@ -246,7 +244,7 @@ pub enum Ask {
     SinkClose,
 }
 
-/// Makes a request. Returns `None` if the call was dropped, or if such a half does not have it.
+/// Makes a request. Returns `None` if the call was dropped. A half without this call does nothing and returns `Ok`.
 pub async fn ask(task: &Task, out: &mut Out<'_>, patience: Patience, ask: &Ask) -> Option<Result<(), Error>> {
     let asked = async {
         match (out, ask) {

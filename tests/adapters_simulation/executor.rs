@@ -17,7 +17,7 @@ pub struct Habits {
     pub delay: u64,
     /// Percentage of polls that are followed by a wakeup without a reason.
     pub spurious: usize,
-    /// The wakers of earlier polls wake nobody.
+    /// The wakers of earlier polls do nothing.
     pub fresh: bool,
     /// Dropping a waker wakes the tasks that wait for the stream of an end.
     pub drop_wakes: bool,

@@ -8,7 +8,7 @@ use hybi::MessageKind;
 use crate::support::cuts::Xorshift;
 use crate::world::fail;
 
-/// What the application knows about a message that it gave to a call.
+/// The knowledge of an application about a message that it passed to a call.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Fate {
     /// The call has not returned.
@@ -64,7 +64,7 @@ pub fn message(random: &mut Xorshift, number: usize, len: usize) -> (MessageKind
 }
 
 impl Journal {
-    /// Records a message that is given to a call. Returns its place.
+    /// Records a message that is passed to a call. Returns its index.
     pub fn offer(&mut self, kind: MessageKind, data: Vec<u8>) -> usize {
         self.entries.push(Entry { kind, data, fate: Fate::Offered, received: false });
         self.entries.len() - 1
@@ -83,7 +83,7 @@ impl Journal {
     /// Checks a received message.
     pub fn receive(&mut self, kind: MessageKind, data: &[u8]) {
         if self.chunks.is_some() {
-            fail!("2 chunks", "a whole message inside one that comes in chunks");
+            fail!("2 chunks", "a whole message arrived inside a message in chunks");
         }
         let rest = &self.entries[self.next..];
         let Some(skipped) = rest.iter().position(|entry| entry.kind == kind && entry.data == data) else {
@@ -109,7 +109,7 @@ impl Journal {
     /// Checks a received chunk.
     pub fn receive_chunk(&mut self, kind: MessageKind, data: &[u8], first: bool, fin: bool) {
         if first != self.chunks.is_none() {
-            fail!("2 chunks", "a chunk is the first of its message or it is not: {first}");
+            fail!("2 chunks", "a chunk has the wrong flag `first`: {first}");
         }
         let chunks = self.chunks.get_or_insert_default();
         chunks.extend(data);

@@ -13,8 +13,9 @@ use crate::tap::Tap;
 pub struct Habits {
     /// Maximum number of bytes in flight and unread.
     pub capacity: usize,
-    /// Latency of a byte in nanoseconds, and the maximum of the additional jitter.
+    /// Latency of a byte, in nanoseconds.
     pub latency: u64,
+    /// Maximum additional latency, in nanoseconds.
     pub jitter: u64,
     /// Time until the writer learns that bytes were read.
     pub acknowledged: u64,
@@ -31,7 +32,7 @@ pub struct Link {
     arrivals: VecDeque<(u64, usize)>,
     /// Number of bytes that have arrived and were not read.
     readable: usize,
-    /// Number of bytes that were read without the writer knowing.
+    /// Number of bytes that were read, and whose space the writer cannot use yet.
     freed: usize,
     /// Time of arrival of the last written byte.
     latest: u64,
@@ -39,7 +40,7 @@ pub struct Link {
     fin: Option<u64>,
     fin_arrived: bool,
     /// The reader has seen the end, or a reset.
-    end_told: bool,
+    end_seen: bool,
     /// Everything that is written is lost silently.
     dead: bool,
     /// A reset has reached the reader.
@@ -50,8 +51,9 @@ pub struct Link {
     pub reader_gone: bool,
     /// The writer has shut down its half.
     pub shut_down: bool,
-    /// The frames that were written to the link, and those that were read from it.
+    /// The frames that were written to the link.
     pub sent: Tap,
+    /// The frames that were read from the link.
     pub read: Tap,
 }
 
@@ -66,7 +68,7 @@ impl Link {
             latest: 0,
             fin: None,
             fin_arrived: false,
-            end_told: false,
+            end_seen: false,
             dead: false,
             reset: false,
             broken: false,
@@ -87,14 +89,14 @@ impl Link {
         self.broken || self.room() >= self.habits.low_water.max(1)
     }
 
-    /// Returns whether a read does not wait.
+    /// Returns whether a read returns at once.
     pub const fn is_ready(&self) -> bool {
         self.readable > 0 || self.fin_arrived || self.reset
     }
 
-    /// Returns whether there is something that the reader does not know.
+    /// Returns whether there are bytes, an end or a reset that the reader has not seen.
     pub const fn is_readable(&self) -> bool {
-        self.readable > 0 || (self.fin_arrived || self.reset) && !self.end_told
+        self.readable > 0 || (self.fin_arrived || self.reset) && !self.end_seen
     }
 
     /// Returns the number of bytes that can be read.
@@ -109,12 +111,12 @@ impl Link {
 
     /// Returns whether the reader has seen the end, or a reset.
     pub const fn knows_end(&self) -> bool {
-        self.end_told
+        self.end_seen
     }
 
     /// Records that the reader has seen the end, or a reset.
-    pub const fn tell_end(&mut self) {
-        self.end_told = true;
+    pub const fn see_end(&mut self) {
+        self.end_seen = true;
     }
 
     /// Returns the time of arrival of something that is written now.
@@ -177,7 +179,7 @@ impl Link {
         len
     }
 
-    /// Tells the writer what was read.
+    /// Frees the space of the bytes that were read.
     pub const fn acknowledge(&mut self) {
         self.freed = 0;
     }

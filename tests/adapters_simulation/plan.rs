@@ -4,7 +4,7 @@
 
 use crate::driver::{Ask, Reading, Way};
 
-/// No message is as long as this, in bytes.
+/// Every message is shorter than this, in bytes.
 pub const LONGEST: usize = 70_000;
 
 /// One action of an application.

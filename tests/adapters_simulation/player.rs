@@ -1,7 +1,7 @@
-//! Scripted peers: a script says what they read, what they send, and whether they end.
+//! Scripted peers. A script decides what a peer reads and sends, and whether it ends its stream.
 //!
-//! Their frames are valid, so only their pace can be a problem. A peer that lives longer than [`OVER`] is ended. The
-//! simulations of both kinds of adapters use a [`Player`]; their `script.rs` connect it with a stream.
+//! The frames of a peer are valid, so only its pace can be a problem. A peer that lives until [`OVER`] is ended. The
+//! simulations of both kinds of adapters use a [`Player`]. The `script.rs` of each connects it with a stream.
 
 use hybi::{Connection, Event, Inbox, Instant, MessageKind, TransportAction};
 
@@ -25,7 +25,7 @@ pub enum Reads {
     Some(usize, u64),
 }
 
-/// What a peer sends.
+/// The messages and answers that a peer sends.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Says {
     Nothing,
@@ -90,8 +90,9 @@ pub struct Player {
     pub script: Script,
     connection: Connection,
     inbox: Inbox,
-    /// The times of the next read and of the next send.
+    /// The time of the next read.
     pub reads_at: u64,
+    /// The time of the next send.
     pub says_at: u64,
     /// Number of bytes that may be written now.
     allowance: usize,
@@ -104,7 +105,7 @@ impl Player {
         Self { script, connection, inbox, reads_at: 0, says_at: 0, allowance: 0, said: 0 }
     }
 
-    /// Queues what is due to be sent, and records messages in the journal of this end.
+    /// Queues the messages and Pings that are due, and records the messages in the journal of this end.
     pub fn say(&mut self, journal: &mut Journal, random: &mut Xorshift, now: u64) {
         if now < self.says_at {
             return;
@@ -165,22 +166,22 @@ impl Player {
         &mut space[..most]
     }
 
-    /// Decodes bytes that were read. The peer discards events. Its connection answers them.
+    /// Decodes bytes that were read. The connection answers the events, and the peer discards them.
     pub fn decode(&mut self, len: usize) {
         self.inbox.handle_read(len);
         while let Some(Event::Closed(_) | _) = self
             .connection
             .poll_event(Instant::ZERO, &mut self.inbox)
-            .expect("what the library sends is right")
+            .expect("the library sends valid frames")
         {}
     }
 
-    /// Sends nothing until the script says so.
+    /// Stops writing until the script allows it again.
     pub const fn be_silent(&mut self) {
         self.allowance = 0;
     }
 
-    /// Returns the bytes that may be written now; none if there are none.
+    /// Returns the bytes that may be written now. There may be none.
     pub fn to_write(&self) -> &[u8] {
         let mut pieces = [&[][..]];
         self.connection.poll_transmit(&mut pieces);

@@ -1,8 +1,9 @@
 //! The observations about one end during a run: pending calls, signs of life of the peer, closing, and the
 //! outcome.
 //!
-//! The simulations of both kinds of adapters use it. Times that the library measures only while a call is pending
-//! are measured here in the same way, as attentive time. `checks.rs` compares the observations with the promises.
+//! The simulations of both kinds of adapters use this file. The library measures some times only while a call is
+//! pending. They are measured here in the same way, and are called attentive time. `checks.rs` compares the
+//! observations with the promises.
 
 use hybi::Outcome;
 
@@ -54,7 +55,7 @@ pub enum Shape {
 
 /// How the application has learned that the connection is over.
 #[derive(Clone, Copy, PartialEq, Debug)]
-pub enum Told {
+pub enum KnownEnd {
     Outcome(Outcome),
     /// The end of all messages, without an outcome.
     End,
@@ -66,15 +67,18 @@ pub struct Record {
     pub promise: Promise,
     /// Pending calls: of the receiving task or thread first, then of the sending ones.
     pub calls: [Option<Call>; 3],
+    /// The time since which a call that runs timers has been pending.
     attentive_since: Option<u64>,
+    /// The attentive time before that call.
     attentive: u64,
     /// Time of arrival of the peer's last byte.
     pub life: u64,
-    /// Attentive time of the end at that moment.
+    /// Attentive time of this end when bytes of the peer last arrived or were read.
     pub life_mark: u64,
-    /// Time of the first call after one that delivered something. The library counts the traffic as of then,
-    /// which may be late and is never early.
+    /// Time of the first call after a call that delivered something. The library counts the traffic as received at
+    /// that time, which may be late and is never early.
     pub heard: u64,
+    /// A call has delivered something, and no receiving call has begun since.
     pub hears: bool,
     /// Time of the last write that progressed after the stream was full.
     pub progress: Option<u64>,
@@ -83,9 +87,10 @@ pub struct Record {
     pub pinged: Option<u64>,
     /// Time at which closing began from either side, and the attentive time then.
     pub closing: Option<(u64, u64)>,
+    /// `closing` is exact. Otherwise closing may have begun earlier.
     pub closing_exact: bool,
     /// The application has closed the connection, or its group was closed.
-    pub told_to_close: bool,
+    pub asked_to_close: bool,
     /// The group was closed, which a waiting receiver notices.
     pub group_closed: bool,
     /// Number of bytes read during sends since the last receive.
@@ -100,9 +105,9 @@ pub struct Record {
     /// Input was read ahead and not received. It counts again when it is received, which may be late and is never
     /// early.
     has_ahead: bool,
-    pub told: Option<(u64, Told)>,
+    pub known_end: Option<(u64, KnownEnd)>,
     /// A send or flush has reported that something will not be written.
-    pub loss_told: bool,
+    pub loss_reported: bool,
     /// The value of `dropped` at the end, if it is available.
     pub dropped: Option<u64>,
     pub round_trip: bool,
@@ -140,7 +145,7 @@ impl Record {
             pinged: None,
             closing: None,
             closing_exact: false,
-            told_to_close: false,
+            asked_to_close: false,
             group_closed: false,
             read_ahead: 0,
             was_full: false,
@@ -148,8 +153,8 @@ impl Record {
             reassembled_mark: 0,
             ahead_at: 0,
             has_ahead: false,
-            told: None,
-            loss_told: false,
+            known_end: None,
+            loss_reported: false,
             dropped: None,
             round_trip: false,
             io_error: false,
@@ -163,7 +168,7 @@ impl Record {
         }
     }
 
-    /// Returns whether a pending call must look after the timers and the peer.
+    /// Returns whether a pending call must handle the timers and read from the peer.
     fn is_attentive(&self) -> bool {
         match self.shape {
             // The reader runs the timers.
@@ -251,14 +256,14 @@ impl Record {
     }
 
     /// Records that the application learns of the end. Returns whether that is new.
-    pub fn tell(&mut self, now: u64, told: Told) -> bool {
-        let since = match self.told {
+    pub fn learn(&mut self, now: u64, known_end: KnownEnd) -> bool {
+        let since = match self.known_end {
             None => now,
             // The application asks for the outcome after it has learned of the end.
-            Some((since, Told::End)) if told != Told::End => since,
+            Some((since, KnownEnd::End)) if known_end != KnownEnd::End => since,
             Some(_) => return false,
         };
-        self.told = Some((since, told));
+        self.known_end = Some((since, known_end));
         true
     }
 
@@ -273,8 +278,8 @@ impl Record {
     }
 
     pub const fn outcome(&self) -> Option<Outcome> {
-        match self.told {
-            Some((_, Told::Outcome(outcome))) => Some(outcome),
+        match self.known_end {
+            Some((_, KnownEnd::Outcome(outcome))) => Some(outcome),
             _ => None,
         }
     }

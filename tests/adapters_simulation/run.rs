@@ -1,6 +1,6 @@
 //! Runs a setup to its end, and bounds its polls, its copied bytes and its time.
 //!
-//! The loop polls woken tasks in random order until all of them wait. Then it checks that each has a reason to
+//! The loop polls woken tasks in random order until all of them wait. Then it checks that each task has a reason to
 //! wait, and moves the clock to the next event. The checks themselves are in `checks.rs`.
 
 use std::rc::Rc;
@@ -51,7 +51,7 @@ pub fn run(seed: u64, trace: bool) -> Tally {
     }
     meter::take();
     let mut run = Run::new(seed, setup, trace);
-    run.go_on_to_the_end();
+    run.run_to_the_end();
     run.world.check_end();
     let tally = run.tally();
     // The streams own the world, and wakers of the library own streams, so both are released here.
@@ -92,7 +92,7 @@ impl Run {
             }
         }
         if let Some(at) = network_events.cut {
-            clock.at(at, Due::EofPosition);
+            clock.at(at, Due::Cut);
         }
         if let Some((at, _)) = network_events.stall {
             clock.at(at, Due::Stall);
@@ -132,7 +132,7 @@ impl Run {
         self.tasks.push(Task::new(future, true, self.setup.habits));
     }
 
-    fn go_on_to_the_end(&mut self) {
+    fn run_to_the_end(&mut self) {
         let mut idle_polls = 0;
         let mut moved = 0;
         let (mut polls, mut happened) = (0, 0);
@@ -166,13 +166,10 @@ impl Run {
             idle_polls += 1;
             polls += 1;
             if polls > MOST_POLLS + MOST_POLLS_EACH * happened + moved / 100 {
-                fail!(
-                    "13 polls",
-                    "{polls} polls, while {happened} things happened and {moved} bytes were moved"
-                );
+                fail!("13 polls", "{polls} polls for {happened} events and {moved} moved bytes");
             }
             if idle_polls > MOST_IDLE_POLLS {
-                fail!("13 busy", "tasks are polled again and again, and nothing happens");
+                fail!("13 busy", "tasks are polled endlessly, and nothing happens");
             }
         }
     }
@@ -216,7 +213,7 @@ impl Run {
                 self.world.note(|| format!("the group of {end} is closed"));
                 let mut record = self.world.ends[end].borrow_mut();
                 record.group_closed = true;
-                record.told_to_close |= record.told.is_none();
+                record.asked_to_close |= record.known_end.is_none();
                 drop(record);
                 self.groups[end].close(setup::code(self.codes[end]), "").unwrap();
             }
@@ -242,7 +239,7 @@ impl Run {
         if reallocated as u64 > MOST_COPIED + MOST_COPIED_EACH * moved {
             fail!(
                 "13 copied",
-                "{reallocated} bytes were copied to grow or shrink memory, for {moved} that were moved"
+                "{reallocated} bytes were copied to grow or shrink memory, for {moved} moved bytes"
             );
         }
         tally.count("polls", polls as usize);

@@ -20,7 +20,7 @@ pub struct Simulation {
     pub without: &'static [&'static str],
 }
 
-/// Maximum real time of a run. A run above it is stuck inside the library, which virtual time cannot detect.
+/// Maximum real time of a run. A longer run is stuck inside the library, which virtual time cannot detect.
 const STUCK: Duration = Duration::from_secs(20);
 
 fn replay(name: &str, seed: u64) -> String {
@@ -42,7 +42,7 @@ fn watch(name: &'static str) {
             std::thread::sleep(STUCK);
             let seed = RUNNING.load(Ordering::Relaxed);
             if seed == before && seed != u64::MAX {
-                eprintln!("\n[11 stuck] a run does not go on; to replay it:\n{}\n", replay(name, seed));
+                eprintln!("\n[11 stuck] a run does not end. To replay it:\n{}\n", replay(name, seed));
                 std::process::exit(101);
             }
             before = seed;
@@ -109,7 +109,7 @@ impl Simulation {
             if survey {
                 failed.run(self, seed, &mut all);
             } else if let Err(panic) = catch_unwind(AssertUnwindSafe(|| all.add(&(self.run)(seed, false)))) {
-                eprintln!("\nto replay it step by step:\n{}\n", replay(self.name, seed));
+                eprintln!("\nTo replay the run step by step:\n{}\n", replay(self.name, seed));
                 std::panic::resume_unwind(panic);
             }
             slowest = slowest.max((began.elapsed(), seed));

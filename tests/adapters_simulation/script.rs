@@ -1,4 +1,4 @@
-//! A scripted peer in a task: [`Player`] over a simulated stream.
+//! A scripted peer in a task: a [`Player`] over a simulated stream.
 //!
 //! A peer that lives longer than [`OVER`] drops its stream.
 
@@ -19,7 +19,7 @@ struct Peer {
     shut_down: bool,
 }
 
-/// Plays a peer.
+/// Runs a scripted peer until it ends.
 pub async fn play(mut task: Task, making: Making, script: Script) {
     let mut peer = Peer {
         stream: SimStream::new(&task.world, task.end),

@@ -134,7 +134,8 @@ pub fn setup(seed: u64) -> Setup {
         let making = draw.making(role, delivery, &promise, deflate);
         let mut plan = draw.plan(shape);
         if behavior.lazy > 0 && shape == Shape::Whole {
-            // Such a stream holds bytes back, and a dropped call has not flushed them. Extra flushes write them.
+            // Such a stream holds bytes back. Further reassemblies check that the WebSocket still flushes them
+            // afterwards.
             let mut items = Vec::new();
             for item in plan.items {
                 items.push(item);

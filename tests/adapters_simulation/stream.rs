@@ -1,8 +1,8 @@
 //! The stream of one end, which the library reads and writes.
 //!
-//! A stream wakes only the last task that waited for a direction, as sockets do. Its [`Behavior`] says how it
-//! behaves otherwise: short reads and writes, waits without a reason, vectored writes or not, bytes that are held
-//! back until a flush, and records as in OpenSSL, which must be offered again until they are written.
+//! A stream wakes only the last task that waited for a direction, as sockets do. Its [`Behavior`] decides about short
+//! reads and writes, waits without a reason, and vectored writes. A stream may also hold bytes back until a flush, or
+//! keep a record as OpenSSL does. The next write must then begin with the same bytes.
 
 use std::io::{self, ErrorKind, IoSlice};
 use std::pin::Pin;
@@ -15,8 +15,9 @@ use crate::clock::Due;
 use crate::meter;
 use crate::world::{World, fail};
 
-/// Indices of the two directions.
+/// Index of the reading direction.
 pub const READ: usize = 0;
+/// Index of the writing direction.
 pub const WRITE: usize = 1;
 
 /// Maximum number of bytes of a record.
@@ -27,24 +28,24 @@ const RECORD: usize = 16 << 10;
 pub struct Behavior {
     /// Maximum number of bytes of one read, and of one write.
     pub piece: [usize; 2],
-    /// Percentage of calls that wait without a reason, and for at most how long.
+    /// Percentage of calls that wait without a reason.
     pub hesitates: usize,
+    /// Maximum duration of such a wait, in nanoseconds.
     pub hesitation: u64,
     /// Vectored writes are supported.
     pub vectored: bool,
-    /// The stream takes a record before it knows that it can send it, and requires the same bytes in the next
-    /// write.
+    /// A write that waits keeps its record, and the next write must begin with the same bytes, as with OpenSSL.
     pub keeps: bool,
     /// Number of bytes that may be held back until a flush.
     pub lazy: usize,
     /// Number of interrupted calls in a thousand.
     pub interrupts: usize,
-    /// This call reports more bytes than it moved.
+    /// The first call with at least this index reports more bytes than it moved.
     pub lies_at: Option<u64>,
 }
 
 impl Behavior {
-    /// Returns whether the library sees at once what arrives and what the link takes.
+    /// Returns whether the library sees at once what arrives and what the link accepts.
     pub const fn hides_nothing(&self) -> bool {
         self.hesitates == 0 && !self.keeps && self.lazy == 0
     }
@@ -62,8 +63,9 @@ pub struct State {
     shut_down: bool,
     /// The last write found the stream full.
     pub blocked: bool,
-    /// Number of calls, and of bytes that they moved.
+    /// Number of calls.
     pub calls: u64,
+    /// Number of bytes that the calls moved.
     pub moved: u64,
     /// A wrong count was reported.
     pub lied: bool,
@@ -98,7 +100,7 @@ impl SimStream {
         Self { world: Rc::clone(world), end }
     }
 
-    /// Waits to be woken.
+    /// Registers the task as the one that waits for a direction.
     fn wait<T>(&self, way: usize, cx: &Context<'_>) -> Poll<T> {
         self.world.wakes.wait(self.end, way, cx.waker());
         Poll::Pending
@@ -162,7 +164,7 @@ impl SimStream {
         }
         let blocked = std::mem::replace(&mut world.streams[self.end].borrow_mut().blocked, len < bytes.len());
         if len > 0 {
-            // The library cannot see what a stream does later with bytes that it has taken.
+            // The library cannot see what a stream does later with bytes that it has accepted.
             let behavior = &world.streams[self.end].borrow().behavior;
             let shows = !closes && !behavior.keeps && behavior.lazy == 0;
             world.ends[self.end].borrow_mut().wrote(now, blocked, shows, pings);
@@ -183,13 +185,13 @@ impl SimStream {
         if all { Poll::Ready(()) } else { self.wait(WRITE, cx) }
     }
 
-    /// Offers a record, as OpenSSL takes it.
+    /// Writes a record as OpenSSL does, and keeps it if the link is full.
     fn put_record(&self, cx: &Context<'_>, offered: &[u8]) -> Poll<usize> {
         let offered = &offered[..offered.len().min(RECORD)];
         let kept = self.world.streams[self.end].borrow_mut().kept.take();
         let (record, moved) = kept.unwrap_or_else(|| (offered.to_vec(), 0));
         if !offered.starts_with(&record) {
-            fail!("15 bad record", "end {} was not offered again what its stream had taken", self.end);
+            fail!("15 bad record", "end {} did not repeat the record that its stream keeps", self.end);
         }
         let moved = moved + self.put(&record[moved..]);
         if moved == record.len() {
@@ -230,7 +232,7 @@ impl AsyncRead for SimStream {
             return self.wait(READ, cx);
         }
         if link.readable() == 0 {
-            link.tell_end();
+            link.see_end();
             world.note(|| format!("{} reads the end, reset {}", self.end, link.reset));
             let reset = link.reset;
             return Poll::Ready(if reset { Err(ErrorKind::ConnectionReset.into()) } else { Ok(0) });
@@ -294,7 +296,7 @@ impl AsyncWrite for SimStream {
             let all: Vec<u8> = from.iter().flat_map(|slice| slice.iter().copied()).collect();
             return self.poll_write(cx, &all);
         }
-        // Like the default implementation of the trait.
+        // The default implementation of the trait does the same.
         let first = from.iter().find(|slice| !slice.is_empty());
         self.poll_write(cx, first.map_or(&[][..], |slice| slice))
     }

@@ -1,4 +1,4 @@
-//! Counts how often things have happened, to show that the runs are broad.
+//! Counts how often each kind of event has happened, to show that the runs are broad.
 //!
 //! A simulation that never resets a stream or never drops a call would pass without testing that. The tally of
 //! all runs must therefore contain each kind of event.
@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use hybi::Outcome;
 
-use crate::record::{Record, Shape, Told};
+use crate::record::{KnownEnd, Record, Shape};
 
 #[derive(Default, Debug)]
 pub struct Tally(BTreeMap<&'static str, usize>);
@@ -30,16 +30,16 @@ impl Tally {
     }
 
     pub fn count_end(&mut self, record: &Record) {
-        let told = record.told.map(|(_, told)| told);
+        let known_end = record.known_end.map(|(_, known_end)| known_end);
         for (name, is) in [
             ("whole", record.shape == Shape::Whole),
             ("halves", record.shape == Shape::Halves),
             ("futures halves", record.shape == Shape::FuturesHalves),
             ("scripted", record.shape == Shape::Scripted),
-            ("clean", matches!(told, Some(Told::Outcome(Outcome::Clean { .. })))),
-            ("unanswered", matches!(told, Some(Told::Outcome(Outcome::Unanswered { .. })))),
-            ("abnormal", matches!(told, Some(Told::Outcome(Outcome::Abnormal(_))))),
-            ("timed out", matches!(told, Some(Told::Outcome(Outcome::TimedOut(_))))),
+            ("clean", matches!(known_end, Some(KnownEnd::Outcome(Outcome::Clean { .. })))),
+            ("unanswered", matches!(known_end, Some(KnownEnd::Outcome(Outcome::Unanswered { .. })))),
+            ("abnormal", matches!(known_end, Some(KnownEnd::Outcome(Outcome::Abnormal(_))))),
+            ("timed out", matches!(known_end, Some(KnownEnd::Outcome(Outcome::TimedOut(_))))),
             ("abandoned", record.abandoned),
             ("had messages dropped", record.dropped.is_some_and(|dropped| dropped > 0)),
         ] {
@@ -47,7 +47,7 @@ impl Tally {
         }
     }
 
-    /// Asserts that everything has happened at least once, except `cannot`.
+    /// Asserts that every kind of event has happened at least once, except those in `cannot`.
     pub fn is_broad(&self, cannot: &[&str]) {
         for (what, times) in &self.0 {
             let known = cannot.contains(what);

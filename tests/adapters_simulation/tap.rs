@@ -6,7 +6,7 @@
 
 use hybi::frame::{Header, Opcode};
 
-/// Everything that has passed.
+/// The decoder, and a record of everything that has passed.
 #[derive(Debug, Default)]
 pub struct Tap {
     /// True until the head of the handshake has passed.

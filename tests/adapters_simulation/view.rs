@@ -1,8 +1,8 @@
-//! What one end has shown in a run, and the checks of it that both simulations share.
+//! The observable state of one end during a run, and the checks that both simulations share.
 //!
-//! A [`View`] is taken whenever something is to be judged. It knows only what the links, the records and the streams
-//! show, never the state of the library. `checks.rs` of each simulation takes views, and has the checks of what only
-//! that simulation knows.
+//! The `checks.rs` of each simulation creates a [`View`] for each check. A view has only facts from the links, the
+//! records and the streams, never the state of the library. `checks.rs` itself has the checks that need more than a
+//! view.
 //!
 //! A failure begins with a category, which the survey counts and `tests/planted_adapters.py` expects.
 
@@ -15,19 +15,20 @@ use crate::link::Link;
 use crate::record::{CallKind, Record, Shape};
 use crate::world::fail;
 
-/// What one end has shown until now.
+/// The observable state of one end at one time.
 pub struct View<'a> {
     pub end: usize,
     pub now: u64,
-    /// Maximum delay beyond a promise.
+    /// Tolerance for deadlines, in nanoseconds.
     pub slack: u64,
     pub record: &'a Record,
-    /// The bytes that this end has sent, and those of its peer.
+    /// The bytes that this end has sent.
     pub out: &'a Link,
+    /// The bytes that its peer has sent.
     pub source: &'a Link,
     /// The stream has reported a wrong count.
     pub lied: bool,
-    /// The library sees at once what arrives and what the link takes.
+    /// The library sees at once what arrives and what the link accepts.
     pub hides_nothing: bool,
     /// The stream has a buffer of its own, which accepts a Ping and makes progress without showing it on the link.
     pub has_buffer: bool,
@@ -51,10 +52,14 @@ impl View<'_> {
     pub fn check_time(&self) {
         let Self { end, now, slack, record, .. } = *self;
         let promise = record.promise;
-        if let Some((told, how)) = record.told {
+        if let Some((known_end, how)) = record.known_end {
             if let Some(call) = record.calls.iter().flatten().next() {
-                if now > told.max(call.since) + slack {
-                    fail!("1 waits behind the end", "end {end} waits {}, told of {how:?}", ms(now - told));
+                if now > known_end.max(call.since) + slack {
+                    fail!(
+                        "1 waits behind the end",
+                        "end {end} waits {} although it has seen {how:?}",
+                        ms(now - known_end)
+                    );
                 }
             }
             return;
@@ -66,7 +71,7 @@ impl View<'_> {
             if took > promise.close + slack {
                 fail!(
                     "7 closing",
-                    "end {end} closes since {}, for {} of {}",
+                    "end {end} has been closing since {}, for {}, and {} are allowed",
                     ms(at),
                     ms(took),
                     ms(promise.close)
@@ -74,7 +79,7 @@ impl View<'_> {
             }
             return;
         }
-        if record.shape == Shape::FuturesHalves && record.told_to_close {
+        if record.shape == Shape::FuturesHalves && record.asked_to_close {
             // The halves of futures close after they have sent what they hold, which cannot be observed.
             return;
         }
@@ -91,7 +96,12 @@ impl View<'_> {
             let since = pinged.max(read.at.unwrap_or(0)).max(record.heard).max(record.reassembled);
             // A Ping cannot be sent inside a frame that is partly written.
             if waits && sent.is_between_frames() && now > (since + ping).max(self.rested) + slack {
-                fail!("5 no Ping", "end {end} has sent none for {}, each {}", ms(now - since), ms(ping));
+                fail!(
+                    "5 no Ping",
+                    "end {end} has sent none for {}, the interval is {}",
+                    ms(now - since),
+                    ms(ping)
+                );
             }
         }
         if let Some(idle) = promise.idle.filter(|_| sent.close.is_none()) {
@@ -115,14 +125,19 @@ impl View<'_> {
         let since = (*written).max(*heard).max(call.since);
         if self.now > since + most + self.slack {
             let took = ms(self.now - since);
-            fail!("7 end", "end {} waits {took} for the end of the stream, of {}", self.end, ms(most));
+            fail!(
+                "7 end",
+                "end {} waits {took} for the end of the stream, and {} are allowed",
+                self.end,
+                ms(most)
+            );
         }
     }
 
     /// Checks that a silent peer is given up in time.
     fn check_dead(&self, ping: u64, pong: u64) {
         let record = self.record;
-        // The end may be closing because it was idle, behind output that is not written yet.
+        // This end may be idle and closing, with its Close queued after output that is not written yet.
         if record.promise.idle.is_some_and(|idle| self.now >= self.data_at() + idle) {
             return;
         }
@@ -131,14 +146,14 @@ impl View<'_> {
         let since = match record.pinged {
             // The pong timeout starts with the first Ping that was written after the peer's last byte.
             Some(pinged) if !self.has_buffer => pinged.max(life),
-            // A Ping that waits behind a frame does not count yet, as long as the frame makes progress.
+            // A Ping that is queued after a frame does not count yet, as long as the frame makes progress.
             _ => (life + ping).max(record.progress_mark),
         };
         let silence = record.attentive(self.now).saturating_sub(since);
         if silence > pong + more + self.slack {
             fail!(
                 "1 dead peer",
-                "end {}: {} of silence behind a Ping, {} promised",
+                "end {}: {} of silence after a Ping, {} are allowed",
                 self.end,
                 ms(silence),
                 ms(pong)
@@ -155,7 +170,7 @@ impl View<'_> {
         if let (true, Some(promise)) = (idle, self.record.promise.idle) {
             // The end may not have known about data that arrived just now.
             let gap = self.now - self.source.read.data_at.unwrap_or(0);
-            // If there was no space, the Close was queued some time ago.
+            // If the stream was full, the Close was queued some time ago.
             let waited = self.record.progress_mark == self.record.attentive(self.now) || self.blocked;
             if !waited && gap > self.slack && gap + self.slack < promise {
                 fail!("3 idle early", "end {} was idle for {} of {}", self.end, ms(gap), ms(promise));
@@ -182,12 +197,12 @@ impl View<'_> {
             }
             Outcome::Abnormal(_) => {
                 if !source.has_ended() && !out.broken && !lied {
-                    fail!("3 abnormal", "end {end} is told {outcome}, and its stream has not ended");
+                    fail!("3 abnormal", "end {end} has the outcome {outcome}, but its stream has not ended");
                 }
             }
             Outcome::Failed(_) => {
                 if !source.sent.garbled && !lied {
-                    fail!("3 failed", "end {end} is told {outcome}, and the peer broke no rule");
+                    fail!("3 failed", "end {end} has the outcome {outcome}, but the peer broke no rule");
                 }
             }
             _ => fail!("3 strange outcome", "end {end}: {outcome:?}"),
@@ -197,25 +212,26 @@ impl View<'_> {
     fn check_clean(&self, outcome: Outcome, code: CloseCode) {
         let Self { end, out, source, lied, .. } = *self;
         let Some((_, body)) = &source.read.close else {
-            fail!("26 Clean", "end {end} is told {outcome}, and has read no Close");
+            fail!("26 Clean", "end {end} has the outcome {outcome}, but has read no Close");
         };
         let sent = body.first_chunk().map_or(1005, |code| u16::from_be_bytes(*code));
         if sent != code.get() {
-            fail!("25 code", "end {end} is told {outcome}, the peer's Close said {sent}");
+            fail!("25 code", "end {end} has the outcome {outcome}, but the peer's Close has code {sent}");
         }
         // RFC 6455 7.1.4: for a clean end both sides have sent a Close.
         if outcome.is_clean() && out.sent.close.is_none() && !lied {
-            fail!("26 Clean", "end {end} is told {outcome}, and has written no Close");
+            fail!("26 Clean", "end {end} has the outcome {outcome}, but has written no Close");
         }
         // A peer that ends its half may still read.
         let reset = source.reset || out.broken || lied;
         if !outcome.is_clean() && !reset {
-            fail!("26 Clean", "end {end} is told {outcome}, and nothing has kept its Close back");
+            fail!("26 Clean", "end {end} has the outcome {outcome}, but nothing prevented its Close");
         }
     }
 
-    /// Checks that a peer is not given up too soon after a byte of it arrived or after a write went on. `quiet` is the
-    /// time since that byte, and may be short by `margin`. `excused` says why the library could not know.
+    /// Checks that a peer is not given up too soon after its last byte arrived, or after a write progressed. `quiet`
+    /// is the time since that byte, and may be too short by `margin`. With `excused` the library could not know of
+    /// the byte. Without `keeps_time` the stream has no timeouts.
     pub fn check_given_up(&self, pong: u64, quiet: u64, margin: u64, excused: bool, keeps_time: bool) {
         let (end, record) = (self.end, self.record);
         let excused = excused || record.was_full || self.lied || record.reader_rests();
@@ -224,11 +240,11 @@ impl View<'_> {
         }
         if let Some(progress) = record.progress {
             let (since, limit) = (self.now - progress, record.life + 4 * pong);
-            // The time that a write adds is rounded down. The last write may also be that of the Close for the dead
-            // peer and of what waited before it.
+            // The time that a write adds is rounded down. The last write may also be the Close for the dead peer,
+            // with the queue before it.
             let early = since > self.slack && since + MS < pong && self.now + MS < limit;
             if early && !self.lied && keeps_time {
-                fail!("2 progress", "end {end} gives up {} after a write went on", ms(since));
+                fail!("2 progress", "end {end} gives up {} after a write progressed", ms(since));
             }
         }
     }
@@ -240,7 +256,7 @@ impl View<'_> {
             fail!("32 behind the Close", "end {end} wrote {} bytes", sent.behind_close);
         }
         if sent.garbled {
-            fail!("15 garbled", "end {end} wrote what is no frame");
+            fail!("15 garbled", "end {end} wrote bytes that are no frame");
         }
         self.check_round_trip();
         self.check_answer();
@@ -258,7 +274,7 @@ impl View<'_> {
         let answered = |(_, pong): &(u64, Vec<u8>)| sent.pings.iter().any(|(_, ping)| ping == pong);
         let closing = record.closing.map_or(u64::MAX, |(at, _)| at);
         if read.pongs.iter().any(|pong| pong.0 < closing && answered(pong)) {
-            fail!("6 round trip", "end {} has read a Pong to its Ping, and no round trip is known", self.end);
+            fail!("6 round trip", "end {} has read a Pong to its Ping, but no round trip is known", self.end);
         }
     }
 
@@ -267,7 +283,7 @@ impl View<'_> {
         let (end, sent, read) = (self.end, &self.out.sent, &self.source.read);
         let (Some((answered, answer)), Some((asked, close))) = (&sent.close, &read.close) else { return };
         let failed = sent.close_code().is_some_and(|code| matches!(code, 1002 | 1007..=1011));
-        if self.record.told_to_close || answered < asked || failed || close.is_empty() {
+        if self.record.asked_to_close || answered < asked || failed || close.is_empty() {
             return;
         }
         let idle = is_for_idleness(answer);

@@ -39,8 +39,9 @@ pub struct World {
     pub answers_within: [Option<u64>; 2],
     /// Messages are compressed.
     pub compresses: bool,
-    /// The network was cut, and a stream was reset.
+    /// The network was cut.
     pub cut: Cell<bool>,
+    /// A stream was reset.
     pub reset: Cell<bool>,
     /// The task that is being polled.
     pub task: Cell<usize>,
@@ -108,7 +109,7 @@ impl World {
                 self.wakes.wake(end, way);
             }
             Due::Reset(end) => self.reset_stream(end),
-            Due::EofPosition => {
+            Due::Cut => {
                 self.note(|| "the network is cut");
                 self.cut.set(true);
                 self.links.iter().for_each(|link| link.borrow_mut().die());

@@ -12,7 +12,7 @@ use hybi::{CloseCode, Event, Inbox, Message, MessageKind, Prepared, SendError, S
 
 use crate::draw::{LAST, MS, Making, SECOND, length};
 use crate::journal::{self, Fate};
-use crate::record::{Call, CallKind, Told};
+use crate::record::{Call, CallKind, KnownEnd};
 use crate::setup::{Ending, Item, LONGEST, Plan, Reading, Way};
 use crate::sim::{Guard, Sim, me};
 use crate::stream::SimStream;
@@ -113,8 +113,8 @@ impl Task {
         drop(self.sim.wait(self.world(), Wait::Time, Some(at)));
     }
 
-    /// Makes a call of the library, which is registered while it is pending. Over a nonblocking stream the call
-    /// returns what it waits for, and is repeated until `until`.
+    /// Makes a call of the library, and registers it while it is pending. Over a nonblocking stream the call may
+    /// return the readiness that it needs. It is then repeated when the stream is ready, until `until`.
     fn call<T>(
         &self,
         kind: CallKind,
@@ -193,14 +193,14 @@ impl Task {
                 if sent != code.map(CloseCode::get) {
                     fail!(
                         "4 another Close",
-                        "end {} is told of {code:?} {reason:?}, sent was {sent:?}",
+                        "end {} received {code:?} {reason:?}, but {sent:?} was sent",
                         self.end
                     );
                 }
             }
             Event::Closed(outcome) => {
                 drop(world);
-                self.tell(Told::Outcome(outcome));
+                self.learn(KnownEnd::Outcome(outcome));
                 world = self.world();
             }
             Event::Ping(_) | Event::Pong(_) => {}
@@ -211,12 +211,12 @@ impl Task {
     }
 
     /// Records that the application has learned of the end.
-    fn tell(&self, told: Told) {
+    fn learn(&self, known_end: KnownEnd) {
         let mut world = self.world();
         let now = world.now();
-        let new = world.ends[self.end].tell(now, told);
-        if let (true, Told::Outcome(outcome)) = (new, told) {
-            world.note(|| format!("{} is told {outcome:?}", self.end));
+        let new = world.ends[self.end].learn(now, known_end);
+        if let (true, KnownEnd::Outcome(outcome)) = (new, known_end) {
+            world.note(|| format!("{} has the outcome {outcome:?}", self.end));
             world.check_outcome(self.end, outcome);
         }
     }
@@ -232,9 +232,9 @@ impl Task {
         let garbled = lied || world.links[1 - self.end].sent.garbled;
         let ended = world.links[1 - self.end].knows_end();
         let record = &mut world.ends[self.end];
-        record.loss_told = true;
-        let ends = closed || ended || record.closing.is_some() || record.told.is_some();
-        let ends = ends || record.told_to_close;
+        record.loss_reported = true;
+        let ends = closed || ended || record.closing.is_some() || record.known_end.is_some();
+        let ends = ends || record.asked_to_close;
         let times_out = record.promise.pong.is_some() || record.promise.idle.is_some();
         let explained = match error {
             Error::Send(SendError::MessageOpen) => record.message_open,
@@ -257,7 +257,7 @@ impl Task {
     /// continues.
     fn receive(&mut self, input: &mut In<'_>, plan: &Plan, at: Option<u64>) -> bool {
         let reading = plan.readings[self.random.below(plan.readings.len())];
-        // Otherwise two applications would answer each other's answers endlessly.
+        // Without this limit two applications would answer each other's answers endlessly.
         let few = self.world().journals[self.end].entries.len() < MOST_ANSWERS;
         let answers = self.random.below(100) < plan.answers && few;
         let (len, pause) = (length(&mut self.random, LONGEST), self.random.next() % (30 * MS));
@@ -316,7 +316,7 @@ impl Task {
         match got {
             Got::Something => true,
             Got::Answered(place, result) => {
-                self.settle_with(place, Way::Respond, &result);
+                self.record_fate(place, Way::Respond, &result);
                 match result {
                     Err(error) if !self.goes_on_after(&error) => self.judge("answers", &error),
                     _ => {}
@@ -339,7 +339,7 @@ impl Task {
             }
             Got::Ended => {
                 self.note(|| "is at the end".to_owned());
-                self.tell(Told::End);
+                self.learn(KnownEnd::End);
                 false
             }
         }
@@ -387,7 +387,7 @@ impl Task {
         while at.is_none_or(|at| self.now() < at) {
             calls += 1;
             if calls > 300_000 {
-                fail!("5 no end", "end {} receives again and again", self.end);
+                fail!("5 no end", "end {} receives endlessly", self.end);
             }
             // Sometimes the end waits in several short calls instead of one.
             let short = (self.random.below(100) < plan.short_calls)
@@ -402,7 +402,7 @@ impl Task {
 
     // --- sending ---
 
-    fn settle_with(&self, place: usize, way: Way, result: &Result<(), Error>) {
+    fn record_fate(&self, place: usize, way: Way, result: &Result<(), Error>) {
         let fate = match result {
             Ok(()) => Fate::Accepted,
             Err(_) if way.only_feeds() => Fate::Refused,
@@ -425,7 +425,7 @@ impl Task {
     }
 
     fn send(&mut self, out: &mut Out<'_>, way: Way, len: usize) -> Result<(), Error> {
-        // Over a nonblocking stream a blocked call may have accepted the message. Feeding is unambiguous.
+        // Over a nonblocking stream a blocked call may have accepted the message. A blocked `feed` never has.
         let way = if self.nonblocking { Way::Feed } else { way };
         let halves = matches!(out, Out::Half(_));
         let this = &mut *self;
@@ -459,7 +459,7 @@ impl Task {
             (place, result)
         });
         let way = if halves { Way::Owned } else { way };
-        self.settle_with(place, way, &result);
+        self.record_fate(place, way, &result);
         result
     }
 
@@ -489,21 +489,21 @@ impl Task {
                 return sent;
             }
         }
-        self.settle_with(place, Way::Owned, &Ok(()));
+        self.record_fate(place, Way::Owned, &Ok(()));
         Ok(())
     }
 
     fn close(&self, out: &mut Out<'_>, code: Option<u16>, reason: &str) -> Result<(), Error> {
         let halves = matches!(out, Out::Half(_));
         let code = code.map(CloseCode::new);
-        // Closing begins once the lock is free, which may take long.
+        // Closing begins when the lock is taken, which may take long.
         self.locked(halves, || {
             let mut world = self.world();
             let now = world.now();
             let record = &mut world.ends[self.end];
             let before = record.closing;
             record.closes(now, true);
-            record.told_to_close = true;
+            record.asked_to_close = true;
             world.note(|| format!("{} closes, {code:?}", self.end));
             drop(world);
             let closed = self.call(CallKind::Send, None, || match &mut *out {
@@ -593,7 +593,7 @@ impl Task {
         let most = world.ends[self.end].promise.high_water + longest + longest / 8 + 14 + 600;
         let amount = ws.buffered_amount();
         if amount > most {
-            fail!("35 output", "end {}: {amount} bytes wait, at most {most} may", self.end);
+            fail!("35 output", "end {}: {amount} bytes are queued, at most {most} are allowed", self.end);
         }
     }
 
@@ -667,7 +667,7 @@ pub fn whole(mut task: Task, mut ws: Ws, plan: &Plan) {
         }
     }
     if let Some(outcome) = ws.outcome() {
-        task.tell(Told::Outcome(outcome));
+        task.learn(KnownEnd::Outcome(outcome));
     }
     {
         let mut world = task.world();
@@ -679,7 +679,7 @@ pub fn whole(mut task: Task, mut ws: Ws, plan: &Plan) {
     task.is_over();
 }
 
-/// Runs a thread that sends, beside one that receives.
+/// Runs a sending thread of an application in several threads.
 pub fn sends(mut task: Task, writer: Writer, plan: &Plan) {
     let mut goes_on = true;
     // Two sending threads share the actions alternately.
@@ -692,12 +692,12 @@ pub fn sends(mut task: Task, writer: Writer, plan: &Plan) {
     }
     if goes_on && task.slot == 1 {
         if plan.ending == Ending::Wait {
-            drop(task.sim.wait(task.world(), Wait::Told(task.end), Some(LAST)));
+            drop(task.sim.wait(task.world(), Wait::KnownEnd(task.end), Some(LAST)));
         }
         task.end_it(&mut Out::Half(&writer), plan);
     }
     if plan.keeps_writer {
-        drop(task.sim.wait(task.world(), Wait::Told(task.end), Some(LAST + 100 * SECOND)));
+        drop(task.sim.wait(task.world(), Wait::KnownEnd(task.end), Some(LAST + 100 * SECOND)));
     }
     {
         let mut world = task.world();
@@ -709,7 +709,7 @@ pub fn sends(mut task: Task, writer: Writer, plan: &Plan) {
     task.is_over();
 }
 
-/// Runs the thread that receives, beside those that send.
+/// Runs the receiving thread of an application in several threads.
 pub fn receives(mut task: Task, mut reader: Reader, plan: &Plan) {
     let mut goes_on = true;
     while goes_on {
@@ -727,7 +727,7 @@ pub fn receives(mut task: Task, mut reader: Reader, plan: &Plan) {
         }
     }
     if let Some(outcome) = reader.outcome() {
-        task.tell(Told::Outcome(outcome));
+        task.learn(KnownEnd::Outcome(outcome));
     }
     drop(reader);
     task.world().ends[task.end].reader_gone = true;

@@ -12,8 +12,8 @@ use crate::record::{Call, CallKind, Record, Shape};
 use crate::view::{View, ms};
 use crate::world::{World, fail};
 
-/// Maximum delay beyond a promise. A waiting call looks up only from time to time, and timeouts of streams are
-/// late.
+/// Tolerance for deadlines, in nanoseconds. A waiting call looks for events only from time to time, and timeouts of
+/// streams are late.
 const SLACK: u64 = 150 * MS;
 /// Number of bytes read ahead above which a send need not look for input.
 const MOST_AHEAD: u64 = 40_000;
@@ -46,32 +46,32 @@ impl World {
         let (record, now) = (&self.ends[end], self.now());
         let since = |since: Option<u64>| now - since.unwrap_or(now).max(call.since);
         let (readable, writable) = (since(self.readable_since[end]), since(self.writable_since[end]));
-        let stands = readable.min(now - self.put_at[end]);
+        let stalled = readable.min(now - self.put_at[end]);
         let source = &self.links[1 - end];
-        let reads = source.read.close.is_none() && record.told.is_none();
+        let reads = source.read.close.is_none() && record.known_end.is_none();
         let reads = reads && !self.streams[end].aborted && !self.streams[end].lied;
         let bytes = source.readable();
         let whole = record.shape == Shape::Whole;
-        // A writer does not read. It reports when it waits for the lock.
+        // A writer does not read. Its call is registered only after it has taken the lock.
         match call.kind {
             CallKind::Receive if readable > SLACK && reads => {
                 fail!(
                     "10 hang in receive",
-                    "end {end} waits, and {bytes} bytes can be read for {}",
+                    "end {end} waits, but {bytes} bytes have been readable for {}",
                     ms(readable)
                 );
             }
-            CallKind::Send if whole && stands > SLACK && reads && self.streams[end].ahead < MOST_AHEAD => {
+            CallKind::Send if whole && stalled > SLACK && reads && self.streams[end].ahead < MOST_AHEAD => {
                 fail!(
                     "2 send reads nothing",
-                    "end {end} waits, and {bytes} bytes can be read for {}",
+                    "end {end} waits, but {bytes} bytes have been readable for {}",
                     ms(readable)
                 );
             }
             CallKind::Send if writable > SLACK && !self.links[end].broken => {
                 fail!(
                     "8 hang in send",
-                    "a call of end {end} waits, and its stream can be written for {}",
+                    "a call of end {end} waits, but its stream has been writable for {}",
                     ms(writable)
                 );
             }
@@ -84,7 +84,7 @@ impl World {
     /// written.
     fn check_written(&self, end: usize) {
         let (record, out) = (&self.ends[end], &self.links[end]);
-        let gone = record.closing.is_some() || record.told.is_some() || self.streams[end].lied;
+        let gone = record.closing.is_some() || record.known_end.is_some() || self.streams[end].lied;
         if gone || out.broken || out.sent.close.is_some() {
             return;
         }
@@ -107,7 +107,7 @@ impl World {
         }
     }
 
-    /// Returns what an end has shown.
+    /// Returns the observable state of an end.
     fn view(&self, end: usize) -> View<'_> {
         let (record, stream) = (&self.ends[end], &self.streams[end]);
         let now = self.now();
@@ -141,7 +141,7 @@ impl World {
     /// Checks that the accepted bytes that are not written yet are bounded, for all ways of sending.
     pub fn check_backlog(&self, end: usize) {
         let (record, journal) = (&self.ends[end], &self.journals[end]);
-        if record.closing.is_some() || record.told.is_some() || self.reset || self.compresses {
+        if record.closing.is_some() || record.known_end.is_some() || self.reset || self.compresses {
             return;
         }
         let accepted = journal.entries.iter().filter(|entry| entry.fate == Fate::Accepted);
@@ -151,7 +151,10 @@ impl World {
         let held = self.streams[end].holds() as u64;
         let most = record.promise.high_water as u64 + journal.longest() as u64 + 14 + held;
         if waits > most {
-            fail!("35 output", "end {end}: {waits} bytes were accepted and not written, at most {most} may");
+            fail!(
+                "35 output",
+                "end {end}: {waits} bytes were accepted and not written, at most {most} are allowed"
+            );
         }
     }
 
@@ -163,7 +166,7 @@ impl World {
     /// Checks that an outcome has a reason.
     pub fn check_outcome(&self, end: usize, outcome: Outcome) {
         let view = self.view(end);
-        // Without half-close the whole stream is ended.
+        // A stream without half-close ends as a whole. After a Close the end may then be abnormal.
         let ends = !self.streams[end].behavior.half_closes && view.source.read.close.is_some();
         if !(matches!(outcome, Outcome::Abnormal(_)) && ends) {
             view.check_outcome(outcome);
@@ -173,11 +176,11 @@ impl World {
         }
     }
 
-    /// Checks that a peer that was given up gave no sign of life.
+    /// Checks that the peer was silent for the pong timeout before it was given up.
     fn check_given_up(&self, view: &View<'_>) {
         let View { end, record, out, source, .. } = *view;
         if self.answers_in_time(end) {
-            fail!("2 live peer", "end {end} gives up a peer that answers each Ping at once");
+            fail!("2 live peer", "end {end} gave up a peer that answers each Ping at once");
         }
         let Some(pong) = record.promise.pong else { fail!("2 live peer", "no Pong was waited for") };
         let life = if source.is_readable() { record.life } else { source.read.at.unwrap_or(0) };
@@ -202,8 +205,8 @@ impl World {
         }
     }
 
-    /// Checks that everything that an end accepted has arrived, or that the application knows that it may not
-    /// have.
+    /// Checks that every accepted message of an end has arrived, or that the application knows that messages may be
+    /// lost.
     fn check_arrived(&self, end: usize, record: &Record) {
         let missing = self.journals[end].missing();
         let other = &self.ends[1 - end];
@@ -216,9 +219,9 @@ impl World {
             return;
         }
         let unknowing = record.dropped.is_none() && !record.flushed;
-        let said = record.loss_told || record.dropped.is_some_and(|dropped| dropped > 0) || unknowing;
+        let said = record.loss_reported || record.dropped.is_some_and(|dropped| dropped > 0) || unknowing;
         if self.view(end).has_crossed() && self.view(1 - end).has_crossed() && !said && !self.reset {
-            fail!("1 lost", "{missing} messages of end {end} are missing, and nothing says so");
+            fail!("1 lost", "{missing} messages of end {end} are missing, but nothing reports that");
         }
     }
 }

@@ -68,7 +68,7 @@ fn world(seed: u64, setup: &Setup, trace: bool) -> World {
         }
     }
     if let Some(at) = network_events.cut {
-        world.at(at, Due::EofPosition);
+        world.at(at, Due::Cut);
     }
     if let Some((at, _)) = network_events.stall {
         world.at(at, Due::Stall);

@@ -1,7 +1,7 @@
-//! A scripted peer without a thread: [`Player`] over a link.
+//! A scripted peer without a thread: a [`Player`] over a link.
 //!
-//! The world calls it when something arrives, when there is space, or when its time has come. A peer that lives longer
-//! than [`OVER`] is reset.
+//! The world calls the peer when something arrives, when there is space, or at the time that the peer has requested.
+//! A peer that lives until [`OVER`] is reset.
 
 use hybi::Connection;
 
@@ -67,7 +67,7 @@ impl Peer {
             if len == 0 {
                 if world.links[1 - end].has_ended() {
                     self.over = true;
-                    world.links[1 - end].tell_end();
+                    world.links[1 - end].see_end();
                     world.close_stream(end);
                     return;
                 }

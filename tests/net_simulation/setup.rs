@@ -13,7 +13,7 @@ use crate::player::Script;
 use crate::record::{Promise, Shape};
 use crate::stream::Behavior;
 
-/// No message is as long as this, in bytes.
+/// Every message is shorter than this, in bytes.
 pub const LONGEST: usize = 100_000;
 
 /// The method that sends a message.
@@ -43,6 +43,7 @@ pub enum Reading {
     Next,
     /// `next_event_timeout` with a timeout of zero, again and again.
     Look,
+    /// `recv_timeout` with a timeout of zero, again and again.
     LookForMessage,
 }
 
@@ -110,7 +111,7 @@ pub struct End {
 /// The setup of a run.
 #[derive(Clone, Debug)]
 pub struct Setup {
-    /// Percentage of calls on a stream before which the baton is passed.
+    /// Percentage of calls on a stream before which another thread may run.
     pub switches: usize,
     pub links: [link::Habits; 2],
     pub network_events: NetworkEvents,

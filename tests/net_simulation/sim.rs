@@ -101,7 +101,7 @@ impl Sim {
         }
     }
 
-    /// Chooses the next thread.
+    /// Chooses the next thread, and gives it the baton.
     fn pass(&self, world: &mut World) {
         match world.choose() {
             Some(next) => {

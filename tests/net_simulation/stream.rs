@@ -1,9 +1,8 @@
 //! The blocking stream of one end, which the library reads and writes.
 //!
-//! Its [`Behavior`] says how it behaves: short reads and writes, timeouts or none, vectored writes or not, bytes
-//! that are held back until a flush, records as in OpenSSL, which must be offered again until they are written,
-//! interrupted calls, and wrong counts. Two handles to one stream share its blocking mode, like those to a
-//! socket.
+//! Its [`Behavior`] decides about short reads and writes, timeouts, vectored writes, interrupted calls and wrong
+//! counts. A stream may also hold bytes back until a flush, or keep a record as OpenSSL does. The next write must
+//! then begin with the same bytes. Two handles to one stream share its blocking mode, like those to a socket.
 
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use std::sync::Arc;
@@ -23,8 +22,9 @@ const RECORD: usize = 16 << 10;
 const SLICE: u64 = 20 * MS;
 /// Duration of a call that finds nothing to do, in nanoseconds.
 const LOOK: u64 = 20_000;
-/// Indices of the two directions.
+/// Index of the reading direction.
 pub const READ: usize = 0;
+/// Index of the writing direction.
 pub const WRITE: usize = 1;
 
 /// The behaviour of a stream.
@@ -32,38 +32,39 @@ pub const WRITE: usize = 1;
 pub struct Behavior {
     /// Maximum number of bytes of one read, and of one write.
     pub piece: [usize; 2],
-    /// A blocking write waits until everything is taken, as that of a socket does, instead of until some bytes
-    /// are.
+    /// A blocking write waits until all bytes are accepted, as a write to a socket does. Otherwise it waits until
+    /// some are.
     pub takes_all: bool,
-    /// Timeouts are supported, and the nonblocking mode is.
+    /// Timeouts are supported.
     pub timeouts: bool,
+    /// The nonblocking mode is supported.
     pub nonblocking: bool,
     /// The error of a call whose timeout has passed.
     pub times_out_with: ErrorKind,
-    /// Timeouts are late by up to this much, or early, after three quarters of their time.
+    /// Timeouts are late by up to this time, in nanoseconds.
     pub late: u64,
+    /// Timeouts are early, after three quarters of their time.
     pub early: bool,
     /// Vectored writes are supported.
     pub vectored: bool,
-    /// The stream reports that it may keep what it was offered.
+    /// The stream reports that it may keep the bytes of a write that waits.
     pub may_keep: bool,
-    /// The stream takes a record before it knows that it can send it, and requires the same bytes in the next
-    /// write.
+    /// A write that waits keeps its record, and the next write must begin with the same bytes, as with OpenSSL.
     pub keeps: bool,
     /// Number of bytes that may be held back until a flush.
     pub lazy: usize,
     /// The writing half can be closed alone.
     pub half_closes: bool,
-    /// Closing that half waits for space.
+    /// Closing the writing half waits for space.
     pub close_waits: bool,
     /// Number of interrupted calls in a thousand.
     pub interrupts: usize,
-    /// This call reports more bytes than it moved.
+    /// The first call with at least this index reports more bytes than it moved.
     pub lies_at: Option<u64>,
 }
 
 impl Behavior {
-    /// Returns whether the library sees at once what the link takes.
+    /// Returns whether the library sees at once what the link accepts.
     pub const fn hides_nothing(&self) -> bool {
         !self.keeps && self.lazy == 0
     }
@@ -91,10 +92,11 @@ pub struct State {
     handles: usize,
     /// How often the half that receives has looked at the clock since it read the end.
     clocks_since_end: Option<u64>,
-    /// Bytes that calls that send have read, and nobody has received.
+    /// Number of bytes that sending calls have read ahead, and that were not received yet.
     pub ahead: u64,
-    /// Number of calls, and of bytes that they moved.
+    /// Number of calls.
     pub calls: u64,
+    /// Number of bytes that the calls moved.
     pub moved: u64,
     /// A wrong count was reported.
     pub lied: bool,
@@ -120,7 +122,7 @@ impl State {
         }
     }
 
-    /// Returns the number of bytes that were taken and are not on the link.
+    /// Returns the number of bytes that were accepted and are not on the link.
     pub fn holds(&self) -> usize {
         self.held_back.len() + self.kept.as_ref().map_or(0, |(record, moved)| record.len() - moved)
     }
@@ -245,7 +247,7 @@ impl SimStream {
         }
         if world.links[1 - end].readable() == 0 || world.streams[end].aborted {
             world.streams[end].clocks_since_end = Some(0);
-            world.links[1 - end].tell_end();
+            world.links[1 - end].see_end();
             world.look_at_links();
             let reset = world.links[1 - end].reset && !world.streams[end].aborted;
             world.note(|| format!("{end} reads the end, reset {reset}"));
@@ -284,7 +286,7 @@ impl SimStream {
             if world.links[end].broken || world.streams[end].aborted {
                 return (world, (moved, true));
             }
-            // A write that waited only for a moment is not known to have waited.
+            // The library cannot know that a write has waited if it has waited only for a moment.
             let waited = world.streams[end].blocked_since.is_some_and(|since| world.now() - since >= SLICE);
             let shows = world.streams[end].behavior.hides_nothing() && waited;
             let len = world.put(end, &bytes[moved..], shows);
@@ -317,13 +319,13 @@ impl SimStream {
         (world, result)
     }
 
-    /// Offers a record, as OpenSSL takes it.
+    /// Writes a record as OpenSSL does, and keeps it if the link is full.
     fn put_record<'a>(&'a self, mut world: Guard<'a>, offered: &[u8]) -> Attempt<'a, io::Result<usize>> {
         let offered = &offered[..offered.len().min(RECORD)];
         let kept = world.streams[self.end].kept.take();
         let (record, before) = kept.unwrap_or_else(|| (offered.to_vec(), 0));
         if !offered.starts_with(&record) {
-            fail!("15 bad record", "end {} was not offered again what its stream had taken", self.end);
+            fail!("15 bad record", "end {} did not repeat the record that its stream keeps", self.end);
         }
         let (mut world, (moved, failed)) = self.put_all(world, &record[before..], true);
         let moved = before + moved;
@@ -417,7 +419,7 @@ impl Drop for SimStream {
 impl Read for SimStream {
     fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
         if to.is_empty() {
-            fail!("3 empty read", "a read to no space at all");
+            fail!("3 empty read", "a read into an empty buffer");
         }
         let (world, result) = self.read_once(self.enter(), to);
         self.leave(world, result)
@@ -436,7 +438,7 @@ impl Write for SimStream {
             let all: Vec<u8> = from.iter().flat_map(|slice| slice.iter().copied()).collect();
             return self.write(&all);
         }
-        // Like the default implementation of the trait.
+        // The default implementation of the trait does the same.
         let first = from.iter().find(|slice| !slice.is_empty());
         self.write(first.map_or(&[][..], |slice| slice))
     }
@@ -468,7 +470,7 @@ impl Stream for SimStream {
         let held_back = world.streams[self.end].holds();
         let works = !world.links[self.end].broken && !world.streams[self.end].lied;
         if held_back > 0 && works && !world.streams[self.end].aborted {
-            fail!("16 end overtakes", "end {} shuts down, and {held_back} bytes are held back", self.end);
+            fail!("16 end overtakes", "end {} shuts down, but {held_back} bytes are held back", self.end);
         }
         world.streams[self.end].shut_down = true;
         world.finish(self.end);
@@ -524,9 +526,9 @@ impl Stream for SimStream {
         let half = !self.second && world.ends[self.end].shape == Shape::Halves;
         let is_reader = half && world.threads.get(me()).is_some_and(|thread| thread.slot == 0);
         if let Some(clocks) = world.streams[self.end].clocks_since_end.as_mut().filter(|_| is_reader) {
-            // Once it has read the end, the half that receives looks again and again whether the other one still writes,
-            // and is parked in between. Here it is not parked, and waits in virtual time when it looks at the clock. The
-            // first look is still that of the read.
+            // After the receiving half has read the end, it checks again and again whether the other half still
+            // writes. Between two checks its thread is parked. Here the thread is unparked at once, and waits in
+            // virtual time when it reads the clock. The first reading of the clock still belongs to the read.
             std::thread::current().unpark();
             *clocks += 1;
             if *clocks > 1 && world.out_owner[self.end].is_some() {

@@ -50,8 +50,8 @@ pub enum Due {
     Room(usize),
     /// The stream of an end is reset.
     Reset(usize),
-    /// The network is cut: nothing arrives any more.
-    EofPosition,
+    /// The network is cut. Nothing arrives any more.
+    Cut,
     /// Nothing arrives for some time.
     Stall,
     /// A scripted peer acts.
@@ -72,7 +72,7 @@ pub enum Wait {
     /// The lock that the halves of an end share.
     Out(usize),
     /// The application of an end has learned that the connection is over.
-    Told(usize),
+    KnownEnd(usize),
     /// Its deadline.
     Time,
     /// A moment, which is the duration of a call that finds nothing to do.
@@ -106,9 +106,9 @@ pub struct World {
     /// The messages of each end.
     pub journals: [Journal; 2],
     pub peers: [Option<Box<Peer>>; 2],
-    /// The owner of the lock that the halves of an end share, as far as it matters. A sending thread owns it from
-    /// before its call until after it. The reader owns it inside a call on the writing handle. A thread gives the
-    /// baton away with the lock only in these two cases.
+    /// The owner of the lock that the halves of an end share, as far as the simulation needs it. A sending thread
+    /// owns it from before its call until after it. The reader owns it inside a call on the writing handle. A thread
+    /// gives the baton away with the lock only in these two cases.
     pub out_owner: [Option<usize>; 2],
     pub network_events: NetworkEvents,
     /// The time within which a scripted end answers a Ping, if it does.
@@ -127,8 +127,9 @@ pub struct World {
     /// may not know this: it sees only how long its calls take.
     pub went_on: [bool; 2],
     pub compresses: bool,
-    /// The network was cut, and a stream was reset.
+    /// The network was cut.
     pub cut: bool,
+    /// A stream was reset.
     pub reset: bool,
     /// Percentage of calls on a stream before which the baton is passed.
     switches: usize,
@@ -223,7 +224,7 @@ impl World {
         self.heap.push(Reverse((time.max(self.now), order, due)));
     }
 
-    // --- whose turn it is ---
+    // --- choosing the next thread ---
 
     /// Returns whether this condition holds.
     pub fn holds(&self, wait: Wait) -> bool {
@@ -235,7 +236,7 @@ impl World {
             Wait::Write(end) => writable(end),
             Wait::Poll(end, [read, write]) => read && readable(end) || write && writable(end),
             Wait::Out(end) => self.out_owner[end].is_none(),
-            Wait::Told(end) => self.ends[end].told.is_some() || self.ends[end].reader_gone,
+            Wait::KnownEnd(end) => self.ends[end].known_end.is_some() || self.ends[end].reader_gone,
             Wait::Time | Wait::Moment => false,
         }
     }
@@ -251,21 +252,16 @@ impl World {
         self.calls += 1;
         self.idle_calls += 1;
         if self.idle_calls > MOST_IDLE_CALLS {
-            fail!("13 busy", "streams are called again and again, and nothing happens");
+            fail!("13 busy", "streams are called endlessly, and nothing happens");
         }
         let moved: u64 = self.streams.iter().map(|stream| stream.moved).sum();
         let most =
             MOST_CALLS + MOST_CALLS_EACH * (self.happened + self.deadlines) + 5 * self.looks + moved / 5;
         if self.calls > most {
-            fail!("13 calls", "{} calls, while {} things happened", self.calls, self.happened);
+            fail!("13 calls", "{} calls for {} events", self.calls, self.happened);
         }
         if self.looks > MOST_CALLS + MOST_LOOKS_EACH * (self.happened + self.deadlines) {
-            fail!(
-                "13 looks",
-                "{} calls that found nothing, while {} things happened",
-                self.looks,
-                self.happened
-            );
+            fail!("13 looks", "{} calls found nothing to do, for {} events", self.looks, self.happened);
         }
         let most = MOST_DEADLINES + self.now / DEADLINE_EACH * self.threads.len() as u64;
         if self.deadlines > most {
@@ -338,7 +334,7 @@ impl World {
         }
     }
 
-    // --- what happens ---
+    // --- events ---
 
     fn happen(&mut self, due: Due) {
         let now = self.now;
@@ -350,7 +346,7 @@ impl World {
                 self.play(end);
             }
             Due::Reset(end) => self.reset_stream(end),
-            Due::EofPosition => {
+            Due::Cut => {
                 self.cut = true;
                 self.links.iter_mut().for_each(Link::die);
             }

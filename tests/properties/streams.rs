@@ -53,7 +53,7 @@ enum End {
     /// The stream continues.
     Open,
     /// The stream ends inside a frame that announces this many bytes.
-    EofPosition(u16),
+    InsideFrame(u16),
     Close(Option<(u16, String)>),
     Violation(Violation),
 }
@@ -143,7 +143,7 @@ fn control() -> impl Strategy<Value = Control> {
 }
 
 fn end() -> impl Strategy<Value = End> {
-    prop_oneof![Just(End::Open), (0..300_u16).prop_map(End::EofPosition), close(), violation()]
+    prop_oneof![Just(End::Open), (0..300_u16).prop_map(End::InsideFrame), close(), violation()]
 }
 
 fn close() -> impl Strategy<Value = End> {
@@ -172,7 +172,7 @@ impl Stream {
         }
         match &self.end {
             End::Open => {}
-            End::EofPosition(len) => {
+            End::InsideFrame(len) => {
                 let mut frame = out.one(wire::BINARY, &vec![0x2A; usize::from(*len) + 1]);
                 frame.pop();
                 out.bytes.append(&mut frame);

@@ -1,7 +1,7 @@
-//! The application of one end: what it sends, and checks that the other end receives exactly that.
+//! The application of one end. It sends messages, and checks that it receives exactly the messages of the other end.
 //!
-//! Each end keeps what it has sent. The other end compares each received message with it, so a lost, repeated or
-//! changed message is noticed at once.
+//! Each application keeps the messages that it has sent. The other application compares each received message with
+//! them, so a lost, repeated or changed message is noticed at once.
 
 use hybi::{Event, MessageKind, Outcome, Prepared, SendError, SendOptions, SendingHalf};
 
@@ -12,20 +12,22 @@ use crate::support::cuts::Xorshift;
 pub struct Said {
     pub kind: MessageKind,
     pub data: Vec<u8>,
-    /// True once its last fragment was accepted.
+    /// True if the last fragment was accepted.
     pub whole: bool,
 }
 
 /// Everything that the application of one end has sent and received.
 #[derive(Debug, Default)]
 pub struct App {
+    /// The messages that were accepted, in order.
     pub said: Vec<Said>,
-    /// Number of whole messages received, and received bytes of the next message if it arrives in chunks.
+    /// The number of whole messages that were received.
     pub heard: usize,
+    /// The number of received bytes of the next message, if it arrives in chunks.
     chunked: Option<usize>,
     pub pings: usize,
     pub pongs: usize,
-    /// A send was refused as blocked, so `Writable` is due.
+    /// A send was refused as blocked, so a `Writable` must follow.
     pub blocked: bool,
     pub close_received: Option<Option<u16>>,
     pub outcome: Option<Outcome>,
@@ -62,7 +64,7 @@ impl App {
         self.said.last().is_some_and(|said| !said.whole)
     }
 
-    /// Sends a message in one of the ways that the crate has.
+    /// Sends a message with one of the methods of the crate, which `way` chooses.
     pub fn say(&mut self, half: &mut impl SendingHalf, way: usize, (kind, data): (MessageKind, Vec<u8>)) {
         let text = || std::str::from_utf8(&data).unwrap().to_owned();
         // A fragment would continue a message that is open, instead of being refused.
@@ -113,10 +115,11 @@ impl App {
         }
     }
 
-    /// Returns whether a send was accepted. A refusal must have a reason that holds.
+    /// Returns whether a send was accepted, and checks the reason of a refusal. `open` tells whether a fragmented
+    /// message is open.
     fn is_sent(&mut self, sent: Result<(), SendError>, open: bool) -> bool {
         match sent {
-            Ok(()) => assert!(!open, "a message in a message"),
+            Ok(()) => assert!(!open, "a message was accepted inside a fragmented one"),
             Err(SendError::Blocked) => self.blocked = true,
             Err(SendError::MessageOpen) => assert!(open),
             // The caller checks that closing has begun, because it knows the state.
@@ -140,7 +143,7 @@ impl App {
                 assert_eq!(self.close_received.replace(code), None, "a second Close");
             }
             Event::Writable => {
-                assert!(std::mem::take(&mut self.blocked), "Writable, and nothing was held back")
+                assert!(std::mem::take(&mut self.blocked), "Writable without a blocked send")
             }
             Event::Closed(outcome) => self.outcome = Some(outcome),
             _ => panic!("{event:?}"),
@@ -152,7 +155,7 @@ impl App {
         let said = other.said.get(self.heard).expect("a message that nobody sent");
         assert!(
             said.whole && said.kind == kind && said.data == data,
-            "message {} is another one",
+            "message {} differs from the one that was sent",
             self.heard
         );
         self.heard += 1;
@@ -165,12 +168,12 @@ impl App {
         let said = other.said.get(self.heard).expect("a chunk of a message that nobody sent");
         assert!(
             said.kind == kind && said.data[at..].starts_with(data),
-            "message {} is another one",
+            "message {} differs from the one that was sent",
             self.heard
         );
         self.chunked = Some(at + data.len());
         if fin {
-            assert!(said.whole && at + data.len() == said.data.len(), "message {} is cut", self.heard);
+            assert!(said.whole && at + data.len() == said.data.len(), "message {} is incomplete", self.heard);
             (self.heard, self.chunked) = (self.heard + 1, None);
         }
     }

@@ -1,7 +1,7 @@
 //! One end of the simulation: a connection, whole or in halves, with its driver and its application.
 //!
-//! The driver reads, writes, handles timers and the transport as a program would, in whole connections or in two
-//! halves that exchange messages. It checks bounds on memory and output after each step.
+//! The driver reads, writes, and handles timers and the transport, as a program would. It drives a whole connection,
+//! or two halves that exchange messages. It checks bounds on memory and output after each step.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -40,27 +40,27 @@ impl Setup {
     }
 }
 
-/// How the driver reads.
+/// The way in which the driver reads.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Reading {
-    /// Into a buffer that is borrowed for each read.
-    SliceOutbox,
-    /// Like `SliceOutbox`, and large payloads directly into their message.
+    /// The driver reads into a buffer that is borrowed for each read.
+    Borrowed,
+    /// Like `Borrowed`, but large payloads are read directly into their message.
     Landing,
-    /// Into an inbox of the connection.
+    /// The driver reads into an inbox.
     Inbox,
 }
 
 #[derive(Debug)]
 enum Ends {
     Whole(Connection),
-    Halves { receiver: Receiver, sender: Sender<Outbox>, told: VecDeque<Told> },
+    Halves { receiver: Receiver, sender: Sender<Outbox>, for_sender: VecDeque<ForSender> },
 }
 
 /// A message from the receiving half to the sending half.
 #[derive(Debug)]
-enum Told {
-    Owes(PendingReply),
+enum ForSender {
+    Reply(PendingReply),
     End(EofPosition),
 }
 
@@ -76,12 +76,12 @@ pub struct End {
     /// Length of the longest message that arrived.
     longest: usize,
     read: u64,
-    /// Messages are taken and borrowed alternately.
+    /// Alternates between taking a message from the inbox and borrowing it.
     turn: bool,
-    told_of_end: bool,
+    knows_end: bool,
     /// The write half of the transport is closed.
     finished: bool,
-    /// Length of the longest message that was given to a send.
+    /// Length of the longest message that was passed to a send.
     largest: usize,
 }
 
@@ -103,19 +103,19 @@ macro_rules! drain {
                     Ok(None) => break,
                     Err(error) => panic!("{error}"),
                 },
-                Ends::Halves { receiver, told, .. } => match receiver.poll($input) {
+                Ends::Halves { receiver, for_sender, .. } => match receiver.poll($input) {
                     Ok(Some(ready)) => {
                         let owed = $input.reply(ready);
                         let data = owed.is_none() || receiver.saw_data();
-                        told.push_back(Told::Owes(PendingReply::Received { data }));
-                        told.extend(owed.map(Told::Owes));
+                        for_sender.push_back(ForSender::Reply(PendingReply::Received { data }));
+                        for_sender.extend(owed.map(ForSender::Reply));
                         let event = $input.event(ready);
                         heard(&event, $watch);
                         $app.hear(&event, $other);
                     }
                     Ok(None) => {
                         let data = receiver.saw_data();
-                        told.push_back(Told::Owes(PendingReply::Received { data }));
+                        for_sender.push_back(ForSender::Reply(PendingReply::Received { data }));
                         break;
                     }
                     Err(error) => panic!("{error}"),
@@ -142,7 +142,7 @@ impl End {
         let connection = connection.with_deflate(setup.deflate);
         let machine = if setup.halves {
             let (receiver, sender) = connection.into_halves();
-            Ends::Halves { receiver, sender, told: VecDeque::new() }
+            Ends::Halves { receiver, sender, for_sender: VecDeque::new() }
         } else {
             Ends::Whole(connection)
         };
@@ -157,7 +157,7 @@ impl End {
             longest: 0,
             read: 0,
             turn: false,
-            told_of_end: false,
+            knows_end: false,
             finished: false,
             largest: 0,
         }
@@ -196,8 +196,8 @@ impl End {
     }
 
     /// Returns whether the sending half has done everything that the receiving half asked for.
-    pub fn is_told(&self) -> bool {
-        !matches!(&self.machine, Ends::Halves { told, .. } if !told.is_empty())
+    pub fn has_applied_all(&self) -> bool {
+        !matches!(&self.machine, Ends::Halves { for_sender, .. } if !for_sender.is_empty())
     }
 
     /// Returns whether the application has seen the end.
@@ -205,7 +205,7 @@ impl End {
         self.app.outcome.is_some()
     }
 
-    // --- what the application does ---
+    // --- actions of the application ---
 
     pub fn say(&mut self, random: &mut Xorshift) {
         let (kind, data) = app::message(random);
@@ -285,12 +285,13 @@ impl End {
         }
     }
 
-    // --- what the driver does ---
+    // --- actions of the driver ---
 
     /// Reads up to `most` bytes that have arrived.
     pub fn read(&mut self, now: Instant, pipe: &mut Pipe, most: usize, other: &App) -> bool {
         if self.is_over() && matches!(self.machine, Ends::Halves { .. }) {
-            // The sending half has ended, so the reading task ends too. A whole connection knows its own end.
+            // The sending half has ended, so the reading task ends too and discards the input. A whole connection
+            // does this itself.
             return !pipe.read(now, most).is_empty();
         }
         let Self { machine, app, watch, .. } = self;
@@ -335,7 +336,7 @@ impl End {
             if len > 0 {
                 let mut input = Input::new(&mut bytes, &mut self.message);
                 drain!(machine, &mut input, now, app, watch, other, nothing);
-                assert_eq!(input.remaining(), 0, "None comes once all is taken in");
+                assert_eq!(input.remaining(), 0, "poll returned None before it consumed all input");
             }
         }
         self.read += len as u64;
@@ -343,7 +344,11 @@ impl End {
             self.longest = self.longest.max(said.data.len());
         }
         if !self.receiver().is_done() {
-            assert_eq!(self.receiver().counters().bytes, self.read, "all that came in is counted");
+            assert_eq!(
+                self.receiver().counters().bytes,
+                self.read,
+                "the counter differs from the bytes that were read"
+            );
         }
         len > 0
     }
@@ -374,26 +379,28 @@ impl End {
         }
     }
 
-    /// The stream has ended, and all of it was read.
-    pub fn hear_of_end(&mut self) {
-        if !std::mem::replace(&mut self.told_of_end, true) {
+    /// Handles the end of the stream, after all of its bytes were read.
+    pub fn handle_end_of_stream(&mut self) {
+        if !std::mem::replace(&mut self.knows_end, true) {
             match &mut self.machine {
                 Ends::Whole(connection) => connection.handle_eof(),
-                Ends::Halves { receiver, told, .. } => told.push_back(Told::End(receiver.cut())),
+                Ends::Halves { receiver, for_sender, .. } => {
+                    for_sender.push_back(ForSender::End(receiver.cut()))
+                }
             }
         }
     }
 
-    /// Lets the sending half process the next message of the receiving half. Tells the receiving half about an
-    /// end by a timer.
-    pub fn tell(&mut self, now: Instant) -> bool {
-        let Ends::Halves { receiver, sender, told } = &mut self.machine else { return false };
+    /// Lets the sending half process the next message of the receiving half. If a timer has ended the connection, the
+    /// receiving half learns of the end.
+    pub fn apply_next(&mut self, now: Instant) -> bool {
+        let Ends::Halves { receiver, sender, for_sender } = &mut self.machine else { return false };
         if matches!(sender.close_state(), CloseState::Failed | CloseState::Ended) {
             receiver.handle_ended();
         }
-        match told.pop_front() {
-            Some(Told::Owes(owed)) => sender.apply(now, owed),
-            Some(Told::End(cut)) => sender.handle_eof(cut),
+        match for_sender.pop_front() {
+            Some(ForSender::Reply(owed)) => sender.apply(now, owed),
+            Some(ForSender::End(cut)) => sender.handle_eof(cut),
             None => return false,
         }
         true
@@ -409,14 +416,18 @@ impl End {
         delay: Duration,
     ) -> bool {
         let waits = self.sender().buffered_amount();
-        // RFC 6455 5.5.2, 10.4: one message above the mark, control frames, and a Close.
+        // RFC 6455 5.5.2, 10.4: the queue holds at most one message above the high-water mark, control frames, and a
+        // Close.
         let bound = self.high_water + self.largest + self.largest / 4 + 64 + 14 + 508 + 131;
-        assert!(waits <= bound, "{waits} bytes wait, and {bound} may");
+        assert!(waits <= bound, "{waits} bytes are queued, and at most {bound} are allowed");
         let mut slices = [&[][..]; 64];
         let count = self.sender().poll_transmit(&mut slices[..slots]);
         let given: usize = slices[..count].iter().map(|slice| slice.len()).sum();
-        assert!(count > 0 || waits == 0, "{waits} bytes wait, and nothing is to be written");
-        assert!(given <= waits && (count == slots || given == waits), "buffered_amount is true");
+        assert!(count > 0 || waits == 0, "{waits} bytes are queued, but poll_transmit returns none");
+        assert!(
+            given <= waits && (count == slots || given == waits),
+            "buffered_amount differs from the bytes of poll_transmit"
+        );
         let mut bytes = Vec::new();
         for slice in &slices[..count] {
             bytes.extend_from_slice(&slice[..slice.len().min(most - bytes.len())]);
@@ -424,7 +435,7 @@ impl End {
         let len = bytes.len();
         self.watch.write(&bytes);
         self.half().transmitted(now, len);
-        assert_eq!(self.sender().buffered_amount(), waits - len, "and stays true");
+        assert_eq!(self.sender().buffered_amount(), waits - len, "buffered_amount is wrong after a write");
         assert_eq!(self.sender().counters().bytes, self.watch.written);
         if !self.finished {
             pipe.send(now, bytes, delay);
@@ -432,11 +443,11 @@ impl End {
         len > 0
     }
 
-    /// Handles the request to the transport.
+    /// Performs the action that the connection requests of the transport.
     pub fn transport(&mut self, now: Instant, out: &mut Pipe, back: &mut Pipe, delay: Duration) -> bool {
         match self.sender().poll_transport() {
             Some(TransportAction::HalfClose) => {
-                assert_eq!(self.sender().buffered_amount(), 0, "the Close is out before the stream ends");
+                assert_eq!(self.sender().buffered_amount(), 0, "the stream ends before the queue is written");
                 assert!(self.watch.is_between_frames() && self.watch.close.is_some());
                 out.finish(now, delay);
                 self.finished = true;
@@ -462,10 +473,13 @@ impl End {
             Ends::Whole(connection) => connection.handle_timeout(now),
             Ends::Halves { sender, .. } => sender.handle_timeout(now),
         }
-        assert!(self.deadline().is_none_or(|next| next > now), "what was due is done");
+        assert!(
+            self.deadline().is_none_or(|next| next > now),
+            "handle_timeout left a deadline that is already due"
+        );
     }
 
-    /// Checks what must hold at any time.
+    /// Checks the bounds that hold at any time.
     pub fn check(&self, now: Instant, other: &App, close_timeout: Duration, since: &mut Option<Instant>) {
         // Memory is bounded by the longest message. An inbox may hold the longest message of its read buffer and
         // one more read.
@@ -479,7 +493,7 @@ impl End {
         } else {
             let since = *since.get_or_insert(now);
             let end = self.deadline().expect("closing has a deadline");
-            assert!(end <= since + close_timeout, "the deadline of closing was put off");
+            assert!(end <= since + close_timeout, "the deadline of closing was postponed");
         }
         let dropped = self.sender().dropped();
         assert!(dropped == 0 || self.state() != CloseState::Open, "{dropped} bytes were dropped while open");

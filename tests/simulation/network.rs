@@ -1,4 +1,4 @@
-//! One direction of the network. It delivers bytes late, in other pieces, or not at all, but never changes them.
+//! One direction of the network. It delivers bytes late, in different pieces, or not at all, but never changes them.
 //!
 //! The world decides when bytes are sent, delayed or lost. A pipe only keeps their order and their times of
 //! arrival.
@@ -33,7 +33,7 @@ impl Pipe {
         }
     }
 
-    /// Ends the stream behind the bytes in flight.
+    /// Ends the stream after the bytes in flight.
     pub fn finish(&mut self, now: Instant, delay: Duration) {
         if !self.dead {
             self.latest = self.latest.max(now + delay);

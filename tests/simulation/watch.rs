@@ -31,8 +31,9 @@ pub struct Watch {
     pub messages: usize,
     pub pings: usize,
     pub pongs: usize,
-    /// The peer's Pings that are not answered yet, and own Pings that are not written yet.
+    /// The peer's Pings that are not answered yet.
     pub unanswered: VecDeque<Vec<u8>>,
+    /// The Pings of the application that are not written yet.
     pub own_pings: VecDeque<Vec<u8>>,
 }
 
@@ -64,7 +65,7 @@ impl Watch {
     pub fn write(&mut self, mut bytes: &[u8]) {
         self.written += bytes.len() as u64;
         while !bytes.is_empty() {
-            assert!(self.close.is_none(), "{} bytes behind the Close", bytes.len());
+            assert!(self.close.is_none(), "{} bytes were written after the Close", bytes.len());
             if let Some((first, _)) = self.frame {
                 let len = usize::try_from(self.left).map_or(bytes.len(), |left| left.min(bytes.len()));
                 if first & 8 != 0 {
@@ -88,7 +89,7 @@ impl Watch {
         let &[first, second, ref rest @ ..] = &self.bytes[..] else { return };
         let masked = second & 0x80 != 0;
         // RFC 6455 5.1
-        assert_eq!(masked, self.role == Role::Client, "masking goes by role");
+        assert_eq!(masked, self.role == Role::Client, "a client masks its frames, and a server does not");
         let len_len = match second & 0x7F {
             126 => 2,
             127 => 8,
@@ -103,7 +104,7 @@ impl Watch {
             _ => u64::from_be_bytes(*rest.first_chunk().unwrap()),
         };
         let key = masked.then(|| *rest[len_len..].first_chunk().unwrap());
-        // RFC 6455 5.2: the shortest form of the length.
+        // RFC 6455 5.2: the length has its shortest form.
         assert_eq!(wire::head(first, len, key), self.bytes);
         if let Some(key) = key {
             // RFC 6455 5.3: a fresh key for each frame.
@@ -113,9 +114,9 @@ impl Watch {
         let (fin, rsv, opcode) = (first & 0x80 != 0, first & 0x70, first & 0x0F);
         match opcode {
             // RFC 6455 5.4
-            0 => assert!(self.in_message && rsv == 0, "a continuation of nothing"),
+            0 => assert!(self.in_message && rsv == 0, "a continuation outside of a message"),
             1 | 2 => {
-                assert!(!self.in_message, "a message in a message");
+                assert!(!self.in_message, "a message begins inside another one");
                 assert!(rsv == 0 || self.deflate && rsv == 0x40, "reserved bits");
             }
             // RFC 6455 5.5
@@ -139,7 +140,7 @@ impl Watch {
             wire::PING => {
                 self.pings += 1;
                 if payload.starts_with(OWN) {
-                    assert_eq!(self.own_pings.pop_front(), Some(payload), "Pings go out in order");
+                    assert_eq!(self.own_pings.pop_front(), Some(payload), "Pings were written out of order");
                 }
             }
             wire::PONG => {
@@ -147,7 +148,7 @@ impl Watch {
                 if !payload.starts_with(UNASKED) {
                     // RFC 6455 5.5.3: older Pings need no answer.
                     let place = self.unanswered.iter().position(|ping| *ping == payload);
-                    self.unanswered.drain(..=place.expect("a Pong to a Ping that did not come in"));
+                    self.unanswered.drain(..=place.expect("a Pong without a Ping"));
                 }
             }
             _ => {}

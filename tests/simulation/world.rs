@@ -46,13 +46,15 @@ pub struct World {
     setups: [Setup; 2],
     close_timeouts: [Duration; 2],
     closing_since: [Option<Instant>; 2],
-    /// Maximum number of bytes in flight in one direction, and their latency.
+    /// Maximum number of bytes in flight in one direction.
     window: usize,
+    /// Time that each byte is in flight.
     latency: Duration,
     count: u64,
     reset: bool,
     dead: bool,
     trace: bool,
+    /// Number of sends that were refused as blocked.
     held_back: usize,
 }
 
@@ -83,7 +85,7 @@ fn setup(random: &mut Xorshift, role: Role) -> (Setup, Duration) {
         #[cfg(feature = "deflate")]
         deflate: None,
         halves: random.below(3) == 0,
-        reading: [Reading::SliceOutbox, Reading::Landing, Reading::Inbox][random.below(3)],
+        reading: [Reading::Borrowed, Reading::Landing, Reading::Inbox][random.below(3)],
     };
     (setup, close_timeout)
 }
@@ -204,7 +206,7 @@ impl World {
             }
             29..=49 => drop(self.write(side)),
             50..=74 => drop(self.read(side)),
-            75..=82 => drop(self.ends[side].tell(self.now)),
+            75..=82 => drop(self.ends[side].apply_next(self.now)),
             83..=92 => {
                 let by = millis(self.random.below(60));
                 self.pass(self.now + by);
@@ -233,7 +235,7 @@ impl World {
         self.ends[side].close(self.now, code);
     }
 
-    /// Writes some of the queued output, as far as the network takes it.
+    /// Writes some of the queued output, as far as the network accepts it.
     fn write(&mut self, side: usize) -> bool {
         let room = self.window.saturating_sub(self.pipes[side].in_flight());
         let most = [1 + self.random.below(20), 1400, usize::MAX][self.random.below(3)].min(room);
@@ -254,13 +256,13 @@ impl World {
         let read = end.read(now, pipe, most, &other.app);
         let ended = pipe.has_ended(now);
         if ended {
-            end.hear_of_end();
+            end.handle_end_of_stream();
         }
         self.note(|| format!("{side} has heard {} messages, ended {ended}", self.ends[side].app.heard));
         read
     }
 
-    /// Does everything that a driver can do at once.
+    /// Does everything that a driver can do without waiting.
     fn react(&mut self, side: usize) -> bool {
         let now = self.now;
         let delay = self.latency;
@@ -278,7 +280,7 @@ impl World {
         acted
     }
 
-    /// Lets time pass.
+    /// Moves the clock to `now`, and handles due timers of both ends.
     fn pass(&mut self, now: Instant) {
         self.now = now;
         for side in 0..2 {
@@ -292,7 +294,7 @@ impl World {
         }
     }
 
-    /// Lets time pass until something is due or arrives, for at most `most`. Returns whether there was something.
+    /// Moves the clock to the next deadline or arrival, by at most `most`. Returns whether there was one.
     fn pass_to_next(&mut self, most: Duration) -> bool {
         let arrivals = self.pipes.iter().filter_map(Pipe::next_arrival).filter(|at| *at > self.now);
         let deadlines = self.ends.iter().filter_map(End::deadline);
@@ -308,13 +310,13 @@ impl World {
         }
     }
 
-    /// Does everything that needs no time. Returns whether there was anything.
+    /// Does everything that needs no time. Returns whether anything was done.
     fn exchange(&mut self) -> bool {
         let mut busy = false;
         for side in 0..2 {
             busy |= self.write(side);
             busy |= self.read(side);
-            while self.ends[side].tell(self.now) {
+            while self.ends[side].apply_next(self.now) {
                 busy = true;
             }
             busy |= self.react(side);
@@ -343,7 +345,7 @@ impl World {
                 return true;
             }
         }
-        panic!("no rest");
+        panic!("the ends do not come to rest");
     }
 
     /// Checks that everything was written and read, and that both ends are open.
@@ -352,8 +354,8 @@ impl World {
             let (end, other) = (&self.ends[one], &self.ends[other]);
             self.note(|| format!("{one} is at rest"));
             assert_eq!(end.sender().buffered_amount(), 0);
-            assert!(!end.app.blocked, "Writable is due");
-            assert_eq!(end.app.heard, other.app.said.len(), "all that was said was heard");
+            assert!(!end.app.blocked, "a blocked send got no Writable");
+            assert_eq!(end.app.heard, other.app.said.len(), "a message was not received");
             assert_eq!(end.app.heard, other.watch.messages);
             assert_eq!((end.app.pings, end.app.pongs), (other.watch.pings, other.watch.pongs));
             assert!(end.watch.own_pings.is_empty());
@@ -376,13 +378,16 @@ impl World {
             if self.exchange() {
                 continue;
             }
-            if self.ends.iter().all(End::is_over) && self.ends.iter().all(End::is_told) {
+            if self.ends.iter().all(End::is_over) && self.ends.iter().all(End::has_applied_all) {
                 return;
             }
             // One end may learn of the end only by the end of the stream.
-            assert!(self.pass_to_next(Duration::from_secs(3600)), "nothing is due, and there is no end");
+            assert!(
+                self.pass_to_next(Duration::from_secs(3600)),
+                "nothing is due, but the ends are not closed"
+            );
         }
-        panic!("no end: {:?}", self.ends.each_ref().map(|end| (end.state(), end.app.outcome)));
+        panic!("the ends do not close: {:?}", self.ends.each_ref().map(|end| (end.state(), end.app.outcome)));
     }
 
     /// Checks that every message was received, or that the outcome explains why not.
@@ -402,14 +407,17 @@ impl World {
                     let sent = sent.first_chunk().map_or(1005, |code| u16::from_be_bytes(*code));
                     assert_eq!(code.get(), sent);
                     assert!(end.app.close_received.is_some());
-                    assert!(end.app.heard == said || dropped > 0, "a message is missing, and nobody knows");
+                    assert!(
+                        end.app.heard == said || dropped > 0,
+                        "a message is missing, but the outcome hides that"
+                    );
                 }
                 Outcome::Abnormal(_) => {
                     let gone = self.reset || matches!(other.app.outcome, Some(Outcome::TimedOut(_)));
                     // The end of the stream was reported before the peer's Close arrived.
                     assert!(
                         gone || other.sender().poll_transport().is_some(),
-                        "the stream ended for nothing"
+                        "the stream ended without a reason"
                     );
                 }
                 Outcome::TimedOut(_) => {}
