@@ -289,7 +289,7 @@ fn s5_4_a_close_may_come_inside_a_fragmented_message() {
 }
 
 #[test]
-fn s7_1_1_a_server_half_closes_once_its_close_is_out_and_waits_for_the_end() {
+fn s7_1_1_a_server_half_closes_after_writing_its_close_and_waits_for_the_end() {
     for begins in [false, true] {
         let mut end = Scenario::server().open();
         if begins {
@@ -299,13 +299,17 @@ fn s7_1_1_a_server_half_closes_once_its_close_is_out_and_waits_for_the_end() {
             end.receive_close(1000, "");
         } else {
             end.receive_close(1000, "");
-            assert_eq!(end.conn.poll_transport(), None, "the Close is not out");
+            assert_eq!(end.conn.poll_transport(), None, "the Close is not written yet");
             end.write(1);
-            assert_eq!(end.conn.poll_transport(), None, "the Close is not out");
+            assert_eq!(end.conn.poll_transport(), None, "the Close is not written yet");
             end.write_all();
         }
         assert_eq!(end.conn.poll_transport(), Some(TransportAction::HalfClose));
-        assert_eq!(end.conn.poll_transport(), Some(TransportAction::HalfClose), "until it is done");
+        assert_eq!(
+            end.conn.poll_transport(),
+            Some(TransportAction::HalfClose),
+            "the request remains until it is done"
+        );
         end.conn.handle_half_closed();
         assert_eq!(end.conn.poll_transport(), None);
         assert_eq!(end.feed(&[0x55; 1000]), []);
@@ -328,7 +332,7 @@ fn s7_1_1_a_server_waits_for_the_end_with_a_deadline() {
 fn s7_1_1_a_client_waits_for_the_server_to_close_with_a_deadline() {
     for ends in [false, true] {
         let mut end = Scenario::client().answered();
-        assert_eq!(end.conn.poll_transport(), None, "the server goes first");
+        assert_eq!(end.conn.poll_transport(), None, "the server closes first");
         if ends {
             assert_eq!(end.eof(), [closed_clean(1000)]);
         } else {
@@ -424,7 +428,7 @@ fn s7_1_7_a_failed_connection_ends_at_the_deadline() {
         let outcome = Outcome::Failed(ProtocolError::UnknownOpcode(3));
         assert_eq!(end.advance(secs(1)), [Seen::Closed(outcome)]);
         assert_eq!(outcome.code(), CloseCode::ABNORMAL);
-        assert_eq!(end.conn.poll_transport(), Some(TransportAction::Close), "the Close is out");
+        assert_eq!(end.conn.poll_transport(), Some(TransportAction::Close), "the Close was written");
     }
 }
 
@@ -612,7 +616,7 @@ fn s7_1_6_peer_close_is_none_without_a_valid_close() {
 }
 
 #[test]
-fn s7_1_5_an_end_without_a_close_is_abnormal_and_says_where() {
+fn s7_1_5_an_end_without_a_close_is_abnormal_and_reports_its_position() {
     let part = |opcode, fin| frame(Role::Client, opcode, fin, b"Hello");
     let cases = [
         (vec![], EofPosition::BetweenMessages),
@@ -711,7 +715,7 @@ fn s7_1_6_an_idle_close_that_is_answered_is_clean() {
 }
 
 #[test]
-fn s7_1_1_our_close_counts_as_sent_once_the_transport_passed_it_on() {
+fn s7_1_1_our_close_counts_as_sent_after_the_transport_forwarded_it() {
     for role in ROLES {
         // The transport accepts our answer to the peer's Close but holds it back.
         let mut held = Scenario::of(role).open();
@@ -749,7 +753,8 @@ fn s7_1_4_an_end_before_our_close_is_written_is_not_clean() {
     assert_eq!((unanswered.code(), unanswered.is_clean()), (CloseCode::new(4400), false));
     for role in ROLES {
         for own in [false, true] {
-            // How much of our Close was written when the stream ends: nothing, a part, all but held back, all.
+            // The four cases when the stream ends: nothing of our Close was written, a part was written, the
+            // transport holds all of it back, and all of it was sent.
             for (written, held_back, clean) in
                 [(0, false, false), (1, false, false), (200, true, false), (200, false, true)]
             {

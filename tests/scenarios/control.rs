@@ -90,7 +90,7 @@ fn s5_5_2_a_ping_is_answered_with_its_payload() {
 }
 
 #[test]
-fn s5_5_3_of_several_pings_the_newest_is_answered() {
+fn s5_5_3_the_newest_of_several_pings_is_answered() {
     for role in ROLES {
         let mut end = Scenario::of(role).open();
         for i in 0..1000 {
@@ -106,7 +106,7 @@ fn s5_5_3_of_several_pings_the_newest_is_answered() {
 }
 
 #[test]
-fn s5_5_3_a_pong_that_was_begun_is_finished_before_the_next() {
+fn s5_5_3_a_partly_written_pong_is_finished_before_the_next() {
     for role in ROLES {
         let one = Scenario::of(role).open().role();
         let len = frame(one, Opcode::Pong, true, b"first").len();
@@ -190,7 +190,7 @@ fn s5_5_2_pings_keep_their_order() {
 }
 
 #[test]
-fn s5_5_2_pings_keep_their_order_behind_a_frame_that_was_begun() {
+fn s5_5_2_pings_keep_their_order_after_a_partly_written_frame() {
     for role in ROLES {
         for begun in 1..8 {
             let mut end = Scenario::of(role).open();
@@ -223,7 +223,7 @@ fn s5_5_3_the_pong_for_the_last_ping_answers_all_earlier_pings() {
         end.advance(secs(2));
         end.receive(Opcode::Pong, "two");
         assert_eq!(end.conn.round_trip(), Some(secs(2)));
-        assert_eq!(end.conn.poll_timeout(), Some(end.now + secs(30)), "nothing is waited for");
+        assert_eq!(end.conn.poll_timeout(), Some(end.now + secs(30)), "a Pong is still awaited");
     }
     let mut pair = Pair::new();
     pair.server.conn.ping(pair.now(), b"one").unwrap();
@@ -273,8 +273,7 @@ fn s5_5_2_a_round_trip_is_measured_while_closing() {
     }
 }
 
-/// Returns a connection that has written one Ping and has a second Ping queued behind a frame that is partly
-/// written.
+/// Returns a connection that has written one Ping and has a second Ping queued after a partly written frame.
 fn two_pings() -> End {
     let config = Config::new().ping_interval(None).pong_timeout(Some(secs(30)));
     let mut end = Scenario::server().config(config.high_water(usize::MAX)).open();
@@ -288,14 +287,14 @@ fn two_pings() -> End {
 }
 
 #[test]
-fn s5_5_3_a_pong_is_for_the_last_ping_that_was_written() {
+fn s5_5_3_a_pong_answers_only_a_ping_that_was_written() {
     let mut end = two_pings();
     end.advance(secs(1));
     end.receive(Opcode::Pong, "B");
     assert_eq!(end.conn.round_trip(), None);
     end.receive(Opcode::Pong, "A");
     assert_eq!(end.conn.round_trip(), Some(secs(2)));
-    // The pong timeout of the queued Ping has not started, because the write in front of it makes progress.
+    // The pong timeout of the queued Ping has not started, because the write before it makes progress.
     for _ in 0..60 {
         end.advance(secs(1));
         end.write(10);
@@ -310,7 +309,7 @@ fn s5_5_3_a_pong_is_for_the_last_ping_that_was_written() {
 }
 
 #[test]
-fn s5_5_2_a_ping_that_waits_gives_a_silent_peer_no_more_time() {
+fn s5_5_2_a_queued_ping_gives_a_silent_peer_no_more_time() {
     let mut end = two_pings();
     for at in 2..40 {
         end.advance(secs(1));
@@ -321,12 +320,12 @@ fn s5_5_2_a_ping_that_waits_gives_a_silent_peer_no_more_time() {
 }
 
 #[test]
-fn s5_5_2_round_trip_does_not_count_the_wait_behind_a_frame() {
+fn s5_5_2_a_round_trip_excludes_the_time_in_the_queue() {
     let mut end = Scenario::server().open();
     end.conn.send_text("a frame that takes its time").unwrap();
     end.write(3);
     end.conn.ping(end.now, b"rtt").unwrap();
-    // A Pong is queued in front of our Ping.
+    // A Pong is queued before our Ping.
     end.receive(Opcode::Ping, [7; 125]);
     end.advance(secs(5));
     end.write(30);
@@ -362,7 +361,7 @@ fn s5_5_2_pings_are_refused_while_the_control_queue_is_full() {
                 Ok(()) => accepted += 1,
                 Err(error) => break error,
             }
-            assert!(accepted < 100, "a bound there must be");
+            assert!(accepted < 100, "the control queue has no bound");
         };
         assert_eq!(refused, SendError::Blocked);
         assert!(accepted >= 8);

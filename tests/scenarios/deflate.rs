@@ -19,9 +19,9 @@ use crate::pair::{End, RSV1, Scenario, Seen, frame, frame_with, joined, text};
 pub const ROLES: [Role; 2] = [Role::Server, Role::Client];
 pub const DELIVERIES: [Delivery; 2] = [Delivery::Whole, Delivery::Chunks];
 
-/// "Hello" as RFC 7692 section 7.2.3.1 prints it, followed by the repetition of section 7.2.3.2, which refers to
-/// the first.
+/// "Hello" as RFC 7692 section 7.2.3.1 prints it.
 pub const HELLO: [u8; 7] = [0xf2, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00];
+/// The repetition of [`HELLO`] in section 7.2.3.2, which refers to the first message.
 pub const HELLO_AGAIN: [u8; 5] = [0xf2, 0x00, 0x11, 0x00, 0x00];
 
 const INVALID: Seen = Seen::Failed(ProtocolError::InvalidDeflate);
@@ -70,8 +70,8 @@ pub fn messages(seen: Vec<Seen>) -> Vec<Seen> {
     for event in seen {
         match event {
             Seen::Chunk { kind, data: mut chunk, first, fin } => {
-                assert_eq!(first, data.is_empty(), "the first chunk says so");
-                assert!(fin || !chunk.is_empty(), "a chunk that says nothing");
+                assert_eq!(first, data.is_empty(), "only the first chunk has the flag `first`");
+                assert!(fin || !chunk.is_empty(), "an empty chunk that is not the last");
                 assert!(chunk.len() <= 16 << 10, "a chunk of {}", chunk.len());
                 data.append(&mut chunk);
                 if fin {
@@ -135,7 +135,7 @@ fn s7692_6_1_rsv1_is_accepted_on_the_first_data_frame_only_if_negotiated() {
             let mut end = open(role, true, Config::new());
             assert_eq!(end.feed(&frame_with(peer, RSV1, opcode, true, b"")), failed(4));
         }
-        // RSV1 on a continuation frame, both of a compressed and of an uncompressed message.
+        // RSV1 must not be set on a continuation frame, of a compressed or an uncompressed message.
         for rsv in [0, RSV1] {
             for fin in [false, true] {
                 let mut end = open(role, true, Config::new());
@@ -388,7 +388,7 @@ fn s7692_7_2_3_6_empty_messages_are_inflated() {
     let empty = [
         &[0x00][..],
         &[0x00, 0x00, 0x00, 0xFF, 0xFF, 0x00],
-        // A fixed block, a final fixed block with an empty block behind it, and an empty final block.
+        // A fixed block, a final fixed block that an empty block follows, and an empty final block are also empty.
         &[0x02, 0x00],
         &[0x03, 0x00, 0x00],
         &[0x01],
@@ -495,7 +495,7 @@ fn invalid() -> Vec<(&'static str, Vec<u8>)> {
         ("a reserved kind of block", vec![0x06]),
         ("lengths that do not agree", vec![0x00, 0x05, 0x00, 0xfb, 0xff, 1, 2, 3, 4, 5, 0x00]),
         ("a distance before the beginning", back(4).message()),
-        ("the same, behind a final block", too_far_behind_a_final_block),
+        ("the same, after a final block", too_far_behind_a_final_block),
         ("plain text", b"Hello".to_vec()),
         ("RFC 1950", vec![0x78, 0x9c, 0xf2, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00]),
         ("a code for lengths with too many", vec![0x04, 0xfe, 0xff, 0xff, 0xff]),
@@ -534,7 +534,7 @@ fn s7692_7_2_2_invalid_deflate_data_fails_with_1007_and_is_not_delivered() {
 }
 
 #[test]
-fn s7692_7_2_2_in_chunks_a_failing_message_never_ends() {
+fn s7692_7_2_2_a_failing_message_in_chunks_has_no_last_chunk() {
     // A valid beginning, and then the reserved block type 3.
     let mut payload = Blocks::new().stored(false, &noise(40_000)).raw();
     payload.push(0x06);
@@ -560,7 +560,7 @@ fn s7692_7_2_2_a_message_must_end_with_a_complete_block() {
         ("the tail was left on", [&HELLO[..], &TAIL].concat()),
         ("the tail was left on, nothing else", [&[0x00][..], &TAIL].concat()),
         ("the fixed block has no end", vec![0xf2, 0x48, 0xcd, 0xc9, 0xc9]),
-        ("the final block ends within what is appended", vec![0x03]),
+        ("the final block ends within the appended tail", vec![0x03]),
     ];
     // The first byte is kept, because alone it is a valid empty message.
     for by in 1..stored.len() - 1 {
@@ -747,9 +747,9 @@ fn s10_4_fragments_of_compressed_messages_are_counted_too() {
 /// RFC 7692 leaves open whether a reference beyond the window fails. The result must not depend on how the bytes
 /// are split.
 #[test]
-fn s7692_7_2_1_a_reference_beyond_the_window_gives_the_same_at_every_split() {
+fn s7692_7_2_1_a_reference_beyond_the_window_gives_the_same_result_at_every_split() {
     let invalid = Blocks::new().stored(false, &[&[0xFF; 10][..], &[b'x'; 590]].concat()).message();
-    // The reference copies three bytes that are not UTF-8. Behind it comes the reserved block type 3.
+    // The reference copies three bytes that are not UTF-8. The reserved block type 3 follows it.
     let mut far = Blocks::new().fixed(false, &[Token::Back { distance: 600, len: 3 }]).raw();
     far.push(0x06);
     far.push(0x06);
@@ -830,7 +830,7 @@ fn s8_1_a_code_point_may_span_chunks_and_blocks_but_not_messages() {
             }
         }
     }
-    // An invalid byte directly at the border of a chunk.
+    // An invalid byte is directly at the border of a chunk.
     for at in [16_383, 16_384, 16_385, 32_768] {
         for delivery in DELIVERIES {
             let mut data = vec![b'x'; 50_000];
@@ -1049,7 +1049,7 @@ fn s5_5_1_a_close_inside_a_compressed_message_ends_it() {
             wire.extend(frame(role.peer(), Opcode::Continuation, true, &HELLO[4..]));
             let seen = end.feed_in(&wire, 3);
             assert_eq!(seen.last(), Some(&Seen::Close(Some(1001), String::new())));
-            assert!(messages(seen).len() == 1, "no message");
+            assert!(messages(seen).len() == 1, "a message was delivered");
             assert_eq!(end.flush(), ["close 1001"]);
             assert!(!end.conn.receiver().holds_window());
         }

@@ -56,7 +56,7 @@ fn turns(conn: &mut Connection, wire: &[u8], budget: u32) -> Turns {
         };
         turns.data.push(data);
         turns.error = turns.error.or(failed);
-        assert!(turns.data.len() < 100_000, "it comes to an end");
+        assert!(turns.data.len() < 100_000, "the input is never used up");
         if !conn.is_paused() {
             assert_eq!(input.remaining(), 0);
             return turns;
@@ -69,14 +69,14 @@ fn s10_4_a_turn_inflates_no_more_than_its_budget() {
     let data = vec![0; 3_000_000];
     for role in ROLES {
         let wire = compressed(role.peer(), Opcode::Binary, true, &deflated(&data));
-        assert!(wire.len() < 4000, "a single read");
+        assert!(wire.len() < 4000, "the message does not fit a single read");
         for budget in [1000, 16_384, 100_000, 2_999_999] {
             let mut conn = open(role, Config::new().delivery(Delivery::Chunks));
             let turns = turns(&mut conn, &wire, budget);
             assert!(turns.whole == data && turns.messages == 1);
             assert!(turns.data.iter().all(|len| *len <= budget as usize), "{budget}");
 
-            // A whole message is delivered in its last turn, and takes as many turns.
+            // A whole message is delivered in its last turn. It takes about as many turns as chunks.
             let mut conn = open(role, Config::new());
             let whole = self::turns(&mut conn, &wire, budget);
             assert!(whole.whole == data);
@@ -90,7 +90,7 @@ fn s10_4_a_turn_inflates_no_more_than_its_budget() {
     }
 }
 
-/// Blocks without data cost budget too: those that copy the window or build code tables take time.
+/// Blocks without data also cost budget, because copying the window or building code tables takes time.
 #[test]
 fn s7692_7_2_2_empty_blocks_cost_budget() {
     let empty = |kind, last| {
@@ -167,7 +167,7 @@ fn s7692_7_2_2_any_budget_gives_the_same_events() {
     }
 }
 
-/// Memory that a message fills exactly is enough, for any blocks that follow and any place of a pause.
+/// Memory of exactly the size of a message is enough, whatever blocks follow and wherever inflating pauses.
 #[test]
 fn s7692_7_2_2_a_budget_needs_no_more_memory() {
     let payload = (0..20).fold(Blocks::new().fixed(false, &[Token::Bytes(&[5; 300])]), |blocks, n| {
@@ -219,7 +219,7 @@ fn seen(
                 Event::Chunk { data: part, kind: MessageKind::Text, .. } => data.extend(part),
                 Event::Ping(payload) if payload == b"p" => all[0] = "ping p".into(),
                 Event::Ping(_) => {
-                    assert!(data.ends_with(b"after"), "it comes behind all of the message");
+                    assert!(data.ends_with(b"after"), "the Ping came before the end of the message");
                     data.truncate(data.len() - 5);
                     all[2] = "ping q".into();
                 }

@@ -109,7 +109,7 @@ impl Inflaters {
         if frame.header.rsv != RSV1 {
             return frame.payload.clone();
         }
-        let message = self.own.message(&frame.payload).expect("it is DEFLATE");
+        let message = self.own.message(&frame.payload).expect("the payload is DEFLATE");
         if !self.takeover {
             self.zlib.reset(false);
         }
@@ -119,7 +119,7 @@ impl Inflaters {
         let status = self.zlib.decompress(&input, &mut room, InflateFlush::SyncFlush).unwrap();
         assert_eq!(status, Status::Ok);
         room.truncate((self.zlib.total_out() - before) as usize);
-        assert!(room == message, "the two disagree");
+        assert!(room == message, "the two inflaters disagree");
         message
     }
 }
@@ -282,14 +282,14 @@ fn s7692_7_2_1_messages_after_a_fallback_refer_only_to_data_of_the_peers_window(
 }
 
 #[test]
-fn s7692_6_1_the_beginning_of_a_large_message_alone_does_not_decide() {
+fn s7692_6_1_the_beginning_of_a_large_message_alone_does_not_decide_about_compression() {
     for level in [1, 4, 9] {
         for (what, data, compresses) in [
             ("noise", random(300_000, 1), false),
-            ("noise that comes again within the window", random(20_000, 2).repeat(10), true),
-            ("noise that comes again out of its reach", random(34_000, 3).repeat(4), false),
-            ("text behind noise", [random(40_000, 4), text(200_000)].concat(), true),
-            ("noise behind text", [text(40_000), random(200_000, 5)].concat(), true),
+            ("noise that repeats within the window", random(20_000, 2).repeat(10), true),
+            ("noise that repeats beyond the window", random(34_000, 3).repeat(4), false),
+            ("text after noise", [random(40_000, 4), text(200_000)].concat(), true),
+            ("noise after text", [text(40_000), random(200_000, 5)].concat(), true),
             ("noise and text in turns", [random(5_000, 6), text(5_000)].concat().repeat(8), true),
         ] {
             let mut end = open(Role::Server, true, config(level, 0));
@@ -399,7 +399,7 @@ fn s10_4_sixteen_mebibytes_of_noise_arrive_with_the_default_limits() {
         server.send_binary(&data).unwrap();
         assert_eq!(server.buffered_amount(), 10 + data.len());
         carry(&mut server, &mut client, &data);
-        // The largest fragment that the limits allow, and an empty one that ends the message.
+        // The next message is the largest fragment that the limits allow, and an empty fragment that ends it.
         server.send_fragment(MessageKind::Binary, &data, false).unwrap();
         server.send_fragment(MessageKind::Binary, b"", true).unwrap();
         carry(&mut server, &mut client, &data);
@@ -462,7 +462,7 @@ fn s7692_6_1_a_queue_of_fixed_size_needs_no_spare_space_for_whole_messages() {
                 assert!(inflaters.read(&frames[0]) == *data, "{role:?} level {level}, {round}");
             }
             assert_eq!(end.conn.send_binary(&random(1001, 3)), Err(SendError::TooLarge));
-            // A compressed fragment may grow and cannot fall back, so it needs more room.
+            // A compressed fragment may grow and cannot fall back, so it needs more space.
             assert_eq!(
                 end.conn.send_fragment(MessageKind::Binary, &random(1000, 4), false),
                 Err(SendError::TooLarge)

@@ -38,11 +38,12 @@ fn decoded(sent: &[Sent], decoder: &mut Decoder) -> Vec<(Vec<u8>, bool)> {
     for frame in sent.iter().filter(|frame| !frame.header.opcode.is_control()) {
         let first = frame.header.opcode != Opcode::Continuation;
         assert_eq!(first, open.is_none());
-        assert!(first || frame.header.rsv == 0, "RSV1 is on the first frame alone");
+        assert!(first || frame.header.rsv == 0, "RSV1 is set on a later frame");
         let (mut payload, compressed) = open.take().unwrap_or((Vec::new(), frame.header.rsv == RSV1));
         payload.extend(&frame.payload);
         if frame.header.fin {
-            let data = if compressed { decoder.message(&payload).expect("it is DEFLATE") } else { payload };
+            let data =
+                if compressed { decoder.message(&payload).expect("the payload is DEFLATE") } else { payload };
             all.push((data, compressed));
         } else {
             open = Some((payload, compressed));
@@ -105,7 +106,7 @@ fn s7692_7_2_1_exactly_the_tail_is_removed() {
             let config = all().compression(Compression::new().level(level).min_size(0));
             let mut end = open(Role::Server, takeover, config.high_water(usize::MAX));
             let mut decoder = Decoder::new(takeover);
-            // Data that ends like the tail, empty data, and sizes around the ends of blocks and buffers.
+            // The data ends like the tail, is empty, or has a size near the end of a block or buffer.
             let mut data = vec![Vec::new(), TAIL.to_vec(), vec![0; 70_000], noise(70_000), TAIL.repeat(500)];
             data.extend((0..40).map(noise));
             data.extend((100..140).map(|len| words(len).into_bytes()));
@@ -435,7 +436,7 @@ fn s7692_7_2_1_a_prepared_message_is_compressed_once_per_window_size() {
         let mut end = open(Role::Server, true, config);
         end.conn.send_prepared(&news).unwrap();
         payloads.push(frames(&mut end).remove(0).payload);
-        assert!(!end.conn.sender().holds_window(), "no compressor of its own");
+        assert!(!end.conn.sender().holds_window(), "the connection has a compressor of its own");
     }
     assert!(payloads[0].len() < 3000 && payloads.iter().all(|payload| *payload == payloads[0]));
     // Level 0 never shortens a message, so such a connection does not compress it.
@@ -544,8 +545,7 @@ fn s7692_7_1_1_a_pool_leaks_no_data_between_connections() {
     let connection = || Scenario::server().config(config.clone()).deflate(agreed(false, 15)).open();
     let receive =
         |payload: &[u8]| connection().feed(&compressed(Role::Client, Opcode::Binary, true, payload));
-    // The reference reaches before the connection's own data: at once, behind a stored block, and behind a final
-    // block.
+    // The reference reaches before the connection's own data: at once, after a stored block, and after a final block.
     let back = [Token::Back { distance: 10, len: 5 }];
     for thief in [
         Blocks::new().fixed(false, &back),
@@ -678,7 +678,7 @@ fn s5_6_a_compressed_message_grows_by_at_most_the_reserved_space() {
 // --- closing ---
 
 #[test]
-fn s5_5_1_nothing_is_compressed_behind_a_close() {
+fn s5_5_1_nothing_is_compressed_after_a_close() {
     for role in ROLES {
         for by_peer in [false, true] {
             let mut end = open(role, true, Config::new());
@@ -694,7 +694,7 @@ fn s5_5_1_nothing_is_compressed_behind_a_close() {
             assert_eq!(end.conn.send_binary(&[0; 1000]), Err(SendError::Closed));
             assert_eq!(end.conn.send_prepared(&Prepared::new(vec![0; 1000])), Err(SendError::Closed));
             assert!(end.conn.send(vec![0; 1000]).is_err());
-            assert!(!end.conn.sender().holds_window(), "nor is anything allocated for it");
+            assert!(!end.conn.sender().holds_window(), "a refused message allocates a window");
             let sent = end.flush();
             assert_eq!(sent.len(), 2);
             assert!(sent[0].starts_with("~text-") && sent[1].starts_with("close 1000"), "{sent:?}");

@@ -82,7 +82,7 @@ fn s7692_7_1_data_postpones_the_release_and_control_frames_do_not() {
             let due = at(secs(if data { 100 } else { 60 }));
             assert_eq!(end.conn.poll_timeout(), Some(due), "way {way}");
             end.advance_to(due);
-            // A message is open, so the data that it may refer to is kept.
+            // The windows are released although an uncompressed message may be open, which refers to no earlier data.
             assert_eq!(holds(&end), (false, false));
         }
     }
@@ -273,7 +273,7 @@ fn s7692_7_halves_compress_and_inflate_on_their_own() {
         assert_eq!(holds(&end), (true, true));
         peer.conn.send_text(&words(2500)).unwrap();
         let bytes = peer.write(usize::MAX);
-        assert!(bytes.len() < 100, "it refers to what the half has received");
+        assert!(bytes.len() < 100, "the message does not refer to the data that the half has received");
         assert!(end.feed(&bytes) == [text(&words(2500))]);
     }
 }

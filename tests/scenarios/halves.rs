@@ -68,8 +68,8 @@ fn send(
         wire.extend_from_slice(&bytes);
         !bytes.is_empty()
     };
-    for told in from {
-        match told {
+    for command in from {
+        match command {
             ToSender::Received { data, owed } => {
                 sender.apply(now, PendingReply::Received { data });
                 if let Some(owed) = owed {
@@ -88,17 +88,17 @@ fn send(
             ToSender::Eof(cut) => {
                 while write(&mut sender, &mut wire) {}
                 sender.handle_eof(cut);
-                let Some(ready) = sender.poll() else { panic!("the end is told") };
+                let Some(ready) = sender.poll() else { panic!("no event at the end") };
                 let mut message = VecMessage::new();
                 let Event::Closed(outcome) = Input::new(&mut [], &mut message).event(ready) else {
-                    panic!("the end is told")
+                    panic!("the event is not `Closed`")
                 };
                 return (wire, outcome);
             }
         }
         write(&mut sender, &mut wire);
     }
-    panic!("the receiving task went away");
+    panic!("the receiving task ended without `Eof`");
 }
 
 #[test]
@@ -263,8 +263,7 @@ fn s5_4_a_readiness_loop_may_read_and_write_partially() {
             }
         }
         pair.client.conn.close(pair.client.now, CloseCode::NORMAL, "done").unwrap();
-        // The server sends everything before it receives the Close. Otherwise its remaining messages would be
-        // dropped.
+        // If the Close arrives before the server has sent everything, the remaining messages are dropped and counted.
         for _ in 0..100_000 {
             pair.cap = 1 + dice.below(300);
             if !pair.step() {

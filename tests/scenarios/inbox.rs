@@ -1,7 +1,7 @@
 //! An [`Inbox`]: reading, delivering a message in place, taking it without a copy, and releasing memory.
 //!
-//! A message that fits the read buffer stays where it arrived, also while only a part of it is there. Taking it
-//! may take the buffer with it. These tests check that reads of any size give the same messages, that memory is
+//! A message that fits the read buffer stays where it arrived, even while it is incomplete. Taking a message may take
+//! the buffer as well. These tests check that reads of any size give the same messages, that memory is
 //! bounded and that no partial message is lost. Heap is measured in `tests/memory/`.
 
 use std::time::Duration;
@@ -36,7 +36,7 @@ fn feed(
     while !wire.is_empty() {
         let space = conn.read_space(inbox);
         let len = space.len().min(most).min(wire.len());
-        assert!(len > 0, "there is room to read to");
+        assert!(len > 0, "read_space is never empty");
         space[..len].copy_from_slice(&wire[..len]);
         wire = &wire[len..];
         inbox.handle_read(len);
@@ -104,7 +104,7 @@ fn s8_1_text_is_refused_at_its_first_invalid_byte() {
         feed(&mut conn, &mut inbox, &wire[..before], 3000, poll).unwrap();
         let refused = feed(&mut conn, &mut inbox, &wire[before..=before], 1, poll);
         assert_eq!(refused, Err(ProtocolError::InvalidUtf8));
-        // The rest of the failed connection is discarded, and keeps no memory.
+        // The rest of the input is discarded, and needs no memory.
         feed(&mut conn, &mut inbox, &wire[before + 1..], 3000, poll).unwrap();
         inbox.release_idle();
         assert_eq!(inbox.remaining(), 0);
@@ -198,7 +198,7 @@ fn a_partial_message_is_neither_idle_nor_released() {
     assert!(whole);
     now = now + Duration::from_secs(10);
     conn.handle_timeout(now);
-    assert!(conn.buffered_amount() > 0, "then it is idle, and is closed");
+    assert!(conn.buffered_amount() > 0, "the idle connection was not closed");
 }
 
 /// Receives a message in two parts. Between them the inbox releases unused memory, or serves another connection
@@ -372,7 +372,7 @@ fn s10_4_an_inbox_holds_at_most_twice_the_arrived_bytes_and_64_kib() {
                 let held = inbox.capacity();
                 assert!(held <= 2 * arrived + (64 << 10), "{held} bytes for {arrived}, reads of {most}");
             }
-            // After `release_idle`, waiting for the rest takes less.
+            // After `release_idle`, a message that waits for its rest holds less memory.
             inbox.release_idle();
             assert!(inbox.capacity() <= 2 * arrived + 1024, "{} bytes for {arrived}", inbox.capacity());
         }

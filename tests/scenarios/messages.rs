@@ -26,7 +26,7 @@ fn assemble(seen: &[Seen]) -> Vec<Seen> {
             whole.push(event.clone());
             continue;
         };
-        assert_eq!(*first, open.is_none(), "first is the first: {seen:?}");
+        assert_eq!(*first, open.is_none(), "only the first chunk has the flag `first`: {seen:?}");
         assert!(!data.is_empty() || *fin, "only the last chunk may be empty: {seen:?}");
         let (known, gathered) = open.get_or_insert((*kind, Vec::new()));
         assert_eq!(known, kind);
@@ -46,7 +46,8 @@ fn assemble(seen: &[Seen]) -> Vec<Seen> {
     whole
 }
 
-/// Returns messages of many shapes: empty, small, large, in fragments of any size, with code points cut.
+/// Returns the frames of many messages, and the expected events. The messages are empty, small or large, and
+/// fragments cut them anywhere, also inside code points.
 fn many(from: Role) -> (Vec<u8>, Vec<Seen>) {
     let long = "κόσμε 𝄞 €\u{0}\u{feff}\u{ffff} ".repeat(20);
     let (mut wire, mut expected) = (Vec::new(), Vec::new());
@@ -289,10 +290,10 @@ fn s5_6_a_gathered_message_is_taken_with_its_buffer() {
         };
         let message = end.message.take(ready).unwrap();
         assert_eq!(message.as_bytes(), payload.as_bytes());
-        assert_eq!(message.as_bytes().as_ptr(), at, "the same memory");
+        assert_eq!(message.as_bytes().as_ptr(), at, "the message was copied");
         assert_eq!(matches!(message, Message::Text(_)), opcode == Opcode::Text);
         assert_eq!(end.message.capacity(), 0);
-        assert_eq!(end.message.take(ready), None, "once");
+        assert_eq!(end.message.take(ready), None, "the message was taken twice");
         // The memory serves the next message.
         assert_eq!(end.feed_in(&frame(Role::Client, Opcode::Text, true, b"next"), 7), [text("next")]);
     }
@@ -301,19 +302,19 @@ fn s5_6_a_gathered_message_is_taken_with_its_buffer() {
 #[test]
 fn s5_6_only_a_gathered_message_can_be_taken() {
     let mut end = Scenario::server().open();
-    // A gathered message that is not taken, and then a small one that is delivered in place.
+    // A gathered message is not taken. Then a small message is delivered in place.
     let mut first = frame(Role::Client, Opcode::Text, false, b"gathered");
     first.extend(frame(Role::Client, Opcode::Continuation, true, b""));
     assert!(poll(&mut end, &mut first).is_some());
     let ready = poll(&mut end, &mut frame(Role::Client, Opcode::Text, true, b"in place")).unwrap();
-    assert_eq!(end.message.take(ready), None, "not the message before it");
+    assert_eq!(end.message.take(ready), None, "the message before was taken");
 
     // An incomplete message cannot be taken either.
     for ending in [frame(Role::Client, Opcode::Close, true, b""), vec![0x83]] {
         let mut end = Scenario::server().open();
         let gathered = poll(&mut end, &mut first.clone()).unwrap();
         end.receive_part(Opcode::Text, false, "gathered");
-        assert_eq!(end.message.take(gathered), None, "it is another message by now");
+        assert_eq!(end.message.take(gathered), None, "an incomplete message was taken");
         end.feed(&ending);
         end.message.release_idle();
         assert_eq!(end.message.capacity(), 0);
@@ -339,10 +340,10 @@ fn s5_6_memory_for_messages_is_kept_until_it_is_released() {
     let held = end.message.capacity();
     assert!(held >= 5000);
     end.feed_in(&wire, 1000);
-    assert_eq!(end.message.capacity(), held, "the same memory serves again");
+    assert_eq!(end.message.capacity(), held, "the memory was not reused");
     end.feed(&wire[..3000]);
     end.message.release_idle();
-    assert!(end.message.capacity() > 0, "a part of a message is in it");
+    assert!(end.message.capacity() > 0, "the memory of a partial message was released");
     assert_eq!(end.feed(&wire[3000..]), [Seen::Binary(vec![1; 5000])]);
     end.message.release_idle();
     assert_eq!(end.message.capacity(), 0);
@@ -387,7 +388,7 @@ fn s5_3_a_large_payload_is_read_directly_into_its_message() {
                     assert!(seen == [expected, text("behind it")], "{role:?} {opcode:?} {reads} {first}");
                     assert!(
                         direct + reads + (16 << 10) + first > plain.len(),
-                        "{direct} bytes were read to their place"
+                        "{direct} bytes were read directly into the message"
                     );
                     assert_eq!(end.conn.received().bytes, wire.len() as u64);
                 }
@@ -407,7 +408,7 @@ fn s8_1_text_read_directly_into_its_message_is_validated() {
     let mut seen = Vec::new();
     while seen.is_empty() {
         let space = end.conn.payload_space(&mut end.message);
-        assert!(!space.is_empty(), "the bad byte was passed over");
+        assert!(!space.is_empty(), "the invalid byte was not found");
         let len = space.len().min(rest.len()).min(7000);
         space[..len].copy_from_slice(&rest[..len]);
         rest = &rest[len..];
@@ -508,10 +509,10 @@ fn s5_6_the_wrong_inbox_gives_no_panic() {
         *wire = behind;
         inbox.handle_read(new.len());
     };
-    // The first connection leaves a partial message that begins behind a complete one.
+    // The first connection leaves a partial message that begins after a complete one.
     let mut left = frame(Role::Client, Opcode::Binary, true, &[1; 5000]);
     left.extend(&frame(Role::Client, Opcode::Binary, true, &[2; 100_000])[..8000]);
-    // Complete messages for the second connection.
+    // The second connection receives complete messages.
     let other = frame(Role::Client, Opcode::Binary, true, &[3; 1000]).repeat(100);
     for polls in 0..40 {
         let (mut one, mut two) =

@@ -245,7 +245,7 @@ fn s5_5_2_a_keepalive_ping_waits_for_space_in_the_output() {
     let sent = end.sent();
     assert_eq!(sent.len(), 2, "{sent:?}");
     assert!(sent[1].starts_with("ping"));
-    assert_eq!(end.poll(), [], "no send was handed back");
+    assert_eq!(end.poll(), [], "no send was refused");
     end.advance(secs(20));
     assert_eq!(end.flush(), ["close 1011 no answer to a ping"]);
 }

@@ -49,11 +49,11 @@ fn s5_4_output_is_the_same_for_any_size_of_writes() {
 }
 
 #[test]
-fn s5_5_control_frames_overtake_queued_frames_but_not_a_begun_one() {
+fn s5_5_control_frames_overtake_queued_frames_but_not_a_partly_written_one() {
     for role in ROLES {
         for big in [10, 5000] {
             let probe = Scenario::of(role).open().role();
-            let one = parse_len(probe, big);
+            let one = frame_len(probe, big);
             for begun in (0..=one + 3).filter(|begun| *begun < 40 || *begun + 40 > one) {
                 let mut end = Scenario::of(role).open();
                 end.conn.send(vec![b'1'; big]).unwrap();
@@ -76,18 +76,18 @@ fn s5_5_control_frames_overtake_queued_frames_but_not_a_begun_one() {
 }
 
 /// Returns the length of a frame of ours with `payload` bytes of payload.
-fn parse_len(role: Role, payload: usize) -> usize {
+fn frame_len(role: Role, payload: usize) -> usize {
     let mut end = Scenario::of(role).open();
     end.conn.send(vec![0; payload]).unwrap();
     end.conn.buffered_amount()
 }
 
 #[test]
-fn s5_5_1_on_a_received_close_the_begun_frame_is_finished_and_the_rest_dropped() {
+fn s5_5_1_a_received_close_drops_all_frames_but_the_partly_written_one() {
     for role in ROLES {
         for fails in [false, true] {
             for big in [10, 5000] {
-                let one = parse_len(role, big);
+                let one = frame_len(role, big);
                 for begun in (0..=2 * one).filter(|begun| begun % one < 20 || begun % one + 20 > one) {
                     let mut end = Scenario::of(role).open();
                     end.conn.send(vec![b'1'; big]).unwrap();
@@ -119,9 +119,9 @@ fn s5_5_1_on_a_received_close_the_begun_frame_is_finished_and_the_rest_dropped()
 }
 
 #[test]
-fn s5_5_1_a_replaced_close_is_not_counted_as_dropped() {
+fn s5_5_1_a_close_is_not_counted_as_dropped() {
     for role in ROLES {
-        // Both ends close while the transport takes nothing. The answer replaces our own Close.
+        // Both ends close while the transport accepts nothing. The queued message is dropped, but our Close is not.
         let mut end = Scenario::of(role).open();
         end.conn.send_text("not for you").unwrap();
         let message = end.conn.buffered_amount() as u64;
@@ -139,7 +139,7 @@ fn s5_5_1_a_replaced_close_is_not_counted_as_dropped() {
 }
 
 #[test]
-fn s5_5_1_a_pong_that_was_begun_is_finished_before_the_close() {
+fn s5_5_1_a_partly_written_pong_is_finished_before_the_close() {
     for role in ROLES {
         let pong = 2 + 5 + if role == Role::Client { 4 } else { 0 };
         for own in [false, true] {
@@ -161,7 +161,7 @@ fn s5_5_1_a_pong_that_was_begun_is_finished_before_the_close() {
                     let expected: &[&str] = match begun {
                         0 => &["close 1000"],
                         _ if begun < pong => &["pong first", "close 1000"],
-                        // The first Pong was written whole, so the transport accepts everything behind it.
+                        // The first Pong was written whole, so the transport accepts everything after it.
                         _ => &["pong first", "pong other", "text data", "close 1000"],
                     };
                     assert_eq!(end.sent(), expected, "{begun}");
@@ -172,7 +172,7 @@ fn s5_5_1_a_pong_that_was_begun_is_finished_before_the_close() {
 }
 
 #[test]
-fn s5_6_a_send_is_handed_back_above_the_high_water_mark() {
+fn s5_6_a_send_is_refused_above_the_high_water_mark() {
     for role in ROLES {
         let mut end = Scenario::of(role).config(Config::new().high_water(1000)).open();
         // Fewer bytes than the mark are queued, so one message of any size is accepted.
@@ -188,13 +188,13 @@ fn s5_6_a_send_is_handed_back_above_the_high_water_mark() {
         assert_eq!((end.conn.buffered_amount(), end.conn.sent()), (waits, counters));
         assert_eq!(end.poll(), []);
         end.write(150_000);
-        assert_eq!(end.poll(), [], "not yet");
+        assert_eq!(end.poll(), [], "Writable came too early");
         end.write_all();
         assert_eq!(end.poll(), [Seen::Writable]);
-        assert_eq!(end.poll(), [], "once");
+        assert_eq!(end.poll(), [], "Writable came twice");
         end.conn.send_text("x").unwrap();
         end.write_all();
-        assert_eq!(end.poll(), [], "nothing was handed back");
+        assert_eq!(end.poll(), [], "no send was refused");
         assert_eq!(end.conn.sender().dropped(), 0);
     }
 }
@@ -218,7 +218,7 @@ fn s5_6_a_writable_connection_accepts_a_message() {
         for _ in 0..100 {
             while end.conn.send_text("12345").is_ok() {}
             while end.poll() != [Seen::Writable] {
-                assert!(!end.write(1).is_empty(), "blocked, and nothing to write");
+                assert!(!end.write(1).is_empty(), "a send is blocked, but nothing is queued");
             }
             end.conn.send_text("12345").unwrap();
         }
@@ -354,7 +354,7 @@ fn s5_6_release_idle_keeps_queued_output() {
 
 // --- anything in any order ---
 
-/// What the wire must contain, and what it may contain.
+/// The frames that the wire must or may contain.
 #[derive(Default)]
 struct Model {
     /// Data frames in order, with their FIN bit.
@@ -453,10 +453,10 @@ fn torture<O: WriteQueue>(
         match sent.header.opcode {
             Opcode::Close => {}
             Opcode::Binary | Opcode::Continuation => {
-                let expected = data.next().expect("no more than was accepted");
+                let expected = data.next().expect("more data than was accepted");
                 assert!(
                     (&sent.payload, sent.header.fin) == (&expected.0, expected.1),
-                    "seed {seed}: in order"
+                    "seed {seed}: data out of order"
                 );
                 assert_eq!(sent.header.opcode == Opcode::Binary, first);
                 first = sent.header.fin;
@@ -465,7 +465,7 @@ fn torture<O: WriteQueue>(
                 // Control frames keep their order. Newer Pongs may have replaced older ones.
                 loop {
                     let next =
-                        model.control.pop_front().expect("a control frame out of order, or of nobody's");
+                        model.control.pop_front().expect("a control frame out of order, or that nobody sent");
                     if next == (opcode, sent.payload.clone()) {
                         break;
                     }
@@ -483,10 +483,10 @@ fn torture<O: WriteQueue>(
             "seed {seed}: a Ping was lost"
         );
     } else if end.conn.sender().dropped() == 0 {
-        assert_eq!(data.next(), None, "seed {seed}: nothing was dropped");
+        assert_eq!(data.next(), None, "seed {seed}: data is missing, but nothing was dropped");
     }
     if closed_by.is_empty() {
-        assert!(model.control.is_empty(), "seed {seed}: the last Ping is answered");
+        assert!(model.control.is_empty(), "seed {seed}: the last Ping was not answered");
     }
 }
 
@@ -529,7 +529,7 @@ fn s5_4_halves_give_whole_frames_in_order() {
 }
 
 #[test]
-fn s5_5_1_a_close_follows_all_data_while_the_transport_takes_everything() {
+fn s5_5_1_a_close_follows_all_data_while_the_transport_accepts_everything() {
     for role in ROLES {
         for fails in [false, true] {
             let mut end = Scenario::of(role).open();
@@ -551,8 +551,8 @@ fn s5_5_1_a_close_follows_all_data_while_the_transport_takes_everything() {
     }
 }
 
-/// Writes to a transport that encrypts its input before it knows whether it can send it, as OpenSSL does. The
-/// transport requires the bytes that it did not take to come first in the next write.
+/// Writes to a transport that may keep the bytes of a write that it did not accept, as OpenSSL does. The next write
+/// must begin with the kept bytes.
 fn write_to_a_transport_that_keeps<O: WriteQueue, M: hybi::MessageBuffer>(
     end: &mut End<O, M>,
     dice: &mut Dice,
@@ -562,7 +562,7 @@ fn write_to_a_transport_that_keeps<O: WriteQueue, M: hybi::MessageBuffer>(
     let count = end.conn.poll_offer(&mut slices);
     let offered = slices[..count].concat();
     assert_eq!(offered.is_empty(), end.conn.buffered_amount() == 0);
-    assert!(offered.starts_with(kept), "what was offered before comes first");
+    assert!(offered.starts_with(kept), "the write does not begin with the kept bytes");
     if offered.is_empty() {
         return;
     }
@@ -578,7 +578,7 @@ fn write_to_a_transport_that_keeps<O: WriteQueue, M: hybi::MessageBuffer>(
 }
 
 #[test]
-fn s5_4_bytes_offered_to_a_transport_come_first_in_the_next_write() {
+fn s5_4_bytes_that_a_transport_keeps_come_first_in_the_next_write() {
     for seed in 0..2000 {
         let mut dice = Dice::new(seed);
         let role = ROLES[dice.below(2)];
@@ -616,7 +616,7 @@ fn s5_4_bytes_offered_to_a_transport_come_first_in_the_next_write() {
 }
 
 #[test]
-fn s5_5_1_a_close_replaces_control_frames_that_were_not_offered_yet() {
+fn s5_5_1_a_close_replaces_control_frames_that_were_not_passed_to_a_write() {
     let mut end = Scenario::server().open();
     // Ten Pongs of 125 bytes do not fit, so the control queue is full.
     for _ in 0..10 {
@@ -625,7 +625,7 @@ fn s5_5_1_a_close_replaces_control_frames_that_were_not_offered_yet() {
     let mut slices = [&[][..]; 8];
     let count = end.conn.poll_offer(&mut slices);
     let offered = slices[..count].concat();
-    assert_eq!(offered.len(), 127, "no more than one frame of the largest size is bound");
+    assert_eq!(offered.len(), 127, "one write commits to more than one frame of the largest size");
     end.conn.offered(end.now, offered.len());
     end.receive_close(1000, "");
     assert_eq!(end.flush().len(), 2, "one Pong and the Close");

@@ -93,7 +93,7 @@ fn s5_5_3_a_silent_peer_that_reads_is_given_up_later() {
         end.write_all();
         let mut died = None;
         for second in 30..300 {
-            // The application always queues more than the transport takes. The transport is full, then takes a
+            // The application always queues more than the transport accepts. The transport is full, then accepts a
             // part, then is full again.
             while end.conn.send_binary(&[0; 1000]).is_ok() {}
             end.write(0);
@@ -106,8 +106,8 @@ fn s5_5_3_a_silent_peer_that_reads_is_given_up_later() {
                 break;
             }
         }
-        // The Ping was written at 30 s, so its pong timeout ends at 60 s. Writes go on, and extend it up to three
-        // more timeouts.
+        // The Ping was written at 30 s, so its pong timeout ends at 60 s. Progress of writes extends it by up to
+        // three more timeouts.
         assert_eq!(died, Some(150));
     }
 }
@@ -153,7 +153,7 @@ fn s5_5_3_bytes_from_a_pinged_peer_extend_but_do_not_end_the_pong_timeout() {
         end.advance(secs(29));
         assert_eq!(end.receive(Opcode::Text, "busy"), [text("busy")]);
     }
-    assert_eq!(end.flush(), [""; 0], "no second Ping while one is waited for");
+    assert_eq!(end.flush(), [""; 0], "a second Ping was sent while a Pong is awaited");
     end.advance(secs(30));
     assert_eq!(end.flush(), ["close 1011 no answer to a ping"]);
 }
@@ -204,7 +204,7 @@ fn s5_5_2_a_peer_that_reads_a_large_frame_is_not_dead() {
 }
 
 #[test]
-fn s5_5_2_a_peer_that_reads_a_large_frame_is_not_dead_with_pongs_behind_it() {
+fn s5_5_2_a_peer_that_reads_a_large_frame_is_not_dead_with_pongs_queued_after_it() {
     // The Pongs for the peer's Pings must leave space for a Ping of ours.
     let mut end = Scenario::server().open();
     end.conn.send_binary(&vec![0; 2 << 20]).unwrap();
@@ -240,7 +240,7 @@ fn s5_5_2_a_keepalive_ping_that_waits_causes_no_writable_event() {
     end.conn.send_binary(&vec![0; 300_000]).unwrap();
     end.advance(secs(31));
     end.write_all();
-    assert_eq!(end.poll(), [], "no send was handed back");
+    assert_eq!(end.poll(), [], "no send was refused");
 }
 
 #[test]
@@ -300,7 +300,7 @@ fn s7_1_1_data_before_a_control_frame_restarts_the_idle_timer() {
     assert_eq!(end.feed(&wire), [Seen::Ping(b"p".to_vec())]);
     assert_eq!(end.conn.poll_timeout(), Some(at(secs(19))));
 
-    // A partial control frame behind a message does not count as data.
+    // A partial control frame after a message does not count as data.
     let mut end = Scenario::server().config(quiet().idle_timeout(Some(secs(10)))).open();
     end.receive(Opcode::Text, [b'x'; 200]);
     end.advance(secs(9));
@@ -333,13 +333,13 @@ fn s7_1_1_a_message_that_is_being_written_is_not_idle() {
 }
 
 #[test]
-fn s7_1_1_an_idle_close_is_sent_behind_accepted_messages() {
+fn s7_1_1_an_idle_close_is_sent_after_accepted_messages() {
     let mut end = Scenario::server().config(quiet().idle_timeout(Some(secs(10)))).open();
     end.conn.send_text("stuck").unwrap();
     end.advance(secs(10));
     assert_eq!(end.conn.send_text("x"), Err(SendError::Closed));
     assert_eq!(end.flush(), ["text stuck", "close 1001 idle for too long"]);
-    assert_eq!(end.conn.poll_timeout(), None, "no close timeout was wanted");
+    assert_eq!(end.conn.poll_timeout(), None, "no close timeout is configured");
 }
 
 #[test]
@@ -463,13 +463,13 @@ fn s5_5_2_an_idle_pair_keeps_itself_alive() {
     }
 }
 
-/// A deadline that does not move would make a driver call `handle_timeout` forever.
+/// Otherwise a peer could stop the pong timeout without reading our Pings.
 #[test]
 fn s5_5_3_a_pong_before_its_ping_was_written_answers_nothing() {
     let mut end = Scenario::server().open();
     end.conn.send_binary(&[0; 1000]).unwrap();
     end.write(10);
-    // The keepalive Ping is queued behind a partly written frame. A peer can guess its payload.
+    // The keepalive Ping is queued after a partly written frame. A peer can guess its payload.
     end.advance(secs(30));
     end.advance(secs(1));
     assert_eq!(end.receive(Opcode::Pong, "\0\0\0\u{1}"), [Seen::Pong(vec![0, 0, 0, 1])]);
@@ -515,11 +515,11 @@ fn small_messages_keep_an_idle_connection_open_after_a_pong() {
 }
 
 #[test]
-fn a_message_received_without_the_time_counts_once_the_time_is_told() {
+fn a_message_received_without_a_time_counts_when_the_time_is_passed() {
     let config = Config::new().idle_timeout(Some(secs(60))).ping_interval(None);
     let wire = crate::pair::frame(Role::Client, Opcode::Text, true, b"data");
     let at = |seconds| hybi::Instant::ZERO + secs(seconds);
-    // `handle_timeout` tells the time too, so the message stops the timer that would be due.
+    // `handle_timeout` also passes the time, so the message is counted before the timer is checked.
     for caught_up in [true, false] {
         let mut conn = Scenario::server().config(config.clone()).open().conn;
         let mut inbox = hybi::Inbox::with_bytes(&wire);

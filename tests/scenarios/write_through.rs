@@ -1,8 +1,8 @@
 //! Messages that are written directly to the transport instead of being queued.
 //!
-//! The wire must be the same as with queued messages, for any number of bytes that the transport takes. Bytes
-//! that it does not take are queued. These tests also check that a server's payload is not copied, and that
-//! queued frames keep their place in front.
+//! The wire must be the same as with queued messages, for any number of bytes that the transport accepts. All other
+//! bytes are queued. These tests also check that a server's payload is not copied, and that queued frames are written
+//! first.
 
 use hybi::frame::Opcode;
 use hybi::{CloseCode, Config, Message, MessageKind, Role, SendError};
@@ -11,8 +11,8 @@ use crate::pair::{End, Scenario};
 
 const ROLES: [Role; 2] = [Role::Server, Role::Client];
 
-/// Sends a message in one of the three ways that write at once. Each write takes at most `most` bytes. Returns
-/// the number of slices that were offered.
+/// Sends a message with one of the three methods that write at once. Each write accepts at most `most` bytes. Returns
+/// the number of slices that the write received.
 fn transmit(end: &mut End, way: usize, data: &[u8], most: usize) -> usize {
     let (now, mut count, mut wire) = (end.now, 0, Vec::new());
     let write = |slices: &[&[u8]]| {
@@ -88,7 +88,7 @@ fn control_frames_and_queued_messages_are_written_first() {
 }
 
 #[test]
-fn a_large_message_of_a_server_is_written_directly_behind_the_queue() {
+fn a_large_message_of_a_server_is_written_directly_after_the_queue() {
     for waiting in [1, 40, 5000] {
         let scenario = || Scenario::server().config(Config::new().high_water(1 << 20)).open();
         let mut queued = scenario();
@@ -115,7 +115,7 @@ fn a_large_message_of_a_server_is_written_directly_behind_the_queue() {
 }
 
 #[test]
-fn behind_a_long_queue_a_message_is_queued() {
+fn a_message_after_a_long_queue_is_queued() {
     let mut end = Scenario::server().config(Config::new().high_water(1 << 20)).open();
     for _ in 0..20 {
         end.conn.send(vec![b'w'; 5000]).unwrap();
@@ -127,12 +127,12 @@ fn behind_a_long_queue_a_message_is_queued() {
 }
 
 #[test]
-fn a_write_takes_no_more_than_was_offered() {
+fn a_write_count_above_the_passed_bytes_counts_as_all_of_them() {
     let mut end = Scenario::server().config(Config::new().high_water(usize::MAX)).open();
     for n in 0..20 {
         end.conn.send(vec![n; 5000]).unwrap();
     }
-    // The large message is written directly behind the queue. The small one is copied into the queue.
+    // The large message is written directly after the queue. The small one is copied into the queue.
     for len in [5000, 100] {
         let (mut offered, before) = (0, end.conn.buffered_amount());
         let write = |slices: &[&[u8]]| {
