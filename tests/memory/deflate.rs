@@ -1,7 +1,8 @@
-//! The heap of connections that compress: compressors, inflaters, histories, pools, and messages that inflate.
+//! The heap of connections that compress: compressors, inflaters, histories, pools and inflated messages. A history
+//! is the copy of recent data that later messages may refer to.
 //!
-//! The numbers are those that the documentation states. Another version of the compression library may differ a
-//! little, so the comparison allows for some difference.
+//! The numbers equal those in the documentation. Another version of the compression library may differ a little, so
+//! the comparison allows for some difference.
 
 use hybi::deflate::{Compression, Deflater, Inflater, Pool};
 use hybi::frame::{Header, MaskingKeys, Opcode};
@@ -48,7 +49,7 @@ const USUAL: isize = COMPRESSOR[6].1[1];
 /// Bytes of an inflater for any window, without the history, which takes at most the size of the window.
 const INFLATER: isize = 47_552;
 
-/// Another version of the library may need less, or a little more.
+/// Returns whether a size is as documented. Another version of the library may need less, or a little more.
 fn is_as_stated(measured: isize, stated: isize) -> bool {
     (stated * 3 / 4..=stated + KIB).contains(&measured)
 }
@@ -305,7 +306,7 @@ fn s7692_7_1_a_release_keeps_only_the_history() {
             message.release_idle();
             conn.release_windows();
             let held = live() - before - size_of::<Inflater>() as isize;
-            // The history is exactly what the peer may refer to. A window of 8 bits counts as one of 9.
+            // The history has exactly the data that the peer may refer to. A window of 8 bits counts as one of 9.
             assert_eq!(held, (len as isize).min(1 << bits.max(9)));
         }
     }
@@ -352,11 +353,11 @@ fn nothing_is_held_after_the_end() {
     let config: SharedConfig = Config::new().max_message(5000).into();
     for (why, error, way) in ways {
         let mut message = VecMessage::new();
-        // The masking keys of a client are there as long as it is.
+        // A client keeps its masking keys on the heap as long as it lives.
         let mut conn = Connection::client(Instant::ZERO, config.clone(), Outbox::new(), [1; 32])
             .with_deflate(agreed(true, 15));
         let before = live();
-        // A message is open in each direction, and whole blocks of it have come.
+        // A message is open in each direction, and complete blocks of the received one have arrived.
         conn.send_fragment(MessageKind::Binary, &[1; 1000], false).unwrap();
         let whole = compressed(&noise(1000));
         feed(&mut conn, &mut message, &mut whole.clone());
@@ -408,7 +409,7 @@ fn s10_4_a_bomb_is_stopped_at_the_limit() {
 }
 
 fn s10_4_capacity_follows_the_inflated_data() {
-    // Data that compresses well and data that does not, in one read and in many.
+    // The data compresses well or not at all, and arrives in one read or in many.
     for data in [vec![0; 3 << 20], noise(1 << 20)] {
         let mut wire = compressed(&data);
         let data_len = data.len();
@@ -464,19 +465,19 @@ fn s10_4_chunked_delivery_holds_at_most_one_chunk() {
 
 fn s7692_7_prepared_messages_leave_no_memory_in_the_connection() {
     let news = Prepared::new(noise(4000).repeat(4));
-    let mut room: Vec<Connection> = (0..100)
+    let mut conns: Vec<Connection> = (0..100)
         .map(|_| {
             Connection::server(Instant::ZERO, SharedConfig::default(), Outbox::new())
                 .with_deflate(agreed(true, 15))
         })
         .collect();
-    room[0].send_prepared(&news).unwrap();
+    conns[0].send_prepared(&news).unwrap();
     let (_, kept, peak) = measure(|| {
-        for conn in &mut room {
+        for conn in &mut conns {
             conn.send_prepared(&news).unwrap();
         }
     });
     println!("prepared: {kept} for a hundred, {peak} at the most");
-    assert!(kept < 100 * 2 * KIB && peak < 100 * 2 * KIB, "shared, and no compressor for each");
-    assert!(room.iter().all(|conn| !conn.sender().holds_window()));
+    assert!(kept < 100 * 2 * KIB && peak < 100 * 2 * KIB, "each connection has memory of its own");
+    assert!(conns.iter().all(|conn| !conn.sender().holds_window()));
 }

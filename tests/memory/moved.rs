@@ -1,5 +1,4 @@
-//! The number of times that the bytes of a slow message are moved in memory. It must be constant, whatever the
-//! pauses.
+//! The number of times that the bytes of a slow message are moved in memory. It must be bounded, whatever the pauses.
 //!
 //! The message arrives through each adapter with pauses between short reads. An adapter releases unused memory in
 //! a pause, which must not make it copy the partial message again and again. `benches/moved.rs` prints the

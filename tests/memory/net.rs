@@ -53,7 +53,7 @@ impl Read for Quiet {
     fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
         let mut inner = self.0.lock().unwrap();
         if inner.arrived.is_empty() {
-            let timeout = inner.timeout.expect("a read that nothing ends");
+            let timeout = inner.timeout.expect("a read without a timeout never ends");
             inner.now += timeout;
             return Err(ErrorKind::WouldBlock.into());
         }

@@ -84,7 +84,7 @@ pub fn memory() {
     std::thread::spawn(a_thread_keeps_buffers_up_to_a_limit).join().unwrap();
 }
 
-/// All that has arrived on streams that live as long as the program.
+/// The input of the streams, which must live as long as the program.
 static ARRIVED: Mutex<Vec<&[u8]>> = Mutex::new(Vec::new());
 
 fn a_thread_keeps_buffers_up_to_a_limit() {
@@ -130,7 +130,7 @@ fn a_thread_keeps_buffers_up_to_a_limit() {
     });
 }
 
-/// Includes its timer and what it keeps of the request.
+/// The memory includes the timer of the connection, and the headers of the request that it keeps.
 async fn a_connection_that_waits_holds_less_than_a_kibibyte() {
     let server = Server::new();
     // The first connection allocates what the thread-local pool keeps.
@@ -177,7 +177,7 @@ static WIRE: [u8; 14 + LARGE] = {
     wire
 };
 
-/// A part of a message has arrived, on a whole connection and on a reader.
+/// A part of a message has arrived. The test runs on a whole connection and on a reader.
 async fn memory_for_the_rest_of_a_message_is_kept_for_a_second() {
     let server = Server::new();
     let (head, rest) = WIRE.split_at(100_000);
