@@ -429,7 +429,7 @@ fn a_configuration_says_its_defaults() {
         .says(format!("in bytes on the wire; {} by default.", d.frame))
         .says(format!("may be longer by a quarter and {}.", d.longer))
         .says(format!("in bytes over all its fragments; {} by default.", d.message))
-        .says(format!("The most fragments a message may have; {} by default.", d.fragments))
+        .says(format!("the maximum number of fragments of a message; {} by default.", d.fragments))
         .says(format!("(crate::SendError::Blocked); {} by default.", d.high_water))
         .says(format!("without a byte from the peer a Ping is sent; {} seconds by default", d.ping))
         .says(format!("before it is held to be dead; {} seconds by default", d.pong))
@@ -458,11 +458,12 @@ fn queues_and_messages_say_how_much_they_hold() {
     Page::new("src/connection/buffer/vec_message.rs")
         .says(format!("at most twice what has arrived plus {},", gathered_allowance()))
         .says(format!("twice what has arrived, or has been inflated, plus {}.", allowance()))
-        .says(format!("what is more than twice that part and {},", allowance()));
+        .says(format!("there is more than twice that part and {},", allowance()));
     let large = size(constant("src/connection/send/write_queue.rs", "LARGE"));
     Page::new("src/connection/send/send_message.rs")
         .says(format!("A server does not copy a payload of {large} or more."));
-    Page::new("src/connection/send/write_through.rs").says(format!("or where it is of {large} or more"));
+    Page::new("src/connection/send/write_through.rs")
+        .says(format!("or if the message is of {large} or more"));
     Page::new("src/connection/buffer/inbox.rs")
         .says(format!(
             "at most as much as the part and {}:",

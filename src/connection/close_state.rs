@@ -1,8 +1,8 @@
 //! The closing handshake as a state machine (RFC 6455 section 7).
 //!
-//! [`CloseNegotiation`] is pure: it takes a [`CloseEvent`], moves to the next [`CloseState`], and returns the
-//! [`CloseAction`] to carry out. `send/close.rs` writes the Close, and [`timers`](super::timers) bounds how long
-//! closing takes. The table is the whole logic:
+//! [`CloseNegotiation`] takes a [`CloseEvent`], moves to the next [`CloseState`], and returns the [`CloseAction`] that
+//! the caller must carry out. `send/close.rs` queues the Close, and [`timers`](super::timers) limits how long closing
+//! takes. The table is the complete logic:
 //!
 //! | state \ event | application closes | Close received | violation found | stream ends | time is up |
 //! | --- | --- | --- | --- | --- | --- |
@@ -12,12 +12,12 @@
 //! | **Failed** | refuse | ignore | ignore | end, failed | end, failed |
 //! | **Ended** | refuse | ignore | ignore | ignore | ignore |
 //!
-//! In `Both` and `Failed` the connection closes the transport as section 7.1.1 says. A server, and an endpoint that
-//! failed the connection, closes its sending half once its Close is flushed, and discards input until the stream
-//! ends. A client in `Both` waits for the server to end the stream.
+//! In `Both` and `Failed` the driver closes the transport according to section 7.1.1. Once the Close is flushed, a
+//! server closes the sending half of its transport, and discards input until the stream ends. An endpoint that failed
+//! the connection does the same. A client in `Both` waits until the server ends the stream.
 //!
 //! Invariants:
-//! - At most one Close is written. A failure in `Sent` may replace a Close that still waits in the queue.
+//! - At most one Close is written. A failure in `Sent` may replace a Close that is still in the queue.
 //! - `Ended` is final.
 
 /// The state of the closing handshake.
@@ -26,9 +26,9 @@ pub enum CloseState {
     /// No Close was sent or received.
     #[default]
     Open,
-    /// A Close was sent and none received. Data may still come in (RFC 6455 section 7.1.3).
+    /// A Close was sent, and none was received. Data may still be received (RFC 6455 section 7.1.3).
     Sent,
-    /// Closes were sent and received: the closing handshake is done (RFC 6455 section 7.1.4).
+    /// A Close was sent and one was received, so the closing handshake is done (RFC 6455 section 7.1.4).
     Both,
     /// The peer broke a rule or did not answer a Ping. Further input is discarded (RFC 6455 section 7.1.7).
     Failed,
@@ -36,9 +36,9 @@ pub enum CloseState {
     Ended,
 }
 
-/// The state that the browser's WebSocket calls `readyState`.
+/// The state that a WebSocket in a browser calls `readyState`.
 ///
-/// There is no `Connecting`, because a connection is created after its handshake.
+/// There is no value for connecting, because a connection is created after its handshake.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
 pub enum ReadyState {
     /// Messages can be sent and received.
@@ -54,13 +54,13 @@ pub enum ReadyState {
 pub(super) enum CloseEvent {
     /// The application closes.
     Close,
-    /// A valid Close frame came in.
+    /// A valid Close frame was received.
     Received,
-    /// The peer broke a rule, or is held to be dead.
+    /// The peer broke a rule, or did not answer a Ping.
     Violation,
-    /// The stream ended: end of file or reset.
+    /// The stream ended, by end of file or by reset.
     Eof,
-    /// The time that is allowed for closing is over.
+    /// The close timeout has passed.
     Timeout,
 }
 
@@ -69,28 +69,28 @@ pub(super) enum CloseEvent {
 pub(super) enum CloseAction {
     /// Do nothing.
     Ignore,
-    /// Refuse the command: closing has begun already.
+    /// Refuse the command, because closing has begun already.
     Refuse,
-    /// Send a Close behind the messages that were accepted before.
+    /// Send a Close after the messages that were accepted before.
     SendClose,
-    /// Send a Close in response to the peer's.
+    /// Send a Close in response to the peer's Close.
     AnswerClose,
     /// Send a Close that names the broken rule, and discard further input.
     SendFailure,
-    /// Discard further input. A Close is queued or sent already.
+    /// Discard further input. A Close is already queued or sent.
     StopReading,
     /// Report the end of the connection.
     End(Ending),
 }
 
-/// How the closing handshake stood when the connection ended.
+/// The result of the closing handshake at the end of the connection.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Ending {
-    /// After Closes in both directions.
+    /// A Close was sent and one was received.
     Clean,
-    /// Without a Close from the peer.
+    /// No Close was received.
     Abnormal,
-    /// After the peer broke the protocol.
+    /// The peer broke a rule, or did not answer a Ping.
     Failed,
     /// The peer did not answer the Close in time.
     TimedOut,
@@ -127,7 +127,7 @@ const fn transition(state: CloseState, event: CloseEvent) -> (CloseState, CloseA
         (Open, Received)      => (Both, AnswerClose),
         // RFC 6455 7.1.7: to fail the connection, an endpoint should send a Close with a fitting code.
         (Open, Violation)     => (Failed, SendFailure),
-        // RFC 6455 7.1.5: no Close was received: the code is 1006.
+        // RFC 6455 7.1.5: if no Close was received, the code is 1006.
         (Open, Eof | Timeout) => (Ended, End(Abnormal)),
 
         // RFC 6455 5.5.1: a Close is sent once.
@@ -138,12 +138,12 @@ const fn transition(state: CloseState, event: CloseEvent) -> (CloseState, CloseA
         (Sent, Timeout)       => (Ended, End(TimedOut)),
 
         (Both, Close)         => (Both, Refuse),
-        // RFC 6455 1.4: what follows a received Close is discarded.
+        // RFC 6455 1.4: bytes after a received Close are discarded.
         (Both, Received | Violation) => (Both, Ignore),
         (Both, Eof | Timeout) => (Ended, End(Clean)),
 
         (Failed, Close)       => (Failed, Refuse),
-        // RFC 6455 7.1.7: after failing, nothing the peer sends is processed, a Close included.
+        // RFC 6455 7.1.7: after failing, no input is processed, not even a Close.
         (Failed, Received | Violation) => (Failed, Ignore),
         (Failed, Eof | Timeout) => (Ended, End(Ending::Failed)),
 
@@ -156,8 +156,8 @@ const fn transition(state: CloseState, event: CloseEvent) -> (CloseState, CloseA
 mod tests {
     use super::*;
 
-    /// Tests one cell of the table each: reaches a state by its shortest path, handles an event, checks action and
-    /// state.
+    /// Each test covers one cell of the table. It reaches the state by the shortest path, handles the event, and checks
+    /// the action and the next state.
     macro_rules! cells {
         ($($name:ident: $state:ident + $event:ident => $next:ident, $action:expr;)*) => {$(
             #[test]

@@ -1,7 +1,7 @@
-//! Commands of a connection: each delegates to the [`Sender`] and, for reading, to the `Receiver`. Memory is lent and
-//! freed here, too.
+//! Commands of a connection: each calls the method of the same name of the [`Sender`], or for reading of the
+//! `Receiver`. The methods that lend and free memory are here, too.
 //!
-//! No rule is decided here. [`Sender`] documents how long a message may be, which frames overtake others, and when
+//! This file decides no rule. [`Sender`] documents how long a message may be, which frames overtake others, and when
 //! each error occurs.
 
 use super::{Connection, MessageKind, SendOptions, WriteQueue};
@@ -94,7 +94,7 @@ impl<O: WriteQueue> Connection<O> {
         self.sender.send_fragment_with(kind, data, fin, options)
     }
 
-    /// Sends a Ping ahead of messages that wait: see [`Sender::ping`](super::Sender::ping).
+    /// Sends a Ping ahead of the messages in the write queue: see [`Sender::ping`](super::Sender::ping).
     ///
     /// # Errors
     ///
@@ -103,7 +103,7 @@ impl<O: WriteQueue> Connection<O> {
         self.sender.ping(now, payload)
     }
 
-    /// Sends a Pong ahead of messages that wait: see [`Sender::pong`](super::Sender::pong).
+    /// Sends a Pong ahead of the messages in the write queue: see [`Sender::pong`](super::Sender::pong).
     ///
     /// # Errors
     ///
@@ -112,12 +112,13 @@ impl<O: WriteQueue> Connection<O> {
         self.sender.pong(payload)
     }
 
-    /// Closes the connection behind every message that was accepted: see [`Sender::close`](super::Sender::close).
+    /// Closes the connection, after all messages that were accepted before: see
+    /// [`Sender::close`](super::Sender::close).
     ///
     /// # Errors
     ///
-    /// [`SendError::Closed`] if closing has begun, [`CodeNotAllowed`](SendError::CodeNotAllowed) if the code may not
-    /// be sent, or [`ReasonTooLong`](SendError::ReasonTooLong); nothing has changed.
+    /// [`SendError::Closed`] if closing has begun, [`CodeNotAllowed`](SendError::CodeNotAllowed) if the code may not be
+    /// sent, or [`ReasonTooLong`](SendError::ReasonTooLong); nothing has changed.
     pub fn close(
         &mut self,
         now: Instant,
@@ -127,13 +128,15 @@ impl<O: WriteQueue> Connection<O> {
         self.sender.close(now, code, reason)
     }
 
-    /// Frees heap that an empty write queue holds. Message buffers have a `release_idle` of their own.
+    /// Frees the heap memory of the write queue, if the queue is empty. Message buffers have a `release_idle` of their
+    /// own.
     pub fn release_idle(&mut self) {
         self.sender.release_idle();
     }
 
-    /// Frees the memory for compression, except data that the peer may still refer to. Done automatically after
-    /// [`Compression::release_after`](crate::deflate::Compression::release_after).
+    /// Frees the memory for compression, except the recent data that later messages may refer to. After
+    /// [`Compression::release_after`](crate::deflate::Compression::release_after) without data this happens
+    /// automatically.
     #[cfg(feature = "deflate")]
     pub fn release_windows(&mut self) {
         self.sender.release_window();
@@ -201,7 +204,7 @@ impl Connection {
         self.sender.transmit_with(now, message, options, write)
     }
 
-    /// Sends a message whose frame was encoded once for many connections: see
+    /// Sends a message that was encoded once for many connections: see
     /// [`Sender::send_prepared`](super::Sender::send_prepared).
     ///
     /// # Errors
@@ -218,25 +221,25 @@ impl Connection {
         self.receiver.read_space(inbox)
     }
 
-    /// Returns the space where the rest of a large payload will be delivered: see
+    /// Returns space in `message` into which the rest of a large payload can be read without a copy: see
     /// [`Receiver::payload_space`](super::Receiver::payload_space).
     pub fn payload_space<'m>(&self, message: &'m mut VecMessage) -> &'m mut [u8] {
         self.receiver.payload_space(message)
     }
 
-    /// Records that `len` bytes were read to [`payload_space`](Self::payload_space): see
+    /// Records that `len` bytes were read into [`payload_space`](Self::payload_space): see
     /// [`Receiver::handle_payload`](super::Receiver::handle_payload).
     pub fn handle_payload(&mut self, message: &mut VecMessage, len: usize) {
         self.receiver.handle_payload(message, len);
     }
 
-    /// Takes the memory of an empty write queue, for another connection to borrow: see
+    /// Takes the memory of an empty write queue, so that another connection can use it: see
     /// [`Sender::reclaim`](super::Sender::reclaim).
     pub fn reclaim(&mut self) -> Option<Outbox> {
         self.sender.reclaim()
     }
 
-    /// Lends the write queue memory that [`reclaim`](Self::reclaim) returned: see
+    /// Gives the write queue the memory that [`reclaim`](Self::reclaim) returned: see
     /// [`Sender::lend`](super::Sender::lend).
     #[inline]
     pub fn lend(&mut self, memory: Outbox) {

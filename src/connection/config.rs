@@ -1,11 +1,11 @@
 //! Configuration of a connection: limits, delivery, timers and compression.
 //!
-//! [`Config`] holds the settings, [`SharedConfig`] shares one `Config` among many connections. This file does not
-//! enforce anything: `receive/mod.rs::check_limits` checks the limits, `send/commands.rs::accept` checks the
-//! high-water mark, and `timers.rs` keeps the deadlines.
+//! [`Config`] holds the settings. [`SharedConfig`] shares one `Config` among many connections. This file enforces no
+//! setting: `receive/mod.rs::check_limits` checks the limits, `send/commands.rs::accept` checks the high-water mark,
+//! and `timers.rs` computes the deadlines.
 //!
 //! Invariants:
-//! - Every default is safe against a hostile peer, and `tests/documented.rs` compares each with the docs.
+//! - Every default is safe against a hostile peer. `tests/documented.rs` compares each default with the docs.
 //! - `high_water` is never 0, so that an empty queue always accepts a message.
 
 use core::fmt;
@@ -18,12 +18,12 @@ use crate::time::Term;
 #[non_exhaustive]
 pub enum Delivery {
     /// Delivers a message as a whole, once all of it has arrived: [`Event::Text`](crate::Event::Text) and
-    /// [`Event::Binary`](crate::Event::Binary). If a message outgrows memory of fixed size, the rest is delivered in
-    /// chunks.
+    /// [`Event::Binary`](crate::Event::Binary). If the message buffer has a fixed size and the message is longer, the
+    /// message is delivered in chunks.
     #[default]
     Whole,
-    /// Delivers the pieces of a message as they arrive: [`Event::Chunk`](crate::Event::Chunk). Nothing is gathered,
-    /// so a message of any length takes no memory.
+    /// Delivers the pieces of a message as they arrive: [`Event::Chunk`](crate::Event::Chunk). The pieces are not
+    /// collected, so a message of any length needs no message buffer.
     Chunks,
 }
 
@@ -94,11 +94,11 @@ impl Config {
         }
     }
 
-    /// Sets the largest payload of one data frame, in bytes on the wire; 16 MiB by default. A frame that announces
-    /// more fails the connection with 1009 at its header.
+    /// Sets the largest payload of one data frame, in bytes on the wire; 16 MiB by default. If the header of a frame
+    /// announces a longer payload, the connection fails with 1009, and the payload is not received.
     ///
-    /// A frame of a compressed message may be longer by a quarter and 64 bytes. Data that does not compress becomes
-    /// longer, so a message within all limits could otherwise arrive in a frame above its limit.
+    /// A frame of a compressed message may be longer by a quarter and 64 bytes. Compression makes some data longer. A
+    /// message that is within all limits could otherwise have a compressed frame above the limit.
     #[must_use]
     pub const fn max_frame(mut self, bytes: u64) -> Self {
         self.limits.max_frame = bytes;
@@ -106,18 +106,19 @@ impl Config {
     }
 
     /// Sets the largest message, in bytes over all its fragments; 16 MiB by default. A longer message fails the
-    /// connection with 1009 at the header that exceeds the limit.
+    /// connection with 1009, as soon as a header announces a fragment that exceeds the limit.
     ///
-    /// For a compressed message the inflated size counts, and no more than this is ever inflated. The limit holds for
-    /// chunks too: set `u64::MAX` to receive a message without an end.
+    /// For a compressed message the limit applies to the inflated size, and at most this many bytes are inflated. The
+    /// limit also applies to messages that are delivered in chunks. Set `u64::MAX` to receive a message that never
+    /// ends.
     #[must_use]
     pub const fn max_message(mut self, bytes: u64) -> Self {
         self.limits.max_message = bytes;
         self
     }
 
-    /// The most fragments a message may have; 65,536 by default. One more fails the connection with
-    /// 1008.
+    /// Sets the maximum number of fragments of a message; 65,536 by default. A further fragment fails the connection
+    /// with 1008.
     #[must_use]
     pub const fn max_fragments(mut self, fragments: u32) -> Self {
         self.limits.max_fragments = fragments;
@@ -139,55 +140,61 @@ impl Config {
         self
     }
 
-    /// Sets how many bytes may wait to be written before a send fails with
-    /// [`SendError::Blocked`](crate::SendError::Blocked); 64 KiB by default. A send is accepted while fewer bytes
-    /// wait, so one message may exceed the mark. 0 counts as 1: one message at a time.
+    /// Sets how many bytes may be in the write queue before a send fails with
+    /// [`SendError::Blocked`](crate::SendError::Blocked); 64 KiB by default.
+    ///
+    /// A message of any length is accepted if fewer bytes than this are in the queue. So one message may exceed the
+    /// mark. 0 counts as 1: a message is then accepted only into an empty queue.
     #[must_use]
     pub const fn high_water(mut self, bytes: usize) -> Self {
         self.high_water = if bytes == 0 { 1 } else { bytes };
         self
     }
 
-    /// Sets the keepalive interval. After so long without a byte from the peer a Ping is sent; 30 seconds by default,
-    /// `None` never.
+    /// Sets the keepalive interval. After this time without a byte from the peer a Ping is sent; 30 seconds by default.
+    /// With `None` no keepalive Ping is sent.
     #[must_use]
     pub const fn ping_interval(mut self, interval: Option<Duration>) -> Self {
         self.ping_interval = Term::new(interval);
         self
     }
 
-    /// Sets how long a peer may be silent after a Ping before it is held to be dead; 30 seconds by default, `None`
-    /// for ever. The connection then ends with [`TimedOut(Pong)`](crate::Outcome::TimedOut), after one attempt to
-    /// write a Close with 1011.
+    /// Sets how long a peer may be silent after a Ping before it is held to be dead; 30 seconds by default. With `None`
+    /// there is no limit.
     ///
-    /// Any byte from the peer counts as life, because in the middle of a large frame the peer cannot send a Pong.
-    /// Bytes that the transport takes after it was full count too, because they show that the peer reads. They do not
-    /// show that it answers, so they extend the wait by at most three times this timeout.
+    /// The connection of a dead peer ends with [`TimedOut(Pong)`](crate::Outcome::TimedOut), after one attempt to write
+    /// a Close with 1011.
+    ///
+    /// Every byte from the peer restarts the timeout, because in the middle of a large frame the peer cannot send a
+    /// Pong. If the transport was full and accepts bytes again, the peer reads. This extends the timeout too, but by at
+    /// most three times its length, because it does not show that the peer answers.
     #[must_use]
     pub const fn pong_timeout(mut self, timeout: Option<Duration>) -> Self {
         self.pong_timeout = Term::new(timeout);
         self
     }
 
-    /// Sets how long closing may take, from the first Close in either direction to the end of the stream; 10 seconds
-    /// by default, `None` for ever.
+    /// Sets how long closing may take, from the first Close in either direction to the end of the stream; 10 seconds by
+    /// default. With `None` there is no limit.
     #[must_use]
     pub const fn close_timeout(mut self, timeout: Option<Duration>) -> Self {
         self.close_timeout = Term::new(timeout);
         self
     }
 
-    /// Sets how long a client waits for the server to end the stream once both Closes have passed (RFC 6455 section
-    /// 7.1.1); 2 seconds by default, `None` for as long as [`close_timeout`](Self::close_timeout) allows, which
-    /// bounds the wait in any case. The connection then ends cleanly: only the end of the stream is missing, which
-    /// some servers leave to the client.
+    /// Sets how long a client waits for the server to end the stream, after a Close was sent and received (RFC 6455
+    /// section 7.1.1); 2 seconds by default. [`close_timeout`](Self::close_timeout) limits this wait too, and is the
+    /// only limit with `None`.
+    ///
+    /// After this time the connection ends cleanly. Only the end of the stream is missing, and some servers leave it to
+    /// the client.
     #[must_use]
     pub const fn end_timeout(mut self, timeout: Option<Duration>) -> Self {
         self.end_timeout = Term::new(timeout);
         self
     }
 
-    /// Sets after how long without data in either direction the connection is closed with 1001; `None`, never, by
+    /// Sets after how much time without data in either direction the connection is closed with 1001; `None`, never, by
     /// default. Pings and Pongs do not count.
     #[must_use]
     pub const fn idle_timeout(mut self, timeout: Option<Duration>) -> Self {
@@ -203,7 +210,7 @@ impl Config {
         self
     }
 
-    /// Sets the pool of compressors and inflaters that connections without context takeover share; none by default.
+    /// Sets the pool of compressors and inflaters that connections without context takeover share; no pool by default.
     #[cfg(feature = "deflate")]
     #[must_use]
     pub fn deflate_pool(mut self, pool: impl Into<Option<crate::deflate::Pool>>) -> Self {
@@ -220,8 +227,8 @@ impl Config {
 
 /// A configuration that many connections share, in eight bytes each.
 ///
-/// With `alloc` it is a counted reference: convert a [`Config`] once with `into()` and clone the result for each
-/// connection. Without `alloc` it is a `&'static Config`. The default configuration needs neither.
+/// With the feature `alloc` this is a counted reference. Convert a [`Config`] once with `into()`, and clone the result
+/// for each connection. Without `alloc` it is a `&'static Config`. The default configuration needs no reference.
 #[derive(Clone, Default)]
 pub struct SharedConfig(Option<Reference>);
 

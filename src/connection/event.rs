@@ -1,13 +1,13 @@
 //! Events of a connection, the replies that they ask for, and how a connection ends.
 //!
-//! This file holds plain values. Receiving produces an [`EventIndex`], which says where the data of an event lies, and
-//! [`Input::event`](crate::Input::event) turns it into an [`Event`] that borrows the data. A [`PendingReply`] carries
-//! to the sending half what an event asks for.
+//! This file contains plain values. The receiving half returns an [`EventIndex`], which says where the data of an event
+//! lies. [`Input::event`](crate::Input::event) turns the index into an [`Event`] that borrows the data. Some events
+//! require a reply to the peer. A [`PendingReply`] carries this reply to the sending half.
 //!
 //! Invariants:
 //! - An event borrows from the input, never from the connection. The connection can send while an event is held.
-//! - An index is plain numbers: it stays in registers on the way of a small message ([`Place`]).
-//! - At most one [`Event::Closed`] is produced, and nothing after it.
+//! - An index consists of numbers only, so the index of a small message stays in registers ([`Place`]).
+//! - At most one [`Event::Closed`] is produced, and no event after it.
 
 use core::fmt;
 use core::ops::Deref;
@@ -27,8 +27,8 @@ pub enum MessageKind {
 
 /// An event of a connection.
 ///
-/// Its data borrows from the memory that was lent to the call, never from the connection. So the connection can send
-/// while the event is held.
+/// The data of an event borrows from the input that was passed to the call, never from the connection. So the
+/// connection can send while the event is held.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum Event<'i> {
@@ -36,49 +36,50 @@ pub enum Event<'i> {
     Text(&'i str),
     /// A whole binary message.
     Binary(&'i [u8]),
-    /// A piece of a message. It comes with [`Delivery::Chunks`](crate::Delivery::Chunks), or if the message outgrew
-    /// memory of fixed size.
+    /// A piece of a message. Messages are delivered in pieces with [`Delivery::Chunks`](crate::Delivery::Chunks), or if
+    /// a message is longer than a message buffer of fixed size.
     Chunk {
         /// The kind of the message.
         kind: MessageKind,
-        /// The bytes. Text is valid UTF-8 so far, but the end of a chunk may cut a code point.
+        /// The bytes. The text of all chunks so far is valid UTF-8, but the end of a chunk may cut a code point.
         data: &'i [u8],
         /// Whether the message begins here.
         first: bool,
         /// Whether the message ends here. The last chunk may be empty.
         fin: bool,
     },
-    /// A Ping came in. Its Pong is queued unless [`Config::auto_pong`](crate::Config::auto_pong) is off or our Close is
-    /// being written.
+    /// A Ping was received. The Pong is queued, unless [`Config::auto_pong`](crate::Config::auto_pong) is off or our
+    /// Close is being written.
     Ping(&'i [u8]),
-    /// A Pong came in, solicited or not. The Pong to a keepalive Ping has a counter of 4 bytes as its payload.
+    /// A Pong was received. It may be unsolicited. The Pong to a keepalive Ping has a counter of 4 bytes as its
+    /// payload.
     Pong(&'i [u8]),
-    /// The peer closes, and the answer is queued. No data comes after this event, and none can be sent.
+    /// The peer closes, and the answer is queued. After this event no data is received, and none can be sent.
     ///
     /// The answer is a Close with the same code and reason, or our own Close if one was queued before (RFC 6455 section
-    /// 5.5.1). With an allocator, `Connection::peer_close` returns code and reason later, too.
+    /// 5.5.1). With an allocator, `Connection::peer_close` also returns the code and the reason later.
     CloseReceived {
-        /// The code; `None` if the frame has none.
+        /// The code; `None` if the frame has no code.
         code: Option<CloseCode>,
-        /// The reason; empty if the frame has none.
+        /// The reason; empty if the frame has no reason.
         reason: &'i str,
     },
-    /// A message can be sent again, after a send failed with [`Blocked`](crate::SendError::Blocked).
+    /// Messages are accepted again, after a send failed with [`Blocked`](crate::SendError::Blocked).
     Writable,
-    /// The connection has ended. This is the last event, and comes exactly once. The transport may be dropped.
+    /// The connection has ended. This is the last event, and it is returned exactly once. The transport may be dropped.
     ///
-    /// It comes after a Close, and also if the stream ended without one. [`Outcome::is_clean`] tells them apart.
+    /// The stream may have ended after a Close or without one. [`Outcome::is_clean`] tells the two apart.
     Closed(Outcome),
 }
 
-/// An [`Event`] without its borrow: the place of its data in the [`Input`](crate::Input) it came from.
+/// An [`Event`] without a borrow: the kind of the event, and the position of its data in the [`Input`](crate::Input).
 ///
-/// [`Input::event`](crate::Input::event) turns it into the event. A loop that reads until it can return something holds
-/// the index where the borrow checker does not let it hold the event.
+/// [`Input::event`](crate::Input::event) turns the index into the event. A loop that reads until it can return an event
+/// keeps the index, because the borrow checker does not let it keep the event.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct EventIndex {
-    /// The place of the data; an empty one if the event has none. It is not a part of `what`, because a field that is
-    /// always in the same place stays in a register.
+    /// The position of the data; empty if the event has no data. This is not a part of `what`, because a field with a
+    /// constant offset stays in a register.
     pub(crate) place: Place,
     pub(crate) what: What,
 }
@@ -115,9 +116,10 @@ impl From<What> for EventIndex {
     }
 }
 
-/// The place of an event's data.
+/// The position of an event's data: a range of bytes in one of three memories.
 ///
-/// Two numbers and a flag instead of an enum with numbers inside, so that an index is returned in registers.
+/// The type consists of two numbers and a flag instead of an enum that contains numbers. So an index is returned in
+/// registers.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Place {
     pub(super) start: usize,
@@ -128,16 +130,16 @@ pub(crate) struct Place {
 /// The memory that a [`Place`] refers to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Memory {
-    /// The window: the bytes that arrived.
+    /// The window, which is the read buffer: the bytes that arrived.
     Window,
-    /// The message that was gathered from several frames or reads.
+    /// The message buffer: a message that was gathered from several frames or reads.
     Message,
     /// The payload of a control frame that arrived in several reads.
     Control,
 }
 
 impl Place {
-    /// Returns a place in the bytes that arrived.
+    /// Returns a place in the window.
     #[inline]
     pub(super) const fn arrived(start: usize, end: usize) -> Self {
         Self { start, end, memory: Memory::Window }
@@ -175,30 +177,30 @@ impl EventIndex {
     }
 }
 
-/// A value that the receiving half hands to the sending half: a reply to the peer, or what the timers must know.
+/// A value that the receiving half passes to the sending half: a reply to the peer, or a fact that the timers need.
 ///
 /// [`Input::reply`](crate::Input::reply) creates the reply to an event. [`Sender::apply`](crate::Sender::apply) carries
-/// out every value.
+/// out each value.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum PendingReply {
-    /// A Pong with the payload of a Ping that came in (RFC 6455 section 5.5.2).
+    /// A Pong with the payload of a received Ping (RFC 6455 section 5.5.2).
     Pong(ControlPayload),
-    /// A Close that answers the peer's (RFC 6455 section 5.5.1).
+    /// A Close that answers the peer's Close (RFC 6455 section 5.5.1).
     Close(CloseFrame),
     /// A Close that fails the connection (RFC 6455 section 7.1.7).
     Failure(ProtocolError),
-    /// No frame: a Pong came in, which ends the wait for it.
+    /// A Pong was received, which may end the wait for it. No frame is sent.
     RoundTrip(ControlPayload),
-    /// No frame: input came in, so the peer is alive.
+    /// Input was received, so the peer is alive. No frame is sent.
     ///
-    /// Apply it after each poll of the receiving half that took input in, and before the reply to its event. Applying
-    /// it late is harmless: timers then run longer, and none fires too soon.
+    /// Apply this value after each poll of the receiving half that consumed input, and before the reply to the event of
+    /// the poll. If it is applied late, a timer may expire later, but never too early.
     Received {
-        /// Whether a part of a data frame was among the input: [`Receiver::saw_data`](crate::Receiver::saw_data).
+        /// Whether the input contained a part of a data frame: [`Receiver::saw_data`](crate::Receiver::saw_data).
         data: bool,
     },
-    /// No frame: the input has ended at this position, and the peer may still read. See
+    /// The input has ended at this position, and the peer may still read our output. No frame is sent. See
     /// [`Sender::handle_input_ended`](crate::Sender::handle_input_ended).
     InputEnded(EofPosition),
 }
@@ -215,7 +217,7 @@ pub(super) enum Reply<'i> {
 }
 
 impl<'i> Reply<'i> {
-    /// Returns the reply that `event` asks for, if any.
+    /// Returns the reply to `event`; `None` if the event needs no reply.
     pub(super) const fn to(event: &Event<'i>) -> Option<Self> {
         match *event {
             Event::Ping(payload) => Some(Self::Pong(payload)),
@@ -228,7 +230,7 @@ impl<'i> Reply<'i> {
 
 impl From<Reply<'_>> for PendingReply {
     fn from(reply: Reply<'_>) -> Self {
-        // A control payload that was received fits, so the fallback is never taken.
+        // A received control payload has at most 125 bytes, so the fallback is never used.
         let payload = |bytes| ControlPayload::new(bytes).unwrap_or(ControlPayload::EMPTY);
         match reply {
             Reply::Pong(bytes) => Self::Pong(payload(bytes)),
@@ -262,7 +264,7 @@ impl From<ProtocolError> for PendingReply {
     }
 }
 
-/// The payload of a Ping or Pong by value, at most 125 bytes. Dereferences to the bytes.
+/// The payload of a Ping or Pong as a value of at most 125 bytes. It dereferences to the bytes.
 #[derive(Clone, Copy)]
 pub struct ControlPayload {
     len: u8,
@@ -273,7 +275,7 @@ impl ControlPayload {
     /// An empty payload.
     pub const EMPTY: Self = Self { len: 0, bytes: [0; MAX_CONTROL_PAYLOAD] };
 
-    /// Copies `bytes`; returns `None` if they are more than 125.
+    /// Copies `bytes`. Returns `None` if there are more than 125 bytes.
     #[must_use]
     pub fn new(bytes: &[u8]) -> Option<Self> {
         let mut payload = Self::EMPTY;
@@ -282,7 +284,7 @@ impl ControlPayload {
         Some(payload)
     }
 
-    /// Unmasks bytes of `from` and appends as many as fit. Returns their number.
+    /// Unmasks and appends as many bytes of `from` as fit. Returns the number of appended bytes.
     pub(super) fn push(&mut self, from: &[u8], mask: &mut Mask) -> usize {
         let room = self.bytes.get_mut(usize::from(self.len)..).unwrap_or_default();
         let taken = mask.copy(from, room);
@@ -321,21 +323,22 @@ impl fmt::Debug for ControlPayload {
 
 /// How a connection ended.
 ///
-/// A loop over messages sees no difference between a peer that closed and a stream that stopped between two messages.
-/// In both cases no further message comes. So check [`is_clean`](Self::is_clean) before you treat the messages as
-/// complete: it is true if both sides sent a Close, and a peer sends its Close last. After [`Abnormal`](Self::Abnormal)
-/// the last messages may be missing, because the peer crashed or the network cut the stream. RFC 6455 section 7.1.5
-/// gives such an end the code 1006.
+/// Check [`is_clean`](Self::is_clean) before you treat the received messages as complete. In a loop over messages, a
+/// peer that closed and a stream that broke off look the same: no further message is returned.
 ///
-/// `Connection::peer_close` returns the code of the peer's Close with its reason. It
-/// returns them also after [`TimedOut`](Self::TimedOut), if the peer closed but did not take our answer. Whenever it
-/// returns a Close, the messages of the peer are complete.
+/// A clean end means that both sides sent a Close, and a peer sends its Close after all its messages. After
+/// [`Abnormal`](Self::Abnormal) the last messages may be missing, because the peer crashed or the network cut the
+/// stream. The code of such an end is 1006 (RFC 6455 section 7.1.5).
+///
+/// `Connection::peer_close` returns the code and the reason of the peer's Close. It also returns them after
+/// [`TimedOut`](Self::TimedOut), if the peer closed but did not read our answer. If it returns a Close, the peer's
+/// messages are complete.
 ///
 /// ```
 /// # #[cfg(feature = "alloc")] {
 /// use hybi::{Config, Connection, Event, Inbox, Instant, Outbox};
 ///
-/// /// Everything that the server sent, or why it is not complete.
+/// /// Returns all data that the server sent, or the reason why the data is not complete.
 /// fn download(connection: &mut Connection, inbox: &mut Inbox) -> Result<Vec<u8>, String> {
 ///     let mut data = Vec::new();
 ///     loop {
@@ -367,15 +370,15 @@ impl fmt::Debug for ControlPayload {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum Outcome {
-    /// Both sides sent a Close, and the peer's came in before the stream ended (RFC 6455 section 7.1.4).
+    /// Both sides sent a Close, and the peer's Close was received before the stream ended (RFC 6455 section 7.1.4).
     Clean {
-        /// The code of the peer's Close; 1005 if it had none (RFC 6455 section 7.1.5).
+        /// The code of the peer's Close; 1005 if the Close had no code (RFC 6455 section 7.1.5).
         code: CloseCode,
     },
-    /// The peer closed, but the stream ended or failed before our Close was written. The messages of the peer are
-    /// complete. The last of ours may be lost.
+    /// The peer closed, but the stream ended or failed before our Close was written. The peer's messages are complete.
+    /// The last messages that we sent may be lost.
     Unanswered {
-        /// The code of the peer's Close; 1005 if it had none.
+        /// The code of the peer's Close; 1005 if the Close had no code.
         code: CloseCode,
     },
     /// The stream ended without a Close from the peer (1006), for instance because of a crash, a broken network or a
@@ -383,15 +386,15 @@ pub enum Outcome {
     Abnormal(EofPosition),
     /// The peer broke a rule of the protocol.
     Failed(ProtocolError),
-    /// A timer of the connection ran out before both Closes were done.
+    /// A timer of the connection expired before the closing handshake was complete.
     TimedOut(TimerKind),
 }
 
 impl Outcome {
     /// Returns the close code as RFC 6455 section 7.1.5 defines it.
     ///
-    /// This is the code of the first Close that came in, 1005 if that Close had none, and 1006 if no Close came in.
-    /// 1005 and 1006 never appear on the wire.
+    /// This is the code of the first received Close. It is 1005 if that Close had no code, and 1006 if no Close was
+    /// received. 1005 and 1006 are never sent in a frame.
     #[must_use]
     pub const fn code(&self) -> CloseCode {
         match self {
@@ -400,8 +403,8 @@ impl Outcome {
         }
     }
 
-    /// Returns whether the closing handshake was completed (RFC 6455 section 7.1.4): the peer's Close came in, and ours
-    /// was written.
+    /// Returns whether the closing handshake was completed (RFC 6455 section 7.1.4): the peer's Close was received, and
+    /// our Close was written.
     #[must_use]
     pub const fn is_clean(&self) -> bool {
         matches!(self, Self::Clean { .. })
@@ -434,7 +437,7 @@ impl fmt::Display for Outcome {
 /// The position in the protocol at which the stream ended abnormally.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum EofPosition {
-    /// After a whole message: only the Close is missing.
+    /// After a whole message, so that only the Close is missing.
     BetweenMessages,
     /// Between two fragments of a message.
     InMessage,
@@ -446,11 +449,12 @@ pub enum EofPosition {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum TimerKind {
-    /// Runs from a Ping, or from the last byte after it, until a Pong. When it fires, the connection fails with 1011.
+    /// Runs from a Ping until its Pong; each received byte restarts it. When it expires, the connection fails with
+    /// 1011.
     Pong,
-    /// Runs from the first Close in either direction until the end of the stream. When it fires, the connection ends.
+    /// Runs from the first Close in either direction until the end of the stream. When it expires, the connection ends.
     Close,
-    /// Runs from the last data in either direction. When it fires, the connection is closed with 1001.
+    /// Runs from the last data in either direction. When it expires, the connection is closed with 1001.
     Idle,
 }
 
@@ -459,35 +463,35 @@ impl fmt::Display for TimerKind {
         f.write_str(match self {
             Self::Pong => "the peer was silent for too long after a Ping",
             Self::Close => "closing took too long: the peer did not answer, or did not read",
-            Self::Idle => "no data went either way for too long",
+            Self::Idle => "no data was sent or received for too long",
         })
     }
 }
 
-/// An action that the driver takes on the transport, besides reading and writing.
+/// An action that the driver must take on the transport, in addition to reading and writing.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum TransportAction {
-    /// Close the sending half, report it with
+    /// Close the sending half of the transport, call
     /// [`Connection::handle_half_closed`](crate::Connection::handle_half_closed), and read until the end of the stream.
     ///
-    /// Bytes that are still on their way in are discarded. If they were left unread, the system would send a reset,
-    /// which can destroy our Close on its way out.
+    /// The connection discards the bytes that are read. If the driver did not read them, the operating system would
+    /// send a reset, and the peer could lose our Close.
     HalfClose,
-    /// Close the transport: nothing is left to be written or read.
+    /// Close the transport. Nothing is left to be written or read.
     Close,
-    /// Drop the transport with the bytes that may lie unsent in it: the peer is dead or does not read.
+    /// Drop the transport together with any unsent bytes in it, because the peer is dead or does not read.
     Abort,
 }
 
-/// Counts of what has passed in one direction.
+/// Counts of messages, frames and bytes in one direction.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 #[non_exhaustive]
 pub struct Counters {
-    /// Whole messages.
+    /// The number of whole messages.
     pub messages: u64,
-    /// Frames, control frames included.
+    /// The number of frames, including control frames.
     pub frames: u64,
-    /// Bytes on the wire, headers included.
+    /// The number of bytes on the wire, including headers.
     pub bytes: u64,
 }

@@ -1,9 +1,8 @@
-//! Getters of a connection: each asks the half that owns the value.
+//! Getters of a connection: each returns a value of the half that owns it.
 //!
-//! Nothing here changes the connection. What a value means, and when it changes, stands with the half that has it:
-//! [`Sender`] or [`Receiver`].
-//!
-//! Only [`Connection::deflate`] puts a value together, from the parameters of both directions.
+//! Nothing here changes the connection. The half that owns the value, [`Sender`] or [`Receiver`], documents what the
+//! value means and when it changes. Only [`Connection::deflate`] computes a value, from the parameters of both
+//! directions.
 
 use core::time::Duration;
 
@@ -28,7 +27,7 @@ impl<O: WriteQueue> Connection<O> {
         &self.sender
     }
 
-    /// Returns the latest instant that this connection knows to have passed: see [`Sender::latest_instant`].
+    /// Returns the latest time that was passed to this connection: see [`Sender::latest_instant`].
     #[must_use]
     pub fn latest_instant(&self) -> Instant {
         self.sender.latest_instant()
@@ -40,13 +39,14 @@ impl<O: WriteQueue> Connection<O> {
         self.sender.role()
     }
 
-    /// Returns whether the connection is open, closing or closed, as the browser's `readyState` does.
+    /// Returns whether the connection is open, closing or closed, like `readyState` in a browser.
     #[must_use]
     pub const fn ready_state(&self) -> ReadyState {
         self.sender.ready_state()
     }
 
-    /// Returns the parameters of compression, if any. A window size that was left open is returned as 15 bits.
+    /// Returns the permessage-deflate parameters; `None` without compression. A window size that was not negotiated is
+    /// returned as 15 bits, which is the default of RFC 7692.
     #[cfg(feature = "deflate")]
     #[must_use]
     pub fn deflate(&self) -> Option<crate::handshake::DeflateParams> {
@@ -63,7 +63,7 @@ impl<O: WriteQueue> Connection<O> {
         })
     }
 
-    /// Returns how many bytes wait to be written, headers included.
+    /// Returns how many bytes are queued to be written, including headers.
     #[must_use]
     pub fn buffered_amount(&self) -> usize {
         self.sender.buffered_amount()
@@ -85,40 +85,40 @@ impl<O: WriteQueue> Connection<O> {
         self.sender.can_send()
     }
 
-    /// Returns whether messages were received that the timers do not know of yet: see
-    /// [`poll_message`](Self::poll_message).
+    /// Returns whether [`poll_message`](Self::poll_message) has returned messages that the timers do not count yet.
+    /// [`catch_up`](Self::catch_up) makes them count.
     #[inline]
     #[must_use]
     pub const fn is_behind(&self) -> bool {
         self.sender.is_behind()
     }
 
-    /// Returns how many more bytes the current frame needs at least; 0 between frames.
+    /// Returns the minimum number of bytes that are missing of the current frame; 0 between frames.
     #[must_use]
     pub fn read_hint(&self) -> usize {
         self.receiver.read_hint()
     }
 
-    /// Returns the time from the last answered Ping to its Pong; `None` before the first.
+    /// Returns the time from the last answered Ping to its Pong; `None` before the first Pong.
     #[must_use]
     pub fn round_trip(&self) -> Option<Duration> {
         self.sender.round_trip()
     }
 
-    /// Returns the peer's Close, once a valid one has come in: see [`Receiver::peer_close`].
+    /// Returns the peer's Close; `None` before a valid Close was received: see [`Receiver::peer_close`].
     #[cfg(feature = "alloc")]
     #[must_use]
     pub fn peer_close(&self) -> Option<CloseFrame> {
         self.receiver.peer_close()
     }
 
-    /// Returns the counts of messages, frames and bytes that came in.
+    /// Returns the counts of messages, frames and bytes that were received.
     #[must_use]
     pub const fn received(&self) -> Counters {
         self.receiver.counters()
     }
 
-    /// Returns the counts of messages, frames and bytes that went out: see [`Sender::counters`].
+    /// Returns the counts of messages, frames and bytes that were sent: see [`Sender::counters`].
     #[must_use]
     pub const fn sent(&self) -> Counters {
         self.sender.counters()

@@ -1,7 +1,8 @@
 //! Messages that own their data.
 //!
-//! [`Message`] holds text or bytes in a shared buffer. Receiving hands one out instead of an event that borrows, and
-//! sending accepts one without copying a large payload. [`UnsentMessage`] returns a message that could not be sent.
+//! A [`Message`] holds text or bytes in a shared buffer. A receiver can return a `Message` instead of an event that
+//! borrows from its input. A sender accepts a `Message` and does not copy a large payload. If a message could not be
+//! sent, [`UnsentMessage`] returns it to the caller.
 //!
 //! Invariant: text in a [`Message`] is valid UTF-8, by its type.
 
@@ -16,7 +17,7 @@ use crate::error::SendError;
 use crate::frame::Opcode;
 use crate::kernel::Text;
 
-/// A message that owns its data in a shared buffer. A clone costs a reference count.
+/// A message that owns its data in a shared buffer. A clone shares the buffer and only increments a reference count.
 #[derive(Clone, PartialEq, Eq, Debug, Hash)]
 pub enum Message {
     /// Text.
@@ -26,7 +27,7 @@ pub enum Message {
 }
 
 impl Message {
-    /// Returns a text message of a string that lives as long as the program, which is not copied.
+    /// Returns a text message of a `'static` string, without a copy.
     ///
     /// ```
     /// use hybi::Message;
@@ -139,7 +140,7 @@ impl From<Bytes> for Message {
 pub struct UnsentMessage {
     /// The reason why the message was not sent.
     pub error: SendError,
-    /// The message, as it was handed in.
+    /// The message, unchanged.
     pub message: Message,
 }
 

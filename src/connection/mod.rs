@@ -1,7 +1,8 @@
 //! A connection as a state machine without I/O: receiving, sending, closing and timers, for both roles.
 //!
-//! [`Connection`] composes a [`Receiver`] and a [`Sender`] and carries replies and failures from one to the other. It
-//! does not read, write or look at a clock. A driver does, and passes bytes and instants in.
+//! A [`Connection`] consists of a [`Receiver`] and a [`Sender`], and passes replies and failures from the one to the
+//! other. It does not read, write or ask for the time. The driver is the code that calls the connection. It reads and
+//! writes the bytes, and passes the current time to the calls.
 //!
 //! ```text
 //!         close()                 Close received
@@ -11,10 +12,13 @@
 //!   └─────────────────┴─ violation, or no Pong ─▶ Failed ────┘ or close_timeout
 //! ```
 //!
-//! These are the states of [`CloseState`]. The end of the stream moves `Open` and `Sent` to `Ended` too;
-//! `close_state.rs` has the table. The methods are grouped by class: what happened and what the driver must do are here,
-//! commands in `commands.rs`, getters in `getters.rs`. `sending_half.rs` names what a write driver needs of a connection
-//! or of its sending half alone. [`manual::run_loop`](crate::manual::run_loop) has the turn of a driver, which calls them in order.
+//! These are the states of [`CloseState`]. The end of the stream also moves `Open` and `Sent` to `Ended`.
+//! `close_state.rs` has the complete table.
+//!
+//! The methods are grouped by purpose. This file has the methods that report what happened, and the methods that say
+//! what the driver must do next. Commands are in `commands.rs`, getters in `getters.rs`. The trait in `sending_half.rs`
+//! lists the methods that writing needs; a connection and a sending half both implement it.
+//! [`manual::run_loop`](crate::manual::run_loop) shows in which order a driver calls the methods.
 
 use crate::error::ProtocolError;
 use crate::frame::{MaskingKeys, Role};
@@ -56,15 +60,17 @@ pub use sending_half::SendingHalf;
 
 use event::Reply;
 
-/// The write queue of a `Connection` that names none.
+/// The write queue of a `Connection` without a type parameter.
 #[cfg(feature = "alloc")]
 type DefaultQueue = Outbox;
 #[cfg(not(feature = "alloc"))]
 type DefaultQueue = SliceOutbox<'static>;
 
-/// A WebSocket connection after its handshake: a [`Receiver`] and a [`Sender`], composed.
-/// `O` is the write queue: with an allocator, use [`Connection`] without a parameter. A connection does no I/O and has
-/// no clock. It keeps no input but a partial header, and allocates nothing before its first use.
+/// A WebSocket connection after its handshake: a [`Receiver`] together with a [`Sender`].
+///
+/// A connection does no I/O and has no clock. The only input that it stores is a partial frame header. It allocates
+/// nothing before its first use. `O` is the type of the write queue. With an allocator, use [`Connection`] without a
+/// parameter.
 ///
 /// ```
 /// use hybi::{Config, Connection, Event, Input, Instant, VecMessage, Outbox};
@@ -72,7 +78,7 @@ type DefaultQueue = SliceOutbox<'static>;
 /// let mut connection = Connection::server(Instant::ZERO, Config::new(), Outbox::new());
 /// let mut message = VecMessage::new();
 ///
-/// // A masked "Hello", as RFC 6455 section 5.7 prints it.
+/// // The masked "Hello" from RFC 6455 section 5.7.
 /// let mut bytes = [0x81, 0x85, 0x37, 0xfa, 0x21, 0x3d, 0x7f, 0x9f, 0x4d, 0x51, 0x58];
 /// let mut input = Input::new(&mut bytes, &mut message);
 /// while let Some(event) = connection.poll_event(Instant::ZERO, &mut input).unwrap() {
@@ -89,8 +95,8 @@ type DefaultQueue = SliceOutbox<'static>;
 /// assert_eq!(connection.buffered_amount(), 0);
 /// ```
 #[derive(Debug)]
-// The fields that each message touches come last in the sender and first in the receiver, so that they are adjacent.
-// With many connections, every cache line that a message touches is a miss.
+// The fields that every message uses are the last ones of the sender and the first ones of the receiver. So they are
+// adjacent, and a message uses few cache lines. With many connections, each of those lines is a cache miss.
 #[repr(C)]
 pub struct Connection<O = DefaultQueue> {
     sender: Sender<O>,
@@ -98,7 +104,7 @@ pub struct Connection<O = DefaultQueue> {
 }
 
 impl<O: WriteQueue> Connection<O> {
-    /// Creates the server's end of a connection whose handshake is done. `out` is its write queue.
+    /// Creates a server's connection, after its handshake. `out` is the write queue.
     #[must_use]
     pub fn server(now: Instant, config: impl Into<SharedConfig>, out: O) -> Self {
         let config = config.into();
@@ -108,9 +114,10 @@ impl<O: WriteQueue> Connection<O> {
         }
     }
 
-    /// Creates the client's end of a connection whose handshake is done. `out` is its write queue. The masking keys
-    /// come from `MaskingKeys::from_os`, or from a seed of 32 bytes: a strong random one, new for each connection (RFC
-    /// 6455 section 10.3).
+    /// Creates a client's connection, after its handshake. `out` is the write queue.
+    ///
+    /// `keys` generates the masking keys. Pass the result of `MaskingKeys::from_os`, or a seed of 32 bytes. The seed
+    /// must come from a strong source of entropy, and each connection needs a new one (RFC 6455 section 10.3).
     #[must_use]
     pub fn client(
         now: Instant,
@@ -127,9 +134,9 @@ impl<O: WriteQueue> Connection<O> {
 
     /// Sets the permessage-deflate parameters that the handshake agreed on (RFC 7692); `None` for no compression.
     ///
-    /// A server has them from [`Request::negotiate_deflate`](crate::handshake::Request::negotiate_deflate), a client
-    /// from [`Opened::deflate`](crate::handshake::Opened::deflate). [`Config::compression`] says how messages are
-    /// compressed. Memory is allocated with the first compressed message in a direction.
+    /// A server gets the parameters from [`Request::negotiate_deflate`](crate::handshake::Request::negotiate_deflate),
+    /// a client from [`Opened::deflate`](crate::handshake::Opened::deflate). [`Config::compression`] sets how messages
+    /// are compressed. The memory for each direction is allocated with the first compressed message in that direction.
     ///
     /// ```
     /// use hybi::handshake::DeflateParams;
@@ -149,15 +156,18 @@ impl<O: WriteQueue> Connection<O> {
         Self { receiver: self.receiver.with_deflate(params), sender: self.sender.with_deflate(params) }
     }
 
-    /// Composes two halves to a connection.
+    /// Creates a connection from its two halves.
     #[must_use]
     pub const fn from_halves(receiver: Receiver, sender: Sender<O>) -> Self {
         Self { receiver, sender }
     }
 
-    /// Takes the connection apart, for a task that receives and one that sends. The receiving task hands values to
-    /// [`Sender::apply`]: [`PendingReply::Received`] after each poll, and the reply to an event from [`Input::reply`].
-    /// The sending task tells of a failure by a timer with [`Receiver::handle_ended`].
+    /// Splits the connection into halves, for two tasks: one receives, and the other sends.
+    ///
+    /// The receiving task passes [`PendingReply`] values to the sending task, which calls [`Sender::apply`] with each.
+    /// These values are [`PendingReply::Received`] after each poll, and for each event the reply from [`Input::reply`].
+    /// If a timer fails the connection, the sending task reports this to the receiving task, which calls
+    /// [`Receiver::handle_ended`].
     #[must_use]
     pub fn into_halves(self) -> (Receiver, Sender<O>) {
         (self.receiver, self.sender)
@@ -165,15 +175,17 @@ impl<O: WriteQueue> Connection<O> {
 
     // --- what happened ---
 
-    /// Decodes up to the next event and no further, and returns its place; `None` once all of `input` has been decoded.
-    /// The event has taken effect by then: the Pong to a Ping is queued, a Close is answered. [`Event::Writable`] and
-    /// [`Event::Closed`] need no input, and come with an empty one too.
+    /// Decodes up to the next event and no further, and returns the index of the event. Returns `None` once all of
+    /// `input` has been decoded.
+    ///
+    /// The connection has already reacted to the event when this returns: the Pong for a Ping is queued, and a Close is
+    /// answered. [`Event::Writable`] and [`Event::Closed`] need no input; they are also returned if `input` is empty.
     ///
     /// # Errors
     ///
-    /// The rule that the peer broke, once. A Close that names it is queued, and further input is discarded. Continue to
-    /// write and to poll until [`Event::Closed`].
-    // Inlined: the last call for each read finds nothing, and the caller sees that without a call.
+    /// Returns the protocol rule that the peer broke. An error is returned at most once. A Close that names the rule is
+    /// then queued, and further input is discarded. Continue to write and to poll until [`Event::Closed`].
+    // Inlined: the last call for each read finds nothing, and then costs the caller no function call.
     #[inline(always)]
     pub fn poll(
         &mut self,
@@ -192,14 +204,15 @@ impl<O: WriteQueue> Connection<O> {
         }
     }
 
-    /// Returns the next message if all of it lies in the input, without being told the time.
+    /// Returns the next message if all of it lies in the input. Needs no current time.
     ///
     /// This is the fast path of [`Self::poll`] for a driver that does not read its clock for each message. The timers
-    /// count the message once [`catch_up`](Self::catch_up) or [`handle_timeout`](Self::handle_timeout) is called. Call
-    /// `catch_up` before [`poll_timeout`](Self::poll_timeout), which returns a deadline that is too early until then.
+    /// count the message when [`catch_up`](Self::catch_up) or [`handle_timeout`](Self::handle_timeout) is called next.
+    /// Call `catch_up` before [`poll_timeout`](Self::poll_timeout), because until then the returned deadline is too
+    /// early.
     ///
-    /// `None` says only that there is no such message. Call [`Self::poll`] next: it decodes all other input, and returns
-    /// the rule that the peer broke if there is one.
+    /// `None` means only that the next input is not a whole message. Call [`Self::poll`] next. It decodes all other
+    /// input, and returns an error if the peer broke a rule.
     ///
     /// ```
     /// # #[cfg(feature = "alloc")] {
@@ -232,7 +245,7 @@ impl<O: WriteQueue> Connection<O> {
     }
 
     /// Decodes up to the next event of any kind: the slow path of [`Self::poll`].
-    // Cold, so that the compiler lays out the fast path without a jump.
+    // Cold, so that the compiler generates the fast path without a jump.
     #[cold]
     #[inline(never)]
     fn poll_any(
@@ -245,7 +258,7 @@ impl<O: WriteQueue> Connection<O> {
             match self.receiver.poll_any(input) {
                 Ok(Some(index)) => {
                     let reply = input.borrow_reply(index);
-                    // A part of a message may have preceded the control frame.
+                    // The input may have contained a part of a message before the control frame.
                     self.sender.handle_received(now, reply.is_none() || self.receiver.saw_data());
                     if let Some(reply) = reply {
                         self.sender.apply_reply(now, reply);
@@ -260,7 +273,7 @@ impl<O: WriteQueue> Connection<O> {
             }
         }
         if self.receiver.counters().bytes != before {
-            // No event: a part of a message may have come, which counts as data.
+            // There is no event, but a part of a message may have been received. It counts as data.
             self.sender.handle_received(now, self.receiver.saw_data());
         }
         // Return before the large `Option<EventIndex>` is built and copied.
@@ -276,23 +289,24 @@ impl<O: WriteQueue> Connection<O> {
         Ok(index)
     }
 
-    /// Decodes up to the next event and no further, and returns it; `None` once all of `input` has been decoded.
+    /// Decodes up to the next event and no further, and returns the event. Returns `None` once all of `input` has been
+    /// decoded.
     ///
     /// # Errors
     ///
-    /// The rule that the peer broke, once, with the consequences that [`Self::poll`] lists.
+    /// Returns the protocol rule that the peer broke, as [`Self::poll`] does.
     #[inline]
     pub fn poll_event<'i>(
         &mut self,
         now: Instant,
         input: &'i mut Input<impl ReadBuffer, impl MessageBuffer>,
     ) -> Result<Option<Event<'i>>, ProtocolError> {
-        // Fast path: a message that lies in the input becomes an event without an `EventIndex` in between, which would
-        // be written to memory and read back.
+        // Fast path: a message that lies in the input is turned directly into an event. An `EventIndex` in between
+        // would be written to memory and read back.
         if let Some(index) = self.receiver.poll_message(input) {
-            // `handle_received` is repeated in both arms on purpose. Called once behind the match, it makes the
-            // compiler join the arms and test the kind again where the caller matches the event: 8 of 91 instructions
-            // for a client that receives 16 bytes.
+            // `handle_received` is repeated in both arms on purpose. With one call after the match, the compiler joins
+            // the arms, and tests the kind again where the caller matches the event. That costs 8 of the 91
+            // instructions in which a client receives 16 bytes.
             return Ok(Some(match index.kind {
                 MessageKind::Text => {
                     self.sender.handle_received(now, true);
@@ -310,31 +324,33 @@ impl<O: WriteQueue> Connection<O> {
         }
     }
 
-    /// Tells the timers the time, for messages of [`poll_message`](Self::poll_message).
+    /// Counts `now` as the time when the messages of [`poll_message`](Self::poll_message) were received.
     ///
-    /// `now` is later than the messages came. So timers may run longer, and none fires too soon.
+    /// `now` may be later than the messages. A timer can then expire later, but never too early.
     #[inline]
     pub fn catch_up(&mut self, now: Instant) {
         self.sender.catch_up(now);
     }
 
-    /// Records that input came in which will be decoded later: see [`Sender::handle_unread`].
+    /// Records that input was received that will be decoded later: see [`Sender::handle_unread`].
     pub fn handle_unread(&mut self, now: Instant) {
         self.sender.handle_unread(now);
     }
 
-    /// Handles the end of the stream, by end of file or by reset. Then poll for [`Event::Closed`]. Call it once poll
-    /// has returned `None` and while [`is_paused`](Self::is_paused) is false: bytes that arrived before come first.
+    /// Handles the end of the stream, by end of file or by reset. Then poll for [`Event::Closed`].
+    ///
+    /// Call this only after poll has returned `None` and while [`is_paused`](Self::is_paused) is false. All bytes that
+    /// arrived before the end have then been decoded.
     pub fn handle_eof(&mut self) {
         self.sender.handle_eof(self.receiver.cut());
     }
 
-    /// Handles the end of input while the peer may still read: see [`Sender::handle_input_ended`].
+    /// Handles the end of the input when the peer may still read our output: see [`Sender::handle_input_ended`].
     pub fn handle_input_ended(&mut self, now: Instant) {
         self.sender.handle_input_ended(now, self.receiver.cut());
     }
 
-    /// Does what is due by `now`. [`Self::poll_timeout`] returns when to call it.
+    /// Carries out all actions of timers that are due at `now`. [`Self::poll_timeout`] returns when to call this next.
     pub fn handle_timeout(&mut self, now: Instant) {
         self.sender.handle_timeout(now);
         if matches!(self.sender.close_state(), CloseState::Failed | CloseState::Ended) {
@@ -347,7 +363,7 @@ impl<O: WriteQueue> Connection<O> {
         }
     }
 
-    /// Records whether the transport holds back bytes that it has taken: see [`Sender::handle_held_back`].
+    /// Records whether the transport holds back bytes that it has accepted: see [`Sender::handle_held_back`].
     pub fn handle_held_back(&mut self, now: Instant, held_back: bool) {
         self.sender.handle_held_back(now, held_back);
     }
@@ -357,12 +373,13 @@ impl<O: WriteQueue> Connection<O> {
         self.sender.handle_write_failed();
     }
 
-    /// Records that the sending half of the transport is closed, as [`Self::poll_transport`] asked for.
+    /// Records that the driver closed the sending half of the transport, as [`Self::poll_transport`] requested.
     pub fn handle_half_closed(&mut self) {
         self.sender.handle_half_closed();
     }
 
-    /// Removes `n` written bytes of [`Self::poll_transmit`]; 0 says that the transport takes nothing now.
+    /// Removes the first `n` bytes of [`Self::poll_transmit`], which have been written. 0 means that the transport
+    /// accepts no bytes now.
     #[inline]
     pub fn transmitted(&mut self, now: Instant, n: usize) {
         self.sender.transmitted(now, n);
@@ -370,27 +387,29 @@ impl<O: WriteQueue> Connection<O> {
 
     // --- commands: commands.rs; getters: getters.rs ---
 
-    /// Limits how many bytes are inflated until the next call: see [`Receiver::set_inflate_budget`].
+    /// Limits how many bytes may be inflated until this is called again: see [`Receiver::set_inflate_budget`].
     pub const fn set_inflate_budget(&mut self, bytes: Option<u32>) {
         self.receiver.set_inflate_budget(bytes);
     }
 
     // --- what the driver must do ---
 
-    /// Fills `to` with the bytes to write: see [`Sender::poll_transmit`]. Call nothing else between this and
-    /// [`transmitted`](Self::transmitted). A driver whose writes complete later copies the slices, reports them at
-    /// once, and writes its copy.
+    /// Fills `to` with the bytes to write, and returns the number of slices: see [`Sender::poll_transmit`].
+    ///
+    /// Call nothing else between this and [`transmitted`](Self::transmitted). If a driver's writes complete later, the
+    /// driver copies the slices, reports them as transmitted at once, and writes its copy.
     #[inline]
     pub fn poll_transmit<'a>(&'a self, to: &mut [&'a [u8]]) -> usize {
         self.sender.poll_transmit(to)
     }
 
-    /// Fills `to` with bytes for a transport that may keep what it refused: see [`Sender::poll_offer`].
+    /// Fills `to` with bytes for a transport that may keep bytes which it did not accept, as TLS does: see
+    /// [`Sender::poll_offer`].
     pub fn poll_offer<'a>(&'a self, to: &mut [&'a [u8]]) -> usize {
         self.sender.poll_offer(to)
     }
 
-    /// Records that the transport refused `n` offered bytes: see [`Sender::offered`].
+    /// Records that the transport did not accept the first `n` bytes of [`Self::poll_offer`]: see [`Sender::offered`].
     pub fn offered(&mut self, now: Instant, n: usize) {
         self.sender.offered(now, n);
     }
@@ -406,20 +425,20 @@ impl<O: WriteQueue> Connection<O> {
         timer
     }
 
-    /// Returns when the receiver is due to release its inflater; `None` if it holds none.
+    /// Returns when the receiver should release its inflater; `None` if it holds no inflater.
     #[cfg(feature = "deflate")]
     fn window_release(&self) -> Option<Instant> {
         if self.receiver.holds_window() { self.sender.release_at() } else { None }
     }
 
-    /// Returns what to do with the transport now: see [`Sender::poll_transport`].
+    /// Returns what the driver must do with the transport now: see [`Sender::poll_transport`].
     #[must_use]
     pub fn poll_transport(&self) -> Option<TransportAction> {
         self.sender.poll_transport()
     }
 }
 
-/// Size bounds for embedded targets. `tests/memory.rs` has those for 64-bit targets.
+/// Maximum sizes on 32-bit targets. `tests/memory.rs` checks the sizes on 64-bit targets.
 #[cfg(target_pointer_width = "32")]
 const _: () = {
     assert!(size_of::<Event<'_>>() <= 32 && size_of::<EventIndex>() <= 32);

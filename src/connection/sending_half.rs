@@ -1,13 +1,14 @@
-//! What a driver that writes needs of a connection: the trait [`SendingHalf`].
+//! The methods of a connection that a driver needs for writing: the trait [`SendingHalf`].
 //!
-//! A driver of a whole WebSocket has a [`Connection`], and one of a split WebSocket has its [`Sender`]. Both write the
-//! queue, wait for deadlines and close in the same way. A driver that is generic over this trait is written once.
+//! The driver of a whole WebSocket has a [`Connection`]. The driver that writes for a split WebSocket has only its
+//! [`Sender`]. Both write the queue, wait for deadlines and close in the same way. With this trait, one generic driver
+//! serves both.
 //!
-//! Not here: receiving. The two types differ in what else a call does. A timeout of a [`Connection`] also stops its
-//! receiving half, while a [`Sender`] leaves that to the task that has the other half.
+//! The trait has no methods for receiving. A few calls do more on a [`Connection`]: a timeout also stops its receiving
+//! half. A [`Sender`] cannot do this, because another task has the receiving half.
 //!
-//! Invariant: every method calls the method of the same name of the type, or of its sending half. There is no rule of the
-//! protocol here, and one call through the trait costs what a direct call costs.
+//! Invariant: every method calls the method of the same name of the type, or of its sending half. The trait adds no
+//! protocol rule, and a call through the trait costs as much as a direct call.
 
 use super::event::{EofPosition, MessageKind, PendingReply, TransportAction};
 use super::{Connection, Message, Outbox, Prepared, SendOptions, Sender, UnsentMessage};
@@ -15,15 +16,15 @@ use crate::close::CloseCode;
 use crate::error::SendError;
 use crate::time::Instant;
 
-/// A sending half, alone or as a part of its connection: what a driver that writes needs.
+/// A sending half, alone or as part of its connection, with the methods that a driver needs for writing.
 ///
-/// [`Connection`] and [`Sender`] implement it, and no other type can. Code that has one of the two calls its own
-/// methods, which have the same names and say more.
+/// [`Connection`] and [`Sender`] implement this trait, and no other type can. Code that knows which of the two types it
+/// has should call the methods of the type. They have the same names and more detailed documentation.
 ///
 /// ```
 /// use hybi::{Config, Connection, Instant, Outbox, SendingHalf};
 ///
-/// /// Writes everything that waits, for a transport that takes every byte.
+/// /// Writes all queued bytes to a transport that accepts every byte.
 /// fn write_all(half: &mut impl SendingHalf, now: Instant, to: &mut Vec<u8>) {
 ///     let mut slices = [&[][..]; 8];
 ///     let len = half.poll_transmit(&mut slices);
@@ -46,23 +47,23 @@ use crate::time::Instant;
 pub trait SendingHalf: sealed::Sealed {
     // --- what happened ---
 
-    /// Tells the timers the time, for messages that were received without it: see [`Connection::catch_up`].
+    /// Counts `now` as the time of messages that were received without a time: see [`Connection::catch_up`].
     fn catch_up(&mut self, now: Instant);
 
-    /// Carries out a value that another receiving half has handed over: see [`Sender::apply`]. A whole connection has
-    /// carried out those of its own.
+    /// Carries out a value from a receiving half: see [`Sender::apply`]. A whole connection carries out the values of
+    /// its own receiving half by itself.
     fn apply(&mut self, now: Instant, reply: PendingReply);
 
-    /// Records that input came in which will be decoded later: see [`Sender::handle_unread`].
+    /// Records that input was received that will be decoded later: see [`Sender::handle_unread`].
     fn handle_unread(&mut self, now: Instant);
 
-    /// Handles the end of input while the peer may still read: see [`Sender::handle_input_ended`].
+    /// Handles the end of the input when the peer may still read our output: see [`Sender::handle_input_ended`].
     ///
-    /// The position of the end is not known to a sending half alone. [`PendingReply::InputEnded`] or the end of the
-    /// stream says it later.
+    /// A sending half alone does not know at which position in the protocol the input ended. It learns the position
+    /// later, from [`PendingReply::InputEnded`] or from the end of the stream.
     fn handle_input_ended(&mut self, now: Instant);
 
-    /// Records whether the transport holds back bytes that it has taken: see [`Sender::handle_held_back`].
+    /// Records whether the transport holds back bytes that it has accepted: see [`Sender::handle_held_back`].
     fn handle_held_back(&mut self, now: Instant, held_back: bool);
 
     /// Records that a write to the transport has failed: see [`Sender::handle_write_failed`].
@@ -71,19 +72,23 @@ pub trait SendingHalf: sealed::Sealed {
     /// Records that the sending half of the transport is closed: see [`Sender::handle_half_closed`].
     fn handle_half_closed(&mut self);
 
-    /// Does what is due by `now`: see [`Connection::handle_timeout`] and [`Sender::handle_timeout`].
+    /// Carries out all actions of timers that are due at `now`: see [`Connection::handle_timeout`] and
+    /// [`Sender::handle_timeout`].
     fn handle_timeout(&mut self, now: Instant);
 
-    /// Does what is due by `now` in the sending half: see [`Sender::handle_timeout`].
+    /// Carries out the actions of timers that are due at `now`, but only in the sending half: see
+    /// [`Sender::handle_timeout`].
     ///
     /// The receiving half of a [`Connection`] keeps its input and its memory until the next
     /// [`handle_timeout`](Self::handle_timeout). So a call that only sends discards no message that has arrived.
     fn handle_send_timeout(&mut self, now: Instant);
 
-    /// Removes `n` written bytes of [`poll_transmit`](Self::poll_transmit): see [`Sender::transmitted`].
+    /// Removes the first `n` bytes of [`poll_transmit`](Self::poll_transmit), which have been written: see
+    /// [`Sender::transmitted`].
     fn transmitted(&mut self, now: Instant, n: usize);
 
-    /// Records that the transport refused `n` bytes of [`poll_offer`](Self::poll_offer): see [`Sender::offered`].
+    /// Records that the transport did not accept the first `n` bytes of [`poll_offer`](Self::poll_offer): see
+    /// [`Sender::offered`].
     fn offered(&mut self, now: Instant, n: usize);
 
     // --- commands ---
@@ -150,21 +155,21 @@ pub trait SendingHalf: sealed::Sealed {
     /// [`MessageOpen`](SendError::MessageOpen); nothing was sent.
     fn send_prepared(&mut self, prepared: &Prepared) -> Result<(), SendError>;
 
-    /// Sends a Ping ahead of messages that wait: see [`Sender::ping`].
+    /// Sends a Ping ahead of the messages in the write queue: see [`Sender::ping`].
     ///
     /// # Errors
     ///
     /// [`SendError::ControlTooLong`], [`Blocked`](SendError::Blocked) or [`Closed`](SendError::Closed); nothing was sent.
     fn ping(&mut self, now: Instant, payload: &[u8]) -> Result<(), SendError>;
 
-    /// Sends a Pong ahead of messages that wait: see [`Sender::pong`].
+    /// Sends a Pong ahead of the messages in the write queue: see [`Sender::pong`].
     ///
     /// # Errors
     ///
     /// [`SendError::ControlTooLong`] or [`Closed`](SendError::Closed); nothing was sent.
     fn pong(&mut self, payload: &[u8]) -> Result<(), SendError>;
 
-    /// Closes the connection behind every message that was accepted: see [`Sender::close`].
+    /// Closes the connection, after all messages that were accepted before: see [`Sender::close`].
     ///
     /// # Errors
     ///
@@ -175,7 +180,7 @@ pub trait SendingHalf: sealed::Sealed {
     /// Takes the memory of an empty write queue: see [`Sender::reclaim`].
     fn reclaim(&mut self) -> Option<Outbox>;
 
-    /// Lends the write queue memory: see [`Sender::lend`].
+    /// Gives the write queue memory that [`reclaim`](Self::reclaim) returned: see [`Sender::lend`].
     fn lend(&mut self, memory: Outbox);
 
     // --- what the driver must do ---
@@ -183,13 +188,14 @@ pub trait SendingHalf: sealed::Sealed {
     /// Fills `to` with the bytes to write, and returns the number of slices: see [`Sender::poll_transmit`].
     fn poll_transmit<'a>(&'a self, to: &mut [&'a [u8]]) -> usize;
 
-    /// Fills `to` with bytes for a transport that may keep what it refused: see [`Sender::poll_offer`].
+    /// Fills `to` with bytes for a transport that may keep bytes which it did not accept, as TLS does: see
+    /// [`Sender::poll_offer`].
     fn poll_offer<'a>(&'a self, to: &mut [&'a [u8]]) -> usize;
 
     /// Returns when to call [`handle_timeout`](Self::handle_timeout) next; `None` if no timer runs.
     fn poll_timeout(&self) -> Option<Instant>;
 
-    /// Returns what to do with the transport now: see [`Sender::poll_transport`].
+    /// Returns what the driver must do with the transport now: see [`Sender::poll_transport`].
     fn poll_transport(&self) -> Option<TransportAction>;
 
     // --- getters ---
@@ -198,7 +204,7 @@ pub trait SendingHalf: sealed::Sealed {
     fn sender(&self) -> &Sender<Outbox>;
 }
 
-/// Implements [`SendingHalf`] by the methods of the same names, and by the four that are passed in.
+/// Implements [`SendingHalf`] with the methods of the same names, and with the four methods that are passed in.
 macro_rules! implement {
     ($type:ty, $($other:tt)*) => {
         impl sealed::Sealed for $type {}

@@ -1,7 +1,8 @@
-//! The timers of a connection: keepalive Pings, the wait for a Pong, idleness and closing.
+//! The timers of a connection: the keepalive interval, and the timeouts for a Pong, for an idle connection and for
+//! closing.
 //!
-//! [`Timers`] records when things happened and returns the next deadline with the action that is due then. It queues
-//! nothing itself: [`Sender::handle_timeout`](super::Sender::handle_timeout) carries the action out.
+//! [`Timers`] records when events happened, and computes the next deadline and the action that is due then. It does not
+//! act itself: [`Sender::handle_timeout`](super::Sender::handle_timeout) carries out the action.
 //!
 //! ```text
 //!             silence for ping_interval                      silence for pong_timeout
@@ -12,11 +13,11 @@
 //! ```
 //!
 //! Invariants:
-//! - No timer fires early: each stored instant is at or after the moment of the event it stands for.
-//! - An incoming message costs two stores of an instant and nothing else. [`next`](Timers::next) interprets them,
-//!   once a turn of the driver.
-//! - Once the due action is carried out, its deadline lies in the future.
-//! - Memory is constant, whatever the peer or the application does: at most [`TRACKED`] Pings are remembered.
+//! - No timer expires too early: each stored time is the time of its event or later.
+//! - A received message costs two stores of a time and nothing else. The driver calls [`next`](Timers::next) once for
+//!   many messages, and only that call computes the deadline.
+//! - After the due action is carried out, its deadline lies in the future.
+//! - Memory is constant, whatever the peer or the application does: at most [`TRACKED`] Pings are stored.
 
 use core::time::Duration;
 
@@ -24,37 +25,38 @@ use crate::connection::config::Config;
 use crate::connection::event::TimerKind;
 use crate::time::{Instant, Term};
 
-/// Shortest time between two keepalive Pings, so that an interval of zero does not spin.
+/// Shortest time between two keepalive Pings. Without it, an interval of zero would cause an endless loop.
 const LEAST_INTERVAL: Term = Term::new(Some(Duration::from_millis(1)));
 
-/// Time between the Close for a dead peer and the end of the connection. It is the shortest that the clock allows. A
-/// driver writes what is queued before it looks at the clock again, so the Close gets one write.
+/// Time between the Close for a dead peer and the end of the connection: the shortest time that the clock can
+/// represent. A driver writes the queued bytes before it reads the clock again. So it makes one attempt to write the
+/// Close.
 const ONE_WRITE: Term = Term::new(Some(Duration::from_nanos(1)));
 
-/// Maximum number of additional `pong_timeout`s that the connection waits for a peer which takes what is written.
+/// Maximum number of additional `pong_timeout`s that the connection waits for a Pong while the peer reads.
 const MOST_EXTENSIONS: u8 = 3;
 
-/// Number of unanswered Pings that are remembered: the oldest, the one after it, and the newest.
+/// Number of unanswered Pings that are stored: the oldest, the one after it, and the newest.
 const TRACKED: usize = LAST_TRACKED as usize + 1;
-/// Index of the newest remembered Ping.
+/// Index of the newest stored Ping.
 const LAST_TRACKED: u8 = 2;
 
 /// The instants of past events from which deadlines are computed, and the unanswered Pings.
 #[derive(Debug)]
-// The two fields that each message stores are not adjacent. If they were, the compiler would combine them into one
-// store, which needs one instruction more to put them together.
+// Each message stores a time in `received` and in `data`. The two fields are not adjacent. If they were, the compiler
+// would combine the two stores into one, which needs one instruction more.
 #[repr(C)]
 pub(super) struct Timers {
-    /// When a byte last came in. It is stored as it comes, without a check, so it is [`Instant::NEVER`] if the clock
-    /// has reached its end.
+    /// When a byte was last received. The time is stored without a check, so it is [`Instant::NEVER`] if the clock has
+    /// reached its end.
     received: Instant,
-    /// Before closing: when a transport that had been full last took bytes. While closing: when the connection ends
-    /// at the latest. `is_closing` tells the two apart; sharing the field keeps a connection small.
+    /// Before closing: when a transport that had been full last accepted bytes. While closing: when the connection ends
+    /// at the latest. `is_closing` tells the two apart. One field for both keeps a connection small.
     progress_or_end: Instant,
-    /// When data last went either way; [`Instant::NEVER`] if the clock has reached its end.
+    /// When data was last sent or received; [`Instant::NEVER`] if the clock has reached its end.
     data: Instant,
-    /// Time from the last answered Ping to its Pong, as an instant counted from the origin; [`Instant::NEVER`] before
-    /// the first.
+    /// Time from the last answered Ping to its Pong, stored as an instant that is this long after the origin;
+    /// [`Instant::NEVER`] before the first Pong.
     round_trip: Instant,
     pings: Pings,
 }
@@ -64,7 +66,7 @@ pub(super) struct Timers {
 pub(super) enum Due {
     Ping,
     Expired(TimerKind),
-    /// Memory for compression was unused for long enough to be released.
+    /// Free the memory for compression, which was not used for long enough.
     #[cfg(feature = "deflate")]
     Release,
 }
@@ -82,7 +84,7 @@ impl Timers {
 
     // --- what happened ---
 
-    /// Records that bytes came in: `data`, or control frames alone.
+    /// Records that bytes were received. `data` says whether they contained a part of a data frame.
     #[inline]
     pub(super) fn received(&mut self, now: Instant, data: bool) {
         self.received = now;
@@ -91,13 +93,13 @@ impl Timers {
         }
     }
 
-    /// Records that data came in at an instant that [`catch_up`](Self::catch_up) will say.
+    /// Records that data was received. A later call of [`catch_up`](Self::catch_up) supplies the time.
     #[inline]
     pub(super) const fn defer_received(&mut self) {
         self.pings.marks.set_behind(true);
     }
 
-    /// Records that the data of [`defer_received`](Self::defer_received) came in by `now`, if there is any.
+    /// Records that the data of [`defer_received`](Self::defer_received), if any, was received at `now` or before.
     #[inline]
     pub(super) fn catch_up(&mut self, now: Instant) {
         if self.is_behind() {
@@ -106,21 +108,21 @@ impl Timers {
         }
     }
 
-    /// Records that bytes came in which are not decoded yet.
+    /// Records that bytes were received that are not decoded yet.
     ///
-    /// Data and the awaited Pong may be among them. So no timer that either would stop may expire, and the next Ping
-    /// may be sent.
+    /// They may contain data and the expected Pong. So the bytes count as data, and all Pings that were written before
+    /// count as possibly answered: their Pong timeout does not run, and the next keepalive Ping may be sent.
     pub(super) fn received_unread(&mut self, now: Instant) {
         self.received(now, true);
         self.pings.presume_answered();
     }
 
-    /// Records that data went out.
+    /// Records that data was sent.
     pub(super) fn sent_data(&mut self, now: Instant) {
         self.data = now;
     }
 
-    /// Records that a full transport has taken bytes again.
+    /// Records that a full transport has accepted bytes again.
     ///
     /// This shows that the peer reads, but not that it answers. So it extends the wait for a Pong only by a limited
     /// time.
@@ -135,14 +137,14 @@ impl Timers {
         self.pings.push(now.min(Instant::LAST), tag(payload));
     }
 
-    /// Records that a keepalive Ping is due while another Ping still waits to be written. No further Ping is needed.
+    /// Records that a keepalive Ping is due while another Ping is not written yet. No further Ping is needed.
     pub(super) fn ping_waits(&mut self, now: Instant) {
         self.pings.put_off(now.min(Instant::LAST), 1);
     }
 
-    /// Records a write while Pings waited, of which `left` are still unwritten.
+    /// Records a write at a time when Pings were queued. `left` of them are still unwritten.
     ///
-    /// The wait for a Pong begins when its Ping is written. So the Pings that waited count as sent now.
+    /// The wait for a Pong begins when its Ping is written. So all Pings that were queued count as sent now.
     pub(super) fn pings_moved(&mut self, now: Instant, left: usize) {
         self.pings.put_off(now.min(Instant::LAST), left);
     }
@@ -154,27 +156,27 @@ impl Timers {
         payload
     }
 
-    /// Records that a Pong came in, and measures the round trip if it answers a Ping.
+    /// Records that a Pong was received, and measures the round trip if it answers a Ping.
     pub(super) fn pong(&mut self, now: Instant, payload: &[u8]) {
-        // RFC 6455 5.5.3: a Pong may come unsolicited. It answers one of our Pings only if it carries its payload.
+        // RFC 6455 5.5.3: a Pong may be unsolicited. A Pong answers a Ping only if it has the same payload.
         if let Some(sent) = self.pings.answer(tag(payload)) {
             self.round_trip = Instant::from_origin(now.saturating_duration_since(sent));
         }
     }
 
-    /// Records that a Close is queued. From then on only the closing timer runs, and a Pong may still come.
+    /// Records that a Close is queued. From now on only the close timeout runs. A Pong may still be received.
     pub(super) fn close(&mut self, now: Instant, config: &Config) {
         if !self.pings.marks.is_closing() {
             self.end_at(now.min(Instant::LAST) + config.close_timeout);
         }
     }
 
-    /// Ends the connection after one write, because a dead peer answers no Close.
+    /// Ends the connection after one write, because a dead peer does not answer the Close.
     pub(super) fn end_after_one_write(&mut self, now: Instant) {
         self.end_at(now.min(Instant::LAST) + ONE_WRITE);
     }
 
-    /// Shortens the closing timer to `end_timeout`, once only the end of the stream is missing.
+    /// Shortens the close timeout to `end_timeout`, when only the end of the stream is missing.
     pub(super) fn await_end(&mut self, now: Instant, config: &Config) {
         if self.pings.marks.is_closing() {
             let end = now.min(Instant::LAST) + config.end_timeout;
@@ -189,20 +191,20 @@ impl Timers {
 
     // --- getters ---
 
-    /// Returns the latest instant that is known to have passed on the clock of this connection.
+    /// Returns the latest time that was passed to this connection, as far as it is stored.
     pub(super) fn latest(&self, config: &Config) -> Instant {
         let phase = match self.progress_or_end {
             Instant::NEVER if self.pings.marks.is_closing() => Instant::ZERO,
             end if self.pings.marks.is_closing() => end.saturating_sub(config.close_timeout),
             progress => progress,
         };
-        // Each of these instants was the current time of some call.
+        // Each of these instants is the current time of a call or earlier.
         let latest =
             phase.max(self.received).max(self.data).max(self.pings.newest().unwrap_or(Instant::ZERO));
         latest.min(Instant::LAST)
     }
 
-    /// Returns whether data came in of which the instant is not known yet.
+    /// Returns whether data was received whose time is not known yet.
     #[inline]
     pub(super) const fn is_behind(&self) -> bool {
         self.pings.marks.is_behind()
@@ -217,7 +219,7 @@ impl Timers {
         (self.round_trip != Instant::NEVER).then(|| self.round_trip.since_origin())
     }
 
-    /// Returns the next deadline and the action due then. The deadline is [`Instant::NEVER`] if no timer runs.
+    /// Returns the next deadline and the action that is due then. The deadline is [`Instant::NEVER`] if no timer runs.
     #[inline]
     pub(super) fn next(&self, config: &Config) -> (Instant, Due) {
         if self.pings.marks.is_closing() {
@@ -238,8 +240,8 @@ impl Timers {
         if idle <= alive.0 { (idle, Due::Expired(TimerKind::Idle)) } else { alive }
     }
 
-    /// Returns when the silence of the peer begins, if no byte has come in since `silent_from`. The last write into a
-    /// full transport delays it.
+    /// Returns the time from which the Pong timeout is counted. No byte was received since `silent_from`. A later write
+    /// into a full transport moves the time, by at most [`MOST_EXTENSIONS`] timeouts.
     #[inline]
     fn extended(&self, silent_from: Instant, config: &Config) -> Instant {
         if self.progress_or_end <= silent_from {
@@ -252,17 +254,19 @@ impl Timers {
 
 /// The unanswered Pings, in the order in which they were queued.
 ///
-/// Beyond [`TRACKED`] Pings, the newest replaces the one before it. So two Pings are always known: the oldest, which
-/// decides whether the peer is dead, and the newest, which alone must be answered (RFC 6455 section 5.5.3).
+/// If there are more than [`TRACKED`] Pings, the newest replaces the one before it. So the oldest and the newest are
+/// always stored. The oldest decides whether the peer is dead. The newest is the only one that the peer must answer
+/// (RFC 6455 section 5.5.3).
 #[derive(Debug)]
 struct Pings {
-    /// When each Ping was written, or queued if it waits; [`Instant::NEVER`] behind the last one.
+    /// When each Ping was written, or when it was queued if it is not written yet. [`Instant::NEVER`] in entries that
+    /// are not used.
     sent: [Instant; TRACKED],
     /// A hash of each Ping's payload.
     tags: [u16; TRACKED],
     marks: Marks,
-    /// Number of keepalive Pings so far, modulo 256. The payload of the next one, so that more of them differ than
-    /// are tracked.
+    /// Number of keepalive Pings so far, modulo 256. Each keepalive Ping has it as its payload, so that a Pong can be
+    /// matched with its Ping.
     count: u8,
 }
 
@@ -272,7 +276,7 @@ struct Marks(u8);
 
 impl Marks {
     const NONE: Self = Self(0);
-    /// Bits for a number up to [`TRACKED`].
+    /// Number of bits that hold a number up to [`TRACKED`].
     const BITS: u8 = 2;
     const NUMBER: u8 = (1 << Self::BITS) - 1;
     const CLOSING: u8 = 1 << (2 * Self::BITS);
@@ -288,12 +292,12 @@ impl Marks {
         (self.0 >> Self::BITS) & Self::NUMBER
     }
 
-    /// Returns whether a Close is queued, so that only the closing timer runs.
+    /// Returns whether a Close was queued, so that only the close timeout runs.
     const fn is_closing(self) -> bool {
         self.0 & Self::CLOSING != 0
     }
 
-    /// Returns whether data came in of which the instant is not known yet.
+    /// Returns whether data was received whose time is not known yet.
     const fn is_behind(self) -> bool {
         self.0 & Self::BEHIND != 0
     }
@@ -323,12 +327,12 @@ impl Pings {
         self.sent.iter().take_while(|sent| **sent != Instant::NEVER).count()
     }
 
-    /// Returns how many Pings are written.
+    /// Returns how many Pings have been written.
     fn written(&self) -> usize {
         self.len().saturating_sub(usize::from(self.marks.unwritten()))
     }
 
-    /// Returns when the oldest Ping was sent that cannot have been answered yet.
+    /// Returns when the oldest Ping was sent for which the Pong cannot be among the bytes that are not decoded yet.
     #[inline]
     fn oldest(&self) -> Option<Instant> {
         let first = usize::from(self.marks.presumed());
@@ -350,7 +354,7 @@ impl Pings {
     fn push(&mut self, now: Instant, tag: u16) {
         let is_full = self.len() == TRACKED;
         let at = if is_full {
-            // The new Ping replaces the newest one. Neither number may count an entry that is gone.
+            // The new Ping replaces the newest one. Neither number may count the removed entry.
             self.marks.set_unwritten(self.marks.unwritten().saturating_sub(1));
             self.marks.set_presumed(self.marks.presumed().min(LAST_TRACKED));
             LAST_TRACKED.into()
@@ -363,7 +367,8 @@ impl Pings {
         }
     }
 
-    /// Marks the Pings that were unwritten as sent now, and the last `left` of them as still waiting.
+    /// Sets the time of all unwritten Pings to `now`. The last `left` of them stay unwritten, and the others count as
+    /// written.
     fn put_off(&mut self, now: Instant, left: usize) {
         let waiting = self.written()..self.len();
         self.sent.get_mut(waiting).unwrap_or_default().fill(now);
@@ -376,12 +381,12 @@ impl Pings {
         self.marks.set_presumed(u8::try_from(self.written()).unwrap_or(u8::MAX));
     }
 
-    /// Removes the Ping that a Pong answers and those before it. Returns when that Ping was sent.
+    /// Removes the Ping that a Pong answers, and all Pings before it. Returns when the answered Ping was sent.
     fn answer(&mut self, tag: u16) -> Option<Instant> {
         // A Ping that is not written cannot have been answered.
         let at = self.tags.get(..self.written())?.iter().position(|known| *known == tag)?;
         let sent = *self.sent.get(at)?;
-        // RFC 6455 5.5.3: the answer to a Ping stands for those before it.
+        // RFC 6455 5.5.3: the answer to a Ping also answers the Pings before it.
         self.sent.get_mut(..=at)?.fill(Instant::NEVER);
         self.sent.rotate_left(at + 1);
         self.tags.rotate_left(at + 1);
@@ -391,7 +396,7 @@ impl Pings {
     }
 }
 
-/// Hashes a payload to sixteen bits (FNV-1a, folded), enough to tell our own Pings apart.
+/// Hashes a payload to 16 bits (FNV-1a, folded). This is enough to tell our own Pings apart.
 fn tag(payload: &[u8]) -> u16 {
     let hash = payload
         .iter()
@@ -410,7 +415,7 @@ mod tests {
         Instant::ZERO + SECOND * seconds
     }
 
-    /// Timers whose first Ping went out at `at(30)`.
+    /// Returns timers whose first Ping was sent at `at(30)`.
     fn timers_with_a_ping_sent() -> Timers {
         let mut timers = Timers::new(Instant::ZERO);
         let payload = timers.next_ping(at(30));
@@ -421,7 +426,7 @@ mod tests {
 
     #[test]
     fn s5_5_3_a_pong_for_any_unanswered_ping_gives_the_round_trip() {
-        // One Ping a second, and a round trip of a second and a half.
+        // A Ping is sent every second, and the round trip takes 1.5 seconds.
         let mut timers = Timers::new(Instant::ZERO);
         for second in 0..100 {
             if second >= 2 {
@@ -442,7 +447,7 @@ mod tests {
         }
         timers.pong(at(1000), &0_u32.to_be_bytes());
         assert_eq!(timers.round_trip(), Some(SECOND * 1000));
-        // Only the newest is answered.
+        // Then only the newest Ping is answered.
         timers.pong(at(1001), &999_u32.to_be_bytes());
         assert_eq!(timers.round_trip(), Some(SECOND * 2));
         assert_eq!(timers.pings.oldest(), None);
@@ -462,7 +467,7 @@ mod tests {
             }
             timers.write_progressed(at(second));
         }
-        // The Ping was sent at 30. The timeout is 30, and three more timeouts are the maximum.
+        // The Ping was sent at 30. The timeout is 30, and the wait is extended by at most three more timeouts.
         assert_eq!(died_at, Some(30 + 30 + 3 * 30));
     }
 
@@ -481,14 +486,14 @@ mod tests {
     fn s5_5_3_bytes_that_are_not_decoded_yet_may_hold_the_pong() {
         let config = Config::new();
         let mut timers = timers_with_a_ping_sent();
-        // The bytes came just before the timeout, and may hold the Pong.
+        // The bytes are received just before the timeout, and may contain the Pong.
         timers.received_unread(at(59));
         assert_eq!(timers.next(&config), (at(89), Due::Ping));
-        // Nothing has come in since the next Ping was sent, so that Ping is unanswered.
+        // Nothing was received since the next Ping was sent, so this Ping is unanswered.
         timers.next_ping(at(89));
         timers.pings_moved(at(89), 0);
         assert_eq!(timers.next(&config), (at(119), Due::Expired(TimerKind::Pong)));
-        // The bytes are decoded: the first Ping gives the round trip, and the second is still unanswered.
+        // When the bytes are decoded, the Pong to the first Ping gives the round trip. The second Ping is unanswered.
         timers.pong(at(100), &[0, 0, 0, 1]);
         assert_eq!(timers.round_trip(), Some(SECOND * 70));
         assert_eq!(timers.next(&config), (at(119), Due::Expired(TimerKind::Pong)));
@@ -500,14 +505,14 @@ mod tests {
         let mut timers = Timers::new(Instant::ZERO);
         timers.write_progressed(at(20));
         assert_eq!(timers.next(&config), (at(30), Due::Ping));
-        // The write does not count for a Ping that is sent later either.
+        // The write also does not extend the wait for a Ping that is sent later.
         timers.next_ping(at(30));
         timers.pings_moved(at(30), 0);
         assert_eq!(timers.next(&config), (at(60), Due::Expired(TimerKind::Pong)));
     }
 
     #[test]
-    fn a_clock_at_its_end_stops_no_timer() {
+    fn timers_expire_at_the_end_of_the_clock() {
         let config = Config::new().pong_timeout(Some(Duration::ZERO)).idle_timeout(Some(Duration::ZERO));
         let mut timers = timers_with_a_ping_sent();
         timers.received(Instant::NEVER, true);
@@ -516,7 +521,7 @@ mod tests {
     }
 
     #[test]
-    fn the_wait_for_the_end_is_never_longer_than_the_one_for_closing() {
+    fn the_end_timeout_never_extends_the_close_timeout() {
         let config = Config::new().close_timeout(Some(SECOND * 10)).end_timeout(Some(SECOND * 2));
         let mut timers = Timers::new(Instant::ZERO);
         timers.close(at(5), &config);
@@ -528,7 +533,7 @@ mod tests {
     }
 
     #[test]
-    fn the_latest_instant_is_never_later_than_what_happened_and_close_to_it() {
+    fn the_latest_instant_is_not_in_the_future_and_lags_by_at_most_the_close_timeout() {
         let config = Config::new();
         let mut timers = Timers::new(at(5));
         assert_eq!(timers.latest(&config), at(5));

@@ -1,13 +1,16 @@
 //! Input in memory that grows with the message that arrives in it.
 //!
-//! An [`Inbox`] decides where the next bytes are read to, how its window grows, and which memory it frees. `input.rs`
-//! has the cursor and decoding's view of it.
+//! An [`Inbox`] has a window, which is the read buffer. This file chooses the space for the next read, decides how the
+//! window grows, and frees memory. `input.rs` has the cursor and the methods for decoding.
+//!
+//! The part of a message that has arrived, while the rest is missing, is called a *part* below.
 //!
 //! Invariants:
-//! - Memory follows what has arrived, never what a header announces.
-//! - The part of a message is moved a bounded number of times, however small the reads are and however often memory
-//!   is released. `cargo bench --all-features --bench moved` counts it.
-//! - A message that takes the window along leaves the bytes behind it in a new window.
+//! - The size of the memory depends on the number of bytes that arrived, never on the length that a header announces.
+//! - A part is moved a bounded number of times, however small the reads are and however often memory is released.
+//!   `cargo bench --all-features --bench moved` counts the moved bytes.
+//! - If an owned message is delivered together with the memory of the window, the bytes after it are kept in a new
+//!   window.
 
 use alloc::vec::Vec;
 use core::ops::Range;
@@ -20,27 +23,28 @@ use crate::connection::event::{EventIndex, MessageKind, Place, What};
 use crate::connection::message::Message;
 use crate::kernel::Checked;
 
-/// Length of the window, in bytes: the size of one read. It stays in the first-level cache while it is unmasked and
-/// validated. A message of 16 KiB, which is a usual size, fits with its header, and so do sixteen messages of 1 KiB.
+/// Initial length of the window, in bytes, which is the size of one read. So many bytes stay in the first-level cache
+/// while they are unmasked and validated. A message of 16 KiB, which is a usual size, fits with its header, and so do
+/// sixteen messages of 1 KiB.
 const WINDOW: usize = (16 << 10) + 512;
-/// Maximum length of one read behind the part of a message, in bytes. It stays in the second-level cache. With less,
-/// the cost of each system call shows.
+/// Maximum length of one read after a part, in bytes. So many bytes stay in the second-level cache. With shorter reads,
+/// the cost of the system calls is measurable.
 const AT_ONCE: usize = 256 << 10;
-/// Maximum length of one read for which memory must be initialised, in bytes. It is shorter, because a waiting
-/// connection releases the memory that it does not use.
+/// Maximum length of one read for which memory must be initialised, in bytes. This is shorter, because an idle
+/// connection frees the memory that it does not use, and must initialise it again.
 const AT_ONCE_NEW: usize = 32 << 10;
-/// Minimum growth of the window behind a part of a message, in bytes, if as much is still to come.
+/// Minimum growth of the window after a part, in bytes, if at least so many bytes of the message are missing.
 const ALLOWANCE: usize = 64 << 10;
 
-/// A payload with fewer missing bytes than this is not read to its place.
+/// If fewer bytes than this are missing of a payload, they are not read directly into the message.
 pub(in crate::connection) const WORTH_A_READ: u64 = 4 << 10;
 
-/// An [`Input`] that owns its memory, for loops that return an event from where they read, as an adapter's `next_event()`
-/// does.
+/// An [`Input`] that owns its memory, for a function that reads and returns an event, such as an adapter's
+/// `next_event()`.
 ///
-/// Read to the space of [`Connection::read_space`](crate::Connection::read_space), and report the length with
-/// [`handle_read`](Self::handle_read). An empty inbox owns no heap: some 16 KiB are allocated for the first read, and
-/// freed by [`release_idle`](Self::release_idle).
+/// Read into the space that [`Connection::read_space`](crate::Connection::read_space) returns, and report the length
+/// with [`handle_read`](Self::handle_read). A new inbox owns no heap memory: some 16 KiB are allocated for the first
+/// read. [`release_idle`](Self::release_idle) frees them.
 pub type Inbox = Input<Vec<u8>, VecMessage>;
 
 impl Default for Inbox {
@@ -50,13 +54,13 @@ impl Default for Inbox {
 }
 
 impl Inbox {
-    /// Creates an inbox to which nothing has arrived.
+    /// Creates an inbox in which no bytes have arrived.
     #[must_use]
     pub const fn empty() -> Self {
         Self::empty_over(Checked::new(Vec::new()), VecMessage::new())
     }
 
-    /// Creates an inbox to which `bytes` have arrived already, behind a handshake.
+    /// Creates an inbox in which `bytes` have arrived already, for example together with the handshake.
     #[must_use]
     pub fn with_bytes(bytes: &[u8]) -> Self {
         let mut inbox = Self::empty();
@@ -74,25 +78,26 @@ impl Inbox {
         }
     }
 
-    /// Returns whether the inbox holds nothing that is needed: all bytes are consumed, and no message is being
-    /// gathered. Such an inbox can serve another connection.
+    /// Returns whether all bytes in the inbox have been decoded and no message is incomplete. Then another connection
+    /// can use the inbox.
     #[must_use]
     pub const fn is_idle(&self) -> bool {
         self.at == self.end && self.message_start.is_none() && self.message.is_idle()
     }
 
-    /// Returns how many bytes of heap are held. Memory that was handed out with the last message counts.
+    /// Returns how many bytes of heap memory the inbox owns. This includes memory that was delivered with the last
+    /// message and may be used again.
     #[inline]
     #[must_use]
     pub fn capacity(&self) -> usize {
         self.window.capacity() + self.message.capacity() + self.message.reclaimable_len()
     }
 
-    /// Returns how many bytes of heap [`release_idle`](Self::release_idle) would free around a partial message, or
-    /// around nothing. The memory of a gathered message that was delivered does not count.
+    /// Returns how many bytes of heap memory [`release_idle`](Self::release_idle) would free that are not needed for a
+    /// partial message. The memory of a delivered message in the message buffer does not count.
     ///
-    /// Freed memory costs time when it is needed again. While the rest of a large message is on its way, it is faster
-    /// to keep the memory for a while.
+    /// To allocate memory again takes time. So it is faster to keep the memory for a while if the rest of a large
+    /// message will arrive soon.
     #[must_use]
     pub fn spare(&self) -> usize {
         self.spare_window() + self.message.spare()
@@ -110,16 +115,15 @@ impl Inbox {
         }
     }
 
-    /// Returns how many bytes of the window are needed: the part of a message whose rest is to come, or bytes that
-    /// are not consumed.
+    /// Returns how many bytes of the window are needed, because they are a part of a message or are not consumed.
     fn part(&self) -> usize {
         self.end.saturating_sub(self.message_start.unwrap_or(self.at))
     }
 
-    /// Frees heap that holds nothing that is needed.
+    /// Frees heap memory that is not needed.
     ///
-    /// Around a part of a message that waits for the rest, some memory stays, at most as much as the part and 1 KiB:
-    /// otherwise a peer that sends a few bytes at a time would make the part move with each read.
+    /// If a part of a message has arrived, some free space is kept for the rest, at most as much as the part and 1 KiB:
+    /// without it, a peer that sends a few bytes at a time would cause the part to be copied at each read.
     pub fn release_idle(&mut self) {
         if self.spare_window() > 0 {
             self.keep_from(self.message_start.unwrap_or(self.end));
@@ -133,18 +137,18 @@ impl Inbox {
         self.message.release_idle();
     }
 
-    /// Returns the message of `index`, which is from the last poll with this input, as one that owns its data.
+    /// Returns the message of `index` as an owned message. The last poll with this input must have returned `index`.
     /// Returns `None` if the event is not a whole message.
     ///
-    /// A gathered message is returned with its buffer. Another one is copied, unless it fills most of the window,
-    /// which it then takes along.
+    /// A message in the message buffer is returned together with the buffer, without a copy. A message in the read
+    /// buffer is copied, unless it fills most of the read buffer. Then it is returned together with that buffer.
     #[inline]
     pub fn take_message(&mut self, index: EventIndex) -> Option<Message> {
         let What::Message(kind) = index.what else { return None };
         self.owned_message(kind, index.place)
     }
 
-    /// Returns the message at `place` as one that owns its data.
+    /// Returns the message at `place` as an owned message.
     fn owned_message(&mut self, kind: MessageKind, place: Place) -> Option<Message> {
         let (start, end) = (place.start, place.end);
         if place.gathered_len().is_some() {
@@ -161,17 +165,18 @@ impl Inbox {
         }
     }
 
-    /// Returns whether a message fills so much of the window that it takes the window along instead of being copied.
+    /// Returns whether a message fills so much of the window that it is returned with the window's memory instead of
+    /// being copied.
     fn is_filled_by(&self, start: usize, end: usize) -> bool {
         let (len, rest) = (end.saturating_sub(start), self.end - self.at);
-        // A partial message behind it must stay in the window.
+        // A partial message after it must stay in the window.
         self.message_start.is_none()
             && len >= WINDOW / 4
             && len >= self.window.bytes().len() / 2
             && rest <= len / 8
     }
 
-    /// Returns the message in `range` with the window's memory. Bytes behind it are copied to a new window.
+    /// Returns the message in `range` with the window's memory. The bytes after it are copied to a new window.
     fn share_window(&mut self, kind: MessageKind, range: Range<usize>) -> Option<Message> {
         let rest = self.unread().to_vec();
         (self.at, self.end) = (0, rest.len());
@@ -193,7 +198,7 @@ impl Inbox {
         self.space_to(self.end + room, self.end + WINDOW)
     }
 
-    /// Returns space for the rest of a message that lies in the window, of which `left` bytes are to come.
+    /// Returns space for the rest of a message that lies in the window. `left` bytes of the message are missing.
     pub(in crate::connection) fn space_behind(&mut self, left: u64) -> &mut [u8] {
         self.message.cancel_space();
         let (small, left) = (left < WORTH_A_READ, usize::try_from(left).unwrap_or(usize::MAX));
@@ -206,23 +211,24 @@ impl Inbox {
         space.get_mut(..most).unwrap_or_default()
     }
 
-    /// Makes space for some of the `left` bytes of a message, if the present `room` is scant. Returns for how many.
+    /// Makes space for some of the `left` missing bytes of a message, if the free space `room` is too small. Returns
+    /// the number of bytes for which there is space then.
     #[inline(never)]
     fn make_room(&mut self, room: usize, left: usize) -> usize {
         let (start, part) = (self.message_start.unwrap_or(self.at), self.part());
         if start >= part {
-            // More becomes free than is moved.
+            // At least as many bytes become free as are moved.
             self.keep_from(start);
         } else if room >= AT_ONCE_NEW / 2 {
-            // After a read of a few bytes nearly all of the space is left, so no more is initialised yet.
+            // Most of the space is left, because the last read brought few bytes. So no more memory is initialised yet.
             return room.min(AT_ONCE);
         }
-        // Memory follows what has arrived. A large part gets as much as `release_idle` leaves, so that it is not
-        // moved again before it has doubled.
+        // The memory grows in proportion to the bytes that arrived. A large part gets at least as much space as
+        // `release_idle` would leave, so that it is not moved again before it has doubled.
         let more = part.max(ALLOWANCE).saturating_add(SPARE);
         let bound = left.min(more).min(self.end.saturating_mul(3).saturating_add(WINDOW));
         let next = self.end.saturating_add(bound.min(AT_ONCE_NEW));
-        // The space that `release_idle` leaves around a small part must be used before memory grows.
+        // The space that `release_idle` leaves after a small part must be used before the memory grows.
         let scant = SCANT.min(part / 8).max(1);
         let next = room_for_read(self.window.capacity(), self.end, next, scant);
         self.reserve(next, self.end.saturating_add(bound));
@@ -232,15 +238,15 @@ impl Inbox {
     /// Moves the bytes from `start` on to the front.
     fn keep_from(&mut self, start: usize) {
         self.window.move_to_front(start..self.end);
-        // A caller may poll with the inbox of another connection. Then the message may have started anywhere.
+        // The subtraction saturates, because a caller may wrongly poll with the inbox of another connection.
         self.message_start = self.message_start.map(|message_start| message_start.saturating_sub(start));
         (self.at, self.end) = (self.at.saturating_sub(start), self.end.saturating_sub(start));
     }
 
-    /// Makes space up to `end`. If the memory has to grow for that, it grows up to `target`.
+    /// Makes space up to `end`. If the memory must grow for this, it grows up to `target`.
     fn reserve(&mut self, end: usize, target: usize) {
         if self.window.capacity() < end {
-            // The last message that took the window along may have been dropped by now. Then its memory is used
+            // If the last message that was returned with the window's memory has been dropped, this memory is used
             // again.
             let back = self.message.reclaimable_mut().take_back();
             if back.capacity() >= end {
@@ -250,17 +256,17 @@ impl Inbox {
         }
     }
 
-    /// Makes space up to `end`, initialised.
+    /// Makes initialised space up to `end`.
     #[inline(never)]
     fn grow(&mut self, end: usize) {
         self.reserve(end, end);
-        // Memory that came back may be longer, and is initialised already.
+        // Memory that was used before may be longer, and is initialised already.
         if self.window.bytes().len() < end {
             self.window.resize(end);
         }
     }
 
-    /// Returns space behind the bytes that arrived: up to `end` at least, and up to `most` if the memory is there.
+    /// Returns space after the bytes that arrived: up to `end` at least, and up to `most` if the window is long enough.
     #[inline]
     fn space_to(&mut self, end: usize, most: usize) -> &mut [u8] {
         if self.window.bytes().len() < end {
@@ -279,7 +285,7 @@ mod tests {
     use crate::{Config, Instant};
 
     #[test]
-    fn memory_that_comes_back_keeps_its_initialised_length() {
+    fn memory_that_is_used_again_is_not_initialised_again() {
         let mut inbox = Inbox::empty();
         inbox.window.resize(2 * WINDOW);
         (inbox.at, inbox.end) = (2 * WINDOW, 2 * WINDOW);
@@ -288,7 +294,7 @@ mod tests {
         assert!(inbox.window.bytes().is_empty());
         drop(message);
         assert_eq!(inbox.space().len(), WINDOW);
-        // Memory that came back is not initialised again.
+        // The memory of the dropped message is used again.
         assert_eq!(inbox.window.bytes().len(), 2 * WINDOW);
     }
 
@@ -302,8 +308,8 @@ mod tests {
         within + other
     }
 
-    /// Receives a large message behind one of `first` bytes: `behind` bytes of it at once, and the rest in reads of
-    /// `read`.
+    /// Receives a message of `first` bytes and then a large message. Of the large one, `behind` bytes arrive at once,
+    /// and more bytes arrive in `reads` reads of `read` bytes each.
     fn trickle(first: usize, behind: usize, read: usize, reads: usize) {
         let header = |payload_len, to: &mut Vec<u8>| {
             let masking_key = Some([0; 4]);
@@ -322,7 +328,7 @@ mod tests {
         let mut connection = Connection::server(Instant::ZERO, Config::new(), Outbox::new());
         let (mut inbox, mut at, mut all) = (Inbox::empty(), 0, 0);
         while at < wire.len() {
-            // The connection is also polled when there is nothing to read.
+            // The connection is also polled when nothing was read.
             for waits in [true, true, false] {
                 let slow = at >= behind;
                 let most = if slow { read } else { behind - at };
@@ -357,7 +363,7 @@ mod tests {
     }
 
     #[test]
-    fn s10_4_a_part_of_a_message_is_moved_a_bounded_number_of_times() {
+    fn s10_4_a_partial_message_is_moved_a_bounded_number_of_times() {
         for first in [0, 100, 16_000, 40_000] {
             for behind in [0, 1, 1000, 30_000] {
                 for (read, reads) in [(1, 1500), (7, 700), (100, 600), (1460, 200), (20_000, 15)] {
@@ -365,7 +371,7 @@ mod tests {
                 }
             }
         }
-        // Memory grows at some of these lengths.
+        // The memory grows at some of these lengths.
         for behind in (0..40).map(|n| n * 33_000) {
             trickle(100, behind, 1, 8);
         }

@@ -1,13 +1,14 @@
 //! The bytes that arrived, and the cursor over them.
 //!
-//! An [`Input`] owns the cursor: where the next byte to decode lies, how many bytes have arrived, where a partial
-//! message begins, and how much of it is still masked. The receiving half moves the cursor only through the methods
-//! below. `inbox.rs` and `slice_inbox.rs` say where the next bytes are read to.
+//! An [`Input`] has a window, which is the read buffer, and owns the cursor over it. The cursor says where the next
+//! byte to decode lies, how many bytes have arrived, where a partial message begins, and how many bytes of that message
+//! are still masked. The receiving half moves the cursor only through the methods below. `inbox.rs` and
+//! `slice_inbox.rs` return the memory for the next read.
 //!
 //! Invariants:
 //! - `message_start <= at <= end <= window.len()`, if `message_start` is `Some`.
-//! - The last `masked` bytes before `at` are masked. All other bytes before `at` have been unmasked.
-//! - Whatever index a caller passes, text is returned only if the window or the message proves that it is UTF-8.
+//! - The last `masked` bytes before `at` are masked. All other payload before `at` has been unmasked.
+//! - Text is returned only if the window or the message buffer proves that it is UTF-8, whatever index a caller passes.
 
 use core::mem::take;
 #[cfg(feature = "deflate")]
@@ -20,11 +21,14 @@ use crate::connection::event::{
 };
 use crate::kernel::{Checked, InvalidUtf8, Mask, ReadBuffer};
 
-/// The bytes that arrived, with memory for a message that does not lie in them completely.
+/// The input of a connection: a read buffer with the bytes that arrived, and a message buffer.
 ///
-/// [`Input::new`] lends both for one batch of bytes. Poll until nothing is returned: then all bytes have been
-/// decoded, and the buffer is free for the next connection. A [`SliceInbox`](crate::SliceInbox) keeps lent memory
-/// from one batch to the next. With an allocator, an `Inbox` owns memory that grows. Events borrow from the input.
+/// A message that lies in the read buffer in one piece is delivered from there. Any other message is collected in the
+/// message buffer. Events borrow from the input.
+///
+/// [`Input::new`] takes both buffers for one batch of bytes. Poll until poll returns `None`. Then all bytes have been
+/// decoded, and another connection can use the read buffer. A [`SliceInbox`](crate::SliceInbox) keeps the caller's
+/// memory from one batch to the next. With an allocator, an `Inbox` owns memory that grows.
 #[derive(Debug)]
 pub struct Input<B, M> {
     pub(super) window: Checked<B>,
@@ -32,27 +36,27 @@ pub struct Input<B, M> {
     pub(super) at: usize,
     /// Number of bytes that have arrived.
     pub(super) end: usize,
-    /// Start of the message of which a part lies in the window and whose rest will arrive behind it.
+    /// Start of the message of which a part lies in the window, if the missing part will arrive directly after it.
     pub(super) message_start: Option<usize>,
     /// Number of bytes before `at` that are still masked.
     masked: usize,
     pub(super) message: M,
 }
 
-/// The part of a message that has arrived, if the message lies in the window.
+/// How much has arrived of a message that lies in the window.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(in crate::connection) enum Arrived {
     /// The whole message.
     Whole(Place),
     /// Text that is not UTF-8.
     NotUtf8,
-    /// A part. The rest will arrive behind it.
+    /// A part of the message. The missing part will arrive directly after it.
     Part,
 }
 
 impl<'m, M: MessageBuffer> Input<&'m mut [u8], &'m mut M> {
-    /// Lends `bytes`, which have just arrived and will be unmasked in place, and `message`. Pass the same `message`
-    /// for each batch of one connection.
+    /// Creates an input from `bytes`, which have just arrived, and the message buffer `message`. The bytes are unmasked
+    /// in place. Pass the same `message` for each batch of one connection.
     #[inline]
     pub fn new(bytes: &'m mut [u8], message: &'m mut M) -> Self {
         let end = bytes.len();
@@ -61,7 +65,7 @@ impl<'m, M: MessageBuffer> Input<&'m mut [u8], &'m mut M> {
 }
 
 impl<B, M> Input<B, M> {
-    /// Creates an input to which nothing has arrived.
+    /// Creates an input in which no bytes have arrived.
     pub(super) const fn empty_over(window: Checked<B>, message: M) -> Self {
         Self { window, at: 0, end: 0, message_start: None, masked: 0, message }
     }
@@ -70,10 +74,10 @@ impl<B, M> Input<B, M> {
 // --- what callers see ---
 
 impl<B: ReadBuffer, M: MessageBuffer> Input<B, M> {
-    /// Returns the event of `index`, which is from the last poll with this input.
+    /// Returns the event of `index`, which the last poll with this input returned.
     ///
     /// An index from another connection yields wrong or no data. It never yields invalid UTF-8.
-    // Inlined: an event that a call returns is written to memory and read back, for small messages too.
+    // Inlined, because an event that is returned by a call is written to memory and read back.
     #[inline(always)]
     #[must_use]
     pub fn event(&self, index: EventIndex) -> Event<'_> {
@@ -104,14 +108,16 @@ impl<B: ReadBuffer, M: MessageBuffer> Input<B, M> {
         }
     }
 
-    /// Returns the reply that `index` asks for, if any, for callers that receive and send in two places. Hand it to
-    /// [`Sender::apply`](crate::Sender::apply). A [`Connection`](crate::Connection) does that by itself.
+    /// Returns the reply to the event of `index`; `None` if the event needs no reply.
+    ///
+    /// This is for callers that receive and send in different tasks. Pass the reply to
+    /// [`Sender::apply`](crate::Sender::apply). A [`Connection`](crate::Connection) does this by itself.
     #[must_use]
     pub fn reply(&self, index: EventIndex) -> Option<PendingReply> {
         self.borrow_reply(index).map(PendingReply::from)
     }
 
-    /// Returns how many bytes have arrived and are not consumed.
+    /// Returns how many bytes have arrived and are not decoded yet.
     #[inline]
     #[must_use]
     pub fn remaining(&self) -> usize {
@@ -126,11 +132,11 @@ impl<B: ReadBuffer, M: MessageBuffer> Input<B, M> {
             Some((code, reason)) => (Some(u16::from_be_bytes(*code).into()), reason),
             None => (None, &[][..]),
         };
-        // The reason was validated when it came in. An index from another connection may point at any bytes.
+        // The reason was validated when it was received. But an index from another connection may point to any bytes.
         (code, core::str::from_utf8(reason).unwrap_or_default())
     }
 
-    /// Returns the bytes at `place`, or none if the place does not exist.
+    /// Returns the bytes at `place`, or an empty slice if the place does not exist.
     #[inline]
     pub(in crate::connection) fn data(&self, place: Place) -> &[u8] {
         match place.memory {
@@ -144,7 +150,7 @@ impl<B: ReadBuffer, M: MessageBuffer> Input<B, M> {
 // --- what the receiving half calls ---
 
 impl<B: ReadBuffer, M: MessageBuffer> Input<B, M> {
-    /// Returns the reply that `index` asks for, with its payload borrowed.
+    /// Returns the reply to the event of `index`, with a borrowed payload.
     #[inline]
     pub(in crate::connection) fn borrow_reply(&self, index: EventIndex) -> Option<Reply<'_>> {
         match index.what {
@@ -153,13 +159,13 @@ impl<B: ReadBuffer, M: MessageBuffer> Input<B, M> {
         }
     }
 
-    /// Returns a text message that lies in the window, as every message of the fast path does.
+    /// Returns a text message that lies in the window. Every message of the fast path lies there.
     #[inline(always)]
     pub(in crate::connection) fn text_in_place(&self, place: Place) -> &str {
         self.window.text(place.start..place.end).unwrap_or_default()
     }
 
-    /// Returns a binary message that lies in the window, as every message of the fast path does.
+    /// Returns a binary message that lies in the window. Every message of the fast path lies there.
     #[inline(always)]
     pub(in crate::connection) fn binary_in_place(&self, place: Place) -> &[u8] {
         self.window.bytes().get(place.start..place.end).unwrap_or_default()
@@ -172,7 +178,7 @@ impl<B: ReadBuffer, M: MessageBuffer> Input<B, M> {
     }
 
     /// Returns the bytes that have arrived and are not consumed. By the invariant this is never `None`. The fast path
-    /// passes a `None` on, which costs less than a default.
+    /// returns on `None`, which costs less than a default value.
     #[inline]
     pub(in crate::connection) fn arrived(&self) -> Option<&[u8]> {
         self.window.bytes().get(self.at..self.end)
@@ -199,18 +205,18 @@ impl<B: ReadBuffer, M: MessageBuffer> Input<B, M> {
 
     // Messages in one frame, in place.
 
-    /// Returns whether a message whose next `left` bytes complete it will lie in the window in one piece.
+    /// Returns whether a message that needs `left` more bytes will lie in the window in one piece.
     pub(in crate::connection) fn will_hold(&self, left: u64) -> bool {
         left <= self.remaining() as u64 || self.can_hold(left)
     }
 
-    /// Returns whether the window stays until the next poll and can hold `len` bytes in one piece.
+    /// Returns whether the window is kept until the next poll and can hold `len` bytes in one piece.
     #[inline]
     fn can_hold(&self, len: u64) -> bool {
         B::STAYS && len <= self.window.longest() as u64
     }
 
-    /// Returns the place of a message of `len` bytes behind a header of `head` bytes, if all of it has arrived.
+    /// Returns the place of a message of `len` bytes after a header of `head` bytes, if all of it has arrived.
     #[inline(always)]
     pub(in crate::connection) fn message_behind(&self, head: usize, len: usize) -> Option<Place> {
         let start = self.at + head;
@@ -218,7 +224,7 @@ impl<B: ReadBuffer, M: MessageBuffer> Input<B, M> {
         if end <= self.end { Some(Place::arrived(start, end)) } else { None }
     }
 
-    /// Returns whether a part of that message has arrived and the rest will arrive behind it.
+    /// Returns whether a part of that message has arrived, and the missing part will arrive directly after it.
     #[inline]
     pub(in crate::connection) fn has_part_behind(&self, head: usize, len: usize) -> bool {
         self.at + head < self.end && self.can_hold(len as u64)
@@ -254,10 +260,10 @@ impl<B: ReadBuffer, M: MessageBuffer> Input<B, M> {
         self.window.forget();
     }
 
-    /// Consumes the next `len` bytes of that message. `whole` says that they complete it.
+    /// Consumes the next `len` bytes of that message. `whole` says whether they complete it.
     ///
-    /// Binary payload cannot be invalid, so it is unmasked in pieces of `at_once` bytes, which still lie in the
-    /// cache. Text is unmasked and validated at once, because a wrong byte fails the connection when it arrives.
+    /// Binary payload cannot be invalid, so it is unmasked in pieces of `at_once` bytes, which still lie in the cache.
+    /// Text is unmasked and validated as it arrives, because a wrong byte fails the connection.
     #[inline(always)]
     pub(in crate::connection) fn take_in_place(
         &mut self,
@@ -289,7 +295,7 @@ impl<B: ReadBuffer, M: MessageBuffer> Input<B, M> {
         }
     }
 
-    // Messages in pieces.
+    // Chunks and gathered messages.
 
     /// Consumes and unmasks `len` bytes of payload that are delivered as a chunk.
     pub(in crate::connection) fn take_chunk(&mut self, len: usize, mask: &mut Mask) -> Place {
@@ -299,8 +305,8 @@ impl<B: ReadBuffer, M: MessageBuffer> Input<B, M> {
         Place::arrived(start, end)
     }
 
-    /// Appends the next `len` bytes to the gathered message, as far as there is space. Returns how many were
-    /// appended. `expected` is the length of the message if it ends with this frame.
+    /// Appends the next `len` bytes to the gathered message, as far as there is space. Returns how many bytes were
+    /// appended. `expected` is the length of the message, if it ends with this frame.
     pub(in crate::connection) fn gather(
         &mut self,
         len: usize,
@@ -320,7 +326,7 @@ impl<B: ReadBuffer, M: MessageBuffer> Input<B, M> {
         self.window.unmask(self.at + range.start..self.at + range.end, mask);
     }
 
-    /// Returns the next `len` bytes, and the message that they are inflated to.
+    /// Returns the next `len` bytes, and the message buffer into which they are inflated.
     #[cfg(feature = "deflate")]
     pub(in crate::connection) fn next_and_message(&mut self, len: usize) -> (&[u8], &mut M) {
         (self.window.bytes().get(self.at..self.at + len).unwrap_or_default(), &mut self.message)
@@ -328,13 +334,13 @@ impl<B: ReadBuffer, M: MessageBuffer> Input<B, M> {
 
     // Control frames.
 
-    /// Starts a control frame, behind its header.
+    /// Starts a control frame, whose header has been consumed.
     pub(in crate::connection) fn begin_control(&mut self) {
         self.message.set_control_waits(false);
     }
 
-    /// Consumes `len` bytes of the payload of a control frame. `whole` says that they complete it. Returns the place
-    /// of the payload that has arrived. A payload that arrives at once is not copied.
+    /// Consumes `len` bytes of the payload of a control frame. `whole` says whether they complete it. Returns the place
+    /// of the payload that has arrived. A payload that arrives in one piece is not copied.
     pub(in crate::connection) fn take_control(&mut self, len: usize, whole: bool, mask: &mut Mask) -> Place {
         let has_part = self.message.control_waits();
         if whole && !has_part {

@@ -1,13 +1,13 @@
-//! Memory in which messages are gathered, as an interface and in lent memory.
+//! Message buffers: the interface, and a buffer in memory that the caller provides.
 //!
-//! A message that lies in one piece in the bytes that arrived is delivered from there. Every other message is
-//! unmasked while it is copied to a [`MessageBuffer`]. The buffer also keeps the payload of a partial control frame:
-//! the connection has no space for it, and the bytes that arrived belong to the caller. `vec_message.rs` has the
+//! A message that lies in the read buffer in one piece is delivered from there. Every other message is unmasked while
+//! it is copied into a [`MessageBuffer`]. A message buffer also stores the payload of a partial control frame, because
+//! the connection has no space for this payload, and the read buffer belongs to the caller. `vec_message.rs` has the
 //! buffer that grows.
 //!
 //! Invariants:
-//! - Text is validated as it arrives, and the proof lies with the bytes ([`Checked`]).
-//! - A poll without a new message keeps the content, so that a delivered message can be looked at.
+//! - Text is validated as it arrives, and the validated range is stored together with the bytes ([`Checked`]).
+//! - The content of a delivered message stays until the next message begins, so that the caller can read it.
 
 use core::fmt;
 use core::ops::RangeInclusive;
@@ -15,8 +15,8 @@ use core::ops::RangeInclusive;
 use crate::connection::event::{ControlPayload, MessageKind};
 use crate::kernel::{Checked, InvalidUtf8, Mask, ReadBuffer, Validator};
 
-/// Memory for messages that do not lie in one piece in the bytes that arrived: [`SliceMessage`], or with an allocator
-/// `VecMessage`, which grows.
+/// Memory for messages that do not lie in the read buffer in one piece. The implementations are [`SliceMessage`], and
+/// with an allocator `VecMessage`, which grows.
 pub trait MessageBuffer: fmt::Debug + sealed::Memory {}
 
 impl<T: fmt::Debug + sealed::Memory> MessageBuffer for T {}
@@ -26,13 +26,13 @@ pub(in crate::connection) mod sealed {
 
     /// The operations that the receiver needs.
     pub trait Memory {
-        /// Starts a message, and drops the one before.
+        /// Starts a message, and drops the message before.
         fn begin(&mut self);
         /// Ends the message, because it is complete or was abandoned. Its content stays until the next message
         /// starts.
         fn finish(&mut self);
-        /// Unmasks `from` and appends as much of it as fits. Returns how much that was. Text is validated as the
-        /// continuation of the text before it. `expected` is the length of the message if it ends with this frame.
+        /// Unmasks and appends as many bytes of `from` as fit. Returns the number of appended bytes. Text is validated
+        /// as the continuation of the text before. `expected` is the length of the message, if it ends with this frame.
         fn push(
             &mut self,
             from: &[u8],
@@ -40,18 +40,18 @@ pub(in crate::connection) mod sealed {
             kind: MessageKind,
             expected: Option<u64>,
         ) -> Result<usize, InvalidUtf8>;
-        /// Consumes bytes that were read directly to this memory, at most `limit`. Returns their number.
+        /// Consumes bytes that were read directly into this memory, at most `limit`. Returns the number of bytes.
         fn take_direct(
             &mut self,
             limit: u64,
             mask: &mut Mask,
             kind: MessageKind,
         ) -> Result<usize, InvalidUtf8>;
-        /// Lets `produce` write inflated payload behind the content, and returns how much was written.
+        /// Calls `produce`, which writes inflated payload after the content. Returns the number of bytes written.
         ///
-        /// `produce` gets as much space as there is, up to the end of `expected`, and returns how much it wrote.
-        /// Memory grows only if the space is less than the start of `expected`. `most` is the number of bytes that
-        /// may still come.
+        /// `produce` gets the free space, but at most as many bytes as the end of `expected`, and returns how many
+        /// bytes it wrote. The memory grows only if there is less free space than the start of `expected`. `most` is
+        /// the maximum number of bytes that the message may still need.
         fn produce(
             &mut self,
             kind: MessageKind,
@@ -65,15 +65,15 @@ pub(in crate::connection) mod sealed {
         fn gathered(&self) -> usize;
         /// Returns the first `len` bytes.
         fn bytes(&self, len: usize) -> &[u8];
-        /// Returns the first `len` bytes as text, or an empty text if they were not validated as one.
+        /// Returns the first `len` bytes as text, or an empty text if they were not validated.
         fn text(&self, len: usize) -> &str;
         /// Returns the payload of a control frame that arrives in several reads.
         fn control(&self) -> &[u8];
-        /// Returns that payload for appending.
+        /// Returns that payload, to append bytes.
         fn control_mut(&mut self) -> &mut ControlPayload;
-        /// Sets whether a part of that payload waits for the rest, so that it must be kept.
+        /// Sets whether that payload is incomplete, so that it must be kept.
         fn set_control_waits(&mut self, waits: bool);
-        /// Returns whether a part of that payload waits for the rest.
+        /// Returns whether that payload is incomplete.
         fn control_waits(&self) -> bool;
     }
 }
@@ -182,7 +182,7 @@ macro_rules! getters_of_memory {
 }
 pub(super) use getters_of_memory;
 
-/// A message buffer in memory that the caller lends. Messages that are longer than the memory are delivered in
+/// A message buffer in memory that the caller provides. If a message is longer than the memory, it is delivered in
 /// chunks.
 ///
 /// ```
@@ -202,14 +202,15 @@ pub struct SliceMessage<'m> {
 }
 
 impl<'m> SliceMessage<'m> {
-    /// Creates a buffer that gathers messages in `memory`, and control frames that arrive in several reads in
-    /// `control`.
+    /// Creates a buffer. Messages are collected in `memory`, and the payload of a control frame that arrives in several
+    /// reads is collected in `control`.
     #[must_use]
     pub const fn new(memory: &'m mut [u8], control: &'m mut ControlPayload) -> Self {
         Self { memory: Checked::new(memory), filled: 0, control, control_waits: false }
     }
 
-    /// Returns the length of the longest gathered message that is delivered as a whole.
+    /// Returns the length of the memory, in bytes. A longer message is delivered in chunks, unless it lies in the read
+    /// buffer in one piece.
     #[must_use]
     pub fn capacity(&self) -> usize {
         self.memory.bytes().len()
@@ -261,7 +262,7 @@ impl sealed::Memory for SliceMessage<'_> {
     getters_of_memory!();
 }
 
-/// Appends the `len` bytes behind `filled`. Text among them is validated first.
+/// Appends the `len` bytes after `filled` to the message. If the message is text, the bytes are validated first.
 pub(super) fn accept<M: ReadBuffer>(
     memory: &mut Checked<M>,
     filled: &mut usize,

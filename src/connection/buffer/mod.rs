@@ -1,12 +1,15 @@
-//! Memory of the receiving half: the bytes that arrived, and the message that is gathered.
+//! Memory of the receiving half: the window and the message buffer.
 //!
-//! This folder owns the input cursor, the growth of memory and the proof that text is UTF-8. It knows nothing of
-//! frames or limits; `receive/` decides what is consumed.
+//! The window is the read buffer, which holds the bytes that arrived. A message that lies in the window in one piece is
+//! delivered from there. The parts of any other message are gathered in the message buffer.
 //!
-//! | type | bytes that arrived | messages that do not lie there in one piece |
+//! This folder owns the input cursor, the growth of memory and the proof that text is UTF-8. It does not know frames or
+//! limits: `receive/` decides how many bytes are consumed.
+//!
+//! | type | window | message buffer |
 //! | --- | --- | --- |
-//! | [`Input<&mut [u8], &mut M>`](Input) | lent for one call | `M`: a `VecMessage` or a [`SliceMessage`] |
-//! | [`SliceInbox`] | lent, kept from one read to the next | [`SliceMessage`] |
+//! | [`Input<&mut [u8], &mut M>`](Input) | the caller's memory, for one batch of bytes | `M`: a `VecMessage` or a [`SliceMessage`] |
+//! | [`SliceInbox`] | the caller's memory, for many reads | [`SliceMessage`] |
 //! | `Inbox` | owned, grows | `VecMessage` |
 
 #[cfg(feature = "alloc")]

@@ -1,19 +1,20 @@
-//! Input in lent memory that is kept from one read to the next.
+//! Input in memory that the caller provides for many reads.
 //!
-//! [`SliceInbox`] is the [`Input`] for connections without an allocator. Its window has a fixed length: consumed
-//! bytes make space by moving the rest to the front. `inbox.rs` has the input that grows.
+//! [`SliceInbox`] is the [`Input`] for connections without an allocator. Its window, which is the read buffer, has a
+//! fixed length. To use the space of consumed bytes again, the other bytes are moved to the front. `inbox.rs` has the
+//! input that grows.
 //!
-//! Invariant: bytes that are not consumed, and the part of a message that lies in the window, are kept.
+//! Invariant: bytes that are not consumed are kept, and so is the part of a message that lies in the window.
 
 use super::input::Input;
 use super::message_buffer::SliceMessage;
 use crate::kernel::{Checked, SliceWindow};
 
-/// An [`Input`] in lent memory that is kept from one read to the next, for connections without an allocator.
+/// An [`Input`] in memory that the caller provides for many reads, for connections without an allocator.
 ///
-/// Read to [`read_space`](Self::read_space) and report the length with [`handle_read`](Self::handle_read). A message
-/// in one frame that fits in the window is delivered from there, in whatever pieces it arrives. A longer one, or one
-/// in several frames, is gathered in the [`SliceMessage`].
+/// Read into [`read_space`](Self::read_space) and report the length with [`handle_read`](Self::handle_read). A message
+/// in one frame is delivered from the read buffer if it fits there, even if it arrives in several reads. A longer
+/// message, or a message in several frames, is collected in the [`SliceMessage`].
 ///
 /// ```
 /// use hybi::{Config, Connection, ControlPayload, Event, Instant, Role, SliceInbox, SliceMessage, SliceOutbox};
@@ -39,16 +40,17 @@ use crate::kernel::{Checked, SliceWindow};
 pub type SliceInbox<'m> = Input<SliceWindow<'m>, SliceMessage<'m>>;
 
 impl<'m> SliceInbox<'m> {
-    /// Creates an input that reads to `window`, and gathers in `message` messages that do not fit there.
+    /// Creates an input with the read buffer `window` and the message buffer `message`.
     #[must_use]
     pub const fn from_memory(window: &'m mut [u8], message: SliceMessage<'m>) -> Self {
         Self::empty_over(Checked::new(SliceWindow::new(window)), message)
     }
 
-    /// Returns the space for the next read. It is not empty once a poll has returned `None`, unless the window is
-    /// empty.
+    /// Returns the space for the next read. After a poll that returned `None` it is not empty, unless the read buffer
+    /// has no length.
     ///
-    /// Moves the bytes that are still needed to the front, if less than a quarter of the window is free behind them.
+    /// If less than a quarter of the read buffer is free at its end, this moves the bytes that are still needed to the
+    /// front.
     pub fn read_space(&mut self) -> &mut [u8] {
         let (start, len) = (self.message_start.unwrap_or(self.at), self.window.bytes().len());
         if start == self.end {
@@ -66,7 +68,7 @@ impl<'m> SliceInbox<'m> {
         self.end = self.window.bytes().len().min(self.end.saturating_add(len));
     }
 
-    /// Returns the memory: the window and the message buffer. Bytes that are not consumed are lost.
+    /// Returns the memory: the read buffer and the message buffer. Bytes that are not decoded yet are lost.
     #[must_use]
     pub fn into_memory(self) -> (&'m mut [u8], SliceMessage<'m>) {
         (self.window.into_memory().into_slice(), self.message)

@@ -1,12 +1,15 @@
 //! A message buffer that grows with the message in it.
 //!
-//! [`VecMessage`] gathers fragments, inflated output, and payload that was read directly to its place. [`Reclaimable`]
-//! holds a reference to memory that left with a message, to use the memory again once the application has dropped the
-//! message.
+//! A [`VecMessage`] collects fragments, inflated output, and payload that was read directly into it. An owned message
+//! is delivered together with the memory of the buffer. [`Reclaimable`] holds a reference to that memory. Once the
+//! application has dropped the message, the memory is used again.
+//!
+//! The part of a message that has arrived, while the rest is missing, is called a *part* below.
 //!
 //! Invariants:
 //! - `filled + direct_len <= memory.len()`, and all of `memory` is initialised.
-//! - Memory follows what has arrived, never what a header announces: see [`ALLOWANCE`] and [`LARGEST_ALLOWANCE`].
+//! - The size of the memory depends on the number of bytes that arrived, never on the length that a header announces:
+//!   see [`ALLOWANCE`] and [`LARGEST_ALLOWANCE`].
 //! - Each byte is moved a bounded number of times, however small the reads are: see [`room_for_read`] and
 //!   [`worth_keeping`].
 
@@ -20,76 +23,76 @@ use crate::connection::event::{ControlPayload, EventIndex, MessageKind, Place, W
 use crate::connection::message::Message;
 use crate::kernel::{Checked, InvalidUtf8, Mask, Validator};
 
-/// Length of the pieces that are unmasked and validated, in bytes. They lie in the first-level cache meanwhile.
+/// Length of the pieces that are unmasked and validated, in bytes. So many bytes stay in the first-level cache.
 const PIECE: usize = 16 << 10;
-/// Maximum length of one direct read, in bytes. It is still in the second-level cache when it is unmasked, and so is
-/// the memory that was initialised for it.
+/// Maximum length of one direct read, in bytes. So many bytes are still in the second-level cache when they are
+/// unmasked. The memory that was initialised for the read is also still in the cache.
 const AT_ONCE: usize = 64 << 10;
-/// Memory that may be allocated beyond twice what has arrived, in bytes.
+/// Memory that may be allocated beyond twice the number of bytes that arrived, in bytes.
 const ALLOWANCE: usize = 16 << 10;
-/// Memory that may be allocated beyond twice what has arrived or was inflated, in bytes. Inflated messages get more
-/// than [`ALLOWANCE`].
+/// Memory that may be allocated beyond twice the number of bytes that arrived or were inflated, in bytes. It applies to
+/// inflated messages, which get more than [`ALLOWANCE`].
 const LARGEST_ALLOWANCE: usize = 64 << 10;
 
-/// Space that is too small for a read of its own, in bytes.
+/// Less free space than this is too small for a read, in bytes.
 pub(super) const SCANT: usize = 4 << 10;
 
-/// Returns up to where to make space for a read, in memory that is filled up to `filled`.
+/// Returns the offset up to which to make space for a read, in memory that is filled up to `filled`.
 ///
-/// Returns `next`, or the end of the present capacity if that leaves at least `scant` bytes. So reads that bring
-/// little do not make the memory grow, and move, by little each time.
+/// Returns `next`. But if the present capacity ends before `next` and leaves at least `scant` bytes, returns the end of
+/// the capacity. Otherwise many short reads would make the memory grow a little each time, and each growth moves it.
 pub(super) fn room_for_read(capacity: usize, filled: usize, next: usize, scant: usize) -> usize {
     let enough = next.min(filled.saturating_add(scant));
     if capacity < enough { next } else { next.min(capacity) }
 }
 
-/// Least memory that is freed by moving the part of a message that waits for the rest, in bytes.
+/// Minimum memory that must become free if a part is moved to free memory, in bytes.
 pub(super) const SPARE: usize = 1 << 10;
 
-/// The least and the most space that is left behind the part of a message when the part is moved to free memory, in
-/// bytes.
+/// Minimum and maximum space that is left after a part when the part is moved to free memory, in bytes.
 const LEFT_BEHIND: RangeInclusive<usize> = SPARE..=32 << 10;
 
-/// Returns how much memory stays around `part` bytes of a message that wait for the rest, if they are moved to free
-/// memory. They are not moved if the memory is at most twice as large, plus [`SPARE`].
+/// Returns how much memory is kept for a part of `part` bytes, if the part is moved to free memory. The part is not
+/// moved if the memory is at most twice as large as the part, plus [`SPARE`].
 ///
-/// If no space were left, the next read would have to move the part again. With pauses between reads of one byte,
-/// each byte would cost two moves of all bytes before it. So a small part keeps as much space as its own length, and
-/// has nearly doubled when it is moved again. A large part keeps less: the next growth doubles it, and that memory is
-/// kept.
+/// Some free space must be left, because otherwise the next read would move the part again. If the reads bring one byte
+/// each, with pauses between them, each byte would cost two moves of all bytes before it. So a small part gets free
+/// space of its own length, and has nearly doubled when it is moved again. A large part gets less free space. When the
+/// memory grows next, it doubles, and is then not freed again.
 ///
 /// `cargo bench --all-features --bench moved` counts at most 6 moved bytes for each byte that arrives. With half as
-/// much space left, it counts 9.
+/// much free space, it counts 9.
 pub(super) fn worth_keeping(part: usize) -> usize {
     part.saturating_add(part.clamp(*LEFT_BEHIND.start(), *LEFT_BEHIND.end()))
 }
 
-/// A message buffer that grows with the message gathered in it. It owns no heap before the first one.
+/// A message buffer that grows with the message that is collected in it. It owns no heap memory before the first
+/// message.
 ///
-/// Its capacity is at most twice what has arrived plus 16 KiB, whatever a header announces. For a compressed message
-/// it is at most twice what has arrived, or has been inflated, plus 64 KiB. The memory is kept for the next message.
-/// [`release_idle`](Self::release_idle) frees it. [`take`](Self::take) returns it with the message, and it comes back
-/// for the next message if that one has been dropped.
+/// The capacity is at most twice what has arrived plus 16 KiB, whatever length a header announces. For a compressed
+/// message it is at most twice what has arrived, or has been inflated, plus 64 KiB. The memory is kept for the next
+/// message, and [`release_idle`](Self::release_idle) frees it. [`take`](Self::take) returns the message together with
+/// the memory. Once that message is dropped, a later message uses the memory again.
 #[derive(Debug)]
 pub struct VecMessage {
-    /// The memory. All of it is initialised; bytes behind `filled` will be overwritten.
+    /// The memory. All of it is initialised. Bytes from `filled` on are free space, except for a direct read.
     memory: Checked<Vec<u8>>,
     filled: usize,
-    /// Number of bytes behind `filled` that were read directly to their place, and are not consumed yet.
+    /// Number of bytes after `filled` that were read directly into this memory and are not consumed yet.
     direct_len: usize,
     /// Whether space for a direct read was returned, and its length has not been reported.
     space_is_lent: bool,
-    /// Whether the message is complete, so that its memory may be freed or used for the next one.
+    /// Whether the message is complete, so that its memory may be freed or used for the next message.
     done: bool,
-    /// The payload of a control frame that arrives in several reads. Inline, so that no flood of control frames
-    /// allocates.
+    /// The payload of a control frame that arrives in several reads. It is stored inline, so that control frames do not
+    /// allocate, however many the peer sends.
     control: ControlPayload,
-    /// Whether the rest of that control frame is still to come.
+    /// Whether the payload of that control frame is incomplete.
     control_waits: bool,
     reclaimable: Reclaimable,
 }
 
-/// A reference to memory that left with a message. The memory is used again once no other reference exists.
+/// A reference to memory that was delivered with a message. The memory is used again once no other reference exists.
 #[derive(Debug)]
 pub(super) struct Reclaimable(Bytes);
 
@@ -98,7 +101,7 @@ impl Reclaimable {
         Self(Bytes::new())
     }
 
-    /// Turns `memory` into a message of its bytes in `range`, and remembers the memory.
+    /// Returns a message of the bytes of `memory` in `range`, without a copy, and keeps a reference to the memory.
     pub(super) fn share(
         &mut self,
         memory: &mut Checked<Vec<u8>>,
@@ -121,12 +124,12 @@ impl Reclaimable {
         Some(message)
     }
 
-    /// Returns the length of the memory that may come back.
+    /// Returns the length of the memory that may be used again.
     pub(super) const fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Returns the memory that left last if the message was dropped, or empty memory.
+    /// Returns the memory of the last message if the message was dropped, and otherwise empty memory.
     pub(super) fn take_back(&mut self) -> Vec<u8> {
         let memory = core::mem::take(&mut self.0);
         if memory.is_unique() { memory.into() } else { Vec::new() }
@@ -140,7 +143,7 @@ impl Default for VecMessage {
 }
 
 impl VecMessage {
-    /// Creates an empty buffer, which owns no heap.
+    /// Creates an empty buffer, which owns no heap memory.
     #[must_use]
     pub const fn new() -> Self {
         Self {
@@ -155,17 +158,17 @@ impl VecMessage {
         }
     }
 
-    /// Returns the reference to the memory that left with the last message.
+    /// Returns the reference to the memory that was delivered with the last message.
     pub(super) const fn reclaimable_mut(&mut self) -> &mut Reclaimable {
         &mut self.reclaimable
     }
 
-    /// Returns how much memory left with the last message and may come back.
+    /// Returns how many bytes of memory were delivered with the last message and may be used again.
     pub(super) const fn reclaimable_len(&self) -> usize {
         self.reclaimable.len()
     }
 
-    /// Returns how many bytes of heap are held.
+    /// Returns how many bytes of heap memory the buffer owns.
     #[must_use]
     pub fn capacity(&self) -> usize {
         self.memory.capacity()
@@ -177,8 +180,8 @@ impl VecMessage {
         self.done && !self.control_waits
     }
 
-    /// Frees the memory. If the buffer holds a part of a message, frees what is more than twice that part and 64 KiB,
-    /// which a larger message before may have left.
+    /// Frees the memory. If a part of a message has arrived, frees memory only if there is more than twice that part
+    /// and 64 KiB, and keeps the part with some free space.
     pub fn release_idle(&mut self) {
         if self.done {
             self.memory = Checked::new(Vec::new());
@@ -191,7 +194,7 @@ impl VecMessage {
         }
     }
 
-    /// Returns how many bytes [`Self::release_idle`] would free around a part of a message.
+    /// Returns how many bytes [`Self::release_idle`] would free while a part has arrived.
     pub(super) fn spare(&self) -> usize {
         let part = self.filled + self.direct_len;
         let most = part.saturating_mul(2).saturating_add(LARGEST_ALLOWANCE + SPARE);
@@ -199,9 +202,10 @@ impl VecMessage {
         if worth_it { self.memory.capacity() - worth_keeping(part) } else { 0 }
     }
 
-    /// Returns the message of `index` with its buffer and without a copy. Returns `None` if the event is not a
-    /// message, if the message was delivered from the bytes that arrived, or if another message has been gathered
-    /// since.
+    /// Returns the message of `index` together with the memory of this buffer, without a copy.
+    ///
+    /// Returns `None` if the event is not a message, or if the message does not lie in this buffer: it was delivered
+    /// from the read buffer, or another message has been collected since.
     pub fn take(&mut self, index: EventIndex) -> Option<Message> {
         let What::Message(kind) = index.what else { return None };
         self.take_gathered(kind, index.place)
@@ -216,21 +220,21 @@ impl VecMessage {
         self.memory.resize(len);
         self.filled = 0;
         if self.memory.capacity() / 2 > len {
-            // A larger message was here before. This message must not pin its memory.
+            // The memory is that of a larger message before. A smaller message must not keep all of it allocated.
             self.memory.shrink();
         }
         self.reclaimable.share(&mut self.memory, kind, 0..len)
     }
 
-    /// Returns space for some of the next `left` bytes of the message, as far as memory may grow. `last` says that
-    /// the message ends with them.
+    /// Returns space for some of the next `left` bytes of the message, as far as the memory may grow. `last` says
+    /// whether the message ends with these bytes.
     pub(in crate::connection) fn space(&mut self, left: u64, last: bool) -> &mut [u8] {
         self.space_is_lent = true;
         let bound = self.filled.saturating_mul(2).saturating_add(ALLOWANCE);
         let end = usize::try_from(left).unwrap_or(usize::MAX).saturating_add(self.filled).min(bound);
         let next = end.min(self.filled.saturating_add(AT_ONCE));
         let next = if self.memory.bytes().len().min(next) >= self.filled.saturating_add(AT_ONCE / 2) {
-            // After a read of a few bytes nearly all of the space is left, so no more is initialised yet.
+            // Most of the space is left, because the last read brought few bytes. So no more memory is initialised yet.
             self.memory.bytes().len().min(next)
         } else {
             let next = room_for_read(self.memory.capacity(), self.filled, next, SCANT);
@@ -240,13 +244,13 @@ impl VecMessage {
         self.memory.bytes_from(self.filled).get_mut(..next - self.filled).unwrap_or_default()
     }
 
-    /// Records that `len` bytes were read to the space.
+    /// Records that `len` bytes were read into the space.
     pub(in crate::connection) fn handle_direct_read(&mut self, len: usize) {
         self.direct_len = len.min(self.memory.bytes().len().saturating_sub(self.filled));
         self.space_is_lent = false;
     }
 
-    /// Returns whether a direct read was not consumed yet. Bytes that are read next come behind it.
+    /// Returns whether a direct read is not consumed yet. Bytes that are read next must be decoded after it.
     pub(in crate::connection) const fn has_direct_read(&self) -> bool {
         self.direct_len > 0
     }
@@ -261,7 +265,7 @@ impl VecMessage {
         self.space_is_lent
     }
 
-    /// Makes space up to `end`, initialised. If the memory has to grow for that, it grows up to `target`.
+    /// Makes initialised space up to `end`. If the memory must grow for this, it grows up to `target`.
     fn make_room(&mut self, end: usize, target: usize) {
         self.memory.reserve(end, target);
         if self.memory.bytes().len() < end {
@@ -291,8 +295,8 @@ impl sealed::Memory for VecMessage {
         expected: Option<u64>,
     ) -> Result<usize, InvalidUtf8> {
         let end = self.filled + from.len();
-        // If the end of the message is known, the memory fits it. Otherwise the memory doubles, so that many small
-        // fragments cost no more than one large frame.
+        // If the length of the message is known, the memory grows to it, as far as allowed. Otherwise the memory
+        // doubles, so that many small fragments cost no more than one large frame.
         let target = match expected {
             Some(expected) => {
                 let bound = end.saturating_mul(2).saturating_add(ALLOWANCE);
@@ -337,7 +341,7 @@ impl sealed::Memory for VecMessage {
         produce: &mut dyn FnMut(&mut [u8]) -> usize,
     ) -> Result<usize, InvalidUtf8> {
         let (least, expected) = expected.into_inner();
-        // Without a minimum, each byte that comes would make the memory grow a little.
+        // Without the minimum `least`, each byte that arrives would make the memory grow a little.
         if self.memory.bytes().len().saturating_sub(self.filled) < least {
             let end = self.filled.saturating_add(expected);
             let most = usize::try_from(most).unwrap_or(usize::MAX).saturating_add(self.filled);
@@ -360,12 +364,13 @@ mod tests {
     use crate::connection::{Connection, Event, EventIndex, Input, Outbox, SliceMessage};
     use crate::{Config, Instant};
 
-    /// Inflated payload lies in the caller's memory like any other, so an event that borrows it can be answered.
+    /// Inflated payload lies in the caller's memory, as all payload does. So an event can borrow it while the
+    /// connection sends an answer.
     #[test]
     fn an_event_can_borrow_inflated_payload() {
         let mut message = VecMessage::new();
         message.begin();
-        // "é" again and again, in pieces that cut it.
+        // Many "é", written in pieces that end inside a code point.
         let mut source = "é".repeat(50_000).into_bytes().into_iter();
         while source.len() > 0 {
             let produced = message.produce(MessageKind::Text, 16 << 10..=16 << 10, u64::MAX, &mut |room| {
@@ -383,7 +388,7 @@ mod tests {
         let Event::Text(text) = input.event(index) else { panic!("text was produced") };
         connection.send_text(text).unwrap();
         assert_eq!(text, "é".repeat(50_000));
-        // The proof holds for the validated length only.
+        // Text of another length than the validated one is not returned.
         let other = EventIndex::message(Place::gathered(99_999), MessageKind::Text);
         assert_eq!(input.event(other), Event::Text(""));
     }

@@ -1,28 +1,29 @@
 //! Fast path of receiving: a complete message in one frame, with nothing else in progress.
 //!
-//! Most messages are small, unfragmented and uncompressed, and lie in the read buffer with their header. For them
-//! [`Receiver::poll_message`] does in a few branches what `mod.rs` does step by step. It compares the first
-//! byte with the only two that qualify, reads the length, and computes the place of the payload. Then it unmasks the
-//! payload in place, and validates text in the same pass.
+//! Most messages are small, unfragmented and uncompressed, and lie in the read buffer together with their header. For
+//! these messages, [`Receiver::poll_message`] does in a few branches what `mod.rs` does step by step. It compares the
+//! first byte with the only two values that qualify, reads the length, and computes the position of the payload. Then
+//! it unmasks the payload in place, and validates text in the same pass.
 //!
-//! These checks are left out, and this is why that is safe:
-//! - *FIN, reserved bits and opcode* are one comparison: `0x81` and `0x82` are a final text or binary frame without
-//!   reserved bits. Every other first byte takes the slow path.
-//! - *The MASK bit* is checked through the length. A wrong one makes the length larger than 127, which no branch
-//!   accepts.
-//! - *The shortest form of the length* is checked for 16 bits. Lengths of 64 bits take the slow path.
-//! - *A frame or fragmented message in progress* cannot exist: `fast` is false from the first byte of one until its
-//!   end.
-//! - *The limits* are one comparison with `fast_below`, which is 0 if delivery is in chunks or no fragment is allowed.
+//! Some checks of the slow path are simplified here. This is safe for these reasons:
+//! - *FIN, reserved bits and opcode* are checked by one comparison. `0x81` and `0x82` are the first bytes of a final
+//!   text or binary frame without reserved bits. Every other first byte takes the slow path.
+//! - *The MASK bit* is checked together with the length. A wrong MASK bit makes the length larger than 127, and no
+//!   branch accepts such a length.
+//! - *The shortest form of the length* is checked for lengths of 16 bits. Lengths of 64 bits take the slow path.
+//! - *No other frame or message is in progress*, because `fast` is false from the first byte of a frame or message
+//!   until its end.
+//! - *The limits* are checked by one comparison with `fast_below`, which is 0 if messages are delivered in chunks or if
+//!   no fragment is allowed.
 //!
-//! The slow path starts wherever a function here returns `None`. By then nothing has been consumed, with two
-//! exceptions, which are recorded in `message`: the header of a message whose rest will arrive behind it
-//! ([`Progress::InPlace`]), and text that is not UTF-8 ([`Progress::Refused`]). So the slow path sees the same bytes,
-//! and it alone reports violations.
+//! The slow path starts wherever a function here returns `None`. Normally no byte has been consumed then, so the slow
+//! path sees the same bytes. There are two exceptions, which `message` records. In the first, the header of a message
+//! is consumed, and the rest of the message will arrive after it ([`Progress::InPlace`]). In the second, a text is not
+//! UTF-8 ([`Progress::Refused`]). Only the slow path reports violations.
 //!
-//! Measured: a masked 16-byte message took 187 instructions on the general path and 148 on this one, the copy that
-//! stands for the read included. `docs/decisions/0003-small-messages-take-a-fast-path.md` has the details,
-//! `0006-payload-is-unmasked-in-large-pieces.md` those of messages that arrive in parts.
+//! Measured: a masked message of 16 bytes took 187 instructions on the slow path and takes 148 on this path. Both
+//! numbers include a copy that simulates the read. `docs/decisions/0003-small-messages-take-a-fast-path.md` has the
+//! details. `0006-payload-is-unmasked-in-large-pieces.md` has the details for messages that arrive in parts.
 
 use super::{Progress, Receiver};
 use crate::connection::buffer::{Input, MessageBuffer};
@@ -32,13 +33,13 @@ use crate::kernel::{Mask, ReadBuffer};
 use crate::role::Role;
 
 impl Receiver {
-    /// Returns the next message if it is in one frame and all of it, or all of its rest, lies in the input: the fast
-    /// path of [`Self::poll`].
+    /// Returns the next message if it is in one frame and the input completes it. This is the fast path of
+    /// [`Self::poll`].
     ///
-    /// `None` says only that there is no such message. Call [`Self::poll`] next, before asking anything else: it
-    /// decodes all other input, and returns the rule that the peer broke if there is one.
-    // Inlined where the caller looks at the message, so that a small one stays in registers. Only payloads of up to 125
-    // bytes are handled in line; longer ones are calls.
+    /// `None` means only that there is no such message. Call [`Self::poll`] next, before any other method. It decodes
+    /// all other input, and returns an error if the peer broke a rule.
+    // Inlined into the caller, so that the index of a small message stays in registers. Only payloads of up to 125
+    // bytes are decoded inline. For longer payloads, functions are called.
     #[inline(always)]
     pub fn poll_message(
         &mut self,
@@ -79,8 +80,8 @@ impl Receiver {
         self.take_message(input, kind, head, len, mask)
     }
 
-    /// Matches the first two bytes of a header. Returns the kind of the message, its 7-bit length, and the bytes behind
-    /// them. Returns `None` for every header that the slow path has to judge.
+    /// Matches the first two bytes of a header. Returns the kind of the message, its 7-bit length, and the bytes after
+    /// these two. Returns `None` for every header that the slow path must check.
     #[inline(always)]
     fn match_header<'i>(&self, input: Option<&'i [u8]>) -> Option<(MessageKind, u8, &'i [u8])> {
         let &[first, second, ref rest @ ..] = input? else { return None };
@@ -89,15 +90,15 @@ impl Receiver {
             0x82 => MessageKind::Binary,
             _ => return None,
         };
-        // RFC 6455 5.1: a client masks and a server does not. For a server the XOR removes the MASK bit. A wrong bit
-        // leaves a length of 128 or more, which the caller does not accept.
+        // RFC 6455 5.1: a client masks and a server does not. On a server, the XOR removes the MASK bit. A wrong MASK
+        // bit results in a length of 128 or more, which the caller does not accept.
         let len = if self.decoder.role() == Role::Server { second ^ 0x80 } else { second };
         Some((kind, len, rest))
     }
 
-    /// Takes a message of `len` bytes behind a header of `head` bytes, if all of it has arrived.
+    /// Takes a message of `len` bytes after a header of `head` bytes, if all of the message has arrived.
     ///
-    /// If a part has arrived and the rest will come behind it, starts the message and returns `None`.
+    /// If only a part has arrived, and the rest will arrive directly after it, starts the message and returns `None`.
     #[inline(always)]
     fn take_message(
         &mut self,
@@ -130,7 +131,7 @@ impl Receiver {
 
     /// Consumes the header of a message of which a part lies in the input. [`Self::poll_any`] continues with the
     /// payload.
-    // Kept out of line, so that complete messages do not pay for the ones that arrive in parts.
+    // Not inlined, so that this code does not slow down complete messages.
     #[inline(never)]
     fn begin_partial_message(
         &mut self,
@@ -151,7 +152,7 @@ impl Receiver {
         (self.message, self.fast) = (Progress::InPlace, false);
     }
 
-    /// Takes the rest of a message that lies in the input, once all of it has arrived.
+    /// Takes a message that lies in the input, once all of its missing bytes have arrived.
     #[inline(never)]
     fn finish_partial_message(
         &mut self,
@@ -162,7 +163,7 @@ impl Receiver {
     }
 
     /// Records that a text is not UTF-8. [`Self::poll_any`], which the caller calls next, returns the error.
-    // The fast path returns no `Result`: the error would be moved with every message.
+    // The fast path does not return a `Result`, because every message would then be moved with the space for an error.
     #[cold]
     #[inline(never)]
     pub(super) const fn refuse_text(&mut self) -> Option<MessageIndex> {

@@ -1,13 +1,14 @@
 //! Receiving compressed messages (RFC 7692 section 7.2.2).
 //!
-//! Payload is inflated as it arrives, into the message buffer of the input. This file drives the inflater and applies
-//! the limits; `deflate/inflater.rs` inflates.
+//! Payload is inflated as it arrives, into the message buffer of the input. This file calls the inflater and applies
+//! the limits. `deflate/inflater.rs` inflates the data.
 //!
 //! Invariants:
-//! - At most `max_message` bytes of a message are inflated, whatever the payload expands to.
-//! - A frame stays open until everything that its payload inflates to was delivered. No header is decoded before.
-//! - Payload that the inflater did not consume is masked again, so that the next poll sees it as it arrived.
-//! - A poll inflates at most the budget, and then pauses ([`Coding::Paused`]).
+//! - At most `max_message` bytes of a message are inflated, however long the output of the payload would be.
+//! - A frame stays in progress until the whole output of its payload was delivered. The next header is not decoded
+//!   before.
+//! - Payload that the inflater did not consume is masked again, so that the next poll sees the bytes as they arrived.
+//! - A poll inflates at most as much as the budget allows, and then pauses ([`Coding::Paused`]).
 
 use super::{Coding, Progress, Receiver};
 use crate::connection::buffer::{Input, MessageBuffer};
@@ -18,27 +19,28 @@ use crate::error::ProtocolError;
 use crate::handshake::DeflateParams;
 use crate::kernel::ReadBuffer;
 
-/// Payload that is unmasked and inflated in one step, in bytes. The part that the inflater does not consume, because
-/// its output space is full, is masked again.
+/// Maximum number of payload bytes that are unmasked and inflated in one step. If the output space is full, the bytes
+/// that the inflater did not consume are masked again.
 const PIECE: usize = 16 << 10;
-/// The longest chunk that is delivered, in bytes.
+/// Maximum length of a delivered chunk, in bytes.
 const CHUNK: usize = 16 << 10;
-/// Output space that the inflater gets at most in one step if messages are gathered, in bytes.
+/// Maximum output space of the inflater in one step, in bytes, if the message is gathered.
 const MOST: usize = (64 << 10) + SLACK;
-/// Output space beyond the expected length, in bytes. The inflater is slow in the last 260 bytes of its space.
+/// Output space beyond the expected length, in bytes. The inflater is slow in the last 260 bytes of its output space.
 const SLACK: usize = 512;
-/// Cost of one DEFLATE block against the budget, in bytes of output. An empty block with its own tables takes up to 5
-/// µs, and a block behind which a window of 32 KiB is copied takes 1 µs. Inflating 2 KiB of text takes 3 µs.
+/// Cost of one DEFLATE block against the budget, in bytes of output. It must cover the time for a block without output.
+/// An empty block with its own tables takes up to 5 µs. A block after which a window of 32 KiB is copied takes 1 µs.
+/// Inflating 2 KiB of text takes 3 µs.
 const BLOCK: u32 = 2 << 10;
 
 /// The result of one step of inflation.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Inflated {
-    /// The payload is consumed, and its output is written.
+    /// The payload is consumed, and all of its output is written.
     All,
-    /// There may be more output for the same payload.
+    /// The output space is full, and there may be more output for the same payload.
     Full,
-    /// There may be more output, and the message buffer has no space for it.
+    /// There may be more output, but the message buffer has no space left.
     NoRoom,
     /// The message has ended.
     End,
@@ -50,8 +52,8 @@ impl Receiver {
         self.inflating.agreed
     }
 
-    /// Sets the permessage-deflate parameters that the handshake agreed on; `None` for no compression. Memory is
-    /// allocated with the first compressed message.
+    /// Sets the permessage-deflate parameters that the handshake agreed on; `None` for no compression. The memory for
+    /// the inflater is allocated with the first compressed message.
     #[must_use]
     pub fn with_deflate(mut self, params: impl Into<Option<DeflateParams>>) -> Self {
         let peer = self.decoder.role().peer();
@@ -61,10 +63,11 @@ impl Receiver {
         self
     }
 
-    /// Frees the inflater, except the data that the next message may refer to.
+    /// Frees the inflater, except recent data that the next message may refer to.
     ///
-    /// The data is up to 32 KiB if context is taken over, depending on the window size and on what has come in.
-    /// Without context takeover there is none. The next compressed message allocates the inflater again.
+    /// With context takeover, the recent data takes up to 32 KiB. The length depends on the window size, and on how
+    /// much data was received. Without context takeover all of the memory is freed. The next compressed message
+    /// allocates the inflater again.
     pub fn release_window(&mut self) {
         if let Some(inflater) = &mut self.inflater {
             inflater.release();
@@ -79,7 +82,7 @@ impl Receiver {
 
     /// Starts a message whose first frame has the reserved bits `rsv`.
     pub(super) const fn begin_message(&mut self, rsv: u8) {
-        // RFC 7692 6.1: RSV1 on the first frame holds for the whole message.
+        // RFC 7692 6.1: RSV1 on the first frame applies to the whole message.
         self.inflating.coding = if rsv & RSV1 != 0 { Coding::Compressed } else { Coding::None };
     }
 
@@ -89,23 +92,24 @@ impl Receiver {
 
     /// Returns the longest allowed payload of a frame, given `max_frame`.
     ///
-    /// Data that does not compress becomes longer, and a fragment must be compressed if the ones before were (RFC
-    /// 7692 6.1). So a compressed frame may be as long as `max_frame` bytes can become. This costs no memory: payload
-    /// is inflated as it arrives, and `max_message` limits the output.
+    /// Compression makes some data longer. A fragment of a compressed message must be compressed even then (RFC 7692
+    /// section 6.1). So a compressed frame may be as long as `max_frame` bytes can become. This costs no memory,
+    /// because payload is inflated as it arrives, and `max_message` limits the output.
     pub(super) const fn longest_frame(&self, max_frame: u64) -> u64 {
         if self.is_compressed() { longest_payload(max_frame) } else { max_frame }
     }
 
-    /// Consumes payload of a compressed message. Returns an event once a message or a chunk of one is complete.
+    /// Consumes payload of a compressed message. Returns an event once a message or a chunk is complete.
     ///
-    /// Pauses if the budget is used up while more can be done: input is left, the inflater holds back output, or the
-    /// end of the message is due.
+    /// Pauses if the budget is used up but the work is not done: there is more input, the inflater holds more output,
+    /// or only the end of the message is missing.
     pub(super) fn inflate(
         &mut self,
         input: &mut Input<impl ReadBuffer, impl MessageBuffer>,
     ) -> Result<Option<EventIndex>, ProtocolError> {
         if self.inflate_budget == 0 {
-            // With nothing left of the payload, the frame is still open: it was empty, or its output is not complete.
+            // If all payload is consumed but the frame is still in progress, the frame was empty or its output is not
+            // complete.
             if input.remaining() > 0 || self.decoder.payload_left() == 0 {
                 self.inflating.coding = Coding::Paused;
             }
@@ -134,7 +138,7 @@ impl Receiver {
                     break;
                 }
                 Inflated::All if input.remaining() == 0 => break,
-                // More output, more input or the end of the message follows.
+                // There is more output, more input, or the end of the message.
                 Inflated::Full | Inflated::All if self.inflate_budget == 0 => {
                     self.inflating.coding = Coding::Paused;
                     break;
@@ -150,7 +154,7 @@ impl Receiver {
         Ok((len > 0).then(|| self.inflated_chunk(len, false)))
     }
 
-    /// Inflates one piece of the payload that has arrived. If all payload was consumed, writes output that the
+    /// Inflates one piece of the payload that has arrived. If all payload is consumed, writes the output that the
     /// inflater still holds.
     fn inflate_piece(
         &mut self,
@@ -180,7 +184,7 @@ impl Receiver {
                 Ok(Finished { step, done }) => {
                     (consumed, produced, blocks) = (step.consumed, step.produced, step.blocks);
                     let stopped = consumed < len && most_blocks.is_some_and(|most| blocks >= most);
-                    // Without output space the inflater is stuck, unless it consumed everything and more payload
+                    // Without output space the inflater cannot continue, unless it consumed all bytes and more payload
                     // follows.
                     let stuck = last || consumed < len;
                     Ok(match (done, room.len()) {
@@ -198,8 +202,8 @@ impl Receiver {
             };
             produced
         };
-        // RFC 6455 10.4: the limit is on the output, and no more than that is ever inflated. At the limit, one
-        // further byte shows whether the message is too big.
+        // RFC 6455 10.4: the limit applies to the output, and no more than the limit is delivered. At the limit, the
+        // inflater gets space for one further byte. If it writes this byte, the message is too big.
         let limit = self.config.limits.max_message.saturating_sub(self.message_len);
         let gathered = message.gathered();
         if limit == 0 {
@@ -218,12 +222,12 @@ impl Receiver {
         self.spend(produced, blocks);
         if streaming && self.kind == MessageKind::Text {
             let bytes = message.bytes(message.gathered()).get(gathered..).unwrap_or_default();
-            // RFC 7692 6 with RFC 6455 8.1: the inflated text must be UTF-8, which fails at the first wrong byte.
+            // RFC 7692 6 and RFC 6455 8.1: the inflated text must be UTF-8.
             self.utf8.push(bytes).map_err(|_| ProtocolError::InvalidUtf8)?;
         }
         let outcome = outcome?;
 
-        // Mask again what was not consumed.
+        // Mask the bytes again that were not consumed.
         self.decoder.mask_mut().advance(consumed);
         let mut mask = *self.decoder.mask_mut();
         input.unmask_ahead(consumed..len, &mut mask);
@@ -232,7 +236,7 @@ impl Receiver {
         Ok(outcome)
     }
 
-    /// Takes the cost of one step from the budget, if there is one.
+    /// Subtracts the cost of one step from the budget, if a budget is set.
     #[inline]
     fn spend(&mut self, produced: usize, blocks: u32) {
         if self.inflate_budget != u32::MAX {
@@ -274,7 +278,7 @@ impl Receiver {
     ) -> Result<EventIndex, ProtocolError> {
         let len = input.message_mut().gathered();
         if len == 0 {
-            // The buffer is empty, so it has no memory at all and every message is too big.
+            // The buffer is full and empty at the same time. So it has no memory, and every message is too big.
             return Err(ProtocolError::MessageTooBig);
         }
         if self.message == Progress::Gathering {
@@ -285,7 +289,7 @@ impl Receiver {
         Ok(self.inflated_chunk(len, false))
     }
 
-    /// Returns the index of a chunk of `len` inflated bytes, and marks the first one as delivered.
+    /// Returns the index of a chunk of `len` inflated bytes, and records that the first chunk was delivered.
     fn inflated_chunk(&mut self, len: usize, fin: bool) -> EventIndex {
         let first = self.message != Progress::Streaming { started: true };
         self.message = Progress::Streaming { started: true };
@@ -293,13 +297,13 @@ impl Receiver {
     }
 }
 
-/// Returns how much output space the inflater needs at least for `len` bytes of payload, and how much it is likely to
-/// fill. `gathered` bytes of the message are in the buffer already.
+/// Returns the minimum output space for `len` bytes of payload, and the expected length of the output, in bytes.
+/// `gathered` bytes of the message are in the buffer already.
 #[inline]
 fn output_space(streaming: bool, len: usize, gathered: usize) -> (usize, usize) {
     match (streaming, len) {
         (true, _) => (CHUNK - gathered.min(CHUNK), CHUNK - gathered.min(CHUNK)),
-        // The payload was consumed before; little output is left.
+        // All payload was consumed before, so little output is left.
         (false, 0) => (SLACK, SLACK),
         (false, _) => ((8 * len + SLACK).min(MOST), ((8 * len + SLACK).max(gathered) + SLACK).min(MOST)),
     }

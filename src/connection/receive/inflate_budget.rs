@@ -1,27 +1,26 @@
-//! The inflate budget, and the stand-ins for a build without the feature `deflate`.
+//! The inflate budget, and replacements for the functions of `inflate.rs` without the feature `deflate`.
 //!
-//! The budget limits how much one call of poll can inflate, so that one connection cannot keep a thread busy. It
-//! counts output and DEFLATE blocks (`docs/decisions/0017-the-inflate-budget-counts-blocks.md`). `inflate.rs` spends
-//! it.
+//! The budget limits how much a connection can inflate before the driver sets a new budget. So one connection cannot
+//! keep a thread busy. The budget counts output and DEFLATE blocks
+//! (`docs/decisions/0017-the-inflate-budget-counts-blocks.md`). `inflate.rs` decreases it.
 //!
-//! Invariant: without a budget, or with any budget, a connection produces the same events, except for where chunks
-//! are cut.
+//! Invariant: the events of a connection do not depend on the budget, except for the boundaries of chunks.
 
 #[cfg(feature = "deflate")]
 use super::Coding;
 use super::Receiver;
 
 impl Receiver {
-    /// Sets how many bytes of compressed messages may be inflated until the next call. `None` removes the limit, and
-    /// is the default. 0 counts as 1.
+    /// Sets how many bytes of compressed messages may be inflated until this is called again. `None` removes the limit,
+    /// and is the default. 0 counts as 1.
     ///
-    /// 16 KiB on the wire can inflate to 16 MiB, which takes milliseconds. A server with many connections sets a
-    /// budget at the beginning of each connection's turn. Once the budget is used up, [`poll`](Self::poll) returns
-    /// `None` with a part of the input unread, and [`is_paused`](Self::is_paused) returns true. Keep that input, set
-    /// the next budget, and poll again. Events and errors are those of a connection without a budget, except for
-    /// where chunks are cut.
+    /// 16 KiB on the wire can inflate to 16 MiB, which takes milliseconds. So a server with many connections sets a
+    /// budget each time before it polls a connection. Once the budget is used up, [`poll`](Self::poll) returns `None`
+    /// although a part of the input is not decoded, and [`is_paused`](Self::is_paused) returns true. Keep this input,
+    /// set the next budget, and poll again. The budget does not change events and errors, except for the boundaries of
+    /// chunks.
     ///
-    /// Each DEFLATE block counts as 2 KiB, because an empty block takes time too.
+    /// Each DEFLATE block counts as 2 KiB in addition to its output, because inflating an empty block takes time too.
     ///
     /// Without the feature `deflate` this does nothing.
     ///
@@ -39,7 +38,7 @@ impl Receiver {
     ///     if !receiver.is_paused() {
     ///         break;
     ///     }
-    ///     // Others have their turn here.
+    ///     // Poll other connections here.
     /// }
     /// # Ok::<(), hybi::ProtocolError>(())
     /// ```
@@ -58,8 +57,8 @@ impl Receiver {
 
     /// Returns whether the last poll returned `None` because [the budget](Self::set_inflate_budget) was used up.
     ///
-    /// While this is true, set a new budget and poll again: no reading is needed, and
-    /// [`handle_eof`](crate::Connection::handle_eof) would lose the rest.
+    /// While this is true, set a new budget and poll again. Nothing needs to be read before. Do not call
+    /// [`handle_eof`](crate::Connection::handle_eof), because the rest of the input would be lost.
     #[must_use]
     #[inline]
     pub const fn is_paused(&self) -> bool {
@@ -70,7 +69,7 @@ impl Receiver {
     }
 }
 
-// There are no compressed messages without the feature.
+// Without the feature, no message is compressed.
 #[cfg(not(feature = "deflate"))]
 #[expect(clippy::unused_self, reason = "as with the feature")]
 impl Receiver {

@@ -1,19 +1,23 @@
 //! Receiving: decodes the bytes that arrived into events.
 //!
-//! [`Receiver`] decodes headers, checks the limits and decides how each message is delivered. It does not answer
-//! anything: an event leads to a [`PendingReply`](crate::PendingReply), which the sending half carries out. The bytes
-//! and the cursor belong to the [`Input`]; `buffer/` has the memory.
+//! [`Receiver`] decodes headers, checks the limits and decides how each message is delivered. It sends no reply. For an
+//! event that needs a reply there is a [`PendingReply`](crate::PendingReply), which the sending half carries out. The
+//! [`Input`] has the bytes and the cursor, and `buffer/` has the memory.
 //!
-//! - `fast_path.rs`: a message in one frame, with nothing else in progress.
-//! - `mod.rs`: headers, limits and messages that lie in the input; [`Progress`] is the state.
-//! - `payload.rs`: control frames, gathered messages and chunks.
-//! - `inflate.rs`, `inflate_budget.rs`: compressed messages.
-//! - `read_space.rs`: where the next bytes are read to.
+//! - `fast_path.rs` decodes a message in one frame, if no other frame or message is in progress.
+//! - `mod.rs` decodes headers, checks the limits, and decodes messages that lie in the input. [`Progress`] is its
+//!   state.
+//! - `payload.rs` decodes control frames, gathered messages and chunks.
+//! - `inflate.rs` and `inflate_budget.rs` decode compressed messages.
+//! - `read_space.rs` chooses the memory for the next read.
+//!
+//! A message is *gathered* if its parts are collected in a message buffer, because they do not lie in the input in one
+//! piece.
 //!
 //! Invariants:
 //! - A poll returns at most one event and decodes nothing beyond it.
-//! - `fast` is true only between messages, while nothing is in progress and the peer may still send.
-//! - After a failure or the peer's Close, `message` is [`Progress::Stopped`] for good and all input is discarded.
+//! - `fast` is true only between messages, while no frame is in progress and the peer may still send.
+//! - After a failure or the peer's Close, `message` stays [`Progress::Stopped`], and all input is discarded.
 
 mod fast_path;
 #[cfg(feature = "deflate")]
@@ -36,17 +40,18 @@ use crate::frame::{Decoder, Header, Opcode};
 use crate::kernel::{ReadBuffer, Validator};
 use crate::role::Role;
 
-/// Binary payload that arrives in many reads is unmasked once this many bytes have come, in bytes. They still lie in
-/// the first-level cache.
+/// Binary payload that arrives in many reads is unmasked each time this many bytes have arrived. So many bytes still
+/// lie in the first-level cache.
 const UNMASKED_AT_ONCE: usize = 16 << 10;
 
 /// The receiving half of a connection: decodes frames and messages.
 ///
-/// [`Connection`](crate::Connection) composes it with a [`Sender`](crate::Sender). A task that only receives can use it
-/// alone. It then hands each reply to the task that sends, as a value: see [`Input::reply`].
+/// A [`Connection`](crate::Connection) consists of a receiver and a [`Sender`](crate::Sender). A task that only
+/// receives can use a receiver alone. It then passes each reply as a value to the task that sends: see
+/// [`Input::reply`].
 ///
-/// It keeps no input but a partial header, 14 bytes at most. The payload of a partial control frame, 125 bytes at most,
-/// is kept in the [`Input`].
+/// The only input that a receiver stores is a partial header of at most 14 bytes. The [`Input`] stores the payload of a
+/// partial control frame, at most 125 bytes.
 #[derive(Debug)]
 // `Connection` explains the order of the fields.
 #[repr(C)]
@@ -68,8 +73,8 @@ pub struct Receiver {
     utf8: Validator,
     #[cfg(feature = "deflate")]
     inflating: Inflating,
-    // Each message touches the fields up to here.
-    /// The peer's Close, once it has come in.
+    // Every message uses the fields up to here.
+    /// The peer's Close, once it was received.
     #[cfg(feature = "alloc")]
     peer_close: PeerClose,
     fragments: u32,
@@ -81,7 +86,7 @@ pub struct Receiver {
     message_len: u64,
 }
 
-/// The Close of the peer, as it is remembered. Only a reason takes heap.
+/// The stored Close of the peer. It takes heap memory only if the Close has a reason.
 #[cfg(feature = "alloc")]
 #[derive(Debug)]
 enum PeerClose {
@@ -104,14 +109,15 @@ enum Frame {
 enum Progress {
     /// No payload has been seen yet, or no message is in progress.
     Untouched,
-    /// As a whole, from the window of the input. The message is uncompressed and in one frame, which is the frame in
-    /// progress. Its rest will arrive behind the part that lies in the window.
+    /// As a whole, from the window, which is the read buffer of the input. The message is uncompressed and in one
+    /// frame, the frame in progress. The missing part will arrive in the window, directly after the part that lies
+    /// there.
     InPlace,
-    /// As a whole, from a message buffer in which its parts are gathered.
+    /// As a whole, from a message buffer in which the parts of the message are gathered.
     Gathering,
-    /// In chunks. `started` says whether the first one was delivered.
+    /// In chunks. `started` says whether the first chunk was delivered.
     Streaming { started: bool },
-    /// Not at all: it is text that is not UTF-8. The next poll returns the error.
+    /// The message is not delivered, because it is text that is not UTF-8. The next poll returns the error.
     Refused,
     /// No further message is delivered, because the peer has closed or the connection has failed. Input is discarded.
     Stopped,
@@ -164,7 +170,8 @@ impl Receiver {
             inflater: None,
         };
         let Config { limits, delivery, .. } = &*receiver.config;
-        // The fast path does not count fragments. If not even one is allowed, the slow path reports that.
+        // The fast path does not count fragments. If no fragment is allowed at all, the slow path reports the
+        // violation.
         if *delivery == Delivery::Whole && limits.max_fragments > 0 {
             let most = limits.max_frame.min(limits.max_message);
             receiver.fast_below = u16::try_from(most).unwrap_or(u16::MAX).saturating_add(1);
@@ -172,16 +179,17 @@ impl Receiver {
         receiver
     }
 
-    /// Decodes up to the next event and no further, and returns it. Returns `None` once all of `input` has been
-    /// decoded.
+    /// Decodes up to the next event and no further, and returns the index of the event. Returns `None` once all of
+    /// `input` has been decoded.
     ///
     /// With [a budget](Self::set_inflate_budget), `None` can also mean that the budget is used up: see
     /// [`is_paused`](Self::is_paused).
     ///
     /// # Errors
     ///
-    /// The rule that the peer broke, once. Events before it have been returned, and nothing comes after it. Hand the
-    /// error to [`Sender::apply`](crate::Sender::apply), which queues the Close.
+    /// Returns the protocol rule that the peer broke. All events before the violation have been returned. After the
+    /// error, there are no more events and errors. Pass the error to [`Sender::apply`](crate::Sender::apply), which
+    /// queues a Close.
     #[inline]
     pub fn poll(
         &mut self,
@@ -193,7 +201,7 @@ impl Receiver {
         }
     }
 
-    /// Returns whether nothing is in progress and nothing has arrived, so that a poll has nothing to do.
+    /// Returns whether no message is in progress and no bytes have arrived, so that a poll has nothing to do.
     #[inline]
     pub(super) fn is_idle(&self, input: &Input<impl ReadBuffer, impl MessageBuffer>) -> bool {
         self.fast && input.remaining() == 0
@@ -280,14 +288,14 @@ impl Receiver {
         error
     }
 
-    /// Decodes headers and payload until there is an event, or no more input to decode.
+    /// Decodes headers and payload until there is an event or the input is consumed.
     fn run(
         &mut self,
         input: &mut Input<impl ReadBuffer, impl MessageBuffer>,
     ) -> Result<Option<EventIndex>, ProtocolError> {
         loop {
             if self.is_done() {
-                // RFC 6455 1.4: what follows a received Close is discarded.
+                // RFC 6455 1.4: bytes after a received Close are discarded.
                 input.discard();
                 return Ok(None);
             }
@@ -328,7 +336,7 @@ impl Receiver {
             return;
         }
         self.saw_data = true;
-        // RFC 6455 5.4: the opcode of the first fragment says what the message is.
+        // RFC 6455 5.4: the opcode of the first fragment is the type of the message.
         if header.opcode == Opcode::Continuation {
             self.fragments = self.fragments.saturating_add(1);
         } else {
@@ -345,7 +353,8 @@ impl Receiver {
         !self.decoder.is_in_message()
     }
 
-    /// Checks the limits on frames and messages (RFC 6455 section 10.4), by the header alone.
+    /// Checks the limits on frames and messages (RFC 6455 section 10.4). This needs only the header, so a payload that
+    /// is too long is never received.
     fn check_limits(&mut self, header: &Header) -> Result<(), ProtocolError> {
         if self.frame != Frame::Data {
             return Ok(());
@@ -360,21 +369,23 @@ impl Receiver {
                 return Err(ProtocolError::MessageTooBig);
             }
         }
-        // An empty fragment costs the peer a few bytes. Without a limit, the receiver could be kept busy without end.
+        // Empty fragments do not count against the limit on the message. Without this limit, a peer could send them
+        // without end.
         if self.fragments > limits.max_fragments {
             return Err(ProtocolError::TooManyFragments);
         }
         Ok(())
     }
 
-    /// Returns how many more bytes the frame in progress needs at least; 0 between frames.
+    /// Returns the minimum number of bytes that are missing of the current frame; 0 between frames.
     #[must_use]
     pub fn read_hint(&self) -> usize {
         let left = usize::try_from(self.decoder.payload_left()).unwrap_or(usize::MAX);
         if left > 0 { left } else { self.decoder.header_left() }
     }
 
-    /// Returns the position in the protocol at which the stream would end if it ended now.
+    /// Returns whether decoding is inside a frame, inside a message or between messages. This is the position at which
+    /// the stream ends, if it ends now.
     #[must_use]
     pub const fn cut(&self) -> EofPosition {
         if !self.decoder.is_between_frames() {
@@ -392,13 +403,13 @@ impl Receiver {
         matches!(self.message, Progress::Stopped)
     }
 
-    /// Returns the peer's Close, with its code and its reason (RFC 6455 section 7.1.6); `None` as long as no valid one
-    /// has come in.
+    /// Returns the peer's Close, with its code and its reason (RFC 6455 section 7.1.6); `None` before a valid Close was
+    /// received.
     ///
-    /// The result is `Some` from [`Event::CloseReceived`](super::Event::CloseReceived) on and stays the same after
-    /// [`Event::Closed`](super::Event::Closed). Callers that only see messages ask for it once the messages have ended.
-    /// `None` at the end means that the peer did not say why: the stream ended without a Close, the peer broke a rule,
-    /// or a timer expired.
+    /// The Close is available after [`Event::CloseReceived`](super::Event::CloseReceived), and also after
+    /// [`Event::Closed`](super::Event::Closed). So a caller that sees only messages can call this after the last
+    /// message. If the result is then `None`, the peer gave no reason for the end: the stream ended without a Close,
+    /// the peer broke a rule, or a timer expired.
     ///
     /// ```
     /// # #[cfg(feature = "alloc")] {
@@ -437,20 +448,20 @@ impl Receiver {
     /// Returns whether the last poll decoded a part of a data frame, for
     /// [`PendingReply::Received`](crate::PendingReply::Received).
     ///
-    /// Ask after each poll, because the next poll resets it. A poll that returns a Ping may have decoded data before
-    /// the Ping.
+    /// Call this after each poll, because the next poll resets the value. A poll that returns a Ping may have decoded
+    /// data before the Ping.
     #[must_use]
     pub const fn saw_data(&self) -> bool {
         self.saw_data
     }
 
-    /// Returns the counts of messages, frames and bytes that came in.
+    /// Returns the counts of messages, frames and bytes that were received.
     #[must_use]
     pub const fn counters(&self) -> Counters {
         self.counters
     }
 }
 
-/// Offset behind the last field that each message touches.
+/// Offset after the last field that every message uses.
 #[cfg(all(test, feature = "alloc", target_pointer_width = "64"))]
 pub(super) const USED_TO: usize = core::mem::offset_of!(Receiver, utf8);

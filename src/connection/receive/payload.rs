@@ -1,12 +1,13 @@
-//! Payload beyond the fast path: control frames, gathered messages and chunks.
+//! Payload that does not take the fast path: control frames, gathered messages and chunks.
 //!
-//! The functions here consume what has arrived of a frame's payload, and return an event once one is complete. They
-//! do not decode headers or check limits (`mod.rs`), and leave compressed payload to `inflate.rs`. The state between
-//! two calls is `message` and the decoder.
+//! The functions here consume the payload that has arrived, and return an event once it is complete. They neither
+//! decode headers nor check limits (`mod.rs`), and `inflate.rs` decodes compressed payload. The state between two calls
+//! is in `message` and in the decoder.
 //!
 //! Invariants:
-//! - Text is validated as it arrives: RFC 6455 section 8.1 fails the connection at the first wrong byte.
-//! - A message that outgrows memory of fixed size is delivered in chunks from there on; no byte is lost or repeated.
+//! - Text is validated as it arrives, because RFC 6455 section 8.1 fails the connection for text that is not UTF-8.
+//! - If a message is longer than a message buffer of fixed size, it is delivered in chunks. No byte is lost or
+//!   repeated.
 
 #[cfg(feature = "alloc")]
 use alloc::boxed::Box;
@@ -57,7 +58,7 @@ impl Receiver {
     #[expect(clippy::unused_self, reason = "as with an allocator")]
     fn remember_close(&mut self, _: CloseFrame) {}
 
-    /// Consumes payload of a data frame. Returns an event once a message or a chunk of one is complete.
+    /// Consumes payload of a data frame. Returns an event once a message or a chunk is complete.
     pub(super) fn data(
         &mut self,
         input: &mut Input<impl ReadBuffer, impl MessageBuffer>,
@@ -69,7 +70,7 @@ impl Receiver {
         }
         if self.message == Progress::Untouched {
             self.message = match self.config.delivery {
-                // An untouched message is in its first frame, so `fin` says that it has only that one.
+                // An untouched message is in its first frame. So `fin` means that the message has only this frame.
                 Delivery::Whole if self.fin() && input.will_hold(self.decoder.payload_left()) => {
                     input.begin_message();
                     Progress::InPlace
@@ -88,8 +89,8 @@ impl Receiver {
         }
     }
 
-    /// Consumes payload of a message that is delivered in chunks. Returns the chunk, unless it is empty and not the
-    /// last.
+    /// Consumes payload of a message that is delivered in chunks. Returns the chunk. An empty chunk is returned only if
+    /// it is the last one.
     fn chunk(
         &mut self,
         input: &mut Input<impl ReadBuffer, impl MessageBuffer>,
@@ -99,7 +100,7 @@ impl Receiver {
         let fin = self.decoder.consume(len) && self.fin();
         let place = input.take_chunk(len, self.decoder.mask_mut());
         if self.kind == MessageKind::Text {
-            // RFC 6455 8.1: invalid UTF-8 is found at the first wrong byte, or at the end of the message.
+            // RFC 6455 8.1: text must be UTF-8. A wrong byte is found at once, and a cut code point at the end.
             if self.utf8.push(input.data(place)).is_err() || fin && !self.utf8.is_complete() {
                 return Err(ProtocolError::InvalidUtf8);
             }

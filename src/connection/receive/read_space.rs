@@ -1,21 +1,23 @@
-//! Space for the next read.
+//! The memory for the next read.
 //!
-//! The rest of a large payload is read to the place where it will be delivered, which saves a copy. Everything else
-//! is read to the window of the inbox. The functions here choose between the two; `buffer/inbox.rs` and
-//! `buffer/vec_message.rs` decide how much space there is and how the memory grows.
+//! If the rest of a large message is missing, the next bytes are read directly into the message buffer. This saves a
+//! copy. All other bytes are read into the window, which is the read buffer of the inbox. The functions here choose
+//! between the two. `buffer/inbox.rs` and `buffer/vec_message.rs` decide how much space there is and how the memory
+//! grows.
 //!
-//! Invariant: bytes that are read to their place come behind all other input, so the window has been decoded by then.
+//! Invariant: bytes are read directly into a message only after all bytes in the window have been decoded. Otherwise
+//! the receiver would decode them in the wrong order.
 
 use super::{Frame, Progress, Receiver};
 use crate::connection::buffer::{Inbox, VecMessage, WORTH_A_READ};
 
 impl Receiver {
-    /// Returns the space in `message` where the rest of a large payload will be delivered, for the next read. Returns
-    /// an empty slice if no large payload is being gathered there.
+    /// Returns space in `message` into which the rest of a large payload can be read without a copy. Returns an empty
+    /// slice if no large part of a payload is missing there.
     ///
-    /// Call it once poll has returned `None`, because bytes that are read here come behind all other input. Read into
-    /// the space, report the length with [`handle_payload`](Self::handle_payload), and poll, with an empty input if
-    /// there is none.
+    /// Call this only after poll has returned `None`, because bytes that are read here are decoded after all other
+    /// input. Read into the space, and report the length with [`handle_payload`](Self::handle_payload). Then poll. If
+    /// there is no other input, pass an empty one.
     pub fn payload_space<'m>(&self, message: &'m mut VecMessage) -> &'m mut [u8] {
         if self.wants_payload() && !message.has_direct_read() {
             message.space(self.decoder.payload_left(), self.fin())
@@ -24,8 +26,8 @@ impl Receiver {
         }
     }
 
-    /// Returns the space for the next read: in the window of `inbox`, or where the rest of a large payload will be
-    /// delivered. It is never empty. Report the length of the read with
+    /// Returns the space for the next read. It lies in the read buffer of `inbox`, or in its message buffer if a large
+    /// part of a payload is missing there. It is never empty. Report the length of the read with
     /// [`Inbox::handle_read`](crate::Inbox::handle_read).
     #[inline]
     pub fn read_space<'i>(&self, inbox: &'i mut Inbox) -> &'i mut [u8] {
@@ -44,7 +46,7 @@ impl Receiver {
         }
     }
 
-    /// Returns whether enough of a gathered payload is missing to read it to its place.
+    /// Returns whether so much of a gathered payload is missing that a direct read into the message is worth it.
     fn wants_payload(&self) -> bool {
         let gathering = self.message == Progress::Gathering && self.frame == Frame::Data;
         let gathering = gathering && !self.is_compressed();

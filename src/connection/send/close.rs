@@ -1,18 +1,21 @@
-//! Our own Close: where it is queued, what it replaces, and what the end of the connection drops.
+//! Our own Close: where it is queued, which frames it replaces, and what is dropped when the connection ends.
 //!
-//! `close_state.rs` decides that a Close is sent. This file decides the place of the Close in the queue. Deadlines
-//! are in `deadlines.rs`, the answer to the peer's Close in `mod.rs::answer_close`.
+//! `close_state.rs` decides that a Close is sent. This file decides the position of the Close in the queue. Deadlines
+//! are in `deadlines.rs`, and the answer to the peer's Close is in `mod.rs::answer_close`.
 //!
 //! ```text
-//!                              transport takes everything       transport is full
-//!   the application closes     behind all accepted messages     behind all accepted messages
-//!   the peer closed or failed  behind all accepted messages     ahead: replaces what is not started
+//!                              transport accepts all bytes      transport is full
+//!   the application closes     after all accepted messages      after all accepted messages
+//!   the peer closed or failed  after all accepted messages      ahead: replaces frames that are not started
 //! ```
 //!
+//! A frame is started once a byte of it was written, or was passed to a write of a transport that may keep bytes which
+//! it did not accept.
+//!
 //! Invariants:
-//! - Only one Close is written (RFC 6455 section 5.5.1). A later one replaces a Close that still waits, or is not
-//!   queued.
-//! - A frame of which a byte was written or offered is never dropped.
+//! - Only one Close is written (RFC 6455 section 5.5.1). A second Close replaces a first one that is not started;
+//!   otherwise the second is not queued.
+//! - A started frame is never dropped.
 
 use core::ops::ControlFlow;
 
@@ -36,18 +39,18 @@ impl<O: WriteQueue> Sender<O> {
         }
     }
 
-    /// Returns whether our Close is being written instead of waiting behind data. Only called if our Close exists.
+    /// Returns whether our Close is the next frame to write or is being written. It is called only if our Close exists.
     pub(super) fn close_is_begun(&self) -> bool {
-        // A queued Close is the last frame in the queue, so it is being written if nothing waits behind `boundary`.
+        // A queued Close is the last frame in the queue. So it is being written if `boundary` is the end of the queue.
         self.own_close == OwnClose::URGENT || self.out.len() <= self.boundary
     }
 
-    /// Queues a Close behind all accepted messages.
+    /// Queues a Close after all accepted messages.
     pub(super) fn queue_close(&mut self, now: Instant, frame: &CloseFrame) {
         let mut body = [0; MAX_CONTROL_PAYLOAD];
         let len = frame.encode(&mut body);
         if self.out.room() < MAX_CONTROL_FRAME {
-            // The lent memory is smaller than required, and the Close cannot wait in it.
+            // The caller's memory is smaller than required, so the Close does not fit into the write queue.
             return self.queue_urgent_close(now, frame);
         }
         let header = self.encoder.checked_header(Opcode::Close, true, len as u64);
@@ -57,7 +60,7 @@ impl<O: WriteQueue> Sender<O> {
         self.start_closing(now);
     }
 
-    /// Queues a Close in place of everything that is not started.
+    /// Queues a Close in place of all frames that are not started.
     fn queue_urgent_close(&mut self, now: Instant, frame: &CloseFrame) {
         self.drop_queue();
         let (mut body, mut bytes) = ([0; MAX_CONTROL_PAYLOAD], [0; MAX_CONTROL_FRAME]);
@@ -69,7 +72,7 @@ impl<O: WriteQueue> Sender<O> {
         self.start_closing(now);
     }
 
-    /// Starts the closing timer, and releases the compressor because no data follows a Close.
+    /// Starts the closing timer, and frees the compressor, because no data follows a Close.
     fn start_closing(&mut self, now: Instant) {
         self.timers.close(now, &self.config);
         #[cfg(feature = "deflate")]
@@ -78,9 +81,9 @@ impl<O: WriteQueue> Sender<O> {
 
     /// Queues the Close that answers the peer or fails the connection.
     ///
-    /// It follows the accepted messages. If a Close of the application is among them, that Close is sent instead. But
-    /// if the transport did not take everything, frames that are not started are dropped: behind them, a peer that
-    /// does not read would hold the Close back.
+    /// Normally this Close follows the accepted messages. If a Close of the application is already queued, that Close
+    /// is sent instead. But if the transport did not accept all bytes, the frames that are not started are dropped, and
+    /// the Close replaces them. Otherwise a peer that does not read would delay the Close.
     pub(super) fn close_at_once(&mut self, now: Instant, frame: &CloseFrame) {
         if self.congestion != Congestion::None {
             self.queue_urgent_close(now, frame);
@@ -89,8 +92,8 @@ impl<O: WriteQueue> Sender<O> {
         }
     }
 
-    /// Makes our own Close the answer to the peer's. If the transport did not take everything, it replaces the frames
-    /// that are not started, as in [`Self::close_at_once`].
+    /// Makes our queued Close the answer to the peer's Close. If the transport did not accept all bytes, our Close
+    /// replaces the frames that are not started, as in [`Self::close_at_once`].
     pub(super) fn expedite_own_close(&mut self) {
         if self.close_is_begun() || self.congestion == Congestion::None {
             return;
@@ -118,8 +121,8 @@ impl<O: WriteQueue> Sender<O> {
         self.fresh_data &= self.out.len() > 0;
     }
 
-    /// Counts the last `len` bytes of the queue as dropped, without our Close, which is the last frame and no
-    /// message.
+    /// Counts the last `len` bytes of the queue as dropped. Our Close, which is the last frame, is not counted, because
+    /// it is no message.
     fn count_dropped(&mut self, len: usize) {
         self.dropped += len.saturating_sub(self.own_close.queued_len()) as u64;
     }
@@ -138,7 +141,7 @@ impl<O: WriteQueue> Sender<O> {
         self.outcome = outcome;
     }
 
-    /// Ends the connection: drops everything that waits.
+    /// Ends the connection, and drops all queued frames.
     pub(super) fn end(&mut self) {
         self.count_dropped(self.out.len());
         self.out.truncate(0);

@@ -1,11 +1,12 @@
-//! Commands of the sending half: messages and control frames into the write queue.
+//! Commands of the sending half, which put messages and control frames into the write queue.
 //!
-//! A command is checked, encoded behind its header, and counted. Encoding needs no further check, because an accepted
-//! frame fits. Compression is in `compress.rs`, writing without the queue in `write_through.rs`.
+//! A command first checks whether the frame is allowed and fits. Then it encodes the frame into the queue and counts
+//! it. Compression is in `compress.rs`, and writing without the queue is in `write_through.rs`.
 //!
 //! Invariants:
-//! - Each command is checked in one place: [`Sender::accept`] for data, [`Sender::check_control`] for Ping and Pong.
-//! - A refused command changes nothing, except that `Blocked` asks for [`Event::Writable`](crate::Event::Writable).
+//! - Each command is checked in one place: [`Sender::accept`] checks data, [`Sender::check_control`] Ping and Pong.
+//! - A refused command changes nothing, except that `Blocked` causes an [`Event::Writable`](crate::Event::Writable)
+//!   later.
 //! - Each accepted message is counted once, in [`Sender::count_message`].
 
 use super::control_queue::MAX_CONTROL_FRAME;
@@ -43,8 +44,9 @@ impl<O: WriteQueue> Sender<O> {
 
     /// Sends the next fragment of a message (RFC 6455 section 5.4).
     ///
-    /// The first fragment opens the message, and the one with `fin` ends it. Control frames may be sent in between.
-    /// Fragments of text may cut code points, but the caller must make sure that the whole message is UTF-8.
+    /// The first fragment opens the message, and the fragment with `fin` ends it. Control frames may be sent between
+    /// fragments. A fragment of text may end inside a code point. The caller must make sure that the whole message is
+    /// valid UTF-8, because the sender does not check it.
     ///
     /// # Errors
     ///
@@ -56,9 +58,10 @@ impl<O: WriteQueue> Sender<O> {
 
     /// Sends the next fragment of a message, with options: see [`send_fragment`](Self::send_fragment).
     ///
-    /// The options of the first fragment apply to the whole message, and those of the other fragments are not used. A
-    /// fragment that is both the first and the last is a whole message, which is not copied into a
-    /// [`Message`](crate::Message) as [`send_with`](Self::send_with) needs it.
+    /// The options of the first fragment apply to the whole message. The options of the other fragments are ignored.
+    ///
+    /// A fragment that is both the first and the last is a whole message. So this method can send a borrowed message
+    /// with options, while [`send_with`](Self::send_with) needs an owned [`Message`](crate::Message).
     ///
     /// # Errors
     ///
@@ -71,8 +74,8 @@ impl<O: WriteQueue> Sender<O> {
         fin: bool,
         options: SendOptions,
     ) -> Result<(), SendError> {
-        // A fragment of another kind than the open message is treated as the first of a new message. `accept` refuses
-        // it with the same error as any other message.
+        // If the fragment is not of the kind of the open message, it is treated as the first fragment of a new message.
+        // `accept` then refuses it with `MessageOpen`.
         let opcode = match kind {
             _ if self.open == Some(kind) => Opcode::Continuation,
             MessageKind::Text => Opcode::Text,
@@ -83,7 +86,7 @@ impl<O: WriteQueue> Sender<O> {
         Ok(())
     }
 
-    /// Sends a Ping ahead of messages that wait. The Pong comes as an event and sets
+    /// Sends a Ping ahead of the messages in the write queue. The Pong is returned as an event and sets
     /// [`round_trip`](Self::round_trip).
     ///
     /// # Errors
@@ -100,8 +103,8 @@ impl<O: WriteQueue> Sender<O> {
         Ok(())
     }
 
-    /// Sends a Pong ahead of messages that wait, to answer a Ping by hand or as an unsolicited sign of life. While it
-    /// waits, newer Pongs may replace it.
+    /// Sends a Pong ahead of the messages in the write queue. It may answer a Ping, or show without a Ping that this
+    /// end is alive. Newer Pongs may replace it while it is queued.
     ///
     /// # Errors
     ///
@@ -112,16 +115,18 @@ impl<O: WriteQueue> Sender<O> {
         Ok(())
     }
 
-    /// Closes the connection: sends a Close behind every accepted message, and waits for the peer's Close until the
-    /// close timeout.
+    /// Closes the connection: sends a Close after all accepted messages, and waits for the peer's Close until the close
+    /// timeout.
     ///
-    /// Messages still come in meanwhile. Without a code the frame has no body, and the peer reports 1005. The reason is a
-    /// string or a [`CloseReason`]: to pass on the peer's Close, take both from a [`CloseFrame`].
+    /// Until the peer's Close, messages are still received. Without a code the Close has no body, and the peer reports
+    /// 1005. The reason is a string or a [`CloseReason`]. To forward a Close of another peer, pass the code and the
+    ///       reason of its [`CloseFrame`].
     ///
     /// # Errors
     ///
     /// [`SendError::Closed`] if closing has begun, [`CodeNotAllowed`](SendError::CodeNotAllowed) if this role may not
-    /// send the code or the reason has none, or [`ReasonTooLong`](SendError::ReasonTooLong); nothing has changed.
+    /// send the code or if there is a reason without a code, or [`ReasonTooLong`](SendError::ReasonTooLong); nothing
+    /// has changed.
     pub fn close(
         &mut self,
         now: Instant,
@@ -131,11 +136,10 @@ impl<O: WriteQueue> Sender<O> {
         self.start_close(now, code.into(), reason.as_ref())
     }
 
-    // Called once for each connection. `cold` keeps it away from the code that runs for each message.
+    // This is called once for each connection. `cold` keeps it apart from the code that runs for each message.
     #[cold]
     fn start_close(&mut self, now: Instant, code: Option<CloseCode>, reason: &str) -> Result<(), SendError> {
-        // RFC 6455 5.5.1: a Close is sent once. A second one is refused for that reason, whatever else is wrong with
-        // it.
+        // RFC 6455 5.5.1: a Close is sent once. This is checked first, so a second Close is always refused as `Closed`.
         if self.closing.state() != CloseState::Open {
             return Err(SendError::Closed);
         }
@@ -155,7 +159,7 @@ impl<O: WriteQueue> Sender<O> {
 // --- frames into the queue ---
 
 impl<O: WriteQueue> Sender<O> {
-    /// Sends a data frame, compressed if that was agreed on and pays.
+    /// Sends a data frame, and compresses it if `compress.rs` decides that.
     #[inline]
     pub(super) fn data(
         &mut self,
@@ -201,9 +205,9 @@ impl<O: WriteQueue> Sender<O> {
         self.count(fin);
     }
 
-    /// Queues a frame with an encoded header and a payload that is not masked.
+    /// Queues a frame with an encoded header and an unmasked payload.
     ///
-    /// A header of constant length makes this faster than [`Self::push`], which encodes any header.
+    /// The header has a constant length, so this is faster than [`Self::push`], which encodes any header.
     #[inline]
     pub(super) fn push_behind<const N: usize>(&mut self, header: [u8; N], payload: &[u8]) {
         let len = header.len() + payload.len();
@@ -217,7 +221,7 @@ impl<O: WriteQueue> Sender<O> {
     }
 
     /// Queues a data frame whose payload is longer than 125 bytes or masked.
-    // Kept out of line so that small unmasked messages do not pay for it.
+    // Not inlined, so that this code does not slow down small unmasked messages.
     #[inline(never)]
     pub(super) fn push_larger(&mut self, opcode: Opcode, fin: bool, rsv: u8, payload: &[u8]) {
         match u16::try_from(payload.len()) {
@@ -266,7 +270,7 @@ impl<O: WriteQueue> Sender<O> {
         Ok(())
     }
 
-    /// Counts a queued frame, and marks the queue as holding unwritten data.
+    /// Counts a queued frame, and records that the queue holds unwritten data.
     #[inline]
     pub(super) fn count(&mut self, fin: bool) {
         self.count_message(fin);
@@ -288,7 +292,7 @@ impl<O: WriteQueue> Sender<O> {
         Ok(self.encoder.check(opcode, true, payload.len() as u64)?)
     }
 
-    /// Queues a Ping ahead of data, and returns whether there was space for it.
+    /// Queues a Ping ahead of data. Returns whether there was space for the Ping.
     pub(super) fn push_ping(&mut self, payload: &[u8]) -> bool {
         let mut frame = [0; MAX_CONTROL_FRAME];
         let len = self.control_frame(Opcode::Ping, payload, &mut frame);

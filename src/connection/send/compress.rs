@@ -1,11 +1,12 @@
 //! Sending compressed messages (RFC 7692 section 7.2.1).
 //!
-//! This file decides which messages are compressed, and queues them. `deflate/deflater.rs` compresses.
+//! This file decides which messages are compressed, and queues their frames. `deflate/deflater.rs` compresses the data.
 //!
 //! Invariants:
-//! - All fragments of a message are compressed, or none is (RFC 7692 section 6.1).
-//! - A whole message is sent compressed only if that is shorter.
-//! - The compressor refers only to data that it sent itself. After a prepared frame it forgets its window.
+//! - Either all fragments of a message are compressed or none of them (RFC 7692 section 6.1).
+//! - A whole message is sent compressed only if compression makes it shorter.
+//! - The compressor refers only to data that it compressed itself. After a prepared frame, which another compressor
+//!   produced, it forgets all earlier data.
 
 use std::vec::Vec;
 
@@ -27,15 +28,15 @@ impl<O: WriteQueue> Sender<O> {
     }
 
     /// Sets the permessage-deflate parameters that the handshake agreed on; `None` for no compression.
-    /// [`Config::compression`](crate::Config::compression) says how messages are compressed. Memory is allocated with
-    /// the first compressed message.
+    /// [`Config::compression`](crate::Config::compression) sets how messages are compressed. The memory for the
+    /// compressor is allocated with the first compressed message.
     #[must_use]
     pub fn with_deflate(mut self, params: impl Into<Option<DeflateParams>>) -> Self {
         self.deflating.agreed = params.into().map(|params| Agreed::sent_by(self.role(), &params));
         self
     }
 
-    /// Frees the compressor. The next message begins with an empty window, which can make it longer.
+    /// Frees the compressor. The next message cannot refer to earlier messages, so it may become longer.
     pub fn release_window(&mut self) {
         self.deflater = None;
     }
@@ -46,11 +47,11 @@ impl<O: WriteQueue> Sender<O> {
         self.deflater.is_some()
     }
 
-    /// Returns when compression windows are due to be released, if no data passes before; `None` without compression,
-    /// and while a message waits to be written.
+    /// Returns when the memory for compression is released, if no data is sent or received before. Returns `None`
+    /// without compression, and while a message is queued.
     ///
-    /// The sending half releases its own window in [`handle_timeout`](Self::handle_timeout). A task that receives
-    /// elsewhere calls [`Receiver::release_window`](crate::Receiver::release_window) at that time.
+    /// The sending half frees its own memory in [`handle_timeout`](Self::handle_timeout). If another task has the
+    /// receiving half, that task calls [`Receiver::release_window`](crate::Receiver::release_window) at this time.
     #[must_use]
     pub fn release_at(&self) -> Option<Instant> {
         self.deflating.agreed.filter(|_| !self.fresh_data)?;
@@ -70,19 +71,19 @@ impl<O: WriteQueue> Sender<O> {
     ) -> Option<Agreed> {
         let agreed = self.deflating.agreed?;
         let compress = if opcode == Opcode::Continuation {
-            // RFC 7692 6.1: all of a message is compressed or nothing of it.
+            // RFC 7692 6.1: either all of a message is compressed or nothing of it.
             self.deflating.in_message
         } else {
             let compression = &self.config().compression;
-            // The length of a fragmented message is unknown, so `min_size` does not apply to it. Level 0 makes no
-            // message shorter.
+            // The length of a fragmented message is unknown, so `min_size` does not apply to it. A whole message is not
+            // compressed with level 0, because level 0 makes no message shorter.
             options.compress && (!fin || len >= compression.min_size && compression.level > 0)
         };
         compress.then_some(agreed)
     }
 
-    /// Compresses and queues a frame, and returns whether it did. Returns `false` for a whole message that
-    /// compression does not make shorter. That message has been accepted and is sent uncompressed.
+    /// Compresses and queues a frame, and returns true. Returns false for a whole message that compression does not
+    /// make shorter. Such a message is accepted but not queued, and the caller sends it uncompressed.
     ///
     /// # Errors
     ///
@@ -110,14 +111,15 @@ impl<O: WriteQueue> Sender<O> {
         let compressed = if whole {
             deflater.deflate_if_shorter(data, &mut payload)
         } else {
-            // RFC 7692 6.1: all of a message is compressed or nothing of it. So a fragment may become longer.
+            // RFC 7692 6.1: either all of a message is compressed or nothing of it. So a fragment is compressed even if
+            // it becomes longer.
             deflater.deflate(data, fin, &mut payload);
             true
         };
         self.deflater =
             if fin { agreed.keep_deflater(deflater, config.pool.as_ref()) } else { Some(deflater) };
         if compressed {
-            // RFC 7692 6.1: RSV1 is set on the first frame of a compressed message alone.
+            // RFC 7692 6.1: RSV1 is set only on the first frame of a compressed message.
             let rsv = if opcode == Opcode::Continuation { 0 } else { RSV1 };
             self.push_data(opcode, fin, rsv, &payload);
             self.deflating.in_message = !fin;
@@ -127,7 +129,8 @@ impl<O: WriteQueue> Sender<O> {
 }
 
 impl Sender<Outbox> {
-    /// Queues the compressed frame of a prepared message, and returns whether there is one for this connection.
+    /// Queues the compressed frame of a prepared message, and returns true. Returns false if this connection sends the
+    /// message uncompressed.
     pub(super) fn send_compressed(&mut self, prepared: &Prepared) -> Result<bool, SendError> {
         let (opcode, len) = (prepared.opcode(), prepared.message().as_bytes().len());
         let Some(agreed) = self.compresses(opcode, true, len, prepared.options()) else { return Ok(false) };
@@ -136,8 +139,8 @@ impl Sender<Outbox> {
             return Ok(false);
         };
         self.push_frame(frame);
-        // The peer's window now holds data that this connection's compressor has not seen. The compressor must not
-        // refer to anything before it.
+        // The peer's inflater will see data that this connection's compressor has not seen. So the compressor must not
+        // refer to any data before this frame.
         if let Some(deflater) = &mut self.deflater {
             deflater.forget();
         }

@@ -1,15 +1,16 @@
-//! Control frames that overtake the write queue.
+//! Control frames that are written ahead of the write queue.
 //!
 //! A peer may send any number of Pings while it reads nothing. If each Pong joined the write queue, the queue would
-//! grow without bound. RFC 6455 section 5.5.3 allows answering only the most recent Ping, so Pongs wait here, in
-//! memory of fixed size. Our own Pings and a Close that must not wait behind data are queued here too. `transmit.rs`
-//! decides when the frames go out.
+//! grow without bound. RFC 6455 section 5.5.3 allows answering only the most recent Ping. So Pongs are queued here, in
+//! memory of fixed size. Our own Pings are queued here too, and a Close that must be written before queued data.
+//! `transmit.rs` decides when the frames are written.
 //!
-//! A frame is *started* once one of its bytes was written, or was offered to a transport that may keep it.
+//! A frame is *started* once one of its bytes was written, or was passed to a write of a transport that may keep bytes
+//! which it did not accept.
 //!
 //! Invariants:
-//! - There is always space for a started frame, for one Pong or Close more, and for a Ping: [`LEAST`] is three of the
-//!   longest frames.
+//! - There is always space for a started frame, for one more Pong or Close, and for a Ping. So the memory has at least
+//!   the length of three frames of maximum length ([`LEAST`]).
 //! - A started frame is never dropped or overtaken.
 //! - When the memory is full, Pongs that are not started are dropped first. A Close replaces every frame that is not
 //!   started.
@@ -18,36 +19,36 @@ use core::borrow::{Borrow, BorrowMut};
 
 use crate::frame::{MAX_CONTROL_PAYLOAD, Opcode, frame_len};
 
-/// Length of the longest control frame, in bytes: two bytes, a masking key and the payload.
+/// Length of the longest control frame, in bytes: a header of two bytes, a masking key and the payload.
 pub(super) const MAX_CONTROL_FRAME: usize = 2 + 4 + MAX_CONTROL_PAYLOAD;
 
-/// Least memory that a control queue works with, in bytes.
+/// The minimum memory of a control queue, in bytes.
 pub(super) const LEAST: usize = 3 * MAX_CONTROL_FRAME;
 
 /// A queue of control frames in memory of fixed size `B`.
 #[derive(Clone, Debug)]
 pub struct ControlQueue<B> {
-    /// Length of all frames. The first begins at 0.
+    /// Total length of all frames. The first frame begins at offset 0.
     len: u16,
-    /// Number of bytes of the first frame that are written, less than its length.
+    /// Number of bytes of the first frame that have been written. It is less than the length of the frame.
     written: u16,
-    /// Frames that begin before this offset are started.
+    /// All frames that begin before this offset are started.
     started: u16,
     bytes: B,
 }
 
 impl<B> ControlQueue<B> {
-    /// Creates an empty queue in `bytes`, at least [`LEAST`] and at most `u16::MAX` long.
+    /// Creates an empty queue in `bytes`, whose length must be at least [`LEAST`] and at most `u16::MAX`.
     pub(super) const fn new(bytes: B) -> Self {
         Self { len: 0, written: 0, started: 0, bytes }
     }
 
-    /// Returns whether nothing waits.
+    /// Returns whether no frame is queued.
     pub(super) const fn is_empty(&self) -> bool {
         self.len == 0
     }
 
-    /// Drops every frame, started ones included.
+    /// Drops all frames, including started ones.
     pub(super) const fn clear(&mut self) {
         (self.len, self.written, self.started) = (0, 0, 0);
     }
@@ -64,20 +65,22 @@ impl<B: Borrow<[u8]>> ControlQueue<B> {
         self.bytes.borrow().get(usize::from(self.written)..usize::from(self.len)).unwrap_or_default()
     }
 
-    /// Returns how many bytes may be offered now. They are the first frame and whole frames behind it, as long as no
-    /// more is started than one frame can be long. So there is still space for a Close.
+    /// Returns how many bytes [`poll_offer`](super::Sender::poll_offer) may return now.
+    ///
+    /// The result covers whole frames from the front whose total length is at most that of the longest control frame.
+    /// These frames become started, and there is still space for a Close.
     pub(super) fn offer_len(&self) -> usize {
         let ends = self.frames().map(|(at, len, _)| at + len);
         let fits = ends.take_while(|end| *end <= MAX_CONTROL_FRAME).last().unwrap_or(0);
         fits.saturating_sub(self.written.into())
     }
 
-    /// Returns whether a Ping waits or is being written.
+    /// Returns whether a Ping is queued or being written.
     pub(super) fn has_ping(&self) -> bool {
         self.frames().any(|(_, _, opcode)| opcode == Opcode::Ping)
     }
 
-    /// Returns how many Pings wait or are being written.
+    /// Returns how many Pings are queued or being written.
     pub(super) fn pings(&self) -> usize {
         self.frames().filter(|(_, _, opcode)| *opcode == Opcode::Ping).count()
     }
@@ -102,8 +105,8 @@ impl<B: BorrowMut<[u8]>> ControlQueue<B> {
         self.started = self.started.max(u16::try_from(end).unwrap_or(self.len));
     }
 
-    /// Appends a Ping, and returns whether it did. The Ping must leave space for a started frame and a Pong. All
-    /// Pongs but the newest are dropped for it.
+    /// Appends a Ping if it leaves space for a started frame and a Pong. Returns whether the Ping was appended. If
+    /// there is no free space, drops all Pongs except the newest one.
     pub(super) fn push_ping(&mut self, frame: &[u8]) -> bool {
         let pings = self.frames().filter(|(_, _, opcode)| *opcode == Opcode::Ping).map(|(_, len, _)| len);
         let fits = pings.sum::<usize>() + frame.len()
@@ -117,7 +120,7 @@ impl<B: BorrowMut<[u8]>> ControlQueue<B> {
         fits
     }
 
-    /// Appends a Pong. If there is no space, the Pong replaces those that are not started.
+    /// Appends a Pong. If there is no free space, the Pong replaces all Pongs that are not started.
     pub(super) fn push_pong(&mut self, frame: &[u8]) {
         if !self.push(frame) {
             self.retract(|_, opcode| opcode == Opcode::Pong);
@@ -125,7 +128,7 @@ impl<B: BorrowMut<[u8]>> ControlQueue<B> {
         }
     }
 
-    /// Appends a Close in place of every frame that is not started.
+    /// Appends a Close in place of all frames that are not started.
     pub(super) fn push_close(&mut self, frame: &[u8]) {
         self.retract(|_, _| true);
         self.push(frame);
@@ -157,7 +160,8 @@ impl<B: BorrowMut<[u8]>> ControlQueue<B> {
         true
     }
 
-    /// Drops the frames that `drop` selects by the number of bytes behind them and their opcode. Started frames stay.
+    /// Drops the frames that `drop` selects, except started frames. `drop` gets the number of bytes that follow the
+    /// frame, and its opcode.
     fn retract(&mut self, drop: impl Fn(usize, Opcode) -> bool) {
         let next = |queue: &Self| {
             queue

@@ -1,11 +1,11 @@
-//! Deadlines: the actions that follow when a timer of the connection expires.
+//! Deadlines: the actions that the connection takes when a timer expires.
 //!
-//! [`Timers`](crate::connection::timers) computes the next deadline. The actions are here, because they queue frames
-//! and end the connection: a keepalive Ping, a Close for a dead or idle peer, the end after `close_timeout`, and the
-//! release of the compression window.
+//! [`Timers`](crate::connection::timers) computes the next deadline, but cannot act, because the actions queue frames
+//! or end the connection. The actions are: send a keepalive Ping, send a Close to a dead or idle peer, end the
+//! connection after `close_timeout`, and release the memory of the compressor.
 //!
-//! Invariant: [`Sender::handle_timeout`] ends, because each action moves its deadline into the future or ends the
-//! connection.
+//! Invariant: the loop in [`Sender::handle_timeout`] ends, because each action moves its deadline into the future or
+//! ends the connection.
 
 use super::{Sender, Transport, WriteQueue};
 use crate::close::{CloseCode, CloseFrame, CloseReason};
@@ -15,7 +15,7 @@ use crate::connection::timers::Due;
 use crate::time::Instant;
 
 impl<O: WriteQueue> Sender<O> {
-    /// Does everything that is due by `now`. [`Self::poll_timeout`] returns when to call it.
+    /// Carries out all actions of timers that are due at `now`. [`Self::poll_timeout`] returns when to call this next.
     pub fn handle_timeout(&mut self, now: Instant) {
         self.catch_up(now);
         while let Some((at, due)) = self.next_deadline() {
@@ -34,8 +34,8 @@ impl<O: WriteQueue> Sender<O> {
                 Due::Expired(TimerKind::Pong) => {
                     let reason = CloseReason::truncated("no answer to a ping");
                     self.fail(now, Outcome::TimedOut(TimerKind::Pong), CloseCode::INTERNAL_ERROR, reason);
-                    // RFC 6455 7.1.1: a dead peer neither answers nor ends the stream. The driver gets one write for
-                    // the Close, because it writes before it asks for the next deadline.
+                    // A dead peer neither answers the Close nor ends the stream, so there is nothing to wait for. The
+                    // driver writes before it asks for the next deadline, so it gets one write for the Close.
                     self.timers.end_after_one_write(now);
                     return;
                 }
@@ -77,8 +77,8 @@ impl<O: WriteQueue> Sender<O> {
         (next.0 != Instant::NEVER).then_some(next)
     }
 
-    /// Returns the earlier one of `next` and the release of a held compression window.
-    // Kept out of line, so that a connection without compression does not load these fields.
+    /// Returns the earlier one of `next` and the release of the compressor, if there is a compressor.
+    // Not inlined, so that a connection without compression does not load these fields.
     #[cfg(feature = "deflate")]
     #[inline(never)]
     fn next_or_release(&self, next: (Instant, Due)) -> (Instant, Due) {

@@ -1,10 +1,11 @@
 //! Getters of the sending half: states, lengths, counters and settings.
 //!
-//! A getter reads what the fields of [`Sender`] say, and changes nothing. The deadline and the bytes to write are not
-//! here: a driver must act on them, so they are beside the calls that report the action (`mod.rs`, `transmit.rs`).
+//! A getter reads the fields of [`Sender`] and changes nothing. `poll_timeout` (`mod.rs`) and `poll_transmit`
+//! (`transmit.rs`) are not here. A driver must act on their results, so they are next to the methods that report the
+//! action.
 //!
-//! [`Connection`](crate::Connection) has the getters that an application needs, too. A driver asks for the others
-//! through [`Connection::sender`](crate::Connection::sender).
+//! [`Connection`](crate::Connection) also has the getters that an application needs. A driver calls the others through
+//! [`Connection::sender`](crate::Connection::sender).
 
 use core::time::Duration;
 
@@ -17,7 +18,7 @@ use crate::frame::Role;
 use crate::time::{Instant, Term};
 
 impl<O: WriteQueue> Sender<O> {
-    /// Returns the number of bytes that wait to be written, headers included.
+    /// Returns how many bytes are queued to be written, including headers.
     #[inline]
     #[must_use]
     pub fn buffered_amount(&self) -> usize {
@@ -29,7 +30,8 @@ impl<O: WriteQueue> Sender<O> {
 
     /// Checks whether a message would be accepted now.
     ///
-    /// Unlike a send that fails, this does not ask for [`Event::Writable`](crate::Event::Writable).
+    /// A send that fails with `Blocked` causes an [`Event::Writable`](crate::Event::Writable) later. This check does
+    /// not.
     ///
     /// # Errors
     ///
@@ -44,10 +46,10 @@ impl<O: WriteQueue> Sender<O> {
         }
     }
 
-    /// Returns the shortest time that any timer runs; `None` if there are no timers.
+    /// Returns the shortest duration of any timer; `None` if no timer is configured.
     ///
-    /// No timer that starts now expires before this time has passed. So a task that waits beside a sending half need
-    /// not ask [`poll_timeout`](Self::poll_timeout) again for so long.
+    /// A timer that starts now expires after this time at the earliest. So a task that waits for deadlines on behalf of
+    /// a sending half in another task can call [`poll_timeout`](Self::poll_timeout) this rarely.
     #[must_use]
     pub fn shortest_timeout(&self) -> Option<Duration> {
         let &Config { ping_interval, pong_timeout, close_timeout, idle_timeout, .. } = self.config();
@@ -59,16 +61,17 @@ impl<O: WriteQueue> Sender<O> {
         ping_interval.min(pong_timeout).min(close_timeout).min(idle_timeout).min(release).duration()
     }
 
-    /// Returns whether messages were received that the timers do not know of yet: see [`catch_up`](Self::catch_up).
+    /// Returns whether messages were received that the timers do not count yet: see [`catch_up`](Self::catch_up).
     #[inline]
     #[must_use]
     pub const fn is_behind(&self) -> bool {
         self.timers.is_behind()
     }
 
-    /// Returns the latest instant that is known to have passed on the clock of this connection.
+    /// Returns the latest time that was passed to this connection.
     ///
-    /// A driver that takes over a connection starts its clock there, so that no timer waits for a time that has passed.
+    /// A driver that takes over a connection starts its clock at this time. If its clock started earlier, deadlines
+    /// would be too late.
     #[must_use]
     pub fn latest_instant(&self) -> Instant {
         self.timers.latest(&self.config)
@@ -90,20 +93,21 @@ impl<O: WriteQueue> Sender<O> {
         }
     }
 
-    /// Returns the time from the last answered Ping to its Pong; `None` before the first.
+    /// Returns the time from the last answered Ping to its Pong; `None` before the first Pong.
     #[must_use]
     pub fn round_trip(&self) -> Option<Duration> {
         self.timers.round_trip()
     }
 
-    /// Returns the counts of what went out: messages and frames when they were accepted, bytes when they were written.
+    /// Returns the counts of messages, frames and bytes that were sent. Messages and frames count when they are
+    /// accepted, bytes when they are written.
     #[must_use]
     pub const fn counters(&self) -> Counters {
         self.counters
     }
 
-    /// Returns how many bytes of accepted messages were dropped, headers included. They were not written when the peer
-    /// closed, or when the connection failed or ended.
+    /// Returns how many bytes of accepted messages were dropped, including headers. Messages are dropped if they are
+    /// still queued when the peer closes, or when the connection fails or ends.
     #[must_use]
     pub const fn dropped(&self) -> u64 {
         self.dropped
@@ -116,7 +120,7 @@ impl<O: WriteQueue> Sender<O> {
         matches!(self.transport, Transport::Failed)
     }
 
-    /// Returns when data last went either way.
+    /// Returns when data was last sent or received.
     #[cfg(feature = "deflate")]
     pub(super) const fn last_data(&self) -> Instant {
         self.timers.data()

@@ -1,21 +1,22 @@
-//! Sending: encodes messages and control frames into bytes to write, closes the connection, and keeps the timers.
+//! Sending: encodes messages and control frames into bytes to write, closes the connection, and owns the timers.
 //!
-//! [`Sender`] holds the state of the sending half. It does not write to a transport and does not decode: a driver
-//! writes, and the receiving half hands over its replies as values.
+//! [`Sender`] holds the state of the sending half. It does not write to a transport, and it does not decode. The
+//! driver, which is the code that calls it, writes the bytes. The receiving half passes its replies to the sender as
+//! values.
 //!
-//! - `mod.rs`: what happened (`handle_*`), what the driver must do (`poll_*`).
-//! - `getters.rs`: what can be asked.
-//! - `commands.rs`, `send_message.rs`, `prepared.rs`, `compress.rs`: messages and control frames into the queue.
-//! - `options.rs`: options of a single message.
-//! - `write_through.rs`: messages that are written without waiting in the queue.
-//! - `transmit.rs`: bytes to the transport.
-//! - `close.rs`, `deadlines.rs`: our Close and the timers.
-//! - `write_queue.rs`, `outbox.rs`, `slice_outbox.rs`, `control_queue.rs`: the memory in which frames wait.
+//! - `mod.rs` has the methods that report what happened (`handle_*`) and what the driver must do next (`poll_*`).
+//! - `getters.rs` has the getters.
+//! - `commands.rs`, `send_message.rs`, `prepared.rs` and `compress.rs` put messages and control frames into the queue.
+//! - `options.rs` has the options of a single message.
+//! - `write_through.rs` writes messages directly, without putting them into the queue first.
+//! - `transmit.rs` passes queued bytes to the transport.
+//! - `close.rs` queues our Close, and `deadlines.rs` carries out the actions of the timers.
+//! - `write_queue.rs`, `outbox.rs`, `slice_outbox.rs` and `control_queue.rs` hold the queued frames.
 //!
 //! Invariants:
-//! - No data frame is queued once `closing` has left `Open`, and no control frame behind a Close (RFC 6455 section
-//!   5.5.1).
-//! - A frame of which a byte was written is completed before any other is written: it ends at `boundary`.
+//! - No data frame is queued once `closing` has left `Open`, and no control frame is queued after a Close (RFC 6455
+//!   section 5.5.1).
+//! - A frame that is partly written is completed before another frame is written. It ends at `boundary`.
 
 mod close;
 mod commands;
@@ -56,14 +57,14 @@ use crate::connection::event::{
 use crate::connection::send::control_queue::MAX_CONTROL_FRAME;
 use crate::connection::timers::Timers;
 
-/// Space that is kept free for a Close in a [`WriteQueue`] of fixed size, in bytes.
+/// The number of bytes that a [`WriteQueue`] of fixed size keeps free for a Close.
 const RESERVE: usize = MAX_CONTROL_FRAME;
 
-/// The sending half of a connection: encodes messages and control frames, and keeps the closing handshake and the
-/// timers.
+/// The sending half of a connection. It encodes messages and control frames, performs the closing handshake, and owns
+/// the timers.
 ///
-/// [`Connection`](crate::Connection) composes it with a [`Receiver`](crate::Receiver). A task that only sends can use
-/// it alone, and hands the replies of the receiving half to [`apply`](Self::apply).
+/// A [`Connection`](crate::Connection) consists of a sender and a [`Receiver`](crate::Receiver). A task that only sends
+/// can use a sender alone. It passes the replies of the receiving half to [`apply`](Self::apply).
 #[derive(Debug)]
 // `Connection` explains the order of the fields.
 #[repr(C)]
@@ -73,15 +74,15 @@ pub struct Sender<O> {
     deflater: Option<std::boxed::Box<crate::deflate::Deflater>>,
     /// How the connection ended, or how it would end if the stream ended now.
     outcome: Outcome,
-    /// The kind of the message of which fragments were sent and the last one is missing.
+    /// The kind of the message that is sent in fragments and whose last fragment is missing.
     open: Option<MessageKind>,
     transport: Transport,
-    /// Whether the transport has taken bytes that it has not flushed.
+    /// Whether the transport has accepted bytes that it has not flushed.
     held_back: bool,
     /// Whether [`Event::Closed`](crate::Event::Closed) was returned.
     reported: bool,
     encoder: Encoder,
-    // Each message touches the fields from here on.
+    // Every message uses the fields from here on.
     closing: CloseNegotiation,
     own_close: OwnClose,
     #[cfg(feature = "deflate")]
@@ -89,7 +90,7 @@ pub struct Sender<O> {
     congestion: Congestion,
     /// Whether a send failed with `Blocked`, so that [`Event::Writable`](crate::Event::Writable) must follow.
     blocked: bool,
-    /// Whether data was queued that is not completely written.
+    /// Whether the queue holds data that is not completely written.
     fresh_data: bool,
     config: SharedConfig,
     /// Offset in `out` at which the frame that is being written ends; 0 between frames.
@@ -99,7 +100,7 @@ pub struct Sender<O> {
     counters: Counters,
 }
 
-/// The position of our Close, in one byte to keep a connection small.
+/// Where our Close is queued. One byte keeps a connection small.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 struct OwnClose(u8);
 
@@ -119,7 +120,7 @@ impl OwnClose {
     }
 }
 
-/// The state of the transport, as the driver reported it or as it shall be.
+/// The state of the transport: as the driver reported it, or as the driver must make it (`Aborted`).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Transport {
     Open,
@@ -127,18 +128,19 @@ enum Transport {
     Failed,
     /// The sending half of the transport is closed.
     HalfClosed,
-    /// The driver shall drop the transport with the bytes that may lie unsent in it.
+    /// The driver must drop the transport together with any unsent bytes in it.
     Aborted,
 }
 
 /// The result of the last write to the transport.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Congestion {
-    /// The transport took all bytes.
+    /// The transport accepted all bytes.
     None,
-    /// The transport took a part, or it has not taken our Close yet, after which the wait for the end begins.
+    /// The transport accepted a part of the bytes. After the peer's Close this also means that our queued Close has not
+    /// been written yet: the wait for the end of the stream begins when it is.
     Partial,
-    /// The transport took nothing. Bytes that it takes next show that the peer reads.
+    /// The transport accepted no bytes. If it accepts bytes again, the peer has read some.
     Full,
 }
 
@@ -158,7 +160,7 @@ impl<O: WriteQueue> Sender<O> {
         Self::new(now, config.into(), out, Encoder::server())
     }
 
-    /// Creates the sending half of a client, with the write queue `out`. It draws masking keys from `keys`: see
+    /// Creates the sending half of a client, with the write queue `out`. `keys` generates the masking keys: see
     /// [`MaskingKeys`].
     #[must_use]
     pub fn client(
@@ -198,7 +200,8 @@ impl<O: WriteQueue> Sender<O> {
 
     // --- what happened ---
 
-    /// Carries out a value of the receiving half: queues the frame of a reply, or tells the timers what came in.
+    /// Carries out a value of the receiving half: queues the frame of a reply, or records received input for the
+    /// timers.
     pub fn apply(&mut self, now: Instant, reply: impl Into<PendingReply>) {
         self.apply_reply(now, Reply::from(&reply.into()));
     }
@@ -222,14 +225,14 @@ impl<O: WriteQueue> Sender<O> {
         }
     }
 
-    /// Answers the peer's Close, or takes it as the answer to ours.
+    /// Answers the peer's Close, or treats it as the answer to our Close.
     #[cold]
     fn answer_close(&mut self, now: Instant, code: Option<CloseCode>, reason: &str) {
         let frame = CloseFrame { code, reason: CloseReason::truncated(reason) };
         let before = self.closing.state();
         match (before, self.closing.handle(CloseEvent::Received)) {
-            // RFC 6455 5.5.1: the answer typically echoes the code. It echoes the reason too, because the peer's
-            // application is shown both together.
+            // RFC 6455 5.5.1: the answer typically echoes the code. It echoes the reason too, because APIs show the two
+            // together.
             (_, CloseAction::AnswerClose) => self.close_at_once(now, &frame),
             // Both sides closed at the same time, so our own Close is the answer.
             (CloseState::Sent, _) => self.expedite_own_close(),
@@ -238,32 +241,33 @@ impl<O: WriteQueue> Sender<O> {
         self.outcome = Outcome::Clean { code: frame.code_seen() };
         self.await_end(now);
         if self.buffered_amount() > 0 && self.congestion == Congestion::None {
-            // `Partial` makes `transmitted` look for the moment when everything is written: the wait for the end begins
-            // then.
+            // With `Partial`, `transmitted` notices when everything is written. The wait for the end of the stream
+            // begins then.
             self.congestion = Congestion::Partial;
         }
     }
 
-    /// Records that input came in: `data`, or control frames alone. The peer is alive.
+    /// Records that input was received, so the peer is alive. `data` says whether it contained a part of a data frame.
     #[inline]
     pub(super) fn handle_received(&mut self, now: Instant, data: bool) {
         self.timers.received(now, data);
     }
 
-    /// Records that a message came in at an instant that is not known yet: [`catch_up`](Self::catch_up) says it.
+    /// Records that a message was received. A later call of [`catch_up`](Self::catch_up) supplies the time.
     #[inline]
     pub(super) const fn defer_received(&mut self) {
         self.timers.defer_received();
     }
 
-    /// Tells the timers the time, for messages that were received without it: see
+    /// Counts `now` as the time of messages that were received without a time: see
     /// [`Connection::poll_message`](crate::Connection::poll_message). [`Self::handle_timeout`] does this too.
     #[inline]
     pub fn catch_up(&mut self, now: Instant) {
         self.timers.catch_up(now);
     }
 
-    /// Records that input came in which will be decoded later. The peer is alive, and may have answered a Ping.
+    /// Records that input was received that will be decoded later. So the peer is alive, and the input may contain the
+    /// answer to a Ping.
     pub fn handle_unread(&mut self, now: Instant) {
         self.timers.received_unread(now);
     }
@@ -271,8 +275,8 @@ impl<O: WriteQueue> Sender<O> {
     /// Handles the end of the stream, by end of file or by reset. `position` comes from
     /// [`Receiver::cut`](crate::Receiver::cut).
     ///
-    /// A peer that ends its half of the stream may still read. So write what is queued first. If the answer to the
-    /// peer's Close is still unwritten, the outcome is [`Outcome::Unanswered`].
+    /// A peer that ends its half of the stream may still read. So write the queued bytes before this call. If the
+    /// answer to the peer's Close is not written yet, the outcome is [`Outcome::Unanswered`].
     pub fn handle_eof(&mut self, position: EofPosition) {
         let all_written = self.is_flushed();
         if let CloseAction::End(ending) = self.closing.handle(CloseEvent::Eof) {
@@ -288,41 +292,43 @@ impl<O: WriteQueue> Sender<O> {
         }
     }
 
-    /// Handles the end of input while the peer may still read. `position` comes from
+    /// Handles the end of the input when the peer may still read our output. `position` comes from
     /// [`Receiver::cut`](crate::Receiver::cut).
     ///
-    /// Queued bytes can be written for as long as [`Config::close_timeout`](crate::Config::close_timeout) allows. Then the connection ends. Call
-    /// [`handle_eof`](Self::handle_eof) once they are written, or at once if they do not matter.
+    /// After this call, queued bytes can still be written, until
+    /// [`Config::close_timeout`](crate::Config::close_timeout) ends the connection. Call
+    /// [`handle_eof`](Self::handle_eof) when they are written, or at once if they do not matter.
     pub fn handle_input_ended(&mut self, now: Instant, position: EofPosition) {
         if matches!(self.outcome, Outcome::Abnormal(_)) {
             self.outcome = Outcome::Abnormal(position);
         }
-        // A peer that sends no more answers no Ping. Stop every timer that only input would stop.
+        // The peer sends nothing more, so it answers no Ping. Stop all timers that wait for input.
         self.timers.close(now, &self.config);
     }
 
-    /// Records whether the transport holds back bytes that it has taken until it is flushed.
+    /// Records whether the transport holds back bytes that it has accepted, until it is flushed.
     ///
-    /// This matters while the connection closes, for transports with a buffer of their own such as TLS libraries.
-    /// Report `true` before [`transmitted`](Self::transmitted) and `false` once the flush is done. Until then our Close
-    /// does not count as written, so that the connection does not end cleanly too early.
+    /// This is needed while the connection closes, for transports that have a buffer, such as TLS libraries. Pass
+    /// `true` before [`transmitted`](Self::transmitted), and `false` when the flush is done. In between, our Close does
+    /// not count as written. Otherwise the connection could end as clean although the Close was never sent.
     pub fn handle_held_back(&mut self, now: Instant, held_back: bool) {
         self.held_back = held_back;
         self.await_end(now);
     }
 
-    /// Records that a write to the transport has failed. Nothing may be written any more, because nobody knows how much
-    /// of that write was taken. Input can still be read.
+    /// Records that a write to the transport has failed. The driver must not write again, because it is unknown how
+    /// many bytes of that write were sent. Input can still be read.
     ///
-    /// The adapters report this when they are taken apart, and a driver that is put together again honours it. The only
-    /// effect here is that [`poll_transport`](Self::poll_transport) no longer asks for half-close.
+    /// The only effect on the connection is that [`poll_transport`](Self::poll_transport) no longer returns
+    /// [`HalfClose`](TransportAction::HalfClose). The adapters call this when a WebSocket is taken apart. An adapter
+    /// that is created from the parts then does not write either.
     pub fn handle_write_failed(&mut self) {
         if self.transport == Transport::Open {
             self.transport = Transport::Failed;
         }
     }
 
-    /// Records that the sending half of the transport is closed, as [`Self::poll_transport`] asked for.
+    /// Records that the driver closed the sending half of the transport, as [`Self::poll_transport`] requested.
     pub fn handle_half_closed(&mut self) {
         self.transport = Transport::HalfClosed;
     }
@@ -337,7 +343,7 @@ impl<O: WriteQueue> Sender<O> {
             return first.then_some(What::Closed(self.outcome).into());
         }
         let open = self.blocked && self.closing.state() == CloseState::Open;
-        // Pongs do not count: a peer that pings without end must not block the application.
+        // Queued Pongs do not count, because a peer that sends Pings without end must not block the application.
         if open && self.out.has_drained(self.config.high_water) && !self.out.control().has_ping() {
             self.blocked = false;
             return Some(What::Writable.into());
@@ -357,14 +363,14 @@ impl<O: WriteQueue> Sender<O> {
         self.next_deadline().map(|(at, _)| at)
     }
 
-    /// Returns what to do with the transport now. The answer stays the same until that is done.
+    /// Returns what the driver must do with the transport now. Returns the same action until the driver has taken it.
     #[must_use]
     pub fn poll_transport(&self) -> Option<TransportAction> {
         match self.closing.state() {
             CloseState::Ended if self.transport == Transport::Aborted => Some(TransportAction::Abort),
             CloseState::Ended => Some(TransportAction::Close),
-            // RFC 6455 7.1.1: the server closes TCP first and a client waits for it. An endpoint that fails the
-            // connection closes it too. The Close must be flushed before, so that no reset destroys it.
+            // RFC 6455 7.1.1: the server closes TCP first, and the client waits for that. An endpoint that fails the
+            // connection closes TCP too. The Close must be flushed before, because a reset could destroy it.
             CloseState::Both if self.encoder.role() == Role::Client => None,
             CloseState::Both | CloseState::Failed
                 if self.is_flushed() && self.transport == Transport::Open =>
@@ -377,14 +383,14 @@ impl<O: WriteQueue> Sender<O> {
 
     // --- commands: commands.rs; getters: getters.rs ---
 
-    /// Frees heap that the write queue holds while it is empty.
+    /// Frees the heap memory of the write queue, if the queue is empty.
     pub fn release_idle(&mut self) {
         self.out.release();
     }
 
     // --- helpers ---
 
-    /// Shortens a client's wait for the end of the stream, once both Closes have passed.
+    /// Shortens a client's wait for the end of the stream, once a Close was sent and received.
     fn await_end(&mut self, now: Instant) {
         // RFC 6455 7.1.1: a client waits for the server to close the TCP connection, but may close it at any time.
         if self.closing.state() == CloseState::Both
@@ -401,6 +407,6 @@ impl<O: WriteQueue> Sender<O> {
     }
 }
 
-/// Offset of the first field that each message touches.
+/// Offset of the first field that every message uses.
 #[cfg(all(test, feature = "alloc", target_pointer_width = "64"))]
 pub(super) const USED_FROM: usize = core::mem::offset_of!(Sender<Outbox>, closing);

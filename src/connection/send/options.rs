@@ -1,12 +1,12 @@
 //! Options of a single message.
 //!
-//! [`SendOptions`] is passed by value to the calls that end in `_with`. It is not stored in the connection, so an option
-//! cannot apply to a later message by accident. `commands.rs`, `send_message.rs` and `write_through.rs` obey it.
+//! [`SendOptions`] is passed by value to the methods whose names end in `_with`. A connection does not store the
+//! options, so an option cannot apply to a later message by accident. `commands.rs`, `send_message.rs` and
+//! `write_through.rs` apply the options.
 
-/// Options of one message. Calls without options use the defaults.
+/// Options of one message. Methods without options use the defaults.
 ///
-/// The options apply to the message of the call that they are passed to, and to no other. A call that was refused
-/// leaves nothing behind.
+/// The options apply only to the message with which they are passed. If the message is refused, they have no effect.
 ///
 /// ```
 /// # #[cfg(feature = "alloc")] {
@@ -36,9 +36,9 @@ impl SendOptions {
 
     /// Sets whether the message may be compressed. On by default.
     ///
-    /// If off, the message is sent uncompressed, whatever the handshake agreed on. Use it for a message that contains a
-    /// secret (RFC 7692 section 8): see [`manual::security`](crate::manual::security). If on, the message is compressed
-    /// as [`Config::compression`](crate::Config::compression) says.
+    /// If this is off, the message is sent uncompressed, whatever the handshake agreed on. Turn it off for a message
+    /// that contains a secret (RFC 7692 section 8): see [`manual::security`](crate::manual::security). If this is on,
+    /// [`Config::compression`](crate::Config::compression) determines how the message is compressed.
     #[must_use]
     pub const fn compress(self, on: bool) -> Self {
         Self { compress: on }

@@ -1,14 +1,15 @@
 //! A write queue that grows.
 //!
-//! Small frames lie one behind the other in one buffer. A large shared payload is not copied: the queue holds a
-//! reference to it, and its position behind its header. Most connections never queue a shared payload or a control
-//! frame, so that state is boxed apart ([`Rare`]).
+//! Small frames lie one after the other in one buffer. A large shared payload is not copied. The queue holds its header
+//! in the buffer, a reference to the payload, and the position after the header. Most connections never queue a shared
+//! payload or a control frame, so the state for these is in a box of its own ([`Rare`]).
 //!
 //! Invariants:
 //! - `start <= end <= memory.len()`, and all of `memory` is initialised.
-//! - Payload positions increase, and lie between `start` and `end`.
-//! - Frame ends are not recorded. If a write stops short, the frames are walked by their headers to find the next
-//!   boundary, where control frames may go in. A write that takes everything, the usual case, walks nothing.
+//! - The positions of payloads increase, and lie between `start` and `end`.
+//! - The ends of frames are not stored. After an incomplete write, the end of the started frame is found by reading the
+//!   headers of the frames. Control frames may be written at that position. A write usually accepts all bytes, and then
+//!   no header is read.
 
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
@@ -23,16 +24,17 @@ use crate::frame::{Header, MAX_HEADER_LEN, frame_len};
 
 /// A write queue that grows.
 ///
-/// Small frames are copied to one buffer, and large shared payloads are referenced. The queue owns no heap before its
-/// first use, and none after a `release_idle()` while it is empty. At most one message above
-/// [`Config::high_water`](crate::Config::high_water) waits in it.
+/// Small frames are copied into one buffer. For a large shared payload the queue holds a reference. The queue owns no
+/// heap memory before its first use, and none after `release_idle()` on an empty queue. The queue holds at most
+/// [`Config::high_water`](crate::Config::high_water) bytes and one further message.
 #[derive(Debug, Default)]
 pub struct Outbox {
-    /// Headers and copied payloads. All of it is initialised, so that header and payload are written in one step.
+    /// Headers and copied payloads. All of the memory is initialised, so that header and payload are written in one
+    /// step.
     memory: Vec<u8>,
     /// End of the headers and copied payloads in `memory`.
     end: usize,
-    /// State that most connections never need, and that an idle connection frees.
+    /// State that most connections never need. An idle connection frees it.
     rare: Option<Box<Rare>>,
 }
 
@@ -40,8 +42,8 @@ pub struct Outbox {
 #[derive(Debug)]
 struct Rare {
     control: ControlQueue<Control>,
-    /// Number of bytes at the front of `Outbox::memory` that are written. It is kept here because a write that stops
-    /// short is rare.
+    /// Number of bytes at the front of `Outbox::memory` that have been written. It is kept here because incomplete
+    /// writes are rare.
     start: usize,
     /// The shared payloads.
     queue: VecDeque<Payload>,
@@ -55,18 +57,18 @@ impl Default for Rare {
     }
 }
 
-/// Maximum length of the waiting control frames, in bytes.
+/// Maximum length of all queued control frames together, in bytes.
 const CONTROL: usize = 508;
 type Control = [u8; CONTROL];
 
-/// The control queue of an outbox that has none yet.
+/// The control queue of an outbox that has not allocated one yet.
 static EMPTY_CONTROL: ControlQueue<Control> = ControlQueue::new([0; CONTROL]);
 
 /// A payload that is shared instead of copied.
 #[derive(Debug)]
 struct Payload {
-    /// Position in `Outbox::memory` behind the payload's header: the payload is written between the bytes before and
-    /// behind this position.
+    /// Position in `Outbox::memory` after the header of the payload. The payload is written after the bytes before this
+    /// position, and before the bytes from this position on.
     at: usize,
     data: Bytes,
 }
@@ -85,20 +87,20 @@ impl Outbox {
         Self { memory: Vec::new(), end: 0, rare: None }
     }
 
-    /// Returns how many bytes of heap the buffer for small frames holds.
+    /// Returns how many bytes of heap memory the buffer for small frames has.
     #[inline]
     #[must_use]
     pub fn capacity(&self) -> usize {
         self.memory.capacity()
     }
 
-    /// Returns how many bytes at the front of `memory` are written.
+    /// Returns how many bytes at the front of `memory` have been written.
     #[inline]
     fn start(&self) -> usize {
         self.rare.as_ref().map_or(0, |rare| rare.start)
     }
 
-    /// Sets how many bytes at the front of `memory` are written.
+    /// Sets how many bytes at the front of `memory` have been written.
     fn set_start(&mut self, start: usize) {
         match &mut self.rare {
             Some(rare) => rare.start = start,
@@ -107,12 +109,12 @@ impl Outbox {
         }
     }
 
-    /// Returns whether the queue holds any heap.
+    /// Returns whether the queue owns heap memory.
     pub(super) fn holds_memory(&self) -> bool {
         self.memory.capacity() > 0 || self.rare.is_some()
     }
 
-    /// Returns whether nothing waits.
+    /// Returns whether neither data nor control frames are queued.
     pub(super) fn is_idle(&self) -> bool {
         sealed::Queue::len(self) == 0 && sealed::Queue::control(self).is_empty()
     }
@@ -137,7 +139,7 @@ impl Outbox {
         }
     }
 
-    /// Appends a shared payload behind its header.
+    /// Appends a shared payload, whose header has just been appended.
     #[inline]
     fn push_payload(&mut self, payload: Bytes) {
         let rare = self.rare.get_or_insert_default();
@@ -145,14 +147,14 @@ impl Outbox {
         rare.queue.push_back(Payload { at: self.end, data: payload });
     }
 
-    /// Makes space for `len` bytes behind `end`: reuses the written bytes at the front, or grows.
+    /// Makes space for `len` bytes after `end`: reuses the space of written bytes at the front, or grows.
     #[cold]
     #[inline(never)]
     fn make_room(&mut self, len: usize) {
         let written = self.start();
         if written >= 4096 && written * 2 >= self.end {
-            // At least half of the used memory is free, so each byte is moved at most once for each byte that was
-            // written.
+            // At least half of the bytes before `end` have been written. So at most one byte is moved for each byte
+            // that was written.
             self.memory.copy_within(written..self.end, 0);
             self.set_start(0);
             self.end -= written;
@@ -188,7 +190,7 @@ impl Outbox {
         Cursor { byte: (cursor.byte + left).min(self.end), ..cursor }
     }
 
-    /// Moves `cursor` behind the frame it points at, and returns the frame's length.
+    /// Moves `cursor` to the end of the frame that begins there, and returns the length of the frame.
     fn skip_frame(&self, cursor: &mut Cursor) -> Option<usize> {
         let (head, payload) = frame_len(self.memory.get(cursor.byte..self.end)?)?;
         cursor.byte += head;
@@ -224,7 +226,7 @@ impl sealed::Queue for Outbox {
 
     #[inline]
     fn gap(&mut self, len: usize) -> Option<&mut [u8]> {
-        // Space for the longest header, whatever the header is, so that it can be written with one store.
+        // There is always space for the longest header, so that any header can be written with one store.
         let len = len + MAX_HEADER_LEN;
         if self.memory.len() - self.end < len {
             self.make_room(len);
@@ -250,7 +252,7 @@ impl sealed::Queue for Outbox {
     fn boundary_behind(&self, n: usize, boundary: usize) -> usize {
         let mut boundary = boundary;
         if n == self.len() {
-            // Everything was written: the end of the queue is a boundary.
+            // The end of the queue is a frame boundary.
             boundary = n;
         } else if boundary < n {
             let mut cursor = self.locate(boundary);
@@ -281,7 +283,7 @@ impl sealed::Queue for Outbox {
             }
         }
         if start == self.end {
-            // The rest of a payload can still wait. It stands before the bytes that are pushed next.
+            // The rest of a payload may still be queued. It is written before the bytes that are pushed next.
             for payload in self.payloads_mut() {
                 payload.at = 0;
             }
@@ -296,7 +298,7 @@ impl sealed::Queue for Outbox {
         self.end = 0;
         if let Some(rare) = &mut self.rare {
             rare.start = 0;
-            // Usually there is one payload. Popping it costs less than clearing a queue.
+            // Usually there is one payload, and removing it costs less than `VecDeque::clear`.
             while rare.queue.pop_front().is_some() {}
             rare.len = 0;
         }

@@ -1,10 +1,10 @@
 //! A message encoded once for many connections.
 //!
-//! [`Prepared`] keeps the frame of a server for the uncompressed message, and one for each window size once a
-//! connection asks for it. It does not send: `send_message.rs::send_prepared` queues the frames.
+//! [`Prepared`] stores the uncompressed frame of a server. For each window size of compression, it also stores a
+//! compressed frame once a connection needs it. It does not send: `send_message.rs::send_prepared` queues the frames.
 //!
-//! Invariant: a compressed frame refers to no data before it, so that it fits every peer whose window is large
-//! enough.
+//! Invariant: a compressed frame does not refer to earlier data. So every peer whose window is large enough can inflate
+//! it.
 
 use alloc::vec::Vec;
 
@@ -15,11 +15,11 @@ use crate::connection::send::SendOptions;
 use crate::connection::send::write_queue::LARGE;
 use crate::frame::{Header, MAX_HEADER_LEN, Opcode};
 
-/// A message in one frame, encoded once and sent by any number of connections of a server: a broadcast.
+/// A message that is encoded once, in one frame, and sent by any number of a server's connections: a broadcast.
 ///
-/// A small frame lies in one piece and is copied to each queue. The payload of a large frame is shared by all queues.
-/// Connections with compression share one compressed frame for each window size: the first that sends it compresses,
-/// with its own configuration. A client's connection can send the message too, and masks and compresses it as any
+/// A small frame is copied into each write queue. All write queues share the payload of a large frame. Connections with
+/// compression share one compressed frame for each window size. The first connection that sends this frame compresses
+/// it, with its own configuration. A client's connection can send the message too, but masks and compresses it like any
 /// other message. Clones share the same frames.
 ///
 /// ```
@@ -72,7 +72,7 @@ impl Prepared {
         Self::with_options(message, SendOptions::new())
     }
 
-    /// Encodes `message`, for which `options` apply on every connection.
+    /// Encodes `message`. The `options` apply on every connection that sends it.
     #[must_use]
     pub fn with_options(message: impl Into<Message>, options: SendOptions) -> Self {
         let message = message.into();
@@ -115,13 +115,13 @@ mod compressed {
     use super::{Frame, Prepared};
     use crate::deflate::{Compression, Deflater, RSV1};
 
-    /// Frames for windows of 9 to 15 bits, each compressed when it is first asked for. `None` inside a cell says that
+    /// Frames for windows of 9 to 15 bits. Each is compressed when it is first needed. `None` inside a cell means that
     /// compression does not make the message shorter.
     pub(super) type Frames = Arc<[OnceLock<Option<Frame>>; 7]>;
 
     impl Prepared {
-        /// Returns the frame compressed for a window of `window_bits`; `None` if it would not be shorter than the
-        /// message.
+        /// Returns the frame compressed for a window of `window_bits`; `None` if compression does not make the message
+        /// shorter.
         pub(in crate::connection::send) fn compressed(
             &self,
             window_bits: u8,

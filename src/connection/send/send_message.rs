@@ -1,7 +1,7 @@
-//! Sending messages that own their data, and lending the queue's memory.
+//! Sending messages that own their data, and passing the queue's memory to another connection.
 //!
-//! A server does not copy a large owned payload: the queue holds a reference to it behind a copied header. A client
-//! copies every payload, because it has to be masked. Borrowed messages are in `commands.rs` and `write_through.rs`.
+//! A server does not copy a large owned payload. The queue holds a copied header and a reference to the payload. A
+//! client copies every payload, because it masks the copy. `commands.rs` and `write_through.rs` send borrowed messages.
 //!
 //! Invariant: a message that is not sent is returned unchanged ([`UnsentMessage`]).
 
@@ -68,8 +68,8 @@ impl Sender<Outbox> {
 
     /// Sends an owned message and writes it at once: see [`transmit_text`](Self::transmit_text).
     ///
-    /// If a server's large payload is written only in part, the rest is not copied: the queue holds a clone of
-    /// `message`.
+    /// If a server's large payload is written only in part, the rest is not copied. The queue keeps a clone of
+    /// `message`, which shares the payload.
     ///
     /// # Errors
     ///
@@ -147,14 +147,14 @@ impl Sender<Outbox> {
         Ok(())
     }
 
-    /// Takes the memory of the queue if nothing waits in it, for another connection to [borrow](Self::lend). Returns
-    /// `None` if something waits or the queue has no memory.
+    /// Takes the memory of an empty queue, so that another connection can [use](Self::lend) it. Returns `None` if the
+    /// queue is not empty or has no memory.
     pub fn reclaim(&mut self) -> Option<Outbox> {
         (self.buffered_amount() == 0 && self.holds_memory()).then(|| core::mem::take(&mut self.out))
     }
 
-    /// Lends the queue memory that [`reclaim`](Self::reclaim) returned. Does nothing if the queue has memory already,
-    /// or if something waits in `memory`.
+    /// Gives the queue memory that [`reclaim`](Self::reclaim) returned. Does nothing if the queue has memory already,
+    /// or if `memory` contains queued bytes.
     #[inline]
     pub fn lend(&mut self, memory: Outbox) {
         if !self.holds_memory() && memory.is_idle() {
@@ -199,14 +199,14 @@ mod tests {
         two.lend(memory);
         assert!(two.holds_memory());
         assert!(!one.holds_memory());
-        // The queue keeps memory that it has already.
+        // A queue that has memory keeps it.
         two.ping(Instant::ZERO, b"").unwrap();
         two.lend(Outbox::new());
         assert_eq!(two.buffered_amount(), 2);
         two.transmitted(Instant::ZERO, 2);
         let mut memory = two.reclaim().unwrap();
         assert_eq!(memory.capacity(), capacity);
-        // Frames that wait in another queue must not go to this peer.
+        // Frames that were queued for another connection must not be sent to this peer.
         memory.push_encoded(b"not for you", None);
         two.lend(memory);
         assert_eq!((two.buffered_amount(), two.holds_memory()), (0, false));

@@ -1,7 +1,7 @@
-//! A write queue in memory that the caller lends.
+//! A write queue in memory that the caller provides.
 //!
-//! Frames lie one behind the other in one slice, payloads included. Waiting frames are moved to the front when there
-//! is no space behind them. `outbox.rs` has the queue that grows.
+//! All frames, including their payloads, lie one after the other in one slice. If there is not enough space after the
+//! queued frames, they are moved to the front. `outbox.rs` has the queue that grows.
 //!
 //! Invariants:
 //! - `start <= end <= memory.len()`.
@@ -13,14 +13,14 @@ use super::control_queue::{ControlQueue, LEAST};
 use super::write_queue::sealed;
 use crate::frame::frame_len;
 
-/// A write queue in memory that the caller lends, for connections without an allocator.
+/// A write queue in memory that the caller provides, for connections without an allocator.
 ///
-/// A part of the memory for messages is kept free for a Close: of an array of `n` bytes, messages can use `n - 145`.
-/// Compression does not change that for a whole message. A fragment that is to be compressed needs room for a quarter
-/// more and 64 bytes, because some data becomes so much longer.
+/// A part of the memory is kept free for a header and a Close: of an array of `n` bytes, messages can use `n - 145`.
+/// This is also true for a whole message with compression. A fragment that is to be compressed needs room for a quarter
+/// more and 64 bytes, because compression can make data this much longer.
 ///
-/// A message that does not fit yet is [`Blocked`](crate::SendError::Blocked). A message that never fits is
-/// [`TooLarge`](crate::SendError::TooLarge), and can be sent in fragments.
+/// If a message does not fit yet, sending it fails with [`Blocked`](crate::SendError::Blocked). If it never fits,
+/// sending it fails with [`TooLarge`](crate::SendError::TooLarge), and the message can be sent in fragments.
 ///
 /// ```
 /// use hybi::SliceOutbox;
@@ -38,29 +38,30 @@ pub struct SliceOutbox<'m> {
 }
 
 impl<'m> SliceOutbox<'m> {
-    /// Least memory for control frames, in bytes: three of the longest frames.
+    /// Minimum memory for control frames, in bytes: three times the longest control frame.
     pub const LEAST_CONTROL: usize = LEAST;
 
     /// Creates a queue with `memory` for messages and `control` for control frames.
     ///
-    /// `memory` should have at least 146 bytes: in 145 only empty messages fit, in fewer none. All other messages are
-    /// [`TooLarge`](crate::SendError::TooLarge), and so are their fragments.
+    /// `memory` should have at least 146 bytes: in 145 only empty messages fit, and in fewer bytes no message fits. All
+    /// other messages are refused as [`TooLarge`](crate::SendError::TooLarge), and so are their fragments.
     ///
-    /// `control` has at least [`LEAST_CONTROL`](Self::LEAST_CONTROL) bytes, or the call does not compile. 508 bytes,
-    /// which an `Outbox` uses, have room for the Pongs to ten Pings of 40 bytes that came in at once.
+    /// `control` must have at least [`LEAST_CONTROL`](Self::LEAST_CONTROL) bytes, or the call does not compile. An
+    /// `Outbox` uses 508 bytes. They hold the Pongs for ten Pings with a payload of 40 bytes that were received at
+    /// once.
     #[must_use]
     pub const fn new<const N: usize>(memory: &'m mut [u8], control: &'m mut [u8; N]) -> Self {
         const { assert!(N >= LEAST && N <= 0xFFFF, "the memory for control frames is too small or too large") };
         Self { memory, start: 0, end: 0, control: ControlQueue::new(control) }
     }
 
-    /// Returns the memory for messages and the memory for control frames. Waiting frames are lost.
+    /// Returns the memory for messages and the memory for control frames. Queued frames are lost.
     #[must_use]
     pub fn into_memory(self) -> (&'m mut [u8], &'m mut [u8]) {
         (self.memory, self.control.into_memory())
     }
 
-    /// Moves the waiting frames to the front, so that all free space lies behind them.
+    /// Moves the queued frames to the front, so that all free space lies after them.
     fn compact(&mut self) {
         self.memory.copy_within(self.start..self.end, 0);
         (self.start, self.end) = (0, self.end - self.start);

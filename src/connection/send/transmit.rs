@@ -1,12 +1,13 @@
-//! Bytes to the transport: which ones to write next, and the record of what was written.
+//! Bytes to the transport: which bytes to write next, and how many of them were written.
 //!
-//! The order is: the rest of the frame that was started, then control frames, then the write queue. The functions
-//! here only read and advance the queues. `commands.rs` and `close.rs` fill them.
+//! The order is: the rest of the frame that was started, then control frames, then the write queue. A frame is started
+//! once a byte of it was written, or was passed to a write of a transport that may keep bytes which it did not accept.
+//! The functions here only read and advance the queues. `commands.rs` and `close.rs` fill them.
 //!
 //! Invariants:
 //! - A control frame is never written inside another frame: `boundary` is the end of the frame that was started.
 //! - [`Sender::poll_transmit`] returns the same bytes until [`Sender::transmitted`] or a command changes them.
-//! - The usual case, a write that takes everything, looks neither at frames nor at control frames.
+//! - In the usual case a write accepts all bytes. Then the code does not look at frame headers or control frames.
 
 use core::ops::ControlFlow;
 
@@ -15,13 +16,13 @@ use crate::time::Instant;
 use crate::connection::send::write_queue::WriteQueue;
 use crate::connection::send::{Congestion, Sender};
 
-/// Maximum length of one offer to a transport that may keep what it refuses, in bytes, unless one frame is longer. A
-/// TLS record has this length.
+/// Maximum number of bytes that [`Sender::poll_offer`] returns, unless one frame is longer. This is the maximum length
+/// of a TLS record.
 const MOST_OFFERED: usize = 16 << 10;
 
 impl<O: WriteQueue> Sender<O> {
-    /// Removes the first `n` bytes of [`Self::poll_transmit`], which were written. 0 says that the transport takes
-    /// nothing now.
+    /// Removes the first `n` bytes of [`Self::poll_transmit`], which have been written. 0 means that the transport
+    /// accepts no bytes now.
     #[inline]
     pub fn transmitted(&mut self, now: Instant, n: usize) {
         match self.out.in_one_piece() {
@@ -30,7 +31,7 @@ impl<O: WriteQueue> Sender<O> {
         }
     }
 
-    /// Records that everything was written: the usual case, which need not find the end of a frame.
+    /// Records that all bytes were written. In this usual case, the end of a frame need not be found.
     #[inline]
     fn all_transmitted(&mut self, now: Instant) {
         self.counters.bytes += self.out.len() as u64;
@@ -44,7 +45,7 @@ impl<O: WriteQueue> Sender<O> {
         }
     }
 
-    /// Records a write that is not the usual case: control frames wait, or not everything was written.
+    /// Records a write that is not the usual case: control frames are queued, or not all bytes were written.
     #[inline(never)]
     fn transmitted_from(&mut self, now: Instant, n: usize) {
         if self.out.control().is_empty() && n >= self.out.len() {
@@ -54,7 +55,7 @@ impl<O: WriteQueue> Sender<O> {
         }
     }
 
-    /// Records a write of `n` bytes that left some, or that included control frames.
+    /// Records a write of `n` bytes that was incomplete or included control frames.
     fn transmitted_in_part(&mut self, now: Instant, n: usize) {
         self.counters.bytes += n as u64;
         let had_ping = n > 0 && self.out.control().has_ping();
@@ -67,7 +68,7 @@ impl<O: WriteQueue> Sender<O> {
             self.boundary = self.out.advance(n - first - second, 0);
         }
         if self.fresh_data && n > second {
-            // A long message keeps the connection from being idle while it moves.
+            // A connection is not idle while a long message is being written.
             self.timers.sent_data(now);
             self.fresh_data = self.out.len() > 0;
         }
@@ -81,11 +82,12 @@ impl<O: WriteQueue> Sender<O> {
         }
     }
 
-    /// Records that the transport has taken bytes.
+    /// Records that the transport has accepted bytes.
     #[cold]
     #[inline(never)]
     fn write_progressed(&mut self, now: Instant) {
-        // Bytes that went into a transport with free space prove nothing: its buffers took them, not the peer.
+        // If the transport had free space, the bytes prove nothing, because they may only be in its buffers. If it was
+        // full, the peer has read some bytes.
         if self.congestion == Congestion::Full {
             self.timers.write_progressed(now);
         }
@@ -93,11 +95,12 @@ impl<O: WriteQueue> Sender<O> {
         self.await_end(now);
     }
 
-    /// Fills `to` with the bytes to write, in order, for one vectored write. Returns the number of slices; 0 says
-    /// that nothing waits.
+    /// Fills `to` with the bytes to write, in order, for one vectored write. Returns the number of slices; 0 means that
+    /// nothing is queued.
     ///
-    /// Report with [`Self::transmitted`] how much was written, which may be less. Until then the same bytes are
-    /// returned again. Queue nothing and apply no reply in between, because a control frame would change the order.
+    /// Report with [`Self::transmitted`] how many bytes were written. This may be fewer than were returned. Until then
+    /// this method returns the same bytes again. Queue nothing and apply no reply in between, because a control frame
+    /// would change the order.
     #[inline]
     pub fn poll_transmit<'a>(&'a self, to: &mut [&'a [u8]]) -> usize {
         match (self.out.in_one_piece(), to.first_mut()) {
@@ -110,15 +113,14 @@ impl<O: WriteQueue> Sender<O> {
         }
     }
 
-    /// Fills `to` as [`Self::poll_transmit`] does, for a transport that may keep bytes although it says that it takes
-    /// nothing.
+    /// Fills `to` as [`Self::poll_transmit`] does, for a transport that may keep bytes which it did not accept.
     ///
-    /// TLS libraries encrypt first and find out later that there is no space. Such a transport must be offered the
-    /// same bytes again before any others.
+    /// Some TLS libraries encrypt the bytes first, and find out afterwards that the socket is full. They report that
+    /// they accepted nothing, but the next write must begin with the same bytes.
     ///
-    /// Returns less than [`Self::poll_transmit`]. With control frames: the rest of the started frame, and some
-    /// control frames. Without: the first frame, and the bytes behind it up to 16 KiB. If the transport takes
-    /// nothing, call [`Self::offered`].
+    /// This method returns fewer bytes than [`Self::poll_transmit`]. If control frames are queued, it returns the rest
+    /// of the started frame and some control frames. Otherwise it returns the first frame, and further bytes up to 16
+    /// KiB in total. If the transport accepts nothing, call [`Self::offered`].
     pub fn poll_offer<'a>(&'a self, to: &mut [&'a [u8]]) -> usize {
         let len = self.poll_transmit(to);
         let control = self.out.control();
@@ -139,9 +141,9 @@ impl<O: WriteQueue> Sender<O> {
         offered
     }
 
-    /// Records that the transport was offered the first `n` bytes of [`Self::poll_offer`] and takes nothing now.
+    /// Records that the first `n` bytes of [`Self::poll_offer`] were passed to the transport, which accepted nothing.
     ///
-    /// The frames of these bytes count as started: no frame that is queued later goes out before them, and a Close
+    /// The frames of these bytes count as started: no frame that is queued later is written before them, and a Close
     /// does not drop them.
     pub fn offered(&mut self, now: Instant, n: usize) {
         let waiting = self.out.len();
@@ -162,7 +164,7 @@ impl<O: WriteQueue> Sender<O> {
             _ = self.out.pieces(|piece| slices.push(piece));
             return slices.len;
         }
-        // Control frames go ahead of the queue, but behind the frame that was started.
+        // Control frames are written after the frame that was started, and before the rest of the queue.
         let (control, mut ahead) = (self.out.control().rest(), Some(self.boundary));
         _ = self.out.pieces(|piece| match ahead {
             None => slices.push(piece),

@@ -1,23 +1,23 @@
-//! The interface between the sending half and the queue in which frames wait to be written.
+//! The interface between the sending half and its write queue, which holds the frames that are not written yet.
 //!
-//! [`WriteQueue`] is sealed. `outbox.rs` has the queue that grows, `slice_outbox.rs` the one in lent memory. Both
-//! hold encoded frames and a [`ControlQueue`]; neither knows the rules of the protocol.
+//! [`WriteQueue`] is sealed. `outbox.rs` has a queue that grows, and `slice_outbox.rs` has a queue in memory that the
+//! caller provides. Both hold encoded frames and a [`ControlQueue`]. Neither knows the rules of the protocol.
 //!
 //! Invariants:
-//! - Offsets are counted in bytes from the front, which moves with each write.
-//! - Frames are contiguous: a frame begins where the one before it ends.
+//! - Offsets are counted in bytes from the front of the queue, which moves with each write.
+//! - Frames are contiguous: each frame begins where the frame before it ends.
 
 use core::fmt;
 use core::ops::ControlFlow;
 
 use super::control_queue::ControlQueue;
 
-/// Messages of at least this many bytes are written without being copied into the queue. Below that, a copy costs
-/// less than a slice of its own.
+/// Messages of at least this many bytes are written without being copied into the queue. For a shorter message, a copy
+/// costs less than one more slice in a vectored write.
 pub(super) const LARGE: usize = 4 << 10;
 
-/// A queue of frames that wait to be written: [`SliceOutbox`](crate::SliceOutbox), or with an allocator `Outbox`,
-/// which grows.
+/// A queue of frames that are not written yet. The implementations are [`SliceOutbox`](crate::SliceOutbox), and with an
+/// allocator `Outbox`, which grows.
 pub trait WriteQueue: fmt::Debug + sealed::Queue {}
 
 impl<T: fmt::Debug + sealed::Queue> WriteQueue for T {}
@@ -31,7 +31,7 @@ pub(super) mod sealed {
     pub trait Queue {
         /// The type of the memory for control frames.
         type Control: BorrowMut<[u8]>;
-        /// Returns how many bytes wait, control frames not included.
+        /// Returns how many bytes are queued, without control frames.
         fn len(&self) -> usize;
         /// Returns how many more bytes fit.
         fn room(&self) -> usize;
@@ -39,28 +39,30 @@ pub(super) mod sealed {
         fn capacity(&self) -> usize;
         /// Returns whether enough was written for a blocked sender to continue.
         fn has_drained(&self, high_water: usize) -> bool;
-        /// Returns at least `len` bytes of space behind the waiting frames, or `None` if there is less. The caller
+        /// Returns at least `len` bytes of space after the queued frames, or `None` if there is less. The caller
         /// encodes a frame there and then calls [`push`](Self::push).
         fn gap(&mut self, len: usize) -> Option<&mut [u8]>;
-        /// Appends the first `len` bytes of the gap to the waiting bytes.
+        /// Appends the first `len` bytes of the gap to the queued bytes.
         fn push(&mut self, len: usize);
-        /// Drops everything behind `at`, which is a frame boundary.
+        /// Drops all bytes from offset `at` on, which is a frame boundary.
         fn truncate(&mut self, at: usize);
-        /// Returns the first frame boundary at or behind offset `n`. `boundary` is an earlier boundary to start from.
+        /// Returns the first frame boundary at or after offset `n`. The search starts at `boundary`, which is an
+        /// earlier frame boundary.
         fn boundary_behind(&self, n: usize, boundary: usize) -> usize;
-        /// Removes `n` bytes from the front. `boundary` is the first frame boundary; returns its new offset.
+        /// Removes `n` bytes from the front. `boundary` is the offset of any frame boundary. Returns the offset at
+        /// which the frame that is then partly written ends; 0 between frames.
         fn advance(&mut self, n: usize, boundary: usize) -> usize;
-        /// Removes all bytes, which were written. No control frame waits.
+        /// Removes all bytes, because all were written. The caller makes sure that no control frame is queued.
         fn clear(&mut self);
-        /// Returns all waiting bytes if they lie in one piece and no control frame waits: the usual case.
+        /// Returns all queued bytes, if they lie in one piece and no control frame is queued. This is the usual case.
         fn in_one_piece(&self) -> Option<&[u8]>;
-        /// Passes the waiting bytes to `see` in order, until `see` breaks.
+        /// Passes the queued bytes to `see` in order, until `see` breaks.
         fn pieces<'a>(&'a self, see: impl FnMut(&'a [u8]) -> ControlFlow<()>) -> ControlFlow<()>;
-        /// Returns the control frames, which go out ahead of the queue.
+        /// Returns the control frames, which are sent ahead of the queue.
         fn control(&self) -> &ControlQueue<Self::Control>;
-        /// Returns the control frames for appending and removing.
+        /// Returns the control frames, to append or remove some.
         fn control_mut(&mut self) -> &mut ControlQueue<Self::Control>;
-        /// Frees memory if nothing waits.
+        /// Frees the memory, if the queue is empty.
         fn release(&mut self);
     }
 }

@@ -1,15 +1,16 @@
-//! Messages that are written to the transport at once, without waiting in the queue.
+//! Messages that are written to the transport at once, without being queued first.
 //!
 //! `transmit_*` calls a `write` function of the caller once. There are three ways, the fastest first:
 //!
-//! 1. A server's uncompressed message is written from where it lies, behind a header on the stack. It must be large,
-//!    or nothing may wait before it.
-//! 2. A client's message is masked into the queue's memory and written from there, if nothing waits.
-//! 3. Every other message is queued first, and the queue is written.
+//! 1. A server's uncompressed message is written directly from the caller's memory, after a header on the stack. This
+//!    requires that the message is large or that the queue is empty.
+//! 2. A client's uncompressed message is masked into the queue's memory and written from there. This requires that the
+//!    queue is empty.
+//! 3. Every other message is queued first, and then the queue is written.
 //!
 //! Invariants:
-//! - A refused message is not written, not even in part: `write` is called once the message is accepted.
-//! - Bytes that `write` did not take are queued, behind everything that waited.
+//! - No byte of a refused message is written: `write` is called only after the message is accepted.
+//! - Bytes that `write` did not accept are queued, after all bytes that were queued before.
 //! - Messages, frames and bytes are counted as if the message had been queued and transmitted.
 
 use crate::error::SendError;
@@ -19,19 +20,20 @@ use crate::time::Instant;
 use crate::connection::send::write_queue::{LARGE, WriteQueue};
 use crate::connection::send::{SendOptions, Sender};
 
-/// Maximum number of slices for one write, those of waiting bytes and of the message together.
+/// Maximum number of slices for one write: the slices of queued bytes and of the message together.
 const MAX_SLICES: usize = 16;
 
 impl<O: WriteQueue> Sender<O> {
-    /// Sends a text message and writes it at once, for a caller whose transport can probably take it.
+    /// Sends a text message and writes it at once, for a caller whose transport can probably accept it.
     ///
     /// `write` is called once with the bytes to write, in order, for one vectored write. It returns how many bytes it
-    /// wrote, or 0 if the transport takes nothing now or has failed. The rest is queued and comes with the next
-    /// [`poll_transmit`](Self::poll_transmit).
+    /// wrote, or 0 if the transport accepts nothing now or has failed. The rest is queued. The next
+    /// [`poll_transmit`](Self::poll_transmit) returns it.
     ///
-    /// A server's message is not copied where nothing waits, or where it is of 4 KiB or more: the last two slices are
-    /// a header and `text` itself. A client's message is masked, and if nothing waits only the unwritten rest is
-    /// queued. Otherwise this is [`send_text`](Self::send_text), a write, and [`transmitted`](Self::transmitted).
+    /// This avoids copies. A server's message is not copied if the queue is empty, or if the message is of 4 KiB or
+    /// more: the last two slices are then a header and `text` itself. A client's message is copied once, because it is
+    /// masked. In all other cases this has the same effect as [`send_text`](Self::send_text), a write, and
+    /// [`transmitted`](Self::transmitted).
     ///
     /// ```
     /// # #[cfg(feature = "alloc")] {
@@ -80,7 +82,7 @@ impl<O: WriteQueue> Sender<O> {
         self.transmit_data(now, Opcode::Binary, data, write)
     }
 
-    /// Sends a message and writes it at once, in the fastest way that it allows.
+    /// Sends a message and writes it at once, in the fastest way that is possible for the message.
     #[inline]
     pub(super) fn transmit_data(
         &mut self,
@@ -99,10 +101,10 @@ impl<O: WriteQueue> Sender<O> {
         self.transmit_otherwise(now, opcode, payload, write)
     }
 
-    /// Sends a message that is compressed, masked, or waits behind others.
+    /// Sends a message that is compressed, masked, or must be written after queued bytes.
     ///
-    /// Out of line, in one function, so that [`Self::transmit_data`] is small enough to be inlined and a client's
-    /// message costs one call.
+    /// This is one function that is not inlined. So [`Self::transmit_data`] is small enough to be inlined, and a
+    /// client's message costs one call.
     #[inline(never)]
     fn transmit_otherwise(
         &mut self,
@@ -114,7 +116,7 @@ impl<O: WriteQueue> Sender<O> {
         if self.queue_compressed(opcode, payload, SendOptions::new())? {
             self.write_queued(now, write);
         } else if self.may_skip_queue(payload.len()) {
-            // Compression did not make the message shorter, so it goes out as it is. It has been accepted.
+            // Compression did not make the message shorter, so it is sent uncompressed. It has been accepted already.
             if let Some(written) = self.write_through(now, opcode, payload, write) {
                 self.queue_rest(now, opcode, payload, written);
             }
@@ -124,7 +126,7 @@ impl<O: WriteQueue> Sender<O> {
         Ok(())
     }
 
-    /// Sends a message that is neither compressed nor written from where it lies.
+    /// Sends a message that is neither compressed nor written directly from the caller's memory.
     #[inline(always)]
     pub(super) fn transmit_through_queue(
         &mut self,
@@ -143,9 +145,10 @@ impl<O: WriteQueue> Sender<O> {
         Ok(())
     }
 
-    /// Compresses and queues a message, if it is to be compressed and becomes shorter. Returns whether it did.
+    /// Compresses and queues a message, if this connection compresses it and it becomes shorter. Returns whether the
+    /// message was queued.
     ///
-    /// If compression did not make the message shorter, the message has been accepted all the same.
+    /// If compression did not make the message shorter, the message has been accepted, but is not queued.
     #[inline]
     #[cfg_attr(
         not(feature = "deflate"),
@@ -165,14 +168,14 @@ impl<O: WriteQueue> Sender<O> {
         Ok(false)
     }
 
-    /// Returns whether a message is written from where it lies. It needs neither a mask nor compression, and it is
-    /// large or nothing waits before it.
+    /// Returns whether a message is written directly from the caller's memory. This is so if it is neither masked nor
+    /// compressed, and if it is large or the queue is empty.
     #[inline]
     pub(super) fn skips_queue(&self, opcode: Opcode, len: usize, options: SendOptions) -> bool {
         self.may_skip_queue(len) && self.is_uncompressed(opcode, len, options)
     }
 
-    /// Returns whether an uncompressed message is written from where it lies.
+    /// Returns whether an uncompressed message is written directly from the caller's memory.
     #[inline]
     pub(super) fn may_skip_queue(&self, len: usize) -> bool {
         self.encoder.role() == Role::Server && (len >= LARGE || self.is_queue_empty())
@@ -191,14 +194,14 @@ impl<O: WriteQueue> Sender<O> {
         }
     }
 
-    /// Returns whether nothing waits, control frames included.
+    /// Returns whether neither data nor control frames are queued.
     #[inline]
     fn is_queue_empty(&self) -> bool {
         self.out.in_one_piece().is_some_and(<[u8]>::is_empty)
     }
 
-    /// Writes the waiting bytes and an accepted message. Returns `None` if all of the message was written. Otherwise
-    /// returns how much was, and the caller queues the whole message.
+    /// Writes the queued bytes and an accepted message. Returns `None` if the whole message was written. Otherwise
+    /// returns how many bytes of its frame were written, and the caller queues the message.
     #[inline(always)]
     pub(super) fn write_through(
         &mut self,
@@ -226,7 +229,8 @@ impl<O: WriteQueue> Sender<O> {
         None
     }
 
-    /// Masks an accepted message into the queue's memory and writes it. Queues only what is not written.
+    /// Masks an accepted message into the memory of the queue and writes it. Adds only the unwritten bytes to the
+    /// queue.
     #[inline(always)]
     fn write_masked(
         &mut self,
@@ -251,7 +255,7 @@ impl<O: WriteQueue> Sender<O> {
         }
     }
 
-    /// Writes the waiting bytes and a frame behind them. Returns how much of the frame was written.
+    /// Writes the queued bytes and then a frame. Returns how many bytes of the frame were written.
     #[inline(never)]
     fn write_after_queue(
         &mut self,
@@ -277,7 +281,7 @@ impl<O: WriteQueue> Sender<O> {
         written.saturating_sub(waiting)
     }
 
-    /// Queues a message of which the first `written` bytes of its frame were written.
+    /// Queues a message. The first `written` bytes of its frame have been written already.
     #[cold]
     #[inline(never)]
     fn queue_rest(&mut self, now: Instant, opcode: Opcode, payload: &[u8], written: usize) {
@@ -295,8 +299,8 @@ impl<O: WriteQueue> Sender<O> {
     }
 }
 
-/// Calls `write` and returns the number of bytes written. It is limited to the length of `slices`, because `write`
-/// may claim more.
+/// Calls `write` and returns the number of bytes written. The number is limited to the length of `slices`, because a
+/// wrong `write` could return more.
 fn write_offered(slices: &[&[u8]], write: impl FnOnce(&[&[u8]]) -> usize) -> usize {
     write(slices).min(slices.iter().map(|slice| slice.len()).sum())
 }
