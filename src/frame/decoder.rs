@@ -1,15 +1,15 @@
-//! Decoding of a byte stream into frames, however the stream is cut.
+//! Decoding of a byte stream into frames. The stream may arrive in pieces of any length.
 //!
-//! [`Decoder`] is responsible for the rules that depend on the role, on negotiated extensions and on earlier
-//! frames: masking, reserved bits, and the order of fragments. [`Header::decode`] checks the other rules of a
-//! header. Messages, UTF-8 and limits belong to the connection.
+//! [`Decoder`] checks the rules that depend on the role, on negotiated extensions and on earlier frames. These rules
+//! concern masking, reserved bits, and the order of fragments. [`Header::decode`] checks the other rules of a header.
+//! The connection handles messages, UTF-8 and limits.
 //!
-//! The fast path is [`Decoder::header`] on input that holds the whole header: it is decoded where it lies. A
-//! header that is cut goes through `partial_header`, which collects it in 14 bytes of state.
+//! The fast path is [`Decoder::header`] on input that contains the whole header. The header is then decoded without a
+//! copy. If a header arrives in several pieces, `partial_header` collects it in 14 bytes of state.
 //!
 //! Invariants:
-//! - Each byte is examined once, except the bytes of a cut header.
-//! - An error is reported at the first byte that shows it, whatever the cuts.
+//! - Each byte is examined once, except the bytes of a header that arrives in several pieces.
+//! - An error is reported at the first byte that breaks a rule, wherever the input is divided.
 //!
 //! ```text
 //!           header complete                last payload byte
@@ -34,12 +34,12 @@ pub enum Item<'a> {
     },
 }
 
-/// Splits a byte stream into frames (RFC 6455 section 5), however the stream is cut.
+/// Splits a byte stream into frames (RFC 6455 section 5). The stream may arrive in pieces of any length.
 ///
-/// Enforces what can be checked on frames alone: the rules of [`Header::decode`], masking by role (section
-/// 5.1), reserved bits (section 5.2) and the order of fragments (section 5.4).
+/// The decoder enforces the rules of [`Header::decode`], the masking that the role requires (section 5.1), reserved
+/// bits (section 5.2), and the order of fragments (section 5.4).
 ///
-/// It stores a header that has arrived in part, which is at most [`MAX_HEADER_LEN`] bytes, and no payload.
+/// It stores at most one partial header of up to [`MAX_HEADER_LEN`] bytes, and no payload.
 #[derive(Clone, Debug)]
 pub struct Decoder {
     /// The payload bytes of the current frame that have not arrived.
@@ -54,9 +54,9 @@ pub struct Decoder {
     role: Role,
     /// The reserved bits that an extension defines, in the notation of [`Header::rsv`].
     allowed_rsv: u8,
-    /// Whether a data message has begun and not ended.
+    /// Whether a data message has begun and has not ended.
     message_open: bool,
-    /// Whether a header was returned and the end of its payload was not.
+    /// Whether a header was returned, but the end of its payload was not returned yet.
     in_frame: bool,
 }
 
@@ -78,7 +78,7 @@ impl Decoder {
 
     /// Allows reserved bits that an extension defines, in the notation of [`Header::rsv`].
     ///
-    /// They are allowed on the first frame of a data message only. By default none are allowed.
+    /// The bits are allowed only on the first frame of a data message. By default no reserved bit is allowed.
     #[must_use]
     pub const fn allow_rsv(mut self, bits: u8) -> Self {
         self.allowed_rsv = bits & 7;
@@ -96,7 +96,7 @@ impl Decoder {
     ///
     /// # Errors
     ///
-    /// A [`ProtocolError`] as soon as the bytes that show the violation are there:
+    /// Returns a [`ProtocolError`] as soon as the byte has arrived that breaks a rule:
     ///
     /// - the errors of [`Header::decode`];
     /// - [`ReservedBits`](ProtocolError::ReservedBits) or [`NotAFrame`](ProtocolError::NotAFrame): reserved
@@ -107,7 +107,7 @@ impl Decoder {
     ///   open;
     /// - [`MessageInterleaved`](ProtocolError::MessageInterleaved): a message begins while another is open.
     ///
-    /// The decoder must not be used after an error: the bytes that follow have no meaning.
+    /// Do not use the decoder after an error, because the following bytes have no meaning.
     pub fn decode<'a>(&mut self, input: &mut &'a mut [u8]) -> Result<Option<Item<'a>>, ProtocolError> {
         if self.in_frame {
             if input.is_empty() && self.left > 0 {
@@ -127,13 +127,13 @@ impl Decoder {
         Ok(header.map(Item::Header))
     }
 
-    /// Returns whether the stream may end here without cutting a frame.
+    /// Returns whether decoding is between two frames, so that the stream may end here.
     #[must_use]
     pub const fn is_between_frames(&self) -> bool {
         !self.in_frame && self.partial_len == 0
     }
 
-    /// Returns whether a fragmented message has begun and not ended.
+    /// Returns whether a fragmented message has begun and has not ended.
     #[must_use]
     pub const fn is_in_message(&self) -> bool {
         self.message_open
@@ -145,14 +145,12 @@ impl Decoder {
         self.left
     }
 
-    /// Returns whether a payload is being received. This can be an empty payload whose piece was not returned
-    /// yet.
+    /// Returns whether a payload is being received. This includes an empty payload whose piece was not returned yet.
     pub(crate) const fn is_in_frame(&self) -> bool {
         self.in_frame
     }
 
-    /// Returns the minimum number of bytes that are missing from a header that has arrived in part, or 0 if
-    /// none has.
+    /// Returns the minimum number of bytes that are missing from a partial header; 0 if no header is partial.
     pub(crate) const fn header_left(&self) -> usize {
         match self.partial_len {
             0 => 0,
@@ -190,13 +188,13 @@ impl Decoder {
         !self.in_frame
     }
 
-    /// Consumes `len` payload bytes and leaves the frame open. [`Self::consume`] ends it later.
+    /// Consumes `len` payload bytes, but does not end the frame. [`Self::consume`] ends it later.
     #[cfg(feature = "deflate")]
     pub(crate) fn pass(&mut self, len: usize) {
         self.left = self.left.saturating_sub(len as u64);
     }
 
-    /// Decodes a header from the front of `input`, or stores the part of it that is there.
+    /// Decodes a header from the front of `input`, or stores the part of the header that has arrived.
     ///
     /// Returns the number of bytes used, and the header if it is complete.
     #[inline]
@@ -211,7 +209,7 @@ impl Decoder {
         self.partial_header(input)
     }
 
-    /// Decodes a header that earlier input began, or that this input ends inside of.
+    /// Decodes a header that arrives in several pieces.
     #[cold]
     fn partial_header(&mut self, input: &[u8]) -> Result<(usize, Option<Header>), ProtocolError> {
         let have = usize::from(self.partial_len);
@@ -237,8 +235,8 @@ impl Decoder {
         }
     }
 
-    /// Checks the first two bytes of a header against role, extensions and the open message, as soon as they
-    /// are there.
+    /// Checks the first two bytes of a header, as far as they have arrived, against the role, the allowed reserved bits
+    /// and the open message.
     #[inline]
     fn check_start(&self, bytes: &[u8]) -> Result<(), ProtocolError> {
         let Some(&first) = bytes.first() else { return Ok(()) };
@@ -258,15 +256,14 @@ impl Decoder {
             Some(Opcode::Text | Opcode::Binary) if self.message_open => {
                 return Err(ProtocolError::MessageInterleaved);
             }
-            // `Header::decode` reports these two errors. They are in the first byte, so they come before an
-            // error in the second.
+            // `Header::decode` reports the errors of these two cases. They are in the first byte, so they take
+            // precedence over an error in the second byte.
             None => return Ok(()),
             Some(opcode) if opcode.is_control() && first & 0x80 == 0 => return Ok(()),
             Some(_) => {}
         }
         let Some(second) = bytes.get(1) else { return Ok(()) };
-        // RFC 6455 5.1: a server closes the connection upon a frame that is not masked, a client upon one
-        // that is masked.
+        // RFC 6455 5.1: a server closes the connection if a frame is not masked, and a client if a frame is masked.
         match (self.role, second & 0x80 != 0) {
             (Role::Server, false) => Err(ProtocolError::NotMasked),
             (Role::Client, true) => Err(ProtocolError::Masked),
@@ -290,11 +287,12 @@ impl Decoder {
 #[cold]
 const fn reserved_bits(first: u8) -> ProtocolError {
     match first {
-        // RSV1 alone on a data fragment: a compressed message begins although compression was not agreed on
-        // (RFC 7692 6.1). In ASCII these bytes are `@`, `A` and `B`. No HTTP response begins with one of
-        // them.
+        // Only RSV1 is set, on a data frame without FIN: a compressed message begins although compression was not
+        // agreed on (RFC 7692 6.1). In ASCII these bytes are `@`, `A` and `B`, and no HTTP response begins with one of
+        // these.
         0x40..=0x42 => ProtocolError::ReservedBits(4),
-        // All other printable characters set reserved bits that no extension in use sets, and lack FIN.
+        // All other printable characters are not the first byte of a frame in use. They have no FIN bit, and have
+        // reserved bits that no common extension uses. So the peer probably sends text, such as HTTP.
         b' '..=b'~' => ProtocolError::NotAFrame(first),
         _ => ProtocolError::ReservedBits(first >> 4 & 7),
     }
@@ -329,8 +327,7 @@ mod tests {
 
     #[test]
     fn s5_2_every_two_way_split_gives_the_same_frames() {
-        // The fragments "Hel" and "lo" with a Ping "p" between them, then 200 bytes of binary data, all
-        // masked.
+        // All frames are masked: the fragments "Hel" and "lo" with a Ping "p" between them, then 200 binary bytes.
         let mut wire = std::vec![0x01, 0x83, 1, 2, 3, 4];
         wire.extend([b'H' ^ 1, b'e' ^ 2, b'l' ^ 3]);
         wire.extend([0x89, 0x81, 9, 9, 9, 9, b'p' ^ 9, 0x80, 0x82, 0, 0, 0, 0, b'l', b'o']);
@@ -406,7 +403,7 @@ mod tests {
     }
 
     #[test]
-    fn s5_2_header_left_counts_the_missing_bytes() {
+    fn s5_2_header_left_returns_the_number_of_missing_bytes() {
         for (role, bytes, left) in [
             (Role::Server, &[][..], 0),
             (Role::Server, &[0x81], 1),
@@ -430,8 +427,8 @@ mod tests {
 
     #[test]
     fn s5_2_the_state_is_known_after_each_byte() {
-        // "He", an empty Ping, "y". The end of a frame is reported with its last byte, also for an empty
-        // payload.
+        // The input is "He", an empty Ping, and "y". The end of a frame is reported with its last byte, even if the
+        // payload is empty.
         let (mut decoder, mut ended) = (Decoder::new(Role::Client), 0);
         assert!(decoder.is_between_frames() && !decoder.is_in_message());
         for (byte, between_frames, in_frame, in_message, left, frames) in [

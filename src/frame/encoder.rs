@@ -1,11 +1,11 @@
 //! Encoding of frames into memory that the caller provides (RFC 6455 section 5).
 //!
-//! [`Encoder`] is responsible for legal frames in a legal order: fragments of messages are not interleaved,
-//! control frames are short, and a client masks each frame with a fresh key. It is not responsible for
+//! [`Encoder`] ensures that each frame is legal and that the order of frames is legal. Fragments of different messages
+//! are not interleaved, control frames are short, and a client masks each frame with a fresh key. It does not handle
 //! queues, messages, UTF-8 or closing.
 //!
-//! Invariant: a call that fails changes nothing. [`Encoder::check`] decides before a masking key is used and
-//! before a byte is written.
+//! Invariant: a call that fails changes nothing. [`Encoder::check`] runs before a masking key is used and before a byte
+//! is written.
 
 use core::fmt;
 
@@ -64,14 +64,14 @@ type Keys = MaskingKeys;
 
 /// Encodes the frames of one endpoint (RFC 6455 section 5).
 ///
-/// A client's encoder masks each frame with a key of its own. Both kinds keep the fragments of messages in
-/// order.
+/// A client's encoder masks each frame with a fresh key. A server's encoder does not mask. Both ensure that the
+/// fragments of different messages are not interleaved.
 #[derive(Debug)]
 pub struct Encoder {
-    /// The masking keys of a client; `None` for a server.
-    /// With an allocator they lie in a box, so that a server holds no room for them.
+    /// The masking keys of a client; `None` for a server. With an allocator they are boxed, so that a server has no
+    /// space for them.
     masking_keys: Option<Keys>,
-    /// Whether a fragmented message has begun and not ended.
+    /// Whether a fragmented message has begun and has not ended.
     message_open: bool,
 }
 
@@ -95,7 +95,7 @@ impl Encoder {
         if self.masking_keys.is_some() { Role::Client } else { Role::Server }
     }
 
-    /// Returns whether a fragmented message has begun and not ended.
+    /// Returns whether a fragmented message has begun and has not ended.
     #[must_use]
     #[inline]
     pub const fn is_in_message(&self) -> bool {
@@ -104,17 +104,18 @@ impl Encoder {
 
     /// Returns the header of the next frame, with a fresh masking key if this is a client's encoder.
     ///
-    /// The frame counts as sent: the caller masks its payload with [`Header::mask`] and sends both.
+    /// The encoder counts the frame as sent. The caller must mask the payload with [`Header::mask`], and send the
+    /// header and the payload.
     ///
     /// # Errors
     ///
     /// Nothing has changed after an error.
     ///
-    /// - [`EncodeError::MessageOpen`]: a data frame while another message is open.
-    /// - [`EncodeError::NoMessageOpen`]: a continuation frame while no message is open.
-    /// - [`EncodeError::TooLong`]: a payload of more than [`MAX_PAYLOAD_LEN`] bytes.
-    /// - [`EncodeError::ControlFrame`]: a control frame without FIN or with more than [`MAX_CONTROL_PAYLOAD`]
-    ///   bytes.
+    /// - [`EncodeError::MessageOpen`]: the frame begins a message while another message is open.
+    /// - [`EncodeError::NoMessageOpen`]: the frame is a continuation frame, but no message is open.
+    /// - [`EncodeError::TooLong`]: the payload has more than [`MAX_PAYLOAD_LEN`] bytes.
+    /// - [`EncodeError::ControlFrame`]: the frame is a control frame without FIN or with more than
+    ///   [`MAX_CONTROL_PAYLOAD`] bytes.
     #[inline]
     pub fn header(&mut self, opcode: Opcode, fin: bool, payload_len: u64) -> Result<Header, EncodeError> {
         self.check(opcode, fin, payload_len)?;
@@ -127,11 +128,11 @@ impl Encoder {
     ///
     /// Nothing has changed after an error.
     ///
-    /// - [`EncodeError::MessageOpen`]: a data frame while another message is open.
-    /// - [`EncodeError::NoMessageOpen`]: a continuation frame while no message is open.
-    /// - [`EncodeError::TooLong`]: a payload of more than [`MAX_PAYLOAD_LEN`] bytes.
-    /// - [`EncodeError::ControlFrame`]: a control frame without FIN or with more than [`MAX_CONTROL_PAYLOAD`]
-    ///   bytes.
+    /// - [`EncodeError::MessageOpen`]: the frame begins a message while another message is open.
+    /// - [`EncodeError::NoMessageOpen`]: the frame is a continuation frame, but no message is open.
+    /// - [`EncodeError::TooLong`]: the payload has more than [`MAX_PAYLOAD_LEN`] bytes.
+    /// - [`EncodeError::ControlFrame`]: the frame is a control frame without FIN or with more than
+    ///   [`MAX_CONTROL_PAYLOAD`] bytes.
     /// - [`EncodeError::NoRoom`]: `out` is too small for the frame.
     pub fn encode_into(
         &mut self,
@@ -156,7 +157,7 @@ impl Encoder {
             return Err(EncodeError::TooLong);
         }
         match opcode {
-            // RFC 6455 5.4: the fragments of one message must not be interleaved with those of another.
+            // RFC 6455 5.4: the fragments of two messages must not be interleaved.
             Opcode::Text | Opcode::Binary if self.message_open => Err(EncodeError::MessageOpen),
             Opcode::Continuation if !self.message_open => Err(EncodeError::NoMessageOpen),
             // RFC 6455 5.5: control frames have at most 125 bytes of payload and are not fragmented.
@@ -186,7 +187,7 @@ impl Encoder {
     #[inline]
     pub(crate) fn checked_header(&mut self, opcode: Opcode, fin: bool, payload_len: u64) -> Header {
         self.follow(opcode, fin);
-        // RFC 6455 5.3: the masking key is a fresh one for each frame.
+        // RFC 6455 5.3: each frame needs a fresh masking key.
         let masking_key = self.masking_keys.as_mut().map(|keys| keys.next_key());
         Header { fin, rsv: 0, opcode, masking_key, payload_len }
     }
@@ -217,7 +218,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn s5_1_a_server_never_masks_and_a_client_always_does() {
+    fn s5_1_a_server_never_masks_and_a_client_always_masks() {
         let mut out = [0; 32];
         let len = Encoder::server().encode_into(Opcode::Text, true, b"Hello", &mut out).unwrap();
         assert_eq!(out[..len], *b"\x81\x05Hello");

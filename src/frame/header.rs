@@ -1,8 +1,8 @@
 //! Encoding and decoding of one frame header (RFC 6455 section 5.2).
 //!
-//! Responsible for every rule that one header can break on its own: opcode, control frames, and the minimal
-//! form of the length. Not responsible for rules that depend on the role, on extensions or on earlier frames:
-//! [`Decoder`](super::Decoder) checks those.
+//! This file checks every rule that a header can break on its own. These rules concern the opcode, control frames, and
+//! the shortest form of the length. [`Decoder`](super::Decoder) checks the rules that depend on the role, on extensions
+//! or on earlier frames.
 //!
 //! ```text
 //!  byte 0: FIN RSV1 RSV2 RSV3 opcode(4)
@@ -36,7 +36,7 @@ const LEN_64: u8 = 127;
 /// ```
 /// use hybi::frame::{Header, Opcode};
 ///
-/// // A masked "Hello", as section 5.7 prints it.
+/// // The masked "Hello" from section 5.7.
 /// let bytes = [0x81, 0x85, 0x37, 0xfa, 0x21, 0x3d, 0x7f, 0x9f, 0x4d, 0x51, 0x58];
 /// let (header, len) = Header::decode(&bytes).unwrap().unwrap();
 /// assert_eq!((header.opcode, header.fin, header.payload_len, len), (Opcode::Text, true, 5, 6));
@@ -49,8 +49,7 @@ const LEN_64: u8 = 127;
 pub struct Header {
     /// Whether this frame is the last fragment of its message.
     pub fin: bool,
-    /// The reserved bits: 4 is RSV1, 2 is RSV2, 1 is RSV3. Higher bits are ignored when the header is
-    /// encoded.
+    /// The reserved bits: 4 is RSV1, 2 is RSV2, 1 is RSV3. The encoder ignores higher bits.
     pub rsv: u8,
     /// The type of the frame.
     pub opcode: Opcode,
@@ -65,13 +64,13 @@ impl Header {
     ///
     /// Returns the header and its length in bytes, or `None` if `bytes` end inside the header.
     ///
-    /// Checks the rules that a header can break on its own. Masking and reserved bits depend on the role and
-    /// on extensions: the caller or [`Decoder`](super::Decoder) checks them.
+    /// Checks the rules that a header can break on its own. It does not check masking and reserved bits, which depend
+    /// on the role and on extensions. The caller or [`Decoder`](super::Decoder) checks them.
     ///
     /// # Errors
     ///
-    /// Fails as soon as the bytes that show the violation are there. Fail the connection with the error's
-    /// close code.
+    /// Returns an error as soon as `bytes` contain the byte that breaks a rule. The caller must then fail the
+    /// connection with [`close_code`](ProtocolError::close_code).
     ///
     /// - [`UnknownOpcode`](ProtocolError::UnknownOpcode): the opcode is reserved.
     /// - [`ControlFragmented`](ProtocolError::ControlFragmented): a control frame without FIN.
@@ -121,10 +120,10 @@ impl Header {
     #[inline]
     pub fn encode(&self, out: &mut [u8; MAX_HEADER_LEN]) -> usize {
         let masked = if self.masking_key.is_some() { MASKED } else { 0 };
-        // The header is built in one 128-bit integer, first byte on top, and stored with one write.
-        // The payload overwrites the bytes after the header, or they are never sent.
+        // The header is built in a 128-bit integer, with the first byte as the highest, and stored with one write. The
+        // bytes after the header are overwritten by the payload, or are never sent.
         let first = u128::from(Self::first_byte(self.fin, self.rsv, self.opcode)) << 120;
-        // RFC 6455 5.2: the minimal number of bytes must be used to encode the length.
+        // RFC 6455 5.2: the length must be encoded in the minimal number of bytes.
         let (mut word, len) = if let Ok(len @ 0..=125) = u8::try_from(self.payload_len) {
             (first | u128::from(masked | len) << 112, 2)
         } else if let Ok(len) = u16::try_from(self.payload_len) {
@@ -181,7 +180,7 @@ fn extended_len(short: u8, rest: &[u8]) -> Result<Option<(u64, &[u8])>, Protocol
         LEN_16 => {
             let Some((len, rest)) = rest.split_first_chunk() else { return Ok(None) };
             let len = u16::from_be_bytes(*len);
-            // RFC 6455 5.2: in all cases the minimal number of bytes must be used.
+            // RFC 6455 5.2: the length must be encoded in the minimal number of bytes.
             if len < 126 {
                 return Err(ProtocolError::LengthNotMinimal);
             }
@@ -233,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn s5_2_every_header_is_decoded_as_it_was_encoded_at_every_cut() {
+    fn s5_2_a_decoded_header_equals_the_encoded_one_and_a_cut_header_is_incomplete() {
         for header in all_headers() {
             let mut out = [0; MAX_HEADER_LEN];
             let len = header.encode(&mut out);
@@ -267,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn s5_2_the_top_bit_of_a_length_fails_at_its_byte() {
+    fn s5_2_a_length_with_its_top_bit_set_fails_at_the_first_byte_of_the_length() {
         assert_eq!(Header::decode(&[0x82, 127, 0x80]), Err(ProtocolError::LengthTopBit));
         assert_eq!(Header::decode(&[0x82, 127, 0x7f]), Ok(None));
     }

@@ -1,9 +1,8 @@
 //! The generator of masking keys (RFC 6455 sections 5.3 and 10.3).
 //!
-//! [`MaskingKeys`] is the key stream of `ChaCha8`, seeded once per connection. It produces sixteen keys per
-//! block, so most calls of [`MaskingKeys::next_key`] only load a word.
-//!
-//! Not responsible for entropy beyond the seed: the operating system or the caller provides the seed.
+//! [`MaskingKeys`] is the key stream of `ChaCha8`, seeded once per connection. It produces sixteen keys per block, so
+//! most calls of [`MaskingKeys::next_key`] only load a word. The seed is the only entropy. The operating system or the
+//! caller provides it.
 //!
 //! Invariants:
 //! - No key is derived from another key: an observer who has seen all earlier keys cannot predict the next
@@ -15,8 +14,8 @@ use core::num::NonZeroU8;
 
 /// The number of keys in a block.
 const WORDS: usize = 16;
-/// The number of ChaCha rounds. The best known attack reaches seven, and a masking key has no value after its
-/// frame was sent.
+/// The number of ChaCha rounds. The best known attack breaks seven rounds. Eight are enough here, because a masking key
+/// has no value after its frame was sent.
 const ROUNDS: usize = 8;
 
 /// An endless, unpredictable sequence of masking keys: the key stream of `ChaCha8`.
@@ -24,8 +23,8 @@ const ROUNDS: usize = 8;
 /// RFC 6455 section 5.3 requires a key that is fresh for each frame, unpredictable, and derived from a strong
 /// source of entropy. Section 10.3 explains why.
 ///
-/// The seed is the only entropy. It must come from the operating system or a similar source, once per
-/// connection. A fixed seed gives a fixed sequence, which is useful in tests only.
+/// The seed is the only entropy. Each connection needs a new seed from the operating system or a similar source. A
+/// fixed seed gives a fixed sequence, which is useful only in tests.
 ///
 /// ```
 /// use hybi::frame::MaskingKeys;
@@ -41,8 +40,8 @@ pub struct MaskingKeys {
     seed: [u32; 8],
     /// The current block of keys.
     block: [u32; WORDS],
-    /// The number of the next block, lower half first. Two halves need less alignment than a `u64`, which
-    /// would cost space in every connection.
+    /// The number of the next block, with the lower half first. A `u64` would need a larger alignment, which would cost
+    /// space.
     next: [u32; 2],
     /// One more than the number of keys that were taken from the block.
     at: NonZeroU8,
@@ -64,8 +63,8 @@ impl MaskingKeys {
     ///
     /// # Errors
     ///
-    /// `getrandom::Error` if the system provides no entropy. Do not fall back to a seed of another kind: a
-    /// client is not safe without unpredictable keys.
+    /// Returns a `getrandom::Error` if the system provides no entropy. Do not use another kind of seed then, because a
+    /// client is not secure without unpredictable keys.
     #[cfg(feature = "getrandom")]
     pub fn from_os() -> Result<Self, getrandom::Error> {
         let mut seed = [0; 32];
@@ -85,7 +84,7 @@ impl MaskingKeys {
         }
     }
 
-    /// Computes the next block of keys. Kept out of line, because it runs once for sixteen keys.
+    /// Computes the next block of keys. It is not inlined, because it runs only once for sixteen keys.
     #[cold]
     #[inline(never)]
     fn refill(&mut self) {
@@ -122,7 +121,8 @@ fn chacha<const ROUNDS: usize>(key: &[u32; 8], [low, high]: [u32; 2], [n0, n1]: 
         [k4, k5, k6, k7],
         [low, high, n0, n1],
     ];
-    // Named words stay in registers. Arrays would be taken apart and put together again in each round.
+    // The words are separate variables, so they stay in registers. The compiler would split and rebuild arrays in each
+    // round.
     let [[mut a0, mut a1, mut a2, mut a3], [mut b0, mut b1, mut b2, mut b3], c, d] = start;
     let ([mut c0, mut c1, mut c2, mut c3], [mut d0, mut d1, mut d2, mut d3]) = (c, d);
     for _ in 0..ROUNDS / 2 {
@@ -174,7 +174,7 @@ mod tests {
         assert_eq!(block[12..], [0xd19c_12b5, 0xb94e_16de, 0xe883_d0cb, 0x4e3c_50a2]);
     }
 
-    /// The first block of the eight-round variant for a key of zeros, as its author published it.
+    /// The first block of the eight-round variant for a key of zeros, as published by the author of ChaCha.
     #[test]
     fn chacha8_block_equals_the_published_vector() {
         let block = chacha::<8>(&[0; 8], [0; 2], [0; 2]);

@@ -1,18 +1,19 @@
-//! Frames (RFC 6455 section 5): headers, masking, and a streaming codec, without an allocator.
+//! Frames (RFC 6455 section 5): headers, masking, and a streaming codec. Nothing here allocates, except the masking
+//! keys of an [`Encoder`].
 //!
 //! - [`Header`] encodes and decodes one header.
-//! - [`Decoder`] splits a byte stream into frames, however the stream is cut, and enforces the rules that can
-//!   be checked on frames.
-//! - [`Encoder`] writes frames and keeps the same rules for the sending direction.
+//! - [`Decoder`] splits a byte stream into frames. The stream may arrive in pieces of any length. The decoder enforces
+//!   all rules that concern single frames and their order.
+//! - [`Encoder`] writes frames and enforces the same rules when sending.
 //! - [`Mask`] and [`MaskingKeys`] mask payloads.
 //!
-//! Use this layer to build your own connection logic, for fuzzing and for benchmarks. Messages, UTF-8,
-//! closing and limits belong to [`connection`](crate::connection).
+//! Use this layer to build your own connection logic, for fuzzing and for benchmarks. [`Connection`](crate::Connection)
+//! handles messages, UTF-8, closing and limits.
 //!
 //! ```
 //! use hybi::frame::{Decoder, Encoder, Item, MaskingKeys, Opcode, Role};
 //!
-//! // A client sends "Hello" in two fragments,
+//! // A client sends "Hello" in two fragments.
 //! let mut encoder = Encoder::client(MaskingKeys::from_seed([7; 32]));
 //! let mut wire = [0; 64];
 //! let mut len = 0;
@@ -20,7 +21,7 @@
 //!     len += encoder.encode_into(opcode, fin, payload.as_bytes(), &mut wire[len..]).unwrap();
 //! }
 //!
-//! // and a server reads them byte by byte.
+//! // A server reads them byte by byte.
 //! let mut decoder = Decoder::new(Role::Server);
 //! let mut text = String::new();
 //! for byte in wire[..len].chunks_mut(1) {

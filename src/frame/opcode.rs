@@ -16,7 +16,7 @@ pub enum Opcode {
     Close = 0x8,
     /// A Ping, which the receiver answers with a Pong of the same payload (0x9).
     Ping = 0x9,
-    /// A Pong: the answer to a Ping, or unsolicited (0xA).
+    /// A Pong, which answers a Ping or is unsolicited (0xA).
     Pong = 0xA,
 }
 
