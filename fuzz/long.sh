@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Runs all fuzz targets in turns, and stops at the first finding: fuzz/long.sh HOURS [SECONDS]
+# Runs all fuzz targets in turn, and stops at the first failure: fuzz/long.sh HOURS [SECONDS]
 #
-# A turn takes SECONDS, 300 if not said, and as many targets have one at a time as there are processors. With
-# 0 HOURS each has one. It wants a nightly Rust and cargo-fuzz. What was found worth keeping lies in
-# fuzz/grown for the next time, and a finding in fuzz/artifacts.
+# A turn of a target takes SECONDS, by default 300. As many targets run at a time as there are processors. With 0 HOURS
+# each target runs once. The script needs a nightly Rust and cargo-fuzz. Inputs that reach new code are kept in
+# fuzz/grown for later runs. An input that makes a target fail is stored in fuzz/artifacts.
 set -euo pipefail
 
 [ $# -ge 1 ] || { sed -n 's/^# \(Runs .*\)/\1/p' "$0"; exit 2; }
@@ -17,8 +17,8 @@ mkdir -p "$logs"
 rm -f "$logs"/*
 : >"$logs/turns"
 
-set -m # each turn is a process group, which can be ended as one
-one() {
+set -m # each turn is a process group, so that all its processes can be killed together
+run_target() {
     local target=$1 status=0 folder dictionary=fuzz/dictionaries/$1.dict options folders=()
     for folder in grown corpus seeds; do
         mkdir -p "fuzz/$folder/$target"
@@ -69,7 +69,7 @@ end=$((SECONDS + hours * 3600))
 while :; do
     for target in "${targets[@]}"; do
         [ "$running" -lt "$(nproc)" ] || await
-        one "$target" &
+        run_target "$target" &
         running=$((running + 1))
     done
     [ "$SECONDS" -lt "$end" ] || break

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Makes the corpus of a target anew, of the fewest inputs that reach beyond its seeds:
+# Creates the corpus of a target again, from the fewest inputs that reach code which its seeds do not reach:
 # fuzz/minimise.sh TARGET [FILES]
 #
-# Where there are more than FILES, 100 if not said, so many of all sizes are taken.
+# If there are more than FILES such inputs, by default 100, that many of them are kept, of all sizes.
 set -euo pipefail
 
 cd "$(dirname "$0")/.."
@@ -12,7 +12,7 @@ fuzz/seeds.py >/dev/null
 mkdir -p "fuzz/seeds/$target" "fuzz/corpus/$target" "fuzz/grown/$target"
 merged=$(mktemp -d)
 trap 'rm -rf "$merged"' EXIT
-# What is merged into is kept, so only what goes beyond it is added.
+# libFuzzer merges into a copy of the seeds. It adds only inputs that reach more code than the seeds.
 mkdir "$merged/seeds"
 cp -r "fuzz/seeds/$target/." "$merged/seeds"
 ls "$merged/seeds" | sort >"$merged/names"

@@ -1,5 +1,5 @@
 #!/bin/sh
-# What floods do to honest connections: ./run.sh [OPTIONS OF src/bin/attack.rs]
+# Measures the effect of floods on honest connections: ./run.sh [OPTIONS OF src/bin/attack.rs]
 set -eu
 cd "$(dirname "$0")"
 cargo build --release --bins

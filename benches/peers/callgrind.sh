@@ -1,8 +1,9 @@
 #!/bin/sh
-# Instructions for one message, as the difference of two runs: lines of CELL CONTENDER INSTRUCTIONS.
+# Counts the instructions for one message, as the difference of two runs. Prints lines of CELL CONTENDER INSTRUCTIONS.
 #
-# CELLS and ONLY (names with a comma between) say which. valgrind has no AVX-512: who looks for vectors at run
-# time falls back to AVX2. Of hybi alone ../instructions counts more, beside the run before.
+# The variables CELLS and ONLY choose cells and contenders, separated by commas. valgrind has no AVX-512, so libraries
+# that choose vector instructions at run time use AVX2. ../instructions counts more cells for hybi alone, and compares
+# them with the previous run.
 set -eu
 cd "$(dirname "$0")"
 bench=${CARGO_TARGET_DIR:-target}/release/bench
@@ -26,7 +27,7 @@ for cell in $cells; do
         first=$(count "$cell" "$contender" $few)
         second=$(count "$cell" "$contender" $many)
         each=$(((${second:-0} - ${first:-0}) / (many - few)))
-        # Next to nothing: it cannot do that.
+        # A contender that does not support the cell executes nearly no instructions, and is left out.
         if [ "$each" -gt 20 ]; then echo "$cell $contender $each"; fi
     done
 done

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Echo servers over loopback, in turns: they on core 0, the load generator on core 1.
+"""Measures echo servers over loopback. The servers run on core 0 in turn, the load generator on core 1.
 
     loop.py [--quick] [--only A,B] [--cells PART,PART] [--rounds N] [--secs S] [--idle N] [--json F] [--md F]
 """
@@ -22,7 +22,7 @@ NAMES = [
     "tokio-tungstenite/8K", "tokio-tungstenite/8K+batch", "tokio-websockets", "tokio-websockets+batch",
     "fastwebsockets", "yawc", "yawc+batch", "soketto", "sockudo-ws", "sockudo-ws+batch", "web-socket", "wtx",
 ]
-# Name, connections, messages on their way on each, size.
+# Name of the cell, connections, messages in flight on each connection, bytes of a message.
 CELLS = [
     ("16B x1 ping-pong", 1, 1, 16),
     ("64B x64 depth 1", 64, 1, 64),
@@ -34,14 +34,14 @@ CELLS = [
 
 
 def is_library(name):
-    """What counts for the best: neither what is no library nor ours."""
+    """Returns whether a server uses a library other than hybi, and so can be the best library of a cell."""
     return name not in ("floor", "tokio") and not name.startswith("hybi")
 
 
 class Server:
-    """A server that runs within a `with`."""
+    """A server process that runs inside a `with` block."""
 
-    # Below those that the system gives to clients.
+    # These ports are below the range from which the system chooses ports of clients.
     ports = itertools.cycle(range(20000, 32000))
 
     def __init__(self, command):
@@ -55,7 +55,7 @@ class Server:
         )
         if not self.process.stdout.readline():
             self.__exit__()
-            raise RuntimeError(f"no start: {command}")
+            raise RuntimeError(f"the server does not start: {command}")
         return self
 
     def __exit__(self, *_):
@@ -63,12 +63,12 @@ class Server:
         self.process.wait()
 
     def name(self):
-        """As the load generator wants it."""
+        """Returns port and process id in the form that the load generator expects."""
         return f"{self.port}:{self.process.pid}"
 
 
 def load(*args):
-    """Loads servers, and gives what the generator measured of each."""
+    """Runs the load generator, and returns its measurements for each server."""
     command = ["taskset", "-c", "1", os.path.join(RELEASE, "load"), *map(str, args)]
     pipe = subprocess.PIPE
     done = subprocess.run(command, stdout=pipe, stderr=pipe, text=True, timeout=120)
@@ -78,7 +78,7 @@ def load(*args):
 
 
 def attempt(what, attempted):
-    """What it gives, or None and a line that says why not."""
+    """Returns the result of `attempted`. If it fails, prints the error and returns None."""
     try:
         return attempted()
     except (RuntimeError, OSError, ValueError, subprocess.TimeoutExpired) as error:
@@ -92,9 +92,10 @@ def measure_idle(command, connections):
 
 
 def measure_cell(commands, cell, what, rounds):
-    """What was measured of each server in each round: of all in turns, so that what disturbs one disturbs all.
+    """Measures all servers in each round, and returns the measurements of each server.
 
-    Each round has other processes: where one lies in memory costs it up to a tenth, as long as it lives.
+    The generator loads the servers of a round in turn, so that other processes slow all of them down equally. Each
+    round starts new processes, because the addresses of a process can cost it up to a tenth while it lives.
     """
 
     def measure(names):
@@ -102,7 +103,7 @@ def measure_cell(commands, cell, what, rounds):
             running = [stack.enter_context(Server(commands[name])).name() for name in names]
             return dict(zip(names, load(*what, *running)))
 
-    # One that cannot do it does not keep the others from it.
+    # Servers that do not support the cell are left out, so that the others can be measured.
     able = [name for name in commands if attempt(f"{name} {cell}", lambda: measure([name]))]
     found = []
     for _ in range(rounds):
@@ -128,7 +129,7 @@ def table(title, head, rows):
 
 
 def compared(title, cells, results, value, better):
-    """A table of values, each with its ratio to the best library's."""
+    """Returns a table of values, each with its ratio to the value of the best library."""
     values = {}
     for name, rounds in results.items():
         values[name] = {cell: value(rounds[cell]) for cell in cells if rounds.get(cell)}
@@ -147,29 +148,29 @@ def compared(title, cells, results, value, better):
 
 
 def cpu(runs):
-    """The median of the rounds."""
+    """Returns the median CPU time per message over the rounds."""
     return statistics.median(run["server_cpu_ns_per_msg"] for run in runs)
 
 
-def beside(runs, others):
-    """How much more it is than another one, round by round: the median."""
+def ratio_to(runs, others):
+    """Returns the median over the rounds of the ratio of two servers' CPU times."""
     return statistics.median(
         run["server_cpu_ns_per_msg"] / other["server_cpu_ns_per_msg"] for run, other in zip(runs, others)
     )
 
 
 def judged(results, memory, targets):
-    """The adapter for tokio beside the best library and what it is to reach."""
+    """Compares the adapter for tokio with the best library and with its targets."""
     own, rows = results.get("hybi-tokio", {}), []
     for cell, must in targets["loopback CPU"].items():
         known = [name for name, of in results.items() if cell in of and is_library(name)]
         if cell in own and known:
-            ratio, best = max((beside(own[cell], results[name][cell]), name) for name in known)
+            ratio, best = max((ratio_to(own[cell], results[name][cell]), name) for name in known)
             ours, its = (f"{cpu(of[cell]):,.0f}" for of in (own, results[best]))
             met = "yes" if ratio <= must else "**no**"
             rows.append([cell, ours, best, its, f"{ratio:.3f}", f"{must:.2f}", met])
     head = ["hybi-tokio ns", "best library", "its ns", "ratio", "must", "met"]
-    tables = [table("CPU of the server a message", head, rows)]
+    tables = [table("CPU time of the server per message", head, rows)]
     if "hybi-tokio" in memory and "tokio" in memory:
         echoed = {name: of["bytes_per_conn_after_one_echo"] / 1024 for name, of in memory.items()}
         whole, bare = echoed["hybi-tokio"], echoed["tokio"]
@@ -203,7 +204,7 @@ def main():
     wanted = [cell for cell in CELLS if any(part in cell[0] for part in args.cells.split(","))]
 
     results, memory, start = {name: {} for name in commands}, {}, time.time()
-    # tokio stands for the memory alone.
+    # The server `tokio` is only measured for its memory.
     loaded = {name: command for name, command in commands.items() if name != "tokio"}
     for cell, connections, depth, size in wanted:
         for name, measured in measure_cell(loaded, cell, (connections, depth, size, secs), rounds).items():

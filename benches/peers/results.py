@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
-"""Makes tables and a plot of what `bench run --json` and `callgrind.sh` measured.
+"""Creates tables and a plot from the measurements of `bench run --json` and `callgrind.sh`.
 
     results.py CODEC.json [--instructions FILE] [--print] [--md FILE] [--svg FILE]
 
---print shows hybi beside the best peer and the targets; --md writes that and everything else as Markdown,
---svg a plot of the cells that tell most. The same input always gives the same output. A peer is every
-contender but hybi itself and the floors, whose names are in parentheses; where clients send, those whose
-masking keys are strong random numbers. Targets are in targets.json.
+--print compares hybi with the best peer and with the targets of targets.json. --md writes these and all other
+tables as Markdown. --svg plots the most important cells. The same input always gives the same output.
+
+A peer is a contender that is neither hybi nor a floor; the names of floors are in parentheses. In cells where
+clients send, only contenders with strong random masking keys count as peers.
 """
 import argparse
 import json
@@ -30,7 +31,7 @@ def is_client_send(cell):
 
 
 class Results:
-    """What was measured, by cell: (group, column) to contender to row."""
+    """The measurements: a map from cell (group, column) to contender to row."""
 
     def __init__(self, path):
         with open(path, encoding="utf-8") as file:
@@ -47,16 +48,16 @@ class Results:
         return row and row["min_ns"]
 
     def is_rival(self, cell, name):
-        """Whether a peer does all that is to be done in a cell.
+        """Returns whether a peer does all the required work of a cell.
 
-        A client whose masking keys can be guessed does not, where they are drawn: RFC 6455 10.3 wants a
-        strong source, and to draw them from one is half of the work.
+        A client that sends must draw its masking keys from a strong source (RFC 6455 10.3), which is half of the
+        work. So clients with weak keys do not count.
         """
         weak = self.info.get(name, {}).get("weak_keys")
         return is_peer(name) and not (is_client_send(cell) and weak)
 
     def best(self, cell, suits=None):
-        """The fastest peer that suits, or without that the fastest rival, and its time."""
+        """Returns name and time of the fastest peer that `suits` accepts; by default of the fastest rival."""
         suits = suits or (lambda info: self.is_rival(cell, info["name"]))
         rows = self.cells.get(cell, {}).items()
         found = [(row["min_ns"], name) for name, row in rows if is_peer(name) and suits(self.info[name])]
@@ -64,7 +65,7 @@ class Results:
 
 
 def number(value):
-    """Three digits at least."""
+    """Formats a number with at least two significant digits."""
     if value is None:
         return "–"
     return f"{value:.1f}" if value < 100 else f"{value:,.0f}"
@@ -77,7 +78,7 @@ def verdict(value, must, aim):
 
 
 def table(head, rows):
-    """Markdown that is readable as it is: columns are as wide as their widest cell, numbers to the right."""
+    """Returns a Markdown table whose source is readable: equal column widths, numbers aligned to the right."""
     rows = [[str(cell) for cell in row] for row in rows]
     widths = [max(len(row[i]) for row in [head] + rows) for i in range(len(head))]
     left = [i == 0 or head[i].startswith("best") for i in range(len(head))]
@@ -91,7 +92,7 @@ def table(head, rows):
 
 
 def beside_the_best(results, targets):
-    """hybi, the best peer, their ratio, and what was to be reached. A target may be a time instead."""
+    """Compares hybi with the best peer and with its targets. A target is a ratio or a time."""
     absolute = targets["nanoseconds in one write"]
     rows, missed = [], []
     for cell in results.cells:
@@ -105,7 +106,7 @@ def beside_the_best(results, targets):
         if col in absolute.get(group, {}):
             (must, aim), value, unit = absolute[group][col], hybi, " ns"
             if results.cells[cell]["hybi"]["extra"] != 1:
-                value = float("inf")  # not in one write, so missed, however fast
+                value = float("inf")  # more than one write misses the target, however fast
         met = verdict(value, must, aim)
         if met == "**no**":
             missed.append(f"{group}/{col}")
@@ -119,7 +120,7 @@ def beside_the_best(results, targets):
 
 
 def compared(results, contender, suits, cells, must):
-    """A contender beside the best of those peers that do as much as it does."""
+    """Compares a contender with the best of the peers that `suits` accepts."""
     rows, missed = [], []
     for cell in filter(cells, results.cells):
         ours, (name, best) = results.ns(cell, contender), results.best(cell, suits)
@@ -133,17 +134,17 @@ def compared(results, contender, suits, cells, must):
 
 
 def owning(results):
-    """Messages that outlive the next read, which cost more to make."""
+    """Compares the receiving of messages that own their data and so outlive the next read."""
     return compared(results, "hybi-owned", lambda info: info["owned"], lambda cell: "-recv-" in cell[0], 1.0)
 
 
 def instructions(path, targets, results):
-    """Of lines `CELL CONTENDER INSTRUCTIONS`, as callgrind.sh writes them."""
+    """Returns a table of the lines `CELL CONTENDER INSTRUCTIONS` that callgrind.sh has written."""
     with open(path, encoding="utf-8") as file:
         lines = [line.split(" ") for line in file if line.strip()]
     cells = {}
     for line in lines:
-        # The name of a contender may have spaces in it.
+        # The name of a contender may contain spaces.
         cells.setdefault(line[0], {})[" ".join(line[1:-1])] = int(line[-1])
     rows = []
     for cell, counts in cells.items():
@@ -160,7 +161,7 @@ def instructions(path, targets, results):
 
 
 def all_numbers(results):
-    """A table for each group, with what the transport saw: reads r or writes w per message."""
+    """Returns a table for each group, with the reads (r) or writes (w) of the transport per message."""
     out = []
     for cells in (results.cells, results.limits):
         for group in dict.fromkeys(group for group, _ in cells):
@@ -206,28 +207,31 @@ def report(results, targets, path):
     build = "target-cpu=native" if results.native else "the default target"
     passes = "a quick pass, for a first look only" if results.quick else "a full pass"
     parts = [
-        "# hybi beside its peers\n",
-        f"On {machine()}, built for {build}, {passes}. Nanoseconds are for one message, the least of all",
-        "runs. Ratios hold for one machine and one run; below 1 hybi takes less time.\n",
+        "# hybi compared with other libraries\n",
+        f"Machine: {machine()}. Build: {build}, {passes}.\n",
+        "Nanoseconds are the minimum time for one message. Compare ratios only within one run on one machine. With a",
+        "ratio below 1, hybi takes less time than the fastest other library, the best peer.\n",
         "## The best peer of each cell\n",
         beside,
-        "`must` and `aim` are what hybi is to reach, as a ratio, or as a time in one vectored write.\n",
+        "`must` and `aim` are the required and the desired result of hybi. Each is a ratio, or a time for one vectored",
+        "write.\n",
         "## Messages that own their data\n",
-        "Beside the peers that deliver such, too.\n",
+        "Here hybi is compared with the peers that also deliver messages which own their data.\n",
         owned,
     ]
     if any(map(is_client_send, results.cells)):
         parts += [
-            "## Clients, beside weak masking keys too\n",
-            "Above, a client's peers are those whose keys are strong random numbers. Here they are all.\n",
+            "## Clients, compared with all peers\n",
+            "In the first table, clients are compared only with peers whose masking keys are strong random numbers.",
+            "Here they are compared with all peers.\n",
             weak,
         ]
     if path:
         parts += ["## Instructions for one message\n", instructions(path, targets, results)]
     parts += [
         "## All numbers\n",
-        "Least (median) time for one message; r reads or w writes of the transport for one message; size:",
-        "bytes sent for one of payload.\n",
+        "Each cell has the minimum and, in brackets, the median time for one message in nanoseconds. `r` and `w` are",
+        "reads and writes of the transport for one message. `size` is the number of bytes sent for each byte of payload.\n",
         all_numbers(results),
     ]
     return "\n".join(parts)
@@ -242,15 +246,15 @@ PANELS = [
     ("client-send-binary", "Client sends binary"),
 ]
 PLOT_COLS = ["16B", "125B", "1KiB", "64KiB"]
-# Variants of one library that are there to explain it.
+# Variants that only explain the result of their library, so they are not plotted.
 LEFT_OUT = {"tungstenite/8K", "sockudo-ws/proto"}
 NAMES, PANEL, GAP, BAR, TOP = 156, 168, 14, 13, 72
-# A bar that is longer than this many times the best peer's is cut.
+# A bar is cut if its time is more than this many times that of the best peer.
 CUT = 4
 
 
 def svg(results):
-    """Bars side by side, on one scale within a cell, in colours that are readable on white and on black."""
+    """Returns a plot with one scale for each cell, in colours that are readable on white and on black."""
     names = [name for name in results.info if not name.startswith("(") and name not in LEFT_OUT]
     panels = [(g, title) for g, title in PANELS if any((g, col) in results.cells for col in PLOT_COLS)]
     height = TOP + len(panels) * (len(names) * BAR + 44) + 4
@@ -261,9 +265,9 @@ def svg(results):
         ' aria-label="Nanoseconds per message of hybi and other WebSocket libraries">',
         '<text x="0" y="16" font-size="14" font-weight="600">'
         "Nanoseconds for one message, shorter is better</text>",
-        '<text x="0" y="34">In memory, one thread, one machine, one run. A bar that ends in a point is cut:'
-        f" it is more than {CUT} times the best peer's.</text>",
-        '<text x="0" y="48">A pale one: masking keys that are no strong random numbers.</text>',
+        '<text x="0" y="34">Measured in memory, on one thread, in one run. A bar with a pointed end is cut:'
+        f" its time is more than {CUT} times that of the best peer.</text>",
+        '<text x="0" y="48">A pale bar marks masking keys that are not strong random numbers.</text>',
     ]
     y = TOP
     for group, title in panels:
@@ -309,8 +313,8 @@ def main():
         beside, missed = beside_the_best(results, targets)
         owned, slower = owning(results)
         print(beside, owned, sep="\n")
-        print("misses its must:", ", ".join(missed) or "nothing")
-        print("hybi-owned is slower than the best that owns:", ", ".join(slower) or "nowhere")
+        print("cells that miss `must`:", ", ".join(missed) or "none")
+        print("cells in which hybi-owned is slower than the best such peer:", ", ".join(slower) or "none")
     if args.md:
         with open(args.md, "w", encoding="utf-8") as file:
             file.write(report(results, targets, args.instructions))

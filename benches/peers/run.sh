@@ -1,22 +1,22 @@
 #!/bin/sh
-# hybi beside its peers: ./run.sh quick | loopback [ARGUMENTS OF loop.py] | full
+# Compares hybi with other libraries: ./run.sh quick | loopback [ARGUMENTS OF loop.py] | full
 #
-# quick: the codec cells and a table of ratios, under a minute once it is built.
-# loopback: the adapter for tokio beside other servers, a few minutes; what it is to reach, and whether it does.
-# full: everything, about half an hour; results/RESULTS.md, results/peers.svg and what they are made of.
+# quick: measures the codec cells and prints a table of ratios; less than a minute after the build.
+# loopback: compares the adapter for tokio with other servers and with its targets; a few minutes.
+# full: measures everything, about half an hour; writes results/RESULTS.md, results/peers.svg and their data.
 set -eu
 cd "$(dirname "$0")"
 target=${CARGO_TARGET_DIR:-target}
 mkdir -p results
 
-# Before 2.39 glibc copies with `rep movsb` on CPUs where that is ten times slower for some addresses than for
-# others (its bug 30994): who is hit in a run is chance. This is what newer ones do.
+# glibc before 2.39 copies with `rep movsb` on CPUs where it is ten times slower for some addresses (glibc bug 30994).
+# Which contender gets such addresses is chance. These settings are the behaviour of newer versions.
 never=1000000000
 export GLIBC_TUNABLES=glibc.cpu.x86_rep_movsb_threshold=$never:glibc.cpu.x86_rep_stosb_threshold=$never
 
 bench() {
     taskset -c 1 "$1/release/bench" run "$2" --json "$3" 2>results/bench.log || {
-        # A contender that fails its check is left out of the cell.
+        # `bench` fails if a contender fails its check in a cell. The other results are still valid.
         grep '^!!' results/bench.log >&2 || { tail -n 20 results/bench.log >&2 && exit 1; }
     }
 }
@@ -44,7 +44,7 @@ full)
         --md results/RESULTS.md --svg results/peers.svg
     python3 results.py results/codec-native.json --md results/native.md
 
-    # Servers in other languages, those for which there is what they need.
+    # Servers in other languages, as far as their compilers and libraries are installed.
     (
         cd other
         if command -v npm >/dev/null; then npm install --no-audit --no-fund --silent || true; fi
