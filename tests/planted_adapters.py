@@ -21,6 +21,7 @@ RUN_LOOP = 'src/adapters/async_driver/websocket/run_loop.rs'
 CLOCK = 'src/adapters/async_driver/clock.rs'
 READER = 'src/adapters/async_driver/reader.rs'
 WRITER = 'src/adapters/async_driver/writer.rs'
+WAITING = 'src/adapters/waiting_messages.rs'
 SPLIT = 'src/adapters/async_driver/split.rs'
 TURNSTILE = 'src/adapters/async_driver/shared_lock.rs'
 STREAM = 'src/adapters/async_driver/stream.rs'
@@ -57,12 +58,10 @@ FAULTS = [
     ('8', "of the halves of futures, one takes the other's place at the stream", [
         (TASKS, 'if used.tasks().other_waits(side) {', 'if used.tasks().other_waits(side) && false {')]),
     ('9', 'start_send without room keeps the message, and loses the one before', [
-        (WRITER, '            Some(sent) => Ok(sent?),\n',
-         '            Some(Err(SendError::Blocked)) => {\n'
-         '                drop(replace(&mut *lock(&self.shared.handed_over), waiting));\n'
-         '                Ok(())\n'
-         '            }\n'
-         '            Some(sent) => Ok(sent?),\n')]),
+        (SPLIT, '            out.sender.send(message)\n',
+         '            out.sender.send(message).or_else(|refused| self.messages.push(refused.message))\n'),
+        (WAITING, '            stored.messages.push_back(message);\n',
+         '            stored.messages.clear();\n            stored.messages.push_back(message);\n')]),
     ('11', 'a waker is dropped under the lock of the halves', [
         (TURNSTILE, '            waiting.waker.replace(waker)\n        };\n        drop(before);',
          '            drop(waiting.waker.replace(waker));\n        };\n        let () = before;')]),
@@ -88,7 +87,7 @@ FAULTS = [
         (CLOSING, '        self.count_dropped(self.out.len());\n        self.out.truncate(0);\n',
          '        self.count_dropped(self.out.len());\n')]),
     ('33', 'what a writer has fed is not written when it is dropped', [
-        (WRITER, 'now.\n        self.shared.out.wake(Side::Reader);', 'now.\n        let _ = Side::Reader;')]),
+        (WRITER, 'now.\n        self.shared.wake(Side::Reader);', 'now.\n        let _ = Side::Reader;')]),
     ('35', 'as much is queued as is sent', [
         (COMMANDS, 'if self.out.len() >= self.config.high_water || self.out.room() < need {',
          'if self.out.room() < need {')]),
