@@ -302,7 +302,7 @@ fn s7692_6_1_compressed_fragments_arrive_in_chunks() {
 // --- without compression ---
 
 #[test]
-fn s7692_6_options_apply_to_one_message() {
+fn s7692_6_send_options_apply_to_one_message() {
     timed(|| {
         let (mut server, mut client) = pair_of(server(), &client());
         let text = text(10_000);
