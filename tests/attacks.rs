@@ -1,8 +1,8 @@
 //! Known attacks on WebSocket endpoints, one test for each. `SECURITY.md` lists them.
 //!
-//! Each test checks that the attack fails as specified, and what it costs: heap, by a counting allocator, and
-//! steps. A step is a call of `poll` that a reader has to make. Work out of proportion to the input would show as
-//! steps without events, or as memory that is allocated or moved.
+//! Each test checks how the attack ends, and what the attack costs. The costs are heap memory, which a counting
+//! allocator measures, and steps. A step is one call of `poll`. Work out of proportion to the input would show as steps
+//! without events, or as memory that is allocated or moved.
 #![cfg(feature = "alloc")]
 #![allow(
     unsafe_code,

@@ -1,8 +1,8 @@
-//! Small domains in full: all two-byte starts of frames in every state, all orders of events while closing, and
-//! UTF-8 of up to four bytes.
+//! Tests of every value of a small domain: all two-byte starts of frames in every state, all orders of events while a
+//! connection closes, and UTF-8 of up to four bytes.
 //!
-//! A debug build uses representative bytes instead of all, and shorter sequences. `tests/vectors.rs` runs every
-//! split of each vector in two.
+//! A debug build uses only representative bytes, and shorter sequences. `tests/vectors.rs` cuts each test vector in two
+//! at every place.
 #![cfg(feature = "alloc")]
 #![allow(
     missing_docs,

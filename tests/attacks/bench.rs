@@ -1,4 +1,4 @@
-//! An endpoint under attack, with the counters of what the attack costs.
+//! An endpoint under attack, with counters of the cost.
 //!
 //! A [`Victim`] feeds one connection, counts steps and events, and measures the heap of each call. The attacks
 //! themselves are in the other files.
@@ -17,13 +17,17 @@ pub const KIB: usize = 1 << 10;
 pub struct Victim {
     pub connection: Connection,
     message: VecMessage,
-    /// Change of the heap while input was fed, and its peak.
+    /// Heap that was allocated while input was fed, and that is still held.
     held: isize,
+    /// Maximum of this heap.
     peak: isize,
-    /// Calls of `poll`, events except chunks inside a message, and bytes of delivered messages.
+    /// Number of calls of `poll_event`.
     pub steps: usize,
+    /// Number of events. Each chunk of a message counts as an event.
     pub events: usize,
+    /// Number of bytes in all delivered messages and chunks.
     pub delivered: usize,
+    /// Length of the longest delivered message or chunk.
     pub largest: usize,
     pub error: Option<ProtocolError>,
     pub outcome: Option<Outcome>,
@@ -81,7 +85,9 @@ impl Victim {
                     self.largest = self.largest.max(data.len());
                 }
                 Ok(None) => return,
-                Err(error) => assert_eq!(self.error.replace(error), None, "a second error"),
+                Err(error) => {
+                    assert_eq!(self.error.replace(error), None, "the connection has reported a second error")
+                }
             }
         }
     }
@@ -109,8 +115,8 @@ impl Victim {
         all
     }
 
-    /// Asserts that the connection has failed with `error`, and that its Close with that code is the whole
-    /// output.
+    /// Asserts that the connection has failed with `error`, and that the only output is a Close with the code of this
+    /// error.
     pub fn has_failed(&mut self, error: ProtocolError) {
         assert_eq!(self.error, Some(error));
         let role = self.connection.role();

@@ -1,7 +1,7 @@
 //! Attacks with compressed messages: bombs, empty blocks, and data that is not DEFLATE.
 //!
-//! A peer that negotiated compression can make a small message expensive. These tests check where it fails, and
-//! that cost stays in proportion to the received bytes or to the configured limit.
+//! A peer that negotiated compression can make a small message expensive. These tests check where such a message
+//! fails, and that its cost is in proportion to the received bytes or to the configured limit.
 
 use hybi::frame::Role;
 use hybi::handshake::DeflateParams;
@@ -21,14 +21,14 @@ fn victim(role: Role, config: Config) -> Victim {
     Victim::of(machine(role, &config, Outbox::new()).with_deflate(DeflateParams::default()))
 }
 
-/// Returns a payload of `count` matches of 258 zeros. It inflates to a thousand times its size.
+/// Returns a payload of `count` matches of 258 zeros. It inflates to about 160 times its size.
 fn bomb(count: usize) -> Vec<u8> {
     let mut tokens = vec![Token::Bytes(&[0])];
     tokens.resize(count + 1, Token::Back { distance: 1, len: 258 });
     Blocks::new().fixed(false, &tokens).message()
 }
 
-/// A bomb is stopped at the limit while it inflates. Chunked delivery holds nothing of it.
+/// A bomb is stopped at the limit while it inflates. If messages are delivered in chunks, no part of the bomb is kept.
 #[test]
 fn s10_4_decompression_bombs_stop_at_the_limit() {
     let payload = bomb(200_000); // 51 MB
@@ -55,7 +55,7 @@ fn s10_4_decompression_bombs_stop_at_the_limit() {
             }
         }
     }
-    // Bombs below the limit are messages. All of them use the same memory.
+    // Bombs below the limit are delivered as messages. All of them use the same memory.
     let small = bomb(300);
     let mut flood = wire::encode(wire::BINARY | RSV1, &small, key(Role::Server)).repeat(200);
     let mut victim = victim(Role::Server, Config::new().max_message(100_000));
@@ -133,7 +133,7 @@ fn s7692_7_2_2_invalid_deflate_data_is_not_delivered() {
     }
 }
 
-/// UTF-8 and limits are checked after inflating.
+/// UTF-8 is checked after inflating.
 #[test]
 fn s8_1_inflated_text_that_is_not_utf8_fails() {
     let payload = Blocks::new().fixed(false, &[Token::Bytes(b"fine until \xED\xA0\x80")]).message();

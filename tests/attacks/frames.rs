@@ -10,8 +10,8 @@ use crate::bench::{KIB, ROLES, Victim, key};
 use crate::heap::{ASKED, MOVED};
 use crate::support::wire;
 
-/// Lengths at the limits of all integer types, alone and as the rest of a message. Sums must not overflow, and
-/// without configured limits an announced length must not be trusted.
+/// The lengths are at the limits of integer types. Sums of lengths must not overflow, and an announced length must not
+/// allocate memory, even without configured limits.
 #[test]
 fn s5_2_lengths_at_integer_limits_do_not_overflow() {
     let edges = [0x7FFF_FFFF, 0x8000_0000, 0xFFFF_FFFF, 0x1_0000_0000, MAX_PAYLOAD_LEN - 1, MAX_PAYLOAD_LEN];
@@ -74,8 +74,8 @@ fn s10_4_announced_payloads_allocate_nothing() {
     assert!(victims.iter().all(|victim| victim.peak() == 0));
 }
 
-/// A control frame has at most 125 bytes. A longer one fails at its second byte, and so does one with an extended
-/// length.
+/// A control frame has a payload of at most 125 bytes. A longer payload needs an extended length. The second byte
+/// announces it, so the frame fails at this byte.
 #[test]
 fn s5_5_oversized_control_frames_fail_at_the_second_byte() {
     for role in ROLES {
@@ -84,11 +84,11 @@ fn s5_5_oversized_control_frames_fail_at_the_second_byte() {
             for len in [126, 127] {
                 let mut victim = Victim::new(role, Config::new());
                 victim.feed(&mut [first, len | mask]);
-                assert!(victim.peak() < KIB, "{} bytes, for the Close", victim.peak());
+                assert!(victim.peak() < KIB, "{} bytes, although only the Close needs memory", victim.peak());
                 victim.has_failed(ProtocolError::ControlTooLong);
             }
         }
-        // A fragmented control frame would have no bound.
+        // Fragments of a control frame would have no limit.
         for first in [0x08, 0x09, 0x0A] {
             let mut victim = Victim::new(role, Config::new());
             victim.feed(&mut [first]);
@@ -105,17 +105,17 @@ fn s10_4_floods_of_empty_fragments_end_at_the_limit() {
         victim.feed(&mut wire::encode(0x01, b"", key(role)));
         let mut flood = wire::encode(0x00, b"", key(role)).repeat(70_000);
         victim.feed_in(&mut flood, 8192);
-        assert!(victim.peak() < KIB, "{} bytes, for the Close", victim.peak());
+        assert!(victim.peak() < KIB, "{} bytes, although only the Close needs memory", victim.peak());
         assert_eq!(
             victim.steps,
             1 + flood.len().div_ceil(8192) + 1,
-            "a read is one step, and the error one more"
+            "each read takes one step, and the error takes one more"
         );
         victim.has_failed(ProtocolError::TooManyFragments);
     }
 }
 
-/// Empty messages are messages. Each is one step and holds no memory.
+/// An empty message is a message. Each one takes one step and holds no memory.
 #[test]
 fn s10_4_floods_of_empty_messages_hold_no_memory() {
     for role in ROLES {
@@ -131,7 +131,7 @@ fn s10_4_floods_of_empty_messages_hold_no_memory() {
     }
 }
 
-/// Text in fragments of one byte. Each byte is examined once and moved a bounded number of times.
+/// The text arrives in fragments of one byte. Each byte is examined once and moved a bounded number of times.
 #[test]
 fn s8_1_long_text_in_tiny_fragments_is_examined_once() {
     const LEN: usize = 60_000;
@@ -150,7 +150,7 @@ fn s8_1_long_text_in_tiny_fragments_is_examined_once() {
     }
 }
 
-/// A code point without its last byte is invalid at the end of a text, in one frame, gathered, or in chunks.
+/// Text that ends inside a code point is invalid, in one frame or two, delivered whole or in chunks.
 #[test]
 fn s8_1_text_cut_off_at_its_end_fails() {
     for role in ROLES {
@@ -214,7 +214,7 @@ fn s5_5_3_floods_of_pongs_and_closes_have_no_effect() {
     }
 }
 
-/// Reserved bits fail at the first byte of any frame.
+/// A frame with a reserved bit fails at its first byte.
 #[test]
 fn s5_2_reserved_bits_fail_at_the_first_byte() {
     for role in ROLES {
@@ -222,7 +222,7 @@ fn s5_2_reserved_bits_fail_at_the_first_byte() {
             for first in [0x01, wire::TEXT, wire::BINARY, wire::CLOSE, wire::PING, wire::PONG] {
                 let mut victim = Victim::new(role, Config::new());
                 victim.feed(&mut [first | rsv << 4]);
-                // Without FIN the byte is a printable character, unless RSV1 is set alone.
+                // Some bytes without FIN are printable characters. They are reported as text.
                 victim.has_failed(match first | rsv << 4 {
                     letter @ (0x21 | 0x31 | 0x51 | 0x61 | 0x71) => ProtocolError::NotAFrame(letter),
                     _ => ProtocolError::ReservedBits(rsv),
@@ -232,7 +232,7 @@ fn s5_2_reserved_bits_fail_at_the_first_byte() {
     }
 }
 
-/// After a Close that was received or caused by a failure all input is discarded: no event, no answer, no memory.
+/// After the peer's Close, or after a failure, input is discarded. It causes no event, no answer, and no allocation.
 #[test]
 fn s1_4_data_after_a_close_is_discarded() {
     for role in ROLES {
@@ -254,7 +254,7 @@ fn s1_4_data_after_a_close_is_discarded() {
             let steps = victim.steps;
             victim.feed_in(&mut flood, 8192);
             assert_eq!((victim.events, victim.error, ASKED.get()), (events, error, 0));
-            assert_eq!(victim.steps - steps, flood.len().div_ceil(8192), "a read is one step");
+            assert_eq!(victim.steps - steps, flood.len().div_ceil(8192), "each read takes one step");
             assert_eq!(victim.connection.buffered_amount(), 0);
         }
         // After our own Close no message is accepted and no Ping is answered.

@@ -1,7 +1,7 @@
 //! Attacks on the opening handshake: endless or slow heads, request smuggling, and header injection.
 //!
-//! A head is refused before the application sees it. These tests check the status, the cost, and that no bytes of
-//! the peer or the application change the structure of a head. The full grammar is tested in
+//! A bad head is refused before the application sees it. These tests check the status and the cost. They also check
+//! that no bytes of the peer or the application change the structure of a head. The full grammar is tested in
 //! `tests/handshake.rs`.
 
 use std::time::Duration;
@@ -21,7 +21,7 @@ fn client(limits: HeadLimits) -> ClientHandshake<'static> {
     ClientHandshake::new(ClientRequest::new("example.com", "/"), [7; 16], limits).unwrap()
 }
 
-/// An endless head is refused at its limit and costs no heap. Each byte is examined once
+/// An endless head is refused at the limit and uses no heap. Each byte is examined once
 /// (`s9112_2_2_each_byte_is_examined_once`), so a head that arrives byte by byte costs one call per byte.
 #[test]
 fn s10_4_heads_without_an_end_are_refused_at_the_limit() {
@@ -43,7 +43,7 @@ fn s10_4_heads_without_an_end_are_refused_at_the_limit() {
                 })
             });
             assert_eq!((kept, peak), (0, 0));
-            let (end, rejection) = refused.expect("it is refused");
+            let (end, rejection) = refused.expect("an endless head is refused");
             assert!(end <= limit + step, "{end}");
             assert!([status, 431].contains(&rejection.status()), "{rejection:?}");
         }
@@ -62,7 +62,7 @@ fn s10_4_heads_without_an_end_are_refused_at_the_limit() {
     }
 }
 
-/// A slow head ends at the deadline. No byte extends the deadline.
+/// A head that arrives slowly is refused at the deadline. Received bytes do not extend the deadline.
 #[test]
 fn s10_4_heads_that_trickle_in_end_at_the_deadline() {
     let at = |seconds| Instant::from_origin(Duration::from_secs(seconds));
@@ -88,7 +88,7 @@ fn s10_4_floods_of_headers_are_refused_while_they_arrive() {
         assert!(matches!(handshake.poll(head(most).as_bytes()), Ok(Some(Incoming::Upgrade(_)))));
         let more = head(most + 1);
         let refused = (0..=more.len()).find_map(|len| {
-            // Each prefix is polled from the start, because the limit is under test.
+            // A new handshake polls each prefix, because this test is about the limit and not about the cost.
             ServerHandshake::new(HeadLimits::new().max_headers(limit)).poll(&more.as_bytes()[..len]).err()
         });
         assert_eq!(refused.unwrap().status(), 431);
@@ -123,7 +123,7 @@ fn s9112_6_an_upgrade_with_a_body_is_refused() {
         assert_eq!(refused.status(), 400, "{body}");
         assert!(matches!(refused.reason(), Reason::Body | Reason::Head(_)), "{body}: {refused:?}");
     }
-    // Ways to hide a line from one of two parsers.
+    // These lines try to hide a header from one of two parsers.
     for line in [
         "X: a\nTransfer-Encoding: chunked",
         "X: a\r Content-Length: 5",
@@ -135,21 +135,25 @@ fn s9112_6_an_upgrade_with_a_body_is_refused() {
         assert!(matches!(refused.reason(), Reason::Head(_)), "{line:?}: {refused:?}");
         assert_ne!(refused.reason(), Reason::Head(HeadError::Changed));
     }
-    // Without a body, frames begin exactly behind the head.
+    // Without a body, frames begin directly after the head.
     let head = format!("{REQUEST}Content-Length: 0\r\n\r\n");
     let wire = format!("{head}\x01frames");
     let mut handshake = ServerHandshake::new(HeadLimits::new());
-    let Ok(Some(Incoming::Upgrade(request))) = handshake.poll(wire.as_bytes()) else { panic!("an upgrade") };
+    let Ok(Some(Incoming::Upgrade(request))) = handshake.poll(wire.as_bytes()) else {
+        panic!("the request was not accepted")
+    };
     assert_eq!(request.head_len(), head.len());
 }
 
-/// Values of a client are never copied into a head, and values of the application are checked.
+/// A value of the client is never copied into a head. A value of the application is checked before it is written.
 #[test]
 fn s9110_5_5_headers_cannot_be_injected() {
     let evil = ["a\r\nSet-Cookie: x=1", "a\nX: y", "a\rX: y", "a\0", "a\r\n\r\n<html>", "\r\n", "a\u{7f}"];
     let head = format!("{REQUEST}Sec-WebSocket-Protocol: chat\r\n\r\n");
     let mut handshake = ServerHandshake::new(HeadLimits::new());
-    let Ok(Some(Incoming::Upgrade(request))) = handshake.poll(head.as_bytes()) else { panic!("an upgrade") };
+    let Ok(Some(Incoming::Upgrade(request))) = handshake.poll(head.as_bytes()) else {
+        panic!("the request was not accepted")
+    };
     let mut out = [0; 1024];
     for value in evil {
         for name in [("X-Any", value), (value, "any")] {

@@ -1,7 +1,7 @@
 //! Attacks on masking: keys that can be predicted, or that are used again (RFC 6455 section 10.3).
 //!
-//! A proxy between a browser and a server must not see bytes that a page has chosen. The keys therefore must be
-//! fresh for each frame and each connection.
+//! A web page must not be able to choose the bytes that a proxy between the browser and the server sees. The keys
+//! therefore must be fresh for each frame and each connection.
 
 use std::collections::HashSet;
 
@@ -14,7 +14,7 @@ use crate::bench::Victim;
 fn keys(mut wire: &[u8]) -> Vec<[u8; 4]> {
     let mut keys = Vec::new();
     while let Some((head, rest)) = wire.split_first_chunk::<2>() {
-        assert_eq!(head[1] & 0x80, 0x80, "a frame without a mask");
+        assert_eq!(head[1] & 0x80, 0x80, "the frame has no mask");
         let (len, rest) = match head[1] & 0x7F {
             126 => (usize::from(u16::from_be_bytes(*rest.first_chunk().unwrap())), &rest[2..]),
             127 => (u64::from_be_bytes(*rest.first_chunk().unwrap()) as usize, &rest[8..]),
@@ -26,7 +26,7 @@ fn keys(mut wire: &[u8]) -> Vec<[u8; 4]> {
     keys
 }
 
-/// Sends a frame in each way that the crate has.
+/// Sends a frame with each kind of send call.
 fn send_all(connection: &mut Connection, news: &Prepared) {
     connection.send_text("text").unwrap();
     connection.send_binary(&[0; 300]).unwrap();
@@ -52,7 +52,7 @@ fn s10_3_masking_keys_are_not_reused() {
             let found = keys(&victim.write());
             assert_eq!(found.len(), 8);
             // Among 8,000 random keys a collision has a probability of about one percent. These seeds have none.
-            found.into_iter().for_each(|key| assert!(seen.insert(key), "{key:02x?} again"));
+            found.into_iter().for_each(|key| assert!(seen.insert(key), "{key:02x?} is used twice"));
         }
         victim.connection.close(Instant::ZERO, CloseCode::NORMAL, "").unwrap();
         assert_eq!(keys(&victim.write()).len(), 1);
@@ -73,7 +73,7 @@ fn s5_3_masking_keys_are_unpredictable() {
         }
         last = key;
     }
-    // The bound is six standard deviations.
+    // The bounds are six standard deviations from the mean.
     let bound = COUNT as u32 / 2 - 950..COUNT as u32 / 2 + 950;
     assert!(ones.iter().chain(&same).all(|count| bound.contains(count)), "{ones:?} {same:?}");
 }

@@ -2,7 +2,7 @@
 //!
 //! [`Model`] states the rules of RFC 6455 section 7 in another form than the table in
 //! `src/connection/close_state.rs`. After each event the test compares events, output, deadline and transport
-//! request with it.
+//! request with the model.
 
 use std::time::Duration;
 
@@ -45,12 +45,13 @@ const DEPTH: u32 = if cfg!(debug_assertions) { 4 } else { 6 };
 const TIMEOUT: Duration = Duration::from_secs(10);
 const END_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// The expected state, by the RFC.
+/// The state that the RFC requires.
 struct Model {
     role: Role,
     state: CloseState,
-    /// Whether our Close is queued, and whether it was written.
+    /// Our Close is queued.
     queued: bool,
+    /// Our Close was written.
     written: bool,
     /// Number of queued Pongs.
     pongs: usize,
@@ -58,12 +59,13 @@ struct Model {
     /// The outcome if the stream ended now.
     outcome: Outcome,
     over: bool,
-    /// When closing began.
+    /// The time at which closing began.
     since: Option<Instant>,
 }
 
 impl Model {
-    fn listens(&self) -> bool {
+    /// Returns whether received frames are still processed.
+    fn is_receiving(&self) -> bool {
         matches!(self.state, CloseState::Open | CloseState::Sent)
     }
 
@@ -146,7 +148,7 @@ impl Bench {
                 Ok(Some(Event::Ping(_))) => "ping",
                 Ok(Some(Event::CloseReceived { .. })) => "close",
                 Ok(Some(Event::Closed(outcome))) => {
-                    assert_eq!(self.closed.replace(outcome), None, "Closed comes once");
+                    assert_eq!(self.closed.replace(outcome), None, "`Closed` was reported twice");
                     continue;
                 }
                 Ok(Some(event)) => panic!("{event:?}"),
@@ -158,8 +160,8 @@ impl Bench {
     }
 
     fn step(&mut self, what: Happens) {
-        let listens = self.model.listens();
-        let expected = |name| if listens { vec![name] } else { vec![] };
+        let is_receiving = self.model.is_receiving();
+        let expected = |name| if is_receiving { vec![name] } else { vec![] };
         match what {
             Happens::AppCloses => {
                 let closed = self.connection.close(self.now, CloseCode::NORMAL, "own");
@@ -170,14 +172,14 @@ impl Bench {
             }
             Happens::CloseComes => {
                 assert_eq!(self.comes(wire::CLOSE, b"\x03\xe9"), expected("close"));
-                if listens {
+                if is_receiving {
                     self.model.closes(CloseState::Both, self.now);
                     self.model.outcome = Outcome::Clean { code: CloseCode::GOING_AWAY };
                 }
             }
             Happens::ViolationComes => {
                 assert_eq!(self.polls(&mut [0x83]), expected("failed"));
-                if listens {
+                if is_receiving {
                     self.model.closes(CloseState::Failed, self.now);
                     self.model.outcome = Outcome::Failed(ProtocolError::UnknownOpcode(3));
                 }
@@ -186,7 +188,7 @@ impl Bench {
             Happens::PingComes => {
                 assert_eq!(self.comes(wire::PING, b"ping"), expected("ping"));
                 // RFC 6455 5.5.2: a Ping is answered, except after our own Close.
-                if listens && !self.model.written {
+                if is_receiving && !self.model.written {
                     self.model.pongs += 1;
                 }
             }
@@ -207,7 +209,7 @@ impl Bench {
                 if let Some(deadline) = deadline {
                     self.now = deadline;
                     let flushed = !self.model.queued && self.model.pongs == 0;
-                    // If the peer never took our answer, the end is not clean.
+                    // If the peer never accepted our Close, the end is not clean.
                     let given_up = self.model.state == CloseState::Sent
                         || self.model.state == CloseState::Both && !flushed;
                     self.model.ends(if given_up {
@@ -255,8 +257,8 @@ impl Bench {
         } else {
             assert_eq!(action, self.model.transport());
         }
-        // RFC 6455 5.5.1: data may be sent only before our own Close. The test sends none, because that would
-        // change the model.
+        // RFC 6455 5.5.1: data may be sent only before our own Close. The test sends no data, because the model has
+        // no queue for data.
         assert_eq!(self.connection.sender().can_send().is_ok(), self.model.state == CloseState::Open);
     }
 }

@@ -1,7 +1,7 @@
 //! All 65,536 two-byte starts of a frame, for both roles, in every state in which a frame can begin.
 //!
-//! The expectation is written as a list of broken rules for each byte, in another form than the decoder. A start
-//! that breaks no rule must be accepted, and the read hint must name the missing bytes.
+//! For each byte the test lists the rules that this byte breaks, in another form than the decoder does. A start that
+//! breaks no rule must be accepted. The read hint must then be the number of missing bytes.
 
 use hybi::frame::Role;
 use hybi::{CloseCode, Config, Connection, Input, Instant, Outbox, ProtocolError, SharedConfig, VecMessage};
@@ -14,12 +14,15 @@ enum State {
     Open,
     InText,
     InBinary,
-    /// Our Close was written, outside or inside a message of the peer.
+    /// Our Close was written.
     Sent,
+    /// Our Close was written, and the peer has sent a part of a message.
     SentInMessage,
-    /// The peer's Close was answered, a violation was found, or the stream has ended. All input is discarded.
+    /// The peer's Close was answered. All input is discarded.
     Answered,
+    /// The peer has broken a rule. All input is discarded.
     Failed,
+    /// The stream has ended. All input is discarded.
     Ended,
 }
 
@@ -53,7 +56,9 @@ fn feed(connection: &mut Connection, bytes: &[u8]) -> (usize, Option<ProtocolErr
         match connection.poll(Instant::ZERO, &mut input) {
             Ok(Some(_)) => events += 1,
             Ok(None) => return (events, error),
-            Err(found) => assert_eq!(error.replace(found), None, "a second error"),
+            Err(found) => {
+                assert_eq!(error.replace(found), None, "the connection has reported a second error")
+            }
         }
     }
 }
@@ -136,14 +141,15 @@ fn broken_by_second(role: Role, first: u8, second: u8) -> Vec<ProtocolError> {
     broken
 }
 
-/// Returns every second byte, in a debug build those around a change of meaning.
-fn seconds() -> impl Iterator<Item = u8> {
+/// Returns all values of the second byte. A debug build uses only the values around a change of meaning.
+fn second_bytes() -> impl Iterator<Item = u8> {
     (0..=255_u8).filter(|second| {
         cfg!(not(debug_assertions)) || matches!(second & 0x7F, 0 | 1 | 2 | 3 | 124 | 125 | 126 | 127)
     })
 }
 
-fn is_judged_right(role: Role, state: State, deflate: bool) {
+/// Compares the connection with the expectation for all starts of a frame.
+fn check_all_starts(role: Role, state: State, deflate: bool) {
     let config = Config::new().into();
     for first in 0..=255_u8 {
         let by_first = if state.is_over() { Vec::new() } else { broken_by_first(state, deflate, first) };
@@ -152,12 +158,12 @@ fn is_judged_right(role: Role, state: State, deflate: bool) {
         let what = |second| format!("{role:?} {state:?} {deflate} {first:02x} {second:02x?}");
         assert_eq!((events, error.is_some()), (0, !by_first.is_empty()), "{}", what(None));
         assert!(error.is_none_or(|error| by_first.contains(&error)), "{error:?}: {}", what(None));
-        for second in seconds() {
+        for second in second_bytes() {
             let mut broken = by_first.clone();
             if broken.is_empty() && !state.is_over() {
                 broken = broken_by_second(role, first, second);
             }
-            // In one read and in two.
+            // The two bytes arrive in one read here, and in two reads below.
             let mut whole = endpoint(role, state, deflate, &config);
             let (events, error) = feed(&mut whole, &[first, second]);
             assert_eq!(
@@ -167,7 +173,8 @@ fn is_judged_right(role: Role, state: State, deflate: bool) {
                 what(Some(second))
             );
             assert!(error.is_none_or(|error| broken.contains(&error)), "{error:?}: {}", what(Some(second)));
-            // For a client an empty frame gives an event, unless it is a part of a message.
+            // A client reports an empty frame as an event, unless the frame is a part of a longer message. A server
+            // needs the masking key first.
             let part = first & 0x88 == 0;
             let empty = role == Role::Client && second == 0 && !state.is_over() && broken.is_empty();
             assert_eq!(events, usize::from(empty && !part), "{}", what(Some(second)));
@@ -188,20 +195,20 @@ fn is_judged_right(role: Role, state: State, deflate: bool) {
 }
 
 #[test]
-fn s5_2_every_start_of_a_frame_is_judged_in_every_state() {
+fn s5_2_every_start_of_a_frame_gets_the_right_verdict_in_every_state() {
     for role in [Role::Server, Role::Client] {
         for state in STATES {
-            is_judged_right(role, state, false);
+            check_all_starts(role, state, false);
         }
     }
 }
 
 #[cfg(feature = "deflate")]
 #[test]
-fn s7692_6_1_every_start_of_a_frame_is_judged_with_compression() {
+fn s7692_6_1_every_start_of_a_frame_gets_the_right_verdict_with_compression() {
     for role in [Role::Server, Role::Client] {
         for state in [State::Open, State::InText, State::InBinary, State::Sent, State::Answered] {
-            is_judged_right(role, state, true);
+            check_all_starts(role, state, true);
         }
     }
 }

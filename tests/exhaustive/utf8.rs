@@ -1,12 +1,12 @@
 //! UTF-8 validation of every sequence of up to four bytes, compared with the standard library.
 //!
-//! The validator must give the verdict of std at each byte, as a whole and byte by byte. Longer texts in random
-//! pieces are tested in `tests/properties/utf8.rs`.
+//! The validator must agree with the standard library on each sequence. It gets the sequence in one piece, and again
+//! byte by byte. Longer texts in random pieces are tested in `tests/properties/utf8.rs`.
 
 use hybi::utf8::Validator;
 
-/// Returns the verdict of std on a sequence whose shorter prefixes can be valid: complete, incomplete, or `None`
-/// for invalid.
+/// Returns the verdict of the standard library: `Some(true)` for complete text, `Some(false)` for text that ends inside
+/// a code point, and `None` for invalid text. All shorter prefixes of `bytes` must get `Some`.
 fn by_std(bytes: &[u8]) -> Option<bool> {
     match std::str::from_utf8(bytes) {
         Ok(_) => Some(true),
@@ -15,7 +15,8 @@ fn by_std(bytes: &[u8]) -> Option<bool> {
     }
 }
 
-/// Returns the verdict of the validator. Checks that the whole and byte by byte give the same.
+/// Returns the verdict of the validator in the same form. Checks that one piece and single bytes get the same verdict.
+/// `before` has read all bytes except the last one.
 fn judged(bytes: &[u8], before: Validator) -> Option<bool> {
     let (last, head) = bytes.split_last().unwrap();
     let mut whole = Validator::new();
@@ -31,8 +32,8 @@ fn judged(bytes: &[u8], before: Validator) -> Option<bool> {
     at_once.ok()
 }
 
-/// Checks all sequences that begin with `bytes` and have at most `most` bytes. Sequences behind an invalid byte
-/// are skipped, because they are invalid too.
+/// Checks all sequences that begin with `bytes` and have at most `most` bytes. Sequences that
+/// continue an invalid one are skipped, because they are invalid too.
 fn judge_from(bytes: &mut Vec<u8>, validator: Validator, most: usize, alphabet: &[u8], count: &mut u64) {
     for &byte in alphabet {
         bytes.push(byte);
@@ -48,7 +49,7 @@ fn judge_from(bytes: &mut Vec<u8>, validator: Validator, most: usize, alphabet: 
     }
 }
 
-/// Returns every byte, in a debug build those at the limits of the ranges of RFC 3629 section 4.
+/// Returns all bytes. A debug build uses only the bytes at the limits of the ranges in RFC 3629 section 4.
 fn alphabet() -> Vec<u8> {
     const EDGES: [u8; 32] = [
         0x00, 0x01, 0x1F, 0x41, 0x7E, 0x7F, 0x80, 0x81, 0x8F, 0x90, 0x9F, 0xA0, 0xBF, 0xC0, 0xC1, 0xC2, 0xDF,
@@ -57,7 +58,7 @@ fn alphabet() -> Vec<u8> {
     if cfg!(debug_assertions) { EDGES.to_vec() } else { (0..=255).collect() }
 }
 
-/// All 2^24 sequences of three bytes.
+/// Checks all 2^24 sequences of three bytes, except those that continue an invalid sequence.
 #[test]
 fn s8_1_every_sequence_of_three_bytes_gets_the_verdict_of_std() {
     let mut count = 0;
@@ -65,7 +66,7 @@ fn s8_1_every_sequence_of_three_bytes_gets_the_verdict_of_std() {
     assert!(cfg!(debug_assertions) || count > 5_000_000, "{count}");
 }
 
-/// All 2^32 sequences of four bytes. Four ASCII characters stand for all of ASCII.
+/// Checks the sequences of four bytes in the same way. Four ASCII characters stand for all of ASCII.
 #[test]
 fn s8_1_every_sequence_of_four_bytes_gets_the_verdict_of_std() {
     let mut alphabet = alphabet();
