@@ -1,7 +1,7 @@
-//! Runs the test vectors: each case in many ways, all with one outcome. The format, and what an
-//! implementation must do that the cases do not repeat, is in `tests/vectors/README.md`.
+//! Runs the test vectors. The input of each case is cut in many ways, and the outcome must always be the same.
 //!
-//! `HYBI_VECTORS` names another directory to take them from.
+//! `tests/vectors/README.md` describes the format, and the rules that apply to all cases. If the environment variable
+//! `HYBI_VECTORS` names a directory, the files of that directory run instead.
 #![cfg(feature = "alloc")]
 #![allow(
     missing_docs,
@@ -28,7 +28,7 @@ mod support;
 
 type Judge = fn(&Value) -> Judged;
 
-/// Who runs which file.
+/// The function that judges the cases of each file.
 const RUNNERS: [(&str, Judge); 4] = [
     ("deflate.jsonl", handshake::judge_deflate),
     ("frames.jsonl", frames::judge),
@@ -36,46 +36,51 @@ const RUNNERS: [(&str, Judge); 4] = [
     ("handshake_server.jsonl", handshake::judge_server),
 ];
 
-/// The outcomes other than the one to aim at that this crate chooses on purpose: the file, the id (a `*` at
-/// the end stands for any more characters), and why. Each entry names a case of `tests/vectors`.
-const CHOSEN: [(&str, &str, &str); 1] = [(
+/// The cases in which this crate deliberately has an alternative outcome (`alt`), which the RFCs also permit.
+///
+/// An entry is the file, the id of the case, and the reason. A `*` at the end of an id stands for any further
+/// characters. Each entry must match a case in `tests/vectors`.
+const DELIBERATE_ALTERNATIVES: [(&str, &str, &str); 1] = [(
     "frames.jsonl",
     "pmd-window9-exceeded*",
-    "the inflater's window has 32 KiB whatever was agreed on, and it does not say how far a match reaches back",
+    "the inflater always has a window of 32 KiB, and does not report how far back a match refers",
 )];
 
 #[test]
-fn vectors() {
+fn each_vector_has_the_same_expected_outcome_at_every_cut() {
     let dir = env::var_os("HYBI_VECTORS")
         .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vectors"), PathBuf::from);
     let mut tallies = BTreeMap::new();
     let mut todo = Vec::new();
     for file in files(&dir) {
         let Some((file, judge)) = RUNNERS.iter().find(|(name, _)| *name == file) else {
-            panic!("nobody knows how to run {file} in {}", dir.display());
+            panic!("there is no function that judges {file} in {}", dir.display());
         };
         tallies.insert(*file, Tally::default());
         let cases = cases(file, &fs::read_to_string(dir.join(file)).unwrap());
         todo.extend(cases.into_iter().map(|case| (*file, case, *judge)));
     }
     if env::var_os("HYBI_VECTORS").is_none() {
-        // Other directories need not hold every case.
-        for (file, pattern, _) in &CHOSEN {
-            let names = |of: &str, case: &Value| of == *file && fits(pattern, case["id"].as_str().unwrap());
+        // Other directories need not contain every case.
+        for (file, pattern, _) in &DELIBERATE_ALTERNATIVES {
+            let names = |of: &str, case: &Value| {
+                of == *file && matches_pattern(pattern, case["id"].as_str().unwrap())
+            };
             let known = todo.iter().any(|(of, case, _)| names(of, case));
-            assert!(known, "CHOSEN has {pattern} of {file}, where no case has such an id");
+            assert!(known, "DELIBERATE_ALTERNATIVES names {pattern} in {file}, but no case has such an id");
         }
     }
     for (file, case, judged) in judge_all(&todo) {
         tallies.get_mut(file).unwrap().count(file, case, judged);
     }
     let report: String = tallies.iter().map(|(file, tally)| tally.report(file)).collect();
-    // Past the harness, which swallows what is printed by tests that pass: skipped cases are to be seen.
+    // The test harness hides what passing tests print, except for direct writes to stderr. Skipped cases must be
+    // visible.
     writeln!(io::stderr(), "\n{report}").unwrap();
     assert!(tallies.values().all(|tally| tally.failed.is_empty()), "cases failed");
 }
 
-/// Judges all cases, on as many threads as there are cores; in order.
+/// Judges all cases, with one thread for each core. Returns the verdicts in the order of the cases.
 fn judge_all<'a>(todo: &'a [(&'a str, Value, Judge)]) -> Vec<(&'a str, &'a Value, Judged)> {
     let next = AtomicUsize::new(0);
     let work = || {
@@ -84,7 +89,7 @@ fn judge_all<'a>(todo: &'a [(&'a str, Value, Judge)]) -> Vec<(&'a str, &'a Value
             let at = next.fetch_add(1, Ordering::Relaxed);
             let Some((file, case, judge)) = todo.get(at) else { return done };
             let judged = catch_unwind(AssertUnwindSafe(|| judge(case)));
-            let judged = judged.unwrap_or_else(|_| Err("it panicked, see above".into()));
+            let judged = judged.unwrap_or_else(|_| Err("the case panicked, see above".into()));
             done.push((at, (*file, case, judged)));
         }
     };
@@ -97,7 +102,7 @@ fn judge_all<'a>(todo: &'a [(&'a str, Value, Judge)]) -> Vec<(&'a str, &'a Value
     done.into_iter().map(|(_, judged)| judged).collect()
 }
 
-/// The names of the files with vectors.
+/// Returns the names of the files with test vectors.
 fn files(dir: &Path) -> Vec<String> {
     let entries = fs::read_dir(dir).unwrap_or_else(|error| panic!("{}: {error}", dir.display()));
     let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
@@ -114,8 +119,8 @@ fn cases(file: &str, text: &str) -> Vec<Value> {
         .map(|(line, json)| {
             let case: Value =
                 serde_json::from_str(json).unwrap_or_else(|error| panic!("{file}:{}: {error}", line + 1));
-            let id = case["id"].as_str().unwrap_or_else(|| panic!("{file}:{}: no id", line + 1));
-            assert!(ids.insert(id.to_owned()), "{file}: {id} is there twice");
+            let id = case["id"].as_str().unwrap_or_else(|| panic!("{file}:{}: the case has no id", line + 1));
+            assert!(ids.insert(id.to_owned()), "{file}: the id {id} is used twice");
             case
         })
         .collect()
@@ -137,7 +142,9 @@ impl Tally {
             Ok(Verdict::Skipped(why)) => *self.skipped.entry(why).or_default() += 1,
             Ok(Verdict::Alt(index)) => match reason(file, id) {
                 Some(reason) => self.alt.push(format!("{id}: alt {index}: {reason}")),
-                None => self.failed.push(format!("{id}: alt {index} is taken without a reason in CHOSEN")),
+                None => self.failed.push(format!(
+                    "{id}: the outcome is alt {index}, but DELIBERATE_ALTERNATIVES has no entry for it"
+                )),
             },
             Err(what) => self.failed.push(format!("{id} ({}, {}): {what}", case["rfc"], case["why"])),
         }
@@ -161,11 +168,15 @@ impl Tally {
     }
 }
 
+/// Returns the reason in [`DELIBERATE_ALTERNATIVES`] for this case, if there is an entry.
 fn reason(file: &str, id: &str) -> Option<&'static str> {
-    CHOSEN.iter().find(|(of, pattern, _)| *of == file && fits(pattern, id)).map(|(.., reason)| *reason)
+    DELIBERATE_ALTERNATIVES
+        .iter()
+        .find(|(of, pattern, _)| *of == file && matches_pattern(pattern, id))
+        .map(|(.., reason)| *reason)
 }
 
-/// Whether the pattern of an entry in [`CHOSEN`] stands for `id`.
-fn fits(pattern: &str, id: &str) -> bool {
+/// Returns whether the pattern of an entry in [`DELIBERATE_ALTERNATIVES`] matches `id`.
+fn matches_pattern(pattern: &str, id: &str) -> bool {
     pattern.strip_suffix('*').map_or(pattern == id, |start| id.starts_with(start))
 }
