@@ -1,9 +1,14 @@
-// The chat example in a browser: browser.mjs CHAT, where CHAT is the program that was built.
+// Tests the chat example in a browser.
 //
-// Wants Debian's `chromium`, and `playwright-core` of npm in the folder that PLAYWRIGHT names, or in this one:
-// `npm install --prefix target/chat --no-save playwright-core`, then `PLAYWRIGHT=target/chat`. All is on
-// 127.0.0.1. It ends by itself, within two minutes, with a line `N passed, N failed`, and with 1 if any failed.
-// `--screenshots DIR` leaves pictures of the page.
+// Usage: browser.mjs CHAT [--screenshots DIR]
+//
+// CHAT is the compiled example. `--screenshots DIR` saves pictures of the page in DIR.
+//
+// The script needs Debian's `chromium`. It also needs `playwright-core` from npm, in the folder that the variable
+// PLAYWRIGHT names, or in the current folder. For example: `npm install --prefix target/chat --no-save
+// playwright-core`, then `PLAYWRIGHT=target/chat`. All connections are on 127.0.0.1.
+//
+// The script ends within two minutes. Its last line is `N passed, N failed`. Its exit status is 1 if a check failed.
 import assert from "node:assert/strict";
 import { execFileSync, spawn } from "node:child_process";
 import { createRequire } from "node:module";
@@ -12,8 +17,8 @@ import net from "node:net";
 import path from "node:path";
 import process from "node:process";
 
-const LIMIT = 90_000; // milliseconds for all of it
-const PATIENCE = 15_000; // and for anything that is waited for
+const LIMIT = 90_000; // milliseconds for the whole run
+const PATIENCE = 15_000; // milliseconds for each wait
 const [program, option, pictures] = process.argv.slice(2);
 const require = createRequire(path.join(path.resolve(process.env.PLAYWRIGHT ?? "."), "anywhere.js"));
 const { chromium } = require("playwright-core");
@@ -23,7 +28,7 @@ const UNICODE = "grüezi 日本語 שלום Привет 🦀 e\u0301 \u{10ffff}
 
 let server, browser, passed = 0, failed = 0;
 const timer = setTimeout(() => {
-  console.error("time is up");
+  console.error("the run took longer than 90 seconds");
   end(1);
 }, LIMIT);
 
@@ -33,7 +38,7 @@ function end(status) {
   setTimeout(() => process.exit(status), 500).unref();
 }
 
-// Starts the server, and gives its address.
+// Starts the server. Returns the URL that it prints.
 function start(address = "127.0.0.1:0") {
   server = spawn(program, [address], { stdio: ["ignore", "pipe", "inherit"] });
   return new Promise((found, lost) => {
@@ -53,12 +58,12 @@ async function check(name, what) {
   }
 }
 
-// A page of its own person.
+// Opens the page in a new browser context, and enters the room under `name`.
 async function visit(url, name, scheme = "light") {
   const context = await browser.newContext({ colorScheme: scheme, viewport: { width: 720, height: 560 } });
   context.setDefaultTimeout(PATIENCE);
   const page = await context.newPage();
-  // The first delay before it tries again is 0.1 s instead of up to 5.
+  // The page multiplies its delay before a reconnect by a random number. With this one the first delay is 0.1 s.
   await page.addInitScript(() => (Math.random = () => 0.02));
   page.problems = [];
   page.on("pageerror", (error) => page.problems.push(error.message));
@@ -79,7 +84,7 @@ const said = (page, text) => page.locator("#log li.said").filter({ hasText: text
 const news = (page, text) => page.locator("#log li.news").getByText(text, { exact: true }).waitFor();
 const messages = (page) => page.locator("#log li.said span").allTextContents();
 
-// --- without a browser: a client that is as slow as need be ---
+// --- a client without a browser, which sends and reads raw bytes ---
 
 class Raw {
   static async open(url, name, headers = "") {
@@ -107,7 +112,7 @@ class Raw {
   async until(happened) {
     const late = Date.now() + PATIENCE;
     while (!happened()) {
-      assert(Date.now() < late, "waited for too long");
+      assert(Date.now() < late, "waited for longer than 15 seconds");
       await new Promise((go) => setTimeout(go, 5));
     }
   }
@@ -115,11 +120,11 @@ class Raw {
   send(text) {
     const payload = Buffer.from(text);
     const head = payload.length < 126 ? [0x81, 0x80 | payload.length] : [0x81, 0xfe, payload.length >> 8, payload.length & 255];
-    // The mask 0 changes nothing.
+    // The masking key 0 leaves the payload unchanged.
     this.socket.write(Buffer.concat([Buffer.from([...head, 0, 0, 0, 0]), payload]));
   }
 
-  // The frames that have come in: [first byte, payload].
+  // Returns the received frames, each as [first byte, payload].
   frames() {
     const frames = [];
     for (let at = 0; at + 2 <= this.received.length;) {
@@ -133,11 +138,11 @@ class Raw {
   }
 }
 
-// --- what is seen ---
+// --- the checks ---
 
 async function all(url) {
   let anna, bert, carla;
-  await check("two pages talk", async () => {
+  await check("two pages exchange messages", async () => {
     anna = await visit(url, "Anna");
     bert = await visit(url, "Bert", "dark");
     await news(anna, "Bert has joined");
@@ -169,7 +174,7 @@ async function all(url) {
     second.socket.destroy();
     await news(anna, "Anna 2 has left");
   });
-  await check("a newcomer sees what was said", async () => {
+  await check("a new page shows the earlier messages", async () => {
     assert.deepEqual(await messages(carla), ["hello, Bert", "hello, Anna", UNICODE, MARKUP]);
   });
   if (option === "--screenshots") {
@@ -181,12 +186,12 @@ async function all(url) {
     await fresh.screenshot({ path: path.join(pictures, "enter.png") });
     await fresh.close();
   }
-  await check("who leaves is seen to leave", async () => {
+  await check("a page that is closed is shown as having left", async () => {
     await carla.close();
     await news(bert, "<i>C</i> 🦀 has left");
     assert.match(await bert.locator("#here").textContent(), /2 here: Anna, Bert/);
   });
-  await check("pages of other origins are refused, and what is no page of ours", async () => {
+  await check("pages of other origins are refused, and other URLs get the right status", async () => {
     assert.equal((await Raw.open(url, "", "Origin: http://example.com\r\n")).status, 403);
     const own = await Raw.open(url, "x", `Origin: ${new URL(url).origin}\r\n`);
     assert.equal(own.status, 101);
@@ -194,10 +199,10 @@ async function all(url) {
     const statuses = ["/", "/none", "/chat"].map(async (target) => (await fetch(new URL(target, url))).status);
     assert.deepEqual(await Promise.all(statuses), [200, 404, 426]);
   });
-  await check("nothing went wrong in the pages", () => {
+  await check("the pages have reported no errors", () => {
     assert.deepEqual([...anna.problems, ...bert.problems, ...carla.problems], []);
   });
-  await check("the server goes away with 1001, and the page tries again", async () => {
+  await check("the server closes with 1001, and the page connects again", async () => {
     const raw = await Raw.open(url, "Raw");
     server.removeAllListeners("exit");
     const gone = new Promise((gone) => server.once("exit", gone));

@@ -1,4 +1,7 @@
-//! hybi's end of a talk: `interop server|client URL SENDS AWAITS DEFLATE SECONDS`, as interop.py says.
+//! hybi's side of a conversation with another implementation.
+//!
+//! Usage: `interop server|client URL SENDS AWAITS DEFLATE SECONDS`. `interop.py` starts this program and explains the
+//! arguments.
 
 use std::error::Error;
 use std::net::{TcpListener, TcpStream};
@@ -20,20 +23,20 @@ fn main() -> Result<(), Failure> {
         return Err("usage: interop server|client URL SENDS AWAITS DEFLATE SECONDS".into());
     };
     let limit = Duration::from_secs(seconds.parse()?);
-    let (_until_the_end, end) = channel::<()>();
+    let (_held_until_the_end, end) = channel::<()>();
     thread::spawn(move || {
         if end.recv_timeout(limit) == Err(RecvTimeoutError::Timeout) {
-            eprintln!("not done within {limit:?}");
+            eprintln!("the conversation did not end within {limit:?}");
             process::exit(3);
         }
     });
     let (sends, awaits) = (Record::all(&fs::read(sends)?)?, Record::all(&fs::read(awaits)?)?);
-    let offer = asked(deflate)?;
+    let offer = parse_offer(deflate)?;
     let ws = match role.as_str() {
         "server" => {
             let listener = TcpListener::bind("127.0.0.1:0")?;
             println!("port {}", listener.local_addr()?.port());
-            let server = Server::new().deflate(offer.as_ref().map(wanted));
+            let server = Server::new().deflate(offer.as_ref().map(server_config));
             let ws = server.accept(listener.accept()?.0)?;
             println!("offered {}", extensions(&ws));
             ws
@@ -47,31 +50,35 @@ fn main() -> Result<(), Failure> {
     talk(ws, role == "client", &sends, &awaits)
 }
 
-/// What to ask for, in the words of the header.
-fn asked(text: &str) -> Result<Option<DeflateOffer>, Failure> {
+/// Parses the argument DEFLATE: an offer of permessage-deflate as in the header, or nothing.
+fn parse_offer(text: &str) -> Result<Option<DeflateOffer>, Failure> {
     if text.is_empty() {
         return Ok(None);
     }
     let extensions = Extensions::parse(text.as_bytes()).map_err(|_| "DEFLATE is malformed")?;
     let offer = extensions.iter().find_map(|extension| DeflateOffer::from_extension(&extension));
-    offer.map(Some).ok_or_else(|| "DEFLATE is no offer".into())
+    offer.map(Some).ok_or_else(|| "DEFLATE is not an offer of permessage-deflate".into())
 }
 
-/// The same, of a server.
-fn wanted(offer: &DeflateOffer) -> DeflateConfig {
-    DeflateConfig::new().server_no_context_takeover(offer.server_no_context_takeover).client_no_context_takeover(offer.client_no_context_takeover).server_max_window_bits(offer.server_max_window_bits.unwrap_or(15)).client_max_window_bits(match offer.client_max_window_bits {
+/// Returns the configuration of a server that requests the parameters of `offer`.
+fn server_config(offer: &DeflateOffer) -> DeflateConfig {
+    DeflateConfig::new()
+        .server_no_context_takeover(offer.server_no_context_takeover)
+        .client_no_context_takeover(offer.client_no_context_takeover)
+        .server_max_window_bits(offer.server_max_window_bits.unwrap_or(15))
+        .client_max_window_bits(match offer.client_max_window_bits {
             ClientWindow::AtMost(bits) => bits,
             ClientWindow::Supported | ClientWindow::Unsupported => 15,
         })
 }
 
-/// What the peer's handshake says of extensions.
+/// Returns the values of `Sec-WebSocket-Extensions` in the peer's handshake.
 fn extensions(ws: &Ws) -> String {
     let values = ws.headers().get_all("Sec-WebSocket-Extensions");
     values.map(|value| String::from_utf8_lossy(value).into_owned()).collect::<Vec<_>>().join(", ")
 }
 
-/// A message: one record of a file that interop.py wrote.
+/// A message. It is one record of a file that `interop.py` wrote.
 struct Record {
     text: bool,
     pieces: usize,
@@ -101,7 +108,7 @@ impl Record {
 
     fn send(&self, answer: &mut Responder<'_, TcpStream>) -> Result<(), Failure> {
         if self.pieces > 1 {
-            // Wherever the cut falls: within a code point too.
+            // A cut may also be inside a code point.
             let mut rest = self.data.as_slice();
             for left in (1..self.pieces).rev() {
                 let (piece, after) = rest.split_at(rest.len() / (left + 1));
@@ -118,13 +125,13 @@ impl Record {
     }
 }
 
-/// Sends one of its own messages for each that comes in, so that reading and writing take turns; the peer
-/// reads and writes at the same time.
+/// Sends one message after each message that arrives, so reading and writing take turns. The peer reads and writes at
+/// the same time.
 fn talk(mut ws: Ws, client: bool, sends: &[Record], awaits: &[Record]) -> Result<(), Failure> {
     let (mut sends, mut awaits) = (sends.iter(), awaits.iter().enumerate());
     if client {
-        // Somebody must begin, and a client may. This one owns its data, and is not answered to anything.
-        ws.send(sends.next().ok_or("nothing to send")?.message()?)?;
+        // The client sends the first message. This message is owned, and is sent without an event to answer.
+        ws.send(sends.next().ok_or("SENDS has no message")?.message()?)?;
     }
     let mut outcome = None;
     while let Some((event, mut answer)) = ws.next_event()? {
@@ -137,9 +144,9 @@ fn talk(mut ws: Ws, client: bool, sends: &[Record], awaits: &[Record]) -> Result
             }
             _ => continue,
         };
-        let (number, awaited) = awaits.next().ok_or("more messages than awaited")?;
+        let (number, awaited) = awaits.next().ok_or("the peer sent more messages than expected")?;
         if (text, data) != (awaited.text, awaited.data.as_slice()) {
-            return Err(format!("message {number} is not what was sent: {} bytes", data.len()).into());
+            return Err(format!("message {number} ({} bytes) is not the expected one", data.len()).into());
         }
         match sends.next() {
             Some(own) => own.send(&mut answer)?,
@@ -148,11 +155,11 @@ fn talk(mut ws: Ws, client: bool, sends: &[Record], awaits: &[Record]) -> Result
         }
     }
     if sends.len() + awaits.len() > 0 {
-        return Err(format!("{} messages were not sent, {} did not come", sends.len(), awaits.len()).into());
+        return Err(format!("{} messages were not sent, {} did not arrive", sends.len(), awaits.len()).into());
     }
     match outcome {
         Some(how) if how.is_clean() && how.code() == CloseCode::NORMAL => {}
-        how => return Err(format!("not the end that it should be: {how:?}").into()),
+        how => return Err(format!("the connection did not end cleanly with code 1000: {how:?}").into()),
     }
     println!("sent {}", ws.connection().sent().bytes);
     println!("received {}", ws.connection().received().bytes);

@@ -1,10 +1,10 @@
 //! State that tasks share, checked by loom in all interleavings.
 //!
-//! The models compile the adapters' own sources with locks and atomics of loom: `shared_lock.rs` for the halves
-//! of a WebSocket, `tasks.rs` for two tasks that use a whole one in turn, and `notify_once.rs` for a group. Every
-//! model must end, so every task that waits must be woken.
+//! The models compile three source files of the adapters with the locks and atomics of loom. `shared_lock.rs` belongs
+//! to the halves of a WebSocket. `tasks.rs` belongs to two tasks that use one whole WebSocket in turn, and
+//! `notify_once.rs` to a group of WebSockets. Every model must end, so every task that waits must be woken.
 
-/// Like the module of the library, with the locks of loom.
+/// Has the structure of the library's module `adapters`, with the locks of loom.
 #[cfg(test)]
 mod adapters {
     #[path = "../../../../src/adapters/lock.rs"]

@@ -1,8 +1,8 @@
 //! WebSockets over TLS libraries as applications use them: `native-tls` on OpenSSL, and `rustls`.
 //!
-//! OpenSSL encrypts what a write offers before it finds out that there is no room, and wants the same bytes again. Both
-//! take an end of the stream without `close_notify` for an attack. What hybi does about that is tested in `tests/net` with
-//! streams that check; here it is held against the libraries themselves.
+//! OpenSSL encrypts the bytes of a write before it finds that the socket is full. The next write must then have the
+//! same bytes. Both libraries report an end of the stream without `close_notify` as an error. `tests/net/streams.rs`
+//! imitates both rules. The tests here use the real libraries.
 #![cfg(test)]
 
 use std::fmt::Debug;
@@ -18,7 +18,7 @@ use hybi::{CloseCode, Config, Connection, Inbox, Instant, Outbox, Outcome};
 
 const CLEAN: Outcome = Outcome::Clean { code: CloseCode::NORMAL };
 
-/// A certificate for `localhost` that signs itself, and its key.
+/// Returns a self-signed certificate for `localhost`, and its key.
 fn certificate() -> (openssl::x509::X509, openssl::pkey::PKey<openssl::pkey::Private>) {
     use openssl::asn1::Asn1Time;
     use openssl::bn::BigNum;
@@ -60,7 +60,7 @@ fn sockets() -> (TcpStream, TcpStream) {
     let near = listener.accept().unwrap().0;
     for socket in [&near, &far] {
         socket.set_nodelay(true).unwrap();
-        // A test that fails does not hang. The adapter sets timeouts of its own.
+        // A test that waits for too long fails after this timeout. The adapter later sets its own timeouts.
         socket.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
     }
     (near, far)
@@ -113,7 +113,7 @@ where
     })
 }
 
-/// Opens a WebSocket over TLS, talks, and closes it from either end. Both ends find the end clean.
+/// Opens a WebSocket over TLS and echoes messages. Then the client or the server closes. Both ends must end clean.
 fn talk<A: Debug + Send, B: Debug>(near: Over<A>, far: Over<B>, by_client: bool) {
     thread::scope(|scope| {
         let server = scope.spawn(|| {
@@ -143,7 +143,7 @@ fn talk<A: Debug + Send, B: Debug>(near: Over<A>, far: Over<B>, by_client: bool)
 }
 
 #[test]
-fn s7_1_1_both_ends_end_clean_over_openssl() {
+fn s7_1_1_both_ends_report_a_clean_end_over_openssl() {
     for by_client in [true, false] {
         let (near, far) = openssl();
         talk(over_openssl(near), over_openssl(far), by_client);
@@ -151,7 +151,7 @@ fn s7_1_1_both_ends_end_clean_over_openssl() {
 }
 
 #[test]
-fn s7_1_1_both_ends_end_clean_over_rustls() {
+fn s7_1_1_both_ends_report_a_clean_end_over_rustls() {
     for by_client in [true, false] {
         let (near, far) = rustls();
         talk(over_rustls(near), over_rustls(far), by_client);
@@ -171,10 +171,11 @@ fn client<S>(tls: Over<S>) -> WebSocket<S> {
     )
 }
 
-/// More than sockets hold. Each is less than a record, so that it is offered as a whole, and nothing of it is taken.
+/// The number of messages. Together they are larger than the socket buffers. Each one is smaller than a TLS record, so
+/// a write that fails accepts no byte of it.
 const MESSAGES: usize = 8000;
 
-/// Writes time out while a peer does not read, and Pings become due behind them. All frames arrive as they were sent.
+/// Makes writes time out because the peer does not read, while Pings become due. All messages must arrive unchanged.
 fn stall<A: Debug + Send + 'static, B: Debug>(near: Over<A>, far: Over<B>) {
     let sending = thread::spawn(move || {
         let config = Config::new().ping_interval(Some(Duration::from_millis(20)));
@@ -187,11 +188,12 @@ fn stall<A: Debug + Send + 'static, B: Debug>(near: Over<A>, far: Over<B>) {
         ws.connection().sender().counters().frames
     });
     let mut ws = client(far);
-    // Nobody ever sends: a wait for something else.
+    // No thread ever sends on this channel, so each wait ends by its timeout.
     let (_never, wait) = channel::<()>();
     for n in 0..MESSAGES {
         if n % (MESSAGES / 4) == 0 {
-            // Whoever sends waits for room, reads this, and wants to ping once nothing more comes.
+            // The sender waits for space to write, and reads this message. Then no more input arrives, so a Ping
+            // becomes due.
             ws.send_text("go on").unwrap();
             wait.recv_timeout(Duration::from_millis(200)).unwrap_err();
         }
@@ -203,15 +205,15 @@ fn stall<A: Debug + Send + 'static, B: Debug>(near: Over<A>, far: Over<B>) {
 }
 
 #[test]
-fn a_write_that_timed_out_over_openssl_is_taken_up_again_before_a_ping() {
+fn a_write_that_timed_out_over_openssl_is_repeated_before_a_ping() {
     let (near, far) = openssl();
     stall(over_openssl(near), over_openssl(far));
 }
 
 #[test]
-fn a_write_that_timed_out_over_rustls_is_taken_up_again_before_a_ping() {
+fn a_write_that_timed_out_over_rustls_is_repeated_before_a_ping() {
     let (near, far) = rustls();
-    // The handshake of rustls is done by the first call.
+    // rustls completes the TLS handshake in the first read or write. Here both ends complete it before the test.
     let near = thread::spawn(move || {
         let mut near = near;
         near.conn.complete_io(&mut near.sock).unwrap();
@@ -223,7 +225,7 @@ fn a_write_that_timed_out_over_rustls_is_taken_up_again_before_a_ping() {
 }
 
 #[test]
-fn a_strict_peer_reads_a_clean_end_of_the_stream() {
+fn the_peer_of_a_server_reads_close_notify() {
     let (near, mut far) = openssl();
     let serving = thread::spawn(move || server(over_openssl(near), Config::new()).wait_closed().unwrap());
     far.write_all(b"\x88\x82\0\0\0\0\x03\xe8").unwrap();
@@ -237,14 +239,14 @@ fn a_strict_peer_reads_a_clean_end_of_the_stream() {
 }
 
 #[test]
-fn a_client_ends_with_close_notify_too() {
+fn the_peer_of_a_client_reads_close_notify() {
     let (mut near, far) = openssl();
     let strict = thread::spawn(move || {
         let mut close = [0; 8];
         near.read_exact(&mut close).unwrap();
         assert_eq!(close[..2], *b"\x88\x82");
         near.write_all(b"\x88\x02\x03\xe8").unwrap();
-        // The server ends its half first, the client then ends its own.
+        // The server sends `close_notify` first, and the client then sends its own.
         near.shutdown().unwrap();
         assert_eq!(near.read(&mut [0]).unwrap(), 0);
     });

@@ -1,4 +1,4 @@
-//! The models: tasks that share a queue and a full pipe, with another thread that empties the pipe.
+//! The models. In most of them, tasks share a queue and a full pipe, and another thread empties the pipe.
 //!
 //! Each model runs two or three threads. It ends only if every task that waits is woken, so a lost wakeup shows
 //! as a deadlock. Some models limit the number of preemptions, because all interleavings would take too long.
@@ -17,7 +17,7 @@ use super::notify_once::NotifyOnce;
 use super::shared_lock::{SharedLock, Side};
 use super::tasks::{Tasks, UsedByTasks, poll_as};
 
-/// The pipe to which both tasks write. Like a socket it remembers only the last waker.
+/// The pipe to which both tasks write. Like a socket, it stores only the waker of the last call that had to wait.
 #[derive(Default)]
 struct Pipe {
     full: bool,
@@ -79,11 +79,11 @@ fn model(name: &str, bound: Option<usize>, test: impl Fn() + Send + Sync + 'stat
     let mut builder = loom::model::Builder::new();
     builder.preemption_bound = bound;
     builder.check(test);
-    println!("{name}: every interleaving has come to its end");
+    println!("{name}: every interleaving has ended");
 }
 
 #[test]
-fn both_wait_to_write_and_both_are_woken() {
+fn two_tasks_that_wait_to_write_are_both_woken() {
     model("both write", Some(3), || {
         let pipe = Arc::new(Mutex::new(Pipe { full: true, ..Pipe::default() }));
         let shared_lock = Arc::new(SharedLock::new(Out { queue: VecDeque::new(), pipe: Arc::clone(&pipe) }));
@@ -101,8 +101,8 @@ fn both_wait_to_write_and_both_are_woken() {
 }
 
 #[test]
-fn both_wait_for_the_pipe_and_are_woken() {
-    // No task wakes the other one. The pipe must wake both.
+fn two_tasks_that_wait_for_the_same_byte_are_both_woken() {
+    // Neither task has news for the other one. The wakeup of the pipe must reach both.
     model("both wait", Some(3), || {
         let pipe = Arc::new(Mutex::new(Pipe { full: true, ..Pipe::default() }));
         let shared_lock =
@@ -121,7 +121,7 @@ fn both_wait_for_the_pipe_and_are_woken() {
     });
 }
 
-/// A WebSocket that two tasks use in turn, each exclusively, like the halves of the futures crates.
+/// A WebSocket that two tasks use in turn. Each poll has exclusive access, as with the halves that `futures` makes.
 struct Whole {
     tasks: Tasks,
     out: Out,
@@ -139,7 +139,7 @@ impl UsedByTasks for Whole {
     }
 }
 
-/// Queues `what`, if any, and waits until everything is written.
+/// Queues `what`, if it is a byte, and waits until the whole queue is written.
 fn write_whole(whole: &Mutex<Whole>, side: Side, mut what: Option<u8>) {
     block_on(poll_fn(|cx| {
         poll_as(&mut *whole.lock().unwrap(), side, cx, |whole, cx| {
@@ -149,7 +149,7 @@ fn write_whole(whole: &Mutex<Whole>, side: Side, mut what: Option<u8>) {
     }));
 }
 
-/// One task writes what the other one has queued, or replaces its waker at the pipe. Both must end.
+/// One task may write the byte that the other one has queued, or replace the other's waker at the pipe. Both must end.
 #[test]
 fn two_tasks_that_use_one_websocket_are_both_woken() {
     for (first, second) in [(None, Some(1)), (Some(2), Some(1)), (Some(2), None)] {
@@ -170,12 +170,12 @@ fn two_tasks_that_use_one_websocket_are_both_woken() {
     }
 }
 
-/// One task polls last, replaces the other's waker at the pipe, and never polls again. The other task must be
-/// woken all the same.
+/// One task polls last, replaces the other's waker at the pipe, and never polls again. The other task must still be
+/// woken.
 #[test]
-fn a_task_that_ends_leaves_the_other_one_its_wakeup() {
+fn a_task_that_never_polls_again_does_not_take_the_wakeup_of_the_other() {
     for (stays, goes) in [(Side::Writer, Side::Reader), (Side::Reader, Side::Writer)] {
-        model("a task that goes", Some(3), move || {
+        model("a task that stops polling", Some(3), move || {
             let pipe = Arc::new(Mutex::new(Pipe { full: true, ..Pipe::default() }));
             let out = Out { queue: VecDeque::from([0]), pipe: Arc::clone(&pipe) };
             let whole = Arc::new(Mutex::new(Whole { tasks: Tasks::default(), out }));
@@ -194,49 +194,49 @@ fn a_task_that_ends_leaves_the_other_one_its_wakeup() {
     }
 }
 
-/// Polls until it is the turn of `side`. Both tasks touch `both` before and during their turn. Without an access
-/// loom would not explore the case in which one task finds the lock taken.
-fn take_turn(shared_lock: &SharedLock<()>, side: Side, both: &AtomicUsize) {
+/// Polls until `side` gets the lock. Each task increments `both` before it has the lock and while it has the lock.
+/// Without these accesses loom would not explore the case in which one task finds the lock taken.
+fn take_lock(shared_lock: &SharedLock<()>, side: Side, both: &AtomicUsize) {
     block_on(poll_fn(|cx| {
-        touch(both);
+        increment(both);
         shared_lock.poll(side, cx, |(), _, _| {
-            touch(both);
+            increment(both);
             Poll::Ready(())
         })
     }));
 }
 
-fn touch(both: &AtomicUsize) {
+fn increment(both: &AtomicUsize) {
     both.fetch_add(1, Ordering::SeqCst);
 }
 
 #[test]
-fn a_task_that_finds_the_lock_taken_gets_its_turn() {
-    model("turns", None, || {
+fn a_task_that_finds_the_lock_taken_gets_it_later() {
+    model("lock taken", None, || {
         let shared = Arc::new((SharedLock::new(()), AtomicUsize::new(0)));
         let other = Arc::clone(&shared);
-        let writer = thread::spawn(move || take_turn(&other.0, Side::Writer, &other.1));
-        take_turn(&shared.0, Side::Reader, &shared.1);
+        let writer = thread::spawn(move || take_lock(&other.0, Side::Writer, &other.1));
+        take_lock(&shared.0, Side::Reader, &shared.1);
         writer.join().unwrap();
     });
 }
 
 #[test]
-fn a_peek_keeps_no_task_waiting() {
-    model("a look", None, || {
+fn a_peek_does_not_leave_a_task_waiting() {
+    model("a peek", None, || {
         let shared = Arc::new((SharedLock::new(()), AtomicUsize::new(0)));
         let other = Arc::clone(&shared);
-        let looker = thread::spawn(move || other.0.peek(Side::Writer, |()| touch(&other.1)));
-        take_turn(&shared.0, Side::Reader, &shared.1);
-        looker.join().unwrap();
+        let peeker = thread::spawn(move || other.0.peek(Side::Writer, |()| increment(&other.1)));
+        take_lock(&shared.0, Side::Reader, &shared.1);
+        peeker.join().unwrap();
     });
 }
 
 #[test]
-fn a_task_is_woken_for_progress_of_the_other() {
+fn a_task_is_woken_when_the_other_makes_progress() {
     // One task waits for something that only the other task does, as a send waits for space or for the end.
     for (waits, does) in [(Side::Writer, Side::Reader), (Side::Reader, Side::Writer)] {
-        model("news", None, move || {
+        model("progress", None, move || {
             let shared_lock = Arc::new(SharedLock::new(false));
             let other = Arc::clone(&shared_lock);
             let doer = thread::spawn(move || {
@@ -257,7 +257,7 @@ fn a_task_is_woken_for_progress_of_the_other() {
 
 #[test]
 fn every_listener_is_notified() {
-    model("signal", Some(3), || {
+    model("notification", Some(3), || {
         let signal = NotifyOnce::default();
         let listen = |signal: &NotifyOnce<u8>| {
             let mut listener = signal.listen();
@@ -280,7 +280,7 @@ fn every_listener_is_notified() {
 #[test]
 fn a_listener_that_moves_to_another_task_is_notified_there() {
     // A future may be polled in one task and then in another. The first task polls it twice.
-    model("signal, two tasks", None, || {
+    model("notification, two tasks", None, || {
         let signal = NotifyOnce::default();
         let mut listener = signal.listen();
         let teller = {
