@@ -1,5 +1,5 @@
-//! The adapters once more, as a crate of its own: what they name of the core is public, or this would not
-//! build.
+//! Compiles the adapters again as a part of this crate. This shows that the adapters use only public items of the core.
+//! Otherwise this crate would not compile.
 #![cfg(any(feature = "net", feature = "tokio", feature = "futures-io"))]
 #![allow(dead_code, missing_docs, unused_imports, unreachable_pub, reason = "nothing is called here")]
 
@@ -16,9 +16,9 @@ pub use hybi::{
 mod adapters;
 pub use adapters::*;
 
-/// What is named in them is found here, not in the library itself.
+/// The types of the adapters must belong to this crate, and not to the library.
 #[test]
-fn they_are_built_from_the_same_sources() {
+fn the_adapters_are_compiled_as_a_part_of_this_crate() {
     let paths = [
         #[cfg(feature = "net")]
         core::any::type_name::<net::WebSocket<std::net::TcpStream>>(),

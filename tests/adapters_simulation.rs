@@ -1,10 +1,10 @@
-//! Two applications over the adapter for futures-io, in virtual time, by seed.
+//! Simulates two applications over the adapter for futures-io, in virtual time.
 //!
-//! A run consists of whole WebSockets or halves, over streams and a network that delay, cut, hold back, stall and
-//! die. Wakeups can be late, and calls can be dropped. `tests/README.md` lists what must hold.
-//! `adapters_simulation/checks.rs` checks it.
+//! Each application uses a whole WebSocket or its halves. The streams and the network delay bytes, cut them, hold them
+//! back, stall, and fail. Wakeups can be late, and futures can be dropped. `tests/README.md` lists the rules that must
+//! hold, and `adapters_simulation/checks.rs` checks these rules.
 //!
-//! A run follows from its seed alone. A failing run prints how to replay it step by step:
+//! The seed alone determines a run. A failing run prints the command that replays it step by step:
 //!
 //! ```sh
 //! HYBI_SIM_SEED=17 cargo test --release --all-features --test adapters_simulation -- --nocapture
@@ -13,8 +13,8 @@
 //! - `HYBI_SIM_SECONDS=30` runs new seeds for 30 seconds. The first seed is `HYBI_SIM_SEED`, or comes from the
 //!   time of day.
 //! - `HYBI_SIM_RUNS=1000` runs this many seeds.
-//! - `HYBI_SIM_SURVEY=1` continues after a failure. At the end a table shows each kind of failure, its number,
-//!   and its first seed.
+//! - `HYBI_SIM_SURVEY=1` continues after a failure. At the end a table shows each kind of failure, the number of such
+//!   failures, and their first seed.
 #![allow(
     missing_docs,
     missing_debug_implementations,

@@ -1,8 +1,8 @@
-//! Numbers, files and functions in prose are those of the code.
+//! Compares numbers, names of files and names of functions in the documentation with the code.
 //!
-//! Public values are asked for. Private constants are read from the source, so that none has to become visible for a test.
-//! In the pages that list limits, each number with a unit must be one that is compared here, or one of the examples that
-//! are named here: a number that somebody adds fails the test until it is compared.
+//! Public values are read through the API. Private constants are read from the source, so no constant must become
+//! public for a test. On pages that list limits, each number with a unit must be compared here, or be an example that
+//! is named here. If somebody adds a number to such a page, the test fails until the number is compared.
 #![cfg(all(feature = "net", feature = "futures-io", feature = "deflate"))]
 #![allow(
     missing_docs,
@@ -27,21 +27,21 @@ fn read(path: &str) -> String {
     std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// What stands between `start` and `end` in a source file.
+/// Returns the text between `start` and `end` in a file.
 fn between(path: &str, start: &str, end: &str) -> String {
     let source = read(path);
     let (_, rest) = source.split_once(start).unwrap_or_else(|| panic!("{path} has no `{start}`"));
     rest.split_once(end).unwrap().0.to_owned()
 }
 
-/// The value of a constant in a source file; of a time, its seconds.
+/// Returns the value of a constant in a source file. For a duration it is the number of seconds.
 fn constant(path: &str, name: &str) -> u64 {
     let definition = between(path, &format!("const {name}:"), ";");
     let (_, value) = definition.split_once('=').unwrap();
     evaluate(value).unwrap_or_else(|| panic!("{path}: {name} is `{value}`"))
 }
 
-/// A sum of numbers that may be shifted.
+/// Evaluates a sum of numbers. Each number may be shifted to the left.
 fn evaluate(value: &str) -> Option<u64> {
     let value = value.trim().trim_start_matches("Duration::from_secs");
     value
@@ -55,18 +55,18 @@ fn evaluate(value: &str) -> Option<u64> {
         .sum()
 }
 
-/// The seconds that a builder begins with.
+/// Returns the initial value of a builder's timeout, in seconds.
 fn initial_seconds(path: &str, field: &str) -> u64 {
     between(path, &format!(" {field}: Some(Duration::from_secs("), ")").parse().unwrap()
 }
 
-/// A default for which there is no getter: to set it changes nothing.
+/// Asserts that the values which the caller has set in `config` are the defaults. Not every value has a getter.
 #[track_caller]
-fn is_default(config: &Config) {
+fn assert_is_default(config: &Config) {
     assert_eq!(*config, Config::new());
 }
 
-// --- how prose has it ---
+// --- how the documentation writes numbers ---
 
 fn size(bytes: u64) -> String {
     match bytes {
@@ -86,11 +86,11 @@ fn word(number: u64) -> &'static str {
         [usize::try_from(number).unwrap()]
 }
 
-/// A page, in one line: a text, or the documentation in a source file.
+/// A page of documentation, joined to one line. It is a text file, or the doc comments of a source file.
 struct Page {
     path: &'static str,
     text: String,
-    /// The same without what has been compared.
+    /// The text without the phrases that have been compared.
     left: String,
 }
 
@@ -99,7 +99,7 @@ impl Page {
         Self::of(path, &read(path))
     }
 
-    /// One section of a text.
+    /// Reads one section of a text file.
     fn section(path: &'static str, start: &str, end: &str) -> Self {
         Self::of(path, &between(path, start, end))
     }
@@ -107,22 +107,23 @@ impl Page {
     fn of(path: &'static str, text: &str) -> Self {
         let lines = text.lines().map(str::trim_start).map(|line| {
             let doc = line.strip_prefix("///").or_else(|| line.strip_prefix("//!"));
-            // What stands in two comments is not to be read as one sentence.
+            // Code between two doc comments becomes a period, so that no sentence continues over it.
             if path.ends_with(".md") { line } else { doc.unwrap_or(" . ") }
         });
         let text = lines.flat_map(str::split_whitespace).collect::<Vec<_>>().join(" ");
         Self { path, left: text.clone(), text }
     }
 
+    /// Asserts that the page contains `phrase`, and marks the phrase as compared.
     #[track_caller]
     fn says(&mut self, phrase: impl AsRef<str>) -> &mut Self {
         let phrase = phrase.as_ref();
-        assert!(self.text.contains(phrase), "{} does not say: {phrase}", self.path);
+        assert!(self.text.contains(phrase), "{} does not contain: {phrase}", self.path);
         self.left = self.left.replace(phrase, " . ");
         self
     }
 
-    /// No number is left that was not compared.
+    /// Asserts that each number with a unit has been compared.
     #[track_caller]
     fn and_no_more(&self) {
         const UNITS: [&str; 12] =
@@ -133,14 +134,14 @@ impl Page {
             let is_number = number.starts_with(|c: char| c.is_ascii_digit())
                 || ["two", "three", "ten", "thirty", "hundred"].contains(number);
             let is_size = is_number && UNITS.contains(unit);
-            assert!(!is_size, "{}: {number} {unit} is compared with nothing", self.path);
+            assert!(!is_size, "{}: {number} {unit} is not compared with the code", self.path);
         }
     }
 }
 
 // --- the pages ---
 
-/// The defaults, as they are compared with each page.
+/// The default values, in the form in which pages write them.
 struct Defaults {
     frame: String,
     message: String,
@@ -154,22 +155,27 @@ struct Defaults {
     end: u64,
     release: u64,
     handshake: u64,
-    /// What a compressed frame may be longer by, beside a quarter.
+    /// A compressed frame may be longer than `max_frame` by a quarter and this number of bytes.
     longer: String,
 }
 
 fn defaults() -> Defaults {
     let (limits, head) = (Config::new().limits(), handshake::HeadLimits::new());
     let high_water = 64 << 10;
-    is_default(&Config::new().high_water(high_water));
+    assert_is_default(&Config::new().high_water(high_water));
     let (ping, pong, close, end) = (30, 30, 10, 2);
     let seconds = |seconds| Some(Duration::from_secs(seconds));
-    is_default(&Config::new().ping_interval(seconds(ping)).pong_timeout(seconds(pong)));
-    is_default(&Config::new().close_timeout(seconds(close)).end_timeout(seconds(end)).idle_timeout(None));
+    assert_is_default(&Config::new().ping_interval(seconds(ping)).pong_timeout(seconds(pong)));
+    assert_is_default(
+        &Config::new().close_timeout(seconds(close)).end_timeout(seconds(end)).idle_timeout(None),
+    );
     let server = initial_seconds("src/adapters/handshake_driver/server.rs", "timeout");
     let client = initial_seconds("src/adapters/handshake_driver/client.rs", "handshake_timeout");
     let connect = initial_seconds("src/adapters/handshake_driver/client.rs", "connect_timeout");
-    assert!(server == client && client == connect, "prose has one number for all of them");
+    assert!(
+        server == client && client == connect,
+        "the documentation states one number for the three timeouts"
+    );
     let longest = between("src/deflate/mod.rs", "fn longest_payload(len: u64) -> u64 {", "}");
     assert!(longest.contains("saturating_add(len / 4)"), "{longest}");
     let longer = longest.rsplit_once("saturating_add(").unwrap().1.trim().trim_end_matches(')').parse();
@@ -190,16 +196,15 @@ fn defaults() -> Defaults {
     }
 }
 
-/// What a read buffer and a gathered message may hold beside twice what has arrived.
+/// Returns the memory that a read buffer or a gathered message may hold in addition to twice the received bytes.
 fn allowance() -> String {
     let window = constant("src/connection/buffer/inbox.rs", "ALLOWANCE");
     assert_eq!(window, constant("src/connection/buffer/vec_message.rs", "LARGEST_ALLOWANCE"));
     size(window)
 }
 
-/// The same of a message that is not compressed.
+/// Returns the same limit for a gathered message that is not compressed.
 fn gathered_allowance() -> String {
-    // The first of two constants of a similar name.
     size(constant("src/connection/buffer/vec_message.rs", "ALLOWANCE"))
 }
 
@@ -207,6 +212,7 @@ fn pongs() -> String {
     size(constant("src/connection/send/outbox.rs", "CONTROL"))
 }
 
+/// The size of the largest window of compression.
 const WINDOW: &str = "32 KiB";
 
 #[test]
@@ -235,7 +241,7 @@ fn the_readme_lists_the_defaults() {
     page.says("freed after a minute without data").and_no_more();
 }
 
-/// The time of a contender in a cell of `benches/peers/RESULTS.md`, by the column's heading, as it is printed there.
+/// Returns the time of a contender, as a table of `benches/peers/RESULTS.md` prints it in the column with this heading.
 fn result(section: &str, contender: &str, column: &str) -> String {
     let table = between("benches/peers/RESULTS.md", &format!("\n### {section}\n"), "\n### ");
     let row = |name: &str| {
@@ -248,7 +254,7 @@ fn result(section: &str, contender: &str, column: &str) -> String {
 }
 
 #[test]
-fn the_readme_quotes_the_results() {
+fn the_readme_quotes_the_measured_times() {
     let cells = ["hybi", "tungstenite", "fastwebsockets", "tokio-websockets"].map(|contender| {
         ["16B", "1KiB", "64KiB"].map(|size| result("server-recv-binary", contender, size)).join(", ")
     });
@@ -257,17 +263,17 @@ fn the_readme_quotes_the_results() {
 }
 
 #[test]
-fn a_connection_is_as_small_as_is_said() {
+fn a_connection_is_as_small_as_documented() {
     assert!(size_of::<Connection>() <= 312, "{}", size_of::<Connection>());
     assert!(size_of::<Connection<SliceOutbox<'_>>>() <= 328, "{}", size_of::<Connection<SliceOutbox<'_>>>());
     Page::new("src/lib.rs")
         .says("A connection takes at most 312 bytes.")
         .says(format!("It keeps at most {} bytes of a header.", hybi::frame::MAX_HEADER_LEN));
-    // The largest window is what a peer may refer to.
+    // A peer may refer to data as far back as the largest window.
     assert_eq!(WINDOW, size(1 << 15));
 }
 
-/// How much any adapter reads ahead.
+/// Returns the maximum number of bytes that each adapter reads ahead.
 fn read_ahead() -> String {
     let blocking = constant("src/adapters/net/read_ahead.rs", "MOST");
     assert_eq!(blocking, constant("src/adapters/async_driver/read_ahead.rs", "MOST_READ_AHEAD"));
@@ -375,7 +381,7 @@ fn the_manual_lists_limits_and_timeouts() {
         ))
         .and_no_more();
     Page::new("src/manual/from_tokio_tungstenite.rs")
-        // These are tungstenite's.
+        // These two are defaults of tungstenite.
         .says("`max_message_size`, 64 MiB")
         .says("`max_frame_size`, 16 MiB")
         .says(format!("(crate::Config::max_message), {};", d.message))
@@ -395,7 +401,7 @@ fn the_manual_lists_limits_and_timeouts() {
 }
 
 #[test]
-fn the_manual_says_what_compression_does() {
+fn the_manual_states_the_numbers_of_compression() {
     let deflate = "src/deflate/deflater.rs";
     let d = defaults();
     let at_once = size(constant(deflate, "SINGLE_PASS_LEN"));
@@ -423,7 +429,7 @@ fn the_manual_says_what_compression_does() {
 }
 
 #[test]
-fn a_configuration_says_its_defaults() {
+fn the_docs_of_config_state_the_defaults() {
     let d = defaults();
     Page::new("src/connection/config.rs")
         .says(format!("in bytes on the wire; {} by default.", d.frame))
@@ -447,7 +453,7 @@ fn a_configuration_says_its_defaults() {
 }
 
 #[test]
-fn queues_and_messages_say_how_much_they_hold() {
+fn the_docs_of_queues_and_messages_state_their_sizes() {
     let d = defaults();
     let control = 2 + 4 + hybi::frame::MAX_CONTROL_PAYLOAD;
     let kept = control + hybi::frame::MAX_HEADER_LEN;
@@ -474,7 +480,7 @@ fn queues_and_messages_say_how_much_they_hold() {
 }
 
 #[test]
-fn the_adapters_say_how_long_they_wait_and_what_they_keep() {
+fn the_docs_of_the_adapters_state_timeouts_and_kept_memory() {
     let d = defaults();
     let (turn, memory, opening) = (
         "src/adapters/async_driver/turn.rs",
@@ -497,7 +503,7 @@ fn the_adapters_say_how_long_they_wait_and_what_they_keep() {
             size(constant(memory, "LARGEST"))
         ))
         .says("and for a second memory that the rest of a large one may need")
-        // tests/memory/polled.rs measures it.
+        // `tests/memory/polled.rs` measures this number.
         .says("a connection that waits holds less than 900 bytes, its timer included")
         .and_no_more();
     assert_eq!(constant(memory, "PATIENCE"), 1);
@@ -529,7 +535,7 @@ fn the_adapters_say_how_long_they_wait_and_what_they_keep() {
     assert_eq!(constant(opening, "DISCARD_TIME"), 1);
 }
 
-/// All files below the repository's own folders.
+/// Collects all files of the repository, except build output and hidden folders.
 fn files(folder: &Path, found: &mut Vec<String>) {
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
@@ -544,7 +550,7 @@ fn files(folder: &Path, found: &mut Vec<String>) {
     }
 }
 
-/// A page names sources as `folder/file.rs` or `folder/file.rs::item`, by the end of their path.
+/// Pages name sources as `folder/file.rs` or `folder/file.rs::item`. The path may leave out its first folders.
 #[test]
 fn pages_name_files_and_functions_that_exist() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -566,7 +572,7 @@ fn pages_name_files_and_functions_that_exist() {
             }
             let end = format!("/{path}");
             let named: Vec<_> = found.iter().filter(|file| file.ends_with(&end)).collect();
-            // One file is of another project.
+            // This file belongs to another project.
             assert!(!named.is_empty() || quoted == "src/proto/codec.rs", "{page} names `{quoted}`");
             let is_there = |file: &&String| {
                 let source = read(file);
@@ -578,7 +584,7 @@ fn pages_name_files_and_functions_that_exist() {
             };
             assert!(item.is_empty() || named.iter().any(is_there), "{page} names `{quoted}`");
         }
-        // Links within the repository.
+        // Links within the repository must lead to files that exist.
         for link in text.split("](").skip(1).filter_map(|rest| rest.split_once(')')).map(|(link, _)| link) {
             let path = link.split('#').next().unwrap();
             if !path.is_empty() && !path.contains("://") {

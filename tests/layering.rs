@@ -1,14 +1,15 @@
-//! The sources' own `use` lines: what a module may know of, and that no two know of each other.
+//! Checks the dependencies between modules. A module may use only lower layers, and the modules of a folder must not
+//! depend on each other in a cycle.
 //!
-//! `src/` is read as text. A path that begins with `crate` or `super` is an arrow from the module that it stands in to the
-//! module that it names, through re-exports. Comments and unit tests do not count.
+//! The files of `src/` are read as text. A path that begins with `crate` or `super` is a dependency on the module that
+//! the path names. Re-exports are followed. Comments and unit tests do not count.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
-/// What each module at the top may know of. The order is that of the layers, the lowest first.
+/// The top-level modules, the lowest layer first. Each one has the list of modules that it may use.
 const LAYERS: &[(&str, &[&str])] = &[
     ("kernel", &[]),
     ("time", &[]),
@@ -24,11 +25,11 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("manual", &[]),
 ];
 
-/// The modules of a crate, by their path, and the arrows between them.
+/// The modules of a crate. The keys of both maps are the paths of modules.
 struct Modules {
-    /// The code of each, without comments and unit tests.
+    /// The code of each module, without comments and unit tests.
     code: BTreeMap<Vec<String>, String>,
-    /// What a module re-exports: a name, and the path that it is found at.
+    /// The names that each module re-exports, each with the path of the module that the name comes from.
     reexports: BTreeMap<Vec<String>, BTreeMap<String, Vec<String>>>,
 }
 
@@ -58,7 +59,7 @@ impl Modules {
         }
     }
 
-    /// The module that an absolute path leads to.
+    /// Returns the module that contains the item at an absolute path. Follows at most eight re-exports.
     fn resolve(&self, path: &[String], depth: usize) -> Vec<String> {
         let mut module: Vec<String> = Vec::new();
         for (at, name) in path.iter().enumerate() {
@@ -80,19 +81,19 @@ impl Modules {
         module
     }
 
-    /// All arrows, from a module to another.
-    fn arrows(&self) -> BTreeSet<(Vec<String>, Vec<String>)> {
-        let mut arrows = BTreeSet::new();
+    /// Returns all dependencies. Each is a pair of the module that uses and the module that is used.
+    fn dependencies(&self) -> BTreeSet<(Vec<String>, Vec<String>)> {
+        let mut dependencies = BTreeSet::new();
         for (at, code) in &self.code {
             for path in paths(at, code) {
-                arrows.insert((at.clone(), self.resolve(&path, 0)));
+                dependencies.insert((at.clone(), self.resolve(&path, 0)));
             }
         }
-        arrows
+        dependencies
     }
 }
 
-/// The code of a file: no comments, and nothing from its unit tests on, which come last.
+/// Returns the code of a file, without comments and without the unit tests at its end.
 fn code(source: &str) -> String {
     let tests = ["\n#[cfg(test)]\nmod ", "\n#[cfg(all(test"];
     let end = tests.iter().filter_map(|tests| source.find(tests)).min().unwrap_or(source.len());
@@ -100,7 +101,7 @@ fn code(source: &str) -> String {
     source[..end].lines().map(line).collect()
 }
 
-/// The names that a module re-exports, and where from.
+/// Returns the names that a module re-exports, each with the path of the module that the name comes from.
 fn reexports(at: &[String], code: &str) -> BTreeMap<String, Vec<String>> {
     let mut names = BTreeMap::new();
     for (start, _) in code.match_indices("use ") {
@@ -131,7 +132,7 @@ fn reexports(at: &[String], code: &str) -> BTreeMap<String, Vec<String>> {
     names
 }
 
-/// The absolute paths that a module names.
+/// Returns the paths in the code of a module, as absolute paths.
 fn paths(at: &[String], code: &str) -> Vec<Vec<String>> {
     let is_name = |c: char| c.is_alphanumeric() || c == '_';
     let mut found = Vec::new();
@@ -170,7 +171,7 @@ fn paths(at: &[String], code: &str) -> Vec<Vec<String>> {
     found
 }
 
-/// The first name of each path in a list, up to its closing brace.
+/// Returns the first name of each path in a list, up to the closing brace of the list.
 fn first_names(list: &str) -> impl Iterator<Item = String> {
     let (mut depth, mut names, mut name) = (0_u32, Vec::new(), String::new());
     for c in list.chars() {
@@ -190,24 +191,24 @@ fn first_names(list: &str) -> impl Iterator<Item = String> {
     })
 }
 
-/// A circle among the nodes of a graph, if there is one.
-fn circle(graph: &BTreeMap<&str, BTreeSet<&str>>) -> Option<Vec<String>> {
+/// Returns a cycle of the graph, if there is one.
+fn cycle(graph: &BTreeMap<&str, BTreeSet<&str>>) -> Option<Vec<String>> {
     fn visit<'g>(
         node: &'g str,
         graph: &BTreeMap<&'g str, BTreeSet<&'g str>>,
-        way: &mut Vec<&'g str>,
+        path: &mut Vec<&'g str>,
         done: &mut BTreeSet<&'g str>,
     ) -> Option<Vec<String>> {
-        if let Some(at) = way.iter().position(|seen| *seen == node) {
-            return Some(way[at..].iter().map(|&node| node.to_owned()).collect());
+        if let Some(at) = path.iter().position(|seen| *seen == node) {
+            return Some(path[at..].iter().map(|&node| node.to_owned()).collect());
         }
         if done.contains(node) {
             return None;
         }
-        way.push(node);
+        path.push(node);
         let found =
-            graph.get(node).and_then(|next| next.iter().find_map(|next| visit(next, graph, way, done)));
-        way.pop();
+            graph.get(node).and_then(|next| next.iter().find_map(|next| visit(next, graph, path, done)));
+        path.pop();
         done.insert(node);
         found
     }
@@ -220,35 +221,36 @@ fn library() -> Modules {
 }
 
 #[test]
-fn arrows_point_to_lower_layers() {
+fn modules_use_only_lower_layers() {
     let allowed: BTreeMap<&str, &[&str]> = LAYERS.iter().copied().collect();
     let order: Vec<&str> = LAYERS.iter().map(|(name, _)| *name).collect();
     for (place, (name, lower)) in LAYERS.iter().enumerate() {
         assert!(
             lower.iter().all(|lower| order[..place].contains(lower)),
-            "{name} may know of what is above it"
+            "LAYERS lets {name} use a higher layer"
         );
     }
     let mut wrong = Vec::new();
-    for (from, to) in library().arrows() {
+    for (from, to) in library().dependencies() {
         let (Some(from_top), Some(to_top)) = (from.first(), to.first()) else { continue };
-        let known = allowed.get(from_top.as_str()).unwrap_or_else(|| panic!("{from_top} is in no layer"));
-        if from_top != to_top && !known.contains(&to_top.as_str()) {
-            wrong.push(format!("{} knows of {}", from.join("::"), to.join("::")));
+        let allowed_for_module =
+            allowed.get(from_top.as_str()).unwrap_or_else(|| panic!("{from_top} is missing in LAYERS"));
+        if from_top != to_top && !allowed_for_module.contains(&to_top.as_str()) {
+            wrong.push(format!("{} uses {}", from.join("::"), to.join("::")));
         }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
 #[test]
-fn no_modules_of_one_folder_know_of_each_other() {
+fn modules_of_one_folder_do_not_depend_on_each_other_in_a_cycle() {
     let (library, mut wrong) = (library(), Vec::new());
     let folders: BTreeSet<&[String]> =
         library.code.keys().flat_map(|at| (0..at.len()).map(|len| &at[..len])).collect();
-    let arrows = library.arrows();
+    let dependencies = library.dependencies();
     for folder in folders {
         let mut graph = BTreeMap::<&str, BTreeSet<&str>>::new();
-        for (from, to) in &arrows {
+        for (from, to) in &dependencies {
             let (from, to) = (from.strip_prefix(folder), to.strip_prefix(folder));
             if let (Some([from, ..]), Some([to, ..])) = (from, to) {
                 if from != to {
@@ -256,24 +258,24 @@ fn no_modules_of_one_folder_know_of_each_other() {
                 }
             }
         }
-        if let Some(circle) = circle(&graph) {
-            wrong.push(format!("in {:?}: {}", folder.join("::"), circle.join(" -> ")));
+        if let Some(cycle) = cycle(&graph) {
+            wrong.push(format!("in {:?}: {}", folder.join("::"), cycle.join(" -> ")));
         }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
-/// The arrows are found at all, also through re-exports, and circles are.
+/// Tests the helpers above: dependencies are found, also through re-exports, and so are cycles.
 #[test]
-fn what_is_wrong_is_found() {
-    let arrows = library().arrows();
+fn dependencies_and_cycles_are_found() {
+    let dependencies = library().dependencies();
     let path = |path: &str| path.split("::").map(str::to_owned).collect::<Vec<_>>();
-    assert!(arrows.contains(&(path("connection::receive::fast_path"), path("kernel::mask"))));
-    assert!(arrows.contains(&(path("frame::encoder"), path("error"))));
-    assert!(arrows.len() > 200, "{}", arrows.len());
+    assert!(dependencies.contains(&(path("connection::receive::fast_path"), path("kernel::mask"))));
+    assert!(dependencies.contains(&(path("frame::encoder"), path("error"))));
+    assert!(dependencies.len() > 200, "{}", dependencies.len());
 
     let graph = BTreeMap::from([("a", BTreeSet::from(["b"])), ("b", BTreeSet::from(["c"]))]);
-    assert_eq!(circle(&graph), None);
+    assert_eq!(cycle(&graph), None);
     let graph = BTreeMap::from([("a", BTreeSet::from(["b"])), ("b", BTreeSet::from(["c", "a"]))]);
-    assert_eq!(circle(&graph), Some(vec!["a".to_owned(), "b".to_owned()]));
+    assert_eq!(cycle(&graph), Some(vec!["a".to_owned(), "b".to_owned()]));
 }

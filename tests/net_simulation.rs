@@ -1,10 +1,10 @@
-//! Two applications over the blocking adapter, in threads and in virtual time, by seed.
+//! Simulates two applications over the blocking adapter, in threads and in virtual time.
 //!
-//! A run consists of whole WebSockets or halves, and of scripted peers, over streams and a network that delay,
-//! cut, hold back, stall, lie and die. One thread runs at a time. The seed decides which one, and everything else
-//! in a run. Links, journals and records are those of `adapters_simulation`.
+//! Each application uses a whole WebSocket or its halves. A scripted peer may replace one of them. The streams and the
+//! network delay bytes, cut them, hold them back, report wrong counts, stall, and fail. Only one thread runs at a time.
+//! The seed decides which thread runs, and everything else. Many modules are shared with `adapters_simulation`.
 //!
-//! A failing run prints how to replay it step by step:
+//! A failing run prints the command that replays it step by step:
 //!
 //! ```sh
 //! HYBI_SIM_SEED=17 cargo test --release --all-features --test net_simulation -- --nocapture

@@ -1,8 +1,8 @@
-//! Properties that hold for random input, by proptest.
+//! Properties that must hold for random input. The crate proptest generates the input.
 //!
 //! `PROPTEST_CASES` sets the number of cases of each property. A failing case is stored in a `*.regressions` file
-//! beside the source, and runs first from then on. Full enumerations of small domains are in
-//! `tests/exhaustive.rs`.
+//! beside the source, and runs first from then on. `tests/exhaustive.rs` has tests that try every value of a small
+//! domain.
 #![cfg(feature = "alloc")]
 #![allow(
     missing_docs,
@@ -30,7 +30,7 @@ mod timers;
 #[path = "properties/utf8.rs"]
 mod utf8;
 
-/// Runs as many cases as the environment requests. Failing cases are stored beside the source, and run first.
+/// Returns a configuration that stores failing cases beside the source, and runs them first.
 fn cases() -> Config {
     Config {
         failure_persistence: Some(Box::new(FileFailurePersistence::WithSource("regressions"))),

@@ -1,8 +1,8 @@
-//! Scenarios: a connection that a test observes from outside, under a virtual clock.
+//! Scenarios: tests of a connection through its public API, under a virtual clock.
 //!
-//! Each module covers one theme. Endpoints and pairs come from `support/pair.rs`; nothing sleeps, and every loop has a
-//! bound. A test function begins with the section of RFC 6455 whose rule it checks, or with `s7692_` and a section of RFC
-//! 7692. `tests/README.md` lists the tests of each rule.
+//! Each module covers one theme. Endpoints and pairs come from `support/pair.rs`. No test sleeps, and every loop has a
+//! bound. The name of a test begins with the section of RFC 6455 whose rule it checks, or with `s7692_` and a section
+//! of RFC 7692. `tests/README.md` lists the tests of each rule.
 #![cfg(feature = "alloc")]
 #![allow(
     missing_docs,

@@ -1,6 +1,7 @@
-//! A client and a server under a virtual clock, over a network that delays, cuts, merges, stalls and dies.
+//! Simulates a client and a server under a virtual clock. The network between them delays, cuts and merges writes,
+//! stalls, and fails.
 //!
-//! A run follows from its seed alone. A failing run prints how to replay it step by step:
+//! The seed alone determines a run. A failing run prints the command that replays it step by step:
 //!
 //! ```sh
 //! HYBI_SIM_SEED=17 cargo test --release --all-features --test simulation -- --nocapture
@@ -35,8 +36,8 @@ mod watch;
 #[path = "simulation/world.rs"]
 mod world;
 
-/// Number of runs if the environment asks for no more.
-const FEW: u64 = if cfg!(debug_assertions) { 300 } else { 3000 };
+/// The number of runs if the environment sets neither a seed nor a time.
+const DEFAULT_RUNS: u64 = if cfg!(debug_assertions) { 300 } else { 3000 };
 
 /// Prints the seed if the run panics.
 struct Replay(u64);
@@ -44,7 +45,7 @@ struct Replay(u64);
 impl Drop for Replay {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            eprintln!("\nto replay it step by step:");
+            eprintln!("\nto replay this run step by step:");
             eprintln!(
                 "HYBI_SIM_SEED={} cargo test --all-features --test simulation -- --nocapture\n",
                 self.0
@@ -83,9 +84,9 @@ fn every_message_arrives_or_the_outcome_says_why_not() {
         }
         println!("{} runs, seeds from {first} on", seed - first);
     } else {
-        (0..FEW).for_each(|seed| all.add(&run(seed, false)));
+        (0..DEFAULT_RUNS).for_each(|seed| all.add(&run(seed, false)));
     }
     println!("{all:?} in {:?}", started.elapsed());
-    // The runs have covered everything that the network and the application can do.
+    // Together the runs must have covered everything that the network and the application can do.
     all.is_broad();
 }

@@ -1,7 +1,6 @@
-//! A `Stream` of owned messages, as a program without an adapter may write it, over a source that is not always
-//! ready.
+//! A `Stream` of owned messages, built without an adapter over a source that is not always ready.
 //!
-//! It shows that an [`Inbox`] and a connection are enough to build such a stream, and that messages of every size
+//! The test shows that an [`Inbox`] and a connection are enough to build such a stream, and that messages of every size
 //! keep their content.
 #![cfg(feature = "alloc")]
 #![allow(missing_docs, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
@@ -13,7 +12,7 @@ use futures_core::Stream;
 use hybi::frame::{Encoder, Opcode};
 use hybi::{Config, Connection, Inbox, Instant, Message, Outbox, ProtocolError};
 
-/// A source of bytes in pieces of a fixed size, with a pause before each.
+/// A source that returns its bytes in pieces of a fixed size. Before each piece it returns `Pending` once.
 struct Source {
     bytes: Vec<u8>,
     at: usize,
