@@ -1,8 +1,8 @@
 //! The opening handshake of both roles: tables of requests and responses, refusals, and mutated heads.
 //!
-//! Each input is run at many splits, and the outcome must be the same. `tests/vectors.rs` runs the test vectors
-//! in the same way. Grammars have unit tests beside their code. The adapters' handshakes are tested in
-//! `tests/net/open.rs` and `tests/polled/open.rs`.
+//! Each input is split in many ways, and the outcome must always be the same. `tests/vectors.rs` runs the test vectors
+//! in the same way. Grammars have unit tests beside their code. `tests/net/open.rs` and `tests/polled/open.rs` test the
+//! handshakes of the adapters.
 #![allow(
     missing_docs,
     clippy::unwrap_used,
@@ -28,8 +28,8 @@ fn cases(file: &str) -> Vec<Value> {
 
 // ---- splits --------------------------------------------------------------------------------
 
-/// Returns the ways to split `len` bytes: whole, byte by byte, in two at each place up to 4 KiB, and eight random
-/// ones. Each is the list of how much has arrived at each call.
+/// Returns ways to split `len` bytes: one piece, single bytes, two pieces at each place up to 4 KiB, and eight random
+/// splits. A split is a list of the number of bytes that have arrived at each call.
 fn splits(len: usize) -> Vec<Vec<usize>> {
     let mut all = vec![vec![len], (0..=len).collect()];
     all.extend((0..len.min(4096)).map(|at| vec![at, len]));
@@ -53,8 +53,8 @@ fn splits(len: usize) -> Vec<Vec<usize>> {
 
 const KEY: &str = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==";
 
-/// Returns the outcome of a request of these lines, which must be the same at every split: its status (101 for an
-/// acceptance, 0 for need-more) and the response.
+/// Sends a request with these lines to a server, at every split, and checks that all outcomes are equal. Returns the
+/// status and the response. The status is 101 for an accepted request and 0 for an incomplete one.
 fn serve(config: &Value, lines: &[&str]) -> (u64, String) {
     let input: Vec<u8> = bytes(&json!(lines.join("\r\n") + "\r\n\r\n"));
     let mut all = splits(input.len()).into_iter().map(|cuts| server_outcome(config, &input, &cuts));
@@ -83,7 +83,7 @@ fn with(config: Value, lines: &[&str]) -> u64 {
     let first = lines.iter().find(|line| line.contains(" HTTP/")).copied();
     let mut all = vec![first.unwrap_or(good[0])];
     all.extend(good[1..].iter().filter(|line| !new.contains(&name(line))));
-    // A line without a value removes the header.
+    // A line that is only a name removes the header with this name.
     all.extend(lines.iter().filter(|line| Some(**line) != first && line.contains([':', ' '])));
     serve(&config, &all).0
 }
@@ -149,7 +149,7 @@ fn s4_2_1_each_request_header_is_judged() {
         (400, &["Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZ==="]),
         (400, &["Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZ-=="]),
         (400, &["Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZR=A"]),
-        // RFC 4648 3.5: bits behind the 16 bytes, as in the example of RFC 6455 4.1 (7)
+        // RFC 4648 3.5: unused bits after the 16 bytes, as in the example of RFC 6455 4.1 (7)
         (101, &["Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZR=="]),
         (101, &["Sec-WebSocket-Key: AQIDBAUGBwgJCgsMDQ4PEC=="]),
         (400, &["Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==, AAAAAAAAAAAAAAAAAAAAAA=="]),
@@ -260,7 +260,7 @@ fn s4_2_2_an_empty_list_of_subprotocols_offers_none() {
         let Ok(Some(Incoming::Upgrade(request))) =
             ServerHandshake::new(HeadLimits::new()).poll(head.as_bytes())
         else {
-            panic!("an upgrade");
+            panic!("the server did not accept the request");
         };
         assert_eq!(request.subprotocols().count(), 0);
         assert!(!request.offers_subprotocol(""));
@@ -356,7 +356,7 @@ fn s4_2_1_requests_of_chromium_and_tutorials_are_accepted() {
     let mut head = whole.join("\r\n").into_bytes();
     head.extend_from_slice(b"\r\n\r\n");
     let Ok(Some(Incoming::Upgrade(request))) = ServerHandshake::new(HeadLimits::new()).poll(&head) else {
-        panic!("an upgrade");
+        panic!("the server did not accept the request");
     };
     assert_eq!((request.host(), request.path(), request.query()), ("websocket.example.com", "/", None));
 }
@@ -371,7 +371,7 @@ fn s3_11_plain_http_on_the_same_port_is_recognized() {
     ] {
         let Ok(Some(Incoming::Http(request))) = ServerHandshake::new(HeadLimits::new()).poll(head.as_bytes())
         else {
-            panic!("plain HTTP: {head}");
+            panic!("the request was not recognized as plain HTTP: {head}");
         };
         assert_eq!((request.method(), request.target()), (method, target));
         assert_eq!(request.head_len(), head.find("\r\n\r\n").unwrap() + 4);
@@ -379,7 +379,8 @@ fn s3_11_plain_http_on_the_same_port_is_recognized() {
     }
 }
 
-/// Returns head and body of the refusal of `input`, which is fed up to each of `cuts` in turn and then times out.
+/// Polls a server with `input[..cut]` for each of `cuts`, and then lets the handshake time out. Returns the head and
+/// the body of the refusal.
 fn refusal(limits: HeadLimits, input: &[u8], cuts: &[usize]) -> (String, String) {
     use core::time::Duration;
     use hybi::Instant;
@@ -388,7 +389,7 @@ fn refusal(limits: HeadLimits, input: &[u8], cuts: &[usize]) -> (String, String)
     let polled = cuts.iter().find_map(|&cut| match handshake.poll(&input[..cut]) {
         Ok(None) => None,
         Ok(Some(Incoming::Http(request))) => Some(request.rejection()),
-        Ok(Some(Incoming::Upgrade(_))) => panic!("it is refused"),
+        Ok(Some(Incoming::Upgrade(_))) => panic!("the server accepted the request"),
         Err(rejection) => Some(rejection),
     });
     let late = || handshake.handle_timeout(Instant::ZERO + Duration::from_secs(1)).unwrap_err();
@@ -401,7 +402,7 @@ fn refusal(limits: HeadLimits, input: &[u8], cuts: &[usize]) -> (String, String)
 }
 
 #[test]
-fn s9110_9_3_2_head_is_refused_as_get_is_but_without_a_body() {
+fn s9110_9_3_2_a_head_request_is_refused_like_get_but_without_a_body() {
     const UPGRADE: &str = "Upgrade: websocket\r\nConnection: Upgrade\r\n";
     let small = HeadLimits::new().max_head(40).max_headers(1);
     for (status, limits, rest) in [
@@ -420,7 +421,7 @@ fn s9110_9_3_2_head_is_refused_as_get_is_but_without_a_body() {
         (414, small, format!("/{}", "x".repeat(99))),
         (431, small, "/ HTTP/1.1\r\nX: 12345678901234567890\r\n\r\n".into()),
         (431, small, "/ HTTP/1.1\r\nA: b\r\nC: d\r\n\r\n".into()),
-        // Requests that never become complete.
+        // Requests that never become complete, and time out.
         (408, HeadLimits::new(), "".into()),
         (408, HeadLimits::new(), "/ HT".into()),
         (408, HeadLimits::new(), "/ HTTP/1.1\r\nHost: a\r\nX".into()),
@@ -445,7 +446,7 @@ fn s9110_9_3_2_head_is_refused_as_get_is_but_without_a_body() {
         assert!(head.ends_with(&format!("\r\nContent-Length: {length}")), "{head}");
         assert_eq!(body, "");
     }
-    // An incomplete or another method gets a body. Methods are case-sensitive.
+    // If the method is incomplete or not HEAD, the refusal has a body. Methods are case-sensitive.
     for input in ["HEAD", "HEAD\t/", "HEADS / HTTP/1.1\r\n\r\n", "head / HTTP/1.1\r\n\r\n", "\r\nHEAD", ""] {
         for cuts in splits(input.len()) {
             assert_ne!(refusal(HeadLimits::new(), input.as_bytes(), &cuts).1, "", "{input:?}");
@@ -458,7 +459,7 @@ fn s9110_9_3_2_head_is_refused_as_get_is_but_without_a_body() {
 }
 
 #[test]
-fn s9110_9_3_2_an_answer_of_the_application_to_head_has_no_body() {
+fn s9110_9_3_2_an_answer_to_a_head_request_has_no_body() {
     let page = HttpResponse::new(200).headers(&[("X-A", "b")]).body("text/html", b"<p>hello");
     let mut out = [0; 256];
     let len = page.write(&mut out).unwrap();
@@ -641,7 +642,7 @@ fn s4_2_2_invalid_responses_are_refused_before_they_are_sent() {
     );
     let Ok(Some(Incoming::Upgrade(request))) = ServerHandshake::new(HeadLimits::new()).poll(head.as_bytes())
     else {
-        panic!("an upgrade");
+        panic!("the server did not accept the request");
     };
     let good = request.accept();
     fn error(response: Response<'_>) -> ResponseError {
@@ -697,14 +698,16 @@ fn s4_1_both_roles_complete_a_handshake_with_each_other() {
     assert_eq!(client.write(&mut [0; 9]), Err(no_room));
     let Ok(Some(Incoming::Upgrade(request))) = ServerHandshake::new(HeadLimits::new()).poll(&sent[..len])
     else {
-        panic!("an upgrade");
+        panic!("the server did not accept the request");
     };
     assert_eq!((request.target(), request.host(), request.head_len()), ("/?q", "[::1]:9000", len));
     let config = DeflateConfig::new().client_max_window_bits(9);
     let deflate = request.negotiate_deflate(&config);
     let mut answer = [0; 512];
     let len = request.accept().subprotocol("b").deflate(deflate).write(&mut answer).unwrap();
-    let Ok(Some(Reply::Open(opened))) = client.poll(&answer[..len]) else { panic!("open") };
+    let Ok(Some(Reply::Open(opened))) = client.poll(&answer[..len]) else {
+        panic!("the client did not accept the response")
+    };
     assert_eq!((opened.subprotocol(), opened.deflate()), (Some("b"), deflate));
     assert_eq!(deflate.unwrap().client_max_window_bits, Some(9));
 }
@@ -721,7 +724,7 @@ fn s9_1_the_application_can_negotiate_extensions_of_its_own() {
     let len = client.write(&mut sent).unwrap();
     let Ok(Some(Incoming::Upgrade(request))) = ServerHandshake::new(HeadLimits::new()).poll(&sent[..len])
     else {
-        panic!("an upgrade");
+        panic!("the server did not accept the request");
     };
     assert_eq!((request.target(), request.origin()), ("/", None));
     let foo = request.extensions().iter().next().unwrap();
@@ -732,7 +735,9 @@ fn s9_1_the_application_can_negotiate_extensions_of_its_own() {
     let len =
         request.accept().extensions("x-foo; a=b").headers(&[("Server", "x")]).write(&mut answer).unwrap();
     assert_eq!(header(&answer[..len], "sec-websocket-extensions").as_deref(), Some("x-foo; a=b"));
-    let Ok(Some(Reply::Open(opened))) = client.poll(&answer[..len]) else { panic!("open") };
+    let Ok(Some(Reply::Open(opened))) = client.poll(&answer[..len]) else {
+        panic!("the client did not accept the response")
+    };
     assert_eq!(opened.extensions().iter().map(|one| one.name).collect::<Vec<_>>(), ["x-foo"]);
     assert_eq!((opened.deflate(), opened.headers().get("server")), (None, Some(&b"x"[..])));
 }
@@ -742,7 +747,9 @@ fn s4_1_a_response_other_than_101_is_returned_unchanged() {
     let head = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 302 Fo\xfcnd\r\nLocation: /login\r\n\r\nbody";
     let request = ClientRequest::new("a", "/").origin("http://a");
     let mut client = ClientHandshake::new(request, [42; 16], HeadLimits::new()).unwrap();
-    let Ok(Some(Reply::Http(response))) = client.poll(head) else { panic!("not open") };
+    let Ok(Some(Reply::Http(response))) = client.poll(head) else {
+        panic!("the client did not return the response")
+    };
     assert_eq!((response.status(), response.reason()), (302, &b"Fo\xfcnd"[..]));
     assert_eq!(response.headers().get("location"), Some(&b"/login"[..]));
     assert!(head[response.head_start()..].starts_with(b"HTTP/1.1 302 "));
@@ -751,7 +758,7 @@ fn s4_1_a_response_other_than_101_is_returned_unchanged() {
 
 #[test]
 fn s9112_4_a_status_line_without_the_space_before_its_phrase_is_accepted() {
-    // As an interim and as a final response, at each split.
+    // Both interim responses and the final response have such a line.
     let input = b"HTTP/1.1 100\r\n\r\nHTTP/1.1 103\r\nLink: </a>\r\n\r\nHTTP/1.1 401\r\nX: y\r\n\r\nbody";
     for cuts in splits(input.len()) {
         let mut client =
@@ -765,10 +772,10 @@ fn s9112_4_a_status_line_without_the_space_before_its_phrase_is_accepted() {
     }
 }
 
-// ---- any bytes at all ----------------------------------------------------------------------
+// ---- mutated heads -------------------------------------------------------------------------
 
-/// Valid heads with some bytes replaced, inserted or removed. No head causes a panic, no split matters, and
-/// `httparse` accepts every head that the scanner accepted.
+/// Replaces, inserts or removes some bytes of valid heads. No head may cause a panic, and all splits must have the same
+/// outcome. `httparse` must accept every head that the scanner has accepted.
 #[test]
 fn s9112_2_2_mutated_heads_get_the_same_verdict_at_every_split() {
     let server: Vec<Vec<u8>> =
@@ -779,7 +786,7 @@ fn s9112_2_2_mutated_heads_get_the_same_verdict_at_every_split() {
         "key": "dGhlIHNhbXBsZSBub25jZQ==", "deflate": {}, "subprotocols": ["chat"],
         "offer": "permessage-deflate; client_max_window_bits", "max_head": 1024, "max_headers": 20,
     });
-    let telling = b"\r\n \t:;,=\"\\/?#%0189aZ\0\x7f\x80\xff";
+    let special = b"\r\n \t:;,=\"\\/?#%0189aZ\0\x7f\x80\xff";
     let mut seed = 1_u64;
     let mut random = |below: usize| {
         seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
@@ -793,7 +800,7 @@ fn s9112_2_2_mutated_heads_get_the_same_verdict_at_every_split() {
             input.splice(..3, *b"HEAD");
         }
         for _ in 0..=random(3) {
-            let (at, byte) = (random(input.len() + 1), telling[random(telling.len())]);
+            let (at, byte) = (random(input.len() + 1), special[random(special.len())]);
             match random(3) {
                 0 => input.insert(at, byte),
                 1 if at < input.len() => input[at] = byte,

@@ -1,8 +1,9 @@
-//! The heap that a connection holds, measured. Memory follows what has arrived, never what a peer announces.
+//! Measures the heap memory that a connection holds. It depends on the received bytes, and never on a length that the
+//! peer announces.
 //!
-//! A counting allocator (`support/heap.rs`) measures the current thread, so other threads of the test harness do
-//! not disturb it. All measurements of the core run in one test function, one after the other. `memory/` has the
-//! measurements of compression, of the adapters, and of the bytes that are moved while a message arrives slowly.
+//! A counting allocator (`support/heap.rs`) measures only the current thread, so other threads of the test harness do
+//! not disturb it. All measurements run in one test function, one after the other. The files in `memory/` measure
+//! compression, the adapters, and how many bytes are moved while a message arrives slowly.
 #![cfg(feature = "alloc")]
 #![allow(
     unsafe_code,
@@ -63,17 +64,17 @@ fn write_all(conn: &mut Connection) {
     }
 }
 
-/// All measurements are one test, so that none runs at the same time as another.
+/// Runs all measurements one after the other, so that no two of them run at the same time.
 #[test]
-fn memory() {
+fn connections_and_adapters_hold_bounded_memory() {
     a_connection_is_small();
     a_connection_owns_no_heap_before_use_and_after_release();
     s10_4_pongs_that_the_peer_does_not_read_are_bounded();
     s10_4_an_announced_length_allocates_nothing();
     s10_4_empty_fragments_hold_no_memory();
     s10_4_capacity_follows_the_arrived_bytes();
-    s10_4_gathering_is_linear();
-    s10_4_memory_that_grows_beneath_small_reads_is_seldom_moved();
+    s10_4_gathering_a_message_moves_few_bytes();
+    s10_4_a_buffer_that_grows_during_small_reads_is_rarely_moved();
     a_small_message_does_not_pin_the_memory_of_a_large_one();
     nothing_is_held_after_the_end();
     large_payloads_are_shared_and_not_copied();
@@ -140,7 +141,7 @@ fn a_connection_owns_no_heap_before_use_and_after_release() {
 }
 
 fn s10_4_pongs_that_the_peer_does_not_read_are_bounded() {
-    // Nothing is written, or one byte of each Pong. A message blocks the output, or none does.
+    // For each Ping the peer reads nothing, or one byte. If `stuck` is true, a partly written message blocks the Pongs.
     for writes in [0, 1] {
         for stuck in [false, true] {
             let (mut conn, mut message) = (server(), VecMessage::new());
@@ -187,7 +188,7 @@ fn s10_4_an_announced_length_allocates_nothing() {
             assert!(!conn.payload_space(&mut message).is_empty());
             assert!(PEAK.get() - before <= 64 * KIB, "{} bytes for reading on", PEAK.get() - before);
 
-            // The same through an inbox, whose read buffer counts.
+            // The same check follows with an inbox. Its read buffer counts too.
             let (mut conn, mut inbox) = (server(), Inbox::default());
             let before = live();
             PEAK.set(before);
@@ -269,17 +270,20 @@ fn s10_4_capacity_follows_the_arrived_bytes() {
             }
             assert_eq!(events, 1);
             let peak = PEAK.get() - before;
-            assert!(peak <= 2 * arrived + 64 * KIB, "{peak} at the most");
+            assert!(peak <= 2 * arrived + 64 * KIB, "the peak is {peak} bytes");
             if fragment == TOTAL {
-                assert!(peak <= TOTAL as isize + 64 * KIB, "the last growth fits exactly: {peak}");
+                assert!(
+                    peak <= TOTAL as isize + 64 * KIB,
+                    "the last growth goes beyond the message: the peak is {peak} bytes"
+                );
             }
         }
     }
 }
 
-fn s10_4_gathering_is_linear() {
+fn s10_4_gathering_a_message_moves_few_bytes() {
     for (size, count) in [(256usize, 65_536u32), (20 << 10, 800), (70_000, 200)] {
-        for straight in [false, true] {
+        for large_reads in [false, true] {
             let mut conn = server();
             let mut inbox = Inbox::empty();
             MOVED.set(0);
@@ -292,7 +296,7 @@ fn s10_4_gathering_is_linear() {
                 let mut rest = &frame[..len + size];
                 while !rest.is_empty() {
                     let space = conn.read_space(&mut inbox);
-                    let read = rest.len().min(space.len()).min(if straight { usize::MAX } else { 1500 });
+                    let read = rest.len().min(space.len()).min(if large_reads { usize::MAX } else { 1500 });
                     space[..read].copy_from_slice(&rest[..read]);
                     inbox.handle_read(read);
                     rest = &rest[read..];
@@ -301,12 +305,12 @@ fn s10_4_gathering_is_linear() {
             }
             let total = size * count as usize;
             assert_eq!(conn.received().messages, 1);
-            assert!(MOVED.get() <= 4 * total, "{} moved for {total}", MOVED.get());
+            assert!(MOVED.get() <= 4 * total, "{} bytes were moved for {total}", MOVED.get());
         }
     }
 }
 
-fn s10_4_memory_that_grows_beneath_small_reads_is_seldom_moved() {
+fn s10_4_a_buffer_that_grows_during_small_reads_is_rarely_moved() {
     for (fragments, size) in [(1, 20_000), (1, 40_000), (1, 100_000), (1, 1 << 20), (2, 50_000), (2, 500_000)]
     {
         let (mut wire, total) = (Vec::new(), fragments * size);
@@ -331,7 +335,7 @@ fn s10_4_memory_that_grows_beneath_small_reads_is_seldom_moved() {
                 while conn.poll(Instant::ZERO, &mut inbox).unwrap().is_some() {}
             }
             assert_eq!(conn.received().messages, 1);
-            assert!(MOVED.get() <= bound, "{} moved for {total} by {reads}", MOVED.get());
+            assert!(MOVED.get() <= bound, "{} bytes were moved for {total} in reads of {reads}", MOVED.get());
 
             let (mut conn, mut message) = (server(), VecMessage::new());
             MOVED.set(0);
@@ -339,7 +343,7 @@ fn s10_4_memory_that_grows_beneath_small_reads_is_seldom_moved() {
                 feed(&mut conn, &mut message, piece);
             }
             assert_eq!(conn.received().messages, 1);
-            assert!(MOVED.get() <= bound, "{} moved for {total} by {reads}", MOVED.get());
+            assert!(MOVED.get() <= bound, "{} bytes were moved for {total} in reads of {reads}", MOVED.get());
         }
     }
 }
@@ -371,7 +375,7 @@ fn a_small_message_does_not_pin_the_memory_of_a_large_one() {
                     assert!(matches!(inbox.event(ready), Event::Binary(data) if data.len() == size));
                 } else {
                     taken = inbox.take_message(ready);
-                    assert!(before - live() > 4 << 20, "{} given back", before - live());
+                    assert!(before - live() > 4 << 20, "{} bytes were freed", before - live());
                 }
             }
         }
@@ -380,7 +384,7 @@ fn a_small_message_does_not_pin_the_memory_of_a_large_one() {
 }
 
 fn nothing_is_held_after_the_end() {
-    // The masking keys of a client are there as long as it is.
+    // A client holds its masking keys until it is dropped, so they are not counted here.
     let mut conn = client();
     let before = live();
     let mut inbox = Inbox::with_bytes(&[0x82, 126, 0xFF, 0xFF]);
@@ -404,18 +408,18 @@ fn nothing_is_held_after_the_end() {
 }
 
 fn large_payloads_are_shared_and_not_copied() {
-    let news = Prepared::new(vec![7; 1 << 20]);
-    let (room, kept, _) = measure(|| {
-        let mut room: Vec<Connection> = (0..100).map(|_| server()).collect();
-        for conn in &mut room {
-            conn.send_prepared(&news).unwrap();
+    let message = Prepared::new(vec![7; 1 << 20]);
+    let (connections, kept, _) = measure(|| {
+        let mut connections: Vec<Connection> = (0..100).map(|_| server()).collect();
+        for conn in &mut connections {
+            conn.send_prepared(&message).unwrap();
         }
-        room
+        connections
     });
-    assert!(kept < 100 * 2 * KIB, "{kept} bytes for a hundred listeners");
-    drop(room);
+    assert!(kept < 100 * 2 * KIB, "{kept} bytes for 100 connections");
+    drop(connections);
 
-    // A message that is complete in the input is received without memory.
+    // A message that is complete in the input is received without an allocation.
     let (mut conn, mut message) = (server(), VecMessage::new());
     let mut wire = vec![0; 14];
     let mut head = [0; 14];
@@ -437,7 +441,7 @@ fn large_payloads_are_shared_and_not_copied() {
 #[path = "memory/deflate.rs"]
 mod deflate;
 
-/// Memory of a blocking WebSocket.
+/// Memory of WebSockets of the blocking adapter.
 #[cfg(feature = "net")]
 #[path = "memory/net.rs"]
 mod net;

@@ -1,5 +1,5 @@
-//! What errors, outcomes and codes say: which rule was broken and where it stands, and what to do about it; and that
-//! what is shown for debugging gives no secret away.
+//! Tests of the texts of errors, outcomes and codes. The text of an error names the broken rule and its section, and
+//! often tells what to do. `Debug` output must not show secrets.
 #![allow(missing_docs, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
 use std::collections::HashSet;
@@ -18,15 +18,15 @@ use hybi::{
     TimerKind,
 };
 
-/// All of them are texts of one line, each of its own, that end like a part of a sentence.
-fn each_is_of_its_own(errors: &[&dyn Error]) -> Vec<String> {
+/// Returns the texts of errors. Checks that each text is one line without a final period, and that all texts differ.
+fn distinct_texts(errors: &[&dyn Error]) -> Vec<String> {
     let texts: Vec<_> = errors.iter().map(|error| error.to_string()).collect();
     for text in &texts {
         assert!(
             text.len() > 15 && !text.contains('\n') && !text.contains("  ") && !text.ends_with('.'),
             "{text:?}"
         );
-        // Not the name of a variant.
+        // The text is not the name of a variant.
         assert!(text.contains(' ') && !text.contains('{'), "{text:?}");
     }
     assert_eq!(texts.iter().collect::<HashSet<_>>().len(), texts.len(), "{texts:#?}");
@@ -56,9 +56,9 @@ const PROTOCOL: [ProtocolError; 19] = [
 ];
 
 #[test]
-fn s7_4_1_a_violation_names_its_rule_its_section_and_its_code() {
+fn s7_4_1_a_protocol_error_names_its_section_and_its_close_code() {
     let errors: Vec<&dyn Error> = PROTOCOL.iter().map(|error| error as &dyn Error).collect();
-    for (text, error) in each_is_of_its_own(&errors).iter().zip(PROTOCOL) {
+    for (text, error) in distinct_texts(&errors).iter().zip(PROTOCOL) {
         assert!(text.contains(&format!("RFC {} section {}", error.rfc(), error.section())), "{text}");
         assert!(text.ends_with(&format!("failed with close code {}", error.close_code())), "{text}");
         assert!(
@@ -71,7 +71,7 @@ fn s7_4_1_a_violation_names_its_rule_its_section_and_its_code() {
 }
 
 #[test]
-fn what_cannot_be_sent_says_what_can() {
+fn errors_of_sending_name_a_rule_or_tell_what_to_do() {
     let send = [
         SendError::Blocked,
         SendError::TooLarge,
@@ -89,19 +89,19 @@ fn what_cannot_be_sent_says_what_can() {
         EncodeError::NoRoom,
     ];
     let send: Vec<&dyn Error> = send.iter().map(|error| error as &dyn Error).collect();
-    assert!(each_is_of_its_own(&send).iter().all(|text| text.contains(':') || text.contains("RFC")));
+    assert!(distinct_texts(&send).iter().all(|text| text.contains(':') || text.contains("RFC")));
     let advised = SendError::CodeNotAllowed.to_string();
     assert!(advised.contains("1011 to 1014"), "{advised}");
-    let texts = each_is_of_its_own(&encode.each_ref().map(|error| error as &dyn Error));
+    let texts = distinct_texts(&encode.each_ref().map(|error| error as &dyn Error));
     assert!(texts.iter().filter(|text| text.contains("RFC 6455 5.")).count() == 4);
-    // What an encoder refuses, a sender refuses for the same reason.
+    // Each error of an encoder becomes the error of a sender with the same meaning.
     let becomes = encode.map(SendError::from);
     let (open, large) = (SendError::MessageOpen, SendError::TooLarge);
     assert_eq!(becomes, [open, open, large, SendError::ControlTooLong, large]);
 }
 
 #[test]
-fn s4_errors_of_the_handshake_blame_a_rule_and_advise() {
+fn s4_errors_of_the_handshake_name_a_rule_and_tell_what_to_do() {
     let head = [
         HeadError::StartLine,
         HeadError::Version,
@@ -202,12 +202,12 @@ fn s4_errors_of_the_handshake_blame_a_rule_and_advise() {
         dynamic(&headers),
         dynamic(&urls),
     ];
-    for text in each_is_of_its_own(&all.concat()) {
+    for text in distinct_texts(&all.concat()) {
         assert!(text.contains("RFC "), "{text}");
-        // A blame, the clause, and behind a colon the advice.
+        // A text has the problem, then the section in parentheses, and the advice after a colon.
         assert!(text.contains("): ") || text.ends_with("(RFC 6455 3)"), "{text}");
     }
-    // One that wraps another says what that one says, and returns it as its source.
+    // An error that wraps another error has the same text, and returns the other error as its source.
     let source = |error: &dyn Error| error.source().map(ToString::to_string);
     for error in head {
         let inner = Some(error.to_string());
@@ -248,7 +248,7 @@ fn s4_errors_of_the_handshake_blame_a_rule_and_advise() {
 }
 
 #[test]
-fn s3_a_url_is_told_what_to_do_where_it_is_wrong() {
+fn s3_an_error_of_a_url_tells_how_to_correct_the_url() {
     for (url, error, advice) in [
         ("ws://m\u{fc}nchen.de/", UrlError::HostNotAscii, "punycode"),
         ("wss://a.m\u{fc}nchen.de:8443/chat?x#y", UrlError::HostNotAscii, "xn--"),
@@ -265,21 +265,21 @@ fn s3_a_url_is_told_what_to_do_where_it_is_wrong() {
         assert!(text.contains(advice), "{url}: {text}");
         assert_eq!(text.contains("percent"), error == UrlError::Character, "{url}: {text}");
     }
-    // Where the host is given by itself, the same.
+    // A host that is passed without a URL gets the same advice.
     let request = ClientRequest::new("m\u{fc}nchen.de", "/");
     let error = ClientHandshake::new(request, [0; 16], HeadLimits::new()).unwrap_err();
     assert!(error == RequestError::Host && error.to_string().contains("xn--"), "{error}");
 }
 
 #[test]
-fn s4_1_an_error_names_the_header_and_a_setter_that_is_there() {
-    let told = |name, value| {
+fn s4_1_an_error_of_a_header_names_the_header_and_an_existing_setter() {
+    let error_text = |name, value| {
         let headers = [(name, value)];
         let request = ClientRequest::new("a", "/").headers(&headers);
         let client = ClientHandshake::new(request, [0; 16], HeadLimits::new()).unwrap_err().to_string();
         let server =
             HttpResponse::new(403).headers(&headers).write(&mut [0; 256]).map_err(|error| error.to_string());
-        // The rule is the same on both sides, but for what only a client's request has.
+        // Both sides have the same rule, except for headers that only a client's request has.
         assert!(server.is_ok() || server == Err(client.clone()), "{server:?}");
         client
     };
@@ -295,29 +295,29 @@ fn s4_1_an_error_names_the_header_and_a_setter_that_is_there() {
         ("Content-Length", "leave it out"),
         ("Transfer-Encoding", "leave it out"),
     ] {
-        let text = told(name, "a");
+        let text = error_text(name, "a");
         assert!(text.contains(&format!("header {name:?} ")) && text.contains(advice), "{text}");
         assert!(text.contains("RFC ") && !text.contains("the setter"), "{text}");
     }
     let type_twice =
         HttpResponse::new(403).headers(&[("Content-Type", "a/b")]).write(&mut []).unwrap_err().to_string();
     assert!(type_twice.contains("\"Content-Type\"") && type_twice.contains("`body`"), "{type_twice}");
-    // The value is not shown: it may be a secret.
-    let text = told("X-Token", "secret\n");
+    // The value may be a secret, so it is not shown.
+    let text = error_text("X-Token", "secret\n");
     assert!(text.contains("header \"X-Token\" ") && !text.contains("secret"), "{text}");
     let text = HttpResponse::new(403).body("secret\n", b"").write(&mut []).unwrap_err().to_string();
     assert!(text.contains("\"Content-Type\"") && !text.contains("secret"), "{text}");
-    // A name that is none is shown so that it cannot look like another line of a log, and not without bound.
-    let text = told("X\r\nY: z", "");
+    // An invalid name is escaped, so that it cannot look like another line of a log. A long name is cut off.
+    let text = error_text("X\r\nY: z", "");
     assert!(text.starts_with("\"X\\r\\nY: z\" "), "{text}");
-    let text = told(&"\u{e9}".repeat(1000), "");
+    let text = error_text(&"\u{e9}".repeat(1000), "");
     assert!(text.len() < 250 && text.starts_with("\"\u{e9}\u{e9}"), "{text}");
     let name = HeaderName::new("Access-Control-Allow-Credentials");
     assert_eq!((name.as_str(), name.to_string()), ("Access-Control-Allow-Credentials", name.as_str().into()));
 }
 
 #[test]
-fn s4_2_1_a_request_as_nginx_forwards_it_by_default_is_told_that_a_proxy_may_be_the_cause() {
+fn s4_2_1_the_refusal_of_a_request_that_nginx_forwards_by_default_mentions_proxies() {
     let upgrade = "Upgrade: websocket\r\nConnection: upgrade\r\n";
     for headers in ["Connection: close\r\n", upgrade] {
         let head = format!("GET / HTTP/1.0\r\nHost: a\r\n{headers}\r\n");
@@ -335,7 +335,7 @@ fn s4_2_1_a_request_as_nginx_forwards_it_by_default_is_told_that_a_proxy_may_be_
 }
 
 #[test]
-fn s7_1_5_outcomes_say_how_it_ended() {
+fn s7_1_5_an_outcome_tells_how_the_connection_ended() {
     let outcomes = [
         Outcome::Clean { code: CloseCode::GOING_AWAY },
         Outcome::Unanswered { code: CloseCode::GOING_AWAY },
@@ -351,14 +351,14 @@ fn s7_1_5_outcomes_say_how_it_ended() {
     assert_eq!(texts.len(), outcomes.len());
     assert_eq!(outcomes[0].to_string(), "closed by both sides with code 1001 (going away)");
     assert_eq!(outcomes[0].code(), CloseCode::GOING_AWAY);
-    // RFC 6455 7.1.5: without a Close it is 1006.
+    // RFC 6455 7.1.5: without a Close from the peer the code is 1006.
     assert!(outcomes[2..].iter().all(|outcome| outcome.code() == CloseCode::ABNORMAL));
     assert_eq!(outcomes[1].code(), CloseCode::GOING_AWAY);
     assert!(outcomes[1..].iter().all(|outcome| !outcome.is_clean()));
 }
 
 #[test]
-fn s7_4_codes_say_what_they_mean() {
+fn s7_4_the_meaning_of_a_close_code_is_available_as_text() {
     let named: HashSet<_> = (1000..1016).map(|code| CloseCode::new(code).meaning()).collect();
     assert_eq!(named.len(), 16);
     for (code, meaning) in [(0, "reserved"), (1004, "reserved"), (2999, "reserved"), (5000, "reserved")] {
@@ -371,21 +371,21 @@ fn s7_4_codes_say_what_they_mean() {
     assert_eq!(format!("{:?}", ControlPayload::new(b"a\n\xFF").unwrap()), "\"a\\n\\xff\"");
 }
 
-/// RFC 6455 10.3: whoever knows the keys to come can choose what is on the wire.
+/// RFC 6455 10.3: somebody who can predict masking keys can choose the bytes on the wire.
 #[test]
-fn s10_3_what_is_shown_of_keys_and_payloads_gives_nothing_away() {
+fn s10_3_debug_output_of_masking_keys_shows_no_key() {
     let shown = format!("{:?}", MaskingKeys::from_seed([0x5A; 32]));
     assert_eq!(shown, "MaskingKeys { .. }");
 }
 
 #[test]
-fn what_is_shown_of_handshakes_has_no_values_of_headers() {
+fn debug_output_of_handshakes_shows_no_values_of_headers() {
     const SECRET: &str = "secret";
     let headers = [("Authorization", SECRET)];
     let request = ClientRequest::new("a", "/").headers(&headers);
     let shown = format!("{request:?}");
     assert!(shown.contains("Authorization") && !shown.contains(SECRET), "{shown}");
-    // Tokens travel as subprotocols, and browsers send them in one line or in several.
+    // Some pages send a token as a subprotocol. The subprotocols are in one header line or in several.
     for subprotocols in
         ["Sec-WebSocket-Protocol: a, secret", "Sec-WebSocket-Protocol: a\r\nSec-WebSocket-Protocol: secret"]
     {
@@ -396,7 +396,7 @@ fn what_is_shown_of_handshakes_has_no_values_of_headers() {
         let Ok(Some(Incoming::Upgrade(request))) =
             ServerHandshake::new(HeadLimits::new()).poll(head.as_bytes())
         else {
-            panic!("an upgrade");
+            panic!("the server did not accept the request");
         };
         assert_eq!(request.subprotocols().collect::<Vec<_>>(), ["a", SECRET]);
         let values = request.headers().get_all("sec-websocket-protocol");
@@ -407,7 +407,7 @@ fn what_is_shown_of_handshakes_has_no_values_of_headers() {
 }
 
 #[test]
-fn s9110_15_statuses_have_their_usual_phrases() {
+fn s9110_15_statuses_have_their_usual_reason_phrases() {
     for (status, phrase) in [
         (200, "OK"),
         (204, "No Content"),
@@ -435,7 +435,7 @@ fn s9110_15_statuses_have_their_usual_phrases() {
         (503, "Service Unavailable"),
         (504, "Gateway Timeout"),
         (505, "HTTP Version Not Supported"),
-        // RFC 9112 4: the phrase may be empty, the space before it stays.
+        // RFC 9112 4: the phrase may be empty, but the space before the phrase is required.
         (599, ""),
     ] {
         let (reject, mut out) = (HttpResponse::new(status), [0; 256]);
@@ -447,7 +447,7 @@ fn s9110_15_statuses_have_their_usual_phrases() {
 }
 
 #[test]
-fn what_is_shown_of_small_values_is_what_they_stand_for() {
+fn debug_output_of_small_types_shows_their_value() {
     assert_eq!(format!("{:?}", Instant::ZERO + Duration::from_millis(1500)), "1.5s");
     assert_eq!(format!("{:?}", CloseReason::new("a \"b\"").unwrap()), r#""a \"b\"""#);
 }
@@ -460,7 +460,7 @@ fn text_is_a_str_in_a_shared_buffer() {
 
     let text = Text::from("a \"b\"");
     assert_eq!((format!("{text:?}"), text.to_string()), (r#""a \"b\"""#.to_owned(), "a \"b\"".to_owned()));
-    // What was handed back says why.
+    // A message that is handed back has the text of its error.
     let refused = UnsentMessage { error: SendError::Blocked, message: text.into() };
     assert_eq!(refused.to_string(), SendError::Blocked.to_string());
 
@@ -472,7 +472,7 @@ fn text_is_a_str_in_a_shared_buffer() {
     let shared: &str = text.as_ref();
     assert_eq!(shared, owned);
     assert_eq!(text.into_bytes(), bytes);
-    // Where it is not, the error says.
+    // The error tells where the bytes are not UTF-8.
     for len in [2, 400] {
         let mut bytes = vec![b'a'; len];
         bytes.extend(b"\xe2\x82");
@@ -482,7 +482,7 @@ fn text_is_a_str_in_a_shared_buffer() {
 }
 
 #[test]
-fn what_is_made_by_default_is_what_is_new() {
+fn default_and_new_return_equal_values() {
     assert!(Validator::default().is_complete());
     assert_eq!(Validator::default().push("é".as_bytes()), Ok(()));
     assert_eq!(DeflateConfig::default(), DeflateConfig::new());
@@ -493,13 +493,13 @@ fn what_is_made_by_default_is_what_is_new() {
 
 #[cfg(feature = "deflate")]
 #[test]
-fn what_is_shown_of_compression_is_how_it_was_set_up_and_no_data() {
+fn debug_output_of_compression_shows_settings_and_no_data() {
     use hybi::deflate::{Compression, Deflater, Inflater, Pool};
 
     let mut deflater = Deflater::new(8, true, &Compression::default());
     let mut payload = Vec::new();
     deflater.deflate(b"secret", true, &mut payload);
-    // A window of 8 bits is one of 9 that is not used up.
+    // zlib does not support a window of 8 bits, so the compressor uses 9 bits.
     assert_eq!(
         format!("{deflater:?}"),
         "Deflater { window_bits: 9, level: 4, memory_level: 5, takeover: true, .. }"
@@ -509,7 +509,7 @@ fn what_is_shown_of_compression_is_how_it_was_set_up_and_no_data() {
     assert_eq!(format!("{inflater:?}"), "Inflater { takeover: false, in_message: true, .. }");
     let error = Inflater::new(15, true).finish(b"\x06", &mut [0; 9]).unwrap_err();
     assert!(error.to_string().contains("(RFC 7692 7.2.2)"));
-    // A handle to the same pool is equal to it, another pool is not.
+    // Two handles are equal if they belong to the same pool.
     let pool = Pool::new(4);
     assert_eq!(pool, pool.clone());
     assert_ne!(pool, Pool::new(4));
@@ -517,10 +517,12 @@ fn what_is_shown_of_compression_is_how_it_was_set_up_and_no_data() {
 }
 
 #[test]
-fn heads_are_shown_as_they_are_written() {
+fn headers_and_extensions_are_returned_as_they_were_written() {
     let head = b"GET /chat?x HTTP/1.1\r\nHost: example.com\r\nX-A: 1\r\nX-A: 2\r\n\r\n";
     let mut handshake = ServerHandshake::new(HeadLimits::default());
-    let Ok(Some(Incoming::Http(request))) = handshake.poll(head) else { panic!("plain HTTP") };
+    let Ok(Some(Incoming::Http(request))) = handshake.poll(head) else {
+        panic!("the request was not recognized as plain HTTP")
+    };
     assert_eq!((request.minor_version(), request.head_len()), (1, head.len()));
     let shown = format!("{:?}", request.headers());
     // Values may be secrets.
@@ -530,7 +532,7 @@ fn heads_are_shown_as_they_are_written() {
     assert_eq!(names(request.headers()), ["Host", "X-A", "X-A"]);
     assert_eq!((&request.headers()).into_iter().count(), 3);
     assert_eq!(request.headers().get("x-a"), Some(&b"1"[..]));
-    assert_eq!(request.headers().get_only("x-a"), None, "it stands there twice");
+    assert_eq!(request.headers().get_only("x-a"), None, "the header occurs twice");
     assert_eq!(Headers::from_lines(request.headers().as_bytes()).iter().count(), 3);
 
     let extensions = Extensions::parse(b"a; b=\"c\", d").unwrap();
