@@ -1,8 +1,8 @@
 //! Random conversations with permessage-deflate, and damaged messages.
 //!
-//! Two ends send random messages in both directions at once, with windows of every size, in any fragments and
-//! reads. All messages must arrive unchanged, and two independent inflaters must read the wire. A damaged message
-//! must give the same verdict at any split. Single rules are tested in `tests/scenarios/deflate*.rs`.
+//! Two ends send random messages in both directions at once, with windows of every size, in any fragments and reads.
+//! All messages must arrive unchanged, and two independent inflaters must be able to read the bytes on the wire. A
+//! damaged message must have the same result at any split. Single rules are tested in `tests/scenarios/deflate*.rs`.
 #![cfg(feature = "deflate")]
 #![allow(
     missing_docs,
@@ -62,7 +62,7 @@ enum Action {
     Prepared(Message),
     /// Sends a message uncompressed.
     Uncompressed(Message),
-    /// Writes a message immediately, as far as the transport takes it.
+    /// Writes a message directly to the transport, which accepts at most this number of bytes.
     Transmit(Message, usize),
     Release,
     Ping,
@@ -86,12 +86,12 @@ struct Side {
     compression: Compression,
     delivery: Delivery,
     pool: bool,
-    /// Number of bytes that the end inflates in a turn.
+    /// The number of bytes that this end may inflate in one turn.
     budget: Option<u32>,
     actions: Vec<Action>,
 }
 
-/// A step of an action: the call, and what it sends.
+/// One call of an action, with the data that the call sends.
 #[derive(Clone, Copy)]
 enum Step<'a> {
     Whole(&'a Message),
@@ -145,7 +145,7 @@ impl Side {
     }
 }
 
-// --- one end, and both ---
+// --- the two ends ---
 
 struct End {
     conn: Connection,
@@ -176,7 +176,7 @@ impl End {
         }
     }
 
-    /// Performs a step. Returns the bytes that it wrote immediately.
+    /// Performs a step. Returns the bytes that the step wrote directly.
     fn step(&mut self, step: Step<'_>) -> Vec<u8> {
         let mut written = Vec::new();
         match step {
@@ -257,7 +257,7 @@ impl End {
         } else {
             assert_eq!(left, 0);
         }
-        // Bytes that were not consumed are unchanged, so another buffer may hold them from now on.
+        // Bytes that were not consumed must be unchanged, because the caller may move them to another buffer.
         assert!(bytes[len - left..] == self.incoming[self.read..start + len]);
         Ok(())
     }
@@ -284,6 +284,7 @@ fn transmit(from: &mut End, to: &mut End, len: usize) {
     written(from, to, &bytes);
 }
 
+/// Records the bytes that `from` has written, and passes them to `to`.
 fn written(from: &mut End, to: &mut End, bytes: &[u8]) {
     to.incoming.extend(bytes);
     from.wire.extend(bytes);
@@ -337,11 +338,11 @@ fn talk(params: DeflateParams, sides: [&Side; 2], seed: u64) {
 
 /// Inflates a message with zlib-rs, which keeps its window.
 fn inflated(zlib: &mut Inflate, payload: &[u8], len: usize) -> Vec<u8> {
-    let mut room = vec![0; len + 1];
+    let mut output = vec![0; len + 1];
     let before = zlib.total_out();
-    zlib.decompress(&[payload, &TAIL].concat(), &mut room, InflateFlush::SyncFlush).unwrap();
-    room.truncate((zlib.total_out() - before) as usize);
-    room
+    zlib.decompress(&[payload, &TAIL].concat(), &mut output, InflateFlush::SyncFlush).unwrap();
+    output.truncate((zlib.total_out() - before) as usize);
+    output
 }
 
 /// Reads the wire with two inflaters that are independent of the crate.
@@ -358,23 +359,23 @@ fn check_wire(end: &End, side: &Side, bits: u8, takeover: bool) {
             continue;
         }
         match frame.first & 0x0F {
-            0 => assert_eq!(frame.first & 0x70, 0, "RSV1 is for the first frame"),
+            0 => assert_eq!(frame.first & 0x70, 0, "a later frame of a message has RSV1"),
             _ => compressed = frame.first & 0x40 != 0,
         }
         let (fin, whole) = (frame.first & 0x80 != 0, frame.first & 0x8F > 0x80);
         payload.extend(frame.payload);
         if fin {
-            let (data, said) = (std::mem::take(&mut payload), messages.next().unwrap());
+            let (data, message) = (std::mem::take(&mut payload), messages.next().unwrap());
             if compressed {
                 // RFC 7692 6.1: only a fragmented message cannot fall back to uncompressed.
-                assert!(!whole || data.len() < said.data.len(), "{} for {said:?}", data.len());
+                assert!(!whole || data.len() < message.data.len(), "{} bytes for {message:?}", data.len());
                 if !takeover {
                     zlib.reset(false);
                 }
-                assert!(inflated(&mut zlib, &data, said.data.len()) == said.data);
-                assert!(decoder.message(&data).expect("it is DEFLATE") == said.data);
+                assert!(inflated(&mut zlib, &data, message.data.len()) == message.data);
+                assert!(decoder.message(&data).expect("the payload is valid DEFLATE data") == message.data);
             } else {
-                assert!(data == said.data);
+                assert!(data == message.data);
             }
         }
     }
@@ -382,7 +383,7 @@ fn check_wire(end: &End, side: &Side, bits: u8, takeover: bool) {
     assert!(decoder.farthest <= 1 << bits, "{} of 2^{bits}", decoder.farthest);
 }
 
-// --- made up at random ---
+// --- random values ---
 
 fn message() -> impl Strategy<Value = Message> {
     let text = prop_oneof![
@@ -409,8 +410,7 @@ fn message() -> impl Strategy<Value = Message> {
     ]
 }
 
-/// Generates data with compressible and incompressible parts. It is so long that compression is decided by its
-/// beginning.
+/// Generates data with compressible and incompressible parts. Long data is compressed or not, as its beginning decides.
 fn mixture() -> impl Strategy<Value = Vec<u8>> {
     vec((any::<bool>(), 0..60_000_usize, any::<u64>()), 1..5).prop_map(|parts| {
         let mut data = Vec::new();
@@ -470,7 +470,8 @@ fn params() -> impl Strategy<Value = DeflateParams> {
     })
 }
 
-fn with_files() -> ProptestConfig {
+/// Returns a configuration that stores failing cases beside the source.
+fn config_with_files() -> ProptestConfig {
     ProptestConfig {
         failure_persistence: Some(Box::new(FileFailurePersistence::WithSource("regressions"))),
         ..ProptestConfig::default()
@@ -478,15 +479,15 @@ fn with_files() -> ProptestConfig {
 }
 
 proptest! {
-    #![proptest_config(with_files())]
+    #![proptest_config(config_with_files())]
 
     #[test]
     fn s7692_7_random_conversations_arrive(params in params(), client in side(), server in side(), seed: u64) {
         talk(params, [&client, &server], seed);
     }
 
-    /// A damaged message gives the same error at any split, and the limit holds. A valid one is read by another
-    /// decoder too.
+    /// A damaged message causes the same error at any split. A message that is still valid keeps to the limit, and has
+    /// the same content for an independent decoder.
     #[test]
     fn s7692_7_2_2_a_damaged_message_fails_the_same_at_any_split(
         message in message(),
@@ -548,7 +549,7 @@ fn receive(
     Ok(end.got.remove(0))
 }
 
-/// Every pair of windows, with and without context takeover in each direction.
+/// Tests every pair of window sizes, with and without context takeover in each direction.
 #[test]
 fn s7692_7_1_every_negotiable_combination_works() {
     let mut random = Xorshift::from_name("all that can be agreed on");
@@ -565,7 +566,7 @@ fn s7692_7_1_every_negotiable_combination_works() {
     }
 }
 
-/// Returns a side whose messages would refer beyond the window if they could.
+/// Returns a side whose messages repeat data, from inside the window and from beyond it.
 fn some_side(random: &mut Xorshift, bits: u8) -> Side {
     let window = (1_usize << bits).min(2000);
     let noise: Vec<u8> = (0..window + 400).map(|_| random.next() as u8).collect();

@@ -1,8 +1,9 @@
-//! The run loop that the manual prints, against peers that do not behave as a loop hopes.
+//! Tests the run loop that the manual prints, against clients that read slowly, never read, or send no request.
 //!
-//! `readme/serve.rs` is the text of the loop, word for word as `src/manual/run_loop.rs` prints it. The doctest of that page
-//! compiles it against `std`. Here the same text gets a socket and a clock from [`world`], where time is virtual. While the
-//! loop waits, time passes for as long as the timeout that the loop has set. A wait without an end is a panic, not a hang.
+//! `readme/serve.rs` is the text of the loop, word for word as `src/manual/run_loop.rs` prints it. The doctest of that
+//! page compiles the loop with the socket and the clock of `std`. Here the loop gets a socket and a clock from
+//! [`world`], where time is virtual. A call that waits moves the clock, at most by the timeout that the loop has set. A wait that
+//! would never end panics.
 #![cfg(feature = "alloc")]
 #![allow(
     missing_docs,
@@ -50,7 +51,7 @@ mod world {
     use std::rc::Rc;
     use std::time::Duration;
 
-    /// No peer here needs more calls than this.
+    /// The maximum number of calls in one test. No test needs so many.
     const MAX_CALLS: u32 = 20_000;
 
     thread_local! {
@@ -58,7 +59,7 @@ mod world {
         static CALLS: Cell<u32> = const { Cell::new(0) };
     }
 
-    /// The time since the test began.
+    /// Returns the time since the test began.
     pub fn elapsed() -> Duration {
         NOW.get()
     }
@@ -69,7 +70,7 @@ mod world {
         CALLS.set(0);
     }
 
-    /// What a loop asks the operating system for the time with.
+    /// Replaces `std::time::Instant`, which the loop calls `Clock`.
     pub struct Clock(Duration);
 
     impl Clock {
@@ -88,14 +89,16 @@ mod world {
 
     /// The other end of a [`TcpStream`].
     pub trait Peer {
-        /// The bytes that lie in the socket, `max` at most, an empty piece for the end; or when some will, if ever.
-        fn says(&mut self, max: usize) -> Result<Vec<u8>, Option<Duration>>;
+        /// Returns at most `max` bytes that the peer has sent, or no bytes at the end of the stream. If nothing has
+        /// arrived, the error is the time at which bytes will arrive, or `None` for never.
+        fn poll_read(&mut self, max: usize) -> Result<Vec<u8>, Option<Duration>>;
 
-        /// How many of the bytes the socket takes; or when it takes some, if ever.
-        fn takes(&mut self, slices: &[IoSlice<'_>]) -> Result<usize, Option<Duration>>;
+        /// Returns the number of bytes that the socket accepts. If the socket is full, the error is the time at which
+        /// it will accept bytes, or `None` for never.
+        fn poll_write(&mut self, slices: &[IoSlice<'_>]) -> Result<usize, Option<Duration>>;
 
-        /// The half that the loop writes to was closed.
-        fn is_shut(&mut self) {}
+        /// Tells the peer that the loop has half-closed the stream.
+        fn handle_half_close(&mut self) {}
     }
 
     pub struct TcpStream {
@@ -122,7 +125,7 @@ mod world {
         #[expect(clippy::needless_pass_by_value, clippy::unnecessary_wraps, reason = "as in std")]
         pub fn shutdown(&self, how: Shutdown) -> io::Result<()> {
             let Shutdown::Write = how;
-            self.peer.borrow_mut().is_shut();
+            self.peer.borrow_mut().handle_half_close();
             Ok(())
         }
     }
@@ -132,7 +135,7 @@ mod world {
         if timeout == Some(Duration::ZERO) { Err(ErrorKind::InvalidInput.into()) } else { Ok(timeout) }
     }
 
-    /// Makes calls until one of them goes through, or the time is up.
+    /// Repeats `call` while time passes, until `call` succeeds or the timeout is over.
     fn wait<T>(
         timeout: Option<Duration>,
         mut call: impl FnMut() -> Result<T, Option<Duration>>,
@@ -140,13 +143,17 @@ mod world {
         let deadline = timeout.map(|timeout| NOW.get() + timeout);
         loop {
             CALLS.set(CALLS.get() + 1);
-            assert!(CALLS.get() < MAX_CALLS, "the loop turns without end, at {:?}", NOW.get());
+            assert!(
+                CALLS.get() < MAX_CALLS,
+                "the loop has made {MAX_CALLS} calls and does not end, at {:?}",
+                NOW.get()
+            );
             let ready = match call() {
                 Ok(done) => return Ok(done),
                 Err(ready) => ready,
             };
             let next = [ready, deadline].into_iter().flatten().min();
-            let Some(next) = next else { panic!("the loop waits without end, at {:?}", NOW.get()) };
+            let Some(next) = next else { panic!("the loop would wait forever, at {:?}", NOW.get()) };
             NOW.set(next.max(NOW.get()));
             if ready != Some(next) {
                 return Err(ErrorKind::WouldBlock.into());
@@ -156,7 +163,7 @@ mod world {
 
     impl Read for TcpStream {
         fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
-            let bytes = wait(self.read_timeout, || self.peer.borrow_mut().says(to.len()))?;
+            let bytes = wait(self.read_timeout, || self.peer.borrow_mut().poll_read(to.len()))?;
             to[..bytes.len()].copy_from_slice(&bytes);
             Ok(bytes.len())
         }
@@ -168,7 +175,7 @@ mod world {
         }
 
         fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-            wait(self.write_timeout, || self.peer.borrow_mut().takes(slices))
+            wait(self.write_timeout, || self.peer.borrow_mut().poll_write(slices))
         }
 
         fn flush(&mut self) -> io::Result<()> {
@@ -180,7 +187,7 @@ mod world {
 const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
     Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
 
-/// A text of `len` bytes, 126 or more, from a client that masks with zeros, which change nothing.
+/// Returns a text message of `len` bytes, at least 126, from a client. The masking key 0 leaves the payload unchanged.
 fn text(len: usize) -> Vec<u8> {
     let len16 = u16::try_from(len).unwrap().to_be_bytes();
     [&[0x81, 0xFE], &len16[..], &[0; 4], &vec![b'x'; len]].concat()
@@ -191,17 +198,17 @@ const CLOSE: &[u8] = b"\x88\x82\0\0\0\0\x03\xe8";
 
 type Ended = Result<Outcome, Box<dyn Error>>;
 
-/// How a client behaves.
+/// A client, which behaves as the fields describe.
 struct Client {
-    /// What it says at once.
-    says: Vec<u8>,
-    /// What it says again and again behind that.
-    again: Vec<u8>,
-    /// It ends the stream behind that.
+    /// Bytes that the client sends at the start.
+    first_bytes: Vec<u8>,
+    /// Bytes that the client then sends again and again.
+    repeated: Vec<u8>,
+    /// The client half-closes the stream after its last byte.
     ends: bool,
-    /// So many bytes go into the socket before it is full.
-    room: usize,
-    /// From then on it takes so many bytes in so long, if it reads at all.
+    /// The number of bytes that the socket accepts before it is full.
+    free_space: usize,
+    /// If the client reads: the number of bytes that the full socket accepts at a time, and the pause between.
     pace: Option<(usize, Duration)>,
     next: Duration,
     wrote: Vec<u8>,
@@ -209,12 +216,12 @@ struct Client {
 }
 
 impl Client {
-    fn new(says: &[&[u8]]) -> Self {
+    fn new(first_bytes: &[&[u8]]) -> Self {
         Self {
-            says: [&[REQUEST], says].concat().concat(),
-            again: Vec::new(),
+            first_bytes: [&[REQUEST], first_bytes].concat().concat(),
+            repeated: Vec::new(),
             ends: false,
-            room: usize::MAX,
+            free_space: usize::MAX,
             pace: None,
             next: Duration::ZERO,
             wrote: Vec::new(),
@@ -230,19 +237,19 @@ impl Client {
 }
 
 impl Peer for Client {
-    fn says(&mut self, max: usize) -> Result<Vec<u8>, Option<Duration>> {
-        if self.says.is_empty() {
-            self.says.clone_from(&self.again);
+    fn poll_read(&mut self, max: usize) -> Result<Vec<u8>, Option<Duration>> {
+        if self.first_bytes.is_empty() {
+            self.first_bytes.clone_from(&self.repeated);
         }
-        if self.says.is_empty() && !(self.ends || self.shut) {
+        if self.first_bytes.is_empty() && !(self.ends || self.shut) {
             return Err(None);
         }
-        let len = self.says.len().min(max);
-        Ok(self.says.drain(..len).collect())
+        let len = self.first_bytes.len().min(max);
+        Ok(self.first_bytes.drain(..len).collect())
     }
 
-    fn takes(&mut self, slices: &[IoSlice<'_>]) -> Result<usize, Option<Duration>> {
-        let mut most = self.room;
+    fn poll_write(&mut self, slices: &[IoSlice<'_>]) -> Result<usize, Option<Duration>> {
+        let mut most = self.free_space;
         if most == 0 {
             let Some((bytes, pause)) = self.pace else { return Err(None) };
             if elapsed() < self.next {
@@ -256,17 +263,17 @@ impl Peer for Client {
             self.wrote.extend_from_slice(&slice[..slice.len().min(left)]);
         }
         let len = self.wrote.len() - before;
-        self.room = self.room.saturating_sub(len);
+        self.free_space = self.free_space.saturating_sub(len);
         Ok(len)
     }
 
-    fn is_shut(&mut self) {
+    fn handle_half_close(&mut self) {
         self.shut = true;
     }
 }
 
 #[test]
-fn the_loop_that_is_tested_is_the_one_that_is_printed() {
+fn the_tested_loop_is_the_loop_in_the_manual() {
     let page: Vec<_> = PAGE.lines().map(|line| line.trim_start_matches("//!")).collect();
     let page: Vec<_> = page.iter().map(|line| line.strip_prefix(' ').unwrap_or(line)).collect();
     assert!(
@@ -276,7 +283,7 @@ fn the_loop_that_is_tested_is_the_one_that_is_printed() {
 }
 
 #[test]
-fn a_client_that_reads_is_echoed_to_and_closed_with() {
+fn a_client_that_reads_gets_its_echo_and_a_clean_close() {
     let (outcome, client) = Client::new(&[&text(300), b"\x89\x80\0\0\0\0", &text(200), CLOSE]).run();
     assert_eq!(outcome.unwrap(), Outcome::Clean { code: CloseCode::NORMAL });
     let wrote = &client.borrow().wrote;
@@ -287,15 +294,17 @@ fn a_client_that_reads_is_echoed_to_and_closed_with() {
 
 #[test]
 fn s7_2_1_a_client_that_never_reads_is_given_up_in_time() {
-    // It says more than the queue holds, and then nothing; or it never stops.
-    for (says, again) in
+    // The client sends more than the queue holds and then stops, or it never stops sending.
+    for (first_bytes, repeated) in
         [(text(9000).repeat(100), vec![]), (vec![], text(9000)), (vec![], text(200).repeat(300))]
     {
-        for room in [200, 50_000, 200_000] {
-            let (outcome, _) = Client { room, again: again.clone(), ..Client::new(&[&says]) }.run();
-            assert_eq!(outcome.unwrap(), Outcome::TimedOut(TimerKind::Pong), "{room}");
-            // What comes in counts as life, and a turn waits 30 seconds for the peer to read. Once the queue is full,
-            // nothing is read any more: a Ping after 30 seconds, 30 more for the Pong, and ten to close.
+        for free_space in [200, 50_000, 200_000] {
+            let (outcome, _) =
+                Client { free_space, repeated: repeated.clone(), ..Client::new(&[&first_bytes]) }.run();
+            assert_eq!(outcome.unwrap(), Outcome::TimedOut(TimerKind::Pong), "{free_space}");
+            // Each turn reads 4 KiB, and then waits up to 30 seconds for the client to read. Received bytes count as a
+            // sign of life. After 16 turns the queue of 64 KiB is full, and nothing more is read. Then the Ping is due
+            // after 30 seconds, the Pong after 30 more, and closing takes up to 10 seconds.
             let turns = 64 * 1024 / 4096;
             assert!(elapsed() <= Duration::from_secs(turns * 30 + 70), "{:?}", elapsed());
         }
@@ -304,9 +313,9 @@ fn s7_2_1_a_client_that_never_reads_is_given_up_in_time() {
 
 #[test]
 fn s7_1_1_a_client_that_closes_and_does_not_read_is_given_up_in_time() {
-    // The echo of what it said before does not fit. It reads nothing of it, or a byte just in time.
+    // The echo of the text does not fit into the socket. The client reads nothing, or one byte every three seconds.
     for pace in [None, Some((1, Duration::from_secs(3)))] {
-        let (outcome, _) = Client { room: 200, pace, ..Client::new(&[&text(300), CLOSE]) }.run();
+        let (outcome, _) = Client { free_space: 200, pace, ..Client::new(&[&text(300), CLOSE]) }.run();
         assert_eq!(outcome.unwrap(), Outcome::TimedOut(TimerKind::Close), "{pace:?}");
         assert!(elapsed() < Duration::from_millis(10_010), "{pace:?}: {:?}", elapsed());
     }
@@ -314,9 +323,10 @@ fn s7_1_1_a_client_that_closes_and_does_not_read_is_given_up_in_time() {
 
 #[test]
 fn a_client_that_reads_slowly_gets_everything() {
-    // It takes a minute. A Ping goes out in between, and is not answered before the stream ends.
-    let (says, pace) = (text(9000).repeat(20), Some((100, Duration::from_millis(33))));
-    let (outcome, client) = Client { room: 200, pace, ends: true, ..Client::new(&[&says]) }.run();
+    // The client needs about a minute to read. It never answers the Ping that the server sends meanwhile.
+    let (first_bytes, pace) = (text(9000).repeat(20), Some((100, Duration::from_millis(33))));
+    let (outcome, client) =
+        Client { free_space: 200, pace, ends: true, ..Client::new(&[&first_bytes]) }.run();
     assert!(matches!(outcome.unwrap(), Outcome::Abnormal(_)));
     let echo = [&[0x81, 126, 0x23, 0x28], &[b'x'; 9000][..]].concat();
     let echoes = client.borrow().wrote.windows(echo.len()).filter(|bytes| *bytes == echo).count();
@@ -326,8 +336,8 @@ fn a_client_that_reads_slowly_gets_everything() {
 
 #[test]
 fn s4_2_1_a_client_that_sends_no_request_is_refused_in_time() {
-    for (says, at_once) in [(&b""[..], false), (&REQUEST[..50], false), (b"\0", true)] {
-        let (outcome, client) = Client { says: says.to_vec(), ..Client::new(&[]) }.run();
+    for (first_bytes, at_once) in [(&b""[..], false), (&REQUEST[..50], false), (b"\0", true)] {
+        let (outcome, client) = Client { first_bytes: first_bytes.to_vec(), ..Client::new(&[]) }.run();
         assert!(outcome.is_err());
         let status = if at_once { "HTTP/1.1 400 " } else { "HTTP/1.1 408 " };
         assert!(client.borrow().wrote.starts_with(status.as_bytes()));
