@@ -89,7 +89,7 @@ fn with(config: Value, lines: &[&str]) -> u64 {
 }
 
 #[test]
-fn s4_2_1_each_request_header_is_judged() {
+fn s4_2_1_each_request_header_is_accepted_or_refused() {
     let many = (0..95).map(|n| format!("X-{n}: v")).collect::<Vec<_>>();
     let many: Vec<&str> = many.iter().map(String::as_str).collect();
     let table: &[(u64, &[&str])] = &[
@@ -503,7 +503,7 @@ fn reply(config: &Value, lines: &[&str]) -> Value {
 }
 
 #[test]
-fn s4_1_each_response_line_is_judged() {
+fn s4_1_each_response_line_is_accepted_or_refused() {
     let config = json!({
         "key": "dGhlIHNhbXBsZSBub25jZQ==",
         "subprotocols": ["chat", "superchat"],

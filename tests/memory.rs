@@ -231,7 +231,8 @@ fn s10_4_empty_fragments_hold_no_memory() {
 fn s10_4_capacity_follows_the_arrived_bytes() {
     const TOTAL: usize = 6 << 20;
     let payload = vec![b'x'; TOTAL];
-    // Fragments of 1 MiB and of 100 bytes, in reads of many sizes, into a buffer and directly into the message.
+    // The message is one frame, or has fragments of 1 MiB or 100 bytes. It arrives in reads of many sizes, in a buffer
+    // or directly in the memory of the message.
     for (fragment, reads) in
         [(TOTAL, 1000), (TOTAL, 16 << 10), (TOTAL, 300_000), (1 << 20, 5000), (100, 16 << 10)]
     {
@@ -351,7 +352,7 @@ fn s10_4_a_buffer_that_grows_during_small_reads_is_rarely_moved() {
 fn a_small_message_does_not_pin_the_memory_of_a_large_one() {
     let (mut conn, mut inbox) = (client(), Inbox::empty());
     for size in [8usize << 20, 2] {
-        // Two fragments, so that the message is gathered.
+        // The message has two fragments, so it is gathered in memory of its own.
         let mut wire = Vec::new();
         for (opcode, fin, len) in [(Opcode::Binary, false, 1), (Opcode::Continuation, true, size - 1)] {
             let mut head = [0; 14];

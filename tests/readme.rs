@@ -2,8 +2,8 @@
 //!
 //! `readme/serve.rs` is the text of the loop, word for word as `src/manual/run_loop.rs` prints it. The doctest of that
 //! page compiles the loop with the socket and the clock of `std`. Here the loop gets a socket and a clock from
-//! [`world`], where time is virtual. A call that waits moves the clock, at most by the timeout that the loop has set. A wait that
-//! would never end panics.
+//! [`world`], where time is virtual. A call that waits moves the clock, at most by the timeout that the loop has set.
+//! A wait that would never end panics.
 #![cfg(feature = "alloc")]
 #![allow(
     missing_docs,

@@ -13,7 +13,7 @@ use crate::support::drive::machine;
 use crate::support::wire;
 
 const RSV1: u8 = 0x40;
-/// Heap of an inflater: zlib's own memory and the history, as `memory/deflate.rs` measures them.
+/// An upper bound of the heap of an inflater. `memory/deflate.rs` measures the exact size.
 const INFLATER: usize = 80 * KIB;
 
 fn victim(role: Role, config: Config) -> Victim {
@@ -66,7 +66,7 @@ fn s10_4_decompression_bombs_stop_at_the_limit() {
 
 /// Blocks without data cost steps in proportion to their bytes.
 #[test]
-fn s7692_7_2_2_floods_of_empty_blocks_cost_steps_in_proportion() {
+fn s7692_7_2_2_floods_of_empty_blocks_cost_steps_in_proportion_to_their_bytes() {
     for last in [false, true] {
         let mut blocks = Blocks::new();
         for _ in 0..20_000 {

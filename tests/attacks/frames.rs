@@ -97,7 +97,7 @@ fn s5_5_oversized_control_frames_fail_at_the_second_byte() {
     }
 }
 
-/// Empty fragments are counted. They fail at the limit, and hold no memory before.
+/// Empty fragments count as fragments, so they fail at the limit. Before that they hold no memory.
 #[test]
 fn s10_4_floods_of_empty_fragments_end_at_the_limit() {
     for role in ROLES {
@@ -115,7 +115,7 @@ fn s10_4_floods_of_empty_fragments_end_at_the_limit() {
     }
 }
 
-/// An empty message is a message. Each one takes one step and holds no memory.
+/// Each empty message is delivered. It takes one step and holds no memory.
 #[test]
 fn s10_4_floods_of_empty_messages_hold_no_memory() {
     for role in ROLES {
@@ -177,7 +177,7 @@ fn s8_1_text_cut_off_at_its_end_fails() {
 /// The peer sends Pings and does not read the Pongs. Few Pongs are queued, the newest among them, and messages
 /// are still accepted.
 #[test]
-fn s5_5_3_floods_of_pings_from_a_peer_that_does_not_read() {
+fn s5_5_3_floods_of_pings_from_a_peer_that_does_not_read_use_little_memory() {
     for role in ROLES {
         let mut victim = Victim::new(role, Config::new());
         let mut flood = Vec::new();

@@ -48,7 +48,7 @@ fn s10_4_heads_without_an_end_are_refused_at_the_limit() {
             assert!([status, 431].contains(&rejection.status()), "{rejection:?}");
         }
     }
-    // A server cannot hold up a client with an endless response either.
+    // A client refuses an endless response in the same way.
     for (start, more) in [
         ("HTTP/1.1 101 ", "a"),
         ("HTTP/1.1 101 OK\r\nX: ", "a"),
@@ -64,7 +64,7 @@ fn s10_4_heads_without_an_end_are_refused_at_the_limit() {
 
 /// A head that arrives slowly is refused at the deadline. Received bytes do not extend the deadline.
 #[test]
-fn s10_4_heads_that_trickle_in_end_at_the_deadline() {
+fn s10_4_heads_that_arrive_slowly_end_at_the_deadline() {
     let at = |seconds| Instant::from_origin(Duration::from_secs(seconds));
     let mut handshake = ServerHandshake::new(HeadLimits::new()).with_timeout(at(0), Duration::from_secs(10));
     for second in 1..10 {
@@ -73,7 +73,7 @@ fn s10_4_heads_that_trickle_in_end_at_the_deadline() {
         assert_eq!(handshake.poll_timeout(), Some(at(10)));
     }
     assert_eq!(handshake.handle_timeout(at(10)).unwrap_err().status(), 408);
-    // A complete request after the deadline opens nothing.
+    // A request that is complete only after the deadline is refused too.
     let whole = format!("{REQUEST}\r\n");
     assert!(handshake.poll(whole.as_bytes()).is_err());
 }

@@ -103,14 +103,14 @@ fn broken_by_first(state: State, deflate: bool, first: u8) -> Vec<ProtocolError>
         broken.push(if is_text { ProtocolError::NotAFrame(first) } else { ProtocolError::ReservedBits(rsv) });
     }
     match opcode {
-        // 5.4
+        // RFC 6455 5.4
         0 if !state.in_message() => broken.push(ProtocolError::NothingToContinue),
         1 | 2 if state.in_message() => broken.push(ProtocolError::MessageInterleaved),
         0..=2 => {}
-        // 5.5
+        // RFC 6455 5.5
         8..=10 if !fin => broken.push(ProtocolError::ControlFragmented),
         8..=10 => {}
-        // 5.2
+        // RFC 6455 5.2
         _ => broken.push(ProtocolError::UnknownOpcode(opcode)),
     }
     broken
@@ -124,17 +124,17 @@ fn broken_by_second(role: Role, first: u8, second: u8) -> Vec<ProtocolError> {
     }
     let (control, len) = (first & 8 != 0, second & 0x7F);
     let mut broken = Vec::new();
-    // 5.1
+    // RFC 6455 5.1
     match (role, second & 0x80 != 0) {
         (Role::Server, false) => broken.push(ProtocolError::NotMasked),
         (Role::Client, true) => broken.push(ProtocolError::Masked),
         _ => {}
     }
-    // 5.5
+    // RFC 6455 5.5
     if control && len > 125 {
         broken.push(ProtocolError::ControlTooLong);
     }
-    // 5.5.1
+    // RFC 6455 5.5.1
     if first & 0x0F == 8 && len == 1 {
         broken.push(ProtocolError::CloseBodyOfOneByte);
     }

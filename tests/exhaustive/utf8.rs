@@ -7,7 +7,7 @@ use hybi::utf8::Validator;
 
 /// Returns the verdict of the standard library: `Some(true)` for complete text, `Some(false)` for text that ends inside
 /// a code point, and `None` for invalid text. All shorter prefixes of `bytes` must get `Some`.
-fn by_std(bytes: &[u8]) -> Option<bool> {
+fn verdict_of_std(bytes: &[u8]) -> Option<bool> {
     match std::str::from_utf8(bytes) {
         Ok(_) => Some(true),
         Err(error) if error.error_len().is_none() => Some(false),
@@ -17,7 +17,7 @@ fn by_std(bytes: &[u8]) -> Option<bool> {
 
 /// Returns the verdict of the validator in the same form. Checks that one piece and single bytes get the same verdict.
 /// `before` has read all bytes except the last one.
-fn judged(bytes: &[u8], before: Validator) -> Option<bool> {
+fn verdict_of_validator(bytes: &[u8], before: Validator) -> Option<bool> {
     let (last, head) = bytes.split_last().unwrap();
     let mut whole = Validator::new();
     let at_once = whole.push(bytes).map(|()| whole.is_complete());
@@ -32,18 +32,18 @@ fn judged(bytes: &[u8], before: Validator) -> Option<bool> {
     at_once.ok()
 }
 
-/// Checks all sequences that begin with `bytes` and have at most `most` bytes. Sequences that
-/// continue an invalid one are skipped, because they are invalid too.
-fn judge_from(bytes: &mut Vec<u8>, validator: Validator, most: usize, alphabet: &[u8], count: &mut u64) {
+/// Checks all sequences that begin with `bytes` and have at most `most` bytes. Sequences that continue an invalid one
+/// are skipped, because they are invalid too.
+fn check_all_from(bytes: &mut Vec<u8>, validator: Validator, most: usize, alphabet: &[u8], count: &mut u64) {
     for &byte in alphabet {
         bytes.push(byte);
         *count += 1;
-        let verdict = judged(bytes, validator);
-        assert_eq!(verdict, by_std(bytes), "{bytes:02x?}");
+        let verdict = verdict_of_validator(bytes, validator);
+        assert_eq!(verdict, verdict_of_std(bytes), "{bytes:02x?}");
         if verdict.is_some() && bytes.len() < most {
             let mut next = validator;
             next.push(&[byte]).unwrap();
-            judge_from(bytes, next, most, alphabet, count);
+            check_all_from(bytes, next, most, alphabet, count);
         }
         bytes.pop();
     }
@@ -62,7 +62,7 @@ fn alphabet() -> Vec<u8> {
 #[test]
 fn s8_1_every_sequence_of_three_bytes_gets_the_verdict_of_std() {
     let mut count = 0;
-    judge_from(&mut Vec::new(), Validator::new(), 3, &alphabet(), &mut count);
+    check_all_from(&mut Vec::new(), Validator::new(), 3, &alphabet(), &mut count);
     assert!(cfg!(debug_assertions) || count > 5_000_000, "{count}");
 }
 
@@ -72,6 +72,6 @@ fn s8_1_every_sequence_of_four_bytes_gets_the_verdict_of_std() {
     let mut alphabet = alphabet();
     alphabet.retain(|byte| !byte.is_ascii() || matches!(byte, 0x00 | 0x1F | 0x41 | 0x7F));
     let mut count = 0;
-    judge_from(&mut Vec::new(), Validator::new(), 4, &alphabet, &mut count);
+    check_all_from(&mut Vec::new(), Validator::new(), 4, &alphabet, &mut count);
     assert!(cfg!(debug_assertions) || count > 25_000_000, "{count}");
 }

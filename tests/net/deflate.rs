@@ -1,7 +1,7 @@
 //! permessage-deflate (RFC 7692) in the blocking adapter: negotiation and messages over TCP.
 //!
-//! These tests check that the adapter passes configurations, requests for uncompressed messages and deadlines to
-//! the core. Compression itself is tested in `tests/scenarios/deflate*.rs`.
+//! These tests check that the adapter passes configurations, the options of messages, and deadlines to the
+//! core. Compression itself is tested in `tests/scenarios/deflate*.rs`.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -179,7 +179,7 @@ fn s7692_7_1_both_sides_use_the_parameters_of_the_response() {
 
 // --- messages ---
 
-/// Returns text and binary messages, compressible and not.
+/// Returns text and binary messages. Some of them compress well, and others do not.
 fn messages() -> impl Iterator<Item = Message> {
     let of = |len| [Message::from(text(len)), Message::from(text(len).into_bytes()), noise(len).into()];
     // These sizes are around the limits of frame lengths, around the minimum size for compression, and around the
@@ -317,7 +317,7 @@ fn s7692_6_send_options_apply_to_one_message() {
             let plain = Prepared::with_options(text.clone(), PLAIN);
             assert!(whole(cost(ws, |ws| ws.send_prepared(&plain).unwrap())));
             assert!(!whole(cost(ws, |ws| ws.send_prepared(&prepared).unwrap())));
-            // The fragments behind the first one follow its options.
+            // The options of the first fragment apply to the whole message.
             assert!(whole(cost(ws, |ws| {
                 ws.send_fragment_with(MessageKind::Text, text.as_bytes(), false, PLAIN).unwrap();
                 ws.ping(b"").unwrap();

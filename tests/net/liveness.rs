@@ -190,7 +190,7 @@ fn a_live_peer_that_reads_in_small_steps_is_kept_within_one_send() {
 }
 
 #[test]
-fn a_live_peer_that_takes_a_little_of_each_write_is_kept() {
+fn a_live_peer_that_accepts_a_little_of_each_write_is_kept() {
     // The peer answers a Ping after reading everything before it, which takes longer than the pong timeout.
     let peer = || {
         Virtual::new(10_000, |peer| {
@@ -405,9 +405,9 @@ fn timers_run_after_a_write_has_failed() {
 }
 
 #[test]
-fn a_call_that_writes_slowly_and_steadily_reads_from_time_to_time() {
+fn a_call_that_can_always_write_a_little_also_reads() {
     for receives in [false, true] {
-        // The stream takes some bytes every few milliseconds.
+        // The stream accepts some bytes every millisecond.
         let stream = Virtual::new(100, move |peer| {
             if peer.now.is_zero() {
                 peer.send(&frame(0x81, true, b"in between"));
@@ -499,7 +499,7 @@ fn no_call_that_sends_waits_for_input_that_it_cannot_read() {
 }
 
 #[test]
-fn s7_1_1_the_close_timeout_starts_with_the_call_although_a_ping_waits() {
+fn s7_1_1_the_close_timeout_starts_when_close_is_called_although_a_ping_waits() {
     // The peer reads nothing, so the due Ping cannot be sent before the Close.
     let config = || patient().ping_interval(Some(ms(500))).close_timeout(Some(2 * SECOND));
     let stream = || {

@@ -1,4 +1,4 @@
-//! A stream in memory that splits, delays or fails any call.
+//! Tests over a stream in memory that splits, delays or fails any call.
 //!
 //! A session runs over this stream once without a fault, and then again with one fault at each call. Each run must
 //! end with a typed error or outcome. The bytes that the peer received must be a prefix of the bytes that it received

@@ -246,7 +246,7 @@ fn plain_http_is_served_on_the_same_port() {
 }
 
 #[test]
-fn s9110_9_3_2_head_is_answered_without_a_body() {
+fn s9110_9_3_2_a_head_request_is_answered_without_a_body() {
     timed(|| {
         let plain = "HEAD /health HTTP/1.1\r\nHost: a\r\n\r\n";
         for (request, refuse, status, length) in [
@@ -393,7 +393,7 @@ fn the_connect_timeout_is_used() {
 }
 
 #[test]
-fn each_address_is_tried_in_turn() {
+fn each_address_of_a_host_is_tried_until_one_connects() {
     timed(|| {
         let addresses: Vec<_> = ("localhost", 0).to_socket_addrs().unwrap().collect();
         let Some(last) = addresses.iter().rfind(|address| address.ip() != addresses[0].ip()) else {
@@ -484,7 +484,7 @@ fn s4_1_keys_are_fresh_and_nothing_follows_the_request() {
 }
 
 #[test]
-fn heads_that_are_cut_off_are_errors() {
+fn a_head_that_is_cut_off_is_an_error() {
     timed(|| {
         let (address, thread) = serve(|stream| Server::new().accept(stream));
         Raw::connect(address).write(&REQUEST.as_bytes()[..60]);
@@ -523,7 +523,7 @@ fn a_handshake_may_arrive_byte_by_byte() {
 }
 
 #[test]
-fn bytes_behind_the_handshake_are_not_lost() {
+fn bytes_after_the_handshake_are_not_lost() {
     timed(|| {
         let (address, thread) = serve(|stream| {
             let mut ws = net::accept(stream).unwrap();

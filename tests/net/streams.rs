@@ -693,10 +693,10 @@ fn a_stream_that_reports_too_many_bytes_fails() {
 
 #[test]
 fn a_newtype_of_a_socket_is_half_closed_and_a_layer_is_not() {
-    /// A newtype of a socket.
+    /// A stream that consists only of a socket, so it has no buffer for written bytes.
     #[derive(Debug)]
     struct Renamed(TcpStream);
-    /// A stream that might hold bytes back.
+    /// A stream with another field, which might be a buffer for written bytes.
     #[derive(Debug)]
     struct Layer(TcpStream, #[allow(dead_code, reason = "it makes the layer")] u64);
     macro_rules! read_and_write {
