@@ -1,7 +1,7 @@
-//! Accepting in two phases with the blocking adapter: a request waits for the application's decision.
+//! Tests of accepting in two phases with the blocking adapter: a request arrives, and the application decides later.
 //!
-//! Most tests run on virtual time. `open.rs` has handshakes in one phase, `tests/polled/receive.rs` the same for the
-//! asynchronous adapters.
+//! Most tests run on virtual time. Handshakes in one phase are tested in `open.rs`. `tests/polled/receive.rs` has the
+//! same tests for the asynchronous adapters.
 
 use std::io::ErrorKind;
 use std::time::Duration;
@@ -19,10 +19,10 @@ fn server() -> Server {
     Server::new().handshake_timeout(Some(3 * SECOND))
 }
 
-/// Returns a stream on which a request has arrived, and then `behind`.
-fn requested(capacity: usize, behind: &[u8]) -> Virtual {
+/// Returns a stream on which a request and then the bytes in `after` have arrived.
+fn requested(capacity: usize, after: &[u8]) -> Virtual {
     let stream = Virtual::deaf(capacity);
-    stream.peer(|peer| peer.send(&[REQUEST.as_bytes(), behind].concat()));
+    stream.peer(|peer| peer.send(&[REQUEST.as_bytes(), after].concat()));
     stream
 }
 
@@ -30,16 +30,16 @@ fn receive(stream: &Virtual) -> PendingRequest<Virtual> {
     server().receive_stream(stream.clone()).unwrap()
 }
 
-/// Returns the kind of the failure of the stream.
+/// Returns the kind of the I/O error with which the server failed to accept.
 fn failed<S>(accepted: Result<WebSocket<S>, AcceptError<S>>) -> ErrorKind {
     match accepted.map_err(AcceptError::without_stream) {
         Err(hybi::adapters::handshake_driver::AcceptError::Io(error)) => error.kind(),
         Err(other) => panic!("{other}"),
-        Ok(_) => panic!("it was accepted"),
+        Ok(_) => panic!("the request was accepted"),
     }
 }
 
-/// Returns what was written.
+/// Returns the text that the server has written.
 fn written(stream: &Virtual) -> String {
     stream.peer(|peer| {
         peer.read(usize::MAX);
@@ -67,15 +67,15 @@ fn the_application_may_take_any_time_to_accept() {
 #[test]
 fn input_that_arrives_while_the_application_decides_is_kept() {
     let hello = frame(0x81, true, b"hello");
-    for behind in [0, 5, hello.len()] {
-        // A stream that cannot become non-blocking is not looked at.
+    for after in [0, 5, hello.len()] {
+        // If a stream cannot become nonblocking, the server does not check it for input.
         for blocks in [false, true] {
-            let stream = requested(1 << 20, &hello[..behind]);
+            let stream = requested(1 << 20, &hello[..after]);
             let stream = if blocks { stream.blocking() } else { stream };
             let request = receive(&stream);
-            stream.peer(|peer| peer.send(&[&hello[behind..], &*hello].concat()));
+            stream.peer(|peer| peer.send(&[&hello[after..], &*hello].concat()));
             let unread = stream.peer(|peer| peer.unread_by_us());
-            assert_eq!(unread, 2 * hello.len() - behind, "nothing is read meanwhile");
+            assert_eq!(unread, 2 * hello.len() - after, "the server has read input before the decision");
             let mut ws = request.accept().unwrap();
             for _ in 0..2 {
                 assert_eq!(ws.recv().unwrap(), Some("hello".into()));
@@ -88,7 +88,7 @@ fn input_that_arrives_while_the_application_decides_is_kept() {
 }
 
 #[test]
-fn more_input_than_is_read_ahead_arrives_in_order() {
+fn input_beyond_the_limit_for_reading_ahead_arrives_in_order() {
     let large = frame(0x82, true, &vec![7; 200_000]);
     let stream = requested(1 << 20, b"");
     let request = receive(&stream);
@@ -99,7 +99,7 @@ fn more_input_than_is_read_ahead_arrives_in_order() {
 }
 
 #[test]
-fn a_peer_that_has_gone_meanwhile_is_not_accepted() {
+fn a_peer_that_disconnects_before_the_decision_is_not_accepted() {
     let stream = requested(1 << 20, b"");
     let request = receive(&stream);
     stream.peer(Peer::end);
@@ -111,7 +111,7 @@ fn a_peer_that_has_gone_meanwhile_is_not_accepted() {
     stream.peer(|peer| peer.is_gone = true);
     assert_eq!(failed(request.accept()), ErrorKind::BrokenPipe);
 
-    // A peer that has sent something before it closed its sending direction is heard.
+    // A peer that sent a message before it half-closed the stream is accepted.
     let stream = requested(1 << 20, b"");
     let request = receive(&stream);
     stream.peer(|peer| {
@@ -128,7 +128,7 @@ fn a_peer_that_has_closed_its_socket_is_not_accepted() {
     timed(|| {
         let (address, thread) = serve(|stream| {
             let request = Server::new().receive(stream).unwrap();
-            // The end of the stream has arrived once it can be peeked.
+            // If `peek` returns 0, the end of the stream has arrived.
             assert_eq!(request.stream().peek(&mut [0]).unwrap(), 0);
             request.accept()
         });
@@ -140,7 +140,7 @@ fn a_peer_that_has_closed_its_socket_is_not_accepted() {
 }
 
 #[test]
-fn each_phase_has_the_whole_timeout() {
+fn both_phases_have_the_whole_timeout() {
     let stream = Virtual::new(10, |peer| {
         if peer.now < ms(2900) {
             peer.wake_at = Some(ms(2900));
@@ -156,7 +156,7 @@ fn each_phase_has_the_whole_timeout() {
     stream.pass(10 * SECOND - stream.now());
     assert!(request.accept().is_ok());
 
-    // A peer that does not take the response is given up.
+    // A peer that does not read the response is given up.
     let stream = requested(10, b"");
     let request = receive(&stream);
     stream.pass(5 * SECOND);
@@ -197,11 +197,11 @@ fn a_request_can_be_rejected_or_dropped() {
 #[test]
 fn the_parts_of_a_request_lose_nothing() {
     let hello = frame(0x81, true, b"hello");
-    let (stream, head, behind) = receive(&requested(1 << 20, &hello)).into_parts();
-    assert_eq!((head.target(), &behind), ("/", &hello));
+    let (stream, head, after) = receive(&requested(1 << 20, &hello)).into_parts();
+    assert_eq!((head.target(), &after), ("/", &hello));
     let info = HandshakeInfo::new(head.target(), Some("chat"), head.headers());
     let connection = Connection::server(Instant::ZERO, patient(), Outbox::new());
-    let bare = WebSocket::from_stream(stream, connection, Inbox::with_bytes(&behind));
+    let bare = WebSocket::from_stream(stream, connection, Inbox::with_bytes(&after));
     assert_eq!((bare.target(), bare.subprotocol(), bare.headers().iter().count()), ("", None, 0));
     let mut ws = bare.with_handshake(info);
     assert_eq!((ws.target(), ws.subprotocol()), ("/", Some("chat")));
@@ -226,7 +226,7 @@ fn s4_1_3_a_client_remembers_the_target_as_it_was_sent() {
 }
 
 #[test]
-fn s10_5_what_is_shown_for_debugging_hides_the_values_of_headers() {
+fn s10_5_debug_output_hides_the_values_of_headers() {
     let client = Client::new()
         .header("Authorization", "Bearer secret")
         .header("Cookie", "a=secret")
