@@ -675,9 +675,9 @@ fn s4_2_2_invalid_responses_are_refused_before_they_are_sent() {
     let len = all.write(&mut out).unwrap();
     let extensions = header(&out[..len], "sec-websocket-extensions");
     assert_eq!(extensions.as_deref(), Some("permessage-deflate; server_max_window_bits=10, x-foo; a=b"));
-    for room in 0..len {
+    for space in 0..len {
         let no_room = ResponseError::NoRoom(NoRoom { needed: len });
-        assert_eq!(all.write(&mut out[..room]), Err(no_room));
+        assert_eq!(all.write(&mut out[..space]), Err(no_room));
     }
     #[cfg(feature = "alloc")]
     assert_eq!(all.to_vec().unwrap().len(), len);

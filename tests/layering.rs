@@ -142,13 +142,13 @@ fn paths(at: &[String], code: &str) -> Vec<Vec<String>> {
                 continue;
             }
             let (mut base, mut rest) = (Vec::new(), &code[start..]);
-            if let Some(behind) = rest.strip_prefix("crate::") {
-                rest = behind;
+            if let Some(after) = rest.strip_prefix("crate::") {
+                rest = after;
             } else {
                 base = at.to_vec();
-                while let Some(behind) = rest.strip_prefix("super::") {
+                while let Some(after) = rest.strip_prefix("super::") {
                     base.pop();
-                    rest = behind;
+                    rest = after;
                 }
             }
             loop {
@@ -158,7 +158,7 @@ fn paths(at: &[String], code: &str) -> Vec<Vec<String>> {
                 }
                 base.push(name.to_owned());
                 match rest[name.len()..].strip_prefix("::") {
-                    Some(behind) => rest = behind,
+                    Some(after) => rest = after,
                     None => break,
                 }
             }

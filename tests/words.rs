@@ -232,12 +232,12 @@ fn s4_errors_of_the_handshake_name_a_rule_and_tell_what_to_do() {
         assert_eq!(source(&HandshakeError::Extensions(error)), Some(error.to_string()));
         assert_eq!(HandshakeError::Extensions(error).to_string(), error.to_string());
     }
-    let room = NoRoom { needed: 1234 };
-    assert!(room.to_string().contains("1234"));
-    assert_eq!(source(&RequestError::from(room)), Some(room.to_string()));
-    assert_eq!(source(&ResponseError::from(room)), Some(room.to_string()));
-    assert_eq!(RequestError::from(room).to_string(), room.to_string());
-    assert_eq!(ResponseError::from(room).to_string(), room.to_string());
+    let no_room = NoRoom { needed: 1234 };
+    assert!(no_room.to_string().contains("1234"));
+    assert_eq!(source(&RequestError::from(no_room)), Some(no_room.to_string()));
+    assert_eq!(source(&ResponseError::from(no_room)), Some(no_room.to_string()));
+    assert_eq!(RequestError::from(no_room).to_string(), no_room.to_string());
+    assert_eq!(ResponseError::from(no_room).to_string(), no_room.to_string());
     assert!(Malformed.to_string().contains("RFC 6455 9.1"));
     assert!(HeadError::Changed.to_string().contains("keep"));
     let invalid = Validator::new().push(b"ab\xFF").unwrap_err();

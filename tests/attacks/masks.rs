@@ -27,11 +27,11 @@ fn keys(mut wire: &[u8]) -> Vec<[u8; 4]> {
 }
 
 /// Sends a frame with each kind of send call.
-fn send_all(connection: &mut Connection, news: &Prepared) {
+fn send_all(connection: &mut Connection, prepared: &Prepared) {
     connection.send_text("text").unwrap();
     connection.send_binary(&[0; 300]).unwrap();
     connection.send(vec![0; 70_000]).unwrap();
-    connection.send_prepared(news).unwrap();
+    connection.send_prepared(prepared).unwrap();
     connection.send_fragment(MessageKind::Binary, b"a fragment", false).unwrap();
     connection.ping(Instant::ZERO, b"ping").unwrap();
     connection.pong(b"pong").unwrap();
@@ -41,14 +41,14 @@ fn send_all(connection: &mut Connection, news: &Prepared) {
 /// No key is used twice for any kind of message. A message that was prepared for many connections gets fresh keys too.
 #[test]
 fn s10_3_masking_keys_are_not_reused() {
-    let news = Prepared::new("to all of you");
+    let prepared = Prepared::new("to all of you");
     let mut seen = HashSet::new();
     for seed in 1..=50_u8 {
         let config = Config::new().high_water(usize::MAX);
         let connection = Connection::client(Instant::ZERO, config, Outbox::new(), [seed; 32]);
         let mut victim = Victim::of(connection);
         for _ in 0..20 {
-            send_all(&mut victim.connection, &news);
+            send_all(&mut victim.connection, &prepared);
             let found = keys(&victim.write());
             assert_eq!(found.len(), 8);
             // Among 8,000 random keys a collision has a probability of about one percent. These seeds have none.

@@ -80,8 +80,8 @@ async function say(page, text) {
   await page.getByRole("button", { name: "Send" }).click();
 }
 
-const said = (page, text) => page.locator("#log li.said").filter({ hasText: text }).first().waitFor();
-const news = (page, text) => page.locator("#log li.news").getByText(text, { exact: true }).waitFor();
+const waitForMessage = (page, text) => page.locator("#log li.said").filter({ hasText: text }).first().waitFor();
+const waitForNotice = (page, text) => page.locator("#log li.news").getByText(text, { exact: true }).waitFor();
 const messages = (page) => page.locator("#log li.said span").allTextContents();
 
 // --- a client without a browser, which sends and reads raw bytes ---
@@ -145,11 +145,11 @@ async function all(url) {
   await check("two pages exchange messages", async () => {
     anna = await visit(url, "Anna");
     bert = await visit(url, "Bert", "dark");
-    await news(anna, "Bert has joined");
+    await waitForNotice(anna, "Bert has joined");
     await say(anna, "hello, Bert");
-    await said(bert, "hello, Bert");
+    await waitForMessage(bert, "hello, Bert");
     await say(bert, "hello, Anna");
-    await said(anna, "hello, Anna");
+    await waitForMessage(anna, "hello, Anna");
     assert.deepEqual(await messages(anna), ["hello, Bert", "hello, Anna"]);
     assert.deepEqual(await messages(bert), ["hello, Bert", "hello, Anna"]);
     assert.match(await bert.locator("#here").textContent(), /2 here: Anna, Bert/);
@@ -157,7 +157,7 @@ async function all(url) {
   await check("text outside ASCII, and markup, are shown as written", async () => {
     for (const text of [UNICODE, MARKUP]) {
       await say(anna, text);
-      await said(bert, text);
+      await waitForMessage(bert, text);
     }
     assert.deepEqual((await messages(bert)).slice(-2), [UNICODE, MARKUP]);
     for (const page of [anna, bert]) {
@@ -167,12 +167,12 @@ async function all(url) {
   });
   await check("markup in a name is shown as written, and the same name gets a number", async () => {
     carla = await visit(url, "<i>C</i> 🦀");
-    await news(anna, "<i>C</i> 🦀 has joined");
+    await waitForNotice(anna, "<i>C</i> 🦀 has joined");
     assert.equal(await anna.locator("#log i, #here i").count(), 0);
     const second = await Raw.open(url, "Anna");
-    await news(anna, "Anna 2 has joined");
+    await waitForNotice(anna, "Anna 2 has joined");
     second.socket.destroy();
-    await news(anna, "Anna 2 has left");
+    await waitForNotice(anna, "Anna 2 has left");
   });
   await check("a new page shows the earlier messages", async () => {
     assert.deepEqual(await messages(carla), ["hello, Bert", "hello, Anna", UNICODE, MARKUP]);
@@ -188,7 +188,7 @@ async function all(url) {
   }
   await check("a page that is closed is shown as having left", async () => {
     await carla.close();
-    await news(bert, "<i>C</i> 🦀 has left");
+    await waitForNotice(bert, "<i>C</i> 🦀 has left");
     assert.match(await bert.locator("#here").textContent(), /2 here: Anna, Bert/);
   });
   await check("pages of other origins are refused, and other URLs get the right status", async () => {
@@ -216,7 +216,7 @@ async function all(url) {
       await page.getByText(`connected as ${name}`).waitFor();
     }
     await say(bert, "here again");
-    await said(anna, "here again");
+    await waitForMessage(anna, "here again");
     assert.deepEqual(await messages(anna), ["here again"]);
   });
 }

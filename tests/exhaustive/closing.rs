@@ -134,12 +134,12 @@ impl Bench {
     }
 
     /// Receives a frame. Returns its events.
-    fn comes(&mut self, first: u8, payload: &[u8]) -> Vec<&'static str> {
+    fn receive_frame(&mut self, first: u8, payload: &[u8]) -> Vec<&'static str> {
         let key = (self.model.role == Role::Server).then_some([1, 2, 3, 4]);
-        self.polls(&mut wire::encode(first, payload, key))
+        self.poll_all(&mut wire::encode(first, payload, key))
     }
 
-    fn polls(&mut self, bytes: &mut [u8]) -> Vec<&'static str> {
+    fn poll_all(&mut self, bytes: &mut [u8]) -> Vec<&'static str> {
         let mut input = Input::new(bytes, &mut self.message);
         let mut seen = Vec::new();
         loop {
@@ -171,22 +171,22 @@ impl Bench {
                 }
             }
             Happens::CloseComes => {
-                assert_eq!(self.comes(wire::CLOSE, b"\x03\xe9"), expected("close"));
+                assert_eq!(self.receive_frame(wire::CLOSE, b"\x03\xe9"), expected("close"));
                 if is_receiving {
                     self.model.closes(CloseState::Both, self.now);
                     self.model.outcome = Outcome::Clean { code: CloseCode::GOING_AWAY };
                 }
             }
             Happens::ViolationComes => {
-                assert_eq!(self.polls(&mut [0x83]), expected("failed"));
+                assert_eq!(self.poll_all(&mut [0x83]), expected("failed"));
                 if is_receiving {
                     self.model.closes(CloseState::Failed, self.now);
                     self.model.outcome = Outcome::Failed(ProtocolError::UnknownOpcode(3));
                 }
             }
-            Happens::TextComes => assert_eq!(self.comes(wire::TEXT, b"text"), expected("text")),
+            Happens::TextComes => assert_eq!(self.receive_frame(wire::TEXT, b"text"), expected("text")),
             Happens::PingComes => {
-                assert_eq!(self.comes(wire::PING, b"ping"), expected("ping"));
+                assert_eq!(self.receive_frame(wire::PING, b"ping"), expected("ping"));
                 // RFC 6455 5.5.2: a Ping is answered, except after our own Close.
                 if is_receiving && !self.model.written {
                     self.model.pongs += 1;
@@ -247,7 +247,7 @@ impl Bench {
     }
 
     fn check(&mut self) {
-        assert_eq!(self.polls(&mut []), Vec::<&str>::new());
+        assert_eq!(self.poll_all(&mut []), Vec::<&str>::new());
         assert_eq!(self.connection.sender().close_state(), self.model.state);
         assert_eq!(self.closed, self.model.over.then_some(self.model.outcome));
         let action = self.connection.poll_transport();

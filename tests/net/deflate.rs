@@ -395,14 +395,14 @@ fn a_broadcast_reaches_connections_with_and_without_compression() {
             clients.iter().map(|client| pair_of(server(), client)).unzip();
         let compressed: Vec<_> = clients.iter().map(|client| extensions(client).is_some()).collect();
         assert_eq!(compressed, [true, false, true, true, false, true]);
-        let news: Vec<_> = [50, 300, 5000, 20_000]
+        let broadcasts: Vec<_> = [50, 300, 5000, 20_000]
             .into_iter()
             .flat_map(|len| [Message::from(text(len)), Message::from(noise(len))])
             .collect();
 
         // Before and after each broadcast the server sends the message on its own. Such a message may refer to
         // earlier messages.
-        for message in &news {
+        for message in &broadcasts {
             let prepared = Prepared::new(message.clone());
             for (ws, compressed) in servers.iter_mut().zip(&compressed) {
                 ws.send(message.clone()).unwrap();

@@ -21,8 +21,8 @@ fn closing(ws: &mut Ws) -> (Option<CloseCode>, String, Outcome) {
     let (mut code, mut reason, mut outcome) = (None, String::new(), None);
     while let Some((event, mut answer)) = ws.next_event().unwrap() {
         match event {
-            Event::CloseReceived { code: seen, reason: said } => {
-                (code, reason) = (seen, said.to_string());
+            Event::CloseReceived { code: seen, reason: reason_text } => {
+                (code, reason) = (seen, reason_text.to_string());
                 assert!(matches!(answer.send_text("late"), Err(Error::Send(SendError::Closed))));
             }
             Event::Closed(end) => outcome = Some(end),
@@ -259,8 +259,8 @@ fn a_protocol_error_closes_the_connection() {
                 assert!(ws.next_event().unwrap().is_none());
             });
             let mut raw = Raw::client(address);
-            let behind = frame(0x81, true, b"behind");
-            raw.write(&[frame(0x81, true, b"before"), bytes, behind].concat());
+            let after = frame(0x81, true, b"after");
+            raw.write(&[frame(0x81, true, b"before"), bytes, after].concat());
             let (first, body) = raw.frame();
             assert_eq!((first, &body[..2]), (0x88, &expected.close_code().get().to_be_bytes()[..]));
             assert_eq!(raw.rest(), b"");

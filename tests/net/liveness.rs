@@ -94,7 +94,7 @@ fn s7_1_1_a_dead_peer_is_reported_to_a_call_that_only_sends() {
 #[test]
 fn s7_1_1_a_send_to_a_dead_peer_that_does_not_read_ends_when_the_pong_is_overdue() {
     for halves in [false, true] {
-        let stream = Virtual::deaf(1000);
+        let stream = Virtual::with_idle_peer(1000);
         let ws = stream.server(quick());
         let outcome = if halves {
             let (mut reader, writer) = ws.split().unwrap();
@@ -114,7 +114,7 @@ fn s7_1_1_a_send_to_a_dead_peer_that_does_not_read_ends_when_the_pong_is_overdue
 
 #[test]
 fn repeated_sends_over_a_nonblocking_stream_end_at_the_deadline() {
-    let stream = Virtual::deaf(1000);
+    let stream = Virtual::with_idle_peer(1000);
     let mut ws = stream.server(Config::new());
     hybi::adapters::net::Stream::set_nonblocking(ws.stream_mut(), true).unwrap();
     let mut tries = 0;
@@ -337,7 +337,7 @@ fn a_receive_continues_while_nothing_can_be_written() {
 #[test]
 fn a_receive_with_a_timeout_of_zero_does_not_wait() {
     for capacity in [100, 1 << 20] {
-        let stream = Virtual::deaf(capacity);
+        let stream = Virtual::with_idle_peer(capacity);
         let mut ws = stream.server(patient());
         // With a capacity of 100 bytes a part of the message stays queued. With 1 MiB the queue becomes empty.
         ws.feed(vec![0; 1000]).unwrap();
@@ -364,7 +364,7 @@ fn a_receive_with_a_timeout_of_zero_does_not_wait() {
 
 #[test]
 fn a_nonblocking_stream_stays_nonblocking() {
-    let stream = Virtual::deaf(100);
+    let stream = Virtual::with_idle_peer(100);
     let mut ws = stream.server(patient());
     assert!(ws.recv_timeout(SECOND).is_err());
     assert!(ws.recv_timeout(SECOND).is_err());
@@ -380,7 +380,12 @@ fn a_nonblocking_stream_stays_nonblocking() {
 
 #[test]
 fn s7_1_1_closing_ends_in_time_with_any_peer() {
-    for stream in [silent(), Virtual::deaf(0), Virtual::deaf(0).keeping(), Virtual::deaf(0).holding_back()] {
+    for stream in [
+        silent(),
+        Virtual::with_idle_peer(0),
+        Virtual::with_idle_peer(0).keeping(),
+        Virtual::with_idle_peer(0).holding_back(),
+    ] {
         let mut ws = stream.server(Config::new());
         let _ = ws.close(CloseCode::NORMAL, "");
         assert_eq!(ws.wait_closed().unwrap(), Outcome::TimedOut(TimerKind::Close));

@@ -143,8 +143,8 @@ fn is_answer(output: &[u8]) -> bool {
     let (pong, rest) = (frame(0x8A, false, b"?"), [frame(0x81, false, b"one"), frame(0x81, false, b"two")]);
     let close = frame(0x88, false, &close_body(1000, "bye"));
     (0..=rest.len()).any(|at| {
-        let (before, behind) = (rest[..at].concat(), rest[at..].concat());
-        output == [&*before, &pong, &behind, &close].concat()
+        let (before, after) = (rest[..at].concat(), rest[at..].concat());
+        output == [&*before, &pong, &after, &close].concat()
     })
 }
 

@@ -47,7 +47,7 @@ fn pings_continue_after_the_parts_are_joined() {
 
 #[test]
 fn a_dead_peer_is_given_up_in_time_after_the_parts_are_joined() {
-    let stream = Virtual::deaf(1 << 20);
+    let stream = Virtual::with_idle_peer(1 << 20);
     let mut ws = stream.server(Config::new());
     // The application does something else for an hour.
     stream.pass(3600 * SECOND);
@@ -62,7 +62,11 @@ fn a_dead_peer_is_given_up_in_time_after_the_parts_are_joined() {
 
 #[test]
 fn bytes_that_a_stream_holds_back_are_sent_after_the_parts_are_joined() {
-    for stream in [Virtual::deaf(100), Virtual::deaf(100).keeping(), Virtual::deaf(100).holding_back()] {
+    for stream in [
+        Virtual::with_idle_peer(100),
+        Virtual::with_idle_peer(100).keeping(),
+        Virtual::with_idle_peer(100).holding_back(),
+    ] {
         let mut ws = stream.server(patient());
         ws.stream_mut().set_nonblocking(true).unwrap();
         // The frame does not fit, so only a part of it is written.
@@ -88,10 +92,10 @@ fn bytes_that_a_stream_holds_back_are_sent_after_the_parts_are_joined() {
 #[test]
 fn input_that_was_read_ahead_is_in_the_inbox() {
     // The two messages are larger than one read.
-    let said = [frame(0x82, true, &[5; 40_000]), frame(0x81, true, b"end")].concat();
+    let peer_bytes = [frame(0x82, true, &[5; 40_000]), frame(0x81, true, b"end")].concat();
     let stream = Virtual::new(1000, move |peer| {
         if peer.now == Duration::ZERO {
-            peer.send(&said);
+            peer.send(&peer_bytes);
         }
         // The peer reads after we have read its messages.
         if peer.unread_by_us() == 0 {
@@ -109,10 +113,10 @@ fn input_that_was_read_ahead_is_in_the_inbox() {
     assert_eq!(ws.recv().unwrap(), Some("end".into()));
 
     // After a split the reader half has the bytes that were read ahead.
-    let said = frame(0x81, true, b"early");
+    let peer_bytes = frame(0x81, true, b"early");
     let stream = Virtual::new(1000, move |peer| {
         if peer.now == Duration::ZERO {
-            peer.send(&said);
+            peer.send(&peer_bytes);
         } else {
             peer.read(usize::MAX);
         }
@@ -127,7 +131,7 @@ fn input_that_was_read_ahead_is_in_the_inbox() {
 #[test]
 fn a_failed_write_is_remembered_in_the_parts() {
     for keeps in [false, true] {
-        let stream = Virtual::deaf(1 << 20);
+        let stream = Virtual::with_idle_peer(1 << 20);
         let stream = if keeps { stream.keeping() } else { stream };
         let mut ws = stream.server(patient());
         stream.peer(|peer| peer.is_gone = true);

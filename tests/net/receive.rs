@@ -21,7 +21,7 @@ fn server() -> Server {
 
 /// Returns a stream on which a request and then the bytes in `after` have arrived.
 fn requested(capacity: usize, after: &[u8]) -> Virtual {
-    let stream = Virtual::deaf(capacity);
+    let stream = Virtual::with_idle_peer(capacity);
     stream.peer(|peer| peer.send(&[REQUEST.as_bytes(), after].concat()));
     stream
 }

@@ -354,7 +354,7 @@ fn bytes_that_a_stream_keeps_are_written_again_before_due_pings() {
         }
         stream.pass(ms(100_000));
         let received = stream.peer(|peer| std::mem::take(&mut peer.received));
-        let peer = Virtual::deaf(0);
+        let peer = Virtual::with_idle_peer(0);
         let frames = peer.peer(|peer| {
             peer.received = received;
             peer.frames()
@@ -617,36 +617,40 @@ fn a_stream_for_a_serial_line_has_its_own_clock() {
 
 // --- streams that report wrong counts ---
 
-/// A stream that reports one byte more than the buffer has, after a number of honest calls.
+/// A stream that reports one byte more than the buffer has, after a number of correct calls.
 #[derive(Clone, Debug)]
-struct Liar {
+struct WrongCounts {
     reads: bool,
-    honest: Rc<RefCell<usize>>,
+    correct_calls: Rc<RefCell<usize>>,
     input: VecDeque<u8>,
 }
 
-impl Liar {
-    fn new(reads: bool, honest: usize, input: &[u8]) -> Self {
-        Self { reads, honest: Rc::new(RefCell::new(honest)), input: input.iter().copied().collect() }
+impl WrongCounts {
+    fn new(reads: bool, correct_calls: usize, input: &[u8]) -> Self {
+        Self {
+            reads,
+            correct_calls: Rc::new(RefCell::new(correct_calls)),
+            input: input.iter().copied().collect(),
+        }
     }
 
-    fn is_honest(&self) -> bool {
-        let mut honest = self.honest.borrow_mut();
-        *honest = honest.saturating_sub(1);
-        *honest > 0
+    fn is_correct(&self) -> bool {
+        let mut correct_calls = self.correct_calls.borrow_mut();
+        *correct_calls = correct_calls.saturating_sub(1);
+        *correct_calls > 0
     }
 }
 
-impl Read for Liar {
+impl Read for WrongCounts {
     fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
         let n = self.input.read(to)?;
-        if self.reads && !self.is_honest() { Ok(to.len() + 1) } else { Ok(n) }
+        if self.reads && !self.is_correct() { Ok(to.len() + 1) } else { Ok(n) }
     }
 }
 
-impl Write for Liar {
+impl Write for WrongCounts {
     fn write(&mut self, from: &[u8]) -> io::Result<usize> {
-        if self.reads || self.is_honest() { Ok(from.len()) } else { Ok(from.len() + 1) }
+        if self.reads || self.is_correct() { Ok(from.len()) } else { Ok(from.len() + 1) }
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -661,28 +665,29 @@ fn is_wrong_count(error: &io::Error) -> bool {
 #[test]
 fn a_stream_that_reports_too_many_bytes_fails() {
     for reads in [true, false] {
-        match Server::new().accept_stream(Over::new(Liar::new(reads, 0, REQUEST.as_bytes()), |_| None)) {
+        match Server::new().accept_stream(Over::new(WrongCounts::new(reads, 0, REQUEST.as_bytes()), |_| None))
+        {
             Err(AcceptError::Io(error)) => assert!(is_wrong_count(&error), "{error}"),
             other => panic!("{other:?}"),
         }
-        match Client::new().open(Liar::new(reads, 0, b""), |_| None, "ws://a/") {
+        match Client::new().open(WrongCounts::new(reads, 0, b""), |_| None, "ws://a/") {
             Err(ConnectError::Io(error)) => assert!(is_wrong_count(&error), "{error}"),
             other => panic!("{other:?}"),
         }
-        let said = [frame(0x81, true, b"one"), frame(0x81, true, b"two")].concat();
-        for honest in 1..5 {
+        let messages = [frame(0x81, true, b"one"), frame(0x81, true, b"two")].concat();
+        for correct_calls in 1..5 {
             let connection = Connection::server(Instant::ZERO, patient(), Outbox::new());
-            let stream = Liar::new(reads, honest, &said);
+            let stream = WrongCounts::new(reads, correct_calls, &messages);
             let mut ws = WebSocket::from_parts(stream, |_| None, connection, Inbox::empty());
-            let mut lies = 0;
+            let mut errors = 0;
             while ws.outcome().is_none() {
                 match ws.next_event() {
                     Ok(Some((Event::Text(text), mut answer))) => answer.send_text(text).unwrap(),
                     Ok(_) => {}
                     Err(Error::Io(error)) => {
-                        assert!(is_wrong_count(&error) || lies > 0, "{error}");
-                        lies += 1;
-                        assert!(lies <= 3);
+                        assert!(is_wrong_count(&error) || errors > 0, "{error}");
+                        errors += 1;
+                        assert!(errors <= 3);
                     }
                     Err(error) => panic!("{error}"),
                 }

@@ -152,7 +152,7 @@ impl Virtual {
     }
 
     /// Returns a stream whose peer does nothing and reads nothing.
-    pub fn deaf(capacity: usize) -> Self {
+    pub fn with_idle_peer(capacity: usize) -> Self {
         Self::new(capacity, |_| {})
     }
 

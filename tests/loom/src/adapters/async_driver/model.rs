@@ -21,7 +21,7 @@ use super::tasks::{Tasks, UsedByTasks, poll_as};
 #[derive(Default)]
 struct Pipe {
     full: bool,
-    taken: Vec<u8>,
+    received: Vec<u8>,
     waker: Option<Waker>,
 }
 
@@ -40,7 +40,7 @@ impl Out {
                 pipe.waker = Some(cx.waker().clone());
                 return Poll::Pending;
             }
-            pipe.taken.push(next);
+            pipe.received.push(next);
             self.queue.pop_front();
         }
         Poll::Ready(())
@@ -48,7 +48,7 @@ impl Out {
 }
 
 /// Empties the pipe, which is never full from then on.
-fn take(pipe: &Mutex<Pipe>) {
+fn empty_pipe(pipe: &Mutex<Pipe>) {
     let woken = {
         let mut pipe = pipe.lock().unwrap();
         pipe.full = false;
@@ -62,14 +62,14 @@ fn take(pipe: &Mutex<Pipe>) {
 fn write(shared_lock: &SharedLock<Out>, side: Side, what: u8) {
     let mut queued = false;
     block_on(poll_fn(|cx| {
-        shared_lock.poll(side, cx, |out, cx, news| {
+        shared_lock.poll(side, cx, |out, cx, progress| {
             if !queued {
                 queued = true;
                 out.queue.push_back(what);
             }
             let before = out.queue.len();
             let written = out.poll_write(cx);
-            *news = out.queue.len() != before;
+            *progress = out.queue.len() != before;
             written
         })
     }));
@@ -89,20 +89,20 @@ fn two_tasks_that_wait_to_write_are_both_woken() {
         let shared_lock = Arc::new(SharedLock::new(Out { queue: VecDeque::new(), pipe: Arc::clone(&pipe) }));
         let other = Arc::clone(&shared_lock);
         let writer = thread::spawn(move || write(&other, Side::Writer, 1));
-        let taken = Arc::clone(&pipe);
-        let taker = thread::spawn(move || take(&taken));
+        let pipe_to_empty = Arc::clone(&pipe);
+        let emptier = thread::spawn(move || empty_pipe(&pipe_to_empty));
         write(&shared_lock, Side::Reader, 2);
         writer.join().unwrap();
-        taker.join().unwrap();
-        let mut taken = pipe.lock().unwrap().taken.clone();
-        taken.sort_unstable();
-        assert_eq!(taken, [1, 2]);
+        emptier.join().unwrap();
+        let mut received = pipe.lock().unwrap().received.clone();
+        received.sort_unstable();
+        assert_eq!(received, [1, 2]);
     });
 }
 
 #[test]
 fn two_tasks_that_wait_for_the_same_byte_are_both_woken() {
-    // Neither task has news for the other one. The wakeup of the pipe must reach both.
+    // Neither task makes progress for the other one. The wakeup of the pipe must reach both.
     model("both wait", Some(3), || {
         let pipe = Arc::new(Mutex::new(Pipe { full: true, ..Pipe::default() }));
         let shared_lock =
@@ -112,12 +112,12 @@ fn two_tasks_that_wait_for_the_same_byte_are_both_woken() {
             block_on(poll_fn(|cx| shared_lock.poll(side, cx, |out, cx, _| out.poll_write(cx))));
         };
         let writer = thread::spawn(move || wait(&other, Side::Writer));
-        let taken = Arc::clone(&pipe);
-        let taker = thread::spawn(move || take(&taken));
+        let pipe_to_empty = Arc::clone(&pipe);
+        let emptier = thread::spawn(move || empty_pipe(&pipe_to_empty));
         wait(&shared_lock, Side::Reader);
         writer.join().unwrap();
-        taker.join().unwrap();
-        assert_eq!(pipe.lock().unwrap().taken, [7]);
+        emptier.join().unwrap();
+        assert_eq!(pipe.lock().unwrap().received, [7]);
     });
 }
 
@@ -159,13 +159,13 @@ fn two_tasks_that_use_one_websocket_are_both_woken() {
             let whole = Arc::new(Mutex::new(Whole { tasks: Tasks::default(), out }));
             let other = Arc::clone(&whole);
             let writer = thread::spawn(move || write_whole(&other, Side::Writer, second));
-            let taken = Arc::clone(&pipe);
-            let taker = thread::spawn(move || take(&taken));
+            let pipe_to_empty = Arc::clone(&pipe);
+            let emptier = thread::spawn(move || empty_pipe(&pipe_to_empty));
             write_whole(&whole, Side::Reader, first);
             writer.join().unwrap();
-            taker.join().unwrap();
+            emptier.join().unwrap();
             let expected = 1 + first.iter().len() + second.iter().len();
-            assert_eq!(pipe.lock().unwrap().taken.len(), expected);
+            assert_eq!(pipe.lock().unwrap().received.len(), expected);
         });
     }
 }
@@ -184,12 +184,12 @@ fn a_task_that_never_polls_again_does_not_take_the_wakeup_of_the_other() {
                 let cx = &mut Context::from_waker(Waker::noop());
                 let _ = poll_as(&mut *other.lock().unwrap(), goes, cx, |whole, cx| whole.out.poll_write(cx));
             });
-            let taken = Arc::clone(&pipe);
-            let taker = thread::spawn(move || take(&taken));
+            let pipe_to_empty = Arc::clone(&pipe);
+            let emptier = thread::spawn(move || empty_pipe(&pipe_to_empty));
             write_whole(&whole, stays, Some(1));
             leaver.join().unwrap();
-            taker.join().unwrap();
-            assert_eq!(pipe.lock().unwrap().taken.len(), 2);
+            emptier.join().unwrap();
+            assert_eq!(pipe.lock().unwrap().received.len(), 2);
         });
     }
 }
@@ -241,8 +241,8 @@ fn a_task_is_woken_when_the_other_makes_progress() {
             let other = Arc::clone(&shared_lock);
             let doer = thread::spawn(move || {
                 block_on(poll_fn(|cx| {
-                    other.poll(does, cx, |done, _, news| {
-                        (*done, *news) = (true, true);
+                    other.poll(does, cx, |done, _, progress| {
+                        (*done, *progress) = (true, true);
                         Poll::Ready(())
                     })
                 }));
