@@ -1,7 +1,7 @@
 //! Tests of the blocking adapter, over loopback TCP and over streams in memory.
 //!
-//! - `virtual_stream.rs` has a stream on virtual time with a scripted peer. Most tests of timers and liveness use
-//!   this stream.
+//! - `virtual_stream.rs` has a stream on virtual time with a scripted peer. Most tests that depend on time use this
+//!   stream.
 //! - `memory.rs` has a stream that can fail at any call.
 //! - `streams.rs` implements `Stream` for other kinds of transport.
 //!
