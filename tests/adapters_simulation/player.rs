@@ -21,7 +21,7 @@ const MOST_QUEUED: usize = 300_000;
 pub enum Reads {
     Everything,
     Nothing,
-    /// Reads this many bytes at once, and then nothing for this time.
+    /// Reads this many bytes, and then pauses for this many nanoseconds.
     Some(usize, u64),
 }
 
@@ -31,11 +31,11 @@ pub enum Says {
     Nothing,
     /// Answers Pings and the Close.
     Answers,
-    /// Sends this many bytes of a message at once, then nothing for this time. Answers are sent in between.
+    /// Sends this many bytes of a message, and then pauses for this many nanoseconds.
     Trickle(usize, u64),
-    /// Sends this many Pings at once, at this interval.
+    /// Sends this many Pings together, at an interval of this many nanoseconds.
     Pings(usize, u64),
-    /// Sends a message of this length at this interval.
+    /// Sends messages at an interval of this many nanoseconds, each of this length.
     Messages(u64, usize),
 }
 

@@ -1,7 +1,7 @@
 //! The random setup of a run: configurations, streams, the network, and the plans of the applications.
 //!
 //! Everything random about a run is drawn here from the seed, except the choices that an application makes while
-//! it runs. Some combinations are excluded, each with its reason beside it.
+//! it runs. Some combinations are excluded, and a comment gives each reason.
 
 use hybi::{CloseCode, Delivery, Role};
 

@@ -18,9 +18,9 @@ use super::{KIB, write_all};
 
 pub fn memory() {
     s7692_7_1_nothing_is_allocated_before_the_first_message();
-    s7692_7_1_compressors_take_the_stated_memory();
-    s7692_7_1_every_compressor_is_within_the_stated_bounds();
-    s7692_7_1_inflaters_take_the_stated_memory();
+    s7692_7_1_compressors_use_the_documented_memory();
+    s7692_7_1_every_compressor_is_within_the_documented_bounds();
+    s7692_7_1_inflaters_use_the_documented_memory();
     s7692_7_1_the_history_grows_with_received_data();
     s7692_7_1_1_without_takeover_no_memory_is_held_between_messages();
     s7692_7_1_a_pool_holds_at_most_its_limit();
@@ -28,7 +28,7 @@ pub fn memory() {
     nothing_is_held_after_the_end();
     s10_4_a_bomb_is_stopped_at_the_limit();
     s10_4_capacity_follows_the_inflated_data();
-    s10_4_inflating_is_linear_a_byte_at_a_time();
+    s10_4_inflating_byte_by_byte_moves_a_linear_number_of_bytes();
     s10_4_chunked_delivery_holds_at_most_one_chunk();
     s7692_7_prepared_messages_leave_no_memory_in_the_connection();
 }
@@ -50,7 +50,7 @@ const USUAL: isize = COMPRESSOR[6].1[1];
 const INFLATER: isize = 47_552;
 
 /// Returns whether a size is as documented. Another version of the library may need less, or a little more.
-fn is_as_stated(measured: isize, stated: isize) -> bool {
+fn is_as_documented(measured: isize, stated: isize) -> bool {
     (stated * 3 / 4..=stated + KIB).contains(&measured)
 }
 
@@ -152,7 +152,7 @@ fn s7692_7_1_nothing_is_allocated_before_the_first_message() {
     }
 }
 
-fn s7692_7_1_compressors_take_the_stated_memory() {
+fn s7692_7_1_compressors_use_the_documented_memory() {
     for (bits, stated) in COMPRESSOR {
         for (memory_level, stated) in [1, 5, 9].into_iter().zip(stated) {
             for level in [1, 6, 9] {
@@ -161,7 +161,7 @@ fn s7692_7_1_compressors_take_the_stated_memory() {
                 println!(
                     "compressor: {bits} bits, memory level {memory_level}, level {level}: {kept} ({peak})"
                 );
-                assert!(is_as_stated(kept, stated) && peak == kept, "{kept} for {stated}");
+                assert!(is_as_documented(kept, stated) && peak == kept, "{kept} for {stated}");
                 drop(deflater);
                 if level != 6 {
                     continue;
@@ -186,17 +186,17 @@ fn s7692_7_1_compressors_take_the_stated_memory() {
     }
 }
 
-fn s7692_7_1_every_compressor_is_within_the_stated_bounds() {
+fn s7692_7_1_every_compressor_is_within_the_documented_bounds() {
     for (bits, memory_level, stated) in [(8, 1, 137_216), (15, 9, 494_720)] {
         let compression = Compression::new().memory_level(memory_level);
         let (deflater, kept, _) = measure(|| Deflater::new(bits, true, &compression));
         drop(deflater);
         println!("compressor: {bits} bits, memory level {memory_level}: {kept}");
-        assert!(is_as_stated(kept, stated), "{kept} for {stated}");
+        assert!(is_as_documented(kept, stated), "{kept} for {stated}");
     }
 }
 
-fn s7692_7_1_inflaters_take_the_stated_memory() {
+fn s7692_7_1_inflaters_use_the_documented_memory() {
     for bits in 8..=15 {
         let (mut inflater, kept, _) = measure(|| Inflater::new(bits, true));
         assert_eq!(kept, 0);
@@ -213,7 +213,7 @@ fn s7692_7_1_inflaters_take_the_stated_memory() {
         let history = 1isize << bits.max(9);
         println!("inflater: {bits} bits: {} and a history of {history} ({peak})", kept - history);
         assert!(
-            is_as_stated(kept - history, INFLATER) && peak == kept,
+            is_as_documented(kept - history, INFLATER) && peak == kept,
             "{kept} for {INFLATER} and {history}"
         );
         let before = live();
@@ -436,7 +436,7 @@ fn s10_4_capacity_follows_the_inflated_data() {
     }
 }
 
-fn s10_4_inflating_is_linear_a_byte_at_a_time() {
+fn s10_4_inflating_byte_by_byte_moves_a_linear_number_of_bytes() {
     for len in [20_000, 60_000, 200_000] {
         let mut wire = compressed(&noise(len));
         let (mut conn, mut message) = (open(Config::new(), agreed(false, 15)), VecMessage::new());

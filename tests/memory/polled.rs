@@ -75,8 +75,8 @@ const CONNECTIONS: usize = 64;
 pub fn memory() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     runtime.block_on(a_connection_that_waits_holds_less_than_a_kibibyte());
-    runtime.block_on(halves_that_wait_hold_little_more());
-    runtime.block_on(a_task_is_small());
+    runtime.block_on(halves_that_wait_hold_little_more_memory());
+    runtime.block_on(the_futures_of_a_task_are_small());
     let paused =
         tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
     paused.block_on(memory_for_the_rest_of_a_message_is_kept_for_a_second());
@@ -152,7 +152,7 @@ async fn a_connection_that_waits_holds_less_than_a_kibibyte() {
     }
 }
 
-async fn halves_that_wait_hold_little_more() {
+async fn halves_that_wait_hold_little_more_memory() {
     let server = Server::new();
     let before = live();
     let mut all = Vec::with_capacity(CONNECTIONS);
@@ -214,7 +214,7 @@ async fn memory_for_the_rest_of_a_message_is_kept_for_a_second() {
 }
 
 /// The size of a task's future adds to the memory of the WebSocket as long as the task lives.
-async fn a_task_is_small() {
+async fn the_futures_of_a_task_are_small() {
     async fn echo(ws: &mut WebSocket<Stream>) -> Result<(), hybi::adapters::tokio::Error> {
         while let Some((event, mut answer)) = ws.next_event().await? {
             if let Event::Text(text) = event {

@@ -1,7 +1,7 @@
 //! The random setup of a run: configurations, streams, the network, and the plans of the applications.
 //!
 //! Everything random about a run is drawn here from the seed, except the choices that an application makes while
-//! it runs. Some combinations are excluded, each with its reason beside it.
+//! it runs. Some combinations are excluded, and a comment gives each reason.
 
 use std::io::ErrorKind;
 
@@ -85,7 +85,7 @@ pub struct Plan {
     /// Percentage of receiving calls with a short timeout.
     pub short_calls: usize,
     pub ending: Ending,
-    /// Number of threads that send, beside the one that receives.
+    /// Number of sending threads, in addition to the receiving one.
     pub writers: usize,
     /// The writer is kept until the reader has ended.
     pub keeps_writer: bool,

@@ -274,7 +274,7 @@ impl World {
         self.idle_calls = 0;
     }
 
-    /// Chooses the next thread. Moves the clock if all of them wait. Returns `None` once all have ended.
+    /// Chooses the next thread. Moves the clock if all of them wait. Returns `None` if all have ended.
     pub fn choose(&mut self) -> Option<usize> {
         loop {
             let can_run = |thread: &Thread| match thread.waits {

@@ -82,7 +82,7 @@ fn memory_for_the_rest_of_a_large_message_is_kept_for_a_second() {
 }
 
 #[test]
-fn a_taken_message_leaves_no_buffer() {
+fn an_owned_message_leaves_no_buffer_in_the_websocket() {
     for size in [5, 20_000, 300_000] {
         let (clock, mut ws, mut peer) = pair(Role::Server, Behavior::default(), patient());
         peer.connection.send_binary(noise(size).as_bytes()).unwrap();
@@ -154,7 +154,7 @@ fn receive_by_turns(role: Role, halves: bool, wires: &[Vec<u8>; 2], cut: usize) 
 }
 
 #[test]
-fn a_handle_is_as_small_as_a_pointer() {
+fn a_websocket_is_as_small_as_a_pointer() {
     assert_eq!(size_of::<Ws>(), size_of::<usize>());
 }
 

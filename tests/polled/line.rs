@@ -323,7 +323,7 @@ mod on_tokio {
 
     /// Idle threads take tasks from other threads.
     #[test]
-    fn tasks_that_threads_steal_take_turns() {
+    fn tasks_that_idle_threads_take_over_take_turns() {
         for halves in [false, true] {
             let (tasks, watch) = tasks(40, 10, halves);
             Builder::new_multi_thread().worker_threads(2).build().unwrap().block_on(async {
@@ -343,7 +343,7 @@ mod on_tokio {
 /// The threads of this executor share one queue, so about every second poll moves a task to another thread.
 #[cfg(feature = "async-io")]
 #[test]
-fn tasks_that_any_thread_polls_take_turns() {
+fn tasks_in_one_queue_for_all_threads_take_turns() {
     for halves in [false, true] {
         let (tasks, watch) = tasks(40, 10, halves);
         let executor = smol::Executor::new();

@@ -1,9 +1,8 @@
-//! `try_send`, and the getters that tell how much waits: calls that never wait, over a peer that reads slowly or not
-//! at all.
+//! Calls that never wait: `try_send`, and getters such as `buffered_amount`. The peer reads slowly or not at all.
 //!
-//! Each call must hand its message back if it cannot be queued, must keep the order of the messages, and must not
-//! lose one that it accepted. The case in which the other half holds the shared lock is forced by a stream that calls
-//! back while it is polled. `tests/net/never_waits.rs` has the same for threads.
+//! `try_send` must return a message that cannot be queued, must keep the order of the messages, and must not lose a
+//! message that it accepted. The other half may hold the lock that both halves share. A stream that calls back while
+//! it is polled forces this case. `tests/net/never_waits.rs` has the same tests for threads.
 
 use std::io;
 use std::pin::{Pin, pin};
@@ -91,7 +90,7 @@ fn numbered(n: usize) -> String {
 }
 
 #[test]
-fn s5_6_a_peer_that_does_not_read_gets_its_messages_handed_back() {
+fn s5_6_try_send_returns_the_message_if_the_peer_does_not_read() {
     for role in [Role::Server, Role::Client] {
         let narrow = Behavior { capacity: 150, ..Behavior::default() };
         let outs = Out::all(|| {
@@ -118,7 +117,8 @@ fn s5_6_a_peer_that_does_not_read_gets_its_messages_handed_back() {
             }
             assert!(peer.end.state.lock().unwrap().calls <= calls + 10);
             assert!((1000..1000 + 108).contains(&out.buffered_amount()), "{}", out.buffered_amount());
-            // The peer reads a little, which makes room. This call writes into it.
+            // The peer reads some bytes. The next call writes queued bytes into the free space and accepts the
+            // message.
             peer.pump();
             out.try_send(numbered(accepted)).unwrap();
             accepted += 1;
@@ -134,9 +134,10 @@ fn s5_6_a_peer_that_does_not_read_gets_its_messages_handed_back() {
     }
 }
 
-/// Over a stream that takes everything, `try_send` of a WebSocket and a Writer leaves nothing behind.
+/// If the stream accepts everything, `try_send` of a WebSocket or a Writer leaves nothing in the queue. A Responder
+/// only queues the message.
 #[test]
-fn try_send_writes_what_the_stream_takes() {
+fn try_send_writes_as_much_as_the_stream_accepts() {
     let outs = Out::all(|| {
         let (_, ws, peer) = pair(Role::Server, Behavior::default(), patient());
         (ws, peer)
@@ -154,7 +155,7 @@ fn try_send_writes_what_the_stream_takes() {
 }
 
 #[test]
-fn s5_5_1_nothing_is_accepted_once_closing_has_begun() {
+fn s5_5_1_nothing_is_accepted_after_closing_has_begun() {
     let outs = Out::all(|| {
         let (_, ws, peer) = pair(Role::Server, Behavior::default(), patient());
         (ws, peer)
@@ -179,7 +180,7 @@ fn s5_5_1_nothing_is_accepted_once_closing_has_begun() {
     }
 }
 
-/// Without this, each message would be queued for a stream that takes nothing any more.
+/// Otherwise messages would be queued for a stream that accepts nothing any more.
 #[test]
 fn s7_1_7_nothing_is_accepted_after_a_write_has_failed() {
     let outs = Out::all(|| {
@@ -188,7 +189,7 @@ fn s7_1_7_nothing_is_accepted_after_a_write_has_failed() {
     });
     for (mut out, peer) in outs {
         peer.end.reset();
-        // The first call may find out.
+        // These calls may only then find that the stream has failed.
         let _ = out.try_send(numbered(0));
         let _ = out.try_send(numbered(1));
         let refused = out.try_send("lost").unwrap_err();
@@ -209,9 +210,9 @@ fn s5_4_no_message_is_accepted_inside_a_fragmented_one() {
     writer.try_send("b").unwrap();
 }
 
-/// A send that waited was dropped. A message of `try_send` goes out behind it.
+/// A waiting send is dropped, but its message was accepted. A message of `try_send` is sent after it.
 #[test]
-fn messages_keep_their_order_behind_a_dropped_future() {
+fn messages_keep_their_order_after_a_dropped_future() {
     let narrow = Behavior { capacity: 50, ..Behavior::default() };
     let outs = Out::all(|| {
         let (_, ws, peer) = pair(Role::Server, narrow.clone(), patient());
@@ -254,7 +255,7 @@ fn s5_5_3_a_writer_sends_an_unsolicited_pong() {
 
 type Hook = Arc<Mutex<Option<Box<dyn FnMut() + Send>>>>;
 
-/// A stream that calls a function while it is polled for input, when the reader holds the shared lock.
+/// A stream that calls a function while it is polled for input. At that moment the reader holds the shared lock.
 #[derive(Clone)]
 struct Hooked {
     end: End,
@@ -286,7 +287,7 @@ impl AsyncWrite for Hooked {
     }
 }
 
-/// A split server, its peer, and a place for a call that is made while the reader holds the lock.
+/// A split server, its peer, and a hook for a call while the reader holds the lock.
 struct Locked {
     clock: Clock,
     reader: Reader<Hooked, Clock>,
@@ -316,7 +317,7 @@ impl Locked {
 }
 
 #[test]
-fn a_message_is_kept_while_the_other_half_holds_the_lock() {
+fn try_send_keeps_a_message_while_the_other_half_holds_the_lock() {
     let mut locked = Locked::new(Behavior::default(), patient());
     locked.while_reading(|writer| {
         for n in 0..3 {
@@ -324,7 +325,7 @@ fn a_message_is_kept_while_the_other_half_holds_the_lock() {
         }
         assert!(writer.buffered_amount() >= 3 * 102);
     });
-    // The reader took the lock once more for its write, or was woken for it.
+    // The reader has written the messages already, or was woken to write them.
     block_on(&locked.clock, locked.writer.lock().unwrap().send("next")).unwrap();
     assert_eq!(locked.writer.lock().unwrap().buffered_amount(), 0);
     locked.peer.pump();
@@ -335,7 +336,7 @@ fn a_message_is_kept_while_the_other_half_holds_the_lock() {
 
 /// The writing task makes no further call. The wakeup makes the reader write.
 #[test]
-fn a_reader_writes_the_messages_that_were_kept_for_it() {
+fn a_reader_writes_the_messages_that_waited_for_its_lock() {
     let Locked { clock, mut reader, writer, mut peer, hook } = Locked::new(Behavior::default(), patient());
     let keeper = Arc::clone(&writer);
     *hook.lock().unwrap() = Some(Box::new(move || writer.lock().unwrap().try_send("kept").unwrap()));
@@ -356,7 +357,7 @@ fn a_reader_writes_the_messages_that_were_kept_for_it() {
 fn messages_that_wait_for_the_lock_are_bounded() {
     let narrow = Behavior { capacity: 100, ..Behavior::default() };
     let mut locked = Locked::new(narrow, patient().high_water(1000));
-    // Fill the queue first, so that the messages cannot move on.
+    // The queue is full, so the messages that wait for the lock cannot be queued.
     {
         let mut writer = locked.writer.lock().unwrap();
         while writer.try_send(numbered(0)).is_ok() {}
@@ -372,7 +373,7 @@ fn messages_that_wait_for_the_lock_are_bounded() {
         assert_eq!((refused.error, refused.message.len()), (SendError::Blocked, 1000));
         assert!((10..=20).contains(&accepted), "{accepted}");
     });
-    // They still wait for room. A whole message does not overtake them, and a Close waits for them.
+    // The messages still wait for space in the queue. No later message overtakes them, and a Close waits for them.
     assert_eq!(locked.writer.lock().unwrap().try_send("early").unwrap_err().error, SendError::Blocked);
     let Locked { clock, mut reader, writer, mut peer, .. } = locked;
     let mut writer = writer.lock().unwrap();
@@ -396,11 +397,11 @@ fn messages_that_wait_for_the_lock_are_bounded() {
 }
 
 #[test]
-fn s5_5_1_a_message_that_was_kept_goes_out_before_the_answer_to_a_close() {
+fn s5_5_1_a_message_that_waits_for_the_lock_is_sent_before_the_answer_to_a_close() {
     let mut locked = Locked::new(Behavior::default(), patient());
     locked.peer.connection.close(hybi::Instant::ZERO, CloseCode::NORMAL, "").unwrap();
     locked.peer.say();
-    // The Close is read by the poll during which the message is sent.
+    // The message is sent during the poll that reads the Close.
     let writer = Arc::clone(&locked.writer);
     *locked.hook.lock().unwrap() = Some(Box::new(move || {
         writer.lock().unwrap().try_send("in time").unwrap();
@@ -413,9 +414,9 @@ fn s5_5_1_a_message_that_was_kept_goes_out_before_the_answer_to_a_close() {
 }
 
 #[test]
-fn s5_5_1_a_message_that_was_kept_and_then_refused_is_reported_by_the_next_flush() {
+fn s5_5_1_a_refused_message_that_waited_for_the_lock_is_reported_by_the_next_flush() {
     let mut locked = Locked::new(Behavior { capacity: 10, ..Behavior::default() }, patient().high_water(1));
-    // One frame that the stream has begun to take, and nothing behind it.
+    // The stream has accepted a part of one frame, and nothing else is queued.
     locked.writer.lock().unwrap().try_send(numbered(0)).unwrap();
     locked.while_reading(|writer| writer.try_send("kept").unwrap());
     locked.peer.connection.close(hybi::Instant::ZERO, CloseCode::NORMAL, "").unwrap();
@@ -427,7 +428,7 @@ fn s5_5_1_a_message_that_was_kept_and_then_refused_is_reported_by_the_next_flush
     }
     let flushed = block_on(&locked.clock, locked.writer.lock().unwrap().flush());
     assert!(matches!(flushed, Err(Error::Send(SendError::Closed))), "{flushed:?}");
-    // The frame that was begun was completed, and the other message is not sent.
+    // The partly written frame was completed, and the other message was not sent.
     assert_eq!(locked.peer.messages(), [Heard::Text(numbered(0))]);
     assert_eq!(locked.writer.lock().unwrap().buffered_amount(), 0);
 }

@@ -203,7 +203,7 @@ fn open_both(
 }
 
 #[test]
-fn both_ends_open() {
+fn a_client_and_a_server_open() {
     for behavior in behaviors() {
         let clock = Clock::default();
         let (near, far) = (End::new(behavior.clone()), End::new(behavior));

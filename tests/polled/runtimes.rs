@@ -32,7 +32,7 @@ mod on_tokio {
     }
 
     #[test]
-    fn handles_can_be_sent_and_moved() {
+    fn handles_can_be_sent_to_other_threads() {
         is_sync::<WebSocket>();
         is_sync::<WebSocket<DuplexStream>>();
         is_sync::<Reader>();
@@ -171,7 +171,7 @@ mod on_tokio {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn timers_fire_for_a_task_that_used_up_its_budget() {
+    async fn timers_fire_for_a_task_that_used_up_its_tokio_budget() {
         let (near, _far) = duplex(1 << 16);
         let connection = hybi::Connection::server(hybi::Instant::ZERO, Config::new(), hybi::Outbox::new());
         let mut ws = WebSocket::from_parts(near, connection, hybi::Inbox::empty());
@@ -347,7 +347,7 @@ mod on_async_io {
     use super::is_sync;
 
     #[test]
-    fn handles_can_be_sent_and_moved() {
+    fn handles_can_be_sent_to_other_threads() {
         is_sync::<WebSocket<TcpStream>>();
         is_sync::<Reader<TcpStream>>();
         is_sync::<Writer<TcpStream>>();

@@ -19,7 +19,7 @@ use super::support::*;
 /// The receiving task answers Pings and thereby writes what the other task has queued. The other task must be
 /// woken.
 #[test]
-fn both_futures_halves_progress() {
+fn both_halves_of_futures_util_progress() {
     for capacity in [10, 100, 1000, usize::MAX] {
         for piece in [7, usize::MAX] {
             let behavior = Behavior { capacity, piece, ..Behavior::default() };
@@ -46,7 +46,7 @@ fn both_futures_halves_progress() {
 
 /// The tasks are polled in the opposite order, with messages in both directions.
 #[test]
-fn futures_halves_echo_each_other_over_a_narrow_pipe() {
+fn halves_of_futures_util_send_and_receive_over_a_narrow_pipe() {
     let behavior = Behavior { capacity: 64, piece: 13, ..Behavior::default() };
     let (clock, ws, mut peer) = pair(Role::Client, behavior, Config::new());
     let (mut sink, mut stream) = ws.split_by_futures();
@@ -119,7 +119,7 @@ impl SplitByFutures for Ws {
 
 /// The deadline of a waiting send ends the connection. The receiving task must learn of it.
 #[test]
-fn futures_halves_learn_of_the_end_from_each_other() {
+fn halves_of_futures_util_learn_of_the_end_from_each_other() {
     for role in [Role::Server, Role::Client] {
         let behavior = Behavior { capacity: 100, ..Behavior::default() };
         let (clock, ws, _peer) = pair(role, behavior, Config::new());
@@ -258,7 +258,7 @@ fn a_send_behind_unread_input_does_not_wake_its_task_endlessly() {
 
 /// Both tasks have seen the end of the stream, and both wait to write. So no task has a reason to wake the other.
 #[test]
-fn futures_halves_at_the_end_of_the_stream_do_not_wake_each_other_endlessly() {
+fn halves_of_futures_util_do_not_wake_each_other_endlessly_at_the_end() {
     let (clock, ws, peer) = pair(Role::Server, Behavior { capacity: 10, ..Behavior::default() }, patient());
     let (mut sink, mut stream) = ws.split_by_futures();
     let mut sending = pin!(async {

@@ -268,7 +268,7 @@ proptest! {
     /// A server chooses a subprotocol that both ends have, if there is one. A subprotocol that was not offered cannot
     /// be written.
     #[test]
-    fn s4_2_2_a_subprotocol_is_one_that_was_offered(offered in subprotocols(), has in subprotocols()) {
+    fn s4_2_2_a_server_chooses_only_a_subprotocol_that_was_offered(offered in subprotocols(), has in subprotocols()) {
         let request = head_with("GET / HTTP/1.1", &[
             ("Host", "a".into()),
             ("Upgrade", "websocket".into()),
@@ -354,7 +354,7 @@ proptest! {
 
     /// A client accepts every answer that a server gives to its offer.
     #[test]
-    fn s7692_7_1_both_ends_agree(offer in offers(), config in configs()) {
+    fn s7692_7_1_a_client_accepts_every_answer_of_a_server(offer in offers(), config in configs()) {
         let text = offer.to_string();
         let agreed = hybi::handshake::negotiate_offer([text.as_bytes()], &config).unwrap().unwrap();
         let answer = agreed.to_string();

@@ -604,7 +604,7 @@ proptest! {
 
     /// A violation is found at the byte that shows it, and not before.
     #[test]
-    fn a_violation_is_found_at_its_byte(stream in violations(), seed: u64) {
+    fn a_violation_is_found_at_the_byte_that_shows_it(stream in violations(), seed: u64) {
         let (input, mark) = stream.encode_and_mark();
         let mark = mark.unwrap();
         for form in [Form::Whole, Form::Chunks] {
@@ -683,7 +683,7 @@ proptest! {
 
     /// After a Close or a violation there is no event, whatever arrives, and nothing can be sent.
     #[test]
-    fn s7_1_7_nothing_comes_after_the_end(
+    fn s7_1_7_no_event_follows_the_end(
         items in vec(item(), 0..4),
         end in prop_oneof![close(), violation()],
         more in streams(),

@@ -48,7 +48,7 @@ fn s5_5_1_an_empty_close_is_answered_with_an_empty_one() {
 }
 
 #[test]
-fn s5_5_1_an_answer_echoes_the_reason_and_our_close_keeps_its_own() {
+fn s5_5_1_an_answer_echoes_the_reason_but_our_own_close_keeps_its_reason() {
     let longest = "€".repeat(41);
     for role in ROLES {
         // The queue holds nothing, or one message that is partly written, or two. A server keeps a reference to
@@ -182,7 +182,7 @@ fn s5_5_a_reason_has_at_most_123_bytes() {
 }
 
 #[test]
-fn s7_1_2_a_close_goes_both_ways() {
+fn s7_1_2_both_ends_send_a_close() {
     for (code, reason) in [(Some(1000), "bye"), (Some(3000), ""), (None, "")] {
         for server_first in [false, true] {
             for cap in [1, 3, usize::MAX] {

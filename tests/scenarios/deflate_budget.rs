@@ -169,7 +169,7 @@ fn s7692_7_2_2_any_budget_gives_the_same_events() {
 
 /// Memory of exactly the size of a message is enough, whatever blocks follow and wherever inflating pauses.
 #[test]
-fn s7692_7_2_2_a_budget_needs_no_more_memory() {
+fn s7692_7_2_2_a_budget_needs_no_additional_memory() {
     let payload = (0..20).fold(Blocks::new().fixed(false, &[Token::Bytes(&[5; 300])]), |blocks, n| {
         if n % 2 == 0 { blocks.fixed(n % 4 == 0, &[]) } else { blocks.stored(false, b"") }
     });
@@ -365,7 +365,7 @@ fn s7692_7_2_2_errors_are_the_same_with_a_budget() {
 
 /// A `Receiver` without a connection has a budget too.
 #[test]
-fn s7692_7_2_2_a_receiving_half_pauses() {
+fn s7692_7_2_2_a_receiving_half_pauses_at_its_budget() {
     let mut receiver = Receiver::new(Role::Server, Config::new()).with_deflate(DeflateParams::default());
     let mut bytes = compressed(Role::Client, Opcode::Binary, true, &deflated(&[1; 100_000]));
     let mut message = VecMessage::new();

@@ -152,7 +152,7 @@ fn s7692_6_1_a_message_that_compression_does_not_shorten_is_sent_uncompressed() 
 }
 
 #[test]
-fn s7692_6_1_no_whole_message_is_longer_than_it_is_uncompressed() {
+fn s7692_6_1_compression_never_makes_a_whole_message_longer() {
     let mut dice = Dice::new(7);
     for role in ROLES {
         for (takeover, bits) in [(true, 15), (true, 9), (false, 15), (true, 8)] {
@@ -204,7 +204,7 @@ fn s7692_6_1_a_message_is_compressed_if_that_makes_it_shorter() {
 }
 
 #[test]
-fn s7692_7_2_2_messages_that_alternate_keep_their_context() {
+fn s7692_7_2_2_uncompressed_messages_between_compressed_ones_keep_the_context() {
     for role in ROLES {
         for bits in [8, 9, 10, 12, 15] {
             for level in [1, 4, 6, 9] {

@@ -136,7 +136,7 @@ fn s7692_7_2_1_exactly_the_tail_is_removed() {
 }
 
 #[test]
-fn s7692_7_2_1_a_message_of_half_the_size_ends_with_one_empty_block() {
+fn s7692_7_2_1_a_message_compressed_to_half_its_size_ends_with_one_empty_block() {
     // Digits need four bits each, so no block is stored.
     let digits: Vec<u8> =
         noise(4000).iter().map(|byte| b"0123456789abcdef"[usize::from(byte % 16)]).collect();
@@ -348,7 +348,7 @@ fn s7692_8_options_of_a_refused_message_do_not_outlive_it() {
         end.conn.pong(b"").unwrap();
         end.write_all();
         assert_eq!(end.poll(), [Seen::Writable]);
-        // The messages that were refused leave no option behind.
+        // The options of the refused messages do not apply to later messages.
         end.conn.send_text(&"no secret, ".repeat(9)).unwrap();
         assert!(end.flush()[0].starts_with("~text"));
         end.conn.send_with("secret", PLAIN).unwrap();
@@ -705,7 +705,7 @@ fn s5_5_1_nothing_is_compressed_after_a_close() {
 // --- both ends ---
 
 #[test]
-fn s7692_7_conversations_of_all_sizes_arrive() {
+fn s7692_7_messages_of_all_sizes_arrive() {
     for cap in [7, 1000, usize::MAX] {
         for params in [DeflateParams::default(), agreed(false, 15), agreed(true, 9), agreed(false, 8)] {
             let mut pair = Pair::deflate(all(), all(), params).cap(cap);

@@ -131,7 +131,7 @@ fn s7692_7_1_the_release_does_not_disturb_other_timers() {
 }
 
 #[test]
-fn s7692_7_1_inside_a_message_the_sender_releases_and_the_receiver_waits() {
+fn s7692_7_1_inside_a_message_a_sender_releases_its_window_and_a_receiver_does_not() {
     for takeover in [false, true] {
         for by_time in [false, true] {
             let config = || quiet(Some(secs(60)));
@@ -322,7 +322,7 @@ fn s7692_7_1_no_window_is_released_while_a_message_is_queued() {
 }
 
 #[test]
-fn s7692_7_1_2_an_invalid_window_size_is_clamped_to_the_nearest() {
+fn s7692_7_1_2_an_invalid_window_size_is_clamped_to_the_nearest_valid_one() {
     // The data repeats at the far end of the largest window.
     let data = [noise(32 << 10), noise(200)].concat();
     let compressed = |bits| {

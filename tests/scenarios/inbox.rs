@@ -171,7 +171,7 @@ fn s8_1_a_code_point_may_span_two_reads() {
 }
 
 #[test]
-fn a_partial_message_is_neither_idle_nor_released() {
+fn a_partial_message_restarts_the_idle_timer_and_is_not_released() {
     let config = Config::new().idle_timeout(Some(Duration::from_secs(10))).ping_interval(None);
     let mut conn = Connection::server(Instant::ZERO, config, hybi::Outbox::new());
     let (mut inbox, data) = (Inbox::empty(), payload(30_000));
@@ -414,7 +414,7 @@ fn s5_4_reads_may_run_ahead_of_polls() {
 /// The memory of a large message serves the next one. While only a part of the next one has arrived, it must not
 /// hold all of that memory.
 #[test]
-fn s10_4_a_part_of_a_gathered_message_does_not_pin_the_memory_of_a_large_one() {
+fn s10_4_a_partial_message_does_not_keep_the_memory_of_a_larger_one() {
     for role in ROLES {
         let (mut conn, mut inbox) = (connection(role, Config::new()), Inbox::empty());
         let fragment = |opcode, fin, len: usize| frame(role.peer(), opcode, fin, &payload(len));

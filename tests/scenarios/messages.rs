@@ -18,7 +18,7 @@ fn chunks() -> Config {
     Config::new().delivery(Delivery::Chunks)
 }
 
-/// Joins chunks to messages, and checks that the text of each chunk is valid so far.
+/// Joins chunks into messages, and checks that the text of each chunk is valid up to its end.
 fn assemble(seen: &[Seen]) -> Vec<Seen> {
     let (mut whole, mut open) = (Vec::new(), None::<(MessageKind, Vec<u8>)>);
     for event in seen {
@@ -147,7 +147,7 @@ fn s5_4_our_fragments_are_not_interleaved_and_misuse_has_no_effect() {
 }
 
 #[test]
-fn s5_6_empty_messages_are_messages() {
+fn s5_6_empty_messages_are_sent_and_delivered() {
     for role in ROLES {
         for config in [Config::new(), chunks()] {
             for opcode in [Opcode::Text, Opcode::Binary] {

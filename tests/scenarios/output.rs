@@ -248,7 +248,7 @@ fn s5_2_a_large_payload_of_a_server_is_not_copied() {
     trickle(&mut end, 1021);
     let payloads: Vec<_> = parse(Role::Server, &end.wire).into_iter().map(|sent| sent.payload).collect();
     assert!(payloads == [b"small".to_vec(), large.to_vec(), words.as_bytes().to_vec(), large.to_vec()]);
-    // The last reference is dropped once the payload is written.
+    // The last reference is dropped when the payload is written.
     drop(large.clone());
     assert!(large.is_unique());
 }
@@ -273,7 +273,7 @@ fn s5_2_a_prepared_message_is_the_same_on_the_wire() {
 }
 
 #[test]
-fn s5_2_few_slices_receive_the_front_of_the_output() {
+fn s5_2_few_slices_receive_the_first_bytes_of_the_output() {
     for room in 1..6 {
         let mut end = Scenario::server().config(Config::new().high_water(1 << 20)).open();
         for i in 0..5 {

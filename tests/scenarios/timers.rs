@@ -19,7 +19,7 @@ fn quiet() -> Config {
 }
 
 #[test]
-fn s5_5_2_keepalive_pings_a_silent_peer_and_not_early() {
+fn s5_5_2_a_silent_peer_is_pinged_and_not_early() {
     for role in ROLES {
         let mut end = Scenario::of(role).open();
         assert_eq!(end.conn.poll_timeout(), Some(at(secs(30))));
@@ -403,7 +403,7 @@ fn s7_1_1_timeouts_of_zero_end_at_once_without_spinning() {
 }
 
 #[test]
-fn s7_1_1_a_clock_at_the_end_of_its_range_does_no_harm() {
+fn s7_1_1_a_clock_at_the_end_of_its_range_causes_no_panic() {
     let timers = [None, Some(Duration::ZERO), Some(secs(1)), Some(Duration::MAX)];
     for start in
         [Duration::MAX, Duration::from_nanos(u64::MAX - 1), Duration::from_nanos(u64::MAX) - secs(31)]
@@ -437,7 +437,7 @@ fn s7_1_1_a_clock_at_the_end_of_its_range_does_no_harm() {
 }
 
 #[test]
-fn s7_1_1_a_driver_that_wakes_late_does_not_kill_the_peer() {
+fn s7_1_1_a_driver_that_wakes_late_does_not_give_up_the_peer() {
     let mut end = Scenario::server().open();
     // The machine slept for a day.
     end.now = at(secs(86_400));
@@ -448,7 +448,7 @@ fn s7_1_1_a_driver_that_wakes_late_does_not_kill_the_peer() {
 }
 
 #[test]
-fn s5_5_2_an_idle_pair_keeps_itself_alive() {
+fn s5_5_2_keepalive_keeps_an_idle_pair_open() {
     for cap in [1, 3, usize::MAX] {
         let mut pair = Pair::new().cap(cap);
         assert_eq!(pair.drive_through(1000), 1000);

@@ -20,7 +20,7 @@ pub struct Watch {
     deflate: bool,
     /// Header of the current frame, followed by its payload if it is a control frame.
     bytes: Vec<u8>,
-    /// First byte and masking key, once the header is complete.
+    /// First byte and masking key, if the header is complete.
     frame: Option<(u8, [u8; 4])>,
     left: u64,
     in_message: bool,

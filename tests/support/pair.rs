@@ -412,7 +412,7 @@ pub struct Pair {
 #[derive(Debug, Default)]
 struct Stream {
     bytes: VecDeque<u8>,
-    /// True once the writer has closed its half.
+    /// True after the writer has closed its half.
     ended: bool,
     /// True after the reader has handled the end.
     eof_handled: bool,
