@@ -84,7 +84,8 @@ fn a_slow_reader_receives_the_whole_answer() {
         assert_eq!(time, pause.as_millis() * 7 + 1000);
         assert!(end.state.lock().unwrap().shut_down);
     }
-    // A refusal by the application also arrives. It may take longer than the handshake timeout.
+    // A response with which the application rejects a request also arrives. Sending the response may take longer than
+    // the handshake timeout.
     let (clock, end) = (Clock::default(), end(40_000, UPGRADE));
     let server = Server::with_timer(clock.clone()).handshake_timeout(Some(seconds(5)));
     let response = HttpResponse::new(403).body("text/plain", body.as_bytes());
@@ -136,15 +137,15 @@ fn a_peer_below_the_minimum_rate_is_given_up() {
 }
 
 #[test]
-fn a_refusal_that_cannot_be_sent_ends_in_time_with_an_error() {
+fn a_rejection_that_cannot_be_sent_ends_in_time_with_an_error() {
     let bad = &[UPGRADE.strip_suffix(b"\r\n").unwrap(), b"Host: b\r\n\r\n"].concat();
     for (timeout, patience) in
         [(Some(seconds(5)), 5), (Some(ms(10)), 1), (Some(seconds(100)), PATIENCE), (None, PATIENCE)]
     {
         let (clock, end) = (Clock::default(), end(10, bad));
         let server = Server::with_timer(clock.clone()).handshake_timeout(timeout);
-        let refused = block_on(&clock, server.accept(end.clone()));
-        assert!(matches!(refused, Err(AcceptError::Io(error)) if error.kind() == ErrorKind::TimedOut));
+        let accepted = block_on(&clock, server.accept(end.clone()));
+        assert!(matches!(accepted, Err(AcceptError::Io(error)) if error.kind() == ErrorKind::TimedOut));
         assert_eq!(clock.now().since_origin(), seconds(patience));
     }
 }

@@ -1,7 +1,7 @@
 //! The opening handshake of both roles.
 //!
 //! These tests run a handshake over streams that move few bytes, wait, stall or fail at one call, and check
-//! refusals, timeouts and responses other than 101. The grammar of requests and responses is tested in
+//! rejections, timeouts and responses other than 101. The grammar of requests and responses is tested in
 //! `tests/handshake.rs`, slow readers of a response in `answers.rs`.
 
 use std::cell::RefCell;
@@ -52,14 +52,14 @@ fn a_server_opens_and_keeps_the_bytes_after_the_request() {
 }
 
 #[test]
-fn a_server_sends_a_refusal() {
+fn a_server_sends_a_response_other_than_101() {
     for behavior in behaviors() {
         let (clock, end) = (Clock::default(), End::new(behavior));
         end.arrive(REQUEST.as_bytes());
         end.end();
         let strict = server(&clock).origins(["https://elsewhere"]);
-        let refused = block_on(&clock, strict.accept(end.clone()));
-        assert!(matches!(refused, Err(AcceptError::Rejected(why)) if why.status() == 403));
+        let rejected = block_on(&clock, strict.accept(end.clone()));
+        assert!(matches!(rejected, Err(AcceptError::Rejected(why)) if why.status() == 403));
         assert!(end.take_written().starts_with(b"HTTP/1.1 403 "));
         assert!(end.state.lock().unwrap().shut_down);
 
@@ -92,7 +92,7 @@ fn a_server_sends_a_refusal() {
             assert!(end.state.lock().unwrap().shut_down);
         }
 
-        // The response to a check by the application is that of a built-in rule.
+        // The application checks the origin itself. The response is the same as for the origin check of the server.
         let end = End::new(Behavior::default());
         end.arrive(REQUEST.as_bytes());
         let request = block_on(&clock, server(&clock).receive(end.clone())).unwrap();
@@ -107,7 +107,7 @@ fn a_server_sends_a_refusal() {
 
 #[test]
 fn s9110_9_3_2_head_is_answered_without_a_body() {
-    let refused = |request: &str| {
+    let accept = |request: &str| {
         let (clock, end) = (Clock::default(), End::new(Behavior::default()));
         end.arrive(request.as_bytes());
         end.end();
@@ -123,15 +123,15 @@ fn s9110_9_3_2_head_is_answered_without_a_body() {
         (REQUEST.replace("GET", "HEAD"), Reason::Method),
         ("HEAD / HTTP/1.1\r\n\r\n".into(), Reason::HostMissing),
     ] {
-        let (result, _, end) = refused(&request);
+        let (result, _, end) = accept(&request);
         assert!(matches!(result, Err(AcceptError::Rejected(why)) if why.reason() == reason));
         is_head(&end, &format!("HTTP/1.1 {} ", reason.status()), length(reason));
     }
-    for refuse in [true, false] {
-        let (result, clock, end) = refused("HEAD /health HTTP/1.1\r\nHost: a\r\n\r\n");
+    for reject in [true, false] {
+        let (result, clock, end) = accept("HEAD /health HTTP/1.1\r\nHost: a\r\n\r\n");
         let Err(AcceptError::NotWebSocket(call)) = result else { panic!("no call") };
         assert_eq!(call.method(), "HEAD");
-        if refuse {
+        if reject {
             block_on(&clock, call.reject()).unwrap();
             is_head(&end, "HTTP/1.1 426 ", length(Reason::NotAnUpgrade));
         } else {
@@ -259,7 +259,7 @@ fn a_fault_at_any_call_of_a_handshake_has_a_typed_error() {
 }
 
 #[test]
-fn a_client_receives_a_refusal() {
+fn a_client_receives_a_response_other_than_101() {
     let (clock, end) = (Clock::default(), End::new(Behavior::default()));
     end.arrive(b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 2\r\n\r\nno");
     let client = Client::with_timer(clock.clone());
@@ -276,7 +276,7 @@ fn a_client_receives_a_refusal() {
     assert!(matches!(block_on(&clock, client.open(end, "ftp://a/")), Err(ConnectError::Url(_))));
 }
 
-/// Returns the answer for a client that receives `response`, all at once or byte by byte.
+/// Returns the response that a client reports. `response` arrives at once or byte by byte.
 fn answer_to(response: &[u8], byte_by_byte: bool) -> ReceivedResponse<End> {
     let behavior = Behavior { piece: if byte_by_byte { 1 } else { usize::MAX }, ..Behavior::default() };
     let (clock, end) = (Clock::default(), End::new(behavior));

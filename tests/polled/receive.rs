@@ -1,8 +1,8 @@
-//! Accepting in two phases: a request waits for the application's decision.
+//! Servers that receive a request first, and accept or reject it later.
 //!
-//! These tests check what happens between the two phases: time passes, input arrives, the peer goes away, and futures
-//! or the request are dropped. `open.rs` has handshakes in one phase, `tests/net/receive.rs` the same for the blocking
-//! adapter.
+//! `Server::receive` returns the request, and the application then decides. Between these two phases time passes, input
+//! arrives, the peer goes away, or the application drops the request or a future. Handshakes in one phase are tested in
+//! `open.rs`, and the blocking adapter is tested in `tests/net/receive.rs`.
 
 use std::io::ErrorKind;
 use std::pin::pin;
@@ -21,14 +21,14 @@ const REQUEST: &[u8] =
     Sec-WebSocket-Protocol: one, two\r\nSec-WebSocket-Extensions: permessage-deflate\r\n\
     Origin: https://here\r\n\r\n";
 
-/// "Hello" as RFC 6455 section 5.7 prints it.
+/// The masked text message "Hello" of RFC 6455 section 5.7.
 const HELLO: &[u8] = &[0x81, 0x85, 0x37, 0xfa, 0x21, 0x3d, 0x7f, 0x9f, 0x4d, 0x51, 0x58];
 
 fn server(clock: &Clock) -> Server<Clock> {
     Server::with_timer(clock.clone()).subprotocols(["two"]).handshake_timeout(Some(ms(3000)))
 }
 
-/// Returns a request that waits, over a stream on which nothing has arrived behind it.
+/// Returns a received request. Nothing has arrived after the request.
 fn pending(clock: &Clock, end: &End) -> PendingRequest<End, Clock> {
     end.arrive(REQUEST);
     block_on(clock, server(clock).receive(end.clone())).unwrap()
@@ -68,20 +68,20 @@ fn the_application_may_take_any_time_to_accept() {
 #[test]
 fn input_that_arrives_while_the_application_decides_is_kept() {
     for behavior in behaviors() {
-        for behind in [0, 5, HELLO.len()] {
+        for after in [0, 5, HELLO.len()] {
             let (clock, end) = (Clock::default(), End::new(behavior.clone()));
-            // A part of the first message arrives together with the request, the rest of it later.
-            end.arrive(&[REQUEST, &HELLO[..behind]].concat());
+            // `after` bytes of the first message arrive together with the request. The other bytes arrive later.
+            end.arrive(&[REQUEST, &HELLO[..after]].concat());
             let request = block_on(&clock, server(&clock).receive(end.clone())).unwrap();
             let unread = end.unread();
-            end.arrive(&HELLO[behind..]);
+            end.arrive(&HELLO[after..]);
             end.arrive(HELLO);
-            assert_eq!(end.unread(), unread + 2 * HELLO.len() - behind, "nothing is read meanwhile");
+            assert_eq!(end.unread(), unread + 2 * HELLO.len() - after, "the server read input too early");
             let mut ws = block_on(&clock, request.accept()).unwrap();
             for _ in 0..2 {
                 assert_eq!(block_on(&clock, ws.recv()).unwrap(), Some("Hello".into()));
             }
-            // The end of the input comes behind the messages.
+            // The end of the stream is reported after the messages.
             end.end();
             assert_eq!(block_on(&clock, ws.recv()).unwrap(), None);
             assert!(matches!(ws.outcome(), Some(Outcome::Abnormal(_))), "{:?}", ws.outcome());
@@ -90,7 +90,7 @@ fn input_that_arrives_while_the_application_decides_is_kept() {
 }
 
 #[test]
-fn a_peer_that_has_gone_meanwhile_is_not_accepted() {
+fn a_peer_that_disconnects_before_the_decision_is_not_accepted() {
     for reset in [false, true] {
         let (clock, end) = (Clock::default(), End::new(Behavior::default()));
         let request = pending(&clock, &end);
@@ -106,7 +106,7 @@ fn a_peer_that_has_gone_meanwhile_is_not_accepted() {
         assert_eq!(error, if reset { ErrorKind::ConnectionReset } else { ErrorKind::UnexpectedEof });
         assert_eq!(end.take_written(), b"");
     }
-    // A peer that has sent something before it closed its sending direction is heard.
+    // The peer sends a message and then closes its sending direction. The request is accepted and the message arrives.
     let (clock, end) = (Clock::default(), End::new(Behavior::default()));
     let request = pending(&clock, &end);
     end.arrive(HELLO);
@@ -117,8 +117,9 @@ fn a_peer_that_has_gone_meanwhile_is_not_accepted() {
 }
 
 #[test]
-fn each_phase_has_the_whole_timeout() {
-    // The head comes late, the application takes its time, and the peer takes the response late.
+fn both_phases_have_the_whole_timeout() {
+    // The request arrives just before the timeout. The application decides after 5 s. Then the peer waits nearly until
+    // the timeout before it reads the response.
     let (clock, end) = (Clock::default(), End::new(Behavior { capacity: 10, ..Behavior::default() }));
     let server = server(&clock);
     let mut sending = pin!(async {
@@ -136,7 +137,7 @@ fn each_phase_has_the_whole_timeout() {
     });
     assert!(run(&clock, request.accept(), &mut [reading.as_mut()]).is_ok());
 
-    // A peer that does not take the response is given up.
+    // The peer does not read the response, so `accept` ends at the timeout.
     let (clock, end) = (Clock::default(), End::new(Behavior { capacity: 10, ..Behavior::default() }));
     let request = pending(&clock, &end);
     clock.advance(ms(5000));
@@ -148,7 +149,7 @@ fn each_phase_has_the_whole_timeout() {
 }
 
 #[test]
-fn a_dropped_request_closes_the_stream_without_a_response() {
+fn dropping_a_request_closes_the_stream_without_a_response() {
     let (clock, end) = (Clock::default(), End::new(Behavior::default()));
     let request = pending(&clock, &end);
     assert_eq!(Arc::strong_count(&end.state), 2);
@@ -157,7 +158,7 @@ fn a_dropped_request_closes_the_stream_without_a_response() {
 }
 
 #[test]
-fn a_future_that_is_dropped_in_either_phase_closes_the_stream() {
+fn dropping_the_future_of_receive_accept_or_reject_closes_the_stream() {
     let behavior = Behavior { piece: 9, hesitant: true, ..Behavior::default() };
     for reject in [false, true] {
         let mut polls = 0;
@@ -189,7 +190,7 @@ fn a_future_that_is_dropped_in_either_phase_closes_the_stream() {
 }
 
 #[test]
-fn the_acceptance_of_the_application_replaces_the_servers_choice() {
+fn an_acceptance_overrides_the_subprotocol_and_deflate_of_the_server() {
     let respond = |acceptance: &Acceptance| {
         let (clock, end) = (Clock::default(), End::new(Behavior::default()));
         end.arrive(REQUEST);
@@ -216,7 +217,7 @@ fn the_acceptance_of_the_application_replaces_the_servers_choice() {
     #[cfg(feature = "deflate")]
     assert!(!respond(&Acceptance::new().deflate(None)).1.contains("permessage-deflate"));
 
-    // The client did not offer it, or the header is one of the handshake's own.
+    // The client did not offer this subprotocol, and the application may not set this header. The peer receives 500.
     for wrong in [Acceptance::new().subprotocol("three"), Acceptance::new().header("Upgrade", "x")] {
         let (subprotocol, response) = respond(&wrong);
         assert!(matches!(subprotocol, Err(AcceptError::Response(_))), "{subprotocol:?}");
@@ -225,7 +226,7 @@ fn the_acceptance_of_the_application_replaces_the_servers_choice() {
 }
 
 #[test]
-fn an_invalid_response_to_a_request_is_not_sent() {
+fn a_request_cannot_be_rejected_with_status_101() {
     let (clock, end) = (Clock::default(), End::new(Behavior::default()));
     let request = pending(&clock, &end);
     let error = block_on(&clock, request.reject(&HttpResponse::new(101))).unwrap_err();
@@ -237,14 +238,15 @@ fn the_parts_of_a_request_lose_nothing() {
     let (clock, end) = (Clock::default(), End::new(Behavior::default()));
     end.arrive(&[REQUEST, HELLO].concat());
     let request = block_on(&clock, server(&clock).receive(end.clone())).unwrap();
-    let (stream, head, behind) = request.into_parts();
+    let (stream, head, after) = request.into_parts();
     assert!(Arc::ptr_eq(&stream.state, &end.state));
-    assert_eq!((head.target(), &*behind), ("/chat?room=1", HELLO));
-    // Another library could send the 101. The WebSocket knows what it is told.
+    assert_eq!((head.target(), &*after), ("/chat?room=1", HELLO));
+    // Another library could send the 101 response now. `with_handshake` then gives the WebSocket its target,
+    // subprotocol and headers.
     assert!(head.check().unwrap().offers_subprotocol("two"));
     let info = HandshakeInfo::new(head.target(), Some("two"), head.headers());
     let connection = Connection::server(Instant::ZERO, hybi::Config::new(), Outbox::new());
-    let inbox = hybi::Inbox::with_bytes(&behind);
+    let inbox = hybi::Inbox::with_bytes(&after);
     let bare = WebSocket::from_parts(stream, clock.clone(), connection, inbox);
     assert_eq!((bare.target(), bare.subprotocol(), bare.headers().iter().count()), ("", None, 0));
     let mut ws = bare.with_handshake(info);
@@ -258,7 +260,7 @@ fn the_parts_of_a_request_lose_nothing() {
 }
 
 #[test]
-fn s10_5_what_is_shown_for_debugging_hides_the_values_of_headers() {
+fn s10_5_debug_output_hides_the_values_of_headers() {
     let (clock, end) = (Clock::default(), End::new(Behavior::default()));
     end.arrive(&String::from_utf8_lossy(REQUEST).replace("Origin", "Cookie: secret\r\nOrigin").into_bytes());
     let server = server(&clock).header("Set-Cookie", "secret");
