@@ -70,7 +70,7 @@ fn read_slowly<T>(
 }
 
 #[test]
-fn a_slow_reader_receives_the_whole_answer() {
+fn a_slow_reader_receives_the_whole_response() {
     let body = letters(300_000);
     for pause in [seconds(1), seconds(PATIENCE - 1)] {
         let (clock, end) = (Clock::default(), end(40_000, PLAIN));
@@ -151,7 +151,7 @@ fn a_rejection_that_cannot_be_sent_ends_in_time_with_an_error() {
 }
 
 #[test]
-fn input_is_discarded_for_a_second_after_the_answer() {
+fn input_is_discarded_for_a_second_after_the_response() {
     let body = letters(29_000);
     let reject = HttpResponse::new(200).body("text/plain", body.as_bytes());
     for goes_on in [false, true] {
@@ -208,7 +208,7 @@ impl AsyncWrite for Stuck {
 }
 
 #[test]
-fn an_answer_counts_as_sent_only_after_a_flush() {
+fn a_response_counts_as_sent_only_after_a_flush() {
     let body = letters(100_000);
     let reject = HttpResponse::new(200).body("text/plain", body.as_bytes());
     // A stream may buffer the bytes that it accepts, as a TLS stream does. The flush gets as much time as a slow

@@ -288,7 +288,7 @@ fn answer_to(response: &[u8], byte_by_byte: bool) -> ReceivedResponse<End> {
 }
 
 #[test]
-fn s9110_15_2_an_answer_has_the_headers_of_the_final_response() {
+fn s9110_15_2_a_client_reports_the_headers_of_the_final_response() {
     let hints = "HTTP/1.1 103 Early Hints\r\nLink: </a.css>; rel=preload\r\n\r\n";
     let found = "HTTP/1.1 302 Found\r\nLocation: /b\r\n\r\n";
     let unauthorized = "HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Basic\r\nLink: </c>\r\n\r\n";
