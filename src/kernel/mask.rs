@@ -1,14 +1,14 @@
 //! Masking of payloads (RFC 6455 section 5.3).
 //!
-//! [`Mask`] holds a masking key together with its phase: how far into the key the payload has come. It does
-//! not know where a payload ends; its owner creates a new mask for each frame.
+//! [`Mask`] holds a masking key together with its phase, which is the position in the key for the next payload byte. It
+//! does not know where a payload ends. Its owner creates a new mask for each frame.
 
 use super::xor;
 
-/// A masking key and the position in it that the payload has reached (RFC 6455 section 5.3).
+/// A masking key, and the position in the key for the next payload byte (RFC 6455 section 5.3).
 ///
-/// A payload can be masked or unmasked in pieces of any length, because the position is kept from one piece
-/// to the next. Masking and unmasking are the same operation.
+/// A payload can be masked or unmasked in pieces of any length, because the mask keeps the position from one piece to
+/// the next. Masking and unmasking are the same operation.
 ///
 /// ```
 /// use hybi::frame::Mask;
@@ -48,8 +48,8 @@ impl Mask {
         ascii
     }
 
-    /// Returns whether this mask changes no byte. Nearly all such masks belong to frames without a masking
-    /// key.
+    /// Returns whether the key is zero, so that this mask changes no byte. Nearly all such masks belong to frames
+    /// without a masking key.
     #[inline]
     pub(crate) const fn is_zero(self) -> bool {
         self.0 == 0

@@ -1,19 +1,18 @@
-//! Pure functions over byte slices: XOR masking, ASCII and UTF-8 checks, and text that carries its proof.
+//! Functions over byte slices that must be fast for each payload byte: XOR masking, ASCII checks and UTF-8 validation.
 //!
-//! Responsible for everything that must be fast for each payload byte. It holds the only `unsafe` code of the
-//! crate, behind safe functions.
-//!
-//! Not responsible for the protocol: nothing here knows frames, messages or roles.
+//! This folder contains the only `unsafe` code of the crate, behind safe functions. It does not know the protocol:
+//! there are no frames, messages or roles here.
 //!
 //! Invariants:
-//! - Each kernel gives the same result on every path that the machine offers. Tests compare each path with a
-//!   byte-by-byte reference.
-//! - `&str` and [`Text`] are only made from bytes that were validated and have not changed since.
+//! - Each function gives the same result with every instruction set of the machine. Tests compare each implementation
+//!   with a byte-by-byte reference.
+//! - A `&str` or a [`Text`] is created only from bytes that were validated and have not changed since.
 //!
-//! Which file to read:
-//! - `simd128`: one 16-byte vector; `xor`: inputs of any length; `xor_wide`: the loop for long inputs.
-//! - `utf8`: the incremental validator; `text`: memory that remembers which of its bytes are UTF-8; `mask`: a
-//!   masking key with its phase.
+//! The files:
+//! - `simd128` is a vector of 16 bytes, `xor` handles inputs of any length, and `xor_wide` has the loop for long
+//!   inputs.
+//! - `utf8` is the incremental validator, and `text` is memory that stores which of its bytes are valid UTF-8.
+//! - `mask` is a masking key together with the position in the key.
 
 mod mask;
 mod simd128;
@@ -33,7 +32,7 @@ pub use utf8::{InvalidUtf8, Validator};
 /// Returns whether `bytes` are UTF-8. Uses vector instructions if the feature `simd` is on.
 #[inline]
 pub(crate) fn is_utf8(bytes: &[u8]) -> bool {
-    // Most short text is ASCII. The inlined ASCII check is cheaper than a call into the vector validator.
+    // Most short text is ASCII. The inlined ASCII check costs less than a call of the vector validator.
     if bytes.len() < 256 && xor::is_ascii(bytes) {
         return true;
     }

@@ -1,15 +1,14 @@
 //! A vector of sixteen bytes, in the register type that the target machine has.
 //!
 //! [`U8x16`] is the only type that other files use. It has two implementations of `Register`:
-//! - `register` on x86-64: one SSE2 register. SSE2 belongs to every x86-64 target, so no check at run time is
-//!   needed.
-//! - `portable` elsewhere: a `u128`. On x86-64 it is compiled for tests, so both are tested on every machine.
+//! - `register` is an SSE2 register. It is used on x86-64 targets with SSE2, so no check at run time is needed.
+//! - `portable` is a `u128`. It is used on all other targets, and it is also compiled for the tests on x86-64.
 //!
 //! Invariants:
-//! - Both implementations agree on all results that their documentation defines. The tests compare both with
-//!   byte-by-byte code.
-//! - `unsafe` is needed for two things: calling SSE2 intrinsics, which the `cfg` makes available, and
-//!   converting between 16 bytes and a register of the same size.
+//! - Both implementations return the same results, as far as the documentation defines them. The tests compare both
+//!   with byte-by-byte code.
+//! - `unsafe` is needed for two purposes. The code calls SSE2 intrinsics, which the `cfg` makes available. It also
+//!   converts between 16 bytes and a register of the same size.
 
 /// The number of bytes in a [`U8x16`].
 pub(crate) const LANES: usize = 16;
@@ -55,8 +54,8 @@ mod register {
 
     #[inline]
     pub(super) fn in_range(a: Register, first: u8, last: u8) -> Register {
-        // SSE2 compares signed bytes only. Shift the range so that `first` becomes the smallest signed value.
-        // One comparison with the end of the range then decides.
+        // SSE2 can compare only signed bytes. The values are shifted so that `first` becomes the smallest signed value.
+        // Then one comparison with the end of the range is enough.
         let smallest = 0x80_u8;
         let end = load([smallest.wrapping_add(last - first + 1); 16]);
         let shift = load([smallest.wrapping_sub(first); 16]);
@@ -76,7 +75,7 @@ mod register {
         high_bits(a).trailing_ones()
     }
 
-    /// Returns the highest bit of each byte. The first byte gives the lowest bit.
+    /// Returns the highest bit of each byte. The bit of the first byte is the lowest bit of the result.
     #[inline]
     fn high_bits(a: Register) -> i32 {
         // SAFETY: the `cfg` of this module guarantees SSE2.
@@ -126,9 +125,9 @@ mod portable {
 
     #[inline]
     pub(super) fn in_range(a: Register, first: u8, last: u8) -> Register {
-        // Each byte of `low` has seven bits and the addends are at most 0x80, so no sum carries into the next
-        // byte. The high bit of a sum then says `low >= first`, or `low > last`. Bytes that are not ASCII are
-        // excluded.
+        // Each byte of `low` has seven bits, and the addends are at most 0x80. So no sum carries into the next byte.
+        // The high bit of the first sum means `low >= first`, and that of the second sum means `low > last`. Bytes that
+        // are not ASCII are excluded with `!a`.
         let low = a & !HIGH_BITS;
         let at_least_first = low + of(0x80 - first);
         let above_last = low + of(0x7F - last);
@@ -151,7 +150,7 @@ mod portable {
 pub(crate) struct U8x16(register::Register);
 
 impl U8x16 {
-    /// Returns the four bytes of `key`, lowest first, repeated four times.
+    /// Returns a vector that repeats the four bytes of `key` four times, with the lowest byte first.
     #[inline]
     pub(super) fn splat_u32(key: u32) -> Self {
         Self(register::splat(key))
@@ -181,7 +180,7 @@ impl U8x16 {
         Self(register::or(self.0, other.0))
     }
 
-    /// Returns sixteen copies of `byte`.
+    /// Returns a vector of sixteen copies of `byte`.
     #[inline]
     pub(crate) fn splat(byte: u8) -> Self {
         Self::load(&[byte; LANES])
@@ -189,8 +188,8 @@ impl U8x16 {
 
     /// Flags each byte from `first` to `last`, which must both be ASCII.
     ///
-    /// The highest bit of a flagged byte is set, and that of any other byte is clear. The lower seven bits
-    /// are unspecified: they differ between implementations.
+    /// The highest bit of a flagged byte is set, and the highest bit of any other byte is clear. The lower seven bits
+    /// are unspecified, because they differ between the implementations.
     #[inline]
     pub(crate) fn in_range(self, first: u8, last: u8) -> Self {
         Self(register::in_range(self.0, first, last))

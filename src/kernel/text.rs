@@ -1,20 +1,20 @@
-//! Text that carries its proof: bytes together with the knowledge which of them are valid UTF-8.
+//! Validated text: bytes together with the range of them that is known to be valid UTF-8.
 //!
-//! Received text lies in a buffer, is unmasked in place, and is given out as `&str` without being copied or
-//! validated again. [`Checked`] makes this safe. It owns or borrows the buffer, performs every change, and
-//! remembers one range that was validated.
+//! Received text lies in a buffer and is unmasked in place. It is returned as `&str`, without a copy and without a
+//! second validation. [`Checked`] makes this safe. It owns or borrows the buffer, performs every change of its bytes,
+//! and stores one range that was validated.
 //!
-//! Responsible for every use of `from_utf8_unchecked` in the crate. Not responsible for frames, messages or
-//! offsets: callers pass ranges, and a wrong range gives no text instead of wrong text.
+//! Every use of `from_utf8_unchecked` in the crate is in this file. The code does not know frames or messages. Callers
+//! pass ranges of bytes. If a range was not validated, no text is returned.
 //!
 //! Invariants:
-//! - `Checked::valid` covers valid UTF-8, except that a code point may be cut off at its end.
-//!   `Checked::validator` is the state at that end.
+//! - The bytes in `Checked::valid` are valid UTF-8, except that the last code point may be incomplete.
+//!   `Checked::validator` is the state of validation at the end of the range.
 //! - Every method that changes a byte inside `valid` empties the range.
 //! - [`Text`] only holds UTF-8, and its buffer never changes.
 //!
-//! The fast path of a received text is `unmask_text`: one pass unmasks and checks for ASCII. Only if the text
-//! is not ASCII a second pass validates it.
+//! The fast path of a received text is `unmask_text`. One pass unmasks the text and checks whether it is ASCII. A
+//! second pass validates the text only if it is not ASCII.
 
 use core::ops::Range;
 
@@ -37,15 +37,16 @@ pub(crate) fn ascii(bytes: &[u8]) -> Option<&str> {
     }
 }
 
-/// Memory that bytes are read to: `&mut [u8]` for a single call, [`SliceWindow`], or a vector.
+/// Memory into which bytes are read. The implementations are `&mut [u8]`, [`SliceWindow`], and `Vec<u8>`.
 ///
 /// The type owns the memory or borrows it exclusively, so that no other code can change it.
 ///
 /// # Safety
 ///
-/// As long as only shared references to the value are used, [`bytes`](Self::bytes) must return the same bytes.
+/// [`bytes`](Self::bytes) must return the same bytes until the value is changed through an exclusive reference. Text is
+/// not validated again before it is returned as `&str`.
 pub unsafe trait ReadBuffer {
-    /// Whether the bytes stay until they are replaced, and more bytes can be read behind them.
+    /// Whether the memory is kept from one read to the next, so that more bytes can be read after the bytes in it.
     const STAYS: bool;
     /// Returns the bytes.
     fn bytes(&self) -> &[u8];
@@ -55,7 +56,7 @@ pub unsafe trait ReadBuffer {
     fn longest(&self) -> usize;
 }
 
-/// Memory that the caller lends for as long as the connection lives.
+/// A read buffer in memory that the caller provides for many reads.
 #[derive(Debug)]
 pub struct SliceWindow<'m>(&'m mut [u8]);
 
@@ -69,7 +70,7 @@ impl<'m> SliceWindow<'m> {
     }
 }
 
-// SAFETY: an exclusive borrow; the bytes can only be changed through it.
+// SAFETY: the slice is borrowed exclusively, so its bytes can only be changed through this value.
 unsafe impl ReadBuffer for SliceWindow<'_> {
     const STAYS: bool = true;
 
@@ -89,7 +90,7 @@ unsafe impl ReadBuffer for SliceWindow<'_> {
     }
 }
 
-// SAFETY: an exclusive borrow; the bytes can only be changed through it.
+// SAFETY: the slice is borrowed exclusively, so its bytes can only be changed through this value.
 unsafe impl ReadBuffer for &mut [u8] {
     const STAYS: bool = false;
 
@@ -130,24 +131,22 @@ unsafe impl ReadBuffer for alloc::vec::Vec<u8> {
     }
 }
 
-/// Bytes, and the range of them that was found to be UTF-8.
+/// Bytes, and the range of them that was validated as UTF-8.
 ///
-/// The proof is stored with the bytes. A caller with any range gets text if exactly that range was validated
-/// in this memory, and nothing otherwise.
+/// The range is stored together with the bytes. [`Checked::text`] returns text only for exactly this range.
 #[derive(Debug)]
 pub(crate) struct Checked<M> {
     /// The bytes. Only methods of this type change them.
     memory: M,
-    /// Invariant: these bytes are UTF-8, except for a code point that is cut off at the end. `validator`
-    /// holds the state of that code point. Every method that changes bytes keeps this true or empties the
-    /// range.
+    /// Invariant: these bytes are UTF-8, except that the last code point may be incomplete. `validator` holds the state
+    /// of that code point. Every method that changes bytes keeps this true or empties the range.
     valid: Range<usize>,
     /// The state of validation at the end of `valid`.
     validator: Validator,
 }
 
 impl<M: ReadBuffer> Checked<M> {
-    /// Returns the memory with nothing validated.
+    /// Wraps the memory. No byte counts as validated.
     #[inline]
     pub(crate) const fn new(memory: M) -> Self {
         Self { memory, valid: 0..0, validator: Validator::new() }
@@ -165,7 +164,7 @@ impl<M: ReadBuffer> Checked<M> {
         self.memory.longest()
     }
 
-    /// Returns the memory, without the proof.
+    /// Returns the memory, without the validated range.
     pub(crate) fn into_memory(self) -> M {
         self.memory
     }
@@ -183,7 +182,7 @@ impl<M: ReadBuffer> Checked<M> {
     /// Unmasks the bytes in `range`.
     #[inline(always)]
     pub(crate) fn unmask(&mut self, range: Range<usize>, mask: &mut Mask) {
-        // Binary messages validate nothing, so this branch is rarely taken on their path.
+        // Binary messages are not validated, so the range is usually empty already.
         if self.valid.end > 0 {
             self.forget();
         }
@@ -194,8 +193,8 @@ impl<M: ReadBuffer> Checked<M> {
 
     /// Unmasks the bytes in `range` and validates them as one complete text. Returns whether they are valid.
     ///
-    /// The common case is a short ASCII text with a mask. It is inlined: one pass unmasks and checks for
-    /// ASCII. A text of at least [`BLOCK`] bytes goes out of line.
+    /// The common case is a short ASCII text with a mask. The code for it is inlined, and unmasks and checks for ASCII
+    /// in one pass. For a text of at least [`BLOCK`] bytes a function is called.
     #[inline(always)]
     pub(crate) fn unmask_text(&mut self, range: Range<usize>, mask: &mut Mask) -> bool {
         if range.len() < BLOCK {
@@ -210,7 +209,7 @@ impl<M: ReadBuffer> Checked<M> {
     fn unmask_short_text(&mut self, range: Range<usize>, mask: &mut Mask) -> bool {
         self.forget();
         let Some(bytes) = self.memory.bytes_mut().get_mut(range.clone()) else { return false };
-        // Without a mask nothing is written, so there is no pass that could check for ASCII on its way.
+        // Without a mask no pass over the bytes is needed for unmasking, so `is_utf8` is the only pass.
         let valid = (!mask.is_zero() && mask.apply_to_ascii(bytes)) || super::is_utf8(bytes);
         if valid {
             self.valid = range;
@@ -231,7 +230,7 @@ impl<M: ReadBuffer> Checked<M> {
     /// Unmasks the bytes in `range` and validates them as the next part of a text. Returns whether they are
     /// valid so far.
     ///
-    /// Does for masked bytes what [`Self::check_more`] does for unmasked ones.
+    /// This does the same for masked bytes as [`Self::check_more`] does for unmasked bytes.
     pub(crate) fn unmask_more_text(&mut self, range: Range<usize>, mask: &mut Mask) -> bool {
         // Validate each piece while it is still in the first-level cache.
         let mut start = range.start;
@@ -241,8 +240,7 @@ impl<M: ReadBuffer> Checked<M> {
             let ascii = !mask.is_zero() && mask.apply_to_ascii(piece);
             self.continue_or_begin(start);
             if ascii && self.validator.is_complete() {
-                // The text before this piece is complete, and ASCII may follow any complete text. So the
-                // validator is skipped.
+                // ASCII is valid after a text that ends with a whole code point. So the validator is not needed.
                 self.valid.end = end;
             } else if !self.check_more(start..end) {
                 return false;
@@ -260,10 +258,10 @@ impl<M: ReadBuffer> Checked<M> {
         }
     }
 
-    /// Validates the bytes in `range`. They continue the validated range if it ends where they start, and
-    /// begin a new text otherwise.
+    /// Validates the bytes in `range`. If the validated range ends at the start of `range`, the bytes continue its
+    /// text. Otherwise they begin a new text.
     ///
-    /// Returns whether they are valid so far. A code point may be cut off at the end.
+    /// Returns whether the bytes are valid so far. The last code point may be incomplete.
     #[inline]
     pub(crate) fn check_more(&mut self, range: Range<usize>) -> bool {
         self.continue_or_begin(range.start);
@@ -289,15 +287,15 @@ impl<M: ReadBuffer> Checked<M> {
         let proven = (self.valid == range && self.validator.is_complete()) || range.is_empty();
         let bytes = self.memory.bytes().get(range)?;
         if proven {
-            // SAFETY: exactly these bytes were validated as one text without a code point cut off at the end.
-            // By the invariant of `valid` they have not changed since. An empty range is always text.
+            // SAFETY: exactly these bytes were validated as one text whose last code point is complete. By the
+            // invariant of `valid` they have not changed since. An empty range is always text.
             Some(unsafe { core::str::from_utf8_unchecked(bytes) })
         } else {
             None
         }
     }
 
-    /// Moves the bytes in `range` to the front. What was validated inside the range stays validated.
+    /// Moves the bytes in `range` to the front. If the validated range lies inside `range`, it stays validated.
     pub(crate) fn move_to_front(&mut self, range: Range<usize>) {
         let len = self.bytes().len();
         let (start, end) = (range.start.min(len), range.end.min(len));
@@ -324,8 +322,8 @@ impl Checked<alloc::vec::Vec<u8>> {
         self.memory.capacity()
     }
 
-    /// Reserves capacity for `end` bytes. If the memory must grow for that, it grows to `target` bytes, which
-    /// must be at least `end`.
+    /// Reserves capacity for `end` bytes. If the memory must grow for this, it grows to `target` bytes, or to `end` if
+    /// that is more.
     pub(crate) fn reserve(&mut self, end: usize, target: usize) {
         if end > self.memory.capacity() {
             let target = target.min(isize::MAX.unsigned_abs()).max(end);
@@ -338,12 +336,13 @@ impl Checked<alloc::vec::Vec<u8>> {
         self.shrink_to(0);
     }
 
-    /// Frees the capacity after the bytes and after `capacity`.
+    /// Frees capacity. What remains is at least `capacity` and at least the length of the bytes.
     pub(crate) fn shrink_to(&mut self, capacity: usize) {
         self.memory.shrink_to(capacity);
     }
 
-    /// Copies all bytes to the front of `memory` and uses it from now on. What was validated stays validated.
+    /// Copies all bytes to the front of `memory`, and uses this memory from now on. The validated range stays
+    /// validated.
     pub(crate) fn move_to(&mut self, mut memory: alloc::vec::Vec<u8>) {
         let len = self.memory.len();
         if memory.len() < len {
@@ -369,7 +368,7 @@ impl Checked<alloc::vec::Vec<u8>> {
         self.memory.resize(len, 0);
     }
 
-    /// Takes the memory out and leaves an empty one. Nothing is validated after that.
+    /// Returns the memory and leaves an empty vector, in which no byte is validated.
     pub(crate) fn take(&mut self) -> alloc::vec::Vec<u8> {
         self.forget();
         core::mem::take(&mut self.memory)
@@ -396,7 +395,7 @@ mod shared_text {
 
     use bytes::Bytes;
 
-    /// Text in a shared, immutable buffer: [`Bytes`] that are known to be UTF-8.
+    /// Text in a shared, immutable buffer: [`Bytes`] that are known to be valid UTF-8.
     ///
     /// A clone only increments a reference count.
     ///
@@ -428,7 +427,7 @@ mod shared_text {
             self.0
         }
 
-        /// Returns a text that lives as long as the program, and is not copied.
+        /// Returns a text of a `'static` string, without a copy.
         #[must_use]
         pub const fn from_static(text: &'static str) -> Self {
             Self(Bytes::from_static(text.as_bytes()))
@@ -508,10 +507,10 @@ mod shared_text {
 mod tests {
     use super::*;
 
-    /// Checks the property that the `unsafe` code relies on. Methods are called in any order with any ranges,
-    /// also wrong ones. Everything that is returned as text must be UTF-8, and nothing may panic.
+    /// Checks the property on which the `unsafe` code relies. The test calls methods in random order with random
+    /// ranges, including wrong ones. All returned text must be valid UTF-8, and no call may panic.
     #[test]
-    fn no_order_of_calls_turns_invalid_bytes_into_text() {
+    fn no_sequence_of_calls_returns_invalid_bytes_as_text() {
         let mut random = 1_u64;
         let mut below = |bound: usize| {
             random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
@@ -524,10 +523,10 @@ mod tests {
             let mut checked = Checked::new(words.clone());
             for _ in 0..12 {
                 let len = checked.bytes().len();
-                // Half of the ranges continue where validation stopped.
+                // Half of the ranges start at the end of the validated range.
                 let start = if below(2) == 0 { checked.valid.end } else { below(len + 3) };
                 let range = if below(9) == 0 { start..below(len + 3) } else { start..start + below(len + 3) };
-                // With a key like the last one ASCII stays ASCII.
+                // With the last key, ASCII stays ASCII.
                 let key = [[0; 4], [0xFF, 0, 7, 0x80], [1, 2, 3, 4]][below(3)];
                 let mut known = None;
                 match below(12) {

@@ -1,12 +1,13 @@
 //! An incremental UTF-8 validator (RFC 6455 section 8.1, RFC 3629).
 //!
-//! Text arrives in pieces that may be cut inside a code point. [`Validator`] keeps one byte of state between
-//! pieces and reports the first byte that cannot be right.
+//! Text arrives in pieces that may end inside a code point. [`Validator`] keeps one byte of state between pieces, and
+//! reports the first byte that is not valid at its position.
 //!
-//! The common case is a piece that begins and ends with whole code points. It is checked by one call of
-//! `is_utf8`, which uses vector instructions. Only the last bytes of an incomplete code point go through the
-//! byte-by-byte path, `walk`. A piece that `is_utf8` rejects is walked once more, to find the position of the
-//! error.
+//! The common case is a piece that begins and ends with whole code points. One call of `is_utf8`, which uses vector
+//! instructions, checks such a piece. Only the bytes of an incomplete code point are checked byte by byte (`walk`). If
+//! `is_utf8` rejects a piece, `walk` checks the piece again to find the position of the error.
+//!
+//! The states are:
 //!
 //! ```text
 //!  First ── C2..DF ──────────────────────────────▶ Last ── 80..BF ──▶ First
@@ -23,7 +24,7 @@ use core::fmt;
 /// The error for a byte that is not valid UTF-8 at its position.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct InvalidUtf8 {
-    /// The position of the byte, counted from the start of the piece that was pushed last.
+    /// The position of the byte in the last piece that was passed to [`Validator::push`].
     pub offset: usize,
 }
 
@@ -39,10 +40,11 @@ impl fmt::Display for InvalidUtf8 {
 
 impl core::error::Error for InvalidUtf8 {}
 
-/// Validates text that arrives in pieces, cut at any byte.
+/// Validates text that arrives in pieces. A piece may end inside a code point.
 ///
-/// It fails at the first byte that cannot be right. Overlong forms, surrogates and values above U+10FFFF fail
-/// at their second byte. The validator keeps one byte of state and examines each byte of valid text once.
+/// Validation fails at the first byte that is not valid at its position. Overlong forms, surrogates and values above
+/// U+10FFFF fail at their second byte. The validator keeps one byte of state, and examines each byte of valid text
+/// once.
 ///
 /// ```
 /// use hybi::utf8::Validator;
@@ -59,7 +61,7 @@ pub struct Validator {
     next: Next,
 }
 
-/// The bytes that are valid next. One byte in size, because each connection has several validators.
+/// Which bytes are valid next. The type has a size of one byte, because each connection has several validators.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Next {
     /// The first byte of a code point.
@@ -98,8 +100,8 @@ impl Validator {
     ///
     /// # Errors
     ///
-    /// [`InvalidUtf8`] with the position of the first byte that cannot be right. The text is invalid as a
-    /// whole then: the result of later calls has no meaning.
+    /// Returns [`InvalidUtf8`] with the position of the first byte that is not valid. The whole text is then invalid,
+    /// and the results of later calls have no meaning.
     #[inline]
     pub fn push(&mut self, piece: &[u8]) -> Result<(), InvalidUtf8> {
         let mut rest = piece;
@@ -110,18 +112,16 @@ impl Validator {
             }
             rest = after;
         }
-        // The slow path validates the code point that may be cut off at the end. The rest ends with a whole
-        // code point.
+        // `body` ends with a whole code point. `tail` is an incomplete code point, which is validated byte by byte.
         let (body, tail) = rest.split_at_checked(whole_len(rest)).unwrap_or((rest, &[]));
         if !crate::kernel::is_utf8(body) {
-            // Walk from the start of the rest: the first byte of the tail may be the one that breaks the last
-            // code point of the body.
+            // Walk over `rest` instead of `body`, because the first invalid byte may be the first byte of the tail.
             return self.walk(rest, piece.len() - rest.len());
         }
         self.walk(tail, piece.len() - tail.len())
     }
 
-    /// Returns whether the text may end here, which means that no code point is cut off.
+    /// Returns whether the text may end here, because no code point is incomplete.
     #[must_use]
     #[inline]
     pub const fn is_complete(&self) -> bool {
@@ -136,7 +136,7 @@ impl Validator {
         }
     }
 
-    /// Advances by one byte. Returns whether the byte is valid here.
+    /// Advances by one byte. Returns whether the byte is valid at this position.
     fn step(&mut self, byte: u8) -> bool {
         // RFC 3629 section 4 defines the valid first bytes, and the second bytes that may follow each of
         // them.
@@ -168,10 +168,10 @@ impl Validator {
     }
 }
 
-/// Returns the length of `bytes` without a code point at the end that is incomplete, or looks so.
+/// Returns the length of `bytes` without an incomplete code point at the end. The bytes need not be valid UTF-8.
 ///
-/// A continuation byte says nothing about the length of its code point. The function goes back at most three
-/// bytes to the first byte that does.
+/// Only the first byte of a code point gives its length. So this function searches the last three bytes for a byte that
+/// is not a continuation byte.
 #[inline]
 fn whole_len(bytes: &[u8]) -> usize {
     for (len, &byte) in (1..=3).zip(bytes.iter().rev()) {
@@ -192,15 +192,15 @@ mod tests {
     use super::*;
     use std::vec::Vec;
 
-    /// Returns what `core::str::from_utf8` thinks: whether the text is complete, or the position of the first
-    /// wrong byte.
+    /// Returns the result of `core::str::from_utf8`: whether the text is complete, or the position of the first wrong
+    /// byte.
     fn std_verdict(bytes: &[u8]) -> Result<bool, usize> {
         match core::str::from_utf8(bytes) {
             Ok(_) => Ok(true),
             Err(e) => match e.error_len() {
                 None => Ok(false),
-                // Std reports where the code point begins. If its first byte is valid, the wrong byte is
-                // after the `len` valid ones.
+                // `std` reports the position of the code point. If its first byte is valid, the wrong byte comes after
+                // the `len` valid bytes.
                 Some(len) => {
                     let lead = bytes[e.valid_up_to()];
                     let lead_is_fine = (0xC2..=0xF4).contains(&lead);
@@ -224,7 +224,7 @@ mod tests {
     fn s8_1_every_sequence_of_three_bytes_is_validated_as_by_std() {
         for word in 0..1u32 << 24 {
             let [_, a, b, c] = word.to_be_bytes();
-            // Most continuation bytes behave alike: a few of each kind represent all of them.
+            // Many continuation bytes are treated in the same way. A few of each group represent all of them.
             let is_representative =
                 |byte: u8| byte >= 0xC0 || matches!(byte & 0x3F, 0 | 0x0F | 0x10 | 0x1F | 0x20 | 0x3F);
             if is_representative(b) && is_representative(c) {
@@ -271,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn s8_1_only_an_incomplete_last_code_point_is_cut_off() {
+    fn s8_1_whole_len_excludes_only_an_incomplete_last_code_point() {
         let text = "a\u{7f}é\u{7ff}€\u{ffff}𝄞\u{10ffff}z";
         for cut in 0..=text.len() {
             let whole = (0..=cut).rev().find(|&at| text.is_char_boundary(at)).unwrap();

@@ -1,6 +1,7 @@
 //! XOR of a payload with a repeating four-byte key, for inputs of any length.
 //!
-//! The common case is a short message, so the length selects the code and no code has a byte-by-byte tail:
+//! Most messages are short, so there is separate code for several ranges of lengths. From 4 bytes on, no code ends with
+//! a byte-by-byte loop:
 //!
 //! | bytes | in place | copy | how |
 //! | --- | --- | --- | --- |
@@ -8,21 +9,21 @@
 //! | 4 to 15 | `xor_overlapping` | `copy_overlapping` | two words, which may overlap |
 //! | 16 to 32 | `xor_two_vectors` | `copy_two_vectors` | two vectors, which may overlap |
 //! | 33 to 127 | `xor_vectors` | `copy_vectors` | vectors, the last of which may overlap |
-//! | 128 and more | `xor_blocks` | `copy_blocks` | blocks of `xor_wide`, then one of the rows above |
+//! | 128 and more | `xor_blocks` | `copy_blocks` | blocks of `xor_wide`, then the code of a row above |
 //!
-//! Overlapping words replace the tail loop. Two loads that cover the first and the last `N` bytes reach every
-//! byte of an input of `N` to `2 * N` bytes. This is correct because a byte in the overlap is masked with the
-//! same key byte in both: the second key is rotated by the length.
+//! Overlapping words replace the byte-by-byte loop. The first `N` bytes and the last `N` bytes together cover an input
+//! of `N` to `2 * N` bytes. The second word is masked with the key rotated by the length. So a byte in the overlap is
+//! masked with the same key byte in both words, and gets the same value twice.
 //!
-//! There is no `unsafe` here. The slices are converted to arrays with `first_chunk` and `last_chunk`; the
-//! compiler removes their checks where the branch on the length proves them.
+//! There is no `unsafe` here. `first_chunk` and `last_chunk` convert the slices to arrays. The compiler removes their
+//! length checks if the length is already known to be large enough.
 
 use super::simd128::{LANES, U8x16};
 use super::xor_wide::{self, BLOCK};
 
 /// The alignment of blocks in long inputs, in bytes: the width of the widest registers (AVX-512).
 const ALIGNMENT: usize = 64;
-/// Inputs of at least this many bytes are aligned before they are processed.
+/// From this many bytes on, the blocks of an input are aligned.
 const ALIGNED_FROM: usize = 4 << 10;
 
 /// XORs `data` with the bytes of `key`, lowest first, repeated as often as needed.
@@ -57,7 +58,7 @@ fn xor<const CHECK_ASCII: bool>(data: &mut [u8], key: u32) -> bool {
 #[inline]
 fn xor_overlapping<const N: usize>(data: &mut [u8], key: u32) -> bool {
     let (Some(head), Some(tail)) = (data.first_chunk::<N>(), data.last_chunk::<N>()) else { return false };
-    // Load both words before either is stored: where they overlap, the second load would see masked bytes.
+    // Load both words before storing one of them. Otherwise the second load would read masked bytes in the overlap.
     let (head, tail) = (load(head) ^ repeat_key(key), load(tail) ^ repeat_key(rotate_key(key, data.len())));
     store::<N>(data.first_chunk_mut(), head);
     store::<N>(data.last_chunk_mut(), tail);
@@ -65,8 +66,7 @@ fn xor_overlapping<const N: usize>(data: &mut [u8], key: u32) -> bool {
     (head | tail) & high_bits == 0
 }
 
-/// XORs 16 to 32 bytes: the first vector and the last, which may overlap. Both are loaded before either is
-/// stored.
+/// XORs 16 to 32 bytes: the first vector and the last, which may overlap. Both are loaded before one of them is stored.
 #[inline]
 fn xor_two_vectors(data: &mut [u8], key: u32) -> bool {
     let (Some(head), Some(tail)) = (data.first_chunk(), data.last_chunk()) else { return false };
@@ -83,8 +83,8 @@ fn xor_two_vectors(data: &mut [u8], key: u32) -> bool {
 
 /// XORs at least 16 bytes, vector by vector.
 ///
-/// The last vector may overlap the one before. It is loaded before the loop masks the bytes they share, and
-/// stored after the loop. These bytes are therefore written twice with the same value.
+/// The last vector may overlap the vector before it. The last vector is loaded before the loop, which masks the bytes
+/// in the overlap, and is stored after the loop. So these bytes are written twice with the same value.
 #[inline]
 fn xor_vectors(data: &mut [u8], key: u32) -> bool {
     let Some(tail) = data.last_chunk() else { return false };
@@ -103,17 +103,17 @@ fn xor_vectors(data: &mut [u8], key: u32) -> bool {
     all.is_ascii()
 }
 
-/// XORs at least [`BLOCK`] bytes. Kept out of line so that the inlined code for short inputs stays small.
+/// XORs at least [`BLOCK`] bytes. It is not inlined, so that the inlined code for short inputs stays small.
 #[inline(never)]
 fn xor_blocks<const CHECK_ASCII: bool>(data: &mut [u8], key: u32) -> bool {
-    // A store that crosses a cache line costs two. Long inputs therefore start with a few bytes on their own,
-    // after which all blocks are aligned.
+    // A store that crosses the boundary of a cache line costs as much as two stores. So the first bytes of a long input
+    // are masked separately, and all blocks after them are aligned.
     let head = if data.len() < ALIGNED_FROM { 0 } else { data.as_ptr().align_offset(ALIGNMENT) };
     let (head, data) = data.split_at_mut_checked(head).unwrap_or_default();
     let key_after_head = rotate_key(key, head.len());
     let (blocks, rest) = data.split_at_mut_checked(data.len() - data.len() % BLOCK).unwrap_or_default();
     let ascii = xor_to_ascii(head, key) & xor_wide::in_place::<CHECK_ASCII>(blocks, key_after_head);
-    // A block holds a whole number of keys, so the phase after the blocks equals the phase before them.
+    // The length of a block is a multiple of four. So the position in the key after the blocks is the same as before.
     xor_to_ascii(rest, key_after_head) && ascii
 }
 
@@ -185,7 +185,8 @@ fn copy_blocks(from: &[u8], to: &mut [u8], key: u32) {
     xor_copy(from, to, key);
 }
 
-/// Returns whether all of `data` is ASCII. Meant for short inputs: it does not stop at the first other byte.
+/// Returns whether all of `data` is ASCII. This is intended for short inputs, because it does not stop at the first
+/// byte that is not ASCII.
 #[inline]
 pub(super) fn is_ascii(data: &[u8]) -> bool {
     let Some(tail) = data.last_chunk() else { return data.is_ascii() };
@@ -198,8 +199,8 @@ pub(super) fn is_ascii(data: &[u8]) -> bool {
     all.is_ascii()
 }
 
-/// XORs byte by byte, and returns whether the result is ASCII. Used for inputs of up to three bytes, and by
-/// the tests as the reference for all other code.
+/// XORs byte by byte, and returns whether the result is ASCII. This is used for inputs of up to three bytes. The tests
+/// compare all other code with it.
 #[inline]
 fn reference(data: &mut [u8], key: u32) -> bool {
     for (byte, mask) in data.iter_mut().zip(key.to_le_bytes().iter().cycle()) {
@@ -210,8 +211,7 @@ fn reference(data: &mut [u8], key: u32) -> bool {
 
 /// Returns the key for the bytes after the first `len` bytes of a payload.
 ///
-/// The same key applies to the last four bytes before that position, and to the last `N` bytes if `N` is a
-/// multiple of four.
+/// The same key applies to the last `N` bytes before this position, if `N` is a multiple of four.
 #[inline]
 pub(crate) fn rotate_key(key: u32, len: usize) -> u32 {
     // Rotating by four bytes changes nothing, so the low byte of `len` is enough.
@@ -249,7 +249,7 @@ mod tests {
     use std::vec::Vec;
 
     #[test]
-    fn matches_the_reference_at_every_length_alignment_and_phase() {
+    fn all_code_matches_the_reference_at_every_length_alignment_and_key_position() {
         let source: Vec<u8> = (0..600u32).map(|i| (i * 167 + 13) as u8).collect();
         for phase in 0..4 {
             let key = 0x3d21_fa37u32.rotate_right(8 * phase);

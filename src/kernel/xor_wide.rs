@@ -1,17 +1,16 @@
-//! XOR kernels for long inputs, one block of [`BLOCK`] bytes at a time.
+//! XOR functions for long inputs, which process one block of [`BLOCK`] bytes at a time.
 //!
-//! The bodies in `loops` are safe loops over arrays of fixed length, which the compiler turns into vector
+//! The functions in `loops` are safe loops over arrays of fixed length, which the compiler turns into vector
 //! instructions. They are compiled once for each instruction set:
-//! - the one that every machine of the target has (SSE2 on x86-64, NEON on ARM64),
-//! - AVX2, chosen at run time under `std`, or always if the crate is compiled for it,
-//! - AVX-512, chosen at run time with the feature `avx512`, which needs Rust 1.89.
+//! - the instruction set that every machine of the target has (SSE2 on x86-64, NEON on ARM64),
+//! - AVX2, which is chosen at run time with `std`, or always if the crate is compiled for it,
+//! - AVX-512, which is chosen at run time with the feature `avx512`. It needs Rust 1.89.
 //!
-//! `unsafe` is needed only to call a function that is compiled for another instruction set. Each such call
-//! stands behind the check that the processor has it. The check is one load of a cached value, once for each
-//! call, so it does not matter beside 128 bytes or more.
+//! `unsafe` is needed only to call a function that is compiled for another instruction set. Before each such call the
+//! code checks that the processor has the instruction set. The check is one load of a cached value. Its cost is
+//! negligible for an input of 128 bytes or more.
 //!
-//! Not responsible for what is shorter than a block: callers in `xor` pass whole blocks. Bytes after the
-//! last whole block are left unchanged.
+//! The callers in `xor` pass whole blocks. Bytes after the last whole block are not changed.
 
 /// The length of a block in bytes. Callers pass a multiple of this.
 pub(super) const BLOCK: usize = 128;
@@ -95,7 +94,7 @@ mod avx512 {
 mod loops {
     use super::BLOCK;
 
-    /// Returns the key repeated over a whole block, so that the inner loop needs no phase.
+    /// Returns the key repeated over a whole block, so that the inner loop does not need the position in the key.
     #[inline(always)]
     fn pattern(key: u32) -> [u8; BLOCK] {
         let mut pattern = [0; BLOCK];
@@ -105,8 +104,8 @@ mod loops {
         pattern
     }
 
-    /// XORs in place. With `CHECK_ASCII` the bytes of all blocks are combined with OR, and examined once at the
-    /// end: a branch in each block would prevent vector code.
+    /// XORs in place. With `CHECK_ASCII` the bytes of all blocks are combined with OR and tested once at the end. A
+    /// test in each block would be a branch, and the compiler could not use vector instructions.
     #[inline(always)]
     pub(super) fn in_place<const CHECK_ASCII: bool>(data: &mut [u8], key: u32) -> bool {
         let (pattern, mut all) = (pattern(key), [0; BLOCK]);
@@ -193,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn every_path_matches_the_reference_at_every_alignment_and_phase() {
+    fn every_path_matches_the_reference_at_every_alignment_and_key_position() {
         let source: Vec<u8> = (0..1200u32).map(|i| (i * 167 + 13) as u8).collect();
         for Path { name, in_place, to_ascii, copy } in paths() {
             std::println!("kernels: {name}");
