@@ -1,12 +1,14 @@
 //! Compression of messages (RFC 7692 section 7.2.1).
 //!
-//! [`Deflater`] wraps zlib for one direction. It is responsible for the form of a payload and for the
-//! window that a message begins with. Each payload ends at a byte boundary, without its tail. It is not
-//! responsible for frames or for the decision to set RSV1.
+//! [`Deflater`] wraps zlib for one direction. Its output is the payload of a frame, which ends at a byte boundary and
+//! has no tail (the bytes 00 00 FF FF). The deflater also chooses the window with which a message begins. The window is
+//! the recent data to which a message may refer. The caller handles frames, and sets RSV1.
 //!
-//! Invariant: a message refers only to data that the peer's window contains. A message that was compressed
-//! but then sent uncompressed is in zlib's window and not in the peer's. Before the next message the window
-//! is therefore restored from [`WindowCopy`].
+//! Invariant: a message refers only to data in the window of the peer. If a message was compressed but is then sent
+//! uncompressed, the window of zlib contains it, but the window of the peer does not. So the window of zlib is restored
+//! from a [`WindowCopy`] before the next message.
+//!
+//! The next message begins with one of three windows:
 //!
 //! ```text
 //!  Kept ──── message compressed and sent ─────▶ Kept (Empty without context takeover)
@@ -29,8 +31,7 @@ const SINGLE_PASS_LEN: usize = 64 << 10;
 
 /// The number of bytes of a longer message that are compressed before the rest is examined.
 ///
-/// This is the size of the largest window, so that data that repeats at any distance within the window is
-/// recognised.
+/// This is the size of the largest window. So repetitions are found at every distance that compression can use.
 const TRIAL_LEN: usize = 32 << 10;
 
 /// The size of the buffer for output that is discarded.
@@ -38,9 +39,10 @@ const DRAIN_LEN: usize = 4 << 10;
 
 /// The bits of the window that is restored after a message was sent uncompressed: 2 KiB.
 ///
-/// Measured at level 4 with JSON and random bytes in turns. JSON of 180 bytes is compressed to 65 % of its
-/// length with an empty window. With the last 2 KiB it is compressed to 31 %, with the last 32 KiB to 28 %.
-/// Restoring 2 KiB takes 4 microseconds, restoring 32 KiB takes 64. Compressing the JSON takes 7.
+/// A larger window would cost more time than it is worth. This was measured at level 4 with messages of JSON and of
+/// random bytes in turns. JSON of 180 bytes is compressed to 65 % of its length with an empty window, to 31 % with the
+/// last 2 KiB, and to 28 % with the last 32 KiB. Restoring 2 KiB takes 4 µs, and restoring 32 KiB takes 64 µs.
+/// Compressing the JSON takes 7 µs.
 const CONTEXT_BITS: u8 = 11;
 
 /// The settings of compression.
@@ -58,17 +60,19 @@ pub struct Compression {
     ///
     /// At level 0 whole messages are sent uncompressed.
     pub level: u8,
-    /// The amount of memory beside the window, 1 to 9. Other values count as the nearest.
+    /// The amount of memory in addition to the window, from 1 to 9. A value outside this range counts as the nearest
+    /// one.
     pub memory_level: u8,
     /// The minimum length in bytes of a message that is compressed. Shorter messages are sent uncompressed.
     ///
-    /// Longer messages are also sent uncompressed if compression does not make them shorter. The fragments of
-    /// a fragmented message are always compressed.
+    /// A longer message is also sent uncompressed if compression does not make it shorter. The fragments of a
+    /// fragmented message are always compressed.
     pub min_size: usize,
-    /// The time without data in either direction after which a connection frees its compressor and
-    /// decompressor. `None` means never.
+    /// The time without data in either direction after which a connection frees its compressor and decompressor. `None`
+    /// means never.
     ///
-    /// The bytes that the peer may refer to are kept. The next sent message begins with an empty window.
+    /// Received data is kept, as far as the peer may refer to it. Sent data is not kept, so the next sent message
+    /// refers to no earlier message.
     pub release_after: Option<Duration>,
 }
 
@@ -126,18 +130,18 @@ pub struct Deflater {
     zlib: Deflate,
     /// The parameters with which `zlib` was created.
     parameters: Parameters,
-    /// Whether a message may refer to earlier ones.
+    /// Whether a message may refer to earlier messages.
     takeover: bool,
-    /// The window that the next message begins with.
+    /// The window with which the next message begins.
     initial_window: InitialWindow,
-    /// Whether a fragmented message has begun and not ended.
+    /// Whether a fragmented message has begun and has not ended.
     in_message: bool,
-    /// The last data that was compressed and sent. Created when the first message is sent uncompressed,
-    /// because zlib cannot remove data from its window or return it.
+    /// The last data that was compressed and sent. It is created when the first message is sent uncompressed. It is
+    /// needed because zlib can neither remove data from its window nor return the window.
     context: Option<WindowCopy>,
 }
 
-/// The window that a message begins with.
+/// The window with which a message begins.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum InitialWindow {
     /// The window after the previous message.
@@ -152,10 +156,10 @@ enum InitialWindow {
 pub(super) type Parameters = (u8, u8, u8);
 
 impl Deflater {
-    /// Returns a compressor for a window of `window_bits`, 8 to 15. `takeover` says whether a message may
-    /// refer to earlier ones (RFC 7692 sections 7.1.1 and 7.1.2).
+    /// Returns a compressor for a window of `window_bits`, from 8 to 15. `takeover` says whether a message may refer to
+    /// earlier messages (RFC 7692 sections 7.1.1 and 7.1.2).
     ///
-    /// Allocates 134 KiB to 483 KiB.
+    /// This allocates 134 KiB to 483 KiB.
     #[must_use]
     pub fn new(window_bits: u8, takeover: bool, compression: &Compression) -> Self {
         let parameters @ (window_bits, level, memory_level) = Self::parameters_for(window_bits, compression);
@@ -178,11 +182,11 @@ impl Deflater {
         }
     }
 
-    /// Returns the parameters that a compressor for these settings has.
+    /// Returns the parameters of a compressor with these settings.
     pub(super) fn parameters_for(window_bits: u8, compression: &Compression) -> Parameters {
         let (level, memory_level) = compression.level_and_memory();
-        // zlib does not support 8 bits. With 9 bits it refers back at most 250 bytes, because it reserves 262
-        // bytes of the window.
+        // zlib does not support 8 bits. With 9 bits its references reach back at most 250 bytes, because it reserves
+        // 262 of the 512 bytes. So a peer with a window of 256 bytes can inflate the data.
         (window_bits.clamp(9, 15), level, memory_level)
     }
 
@@ -193,8 +197,8 @@ impl Deflater {
 
     /// Compresses `data` and appends the payload of its frame to `out`.
     ///
-    /// `data` is a message, or its next fragment; `fin` marks the last fragment. The payload can be inflated
-    /// as soon as it arrives. Data that does not compress grows by at most a quarter and 64 bytes.
+    /// `data` is a whole message or its next fragment. `fin` says whether this is the last fragment. The peer can
+    /// inflate the payload as soon as it arrives. The payload is at most a quarter and 64 bytes longer than `data`.
     pub fn deflate(&mut self, data: &[u8], fin: bool, out: &mut Vec<u8>) {
         self.prepare_window();
         self.in_message = !fin;
@@ -206,12 +210,12 @@ impl Deflater {
         self.record(data);
     }
 
-    /// Compresses a whole message if this makes it shorter, and appends the payload of its frame to `out`.
-    /// Returns whether it did.
+    /// Compresses a whole message if this makes it shorter. Appends the payload of its frame to `out` and returns true.
     ///
-    /// If it returns `false`, `out` is unchanged: send the message uncompressed, with RSV1 = 0 (RFC 7692
-    /// section 6.1). The peer's window does not contain such a message, so later messages do not refer to it.
-    /// While a fragmented message is open, nothing is compressed and `false` is returned.
+    /// If compression does not make the message shorter, this returns false and leaves `out` unchanged. Then send the
+    /// message uncompressed, with RSV1 = 0 (RFC 7692 section 6.1). Later messages do not refer to such a message,
+    /// because the window of the peer does not contain it. While a fragmented message is open, this returns false and
+    /// compresses nothing.
     ///
     /// ```
     /// use hybi::deflate::{Compression, Deflater};
@@ -242,10 +246,10 @@ impl Deflater {
         }
     }
 
-    /// Makes the next message begin with an empty window.
+    /// Makes the next message begin with an empty window, so that it refers to no earlier data.
     ///
-    /// Call this after the peer's window has received data from another compressor. RFC 7692 section 7.2.1
-    /// leaves the choice of the window to the sender.
+    /// Call this after the peer has received data that another compressor produced, because the windows are then
+    /// different. RFC 7692 section 7.2.1 leaves the choice of the window to the sender.
     pub const fn forget(&mut self) {
         self.initial_window = InitialWindow::Empty;
     }
@@ -268,7 +272,7 @@ impl Deflater {
             InitialWindow::Restored => {
                 self.zlib.reset();
                 for part in self.context.iter().flat_map(WindowCopy::parts) {
-                    // Raw DEFLATE has no dictionary checksum, so every data is a valid window.
+                    // Raw DEFLATE has no checksum of the dictionary, so any data is a valid window.
                     let result = self.zlib.set_dictionary(part);
                     debug_assert!(result.is_ok());
                 }
@@ -317,21 +321,20 @@ impl Deflater {
         if message.len() <= SINGLE_PASS_LEN {
             return self.sync_flush(message, out, max_len);
         }
-        // Compressing 16 MiB of incompressible data takes 600 ms at level 4. Recognising it by its beginning
-        // takes 1 ms. The rest may differ from the beginning, so the distribution of some of its bytes is
-        // examined too.
+        // Compressing 16 MiB of incompressible data takes 600 ms at level 4. Such data is recognised by its beginning,
+        // which takes 1 ms. The rest may differ from the beginning, so a sample of its bytes is examined too.
         let (trial, rest) = message.split_at_checked(TRIAL_LEN).unwrap_or_default();
         self.sync_flush(trial, out, max_len)
             && (out.len() - start < TRIAL_LEN - TRIAL_LEN / 16 || !is_evenly_distributed(rest))
             && self.sync_flush(rest, out, max_len)
     }
 
-    /// Compresses `data` up to a byte and block boundary, and appends the result to `out`. Stops once `out`
-    /// is longer than `max_len`. Returns whether it finished.
+    /// Compresses `data`, ends the block at a byte boundary, and appends the result to `out`. Stops if `out` becomes
+    /// longer than `max_len`. Returns whether all of `data` was compressed.
     fn sync_flush(&mut self, data: &[u8], out: &mut Vec<u8>, max_len: usize) -> bool {
         let mut rest = data;
-        // Text usually shrinks to less than half. If the end of a flush does not fit, zlib writes it again.
-        // So small messages get room for their longest result.
+        // Text usually shrinks to less than half. But if the end of a flush does not fit, zlib writes it again. So
+        // small messages get space for the longest possible result.
         let mut room =
             if data.len() <= SINGLE_PASS_LEN { data.len() + data.len() / 4 } else { data.len() / 2 } + 64;
         loop {
@@ -346,7 +349,7 @@ impl Deflater {
             let made = usize::try_from(self.zlib.total_out() - before.1).unwrap_or(room).min(room);
             rest = rest.get(used..).unwrap_or_default();
             out.truncate(at + made);
-            // The parameters are valid and there is room, so no error can occur.
+            // The parameters are valid and there is output space, so no error can occur.
             debug_assert!(status.is_ok());
             if out.len() > max_len {
                 return false;
@@ -360,17 +363,17 @@ impl Deflater {
     }
 }
 
-/// Removes the end of a message from the payload that begins at `start`.
+/// Removes the tail of a message from the payload that begins at `start`.
 fn strip_tail(out: &mut Vec<u8>, start: usize) {
-    // RFC 7692 7.2.1: the 00 00 FF FF of the flush is removed. If there was nothing to flush (RFC 7692
-    // 7.2.3.6), one byte of an empty block remains.
+    // RFC 7692 7.2.1: the bytes 00 00 FF FF at the end of the flush are removed. If there was nothing to flush, the
+    // payload is one byte of an empty block (RFC 7692 7.2.3.6).
     match out.get(start..).and_then(|payload| payload.strip_suffix(&TAIL)) {
         Some(payload) => out.truncate(start + payload.len()),
         None => out.push(0),
     }
 }
 
-/// Returns whether all byte values are about equally frequent in samples of `data`, as in compressed or
+/// Returns whether all byte values are about equally frequent in samples of `data`. This is so for compressed and
 /// encrypted data.
 fn is_evenly_distributed(data: &[u8]) -> bool {
     const SAMPLES: usize = 16;
@@ -385,8 +388,8 @@ fn is_evenly_distributed(data: &[u8]) -> bool {
     }
     let total: u64 = counts.iter().map(|count| u64::from(*count)).sum();
     let squares: u64 = counts.iter().map(|count| u64::from(*count).pow(2)).sum();
-    // This is the average for random bytes. JPEG has 7 % more, base64 four times as much, text ten times as
-    // much.
+    // `even` is the average sum of squares for random bytes. The sum is 7 % larger for JPEG, four times as large for
+    // base64, and ten times as large for text.
     let even = total * total / 256 + total;
     squares <= even + even / 8
 }

@@ -1,19 +1,21 @@
 //! Decompression of messages (RFC 7692 section 7.2.2).
 //!
-//! [`Inflater`] wraps zlib for one direction. It is responsible for the exact end of a message, for final
-//! blocks, and for stopping after a number of blocks. It is not responsible for frames, limits on messages or
-//! UTF-8.
+//! [`Inflater`] wraps zlib for one direction. It finds the exact end of a message, handles final blocks, and can stop
+//! after a number of blocks. The caller handles frames, limits on messages and UTF-8.
 //!
-//! Fast path: a message of at most [`SMALL_MESSAGE_LEN`] bytes is copied into a buffer, followed by the tail
-//! and by padding, and inflated in one pass. zlib is slow near the end of its input, and the padding keeps
-//! the end away from the message. If anything is unusual, the result is discarded. The slow path then
-//! inflates the message again and finds the exact position of the error.
+//! Terms: the tail is the bytes 00 00 FF FF, which the sender removes from the end of a message. The window is the
+//! recent data to which later data may refer.
+//!
+//! Fast path: a message of at most [`SMALL_MESSAGE_LEN`] bytes is copied into a buffer, followed by the tail and by
+//! padding, and inflated in one pass. zlib is slow near the end of its input, and the padding keeps that end away from
+//! the message. If anything is unusual, the result is discarded. The slow path then inflates the message again, and
+//! finds the exact position of the error.
 //!
 //! Invariants:
-//! - `window_copy` contains all data that was returned, as far as the window reaches. So zlib can be freed
-//!   and restored between messages and at final blocks.
-//! - The data and the position of an error are the same however the input is cut. The size of the output
-//!   and the limit on blocks do not change them either.
+//! - `window_copy` contains all recent data that was returned, up to the size of the window. So zlib can be freed and
+//!   restored between messages, and at final blocks.
+//! - The data and the position of an error do not depend on how the input is divided, on the size of the output, or on
+//!   the limit on blocks.
 
 use core::fmt;
 
@@ -24,27 +26,27 @@ use super::window_copy::WindowCopy;
 
 /// Messages of at most this many bytes are inflated in one pass.
 const SMALL_MESSAGE_LEN: usize = 1000;
-/// The number of input bytes that must follow for zlib to use its fast loop.
+/// The number of input bytes after the message that zlib needs to use its fast loop.
 const FAST_LOOP_PADDING: usize = 16;
 
 /// The decompressor of one direction: converts frame payloads into message data.
 ///
-/// All kinds of DEFLATE blocks may occur, including final ones (BFINAL, RFC 7692 section 7.2.3.4). Data
-/// after a final block may refer to data before it. zlib forgets its window at a final block, so a copy of
-/// the window is kept. The copy grows with the data, up to the agreed size.
+/// Messages may contain all kinds of DEFLATE blocks, including final blocks (BFINAL, RFC 7692 section 7.2.3.4). Data
+/// after a final block may refer to data before it. But zlib clears its window at a final block. So the inflater keeps
+/// a copy of the window, which grows with the data up to the agreed size.
 ///
-/// The first message allocates about 47 KiB, and the copy of the window. [`release`](Self::release) frees
-/// everything but the copy.
+/// The first message allocates about 47 KiB, and the copy of the window. [`release`](Self::release) frees all memory
+/// except the copy.
 pub struct Inflater {
     /// The decompressor of zlib. `None` before the first message and after [`Self::release`].
     zlib: Option<Inflate>,
     /// The copy of the window.
     window_copy: WindowCopy,
-    /// Whether a message may refer to earlier ones.
+    /// Whether a message may refer to earlier messages.
     takeover: bool,
-    /// Whether the last call filled its output, so that more data may be pending.
+    /// Whether the last call filled its output, so that zlib may hold more output.
     output_full: bool,
-    /// Whether a message has begun and not ended.
+    /// Whether a message has begun and has not ended.
     in_message: bool,
 }
 
@@ -54,10 +56,10 @@ pub struct Inflater {
 pub struct Step {
     /// The number of input bytes that were consumed.
     pub consumed: usize,
-    /// The number of output bytes that were written. If the output is full, more data may be pending.
+    /// The number of output bytes that were written. If the output is full, there may be more output.
     pub produced: usize,
-    /// The number of DEFLATE blocks that ended before the last consumed byte. Counted only if their number is
-    /// limited.
+    /// The number of DEFLATE blocks that ended before the last consumed byte. Blocks are counted only if their number
+    /// is limited.
     pub(crate) blocks: u32,
 }
 
@@ -85,8 +87,7 @@ pub struct Finished {
     pub done: bool,
 }
 
-/// The error for data that is not DEFLATE (RFC 1951), or for a message that does not end at the end of a
-/// block.
+/// The error for data that is not valid DEFLATE (RFC 1951), or for a message that does not end at the end of a block.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub struct InvalidDeflate {
@@ -103,10 +104,10 @@ impl fmt::Display for InvalidDeflate {
 impl core::error::Error for InvalidDeflate {}
 
 impl Inflater {
-    /// Returns a decompressor for a peer that compresses with a window of `window_bits`, 8 to 15. `takeover`
-    /// says whether a message may refer to earlier ones (RFC 7692 sections 7.1.1 and 7.1.2).
+    /// Returns a decompressor for a peer that compresses with a window of `window_bits`, from 8 to 15. `takeover` says
+    /// whether a message may refer to earlier messages (RFC 7692 sections 7.1.1 and 7.1.2).
     ///
-    /// Allocates nothing yet. Messages from a peer with a larger window than agreed on may be decoded or
+    /// This does not allocate. If the peer uses a larger window than the agreed one, its messages may be inflated or
     /// refused.
     #[must_use]
     pub const fn new(window_bits: u8, takeover: bool) -> Self {
@@ -120,24 +121,24 @@ impl Inflater {
         }
     }
 
-    /// Inflates `input`, the next bytes of a message's payload, into the front of `output`. Stops when either
-    /// is used up.
+    /// Inflates `input`, the next bytes of a message's payload, into the front of `output`. Stops when the input is
+    /// consumed or the output is full.
     ///
-    /// If the output is full, call again with the rest of the input, also if the rest is empty.
+    /// If the output is full, call this again with the rest of the input, even if the rest is empty.
     ///
     /// # Errors
     ///
-    /// [`InvalidDeflate`] if the data is not DEFLATE. Fail the connection, for example with close code 1007
-    /// (RFC 7692 section 7.2.2, RFC 6455 section 7.1.7). Do not use the decompressor further.
+    /// [`InvalidDeflate`] if the data is not valid DEFLATE. Fail the connection, for example with close code 1007 (RFC
+    /// 7692 section 7.2.2, RFC 6455 section 7.1.7). Do not use the decompressor after an error.
     pub fn inflate(&mut self, input: &[u8], output: &mut [u8]) -> Result<Step, InvalidDeflate> {
         self.inflate_within(input, output, None)
     }
 
-    /// Inflates like [`Self::inflate`], and stops before the end of the input once `max_blocks` blocks have
-    /// ended. `max_blocks` is at least one. The output may then have room left.
+    /// Inflates like [`Self::inflate`], but stops once `max_blocks` blocks have ended, even if input and output space
+    /// are left. `max_blocks` is at least one.
     ///
-    /// A limit on the output alone does not limit the work. An empty block also costs up to 5 microseconds:
-    /// its tables are built, and after a final block the window is copied.
+    /// A limit on the output is not enough to limit the work. Even an empty block takes up to 5 µs, because its tables
+    /// are built, and because the window is copied after a final block.
     pub(crate) fn inflate_within(
         &mut self,
         input: &[u8],
@@ -146,9 +147,9 @@ impl Inflater {
     ) -> Result<Step, InvalidDeflate> {
         self.in_message = true;
         let mut done = Step::default();
-        // zlib stops at the end of each block only if it is asked to, and it is asked only if blocks are
-        // limited. Stopping costs 1 % for a message of 16 KiB. It costs 12 % for 64 KiB in blocks of 7 KiB,
-        // because zlib copies from the window what precedes the output of a call.
+        // With `Block`, zlib stops at the end of each block, so that the blocks can be counted. It is used only if
+        // blocks are limited, because stopping costs time: 1 % for a message of 16 KiB, and 12 % for 64 KiB in blocks
+        // of 7 KiB. The reason is that zlib reads data before the output of the current call from its window.
         let mut flush = if max_blocks.is_some() { InflateFlush::Block } else { InflateFlush::NoFlush };
         let end = loop {
             let from = input.get(done.consumed..).unwrap_or_default();
@@ -157,17 +158,17 @@ impl Inflater {
             let (status, step) = self.inflate_and_record(from, to, flush);
             done.add(step);
             match status {
-                // RFC 7692 7.2.3.4: a final block is a block like others. The next block begins at a new
-                // byte.
+                // RFC 7692 7.2.3.4: a message may continue after a final block. The next block begins at a byte
+                // boundary.
                 Some(Status::StreamEnd) => self.continue_after_final_block(),
                 Some(_) if flush == InflateFlush::NoFlush || step.produced == room && room > 0 => {
                     break Ok(done);
                 }
-                // Blocks that produce no output can still follow without room.
+                // Without output space, blocks without output can still follow. Stop only if nothing was consumed.
                 Some(_) if room == 0 && step.consumed == 0 => break Ok(done),
-                // The input may have ended together with a block. Some bits of the next block may be there,
-                // and they may be wrong. Process them now, so that an error appears at the same byte with a
-                // limit and without.
+                // The input may have ended at the end of a block, and its last byte may contain the first bits of the
+                // next block. These bits may be invalid. Process them now, so that an error is reported at the same
+                // byte as without a limit.
                 Some(_) if step.consumed == input_left => {
                     flush = InflateFlush::NoFlush;
                     continue;
@@ -175,7 +176,7 @@ impl Inflater {
                 Some(_) => {}
                 None => break Err(InvalidDeflate { produced: done.produced }),
             }
-            // zlib reports a final block by an extra call that moves nothing. That call is not a block.
+            // After a final block, one call of zlib consumes and produces nothing. This call does not count as a block.
             done.blocks = done.blocks.saturating_add(u32::from(step != Step::default()));
             if done.consumed < input.len() && max_blocks.is_some_and(|max_blocks| done.blocks >= max_blocks) {
                 break Ok(done);
@@ -185,21 +186,21 @@ impl Inflater {
         end
     }
 
-    /// Inflates `input`, the last bytes of a message's payload, into the front of `output`, and ends the
-    /// message if the output was large enough. `input` may be empty.
+    /// Inflates `input`, the last bytes of a message's payload, into the front of `output`. Ends the message if the
+    /// output is large enough. `input` may be empty.
     ///
-    /// If [`Finished::done`] is `false`, call again with the rest of the input.
+    /// If [`Finished::done`] is `false`, call this again with the rest of the input.
     ///
     /// # Errors
     ///
-    /// [`InvalidDeflate`] if the data is not DEFLATE, or if the message does not end at the end of a block.
-    /// Fail the connection, and do not use the decompressor further.
+    /// [`InvalidDeflate`] if the data is not valid DEFLATE, or if the message does not end at the end of a block. Fail
+    /// the connection, and do not use the decompressor after an error.
     pub fn finish(&mut self, input: &[u8], output: &mut [u8]) -> Result<Finished, InvalidDeflate> {
         self.finish_within(input, output, None)
     }
 
-    /// Ends a message like [`Self::finish`], with a limit on blocks like [`Self::inflate_within`]. A message
-    /// that the limit has stopped is not done, although the output may have room.
+    /// Ends a message like [`Self::finish`], with a limit on blocks like [`Self::inflate_within`]. If the limit stops
+    /// the call, the message is not done, although output space may be left.
     pub(crate) fn finish_within(
         &mut self,
         input: &[u8],
@@ -207,13 +208,14 @@ impl Inflater {
         max_blocks: Option<u32>,
     ) -> Result<Finished, InvalidDeflate> {
         let mut done = Step::default();
-        // The fast path may fail and be repeated from `window_copy`. So `window_copy` must be all that zlib knows.
+        // If the fast path fails, the slow path repeats the work with a window from `window_copy`. So the whole window
+        // of zlib must be in `window_copy`.
         let can_repeat = !self.in_message && self.window_copy.is_largest() && !output.is_empty();
         if can_repeat && input.len() <= SMALL_MESSAGE_LEN {
             match self.inflate_small(input, output, max_blocks) {
                 Some(finished) if finished.done || self.output_full => return Ok(finished),
                 Some(Finished { step, .. }) => done = step,
-                // Something is unusual. Inflate again on the slow path, to find the position of an error.
+                // Something is unusual. Inflate the message again on the slow path, to find the position of the error.
                 None => self.zlib = None,
             }
         }
@@ -232,16 +234,15 @@ impl Inflater {
         if done.consumed < input.len() {
             return Ok(Finished { step: done, done: false });
         }
-        // RFC 7692 7.2.2: the receiver appends 00 00 FF FF, which must end exactly at the end of a block.
-        // zlib stops there and does not consume the byte after it. The tail produces no data, so it gets no
-        // room.
+        // RFC 7692 7.2.2: the receiver appends 00 00 FF FF, which must end exactly at the end of a block. zlib stops
+        // there, and does not consume the fifth byte. The tail produces no data, so it gets no output space.
         let [a, b, c, d] = TAIL;
         let (bytes, mut taken) = ([a, b, c, d, 0], 0);
         while taken < TAIL.len() {
             let rest = bytes.get(taken..).unwrap_or_default();
             let (status, step) = self.call_zlib(rest, &mut [], InflateFlush::Block);
             if status.is_some() && step.consumed == 0 && taken == 0 && self.output_full {
-                // Output is pending that has no room.
+                // There is more output, but no output space.
                 return Ok(Finished { step: done, done: false });
             }
             taken += step.consumed;
@@ -249,8 +250,8 @@ impl Inflater {
                 return Err(InvalidDeflate { produced: done.produced });
             }
         }
-        // No output may be pending either: zlib consumes a whole match before it asks for room. And no block
-        // may be open whose codes continued into the appended bytes.
+        // zlib may also hold more output, because it consumes a whole match before it needs output space. Or the codes
+        // of an unfinished block may have continued into the appended bytes. Both are errors.
         let (status, step) = self.call_zlib(&[], &mut [0], InflateFlush::Block);
         if status.is_none() || step.produced > 0 {
             return Err(InvalidDeflate { produced: done.produced });
@@ -262,9 +263,9 @@ impl Inflater {
         Ok(Finished { step: done, done: true })
     }
 
-    /// Inflates a whole small message in one pass. See the module documentation.
+    /// Inflates a whole small message in one pass: the fast path in the documentation of this file.
     ///
-    /// Returns `None` if anything is unusual. The content of `output` is then undefined.
+    /// Returns `None` if anything is unusual. The content of `output` is then unspecified.
     fn inflate_small(
         &mut self,
         input: &[u8],
@@ -283,10 +284,10 @@ impl Inflater {
             let (status, step) = self.call_zlib(from, to, InflateFlush::Block);
             let status = status?;
             done.add(step);
-            // The appended bytes end an empty block. If they produce data, the message had not ended.
+            // The appended bytes are the end of an empty block. If they produce data, the message did not end before.
             let beyond = done.consumed > end || done.consumed > input.len() && step.produced > 0;
-            // The codes of an open block may also continue into the appended bytes. An empty block takes at
-            // most one byte more than the tail.
+            // The codes of an unfinished block may also continue into the appended bytes. An empty block has at most
+            // one byte more than the tail.
             let run_on = done.consumed == end && step.consumed > 1 + TAIL.len();
             if beyond || run_on || step == Step::default() && status != Status::StreamEnd {
                 return None;
@@ -325,8 +326,8 @@ impl Inflater {
         }
     }
 
-    /// Frees all memory except a copy of the window, as far as the next message may refer to it. Does nothing
-    /// inside a message. The next message allocates again.
+    /// Frees all memory except recent data that the next message may refer to. Does nothing inside a message. The next
+    /// message allocates the memory again.
     pub fn release(&mut self) {
         if self.can_release() {
             self.zlib = None;
@@ -340,12 +341,12 @@ impl Inflater {
         self.zlib.is_some() && !self.in_message
     }
 
-    /// Changes the window, between messages without context takeover.
+    /// Changes the size of the window. It is called between messages without context takeover.
     pub(super) fn set_window_bits(&mut self, window_bits: u8) {
         self.window_copy.resize(window_bits);
     }
 
-    /// Inflates once and records the output in `window_copy`. Returns no status if the data is invalid.
+    /// Calls zlib once, and records the output in `window_copy`. Returns no status if the data is invalid.
     fn inflate_and_record(
         &mut self,
         input: &[u8],
@@ -379,17 +380,17 @@ impl Inflater {
     }
 }
 
-/// Returns `zlib`, which must be new, with the copy as its window.
+/// Returns `zlib`, which must be new or reset, with the content of the copy as its window.
 fn with_window(mut zlib: Inflate, window_copy: &WindowCopy) -> Inflate {
     for part in window_copy.parts() {
-        // Raw DEFLATE has no dictionary checksum, so every data is a valid window.
+        // Raw DEFLATE has no checksum of the dictionary, so any data is a valid window.
         let result = zlib.set_dictionary(part);
         debug_assert!(result.is_ok());
     }
     zlib
 }
 
-/// Returns how far a counter of zlib has moved in one call, which is at most `max`.
+/// Returns by how much a counter of zlib increased in one call, which is at most `max`.
 fn counter_difference(now: u64, before: u64, max: usize) -> usize {
     usize::try_from(now.wrapping_sub(before)).map_or(max, |moved| moved.min(max))
 }
@@ -410,8 +411,8 @@ mod tests {
     use super::*;
     use crate::deflate::{Compression, Deflater};
 
-    /// Inflates messages, cut into pieces of `piece` bytes, with `room` bytes of output and `max_blocks` blocks at
-    /// a time. Returns their data, and whether the last one was valid.
+    /// Inflates messages in pieces of `piece` bytes, with `room` bytes of output space and `max_blocks` blocks in each
+    /// call. Returns the data of the messages, and whether the last message was valid.
     fn run(
         messages: &[Vec<u8>],
         piece: usize,
@@ -464,10 +465,9 @@ mod tests {
         (all, true)
     }
 
-    /// Compresses messages that refer to each other, and changes, removes or appends some bytes of the last
-    /// one.
+    /// Compresses messages that refer to each other. Then changes, removes or appends some bytes of the last message.
     #[test]
-    fn an_error_appears_at_the_same_byte_however_the_input_is_cut() {
+    fn an_error_is_reported_at_the_same_byte_for_any_division_of_the_input() {
         let mut random = 7_u64;
         let mut below = |bound: usize| {
             random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);

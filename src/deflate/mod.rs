@@ -1,15 +1,14 @@
 //! Compression of messages: permessage-deflate (RFC 7692), with the feature `deflate`.
 //!
-//! A connection compresses only after [`Connection::with_deflate`](crate::Connection::with_deflate) was given
+//! A connection compresses messages if [`Connection::with_deflate`](crate::Connection::with_deflate) was called with
 //! the parameters that the handshake agreed on. This module contains:
 //!
-//! - [`Deflater`] and [`Inflater`], which a connection uses, and which work alone for code with its own
-//!   frames;
-//! - [`Compression`], the settings;
-//! - [`Pool`], which connections can share.
+//! - [`Deflater`] and [`Inflater`], which a connection uses. Code that handles frames itself can use them directly.
+//! - [`Compression`], the settings.
+//! - [`Pool`], a pool of compressors and decompressors for many connections.
 //!
-//! Not here: the negotiation, which is in [`handshake`](crate::handshake), and the costs and benefits, which
-//! are in [`manual::compression`](crate::manual::compression).
+//! The parameters are negotiated in [`handshake`](crate::handshake).
+//! [`manual::compression`](crate::manual::compression) describes the costs and benefits.
 //!
 //! ```
 //! use hybi::deflate::{Compression, Deflater, Inflater};
@@ -39,25 +38,23 @@ pub use deflater::{Compression, Deflater};
 pub use inflater::{Finished, Inflater, InvalidDeflate, Step};
 pub use pool::Pool;
 
-/// The end of each compressed message, which is removed before it is sent and appended after it is received
-/// (RFC 7692 section 7.2.1).
+/// The last four bytes of each compressed message. The sender removes them, and the receiver appends them again (RFC
+/// 7692 sections 7.2.1 and 7.2.2).
 const TAIL: [u8; 4] = [0x00, 0x00, 0xFF, 0xFF];
 
 /// The reserved bit RSV1 in the notation of [`Header::rsv`](crate::frame::Header::rsv). On the first frame of
 /// a message it means that the message is compressed (RFC 7692 section 6).
 pub(crate) const RSV1: u8 = 4;
 
-/// Returns the maximum payload length for a message of `len` bytes that does not compress: a quarter more,
-/// plus 64 bytes.
+/// Returns the maximum payload length of a compressed message of `len` bytes: a quarter more, plus 64 bytes.
 ///
-/// zlib comes closest to this bound with little memory, because blocks are short then, and with bytes for
-/// which the fixed code needs nine bits.
+/// Compression makes some data longer. The output of zlib comes closest to this bound with a low memory level, because
+/// the blocks are then short, and with bytes for which the fixed code needs nine bits.
 pub(crate) const fn longest_payload(len: u64) -> u64 {
     len.saturating_add(len / 4).saturating_add(64)
 }
 
-/// The agreed parameters of one direction in one byte: the bits of the window, and whether context is taken
-/// over.
+/// The agreed parameters of one direction in one byte: the bits of the window, and whether there is context takeover.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Agreed(NonZeroU8);
 
@@ -80,7 +77,7 @@ impl Agreed {
         self.0.get() & !Self::TAKEOVER
     }
 
-    /// Returns whether a message may refer to earlier ones.
+    /// Returns whether a message may refer to earlier messages.
     pub(crate) const fn takeover(self) -> bool {
         self.0.get() & Self::TAKEOVER != 0
     }

@@ -1,12 +1,12 @@
 //! A pool of compressors and decompressors that connections share.
 //!
-//! Only connections without context takeover use it, because they keep nothing from one message to the next.
-//! [`Pool`] stores what is idle; `Agreed` decides whether a direction may use it.
+//! Only connections without context takeover use the pool, because they need no data of earlier messages. [`Pool`]
+//! stores idle compressors and decompressors. `Agreed` decides whether a direction may use the pool.
 //!
 //! Invariants:
 //! - At most `max` idle compressors and `max` idle decompressors are stored.
-//! - No thread waits for a lock. If the pool is locked, a compressor is allocated, or freed instead of being
-//!   stored.
+//! - No thread waits for a lock to compress or inflate. If another thread has locked the pool, a new compressor is
+//!   allocated. A used compressor is then freed instead of stored.
 
 use core::fmt;
 use std::boxed::Box;
@@ -15,11 +15,12 @@ use std::vec::Vec;
 
 use super::{Agreed, Compression, Deflater, Inflater};
 
-/// Compressors and decompressors for connections without context takeover. Each is borrowed for one message.
+/// A pool of compressors and decompressors for connections without context takeover. A connection uses each for one
+/// message.
 ///
-/// Without a pool such a connection allocates and frees them for each message. A pool keeps as many as are in
-/// use at the same time, up to a limit. Clones are handles to the same pool. No thread waits for another
-/// because of it.
+/// Without a pool, such a connection allocates and frees a compressor for each message. A pool stores the compressors
+/// and decompressors that are not in use, up to a limit. Clones are handles to the same pool. A connection never waits
+/// for the pool. If another thread uses the pool at the same moment, the connection allocates a compressor instead.
 ///
 /// ```
 /// use hybi::Config;
@@ -31,7 +32,7 @@ use super::{Agreed, Compression, Deflater, Inflater};
 #[derive(Clone)]
 pub struct Pool(Arc<PoolInner>);
 
-/// The stored compressors and decompressors.
+/// The content of a pool.
 #[expect(clippy::vec_box, reason = "a box is taken out and put back without moving its content")]
 struct PoolInner {
     /// The maximum number of each kind.
@@ -50,7 +51,7 @@ impl Pool {
         Self(Arc::new(PoolInner { max, deflaters: Mutex::default(), inflaters: Mutex::default() }))
     }
 
-    /// Frees everything that is stored.
+    /// Frees all stored compressors and decompressors.
     pub fn clear(&self) {
         let PoolInner { deflaters, inflaters, .. } = &*self.0;
         drop(deflaters.lock().map(|mut kept| core::mem::take(&mut *kept)));
@@ -59,8 +60,7 @@ impl Pool {
 }
 
 impl Agreed {
-    /// Returns a compressor for this direction. Takes a stored one with the same parameters from the pool, or
-    /// allocates.
+    /// Returns a compressor for this direction: a stored compressor with the same parameters, or a new one.
     pub(crate) fn deflater(self, compression: &Compression, pool: Option<&Pool>) -> Box<Deflater> {
         let wanted = Deflater::parameters_for(self.window_bits(), compression);
         let kept = self.shared(pool).and_then(|pool| {
@@ -72,8 +72,8 @@ impl Agreed {
         kept.unwrap_or_else(|| Box::new(Deflater::new(self.window_bits(), self.takeover(), compression)))
     }
 
-    /// Stores the compressor of a finished message. Returns it if the connection must keep it, because the
-    /// next message may refer to this one.
+    /// Stores the compressor of a finished message in the pool. Returns the compressor if the connection must keep it,
+    /// because the next message may refer to this message.
     pub(crate) fn keep_deflater(self, used: Box<Deflater>, pool: Option<&Pool>) -> Option<Box<Deflater>> {
         if self.takeover() {
             return Some(used);
@@ -83,7 +83,7 @@ impl Agreed {
         None
     }
 
-    /// Returns a decompressor for this direction. Takes a stored one from the pool, or allocates.
+    /// Returns a decompressor for this direction: a stored decompressor, or a new one.
     pub(crate) fn inflater(self, pool: Option<&Pool>) -> Box<Inflater> {
         let kept = self.shared(pool).and_then(|pool| pool.0.inflaters.try_lock().ok()?.pop());
         match kept {
@@ -95,8 +95,8 @@ impl Agreed {
         }
     }
 
-    /// Stores the decompressor of a finished message. Returns it if the connection must keep it, because the
-    /// next message may refer to this one.
+    /// Stores the decompressor of a finished message in the pool. Returns the decompressor if the connection must keep
+    /// it, because the next message may refer to this message.
     pub(crate) fn keep_inflater(self, used: Box<Inflater>, pool: Option<&Pool>) -> Option<Box<Inflater>> {
         if self.takeover() {
             return Some(used);
@@ -106,7 +106,7 @@ impl Agreed {
         None
     }
 
-    /// Returns the pool if this direction may use it, which means that there is no context takeover.
+    /// Returns the pool if this direction may use it, because there is no context takeover.
     fn shared(self, pool: Option<&Pool>) -> Option<&Pool> {
         if self.takeover() { None } else { pool }
     }
@@ -145,7 +145,7 @@ mod tests {
     use crate::handshake::DeflateParams;
 
     #[test]
-    fn a_locked_pool_is_not_waited_for() {
+    fn nobody_waits_for_a_locked_pool() {
         let params = DeflateParams { server_no_context_takeover: true, ..DeflateParams::default() };
         let (agreed, pool) = (Agreed::sent_by(Role::Server, &params), Pool::new(2));
         let deflater = || agreed.deflater(&Compression::new(), Some(&pool));

@@ -1,20 +1,20 @@
-//! A copy of the window: the last bytes of uncompressed data.
+//! A copy of the window of zlib. The window is the last part of the uncompressed data, to which later data may refer.
 //!
-//! zlib does not give out its window, and forgets it after a final block. [`WindowCopy`] keeps the same
-//! bytes, so that a window can be restored.
+//! zlib cannot return its window, and clears it after a final block. [`WindowCopy`] stores the same bytes, so that the
+//! window can be restored.
 //!
 //! Invariants:
-//! - It holds the last bytes that were pushed, as many as the window has at most.
-//! - The memory grows with the data and never exceeds the window.
+//! - The copy holds the last bytes that were pushed, but at most as many as the window.
+//! - The memory grows with the data and is never larger than the window.
 
 use std::vec::Vec;
 
-/// The last bytes of the data, as many as the window holds.
+/// The last bytes of the data, at most as many as the window holds.
 #[derive(Debug)]
 pub(super) struct WindowCopy {
-    /// The bytes. They grow up to `size`, then they are a ring.
+    /// The bytes. The vector grows up to `size`, and is then used as a ring buffer.
     bytes: Vec<u8>,
-    /// The index of the oldest byte of the ring.
+    /// The index of the oldest byte in the ring buffer.
     at: usize,
     /// The size of the window in bytes.
     size: usize,
@@ -23,8 +23,8 @@ pub(super) struct WindowCopy {
 impl WindowCopy {
     /// Returns an empty copy of a window of `window_bits`.
     pub(super) const fn new(window_bits: u8) -> Self {
-        // A peer whose zlib cannot use 8 bits uses 9 and refers back at most 256 bytes. Keeping 512 bytes
-        // costs little and accepts such a peer.
+        // zlib does not support 8 bits. A peer with zlib uses 9 bits instead, and its references reach back at most 256
+        // bytes. Storing 512 bytes costs little and accepts such a peer.
         let bits = if window_bits < 9 { 9 } else { window_bits };
         Self { bytes: Vec::new(), at: 0, size: 1 << bits }
     }
@@ -41,7 +41,7 @@ impl WindowCopy {
             }
             self.bytes.extend_from_slice(fill);
         }
-        // `data` is at most as long as the ring, so it wraps at most once.
+        // `data` is at most as long as the ring buffer, so it wraps at most once.
         let (to_end, from_start) = ring.split_at_checked(self.size - self.at).unwrap_or((ring, &[]));
         self.put(to_end);
         self.put(from_start);
@@ -72,8 +72,7 @@ impl WindowCopy {
         self.at = 0;
     }
 
-    /// Changes the size of the window. Called between messages without context takeover, when the copy is
-    /// empty.
+    /// Changes the size of the window. It is called between messages without context takeover, when the copy is empty.
     pub(super) fn resize(&mut self, window_bits: u8) {
         let changed = Self::new(window_bits);
         if changed.size != self.size {
