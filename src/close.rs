@@ -1,8 +1,7 @@
 //! Close codes, close reasons, and the body of a Close frame (RFC 6455 sections 5.5.1 and 7.4).
 //!
-//! Responsible for which codes may be sent and received, for the length of a reason, and for encoding and
-//! decoding the body. Not responsible for the closing handshake: the connection decides when a Close is sent
-//! or answered.
+//! This file decides which codes may be sent and received. It limits the length of a reason, and encodes and decodes
+//! the body. The connection decides when a Close is sent or answered.
 //!
 //! Invariant: a [`CloseReason`] is UTF-8 of at most [`CloseReason::MAX_LEN`] bytes, so a Close frame always fits
 //! into a control frame.
@@ -43,10 +42,10 @@ impl CloseCode {
     pub const INTERNAL_ERROR: Self = Self(1011);
     /// 1012: the service restarts.
     ///
-    /// Sent by either role. The registry ties 1012, 1013 and 1014 to no role, and a client that is one end of
-    /// a bridge passes them on.
+    /// Sent by either role. The registry does not limit 1012, 1013 and 1014 to servers. A client that is part of a
+    /// proxy may have to forward them.
     pub const SERVICE_RESTART: Self = Self(1012);
-    /// 1013: the service is overloaded; connect again later. Sent by either role.
+    /// 1013: the service is overloaded, and the client should connect again later. Sent by either role.
     pub const TRY_AGAIN_LATER: Self = Self(1013);
     /// 1014: a gateway received an invalid response from its upstream server. Sent by either role.
     pub const BAD_GATEWAY: Self = Self(1014);
@@ -82,13 +81,13 @@ impl CloseCode {
     /// except 1010.
     #[must_use]
     pub const fn is_sendable_by(self, role: Role) -> bool {
-        // RFC 6455 7.4.1: "this status code is not used by the server, because it can fail the WebSocket handshake
-        // instead". The registry (section 11.7) reserves no code for servers.
+        // RFC 6455 7.4.1 on 1010: "this status code is not used by the server, because it can fail the WebSocket
+        // handshake instead". The registry (section 11.7) reserves no code for servers.
         let is_other_roles = matches!((role, self), (Role::Server, Self::MANDATORY_EXTENSION));
         self.is_receivable() && !is_other_roles
     }
 
-    /// Returns the meaning of the code in a few words. For 3000 to 4999 it says who assigns the code.
+    /// Returns the meaning of the code in a few words. For codes from 3000 to 4999, the text says who assigns the code.
     #[must_use]
     pub const fn meaning(self) -> &'static str {
         match self.0 {
@@ -162,7 +161,8 @@ impl CloseReason {
         Some(reason)
     }
 
-    /// Returns `text` as a reason, cut to [`CloseReason::MAX_LEN`] bytes. The cut is between two code points.
+    /// Returns `text` as a reason, shortened to at most [`CloseReason::MAX_LEN`] bytes. The text is cut between two
+    /// code points.
     ///
     /// ```
     /// use hybi::CloseReason;
@@ -177,7 +177,7 @@ impl CloseReason {
         fits.and_then(|at| text.get(..at)).and_then(Self::new).unwrap_or(Self::EMPTY)
     }
 
-    /// Formats a reason. Omits the formatted parts from the first one that does not fit.
+    /// Formats a reason. If a formatted part does not fit, this part and all later parts are omitted.
     pub(crate) fn format(text: fmt::Arguments<'_>) -> Self {
         struct Writer(CloseReason);
 
@@ -240,7 +240,7 @@ impl fmt::Display for CloseReason {
 pub struct CloseFrame {
     /// The code; `None` if the frame has no body.
     pub code: Option<CloseCode>,
-    /// The reason; empty if the frame has none.
+    /// The reason; empty if the frame has no reason.
     pub reason: CloseReason,
 }
 
@@ -248,7 +248,7 @@ impl CloseFrame {
     /// A Close frame without a body.
     pub const EMPTY: Self = Self { code: None, reason: CloseReason::EMPTY };
 
-    /// Returns the close code of RFC 6455 section 7.1.5: the frame's code, or 1005 if it has none.
+    /// Returns the close code of RFC 6455 section 7.1.5: the frame's code, or 1005 if the frame has no code.
     #[must_use]
     pub fn code_seen(&self) -> CloseCode {
         self.code.unwrap_or(CloseCode::NO_STATUS)
@@ -278,10 +278,10 @@ impl CloseFrame {
         Ok(Self { code: Some(code), reason })
     }
 
-    /// Checks the part of a Close body that has arrived, and decodes it once it is `whole`.
+    /// Checks the part of a Close body that has arrived. Decodes the body if it is `whole`, and otherwise returns
+    /// `None`.
     ///
-    /// Fails at the first byte that shows an error. Returns `None` while bytes are missing. The errors are
-    /// those of [`Self::decode`].
+    /// This returns the errors of [`Self::decode`], as soon as a wrong byte has arrived.
     pub(crate) fn decode_partial(body: &[u8], whole: bool) -> Result<Option<Self>, ProtocolError> {
         if whole {
             return Self::decode(body).map(Some);
@@ -317,8 +317,8 @@ impl ProtocolError {
     /// Returns the reason of the Close frame that is sent for this error.
     pub(crate) fn close_reason(self) -> CloseReason {
         match self {
-            // The peer's developer sees this text only, and may not know which code the peer sent. So the
-            // text names it.
+            // The developer of the peer may see only this text, and may not know which code the peer sent. So the text
+            // contains the code.
             Self::CloseCodeNotAllowed(code) => {
                 CloseReason::format(format_args!("close code {code} must not be sent"))
             }
@@ -340,7 +340,7 @@ mod tests {
                 || (3000..=4999).contains(&code);
             assert_eq!(CloseCode::new(code).is_receivable(), expected, "{code}");
             for role in [Role::Server, Role::Client] {
-                // RFC 6455 7.4.1 reserves 1010 for clients. The registry ties no other code to a role.
+                // RFC 6455 7.4.1 reserves 1010 for clients. The registry does not limit any other code to a role.
                 let is_other_roles = role == Role::Server && code == 1010;
                 assert_eq!(CloseCode::new(code).is_sendable_by(role), expected && !is_other_roles, "{code}");
             }
@@ -370,7 +370,7 @@ mod tests {
         };
         assert_eq!(fails_with(b"\x03\xeebye"), Some(2));
         assert_eq!(fails_with(b"\x03\xe8by\xffe"), Some(5));
-        // An incomplete code point is valid so far. It fails at the first byte that cannot continue it.
+        // An incomplete code point is valid so far. It fails at the first byte that is not valid after it.
         assert_eq!(fails_with(b"\x03\xe8\xe2\x82\xac\xe2\x82"), None);
         assert_eq!(fails_with(b"\x03\xe8\xe2\x82\xac\xe2 "), Some(7));
         let cut = CloseFrame::decode_partial(b"\x03\xe8\xe2\x82", true);
@@ -383,7 +383,8 @@ mod tests {
         assert_eq!(CloseReason::new(&longest).unwrap().as_str(), longest);
         assert_eq!(CloseReason::new(&"x".repeat(124)), None);
         assert_eq!(CloseReason::truncated(&"x".repeat(500)).as_str(), longest);
-        // Cut between code points: 41 of three bytes are 123 bytes, 30 of four bytes are 120.
+        // The text is cut between code points: 41 code points of three bytes are 123 bytes, and 30 of four bytes are
+        // 120.
         assert_eq!(CloseReason::truncated(&"€".repeat(60)).as_str(), "€".repeat(41));
         assert_eq!(CloseReason::truncated(&"𝄞".repeat(60)).as_str(), "𝄞".repeat(30));
         assert_eq!(CloseReason::format(format_args!("{}{longest}", "")).as_str(), longest);

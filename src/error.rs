@@ -1,18 +1,19 @@
 //! The two errors of a connection: violations by the peer, and refused calls.
 //!
-//! - [`ProtocolError`]: the peer broke a rule. The connection fails with a close code.
-//! - [`SendError`]: the caller asked for something that cannot be sent. The connection is unchanged.
+//! - [`ProtocolError`] means that the peer broke a rule. The connection fails with a close code.
+//! - [`SendError`] means that the caller passed a message or frame that cannot be sent now. The connection is
+//!   unchanged.
 //!
-//! Invariant: each variant knows its rule. [`ProtocolError`] returns the section of the RFC and the close
-//! code, and `tests/words.rs` compares all texts.
+//! Invariant: each [`ProtocolError`] returns the section of the RFC and the close code for its rule. `tests/words.rs`
+//! checks the texts of all errors.
 
 use core::fmt;
 
 /// A rule of the protocol that the peer violated.
 ///
-/// A [`Connection`](crate::Connection) that returns this error has already queued a Close frame with
-/// [`close_code`], and handles no further input. Write the queued bytes and let the connection end. Log the
-/// error; retrying on this connection is useless.
+/// When a [`Connection`](crate::Connection) returns this error, it has already queued a Close frame with
+/// [`close_code`], and discards further input. Write the queued bytes, and poll until the connection has ended. Log the
+/// error. The connection cannot be used further.
 ///
 /// [`close_code`]: Self::close_code
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
@@ -21,16 +22,15 @@ pub enum ProtocolError {
     /// Reserved bits are set that no extension defines, in the notation of
     /// [`Header::rsv`](crate::frame::Header::rsv).
     ReservedBits(u8),
-    /// A byte of printable ASCII stands where a frame should begin, for example the `H` of `HTTP/1.1`. Its
-    /// reserved bits are set.
+    /// The first byte of a frame is printable ASCII, for example the `H` of `HTTP/1.1`. As a frame, it would have
+    /// reserved bits that no extension defines.
     ///
-    /// The peer most likely speaks HTTP. Servers write an HTTP response after the 101 when their handler
-    /// failed or returned. Look for the fault in the peer's log or in the bytes that it sent, not in this
-    /// endpoint.
+    /// The peer probably sends HTTP. A server may write an HTTP response after the 101 if its handler failed or
+    /// returned. So look for the mistake in the log of the peer or in the bytes that it sent, not in this endpoint.
     NotAFrame(u8),
     /// The opcode is reserved.
     UnknownOpcode(u8),
-    /// A client received a frame that is masked.
+    /// A server received a frame that is not masked.
     NotMasked,
     /// A client received a frame that is masked.
     Masked,
@@ -45,7 +45,7 @@ pub enum ProtocolError {
     ControlTooLong,
     /// A continuation frame arrived while no message was open.
     NothingToContinue,
-    /// A message began while another was open.
+    /// A message began while another message was open.
     MessageInterleaved,
     /// A text message is not UTF-8.
     InvalidUtf8,
@@ -84,7 +84,7 @@ impl ProtocolError {
         if matches!(self, Self::InvalidDeflate) { 7692 } else { 6455 }
     }
 
-    /// Returns the section of [that RFC](Self::rfc) that contains the rule.
+    /// Returns the section that contains the rule, in the RFC that [`rfc`](Self::rfc) returns.
     #[must_use]
     pub const fn section(self) -> &'static str {
         match self {
@@ -133,7 +133,7 @@ impl ProtocolError {
 impl fmt::Display for ProtocolError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            // Limits are the receiver's choice, so the peer did not violate a rule that it could know.
+            // The receiver chooses its limits. So the peer did not break a rule that it could know.
             Self::FrameTooBig | Self::MessageTooBig | Self::TooManyFragments => {
                 write!(
                     f,
@@ -161,8 +161,7 @@ impl fmt::Display for ProtocolError {
 
 impl core::error::Error for ProtocolError {}
 
-/// The reason why a connection refused a message or a control frame. Nothing of it is sent, and nothing has
-/// changed.
+/// The reason why a connection refused a message or a control frame. Nothing was sent, and the connection is unchanged.
 ///
 /// If several reasons apply, the call returns the first in this order:
 ///
@@ -172,14 +171,15 @@ impl core::error::Error for ProtocolError {}
 ///    [`TooLarge`](Self::TooLarge).
 /// 3. [`Blocked`](Self::Blocked), which is temporary.
 ///
-/// The asynchronous adapters also return [`Closed`](Self::Closed) for messages that were accepted and later
-/// dropped because the connection closed. See their `Error::Send`.
+/// The asynchronous adapters also return [`Closed`](Self::Closed) for a message that was accepted, but dropped later
+/// because the connection closed. See their `Error::Send`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum SendError {
-    /// The write queue is full. Write, wait for [`Event::Writable`](crate::Event::Writable), and send again.
+    /// The write queue is full. Write queued bytes, wait for [`Event::Writable`](crate::Event::Writable), and send
+    /// again.
     Blocked,
-    /// The frame is larger than the whole output memory that the caller lent. Send the message in fragments.
+    /// The frame is larger than the memory of the write queue. Send the message in fragments.
     TooLarge,
     /// Closing has begun, or the connection has ended (RFC 6455 section 5.5.1). Nothing more can be sent.
     Closed,
@@ -192,7 +192,7 @@ pub enum SendError {
     /// section 5.5). [`CloseReason::truncated`](crate::CloseReason::truncated) shortens it.
     ReasonTooLong,
     /// This role must not send the close code, or a reason was given without a code (RFC 6455 section 7.4).
-    /// [`CloseCode::is_sendable_by`](crate::CloseCode::is_sendable_by) tells which codes can be sent.
+    /// [`CloseCode::is_sendable_by`](crate::CloseCode::is_sendable_by) returns whether a code can be sent.
     CodeNotAllowed,
 }
 

@@ -1,29 +1,38 @@
-//! WebSocket (RFC 6455) as pure state machines. Bytes and the time go in; events, bytes to send and the next deadline
-//! come out. There is no socket, no thread, no clock and no runtime inside. One implementation serves a blocking
-//! server, an async runtime, a fuzzer and a microcontroller. Adapters make it a ready WebSocket.
+//! WebSocket (RFC 6455) as state machines without I/O.
+//!
+//! The input of a state machine is the received bytes and the current time. Its output is events, bytes to send, and
+//! the next deadline. The core contains no sockets, threads, clock or runtime. So the same implementation serves a
+//! blocking server, an async runtime, a fuzzer and a microcontroller. The adapters add the I/O and provide a complete
+//! WebSocket.
 //!
 //! # Layers
 //!
-//! Take the highest one that leaves you in control of what you want to control:
+//! Use the highest layer that gives you the control that you need:
 //!
-//! | layer | takes and gives | needs |
+//! | layer | what it provides | required feature |
 //! | --- | --- | --- |
-//! | `adapters::net` | a ready WebSocket over `std::net` or any stream that blocks | `net` |
-//! | `adapters::tokio`, `adapters::futures_io` | the same on tokio, smol and async-std, or any stream that is polled | `tokio`, `futures-io` |
-//! | [`Connection`] | a connection after its handshake: events out of bytes, bytes out of messages, closing, timers | nothing; with `alloc` growable memory |
-//! | [`handshake`] | the opening handshake of both roles, over bytes | nothing |
-//! | [`frame`], [`utf8`], [`close`] | the parts: a frame codec, a validator, close codes and reasons | nothing |
+//! | `adapters::net` | a complete WebSocket over `std::net` or any blocking stream | `net` |
+//! | `adapters::tokio`, `adapters::futures_io` | a complete WebSocket on tokio, smol and async-std, or over any asynchronous stream | `tokio`, `futures-io` |
+//! | [`Connection`] | a connection after its handshake: it decodes events, encodes messages, closes, and has timers | none; with `alloc`, memory that grows |
+//! | [`handshake`] | the opening handshake of both roles, over bytes | none |
+//! | [`frame`], [`utf8`], [`CloseFrame`] | a frame codec, a UTF-8 validator, close codes and reasons | none |
 //!
 //! # The run loop
 //!
-//! Methods sort into four classes: *what happened* (`handle_*`, `poll_event`), *commands* (verbs: `send_text`,
-//! `close`), *what the driver must do* (`poll_*`), and *getters*. A driver is a loop over them:
+//! The driver is the code that calls a connection and does the I/O. There are four kinds of methods for it:
+//!
+//! - `handle_*`, `poll_event` and its variants tell the connection *what happened*.
+//! - Methods such as `send_text` and `close` are *commands*.
+//! - The other `poll_*` methods return *what the driver must do*.
+//! - All other methods are *getters*.
+//!
+//! A driver calls them in a loop:
 //!
 //! ```
 //! # #[cfg(feature = "alloc")] {
 //! use hybi::{CloseCode, Config, Connection, Event, Inbox, Instant, Outbox, TransportAction};
 //!
-//! /// Handles everything that has arrived, then writes all that is queued at once.
+//! /// Handles all bytes that have arrived, and then writes all queued bytes.
 //! fn turn(connection: &mut Connection, inbox: &mut Inbox, now: Instant, wire: &mut Vec<u8>) -> Vec<String> {
 //!     let mut log = Vec::new();
 //!     loop {
@@ -46,15 +55,15 @@
 //!         if len == 0 {
 //!             return log;
 //!         }
-//!         let written = slices[..len].concat();                // a transport may take less
+//!         let written = slices[..len].concat();                // a transport may accept less
 //!         connection.transmitted(now, written.len());
 //!         wire.extend(written);
 //!     }
 //! }
 //!
-//! let now = Instant::ZERO;                                     // any monotonic clock will do
+//! let now = Instant::ZERO;                                     // use any monotonic clock
 //! let mut server = Connection::server(now, Config::new(), Outbox::new());
-//! let mut client = Connection::client(now, Config::new(), Outbox::new(), [7; 32]); // a random seed!
+//! let mut client = Connection::client(now, Config::new(), Outbox::new(), [7; 32]); // use a random seed
 //! client.send_text("hello")?;
 //!
 //! let (mut to_server, mut to_client) = (Vec::new(), Vec::new());
@@ -69,7 +78,7 @@
 //! turn(&mut client, &mut Inbox::with_bytes(&to_client), now, &mut to_server);
 //! turn(&mut server, &mut Inbox::with_bytes(&to_server), now, &mut Vec::new());
 //!
-//! // Both Closes are out: the server closes its sending half, and waits for the end of the stream or for a deadline.
+//! // Both have sent a Close. The server closes its sending half, and waits for the end of the stream or a deadline.
 //! assert_eq!(server.poll_transport(), Some(TransportAction::HalfClose));
 //! server.handle_half_closed();
 //! let deadline = server.poll_timeout().unwrap();
@@ -80,23 +89,25 @@
 //! # Ok::<(), hybi::SendError>(())
 //! ```
 //!
-//! [`manual::run_loop`] has the same loop over a socket, handshake and timers included.
+//! [`manual::run_loop`] has the same loop over a socket, with the handshake and the timers.
 //!
-//! # In scope, out of scope
+//! # Scope
 //!
-//! In scope: RFC 6455 in full, for both roles, and with the feature `deflate` RFC 7692. Out of scope: HTTP beyond the
-//! handshake, TLS, name resolution (but for `connect` of `net` and `tokio`), reconnecting, connection pools.
+//! The crate implements all of RFC 6455 for both roles, and RFC 7692 with the feature `deflate`. It does not implement
+//! HTTP beyond the handshake, TLS, reconnecting or connection pools. Only `connect` of `net` and `tokio` resolves
+//! names.
 //!
-//! # Bounds
+//! # Limits
 //!
-//! A connection takes at most 312 bytes. It owns no heap before its first use or after `release_idle()`, but for the
-//! masking keys of a client. It keeps at most 14 bytes of a header. Memory follows what has arrived, not what a peer announces.
-//! One call gives at most one event, and work is linear in the bytes that arrive.
+//! A connection takes at most 312 bytes. It owns no heap memory before its first use and after `release_idle()`, except
+//! the masking keys of a client. It keeps at most 14 bytes of a header. The size of its memory depends on the number of
+//! bytes that arrived, not on the length that a peer announces. One call returns at most one event. The work is
+//! proportional to the number of bytes that arrive.
 //!
 //! # Guides
 //!
-//! [`manual`] says where memory lies, how connections end, what timers do, which errors to go on after, how to
-//! broadcast and how to test.
+//! [`manual`] describes how to read without copies, how connections end, and what the timers do. It also describes
+//! after which errors a connection can continue, how to broadcast, and how to test.
 #![no_std]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg_attr(
@@ -146,7 +157,7 @@ pub use kernel::Text;
 pub use role::Role;
 pub use time::Instant;
 
-/// The README's examples are tests.
+/// Runs the examples of the README as tests.
 #[cfg(all(doctest, feature = "net", feature = "tokio", feature = "deflate"))]
 #[doc = include_str!("../README.md")]
 mod readme {}

@@ -2,12 +2,12 @@
 
 /// The role of one endpoint of a connection.
 ///
-/// RFC 6455 section 5.1: a client masks all frames that it sends, a server masks none.
+/// A client masks all frames that it sends, and a server masks none (RFC 6455 section 5.1).
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
 pub enum Role {
-    /// Receives masked frames and sends unmasked ones.
+    /// The endpoint that receives masked frames and sends unmasked frames.
     Server,
-    /// Receives unmasked frames and sends masked ones.
+    /// The endpoint that receives unmasked frames and sends masked frames.
     Client,
 }
 

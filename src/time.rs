@@ -1,9 +1,8 @@
-//! The clock of the crate: an [`Instant`] that the caller makes from its own clock.
+//! The time of the crate: an [`Instant`], which the caller creates from its own clock.
 //!
-//! The core reads no clock. Every call that depends on time takes an [`Instant`]. A driver decides when to
-//! read its clock, and a test travels in time by counting.
-//!
-//! Not here: the timers, which belong to [`connection`](crate::connection) and [`handshake`](crate::handshake).
+//! The core reads no clock. Every call that depends on time takes an [`Instant`]. A driver decides when to read its
+//! clock, and a test can set any time. [`connection`](crate::connection) and [`handshake`](crate::handshake) have the
+//! timers.
 //!
 //! Invariant: arithmetic saturates at both ends of the range, so no call panics or wraps.
 
@@ -13,8 +12,8 @@ use core::time::Duration;
 
 /// A point in time, in nanoseconds from an origin that the caller chooses.
 ///
-/// The core has no clock. The driver reads a monotonic clock once for each batch of input and passes the
-/// value to the core. A test counts up from [`Instant::ZERO`].
+/// The core has no clock. The driver reads a monotonic clock once for each batch of input, and passes the value to the
+/// core. A test can start at [`Instant::ZERO`] and add durations.
 ///
 /// All instants that are passed to one connection must have the same origin. The range is 584 years.
 /// Arithmetic saturates at its ends.
@@ -34,12 +33,12 @@ pub struct Instant(u64);
 impl Instant {
     /// The origin of the caller's clock.
     pub const ZERO: Self = Self(0);
-    /// An instant after all others: a deadline that is not set.
+    /// An instant after all others. As a deadline it means that no deadline is set.
     pub(crate) const NEVER: Self = Self(u64::MAX);
     /// The last instant before [`Self::NEVER`].
     pub(crate) const LAST: Self = Self(u64::MAX - 1);
 
-    /// Returns the instant `since_origin` after the origin, or the end of the range if it would be later.
+    /// Returns the instant that is `since_origin` after the origin, or the end of the range if that is earlier.
     #[must_use]
     pub const fn from_origin(since_origin: Duration) -> Self {
         Self(nanos(since_origin))
@@ -59,7 +58,7 @@ impl Instant {
 }
 
 impl Instant {
-    /// Returns the instant `term` before `self`, or the origin if that is before the origin.
+    /// Returns the instant that is `term` before `self`, or the origin if that is later.
     pub(crate) const fn saturating_sub(self, term: Term) -> Self {
         Self(self.0.saturating_sub(term.0))
     }
@@ -88,8 +87,8 @@ impl fmt::Debug for Instant {
     }
 }
 
-/// A timeout in nanoseconds, or never. It is converted once, because a deadline is computed from it for each
-/// message.
+/// A timeout in nanoseconds, or no timeout. A `Duration` is converted to a `Term` once. To compute a deadline for each
+/// message is then cheap.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Term(u64);
 

@@ -1,6 +1,5 @@
 //! Incremental validation of UTF-8 (RFC 6455 section 8.1, RFC 3629).
 //!
-//! [`Validator`] is the public face of `kernel::utf8`. Connections use it for text messages; it is exported
-//! for code that brings its own message layer.
+//! Connections validate text messages with a [`Validator`]. It is public for code that assembles messages itself.
 
 pub use crate::kernel::{InvalidUtf8, Validator};
