@@ -34,9 +34,19 @@ const LARGE: usize = 16 << 10;
 /// is written directly, and only the part that the stream does not take is queued.
 #[derive(Debug)]
 pub struct Responder<'w, S, R> {
-    pub(super) stream: &'w mut S,
-    pub(super) wire: &'w mut WriteDriver<R>,
-    pub(super) connection: &'w mut Connection,
+    stream: &'w mut S,
+    wire: &'w mut WriteDriver<R>,
+    connection: &'w mut Connection,
+}
+
+impl<'w, S, R> Responder<'w, S, R> {
+    pub(super) const fn new(
+        stream: &'w mut S,
+        wire: &'w mut WriteDriver<R>,
+        connection: &'w mut Connection,
+    ) -> Self {
+        Self { stream, wire, connection }
+    }
 }
 
 impl<S, R: Transport<S>> Responder<'_, S, R> {

@@ -315,13 +315,13 @@ impl<S, R: Transport<S>> WebSocket<S, R> {
             }
             if let Some(message) = inner.take_message() {
                 let Inner { stream, wire, connection, inbox, .. } = inner;
-                return Ok(Some((inbox.message(message), Responder { stream, wire, connection })));
+                return Ok(Some((inbox.message(message), Responder::new(stream, wire, connection))));
             }
             if let Some(polled) = inner.poll_event() {
                 let cx = &mut Context::from_waker(Waker::noop());
                 let Some(ready) = inner.filter_event(polled, cx)? else { continue };
                 let Inner { stream, wire, connection, inbox, .. } = inner;
-                return Ok(Some((inbox.event(ready), Responder { stream, wire, connection })));
+                return Ok(Some((inbox.event(ready), Responder::new(stream, wire, connection))));
             }
             if inner.has_ended() {
                 break;
@@ -379,6 +379,6 @@ impl<S, R: Transport<S>> WebSocket<S, R> {
     /// Returns a [`Responder`], which queues frames without writing them at once.
     pub fn responder(&mut self) -> Responder<'_, S, R> {
         let Inner { stream, wire, connection, .. } = &mut *self.inner;
-        Responder { stream, wire, connection }
+        Responder::new(stream, wire, connection)
     }
 }
