@@ -5,6 +5,8 @@
 //! tests for the asynchronous adapters.
 
 use std::io::ErrorKind;
+use std::sync::mpsc::channel;
+use std::thread;
 use std::time::Duration;
 
 use hybi::adapters::net::{Error, WebSocket};
@@ -391,6 +393,54 @@ fn s7_1_1_closing_ends_in_time_with_any_peer() {
         assert_eq!(ws.wait_closed().unwrap(), Outcome::TimedOut(TimerKind::Close));
         near(stream.now(), 10 * SECOND);
     }
+}
+
+/// Closes with one writer while the other one is blocked. There are no timers but the close timeout. The peer `reads`
+/// from some time after the call on, or never. Returns both results and the outcome.
+fn closes_behind_a_blocked_writer(reads: bool) -> (Result<(), Error>, Result<(), Error>, Outcome) {
+    let (calls, called) = channel();
+    let mut reads_at = None;
+    let stream = Virtual::new(1000, move |peer| {
+        if called.try_recv().is_ok() && reads {
+            reads_at = Some(peer.now + SECOND);
+        }
+        if reads_at.is_some_and(|at| at <= peer.now) {
+            peer.read(usize::MAX);
+            if peer.frames().iter().any(|(first, _)| *first == 0x88) {
+                peer.send(&frame(0x88, true, &close_body(1000, "")));
+                peer.end();
+            }
+        }
+        peer.wake_at = Some(peer.now + ms(10));
+    });
+    let (mut reader, writer) = stream.server(patient()).split().unwrap();
+    let other = writer.clone();
+    let blocked = thread::spawn(move || other.send_binary(&[0; 10_000]));
+    while stream.now() < SECOND {
+        thread::yield_now();
+    }
+    calls.send(()).unwrap();
+    let closed = writer.close(CloseCode::NORMAL, "");
+    (blocked.join().unwrap(), closed, reader.wait_closed().unwrap())
+}
+
+#[test]
+fn s7_1_1_a_close_behind_a_blocked_writer_ends_after_the_close_timeout() {
+    timed(|| {
+        let (sent, closed, outcome) = closes_behind_a_blocked_writer(false);
+        assert!(is_closed(&sent) && is_closed(&closed), "{sent:?}, {closed:?}");
+        assert_eq!(outcome, Outcome::TimedOut(TimerKind::Close));
+    });
+}
+
+#[test]
+fn s5_5_1_a_close_behind_a_blocked_writer_follows_its_message() {
+    timed(|| {
+        let (sent, closed, outcome) = closes_behind_a_blocked_writer(true);
+        sent.unwrap();
+        closed.unwrap();
+        assert_eq!(outcome, Outcome::Clean { code: CloseCode::NORMAL });
+    });
 }
 
 #[test]

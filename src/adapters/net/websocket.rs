@@ -335,6 +335,9 @@ impl<S> WebSocket<S> {
     /// Afterwards call [`next_event`](Self::next_event) or [`wait_closed`](Self::wait_closed) until the end of the connection.
     /// [`Sender::close`](crate::Sender::close) describes the arguments.
     ///
+    /// `Ok` means that closing has begun and no message was dropped. The connection can end before the Close is written.
+    /// [`wait_closed`](Self::wait_closed) returns the [`Outcome`]: it is clean if both Closes were exchanged.
+    ///
     /// # Errors
     ///
     /// - [`Error::Send`] with [`SendError::CodeNotAllowed`] or [`SendError::ReasonTooLong`]: the Close was refused, and

@@ -14,15 +14,18 @@ use std::io::ErrorKind;
 use std::prelude::v1::*;
 use std::sync::Arc;
 
-use super::split::{Half, Shared};
+use super::split::{Half, LockedOut, Shared};
 use super::write_driver::Output;
 use crate::adapters::error::Error;
 use crate::{CloseCode, Message, MessageKind, Outbox, Prepared, SendOptions, Sender};
 #[cfg(doc)]
-use crate::{Event, SendError};
+use crate::{Event, Outcome, SendError};
 
 /// The sending half of a blocking WebSocket, made by [`WebSocket::split`](super::WebSocket::split). Clones share the
 /// connection.
+///
+/// Whole messages of two threads never mix. Fragments can mix: those of one kind from two threads become parts of one
+/// message. Let one thread at a time send a message in fragments.
 ///
 /// # Blocking and timeouts
 ///
@@ -47,6 +50,8 @@ use crate::{Event, SendError};
 pub struct Writer {
     shared: Arc<Shared>,
 }
+
+type WriterOutput<'w> = Output<'w, Half, Sender<Outbox>>;
 
 impl Writer {
     pub(super) const fn new(shared: Arc<Shared>) -> Self {
@@ -144,7 +149,12 @@ impl Writer {
 
     /// Starts the closing handshake by sending a Close (RFC 6455 section 7.1.2). Blocks like [`Self::send_text`].
     ///
-    /// The [`Reader`](super::Reader) receives the end of the connection. [`Sender::close`] describes the arguments.
+    /// If another thread is sending, it queues the Close behind its message, and
+    /// [`Config::close_timeout`](crate::Config::close_timeout) bounds both calls from then on. Nothing bounds them
+    /// without that timeout, or over a stream without timeouts. [`Sender::close`] describes the arguments.
+    ///
+    /// `Ok` means that closing has begun and no message was dropped. The connection can end before the Close is written.
+    /// The [`Reader`](super::Reader) returns the [`Outcome`]: it is clean if both Closes were exchanged.
     ///
     /// # Errors
     ///
@@ -152,7 +162,16 @@ impl Writer {
     ///   the connection stays open.
     /// - [`Error::Send`] with [`SendError::Closed`], and [`Error::Io`], under the conditions that [`Writer`] lists.
     pub fn close(&self, code: impl Into<Option<CloseCode>>, reason: impl AsRef<str>) -> Result<(), Error> {
-        self.with(|out| out.queue_close(code.into(), reason.as_ref()))
+        let (code, reason) = (code.into(), reason.as_ref());
+        if let Some(out) = self.shared.try_lock() {
+            return self.with_lock(out, |out| out.queue_close(code, reason));
+        }
+        // Another thread writes. It queues the Close, and the close timeout then bounds its write.
+        let requested = self.shared.pending().request_close(code, reason);
+        self.with(|out| match requested.as_ref().and_then(|result| result.get()) {
+            Some(result) => Ok((*result)?),
+            None => out.queue_close(code, reason),
+        })
     }
 
     /// Returns the time from the last answered Ping to its Pong.
@@ -163,17 +182,21 @@ impl Writer {
         self.shared.pending().round_trip()
     }
 
+    /// Locks the sending side, queues a frame with `send`, and writes the queue.
+    fn with(&self, send: impl FnOnce(&mut WriterOutput<'_>) -> Result<(), Error>) -> Result<(), Error> {
+        self.with_lock(self.shared.lock(), send)
+    }
+
     /// Queues a frame with `send`, writes the queue, and wakes a reader that waits for the lock.
-    fn with(
+    fn with_lock(
         &self,
-        send: impl FnOnce(&mut Output<'_, Half, Sender<Outbox>>) -> Result<(), Error>,
+        mut out: LockedOut<'_>,
+        send: impl FnOnce(&mut WriterOutput<'_>) -> Result<(), Error>,
     ) -> Result<(), Error> {
-        let sent = {
-            let mut out = self.shared.lock();
-            let on_time = out.output().keep_time();
-            let sent = on_time.and_then(|()| send(&mut out.output()));
-            sent.and(out.write())
-        };
+        let on_time = out.output().keep_time();
+        let sent = on_time.and_then(|()| send(&mut out.output()));
+        let sent = sent.and(out.write());
+        drop(out);
         self.shared.write_replies(|out| {
             // The next read or send reports a stream that has failed.
             let _ = out.write();
