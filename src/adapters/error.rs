@@ -14,8 +14,8 @@ use crate::{Outcome, ProtocolError, SendError};
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Error {
-    /// Reading from the stream or writing to it failed. The connection is lost, but `next_event` still returns the input that
-    /// had arrived.
+    /// Reading from the stream or writing to it failed. The connection is lost, but `next_event` still returns the
+    /// input that had arrived.
     ///
     /// Two kinds are no failures, and the call can be made again:
     ///

@@ -19,9 +19,9 @@
 //! # }
 //! ```
 //!
-//! [`Server`] and [`Client`] have the settings and open connections. [`WebSocket::next_event`] runs a connection: it reads,
-//! writes, and handles the timers. The adapter converts the deadlines of the timers into read and write timeouts of the
-//! stream.
+//! [`Server`] and [`Client`] have the settings and open connections. [`WebSocket::next_event`] runs a connection: it
+//! reads, writes, and handles the timers. The adapter converts the deadlines of the timers into read and write timeouts
+//! of the stream.
 //!
 //! # Blocking
 //!

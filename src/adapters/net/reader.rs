@@ -47,14 +47,14 @@ use crate::{CloseFrame, Event, EventIndex, Inbox, Instant, Message, Outcome, Pen
 ///
 /// A call blocks until there is an event or a message. [`next_event_timeout`](Self::next_event_timeout) and
 /// [`recv_timeout`](Self::recv_timeout) read for a given time at most. The reader continues to read while a peer that
-/// does not read blocks a [`Writer`](super::Writer) or the reader's own replies. If the application has set the socket to non-blocking
-/// mode, a call that would block returns [`Error::Io`] with [`ErrorKind::WouldBlock`].
+/// does not read blocks a [`Writer`](super::Writer) or the reader's own replies. If the application has set the socket
+/// to non-blocking mode, a call that would block returns [`Error::Io`] with [`ErrorKind::WouldBlock`].
 ///
 /// # The end of the stream
 ///
-/// A peer that has sent a Close and half-closes the stream may still read. A frame that a [`Writer`](super::Writer) has begun is
-/// written to its end, followed by our Close. [`Config::close_timeout`](crate::Config::close_timeout) bounds both. If
-/// the stream ends without a Close from the peer, a blocked writer is freed at once.
+/// A peer that has sent a Close and half-closes the stream may still read. A frame that a [`Writer`](super::Writer) has
+/// begun is written to its end, followed by our Close. [`Config::close_timeout`](crate::Config::close_timeout) bounds
+/// both. If the stream ends without a Close from the peer, a blocked writer is freed at once.
 #[derive(Debug)]
 pub struct Reader {
     link: DeadlineStream<Half>,
@@ -122,8 +122,8 @@ impl Reader {
     ///
     /// - [`Error::Ended`], once, if [`error_on_abnormal_end`](Self::error_on_abnormal_end) is on: the connection ended
     ///   without a Close from the peer.
-    /// - [`Error::Protocol`] and [`Error::Io`] under the conditions that [`Self::next_event`] lists. Further calls return the
-    ///   messages that are left, and then `None`.
+    /// - [`Error::Protocol`] and [`Error::Io`] under the conditions that [`Self::next_event`] lists. Further calls
+    ///   return the messages that are left, and then `None`.
     pub fn recv(&mut self) -> Result<Option<Message>, Error> {
         self.next_message(None)
     }
@@ -147,8 +147,8 @@ impl Reader {
     ///
     /// - [`Error::Send`] with [`SendError::Closed`]: the connection had ended before the split, so its outcome was
     ///   returned elsewhere.
-    /// - [`Error::Protocol`] and [`Error::Io`] under the conditions that [`Self::next_event`] lists. A further call continues
-    ///   to the end.
+    /// - [`Error::Protocol`] and [`Error::Io`] under the conditions that [`Self::next_event`] lists. A further call
+    ///   continues to the end.
     pub fn wait_closed(&mut self) -> Result<Outcome, Error> {
         self.run_to_end()
     }

@@ -69,8 +69,8 @@ impl Timeouts {
     }
 }
 
-/// Returns the timeout to set for a call that may block for `left`, on a stream whose timeout is `is_set`. Returns `None`
-/// to keep that timeout.
+/// Returns the timeout to set for a call that may block for `left`, on a stream whose timeout is `is_set`. Returns
+/// `None` to keep that timeout.
 fn replacement(is_set: Option<Duration>, left: Option<Duration>) -> Option<Option<Duration>> {
     let Some(left) = left else { return is_set.map(|_| None) };
     let left = left.clamp(SHORTEST, LONGEST);

@@ -136,7 +136,8 @@ impl Writer {
 
     /// Sends a Ping (RFC 6455 section 5.5.2). Blocks like [`Self::send_text`].
     ///
-    /// The Pong arrives as [`Event::Pong`] at the [`Reader`](super::Reader), and updates [`round_trip`](Self::round_trip).
+    /// The Pong arrives as [`Event::Pong`] at the [`Reader`](super::Reader), and updates
+    /// [`round_trip`](Self::round_trip).
     ///
     /// # Errors
     ///
@@ -153,8 +154,8 @@ impl Writer {
     /// [`Config::close_timeout`](crate::Config::close_timeout) bounds both calls from then on. Nothing bounds them
     /// without that timeout, or over a stream without timeouts. [`Sender::close`] describes the arguments.
     ///
-    /// `Ok` means that closing has begun and no message was dropped. The connection can end before the Close is written.
-    /// The [`Reader`](super::Reader) returns the [`Outcome`]: it is clean if both Closes were exchanged.
+    /// `Ok` means that closing has begun and no message was dropped. The connection can end before the Close is
+    /// written. The [`Reader`](super::Reader) returns the [`Outcome`]: it is clean if both Closes were exchanged.
     ///
     /// # Errors
     ///

@@ -1,12 +1,10 @@
 //! The blocking WebSocket, used by one thread at a time: what it offers to an application.
 //!
 //! A [`WebSocket`] is a run loop (`run_loop.rs`) and what it remembers of the handshake. A call that receives runs the
-//! loop. A call that sends queues its message through a [`Responder`], and then writes the queue
-//! (`write_driver.rs`). [`WebSocket::split`] makes two halves for several threads (`reader.rs`, `writer.rs`).
+//! loop. The calls that send are in `sending.rs`. [`WebSocket::split`] makes two halves for several threads
+//! (`reader.rs`, `writer.rs`).
 //!
 //! Not here: the handshake (`client.rs`, `server.rs`), and the decision when to read and when to write.
-//!
-//! Invariant: a call that sends handles timers that are due before it queues its message.
 
 use core::time::Duration;
 #[cfg(doc)]
@@ -28,19 +26,18 @@ use crate::SendError;
 use crate::adapters::error::Error;
 use crate::adapters::handshake_driver::Opened;
 use crate::handshake::{HandshakeInfo, Headers};
-use crate::{
-    CloseCode, CloseFrame, Connection, Event, Inbox, Message, MessageKind, Outcome, Prepared, ReadyState,
-    SendOptions,
-};
+use crate::{CloseFrame, Connection, Event, Inbox, Message, Outcome, ReadyState};
+
+mod sending;
 
 /// A blocking WebSocket, for one thread at a time. [`WebSocket::split`] makes two halves for several threads.
 ///
 /// # Blocking and timeouts
 ///
 /// A call that sends writes the message and blocks until the stream has taken it. A message sent through a
-/// [`Responder`] is queued, and written before [`next_event`](Self::next_event) blocks. A call that receives blocks until there
-/// is an event or a message; [`next_event_timeout`](Self::next_event_timeout) and [`recv_timeout`](Self::recv_timeout) block for a
-/// given time at most.
+/// [`Responder`] is queued, and written before [`next_event`](Self::next_event) blocks. A call that receives blocks
+/// until there is an event or a message; [`next_event_timeout`](Self::next_event_timeout) and
+/// [`recv_timeout`](Self::recv_timeout) block for a given time at most.
 ///
 /// The timers of [`Config`](crate::Config) run only during calls. Over a stream without timeouts, a call that blocks
 /// delays the timers until the call returns.
@@ -50,10 +47,10 @@ use crate::{
 ///
 /// # The end of the connection
 ///
-/// [`recv`](Self::recv) and [`next_event`](Self::next_event) return `None` after the end of every connection, clean or not.
-/// [`Outcome::is_clean`] of [`outcome`](Self::outcome) tells the two apart. [`peer_close`](Self::peer_close) has the
-/// peer's code and reason. After [`error_on_abnormal_end`](Self::error_on_abnormal_end), `recv` returns an error at an
-/// end that is not clean.
+/// [`recv`](Self::recv) and [`next_event`](Self::next_event) return `None` after the end of every connection, clean or
+/// not. [`Outcome::is_clean`] of [`outcome`](Self::outcome) tells the two apart. [`peer_close`](Self::peer_close) has
+/// the peer's code and reason. After [`error_on_abnormal_end`](Self::error_on_abnormal_end), `recv` returns an error at
+/// an end that is not clean.
 ///
 /// Dropping the WebSocket drops the stream without sending a Close. Call [`close`](Self::close) and
 /// [`wait_closed`](Self::wait_closed) for the closing handshake (RFC 6455 section 7.1.2).
@@ -142,14 +139,15 @@ impl<S> WebSocket<S> {
     /// Returns the next message, which owns its data, or `None` after the end of the connection.
     ///
     /// Blocks like [`Self::next_event`]. A large message is not copied. Control frames are answered and skipped. With
-    /// [`Delivery::Chunks`](crate::Delivery::Chunks) there are no messages to return: use [`next_event`](Self::next_event).
+    /// [`Delivery::Chunks`](crate::Delivery::Chunks) there are no messages to return: use
+    /// [`next_event`](Self::next_event).
     ///
     /// # Errors
     ///
     /// - [`Error::Ended`], once, if [`error_on_abnormal_end`](Self::error_on_abnormal_end) is on: the connection ended
     ///   without a Close from the peer.
-    /// - [`Error::Protocol`] and [`Error::Io`] under the conditions that [`Self::next_event`] lists. Further calls return the
-    ///   messages that are left, and then `None`.
+    /// - [`Error::Protocol`] and [`Error::Io`] under the conditions that [`Self::next_event`] lists. Further calls
+    ///   return the messages that are left, and then `None`.
     pub fn recv(&mut self) -> Result<Option<Message>, Error> {
         self.run.next_message(None)
     }
@@ -200,206 +198,10 @@ impl<S> WebSocket<S> {
     ///
     /// - [`Error::Send`] with [`SendError::Closed`]: the connection had already ended before this WebSocket was made of
     ///   it, so its outcome was returned elsewhere.
-    /// - [`Error::Protocol`] and [`Error::Io`] under the conditions that [`Self::next_event`] lists. A further call continues
-    ///   to the end.
+    /// - [`Error::Protocol`] and [`Error::Io`] under the conditions that [`Self::next_event`] lists. A further call
+    ///   continues to the end.
     pub fn wait_closed(&mut self) -> Result<Outcome, Error> {
         self.run.run_to_end()
-    }
-
-    /// Sends a text message.
-    ///
-    /// Blocks until the stream has taken the whole queue. The peer may send during the wait: what it sends meanwhile is
-    /// read ahead, up to 64 KiB, for the next call that receives.
-    ///
-    /// # Errors
-    ///
-    /// - [`Error::Send`] with [`SendError::Closed`]: closing has begun or the connection has ended. This message or
-    ///   earlier ones were refused, or were accepted and then dropped.
-    /// - [`Error::Send`] with [`SendError::MessageOpen`]: a fragmented message is open.
-    /// - [`Error::Io`] with [`ErrorKind::WouldBlock`]: the stream is in non-blocking mode and full. The message may
-    ///   be in the queue. Wait for [`Error::interest`] and call [`flush`](Self::flush).
-    /// - [`Error::Io`] with another kind: the stream failed, now or earlier.
-    ///
-    /// [`SendError::Blocked`] is not returned: the call waits instead.
-    pub fn send_text(&mut self, text: &str) -> Result<(), Error> {
-        self.and_write(|responder| responder.send_text(text))
-    }
-
-    /// Sends a binary message. Blocks like [`Self::send_text`].
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Send`] and [`Error::Io`] under the conditions that [`Self::send_text`] lists.
-    pub fn send_binary(&mut self, data: &[u8]) -> Result<(), Error> {
-        self.and_write(|responder| responder.send_binary(data))
-    }
-
-    /// Sends a fragment of a message (RFC 6455 section 5.4). Blocks like [`Self::send_text`].
-    ///
-    /// [`Sender::send_fragment`](crate::Sender::send_fragment) describes the arguments.
-    ///
-    /// # Errors
-    ///
-    /// - [`Error::Send`] with [`SendError::MessageOpen`]: a message of another kind is open.
-    /// - [`Error::Send`] with [`SendError::Closed`], and [`Error::Io`], under the conditions that [`Self::send_text`]
-    ///   lists.
-    pub fn send_fragment(&mut self, kind: MessageKind, data: &[u8], fin: bool) -> Result<(), Error> {
-        self.and_write(|responder| responder.send_fragment(kind, data, fin))
-    }
-
-    /// Sends a fragment of a message, with options. Blocks like [`Self::send_text`].
-    ///
-    /// [`Sender::send_fragment_with`](crate::Sender::send_fragment_with) describes the arguments.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Send`] and [`Error::Io`] under the conditions that [`Self::send_fragment`] lists.
-    pub fn send_fragment_with(
-        &mut self,
-        kind: MessageKind,
-        data: &[u8],
-        fin: bool,
-        options: SendOptions,
-    ) -> Result<(), Error> {
-        self.and_write(|responder| responder.send_fragment_with(kind, data, fin, options))
-    }
-
-    /// Sends a message that owns its data. Blocks like [`Self::send_text`].
-    ///
-    /// [`Sender::send`](crate::Sender::send) says which messages are sent without being copied.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Send`] and [`Error::Io`] under the conditions that [`Self::send_text`] lists.
-    pub fn send(&mut self, message: impl Into<Message>) -> Result<(), Error> {
-        self.and_write(|responder| responder.send(message))
-    }
-
-    /// Sends a message that owns its data, with options. Blocks like [`Self::send_text`].
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Send`] and [`Error::Io`] under the conditions that [`Self::send_text`] lists.
-    pub fn send_with(&mut self, message: impl Into<Message>, options: SendOptions) -> Result<(), Error> {
-        self.and_write(|responder| responder.send_with(message, options))
-    }
-
-    /// Sends a message that was [prepared](Prepared) for many connections. Blocks like [`Self::send_text`].
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Send`] and [`Error::Io`] under the conditions that [`Self::send_text`] lists.
-    pub fn send_prepared(&mut self, prepared: &Prepared) -> Result<(), Error> {
-        self.and_write(|responder| responder.send_prepared(prepared))
-    }
-
-    /// Sends a Ping (RFC 6455 section 5.5.2). Blocks like [`Self::send_text`].
-    ///
-    /// The Pong arrives as [`Event::Pong`], and updates [`round_trip`](Self::round_trip).
-    ///
-    /// # Errors
-    ///
-    /// - [`Error::Send`] with [`SendError::ControlTooLong`]: the payload has more than
-    ///   [`MAX_CONTROL_PAYLOAD`](crate::frame::MAX_CONTROL_PAYLOAD) bytes.
-    /// - [`Error::Send`] with [`SendError::Closed`], and [`Error::Io`], under the conditions that [`Self::send_text`]
-    ///   lists.
-    pub fn ping(&mut self, payload: &[u8]) -> Result<(), Error> {
-        self.and_write(|responder| responder.ping(payload))
-    }
-
-    /// Sends an unsolicited Pong (RFC 6455 section 5.5.3). Blocks like [`Self::send_text`].
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Send`] and [`Error::Io`] under the conditions that [`Self::ping`] lists.
-    pub fn pong(&mut self, payload: &[u8]) -> Result<(), Error> {
-        self.and_write(|responder| responder.pong(payload))
-    }
-
-    /// Queues a message that owns its data. The next [`flush`](Self::flush) writes it, or any other call that writes.
-    ///
-    /// Blocks only if the queue is full, to write the queue.
-    ///
-    /// # Errors
-    ///
-    /// - [`Error::Send`] with [`SendError::Closed`] or [`SendError::MessageOpen`]: the message was refused.
-    /// - [`Error::Io`] with [`ErrorKind::WouldBlock`]: the queue is full and the stream is in non-blocking mode. The
-    ///   message was not queued, and is dropped.
-    /// - [`Error::Io`] with another kind: the queue was full, and the stream failed.
-    pub fn feed(&mut self, message: impl Into<Message>) -> Result<(), Error> {
-        self.responder().send(message)
-    }
-
-    /// Starts the closing handshake by sending a Close (RFC 6455 section 7.1.2). Blocks like [`Self::send_text`].
-    ///
-    /// Afterwards call [`next_event`](Self::next_event) or [`wait_closed`](Self::wait_closed) until the end of the connection.
-    /// [`Sender::close`](crate::Sender::close) describes the arguments.
-    ///
-    /// `Ok` means that closing has begun and no message was dropped. The connection can end before the Close is written.
-    /// [`wait_closed`](Self::wait_closed) returns the [`Outcome`]: it is clean if both Closes were exchanged.
-    ///
-    /// # Errors
-    ///
-    /// - [`Error::Send`] with [`SendError::CodeNotAllowed`] or [`SendError::ReasonTooLong`]: the Close was refused, and
-    ///   the connection stays open.
-    /// - [`Error::Send`] with [`SendError::Closed`], and [`Error::Io`], under the conditions that [`Self::send_text`]
-    ///   lists.
-    pub fn close(
-        &mut self,
-        code: impl Into<Option<CloseCode>>,
-        reason: impl AsRef<str>,
-    ) -> Result<(), Error> {
-        self.and_write(|responder| responder.close(code, reason))
-    }
-
-    /// Writes the whole queue, and flushes the stream. Blocks until the stream has taken everything.
-    ///
-    /// # Errors
-    ///
-    /// - [`Error::Send`] with [`SendError::Closed`]: messages that had been accepted will not be written, because the
-    ///   peer closed or the connection ended.
-    /// - [`Error::Io`] with [`ErrorKind::WouldBlock`]: the stream is in non-blocking mode and full. Wait for
-    ///   [`Error::interest`] and call again.
-    /// - [`Error::Io`] with another kind: the stream failed, now or earlier.
-    pub fn flush(&mut self) -> Result<(), Error> {
-        self.run.output().keep_time()?;
-        self.run.output().flush()
-    }
-
-    /// Returns a [`Responder`], whose messages are queued and not written at once.
-    pub const fn responder(&mut self) -> Responder<'_, S> {
-        Responder::new(self.run.output())
-    }
-
-    /// Queues a frame with `send`, and writes the queue.
-    fn and_write(
-        &mut self,
-        send: impl FnOnce(&mut Responder<'_, S>) -> Result<(), Error>,
-    ) -> Result<(), Error> {
-        self.run.output().keep_time()?;
-        send(&mut self.responder())?;
-        self.run.output().flush()
-    }
-
-    /// Sets what [`target`](Self::target), [`subprotocol`](Self::subprotocol) and [`headers`](Self::headers) return, for
-    /// a WebSocket that was made of parts.
-    #[must_use]
-    pub fn with_handshake(mut self, handshake: HandshakeInfo) -> Self {
-        self.handshake = handshake;
-        self
-    }
-
-    /// Returns the facts about the handshake. They are empty if the WebSocket was made of parts, unless
-    /// [`with_handshake`](Self::with_handshake) has set them.
-    #[must_use]
-    pub const fn handshake(&self) -> &HandshakeInfo {
-        &self.handshake
-    }
-
-    /// Returns the target of the request: path and query, or an absolute URI.
-    #[must_use]
-    pub fn target(&self) -> &str {
-        self.handshake.target()
     }
 
     /// Returns the negotiated subprotocol.
