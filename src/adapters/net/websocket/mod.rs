@@ -204,6 +204,27 @@ impl<S> WebSocket<S> {
         self.run.run_to_end()
     }
 
+    /// Sets what [`target`](Self::target), [`subprotocol`](Self::subprotocol) and [`headers`](Self::headers) return, for
+    /// a WebSocket that was made of parts.
+    #[must_use]
+    pub fn with_handshake(mut self, handshake: HandshakeInfo) -> Self {
+        self.handshake = handshake;
+        self
+    }
+
+    /// Returns the facts about the handshake. They are empty if the WebSocket was made of parts, unless
+    /// [`with_handshake`](Self::with_handshake) has set them.
+    #[must_use]
+    pub const fn handshake(&self) -> &HandshakeInfo {
+        &self.handshake
+    }
+
+    /// Returns the target of the request: path and query, or an absolute URI.
+    #[must_use]
+    pub fn target(&self) -> &str {
+        self.handshake.target()
+    }
+
     /// Returns the negotiated subprotocol.
     #[must_use]
     pub fn subprotocol(&self) -> Option<&str> {
