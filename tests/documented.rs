@@ -523,7 +523,7 @@ fn the_docs_of_the_adapters_state_timeouts_and_kept_memory() {
     Page::new("src/adapters/handshake_driver/server.rs").says(format!(
         "(1 s at least, {write} s at most or with `None`), and {slowest} a second on the whole"
     ));
-    for path in ["src/adapters/net/server.rs", "src/adapters/async_driver/handshake.rs"] {
+    for path in ["src/adapters/net/server.rs", "src/adapters/async_driver/http_call.rs"] {
         Page::new(path)
             .says(format!("how long the stream may take nothing of the response; {write} s by default"))
             .says(format!("and {slowest} a second on the whole"))

@@ -1,0 +1,99 @@
+//! The loop of an asynchronous handshake, and of a response other than 101.
+//!
+//! [`poll_open`] carries out the steps of a [`HandshakeDriver`]: it reads, writes, flushes, half-closes, or waits for the
+//! deadline, and tells the driver the result.
+//!
+//! Not here: the steps themselves (`adapters::handshake_driver`), and the calls that start them (`handshake`,
+//! `pending_request`, `http_call`).
+//!
+//! Invariant: the state of a handshake is on the heap, so the task of a connection does not carry it after the
+//! handshake.
+
+use core::future::Future;
+use core::pin::Pin;
+use std::future::poll_fn;
+use std::io;
+use std::prelude::v1::*;
+use std::task::{Context, Poll, ready};
+
+use super::Transport;
+use super::stream::check_count;
+use crate::adapters::handshake_driver::{Did, HandshakeDriver, Responding, Step};
+
+/// Drives a handshake to its end.
+pub(super) fn open<S, R: Transport<S>, O: HandshakeDriver>(
+    stream: S,
+    runtime: R,
+    opening: O,
+) -> impl Future<Output = (S, R, O)> {
+    // On the heap, so that the task of a connection does not reserve memory for its handshake.
+    let mut parts = Box::new((stream, runtime, opening));
+    async move {
+        let (stream, runtime, opening) = &mut *parts;
+        poll_fn(|cx| poll_open(stream, runtime, opening, cx)).await;
+        *parts
+    }
+}
+
+/// Carries out the steps of a handshake until it is done.
+// Kept out of line: this runs once per connection, and must not enlarge the code or the stack frame of the caller's
+// task.
+#[inline(never)]
+fn poll_open<S, R: Transport<S>>(
+    stream: &mut S,
+    runtime: &mut R,
+    opening: &mut impl HandshakeDriver,
+    cx: &mut Context<'_>,
+) -> Poll<()> {
+    loop {
+        let deadline = opening.poll_timeout();
+        let did = match opening.poll_step() {
+            Step::Read(space) => {
+                let most = space.len();
+                check_count(R::poll_read(stream, cx, space), most).map_ok(Did::Read)
+            }
+            Step::Look(space) => {
+                let most = space.len();
+                match check_count(R::poll_read(stream, cx, space), most) {
+                    Poll::Ready(read) => Poll::Ready(read.map(Did::Read)),
+                    Poll::Pending => Poll::Ready(Ok(Did::Waited)),
+                }
+            }
+            Step::Write(bytes) => {
+                match check_count(R::poll_write(stream, cx, &[io::IoSlice::new(bytes)]), bytes.len()) {
+                    Poll::Ready(Ok(0)) => Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                    written => written.map_ok(Did::Wrote),
+                }
+            }
+            Step::Flush => R::poll_flush(stream, cx).map_ok(|()| Did::Flushed),
+            Step::HalfClose => R::poll_close_write(stream, cx).map(|done| Ok(Did::HalfClosed(done.is_ok()))),
+            Step::Done => return Poll::Ready(()),
+        };
+        let (now, did) = match did {
+            Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {
+                (runtime.now(), Ok(Did::Waited))
+            }
+            Poll::Ready(did) => (runtime.now(), did),
+            Poll::Pending => {
+                let Some(at) = deadline else { return Poll::Pending };
+                ready!(runtime.poll_at(cx, at));
+                (runtime.now().max(at), Ok(Did::Waited))
+            }
+        };
+        opening.handle(now, did);
+    }
+}
+
+/// Sends a response other than 101, and closes the stream in a way that lets the response arrive.
+// On the heap, so that the task of a connection does not reserve memory for it.
+pub(super) fn respond<S, R: Transport<S>>(
+    stream: S,
+    runtime: R,
+    responding: io::Result<Responding>,
+) -> Pin<Box<impl Future<Output = io::Result<()>>>> {
+    let sending = responding.map(|responding| open(stream, runtime, responding));
+    Box::pin(async {
+        let (_, _, responding) = sending?.await;
+        responding.finish()
+    })
+}
