@@ -141,9 +141,9 @@ fn talk(ws: WebSocket<TcpStream>, mut out: impl Write) -> io::Result<bool> {
     }
 
     let (reader, writer) = ws.split()?;
-    let lines = writer.clone();
+    let mut lines = writer.clone();
     // This thread may still wait for a line when the connection has ended. It ends with the process.
-    thread::spawn(move || send_lines(&lines));
+    thread::spawn(move || send_lines(&mut lines));
     receive(reader, &writer, out)
 }
 
@@ -191,7 +191,7 @@ fn receive(mut reader: Reader, writer: &Writer, mut out: impl Write) -> io::Resu
 }
 
 /// Sends the lines of the input, and closes the connection at the end of the input.
-fn send_lines(writer: &Writer) {
+fn send_lines(writer: &mut Writer) {
     let mut lines = stdin().lock().lines();
     while let Some(Ok(line)) = lines.next() {
         match command(writer, &line) {
@@ -204,7 +204,7 @@ fn send_lines(writer: &Writer) {
 }
 
 /// Closes the connection, and notes that this side did so first.
-fn close(writer: &Writer, code: CloseCode, reason: &str) -> Result<(), WsError> {
+fn close(writer: &mut Writer, code: CloseCode, reason: &str) -> Result<(), WsError> {
     // Keep the lock during the call: the server's Close may arrive before the call returns, and `receive` must not
     // read the flag before it is set.
     let mut closing = CLOSING.lock().unwrap_or_else(PoisonError::into_inner);
@@ -214,7 +214,7 @@ fn close(writer: &Writer, code: CloseCode, reason: &str) -> Result<(), WsError> 
 }
 
 /// Executes one line of the input. Returns whether to read more lines.
-fn command(writer: &Writer, line: &str) -> Result<bool, Box<dyn Error>> {
+fn command(writer: &mut Writer, line: &str) -> Result<bool, Box<dyn Error>> {
     let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
     match word {
         "/ping" => writer.ping(rest.as_bytes())?,

@@ -19,7 +19,7 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering, fence};
 
 use super::lock::lock;
 use super::sync::Mutex;
-use crate::{Message, Outbox, ReadyState, SendError, Sender, UnsentMessage};
+use crate::{Message, Outbox, ReadyState, SendError, Sender, SendingHalf, UnsentMessage};
 
 /// A message is taken while fewer bytes than this wait. The lock is held for one poll or write, so messages wait here for a
 /// short time.
@@ -87,12 +87,12 @@ impl WaitingMessages {
 
     /// Moves messages into the write queue until it is full. Returns whether at least one was moved or refused.
     #[inline]
-    pub(super) fn apply(&self, sender: &mut Sender<Outbox>) -> bool {
-        !self.is_empty() && self.apply_stored(sender)
+    pub(super) fn apply(&self, half: &mut impl SendingHalf) -> bool {
+        !self.is_empty() && self.apply_stored(half)
     }
 
     #[cold]
-    fn apply_stored(&self, sender: &mut Sender<Outbox>) -> bool {
+    fn apply_stored(&self, half: &mut impl SendingHalf) -> bool {
         let mut moved = false;
         loop {
             let Some(message) = lock(&self.stored).messages.pop_front() else {
@@ -100,7 +100,7 @@ impl WaitingMessages {
             };
             let len = size(&message);
             // Compressing and copying take time, so no lock is held meanwhile.
-            let sent = sender.send(message);
+            let sent = half.send(message);
             let mut stored = lock(&self.stored);
             match sent {
                 Err(UnsentMessage {
@@ -133,6 +133,13 @@ impl WaitingMessages {
     #[inline]
     pub(super) fn need_room(&self) -> bool {
         !self.is_empty() && !self.behind_fragments.load(Ordering::Relaxed)
+    }
+
+    /// Returns whether messages have come that can be moved. Called after the lock of the write queue was released.
+    #[cfg(feature = "net")]
+    pub(super) fn came_meanwhile(&self) -> bool {
+        fence(Ordering::SeqCst);
+        self.need_room()
     }
 
     /// Returns how many bytes wait.

@@ -230,7 +230,7 @@ fn s7692_6_halves_exchange_compressed_messages() {
     timed(|| {
         let (mut server, client) = pair_of(server(), &client());
         let server = thread::spawn(move || echo(&mut server));
-        let (mut reader, writer) = client.split().unwrap();
+        let (mut reader, mut writer) = client.split().unwrap();
         let sender = thread::spawn(move || {
             for message in messages() {
                 match &message {
@@ -350,7 +350,7 @@ fn s7692_6_a_message_that_had_to_wait_is_sent_uncompressed_as_requested() {
                     answer.send_prepared(&Prepared::with_options(text.clone(), PLAIN)).unwrap();
                 }
             }
-            let (mut reader, writer) = ws.split().unwrap();
+            let (mut reader, mut writer) = ws.split().unwrap();
             for _ in 0..3 {
                 writer.send(text.clone()).unwrap();
                 writer.send_with(text.clone(), PLAIN).unwrap();
@@ -426,7 +426,7 @@ fn a_broadcast_reaches_connections_with_and_without_compression() {
         let mut halves = Vec::new();
         for mut ws in servers {
             ws.next_event().unwrap().unwrap().1.send_prepared(&prepared).unwrap();
-            let (reader, writer) = ws.split().unwrap();
+            let (reader, mut writer) = ws.split().unwrap();
             writer.send_prepared(&prepared).unwrap();
             halves.push((reader, writer));
         }
@@ -615,7 +615,7 @@ fn a_waiting_reader_half_releases_the_compression_windows() {
             server().config(config).accept(stream).unwrap().split().unwrap()
         });
         let mut raw = raw_client(address);
-        let (mut reader, writer) = thread.join().unwrap();
+        let (mut reader, mut writer) = thread.join().unwrap();
         let (reading, begun) = channel();
         let reader = thread::spawn(move || {
             assert_eq!(reader.recv().unwrap(), Some("begin".into()));

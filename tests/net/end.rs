@@ -286,7 +286,7 @@ fn calls_after_the_end_return_at_once() {
         assert_eq!(server.recv().unwrap(), None);
         server.flush().unwrap();
         assert_eq!(server.connection().poll_transport(), Some(TransportAction::Close));
-        let (mut reader, writer) = server.split().unwrap();
+        let (mut reader, mut writer) = server.split().unwrap();
         assert_eq!(reader.outcome(), Some(CLEAN));
         assert!(reader.next_event().unwrap().is_none());
         assert!(matches!(writer.send_text("late"), Err(Error::Send(SendError::Closed))));

@@ -63,7 +63,7 @@ fn s7_1_1_a_silent_peer_is_reported_when_the_pong_is_overdue() {
         assert_eq!(stream.peer(|peer| peer.closed), Some(Closed::Both));
 
         let stream = silent();
-        let (mut reader, writer) = stream.server(config).split().unwrap();
+        let (mut reader, mut writer) = stream.server(config).split().unwrap();
         assert_eq!(reader.recv().unwrap(), None);
         near(stream.now(), died);
         assert_eq!(reader.outcome(), Some(DEAD));
@@ -84,7 +84,7 @@ fn s7_1_1_a_dead_peer_is_reported_to_a_call_that_only_sends() {
     near(stream.now(), ms(1200));
 
     let stream = silent();
-    let (mut reader, writer) = stream.server(quick()).split().unwrap();
+    let (mut reader, mut writer) = stream.server(quick()).split().unwrap();
     while writer.send_text("x").is_ok() {
         stream.pass(ms(10));
     }
@@ -99,7 +99,7 @@ fn s7_1_1_a_send_to_a_dead_peer_that_does_not_read_ends_when_the_pong_is_overdue
         let stream = Virtual::with_idle_peer(1000);
         let ws = stream.server(quick());
         let outcome = if halves {
-            let (mut reader, writer) = ws.split().unwrap();
+            let (mut reader, mut writer) = ws.split().unwrap();
             assert!(is_closed(&writer.send_binary(&[0; 10_000])));
             near(stream.now(), ms(1200));
             reader.wait_closed().unwrap()
@@ -413,8 +413,8 @@ fn closes_behind_a_blocked_writer(reads: bool) -> (Result<(), Error>, Result<(),
         }
         peer.wake_at = Some(peer.now + ms(10));
     });
-    let (mut reader, writer) = stream.server(patient()).split().unwrap();
-    let other = writer.clone();
+    let (mut reader, mut writer) = stream.server(patient()).split().unwrap();
+    let mut other = writer.clone();
     let blocked = thread::spawn(move || other.send_binary(&[0; 10_000]));
     while stream.now() < SECOND {
         thread::yield_now();
@@ -545,7 +545,7 @@ fn no_call_that_sends_waits_for_input_that_it_cannot_read() {
     });
     let mut ws = stream.server(patient());
     hybi::adapters::net::Stream::set_nonblocking(ws.stream_mut(), true).unwrap();
-    let (mut reader, writer) = ws.split().unwrap();
+    let (mut reader, mut writer) = ws.split().unwrap();
     let waits = interest(writer.send_binary(&[7; 1000]));
     assert!(waits.writable && !waits.readable, "{waits:?}");
     assert!(matches!(reader.next_event().unwrap(), Some(Event::Ping(_))));
@@ -571,7 +571,7 @@ fn s7_1_1_the_close_timeout_starts_when_close_is_called_although_a_ping_waits() 
     assert_eq!(ws.wait_closed().unwrap(), Outcome::TimedOut(TimerKind::Close));
 
     let late = stream();
-    let (mut reader, writer) = late.server(config()).split().unwrap();
+    let (mut reader, mut writer) = late.server(config()).split().unwrap();
     late.pass(ms(600));
     let _ = writer.close(CloseCode::NORMAL, "");
     near(late.now(), ms(2600));

@@ -25,6 +25,7 @@ mod deflate;
 mod end;
 mod liveness;
 mod memory;
+mod never_waits;
 mod open;
 mod parts;
 mod receive;

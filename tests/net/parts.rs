@@ -148,7 +148,7 @@ fn a_failed_write_is_remembered_in_the_parts() {
             assert!(ws.connection().sender().has_write_failed());
         }
         assert_eq!(ws.recv().unwrap(), Some("still there".into()));
-        let (mut reader, writer) = rejoined(ws).split().unwrap();
+        let (mut reader, mut writer) = rejoined(ws).split().unwrap();
         assert!(matches!(writer.send_text("x"), Err(Error::Io(_))));
         stream.peer(|peer| peer.end());
         assert!(!reader.wait_closed().unwrap().is_clean());

@@ -24,10 +24,10 @@ fn a_reader_and_two_writers_run_in_parallel() {
             echo(&mut server);
             server.wait_closed().unwrap()
         });
-        let (mut reader, writer) = client.split().unwrap();
+        let (mut reader, mut writer) = client.split().unwrap();
         let writers: Vec<_> = ["a", "b"]
             .map(|name| {
-                let writer = writer.clone();
+                let mut writer = writer.clone();
                 thread::spawn(move || {
                     for i in 0..500 {
                         match i % 3 {
@@ -67,7 +67,7 @@ fn a_reader_and_two_writers_run_in_parallel() {
 fn a_reader_alone_answers_pings_and_closes() {
     timed(|| {
         let (address, thread) = serve(|stream| {
-            let (mut reader, writer) = Server::new().accept(stream).unwrap().split().unwrap();
+            let (mut reader, mut writer) = Server::new().accept(stream).unwrap().split().unwrap();
             assert!(matches!(reader.next_event().unwrap(), Some(Event::Ping(_))));
             match reader.next_event().unwrap() {
                 Some(Event::CloseReceived { code, .. }) => assert_eq!(code, Some(CloseCode::NORMAL)),
@@ -95,7 +95,7 @@ fn the_round_trip_is_measured_across_halves() {
     timed(|| {
         let (mut server, client) = pair();
         let server = thread::spawn(move || server.wait_closed().unwrap());
-        let (mut reader, writer) = client.split().unwrap();
+        let (mut reader, mut writer) = client.split().unwrap();
         writer.ping(b"x").unwrap();
         assert!(matches!(reader.next_event().unwrap(), Some(Event::Pong(_))));
         // The round trip is measured before the event is delivered.
@@ -115,7 +115,7 @@ fn two_peers_can_both_send_before_they_read() {
         let config = || Config::new().max_frame(LEN as u64).max_message(LEN as u64);
         let halves = pair_of(Server::new().config(config()), &Client::new().config(config()));
         let ends = [halves.0, halves.1].map(|ws| {
-            let (mut reader, writer) = ws.split().unwrap();
+            let (mut reader, mut writer) = ws.split().unwrap();
             let sender = thread::spawn(move || {
                 writer.send(vec![1; LEN]).unwrap();
                 writer.send_text("end").unwrap();
@@ -138,7 +138,7 @@ fn a_peer_can_write_first_and_read_later() {
     const LEN: usize = 8 << 20;
     timed(|| {
         let (address, thread) = serve(|stream| {
-            let (mut reader, writer) = Server::new().accept(stream).unwrap().split().unwrap();
+            let (mut reader, mut writer) = Server::new().accept(stream).unwrap().split().unwrap();
             let writer = thread::spawn(move || writer.send_binary(&[2; LEN]).unwrap());
             assert!(matches!(reader.next_event().unwrap(), Some(Event::Ping(_))));
             assert_eq!(reader.recv().unwrap().unwrap().as_bytes().len(), LEN);
@@ -167,7 +167,8 @@ fn the_end_of_the_stream_unblocks_a_writer() {
     timed(|| {
         let (address, thread) = serve(|stream| {
             let config = patient().close_timeout(None);
-            let (mut reader, writer) = Server::new().config(config).accept(stream).unwrap().split().unwrap();
+            let (mut reader, mut writer) =
+                Server::new().config(config).accept(stream).unwrap().split().unwrap();
             let writer = thread::spawn(move || writer.send_binary(&vec![2; 64 << 20]));
             while reader.next_event().unwrap().is_some() {}
             assert!(writer.join().unwrap().is_err());
@@ -185,7 +186,7 @@ fn the_end_of_the_stream_unblocks_a_writer() {
 fn s5_5_1_after_a_half_close_a_partly_written_frame_is_finished_before_our_close() {
     timed(|| {
         let (address, thread) = serve(|stream| {
-            let (mut reader, writer) =
+            let (mut reader, mut writer) =
                 Server::new().config(patient()).accept(stream).unwrap().split().unwrap();
             let writer = thread::spawn(move || writer.send_binary(&vec![2; 16 << 20]));
             while reader.next_event().unwrap().is_some() {}
@@ -208,7 +209,7 @@ fn s5_5_1_after_a_half_close_a_partly_written_frame_is_finished_before_our_close
 fn a_protocol_error_ends_both_halves() {
     timed(|| {
         let (address, thread) = serve(|stream| {
-            let (mut reader, writer) = Server::new().accept(stream).unwrap().split().unwrap();
+            let (mut reader, mut writer) = Server::new().accept(stream).unwrap().split().unwrap();
             let error = reader.next_event().unwrap_err();
             assert!(matches!(error, Error::Protocol(ProtocolError::NotMasked)), "{error}");
             assert!(matches!(writer.send_text("late"), Err(Error::Send(SendError::Closed))));
@@ -231,7 +232,7 @@ fn a_reader_ends_after_its_peer_has_disconnected() {
     timed(|| {
         let (address, thread) = serve(|stream| {
             let ws = Server::new().config(patient()).accept(stream).unwrap();
-            let (mut reader, writer) = ws.split().unwrap();
+            let (mut reader, mut writer) = ws.split().unwrap();
             writer.send_text("never read").unwrap();
             let mut errors = 0;
             loop {
@@ -263,7 +264,7 @@ fn a_reader_runs_a_timer_that_the_writer_starts() {
                 let config =
                     Config::new().ping_interval(None).pong_timeout(Some(ms(80))).close_timeout(Some(ms(80)));
                 let ws = Server::new().config(config).accept(stream).unwrap();
-                let (mut reader, writer) = ws.split().unwrap();
+                let (mut reader, mut writer) = ws.split().unwrap();
                 let (waits, wait) = channel();
                 let writer = thread::spawn(move || {
                     wait.recv().unwrap();
@@ -327,7 +328,7 @@ fn simultaneous_closes_of_split_websockets_end_clean() {
             let (server, client) = pair();
             let threads = [server, client].map(|ws| {
                 thread::spawn(move || {
-                    let (mut reader, writer) = ws.split().unwrap();
+                    let (mut reader, mut writer) = ws.split().unwrap();
                     let writer = thread::spawn(move || {
                         for _ in 0..round % 7 {
                             let _ = writer.send_text("x");
@@ -357,7 +358,7 @@ fn half_closes_while_a_writer_is_blocked(
     const LEN: usize = 16 << 20;
     let (seen, wait) = channel();
     let (address, thread) = serve(move |stream| {
-        let (mut reader, writer) = Server::new().config(config).accept(stream).unwrap().split().unwrap();
+        let (mut reader, mut writer) = Server::new().config(config).accept(stream).unwrap().split().unwrap();
         let writer = thread::spawn(move || writer.send_binary(&vec![2; LEN]));
         while !matches!(reader.next_event(), Ok(Some(Event::Text(_)))) {}
         // The end of the stream is ready to be read. Each call with a timeout returns in time.

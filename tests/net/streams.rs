@@ -101,7 +101,7 @@ fn boxed_streams_support_timers_and_splitting() {
         let connection = Connection::server(Instant::ZERO, config, Outbox::new());
         let ws = WebSocket::from_stream(near, connection, Inbox::empty());
         assert!(format!("{ws:?}").contains("Stream"));
-        let (mut reader, writer) = ws.split().unwrap();
+        let (mut reader, mut writer) = ws.split().unwrap();
         writer.send_text("x").unwrap();
         assert_eq!(reader.wait_closed().unwrap(), DEAD);
     });
@@ -338,7 +338,7 @@ fn bytes_that_a_stream_keeps_are_written_again_before_due_pings() {
         .keeping();
         let ws = stream.server(Config::new().ping_interval(Some(ms(70))).pong_timeout(Some(ms(5000))));
         if halves {
-            let (mut reader, writer) = ws.split().unwrap();
+            let (mut reader, mut writer) = ws.split().unwrap();
             for n in 0..30 {
                 writer.send_binary(&vec![n; 3000 + usize::from(n)]).unwrap();
                 while reader.next_event_timeout(ms(1)).is_ok() {}
@@ -515,7 +515,7 @@ fn s8441_5_a_stream_of_http2_is_ended_with_end_stream() {
         let server = over_http2(near, Connection::server(Instant::ZERO, patient(), Outbox::new()));
         let mut client =
             over_http2(far, Connection::client(Instant::ZERO, patient(), Outbox::new(), [1; 32]));
-        let (mut reader, writer) = server.split().unwrap();
+        let (mut reader, mut writer) = server.split().unwrap();
         let reading = thread::spawn(move || {
             assert_eq!(reader.recv().unwrap(), Some("up".into()));
             reader.wait_closed().unwrap()

@@ -185,9 +185,11 @@ impl Reader {
         }
         *no_room_at = None;
         shared.write_replies(|out| {
-            if !out.write_now() {
+            let written = out.write_now();
+            if !written {
                 *no_room_at = Some(out.now());
             }
+            written
         });
     }
 
@@ -196,7 +198,17 @@ impl Reader {
     fn turn(&mut self, until: Option<Instant>) -> Result<Option<EventIndex>, Error> {
         match self.run_sender(until)? {
             ControlFlow::Break(ready) => return Ok(ready),
-            ControlFlow::Continue(wait) => self.read(&wait, until)?,
+            ControlFlow::Continue(mut wait) => {
+                // A writer that did not wait for the lock may have left a message while this thread held it.
+                self.shared.write_replies(|out| {
+                    let written = out.write_now();
+                    if !written {
+                        wait = Wait { deadline: Some(out.now() + SLICE), stalled: true };
+                    }
+                    written
+                });
+                self.read(&wait, until)?;
+            }
         }
         Ok(None)
     }

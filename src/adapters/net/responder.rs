@@ -14,7 +14,7 @@ use super::write_driver::Output;
 #[cfg(doc)]
 use crate::SendError;
 use crate::adapters::error::Error;
-use crate::{CloseCode, Connection, Message, MessageKind, Prepared, SendOptions};
+use crate::{CloseCode, Connection, Message, MessageKind, Prepared, ReadyState, SendOptions, UnsentMessage};
 
 /// A handle that answers an event. Its messages are queued, and written before
 /// [`WebSocket::next_event`](super::WebSocket::next_event) blocks.
@@ -34,7 +34,8 @@ use crate::{CloseCode, Connection, Message, MessageKind, Prepared, SendOptions};
 /// - [`Error::Send`] with [`SendError::MessageOpen`] if a fragmented message is open, except for control frames;
 /// - [`Error::Io`] if the queue was full and the stream failed while it was written.
 ///
-/// After an error the message is not queued. [`SendError::Blocked`] is not returned: the call waits instead.
+/// After an error the message is not queued. [`SendError::Blocked`] is not returned, except by
+/// [`try_send`](Self::try_send): the call waits instead.
 #[derive(Debug)]
 pub struct Responder<'w, S> {
     out: Output<'w, S, Connection>,
@@ -121,6 +122,25 @@ impl<'w, S> Responder<'w, S> {
         self.out.queue(|connection| connection.send_prepared(prepared))
     }
 
+    /// Queues a message without waiting.
+    ///
+    /// The message is written before [`WebSocket::next_event`](super::WebSocket::next_event) blocks.
+    ///
+    /// If the queue is full, what the stream takes now is written first. Timers do not run in this call. Over a stream
+    /// without timeouts, such as one from [`from_parts`](super::WebSocket::from_parts) with `|_| None`, a write can block.
+    ///
+    /// # Errors
+    ///
+    /// [`UnsentMessage`] hands the message back, and nothing of it is sent. Its error is
+    ///
+    /// - [`SendError::Blocked`]: the queue is full, because the peer reads too slowly. Block in [`send`](Self::send),
+    ///   or drop the message.
+    /// - [`SendError::MessageOpen`]: a fragmented message is open.
+    /// - [`SendError::Closed`]: closing has begun, or a write has failed before.
+    pub fn try_send(&mut self, message: impl Into<Message>) -> Result<(), UnsentMessage> {
+        self.out.try_queue(message.into())
+    }
+
     /// Queues a Ping, ahead of queued messages (RFC 6455 section 5.5.2).
     ///
     /// # Errors
@@ -159,5 +179,17 @@ impl<'w, S> Responder<'w, S> {
         reason: impl AsRef<str>,
     ) -> Result<(), Error> {
         self.out.queue_close(code.into(), reason.as_ref())
+    }
+
+    /// Returns the number of bytes in the write queue, frame headers included.
+    #[must_use]
+    pub fn buffered_amount(&self) -> usize {
+        self.out.sender().buffered_amount()
+    }
+
+    /// Returns the state of the connection, with the values of the browser's `readyState`.
+    #[must_use]
+    pub fn ready_state(&self) -> ReadyState {
+        self.out.sender().ready_state()
     }
 }

@@ -13,8 +13,8 @@
 //! the replies and wakes the reader.
 //!
 //! Invariants:
-//! - A thread that releases the lock checks for replies once more ([`Shared::write_replies`]), so no reply is left
-//!   behind.
+//! - A thread that releases the lock checks for replies and messages once more ([`Shared::write_replies`]), so none is
+//!   left behind.
 //! - The lock stays held while a write blocks. Everything that must not wait for a write is outside of [`Out`].
 
 use core::time::Duration;
@@ -79,15 +79,24 @@ impl Shared {
         self.pending.wait_unless(|| try_lock(&self.out).is_some(), most);
     }
 
-    /// Writes the stored replies with `write`.
+    /// Writes the stored replies, and the messages that wait for the lock, with `write`. It returns whether the stream
+    /// took everything.
     ///
-    /// If another thread holds the lock, that thread writes the replies: it applies them before it releases the lock,
-    /// and calls this method after the release.
-    pub(super) fn write_replies(&self, mut write: impl FnMut(&mut LockedOut<'_>)) {
-        while self.pending.has_replies() {
+    /// If another thread holds the lock, that thread writes them: it applies them before it releases the lock, and calls
+    /// this method after the release.
+    pub(super) fn write_replies(&self, mut write: impl FnMut(&mut LockedOut<'_>) -> bool) {
+        let mut takes_more = true;
+        // Messages stay behind if the stream is full. The next call, or the next turn of the reader, writes them.
+        while self.pending.has_replies() || takes_more && self.pending.messages().came_meanwhile() {
             let Some(mut out) = self.try_lock() else { return };
-            write(&mut out);
+            takes_more = write(&mut out) && !out.write_failed();
         }
+    }
+}
+
+impl Drop for LockedOut<'_> {
+    fn drop(&mut self) {
+        self.pending.status().update(&self.out.sender);
     }
 }
 

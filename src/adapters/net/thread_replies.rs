@@ -1,9 +1,11 @@
 //! Replies of the receiving thread of a split WebSocket, and how the reading and the writing threads wait for each
 //! other.
 //!
-//! [`PendingReplies`] stores the replies for all adapters. Threads need three things more, which are here:
+//! [`PendingReplies`] stores the replies for all adapters. Threads need more, which is here:
 //! - An upper bound for the time in which one half does not look at the timers: [`ThreadReplies::nap`]. The other half
 //!   may start a timer meanwhile.
+//! - Messages of writers that do not wait for the lock, and the state of the sender for them:
+//!   [`ThreadReplies::messages`] and [`ThreadReplies::status`].
 //! - A place where the reader waits until no thread writes: [`ThreadReplies::wait_unless`]. The reader needs it when
 //!   its peer has half-closed the stream.
 //! - A Close that a thread wants to send while another one writes: [`ThreadReplies::request_close`]. The writing thread
@@ -21,6 +23,7 @@ use std::thread::{self, Thread};
 use crate::adapters::lock::lock;
 use crate::adapters::pending_replies::PendingReplies;
 use crate::adapters::sync::Mutex;
+use crate::adapters::waiting_messages::{SenderStatus, WaitingMessages};
 use crate::{CloseCode, CloseReason, Instant, Outbox, SendError, Sender, SendingHalf};
 
 /// Lower bound of [`ThreadReplies::nap`]: with shorter timers, a half still looks at them only this often.
@@ -30,6 +33,10 @@ pub(super) const SHORTEST_NAP: Duration = Duration::from_millis(50);
 #[derive(Debug)]
 pub(super) struct ThreadReplies {
     pending: PendingReplies,
+    /// Messages of writers that did not wait for the lock.
+    messages: WaitingMessages,
+    /// The state of the sender, for writers that do not wait for the lock.
+    status: SenderStatus,
     /// The shortest timeout that the connection can start, or [`SHORTEST_NAP`] if that is longer. `None` without
     /// timers.
     nap: Option<Duration>,
@@ -64,6 +71,8 @@ impl ThreadReplies {
         let nap = sender.shortest_timeout().map(|time| time.max(SHORTEST_NAP));
         Self {
             pending: PendingReplies::new(sender),
+            messages: WaitingMessages::new(),
+            status: SenderStatus::new(sender),
             nap,
             waiting: Mutex::new(None),
             close: Mutex::new(None),
@@ -71,8 +80,21 @@ impl ThreadReplies {
         }
     }
 
-    /// Moves all stored replies and a requested Close into the write queue, and credits received input to the timers.
+    /// Returns the messages of writers that did not wait for the lock.
+    pub(super) const fn messages(&self) -> &WaitingMessages {
+        &self.messages
+    }
+
+    /// Returns the state of the sender when the lock was released last, or while a write blocks.
+    pub(super) const fn status(&self) -> &SenderStatus {
+        &self.status
+    }
+
+    /// Moves the messages that wait, all stored replies and a requested Close into the write queue, and credits received
+    /// input to the timers.
     pub(super) fn apply(&self, half: &mut impl SendingHalf, now: Instant) {
+        // Before the replies: a message that was accepted goes out before the answer to a Close.
+        self.messages.apply(half);
         self.pending.apply(half, now);
         if !self.close_requested.load(Ordering::Acquire) {
             return;

@@ -28,7 +28,9 @@ use super::interest::{Interest, would_block};
 use super::thread_replies::ThreadReplies;
 use crate::CloseState;
 use crate::adapters::error::Error;
-use crate::{CloseCode, Instant, Message, SendError, SendOptions, SendingHalf};
+use crate::{
+    CloseCode, Instant, Message, Outbox, SendError, SendOptions, Sender, SendingHalf, UnsentMessage,
+};
 
 /// The longest time for which a write blocks before timers are handled and input is read ahead.
 ///
@@ -109,6 +111,39 @@ impl<'w, S, H: SendingHalf> Output<'w, S, H> {
         Ok(self.half.close(self.link.tick(), code, reason)?)
     }
 
+    /// Queues a message without waiting. If the queue is full, writes as much as the stream takes now, and tries once
+    /// more. After a failed write every message is refused with [`SendError::Closed`]: nothing more can be sent.
+    pub(super) fn try_queue(&mut self, message: Message) -> Result<(), UnsentMessage> {
+        if self.link.write_failed() {
+            return Err(UnsentMessage { error: SendError::Closed, message });
+        }
+        self.apply();
+        let sent = if self.refills() { Err(blocked(message)) } else { self.half.send(message) };
+        let message = match sent {
+            Err(UnsentMessage { error: SendError::Blocked, message }) => message,
+            sent => return sent,
+        };
+        // The stream keeps the error of this write, and returns it with the next write.
+        let _ = self.write_now();
+        if self.link.write_failed() {
+            Err(UnsentMessage { error: SendError::Closed, message })
+        } else if self.refills() {
+            Err(blocked(message))
+        } else {
+            self.half.send(message)
+        }
+    }
+
+    /// Writes the queue if messages wait for room in it. A frame that is queued next must not overtake them.
+    pub(super) fn make_room(&mut self) -> Result<(), Error> {
+        if self.refills() { self.write_out() } else { Ok(()) }
+    }
+
+    /// Returns the sending half of the connection, for its getters.
+    pub(super) fn sender(&self) -> &Sender<Outbox> {
+        self.half.sender()
+    }
+
     /// Handles timers that are due, before a call sends. In an application that only sends, this is where Pings are
     /// sent and a dead peer is noticed.
     pub(super) fn keep_time(&mut self) -> Result<(), Error> {
@@ -142,7 +177,8 @@ impl<'w, S, H: SendingHalf> Output<'w, S, H> {
     /// Messages are dropped when the peer has closed and when the connection has ended.
     pub(super) fn flush(&mut self) -> Result<(), Error> {
         self.write_out()?;
-        let lost = self.half.sender().dropped() > 0 || self.link.is_unflushed();
+        let refused = self.pending.is_some_and(|pending| pending.messages().take_refused());
+        let lost = refused || self.half.sender().dropped() > 0 || self.link.is_unflushed();
         if lost { Err(SendError::Closed.into()) } else { Ok(()) }
     }
 
@@ -217,6 +253,9 @@ impl<'w, S, H: SendingHalf> Output<'w, S, H> {
                 self.half.handle_held_back(now, true);
             }
             self.half.transmitted(now, n);
+            if let Some(pending) = self.pending {
+                pending.status().update(self.half.sender());
+            }
         }
         if n == 0 && may_keep {
             self.half.offered(now, offered);
@@ -226,7 +265,9 @@ impl<'w, S, H: SendingHalf> Output<'w, S, H> {
         match written {
             // Flush at once: a Close for a dead peer must leave the stream before the timer that ends the connection is
             // handled.
-            Ok(_) if n == offered && self.half.sender().buffered_amount() == 0 => self.flush_once(limit),
+            Ok(_) if n == offered && self.half.sender().buffered_amount() == 0 && !self.refills() => {
+                self.flush_once(limit)
+            }
             Ok(_) => Ok(if full { Step::Stalled } else { Step::Progress }),
             Err(error) => self.failed(error.into()),
         }
@@ -277,6 +318,11 @@ impl<'w, S, H: SendingHalf> Output<'w, S, H> {
             writable: !self.is_out() && !self.link.write_failed(),
             within: self.half.sender().poll_timeout().map(|due| due.saturating_duration_since(now)),
         }
+    }
+
+    /// Returns whether messages wait for room in the queue.
+    fn refills(&self) -> bool {
+        self.pending.is_some_and(|pending| pending.messages().need_room())
     }
 
     /// Returns whether the queue is empty and flushed.
@@ -336,6 +382,11 @@ impl<'w, S, H: SendingHalf> Output<'w, S, H> {
         }
         looked
     }
+}
+
+/// Hands back a message for which there is no room.
+const fn blocked(message: Message) -> UnsentMessage {
+    UnsentMessage { error: SendError::Blocked, message }
 }
 
 /// Shortens the first `len` slices to [`AT_ONCE`] bytes in total. Returns the number of slices that are left.

@@ -17,7 +17,9 @@ use std::sync::Arc;
 use super::split::{Half, LockedOut, Shared};
 use super::write_driver::Output;
 use crate::adapters::error::Error;
-use crate::{CloseCode, Message, MessageKind, Outbox, Prepared, SendOptions, Sender};
+use crate::{
+    CloseCode, Message, MessageKind, Outbox, Prepared, ReadyState, SendOptions, Sender, UnsentMessage,
+};
 #[cfg(doc)]
 use crate::{Event, Outcome, SendError};
 
@@ -45,7 +47,12 @@ use crate::{Event, Outcome, SendError};
 ///   the queue;
 /// - [`Error::Io`] with another kind if the stream failed, now or earlier.
 ///
-/// [`SendError::Blocked`] is not returned: the call waits instead.
+/// [`SendError::Blocked`] is not returned, except by [`try_send`](Self::try_send): the call waits instead.
+///
+/// # Several threads
+///
+/// A method that sends takes `&mut self`, as on all types. Each thread has a clone of its own, which costs a reference
+/// count.
 #[derive(Clone, Debug)]
 pub struct Writer {
     shared: Arc<Shared>,
@@ -63,7 +70,7 @@ impl Writer {
     /// # Errors
     ///
     /// [`Error::Send`] and [`Error::Io`] under the conditions that [`Writer`] lists.
-    pub fn send_text(&self, text: &str) -> Result<(), Error> {
+    pub fn send_text(&mut self, text: &str) -> Result<(), Error> {
         self.with(|out| out.queue(|sender| sender.send_text(text)))
     }
 
@@ -72,7 +79,7 @@ impl Writer {
     /// # Errors
     ///
     /// [`Error::Send`] and [`Error::Io`] under the conditions that [`Writer`] lists.
-    pub fn send_binary(&self, data: &[u8]) -> Result<(), Error> {
+    pub fn send_binary(&mut self, data: &[u8]) -> Result<(), Error> {
         self.with(|out| out.queue(|sender| sender.send_binary(data)))
     }
 
@@ -86,7 +93,7 @@ impl Writer {
     ///
     /// - [`Error::Send`] with [`SendError::MessageOpen`]: a message of another kind is open.
     /// - [`Error::Send`] with [`SendError::Closed`], and [`Error::Io`], under the conditions that [`Writer`] lists.
-    pub fn send_fragment(&self, kind: MessageKind, data: &[u8], fin: bool) -> Result<(), Error> {
+    pub fn send_fragment(&mut self, kind: MessageKind, data: &[u8], fin: bool) -> Result<(), Error> {
         self.with(|out| out.queue(|sender| sender.send_fragment(kind, data, fin)))
     }
 
@@ -98,7 +105,7 @@ impl Writer {
     ///
     /// [`Error::Send`] and [`Error::Io`] under the conditions that [`Self::send_fragment`] lists.
     pub fn send_fragment_with(
-        &self,
+        &mut self,
         kind: MessageKind,
         data: &[u8],
         fin: bool,
@@ -112,7 +119,7 @@ impl Writer {
     /// # Errors
     ///
     /// [`Error::Send`] and [`Error::Io`] under the conditions that [`Writer`] lists.
-    pub fn send(&self, message: impl Into<Message>) -> Result<(), Error> {
+    pub fn send(&mut self, message: impl Into<Message>) -> Result<(), Error> {
         self.with(|out| out.queue_message(message.into(), SendOptions::new()))
     }
 
@@ -121,7 +128,7 @@ impl Writer {
     /// # Errors
     ///
     /// [`Error::Send`] and [`Error::Io`] under the conditions that [`Writer`] lists.
-    pub fn send_with(&self, message: impl Into<Message>, options: SendOptions) -> Result<(), Error> {
+    pub fn send_with(&mut self, message: impl Into<Message>, options: SendOptions) -> Result<(), Error> {
         self.with(|out| out.queue_message(message.into(), options))
     }
 
@@ -130,8 +137,62 @@ impl Writer {
     /// # Errors
     ///
     /// [`Error::Send`] and [`Error::Io`] under the conditions that [`Writer`] lists.
-    pub fn send_prepared(&self, prepared: &Prepared) -> Result<(), Error> {
+    pub fn send_prepared(&mut self, prepared: &Prepared) -> Result<(), Error> {
         self.with(|out| out.queue(|sender| sender.send_prepared(prepared)))
+    }
+
+    /// Queues a message that owns its data. It is written by the next call of a `Writer` that sends, by
+    /// [`flush`](Self::flush), or by the [`Reader`](super::Reader) after its next read.
+    ///
+    /// Blocks until other threads that are sending have finished, and while the queue is full, to write the queue.
+    ///
+    /// # Errors
+    ///
+    /// - [`Error::Send`] with [`SendError::Closed`] or [`SendError::MessageOpen`]: the message was refused.
+    /// - [`Error::Io`] with [`ErrorKind::WouldBlock`]: the queue is full and the stream is in non-blocking mode. The
+    ///   message was not queued, and is dropped.
+    /// - [`Error::Io`] with another kind: the queue was full, and the stream failed.
+    pub fn feed(&mut self, message: impl Into<Message>) -> Result<(), Error> {
+        self.only_queue(|out| out.queue_message(message.into(), SendOptions::new()))
+    }
+
+    /// Queues a message that was [prepared](Prepared) for many connections. It is written when a message of
+    /// [`feed`](Self::feed) is.
+    ///
+    /// Blocks like [`Self::feed`].
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Send`] and [`Error::Io`] under the conditions that [`Self::feed`] lists.
+    pub fn feed_prepared(&mut self, prepared: &Prepared) -> Result<(), Error> {
+        self.only_queue(|out| out.queue(|sender| sender.send_prepared(prepared)))
+    }
+
+    /// Queues a message without waiting, and writes as much of the queue as the stream takes now.
+    ///
+    /// The rest is written by the next call that sends, or by the [`Reader`](super::Reader) after its next read. If another
+    /// thread is sending, that thread writes the message too. A Close that is sent meanwhile can overtake it, and the next
+    /// [`flush`](Self::flush) reports that the message was dropped.
+    ///
+    /// If the queue is full, what the stream takes now is written first. Timers do not run in this call. Over a stream
+    /// without timeouts, such as one from [`from_parts`](super::WebSocket::from_parts) with `|_| None`, a write can block.
+    ///
+    /// # Errors
+    ///
+    /// [`UnsentMessage`] hands the message back, and nothing of it is sent. Its error is
+    ///
+    /// - [`SendError::Blocked`]: the queue is full, because the peer reads too slowly. Block in [`feed`](Self::feed) or [`flush`](Self::flush),
+    ///   or drop the message.
+    /// - [`SendError::MessageOpen`]: a fragmented message is open.
+    /// - [`SendError::Closed`]: closing has begun, or a write has failed before.
+    pub fn try_send(&mut self, message: impl Into<Message>) -> Result<(), UnsentMessage> {
+        let message = message.into();
+        let sent = match self.shared.try_lock() {
+            Some(mut out) => out.output().try_queue(message).map(|()| _ = out.write_now()),
+            None => self.shared.pending().messages().push(message),
+        };
+        self.after_release(|out| out.write_now());
+        sent
     }
 
     /// Sends a Ping (RFC 6455 section 5.5.2). Blocks like [`Self::send_text`].
@@ -144,8 +205,17 @@ impl Writer {
     /// - [`Error::Send`] with [`SendError::ControlTooLong`]: the payload has more than
     ///   [`MAX_CONTROL_PAYLOAD`](crate::frame::MAX_CONTROL_PAYLOAD) bytes.
     /// - [`Error::Send`] with [`SendError::Closed`], and [`Error::Io`], under the conditions that [`Writer`] lists.
-    pub fn ping(&self, payload: &[u8]) -> Result<(), Error> {
+    pub fn ping(&mut self, payload: &[u8]) -> Result<(), Error> {
         self.with(|out| out.queue_ping(payload))
+    }
+
+    /// Sends an unsolicited Pong (RFC 6455 section 5.5.3). Blocks like [`Self::send_text`].
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Send`] and [`Error::Io`] under the conditions that [`Self::ping`] lists.
+    pub fn pong(&mut self, payload: &[u8]) -> Result<(), Error> {
+        self.with(|out| out.queue(|sender| sender.pong(payload)))
     }
 
     /// Starts the closing handshake by sending a Close (RFC 6455 section 7.1.2). Blocks like [`Self::send_text`].
@@ -162,17 +232,49 @@ impl Writer {
     /// - [`Error::Send`] with [`SendError::CodeNotAllowed`] or [`SendError::ReasonTooLong`]: the Close was refused, and
     ///   the connection stays open.
     /// - [`Error::Send`] with [`SendError::Closed`], and [`Error::Io`], under the conditions that [`Writer`] lists.
-    pub fn close(&self, code: impl Into<Option<CloseCode>>, reason: impl AsRef<str>) -> Result<(), Error> {
+    pub fn close(
+        &mut self,
+        code: impl Into<Option<CloseCode>>,
+        reason: impl AsRef<str>,
+    ) -> Result<(), Error> {
         let (code, reason) = (code.into(), reason.as_ref());
         if let Some(out) = self.shared.try_lock() {
-            return self.with_lock(out, |out| out.queue_close(code, reason));
+            return self.run(out, |out| out.queue_close(code, reason), |out| out.write());
         }
         // Another thread writes. It queues the Close, and the close timeout then bounds its write.
         let requested = self.shared.pending().request_close(code, reason);
-        self.with(|out| match requested.as_ref().and_then(|result| result.get()) {
+        let close = |out: &mut WriterOutput<'_>| match requested.as_ref().and_then(|result| result.get()) {
             Some(result) => Ok((*result)?),
             None => out.queue_close(code, reason),
-        })
+        };
+        self.run(self.shared.lock(), close, |out| out.write())
+    }
+
+    /// Writes the whole queue, and flushes the stream. Blocks until the stream has taken everything, and until other
+    /// threads that are sending have finished.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Send`] with [`SendError::Closed`], and [`Error::Io`], under the conditions that [`Writer`] lists.
+    pub fn flush(&mut self) -> Result<(), Error> {
+        self.with(|_| Ok(()))
+    }
+
+    /// Returns the number of bytes in the write queue, frame headers included.
+    ///
+    /// Never waits for a thread that is sending: the number follows its writes.
+    #[must_use]
+    pub fn buffered_amount(&self) -> usize {
+        let pending = self.shared.pending();
+        pending.status().buffered_amount().saturating_add(pending.messages().bytes())
+    }
+
+    /// Returns the state of the connection, with the values of the browser's `readyState`.
+    ///
+    /// Never waits for a thread that is sending. A change is seen once that thread has written or finished.
+    #[must_use]
+    pub fn ready_state(&self) -> ReadyState {
+        self.shared.pending().status().ready_state()
     }
 
     /// Returns the time from the last answered Ping to its Pong.
@@ -185,25 +287,34 @@ impl Writer {
 
     /// Locks the sending side, queues a frame with `send`, and writes the queue.
     fn with(&self, send: impl FnOnce(&mut WriterOutput<'_>) -> Result<(), Error>) -> Result<(), Error> {
-        self.with_lock(self.shared.lock(), send)
+        self.run(self.shared.lock(), |out| out.make_room().and_then(|()| send(out)), |out| out.write())
     }
 
-    /// Queues a frame with `send`, writes the queue, and wakes a reader that waits for the lock.
-    fn with_lock(
+    /// Locks the sending side, and queues a frame with `send`.
+    fn only_queue(&self, send: impl FnOnce(&mut WriterOutput<'_>) -> Result<(), Error>) -> Result<(), Error> {
+        self.run(self.shared.lock(), |out| out.make_room().and_then(|()| send(out)), |_| Ok(()))
+    }
+
+    /// Queues a frame with `send`, calls `write`, and wakes a reader that waits for the lock.
+    fn run(
         &self,
         mut out: LockedOut<'_>,
         send: impl FnOnce(&mut WriterOutput<'_>) -> Result<(), Error>,
+        write: impl FnOnce(&mut LockedOut<'_>) -> Result<(), Error>,
     ) -> Result<(), Error> {
         let on_time = out.output().keep_time();
         let sent = on_time.and_then(|()| send(&mut out.output()));
-        let sent = sent.and(out.write());
+        let sent = sent.and(write(&mut out));
         drop(out);
-        self.shared.write_replies(|out| {
-            // The next read or send reports a stream that has failed.
-            let _ = out.write();
-        });
-        self.shared.pending().wake_reader();
+        // The next read or send reports a stream that has failed.
+        self.after_release(|out| out.write().is_ok());
         sent
+    }
+
+    /// Writes what has come while this thread held the lock, and wakes a reader that waits for the lock.
+    fn after_release(&self, write: impl FnMut(&mut LockedOut<'_>) -> bool) {
+        self.shared.write_replies(write);
+        self.shared.pending().wake_reader();
     }
 }
 
@@ -224,7 +335,7 @@ mod tests {
             let mut ws = Server::new().accept(listener.accept().unwrap().0).unwrap();
             while ws.recv().unwrap().is_some() {}
         });
-        let (mut reader, writer) = Client::new().connect(&url).unwrap().split().unwrap();
+        let (mut reader, mut writer) = Client::new().connect(&url).unwrap().split().unwrap();
         writer.ping(b"").unwrap();
         assert_eq!(writer.round_trip(), None);
         assert!(matches!(reader.next_event(), Ok(Some(Event::Pong(_)))));

@@ -13,7 +13,7 @@ use std::prelude::v1::*;
 use super::WebSocket;
 use crate::adapters::error::Error;
 use crate::adapters::net::responder::Responder;
-use crate::{CloseCode, Message, MessageKind, Prepared, SendOptions};
+use crate::{CloseCode, Message, MessageKind, Prepared, SendOptions, UnsentMessage};
 #[cfg(doc)]
 use crate::{Event, Outcome, SendError};
 
@@ -140,6 +140,61 @@ impl<S> WebSocket<S> {
     /// - [`Error::Io`] with another kind: the queue was full, and the stream failed.
     pub fn feed(&mut self, message: impl Into<Message>) -> Result<(), Error> {
         self.responder().send(message)
+    }
+
+    /// Queues a message that was [prepared](Prepared) for many connections. It is written when a message of
+    /// [`feed`](Self::feed) is.
+    ///
+    /// Blocks only if the queue is full, to write the queue.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Send`] and [`Error::Io`] under the conditions that [`Self::feed`] lists.
+    pub fn feed_prepared(&mut self, prepared: &Prepared) -> Result<(), Error> {
+        self.responder().send_prepared(prepared)
+    }
+
+    /// Queues a message without waiting, and writes as much of the queue as the stream takes now.
+    ///
+    /// The rest is written by the next call that sends, or before a call that receives blocks.
+    ///
+    /// If the queue is full, what the stream takes now is written first. Timers do not run in this call. Over a stream
+    /// without timeouts, such as one from [`from_parts`](Self::from_parts) with `|_| None`, a write can block.
+    ///
+    /// # Errors
+    ///
+    /// [`UnsentMessage`] hands the message back, and nothing of it is sent. Its error is
+    ///
+    /// - [`SendError::Blocked`]: the queue is full, because the peer reads too slowly. Block in [`feed`](Self::feed) or [`flush`](Self::flush),
+    ///   or drop the message.
+    /// - [`SendError::MessageOpen`]: a fragmented message is open.
+    /// - [`SendError::Closed`]: closing has begun, or a write has failed before.
+    ///
+    /// ```
+    /// use hybi::SendError;
+    /// use hybi::adapters::net::{Client, Server};
+    ///
+    /// let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+    /// let url = format!("ws://{}/", listener.local_addr()?);
+    /// let client = std::thread::spawn(move || Client::new().connect(&url).unwrap());
+    /// let mut ws = Server::new().accept(listener.accept()?.0)?;
+    /// let slow = client.join().unwrap();
+    ///
+    /// // A client that reads nothing costs the high-water mark and one message, and no time.
+    /// let refused = loop {
+    ///     if let Err(refused) = ws.try_send(vec![7; 100_000]) {
+    ///         break refused;
+    ///     }
+    /// };
+    /// assert_eq!((refused.error, refused.message.len()), (SendError::Blocked, 100_000));
+    /// # drop(slow);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn try_send(&mut self, message: impl Into<Message>) -> Result<(), UnsentMessage> {
+        self.responder().try_send(message)?;
+        // The stream keeps the error of this write, and returns it with the next write.
+        let _ = self.run.output().write_now();
+        Ok(())
     }
 
     /// Starts the closing handshake by sending a Close (RFC 6455 section 7.1.2). Blocks like [`Self::send_text`].

@@ -1,0 +1,302 @@
+//! `try_send`, and the getters that tell how much waits: calls that do not wait for the stream, and not for a thread
+//! that does.
+//!
+//! Time is virtual where one thread is enough. With several threads, the tests are over TCP, with a peer that does not
+//! read until it is told to. `tests/polled/never_waits.rs` has the same for tasks.
+
+use std::sync::mpsc::channel;
+use std::thread;
+
+use hybi::adapters::net::{Client, Error, Reader, Server, WebSocket, Writer};
+use hybi::{CloseCode, Message, MessageKind, Prepared, ReadyState, SendError, SendOptions, UnsentMessage};
+
+use crate::common::*;
+use crate::virtual_stream::Virtual;
+
+/// The types with a `try_send`.
+enum Out {
+    Whole(WebSocket<Virtual>),
+    Answer(WebSocket<Virtual>),
+    Half(Reader, Writer),
+}
+
+impl Out {
+    fn all(stream: impl Fn() -> Virtual, config: &hybi::Config) -> [(Self, Virtual); 3] {
+        let [(whole, a), (answer, b), (split, c)] = [(); 3].map(|()| {
+            let stream = stream();
+            (stream.server(config.clone()), stream)
+        });
+        let (reader, writer) = split.split().unwrap();
+        [(Self::Whole(whole), a), (Self::Answer(answer), b), (Self::Half(reader, writer), c)]
+    }
+
+    fn try_send(&mut self, message: impl Into<Message>) -> Result<(), UnsentMessage> {
+        match self {
+            Self::Whole(ws) => ws.try_send(message),
+            Self::Answer(ws) => ws.responder().try_send(message),
+            Self::Half(_, writer) => writer.try_send(message),
+        }
+    }
+
+    fn buffered_amount(&mut self) -> usize {
+        match self {
+            Self::Whole(ws) => ws.buffered_amount(),
+            Self::Answer(ws) => ws.responder().buffered_amount(),
+            Self::Half(_, writer) => writer.buffered_amount(),
+        }
+    }
+
+    fn ready_state(&mut self) -> ReadyState {
+        match self {
+            Self::Whole(ws) => ws.ready_state(),
+            Self::Answer(ws) => ws.responder().ready_state(),
+            Self::Half(_, writer) => writer.ready_state(),
+        }
+    }
+
+    fn flush(&mut self) -> Result<(), Error> {
+        match self {
+            Self::Whole(ws) | Self::Answer(ws) => ws.flush(),
+            Self::Half(_, writer) => writer.flush(),
+        }
+    }
+
+    fn close(&mut self) -> Result<(), Error> {
+        match self {
+            Self::Whole(ws) => ws.close(CloseCode::NORMAL, ""),
+            Self::Answer(ws) => ws.responder().close(CloseCode::NORMAL, ""),
+            Self::Half(_, writer) => writer.close(CloseCode::NORMAL, ""),
+        }
+    }
+}
+
+fn numbered(n: usize) -> String {
+    format!("{n:0100}")
+}
+
+#[test]
+fn s5_6_a_peer_that_does_not_read_gets_its_messages_handed_back() {
+    let deaf = || Virtual::deaf(2000);
+    for stream in [deaf, || Virtual::deaf(2000).keeping(), || Virtual::deaf(2000).holding_back()] {
+        for (mut out, stream) in Out::all(stream, &patient().high_water(1000)) {
+            let mut accepted = 0;
+            let refused = loop {
+                match out.try_send(numbered(accepted)) {
+                    Ok(()) => accepted += 1,
+                    Err(refused) => break refused,
+                }
+                assert!(accepted < 100, "the queue has no bound");
+            };
+            let expected = UnsentMessage { error: SendError::Blocked, message: numbered(accepted).into() };
+            assert_eq!(refused, expected);
+            assert_eq!(out.try_send("more").unwrap_err().error, SendError::Blocked);
+            assert!(out.buffered_amount() < 1000 + 102 && out.buffered_amount() > 500);
+            assert!(stream.now() < ms(20), "a call waited: {:?}", stream.now());
+            // The peer reads a little, which makes room.
+            stream.peer(|peer| peer.read(usize::MAX));
+            out.try_send(numbered(accepted)).unwrap();
+            accepted += 1;
+            stream.set_capacity(1 << 20);
+            out.flush().unwrap();
+            stream.peer(|peer| peer.read(usize::MAX));
+            let frames = stream.peer(|peer| peer.frames());
+            let got: Vec<_> = frames.into_iter().take(accepted).collect();
+            let sent: Vec<_> = (0..accepted).map(|n| (0x81, numbered(n).into_bytes())).collect();
+            assert_eq!(got, sent);
+        }
+    }
+}
+
+#[test]
+fn try_send_writes_what_the_stream_takes() {
+    for (mut out, stream) in Out::all(|| Virtual::deaf(1000), &patient()) {
+        out.try_send("hello").unwrap();
+        if matches!(out, Out::Answer(_)) {
+            assert_eq!(out.buffered_amount(), 7);
+            out.flush().unwrap();
+        }
+        assert_eq!(out.buffered_amount(), 0);
+        stream.peer(|peer| peer.read(usize::MAX));
+        assert_eq!(stream.peer(|peer| peer.frames()), [(0x81, b"hello".to_vec())]);
+    }
+}
+
+#[test]
+fn s5_5_1_nothing_is_accepted_once_closing_has_begun() {
+    for (mut out, _stream) in Out::all(|| Virtual::deaf(1000), &patient()) {
+        assert_eq!(out.ready_state(), ReadyState::Open);
+        out.close().unwrap();
+        assert_eq!(out.ready_state(), ReadyState::Closing);
+        let refused = out.try_send("late").unwrap_err();
+        assert_eq!(refused, UnsentMessage { error: SendError::Closed, message: "late".into() });
+        match &mut out {
+            Out::Whole(ws) | Out::Answer(ws) => _ = ws.wait_closed().unwrap(),
+            Out::Half(reader, _) => _ = reader.wait_closed().unwrap(),
+        }
+        assert_eq!(out.ready_state(), ReadyState::Closed);
+        assert_eq!(out.try_send("late").unwrap_err().error, SendError::Closed);
+    }
+}
+
+/// Without this, each message would be queued for a stream that takes nothing any more.
+#[test]
+fn s7_1_7_nothing_is_accepted_after_a_write_has_failed() {
+    for (mut out, stream) in Out::all(|| Virtual::deaf(1000), &patient().high_water(100)) {
+        stream.peer(|peer| peer.breaks = true);
+        // The first call may find out.
+        let _ = out.try_send(numbered(0));
+        let _ = out.try_send(numbered(1));
+        let refused = out.try_send("lost").unwrap_err();
+        assert_eq!(refused, UnsentMessage { error: SendError::Closed, message: "lost".into() });
+        assert!(matches!(out.flush(), Err(Error::Io(_))));
+    }
+}
+
+#[test]
+fn s5_4_no_message_is_accepted_inside_a_fragmented_one() {
+    for (mut out, _stream) in Out::all(|| Virtual::deaf(1000), &patient()) {
+        let fragment = |out: &mut Out, fin| match out {
+            Out::Whole(ws) => ws.send_fragment_with(MessageKind::Text, b"a", fin, SendOptions::new()),
+            Out::Answer(ws) => {
+                ws.responder().send_fragment_with(MessageKind::Text, b"a", fin, SendOptions::new())
+            }
+            Out::Half(_, writer) => {
+                writer.send_fragment_with(MessageKind::Text, b"a", fin, SendOptions::new())
+            }
+        };
+        fragment(&mut out, false).unwrap();
+        assert_eq!(out.try_send("b").unwrap_err().error, SendError::MessageOpen);
+        fragment(&mut out, true).unwrap();
+        out.try_send("b").unwrap();
+    }
+}
+
+#[test]
+fn fed_messages_are_written_by_the_next_flush() {
+    let stream = Virtual::deaf(1000);
+    let mut ws = stream.server(patient());
+    ws.feed("one").unwrap();
+    ws.feed_prepared(&Prepared::new("two")).unwrap();
+    assert_eq!(ws.buffered_amount(), 10);
+    let (_reader, mut writer) = ws.split().unwrap();
+    writer.feed("three").unwrap();
+    writer.feed_prepared(&Prepared::new("four")).unwrap();
+    assert_eq!(writer.buffered_amount(), 23);
+    stream.peer(|peer| peer.read(usize::MAX));
+    assert_eq!(stream.peer(|peer| peer.frames()), []);
+    writer.flush().unwrap();
+    writer.pong(b"alive").unwrap();
+    let long = writer.pong(&[0; 126]);
+    assert!(matches!(long, Err(Error::Send(SendError::ControlTooLong))), "{long:?}");
+    assert_eq!(writer.buffered_amount(), 0);
+    stream.peer(|peer| peer.read(usize::MAX));
+    let mut sent: Vec<_> = ["one", "two", "three", "four"].map(|text| (0x81, text.into())).to_vec();
+    sent.push((0x8A, b"alive".to_vec()));
+    assert_eq!(stream.peer(|peer| peer.frames()), sent);
+}
+
+/// One thread is blocked by a peer that does not read. Calls of another one do not wait for it.
+#[test]
+fn s5_6_a_writer_does_not_wait_for_another_one_that_is_blocked() {
+    const LEN: usize = 16 << 20;
+    timed(|| {
+        let (begin, may_read) = channel();
+        let (address, thread) = serve(|stream| Server::new().accept(stream).unwrap().split().unwrap());
+        let peer = thread::spawn(move || {
+            let mut raw = Raw::client(address);
+            may_read.recv().unwrap();
+            let first = raw.frame();
+            assert_eq!((first.0, first.1.len()), (0x82, LEN));
+            let mut texts = Vec::new();
+            loop {
+                match raw.frame() {
+                    (0x81, text) => texts.push(String::from_utf8(text).unwrap()),
+                    (0x8A, payload) => assert_eq!(payload, b"alive"),
+                    (first, payload) => {
+                        assert_eq!((first, payload), (0x88, close_body(1000, "")));
+                        raw.send(0x88, &close_body(1000, ""));
+                        return texts;
+                    }
+                }
+            }
+        });
+        let (mut reader, mut one) = thread.join().unwrap();
+        let reader = thread::spawn(move || reader.wait_closed().unwrap());
+        let mut two = one.clone();
+        let blocked = thread::spawn(move || {
+            one.send_binary(&vec![7; LEN]).unwrap();
+            one
+        });
+        // The first thread has begun to write as soon as the queue is not empty.
+        while two.buffered_amount() == 0 {
+            thread::yield_now();
+        }
+        let mut accepted = 0;
+        let refused = loop {
+            match two.try_send(numbered(accepted)) {
+                Ok(()) => accepted += 1,
+                Err(refused) => break refused,
+            }
+        };
+        assert_eq!(refused, UnsentMessage { error: SendError::Blocked, message: numbered(accepted).into() });
+        // The messages wait for the lock, with a bound of their own.
+        assert!((100..1000).contains(&accepted), "{accepted}");
+        assert!(two.buffered_amount() > accepted * 102);
+        assert_eq!(two.ready_state(), ReadyState::Open);
+        begin.send(()).unwrap();
+        let mut one = blocked.join().unwrap();
+        // This call finds what was accepted before, and goes out behind it.
+        two.send_text("behind").unwrap();
+        two.pong(b"alive").unwrap();
+        one.close(CloseCode::NORMAL, "").unwrap();
+        assert!(reader.join().unwrap().is_clean());
+        let texts = peer.join().unwrap();
+        let mut sent: Vec<_> = (0..accepted).map(numbered).collect();
+        sent.push("behind".into());
+        assert_eq!(texts, sent);
+        assert_eq!((two.ready_state(), two.buffered_amount()), (ReadyState::Closed, 0));
+    });
+}
+
+/// Several threads send without waiting, while the reader takes the lock for its replies. Each accepted message
+/// arrives once, and those of one thread in order.
+#[test]
+fn accepted_messages_of_many_threads_arrive_once_and_in_order() {
+    const EACH: usize = 500;
+    timed(|| {
+        let (server, mut client) =
+            pair_of(Server::new().config(patient().high_water(2000)), &Client::new().config(patient()));
+        let (mut reader, writer) = server.split().unwrap();
+        let reader = thread::spawn(move || reader.wait_closed().unwrap());
+        let threads: Vec<_> = (0..4)
+            .map(|name| {
+                let mut writer = writer.clone();
+                thread::spawn(move || {
+                    for n in 0..EACH {
+                        let mut message = Message::from(format!("{name} {n}"));
+                        while let Err(refused) = writer.try_send(message) {
+                            assert_eq!(refused.error, SendError::Blocked);
+                            message = refused.message;
+                            thread::yield_now();
+                        }
+                    }
+                })
+            })
+            .collect();
+        let mut next = [0; 4];
+        while next.iter().sum::<usize>() < 4 * EACH {
+            // A Pong of the reader competes for the lock.
+            client.ping(b"").unwrap();
+            let message = client.recv().unwrap().unwrap();
+            let (name, n) = message.as_text().unwrap().split_once(' ').unwrap();
+            let next = &mut next[name.parse::<usize>().unwrap()];
+            assert_eq!(n.parse::<usize>().unwrap(), *next);
+            *next += 1;
+        }
+        threads.into_iter().for_each(|thread| thread.join().unwrap());
+        client.close(CloseCode::NORMAL, "").unwrap();
+        assert!(client.wait_closed().unwrap().is_clean());
+        assert!(reader.join().unwrap().is_clean());
+        drop(writer);
+    });
+}
