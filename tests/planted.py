@@ -1,41 +1,41 @@
 #!/usr/bin/env python3
-"""Plants one fault after the other in a copy of the sources, and shows which tests find it: tests/planted.py
+"""Plants faults in a copy of the sources, one at a time, and prints which tests find each: tests/planted.py
 
-Each must be found by tests of two kinds at the least, among them those that are named here. Nothing may be found where
-nothing is planted. Wants cargo and git; takes some minutes, and leaves its copy below target/planted.
+Tests of at least two kinds must find each fault, among them the tests that are named here. Without a fault, no test may
+fail. The script needs cargo and git. It takes some minutes, and leaves its copy in target/planted.
 """
 import os
 import re
 import subprocess
 import sys
 
-# A place in the sources, what stands there and what is put in its place, and tests that must find it.
+# For each fault: the file, the text to replace, the replacement, and tests that must find the fault.
 FAULTS = {
-    'the phase of a mask is off by one at the edge of some chunks': (
+    'the position in the masking key is off by one after some chunks': (
         'src/kernel/mask.rs',
         'xor::rotate_key(self.0, len)',
         'xor::rotate_key(self.0, len + usize::from(len % 64 == 61))',
         ['properties frames::s5_3_the_mask_continues_across_any_split', 'simulation every_message_arrives_or_the_outcome_says_why_not'],
     ),
-    'a code point that is cut off at FIN is let pass': (
+    'an incomplete code point at the end of a message is accepted': (
         'src/connection/receive/payload.rs',
         'self.kind == MessageKind::Text && !message.validator().is_complete()',
         'false',
         ['properties utf8::s8_1_a_message_is_text_if_std_accepts_it', 'attacks frames::s8_1_text_cut_off_at_its_end_fails'],
     ),
-    'a Pong goes out behind the own Close': (
+    'a Pong is sent after our Close': (
         'src/connection/send/close.rs',
         'State::Sent => !self.close_is_begun()',
         'State::Sent => true',
         ['exhaustive closing::s7_1_every_order_of_closing_events_matches_the_model', 'attacks frames::s1_4_data_after_a_close_is_discarded'],
     ),
-    'the limit of a message is looked at for each frame alone': (
+    'the message limit is checked for each frame alone': (
         'src/connection/receive/mod.rs',
         'self.message_len.saturating_add(header.payload_len)',
         'header.payload_len',
         ['properties streams::events_equal_the_encoded_stream', 'attacks frames::s10_4_small_fragments_do_not_evade_the_message_limit'],
     ),
-    'the byte behind the handshake is lost': (
+    'the byte after the handshake is lost': (
         'src/handshake/scan.rs',
         'headers, len: self.offset })',
         'headers, len: bytes.len().min(self.offset + 1) })',
@@ -50,8 +50,10 @@ COPY = os.path.join(ROOT, 'target', 'planted', 'copy')
 
 
 def copy():
-    """The tracked files, as they are now; those that have not changed keep their times. What tests write down beside
-    the sources of a fault that they found stays, and helps to find it again."""
+    """Copies the tracked files. Files that have not changed keep their times, so that cargo does not build them again.
+
+    Proptest writes failing cases beside the sources of the copy. They stay there, and help to find the fault again.
+    """
     for name in subprocess.check_output(['git', 'ls-files', '-z'], cwd=ROOT, text=True).split('\0'):
         source, target = os.path.join(ROOT, name), os.path.join(COPY, name)
         if not name or not os.path.isfile(source):
@@ -65,7 +67,7 @@ def copy():
 
 
 def failing():
-    """The tests that fail, as "target name"."""
+    """Runs the tests, and returns those that fail as "target name"."""
     run = ['cargo', 'test', '--release', '--all-features', '--no-fail-fast', '--color', 'never']
     run += [word for kind in KINDS for word in ('--test', kind)]
     env = {**os.environ, 'CARGO_TARGET_DIR': os.path.join(ROOT, 'target', 'planted', 'target')}
@@ -81,7 +83,7 @@ def failing():
         if line.startswith('test result: '):
             ran.add(kind)
     if ran != set(KINDS):
-        sys.exit(f'{done.stdout}\nnot all of the tests ran: {ran}')
+        sys.exit(f'{done.stdout}\nsome test targets did not run; these did: {ran}')
     return found
 
 
@@ -90,7 +92,7 @@ def plant(fault):
     with open(os.path.join(COPY, path)) as file:
         source = file.read()
     if source.count(was) != 1:
-        sys.exit(f'{path}: {source.count(was)} times "{was}"')
+        sys.exit(f'{path}: the text to replace must occur once, but occurs {source.count(was)} times: "{was}"')
     with open(os.path.join(COPY, path), 'w') as file:
         file.write(source.replace(was, becomes))
 
@@ -98,8 +100,8 @@ def plant(fault):
 def main():
     copy()
     if found := failing():
-        sys.exit(f'nothing is planted, and this fails: {found}')
-    print('nothing is planted, and nothing is found')
+        sys.exit(f'these tests fail without a planted fault: {found}')
+    print('no test fails without a planted fault')
     missed = []
     for fault, (*_, expected) in FAULTS.items():
         plant(fault)
@@ -108,9 +110,9 @@ def main():
         print(f'\n{fault}:')
         for test in found:
             print(f'    {test}')
-        missed += [f'{fault}: not by {test}' for test in expected if test not in found]
+        missed += [f'{fault}: not found by {test}' for test in expected if test not in found]
         if len({test.split()[0] for test in found}) < 2:
-            missed.append(f'{fault}: not by two kinds')
+            missed.append(f'{fault}: not found by two kinds of tests')
     if missed:
         sys.exit('\n'.join(missed))
 

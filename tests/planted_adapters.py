@@ -1,12 +1,14 @@
 #!/usr/bin/env python3
-"""Puts faults of the adapters back, one after the other, in a copy of the sources, and shows that the simulations find
-each: tests/planted_adapters.py [net] [a number, or a part of a name]
+"""Plants faults in the adapters of a copy of the sources, one at a time, and checks that the simulations find each:
+tests/planted_adapters.py [net] [NUMBER, NUMBER+, or a part of a name]
 
-Every fault was in the code once, or is next to one that was. Those of the asynchronous adapters are looked for by
-adapters_simulation, those of the blocking one, with "net" these alone, by net_simulation. Each must be found within
-SEEDS runs from FIRST on; where nothing is planted, nothing may be found in as many. A patch whose place is gone ends the
-program, so that a change of the sources changes this list as well. Wants cargo and git; takes some twenty minutes, and
-leaves its copy below target/planted_adapters.
+Every fault was once in the code, or is similar to one that was. adapters_simulation must find the faults of the
+asynchronous adapters, and net_simulation those of the blocking adapter. With "net" only the blocking adapter is tested.
+NUMBER+ begins at that number.
+
+A simulation must find each fault within SEEDS runs from seed FIRST on. Without a fault, it must find nothing in as many
+runs. If the text to replace is not in the sources, the program ends. So a change of the sources must also change this
+list. The script needs cargo and git. It takes some twenty minutes, and leaves its copy in target/planted_adapters.
 """
 import os
 import re
@@ -16,14 +18,14 @@ import time
 
 FIRST, SEEDS = 0, 100_000
 
-WIRE = 'src/adapters/async_driver/write_driver.rs'
+WRITE_DRIVER = 'src/adapters/async_driver/write_driver.rs'
 RUN_LOOP = 'src/adapters/async_driver/websocket/run_loop.rs'
 CLOCK = 'src/adapters/async_driver/clock.rs'
 READER = 'src/adapters/async_driver/reader.rs'
 WRITER = 'src/adapters/async_driver/writer.rs'
 WAITING = 'src/adapters/waiting_messages.rs'
 SPLIT = 'src/adapters/async_driver/split.rs'
-TURNSTILE = 'src/adapters/async_driver/shared_lock.rs'
+SHARED_LOCK = 'src/adapters/async_driver/shared_lock.rs'
 STREAM = 'src/adapters/async_driver/stream.rs'
 TASKS = 'src/adapters/async_driver/tasks.rs'
 NET_AHEAD = 'src/adapters/net/read_ahead.rs'
@@ -31,135 +33,136 @@ NET_DRIVER = 'src/adapters/net/write_driver.rs'
 NET_LOOP = 'src/adapters/net/run_loop.rs'
 NET_READER = 'src/adapters/net/reader.rs'
 NET_STREAM = 'src/adapters/net/stream.rs'
-INPUT = 'src/connection/buffer/inbox.rs'
+INBOX = 'src/connection/buffer/inbox.rs'
 SEND = 'src/connection/send/mod.rs'
 COMMANDS = 'src/connection/send/commands.rs'
 DEADLINES = 'src/connection/send/deadlines.rs'
 TIMERS = 'src/connection/timers.rs'
 TRANSMIT = 'src/connection/send/transmit.rs'
-CLOSING = 'src/connection/send/close.rs'
+CLOSE = 'src/connection/send/close.rs'
 
-# A number of issue 17 or "new", what is wrong, and for each place: a file, what stands there, what is put in its place.
+# For each fault: the number of a group of related faults or "new", a description, and the changes. A change has a file,
+# the text to replace, and the replacement.
 FAULTS = [
-    ('1', 'a dead peer is closed with, and waited for until the close timeout', [
+    ('1', 'after a Close to a dead peer, the connection waits for the close timeout', [
         (DEADLINES, '                    self.timers.end_after_one_write(now);\n', '')]),
-    ('2', 'a send that waits does not look at what has come in', [
-        (WIRE, '        self.read_ahead(stream, half, cx);\n        let now = ready!',
+    ('2', 'a send that waits does not read ahead', [
+        (WRITE_DRIVER, '        self.read_ahead(stream, half, cx);\n        let now = ready!',
          '        let _ = &mut *stream;\n        let now = ready!')]),
-    ('2', 'a write that goes on is no sign of life', [
+    ('2', 'bytes that the peer takes do not count as a sign of life', [
         (TRANSMIT, '            self.timers.write_progressed(now);\n', '')]),
-    ('3', 'the clock is not read for what has come in', [
+    ('3', 'the clock is not read after input has arrived', [
         (RUN_LOOP, 'if self.wire.clock().is_stale() && !inbox.is_idle() {', 'if false && !inbox.is_idle() {')]),
-    ('5', 'the clock begins at zero where a connection is put together again', [
+    ('5', 'the clock starts at zero when a connection is built from its parts', [
         (CLOCK, 'let ahead = latest.saturating_duration_since(runtime.now());', 'let ahead = Duration::ZERO;')]),
     ('6', 'only the newest Ping is remembered', [(TIMERS, 'const LAST_TRACKED: u8 = 2;', 'const LAST_TRACKED: u8 = 0;')]),
-    ('7', 'a client waits for the end of the stream for as long as for the Close', [
+    ('7', 'a client waits for the end of the stream until the close timeout', [
         (TIMERS, 'self.progress_or_end = self.progress_or_end.min(end);', 'let _ = end;')]),
-    ('8', "of the halves of futures, one takes the other's place at the stream", [
+    ('8', "with the halves of futures, one half replaces the waker of the other", [
         (TASKS, 'if used.tasks().other_waits(side) {', 'if used.tasks().other_waits(side) && false {')]),
-    ('9', 'start_send without room keeps the message, and loses the one before', [
+    ('9', '`start_send` replaces an earlier message that waits for space', [
         (SPLIT, '            out.sender.send(message)\n',
          '            out.sender.send(message).or_else(|refused| self.messages.push(refused.message))\n'),
         (WAITING, '            stored.messages.push_back(message);\n',
          '            stored.messages.clear();\n            stored.messages.push_back(message);\n')]),
-    ('11', 'a waker is dropped under the lock of the halves', [
-        (TURNSTILE, '            waiting.waker.replace(waker)\n        };\n        drop(before);',
+    ('11', 'a waker is dropped while the lock of the halves is held', [
+        (SHARED_LOCK, '            waiting.waker.replace(waker)\n        };\n        drop(before);',
          '            drop(waiting.waker.replace(waker));\n        };\n        let () = before;')]),
-    ('12', 'what a stream holds back is forgotten when it is taken apart', [
-        (WIRE, '            unflushed: true,\n', '            unflushed: false,\n')]),
-    ('13', 'memory around a part of a message is given back whenever nothing comes', [
-        (INPUT, 'self.window.shrink_to(worth_keeping(self.end));', 'self.window.shrink_to(worth_keeping(0) * 0);')]),
-    ('15', 'a stream that may keep what it was offered is offered something else', [
-        (WIRE, 'if R::may_keep(stream) {\n            return', 'if R::may_keep(stream) && false {\n            return')]),
-    ('15', 'a control frame is put before what was offered', [
-        (WIRE, '            Poll::Pending => half.offered(self.clock.now(), offered),',
+    ('12', 'bytes that the stream has buffered are forgotten when a WebSocket is taken apart', [
+        (WRITE_DRIVER, '            unflushed: true,\n', '            unflushed: false,\n')]),
+    ('13', 'free memory behind a partial message is freed at each wait', [
+        (INBOX, 'self.window.shrink_to(worth_keeping(self.end));', 'self.window.shrink_to(worth_keeping(0) * 0);')]),
+    ('15', 'after a pending write, a stream that may keep bytes gets other bytes', [
+        (WRITE_DRIVER, 'if R::may_keep(stream) {\n            return', 'if R::may_keep(stream) && false {\n            return')]),
+    ('15', 'a control frame is written before the bytes of a pending write', [
+        (WRITE_DRIVER, '            Poll::Pending => half.offered(self.clock.now(), offered),',
          '            Poll::Pending => half.offered(self.clock.now(), usize::min(offered, 0)),')]),
-    ('17', 'a stream is believed that claims to have moved more than it was given', [
+    ('17', 'a stream may report more bytes than the buffer has', [
         (STREAM, 'Poll::Ready(Ok(n)) if n > most =>', 'Poll::Ready(Ok(n)) if n > most && false =>')]),
-    ('26', 'the end is clean though the answer to a Close was not written', [
+    ('26', 'the end counts as clean although the answer to a Close was not written', [
         (DEADLINES, 'let unsent_answer = ending == Ending::Clean && !flushed;',
          'let unsent_answer = ending == Ending::Clean && !flushed && false;')]),
-    ('26', 'the end is clean though the stream was reset before our Close was written', [
+    ('26', 'the end counts as clean although the stream was reset before our Close was written', [
         (SEND, 'Outcome::Clean { code }) if !all_written =>', 'Outcome::Clean { code }) if !all_written && false =>')]),
-    ('26', 'the end is clean though the stream holds the Close back', [
+    ('26', 'the end counts as clean although the stream has buffered our Close', [
         (SEND, 'self.buffered_amount() == 0 && !self.held_back', 'self.buffered_amount() == 0')]),
-    ('32', 'what waited is written to a stream that was shut down', [
-        (CLOSING, '        self.count_dropped(self.out.len());\n        self.out.truncate(0);\n',
+    ('32', 'queued bytes are written to a stream that was shut down', [
+        (CLOSE, '        self.count_dropped(self.out.len());\n        self.out.truncate(0);\n',
          '        self.count_dropped(self.out.len());\n')]),
-    ('33', 'what a writer has fed is not written when it is dropped', [
+    ('33', 'messages that a writer has fed are not written after it is dropped', [
         (WRITER, 'now.\n        self.shared.wake(Side::Reader);', 'now.\n        let _ = Side::Reader;')]),
-    ('35', 'as much is queued as is sent', [
+    ('35', 'the queue has no limit', [
         (COMMANDS, 'if self.out.len() >= self.config.high_water || self.out.room() < need {',
          'if self.out.room() < need {')]),
-    ('36', 'a reader at the end of the stream waits for room without a deadline', [
+    ('36', 'at the end of the stream, a reader waits for space without a deadline', [
         (READER, '                    out.sender.handle_input_ended(out.wire.clock().now(), receiver.cut());\n', '')]),
     ('new', 'a send that has written everything waits for the next timer', [
-        (WIRE, '                self.do_due(stream, half, cx);\n            } else {',
+        (WRITE_DRIVER, '                self.do_due(stream, half, cx);\n            } else {',
          '                ready!(self.poll_wait(stream, half, cx));\n            } else {')]),
-    ('new', 'two tasks wake each other as long as something is read ahead', [
+    ('new', 'two tasks wake each other while there is input that was read ahead', [
         (TASKS, '|before| before != used.watched())', '|before| before != used.watched() || used.has_input())'),
         (TASKS, '    fn watched(&self) -> Self::Watched;\n',
          '    fn watched(&self) -> Self::Watched;\n    fn has_input(&self) -> bool;\n'),
         (RUN_LOOP, '    type Watched = Watched;\n',
          '    type Watched = Watched;\n\n'
          '    fn has_input(&self) -> bool {\n        self.wire.read_ahead_len() > (0, false)\n    }\n')]),
-    ('new', 'the reader does not hear of a sooner deadline', [
+    ('new', 'the reader is not woken for an earlier deadline', [
         (SPLIT, '|| after == CloseState::Ended || sooner;', '|| after == CloseState::Ended || (sooner && false);')]),
 ]
 
-# The same for the blocking adapter.
+# The faults of the blocking adapter, in the same form.
 NET_FAULTS = [
-    ('1', 'a dead peer is closed with, and waited for until the close timeout', [
+    ('1', 'after a Close to a dead peer, the connection waits for the close timeout', [
         (DEADLINES, '                    self.timers.end_after_one_write(now);\n', '')]),
-    ('1', 'nobody looks at the timers that the other half starts', [
+    ('1', 'no half handles the timers that the other half starts', [
         (NET_READER, 'let mut deadline = nap.map(|nap| self.link.tick() + nap);',
          'let mut deadline = nap.map(|nap| self.link.tick() + nap * 1000);')]),
-    ('1', 'the half that receives sleeps over a timer that runs, as the other half writes', [
+    ('1', 'the receiving half sleeps past a timer while the other half writes', [
         (NET_READER, 'self.link.tick() + nap.min(SHORTEST_NAP)', 'self.link.tick() + nap')]),
-    ('2', 'a send that waits does not look at what has come in', [
+    ('2', 'a send that waits does not read ahead', [
         (NET_DRIVER, 'Step::Progress | Step::Stalled => self.look(),', 'Step::Progress | Step::Stalled => {}')]),
-    ('2', 'a write that goes on is no sign of life', [
+    ('2', 'bytes that the peer takes do not count as a sign of life', [
         (TRANSMIT, '            self.timers.write_progressed(now);\n', '')]),
-    ('2', 'a timer is handled without a look at what has come in', [
+    ('2', 'a timer is handled before the input that has arrived', [
         (NET_DRIVER, 'let looked = if self.pending.is_none() { self.look_ahead() } else { None };',
          'let looked: Option<usize> = None;')]),
-    ('4', 'a call that is given a short time begins the wait for a Pong again', [
+    ('4', 'a call with a short timeout restarts the wait for a Pong', [
         (NET_DRIVER, '        let knew_end = self.link.knows_end();\n',
          '        let knew_end = self.link.knows_end();\n'
          '        self.half.apply(self.link.now(), crate::PendingReply::Received { data: false });\n')]),
-    ('10', 'the half that receives stops reading while it waits to write its own Pong', [
+    ('10', 'the receiving half stops reading while it waits to write its Pong', [
         (NET_READER, '            false => out.write_now(),', '            false => out.write().is_ok(),')]),
-    ('15', 'a stream that may keep what it was offered is offered something else', [
+    ('15', 'after a pending write, a stream that may keep bytes gets other bytes', [
         (NET_DRIVER, 'let len = if may_keep {', 'let len = if may_keep && false {')]),
-    ('15', 'a control frame is put before what was offered', [
+    ('15', 'a control frame is written before the bytes of a pending write', [
         (NET_DRIVER, 'self.half.offered(now, offered);', 'self.half.offered(now, usize::min(offered, 0));')]),
-    ('17', 'a stream is believed that claims to have moved more than it was given', [
+    ('17', 'a stream may report more bytes than the buffer has', [
         (NET_STREAM, 'if n <= most { Ok(n) }', 'if n <= most || true { Ok(n) }')]),
-    ('26', 'the end is clean though the stream holds the Close back', [
+    ('26', 'the end counts as clean although the stream has buffered our Close', [
         (SEND, 'self.buffered_amount() == 0 && !self.held_back', 'self.buffered_amount() == 0')]),
-    ('26', 'the half that receives ends the stream under our Close', [
+    ('26', 'the receiving half ends the stream before our Close is written', [
         (NET_READER, 'if stalled || receiver.peer_close().is_some() {', 'if stalled {')]),
-    ('36', 'at the end of the stream room is waited for without a deadline', [
+    ('36', 'at the end of the stream, a call waits for space without a deadline', [
         (NET_LOOP, '        self.connection.handle_input_ended(self.link.now());\n', ''),
         (NET_DRIVER, '            self.half.handle_input_ended(self.link.now());\n', '')]),
-    ('new', 'timers do not run once a write has failed', [
+    ('new', 'timers do not run after a write has failed', [
         (NET_LOOP, '        self.connection.handle_timeout(self.link.read_at());\n'
          '        if self.link.write_failed() {\n            return Ok(());\n        }\n',
          '        if self.link.write_failed() {\n            return Ok(());\n        }\n'
          '        self.connection.handle_timeout(self.link.read_at());\n')]),
-    ('new', 'a call that writes slowly and steadily reads nothing', [
+    ('new', 'a call that writes slowly does not read', [
         (NET_DRIVER, 'self.link.now().saturating_duration_since(self.link.read_at()) >= SLICE',
          'self.link.now().saturating_duration_since(self.link.read_at()) >= SLICE * 1000')]),
-    ('new', 'bytes that were taken leave no room for others to be read ahead', [
+    ('new', 'consumed bytes still count against the limit of reading ahead', [
         (NET_AHEAD, 'self.bytes.len() - self.taken < MOST', 'self.bytes.len() < MOST'),
         (NET_AHEAD, '        self.bytes.drain(..self.taken);\n        self.taken = 0;\n', '')]),
-    ('new', 'a call waits for input that it cannot take in', [
+    ('new', 'a call waits for input that it cannot read yet', [
         (NET_DRIVER, 'readable: self.pending.is_none() && self.link.can_look(),', 'readable: true,')]),
-    ('new', 'a call waits for room although writing has failed', [
+    ('new', 'a call waits for space although writing has failed', [
         (NET_DRIVER, 'writable: !self.is_out() && !self.link.write_failed(),', 'writable: !self.is_out(),')]),
-    ('new', 'each Ping of a flood waits for room', [
+    ('new', 'the reply to each Ping of a flood waits for space', [
         (NET_READER, 'if is_pong && no_room_at', 'if is_pong && false && no_room_at')]),
-    ('new', 'a Ping that is due is written before the Close is queued', [
+    ('new', 'a due Ping is written before the Close is queued', [
         (NET_DRIVER, 'match self.write_now() {', 'match self.write_out() {')]),
 ]
 
@@ -168,7 +171,7 @@ COPY = os.path.join(ROOT, 'target', 'planted_adapters', 'copy')
 
 
 def copy():
-    """The tracked files, as they are now; those that have not changed keep their times."""
+    """Copies the tracked files. Files that have not changed keep their times, so that cargo does not build them again."""
     for name in subprocess.check_output(['git', 'ls-files', '-z'], cwd=ROOT, text=True).split('\0'):
         source, target = os.path.join(ROOT, name), os.path.join(COPY, name)
         if not name or not os.path.isfile(source):
@@ -186,7 +189,7 @@ def check(places):
         with open(os.path.join(ROOT, path)) as file:
             times = file.read().count(was)
         if times != 1:
-            sys.exit(f'{path}: {times} times:\n{was}')
+            sys.exit(f'{path}: the text to replace must occur once, but occurs {times} times:\n{was}')
 
 
 def plant(places):
@@ -194,13 +197,13 @@ def plant(places):
         with open(os.path.join(COPY, path)) as file:
             source = file.read()
         if source.count(was) != 1:
-            sys.exit(f'{path}: {source.count(was)} times:\n{was}')
+            sys.exit(f'{path}: the text to replace must occur once, but occurs {source.count(was)} times:\n{was}')
         with open(os.path.join(COPY, path), 'w') as file:
             file.write(source.replace(was, becomes))
 
 
 def simulate(test):
-    """What a simulation has found, and at which seed; None if nothing."""
+    """Runs a simulation. Returns the category and the seed of the failure that it finds, or None if it finds nothing."""
     env = {**os.environ, 'CARGO_TARGET_DIR': os.path.join(ROOT, 'target', 'planted_adapters', 'target'),
            'CARGO_PROFILE_RELEASE_DEBUG': '0', 'CARGO_PROFILE_RELEASE_OPT_LEVEL': '1',
            'CARGO_PROFILE_RELEASE_OVERFLOW_CHECKS': 'true', 'CARGO_INCREMENTAL': '1'}
@@ -223,11 +226,11 @@ def simulate(test):
 
 
 def run(test, faults):
-    """Simulates with each fault; gives those that were not found."""
+    """Runs a simulation with each fault, and returns the faults that it does not find."""
     if found := simulate(test):
-        sys.exit(f'nothing is planted, and this fails: {found}')
-    print(f'nothing is planted, and nothing is found in {SEEDS} runs of {test}\n', flush=True)
-    print('| number | what is wrong | found as | by run | seconds |\n| --- | --- | --- | --- | --- |', flush=True)
+        sys.exit(f'the simulation fails without a planted fault: {found}')
+    print(f'{test} finds nothing without a planted fault in {SEEDS} runs\n', flush=True)
+    print('| number | fault | found as | at run | seconds |\n| --- | --- | --- | --- | --- |', flush=True)
     missed = []
     for number, what, places in faults:
         began = time.monotonic()
@@ -250,7 +253,7 @@ def main():
     copy()
     if words[:1] == ['net']:
         del words[0], lists[0]
-    # By number or a part of the name; "15+" is that one and what follows.
+    # The argument chooses faults by number or by a part of the name. "15+" chooses number 15 and all that follow.
     only = words[0] if words else ''
     missed = []
     for test, faults in lists:
@@ -260,7 +263,7 @@ def main():
         if chosen:
             missed += run(test, chosen)
     if missed:
-        sys.exit('\nmissed:\n' + '\n'.join(missed))
+        sys.exit('\nnot found:\n' + '\n'.join(missed))
 
 
 main()
