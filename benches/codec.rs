@@ -1,7 +1,8 @@
 //! Receiving and sending without a socket, compared with one other implementation: `cargo bench --bench codec`.
 //!
-//! The cells are those of `benches/peers/`, which compares more implementations. Each contender reads the same
-//! frames from memory, at most 64 KiB at a time, and looks at every message, or sends a message and flushes it.
+//! The cases are those of `benches/peers/`, which compares more implementations. A contender that receives reads the
+//! same frames from memory, at most 64 KiB at a time, and inspects every message. A contender that sends flushes each
+//! message.
 //! `hybi` delivers borrowed events, `hybi-owned` messages that own their data.
 #![allow(
     missing_docs,
@@ -32,7 +33,7 @@ const BATCH: usize = 1 << 20;
 const LARGE: usize = 4 << 10;
 const NOW: Instant = Instant::ZERO;
 
-/// A way to receive, and what is received.
+/// A case of receiving: the role, the kind of message, and how it arrives.
 #[derive(Clone, Copy)]
 struct Receive {
     group: &'static str,

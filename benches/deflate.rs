@@ -3,7 +3,7 @@
 //!
 //! The messages resemble JSON, and each is different. The context is taken over from message to message. `hybi`
 //! measures the whole path: frames from memory to validated text, and text to frames. `zlib-rs` is one call of
-//! the library into memory that exists already. A table of sizes is printed first, which is the same on every
+//! the library, with memory that was allocated before. First a table of sizes is printed. It is the same on every
 //! machine.
 #![allow(
     missing_docs,
@@ -23,7 +23,8 @@ use hybi::{Config, Connection, Event, Inbox, Instant, Outbox};
 use zlib_rs::{Deflate, DeflateConfig, DeflateFlush, Inflate, InflateFlush};
 
 const SIZES: [(usize, &str); 2] = [(1024, "1KiB"), (64 << 10, "64KiB")];
-/// More than a window, so that a repeated batch does not find itself in the window.
+/// Number of payload bytes in a batch. It is more than a window holds, so that a repeated batch is not compressed by
+/// references to itself.
 const BATCH: usize = 256 << 10;
 const NOW: Instant = Instant::ZERO;
 
@@ -104,7 +105,7 @@ fn inflate(criterion: &mut Criterion) {
             bencher.iter(|| {
                 let (mut rest, mut seen) = (frames.iter().peekable(), 0);
                 while rest.peek().is_some() {
-                    // As many frames as one read holds.
+                    // Fill the read space with as many whole frames as fit.
                     let (space, mut len) = (client.read_space(&mut inbox), 0);
                     while let Some(frame) = rest.next_if(|frame| len + frame.len() <= space.len()) {
                         space[len..len + frame.len()].copy_from_slice(frame);
@@ -249,7 +250,7 @@ fn noise(len: usize) -> Vec<u8> {
     (0..len).map(|_| next()).collect()
 }
 
-/// Prints the same for messages that alternate with random bytes, which are not counted.
+/// Prints the same for messages that alternate with random bytes. The random bytes are not counted.
 fn noisy() {
     for level in [1, 4, 6, 9] {
         print!("{:38}", format!("level {level}, noise of 1 KiB after each"));

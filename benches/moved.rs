@@ -1,8 +1,8 @@
-//! Bytes that are moved for each byte of a message that arrives slowly: `cargo bench --all-features --bench
+//! Counts how often each byte of a message that arrives slowly is moved: `cargo bench --all-features --bench
 //! moved`.
 //!
-//! Before each slow read two seconds of virtual time pass, so the adapter releases unused memory. The allocator
-//! always moves a block that grows or shrinks, and counts its bytes. The numbers are the same on every machine.
+//! Before each slow read two seconds of virtual time pass, so the adapter frees unused memory. The allocator
+//! always moves a block that grows or shrinks, and counts the moved bytes. The numbers are the same on every machine.
 //! `tests/memory/moved.rs` asserts a bound on them.
 #![allow(
     unsafe_code,

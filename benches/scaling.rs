@@ -1,13 +1,13 @@
 //! Checks that twice the input takes at most 2.2 times as long, for every shape of input: `cargo bench --bench
-//! scaling`, with `--features deflate` for compressed shapes too.
+//! scaling`. With `--features deflate` it also checks compressed shapes.
 //!
-//! Each shape costs a peer little, and has been expensive for some implementation. It runs with n and with 2n of
-//! its units alternately, many times, and the median ratio counts. A ratio that is too large is measured again a
-//! few times, because a busy machine causes such ratios too. If it stays too large, the program ends with 1.
-//! Words after `--` select shapes by a part of their names.
+//! A shape is a kind of input that costs the peer little but has been expensive for some implementation. Each shape
+//! runs many times, alternately with n and with 2n units, and the median ratio counts. A ratio that is too large is
+//! measured again a few times, because a busy machine also causes such ratios. If it stays too large, the program
+//! exits with 1. Words after `--` select shapes by a part of their names.
 //!
-//! `-- --count` counts instructions instead of time, once for each shape, for machines that are never idle. It
-//! needs valgrind.
+//! `-- --count` counts instructions instead of time, once for each shape. The counts are correct on a busy machine
+//! too. This needs valgrind.
 #![allow(unsafe_code, missing_docs, clippy::unwrap_used, clippy::indexing_slicing, reason = "a bench")]
 
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -26,7 +26,8 @@ use hybi::handshake::{
 use hybi::utf8::Validator;
 use hybi::{Config, Connection, Delivery, Inbox, Instant, MessageKind, Outbox};
 
-/// An allocator that always copies a block that grows. Growing in place would depend on chance.
+/// An allocator that always copies a block that grows. Whether a block can grow in place depends on chance, so the
+/// results would vary.
 struct Moving;
 
 // SAFETY: each request is passed unchanged to the system's allocator.
@@ -45,7 +46,7 @@ unsafe impl GlobalAlloc for Moving {
 #[global_allocator]
 static ALLOCATOR: Moving = Moving;
 
-/// Maximum ratio.
+/// Maximum ratio of the cost of 2n to the cost of n.
 const MOST: f64 = 2.2;
 /// Number of alternating runs of n and 2n in a round, and maximum number of rounds.
 const TURNS: usize = 21;
@@ -72,7 +73,7 @@ const fn shape(name: &'static str, n: usize, unit: &'static str, make: fn(usize)
 fn shapes() -> Vec<Shape> {
     #[allow(unused_mut, reason = "more with a feature")]
     let mut shapes = vec![
-        // A server receives. A number behind the bytes is the size of the reads.
+        // A server receives these shapes.
         shape("1-byte reads: messages of 16 B", 2048, "messages", |n| {
             receive(server, messages(n, 16), 1, ALL, n)
         }),
@@ -111,7 +112,7 @@ fn shapes() -> Vec<Shape> {
                 take_in(&mut connection, &wire, one, 1, 0);
             })
         }),
-        // A server sends.
+        // A server sends these shapes.
         shape("a queue, read a byte at a time", 1 << 10, "messages", |n| {
             Box::new(move || {
                 let mut connection = stuck(n);
@@ -163,7 +164,7 @@ fn shapes() -> Vec<Shape> {
                 assert_eq!(connection.buffered_amount(), 0);
             })
         }),
-        // Text.
+        // The UTF-8 validator gets this shape.
         shape("text validated a byte at a time", 64 << 10, "bytes", |n| {
             let text = symbols(n);
             Box::new(move || {
@@ -171,7 +172,7 @@ fn shapes() -> Vec<Shape> {
                 assert!(text.chunks(1).all(|piece| validator.push(piece).is_ok()));
             })
         }),
-        // The opening handshake.
+        // These shapes are heads of the opening handshake.
         shape("a header line, a byte at a time", 32 << 10, "bytes", |n| {
             request(format!("X-Long: {}\r\n", "v".repeat(n)), 1)
         }),
@@ -369,7 +370,7 @@ fn opens(head: &[u8], read: usize) -> bool {
     opened
 }
 
-/// Returns a client's handshake with this response, a byte at a time.
+/// Returns a client's handshake that gets this response a byte at a time.
 fn response(head: String) -> Run {
     Box::new(move || {
         let limits = HeadLimits::new().max_head(ALL);
@@ -584,7 +585,7 @@ fn main() -> ExitCode {
         for shape in &shapes {
             for n in [shape.n, 2 * shape.n] {
                 let mut run = (shape.make)(n);
-                // This first run keeps one-time work of a process out of the count.
+                // The first run does the one-time work of the process, so that it is not counted.
                 run();
                 counted(&mut run);
             }

@@ -1,12 +1,14 @@
-//! How many instructions a message takes, counted by valgrind: they do not move on a busy machine.
+//! Counts the instructions for a message with valgrind. Other processes do not change the counts.
 //!
 //!     cargo install --locked gungraun-runner@0.20.0
 //!     (cd benches/instructions && cargo bench)
 //!
-//! Counted are 10,000 messages: what is printed, without its last four digits, is for one. Beside it is the
-//! count of the run before. The cells are those of `benches/peers/`, whose `targets.json` says what they must and
-//! should come to; over what one must come to, this fails. To count peers as well is for `callgrind.sh` there.
-//! valgrind has no AVX-512: who looks for vectors at run time falls back to AVX2.
+//! Each benchmark processes 10,000 messages. So the printed number without its last four digits is the count for one
+//! message. The count of the previous run is printed beside it.
+//!
+//! The cases are those of `benches/peers/`, whose `targets.json` has the required (`must`) and desired (`aim`)
+//! counts. The program fails if a count exceeds `must`. `benches/peers/callgrind.sh` also counts other libraries.
+//! valgrind has no AVX-512, so code that chooses vector instructions at run time uses AVX2.
 #![allow(non_snake_case, reason = "columns have the names that they have in the harness")]
 
 use std::hint::black_box;
@@ -32,7 +34,7 @@ fn connection(role: Role) -> Connection {
     }
 }
 
-// --- receiving: reads of what is there, and a look at every message ---
+// --- receiving: each read returns the bytes that fit, and every message is inspected ---
 
 struct Receiving {
     wire: Vec<u8>,
@@ -54,12 +56,13 @@ impl Receiving {
             wire.truncate(at + len);
         }
         let mut receiving = Self { wire, connection: connection(role), inbox: Inbox::empty() };
-        // What is allocated and found out once comes first.
+        // The first run does all work that happens only once, such as allocating.
         receiving.run();
         receiving
     }
 
-    // Not inlined: there is one call of `poll_event`, as in most programs, and it can be inlined.
+    // Kept out of line, so that the program has one call of `poll_event`, as most programs have. The compiler can then
+    // inline that call.
     #[inline(never)]
     fn run(&mut self) {
         let Self { wire, connection, inbox } = self;
@@ -81,7 +84,7 @@ impl Receiving {
     }
 }
 
-/// The same, with messages that own their data.
+/// Receives messages that own their data.
 struct Owning(Receiving);
 
 impl Owning {
@@ -164,7 +167,7 @@ fn server_recv_owned(mut owning: Owning) -> Owning {
     owning
 }
 
-// --- sending: a write for each message ---
+// --- sending: one write for each message ---
 
 struct Sending {
     payload: Vec<u8>,
@@ -190,7 +193,7 @@ impl Sending {
     }
 }
 
-/// The same, with the message written by the call that sends it.
+/// Sends messages with a call that also writes them.
 struct Transmitting(Sending);
 
 impl Transmitting {
@@ -260,7 +263,7 @@ fn client_transmit_binary(mut transmitting: Transmitting) -> Transmitting {
 
 // --- the opening handshake ---
 
-/// What a browser sends, in 499 bytes.
+/// The request of a browser, 499 bytes.
 const REQUEST: &[u8] = b"GET /chat HTTP/1.1\r\n\
     Host: server.example.com:8080\r\n\
     Connection: Upgrade\r\n\
@@ -292,7 +295,7 @@ fn handshake_server(request: &[u8]) {
 
 // --- the runner ---
 
-/// No more than so many instructions for a message.
+/// Returns a configuration that fails above this number of instructions for a message.
 fn must(instructions: u64) -> LibraryBenchmarkConfig {
     let mut config = LibraryBenchmarkConfig::default();
     config.tool(Callgrind::default().hard_limits([(EventKind::Ir, instructions * COUNT)]));
@@ -316,7 +319,7 @@ library_benchmark_group!(
 library_benchmark_group!(name = handshake, benchmarks = [handshake_server]);
 main!(
     config = LibraryBenchmarkConfig::default()
-        // `rep movsb` would count as an instruction for each byte.
+        // valgrind counts `rep movsb` as one instruction for each byte, so glibc must not use it.
         .env("GLIBC_TUNABLES", "glibc.cpu.x86_rep_movsb_threshold=1000000000")
         .tool(Callgrind::with_args(["--cache-sim=no"]).format([EventKind::Ir])),
     library_benchmark_groups = [receive, send, handshake]

@@ -3,7 +3,7 @@
 //! The texts are the same in each run, so results can be compared. Messages that arrive slowly are in
 //! `trickle.rs`, which is not a module of this one: a bench and a test include it by path.
 
-/// Returns the name of a size in tables.
+/// Formats a size for the heading of a column, for example `4KiB`.
 pub(crate) fn column(size: usize) -> String {
     match size {
         size if size >= 1 << 20 => format!("{}MiB", size >> 20),
@@ -12,12 +12,13 @@ pub(crate) fn column(size: usize) -> String {
     }
 }
 
-/// Returns letters.
+/// Returns `size` ASCII letters.
 pub(crate) fn ascii(size: usize) -> Vec<u8> {
     (b'a'..=b'z').cycle().take(size).collect()
 }
 
-/// Returns words with accents, in Cyrillic, Chinese and emoji, in an order that branch predictors cannot learn.
+/// Returns `size` bytes of words with accents, Cyrillic and Chinese words, and emoji. Their order is random, so that
+/// branch predictors cannot learn it.
 pub(crate) fn mixed(size: usize) -> Vec<u8> {
     let mut random = 88_172_645_463_325_252_u64;
     let mut below = |bound: u64| {
@@ -40,7 +41,7 @@ pub(crate) fn mixed(size: usize) -> Vec<u8> {
         }
         text.push(' ');
     }
-    // The text ends at a whole character, and dots fill it up to the length.
+    // Cut the text after a whole character, and fill it with dots up to the length.
     let end = (0..=size).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
     text.truncate(end);
     let mut text = text.into_bytes();

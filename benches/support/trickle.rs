@@ -1,7 +1,7 @@
-//! A message that arrives slowly, with pauses, through each adapter. A bench and a test use it.
+//! Receives a message that arrives slowly, with pauses, through each adapter. A bench and a test use this file.
 //!
-//! Time is virtual: a paused clock for tokio, a clock that is moved by hand for futures-io, and for `net` a
-//! stream whose reads return at once, as if a timer had expired.
+//! Time is virtual. For tokio the clock is paused, and for futures-io the test sets the clock. For `net`, reads of
+//! the stream return at once as if a timer had expired.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::pin::{Pin, pin};
@@ -196,7 +196,7 @@ impl Trickle {
         (start < self.at).then(|| &self.wire[start..self.at])
     }
 
-    /// Returns whether no pause is in progress.
+    /// Returns whether bytes may arrive, because no pause is in progress.
     fn goes_on(&mut self) -> bool {
         let now = *self.clock.0.lock().unwrap();
         if self.at < self.behind || self.resume.is_some_and(|resume| resume <= now) {

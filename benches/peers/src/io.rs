@@ -1,4 +1,4 @@
-//! The in-memory transport (never pending) and the message sink.
+//! The transport in memory, which is never pending, and the sink for received messages.
 use crate::Kind;
 use bytes::Bytes;
 use std::hint::black_box;
@@ -7,14 +7,14 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 
-/// Reads made since the last reset (single-threaded; plain load and store).
+/// Number of reads since the last reset. The harness has one thread, so a plain load and store are enough.
 pub static READS: AtomicU64 = AtomicU64::new(0);
 #[inline(always)]
 fn count_read() {
     READS.store(READS.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
 }
 
-/// Endless reader over a block of frames (wraps round), and a byte-counting writer.
+/// An endless reader that returns a block of frames again and again, and a writer that counts bytes.
 pub struct Io {
     block: Bytes,
     pos: usize,
@@ -35,7 +35,7 @@ impl Io {
     pub fn null() -> Io {
         Io::once(Bytes::new())
     }
-    /// One read: at most `chunk` bytes, at most up to the end of the block.
+    /// Performs one read. Returns at most `chunk` bytes, and none beyond the end of the block.
     #[inline]
     pub fn fill(&mut self, dst: &mut [u8]) -> usize {
         count_read();
@@ -183,7 +183,7 @@ impl wtx::stream::StreamWriter for Io {
     }
 }
 
-/// Takes delivered messages. In a check pass it compares each with what was sent.
+/// Counts delivered messages. In a check, it also compares each with the message that was sent.
 pub struct Sink<'a> {
     pub msgs: u64,
     pub bytes: u64,

@@ -1,4 +1,4 @@
-//! What the programs share: contenders, the transport in memory, frames, and the floor's kernels.
+//! Code that the programs share: contenders, the transport in memory, frames, and the kernels of the floor.
 pub mod contenders;
 pub mod io;
 pub mod limits;
@@ -20,31 +20,31 @@ pub enum Kind {
     Binary,
 }
 
-/// What a contender does with payloads, with UTF-8 and with masking keys.
+/// How a contender treats payloads, UTF-8 and masking keys.
 #[derive(Clone, Copy, Default)]
 pub struct Info {
-    /// "own" (the library validates), "driver" (the harness validates with simdutf8).
+    /// Who validates UTF-8: "own" is the library, "driver" is the harness, with simdutf8.
     pub utf8: &'static str,
     /// How the payload reaches the application.
     pub recv: &'static str,
-    /// What is delivered may outlive the next read: no borrow, and no buffer of the caller's.
+    /// Whether a delivered message owns its data, so that it may outlive the next read.
     pub owned: bool,
-    /// A client's masking keys are no strong random numbers (RFC 6455 10.3), as configured here.
+    /// Whether a client's masking keys are not strong random numbers (RFC 6455 10.3), as configured here.
     pub weak_keys: bool,
-    /// Fragments are too much for it.
+    /// Whether the contender cannot receive fragmented messages.
     pub no_fragments: bool,
 }
 
-/// One implementation under test. Every method but `name` and `info` is optional:
-/// a `false`/`None` answer means "cannot do this", and the cell is left empty.
+/// One implementation under test. All methods except `name` and `info` are optional. The result `false` or `None` means
+/// that the library does not support the operation, and its cell stays empty.
 pub trait Contender: Sync {
     fn name(&self) -> &'static str;
     fn info(&self) -> Info;
-    /// Read from `io` until `sink.msgs == n`; give each complete message to `sink.message`.
+    /// Reads from `io` until `sink.msgs == n`, and passes each complete message to `sink.message`.
     fn recv(&self, _role: Role, _io: Io, _n: u64, _sink: &mut Sink) -> bool {
         false
     }
-    /// Send `n` messages (`payloads` in rotation), flushing after every `batch` of them.
+    /// Sends `n` messages with `payloads` in rotation, and flushes after every `batch` of them.
     fn send(
         &self,
         _role: Role,
@@ -56,11 +56,11 @@ pub trait Contender: Sync {
     ) -> Option<Io> {
         None
     }
-    /// Server opening handshake: the request is in `io`; write the 101 to `io`.
+    /// Performs the opening handshake of a server: reads the request from `io`, and writes the 101 response to it.
     fn handshake(&self, _io: Io) -> Option<Io> {
         None
     }
-    /// As `recv`/`send` with permessage-deflate and context takeover both ways.
+    /// Does the same as `recv`, with permessage-deflate and context takeover in both directions.
     fn recv_deflate(&self, _role: Role, _io: Io, _n: u64, _sink: &mut Sink) -> bool {
         false
     }
@@ -69,7 +69,7 @@ pub trait Contender: Sync {
     }
 }
 
-/// Poll a future on the spot with a no-op waker; the in-memory `Io` never pends.
+/// Polls a future with a waker that does nothing. It is ready at once, because `Io` is never pending.
 #[inline(always)]
 pub fn block_on<F: std::future::Future>(fut: F) -> F::Output {
     let mut fut = std::pin::pin!(fut);

@@ -1,5 +1,5 @@
-//! What memory and the ALUs allow for one payload of a given size: no codec can beat the sum of those that it
-//! needs.
+//! Measures the speed of memory and of arithmetic units for one payload of a given size. No codec can be faster than
+//! the sum of the operations that it needs.
 use std::hint::black_box;
 use std::time::Instant;
 
@@ -10,7 +10,7 @@ pub const OPS: &[&str] =
 
 const KEY: u32 = 0x0102_0304;
 
-/// Nanoseconds per payload of `size` for one op: one timed run of `n`.
+/// Runs an operation `n` times on a payload of `size` bytes. Returns the nanoseconds for one.
 pub fn run(op: &str, size: usize, n: u64) -> Option<f64> {
     let mut a = wire::payload(wire::Content::Ascii, size, 7);
     let mut b = vec![0u8; size + 64];
@@ -45,7 +45,7 @@ pub fn run(op: &str, size: usize, n: u64) -> Option<f64> {
             black_box(&mut b);
             all
         }),
-        // A handshake's one hash.
+        // A handshake needs one such hash.
         "sha1-60B" if size == 16 => {
             use sha1::Digest;
             let key_and_guid = b"dGhlIHNhbXBsZSBub25jZQ==258EAFA5-E914-47DA-95CA-C5AB0DC85B11";

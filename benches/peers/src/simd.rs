@@ -1,10 +1,11 @@
-//! Hand-written kernels for the floor and the limits: x86-64, with the vectors that the machine has.
+//! Kernels for the floor and the limits. They are written by hand for x86-64, and use the largest vectors that the
+//! machine has.
 use std::arch::x86_64::*;
 
-/// dst = src ^ key, and whether every result is ASCII (when asked). In place if `src == dst`.
+/// Computes dst = src ^ key, in place if `src == dst`. With `ASCII`, returns whether every result is ASCII.
 ///
-/// No masked stores: a later load of the payload must be able to forward from the store. So what is left at
-/// the end is one whole block that overlaps the one before it, loaded before that one is stored.
+/// The function uses no masked stores, because the processor cannot forward them to a later load of the payload. The
+/// last bytes are a whole block that overlaps the block before it. It is loaded before that block is stored.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
 #[inline]
 unsafe fn xform<const ASCII: bool>(src: *const u8, dst: *mut u8, n: usize, key: u32) -> bool {
@@ -39,7 +40,7 @@ unsafe fn xform<const ASCII: bool>(src: *const u8, dst: *mut u8, n: usize, key: 
     }
 }
 
-/// The same for machines, and a valgrind, without AVX-512.
+/// Does the same as `xform` with AVX2, for machines without AVX-512 and for valgrind.
 #[target_feature(enable = "avx2")]
 unsafe fn xform_avx2<const ASCII: bool>(src: *const u8, dst: *mut u8, n: usize, key: u32) -> bool {
     unsafe {
@@ -63,7 +64,7 @@ unsafe fn xform_avx2<const ASCII: bool>(src: *const u8, dst: *mut u8, n: usize, 
     }
 }
 
-/// Fewer than 64 bytes: baseline instructions only, so that it is inlined without a dispatch.
+/// Handles fewer than 64 bytes. It uses only baseline instructions, so that it can be inlined without a dispatch.
 #[inline(always)]
 unsafe fn small<const ASCII: bool>(src: *const u8, dst: *mut u8, n: usize, key: u32) -> bool {
     unsafe {
@@ -156,26 +157,26 @@ fn ascii_avx512(data: &[u8]) -> bool {
     }
 }
 
-/// XOR in place.
+/// XORs in place.
 #[inline]
 pub fn xor(data: &mut [u8], key: u32) {
     unsafe { dispatch::<false>(data.as_ptr(), data.as_mut_ptr(), data.len(), key) };
 }
 
-/// XOR in place; whether every result is ASCII.
+/// XORs in place. Returns whether every result is ASCII.
 #[inline]
 pub fn xor_ascii(data: &mut [u8], key: u32) -> bool {
     unsafe { dispatch::<true>(data.as_ptr(), data.as_mut_ptr(), data.len(), key) }
 }
 
-/// dst = src ^ key: a client copies and masks in one pass.
+/// Computes dst = src ^ key, so that a client copies and masks in one pass.
 #[inline]
 pub fn copy_xor(dst: &mut [u8], src: &[u8], key: u32) {
     assert!(dst.len() >= src.len());
     unsafe { dispatch::<false>(src.as_ptr(), dst.as_mut_ptr(), src.len(), key) };
 }
 
-/// Whether every byte is ASCII.
+/// Returns whether every byte is ASCII.
 pub fn ascii(data: &[u8]) -> bool {
     let wide = is_x86_feature_detected!("avx512bw") && is_x86_feature_detected!("bmi2");
     if wide && is_x86_feature_detected!("avx512vl") { unsafe { ascii_avx512(data) } } else { data.is_ascii() }

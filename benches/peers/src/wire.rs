@@ -1,4 +1,4 @@
-//! Builds blocks of frames and parses captured output (independent of every contender).
+//! Builds blocks of frames and parses captured output. It uses no code of a contender.
 use crate::{Kind, Role};
 use bytes::Bytes;
 
@@ -115,7 +115,7 @@ pub struct Block {
     pub hashes: Vec<u64>,
 }
 
-/// Frames for `role` to receive: about 1 MiB of them (at least one message).
+/// Returns about 1 MiB of frames for `role` to receive, at least one message.
 pub fn block(role: Role, kind: Kind, content: Content, size: usize, frag: Option<usize>) -> Block {
     let mut out = Vec::new();
     let mut hashes = Vec::new();
@@ -135,7 +135,7 @@ pub fn block(role: Role, kind: Kind, content: Content, size: usize, frag: Option
     Block { bytes: out.into(), hashes }
 }
 
-/// As `block` with permessage-deflate (context takeover, level 6).
+/// Returns a block as `block` does, compressed with permessage-deflate (context takeover, level 6).
 pub fn deflate_block(role: Role, content: Content, size: usize) -> Block {
     let mut out = Vec::new();
     let mut hashes = Vec::new();
@@ -158,7 +158,7 @@ pub fn payloads(content: Content, size: usize, n: usize) -> Vec<Bytes> {
     (0..n).map(|i| Bytes::from(payload(content, size, i as u64 + 1))).collect()
 }
 
-/// Parse captured output and compare every message with `payloads` in rotation.
+/// Parses captured output, and compares every message with `payloads` in rotation.
 pub fn verify_output(mut b: &[u8], role: Role, kind: Kind, payloads: &[Bytes], n: u64, deflate: bool) {
     let mut seen = 0u64;
     let mut msg = Vec::new();

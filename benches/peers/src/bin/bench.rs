@@ -8,7 +8,8 @@ use peers::io::READS;
 use peers::wire::{self, Content};
 use peers::{CHROME_ACCEPT, CHROME_REQUEST, Contender, Info, Io, Kind, Role, Sink, contenders, limits};
 
-/// What is measured. `chunk` is the most that one read gives, `batch` the messages between two flushes.
+/// The measured operation. `chunk` is the maximum number of bytes of one read. `batch` is the number of messages
+/// between two flushes.
 #[derive(Clone, Copy, PartialEq)]
 enum Op {
     Recv { role: Role, kind: Kind, content: Content, frag: Option<usize>, chunk: usize },
@@ -102,7 +103,8 @@ fn data(c: &Cell) -> Data {
     }
 }
 
-/// One run of `n` messages, if the contender can; the reads or writes that the transport saw for each.
+/// Runs a cell with `n` messages. Returns the reads or writes of the transport for each message, or `None` if the
+/// contender does not support the cell.
 fn exec(k: &dyn Contender, c: &Cell, d: &Data, n: u64, check: bool) -> Option<f64> {
     READS.store(0, Ordering::Relaxed);
     match c.op {
@@ -136,7 +138,7 @@ fn exec(k: &dyn Contender, c: &Cell, d: &Data, n: u64, check: bool) -> Option<f6
                 let captured = io.capture.as_ref().unwrap();
                 wire::verify_output(captured, Role::Server, Kind::Text, &d.payloads, n, true);
             }
-            // Reported as wire bytes per payload byte.
+            // For compression, report the bytes on the wire for each byte of payload.
             Some(io.out_bytes as f64 / (n as f64 * c.size as f64))
         }
         Op::Handshake => {
@@ -169,24 +171,25 @@ struct Row {
     extra: f64,
 }
 
-/// How much is measured.
+/// How much work a measurement does.
 struct Effort {
     quick: bool,
     repeats: usize,
-    /// Bytes of payload in one run, and messages at most.
+    /// Number of payload bytes in one run, and the maximum number of messages.
     budget: u64,
     max_n: u64,
 }
 
 impl Effort {
-    /// Messages in one run of a cell.
+    /// Returns the number of messages in one run of a cell.
     fn messages(&self, cell: &Cell) -> u64 {
         let size = cell.size as u64;
         match cell.op {
             Op::Handshake if self.quick => 2_000,
             Op::Handshake => 40_000,
             Op::RecvDeflate | Op::SendDeflate => (self.budget / 4 / size).max(4),
-            // Who copies nothing needs some nanoseconds, whatever the size: more than a connection takes to begin.
+            // A contender that does not copy needs only some nanoseconds for a message of any size. So send many
+            // messages, so that starting a connection does not dominate the time.
             Op::Send { .. } => (self.budget / size).clamp(if self.quick { 50 } else { 1_000 }, self.max_n),
             _ => (self.budget / size).clamp(4, self.max_n),
         }
@@ -195,17 +198,17 @@ impl Effort {
 
 type List = [&'static dyn Contender];
 
-/// What contender `k` cannot do is `None`, what it does wrong is an error.
+/// Checks a contender in a cell. Returns `None` if it does not support the cell, and an error if its result is wrong.
 fn check(k: &dyn Contender, cell: &Cell, data: &Data, n: u64) -> Result<Option<f64>, ()> {
-    // A sent message that is long is compared byte by byte: not more of them than needed.
+    // Long sent messages are compared byte by byte, which is slow, so send only as many as needed.
     let n = n.min(((4 << 20) / cell.size as u64).max(5)).min(2500);
     std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| exec(k, cell, data, n, true))).map_err(|_| {
         eprintln!("!! {} FAILS the check in {}", k.name(), cell.id());
     })
 }
 
-/// `block` at another place within a page for each of 256 `turn`s, in steps of 16 bytes. How fast memory is copied also
-/// depends on where the two places lie to each other: in one place only, some contender would have the luck.
+/// Returns `block` at a different offset within a page for each of 256 `turn`s, in steps of 16 bytes. The speed of a
+/// copy depends on the two addresses. With one fixed offset, some contenders would have an advantage by chance.
 fn elsewhere(block: &Bytes, turn: usize) -> Bytes {
     let skip = turn * 592 % 4096;
     let mut memory = vec![0; skip];
@@ -213,13 +216,14 @@ fn elsewhere(block: &Bytes, turn: usize) -> Bytes {
     Bytes::from(memory).slice(skip..)
 }
 
-/// One cell: all who can are checked and warmed up, then take turns. `false` if a check failed.
+/// Measures one cell. All contenders that support it are checked and warmed up, and then take turns. Returns `false` if
+/// a check failed.
 fn measure(list: &List, cell: &Cell, effort: &Effort, rows: &mut Vec<Row>) -> bool {
     let (mut data, n) = (data(cell), effort.messages(cell));
     let (mut able, mut fine) = (Vec::new(), true);
     for k in list {
         match check(*k, cell, &data, n) {
-            // The count of reads or writes is from this run, which is longer than the check.
+            // The count of reads or writes comes from this run, because it is longer than the check.
             Ok(Some(_)) => {
                 able.extend(exec(*k, cell, &data, n / 8 + 1, false).map(|extra| (*k, extra, vec![])))
             }
@@ -229,7 +233,7 @@ fn measure(list: &List, cell: &Cell, effort: &Effort, rows: &mut Vec<Row>) -> bo
     }
     for i in 0..effort.repeats {
         data.block = elsewhere(&data.block, i);
-        // So that what contenders allocate lies on other pages each time too.
+        // This allocation moves the allocations of the contenders to other pages in each repetition.
         let ballast = std::hint::black_box(vec![1_u8; i * 77_824 % (2 << 20)]);
         for (k, _, times) in &mut able {
             let start = Instant::now();
@@ -308,7 +312,7 @@ fn main() -> std::process::ExitCode {
             }
             return if fine { 0 } else { 1 }.into();
         }
-        // For callgrind and perf: nothing but the work.
+        // For callgrind and perf, do only the work.
         ["one", cell, contender, n] => {
             let cell = cells().into_iter().find(|c| c.id() == cell).expect("a cell of `bench list`");
             let k = all.iter().find(|k| k.name() == contender).expect("a contender of `bench list`");
@@ -352,7 +356,7 @@ fn run(args: &[String], all: &List) -> std::process::ExitCode {
     if fine { 0 } else { 1 }.into()
 }
 
-/// A line for each row, so that results can be compared with diff and grep.
+/// Returns the results as JSON with one line for each row, so that diff and grep work on it.
 fn json(list: &List, rows: &[Row], quick: bool) -> String {
     let contender = |k: &&dyn Contender| {
         let Info { utf8, recv, owned, weak_keys, .. } = k.info();
@@ -369,7 +373,7 @@ fn json(list: &List, rows: &[Row], quick: bool) -> String {
     };
     format!(
         "{{\"target_cpu_native\":{},\"quick\":{quick},\"contenders\":[\n{}\n],\"rows\":[\n{}\n]}}\n",
-        // What a build for an older machine would not have.
+        // AVX2 is a target feature only in a build for the native processor.
         cfg!(target_feature = "avx2"),
         list.iter().map(contender).collect::<Vec<_>>().join(",\n"),
         rows.iter().map(row).collect::<Vec<_>>().join(",\n"),

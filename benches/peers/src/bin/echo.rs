@@ -1,11 +1,12 @@
-//! Echo servers, one per library, on a single-threaded runtime: echo NAME PORT
-//! `+batch` echoes everything that is already readable before it flushes.
+//! Echo servers, one for each library, on a runtime of one thread: echo NAME PORT
+//!
+//! A server whose name ends in `+batch` echoes all messages that have arrived before it flushes.
 use futures_util::{FutureExt, SinkExt, Stream, StreamExt};
 use std::convert::Infallible;
 use std::future::Future;
 use tokio::net::{TcpListener, TcpStream};
 
-/// The server on the adapter for tokio: the example as it is, but for its runtime.
+/// The server on hybi's adapter for tokio: the unchanged example, on a different runtime.
 #[allow(dead_code, reason = "its main function")]
 #[path = "../../../../examples/tokio_echo_server.rs"]
 mod example;
@@ -18,7 +19,7 @@ macro_rules! echo_batch {
         while let Some(m) = ws.next().await {
             let Some(m) = $map(m?) else { return Ok(()) };
             ws.feed(m).await?;
-            // At most 256 at a time, so that the transport is driven too.
+            // Echo at most 256 messages at a time, so that the transport is flushed as well.
             for _ in 0..256 {
                 match ws.next().now_or_never() {
                     None => break,
@@ -69,7 +70,8 @@ async fn hyper_conn<F: Future<Output = HyperResp> + 'static>(
     Ok(conn.await?)
 }
 
-/// No library: what tokio needs for a task and a socket. It knows small frames, each in a read of its own.
+/// A server without a library. It shows what tokio needs for a task and a socket. It supports only small frames that
+/// arrive in one read each.
 async fn bare(s: TcpStream) -> R {
     let mut open = false;
     loop {
@@ -96,19 +98,19 @@ async fn bare(s: TcpStream) -> R {
     }
 }
 
-/// How the echo of hybi works.
+/// The way in which hybi's server echoes.
 #[derive(Clone, Copy, PartialEq)]
 enum Hybi {
-    /// Messages are sent from where they were read.
+    /// Messages are sent from the read buffer.
     Borrowed,
-    /// Messages that own their data go from one side to the other.
+    /// Received messages own their data and are sent as they are.
     Owned,
-    /// As `Borrowed`, and no memory is held while a connection waits.
+    /// As `Borrowed`; in addition, a connection frees its memory before it waits.
     Release,
 }
 
-/// The run loop of hybi's README over a socket of tokio: all that was read is echoed, then written at once.
-/// Timers are left out, as nothing here is silent for half a minute.
+/// The run loop of hybi's README over a socket of tokio. It echoes everything that was read, then writes all echoes
+/// with one write. It has no timers, because no connection here is silent for half a minute.
 async fn hybi(mut s: TcpStream, how: Hybi) -> R {
     use hybi::handshake::{HeadLimits, Incoming, ServerHandshake};
     use hybi::{Config, Connection, Event, Inbox, Instant, Outbox, SendError};
@@ -133,7 +135,7 @@ async fn hybi(mut s: TcpStream, how: Hybi) -> R {
 
     const LARGE: usize = 16 << 10;
 
-    /// What failed here fails again where it is looked at.
+    /// Writes what the socket takes. An error can be ignored by the caller, because the next call returns it again.
     fn try_write(s: &TcpStream, slices: &[&[u8]]) -> std::io::Result<usize> {
         let mut vectors = [std::io::IoSlice::new(&[]); 16];
         for (to, from) in vectors.iter_mut().zip(slices) {
@@ -172,7 +174,7 @@ async fn hybi(mut s: TcpStream, how: Hybi) -> R {
         } else {
             while let Some(event) = connection.poll_event(now, &mut inbox)? {
                 loop {
-                    // What is large is written from where it lies, or as much of it as the socket takes.
+                    // Large messages are written from the read buffer, as far as the socket takes them.
                     let write = |slices: &[&[u8]]| try_write(&s, slices).unwrap_or(0);
                     let sent = match event {
                         Event::Text(text) if text.len() < LARGE => connection.send_text(text),
@@ -271,7 +273,7 @@ trait MapFrames: Sized {
     }
 }
 impl<S> MapFrames for yawc::WebSocket<S> {}
-/// Received frames keep their mask; make fresh ones for sending.
+/// A stream that replaces each received frame with a new one, because a received frame keeps its masking key.
 struct Remade<W>(W);
 impl<W: Stream<Item = yawc::Frame> + Unpin> Stream for Remade<W> {
     type Item = Result<yawc::Frame, yawc::WebSocketError>;
@@ -364,7 +366,7 @@ async fn web_socket(mut s: TcpStream) -> R {
         ws.flash().await?;
     }
 }
-/// For those that leave the handshake to the user.
+/// Returns the response of the handshake, for libraries that leave the handshake to the user.
 fn response(key: &str) -> String {
     use sha1::Digest;
     let mut h = sha1::Sha1::new();
@@ -439,7 +441,8 @@ fn main() -> R {
     })
 }
 
-/// Not a library: epoll, one buffer shared by all connections, unmask in place, one write per read.
+/// The floor, a server without a library. It uses epoll and one buffer for all connections, unmasks in place, and makes
+/// one write for each read.
 fn floor(port: u16) -> R {
     use std::io::{Read, Write};
     use std::os::fd::AsRawFd;
@@ -491,7 +494,7 @@ fn floor(port: u16) -> R {
                     c.out = Vec::new();
                     c.sent = 0;
                 }
-                // A long frame is gathered in its own buffer, in place.
+                // A long frame is read into a buffer of its own, so it is not moved.
                 let own = c.part.len() > 65536;
                 let (end, got, asked);
                 if own {
@@ -541,7 +544,7 @@ fn floor(port: u16) -> R {
                     c.open = true;
                     continue;
                 }
-                // Echo: frames are moved together over the mask keys.
+                // Turn the frames into echoes: move them together so that they cover the masking keys.
                 let mut w = 0;
                 let mut first = None;
                 while let Some((h, len)) = frame_len(&data[start..]) {
@@ -583,7 +586,7 @@ fn floor(port: u16) -> R {
                     }
                 }
                 c.part = if start == 0 && own { moved } else { tail };
-                // A short read emptied the socket; edge-triggered epoll reports new bytes.
+                // A short read has emptied the socket. Edge-triggered epoll will report new bytes.
                 if got < asked {
                     break;
                 }

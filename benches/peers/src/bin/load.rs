@@ -1,7 +1,10 @@
-//! Load generator (one thread, epoll): load CONNS DEPTH SIZE SECONDS PORT:PID...
-//! Loads the servers in turns of some milliseconds, so that what disturbs the machine disturbs all of them, for so many
-//! seconds each. Prints a JSON line for each: messages/s, server CPU per message, RTT percentiles (depth 1, 1 connection).
-//! load idle N PORT:PID   opens N idle connections and prints the server's RSS growth.
+//! The load generator, with one thread and epoll. It has two modes:
+//!
+//! - `load CONNECTIONS DEPTH SIZE SECONDS PORT:PID...` loads each server for this many seconds. The servers are loaded
+//!   in turns of some milliseconds, so that other processes slow all of them down equally. It prints a line of JSON for
+//!   each server: messages per second, CPU time of the server per message, and percentiles of the round-trip time (only
+//!   with depth 1 and one connection).
+//! - `load idle N PORT:PID` opens N idle connections, and prints by how much the resident memory of the server grows.
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::os::fd::AsRawFd;
@@ -9,10 +12,10 @@ use std::time::{Duration, Instant};
 
 struct Conn {
     s: TcpStream,
-    /// Bytes of the repeated frame still to send, and where in the repeat buffer.
+    /// Number of bytes still to send, and the position in the buffer of repeated frames.
     to_send: usize,
     pos: usize,
-    /// Receive state: bytes of the frame header so far, payload left, FIN.
+    /// State of receiving: the bytes of the frame header so far, the missing payload, and FIN.
     hdr: [u8; 10],
     hlen: usize,
     left: u64,
@@ -20,20 +23,20 @@ struct Conn {
     at: Instant,
 }
 
-/// A server and what was measured of it.
+/// A server and its measurements.
 struct Target {
     pid: u32,
     ep: i32,
     conns: Vec<Conn>,
-    /// Of the turns that count.
+    /// Number of echoes in the turns that count, and the duration of these turns.
     done: u64,
     time: Duration,
     rtt: Vec<u32>,
-    /// When the first of these began.
+    /// CPU time of the server when the first of these turns began.
     cpu0: u64,
 }
 
-/// One turn of a server.
+/// Duration of one turn of a server.
 const TURN: Duration = Duration::from_millis(2);
 
 fn open(port: u16) -> TcpStream {
@@ -53,7 +56,7 @@ fn open(port: u16) -> TcpStream {
     s
 }
 
-/// The CPU time that a process has taken up to now.
+/// Returns the CPU time that a process has used so far, in nanoseconds.
 fn cpu_ns(pid: u32) -> u64 {
     let (mut clock, mut at) = (0, libc::timespec { tv_sec: 0, tv_nsec: 0 });
     let known = unsafe { libc::clock_getcpuclockid(pid as i32, &mut clock) };
@@ -112,7 +115,7 @@ fn main() {
         targets.push(Target { pid, ep, conns, done: 0, time: Duration::ZERO, rtt: Vec::new(), cpu0: 0 });
     }
     let mut buf = vec![0u8; 1 << 18];
-    // Two turns of each are for memory that grows and caches that fill.
+    // The first two turns of each server do not count: memory grows and caches are filled.
     for turn in 0..turns + 2 {
         if turn == 2 {
             for target in &mut targets {
@@ -120,7 +123,7 @@ fn main() {
                 target.rtt.clear();
             }
         }
-        // Nobody always comes first, nor behind the same; who the neighbours are is the caller's choice.
+        // Rotate the order, so that no server is always first. The caller chooses the order itself at random.
         let first = 1 % targets.len();
         targets.rotate_left(first);
         if turn % 2 == 1 {
@@ -154,7 +157,7 @@ fn idle(n: usize, (port, pid): (u16, u32)) {
     let v: Vec<TcpStream> = (0..n).map(|_| open(port)).collect();
     std::thread::sleep(Duration::from_millis(500));
     let r1 = rss(pid);
-    // One small message on each, as a live connection has had.
+    // Echo one small message on each connection, because a real connection has been used before it idles.
     let mut f = Vec::new();
     peers::wire::frame(&mut f, true, false, 2, Some([1, 2, 3, 4]), &[7; 16]);
     for mut s in v.iter() {
@@ -203,9 +206,9 @@ fn check_echo(mut s: &TcpStream, one: &[u8], payload: &[u8]) {
     });
 }
 
-/// What is sent.
+/// The data to send.
 struct Load {
-    /// The length of a frame, and many of them.
+    /// Length of one frame, and many copies of the frame.
     one: usize,
     repeat: Vec<u8>,
     depth: usize,
@@ -213,7 +216,7 @@ struct Load {
 }
 
 impl Target {
-    /// Keeps as many messages as that on their way for a while, and waits for the last echo.
+    /// Keeps `depth` messages in flight on each connection for one turn, then waits for the last echo.
     fn turn(&mut self, load: &Load, buf: &mut [u8]) {
         let start = Instant::now();
         let mut waiting = self.conns.len() * load.depth;
@@ -239,7 +242,8 @@ impl Target {
 }
 
 impl Conn {
-    /// Sends and receives until both would wait; how many messages came. With `on` as many are sent again.
+    /// Sends and receives until both would block. Returns the number of received messages. If `on` is true, a new
+    /// message is sent for each received one.
     fn drive(&mut self, load: &Load, on: bool, buf: &mut [u8], rtt: &mut Vec<u32>) -> usize {
         let (mut readable, mut came) = (true, 0);
         loop {
@@ -284,7 +288,7 @@ impl Conn {
         }
     }
 
-    /// How many messages end in what has come.
+    /// Parses received bytes. Returns the number of messages that end in them.
     fn take_in(&mut self, mut b: &[u8]) -> usize {
         let mut msgs = 0;
         while !b.is_empty() {

@@ -93,7 +93,7 @@ impl Contender for Embedded {
             utf8: "driver",
             recv: "copied into the caller's buffer",
             weak_keys: true,
-            // A fragment that lies in two reads confuses this release.
+            // This release fails if a fragment arrives in two reads.
             no_fragments: true,
             ..Info::default()
         }

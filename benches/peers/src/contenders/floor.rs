@@ -1,9 +1,11 @@
-//! Not a library: the least work that a correct codec does (header checks, unmask, ASCII or
-//! UTF-8 check, delivery in place; copy-and-mask in one pass when sending). A practical limit.
+//! The floor, a contender that is not a library. It does only the work that every correct codec must do.
+//!
+//! When it receives, it checks headers, unmasks, validates text, and delivers messages in place. When it sends, it
+//! copies and masks in one pass. No real library can be much faster.
 use crate::wire::Rng;
 use crate::{simd, *};
 
-/// `0`: bytes asked for per read.
+/// The floor. The field is the number of bytes to request in each read.
 pub struct Floor(pub usize);
 
 impl Contender for Floor {
@@ -15,12 +17,14 @@ impl Contender for Floor {
     }
     fn recv(&self, role: Role, mut io: Io, n: u64, sink: &mut Sink) -> bool {
         let masked = role == Role::Server;
-        // One buffer, four read sizes long; frames are finished in place, moved only at its end.
+        // Frames are unmasked and validated in this buffer. They are moved to its front only when the space behind them
+        // is too small for a read.
         let mut buf = vec![0u8; if self.0 == 65536 { 4 * 65536 } else { 2 * self.0 }];
         let (mut start, mut end) = (0usize, 0usize);
         let mut acc: Vec<u8> = Vec::new();
         let mut kind = Kind::Binary;
-        // The frame being received: payload length, key, fin, first fragment; bytes finished.
+        // The current frame: payload length, masking key, whether FIN is set, whether it is the first fragment. Then
+        // the number of payload bytes that are already unmasked, and whether all of them are ASCII.
         let mut cur: Option<(usize, u32, bool, bool)> = None;
         let (mut done, mut ascii) = (0usize, true);
         loop {
@@ -65,7 +69,7 @@ impl Contender for Floor {
                 let (len, key, fin, first) = cur.unwrap();
                 let text = kind == Kind::Text;
                 let have = (end - start).min(len);
-                // Whole, or a long piece of a long frame that is hot in the cache now.
+                // Unmask when the frame is complete, or when 16 KiB have arrived, which are still in the cache.
                 if have > done && (have == len || have - done >= 16384) {
                     let p = &mut buf[start + done..start + have];
                     if masked {
@@ -203,7 +207,7 @@ impl Contender for Floor {
         if self.0 != 65536 {
             return false;
         }
-        // Plain zlib-rs inflate, message by message.
+        // Inflate each message with zlib-rs, without any frame codec.
         let mut z = flate2::Decompress::new(false);
         let mut buf = vec![0u8; 2 * 65536];
         let mut out = vec![0u8; 2 << 20];

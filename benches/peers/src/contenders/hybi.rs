@@ -4,15 +4,14 @@ use ::hybi::{Config, Connection, Event, Inbox, Instant, Message, Outbox};
 
 use crate::*;
 
-/// Events that borrow from where they were read, and sends that write from where a message lies if each is
-/// written on its own.
+/// Receives events that borrow from the read buffer. If each message is flushed, sends write it without a copy.
 pub struct Hybi;
-/// Messages that own their data, both ways.
+/// Receives and sends messages that own their data.
 pub struct Owned;
 
-/// No clock is read, as no other contender does: those that have timers run without them.
+/// The time that is passed to hybi. No contender reads a clock; those with timers run with the timers off.
 const NOW: Instant = Instant::ZERO;
-/// From here on a server that is handed `Bytes` does not copy them.
+/// A server does not copy `Bytes` of at least this many bytes.
 const LARGE: usize = 4096;
 
 fn connection(role: Role, config: Config) -> Connection {
@@ -22,7 +21,8 @@ fn connection(role: Role, config: Config) -> Connection {
     }
 }
 
-/// With the settings of the others, level 6 and zlib's usual memory: the defaults take less of both.
+/// Creates a connection with the compression settings of the other contenders: level 6 and zlib's default memory
+/// level. hybi's own defaults are lower.
 fn deflating(role: Role) -> Connection {
     let compression = Compression::new().level(6).memory_level(8);
     connection(role, Config::new().compression(compression)).with_deflate(DeflateParams::default())
@@ -66,7 +66,7 @@ fn recv_owned(mut connection: Connection, mut io: Io, n: u64, sink: &mut Sink) -
     true
 }
 
-/// One write of all that waits, vectored where it has to be; `Io` takes all of it.
+/// Writes the whole queue with one write, vectored if there are several slices. `Io` takes all bytes.
 #[inline(always)]
 fn flush(connection: &mut Connection, io: &mut Io) {
     loop {
@@ -87,7 +87,7 @@ fn flush(connection: &mut Connection, io: &mut Io) {
     }
 }
 
-/// Text is known to be text.
+/// Returns `data`, which is known to be UTF-8, as text.
 #[inline]
 fn text(data: &[u8]) -> &str {
     unsafe { std::str::from_utf8_unchecked(data) }
@@ -111,7 +111,7 @@ fn send(
     Some(io)
 }
 
-/// Each message in a write of its own.
+/// Sends each message with its own write.
 #[inline]
 fn send_each(
     mut connection: Connection,
@@ -203,7 +203,8 @@ impl Contender for Owned {
     fn recv(&self, role: Role, io: Io, n: u64, sink: &mut Sink) -> bool {
         recv_owned(connection(role, Config::new()), io, n, sink)
     }
-    /// Text is left out: to own it is to have it validated, which the others are spared.
+    /// Sends binary messages only. A `Text` that owns its data must be validated, and the other contenders do not
+    /// validate when they send.
     fn send(&self, role: Role, kind: Kind, payloads: &[Bytes], n: u64, batch: u64, io: Io) -> Option<Io> {
         if kind == Kind::Text {
             return None;

@@ -1,4 +1,4 @@
-//! One file per contender; list it in `all()`.
+//! The contenders, one file for each. A new contender must be added to `all()`.
 use crate::{Contender, Kind};
 
 mod embedded;
@@ -35,7 +35,7 @@ pub fn all() -> Vec<&'static dyn Contender> {
     ]
 }
 
-/// For libraries that leave UTF-8 validation to the user.
+/// Validates text, for libraries that leave this to the user.
 #[inline]
 pub fn validate(kind: Kind, p: &[u8]) {
     if kind == Kind::Text {
@@ -43,7 +43,7 @@ pub fn validate(kind: Kind, p: &[u8]) {
     }
 }
 
-/// Serve one opening handshake through hyper, for libraries that need it.
+/// Serves one opening handshake through hyper, for libraries that need it.
 pub fn hyper_handshake<F>(io: crate::Io, f: F) -> Option<crate::Io>
 where
     F: FnMut(hyper::Request<hyper::body::Incoming>) -> hyper::Response<http_body_util::Empty<bytes::Bytes>>,

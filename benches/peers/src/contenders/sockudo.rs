@@ -6,9 +6,9 @@ use ::sockudo_ws::{Config, handshake};
 use bytes::BytesMut;
 use futures_util::{SinkExt, StreamExt};
 
-/// Its async stream, timers off.
+/// The library's asynchronous stream, with timers off.
 pub struct Stream;
-/// Its sans-IO protocol object over a BytesMut.
+/// The library's protocol object without I/O, over a `BytesMut`.
 pub struct Proto;
 
 fn role(r: Role) -> SRole {
@@ -80,7 +80,8 @@ impl Contender for Stream {
 fn pump(io: &mut Io, buf: &mut BytesMut) {
     buf.reserve(65536);
     let spare = buf.spare_capacity_mut();
-    // The Io writes before it reads; initialising would charge the library for the harness.
+    // `Io` writes these bytes before anything reads them. Initialising them would add time of the harness to the
+    // library.
     let dst =
         unsafe { std::slice::from_raw_parts_mut(spare.as_mut_ptr() as *mut u8, spare.len().min(65536)) };
     let n = io.fill(dst);

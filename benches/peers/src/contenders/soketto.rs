@@ -6,7 +6,7 @@ use futures_util::io::{BufReader, BufWriter};
 pub struct Soketto;
 
 type Sock<'a> = BufReader<BufWriter<&'a mut Io>>;
-// The buffering that its examples use, with larger buffers.
+// The transport is buffered as in the examples of the library, with larger buffers.
 fn ws<'a>(role: Role, io: &'a mut Io) -> (Sender<Sock<'a>>, Receiver<Sock<'a>>) {
     let mode = if role == Role::Server { ::soketto::Mode::Server } else { ::soketto::Mode::Client };
     let sock = BufReader::with_capacity(65536, BufWriter::with_capacity(65536, io));

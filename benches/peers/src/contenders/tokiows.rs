@@ -35,7 +35,7 @@ impl Contender for TokioWebsockets {
         true
     }
     fn send(&self, role: Role, kind: Kind, p: &[Bytes], n: u64, batch: u64, io: Io) -> Option<Io> {
-        // One frame per message, as the others do (the default splits at 4 MiB).
+        // Send each message in one frame, as the other contenders do. By default the library splits at 4 MiB.
         let mut ws = ws(role, io);
         block_on(async {
             for i in 0..n {

@@ -1,7 +1,7 @@
 use crate::*;
 use ::tungstenite::protocol::{Message, Role as TRole, WebSocket, WebSocketConfig};
 
-/// `0`: read buffer size (it is zero-filled before every read).
+/// The contender. The field is the size of the read buffer, which the library fills with zeros before every read.
 pub struct Tungstenite(pub usize);
 
 fn ws(role: Role, io: Io, buf: usize) -> WebSocket<Io> {

@@ -4,7 +4,7 @@ use tokio::io::BufStream;
 
 pub struct WebSocketCrate;
 
-// It reads the header byte by byte, so it needs a buffered transport.
+// The library reads the header byte by byte, so it needs a buffered transport.
 fn ws(role: Role, io: Io) -> WebSocket<BufStream<Io>> {
     let s = BufStream::with_capacity(65536, 65536, io);
     let mut ws = if role == Role::Server { WebSocket::server(s) } else { WebSocket::client(s) };

@@ -63,7 +63,7 @@ fn send<const C: bool>(kind: Kind, p: &[Bytes], n: u64, io: Io) -> Io {
             WebSocketBuffer::new(),
         );
         let op = if kind == Kind::Text { OpCode::Text } else { OpCode::Binary };
-        // It masks the caller's bytes in place, so a client copies first.
+        // The library masks the caller's bytes in place, so a client must copy them first.
         let mut own: Vec<Vec<u8>> = p.iter().map(|b| b.to_vec()).collect();
         let mut scratch: Vec<u8> = Vec::new();
         block_on(async {

@@ -103,7 +103,7 @@ impl Contender for Yawc {
 }
 
 pub use shared::Shared;
-/// For libraries that cannot give the transport back.
+/// A transport that can be read after use, for libraries that do not return their transport.
 mod shared {
     use crate::Io;
     use std::cell::UnsafeCell;
@@ -124,7 +124,7 @@ mod shared {
         #[inline]
         #[allow(clippy::mut_from_ref)]
         fn io(&self) -> &mut Io {
-            // Single thread, no reentrancy.
+            // The harness has one thread, and no method calls another one of this type.
             unsafe { &mut *self.0.get() }
         }
     }
