@@ -1,15 +1,15 @@
-//! What an attacker sends, again and again, and whether it reads the answers.
+//! The attacks: the data that an attacker sends repeatedly, and whether it reads the answers.
 
 use hybi::deflate::{Compression, Deflater};
 
-/// The largest write, and the length of what is sent again and again where it is made of small frames.
+/// Maximum length of a write, in bytes. Small frames are repeated up to this length.
 pub const WRITE: usize = 16 << 10;
-/// What a message of the largest size inflates to: the default of `Config::max_message`.
+/// Inflated length of the largest message: the default of `Config::max_message`.
 const LARGEST: usize = 16 << 20;
-/// Fragments of one message, less than the default of `Config::max_fragments`.
+/// Number of fragments of one message, less than the default of `Config::max_fragments`.
 const FRAGMENTS: usize = 60_000;
 
-/// A kind of attack, by this many connections.
+/// An attack.
 pub struct Attack {
     pub name: &'static str,
     pub connections: usize,
@@ -17,11 +17,12 @@ pub struct Attack {
     pub deflate: bool,
     /// Whether the answers are read.
     pub reads: bool,
-    /// Sent once, in front.
+    /// The data that is sent once, before all other data.
     pub first: Vec<u8>,
-    /// Sent again and again.
+    /// The data that is sent repeatedly.
     pub again: Vec<u8>,
-    /// How many bytes of answers are waited for before `again` is sent once more; 0 to send as fast as the server takes it.
+    /// Number of bytes of answers that must arrive before `again` is sent the next time. With 0 it is sent as fast as
+    /// the server takes it.
     pub waits: usize,
 }
 
@@ -44,7 +45,7 @@ pub fn all() -> Vec<Attack> {
     fragments.extend(frame(0x80, &[]));
 
     let bomb = frame(0xC2, &deflate(&vec![0; LARGEST]));
-    // What is copied behind a final block has to be there.
+    // The server copies its window after a final block, so this message fills the window first.
     let window = frame(0xC2, &deflate(&noise(40_000)));
     vec![
         attack("100 ping floods", 100, pings.clone()),
@@ -62,7 +63,7 @@ pub fn all() -> Vec<Attack> {
             Vec::new(),
             repeated(&frame(0xC2, &deflate(b"x"))),
         ),
-        // Each a little less than one turn may have, sent once the answers to the last ones are there.
+        // These attackers send slightly less than one turn of the server processes, and wait for the answers.
         Attack {
             waits: 1000 * 3,
             ..attack("100 that send 1,000 messages of 1 B and wait", 100, frame(0x82, b"x").repeat(1000))
@@ -87,12 +88,12 @@ pub fn all() -> Vec<Attack> {
     ]
 }
 
-/// As many frames as go into one write.
+/// Repeats a frame as often as it fits in one write.
 fn repeated(frame: &[u8]) -> Vec<u8> {
     frame.repeat(WRITE / frame.len())
 }
 
-/// A frame with this first byte, masked with a key of zeros: what the server does is the same with every key.
+/// Returns a frame with this first byte. Its masking key is zero, because the server's work is the same with every key.
 pub fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
     let mut frame = vec![first];
     match payload.len() {
@@ -111,7 +112,7 @@ pub fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
     frame
 }
 
-/// The payload of a compressed message that refers to nothing before it.
+/// Returns the payload of a compressed message that does not refer to earlier messages.
 fn deflate(data: &[u8]) -> Vec<u8> {
     let mut payload = Vec::new();
     Deflater::new(15, false, &Compression::new().level(9)).deflate(
@@ -131,7 +132,7 @@ fn noise(len: usize) -> Vec<u8> {
     std::iter::repeat_with(next).take(len).collect()
 }
 
-/// Bits as DEFLATE packs them (RFC 1951 section 3.1.1).
+/// A sequence of bits, packed into bytes as in DEFLATE (RFC 1951 section 3.1.1).
 #[derive(Default)]
 struct Bits {
     bytes: Vec<u8>,
@@ -139,7 +140,7 @@ struct Bits {
 }
 
 impl Bits {
-    /// The lowest `count` bits of `value`, from the lowest on.
+    /// Appends the lowest `count` bits of `value`, beginning with the lowest bit.
     fn put(&mut self, value: u32, count: u32) {
         for bit in 0..count {
             if self.used == 0 {
@@ -152,25 +153,27 @@ impl Bits {
         }
     }
 
-    /// A code, which is sent from its highest bit on.
+    /// Appends a code of `count` bits, beginning with the highest bit.
     fn code(&mut self, code: u32, count: u32) {
         for bit in (0..count).rev() {
             self.put(code >> bit & 1, 1);
         }
     }
 
-    /// The end of a message (RFC 7692 section 7.2.1): an empty stored block without its length.
+    /// Appends the end of a message, an empty stored block without its length (RFC 7692 section 7.2.1). Returns the
+    /// bytes.
     fn message(mut self) -> Vec<u8> {
         self.put(0, 3);
         self.bytes
     }
 }
 
-/// A message of empty final blocks, two bytes each: a window of 32 KiB is copied behind each of them.
+/// Returns a message of empty final blocks of two bytes each. The server copies a window of 32 KiB after each block.
 fn final_blocks() -> Vec<u8> {
     let mut bits = Bits::default();
     while bits.bytes.len() < WRITE {
-        // BFINAL, fixed codes, the end of the block; what follows a final block begins with a byte of its own.
+        // The block has BFINAL, fixed codes, and the end of the block. The block after a final one begins at a new
+        // byte.
         bits.put(1, 1);
         bits.put(1, 2);
         bits.code(0, 7);
@@ -179,7 +182,7 @@ fn final_blocks() -> Vec<u8> {
     bits.message()
 }
 
-/// A message of empty blocks with code tables of their own, as large as there are, in 30 bytes each.
+/// Returns a message of empty blocks of 30 bytes each. Each block has its own code tables of the largest possible size.
 fn code_tables() -> Vec<u8> {
     let mut bits = Bits::default();
     while bits.bytes.len() < WRITE {
@@ -189,13 +192,13 @@ fn code_tables() -> Vec<u8> {
 }
 
 fn code_table(bits: &mut Bits) {
-    // No final block, dynamic codes; 286 codes for literals and lengths, and 30 for distances.
+    // The block is not final and has dynamic codes: 286 codes for literals and lengths, and 30 for distances.
     bits.put(0, 1);
     bits.put(2, 2);
     bits.put(29, 5);
     bits.put(29, 5);
-    // The lengths of the codes that the lengths are sent with, in the order of RFC 1951 section 3.2.7 up to 4: one bit for 16,
-    // which repeats, and three bits for each length that occurs.
+    // The code lengths are themselves encoded with a small code. These are the lengths of that small code, in the order
+    // of RFC 1951 section 3.2.7 up to symbol 4: one bit for symbol 16 (repeat), and three bits for each used length.
     bits.put(12 - 4, 4);
     for symbol in [16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4] {
         let len = match symbol {
@@ -205,7 +208,8 @@ fn code_table(bits: &mut Bits) {
         };
         bits.put(len, 3);
     }
-    // 226 codes of 8 bits and 60 of 9, and 2 of 4 bits and 28 of 5, leave nothing unused.
+    // A complete code is required. 226 codes of 8 bits and 60 of 9 bits are complete, and so are 2 of 4 bits and 28 of
+    // 5.
     for (len, count) in [(8, 226), (9, 60), (4, 2), (5, 28)] {
         let code = [(4, 0b100), (5, 0b101), (8, 0b110), (9, 0b111)].iter().find(|(of, _)| *of == len);
         let code = code.map_or(0, |(_, code)| *code);
@@ -224,7 +228,8 @@ fn code_table(bits: &mut Bits) {
             }
         }
     }
-    // The end of the block is symbol 256, the 31st of those with 9 bits, whose first code is twice 226.
+    // The end of the block is symbol 256. It is the 31st symbol with 9 bits, and the first of these has the code 2 *
+    // 226.
     bits.code(2 * 226 + 30, 9);
 }
 
@@ -238,7 +243,7 @@ mod tests {
         let (mut inflater, mut room, mut rest, mut len) =
             (Inflater::new(15, true), vec![0; 1 << 16], payload, 0);
         loop {
-            let end = inflater.finish(rest, &mut room).expect("it is DEFLATE");
+            let end = inflater.finish(rest, &mut room).expect("the payload is DEFLATE");
             rest = &rest[end.step.consumed..];
             len += end.step.produced;
             if end.done {
@@ -248,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn attacks_are_what_they_are_called() {
+    fn each_attack_has_the_size_that_its_name_states() {
         assert_eq!(inflated(&final_blocks()), 0);
         assert_eq!(inflated(&code_tables()), 0);
         let bomb = deflate(&vec![0; LARGEST]);

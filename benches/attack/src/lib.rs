@@ -1,4 +1,4 @@
-//! What the server and the generator have in common, and what attackers send.
+//! Code that the server and the generator share, and the data that attackers send.
 
 pub mod attack;
 pub mod limits;

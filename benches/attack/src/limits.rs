@@ -1,9 +1,9 @@
-//! How many descriptors a process may have open.
+//! The limit on open descriptors of a process.
 
-/// Raises the limit on open descriptors as far as it may go, and returns it.
+/// Raises the limit on open descriptors to the allowed maximum, and returns it.
 pub fn raise_descriptors() -> u64 {
     let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
-    // SAFETY: both calls get a pointer to a limit that lives as long as they take.
+    // SAFETY: all calls get a pointer to `limit`, which is valid during the calls.
     unsafe {
         if libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit) != 0 {
             return 256;

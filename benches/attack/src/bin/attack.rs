@@ -1,13 +1,13 @@
-//! The generator: many honest connections, of which each sends an echo now and then, and a few that attack.
+//! The load generator: many honest connections that request an echo from time to time, and a few that attack.
 //!
 //! `attack [--honest N] [--period SECONDS] [--seconds SECONDS] [--core CORE] [--only PART-OF-A-NAME] [--realtime yes]`
 //!
-//! For each kind of attack a server is started, the honest connections are opened, and the attackers begin. What is
-//! measured is how long an honest echo takes. Prints a table, and ends by itself.
+//! For each attack, the generator starts a server, opens the honest connections, and starts the attackers. It measures
+//! how long an honest echo takes. In the end it prints a table.
 //!
-//! Times are taken by two clocks: the wall's, and that of the server's processor time, which stands still while the
-//! server waits or other processes have its core. Under attack the server never waits. So on a machine that is not quiet
-//! the second tells what the attack does.
+//! It measures with two clocks: wall-clock time, and the processor time of the server. The second clock stops while the
+//! server waits or other processes use its core. Under attack the server never waits. So on a busy machine the second
+//! clock shows the effect of the attack alone.
 
 use std::fmt::Write as _;
 use std::io::{self, BufRead, BufReader, Read, Write};
@@ -24,18 +24,18 @@ use hybi_attack::limits::raise_descriptors;
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
-/// Descriptors that are left for attackers, and for everything that is no connection.
+/// Number of descriptors that are reserved for attackers, and for everything else that is not an honest connection.
 const RESERVED: u64 = 300;
-/// Ports of one address that connections to one server are opened from.
+/// Maximum number of connections that are opened from one address.
 const PER_ADDRESS: usize = 20_000;
-/// How long honest connections run before they are attacked, and how long they are attacked before they are measured: what
-/// an attacker makes the server allocate once is not measured.
+/// Duration of the honest connections before the attack, and of the attack before the measurement. So memory that an
+/// attack makes the server allocate once is not measured.
 const WARM_UP: Duration = Duration::from_secs(1);
-/// How long an echo of the last moment is waited for, while the attack goes on.
+/// Maximum wait for the last echoes, while the attack continues.
 const GRACE: Duration = Duration::from_secs(2);
-/// The payload of an honest message, in bytes.
+/// Length of the payload of an honest message, in bytes.
 const PAYLOAD: usize = 32;
-/// The length of an echo on the wire.
+/// Length of an echo on the wire, in bytes.
 const ECHO: usize = 2 + PAYLOAD;
 
 struct Options {
@@ -45,7 +45,7 @@ struct Options {
     /// The core that the server runs on.
     core: usize,
     only: String,
-    /// Whether the generator goes ahead of other processes, so that it does not wait for its core.
+    /// Whether the generator has priority over other processes, so that it does not wait for its core.
     realtime: bool,
 }
 
@@ -81,13 +81,13 @@ fn main() -> Result<()> {
         eprintln!("only {most} honest connections: a process may have no more descriptors open (ulimit -Hn)");
         options.honest = most;
     }
-    if options.realtime && !go_ahead(2) {
-        eprintln!("not permitted to go ahead of other processes");
+    if options.realtime && !set_realtime_priority(2) {
+        eprintln!("no permission for `--realtime yes`: the generator runs with normal priority");
         options.realtime = false;
     }
     let attacks = attack::all();
     let attacks = attacks.iter().filter(|attack| attack.name.contains(&options.only));
-    // Without an attack twice: how far the two are apart shows how quiet the machine is.
+    // Measure twice without an attack. The difference shows how much other processes use the machine.
     let runs = std::iter::once(None).chain(attacks.map(Some)).chain([None]);
     let mut rows = Vec::new();
     for attack in runs {
@@ -99,10 +99,10 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// Has this thread go ahead of all that have no priority or a lower one, but not processes that it starts.
-fn go_ahead(priority: i32) -> bool {
+/// Gives this thread a realtime priority. Processes that it starts do not inherit the priority.
+fn set_realtime_priority(priority: i32) -> bool {
     let parameters = libc::sched_param { sched_priority: priority };
-    // SAFETY: the parameters live as long as the call takes, which concerns this thread.
+    // SAFETY: the parameters are valid during the call, which changes this thread only.
     unsafe { libc::sched_setscheduler(0, libc::SCHED_RR | libc::SCHED_RESET_ON_FORK, &parameters) == 0 }
 }
 
@@ -116,13 +116,13 @@ struct Row {
     /// As `p99`, in the server's processor time.
     server_p99: Duration,
     unanswered: usize,
-    /// What the attackers have sent, in bytes a second.
+    /// Bytes per second that the attackers have sent.
     rate: f64,
-    /// How many attackers the server has disconnected.
+    /// Number of attackers that the server has disconnected.
     lost: u64,
-    /// How late the generator itself was at the worst.
+    /// Maximum delay of the generator itself.
     late: Duration,
-    /// How much of a core the server took.
+    /// Fraction of a core that the server used.
     busy: f64,
 }
 
@@ -137,8 +137,8 @@ fn table(rows: &[Row], options: &Options) -> String {
     let rate = options.honest as f64 / options.period.as_secs_f64();
     let _ = writeln!(
         out,
-        "{} honest connections, {rate:.0} echoes of {PAYLOAD} B a second, {:.0} s each. Times in ms; the ratio is that of p99 to \
-         the mean of both rows `none`.\n",
+        "{} honest connections request {rate:.0} echoes of {PAYLOAD} B per second, for {:.0} s with each attack. Times are in \
+         ms. \"p99 to none\" is the ratio of p99 to its mean in both rows `none`.\n",
         options.honest,
         options.seconds.as_secs_f64()
     );
@@ -183,7 +183,7 @@ fn table(rows: &[Row], options: &Options) -> String {
 struct Server {
     process: Child,
     port: u16,
-    /// Of its processor time.
+    /// The clock of the server's processor time.
     clock: libc::clockid_t,
 }
 
@@ -198,16 +198,16 @@ impl Server {
         BufReader::new(stdout).read_line(&mut line)?;
         let port = line.trim().rsplit(':').next().ok_or("no port")?.parse()?;
         let mut clock = 0;
-        // SAFETY: the clock lives as long as the call takes.
+        // SAFETY: the clock is valid during the call.
         unsafe { libc::clock_getcpuclockid(process.id().cast_signed(), &mut clock) };
         Ok(Self { process, port, clock })
     }
 }
 
-/// The processor time that a server has taken.
+/// Returns the processor time that a server has used.
 fn server_time(clock: libc::clockid_t) -> Duration {
     let mut at = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: the time lives as long as the call takes.
+    // SAFETY: the time is valid during the call.
     unsafe { libc::clock_gettime(clock, &mut at) };
     Duration::new(at.tv_sec.unsigned_abs(), u32::try_from(at.tv_nsec).unwrap_or(0))
 }
@@ -221,7 +221,7 @@ impl Drop for Server {
 
 // --- connections ---
 
-/// The `index`th connection to the server, with its handshake done.
+/// Opens connection number `index` to the server, and performs the handshake.
 fn open(port: u16, index: usize, deflate: bool) -> Result<TcpStream> {
     let mut stream = connect(port, 2 + u8::try_from(index / PER_ADDRESS)?)?;
     stream.set_nodelay(true)?;
@@ -250,7 +250,7 @@ fn open(port: u16, index: usize, deflate: bool) -> Result<TcpStream> {
     Ok(stream)
 }
 
-/// Connects from 127.0.0.`host`, and ends with a reset, so that no port stays taken.
+/// Connects from 127.0.0.`host`. The connection ends with a reset, so that its port is free at once.
 fn connect(port: u16, host: u8) -> io::Result<TcpStream> {
     let address = |host: u8, port: u16| libc::sockaddr_in {
         sin_family: libc::AF_INET as libc::sa_family_t,
@@ -260,18 +260,19 @@ fn connect(port: u16, host: u8) -> io::Result<TcpStream> {
     };
     let length = size_of::<libc::sockaddr_in>() as libc::socklen_t;
     let set = |socket: i32, level, name, value: *const libc::c_void, length: usize| {
-        // SAFETY: the value has this length and lives as long as the call takes.
+        // SAFETY: the value has this length and is valid during the call.
         unsafe { libc::setsockopt(socket, level, name, value, length as libc::socklen_t) }
     };
     let (one, reset) = (1_i32, libc::linger { l_onoff: 1, l_linger: 0 });
-    // SAFETY: the socket is ours alone, and the addresses live as long as the calls take.
+    // SAFETY: no other code uses the socket, and the addresses are valid during the calls.
     unsafe {
         let socket = libc::socket(libc::AF_INET, libc::SOCK_STREAM | libc::SOCK_CLOEXEC, 0);
         if socket < 0 {
             return Err(io::Error::last_os_error());
         }
         let stream = TcpStream::from_raw_fd(socket);
-        // The port is chosen when it connects, and so may be that of another connection from elsewhere.
+        // The system chooses the port only in `connect`. So the port may also be in use by a connection to another
+        // server.
         set(socket, libc::IPPROTO_IP, libc::IP_BIND_ADDRESS_NO_PORT, (&raw const one).cast(), 4);
         set(socket, libc::SOL_SOCKET, libc::SO_LINGER, (&raw const reset).cast(), size_of::<libc::linger>());
         let (from, to) = (address(host, 0), address(1, port));
@@ -289,7 +290,7 @@ struct Poller(i32);
 
 impl Poller {
     fn new() -> Self {
-        // SAFETY: it takes no pointers.
+        // SAFETY: the call takes no pointers.
         Self(unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) })
     }
 
@@ -303,13 +304,13 @@ impl Poller {
 
     fn control(&self, operation: i32, stream: &TcpStream, events: i32, index: usize) {
         let mut event = libc::epoll_event { events: events as u32, u64: index as u64 };
-        // SAFETY: the event lives as long as the call takes.
+        // SAFETY: the event is valid during the call.
         unsafe { libc::epoll_ctl(self.0, operation, stream.as_raw_fd(), &mut event) };
     }
 
     /// Waits for at most this many milliseconds.
     fn wait<'e>(&self, events: &'e mut [libc::epoll_event], timeout: i32) -> &'e [libc::epoll_event] {
-        // SAFETY: the kernel writes no more events than there is room for.
+        // SAFETY: the kernel writes at most `events.len()` events.
         let count = unsafe { libc::epoll_wait(self.0, events.as_mut_ptr(), events.len() as i32, timeout) };
         &events[..usize::try_from(count).unwrap_or(0)]
     }
@@ -317,7 +318,7 @@ impl Poller {
 
 impl Drop for Poller {
     fn drop(&mut self) {
-        // SAFETY: it is ours alone.
+        // SAFETY: no other code uses this descriptor.
         unsafe { libc::close(self.0) };
     }
 }
@@ -333,16 +334,16 @@ struct Attackers {
     thread: Option<JoinHandle<()>>,
 }
 
-/// The events that an attacker waits for which sends.
+/// The events that a sending attacker waits for.
 const ALL: i32 = libc::EPOLLIN | libc::EPOLLOUT;
 
 struct Attacker {
     stream: TcpStream,
     first: usize,
     at: usize,
-    /// How many bytes of answers have come for what is being sent.
+    /// Number of received bytes of answers to the data that is being sent.
     answered: usize,
-    /// All was sent, and the rest of the answers is waited for.
+    /// Whether everything was sent and some answers are missing.
     waits: bool,
     gone: bool,
 }
@@ -376,7 +377,7 @@ impl Drop for Attackers {
     }
 }
 
-/// Writes whatever the server takes, a write of 16 KiB at a time for each connection.
+/// Writes as much as the server takes, at most 16 KiB in each write, until `stop` is set.
 fn attack_until(
     poller: &Poller,
     all: &mut [Attacker],
@@ -385,9 +386,9 @@ fn attack_until(
     (stop, sent, lost): &(Arc<AtomicBool>, Arc<AtomicU64>, Arc<AtomicU64>),
     realtime: bool,
 ) {
-    // Whoever measures goes first where both want the core.
-    if !realtime || !go_ahead(1) {
-        // SAFETY: it takes no pointers, and concerns this thread.
+    // Attackers get a lower priority than the measuring thread, because both run on one core.
+    if !realtime || !set_realtime_priority(1) {
+        // SAFETY: the calls take no pointers, and change this thread only.
         unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, libc::getpriority(libc::PRIO_PROCESS, 0) + 5) };
     }
     let (mut events, mut buffer) = ([NO_EVENT; 256], vec![0; 256 << 10]);
@@ -441,7 +442,7 @@ fn attack_until(
                 attacker.gone = true;
                 lost.fetch_add(1, Ordering::Relaxed);
                 let _ = attacker.stream.shutdown(std::net::Shutdown::Both);
-                // SAFETY: the descriptor is open, and no pointer is needed to take it out.
+                // SAFETY: the descriptor is open, and `EPOLL_CTL_DEL` accepts a null pointer.
                 unsafe {
                     libc::epoll_ctl(
                         poller.0,
@@ -461,12 +462,12 @@ struct Honest {
     poller: Poller,
     all: Vec<Waiting>,
     message: Vec<u8>,
-    /// How many messages were due so far, and when the first one was.
+    /// Number of messages that were due so far, and the time of the first one.
     due: u64,
     start: Instant,
-    /// From one message to the next, over all connections.
+    /// Time between two messages, over all connections.
     interval: Duration,
-    /// How long each echo took, by the wall and by the server's clock.
+    /// Duration of each echo, in wall-clock time and in the server's processor time.
     times: Vec<[Duration; 2]>,
     server: libc::clockid_t,
     sent: usize,
@@ -475,9 +476,9 @@ struct Honest {
 
 struct Waiting {
     stream: TcpStream,
-    /// When the message was sent whose echo is waited for, by both clocks.
+    /// When the unanswered message was sent, by both clocks.
     since: Option<(Instant, Duration)>,
-    /// How much of the echo is there.
+    /// Number of received bytes of the echo.
     got: usize,
 }
 
@@ -504,7 +505,7 @@ impl Honest {
         })
     }
 
-    /// Sends what is due and takes in what comes, until `end`; nothing is sent any more from `last` on.
+    /// Sends due messages and receives echoes until `end`. From `last` on it only receives.
     fn run(&mut self, last: Instant, end: Instant) -> Result<()> {
         let mut events = [NO_EVENT; 1024];
         loop {
@@ -540,7 +541,7 @@ impl Honest {
     }
 
     fn send(&mut self) -> Result<()> {
-        // Connections that were opened one after the other do not send one after the other.
+        // Send in another order than that in which the connections were opened.
         let index = (self.due as usize).wrapping_mul(7919) % self.all.len();
         self.due += 1;
         let one = &mut self.all[index];
@@ -553,7 +554,7 @@ impl Honest {
         Ok(())
     }
 
-    /// Forgets what was measured so far.
+    /// Begins the measurement: discards earlier results.
     fn begin(&mut self) {
         self.times.clear();
         self.late = Duration::ZERO;
@@ -570,7 +571,7 @@ fn run(attack: Option<&Attack>, options: &Options) -> Result<Row> {
     let attackers =
         attack.map(|attack| Attackers::start(attack, server.port, options.honest, options.realtime));
     let attackers = attackers.transpose()?;
-    // To open the attackers takes a moment, for which nothing was sent.
+    // Opening the attackers took a moment, in which nothing was sent. Move the schedule by that time.
     let now = Instant::now();
     honest.start = now - honest.interval.mul_f64(honest.due as f64);
     honest.run(now + WARM_UP, now + WARM_UP)?;
@@ -584,7 +585,8 @@ fn run(attack: Option<&Attack>, options: &Options) -> Result<Row> {
     let sent = attackers.as_ref().map_or(0, sent) - sent_before;
     let lost = attackers.as_ref().map_or(0, |attackers| attackers.lost.load(Ordering::Relaxed));
     drop(attackers);
-    // What is still waited for counts as long as it has been, so that to starve somebody is not to be fast.
+    // Unanswered messages count with the time that they have waited. Otherwise a server that starves connections would
+    // seem fast.
     let (now, server_now) = (Instant::now(), server_time(server.clock));
     let waiting = honest.all.iter().filter_map(|one| one.since);
     let waiting: Vec<_> = waiting.map(|(at, server)| [now - at, server_now - server]).collect();

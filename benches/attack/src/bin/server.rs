@@ -1,8 +1,9 @@
-//! The server under attack: the example `tokio_echo_server` on a runtime of one thread, `server [ADDR] [--deflate]`.
+//! The attacked server, which is the example `tokio_echo_server` on a runtime of one thread: `server [ADDR]
+//! [--deflate]`.
 
 use std::process::ExitCode;
 
-/// The example as it is, but for its runtime.
+/// The unchanged example, on a different runtime.
 #[allow(dead_code, reason = "its main function")]
 #[path = "../../../../examples/tokio_echo_server.rs"]
 mod example;
