@@ -1,7 +1,7 @@
-//! Target: a connection that receives any bytes, in either role.
+//! A fuzz target: a connection in either role receives any bytes.
 //!
-//! For any split and any kind of memory the events must equal those of the plain receiver in `model.rs`. The
-//! output must answer them, and the heap must follow what has arrived.
+//! For any split and any kind of memory, the events must equal those of the simple receiver in `model.rs`. The output
+//! must answer them. Heap memory must stay in proportion to the bytes that have arrived.
 #![no_main]
 
 use arbitrary::Arbitrary;
@@ -70,8 +70,8 @@ fuzz_target!(|case: Case<'_>| {
         _ => endpoint.lend(case.bytes, &cuts, [4096, 100, 5, 0][usize::from(limits >> 6)]),
     };
     expected.assert_is(&run);
-    answers(model.role, &run);
-    endpoint.holds_little(case.bytes, &cuts);
+    check_output(model.role, &run);
+    endpoint.check_heap(case.bytes, &cuts);
 });
 
 impl Endpoint {
@@ -89,7 +89,7 @@ impl Endpoint {
         drive(&mut connection, &mut message, bytes, cuts, (self.form, Drain::Always), &mut Landing).unwrap()
     }
 
-    /// Runs in borrowed memory for messages of `room` bytes. Inflated data needs at least one byte.
+    /// Runs a connection with borrowed memory for messages of `room` bytes. Inflated data needs at least one byte.
     fn lend(&self, bytes: &[u8], cuts: &Cuts, room: usize) -> Run {
         let room = if self.deflate.is_some() { room.max(1) } else { room };
         let form = if self.form == Form::Chunks { Form::Chunks } else { Form::AsFits };
@@ -103,7 +103,7 @@ impl Endpoint {
         .unwrap()
     }
 
-    /// Runs with an inbox that is read into directly, and takes owned messages.
+    /// Runs a connection whose input is read directly into an inbox, and takes owned messages.
     fn inbox(&self, bytes: &[u8], cuts: &Cuts) -> Events {
         let (mut connection, mut inbox) = (self.connection(), Inbox::empty());
         let (mut events, mut chunks) = (Events::default(), Vec::new());
@@ -158,11 +158,11 @@ impl Endpoint {
         events
     }
 
-    /// SECURITY.md: at most twice what has arrived and 16 KiB. For compressed messages, twice the inflated bytes
-    /// and 64 KiB, and the inflater.
-    fn holds_little(&self, bytes: &[u8], cuts: &Cuts) {
+    /// Checks the bounds of SECURITY.md: heap memory is at most twice what has arrived, plus 16 KiB. For compressed
+    /// messages it is twice the inflated bytes, plus 64 KiB and the inflater.
+    fn check_heap(&self, bytes: &[u8], cuts: &Cuts) {
         let inflater = if self.deflate.is_some() { 96 * KIB } else { 0 };
-        // The output, the error and the read buffer of an inbox are not included.
+        // The bounds do not include the output, the error and the read buffer of an inbox.
         let few = 2 * KIB + inflater;
         let arrived = bytes.len();
         let most = if self.deflate.is_some() { 2 * 64 * KIB + 64 * KIB } else { 2 * arrived + 16 * KIB };
@@ -186,8 +186,8 @@ impl Endpoint {
     }
 }
 
-/// Checks the output: a Pong for each Ping, and a Close for a Close or an error.
-fn answers(role: Role, run: &Run) {
+/// Checks that the output has a Pong for each Ping, and a Close for a Close or an error.
+fn check_output(role: Role, run: &Run) {
     let mut due = Events::default();
     for seen in run.events.iter() {
         match seen {

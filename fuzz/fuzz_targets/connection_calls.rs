@@ -1,7 +1,7 @@
-//! Target: any calls of a connection, in any order and at any time.
+//! A fuzz target: any calls of a connection, in any order and at any time.
 //!
-//! The output must consist of frames in order with everything that was accepted, unless the connection reports
-//! dropped messages. The connection ends once, its deadlines pass, and the heap stays within bounds.
+//! The output must consist of valid frames in order. They must contain every accepted message, unless the connection
+//! reports dropped messages. The connection ends once, a handled deadline is not due again, and heap memory is bounded.
 #![no_main]
 
 use arbitrary::Arbitrary;
@@ -21,7 +21,7 @@ use libfuzzer_sys::fuzz_target;
 use std::time::Duration;
 
 const KIB: usize = 1 << 10;
-/// First bytes of frames, and close codes (0 for none). Other values stand for themselves.
+/// First bytes of frames, and close codes (0 for none). The script chooses one of them, or any other value.
 const FIRST: [u8; 12] = [0x81, 0x82, 0x01, 0x02, 0x00, 0x80, 0x88, 0x89, 0x8A, 0xC1, 0xC2, 0x41];
 const CODES: [u16; 8] = [0, 1000, 1001, 1005, 1010, 1011, 1012, 3000];
 
@@ -70,7 +70,7 @@ trait Memory: WriteQueue + Sized {
         prepared: bool,
     ) -> Result<(), SendError>;
 
-    /// Moves the memory to another connection and back.
+    /// Moves the memory to another connection and back, if the kind of memory allows it.
     fn pass_around(_: &mut Connection<Self>) {}
 
     /// Reads payload directly into the message. Returns the number of bytes of `data`. The call may report more
@@ -88,15 +88,13 @@ impl Memory for SliceOutbox<'_> {
         _: bool,
     ) -> Result<(), SendError> {
         match message {
-            // With a message that is open, a fragment would continue it.
+            // A fragment would continue an open message, so whole messages are sent with these calls.
             Message::Text(text) if options.compress => connection.send_text(&text),
             Message::Binary(data) if options.compress => connection.send_binary(&data),
             Message::Text(text) => {
                 connection.send_fragment_with(MessageKind::Text, text.as_bytes(), true, options)
             }
-            Message::Binary(data) => {
-                connection.send_fragment_with(MessageKind::Binary, &data, true, options)
-            }
+            Message::Binary(data) => connection.send_fragment_with(MessageKind::Binary, &data, true, options),
         }
     }
 }
@@ -112,7 +110,7 @@ impl Memory for Outbox {
             return connection.send_prepared(&Prepared::with_options(message, options));
         }
         connection.send_with(message.clone(), options).map_err(|refused| {
-            assert_eq!(refused.message, message, "it is handed back as it was");
+            assert_eq!(refused.message, message, "a refused message must be returned unchanged");
             refused.error
         })
     }
@@ -178,13 +176,13 @@ impl<O: Memory> Run<O> {
         while let Some(call) = script.step() {
             self.call(call, &mut script);
             let next = self.state();
-            assert!(next >= state, "from {state} to {next}");
+            assert!(next >= state, "the ready state went back from {state} to {next}");
             state = next;
-            self.holds_little();
+            self.check_heap();
         }
         self.write(usize::MAX, 64);
-        self.is_in_order();
-        // After any calls the connection ends when the stream ends.
+        self.check_output();
+        // Whatever was called before, the connection must end when the stream ends.
         self.connection.handle_eof();
         self.feed(Vec::new());
         assert!(self.closed);
@@ -250,7 +248,7 @@ impl<O: Memory> Run<O> {
             }
             13 => self.write(usize::MAX, 64),
             14 => {
-                // Moves to the next deadline, or just before it.
+                // Move to the next deadline, or one nanosecond before it.
                 if let Some(at) = connection.poll_timeout() {
                     let early = Duration::from_nanos(u64::from(script.byte() & 1));
                     self.now = Instant::from_origin(at.since_origin().saturating_sub(early));
@@ -258,7 +256,7 @@ impl<O: Memory> Run<O> {
                 self.time();
             }
             15 => {
-                // Moves to any time, also into the past.
+                // Move to any time, also into the past.
                 let at = u64::from(script.number()) << (script.byte() % 49);
                 self.now = Instant::from_origin(Duration::from_nanos(at));
                 self.time();
@@ -367,7 +365,7 @@ impl<O: Memory> Run<O> {
                 }
             }
         }
-        panic!("events without end");
+        panic!("the connection returns events without end");
     }
 
     /// Calls `handle_timeout` at the current time.
@@ -397,13 +395,13 @@ impl<O: Memory> Run<O> {
         }
     }
 
-    /// Checks that the wire has frames of this role, and the accepted messages in them.
-    fn is_in_order(&self) {
+    /// Checks that the wire has frames of this role, which contain the accepted messages.
+    fn check_output(&self) {
         let model = Model::new(self.connection.role().peer()).with_deflate(self.deflate);
         let (frames, in_header, error) = model.frames(&self.wire);
         assert_eq!(error, None);
         let close = frames.iter().position(|frame| frame.header.opcode == Opcode::Close);
-        assert!(close.is_none_or(|at| at + 1 == frames.len()), "nothing follows a Close");
+        assert!(close.is_none_or(|at| at + 1 == frames.len()), "a frame follows a Close");
         let ended = self.connection.ready_state() == ReadyState::Closed;
         let whole = !in_header && frames.last().is_none_or(|frame| frame.is_whole());
         assert!(whole || ended);
@@ -425,8 +423,8 @@ impl<O: Memory> Run<O> {
         }
     }
 
-    /// Checks the heap: twice what has arrived, at most twice the queue, and the memory of compression.
-    fn holds_little(&self) {
+    /// Checks that heap memory is at most twice what has arrived, twice the queue, and the memory of compression.
+    fn check_heap(&self) {
         let compression = if self.deflate.is_some() { 484 + 96 + 3 * 64 } else { 0 };
         let queue = 64 * KIB + 2 * self.largest;
         self.meter.assert_within(2 * self.fed + 3 * queue + (24 + 2 * compression) * KIB);
@@ -438,6 +436,6 @@ fn message(seen: &Seen) -> Message {
     match seen {
         Seen::Text(text) => text.clone().into(),
         Seen::Binary(data) => data.clone().into(),
-        _ => panic!("{seen:?} is no message"),
+        _ => panic!("{seen:?} is not a message"),
     }
 }

@@ -1,6 +1,7 @@
-//! Target: tungstenite, fastwebsockets and hybi read the same bytes, and each other's output.
+//! A fuzz target: tungstenite, fastwebsockets and hybi read the same bytes, and each other's output.
 //!
-//! Every difference in behaviour is a known one of the other library. It is listed here and in `fuzz/README.md`.
+//! They must behave in the same way, except for known differences of the other libraries. These are listed here and in
+//! `fuzz/README.md`.
 #![no_main]
 
 use arbitrary::Arbitrary;
@@ -55,7 +56,7 @@ struct Ours {
 }
 
 impl Ours {
-    /// Reads in pieces of `size` bytes. Byte by byte, the byte that shows an error is known.
+    /// Reads in pieces of `size` bytes. With pieces of one byte, the byte that shows an error is known.
     fn read(role: Role, bytes: &[u8], size: usize) -> Self {
         let config: SharedConfig = Config::new().max_frame(MAX_FRAME as u64).max_message(u64::MAX).into();
         let mut connection: Connection = machine(role, &config, Outbox::new());
@@ -92,11 +93,11 @@ fn seen(event: Event<'_>) -> Seen {
     }
 }
 
-/// How another library differs at the place where hybi stops, or at a Close.
+/// The known difference of another library at the place where hybi stops, or at a Close.
 enum Difference {
-    /// It does not differ.
+    /// The library does not differ.
     None,
-    /// It continues or fails, with any result.
+    /// The library continues or fails, with any result.
     Other,
 }
 
@@ -111,7 +112,7 @@ fn compare(ours: &Ours, bytes: &[u8], theirs: &Reading, differs: fn(&Ours, bytes
     match (&ours.error, &theirs.end) {
         (None, End::Closed) => assert!(matches!(events.last(), Some(Seen::Close(..)))),
         (None, End::Waits) | (Some(_), End::Failed(_)) => {}
-        // The others check a frame, and text, only when it is complete.
+        // The other libraries check a frame only when it is complete, and text only when its frame is complete.
         (Some((error, at)), End::Waits) => {
             let frame = Frame::around(bytes, *at);
             let is_late = *error == ProtocolError::InvalidUtf8 && !frame.fin;
@@ -121,7 +122,7 @@ fn compare(ours: &Ours, bytes: &[u8], theirs: &Reading, differs: fn(&Ours, bytes
     }
 }
 
-/// A frame as a parser without checks finds it.
+/// A frame, as found by a parser that makes no checks.
 struct Frame {
     fin: bool,
     is_whole: bool,
@@ -182,7 +183,7 @@ fn fastwebsockets_differs(ours: &Ours, bytes: &[u8]) -> Difference {
         | ProtocolError::Masked
         | ProtocolError::LengthNotMinimal
         | ProtocolError::ControlTooLong => Difference::Other,
-        // fastwebsockets lets a fragmented message begin inside another.
+        // fastwebsockets allows a fragmented message to begin inside another one.
         ProtocolError::MessageInterleaved if !Frame::around(bytes, *at).fin => Difference::Other,
         // fastwebsockets drops an incomplete code point at the end of a fragmented text.
         ProtocolError::InvalidUtf8 => Difference::Other,
@@ -219,12 +220,12 @@ fn is_known_to_tungstenite(bytes: &[u8], request: &Request<'_>) -> bool {
     let is_usual = |byte: u8| byte.is_ascii_alphanumeric() || b"/?.:=&-_~%".contains(&byte);
     let (upgrade, connection) = (once("Upgrade"), once("Connection"));
     let mut options = connection.split(|byte| matches!(byte, b' ' | b','));
-    // Only HTTP/1.1 of HTTP/1.x.
+    // tungstenite supports only version 1.1 of HTTP/1.x.
     line.ends_with(b"HTTP/1.1")
-        // No absolute target, and none of the characters that some browsers send unescaped.
+        // It supports no absolute target, and none of the characters that some browsers send unescaped.
         && request.target().starts_with('/')
         && request.target().bytes().all(is_usual)
-        // No list of protocols, and no options in several lines or after tabs.
+        // It supports no list of protocols, and no `Connection` options in several lines or after tabs.
         && upgrade.eq_ignore_ascii_case(b"websocket")
         && options.any(|one| one.eq_ignore_ascii_case(b"upgrade"))
         && connection.iter().all(|byte| byte.is_ascii_graphic() || *byte == b' ')
@@ -232,7 +233,7 @@ fn is_known_to_tungstenite(bytes: &[u8], request: &Request<'_>) -> bool {
 
 // --- messages ---
 
-/// Each library reads what the others send.
+/// Lets each library read the messages that the others send.
 fn messages(role: Role, mut script: Script<'_>) {
     let (mut all, mut bytes) = (Vec::new(), Vec::new());
     let config: SharedConfig = Config::new().high_water(usize::MAX).into();
@@ -266,7 +267,7 @@ fn messages(role: Role, mut script: Script<'_>) {
     let expected = Reading { events: all.clone(), end: End::Waits };
     assert_eq!(tungstenite_reads(role.peer(), &bytes), expected);
     assert_eq!(fastwebsockets_reads(role.peer(), &bytes), expected);
-    // tungstenite delays a Pong of the application.
+    // tungstenite delays a Pong of the application, so it gets no Pongs to send.
     let no_pongs: Vec<_> = all.iter().filter(|message| !matches!(message, Seen::Pong(_))).cloned().collect();
     let ours = Ours::read(role.peer(), &tungstenite_writes(role, &no_pongs), PIECE);
     assert_eq!((ours.events, ours.error), (no_pongs, None));

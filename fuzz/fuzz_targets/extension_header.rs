@@ -1,8 +1,8 @@
-//! Target: `Sec-WebSocket-Extensions`. A second parser checks the grammar, and only offered parameters may be
-//! negotiated.
+//! A fuzz target for `Sec-WebSocket-Extensions`. A second parser, which first splits the header into tokens, checks the
+//! grammar.
 //!
-//! The second parser splits the header into tokens first. Negotiation must not allocate, and a client must accept
-//! every answer that a server gives to its offer.
+//! Only offered parameters may be negotiated. Negotiation must not allocate. A client must accept every answer that a
+//! server gives to its offer.
 #![no_main]
 
 use arbitrary::Arbitrary;
@@ -66,7 +66,7 @@ fuzz_target!(|case: Case<'_>| {
         match agreed {
             Ok(params) => {
                 let offered = expected.as_deref().unwrap_or_default();
-                let chosen = chosen.expect("a list");
+                let chosen = chosen.expect("negotiation succeeds only for a valid list");
                 assert!(chosen.iter().all(|(name, _)| offered.iter().any(|(offer, _)| offer == name)));
                 let users = chosen.iter().filter(|(name, _)| name == "permessage-deflate").count();
                 assert_eq!(users, usize::from(params.is_some()));
@@ -79,14 +79,14 @@ fuzz_target!(|case: Case<'_>| {
     }
 });
 
-/// Panics unless one of the offers permits these parameters.
+/// Panics if none of the offers permits these parameters.
 fn is_allowed(offer: &[u8], params: &DeflateParams) {
-    let mut offers = Extensions::parse(offer).expect("it was read").into_iter();
+    let mut offers = Extensions::parse(offer).expect("the offer was parsed before").into_iter();
     let mut offers = offers.by_ref().filter_map(|offer| DeflateOffer::from_extension(&offer));
     assert!(offers.any(|offer| offer.permits(params)));
 }
 
-/// RFC 7692 7.1: returns whether these are valid parameters of an offer.
+/// Returns whether these are valid parameters of an offer (RFC 7692 7.1).
 fn is_offer(params: &[Param]) -> bool {
     let is_window = |value: &str| (8..=15).any(|bits: u8| bits.to_string() == value);
     params.iter().enumerate().all(|(at, (name, value))| {
@@ -103,8 +103,7 @@ fn is_offer(params: &[Param]) -> bool {
 
 type Param = (String, Option<String>);
 
-/// Parses a list of extensions by RFC 6455 9.1: first into tokens, then into extensions. Empty elements are
-/// ignored.
+/// Parses a list of extensions (RFC 6455 9.1), first into tokens, then into extensions. Empty elements are ignored.
 fn parse(text: &[u8]) -> Option<Vec<(String, Vec<Param>)>> {
     let words = words(text)?;
     words

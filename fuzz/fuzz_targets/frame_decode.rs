@@ -1,8 +1,8 @@
-//! Target: the frame decoder. For any bytes and any split it must find the frames that the model finds in the
-//! whole.
+//! A fuzz target for the frame decoder. For any bytes and any split, it must find the frames that the model finds in
+//! the whole input.
 //!
-//! Only the decoder runs here, without a connection. Messages, limits and replies are the subject of
-//! `connection_bytes.rs`. The decoder must not allocate.
+//! Only the decoder runs here, without a connection. `connection_bytes.rs` tests messages, limits and replies. The
+//! decoder must not allocate.
 #![no_main]
 
 use arbitrary::Arbitrary;
@@ -35,7 +35,7 @@ fuzz_target!(|case: Case<'_>| {
         if failed.is_some() {
             break;
         }
-        assert!(piece.is_empty(), "all of it is taken in");
+        assert!(piece.is_empty(), "the decoder must consume the whole piece");
     }
     assert_eq!((&frames, failed), (&expected, error));
     if error.is_none() {
@@ -62,7 +62,7 @@ fn decode(decoder: &mut Decoder, piece: &mut &mut [u8], frames: &mut Vec<Frame>)
             Ok(None) => return None,
             Ok(Some(Item::Header(header))) => frames.push(Frame { header, payload: Vec::new() }),
             Ok(Some(Item::Payload { data, end })) => {
-                let frame = frames.last_mut().expect("a payload behind its header");
+                let frame = frames.last_mut().expect("a payload must follow its header");
                 frame.payload.extend_from_slice(data);
                 assert_eq!(end, frame.is_whole());
             }

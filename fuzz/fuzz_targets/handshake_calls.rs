@@ -1,7 +1,8 @@
-//! Target: any values in a request or a response. Each is refused, or the other end reads it back unchanged.
+//! A fuzz target: an application passes any values for a request or a response. Each value must be refused, or the
+//! other end must read it unchanged.
 //!
-//! The target plays the application on both sides: it fills a client's request and a server's response with
-//! arbitrary texts. Bytes from the wire are the subject of `handshake_client.rs` and `handshake_server.rs`.
+//! The target plays the application on both sides. It fills a client's request and a server's response with arbitrary
+//! texts. `handshake_client.rs` and `handshake_server.rs` test arbitrary bytes from the wire.
 #![no_main]
 
 use arbitrary::Arbitrary;
@@ -16,7 +17,7 @@ const LIMITS: HeadLimits = HeadLimits::new().max_head(usize::MAX).max_headers(12
 
 #[derive(Arbitrary, Debug)]
 struct Case<'a> {
-    /// The values that are given at all.
+    /// Which of the values are used.
     choice: u8,
     status: u16,
     /// Texts, each ended by 0xFF, which no text contains.
@@ -30,10 +31,11 @@ fuzz_target!(|case: Case<'_>| {
     let (name, value, phrase) = (next(), next(), next());
     let (subprotocol, chosen, content) = (next(), next(), next());
 
-    // A client begins with a URL.
+    // Every valid URL can be used for a request.
     if let Ok(url) = WsUrl::parse(&host) {
         let request = ClientRequest::from_url(&url);
-        let client = ClientHandshake::new(request, [0; 16], LIMITS).expect("a URL is what can be asked for");
+        let client =
+            ClientHandshake::new(request, [0; 16], LIMITS).expect("a valid URL gives a valid request");
         let head = client.to_vec();
         let request = upgrade(&head);
         assert_eq!((request.host(), request.target()), (url.authority(), with_slash(url.target()).as_str()));
@@ -57,7 +59,7 @@ fuzz_target!(|case: Case<'_>| {
     assert_eq!((request.host(), request.target()), (host.as_str(), with_slash(&target).as_str()));
     assert_eq!(request.origin(), bit(case.choice, 2).then_some(origin.as_str()));
     assert!(request.subprotocols().eq(offers.iter().copied()));
-    are_there(request.headers(), headers);
+    check_headers(request.headers(), headers);
 
     let deflate = request.negotiate_deflate(&DeflateConfig::new()).filter(|_| bit(case.choice, 5));
     let answer = request
@@ -72,7 +74,7 @@ fuzz_target!(|case: Case<'_>| {
                 assert_eq!(opened.subprotocol(), bit(case.choice, 6).then_some(subprotocol.as_str()));
                 assert_eq!(opened.head_len(), answer.len());
                 assert!(deflate.is_none() || opened.deflate() == deflate);
-                are_there(opened.headers(), headers);
+                check_headers(opened.headers(), headers);
             }
             // The text of the server's extensions comes from the application. Only their names are checked.
             Err(HandshakeError::Extensions(_)) if bit(case.choice, 7) => {}
@@ -83,18 +85,22 @@ fuzz_target!(|case: Case<'_>| {
     let reject = HttpResponse::new(case.status).reason_phrase(&phrase).headers(headers);
     let reject = if bit(case.choice, 7) { reject.body(&chosen, content.as_bytes()) } else { reject };
     if let Ok(answer) = reject.to_vec() {
-        let Ok(Some(Reply::Http(response))) = client.poll(&answer) else { panic!("no HTTP: {answer:?}") };
+        let Ok(Some(Reply::Http(response))) = client.poll(&answer) else {
+            panic!("the client does not read HTTP in {answer:?}")
+        };
         assert_eq!((response.status(), response.reason()), (case.status, phrase.as_bytes()));
         let body = if bit(case.choice, 7) { content.as_bytes() } else { b"" };
         assert_eq!(&answer[response.head_len()..], body);
-        are_there(response.headers(), headers);
+        check_headers(response.headers(), headers);
     }
 });
 
 fn upgrade(head: &[u8]) -> Request<'_> {
     match ServerHandshake::new(LIMITS).poll(head) {
         Ok(Some(Incoming::Upgrade(request))) if request.head_len() == head.len() => request,
-        other => panic!("a client sent {:?}, which is {other:?}", String::from_utf8_lossy(head)),
+        other => {
+            panic!("a server reads the client's request {:?} as {other:?}", String::from_utf8_lossy(head))
+        }
     }
 }
 
@@ -102,8 +108,8 @@ fn with_slash(target: &str) -> String {
     if target.starts_with('/') { target.to_owned() } else { format!("/{target}") }
 }
 
-/// RFC 9110 5.5: checks that no given value has become a header of its own.
-fn are_there(read: Headers<'_>, given: &[(&str, &str)]) {
+/// Checks that all given headers were read, and that no given value was read as another header (RFC 9110 5.5).
+fn check_headers(read: Headers<'_>, given: &[(&str, &str)]) {
     for (name, value) in given {
         assert!(read.get_all(name).any(|is| is == value.as_bytes()), "{name} is lost");
     }

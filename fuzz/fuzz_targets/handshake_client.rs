@@ -1,8 +1,7 @@
-//! Target: a client that reads any bytes as a response. The result must be the same at any split, and an opened
-//! connection must match the request.
+//! A fuzz target: a client reads any bytes as a response. The result must be the same at any split. A response that
+//! opens a connection must match the request.
 //!
-//! httparse reads the same head a second time. Limits and offers are chosen by the input. Requests are the
-//! subject of `handshake_server.rs`.
+//! httparse also reads the same head. The input chooses limits and offers. `handshake_server.rs` tests requests.
 #![no_main]
 
 use arbitrary::Arbitrary;
@@ -49,7 +48,7 @@ fuzz_target!(|case: Case<'_>| {
         Ok(None) => assert!(case.bytes.len() < limits.max_head),
         Ok(Some(Reply::Open(opened))) => {
             assert_eq!(last_head(case.bytes, opened.head_len(), opened.headers()), 101);
-            is_right(&opened, subprotocols, bit(case.choice, 1) || bit(case.choice, 4));
+            check_response(&opened, subprotocols, bit(case.choice, 1) || bit(case.choice, 4));
         }
         Ok(Some(Reply::Http(response))) => {
             let status = last_head(case.bytes, response.head_len(), response.headers());
@@ -59,14 +58,18 @@ fuzz_target!(|case: Case<'_>| {
             assert_eq!(last_head(head, head.len(), response.headers()), status);
         }
         Err(error) => {
-            assert_ne!(error, HandshakeError::Head(HeadError::Changed), "two parsers differ");
+            assert_ne!(
+                error,
+                HandshakeError::Head(HeadError::Changed),
+                "hybi and httparse read different headers"
+            );
             assert!(error.to_string().contains("RFC "));
         }
     }
 });
 
-/// Checks RFC 6455 4.1 line by line.
-fn is_right(opened: &Opened<'_>, subprotocols: &[&str], deflate: bool) {
+/// Checks an accepted response against each header rule of RFC 6455 4.1.
+fn check_response(opened: &Opened<'_>, subprotocols: &[&str], deflate: bool) {
     let once = |name| opened.headers().get_only(name).expect("once");
     assert_eq!(once("Sec-WebSocket-Accept"), ACCEPT);
     assert!(once("Upgrade").eq_ignore_ascii_case(b"websocket"));
@@ -92,18 +95,21 @@ fn last_head(bytes: &[u8], len: usize, headers: Headers<'_>) -> u16 {
             Err(httparse::Error::Version) => return status_by_hand(bytes, len),
             Err(error) => panic!("{error}"),
         }
-        let code = head.code.expect("a status");
+        let code = head.code.expect("a complete head has a status");
         if rest.is_empty() {
             http::are_same(head.headers, headers);
             return code;
         }
-        assert!((100..200).contains(&code) && code != 101, "{code} is read over");
+        assert!(
+            (100..200).contains(&code) && code != 101,
+            "the client skipped a response with status {code}"
+        );
     }
 }
 
 /// Returns the status of the line after the last empty one.
 fn status_by_hand(bytes: &[u8], len: usize) -> u16 {
-    let head = bytes[..len].strip_suffix(b"\r\n\r\n").expect("the end of a head");
+    let head = bytes[..len].strip_suffix(b"\r\n\r\n").expect("a complete head ends with an empty line");
     let start = head.windows(4).rposition(|end| end == b"\r\n\r\n").map_or(0, |at| at + 4);
     std::str::from_utf8(&head[start + 9..start + 12]).unwrap().parse().unwrap()
 }

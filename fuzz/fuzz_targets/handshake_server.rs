@@ -1,8 +1,8 @@
-//! Target: a server that reads any bytes as a request. The result must be the same at any split, and an accepted
+//! A fuzz target: a server reads any bytes as a request. The result must be the same at any split, and an accepted
 //! request must get a valid answer.
 //!
-//! httparse reads the same head a second time. A client that sent the request must accept the answer, and a
-//! refusal must be a valid response. Responses are the subject of `handshake_client.rs`.
+//! httparse also reads the same head. A client that sent the request must accept the answer. A refusal must be a valid
+//! response. `handshake_client.rs` tests responses.
 #![no_main]
 
 use arbitrary::Arbitrary;
@@ -41,19 +41,19 @@ fuzz_target!(|case: Case<'_>| {
     match whole {
         Ok(None) => assert!(case.bytes.len() < limits.max_head.max(1)),
         Ok(Some(Incoming::Upgrade(request))) => {
-            is_right(case.bytes, &request);
-            is_answered(&request, bit(case.choice, 3));
+            check_request(case.bytes, &request);
+            check_answer(&request, bit(case.choice, 3));
         }
         Ok(Some(Incoming::Http(request))) => {
             http::is_read_by_others(case.bytes, request.head_len(), request.headers());
-            refuses(request.rejection(), is_head);
+            check_refusal(request.rejection(), is_head);
         }
-        Err(rejection) => refuses(rejection, is_head),
+        Err(rejection) => check_refusal(rejection, is_head),
     }
 });
 
-/// Checks RFC 6455 4.2.1 line by line.
-fn is_right(bytes: &[u8], request: &Request<'_>) {
+/// Checks an accepted request against each rule of RFC 6455 4.2.1.
+fn check_request(bytes: &[u8], request: &Request<'_>) {
     http::is_read_by_others(bytes, request.head_len(), request.headers());
     let line = bytes[..request.head_len()].trim_ascii_start().split(|byte| *byte == b'\r').next().unwrap();
     assert!(line.starts_with(b"GET ") && line[..line.len() - 1].ends_with(b" HTTP/1."));
@@ -70,11 +70,11 @@ fn is_right(bytes: &[u8], request: &Request<'_>) {
     let count = offers.len();
     offers.sort_unstable();
     offers.dedup();
-    assert_eq!(offers.len(), count, "each subprotocol once");
+    assert_eq!(offers.len(), count, "each subprotocol must be returned once");
 }
 
 /// Checks that the client that sent this request accepts the answer.
-fn is_answered(request: &Request<'_>, with_deflate: bool) {
+fn check_answer(request: &Request<'_>, with_deflate: bool) {
     let offers: Vec<_> = request.subprotocols().collect();
     let chosen = request.select_subprotocol(&offers);
     assert_eq!(chosen, offers.first().copied());
@@ -89,17 +89,24 @@ fn is_answered(request: &Request<'_>, with_deflate: bool) {
     let mut client = ClientHandshake::new(sent, http::nonce(request.key()), HeadLimits::new()).unwrap();
     assert_eq!(client.key()[..21], request.key()[..21]);
     if client.key() != request.key() {
-        // The last digit has unused bits. The accept value is computed from the key with these bits.
+        // The last digit of this key has unused bits that are set. The server computes the accept value from the key as
+        // sent, so this client, which encodes the same 16 bytes, must refuse the answer.
         assert_eq!(client.poll(&response).err(), Some(HandshakeError::AcceptWrong));
         return;
     }
-    let Ok(Some(Reply::Open(opened))) = client.poll(&response) else { panic!("not open") };
+    let Ok(Some(Reply::Open(opened))) = client.poll(&response) else {
+        panic!("the client refuses its answer")
+    };
     assert_eq!((opened.subprotocol(), opened.deflate()), (chosen, deflate));
     assert_eq!(opened.head_len(), response.len());
 }
 
-fn refuses(rejection: Rejection, is_head: bool) {
-    assert_ne!(rejection.reason(), Reason::Head(HeadError::Changed), "two parsers differ");
+fn check_refusal(rejection: Rejection, is_head: bool) {
+    assert_ne!(
+        rejection.reason(),
+        Reason::Head(HeadError::Changed),
+        "hybi and httparse read different headers"
+    );
     assert!((400..500).contains(&rejection.status()));
     let response = rejection.response().to_vec().unwrap();
     assert_eq!(http::read_answer(&response, is_head), rejection.status());

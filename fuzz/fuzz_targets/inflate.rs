@@ -1,8 +1,8 @@
-//! Target: compressed messages. Any payload must inflate as with a plain decoder, for any sizes of input and
-//! output, and compressed data must inflate to the original.
+//! A fuzz target for compressed messages. For any sizes of input and output, any payload must inflate as with a simple
+//! decoder. Compressed data must inflate to the original.
 //!
-//! Only the compressor and the decompressor run here, without a connection. Compressed messages in frames are the
-//! subject of `connection_bytes.rs`.
+//! Only the compressor and the decompressor run here, without a connection. `connection_bytes.rs` tests compressed
+//! messages in frames.
 #![no_main]
 
 use arbitrary::Arbitrary;
@@ -53,9 +53,9 @@ fuzz_target!(|case: Case<'_>| {
         assert_eq!(fine.run(&messages), read);
         if let Some(expected) = decode(&messages, takeover, bits) {
             assert_eq!(read.data[..expected.data.len()], expected.data);
-            // Behind the limit a message that is too long may also be invalid.
+            // A message that is too long may also be invalid after the limit, where hybi does not look.
             let is_cut = read.how == How::Long && expected.how == How::Wrong;
-            assert!(read.how == expected.how || is_cut, "{:?} is {:?}", read.how, expected.how);
+            assert!(read.how == expected.how || is_cut, "got {:?}, expected {:?}", read.how, expected.how);
         }
     }
 });
@@ -160,21 +160,22 @@ impl Inflation {
                 return How::Long;
             }
             if done {
-                assert!(rest.is_empty(), "a message ends where its payload does");
+                assert!(rest.is_empty(), "the message must end at the end of its payload");
                 return How::Well;
             }
             let is_full = step.produced == room.len();
-            assert!(is_full || behind > 0, "neither full nor done");
+            assert!(is_full || behind > 0, "the inflater neither filled the output nor ended the message");
             if !is_full {
-                assert_eq!(rest.len(), behind, "neither full nor all taken in");
+                assert_eq!(rest.len(), behind, "the inflater left input although the output has space");
                 behind = pieces.next().unwrap_or(0);
             }
         }
     }
 }
 
-/// Returns the result of another decoder, if it is the only valid one. A reference beyond the negotiated window
-/// gives `None`. For an invalid message the decoder does not tell how much of it is delivered.
+/// Returns the result of a second decoder if hybi must give the same. Returns `None` for a reference beyond the
+/// negotiated window, because hybi may accept or refuse it. For an invalid message, the decoder does not tell how much
+/// of it is delivered.
 fn decode(payloads: &[Vec<u8>], takeover: bool, bits: u8) -> Option<Ended> {
     let mut decoder = Decoder::new(takeover);
     let mut all = Ended { data: Vec::new(), how: How::Well };

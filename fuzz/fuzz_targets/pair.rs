@@ -1,8 +1,8 @@
-//! Target: two connections joined by a pipe that delays, cuts, merges, stalls and dies. Every message must arrive
-//! intact and in order, or the sending or receiving end must report why not.
+//! A fuzz target: two connections over a pipe that delays, cuts, merges, stalls and dies. Every message must arrive
+//! intact and in order, or one end must report the reason.
 //!
-//! The script decides which end sends, reads, writes or lets time pass. The heap of both ends is bounded
-//! throughout. `tests/simulation/` does the same with random applications instead of a script.
+//! The script decides which end sends, reads or writes, and when time passes. Heap memory of both ends must stay
+//! bounded. `tests/simulation/` does the same with random applications instead of a script.
 #![no_main]
 
 use std::collections::VecDeque;
@@ -59,7 +59,7 @@ struct End {
     meter: Meter,
     /// Bytes in flight to this end.
     pipe: VecDeque<u8>,
-    /// The other end has closed its half, or the pipe is dead.
+    /// Whether the other end has closed its half, or the pipe is dead.
     pipe_ended: bool,
     told: bool,
     /// Messages that were accepted here, and the open fragmented message.
@@ -117,7 +117,7 @@ impl End {
             let event = match self.meter.run(|| connection.poll_event(now, inbox)) {
                 Ok(Some(event)) => event,
                 Ok(None) => return,
-                Err(error) => panic!("a connection took another's frames for {error}"),
+                Err(error) => panic!("a connection refused the frames of the other one: {error}"),
             };
             assert_eq!(self.outcome, None, "{event:?} after the last event");
             match event {
@@ -129,9 +129,9 @@ impl End {
                     if fin {
                         let data = std::mem::take(&mut self.chunks);
                         self.received.push(match kind {
-                            MessageKind::Text => {
-                                Seen::Text(String::from_utf8(data).expect("text in chunks is text"))
-                            }
+                            MessageKind::Text => Seen::Text(
+                                String::from_utf8(data).expect("the chunks of a text must form valid text"),
+                            ),
                             MessageKind::Binary => Seen::Binary(data),
                         });
                     }
@@ -140,7 +140,7 @@ impl End {
                 _ => {}
             }
         }
-        panic!("events without end");
+        panic!("the connection returns events without end");
     }
 
     fn send(&mut self, message: Seen) {
@@ -162,7 +162,7 @@ impl End {
     }
 
     fn fragment(&mut self, kind: MessageKind, mut data: Vec<u8>, fin: bool) {
-        // The text is changed to ASCII, so it may be cut anywhere.
+        // Change the text to ASCII, so that it may be cut anywhere.
         if kind == MessageKind::Text {
             data.iter_mut().for_each(|byte| *byte &= 0x7F);
         }
@@ -223,7 +223,7 @@ impl Pair {
             10 => self.both(),
             11 => self.time(Duration::from_millis(script.number().into())),
             12 => self.next_deadline(),
-            // One direction dies, with the bytes in flight.
+            // One direction of the pipe dies, and some of the bytes in flight are lost.
             13 if bit(step, 4) && bit(step, 5) => {
                 let end = self.of(step).0;
                 let lost = usize::from(script.number()).min(end.pipe.len());
@@ -241,7 +241,7 @@ impl Pair {
             }
         }
         for end in &self.ends {
-            // The end's own queue, its gathered message, and the memory of compression.
+            // The bound covers the queue of the end, its gathered message, and the memory of compression.
             let bound =
                 6 * end.most + 3 * (64 << 10) + 8 * self.ends.iter().map(|end| end.most).max().unwrap_or(0);
             end.meter.assert_within(bound + (1200 << 10));
@@ -277,7 +277,7 @@ impl Pair {
         busy
     }
 
-    /// Performs everything that can happen, until nothing happens any more.
+    /// Lets both ends read and write until nothing is left to do.
     fn both(&mut self) {
         for _ in 0..1000 {
             let now = self.now;
@@ -289,7 +289,7 @@ impl Pair {
                 return;
             }
         }
-        panic!("the pair does not come to rest");
+        panic!("the two connections exchange bytes without end");
     }
 
     fn time(&mut self, by: Duration) {
@@ -308,7 +308,8 @@ impl Pair {
         }
     }
 
-    /// From now on the pipe works. In the end everything has arrived, or the reason is known.
+    /// Runs the connections to their end over a pipe that works from now on. Checks that everything has arrived, or
+    /// that the reason is known.
     fn apply(mut self, close: bool) {
         let was_dead = self.ends.iter().any(|end| end.pipe_ended && end.outcome.is_none());
         self.both();
@@ -323,17 +324,17 @@ impl Pair {
             self.next_deadline();
         }
         let [client, server] = &self.ends;
-        arrived(client, server);
-        arrived(server, client);
+        check_arrival(client, server);
+        check_arrival(server, client);
         if close && !was_dead {
             assert!(client.outcome.is_some() && server.outcome.is_some());
         }
     }
 }
 
-/// Checks that one end has received what the other has sent, or that the end is missing for a known reason.
-fn arrived(from: &End, to: &End) {
-    assert!(from.sent.starts_with(&to.received), "{:?} of {:?}", to.received, from.sent);
+/// Checks that one end has received all messages of the other end, or that the missing ones have a known reason.
+fn check_arrival(from: &End, to: &End) {
+    assert!(from.sent.starts_with(&to.received), "received {:?}, sent {:?}", to.received, from.sent);
     let all_arrived = from.sent.len() == to.received.len();
     let said = from.connection.sender().dropped() > 0
         || !matches!(from.outcome, None | Some(Outcome::Clean { .. }))

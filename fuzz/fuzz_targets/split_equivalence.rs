@@ -1,6 +1,7 @@
-//! Target: two splits of one input. Both must give the same events, the same error, and the same output if it is
-//! written at the same events. Variants read payload directly into the message, delay writing, or inflate a few
-//! bytes per turn.
+//! A fuzz target: two splits of one input. Both must give the same events and the same error. They must give the same
+//! output if it is written at the same events.
+//!
+//! Variants read payload directly into the message, delay writing, or inflate a few bytes in each turn.
 #![no_main]
 
 use arbitrary::Arbitrary;
@@ -26,7 +27,7 @@ fuzz_target!(|case: Case<'_>| {
     let (one, other) =
         meter.run(|| (case.run(case.one, bit(case.choice, 4)), case.run(case.other, bit(case.choice, 5))));
     assert_eq!(one, other);
-    // This target keeps everything twice and sends it back. Announced bytes add nothing.
+    // This target stores everything twice and sends it back. Bytes that are only announced must not add memory.
     let kept = one.events.iter().count() * 128 + one.out.len() + case.bytes.len() + MAX_MESSAGE;
     meter.assert_within(8 * kept + (2 << 20));
 });
@@ -63,7 +64,8 @@ impl Case<'_> {
     }
 }
 
-/// Sends messages back. It may read payload directly into the message, and inflate a few bytes in a turn.
+/// An application that sends messages back. It may read payload directly into the message, and may inflate a few bytes
+/// in each turn.
 struct EchoTo {
     land: bool,
     budget: Option<u32>,

@@ -1,8 +1,8 @@
-//! Target: UTF-8 in pieces. The validator and a connection must give the verdict of the standard library on the
-//! whole.
+//! A fuzz target for text that arrives in pieces. The validator and a connection must give the same result as the
+//! standard library gives for the whole text.
 //!
-//! The validator must report the position of the first invalid byte, and a connection must fail exactly for
-//! invalid text. Other rules of messages are the subject of `connection_bytes.rs`.
+//! The validator must report the position of the first invalid byte. A connection must fail if and only if the text is
+//! invalid. `connection_bytes.rs` tests other rules of messages.
 #![no_main]
 
 use arbitrary::Arbitrary;

@@ -1,11 +1,11 @@
-//! HTTP/1.1 heads, read by another parser or by hand.
+//! Parses HTTP/1.1 heads with httparse or with simple code.
 //!
-//! The handshake targets compare what hybi read with httparse. Where httparse does not support an input, simple
-//! code reads the parts that matter. Nothing here uses the crate's own parser.
+//! The handshake targets compare the result of hybi with that of httparse. If httparse does not support an input,
+//! simple code reads the relevant parts. No code here uses hybi's own parser.
 
 use hybi::handshake::Headers;
 
-/// Panics unless httparse reads the same headers in the request of `len` bytes.
+/// Panics if httparse reads other headers in the request of `len` bytes.
 #[track_caller]
 pub fn is_read_by_others(bytes: &[u8], len: usize, headers: Headers<'_>) {
     assert!(bytes[..len].ends_with(b"\r\n\r\n"));
@@ -20,7 +20,7 @@ pub fn is_read_by_others(bytes: &[u8], len: usize, headers: Headers<'_>) {
     are_same(request.headers, headers);
 }
 
-/// Panics unless names and values are equal.
+/// Panics if names or values differ.
 #[track_caller]
 pub fn are_same(theirs: &[httparse::Header<'_>], headers: Headers<'_>) {
     let theirs: Vec<_> = theirs.iter().map(|header| (header.name, trim(header.value))).collect();
@@ -52,7 +52,7 @@ pub fn trim(value: &[u8]) -> &[u8] {
 pub fn read_answer(response: &[u8], is_head: bool) -> u16 {
     let mut slots = [httparse::EMPTY_HEADER; 16];
     let mut head = httparse::Response::new(&mut slots);
-    let status = head.parse(response).expect("an answer is HTTP");
+    let status = head.parse(response).expect("the answer must be HTTP");
     let body = &response[status.unwrap()..];
     let mut lengths = head.headers.iter().filter(|header| header.name.eq_ignore_ascii_case("Content-Length"));
     match lengths.next() {
@@ -61,7 +61,7 @@ pub fn read_answer(response: &[u8], is_head: bool) -> u16 {
         None => assert!(body.is_empty()),
     }
     assert!(lengths.next().is_none());
-    head.code.expect("a status")
+    head.code.expect("a complete response has a status")
 }
 
 /// Returns the 16 bytes that a key encodes.
@@ -79,5 +79,5 @@ pub fn nonce(key: &[u8]) -> [u8; 16] {
     let bits: Vec<u8> = bits.take(128).collect();
     let bytes: Vec<u8> =
         bits.chunks(8).map(|bits| bits.iter().fold(0, |byte, bit| byte << 1 | bit)).collect();
-    *bytes.first_chunk().expect("24 digits")
+    *bytes.first_chunk().expect("24 base64 digits encode at least 16 bytes")
 }

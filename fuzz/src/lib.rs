@@ -1,9 +1,8 @@
 //! Helpers that the fuzz targets share: a model to compare with, a counted heap, other implementations, and parts
 //! of the tests.
 //!
-//! An input begins with bytes that choose the parameters of a run, in the order of the fields of the target's
-//! `Case`. The rest is the input of the run. `seeds.py` can therefore write seeds without the crate that parses
-//! them.
+//! The first bytes of an input choose the parameters of a run, in the order of the fields of the target's `Case`.
+//! The rest is the input of the run. This format is simple, so `seeds.py` can write seeds.
 
 use hybi::frame::Role;
 use hybi::handshake::DeflateParams;
@@ -16,7 +15,7 @@ pub mod others;
 pub mod script;
 
 /// The helpers with which the tests drive a connection and read its output.
-#[allow(clippy::all, reason = "they are looked at as what they are a part of")]
+#[allow(clippy::all, reason = "clippy checks these files as parts of the tests")]
 #[path = "../../tests/support"]
 pub mod support {
     pub mod cuts;
@@ -35,7 +34,7 @@ pub fn cuts(number: u16, len: usize) -> Cuts {
     }
 }
 
-/// Returns how much of an input of `len` bytes has arrived with each piece.
+/// Returns the total number of bytes that have arrived after each piece of an input of `len` bytes.
 pub fn arrivals(number: u16, len: usize) -> Vec<usize> {
     let mut sum = 0;
     let mut arrived: Vec<_> = cuts(number, len)
@@ -45,20 +44,20 @@ pub fn arrivals(number: u16, len: usize) -> Vec<usize> {
             sum
         })
         .collect();
-    // An empty input in single bytes would never arrive.
+    // An empty input that is split into single bytes has no pieces, so add an empty one.
     if arrived.is_empty() {
         arrived.push(0);
     }
     arrived
 }
 
-/// Returns one bit of a choice.
+/// Returns bit number `n` of `choice`.
 #[must_use]
 pub const fn bit(choice: u8, n: u32) -> bool {
     choice >> n & 1 == 1
 }
 
-/// Returns a role by one bit.
+/// Returns the role of a client or of a server.
 #[must_use]
 pub const fn role(client: bool) -> Role {
     if client { Role::Client } else { Role::Server }

@@ -1,7 +1,7 @@
-//! An allocator that counts the heap of the current thread.
+//! An allocator that counts the heap memory of the current thread.
 //!
-//! A [`Meter`] counts only the code that runs inside [`Meter::run`], so memory of the target itself does not
-//! count. Memory that the code under test allocates in one run and frees in another is counted correctly.
+//! A [`Meter`] counts only inside [`Meter::run`], so memory of the fuzz target itself does not count. The code under
+//! test may allocate memory in one call of `run` and free it in another.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
@@ -44,7 +44,7 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// The heap of the code under test, without that of the target around it.
+/// Counts the heap memory of the code under test, without that of the fuzz target.
 #[derive(Clone, Copy, Default, Debug)]
 pub struct Meter {
     held: isize,
@@ -74,14 +74,14 @@ impl Meter {
         self.most.try_into().unwrap_or(0)
     }
 
-    /// Panics if more bytes were ever allocated at once.
+    /// Panics if more than `bytes` bytes were ever allocated at once.
     #[track_caller]
     pub fn assert_within(&self, bytes: usize) {
-        assert!(self.most() <= bytes, "{} bytes of heap where {bytes} are allowed", self.most());
+        assert!(self.most() <= bytes, "{} bytes of heap were used, {bytes} are allowed", self.most());
     }
 }
 
-/// Runs code that must not allocate.
+/// Runs code, and panics if it allocates.
 #[track_caller]
 pub fn no_heap<T>(run: impl FnOnce() -> T) -> T {
     let mut meter = Meter::default();

@@ -1,9 +1,8 @@
-//! A plain receiver to compare with. It has the whole input, examines it repeatedly, and allocates freely.
+//! A simple receiver to compare hybi with. It gets the whole input at once, may read it several times, and allocates
+//! freely.
 //!
-//! hybi must give the same result for every input, at any split.
-//!
-//! The model does not decide everything: where hybi may notice a damaged compressed message early or late, the
-//! result is marked as open.
+//! hybi must give the same result for every input, at any split. There is one exception: hybi may find an error in an
+//! invalid compressed message early or late. The model then marks the result as open.
 
 use hybi::frame::{Header, Opcode, Role};
 use hybi::handshake::DeflateParams;
@@ -19,7 +18,7 @@ pub struct Model {
     pub role: Role,
     /// The reserved bits that are permitted on the first frame of a message.
     pub rsv: u8,
-    /// The peer takes its context over from message to message.
+    /// Whether the peer uses context takeover.
     pub takeover: bool,
     /// Maximum distance of references in a compressed message. A larger distance may be accepted or refused.
     pub window: usize,
@@ -55,20 +54,20 @@ pub struct Received {
     pub events: Events,
     /// The rule that was violated.
     pub error: Option<ProtocolError>,
-    /// The end of the input, if no rule was violated and no Close arrived.
+    /// Where the input ends, if no rule was violated and no Close arrived.
     pub cut: EofPosition,
-    /// More events or an error may follow, because a compressed message is incomplete or invalid. The model does
-    /// not know where hybi notices that.
+    /// Whether more events or an error may follow, because a compressed message is incomplete or invalid. The model
+    /// does not know where hybi finds the error.
     pub is_open: bool,
 }
 
 impl Received {
-    /// Panics unless the connection gave this result.
+    /// Panics if the connection gave another result.
     #[track_caller]
     pub fn assert_is(&self, run: &Run) {
         if self.is_open {
             let (all, sure): (Vec<_>, Vec<_>) = (run.events.iter().collect(), self.events.iter().collect());
-            assert!(all.starts_with(&sure), "{run:?}\ninstead of {self:?}");
+            assert!(all.starts_with(&sure), "got {run:?}\nexpected {self:?}");
             return;
         }
         assert_eq!((&run.events, run.error), (&self.events, self.error));
@@ -124,7 +123,7 @@ impl Model {
         (frames, false, None)
     }
 
-    /// RFC 6455 5.2, byte by byte, because each of them may be the first invalid one.
+    /// Parses a header (RFC 6455 5.2) byte by byte, because each byte may be the first invalid one.
     fn header(&self, bytes: &[u8], in_message: bool) -> Result<Option<(Header, usize)>, ProtocolError> {
         let first = bytes[0];
         let (fin, rsv, bits) = (first & 0x80 != 0, first >> 4 & 7, first & 0x0F);
@@ -238,7 +237,7 @@ impl Model {
                     Some((code, reason)) => (Some(u16::from_be_bytes(*code)), reason),
                     None => (None, &[][..]),
                 };
-                // RFC 6455 7.4 and the registry of close codes.
+                // These codes may be sent, by RFC 6455 7.4 and the registry of close codes.
                 let is_code = |code| matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999);
                 if let Some(code) = code.filter(|code| !is_code(*code)) {
                     received.error = Some(ProtocolError::CloseCodeNotAllowed(code));
@@ -273,8 +272,8 @@ impl Model {
         let is_compressed = message.before.is_some();
         message.fragments += 1;
         message.announced = message.announced.saturating_add(header.payload_len);
-        // RFC 6455 10.4, in the order in which a header shows a violation. The limit of a compressed frame
-        // includes the growth of incompressible data.
+        // Limits (RFC 6455 10.4) are checked in the order in which a header shows a violation. Incompressible data
+        // becomes longer when it is compressed, so a compressed frame has a higher limit.
         let longer = if is_compressed { (self.max_frame / 4).saturating_add(64) } else { 0 };
         let over = if header.payload_len > self.max_frame.saturating_add(longer) {
             Some(ProtocolError::FrameTooBig)
@@ -330,7 +329,8 @@ struct Message {
     before: Option<Events>,
 }
 
-/// Returns whether the text is invalid, as a whole or as the beginning of a text.
+/// Returns whether the text is invalid. If `is_whole` is false, it is the beginning of a text and may end inside a code
+/// point.
 #[must_use]
 pub fn is_wrong(text: &[u8], is_whole: bool) -> bool {
     std::str::from_utf8(text).is_err_and(|error| is_whole || error.error_len().is_some())

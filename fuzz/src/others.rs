@@ -1,7 +1,7 @@
-//! Other implementations, run over memory: how they read an input, and what they write.
+//! Runs other implementations over memory, and returns the events that they read and the bytes that they write.
 //!
-//! The versions of tungstenite and fastwebsockets are fixed in `fuzz/Cargo.toml`. Known differences to hybi are
-//! not handled here: `differential.rs` lists them.
+//! The versions of tungstenite and fastwebsockets are fixed in `fuzz/Cargo.toml`. `differential.rs` handles known
+//! differences to hybi.
 
 use std::future::Future;
 use std::io::{self, Read, Write};
@@ -28,18 +28,18 @@ pub struct Reading {
     pub end: End,
 }
 
-/// The end of an input.
+/// The state of an implementation at the end of an input.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum End {
-    /// The implementation waits for more.
+    /// The implementation waits for more input.
     Waits,
-    /// It has received a Close.
+    /// The implementation has received a Close.
     Closed,
-    /// It has failed with the error of this name.
+    /// The implementation has failed with the error of this name.
     Failed(String),
 }
 
-/// A stream with an input, which keeps its output.
+/// A stream that reads from an input and stores its output.
 #[derive(Debug)]
 pub struct Memory<'a> {
     /// The unread input.
@@ -100,11 +100,11 @@ impl AsyncWrite for Memory<'_> {
     }
 }
 
-/// Runs a future that never waits.
+/// Runs a future that is ready at its first poll.
 fn run<T>(future: impl Future<Output = T>) -> T {
     match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(result) => result,
-        Poll::Pending => panic!("memory is always ready"),
+        Poll::Pending => panic!("a stream over memory must always be ready"),
     }
 }
 
@@ -117,7 +117,7 @@ fn tungstenite_over(stream: Memory<'_>, role: Role) -> WebSocket<Memory<'_>> {
     WebSocket::from_raw_socket(stream, role, Some(config.read_buffer_size(4096)))
 }
 
-/// Returns how tungstenite reads an input as an endpoint in `role`.
+/// Returns the events that tungstenite reads from an input as an endpoint in `role`.
 #[must_use]
 pub fn tungstenite_reads(role: Role, input: &[u8]) -> Reading {
     let mut socket = tungstenite_over(Memory::new(input), role);
@@ -133,7 +133,7 @@ pub fn tungstenite_reads(role: Role, input: &[u8]) -> Reading {
                 events.push(Seen::Close(code, reason.unwrap_or_default()));
                 return Reading { events, end: End::Closed };
             }
-            Ok(Message::Frame(_)) => panic!("a frame that is no message"),
+            Ok(Message::Frame(_)) => panic!("tungstenite returned a raw frame instead of a message"),
             Err(Error::Protocol(tungstenite::error::ProtocolError::ResetWithoutClosingHandshake)) => {
                 return Reading { events, end: End::Waits };
             }
@@ -143,7 +143,7 @@ pub fn tungstenite_reads(role: Role, input: &[u8]) -> Reading {
     }
 }
 
-/// Returns what tungstenite writes for these messages as an endpoint in `role`.
+/// Returns the bytes that tungstenite writes for these messages as an endpoint in `role`.
 #[must_use]
 pub fn tungstenite_writes(role: Role, messages: &[Seen]) -> Vec<u8> {
     let mut socket = tungstenite_over(Memory::new(&[]), role);
@@ -155,12 +155,12 @@ pub fn tungstenite_writes(role: Role, messages: &[Seen]) -> Vec<u8> {
             Seen::Pong(payload) => Message::Pong(payload.into()),
             Seen::Close(..) => Message::Close(None),
         };
-        socket.send(message).expect("memory takes all");
+        socket.send(message).expect("a stream over memory takes all bytes");
     }
     std::mem::take(&mut socket.get_mut().output)
 }
 
-/// Returns tungstenite's answer to a request, if it accepts it.
+/// Returns tungstenite's answer to a request, or an error if tungstenite refuses the request.
 pub fn tungstenite_accepts(request: &[u8]) -> Result<Vec<u8>, String> {
     match tungstenite::accept(Memory::new(request)) {
         Ok(mut socket) => Ok(std::mem::take(&mut socket.get_mut().output)),
@@ -179,7 +179,7 @@ fn fastwebsockets_over(stream: Memory<'_>, role: Role) -> fastwebsockets::WebSoc
     socket
 }
 
-/// Returns how fastwebsockets reads an input as an endpoint in `role`.
+/// Returns the events that fastwebsockets reads from an input as an endpoint in `role`.
 #[must_use]
 pub fn fastwebsockets_reads(role: Role, input: &[u8]) -> Reading {
     let mut socket = FragmentCollector::new(fastwebsockets_over(Memory::new(input), role));
@@ -204,12 +204,12 @@ pub fn fastwebsockets_reads(role: Role, input: &[u8]) -> Reading {
                 events.push(Seen::Close(code, String::from_utf8_lossy(reason).into_owned()));
                 return Reading { events, end: End::Closed };
             }
-            OpCode::Continuation => panic!("fragments are collected"),
+            OpCode::Continuation => panic!("fastwebsockets must assemble fragments"),
         });
     }
 }
 
-/// Returns what fastwebsockets writes for these messages as an endpoint in `role`.
+/// Returns the bytes that fastwebsockets writes for these messages as an endpoint in `role`.
 #[must_use]
 pub fn fastwebsockets_writes(role: Role, messages: &[Seen]) -> Vec<u8> {
     let mut socket = fastwebsockets_over(Memory::new(&[]), role);
@@ -222,7 +222,7 @@ pub fn fastwebsockets_writes(role: Role, messages: &[Seen]) -> Vec<u8> {
             Seen::Pong(data) => Frame::pong(payload(data)),
             Seen::Close(..) => Frame::close_raw(payload(&[])),
         };
-        run(socket.write_frame(frame)).expect("memory takes all");
+        run(socket.write_frame(frame)).expect("a stream over memory takes all bytes");
     }
     socket.into_inner().output
 }
