@@ -95,7 +95,7 @@ pub fn shown(mut response: ReceivedResponse<TcpStream>) -> String {
         if whole || length.is_some_and(|length| length <= got.len()) || got.len() > MOST_SHOWN {
             break body;
         }
-        // An error ends the body just as the end of the stream does: the part that has arrived is shown.
+        // An error ends the body like the end of the stream: the part that has arrived is shown.
         let left = deadline.saturating_duration_since(Instant::now());
         match response.stream.set_read_timeout(Some(left)).and_then(|()| response.stream.read(&mut piece)) {
             Ok(n) if n > 0 => got.extend(piece.iter().take(n)),

@@ -50,11 +50,11 @@ pub(crate) async fn run(args: impl Iterator<Item = String>) -> Result<(), Box<dy
     cli::say(format_args!("listening on ws://{}", listener.local_addr()?));
 
     let (server, group, mut tasks) = (Arc::new(server), Group::new(), JoinSet::new());
-    // One future for the whole loop: a signal that arrives while no future waits is lost.
+    // Use one future for the whole loop, because a signal that arrives while no future waits is lost.
     let mut interrupted = pin!(tokio::signal::ctrl_c());
     loop {
         tokio::select! {
-            // Polled first, so that the future waits for the signal from the first turn on.
+            // Poll the signal first, so that its future is polled in every turn and waits for the signal.
             biased;
             _ = &mut interrupted => break,
             Some(_) = tasks.join_next() => {}

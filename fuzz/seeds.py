@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Makes the seeds of the fuzz targets out of the test vectors and of captured traffic: fuzz/seeds.py
+"""Creates the seeds of the fuzz targets from the test vectors and from captured traffic: fuzz/seeds.py
 
-They go to fuzz/seeds/TARGET/, each in the form of the target's `Case`: some bytes that choose, then the
-input.
+The seeds are written to fuzz/seeds/TARGET/. Each has the form of the target's `Case`: first some bytes that choose the
+settings of the run, then the input.
 """
 
 import json
@@ -13,7 +13,7 @@ import struct
 
 HERE = pathlib.Path(__file__).parent
 LONGEST = 4096
-# The byte of a target's choice that stands for what `deflate_params` makes of nothing that is limited.
+# The choice byte for which `deflate_params` in src/lib.rs returns parameters without any restriction.
 AGREED = 0x80
 seeds = HERE / "seeds"
 
@@ -26,7 +26,7 @@ def cases(name):
 
 
 def joined(value, one):
-    """A string, or a list of strings and repetitions."""
+    """Returns the bytes of a string, or of a list of strings and repetitions. `one` converts a string."""
     if isinstance(value, str):
         return one(value)
     if isinstance(value, dict):
@@ -48,7 +48,7 @@ def cuts(number):
 
 
 def deflate_choice(config):
-    """The reverse of `deflate_params` in src/lib.rs."""
+    """Returns the choice byte for these parameters, the reverse of `deflate_params` in src/lib.rs."""
     def window(name):
         return {8: 3, 10: 2, 12: 1}.get(config.get(name, 15), 0)
 
@@ -124,7 +124,7 @@ def deflate():
 
 
 def scripts():
-    """Things to do at random, the same each time."""
+    """Writes random scripts. The random seed is fixed, so they are the same in each run."""
     random.seed(6455)
     for number in range(100):
         choices = random.randbytes(4)
@@ -139,14 +139,14 @@ def scripts():
 
 
 def calls():
-    """Each call behind each other, and what is written in between."""
+    """Writes a script for each pair of calls, with writes in between."""
     payload = b"\x03abc"
-    # Frames come in, one of them a Close.
+    # The first calls receive frames, one of them a Close.
     some = [bytes([1, first]) + (b"\x02\x03\xe8" if first == 6 else payload) for first in range(12)]
     some += [bytes([call]) + payload for call in (3, 4, 9, 10)]  # text, binary, Ping, Pong
     some += [bytes([call, 1]) + payload for call in (5, 6, 7)]  # owned, prepared, a fragment
     some += [b"\x0b\x01\x00\x01x", b"\x0b\x00\x00\x00"]  # Close with a code and without
-    # A deadline, the end, half of the end, and one byte that is written.
+    # A deadline, the end of the stream, a half-close, and a write of one byte.
     some += [b"\x0e\x00", b"\x10", b"\x11", b"\x0c\x01\x00\x07"]
     for choice in (0x78, 0x79):
         for one, first in enumerate(some):

@@ -1,5 +1,7 @@
-//! Links the programs: on Linux without a C library, its start files or an unwinder; on a
-//! microcontroller with the script of cortex-m-rt and the memory of the board.
+//! Sets the link arguments of the programs.
+//!
+//! On Linux the programs are linked without a C library, its start files or an unwinder. On a microcontroller they are
+//! linked with the script of cortex-m-rt and the memory layout of the board (`memory.x`).
 
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
@@ -13,7 +15,7 @@ fn main() {
         "-nostdlib",
         "-static",
         "-no-pie",
-        // The precompiled `core` names these two; with `panic = "abort"` nothing calls them.
+        // The precompiled `core` refers to these two symbols. With `panic = "abort"` nothing calls them.
         "-Wl,--defsym=rust_eh_personality=0",
         "-Wl,--defsym=_Unwind_Resume=0",
     ] {

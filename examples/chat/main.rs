@@ -50,7 +50,7 @@ const MAX_NAME: usize = 32;
 const HISTORY: usize = 50;
 /// Maximum number of bytes in the write queue of one connection.
 const BACKLOG: usize = 256 << 10;
-/// Number of messages in the ring: a task that is further behind has lost messages.
+/// Number of messages in the ring. A task that is further behind has lost messages.
 const RING_SIZE: usize = 1024;
 /// How long a new client may take to send its name, and how long the server waits for its clients to close.
 const TIME_LIMIT: Duration = Duration::from_secs(10);
@@ -74,7 +74,7 @@ async fn run() -> Result<(), Box<dyn std::error::Error>> {
         tokio::signal::ctrl_c().await
     };
     tokio::select! {
-        // Polled in this order, so that both futures wait for the first signal.
+        // Poll in this order, so that both futures wait for the first signal.
         biased;
         () = serve(listener, async { drop(tokio::signal::ctrl_c().await) }) => {}
         _ = again => eprintln!("not all clients have closed"),
@@ -92,7 +92,7 @@ pub(crate) async fn serve(listener: TcpListener, end: impl Future<Output = ()>) 
     tokio::pin!(end);
     loop {
         tokio::select! {
-            // Polled first, so that the future waits for the signal from the first turn on.
+            // Poll the signal first, so that its future is polled in every turn and waits for the signal.
             biased;
             () = &mut end => break,
             Some(_) = tasks.join_next() => {}

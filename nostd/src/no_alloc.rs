@@ -1,6 +1,6 @@
-//! A WebSocket server and a client without an allocator: all memory is arrays that are lent.
+//! Runs a WebSocket server and a client without an allocator. All their memory is borrowed arrays.
 //!
-//! First each is given bytes from outside, then both are driven against each other.
+//! First each of them gets fixed bytes. Then they are connected to each other.
 #![no_std]
 #![no_main]
 
@@ -21,15 +21,16 @@ fn main() {
 }
 
 const NOW: Instant = Instant::ZERO;
-/// A program for use draws it from its source of entropy. This one prints the same every time.
+/// The seed of the masking keys. It is fixed, so that the output is always the same. A real program must draw it from a
+/// source of entropy.
 const SEED: [u8; 32] = *b"thirty-two bytes, known to all !";
 
-/// Memory for control frames: those that wait to be written, and one that arrives in several reads.
+/// Memory for control frames: for those that wait to be written, and for one that arrives in several reads.
 type Control = ([u8; 508], ControlPayload);
 
 const CONTROL: Control = ([0; 508], ControlPayload::EMPTY);
 
-/// One end of a connection, and the memory that it was lent.
+/// One end of a connection, with the memory that it borrows.
 struct Peer<'m> {
     name: &'static str,
     machine: Connection<SliceOutbox<'m>>,
@@ -49,7 +50,7 @@ impl<'m> Peer<'m> {
         Self { name: "client", machine, message: SliceMessage::new(message, &mut control.1), echoes: false }
     }
 
-    /// Takes in `bytes` that have arrived, says what happened, and echoes messages.
+    /// Receives `bytes`, prints all events, and echoes messages.
     fn receive(&mut self, bytes: &mut [u8]) {
         let mut input = Input::new(bytes, &mut self.message);
         loop {
@@ -85,7 +86,7 @@ impl<'m> Peer<'m> {
         }
     }
 
-    /// Moves what waits to be written to `wire`, and gives its length.
+    /// Moves the whole write queue to `wire`, and returns its length.
     fn transmit(&mut self, wire: &mut [u8]) -> usize {
         let mut len = 0;
         loop {
@@ -110,7 +111,7 @@ impl<'m> Peer<'m> {
         say!("{} writes {:02x?}", self.name, &wire[..len]);
     }
 
-    /// The stream has ended.
+    /// Reports the end of the stream, and checks that the connection ends.
     fn end(&mut self) {
         self.machine.handle_eof();
         self.receive(&mut []);
@@ -118,7 +119,7 @@ impl<'m> Peer<'m> {
     }
 }
 
-/// The server's end, on bytes as RFC 6455 sections 1.2 and 5.7 print them.
+/// Runs a server with fixed bytes, among them the examples of RFC 6455 sections 1.2 and 5.7.
 fn server() {
     say!("--- server");
     let head = b"GET /chat HTTP/1.1\r\nHost: server.example.com\r\nUpgrade: websocket\r\n\
@@ -131,30 +132,30 @@ fn server() {
 
     let (mut out, mut message, mut control) = ([0; 512], [0; 16], CONTROL);
     let mut server = Peer::server(&mut out, &mut message, &mut control);
-    // "Hello", in one piece, in the two fragments of section 5.7, and with a Ping between them.
+    // The text "Hello", first in one frame, then in the two fragments of section 5.7 with a Ping between them.
     server.receive(&mut [0x81, 0x85, 0x37, 0xfa, 0x21, 0x3d, 0x7f, 0x9f, 0x4d, 0x51, 0x58]);
     server.receive(&mut [0x01, 0x83, 0, 0, 0, 0, b'H', b'e']);
     server.receive(&mut [b'l', 0x89, 0x85, 0x37, 0xfa, 0x21, 0x3d, 0x7f, 0x9f, 0x4d, 0x51, 0x58]);
     server.receive(&mut [0x80, 0x82, 0, 0, 0, 0, b'l', b'o']);
     server.show_output();
-    // 24 bytes in two fragments are more than the 16 that were lent.
+    // This message has 24 bytes in two fragments, more than the 16 bytes of memory.
     let mut long = *b"\x02\x8c\0\0\0\0abcdefghijkl\x80\x8c\0\0\0\0mnopqrstuvwx";
     server.receive(&mut long);
     server.show_output();
-    // Close 1000 "bye"
+    // This is a Close with 1000 and "bye".
     server.receive(&mut [0x88, 0x85, 0, 0, 0, 0, 0x03, 0xe8, b'b', b'y', b'e']);
     server.show_output();
     server.end();
 
     let (mut out, mut message, mut control) = ([0; 512], [0; 16], CONTROL);
     let mut server = Peer::server(&mut out, &mut message, &mut control);
-    // Not masked.
+    // This frame is not masked, which is a violation.
     server.receive(&mut [0x81, 0x05, b'H', b'e', b'l', b'l', b'o']);
     server.show_output();
     server.end();
 }
 
-/// The server's answer to a request that arrives in pieces.
+/// Answers a request that arrives in pieces, as a server. Writes the response to `reply`, and returns its length.
 fn answer(head: &[u8], piece: usize, reply: &mut [u8]) -> usize {
     let mut handshake = ServerHandshake::new(HeadLimits::new());
     for end in (piece..head.len()).step_by(piece) {
@@ -166,7 +167,7 @@ fn answer(head: &[u8], piece: usize, reply: &mut [u8]) -> usize {
     request.accept().subprotocol(request.select_subprotocol(&["superchat"])).write(reply).unwrap()
 }
 
-/// The client's end, on an answer from outside.
+/// Runs a client with a fixed response.
 fn client() {
     say!("--- client");
     let request = ClientRequest::new("server.example.com", "/chat").subprotocols(&["chat"]);
@@ -208,7 +209,7 @@ fn client() {
     client.end();
 }
 
-/// Both ends, over a wire that cuts what passes into pieces.
+/// Runs a server and a client against each other. All bytes arrive in pieces.
 fn both() {
     say!("--- both");
     let request = ClientRequest::new("server.example.com", "/both").subprotocols(&["superchat"]);
@@ -232,7 +233,7 @@ fn both() {
         exchange(&mut client, &mut server, piece);
         exchange(&mut server, &mut client, piece);
     }
-    // Nothing happens for long: each end asks whether the other is still there.
+    // Nothing happens for a long time, so the client sends a keepalive Ping.
     let later = client.machine.poll_timeout().unwrap();
     say!("at {later:?}");
     client.machine.handle_timeout(later);
@@ -249,7 +250,7 @@ fn both() {
     say!("client: {} messages in {} frames", received.messages, received.frames);
 }
 
-/// Carries what `from` writes to `to`.
+/// Moves all output of `from` to `to`, in pieces of `piece` bytes.
 fn exchange(from: &mut Peer<'_>, to: &mut Peer<'_>, piece: usize) {
     let mut wire = [0; 1024];
     let len = from.transmit(&mut wire);

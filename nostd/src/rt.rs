@@ -1,5 +1,4 @@
-//! What a program needs that has no standard library: a beginning, an end, a way to print, and a panic
-//! handler.
+//! The parts of the standard library that a program needs: an entry point, an exit, output, and a panic handler.
 
 use core::fmt::Write;
 
@@ -12,7 +11,7 @@ mod system;
 
 pub use system::Stdout;
 
-/// `println!`.
+/// Prints a line, like `println!`.
 #[macro_export]
 macro_rules! say {
     ($($part:tt)*) => {{
@@ -21,7 +20,8 @@ macro_rules! say {
     }};
 }
 
-/// Prints the panic and ends the program. With the standard library linked in, this is the second one.
+/// Prints the panic and exits with 101. If the standard library is linked in, there are two panic handlers, which is an
+/// error.
 #[panic_handler]
 fn panic(info: &core::panic::PanicInfo<'_>) -> ! {
     let _ = writeln!(Stdout, "{info}");

@@ -1,5 +1,5 @@
-//! A server and a client with an allocator, but without the standard library: messages and output that
-//! grow, and heap only while there is something in it.
+//! Runs a server and a client with an allocator, but without the standard library. Messages and output grow, and idle
+//! connections hold no heap memory.
 #![no_std]
 #![no_main]
 
@@ -16,7 +16,8 @@ use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use hybi::handshake::{ClientHandshake, ClientRequest, HeadLimits, Incoming, Reply, ServerHandshake};
 use hybi::{CloseCode, Config, Connection, Event, Input, Instant, Message, Outbox, VecMessage};
 
-/// Gives out one block after the other, and counts what is in use. Memory is not used again.
+/// An allocator that returns consecutive blocks of a static array, and counts the bytes in use. It does not reuse
+/// memory.
 struct Bump {
     next: AtomicUsize,
     used: AtomicUsize,
@@ -28,7 +29,7 @@ const SIZE: usize = 8 << 20;
 // SAFETY: no two blocks overlap, and the counters are atomic.
 unsafe impl Sync for Bump {}
 
-// SAFETY: each block is aligned, lies inside the memory, and is given out once.
+// SAFETY: each block is aligned, lies inside the array, and is returned only once.
 unsafe impl GlobalAlloc for Bump {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         let base = self.memory.get() as usize;
@@ -71,7 +72,7 @@ impl Peer {
         Self { name, connection, message: VecMessage::new() }
     }
 
-    /// Takes in what arrived in one read. A server echoes; a client gives back the message that it got.
+    /// Receives the bytes of one read. A server echoes texts. Returns the last whole text.
     fn receive(&mut self, bytes: &mut [u8]) -> Option<Message> {
         let mut whole = None;
         let mut input = Input::new(bytes, &mut self.message);
@@ -112,7 +113,7 @@ impl Peer {
     }
 }
 
-/// Carries what `from` writes to `to`, in reads of [`READ`] bytes.
+/// Moves all output of `from` to `to`, in reads of [`READ`] bytes.
 fn exchange(from: &mut Peer, to: &mut Peer) -> Option<Message> {
     let mut whole = None;
     for part in from.transmit().chunks_mut(READ) {

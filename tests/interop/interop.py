@@ -1,21 +1,25 @@
 #!/usr/bin/env python3
-"""Has hybi talk with other implementations, as a server and as a client.
+"""Tests hybi against other implementations, as a server and as a client.
 
     cargo build --release --manifest-path tests/interop/Cargo.toml --target-dir target/interop
     tests/interop/interop.py target/interop/release/interop
 
-In each combination a client and a server send each other 1000 messages, each side its own, which the other
-compares byte by byte; what was agreed on is compared too, and the bytes on the wire show that it was done.
-Exit status: 0 all went well; 1 the combination named last did not; 2 nothing could be tried.  Needs Linux,
-Python 3.11 or later with venv, Node 18 or later with npm, and their package indexes once.  All else is on
-127.0.0.1.
+In each combination, a client and a server send each other 1000 messages. Each side has its own messages, and the
+other side compares them byte by byte. The script also checks the negotiated compression. The number of bytes on the
+wire shows that the compression was used.
 
-hybi is peer.rs, the others are peer.py and peer.mjs.  Each is called as
+The exit status is 0 if everything passed, 1 if the last printed combination failed, and 2 if nothing could be run.
+
+The script needs Linux, Python 3.11 or later with venv, and Node 18 or later with npm. The first run needs their
+package indexes. All connections use 127.0.0.1.
+
+The program of hybi is peer.rs. The other programs are peer.py and peer.mjs. Each is called as
 
     server|client URL SENDS AWAITS DEFLATE SECONDS
 
-with files of messages, with what it asks for in the words of Sec-WebSocket-Extensions, or nothing, and with
-a limit on its life.  It prints its port and what was agreed on, and exits with 0 if all went well.
+SENDS and AWAITS are files of messages. DEFLATE is the requested compression in the syntax of
+Sec-WebSocket-Extensions, or empty. SECONDS limits the run time. A program prints its port and the negotiated
+compression, and exits with 0 if everything passed.
 """
 
 import argparse
@@ -31,39 +35,39 @@ HERE = pathlib.Path(__file__).resolve().parent
 sys.path.append(str(HERE.parent / "autobahn"))
 from autobahn import Child, Error, environment, quietly, tail  # noqa: E402
 
-# What hybi is tried with.
+# The versions of the other implementations.
 WEBSOCKETS = "websockets==17.4"
 WS = "ws@8.23.0"
 
 COUNT = 1000
 LARGEST = 100 << 10
-LIMIT = 60  # seconds for one combination, of which it takes about one
+LIMIT = 60  # maximum seconds for one combination, which usually takes about one
 
-# --- what is agreed on -----------------------------------------------------
+# --- negotiation -----------------------------------------------------------
 
 ON = "permessage-deflate"
 OFFER = ON + "; client_max_window_bits"
 NO_TAKEOVER = ON + "; server_no_context_takeover; client_no_context_takeover"
 WINDOWS = ON + "; server_max_window_bits=10; client_max_window_bits=10"
 
-# What the client asks for, what the server does, and what must come of it.
+# The request of the client, the settings of the server, and the expected result.
 MODES = {
     "takeover": (OFFER, ON, ON),
     "no takeover, asked by the client": (NO_TAKEOVER + "; client_max_window_bits", ON, NO_TAKEOVER),
     "no takeover, asked by the server": (OFFER, NO_TAKEOVER, NO_TAKEOVER),
     "10 bits, asked by the client": (WINDOWS, ON, WINDOWS),
     "10 bits, asked by the server": (OFFER, WINDOWS, WINDOWS),
-    # Each direction has parameters of its own: who takes one for the other is found out.
+    # Each direction has different parameters, so that a program which confuses the directions fails.
     "server no takeover, client 10 bits": (
         ON + "; server_no_context_takeover; client_max_window_bits", ON + "; client_max_window_bits=10",
         ON + "; server_no_context_takeover; client_max_window_bits=10"),
 }
-# Here the peer would compress, and hybi does not want to.
+# In this mode the peer offers or accepts compression, but hybi does not use it.
 PLAIN = "plain"
 
 
 def parsed(header):
-    """An extension and its parameters, in whatever order they are."""
+    """Returns an extension and its sorted parameters, because their order does not matter."""
     name, *params = (part.strip().replace('"', "") for part in header.split(";"))
     return name, sorted(params)
 
@@ -75,7 +79,7 @@ WORDS = ("time user event value status error true message price volume grüezi n
 
 
 def prose(rng, size):
-    """At least so many bytes of text: JSON, of which much comes again."""
+    """Returns at least `size` bytes of text: JSON with many repetitions."""
     text = b""
     while len(text) < size:
         text += json.dumps({
@@ -86,13 +90,13 @@ def prose(rng, size):
 
 
 def table(rng, size):
-    """So many bytes that are no text, but can be compressed."""
+    """Returns `size` bytes that are not text but can be compressed."""
     start = rng.randrange(1 << 20)
     return b"".join(struct.pack("<IHd", start + n, n % 7, n / 8) for n in range(size // 14 + 1))[:size]
 
 
 def dice(rng):
-    """A message: (is text, data)."""
+    """Returns a random message as (is text, data)."""
     size = int(2 ** rng.uniform(8, 16))
     either = rng.random() < 0.5
     choices = {
@@ -109,7 +113,7 @@ def dice(rng):
 
 
 def messages(seed):
-    """What one side sends: (is text, number of fragments, data)."""
+    """Returns the messages of one side as (is text, number of fragments, data)."""
     rng = random.Random(seed)
     largest = {COUNT // 4: (True, prose(rng, LARGEST)[:LARGEST - 4].decode(errors="ignore").encode()),
                COUNT // 2: (False, table(rng, LARGEST)), COUNT * 3 // 4: (False, rng.randbytes(LARGEST))}
@@ -119,7 +123,7 @@ def messages(seed):
 
 
 def write(file, sent):
-    """Writes messages for the peers to read; returns how many bytes they have together."""
+    """Writes messages to a file for the programs. Returns their total length."""
     records = [struct.pack("<BBI", text, pieces, len(data)) + data for text, pieces, data in sent]
     file.write_bytes(b"".join(records))
     return sum(map(len, records)) - 6 * len(records)
@@ -128,7 +132,7 @@ def write(file, sent):
 # --- peers -----------------------------------------------------------------
 
 def peers(cache):
-    """The commands of the implementations that hybi talks with."""
+    """Installs the other implementations, and returns their commands."""
     def python(env):
         quietly([sys.executable, "-m", "venv", env])
         quietly([env / "bin/python", "-m", "pip", "install", "--no-deps", "--disable-pip-version-check",
@@ -146,11 +150,11 @@ def peers(cache):
 
 
 class Failed(Exception):
-    """A talk did not go as it should."""
+    """A conversation failed."""
 
 
 def said(child):
-    """What a peer has printed so far: the rest of each line by its first word."""
+    """Returns the output of a program so far, as a map from the first word of a line to the rest of the line."""
     lines = child.output().splitlines(keepends=True)
     return dict(line[:-1].partition(" ")[::2] for line in lines if line.endswith("\n"))
 
@@ -164,7 +168,7 @@ def await_port(server, deadline):
 
 
 def talk(commands, asks, files, logs):
-    """Runs a server and a client, given by their commands; returns both, ended."""
+    """Runs a server and a client until both have ended, and returns both."""
     deadline = time.monotonic() + LIMIT
     running = {}
 
@@ -178,11 +182,11 @@ def talk(commands, asks, files, logs):
         server = start("server", "-")
         client = start("client", "ws://127.0.0.1:%s/" % await_port(server, deadline))
         client.wait(deadline, server)
-        # Where one has ended, the other is about to.
+        # When one has ended, the other must end soon.
         deadline = min(deadline, time.monotonic() + 10)
         for child in (client, server):
             if not child.wait(deadline):
-                raise Failed("the %s does not come to an end" % child.name)
+                raise Failed("the %s does not end" % child.name)
             if child.stop() != 0:
                 raise Failed("the %s failed" % child.name)
         return running
@@ -196,7 +200,7 @@ def talk(commands, asks, files, logs):
             child.stop()
 
 
-# --- what must hold --------------------------------------------------------
+# --- checks ----------------------------------------------------------------
 
 def check(condition, what):
     if not condition:
@@ -204,33 +208,33 @@ def check(condition, what):
 
 
 def judge(role, running, asked, expected, sizes):
-    """Looks at what the two have said; returns the bytes that each role has sent, as hybi counted them."""
+    """Checks the output of both programs. Returns the bytes that each role has sent, as counted by hybi."""
     hybi, peer = running[role], running["client" if role == "server" else "server"]
     by_hybi, by_peer = said(hybi), said(peer)
-    check("done" in by_peer, "the %s did not say that it is done" % peer.name)
+    check("done" in by_peer, "the %s did not print that it is done" % peer.name)
     if role == "server":
         offered = by_hybi.get("offered", "nothing")
         check(parsed(offered) == parsed(asked), "the client offered " + offered)
     else:
-        check(by_hybi.get("agreed") == by_peer.get("agreed"), "the two did not agree on the same")
+        check(by_hybi.get("agreed") == by_peer.get("agreed"), "client and server report different results of the negotiation")
     agreed = by_peer.get("agreed", "nothing")
-    check(parsed(agreed) == parsed(expected), "agreed on was %r" % agreed)
+    check(parsed(agreed) == parsed(expected), "the negotiated compression is %r" % agreed)
     own, other = int(by_hybi["sent"]), int(by_hybi["received"])
     wire = {role: own, peer.name: other}
     for sender, size in sizes.items():
-        # All but the noise comes to less than a quarter.
+        # All messages except the random bytes shrink to less than a quarter, so less than half of the bytes remain.
         right = wire[sender] < 0.5 * size if expected else wire[sender] > size
-        check(right, "the %s sent %d bytes as %d" % (sender, size, wire[sender]))
+        check(right, "the %s sent messages of %d bytes in %d bytes on the wire" % (sender, size, wire[sender]))
     return wire
 
 
 def compare(wires):
-    """What was agreed on was also done: to start with an empty window, and a small window, cost bytes."""
+    """Checks that the negotiated parameters were used. Without takeover or with a small window, more bytes are sent."""
     for sender in ("server", "client"):
         least = wires["takeover"][sender]
         for mode, wire in wires.items():
             check(mode == "takeover" or wire[sender] > 1.05 * least,
-                  "%s: the %s sent %d bytes; %d if all is allowed" % (mode, sender, wire[sender], least))
+                  "%s: the %s sent %d bytes, but %d without restrictions" % (mode, sender, wire[sender], least))
 
 
 def try_all(options):
@@ -258,10 +262,10 @@ def try_all(options):
 def main():
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("hybi", type=pathlib.Path, help="the program that is built of peer.rs")
+    parser.add_argument("hybi", type=pathlib.Path, help="the program that is built from peer.rs")
     below = HERE / "../../target/interop"
     parser.add_argument("--cache", type=pathlib.Path, metavar="DIR", default=below / "peers",
-                        help="where the others are installed (default: %(default)s)")
+                        help="where the other implementations are installed (default: %(default)s)")
     parser.add_argument("--report", type=pathlib.Path, metavar="DIR", default=below / "report",
                         help="where messages and logs go (default: %(default)s)")
     options = parser.parse_args()

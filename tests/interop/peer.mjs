@@ -1,4 +1,4 @@
-// A peer for hybi, with Node's ws: see interop.py, which starts it.
+// A peer for hybi that uses Node's ws. interop.py starts it and describes its arguments.
 
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
@@ -11,9 +11,9 @@ function fail(why) {
     process.exit(1);
 }
 
-setTimeout(() => fail("not done in time"), seconds * 1000).unref();
+setTimeout(() => fail("the conversation took too long"), seconds * 1000).unref();
 
-// The messages in a file.
+// Returns the messages in a file.
 function* records(file) {
     const data = readFileSync(file);
     for (let at = 0; at < data.length; ) {
@@ -23,7 +23,8 @@ function* records(file) {
     }
 }
 
-// What `deflate` asks for, in the words of the header, as options of ws. Small messages are compressed too.
+// Returns the options of ws for `deflate`, which has the syntax of Sec-WebSocket-Extensions. With these options small
+// messages are compressed too.
 function settings() {
     if (deflate === "") {
         return false;
@@ -37,7 +38,7 @@ function settings() {
 }
 
 function send(ws, { text, pieces, data }) {
-    // Wherever the cuts fall: within a code point too.
+    // The fragments may be cut anywhere, also within a code point.
     for (let left = pieces; left > 1; left -= 1) {
         const size = Math.floor(data.length / left);
         ws.send(data.subarray(0, size), { binary: !text, fin: false });
@@ -52,9 +53,9 @@ async function talk(ws) {
     const waiting = [...records(awaits)].reverse();
     const received = new Promise((done) => {
         ws.on("message", (data, binary) => {
-            const awaited = waiting.pop() ?? fail("one message too many");
+            const awaited = waiting.pop() ?? fail("got one message too many");
             if (binary === awaited.text || !data.equals(awaited.data)) {
-                fail(`not what was sent, ${waiting.length} before the last: ${data.length} bytes`);
+                fail(`a message differs, ${waiting.length} before the last: got ${data.length} bytes`);
             }
             if (waiting.length === 0) {
                 done();
@@ -64,13 +65,13 @@ async function talk(ws) {
     const closed = new Promise((done) => {
         ws.on("close", (code) => {
             if (code !== 1000 || waiting.length > 0) {
-                fail(`not the end that it should be: ${code}, ${waiting.length} did not come`);
+                fail(`the connection must end with 1000: code ${code}, ${waiting.length} messages missing`);
             }
             done();
         });
     });
     ws.on("error", fail);
-    // All at once: ws queues them, and reads meanwhile.
+    // Send all messages at once. ws queues them, and reads while it writes.
     await Promise.all([...records(sends)].map((record) => send(ws, record)).concat(received));
     if (role === "client") {
         ws.close(1000);

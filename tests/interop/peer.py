@@ -1,4 +1,4 @@
-"""A peer for hybi, with Python's websockets: see interop.py, which starts it."""
+"""A peer for hybi that uses Python's websockets. interop.py starts it and describes its arguments."""
 
 import asyncio
 import struct
@@ -11,7 +11,7 @@ from websockets.extensions import permessage_deflate
 
 
 def records(file):
-    """The messages in a file: (is text, number of fragments, data)."""
+    """Returns the messages in a file as (is text, number of fragments, data)."""
     with open(file, "rb") as f:
         data = f.read()
     at = 0
@@ -22,7 +22,7 @@ def records(file):
 
 
 def cut(data, pieces):
-    """Wherever the cuts fall: within a code point too."""
+    """Cuts a message into fragments of equal size, also within a code point."""
     for left in range(pieces, 1, -1):
         size = len(data) // left
         yield data[:size]
@@ -31,7 +31,7 @@ def cut(data, pieces):
 
 
 def settings(factory, text):
-    """The extensions for what `text` asks, in the words of the header."""
+    """Returns the extensions for `text`, which has the syntax of Sec-WebSocket-Extensions."""
     if not text:
         return []
     params = (param.strip().partition("=") for param in text.split(";")[1:])
@@ -47,7 +47,7 @@ async def receive(ws, awaits):
     for number, (text, _, data) in enumerate(awaits):
         message = await ws.recv()
         if (data.decode() if text else data) != message:
-            raise RuntimeError("message %d is not what was sent: %s of %d" % (
+            raise RuntimeError("message %d differs from the sent one: got %s of length %d" % (
                 number, type(message).__name__, len(message)))
 
 
@@ -57,16 +57,16 @@ async def talk(ws, sends, awaits, client):
     if client:
         await ws.close()
     try:
-        raise RuntimeError("one message too many: %r" % await ws.recv())
+        raise RuntimeError("got one message too many: %r" % await ws.recv())
     except ConnectionClosed:
         pass
     if ws.close_code != 1000:
-        raise RuntimeError("not the end that it should be: %r" % ws.close_code)
+        raise RuntimeError("the connection must end with 1000, but ended with %r" % ws.close_code)
     print("done")
 
 
 async def main(role, url, sends, awaits, deflate, seconds):
-    # Compression by default is off: only what is asked for.
+    # Turn the default compression off. The extensions below are the only ones.
     options = dict(compression=None, max_size=None)
     sends, awaits = records(sends), records(awaits)
     async with asyncio.timeout(int(seconds)):

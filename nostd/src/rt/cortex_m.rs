@@ -1,4 +1,4 @@
-//! A Cortex-M microcontroller, talking to the debugger that holds it, or to an emulator.
+//! Entry, output and exit on a Cortex-M microcontroller, through its debugger or an emulator.
 
 use core::fmt::{self, Write};
 
@@ -10,7 +10,7 @@ fn enter() -> ! {
     exit(0)
 }
 
-/// Standard output of the host.
+/// The standard output of the host.
 pub struct Stdout;
 
 impl Write for Stdout {
@@ -19,7 +19,7 @@ impl Write for Stdout {
     }
 }
 
-/// Ends the program, with success only for 0.
+/// Ends the program. Reports success only for status 0.
 pub fn exit(status: usize) -> ! {
     loop {
         debug::exit(if status == 0 { debug::EXIT_SUCCESS } else { debug::EXIT_FAILURE });

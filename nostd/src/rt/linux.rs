@@ -1,12 +1,13 @@
-//! Linux on x86-64: the entry, two system calls, and the memory functions that the compiler calls.
+//! Entry, output and exit on Linux on x86-64 with two system calls, and the memory functions that the compiler calls.
 
 use core::arch::{asm, global_asm};
 use core::fmt::{self, Write};
 
 #[cfg(not(target_arch = "x86_64"))]
-compile_error!("the system calls in here are those of Linux on x86-64");
+compile_error!("this file has system calls of Linux on x86-64 only");
 
-// The kernel enters here, with the stack aligned to 16 bytes; `call` makes it what a function expects.
+// The kernel starts the program here, with the stack aligned to 16 bytes. A function expects the alignment that `call`
+// leaves.
 global_asm!(
     ".globl _start",
     "_start:",
@@ -21,15 +22,15 @@ extern "C" fn enter() -> ! {
     exit(0)
 }
 
-/// Standard output.
+/// The standard output.
 pub struct Stdout;
 
 impl Write for Stdout {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         let mut rest = text.as_bytes();
         while !rest.is_empty() {
-            // SAFETY: write(1, pointer, length) reads `rest`, which is valid for its length, and changes no
-            // memory; the kernel destroys rcx and r11.
+            // SAFETY: write(1, pointer, length) only reads `rest`, which is valid for its length, and changes no
+            // memory.
             let written = unsafe { syscall(1, 1, rest.as_ptr() as usize, rest.len()) };
             rest = usize::try_from(written).ok().and_then(|n| rest.get(n..)).ok_or(fmt::Error)?;
         }
@@ -45,13 +46,15 @@ pub fn exit(status: usize) -> ! {
     }
 }
 
+/// Performs a system call.
+///
 /// # Safety
 ///
-/// What the system call does with its arguments must be sound.
+/// The effect of the system call with these arguments must be sound.
 unsafe fn syscall(number: usize, a: usize, b: usize, c: usize) -> isize {
     let result;
-    // SAFETY: the calling convention of the kernel: number and result in rax, arguments in rdi, rsi, rdx;
-    // rcx and r11 are destroyed. The rest is the caller's duty.
+    // SAFETY: this is the calling convention of the kernel. Number and result are in rax, and arguments in rdi, rsi,
+    // rdx. The kernel overwrites rcx and r11. The caller guarantees that the effect is sound.
     unsafe {
         asm!(
             "syscall",
@@ -69,7 +72,7 @@ unsafe fn syscall(number: usize, a: usize, b: usize, c: usize) -> isize {
 /// As the function of this name in C.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn memcpy(to: *mut u8, from: *const u8, len: usize) -> *mut u8 {
-    // SAFETY: both are valid for `len` bytes and do not overlap; the direction flag is clear.
+    // SAFETY: both pointers are valid for `len` bytes, and the ranges do not overlap. The direction flag is clear.
     unsafe {
         asm!(
             "rep movsb",
@@ -86,11 +89,11 @@ unsafe extern "C" fn memcpy(to: *mut u8, from: *const u8, len: usize) -> *mut u8
 #[unsafe(no_mangle)]
 unsafe extern "C" fn memmove(to: *mut u8, from: *const u8, len: usize) -> *mut u8 {
     if (to as usize).wrapping_sub(from as usize) >= len {
-        // SAFETY: as the caller's; copying upwards never reads what was written.
+        // SAFETY: both pointers are valid for `len` bytes. Copying upwards does not read bytes that it has written.
         return unsafe { memcpy(to, from, len) };
     }
-    // SAFETY: both are valid for `len` bytes, which is not 0 here. Copying downwards from the last byte
-    // never reads what was written; the direction flag is cleared again.
+    // SAFETY: both pointers are valid for `len` bytes, and `len` is not 0 here. Copying downwards from the last byte
+    // does not read bytes that it has written. The direction flag is cleared again.
     unsafe {
         asm!(
             "std",
@@ -110,7 +113,7 @@ unsafe extern "C" fn memmove(to: *mut u8, from: *const u8, len: usize) -> *mut u
 /// As the function of this name in C.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn memset(to: *mut u8, byte: i32, len: usize) -> *mut u8 {
-    // SAFETY: `to` is valid for `len` bytes; the direction flag is clear.
+    // SAFETY: `to` is valid for `len` bytes, and the direction flag is clear.
     unsafe {
         asm!(
             "rep stosb",
@@ -143,7 +146,7 @@ unsafe extern "C" fn memcmp(a: *const u8, b: *const u8, len: usize) -> i32 {
 /// As the function of this name in C.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn bcmp(a: *const u8, b: *const u8, len: usize) -> i32 {
-    // SAFETY: the same contract.
+    // SAFETY: the caller upholds the same contract.
     unsafe { memcmp(a, b, len) }
 }
 
@@ -153,7 +156,7 @@ unsafe extern "C" fn bcmp(a: *const u8, b: *const u8, len: usize) -> i32 {
 #[unsafe(no_mangle)]
 unsafe extern "C" fn strlen(text: *const u8) -> usize {
     let mut len = 0;
-    // SAFETY: `text` is valid up to its first zero byte.
+    // SAFETY: `text` is readable up to its first zero byte.
     while unsafe { text.wrapping_add(len).read_volatile() } != 0 {
         len += 1;
     }
