@@ -113,7 +113,7 @@ fn inflate(criterion: &mut Criterion) {
                     }
                     inbox.handle_read(len);
                     while let Some(event) = client.poll_event(NOW, &mut inbox).unwrap() {
-                        let Event::Text(text) = event else { panic!("text was sent") };
+                        let Event::Text(text) = event else { panic!("only text was sent") };
                         seen += black_box(text).len();
                     }
                 }

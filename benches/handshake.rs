@@ -31,7 +31,7 @@ fn accept(request: &[u8], step: usize) -> usize {
     for end in (step..request.len()).step_by(step) {
         assert!(handshake.poll(&request[..end]).unwrap().is_none());
     }
-    let Some(Incoming::Upgrade(request)) = handshake.poll(request).unwrap() else { panic!("an upgrade") };
+    let Some(Incoming::Upgrade(request)) = handshake.poll(request).unwrap() else { panic!("not an upgrade") };
     request.accept().write(black_box(&mut [0; 512])).unwrap()
 }
 
@@ -68,7 +68,9 @@ fn client(criterion: &mut Criterion) {
     let mut response = [0; 512];
     let response = {
         let mut server = ServerHandshake::new(HeadLimits::new());
-        let Some(Incoming::Upgrade(upgrade)) = server.poll(request).unwrap() else { panic!("an upgrade") };
+        let Some(Incoming::Upgrade(upgrade)) = server.poll(request).unwrap() else {
+            panic!("not an upgrade")
+        };
         let len = upgrade.accept().write(&mut response).unwrap();
         &response[..len]
     };

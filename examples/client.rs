@@ -57,7 +57,7 @@ fn run() -> Result<bool, Box<dyn Error>> {
             "--origin" => client = client.origin(value()?),
             "--header" => {
                 let header = value()?;
-                let (name, value) = header.split_once(':').ok_or("a header is written NAME:VALUE")?;
+                let (name, value) = header.split_once(':').ok_or("a header must have the form NAME:VALUE")?;
                 client = client.header(name.trim(), value.trim());
             }
             "--deflate" => client = deflate(client)?,

@@ -77,7 +77,7 @@ impl Receiving {
                 match event {
                     Event::Text(text) => _ = black_box(text),
                     Event::Binary(data) => _ = black_box(data),
-                    _ => panic!("messages were sent"),
+                    _ => panic!("the input has only messages"),
                 }
             }
         }
@@ -285,7 +285,7 @@ fn handshake_server(request: &[u8]) {
     for _ in 0..COUNT {
         let mut handshake = ServerHandshake::new(HeadLimits::new());
         let Ok(Some(Incoming::Upgrade(request))) = handshake.poll(black_box(request)) else {
-            panic!("it asks for an upgrade");
+            panic!("the request must be an upgrade");
         };
         let mut response = [0; 512];
         let len = request.accept().write(&mut response).unwrap();

@@ -117,7 +117,7 @@ impl Upload {
         };
         let counted = count() - before;
         let whole = (self.missing == 0).then_some(&data[..]);
-        assert!(message.as_ref().map(Message::as_bytes) == whole, "another message came");
+        assert!(message.as_ref().map(Message::as_bytes) == whole, "the received message differs");
         counted
     }
 }

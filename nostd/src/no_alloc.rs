@@ -161,7 +161,7 @@ fn answer(head: &[u8], piece: usize, reply: &mut [u8]) -> usize {
     for end in (piece..head.len()).step_by(piece) {
         assert!(handshake.poll(&head[..end]).unwrap().is_none());
     }
-    let Some(Incoming::Upgrade(request)) = handshake.poll(head).unwrap() else { panic!("an upgrade") };
+    let Some(Incoming::Upgrade(request)) = handshake.poll(head).unwrap() else { panic!("not an upgrade") };
     say!("server: request for {} at {}", request.path(), request.host());
     assert_eq!(request.head_len(), head.len());
     request.accept().subprotocol(request.select_subprotocol(&["superchat"])).write(reply).unwrap()
@@ -182,7 +182,7 @@ fn client() {
     let mut forged = ClientHandshake::new(request, *b"another one's...", HeadLimits::new()).unwrap();
     say!("client: forged: {}", forged.poll(reply).unwrap_err());
     assert!(handshake.poll(&reply[..100]).unwrap().is_none());
-    let Some(Reply::Open(opened)) = handshake.poll(reply).unwrap() else { panic!("open") };
+    let Some(Reply::Open(opened)) = handshake.poll(reply).unwrap() else { panic!("not open") };
     say!("client: open, subprotocol {:?}", opened.subprotocol());
 
     let (mut out, mut message, mut control) = ([0; 512], [0; 64], CONTROL);
@@ -217,7 +217,7 @@ fn both() {
     let (mut head, mut reply) = ([0; 512], [0; 512]);
     let len = handshake.write(&mut head).unwrap();
     let len = answer(&head[..len], 1, &mut reply);
-    let Some(Reply::Open(opened)) = handshake.poll(&reply[..len]).unwrap() else { panic!("open") };
+    let Some(Reply::Open(opened)) = handshake.poll(&reply[..len]).unwrap() else { panic!("not open") };
     say!("client: open, subprotocol {:?}", opened.subprotocol());
 
     let (mut a, mut b, mut c, mut d) = ([0; 512], [0; 64], [0; 512], [0; 64]);

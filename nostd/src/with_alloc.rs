@@ -133,7 +133,7 @@ fn main() {
     client.connection.send_text(&text).unwrap();
     client.connection.ping(NOW, b"overtakes").unwrap();
     exchange(&mut client, &mut server);
-    let Some(Message::Text(echo)) = exchange(&mut server, &mut client) else { panic!("an echo") };
+    let Some(Message::Text(echo)) = exchange(&mut server, &mut client) else { panic!("no echo") };
     assert_eq!(&*echo, text.as_str());
     say!("client: the echo of a message of {} reads is right", text.len().div_ceil(READ));
 
@@ -161,7 +161,7 @@ fn handshake() {
     let mut client = ClientHandshake::new(request, *b"the sample nonce", HeadLimits::new()).unwrap();
     let head = client.to_vec();
     let mut server = ServerHandshake::new(HeadLimits::new());
-    let Some(Incoming::Upgrade(request)) = server.poll(&head).unwrap() else { panic!("an upgrade") };
+    let Some(Incoming::Upgrade(request)) = server.poll(&head).unwrap() else { panic!("not an upgrade") };
     let mut reply = [0; 256];
     let len = request.accept().write(&mut reply).unwrap();
     assert!(matches!(client.poll(&reply[..len]), Ok(Some(Reply::Open(_)))));

@@ -208,5 +208,5 @@ pub fn verify_output(mut b: &[u8], role: Role, kind: Kind, payloads: &[Bytes], n
         }
     }
     assert_eq!(seen, n);
-    assert!(role == Role::Server || n < 4 || keys.len() > 1, "mask key is constant");
+    assert!(role == Role::Server || n < 4 || keys.len() > 1, "all frames have the same masking key");
 }

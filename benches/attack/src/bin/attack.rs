@@ -78,7 +78,7 @@ fn main() -> Result<()> {
     let mut options = options()?;
     let most = usize::try_from(raise_descriptors().saturating_sub(RESERVED))?;
     if options.honest > most {
-        eprintln!("only {most} honest connections: a process may have no more descriptors open (ulimit -Hn)");
+        eprintln!("only {most} honest connections, because of the limit on open descriptors (ulimit -Hn)");
         options.honest = most;
     }
     if options.realtime && !set_realtime_priority(2) {
@@ -194,9 +194,9 @@ impl Server {
         command.arg("-c").arg(core.to_string()).arg(path).args(["127.0.0.1:0", "--deflate"]);
         let mut process = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
         let mut line = String::new();
-        let stdout = process.stdout.take().ok_or("no output")?;
+        let stdout = process.stdout.take().ok_or("the server has no standard output")?;
         BufReader::new(stdout).read_line(&mut line)?;
-        let port = line.trim().rsplit(':').next().ok_or("no port")?.parse()?;
+        let port = line.trim().rsplit(':').next().ok_or("the server printed no port")?.parse()?;
         let mut clock = 0;
         // SAFETY: the clock is valid during the call.
         unsafe { libc::clock_getcpuclockid(process.id().cast_signed(), &mut clock) };

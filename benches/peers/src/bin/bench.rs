@@ -314,9 +314,12 @@ fn main() -> std::process::ExitCode {
         }
         // For callgrind and perf, do only the work.
         ["one", cell, contender, n] => {
-            let cell = cells().into_iter().find(|c| c.id() == cell).expect("a cell of `bench list`");
-            let k = all.iter().find(|k| k.name() == contender).expect("a contender of `bench list`");
-            exec(*k, &cell, &data(&cell), n.parse().expect("a number"), false).expect("it can do that");
+            let cell =
+                cells().into_iter().find(|c| c.id() == cell).expect("CELL must be one of `bench list`");
+            let k =
+                all.iter().find(|k| k.name() == contender).expect("CONTENDER must be one of `bench list`");
+            exec(*k, &cell, &data(&cell), n.parse().expect("MESSAGES must be a number"), false)
+                .expect("the contender does not support this cell");
         }
         ["run", ..] => return run(&args[1..], &all),
         _ => {
@@ -334,7 +337,7 @@ fn run(args: &[String], all: &List) -> std::process::ExitCode {
     let only: Option<Vec<&str>> = option("--only").map(|names| names.split(',').collect());
     let list: Vec<_> =
         all.iter().copied().filter(|k| only.as_ref().is_none_or(|only| only.contains(&k.name()))).collect();
-    let repeats = option("--repeats").map(|n| n.parse().expect("a number"));
+    let repeats = option("--repeats").map(|n| n.parse().expect("--repeats needs a number"));
     let effort = match quick {
         true => Effort { quick, repeats: repeats.unwrap_or(5), budget: 4 << 20, max_n: 40_000 },
         false => Effort { quick, repeats: repeats.unwrap_or(13), budget: 24 << 20, max_n: 400_000 },
@@ -350,7 +353,7 @@ fn run(args: &[String], all: &List) -> std::process::ExitCode {
     }
     let json = json(&list, &rows, quick);
     match option("--json") {
-        Some(path) => std::fs::write(path, json).expect("the results can be written"),
+        Some(path) => std::fs::write(path, json).expect("the results cannot be written"),
         None => print!("{json}"),
     }
     if fine { 0 } else { 1 }.into()

@@ -88,7 +88,10 @@ async fn bare(s: TcpStream) -> R {
             }
             Ok(n) => {
                 let head = String::from_utf8_lossy(&buf[..n]);
-                let key = head.lines().find_map(|l| l.strip_prefix("Sec-WebSocket-Key: ")).ok_or("key")?;
+                let key = head
+                    .lines()
+                    .find_map(|l| l.strip_prefix("Sec-WebSocket-Key: "))
+                    .ok_or("the request has no Sec-WebSocket-Key")?;
                 s.try_write(response(key.trim()).as_bytes())?;
                 open = true;
             }
@@ -353,7 +356,10 @@ async fn web_socket(mut s: TcpStream) -> R {
     let mut b = vec![0; 4096];
     let n = s.read(&mut b).await?;
     let head = String::from_utf8_lossy(&b[..n]).to_string();
-    let key = head.lines().find_map(|l| l.strip_prefix("Sec-WebSocket-Key: ")).ok_or("key")?;
+    let key = head
+        .lines()
+        .find_map(|l| l.strip_prefix("Sec-WebSocket-Key: "))
+        .ok_or("the request has no Sec-WebSocket-Key")?;
     s.write_all(response(key.trim()).as_bytes()).await?;
     drop((b, head));
     let mut ws = WebSocket::server(BufStream::new(s));

@@ -40,7 +40,7 @@ struct Target {
 const TURN: Duration = Duration::from_millis(2);
 
 fn open(port: u16) -> TcpStream {
-    let mut s = TcpStream::connect(("127.0.0.1", port)).expect("connect");
+    let mut s = TcpStream::connect(("127.0.0.1", port)).expect("the server does not accept a connection");
     s.set_nodelay(true).unwrap();
     let req = String::from_utf8_lossy(peers::CHROME_REQUEST)
         .replace("Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n", "");
@@ -48,7 +48,10 @@ fn open(port: u16) -> TcpStream {
     let mut head = Vec::new();
     let mut b = [0u8; 1];
     while !head.ends_with(b"\r\n\r\n") {
-        assert!(s.read(&mut b).expect("handshake") == 1, "closed in handshake");
+        assert!(
+            s.read(&mut b).expect("reading failed in the handshake") == 1,
+            "the server closed in the handshake"
+        );
         head.push(b[0]);
     }
     assert!(head.starts_with(b"HTTP/1.1 101"), "{}", String::from_utf8_lossy(&head));
@@ -60,7 +63,10 @@ fn open(port: u16) -> TcpStream {
 fn cpu_ns(pid: u32) -> u64 {
     let (mut clock, mut at) = (0, libc::timespec { tv_sec: 0, tv_nsec: 0 });
     let known = unsafe { libc::clock_getcpuclockid(pid as i32, &mut clock) };
-    assert!(known == 0 && unsafe { libc::clock_gettime(clock, &mut at) } == 0, "server is gone");
+    assert!(
+        known == 0 && unsafe { libc::clock_gettime(clock, &mut at) } == 0,
+        "the server process has ended"
+    );
     at.tv_sec as u64 * 1_000_000_000 + at.tv_nsec as u64
 }
 fn rss(pid: u32) -> u64 {
@@ -77,7 +83,7 @@ fn rss(pid: u32) -> u64 {
 }
 
 fn target(arg: &str) -> (u16, u32) {
-    let (port, pid) = arg.split_once(':').expect("PORT:PID");
+    let (port, pid) = arg.split_once(':').expect("an argument must have the form PORT:PID");
     (port.parse().unwrap(), pid.parse().unwrap())
 }
 
@@ -202,7 +208,7 @@ fn check_echo(mut s: &TcpStream, one: &[u8], payload: &[u8]) {
                 break;
             }
         }
-        assert!(got == payload, "echo differs");
+        assert!(got == payload, "the echo differs from the message");
     });
 }
 
@@ -227,7 +233,7 @@ impl Target {
         }
         while waiting > 0 {
             let n = unsafe { libc::epoll_wait(self.ep, evs.as_mut_ptr(), 256, 10_000) };
-            assert!(n != 0, "no progress: {} messages", self.done);
+            assert!(n != 0, "the server makes no progress after {} messages", self.done);
             let on = start.elapsed() < TURN;
             for e in &evs[..n.max(0) as usize] {
                 let came = self.conns[e.u64 as usize].drive(load, on, buf, &mut self.rtt);
@@ -260,12 +266,12 @@ impl Conn {
                         idle = false;
                     }
                     Err(e) if e.kind() == std::io::ErrorKind::WouldBlock => break,
-                    Err(e) => panic!("write: {e}"),
+                    Err(e) => panic!("writing failed: {e}"),
                 }
             }
             if readable {
                 match self.s.read(buf) {
-                    Ok(0) => panic!("server closed"),
+                    Ok(0) => panic!("the server closed the connection"),
                     Ok(k) => {
                         idle = false;
                         readable = k == buf.len();
@@ -279,7 +285,7 @@ impl Conn {
                         }
                     }
                     Err(e) if e.kind() == std::io::ErrorKind::WouldBlock => readable = false,
-                    Err(e) => panic!("read: {e}"),
+                    Err(e) => panic!("reading failed: {e}"),
                 }
             }
             if idle {

@@ -39,7 +39,7 @@ pub fn all() -> Vec<&'static dyn Contender> {
 #[inline]
 pub fn validate(kind: Kind, p: &[u8]) {
     if kind == Kind::Text {
-        simdutf8::basic::from_utf8(p).expect("utf-8");
+        simdutf8::basic::from_utf8(p).expect("the text must be UTF-8");
     }
 }
 
