@@ -180,6 +180,7 @@ macro_rules! getters_of_memory {
         }
     };
 }
+#[cfg(feature = "alloc")]
 pub(super) use getters_of_memory;
 
 /// A message buffer in memory that the caller provides. If a message is longer than the memory, it is delivered in
