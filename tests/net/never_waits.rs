@@ -76,8 +76,8 @@ fn numbered(n: usize) -> String {
 
 #[test]
 fn s5_6_a_peer_that_does_not_read_gets_its_messages_handed_back() {
-    let deaf = || Virtual::deaf(2000);
-    for stream in [deaf, || Virtual::deaf(2000).keeping(), || Virtual::deaf(2000).holding_back()] {
+    let deaf = || Virtual::with_idle_peer(2000);
+    for stream in [deaf, || Virtual::with_idle_peer(2000).keeping(), || Virtual::with_idle_peer(2000).holding_back()] {
         for (mut out, stream) in Out::all(stream, &patient().high_water(1000)) {
             let mut accepted = 0;
             let refused = loop {
@@ -109,7 +109,7 @@ fn s5_6_a_peer_that_does_not_read_gets_its_messages_handed_back() {
 
 #[test]
 fn try_send_writes_what_the_stream_takes() {
-    for (mut out, stream) in Out::all(|| Virtual::deaf(1000), &patient()) {
+    for (mut out, stream) in Out::all(|| Virtual::with_idle_peer(1000), &patient()) {
         out.try_send("hello").unwrap();
         if matches!(out, Out::Answer(_)) {
             assert_eq!(out.buffered_amount(), 7);
@@ -123,7 +123,7 @@ fn try_send_writes_what_the_stream_takes() {
 
 #[test]
 fn s5_5_1_nothing_is_accepted_once_closing_has_begun() {
-    for (mut out, _stream) in Out::all(|| Virtual::deaf(1000), &patient()) {
+    for (mut out, _stream) in Out::all(|| Virtual::with_idle_peer(1000), &patient()) {
         assert_eq!(out.ready_state(), ReadyState::Open);
         out.close().unwrap();
         assert_eq!(out.ready_state(), ReadyState::Closing);
@@ -141,7 +141,7 @@ fn s5_5_1_nothing_is_accepted_once_closing_has_begun() {
 /// Without this, each message would be queued for a stream that takes nothing any more.
 #[test]
 fn s7_1_7_nothing_is_accepted_after_a_write_has_failed() {
-    for (mut out, stream) in Out::all(|| Virtual::deaf(1000), &patient().high_water(100)) {
+    for (mut out, stream) in Out::all(|| Virtual::with_idle_peer(1000), &patient().high_water(100)) {
         stream.peer(|peer| peer.breaks = true);
         // The first call may find out.
         let _ = out.try_send(numbered(0));
@@ -154,7 +154,7 @@ fn s7_1_7_nothing_is_accepted_after_a_write_has_failed() {
 
 #[test]
 fn s5_4_no_message_is_accepted_inside_a_fragmented_one() {
-    for (mut out, _stream) in Out::all(|| Virtual::deaf(1000), &patient()) {
+    for (mut out, _stream) in Out::all(|| Virtual::with_idle_peer(1000), &patient()) {
         let fragment = |out: &mut Out, fin| match out {
             Out::Whole(ws) => ws.send_fragment_with(MessageKind::Text, b"a", fin, SendOptions::new()),
             Out::Answer(ws) => {
@@ -173,7 +173,7 @@ fn s5_4_no_message_is_accepted_inside_a_fragmented_one() {
 
 #[test]
 fn fed_messages_are_written_by_the_next_flush() {
-    let stream = Virtual::deaf(1000);
+    let stream = Virtual::with_idle_peer(1000);
     let mut ws = stream.server(patient());
     ws.feed("one").unwrap();
     ws.feed_prepared(&Prepared::new("two")).unwrap();

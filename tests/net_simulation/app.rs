@@ -50,7 +50,7 @@ pub enum In<'a> {
 /// The object that sends messages.
 pub enum Out<'a> {
     Whole(&'a mut Ws),
-    Half(&'a Writer),
+    Half(&'a mut Writer),
 }
 
 /// The result of a receiving call.
@@ -680,12 +680,12 @@ pub fn whole(mut task: Task, mut ws: Ws, plan: &Plan) {
 }
 
 /// Runs a sending thread of an application in several threads.
-pub fn sends(mut task: Task, writer: Writer, plan: &Plan) {
+pub fn sends(mut task: Task, mut writer: Writer, plan: &Plan) {
     let mut goes_on = true;
     // Two sending threads share the actions alternately.
     for (wait, item) in plan.items.iter().skip(task.slot - 1).step_by(plan.writers) {
         task.sleep_until(task.now() + wait);
-        if !task.act(&mut Out::Half(&writer), item) {
+        if !task.act(&mut Out::Half(&mut writer), item) {
             goes_on = false;
             break;
         }
@@ -694,7 +694,7 @@ pub fn sends(mut task: Task, writer: Writer, plan: &Plan) {
         if plan.ending == Ending::Wait {
             drop(task.sim.wait(task.world(), Wait::KnownEnd(task.end), Some(LAST)));
         }
-        task.end_it(&mut Out::Half(&writer), plan);
+        task.end_it(&mut Out::Half(&mut writer), plan);
     }
     if plan.keeps_writer {
         drop(task.sim.wait(task.world(), Wait::KnownEnd(task.end), Some(LAST + 100 * SECOND)));
