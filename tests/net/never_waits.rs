@@ -77,7 +77,9 @@ fn numbered(n: usize) -> String {
 #[test]
 fn s5_6_a_peer_that_does_not_read_gets_its_messages_handed_back() {
     let deaf = || Virtual::with_idle_peer(2000);
-    for stream in [deaf, || Virtual::with_idle_peer(2000).keeping(), || Virtual::with_idle_peer(2000).holding_back()] {
+    for stream in
+        [deaf, || Virtual::with_idle_peer(2000).keeping(), || Virtual::with_idle_peer(2000).holding_back()]
+    {
         for (mut out, stream) in Out::all(stream, &patient().high_water(1000)) {
             let mut accepted = 0;
             let refused = loop {
