@@ -1,8 +1,8 @@
 //! The response that accepts a request: 101 (RFC 6455 section 4.2.2 (5)).
 //!
-//! [`Response`] is responsible for a 101 that the client can accept: what the server chose must be among the
-//! client's offers, and additional headers must be safe to send. It is not responsible for the choice itself.
-//! Every other response is a [`HttpResponse`](super::HttpResponse).
+//! [`Response`] ensures that the client can accept the 101: each choice of the server must be among the client's
+//! offers, and additional headers must be safe to send. The application makes the choices. Every response with
+//! another status is a [`HttpResponse`](super::HttpResponse).
 
 use crate::kernel::ascii;
 
@@ -13,7 +13,7 @@ use super::permessage_deflate::{DeflateOffer, DeflateParams, PERMESSAGE_DEFLATE}
 use super::request::Request;
 use super::write::{ExtraHeaders, HeadWriter, check_headers};
 
-/// The part that is the same in every response.
+/// The beginning of every 101 response, up to the accept value.
 const HEAD: &str = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
     Sec-WebSocket-Accept: ";
 
@@ -65,22 +65,25 @@ impl<'a> Response<'a> {
         Self { request, subprotocol: None, deflate: None, extensions: None, headers: ExtraHeaders(&[]) }
     }
 
-    /// Sets the subprotocol, which must be one that the client offered.
+    /// Sets the subprotocol, or none. The client must have offered it.
     #[must_use]
     pub fn subprotocol(mut self, subprotocol: impl Into<Option<&'a str>>) -> Self {
         self.subprotocol = subprotocol.into();
         self
     }
 
-    /// Accepts permessage-deflate with these parameters, which [`Request::negotiate_deflate`] returns. An
-    /// offer of the client must allow them.
+    /// Accepts permessage-deflate with these parameters, or declines it with `None`.
+    ///
+    /// [`Request::negotiate_deflate`] returns suitable parameters. At least one offer of the client must allow
+    /// them.
     #[must_use]
     pub fn deflate(mut self, params: impl Into<Option<DeflateParams>>) -> Self {
         self.deflate = params.into();
         self
     }
 
-    /// Sets other extensions, as the text of the header. The client must have offered each of them.
+    /// Sets other extensions, as the text of the `Sec-WebSocket-Extensions` header. The client must have offered
+    /// each of them.
     #[must_use]
     pub fn extensions(mut self, extensions: impl Into<Option<&'a str>>) -> Self {
         self.extensions = extensions.into();
@@ -88,13 +91,17 @@ impl<'a> Response<'a> {
     }
 
     /// Sets additional headers, each a name and a value.
+    ///
+    /// [`write`](Self::write) refuses the headers that it writes itself, and those that announce a body:
+    /// `Connection`, `Upgrade`, `Content-Length`, `Transfer-Encoding`, and names that begin with
+    /// `Sec-WebSocket-`.
     #[must_use]
     pub const fn headers(mut self, headers: &'a [(&'a str, &'a str)]) -> Self {
         self.headers = ExtraHeaders(headers);
         self
     }
 
-    /// Writes the response into `out` and returns its length in bytes. The connection is open once these
+    /// Writes the response into `out` and returns its length in bytes. The connection is open as soon as these
     /// bytes are sent.
     ///
     /// # Errors
@@ -103,7 +110,7 @@ impl<'a> Response<'a> {
     /// - [`ResponseError::Header`]: an additional header cannot be sent.
     /// - [`ResponseError::SubprotocolNotOffered`]: the client did not offer the subprotocol.
     /// - [`ResponseError::ExtensionNotOffered`]: the client did not offer an extension, or not with these
-    ///   parameters.
+    ///   parameters, or permessage-deflate was set twice.
     /// - [`ResponseError::ExtensionsMalformed`]: the text of the extensions does not match the grammar.
     pub fn write(&self, out: &mut [u8]) -> Result<usize, ResponseError> {
         self.check()?;
@@ -133,7 +140,7 @@ impl<'a> Response<'a> {
     /// - [`ResponseError::Header`]: an additional header cannot be sent.
     /// - [`ResponseError::SubprotocolNotOffered`]: the client did not offer the subprotocol.
     /// - [`ResponseError::ExtensionNotOffered`]: the client did not offer an extension, or not with these
-    ///   parameters.
+    ///   parameters, or permessage-deflate was set twice.
     /// - [`ResponseError::ExtensionsMalformed`]: the text of the extensions does not match the grammar.
     #[cfg(feature = "alloc")]
     #[cfg_attr(docsrs, doc(cfg(feature = "alloc")))]
@@ -143,8 +150,8 @@ impl<'a> Response<'a> {
 
     /// Checks the server's choices against the client's offers.
     fn check(&self) -> Result<(), ResponseError> {
-        // RFC 6455 4.2.2: the subprotocol comes from the client's list. Its offers were checked to be tokens,
-        // so the chosen one is a token.
+        // RFC 6455 4.2.2: the subprotocol comes from the client's list. All names in this list are known to be
+        // tokens, so the chosen name is a token.
         if self.subprotocol.is_some_and(|chosen| !self.request.offers_subprotocol(chosen)) {
             return Err(ResponseError::SubprotocolNotOffered);
         }

@@ -1,9 +1,10 @@
-//! The client's half of the opening handshake: the request it sends (RFC 6455 section 4.1), and the state
-//! machine that reads the response.
+//! The client's half of the opening handshake: the state machine that writes the request (RFC 6455 section 4.1)
+//! and reads the response.
 //!
-//! - [`ClientRequest`] collects the parts of a request. `check` refuses those that cannot be sent.
-//! - [`ClientHandshake`] writes the request, reads the response and has the timer. The rules for the response
-//!   are in `reply`.
+//! - [`ClientHandshake`] writes the request, reads the response and has the deadline.
+//! - [`ClientRequest`] (in `client_request`) has the parts of the request. Its method `check` refuses parts
+//!   that cannot be sent.
+//! - `reply` has the rules for the response.
 //!
 //! Invariants:
 //! - A [`ClientHandshake`] exists only for a request that passed `check`.
@@ -30,7 +31,7 @@ use super::write::NoRoom;
 
 /// The client's half of the opening handshake: writes the request and reads the response.
 ///
-/// Send nothing after the request until the response was read (RFC 6455 section 4.1).
+/// After the request, send nothing until [`poll`](Self::poll) has returned the response (RFC 6455 section 4.1).
 ///
 /// ```
 /// use hybi::handshake::{ClientHandshake, ClientRequest, HeadLimits, Reply};
@@ -70,10 +71,12 @@ impl<'a> ClientHandshake<'a> {
     ///
     /// # Errors
     ///
-    /// - [`RequestError::Host`], [`RequestError::Target`], [`RequestError::Origin`]: this part is invalid.
-    /// - [`RequestError::Subprotocol`], [`RequestError::SubprotocolRepeated`]: a subprotocol is no token or
-    ///   is offered twice.
-    /// - [`RequestError::Extensions`]: the extensions are malformed.
+    /// - [`RequestError::Host`]: the host is not `host` or `host:port`.
+    /// - [`RequestError::Target`]: the target is not a path with an optional query.
+    /// - [`RequestError::Origin`]: the origin is empty or has a character that no origin contains.
+    /// - [`RequestError::Subprotocol`]: a subprotocol is not a token.
+    /// - [`RequestError::SubprotocolRepeated`]: a subprotocol is offered twice.
+    /// - [`RequestError::Extensions`]: the extensions are malformed, or window bits are not 8 to 15.
     /// - [`RequestError::Header`]: an additional header cannot be sent.
     pub fn new(
         request: ClientRequest<'a>,
@@ -153,18 +156,24 @@ impl<'a> ClientHandshake<'a> {
     /// Parses the response in `head`, which contains all bytes since the connection began. Returns `None` if
     /// more bytes are needed.
     ///
-    /// The bytes of earlier calls must be unchanged at the front. Interim responses (1xx other than 101) are
-    /// skipped, and count towards [`HeadLimits::max_head`]. After the first result, further calls return the
-    /// same one.
+    /// `head` must begin with the bytes of the earlier calls, unchanged. Interim responses (1xx other than 101)
+    /// are skipped, and their bytes count towards [`HeadLimits::max_head`]. After the first result, further
+    /// calls return the same result.
     ///
     /// # Errors
     ///
     /// Drop the connection after an error.
     ///
     /// - [`HandshakeError::Head`]: the bytes are not a valid HTTP/1.1 head, or exceed a limit.
-    /// - Other variants: the response violates a rule of RFC 6455 section 4.1. Each variant names the rule.
-    /// - [`HandshakeError::Timeout`]: [`handle_timeout`](Self::handle_timeout) has failed the handshake
-    ///   before.
+    /// - [`HandshakeError::HttpVersion`]: the response is a 101 of HTTP/1.0.
+    /// - [`HandshakeError::Upgrade`], [`HandshakeError::Connection`]: this header of the 101 is missing or wrong.
+    /// - [`HandshakeError::AcceptMissing`], [`HandshakeError::AcceptRepeated`], [`HandshakeError::AcceptWrong`]:
+    ///   `Sec-WebSocket-Accept` is missing, repeated, or does not match the key.
+    /// - [`HandshakeError::SubprotocolNotOffered`], [`HandshakeError::SubprotocolRepeated`]: the server chose a
+    ///   subprotocol that was not offered, or the header with its choice is repeated.
+    /// - [`HandshakeError::Extensions`]: the extensions of the response are malformed or were not offered.
+    /// - [`HandshakeError::Timeout`]: an earlier call of [`handle_timeout`](Self::handle_timeout) has failed the
+    ///   handshake.
     pub fn poll<'h>(&mut self, head: &'h [u8]) -> Result<Option<Reply<'h>>, HandshakeError> {
         if let Some(error) = self.failed {
             return Err(error);
@@ -178,18 +187,18 @@ impl<'a> ClientHandshake<'a> {
         outcome
     }
 
-    /// Returns when [`handle_timeout`](Self::handle_timeout) is due, or `None` if it need not be called.
+    /// Returns the time at which to call [`handle_timeout`](Self::handle_timeout), or `None` if no call is needed.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
         let waiting = !self.done && self.failed.is_none() && self.deadline != Instant::NEVER;
         waiting.then_some(self.deadline)
     }
 
-    /// Fails the handshake if its deadline has come. Does nothing before the deadline.
+    /// Fails the handshake if its deadline has passed. Does nothing before the deadline.
     ///
     /// # Errors
     ///
-    /// [`HandshakeError::Timeout`] if the deadline has come before the whole response.
+    /// [`HandshakeError::Timeout`] if the deadline has passed and the response is not complete.
     pub fn handle_timeout(&mut self, now: Instant) -> Result<(), HandshakeError> {
         match self.poll_timeout() {
             Some(deadline) if deadline <= now => {

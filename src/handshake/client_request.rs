@@ -1,4 +1,7 @@
-//! What a client asks for, and what is wrong with it.
+//! The parts of a client's request (RFC 6455 section 4.1), and the error for a request that cannot be sent.
+//!
+//! [`ClientRequest`] is a builder that borrows the parts. `ClientRequest::check` decides whether they can be sent, and
+//! a `ClientHandshake` exists only for a request that passed. `ClientHandshake::write` in `client` writes the request.
 
 use core::fmt;
 
@@ -50,8 +53,8 @@ pub struct ClientRequest<'a> {
 impl<'a> ClientRequest<'a> {
     /// Returns a request to `host` for `target`.
     ///
-    /// `host` has the form `host` or `host:port`, without the default port; [`WsUrl::authority`] returns it.
-    /// `target` is path and query; an empty target means "/".
+    /// `host` has the form `host`, or `host:port` if the port is not the default. [`WsUrl::authority`] returns
+    /// this form. `target` is the path and the query. An empty target means "/".
     #[must_use]
     pub const fn new(host: &'a str, target: &'a str) -> Self {
         Self {
@@ -65,50 +68,53 @@ impl<'a> ClientRequest<'a> {
         }
     }
 
-    /// Returns a request to the host and for the target of `url`.
+    /// Returns a request to the host of `url`, for the target of `url`.
     #[must_use]
     pub const fn from_url(url: &WsUrl<'a>) -> Self {
         Self::new(url.authority(), url.target())
     }
 
-    /// Sets the `Origin`, which only browsers must send (RFC 6455 section 4.1 (8)).
+    /// Sets the `Origin` header. Only browsers must send it (RFC 6455 section 4.1 (8)).
     #[must_use]
     pub fn origin(mut self, origin: impl Into<Option<&'a str>>) -> Self {
         self.origin = origin.into();
         self
     }
 
-    /// Sets the subprotocols to offer, in order of preference. Each is a token and appears once.
+    /// Sets the subprotocols to offer, in order of preference. Each name must be a token and appear once.
     #[must_use]
     pub const fn subprotocols(mut self, subprotocols: &'a [&'a str]) -> Self {
         self.subprotocols = subprotocols;
         self
     }
 
-    /// Offers permessage-deflate, before the other extensions.
+    /// Sets the offer of permessage-deflate, which is sent before the other extensions. `None` removes the offer.
     #[must_use]
     pub fn deflate(mut self, offer: impl Into<Option<DeflateOffer>>) -> Self {
         self.deflate = offer.into();
         self
     }
 
-    /// Sets further extensions to offer, as the text of the header. The text may contain several offers of
-    /// permessage-deflate.
+    /// Sets further extensions to offer, as the text of the `Sec-WebSocket-Extensions` header. The text may
+    /// contain more offers of permessage-deflate.
     #[must_use]
     pub fn extensions(mut self, extensions: impl Into<Option<&'a str>>) -> Self {
         self.extensions = extensions.into();
         self
     }
 
-    /// Sets additional headers, each a name and a value. Headers of the handshake itself are refused, `Host`
-    /// and `Origin` among them.
+    /// Sets additional headers, each a name and a value.
+    ///
+    /// The handshake refuses the headers that it writes itself, and those that announce a body: `Host`,
+    /// `Origin`, `Connection`, `Upgrade`, `Content-Length`, `Transfer-Encoding`, and names that begin with
+    /// `Sec-WebSocket-`.
     #[must_use]
     pub const fn headers(mut self, headers: &'a [(&'a str, &'a str)]) -> Self {
         self.headers = ExtraHeaders(headers);
         self
     }
 
-    /// Returns the target: path and query. An empty target, or one that begins with "?", is sent behind a "/".
+    /// Returns the target: path and query. If the target is empty or begins with "?", a "/" is sent before it.
     #[must_use]
     pub const fn target(&self) -> &'a str {
         self.target
@@ -119,12 +125,12 @@ impl<'a> ClientRequest<'a> {
         self.subprotocols
     }
 
-    /// Returns the offer of [`deflate`](Self::deflate).
+    /// Returns the offer that [`deflate`](Self::deflate) has set.
     pub(crate) const fn offered_deflate(&self) -> Option<DeflateOffer> {
         self.deflate
     }
 
-    /// Returns the extensions that are offered as text.
+    /// Returns the extensions that [`extensions`](Self::extensions) has set.
     pub(crate) fn offered_extensions(&self) -> impl Iterator<Item = Extension<'a>> + Clone + use<'a> {
         let text = self.extensions.and_then(|text| Extensions::parse(text.as_bytes()).ok());
         text.map(|extensions| -> ExtensionIter<'a> { extensions.iter() }).into_iter().flatten()
@@ -134,7 +140,7 @@ impl<'a> ClientRequest<'a> {
     pub(super) fn check(&self) -> Result<(), RequestError> {
         // RFC 6455 4.1 (4): `Host` is a host with an optional port.
         split_authority(self.host).map_err(|_| RequestError::Host)?;
-        // RFC 6455 3 and 4.1 (3): the target has no fragment. An absolute form is for proxies.
+        // RFC 6455 3 and 4.1 (3): the target has no fragment. Only a request to a proxy has an absolute URI.
         if !(self.target.is_empty() || self.target.starts_with(['/', '?']))
             || !self.target.bytes().all(is_target_byte)
         {
@@ -163,8 +169,8 @@ impl<'a> ClientRequest<'a> {
         if let Some(offer) = self.deflate {
             let mut text = [0; DeflateParams::MAX_LEN];
             let len = offer.write(&mut text)?;
-            // RFC 7692 7.1.2: window bits are 8 to 15. The numbers come from the caller, so parse what would
-            // be sent.
+            // RFC 7692 7.1.2: window bits are 8 to 15. The caller may have set other numbers in the public fields.
+            // Parse the text of the offer, so that the parser's check also applies here.
             let valid = Extensions::parse(text.get(..len).unwrap_or_default())
                 .is_ok_and(|list| list.iter().all(|one| DeflateOffer::from_extension(&one).is_some()));
             if !valid {
@@ -246,10 +252,10 @@ impl From<HeaderError> for RequestError {
     }
 }
 
-/// Returns all offered extensions as one list: the offer of [`ClientRequest::deflate`] first, then those
-/// given as text.
+/// Returns all offered extensions as one list: first the offer of [`ClientRequest::deflate`], then the
+/// extensions of [`ClientRequest::extensions`].
 ///
-/// `text` is the text of that offer.
+/// `text` is the text of the first offer, or empty.
 pub(crate) fn all_offered_extensions<'t>(
     request: &ClientRequest<'t>,
     text: &'t [u8],

@@ -1,11 +1,11 @@
 //! The grammar of `Sec-WebSocket-Extensions` (RFC 6455 section 9.1), parsed without copying.
 //!
-//! [`Extensions`] is a list that was checked as a whole, so iterating over it cannot fail. The meaning of the
-//! extensions is not known here; `permessage_deflate` interprets its own.
+//! [`Extensions`] is a list that was checked as a whole, so an iteration over it cannot fail. This file does not know
+//! the meaning of any extension. `permessage_deflate` interprets the parameters of permessage-deflate.
 //!
 //! Invariants:
-//! - Constructors check the entire text once. Iterators parse it again and therefore see no errors.
-//! - Parsing is linear: each byte is passed once, and nothing is searched ahead.
+//! - The constructors check the entire text. The iterators parse the same text again, so they meet no errors.
+//! - Parsing takes linear time: the parser passes each byte once and never looks ahead.
 
 use core::fmt;
 
@@ -33,7 +33,8 @@ impl core::error::Error for Malformed {}
 
 /// A list of extensions with their parameters: those that a client offers, or those that a server chose.
 ///
-/// The list was checked as a whole, so iterating over it cannot fail. It may come from several header lines.
+/// The list was checked as a whole, so an iteration over it cannot fail. The list may come from several header
+/// lines.
 ///
 /// ```
 /// use hybi::handshake::{Extensions, Malformed};
@@ -70,8 +71,8 @@ impl<'h> Extensions<'h> {
         }
     }
 
-    /// Parses one of several values that form a list. Also returns the number of its extensions, which may be
-    /// zero.
+    /// Parses one of several values that form a list. Also returns the number of extensions in the value, which may
+    /// be zero.
     pub(crate) fn parse_part(value: &'h [u8]) -> Result<(Self, usize), Malformed> {
         Ok((Self { field: HeaderLines::One(value) }, count_extensions(value)?))
     }
@@ -82,7 +83,7 @@ impl<'h> Extensions<'h> {
         Ok(Self { field })
     }
 
-    /// Returns an iterator over the extensions in their order.
+    /// Returns an iterator over the extensions, in the order of the list.
     #[must_use]
     pub const fn iter(&self) -> ExtensionIter<'h> {
         ExtensionIter { parser: Parser(b""), values: self.field.values(EXTENSIONS) }
@@ -117,7 +118,7 @@ impl<'h> IntoIterator for &Extensions<'h> {
 ///
 /// # Errors
 ///
-/// [`Malformed`] if the value does not match.
+/// [`Malformed`] if the value does not match the grammar, or contains no extension.
 ///
 /// ```
 /// use hybi::handshake::{Malformed, check_extensions};
@@ -154,14 +155,14 @@ impl<'h> Iterator for ExtensionIter<'h> {
 /// One extension of a list.
 #[derive(Clone, Copy, Debug)]
 pub struct Extension<'h> {
-    /// The registered name. Names are compared with case.
+    /// The registered name. Names are case-sensitive.
     pub name: &'h str,
     /// The text of the parameters.
     params: &'h [u8],
 }
 
 impl<'h> Extension<'h> {
-    /// Returns an iterator over the parameters in their order. Each has a name and an optional value.
+    /// Returns an iterator over the parameters, in the order of the text. Each item is a name and an optional value.
     #[must_use]
     pub const fn params(&self) -> Params<'h> {
         Params(Parser(self.params))
@@ -182,7 +183,7 @@ impl<'h> Iterator for Params<'h> {
 
 /// The value of a parameter: a token, which may have been sent as a quoted string.
 ///
-/// RFC 6455 section 9.1: both forms are the same value, so they compare equal.
+/// Both forms of a token are the same value (RFC 6455 section 9.1), so they compare equal.
 #[derive(Clone, Copy, Debug)]
 pub struct Value<'h> {
     /// The text without the quotes, but with the backslashes.
@@ -190,13 +191,13 @@ pub struct Value<'h> {
 }
 
 impl<'h> Value<'h> {
-    /// Returns the bytes of the value without escapes. All of them are token characters.
+    /// Returns the bytes of the value, without the backslashes of escapes. All bytes are token characters.
     pub fn bytes(self) -> impl Iterator<Item = u8> + Clone + 'h {
         // A token contains no backslash, so each backslash is an escape.
         self.raw.bytes().filter(|&byte| byte != b'\\')
     }
 
-    /// Returns the value as a slice, or `None` if a character of it was escaped.
+    /// Returns the value as a slice, or `None` if the value was sent with an escaped character.
     #[must_use]
     pub fn as_str(self) -> Option<&'h str> {
         (!self.raw.contains('\\')).then_some(self.raw)
@@ -229,9 +230,9 @@ impl fmt::Display for Value<'_> {
     }
 }
 
-/// Visits the values that form one list.
+/// Parses the values that form one list, and calls `visit` for each of them.
 ///
-/// RFC 6455 section 9.1, RFC 2616 section 2.1: a single value may be empty, but the whole list has at least
+/// RFC 6455 section 9.1, RFC 2616 section 2.1: a single value may be empty, but the whole list must have at least
 /// one element.
 pub(crate) fn for_each_part<'h, E: From<Malformed>>(
     values: impl IntoIterator<Item = &'h [u8]>,
@@ -247,7 +248,7 @@ pub(crate) fn for_each_part<'h, E: From<Malformed>>(
     if values_seen && !extensions_seen { Err(Malformed.into()) } else { Ok(()) }
 }
 
-/// Counts the extensions in one value, which checks all of it.
+/// Checks the whole of one value, and returns the number of its extensions.
 fn count_extensions(value: &[u8]) -> Result<usize, Malformed> {
     let mut parser = Parser(value);
     let mut extensions = 0;
@@ -258,13 +259,14 @@ fn count_extensions(value: &[u8]) -> Result<usize, Malformed> {
     Ok(extensions)
 }
 
-/// The rest of a list. Each byte is passed once, and nothing is searched ahead.
+/// A parser of a list. The field is the part of the text that remains. The parser passes each byte once and never
+/// looks ahead.
 #[derive(Clone, Copy, Debug)]
 struct Parser<'h>(&'h [u8]);
 
 impl<'h> Parser<'h> {
-    /// Parses the next element (RFC 6455 section 9.1): `extension = extension-token *( ";" extension-param
-    /// )`.
+    /// Parses the next element (RFC 6455 section 9.1):
+    /// `extension = extension-token *( ";" extension-param )`.
     fn extension(&mut self) -> Result<Option<Extension<'h>>, Malformed> {
         // RFC 2616 2.1: a list may have empty elements.
         while self.skip_separator(b',') {}
@@ -281,8 +283,8 @@ impl<'h> Parser<'h> {
         Ok(Some(Extension { name, params }))
     }
 
-    /// Parses the next parameter (RFC 6455 section 9.1): `extension-param = token [ "=" (token |
-    /// quoted-string) ]`.
+    /// Parses the next parameter (RFC 6455 section 9.1):
+    /// `extension-param = token [ "=" (token | quoted-string) ]`.
     fn param(&mut self) -> Result<Option<(&'h str, Option<Value<'h>>)>, Malformed> {
         if !self.skip_separator(b';') {
             return Ok(None);
@@ -334,8 +336,8 @@ impl<'h> Parser<'h> {
         ascii(token).ok_or(Malformed)
     }
 
-    /// Skips `separator` if it is next. RFC 2616 section 2.1: whitespace may appear on either side of a
-    /// separator.
+    /// Skips `separator` if it is the next character. Returns whether it was. Whitespace may appear on either side of
+    /// a separator (RFC 2616 section 2.1).
     fn skip_separator(&mut self, separator: u8) -> bool {
         self.skip_ows();
         match self.0.split_first() {

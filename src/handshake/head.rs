@@ -1,8 +1,8 @@
 //! The parts of an HTTP/1.1 message head that both roles need: limits, errors and headers.
 //!
-//! [`Headers`] is a view of header lines in the caller's memory. It parses the lines again on each iteration,
-//! because a head is small and storing offsets would need an allocator or a bound. The scanner in `scan` has
-//! checked the lines before, so iterating needs no error handling.
+//! [`Headers`] is a view of header lines in the caller's memory. Each iteration parses the lines again, because a
+//! head is small, and stored offsets would need an allocator or a fixed maximum. The scanner in `scan` has checked
+//! the lines before, so an iteration needs no error handling.
 //!
 //! Invariants:
 //! - `Debug` output never contains header values, which can be credentials.
@@ -16,8 +16,8 @@ use super::text::{self, trim_ows};
 
 /// The maximum size of a head, in bytes and in headers.
 ///
-/// Both limits apply while the head arrives. A peer can therefore neither fill the memory nor keep the parser
-/// busy (RFC 6455 section 10.4). A head of exactly the limit is accepted.
+/// Both limits are checked while the head arrives. A peer can therefore neither fill the memory nor keep the
+/// parser busy (RFC 6455 section 10.4). A head that has exactly the maximum size is accepted.
 ///
 /// ```
 /// use hybi::handshake::HeadLimits;
@@ -32,10 +32,11 @@ pub struct HeadLimits {
     /// The maximum number of bytes from the first received byte to the empty line, both included; 16384 by
     /// default.
     ///
-    /// On a server this includes an empty line before the request, on a client all interim (1xx) responses.
+    /// On a server the number includes an empty line before the request. On a client it includes all interim
+    /// responses (1xx).
     pub max_head: usize,
-    /// The maximum number of header lines in a head; 100 by default. Larger values than
-    /// [`HeadLimits::MOST_HEADERS`] count as that value.
+    /// The maximum number of header lines in a head; 100 by default. A value above [`HeadLimits::MOST_HEADERS`]
+    /// counts as [`HeadLimits::MOST_HEADERS`].
     pub max_headers: usize,
 }
 
@@ -73,7 +74,7 @@ impl Default for HeadLimits {
 
 /// An error in the bytes of a head, in either direction.
 ///
-/// It is reported at the first byte that cannot be right, however the input is split.
+/// The error is reported at the first byte that violates a rule. How the input is split makes no difference.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum HeadError {
@@ -97,18 +98,18 @@ pub enum HeadError {
     Fold,
     /// There is whitespace before the first header (RFC 9112 section 2.2).
     SpaceBeforeHeader,
-    /// The first line reaches [`HeadLimits::max_head`] (RFC 6455 section 10.4).
+    /// The first line is not complete within [`HeadLimits::max_head`] bytes (RFC 6455 section 10.4).
     LineTooLong,
-    /// The head reaches [`HeadLimits::max_head`] (RFC 6455 section 10.4).
+    /// The head is not complete within [`HeadLimits::max_head`] bytes (RFC 6455 section 10.4).
     TooLarge,
     /// There are more than [`HeadLimits::max_headers`] header lines (RFC 6455 section 10.4).
     TooManyHeaders,
-    /// The caller's memory no longer contains the bytes that were checked before.
+    /// The caller has changed bytes that were checked before. This is an error in the calling code.
     Changed,
 }
 
 impl HeadError {
-    /// Returns the error, its clause and the remedy.
+    /// Returns the text: the error, the clause of the RFC, and the advice.
     const fn text(self) -> &'static str {
         match self {
             Self::StartLine => {
@@ -146,13 +147,14 @@ impl core::error::Error for HeadError {}
 /// One header line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HeaderField<'h> {
-    /// The name as sent. Compare it without regard to case (RFC 9110 section 5.1).
+    /// The name as the peer sent it. Names are not case-sensitive (RFC 9110 section 5.1).
     pub name: &'h str,
-    /// The value without the whitespace around it. It may contain bytes from 0x80 on (RFC 9110 section 5.5).
+    /// The value without the whitespace around it. The value may contain bytes from 0x80 on (RFC 9110 section
+    /// 5.5).
     pub value: &'h [u8],
 }
 
-/// The headers of a head in order of arrival, in the caller's memory.
+/// The headers of a head, in the order in which they arrived. The bytes stay in the caller's memory.
 ///
 /// ```
 /// use hybi::handshake::{Incoming, HeadLimits, ServerHandshake};
@@ -170,7 +172,8 @@ pub struct HeaderField<'h> {
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Headers<'h> {
-    /// The lines, each with its CR LF, which the scanner has checked. The empty line may be included.
+    /// The header lines, each with its CR LF. The empty line at the end may be included. The scanner has checked
+    /// the lines.
     block: &'h [u8],
 }
 
@@ -180,7 +183,7 @@ impl<'h> Headers<'h> {
         Self { block }
     }
 
-    /// Returns whether `httparse` finds the same headers. This is a second check of the scanner.
+    /// Returns whether the parser `httparse` finds the same headers. This is a second check of the scanner.
     pub(crate) fn match_httparse(&self) -> bool {
         let mut slots = [httparse::EMPTY_HEADER; HeadLimits::MOST_HEADERS];
         match httparse::parse_headers(self.block, &mut slots) {
@@ -192,21 +195,21 @@ impl<'h> Headers<'h> {
         }
     }
 
-    /// Returns the headers in `lines`, which [`as_bytes`](Self::as_bytes) returned earlier. Iterating over
-    /// other bytes ends at the first line that is not a header.
+    /// Returns the headers in `lines`, which an earlier call of [`as_bytes`](Self::as_bytes) returned. If `lines`
+    /// contains other bytes, an iteration ends at the first line that is not a header.
     #[must_use]
     pub const fn from_lines(lines: &'h [u8]) -> Self {
         Self::new(lines)
     }
 
-    /// Returns the lines as they arrived, each with its CR LF. They can be stored and parsed again with
+    /// Returns the lines as they arrived, each with its CR LF. A copy of them can be parsed again with
     /// [`from_lines`](Self::from_lines).
     #[must_use]
     pub const fn as_bytes(&self) -> &'h [u8] {
         self.block
     }
 
-    /// Returns the header lines without the empty line behind them.
+    /// Returns the header lines without the empty line after them.
     #[cfg(feature = "alloc")]
     pub(crate) fn lines(&self) -> &'h [u8] {
         match self.block.strip_suffix(b"\r\n") {
@@ -221,25 +224,27 @@ impl<'h> Headers<'h> {
         HeaderIter(LineIter(self.block))
     }
 
-    /// Returns the value of the first header named `name`, in any case.
+    /// Returns the value of the first header named `name`. Upper and lower case make no difference.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&'h [u8]> {
         self.get_all(name).next()
     }
 
-    /// Returns the value of the first header named `name`, in any case, if it is UTF-8.
+    /// Returns the value of the first header named `name`, if this value is UTF-8. Upper and lower case of the name
+    /// make no difference.
     #[must_use]
     pub fn get_str(&self, name: &str) -> Option<&'h str> {
         core::str::from_utf8(self.get(name)?).ok()
     }
 
-    /// Returns an iterator over the values of all headers named `name`, in any case.
+    /// Returns an iterator over the values of all headers named `name`. Upper and lower case make no difference.
     #[must_use]
     pub const fn get_all<'n>(&self, name: &'n str) -> HeaderValues<'h, 'n> {
         HeaderValues { lines: LineIter(self.block), name }
     }
 
-    /// Returns the value of the header named `name`, in any case, if there is exactly one.
+    /// Returns the value of the header named `name`, if there is exactly one. Upper and lower case of the name make
+    /// no difference.
     #[must_use]
     pub fn get_only(&self, name: &str) -> Option<&'h [u8]> {
         let mut values = self.get_all(name);
@@ -247,7 +252,7 @@ impl<'h> Headers<'h> {
         values.next().is_none().then_some(value)
     }
 
-    /// Returns the lines from the first to the last header named `name`. A caller that needs no other header
+    /// Returns the lines from the first to the last header named `name`. A caller that needs only these headers
     /// then iterates over fewer lines.
     pub(crate) fn lines_named(&self, name: &str) -> Self {
         let mut lines = LineIter(self.block);
@@ -277,7 +282,7 @@ pub(crate) enum Occurrence<'h> {
 }
 
 impl<'h> Occurrence<'h> {
-    /// Records one more line with this header.
+    /// Records another line of this header.
     pub(crate) const fn add(&mut self, value: &'h [u8]) {
         *self = match self {
             Self::Missing => Self::Once(value),
@@ -329,7 +334,7 @@ impl<'h> HeaderLines<'h> {
 }
 
 impl fmt::Debug for HeaderLines<'_> {
-    /// Shows no values: subprotocols can be credentials.
+    /// Shows no values, because subprotocols can be credentials.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::One(_) => "One",
@@ -372,7 +377,7 @@ impl<'h> IntoIterator for &Headers<'h> {
 }
 
 impl fmt::Debug for Headers<'_> {
-    /// Shows names only: values can be cookies and credentials, which must not appear in a log.
+    /// Shows only names, because values can be cookies and credentials, which must not appear in a log.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(self.iter().map(|header| header.name)).finish()
     }
@@ -407,7 +412,7 @@ impl<'h> Iterator for HeaderValues<'h, '_> {
     }
 }
 
-/// An iterator over lines, each split into name and value. Contains the rest of the lines.
+/// An iterator over header lines, each split into name and value. The field has the lines that remain.
 #[derive(Clone)]
 struct LineIter<'h>(&'h [u8]);
 
@@ -415,7 +420,8 @@ impl<'h> Iterator for LineIter<'h> {
     type Item = (&'h [u8], &'h [u8]);
 
     fn next(&mut self) -> Option<Self::Item> {
-        // The scanner accepts a LF only after a CR, and a line only with a token and a colon.
+        // The scanner has checked that each LF follows a CR, and that each line has a name and a colon. So the first LF
+        // ends the line, and the first colon ends the name.
         let end = text::find_byte(self.0, b'\n')?;
         let (line, rest) = self.0.split_at_checked(end + 1)?;
         self.0 = rest;

@@ -1,10 +1,10 @@
 //! Responses of a server other than 101, and the error for a response that cannot be sent.
 //!
-//! [`HttpResponse`] writes what an application or a [`Rejection`](super::Rejection) sends instead of opening the
-//! connection. Whether to open it is decided elsewhere (`incoming`, and the application).
+//! An application or a [`Rejection`](super::Rejection) makes a [`HttpResponse`], to send it instead of opening the
+//! connection. `incoming` and the application decide whether to open the connection.
 //!
-//! Invariant: a response is either written completely and safely, or not at all. Everything that the
-//! application adds is checked before the first byte is written.
+//! Invariant: everything that the application adds is checked before the first byte is written. An invalid response
+//! is not written at all.
 
 use core::fmt;
 
@@ -15,8 +15,9 @@ use super::write::{
 
 /// An HTTP response other than 101, which a server sends instead of opening a connection.
 ///
-/// The response contains `Connection: close` and the correct `Content-Length`. A 405 also contains `Allow:
-/// GET`. A 426 also contains `Upgrade: websocket` and `Sec-WebSocket-Version: 13`.
+/// The response contains `Connection: close` and the correct `Content-Length`. A 405 also contains `Allow: GET`,
+/// unless the application adds its own `Allow` header. A 426 also contains `Upgrade: websocket` and
+/// `Sec-WebSocket-Version: 13`.
 ///
 /// ```
 /// use hybi::handshake::HttpResponse;
@@ -43,7 +44,7 @@ pub struct HttpResponse<'a> {
     headers: ExtraHeaders<'a>,
     /// The body.
     body: Body<'a>,
-    /// Whether this answers a HEAD request. The body is then described by headers, but not sent.
+    /// Whether this response answers a HEAD request. If so, the headers describe the body, but it is not sent.
     is_head: bool,
 }
 
@@ -52,27 +53,27 @@ pub struct HttpResponse<'a> {
 enum Body<'a> {
     /// No body.
     None,
-    /// A body of the application.
+    /// A body that the application has set.
     Bytes { content_type: &'a str, bytes: &'a [u8] },
     /// One line that names the reason of a rejection.
     Reason(Reason),
 }
 
 impl HttpResponse<'static> {
-    /// Returns the response for `reason`, to a HEAD request if `is_head`.
+    /// Returns the response for `reason`. `is_head` says whether the method of the request is HEAD.
     pub(super) const fn of_reason(reason: Reason, is_head: bool) -> Self {
         Self { body: Body::Reason(reason), is_head, ..Self::new(reason.status()) }
     }
 }
 
 impl<'a> HttpResponse<'a> {
-    /// Returns a response with an empty body. `status` is 200 to 599.
+    /// Returns a response with an empty body. `status` must be 200 to 599.
     #[must_use]
     pub const fn new(status: u16) -> Self {
         Self { status, phrase: None, headers: ExtraHeaders(&[]), body: Body::None, is_head: false }
     }
 
-    /// Sets the reason phrase, instead of the usual one.
+    /// Sets the reason phrase. Without this call the phrase is the usual one of the status, such as `Not Found`.
     #[must_use]
     pub const fn reason_phrase(mut self, phrase: &'a str) -> Self {
         self.phrase = Some(phrase);
@@ -80,23 +81,26 @@ impl<'a> HttpResponse<'a> {
     }
 
     /// Sets additional headers, each a name and a value.
+    ///
+    /// [`write`](Self::write) refuses the headers that it writes itself: `Connection`, `Upgrade`,
+    /// `Content-Type`, `Content-Length`, `Transfer-Encoding`, and names that begin with `Sec-WebSocket-`.
     #[must_use]
     pub const fn headers(mut self, headers: &'a [(&'a str, &'a str)]) -> Self {
         self.headers = ExtraHeaders(headers);
         self
     }
 
-    /// Sets a body and its `Content-Type`.
+    /// Sets the body and its `Content-Type`. A response with status 204 or 304 has no body.
     #[must_use]
     pub const fn body(mut self, content_type: &'a str, bytes: &'a [u8]) -> Self {
         self.body = Body::Bytes { content_type, bytes };
         self
     }
 
-    /// Sets the method of the request, which is compared with case.
+    /// Sets the method of the request that this response answers. Methods are case-sensitive.
     ///
-    /// The response to `HEAD` has the headers of the response to `GET`, including `Content-Length`. It is
-    /// written without its body (RFC 9110 section 9.3.2).
+    /// The response to `HEAD` has the headers of the response to `GET`, including `Content-Length`. Its body is
+    /// not written (RFC 9110 section 9.3.2).
     ///
     /// ```
     /// use hybi::handshake::HttpResponse;
@@ -125,8 +129,8 @@ impl<'a> HttpResponse<'a> {
     ///
     /// - [`ResponseError::NoRoom`]: `out` is too small. The error contains the required length.
     /// - [`ResponseError::Status`]: the status code is not 200 to 599.
-    /// - [`ResponseError::ReasonPhrase`]: the reason phrase contains a control character.
-    /// - [`ResponseError::Body`]: a response with this status has no body.
+    /// - [`ResponseError::ReasonPhrase`]: the reason phrase contains a control character or outer whitespace.
+    /// - [`ResponseError::Body`]: the status is 204 or 304, and a body was set.
     /// - [`ResponseError::Header`]: an additional header or the `Content-Type` cannot be sent.
     pub fn write(&self, out: &mut [u8]) -> Result<usize, ResponseError> {
         self.check()?;
@@ -176,8 +180,8 @@ impl<'a> HttpResponse<'a> {
     /// # Errors
     ///
     /// - [`ResponseError::Status`]: the status code is not 200 to 599.
-    /// - [`ResponseError::ReasonPhrase`]: the reason phrase contains a control character.
-    /// - [`ResponseError::Body`]: a response with this status has no body.
+    /// - [`ResponseError::ReasonPhrase`]: the reason phrase contains a control character or outer whitespace.
+    /// - [`ResponseError::Body`]: the status is 204 or 304, and a body was set.
     /// - [`ResponseError::Header`]: an additional header or the `Content-Type` cannot be sent.
     #[cfg(feature = "alloc")]
     #[cfg_attr(docsrs, doc(cfg(feature = "alloc")))]
@@ -206,7 +210,7 @@ impl<'a> HttpResponse<'a> {
     }
 }
 
-/// The reason why a response of a server cannot be written.
+/// The reason why a server's response cannot be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ResponseError {
@@ -216,15 +220,15 @@ pub enum ResponseError {
     Header(HeaderError),
     /// The client did not offer the subprotocol (RFC 6455 section 4.2.2).
     SubprotocolNotOffered,
-    /// The client did not offer an extension, or not with these parameters (RFC 6455 section 9.1).
+    /// The client did not offer the extension, or not with these parameters (RFC 6455 section 9.1).
     ExtensionNotOffered,
     /// The extensions do not match the grammar (RFC 6455 section 9.1).
     ExtensionsMalformed,
     /// The status code is not 200 to 599 (RFC 9110 section 15).
     Status,
-    /// The reason phrase contains a control character (RFC 9112 section 4).
+    /// The reason phrase contains a control character, or whitespace at an end (RFC 9112 section 4).
     ReasonPhrase,
-    /// A response with this status has no body (RFC 9110 section 6.4.1).
+    /// A body was set, but a response with status 204 or 304 has no body (RFC 9110 section 6.4.1).
     Body,
 }
 
@@ -243,7 +247,7 @@ impl fmt::Display for ResponseError {
                 "the extensions are malformed (RFC 6455 9.1): write `name; param=token`, separated by commas"
             }
             Self::Status => "the status is not from 200 to 599 (RFC 9110 15): pass another one, or call Request::accept for a 101",
-            Self::ReasonPhrase => "the reason phrase has a control character (RFC 9112 4): remove it",
+            Self::ReasonPhrase => "the reason phrase has a control character or outer whitespace (RFC 9112 4): remove it",
             Self::Body => "a response with status 204 or 304 has a body (RFC 9110 6.4.1): leave it out",
         })
     }
@@ -272,13 +276,14 @@ impl From<HeaderError> for ResponseError {
     }
 }
 
-/// Returns whether `method` is HEAD, whose response has no body (RFC 9110 section 9.3.2). Methods are
-/// compared with case (RFC 9110 section 9.1).
+/// Returns whether `method` is HEAD. A response to HEAD has no body (RFC 9110 section 9.3.2). Methods are
+/// case-sensitive (RFC 9110 section 9.1).
 pub(crate) const fn is_head(method: &str) -> bool {
     matches!(method.as_bytes(), b"HEAD")
 }
 
-/// Calls `write` with a buffer that is enough for most responses, and again with a larger one if necessary.
+/// Calls `write` with a buffer that is large enough for most responses. If the buffer is too small, calls `write`
+/// again with a buffer of the required length.
 #[cfg(feature = "alloc")]
 pub(crate) fn to_vec(
     write: impl Fn(&mut [u8]) -> Result<usize, ResponseError>,

@@ -1,7 +1,13 @@
-//! The judgement of a request head on a server: an upgrade, plain HTTP, or a reason to refuse it.
+//! The checks of a request on a server. The result is an upgrade, plain HTTP, or the reason to reject the request.
 //!
-//! The scanner hands each header line to [`RequestHeaders`] as it finds it. Once the head is complete, [`check_request`]
-//! applies the rules of RFC 6455 sections 4.1 and 4.2.1, in an order that names the most telling violation.
+//! The scanner passes each header line to [`RequestHeaders`] when the line is complete. Once the head is complete,
+//! [`check_request`] applies the rules of RFC 6455 sections 4.1 and 4.2.1, and reports the first violated rule.
+//!
+//! The order of the checks is that of section 4.2.1, with two exceptions. A request without a suitable `Upgrade` header
+//! is plain HTTP, so it may have any method. An unsupported version is reported before everything that this other
+//! version may define differently.
+//!
+//! Invariant: the time of a check is at most `n log n` in the length of the head, even if an attacker writes the head.
 
 use crate::kernel::ascii;
 
@@ -17,19 +23,19 @@ use super::http_response::is_head;
 use super::rejection::Rejection;
 use super::request::{Request, SUBPROTOCOLS, Target, offers};
 
-/// A request that a client sent.
+/// A complete request that a client sent.
 #[derive(Clone, Copy, Debug)]
 pub enum Incoming<'h> {
-    /// A request to open a WebSocket connection that keeps every rule of RFC 6455 section 4.2.1.
+    /// A request to open a WebSocket connection, which obeys every rule of RFC 6455 section 4.2.1.
     Upgrade(Request<'h>),
-    /// A well-formed HTTP request without an `Upgrade` header that lists `websocket`. With this variant,
-    /// plain HTTP can be served on the same port.
+    /// A well-formed HTTP request without an `Upgrade` header that lists `websocket`. A server can answer it, to
+    /// serve plain HTTP on the same port.
     Http(HttpRequest<'h>),
 }
 
 /// A well-formed HTTP request that does not ask for a WebSocket.
 ///
-/// Its body, if it announces one, follows the head and is not read by the handshake.
+/// The body of the request, if there is one, follows the head. The handshake does not read it.
 ///
 /// ```
 /// use hybi::handshake::{Incoming, HeadLimits, ServerHandshake};
@@ -57,7 +63,7 @@ impl<'h> HttpRequest<'h> {
         Self { method, target, minor_version, headers, head_len }
     }
 
-    /// Returns the method. Methods are compared with case.
+    /// Returns the method. Methods are case-sensitive (RFC 9110 section 9.1).
     #[must_use]
     pub const fn method(&self) -> &'h str {
         self.method
@@ -69,7 +75,7 @@ impl<'h> HttpRequest<'h> {
         self.target
     }
 
-    /// Returns the `x` of `HTTP/1.x`.
+    /// Returns the minor version: the `x` of `HTTP/1.x`.
     #[must_use]
     pub const fn minor_version(&self) -> u8 {
         self.minor_version
@@ -87,7 +93,7 @@ impl<'h> HttpRequest<'h> {
         self.head_len
     }
 
-    /// Returns the rejection of a server that speaks WebSocket only: 426 with `Upgrade: websocket`.
+    /// Returns the rejection for a server that only serves WebSockets: status 426 with `Upgrade: websocket`.
     #[must_use]
     pub const fn rejection(&self) -> Rejection {
         Rejection::of(Reason::NotAnUpgrade, is_head(self.method))
@@ -110,7 +116,7 @@ pub(crate) struct RequestHeaders<'h> {
 
 #[cfg(feature = "alloc")]
 impl<'h> RequestHeaders<'h> {
-    /// Returns those of a head that was not read by the scanner.
+    /// Collects the headers of a head that the scanner has not read.
     pub(crate) fn of(headers: Headers<'h>) -> Self {
         let mut found = Self::default();
         for header in headers {
@@ -151,9 +157,7 @@ pub(crate) fn check_request<'h>(head: Head<'h>, found: &RequestHeaders<'h>) -> R
     check_fields(RequestLine::parse(head.line)?, head.headers, head.len, found)
 }
 
-/// Checks the fields of a request, in the order of RFC 6455 section 4.2.1.
-///
-/// An unsupported version is reported before everything that another version may define differently.
+/// Checks the fields of a request. The module documentation explains the order of the checks.
 pub(crate) fn check_fields<'h>(
     line: RequestLine<'h>,
     headers: Headers<'h>,
@@ -183,7 +187,7 @@ pub(crate) fn check_fields<'h>(
     if line.minor_version == 0 {
         return Err(Reason::HttpVersion);
     }
-    // RFC 9110 7.8, RFC 9112 6: a body would take the place of the first frames.
+    // RFC 9110 7.8, RFC 9112 6: the bytes of a body would be parsed as frames.
     if found.body {
         return Err(Reason::Body);
     }
@@ -261,10 +265,11 @@ const fn check_version(value: &[u8]) -> Result<(), Reason> {
 
 /// Checks that subprotocols are tokens and unique (RFC 6455 sections 4.1 (10) and 4.3).
 ///
-/// The grammar requires at least one. A list without any counts as absent: Tornado's client sends the header
-/// with an empty value if no subprotocol is requested.
+/// The grammar requires at least one name. An empty list counts as absent here, because Tornado's client sends
+/// the header with an empty value if no subprotocol is requested.
 fn check_subprotocols(subprotocols: HeaderLines<'_>) -> Result<HeaderLines<'_>, Reason> {
-    // One more than allowed: a repeated name is reported before too many names.
+    // The array has space for one name more than allowed, so that a longer list is noticed. If one of these names
+    // is repeated or is not a token, that error is reported first.
     let mut names = [None; Request::MOST_SUBPROTOCOLS + 1];
     let (mut len, mut tokens) = (0, true);
     for (name, offer) in names.iter_mut().zip(offers(subprotocols)) {

@@ -1,7 +1,7 @@
-//! The facts about an opening handshake that outlive it: target, subprotocol and headers.
+//! The parts of an opening handshake that are kept after it: target, subprotocol and headers.
 //!
-//! An open connection has forgotten its handshake. [`HandshakeInfo`] keeps what an application still asks for, in one
-//! allocation, since a server holds one per idle connection.
+//! A connection does not store its handshake. [`HandshakeInfo`] stores the parts that an application may need later. It
+//! is a single allocation, because a server has one for each connection, idle connections included.
 //!
 //! Invariant: `Debug` output contains no header values, which can be credentials.
 
@@ -11,7 +11,8 @@ use alloc::boxed::Box;
 
 use super::head::Headers;
 
-/// The target, the subprotocol and the peer's headers of an opening handshake. Each WebSocket of the adapters has one.
+/// The target, the subprotocol and the peer's headers of an opening handshake. Each WebSocket of the adapters has a
+/// value of this type.
 ///
 /// The default value has an empty target, no subprotocol and no headers.
 ///
@@ -38,10 +39,10 @@ pub struct HandshakeInfo {
 }
 
 impl HandshakeInfo {
-    /// Returns the facts about a handshake.
+    /// Stores the parts of a handshake.
     ///
-    /// `target` is that of the request. `headers` are those that the peer sent: with the request on a server, with the
-    /// response on a client.
+    /// `target` is the target of the request. `headers` are the headers that the peer sent: those of the request on a
+    /// server, those of the response on a client.
     #[must_use]
     pub fn new(target: &str, subprotocol: Option<&str>, headers: Headers<'_>) -> Self {
         let subprotocol = subprotocol.unwrap_or_default();
@@ -55,7 +56,7 @@ impl HandshakeInfo {
         text(self.bytes.get(..self.target_len))
     }
 
-    /// Returns the negotiated subprotocol.
+    /// Returns the negotiated subprotocol, or `None` if there is none.
     #[must_use]
     pub fn subprotocol(&self) -> Option<&str> {
         let subprotocol = text(self.bytes.get(self.target_len..self.lines_start()));
@@ -68,18 +69,18 @@ impl HandshakeInfo {
         Headers::new(self.bytes.get(self.lines_start()..).unwrap_or_default())
     }
 
-    /// Frees the memory of the headers. Target and subprotocol are kept.
+    /// Frees the memory of the headers. The target and the subprotocol are kept.
     pub fn forget_headers(&mut self) {
         self.bytes = self.bytes.get(..self.lines_start()).unwrap_or_default().into();
     }
 
-    /// Returns where the header lines start in `bytes`.
+    /// Returns the position in `bytes` at which the header lines start.
     const fn lines_start(&self) -> usize {
         self.target_len + self.subprotocol_len
     }
 }
 
-/// Returns bytes that were text before as text again.
+/// Returns `bytes`, which were copied from a `&str`, as text.
 fn text(bytes: Option<&[u8]>) -> &str {
     core::str::from_utf8(bytes.unwrap_or_default()).unwrap_or_default()
 }
@@ -99,7 +100,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn headers_are_kept_without_the_empty_line_and_without_showing_their_values() {
+    fn headers_are_stored_without_the_empty_line_and_debug_hides_values() {
         let headers = Headers::new(b"Cookie: secret\r\nA: b\r\n\r\n");
         for (target, subprotocol) in [("/", None), ("/é", Some("x")), ("", None)] {
             let mut info = HandshakeInfo::new(target, subprotocol, headers);
@@ -113,7 +114,7 @@ mod tests {
             assert_eq!(info.bytes.len(), target.len() + subprotocol.map_or(0, str::len));
         }
         assert_eq!(HandshakeInfo::default(), HandshakeInfo::new("", None, Headers::new(b"")));
-        // As much as the two boxes that held subprotocol and headers before.
+        // At most the size of two boxed slices.
         assert!(size_of::<HandshakeInfo>() <= 4 * size_of::<usize>());
     }
 }

@@ -1,21 +1,21 @@
 //! `Sec-WebSocket-Key` and `Sec-WebSocket-Accept` (RFC 6455 sections 4.1 (7) and 4.2.2 (5.4)).
 //!
-//! Computes both values and checks the form of a received key. It generates no random numbers: the caller
-//! passes the nonce.
+//! This file computes both values and checks the form of a received key. It generates no random numbers: the
+//! caller passes the nonce, the 16 random bytes of a key.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use super::text::ByteClass;
 
-/// RFC 6455 1.3: the constant that a server appends to the key. It proves that the server speaks the
-/// WebSocket protocol.
+/// RFC 6455 1.3: the constant that a server appends to the key before hashing. The hash proves that the server
+/// speaks the WebSocket protocol.
 const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 
 /// Returns the `Sec-WebSocket-Accept` for a `Sec-WebSocket-Key` (RFC 6455 section 4.2.2 (5.4)).
 ///
-/// It is the base64 of the SHA-1 of the key and a constant. Pass the key as it was sent, without whitespace
-/// around it.
+/// The result is the base64 of the SHA-1 of the key and a constant. Pass the key as it was sent, without
+/// whitespace around it.
 ///
 /// ```
 /// use hybi::handshake::accept_key;
@@ -30,8 +30,8 @@ pub fn accept_key(key: &[u8]) -> [u8; 28] {
     encode(&sha1.digest().bytes())
 }
 
-/// Returns the `Sec-WebSocket-Key` for 16 random bytes, which must be fresh for each connection (RFC 6455
-/// section 4.1 (7)).
+/// Returns the `Sec-WebSocket-Key` for `nonce`: 16 random bytes, which must be fresh for each connection (RFC
+/// 6455 section 4.1 (7)).
 ///
 /// ```
 /// use hybi::handshake::encode_nonce;
@@ -46,8 +46,8 @@ pub fn encode_nonce(nonce: [u8; 16]) -> [u8; 24] {
 /// Returns whether `key` decodes to 16 bytes (RFC 6455 section 4.2.1 (5)): 22 base64 digits and two `=`.
 ///
 /// The last digit has four bits that belong to no byte. RFC 4648 section 3.5 allows a decoder to refuse keys
-/// in which these bits are set. They are accepted here, because the example of RFC 6455 section 4.1 (7) has
-/// such bits. Nothing depends on them: the accept value is computed from the key as it was sent.
+/// in which these bits are set. This function accepts such keys, because the example of RFC 6455 section 4.1 (7)
+/// is one of them. Nothing depends on the bits: the accept value is computed from the key as it was sent.
 pub(crate) fn is_key(key: &[u8]) -> bool {
     match key {
         [digits @ .., b'=', b'='] => digits.len() == 22 && ByteClass::BASE64.run_len(digits) == 22,

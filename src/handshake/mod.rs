@@ -1,8 +1,9 @@
-//! The opening handshake (RFC 6455 section 4) for both roles, without I/O and without an allocator.
+//! The opening handshake (RFC 6455 section 4) for both roles, without I/O. Only the items that are marked with
+//! the feature `alloc` need an allocator.
 //!
-//! The caller collects the bytes of a head in its own memory and passes all of them to `poll`. A handshake
-//! keeps an offset and a few bytes of state, examines each byte once, and gives the same result however the
-//! input is cut.
+//! A head is the first line and the headers of an HTTP request or response. The caller collects the bytes of a
+//! head in its own memory and passes all of them to `poll`. A handshake keeps an offset and a few bytes of
+//! state, and examines each byte once. The result does not depend on how the input is split.
 //!
 //! ```text
 //!  server                                       client
@@ -18,8 +19,9 @@
 //!       └─ Rejection ─▶ HttpResponse: 400, 405, 426, …
 //! ```
 //!
-//! The bytes after the head (`head_len`) belong to the frame decoder. Each handshake has one timer:
-//! `poll_timeout` returns its deadline, and `handle_timeout` turns it into a 408 or an error.
+//! The bytes after the head, from the offset `head_len` on, belong to the frame decoder. Each handshake has one
+//! deadline, which `poll_timeout` returns. Once the deadline has passed, `handle_timeout` returns an error. On a
+//! server the error is a [`Rejection`] with status 408.
 //!
 //! # In scope
 //!
@@ -30,29 +32,32 @@
 //!
 //! # Out of scope
 //!
-//! - Bodies: a handshake request that announces a body is refused. Bodies of plain HTTP belong to the caller.
+//! - Bodies: a handshake request that announces a body is rejected. The caller reads the bodies of plain HTTP
+//!   requests and responses.
 //! - Redirects and authentication: a response other than 101 is returned as [`Reply::Http`].
-//! - One connection in the CONNECTING state per host (RFC 6455 section 4.1 (2)), and reconnecting after a
-//!   growing random delay (section 7.2.3). Code that manages several connections does both.
-//! - HTTP/2 and HTTP/3 (RFC 8441, RFC 9220): an HTTP library performs their handshake, and a connection
-//!   starts without this module. [`Extensions`] and [`negotiate_offer`] parse their headers.
+//! - Limits over several connections. A client may have only one connection to a host in the CONNECTING state
+//!   (RFC 6455 section 4.1 (2)). A client that reconnects should wait for a random time that grows (section
+//!   7.2.3). The code that manages the connections must follow both rules.
+//! - HTTP/2 and HTTP/3 (RFC 8441, RFC 9220): an HTTP library performs the handshake, and this module is not
+//!   needed. [`Extensions`] and [`negotiate_offer`] parse the extension headers of these versions.
 //!
 //! # Choices
 //!
-//! If the RFCs leave a choice, the strict alternative is used:
+//! If the RFCs leave a choice, this module uses the strict alternative:
 //!
-//! - no bare LF or CR, no folded header, single spaces in the first line;
-//! - `Upgrade` of a response is `websocket`, once;
-//! - names of extensions are compared with case.
+//! - A bare LF or CR, a folded header, and repeated spaces in the first line are errors.
+//! - The `Upgrade` header of a response must appear once, and its value must be exactly `websocket`.
+//! - The names of extensions are case-sensitive.
 //!
 //! The following deviations are tolerated, because real peers send them:
 //!
-//! - one empty line before a request, obs-text in values, empty elements in lists (RFC 9110 section 5.6.1.2);
-//! - any version HTTP/1.x from 1.1 on;
-//! - a status line that ends directly after the status code;
-//! - set bits in the last digit of a key that belong to none of its 16 bytes;
-//! - an empty `Sec-WebSocket-Protocol` in a request, which counts as absent. In a response it is an error,
-//!   because the server then chose a subprotocol that was not offered.
+//! - One empty line may precede a request. Values may contain bytes from 0x80 on (obs-text). Lists may have
+//!   empty elements (RFC 9110 section 5.6.1.2).
+//! - The version may be any HTTP/1.x from 1.1 on.
+//! - A status line may end directly after the status code.
+//! - The last base64 digit of a key may have set bits that belong to none of the 16 bytes.
+//! - An empty `Sec-WebSocket-Protocol` in a request counts as absent. In a response it is an error, because the
+//!   server then chose a subprotocol that was not offered.
 
 mod accept;
 mod client;

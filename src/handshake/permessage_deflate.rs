@@ -1,7 +1,7 @@
 //! The parameters of permessage-deflate and their negotiation (RFC 7692 sections 5 and 7.1), for both roles.
 //!
-//! Responsible for parsing, checking, choosing and writing parameters. Not responsible for compression: this
-//! file is always built, so that an offer can be parsed and declined without the feature `deflate`.
+//! This file parses, checks, chooses and writes parameters. It does not compress. It is also built without the
+//! feature `deflate`, so that an endpoint without compression can parse and decline an offer.
 //!
 //! | role | sends | receives |
 //! | --- | --- | --- |
@@ -16,12 +16,13 @@ use core::fmt;
 use super::extensions::{Extension, Extensions, Malformed, Value, for_each_part};
 use super::write::{HeadWriter, NoRoom};
 
-/// The registered name of the extension. Names are compared with case.
+/// The registered name of the extension. Names are case-sensitive.
 pub(crate) const PERMESSAGE_DEFLATE: &str = "permessage-deflate";
 
-/// The parameters that both endpoints agreed on: those of the response (RFC 7692 section 7.1).
+/// The parameters of permessage-deflate that both endpoints agreed on. The server's response contains them (RFC
+/// 7692 section 7.1).
 ///
-/// Its [`Display`](fmt::Display) form is the text of the header.
+/// The [`Display`](fmt::Display) form is the value of the `Sec-WebSocket-Extensions` header.
 ///
 /// ```
 /// use hybi::handshake::DeflateParams;
@@ -46,7 +47,7 @@ pub struct DeflateParams {
 }
 
 impl DeflateParams {
-    /// The maximum length in bytes of the text of parameters or of an offer, whatever their numbers.
+    /// The maximum length in bytes of the text of parameters, and of an offer, for any values of the fields.
     pub const MAX_LEN: usize = 130;
 
     /// Returns the base-2 logarithm of the window size that the server compresses with.
@@ -70,8 +71,8 @@ impl DeflateParams {
         HeadWriter::new(out).display(self).finish()
     }
 
-    /// Parses the parameters of a response. Returns `None` if one is unknown, repeated or invalid (RFC 7692
-    /// section 7).
+    /// Parses the parameters of a response. Returns `None` if a parameter is unknown, repeated or invalid (RFC
+    /// 7692 section 7).
     pub(crate) fn from_response(response: &Extension<'_>) -> Option<Self> {
         let offer = DeflateOffer::from_extension(response)?;
         Some(Self {
@@ -103,19 +104,20 @@ impl fmt::Display for DeflateParams {
     }
 }
 
-/// The part of an offer about the client's own window (RFC 7692 section 7.1.2.2).
+/// The part of an offer that concerns the client's own window (RFC 7692 section 7.1.2.2).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum ClientWindow {
     /// `client_max_window_bits` is absent: the server must not limit the client's window.
     Unsupported,
-    /// `client_max_window_bits` has no value: the server may limit the client's window. Browsers send this.
+    /// `client_max_window_bits` has no value: the server may limit the client's window. Browsers send this form.
     #[default]
     Supported,
-    /// The client uses at most this many bits, 8 to 15, and the server may ask for fewer.
+    /// `client_max_window_bits` has this value, 8 to 15. The client uses at most this number of bits, and the server
+    /// may ask for fewer.
     AtMost(u8),
 }
 
-/// The parameters that a client offers (RFC 7692 section 7.1).
+/// The parameters of permessage-deflate that a client offers (RFC 7692 section 7.1).
 ///
 /// ```
 /// use hybi::handshake::DeflateOffer;
@@ -134,7 +136,7 @@ pub struct DeflateOffer {
     pub client_no_context_takeover: bool,
     /// Asks the server for a window of at most this many bits, 8 to 15 (RFC 7692 section 7.1.2.1).
     pub server_max_window_bits: Option<u8>,
-    /// Says whether the server may limit the client's window (RFC 7692 section 7.1.2.2).
+    /// Tells the server whether it may limit the client's window (RFC 7692 section 7.1.2.2).
     pub client_max_window_bits: ClientWindow,
 }
 
@@ -197,8 +199,8 @@ impl DeflateOffer {
         let mut offer = Self { client_max_window_bits: ClientWindow::Unsupported, ..Self::default() };
         for (name, value) in extension.params() {
             match (name, value) {
-                // RFC 7692 7.1.1: these parameters have no value. The guards refuse repeated parameters (RFC
-                // 7692 7.1).
+                // RFC 7692 7.1.1: the first two parameters have no value. RFC 7692 7.1: the guards refuse repeated
+                // parameters.
                 ("server_no_context_takeover", None) if !offer.server_no_context_takeover => {
                     offer.server_no_context_takeover = true;
                 }
@@ -224,19 +226,20 @@ impl DeflateOffer {
 
     /// Returns the answer of a server with `config` to this offer.
     ///
-    /// The server's window is the smaller one of the offer and the configuration. Limits that the client
-    /// announces for itself are confirmed, because both endpoints can then save memory. A limit on the
-    /// client's window that the offer does not allow is omitted (RFC 7692 section 7.1.2.2).
+    /// The server's window is the smaller of the windows in the offer and in the configuration. The answer confirms
+    /// the limits that the client announces for itself, because both endpoints can then save memory. The answer
+    /// limits the client's window only if the offer allows a limit (RFC 7692 section 7.1.2.2).
     #[must_use]
     pub fn accept(&self, config: &DeflateConfig) -> DeflateParams {
         let server = config.server_max_window_bits.clamp(8, 15);
         let client = config.client_max_window_bits.clamp(8, 15);
         let below_15 = |bits| if bits < 15 { Some(bits) } else { None };
         DeflateParams {
-            // RFC 7692 7.1.1.1: this MUST be confirmed, and may be announced without being asked for.
+            // RFC 7692 7.1.1.1: the server MUST confirm this parameter, and may send it although the offer does not
+            // contain it.
             server_no_context_takeover: self.server_no_context_takeover || config.server_no_context_takeover,
             client_no_context_takeover: self.client_no_context_takeover || config.client_no_context_takeover,
-            // RFC 7692 7.1.2.1: the same or a smaller value.
+            // RFC 7692 7.1.2.1: the answer has the same value as the offer, or a smaller value.
             server_max_window_bits: match self.server_max_window_bits {
                 Some(asked) => Some(asked.min(server)),
                 None => below_15(server),
@@ -252,16 +255,16 @@ impl DeflateOffer {
     /// Returns whether a response with these parameters agrees with this offer (RFC 7692 section 7.1).
     #[must_use]
     pub fn permits(&self, response: &DeflateParams) -> bool {
-        // RFC 7692 7.1.1.1: a parameter that was asked for is in the response.
+        // RFC 7692 7.1.1.1: if the offer asks for this parameter, the response contains it.
         let takeover = response.server_no_context_takeover || !self.server_no_context_takeover;
-        // RFC 7692 7.1.2.1: a limit on the server's window is answered with the same or a smaller value.
+        // RFC 7692 7.1.2.1: if the offer limits the server's window, the response has the same or a smaller value.
         let server = match (self.server_max_window_bits, response.server_max_window_bits) {
             (Some(asked), Some(answered)) => answered <= asked,
             (Some(_), None) => false,
             (None, _) => true,
         };
-        // RFC 7692 7.1.2.2: a limit on the client's window only answers an offer of it, and is not larger
-        // than announced.
+        // RFC 7692 7.1.2.2: the response limits the client's window only if the offer allows a limit. The value is
+        // not larger than the value in the offer.
         let client = match (self.client_max_window_bits, response.client_max_window_bits) {
             (ClientWindow::Unsupported, Some(_)) => false,
             (ClientWindow::AtMost(announced), Some(answered)) => answered <= announced,
@@ -291,8 +294,8 @@ impl fmt::Display for DeflateOffer {
     }
 }
 
-/// The preferences of a server for permessage-deflate. An offer that asks for a smaller window, or for no
-/// context takeover, is still accepted.
+/// The preferences of a server for permessage-deflate. If an offer asks for a smaller window, or for no context
+/// takeover, the server accepts that too.
 ///
 /// ```
 /// use hybi::handshake::{DeflateConfig, negotiate_offer};
@@ -310,12 +313,14 @@ pub struct DeflateConfig {
     pub server_no_context_takeover: bool,
     /// Whether the client is asked to start each message with an empty window; false by default.
     pub client_no_context_takeover: bool,
-    /// The bits of the window that the server compresses with, 8 to 15. Other values count as the nearest; 15
-    /// by default.
-    pub server_max_window_bits: u8,
-    /// The bits of the window that the client is asked to compress with, 8 to 15; 15 by default.
+    /// The base-2 logarithm of the window size that the server compresses with, 8 to 15; 15 by default.
     ///
-    /// A client whose offer does not contain `client_max_window_bits` cannot be limited.
+    /// A value outside this range counts as the nearest value in the range.
+    pub server_max_window_bits: u8,
+    /// The base-2 logarithm of the window size that the client is asked to compress with, 8 to 15; 15 by default.
+    ///
+    /// A value outside this range counts as the nearest value in the range. The server cannot limit the window of a
+    /// client whose offer does not contain `client_max_window_bits`.
     pub client_max_window_bits: u8,
 }
 
@@ -370,7 +375,7 @@ impl Default for DeflateConfig {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ExtensionError {
-    /// The header does not match its grammar (RFC 6455 section 9.1).
+    /// The value of the header does not match the grammar (RFC 6455 section 9.1).
     Malformed,
     /// The response has an extension that was not offered (RFC 6455 section 4.1 (5)).
     NotOffered,
@@ -415,15 +420,15 @@ impl From<Malformed> for ExtensionError {
     }
 }
 
-/// Chooses, as a server, the first acceptable offer of permessage-deflate. Returns `None` if there is none:
-/// continue without compression.
+/// Returns a server's answer to the first acceptable offer of permessage-deflate. Returns `None` if there is no
+/// acceptable offer; the connection then has no compression.
 ///
-/// `values` are the values of the `Sec-WebSocket-Extensions` headers.
+/// `values` are the values of the request's `Sec-WebSocket-Extensions` headers.
 ///
 /// # Errors
 ///
-/// [`Malformed`] if a value does not match the grammar. The handshake must then be refused (RFC 6455 section
-/// 9.1).
+/// [`Malformed`] if a value does not match the grammar, or if no value contains an extension. The request must
+/// then be rejected (RFC 6455 section 9.1).
 pub fn negotiate_offer<'h>(
     values: impl IntoIterator<Item = &'h [u8]>,
     config: &DeflateConfig,
@@ -438,22 +443,23 @@ pub fn negotiate_offer<'h>(
 
 /// Answers the first acceptable offer (RFC 7692 section 5).
 ///
-/// An offer with a parameter that is unknown, repeated or invalid is declined (RFC 7692 section 7), and the
-/// next one is examined.
+/// An offer with a parameter that is unknown, repeated or invalid is declined (RFC 7692 section 7). Then the next
+/// offer is examined.
 pub(crate) fn choose_offer(offers: Extensions<'_>, config: &DeflateConfig) -> Option<DeflateParams> {
     offers.iter().find_map(|offer| DeflateOffer::from_extension(&offer)).map(|offer| offer.accept(config))
 }
 
-/// Checks, as a client, the extensions of a response against those that were offered. Returns the parameters
-/// of permessage-deflate if it is in use.
+/// Checks a server's extensions against the client's offer. Returns the parameters of permessage-deflate if it is
+/// in use.
 ///
-/// Both arguments are the values of `Sec-WebSocket-Extensions` headers.
+/// `offer` and `response` are the values of the `Sec-WebSocket-Extensions` headers of the request and of the
+/// response.
 ///
 /// # Errors
 ///
-/// The connection must be failed after an error (RFC 6455 section 4.1 (5), RFC 7692 section 7).
+/// The client must fail the connection after an error (RFC 6455 section 4.1 (5), RFC 7692 section 7).
 ///
-/// - [`ExtensionError::Malformed`]: a value does not match the grammar.
+/// - [`ExtensionError::Malformed`]: a value does not match the grammar, or no value contains an extension.
 /// - [`ExtensionError::NotOffered`]: an extension was not offered.
 /// - [`ExtensionError::Repeated`]: permessage-deflate appears twice.
 /// - [`ExtensionError::Parameter`]: a parameter is unknown, repeated or invalid.

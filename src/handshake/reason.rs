@@ -1,19 +1,19 @@
-//! The reasons for which a server refuses a request, each with its status code and its text.
+//! The reasons for which a server rejects a request, each with its status code and its text.
 //!
-//! [`Reason`] only describes. The checks are in `request`, the response in `reject`. The text is sent to the
-//! client as the body of the response, so it contains nothing about the server.
+//! The checks that find these reasons are in `incoming`, and the response is in `http_response`. The text of a
+//! reason is sent to the client as the body of the response, so it contains nothing about the server.
 
 use core::fmt;
 
 use super::head::HeadError;
 
-/// The reason why a server refuses a request: the violated rule and the header that violates it.
+/// The reason why a server rejects a request: the violated rule, and the header that violates it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Reason {
     /// The bytes are not a valid HTTP/1.1 head, or exceed a limit.
     Head(HeadError),
-    /// The handshake did not arrive before the deadline.
+    /// The request was not complete before the deadline.
     Timeout,
     /// The version is HTTP/1.0.
     HttpVersion,
@@ -27,7 +27,7 @@ pub enum Reason {
     HostRepeated,
     /// `Host` is empty or not an authority.
     HostInvalid,
-    /// No `Upgrade` header lists `websocket`: this is plain HTTP.
+    /// No `Upgrade` header lists `websocket`, so the request is plain HTTP.
     NotAnUpgrade,
     /// `Connection` does not contain the token `upgrade`.
     Connection,
@@ -72,9 +72,9 @@ impl Reason {
             Self::Head(HeadError::TooLarge | HeadError::TooManyHeaders) => 431,
             Self::Timeout => 408,
             Self::Method => 405,
-            // RFC 6455 4.2.2 and 4.4, RFC 9110 15.5.22: the client has to use another protocol or version.
+            // RFC 6455 4.2.2 and 4.4, RFC 9110 15.5.22: the client must use another protocol or version.
             Self::NotAnUpgrade | Self::VersionUnsupported => 426,
-            // RFC 6455 4.2.2 (1), 10.2: an unacceptable origin.
+            // RFC 6455 4.2.2 (1), 10.2: the status for an origin that is not allowed.
             Self::OriginNotAllowed => 403,
             _ => 400,
         }
@@ -99,13 +99,13 @@ impl core::error::Error for Reason {
 
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // The error, the clause of the RFC, and the remedy.
+        // Each text has three parts: the error, the clause of the RFC, and the advice to the client.
         let [error, clause, advice] = match self {
             Self::Head(head) => return head.fmt(f),
             Self::Timeout => {
                 ["the opening handshake took too long", "RFC 9110 15.5.9", "send the whole request at once"]
             }
-            // Hardly any client sends HTTP/1.0, but nginx uses it by default for the servers behind it.
+            // Hardly any client sends HTTP/1.0, but nginx by default uses it to forward requests to other servers.
             Self::HttpVersion => [
                 "the request is HTTP/1.0, probably because a proxy has converted it",
                 "RFC 6455 4.2.1 (1)",

@@ -1,7 +1,8 @@
 //! The rejection of a request that violates a rule of the handshake.
 //!
-//! [`Rejection`] joins the violated rule, a [`Reason`], with what the response needs to know of the request. The text
-//! of the rules is in `reason`, and the response is written by `http_response`.
+//! A [`Rejection`] has the violated rule, a [`Reason`]. It also records whether the method of the request is HEAD,
+//! because a response to HEAD has no body. The texts of the reasons are in `reason`, and `http_response` writes the
+//! response.
 
 use core::fmt;
 
@@ -43,7 +44,7 @@ impl Rejection {
         Self { reason, is_head }
     }
 
-    /// Returns the reason why the request is refused.
+    /// Returns the reason why the request is rejected.
     #[must_use]
     pub const fn reason(&self) -> Reason {
         self.reason
@@ -55,10 +56,10 @@ impl Rejection {
         self.reason.status()
     }
 
-    /// Returns the response. Its body is one line that names the error.
+    /// Returns the response. The body of the response is one line that names the error.
     ///
-    /// The response to a HEAD request is sent without this body (RFC 9110 section 9.3.2). If the request
-    /// ended inside its method, the response has a body.
+    /// The response to a HEAD request is sent without this body (RFC 9110 section 9.3.2). If the method of the
+    /// request was not received completely, the response has a body.
     #[must_use]
     pub const fn response(&self) -> HttpResponse<'static> {
         HttpResponse::of_reason(self.reason, self.is_head)

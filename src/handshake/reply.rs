@@ -1,11 +1,11 @@
-//! The result of a client's handshake: the checks of the server's response (RFC 6455 section 4.1, the list
-//! after the request's).
+//! The result of a client's handshake, and the checks of the server's response (RFC 6455 section 4.1, the last
+//! numbered list).
 //!
-//! `check_response` decides about a complete head. It is not responsible for the syntax, which the scanner
-//! has checked, or for the timer.
+//! `check_response` decides about a complete head. The scanner in `scan` has checked the syntax before, and the
+//! handshake in `client` has the deadline.
 //!
 //! ```text
-//!  status 101, every rule kept ─▶ Reply::Open
+//!  status 101, rules obeyed    ─▶ Reply::Open
 //!  status 101, a rule violated ─▶ HandshakeError
 //!  other 1xx                   ─▶ skipped: the final response follows
 //!  any other status            ─▶ Reply::Http
@@ -32,8 +32,8 @@ pub enum Reply<'h> {
     Http(HttpReply<'h>),
 }
 
-/// An open connection, with the choices of the server. [`ClientHandshake`](super::ClientHandshake) has an
-/// example.
+/// The response that opens the connection, with the choices of the server.
+/// [`ClientHandshake`](super::ClientHandshake) has an example.
 #[derive(Clone, Copy, Debug)]
 pub struct Opened<'h> {
     subprotocol: Option<&'h str>,
@@ -44,13 +44,13 @@ pub struct Opened<'h> {
 }
 
 impl<'h> Opened<'h> {
-    /// Returns the chosen subprotocol, which was offered, or `None`.
+    /// Returns the subprotocol that the server chose among the offered ones, or `None`.
     #[must_use]
     pub const fn subprotocol(&self) -> Option<&'h str> {
         self.subprotocol
     }
 
-    /// Returns the extensions in use, each of which was offered.
+    /// Returns the extensions in use. The client has offered each of them.
     #[must_use]
     pub const fn extensions(&self) -> Extensions<'h> {
         self.extensions
@@ -68,17 +68,17 @@ impl<'h> Opened<'h> {
         self.headers
     }
 
-    /// Returns the number of bytes up to the end of the head, including interim responses. The bytes after
-    /// them belong to the frame decoder.
+    /// Returns the number of bytes up to the end of the head, including interim responses (1xx). The bytes after
+    /// the head belong to the frame decoder.
     #[must_use]
     pub const fn head_len(&self) -> usize {
         self.head_len
     }
 }
 
-/// A well-formed response other than 101, which the caller handles: 401, a redirect, an error.
+/// A well-formed response with a status other than 101, such as 401 or a redirect. The caller handles it.
 ///
-/// Its body follows the head and is not read by the handshake.
+/// The body of the response follows the head. The handshake does not read it.
 ///
 /// ```
 /// use hybi::handshake::{ClientHandshake, ClientRequest, HeadLimits, Reply};
@@ -107,7 +107,7 @@ impl<'h> HttpReply<'h> {
         self.status
     }
 
-    /// Returns the reason phrase. It may be empty, and may not be UTF-8.
+    /// Returns the reason phrase. The phrase can be empty, and it need not be UTF-8.
     #[must_use]
     pub const fn reason(&self) -> &'h [u8] {
         self.reason
@@ -119,14 +119,14 @@ impl<'h> HttpReply<'h> {
         self.headers
     }
 
-    /// Returns where the head of this response begins, in bytes. This is 0, or the end of the last interim
-    /// response (1xx, RFC 9110 section 15.2) before it.
+    /// Returns the offset at which this response begins in the received bytes. The offset is the end of the last
+    /// interim response (1xx, RFC 9110 section 15.2), or 0 if there was none.
     #[must_use]
     pub const fn head_start(&self) -> usize {
         self.head_start
     }
 
-    /// Returns the number of bytes up to the end of the head, including interim responses.
+    /// Returns the number of bytes up to the end of the head, including interim responses (1xx).
     #[must_use]
     pub const fn head_len(&self) -> usize {
         self.head_len
@@ -143,7 +143,7 @@ pub enum HandshakeError {
     Timeout,
     /// The status is 101 but the version is HTTP/1.0, which cannot switch protocols.
     HttpVersion,
-    /// `Upgrade` is not exactly `websocket`, or not present exactly once.
+    /// The value of `Upgrade` is not exactly `websocket`, or the header does not appear exactly once.
     Upgrade,
     /// `Connection` does not contain the token `upgrade`.
     Connection,
@@ -157,7 +157,7 @@ pub enum HandshakeError {
     SubprotocolNotOffered,
     /// `Sec-WebSocket-Protocol` is repeated.
     SubprotocolRepeated,
-    /// `Sec-WebSocket-Extensions` is wrong.
+    /// The extensions in `Sec-WebSocket-Extensions` are malformed, or do not agree with the offers.
     Extensions(ExtensionError),
 }
 
@@ -241,7 +241,7 @@ impl<'h> HeaderSink<'h> for ResponseHeaders<'h> {
     }
 }
 
-/// Checks a complete head. Returns `None` for an interim response.
+/// Checks a complete head, for the client that sent `request` and `key`. Returns `None` for an interim response.
 pub(crate) fn check_response<'h>(
     head: Head<'h>,
     found: &ResponseHeaders<'h>,

@@ -1,12 +1,10 @@
-//! A request to open a WebSocket connection, and the rules that it must keep (RFC 6455 section 4.2.1).
+//! A request to open a WebSocket connection, as the application sees it.
 //!
-//! `check_request` decides about a complete head whose syntax the scanner has checked. [`Request`] is the
-//! view that the application gets: target, host, origin, subprotocols, extensions, headers.
+//! [`Request`] is a view of a received head: target, host, origin, subprotocols, extensions, headers. This file
+//! also splits request targets and checks origins. `incoming` checks the rules of RFC 6455 section 4.2.1, and
+//! `scan` the syntax of the head.
 //!
-//! Invariants:
-//! - A [`Request`] exists only if every rule of section 4.2.1 is kept.
-//! - The checks have the order of section 4.2.1, so the first violated rule is reported.
-//! - The time of a check is at most `n log n` in the length of the head, also for a hostile client.
+//! Invariant: a [`Request`] exists only if the head obeys every rule of section 4.2.1.
 
 use crate::kernel::ascii;
 
@@ -21,7 +19,7 @@ use super::url::{split_authority, split_scheme, split_target};
 /// The name of the header with the offered subprotocols.
 pub(super) const SUBPROTOCOLS: &str = "Sec-WebSocket-Protocol";
 
-/// A request to open a WebSocket connection that keeps all rules of RFC 6455 section 4.2.1.
+/// A request to open a WebSocket connection. The request obeys all rules of RFC 6455 section 4.2.1.
 ///
 /// ```
 /// use hybi::handshake::{Incoming, HeadLimits, Reason, ServerHandshake};
@@ -51,8 +49,8 @@ pub struct Request<'h> {
 }
 
 impl<'h> Request<'h> {
-    /// The maximum number of subprotocols in an offer. More are refused, because finding a duplicate needs
-    /// memory.
+    /// The maximum number of subprotocols in a request. A request with more subprotocols is rejected, because
+    /// the search for a repeated name needs memory for all names.
     pub const MOST_SUBPROTOCOLS: usize = 512;
 
     /// Returns the request target as sent: path and query, or an absolute URI (RFC 9112 section 3.2).
@@ -61,13 +59,13 @@ impl<'h> Request<'h> {
         self.target.whole
     }
 
-    /// Returns the path without decoding it. It is "/" if an absolute URI has none.
+    /// Returns the path without decoding it. If the target is an absolute URI without a path, the result is "/".
     #[must_use]
     pub const fn path(&self) -> &'h str {
         self.target.path
     }
 
-    /// Returns the query without "?" and without decoding it, if there is one.
+    /// Returns the query, without the "?" and without decoding it, or `None` if there is no "?".
     #[must_use]
     pub const fn query(&self) -> Option<&'h str> {
         self.target.query
@@ -86,7 +84,7 @@ impl<'h> Request<'h> {
 
     /// Returns the origin of the page that opens the connection.
     ///
-    /// Browsers always send one. A client without an origin is not a browser (RFC 6455 section 4.2.1 (7)).
+    /// Browsers always send an origin. A client without an origin is not a browser (RFC 6455 section 4.2.1 (7)).
     #[must_use]
     pub const fn origin(&self) -> Option<&'h str> {
         self.origin
@@ -103,14 +101,14 @@ impl<'h> Request<'h> {
         offers(self.subprotocols).filter_map(ascii)
     }
 
-    /// Returns whether the client offers `subprotocol`. Names are compared with case.
+    /// Returns whether the client offers `subprotocol`. Names are case-sensitive.
     #[must_use]
     pub fn offers_subprotocol(&self, subprotocol: &str) -> bool {
         self.subprotocols().any(|offer| offer == subprotocol)
     }
 
-    /// Returns the first subprotocol of the client that is in `supported`, so the client's preference decides
-    /// (RFC 6455 section 4.1 (10)).
+    /// Returns the first subprotocol in the client's list that is also in `supported`. The client's order of
+    /// preference decides (RFC 6455 section 4.1 (10)).
     ///
     /// Returns `None` if there is no common subprotocol. The connection may still be accepted.
     #[must_use]
@@ -144,9 +142,10 @@ impl<'h> Request<'h> {
         self.head_len
     }
 
-    /// Allows the listed origins, compared without regard to case, and clients that send no origin.
+    /// Checks that the origin is in `allowed`, compared without regard to case. A client that sends no origin is
+    /// allowed.
     ///
-    /// This is the defence against cross-site WebSocket hijacking (RFC 6455 section 10.2).
+    /// This check is the defence against cross-site WebSocket hijacking (RFC 6455 section 10.2).
     ///
     /// # Errors
     ///
@@ -181,8 +180,9 @@ impl<'h> Target<'h> {
         let (authority, rest) = if whole.starts_with('/') {
             (None, whole)
         } else {
-            // RFC 6455 4.2.1 (1): the target may be an absolute HTTP or HTTPS URI. Tutorials print the ws
-            // form. The asterisk and authority forms belong to other methods (RFC 9112 3.2.3, 3.2.4).
+            // RFC 6455 4.2.1 (1): the target may be an absolute HTTP or HTTPS URI. Some tutorials show a ws URI,
+            // which is accepted too. Only other methods than GET have a target of the asterisk form or the
+            // authority form (RFC 9112 3.2.3, 3.2.4).
             let (_, rest) = split_scheme(whole)?;
             let (authority, rest) = split_target(rest);
             split_authority(authority).ok()?;

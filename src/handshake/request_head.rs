@@ -1,11 +1,11 @@
-//! The head of a request as an owned value: method, target and header fields.
+//! The head of a request as an owned value: method, target and headers.
 //!
-//! A [`Request`] borrows the bytes that arrived, and an application that asks a database about a request must keep it
-//! for longer. [`RequestHead`] owns its fields. It does not know how they arrived: an HTTP/1.1 head, an HTTP/2 request
-//! and the request of another HTTP library give the same value.
+//! A [`Request`] borrows the received bytes. An application that asks a database about a request must keep the request
+//! for a longer time, so [`RequestHead`] owns its fields. A value can be made of a received HTTP/1.1 head, or of the
+//! fields that another HTTP library has parsed.
 //!
-//! Not here: the rules of RFC 6455 section 4.2.1 (`incoming`), which [`RequestHead::check`] applies, and the syntax of
-//! HTTP/1.1 (`scan`).
+//! `incoming` has the rules of RFC 6455 section 4.2.1, which [`RequestHead::check`] applies. `scan` has the syntax of
+//! HTTP/1.1.
 //!
 //! Invariants:
 //! - Each header line has a token as its name, and a value without control characters.
@@ -27,8 +27,8 @@ use crate::kernel::ascii;
 
 /// The head of a request: method, target and headers, owned and independent of the HTTP version.
 ///
-/// A server's adapter returns one with each pending request. Behind another HTTP library, make one of the library's
-/// request and [`check`](Self::check) it:
+/// The `PendingRequest` of an adapter has a value of this type. If another HTTP library has parsed the request, make a
+/// head of the fields of that request, and [`check`](Self::check) it:
 ///
 /// ```
 /// use hybi::handshake::RequestHead;
@@ -61,19 +61,19 @@ pub struct RequestHead {
 }
 
 impl RequestHead {
-    /// Returns a head without headers. `target` is path and query, or an absolute URI.
+    /// Returns a head without headers. `target` is the path and the query, or an absolute URI.
     #[must_use]
     pub fn new(method: &str, target: &str) -> Self {
         Self::from_lines(method, target, b"")
     }
 
-    /// Returns the head of a request that was read as HTTP/1.1. Its `lines` are complete and were scanned.
+    /// Returns the head of a request. `lines` are complete header lines that the scanner has checked.
     pub(crate) fn from_lines(method: &str, target: &str, lines: &[u8]) -> Self {
         let bytes = [method.as_bytes(), target.as_bytes(), lines].concat();
         Self { bytes, method_len: method.len(), target_len: target.len() }
     }
 
-    /// Adds a header behind the others. Whitespace around `value` is removed.
+    /// Adds a header after the others. Whitespace around `value` is removed.
     ///
     /// # Errors
     ///
@@ -92,7 +92,7 @@ impl RequestHead {
         Ok(())
     }
 
-    /// Returns the method. Methods are compared with case (RFC 9110 section 9.1).
+    /// Returns the method. Methods are case-sensitive (RFC 9110 section 9.1).
     #[must_use]
     pub fn method(&self) -> &str {
         self.text(0, self.method_len)
@@ -104,14 +104,16 @@ impl RequestHead {
         self.text(self.method_len, self.target_len)
     }
 
-    /// Returns the path without decoding it. It is "/" if an absolute URI has none, and the whole target if the target
-    /// is neither a path nor an absolute URI.
+    /// Returns the path without decoding it.
+    ///
+    /// If the target is an absolute URI without a path, the result is "/". If the target is neither a path nor an
+    /// absolute URI, the result is the whole target.
     #[must_use]
     pub fn path(&self) -> &str {
         Target::parse(self.target()).map_or(self.target(), |target| target.path)
     }
 
-    /// Returns the query without "?" and without decoding it, if there is one.
+    /// Returns the query, without the "?" and without decoding it, or `None` if there is no "?".
     #[must_use]
     pub fn query(&self) -> Option<&str> {
         Target::parse(self.target())?.query
@@ -119,16 +121,18 @@ impl RequestHead {
 
     /// Returns the requested host, with its port if the request names one.
     ///
-    /// The authority of an absolute target takes precedence over `Host` (RFC 9112 section 3.2.2).
+    /// The authority of an absolute target takes precedence over `Host` (RFC 9112 section 3.2.2). The result is `None`
+    /// if there is no such authority, and `Host` is missing, repeated or not ASCII.
     #[must_use]
     pub fn host(&self) -> Option<&str> {
         let authority = Target::parse(self.target()).and_then(|target| target.authority);
         authority.or_else(|| ascii(self.headers().get_only("Host")?))
     }
 
-    /// Returns the origin of the page that opens the connection, if there is exactly one.
+    /// Returns the origin of the page that opens the connection, or `None` if `Origin` is missing, repeated or not
+    /// ASCII.
     ///
-    /// Browsers always send one. A client without an origin is not a browser (RFC 6455 section 4.2.1 (7)).
+    /// Browsers always send an origin. A client without an origin is not a browser (RFC 6455 section 4.2.1 (7)).
     #[must_use]
     pub fn origin(&self) -> Option<&str> {
         ascii(self.headers().get_only("Origin")?)
@@ -139,8 +143,8 @@ impl RequestHead {
         offers(HeaderLines::Several(self.headers().lines_named(SUBPROTOCOLS))).filter_map(ascii)
     }
 
-    /// Returns the first subprotocol of the client that is in `supported`, so the client's preference decides
-    /// (RFC 6455 section 4.1 (10)).
+    /// Returns the first subprotocol in the client's list that is also in `supported`. The client's order of
+    /// preference decides (RFC 6455 section 4.1 (10)).
     ///
     /// Returns `None` if there is no common subprotocol. The connection may still be accepted.
     #[must_use]
@@ -154,16 +158,18 @@ impl RequestHead {
         Headers::new(self.bytes.get(self.method_len + self.target_len..).unwrap_or_default())
     }
 
-    /// Allows the listed origins, compared without regard to case, and clients that send no origin.
+    /// Checks that the origin is in `allowed`, compared without regard to case. A client that sends no origin is
+    /// allowed.
     ///
-    /// This is the defence against cross-site WebSocket hijacking (RFC 6455 section 10.2).
+    /// This check is the defence against cross-site WebSocket hijacking (RFC 6455 section 10.2).
     ///
     /// # Errors
     ///
-    /// [`Rejection`] with [`Reason::OriginNotAllowed`] (403) if the origin is not in `allowed`.
+    /// [`Rejection`] with [`Reason::OriginNotAllowed`] (403) if the origin is not in `allowed`, is repeated or is not
+    /// ASCII.
     pub fn check_origin(&self, allowed: &[&str]) -> Result<(), Rejection> {
         match self.origin() {
-            // An origin that is repeated or not ASCII is not in any list.
+            // `origin` also returns `None` for an origin that is repeated or not ASCII. That origin is not allowed.
             None if self.headers().get("Origin").is_some() => Err(Rejection::new(Reason::OriginNotAllowed)),
             origin => check_origin(origin, allowed),
         }
@@ -171,7 +177,7 @@ impl RequestHead {
 
     /// Checks the rules of RFC 6455 section 4.2.1, which apply to a request of HTTP/1.1.
     ///
-    /// [`Request::head_len`] of the result is 0, since no bytes of a head arrived.
+    /// [`Request::head_len`] of the result is 0, because this value is independent of received bytes.
     ///
     /// # Errors
     ///
@@ -191,7 +197,7 @@ impl RequestHead {
         }
     }
 
-    /// Returns `len` bytes from `start` as text. They were text before.
+    /// Returns `len` bytes from `start`, which were copied from a `&str`, as text.
     fn text(&self, start: usize, len: usize) -> &str {
         let bytes = self.bytes.get(start..).and_then(|bytes| bytes.get(..len)).unwrap_or_default();
         core::str::from_utf8(bytes).unwrap_or_default()
@@ -233,7 +239,7 @@ mod tests {
         Cookie: secret\r\nSec-WebSocket-Version: 13\r\n\r\n";
 
     #[test]
-    fn s4_2_1_a_head_that_was_read_and_one_of_its_fields_are_equal() {
+    fn s4_2_1_a_received_head_equals_a_head_made_of_its_fields() {
         let Ok(Some(Incoming::Upgrade(request))) = ServerHandshake::new(HeadLimits::new()).poll(HEAD) else {
             panic!("an upgrade");
         };
@@ -259,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn s4_2_1_a_head_is_checked_like_bytes_that_arrive() {
+    fn s4_2_1_a_head_is_checked_like_received_bytes() {
         let without = |name: &str| {
             let Ok(Some(Incoming::Upgrade(request))) = ServerHandshake::new(HeadLimits::new()).poll(HEAD)
             else {

@@ -1,20 +1,20 @@
-//! The incremental scanner of a head: checks each byte once, as it arrives, and finds the end.
+//! The incremental scanner of a head: checks each byte once, when it arrives, and finds the end of the head.
 //!
-//! The scanner keeps an offset and a few bytes of state. The head stays in the caller's memory. It is
-//! stricter than other parsers: they accept a bare LF, several empty lines before a request, or raw UTF-8 in
+//! The scanner keeps an offset and a few bytes of state. The head stays in the caller's memory. The scanner is
+//! stricter than other parsers, which accept a bare LF, several empty lines before a request, or raw UTF-8 in
 //! the target.
 //!
 //! Fast path: nearly all lines arrive complete. `request_line`, `status_line` and `header_line` then parse a
 //! whole line with a few vector scans and no state machine. A complete header line is passed to a
 //! [`HeaderSink`] immediately, so no second pass is needed.
 //!
-//! Slow path: `step` advances the state machine by one byte. It handles what the fast path does not accept:
-//! the separators at which a read ended, and every error. If a header line did not arrive in one call,
-//! `finish` passes all lines to the sink again when the head is complete.
+//! Slow path: `step` advances the state machine by one byte. It handles the bytes that the fast path does not
+//! accept: separators in a line that is not complete yet, and every error. If a header line arrives in several
+//! calls, `finish` passes all lines to the sink again when the head is complete.
 //!
 //! Invariants:
 //! - The result does not depend on how the input is split, and no byte passes the state machine twice.
-//! - A limit applies at the exact byte (RFC 6455 section 10.4).
+//! - A limit is enforced at the exact byte (RFC 6455 section 10.4).
 //!
 //! ```text
 //!  request:  RequestStart ▶ Method ▶ TargetStart ▶ Target ▶ RequestVersion ┐
@@ -25,10 +25,10 @@
 use super::head::{HeadError, HeadLimits, Headers};
 use super::text::{ByteClass, is_target_byte, is_tchar, trim_ows};
 
-/// The beginning of a version (RFC 9112 section 2.3), compared with case. One digit follows.
+/// The beginning of a version (RFC 9112 section 2.3), which is case-sensitive. One digit follows.
 pub(crate) const VERSION: &[u8; 7] = b"HTTP/1.";
 
-/// The position in a head: what the next byte belongs to.
+/// The position in a head. It decides how the next byte is checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     /// Before the first byte of a request. One empty line may precede it.
@@ -39,15 +39,15 @@ enum State {
     AfterEmptyLine,
     /// In the method.
     Method,
-    /// Behind the space that follows the method.
+    /// After the space that follows the method.
     TargetStart,
     /// In the request target.
     Target,
-    /// In the `HTTP/1.x` of a request, after this many bytes of it.
+    /// In the `HTTP/1.x` of a request, after this number of its bytes.
     RequestVersion(u8),
-    /// In the `HTTP/1.x` of a response, after this many bytes of it.
+    /// In the `HTTP/1.x` of a response, after this number of its bytes.
     ResponseVersion(u8),
-    /// In the status code, after this many digits.
+    /// In the status code, after this number of digits.
     Status(u8),
     /// In the reason phrase.
     Reason,
@@ -63,7 +63,7 @@ enum State {
     ValueCr,
     /// After the CR of the final empty line.
     EndCr,
-    /// Behind the head.
+    /// After the head.
     Done,
 }
 
@@ -94,7 +94,7 @@ pub(crate) struct Scanner {
     pub(crate) examined: usize,
 }
 
-/// A receiver of the header lines of a head, in their order.
+/// A receiver of the header lines of a head, in the order of the lines.
 pub(crate) trait HeaderSink<'h>: Default {
     /// Receives one header. The name is a token, and the value has no whitespace around it.
     fn add(&mut self, name: &'h [u8], value: &'h [u8]);
@@ -140,7 +140,7 @@ impl Scanner {
         }
     }
 
-    /// Continues with the next head, after an interim response. The limit on bytes includes both.
+    /// Continues with the next head, after an interim response. The limit on bytes applies to both heads together.
     pub(crate) const fn next_response(&mut self) {
         self.state = State::ResponseVersion(0);
         self.start = self.offset;
@@ -149,14 +149,14 @@ impl Scanner {
 
     /// Returns whether the examined part of the first line begins with `start`.
     ///
-    /// The result depends neither on how `bytes` were split nor on bytes after a limit.
+    /// The result does not depend on how the input was split, nor on bytes after a limit.
     pub(crate) fn first_line_starts_with(&self, bytes: &[u8], start: &[u8]) -> bool {
         bytes.get(self.start..self.offset).is_some_and(|line| line.starts_with(start))
     }
 
     /// Examines the new part of `bytes`. Returns the head if it is complete.
     ///
-    /// `sink` must be empty. If a head is returned, it has received all header lines.
+    /// `sink` must be empty. If a head is returned, the sink has received all header lines.
     pub(crate) fn scan<'h>(
         &mut self,
         bytes: &'h [u8],
@@ -165,8 +165,8 @@ impl Scanner {
         let within = bytes.get(..self.limits.max_head).unwrap_or(bytes);
         let mut complete = 0;
         while self.state != State::Done {
-            // The input is shorter than before: the caller violated the contract. Wait until the bytes are
-            // there again.
+            // The input is shorter than in an earlier call, so the caller has violated the contract. Wait until the
+            // caller passes the missing bytes again.
             let Some(new) = within.get(self.offset..) else { return Ok(None) };
             complete += self.skip_valid(new, sink);
             let Some(&byte) = within.get(self.offset) else { break };
@@ -176,8 +176,8 @@ impl Scanner {
         if self.state == State::Done {
             return self.finish(bytes, sink, complete).map(Some);
         }
-        // Report the limit as soon as it is reached, not one byte later. A caller whose memory has exactly
-        // this size could not read on.
+        // Report the limit as soon as it is reached, not one byte later. A caller whose buffer has exactly this
+        // size cannot read another byte.
         if self.offset >= self.limits.max_head {
             // RFC 6455 10.4: the limit protects the receiver's memory.
             return Err(if self.state.in_headers() { HeadError::TooLarge } else { HeadError::LineTooLong });
@@ -194,8 +194,8 @@ impl Scanner {
         }
     }
 
-    /// Returns the complete head. `complete` lines of it arrived complete in this call and are known to the
-    /// sink.
+    /// Returns the complete head. `complete` is the number of header lines that arrived as a whole in this call. The
+    /// sink has received these lines.
     fn finish<'h, S: HeaderSink<'h>>(
         &self,
         bytes: &'h [u8],
@@ -206,8 +206,8 @@ impl Scanner {
         let block = bytes.get(self.headers..self.offset);
         let (Some(line), Some(block)) = (line, block) else { return Err(HeadError::Changed) };
         if complete < self.lines {
-            // Some lines arrived in several calls. Now that all lines are complete, pass all of them to an
-            // empty sink.
+            // Some lines arrived in earlier calls or in several calls, so the sink has not received them. Pass all
+            // lines to an empty sink.
             let mut again = Self { state: State::LineStart, offset: 0, lines: 0, ..self.clone() };
             *sink = S::default();
             let complete = again.take_lines(block, sink);
@@ -216,8 +216,8 @@ impl Scanner {
             }
         }
         let headers = Headers::new(block);
-        // In debug builds, which includes tests and fuzzing, two parsers must agree. They disagree only if
-        // the caller has changed the bytes.
+        // In debug builds, which include tests and fuzzing, the scanner and `httparse` must agree. They disagree
+        // only if the caller has changed the bytes.
         if cfg!(debug_assertions) && !headers.match_httparse() {
             return Err(HeadError::Changed);
         }
@@ -253,7 +253,7 @@ impl Scanner {
                     rest = line.rest;
                 }
                 Err((state, skipped)) => {
-                    // RFC 6455 10.4: a line counts from its first byte on.
+                    // RFC 6455 10.4: a line counts towards the limit as soon as its first byte arrives.
                     self.lines += usize::from(state != State::LineStart);
                     self.state = state;
                     self.advance(skipped);
@@ -348,16 +348,15 @@ impl Scanner {
             (State::LineStart, b' ' | b'\t') if self.lines == 0 => Err(HeadError::SpaceBeforeHeader),
             // RFC 9112 5.2: folded headers are refused.
             (State::LineStart, b' ' | b'\t') => Err(HeadError::Fold),
-            // RFC 6455 10.4: up to the limit, lines are taken by `take_lines`. So this line exceeds the
-            // limit.
+            // RFC 6455 10.4: `take_lines` handles lines up to the limit, so this line exceeds the limit.
             (State::LineStart, _) if is_tchar(byte) => Err(HeadError::TooManyHeaders),
             (State::Name, b':') => Ok(State::Value),
             // RFC 9112 5.1: whitespace between name and colon is refused.
             (State::Name, b' ' | b'\t') => Err(HeadError::SpaceBeforeColon),
             (State::Name, b'\r') => Err(HeadError::NoColon),
             (State::Value, b'\r') => Ok(State::ValueCr),
-            // RFC 9112 2.2: a recipient MAY accept a LF alone as the end of a line. It is refused here,
-            // because an attacker can exploit two parsers that disagree about it.
+            // RFC 9112 2.2: a recipient MAY accept a single LF as the end of a line. It is refused here, because
+            // an attacker can exploit two parsers that disagree about the end of a line.
             (State::LineStart | State::Name | State::Value, b'\n') => Err(HeadError::LineEnd),
             (State::Value, _) => Err(HeadError::ControlByte),
             _ => Err(HeadError::HeaderName),
@@ -365,8 +364,8 @@ impl Scanner {
     }
 }
 
-/// Parses the part of a request line that is present and valid, without its LF. Returns the state after it
-/// and its length, or `None` if there is nothing valid.
+/// Parses the valid part of a request line, without its LF. Returns the state after this part and the length of the
+/// part, or `None` if the first byte is not valid.
 fn request_line(bytes: &[u8]) -> Option<(State, usize)> {
     // RFC 9112 3: method SP request-target SP HTTP-version
     let len = ByteClass::TCHAR.run_len(bytes);
@@ -386,8 +385,8 @@ fn request_line(bytes: &[u8]) -> Option<(State, usize)> {
     }
 }
 
-/// Parses a status line up to the end of its reason phrase. Returns the state after it and its length, or
-/// `None` if the part up to the reason phrase is not complete and valid.
+/// Parses a status line up to the end of its reason phrase. Returns the state after this part and the length of the
+/// part. Returns `None` if the part before the reason phrase is not complete or not valid.
 fn status_line(bytes: &[u8]) -> Option<(State, usize)> {
     // RFC 9112 4: HTTP-version SP status-code SP [ reason-phrase ]
     match bytes.strip_prefix(VERSION)? {
@@ -412,8 +411,8 @@ struct Line<'h> {
 /// part, and the length of this part.
 #[inline(always)]
 fn header_line(bytes: &[u8]) -> Result<Line<'_>, (State, usize)> {
-    // Both lengths are measured from the start of the line, so neither waits for the other and the processor
-    // overlaps them. This is correct because a name and its colon consist of bytes that a value may have.
+    // Both lengths are measured from the start of the line. Neither depends on the other, so the processor computes
+    // them in parallel. This is correct because every byte of a name, and the colon, may also appear in a value.
     let (line_len, name_len) = (ByteClass::VALUE.run_len(bytes), ByteClass::TCHAR.run_len(bytes));
     if name_len == 0 {
         return Err((State::LineStart, 0));
@@ -428,8 +427,8 @@ fn header_line(bytes: &[u8]) -> Result<Line<'_>, (State, usize)> {
     }
 }
 
-/// Returns whether `byte` may follow the first `seen` bytes of `HTTP/1.x`. An unknown minor version counts as
-/// the highest known one (RFC 9110 section 2.5).
+/// Returns whether `byte` may follow the first `seen` bytes of `HTTP/1.x`. Every minor version is accepted: an
+/// unknown version counts as the highest known version (RFC 9110 section 2.5).
 fn is_version_byte(seen: u8, byte: u8) -> bool {
     match VERSION.get(usize::from(seen)) {
         Some(&expected) => byte == expected,
@@ -547,7 +546,7 @@ mod tests {
         assert!(Scanner::request(exact).scan(head, &mut ()).unwrap().is_some());
         let smaller = exact.max_head(head.len() - 1);
         assert_eq!(Scanner::request(smaller).scan(head, &mut ()).err(), Some(HeadError::TooLarge));
-        // The caller's memory of exactly this size is full, so waiting for more bytes would never end.
+        // A buffer of exactly this size is full, so the caller would wait for more bytes for ever.
         let full = &head[..head.len() - 1];
         assert_eq!(Scanner::request(smaller).scan(full, &mut ()).err(), Some(HeadError::TooLarge));
         assert!(Scanner::request(exact).scan(full, &mut ()).unwrap().is_none());
@@ -575,8 +574,8 @@ mod tests {
         }
     }
 
-    /// Without header lines nothing is passed to a sink. Only the second parser of debug builds finds the
-    /// change.
+    /// Without header lines nothing is passed to the sink. Only the second parser, which runs in debug builds, finds
+    /// the change.
     #[test]
     fn a_changed_empty_line_is_no_header() {
         let mut scanner = Scanner::request(HeadLimits::new());
@@ -587,7 +586,7 @@ mod tests {
     }
 
     #[test]
-    fn missing_bytes_are_waited_for() {
+    fn a_scan_waits_for_bytes_that_are_missing() {
         let head = b"GET / HTTP/1.1\r\nA: b\r\n\r\n";
         let mut scanner = Scanner::request(HeadLimits::new());
         assert!(scanner.scan(&head[..20], &mut ()).unwrap().is_none());

@@ -1,10 +1,10 @@
 //! The server's half of the opening handshake: the state machine that reads a request (RFC 6455 section
 //! 4.2.1).
 //!
-//! [`ServerHandshake`] connects the scanner, the rules of `request` and the timer. Accepting a request is the
-//! task of [`Request::accept`], and refusing it that of [`Rejection`].
+//! [`ServerHandshake`] connects the scanner, the rules in `incoming` and the deadline. `Request::accept` makes the
+//! response that accepts a request, and [`Rejection::response`] the response that rejects it.
 //!
-//! Invariant: the first result of `poll` is final. Later calls return the same one.
+//! Invariant: the first result of `poll` is final. Later calls return the same result.
 //!
 //! ```text
 //!  waiting ── poll: whole request ─▶ done (Upgrade or Http)
@@ -22,7 +22,7 @@ use super::reason::Reason;
 use super::rejection::Rejection;
 use super::scan::Scanner;
 
-/// The server's half of the opening handshake, up to the whole request.
+/// The first part of a server's opening handshake: reads the head of a request.
 ///
 /// The bytes stay in the caller's memory. The handshake keeps an offset and examines each byte once.
 ///
@@ -53,8 +53,8 @@ pub struct ServerHandshake {
     deadline: Instant,
     /// Whether a request was returned.
     done: bool,
-    /// Whether the method is HEAD and was followed by its space. [`handle_timeout`](Self::handle_timeout)
-    /// needs it, and does not see the bytes.
+    /// Whether the request begins with the method HEAD and a space. A response to HEAD has no body.
+    /// [`handle_timeout`](Self::handle_timeout) needs this flag, because the caller does not pass it the bytes.
     is_head: bool,
     /// The rejection that was returned.
     failed: Option<Rejection>,
@@ -78,13 +78,14 @@ impl ServerHandshake {
     /// Parses the request in `head`, which contains all bytes since the connection began. Returns `None` if
     /// more bytes are needed.
     ///
-    /// The bytes of earlier calls must be unchanged at the front. After the first result, further calls
-    /// return the same one.
+    /// `head` must begin with the bytes of the earlier calls, unchanged. After the first result, further calls
+    /// return the same result.
     ///
     /// # Errors
     ///
-    /// [`Rejection`] for a request that cannot be accepted. A syntax error is reported at its first byte, any
-    /// other error when the head is complete. Send [`Rejection::response`] and close the connection.
+    /// [`Rejection`] for a request that cannot be accepted. [`Rejection::reason`] names the violated rule. A
+    /// syntax error is reported at its first byte, any other error when the head is complete. Send
+    /// [`Rejection::response`] and close the connection.
     pub fn poll<'h>(&mut self, head: &'h [u8]) -> Result<Option<Incoming<'h>>, Rejection> {
         if let Some(rejection) = self.failed {
             return Err(rejection);
@@ -105,18 +106,18 @@ impl ServerHandshake {
         outcome.map_err(Rejection::new)
     }
 
-    /// Returns when [`handle_timeout`](Self::handle_timeout) is due, or `None` if it need not be called.
+    /// Returns the time at which to call [`handle_timeout`](Self::handle_timeout), or `None` if no call is needed.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
         let waiting = !self.done && self.failed.is_none() && self.deadline != Instant::NEVER;
         waiting.then_some(self.deadline)
     }
 
-    /// Refuses the request if its deadline has come. Does nothing before the deadline.
+    /// Rejects the request if its deadline has passed. Does nothing before the deadline.
     ///
     /// # Errors
     ///
-    /// [`Rejection`] with [`Reason::Timeout`] (408) if the deadline has come before the whole request.
+    /// [`Rejection`] with [`Reason::Timeout`] (408) if the deadline has passed and the request is not complete.
     pub fn handle_timeout(&mut self, now: Instant) -> Result<(), Rejection> {
         match self.poll_timeout() {
             Some(deadline) if deadline <= now => Err(self.refuse(Reason::Timeout)),
@@ -148,7 +149,7 @@ mod tests {
         for _ in 0..2 {
             assert!(matches!(handshake.poll(head), Ok(Some(Incoming::Http(_)))));
         }
-        // The caller has overwritten its memory. Whatever the result is, it is neither a panic nor an
+        // The caller violates the contract and overwrites its memory. `poll` must neither panic nor return an
         // upgrade.
         let mut other = *head;
         for at in 0..other.len() {

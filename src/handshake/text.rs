@@ -5,12 +5,11 @@
 //!
 //! The common case is handled by 16-byte vectors. Comparing a vector with every member of a class would be
 //! slow, so `flag_common` flags the frequent members only: for a token these are letters, digits, `-` and
-//! `_`. The first byte that is not flagged is looked up in a table. If it ends the run, which is nearly
-//! always true, the result is known; otherwise the search continues after it. Fewer than 16 remaining bytes
-//! are looked up one by one.
+//! `_`. The first byte without a flag is looked up in a table. In nearly all cases this byte ends the run.
+//! Otherwise the search continues after the byte. If fewer than 16 bytes remain, each of them is looked up.
 //!
-//! No check was removed: the table decides about each byte that the vectors do not. The test
-//! `runs_and_searches_equal_those_by_single_bytes` compares both at every position.
+//! This is correct because a flag is only set for members of the class, and the table decides about all other
+//! bytes. The test `vector_searches_equal_searches_byte_by_byte` compares both at every position.
 
 use crate::kernel::{LANES, U8x16};
 
@@ -21,7 +20,7 @@ pub(crate) const fn is_tchar(byte: u8) -> bool {
 }
 
 /// Returns whether `byte` may appear in a header value or a reason phrase (RFC 9110 section 5.5): tab, space,
-/// visible characters and obs-text.
+/// visible characters, and bytes from 0x80 on (obs-text).
 pub(crate) const fn is_value_byte(byte: u8) -> bool {
     matches!(byte, b'\t' | b' '..=b'~' | 0x80..)
 }
@@ -37,8 +36,8 @@ pub(crate) const fn is_target_byte(byte: u8) -> bool {
 /// Returns whether `byte` may appear in a registered name (RFC 3986 section 3.2.2), apart from
 /// percent-encoding.
 ///
-/// The comma is excluded although the RFC allows it. No host has one, and a `Host` with a comma is two
-/// headers that a proxy has merged.
+/// The comma is excluded although the RFC allows it. No host name contains a comma. A `Host` header with a comma
+/// consists of two headers that a proxy has merged.
 pub(crate) const fn is_reg_name_byte(byte: u8) -> bool {
     matches!(byte, b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' | b'-' | b'.' | b'_' | b'~'
         | b'!' | b'$' | b'&' | b'\'' | b'('..=b'+' | b';' | b'=')
@@ -91,8 +90,8 @@ impl ByteClass {
         CLASSES.get(usize::from(byte)).is_some_and(|bits| bits & self.0 != 0)
     }
 
-    /// Flags the frequent members of this class. Rare members may be left unflagged; other bytes never are
-    /// flagged.
+    /// Flags the frequent members of this class. A rare member may get no flag. A byte that is not a member never
+    /// gets a flag.
     fn flag_common(self, vector: U8x16) -> U8x16 {
         let alphanumeric =
             || vector.or(U8x16::splat(0x20)).in_range(b'a', b'z').or(vector.in_range(b'0', b'9'));
@@ -101,7 +100,7 @@ impl ByteClass {
             Self::REG_NAME => alphanumeric().or(vector.in_range(b'-', b'.')),
             Self::BASE64 => alphanumeric(),
             Self::TARGET => vector.in_range(b'$', b'~').or(vector.in_range(b'!', b'"')),
-            // Obs-text has the highest bit set already, which is the flag.
+            // The flag of a byte is its highest bit, which is set in all of obs-text.
             _ => vector.in_range(b' ', b'~').or(vector),
         }
     }
@@ -111,8 +110,8 @@ impl ByteClass {
 pub(crate) fn find_byte(bytes: &[u8], byte: u8) -> Option<usize> {
     let mut rest = bytes;
     while let Some((vector, after)) = rest.split_first_chunk::<LANES>() {
-        // The XOR turns `byte` into zero. Zeros are flagged, and the flags are inverted, so that the leading
-        // flags are the bytes before `byte`.
+        // The XOR turns each `byte` into zero, and `in_range` flags the zeros. The flags are then inverted, so that
+        // the number of leading flags is the number of bytes before the first `byte`.
         let others = U8x16::load(vector)
             .xor(U8x16::splat(byte))
             .in_range(0, 0)
@@ -170,13 +169,13 @@ pub(crate) fn is_token(text: &[u8]) -> bool {
     !text.is_empty() && ByteClass::TCHAR.run_len(text) == text.len()
 }
 
-/// Returns whether `text` equals `lower` without regard to case. `lower` may contain lower-case letters and
-/// hyphens only; `text` is a header name or a part of a value.
+/// Returns whether `text` equals `lower` without regard to case. `lower` must consist of lower-case letters and
+/// hyphens. `text` must be a header name or a part of a value.
 #[inline(always)]
 pub(crate) fn eq_lowercase<const N: usize>(text: &[u8], lower: &[u8; N]) -> bool {
-    // All bytes are compared at once, without a branch for each. Setting the case bit changes a letter to
-    // lower case and leaves a hyphen unchanged. Only CR becomes a hyphen that way, and CR is in neither names
-    // nor values.
+    // All bytes are compared at once, without a branch for each. Setting bit 0x20 changes a letter to lower case
+    // and leaves a hyphen unchanged. CR is the only other byte that becomes a hyphen, and neither a name nor a
+    // value contains CR.
     let Ok(text) = <&[u8; N]>::try_from(text) else { return false };
     text.iter().zip(lower).fold(0, |differs, (is, wanted)| differs | (is | 0x20) ^ wanted) == 0
 }
@@ -219,8 +218,8 @@ pub(crate) fn list_elements(value: &[u8]) -> impl Iterator<Item = &[u8]> + Clone
     value.split(|&byte| byte == b',').map(trim_ows).filter(|element| !element.is_empty())
 }
 
-/// Returns whether the list contains `lower`, compared as in [`eq_lowercase`]. Whole elements are compared, never
-/// substrings.
+/// Returns whether an element of the list equals `lower`. The comparison is that of [`eq_lowercase`], and always
+/// includes the whole element.
 pub(crate) fn list_contains<const N: usize>(value: &[u8], lower: &[u8; N]) -> bool {
     // The common case is a list of one element.
     eq_lowercase(value, lower) || list_elements(value).any(|element| eq_lowercase(element, lower))
@@ -242,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn runs_and_searches_equal_those_by_single_bytes() {
+    fn vector_searches_equal_searches_byte_by_byte() {
         // The second and the third byte are rare members of some classes.
         for fill in [b'a', b'~', b'+', b'\t'] {
             let mut bytes = [fill; 43];

@@ -1,8 +1,8 @@
 //! `ws` and `wss` URLs (RFC 6455 section 3), and the authority in a URL and in `Host`.
 //!
-//! [`WsUrl`] splits a URL into borrowed parts. It neither decodes nor normalises: a URL that needs
-//! percent-encoding or punycode is refused with an error that says so. The functions below also parse the
-//! target of a received request.
+//! [`WsUrl`] splits a URL into borrowed parts. It neither decodes nor normalises. A URL that needs
+//! percent-encoding or punycode is refused, and the error names the missing encoding. The functions in this file
+//! also parse the target of a received request.
 
 use core::fmt;
 use core::net::Ipv6Addr;
@@ -11,8 +11,8 @@ use super::text::{ByteClass, is_target_byte};
 
 /// A WebSocket URL, split into borrowed parts.
 ///
-/// The schemes `http` and `https` are accepted for `ws` and `wss`, as in browsers. Nothing is decoded,
-/// normalised or percent-encoded: a URL that needs one of these is refused.
+/// The schemes `http` and `https` mean the same as `ws` and `wss`, as in browsers. The parts are not decoded,
+/// normalised or percent-encoded. A URL that needs percent-encoding is refused.
 ///
 /// ```
 /// use hybi::handshake::{UrlError, WsUrl};
@@ -40,10 +40,12 @@ impl<'a> WsUrl<'a> {
     /// # Errors
     ///
     /// - [`UrlError::Scheme`]: the scheme is not `ws`, `wss`, `http` or `https`.
-    /// - [`UrlError::UserInfo`]: a user name or a password.
-    /// - [`UrlError::Host`], [`UrlError::HostNotAscii`], [`UrlError::Port`]: an invalid authority.
-    /// - [`UrlError::Fragment`]: a fragment.
-    /// - [`UrlError::Character`]: a byte in path or query that no URL contains.
+    /// - [`UrlError::UserInfo`]: the URL has a user name or a password.
+    /// - [`UrlError::Host`]: the host is empty or invalid.
+    /// - [`UrlError::HostNotAscii`]: the host is not ASCII.
+    /// - [`UrlError::Port`]: the port is not a number from 1 to 65535, or has a leading zero.
+    /// - [`UrlError::Fragment`]: the URL has a fragment.
+    /// - [`UrlError::Character`]: the path or the query has a byte that no URL contains.
     pub fn parse(url: &'a str) -> Result<Self, UrlError> {
         if let Some(at) = url.bytes().position(|byte| !is_target_byte(byte)) {
             return Err(wrong_character(url, at));
@@ -54,14 +56,14 @@ impl<'a> WsUrl<'a> {
             return Err(UrlError::UserInfo);
         }
         let (host, port) = split_authority(authority)?;
-        // A client connects to the host exactly as written, and a resolver does not decode percent-encoding.
+        // A client resolves the host as it is written, and a resolver does not decode percent-encoding.
         if host.contains('%') {
             return Err(UrlError::Host);
         }
         let default = if secure { 443 } else { 80 };
         let port = match port {
             "" => default,
-            // Each port has one spelling, so that the authority can be sent unchanged.
+            // Without leading zeros each port has only one form, so the authority can be sent as it is written.
             _ if port.starts_with('0') => return Err(UrlError::Port),
             _ => port.parse().map_err(|_| UrlError::Port)?,
         };
@@ -82,14 +84,14 @@ impl<'a> WsUrl<'a> {
         self.host
     }
 
-    /// Returns the host without brackets: the name to resolve, to connect to, and to verify a certificate
-    /// for.
+    /// Returns the host without brackets. Use this name to resolve the host, and to verify its certificate.
     #[must_use]
     pub fn host_for_connect(&self) -> &'a str {
         self.host.trim_start_matches('[').trim_end_matches(']')
     }
 
-    /// Returns the port: 80 or 443 if the URL has none.
+    /// Returns the port. If the URL has no port, the result is 443 for a [secure](Self::secure) URL, and 80 for
+    /// another URL.
     #[must_use]
     pub const fn port(&self) -> u16 {
         self.port
@@ -101,7 +103,7 @@ impl<'a> WsUrl<'a> {
         self.authority
     }
 
-    /// Returns path and query, or "/" if both are empty.
+    /// Returns the path and the query, or "/" if both are empty.
     ///
     /// If only the path is empty, the target begins with "?". [`ClientRequest`](super::ClientRequest) then
     /// writes "/" before it.
@@ -117,7 +119,7 @@ impl<'a> WsUrl<'a> {
         if path.is_empty() { "/" } else { path }
     }
 
-    /// Returns the query without "?", if there is one.
+    /// Returns the query without the "?", or `None` if there is no "?".
     #[must_use]
     pub fn query(&self) -> Option<&'a str> {
         self.target.split_once('?').map(|(_, query)| query)
@@ -169,9 +171,10 @@ impl fmt::Display for UrlError {
 
 impl core::error::Error for UrlError {}
 
-/// Returns the error for `url`, whose first byte that no URL contains is at `at`.
+/// Returns the error for `url`. `at` is the position of the first byte that no URL contains.
 ///
-/// The part that contains the byte decides, because percent-encoding helps only in path and query.
+/// The error depends on the part of the URL that contains this byte, because percent-encoding helps only in the
+/// path and the query.
 fn wrong_character(url: &str, at: usize) -> UrlError {
     let after = url.get(at..).unwrap_or_default();
     // RFC 6455 3: fragment identifiers MUST NOT be used.
@@ -202,7 +205,7 @@ pub(crate) fn split_scheme(url: &str) -> Option<(bool, &str)> {
     }
 }
 
-/// Splits the authority from path and query, which may be empty.
+/// Splits `rest` into the authority, and the path with the query, which may be empty.
 pub(crate) fn split_target(rest: &str) -> (&str, &str) {
     let end = rest.find(['/', '?']).unwrap_or(rest.len());
     rest.split_at_checked(end).unwrap_or((rest, ""))

@@ -1,14 +1,14 @@
-//! Writing of a head into memory that the caller lends, and checks of the headers that an application adds.
+//! Writing of a head into the caller's buffer, and checks of the headers that an application adds.
 //!
-//! [`HeadWriter`] appends, and continues to count when the memory is full, so that the error contains the
-//! required length. [`check_headers`] is the defence against header injection: it refuses names, values and
+//! [`HeadWriter`] appends to the buffer. When the buffer is full, it continues to count, so that the error contains
+//! the required length. [`check_headers`] is the defence against header injection: it refuses names, values and
 //! reserved headers that would change the meaning of the head.
 
 use core::fmt;
 
 use super::text::{is_token, is_value_byte, trim_ows};
 
-/// The error for lent memory that is too small.
+/// The error for an output buffer that is too small.
 ///
 /// ```
 /// use hybi::handshake::{DeflateParams, NoRoom};
@@ -45,10 +45,10 @@ pub enum HeaderError {
     /// The name is not a token (RFC 9110 section 5.1).
     Name(HeaderName),
     /// The value has CR, LF, NUL or another control character, or whitespace at an end (RFC 9110 section
-    /// 5.5). An attacker who controls such a value could add headers of its own.
+    /// 5.5). With such a value an attacker could add more headers.
     Value(HeaderName),
     /// The handshake writes this header itself (RFC 6455 sections 4.1 and 4.2.2, RFC 9112 section 6). The
-    /// text of the error says which setter to use instead.
+    /// text of the error names the setter to use instead, if there is one.
     Reserved(HeaderName),
 }
 
@@ -74,7 +74,7 @@ impl fmt::Display for HeaderError {
     }
 }
 
-/// The name of a header in an error, stored inline. It keeps the first [`MAX_LEN`](Self::MAX_LEN) bytes, cut
+/// The name of a header in an error, stored inline. A name of more than [`MAX_LEN`](Self::MAX_LEN) bytes is cut
 /// between two characters.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct HeaderName {
@@ -83,10 +83,10 @@ pub struct HeaderName {
 }
 
 impl HeaderName {
-    /// The maximum number of bytes that are kept of a name.
+    /// The maximum length of a stored name, in bytes.
     pub const MAX_LEN: usize = 47;
 
-    /// Returns `name`, cut to [`MAX_LEN`](Self::MAX_LEN) bytes.
+    /// Returns `name`, cut to at most [`MAX_LEN`](Self::MAX_LEN) bytes.
     #[must_use]
     pub fn new(name: &str) -> Self {
         let kept =
@@ -106,7 +106,7 @@ impl HeaderName {
         core::str::from_utf8(bytes).unwrap_or_default()
     }
 
-    /// Returns the clause that reserves this header for the handshake, and what the caller does instead.
+    /// Returns the clause that reserves this header for the handshake, and the advice to the caller.
     fn why_reserved(&self) -> &'static str {
         let is = |name| self.as_str().eq_ignore_ascii_case(name);
         if is("Host") {
@@ -155,8 +155,8 @@ impl fmt::Debug for ExtraHeaders<'_> {
 
 /// Checks the headers that an application adds.
 ///
-/// The handshake's own headers and those that announce a body are always refused. `reserved` names further
-/// headers to refuse.
+/// The headers that the handshake writes itself, and those that announce a body, are always refused. `reserved`
+/// names more headers to refuse.
 pub(crate) fn check_headers(headers: ExtraHeaders<'_>, reserved: &[&str]) -> Result<(), HeaderError> {
     const ALWAYS: [&str; 4] = ["Connection", "Upgrade", "Content-Length", "Transfer-Encoding"];
     for (name, value) in headers.0 {
@@ -182,10 +182,10 @@ pub(crate) fn is_value(value: &str) -> bool {
     value.bytes().all(is_value_byte) && trim_ows(value.as_bytes()).len() == value.len()
 }
 
-/// Appends to lent memory, and continues to count when the memory is full.
+/// Appends to the caller's buffer, and continues to count when the buffer is full.
 #[derive(Debug)]
 pub(crate) struct HeadWriter<'o> {
-    /// The lent memory.
+    /// The caller's buffer.
     out: &'o mut [u8],
     /// The number of bytes appended so far, including those that did not fit.
     len: usize,
@@ -200,8 +200,8 @@ impl<'o> HeadWriter<'o> {
     /// Appends bytes.
     pub(crate) fn bytes(&mut self, bytes: &[u8]) -> &mut Self {
         let end = self.len.saturating_add(bytes.len());
-        if let Some(room) = self.out.get_mut(self.len..end) {
-            room.copy_from_slice(bytes);
+        if let Some(space) = self.out.get_mut(self.len..end) {
+            space.copy_from_slice(bytes);
         }
         self.len = end;
         self
@@ -214,7 +214,7 @@ impl<'o> HeadWriter<'o> {
 
     /// Appends the text of a value.
     pub(crate) fn display(&mut self, value: &dyn fmt::Display) -> &mut Self {
-        // This cannot fail: `write_str` counts what does not fit.
+        // `write_str` never fails, because it counts the bytes that do not fit.
         let _ = fmt::write(self, format_args!("{value}"));
         self
     }
@@ -290,7 +290,7 @@ mod tests {
         let name = |len| HeaderName::new(&"x".repeat(len)).as_str().len();
         let most = HeaderName::MAX_LEN;
         assert_eq!([0, 1, most, most + 1, 1000].map(name), [0, 1, most, most, most]);
-        // The cut is between two characters.
+        // Each of these characters has three bytes.
         assert_eq!(HeaderName::new(&"€".repeat(100)).as_str(), "€".repeat(most / 3));
         assert!(size_of::<HeaderError>() <= 56);
     }
