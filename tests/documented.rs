@@ -502,7 +502,7 @@ fn the_docs_of_the_adapters_state_timeouts_and_kept_memory() {
             word(between(memory, "type Kept<T> = [Cell<Option<T>>; ", "]").parse().unwrap()),
             size(constant(memory, "LARGEST"))
         ))
-        .says("and for a second memory that the rest of a large one may need")
+        .says("For a second it also keeps memory that the rest of a large message may need.")
         // `tests/memory/polled.rs` measures this number.
         .says("a connection that waits holds less than 900 bytes, its timer included")
         .and_no_more();

@@ -1,51 +1,56 @@
 //! The asynchronous WebSocket, shared by the adapters `tokio` and `futures_io`.
 //!
-//! The two adapters only add how a stream is polled ([`Transport`]), and what the time is ([`Timer`]).
+//! Both use the types of this module. Each adapter only implements [`Transport`], which polls a stream, and [`Timer`],
+//! which has the clock. An application can implement the two traits for another runtime.
 //!
 //! # The run loop
 //!
-//! A call that receives decodes all input that has come in, and returns one event after the other. When the next read
-//! is pending, the call writes all queued frames in one vectored write. Only then does the task wait: for input, for
-//! room to write, or for the next deadline. So answers to several messages are batched. A call that sends writes before
-//! it returns, and a call that feeds only queues.
+//! A call that receives decodes the input that has arrived, and returns one event after the other. When the next read
+//! is pending, the call writes all queued frames in one vectored write. So the answers to several messages are written
+//! together. Then the task waits for input, for the stream to accept more bytes, or for the next deadline. A call that
+//! sends writes the queue before it returns. A call that feeds only queues its message.
 //!
-//! A call that sends and has to wait also reads what has arrived, up to 64 KiB, and keeps it for the next call that
-//! receives. So a program that only sends does not declare a peer dead that answers Pings. But such a program answers
-//! no Ping of the peer and sees no Close. Let one task receive and another one send.
+//! A call that sends and must wait also reads what has arrived, up to 64 KiB, and keeps these bytes for the next call
+//! that receives. This input shows that the peer is alive, so the timers do not end the connection of a program that
+//! only sends. But such a program does not answer the peer's Pings and does not see the peer's Close. So let one task
+//! receive and another task send.
 //!
-//! After 1,024 frames or 512 KiB of input, the task yields, so a peer that sends without end does not delay other
-//! connections.
+//! After 1,024 frames or 512 KiB of input, the task yields to other tasks. A peer that sends without pause therefore
+//! does not delay other connections.
 //!
 //! # Dropping futures
 //!
-//! The state of a call is in the WebSocket and not in its future. So any future can be dropped while it waits, in a
-//! `select!` for example, and nothing is lost or sent twice:
+//! The progress of a call is stored in the WebSocket, not in the future of the call. So any future can be dropped while
+//! it waits, for example in a `select!`. No event is lost, and no message is sent twice or in part:
 //!
 //! | future | effect of dropping it before it is ready |
 //! | --- | --- |
-//! | `next_event`, `recv`, `wait_closed`, `Stream` | No event was consumed. The next call continues. |
-//! | `flush`, `Sink` | The rest of the queue is written by the next call that writes or waits. The next flush reports messages that were dropped. |
-//! | `feed`, and all methods of a [`Responder`] | The message was not accepted. Nothing of it is ever sent. |
-//! | `send`, `ping`, `close` and the others that send | Either the frame was not accepted, and nothing of it is ever sent. Or it is queued as a whole, and written by the next call that writes or waits. The first poll accepts it if the write queue is below [`Config::high_water`](crate::Config::high_water). |
+//! | `next_event`, `recv`, `wait_closed`, `Stream` | No event is lost. The next call continues. |
+//! | `flush`, `Sink` | The next call that writes or waits writes the rest of the queue. If queued messages are lost meanwhile, the next flush returns an error. |
+//! | `feed`, and the methods of a [`Responder`] | The message was not queued. No part of it is ever sent. |
+//! | `send`, `ping`, `close` and the others that send | Either the frame was not queued, and no part of it is ever sent. Or the whole frame is queued, and the next call that writes or waits writes it. The first poll queues a message if the write queue is below [`Config::high_water`](crate::Config::high_water). |
 //!
-//! A handshake owns its stream, which is dropped with the future. So does a [`PendingRequest`].
+//! The future of a handshake owns the stream, so dropping this future closes the stream. A [`PendingRequest`] owns its
+//! stream too.
 //!
 //! # Dropping a WebSocket
 //!
-//! Dropping a WebSocket closes its stream without a Close, and its write queue is lost. The peer sees an abnormal end
-//! (1006). Call `close` and `wait_closed` to end a connection properly, or close a [`Group`] of many. The stream of two
-//! halves is closed when both are dropped.
+//! Dropping a WebSocket closes its stream without a Close, and the frames in its write queue are lost. The peer sees an
+//! abnormal end (close code 1006). To end a connection properly, call `close` and then `wait_closed`. To end many
+//! connections, close their [`Group`]. A split WebSocket closes its stream when both halves were dropped.
 //!
 //! # Memory
 //!
-//! Buffers for input and output belong to the thread. A connection borrows them while there is something to read or to
-//! write. A thread keeps two of each kind, of 2 MiB at most, and larger ones are freed after use.
+//! Each thread has a pool of buffers for input and output. A connection takes a buffer from the pool while there is
+//! input to decode or a frame to write, and then returns it. A thread keeps two of each kind, of 2 MiB at most each.
+//! Larger buffers are freed after use.
 //!
-//! A connection that waits without a part of a message has no buffer. Otherwise it keeps that part with a little room
-//! behind it, and for a second memory that the rest of a large one may need. While an event is borrowed, the connection
-//! keeps the buffer that holds it. After `recv` it keeps none.
+//! A connection that waits between two messages has no buffer. A connection that waits in the middle of a message keeps
+//! the part that has arrived. For a second it also keeps memory that the rest of a large message may need. While the
+//! application borrows an event, the connection keeps the buffer of that event. `recv` returns the buffer as soon as
+//! all input is decoded.
 //!
-//! Without its stream and the headers of its handshake, a connection that waits holds less than 900 bytes, its timer
+//! Apart from its stream and the headers of its handshake, a connection that waits holds less than 900 bytes, its timer
 //! included. [`WebSocket::forget_headers`] frees the headers.
 
 use std::task::{Context, Poll};
@@ -83,12 +88,12 @@ pub use writer::Writer;
 
 /// A clock, and a timer for one task.
 pub trait Timer {
-    /// Returns the time of a clock that does not go back. All clones of a timer have the same clock.
+    /// Returns the time of a monotonic clock. All clones of a timer return the time of the same clock.
     fn now(&self) -> Instant;
 
-    /// Ready once the time is `at`. Until then the task is woken at that time.
+    /// Returns `Ready` if the time is `at` or later. Otherwise has the task of `cx` woken at that time.
     ///
-    /// There is one timer: a call with another time, or from another task, replaces the previous one. The function may
-    /// be called again after it was ready.
+    /// There is only one timer. A call with another time, or from another task, replaces the previous one. The function
+    /// may be called again after it returned `Ready`.
     fn poll_at(&mut self, cx: &mut Context<'_>, at: Instant) -> Poll<()>;
 }

@@ -1,16 +1,17 @@
 //! The sending half of a split WebSocket.
 //!
-//! [`Writer`] owns nothing but a reference to [`Shared`]. Each call takes the shared lock for one poll, queues a frame,
-//! and writes the queue. If the receiving half holds the lock at that moment, the call waits for a wakeup.
+//! [`Writer`] has only a reference to [`Shared`], the state of both halves. Each poll of a call takes the shared lock,
+//! queues a frame, and writes the queue. If the receiving half holds the lock at that moment, the task is woken when
+//! the lock is free.
 //!
-//! Not here: the steps that a call makes under the lock (`split`), the lock and its wakers (`shared_lock`), timers and
-//! replies while no call sends (`reader`).
+//! The steps that a call makes under the lock are in `split`, and the lock and its wakers are in `shared_lock`. While
+//! no call sends, `reader` runs the timers and writes the replies.
 //!
 //! Invariants:
-//! - A message is queued as a whole, in one poll. A dropped future leaves no part of one.
-//! - A call that never waits leaves its message in `WaitingMessages` if the lock is taken. The task that holds the lock
-//!   next queues it.
-//! - A wakeup of the reader follows each change that the reader must act on.
+//! - A message is queued completely, in one poll. So a dropped future leaves no part of a message in the queue.
+//! - A call that never waits stores its message in `WaitingMessages` if the lock is taken. The next task that takes the
+//!   lock queues this message.
+//! - After each change that the reader must act on, the writer wakes the reader.
 
 use core::pin::Pin;
 use core::time::Duration;
@@ -33,12 +34,13 @@ use crate::{
 
 /// The sending half of a WebSocket, made by [`WebSocket::split`](super::WebSocket::split), for one task.
 ///
-/// A call waits for the [`Reader`](super::Reader) only during the moment in which that half polls the stream. After the
-/// `Reader` has seen a Close, a violation or the end of the stream, sends are refused with [`SendError::Closed`].
+/// A call waits for the [`Reader`](super::Reader) only while the `Reader` polls the stream, which takes a short time.
+/// After the `Reader` has received a Close, a violation of the protocol, or the end of the stream, sends are refused
+/// with [`SendError::Closed`].
 ///
-/// Methods that send write the whole write queue before they are ready. Messages that were fed and not flushed are
-/// written before the `Reader` waits for input the next time. If the `Writer` is dropped, the `Reader` is woken and
-/// writes the rest of the queue.
+/// Methods that send write the whole write queue before they are ready. [`feed`](Self::feed) only queues a message. The
+/// `Reader` writes queued messages before it waits for input the next time. If the `Writer` is dropped, the `Reader` is
+/// woken and writes the rest of the queue.
 #[derive(Debug)]
 pub struct Writer<S, R> {
     shared: Arc<Shared<S, R>>,
@@ -49,14 +51,17 @@ impl<S, R> Writer<S, R> {
         Self { shared }
     }
 
-    /// Returns the length of the write queue in bytes, when the lock was released last. Never waits.
+    /// Returns the length of the write queue in bytes, frame headers included. Never waits.
+    ///
+    /// The value was stored when the shared lock was last released. Messages that wait for the lock are included.
     #[must_use]
     pub fn buffered_amount(&self) -> usize {
         self.shared.buffered_amount()
     }
 
-    /// Returns the state of the connection, like `readyState` in a browser, when the lock was released last. Never
-    /// waits.
+    /// Returns the state of the connection, like `readyState` in a browser. Never waits.
+    ///
+    /// The value was stored when the shared lock was last released.
     #[must_use]
     pub fn ready_state(&self) -> ReadyState {
         self.shared.status.ready_state()
@@ -71,7 +76,7 @@ impl<S, R> Writer<S, R> {
 
 impl<S, R> Drop for Writer<S, R> {
     fn drop(&mut self) {
-        // The other half must write the messages that were fed, and must do so now.
+        // The reader must now write the messages that are still in the queue.
         self.shared.wake(Side::Reader);
     }
 }
@@ -81,17 +86,18 @@ impl<S, R: Transport<S>> Writer<S, R> {
     ///
     /// # Errors
     ///
-    /// Never [`SendError::Blocked`]: the call waits until the write queue has room.
+    /// The call does not return [`SendError::Blocked`]. It waits while the write queue is full.
     ///
     /// * [`Error::Send`] with [`SendError::MessageOpen`]: a fragmented message is open. Nothing was sent.
-    /// * [`Error::Send`] with [`SendError::Closed`]: closing has begun, or an accepted message was dropped because the
+    /// * [`Error::Send`] with [`SendError::Closed`]: closing has begun, or a queued message was dropped because the
     ///   peer closed or the connection ended.
     /// * [`Error::Io`]: the stream failed. Nothing more can be sent.
     ///
     /// # Cancel safety
     ///
-    /// If the future is dropped, the message is sent as a whole or not at all. An accepted message stays queued. The
-    /// next call that sends writes it, or the [`Reader`](super::Reader) before it waits for input.
+    /// If the future is dropped, the message is sent either completely or not at all. A message that was not queued yet
+    /// is never sent. A queued message is written by the next call that sends, or by the [`Reader`](super::Reader)
+    /// before it waits for input.
     pub async fn send_text(&mut self, text: &str) -> Result<(), Error> {
         self.queue_and_write(|sender, _| sender.send_text(text)).await
     }
@@ -100,16 +106,17 @@ impl<S, R: Transport<S>> Writer<S, R> {
     ///
     /// # Errors
     ///
-    /// Never [`SendError::Blocked`]: the call waits until the write queue has room.
+    /// The call does not return [`SendError::Blocked`]. It waits while the write queue is full.
     ///
     /// * [`Error::Send`] with [`SendError::MessageOpen`]: a fragmented message is open. Nothing was sent.
-    /// * [`Error::Send`] with [`SendError::Closed`]: closing has begun, or an accepted message was dropped because the
+    /// * [`Error::Send`] with [`SendError::Closed`]: closing has begun, or a queued message was dropped because the
     ///   peer closed or the connection ended.
     /// * [`Error::Io`]: the stream failed. Nothing more can be sent.
     ///
     /// # Cancel safety
     ///
-    /// If the future is dropped, the message is sent as a whole or not at all, as with [`send_text`](Self::send_text).
+    /// If the future is dropped, the message is sent either completely or not at all; see
+    /// [`send_text`](Self::send_text).
     pub async fn send_binary(&mut self, data: &[u8]) -> Result<(), Error> {
         self.queue_and_write(|sender, _| sender.send_binary(data)).await
     }
@@ -118,16 +125,17 @@ impl<S, R: Transport<S>> Writer<S, R> {
     ///
     /// # Errors
     ///
-    /// Never [`SendError::Blocked`]: the call waits until the write queue has room.
+    /// The call does not return [`SendError::Blocked`]. It waits while the write queue is full.
     ///
-    /// * [`Error::Send`] with [`SendError::MessageOpen`]: a message of the other kind is open. Nothing was sent.
-    /// * [`Error::Send`] with [`SendError::Closed`]: closing has begun, or an accepted message was dropped because the
+    /// * [`Error::Send`] with [`SendError::MessageOpen`]: a fragmented message of the other kind is open. Nothing was
+    ///   sent.
+    /// * [`Error::Send`] with [`SendError::Closed`]: closing has begun, or a queued message was dropped because the
     ///   peer closed or the connection ended.
     /// * [`Error::Io`]: the stream failed. Nothing more can be sent.
     ///
     /// # Cancel safety
     ///
-    /// If the future is dropped, the fragment is sent as a whole or not at all, as a message is with
+    /// If the future is dropped, the fragment is sent either completely or not at all; see
     /// [`send_text`](Self::send_text).
     pub async fn send_fragment(&mut self, kind: MessageKind, data: &[u8], fin: bool) -> Result<(), Error> {
         self.queue_and_write(|sender, _| sender.send_fragment(kind, data, fin)).await
@@ -138,16 +146,17 @@ impl<S, R: Transport<S>> Writer<S, R> {
     ///
     /// # Errors
     ///
-    /// Never [`SendError::Blocked`]: the call waits until the write queue has room.
+    /// The call does not return [`SendError::Blocked`]. It waits while the write queue is full.
     ///
-    /// * [`Error::Send`] with [`SendError::MessageOpen`]: a message of the other kind is open. Nothing was sent.
-    /// * [`Error::Send`] with [`SendError::Closed`]: closing has begun, or an accepted message was dropped because the
+    /// * [`Error::Send`] with [`SendError::MessageOpen`]: a fragmented message of the other kind is open. Nothing was
+    ///   sent.
+    /// * [`Error::Send`] with [`SendError::Closed`]: closing has begun, or a queued message was dropped because the
     ///   peer closed or the connection ended.
     /// * [`Error::Io`]: the stream failed. Nothing more can be sent.
     ///
     /// # Cancel safety
     ///
-    /// If the future is dropped, the fragment is sent as a whole or not at all, as a message is with
+    /// If the future is dropped, the fragment is sent either completely or not at all; see
     /// [`send_text`](Self::send_text).
     pub async fn send_fragment_with(
         &mut self,
@@ -163,16 +172,17 @@ impl<S, R: Transport<S>> Writer<S, R> {
     ///
     /// # Errors
     ///
-    /// Never [`SendError::Blocked`]: the call waits until the write queue has room.
+    /// The call does not return [`SendError::Blocked`]. It waits while the write queue is full.
     ///
     /// * [`Error::Send`] with [`SendError::MessageOpen`]: a fragmented message is open. Nothing was sent.
-    /// * [`Error::Send`] with [`SendError::Closed`]: closing has begun, or an accepted message was dropped because the
+    /// * [`Error::Send`] with [`SendError::Closed`]: closing has begun, or a queued message was dropped because the
     ///   peer closed or the connection ended.
     /// * [`Error::Io`]: the stream failed. Nothing more can be sent.
     ///
     /// # Cancel safety
     ///
-    /// If the future is dropped, the message is sent as a whole or not at all, as with [`send_text`](Self::send_text).
+    /// If the future is dropped, the message is sent either completely or not at all; see
+    /// [`send_text`](Self::send_text).
     pub async fn send(&mut self, message: impl Into<Message>) -> Result<(), Error> {
         let mut waiting = Some(message.into());
         self.queue_and_write(|sender, _| send_waiting(sender, &mut waiting, SendOptions::new())).await
@@ -182,16 +192,17 @@ impl<S, R: Transport<S>> Writer<S, R> {
     ///
     /// # Errors
     ///
-    /// Never [`SendError::Blocked`]: the call waits until the write queue has room.
+    /// The call does not return [`SendError::Blocked`]. It waits while the write queue is full.
     ///
     /// * [`Error::Send`] with [`SendError::MessageOpen`]: a fragmented message is open. Nothing was sent.
-    /// * [`Error::Send`] with [`SendError::Closed`]: closing has begun, or an accepted message was dropped because the
+    /// * [`Error::Send`] with [`SendError::Closed`]: closing has begun, or a queued message was dropped because the
     ///   peer closed or the connection ended.
     /// * [`Error::Io`]: the stream failed. Nothing more can be sent.
     ///
     /// # Cancel safety
     ///
-    /// If the future is dropped, the message is sent as a whole or not at all, as with [`send_text`](Self::send_text).
+    /// If the future is dropped, the message is sent either completely or not at all; see
+    /// [`send_text`](Self::send_text).
     pub async fn send_with(
         &mut self,
         message: impl Into<Message>,
@@ -205,16 +216,17 @@ impl<S, R: Transport<S>> Writer<S, R> {
     ///
     /// # Errors
     ///
-    /// Never [`SendError::Blocked`]: the call waits until the write queue has room.
+    /// The call does not return [`SendError::Blocked`]. It waits while the write queue is full.
     ///
     /// * [`Error::Send`] with [`SendError::MessageOpen`]: a fragmented message is open. Nothing was sent.
-    /// * [`Error::Send`] with [`SendError::Closed`]: closing has begun, or an accepted message was dropped because the
+    /// * [`Error::Send`] with [`SendError::Closed`]: closing has begun, or a queued message was dropped because the
     ///   peer closed or the connection ended.
     /// * [`Error::Io`]: the stream failed. Nothing more can be sent.
     ///
     /// # Cancel safety
     ///
-    /// If the future is dropped, the message is sent as a whole or not at all, as with [`send_text`](Self::send_text).
+    /// If the future is dropped, the message is sent either completely or not at all; see
+    /// [`send_text`](Self::send_text).
     pub async fn send_prepared(&mut self, prepared: &Prepared) -> Result<(), Error> {
         self.queue_and_write(|sender, _| sender.send_prepared(prepared)).await
     }
@@ -222,20 +234,21 @@ impl<S, R: Transport<S>> Writer<S, R> {
     /// Queues a message that owns its data.
     ///
     /// The message is written by the next call that sends, by [`flush`](Self::flush), or by the
-    /// [`Reader`](super::Reader) before it waits for input. If the write queue is full, this call writes it, and waits
-    /// until it has room.
+    /// [`Reader`](super::Reader) before it waits for input. If the write queue is full, this call writes the queue, and
+    /// waits until the queue accepts the message.
     ///
     /// # Errors
     ///
-    /// Never [`SendError::Blocked`]: the call waits until the write queue has room.
+    /// The call does not return [`SendError::Blocked`]. It waits while the write queue is full.
     ///
     /// * [`Error::Send`] with [`SendError::MessageOpen`]: a fragmented message is open. Nothing was queued.
     /// * [`Error::Send`] with [`SendError::Closed`]: closing has begun. Nothing was queued.
-    /// * [`Error::Io`]: the stream failed while the queue was written to make room. Nothing more can be sent.
+    /// * [`Error::Io`]: the write queue was full, and the stream failed while the call wrote the queue. Nothing more
+    ///   can be sent.
     ///
     /// # Cancel safety
     ///
-    /// If the future is dropped before it is ready, nothing of the message is ever sent.
+    /// If the future is dropped before it is ready, no part of the message is ever sent.
     pub async fn feed(&mut self, message: impl Into<Message>) -> Result<(), Error> {
         let mut waiting = Some(message.into());
         self.queue(|sender, _| send_waiting(sender, &mut waiting, SendOptions::new())).await
@@ -243,36 +256,40 @@ impl<S, R: Transport<S>> Writer<S, R> {
 
     /// Queues a message prepared for many connections; see [`Prepared`].
     ///
-    /// The message is written when a message of [`feed`](Self::feed) is. If the write queue is full, this call writes
-    /// it, and waits until it has room.
+    /// The message is written at the same time as a message of [`feed`](Self::feed). If the write queue is full, this
+    /// call writes the queue, and waits until the queue accepts the message.
     ///
     /// # Errors
     ///
-    /// Never [`SendError::Blocked`]: the call waits until the write queue has room.
+    /// The call does not return [`SendError::Blocked`]. It waits while the write queue is full.
     ///
     /// * [`Error::Send`] with [`SendError::MessageOpen`]: a fragmented message is open. Nothing was queued.
     /// * [`Error::Send`] with [`SendError::Closed`]: closing has begun. Nothing was queued.
-    /// * [`Error::Io`]: the stream failed while the queue was written to make room. Nothing more can be sent.
+    /// * [`Error::Io`]: the write queue was full, and the stream failed while the call wrote the queue. Nothing more
+    ///   can be sent.
     ///
     /// # Cancel safety
     ///
-    /// If the future is dropped before it is ready, nothing of the message is ever sent.
+    /// If the future is dropped before it is ready, no part of the message is ever sent.
     pub async fn feed_prepared(&mut self, prepared: &Prepared) -> Result<(), Error> {
         self.queue(|sender, _| sender.send_prepared(prepared)).await
     }
 
     /// Queues a message without waiting, and writes as much of the write queue as the stream takes now.
     ///
-    /// The rest is written by the next call that sends, or by the [`Reader`](super::Reader) before it waits for input. If
-    /// the `Reader` holds the shared lock at this moment, it gets the message when it takes the lock the next time.
+    /// The rest is written by the next call that sends, or by the [`Reader`](super::Reader) before it waits for input.
+    /// If the `Reader` holds the shared lock at this moment, the call stores the message. The `Reader` queues it when
+    /// it next takes the lock.
     ///
-    /// If the write queue is full, what the stream takes now is written first. Timers do not run in this call.
+    /// If the write queue is full, the call first writes as much of the queue as the stream takes now. This call does
+    /// not run timers.
     ///
     /// # Errors
     ///
-    /// [`UnsentMessage`] hands the message back, and nothing of it is sent. Its error is
+    /// The error is an [`UnsentMessage`], which returns the message. No part of the message was sent. The field `error`
+    /// is one of:
     ///
-    /// * [`SendError::Blocked`]: the write queue is full, because the peer reads too slowly. Wait with
+    /// * [`SendError::Blocked`]: the write queue is full, because the peer reads too slowly. Wait for space with
     ///   [`feed`](Self::feed) or [`flush`](Self::flush), or drop the message.
     /// * [`SendError::MessageOpen`]: a fragmented message is open.
     /// * [`SendError::Closed`]: closing has begun, or a write has failed before.
@@ -284,17 +301,17 @@ impl<S, R: Transport<S>> Writer<S, R> {
     ///
     /// # Errors
     ///
-    /// Never [`SendError::Blocked`]: the call waits until there is room for another Ping.
+    /// The call does not return [`SendError::Blocked`]. It waits while no further Ping can be queued.
     ///
     /// * [`Error::Send`] with [`SendError::ControlTooLong`]: the payload is longer than
     ///   [`MAX_CONTROL_PAYLOAD`](crate::frame::MAX_CONTROL_PAYLOAD). Nothing was sent.
-    /// * [`Error::Send`] with [`SendError::Closed`]: closing has begun, or an accepted message was dropped because the
+    /// * [`Error::Send`] with [`SendError::Closed`]: closing has begun, or a queued message was dropped because the
     ///   peer closed or the connection ended.
     /// * [`Error::Io`]: the stream failed. Nothing more can be sent.
     ///
     /// # Cancel safety
     ///
-    /// If the future is dropped, the Ping is sent as a whole or not at all.
+    /// If the future is dropped, the Ping is sent either completely or not at all.
     pub async fn ping(&mut self, payload: &[u8]) -> Result<(), Error> {
         self.queue_and_write(|sender, now| sender.ping(now, payload)).await
     }
@@ -305,13 +322,13 @@ impl<S, R: Transport<S>> Writer<S, R> {
     ///
     /// * [`Error::Send`] with [`SendError::ControlTooLong`]: the payload is longer than
     ///   [`MAX_CONTROL_PAYLOAD`](crate::frame::MAX_CONTROL_PAYLOAD). Nothing was sent.
-    /// * [`Error::Send`] with [`SendError::Closed`]: closing has begun, or an accepted message was dropped because the
+    /// * [`Error::Send`] with [`SendError::Closed`]: closing has begun, or a queued message was dropped because the
     ///   peer closed or the connection ended.
     /// * [`Error::Io`]: the stream failed. Nothing more can be sent.
     ///
     /// # Cancel safety
     ///
-    /// If the future is dropped, the Pong is sent as a whole or not at all.
+    /// If the future is dropped, the Pong is sent either completely or not at all.
     pub async fn pong(&mut self, payload: &[u8]) -> Result<(), Error> {
         self.queue_and_write(|sender, _| sender.pong(payload)).await
     }
@@ -325,14 +342,14 @@ impl<S, R: Transport<S>> Writer<S, R> {
     ///   Nothing was sent.
     /// * [`Error::Send`] with [`SendError::ReasonTooLong`]: `reason` is longer than
     ///   [`CloseReason::MAX_LEN`](crate::CloseReason::MAX_LEN). Nothing was sent.
-    /// * [`Error::Send`] with [`SendError::Closed`]: closing had begun before, or an accepted message was dropped
-    ///   because the peer closed or the connection ended.
+    /// * [`Error::Send`] with [`SendError::Closed`]: closing had already begun, or a queued message was dropped because
+    ///   the peer closed or the connection ended.
     /// * [`Error::Io`]: the stream failed. Nothing more can be sent.
     ///
     /// # Cancel safety
     ///
-    /// If the future is dropped, the Close is sent as a whole or not at all. A queued Close is written by the next call
-    /// that sends, or by the `Reader`.
+    /// If the future is dropped, the Close is sent either completely or not at all. A queued Close is written by the
+    /// next call that sends, or by the `Reader`.
     pub async fn close(
         &mut self,
         code: impl Into<Option<CloseCode>>,
@@ -346,14 +363,14 @@ impl<S, R: Transport<S>> Writer<S, R> {
     ///
     /// # Errors
     ///
-    /// * [`Error::Send`] with [`SendError::Closed`]: an accepted message was dropped because the peer closed or the
+    /// * [`Error::Send`] with [`SendError::Closed`]: a queued message was dropped because the peer closed or the
     ///   connection ended.
     /// * [`Error::Io`]: the stream failed. Nothing more can be sent.
     ///
     /// # Cancel safety
     ///
     /// If the future is dropped, the rest of the queue is written by the next call that sends, or by the
-    /// [`Reader`](super::Reader). The next flush reports messages that were dropped.
+    /// [`Reader`](super::Reader). If queued messages are lost meanwhile, the next flush returns [`SendError::Closed`].
     pub async fn flush(&mut self) -> Result<(), Error> {
         self.queue_and_write(|_, _| Ok(())).await
     }

@@ -1,17 +1,18 @@
 //! The asynchronous WebSocket.
 //!
-//! [`WebSocket`] joins a [`Connection`], a stream and a runtime. Its calls poll the run loop, and nothing runs between
-//! two calls.
+//! [`WebSocket`] combines a [`Connection`], a stream and a runtime. Each call polls the run loop. Between two calls
+//! nothing runs: there is no background task.
 //!
-//! - `mod.rs`: the state, getters, taking a WebSocket apart, and the methods that receive.
+//! - `mod.rs`: the state, the getters, the methods that receive, and the conversion into parts and halves.
 //! - `sending.rs`: the methods that send.
 //! - `run_loop.rs`: the loop that the methods poll.
 //! - `stream_sink.rs`: the traits of the futures crates.
 //!
-//! Not here: the protocol (`Connection`), the writing itself (`write_driver`), the clock (`clock`), the wakers of two
-//! tasks (`tasks`), and the two halves (`reader`, `writer`).
+//! Other files contain the protocol (`Connection`), the writing (`write_driver`), the clock (`clock`), the wakers of
+//! two tasks (`tasks`), and the two halves of a split WebSocket (`reader`, `writer`).
 //!
-//! Invariant: all state is in `Inner` and none in a future, so a dropped future loses nothing.
+//! Invariant: the state of receiving and of the queue is in `Inner`, not in a future. So dropping a future loses no
+//! event and no queued frame.
 
 mod run_loop;
 mod sending;
@@ -41,42 +42,45 @@ use crate::{CloseFrame, Connection, Event, Inbox, Message, Outcome, ReadyState};
 ///
 /// # The end of the connection
 ///
-/// `None` from [`recv`](Self::recv), [`next_event`](Self::next_event) or the [`Stream`] means that no more events come.
-/// [`outcome`](Self::outcome) tells whether the peer closed or the stream broke off, see [`Outcome::is_clean`].
-/// [`peer_close`](Self::peer_close) returns the code and the reason of the peer. A loop that wants an error for an
-/// abnormal end asks for it with [`error_on_abnormal_end`](Self::error_on_abnormal_end).
+/// [`recv`](Self::recv), [`next_event`](Self::next_event) and the [`Stream`] return `None` after the end of the
+/// connection. [`outcome`](Self::outcome) tells whether the peer closed or the stream broke off, see
+/// [`Outcome::is_clean`]. [`peer_close`](Self::peer_close) returns the code and the reason of the peer. To get an error
+/// at an abnormal end, turn on [`error_on_abnormal_end`](Self::error_on_abnormal_end).
 ///
 /// # When frames are written
 ///
-/// * A call that sends writes the whole write queue before it is ready: [`send`](Self::send), [`ping`](Self::ping),
-///   [`close`](Self::close), [`flush`](Self::flush) and the others of this type.
-/// * [`feed`](Self::feed) and a [`Responder`] queue their frames. These are written by the next call that sends, or
-///   before a call that receives waits. Pongs and the answer to a Close are written at the same time.
+/// * The methods of this type that send write the whole write queue before they are ready: [`send`](Self::send),
+///   [`ping`](Self::ping), [`close`](Self::close), [`flush`](Self::flush) and others.
+/// * [`feed`](Self::feed) and the methods of a [`Responder`] only queue their frames. The next call that sends writes
+///   these frames, or a call that receives writes them before it waits. Automatic Pongs and the answer to a Close are
+///   queued and written in the same way.
 ///
-/// Timers run while a call waits, and after a call has written.
+/// The timers of [`Config`](crate::Config) are checked while a call waits, and after a call has written. Without calls,
+/// no timer runs.
 ///
 /// # Two tasks
 ///
 /// [`split`](Self::split) makes a half that receives and a half that sends, over any stream. `StreamExt::split` of the
-/// futures crates works too. Let one task receive and another one send if both ends send much: two ends that only send
-/// wait for each other until a timer ends the connection.
+/// futures crates works too. If both ends send much, let one task receive and another task send. Otherwise both ends
+/// can wait in a call that sends, and neither reads what the other sends. A timer then ends the connection.
 ///
 /// # Dropping
 ///
-/// All futures can be dropped at any time, and each method states the effect. [The module](super) has a table of them.
-/// A dropped `WebSocket` closes its stream without a Close, and its write queue is lost.
+/// All futures can be dropped at any time. Each method states the effect, and [the module](super) has a table of the
+/// effects. Dropping the `WebSocket` closes its stream without a Close, and the frames in its write queue are lost.
 ///
 /// # Stream and Sink
 ///
-/// The [`Stream`] yields the items that [`recv`](Self::recv) returns. The [`Sink`] takes messages, and closing it sends
-/// a Close with code 1000.
+/// The [`Stream`] yields the messages that [`recv`](Self::recv) returns. The [`Sink`] sends messages, and closing the
+/// `Sink` sends a Close with code 1000.
 #[derive(Debug)]
 pub struct WebSocket<S, R> {
     inner: Box<Inner<S, R>>,
 }
 
 #[derive(Debug)]
-// The fields are ordered by use: each turn of the loop uses the first half, and no turn uses the last fields.
+// The order of the fields keeps those that each turn of the loop uses close together in memory. The last fields are
+// used rarely.
 #[repr(C)]
 struct Inner<S, R> {
     stream: S,
@@ -84,9 +88,9 @@ struct Inner<S, R> {
     inbox: Borrowed,
     outcome: Option<Outcome>,
     turn: Turn,
-    /// Whether the input has ended while the write queue is still to be written.
+    /// Whether the input has ended and the write queue must still be written before the connection ends.
     eof: bool,
-    /// Whether an abnormal end is still to be reported as an error.
+    /// Whether an abnormal end must be reported as an error. Becomes false when the error was returned.
     error_on_abnormal_end: bool,
     group: Membership,
     connection: Connection,
@@ -95,7 +99,8 @@ struct Inner<S, R> {
 }
 
 impl<S, R> WebSocket<S, R> {
-    // Kept out of line: this runs once per connection, and must not enlarge the stack frame of the caller's task.
+    // Kept out of line, because it runs only once per connection. Inlined, it would enlarge the future of the caller's
+    // task.
     #[inline(never)]
     pub(super) fn opened(stream: S, runtime: R, opened: Opened) -> Self
     where
@@ -124,8 +129,10 @@ impl<S, R> WebSocket<S, R> {
         Self { inner: Box::new(inner) }
     }
 
-    /// Creates a WebSocket on a runtime of the application and a stream that is open already. `inbox` has the bytes
-    /// that were read after the handshake. Make `connection` with the time of `runtime`.
+    /// Creates a WebSocket from a stream whose handshake is done, and a runtime of the application.
+    ///
+    /// `inbox` has the bytes that were read behind the handshake. Create `connection` with the time of
+    /// [`runtime.now()`](Timer::now): if its time is earlier, the difference counts as silence of the peer.
     #[must_use]
     pub fn with_runtime(stream: S, runtime: R, connection: Connection, inbox: Inbox) -> Self
     where
@@ -134,16 +141,16 @@ impl<S, R> WebSocket<S, R> {
         Self::opened(stream, runtime, Opened { connection, inbox, handshake: HandshakeInfo::default() })
     }
 
-    /// Sets what [`target`](Self::target), [`subprotocol`](Self::subprotocol) and [`headers`](Self::headers) return, for
-    /// a WebSocket that was made of parts.
+    /// Sets the values that [`target`](Self::target), [`subprotocol`](Self::subprotocol) and [`headers`](Self::headers)
+    /// return. For a WebSocket that was made of parts.
     #[must_use]
     pub fn with_handshake(mut self, handshake: HandshakeInfo) -> Self {
         self.inner.handshake = handshake;
         self
     }
 
-    /// Returns the facts about the handshake. They are empty if the WebSocket was made of parts, unless
-    /// [`with_handshake`](Self::with_handshake) has set them.
+    /// Returns the target, the subprotocol and the headers of the handshake. They are empty if the WebSocket was made
+    /// of parts and [`with_handshake`](Self::with_handshake) was not called.
     #[must_use]
     pub const fn handshake(&self) -> &HandshakeInfo {
         &self.inner.handshake
@@ -155,7 +162,7 @@ impl<S, R> WebSocket<S, R> {
         self.inner.handshake.target()
     }
 
-    /// Returns the subprotocol that the handshake agreed on.
+    /// Returns the subprotocol that the handshake agreed on, or `None` if it agreed on none.
     #[must_use]
     pub fn subprotocol(&self) -> Option<&str> {
         self.inner.handshake.subprotocol()
@@ -185,8 +192,9 @@ impl<S, R> WebSocket<S, R> {
         self.inner.outcome
     }
 
-    /// Returns the Close that the peer sent, with its code and reason, from its arrival on. Returns `None` after the
-    /// end if the stream ended without a Close, or if the Close was not valid.
+    /// Returns the Close that the peer sent, with its code and reason. The Close stays available after the end.
+    ///
+    /// Returns `None` if no Close has arrived, or if the peer's Close was not valid.
     #[must_use]
     pub fn peer_close(&self) -> Option<CloseFrame> {
         self.inner.connection.peer_close()
@@ -194,13 +202,14 @@ impl<S, R> WebSocket<S, R> {
 
     /// Sets whether [`recv`](Self::recv) and the [`Stream`] report an abnormal end as [`Error::Ended`], off by default.
     ///
-    /// The error comes once, where the messages end without a Close from the peer. By default `None` is returned for
-    /// every end. With the error a loop over messages can tell a peer that closed from a connection that broke.
+    /// If this is on and the messages end without a Close from the peer, the error is returned once, before `None`. If
+    /// this is off, `None` is returned at every end. With the error, a loop over messages can distinguish a peer that
+    /// closed from a connection that broke.
     pub fn error_on_abnormal_end(&mut self, on: bool) {
         self.inner.error_on_abnormal_end = on;
     }
 
-    /// Returns the length of the write queue in bytes.
+    /// Returns the length of the write queue in bytes, frame headers included.
     #[must_use]
     pub fn buffered_amount(&self) -> usize {
         self.inner.connection.buffered_amount()
@@ -224,7 +233,8 @@ impl<S, R> WebSocket<S, R> {
         &self.inner.stream
     }
 
-    /// Returns the stream, for example to set its options. It must be neither read nor written.
+    /// Returns the stream, for example to set its options. Do not read from the stream or write to it: the connection
+    /// would lose these bytes or their order.
     #[must_use]
     pub const fn stream_mut(&mut self) -> &mut S {
         &mut self.inner.stream
@@ -232,16 +242,16 @@ impl<S, R> WebSocket<S, R> {
 
     /// Returns the stream, the connection, and the inbox with the input that has not been decoded.
     ///
-    /// A WebSocket that is made of these parts continues where this one stopped. Pass on this inbox, since it can hold
-    /// a part of a message. Queued frames are in the connection, and none is lost. The facts about the handshake are not
-    /// among the parts: clone [`handshake`](Self::handshake) before, and pass it to
+    /// A new WebSocket that is made of these parts continues where this WebSocket stopped. Use all three: the inbox can
+    /// hold a part of a message, and the connection holds the queued frames. The facts about the handshake are not
+    /// among the parts. To keep them, first clone [`handshake`](Self::handshake), and later pass the clone to
     /// [`with_handshake`](Self::with_handshake).
     ///
-    /// The new clock starts at the [latest instant](Connection::latest_instant) that the connection knows. So its
-    /// timers are late by at most the time that the connection had been silent.
+    /// The clock of the new WebSocket starts at the [latest instant](Connection::latest_instant) that the connection
+    /// knows. The timers do not count the time between that instant and the start of the new clock.
     ///
-    /// After a failed write the connection [records the failure](crate::Sender::has_write_failed). A WebSocket of these
-    /// parts still receives, and its sends fail with
+    /// If a write has failed, the connection [records the failure](crate::Sender::has_write_failed). A WebSocket that
+    /// is made of these parts can still receive. Its calls that send fail with
     /// [`ErrorKind::BrokenPipe`](std::io::ErrorKind::BrokenPipe).
     #[must_use]
     pub fn into_parts(self) -> (S, Connection, Inbox)
@@ -259,16 +269,18 @@ impl<S, R> WebSocket<S, R> {
         (stream, connection, inbox)
     }
 
-    /// Joins `group`, which can close all of its members at once. Leaves the group that this WebSocket was in. After
-    /// [`split`](Self::split) the half that receives is the member.
+    /// Joins `group`, which can close all of its members at once.
+    ///
+    /// A WebSocket is in one group at most: it leaves the group that it was in. After [`split`](Self::split) the
+    /// [`Reader`] is the member.
     pub fn join(&mut self, group: &Group) {
         self.inner.group.join(group);
     }
 
     /// Splits the WebSocket into a half that receives and a half that sends, for two tasks.
     ///
-    /// This works for every stream. Both halves share the stream under a lock, which is held during one poll and never
-    /// while a task waits for the peer.
+    /// This works for every stream. The halves share the stream under a lock. The lock is held only during one poll,
+    /// never while a task waits for the peer.
     #[must_use]
     pub fn split(self) -> (Reader<S, R>, Writer<S, R>)
     where
@@ -295,20 +307,20 @@ impl<S, R: Transport<S>> WebSocket<S, R> {
     ///
     /// # Errors
     ///
-    /// After each error, call again: the calls continue to [`Event::Closed`].
+    /// After each error, further calls return the events that follow, up to [`Event::Closed`].
     ///
-    /// * [`Error::Protocol`]: the peer broke the protocol. The Close that reports it is queued, and written if the
-    ///   stream takes it at once. Returned once.
-    /// * [`Error::Io`]: the stream failed while the connection was not closing. Returned once for a read, and once for
-    ///   a write.
+    /// * [`Error::Protocol`]: the peer broke the protocol. A Close with the code of the violation is queued. The call
+    ///   writes this Close if the stream takes it at once. This error is returned once.
+    /// * [`Error::Io`]: a read or a write of this call failed, and the connection was not closing. The error of the
+    ///   read and that of the write are each returned once.
     ///
     /// # Cancel safety
     ///
-    /// If the future is dropped, no event was consumed. The next call continues.
+    /// If the future is dropped, no event is lost. The next call continues.
     pub async fn next_event(&mut self) -> Result<Option<(Event<'_>, Responder<'_, S, R>)>, Error> {
         let inner = &mut *self.inner;
-        // `poll_ready` is repeated here instead of being awaited. An `Event` has room for a control frame, and
-        // returning it from an inner future would move it once more.
+        // This loop repeats the code of `poll_ready` instead of awaiting it. An `Event` contains space for a control
+        // frame, and returning the event from an inner future would copy it once more.
         while inner.outcome.is_none() {
             if inner.turn.is_over(inner.connection.received()) {
                 poll_fn(|cx| inner.poll_yield(cx)).await?;
@@ -333,23 +345,24 @@ impl<S, R: Transport<S>> WebSocket<S, R> {
 
     /// Returns the next message, which owns its data, or `None` after the end. A large message is not copied.
     ///
-    /// Control frames are answered and passed over. With [`Delivery::Chunks`](crate::Delivery::Chunks) there are no
-    /// whole messages, so use [`next_event`](Self::next_event) there. The write queue is written before the call waits for input.
+    /// Control frames are answered and not returned. [`Delivery::Chunks`](crate::Delivery::Chunks) delivers no whole
+    /// messages: use [`next_event`](Self::next_event) with that setting. The write queue is written before the call
+    /// waits for input.
     ///
     /// # Errors
     ///
-    /// After [`Error::Protocol`] and [`Error::Io`], call again: the calls continue to `None`.
+    /// After [`Error::Protocol`] and [`Error::Io`], further calls return the messages that follow, and then `None`.
     ///
-    /// * [`Error::Protocol`]: the peer broke the protocol. The Close that reports it is queued, and written if the
-    ///   stream takes it at once. Returned once.
-    /// * [`Error::Io`]: the stream failed while the connection was not closing. Returned once for a read, and once for
-    ///   a write.
+    /// * [`Error::Protocol`]: the peer broke the protocol. A Close with the code of the violation is queued. The call
+    ///   writes this Close if the stream takes it at once. This error is returned once.
+    /// * [`Error::Io`]: a read or a write of this call failed, and the connection was not closing. The error of the
+    ///   read and that of the write are each returned once.
     /// * [`Error::Ended`]: the messages ended without a Close from the peer, and
-    ///   [`error_on_abnormal_end`](Self::error_on_abnormal_end) is on. Returned once.
+    ///   [`error_on_abnormal_end`](Self::error_on_abnormal_end) is on. This error is returned once.
     ///
     /// # Cancel safety
     ///
-    /// If the future is dropped, no message was consumed. The next call continues.
+    /// If the future is dropped, no message is lost. The next call continues.
     pub async fn recv(&mut self) -> Result<Option<Message>, Error> {
         poll_fn(|cx| self.inner.poll_recv(cx)).await
     }
@@ -360,14 +373,14 @@ impl<S, R: Transport<S>> WebSocket<S, R> {
     ///
     /// # Errors
     ///
-    /// After [`Error::Protocol`] and [`Error::Io`], call again: the calls continue to the end.
+    /// After [`Error::Protocol`] and [`Error::Io`], call this method again. The further call continues to the end.
     ///
-    /// * [`Error::Protocol`]: the peer broke the protocol. The Close that reports it is queued, and written if the
-    ///   stream takes it at once. Returned once.
-    /// * [`Error::Io`]: the stream failed while the connection was not closing. Returned once for a read, and once for
-    ///   a write.
-    /// * [`Error::Send`] with [`SendError::Closed`]: the connection had ended before this WebSocket was made of it, so
-    ///   its outcome was reported elsewhere.
+    /// * [`Error::Protocol`]: the peer broke the protocol. A Close with the code of the violation is queued. The call
+    ///   writes this Close if the stream takes it at once. This error is returned once.
+    /// * [`Error::Io`]: a read or a write of this call failed, and the connection was not closing. The error of the
+    ///   read and that of the write are each returned once.
+    /// * [`Error::Send`] with [`SendError::Closed`]: the connection had ended before this WebSocket was made of it. Its
+    ///   outcome was reported to an earlier owner.
     ///
     /// # Cancel safety
     ///
@@ -376,7 +389,7 @@ impl<S, R: Transport<S>> WebSocket<S, R> {
         poll_fn(|cx| self.inner.poll_closed(cx)).await
     }
 
-    /// Returns a [`Responder`], which queues frames without writing them at once.
+    /// Returns a [`Responder`], which queues frames that a later call writes.
     pub fn responder(&mut self) -> Responder<'_, S, R> {
         let Inner { stream, wire, connection, .. } = &mut *self.inner;
         Responder::new(stream, wire, connection)

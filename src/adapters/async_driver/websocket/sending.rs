@@ -1,13 +1,14 @@
 //! The methods of a [`WebSocket`] that send.
 //!
 //! Each method queues one frame through a [`Responder`](super::super::Responder), and then writes the whole write
-//! queue. The methods that begin with `feed` only queue, and `try_send` writes what the stream takes at once.
+//! queue. The methods whose names begin with `feed` only queue. `try_send` queues, and writes as much as the stream
+//! takes without waiting.
 //!
-//! Not here: the wait for room in the queue (`responder`, `write_driver`), and the [`Sink`](futures_sink::Sink), which
-//! queues and writes in separate calls (`stream_sink`).
+//! The wait while the queue is full is in `responder` and `write_driver`. The [`Sink`](futures_sink::Sink), which
+//! queues and writes in separate calls, is in `stream_sink`.
 //!
-//! Invariant: a message is accepted as a whole in one poll, or not at all. A future that is dropped later leaves it in
-//! the queue.
+//! Invariant: a message is accepted as a whole in one poll, or not at all. If the future is dropped after that poll,
+//! the message stays in the queue.
 
 use std::future::poll_fn;
 use std::prelude::v1::*;
@@ -25,18 +26,18 @@ impl<S, R: Transport<S>> WebSocket<S, R> {
     ///
     /// # Errors
     ///
-    /// Never [`SendError::Blocked`]: the call waits until the write queue has room.
+    /// The call does not return [`SendError::Blocked`]. It waits while the write queue is full.
     ///
     /// * [`Error::Send`] with [`SendError::MessageOpen`]: a fragmented message is open. Nothing was sent.
-    /// * [`Error::Send`] with [`SendError::Closed`]: closing has begun, so the message was refused; or a message that
-    ///   had been accepted was dropped, because the peer closed or the connection ended.
+    /// * [`Error::Send`] with [`SendError::Closed`]: closing has begun, so this message was refused. Or a queued
+    ///   message was dropped, because the peer closed or the connection ended.
     /// * [`Error::Io`]: the stream failed. Nothing more can be sent.
     ///
     /// # Cancel safety
     ///
-    /// If the future is dropped, the message is sent as a whole or not at all. Not at all if it was not accepted yet.
-    /// An accepted message stays queued, and the next call that writes or waits writes it. The first poll accepts the
-    /// message if the write queue is below [`Config::high_water`](crate::Config::high_water).
+    /// If the future is dropped, the message is sent either completely or not at all. A message that was not queued yet
+    /// is never sent. A queued message stays in the queue, and the next call that writes or waits writes it. The first
+    /// poll queues the message if the write queue is below [`Config::high_water`](crate::Config::high_water).
     pub async fn send_text(&mut self, text: &str) -> Result<(), Error> {
         self.responder().send_text(text).await?;
         self.flush().await
@@ -46,16 +47,17 @@ impl<S, R: Transport<S>> WebSocket<S, R> {
     ///
     /// # Errors
     ///
-    /// Never [`SendError::Blocked`]: the call waits until the write queue has room.
+    /// The call does not return [`SendError::Blocked`]. It waits while the write queue is full.
     ///
     /// * [`Error::Send`] with [`SendError::MessageOpen`]: a fragmented message is open. Nothing was sent.
-    /// * [`Error::Send`] with [`SendError::Closed`]: closing has begun, or an accepted message was dropped because the
+    /// * [`Error::Send`] with [`SendError::Closed`]: closing has begun, or a queued message was dropped because the
     ///   peer closed or the connection ended.
     /// * [`Error::Io`]: the stream failed. Nothing more can be sent.
     ///
     /// # Cancel safety
     ///
-    /// If the future is dropped, the message is sent as a whole or not at all, as with [`send_text`](Self::send_text).
+    /// If the future is dropped, the message is sent either completely or not at all; see
+    /// [`send_text`](Self::send_text).
     pub async fn send_binary(&mut self, data: &[u8]) -> Result<(), Error> {
         self.responder().send_binary(data).await?;
         self.flush().await
@@ -66,16 +68,17 @@ impl<S, R: Transport<S>> WebSocket<S, R> {
     ///
     /// # Errors
     ///
-    /// Never [`SendError::Blocked`]: the call waits until the write queue has room.
+    /// The call does not return [`SendError::Blocked`]. It waits while the write queue is full.
     ///
-    /// * [`Error::Send`] with [`SendError::MessageOpen`]: a message of the other kind is open. Nothing was sent.
-    /// * [`Error::Send`] with [`SendError::Closed`]: closing has begun, or an accepted message was dropped because the
+    /// * [`Error::Send`] with [`SendError::MessageOpen`]: a fragmented message of the other kind is open. Nothing was
+    ///   sent.
+    /// * [`Error::Send`] with [`SendError::Closed`]: closing has begun, or a queued message was dropped because the
     ///   peer closed or the connection ended.
     /// * [`Error::Io`]: the stream failed. Nothing more can be sent.
     ///
     /// # Cancel safety
     ///
-    /// If the future is dropped, the fragment is sent as a whole or not at all, as a message is with
+    /// If the future is dropped, the fragment is sent either completely or not at all; see
     /// [`send_text`](Self::send_text).
     pub async fn send_fragment(&mut self, kind: MessageKind, data: &[u8], fin: bool) -> Result<(), Error> {
         self.responder().send_fragment(kind, data, fin).await?;
@@ -87,16 +90,17 @@ impl<S, R: Transport<S>> WebSocket<S, R> {
     ///
     /// # Errors
     ///
-    /// Never [`SendError::Blocked`]: the call waits until the write queue has room.
+    /// The call does not return [`SendError::Blocked`]. It waits while the write queue is full.
     ///
-    /// * [`Error::Send`] with [`SendError::MessageOpen`]: a message of the other kind is open. Nothing was sent.
-    /// * [`Error::Send`] with [`SendError::Closed`]: closing has begun, or an accepted message was dropped because the
+    /// * [`Error::Send`] with [`SendError::MessageOpen`]: a fragmented message of the other kind is open. Nothing was
+    ///   sent.
+    /// * [`Error::Send`] with [`SendError::Closed`]: closing has begun, or a queued message was dropped because the
     ///   peer closed or the connection ended.
     /// * [`Error::Io`]: the stream failed. Nothing more can be sent.
     ///
     /// # Cancel safety
     ///
-    /// If the future is dropped, the fragment is sent as a whole or not at all, as a message is with
+    /// If the future is dropped, the fragment is sent either completely or not at all; see
     /// [`send_text`](Self::send_text).
     pub async fn send_fragment_with(
         &mut self,
@@ -113,16 +117,17 @@ impl<S, R: Transport<S>> WebSocket<S, R> {
     ///
     /// # Errors
     ///
-    /// Never [`SendError::Blocked`]: the call waits until the write queue has room.
+    /// The call does not return [`SendError::Blocked`]. It waits while the write queue is full.
     ///
     /// * [`Error::Send`] with [`SendError::MessageOpen`]: a fragmented message is open. Nothing was sent.
-    /// * [`Error::Send`] with [`SendError::Closed`]: closing has begun, or an accepted message was dropped because the
+    /// * [`Error::Send`] with [`SendError::Closed`]: closing has begun, or a queued message was dropped because the
     ///   peer closed or the connection ended.
     /// * [`Error::Io`]: the stream failed. Nothing more can be sent.
     ///
     /// # Cancel safety
     ///
-    /// If the future is dropped, the message is sent as a whole or not at all, as with [`send_text`](Self::send_text).
+    /// If the future is dropped, the message is sent either completely or not at all; see
+    /// [`send_text`](Self::send_text).
     pub async fn send(&mut self, message: impl Into<Message>) -> Result<(), Error> {
         self.feed(message).await?;
         self.flush().await
@@ -133,16 +138,17 @@ impl<S, R: Transport<S>> WebSocket<S, R> {
     ///
     /// # Errors
     ///
-    /// Never [`SendError::Blocked`]: the call waits until the write queue has room.
+    /// The call does not return [`SendError::Blocked`]. It waits while the write queue is full.
     ///
     /// * [`Error::Send`] with [`SendError::MessageOpen`]: a fragmented message is open. Nothing was sent.
-    /// * [`Error::Send`] with [`SendError::Closed`]: closing has begun, or an accepted message was dropped because the
+    /// * [`Error::Send`] with [`SendError::Closed`]: closing has begun, or a queued message was dropped because the
     ///   peer closed or the connection ended.
     /// * [`Error::Io`]: the stream failed. Nothing more can be sent.
     ///
     /// # Cancel safety
     ///
-    /// If the future is dropped, the message is sent as a whole or not at all, as with [`send_text`](Self::send_text).
+    /// If the future is dropped, the message is sent either completely or not at all; see
+    /// [`send_text`](Self::send_text).
     pub async fn send_with(
         &mut self,
         message: impl Into<Message>,
@@ -156,16 +162,17 @@ impl<S, R: Transport<S>> WebSocket<S, R> {
     ///
     /// # Errors
     ///
-    /// Never [`SendError::Blocked`]: the call waits until the write queue has room.
+    /// The call does not return [`SendError::Blocked`]. It waits while the write queue is full.
     ///
     /// * [`Error::Send`] with [`SendError::MessageOpen`]: a fragmented message is open. Nothing was sent.
-    /// * [`Error::Send`] with [`SendError::Closed`]: closing has begun, or an accepted message was dropped because the
+    /// * [`Error::Send`] with [`SendError::Closed`]: closing has begun, or a queued message was dropped because the
     ///   peer closed or the connection ended.
     /// * [`Error::Io`]: the stream failed. Nothing more can be sent.
     ///
     /// # Cancel safety
     ///
-    /// If the future is dropped, the message is sent as a whole or not at all, as with [`send_text`](Self::send_text).
+    /// If the future is dropped, the message is sent either completely or not at all; see
+    /// [`send_text`](Self::send_text).
     pub async fn send_prepared(&mut self, prepared: &Prepared) -> Result<(), Error> {
         self.responder().send_prepared(prepared).await?;
         self.flush().await
@@ -173,56 +180,61 @@ impl<S, R: Transport<S>> WebSocket<S, R> {
 
     /// Queues a message that owns its data.
     ///
-    /// The message is written by the next call that sends, by [`flush`](Self::flush), or before a call that receives
-    /// waits. If the write queue is full, this call writes it, and waits until it has room.
+    /// The message is written by the next call that sends, by [`flush`](Self::flush), or by a call that receives before
+    /// it waits. If the write queue is full, this call writes the queue, and waits until the queue accepts the message.
     ///
     /// # Errors
     ///
-    /// Never [`SendError::Blocked`]: the call waits until the write queue has room.
+    /// The call does not return [`SendError::Blocked`]. It waits while the write queue is full.
     ///
     /// * [`Error::Send`] with [`SendError::MessageOpen`]: a fragmented message is open. Nothing was queued.
     /// * [`Error::Send`] with [`SendError::Closed`]: closing has begun. Nothing was queued.
-    /// * [`Error::Io`]: the stream failed while the queue was written to make room. Nothing more can be sent.
+    /// * [`Error::Io`]: the write queue was full, and the stream failed while the call wrote the queue. Nothing more
+    ///   can be sent.
     ///
     /// # Cancel safety
     ///
-    /// If the future is dropped before it is ready, nothing of the message is ever sent.
+    /// If the future is dropped before it is ready, no part of the message is ever sent.
     pub async fn feed(&mut self, message: impl Into<Message>) -> Result<(), Error> {
         self.responder().send(message).await
     }
 
     /// Queues a message prepared for many connections; see [`Prepared`].
     ///
-    /// The message is written when a message of [`feed`](Self::feed) is. If the write queue is full, this call writes
-    /// it, and waits until it has room.
+    /// The message is written at the same time as a message of [`feed`](Self::feed). If the write queue is full, this
+    /// call writes the queue, and waits until the queue accepts the message.
     ///
     /// # Errors
     ///
-    /// Never [`SendError::Blocked`]: the call waits until the write queue has room.
+    /// The call does not return [`SendError::Blocked`]. It waits while the write queue is full.
     ///
     /// * [`Error::Send`] with [`SendError::MessageOpen`]: a fragmented message is open. Nothing was queued.
     /// * [`Error::Send`] with [`SendError::Closed`]: closing has begun. Nothing was queued.
-    /// * [`Error::Io`]: the stream failed while the queue was written to make room. Nothing more can be sent.
+    /// * [`Error::Io`]: the write queue was full, and the stream failed while the call wrote the queue. Nothing more
+    ///   can be sent.
     ///
     /// # Cancel safety
     ///
-    /// If the future is dropped before it is ready, nothing of the message is ever sent.
+    /// If the future is dropped before it is ready, no part of the message is ever sent.
     pub async fn feed_prepared(&mut self, prepared: &Prepared) -> Result<(), Error> {
         self.responder().send_prepared(prepared).await
     }
 
     /// Queues a message without waiting, and writes as much of the write queue as the stream takes now.
     ///
-    /// The rest is written by the next call that sends, or before a call that receives waits. A task that polls this
-    /// WebSocket as a [`Stream`] must poll it again afterwards, to be woken when the stream takes the rest.
+    /// The rest is written by the next call that sends, or by a call that receives before it waits. A task that polls
+    /// this WebSocket as a [`Stream`] must poll the `Stream` again afterwards. Without this poll, the task is not woken
+    /// when the transport can take the rest.
     ///
-    /// If the write queue is full, what the stream takes now is written first. Timers do not run in this call.
+    /// If the write queue is full, the call first writes as much of the queue as the stream takes now. This call does
+    /// not run timers.
     ///
     /// # Errors
     ///
-    /// [`UnsentMessage`] hands the message back, and nothing of it is sent. Its error is
+    /// The error is an [`UnsentMessage`], which returns the message. No part of the message was sent. The field `error`
+    /// is one of:
     ///
-    /// * [`SendError::Blocked`]: the write queue is full, because the peer reads too slowly. Wait with
+    /// * [`SendError::Blocked`]: the write queue is full, because the peer reads too slowly. Wait for space with
     ///   [`feed`](Self::feed) or [`flush`](Self::flush), or drop the message.
     /// * [`SendError::MessageOpen`]: a fragmented message is open.
     /// * [`SendError::Closed`]: closing has begun, or a write has failed before.
@@ -235,7 +247,7 @@ impl<S, R: Transport<S>> WebSocket<S, R> {
     /// # let (near, far) = tokio::io::duplex(64);
     /// # let connection = Connection::server(Instant::ZERO, Config::new(), Outbox::new());
     /// # let mut ws = WebSocket::from_parts(near, connection, Inbox::empty());
-    /// // A peer that reads nothing costs the high-water mark and one message, and no time.
+    /// // If the peer reads nothing, the queue grows to the high-water mark plus one message.
     /// let refused = loop {
     ///     if let Err(refused) = ws.try_send(vec![7; 1000]) {
     ///         break refused;
@@ -250,7 +262,7 @@ impl<S, R: Transport<S>> WebSocket<S, R> {
     pub fn try_send(&mut self, message: impl Into<Message>) -> Result<(), UnsentMessage> {
         self.responder().try_send(message)?;
         let (inner, cx) = (&mut *self.inner, &mut Context::from_waker(Waker::noop()));
-        // The driver keeps the error of this write, and returns it with the next write.
+        // The driver stores an error of this write. The next write returns it.
         let written = inner.wire.poll_write(&mut inner.stream, &mut inner.connection, cx);
         if let Poll::Ready(Ok(())) = written {
             buffer_pool::reclaim_outbox(&mut inner.connection);
@@ -262,17 +274,17 @@ impl<S, R: Transport<S>> WebSocket<S, R> {
     ///
     /// # Errors
     ///
-    /// Never [`SendError::Blocked`]: the call waits until there is room for another Ping.
+    /// The call does not return [`SendError::Blocked`]. It waits while no further Ping can be queued.
     ///
     /// * [`Error::Send`] with [`SendError::ControlTooLong`]: the payload is longer than
     ///   [`MAX_CONTROL_PAYLOAD`](crate::frame::MAX_CONTROL_PAYLOAD). Nothing was sent.
-    /// * [`Error::Send`] with [`SendError::Closed`]: closing has begun, or an accepted message was dropped because the
+    /// * [`Error::Send`] with [`SendError::Closed`]: closing has begun, or a queued message was dropped because the
     ///   peer closed or the connection ended.
     /// * [`Error::Io`]: the stream failed. Nothing more can be sent.
     ///
     /// # Cancel safety
     ///
-    /// If the future is dropped, the Ping is sent as a whole or not at all.
+    /// If the future is dropped, the Ping is sent either completely or not at all.
     pub async fn ping(&mut self, payload: &[u8]) -> Result<(), Error> {
         self.responder().ping(payload).await?;
         self.flush().await
@@ -285,7 +297,7 @@ impl<S, R: Transport<S>> WebSocket<S, R> {
     ///
     /// * [`Error::Send`] with [`SendError::ControlTooLong`]: the payload is longer than
     ///   [`MAX_CONTROL_PAYLOAD`](crate::frame::MAX_CONTROL_PAYLOAD). Nothing was sent.
-    /// * [`Error::Send`] with [`SendError::Closed`]: closing has begun, or an accepted message was dropped because the
+    /// * [`Error::Send`] with [`SendError::Closed`]: closing has begun, or a queued message was dropped because the
     ///   peer closed or the connection ended.
     /// * [`Error::Io`]: the stream failed. Nothing more can be sent.
     ///
@@ -299,8 +311,8 @@ impl<S, R: Transport<S>> WebSocket<S, R> {
 
     /// Sends a Close, and writes the whole write queue; see [`Sender::close`](crate::Sender::close).
     ///
-    /// This does not wait for the peer's Close: call [`wait_closed`](Self::wait_closed), or [`next_event`](Self::next_event) until
-    /// `None`.
+    /// This call does not wait for the peer's Close. To wait, call [`wait_closed`](Self::wait_closed), or call
+    /// [`next_event`](Self::next_event) until it returns `None`.
     ///
     /// # Errors
     ///
@@ -308,8 +320,8 @@ impl<S, R: Transport<S>> WebSocket<S, R> {
     ///   Nothing was sent.
     /// * [`Error::Send`] with [`SendError::ReasonTooLong`]: `reason` is longer than
     ///   [`CloseReason::MAX_LEN`](crate::CloseReason::MAX_LEN). Nothing was sent.
-    /// * [`Error::Send`] with [`SendError::Closed`]: closing had begun before, or an accepted message was dropped
-    ///   because the peer closed or the connection ended.
+    /// * [`Error::Send`] with [`SendError::Closed`]: closing had already begun, or a queued message was dropped because
+    ///   the peer closed or the connection ended.
     /// * [`Error::Io`]: the stream failed. Nothing more can be sent.
     ///
     /// # Cancel safety
@@ -328,14 +340,14 @@ impl<S, R: Transport<S>> WebSocket<S, R> {
     ///
     /// # Errors
     ///
-    /// * [`Error::Send`] with [`SendError::Closed`]: an accepted message was dropped because the peer closed or the
+    /// * [`Error::Send`] with [`SendError::Closed`]: a queued message was dropped because the peer closed or the
     ///   connection ended.
     /// * [`Error::Io`]: the stream failed. Nothing more can be sent.
     ///
     /// # Cancel safety
     ///
-    /// If the future is dropped, the rest of the queue is written by the next call that writes or waits. The next flush
-    /// reports messages that were dropped.
+    /// If the future is dropped, the next call that writes or waits writes the rest of the queue. If queued messages
+    /// are lost meanwhile, the next flush returns [`SendError::Closed`].
     pub async fn flush(&mut self) -> Result<(), Error> {
         poll_fn(|cx| self.inner.poll_flush(cx)).await
     }
