@@ -1,15 +1,15 @@
 //! Groups of WebSockets that are closed together.
 //!
-//! [`Group`] is the handle of the application. [`Membership`] is the part that a WebSocket holds. A member asks in
-//! [`Membership::must_close`] before it waits, and its waker is registered with the group until then. Closing the group
-//! wakes all members, and each closes its own connection in its own task.
+//! [`Group`] is the handle of the application. [`Membership`] is the field of a WebSocket that refers to its group.
+//! Before a member waits, it calls [`Membership::must_close`], which registers its waker with the group. Closing the
+//! group wakes all members. Each member then closes its own connection in its own task.
 //!
-//! Not here: the notification itself (`notify_once`).
+//! The notification is in `notify_once`.
 //!
 //! Invariants:
-//! - A group closes once. A WebSocket that joins later is closed too.
-//! - A member takes no lock as long as the same task waits and the group is open.
-//! - The code and the reason are checked before anything changes, so that no member can fail to close.
+//! - A group closes only once. A WebSocket that joins after that is closed too.
+//! - While the group is open and the same task waits, a member takes no lock.
+//! - The code and the reason are checked before the group closes. So closing a member cannot fail because of them.
 
 use std::prelude::v1::*;
 use std::task::Context;
@@ -17,10 +17,12 @@ use std::task::Context;
 use super::notify_once::{Listener, NotifyOnce};
 use crate::{CloseCode, CloseReason, Instant, Role, SendError, SendingHalf};
 
-/// A group of WebSockets that are closed together, in whatever tasks they are. Clones refer to the same group.
+/// A group of WebSockets that are closed together. The members can be in different tasks. Clones refer to the same
+/// group.
 ///
-/// Use one for all connections of a server that shuts down, or for all users of one chat. Membership costs a connection
-/// no wakeup and no lock while messages come and go. So no `select!` between messages and a shutdown is needed.
+/// For example, use one group for all connections of a server, and close the group when the server shuts down. A loop
+/// over messages then needs no `select!` to notice the shutdown. While the group is open, membership causes no wakeups,
+/// and a member takes a lock only when another task begins to wait.
 ///
 /// ```
 /// # #[cfg(not(feature = "tokio"))]
@@ -38,8 +40,8 @@ use crate::{CloseCode, CloseReason, Instant, Role, SendError, SendingHalf};
 ///     async move {
 ///         let mut ws = ws::accept(there).await.unwrap();
 ///         ws.join(&group);
-///         while let Some(message) = ws.recv().await.unwrap() {    // goes on to the end of the connection
-///             let _ = ws.send(message).await;                     // refused once it closes
+///         while let Some(message) = ws.recv().await.unwrap() {    // continues to the end of the connection
+///             let _ = ws.send(message).await;                     // refused when the group closes
 ///         }
 ///     }
 /// });
@@ -73,20 +75,21 @@ impl Group {
         Self::default()
     }
 
-    /// Closes every WebSocket that has [joined](super::WebSocket::join), and each one that joins later.
+    /// Closes every WebSocket that has [joined](super::WebSocket::join), and every WebSocket that joins later.
     ///
-    /// A member whose task waits in a call that receives is closed at once. Any other member is closed when such a call
-    /// waits the next time. The effect is that of [`close`](super::WebSocket::close): messages are received until the
-    /// peer's Close, sends are refused with [`SendError::Closed`], and the calls that receive continue to the end.
+    /// A member whose task waits in a call that receives is closed at once. Any other member is closed when it next
+    /// waits in a call that receives. The effect is that of [`close`](super::WebSocket::close): messages are received
+    /// until the peer's Close, and sends are refused with [`SendError::Closed`]. Calls that receive continue to the end
+    /// of the connection.
     ///
-    /// A member that is closing already is not changed. A server closes with 1001 if `code` is 1010, which only clients
-    /// may send (RFC 6455 section 7.4.1).
+    /// A member that is already closing is not changed. Only a client may send the code 1010 (RFC 6455 section 7.4.1).
+    /// If `code` is 1010, servers send 1001 instead.
     ///
     /// # Errors
     ///
-    /// Nothing has changed after an error.
+    /// If the call returns an error, no member is closed by this call.
     ///
-    /// * [`SendError::Closed`]: the group was closed before.
+    /// * [`SendError::Closed`]: the group was already closed.
     /// * [`SendError::CodeNotAllowed`]: neither role may send `code`, or `reason` has no code.
     /// * [`SendError::ReasonTooLong`]: `reason` is longer than [`CloseReason::MAX_LEN`](crate::CloseReason::MAX_LEN).
     pub fn close(
@@ -109,7 +112,7 @@ impl Group {
     }
 }
 
-/// The membership of a WebSocket in a group. Empty if it has joined none, or if the group has closed it.
+/// The membership of a WebSocket in a group. `None` if the WebSocket is in no group, or after the group has closed it.
 #[derive(Debug, Default)]
 pub(super) struct Membership(Option<Listener<Notice>>);
 
@@ -118,7 +121,7 @@ impl Membership {
         self.0 = Some(group.closed.listen());
     }
 
-    /// Whether the group has closed. If not, the task is woken when it closes.
+    /// Returns whether the group has closed. If not, registers the task, which is woken when the group closes.
     #[inline(always)]
     pub(super) fn must_close(&mut self, cx: &Context<'_>) -> bool {
         self.0.as_mut().is_some_and(|listener| listener.poll(cx).is_ready())
@@ -130,8 +133,8 @@ impl Membership {
         let Some(Notice { code, reason }) = self.0.take().and_then(|listener| listener.told()) else {
             return;
         };
-        // `SendError::Closed` is dropped: the connection is closing already. A server must not send 1010, so it sends
-        // 1001.
+        // `SendError::Closed` is ignored, because the connection is then already closing. A server must not send 1010,
+        // so it sends 1001 instead.
         if half.close(now, code, reason.as_str()) == Err(SendError::CodeNotAllowed) {
             let _ = half.close(now, Some(CloseCode::GOING_AWAY), reason.as_str());
         }

@@ -1,14 +1,13 @@
 //! The receiving half of a split WebSocket.
 //!
-//! [`Reader`] owns the [`Receiver`] and the inbox, so it decodes messages without a lock. It shares the stream, the
-//! [`WriteDriver`](super::write_driver::WriteDriver) and the [`Sender`](crate::Sender) with the sending half, under the
-//! lock in [`Shared`]. It is the half that drives the connection: it reads, writes the replies to Pings and Closes, and
-//! runs the timers.
+//! [`Reader`] owns the [`Receiver`] and the inbox, so it decodes messages without a lock. The two halves share the
+//! stream, the [`WriteDriver`](super::write_driver::WriteDriver) and the [`Sender`](crate::Sender) under the lock in
+//! [`Shared`]. The reader reads, writes the replies to Pings and Closes, and runs the timers.
 //!
-//! Not here: the lock and its wakers (`shared_lock`), the replies that wait for the lock (`pending_replies`), the
-//! length of a turn (`turn`).
+//! A turn is the work between two yields of the task; `turn` limits its length. The lock and its wakers are in
+//! `shared_lock`. `pending_replies` stores the replies until the lock is taken.
 //!
-//! The end of the input has three states:
+//! The handling of the end of the input has three states ([`End`]):
 //!
 //! ```text
 //!        end of stream, or read error            queue written, or failed
@@ -16,10 +15,10 @@
 //! ```
 //!
 //! Invariants:
-//! - Replies are stored while a message is decoded, and applied by the task that holds the lock next.
-//! - A read and the wait that follows it happen under one lock. Otherwise the writer could take the lock in between,
-//!   and no task would wait for input.
-//! - All state is in `Inner` and none in a future, so a dropped future loses nothing.
+//! - The reader stores replies while it decodes. The next task that takes the lock queues them.
+//! - A pending read and the wait after it happen while the reader holds the lock once. If the reader released the lock
+//!   in between, the writer could poll the stream, and no task would wait for input.
+//! - All state is in `Inner`, not in a future. So dropping a future loses no event.
 
 use core::pin::Pin;
 use std::future::poll_fn;
@@ -45,14 +44,14 @@ use crate::{
 
 /// The receiving half of a WebSocket, made by [`WebSocket::split`](super::WebSocket::split), for one task.
 ///
-/// This half answers Pings and Closes and runs the timers, so its task must keep calling a method that receives. It
-/// takes the shared lock once per read and not once per message.
+/// The `Reader` answers Pings and Closes and runs the timers. So its task must always call a method that receives,
+/// until the connection has ended. The `Reader` takes the shared lock once for each read, not once for each message.
 ///
-/// Before it waits for input, it writes the whole write queue. That includes messages that the
-/// [`Writer`](super::Writer) has fed and not flushed.
+/// Before the `Reader` waits for input, it writes the whole write queue, including messages that the
+/// [`Writer`](super::Writer) has only queued.
 ///
-/// If the `Reader` is dropped, the `Writer` can still send. But then no Ping is answered, and no Close of the peer is
-/// seen.
+/// If the `Reader` is dropped, the `Writer` can still send. But then the peer's Pings are not answered, and the peer's
+/// Close is not received.
 #[derive(Debug)]
 pub struct Reader<S, R> {
     inner: Box<Inner<S, R>>,
@@ -65,7 +64,7 @@ struct Inner<S, R> {
     shared: Arc<Shared<S, R>>,
     outcome: Option<Outcome>,
     turn: Turn,
-    /// Whether an abnormal end is still to be reported as an error.
+    /// Whether an abnormal end must be reported as an error. Becomes false when the error was returned.
     error_on_abnormal_end: bool,
     end: End,
     group: Membership,
@@ -76,9 +75,9 @@ struct Inner<S, R> {
 enum End {
     /// The input has not ended.
     No,
-    /// The end, or a read error, was seen. The write queue is still to be written.
+    /// A read has returned the end or an error. The write queue must be written before the connection ends.
     Seen(Option<io::Error>),
-    /// The connection knows that its input has ended.
+    /// The connection was told that its input has ended.
     Handled,
 }
 
@@ -125,20 +124,20 @@ impl<S, R: Transport<S>> Reader<S, R> {
     ///
     /// # Errors
     ///
-    /// After each error, call again: the calls continue to [`Event::Closed`].
+    /// After each error, further calls return the events that follow, up to [`Event::Closed`].
     ///
-    /// * [`Error::Protocol`]: the peer broke the protocol. The Close that reports it is queued, and written if the
-    ///   stream takes it at once. Returned once.
-    /// * [`Error::Io`]: reading failed while the connection was open. Returned once. A failed write is not reported
-    ///   here, but by the next call of the [`Writer`](super::Writer).
+    /// * [`Error::Protocol`]: the peer broke the protocol. A Close with the code of the violation is queued. The call
+    ///   writes this Close if the stream takes it at once. This error is returned once.
+    /// * [`Error::Io`]: a read failed while the connection was open. This error is returned once. A failed write is
+    ///   reported by the next call of the [`Writer`](super::Writer), not here.
     ///
     /// # Cancel safety
     ///
-    /// If the future is dropped, no event was consumed. The next call continues.
+    /// If the future is dropped, no event is lost. The next call continues.
     pub async fn next_event(&mut self) -> Result<Option<Event<'_>>, Error> {
         let inner = &mut *self.inner;
-        // `poll_recv` is repeated here instead of being awaited: returning an `Event` from an inner future would move
-        // it.
+        // This loop repeats the code of `poll_recv` instead of awaiting it. Returning an `Event` from an inner future
+        // would copy the event.
         while inner.outcome.is_none() {
             if inner.turn.is_over(inner.receiver.counters()) {
                 match poll_fn(|cx| inner.poll_yield(cx)).await {
@@ -168,18 +167,18 @@ impl<S, R: Transport<S>> Reader<S, R> {
     ///
     /// # Errors
     ///
-    /// After [`Error::Protocol`] and [`Error::Io`], call again: the calls continue to `None`.
+    /// After [`Error::Protocol`] and [`Error::Io`], further calls return the messages that follow, and then `None`.
     ///
-    /// * [`Error::Protocol`]: the peer broke the protocol. The Close that reports it is queued, and written if the
-    ///   stream takes it at once. Returned once.
-    /// * [`Error::Io`]: reading failed while the connection was open. Returned once. A failed write is not reported
-    ///   here, but by the next call of the [`Writer`](super::Writer).
+    /// * [`Error::Protocol`]: the peer broke the protocol. A Close with the code of the violation is queued. The call
+    ///   writes this Close if the stream takes it at once. This error is returned once.
+    /// * [`Error::Io`]: a read failed while the connection was open. This error is returned once. A failed write is
+    ///   reported by the next call of the [`Writer`](super::Writer), not here.
     /// * [`Error::Ended`]: the messages ended without a Close from the peer, and
-    ///   [`error_on_abnormal_end`](Self::error_on_abnormal_end) is on. Returned once.
+    ///   [`error_on_abnormal_end`](Self::error_on_abnormal_end) is on. This error is returned once.
     ///
     /// # Cancel safety
     ///
-    /// If the future is dropped, no message was consumed. The next call continues.
+    /// If the future is dropped, no message is lost. The next call continues.
     pub async fn recv(&mut self) -> Result<Option<Message>, Error> {
         poll_fn(|cx| self.inner.poll_recv(cx)).await
     }
@@ -190,13 +189,13 @@ impl<S, R: Transport<S>> Reader<S, R> {
     ///
     /// # Errors
     ///
-    /// After [`Error::Protocol`] and [`Error::Io`], call again: the calls continue to the end.
+    /// After [`Error::Protocol`] and [`Error::Io`], call this method again. The further call continues to the end.
     ///
-    /// * [`Error::Protocol`]: the peer broke the protocol. The Close that reports it is queued, and written if the
-    ///   stream takes it at once. Returned once.
+    /// * [`Error::Protocol`]: the peer broke the protocol. A Close with the code of the violation is queued. The call
+    ///   writes this Close if the stream takes it at once. This error is returned once.
     /// * [`Error::Io`]: reading failed while the connection was open. Returned once.
-    /// * [`Error::Send`] with [`SendError::Closed`]: the connection had ended before the WebSocket was made of it, so
-    ///   its outcome was reported elsewhere.
+    /// * [`Error::Send`] with [`SendError::Closed`]: the connection had ended before the WebSocket was made of it. Its
+    ///   outcome was reported to an earlier owner.
     ///
     /// # Cancel safety
     ///
@@ -207,7 +206,7 @@ impl<S, R: Transport<S>> Reader<S, R> {
                 return Ok(outcome);
             }
             if self.next_event().await?.is_none() && self.inner.outcome.is_none() {
-                // The connection had ended before the WebSocket was made, so its outcome was reported elsewhere.
+                // The connection had ended before the WebSocket was made. Its outcome was reported to an earlier owner.
                 return Err(SendError::Closed.into());
             }
         }
@@ -232,7 +231,7 @@ impl<S, R: Transport<S>> Inner<S, R> {
             };
             let message = self.inbox.get().take_message(ready);
             if message.is_some() {
-                // The next call may come late or never, so an empty inbox returns to the pool now.
+                // The application may call again late or never. So an empty inbox returns to the pool now.
                 self.inbox.give_back_idle();
                 return Poll::Ready(Ok(message));
             }
@@ -240,7 +239,8 @@ impl<S, R: Transport<S>> Inner<S, R> {
         Poll::Ready(end_of_messages(self.outcome, &mut self.error_on_abnormal_end))
     }
 
-    /// Returns a whole message that is in the inbox. This is the fast path.
+    /// Returns a message that is completely in the inbox. This is the fast path: it takes no lock and does not read the
+    /// clock.
     fn take_message(&mut self) -> Option<MessageIndex> {
         let message = self.receiver.poll_message(self.inbox.here()?)?;
         self.shared.pending.received(true);
@@ -260,23 +260,23 @@ impl<S, R: Transport<S>> Inner<S, R> {
         Ok(ready)
     }
 
-    /// Stores a reply for the task that holds the lock next.
+    /// Stores a reply. The next task that takes the lock queues it.
     fn store_reply(&self, reply: PendingReply) {
         self.shared.pending.owe(reply);
         if matches!(reply, PendingReply::RoundTrip(_)) {
-            // Apply the Pong now if the lock is free. Only the sender knows which Pong it waits for, and later Pongs
-            // could push this one out of the bounded store. The time of the read is used: the clock is not read for
-            // each Pong.
+            // Apply the Pong now if the lock is free. Only the sender knows which Pong it waits for. The store of
+            // replies is bounded, so later Pongs could remove this one. The clock is read once for each read of the
+            // stream, not for each Pong.
             self.shared.try_apply();
         }
         if matches!(reply, PendingReply::Close(_) | PendingReply::Failure(_)) {
-            // A writer that waits for room must learn that nothing more can be sent.
+            // A writer that waits because the queue is full must return: nothing more can be sent.
             self.shared.wake(Side::Writer);
         }
     }
 
-    /// Fails the connection after a violation, and writes the Close as far as the stream takes it now. Returns the
-    /// error.
+    /// Fails the connection after a violation of the protocol, and writes as much of the Close as the stream takes now.
+    /// Returns the error.
     fn handle_violation(&self, error: ProtocolError) -> Error {
         self.store_reply(error.into());
         let (shared, cx) = (&*self.shared, &mut Context::from_waker(Waker::noop()));
@@ -287,8 +287,8 @@ impl<S, R: Transport<S>> Inner<S, R> {
         error.into()
     }
 
-    /// Reads more input, once the inbox is decoded. If the stream has none, writes the queue, runs due timers, and
-    /// waits.
+    /// Makes one step of the loop after the whole inbox was decoded. Reads from the stream. If the read is pending,
+    /// writes the queue, runs the timers that are due, and waits.
     fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<Result<Turned, Error>> {
         match self.end {
             End::No => {}
@@ -301,8 +301,8 @@ impl<S, R: Transport<S>> Inner<S, R> {
         let must_close = self.group.must_close(cx);
         let Self { receiver, shared, inbox, turn, outcome, group, .. } = self;
         let mut parts = ReaderParts { receiver, inbox, outcome, group: must_close.then_some(group) };
-        // A pending read and the wait that follows it happen under one lock. If the writer could take the lock in
-        // between, no task would wait for input.
+        // The lock is held during the read and the wait. If the writer could take the lock in between, no task would
+        // wait for input.
         let turned = shared.poll_reader(cx, |out, cx, wake_other| {
             let space = parts.receiver.read_space(parts.inbox.get());
             if let Poll::Ready(read) = out.wire.poll_read(&mut out.stream, cx, space) {
@@ -331,7 +331,8 @@ impl<S, R: Transport<S>> Inner<S, R> {
         Poll::Ready(Ok(Turned::Again))
     }
 
-    /// Ends a turn although there may be more to read, and yields to other tasks. Returns the end, if it has come.
+    /// Ends a turn although there may be more to read, and yields to other tasks. Returns `Closed` or `Over` if the
+    /// connection has ended.
     #[cold]
     #[inline(never)]
     fn poll_yield(&mut self, cx: &mut Context<'_>) -> Poll<Option<Turned>> {
@@ -362,14 +363,14 @@ impl<S, R: Transport<S>> Inner<S, R> {
         shared.poll_reader(cx, |out, cx, wake_other| parts.poll_drive(shared, out, cx, wake_other))
     }
 
-    /// Handles the end of the input, once the write queue is written. After a read error the queue is not written.
+    /// Writes the queue, and then handles the end of the input. After a read error the queue is not written.
     fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<Result<Turned, Error>> {
         let Self { receiver, shared, end, .. } = self;
         let failed = matches!(end, End::Seen(Some(_)));
         let before = ready!(shared.poll_reader(cx, |out, cx, wake_other| {
             shared.apply(out);
             if !failed {
-                // Stop when the connection has ended: then there is no deadline, and a flush of the stream may stay
+                // Stop when the connection has ended. There is no deadline then, and a flush of the stream could be
                 // pending forever.
                 while out.sender.close_state() != CloseState::Ended && shared.poll_write(out, cx).is_pending()
                 {
@@ -384,7 +385,8 @@ impl<S, R: Transport<S>> Inner<S, R> {
             Poll::Ready(before)
         }));
         match core::mem::replace(end, End::Handled) {
-            // While the connection is closing, a reset counts as the end of the stream: the peer need not wait for us.
+            // While the connection is closing, a reset counts as the end of the stream: the peer may close the stream
+            // without waiting for our bytes.
             End::Seen(Some(error)) if before == CloseState::Open => Poll::Ready(Err(error.into())),
             _ => Poll::Ready(Ok(Turned::Again)),
         }
@@ -401,8 +403,8 @@ struct ReaderParts<'r> {
 }
 
 impl ReaderParts<'_> {
-    /// Writes the queue, half-closes the stream if that is due, runs due timers, and waits. Ready when the caller
-    /// should poll for an event.
+    /// Writes the queue, half-closes the stream if the core asks for it, runs the timers that are due, and waits.
+    /// Returns `Ready` when the caller should poll for an event.
     fn poll_drive<S, R: Transport<S>>(
         &mut self,
         shared: &Shared<S, R>,
@@ -417,7 +419,7 @@ impl ReaderParts<'_> {
         }
         let waited = out.sender.buffered_amount();
         if !out.wire.has_failed() {
-            // An error is dropped here. The next read reports a broken stream, and so does the next call of the writer.
+            // An error is ignored here. The next read and the next call of the writer report the broken stream.
             let written = shared.poll_write(out, cx);
             if let Poll::Ready(Ok(())) = written {
                 buffer_pool::reclaim_outbox(&mut out.sender);
@@ -436,7 +438,8 @@ impl ReaderParts<'_> {
                 out.wire.end(&mut out.stream, &out.sender, cx);
                 return Poll::Ready(Turned::Closed(how));
             }
-            // The other event is `Writable`. It is internal: the writer has its own wakeup when there is room.
+            // The only other event is `Writable`. It is not needed: `wake_other` wakes a writer that waits because the
+            // queue is full.
         }
         if out.sender.close_state() == CloseState::Ended {
             return Poll::Ready(Turned::Over);
@@ -458,13 +461,13 @@ impl ReaderParts<'_> {
     }
 }
 
-/// The result of a turn.
+/// The result of one step of the loop.
 enum Turned {
-    /// Poll for an event, then begin another turn.
+    /// Poll for an event, and then make another step.
     Again,
     /// The connection has ended.
     Closed(Outcome),
-    /// The connection had ended before, and its outcome was reported.
+    /// The connection had already ended, and its outcome was reported earlier.
     Over,
 }
 

@@ -1,14 +1,16 @@
-//! Sending without writing at once: the [`Responder`].
+//! The [`Responder`], whose methods queue frames that a later call writes.
 //!
-//! A [`Responder`] borrows the sending fields of a WebSocket while an event borrows the inbox. So an event can be
-//! answered without being copied. The methods of `WebSocket` that send use it too, and flush afterwards.
+//! An event borrows from the inbox of a WebSocket. A [`Responder`] borrows the other fields: the stream, the write
+//! driver and the connection. So the application can answer an event without copying it. The methods of `WebSocket`
+//! that send also use a `Responder`, and then flush.
 //!
-//! A large message takes another way than a small one if the queue is empty. It is offered to the stream directly, and
-//! only the rest is copied into the queue. With frames in the queue it is queued behind them, so the order is kept.
+//! `send_text` and `send_binary` write a message of [`LARGE`] bytes or more directly to the stream if the queue is
+//! empty. Only the part that the stream does not take is copied into the queue. If there are frames in the queue, the
+//! message is queued behind these frames, so the order is kept.
 //!
 //! Invariants:
-//! - A message is accepted or refused as a whole in one poll, and waits only for room in the queue.
-//! - A call that is dropped while it waits has not queued anything.
+//! - A message is queued completely or refused in one poll. A call waits only while the queue is full.
+//! - A call that is dropped while it waits has queued nothing.
 
 use core::future::Future;
 use core::mem::replace;
@@ -24,14 +26,17 @@ use crate::{
     SendingHalf, UnsentMessage,
 };
 
-/// Messages of at least this many bytes are written without being copied into the queue.
+/// Borrowed messages of at least this many bytes are written directly if the queue is empty. A separate write then
+/// costs less than a copy into the queue.
 const LARGE: usize = 16 << 10;
 
 /// Sends frames in answer to an event, while the event is borrowed.
 ///
-/// Frames are queued, and written by the next call that flushes, or before a call that receives waits. A method waits
-/// only if the queue is full, and then it writes the queue until there is room. If the queue is empty, a large message
-/// is written directly, and only the part that the stream does not take is queued.
+/// The methods queue frames. The next call that flushes writes them, or a call that receives writes them before it
+/// waits. A method waits only if the queue is full. It then writes the queue until the queue accepts the frame.
+///
+/// [`send_text`](Self::send_text) and [`send_binary`](Self::send_binary) write a large message directly if the queue is
+/// empty. They queue only the part that the stream does not take at once, and do not wait.
 #[derive(Debug)]
 pub struct Responder<'w, S, R> {
     stream: &'w mut S,
@@ -54,15 +59,16 @@ impl<S, R: Transport<S>> Responder<'_, S, R> {
     ///
     /// # Errors
     ///
-    /// Never [`SendError::Blocked`]: the call waits until the write queue has room.
+    /// The call does not return [`SendError::Blocked`]. It waits while the write queue is full.
     ///
     /// * [`Error::Send`] with [`SendError::MessageOpen`]: a fragmented message is open. Nothing was queued.
     /// * [`Error::Send`] with [`SendError::Closed`]: closing has begun. Nothing was queued.
-    /// * [`Error::Io`]: the stream failed while the queue was written to make room. Nothing more can be sent.
+    /// * [`Error::Io`]: the write queue was full, and the stream failed while the call wrote the queue. Nothing more
+    ///   can be sent.
     ///
     /// # Cancel safety
     ///
-    /// If the future is dropped before it is ready, nothing of the message is ever sent.
+    /// If the future is dropped before it is ready, no part of the message is ever sent.
     pub async fn send_text(&mut self, text: &str) -> Result<(), Error> {
         let mut begun = false;
         poll_fn(|cx| {
@@ -79,15 +85,16 @@ impl<S, R: Transport<S>> Responder<'_, S, R> {
     ///
     /// # Errors
     ///
-    /// Never [`SendError::Blocked`]: the call waits until the write queue has room.
+    /// The call does not return [`SendError::Blocked`]. It waits while the write queue is full.
     ///
     /// * [`Error::Send`] with [`SendError::MessageOpen`]: a fragmented message is open. Nothing was queued.
     /// * [`Error::Send`] with [`SendError::Closed`]: closing has begun. Nothing was queued.
-    /// * [`Error::Io`]: the stream failed while the queue was written to make room. Nothing more can be sent.
+    /// * [`Error::Io`]: the write queue was full, and the stream failed while the call wrote the queue. Nothing more
+    ///   can be sent.
     ///
     /// # Cancel safety
     ///
-    /// If the future is dropped before it is ready, nothing of the message is ever sent.
+    /// If the future is dropped before it is ready, no part of the message is ever sent.
     pub async fn send_binary(&mut self, data: &[u8]) -> Result<(), Error> {
         let mut begun = false;
         poll_fn(|cx| {
@@ -104,15 +111,17 @@ impl<S, R: Transport<S>> Responder<'_, S, R> {
     ///
     /// # Errors
     ///
-    /// Never [`SendError::Blocked`]: the call waits until the write queue has room.
+    /// The call does not return [`SendError::Blocked`]. It waits while the write queue is full.
     ///
-    /// * [`Error::Send`] with [`SendError::MessageOpen`]: a message of the other kind is open. Nothing was queued.
+    /// * [`Error::Send`] with [`SendError::MessageOpen`]: a fragmented message of the other kind is open. Nothing was
+    ///   queued.
     /// * [`Error::Send`] with [`SendError::Closed`]: closing has begun. Nothing was queued.
-    /// * [`Error::Io`]: the stream failed while the queue was written to make room. Nothing more can be sent.
+    /// * [`Error::Io`]: the write queue was full, and the stream failed while the call wrote the queue. Nothing more
+    ///   can be sent.
     ///
     /// # Cancel safety
     ///
-    /// If the future is dropped before it is ready, nothing of the fragment is ever sent.
+    /// If the future is dropped before it is ready, no part of the fragment is ever sent.
     pub async fn send_fragment(&mut self, kind: MessageKind, data: &[u8], fin: bool) -> Result<(), Error> {
         self.feed(|connection| connection.send_fragment(kind, data, fin)).await
     }
@@ -121,15 +130,17 @@ impl<S, R: Transport<S>> Responder<'_, S, R> {
     ///
     /// # Errors
     ///
-    /// Never [`SendError::Blocked`]: the call waits until the write queue has room.
+    /// The call does not return [`SendError::Blocked`]. It waits while the write queue is full.
     ///
-    /// * [`Error::Send`] with [`SendError::MessageOpen`]: a message of the other kind is open. Nothing was queued.
+    /// * [`Error::Send`] with [`SendError::MessageOpen`]: a fragmented message of the other kind is open. Nothing was
+    ///   queued.
     /// * [`Error::Send`] with [`SendError::Closed`]: closing has begun. Nothing was queued.
-    /// * [`Error::Io`]: the stream failed while the queue was written to make room. Nothing more can be sent.
+    /// * [`Error::Io`]: the write queue was full, and the stream failed while the call wrote the queue. Nothing more
+    ///   can be sent.
     ///
     /// # Cancel safety
     ///
-    /// If the future is dropped before it is ready, nothing of the fragment is ever sent.
+    /// If the future is dropped before it is ready, no part of the fragment is ever sent.
     pub async fn send_fragment_with(
         &mut self,
         kind: MessageKind,
@@ -144,15 +155,16 @@ impl<S, R: Transport<S>> Responder<'_, S, R> {
     ///
     /// # Errors
     ///
-    /// Never [`SendError::Blocked`]: the call waits until the write queue has room.
+    /// The call does not return [`SendError::Blocked`]. It waits while the write queue is full.
     ///
     /// * [`Error::Send`] with [`SendError::MessageOpen`]: a fragmented message is open. Nothing was queued.
     /// * [`Error::Send`] with [`SendError::Closed`]: closing has begun. Nothing was queued.
-    /// * [`Error::Io`]: the stream failed while the queue was written to make room. Nothing more can be sent.
+    /// * [`Error::Io`]: the write queue was full, and the stream failed while the call wrote the queue. Nothing more
+    ///   can be sent.
     ///
     /// # Cancel safety
     ///
-    /// If the future is dropped before it is ready, nothing of the message is ever sent.
+    /// If the future is dropped before it is ready, no part of the message is ever sent.
     pub async fn send(&mut self, message: impl Into<Message>) -> Result<(), Error> {
         let mut waiting = Some(message.into());
         self.feed(|connection| send_waiting(connection, &mut waiting, SendOptions::new())).await
@@ -162,15 +174,16 @@ impl<S, R: Transport<S>> Responder<'_, S, R> {
     ///
     /// # Errors
     ///
-    /// Never [`SendError::Blocked`]: the call waits until the write queue has room.
+    /// The call does not return [`SendError::Blocked`]. It waits while the write queue is full.
     ///
     /// * [`Error::Send`] with [`SendError::MessageOpen`]: a fragmented message is open. Nothing was queued.
     /// * [`Error::Send`] with [`SendError::Closed`]: closing has begun. Nothing was queued.
-    /// * [`Error::Io`]: the stream failed while the queue was written to make room. Nothing more can be sent.
+    /// * [`Error::Io`]: the write queue was full, and the stream failed while the call wrote the queue. Nothing more
+    ///   can be sent.
     ///
     /// # Cancel safety
     ///
-    /// If the future is dropped before it is ready, nothing of the message is ever sent.
+    /// If the future is dropped before it is ready, no part of the message is ever sent.
     pub async fn send_with(
         &mut self,
         message: impl Into<Message>,
@@ -184,30 +197,33 @@ impl<S, R: Transport<S>> Responder<'_, S, R> {
     ///
     /// # Errors
     ///
-    /// Never [`SendError::Blocked`]: the call waits until the write queue has room.
+    /// The call does not return [`SendError::Blocked`]. It waits while the write queue is full.
     ///
     /// * [`Error::Send`] with [`SendError::MessageOpen`]: a fragmented message is open. Nothing was queued.
     /// * [`Error::Send`] with [`SendError::Closed`]: closing has begun. Nothing was queued.
-    /// * [`Error::Io`]: the stream failed while the queue was written to make room. Nothing more can be sent.
+    /// * [`Error::Io`]: the write queue was full, and the stream failed while the call wrote the queue. Nothing more
+    ///   can be sent.
     ///
     /// # Cancel safety
     ///
-    /// If the future is dropped before it is ready, nothing of the message is ever sent.
+    /// If the future is dropped before it is ready, no part of the message is ever sent.
     pub async fn send_prepared(&mut self, prepared: &Prepared) -> Result<(), Error> {
         self.feed(|connection| connection.send_prepared(prepared)).await
     }
 
     /// Queues a message without waiting.
     ///
-    /// The message is written by the next call that flushes, or before a call that receives waits.
+    /// The message is written by the next call that flushes, or by a call that receives before it waits.
     ///
-    /// If the write queue is full, what the stream takes now is written first. Timers do not run in this call.
+    /// If the write queue is full, the call first writes as much of the queue as the stream takes now. This call does
+    /// not run timers.
     ///
     /// # Errors
     ///
-    /// [`UnsentMessage`] hands the message back, and nothing of it is sent. Its error is
+    /// The error is an [`UnsentMessage`], which returns the message. No part of the message was sent. The field `error`
+    /// is one of:
     ///
-    /// * [`SendError::Blocked`]: the write queue is full, because the peer reads too slowly. Wait with
+    /// * [`SendError::Blocked`]: the write queue is full, because the peer reads too slowly. Wait for space with
     ///   [`send`](Self::send), or drop the message.
     /// * [`SendError::MessageOpen`]: a fragmented message is open.
     /// * [`SendError::Closed`]: closing has begun, or a write has failed before.
@@ -220,12 +236,13 @@ impl<S, R: Transport<S>> Responder<'_, S, R> {
     ///
     /// # Errors
     ///
-    /// Never [`SendError::Blocked`]: the call waits until there is room for another Ping.
+    /// The call does not return [`SendError::Blocked`]. It waits while no further Ping can be queued.
     ///
     /// * [`Error::Send`] with [`SendError::ControlTooLong`]: the payload is longer than
     ///   [`MAX_CONTROL_PAYLOAD`](crate::frame::MAX_CONTROL_PAYLOAD). Nothing was queued.
     /// * [`Error::Send`] with [`SendError::Closed`]: closing has begun. Nothing was queued.
-    /// * [`Error::Io`]: the stream failed while the queue was written to make room. Nothing more can be sent.
+    /// * [`Error::Io`]: the write queue was full, and the stream failed while the call wrote the queue. Nothing more
+    ///   can be sent.
     ///
     /// # Cancel safety
     ///
@@ -235,7 +252,7 @@ impl<S, R: Transport<S>> Responder<'_, S, R> {
         self.feed(|connection| connection.ping(now, payload)).await
     }
 
-    /// Queues an unsolicited Pong (RFC 6455 section 5.5.3), and never waits; see [`Sender::pong`](crate::Sender::pong).
+    /// Queues an unsolicited Pong (RFC 6455 section 5.5.3). Never waits; see [`Sender::pong`](crate::Sender::pong).
     ///
     /// # Errors
     ///
@@ -246,7 +263,7 @@ impl<S, R: Transport<S>> Responder<'_, S, R> {
         Ok(self.connection.pong(payload)?)
     }
 
-    /// Queues a Close, and never waits; see [`Sender::close`](crate::Sender::close).
+    /// Queues a Close. Never waits; see [`Sender::close`](crate::Sender::close).
     ///
     /// # Errors
     ///
@@ -254,7 +271,7 @@ impl<S, R: Transport<S>> Responder<'_, S, R> {
     ///   Nothing was queued.
     /// * [`Error::Send`] with [`SendError::ReasonTooLong`]: `reason` is longer than
     ///   [`CloseReason::MAX_LEN`](crate::CloseReason::MAX_LEN). Nothing was queued.
-    /// * [`Error::Send`] with [`SendError::Closed`]: closing had begun before.
+    /// * [`Error::Send`] with [`SendError::Closed`]: closing had already begun.
     pub fn close(
         &mut self,
         code: impl Into<Option<CloseCode>>,
@@ -263,7 +280,7 @@ impl<S, R: Transport<S>> Responder<'_, S, R> {
         Ok(self.connection.close(self.wire.clock().tick(), code, reason)?)
     }
 
-    /// Returns the length of the write queue in bytes.
+    /// Returns the length of the write queue in bytes, frame headers included.
     #[must_use]
     pub fn buffered_amount(&self) -> usize {
         self.connection.buffered_amount()
@@ -275,8 +292,7 @@ impl<S, R: Transport<S>> Responder<'_, S, R> {
         self.connection.ready_state()
     }
 
-    /// Whether a message of `len` bytes is written directly. For a large message a write of its own costs less than a
-    /// copy into the queue.
+    /// Returns whether a message of `len` bytes is written directly to the stream; see [`LARGE`].
     fn goes_through(&self, len: usize) -> bool {
         len >= LARGE && self.connection.buffered_amount() == 0 && self.wire.lets_through()
     }
@@ -298,7 +314,7 @@ impl<S, R: Transport<S>> Responder<'_, S, R> {
         poll_fn(move |cx| self.poll_feed(cx, &mut begun, &mut send))
     }
 
-    /// Queues a message, or waits for room. `begun` tells whether the call was polled before.
+    /// Queues a message, or waits while the queue is full. `begun` tells whether the call was polled before.
     #[inline]
     fn poll_feed(
         &mut self,
@@ -307,7 +323,8 @@ impl<S, R: Transport<S>> Responder<'_, S, R> {
         mut send: impl FnMut(&mut Connection) -> Result<(), SendError>,
     ) -> Poll<Result<(), Error>> {
         if !replace(begun, true) {
-            // Fast path: the queue nearly always has room, so the first poll does not enter `WriteDriver::poll_feed`.
+            // Fast path: the queue is rarely full, so the first poll tries to queue the message without entering
+            // `WriteDriver::poll_feed`.
             buffer_pool::lend_outbox(self.connection);
             match send(self.connection) {
                 Err(SendError::Blocked) => {}
@@ -318,7 +335,7 @@ impl<S, R: Transport<S>> Responder<'_, S, R> {
     }
 }
 
-/// Queues the message in `waiting`. Leaves it there if the write queue is full.
+/// Queues the message in `waiting`. Leaves the message in `waiting` if the write queue is full.
 pub(super) fn send_waiting(
     half: &mut impl SendingHalf,
     waiting: &mut Option<Message>,

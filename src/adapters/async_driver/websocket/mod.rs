@@ -99,8 +99,8 @@ struct Inner<S, R> {
 }
 
 impl<S, R> WebSocket<S, R> {
-    // Kept out of line, because it runs only once per connection. Inlined, it would enlarge the future of the caller's
-    // task.
+    // Kept out of line, because it runs only once per connection. Inlined, it would enlarge the stack frame of the
+    // caller.
     #[inline(never)]
     pub(super) fn opened(stream: S, runtime: R, opened: Opened) -> Self
     where
@@ -132,7 +132,8 @@ impl<S, R> WebSocket<S, R> {
     /// Creates a WebSocket from a stream whose handshake is done, and a runtime of the application.
     ///
     /// `inbox` has the bytes that were read behind the handshake. Create `connection` with the time of
-    /// [`runtime.now()`](Timer::now): if its time is earlier, the difference counts as silence of the peer.
+    /// [`runtime.now()`](Timer::now): if the time of the connection is earlier, the difference counts as silence of the
+    /// peer.
     #[must_use]
     pub fn with_runtime(stream: S, runtime: R, connection: Connection, inbox: Inbox) -> Self
     where
@@ -142,7 +143,7 @@ impl<S, R> WebSocket<S, R> {
     }
 
     /// Sets the values that [`target`](Self::target), [`subprotocol`](Self::subprotocol) and [`headers`](Self::headers)
-    /// return. For a WebSocket that was made of parts.
+    /// return. They are empty in a WebSocket that was made of parts.
     #[must_use]
     pub fn with_handshake(mut self, handshake: HandshakeInfo) -> Self {
         self.inner.handshake = handshake;
@@ -233,8 +234,8 @@ impl<S, R> WebSocket<S, R> {
         &self.inner.stream
     }
 
-    /// Returns the stream, for example to set its options. Do not read from the stream or write to it: the connection
-    /// would lose these bytes or their order.
+    /// Returns the stream, for example to set its options. Do not read from the stream or write to it: bytes would be
+    /// lost, or sent in the wrong order.
     #[must_use]
     pub const fn stream_mut(&mut self) -> &mut S {
         &mut self.inner.stream
