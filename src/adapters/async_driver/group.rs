@@ -22,7 +22,7 @@ use crate::{CloseCode, CloseReason, Instant, Role, SendError, SendingHalf};
 ///
 /// For example, use one group for all connections of a server, and close the group when the server shuts down. A loop
 /// over messages then needs no `select!` to notice the shutdown. While the group is open, membership causes no wakeups,
-/// and a member takes a lock only when another task begins to wait.
+/// and a member takes a lock only when a new task begins to wait.
 ///
 /// ```
 /// # #[cfg(not(feature = "tokio"))]

@@ -4,8 +4,9 @@
 //! stream, the [`WriteDriver`](super::write_driver::WriteDriver) and the [`Sender`](crate::Sender) under the lock in
 //! [`Shared`]. The reader reads, writes the replies to Pings and Closes, and runs the timers.
 //!
-//! A turn is the work between two yields of the task; `turn` limits its length. The lock and its wakers are in
-//! `shared_lock`. `pending_replies` stores the replies until the lock is taken.
+//! A turn is the work of the task until it yields or all input is decoded; `turn` limits its length. One turn contains
+//! many calls of `poll_turn`. The lock and its wakers are in `shared_lock`. `pending_replies` stores the replies until
+//! the lock is taken.
 //!
 //! The handling of the end of the input has three states ([`End`]):
 //!
@@ -287,8 +288,8 @@ impl<S, R: Transport<S>> Inner<S, R> {
         error.into()
     }
 
-    /// Makes one step of the loop after the whole inbox was decoded. Reads from the stream. If the read is pending,
-    /// writes the queue, runs the timers that are due, and waits.
+    /// Makes the part of the loop that follows when the whole inbox was decoded. One turn contains many such calls.
+    /// Reads from the stream. If the read is pending, writes the queue, runs the timers that are due, and waits.
     fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<Result<Turned, Error>> {
         match self.end {
             End::No => {}
@@ -461,9 +462,9 @@ impl ReaderParts<'_> {
     }
 }
 
-/// The result of one step of the loop.
+/// The result of one call of `poll_turn`.
 enum Turned {
-    /// Poll for an event, and then make another step.
+    /// The caller polls for an event, and then calls `poll_turn` again.
     Again,
     /// The connection has ended.
     Closed(Outcome),

@@ -1,22 +1,23 @@
-//! The operations that a stream offers to the asynchronous adapters: [`Transport`].
+//! The trait [`Transport`]: the operations on a stream that the asynchronous adapters use.
 //!
-//! The trait is implemented for a runtime and not for the stream, so streams of other crates need no wrapper. The
-//! module `tokio` implements it for all types with tokio's `AsyncRead + AsyncWrite`, and `futures_io` for all types
-//! with those of futures-io. TCP and Unix sockets, TLS streams, `Box<dyn …>` and streams of HTTP/2 are treated alike.
-//! For a stream of another kind the application implements the trait for a runtime and that stream.
+//! The trait is implemented for a runtime, not for the stream. So streams of other crates need no wrapper. The module
+//! `tokio` implements the trait for all types with tokio's `AsyncRead + AsyncWrite`. The module `futures_io` implements
+//! it for all types with the traits of futures-io. These include TCP and Unix sockets, TLS streams, `Box<dyn …>` and
+//! streams of HTTP/2. For any other stream, the application implements the trait for its own runtime type.
 //!
-//! Not here: the clock and its timer ([`Timer`]), and splitting a stream. Two halves share one stream under a lock.
+//! The clock and the timer are in the trait [`Timer`]. A stream is never split: the two halves of a WebSocket share one
+//! stream under a lock.
 //!
-//! Invariant: a number of bytes that a stream returns is checked by [`check_count`] before it is used.
+//! Invariant: [`check_count`] checks the number of bytes that a stream returns, before the number is used.
 
 use std::io::{self, ErrorKind, IoSlice};
 use std::task::{Context, Poll};
 
 use super::Timer;
 
-/// Reads, writes and ends a stream `S`.
+/// The operations of a runtime on a stream `S`: read, write, flush and close.
 ///
-/// One task at a time calls these functions. If two tasks share a WebSocket, the waker of `cx` wakes both.
+/// Only one task at a time calls these functions. If two tasks share a WebSocket, the waker of `cx` wakes both tasks.
 ///
 /// ```
 /// use std::collections::VecDeque;
@@ -25,14 +26,14 @@ use super::Timer;
 ///
 /// use hybi::adapters::async_driver::{Timer, Transport};
 ///
-/// /// A stream of a protocol that multiplexes, with frames of its own.
+/// /// One stream of a protocol that sends many streams over one connection, for example HTTP/2.
 /// struct Multiplexed {
 ///     incoming: VecDeque<u8>,
 ///     outgoing: Vec<u8>,
 ///     ended: bool,
 /// }
 ///
-/// /// A runtime with a clock of its own.
+/// /// A runtime that uses the clock of `T`.
 /// struct Runtime<T>(T);
 ///
 /// impl<T: Timer> Timer for Runtime<T> {
@@ -62,59 +63,72 @@ use super::Timer;
 /// # fn _is<T: Timer>(r: Runtime<T>) -> impl Transport<Multiplexed> { r }
 /// ```
 pub trait Transport<S>: Timer {
-    /// Reads at least one byte into `to`, which is not empty, and returns the number of bytes. Returns 0 at the end of
-    /// the stream.
+    /// Reads at least one byte into `to`, and returns the number of bytes. Returns 0 at the end of the stream. `to` is
+    /// never empty.
     ///
     /// # Errors
     ///
-    /// An error of the kind `Interrupted` repeats the call. After any other one the stream is not read again.
+    /// An error of the kind `Interrupted` repeats the call. After any other error the stream is not read again.
     fn poll_read(stream: &mut S, cx: &mut Context<'_>, to: &mut [u8]) -> Poll<io::Result<usize>>;
 
     /// Writes at least one byte of `from`, in order, and returns the number of bytes. A stream without vectored writes
-    /// may write from the first slice only.
+    /// may write only bytes of the first slice.
     ///
     /// # Errors
     ///
-    /// An error of the kind `Interrupted` repeats the call. After any other one the stream is not written again. A
+    /// An error of the kind `Interrupted` repeats the call. After any other error the stream is not written again. A
     /// write of 0 bytes counts as the error `WriteZero`.
     fn poll_write(stream: &mut S, cx: &mut Context<'_>, from: &[IoSlice<'_>]) -> Poll<io::Result<usize>>;
 
-    /// Whether the stream may keep bytes of a write that returned `Pending`. By default true.
+    /// Returns whether the stream may keep bytes of a write that returned `Pending`. The default `true` is safe for
+    /// every stream.
     ///
-    /// OpenSSL does so: it encrypts the bytes before it finds that there is no room. A stream of this kind is offered
-    /// the same bytes again before any others. A socket keeps nothing, so a Ping or a Close can still overtake the
-    /// queue there.
+    /// A stream over OpenSSL keeps bytes: it encrypts the bytes of a write, and only then finds that the socket is
+    /// full. It assumes that the next write begins with the same bytes, and does not check. So after a pending write to
+    /// such a stream, the next write begins with the same bytes.
+    ///
+    /// A socket keeps nothing of a pending write. If this function returns `false`, the next write can begin with other
+    /// bytes. A Ping or a Close can then be sent before queued messages.
     fn may_keep(stream: &S) -> bool {
         let _ = stream;
         true
     }
 
-    /// Writes all bytes that the stream holds in a buffer of its own.
+    /// Writes all bytes that the stream still has in its own buffer.
+    ///
+    /// # Errors
+    ///
+    /// An error of the kind `Interrupted` repeats the call. After any other error the stream is not written again.
     fn poll_flush(stream: &mut S, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
 
-    /// Ends the sending half, and leaves the receiving half open: FIN on TCP, after `close_notify` with TLS,
-    /// `END_STREAM` with HTTP/2.
+    /// Closes the sending direction, and leaves the receiving direction open. TCP sends FIN, TLS sends `close_notify`
+    /// before the FIN, and HTTP/2 sends `END_STREAM`. The function is called once more at the end of the connection,
+    /// also if it has returned `Ready` before.
+    ///
+    /// # Errors
+    ///
+    /// An error is ignored: it means that the peer is gone, which the next read reports.
     fn poll_close_write(stream: &mut S, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
 
-    /// Ends both halves at once and discards unsent bytes, because the peer is dead or does not read.
+    /// Closes both directions at once and discards unsent bytes. Called if the peer is dead or does not read.
     ///
-    /// With HTTP/2 this sends `RST_STREAM` with `CANCEL` (RFC 8441 section 5). By default nothing happens here, and the
-    /// stream ends when it is dropped.
+    /// With HTTP/2 this sends `RST_STREAM` with `CANCEL` (RFC 8441 section 5). The default does nothing: the stream is
+    /// then closed when it is dropped.
     fn abort(stream: &mut S) {
         let _ = stream;
     }
 
-    /// Yields: has the task polled again after other tasks and after the runtime has looked for input. By default the
-    /// task wakes itself.
+    /// Yields to other tasks. The implementation must wake the task of `cx`, if possible only after other tasks have
+    /// run and the runtime has checked for input. The default wakes the task at once.
     fn yield_turn(cx: &mut Context<'_>) {
         cx.waker().wake_by_ref();
     }
 }
 
-/// Returns an error if a stream claims to have moved more than `most` bytes.
+/// Returns an error if a stream claims to have read or written more than `most` bytes.
 ///
-/// Without this check a faulty stream would make us deliver bytes that never came, or count bytes as written that were
-/// not.
+/// Without this check, a faulty stream could cause two errors. The application would receive bytes that never arrived,
+/// or bytes that were not written would be removed from the queue.
 #[inline]
 pub(super) fn check_count(polled: Poll<io::Result<usize>>, most: usize) -> Poll<io::Result<usize>> {
     match polled {

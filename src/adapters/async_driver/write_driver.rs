@@ -1,15 +1,19 @@
-//! Writing to a polled stream, for a whole WebSocket and, under a lock, for both halves of a split one.
+//! Writes to an asynchronous stream. A WebSocket that is not split has its own driver. The halves of a split WebSocket
+//! share a driver under a lock.
 //!
-//! [`WriteDriver`] writes the queue of a [`SendingHalf`], flushes and half-closes the stream, and makes the calls that
-//! send wait for room. A call that waits reads ahead, so that a live peer is not declared dead.
+//! [`WriteDriver`] writes the queue of a [`SendingHalf`], and flushes and half-closes the stream. Calls that send wait
+//! here while the queue is full. A call that waits also reads input and keeps it ("reads ahead"), because input shows
+//! that the peer is alive.
 //!
-//! Not here: messages and their order (`Sender`), the time (`clock`), the bytes that were read ahead (`read_ahead`), the
-//! run loops (`websocket/run_loop`, `reader`), and the length of a turn (`turn`).
+//! Other files contain the messages and their order (`Sender`), the time (`clock`), and the bytes that were read ahead
+//! (`read_ahead`). The run loops are in `websocket/run_loop` and `reader`, and the length of a turn is in `turn`.
 //!
 //! Invariants:
-//! - A peer is declared dead only after the stream was polled for input: a call that waits to send reads first.
-//! - Nothing is written after the sending half of the stream was closed, and no write is repeated after one has failed.
-//! - Bytes that a stream may have kept are offered to it again before any others.
+//! - A timer declares the peer dead only after the stream was polled for input. So a call that waits to send first
+//!   reads ahead.
+//! - Nothing is written after the sending direction of the stream was closed, or after a write has failed.
+//! - If a stream may have kept the bytes of a pending write ([`Transport::may_keep`]), the next write begins with the
+//!   same bytes.
 
 use std::io::{self, ErrorKind, IoSlice};
 use std::prelude::v1::*;
@@ -23,19 +27,19 @@ use crate::CloseState;
 use crate::adapters::error::Error;
 use crate::{Connection, Inbox, Instant, Message, SendError, SendingHalf, TransportAction, UnsentMessage};
 
-/// Writes slices as far as the stream takes them, and returns the number of bytes that it took.
+/// Writes as much of the slices as the stream takes, and returns the number of bytes that the stream took.
 pub(super) type Write<'w> = &'w mut dyn FnMut(&[&[u8]]) -> usize;
 
 /// Maximum number of slices in one write.
 const MAX_SLICES: usize = 32;
 
-/// The progress of writing, the bytes that were read ahead, and the clock of the connection.
+/// The state of writing to a stream, the bytes that were read ahead, and the clock of the connection.
 #[derive(Debug)]
 pub(super) struct WriteDriver<R> {
     clock: Clock<R>,
-    /// Whether bytes may have been written and not flushed.
+    /// Whether the stream may have bytes that were written and not flushed.
     unflushed: bool,
-    /// Whether the sending half of the stream is closed.
+    /// Whether the sending direction of the stream is closed.
     closed: bool,
     /// The error of the first failed write. No write is tried after it.
     error: Option<ErrorKind>,
@@ -44,7 +48,7 @@ pub(super) struct WriteDriver<R> {
 }
 
 impl<R: Timer> WriteDriver<R> {
-    /// Creates the driver of a connection that has seen the time `latest`.
+    /// Creates the driver of a connection whose latest instant is `latest`.
     pub(super) fn new(runtime: R, latest: Instant) -> Self {
         Self {
             clock: Clock::new(runtime, latest),
@@ -63,7 +67,7 @@ impl<R: Timer> WriteDriver<R> {
 
     // --- reading ---
 
-    /// Reads from the stream, or takes bytes that were read ahead.
+    /// Returns bytes that were read ahead. If there are none, reads from the stream.
     #[inline(always)]
     pub(super) fn poll_read<S>(
         &mut self,
@@ -81,17 +85,17 @@ impl<R: Timer> WriteDriver<R> {
         check_count(R::poll_read(stream, cx, to), most)
     }
 
-    /// Returns how much was read ahead: see [`ReadAhead::len`].
+    /// Returns the result of [`ReadAhead::len`].
     pub(super) fn read_ahead_len(&self) -> (usize, bool) {
         self.read_ahead.len()
     }
 
-    /// Moves bytes that were read ahead to `inbox`, when the WebSocket is taken apart.
+    /// Moves the bytes that were read ahead to `inbox`. Called when the WebSocket is taken apart.
     pub(super) fn hand_over_ahead(&mut self, connection: &Connection, inbox: &mut Inbox) {
         self.read_ahead.hand_over(connection, inbox);
     }
 
-    /// Reads ahead while a call waits to send. Any input shows that the peer is alive, so its timers are restarted.
+    /// Reads ahead. Any input shows that the peer is alive, so it restarts the timers that detect a dead peer.
     fn read_ahead<S>(&mut self, stream: &mut S, half: &mut impl SendingHalf, cx: &mut Context<'_>)
     where
         R: Transport<S>,
@@ -101,7 +105,7 @@ impl<R: Timer> WriteDriver<R> {
         }
     }
 
-    /// Reads ahead for a call that waits to send, then waits for the next deadline and runs due timers.
+    /// Reads ahead for a call that waits to send. Then waits for the next deadline, and runs the timers that are due.
     pub(super) fn poll_wait<S>(
         &mut self,
         stream: &mut S,
@@ -118,8 +122,8 @@ impl<R: Timer> WriteDriver<R> {
         Poll::Ready(())
     }
 
-    /// Reads ahead, then runs the timers that are due by now, if any. Never waits: the input may have moved the
-    /// deadline, so there may be none left to wait for.
+    /// Reads ahead, and then runs the timers that are due now. Never waits: the input may have moved the deadline, and
+    /// then no timer is due.
     fn do_due<S>(&mut self, stream: &mut S, half: &mut impl SendingHalf, cx: &mut Context<'_>)
     where
         R: Transport<S>,
@@ -131,12 +135,12 @@ impl<R: Timer> WriteDriver<R> {
 
     // --- writing ---
 
-    /// Records that a write had failed before the driver was made.
+    /// Records that a write had failed before this driver was created.
     pub(super) const fn fail_writes(&mut self) {
         self.error = Some(ErrorKind::BrokenPipe);
     }
 
-    /// Whether a write has failed.
+    /// Returns whether a write has failed.
     pub(super) const fn has_failed(&self) -> bool {
         self.error.is_some()
     }
@@ -155,10 +159,11 @@ impl<R: Timer> WriteDriver<R> {
         self.poll_write_within(stream, half, cx)
     }
 
-    /// Writes the whole write queue, and flushes the stream. Inlined into the caller, unlike [`Self::poll_write`].
+    /// Does the same as [`Self::poll_write`], but is inlined into the caller.
     ///
-    /// A system call overwrites the return stack of the processor with the kernel's own calls. Each return from one of
-    /// our functions after it is then mispredicted, so the hot path makes the system call with few frames above it.
+    /// A system call overwrites the return-address predictor of the processor with calls of the kernel. After the
+    /// system call, the processor mispredicts the return from each function that was active. So on the hot path few
+    /// functions are active during the system call.
     #[inline(always)]
     pub(super) fn poll_write_within<S>(
         &mut self,
@@ -222,20 +227,22 @@ impl<R: Timer> WriteDriver<R> {
         Some(written)
     }
 
-    /// Removes `n` bytes from the queue that the stream has taken.
+    /// Removes `n` bytes, which the stream has taken, from the queue.
     #[inline(always)]
     fn transmitted(&mut self, half: &mut impl SendingHalf, n: usize) {
         let now = self.clock.tick_for(half);
         if half.sender().close_state() != CloseState::Open {
-            // The stream may hold our Close back until it is flushed. The sender must know that before it counts the
-            // bytes as written.
+            // The stream may keep our Close in its buffer until the flush. The sender must know this before it counts
+            // the bytes as written.
             half.handle_held_back(now, true);
         }
         half.transmitted(now, n);
     }
 
-    /// Makes one write to a stream that may keep the bytes of a pending write, see [`Transport::may_keep`]. The same
-    /// bytes are offered first until the stream takes them.
+    /// Makes one write to a stream that may keep the bytes of a pending write; see [`Transport::may_keep`].
+    ///
+    /// `offered` tells the sender which bytes were part of a pending write. Each later write then begins with these
+    /// bytes, until the stream takes them.
     #[inline(never)]
     fn poll_offer<S>(
         &mut self,
@@ -259,13 +266,13 @@ impl<R: Timer> WriteDriver<R> {
         written
     }
 
-    /// Whether a message may be [sent through](Self::send_through).
+    /// Returns whether [`Self::send_through`] may be called: no write has failed.
     pub(super) const fn lets_through(&self) -> bool {
         self.error.is_none()
     }
 
-    /// Lets `send` write a message directly to the stream, and queue only the rest. An error of this write is returned
-    /// by the next write.
+    /// Calls `send`, which writes a message directly to the stream and queues the part that the stream did not take. If
+    /// the write fails, the next write returns the error.
     pub(super) fn send_through<S, H: SendingHalf>(
         &mut self,
         stream: &mut S,
@@ -293,11 +300,13 @@ impl<R: Timer> WriteDriver<R> {
                 kept = Some(slices.iter().map(|slice| slice.len()).sum());
                 0
             }
-            // A stream that takes 0 bytes is written once more from the queue, and fails there with `WriteZero`.
+            // If the stream took 0 bytes, the message is queued. The next write then fails with `WriteZero` if the
+            // stream still takes 0 bytes.
             _ => 0,
         })?;
         if let Some(kept) = kept {
-            // The queue was empty before, and its frame has the same bytes as the one that was offered.
+            // The queue was empty before. It now begins with the frame of the pending write, so its first `kept` bytes
+            // must be written again.
             half.offered(now, kept);
         }
         Ok(())
@@ -331,14 +340,14 @@ impl<R: Timer> WriteDriver<R> {
         Poll::Ready(flushed)
     }
 
-    /// Records a failed write. It is final, because the number of bytes that were written is unknown.
+    /// Records a failed write. Nothing more can be written, because the number of bytes that were written is unknown.
     fn fail(&mut self, half: &mut impl SendingHalf, error: io::Error) -> io::Error {
         self.error = Some(error.kind());
         half.transmitted(self.clock.now(), 0);
         error
     }
 
-    /// Closes the sending half of the stream, once the connection asks for it and the stream is flushed.
+    /// Closes the sending direction of the stream if the core asks for it and the stream is flushed.
     pub(super) fn poll_half_close<S>(
         &mut self,
         stream: &mut S,
@@ -356,12 +365,12 @@ impl<R: Timer> WriteDriver<R> {
         }
     }
 
-    /// Whether the stream holds no bytes back. Also true if they can no longer be flushed.
+    /// Returns whether the stream has no bytes that a flush would write.
     const fn is_flushed(&self) -> bool {
         !self.unflushed || self.closed || self.error.is_some()
     }
 
-    /// Ends the stream after the end of the connection. If that is pending, dropping the stream completes it.
+    /// Closes the stream after the end of the connection. If closing is pending, dropping the stream completes it.
     pub(super) fn end<S>(&mut self, stream: &mut S, half: &impl SendingHalf, cx: &mut Context<'_>)
     where
         R: Transport<S>,
@@ -374,7 +383,7 @@ impl<R: Timer> WriteDriver<R> {
     }
 
     /// Calls `send`. While the write queue is full, writes it and calls `send` again.
-    // Kept out of line so that a send into a queue with room does not pay for it.
+    // Kept out of line, because a send is rarely blocked. The code of the usual send stays small.
     #[inline(never)]
     pub(super) fn poll_feed<S, H: SendingHalf>(
         &mut self,
@@ -403,8 +412,9 @@ impl<R: Timer> WriteDriver<R> {
         }
     }
 
-    /// Queues a message without waiting. If the write queue is full, writes as much as the stream takes now, and tries
-    /// once more. After a failed write every message is refused with [`SendError::Closed`]: nothing more can be sent.
+    /// Tries to queue a message ("feed") without waiting. If the write queue is full, writes as much as the stream
+    /// takes now, and tries once more. After a failed write, refuses every message with [`SendError::Closed`], because
+    /// nothing more can be sent.
     pub(super) fn try_feed<S>(
         &mut self,
         stream: &mut S,
@@ -421,7 +431,7 @@ impl<R: Timer> WriteDriver<R> {
         buffer_pool::lend_outbox(half);
         match half.send(message) {
             Err(UnsentMessage { error: SendError::Blocked, message }) => {
-                // The error of this write is kept, and returned by the next write.
+                // An error of this write is stored. The next write returns it.
                 let _ = self.poll_write(stream, half, cx);
                 if self.has_failed() {
                     return Err(UnsentMessage { error: SendError::Closed, message });
@@ -434,7 +444,7 @@ impl<R: Timer> WriteDriver<R> {
 
     /// Writes the whole write queue, and flushes the stream.
     ///
-    /// Returns [`SendError::Closed`] if accepted messages were dropped, for a Close or at the end of the connection.
+    /// Returns [`SendError::Closed`] if queued messages were dropped because of a Close or the end of the connection.
     pub(super) fn poll_flush<S>(
         &mut self,
         stream: &mut S,
@@ -447,7 +457,7 @@ impl<R: Timer> WriteDriver<R> {
         while half.sender().close_state() != CloseState::Ended {
             if let Poll::Ready(written) = self.poll_write_within(stream, half, cx) {
                 written?;
-                // A program that only sends, and never has to wait, runs its timers here. Otherwise it would send no
+                // A program that only sends and never waits runs its timers here. Without this, it would never send a
                 // Ping.
                 if !self.is_due(half) {
                     buffer_pool::reclaim_outbox(half);
@@ -461,7 +471,7 @@ impl<R: Timer> WriteDriver<R> {
         Poll::Ready(if half.sender().dropped() > 0 { Err(SendError::Closed.into()) } else { Ok(()) })
     }
 
-    /// Whether a timer is due at the time when the clock was read last.
+    /// Returns whether a timer is due at the time when the clock was last read.
     fn is_due(&self, half: &impl SendingHalf) -> bool {
         half.poll_timeout().is_some_and(|at| at <= self.clock.now())
     }

@@ -408,8 +408,14 @@ impl<S, R: Transport<S>> Sink<Message> for Writer<S, R> {
 
     /// Queues a message.
     ///
-    /// If [`poll_ready`](Sink::poll_ready) was not called before and the queue is full, the message is refused with
-    /// [`SendError::Blocked`], and lost.
+    /// Call [`poll_ready`](Sink::poll_ready) before.
+    ///
+    /// # Errors
+    ///
+    /// * [`Error::Send`] with [`SendError::Blocked`]: the queue is full, because `poll_ready` was not called before.
+    ///   The message is lost.
+    /// * [`Error::Send`] with [`SendError::MessageOpen`]: a fragmented message is open. The message is lost.
+    /// * [`Error::Send`] with [`SendError::Closed`]: closing has begun. The message is lost.
     fn start_send(self: Pin<&mut Self>, message: Message) -> Result<(), Error> {
         Ok(self.shared.try_feed(message).map_err(|refused| refused.error)?)
     }

@@ -1,6 +1,6 @@
-//! The run loop of a whole WebSocket.
+//! The run loop of a WebSocket that is not split.
 //!
-//! One turn of the loop is:
+//! The loop decodes the inbox, and then calls [`Inner::poll_turn`], which makes the other steps:
 //!
 //! ```text
 //! decode the inbox --> read --(pending)--> write the queue --> half-close --> run due timers --> wait
@@ -8,12 +8,13 @@
 //!        +---(bytes)-----+
 //! ```
 //!
-//! Not here: the writing itself (`write_driver`), the length of a turn (`turn`), the wakers of two tasks (`tasks`). The
-//! loop of a split WebSocket is in `reader`.
+//! A turn is the work of the task until it yields or all input is decoded. One turn contains many calls of `poll_turn`,
+//! and `turn` limits its length. The writing is in `write_driver`, and the wakers of two tasks are in `tasks`. `reader`
+//! has the loop of a split WebSocket.
 //!
 //! Invariants:
-//! - The write queue is written before a task waits for input, and before it yields.
-//! - A failed write does not stop reading: the connection is received to its end.
+//! - The write queue is written before a task waits for input, and before the task yields.
+//! - After a failed write the input is still read, up to the end of the connection.
 
 use std::io::ErrorKind;
 use std::prelude::v1::*;
@@ -29,10 +30,11 @@ use crate::{
 };
 
 impl<S, R: Transport<S>> Inner<S, R> {
-    /// Runs until there is a message, and returns it, or `None` after the end.
+    /// Runs the loop until there is a message, and returns the message. Returns `None` after the end.
     pub(super) fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Message>, Error>> {
         loop {
-            // Whole messages have a path of their own, so that the larger result of `poll_ready` is not moved for each.
+            // Whole messages do not go through `poll_ready`, whose result is larger and would be copied for each
+            // message.
             let ready = match self.take_message() {
                 Some(message) => message.into(),
                 None => match ready!(self.poll_ready(cx))? {
@@ -44,15 +46,16 @@ impl<S, R: Transport<S>> Inner<S, R> {
             };
             let message = self.inbox.get().take_message(ready);
             if message.is_some() {
-                // The next call may come late or never, so an empty inbox returns to the pool now.
+                // The application may call again late or never. So an empty inbox returns to the pool now.
                 self.inbox.give_back_idle();
                 return Poll::Ready(Ok(message));
             }
         }
     }
 
-    /// Runs until there is an event, and returns it, or `None` after the end.
-    // Kept out of line so that its callers share one copy: a whole turn is inlined into it.
+    /// Runs the loop until there is an event, and returns the event. Returns `None` after the end.
+    // Kept out of line so that its callers share one copy of the code. The whole step of the loop is inlined into this
+    // function.
     #[inline(never)]
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<EventIndex>, Error>> {
         while self.outcome.is_none() {
@@ -74,8 +77,8 @@ impl<S, R: Transport<S>> Inner<S, R> {
         Poll::Ready(Ok(None))
     }
 
-    /// Runs until the connection has ended, and returns its outcome.
-    // Kept out of line: this runs once per connection, and the caller's path for messages must not pay for it.
+    /// Runs the loop until the connection has ended, and returns the outcome.
+    // Kept out of line, because it runs only once per connection and would make the code for messages larger.
     #[inline(never)]
     pub(super) fn poll_closed(&mut self, cx: &mut Context<'_>) -> Poll<Result<Outcome, Error>> {
         loop {
@@ -83,33 +86,34 @@ impl<S, R: Transport<S>> Inner<S, R> {
                 return Poll::Ready(Ok(outcome));
             }
             if ready!(self.poll_ready(cx))?.is_none() && self.outcome.is_none() {
-                // The connection had ended before this WebSocket was made, so its outcome was reported elsewhere.
+                // The connection had ended before this WebSocket was made. Its outcome was reported to an earlier
+                // owner.
                 return Poll::Ready(Err(SendError::Closed.into()));
             }
         }
     }
 
-    /// Whether the connection has ended. Its outcome may have been reported before this WebSocket was made.
+    /// Returns whether the connection has ended. Its outcome may have been reported to an earlier owner.
     pub(super) const fn has_ended(&self) -> bool {
         matches!(self.connection.ready_state(), ReadyState::Closed)
     }
 
-    /// Returns a whole message that is in the inbox.
+    /// Returns a message that is completely in the inbox.
     ///
-    /// This is the fast path: it skips the run loop and does not read the clock. The timers count the message as
-    /// received when the clock is read next.
+    /// This is the fast path: it skips the run loop and does not read the clock. When the clock is next read, the
+    /// timers count the message as received at that time.
     #[inline(always)]
     pub(super) fn take_message(&mut self) -> Option<MessageIndex> {
         self.connection.poll_message(self.inbox.here()?)
     }
 
-    /// Decodes the next event. Pass it to [`Self::filter_event`], which handles internal events.
-    // Inlined so that the caller sees the `None` after each read without a result being moved.
+    /// Decodes the next event. The caller must pass the event to [`Self::filter_event`], which handles internal events.
+    // Inlined so that the frequent result `None` (once after each read) is not copied through memory.
     #[inline(always)]
     pub(super) fn poll_event(&mut self) -> Option<Result<EventIndex, ProtocolError>> {
         let inbox = self.inbox.get();
-        // The clock is read once for each read, and not for each event. An inbox is not idle either while a large
-        // message is read directly into its buffer.
+        // The clock is read once for each read of the stream, not for each event. While a large message is read
+        // directly into its own buffer, the inbox is not idle, so the clock is also read then.
         if self.wire.clock().is_stale() && !inbox.is_idle() {
             self.wire.clock().tick_for(&mut self.connection);
         }
@@ -124,7 +128,7 @@ impl<S, R: Transport<S>> Inner<S, R> {
     ) -> Result<Option<EventIndex>, Error> {
         let ready = polled.map_err(|error| self.handle_violation(error, cx))?;
         match self.inbox.event(ready) {
-            // `Writable` is internal: a call that was blocked has waited in `WriteDriver::poll_feed`, and has sent.
+            // `Writable` is not needed: a call that finds the queue full waits in `WriteDriver::poll_feed`.
             Event::Writable => return Ok(None),
             Event::Closed(outcome) => {
                 self.outcome = Some(outcome);
@@ -135,17 +139,18 @@ impl<S, R: Transport<S>> Inner<S, R> {
         Ok(Some(ready))
     }
 
-    /// Writes the Close for a violation of the protocol, as far as the stream takes it now. Returns the error.
+    /// After a violation of the protocol, writes as much of our Close as the stream takes now. Returns the error.
     fn handle_violation(&mut self, error: ProtocolError, cx: &mut Context<'_>) -> Error {
-        // An error of the write is dropped: the caller must learn of the violation. A pending rest is written by the
-        // next call.
+        // An error of this write is ignored, because the caller must get the violation. The next call writes the rest
+        // if the write is pending.
         let _ = self.wire.poll_write(&mut self.stream, &mut self.connection, cx);
         error.into()
     }
 
-    /// Reads more input, once the inbox is decoded. If the stream has none, writes the queue, runs due timers, and
-    /// waits.
-    // Inlined into its callers, as `poll_drive` is at its end: `WriteDriver::poll_write_within` gives the reason.
+    /// Makes the part of the loop that follows when the whole inbox was decoded. One turn contains many such calls.
+    /// Reads from the stream. If the read is pending, writes the queue, runs the timers that are due, and waits.
+    // Inlined into its callers, and `poll_drive` is inlined into this function. `WriteDriver::poll_write_within`
+    // explains why.
     #[inline(always)]
     pub(super) fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         if self.eof {
@@ -164,14 +169,15 @@ impl<S, R: Transport<S>> Inner<S, R> {
         self.poll_drive(cx)
     }
 
-    /// Begins a new turn, after all input was decoded or the task has yielded.
+    /// Begins a new turn. Called when all input was decoded, and when the task has yielded.
     #[inline(always)]
     fn begin_turn(&mut self) {
         self.turn.renew(self.connection.received());
         self.connection.set_inflate_budget(Some(MOST_INFLATED));
     }
 
-    /// Ends a turn although there may be more to read: writes the queue, runs due timers, and yields to other tasks.
+    /// Ends a turn although there may be more to read. Writes the queue, runs the timers that are due, and yields to
+    /// other tasks.
     #[cold]
     #[inline(never)]
     pub(super) fn poll_yield(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
@@ -186,8 +192,8 @@ impl<S, R: Transport<S>> Inner<S, R> {
             }
             Next::Yields => {}
         }
-        // Events of this write are polled in the next turn. An error returns at once, and the next call begins a new
-        // turn.
+        // Events that this write causes are polled in the next turn. An error is returned at once, and the next call
+        // begins a new turn.
         if let Poll::Ready(Err(error)) = self.poll_drive(cx) {
             self.begin_turn();
             return Poll::Ready(Err(error));
@@ -205,8 +211,8 @@ impl<S, R: Transport<S>> Inner<S, R> {
             }
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) => {
-                // While the connection is closing, a reset counts as the end of the stream: the peer need not wait for
-                // us.
+                // While the connection is closing, a reset counts as the end of the stream: the peer may close the
+                // stream without waiting for our bytes.
                 let closing = self.connection.ready_state() == ReadyState::Closing;
                 self.connection.handle_eof();
                 if !closing {
@@ -217,7 +223,7 @@ impl<S, R: Transport<S>> Inner<S, R> {
         Ok(())
     }
 
-    /// Handles the end of the input, once the write queue is written. A peer that has closed its sending half may still
+    /// Writes the queue, and then handles the end of the input. A peer that has closed its sending direction may still
     /// read.
     fn poll_eof(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let written = self.wire.poll_write(&mut self.stream, &mut self.connection, cx);
@@ -233,14 +239,14 @@ impl<S, R: Transport<S>> Inner<S, R> {
         Poll::Ready(())
     }
 
-    /// Writes the queue, half-closes the stream if that is due, runs due timers, and waits. Ready when the caller
-    /// should poll for an event.
+    /// Writes the queue, half-closes the stream if the core asks for it, runs the timers that are due, and waits.
+    /// Returns `Ready` when the caller should poll for an event.
     #[inline(always)]
     fn poll_drive(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         if self.group.must_close(cx) {
             self.group.close(self.wire.clock().tick(), &mut self.connection);
         }
-        // After a failed write the input is still read.
+        // After a failed write nothing is written, but the input is still read.
         if !self.wire.has_failed() {
             match self.wire.poll_write_within(&mut self.stream, &mut self.connection, cx) {
                 Poll::Ready(Ok(())) => buffer_pool::reclaim_outbox(&mut self.connection),
@@ -282,10 +288,11 @@ impl<S, R: Timer> UsedByTasks for Inner<S, R> {
     }
 }
 
-/// The state that one task can change while another one waits for it.
+/// A copy of the state that one task can change while another task waits for a change.
 ///
-/// It is compared before and after each poll. The other task is woken if there is room, an end, an earlier deadline, a
-/// failure, or input.
+/// Two copies are compared: one from before a poll, and one from after it. If they differ, the other task is woken,
+/// because the poll has changed something that it may wait for: a shorter queue, a new ready state, another deadline, a
+/// failure of the stream, or input that was read ahead.
 #[derive(PartialEq, Eq)]
 pub(super) struct Watched {
     buffered: usize,

@@ -1,11 +1,11 @@
-//! A [`WebSocket`] as a [`Stream`] and a [`Sink`].
+//! The traits [`Stream`] and [`Sink`] of the futures crates for [`WebSocket`].
 //!
-//! `StreamExt::split` of the futures crates lets two tasks use the two traits in turns. Every poll therefore names its
-//! side, and [`poll_as`] registers the wakers of both tasks.
+//! `StreamExt::split` of the futures crates lets two tasks use one WebSocket: one polls the `Stream`, the other the
+//! `Sink`. Every poll therefore passes its [`Side`] to [`poll_as`], which registers the wakers of both tasks.
 //!
-//! Not here: the loop itself (`run_loop`), and how two tasks are woken (`tasks`).
+//! The loop is in `run_loop`, and the wakeups of two tasks are in `tasks`.
 //!
-//! Invariant: the stream belongs to [`Side::Reader`] and the sink to [`Side::Writer`].
+//! Invariant: the `Stream` polls as [`Side::Reader`], and the `Sink` polls as [`Side::Writer`].
 
 use core::pin::Pin;
 use std::prelude::v1::*;
@@ -43,8 +43,8 @@ impl<S, R: Transport<S>> Sink<Message> for WebSocket<S, R> {
             let Inner { stream, wire, connection, .. } = inner;
             let ready = wire.poll_feed(stream, connection, cx, |connection| connection.can_send());
             if let Poll::Ready(Err(_)) = ready {
-                // `SplitSink` of the futures crates stops at this error while it holds a message, even when it is
-                // closed. The answer to the peer's Close may still be queued, so it is written now.
+                // `SplitSink` of the futures crates keeps one message, and returns at this error before it closes the
+                // sink. The answer to the peer's Close may still be in the queue, so the queue is written now.
                 let _ = wire.poll_write(stream, connection, cx);
             }
             ready
@@ -53,8 +53,15 @@ impl<S, R: Transport<S>> Sink<Message> for WebSocket<S, R> {
 
     /// Queues a message.
     ///
-    /// If [`poll_ready`](Sink::poll_ready) was not called before and the queue is full, the message is refused with
-    /// [`SendError::Blocked`](crate::SendError::Blocked), and lost.
+    /// Call [`poll_ready`](Sink::poll_ready) before.
+    ///
+    /// # Errors
+    ///
+    /// * [`Error::Send`] with [`SendError::Blocked`](crate::SendError::Blocked): the queue is full, because
+    ///   `poll_ready` was not called before. The message is lost.
+    /// * [`Error::Send`] with [`SendError::MessageOpen`](crate::SendError::MessageOpen): a fragmented message is open.
+    ///   The message is lost.
+    /// * [`Error::Send`] with [`SendError::Closed`](crate::SendError::Closed): closing has begun. The message is lost.
     fn start_send(mut self: Pin<&mut Self>, message: Message) -> Result<(), Error> {
         buffer_pool::lend_outbox(&mut self.inner.connection);
         Ok(self.inner.connection.send(message).map_err(|refused| refused.error)?)
