@@ -361,16 +361,16 @@ fn the_manual_lists_limits_and_timeouts() {
         ))
         .says(format!("(crate::handshake::HeadLimits::max_head) | {} |", d.head))
         .says(format!("(crate::handshake::HeadLimits::max_headers) | {} |", d.headers))
-        .says(format!("what waits to be written | {} |", d.high_water))
+        .says(format!("bytes in the write queue | {} |", d.high_water))
         .says(format!("longer than `max_frame` by a quarter and {},", d.longer))
-        .says(format!("twice what has arrived, or has been inflated, plus {};", allowance()))
-        .says(format!("a `VecMessage` whose message is not compressed, plus {}.", gathered_allowance()))
+        .says(format!("twice what has arrived, or has been inflated, plus {}.", allowance()))
+        .says(format!("a `VecMessage` has at most twice what has arrived plus {}.", gathered_allowance()))
         .says(format!("Pongs share {},", pongs()))
         .says("// announces 1001 bytes")
         .and_no_more();
     Page::new("src/manual/timeouts.rs")
-        .says(format!("a client gives up | {} s in the adapters, off in the machines |", d.handshake))
-        .says(format!("| a Ping goes out | {} s |", d.ping))
+        .says(format!("a client gives up | {} s in the adapters, off in the core |", d.handshake))
+        .says(format!("| a Ping is sent | {} s |", d.ping))
         .says(format!("| the connection fails with 1011, and ends at once | {} s |", d.pong))
         .says(format!("from the first Close in either direction | the connection ends | {} s |", d.close))
         .says(format!("| the connection ends, and counts as clean | {} s |", d.end))
@@ -388,7 +388,10 @@ fn the_manual_lists_limits_and_timeouts() {
         .says(format!("(crate::Config::max_frame), {} |", d.frame))
         .says(format!("(crate::Config::max_fragments), {} |", d.fragments))
         .says(format!("(crate::Config::high_water), {}:", d.high_water))
-        .says(format!("after {} seconds of silence a Ping, after {} more the end;", d.ping, d.pong))
+        .says(format!(
+            "after {} seconds of silence a Ping is sent, and after {} more the connection ends.",
+            d.ping, d.pong
+        ))
         .says(format!("{} seconds for a handshake, and for closing.", word(d.handshake)))
         .and_no_more();
     assert_eq!(d.handshake, d.close);
@@ -410,15 +413,15 @@ fn the_manual_states_the_numbers_of_compression() {
             "compresses the first {} of a message of more than {at_once}.",
             size(constant(deflate, "TRIAL_LEN"))
         ))
-        .says(format!("Messages of up to {at_once} are compressed to the end"))
+        .says(format!("Messages of up to {at_once} are compressed completely"))
         .says(format!(
-            "The last {} of the earlier context stay.",
+            "The last {} of the earlier data remain in the window.",
             size(1 << constant(deflate, "CONTEXT_BITS"))
         ))
-        .says(format!("it is up to a quarter and {}.", d.longer))
+        .says(format!("the growth is up to a quarter and {}.", d.longer))
         .says(format!("{} of any data arrive, in one fragment or in up to {}.", d.message, d.fragments))
         .says(format!(
-            "a message of any size passes through {}.",
+            "a message of any size needs only a buffer of {}.",
             size(constant("src/connection/receive/inflate.rs", "CHUNK"))
         ));
     let Compression { level, memory_level, min_size, .. } = Compression::new();

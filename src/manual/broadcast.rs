@@ -1,36 +1,36 @@
-//! One message for many connections, and consumers that read too slowly.
+//! Sending one message to many connections, and handling peers that read too slowly.
 //!
 //! # Encode once
 //!
 //! A [`Prepared`](crate::Prepared) message is encoded once and can be sent on any number of connections. A server
-//! appends a small frame to each queue as it is, and shares the payload of a large one. If compression was agreed on,
-//! the message is compressed once for each size of window, and not once for each connection.
+//! copies a small frame into each write queue, and shares the payload of a large frame. With compression, the message
+//! is compressed once for each window size, and not once for each connection.
 //!
-//! # Decide what a slow consumer costs
+//! # Decide what happens with a slow peer
 //!
-//! A consumer that reads slower than the room talks fills its write queue. A send is accepted while less than
-//! [`Config::high_water`](crate::Config::high_water) waits, and is refused as [`Blocked`](crate::SendError::Blocked)
-//! from there on. So a slow consumer holds at most the high-water mark and one message.
-//! [`buffered_amount`](crate::Connection::buffered_amount) tells how much waits. The application decides what happens
-//! to a refused message:
+//! If a peer reads more slowly than messages are sent to it, its write queue fills. A send is accepted while less than
+//! [`Config::high_water`](crate::Config::high_water) is queued, and is refused as
+//! [`Blocked`](crate::SendError::Blocked) otherwise. So the queue of a slow peer holds at most the high-water mark and
+//! one message. [`buffered_amount`](crate::Connection::buffered_amount) returns how much is queued. The application
+//! decides what happens with a refused message:
 //!
-//! | policy | on `Blocked` | fits |
+//! | policy | on `Blocked` | suitable for |
 //! | --- | --- | --- |
-//! | drop | leave the message out, perhaps count it | positions, prices: the next message replaces this one |
-//! | disconnect | close with 1013, try again later | chat, logs: a gap would be wrong |
-//! | wait | send after [`Event::Writable`](crate::Event::Writable) | one producer for one consumer; never for a room, which would wait for its slowest member |
+//! | drop | skip the message, and perhaps count it | positions or prices, because the next message replaces this one |
+//! | disconnect | close with 1013 (try again later) | chats or logs, because no message may be missing |
+//! | wait | send after [`Event::Writable`](crate::Event::Writable) | one producer with one consumer; not for a broadcast, because all peers would wait for the slowest one |
 //!
 //! ```
 //! use hybi::{CloseCode, Config, Connection, Instant, Outbox, Prepared, ReadyState, SendError};
 //!
-//! /// Tells all members. Disconnects those that read too slowly.
+//! /// Sends a message to all members. Disconnects the members that read too slowly.
 //! fn tell(room: &mut [Connection], now: Instant, news: &Prepared) {
 //!     for member in room {
 //!         match member.send_prepared(news) {
-//!             // `Closed`: it is leaving already.
+//!             // `Closed` means that the connection is closing already.
 //!             Ok(()) | Err(SendError::Closed) => {}
 //!             Err(SendError::Blocked) => {
-//!                 // The Close waits behind what was accepted. The close timeout bounds how long.
+//!                 // The Close is queued after the accepted messages. The close timeout limits how long it can wait.
 //!                 let _ = member.close(now, CloseCode::TRY_AGAIN_LATER, "reading too slowly");
 //!             }
 //!             Err(error) => unreachable!("{error}"),
@@ -45,7 +45,7 @@
 //! let news = Prepared::new("x".repeat(300));
 //! for _ in 0..10 {
 //!     tell(&mut room, now, &news);
-//!     // The first member reads everything, the second one nothing.
+//!     // The first member reads all bytes, and the second one reads nothing.
 //!     let waiting = room[0].buffered_amount();
 //!     room[0].transmitted(now, waiting);
 //! }
@@ -59,11 +59,11 @@
 //!
 //! # On tokio
 //!
-//! Give each connection a task, and let `tokio::sync::broadcast` hand out `Prepared` messages. Its ring has a fixed
-//! size, so the producer never waits. Calls that send wait for room, which would hide a slow consumer. So ask
-//! `buffered_amount` first: a call that receives writes what is queued, and what still waits after it is what the
-//! peer has not taken. `Lagged` says that the task itself has fallen behind. `examples/chat` is a complete server of
-//! this kind.
+//! Give each connection a task, and distribute `Prepared` messages with `tokio::sync::broadcast`. This channel has a
+//! fixed size, so the producer never waits. A call that sends waits while the write queue is full, so the task would
+//! not notice a slow peer. Therefore check `buffered_amount` first. A call that receives writes the queue, so the bytes
+//! that are still queued afterwards are those that the peer has not read. `Lagged` means that the task itself was too
+//! slow. `examples/chat` is a complete server of this kind.
 //!
 //! ```
 //! # #[cfg(feature = "tokio")] {
@@ -72,24 +72,24 @@
 //! use tokio::io::{AsyncRead, AsyncWrite};
 //! use tokio::sync::broadcast::{self, error::RecvError};
 //!
-//! /// How many bytes may wait for one member.
+//! /// The maximum number of bytes in the write queue of one member.
 //! const BACKLOG: usize = 1000;
 //!
-//! /// Forwards what the room says, until the client leaves or reads too slowly.
+//! /// Forwards all messages of the room, until the client leaves or reads too slowly.
 //! async fn member<S>(mut ws: WebSocket<S>, mut room: broadcast::Receiver<Prepared>) -> Option<Outcome>
 //! where
 //!     S: AsyncRead + AsyncWrite + Unpin,
 //! {
 //!     loop {
 //!         tokio::select! {
-//!             // First, because a call that receives also writes.
+//!             // Poll this branch first, because a call that receives also writes.
 //!             biased;
 //!             event = ws.next_event() => match event {
 //!                 Ok(Some(_)) => {}
 //!                 Ok(None) | Err(_) => break,
 //!             },
 //!             news = room.recv() => match news {
-//!                 // There is room, so this does not wait.
+//!                 // The queue is not full, so this does not wait.
 //!                 Ok(news) if ws.buffered_amount() < BACKLOG => {
 //!                     let _ = ws.responder().send_prepared(&news).await;
 //!                 }
@@ -129,7 +129,7 @@
 //! assert_eq!(fast.recv().await.unwrap(), None);
 //! let (slow_member, fast_member) = (members.pop().unwrap(), members.pop().unwrap());
 //! assert!(fast_member.await.unwrap().unwrap().is_clean());
-//! // The slow one has not taken the Close either: the close timeout ended the connection.
+//! // The slow client has not read the Close either, so the close timeout ended the connection.
 //! assert_eq!(slow_member.await.unwrap(), Some(Outcome::TimedOut(TimerKind::Close)));
 //! # drop(slow);
 //! # });

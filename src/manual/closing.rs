@@ -2,45 +2,48 @@
 //!
 //! # The application closes
 //!
-//! [`close`](crate::Connection::close) queues a Close behind everything that was accepted before. Nothing can be sent
-//! from then on. Messages still come in until the peer's Close.
+//! [`close`](crate::Connection::close) queues a Close after all messages that were accepted before. After this call
+//! nothing more can be sent. Messages are still received until the peer's Close.
 //!
 //! # The peer closes
 //!
-//! A Close from the peer is reported as [`Event::CloseReceived`](crate::Event::CloseReceived). The answer is queued
-//! by then, and further input is discarded unread. The answer carries the peer's code and reason. If a Close of our
-//! own was queued before and is not on its way yet, it is the answer instead. From then on, also after the end,
-//! `Connection::peer_close` returns the peer's code and reason.
+//! A Close from the peer is returned as [`Event::CloseReceived`](crate::Event::CloseReceived). When this event is
+//! returned, the answer is already queued, and further input is discarded. The answer is a Close with the peer's code
+//! and reason, unless our own Close was queued or sent before. Then our own Close is the answer. From this event on,
+//! and also after the end, `Connection::peer_close` returns the peer's code and reason.
 //!
-//! Messages that were queued before the answer go out first, unless the last write left something behind. Such a
-//! transport is congested. Then the frame that was begun is finished, the rest is dropped and counted
-//! ([`Sender::dropped`](crate::Sender::dropped)), and the Close follows. A violation is answered in the same way,
-//! with the close code that fits.
+//! Messages that were queued before the answer are normally written first. But if the last write was incomplete, the
+//! transport is congested. Then only the frame that was started is completed, and the Close follows it. The other
+//! queued messages are dropped and counted ([`Sender::dropped`](crate::Sender::dropped)). If the peer breaks a rule, a
+//! Close with the code for this rule is sent in the same way.
 //!
 //! # The transport
 //!
-//! RFC 6455 section 7.1.1 asks the server to close TCP first. Once its Close is written, the server closes its
-//! sending half ([`TransportAction::HalfClose`](crate::TransportAction::HalfClose)) and reads on until the end of the
-//! stream. Closing both halves with input unread would send a reset, which can destroy the Close on its way.
+//! RFC 6455 section 7.1.1 requires the server to close TCP first. Once its Close is written, the server closes its
+//! sending half ([`TransportAction::HalfClose`](crate::TransportAction::HalfClose)), and reads until the end of the
+//! stream. If it closed both halves while input is unread, the operating system would send a reset, and the peer could
+//! lose the Close.
 //!
-//! A client waits for the server. After both Closes it waits no longer than
-//! [`Config::end_timeout`](crate::Config::end_timeout). [`Config::close_timeout`](crate::Config::close_timeout)
-//! bounds all of closing. Unless the application turns this timer off, a connection that closes always ends.
+//! A client waits until the server ends the stream. Once a Close was sent and received, it waits at most for
+//! [`Config::end_timeout`](crate::Config::end_timeout). [`Config::close_timeout`](crate::Config::close_timeout) limits
+//! the time for the whole of closing. So a connection that closes always ends, unless the application turns this timer
+//! off.
 //!
 //! # The outcome
 //!
-//! [`Event::Closed`](crate::Event::Closed) is the last event, and says how the connection ended:
+//! [`Event::Closed`](crate::Event::Closed) is the last event. Its outcome says how the connection ended:
 //!
 //! | [`Outcome`](crate::Outcome) | when | code |
 //! | --- | --- | --- |
-//! | `Clean` | the peer's Close came in, and ours went out unless the peer did not wait for it | the peer's; 1005 if it sent none |
-//! | `Abnormal` | the stream ended without a Close: between messages, in a message, or inside a frame | 1006 |
-//! | `Failed` | the peer broke the protocol | 1006 |
-//! | `TimedOut` | a Ping or a Close was not answered in time, or no data went either way for too long | 1006 |
+//! | `Clean` | the peer's Close was received, and our Close was written | the code of the peer's Close; 1005 if the Close had no code |
+//! | `Unanswered` | the peer's Close was received, but the stream ended before our Close was written | the same |
+//! | `Abnormal` | the stream ended without a Close: between messages, inside a message, or inside a frame | 1006 |
+//! | `Failed` | the peer broke a rule of the protocol | 1006 |
+//! | `TimedOut` | a Ping or a Close was not answered in time, or no data was sent or received for too long | 1006 |
 //!
-//! A loop that takes messages until there are none does not see the difference between `Clean` and `Abnormal`. Ask
-//! [`is_clean`](crate::Outcome::is_clean) before the messages count as complete. A stream that ended without a Close
-//! may have lost the last of them.
+//! In a loop over messages, `Clean` and `Abnormal` look the same: no further message is returned. Check
+//! [`is_clean`](crate::Outcome::is_clean) before you treat the messages as complete. If the stream ended without a
+//! Close, the last messages may be missing.
 //!
 //! ```
 //! # #[cfg(feature = "alloc")] {

@@ -1,8 +1,8 @@
-//! The costs of compression, and when it pays.
+//! The costs of compression, and when it is worth them.
 //!
-//! permessage-deflate (RFC 7692) is never active by itself. It takes the feature `deflate`, an end that offers it, an
-//! end that accepts it, and [`Connection::with_deflate`](crate::Connection::with_deflate) with the parameters that
-//! the two agreed on. In `net` this is one line on either side:
+//! permessage-deflate (RFC 7692) is never active by default. It requires the feature `deflate`, a client that offers
+//! it, and a server that accepts it. [`Connection::with_deflate`](crate::Connection::with_deflate) sets the parameters
+//! on which the two agreed. With the adapters, each end needs one line:
 //!
 //! ```no_run
 //! # #[cfg(feature = "net")] {
@@ -15,41 +15,44 @@
 //! # }
 //! ```
 //!
-//! # When it pays
+//! # When to compress
 //!
-//! Compression pays where bytes are expensive and time is not: text that repeats itself, over mobile networks or paid
-//! traffic. It does not pay for tiny messages, or for data that does not become shorter (pictures, sound, encrypted
-//! data). Inside a data centre it does not pay either: a network moves a message in less time than it takes to
-//! compress it.
+//! Compression is worth its cost if bytes are more expensive than time, for example for repetitive text over a mobile
+//! network. It is not worth it for very short messages, or for data that does not become shorter, such as images, sound
+//! and encrypted data. Inside a data centre it is not worth it either, because the network transfers a message faster
+//! than it can be compressed.
 //!
-//! Compression must not be used where one message, or one context, holds both a secret and data that an attacker can
-//! choose. The length of the result tells whether the two are alike, byte by byte (CRIME and BREACH; RFC 7692 section
-//! 8). [`SendOptions::compress`](crate::SendOptions::compress) excludes single messages. They do not enter the window
-//! either.
+//! Do not compress if a message, or the earlier messages to which it may refer, contain both a secret and data that an
+//! attacker can choose. The length of the output reveals whether the two have common parts (CRIME and BREACH; RFC 7692
+//! section 8). [`SendOptions::compress`](crate::SendOptions::compress) turns compression off for single messages. Later
+//! messages cannot refer to such a message.
 //!
-//! # Data that does not compress
+//! # Data that does not become shorter
 //!
-//! A whole message that compression does not make shorter goes out uncompressed, at the length of its payload and
-//! with RSV1 = 0. To find out, the sender at first only compresses the first 32 KiB of a message of more than 64 KiB.
-//! If that gains nothing, and the rest looks alike, the rest is not tried. Sending 16 MiB of pictures so costs one
-//! millisecond instead of 600 at level 4. Messages of up to 64 KiB are compressed to the end before they are given
-//! up. [`SendOptions::compress`](crate::SendOptions::compress) saves that time where the content is known.
+//! If compression does not make a whole message shorter, the message is sent uncompressed, with RSV1 = 0. To find this
+//! out, the sender first compresses the first 32 KiB of a message of more than 64 KiB. If these do not become shorter,
+//! and a sample of the rest looks similar, the rest is not compressed. So sending 16 MiB of images costs one
+//! millisecond at level 4 instead of 600. Messages of up to 64 KiB are compressed completely before this is decided. If
+//! the application knows that its data does not become shorter, [`SendOptions::compress`](crate::SendOptions::compress)
+//! saves this time.
 //!
-//! With context takeover, a message that went out uncompressed is taken out of the compressor's window again, because
-//! the peer's inflater has not seen it. The last 2 KiB of the earlier context stay. A message that is sent often, and
-//! does not become shorter by itself, never enters the window. Nothing can refer to it when it comes again.
+//! With context takeover, a message may refer to the recent data of earlier messages, which is called the window. If a
+//! message is sent uncompressed, it is removed from the compressor's window, because the peer's inflater has not seen
+//! it. The last 2 KiB of the earlier data remain in the window. So if a message is sent often, but does not become
+//! shorter by itself, it never enters the window, and no repetition can refer to it.
 //!
-//! **Fragments** cannot go back. RFC 7692 section 6.1 requires all of a message to be compressed or none of it. The
-//! first fragment is gone when the next one turns out not to compress. A fragment becomes longer by up to an eighth
-//! at level 1 and by 5 bytes in 2 KiB at others. With less memory than the default, it is up to a quarter and 64
-//! bytes. A receiver of this crate allows for this: see [`Config::max_frame`](crate::Config::max_frame). With the
-//! default limits at both ends, 16 MiB of any data arrive, in one fragment or in up to 65,536. Another implementation
-//! may not allow for it. Send it fragments of less than its limit, or decline compression in the options of the first one.
+//! **Fragments** are always compressed. RFC 7692 section 6.1 requires that either all of a message is compressed or
+//! nothing of it. When a later fragment does not become shorter, the first one has already been sent. The data of a
+//! fragment can even become longer: by up to an eighth at level 1, and by 5 bytes in 2 KiB at other levels. With a
+//! lower memory level than the default, the growth is up to a quarter and 64 bytes. A receiver of this crate accepts
+//! such frames: see [`Config::max_frame`](crate::Config::max_frame). With the default limits at both ends, 16 MiB of
+//! any data arrive, in one fragment or in up to 65,536. Another implementation may not accept such frames. For it, send
+//! fragments that are shorter than its limit, or turn off compression in the options of the first fragment.
 //!
 //! # Bytes
 //!
-//! Bytes sent for 100 bytes of JSON-like objects, headers included, as `cargo bench --features deflate --bench
-//! deflate` prints them. They are the same on every machine.
+//! The table shows how many bytes are sent for 100 bytes of JSON-like objects, including headers. `cargo bench
+//! --features deflate --bench deflate` prints these numbers, which are the same on every machine.
 //!
 //! | setting | 180 B | 1 KiB | 64 KiB |
 //! | --- | --- | --- | --- |
@@ -66,17 +69,18 @@
 //!
 //! # Time
 //!
-//! Compressing a message of 1 KiB takes about 70 times as long at level 1 as sending it uncompressed. At level 2 it
-//! takes 220 times as long, at 4 340 times, at 6 430 times, and at 9 700 times (group `send-1KiB` of the same bench).
-//! Inflating takes a fifth of the time of level 4. The groups `inflate` and `deflate` compare with zlib-rs alone, on
-//! which all this is built. The connection adds less than a tenth to it, UTF-8 validation included.
+//! At level 1, compressing and sending a message of 1 KiB takes about 70 times as long as sending it uncompressed. The
+//! factor is 220 at level 2, 340 at level 4, 430 at level 6, and 700 at level 9 (group `send-1KiB` of the same bench).
+//! Inflating takes a fifth of the time of level 4. The groups `inflate` and `deflate` compare with zlib-rs, the library
+//! that compresses and inflates. A connection adds less than a tenth to the time of zlib-rs, including UTF-8
+//! validation.
 //!
 //! # Memory
 //!
-//! A connection allocates nothing before the first compressed message in a direction. From then on it holds, by the
-//! window bits agreed on for that direction, in KiB:
+//! A connection allocates nothing before the first compressed message in a direction. After this message, it holds
+//! memory that depends on the agreed window bits of the direction. The table gives it in KiB:
 //!
-//! | bits | compressor, memory level 1 | 5, the default | 9 | decompressor |
+//! | bits | compressor, memory level 1 | compressor, memory level 5, the default | compressor, memory level 9 | decompressor |
 //! | --- | --- | --- | --- | --- |
 //! | 9 | 134 | 147 | 357 | 47 + 0.5 |
 //! | 10 | 136 | 149 | 359 | 47 + 1 |
@@ -86,15 +90,15 @@
 //! | 14 | 196 | 209 | 419 | 47 + 16 |
 //! | 15 | 260 | 273 | 483 | 47 + 32 |
 //!
-//! The second number of a decompressor is a copy of the window, no larger than what has come in so far. The copy
-//! stays when a connection is idle. Everything else is given back after
-//! [`Compression::release_after`](crate::deflate::Compression::release_after), a minute by default, or by
-//! [`Connection::release_windows`](crate::Connection::release_windows). An idle connection with context takeover
-//! therefore holds what its peer may still refer to, and nothing more.
+//! The second number of a decompressor is a copy of the window, which is never larger than the received data. An idle
+//! connection keeps this copy. All other memory is freed after
+//! [`Compression::release_after`](crate::deflate::Compression::release_after), one minute by default, or by
+//! [`Connection::release_windows`](crate::Connection::release_windows). So an idle connection with context takeover
+//! holds only the data to which its peer may refer.
 //!
-//! **Without context takeover** nothing is held between messages. Each message then compresses worse, the smaller the
-//! worse, and allocates anew unless connections share a [`Pool`](crate::deflate::Pool). A handful of compressors then
-//! serves ten thousand connections.
+//! **Without context takeover** nothing is held between messages. But the output becomes longer, especially for short
+//! messages. Each message allocates a compressor, unless connections share a [`Pool`](crate::deflate::Pool). With a
+//! pool, a few compressors can serve ten thousand connections.
 //!
 //! ```
 //! use hybi::deflate::{Compression, Pool};
@@ -108,34 +112,37 @@
 //! # let _ = (negotiated, config);
 //! ```
 //!
-//! A smaller window is between the two. Most of a compressor's memory does not depend on the window, but the memory
-//! that an idle connection holds does.
+//! With a smaller window, a connection needs less memory. The difference is small for a compressor, but large for an
+//! idle connection, which holds only the window.
 //!
 //! # Broadcasts
 //!
-//! A [`Prepared`](crate::Prepared) message is compressed once for each size of window that occurs among its
-//! receivers, and not once for each of them. It refers to nothing before it. It goes out compressed to every
-//! connection that has agreed on compression. It enters the window of the peer but not that of the connection's
-//! compressor. The compressor therefore begins with an empty window again for the next message of its own. A
-//! connection that only gets broadcasts has no compressor at all.
+//! A [`Prepared`](crate::Prepared) message is compressed once for each window size that its connections use, and not
+//! once for each connection. The compressed message refers to no earlier message. It is sent to every connection that
+//! has agreed on compression. The peer's window then contains the message, but the window of the connection's own
+//! compressor does not. So the next message of this compressor begins with an empty window. A connection that sends
+//! only broadcasts has no compressor.
 //!
-//! # What a peer can do
+//! # Hostile peers
 //!
-//! [`Config::max_message`](crate::Config::max_message) limits the inflated size, and is enforced while a message is
-//! inflated. A bomb stops at the limit with 1009, whatever its size on the wire. With
-//! [`Delivery::Chunks`](crate::Delivery::Chunks) a message of any size passes through 16 KiB. UTF-8 is validated as
-//! it comes out. Data that is not DEFLATE fails the connection with 1007.
+//! [`Config::max_message`](crate::Config::max_message) limits the inflated size of a message, and is enforced while the
+//! message is inflated. If a short payload inflates to a huge message, inflating stops at the limit, and the connection
+//! fails with 1009. With [`Delivery::Chunks`](crate::Delivery::Chunks) a message of any size needs only a buffer of 16
+//! KiB. UTF-8 is validated during inflation. Data that is not valid DEFLATE fails the connection with 1007.
 //!
-//! A byte on the wire can cost the time to inflate about a thousand bytes. Two bytes that are a final block cost the
-//! time to copy a window. If that is too much for your peers, agree on smaller windows for what they send
-//! (`client_max_window_bits`), or on no compression.
+//! One received byte can take as much time as inflating about a thousand bytes. Two bytes can be a final block, which
+//! takes the time to copy a window. If your peers must not be able to cause this cost, agree on smaller windows for
+//! their messages (`client_max_window_bits`), or on no compression.
 //!
-//! One read can therefore take milliseconds, during which no other connection of the thread is served.
-//! [`Connection::set_inflate_budget`](crate::Connection::set_inflate_budget) limits how much a turn inflates, and the
-//! rest follows in the next turn. A DEFLATE block counts as 2 KiB of the budget, because blocks cost time even if
-//! they are empty. 16 KiB that inflate to 16 MiB take 1.4 ms. 16 KiB of empty blocks inflate to nothing and take 2.7
-//! ms if each has tables of its own. They take 6.8 ms if they are final and a window of 32 KiB is copied behind each.
+//! So the bytes of one read can take milliseconds, during which the thread serves no other connection.
+//! [`Connection::set_inflate_budget`](crate::Connection::set_inflate_budget) limits how much is inflated before the
+//! driver serves other connections. A DEFLATE block counts as 2 KiB of the budget, because even an empty block takes
+//! time. These times were measured for 16 KiB on the wire:
 //!
-//! Blocks may be of any kind, also final ones (BFINAL). The window of zlib is lost behind a final block. But RFC 7692
-//! lets a sender refer to earlier data as long as context is taken over. A message that reaches back behind a final
-//! block is decoded from the copy of the window.
+//! - Inflating them to 16 MiB takes 1.4 ms.
+//! - If they are empty blocks with their own tables, they inflate to nothing and take 2.7 ms.
+//! - If they are final blocks, and a window of 32 KiB is copied after each, they take 6.8 ms.
+//!
+//! Messages may contain blocks of any kind, including final blocks (BFINAL). zlib clears its window after a final
+//! block. But with context takeover, RFC 7692 allows a sender to refer to data before a final block. This crate
+//! inflates such a message with its copy of the window.

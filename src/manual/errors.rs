@@ -1,57 +1,57 @@
-//! Which errors to go on after.
+//! What to do after an error.
 //!
-//! In short: after [`ProtocolError`](crate::ProtocolError) keep receiving until the end, after
-//! [`SendError::Blocked`](crate::SendError::Blocked) send again later, after
-//! [`SendError::Closed`](crate::SendError::Closed) stop sending. Every other [`SendError`](crate::SendError) is a
-//! mistake in the call. No error leaves a connection in a state in which a call would panic.
+//! After a [`ProtocolError`](crate::ProtocolError), continue to receive until the end. After
+//! [`SendError::Blocked`](crate::SendError::Blocked), send again later. After
+//! [`SendError::Closed`](crate::SendError::Closed), stop sending. Every other [`SendError`](crate::SendError) is a
+//! mistake in the call. No call on a connection panics after an error.
 //!
-//! # The peer's fault: `ProtocolError`
+//! # Violations by the peer: `ProtocolError`
 //!
-//! The peer broke a rule. The error is returned once, and the Close that tells the peer is queued by then. Go on as
-//! before: write, and poll until [`Event::Closed`](crate::Event::Closed). Further input is discarded. Nothing can be
-//! retried on this connection.
+//! The peer broke a rule. The error is returned once, and a Close that names the rule is already queued. Continue to
+//! write, and poll until [`Event::Closed`](crate::Event::Closed). Further input is discarded. The connection cannot be
+//! used for further messages.
 //!
 //! | variants | close code | what to do |
 //! | --- | --- | --- |
-//! | `FrameTooBig`, `MessageTooBig` | 1009 | raise [`Config::max_frame`](crate::Config::max_frame) or [`max_message`](crate::Config::max_message) if the peer is right |
-//! | `TooManyFragments` | 1008 | raise [`Config::max_fragments`](crate::Config::max_fragments) if the peer is right |
-//! | `InvalidUtf8`, `CloseReasonNotUtf8`, `InvalidDeflate` | 1007 | log it; the peer's data is wrong |
-//! | `NotAFrame` | 1002 | look at the peer's log: it seems to have written an HTTP response behind the handshake |
-//! | all others | 1002 | log it; the peer's implementation is wrong, or something on the way changed bytes |
+//! | `FrameTooBig`, `MessageTooBig` | 1009 | if the peer should be allowed to send this, increase [`Config::max_frame`](crate::Config::max_frame) or [`max_message`](crate::Config::max_message) |
+//! | `TooManyFragments` | 1008 | if the peer should be allowed to send this, increase [`Config::max_fragments`](crate::Config::max_fragments) |
+//! | `InvalidUtf8`, `CloseReasonNotUtf8`, `InvalidDeflate` | 1007 | log the error; the peer's data is wrong |
+//! | `NotAFrame` | 1002 | look at the log of the peer, which probably wrote an HTTP response after the handshake |
+//! | all others | 1002 | log the error; the peer's implementation is wrong, or an intermediary changed bytes |
 //!
 //! # Refused sends: `SendError`
 //!
-//! A refused message is not sent, not even in part, and nothing else has changed.
+//! No part of a refused message is sent, and the connection is unchanged.
 //!
-//! | variant | whose fault | what to do |
+//! | variant | cause | what to do |
 //! | --- | --- | --- |
-//! | `Blocked` | the peer reads too slowly | write, wait for [`Event::Writable`](crate::Event::Writable), send again. Calls of the adapters wait by themselves; only `Sink::start_send` without `poll_ready` returns it |
-//! | `Closed` | nobody's: closing has begun | stop sending, receive until the end |
-//! | `TooLarge` | the application's: the lent memory is too small | send in fragments, or lend more |
-//! | `MessageOpen` | the application's | finish the fragmented message first |
-//! | `ControlTooLong`, `ReasonTooLong`, `CodeNotAllowed` | the application's | correct the call |
+//! | `Blocked` | the peer reads too slowly | write, wait for [`Event::Writable`](crate::Event::Writable), and send again. Most calls of the adapters wait by themselves |
+//! | `Closed` | closing has begun | stop sending, and receive until the end |
+//! | `TooLarge` | the memory of a `SliceOutbox` is too small | send the message in fragments, or provide more memory |
+//! | `MessageOpen` | a mistake of the application | finish the fragmented message first |
+//! | `ControlTooLong`, `ReasonTooLong`, `CodeNotAllowed` | a mistake of the application | correct the call |
 //!
-//! `Closed` from a call of an adapter may also say that messages that were accepted before have been dropped, because
-//! the connection ended before they were written.
+//! If a call of an adapter returns `Closed`, messages that were accepted before may also have been dropped, because the
+//! connection ended before they were written.
 //!
 //! # Calls of the adapters: `Error`
 //!
-//! | variant | whose fault | what to do |
+//! | variant | cause | what to do |
 //! | --- | --- | --- |
-//! | `Io`, kind `WouldBlock` | nobody's: the application set the stream not to block | wait for what `Error::interest` names, call again |
-//! | `Io`, kind `TimedOut`, from a call with a timeout | nobody's | call again |
-//! | `Io`, otherwise | the network's, or the peer's | receive until `None` for what had arrived; then connect again, after a random delay that grows (RFC 6455 section 7.2.3) |
-//! | `Protocol` | the peer's | receive until `None`, as above |
-//! | `Send` | see above | |
-//! | `Ended` | the peer's, or the network's | messages may be missing; only after `error_on_abnormal_end` |
+//! | `Io` of the kind `WouldBlock` | the application made the stream non-blocking | wait for the readiness that `Error::interest` returns, and call again |
+//! | `Io` of the kind `TimedOut`, from a call with a timeout | the timeout | call again |
+//! | `Io` of any other kind | the network or the peer | to get the messages that had arrived, receive until `None`. Then connect again, after a random delay that grows with each attempt (RFC 6455 section 7.2.3) |
+//! | `Protocol` | the peer | receive until `None` |
+//! | `Send` | see the table of `SendError` | |
+//! | `Ended` | the peer or the network | messages may be missing. This error is returned only after `error_on_abnormal_end` |
 //!
-//! `None` from `recv` or `next_event` is no error. Ask `outcome` whether the end was clean: see
+//! `None` from `recv` or `next_event` is not an error. `outcome` returns whether the end was clean: see
 //! [`closing`](super::closing).
 //!
 //! # Handshakes
 //!
-//! A failed handshake gives no WebSocket. `AcceptError::NotWebSocket` holds a plain HTTP request, which can be
-//! answered on the same port. Every other refused request has been answered already. `ConnectError::Http` holds the
+//! A failed handshake returns no WebSocket. `AcceptError::NotWebSocket` contains a plain HTTP request, which the
+//! application can answer. Every other refused request has been answered already. `ConnectError::Http` contains the
 //! server's response, for example a 401 or a redirect.
 //!
 //! # Example
@@ -62,13 +62,13 @@
 //! use hybi::{CloseCode, Outcome, ProtocolError, SendError};
 //! use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 //!
-//! /// Echoes until the end, and says how the connection ended.
+//! /// Echoes until the end, and returns how the connection ended.
 //! async fn echo<S: AsyncRead + AsyncWrite + Unpin>(ws: &mut WebSocket<S>) -> Result<Outcome, Error> {
 //!     loop {
 //!         let message = match ws.recv().await {
 //!             Ok(Some(message)) => message,
 //!             Ok(None) => return ws.wait_closed().await,
-//!             // The peer has been told. Go on to the end.
+//!             // A Close with the error has been sent. Continue until the end.
 //!             Err(Error::Protocol(violation)) => {
 //!                 eprintln!("{violation}");
 //!                 continue;
@@ -77,7 +77,7 @@
 //!         };
 //!         match ws.send(message).await {
 //!             Ok(()) => {}
-//!             // Closing has begun. What the peer still says can be received.
+//!             // Closing has begun. Messages of the peer can still be received.
 //!             Err(Error::Send(SendError::Closed)) => {}
 //!             Err(error) => return Err(error),
 //!         }
@@ -92,14 +92,14 @@
 //!     (server.unwrap(), client.unwrap())
 //! };
 //!
-//! // A client that closes.
+//! // The client closes.
 //! let (mut server, mut client) = pair().await;
 //! client.send("hello").await.unwrap();
 //! client.close(CloseCode::NORMAL, "bye").await.unwrap();
 //! let (outcome, _) = tokio::join!(echo(&mut server), client.wait_closed());
 //! assert_eq!(outcome.unwrap(), Outcome::Clean { code: CloseCode::NORMAL });
 //!
-//! // A client that sends a frame without a mask (RFC 6455 section 5.1).
+//! // The client sends a frame that is not masked (RFC 6455 section 5.1).
 //! let (mut server, client) = pair().await;
 //! let (mut stream, _, _) = client.into_parts();
 //! stream.write_all(b"\x81\x05Hello").await.unwrap();
@@ -107,7 +107,7 @@
 //! assert_eq!(echo(&mut server).await.unwrap(), Outcome::Failed(ProtocolError::NotMasked));
 //! assert_eq!(ProtocolError::NotMasked.close_code(), CloseCode::PROTOCOL_ERROR);
 //!
-//! // A client that is gone.
+//! // The client drops its stream without a Close.
 //! let (mut server, client) = pair().await;
 //! drop(client);
 //! assert!(!echo(&mut server).await.unwrap().is_clean());

@@ -1,26 +1,27 @@
-//! Coming from tokio-tungstenite, call by call.
+//! Migrating from tokio-tungstenite.
 //!
-//! The left column is tokio-tungstenite 0.30, the right one [`hybi::adapters::tokio`](crate::adapters::tokio).
+//! The tables list the calls of tokio-tungstenite 0.30, and the corresponding calls of
+//! [`hybi::adapters::tokio`](crate::adapters::tokio).
 //!
 //! # Opening
 //!
-//! | there | here |
+//! | tokio-tungstenite | hybi |
 //! | --- | --- |
 //! | `connect_async(url)` | [`connect(url)`](crate::adapters::tokio::connect), for `ws://` |
 //! | `connect_async_with_config(request, config, nodelay)` | [`Client::new()`](crate::adapters::tokio::Client), `.header(..)`, `.subprotocols(..)`, `.config(..)`, `.connect(url)`; `TCP_NODELAY` is set |
-//! | `connect_async` of a `wss://` URL, `client_async_tls` | make the TLS stream, then [`Client::open(stream, url)`](crate::adapters::handshake_driver::Client::open) |
+//! | `connect_async` of a `wss://` URL, `client_async_tls` | create the TLS stream, then call [`Client::open(stream, url)`](crate::adapters::handshake_driver::Client::open) |
 //! | `client_async(request, stream)` | [`Client::open(stream, url)`](crate::adapters::handshake_driver::Client::open), [`client(stream, request)`](crate::adapters::tokio::client) |
-//! | `accept_async(stream)` | [`accept(stream)`](crate::adapters::tokio::accept); set `TCP_NODELAY` before, as there |
-//! | `accept_async_with_config(stream, config)` | [`Server::new()`](crate::adapters::tokio::Server)`.config(..).accept(stream)`; one `Server` is made once for all connections |
+//! | `accept_async(stream)` | [`accept(stream)`](crate::adapters::tokio::accept); set `TCP_NODELAY` before, as with tokio-tungstenite |
+//! | `accept_async_with_config(stream, config)` | [`Server::new()`](crate::adapters::tokio::Server)`.config(..).accept(stream)`; create one `Server` for all connections |
 //! | `accept_hdr_async(stream, callback)` | [`Server::receive(stream)`](crate::adapters::handshake_driver::Server::receive), and [`accept_with`](crate::adapters::async_driver::PendingRequest::accept_with) or [`reject`](crate::adapters::async_driver::PendingRequest::reject) on the pending request |
-//! | the `Response` that comes with a client | [`headers()`](crate::adapters::async_driver::WebSocket::headers) and [`subprotocol()`](crate::adapters::async_driver::WebSocket::subprotocol) of the WebSocket, on both ends |
+//! | the `Response` that is returned with a client | [`headers()`](crate::adapters::async_driver::WebSocket::headers) and [`subprotocol()`](crate::adapters::async_driver::WebSocket::subprotocol) of the WebSocket, on both ends |
 //! | `from_raw_socket(stream, role, config)` | [`WebSocket::from_parts`](crate::adapters::async_driver::WebSocket::from_parts) with an empty [`Inbox`](crate::Inbox) |
 //! | `from_partially_read(stream, part, role, config)` | [`WebSocket::from_parts`](crate::adapters::async_driver::WebSocket::from_parts) with [`Inbox::with_bytes`](crate::Inbox::with_bytes) |
-//! | `get_ref`, `get_mut`, `into_inner` | `stream`, `stream_mut`, [`into_parts`](crate::adapters::async_driver::WebSocket::into_parts), which gives what was read along with the stream |
+//! | `get_ref`, `get_mut`, `into_inner` | `stream`, `stream_mut`, [`into_parts`](crate::adapters::async_driver::WebSocket::into_parts), which returns the stream together with the bytes that were read from it |
 //!
-//! A request that asks for no WebSocket is not an error of the stream. It is returned as
-//! [`AcceptError::NotWebSocket`](crate::adapters::handshake_driver::AcceptError::NotWebSocket), for the application
-//! to [answer](crate::adapters::async_driver::HttpCall::respond). A page can live on the same port.
+//! A request that is not for a WebSocket is returned as
+//! [`AcceptError::NotWebSocket`](crate::adapters::handshake_driver::AcceptError::NotWebSocket). The application can
+//! [answer](crate::adapters::async_driver::HttpCall::respond) it. So the same port can also serve a web page.
 //!
 //! ```
 //! use hybi::adapters::tokio::{AcceptError, Client, Server};
@@ -48,7 +49,7 @@
 //!     request.accept_with(&acceptance).await.unwrap()
 //! };
 //!
-//! // connect_async, with a request that was built by hand.
+//! // Instead of connect_async with a request that was built by hand.
 //! let client = Client::new().subprotocols(["chat.v1"]).header("Authorization", "Bearer 7f3a");
 //! let (ws, client) = tokio::join!(accepted, client.connect(&url));
 //! let client = client.unwrap();
@@ -57,7 +58,7 @@
 //! # });
 //! ```
 //!
-//! Any TLS library will do whose stream is `AsyncRead + AsyncWrite + Unpin`:
+//! You can use any TLS library whose stream is `AsyncRead + AsyncWrite + Unpin`:
 //!
 //! ```
 //! use hybi::adapters::tokio::{Client, accept};
@@ -75,23 +76,23 @@
 //!
 //! # Receiving and sending
 //!
-//! | there | here |
+//! | tokio-tungstenite | hybi |
 //! | --- | --- |
 //! | `ws.next().await` of `StreamExt` | the same, or [`ws.recv().await`](crate::adapters::async_driver::WebSocket::recv), a `Result<Option<Message>>` |
-//! | | [`ws.next_event().await`](crate::adapters::async_driver::WebSocket::next_event), which is faster: the event borrows from the read buffer, and comes with a [`Responder`](crate::adapters::async_driver::Responder) to answer it |
+//! | | [`ws.next_event().await`](crate::adapters::async_driver::WebSocket::next_event), which is faster: the event borrows from the read buffer, and is returned with a [`Responder`](crate::adapters::async_driver::Responder) to answer it |
 //! | `ws.send(message)` of `SinkExt` | [`ws.send(message)`](crate::adapters::async_driver::WebSocket::send); `send_text(&str)` and `send_binary(&[u8])` for borrowed messages |
-//! | `ws.feed(message)`, `ws.flush()` | the same. A call that receives also writes what was fed, before it waits |
-//! | `ws.split()` of `StreamExt` | the same, or [`ws.split()`](crate::adapters::async_driver::WebSocket::split), whose halves have more methods and wait for each other less |
+//! | `ws.feed(message)`, `ws.flush()` | the same. A call that receives also writes the fed messages before it waits |
+//! | `ws.split()` of `StreamExt` | the same, or [`ws.split()`](crate::adapters::async_driver::WebSocket::split), whose halves have more methods and block each other less |
 //! | `ws.close(Some(frame))` | [`ws.close(code, reason)`](crate::adapters::async_driver::WebSocket::close), and [`ws.wait_closed()`](crate::adapters::async_driver::WebSocket::wait_closed) to the end |
 //!
-//! | `Message` there | here |
+//! | `Message` of tokio-tungstenite | hybi |
 //! | --- | --- |
-//! | `Text(Utf8Bytes)`, `Binary(Bytes)` | [`Message::Text`](crate::Message::Text), [`Message::Binary`](crate::Message::Binary), of the same kind of shared buffers; `"text".into()`, `vec.into()` |
+//! | `Text(Utf8Bytes)`, `Binary(Bytes)` | [`Message::Text`](crate::Message::Text), [`Message::Binary`](crate::Message::Binary), which also are shared buffers; `"text".into()`, `vec.into()` |
 //! | `Ping(data)`, received | [`Event::Ping`](crate::Event::Ping) from `next_event`; `recv` skips it. The Pong is queued in either case |
-//! | `Ping(data)`, sent | [`ws.ping(data)`](crate::adapters::async_driver::WebSocket::ping); there are also pings by timer |
+//! | `Ping(data)`, sent | [`ws.ping(data)`](crate::adapters::async_driver::WebSocket::ping); there are also Pings by timer |
 //! | `Pong(data)` | [`Event::Pong`](crate::Event::Pong); [`round_trip()`](crate::adapters::async_driver::WebSocket::round_trip) returns the time from Ping to Pong |
 //! | `Pong(data)`, sent | [`ws.pong(data)`](crate::adapters::async_driver::WebSocket::pong) |
-//! | `Close(frame)`, received | [`Event::CloseReceived`](crate::Event::CloseReceived), then [`Event::Closed`](crate::Event::Closed) with the [`Outcome`](crate::Outcome); from `recv` it is `None`, and [`outcome()`](crate::adapters::async_driver::WebSocket::outcome) tells how |
+//! | `Close(frame)`, received | [`Event::CloseReceived`](crate::Event::CloseReceived), then [`Event::Closed`](crate::Event::Closed) with the [`Outcome`](crate::Outcome); `recv` returns `None`, and [`outcome()`](crate::adapters::async_driver::WebSocket::outcome) returns how the connection ended |
 //! | `Close(frame)`, sent | `ws.close(code, reason)` |
 //! | `Frame(frame)` | [`send_fragment`](crate::adapters::async_driver::WebSocket::send_fragment) |
 //!
@@ -100,7 +101,7 @@
 //! use hybi::adapters::tokio::{WebSocket, accept, connect};
 //! use hybi::{CloseCode, Event, Message};
 //!
-//! /// `while let Some(message) = ws.next().await`, as before: messages that own their data.
+//! /// Receives messages that own their data, like `while let Some(message) = ws.next().await`.
 //! async fn owned(mut ws: WebSocket) -> Result<(), hybi::adapters::tokio::Error> {
 //!     while let Some(message) = ws.recv().await? {
 //!         ws.send(message).await?;
@@ -108,7 +109,7 @@
 //!     Ok(())
 //! }
 //!
-//! /// The same, faster: the only copy is into the write queue, and all answers go out in one write.
+//! /// The same, but faster: the only copy is into the write queue, and all answers are sent in one write.
 //! async fn borrowed(mut ws: WebSocket) -> Result<(), hybi::adapters::tokio::Error> {
 //!     while let Some((event, mut answer)) = ws.next_event().await? {
 //!         match event {
@@ -137,7 +138,7 @@
 //!
 //! let mut ws = connect(&url).await.unwrap();
 //! ws.feed("one").await.unwrap();
-//! ws.feed("two").await.unwrap();              // nothing is written so far
+//! ws.feed("two").await.unwrap();              // nothing is written yet
 //! assert_eq!(ws.recv().await.unwrap(), Some("one".into()));
 //! assert_eq!(ws.recv().await.unwrap(), Some(Message::from("two")));
 //! ws.close(CloseCode::NORMAL, "bye").await.unwrap();
@@ -153,23 +154,23 @@
 //!
 //! | `WebSocketConfig` | [`Config`](crate::Config) |
 //! | --- | --- |
-//! | `max_message_size`, 64 MiB | [`max_message`](crate::Config::max_message), 16 MiB; `u64::MAX` for none |
+//! | `max_message_size`, 64 MiB | [`max_message`](crate::Config::max_message), 16 MiB; `u64::MAX` for no limit |
 //! | `max_frame_size`, 16 MiB | [`max_frame`](crate::Config::max_frame), 16 MiB |
 //! | | [`max_fragments`](crate::Config::max_fragments), 65,536 |
-//! | `read_buffer_size` | none: a thread lends a buffer to a connection that has something to read |
-//! | `write_buffer_size` | none: a call that sends writes before it returns, one that feeds does not |
+//! | `read_buffer_size` | none: connections use buffers of a thread-local pool while they read |
+//! | `write_buffer_size` | none: a call that sends writes before it returns, and a call that feeds does not |
 //! | `max_write_buffer_size` | [`high_water`](crate::Config::high_water), 64 KiB: a call that sends waits while this much is queued |
 //! | `accept_unmasked_frames` | none: RFC 6455 section 5.1 requires such a connection to be closed |
 //!
 //! # Errors
 //!
-//! | `Error` there | here |
+//! | `Error` of tokio-tungstenite | hybi |
 //! | --- | --- |
-//! | `ConnectionClosed` | no error: `recv` and `next_event` give `None`, [`outcome()`](crate::adapters::async_driver::WebSocket::outcome) tells how it ended |
+//! | `ConnectionClosed` | no error: `recv` and `next_event` return `None`, and [`outcome()`](crate::adapters::async_driver::WebSocket::outcome) returns how the connection ended |
 //! | `AlreadyClosed`, `Protocol(SendAfterClosing)` | [`Error::Send`](crate::adapters::tokio::Error::Send) with [`SendError::Closed`](crate::SendError::Closed) |
-//! | `Protocol(ResetWithoutClosingHandshake)` | no error either: [`Outcome::Abnormal`](crate::Outcome::Abnormal), which also tells whether a message was cut |
-//! | `Protocol`, `Capacity`, `Utf8`, `AttackAttempt` | [`Error::Protocol`](crate::adapters::tokio::Error::Protocol) with a [`ProtocolError`](crate::ProtocolError) that names the rule; the peer has been told by the right close code |
-//! | `WriteBufferFull(message)` | none: the call waits for room |
+//! | `Protocol(ResetWithoutClosingHandshake)` | no error: the outcome is [`Outcome::Abnormal`](crate::Outcome::Abnormal), which also says whether a message is incomplete |
+//! | `Protocol`, `Capacity`, `Utf8`, `AttackAttempt` | [`Error::Protocol`](crate::adapters::tokio::Error::Protocol) with a [`ProtocolError`](crate::ProtocolError) that names the rule; a Close with the code for the rule has been sent |
+//! | `WriteBufferFull(message)` | none: the call waits until the write queue has space |
 //! | `Io` | [`Error::Io`](crate::adapters::tokio::Error::Io) |
 //! | `Http`, `Url`, `Tls`, of a handshake | [`ConnectError`](crate::adapters::tokio::ConnectError), [`AcceptError`](crate::adapters::handshake_driver::AcceptError) |
 //!
@@ -183,7 +184,7 @@
 //! # let (client, server) = tokio::join!(connect(&url), server);
 //! # let (client, mut server) = (client.unwrap(), server.unwrap());
 //!
-//! // The peer sends a frame that is not masked (RFC 6455 section 5.1), and goes.
+//! // The peer sends a frame that is not masked (RFC 6455 section 5.1), and drops its stream.
 //! let (mut stream, _, _) = client.into_parts();
 //! tokio::io::AsyncWriteExt::write_all(&mut stream, b"\x81\x05Hello").await.unwrap();
 //! drop(stream);
@@ -195,7 +196,8 @@
 //! # });
 //! ```
 //!
-//! A loop that must not take a broken connection for the end of the messages asks for an error:
+//! By default, a loop over messages ends in the same way after a broken connection as after a Close. To get an error
+//! for a broken connection, use `error_on_abnormal_end`:
 //!
 //! ```
 //! use hybi::adapters::tokio::{Error, accept, connect};
@@ -215,22 +217,23 @@
 //!
 //! # What behaves differently
 //!
-//! * **Pongs go out** while a call receives, without a flush by the application, and so does the answer to a Close.
-//!   With two halves, the receiving half sees to this.
-//! * **A call that receives reads on** and hands out messages one by one. Answers that are fed or given to a
-//!   [`Responder`](crate::adapters::async_driver::Responder) go out together, in one write, before the call waits. A
-//!   loop with `send` writes for each message. If messages come in bunches, `feed` or `next_event` saves most of the time.
-//! * **Futures may be dropped** wherever they wait, in a `select!` or under a timeout.
-//!   [`async_driver`](crate::adapters::async_driver) says what remains of a send.
-//! * **There are timers**: after 30 seconds of silence a Ping, after 30 more the end; ten seconds for a handshake,
-//!   and for closing. [`timeouts`](super::timeouts) lists them all, and how to turn them off. The runtime needs its
-//!   time driver, and a peer whose receiving half is never polled cannot answer a Ping.
-//! * **A connection ends by itself**: after `close`, receive until `None`, or call `wait_closed`. The end takes no
-//!   longer than [`close_timeout`](crate::Config::close_timeout).
-//! * **Dropping a WebSocket closes the stream** without a Close, as there. A server that goes away closes all members
-//!   of a [`Group`](crate::adapters::async_driver::Group), without a `select!` in each task.
-//! * **Memory is held while it is needed**: an idle connection has no buffers.
-//! * **A server accepts less**: see [`handshake`](crate::handshake). It can check origins.
-//! * **Messages may be compressed** (RFC 7692), with the feature `deflate` and one call on either side:
+//! * **Pongs are sent** while a call receives, and so is the answer to a Close. The application does not need to flush.
+//!   If the WebSocket is split, the receiving half does this.
+//! * **A call that receives returns one message**, although one read may bring many. Answers that are fed or passed to
+//!   a [`Responder`](crate::adapters::async_driver::Responder) are sent together in one write, before a call waits for
+//!   input. `send` writes for each message. So if many messages arrive at once, `feed` or `next_event` is much faster.
+//! * **Futures may be dropped** while they wait, in a `select!` or with a timeout.
+//!   [`async_driver`](crate::adapters::async_driver) describes what happens with a message whose send is dropped.
+//! * **There are timers**: after 30 seconds of silence a Ping is sent, and after 30 more the connection ends. There is
+//!   a limit of ten seconds for a handshake, and for closing. [`timeouts`](super::timeouts) lists all timers, and how
+//!   to turn them off. The runtime needs its time driver. If the receiving half of a peer is never polled, the peer
+//!   cannot answer a Ping.
+//! * **A connection ends by itself**: after `close`, receive until `None`, or call `wait_closed`. This takes at most
+//!   [`close_timeout`](crate::Config::close_timeout).
+//! * **Dropping a WebSocket closes the stream** without a Close, as with tokio-tungstenite. A server that shuts down
+//!   can close all members of a [`Group`](crate::adapters::async_driver::Group), without a `select!` in each task.
+//! * **Buffers are held only while they are needed**: an idle connection has no buffers.
+//! * **A server is stricter**: see [`handshake`](crate::handshake). It can check origins.
+//! * **Messages may be compressed** (RFC 7692), with the feature `deflate` and one call at each end: see
 //!   `manual::compression`.
-//! * **Broadcasts** are encoded once: [`broadcast`](super::broadcast).
+//! * **Broadcasts** are encoded once: see [`broadcast`](super::broadcast).

@@ -1,23 +1,24 @@
-//! Limits on what a peer can make a connection hold.
+//! Limits on the memory that a peer can make a connection use.
 //!
-//! | limit | default | beyond it |
+//! | limit | default | when exceeded |
 //! | --- | --- | --- |
-//! | [`Config::max_frame`](crate::Config::max_frame): payload of a data frame | 16 MiB | 1009, from the header |
-//! | [`Config::max_message`](crate::Config::max_message): over all fragments, inflated | 16 MiB | 1009, from the header or the byte that shows it |
-//! | [`Config::max_fragments`](crate::Config::max_fragments) of a message | 65,536 | 1008 |
-//! | [`handshake::HeadLimits::max_head`](crate::handshake::HeadLimits::max_head) | 16 KiB | 431, or 414 for the request line |
-//! | [`handshake::HeadLimits::max_headers`](crate::handshake::HeadLimits::max_headers) | 100 | 431 |
-//! | [`Config::high_water`](crate::Config::high_water): what waits to be written | 64 KiB | [`SendError::Blocked`](crate::SendError::Blocked) for the next send |
+//! | [`Config::max_frame`](crate::Config::max_frame): payload of a data frame | 16 MiB | the connection fails with 1009 when the header arrives |
+//! | [`Config::max_message`](crate::Config::max_message): length of a message over all fragments, inflated | 16 MiB | the connection fails with 1009 when the header arrives, or when inflating reaches the limit |
+//! | [`Config::max_fragments`](crate::Config::max_fragments) of a message | 65,536 | the connection fails with 1008 |
+//! | [`handshake::HeadLimits::max_head`](crate::handshake::HeadLimits::max_head) | 16 KiB | the server answers 431, or 414 if the request line is too long |
+//! | [`handshake::HeadLimits::max_headers`](crate::handshake::HeadLimits::max_headers) | 100 | the server answers 431 |
+//! | [`Config::high_water`](crate::Config::high_water): bytes in the write queue | 64 KiB | the next send fails with [`SendError::Blocked`](crate::SendError::Blocked) |
 //!
-//! A frame of a compressed message may be longer than `max_frame` by a quarter and 64 bytes, because data that does
-//! not compress becomes longer. The receiver inflates such a frame as it arrives and holds no more memory for it.
+//! A frame of a compressed message may be longer than `max_frame` by a quarter and 64 bytes, because compression makes
+//! some data longer. The receiver inflates such a frame as it arrives, so the frame needs no additional memory.
 //!
-//! All limits are enforced while bytes arrive, and an announcement allocates nothing. The read buffer in an `Inbox`
-//! and a `VecMessage` each hold at most twice what has arrived, or has been inflated, plus 64 KiB; a `VecMessage`
-//! whose message is not compressed, plus 16 KiB.
+//! All limits are enforced while bytes arrive. Memory is allocated for bytes that have arrived, not for a length that a
+//! header announces. The read buffer of an `Inbox` and a `VecMessage` each have at most twice what has arrived, or has
+//! been inflated, plus 64 KiB. For a message that is not compressed, a `VecMessage` has at most twice what has arrived
+//! plus 16 KiB.
 //!
-//! Automatic output is bounded: Pongs share 508 bytes, in which the newest take the place of the oldest. A peer that
-//! pings and never reads gains nothing.
+//! Automatic replies use a fixed amount of memory. All queued Pongs share 508 bytes, and the newest Pongs replace the
+//! oldest. So a peer that sends Pings and never reads cannot make the queue grow.
 //!
 //! ```
 //! # #[cfg(feature = "alloc")] {
@@ -30,5 +31,5 @@
 //! # }
 //! ```
 //!
-//! A connection without an allocator gathers a message in memory of fixed size. A message that does not fit is
-//! delivered in chunks from the point where the memory is full, up to the same limits.
+//! A connection without an allocator collects a message in memory of fixed size. A message that does not fit is
+//! delivered in chunks. The same limits apply to such a message.

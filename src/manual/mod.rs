@@ -1,17 +1,17 @@
-//! Guides: documentation that belongs to no single item.
+//! Guides to topics that concern several items of the crate.
 //!
-//! | to … | read |
+//! | topic | guide |
 //! | --- | --- |
-//! | drive a connection from an event loop of your own | [`run_loop`], [`shared_buffer`] |
-//! | go on after an error | [`errors`] |
-//! | understand how connections end | [`closing`], [`timeouts`] |
-//! | send one message to many connections | `broadcast` (feature `alloc`) |
-//! | bound memory and time | [`limits`], [`security`] |
-//! | avoid copies | [`zero_copy`] |
-//! | compress | `compression` (feature `deflate`) |
-//! | put a WebSocket behind an HTTP server | [`upgrades`] |
-//! | test an application | [`testing`] |
-//! | come from tokio-tungstenite | `from_tokio_tungstenite` (feature `tokio`) |
+//! | driving a connection from your own event loop | [`run_loop`], [`shared_buffer`] |
+//! | continuing after an error | [`errors`] |
+//! | how connections end | [`closing`], [`timeouts`] |
+//! | sending one message to many connections | `broadcast` (feature `alloc`) |
+//! | limiting memory and time | [`limits`], [`security`] |
+//! | avoiding copies | [`zero_copy`] |
+//! | compressing messages | `compression` (feature `deflate`) |
+//! | using a WebSocket behind an HTTP server | [`upgrades`] |
+//! | testing an application | [`testing`] |
+//! | migrating from tokio-tungstenite | `from_tokio_tungstenite` (feature `tokio`) |
 
 #[cfg(feature = "alloc")]
 #[cfg_attr(docsrs, doc(cfg(feature = "alloc")))]

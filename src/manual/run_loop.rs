@@ -1,46 +1,50 @@
-//! How to drive a connection from an event loop of your own.
+//! How to drive a connection from your own event loop.
+//!
+//! The driver is the code that calls a connection and does the I/O. It is a loop, and one iteration of the loop is
+//! called a turn.
 //!
 //! # One turn
 //!
-//! 1. **Read** into the slice that `Connection::read_space` returns, and report it with `Inbox::handle_read`; or lend
-//!    your own buffer with [`Input::new`](crate::Input::new). Report the end of the stream, and a reset, with
-//!    [`handle_eof`](crate::Connection::handle_eof).
-//! 2. **Poll** until `None`. A poll decodes no further than the event it returns. Its meaning is carried out by then:
-//!    a Pong is queued, a Close is answered. An `Err` is a violation of the peer and comes once; go on as before.
-//! 3. **Time**: call [`handle_timeout`](crate::Connection::handle_timeout) on every turn and before every write, not
-//!    only after a wait in vain. Otherwise a peer that keeps bytes coming, or takes a byte now and then, stops the
-//!    timers.
-//! 4. **Write** the slices of [`poll_transmit`](crate::Connection::poll_transmit), and report how much was written
-//!    with [`transmitted`](crate::Connection::transmitted). Report 0 if the transport takes nothing, because the
-//!    connection learns from this that it is congested. Write after the whole batch and not after each message: this
-//!    makes pipelined small messages fast.
-//! 5. **Transport**: do what [`poll_transport`](crate::Connection::poll_transport) says. `Close` and `Abort` mean
-//!    that the connection has ended. Poll for [`Event::Closed`](crate::Event::Closed) then instead of waiting: an
-//!    ended connection has no deadline that would end the wait.
-//! 6. **Wait** for more input, for room to write if something is left, or for
-//!    [`poll_timeout`](crate::Connection::poll_timeout), whichever comes first.
+//! 1. **Read** into the slice that `Connection::read_space` returns, and report the length with `Inbox::handle_read`.
+//!    Or read into your own buffer, and pass it with [`Input::new`](crate::Input::new). Report the end of the stream,
+//!    or a reset, with [`handle_eof`](crate::Connection::handle_eof).
+//! 2. **Poll** until `None`. A poll decodes no further than the event that it returns. The connection has already
+//!    reacted to the event: a Pong is queued, or a Close is answered. An `Err` means that the peer broke a rule, and is
+//!    returned once. Continue in the same way after it.
+//! 3. **Time**: call [`handle_timeout`](crate::Connection::handle_timeout) in every turn and before every write, and
+//!    not only if a wait has timed out. Otherwise a peer could delay the timers forever, by sending or reading a byte
+//!    now and then.
+//! 4. **Write** the slices of [`poll_transmit`](crate::Connection::poll_transmit), and report how many bytes were
+//!    written with [`transmitted`](crate::Connection::transmitted). If the transport accepts nothing, report 0, so that
+//!    the connection knows that the transport is congested. Write once after all input of the turn, and not after each
+//!    message, because one write for many small messages is much faster.
+//! 5. **Transport**: take the action that [`poll_transport`](crate::Connection::poll_transport) returns. `Close` and
+//!    `Abort` mean that the connection has ended. Then poll for [`Event::Closed`](crate::Event::Closed) instead of
+//!    waiting, because an ended connection has no deadline that would end the wait.
+//! 6. **Wait** for input, for the deadline of [`poll_timeout`](crate::Connection::poll_timeout), and, if bytes are
+//!    still queued, until the transport can accept bytes. Continue when one of these happens.
 //!
-//! [`Event::Closed`](crate::Event::Closed) is the last event and comes exactly once.
+//! [`Event::Closed`](crate::Event::Closed) is the last event. It is returned exactly once.
 //!
 //! # Rules
 //!
-//! - **Nothing is called between `poll_transmit` and `transmitted`.** Otherwise a Pong might get between the bytes
-//!   that were written. While the slices live the borrow checker enforces this rule. A driver whose writes complete
-//!   later copies the slices, reports them as transmitted at once, and writes its copy.
-//! - **A send that is refused as `Blocked`** is made again after a write. A loop inside the turn needs the steps 3
-//!   and 4, both of them. A peer that does not read lets no write through, so only `handle_timeout` can end the
-//!   connection. The send is then refused as [`Closed`](crate::SendError::Closed), which ends the loop. A driver that
-//!   can wait for several things goes on with the turn instead, and sends after
+//! - **Call nothing between `poll_transmit` and `transmitted`.** Otherwise a Pong could be inserted among the bytes
+//!   that were written. While the slices exist, the borrow checker enforces this rule. If a driver's writes complete
+//!   later, the driver copies the slices, reports them as transmitted at once, and writes its copy.
+//! - **If a send is refused as `Blocked`,** write, and send again. A loop that does this must contain steps 3 and 4. If
+//!   the peer does not read, the transport accepts nothing, and only `handle_timeout` can end the connection. The send
+//!   is then refused as [`Closed`](crate::SendError::Closed), which ends the loop. A driver that can wait for several
+//!   events does not need such a loop. It continues with the turn, and sends after
 //!   [`Event::Writable`](crate::Event::Writable).
-//! - **With a budget for inflating,** [`set_inflate_budget`](crate::Connection::set_inflate_budget), `None` may also
-//!   say that the budget is used up. While [`is_paused`](crate::Connection::is_paused), keep the rest of the input,
-//!   serve other connections, and poll again without reading. Report the end of the stream once the connection is no
-//!   longer paused.
+//! - **With an inflate budget** ([`set_inflate_budget`](crate::Connection::set_inflate_budget)), `None` may also mean
+//!   that the budget is used up. While [`is_paused`](crate::Connection::is_paused) returns true, keep the rest of the
+//!   input, serve other connections, and poll again without reading. Report the end of the stream only when the
+//!   connection is no longer paused.
 //!
 //! # A server over a blocking socket
 //!
-//! This is a server's whole life, from the handshake to the end. An adapter is such a loop and nothing else. A test
-//! runs the same text against peers that never read, read slowly, or say nothing.
+//! This function serves one connection from the handshake to the end. The adapters are such loops. A test runs the same
+//! code against peers that never read, read slowly, or send nothing.
 //!
 //! ```
 //! # #[cfg(feature = "net")]
@@ -186,9 +190,9 @@
 //!
 //! # Receiving and sending in two tasks
 //!
-//! [`Connection::into_halves`](crate::Connection::into_halves) gives a [`Receiver`](crate::Receiver) and a
-//! [`Sender`](crate::Sender). The receiving half hands values to the sending half, which can go through a channel:
-//! [`PendingReply`](crate::PendingReply).
+//! [`Connection::into_halves`](crate::Connection::into_halves) returns a [`Receiver`](crate::Receiver) and a
+//! [`Sender`](crate::Sender). The receiving half passes values of the type [`PendingReply`](crate::PendingReply) to the
+//! sending half, for example through a channel.
 //!
 //! ```
 //! # #[cfg(feature = "alloc")] {
@@ -213,5 +217,5 @@
 //! # }
 //! ```
 //!
-//! Without [`PendingReply::Received`](crate::PendingReply::Received) the keepalive timer of the sending half considers
-//! the peer silent. A poll that takes in bytes and returns `None` must be reported, too.
+//! Without [`PendingReply::Received`](crate::PendingReply::Received), the timers of the sending half treat the peer as
+//! silent. Send this value also after a poll that consumed bytes and returned `None`.

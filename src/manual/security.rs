@@ -1,22 +1,22 @@
-//! The guarantees of the crate, and the duties of the application.
+//! What the crate guarantees, and what the application must do.
 //!
 //! # The crate
 //!
-//! - Nothing panics on what a peer sends or a caller passes in. Lints deny `unwrap`, `expect`, `panic` and unchecked
-//!   indices. `unsafe` stands in one module, `kernel`.
-//! - Memory and time are bounded by what has arrived: see [`limits`](super::limits).
-//! - A client's masking keys come from a cipher's key stream (RFC 6455 section 10.3). The adapters seed it from the
-//!   operating system, as `MaskingKeys::from_os` does. Without these, the caller gives a seed, which must be fresh
-//!   and unpredictable.
-//! - Text is always UTF-8. Validation cannot be turned off.
-//! - A client verifies `Sec-WebSocket-Accept`. A server refuses a request with a body, a repeated `Host`, or a stray
-//!   CR or LF, so nothing can be smuggled past a proxy. Headers and subprotocols of the application are checked, so
-//!   none can inject a line.
+//! - No input of a peer and no argument of a caller causes a panic. Lints deny `unwrap`, `expect`, `panic` and
+//!   unchecked indices. Only one module, `kernel`, contains `unsafe` code.
+//! - Memory and time are limited by the number of bytes that arrived: see [`limits`](super::limits).
+//! - A client's masking keys come from the key stream of a cipher (RFC 6455 section 10.3). The adapters and
+//!   `MaskingKeys::from_os` take its seed from the operating system. Without these, the caller passes a seed, which
+//!   must be new for each connection and unpredictable.
+//! - Text is always valid UTF-8. Validation cannot be turned off.
+//! - A client verifies `Sec-WebSocket-Accept`. A server refuses a request with a body, a repeated `Host`, or a single
+//!   CR or LF, because such a request may mean something else to a proxy. The headers and subprotocols of the
+//!   application are checked, so that they cannot add lines to a head.
 //!
 //! # The application
 //!
-//! - **Origins.** A browser sends cookies with a WebSocket handshake from any page. If cookies mean something to your
-//!   server, allow your own origins only. This is one call, and other origins get 403:
+//! - **Origins.** A browser sends cookies with a WebSocket handshake of any page. If your server uses cookies to
+//!   identify users, allow only your own origins. This takes one call, and other origins get the status 403:
 //!
 //! ```
 //! use hybi::handshake::{HeadLimits, Incoming, ServerHandshake};
@@ -30,10 +30,9 @@
 //! assert_eq!(request.check_origin(&["https://chat.example"]).unwrap_err().status(), 403);
 //! ```
 //!
-//! - **TLS.** `ws` is plain text. Use `wss`, with a TLS library of your choice, wherever confidentiality matters.
-//! - **Secrets and compression.** If a compressed message holds a secret beside data that an attacker may choose, its
-//!   length gives the secret away (CRIME, BREACH; RFC 7692 section 8). Compression is off unless both ends ask for
-//!   it. [`SendOptions::compress`](crate::SendOptions::compress) excludes a message from it.
-//! - **Authentication.** The application sees the headers of the handshake and decides what they mean.
-//! - **Number of connections.** Limits hold for one connection. The server decides how many there may be, and from
-//!   whom.
+//! - **TLS.** `ws` is not encrypted. Use `wss`, with a TLS library of your choice, wherever confidentiality matters.
+//! - **Secrets and compression.** If a compressed message contains a secret and data that an attacker can choose, the
+//!   length of the message can reveal the secret (CRIME, BREACH; RFC 7692 section 8). Compression is off unless both
+//!   ends enable it. [`SendOptions::compress`](crate::SendOptions::compress) turns compression off for one message.
+//! - **Authentication.** The application gets the headers of the handshake, and must check credentials itself.
+//! - **Number of connections.** All limits apply to one connection. The server must limit the number of connections.

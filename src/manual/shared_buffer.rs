@@ -1,27 +1,28 @@
-//! One read buffer for many connections.
+//! Using one read buffer for many connections.
 //!
-//! A connection keeps no input. Once [`poll_event`](crate::Connection::poll_event) has returned `None`, every byte of
-//! the input has been taken in, and the same buffer can serve the next connection. Only a message that spans reads
-//! lies in the `VecMessage` of its own connection. A thread with a thousand connections needs one read buffer.
+//! A connection does not store its input. Once [`poll_event`](crate::Connection::poll_event) has returned `None`, all
+//! bytes of the input have been decoded, and another connection can use the buffer. Only a message that arrives in
+//! several reads is stored, in the `VecMessage` of its connection. So a thread with a thousand connections needs only
+//! one read buffer.
 //!
-//! # A connection that is `Blocked`
+//! # If a send is `Blocked`
 //!
-//! Backpressure makes an exception. A server that answers must not accept input faster than the peer reads the
-//! answers. If a send is refused as [`Blocked`](crate::SendError::Blocked), the rest of the input must wait, but the
-//! shared buffer is needed for other connections. Three rules solve this:
+//! Backpressure is an exception. A server that answers messages must not decode input faster than the peer reads the
+//! answers. If a send is refused as [`Blocked`](crate::SendError::Blocked), the rest of the input cannot be decoded
+//! yet. But other connections need the shared buffer. Three rules solve this problem:
 //!
-//! 1. Ask [`can_send`](crate::Connection::can_send) before each poll. While it says `Blocked`, do not poll. Every answer
-//!    then finds room, and none has to be kept aside.
-//! 2. Copy the unread rest of the input, [`remaining`](crate::Input::remaining) bytes, to memory of this connection.
-//!    The rest is never longer than one read.
-//! 3. Do not read from this connection until the rest has been polled. TCP then slows the peer down. When
-//!    they arrive, report the unread bytes with [`handle_unread`](crate::Connection::handle_unread), so that no timer counts
-//!    the peer as silent.
+//! 1. Call [`can_send`](crate::Connection::can_send) before each poll. While it returns `Blocked`, do not poll. Then
+//!    the queue has space for each answer, and no answer must be stored elsewhere.
+//! 2. Copy the rest of the input, whose length is [`remaining`](crate::Input::remaining), to memory of this connection.
+//!    It is never longer than one read. Call [`handle_unread`](crate::Connection::handle_unread) when the bytes arrive,
+//!    so that no timer treats the peer as silent.
+//! 3. Do not read from this connection until the rest has been decoded. TCP then slows the peer down.
 //!
-//! `can_send` does not ask for [`Event::Writable`](crate::Event::Writable). Ask it again after each write.
+//! `can_send` does not cause an [`Event::Writable`](crate::Event::Writable). Call it again after each write.
 //!
-//! [`is_paused`](crate::Connection::is_paused) is handled in the same way: keep the rest, and poll it in the next
-//! turn. The example leaves out timers and the transport, which [`run_loop`](super::run_loop) has.
+//! If [`is_paused`](crate::Connection::is_paused) returns true, do the same: keep the rest of the input, serve other
+//! connections, and poll again. The example does not contain timers and the transport, which
+//! [`run_loop`](super::run_loop) shows.
 //!
 //! ```
 //! # #[cfg(feature = "alloc")] {
@@ -29,9 +30,9 @@
 //!
 //! struct Client {
 //!     connection: Connection,
-//!     /// A message that spans reads.
+//!     /// A message that arrives in several reads.
 //!     message: VecMessage,
-//!     /// Input that waits until the peer has read our answers.
+//!     /// Input that is not decoded before the peer has read our answers.
 //!     rest: Vec<u8>,
 //! }
 //!
@@ -41,12 +42,12 @@
 //!         Self { connection, message: VecMessage::new(), rest: Vec::new() }
 //!     }
 //!
-//!     /// Whether the socket may be read.
+//!     /// Returns whether the socket may be read.
 //!     fn wants_input(&self) -> bool {
 //!         self.rest.is_empty()
 //!     }
 //!
-//!     /// Takes bytes that have just been read into the shared buffer. The buffer is free for others afterwards.
+//!     /// Handles bytes that have just been read into the shared buffer. Then other connections can use the buffer.
 //!     fn receive(&mut self, now: Instant, bytes: &mut [u8]) {
 //!         self.handle(now, bytes);
 //!         if !self.rest.is_empty() {
@@ -59,7 +60,7 @@
 //!         let mut input = Input::new(bytes, &mut self.message);
 //!         while self.connection.can_send() != Err(SendError::Blocked) {
 //!             match self.connection.poll_event(now, &mut input) {
-//!                 // There is room. `Closed` alone can refuse it, and then there is nobody to answer.
+//!                 // The queue has space. A send can only fail as `Closed`, and then no answer is needed.
 //!                 Ok(Some(Event::Text(text))) => drop(self.connection.send_text(text)),
 //!                 Ok(Some(_)) => {}
 //!                 Ok(None) => break,
@@ -70,7 +71,7 @@
 //!         self.rest.extend_from_slice(&bytes[len - unread..]);
 //!     }
 //!
-//!     /// Writes, and goes on with input that had to wait. `room` is what the socket takes.
+//!     /// Writes at most `room` bytes, which the socket accepts. Then decodes the rest of the input.
 //!     fn write(&mut self, now: Instant, room: usize) -> Vec<u8> {
 //!         let mut slices = [&[][..]; 8];
 //!         let len = self.connection.poll_transmit(&mut slices);
@@ -98,7 +99,7 @@
 //!     assert!(!client.wants_input());
 //! }
 //!
-//! // The first peer reads, and is served on. The second one does not, and waits.
+//! // The first peer reads its answers, so its other messages are answered. The second peer does not read.
 //! let mut answers = clients[0].write(now, 1000);
 //! answers.extend(clients[0].write(now, 1000));
 //! assert_eq!(answers, [&b"\x81\x0aten bytes!"[..]; 4].concat());

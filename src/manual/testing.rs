@@ -2,10 +2,10 @@
 //!
 //! # On tokio: a duplex stream and paused time
 //!
-//! The adapters run over any stream, so a test gives both ends of `tokio::io::duplex` to a client and a server. Write
-//! the code under test over a generic stream `S`, and it needs no socket. All timers are tokio's. With paused time
-//! (`#[tokio::test(start_paused = true)]`, feature `test-util` of tokio) the clock jumps to the next deadline
-//! whenever every task waits. A test of a timeout takes no time.
+//! The adapters run over any stream. So a test can pass the two ends of `tokio::io::duplex` to a client and a server.
+//! If the code under test is generic over the stream, it needs no socket. All timers are timers of tokio. With paused
+//! time (`#[tokio::test(start_paused = true)]`, feature `test-util` of tokio) the clock jumps to the next deadline when
+//! all tasks wait. So a test of a timeout takes no real time.
 //!
 //! ```
 //! # #[cfg(feature = "tokio")] {
@@ -37,8 +37,8 @@
 //! client.send("hello").await.unwrap();
 //! assert_eq!(client.recv().await.unwrap(), Some("hello".into()));
 //!
-//! // The client's task hangs: it neither reads nor answers. A Ping goes out after 30 seconds, and after 30 more the
-//! // server gives up. `client` stays open meanwhile.
+//! // Nothing polls the client, so it neither reads nor answers. After 30 seconds the server sends a Ping, and after 30
+//! // more it ends the connection. `client` is not dropped before.
 //! let start = Instant::now();
 //! assert_eq!(session.await.unwrap().unwrap(), Outcome::TimedOut(TimerKind::Pong));
 //! assert_eq!(start.elapsed().as_secs(), Duration::from_secs(60).as_secs());
@@ -47,20 +47,21 @@
 //! # }
 //! ```
 //!
-//! A peer that breaks rules is a plain stream: take a WebSocket apart with `into_parts` after the handshake, and
-//! write any bytes. [`errors`](super::errors) has an example. A slow peer is a duplex stream with a small buffer.
+//! To simulate a peer that breaks rules, take a WebSocket apart with `into_parts` after the handshake, and write any
+//! bytes to the stream. [`errors`](super::errors) has an example. To simulate a slow peer, use a duplex stream with a
+//! small buffer.
 //!
 //! # Without a runtime: a pair of connections
 //!
-//! Logic over a [`Connection`](crate::Connection) needs no stream at all. Join two connections in memory, and pass in
-//! the time:
+//! Code that uses a [`Connection`](crate::Connection) needs no stream. Copy the bytes between two connections, and pass
+//! any time:
 //!
 //! ```
 //! # #[cfg(feature = "alloc")] {
 //! use core::time::Duration;
 //! use hybi::{CloseCode, Config, Connection, Event, Inbox, Instant, Outbox, Outcome, TimerKind};
 //!
-//! /// Moves everything that `from` has queued to `to`. Returns what `to` makes of it.
+//! /// Moves all queued bytes of `from` to `to`. Returns the events of `to`.
 //! fn deliver(from: &mut Connection, to: &mut Connection, inbox: &mut Inbox, now: Instant) -> Vec<String> {
 //!     loop {
 //!         let mut slices = [&[][..]; 8];
@@ -90,7 +91,7 @@
 //! }
 //!
 //! let now = Instant::ZERO;
-//! let mut client = Connection::client(now, Config::new(), Outbox::new(), [7; 32]); // a fixed seed replays a test
+//! let mut client = Connection::client(now, Config::new(), Outbox::new(), [7; 32]); // a fixed seed makes a test repeatable
 //! let mut server = Connection::server(now, Config::new(), Outbox::new());
 //! let mut inbox = Inbox::empty();
 //!
@@ -98,7 +99,7 @@
 //! client.close(now, CloseCode::NORMAL, "bye").unwrap();
 //! assert_eq!(deliver(&mut client, &mut server, &mut inbox, now), ["hello", "close: bye"]);
 //!
-//! // The answer never arrives: time passes, deadline by deadline.
+//! // The answer never arrives. The time advances from deadline to deadline.
 //! let mut now = now;
 //! while let Some(deadline) = client.poll_timeout() {
 //!     now = deadline;
@@ -110,9 +111,9 @@
 //! # }
 //! ```
 //!
-//! # What is worth a test
+//! # What to test
 //!
-//! - A peer that closes in the middle of a conversation, and one that vanishes without a Close.
-//! - A peer that reads nothing while your application sends.
-//! - A message of the largest size that you allow, and one byte more.
-//! - A future that is dropped in each `select!` of yours.
+//! - The peer closes while messages are exchanged, or disappears without a Close.
+//! - The peer reads nothing while your application sends.
+//! - A message has the maximum length that you allow, or one byte more.
+//! - Each of your `select!` expressions drops a future that waits.

@@ -1,17 +1,17 @@
-//! Timers, and the time that comes from outside.
+//! The timers of a connection, and how the caller passes the time.
 //!
 //! The core reads no clock. [`poll_timeout`](crate::Connection::poll_timeout) returns the next deadline, and
-//! [`handle_timeout`](crate::Connection::handle_timeout) does what is due. Every call that needs the time takes an
-//! [`Instant`](crate::Instant) since an origin of your choice. Read the clock once for each batch of input. Tests
-//! advance it by hand: see [`testing`](super::testing).
+//! [`handle_timeout`](crate::Connection::handle_timeout) carries out the actions that are due. Every call that needs
+//! the time takes an [`Instant`](crate::Instant), which counts from an origin of your choice. Read the clock once for
+//! each batch of input. A test can pass any time: see [`testing`](super::testing).
 //!
-//! | timer | runs | when it fires | default |
+//! | timer | runs | when it expires | default |
 //! | --- | --- | --- | --- |
-//! | handshake | from `with_timeout` to the end of the head | a server answers 408, a client gives up | 10 s in the adapters, off in the machines |
-//! | keepalive | from the last byte of the peer | a Ping goes out | 30 s |
-//! | pong | from that Ping, or the last byte after it | the connection fails with 1011, and ends at once | 30 s |
+//! | handshake | from `with_timeout` to the end of the head | a server answers 408, a client gives up | 10 s in the adapters, off in the core |
+//! | keepalive | from the last byte of the peer | a Ping is sent | 30 s |
+//! | pong | from that Ping, or from the last byte after it | the connection fails with 1011, and ends at once | 30 s |
 //! | close | from the first Close in either direction | the connection ends | 10 s |
-//! | end | from both Closes, on a client | the connection ends, and counts as clean | 2 s |
+//! | end | on a client, from the time when a Close was sent and received | the connection ends, and counts as clean | 2 s |
 //! | idle | from the last data in either direction | the connection is closed with 1001 | off |
 //!
 //! The last five are set with [`Config::ping_interval`](crate::Config::ping_interval),
@@ -20,12 +20,15 @@
 //!
 //! # Signs of life
 //!
-//! - Every byte that is read from the peer counts: in the middle of a large frame the peer cannot send a Pong.
-//! - Bytes that lie unread in the socket do not count. A driver that only writes for long has to read now and then,
-//!   and the adapters do.
-//! - Bytes that the transport takes after it was full count as well, but put off the end by at most three times the
-//!   pong timeout.
-//! - A Ping that waits behind a frame of ours does not run against the peer as long as writing makes progress.
+//! The pong timeout must not end the connection of a peer that is alive:
+//!
+//! - Every byte that is read from the peer restarts the timeout, because in the middle of a large frame the peer cannot
+//!   send a Pong.
+//! - Bytes that are still in the socket have no effect. So a driver that writes for a long time must also read now and
+//!   then. The adapters do this.
+//! - If the transport was full and accepts bytes again, the peer reads. This extends the timeout too, but by at most
+//!   three times the pong timeout.
+//! - While a Ping is queued behind one of our frames, each successful write restarts the timeout.
 //!
 //! ```
 //! # #[cfg(feature = "alloc")] {

@@ -1,13 +1,15 @@
-//! Behind an HTTP server: hyper, axum, or one of your own.
+//! Using a WebSocket behind an HTTP server such as hyper or axum.
 //!
-//! If another library reads the request and writes the 101, three things are left to do:
+//! If another library reads the request and writes the 101 response, three steps remain:
 //!
-//! - **Judge the request.** [`ServerHandshake`](crate::handshake::ServerHandshake) knows the rules of RFC 6455
-//!   section 4.2.1, and reads a head. Write the request down once more for it. Subprotocols and compression are
-//!   negotiated as always.
-//! - **Respond** with 101, `Upgrade: websocket`, `Connection: Upgrade`, `Sec-WebSocket-Accept`, and what was chosen.
-//! - **Take the stream** once the server releases it, and hand it to `WebSocket::from_parts` with the bytes that the
-//!   server has read too far. The inbox is empty with hyper, which puts those bytes back itself.
+//! - **Check the request.** [`ServerHandshake`](crate::handshake::ServerHandshake) checks the rules of RFC 6455 section
+//!   4.2.1, but its input is the bytes of a head. So write the request as a head again. Subprotocols and compression
+//!   are then negotiated as usual.
+//! - **Respond** with 101, `Upgrade: websocket`, `Connection: Upgrade`, `Sec-WebSocket-Accept`, and the chosen
+//!   subprotocol and extension.
+//! - **Take the stream** when the server releases it, and pass it to `WebSocket::from_parts`. Pass the bytes that the
+//!   server has already read after the head in the inbox. With hyper the inbox is empty, because hyper returns these
+//!   bytes from the stream.
 //!
 //! ```
 //! # #[cfg(feature = "tokio")] {
@@ -15,7 +17,7 @@
 //! use hybi::adapters::tokio::WebSocket;
 //! use hybi::{Config, Connection, Inbox, Instant, Outbox};
 //!
-//! /// Judges a GET for `target` with these headers. Returns the headers of the 101, and the subprotocol.
+//! /// Checks a GET for `target` with these headers. Returns the headers of the 101 and the subprotocol.
 //! fn judge<'r>(
 //!     target: &str,
 //!     headers: impl IntoIterator<Item = (&'r str, &'r [u8])>,
@@ -65,12 +67,12 @@
 //! ws.send_text("welcome").await.unwrap();
 //! # drop(peer);
 //! # });
-//! // A request that is no upgrade is refused, and the status says what is missing.
+//! // A request that is not an upgrade is refused. The status says what is missing.
 //! let rejection = judge("/chat", [("host", &b"example.com"[..])]).unwrap_err();
 //! assert_eq!(rejection.status(), 426);
 //! # }
 //! ```
 //!
-//! Compression that was negotiated with [`Request::negotiate_deflate`](crate::handshake::Request::negotiate_deflate)
-//! goes to the connection by `with_deflate`. Its parameters, written as text, are the value of
-//! `Sec-WebSocket-Extensions` in the response.
+//! To use compression, pass the parameters that
+//! [`Request::negotiate_deflate`](crate::handshake::Request::negotiate_deflate) returned to `with_deflate` of the
+//! connection. The same parameters, written as text, are the value of `Sec-WebSocket-Extensions` in the response.

@@ -1,32 +1,32 @@
-//! The places where payloads lie, and the copies that are made.
+//! Which memory contains a payload, and when a payload is copied.
 //!
 //! # Receiving
 //!
-//! | what arrives | what the application gets | copies |
+//! | message | what the application gets | copies |
 //! | --- | --- | --- |
-//! | a message in one frame that lies in the read buffer | a borrow from the buffer, unmasked in place | none |
-//! | a message in one frame that spans reads, in an `Inbox` | a borrow from its buffer, behind which the rest was read | none |
-//! | another message that spans reads or frames | a borrow from the `VecMessage` | one, unmasking on the way; the rest of a large frame is read directly to its place |
-//! | a message in chunks ([`Delivery::Chunks`](crate::Delivery::Chunks)) | a borrow from the buffer for each piece | none |
-//! | an owned `Message` of a gathered one | the gathering buffer itself | none more |
-//! | an owned `Message` of one in the read buffer | a buffer of its own, or that of the inbox if it fills it | one, or none |
+//! | in one frame, all of it in the read buffer | a borrow from the read buffer, unmasked in place | none |
+//! | in one frame that arrives in several reads, in an `Inbox` | a borrow from the read buffer of the inbox, into which all parts were read | none |
+//! | any other message that arrives in several reads or frames | a borrow from the `VecMessage` | one, which also unmasks; the rest of a large frame is read directly into the `VecMessage` |
+//! | delivered in chunks ([`Delivery::Chunks`](crate::Delivery::Chunks)) | a borrow from the read buffer for each chunk | none |
+//! | as an owned `Message`, from a `VecMessage` | the memory of the `VecMessage` | no further copy |
+//! | as an owned `Message`, from the read buffer | new memory, or the memory of the read buffer if the message fills most of it | one, or none |
 //!
-//! Events borrow from the memory that was lent to the call, and never from the connection. The connection can
-//! therefore be used while an event is looked at: an echo sends what it still borrows.
+//! Events borrow from the input that is passed to the call, and never from the connection. So the connection can be
+//! used while an event is held. An echo server, for example, sends a message that is still borrowed.
 //!
-//! Text is validated in the pass that unmasks it, and the proof is kept beside the bytes. Handing it out as `&str`
-//! costs nothing more.
+//! Text is validated while it is unmasked, and the validated range is stored together with the bytes. So no second
+//! validation is needed to return it as `&str`.
 //!
 //! # Sending
 //!
-//! | what is sent | copies |
+//! | message | copies |
 //! | --- | --- |
-//! | a borrowed message | one, into the queue; a client masks on the way |
-//! | a server's message that is written at once ([`transmit_text`](crate::Connection::transmit_text) and its siblings) | none of what the transport takes |
+//! | a borrowed message | one, into the write queue; a client masks while it copies |
+//! | a server's message that is written at once ([`transmit_text`](crate::Connection::transmit_text) and similar methods) | none, except of bytes that the transport does not accept |
 //! | an owned message of 4 KiB or more from a server | none: the queue holds the `Bytes` |
 //! | a `Prepared` message of 4 KiB or more from a server | none |
 //!
-//! Small frames lie one behind the other in one buffer, so a single vectored write takes many.
+//! Small frames lie one after the other in one buffer, so a single write can send many.
 //!
 //! ```
 //! # #[cfg(feature = "alloc")] {
