@@ -467,7 +467,7 @@ fn the_docs_of_queues_and_messages_state_their_sizes() {
     Page::new("src/connection/buffer/vec_message.rs")
         .says(format!("at most twice what has arrived plus {},", gathered_allowance()))
         .says(format!("twice what has arrived, or has been inflated, plus {}.", allowance()))
-        .says(format!("there is more than twice that part and {},", allowance()));
+        .says(format!("there is more than twice that part and {}.", allowance()));
     let large = size(constant("src/connection/send/write_queue.rs", "LARGE"));
     Page::new("src/connection/send/send_message.rs")
         .says(format!("A server does not copy a payload of {large} or more."));
@@ -475,7 +475,7 @@ fn the_docs_of_queues_and_messages_state_their_sizes() {
         .says(format!("or if the message is of {large} or more"));
     Page::new("src/connection/buffer/inbox.rs")
         .says(format!(
-            "at most as much as the part and {}:",
+            "at most as much as the part and {}.",
             size(constant("src/connection/buffer/vec_message.rs", "SPARE"))
         ))
         .says("some 16 KiB are allocated for the first read");

@@ -182,12 +182,11 @@ impl Config {
         self
     }
 
-    /// Sets how long a client waits for the server to end the stream, after a Close was sent and received (RFC 6455
-    /// section 7.1.1); 2 seconds by default. [`close_timeout`](Self::close_timeout) limits this wait too, and is the
-    /// only limit with `None`.
+    /// Sets how long a client waits for the end of the stream after both Closes (RFC 6455 section 7.1.1); 2 seconds by
+    /// default. [`close_timeout`](Self::close_timeout) limits this wait too, and is the only limit with `None`.
     ///
-    /// After this time the connection ends cleanly. Only the end of the stream is missing, and some servers leave it to
-    /// the client.
+    /// The server should end the stream once it has sent and received a Close. Some servers leave this to the client.
+    /// So the outcome is still clean when this time has passed.
     #[must_use]
     pub const fn end_timeout(mut self, timeout: Option<Duration>) -> Self {
         self.end_timeout = Term::new(timeout);

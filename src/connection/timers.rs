@@ -111,7 +111,8 @@ impl Timers {
     /// Records that bytes were received that are not decoded yet.
     ///
     /// They may contain data and the expected Pong. So the bytes count as data, and all Pings that were written before
-    /// count as possibly answered: their Pong timeout does not run, and the next keepalive Ping may be sent.
+    /// count as possibly answered. The Pong timeout of these Pings does not run, and the next keepalive Ping may be
+    /// sent.
     pub(super) fn received_unread(&mut self, now: Instant) {
         self.received(now, true);
         self.pings.presume_answered();
@@ -354,7 +355,7 @@ impl Pings {
     fn push(&mut self, now: Instant, tag: u16) {
         let is_full = self.len() == TRACKED;
         let at = if is_full {
-            // The new Ping replaces the newest one. Neither number may count the removed entry.
+            // The new Ping replaces the newest one. The two numbers must not count the removed entry.
             self.marks.set_unwritten(self.marks.unwritten().saturating_sub(1));
             self.marks.set_presumed(self.marks.presumed().min(LAST_TRACKED));
             LAST_TRACKED.into()

@@ -48,8 +48,8 @@ pub(crate) const RSV1: u8 = 4;
 
 /// Returns the maximum payload length of a compressed message of `len` bytes: a quarter more, plus 64 bytes.
 ///
-/// Compression makes some data longer. The output of zlib comes closest to this bound with a low memory level, because
-/// the blocks are then short, and with bytes for which the fixed code needs nine bits.
+/// Compression makes some data longer. The output of zlib is closest to this bound if the memory level is low, so that
+/// the blocks are short, and if the fixed code needs nine bits for each byte.
 pub(crate) const fn longest_payload(len: u64) -> u64 {
     len.saturating_add(len / 4).saturating_add(64)
 }

@@ -9,9 +9,9 @@
 //!   `MaskingKeys::from_os` take its seed from the operating system. Without these, the caller passes a seed, which
 //!   must be new for each connection and unpredictable.
 //! - Text is always valid UTF-8. Validation cannot be turned off.
-//! - A client verifies `Sec-WebSocket-Accept`. A server refuses a request with a body, a repeated `Host`, or a single
-//!   CR or LF, because such a request may mean something else to a proxy. The headers and subprotocols of the
-//!   application are checked, so that they cannot add lines to a head.
+//! - A client verifies `Sec-WebSocket-Accept`. A server refuses requests that a proxy could understand differently.
+//!   Such a request has a body, a repeated `Host`, or a CR or LF that does not end a line. The headers and subprotocols
+//!   of the application are checked, so that they cannot add lines to a head.
 //!
 //! # The application
 //!

@@ -122,8 +122,8 @@ impl Inbox {
 
     /// Frees heap memory that is not needed.
     ///
-    /// If a part of a message has arrived, some free space is kept for the rest, at most as much as the part and 1 KiB:
-    /// without it, a peer that sends a few bytes at a time would cause the part to be copied at each read.
+    /// If a part of a message has arrived, some free space is kept for the rest: at most as much as the part and 1 KiB.
+    /// Otherwise a peer that sends a few bytes at a time would cause the part to be copied at each read.
     pub fn release_idle(&mut self) {
         if self.spare_window() > 0 {
             self.keep_from(self.message_start.unwrap_or(self.end));

@@ -1,9 +1,9 @@
 //! The bytes that arrived, and the cursor over them.
 //!
 //! An [`Input`] has a window, which is the read buffer, and owns the cursor over it. The cursor says where the next
-//! byte to decode lies, how many bytes have arrived, where a partial message begins, and how many bytes of that message
-//! are still masked. The receiving half moves the cursor only through the methods below. `inbox.rs` and
-//! `slice_inbox.rs` return the memory for the next read.
+//! byte to decode lies, and how many bytes have arrived. It also says where a partial message begins, and how many
+//! bytes of that message are still masked. The receiving half moves the cursor only through the methods below.
+//! `inbox.rs` and `slice_inbox.rs` return the memory for the next read.
 //!
 //! Invariants:
 //! - `message_start <= at <= end <= window.len()`, if `message_start` is `Some`.

@@ -1,9 +1,9 @@
 //! Message buffers: the interface, and a buffer in memory that the caller provides.
 //!
 //! A message that lies in the read buffer in one piece is delivered from there. Every other message is unmasked while
-//! it is copied into a [`MessageBuffer`]. A message buffer also stores the payload of a partial control frame, because
-//! the connection has no space for this payload, and the read buffer belongs to the caller. `vec_message.rs` has the
-//! buffer that grows.
+//! it is copied into a [`MessageBuffer`]. A message buffer also stores the payload of a partial control frame. The
+//! connection has no space for this payload, and the read buffer belongs to the caller. `vec_message.rs` has the buffer
+//! that grows.
 //!
 //! Invariants:
 //! - Text is validated as it arrives, and the validated range is stored together with the bytes ([`Checked`]).

@@ -180,8 +180,8 @@ impl VecMessage {
         self.done && !self.control_waits
     }
 
-    /// Frees the memory. If a part of a message has arrived, frees memory only if there is more than twice that part
-    /// and 64 KiB, and keeps the part with some free space.
+    /// Frees the memory. If a part of a message has arrived, the part and some free space are kept. In this case memory
+    /// is freed only if there is more than twice that part and 64 KiB.
     pub fn release_idle(&mut self) {
         if self.done {
             self.memory = Checked::new(Vec::new());
@@ -204,8 +204,8 @@ impl VecMessage {
 
     /// Returns the message of `index` together with the memory of this buffer, without a copy.
     ///
-    /// Returns `None` if the event is not a message, or if the message does not lie in this buffer: it was delivered
-    /// from the read buffer, or another message has been collected since.
+    /// Returns `None` if the event is not a message, or if the message does not lie in this buffer. The message may
+    /// have been delivered from the read buffer, or another message may have replaced it.
     pub fn take(&mut self, index: EventIndex) -> Option<Message> {
         let What::Message(kind) = index.what else { return None };
         self.take_gathered(kind, index.place)

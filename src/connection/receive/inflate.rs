@@ -101,8 +101,8 @@ impl Receiver {
 
     /// Consumes payload of a compressed message. Returns an event once a message or a chunk is complete.
     ///
-    /// Pauses if the budget is used up but the work is not done: there is more input, the inflater holds more output,
-    /// or only the end of the message is missing.
+    /// Pauses if the budget is used up but the work is not done. There may be more input, the inflater may hold more
+    /// output, or only the end of the message may be missing.
     pub(super) fn inflate(
         &mut self,
         input: &mut Input<impl ReadBuffer, impl MessageBuffer>,

@@ -408,7 +408,7 @@ impl Receiver {
     ///
     /// The Close is available after [`Event::CloseReceived`](super::Event::CloseReceived), and also after
     /// [`Event::Closed`](super::Event::Closed). So a caller that sees only messages can call this after the last
-    /// message. If the result is then `None`, the peer gave no reason for the end: the stream ended without a Close,
+    /// message. If the result is then `None`, the peer gave no reason for the end. The stream ended without a Close,
     /// the peer broke a rule, or a timer expired.
     ///
     /// ```

@@ -1,8 +1,8 @@
 //! Deadlines: the actions that the connection takes when a timer expires.
 //!
 //! [`Timers`](crate::connection::timers) computes the next deadline, but cannot act, because the actions queue frames
-//! or end the connection. The actions are: send a keepalive Ping, send a Close to a dead or idle peer, end the
-//! connection after `close_timeout`, and release the memory of the compressor.
+//! or end the connection. A timer can send a keepalive Ping, send a Close to a dead or idle peer, end the connection,
+//! or free the compressor.
 //!
 //! Invariant: the loop in [`Sender::handle_timeout`] ends, because each action moves its deadline into the future or
 //! ends the connection.

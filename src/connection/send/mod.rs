@@ -137,8 +137,8 @@ enum Transport {
 enum Congestion {
     /// The transport accepted all bytes.
     None,
-    /// The transport accepted a part of the bytes. After the peer's Close this also means that our queued Close has not
-    /// been written yet: the wait for the end of the stream begins when it is.
+    /// The transport accepted a part of the bytes. After the peer's Close this can also mean that our queued Close has
+    /// not been written yet. The wait for the end of the stream begins when it is written.
     Partial,
     /// The transport accepted no bytes. If it accepts bytes again, the peer has read some.
     Full,

@@ -1,8 +1,9 @@
 //! Bytes to the transport: which bytes to write next, and how many of them were written.
 //!
 //! The order is: the rest of the frame that was started, then control frames, then the write queue. A frame is started
-//! once a byte of it was written, or was passed to a write of a transport that may keep bytes which it did not accept.
-//! The functions here only read and advance the queues. `commands.rs` and `close.rs` fill them.
+//! once a byte of it was written. For a transport that may keep bytes which it did not accept, a frame is already
+//! started once a byte of it was passed to a write. The functions here only read and advance the queues. `commands.rs`
+//! and `close.rs` fill them.
 //!
 //! Invariants:
 //! - A control frame is never written inside another frame: `boundary` is the end of the frame that was started.
