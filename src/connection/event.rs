@@ -78,15 +78,15 @@ pub enum Event<'i> {
 /// keeps the index, because the borrow checker does not let it keep the event.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct EventIndex {
-    /// The position of the data; empty if the event has no data. This is not a part of `what`, because a field with a
+    /// The position of the data; empty if the event has no data. This is not a part of `kind`, because a field with a
     /// constant offset stays in a register.
     pub(crate) place: Place,
-    pub(crate) what: What,
+    pub(crate) kind: EventKind,
 }
 
 /// The kind of an event, with everything but its data.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum What {
+pub(crate) enum EventKind {
     Message(MessageKind),
     Chunk { kind: MessageKind, first: bool, fin: bool },
     Ping,
@@ -110,9 +110,9 @@ impl From<MessageIndex> for EventIndex {
     }
 }
 
-impl From<What> for EventIndex {
-    fn from(what: What) -> Self {
-        Self { place: Place::gathered(0), what }
+impl From<EventKind> for EventIndex {
+    fn from(kind: EventKind) -> Self {
+        Self { place: Place::gathered(0), kind }
     }
 }
 
@@ -168,12 +168,12 @@ impl EventIndex {
     /// Creates the index of a whole message.
     #[inline]
     pub(crate) const fn message(place: Place, kind: MessageKind) -> Self {
-        Self { place, what: What::Message(kind) }
+        Self { place, kind: EventKind::Message(kind) }
     }
 
     /// Creates the index of one chunk of a message.
     pub(crate) const fn chunk(place: Place, kind: MessageKind, first: bool, fin: bool) -> Self {
-        Self { place, what: What::Chunk { kind, first, fin } }
+        Self { place, kind: EventKind::Chunk { kind, first, fin } }
     }
 }
 

@@ -19,7 +19,7 @@ use bytes::Bytes;
 
 use super::input::Input;
 use super::vec_message::{SCANT, SPARE, VecMessage, room_for_read, worth_keeping};
-use crate::connection::event::{EventIndex, MessageKind, Place, What};
+use crate::connection::event::{EventIndex, EventKind, MessageKind, Place};
 use crate::connection::message::Message;
 use crate::kernel::Checked;
 
@@ -144,7 +144,7 @@ impl Inbox {
     /// buffer is copied, unless it fills most of the read buffer. Then it is returned together with that buffer.
     #[inline]
     pub fn take_message(&mut self, index: EventIndex) -> Option<Message> {
-        let What::Message(kind) = index.what else { return None };
+        let EventKind::Message(kind) = index.kind else { return None };
         self.owned_message(kind, index.place)
     }
 

@@ -17,7 +17,8 @@ use core::ops::Range;
 use super::message_buffer::MessageBuffer;
 use crate::close::CloseCode;
 use crate::connection::event::{
-    ControlPayload, Event, EventIndex, Memory, MessageIndex, MessageKind, PendingReply, Place, Reply, What,
+    ControlPayload, Event, EventIndex, EventKind, Memory, MessageIndex, MessageKind, PendingReply, Place,
+    Reply,
 };
 use crate::kernel::{Checked, InvalidUtf8, Mask, ReadBuffer};
 
@@ -82,17 +83,19 @@ impl<B: ReadBuffer, M: MessageBuffer> Input<B, M> {
     #[must_use]
     pub fn event(&self, index: EventIndex) -> Event<'_> {
         let place = index.place;
-        match index.what {
-            What::Message(kind) => self.message(MessageIndex { place, kind }),
-            What::Chunk { kind, first, fin } => Event::Chunk { kind, data: self.data(place), first, fin },
-            What::Ping => Event::Ping(self.data(place)),
-            What::Pong => Event::Pong(self.data(place)),
-            What::CloseReceived => {
+        match index.kind {
+            EventKind::Message(kind) => self.message(MessageIndex { place, kind }),
+            EventKind::Chunk { kind, first, fin } => {
+                Event::Chunk { kind, data: self.data(place), first, fin }
+            }
+            EventKind::Ping => Event::Ping(self.data(place)),
+            EventKind::Pong => Event::Pong(self.data(place)),
+            EventKind::CloseReceived => {
                 let (code, reason) = self.close(place);
                 Event::CloseReceived { code, reason }
             }
-            What::Writable => Event::Writable,
-            What::Closed(outcome) => Event::Closed(outcome),
+            EventKind::Writable => Event::Writable,
+            EventKind::Closed(outcome) => Event::Closed(outcome),
         }
     }
 
@@ -153,8 +156,8 @@ impl<B: ReadBuffer, M: MessageBuffer> Input<B, M> {
     /// Returns the reply to the event of `index`, with a borrowed payload.
     #[inline]
     pub(in crate::connection) fn borrow_reply(&self, index: EventIndex) -> Option<Reply<'_>> {
-        match index.what {
-            What::Ping | What::Pong | What::CloseReceived => Reply::to(&self.event(index)),
+        match index.kind {
+            EventKind::Ping | EventKind::Pong | EventKind::CloseReceived => Reply::to(&self.event(index)),
             _ => None,
         }
     }

@@ -19,7 +19,7 @@ use core::ops::{Range, RangeInclusive};
 use bytes::Bytes;
 
 use super::message_buffer::{accept, getters_of_memory, sealed};
-use crate::connection::event::{ControlPayload, EventIndex, MessageKind, Place, What};
+use crate::connection::event::{ControlPayload, EventIndex, EventKind, MessageKind, Place};
 use crate::connection::message::Message;
 use crate::kernel::{Checked, InvalidUtf8, Mask, Validator};
 
@@ -207,7 +207,7 @@ impl VecMessage {
     /// Returns `None` if the event is not a message, or if the message does not lie in this buffer. The message may
     /// have been delivered from the read buffer, or another message may have replaced it.
     pub fn take(&mut self, index: EventIndex) -> Option<Message> {
-        let What::Message(kind) = index.what else { return None };
+        let EventKind::Message(kind) = index.kind else { return None };
         self.take_gathered(kind, index.place)
     }
 

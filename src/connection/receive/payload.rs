@@ -18,7 +18,7 @@ use super::{Frame, Progress, Receiver};
 use crate::close::CloseFrame;
 use crate::connection::buffer::{Input, MessageBuffer};
 use crate::connection::config::Delivery;
-use crate::connection::event::{EventIndex, MessageKind, Place, What};
+use crate::connection::event::{EventIndex, EventKind, MessageKind, Place};
 use crate::error::ProtocolError;
 use crate::kernel::ReadBuffer;
 
@@ -38,11 +38,11 @@ impl Receiver {
                 self.handle_ended();
                 self.remember_close(frame);
                 input.discard();
-                return Ok(Some(EventIndex { place, what: What::CloseReceived }));
+                return Ok(Some(EventIndex { place, kind: EventKind::CloseReceived }));
             }
         }
-        let what = if self.frame == Frame::Ping { What::Ping } else { What::Pong };
-        Ok(whole.then_some(EventIndex { place, what }))
+        let kind = if self.frame == Frame::Ping { EventKind::Ping } else { EventKind::Pong };
+        Ok(whole.then_some(EventIndex { place, kind }))
     }
 
     #[cfg(feature = "alloc")]

@@ -52,7 +52,7 @@ use crate::time::Instant;
 
 use crate::connection::config::SharedConfig;
 use crate::connection::event::{
-    Counters, EofPosition, EventIndex, MessageKind, Outcome, PendingReply, Reply, TransportAction, What,
+    Counters, EofPosition, EventIndex, EventKind, MessageKind, Outcome, PendingReply, Reply, TransportAction,
 };
 use crate::connection::send::control_queue::MAX_CONTROL_FRAME;
 use crate::connection::timers::Timers;
@@ -340,13 +340,13 @@ impl<O: WriteQueue> Sender<O> {
     pub fn poll(&mut self) -> Option<EventIndex> {
         if self.closing.state() == CloseState::Ended {
             let first = !core::mem::replace(&mut self.reported, true);
-            return first.then_some(What::Closed(self.outcome).into());
+            return first.then_some(EventKind::Closed(self.outcome).into());
         }
         let open = self.blocked && self.closing.state() == CloseState::Open;
         // Queued Pongs do not count, because a peer that sends Pings without end must not block the application.
         if open && self.out.has_drained(self.config.high_water) && !self.out.control().has_ping() {
             self.blocked = false;
-            return Some(What::Writable.into());
+            return Some(EventKind::Writable.into());
         }
         None
     }
