@@ -193,8 +193,8 @@ impl Config {
         self
     }
 
-    /// Sets after how much time without data in either direction the connection is closed with 1001; `None`, never, by
-    /// default. Pings and Pongs do not count.
+    /// Sets the idle timeout: after this time without data in either direction, the connection is closed with 1001;
+    /// `None`, never, by default. Pings and Pongs do not count.
     #[must_use]
     pub const fn idle_timeout(mut self, timeout: Option<Duration>) -> Self {
         self.idle_timeout = Term::new(timeout);

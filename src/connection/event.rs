@@ -84,7 +84,7 @@ pub struct EventIndex {
     pub(crate) kind: EventKind,
 }
 
-/// The kind of an event, with everything but its data.
+/// The kind of an event: all parts of an [`Event`] except the borrowed data.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum EventKind {
     Message(MessageKind),

@@ -185,7 +185,7 @@ impl<O: WriteQueue> Connection<O> {
     ///
     /// Returns the protocol rule that the peer broke. An error is returned at most once. A Close that names the rule is
     /// then queued, and further input is discarded. Continue to write and to poll until [`Event::Closed`].
-    // Inlined: the last call for each read finds nothing, and then costs the caller no function call.
+    // Inlined, so that a call that has nothing to do costs no function call. There is such a call after each read.
     #[inline(always)]
     pub fn poll(
         &mut self,

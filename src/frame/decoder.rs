@@ -252,7 +252,7 @@ impl Decoder {
         match opcode {
             // RFC 6455 5.4: a continuation frame continues a message that is open.
             Some(Opcode::Continuation) if !self.message_open => return Err(ProtocolError::NothingToContinue),
-            // RFC 6455 5.4: the fragments of one message must not be interleaved with those of another.
+            // RFC 6455 5.4: the fragments of two messages must not be interleaved.
             Some(Opcode::Text | Opcode::Binary) if self.message_open => {
                 return Err(ProtocolError::MessageInterleaved);
             }

@@ -53,7 +53,7 @@ pub struct Header {
     pub rsv: u8,
     /// The type of the frame.
     pub opcode: Opcode,
-    /// The masking key. Frames from a client have one, frames from a server have none.
+    /// The masking key. Frames from a client have a key, and frames from a server have no key.
     pub masking_key: Option<[u8; 4]>,
     /// The length of the payload in bytes, at most [`MAX_PAYLOAD_LEN`].
     pub payload_len: u64,

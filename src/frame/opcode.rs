@@ -2,7 +2,7 @@
 
 /// The type of a frame (RFC 6455 sections 5.2 and 11.8).
 ///
-/// The reserved values 3 to 7 and 11 to 15 have no variant. A frame with one of them fails the connection.
+/// The reserved values 3 to 7 and 11 to 15 have no variant. A frame with a reserved value fails the connection.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
 #[repr(u8)]
 pub enum Opcode {

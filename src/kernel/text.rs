@@ -336,7 +336,7 @@ impl Checked<alloc::vec::Vec<u8>> {
         self.shrink_to(0);
     }
 
-    /// Frees capacity. What remains is at least `capacity` and at least the length of the bytes.
+    /// Frees unused capacity. At least `capacity`, and the length of the bytes, remain.
     pub(crate) fn shrink_to(&mut self, capacity: usize) {
         self.memory.shrink_to(capacity);
     }

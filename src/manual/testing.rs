@@ -116,4 +116,4 @@
 //! - The peer closes while messages are exchanged, or disappears without a Close.
 //! - The peer reads nothing while your application sends.
 //! - A message has the maximum length that you allow, or one byte more.
-//! - Each of your `select!` expressions drops a future that waits.
+//! - A `select!` drops a future while it waits. Test this for each `select!` expression of your application.

@@ -9,8 +9,8 @@
 //! frame is already started once a byte of it was passed to a write.
 //!
 //! Invariants:
-//! - There is always space for a started frame, for one more Pong or Close, and for a Ping. So the memory has at least
-//!   the length of three frames of maximum length ([`LEAST`]).
+//! - There is always space for a started frame, for one more Pong or Close, and for a Ping. So the memory is at least
+//!   as long as three control frames of maximum length ([`LEAST`]).
 //! - A started frame is never dropped or overtaken.
 //! - When the memory is full, Pongs that are not started are dropped first. A Close replaces every frame that is not
 //!   started.

@@ -46,10 +46,12 @@ impl<O: WriteQueue> Sender<O> {
         }
     }
 
-    /// Returns the shortest duration of any timer; `None` if no timer is configured.
+    /// Returns the shortest duration of the configured timers; `None` if no timer is configured.
     ///
-    /// A timer that starts now expires after this time at the earliest. So a task that waits for deadlines on behalf of
-    /// a sending half in another task can call [`poll_timeout`](Self::poll_timeout) this rarely.
+    /// [`Config::end_timeout`] is not included, because its timer starts only after a received Close was applied.
+    ///
+    /// A timer that starts now expires after this time at the earliest. So a task that waits for the deadlines of a
+    /// sending half in another task needs to call [`poll_timeout`](Self::poll_timeout) only once in this time.
     #[must_use]
     pub fn shortest_timeout(&self) -> Option<Duration> {
         let &Config { ping_interval, pong_timeout, close_timeout, idle_timeout, .. } = self.config();
