@@ -18,6 +18,9 @@
 //! [`pong_timeout`](crate::Config::pong_timeout), [`close_timeout`](crate::Config::close_timeout),
 //! [`end_timeout`](crate::Config::end_timeout) and [`idle_timeout`](crate::Config::idle_timeout).
 //!
+//! A server of the adapters has the time for a handshake once more to send its 101 response. The time between
+//! `Server::receive` and the decision of the application is not counted.
+//!
 //! # Signs of life
 //!
 //! The pong timeout must not end the connection of a peer that is alive:
