@@ -42,8 +42,8 @@
 //! shorter by itself, it never enters the window, and no repetition can refer to it.
 //!
 //! **Fragments** are always compressed. RFC 7692 section 6.1 requires that either all of a message is compressed or
-//! nothing of it. When a later fragment does not become shorter, the first one has already been sent. The data of a
-//! fragment can even become longer: by up to an eighth at level 1, and by 5 bytes in 2 KiB at other levels. With a
+//! nothing of it. When a later fragment does not become shorter, the first fragment has already been sent. The data of
+//! a fragment can even become longer: by up to an eighth at level 1, and by 5 bytes in 2 KiB at other levels. With a
 //! lower memory level than the default, the growth is up to a quarter and 64 bytes. A receiver of this crate accepts
 //! such frames: see [`Config::max_frame`](crate::Config::max_frame). With the default limits at both ends, 16 MiB of
 //! any data arrive, in one fragment or in up to 65,536. Another implementation may not accept such frames. For it, send

@@ -18,7 +18,7 @@ use core::ops::Range;
 use bytes::Bytes;
 
 use super::input::Input;
-use super::vec_message::{SCANT, SPARE, VecMessage, room_for_read, worth_keeping};
+use super::vec_message::{MIN_READ, SPARE, VecMessage, room_for_read, worth_keeping};
 use crate::connection::event::{EventIndex, EventKind, MessageKind, Place};
 use crate::connection::message::Message;
 use crate::kernel::Checked;
@@ -29,15 +29,15 @@ use crate::kernel::Checked;
 const WINDOW: usize = (16 << 10) + 512;
 /// Maximum length of one read after a part, in bytes. So many bytes stay in the second-level cache. With shorter reads,
 /// the cost of the system calls is measurable.
-const AT_ONCE: usize = 256 << 10;
+const LONGEST_READ: usize = 256 << 10;
 /// Maximum length of one read for which memory must be initialised, in bytes. This is shorter, because an idle
 /// connection frees the memory that it does not use, and must initialise it again.
-const AT_ONCE_NEW: usize = 32 << 10;
+const LONGEST_NEW_READ: usize = 32 << 10;
 /// Minimum growth of the window after a part, in bytes, if at least so many bytes of the message are missing.
 const ALLOWANCE: usize = 64 << 10;
 
 /// If fewer bytes than this are missing of a payload, they are not read directly into the message.
-pub(in crate::connection) const WORTH_A_READ: u64 = 4 << 10;
+pub(in crate::connection) const MIN_DIRECT_READ: u64 = 4 << 10;
 
 /// An [`Input`] that owns its memory, for a function that reads and returns an event, such as an adapter's
 /// `next_event()`.
@@ -201,9 +201,9 @@ impl Inbox {
     /// Returns space for the rest of a message that lies in the window. `left` bytes of the message are missing.
     pub(in crate::connection) fn space_behind(&mut self, left: u64) -> &mut [u8] {
         self.message.cancel_space();
-        let (small, left) = (left < WORTH_A_READ, usize::try_from(left).unwrap_or(usize::MAX));
+        let (small, left) = (left < MIN_DIRECT_READ, usize::try_from(left).unwrap_or(usize::MAX));
         let room = self.window.bytes().len() - self.end;
-        let next = if room < left { self.make_room(room, left) } else { left.min(AT_ONCE) };
+        let next = if room < left { self.make_room(room, left) } else { left.min(LONGEST_READ) };
         // Read no more than the rest of a large message, so that the next message begins at the front of the window.
         let most = if small { WINDOW } else { next };
         let space = self.window.bytes_from(self.end);
@@ -219,18 +219,18 @@ impl Inbox {
         if start >= part {
             // At least as many bytes become free as are moved.
             self.keep_from(start);
-        } else if room >= AT_ONCE_NEW / 2 {
+        } else if room >= LONGEST_NEW_READ / 2 {
             // Most of the space is left, because the last read brought few bytes. So no more memory is initialised yet.
-            return room.min(AT_ONCE);
+            return room.min(LONGEST_READ);
         }
         // The memory grows in proportion to the bytes that arrived. A large part gets at least as much space as
         // `release_idle` would leave, so that it is not moved again before it has doubled.
         let more = part.max(ALLOWANCE).saturating_add(SPARE);
         let bound = left.min(more).min(self.end.saturating_mul(3).saturating_add(WINDOW));
-        let next = self.end.saturating_add(bound.min(AT_ONCE_NEW));
+        let next = self.end.saturating_add(bound.min(LONGEST_NEW_READ));
         // The space that `release_idle` leaves after a small part must be used before the memory grows.
-        let scant = SCANT.min(part / 8).max(1);
-        let next = room_for_read(self.window.capacity(), self.end, next, scant);
+        let min_space = MIN_READ.min(part / 8).max(1);
+        let next = room_for_read(self.window.capacity(), self.end, next, min_space);
         self.reserve(next, self.end.saturating_add(bound));
         self.space_to(next, next).len()
     }
@@ -310,7 +310,7 @@ mod tests {
 
     /// Receives a message of `first` bytes and then a large message. Of the large one, `behind` bytes arrive at once,
     /// and more bytes arrive in `reads` reads of `read` bytes each.
-    fn trickle(first: usize, behind: usize, read: usize, reads: usize) {
+    fn receive_in_small_reads(first: usize, behind: usize, read: usize, reads: usize) {
         let header = |payload_len, to: &mut Vec<u8>| {
             let masking_key = Some([0; 4]);
             let mut head = [0; 14];
@@ -367,13 +367,13 @@ mod tests {
         for first in [0, 100, 16_000, 40_000] {
             for behind in [0, 1, 1000, 30_000] {
                 for (read, reads) in [(1, 1500), (7, 700), (100, 600), (1460, 200), (20_000, 15)] {
-                    trickle(first, behind, read, reads);
+                    receive_in_small_reads(first, behind, read, reads);
                 }
             }
         }
         // The memory grows at some of these lengths.
         for behind in (0..40).map(|n| n * 33_000) {
-            trickle(100, behind, 1, 8);
+            receive_in_small_reads(100, behind, 1, 8);
         }
     }
 }

@@ -23,7 +23,7 @@ mod vec_message;
 #[cfg(feature = "alloc")]
 pub use inbox::Inbox;
 #[cfg(feature = "alloc")]
-pub(super) use inbox::WORTH_A_READ;
+pub(super) use inbox::MIN_DIRECT_READ;
 pub(super) use input::Arrived;
 pub use input::Input;
 pub use message_buffer::{MessageBuffer, SliceMessage};

@@ -27,7 +27,7 @@ use crate::kernel::{Checked, InvalidUtf8, Mask, Validator};
 const PIECE: usize = 16 << 10;
 /// Maximum length of one direct read, in bytes. So many bytes are still in the second-level cache when they are
 /// unmasked. The memory that was initialised for the read is also still in the cache.
-const AT_ONCE: usize = 64 << 10;
+const LONGEST_READ: usize = 64 << 10;
 /// Memory that may be allocated beyond twice the number of bytes that arrived, in bytes.
 const ALLOWANCE: usize = 16 << 10;
 /// Memory that may be allocated beyond twice the number of bytes that arrived or were inflated, in bytes. It applies to
@@ -35,14 +35,15 @@ const ALLOWANCE: usize = 16 << 10;
 const LARGEST_ALLOWANCE: usize = 64 << 10;
 
 /// Less free space than this is too small for a read, in bytes.
-pub(super) const SCANT: usize = 4 << 10;
+pub(super) const MIN_READ: usize = 4 << 10;
 
 /// Returns the offset up to which to make space for a read, in memory that is filled up to `filled`.
 ///
-/// Returns `next`. But if the present capacity ends before `next` and leaves at least `scant` bytes, returns the end of
-/// the capacity. Otherwise many short reads would make the memory grow a little each time, and each growth moves it.
-pub(super) fn room_for_read(capacity: usize, filled: usize, next: usize, scant: usize) -> usize {
-    let enough = next.min(filled.saturating_add(scant));
+/// Returns `next`. But if the present capacity ends before `next` and leaves at least `min_space` bytes, returns the
+/// end of the capacity. Otherwise many short reads would make the memory grow a little each time, and each growth moves
+/// it.
+pub(super) fn room_for_read(capacity: usize, filled: usize, next: usize, min_space: usize) -> usize {
+    let enough = next.min(filled.saturating_add(min_space));
     if capacity < enough { next } else { next.min(capacity) }
 }
 
@@ -232,12 +233,12 @@ impl VecMessage {
         self.space_is_lent = true;
         let bound = self.filled.saturating_mul(2).saturating_add(ALLOWANCE);
         let end = usize::try_from(left).unwrap_or(usize::MAX).saturating_add(self.filled).min(bound);
-        let next = end.min(self.filled.saturating_add(AT_ONCE));
-        let next = if self.memory.bytes().len().min(next) >= self.filled.saturating_add(AT_ONCE / 2) {
+        let next = end.min(self.filled.saturating_add(LONGEST_READ));
+        let next = if self.memory.bytes().len().min(next) >= self.filled.saturating_add(LONGEST_READ / 2) {
             // Most of the space is left, because the last read brought few bytes. So no more memory is initialised yet.
             self.memory.bytes().len().min(next)
         } else {
-            let next = room_for_read(self.memory.capacity(), self.filled, next, SCANT);
+            let next = room_for_read(self.memory.capacity(), self.filled, next, MIN_READ);
             self.make_room(next, if last { end } else { bound });
             next
         };

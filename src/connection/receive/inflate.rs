@@ -131,7 +131,7 @@ impl Receiver {
         loop {
             match self.inflate_piece(input, streaming)? {
                 Inflated::End => return self.end_inflated(input, streaming).map(Some),
-                Inflated::NoRoom => return self.spill(input).map(Some),
+                Inflated::NoRoom => return self.deliver_full_buffer(input).map(Some),
                 Inflated::Full if streaming && input.message_mut().gathered() >= CHUNK => break,
                 Inflated::All if self.decoder.payload_left() == 0 && !self.fin() => {
                     self.decoder.consume(0);
@@ -272,7 +272,7 @@ impl Receiver {
     }
 
     /// Delivers the content of a full message buffer as a chunk. The rest of the message follows in chunks.
-    fn spill(
+    fn deliver_full_buffer(
         &mut self,
         input: &mut Input<impl ReadBuffer, impl MessageBuffer>,
     ) -> Result<EventIndex, ProtocolError> {

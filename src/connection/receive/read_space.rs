@@ -9,7 +9,7 @@
 //! the receiver would decode them in the wrong order.
 
 use super::{Frame, Progress, Receiver};
-use crate::connection::buffer::{Inbox, VecMessage, WORTH_A_READ};
+use crate::connection::buffer::{Inbox, MIN_DIRECT_READ, VecMessage};
 
 impl Receiver {
     /// Returns space in `message` into which the rest of a large payload can be read without a copy. Returns an empty
@@ -19,7 +19,7 @@ impl Receiver {
     /// input. Read into the space, and report the length with [`handle_payload`](Self::handle_payload). Then poll. If
     /// there is no other input, pass an empty one.
     pub fn payload_space<'m>(&self, message: &'m mut VecMessage) -> &'m mut [u8] {
-        if self.wants_payload() && !message.has_direct_read() {
+        if self.expects_direct_read() && !message.has_direct_read() {
             message.space(self.decoder.payload_left(), self.fin())
         } else {
             Default::default()
@@ -39,7 +39,10 @@ impl Receiver {
     fn read_space_for_rest<'i>(&self, inbox: &'i mut Inbox) -> &'i mut [u8] {
         if self.message == Progress::InPlace {
             inbox.space_behind(self.decoder.payload_left())
-        } else if inbox.remaining() == 0 && self.wants_payload() && !inbox.message_mut().has_direct_read() {
+        } else if inbox.remaining() == 0
+            && self.expects_direct_read()
+            && !inbox.message_mut().has_direct_read()
+        {
             self.payload_space(inbox.message_mut())
         } else {
             inbox.space()
@@ -47,10 +50,10 @@ impl Receiver {
     }
 
     /// Returns whether so much of a gathered payload is missing that a direct read into the message is worth it.
-    fn wants_payload(&self) -> bool {
+    fn expects_direct_read(&self) -> bool {
         let gathering = self.message == Progress::Gathering && self.frame == Frame::Data;
         let gathering = gathering && !self.is_compressed();
-        gathering && self.decoder.payload_left() >= WORTH_A_READ
+        gathering && self.decoder.payload_left() >= MIN_DIRECT_READ
     }
 
     /// Records that the first `len` bytes of [`payload_space`](Self::payload_space) were read. The next poll decodes

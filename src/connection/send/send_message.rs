@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn the_memory_of_an_empty_queue_can_be_lent_to_another() {
+    fn the_memory_of_an_empty_queue_can_be_given_to_another_queue() {
         let (mut one, mut two) = (sender(), sender());
         assert!(one.reclaim().is_none());
         one.send_text("hello").unwrap();
