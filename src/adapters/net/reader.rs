@@ -385,10 +385,8 @@ impl Receive for Reader {
 #[cfg(test)]
 mod tests {
     use std::net::TcpListener;
-    use std::thread;
 
     use super::*;
-    use crate::adapters::net::{Client, Server};
     use crate::{Connection, Outbox};
 
     #[test]

@@ -38,7 +38,7 @@ impl SendOptions {
     ///
     /// If this is off, the message is sent uncompressed, whatever the handshake agreed on. Turn it off for a message
     /// that contains a secret (RFC 7692 section 8): see [`manual::security`](crate::manual::security). If this is on,
-    /// [`Config::compression`](crate::Config::compression) determines how the message is compressed.
+    /// `Config::compression` determines how the message is compressed.
     #[must_use]
     pub const fn compress(self, on: bool) -> Self {
         Self { compress: on }
