@@ -62,6 +62,7 @@
 mod accept;
 mod client;
 mod client_request;
+mod deflate_config;
 mod extensions;
 mod head;
 mod http_response;
@@ -85,6 +86,7 @@ mod write;
 pub use accept::Response;
 pub use client::ClientHandshake;
 pub use client_request::{ClientRequest, RequestError};
+pub use deflate_config::DeflateConfig;
 pub use extensions::{
     Extension, ExtensionIter, Extensions, Malformed, Params, Value, check as check_extensions,
 };
@@ -96,7 +98,7 @@ pub use incoming::{HttpRequest, Incoming};
 pub use info::HandshakeInfo;
 pub use key::{accept_key, encode_nonce};
 pub use permessage_deflate::{
-    ClientWindow, DeflateConfig, DeflateOffer, DeflateParams, ExtensionError, check_response, negotiate_offer,
+    ClientWindow, DeflateOffer, DeflateParams, ExtensionError, check_response, negotiate_offer,
 };
 pub use reason::Reason;
 pub use rejection::Rejection;

@@ -13,6 +13,7 @@
 
 use core::fmt;
 
+use super::deflate_config::DeflateConfig;
 use super::extensions::{Extension, Extensions, Malformed, Value, for_each_part};
 use super::write::{HeadWriter, NoRoom};
 
@@ -291,83 +292,6 @@ impl fmt::Display for DeflateOffer {
             ClientWindow::Supported => f.write_str("; client_max_window_bits"),
             ClientWindow::AtMost(bits) => write!(f, "; client_max_window_bits={bits}"),
         }
-    }
-}
-
-/// The preferences of a server for permessage-deflate. If an offer asks for a smaller window, or for no context
-/// takeover, the server accepts that too.
-///
-/// ```
-/// use hybi::handshake::{DeflateConfig, negotiate_offer};
-///
-/// let config = DeflateConfig::new().client_max_window_bits(10);
-/// let offer: &[u8] = b"permessage-deflate; client_max_window_bits";
-/// let agreed = negotiate_offer([offer], &config)?;
-/// assert!(agreed.is_some_and(|params| params.client_max_window_bits == Some(10)));
-/// # Ok::<(), hybi::handshake::Malformed>(())
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub struct DeflateConfig {
-    /// Whether the server starts each sent message with an empty window; false by default.
-    pub server_no_context_takeover: bool,
-    /// Whether the client is asked to start each message with an empty window; false by default.
-    pub client_no_context_takeover: bool,
-    /// The base-2 logarithm of the window size that the server compresses with, 8 to 15; 15 by default.
-    ///
-    /// A value outside this range counts as the nearest value in the range.
-    pub server_max_window_bits: u8,
-    /// The base-2 logarithm of the window size that the client is asked to compress with, 8 to 15; 15 by default.
-    ///
-    /// A value outside this range counts as the nearest value in the range. The server cannot limit the window of a
-    /// client whose offer does not contain `client_max_window_bits`.
-    pub client_max_window_bits: u8,
-}
-
-impl DeflateConfig {
-    /// Returns the defaults: context takeover and windows of 15 bits (32 KiB) in both directions.
-    #[must_use]
-    pub const fn new() -> Self {
-        Self {
-            server_no_context_takeover: false,
-            client_no_context_takeover: false,
-            server_max_window_bits: 15,
-            client_max_window_bits: 15,
-        }
-    }
-
-    /// Returns this configuration with another [`server_no_context_takeover`](Self::server_no_context_takeover).
-    #[must_use]
-    pub const fn server_no_context_takeover(mut self, on: bool) -> Self {
-        self.server_no_context_takeover = on;
-        self
-    }
-
-    /// Returns this configuration with another [`client_no_context_takeover`](Self::client_no_context_takeover).
-    #[must_use]
-    pub const fn client_no_context_takeover(mut self, on: bool) -> Self {
-        self.client_no_context_takeover = on;
-        self
-    }
-
-    /// Returns this configuration with another [`server_max_window_bits`](Self::server_max_window_bits).
-    #[must_use]
-    pub const fn server_max_window_bits(mut self, bits: u8) -> Self {
-        self.server_max_window_bits = bits;
-        self
-    }
-
-    /// Returns this configuration with another [`client_max_window_bits`](Self::client_max_window_bits).
-    #[must_use]
-    pub const fn client_max_window_bits(mut self, bits: u8) -> Self {
-        self.client_max_window_bits = bits;
-        self
-    }
-}
-
-impl Default for DeflateConfig {
-    fn default() -> Self {
-        Self::new()
     }
 }
 

@@ -8,9 +8,10 @@
 
 use crate::kernel::ascii;
 
+use super::deflate_config::DeflateConfig;
 use super::extensions::Extensions;
 use super::head::{HeaderLines, Headers};
-use super::permessage_deflate::{DeflateConfig, DeflateParams, choose_offer};
+use super::permessage_deflate::{DeflateParams, choose_offer};
 use super::reason::Reason;
 use super::rejection::Rejection;
 use super::text::{list_elements, split_once};
