@@ -26,12 +26,12 @@ impl<R: Timer + Clone> Server<R> {
     ///
     /// # Errors
     ///
-    /// * [`Io`](handshake_driver::AcceptError::Io): the stream failed, ended, or took the response too slowly.
-    /// * [`Rejected`](handshake_driver::AcceptError::Rejected): the request broke a rule, came too late, or came from
+    /// * [`Io`](crate::adapters::handshake_driver::AcceptError::Io): the stream failed, ended, or took the response too slowly.
+    /// * [`Rejected`](crate::adapters::handshake_driver::AcceptError::Rejected): the request broke a rule, came too late, or came from
     ///   an origin that is not allowed. It was answered.
-    /// * [`NotWebSocket`](handshake_driver::AcceptError::NotWebSocket): the request is plain HTTP, and was not
+    /// * [`NotWebSocket`](crate::adapters::handshake_driver::AcceptError::NotWebSocket): the request is plain HTTP, and was not
     ///   answered. The [`HttpCall`] inside answers it.
-    /// * [`Response`](handshake_driver::AcceptError::Response): the response would have been invalid. The client was
+    /// * [`Response`](crate::adapters::handshake_driver::AcceptError::Response): the response would have been invalid. The client was
     ///   answered with 500.
     ///
     /// # Cancel safety
@@ -53,10 +53,10 @@ impl<R: Timer + Clone> Server<R> {
     ///
     /// # Errors
     ///
-    /// * [`Io`](handshake_driver::AcceptError::Io): the stream failed or ended.
-    /// * [`Rejected`](handshake_driver::AcceptError::Rejected): the request broke a rule, came too late, or came from
+    /// * [`Io`](crate::adapters::handshake_driver::AcceptError::Io): the stream failed or ended.
+    /// * [`Rejected`](crate::adapters::handshake_driver::AcceptError::Rejected): the request broke a rule, came too late, or came from
     ///   an origin that is not allowed. It was answered.
-    /// * [`NotWebSocket`](handshake_driver::AcceptError::NotWebSocket): the request is plain HTTP, and was not
+    /// * [`NotWebSocket`](crate::adapters::handshake_driver::AcceptError::NotWebSocket): the request is plain HTTP, and was not
     ///   answered. The [`HttpCall`] inside answers it.
     ///
     /// # Cancel safety
