@@ -3,6 +3,7 @@
 //! | topic | guide |
 //! | --- | --- |
 //! | driving a connection from your own event loop | [`run_loop`], [`shared_buffer`] |
+//! | what each type can send | [`surface`] |
 //! | continuing after an error | [`errors`] |
 //! | how connections end | [`closing`], [`timeouts`] |
 //! | sending one message to many connections | `broadcast` (feature `alloc`) |
@@ -28,6 +29,7 @@ pub mod limits;
 pub mod run_loop;
 pub mod security;
 pub mod shared_buffer;
+pub mod surface;
 pub mod testing;
 pub mod timeouts;
 pub mod upgrades;

@@ -1,0 +1,77 @@
+//! Everything that sends, on every type.
+//!
+//! Eight types send. Two are in the core, and each adapter has three:
+//!
+//! - [`Connection`](crate::Connection) is a whole connection, and [`Sender`](crate::Sender) its sending half. They do
+//!   no I/O: a frame is queued, and the driver writes.
+//! - `WebSocket` queues a frame and writes the whole queue.
+//! - `Responder` only queues. It is borrowed beside an event, so that the event can be answered without a copy.
+//! - `Writer` is the sending half of a split WebSocket. It queues and writes.
+//!
+//! A method of one name does the same on all of them. Two things depend on the type:
+//!
+//! - **Time.** The core has no clock, so a call that starts a timer takes `now`. An adapter reads its own clock.
+//! - **Waiting.** A call of the core never waits. A call of an adapter that may have to wait for the stream blocks in
+//!   `net`, and is `async` in the asynchronous adapters. All other calls are plain functions.
+//!
+//! The columns named *net* are the types of `adapters::net`. Those named *async* are the types that `adapters::tokio`
+//! and `adapters::futures_io` share.
+//!
+//! | method | `Connection` | `Sender` | net `WebSocket` | net `Responder` | net `Writer` | async `WebSocket` | async `Responder` | async `Writer` |
+//! | --- | --- | --- | --- | --- | --- | --- | --- | --- |
+//! | `send_text` | at once | at once | blocks | blocks | blocks | async | async | async |
+//! | `send_binary` | at once | at once | blocks | blocks | blocks | async | async | async |
+//! | `send_fragment` | at once | at once | blocks | blocks | blocks | async | async | async |
+//! | `send_fragment_with` | at once | at once | blocks | blocks | blocks | async | async | async |
+//! | `send` | at once | at once | blocks | blocks | blocks | async | async | async |
+//! | `send_with` | at once | at once | blocks | blocks | blocks | async | async | async |
+//! | `send_prepared` | at once | at once | blocks | blocks | blocks | async | async | async |
+//! | `try_send` | no (1) | no (1) | at once | at once | at once | at once | at once | at once |
+//! | `feed` | no (2) | no (2) | blocks | no (2) | blocks | async | no (2) | async |
+//! | `feed_prepared` | no (2) | no (2) | blocks | no (2) | blocks | async | no (2) | async |
+//! | `transmit` | with `now` | with `now` | no (3) | no (3) | no (3) | no (3) | no (3) | no (3) |
+//! | `transmit_with` | with `now` | with `now` | no (3) | no (3) | no (3) | no (3) | no (3) | no (3) |
+//! | `transmit_text` | with `now` | with `now` | no (3) | no (3) | no (3) | no (3) | no (3) | no (3) |
+//! | `transmit_binary` | with `now` | with `now` | no (3) | no (3) | no (3) | no (3) | no (3) | no (3) |
+//! | `ping` | with `now` | with `now` | blocks | blocks | blocks | async | async | async |
+//! | `pong` | at once | at once | blocks | at once | blocks | async | at once | async |
+//! | `close` | with `now` | with `now` | blocks | at once | blocks | async | at once | async |
+//! | `flush` | no (4) | no (4) | blocks | no (5) | blocks | async | no (5) | async |
+//! | `can_send` | at once | at once | no (6) | no (6) | no (6) | no (6) | no (6) | no (6) |
+//! | `buffered_amount` | at once | at once | at once | at once | at once | at once | at once | at once |
+//! | `ready_state` | at once | at once | at once | at once | at once | at once | at once | at once |
+//! | `round_trip` | at once | at once | at once | no (7) | at once | at once | no (7) | at once |
+//!
+//! A method that is missing has a reason:
+//!
+//! 1. `send` of the core never waits. It hands the message back with
+//!    [`SendError::Blocked`](crate::SendError::Blocked).
+//! 2. `send` of this type only queues, which is what `feed` does on the others.
+//! 3. The adapter owns the stream and writes by itself. `transmit` is for a driver that writes.
+//! 4. The driver writes, with `poll_transmit` and `transmitted`.
+//! 5. The WebSocket writes the queue before it waits for input. To write earlier, call `flush` of the WebSocket after
+//!    the event.
+//! 6. `try_send` asks and sends in one call, and hands the message back.
+//! 7. The value does not change while an event is borrowed. Ask the WebSocket.
+//!
+//! # What sending has in common
+//!
+//! - **Receivers.** Every method that sends takes `&mut self`, and every getter takes `&self`. `net::Writer` is
+//!   `Clone`: each thread has a clone. The asynchronous `Writer` is for one task. Several tasks share it behind a
+//!   channel or an asynchronous mutex.
+//! - **Options.** [`SendOptions`](crate::SendOptions) are passed with one message and apply to no other. A prepared
+//!   message has its options from `Prepared::with_options`.
+//! - **Messages.** `send`, `send_with`, `try_send` and `feed` take anything that is `Into<Message>`: `&str`, `String`,
+//!   `&[u8]`, `Vec<u8>`, `Bytes`, `Text`. Borrowed data is copied. `send_text`, `send_binary` and `send_fragment` need
+//!   no `Message`, and work without an allocator.
+//! - **Close.** `close` takes a code or `None`, and a reason that is a string or a
+//!   [`CloseReason`](crate::CloseReason).
+//! - **Refusals.** A refused message is not sent, not even in part. `send` of the core and `try_send` hand it back.
+//!
+//! # Never waiting
+//!
+//! `try_send` of an adapter returns at once, also while another thread or task writes. It is the call for a server
+//! that must not be slowed down by one slow peer. `Blocked` says that the high-water mark is reached, and never that
+//! the call came at a bad moment. `WebSocket` and `Writer` write what the stream takes now. The rest is written by the
+//! next call that sends, or by a call that receives before it waits. `buffered_amount` and `ready_state` never wait
+//! either.
