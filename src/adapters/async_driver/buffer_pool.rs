@@ -1,15 +1,16 @@
 //! The thread-local pools of input and output buffers.
 //!
-//! A connection borrows an inbox while there is input to decode, and memory for its write queue while there are frames
-//! to write. It returns both before it waits. So a server holds buffers for the connections that work and not for those
-//! that are open.
+//! A connection takes an inbox from the pool while there is input to decode. It takes memory for its write queue while
+//! there are frames to write. It returns both before it waits. So the number of buffers depends on the connections that
+//! are working, not on the connections that are open.
 //!
-//! Not here: the contents and growth of a buffer (`Inbox`, `Outbox`).
+//! `Inbox` and `Outbox` decide what a buffer contains and when it grows.
 //!
 //! Invariants:
-//! - An inbox with a part of a message stays with its connection. Spare memory of at most [`AT_HAND`] bytes is freed at
-//!   once. More is freed after [`PATIENCE`], because the rest of the message may be about to come.
-//! - A pool keeps two buffers, and none that is larger than [`LARGEST`].
+//! - An inbox that contains a part of a message stays with its connection. At most [`AT_HAND`] bytes of spare memory
+//!   are freed at once. More spare memory is freed after [`PATIENCE`], because the rest of a large message usually
+//!   arrives soon.
+//! - A pool keeps at most two buffers, each of at most [`LARGEST`] bytes.
 //! - During thread shutdown the pools are unavailable: a new buffer is allocated, and dropped after use.
 
 use core::time::Duration;
@@ -21,22 +22,26 @@ use crate::{Event, EventIndex, Inbox, Instant, MessageIndex, Outbox, SendingHalf
 
 /// Buffers larger than this, in bytes, are freed instead of being kept for the next connection.
 ///
-/// A message of 1 MiB fits in any form. With four buffers a thread keeps 8 MiB at most. With 8 MiB each, a server of 16
-/// threads could keep 512 MiB for the largest messages that have ever come. Messages of 4 MiB cost 38 % more processor
-/// time than with 8 MiB each, because memory for each of them comes from the system; those of 1 MiB and 1.9 MiB cost
-/// the same.
+/// A buffer of this size has space for a message of 1 MiB, compressed or not. Each thread has four buffers, so it keeps
+/// 8 MiB at most.
+///
+/// A limit of 8 MiB was also measured. Messages of 4 MiB then cost less processor time: with 2 MiB they cost 38 % more,
+/// because the system provides new memory for each message. Messages of 1 MiB and 1.9 MiB cost the same with both
+/// limits. But a server with 16 threads could keep 512 MiB.
 const LARGEST: usize = 2 << 20;
 
-/// Spare memory of at most this many bytes is freed as soon as a connection waits. More is kept for [`PATIENCE`].
+/// Spare memory of at most this many bytes is freed as soon as a connection waits. More spare memory is kept for
+/// [`PATIENCE`].
 ///
-/// An allocator serves small requests from memory that it holds. Memory for larger ones comes from the system page by
-/// page, which takes longer than reading a message into it.
+/// An allocator serves small requests from memory that it already has. Memory for larger requests comes from the system
+/// page by page. This takes longer than reading a message into the memory.
 const AT_HAND: usize = 128 << 10;
 
-/// How long a connection waits for the rest of a large message before it frees the memory for that rest.
+/// The time for which a connection that waits for the rest of a large message keeps the memory for this rest.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// A pool of two buffers. A thread runs one task at a time, and few tasks keep a buffer while another one runs.
+/// A pool of two buffers. Two are enough: a thread runs one task at a time, and few tasks keep a buffer while another
+/// task runs.
 type Kept<T> = [Cell<Option<T>>; 2];
 
 std::thread_local! {
@@ -44,12 +49,13 @@ std::thread_local! {
     static OUTBOXES: Kept<Outbox> = const { [const { Cell::new(None) }; 2] };
 }
 
-/// Takes the newest buffer of a pool. Returns `None` if the pool is empty, or during thread shutdown.
+/// Takes the buffer that was returned last from a pool. Returns `None` if the pool is empty, and during thread
+/// shutdown.
 fn take<T>(kept: &'static LocalKey<Kept<T>>) -> Option<T> {
     kept.try_with(|[newer, older]| newer.take().or_else(|| older.take())).ok().flatten()
 }
 
-/// Returns a buffer to a pool. If the pool is full, its oldest buffer is dropped.
+/// Returns a buffer to a pool. If the pool is full, drops the oldest buffer of the pool.
 fn keep<T>(kept: &'static LocalKey<Kept<T>>, one: T) {
     let _ = kept.try_with(|[newer, older]| {
         if let Some(one) = newer.replace(Some(one)) {
@@ -58,7 +64,7 @@ fn keep<T>(kept: &'static LocalKey<Kept<T>>, one: T) {
     });
 }
 
-/// The inbox of a connection, present while it holds input or is in use.
+/// The inbox of a connection. `Some` while the inbox contains input or is in use.
 #[derive(Debug, Default)]
 pub(super) struct Borrowed(Option<Box<PooledInbox>>);
 
@@ -66,45 +72,46 @@ pub(super) struct Borrowed(Option<Box<PooledInbox>>);
 #[derive(Debug, Default)]
 struct PooledInbox {
     inbox: Inbox,
-    /// The number of messages that were received before the partial one, and when its spare memory is freed.
+    /// When the spare memory is freed. The number identifies the partial message: it is the number of messages that
+    /// were received before this message.
     release: Option<(u64, Instant)>,
 }
 
-/// The inbox that stands in when there is none.
+/// An empty inbox, for a lookup in a connection that has no inbox.
 static NOTHING: Inbox = Inbox::empty();
 
 impl Borrowed {
-    /// Creates the inbox of a connection that may have received input already.
+    /// Creates the inbox of a connection from `inbox`, which may contain input.
     pub(super) fn new(inbox: Inbox) -> Self {
         Self((!inbox.is_idle()).then(|| Box::new(PooledInbox { inbox, release: None })))
     }
 
-    /// Returns the inbox, and takes one from the pool if there is none.
+    /// Returns the inbox. If the connection has none, takes one from the pool.
     #[inline]
     pub(super) fn get(&mut self) -> &mut Inbox {
         &mut self.0.get_or_insert_with(|| take(&INBOXES).unwrap_or_default()).inbox
     }
 
-    /// Returns the inbox, if there is one.
+    /// Returns the inbox, or `None` if the connection has none.
     #[inline]
     pub(super) fn here(&mut self) -> Option<&mut Inbox> {
         self.0.as_deref_mut().map(|pooled| &mut pooled.inbox)
     }
 
-    /// Returns the event of the last poll that `ready` refers to.
+    /// Returns the event that `ready` refers to. `ready` must be the result of the last poll.
     #[inline]
     pub(super) fn event(&self, ready: EventIndex) -> Event<'_> {
         self.0.as_deref().map_or(&NOTHING, |pooled| &pooled.inbox).event(ready)
     }
 
-    /// Returns the whole message of the last poll that `ready` refers to.
+    /// Returns the message that `ready` refers to. `ready` must be the result of the last poll.
     #[inline]
     pub(super) fn message(&self, ready: MessageIndex) -> Event<'_> {
         self.0.as_deref().map_or(&NOTHING, |pooled| &pooled.inbox).message(ready)
     }
 
-    /// Returns an empty inbox to the pool. Beside a part of a message, frees little spare memory at once, and leaves
-    /// much of it to [`Self::release_at`].
+    /// Returns an empty inbox to the pool. If the inbox contains a part of a message, frees the spare memory if it is
+    /// at most [`AT_HAND`] bytes. [`Self::release_at`] tells when to free more spare memory.
     #[inline]
     pub(super) fn give_back(&mut self) {
         self.give_back_idle();
@@ -113,27 +120,29 @@ impl Borrowed {
         }
     }
 
-    /// Whether the inbox has much spare memory beside a part of a message.
+    /// Returns whether the inbox has more than [`AT_HAND`] bytes of spare memory.
     #[inline]
     fn has_spare(&self) -> bool {
         self.0.as_ref().is_some_and(|pooled| pooled.inbox.spare() > AT_HAND)
     }
 
-    /// Returns when to [free](Self::release_idle) much spare memory: [`PATIENCE`] after the first call for the same
-    /// message. `messages` is the number of messages that have been received.
+    /// Returns when to call [`Self::release_idle`]: [`PATIENCE`] after the first call of this method for the same
+    /// message. Returns `None` if there are at most [`AT_HAND`] bytes of spare memory. `messages` is the number of
+    /// messages that have been received.
     #[inline]
     pub(super) fn release_at(&mut self, now: Instant, messages: u64) -> Option<Instant> {
         if !self.has_spare() {
             return None;
         }
         let release = &mut self.0.as_mut()?.release;
-        // More bytes of the message do not move the time: a peer may send it byte by byte.
+        // More bytes of the same message do not change the time. Otherwise a peer that sends the message byte by byte
+        // could keep the memory allocated.
         let (_, at) = release.filter(|(of, _)| *of == messages).unwrap_or((messages, now + PATIENCE));
         *release = Some((messages, at));
         Some(at)
     }
 
-    /// Frees all memory of the inbox beside a part of a message.
+    /// Frees all memory of the inbox that contains no part of a message.
     #[inline]
     pub(super) fn release_idle(&mut self) {
         if let Some(inbox) = self.here() {
@@ -152,13 +161,13 @@ impl Borrowed {
         }
     }
 
-    /// Returns the inbox for good, or a new one if there is none.
+    /// Returns the inbox, which does not return to the pool. Creates a new inbox if the connection has none.
     pub(super) fn into_inbox(self) -> Inbox {
         self.0.map(|pooled| pooled.inbox).unwrap_or_default()
     }
 }
 
-/// Gives a write queue memory from the pool, unless it has some.
+/// Gives memory from the pool to a write queue that has no memory.
 #[inline]
 pub(super) fn lend_outbox(half: &mut impl SendingHalf) {
     if !half.sender().holds_memory() {
@@ -166,7 +175,7 @@ pub(super) fn lend_outbox(half: &mut impl SendingHalf) {
     }
 }
 
-// Kept out of line so that a message into a queue with memory does not pay for it.
+// Kept out of line, because most messages are put into a queue that already has memory.
 #[inline(never)]
 fn lend_kept(half: &mut impl SendingHalf) {
     if let Some(memory) = take(&OUTBOXES) {

@@ -1,14 +1,15 @@
 //! The clock of a connection, and its timer.
 //!
-//! [`Clock`] turns the runtime's clock into that of the connection. The clock is read once for each read or write, and
-//! not for each message. In between, the connection sees the time of the last reading.
+//! [`Clock`] converts the time of the runtime's clock to the time of the connection. The clock is read once for each
+//! read or write of the stream, not for each message. Between two readings, the connection uses the time of the last
+//! reading.
 //!
-//! Not here: which deadline is next (`Connection::poll_timeout`), and what is done when it has passed (the run loops).
+//! `Connection::poll_timeout` returns the next deadline, and the run loops act when a deadline has passed.
 //!
 //! Invariants:
-//! - The time does not go back, also for a connection that another clock has driven before.
-//! - Messages are reported to the timers later than they came, or at the same time. So no timer fires too early.
-//! - Deadlines are absolute. Dropping a call and making it again does not extend a deadline.
+//! - The time never goes back, also if the connection was used with another clock before.
+//! - A message is reported to the timers when it arrives or later, never earlier. So no timer fires too early.
+//! - Deadlines are absolute times. If a call is dropped and made again, its deadline stays the same.
 
 use core::time::Duration;
 use std::task::{Context, Poll, ready};
@@ -17,21 +18,21 @@ use super::Timer;
 use super::buffer_pool::Borrowed;
 use crate::{Instant, SendingHalf};
 
-/// The clock of a connection, read from that of the runtime `R`.
+/// The clock of a connection. It reads the clock of the runtime `R`.
 #[derive(Debug)]
 pub(super) struct Clock<R> {
     runtime: R,
-    /// How far the connection's clock is ahead of the runtime's. A connection that another clock drove before continues
-    /// with the time of that clock.
+    /// The difference between the time of the connection and the time of the runtime. It is not zero for a connection
+    /// that was used with another clock before, whose time was later.
     ahead: Duration,
-    /// The time when the clock was read last.
+    /// The time of the connection when the clock was last read.
     now: Instant,
-    /// Whether bytes have come in since the clock was read.
+    /// Whether bytes have arrived since the clock was last read.
     is_stale: bool,
 }
 
 impl<R: Timer> Clock<R> {
-    /// Creates the clock of a connection that has seen the time `latest`.
+    /// Creates the clock of a connection whose latest instant is `latest`.
     pub(super) fn new(runtime: R, latest: Instant) -> Self {
         let ahead = latest.saturating_duration_since(runtime.now());
         let mut clock = Self { runtime, ahead, now: latest, is_stale: false };
@@ -39,7 +40,7 @@ impl<R: Timer> Clock<R> {
         clock
     }
 
-    /// Returns the time when the clock was read last.
+    /// Returns the time when the clock was last read.
     pub(super) const fn now(&self) -> Instant {
         self.now
     }
@@ -51,36 +52,36 @@ impl<R: Timer> Clock<R> {
         self.now
     }
 
-    /// Reads the clock if bytes have come in since it was read, and returns the time.
+    /// Reads the clock if bytes have arrived since it was last read. Returns the time.
     pub(super) fn tick_if_stale(&mut self) -> Instant {
         if self.is_stale { self.tick() } else { self.now }
     }
 
-    /// Records that bytes have come in, so the clock must be read before they are decoded.
+    /// Records that bytes have arrived. The clock must be read before these bytes are decoded.
     pub(super) const fn bytes_came(&mut self) {
         self.is_stale = true;
     }
 
-    /// Whether bytes have come in since the clock was read.
+    /// Returns whether bytes have arrived since the clock was last read.
     pub(super) const fn is_stale(&self) -> bool {
         self.is_stale
     }
 
-    /// Reads the clock, and reports messages that have come in to the timers.
+    /// Reads the clock, and reports messages that have arrived to the timers.
     pub(super) fn tick_for(&mut self, half: &mut impl SendingHalf) -> Instant {
         let now = self.tick();
         half.catch_up(now);
         now
     }
 
-    /// Reads the clock if messages have come in that the timers do not know of, and reports them as received now.
+    /// Reads the clock if messages have arrived that were not reported to the timers, and reports them as received now.
     pub(super) fn catch_up(&mut self, half: &mut impl SendingHalf) {
         if half.sender().is_behind() {
             self.tick_for(half);
         }
     }
 
-    /// Waits for the deadline `at`, and returns the time. Pending for ever if there is no deadline.
+    /// Waits for the deadline `at`, and returns the time. Without a deadline, returns `Pending` and has no wakeup.
     pub(super) fn poll_due(&mut self, cx: &mut Context<'_>, at: Option<Instant>) -> Poll<Instant> {
         let Some(at) = at else { return Poll::Pending };
         let ahead = Instant::ZERO + self.ahead;
@@ -88,11 +89,11 @@ impl<R: Timer> Clock<R> {
         Poll::Ready(self.tick().max(at))
     }
 
-    /// Waits like [`Self::poll_due`] for a task that also waits for input, and frees unused memory of `inbox`
-    /// meanwhile.
+    /// Waits like [`Self::poll_due`], for a task that also waits for input. During the wait, frees unused memory of
+    /// `inbox` when its time has come.
     ///
-    /// `messages` is the number of messages that have been received. It tells whether the inbox still waits for the
-    /// rest of the same message.
+    /// `messages` is the number of messages that have been received. If this number has not changed since the last
+    /// call, the inbox still waits for the rest of the same message.
     #[inline]
     pub(super) fn poll_due_reading(
         &mut self,
@@ -102,15 +103,14 @@ impl<R: Timer> Clock<R> {
         messages: u64,
     ) -> Poll<Instant> {
         if let Some(release) = inbox.release_at(self.now, messages) {
-            // A timer for a time that has passed would wake the task needlessly.
+            // Do not set a timer for a time that has passed: it would wake the task for nothing.
             if release > self.now {
                 let now = ready!(self.poll_due(cx, Some(at.map_or(release, |at| at.min(release)))));
                 if at.is_some_and(|at| at <= now) {
                     return Poll::Ready(now);
                 }
             }
-            // The caller is about to return `Pending`, so the next read allocates again. It happens only once there is
-            // input.
+            // The caller returns `Pending` now. The next read allocates memory again, but only when there is input.
             inbox.release_idle();
         }
         self.poll_due(cx, at)

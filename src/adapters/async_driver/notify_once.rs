@@ -1,16 +1,17 @@
 //! A one-shot notification with any number of waiters.
 //!
 //! [`NotifyOnce::tell`] stores a value and wakes all waiters. A [`Listener`] is one waiter, used by one task at a time.
-//! It registers a waker in a slot of its own.
+//! Each listener has a slot, in which it registers the waker of its task.
 //!
-//! Not here: what the value means to a WebSocket (`group`).
+//! `group` uses the notification to close WebSockets.
 //!
 //! Invariants:
-//! - Only the first `tell` has an effect.
-//! - A waker is registered under the lock under which the value is stored, so no notification is lost.
-//! - A listener that polls again with the same waker takes no lock. It reads one atomic flag.
-//! - No waker is cloned, dropped or called while the lock is held: a waker is foreign code, and dropping it may drop a
-//!   task with another listener.
+//! - Only the first call of `tell` has an effect.
+//! - One lock protects both the value and the wakers. So no notification is lost between a check of the value and the
+//!   registration of a waker.
+//! - A listener that polls again with the same waker takes no lock. It only reads one atomic flag.
+//! - No waker is cloned, dropped or called while the lock is held. These operations run code of the runtime, which may
+//!   drop a task that has another listener.
 //! - Tests in `tests/loom` run this file in all interleavings.
 
 use std::fmt;
@@ -22,7 +23,7 @@ use std::task::{Context, Poll, Waker};
 use crate::adapters::lock::lock;
 use crate::adapters::sync::{AtomicBool, Mutex, Ordering};
 
-/// A one-shot notification. Clones refer to the same one.
+/// A one-shot notification. Clones refer to the same notification.
 pub(super) struct NotifyOnce<T>(Arc<Shared<T>>);
 
 struct Shared<T> {
@@ -33,11 +34,11 @@ struct Shared<T> {
 
 /// The value and the waiters.
 struct State<T> {
-    /// The value, once it was stored.
+    /// The value, or `None` before `tell`.
     value: Option<T>,
-    /// The wakers of the listeners, each in the slot of its listener.
+    /// The registered wakers. The index of a waker is the slot of its listener.
     wakers: Vec<Option<Waker>>,
-    /// The slots that no listener has.
+    /// The slots that no listener uses.
     free: Vec<usize>,
 }
 
@@ -46,7 +47,7 @@ pub(super) struct Listener<T> {
     source: NotifyOnce<T>,
     /// The index of this listener in [`State::wakers`].
     slot: usize,
-    /// A copy of the registered waker, if there is one. Lets [`Self::poll`] skip the lock.
+    /// A copy of the registered waker. With this copy, [`Self::poll`] needs no lock.
     waker: Option<Waker>,
 }
 
@@ -64,7 +65,8 @@ impl<T> Clone for NotifyOnce<T> {
 }
 
 impl<T> NotifyOnce<T> {
-    /// Stores `value` for all listeners, present and future, and wakes them. Returns whether this was the first call.
+    /// Stores `value` for all present and future listeners, and wakes the present ones. Returns whether this was the
+    /// first call.
     pub(super) fn tell(&self, value: T) -> bool {
         let wakers = {
             let mut state = lock(&self.0.state);
@@ -79,7 +81,7 @@ impl<T> NotifyOnce<T> {
         true
     }
 
-    /// Whether a value was stored.
+    /// Returns whether a value was stored.
     pub(super) fn is_told(&self) -> bool {
         self.0.is_told.load(Ordering::Acquire)
     }
@@ -96,8 +98,9 @@ impl<T> NotifyOnce<T> {
 }
 
 impl<T> Listener<T> {
-    /// Ready once a value was stored. Until then the task is woken when that happens.
-    // Fast path: a task polls this each time that it waits. Its waker is registered already, so the flag is enough.
+    /// Returns `Ready` if a value was stored. Otherwise registers the task, which is woken when a value is stored.
+    // Fast path: a task polls its listener each time before it waits. Usually its waker is already registered, so
+    // reading the flag is enough.
     #[inline]
     pub(super) fn poll(&mut self, cx: &Context<'_>) -> Poll<()> {
         let known = self.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker()));
@@ -108,10 +111,10 @@ impl<T> Listener<T> {
         }
     }
 
-    /// Registers the waker of the task, unless a value was stored.
+    /// Registers the waker of the task. Returns `Ready` instead if a value was stored.
     #[cold]
     fn register(&mut self, cx: &Context<'_>) -> Poll<()> {
-        // Cloned before the lock is taken: a waker is foreign code.
+        // Clone the waker before the lock is taken, because `clone` runs code of the runtime.
         let waker = cx.waker().clone();
         let mut state = lock(&self.source.0.state);
         if state.value.is_some() {
@@ -124,7 +127,7 @@ impl<T> Listener<T> {
         Poll::Pending
     }
 
-    /// Returns the value, if one was stored.
+    /// Returns the value, or `None` if no value was stored.
     pub(super) fn told(&self) -> Option<T>
     where
         T: Copy,

@@ -1,16 +1,18 @@
-//! Bytes that were read by a call that sends, kept for the next call that receives.
+//! A buffer for input that a call that sends has read, until the next call that receives.
 //!
-//! A call that sends may wait for as long as the peer does not read. Before it waits it reads the input that has
-//! arrived. A Pong among it shows that the peer is alive, and a peer that must send before it reads can continue. The
-//! call cannot decode the bytes: the application may still hold an event that borrows from the inbox.
+//! A call that sends must wait while the peer does not read. Before it waits, the call reads the input that has
+//! arrived, for two reasons. Input shows that the peer is alive. And some peers read only after they could send their
+//! own data. The call cannot decode the bytes, because the application may still have an event that borrows from the
+//! inbox.
 //!
-//! Not here: what the timers learn of the input (`write_driver`).
+//! `write_driver` decides when to read ahead, and reports the input to the timers.
 //!
 //! Invariants:
 //! - At most [`MOST_READ_AHEAD`] bytes are kept. Further input stays in the transport, whose backpressure stops the
 //!   peer.
-//! - Bytes are returned in the order in which they arrived, and the end or the failure of the stream after them.
-//! - There is no memory while there are no bytes.
+//! - The bytes are returned in the order in which they arrived. The end or the error of the stream is returned after
+//!   the bytes.
+//! - An empty buffer has no memory.
 
 use std::io::{self, ErrorKind};
 use std::prelude::v1::*;
@@ -23,17 +25,17 @@ use crate::{Connection, Inbox};
 /// Maximum number of bytes that are read ahead while a call waits to send.
 const MOST_READ_AHEAD: usize = 64 << 10;
 
-/// Maximum number of bytes in one read ahead.
+/// Maximum number of bytes in one read. Each read goes into an array of this size on the stack.
 const READ_AHEAD_AT_ONCE: usize = 4 << 10;
 
-/// Bytes that were read ahead, and the end of the stream behind them.
+/// Bytes that were read ahead, and the end or the error of the stream that followed. `None` if there is nothing.
 #[derive(Debug, Default)]
 pub(super) struct ReadAhead(Option<Box<Kept>>);
 
 #[derive(Debug, Default)]
 struct Kept {
     bytes: Vec<u8>,
-    /// How many of `bytes` have been taken.
+    /// The number of bytes at the start of `bytes` that were already returned.
     taken: usize,
     /// The end of the stream or the read error that came after `bytes`, if any.
     end: Option<io::Result<()>>,
@@ -45,7 +47,7 @@ impl Kept {
         if self.end.is_some() { 0 } else { MOST_READ_AHEAD.saturating_sub(self.bytes.len()) }
     }
 
-    /// Moves bytes to `to`. Behind the last one, returns 0 or the read error.
+    /// Moves bytes to `to`. When all bytes were moved, returns 0 or the read error.
     fn take(&mut self, to: &mut [u8]) -> io::Result<usize> {
         let rest = self.bytes.get(self.taken..).unwrap_or_default();
         if rest.is_empty() {
@@ -69,21 +71,21 @@ impl ReadAhead {
         Self(None)
     }
 
-    /// Whether nothing was read ahead, so that the stream itself is read.
+    /// Returns whether nothing was read ahead. The caller then reads from the stream.
     #[inline(always)]
     pub(super) const fn is_empty(&self) -> bool {
         self.0.is_none()
     }
 
-    /// Returns how many bytes were read ahead, and whether the end of the stream was.
+    /// Returns how many bytes were read ahead, and whether the end or an error of the stream followed.
     ///
-    /// The task that receives is woken when this value grows. It must not be woken merely because bytes are there: the
-    /// task may be waiting for its next turn, and would spin.
+    /// The task that receives is woken when this value grows. It is not woken just because there are bytes: a task that
+    /// waits for its next turn would then be woken again and again.
     pub(super) fn len(&self) -> (usize, bool) {
         self.0.as_ref().map_or((0, false), |kept| (kept.bytes.len(), kept.end.is_some()))
     }
 
-    /// Moves bytes to `to`, like a read from the stream.
+    /// Moves bytes to `to`, and returns the result that a read from the stream would have.
     #[cold]
     #[inline(never)]
     pub(super) fn take(&mut self, to: &mut [u8]) -> io::Result<usize> {
@@ -95,19 +97,19 @@ impl ReadAhead {
         taken
     }
 
-    /// Moves all bytes to `inbox`, when the WebSocket is taken apart.
+    /// Moves all bytes to `inbox`. Called when the WebSocket is taken apart.
     pub(super) fn hand_over(&mut self, connection: &Connection, inbox: &mut Inbox) {
         while let Some(kept) = &mut self.0 {
             let taken = kept.take(connection.read_space(inbox));
             match taken {
                 Ok(n) if n > 0 => inbox.handle_read(n),
-                // The stream will report its end again.
+                // The end is discarded, because the next read from the stream reports it again.
                 _ => self.0 = None,
             }
         }
     }
 
-    /// Reads what has arrived, as far as there is room for it. Returns whether any byte came.
+    /// Reads the input that has arrived, until the buffer is full. Returns whether any byte was read.
     #[inline(never)]
     pub(super) fn fill<S, R: Transport<S>>(&mut self, stream: &mut S, cx: &mut Context<'_>) -> bool {
         let mut space = [0; READ_AHEAD_AT_ONCE];

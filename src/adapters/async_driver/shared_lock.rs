@@ -1,19 +1,19 @@
 //! A lock for two tasks that never blocks a thread and never loses a wakeup.
 //!
-//! The two halves of a split WebSocket share a stream. A stream remembers, for each direction, only the waker that it
-//! was polled with last. So the stream is polled with a waker that wakes both tasks, and each task polls again.
+//! The two halves of a split WebSocket share a stream. A stream stores only one waker for each direction, that of the
+//! last poll. So the stream is polled with a waker that wakes both tasks. Each task then polls again.
 //!
-//! A task that finds the lock taken registers its waker, and is woken when the lock is free. The lock is held during
-//! one poll, so that wait is short.
+//! A task that finds the lock taken registers its waker, and is woken when the lock is released. The lock is held only
+//! during one poll, so the wait is short.
 //!
-//! Not here: the state under the lock (`split`), and two tasks that use a WebSocket without splitting it (`tasks`).
+//! The state under the lock is in `split`. `tasks` is for two tasks that share a WebSocket without splitting it.
 //!
 //! Invariants:
-//! - A task returns `Pending` only after a poll that began when its waker was registered already. So an event between
-//!   the poll and the registration cannot be lost.
-//! - A task that releases the lock wakes the other one, if that one waits for the lock.
-//! - No waker of a task is cloned, dropped or called while a registration is locked. It is foreign code, which may wake a
-//!   task of this lock.
+//! - A task returns `Pending` only after a poll that began when the waker of the task was already registered. So no
+//!   event between the poll and the registration is lost.
+//! - A task that releases the lock wakes the other task if the other task waits for the lock.
+//! - No waker of a task is cloned, dropped or called while the mutex of a registration is locked. These operations run
+//!   code of the runtime, which may wake a task of this lock and then lock the same mutex.
 //! - Tests in `tests/loom` run this file in all interleavings.
 
 use core::fmt;
@@ -24,7 +24,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use crate::adapters::lock::{lock, try_lock};
 use crate::adapters::sync::Mutex;
 
-/// One of the two tasks.
+/// One of the two tasks: the reader or the writer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Side {
     Reader,
@@ -40,15 +40,15 @@ impl Side {
     }
 }
 
-/// A value for two tasks, used by one at a time, with the wakers of both.
+/// A value that two tasks share, with the wakers of both tasks. One task at a time uses the value.
 pub(super) struct SharedLock<T> {
     inside: Mutex<T>,
     wakers: Arc<Wakers>,
-    /// The waker made of `wakers`, which wakes both tasks.
+    /// A waker that wakes both tasks. It is made from `wakers`.
     both: Waker,
 }
 
-/// The registered wakers of two tasks. Used as a waker itself, it wakes both.
+/// The registered wakers of two tasks. A [`Waker`] that is made from this type wakes both tasks.
 #[derive(Default)]
 pub(super) struct Wakers {
     reader: Mutex<Waiting>,
@@ -59,7 +59,7 @@ pub(super) struct Wakers {
 #[derive(Default)]
 struct Waiting {
     waker: Option<Waker>,
-    /// Whether the task waits for the lock, and not only for the stream.
+    /// Whether the task waits for the lock. If false, it waits for the stream.
     for_lock: bool,
 }
 
@@ -69,10 +69,11 @@ impl<T> SharedLock<T> {
         Self { inside: Mutex::new(inside), both: Arc::clone(&wakers).into(), wakers }
     }
 
-    /// Calls `poll` under the lock for the task of `side`. `poll` sets its last argument to have the other task woken.
+    /// Calls `poll` under the lock for the task of `side`. If `poll` sets its last argument to true, the other task is
+    /// woken.
     ///
-    /// The first pending call is repeated after the waker was registered. Only a call that began after the registration
-    /// shows that there was no event before it.
+    /// If the first call of `poll` is pending, the waker is registered and `poll` is called again. An event between the
+    /// first call and the registration would otherwise wake nobody.
     pub(super) fn poll<O>(
         &self,
         side: Side,
@@ -81,7 +82,7 @@ impl<T> SharedLock<T> {
     ) -> Poll<O> {
         let mut placed = None;
         if side == Side::Reader {
-            // The reader nearly always has to wait, so it registers first and saves the second call.
+            // The reader must nearly always wait. So it registers first, and needs no second call.
             self.wakers.of(side).wait(cx.waker(), false);
             placed = Some(false);
         }
@@ -106,21 +107,22 @@ impl<T> SharedLock<T> {
         }
     }
 
-    /// Wakes the task of `side`, if it waits.
+    /// Wakes the task of `side` if it waits.
     pub(super) fn wake(&self, side: Side) {
         self.wakers.of(side).wake(false);
     }
 
-    /// Calls `look` for the task of `side` if the lock is free. Returns `None` if it is taken.
+    /// Calls `look` with the value for the task of `side` if the lock is free. Returns `None` if the lock is taken.
+    /// Nothing is registered, and `look` may change the value.
     pub(super) fn peek<O>(&self, side: Side, look: impl FnOnce(&mut T) -> O) -> Option<O> {
         self.try_poll(side, |inside, _, _| look(inside))
     }
 
-    /// Calls `poll` once for the task of `side` if the lock is free, for a call that cannot wait. Returns `None` if the
-    /// lock is taken.
+    /// Calls `poll` once for the task of `side` if the lock is free. Returns `None` if the lock is taken. This is for
+    /// calls that never wait.
     ///
-    /// The context wakes both tasks, as in [`Self::poll`], so no task that waits for the stream loses its place. `poll`
-    /// sets its last argument to have the other task woken.
+    /// The context wakes both tasks, as in [`Self::poll`]. So a task that already waits for the stream is still woken.
+    /// If `poll` sets its last argument to true, the other task is woken.
     pub(super) fn try_poll<O>(
         &self,
         side: Side,
@@ -136,12 +138,12 @@ impl<T> SharedLock<T> {
 }
 
 impl Wakers {
-    /// Registers the task of `side`, which waits for the stream and not for the lock.
+    /// Registers the task of `side`, which waits for the stream, not for the lock.
     pub(super) fn wait(&self, side: Side, waker: &Waker) {
         self.of(side).wait(waker, false);
     }
 
-    /// Wakes the task of `side`, if it waits.
+    /// Wakes the task of `side` if it waits.
     pub(super) fn wake_one(&self, side: Side) {
         self.of(side).wake(false);
     }
@@ -158,7 +160,8 @@ impl Wakers {
 trait WakerSlot {
     /// Registers `waker`.
     fn wait(&self, waker: &Waker, for_lock: bool);
-    /// Wakes the task and removes its waker. With `for_lock_only`, only a task that waits for the lock.
+    /// Wakes the task and removes its waker. If `for_lock_only` is true, does this only for a task that waits for the
+    /// lock.
     fn wake(&self, for_lock_only: bool);
 }
 
@@ -171,7 +174,8 @@ impl WakerSlot for Mutex<Waiting> {
                 return;
             }
         }
-        // Clone and drop wakers outside of the lock. They are foreign code, which may wake a task of this lock.
+        // Clone and drop wakers while the mutex is not locked. Both run code of the runtime, which may wake a task of
+        // this lock.
         let waker = waker.clone();
         let before = {
             let mut waiting = lock(self);

@@ -1,16 +1,16 @@
 //! The state that the two halves of a split WebSocket share.
 //!
-//! [`Shared`] holds the stream and the [`Sender`] with its queue and timers, under a [`SharedLock`]. Beside the lock
-//! are two places where a half leaves something without taking it: replies of the reader, and messages of calls that never
-//! wait.
+//! [`Shared`] contains the stream and the [`Sender`], which has the write queue and the timers. Both are under a
+//! [`SharedLock`]. Two more fields can be used without this lock: the replies of the reader ([`PendingReplies`]), and
+//! the messages of calls that never wait ([`WaitingMessages`]).
 //!
-//! Not here: the loops of the halves (`reader`, `writer`), and the wakers (`shared_lock`).
+//! The loops of the halves are in `reader` and `writer`, and the wakers are in `shared_lock`.
 //!
 //! Invariants:
-//! - Each poll under the lock first queues the messages that wait for the lock, and applies the stored replies. So a
-//!   reply is late by one poll at most.
-//! - The reader is woken when the writer has changed something that the reader must act on: bytes that were read ahead,
-//!   the state of closing, or an earlier deadline.
+//! - Each poll under the lock first queues the waiting messages, and then applies the stored replies. So a reply waits
+//!   for one poll at most.
+//! - The writer wakes the reader after a change that the reader must act on. Such a change is input that was read
+//!   ahead, a new close state, or an earlier deadline.
 
 use std::io;
 use std::prelude::v1::*;
@@ -31,14 +31,14 @@ use crate::{Instant, Message, Outbox, SendError, Sender, UnsentMessage};
 pub(super) struct Shared<S, R> {
     /// Replies to the peer that the reader has stored.
     pub(super) pending: PendingReplies,
-    /// Messages that were accepted while the other half held the lock.
+    /// Messages that wait because the other half held the lock when they were sent.
     messages: WaitingMessages,
-    /// The state of the sender when the lock was released last.
+    /// A copy of the state of the sender, from the last release of the lock.
     pub(super) status: SenderStatus,
     out: SharedLock<Out<S, R>>,
 }
 
-/// The stream and the sending state, used by one half at a time.
+/// The stream and the sending side of the connection. The half that has the lock uses them.
 #[derive(Debug)]
 pub(super) struct Out<S, R> {
     pub(super) stream: S,
@@ -47,8 +47,8 @@ pub(super) struct Out<S, R> {
 }
 
 impl<S, R> Out<S, R> {
-    /// Returns the next deadline of the timers, and the one for releasing the inflate window. They are separate because
-    /// the reader waits for the second one only while it holds a window.
+    /// Returns the next deadline of the timers, and the deadline for freeing the inflate window. The reader waits for
+    /// the second deadline only while it has an inflate window.
     fn deadlines(&self) -> [Option<Instant>; 2] {
         #[cfg(feature = "deflate")]
         let release = self.sender.release_at();
@@ -66,32 +66,32 @@ impl<S, R> Shared<S, R> {
         Arc::new(Self { pending, messages, status, out })
     }
 
-    /// Wakes the task of `side`, if it waits.
+    /// Wakes the task of `side` if it waits.
     pub(super) fn wake(&self, side: Side) {
         self.out.wake(side);
     }
 
-    /// Returns how many bytes are queued, or wait for the lock of the queue.
+    /// Returns the number of bytes in the write queue and in waiting messages.
     pub(super) fn buffered_amount(&self) -> usize {
         self.status.buffered_amount().saturating_add(self.messages.bytes())
     }
 }
 
 impl<S, R: Timer> Shared<S, R> {
-    /// Reads the clock, queues the messages that wait for the lock, and applies the stored replies.
+    /// Reads the clock, queues the waiting messages, and applies the stored replies.
     pub(super) fn apply(&self, out: &mut Out<S, R>) {
         let now = out.wire.clock().tick();
         self.apply_at(out, now);
     }
 
-    /// Queues the messages that wait for the lock, and applies the stored replies, at the time `now`.
+    /// Queues the waiting messages, and applies the stored replies. `now` is the current time.
     fn apply_at(&self, out: &mut Out<S, R>, now: Instant) {
-        // Before the replies: a message that was accepted goes out before the answer to a Close.
+        // The messages come first, because nothing can be sent after the answer to a Close.
         self.apply_messages(&mut out.sender);
         self.pending.apply(&mut out.sender, now);
     }
 
-    /// Queues messages that wait for the lock. Returns whether it did.
+    /// Queues the waiting messages. Returns whether any message was queued.
     fn apply_messages(&self, sender: &mut Sender<Outbox>) -> bool {
         if self.messages.is_empty() {
             return false;
@@ -100,7 +100,8 @@ impl<S, R: Timer> Shared<S, R> {
         self.messages.apply(sender)
     }
 
-    /// Applies the stored replies if the lock is free, without reading the clock if it was read since the last input.
+    /// Applies the stored replies if the lock is free. Reads the clock only if input has arrived since the last reading
+    /// of the clock.
     pub(super) fn try_apply(&self) {
         self.out.peek(Side::Reader, |out| {
             let now = out.wire.clock().tick_if_stale();
@@ -111,7 +112,8 @@ impl<S, R: Timer> Shared<S, R> {
 }
 
 impl<S, R: Transport<S>> Shared<S, R> {
-    /// Calls `send` under the lock, and writes the queue while it is full; see [`WriteDriver::poll_feed`].
+    /// Queues a frame ("feeds") with `send`, under the lock. While the queue is full, writes the queue and calls `send`
+    /// again; see [`WriteDriver::poll_feed`].
     pub(super) fn poll_feed(
         &self,
         cx: &mut Context<'_>,
@@ -120,21 +122,21 @@ impl<S, R: Transport<S>> Shared<S, R> {
         self.poll_out(cx, |Out { stream, wire, sender }, cx| {
             let now = wire.clock().now();
             let fed = wire.poll_feed(stream, sender, cx, |sender| {
-                // A message that was accepted before is sent before.
+                // Earlier messages are sent first.
                 self.apply_messages(sender);
                 if self.messages.need_room() { Err(SendError::Blocked) } else { send(sender, now) }
             });
             if let Poll::Ready(Err(_)) = fed {
-                // The answer to a Close may be queued, and the reader may be gone. So it is written before the error
-                // returns.
+                // The answer to a Close may be in the queue, and the reader may have been dropped. So the queue is
+                // written before the error is returned.
                 let _ = wire.poll_write(stream, sender, cx);
             }
             fed
         })
     }
 
-    /// Queues a message without waiting. If the other half holds the lock, it queues the message when it takes the lock
-    /// the next time, at the latest after a wakeup.
+    /// Queues a message ("feeds" it) without waiting and without writing. If the other half holds the lock, the message
+    /// is stored. The other half is woken, and queues the message when it next takes the lock.
     pub(super) fn try_feed(&self, message: Message) -> Result<(), UnsentMessage> {
         self.try_out(message, |out, message, _| {
             if self.messages.need_room() {
@@ -145,11 +147,12 @@ impl<S, R: Transport<S>> Shared<S, R> {
         })
     }
 
-    /// Queues a message without waiting, and writes as much as the stream takes now. Writes first if the queue is full.
+    /// Queues a message without waiting, and writes as much as the stream takes now. If the queue is full, writes
+    /// before it queues the message.
     pub(super) fn try_send(&self, message: Message) -> Result<(), UnsentMessage> {
         self.try_out(message, |out, message, cx| {
             if self.messages.need_room() {
-                // The driver keeps the error of a write, and returns it with the next write.
+                // The driver stores an error of this write. The next write returns it.
                 let _ = self.poll_write(out, cx);
                 if self.messages.need_room() && !out.wire.has_failed() {
                     return Err(UnsentMessage { error: SendError::Blocked, message });
@@ -161,7 +164,7 @@ impl<S, R: Transport<S>> Shared<S, R> {
         })
     }
 
-    /// Calls `send` under the lock if the lock is free. Otherwise keeps the message for the task that holds the lock.
+    /// Calls `send` under the lock if the lock is free. Otherwise stores the message for the task that holds the lock.
     fn try_out(
         &self,
         message: Message,
@@ -179,7 +182,7 @@ impl<S, R: Transport<S>> Shared<S, R> {
         Ok(())
     }
 
-    /// Writes the whole write queue and the messages that wait for room in it, and flushes the stream.
+    /// Writes the whole write queue and the waiting messages, and flushes the stream.
     pub(super) fn poll_write(&self, out: &mut Out<S, R>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         loop {
             let written = ready!(out.wire.poll_write(&mut out.stream, &mut out.sender, cx));
@@ -189,7 +192,7 @@ impl<S, R: Transport<S>> Shared<S, R> {
         }
     }
 
-    /// Writes the whole write queue under the lock; see [`WriteDriver::poll_flush`].
+    /// Writes the whole write queue and the waiting messages under the lock; see [`WriteDriver::poll_flush`].
     pub(super) fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         self.poll_out(cx, |Out { stream, wire, sender }, cx| {
             loop {
@@ -207,7 +210,7 @@ impl<S, R: Transport<S>> Shared<S, R> {
         })
     }
 
-    /// Calls `poll` under the lock for the reader. `poll` sets its last argument to have the writer woken.
+    /// Calls `poll` under the lock for the reader. If `poll` sets its last argument to true, the writer is woken.
     #[inline]
     pub(super) fn poll_reader<T>(
         &self,
@@ -221,8 +224,8 @@ impl<S, R: Transport<S>> Shared<S, R> {
         })
     }
 
-    /// Calls `poll` under the lock for the writer, half-closes the stream if that is due, and wakes the reader if it
-    /// must act.
+    /// Calls `poll` under the lock for the writer. Then half-closes the stream if the core asks for it, and wakes the
+    /// reader if it must act.
     fn poll_out<T>(
         &self,
         cx: &mut Context<'_>,
@@ -231,7 +234,7 @@ impl<S, R: Transport<S>> Shared<S, R> {
         self.out.poll(Side::Writer, cx, |out, cx, wake_other| self.run(out, cx, wake_other, &mut poll))
     }
 
-    /// Calls `poll` for the writer, which holds the lock.
+    /// Calls `poll` for the writer, which holds the lock, as [`Self::poll_out`] describes.
     fn run<T>(
         &self,
         out: &mut Out<S, R>,
@@ -245,8 +248,8 @@ impl<S, R: Transport<S>> Shared<S, R> {
         let polled = poll(out, cx);
         out.wire.poll_half_close(&mut out.stream, &mut out.sender, cx);
         let after = out.sender.close_state();
-        // The reader must act on input that was read ahead, on an end, and on a deadline before the one it waits
-        // for.
+        // The reader must act on input that was read ahead, on a changed close state, on the end, and on a deadline
+        // that is earlier than the deadline it waits for.
         let mut both = out.deadlines().into_iter().zip(deadlines);
         let sooner = both.any(|(now, before)| now.is_some_and(|at| before.is_none_or(|before| at < before)));
         *wake_other =

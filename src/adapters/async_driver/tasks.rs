@@ -1,19 +1,19 @@
-//! Wakers for a WebSocket that two tasks use in turns, one to receive and one to send, without splitting it.
+//! The wakers of a WebSocket that two tasks share without `WebSocket::split`: one task receives, the other sends.
 //!
-//! `futures_util::StreamExt::split` puts a WebSocket behind a lock of its own. A stream remembers, for each direction,
-//! only the waker that it was polled with last. The task that receives also writes the queue, so its waker would
-//! replace that of the task that waits for the write. That task would never be woken.
+//! `futures_util::StreamExt::split` shares a WebSocket between two tasks under its own lock. A stream stores only one
+//! waker for each direction, that of the last poll. The task that receives also writes the queue. So its waker would
+//! replace the waker of the task that sends, and the task that sends would never be woken.
 //!
-//! [`Tasks`] notices when a second task polls while the first one waits. From then on the stream and the timer are
-//! polled with a waker that wakes both tasks. With one task, which is the usual case, its own waker is used, and the
-//! cost is one comparison per wait.
+//! [`Tasks`] notices when a second task polls while the first task waits. From then on the stream and the timer are
+//! polled with a waker that wakes both tasks. Usually there is only one task. The stream is then polled with the waker
+//! of this task, and the only cost is one comparison for each wait.
 //!
-//! Not here: the halves of `WebSocket::split`, which share a [`SharedLock`](super::shared_lock::SharedLock).
+//! The halves of `WebSocket::split` do not use this file. They share a [`SharedLock`](super::shared_lock::SharedLock).
 //!
 //! Invariants:
-//! - The waker of a task is registered before anything is polled for it, once there are two tasks.
-//! - A task that changes a watched value wakes the other one. One task that uses both sides is woken once at most for
-//!   each poll of the other side, so that it cannot spin.
+//! - If there are two tasks, the waker of a task is registered before the stream or the timer is polled for that task.
+//! - A task wakes the other task after a change of the watched state ([`UsedByTasks::watched`]). If one task polls both
+//!   sides, a change wakes it at most once for each poll of the other side. So the task cannot wake itself without end.
 
 use std::prelude::v1::*;
 use std::sync::Arc;
@@ -24,24 +24,27 @@ use super::shared_lock::{Side, Wakers};
 /// The tasks that wait for a WebSocket.
 #[derive(Default)]
 pub(super) struct Tasks {
-    /// The waker of the task that waited last, while there is only one task.
+    /// The waker of the task that last waited. Used while there is only one task.
     waiting: Option<Waker>,
-    /// The sides that wait, as the bits of [`Side::bit`].
+    /// The sides whose last poll was pending: a combination of the bits of [`Side::bit`].
     sides: u8,
-    /// The wakers of both tasks, once there have been two.
+    /// The wakers of both tasks. `Some` after two tasks have waited at the same time.
     both: Option<Box<Both>>,
 }
 
-/// A WebSocket that two tasks may use in turns.
+/// A WebSocket that two tasks may share.
 pub(super) trait UsedByTasks {
-    /// The state that one task can change while the other one waits for it.
+    /// A copy of the state that one task can change while the other task waits for a change.
+    ///
+    /// Two copies are compared, from before and after a poll. If they differ, the other task is woken.
     type Watched: PartialEq;
 
     fn tasks(&mut self) -> &mut Tasks;
     fn watched(&self) -> Self::Watched;
 }
 
-/// Calls `poll` for the task of `side`, with a waker that also wakes the task of the other side if there is one.
+/// Calls `poll` for the task of `side`. If another task waits, `poll` gets a waker that wakes both tasks. Wakes the
+/// other task if `poll` has changed the watched state.
 #[inline(always)]
 pub(super) fn poll_as<U: UsedByTasks, T>(
     used: &mut U,
@@ -79,14 +82,14 @@ impl Side {
 }
 
 impl Tasks {
-    /// Whether the task of the other side may be waiting.
+    /// Returns whether a task may be waiting on the other side.
     #[inline(always)]
     const fn other_waits(&self, side: Side) -> bool {
         self.sides & side.other().bit() != 0 || self.both.is_some()
     }
 
-    /// Registers the task of `side`, and returns the waker that it must poll with instead of its own. Returns `None` if
-    /// no other task waits.
+    /// Registers the task of `side`, and returns the waker of both tasks, with which this task must poll. Returns
+    /// `None` if no other task waits.
     #[cold]
     #[inline(never)]
     fn begin_beside_another(&mut self, side: Side, waker: &Waker) -> Option<Waker> {
@@ -101,12 +104,12 @@ impl Tasks {
             self.both = Some(Box::new(Both { wakers, waker }));
         }
         let both = self.both.as_ref()?;
-        // Register before anything is polled, so that each event from then on wakes this task.
+        // Register before the stream is polled, so that each event after the poll wakes this task.
         both.wakers.wait(side, waker);
         Some(both.waker.clone())
     }
 
-    /// Records whether the task of `side` waits after its poll.
+    /// Records whether the poll of `side` was pending.
     #[inline(always)]
     fn end(&mut self, side: Side, waker: &Waker, pending: bool) {
         if !pending {
@@ -114,20 +117,21 @@ impl Tasks {
         } else if self.waiting.as_ref().is_some_and(|waiting| waiting.will_wake(waker)) {
             self.sides |= side.bit();
         } else if self.both.is_none() {
-            // No other task waits: with two of them, `both` would be set.
+            // No other task waits. If two tasks waited, `both` would be set.
             (self.waiting, self.sides) = (Some(waker.clone()), side.bit());
         }
     }
 
-    /// Wakes the task of the other side, because a watched value has changed.
+    /// Wakes the task of the other side, because the watched state has changed.
     fn wake_other(&mut self, side: Side) {
         let other = side.other().bit();
         match &self.both {
             Some(both) => both.wakers.wake_one(side.other()),
-            // There is one task, which may have polled its other side before this one.
+            // There is only one task, and its last poll of the other side was pending.
             None if self.sides & other != 0 => {
-                // Wake it once, until it polls that side again. It may never do so, since the call may have been
-                // dropped, and a task that wakes itself with each poll would spin.
+                // Wake the task once, and not again until it has polled the other side. It may never poll that side
+                // again, because the call may have been dropped. A task that wakes itself in each poll would run
+                // without end.
                 self.sides &= !other;
                 if let Some(waiting) = &self.waiting {
                     waiting.wake_by_ref();
