@@ -150,7 +150,7 @@ impl Borrowed {
         }
     }
 
-    /// Returns an empty inbox to the pool.
+    /// Returns the inbox to the pool if it is empty.
     #[inline]
     pub(super) fn give_back_idle(&mut self) {
         if let Some(mut pooled) = self.0.take_if(|pooled| pooled.inbox.is_idle()) {

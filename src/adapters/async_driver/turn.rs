@@ -1,12 +1,15 @@
-//! Fairness between connections: how much one connection does before its task yields, and when its next turn begins.
+//! Fairness between connections. Decides how much work a connection does before its task yields, and when its next turn
+//! begins.
 //!
-//! A turn is the work of a connection until its input is used up, or until a limit of work is reached. Reads alone are
-//! no limit: a read of 16 KiB can hold thousands of Pings or tiny messages. At the end of a turn the connection writes
-//! its queue, runs due timers, and yields.
+//! A turn is the work of a connection until all its input is decoded, or until a limit is reached. The limits count
+//! reads, frames, bytes and inflated bytes. A limit of reads alone is not enough: one read of 16 KiB can contain
+//! thousands of Pings or tiny messages. At a limit, the connection writes its queue, runs the timers that are due, and
+//! yields to other tasks.
 //!
-//! The limit bounds one connection. With it alone, a hundred connections that flood the server would each have a turn
-//! between two turns of any other connection. So connections that used up a turn draw a ticket, and in each round of
-//! the runtime only the tickets of the first few are called. The others yield again at once.
+//! The limits bound one connection. They do not bound a hundred connections that send without pause: another connection
+//! would have to wait for a turn of each of them. So a connection that has reached a limit draws a ticket, a position
+//! in a queue of its thread. In each round, in which the runtime polls all woken tasks once, only the first few tickets
+//! are called. A connection whose ticket is called begins its next turn. The other connections yield again at once.
 //!
 //! ```text
 //!              the turn is over            its ticket is called
@@ -14,11 +17,11 @@
 //! ```
 //!
 //! Invariants:
-//! - A task that waits wakes itself, and no task has to wake another one. A connection that was dropped, or that is not
-//!   polled any more, delays no other.
-//! - A connection waits for at most [`MOST_ROUNDS`] polls, whatever other connections do and on whatever thread its
-//!   task runs. Its deadlines, and the closing of its group, are late by no more than that.
-//! - A connection whose turn is not over never waits here, and neither does a call that sends.
+//! - A task that waits wakes itself, so no task depends on another task for its wakeup. A connection that was dropped,
+//!   or that is no longer polled, does not delay other connections.
+//! - A connection waits for at most [`MOST_ROUNDS`] polls. This does not depend on other connections, or on the thread
+//!   of its task. Its timers and the closing of its group are late by this number of polls at most.
+//! - A connection whose turn is not over never waits for a ticket. A call that sends never does either.
 
 use core::cell::Cell;
 use core::sync::atomic::{AtomicU32, Ordering};
@@ -34,46 +37,49 @@ const MOST_FRAMES: u64 = 1024;
 /// Maximum number of bytes that are received in one turn.
 const MOST_BYTES: u64 = 512 << 10;
 
-/// Maximum number of bytes that are inflated in one turn. 16 KiB on the wire can expand to 16 MiB.
+/// Maximum number of bytes that are inflated in one turn. The number of received bytes is no limit for this work,
+/// because 16 KiB of compressed data can expand to 16 MiB.
 pub(super) const MOST_INFLATED: u32 = 256 << 10;
 
-/// Minimum number of turns that begin in a round, if as many connections wait. With one instead of four, a third fewer
-/// tiny messages were received, because the runtime looked for the input of other connections more often.
+/// Minimum number of turns that begin in a round if at least this many connections wait. With 1 instead of 4, a third
+/// fewer tiny messages were received: the runtime checks for input after each round, and rounds with one turn are
+/// short.
 const LEAST_TURNS: u32 = 4;
 
-/// One in this many of the waiting connections begins a turn in each round. The others yield again, and the cost of
-/// that must be small beside the turns.
+/// In each round, one of this many waiting connections begins a turn. The other connections yield again, which costs
+/// time. A share of one sixteenth keeps this cost small compared with the work of the turns.
 const SHARE: u32 = 16;
 
-/// Maximum number of rounds that a connection waits.
+/// Maximum number of rounds for which a connection waits.
 ///
-/// The limit of a connection is between 33 and this number, depending on its ticket. So connections that drew their
-/// tickets together do not all begin in the same round. If no other connection joins the queue, an eighth of them is
-/// left after 32 rounds, in each of which a sixteenth was called.
+/// Each connection has its own limit between 33 and this number, which depends on the number of its ticket. Otherwise
+/// many connections that drew their tickets in one round would all reach the limit in the same round. In each round a
+/// sixteenth of the tickets is called, so after 32 rounds only about an eighth of the connections still waits.
 const MOST_ROUNDS: u32 = 48;
 
-/// The turn of a connection, or its wait for the next one.
+/// The turn of a connection, or its wait for the next turn.
 #[derive(Debug)]
 pub(super) struct Turn {
-    /// The turn is over when the counter of received frames reaches this number. 0 while the connection waits.
+    /// The turn is over when the counter of received frames reaches this number. This field is 0 while the connection
+    /// waits, so that [`Self::is_over`] needs only one comparison.
     until_frames: u64,
     state: State,
 }
 
-// Kept to two words, because every connection has one.
+// `Turn` has 24 bytes (there is a test), because every connection has one.
 #[derive(Debug)]
 enum State {
-    /// The connection may work.
+    /// The connection is in a turn.
     Going {
-        /// The turn is over when the counter of received bytes reaches this number. They are compared after each read
-        /// and not for each message, because a read brings 256 KiB at most.
+        /// The turn is over when the counter of received bytes reaches this number. The comparison is made before each
+        /// read, not for each message.
         until_bytes: u64,
         /// The number of reads in this turn.
         reads: u8,
     },
     /// The turn is over, and the task has yielded.
     Waiting {
-        /// How often the task was polled since then.
+        /// The number of polls since the task has yielded.
         rounds: u8,
         ticket: Ticket,
     },
@@ -82,16 +88,16 @@ enum State {
 /// The next step of a task whose turn is over.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Next {
-    /// Writes what is queued, and yields for the first time.
+    /// The task writes its queue, and yields for the first time after the turn.
     Yields,
-    /// Yields again.
+    /// The task yields again.
     Waits,
-    /// Begins a new turn.
+    /// The task begins a new turn.
     Begins,
 }
 
 impl Turn {
-    /// Begins a turn of a connection with the counters `received`.
+    /// Creates a turn of a connection. `received` has the current counters of the connection.
     pub(super) const fn new(received: Counters) -> Self {
         Self {
             until_frames: received.frames.saturating_add(MOST_FRAMES),
@@ -99,14 +105,15 @@ impl Turn {
         }
     }
 
-    /// Whether the turn has reached its limit of frames. Also true while the connection waits for its next turn.
+    /// Returns whether the turn has reached the limit of frames. Also returns `true` while the connection waits for its
+    /// next turn.
     #[inline(always)]
     pub(super) const fn is_over(&self, received: Counters) -> bool {
         received.frames >= self.until_frames
     }
 
-    /// Whether the turn has reached its limit of reads or bytes. Also true while the connection waits for its next
-    /// turn.
+    /// Returns whether the turn has reached the limit of reads or of bytes. Also returns `true` while the connection
+    /// waits for its next turn.
     #[inline(always)]
     pub(super) const fn has_read_enough(&self, received: Counters) -> bool {
         match self.state {
@@ -122,17 +129,18 @@ impl Turn {
         }
     }
 
-    /// Replaces this turn with a new one.
+    /// Begins a new turn. `received` has the current counters of the connection.
     pub(super) const fn renew(&mut self, received: Counters) {
         *self = Self::new(received);
     }
 
-    /// Returns the next step after the end of the turn. On [`Next::Begins`] the caller must call [`Self::renew`].
+    /// Returns the next step of a task whose turn is over. Call this once for each poll of the task. After
+    /// [`Next::Begins`] the caller must call [`Self::renew`].
     pub(super) fn next(&mut self) -> Next {
         match &mut self.state {
             State::Waiting { rounds, ticket } => {
                 *rounds = rounds.saturating_add(1);
-                // The limit differs from ticket to ticket, so that connections do not all begin in the same round.
+                // The limit depends on the ticket, so that not all connections reach it in the same round.
                 let waited = u32::from(*rounds) + ticket.number % SHARE;
                 if ticket.is_called() || waited >= MOST_ROUNDS { Next::Begins } else { Next::Waits }
             }
@@ -146,25 +154,25 @@ impl Turn {
 
 // --- the ticket queue of a thread ---
 
-/// The position of a connection in the queue of connections whose turn is over.
+/// The position of a connection in the ticket queue of a thread.
 #[derive(Debug)]
 struct Ticket {
     number: u32,
-    /// The round in which the task was polled last.
+    /// The round in which the task was last polled.
     round: u32,
-    /// The thread that issued the ticket.
+    /// The identifier of the thread that issued the ticket.
     thread: u32,
 }
 
-/// The ticket queue of a thread. Its numbers wrap around.
+/// The ticket queue of a thread. Ticket numbers and round numbers wrap around.
 #[derive(Clone, Copy, Debug)]
 struct TicketQueue {
-    /// The number of the current round. In a round the runtime polls all tasks that were woken, then looks for input.
-    /// The second poll of the same task shows that another round has begun.
+    /// The number of the current round. In a round the runtime polls all woken tasks once, and then checks for input. A
+    /// task that waits is polled once in each round, so its second poll shows that a new round has begun.
     round: u32,
-    /// The number that is drawn next.
+    /// The number of the next ticket.
     next: u32,
-    /// The first number that is not called yet.
+    /// The first number that is not called yet. The tickets from this number up to `next` are waiting.
     uncalled: u32,
     thread: u32,
 }
@@ -179,7 +187,7 @@ std::thread_local! {
 }
 
 impl TicketQueue {
-    /// Returns how many numbers were drawn and not called.
+    /// Returns how many tickets were issued and not called.
     const fn waiting(&self) -> u32 {
         self.next.wrapping_sub(self.uncalled)
     }
@@ -191,33 +199,37 @@ impl TicketQueue {
         ticket
     }
 
-    /// Calls `turns` numbers, or all that wait. Some of their connections may have been dropped.
+    /// Calls the next `turns` tickets, or all if fewer are waiting. Some connections of these tickets may have been
+    /// dropped.
     fn call(&mut self, turns: u32) {
         self.uncalled = self.uncalled.wrapping_add(turns.min(self.waiting()));
     }
 
-    /// Whether `ticket` is called. To be asked once for each poll of its task.
+    /// Returns whether `ticket` is called. Call this once for each poll of the task, because the second call in a round
+    /// begins the next round.
     fn calls(&mut self, ticket: &mut Ticket) -> bool {
         if ticket.thread != self.thread {
             return self.takes_over(ticket);
         }
         if ticket.round == self.round {
-            // The task was polled in this round before, so another round has begun.
+            // The task was already polled in this round, so a new round has begun.
             self.round = self.round.wrapping_add(1);
             self.call((self.waiting() / SHARE).max(LEAST_TURNS));
         }
         ticket.round = self.round;
-        // All numbers outside of `uncalled..next` were called, however long ago.
+        // All numbers outside of `uncalled..next` were called. This is also true for tickets that were called long ago,
+        // unless the numbers have wrapped around since.
         ticket.number.wrapping_sub(self.uncalled) >= self.waiting()
     }
 
-    /// Accepts a task from another thread, where its number stays unused. Returns whether its turn begins at once.
+    /// Handles a ticket of another thread, whose task has moved to this thread. The old ticket is abandoned. Returns
+    /// whether the turn begins at once. If not, the task gets a ticket of this thread.
     ///
-    /// Some executors move a task with nearly each poll. An idle thread of tokio takes half of the tasks of another
-    /// one.
+    /// Tasks can move often: some executors move a task in nearly each poll, and an idle thread of tokio takes half of
+    /// the tasks of another thread.
     fn takes_over(&mut self, ticket: &mut Ticket) -> bool {
         if self.waiting() < LEAST_TURNS {
-            // The task begins instead of one that has left this thread, because tasks move both ways.
+            // Tasks move in both directions. So this task begins a turn in place of a task that has left this thread.
             self.call(1);
             return true;
         }
@@ -228,17 +240,18 @@ impl TicketQueue {
 
 impl Ticket {
     fn draw() -> Self {
-        // During thread shutdown there is no queue. No thread has this number, so the ticket counts as moved later.
+        // During thread shutdown there is no queue. No thread has the identifier `u32::MAX`, so another thread treats
+        // this ticket as one of a task that has moved.
         with_queue(TicketQueue::draw).unwrap_or(Self { number: 0, round: 0, thread: u32::MAX })
     }
 
-    /// Whether the ticket is called. To be asked once for each poll of its task.
+    /// Returns whether the ticket is called. Call this once for each poll of the task.
     fn is_called(&mut self) -> bool {
         with_queue(|queue| queue.calls(self)).unwrap_or(true)
     }
 }
 
-/// Calls `with` with the queue of this thread. Returns `None` during thread shutdown.
+/// Calls `with` with the ticket queue of this thread. Returns `None` during thread shutdown.
 fn with_queue<T>(with: impl FnOnce(&mut TicketQueue) -> T) -> Option<T> {
     let with = |cell: &Cell<TicketQueue>| {
         let mut queue = cell.get();
@@ -255,14 +268,15 @@ mod tests {
 
     use super::*;
 
-    /// A turn that is over.
+    /// Returns a turn that is over.
     fn over() -> Turn {
         let mut turn = Turn::new(Counters::default());
         assert_eq!(turn.next(), Next::Yields);
         turn
     }
 
-    /// Polls all connections once, in this order, and returns those that begin a turn. Each turn is over at once.
+    /// Polls the connections once, in the given order, and returns the connections that begin a turn. Each turn ends at
+    /// once.
     fn round(turns: &mut [Turn], order: impl Iterator<Item = usize>) -> Vec<usize> {
         let mut begun = Vec::new();
         for n in order {
@@ -289,21 +303,22 @@ mod tests {
     }
 
     #[test]
-    fn a_few_of_many_connections_begin_in_each_round_and_each_does_in_the_end() {
+    fn each_round_begins_a_few_turns_and_every_connection_gets_turns() {
         for (count, most) in [(2, 2), (4, 4), (5, 4), (64, 4), (100, 6), (1000, 62)] {
             let mut turns: Vec<_> = (0..count).map(|_| over()).collect();
             let mut begun = vec![0_usize; count];
             for n in 0..500 {
-                // A runtime may poll them in any order.
+                // A runtime may poll the tasks in any order.
                 let now = match n % 3 {
                     0 => round(&mut turns, 0..count),
                     1 => round(&mut turns, (0..count).rev()),
                     _ => round(&mut turns, (0..count).map(|at| (at * 7 + n) % count)),
                 };
-                assert!(now.len() <= most, "{} of {count}", now.len());
-                // The first rounds call connections that the previous test dropped.
+                assert!(now.len() <= most, "{} of {count} connections began", now.len());
+                // The first 100 rounds are not counted: they also call tickets of connections that the previous case
+                // has dropped.
                 if n >= 100 {
-                    assert!(!now.is_empty(), "none of {count}");
+                    assert!(!now.is_empty(), "no turn of {count} connections began");
                     now.iter().for_each(|n| begun[*n] += 1);
                 }
             }
@@ -321,15 +336,16 @@ mod tests {
         assert!(waited.is_some_and(|rounds| rounds < 100), "{waited:?}");
     }
 
-    /// Polls `count` tasks once a round, each on one of `threads`: on the thread that polled it last, but once in
-    /// `moves` polls on any. Returns the most turns that began in a round, and how many began in all of 500 rounds.
+    /// Polls `count` tasks once in each round, on `threads` threads. Before a poll, a task moves to a random thread
+    /// with the probability 1/`moves`. Returns the largest number of turns that began in one round, and the number of
+    /// turns that began in 500 rounds.
     fn turns_of_moving_tasks(count: usize, threads: u32, moves: u32) -> (usize, usize) {
         let mut random = 1_u64;
         let mut below = |most: u32| {
             random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             u32::try_from((random >> 33) % u64::from(most)).unwrap()
         };
-        // Each queue stands for a thread: it is put in place before a task of that thread is polled.
+        // Each queue represents a thread. Before a task is polled, the queue of its thread is stored in `QUEUE`.
         let queue = |thread| TicketQueue { round: 0, next: 0, uncalled: 0, thread };
         let mut queues: Vec<_> = (1000..1000 + threads).map(queue).collect();
         let mut tasks: Vec<_> = (0..count).map(|_| (over(), 0, 0)).collect();
@@ -347,7 +363,7 @@ mod tests {
                     begun += 1;
                 }
                 queues[*at] = QUEUE.get();
-                assert!(*polls < MOST_ROUNDS, "{count} tasks on {threads} threads: one waits too long");
+                assert!(*polls < MOST_ROUNDS, "{count} tasks on {threads} threads: a task waits too long");
             }
             if round >= 100 {
                 all += begun;
@@ -358,7 +374,7 @@ mod tests {
     }
 
     #[test]
-    fn tasks_that_move_between_threads_wait_too() {
+    fn tasks_that_move_between_threads_also_wait_for_their_turns() {
         for threads in [1, 2, 4, 8] {
             for moves in [1, 2, 10, 100] {
                 for count in [1, 4, 10, 100, 1000] {
@@ -373,7 +389,7 @@ mod tests {
     }
 
     #[test]
-    fn a_task_that_another_thread_polls_each_time_begins_at_once() {
+    fn a_task_that_moves_before_each_poll_begins_at_once() {
         let mut turn = over();
         let home = QUEUE.get();
         let mut queues = [home, TicketQueue { thread: 1000, ..home }];
@@ -386,7 +402,7 @@ mod tests {
         }
     }
 
-    /// The connection was not polled while 2,000,000,000 others were called.
+    /// The connection was not polled while the tickets of 2^31 other connections were called.
     #[test]
     fn a_ticket_that_was_called_long_ago_is_called() {
         let mut turn = over();
