@@ -15,6 +15,8 @@ use super::http_call::{AcceptError, HttpCall};
 use super::pending_request::PendingRequest;
 use super::websocket::WebSocket;
 use super::{Timer, Transport};
+#[cfg(doc)]
+use crate::adapters::handshake_driver;
 use crate::adapters::handshake_driver::{Client, ConnectError, Server};
 use crate::handshake::{ClientRequest, WsUrl};
 
