@@ -526,14 +526,13 @@ fn the_docs_of_the_adapters_state_timeouts_and_kept_memory() {
     Page::new("src/adapters/handshake_driver/server.rs").says(format!(
         "(1 s at least, {write} s at most or with `None`), and {slowest} a second on the whole"
     ));
-    for path in ["src/adapters/net/server.rs", "src/adapters/async_driver/http_call.rs"] {
-        Page::new(path)
-            .says(format!("how long the stream may take nothing of the response; {write} s by default"))
-            .says(format!("and {slowest} a second on the whole"))
-            .says(format!(
-                "for a second from the end of the response, {} at most",
-                size(constant(opening, "MOST_DISCARDED"))
-            ));
+    Page::new("src/adapters/handshake_driver/request_getters.rs")
+        .says(format!("how long the stream may take nothing of the response; {write} s by default"));
+    for path in ["src/adapters/net/http_call.rs", "src/adapters/async_driver/http_call.rs"] {
+        Page::new(path).says(format!("and {slowest} a second on the whole")).says(format!(
+            "for a second from the end of the response, {} at most",
+            size(constant(opening, "MOST_DISCARDED"))
+        ));
     }
     assert_eq!(constant(opening, "DISCARD_TIME"), 1);
 }

@@ -9,14 +9,13 @@
 //! Invariant: a call owns its stream. If it is dropped, the stream is closed without an answer.
 
 use core::fmt;
-use core::time::Duration;
 use std::io;
 use std::prelude::v1::*;
 
 use super::Transport;
 use super::handshake_loop::respond;
-use crate::adapters::handshake_driver::{self, PlainRequest};
-use crate::handshake::{Headers, HttpResponse};
+use crate::adapters::handshake_driver::{self, PlainRequest, http_call_getters};
+use crate::handshake::HttpResponse;
 
 /// The reason why a connection did not become a WebSocket.
 pub type AcceptError<S, R> = handshake_driver::AcceptError<HttpCall<S, R>>;
@@ -30,12 +29,7 @@ pub struct HttpCall<S, R> {
 
 impl<S, R> fmt::Debug for HttpCall<S, R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Headers are left out, because they may hold secrets.
-        let head = &self.request.head;
-        f.debug_struct("HttpCall")
-            .field("method", &head.method())
-            .field("target", &head.target())
-            .finish_non_exhaustive()
+        self.request.fmt_as("HttpCall", f)
     }
 }
 
@@ -46,40 +40,7 @@ impl<S, R> HttpCall<S, R> {
 }
 
 impl<S, R: Transport<S>> HttpCall<S, R> {
-    /// Returns the method of the request, which is case-sensitive.
-    #[must_use]
-    pub fn method(&self) -> &str {
-        self.request.head.method()
-    }
-
-    /// Returns the target of the request: path and query, or an absolute URI.
-    #[must_use]
-    pub fn target(&self) -> &str {
-        self.request.head.target()
-    }
-
-    /// Returns the headers of the request.
-    #[must_use]
-    pub fn headers(&self) -> Headers<'_> {
-        self.request.head.headers()
-    }
-
-    /// Returns the bytes that were read: the head of the request, and the bytes that followed it.
-    #[must_use]
-    pub fn received(&self) -> &[u8] {
-        &self.request.received
-    }
-
-    /// Sets how long the stream may take nothing of the response; 30 s by default. Each byte that it takes restarts this
-    /// timeout.
-    ///
-    /// A socket with a full send buffer takes nothing until a part of the buffer is free again. Of 4 MiB that part is
-    /// 1.4 MiB, so a peer that reads less than 48 KiB/s can seem to have stopped reading for 30 s.
-    #[must_use]
-    pub fn write_timeout(mut self, timeout: Duration) -> Self {
-        self.request.write_timeout = timeout;
-        self
-    }
+    http_call_getters!();
 
     /// Answers the request with `response`, and closes the stream in a way that lets the response arrive.
     ///

@@ -21,8 +21,8 @@ use super::http_call::{AcceptError, HttpCall};
 use super::websocket::WebSocket;
 #[cfg(doc)]
 use crate::adapters::handshake_driver::{self, Server};
-use crate::adapters::handshake_driver::{Acceptance, Pending};
-use crate::handshake::{Headers, HttpResponse, RequestHead};
+use crate::adapters::handshake_driver::{Acceptance, Pending, pending_request_getters};
+use crate::handshake::{HttpResponse, RequestHead};
 
 /// A request to open a WebSocket that waits for the application's decision. [`Server::receive`] returns it.
 ///
@@ -77,46 +77,12 @@ impl<S, R> PendingRequest<S, R> {
 }
 
 impl<S, R: Transport<S>> PendingRequest<S, R> {
-    /// Returns the head of the request: method, target, headers, and what follows from them.
-    #[must_use]
-    pub const fn head(&self) -> &RequestHead {
-        &self.pending.head
-    }
-
-    /// Returns the target of the request: path and query, or an absolute URI.
-    #[must_use]
-    pub fn target(&self) -> &str {
-        self.pending.head.target()
-    }
-
-    /// Returns the headers of the request.
-    #[must_use]
-    pub fn headers(&self) -> Headers<'_> {
-        self.pending.head.headers()
-    }
-
-    /// Returns the origin of the page that opens the connection, if there is one.
-    #[must_use]
-    pub fn origin(&self) -> Option<&str> {
-        self.pending.head.origin()
-    }
-
-    /// Returns the subprotocols that the client offers, in its order of preference.
-    pub fn subprotocols(&self) -> impl Iterator<Item = &str> + Clone {
-        self.pending.head.subprotocols()
-    }
+    pending_request_getters!();
 
     /// Returns the stream, for its peer address for example. It must be neither read nor written.
     #[must_use]
     pub const fn stream(&self) -> &S {
         &self.stream
-    }
-
-    /// Returns the server's own decision: the first subprotocol in the client's list that the server
-    /// [supports](Server::subprotocols). The application may change it, for [`accept_with`](Self::accept_with).
-    #[must_use]
-    pub fn acceptance(&self) -> Acceptance {
-        self.pending.acceptance()
     }
 
     /// Accepts the request by the settings of the server: with its own [`acceptance`](Self::acceptance).

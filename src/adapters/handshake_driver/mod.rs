@@ -31,6 +31,7 @@ mod connecting;
 mod plain_request;
 mod receiving;
 mod rejecting;
+mod request_getters;
 mod responding;
 mod server;
 
@@ -41,6 +42,7 @@ pub(super) use connect_error::Tried;
 pub use connect_error::{ConnectError, ReceivedResponse};
 pub(super) use plain_request::PlainRequest;
 pub(super) use receiving::Pending;
+pub(super) use request_getters::{http_call_getters, pending_request_getters};
 #[cfg(any(feature = "tokio", feature = "futures-io"))]
 pub(super) use responding::Responding;
 pub use server::{Acceptance, Server};

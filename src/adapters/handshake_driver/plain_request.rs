@@ -2,6 +2,7 @@
 //!
 //! The adapters join a [`PlainRequest`] with its stream and clock to the public `HttpCall`.
 
+use core::fmt;
 use core::time::Duration;
 use std::io;
 use std::prelude::v1::*;
@@ -34,6 +35,12 @@ impl PlainRequest {
         response: &HttpResponse<'_>,
     ) -> io::Result<Responding> {
         Responding::new(now, self.write_timeout, &response.in_reply_to(self.head.method()))
+    }
+
+    /// Formats a value that has this request, under its own name. Headers are left out, because they may have secrets.
+    pub(in crate::adapters) fn fmt_as(&self, name: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (method, target) = (self.head.method(), self.head.target());
+        f.debug_struct(name).field("method", &method).field("target", &target).finish_non_exhaustive()
     }
 
     /// Returns the response of an endpoint that only serves WebSockets.
