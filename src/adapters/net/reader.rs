@@ -455,6 +455,10 @@ mod tests {
     #[cfg(feature = "deflate")]
     #[test]
     fn the_reader_frees_its_inflate_window_while_it_waits() {
+        use std::thread;
+
+        use crate::adapters::net::{Client, Server};
+
         use std::sync::mpsc::channel;
 
         use crate::Config;
