@@ -1,6 +1,6 @@
 //! The preferences of a server for permessage-deflate (RFC 7692 section 7.1).
 //!
-//! A value with setters. `permessage_deflate` answers a client's offer by it.
+//! `permessage_deflate.rs` answers the offer of a client with these preferences.
 
 /// The preferences of a server for permessage-deflate. If an offer asks for a smaller window, or for no context
 /// takeover, the server accepts that too.
