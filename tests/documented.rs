@@ -524,7 +524,7 @@ fn the_docs_of_the_adapters_state_timeouts_and_kept_memory() {
     }
     let (write, slowest) = (constant(opening, "WRITE_TIMEOUT"), size(constant(opening, "SLOWEST")));
     Page::new("src/adapters/handshake_driver/server.rs").says(format!(
-        "(1 s at least, {write} s at most or with `None`), and {slowest} a second on the whole"
+        "(at least 1 s; at most {write} s, also with `None`), and at least {slowest} a second on average"
     ));
     Page::new("src/adapters/handshake_driver/request_getters.rs")
         .says(format!("how long the stream may take nothing of the response; {write} s by default"));

@@ -21,10 +21,10 @@ use crate::adapters::handshake_driver::{Client, ConnectError, Server};
 use crate::handshake::{ClientRequest, WsUrl};
 
 impl<R: Timer + Clone> Server<R> {
-    /// Accepts a WebSocket over any stream, of TCP or TLS for example, by the settings of this server.
+    /// Accepts a WebSocket over any stream, for example TCP or TLS, with the settings of this server.
     ///
-    /// This is [`receive`](Self::receive) and [`PendingRequest::accept`] in one. Set `TCP_NODELAY` on a TCP stream
-    /// before: queued frames are written together, so a delay saves nothing.
+    /// This call combines [`receive`](Self::receive) and [`PendingRequest::accept`]. Set `TCP_NODELAY` on a TCP stream
+    /// before the call. Queued frames are written together, so a delay by the system saves nothing.
     ///
     /// # Errors
     ///
@@ -48,10 +48,10 @@ impl<R: Timer + Clone> Server<R> {
         accepting.await
     }
 
-    /// Receives a request to open a WebSocket, which the application accepts or rejects whenever it knows.
+    /// Receives a request to open a WebSocket. The application then accepts or rejects the request, at any later time.
     ///
-    /// The request keeps the rules of RFC 6455 section 4.2.1, and comes from an [allowed origin](Self::origins).
-    /// Set `TCP_NODELAY` on a TCP stream before, as for [`accept`](Self::accept).
+    /// The request obeys the rules of RFC 6455 section 4.2.1, and comes from an [allowed origin](Self::origins).
+    /// Set `TCP_NODELAY` on a TCP stream before the call, as for [`accept`](Self::accept).
     ///
     /// # Errors
     ///
@@ -83,17 +83,18 @@ impl<R: Timer + Clone> Server<R> {
 }
 
 impl<R: Timer + Clone> Client<R> {
-    /// Opens a WebSocket over a stream that is connected already, through TLS for a `wss://` URL.
+    /// Opens a WebSocket over a connected stream. For a `wss://` URL pass a TLS stream.
     ///
-    /// Set `TCP_NODELAY` on a TCP stream before: queued frames are written together, so a delay saves nothing.
+    /// Set `TCP_NODELAY` on a TCP stream before the call. Queued frames are written together, so a delay by the system
+    /// saves nothing.
     ///
     /// # Errors
     ///
     /// * [`ConnectError::Url`]: the URL is invalid.
-    /// * [`ConnectError::Request`]: the request cannot be sent as it is.
-    /// * [`ConnectError::Io`]: the stream failed or ended in the handshake.
-    /// * [`ConnectError::Handshake`]: the response is no valid answer to a WebSocket handshake, or came too late.
-    /// * [`ConnectError::Http`]: the server answered with another status than 101.
+    /// * [`ConnectError::Request`]: a header, a subprotocol or the origin cannot be sent.
+    /// * [`ConnectError::Io`]: the stream failed or ended during the handshake, or the system has no random numbers.
+    /// * [`ConnectError::Handshake`]: the response is not valid for a WebSocket handshake, or did not arrive in time.
+    /// * [`ConnectError::Http`]: the server answered with a status other than 101.
     ///
     /// # Cancel safety
     ///
@@ -107,14 +108,15 @@ impl<R: Timer + Clone> Client<R> {
         self.request(stream, self.request_for(&url, &subprotocols, &headers)).await
     }
 
-    /// Opens a WebSocket like [`Self::open`], with `request` instead of the subprotocols and headers of this client.
+    /// Opens a WebSocket like [`Self::open`], but sends `request` instead of a request with the origin, subprotocols
+    /// and headers of this client.
     ///
     /// # Errors
     ///
-    /// * [`ConnectError::Request`]: the request cannot be sent as it is.
-    /// * [`ConnectError::Io`]: the stream failed or ended in the handshake.
-    /// * [`ConnectError::Handshake`]: the response is no valid answer to a WebSocket handshake, or came too late.
-    /// * [`ConnectError::Http`]: the server answered with another status than 101.
+    /// * [`ConnectError::Request`]: a part of `request` cannot be sent.
+    /// * [`ConnectError::Io`]: the stream failed or ended during the handshake, or the system has no random numbers.
+    /// * [`ConnectError::Handshake`]: the response is not valid for a WebSocket handshake, or did not arrive in time.
+    /// * [`ConnectError::Http`]: the server answered with a status other than 101.
     ///
     /// # Cancel safety
     ///

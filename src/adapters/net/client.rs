@@ -1,10 +1,10 @@
 //! The client's side of the opening handshake over blocking streams.
 //!
 //! [`Client`] has the settings, and is shared by all adapters (`handshake_driver/client.rs`). This file connects TCP
-//! sockets, runs the handshake on a [`DeadlineStream`], and makes the [`WebSocket`]. It does no TLS: the application
-//! makes the TLS stream and passes it to [`Client::open_stream`].
+//! sockets, runs the handshake on a [`DeadlineStream`], and makes the [`WebSocket`]. This crate has no TLS: the
+//! application makes a TLS stream and passes it to [`Client::open`] or [`Client::open_stream`].
 //!
-//! Invariant: if a handshake fails, [`ConnectError::Http`] returns the stream, and every other error drops it.
+//! Invariant: if a handshake fails, [`ConnectError::Http`] returns the stream. Every other error closes it.
 
 use std::io::{Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
@@ -22,10 +22,11 @@ use crate::handshake::WsUrl;
 ///
 /// # Blocking and timeouts
 ///
-/// [`Client::connect`] and [`Client::open_stream`] block until the handshake is done. Two timeouts bound them, each
-/// ten seconds by default: [`connect_timeout`](handshake_driver::Client::connect_timeout) for each address of the
-/// host, and [`handshake_timeout`](handshake_driver::Client::handshake_timeout) for the handshake. The name lookup
-/// has no timeout. Over a stream without timeouts, nothing interrupts a read that blocks.
+/// [`Client::connect`], [`Client::open`] and [`Client::open_stream`] block until the handshake is done. Two timeouts
+/// limit this time, each ten seconds by default.
+/// [`connect_timeout`](handshake_driver::Client::connect_timeout) applies to each address of the host, and
+/// [`handshake_timeout`](handshake_driver::Client::handshake_timeout) to the handshake. The name lookup has no timeout.
+/// If the stream supports no timeouts, nothing interrupts a read that blocks.
 ///
 /// ```no_run
 /// use hybi::adapters::net::Client;
@@ -57,9 +58,9 @@ impl Client {
     /// - [`ConnectError::Url`]: `url` cannot be parsed.
     /// - [`ConnectError::NeedsTls`]: `url` is a `wss://` URL.
     /// - [`ConnectError::Request`]: a header, a subprotocol or the origin cannot be sent. No connection was made.
-    /// - [`ConnectError::Connect`]: the host was not found, or none of its addresses could be connected to.
-    /// - [`ConnectError::Io`]: the stream failed or ended during the handshake.
-    /// - [`ConnectError::Handshake`]: the response is not valid, or did not arrive in time.
+    /// - [`ConnectError::Connect`]: the host has no address, or no connection to any of its addresses could be made.
+    /// - [`ConnectError::Io`]: the stream failed or ended during the handshake, or the system has no random numbers.
+    /// - [`ConnectError::Handshake`]: the response is not valid for a WebSocket handshake, or did not arrive in time.
     /// - [`ConnectError::Http`]: the server answered with a status other than 101.
     pub fn connect(&self, url: &str) -> Result<WebSocket<TcpStream>, ConnectError<TcpStream>> {
         let parsed = WsUrl::parse(url)?;
@@ -82,15 +83,19 @@ impl Client {
         Err(tried.into_error())
     }
 
-    /// Opens a WebSocket over a stream that is connected already. For a `wss://` URL that is a TLS stream.
+    /// Opens a WebSocket over a connected stream. Blocks until the handshake is done. For a `wss://` URL pass a TLS
+    /// stream.
     ///
-    /// `socket` returns the TCP socket below the stream. With `|_| None` there is no socket, and nothing interrupts a
-    /// call that blocks. Blocks until the handshake is done.
+    /// `socket` is a function that returns the TCP socket below the stream. Its timeouts interrupt calls that block.
+    /// With `|_| None` nothing interrupts a call that blocks.
     ///
     /// # Errors
     ///
-    /// [`ConnectError::Url`], [`ConnectError::Request`], [`ConnectError::Io`], [`ConnectError::Handshake`] and
-    /// [`ConnectError::Http`] under the conditions that [`Self::connect`] lists.
+    /// - [`ConnectError::Url`]: `url` cannot be parsed.
+    /// - [`ConnectError::Request`]: a header, a subprotocol or the origin cannot be sent.
+    /// - [`ConnectError::Io`]: the stream failed or ended during the handshake, or the system has no random numbers.
+    /// - [`ConnectError::Handshake`]: the response is not valid for a WebSocket handshake, or did not arrive in time.
+    /// - [`ConnectError::Http`]: the server answered with a status other than 101.
     pub fn open<S: Read + Write>(
         &self,
         stream: S,
@@ -105,8 +110,11 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// [`ConnectError::Url`], [`ConnectError::Request`], [`ConnectError::Io`], [`ConnectError::Handshake`] and
-    /// [`ConnectError::Http`] under the conditions that [`Self::connect`] lists.
+    /// - [`ConnectError::Url`]: `url` cannot be parsed.
+    /// - [`ConnectError::Request`]: a header, a subprotocol or the origin cannot be sent.
+    /// - [`ConnectError::Io`]: the stream failed or ended during the handshake, or the system has no random numbers.
+    /// - [`ConnectError::Handshake`]: the response is not valid for a WebSocket handshake, or did not arrive in time.
+    /// - [`ConnectError::Http`]: the server answered with a status other than 101.
     pub fn open_stream<S>(
         &self,
         stream: impl Into<Over<S>>,

@@ -1,12 +1,12 @@
 //! The blocking driver of opening handshakes, and of responses other than 101.
 //!
-//! A [`HandshakeDriver`] says what to do next: read, look, write, flush or half-close. [`run`] does it on a
-//! [`DeadlineStream`], and reports the result and the time, until the driver is done.
+//! A [`HandshakeDriver`] decides which step comes next: read, look, write, flush or half-close. A look is a read that
+//! does not wait. [`run`] performs the step on a [`DeadlineStream`], and reports the result and the time, until the
+//! driver is done.
 //!
-//! Not here: the steps themselves (`handshake_driver/`), and the methods that start a handshake (`client.rs`,
-//! `server.rs`).
+//! `handshake_driver/` has the drivers. `client.rs` and `server.rs` have the methods that start a handshake.
 //!
-//! Invariant: a call on the stream ends at the driver's deadline at the latest, if the stream supports timeouts.
+//! Invariant: if the stream supports timeouts, each call on it ends at the driver's deadline at the latest.
 
 use super::deadline_stream::{DeadlineStream, Flush, HalfClose};
 use crate::adapters::handshake_driver::{Did, HandshakeDriver, Step};

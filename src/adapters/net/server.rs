@@ -5,8 +5,7 @@
 //! (`pending_request.rs`), or an [`HttpCall`], which the application answers (`http_call.rs`). Listening for connections
 //! is the application's work.
 //!
-//! Invariant: the stream of a request that this side has rejected is closed. A plain HTTP request comes with its
-//! stream.
+//! Invariant: if the server rejects a request, it closes the stream. A plain HTTP request is returned with its stream.
 
 use std::net::TcpStream;
 
@@ -24,9 +23,9 @@ use crate::adapters::handshake_driver;
 ///
 /// # Blocking and timeouts
 ///
-/// A call that accepts blocks until the handshake is done.
-/// [`handshake_timeout`](handshake_driver::Server::handshake_timeout) bounds it. Over a stream without timeouts,
-/// nothing interrupts a read that blocks. Accept each connection in a thread of its own, so that a silent client
+/// The methods that accept or receive a request block.
+/// [`handshake_timeout`](handshake_driver::Server::handshake_timeout) limits this time. If the stream supports no
+/// timeouts, nothing interrupts a read that blocks. Accept each connection in its own thread, so that a silent client
 /// delays no other client.
 ///
 /// ```no_run
@@ -56,50 +55,60 @@ impl Server {
         Self::with_runtime(Blocking)
     }
 
-    /// Accepts a WebSocket on a connected socket, by the settings of this server. Blocks until the handshake is done.
+    /// Accepts a WebSocket on a connected socket, with the settings of this server. Blocks until the handshake is done.
     ///
-    /// This is [`receive`](Self::receive) and [`PendingRequest::accept`] in one. The socket is put into blocking mode.
+    /// This call combines [`receive`](Self::receive) and [`PendingRequest::accept`]. It sets the socket to blocking
+    /// mode.
     ///
     /// # Errors
     ///
-    /// - [`AcceptError::Io`](handshake_driver::AcceptError::Io): the stream failed or ended, or it did not take the
-    ///   response in time.
+    /// - [`AcceptError::Io`](handshake_driver::AcceptError::Io): the stream failed or ended, or the peer read the
+    ///   response too slowly.
     /// - [`AcceptError::Rejected`](handshake_driver::AcceptError::Rejected): the request broke a rule, was not complete
-    ///   in time, or came from an origin that is not allowed. It was answered with the status of the rejection.
-    /// - [`AcceptError::NotWebSocket`](handshake_driver::AcceptError::NotWebSocket): the request is plain HTTP.
-    ///   Answer it through the [`HttpCall`].
+    ///   in time, or came from an origin that is not allowed. The server has sent the response of the rejection.
+    /// - [`AcceptError::NotWebSocket`](handshake_driver::AcceptError::NotWebSocket): the request is plain HTTP. No
+    ///   response was sent. Answer the request with the [`HttpCall`] in the error.
     /// - [`AcceptError::Response`](handshake_driver::AcceptError::Response): a header of the 101 response cannot be
-    ///   sent. The request was answered with 500.
+    ///   sent. The server has sent a response with status 500.
     pub fn accept(&self, stream: TcpStream) -> Result<WebSocket<TcpStream>, AcceptError<TcpStream>> {
         self.receive(stream)?.accept_at_once()
     }
 
-    /// Receives a request to open a WebSocket on a connected socket, which the application accepts or rejects whenever
-    /// it knows. Blocks until the request has arrived.
+    /// Receives a request to open a WebSocket on a connected socket. Blocks until the request has arrived. The
+    /// application then accepts or rejects the request, at any later time.
     ///
-    /// The request keeps the rules of RFC 6455 section 4.2.1, and comes from an [allowed origin](Self::origins). The
-    /// socket is put into blocking mode.
+    /// The request obeys the rules of RFC 6455 section 4.2.1, and comes from an [allowed origin](Self::origins). The
+    /// socket is set to blocking mode.
     ///
     /// # Errors
     ///
-    /// - [`AcceptError::Io`](handshake_driver::AcceptError::Io), [`AcceptError::Rejected`] and
-    ///   [`AcceptError::NotWebSocket`] under the conditions that [`Self::accept`] lists.
-    ///
-    /// [`AcceptError::Rejected`]: handshake_driver::AcceptError::Rejected
-    /// [`AcceptError::NotWebSocket`]: handshake_driver::AcceptError::NotWebSocket
+    /// - [`AcceptError::Io`](handshake_driver::AcceptError::Io): the stream failed or ended, or the peer read the
+    ///   response of a rejection too slowly.
+    /// - [`AcceptError::Rejected`](handshake_driver::AcceptError::Rejected): the request broke a rule, was not complete
+    ///   in time, or came from an origin that is not allowed. The server has sent the response of the rejection.
+    /// - [`AcceptError::NotWebSocket`](handshake_driver::AcceptError::NotWebSocket): the request is plain HTTP. No
+    ///   response was sent. Answer the request with the [`HttpCall`] in the error.
     pub fn receive(&self, stream: TcpStream) -> Result<PendingRequest<TcpStream>, AcceptError<TcpStream>> {
         self.run(DeadlineStream::tcp(stream, false)?)
     }
 
-    /// Accepts a WebSocket over any [`Stream`](super::Stream) or [`Over`], by the settings of this server.
+    /// Accepts a WebSocket over any [`Stream`](super::Stream) or [`Over`], with the settings of this server. Blocks
+    /// until the handshake is done.
     ///
-    /// This is [`receive_stream`](Self::receive_stream) and [`PendingRequest::accept`] in one. The blocking mode of the
-    /// stream is not changed. For a stream that reads and writes without being a [`Stream`](super::Stream), pass
+    /// This call combines [`receive_stream`](Self::receive_stream) and [`PendingRequest::accept`]. It does not change
+    /// the blocking mode of the stream. If a type implements `Read` and `Write` but not [`Stream`](super::Stream), pass
     /// `Over::new(stream, |_| None)`. Nothing then interrupts a call that blocks.
     ///
     /// # Errors
     ///
-    /// The variants of [`AcceptError`] under the conditions that [`Self::accept`] lists.
+    /// - [`AcceptError::Io`](handshake_driver::AcceptError::Io): the stream failed or ended, or the peer read the
+    ///   response too slowly.
+    /// - [`AcceptError::Rejected`](handshake_driver::AcceptError::Rejected): the request broke a rule, was not complete
+    ///   in time, or came from an origin that is not allowed. The server has sent the response of the rejection.
+    /// - [`AcceptError::NotWebSocket`](handshake_driver::AcceptError::NotWebSocket): the request is plain HTTP. No
+    ///   response was sent. Answer the request with the [`HttpCall`] in the error.
+    /// - [`AcceptError::Response`](handshake_driver::AcceptError::Response): a header of the 101 response cannot be
+    ///   sent. The server has sent a response with status 500.
     pub fn accept_stream<S>(&self, stream: impl Into<Over<S>>) -> Result<WebSocket<S>, AcceptError<S>> {
         self.receive_stream(stream)?.accept_at_once()
     }
@@ -109,7 +118,12 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// The variants of [`AcceptError`] under the conditions that [`Self::receive`] lists.
+    /// - [`AcceptError::Io`](handshake_driver::AcceptError::Io): the stream failed or ended, or the peer read the
+    ///   response of a rejection too slowly.
+    /// - [`AcceptError::Rejected`](handshake_driver::AcceptError::Rejected): the request broke a rule, was not complete
+    ///   in time, or came from an origin that is not allowed. The server has sent the response of the rejection.
+    /// - [`AcceptError::NotWebSocket`](handshake_driver::AcceptError::NotWebSocket): the request is plain HTTP. No
+    ///   response was sent. Answer the request with the [`HttpCall`] in the error.
     pub fn receive_stream<S>(&self, stream: impl Into<Over<S>>) -> Result<PendingRequest<S>, AcceptError<S>> {
         self.run(DeadlineStream::new(stream.into(), Instant::ZERO))
     }
