@@ -1,9 +1,9 @@
 //! The error of calls on an open WebSocket, shared by all adapters.
 //!
-//! [`Error`] tells four causes apart: the stream, the peer, the call itself, and an end without a Close. Errors of a
-//! handshake are in `handshake_driver/`.
+//! [`Error`] distinguishes four causes: the stream, the peer, the call itself, and an end without a Close. The errors
+//! of handshakes are in `handshake_driver/`.
 //!
-//! Invariant: no error is fatal for the value. After each one the WebSocket can be called again, up to its end.
+//! Invariant: after each error the WebSocket can be called again, until it has reported its end.
 
 use core::fmt;
 use std::io;
@@ -17,36 +17,38 @@ pub enum Error {
     /// Reading from the stream or writing to it failed. The connection is lost, but `next_event` still returns the
     /// input that had arrived.
     ///
-    /// Two kinds are no failures, and the call can be made again:
+    /// Two kinds of I/O errors are not failures. After them the same call can be made again:
     ///
     /// - [`io::ErrorKind::WouldBlock`]: the application has set the stream to non-blocking mode, and the stream is not
     ///   ready. `interest` returns the conditions to wait for.
     /// - [`io::ErrorKind::TimedOut`]: a call with a timeout had no result in time.
     Io(io::Error),
-    /// The peer broke the protocol, and a Close was sent to it. Further calls of `next_event` lead to the end of the
-    /// connection.
+    /// The peer violated the protocol, and a Close with the code of the violation was queued. Call `next_event` again
+    /// until the connection has ended.
     Protocol(ProtocolError),
     /// The call was refused. No part of its message was sent, and nothing else has changed.
     ///
-    /// [`SendError::Closed`] has two more meanings. A call that writes returns it if messages were accepted, by this
-    /// call or an earlier one, and then dropped: the connection closed, failed or ended before they were written. A
-    /// part of them may have been sent. `wait_closed` returns it if the end was reported elsewhere.
+    /// [`SendError::Closed`] has two more meanings:
+    ///
+    /// - A call that writes returns this error if the connection closed, failed or ended before all accepted messages
+    ///   were written. These messages were accepted by this call or by earlier calls. The unwritten rest was dropped.
+    /// - `wait_closed` returns this error if another call has already reported the end of the connection.
     Send(SendError),
     /// The connection ended without a Close from the peer, so messages may be missing.
     ///
-    /// Returned only after a call of `error_on_abnormal_end`, and once.
+    /// A call returns this error only if `error_on_abnormal_end` was called before. The error is returned once.
     Ended(Outcome),
 }
 
 /// Returns the result of a call that receives, after the last message.
 ///
-/// If `tells` is true and the peer has not closed, the result is an error. `tells` becomes false, so the error is
-/// returned once.
-pub(super) fn end_of_messages<M>(outcome: Option<Outcome>, tells: &mut bool) -> Result<Option<M>, Error> {
-    let tells = core::mem::take(tells);
+/// The result is an error if the peer has not sent a Close and `reports` is true. `reports` is then set to false, so
+/// that the error is returned only once.
+pub(super) fn end_of_messages<M>(outcome: Option<Outcome>, reports: &mut bool) -> Result<Option<M>, Error> {
+    let reports = core::mem::take(reports);
     match outcome {
         None | Some(Outcome::Clean { .. } | Outcome::Unanswered { .. }) => Ok(None),
-        Some(outcome) if tells => Err(Error::Ended(outcome)),
+        Some(outcome) if reports => Err(Error::Ended(outcome)),
         Some(_) => Ok(None),
     }
 }

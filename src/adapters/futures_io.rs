@@ -1,7 +1,8 @@
-//! Asynchronous WebSockets over the streams of futures-io, those of smol and async-std: feature `futures-io`.
+//! Asynchronous WebSockets over the streams of the crate futures-io, which smol and async-std use: feature
+//! `futures-io`.
 //!
-//! A stream of futures-io has no clock. The application passes one in as a [`Timer`]. With the feature `async-io` there
-//! is `AsyncIo`, the timer of smol, which is the default.
+//! The crate futures-io has no clock, so the application passes a [`Timer`]. With the feature `async-io` the default is
+//! `AsyncIo`, the timer of smol.
 //!
 //! ```
 //! # #[cfg(feature = "async-io")]
@@ -38,14 +39,14 @@
 //! # fn main() {}
 //! ```
 //!
-//! [`Server`] and [`Client`] hold the settings of the two ends, and [`WebSocket::next_event`](async_driver::WebSocket::next_event)
-//! is the run loop. The module [`async_driver`] describes which frames are batched, the effect of dropped futures, and
-//! the use of memory.
+//! [`Server`] and [`Client`] have the settings of the two ends. Call
+//! [`WebSocket::next_event`](async_driver::WebSocket::next_event) in a loop to run a connection. The module [`async_driver`]
+//! describes which frames are batched, the effect of dropped futures, and the use of memory.
 //!
-//! Any stream works that is `AsyncRead`, `AsyncWrite` and `Unpin`, also of TLS. After a pending write a stream is
-//! offered the same bytes first, as streams over OpenSSL need. Connecting is left to the runtime's library.
+//! Any stream that is `AsyncRead`, `AsyncWrite` and `Unpin` works, also a TLS stream. If a write is pending, the next
+//! write begins with the same bytes, because streams over OpenSSL require it. The application connects the stream.
 //!
-//! This module adds to [`async_driver`] the streams of futures-io and a timer, see [`FuturesIo`].
+//! To [`async_driver`] this module adds the streams of futures-io and a timer (see [`FuturesIo`]).
 
 use core::pin::Pin;
 use std::io::{self, IoSlice};
@@ -69,7 +70,8 @@ mod async_io;
 #[cfg_attr(docsrs, doc(cfg(feature = "async-io")))]
 pub use async_io::AsyncIo;
 
-/// The default timer without the feature `async-io`. It is no [`Timer`], so a WebSocket with it does not compile.
+/// The default timer without the feature `async-io`. It does not implement [`Timer`], so code that uses the default
+/// does not compile.
 #[cfg(not(feature = "async-io"))]
 type AsyncIo = core::convert::Infallible;
 
@@ -91,17 +93,18 @@ pub type Client<T = AsyncIo> = handshake_driver::Client<FuturesIo<T>>;
 pub type AcceptError<S, T = AsyncIo> = async_driver::AcceptError<S, FuturesIo<T>>;
 /// A request to open a WebSocket that waits for the application's decision.
 pub type PendingRequest<S, T = AsyncIo> = async_driver::PendingRequest<S, FuturesIo<T>>;
-/// A request that asks for no WebSocket, with its stream.
+/// A plain HTTP request and its stream.
 pub type HttpCall<S, T = AsyncIo> = async_driver::HttpCall<S, FuturesIo<T>>;
 
 /// Accepts a WebSocket over any stream, with the defaults of [`Server`].
 ///
 /// # Errors
 ///
-/// * [`Io`](handshake_driver::AcceptError::Io): the stream failed, ended, or took the response too slowly.
-/// * [`Rejected`](handshake_driver::AcceptError::Rejected): the request broke a rule or came too late. It was answered.
-/// * [`NotWebSocket`](handshake_driver::AcceptError::NotWebSocket): the request is plain HTTP, and was not answered.
-///   The [`HttpCall`] inside answers it.
+/// * [`Io`](handshake_driver::AcceptError::Io): the stream failed or ended, or the peer read the response too slowly.
+/// * [`Rejected`](handshake_driver::AcceptError::Rejected): the request broke a rule, or was not complete in time. The
+///   server has sent the response of the rejection.
+/// * [`NotWebSocket`](handshake_driver::AcceptError::NotWebSocket): the request is plain HTTP. No response was sent.
+///   Answer the request with the [`HttpCall`] in the error.
 ///
 /// # Cancel safety
 ///
@@ -115,14 +118,14 @@ where
     Server::new().accept(stream).await
 }
 
-/// Opens a WebSocket over any connected stream with `request`, and otherwise with the defaults of [`Client`].
+/// Opens a WebSocket over any connected stream. Sends `request`, and otherwise uses the defaults of [`Client`].
 ///
 /// # Errors
 ///
-/// * [`ConnectError::Request`]: the request cannot be sent as it is.
-/// * [`ConnectError::Io`]: the stream failed or ended in the handshake.
-/// * [`ConnectError::Handshake`]: the response is no valid answer to a WebSocket handshake, or came too late.
-/// * [`ConnectError::Http`]: the server answered with another status than 101.
+/// * [`ConnectError::Request`]: a part of `request` cannot be sent.
+/// * [`ConnectError::Io`]: the stream failed or ended during the handshake, or the system has no random numbers.
+/// * [`ConnectError::Handshake`]: the response is not valid for a WebSocket handshake, or did not arrive in time.
+/// * [`ConnectError::Http`]: the server answered with a status other than 101.
 ///
 /// # Cancel safety
 ///
@@ -137,8 +140,8 @@ where
 }
 
 impl<T: Timer> handshake_driver::Server<FuturesIo<T>> {
-    /// Creates a server with the defaults: no subprotocols, any origin, ten seconds for the handshake, and those of
-    /// [`Config`](crate::Config) and [`HeadLimits`](crate::handshake::HeadLimits). Each connection gets a clone of
+    /// Creates a server with the defaults: no subprotocols, any origin, ten seconds for the handshake, and the defaults
+    /// of [`Config`](crate::Config) and [`HeadLimits`](crate::handshake::HeadLimits). Each connection gets a clone of
     /// `timer`.
     #[must_use]
     pub fn with_timer(timer: T) -> Self {
@@ -147,8 +150,8 @@ impl<T: Timer> handshake_driver::Server<FuturesIo<T>> {
 }
 
 impl<T: Timer> handshake_driver::Client<FuturesIo<T>> {
-    /// Creates a client with the defaults: no subprotocols, no origin, ten seconds for the handshake, and those of
-    /// [`Config`](crate::Config) and [`HeadLimits`](crate::handshake::HeadLimits). Each connection gets a clone of
+    /// Creates a client with the defaults: no subprotocols, no origin, ten seconds for the handshake, and the defaults
+    /// of [`Config`](crate::Config) and [`HeadLimits`](crate::handshake::HeadLimits). Each connection gets a clone of
     /// `timer`.
     #[must_use]
     pub fn with_timer(timer: T) -> Self {
@@ -157,8 +160,10 @@ impl<T: Timer> handshake_driver::Client<FuturesIo<T>> {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin, T: Timer> async_driver::WebSocket<S, FuturesIo<T>> {
-    /// Creates a WebSocket on a stream that another library has upgraded. `inbox` has the bytes that were read after
-    /// the handshake. Make `connection` with the time of `timer`.
+    /// Creates a WebSocket on a stream after another library has performed the handshake.
+    ///
+    /// `inbox` has the bytes that this library has read after the handshake. Make `connection` with the current time of
+    /// `timer`, because the WebSocket continues with the clock of `timer`.
     #[must_use]
     pub fn from_parts(stream: S, timer: T, connection: Connection, inbox: Inbox) -> Self {
         Self::with_runtime(stream, FuturesIo(timer), connection, inbox)
@@ -194,7 +199,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, T: Timer> Transport<S> for FuturesIo<T> 
     }
 
     fn may_keep(_: &S) -> bool {
-        // The traits of futures-io do not tell whether a stream keeps bytes, so assume that it does.
+        // The traits of futures-io do not tell whether a stream keeps bytes of a pending write. Assume that it does.
         true
     }
 

@@ -3,7 +3,8 @@
 //! Poison is ignored. Each change of a locked value is complete before a stream of the application is called. A panic
 //! in such a call therefore leaves no change half done.
 //!
-//! `sync` in `adapters/mod.rs` selects the mutex type. `tests/loom` compiles this file with the mutexes of loom.
+//! The module `sync` in `adapters/mod.rs` selects the mutex type. `tests/loom` compiles this file with the mutexes of
+//! loom.
 
 use super::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 

@@ -1,10 +1,11 @@
 //! Complete WebSockets over the blocking and asynchronous streams of Rust, each behind its feature.
 //!
-//! An adapter is a run loop over the core. It reads, writes, waits for deadlines, and holds no protocol logic.
+//! An adapter connects a stream to a [`Connection`](crate::Connection), which does no I/O and has the protocol logic.
+//! The adapter reads, writes and waits for deadlines.
 //!
 //! | module | content | feature |
 //! | --- | --- | --- |
-//! | [`handshake_driver`] | the builders `Server` and `Client`, and the steps of a handshake; shared by all adapters | any |
+//! | [`handshake_driver`] | the builders `Server` and `Client`, and the steps of a handshake, for all adapters | any |
 //! | `net` | the blocking adapter over `std::net` and any `Read + Write` | `net` |
 //! | `async_driver` | the run loop that the asynchronous adapters share | `tokio`, `futures-io` |
 //! | `tokio` | tokio's streams, its clock, and connecting | `tokio` |

@@ -1,11 +1,12 @@
-//! Replies that the receiving half of a split WebSocket owes to the peer, stored for the sending half.
+//! Replies to the peer that the receiving half of a split WebSocket stores for the sending half.
 //!
-//! The receiving half decodes a Ping or a Close and must have it answered, but it does not own the write queue. It
-//! stores the reply here and continues to read. The task or thread that next holds the write queue applies all stored
-//! replies with [`PendingReplies::apply`]. The receiving half also notes here that input has arrived, because the
-//! sending half owns the timers.
+//! The receiving half decodes a Ping or a Close, which must be answered, but it does not own the write queue. It stores
+//! the reply here and continues to read. The task or thread that next holds the write queue applies all stored replies
+//! with [`PendingReplies::apply`]. The receiving half also records here that input has arrived, because the sending
+//! half owns the timers.
 //!
-//! Each adapter has its own lock of the write queue, and its own way to wake a thread or task that waits for it.
+//! Each adapter has its own lock for the write queue, and its own way to wake a thread or task that waits for this
+//! lock.
 //!
 //! Invariants:
 //! - The lock is held for a few instructions, and never during a call on a stream. A slow write cannot delay the
@@ -21,14 +22,15 @@ use super::lock::lock;
 use super::sync::Mutex;
 use crate::{Instant, Outbox, PendingReply, Sender, SendingHalf};
 
-/// Maximum number of stored replies. RFC 6455 section 5.5.3 requires only the newest of several Pongs.
+/// Maximum number of stored replies. A small number is enough, because RFC 6455 section 5.5.3 requires only the newest
+/// of several Pongs.
 const MOST_OWED: usize = 8;
 
 /// Replies to the peer, shared by the two halves of a split WebSocket.
 #[derive(Debug)]
 pub(super) struct PendingReplies {
     stored: Mutex<Stored>,
-    /// True while `stored` has something to apply. Lets the sending half skip the lock.
+    /// True while `stored` contains replies. Lets the sending half skip the lock.
     non_empty: AtomicBool,
     /// The input since the sending half last applied the replies: [`NOTHING`], [`CONTROL`] or [`DATA`].
     received: AtomicU8,
@@ -58,10 +60,10 @@ impl PendingReplies {
         }
     }
 
-    /// Notes that input has arrived, and whether there was data in it.
+    /// Records that input has arrived. `data` says whether the input contains data frames.
     ///
-    /// The sending half owns the timers. It counts the input as received when it applies the replies, which it does
-    /// before it handles timers. The time can be late but never early, so no timer fires too soon.
+    /// The sending half owns the timers. It applies the replies before it handles timers, and then counts the input as
+    /// received at that time. This time can be later than the real one but never earlier, so no timer fires too soon.
     #[inline]
     pub(super) fn received(&self, data: bool) {
         if data {
@@ -75,11 +77,12 @@ impl PendingReplies {
     pub(super) fn owe(&self, reply: PendingReply) {
         let mut stored = lock(&self.stored);
         if matches!(reply, PendingReply::InputEnded(_)) && stored.replies.contains(&reply) {
-            // A reader that waits for the sending half says this again and again. Stored once, it displaces no Close.
+            // While a reader waits for the sending half, it passes this reply repeatedly. The reply is stored only
+            // once, so that it displaces no Close.
             return;
         }
         if stored.replies.len() == MOST_OWED {
-            // RFC 6455 5.5.3: a Pong may be left out. Another reply is dropped only if no Pong is stored.
+            // RFC 6455 5.5.3: a Pong may be omitted. Another reply is dropped only if no Pong is stored.
             let oldest = stored.replies.iter().position(|reply| matches!(reply, PendingReply::Pong(_)));
             stored.replies.remove(oldest.unwrap_or(0));
         }
@@ -93,7 +96,7 @@ impl PendingReplies {
         self.non_empty.load(Ordering::Acquire)
     }
 
-    /// Hands all stored replies to the sending half, and tells its timers of received input.
+    /// Passes all stored replies to the sending half, and reports received input to its timers.
     pub(super) fn apply(&self, half: &mut impl SendingHalf, now: Instant) {
         if self.received.load(Ordering::Relaxed) != NOTHING {
             let data = self.received.swap(NOTHING, Ordering::Acquire) == DATA;
@@ -122,7 +125,7 @@ mod tests {
     use crate::{CloseCode, CloseFrame, CloseReason, CloseState, Config, Connection, EofPosition};
 
     #[test]
-    fn an_end_of_input_that_is_stored_again_and_again_displaces_no_close() {
+    fn a_repeated_end_of_input_displaces_no_close() {
         let connection = Connection::server(Instant::ZERO, Config::new(), Outbox::new());
         let (_, mut sender) = connection.into_halves();
         let pending = PendingReplies::new(&sender);

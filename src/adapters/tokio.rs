@@ -30,17 +30,20 @@
 //! # }
 //! ```
 //!
-//! [`Server`] and [`Client`] hold the settings of the two ends, and [`WebSocket::next_event`] is the run loop. The module
-//! [`async_driver`] describes which frames are batched, the effect of dropped futures, and the use of memory.
+//! [`Server`] and [`Client`] have the settings of the two ends. Call [`WebSocket::next_event`] in a loop to run a
+//! connection. The module [`async_driver`] describes which frames are batched, the effect of dropped futures, and the
+//! use of memory.
 //!
-//! Timers are those of tokio: a runtime without its time driver panics when a WebSocket waits for the first time.
+//! The timers of a WebSocket are timers of tokio. Enable the time driver of the runtime: without it tokio panics when a
+//! WebSocket waits for the first time.
 //!
 //! # TLS
 //!
-//! `connect` opens plain TCP. For `wss` make a TLS stream with any library, and pass it to [`Client::open`]. On the
-//! server pass it to [`Server::accept`]. Any stream works that is `AsyncRead`, `AsyncWrite` and `Unpin`.
+//! [`connect`] opens plain TCP. For a `wss://` URL make a TLS stream with any library, and pass the stream to
+//! [`Client::open`], or to [`Server::accept`] on a server. Any stream that is `AsyncRead`, `AsyncWrite` and `Unpin`
+//! works.
 //!
-//! This module adds to [`async_driver`] the streams and the clock of tokio, see [`Tokio`], and connecting over TCP.
+//! To [`async_driver`] this module adds the streams and the clock of tokio (see [`Tokio`]), and connecting over TCP.
 
 use core::fmt;
 use core::future::Future;
@@ -109,20 +112,21 @@ pub type Client = handshake_driver::Client<Tokio>;
 pub type AcceptError<S = TcpStream> = async_driver::AcceptError<S, Tokio>;
 /// A request to open a WebSocket that waits for the application's decision.
 pub type PendingRequest<S = TcpStream> = async_driver::PendingRequest<S, Tokio>;
-/// A request that asks for no WebSocket, with its stream.
+/// A plain HTTP request and its stream.
 pub type HttpCall<S = TcpStream> = async_driver::HttpCall<S, Tokio>;
 
 /// Accepts a WebSocket over any stream, with the defaults of [`Server`].
 ///
-/// Set `TCP_NODELAY` on a TCP stream before. Queued frames are written together anyway, and a small frame that the
-/// system holds back may wait for some 40 ms.
+/// Set `TCP_NODELAY` on a TCP stream before the call. Without this option the system can delay a small frame by some
+/// 40 ms. The delay saves nothing, because queued frames are written together.
 ///
 /// # Errors
 ///
-/// * [`Io`](handshake_driver::AcceptError::Io): the stream failed, ended, or took the response too slowly.
-/// * [`Rejected`](handshake_driver::AcceptError::Rejected): the request broke a rule or came too late. It was answered.
-/// * [`NotWebSocket`](handshake_driver::AcceptError::NotWebSocket): the request is plain HTTP, and was not answered.
-///   The [`HttpCall`] inside answers it.
+/// * [`Io`](handshake_driver::AcceptError::Io): the stream failed or ended, or the peer read the response too slowly.
+/// * [`Rejected`](handshake_driver::AcceptError::Rejected): the request broke a rule, or was not complete in time. The
+///   server has sent the response of the rejection.
+/// * [`NotWebSocket`](handshake_driver::AcceptError::NotWebSocket): the request is plain HTTP. No response was sent.
+///   Answer the request with the [`HttpCall`] in the error.
 ///
 /// # Cancel safety
 ///
@@ -140,10 +144,10 @@ where
 ///
 /// * [`ConnectError::Url`]: the URL is invalid.
 /// * [`ConnectError::NeedsTls`]: the URL is `wss`.
-/// * [`ConnectError::Connect`]: the host has no address, or none of its addresses could be connected to.
-/// * [`ConnectError::Io`]: the stream failed or ended in the handshake.
-/// * [`ConnectError::Handshake`]: the response is no valid answer to a WebSocket handshake, or came too late.
-/// * [`ConnectError::Http`]: the server answered with another status than 101.
+/// * [`ConnectError::Connect`]: the host has no address, or no connection to any of its addresses could be made.
+/// * [`ConnectError::Io`]: the stream failed or ended during the handshake, or the system has no random numbers.
+/// * [`ConnectError::Handshake`]: the response is not valid for a WebSocket handshake, or did not arrive in time.
+/// * [`ConnectError::Http`]: the server answered with a status other than 101.
 ///
 /// # Cancel safety
 ///
@@ -152,14 +156,14 @@ pub async fn connect(url: &str) -> Result<WebSocket, ConnectError<TcpStream>> {
     Client::new().connect(url).await
 }
 
-/// Opens a WebSocket over any connected stream with `request`, and otherwise with the defaults of [`Client`].
+/// Opens a WebSocket over any connected stream. Sends `request`, and otherwise uses the defaults of [`Client`].
 ///
 /// # Errors
 ///
-/// * [`ConnectError::Request`]: the request cannot be sent as it is.
-/// * [`ConnectError::Io`]: the stream failed or ended in the handshake.
-/// * [`ConnectError::Handshake`]: the response is no valid answer to a WebSocket handshake, or came too late.
-/// * [`ConnectError::Http`]: the server answered with another status than 101.
+/// * [`ConnectError::Request`]: a part of `request` cannot be sent.
+/// * [`ConnectError::Io`]: the stream failed or ended during the handshake, or the system has no random numbers.
+/// * [`ConnectError::Handshake`]: the response is not valid for a WebSocket handshake, or did not arrive in time.
+/// * [`ConnectError::Http`]: the server answered with a status other than 101.
 ///
 /// # Cancel safety
 ///
@@ -172,8 +176,8 @@ where
 }
 
 impl Server {
-    /// Creates a server with the defaults: no subprotocols, any origin, ten seconds for the handshake, and those of
-    /// [`Config`](crate::Config) and [`HeadLimits`](crate::handshake::HeadLimits).
+    /// Creates a server with the defaults: no subprotocols, any origin, ten seconds for the handshake, and the defaults
+    /// of [`Config`](crate::Config) and [`HeadLimits`](crate::handshake::HeadLimits).
     #[must_use]
     pub fn new() -> Self {
         Self::with_runtime(Tokio::new())
@@ -182,23 +186,24 @@ impl Server {
 
 impl Client {
     /// Creates a client with the defaults: no subprotocols, no origin, ten seconds for each address to connect and ten
-    /// for the handshake, and those of [`Config`](crate::Config) and [`HeadLimits`](crate::handshake::HeadLimits).
+    /// for the handshake, and the defaults of [`Config`](crate::Config) and
+    /// [`HeadLimits`](crate::handshake::HeadLimits).
     #[must_use]
     pub fn new() -> Self {
         Self::with_runtime(Tokio::new())
     }
 
-    /// Connects to a `ws://` URL over TCP, and tries each address of its host in turn.
+    /// Connects to a `ws://` URL over TCP, and opens a WebSocket. Tries each address of the host in turn.
     ///
     /// # Errors
     ///
     /// * [`ConnectError::Url`]: the URL is invalid.
     /// * [`ConnectError::NeedsTls`]: the URL is `wss`.
-    /// * [`ConnectError::Request`]: a subprotocol or a header of this client cannot be sent. Nothing was connected.
-    /// * [`ConnectError::Connect`]: the host has no address, or none of its addresses could be connected to.
-    /// * [`ConnectError::Io`]: the stream failed or ended in the handshake.
-    /// * [`ConnectError::Handshake`]: the response is no valid answer to a WebSocket handshake, or came too late.
-    /// * [`ConnectError::Http`]: the server answered with another status than 101.
+    /// * [`ConnectError::Request`]: a header, a subprotocol or the origin cannot be sent. No connection was made.
+    /// * [`ConnectError::Connect`]: the host has no address, or no connection to any of its addresses could be made.
+    /// * [`ConnectError::Io`]: the stream failed or ended during the handshake, or the system has no random numbers.
+    /// * [`ConnectError::Handshake`]: the response is not valid for a WebSocket handshake, or did not arrive in time.
+    /// * [`ConnectError::Http`]: the server answered with a status other than 101.
     ///
     /// # Cancel safety
     ///
@@ -219,7 +224,7 @@ impl Client {
                 }
                 None => connecting.await,
             };
-            // Frames are written whole, and queued ones together. A delay by the system would gain nothing.
+            // Queued frames are written together, so a delay by the system would save nothing.
             match stream.and_then(|stream| stream.set_nodelay(true).map(|()| stream)) {
                 Ok(stream) => return self.open(stream, url).await,
                 Err(error) => tried.failed(address, &error),
@@ -230,10 +235,10 @@ impl Client {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
-    /// Creates a WebSocket on a stream that another library has upgraded. `inbox` has the bytes that were read after
-    /// the handshake.
+    /// Creates a WebSocket on a stream after another library has performed the handshake. `inbox` has the bytes that
+    /// this library has read after the handshake.
     ///
-    /// The clock starts with this call, so make `connection` with [`Instant::ZERO`].
+    /// The clock starts at zero with this call, so make `connection` with [`Instant::ZERO`].
     ///
     /// ```
     /// use hybi::adapters::tokio::WebSocket;
@@ -263,7 +268,7 @@ pub struct Tokio {
 struct Alarm {
     at: Instant,
     sleep: Pin<Box<Sleep>>,
-    /// The waker that is registered with `sleep`, if that is certain.
+    /// The waker that is registered with `sleep`. `None` if it is not certain that tokio has registered the waker.
     wakes: Option<Waker>,
 }
 
@@ -280,7 +285,7 @@ impl Default for Tokio {
 }
 
 impl Clone for Tokio {
-    /// Returns a runtime with the same clock, and without a timer that is set.
+    /// Returns a runtime with the same clock. Its timer is not set.
     fn clone(&self) -> Self {
         Self { origin: self.origin, alarm: None }
     }
@@ -298,9 +303,9 @@ impl Timer for Tokio {
     }
 
     fn poll_at(&mut self, cx: &mut Context<'_>, at: Instant) -> Poll<()> {
-        // A timer that is set for an earlier time is left, and set again when it fires. A deadline moves with each
-        // message, and moving the timer each time would cost more than a spurious wakeup. The same holds for
-        // registering the waker again.
+        // If the timer is already set for an earlier time, it is not changed. When it fires too early, it is set again.
+        // A deadline moves with each message, and changing the timer each time would cost more than a spurious wakeup.
+        // For the same reason the waker is not registered again.
         if self.alarm.as_ref().is_some_and(|alarm| alarm.at <= at && alarm.is_set_for(cx)) {
             return Poll::Pending;
         }
@@ -332,7 +337,7 @@ impl Timer for Tokio {
 }
 
 impl Alarm {
-    /// Whether the timer has not fired yet, and will wake this task.
+    /// Returns whether the timer has not fired yet and will wake the task of `cx`.
     fn is_set_for(&self, cx: &Context<'_>) -> bool {
         self.wakes.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) && !self.sleep.is_elapsed()
     }
@@ -354,7 +359,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transport<S> for Tokio {
     }
 
     fn may_keep(stream: &S) -> bool {
-        // Streams with vectored writes are sockets, or rustls. They keep nothing.
+        // tokio cannot tell whether a stream keeps bytes of a pending write. A stream with vectored writes is a socket
+        // or a stream of rustls, and these keep none.
         !stream.is_write_vectored()
     }
 

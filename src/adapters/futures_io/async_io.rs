@@ -1,10 +1,10 @@
 //! The timer of async-io, for smol and other runtimes: feature `async-io`.
 //!
-//! [`AsyncIo`] implements [`Timer`] over the reactor of the crate async-io. With it `Server::new` and `Client::new`
-//! need no timer.
+//! [`AsyncIo`] implements [`Timer`] with the reactor of the crate async-io. It is the default, so `Server::new` and
+//! `Client::new` need no timer.
 //!
-//! Invariant: a timer that is set fires at or before the deadline that was asked for last. If it fires early, it is set
-//! again.
+//! Invariant: a timer that is set fires at or before the deadline of the last `poll_at`. If it fires before this
+//! deadline, it is set again.
 
 use core::future::Future;
 use core::pin::Pin;
@@ -18,7 +18,7 @@ use crate::Instant;
 #[derive(Debug)]
 pub struct AsyncIo {
     origin: std::time::Instant,
-    /// The timer that is set, with its time.
+    /// The timer that is set, and the time at which it fires.
     alarm: Option<(Instant, Box<::async_io::Timer>)>,
 }
 
@@ -29,7 +29,7 @@ impl Default for AsyncIo {
 }
 
 impl Clone for AsyncIo {
-    /// Returns a timer with the same clock, which is not set.
+    /// Returns a timer with the same clock. The new timer is not set.
     fn clone(&self) -> Self {
         Self { origin: self.origin, alarm: None }
     }
@@ -44,8 +44,9 @@ impl Timer for AsyncIo {
         let Some(when) = self.origin.checked_add(at.since_origin()) else { return Poll::Pending };
         loop {
             let (set, timer) = match &mut self.alarm {
-                // A timer that is set for an earlier time is left, and set again when it fires. A deadline moves with
-                // each message, and moving the timer each time would cost more than a spurious wakeup.
+                // If the timer is already set for an earlier time, it is not changed. When it fires too early, it is
+                // set again. A deadline moves with each message, and changing the timer each time would cost more than
+                // a spurious wakeup.
                 Some((set, timer)) if *set <= at => (set, timer),
                 alarm => {
                     let (set, timer) = alarm.insert((at, Box::new(::async_io::Timer::at(when))));
@@ -65,8 +66,8 @@ impl Timer for AsyncIo {
 }
 
 impl handshake_driver::Server<FuturesIo<AsyncIo>> {
-    /// Creates a server with the defaults: no subprotocols, any origin, ten seconds for the handshake, and those of
-    /// [`Config`](crate::Config) and [`HeadLimits`](crate::handshake::HeadLimits).
+    /// Creates a server with the defaults: no subprotocols, any origin, ten seconds for the handshake, and the defaults
+    /// of [`Config`](crate::Config) and [`HeadLimits`](crate::handshake::HeadLimits).
     #[must_use]
     pub fn new() -> Self {
         Self::default()
@@ -74,8 +75,8 @@ impl handshake_driver::Server<FuturesIo<AsyncIo>> {
 }
 
 impl handshake_driver::Client<FuturesIo<AsyncIo>> {
-    /// Creates a client with the defaults: no subprotocols, no origin, ten seconds for the handshake, and those of
-    /// [`Config`](crate::Config) and [`HeadLimits`](crate::handshake::HeadLimits).
+    /// Creates a client with the defaults: no subprotocols, no origin, ten seconds for the handshake, and the defaults
+    /// of [`Config`](crate::Config) and [`HeadLimits`](crate::handshake::HeadLimits).
     #[must_use]
     pub fn new() -> Self {
         Self::default()

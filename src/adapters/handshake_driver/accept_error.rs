@@ -1,7 +1,7 @@
 //! The reasons why a server's handshake did not open a WebSocket.
 //!
-//! The machines of a server end with a [`NotAccepted`], which has no stream. The adapter adds the stream and makes the
-//! public [`AcceptError`].
+//! The state machines of a server have no stream, so they end with a [`NotAccepted`]. The adapter adds the stream and
+//! makes the public [`AcceptError`].
 
 use core::error::Error;
 use core::fmt;
@@ -11,19 +11,19 @@ use std::prelude::v1::*;
 use super::plain_request::PlainRequest;
 use crate::handshake::{Rejection, ResponseError};
 
-/// The reason why a connection did not become a WebSocket. `C` is a plain HTTP call, with its stream.
+/// The reason why a connection did not become a WebSocket. `C` is the type of a plain HTTP request with its stream.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum AcceptError<C> {
-    /// The stream failed or ended, or it did not take the response in time.
+    /// The stream failed or ended, or the peer read the response too slowly.
     Io(io::Error),
-    /// The request broke a rule, came from an origin that is not allowed, or was not complete in time. It was answered
-    /// with the status of the rejection.
+    /// The request broke a rule, came from an origin that is not allowed, or was not complete in time. The server has
+    /// sent the response of the rejection.
     Rejected(Rejection),
-    /// The request is plain HTTP. It was not answered.
+    /// The request is plain HTTP. No response was sent.
     NotWebSocket(C),
-    /// The 101 response cannot be sent, because a header or the subprotocol is invalid. The request was answered with
-    /// status 500.
+    /// The 101 response cannot be sent, because a header or the subprotocol is invalid. The server has sent a response
+    /// with status 500.
     Response(ResponseError),
 }
 
@@ -54,7 +54,8 @@ impl<C: fmt::Debug> Error for AcceptError<C> {
 }
 
 impl<C> AcceptError<C> {
-    /// Returns the error without the stream. The stream may be bound to a thread or borrow a value.
+    /// Returns the error without the stream. Use this method to pass an error to another thread or to store it, if the
+    /// type of the stream does not allow that.
     #[must_use]
     pub fn without_stream(self) -> AcceptError<()> {
         match self {

@@ -2,13 +2,14 @@
 //!
 //! ```text
 //!   Look ──▶ Respond ── 101 flushed ─────────────────▶ Done: Opened
-//!    │          └────── too slow, stream failed ─────▶ Done: the reason
-//!    └── the peer has gone ──────────────────────────▶ Done: the reason
-//!   Reject: 500, if the 101 cannot be sent ──────────▶ Done: the reason
+//!    │          └────── too slow, stream failed ─────▶ Done: the error
+//!    └── the peer has closed its direction ──────────▶ Done: the error
+//!   Reject: 500, if the 101 cannot be sent ──────────▶ Done: the error
 //! ```
 //!
-//! The look is left out if nobody waited since the request arrived, and if bytes arrived behind the request: the peer
-//! was there then.
+//! While the application decides, the peer may give up. `Look` reads from the stream without waiting, to notice this.
+//! The step is omitted if no time has passed since the request arrived, and if bytes arrived after the head. In these
+//! cases the connection notices the end of the input when it reads from the stream.
 //!
 //! Invariant: bytes that arrive before the 101 is sent go into the inbox of the connection, or stay in the stream.
 
@@ -33,7 +34,7 @@ pub(in crate::adapters) struct Accepting {
 
 /// The states of [`Accepting`].
 enum Stage {
-    /// Looks whether the peer has gone since its request arrived.
+    /// Reads without waiting, to notice that the peer has closed its sending direction.
     Look(Box<Response>),
     /// Writes the 101 response.
     Respond(Box<Response>),
@@ -42,12 +43,12 @@ enum Stage {
     Done(Result<Box<Opened>, NotAccepted>),
 }
 
-/// A 101 response, and what becomes a connection once it is sent.
+/// A 101 response, and the parts of the connection that is made once the response is sent.
 struct Response {
     out: Outgoing,
-    /// When it must be sent.
+    /// The time by which the response must be sent.
     deadline: Option<Instant>,
-    /// The bytes that arrived behind the request.
+    /// The bytes that arrived after the head of the request.
     behind: Received,
     handshake: HandshakeInfo,
     config: SharedConfig,
@@ -83,7 +84,8 @@ impl Pending {
     /// Makes the 101 response.
     fn respond(self, now: Instant, acceptance: &Acceptance) -> Result<Box<Response>, NotAccepted> {
         let Self { settings, head, behind } = self;
-        // The head was checked when it arrived. The check is repeated here, to get a view of the head.
+        // The head was checked when it arrived. The check is repeated, because its result is the view that `accept`
+        // needs, and this view could not be stored beside the bytes that it borrows.
         let request = head.check().map_err(NotAccepted::Rejected)?;
         let mut headers = settings.headers.borrowed();
         headers.extend(acceptance.headers.borrowed());
@@ -160,12 +162,12 @@ impl HandshakeDriver for Accepting {
     }
 }
 
-/// Returns the error for a peer that has closed its sending direction before it got a response.
+/// Returns the error for a peer that has closed its sending direction before its request was accepted.
 fn gone() -> io::Error {
     io::Error::new(io::ErrorKind::UnexpectedEof, "the peer has gone before its request was accepted")
 }
 
-/// Returns the error for a peer that takes the 101 response too slowly.
+/// Returns the error for a peer that reads the 101 response too slowly.
 fn late() -> io::Error {
     io::Error::new(
         io::ErrorKind::TimedOut,

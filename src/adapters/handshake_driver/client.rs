@@ -4,7 +4,7 @@
 //!   Client ── request_for ──▶ ClientRequest ── connecting ──▶ Connecting ── finish ──▶ Opened or NotConnected
 //! ```
 //!
-//! This file has the settings and the requests that are made of them. The handshake is in `connecting.rs`.
+//! This file has the settings, and makes requests of them. The handshake is in `connecting.rs`.
 
 use core::time::Duration;
 use std::prelude::v1::*;
@@ -17,11 +17,11 @@ use crate::handshake::DeflateOffer;
 use crate::handshake::{ClientHandshake, RequestError};
 use crate::handshake::{ClientRequest, HeadLimits, WsUrl};
 
-/// The settings of a client's requests and connections. `R` is the runtime marker of the adapter.
+/// The settings of a client's requests and connections. `R` is the runtime of the adapter: its clock and its streams.
 ///
-/// The methods that connect are on the adapter's page: `net::Client` for example. Two rules are up to the caller. Only
-/// one connection to a host should be connecting at a time (RFC 6455 section 4.1). Before connecting again after a
-/// failure, a client should wait for a random time that grows (section 7.2.3).
+/// The page of each adapter has the methods that connect, for example `net::Client`. The caller must follow two rules.
+/// Only one connection to a host may be connecting at a time (RFC 6455 section 4.1 (2)). Before a client reconnects
+/// after a failure, it should wait for a random time that grows with each failure (section 7.2.3).
 #[derive(Clone, Debug)]
 pub struct Client<R> {
     runtime: R,
@@ -43,9 +43,10 @@ impl<R: Default> Default for Client<R> {
 }
 
 impl<R> Client<R> {
-    /// Creates a client with the defaults on a runtime of the application: a clock, and the
-    /// [`Transport`](crate::adapters::async_driver::Transport) of the application's own stream. Each connection gets a
-    /// clone of `runtime`.
+    /// Creates a client with the defaults, for a runtime of the application.
+    ///
+    /// The runtime is a clock and a [`Transport`](crate::adapters::async_driver::Transport) for the application's own
+    /// streams. Each connection gets a clone of `runtime`.
     #[must_use]
     pub fn with_runtime(runtime: R) -> Self {
         Self {
@@ -62,13 +63,13 @@ impl<R> Client<R> {
         }
     }
 
-    /// Returns the runtime marker.
+    /// Returns the runtime.
     #[must_use]
     pub const fn runtime(&self) -> &R {
         &self.runtime
     }
 
-    /// Sets the limits, timers and behaviour of the connection: a [`Config`](crate::Config), or a shared one.
+    /// Sets the limits, timers and behaviour of the connections: a [`Config`](crate::Config) or a [`SharedConfig`].
     #[must_use]
     pub fn config(mut self, config: impl Into<SharedConfig>) -> Self {
         self.config = config.into();
@@ -82,7 +83,8 @@ impl<R> Client<R> {
         self
     }
 
-    /// Sets how long the adapter may take to connect to each address of the host. `None` leaves it to the system.
+    /// Sets how long the adapter may take to connect to each address of the host. With `None` the system limits this
+    /// time.
     #[must_use]
     pub fn connect_timeout(mut self, timeout: Option<Duration>) -> Self {
         self.connect_timeout = timeout;
@@ -103,15 +105,15 @@ impl<R> Client<R> {
         self
     }
 
-    /// Sets the subprotocols to offer, the preferred ones first (RFC 6455 section 1.9).
+    /// Sets the subprotocols to offer, in order of preference (RFC 6455 section 1.9).
     #[must_use]
     pub fn subprotocols<T: Into<String>>(mut self, names: impl IntoIterator<Item = T>) -> Self {
         self.subprotocols = names.into_iter().map(Into::into).collect();
         self
     }
 
-    /// Offers permessage-deflate (RFC 7692), off by default. If the server agrees, messages are compressed with the
-    /// settings of [`Config::compression`](crate::Config::compression).
+    /// Sets the offer of permessage-deflate (RFC 7692); `None` by default. If the server agrees, messages are
+    /// compressed with the settings of [`Config::compression`](crate::Config::compression).
     #[cfg(feature = "deflate")]
     #[must_use]
     pub fn deflate(mut self, offer: impl Into<Option<DeflateOffer>>) -> Self {
@@ -126,12 +128,12 @@ impl<R> Client<R> {
         self
     }
 
-    /// Returns the subprotocols to offer.
+    /// Returns the subprotocols to offer, as slices.
     pub(in crate::adapters) fn offered(&self) -> Vec<&str> {
         self.subprotocols.iter().map(String::as_str).collect()
     }
 
-    /// Returns the headers that were added to the request.
+    /// Returns the headers that [`header`](Self::header) has added, as slices.
     pub(in crate::adapters) fn more_headers(&self) -> Vec<(&str, &str)> {
         self.headers.borrowed()
     }
@@ -153,7 +155,7 @@ impl<R> Client<R> {
         request
     }
 
-    /// Checks that the request for `url` can be sent, before a connection is made for it.
+    /// Checks that the request for `url` can be sent. The adapter calls this method before it connects.
     #[cfg(any(feature = "net", feature = "tokio"))]
     pub(in crate::adapters) fn check(&self, url: &WsUrl<'_>) -> Result<(), RequestError> {
         let (subprotocols, headers) = (self.offered(), self.more_headers());

@@ -1,7 +1,8 @@
 //! The reasons why a client's handshake did not open a WebSocket.
 //!
-//! [`Connecting`](super::connecting::Connecting) ends with a [`NotConnected`], which has no stream. The adapter adds the
-//! stream and makes the public [`ConnectError`]. A response other than 101 becomes a [`ReceivedResponse`].
+//! The state machine [`Connecting`](super::connecting::Connecting) has no stream, so it ends with a [`NotConnected`].
+//! The adapter adds the stream and makes the public [`ConnectError`]. A response other than 101 becomes a
+//! [`ReceivedResponse`].
 
 use core::error::Error;
 use core::fmt;
@@ -15,15 +16,15 @@ use crate::handshake::{HandshakeError, Headers, HttpReply, RequestError, UrlErro
 pub enum ConnectError<S> {
     /// The URL is not a valid `ws://` or `wss://` URL.
     Url(UrlError),
-    /// The URL is a `wss` URL, and this crate has no TLS. Make a TLS stream to the host and call `Client::open`.
+    /// The URL is a `wss://` URL, and this crate has no TLS. Make a TLS stream to the host and call `Client::open`.
     NeedsTls,
     /// The request cannot be sent: a header, a subprotocol or the origin is invalid.
     Request(RequestError),
     /// No connection could be made. The error names the addresses that were tried.
     Connect(io::Error),
-    /// The stream failed or ended during the handshake.
+    /// The stream failed or ended during the handshake, or the system has no random numbers.
     Io(io::Error),
-    /// The response is not valid for a WebSocket handshake, or it came too late.
+    /// The response is not valid for a WebSocket handshake, or did not arrive in time.
     Handshake(HandshakeError),
     /// The server answered with a status other than 101.
     Http(ReceivedResponse<S>),
@@ -52,7 +53,7 @@ impl<S> fmt::Display for ConnectError<S> {
 }
 
 impl<S> fmt::Debug for ConnectError<S> {
-    // Written by hand because `S` may have no `Debug`.
+    // Written by hand, because `S` need not implement `Debug`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Url(error) => f.debug_tuple("Url").field(error).finish(),
@@ -80,7 +81,8 @@ impl<S> Error for ConnectError<S> {
 }
 
 impl<S> ConnectError<S> {
-    /// Returns the error without the stream. The stream may be bound to a thread or borrow a value.
+    /// Returns the error without the stream. Use this method to pass an error to another thread or to store it, if the
+    /// type of the stream does not allow that.
     #[must_use]
     pub fn without_stream(self) -> ConnectError<()> {
         match self {
@@ -119,7 +121,7 @@ impl<S> From<HandshakeError> for ConnectError<S> {
     }
 }
 
-/// A response with a status other than 101, and its stream. Examples are 401, a redirect, and an error.
+/// A response with a status other than 101, such as 401 or a redirect, and its stream.
 pub struct ReceivedResponse<S> {
     /// The status code.
     pub status: u16,
@@ -127,12 +129,12 @@ pub struct ReceivedResponse<S> {
     pub received: Vec<u8>,
     /// The number of bytes of `received` before the body: interim responses (1xx) and the head.
     pub head_len: usize,
-    /// The stream, from which the rest of a body can be read.
+    /// The stream. The rest of the body can be read from it.
     pub stream: S,
-    /// The position in `received` where the final response begins. An interim response (RFC 9110 section 15.2) has the
-    /// same form, so only the parser can tell this position.
+    /// The position in `received` at which the final response begins. Interim responses (RFC 9110 section 15.2) precede
+    /// it and have the same form, so this position is stored.
     head_start: usize,
-    /// The position in `received` where the header lines of the final response begin.
+    /// The position in `received` at which the header lines of the final response begin.
     headers_start: usize,
 }
 
@@ -145,7 +147,7 @@ impl ReceivedResponse<()> {
             head_len,
             stream: (),
             head_start,
-            // The header lines are the end of the head.
+            // The header lines are the last part of the head.
             headers_start: head_len.saturating_sub(response.headers().as_bytes().len()),
         }
     }
@@ -157,14 +159,15 @@ impl<S> ReceivedResponse<S> {
         ReceivedResponse { status, received, head_len, stream, head_start, headers_start }
     }
 
-    /// Returns the head of the response, from the status line to the empty line. Interim responses (1xx) that came
-    /// before the response are not part of it.
+    /// Returns the head of the response, from the status line to the empty line. The head does not include interim
+    /// responses (1xx).
     #[must_use]
     pub fn head(&self) -> &[u8] {
         self.received.get(self.head_start..self.head_len).unwrap_or_default()
     }
 
-    /// Returns the headers of the response, such as `Location`, without those of interim responses (1xx).
+    /// Returns the headers of the response, for example `Location`. They do not include the headers of interim
+    /// responses (1xx).
     #[must_use]
     pub fn headers(&self) -> Headers<'_> {
         Headers::from_lines(self.received.get(self.headers_start..self.head_len).unwrap_or_default())
@@ -226,12 +229,13 @@ impl NotConnected {
     }
 }
 
-/// The addresses of a host that could not be connected to, with the errors.
+/// The failed attempts to connect to the addresses of a host.
 #[cfg(any(feature = "net", feature = "tokio"))]
 #[derive(Debug, Default)]
 pub(in crate::adapters) struct Tried {
-    /// Each address with its error, separated by commas.
+    /// All addresses that were tried, each with its error, separated by commas.
     why: String,
+    /// The kind of the last error.
     kind: Option<io::ErrorKind>,
 }
 

@@ -1,11 +1,12 @@
 //! The client's side of the opening handshake.
 //!
-//! [`Connecting`] writes the request and reads until the response is complete. The adapter performs its steps, and adds
-//! the stream to a [`NotConnected`] to make the public [`ConnectError`](super::ConnectError). Resolving and connecting is
-//! the adapter's work, and the rules for requests and responses are in `crate::handshake`.
+//! [`Connecting`] writes the request and reads until the response is complete. The adapter performs the steps of this
+//! machine. If the handshake fails, the adapter adds the stream to the [`NotConnected`], which gives the public
+//! [`ConnectError`](super::ConnectError). The adapter also resolves the host and connects. The rules for requests and
+//! responses are in `crate::handshake`.
 //!
-//! Invariant: the key and the masking seed of each connection come from the system's random source (RFC 6455 sections
-//! 4.1 and 10.3).
+//! Invariant: for each connection the key, and the seed of the masking keys, come from the system's random source (RFC
+//! 6455 sections 4.1 and 10.3).
 
 use std::io;
 use std::prelude::v1::*;
@@ -42,7 +43,8 @@ impl<R> Client<R> {
     }
 }
 
-/// Returns the form in which `target` is sent: a "/" precedes an empty target and a query (RFC 6455 section 4.1 (3)).
+/// Returns `target` in the form in which it is sent: with a "/" before it if it does not begin with "/" (RFC 6455
+/// section 4.1 (3)).
 fn sent_target(target: &str) -> String {
     let slash = if target.starts_with('/') { "" } else { "/" };
     std::format!("{slash}{target}")
@@ -95,7 +97,7 @@ impl Connecting<'_> {
         self.result.unwrap_or_else(|| Err(unexpected_eof().into()))
     }
 
-    /// Handles a step. Returns the connection once the response is complete.
+    /// Handles the result of a step. Returns the connection once the response is complete.
     fn advance(&mut self, now: Instant, did: io::Result<Did>) -> Result<Option<Opened>, NotConnected> {
         match did? {
             Did::Read(0) => return Err(unexpected_eof().into()),

@@ -1,20 +1,20 @@
 //! The builders [`Server`] and [`Client`], and their opening handshakes, which all adapters share.
 //!
-//! Use the builders through an adapter, which exports them under its own name: `net::Server` for example.
+//! Use the builders through an adapter. Each adapter exports them for its own streams, for example as `net::Server`.
 
-// The handshakes are state machines without I/O. A `HandshakeDriver` says which step comes next, the adapter performs
-// the step on its stream and reports the result:
+// The handshakes are state machines without I/O. A `HandshakeDriver` decides which step comes next. The adapter
+// performs the step on its stream and reports the result:
 //
 //     adapter                  Connecting, Receiving, Accepting or Responding
 //        │ ──────── poll_step, poll_timeout ────────▶ │
 //        │ ◀─────── Step: Read, Write, Flush … ────── │
-//        │     performs it, or waits until then       │
+//        │  performs the step, until the deadline     │
 //        │ ──────── handle(now, Did or error) ──────▶ │
 //        │              … until Step::Done            │
-//        │ ──────── finish ─────────────────────────▶ │ the result, or the reason why there is none
+//        │ ──────── finish ─────────────────────────▶ │ returns the result or the error
 //
-// A server's handshake has two of them, `Receiving` and `Accepting`, with the application's decision in between.
-// Parsing and writing of heads is the work of `crate::handshake`. Invariant: an I/O error ends a handshake.
+// A server's handshake has two drivers, `Receiving` and `Accepting`. The application decides in between.
+// `crate::handshake` parses and writes heads. Invariant: an I/O error ends a handshake.
 
 use core::fmt;
 use std::io;
@@ -51,7 +51,7 @@ pub use server::{Acceptance, Server};
 pub(super) enum Step<'a> {
     /// Read into this space.
     Read(&'a mut [u8]),
-    /// Read into this space if input or the end of the stream has arrived. Do not wait for it.
+    /// Read into this space if input or the end of the stream has arrived, but do not wait.
     Look(&'a mut [u8]),
     /// Write these bytes, or some of them.
     Write(&'a [u8]),
@@ -59,21 +59,21 @@ pub(super) enum Step<'a> {
     Flush,
     /// Close the sending direction.
     HalfClose,
-    /// Perform no further step, and get the result.
+    /// Perform no further step, and call `finish`.
     Done,
 }
 
-/// The step that the adapter has performed.
+/// The result of a step that the adapter has performed.
 pub(super) enum Did {
-    /// Read this number of bytes, 0 at the end of the stream.
+    /// This number of bytes was read. 0 is the end of the stream.
     Read(usize),
-    /// Wrote this number of bytes.
+    /// This number of bytes was written.
     Wrote(usize),
-    /// Flushed.
+    /// The written bytes were flushed.
     Flushed,
-    /// Closed the sending direction if `true`. The stream has no half-close if `false`.
+    /// `true` if the sending direction was closed, `false` if the stream has no half-close.
     HalfClosed(bool),
-    /// Waited until the deadline, or for a while. After a look, nothing has arrived.
+    /// Time has passed and the step was not performed. After [`Step::Look`], nothing has arrived.
     Waited,
 }
 
@@ -81,7 +81,7 @@ pub(super) enum Did {
 pub(super) trait HandshakeDriver {
     /// Returns the next step.
     fn poll_step(&mut self) -> Step<'_>;
-    /// Returns the deadline of that step, `None` if there is none.
+    /// Returns the deadline of the next step, or `None` if the step has no deadline.
     fn poll_timeout(&self) -> Option<Instant>;
     /// Handles the result of the step. An error ends the handshake.
     fn handle(&mut self, now: Instant, did: io::Result<Did>);
@@ -91,7 +91,7 @@ pub(super) trait HandshakeDriver {
 #[derive(Debug)]
 pub(super) struct Opened {
     pub(super) connection: Connection,
-    /// The bytes that arrived behind the handshake.
+    /// The bytes that arrived after the head of the peer.
     pub(super) inbox: Inbox,
     pub(super) handshake: HandshakeInfo,
 }
@@ -100,7 +100,7 @@ pub(super) struct Opened {
 #[derive(Debug, Default)]
 struct Received {
     bytes: Vec<u8>,
-    /// The number of bytes at the start of `bytes` that were read. The rest is space.
+    /// The number of bytes at the start of `bytes` that were read. The rest is space for the next read.
     len: usize,
 }
 
@@ -111,7 +111,7 @@ impl Received {
         self.bytes.get_mut(self.len..).unwrap_or_default()
     }
 
-    /// Takes over `n` bytes that were read into the space.
+    /// Records that `n` bytes were read into the space.
     fn handle_read(&mut self, n: usize) {
         self.len = self.bytes.len().min(self.len + n);
     }
@@ -142,15 +142,15 @@ impl Outgoing {
         self.flushed
     }
 
-    /// Returns whether all bytes were written, flushed or not.
+    /// Returns whether all bytes were written. They may still need a flush.
     fn is_written(&self) -> bool {
         self.written >= self.bytes.len()
     }
 
     fn poll_step(&self) -> Step<'_> {
         match self.bytes.get(self.written..) {
-            // A blocking socket returns when all bytes are written. One write of several megabytes would hide the
-            // peer's progress for minutes, and the deadline would pass.
+            // A write to a blocking socket returns when all bytes are written. A write of several megabytes to a slow
+            // peer takes minutes. The driver would not notice the progress, and the deadline would pass.
             Some(rest) if !rest.is_empty() => Step::Write(rest.get(..MOST_AT_ONCE).unwrap_or(rest)),
             _ => Step::Flush,
         }
@@ -178,14 +178,14 @@ impl AddedHeaders {
         self.0.push((name.into(), value.into()));
     }
 
-    /// Borrows the names and values.
+    /// Returns the names and values as slices.
     fn borrowed(&self) -> Vec<(&str, &str)> {
         self.0.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect()
     }
 }
 
 impl fmt::Debug for AddedHeaders {
-    /// Shows names only: values can be cookies and credentials, which must not appear in a log.
+    /// Shows only names, because values can be cookies and credentials, which must not appear in a log.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(self.0.iter().map(|(name, _)| name)).finish()
     }

@@ -1,6 +1,6 @@
 //! A plain HTTP request, which the application answers.
 //!
-//! The adapters join a [`PlainRequest`] with its stream and clock to the public `HttpCall`.
+//! An adapter makes the public `HttpCall` of a [`PlainRequest`], its stream and its clock.
 
 use core::fmt;
 use core::time::Duration;
@@ -16,9 +16,9 @@ use crate::handshake::{HttpRequest, HttpResponse, Reason, Rejection, RequestHead
 #[derive(Debug)]
 pub(in crate::adapters) struct PlainRequest {
     pub(in crate::adapters) head: RequestHead,
-    /// The bytes that were read: the head, and the bytes behind it.
+    /// The bytes that were read from the stream: the head, and the bytes after the head.
     pub(in crate::adapters) received: Vec<u8>,
-    /// How long the stream may take nothing of the response.
+    /// How long the stream may accept no byte of the response.
     pub(in crate::adapters) write_timeout: Duration,
 }
 

@@ -6,14 +6,14 @@
 //!     └──── plain HTTP, stream failed ────────────▶ Done: the reason
 //! ```
 //!
-//! [`Receiving`] is this machine. Its result is a [`Pending`] request, which owns what the second phase needs and borrows
-//! nothing, so the application can decide whenever it knows. A plain HTTP request becomes a [`PlainRequest`].
+//! [`Receiving`] is this machine. Its result is a [`Pending`] request, which borrows nothing. So the application can
+//! decide at any later time. A plain HTTP request becomes a [`PlainRequest`].
 //!
-//! Not here: the second phase (`accepting`), and the sending of other responses (`responding`).
+//! The second phase is in `accepting`, and the sending of other responses in `responding`.
 //!
 //! Invariants:
-//! - A pending request keeps the rules of RFC 6455 section 4.2.1, and comes from an allowed origin.
-//! - Nothing is read beyond the read that completed the head, so later input stays in the stream.
+//! - A pending request obeys the rules of RFC 6455 section 4.2.1, and comes from an allowed origin.
+//! - After the read that completes the head, this phase reads nothing more. Later input stays in the stream.
 
 use core::mem::replace;
 use std::io;
@@ -63,17 +63,17 @@ enum Stage {
 pub(in crate::adapters) struct Pending {
     pub(super) settings: Arc<Settings>,
     pub(in crate::adapters) head: RequestHead,
-    /// The bytes that arrived behind the head.
+    /// The bytes after the head that were read together with it.
     pub(in crate::adapters) behind: Vec<u8>,
 }
 
 impl Pending {
-    /// Returns the server's own decision to accept the request.
+    /// Returns the default acceptance, which follows from the settings of the server.
     pub(in crate::adapters) fn acceptance(&self) -> Acceptance {
         self.settings.acceptance(&self.head)
     }
 
-    /// Starts to send `response` instead of the 101.
+    /// Starts to send `response`, which rejects the request.
     pub(in crate::adapters) fn rejecting(
         &self,
         now: Instant,
@@ -124,7 +124,7 @@ impl Receiving {
         }
     }
 
-    /// Handles a step of [`Stage::Head`]: a part of the request was read, or time has passed.
+    /// Handles the result of a step in [`Stage::Head`]: a part of the request was read, or time has passed.
     fn read(&self, now: Instant, mut handshake: ServerHandshake, mut received: Received, did: &Did) -> Stage {
         let polled = match did {
             Did::Read(0) => return Stage::Done(Err(NotAccepted::Io(unexpected_eof()))),

@@ -1,7 +1,7 @@
-//! Ending a server's handshake with a response other than 101.
+//! The end of a server's handshake with a response other than 101.
 //!
-//! [`Rejecting`] sends the response, and returns the reason for it once it has arrived. Both phases of a handshake
-//! (`receiving`, `accepting`) end in this way if the 101 cannot be sent.
+//! [`Rejecting`] sends the response, and then returns the error that ends the handshake. The first phase (`receiving`)
+//! ends in this way if the request is rejected, and the second phase (`accepting`) if the 101 cannot be sent.
 
 use core::time::Duration;
 use std::io;
@@ -13,15 +13,15 @@ use super::{Did, HandshakeDriver, Step};
 use crate::Instant;
 use crate::handshake::HttpResponse;
 
-/// A response that ends a handshake, and the reason for it.
+/// A response that ends a handshake, and the error with which the handshake ends.
 pub(super) struct Rejecting {
     responding: Box<Responding>,
-    /// The reason, until it was returned.
+    /// The error. `None` after it was returned.
     why: Option<NotAccepted>,
 }
 
 impl Rejecting {
-    /// Starts to send `response`, after which the handshake ends with `why`. Fails if it cannot be sent.
+    /// Starts to send `response`. Then the handshake ends with the error `why`. Fails if the response is invalid.
     pub(super) fn new(
         now: Instant,
         write_timeout: Duration,
@@ -40,7 +40,8 @@ impl Rejecting {
         self.responding.poll_timeout()
     }
 
-    /// Handles a step. Returns the reason at the end: the one of the handshake, or a failure of the stream.
+    /// Handles the result of a step. At the end, returns the error of the handshake. If the stream has failed, returns
+    /// the error of the stream instead.
     pub(super) fn handle(&mut self, now: Instant, did: io::Result<Did>) -> Option<NotAccepted> {
         self.responding.handle(now, did);
         match self.responding.take_error() {

@@ -1,4 +1,8 @@
-//! Sending a response other than 101, and closing the stream so that the response arrives (a lingering close).
+//! Sending of a response other than 101, followed by a lingering close.
+//!
+//! If a socket is closed while it has unread input, the system sends a reset, and the peer may lose the response. A
+//! lingering close therefore closes only the sending direction, and discards input for a short time before it closes
+//! the stream.
 //!
 //! ```text
 //!  write ──▶ flush ──▶ half-close ──▶ discard input ──▶ done
@@ -7,10 +11,9 @@
 //!
 //! [`Responding`] is this machine.
 //!
-//! Two deadlines bound the writing. `stalled_at` is extended whenever the stream takes some bytes, so a slow reader
-//! gets the whole response, however large it is. `write_until` is fixed, so a peer that takes one byte now and then
-//! cannot hold the connection for ever. After the flush the response is in transit, and a deadline only ends the
-//! discarding.
+//! Two deadlines limit the writing. `stalled_at` is extended whenever the stream accepts bytes, so a slow reader gets a
+//! response of any size. `write_until` is fixed, so a peer that reads a byte now and then cannot hold the connection
+//! for ever. After the flush the response is in transit, and a third deadline, `discard_until`, ends the discarding.
 
 use core::time::Duration;
 use std::io;
@@ -21,24 +24,24 @@ use super::{Did, HandshakeDriver, Outgoing, Step};
 use crate::Instant;
 use crate::handshake::HttpResponse;
 
-/// Maximum number of bytes that are read and discarded after a response. A socket that is closed with unread bytes
-/// sends a reset, which destroys a response in transit.
+/// Maximum number of bytes that are read and discarded after a response.
 const MOST_DISCARDED: usize = 64 << 10;
-/// How long input is read and discarded, from the end of the response.
+/// How long input is read and discarded after the response was flushed.
 const DISCARD_TIME: Duration = Duration::from_secs(1);
-/// How long the peer may take nothing of a response, by default.
+/// How long the stream may accept no byte of a response, by default.
 ///
-/// This is longer than the other timeouts of a handshake. A socket is writable again only when a third of its send
-/// buffer is free. In a measurement over loopback, with a peer that read 100 KiB/s, Linux let the buffer grow to 4 MiB.
-/// The socket then took nothing for 12 to 15 s at a time.
+/// This is longer than the other timeouts of a handshake, because a socket becomes writable again only when a third of
+/// its send buffer is free. In a measurement over loopback, with a peer that read 100 KiB/s, Linux let the buffer grow
+/// to 4 MiB. The socket then accepted no byte for 12 to 15 s at a time.
 pub(super) const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
-/// The lowest average rate at which the peer must take a response, in bytes a second.
+/// The minimum average rate at which the peer must read a response, in bytes a second.
 const SLOWEST: u64 = 1024;
 
 impl Settings {
-    /// Returns how long the peer may take nothing of a response other than 101.
+    /// Returns how long the stream may accept no byte of a response other than 101.
     pub(super) fn write_timeout(&self) -> Duration {
-        // A short handshake timeout also shortens this one, but a 408 is sent when that timeout is up and needs time.
+        // A short handshake timeout also shortens this timeout. The minimum is needed for a 408, which is sent after
+        // the handshake timeout has passed.
         self.timeout.map_or(WRITE_TIMEOUT, |timeout| timeout.clamp(DISCARD_TIME, WRITE_TIMEOUT))
     }
 }
@@ -48,15 +51,15 @@ impl Settings {
 pub(in crate::adapters) struct Responding {
     out: Outgoing,
     ending: Ending,
-    /// How long the stream may take nothing.
+    /// How long the stream may accept no byte.
     write_timeout: Duration,
-    /// The deadline for the next progress: the last one plus `write_timeout`.
+    /// The deadline for the next progress: the time of the last progress plus `write_timeout`.
     stalled_at: Instant,
-    /// The deadline for the whole response, at the rate of [`SLOWEST`].
+    /// The deadline for the whole response, if the peer reads at the rate [`SLOWEST`].
     write_until: Instant,
     /// The deadline for discarding input, once the response is flushed.
     discard_until: Instant,
-    /// Space to read discarded input into.
+    /// Space for the input that is read and discarded.
     scratch: Box<[u8]>,
     /// The reason why the response was not sent.
     error: Option<io::Error>,
@@ -79,7 +82,7 @@ impl Responding {
     ) -> io::Result<Self> {
         let bytes = response.to_vec().map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
         let at_slowest = u64::try_from(bytes.len()).map_or(u64::MAX, |len| len.div_ceil(SLOWEST));
-        // At least 1 ms, so that the stream is asked at least once.
+        // With at least 1 ms the stream is called at least once before the deadline.
         let write_timeout = write_timeout.max(Duration::from_millis(1));
         Ok(Self {
             out: Outgoing::new(bytes),
@@ -98,7 +101,7 @@ impl Responding {
         self.error.map_or(Ok(()), Err)
     }
 
-    /// Handles a write, a flush or a wait. Ends with an error if a deadline has passed.
+    /// Handles the result of a write, a flush or a wait. Ends with an error if a deadline has passed.
     fn handle_write(&mut self, now: Instant, did: &Did) {
         self.out.handle(did);
         match did {
@@ -118,7 +121,7 @@ impl Responding {
         }
     }
 
-    /// Returns the reason why the response was not sent, once.
+    /// Returns the reason why the response was not sent. Later calls return `None`.
     pub(super) fn take_error(&mut self) -> Option<io::Error> {
         self.error.take()
     }
@@ -131,8 +134,8 @@ impl Responding {
         if self.out.is_done() {
             self.discard_until
         } else if self.out.is_written() {
-            // A flush shows no progress. A stream that has buffered the whole response gets the time for the whole
-            // response.
+            // A flush does not report its progress. A stream that buffers the whole response therefore gets the time
+            // for the whole response.
             self.write_until.max(self.stalled_at)
         } else {
             self.write_until.min(self.stalled_at)
@@ -157,7 +160,7 @@ impl HandshakeDriver for Responding {
     fn handle(&mut self, now: Instant, did: io::Result<Did>) {
         let late = self.out.is_done() && self.discard_until <= now;
         self.ending = match (self.ending, did) {
-            // A read error ends this as well as the end of the stream does: there is nobody left to inform.
+            // The response was sent completely, so a read error ends the lingering close like the end of the stream.
             (Ending::Discard(_), Err(_)) => Ending::Done,
             (_, Err(error)) => {
                 self.error = Some(error);

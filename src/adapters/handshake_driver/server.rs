@@ -8,8 +8,8 @@
 //!                              └── plain HTTP, a rule was broken ──▶ NotAccepted
 //! ```
 //!
-//! This file has the settings. `receiving.rs`, `accepting.rs` and `responding.rs` have the machines, and the rules for
-//! requests and responses are in `crate::handshake`.
+//! This file has the settings. `receiving.rs`, `accepting.rs` and `responding.rs` have the state machines. The rules
+//! for requests and responses are in `crate::handshake`.
 
 use core::time::Duration;
 use std::prelude::v1::*;
@@ -21,10 +21,10 @@ use crate::SharedConfig;
 use crate::handshake::DeflateConfig;
 use crate::handshake::{HeadLimits, RequestHead};
 
-/// The settings of a server, used for each connection. `R` is the runtime marker of the adapter.
+/// The settings of a server, used for each connection. `R` is the runtime of the adapter: its clock and its streams.
 ///
-/// The methods that accept are on the adapter's page: `net::Server` for example. A clone is cheap: it shares the
-/// settings until one of the two is changed.
+/// The page of each adapter has the methods that accept, for example `net::Server`. A clone is cheap: it shares the
+/// settings with the original until one of the two is changed.
 #[derive(Clone, Debug)]
 pub struct Server<R> {
     runtime: R,
@@ -51,9 +51,10 @@ impl<R: Default> Default for Server<R> {
 }
 
 impl<R> Server<R> {
-    /// Creates a server with the defaults on a runtime of the application: a clock, and the
-    /// [`Transport`](crate::adapters::async_driver::Transport) of the application's own stream. Each connection gets a
-    /// clone of `runtime`.
+    /// Creates a server with the defaults, for a runtime of the application.
+    ///
+    /// The runtime is a clock and a [`Transport`](crate::adapters::async_driver::Transport) for the application's own
+    /// streams. Each connection gets a clone of `runtime`.
     #[must_use]
     pub fn with_runtime(runtime: R) -> Self {
         let settings = Settings {
@@ -69,19 +70,19 @@ impl<R> Server<R> {
         Self { runtime, settings: Arc::new(settings) }
     }
 
-    /// Returns the runtime marker.
+    /// Returns the runtime.
     #[must_use]
     pub const fn runtime(&self) -> &R {
         &self.runtime
     }
 
-    /// Returns these settings with a change.
+    /// Returns this server with changed settings.
     fn with(mut self, change: impl FnOnce(&mut Settings)) -> Self {
         change(Arc::make_mut(&mut self.settings));
         self
     }
 
-    /// Sets the limits, timers and behaviour of the connections: a [`Config`](crate::Config), or a shared one.
+    /// Sets the limits, timers and behaviour of the connections: a [`Config`](crate::Config) or a [`SharedConfig`].
     #[must_use]
     pub fn config(self, config: impl Into<SharedConfig>) -> Self {
         self.with(|settings| settings.config = config.into())
@@ -93,37 +94,40 @@ impl<R> Server<R> {
         self.with(|settings| settings.limits = limits)
     }
 
-    /// Sets how long each of the two parts of a handshake may take: receiving the request, and sending the 101
-    /// response. `None` sets no limit. The time in which the application decides is not counted.
+    /// Sets how long each of the two phases of a handshake may take: receiving the request, and sending the 101
+    /// response. `None` sets no limit. The time that the application needs to decide does not count.
     ///
     /// A request that is not complete in time is rejected with status 408. If the 101 response is not sent in time, the
     /// call returns [`AcceptError::Io`](super::AcceptError::Io).
     ///
-    /// Another response may take longer. The peer must take some of it within each such time (1 s at least, 30 s at
-    /// most or with `None`), and 1 KiB a second on the whole. Otherwise the call returns
-    /// [`AcceptError::Io`](super::AcceptError::Io).
+    /// A response with another status may be large, so it may take longer. The peer must read a part of it within each
+    /// period of this length (at least 1 s; at most 30 s, also with `None`), and at least 1 KiB a second on average.
+    /// Otherwise the call returns [`AcceptError::Io`](super::AcceptError::Io).
     #[must_use]
     pub fn handshake_timeout(self, timeout: Option<Duration>) -> Self {
         self.with(|settings| settings.timeout = timeout)
     }
 
-    /// Sets the supported subprotocols. The first one in the client's list that is supported is selected (RFC 6455
+    /// Sets the supported subprotocols. The server selects the first supported name in the client's list (RFC 6455
     /// section 4.2.2).
     #[must_use]
     pub fn subprotocols<T: Into<String>>(self, names: impl IntoIterator<Item = T>) -> Self {
         self.with(|settings| settings.subprotocols = names.into_iter().map(Into::into).collect())
     }
 
-    /// Sets the origins whose pages may connect. Requests from other origins are rejected with status 403.
+    /// Sets the origins whose pages may connect. Requests from other origins are rejected with status 403. Without this
+    /// call all origins are allowed.
     ///
-    /// A request without an `Origin` header is not from a browser, and is accepted (RFC 6455 section 10.2).
+    /// A request without an `Origin` header does not come from a browser, and is allowed (RFC 6455 section 10.2).
     #[must_use]
     pub fn origins<T: Into<String>>(self, origins: impl IntoIterator<Item = T>) -> Self {
         self.with(|settings| settings.origins = Some(origins.into_iter().map(Into::into).collect()))
     }
 
-    /// Accepts offers of permessage-deflate (RFC 7692), off by default. Messages of such connections are compressed
-    /// with the settings of [`Config::compression`](crate::Config::compression).
+    /// Sets how offers of permessage-deflate are answered (RFC 7692). With `None`, the default, they are declined.
+    ///
+    /// If an offer is accepted, messages are compressed with the settings of
+    /// [`Config::compression`](crate::Config::compression).
     #[cfg(feature = "deflate")]
     #[must_use]
     pub fn deflate(self, config: impl Into<Option<DeflateConfig>>) -> Self {
@@ -143,14 +147,14 @@ impl Settings {
         self.origins.as_ref().map(|list| list.iter().map(String::as_str).collect())
     }
 
-    /// Returns the server's own decision about a request.
+    /// Returns the default acceptance of a request: the first supported subprotocol in the client's list.
     pub(super) fn acceptance(&self, head: &RequestHead) -> Acceptance {
         let own = &self.subprotocols;
         let chosen = head.subprotocols().find(|name| own.iter().any(|own| own == name));
         Acceptance { subprotocol: chosen.map(Into::into), ..Acceptance::new() }
     }
 
-    /// Returns the settings for permessage-deflate, unless `acceptance` has its own.
+    /// Returns the settings for permessage-deflate: those of `acceptance` if it has any, else those of the server.
     #[cfg(feature = "deflate")]
     pub(super) fn deflate_for(&self, acceptance: &Acceptance) -> Option<DeflateConfig> {
         match acceptance.deflate {
@@ -160,9 +164,9 @@ impl Settings {
     }
 }
 
-/// The application's decision to accept a request: what its 101 response says.
+/// The application's decision to accept a request: the subprotocol and the additional headers of the 101 response.
 ///
-/// The acceptance adds to the settings of the [`Server`], which apply to each response.
+/// The 101 response also contains the headers of the [`Server`].
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Acceptance {
     pub(super) subprotocol: Option<String>,
@@ -171,7 +175,7 @@ pub struct Acceptance {
     deflate: DeflateChoice,
 }
 
-/// Whose settings for permessage-deflate apply.
+/// The settings for permessage-deflate that apply: those of the server or those of the acceptance.
 #[cfg(feature = "deflate")]
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 enum DeflateChoice {
@@ -181,13 +185,13 @@ enum DeflateChoice {
 }
 
 impl Acceptance {
-    /// Returns an acceptance without a subprotocol and without headers of its own.
+    /// Returns an acceptance without a subprotocol and without additional headers.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Selects a subprotocol, one of those that the client offered (RFC 6455 section 4.2.2), or none.
+    /// Selects a subprotocol, or none. The client must have offered the subprotocol (RFC 6455 section 4.2.2).
     #[must_use]
     pub fn subprotocol<'n>(mut self, name: impl Into<Option<&'n str>>) -> Self {
         self.subprotocol = name.into().map(Into::into);
@@ -201,7 +205,8 @@ impl Acceptance {
         self
     }
 
-    /// Accepts an offer of permessage-deflate by `config`, or none, instead of by the server's settings.
+    /// Sets how offers of permessage-deflate are answered, instead of the server's setting. With `None` they are
+    /// declined.
     #[cfg(feature = "deflate")]
     #[must_use]
     pub fn deflate(mut self, config: impl Into<Option<DeflateConfig>>) -> Self {
