@@ -513,7 +513,7 @@ fn the_docs_of_the_adapters_state_timeouts_and_kept_memory() {
     Page::new("src/adapters/net/mod.rs")
         .says(format!("of which it keeps up to {} for the next call that receives", read_ahead()));
     Page::new("src/adapters/net/websocket/sending.rs")
-        .says(format!("what it sends meanwhile is read ahead, up to {},", read_ahead()));
+        .says(format!("also reads what the peer sends, up to {},", read_ahead()));
     let handshake = word(d.handshake);
     for path in ["src/adapters/tokio.rs", "src/adapters/net/client.rs"] {
         Page::new(path)

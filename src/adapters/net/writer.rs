@@ -1,12 +1,12 @@
 //! The sending half of a split WebSocket, for any number of threads.
 //!
-//! A call locks the sending side (`split.rs`), queues a frame, and writes the queue (`write_driver.rs`). The lock stays
-//! held until the stream has taken everything, so messages of two threads never mix. The same call also writes the
-//! replies that the [`Reader`](super::Reader) has stored meanwhile.
+//! A call locks the sending side (`split.rs`), queues a frame, and writes the queue (`write_driver.rs`). It keeps the
+//! lock until the stream has taken the whole queue, so the messages of two threads never mix. Before and after the lock
+//! is released, the call also writes the replies that the [`Reader`](super::Reader) has stored.
 //!
 //! Invariants:
-//! - A call handles timers that are due before it queues its message.
-//! - After the lock is released, a reader that waits for it is woken.
+//! - A call first runs the timers that are due, and then queues its message.
+//! - After a call has released the lock, it wakes a reader that waits for the lock.
 
 use core::time::Duration;
 #[cfg(doc)]
@@ -26,33 +26,23 @@ use crate::{Event, Outcome, SendError};
 /// The sending half of a blocking WebSocket, made by [`WebSocket::split`](super::WebSocket::split). Clones share the
 /// connection.
 ///
-/// Whole messages of two threads never mix. Fragments can mix: those of one kind from two threads become parts of one
-/// message. Let one thread at a time send a message in fragments.
+/// Whole messages of two threads never mix. Fragments can mix: if two threads send fragments of the same kind, all
+/// these fragments become parts of one message. So let only one thread at a time send a message in fragments.
 ///
 /// # Blocking and timeouts
 ///
-/// A call blocks until the stream has taken the message, and until other threads that are sending have finished. The
-/// timers of [`Config`](crate::Config) end the connection if the peer stops reading and stays silent. If the
+/// A call blocks until other threads that are sending have finished, and then until the stream has taken the message.
+/// If the peer does not read and sends nothing, the timers of [`Config`](crate::Config) end the connection. If the
 /// application has set the socket to non-blocking mode, a call that would block returns [`Error::Io`] with
 /// [`ErrorKind::WouldBlock`]. The reader then writes the rest of the queue.
 ///
-/// # Errors
-///
-/// Every method that sends returns
-///
-/// - [`Error::Send`] with [`SendError::Closed`] if closing has begun or the connection has ended: this message or
-///   earlier ones were refused, or were accepted and then dropped;
-/// - [`Error::Send`] with [`SendError::MessageOpen`] if a fragmented message is open, except for control frames;
-/// - [`Error::Io`] with [`ErrorKind::WouldBlock`] if the stream is in non-blocking mode and full: the message may be in
-///   the queue;
-/// - [`Error::Io`] with another kind if the stream failed, now or earlier.
-///
-/// [`SendError::Blocked`] is not returned, except by [`try_send`](Self::try_send): the call waits instead.
+/// Only [`try_send`](Self::try_send) returns [`SendError::Blocked`]. The other calls block while the write queue is
+/// full.
 ///
 /// # Several threads
 ///
-/// A method that sends takes `&mut self`, as on all types. Each thread has a clone of its own, which costs a reference
-/// count.
+/// The methods that send take `&mut self`, so each thread needs its own clone. A clone is cheap: it only increments a
+/// reference count.
 #[derive(Clone, Debug)]
 pub struct Writer {
     shared: Arc<Shared>,
@@ -65,11 +55,19 @@ impl Writer {
         Self { shared }
     }
 
-    /// Sends a text message. Blocks until the stream has taken it.
+    /// Sends a text message. Blocks until the stream has taken the message.
+    ///
+    /// This also holds for the other methods that send. They do not return [`SendError::Blocked`]: they block while the
+    /// write queue is full.
     ///
     /// # Errors
     ///
-    /// [`Error::Send`] and [`Error::Io`] under the conditions that [`Writer`] lists.
+    /// - [`Error::Send`] with [`SendError::Closed`]: closing has begun, or a queued message was dropped because the
+    ///   peer closed or the connection ended.
+    /// - [`Error::Send`] with [`SendError::MessageOpen`]: a fragmented message is open. Nothing was sent.
+    /// - [`Error::Io`] with [`ErrorKind::WouldBlock`]: the stream is in non-blocking mode and full. The frame may be in
+    ///   the queue, and the reader then writes it.
+    /// - [`Error::Io`] with another kind: the stream failed, now or earlier. Nothing more can be sent.
     pub fn send_text(&mut self, text: &str) -> Result<(), Error> {
         self.with(|out| out.queue(|sender| sender.send_text(text)))
     }
@@ -78,21 +76,31 @@ impl Writer {
     ///
     /// # Errors
     ///
-    /// [`Error::Send`] and [`Error::Io`] under the conditions that [`Writer`] lists.
+    /// - [`Error::Send`] with [`SendError::Closed`]: closing has begun, or a queued message was dropped because the
+    ///   peer closed or the connection ended.
+    /// - [`Error::Send`] with [`SendError::MessageOpen`]: a fragmented message is open. Nothing was sent.
+    /// - [`Error::Io`] with [`ErrorKind::WouldBlock`]: the stream is in non-blocking mode and full. The frame may be in
+    ///   the queue, and the reader then writes it.
+    /// - [`Error::Io`] with another kind: the stream failed, now or earlier. Nothing more can be sent.
     pub fn send_binary(&mut self, data: &[u8]) -> Result<(), Error> {
         self.with(|out| out.queue(|sender| sender.send_binary(data)))
     }
 
     /// Sends a fragment of a message (RFC 6455 section 5.4). Blocks like [`Self::send_text`].
     ///
-    /// [`Sender::send_fragment`] describes the arguments. While the message is open, whole messages from other threads
-    /// are refused with [`SendError::MessageOpen`]. Fragments of the same kind from other threads are not refused, and
-    /// become part of the message.
+    /// [`Sender::send_fragment`] describes the arguments. Until the last fragment was sent, whole messages from other
+    /// threads are refused with [`SendError::MessageOpen`]. Fragments of the same kind from other threads are accepted,
+    /// and become parts of the message.
     ///
     /// # Errors
     ///
-    /// - [`Error::Send`] with [`SendError::MessageOpen`]: a message of another kind is open.
-    /// - [`Error::Send`] with [`SendError::Closed`], and [`Error::Io`], under the conditions that [`Writer`] lists.
+    /// - [`Error::Send`] with [`SendError::MessageOpen`]: a fragmented message of the other kind is open. Nothing was
+    ///   sent.
+    /// - [`Error::Send`] with [`SendError::Closed`]: closing has begun, or a queued message was dropped because the
+    ///   peer closed or the connection ended.
+    /// - [`Error::Io`] with [`ErrorKind::WouldBlock`]: the stream is in non-blocking mode and full. The frame may be in
+    ///   the queue, and the reader then writes it.
+    /// - [`Error::Io`] with another kind: the stream failed, now or earlier. Nothing more can be sent.
     pub fn send_fragment(&mut self, kind: MessageKind, data: &[u8], fin: bool) -> Result<(), Error> {
         self.with(|out| out.queue(|sender| sender.send_fragment(kind, data, fin)))
     }
@@ -103,7 +111,13 @@ impl Writer {
     ///
     /// # Errors
     ///
-    /// [`Error::Send`] and [`Error::Io`] under the conditions that [`Self::send_fragment`] lists.
+    /// - [`Error::Send`] with [`SendError::MessageOpen`]: a fragmented message of the other kind is open. Nothing was
+    ///   sent.
+    /// - [`Error::Send`] with [`SendError::Closed`]: closing has begun, or a queued message was dropped because the
+    ///   peer closed or the connection ended.
+    /// - [`Error::Io`] with [`ErrorKind::WouldBlock`]: the stream is in non-blocking mode and full. The frame may be in
+    ///   the queue, and the reader then writes it.
+    /// - [`Error::Io`] with another kind: the stream failed, now or earlier. Nothing more can be sent.
     pub fn send_fragment_with(
         &mut self,
         kind: MessageKind,
@@ -118,7 +132,12 @@ impl Writer {
     ///
     /// # Errors
     ///
-    /// [`Error::Send`] and [`Error::Io`] under the conditions that [`Writer`] lists.
+    /// - [`Error::Send`] with [`SendError::Closed`]: closing has begun, or a queued message was dropped because the
+    ///   peer closed or the connection ended.
+    /// - [`Error::Send`] with [`SendError::MessageOpen`]: a fragmented message is open. Nothing was sent.
+    /// - [`Error::Io`] with [`ErrorKind::WouldBlock`]: the stream is in non-blocking mode and full. The frame may be in
+    ///   the queue, and the reader then writes it.
+    /// - [`Error::Io`] with another kind: the stream failed, now or earlier. Nothing more can be sent.
     pub fn send(&mut self, message: impl Into<Message>) -> Result<(), Error> {
         self.with(|out| out.queue_message(message.into(), SendOptions::new()))
     }
@@ -127,62 +146,85 @@ impl Writer {
     ///
     /// # Errors
     ///
-    /// [`Error::Send`] and [`Error::Io`] under the conditions that [`Writer`] lists.
+    /// - [`Error::Send`] with [`SendError::Closed`]: closing has begun, or a queued message was dropped because the
+    ///   peer closed or the connection ended.
+    /// - [`Error::Send`] with [`SendError::MessageOpen`]: a fragmented message is open. Nothing was sent.
+    /// - [`Error::Io`] with [`ErrorKind::WouldBlock`]: the stream is in non-blocking mode and full. The frame may be in
+    ///   the queue, and the reader then writes it.
+    /// - [`Error::Io`] with another kind: the stream failed, now or earlier. Nothing more can be sent.
     pub fn send_with(&mut self, message: impl Into<Message>, options: SendOptions) -> Result<(), Error> {
         self.with(|out| out.queue_message(message.into(), options))
     }
 
-    /// Sends a message that was [prepared](Prepared) for many connections. Blocks like [`Self::send_text`].
+    /// Sends a message that was [prepared](Prepared) once for many connections. Blocks like [`Self::send_text`].
     ///
     /// # Errors
     ///
-    /// [`Error::Send`] and [`Error::Io`] under the conditions that [`Writer`] lists.
+    /// - [`Error::Send`] with [`SendError::Closed`]: closing has begun, or a queued message was dropped because the
+    ///   peer closed or the connection ended.
+    /// - [`Error::Send`] with [`SendError::MessageOpen`]: a fragmented message is open. Nothing was sent.
+    /// - [`Error::Io`] with [`ErrorKind::WouldBlock`]: the stream is in non-blocking mode and full. The frame may be in
+    ///   the queue, and the reader then writes it.
+    /// - [`Error::Io`] with another kind: the stream failed, now or earlier. Nothing more can be sent.
     pub fn send_prepared(&mut self, prepared: &Prepared) -> Result<(), Error> {
         self.with(|out| out.queue(|sender| sender.send_prepared(prepared)))
     }
 
-    /// Queues a message that owns its data. It is written by the next call of a `Writer` that sends, by
-    /// [`flush`](Self::flush), or by the [`Reader`](super::Reader) after its next read.
+    /// Queues a message that owns its data.
     ///
-    /// Blocks until other threads that are sending have finished, and while the queue is full, to write the queue.
+    /// The message is written by the next call of a `Writer` that sends, by [`flush`](Self::flush), or by the
+    /// [`Reader`](super::Reader) after its next read.
+    ///
+    /// Blocks until other threads that are sending have finished. If the queue is full, the call also writes the queue,
+    /// and blocks until the queue accepts the message.
     ///
     /// # Errors
     ///
-    /// - [`Error::Send`] with [`SendError::Closed`] or [`SendError::MessageOpen`]: the message was refused.
-    /// - [`Error::Io`] with [`ErrorKind::WouldBlock`]: the queue is full and the stream is in non-blocking mode. The
-    ///   message was not queued, and is dropped.
-    /// - [`Error::Io`] with another kind: the queue was full, and the stream failed.
+    /// - [`Error::Send`] with [`SendError::Closed`]: closing has begun. Nothing was queued.
+    /// - [`Error::Send`] with [`SendError::MessageOpen`]: a fragmented message is open. Nothing was queued.
+    /// - [`Error::Io`] with [`ErrorKind::WouldBlock`]: the queue is full, and the stream is in non-blocking mode and
+    ///   full. The message was not queued, and is lost.
+    /// - [`Error::Io`] with another kind: the queue was full, and the stream failed while the call wrote the queue.
+    ///   Nothing more can be sent.
     pub fn feed(&mut self, message: impl Into<Message>) -> Result<(), Error> {
         self.only_queue(|out| out.queue_message(message.into(), SendOptions::new()))
     }
 
-    /// Queues a message that was [prepared](Prepared) for many connections. It is written when a message of
-    /// [`feed`](Self::feed) is.
+    /// Queues a message that was [prepared](Prepared) once for many connections. The message is written at the same
+    /// time as a message of [`feed`](Self::feed).
     ///
     /// Blocks like [`Self::feed`].
     ///
     /// # Errors
     ///
-    /// [`Error::Send`] and [`Error::Io`] under the conditions that [`Self::feed`] lists.
+    /// - [`Error::Send`] with [`SendError::Closed`]: closing has begun. Nothing was queued.
+    /// - [`Error::Send`] with [`SendError::MessageOpen`]: a fragmented message is open. Nothing was queued.
+    /// - [`Error::Io`] with [`ErrorKind::WouldBlock`]: the queue is full, and the stream is in non-blocking mode and
+    ///   full. The message was not queued, and is lost.
+    /// - [`Error::Io`] with another kind: the queue was full, and the stream failed while the call wrote the queue.
+    ///   Nothing more can be sent.
     pub fn feed_prepared(&mut self, prepared: &Prepared) -> Result<(), Error> {
         self.only_queue(|out| out.queue(|sender| sender.send_prepared(prepared)))
     }
 
     /// Queues a message without waiting, and writes as much of the queue as the stream takes now.
     ///
-    /// The rest is written by the next call that sends, or by the [`Reader`](super::Reader) after its next read. If another
-    /// thread is sending, that thread writes the message too. A Close that is sent meanwhile can overtake it, and the next
-    /// [`flush`](Self::flush) reports that the message was dropped.
+    /// The rest is written by the next call that sends, or by the [`Reader`](super::Reader) after its next read. If
+    /// another thread is sending, that thread also writes the message. A Close that a thread sends at the same time can
+    /// be queued before the message. The message is then dropped, and the next [`flush`](Self::flush) returns
+    /// [`SendError::Closed`].
     ///
-    /// If the queue is full, what the stream takes now is written first. Timers do not run in this call. Over a stream
-    /// without timeouts, such as one from [`from_parts`](super::WebSocket::from_parts) with `|_| None`, a write can block.
+    /// If the queue is full, the call first writes as much of the queue as the stream takes now. This call does not run
+    /// timers. Over a stream without timeouts, such as one from [`from_parts`](super::WebSocket::from_parts) with `|_|
+    /// None`, the write can block.
     ///
     /// # Errors
     ///
-    /// [`UnsentMessage`] hands the message back, and nothing of it is sent. Its error is
+    /// The error is an [`UnsentMessage`], which returns the message. No part of the message was sent. The field `error`
+    /// is one of:
     ///
-    /// - [`SendError::Blocked`]: the queue is full, because the peer reads too slowly. Block in [`feed`](Self::feed) or [`flush`](Self::flush),
-    ///   or drop the message.
+    /// - [`SendError::Blocked`]: the queue is full, because the peer reads too slowly. Wait for space with
+    ///   [`feed`](Self::feed) or [`flush`](Self::flush), or drop the message.
     /// - [`SendError::MessageOpen`]: a fragmented message is open.
     /// - [`SendError::Closed`]: closing has begun, or a write has failed before.
     pub fn try_send(&mut self, message: impl Into<Message>) -> Result<(), UnsentMessage> {
@@ -197,14 +239,18 @@ impl Writer {
 
     /// Sends a Ping (RFC 6455 section 5.5.2). Blocks like [`Self::send_text`].
     ///
-    /// The Pong arrives as [`Event::Pong`] at the [`Reader`](super::Reader), and updates
-    /// [`round_trip`](Self::round_trip).
+    /// The [`Reader`](super::Reader) returns the Pong as [`Event::Pong`], and [`round_trip`](Self::round_trip) then
+    /// returns its time.
     ///
     /// # Errors
     ///
-    /// - [`Error::Send`] with [`SendError::ControlTooLong`]: the payload has more than
-    ///   [`MAX_CONTROL_PAYLOAD`](crate::frame::MAX_CONTROL_PAYLOAD) bytes.
-    /// - [`Error::Send`] with [`SendError::Closed`], and [`Error::Io`], under the conditions that [`Writer`] lists.
+    /// - [`Error::Send`] with [`SendError::ControlTooLong`]: the payload is longer than
+    ///   [`MAX_CONTROL_PAYLOAD`](crate::frame::MAX_CONTROL_PAYLOAD). Nothing was sent.
+    /// - [`Error::Send`] with [`SendError::Closed`]: closing has begun, or a queued message was dropped because the
+    ///   peer closed or the connection ended.
+    /// - [`Error::Io`] with [`ErrorKind::WouldBlock`]: the stream is in non-blocking mode and full. The frame may be in
+    ///   the queue, and the reader then writes it.
+    /// - [`Error::Io`] with another kind: the stream failed, now or earlier. Nothing more can be sent.
     pub fn ping(&mut self, payload: &[u8]) -> Result<(), Error> {
         self.with(|out| out.queue_ping(payload))
     }
@@ -213,25 +259,37 @@ impl Writer {
     ///
     /// # Errors
     ///
-    /// [`Error::Send`] and [`Error::Io`] under the conditions that [`Self::ping`] lists.
+    /// - [`Error::Send`] with [`SendError::ControlTooLong`]: the payload is longer than
+    ///   [`MAX_CONTROL_PAYLOAD`](crate::frame::MAX_CONTROL_PAYLOAD). Nothing was sent.
+    /// - [`Error::Send`] with [`SendError::Closed`]: closing has begun, or a queued message was dropped because the
+    ///   peer closed or the connection ended.
+    /// - [`Error::Io`] with [`ErrorKind::WouldBlock`]: the stream is in non-blocking mode and full. The frame may be in
+    ///   the queue, and the reader then writes it.
+    /// - [`Error::Io`] with another kind: the stream failed, now or earlier. Nothing more can be sent.
     pub fn pong(&mut self, payload: &[u8]) -> Result<(), Error> {
         self.with(|out| out.queue(|sender| sender.pong(payload)))
     }
 
     /// Starts the closing handshake by sending a Close (RFC 6455 section 7.1.2). Blocks like [`Self::send_text`].
     ///
-    /// If another thread is sending, it queues the Close behind its message, and
-    /// [`Config::close_timeout`](crate::Config::close_timeout) bounds both calls from then on. Nothing bounds them
-    /// without that timeout, or over a stream without timeouts. [`Sender::close`] describes the arguments.
+    /// If another thread is sending, that thread queues the Close behind its message. From then on
+    /// [`Config::close_timeout`](crate::Config::close_timeout) bounds both calls. If this timeout is off, or the stream
+    /// has no timeouts, nothing bounds the two calls. [`Sender::close`] describes the arguments.
     ///
-    /// `Ok` means that closing has begun and no message was dropped. The connection can end before the Close is
-    /// written. The [`Reader`](super::Reader) returns the [`Outcome`]: it is clean if both Closes were exchanged.
+    /// `Ok` means that closing has begun and no message was dropped. The connection can still end before the Close is
+    /// written. The [`Reader`](super::Reader) returns the [`Outcome`], which is clean if both ends have sent a Close.
     ///
     /// # Errors
     ///
-    /// - [`Error::Send`] with [`SendError::CodeNotAllowed`] or [`SendError::ReasonTooLong`]: the Close was refused, and
-    ///   the connection stays open.
-    /// - [`Error::Send`] with [`SendError::Closed`], and [`Error::Io`], under the conditions that [`Writer`] lists.
+    /// - - [`Error::Send`] with [`SendError::CodeNotAllowed`]: this role must not send `code`, or `reason` has no code.
+    ///   The connection stays open.
+    /// - [`Error::Send`] with [`SendError::ReasonTooLong`]: `reason` is longer than
+    ///   [`CloseReason::MAX_LEN`](crate::CloseReason::MAX_LEN). The connection stays open.
+    /// - [`Error::Send`] with [`SendError::Closed`]: closing has begun, or a queued message was dropped because the
+    ///   peer closed or the connection ended.
+    /// - [`Error::Io`] with [`ErrorKind::WouldBlock`]: the stream is in non-blocking mode and full. The frame may be in
+    ///   the queue, and the reader then writes it.
+    /// - [`Error::Io`] with another kind: the stream failed, now or earlier. Nothing more can be sent.
     pub fn close(
         &mut self,
         code: impl Into<Option<CloseCode>>,
@@ -241,7 +299,7 @@ impl Writer {
         if let Some(out) = self.shared.try_lock() {
             return self.run(out, |out| out.queue_close(code, reason), |out| out.write());
         }
-        // Another thread writes. It queues the Close, and the close timeout then bounds its write.
+        // Another thread has the lock. It queues the Close, and the close timeout then bounds its write.
         let requested = self.shared.pending().request_close(code, reason);
         let close = |out: &mut WriterOutput<'_>| match requested.as_ref().and_then(|result| result.get()) {
             Some(result) => Ok((*result)?),
@@ -250,19 +308,24 @@ impl Writer {
         self.run(self.shared.lock(), close, |out| out.write())
     }
 
-    /// Writes the whole queue, and flushes the stream. Blocks until the stream has taken everything, and until other
-    /// threads that are sending have finished.
+    /// Writes the whole queue, and flushes the stream. Blocks until other threads that are sending have finished, and
+    /// then until the stream has taken the whole queue.
     ///
     /// # Errors
     ///
-    /// [`Error::Send`] with [`SendError::Closed`], and [`Error::Io`], under the conditions that [`Writer`] lists.
+    /// - [`Error::Send`] with [`SendError::Closed`]: a queued message was dropped because the peer closed or the
+    ///   connection ended.
+    /// - [`Error::Io`] with [`ErrorKind::WouldBlock`]: the stream is in non-blocking mode and full. The reader writes
+    ///   the rest of the queue.
+    /// - [`Error::Io`] with another kind: the stream failed, now or earlier. Nothing more can be sent.
     pub fn flush(&mut self) -> Result<(), Error> {
         self.with(|_| Ok(()))
     }
 
     /// Returns the number of bytes in the write queue, frame headers included.
     ///
-    /// Never waits for a thread that is sending: the number follows its writes.
+    /// Never waits for a thread that is sending. While a thread is writing, the number is updated before each of its
+    /// writes.
     #[must_use]
     pub fn buffered_amount(&self) -> usize {
         let pending = self.shared.pending();
@@ -271,13 +334,14 @@ impl Writer {
 
     /// Returns the state of the connection, with the values of the browser's `readyState`.
     ///
-    /// Never waits for a thread that is sending. A change is seen once that thread has written or finished.
+    /// Never waits for a thread that is sending. If a thread is sending, a change of the state is returned after its
+    /// next write or at its end.
     #[must_use]
     pub fn ready_state(&self) -> ReadyState {
         self.shared.pending().status().ready_state()
     }
 
-    /// Returns the time from the last answered Ping to its Pong.
+    /// Returns the time from the last answered Ping to its Pong, or `None` before the first Pong.
     ///
     /// If a thread is writing when the Pong arrives, the new time is available once that thread has finished.
     #[must_use]
@@ -285,17 +349,18 @@ impl Writer {
         self.shared.pending().round_trip()
     }
 
-    /// Locks the sending side, queues a frame with `send`, and writes the queue.
+    /// Locks the sending side, and calls [`Self::run`] to queue a frame and write the queue.
     fn with(&self, send: impl FnOnce(&mut WriterOutput<'_>) -> Result<(), Error>) -> Result<(), Error> {
         self.run(self.shared.lock(), |out| out.make_room().and_then(|()| send(out)), |out| out.write())
     }
 
-    /// Locks the sending side, and queues a frame with `send`.
+    /// Locks the sending side, and calls [`Self::run`] to queue a frame without writing.
     fn only_queue(&self, send: impl FnOnce(&mut WriterOutput<'_>) -> Result<(), Error>) -> Result<(), Error> {
         self.run(self.shared.lock(), |out| out.make_room().and_then(|()| send(out)), |_| Ok(()))
     }
 
-    /// Queues a frame with `send`, calls `write`, and wakes a reader that waits for the lock.
+    /// Runs the timers that are due, queues a frame with `send`, calls `write`, and wakes a reader that waits for the
+    /// lock.
     fn run(
         &self,
         mut out: LockedOut<'_>,
@@ -306,12 +371,13 @@ impl Writer {
         let sent = on_time.and_then(|()| send(&mut out.output()));
         let sent = sent.and(write(&mut out));
         drop(out);
-        // The next read or send reports a stream that has failed.
+        // An error is ignored, because the next read or send reports the failed stream.
         self.after_release(|out| out.write().is_ok());
         sent
     }
 
-    /// Writes what has come while this thread held the lock, and wakes a reader that waits for the lock.
+    /// Writes the replies and messages that other threads have stored while this thread held the lock. Wakes a reader
+    /// that waits for the lock.
     fn after_release(&self, write: impl FnMut(&mut LockedOut<'_>) -> bool) {
         self.shared.write_replies(write);
         self.shared.pending().wake_reader();

@@ -1,10 +1,10 @@
 //! The methods of a blocking [`WebSocket`] that send.
 //!
 //! Each method queues one frame through a [`Responder`], and then writes the whole write queue (`write_driver.rs`).
-//! `feed` and the messages of [`WebSocket::responder`] are only queued. `run_loop.rs` writes them when the application
-//! receives.
+//! `feed` and the methods of [`WebSocket::responder`] only queue. `run_loop.rs` writes their messages when the
+//! application receives.
 //!
-//! Invariant: a call that sends handles timers that are due before it queues its message.
+//! Invariant: a call that sends first runs the timers that are due, and then queues its message.
 
 #[cfg(doc)]
 use std::io::ErrorKind;
@@ -20,19 +20,19 @@ use crate::{Event, Outcome, SendError};
 impl<S> WebSocket<S> {
     /// Sends a text message.
     ///
-    /// Blocks until the stream has taken the whole queue. The peer may send during the wait: what it sends meanwhile is
-    /// read ahead, up to 64 KiB, for the next call that receives.
+    /// Blocks until the stream has taken the whole queue. During the wait the call also reads what the peer sends, up
+    /// to 64 KiB, and keeps it for the next call that receives.
     ///
     /// # Errors
     ///
-    /// - [`Error::Send`] with [`SendError::Closed`]: closing has begun or the connection has ended. This message or
-    ///   earlier ones were refused, or were accepted and then dropped.
-    /// - [`Error::Send`] with [`SendError::MessageOpen`]: a fragmented message is open.
-    /// - [`Error::Io`] with [`ErrorKind::WouldBlock`]: the stream is in non-blocking mode and full. The message may
-    ///   be in the queue. Wait for [`Error::interest`] and call [`flush`](Self::flush).
-    /// - [`Error::Io`] with another kind: the stream failed, now or earlier.
+    /// - [`Error::Send`] with [`SendError::Closed`]: closing has begun, or a queued message was dropped because the
+    ///   peer closed or the connection ended.
+    /// - [`Error::Send`] with [`SendError::MessageOpen`]: a fragmented message is open. Nothing was sent.
+    /// - [`Error::Io`] with [`ErrorKind::WouldBlock`]: the stream is in non-blocking mode and full. The message may be
+    ///   in the queue. Wait for [`Error::interest`], and call [`flush`](Self::flush).
+    /// - [`Error::Io`] with another kind: the stream failed, now or earlier. Nothing more can be sent.
     ///
-    /// [`SendError::Blocked`] is not returned: the call waits instead.
+    /// The call does not return [`SendError::Blocked`]. It blocks while the write queue is full.
     pub fn send_text(&mut self, text: &str) -> Result<(), Error> {
         self.and_write(|responder| responder.send_text(text))
     }
@@ -41,7 +41,12 @@ impl<S> WebSocket<S> {
     ///
     /// # Errors
     ///
-    /// [`Error::Send`] and [`Error::Io`] under the conditions that [`Self::send_text`] lists.
+    /// - [`Error::Send`] with [`SendError::Closed`]: closing has begun, or a queued message was dropped because the
+    ///   peer closed or the connection ended.
+    /// - [`Error::Send`] with [`SendError::MessageOpen`]: a fragmented message is open. Nothing was sent.
+    /// - [`Error::Io`] with [`ErrorKind::WouldBlock`]: the stream is in non-blocking mode and full. The frame may be in
+    ///   the queue. Wait for [`Error::interest`], and call [`flush`](Self::flush).
+    /// - [`Error::Io`] with another kind: the stream failed, now or earlier. Nothing more can be sent.
     pub fn send_binary(&mut self, data: &[u8]) -> Result<(), Error> {
         self.and_write(|responder| responder.send_binary(data))
     }
@@ -52,9 +57,13 @@ impl<S> WebSocket<S> {
     ///
     /// # Errors
     ///
-    /// - [`Error::Send`] with [`SendError::MessageOpen`]: a message of another kind is open.
-    /// - [`Error::Send`] with [`SendError::Closed`], and [`Error::Io`], under the conditions that [`Self::send_text`]
-    ///   lists.
+    /// - [`Error::Send`] with [`SendError::MessageOpen`]: a fragmented message of the other kind is open. Nothing was
+    ///   sent.
+    /// - [`Error::Send`] with [`SendError::Closed`]: closing has begun, or a queued message was dropped because the
+    ///   peer closed or the connection ended.
+    /// - [`Error::Io`] with [`ErrorKind::WouldBlock`]: the stream is in non-blocking mode and full. The frame may be in
+    ///   the queue. Wait for [`Error::interest`], and call [`flush`](Self::flush).
+    /// - [`Error::Io`] with another kind: the stream failed, now or earlier. Nothing more can be sent.
     pub fn send_fragment(&mut self, kind: MessageKind, data: &[u8], fin: bool) -> Result<(), Error> {
         self.and_write(|responder| responder.send_fragment(kind, data, fin))
     }
@@ -65,7 +74,13 @@ impl<S> WebSocket<S> {
     ///
     /// # Errors
     ///
-    /// [`Error::Send`] and [`Error::Io`] under the conditions that [`Self::send_fragment`] lists.
+    /// - [`Error::Send`] with [`SendError::MessageOpen`]: a fragmented message of the other kind is open. Nothing was
+    ///   sent.
+    /// - [`Error::Send`] with [`SendError::Closed`]: closing has begun, or a queued message was dropped because the
+    ///   peer closed or the connection ended.
+    /// - [`Error::Io`] with [`ErrorKind::WouldBlock`]: the stream is in non-blocking mode and full. The frame may be in
+    ///   the queue. Wait for [`Error::interest`], and call [`flush`](Self::flush).
+    /// - [`Error::Io`] with another kind: the stream failed, now or earlier. Nothing more can be sent.
     pub fn send_fragment_with(
         &mut self,
         kind: MessageKind,
@@ -78,11 +93,16 @@ impl<S> WebSocket<S> {
 
     /// Sends a message that owns its data. Blocks like [`Self::send_text`].
     ///
-    /// [`Sender::send`](crate::Sender::send) says which messages are sent without being copied.
+    /// [`Sender::send`](crate::Sender::send) tells which messages are not copied.
     ///
     /// # Errors
     ///
-    /// [`Error::Send`] and [`Error::Io`] under the conditions that [`Self::send_text`] lists.
+    /// - [`Error::Send`] with [`SendError::Closed`]: closing has begun, or a queued message was dropped because the
+    ///   peer closed or the connection ended.
+    /// - [`Error::Send`] with [`SendError::MessageOpen`]: a fragmented message is open. Nothing was sent.
+    /// - [`Error::Io`] with [`ErrorKind::WouldBlock`]: the stream is in non-blocking mode and full. The frame may be in
+    ///   the queue. Wait for [`Error::interest`], and call [`flush`](Self::flush).
+    /// - [`Error::Io`] with another kind: the stream failed, now or earlier. Nothing more can be sent.
     pub fn send(&mut self, message: impl Into<Message>) -> Result<(), Error> {
         self.and_write(|responder| responder.send(message))
     }
@@ -91,16 +111,26 @@ impl<S> WebSocket<S> {
     ///
     /// # Errors
     ///
-    /// [`Error::Send`] and [`Error::Io`] under the conditions that [`Self::send_text`] lists.
+    /// - [`Error::Send`] with [`SendError::Closed`]: closing has begun, or a queued message was dropped because the
+    ///   peer closed or the connection ended.
+    /// - [`Error::Send`] with [`SendError::MessageOpen`]: a fragmented message is open. Nothing was sent.
+    /// - [`Error::Io`] with [`ErrorKind::WouldBlock`]: the stream is in non-blocking mode and full. The frame may be in
+    ///   the queue. Wait for [`Error::interest`], and call [`flush`](Self::flush).
+    /// - [`Error::Io`] with another kind: the stream failed, now or earlier. Nothing more can be sent.
     pub fn send_with(&mut self, message: impl Into<Message>, options: SendOptions) -> Result<(), Error> {
         self.and_write(|responder| responder.send_with(message, options))
     }
 
-    /// Sends a message that was [prepared](Prepared) for many connections. Blocks like [`Self::send_text`].
+    /// Sends a message that was [prepared](Prepared) once for many connections. Blocks like [`Self::send_text`].
     ///
     /// # Errors
     ///
-    /// [`Error::Send`] and [`Error::Io`] under the conditions that [`Self::send_text`] lists.
+    /// - [`Error::Send`] with [`SendError::Closed`]: closing has begun, or a queued message was dropped because the
+    ///   peer closed or the connection ended.
+    /// - [`Error::Send`] with [`SendError::MessageOpen`]: a fragmented message is open. Nothing was sent.
+    /// - [`Error::Io`] with [`ErrorKind::WouldBlock`]: the stream is in non-blocking mode and full. The frame may be in
+    ///   the queue. Wait for [`Error::interest`], and call [`flush`](Self::flush).
+    /// - [`Error::Io`] with another kind: the stream failed, now or earlier. Nothing more can be sent.
     pub fn send_prepared(&mut self, prepared: &Prepared) -> Result<(), Error> {
         self.and_write(|responder| responder.send_prepared(prepared))
     }
@@ -111,10 +141,13 @@ impl<S> WebSocket<S> {
     ///
     /// # Errors
     ///
-    /// - [`Error::Send`] with [`SendError::ControlTooLong`]: the payload has more than
-    ///   [`MAX_CONTROL_PAYLOAD`](crate::frame::MAX_CONTROL_PAYLOAD) bytes.
-    /// - [`Error::Send`] with [`SendError::Closed`], and [`Error::Io`], under the conditions that [`Self::send_text`]
-    ///   lists.
+    /// - [`Error::Send`] with [`SendError::ControlTooLong`]: the payload is longer than
+    ///   [`MAX_CONTROL_PAYLOAD`](crate::frame::MAX_CONTROL_PAYLOAD). Nothing was sent.
+    /// - [`Error::Send`] with [`SendError::Closed`]: closing has begun, or a queued message was dropped because the
+    ///   peer closed or the connection ended.
+    /// - [`Error::Io`] with [`ErrorKind::WouldBlock`]: the stream is in non-blocking mode and full. The frame may be in
+    ///   the queue. Wait for [`Error::interest`], and call [`flush`](Self::flush).
+    /// - [`Error::Io`] with another kind: the stream failed, now or earlier. Nothing more can be sent.
     pub fn ping(&mut self, payload: &[u8]) -> Result<(), Error> {
         self.and_write(|responder| responder.ping(payload))
     }
@@ -123,50 +156,66 @@ impl<S> WebSocket<S> {
     ///
     /// # Errors
     ///
-    /// [`Error::Send`] and [`Error::Io`] under the conditions that [`Self::ping`] lists.
+    /// - [`Error::Send`] with [`SendError::ControlTooLong`]: the payload is longer than
+    ///   [`MAX_CONTROL_PAYLOAD`](crate::frame::MAX_CONTROL_PAYLOAD). Nothing was sent.
+    /// - [`Error::Send`] with [`SendError::Closed`]: closing has begun, or a queued message was dropped because the
+    ///   peer closed or the connection ended.
+    /// - [`Error::Io`] with [`ErrorKind::WouldBlock`]: the stream is in non-blocking mode and full. The frame may be in
+    ///   the queue. Wait for [`Error::interest`], and call [`flush`](Self::flush).
+    /// - [`Error::Io`] with another kind: the stream failed, now or earlier. Nothing more can be sent.
     pub fn pong(&mut self, payload: &[u8]) -> Result<(), Error> {
         self.and_write(|responder| responder.pong(payload))
     }
 
-    /// Queues a message that owns its data. The next [`flush`](Self::flush) writes it, or any other call that writes.
+    /// Queues a message that owns its data. The next call that writes, for example [`flush`](Self::flush), writes the
+    /// message.
     ///
-    /// Blocks only if the queue is full, to write the queue.
+    /// If the queue is full, the call writes the queue, and blocks until the queue accepts the message.
     ///
     /// # Errors
     ///
-    /// - [`Error::Send`] with [`SendError::Closed`] or [`SendError::MessageOpen`]: the message was refused.
-    /// - [`Error::Io`] with [`ErrorKind::WouldBlock`]: the queue is full and the stream is in non-blocking mode. The
-    ///   message was not queued, and is dropped.
-    /// - [`Error::Io`] with another kind: the queue was full, and the stream failed.
+    /// - [`Error::Send`] with [`SendError::Closed`]: closing has begun. Nothing was queued.
+    /// - [`Error::Send`] with [`SendError::MessageOpen`]: a fragmented message is open. Nothing was queued.
+    /// - [`Error::Io`] with [`ErrorKind::WouldBlock`]: the queue is full, and the stream is in non-blocking mode and
+    ///   full. The message was not queued, and is lost.
+    /// - [`Error::Io`] with another kind: the queue was full, and the stream failed while the call wrote the queue.
+    ///   Nothing more can be sent.
     pub fn feed(&mut self, message: impl Into<Message>) -> Result<(), Error> {
         self.responder().send(message)
     }
 
-    /// Queues a message that was [prepared](Prepared) for many connections. It is written when a message of
-    /// [`feed`](Self::feed) is.
+    /// Queues a message that was [prepared](Prepared) once for many connections. The message is written at the same
+    /// time as a message of [`feed`](Self::feed).
     ///
-    /// Blocks only if the queue is full, to write the queue.
+    /// If the queue is full, the call writes the queue, and blocks until the queue accepts the message.
     ///
     /// # Errors
     ///
-    /// [`Error::Send`] and [`Error::Io`] under the conditions that [`Self::feed`] lists.
+    /// - [`Error::Send`] with [`SendError::Closed`]: closing has begun. Nothing was queued.
+    /// - [`Error::Send`] with [`SendError::MessageOpen`]: a fragmented message is open. Nothing was queued.
+    /// - [`Error::Io`] with [`ErrorKind::WouldBlock`]: the queue is full, and the stream is in non-blocking mode and
+    ///   full. The message was not queued, and is lost.
+    /// - [`Error::Io`] with another kind: the queue was full, and the stream failed while the call wrote the queue.
+    ///   Nothing more can be sent.
     pub fn feed_prepared(&mut self, prepared: &Prepared) -> Result<(), Error> {
         self.responder().send_prepared(prepared)
     }
 
     /// Queues a message without waiting, and writes as much of the queue as the stream takes now.
     ///
-    /// The rest is written by the next call that sends, or before a call that receives blocks.
+    /// The rest is written by the next call that sends, or by a call that receives before it blocks.
     ///
-    /// If the queue is full, what the stream takes now is written first. Timers do not run in this call. Over a stream
-    /// without timeouts, such as one from [`from_parts`](Self::from_parts) with `|_| None`, a write can block.
+    /// If the queue is full, the call first writes as much of the queue as the stream takes now. This call does not run
+    /// timers. Over a stream without timeouts, such as one from [`from_parts`](Self::from_parts) with `|_| None`, the
+    /// write can block.
     ///
     /// # Errors
     ///
-    /// [`UnsentMessage`] hands the message back, and nothing of it is sent. Its error is
+    /// The error is an [`UnsentMessage`], which returns the message. No part of the message was sent. The field `error`
+    /// is one of:
     ///
-    /// - [`SendError::Blocked`]: the queue is full, because the peer reads too slowly. Block in [`feed`](Self::feed) or [`flush`](Self::flush),
-    ///   or drop the message.
+    /// - [`SendError::Blocked`]: the queue is full, because the peer reads too slowly. Wait for space with
+    ///   [`feed`](Self::feed) or [`flush`](Self::flush), or drop the message.
     /// - [`SendError::MessageOpen`]: a fragmented message is open.
     /// - [`SendError::Closed`]: closing has begun, or a write has failed before.
     ///
@@ -180,7 +229,7 @@ impl<S> WebSocket<S> {
     /// let mut ws = Server::new().accept(listener.accept()?.0)?;
     /// let slow = client.join().unwrap();
     ///
-    /// // A client that reads nothing costs the high-water mark and one message, and no time.
+    /// // If the client reads nothing, the queue grows to the high-water mark plus one message.
     /// let refused = loop {
     ///     if let Err(refused) = ws.try_send(vec![7; 100_000]) {
     ///         break refused;
@@ -192,25 +241,32 @@ impl<S> WebSocket<S> {
     /// ```
     pub fn try_send(&mut self, message: impl Into<Message>) -> Result<(), UnsentMessage> {
         self.responder().try_send(message)?;
-        // The stream keeps the error of this write, and returns it with the next write.
+        // An error of this write is stored. The next write returns it.
         let _ = self.run.output().write_now();
         Ok(())
     }
 
     /// Starts the closing handshake by sending a Close (RFC 6455 section 7.1.2). Blocks like [`Self::send_text`].
     ///
-    /// Afterwards call [`next_event`](Self::next_event) or [`wait_closed`](Self::wait_closed) until the end of the
-    /// connection. [`Sender::close`](crate::Sender::close) describes the arguments.
+    /// This call does not wait for the peer's Close. Afterwards call [`wait_closed`](Self::wait_closed), or call
+    /// [`next_event`](Self::next_event) until it returns `None`. [`Sender::close`](crate::Sender::close) describes the
+    /// arguments.
     ///
-    /// `Ok` means that closing has begun and no message was dropped. The connection can end before the Close is
-    /// written. [`wait_closed`](Self::wait_closed) returns the [`Outcome`]: it is clean if both Closes were exchanged.
+    /// `Ok` means that closing has begun and no message was dropped. The connection can still end before the Close is
+    /// written. [`wait_closed`](Self::wait_closed) returns the [`Outcome`], which is clean if both ends have sent a
+    /// Close.
     ///
     /// # Errors
     ///
-    /// - [`Error::Send`] with [`SendError::CodeNotAllowed`] or [`SendError::ReasonTooLong`]: the Close was refused, and
-    ///   the connection stays open.
-    /// - [`Error::Send`] with [`SendError::Closed`], and [`Error::Io`], under the conditions that [`Self::send_text`]
-    ///   lists.
+    /// - - [`Error::Send`] with [`SendError::CodeNotAllowed`]: this role must not send `code`, or `reason` has no code.
+    ///   The connection stays open.
+    /// - [`Error::Send`] with [`SendError::ReasonTooLong`]: `reason` is longer than
+    ///   [`CloseReason::MAX_LEN`](crate::CloseReason::MAX_LEN). The connection stays open.
+    /// - [`Error::Send`] with [`SendError::Closed`]: closing has begun, or a queued message was dropped because the
+    ///   peer closed or the connection ended.
+    /// - [`Error::Io`] with [`ErrorKind::WouldBlock`]: the stream is in non-blocking mode and full. The frame may be in
+    ///   the queue. Wait for [`Error::interest`], and call [`flush`](Self::flush).
+    /// - [`Error::Io`] with another kind: the stream failed, now or earlier. Nothing more can be sent.
     pub fn close(
         &mut self,
         code: impl Into<Option<CloseCode>>,
@@ -223,22 +279,22 @@ impl<S> WebSocket<S> {
     ///
     /// # Errors
     ///
-    /// - [`Error::Send`] with [`SendError::Closed`]: messages that had been accepted will not be written, because the
-    ///   peer closed or the connection ended.
+    /// - [`Error::Send`] with [`SendError::Closed`]: a queued message was dropped because the peer closed or the
+    ///   connection ended.
     /// - [`Error::Io`] with [`ErrorKind::WouldBlock`]: the stream is in non-blocking mode and full. Wait for
-    ///   [`Error::interest`] and call again.
+    ///   [`Error::interest`], and call this method again.
     /// - [`Error::Io`] with another kind: the stream failed, now or earlier.
     pub fn flush(&mut self) -> Result<(), Error> {
         self.run.output().keep_time()?;
         self.run.output().flush()
     }
 
-    /// Returns a [`Responder`], whose messages are queued and not written at once.
+    /// Returns a [`Responder`], which queues frames that a later call writes.
     pub const fn responder(&mut self) -> Responder<'_, S> {
         Responder::new(self.run.output())
     }
 
-    /// Queues a frame with `send`, and writes the queue.
+    /// Runs the timers that are due, queues a frame with `send`, and writes the queue.
     fn and_write(
         &mut self,
         send: impl FnOnce(&mut Responder<'_, S>) -> Result<(), Error>,
