@@ -1,8 +1,8 @@
-//! The conditions to wait for after a call on a non-blocking stream returned `WouldBlock`.
+//! The conditions to wait for after a call on a non-blocking stream has returned `WouldBlock`.
 //!
-//! An application with many sockets in one thread sets them to non-blocking mode and waits with its own poll loop.
-//! [`Interest`] tells it which readiness to wait for, and for how long. The value travels inside the [`Error::Io`] that
-//! the call returns, and [`Error::interest`] takes it out.
+//! An application can use many sockets in one thread: it sets the sockets to non-blocking mode, and waits in its own
+//! poll loop. [`Interest`] tells the application which readiness to wait for, and for how long. The value is inside the
+//! [`Error::Io`] that the call returns. [`Error::interest`] returns the value.
 //!
 //! `write_driver.rs` and the loops in `run_loop.rs` and `reader.rs` decide which conditions apply.
 
@@ -12,10 +12,11 @@ use std::io::{self, ErrorKind};
 
 use crate::adapters::error::Error;
 
-/// The conditions to wait for after a call on a non-blocking stream could not continue. [`Error::interest`] returns it.
+/// The conditions to wait for after a call on a non-blocking stream could not continue. [`Error::interest`] returns
+/// this type.
 ///
-/// Make the next call when the first of the three conditions holds. Any call is suitable: it finds out which
-/// condition holds.
+/// Call again as soon as one of the three conditions is met. The application need not know which one: any call of the
+/// WebSocket checks all three.
 ///
 /// ```
 /// use hybi::adapters::net::{Client, Error, Server};
@@ -27,7 +28,7 @@ use crate::adapters::error::Error;
 /// ws.stream().set_nonblocking(true)?;
 /// match ws.next_event() {
 ///     Err(error) => {
-///         // Give this to mio, or to whatever waits for many sockets at once.
+///         // Pass this to mio, or to another library that waits for many sockets at once.
 ///         let interest = error.interest().expect("nothing has failed");
 ///         assert!(interest.readable && !interest.writable);
 ///     }
@@ -41,12 +42,12 @@ use crate::adapters::error::Error;
 pub struct Interest {
     /// Wait until the stream is readable.
     ///
-    /// `false` if the call cannot take more input. Either the stream has ended, or a call that sends has filled the
-    /// read-ahead buffer, or the other half of a split WebSocket reads.
+    /// This is `false` if the call cannot read more input. There are three possible reasons: the stream has ended, a
+    /// call that sends has filled the read-ahead buffer, or the other half of a split WebSocket reads.
     pub readable: bool,
     /// Wait until the stream is writable.
     pub writable: bool,
-    /// Wait for this time at most: then a timer of the connection is due. `None` if no timer runs.
+    /// Wait for this time at most, because then a timer of the connection is due. `None` if no timer is running.
     pub within: Option<Duration>,
 }
 
@@ -70,8 +71,10 @@ impl From<Interest> for Error {
 }
 
 impl Error {
-    /// Returns the conditions to wait for, if the error is a `WouldBlock` of a non-blocking stream. Nothing has failed
-    /// then, and the call can be made again.
+    /// Returns the conditions to wait for if a stream in non-blocking mode was not ready. Returns `None` for every
+    /// other error.
+    ///
+    /// If this returns `Some`, nothing has failed, and the call can be made again.
     #[must_use]
     pub fn interest(&self) -> Option<Interest> {
         match self {

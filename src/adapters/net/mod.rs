@@ -19,21 +19,21 @@
 //! # }
 //! ```
 //!
-//! [`Server`] and [`Client`] have the settings and open connections. [`WebSocket::next_event`] runs a connection: it
-//! reads, writes, and handles the timers. The adapter converts the deadlines of the timers into read and write timeouts
-//! of the stream.
+//! [`Server`] and [`Client`] have the settings, and open connections. [`WebSocket::next_event`] reads, writes, and runs
+//! the timers. To run a timer in time, the adapter sets a read or write timeout on the stream.
 //!
 //! # Blocking
 //!
-//! A call that sends blocks until the stream has taken everything. During the wait it handles the timers and reads
-//! input, of which it keeps up to 64 KiB for the next call that receives. A live peer therefore stays connected
-//! although no call receives, and a peer that must send a little before it reads can continue.
+//! A call that sends blocks until the stream has taken everything. During the wait it runs the timers and reads input,
+//! of which it keeps up to 64 KiB for the next call that receives. Input shows that the peer is alive, so the timers do
+//! not end the connection although no call receives. And a peer that must send a little before it reads can continue.
 //!
-//! Two ends that each send more than that without receiving wait for each other until a timer ends the connection.
-//! Avoid this with one thread that receives and another that sends: [`WebSocket::split`].
+//! If both ends send more than that without receiving, they wait for each other until a timer ends the connection. To
+//! avoid this, [split](WebSocket::split) the WebSocket, and use one thread that receives and another that sends.
 //!
-//! In non-blocking mode of the socket, a call that would block returns an error. [`Error::interest`] then names the
-//! conditions to wait for, so that one thread can serve many sockets with its own poll loop.
+//! If the application sets the socket to non-blocking mode, a call that would block returns an error.
+//! [`Error::interest`] then returns the conditions to wait for. So one thread can serve many sockets with its own poll
+//! loop.
 //!
 //! # Streams
 //!
@@ -42,20 +42,20 @@
 //!
 //! # TLS
 //!
-//! [`connect`] uses plain TCP. For `wss`, make the TLS stream with a library of your choice. Wrap it in an [`Over`],
-//! with one function that returns the [`TcpStream`] below and one that closes the sending direction with
-//! `close_notify`:
+//! [`connect`] uses plain TCP. For `wss`, make the TLS stream with a library of your choice. Wrap the TLS stream in an
+//! [`Over`] with two functions. The first function returns the [`TcpStream`] below the TLS stream. The second function
+//! closes the sending direction with `close_notify`:
 //!
 //! | library | stream |
 //! | --- | --- |
 //! | native-tls | <code>Over::new(tls, &#124;tls&#124; Some(tls.get_ref())).close_write(&#124;tls&#124; tls.shutdown())</code> |
 //! | rustls | <code>Over::new(tls, &#124;tls&#124; Some(&tls.sock)).close_write(&#124;tls&#124; { tls.conn.send_close_notify(); tls.flush() })</code> |
 //!
-//! Pass it to [`Client::open_stream`] or [`Server::accept_stream`].
+//! Pass the `Over` to [`Client::open_stream`] or [`Server::accept_stream`].
 //!
-//! Without the second function, as with [`Client::open`], connections are
-//! never half-closed: a FIN without `close_notify` looks like an attack to the peer. Once such a connection has
-//! ended, call the library's own shutdown on the stream of [`WebSocket::into_parts`].
+//! Without the second function, for example with [`Client::open`], connections are never half-closed: a TLS peer treats
+//! a FIN without `close_notify` as an attack. When such a connection has ended, take the stream with
+//! [`WebSocket::into_parts`], and call the shutdown function of the TLS library.
 
 use std::net::TcpStream;
 
@@ -94,7 +94,7 @@ pub use stream::{Over, SocketOf, Stream};
 pub use websocket::WebSocket;
 pub use writer::Writer;
 
-/// The runtime marker of [`Server`] and [`Client`] in this module: blocking threads.
+/// The type parameter of [`Server`] and [`Client`] in this module. It selects blocking threads instead of a runtime.
 #[derive(Clone, Copy, Debug, Default)]
 #[non_exhaustive]
 pub struct Blocking;
@@ -104,7 +104,12 @@ pub struct Blocking;
 ///
 /// # Errors
 ///
-/// The variants of [`AcceptError`] under the conditions that [`Server::accept`] lists.
+/// - [`AcceptError::Io`](super::handshake_driver::AcceptError::Io): the stream failed or ended, or it did not take the
+///   response in time.
+/// - [`AcceptError::Rejected`](super::handshake_driver::AcceptError::Rejected): the request broke a rule, was not complete in
+///   time, or came from an origin that is not allowed. The peer has got a response with the status of the rejection.
+/// - [`AcceptError::NotWebSocket`](super::handshake_driver::AcceptError::NotWebSocket): the request is plain HTTP. Answer the
+///   request through the [`HttpCall`].
 pub fn accept(stream: TcpStream) -> Result<WebSocket<TcpStream>, AcceptError<TcpStream>> {
     Server::new().accept(stream)
 }
@@ -113,7 +118,12 @@ pub fn accept(stream: TcpStream) -> Result<WebSocket<TcpStream>, AcceptError<Tcp
 ///
 /// # Errors
 ///
-/// The variants of [`ConnectError`] under the conditions that [`Client::connect`] lists.
+/// - [`ConnectError::Url`]: `url` cannot be parsed.
+/// - [`ConnectError::NeedsTls`]: `url` is a `wss://` URL.
+/// - [`ConnectError::Connect`]: the host was not found, or no connection to any of its addresses succeeded.
+/// - [`ConnectError::Io`]: the stream failed or ended during the handshake.
+/// - [`ConnectError::Handshake`]: the response is not valid, or did not arrive in time.
+/// - [`ConnectError::Http`]: the server answered with a status other than 101.
 pub fn connect(url: &str) -> Result<WebSocket<TcpStream>, ConnectError<TcpStream>> {
     Client::new().connect(url)
 }

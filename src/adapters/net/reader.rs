@@ -1,6 +1,6 @@
 //! The receiving half of a split WebSocket, and its run loop.
 //!
-//! [`Reader`] decodes the input that has arrived. When no event is left in it, the loop makes a turn:
+//! [`Reader`] decodes the input that has arrived. When all input is decoded, the loop makes a turn:
 //!
 //! ```text
 //!   ┌──▶ decode ── event ──▶ store and write the reply ──▶ the caller
@@ -11,14 +11,15 @@
 //! ```
 //!
 //! `split.rs` has the lock and the state that both halves share. `run_loop.rs` has the loop of a WebSocket that is not
-//! split, and `receive.rs` the calls that both loops serve.
+//! split. `receive.rs` has the calls that use either loop.
 //!
 //! Invariants:
-//! - The reader never blocks on the lock while the connection is open, so a slow write cannot delay it. Once input has
-//!   ended, it waits for the writer in slices of at most [`SLICE`]. After a failure it aborts the stream first, which
-//!   ends a blocked write.
-//! - The timers are handled by the thread that holds the lock. The reader looks at the timers at least once per
-//!   [`nap`](super::thread_replies::ThreadReplies::nap).
+//! - The reader never blocks on the lock while the connection is open, so a slow write of another thread cannot delay
+//!   the reader. When the input has ended, the reader waits for the writing thread, for at most [`SLICE`] at a time.
+//!   After a failure it first aborts the stream, which ends a blocked write.
+//! - The thread that holds the lock runs the timers. If no thread holds the lock, the reader does. It checks the timers
+//!   at least once per [`nap`](super::thread_replies::ThreadReplies::nap), the longest time for which it blocks in a
+//!   read.
 
 use core::ops::ControlFlow;
 use core::time::Duration;
@@ -40,37 +41,39 @@ use crate::{CloseFrame, Event, EventIndex, Inbox, Instant, Message, Outcome, Pen
 
 /// The receiving half of a blocking WebSocket, made by [`WebSocket::split`](super::WebSocket::split).
 ///
-/// The reader answers Pings and Closes and runs the timers, so keep it in a call of [`next_event`](Self::next_event) or
-/// [`recv`](Self::recv).
+/// The reader answers Pings and Closes and runs the timers. So a thread must always call
+/// [`next_event`](Self::next_event) or [`recv`](Self::recv), until the connection has ended.
 ///
 /// # Blocking and timeouts
 ///
 /// A call blocks until there is an event or a message. [`next_event_timeout`](Self::next_event_timeout) and
-/// [`recv_timeout`](Self::recv_timeout) read for a given time at most. The reader continues to read while a peer that
-/// does not read blocks a [`Writer`](super::Writer) or the reader's own replies. If the application has set the socket
-/// to non-blocking mode, a call that would block returns [`Error::Io`] with [`ErrorKind::WouldBlock`].
+/// [`recv_timeout`](Self::recv_timeout) read for a given time at most. If the peer does not read, a
+/// [`Writer`](super::Writer) blocks, but the reader still reads. If the application has set the socket to non-blocking
+/// mode, a call that would block returns [`Error::Io`] with [`ErrorKind::WouldBlock`]. [`Error::interest`] returns the
+/// conditions to wait for.
 ///
 /// # The end of the stream
 ///
-/// A peer that has sent a Close and half-closes the stream may still read. A frame that a [`Writer`](super::Writer) has
-/// begun is written to its end, followed by our Close. [`Config::close_timeout`](crate::Config::close_timeout) bounds
-/// both. If the stream ends without a Close from the peer, a blocked writer is freed at once.
+/// A peer that has sent a Close and then half-closes the stream may still read. So the frame that a
+/// [`Writer`](super::Writer) has begun is written completely, and then our Close.
+/// [`Config::close_timeout`](crate::Config::close_timeout) bounds both writes. If the stream ends without a Close from
+/// the peer, a blocked call of a `Writer` returns at once.
 #[derive(Debug)]
 pub struct Reader {
     link: DeadlineStream<Half>,
     receiver: Receiver,
     inbox: Inbox,
     ending: Ending,
-    /// True if the connection had ended before the split. An earlier owner got its outcome.
+    /// True if the connection had ended before the split. Its outcome was returned to an earlier owner.
     had_ended: bool,
     shared: Arc<Shared>,
-    /// When a reply last found the stream full.
+    /// The time when the stream was too full for a Pong. `None` if the last reply was written.
     no_room_at: Option<Instant>,
 }
 
-/// What the loop waits for when it reads.
+/// The conditions that end the wait in a read.
 struct Wait {
-    /// When the loop has something to do although no input came.
+    /// The time at which the read must end although no input has arrived.
     deadline: Option<Instant>,
     /// True if the stream did not take the whole queue.
     stalled: bool,
@@ -91,24 +94,28 @@ impl Reader {
     ///
     /// # Errors
     ///
-    /// - [`Error::Protocol`], once: the peer broke the protocol, and a Close with the code of the violation was queued.
-    /// - [`Error::Io`] with [`ErrorKind::WouldBlock`]: the stream is in non-blocking mode and there is no event yet.
-    ///   Nothing is lost: wait for [`Error::interest`] and call again.
-    /// - [`Error::Io`] with another kind: the stream failed.
+    /// - [`Error::Protocol`], once: the peer broke the protocol. A Close with the code of the violation was queued.
+    /// - [`Error::Io`] with [`ErrorKind::WouldBlock`]: the stream is in non-blocking mode, and there is no event yet.
+    ///   Nothing is lost: wait for [`Error::interest`], and call this method again.
+    /// - [`Error::Io`] with another kind: a read failed while the connection was open.
     ///
-    /// After each of these errors, further calls return the events that are left, up to [`Event::Closed`].
+    /// After each of these errors, further calls return the events that follow, up to [`Event::Closed`].
     pub fn next_event(&mut self) -> Result<Option<Event<'_>>, Error> {
         Ok(self.ready(None)?.map(|ready| self.inbox.event(ready)))
     }
 
     /// Returns the next event like [`Self::next_event`], and reads for `timeout` at most.
     ///
-    /// With a `timeout` of zero the call does not block. It returns an event that has arrived.
+    /// If `timeout` is zero, the call does not block. It returns an event that has arrived.
     ///
     /// # Errors
     ///
-    /// - [`Error::Io`] with [`ErrorKind::TimedOut`]: no event came within `timeout`. Nothing is lost: call again.
-    /// - [`Error::Protocol`] and [`Error::Io`] with other kinds under the conditions that [`Self::next_event`] lists.
+    /// - [`Error::Io`] with [`ErrorKind::TimedOut`]: no event came within `timeout`. Nothing is lost: call this method
+    ///   again.
+    /// - [`Error::Protocol`], once: the peer broke the protocol. A Close with the code of the violation was queued.
+    /// - [`Error::Io`] with [`ErrorKind::WouldBlock`]: the stream is in non-blocking mode, and there is no event yet.
+    ///   Nothing is lost: wait for [`Error::interest`], and call this method again.
+    /// - [`Error::Io`] with another kind: a read failed while the connection was open.
     pub fn next_event_timeout(&mut self, timeout: Duration) -> Result<Option<Event<'_>>, Error> {
         let until = self.link.tick() + timeout;
         Ok(self.ready(Some(until))?.map(|ready| self.inbox.event(ready)))
@@ -122,21 +129,30 @@ impl Reader {
     ///
     /// - [`Error::Ended`], once, if [`error_on_abnormal_end`](Self::error_on_abnormal_end) is on: the connection ended
     ///   without a Close from the peer.
-    /// - [`Error::Protocol`] and [`Error::Io`] under the conditions that [`Self::next_event`] lists. Further calls
-    ///   return the messages that are left, and then `None`.
+    /// - [`Error::Protocol`], once: the peer broke the protocol. A Close with the code of the violation was queued.
+    /// - [`Error::Io`] with [`ErrorKind::WouldBlock`]: the stream is in non-blocking mode, and there is no message yet.
+    ///   Nothing is lost: wait for [`Error::interest`], and call this method again.
+    /// - [`Error::Io`] with another kind: a read failed while the connection was open.
+    ///
+    /// After each of these errors, further calls return the messages that follow, and then `None`.
     pub fn recv(&mut self) -> Result<Option<Message>, Error> {
         self.next_message(None)
     }
 
     /// Returns the next message like [`Self::recv`], and reads for `timeout` at most.
     ///
-    /// With a `timeout` of zero the call does not block. It returns a message that has arrived.
+    /// If `timeout` is zero, the call does not block. It returns a message that has arrived.
     ///
     /// # Errors
     ///
-    /// - [`Error::Io`] with [`ErrorKind::TimedOut`]: no message came within `timeout`. Nothing is lost: call again.
-    /// - [`Error::Ended`], [`Error::Protocol`] and [`Error::Io`] with other kinds under the conditions that
-    ///   [`Self::recv`] lists.
+    /// - [`Error::Io`] with [`ErrorKind::TimedOut`]: no message came within `timeout`. Nothing is lost: call this
+    ///   method again.
+    /// - [`Error::Ended`], once, if [`error_on_abnormal_end`](Self::error_on_abnormal_end) is on: the connection ended
+    ///   without a Close from the peer.
+    /// - [`Error::Protocol`], once: the peer broke the protocol. A Close with the code of the violation was queued.
+    /// - [`Error::Io`] with [`ErrorKind::WouldBlock`]: the stream is in non-blocking mode, and there is no message yet.
+    ///   Nothing is lost: wait for [`Error::interest`], and call this method again.
+    /// - [`Error::Io`] with another kind: a read failed while the connection was open.
     pub fn recv_timeout(&mut self, timeout: Duration) -> Result<Option<Message>, Error> {
         self.next_message(Some(timeout))
     }
@@ -145,15 +161,19 @@ impl Reader {
     ///
     /// # Errors
     ///
-    /// - [`Error::Send`] with [`SendError::Closed`]: the connection had ended before the split, so its outcome was
-    ///   returned elsewhere.
-    /// - [`Error::Protocol`] and [`Error::Io`] under the conditions that [`Self::next_event`] lists. A further call
-    ///   continues to the end.
+    /// - [`Error::Send`] with [`SendError::Closed`]: the connection had ended before the split. Its outcome was
+    ///   returned to an earlier owner.
+    /// - [`Error::Protocol`], once: the peer broke the protocol. A Close with the code of the violation was queued.
+    /// - [`Error::Io`] with [`ErrorKind::WouldBlock`]: the stream is in non-blocking mode, and the connection has not
+    ///   ended yet. Nothing is lost: wait for [`Error::interest`], and call this method again.
+    /// - [`Error::Io`] with another kind: a read failed while the connection was open.
+    ///
+    /// After `Protocol` and `Io`, call this method again. The further call continues to the end.
     pub fn wait_closed(&mut self) -> Result<Outcome, Error> {
         self.run_to_end()
     }
 
-    /// Returns how the connection ended, once [`Event::Closed`] was returned.
+    /// Returns how the connection ended, or `None` until a call that receives has reached the end.
     #[must_use]
     pub const fn outcome(&self) -> Option<Outcome> {
         self.ending.outcome()
@@ -161,7 +181,7 @@ impl Reader {
 
     /// Returns the Close that the peer sent, with its code and reason. The Close stays available after the end.
     ///
-    /// `None` means that no valid Close has arrived.
+    /// Returns `None` if no Close has arrived, or if the peer's Close was not valid.
     #[must_use]
     pub fn peer_close(&self) -> Option<CloseFrame> {
         self.receiver.peer_close()
@@ -173,13 +193,14 @@ impl Reader {
         self.ending.error_on_abnormal_end(on);
     }
 
-    /// Stores a reply, and writes it unless another thread does or the stream is full.
+    /// Stores a reply, and writes the stored replies unless another thread holds the lock or the stream is full.
     fn send_reply(&mut self, reply: PendingReply) {
         let Self { link, shared, no_room_at, .. } = self;
         let is_pong = matches!(reply, PendingReply::Pong(_));
         shared.pending().owe(reply);
-        // Each turn tries to write the stored replies before it reads. If the stream has no non-blocking mode, an
-        // attempt takes some milliseconds: too long for each Ping of a flood.
+        // Each turn writes the stored replies before it reads, so a Pong can wait for the next turn. If the stream has
+        // no non-blocking mode, one attempt to write takes some milliseconds. A peer that sends many Pings must not
+        // cause such an attempt for each Ping.
         if is_pong && no_room_at.is_some_and(|at| link.tick() < at + SLICE) {
             return;
         }
@@ -193,13 +214,13 @@ impl Reader {
         });
     }
 
-    /// Makes one turn of the loop: handles timers, writes what the stream takes, and reads once. All input has been
-    /// decoded. The call does not block beyond `until`.
+    /// Makes one turn of the loop: runs the timers, writes as much as the stream takes, and reads once. Call this only
+    /// when all input is decoded. Does not block beyond `until`. Returns the last event if the connection has ended.
     fn turn(&mut self, until: Option<Instant>) -> Result<Option<EventIndex>, Error> {
         match self.run_sender(until)? {
             ControlFlow::Break(ready) => return Ok(ready),
             ControlFlow::Continue(mut wait) => {
-                // A writer that did not wait for the lock may have left a message while this thread held it.
+                // While this thread held the lock, a writer may have stored a message instead of waiting.
                 self.shared.write_replies(|out| {
                     let written = out.write_now();
                     if !written {
@@ -213,13 +234,14 @@ impl Reader {
         Ok(None)
     }
 
-    /// Handles timers and writes what the stream takes, if no other thread holds the lock. Returns what to wait for, or
-    /// breaks with the last event or after the end.
+    /// If no other thread holds the lock, runs the timers and writes as much as the stream takes. Returns `Continue`
+    /// with the conditions to wait for. Returns `Break` at the end: with the last event, or with `None` if an earlier
+    /// owner got that event.
     fn run_sender(&mut self, until: Option<Instant>) -> Result<ControlFlow<Option<EventIndex>, Wait>, Error> {
         let nap = self.shared.pending().nap();
         let Some(mut out) = self.shared.try_lock() else {
-            // The thread that holds the lock handles the timers meanwhile. Without the lock the next deadline is
-            // unknown, so this thread looks again soon.
+            // The thread that holds the lock runs the timers. Without the lock the next deadline is unknown, so this
+            // thread tries again soon.
             let deadline = nap.map(|nap| self.link.tick() + nap.min(SHORTEST_NAP));
             return Ok(ControlFlow::Continue(Wait { deadline, stalled: false }));
         };
@@ -242,7 +264,8 @@ impl Reader {
                 self.ending.end(outcome);
                 return Ok(ControlFlow::Break(Some(ready)));
             }
-            // `Writable` needs no handling: a send that finds the queue full writes it in its own thread.
+            // `Writable` needs no handling: a call that finds the queue full writes the queue itself, in its own
+            // thread.
         }
         if out.sender().close_state() == CloseState::Ended {
             self.had_ended = true;
@@ -273,7 +296,7 @@ impl Reader {
             }
             Ok(None) if stalled || deadline != due => {}
             Ok(None) => {
-                // No input came until a timer was due: the connection is idle, and frees buffers that are empty.
+                // No input has arrived until a timer was due. So the connection is idle, and empty buffers are freed.
                 self.inbox.release_idle();
                 if let Some(mut out) = self.shared.try_lock() {
                     out.sender().release_idle();
@@ -286,7 +309,7 @@ impl Reader {
                     let within = deadline.map(|deadline| deadline.saturating_duration_since(now));
                     return Err(Interest { readable: true, writable: stalled, within }.into());
                 }
-                // While the connection closes, a read error ends it just as the end of the stream does.
+                // While the connection is closing, a read error counts as the end of the stream.
                 if self.end() == CloseState::Open {
                     return Err(error);
                 }
@@ -295,11 +318,11 @@ impl Reader {
         Ok(())
     }
 
-    /// Handles the end of the stream. The queue is written before the connection ends, because a peer that has
-    /// half-closed may still read.
+    /// Handles the end of the stream. The queue is written first, because a peer that has half-closed the stream may
+    /// still read.
     ///
-    /// If another thread is writing, this call blocks until that thread has written its frame and our Close, but not
-    /// beyond `deadline`. The close timeout bounds the writing thread.
+    /// If another thread is writing, this call waits for that thread, for at most [`SLICE`] and not beyond `deadline`.
+    /// The next read then returns the end again. The close timeout bounds the writing thread.
     fn end_input(&mut self, stalled: bool, deadline: Option<Instant>) {
         let Self { link, receiver, shared, .. } = self;
         let (cut, now) = (receiver.cut(), link.now());
@@ -310,7 +333,8 @@ impl Reader {
                 let left = deadline.map_or(SLICE, |deadline| deadline.saturating_duration_since(now));
                 shared.wait_for_writer(left.min(SLICE));
             } else {
-                // RFC 6455 7.1.7: without a Close the connection has failed, so a blocked write is aborted.
+                // Without a Close from the peer the connection has failed (RFC 6455 section 7.1.7), so a blocked write
+                // is aborted.
                 self.end();
             }
             return;
@@ -329,7 +353,7 @@ impl Reader {
     fn end(&mut self) -> CloseState {
         let Self { link, shared, .. } = self;
         let mut out = shared.try_lock().unwrap_or_else(|| {
-            // Another thread may block in a write. The abort ends that write, so that the lock becomes free.
+            // Another thread may block in a write. The abort ends this write, and that thread then releases the lock.
             link.abort();
             shared.lock()
         });

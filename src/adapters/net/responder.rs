@@ -1,12 +1,12 @@
-//! The handle that answers an event while the event is borrowed.
+//! The [`Responder`]: sends frames while the application borrows an event.
 //!
 //! An event borrows from the inbox, so the application cannot use the whole WebSocket at the same time. A [`Responder`]
-//! borrows the other parts: the connection and the stream.
+//! borrows the other parts, the connection and the stream. So the application can answer an event without copying it.
 //!
-//! Its messages are queued. The run loop in `run_loop.rs` writes the queue before it blocks. If the queue is full, the
-//! call on the `Responder` writes it first, and may block. `write_driver.rs` does the writing.
+//! A `Responder` queues its frames. The run loop in `run_loop.rs` writes the queue before it blocks. If the queue is
+//! full, a call on the `Responder` first writes the queue, and may block. The writing is in `write_driver.rs`.
 //!
-//! Invariant: [`SendError::Blocked`] is never returned.
+//! Invariant: only [`Responder::try_send`] returns [`SendError::Blocked`].
 
 use std::prelude::v1::*;
 
@@ -16,26 +16,20 @@ use crate::SendError;
 use crate::adapters::error::Error;
 use crate::{CloseCode, Connection, Message, MessageKind, Prepared, ReadyState, SendOptions, UnsentMessage};
 
-/// A handle that answers an event. Its messages are queued, and written before
-/// [`WebSocket::next_event`](super::WebSocket::next_event) blocks.
+/// Sends frames in answer to an event, while the event is borrowed.
+///
+/// The methods queue frames. [`WebSocket::next_event`](super::WebSocket::next_event) writes the queue before it blocks,
+/// and each call of the WebSocket that sends also writes the queue.
 ///
 /// # Blocking
 ///
 /// If the queue holds [`Config::high_water`](crate::Config::high_water) bytes or more, a call that sends writes the
-/// whole queue first. It blocks until the stream has taken it. The timers of the connection bound the wait. In
-/// non-blocking mode such a call returns [`Error::Io`] with [`WouldBlock`](std::io::ErrorKind::WouldBlock) instead,
-/// and its message is not queued.
+/// whole queue first. It blocks until the stream has taken the whole queue. The timers of the connection bound the
+/// wait. In non-blocking mode such a call returns [`Error::Io`] with [`WouldBlock`](std::io::ErrorKind::WouldBlock)
+/// instead, and its message is not queued.
 ///
-/// # Errors
-///
-/// Every method that sends returns
-///
-/// - [`Error::Send`] with [`SendError::Closed`] if closing has begun or the connection has ended;
-/// - [`Error::Send`] with [`SendError::MessageOpen`] if a fragmented message is open, except for control frames;
-/// - [`Error::Io`] if the queue was full and the stream failed while it was written.
-///
-/// After an error the message is not queued. [`SendError::Blocked`] is not returned, except by
-/// [`try_send`](Self::try_send): the call waits instead.
+/// Only [`try_send`](Self::try_send) returns [`SendError::Blocked`]. [`pong`](Self::pong) and [`close`](Self::close)
+/// never block.
 #[derive(Debug)]
 pub struct Responder<'w, S> {
     out: Output<'w, S, Connection>,
@@ -50,7 +44,13 @@ impl<'w, S> Responder<'w, S> {
     ///
     /// # Errors
     ///
-    /// [`Error::Send`] and [`Error::Io`] under the conditions that [`Responder`] lists.
+    /// - [`Error::Send`] with [`SendError::Closed`]: closing has begun, or the connection has ended. Nothing was
+    ///   queued.
+    /// - [`Error::Send`] with [`SendError::MessageOpen`]: a fragmented message is open. Nothing was queued.
+    /// - [`Error::Io`] with [`WouldBlock`](std::io::ErrorKind::WouldBlock): the queue is full, and the stream is in
+    ///   non-blocking mode and full. Nothing was queued.
+    /// - [`Error::Io`] with another kind: the queue was full, and the stream failed while the call wrote the queue.
+    ///   Nothing more can be sent.
     pub fn send_text(&mut self, text: &str) -> Result<(), Error> {
         self.out.queue(|connection| connection.send_text(text))
     }
@@ -59,7 +59,13 @@ impl<'w, S> Responder<'w, S> {
     ///
     /// # Errors
     ///
-    /// [`Error::Send`] and [`Error::Io`] under the conditions that [`Responder`] lists.
+    /// - [`Error::Send`] with [`SendError::Closed`]: closing has begun, or the connection has ended. Nothing was
+    ///   queued.
+    /// - [`Error::Send`] with [`SendError::MessageOpen`]: a fragmented message is open. Nothing was queued.
+    /// - [`Error::Io`] with [`WouldBlock`](std::io::ErrorKind::WouldBlock): the queue is full, and the stream is in
+    ///   non-blocking mode and full. Nothing was queued.
+    /// - [`Error::Io`] with another kind: the queue was full, and the stream failed while the call wrote the queue.
+    ///   Nothing more can be sent.
     pub fn send_binary(&mut self, data: &[u8]) -> Result<(), Error> {
         self.out.queue(|connection| connection.send_binary(data))
     }
@@ -70,8 +76,14 @@ impl<'w, S> Responder<'w, S> {
     ///
     /// # Errors
     ///
-    /// - [`Error::Send`] with [`SendError::MessageOpen`]: a message of another kind is open.
-    /// - [`Error::Send`] with [`SendError::Closed`], and [`Error::Io`], under the conditions that [`Responder`] lists.
+    /// - [`Error::Send`] with [`SendError::MessageOpen`]: a fragmented message of the other kind is open. Nothing was
+    ///   queued.
+    /// - [`Error::Send`] with [`SendError::Closed`]: closing has begun, or the connection has ended. Nothing was
+    ///   queued.
+    /// - [`Error::Io`] with [`WouldBlock`](std::io::ErrorKind::WouldBlock): the queue is full, and the stream is in
+    ///   non-blocking mode and full. Nothing was queued.
+    /// - [`Error::Io`] with another kind: the queue was full, and the stream failed while the call wrote the queue.
+    ///   Nothing more can be sent.
     pub fn send_fragment(&mut self, kind: MessageKind, data: &[u8], fin: bool) -> Result<(), Error> {
         self.out.queue(|connection| connection.send_fragment(kind, data, fin))
     }
@@ -82,7 +94,14 @@ impl<'w, S> Responder<'w, S> {
     ///
     /// # Errors
     ///
-    /// [`Error::Send`] and [`Error::Io`] under the conditions that [`Self::send_fragment`] lists.
+    /// - [`Error::Send`] with [`SendError::MessageOpen`]: a fragmented message of the other kind is open. Nothing was
+    ///   queued.
+    /// - [`Error::Send`] with [`SendError::Closed`]: closing has begun, or the connection has ended. Nothing was
+    ///   queued.
+    /// - [`Error::Io`] with [`WouldBlock`](std::io::ErrorKind::WouldBlock): the queue is full, and the stream is in
+    ///   non-blocking mode and full. Nothing was queued.
+    /// - [`Error::Io`] with another kind: the queue was full, and the stream failed while the call wrote the queue.
+    ///   Nothing more can be sent.
     pub fn send_fragment_with(
         &mut self,
         kind: MessageKind,
@@ -95,11 +114,17 @@ impl<'w, S> Responder<'w, S> {
 
     /// Queues a message that owns its data.
     ///
-    /// [`Sender::send`](crate::Sender::send) says which messages are queued without being copied.
+    /// [`Sender::send`](crate::Sender::send) tells which messages are not copied.
     ///
     /// # Errors
     ///
-    /// [`Error::Send`] and [`Error::Io`] under the conditions that [`Responder`] lists.
+    /// - [`Error::Send`] with [`SendError::Closed`]: closing has begun, or the connection has ended. Nothing was
+    ///   queued.
+    /// - [`Error::Send`] with [`SendError::MessageOpen`]: a fragmented message is open. Nothing was queued.
+    /// - [`Error::Io`] with [`WouldBlock`](std::io::ErrorKind::WouldBlock): the queue is full, and the stream is in
+    ///   non-blocking mode and full. Nothing was queued.
+    /// - [`Error::Io`] with another kind: the queue was full, and the stream failed while the call wrote the queue.
+    ///   Nothing more can be sent.
     pub fn send(&mut self, message: impl Into<Message>) -> Result<(), Error> {
         self.send_with(message, SendOptions::new())
     }
@@ -108,16 +133,28 @@ impl<'w, S> Responder<'w, S> {
     ///
     /// # Errors
     ///
-    /// [`Error::Send`] and [`Error::Io`] under the conditions that [`Responder`] lists.
+    /// - [`Error::Send`] with [`SendError::Closed`]: closing has begun, or the connection has ended. Nothing was
+    ///   queued.
+    /// - [`Error::Send`] with [`SendError::MessageOpen`]: a fragmented message is open. Nothing was queued.
+    /// - [`Error::Io`] with [`WouldBlock`](std::io::ErrorKind::WouldBlock): the queue is full, and the stream is in
+    ///   non-blocking mode and full. Nothing was queued.
+    /// - [`Error::Io`] with another kind: the queue was full, and the stream failed while the call wrote the queue.
+    ///   Nothing more can be sent.
     pub fn send_with(&mut self, message: impl Into<Message>, options: SendOptions) -> Result<(), Error> {
         self.out.queue_message(message.into(), options)
     }
 
-    /// Queues a message that was [prepared](Prepared) for many connections.
+    /// Queues a message that was [prepared](Prepared) once for many connections.
     ///
     /// # Errors
     ///
-    /// [`Error::Send`] and [`Error::Io`] under the conditions that [`Responder`] lists.
+    /// - [`Error::Send`] with [`SendError::Closed`]: closing has begun, or the connection has ended. Nothing was
+    ///   queued.
+    /// - [`Error::Send`] with [`SendError::MessageOpen`]: a fragmented message is open. Nothing was queued.
+    /// - [`Error::Io`] with [`WouldBlock`](std::io::ErrorKind::WouldBlock): the queue is full, and the stream is in
+    ///   non-blocking mode and full. Nothing was queued.
+    /// - [`Error::Io`] with another kind: the queue was full, and the stream failed while the call wrote the queue.
+    ///   Nothing more can be sent.
     pub fn send_prepared(&mut self, prepared: &Prepared) -> Result<(), Error> {
         self.out.queue(|connection| connection.send_prepared(prepared))
     }
@@ -126,15 +163,17 @@ impl<'w, S> Responder<'w, S> {
     ///
     /// The message is written before [`WebSocket::next_event`](super::WebSocket::next_event) blocks.
     ///
-    /// If the queue is full, what the stream takes now is written first. Timers do not run in this call. Over a stream
-    /// without timeouts, such as one from [`from_parts`](super::WebSocket::from_parts) with `|_| None`, a write can block.
+    /// If the queue is full, the call first writes as much of the queue as the stream takes now. This call does not run
+    /// timers. Over a stream without timeouts, such as one from [`from_parts`](super::WebSocket::from_parts) with `|_|
+    /// None`, the write can block.
     ///
     /// # Errors
     ///
-    /// [`UnsentMessage`] hands the message back, and nothing of it is sent. Its error is
+    /// The error is an [`UnsentMessage`], which returns the message. No part of the message was sent. The field `error`
+    /// is one of:
     ///
-    /// - [`SendError::Blocked`]: the queue is full, because the peer reads too slowly. Block in [`send`](Self::send),
-    ///   or drop the message.
+    /// - [`SendError::Blocked`]: the queue is full, because the peer reads too slowly. Wait for space with
+    ///   [`send`](Self::send), or drop the message.
     /// - [`SendError::MessageOpen`]: a fragmented message is open.
     /// - [`SendError::Closed`]: closing has begun, or a write has failed before.
     pub fn try_send(&mut self, message: impl Into<Message>) -> Result<(), UnsentMessage> {
@@ -145,18 +184,26 @@ impl<'w, S> Responder<'w, S> {
     ///
     /// # Errors
     ///
-    /// - [`Error::Send`] with [`SendError::ControlTooLong`]: the payload has more than
-    ///   [`MAX_CONTROL_PAYLOAD`](crate::frame::MAX_CONTROL_PAYLOAD) bytes.
-    /// - [`Error::Send`] with [`SendError::Closed`], and [`Error::Io`], under the conditions that [`Responder`] lists.
+    /// - [`Error::Send`] with [`SendError::ControlTooLong`]: the payload is longer than
+    ///   [`MAX_CONTROL_PAYLOAD`](crate::frame::MAX_CONTROL_PAYLOAD). Nothing was queued.
+    /// - [`Error::Send`] with [`SendError::Closed`]: closing has begun, or the connection has ended. Nothing was
+    ///   queued.
+    /// - [`Error::Io`] with [`WouldBlock`](std::io::ErrorKind::WouldBlock): the queue is full, and the stream is in
+    ///   non-blocking mode and full. Nothing was queued.
+    /// - [`Error::Io`] with another kind: the queue was full, and the stream failed while the call wrote the queue.
+    ///   Nothing more can be sent.
     pub fn ping(&mut self, payload: &[u8]) -> Result<(), Error> {
         self.out.queue_ping(payload)
     }
 
-    /// Queues an unsolicited Pong, ahead of queued messages (RFC 6455 section 5.5.3).
+    /// Queues an unsolicited Pong, ahead of queued messages (RFC 6455 section 5.5.3). Never blocks.
     ///
     /// # Errors
     ///
-    /// [`Error::Send`] and [`Error::Io`] under the conditions that [`Self::ping`] lists.
+    /// - [`Error::Send`] with [`SendError::ControlTooLong`]: the payload is longer than
+    ///   [`MAX_CONTROL_PAYLOAD`](crate::frame::MAX_CONTROL_PAYLOAD). Nothing was queued.
+    /// - [`Error::Send`] with [`SendError::Closed`]: closing has begun, or the connection has ended. Nothing was
+    ///   queued.
     pub fn pong(&mut self, payload: &[u8]) -> Result<(), Error> {
         self.out.queue(|connection| connection.pong(payload))
     }
@@ -167,12 +214,11 @@ impl<'w, S> Responder<'w, S> {
     ///
     /// # Errors
     ///
-    /// [`Error::Send`] with
-    ///
-    /// - [`SendError::Closed`]: closing has begun, or the connection has ended;
-    /// - [`SendError::CodeNotAllowed`]: this role must not send `code`, or `reason` has no code;
-    /// - [`SendError::ReasonTooLong`]: `reason` has more than
-    ///   [`CloseReason::MAX_LEN`](crate::CloseReason::MAX_LEN) bytes.
+    /// - [`Error::Send`] with [`SendError::CodeNotAllowed`]: this role must not send `code`, or `reason` has no code.
+    ///   The connection stays open.
+    /// - [`Error::Send`] with [`SendError::ReasonTooLong`]: `reason` is longer than
+    ///   [`CloseReason::MAX_LEN`](crate::CloseReason::MAX_LEN). The connection stays open.
+    /// - [`Error::Send`] with [`SendError::Closed`]: closing has already begun, or the connection has ended.
     pub fn close(
         &mut self,
         code: impl Into<Option<CloseCode>>,
@@ -187,7 +233,7 @@ impl<'w, S> Responder<'w, S> {
         self.out.sender().buffered_amount()
     }
 
-    /// Returns the state of the connection, with the values of the browser's `readyState`.
+    /// Returns the state of the connection, like `readyState` in a browser.
     #[must_use]
     pub fn ready_state(&self) -> ReadyState {
         self.out.sender().ready_state()

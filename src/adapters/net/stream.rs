@@ -1,8 +1,9 @@
 //! The blocking streams that the adapter runs on: the trait [`Stream`] and the wrapper [`Over`].
 //!
-//! [`Stream`] is [`Read`] and [`Write`] with some more operations: half-close, abort, timeouts, a second handle. It is
-//! implemented here for TCP, Unix sockets, boxes and mutable references. A type of another crate cannot implement the
-//! trait. [`Over`] wraps such a type together with functions for the missing operations.
+//! [`Stream`] is [`Read`] and [`Write`] with more operations: half-close, abort, timeouts, a second handle. It is
+//! implemented here for TCP, Unix sockets, boxes and mutable references. An application cannot implement the trait for
+//! a type of another crate, for example of a TLS library. [`Over`] wraps such a type together with functions for the
+//! missing operations.
 //!
 //! ```text
 //!   TcpStream, UnixStream, Box<dyn Stream>, your own type ──── impl Stream ───┐
@@ -11,10 +12,14 @@
 //!                                              .close_write(shutdown)
 //! ```
 //!
-//! `deadline_stream.rs` has the deadlines, and the state of a stream between two calls. Invariants:
-//! - A `WebSocket<S>` has the same type whether `S` is a [`Stream`] or came in an [`Over`]. The `Over` stays inside.
-//! - The socket below a layer such as TLS is half-closed only after the layer, or its peer would report a truncation.
-//! - A stream that claims to have moved more bytes than it was given fails with [`ErrorKind::InvalidData`].
+//! `deadline_stream.rs` has the deadlines, and the state of a stream between two calls.
+//!
+//! Invariants:
+//! - The type of a WebSocket is `WebSocket<S>`, for a [`Stream`] `S` and also for an [`Over`] of `S`. The `Over` is not
+//!   visible in the type.
+//! - A layer such as TLS is closed before the socket below it is half-closed. Otherwise the peer would report truncated
+//!   data.
+//! - A stream that claims to have read or written more bytes than possible has failed, with [`ErrorKind::InvalidData`].
 
 use core::fmt;
 use core::time::Duration;
@@ -26,18 +31,18 @@ use std::prelude::v1::*;
 
 use crate::Instant;
 
-/// A function that returns the TCP socket below a stream, if there is one. Timeouts are set on this socket, and it is
-/// shut down when the connection is aborted.
+/// A function that returns the TCP socket below a stream, or `None` if there is no such socket. The adapter sets
+/// timeouts on this socket, and shuts the socket down to abort the connection.
 pub type SocketOf<S> = fn(&S) -> Option<&TcpStream>;
 
 /// A blocking stream that a [`WebSocket`](super::WebSocket) can run on.
 ///
-/// Each method below has a default, which reports that the stream cannot do this. `impl Stream for Mine {}` is enough.
-/// Nothing interrupts a blocking call of such a stream, and timers are handled only between calls.
+/// Each method has a default, which reports that the stream does not support the operation. So `impl Stream for Mine
+/// {}` compiles. But nothing can interrupt a blocking call of such a stream, and timers run only between calls.
 ///
-/// A read or write that returns [`ErrorKind::WouldBlock`] or [`ErrorKind::TimedOut`] means that its timeout ran out, or
-/// that the stream is in non-blocking mode. Every other error means that the stream has failed, except
-/// [`ErrorKind::Interrupted`], after which the call is repeated.
+/// A read or write returns [`ErrorKind::WouldBlock`] or [`ErrorKind::TimedOut`] if its timeout ran out, or if the
+/// stream is in non-blocking mode and not ready. After [`ErrorKind::Interrupted`] the call is repeated. Every other
+/// error means that the stream has failed.
 ///
 /// ```
 /// use std::io::{self, Read, Write};
@@ -46,7 +51,7 @@ pub type SocketOf<S> = fn(&S) -> Option<&TcpStream>;
 ///
 /// use hybi::adapters::net::Stream;
 ///
-/// /// Counts what is read.
+/// /// A socket that counts the bytes that are read.
 /// struct Counted {
 ///     socket: TcpStream,
 ///     read: usize,
@@ -88,25 +93,25 @@ pub type SocketOf<S> = fn(&S) -> Option<&TcpStream>;
 /// }
 /// ```
 pub trait Stream: Read + Write {
-    /// Closes the sending direction: the peer reads all that was written, and then the end of the stream.
+    /// Closes the sending direction. The peer reads all bytes that were written, and then the end of the stream.
     ///
-    /// This side can still read. Over TLS the method sends `close_notify` and then half-closes the transport below.
+    /// This end can still read. Over TLS, the method sends `close_notify`, and then half-closes the transport below.
     ///
     /// # Errors
     ///
-    /// - [`ErrorKind::Unsupported`], the default: only both directions can be closed.
+    /// - [`ErrorKind::Unsupported`], the default: the stream cannot close one direction only.
     /// - [`ErrorKind::WouldBlock`] or [`ErrorKind::TimedOut`]: the stream is full. The method is called again.
     /// - Any other kind: the stream has failed.
     fn close_write(&mut self) -> io::Result<()> {
         Err(ErrorKind::Unsupported.into())
     }
 
-    /// Closes both directions at once. Reads and writes that block return, also those of
-    /// [another handle](Self::try_clone). Does nothing by default.
+    /// Closes both directions at once. Blocked reads and writes must return, also those of [another
+    /// handle](Self::try_clone). The default does nothing.
     fn abort(&mut self) {}
 
-    /// Sets how long a read may block, `None` for no limit. `timeout` is never zero. Returns whether the stream
-    /// supports timeouts, by default `false`.
+    /// Sets how long a read may block. `None` means no limit, and `timeout` is never zero. Returns whether the stream
+    /// supports timeouts. The default returns `false`.
     ///
     /// # Errors
     ///
@@ -116,8 +121,8 @@ pub trait Stream: Read + Write {
         Ok(false)
     }
 
-    /// Sets how long a write or a flush may block, `None` for no limit. `timeout` is never zero. Returns whether the
-    /// stream supports timeouts, by default `false`.
+    /// Sets how long a write or a flush may block. `None` means no limit, and `timeout` is never zero. Returns whether
+    /// the stream supports timeouts. The default returns `false`.
     ///
     /// # Errors
     ///
@@ -127,8 +132,10 @@ pub trait Stream: Read + Write {
         Ok(false)
     }
 
-    /// Switches non-blocking mode on or off. Returns whether the stream has such a mode, by default `false`. In that
-    /// mode reads and writes return [`ErrorKind::WouldBlock`]. Without it, a short timeout is used instead.
+    /// Switches non-blocking mode on or off. Returns whether the stream has this mode. The default returns `false`.
+    ///
+    /// In non-blocking mode, reads and writes that would block return [`ErrorKind::WouldBlock`]. For a stream without
+    /// this mode, the adapter uses a short timeout instead.
     ///
     /// # Errors
     ///
@@ -138,16 +145,22 @@ pub trait Stream: Read + Write {
         Ok(false)
     }
 
-    /// Returns whether the stream has a buffer for written bytes. The default `true` is safe for every stream.
+    /// Returns whether the stream may keep bytes of a write that returned [`ErrorKind::WouldBlock`] or
+    /// [`ErrorKind::TimedOut`]. The default `true` is safe for every stream.
     ///
-    /// TLS libraries encrypt the bytes of a write before they find that the transport is full. The write then reports
-    /// that it took nothing, but has kept the bytes. Such a stream is offered the same bytes again before any others,
-    /// and is flushed. A socket has no such buffer: a Ping may overtake bytes that it did not take.
+    /// A TLS library encrypts the bytes of a write, and may only then find that the socket is full. The write reports
+    /// that it took nothing, but the library keeps the encrypted bytes. The next write must therefore begin with the
+    /// same bytes. If this method returns `true`, the adapter writes the same bytes first, and flushes the stream after
+    /// writes.
+    ///
+    /// A socket keeps nothing of a write that it refused, and needs no flush. If this method returns `false`, the next
+    /// write can begin with other bytes. A Ping or a Close can then be sent before queued messages.
     fn may_keep(&self) -> bool {
         true
     }
 
-    /// Returns a second handle to the same stream, for a thread that writes while this one reads.
+    /// Returns a second handle to the same stream. One thread writes to the second handle while another thread reads
+    /// from this handle.
     ///
     /// # Errors
     ///
@@ -157,8 +170,10 @@ pub trait Stream: Read + Write {
         Err(ErrorKind::Unsupported.into())
     }
 
-    /// Returns the time of the stream's own clock, from any origin, or `None` to use the system's monotonic clock.
-    /// A simulated network returns its virtual time, so that a test of timers takes no real time.
+    /// Returns the time of the stream's own clock. The default `None` selects the monotonic clock of the system.
+    ///
+    /// The time may start at any origin. A simulated network returns its virtual time, so a test of timers takes no
+    /// real time.
     fn clock(&self) -> Option<Instant> {
         None
     }
@@ -201,7 +216,8 @@ macro_rules! impl_for_socket {
                 <$socket>::set_nonblocking(self, on).map(|()| true)
             }
 
-            /// The kernel has taken exactly the bytes that it reports, and sends them without a flush.
+            /// Returns `false`: the kernel keeps only the bytes that it reports as written, and sends them without a
+            /// flush.
             fn may_keep(&self) -> bool {
                 false
             }
@@ -217,7 +233,7 @@ impl_for_socket!(TcpStream);
 #[cfg(unix)]
 impl_for_socket!(UnixStream);
 
-/// Implements [`Stream`] for a pointer by calling the stream that it points to.
+/// Implements [`Stream`] for a pointer: each method calls the method of the stream behind the pointer.
 macro_rules! impl_for_pointer {
     ($pointer:ty) => {
         impl<S: Stream + ?Sized> Stream for $pointer {
@@ -259,9 +275,10 @@ macro_rules! impl_for_pointer {
 impl_for_pointer!(&mut S);
 impl_for_pointer!(Box<S>);
 
-/// A stream together with its operations: those of its own [`Stream`], or functions for a layer above a TCP socket.
+/// A stream together with its operations. The operations are those of [`Stream`], or functions for a layer above a TCP
+/// socket.
 ///
-/// Every [`Stream`] converts into an `Over` with `into()`. The stream of a TLS library becomes one like this:
+/// Every [`Stream`] converts into an `Over` with `into()`. The stream of a TLS library becomes an `Over` like this:
 ///
 /// ```
 /// # use std::io::{self, Read, Write};
@@ -294,14 +311,14 @@ pub struct Over<S> {
     verbs: Verbs<S>,
 }
 
-/// The source of a stream's operations.
+/// The operations on a stream (its verbs), and where they come from.
 enum Verbs<S> {
     Stream(fn(&mut S) -> &mut dyn Stream),
     Layer {
         io: fn(&mut S) -> &mut dyn ReadWrite,
         socket: SocketOf<S>,
         close_write: Option<fn(&mut S) -> io::Result<()>>,
-        /// True if the stream consists of the socket alone, so that there is no layer.
+        /// True if `S` contains the socket and nothing else, so that there is no layer.
         bare: bool,
     },
 }
@@ -317,24 +334,24 @@ impl<S: Stream> From<S> for Over<S> {
 }
 
 impl<S: Read + Write> Over<S> {
-    /// Wraps a layer above the TCP socket that `socket` returns. Timeouts are set on that socket. With `|_| None` there
-    /// is no socket, and nothing interrupts a call that blocks.
+    /// Wraps a layer above the TCP socket that `socket` returns. The adapter sets timeouts on this socket. The function
+    /// `|_| None` is for a stream without such a socket. Nothing can then interrupt a call that blocks.
     ///
-    /// The stream can be half-closed only after [`close_write`](Self::close_write) was called. The exception is a type
-    /// that contains the socket and nothing else.
+    /// The adapter half-closes the stream only if [`close_write`](Self::close_write) was called. The exception is a
+    /// type that contains the socket and nothing else: this socket is half-closed directly.
     #[must_use]
     pub fn new(stream: S, socket: SocketOf<S>) -> Self {
         let bare = socket(&stream).is_some_and(|socket| is_all_of(socket, &stream));
         Self { stream, verbs: Verbs::Layer { io: |stream| stream, socket, close_write: None, bare } }
     }
 
-    /// Sets the function that closes the sending direction of the layer, for TLS with `close_notify`.
+    /// Sets the function that closes the sending direction of the layer. For TLS, the function sends `close_notify`.
     ///
-    /// The sending direction of the socket below is closed after it. `close` is called again if it returns
-    /// [`ErrorKind::WouldBlock`].
+    /// After `close` has returned `Ok`, the adapter closes the sending direction of the socket below. If `close`
+    /// returns [`ErrorKind::WouldBlock`] or [`ErrorKind::TimedOut`], it is called again later.
     ///
-    /// Without such a function the connection ends without half-close, and the stream stays open. The application can
-    /// get it with [`WebSocket::into_parts`](super::WebSocket::into_parts) and shut it down.
+    /// Without this function the connection ends without half-close, and the stream stays open. The application can
+    /// take the stream with [`WebSocket::into_parts`](super::WebSocket::into_parts) and shut it down.
     #[must_use]
     pub fn close_write(mut self, close: fn(&mut S) -> io::Result<()>) -> Self {
         if let Verbs::Layer { close_write, .. } = &mut self.verbs {
@@ -344,7 +361,7 @@ impl<S: Read + Write> Over<S> {
     }
 }
 
-/// Returns whether `stream` consists of `socket` and nothing else. Such a stream has no buffer for written bytes.
+/// Returns whether `stream` contains `socket` and nothing else. Such a stream keeps no bytes of a refused write.
 fn is_all_of<S>(socket: &TcpStream, stream: &S) -> bool {
     let same_place =
         core::ptr::eq(core::ptr::from_ref(socket).cast::<()>(), core::ptr::from_ref(stream).cast());
@@ -367,7 +384,7 @@ impl<S> Over<S> {
         self.stream
     }
 
-    /// Reads once from the stream.
+    /// Reads once from the stream. Returns an error if the stream claims to have read too many bytes.
     pub(super) fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
         let room = to.len();
         let read = match self.verbs {
@@ -377,7 +394,7 @@ impl<S> Over<S> {
         believable(read?, room, "the stream claims to have read more bytes than there was room for")
     }
 
-    /// Writes once to the stream. A write of zero bytes is an error, [`ErrorKind::WriteZero`].
+    /// Writes once to the stream. A write of zero bytes is an error of the kind [`ErrorKind::WriteZero`].
     pub(super) fn write(&mut self, from: &[IoSlice<'_>]) -> io::Result<usize> {
         let written = match self.verbs {
             Verbs::Stream(stream) => stream(&mut self.stream).write_vectored(from),
@@ -455,7 +472,7 @@ impl<S> Over<S> {
         }
     }
 
-    /// Returns whether the stream has a buffer for written bytes: see [`Stream::may_keep`].
+    /// Returns whether the stream may keep bytes of a refused write: see [`Stream::may_keep`].
     pub(super) fn may_keep(&mut self) -> bool {
         match self.verbs {
             Verbs::Stream(stream) => stream(&mut self.stream).may_keep(),
@@ -473,7 +490,7 @@ impl<S> Over<S> {
 }
 
 impl<S: Stream + Send + 'static> Over<S> {
-    /// Makes two handles to the stream.
+    /// Makes two handles to the stream: the first to read, the second to write.
     pub(super) fn take_apart(self) -> io::Result<[Over<Box<dyn Stream + Send>>; 2]> {
         let second = Stream::try_clone(&self.stream)?;
         let first: Box<dyn Stream + Send> = Box::new(self.stream);
@@ -481,12 +498,13 @@ impl<S: Stream + Send + 'static> Over<S> {
     }
 }
 
-/// Calls `set` with the socket, if there is one. Returns whether there is.
+/// Calls `set` with the socket, if there is a socket. Returns whether there is one.
 fn with(socket: Option<&TcpStream>, set: impl FnOnce(&TcpStream) -> io::Result<()>) -> io::Result<bool> {
     socket.map_or(Ok(false), |socket| set(socket).map(|()| true))
 }
 
-/// Returns `n` if it is at most `most`. A stream that counts wrongly has failed: its state is unknown.
+/// Returns `n` if it is at most `most`. Otherwise returns an error: the stream has failed, because it is unknown which
+/// bytes it has read or written.
 fn believable(n: usize, most: usize, complaint: &'static str) -> io::Result<usize> {
     if n <= most { Ok(n) } else { Err(io::Error::new(ErrorKind::InvalidData, complaint)) }
 }

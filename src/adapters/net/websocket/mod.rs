@@ -1,10 +1,10 @@
-//! The blocking WebSocket, used by one thread at a time: what it offers to an application.
+//! The blocking WebSocket, used by one thread at a time.
 //!
-//! A [`WebSocket`] is a run loop (`run_loop.rs`) and what it remembers of the handshake. A call that receives runs the
-//! loop. The calls that send are in `sending.rs`. [`WebSocket::split`] makes two halves for several threads
-//! (`reader.rs`, `writer.rs`).
+//! A [`WebSocket`] consists of a run loop (`run_loop.rs`) and the facts about the handshake. The calls that receive are
+//! in this file and run the loop. The calls that send are in `sending.rs`. [`WebSocket::split`] makes two halves for
+//! several threads (`reader.rs`, `writer.rs`).
 //!
-//! Not here: the handshake (`client.rs`, `server.rs`), and the decision when to read and when to write.
+//! The handshake is in `client.rs` and `server.rs`. The run loop decides when to read and when to write.
 
 use core::time::Duration;
 #[cfg(doc)]
@@ -34,26 +34,26 @@ mod sending;
 ///
 /// # Blocking and timeouts
 ///
-/// A call that sends writes the message and blocks until the stream has taken it. A message sent through a
-/// [`Responder`] is queued, and written before [`next_event`](Self::next_event) blocks. A call that receives blocks
-/// until there is an event or a message; [`next_event_timeout`](Self::next_event_timeout) and
+/// A call that sends writes the message, and blocks until the stream has taken the message. A [`Responder`] only queues
+/// its messages, and [`next_event`](Self::next_event) writes them before it blocks. A call that receives blocks until
+/// there is an event or a message. [`next_event_timeout`](Self::next_event_timeout) and
 /// [`recv_timeout`](Self::recv_timeout) block for a given time at most.
 ///
 /// The timers of [`Config`](crate::Config) run only during calls. Over a stream without timeouts, a call that blocks
 /// delays the timers until the call returns.
 ///
 /// The application may set the socket to non-blocking mode. A call that would block then returns [`Error::Io`] with
-/// [`ErrorKind::WouldBlock`], and [`Error::interest`] names the condition to wait for.
+/// [`ErrorKind::WouldBlock`]. [`Error::interest`] returns the conditions to wait for.
 ///
 /// # The end of the connection
 ///
-/// [`recv`](Self::recv) and [`next_event`](Self::next_event) return `None` after the end of every connection, clean or
-/// not. [`Outcome::is_clean`] of [`outcome`](Self::outcome) tells the two apart. [`peer_close`](Self::peer_close) has
-/// the peer's code and reason. After [`error_on_abnormal_end`](Self::error_on_abnormal_end), `recv` returns an error at
-/// an end that is not clean.
+/// [`recv`](Self::recv) and [`next_event`](Self::next_event) return `None` after the end of the connection.
+/// [`outcome`](Self::outcome) tells whether the peer closed or the stream broke off, see [`Outcome::is_clean`].
+/// [`peer_close`](Self::peer_close) returns the code and the reason of the peer. To get an error at an abnormal end,
+/// turn on [`error_on_abnormal_end`](Self::error_on_abnormal_end).
 ///
-/// Dropping the WebSocket drops the stream without sending a Close. Call [`close`](Self::close) and
-/// [`wait_closed`](Self::wait_closed) for the closing handshake (RFC 6455 section 7.1.2).
+/// Dropping the WebSocket drops the stream without sending a Close. For the closing handshake (RFC 6455 section 7.1.2),
+/// call [`close`](Self::close) and then [`wait_closed`](Self::wait_closed).
 #[derive(Debug)]
 pub struct WebSocket<S> {
     run: RunLoop<S>,
@@ -63,11 +63,12 @@ pub struct WebSocket<S> {
 impl<S: Read + Write> WebSocket<S> {
     /// Makes a WebSocket of a stream whose handshake is done.
     ///
-    /// `inbox` has the bytes that were read behind the handshake. `socket` returns the TCP socket below the stream.
-    /// With `|_| None` there is no socket: nothing interrupts a call that blocks, and timers are handled only when the
-    /// call returns.
+    /// `inbox` has the bytes that were read behind the handshake. `socket` returns the TCP socket below the stream. The
+    /// function `|_| None` is for a stream without such a socket. Nothing can then interrupt a call that blocks, and
+    /// the timers run only when the call returns.
     ///
-    /// [`from_stream`](Self::from_stream) describes the clock, and takes streams that are not layers above TCP.
+    /// [`from_stream`](Self::from_stream) describes the clock. It also accepts a [`Stream`], which has timeouts and
+    /// half-close without a TCP socket.
     pub fn from_parts(stream: S, socket: SocketOf<S>, connection: Connection, inbox: Inbox) -> Self {
         Self::from_stream(Over::new(stream, socket), connection, inbox)
     }
@@ -76,16 +77,18 @@ impl<S: Read + Write> WebSocket<S> {
 impl<S> WebSocket<S> {
     /// Makes a WebSocket of any [`Stream`], or of an [`Over`], whose handshake is done.
     ///
-    /// `inbox` has the bytes that were read behind the handshake. The clock starts with this call, at
-    /// [`Connection::latest_instant`]: for a new connection, the instant with which it was made. The timers of a
-    /// connection from [`into_parts`](Self::into_parts) continue, and do not count the time between the two calls.
+    /// `inbox` has the bytes that were read behind the handshake. The clock starts with this call, at the time
+    /// [`Connection::latest_instant`]. For a new connection this is the time with which it was created. The timers of a
+    /// connection from [`into_parts`](Self::into_parts) continue. They do not count the time between that call and this
+    /// call.
     pub fn from_stream(stream: impl Into<Over<S>>, mut connection: Connection, inbox: Inbox) -> Self {
         let mut link = DeadlineStream::new(stream.into(), connection.latest_instant());
         if connection.sender().has_write_failed() {
             link.fail_writes();
         }
         if !link.is_unflushed() {
-            // The connection may come from another stream, which did hold bytes back. This stream does not.
+            // The connection may have been used with another stream, which had bytes in its buffer. This stream has no
+            // such bytes.
             connection.handle_held_back(link.now(), false);
         }
         Self::opened(link, Opened { connection, inbox, handshake: HandshakeInfo::default() })
@@ -99,35 +102,41 @@ impl<S> WebSocket<S> {
     /// Returns the next event, with a [`Responder`] to answer it while the event is borrowed. Returns `None` after
     /// [`Event::Closed`].
     ///
-    /// Writes the queue, and blocks until there is an event. The timers of the connection bound the wait if the peer
-    /// is dead.
+    /// Writes the queue, and blocks until there is an event. If the peer is dead, the timers of the connection end the
+    /// wait.
     ///
     /// # Errors
     ///
-    /// - [`Error::Protocol`], once: the peer broke the protocol, and a Close with the code of the violation was sent.
-    /// - [`Error::Io`] with [`ErrorKind::WouldBlock`]: the stream is in non-blocking mode and there is no event yet.
-    ///   Nothing is lost: wait for [`Error::interest`] and call again.
-    /// - [`Error::Io`] with another kind: the stream failed.
+    /// - [`Error::Protocol`], once: the peer broke the protocol. A Close with the code of the violation was queued, and
+    ///   the call has tried to write it.
+    /// - [`Error::Io`] with [`ErrorKind::WouldBlock`]: the stream is in non-blocking mode, and there is no event yet.
+    ///   Nothing is lost: wait for [`Error::interest`], and call this method again.
+    /// - [`Error::Io`] with another kind: a read or a write failed, and the connection was not closing.
     ///
-    /// After each of these errors, further calls return the events that are left, up to [`Event::Closed`].
+    /// After each of these errors, further calls return the events that follow, up to [`Event::Closed`].
     pub fn next_event(&mut self) -> Result<Option<(Event<'_>, Responder<'_, S>)>, Error> {
         self.run.next_event(None)
     }
 
     /// Returns the next event like [`Self::next_event`], and blocks for `timeout` at most.
     ///
-    /// With a `timeout` of zero the call does not block. It returns an event that has arrived, and writes as much as
-    /// the stream takes at once. A stream without timeouts, such as one from [`from_parts`](Self::from_parts) with
-    /// `|_| None`, can block for longer than `timeout`.
+    /// If `timeout` is zero, the call does not block. It writes as much of the queue as the stream takes at once, and
+    /// returns an event that has arrived. A stream without timeouts, such as one from [`from_parts`](Self::from_parts)
+    /// with `|_| None`, can block for longer than `timeout`.
     ///
-    /// A zero `timeout` switches the socket to non-blocking mode during each read. After the application has called
-    /// [`stream`](Self::stream) the mode of the socket is unknown, and is not switched. A read then takes the shortest
-    /// timeout of the system, some milliseconds, until two reads have shown that the socket blocks.
+    /// If `timeout` is zero, the call switches the socket to non-blocking mode during each read. After a call of
+    /// [`stream`](Self::stream) the mode of the socket is unknown, because the application may have changed it. The
+    /// mode is then not switched. Instead, a read blocks for the shortest timeout of the system, some milliseconds.
+    /// When two reads have blocked until this timeout, the mode counts as blocking, and is switched again.
     ///
     /// # Errors
     ///
-    /// - [`Error::Io`] with [`ErrorKind::TimedOut`]: no event came within `timeout`. Nothing is lost: call again.
-    /// - [`Error::Protocol`] and [`Error::Io`] with other kinds under the conditions that [`Self::next_event`] lists.
+    /// - [`Error::Io`] with [`ErrorKind::TimedOut`]: no event came within `timeout`. Nothing is lost: call this method
+    ///   again.
+    /// - [`Error::Protocol`], once: the peer broke the protocol. A Close with the code of the violation was queued.
+    /// - [`Error::Io`] with [`ErrorKind::WouldBlock`]: the stream is in non-blocking mode, and there is no event yet.
+    ///   Nothing is lost: wait for [`Error::interest`], and call this method again.
+    /// - [`Error::Io`] with another kind: a read or a write failed, and the connection was not closing.
     pub fn next_event_timeout(
         &mut self,
         timeout: Duration,
@@ -138,23 +147,27 @@ impl<S> WebSocket<S> {
 
     /// Returns the next message, which owns its data, or `None` after the end of the connection.
     ///
-    /// Blocks like [`Self::next_event`]. A large message is not copied. Control frames are answered and skipped. With
-    /// [`Delivery::Chunks`](crate::Delivery::Chunks) there are no messages to return: use
-    /// [`next_event`](Self::next_event).
+    /// Blocks like [`Self::next_event`]. A large message is not copied. Control frames are answered and not returned.
+    /// [`Delivery::Chunks`](crate::Delivery::Chunks) delivers no whole messages: use [`next_event`](Self::next_event)
+    /// with that setting.
     ///
     /// # Errors
     ///
     /// - [`Error::Ended`], once, if [`error_on_abnormal_end`](Self::error_on_abnormal_end) is on: the connection ended
     ///   without a Close from the peer.
-    /// - [`Error::Protocol`] and [`Error::Io`] under the conditions that [`Self::next_event`] lists. Further calls
-    ///   return the messages that are left, and then `None`.
+    /// - [`Error::Protocol`], once: the peer broke the protocol. A Close with the code of the violation was queued.
+    /// - [`Error::Io`] with [`ErrorKind::WouldBlock`]: the stream is in non-blocking mode, and there is no message yet.
+    ///   Nothing is lost: wait for [`Error::interest`], and call this method again.
+    /// - [`Error::Io`] with another kind: a read or a write failed, and the connection was not closing.
+    ///
+    /// After each of these errors, further calls return the messages that follow, and then `None`.
     pub fn recv(&mut self) -> Result<Option<Message>, Error> {
         self.run.next_message(None)
     }
 
     /// Returns the next message like [`Self::recv`], and blocks for `timeout` at most.
     ///
-    /// [`Self::next_event_timeout`] describes a `timeout` of zero and streams without timeouts.
+    /// [`Self::next_event_timeout`] describes a `timeout` of zero, and streams without timeouts.
     ///
     /// ```
     /// use std::io::ErrorKind;
@@ -182,9 +195,14 @@ impl<S> WebSocket<S> {
     ///
     /// # Errors
     ///
-    /// - [`Error::Io`] with [`ErrorKind::TimedOut`]: no message came within `timeout`. Nothing is lost: call again.
-    /// - [`Error::Ended`], [`Error::Protocol`] and [`Error::Io`] with other kinds under the conditions that
-    ///   [`Self::recv`] lists.
+    /// - [`Error::Io`] with [`ErrorKind::TimedOut`]: no message came within `timeout`. Nothing is lost: call this
+    ///   method again.
+    /// - [`Error::Ended`], once, if [`error_on_abnormal_end`](Self::error_on_abnormal_end) is on: the connection ended
+    ///   without a Close from the peer.
+    /// - [`Error::Protocol`], once: the peer broke the protocol. A Close with the code of the violation was queued.
+    /// - [`Error::Io`] with [`ErrorKind::WouldBlock`]: the stream is in non-blocking mode, and there is no message yet.
+    ///   Nothing is lost: wait for [`Error::interest`], and call this method again.
+    /// - [`Error::Io`] with another kind: a read or a write failed, and the connection was not closing.
     pub fn recv_timeout(&mut self, timeout: Duration) -> Result<Option<Message>, Error> {
         self.run.next_message(Some(timeout))
     }
@@ -196,24 +214,28 @@ impl<S> WebSocket<S> {
     ///
     /// # Errors
     ///
-    /// - [`Error::Send`] with [`SendError::Closed`]: the connection had already ended before this WebSocket was made of
-    ///   it, so its outcome was returned elsewhere.
-    /// - [`Error::Protocol`] and [`Error::Io`] under the conditions that [`Self::next_event`] lists. A further call
-    ///   continues to the end.
+    /// - [`Error::Send`] with [`SendError::Closed`]: the connection had ended before this WebSocket was made of it. Its
+    ///   outcome was returned to an earlier owner.
+    /// - [`Error::Protocol`], once: the peer broke the protocol. A Close with the code of the violation was queued.
+    /// - [`Error::Io`] with [`ErrorKind::WouldBlock`]: the stream is in non-blocking mode, and the connection has not
+    ///   ended yet. Nothing is lost: wait for [`Error::interest`], and call this method again.
+    /// - [`Error::Io`] with another kind: a read or a write failed, and the connection was not closing.
+    ///
+    /// After `Protocol` and `Io`, call this method again. The further call continues to the end.
     pub fn wait_closed(&mut self) -> Result<Outcome, Error> {
         self.run.run_to_end()
     }
 
-    /// Sets what [`target`](Self::target), [`subprotocol`](Self::subprotocol) and [`headers`](Self::headers) return, for
-    /// a WebSocket that was made of parts.
+    /// Sets the values that [`target`](Self::target), [`subprotocol`](Self::subprotocol) and [`headers`](Self::headers)
+    /// return. They are empty in a WebSocket that was made of parts.
     #[must_use]
     pub fn with_handshake(mut self, handshake: HandshakeInfo) -> Self {
         self.handshake = handshake;
         self
     }
 
-    /// Returns the facts about the handshake. They are empty if the WebSocket was made of parts, unless
-    /// [`with_handshake`](Self::with_handshake) has set them.
+    /// Returns the target, the subprotocol and the headers of the handshake. They are empty if the WebSocket was made
+    /// of parts and [`with_handshake`](Self::with_handshake) was not called.
     #[must_use]
     pub const fn handshake(&self) -> &HandshakeInfo {
         &self.handshake
@@ -225,7 +247,7 @@ impl<S> WebSocket<S> {
         self.handshake.target()
     }
 
-    /// Returns the negotiated subprotocol.
+    /// Returns the subprotocol that the handshake agreed on, or `None` if it agreed on none.
     #[must_use]
     pub fn subprotocol(&self) -> Option<&str> {
         self.handshake.subprotocol()
@@ -237,18 +259,18 @@ impl<S> WebSocket<S> {
         self.handshake.headers()
     }
 
-    /// Frees the memory of [`headers`](Self::headers), which are empty afterwards.
+    /// Frees the memory of [`headers`](Self::headers), which returns no headers from then on.
     pub fn forget_headers(&mut self) {
         self.handshake.forget_headers();
     }
 
-    /// Returns the state of the connection, with the values of the browser's `readyState`.
+    /// Returns the state of the connection, like `readyState` in a browser.
     #[must_use]
     pub const fn ready_state(&self) -> ReadyState {
         self.run.connection().ready_state()
     }
 
-    /// Returns how the connection ended, once [`Event::Closed`] was returned.
+    /// Returns how the connection ended, or `None` until a call that receives has reached the end.
     #[must_use]
     pub const fn outcome(&self) -> Option<Outcome> {
         self.run.outcome()
@@ -256,7 +278,7 @@ impl<S> WebSocket<S> {
 
     /// Returns the Close that the peer sent, with its code and reason. The Close stays available after the end.
     ///
-    /// `None` means that no valid Close has arrived.
+    /// Returns `None` if no Close has arrived, or if the peer's Close was not valid.
     #[must_use]
     pub fn peer_close(&self) -> Option<CloseFrame> {
         self.run.connection().peer_close()
@@ -265,8 +287,8 @@ impl<S> WebSocket<S> {
     /// Sets whether [`recv`](Self::recv) returns [`Error::Ended`] once if the connection ends without a Close from the
     /// peer.
     ///
-    /// This includes a stream that broke off, a timer that ran out, and a peer that broke the protocol. Off by default:
-    /// `recv` returns `None` at every end.
+    /// Examples of such an end are a stream that broke off, a timer that ended the connection, and a violation of the
+    /// protocol. This is off by default: `recv` returns `None` at every end.
     ///
     /// ```
     /// # use hybi::{Config, Connection, Inbox, Instant, Outbox};
@@ -292,7 +314,7 @@ impl<S> WebSocket<S> {
         self.run.connection().buffered_amount()
     }
 
-    /// Returns the time from the last answered Ping to its Pong.
+    /// Returns the time from the last answered Ping to its Pong, or `None` before the first Pong.
     #[must_use]
     pub fn round_trip(&self) -> Option<Duration> {
         self.run.connection().round_trip()
@@ -306,31 +328,32 @@ impl<S> WebSocket<S> {
 
     /// Returns the stream.
     ///
-    /// The application may set its socket to non-blocking mode. Calls that would block then return [`Error::Io`] with
-    /// [`ErrorKind::WouldBlock`], and [`Error::interest`] names the condition to wait for.
+    /// The application may set the socket of the stream to non-blocking mode. Calls that would block then return
+    /// [`Error::Io`] with [`ErrorKind::WouldBlock`]. [`Error::interest`] returns the conditions to wait for.
     #[must_use]
     pub fn stream(&self) -> &S {
         self.run.link().stream()
     }
 
-    /// Returns the stream, for changes to its settings. Do not read, write, or set timeouts.
+    /// Returns the stream, for example to set its options. Do not read, write, or set timeouts.
     ///
-    /// The WebSocket sets the timeouts of the socket, from the timers of the connection and from
+    /// The WebSocket sets the timeouts of the socket itself, for the timers of the connection and for calls such as
     /// [`recv_timeout`](Self::recv_timeout).
     #[must_use]
     pub fn stream_mut(&mut self) -> &mut S {
         self.run.link_mut().stream_mut()
     }
 
-    /// Takes the WebSocket apart: the stream, the connection, and the inbox with input that is not decoded.
+    /// Returns the stream, the connection, and the inbox with the input that has not been decoded.
     ///
-    /// Keep all three together, for [`from_parts`](Self::from_parts) for example. The inbox may hold a part of a
-    /// message, the connection holds the write queue, and the stream may hold bytes that are not flushed. The facts about
-    /// the handshake are not among the parts: clone [`handshake`](Self::handshake) before, and pass it to
+    /// A new WebSocket that is made of these parts, for example by [`from_parts`](Self::from_parts), continues where
+    /// this WebSocket stopped. Use all three: the inbox can hold a part of a message, the connection holds the queued
+    /// frames, and the stream may have bytes that are not flushed. The facts about the handshake are not among the
+    /// parts. To keep them, first clone [`handshake`](Self::handshake), and later pass the clone to
     /// [`with_handshake`](Self::with_handshake).
     ///
-    /// After a failed write, [`Sender::has_write_failed`](crate::Sender::has_write_failed) of the connection is `true`.
-    /// A WebSocket made of the parts can receive, and refuses to send with [`ErrorKind::BrokenPipe`].
+    /// If a write has failed, the connection [records the failure](crate::Sender::has_write_failed). A WebSocket that
+    /// is made of these parts can still receive. Its calls that send fail with [`ErrorKind::BrokenPipe`].
     #[must_use]
     pub fn into_parts(self) -> (S, Connection, Inbox) {
         self.run.into_parts()
@@ -340,12 +363,15 @@ impl<S> WebSocket<S> {
 impl<S: Stream + Send + 'static> WebSocket<S> {
     /// Splits the WebSocket into a [`Reader`] for one thread and a [`Writer`] for any number of threads.
     ///
-    /// The `Reader` sends the replies to Pings and Closes.
+    /// The `Reader` sends the replies to Pings and Closes, and runs the timers. So a thread must always call a method
+    /// of the `Reader` that receives.
     ///
     /// # Errors
     ///
-    /// The error of [`Stream::try_clone`]: [`ErrorKind::Unsupported`] if two threads cannot use the stream, or another
-    /// kind if the system could not duplicate the socket.
+    /// The error of [`Stream::try_clone`]. The stream is then dropped.
+    ///
+    /// - [`ErrorKind::Unsupported`]: two threads cannot use this stream.
+    /// - Another kind: the system could not duplicate the socket.
     pub fn split(self) -> std::io::Result<(Reader, Writer)> {
         let (link, connection, inbox, ending) = self.run.into_loop_parts();
         let (receiver, sender) = connection.into_halves();
