@@ -19,6 +19,7 @@ import time
 FIRST, SEEDS = 0, 100_000
 
 WRITE_DRIVER = 'src/adapters/async_driver/write_driver.rs'
+SENDING = 'src/adapters/async_driver/write_driver/sending.rs'
 RUN_LOOP = 'src/adapters/async_driver/websocket/run_loop.rs'
 CLOCK = 'src/adapters/async_driver/clock.rs'
 READER = 'src/adapters/async_driver/reader.rs'
@@ -47,7 +48,7 @@ FAULTS = [
     ('1', 'after a Close to a dead peer, the connection waits for the close timeout', [
         (DEADLINES, '                    self.timers.end_after_one_write(now);\n', '')]),
     ('2', 'a send that waits does not read ahead', [
-        (WRITE_DRIVER, '        self.read_ahead(stream, half, cx);\n        let now = ready!',
+        (SENDING, '        self.read_ahead(stream, half, cx);\n        let now = ready!',
          '        let _ = &mut *stream;\n        let now = ready!')]),
     ('2', 'bytes that the peer takes do not count as a sign of life', [
         (TRANSMIT, '            self.timers.write_progressed(now);\n', '')]),
@@ -90,14 +91,14 @@ FAULTS = [
         (CLOSE, '        self.count_dropped(self.out.len());\n        self.out.truncate(0);\n',
          '        self.count_dropped(self.out.len());\n')]),
     ('33', 'messages that a writer has fed are not written after it is dropped', [
-        (WRITER, 'now.\n        self.shared.wake(Side::Reader);', 'now.\n        let _ = Side::Reader;')]),
+        (WRITER, 'in the queue.\n        self.shared.wake(Side::Reader);', 'in the queue.\n        let _ = Side::Reader;')]),
     ('35', 'the queue has no limit', [
         (COMMANDS, 'if self.out.len() >= self.config.high_water || self.out.room() < need {',
          'if self.out.room() < need {')]),
     ('36', 'at the end of the stream, a reader waits for space without a deadline', [
         (READER, '                    out.sender.handle_input_ended(out.wire.clock().now(), receiver.cut());\n', '')]),
     ('new', 'a send that has written everything waits for the next timer', [
-        (WRITE_DRIVER, '                self.do_due(stream, half, cx);\n            } else {',
+        (SENDING, '                self.do_due(stream, half, cx);\n            } else {',
          '                ready!(self.poll_wait(stream, half, cx));\n            } else {')]),
     ('new', 'two tasks wake each other while there is input that was read ahead', [
         (TASKS, '|before| before != used.watched())', '|before| before != used.watched() || used.has_input())'),

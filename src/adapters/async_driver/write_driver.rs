@@ -1,19 +1,18 @@
 //! Writes to an asynchronous stream. A WebSocket that is not split has its own driver. The halves of a split WebSocket
 //! share a driver under a lock.
 //!
-//! [`WriteDriver`] writes the queue of a [`SendingHalf`], and flushes and half-closes the stream. Calls that send wait
-//! here while the queue is full. A call that waits also reads input and keeps it ("reads ahead"), because input shows
-//! that the peer is alive.
+//! [`WriteDriver`] writes the queue of a [`SendingHalf`], and flushes and half-closes the stream.
 //!
-//! Other files contain the messages and their order (`Sender`), the time (`clock`), and the bytes that were read ahead
-//! (`read_ahead`). The run loops are in `websocket/run_loop` and `reader`, and the length of a turn is in `turn`.
+//! Other files contain the calls that send, and wait (`write_driver/sending`), the messages and their order (`Sender`),
+//! the time (`clock`), and the bytes that were read ahead (`read_ahead`). The run loops are in `websocket/run_loop` and
+//! `reader`, and the length of a turn is in `turn`.
 //!
 //! Invariants:
-//! - A timer declares the peer dead only after the stream was polled for input. So a call that waits to send first
-//!   reads ahead.
 //! - Nothing is written after the sending direction of the stream was closed, or after a write has failed.
 //! - If a stream may have kept the bytes of a pending write ([`Transport::may_keep`]), the next write begins with the
 //!   same bytes.
+
+mod sending;
 
 use std::io::{self, ErrorKind, IoSlice};
 use std::prelude::v1::*;
@@ -24,8 +23,7 @@ use super::read_ahead::ReadAhead;
 use super::stream::check_count;
 use super::{Timer, Transport, buffer_pool};
 use crate::CloseState;
-use crate::adapters::error::Error;
-use crate::{Connection, Inbox, Instant, Message, SendError, SendingHalf, TransportAction, UnsentMessage};
+use crate::{Connection, Inbox, Instant, SendError, SendingHalf, TransportAction};
 
 /// Writes as much of the slices as the stream takes, and returns the number of bytes that the stream took.
 pub(super) type Write<'w> = &'w mut dyn FnMut(&[&[u8]]) -> usize;
@@ -93,44 +91,6 @@ impl<R: Timer> WriteDriver<R> {
     /// Moves the bytes that were read ahead to `inbox`. Called when the WebSocket is taken apart.
     pub(super) fn hand_over_ahead(&mut self, connection: &Connection, inbox: &mut Inbox) {
         self.read_ahead.hand_over(connection, inbox);
-    }
-
-    /// Reads ahead. Any input shows that the peer is alive, so it restarts the timers that detect a dead peer.
-    fn read_ahead<S>(&mut self, stream: &mut S, half: &mut impl SendingHalf, cx: &mut Context<'_>)
-    where
-        R: Transport<S>,
-    {
-        if self.read_ahead.fill::<S, R>(stream, cx) {
-            half.handle_unread(self.clock.now());
-        }
-    }
-
-    /// Reads ahead for a call that waits to send. Then waits for the next deadline, and runs the timers that are due.
-    pub(super) fn poll_wait<S>(
-        &mut self,
-        stream: &mut S,
-        half: &mut impl SendingHalf,
-        cx: &mut Context<'_>,
-    ) -> Poll<()>
-    where
-        R: Transport<S>,
-    {
-        self.clock.tick_for(half);
-        self.read_ahead(stream, half, cx);
-        let now = ready!(self.clock.poll_due(cx, half.poll_timeout()));
-        half.handle_timeout(now);
-        Poll::Ready(())
-    }
-
-    /// Reads ahead, and then runs the timers that are due now. Never waits: the input may have moved the deadline, and
-    /// then no timer is due.
-    fn do_due<S>(&mut self, stream: &mut S, half: &mut impl SendingHalf, cx: &mut Context<'_>)
-    where
-        R: Transport<S>,
-    {
-        self.clock.tick_for(half);
-        self.read_ahead(stream, half, cx);
-        half.handle_timeout(self.clock.now());
     }
 
     // --- writing ---
@@ -380,100 +340,6 @@ impl<R: Timer> WriteDriver<R> {
             R::abort(stream);
         }
         let _ = R::poll_close_write(stream, cx);
-    }
-
-    /// Calls `send`. While the write queue is full, writes it and calls `send` again.
-    // Kept out of line, because a send is rarely blocked. The code of the usual send stays small.
-    #[inline(never)]
-    pub(super) fn poll_feed<S, H: SendingHalf>(
-        &mut self,
-        stream: &mut S,
-        half: &mut H,
-        cx: &mut Context<'_>,
-        mut send: impl FnMut(&mut H) -> Result<(), SendError>,
-    ) -> Poll<Result<(), Error>>
-    where
-        R: Transport<S>,
-    {
-        loop {
-            buffer_pool::lend_outbox(half);
-            match send(half) {
-                Err(SendError::Blocked) => {}
-                sent => return Poll::Ready(sent.map_err(Error::from)),
-            }
-            let before = half.sender().buffered_amount();
-            if let Poll::Ready(written) = self.poll_write(stream, half, cx) {
-                written?;
-            } else if half.sender().buffered_amount() == before {
-                ready!(self.poll_wait(stream, half, cx));
-            } else if self.is_due(half) {
-                self.do_due(stream, half, cx);
-            }
-        }
-    }
-
-    /// Tries to queue a message ("feed") without waiting. If the write queue is full, writes as much as the stream
-    /// takes now, and tries once more. After a failed write, refuses every message with [`SendError::Closed`], because
-    /// nothing more can be sent.
-    pub(super) fn try_feed<S>(
-        &mut self,
-        stream: &mut S,
-        half: &mut impl SendingHalf,
-        cx: &mut Context<'_>,
-        message: Message,
-    ) -> Result<(), UnsentMessage>
-    where
-        R: Transport<S>,
-    {
-        if self.has_failed() {
-            return Err(UnsentMessage { error: SendError::Closed, message });
-        }
-        buffer_pool::lend_outbox(half);
-        match half.send(message) {
-            Err(UnsentMessage { error: SendError::Blocked, message }) => {
-                // An error of this write is stored. The next write returns it.
-                let _ = self.poll_write(stream, half, cx);
-                if self.has_failed() {
-                    return Err(UnsentMessage { error: SendError::Closed, message });
-                }
-                half.send(message)
-            }
-            sent => sent,
-        }
-    }
-
-    /// Writes the whole write queue, and flushes the stream.
-    ///
-    /// Returns [`SendError::Closed`] if queued messages were dropped because of a Close or the end of the connection.
-    pub(super) fn poll_flush<S>(
-        &mut self,
-        stream: &mut S,
-        half: &mut impl SendingHalf,
-        cx: &mut Context<'_>,
-    ) -> Poll<Result<(), Error>>
-    where
-        R: Transport<S>,
-    {
-        while half.sender().close_state() != CloseState::Ended {
-            if let Poll::Ready(written) = self.poll_write_within(stream, half, cx) {
-                written?;
-                // A program that only sends and never waits runs its timers here. Without this, it would never send a
-                // Ping.
-                if !self.is_due(half) {
-                    buffer_pool::reclaim_outbox(half);
-                    break;
-                }
-                self.do_due(stream, half, cx);
-            } else {
-                ready!(self.poll_wait(stream, half, cx));
-            }
-        }
-        Poll::Ready(if half.sender().dropped() > 0 { Err(SendError::Closed.into()) } else { Ok(()) })
-    }
-
-    /// Returns whether a timer is due at the time when the clock was last read.
-    fn is_due(&self, half: &impl SendingHalf) -> bool {
-        half.poll_timeout().is_some_and(|at| at <= self.clock.now())
     }
 }
 

@@ -1,0 +1,147 @@
+//! Calls that send: they queue a message, and wait while the write queue is full or is being written.
+//!
+//! A call that has to wait first reads ahead, because input shows that the peer is alive. Then it waits for the stream
+//! and for the next deadline, and runs the timers that are due.
+//!
+//! Other files contain the writing itself (`write_driver`) and the bytes that were read ahead (`read_ahead`). Calls that
+//! receive wait in their run loops.
+//!
+//! Invariant: a timer declares the peer dead only after the stream was polled for input.
+
+use std::prelude::v1::*;
+use std::task::{Context, Poll, ready};
+
+use super::WriteDriver;
+use crate::CloseState;
+use crate::adapters::async_driver::{Timer, Transport, buffer_pool};
+use crate::adapters::error::Error;
+use crate::{Message, SendError, SendingHalf, UnsentMessage};
+
+impl<R: Timer> WriteDriver<R> {
+    /// Calls `send`. While the write queue is full, writes it and calls `send` again.
+    // Kept out of line, because a send is rarely blocked. The code of the usual send stays small.
+    #[inline(never)]
+    pub(in crate::adapters::async_driver) fn poll_feed<S, H: SendingHalf>(
+        &mut self,
+        stream: &mut S,
+        half: &mut H,
+        cx: &mut Context<'_>,
+        mut send: impl FnMut(&mut H) -> Result<(), SendError>,
+    ) -> Poll<Result<(), Error>>
+    where
+        R: Transport<S>,
+    {
+        loop {
+            buffer_pool::lend_outbox(half);
+            match send(half) {
+                Err(SendError::Blocked) => {}
+                sent => return Poll::Ready(sent.map_err(Error::from)),
+            }
+            let before = half.sender().buffered_amount();
+            if let Poll::Ready(written) = self.poll_write(stream, half, cx) {
+                written?;
+            } else if half.sender().buffered_amount() == before {
+                ready!(self.poll_wait(stream, half, cx));
+            } else if self.is_due(half) {
+                self.do_due(stream, half, cx);
+            }
+        }
+    }
+
+    /// Tries to queue a message ("feed") without waiting. If the write queue is full, writes as much as the stream
+    /// takes now, and tries once more. After a failed write, refuses every message with [`SendError::Closed`], because
+    /// nothing more can be sent.
+    pub(in crate::adapters::async_driver) fn try_feed<S>(
+        &mut self,
+        stream: &mut S,
+        half: &mut impl SendingHalf,
+        cx: &mut Context<'_>,
+        message: Message,
+    ) -> Result<(), UnsentMessage>
+    where
+        R: Transport<S>,
+    {
+        if self.has_failed() {
+            return Err(UnsentMessage { error: SendError::Closed, message });
+        }
+        buffer_pool::lend_outbox(half);
+        match half.send(message) {
+            Err(UnsentMessage { error: SendError::Blocked, message }) => {
+                // An error of this write is stored. The next write returns it.
+                let _ = self.poll_write(stream, half, cx);
+                if self.has_failed() {
+                    return Err(UnsentMessage { error: SendError::Closed, message });
+                }
+                half.send(message)
+            }
+            sent => sent,
+        }
+    }
+
+    /// Writes the whole write queue, and flushes the stream.
+    ///
+    /// Returns [`SendError::Closed`] if queued messages were dropped because of a Close or the end of the connection.
+    pub(in crate::adapters::async_driver) fn poll_flush<S>(
+        &mut self,
+        stream: &mut S,
+        half: &mut impl SendingHalf,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), Error>>
+    where
+        R: Transport<S>,
+    {
+        while half.sender().close_state() != CloseState::Ended {
+            if let Poll::Ready(written) = self.poll_write_within(stream, half, cx) {
+                written?;
+                // A program that only sends and never waits runs its timers here. Without this, it would never send a
+                // Ping.
+                if !self.is_due(half) {
+                    buffer_pool::reclaim_outbox(half);
+                    break;
+                }
+                self.do_due(stream, half, cx);
+            } else {
+                ready!(self.poll_wait(stream, half, cx));
+            }
+        }
+        Poll::Ready(if half.sender().dropped() > 0 { Err(SendError::Closed.into()) } else { Ok(()) })
+    }
+
+    /// Returns whether a timer is due at the time when the clock was last read.
+    fn is_due(&self, half: &impl SendingHalf) -> bool {
+        half.poll_timeout().is_some_and(|at| at <= self.clock.now())
+    }
+
+    /// Reads ahead. Any input shows that the peer is alive, so it restarts the timers that detect a dead peer.
+    fn read_ahead<S>(&mut self, stream: &mut S, half: &mut impl SendingHalf, cx: &mut Context<'_>)
+    where
+        R: Transport<S>,
+    {
+        if self.read_ahead.fill::<S, R>(stream, cx) {
+            half.handle_unread(self.clock.now());
+        }
+    }
+
+    /// Reads ahead for a call that waits to send. Then waits for the next deadline, and runs the timers that are due.
+    fn poll_wait<S>(&mut self, stream: &mut S, half: &mut impl SendingHalf, cx: &mut Context<'_>) -> Poll<()>
+    where
+        R: Transport<S>,
+    {
+        self.clock.tick_for(half);
+        self.read_ahead(stream, half, cx);
+        let now = ready!(self.clock.poll_due(cx, half.poll_timeout()));
+        half.handle_timeout(now);
+        Poll::Ready(())
+    }
+
+    /// Reads ahead, and then runs the timers that are due now. Never waits: the input may have moved the deadline, and
+    /// then no timer is due.
+    fn do_due<S>(&mut self, stream: &mut S, half: &mut impl SendingHalf, cx: &mut Context<'_>)
+    where
+        R: Transport<S>,
+    {
+        self.clock.tick_for(half);
+        self.read_ahead(stream, half, cx);
+        half.handle_timeout(self.clock.now());
+    }
+}
