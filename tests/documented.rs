@@ -527,10 +527,10 @@ fn the_docs_of_the_adapters_state_timeouts_and_kept_memory() {
         "(at least 1 s; at most {write} s, also with `None`), and at least {slowest} a second on average"
     ));
     Page::new("src/adapters/handshake_driver/request_getters.rs")
-        .says(format!("how long the stream may take nothing of the response; {write} s by default"));
+        .says(format!("how long the stream may accept no byte of the response; {write} s by default"));
     for path in ["src/adapters/net/http_call.rs", "src/adapters/async_driver/http_call.rs"] {
-        Page::new(path).says(format!("and {slowest} a second on the whole")).says(format!(
-            "for a second from the end of the response, {} at most",
+        Page::new(path).says(format!("and at least {slowest} a second")).says(format!(
+            "for one second after the end of the response, at most {}.",
             size(constant(opening, "MOST_DISCARDED"))
         ));
     }

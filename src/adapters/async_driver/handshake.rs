@@ -3,8 +3,8 @@
 //! Each method makes a state machine of the settings, runs it with `handshake_loop`, and makes a [`WebSocket`] or a
 //! [`PendingRequest`] of the result.
 //!
-//! Not here: the builders and the state machines (`adapters::handshake_driver`), what an application does with a request
-//! (`pending_request`, `http_call`), and connecting (`tokio`).
+//! `adapters::handshake_driver` has the builders and the state machines. `pending_request` and `http_call` have the
+//! calls with which an application answers a request. `adapters::tokio` connects sockets.
 //!
 //! Invariant: a handshake owns its stream. If it is dropped, the stream is closed.
 
@@ -28,13 +28,14 @@ impl<R: Timer + Clone> Server<R> {
     ///
     /// # Errors
     ///
-    /// * [`Io`](crate::adapters::handshake_driver::AcceptError::Io): the stream failed, ended, or took the response too slowly.
-    /// * [`Rejected`](crate::adapters::handshake_driver::AcceptError::Rejected): the request broke a rule, came too late, or came from
-    ///   an origin that is not allowed. It was answered.
-    /// * [`NotWebSocket`](crate::adapters::handshake_driver::AcceptError::NotWebSocket): the request is plain HTTP, and was not
-    ///   answered. The [`HttpCall`] inside answers it.
-    /// * [`Response`](crate::adapters::handshake_driver::AcceptError::Response): the response would have been invalid. The client was
-    ///   answered with 500.
+    /// * [`Io`](handshake_driver::AcceptError::Io): the stream failed or ended, or the peer read the response too
+    ///   slowly.
+    /// * [`Rejected`](handshake_driver::AcceptError::Rejected): the request broke a rule, was not complete in time, or
+    ///   came from an origin that is not allowed. The server has sent the response of the rejection.
+    /// * [`NotWebSocket`](handshake_driver::AcceptError::NotWebSocket): the request is plain HTTP. No response was
+    ///   sent. Answer the request with the [`HttpCall`] in the error.
+    /// * [`Response`](handshake_driver::AcceptError::Response): a header of the 101 response cannot be sent. The server
+    ///   has sent a response with status 500.
     ///
     /// # Cancel safety
     ///
@@ -55,11 +56,12 @@ impl<R: Timer + Clone> Server<R> {
     ///
     /// # Errors
     ///
-    /// * [`Io`](crate::adapters::handshake_driver::AcceptError::Io): the stream failed or ended.
-    /// * [`Rejected`](crate::adapters::handshake_driver::AcceptError::Rejected): the request broke a rule, came too late, or came from
-    ///   an origin that is not allowed. It was answered.
-    /// * [`NotWebSocket`](crate::adapters::handshake_driver::AcceptError::NotWebSocket): the request is plain HTTP, and was not
-    ///   answered. The [`HttpCall`] inside answers it.
+    /// * [`Io`](handshake_driver::AcceptError::Io): the stream failed or ended, or the peer read the response of a
+    ///   rejection too slowly.
+    /// * [`Rejected`](handshake_driver::AcceptError::Rejected): the request broke a rule, was not complete in time, or
+    ///   came from an origin that is not allowed. The server has sent the response of the rejection.
+    /// * [`NotWebSocket`](handshake_driver::AcceptError::NotWebSocket): the request is plain HTTP. No response was
+    ///   sent. Answer the request with the [`HttpCall`] in the error.
     ///
     /// # Cancel safety
     ///
@@ -75,7 +77,8 @@ impl<R: Timer + Clone> Server<R> {
         };
         let (stream, runtime, receiving) = opening.await;
         match receiving.finish() {
-            // A clone has the same clock and no timer that is set, so nothing wakes the task while the application decides.
+            // The timer of `runtime` may still be set for the deadline. A clone has the same clock, but its timer is
+            // not set, so the timer does not wake the task while the application decides.
             Ok(pending) => Ok(PendingRequest::new(stream, self.runtime().clone(), pending)),
             Err(why) => Err(why.into_error(|request| HttpCall::new(stream, runtime, request))),
         }

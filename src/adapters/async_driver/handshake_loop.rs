@@ -1,13 +1,12 @@
 //! The loop of an asynchronous handshake, and of a response other than 101.
 //!
-//! [`poll_open`] carries out the steps of a [`HandshakeDriver`]: it reads, writes, flushes, half-closes, or waits for the
-//! deadline, and tells the driver the result.
+//! A [`HandshakeDriver`] decides which step comes next: read, write, flush, half-close, or wait for the deadline.
+//! [`poll_open`] performs the step on the stream, and reports the result to the driver.
 //!
-//! Not here: the steps themselves (`adapters::handshake_driver`), and the calls that start them (`handshake`,
-//! `pending_request`, `http_call`).
+//! `adapters::handshake_driver` has the drivers. `handshake`, `pending_request` and `http_call` start them.
 //!
-//! Invariant: the state of a handshake is on the heap, so the task of a connection does not carry it after the
-//! handshake.
+//! Invariant: the state of a handshake is on the heap. It is freed after the handshake, and the task of the connection
+//! reserves no memory for it.
 
 use core::future::Future;
 use core::pin::Pin;
@@ -20,13 +19,13 @@ use super::Transport;
 use super::stream::check_count;
 use crate::adapters::handshake_driver::{Did, HandshakeDriver, Responding, Step};
 
-/// Drives a handshake to its end.
+/// Performs all steps of a handshake, and returns the driver with its result.
 pub(super) fn open<S, R: Transport<S>, O: HandshakeDriver>(
     stream: S,
     runtime: R,
     opening: O,
 ) -> impl Future<Output = (S, R, O)> {
-    // On the heap, so that the task of a connection does not reserve memory for its handshake.
+    // The parts are on the heap, so that the task of a connection does not reserve memory for its handshake.
     let mut parts = Box::new((stream, runtime, opening));
     async move {
         let (stream, runtime, opening) = &mut *parts;
@@ -35,9 +34,9 @@ pub(super) fn open<S, R: Transport<S>, O: HandshakeDriver>(
     }
 }
 
-/// Carries out the steps of a handshake until it is done.
-// Kept out of line: this runs once per connection, and must not enlarge the code or the stack frame of the caller's
-// task.
+/// Performs the steps of a handshake until it is done.
+// Kept out of line: this code runs once per connection, and should not enlarge the code or the stack frame of the
+// caller's task.
 #[inline(never)]
 fn poll_open<S, R: Transport<S>>(
     stream: &mut S,
@@ -84,8 +83,8 @@ fn poll_open<S, R: Transport<S>>(
     }
 }
 
-/// Sends a response other than 101, and closes the stream in a way that lets the response arrive.
-// On the heap, so that the task of a connection does not reserve memory for it.
+/// Sends a response other than 101, and closes the stream after a lingering close.
+// The future is on the heap, so that the task of a connection does not reserve memory for it.
 pub(super) fn respond<S, R: Transport<S>>(
     stream: S,
     runtime: R,

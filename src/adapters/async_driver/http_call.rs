@@ -1,12 +1,11 @@
-//! A request of plain HTTP that came instead of a handshake.
+//! A plain HTTP request that arrived instead of a handshake.
 //!
-//! [`HttpCall`] owns the stream and the request. A server that also speaks plain HTTP on its port answers it here, or
-//! takes the stream out.
+//! [`HttpCall`] owns the stream and the request. A server that also serves plain HTTP on its port answers the request
+//! with this type, or takes the stream out of it.
 //!
-//! Not here: how the answer is written (`handshake_loop`), and what is received as plain HTTP
-//! (`adapters::handshake_driver`).
+//! `handshake_loop` writes the response. `adapters::handshake_driver` decides whether a request is plain HTTP.
 //!
-//! Invariant: a call owns its stream. If it is dropped, the stream is closed without an answer.
+//! Invariant: a call owns its stream. If the call is dropped, the stream is closed without a response.
 
 use core::fmt;
 use std::io;
@@ -20,7 +19,7 @@ use crate::handshake::HttpResponse;
 /// The reason why a connection did not become a WebSocket.
 pub type AcceptError<S, R> = handshake_driver::AcceptError<HttpCall<S, R>>;
 
-/// A request that asks for no WebSocket, with its stream. For servers that speak plain HTTP on the same port.
+/// A plain HTTP request and its stream. With this type a server can serve plain HTTP on the same port.
 pub struct HttpCall<S, R> {
     stream: S,
     runtime: R,
@@ -42,17 +41,19 @@ impl<S, R> HttpCall<S, R> {
 impl<S, R: Transport<S>> HttpCall<S, R> {
     http_call_getters!();
 
-    /// Answers the request with `response`, and closes the stream in a way that lets the response arrive.
+    /// Answers the request: sends `response`, and closes the stream.
     ///
-    /// The response to a HEAD request is sent without its body (RFC 9110 9.3.2). A response of any size is sent
-    /// completely if the peer takes some of it within each [`write_timeout`](Self::write_timeout), and 1 KiB a second on
-    /// the whole. The body of the request is not needed. Input is discarded for a second from the end of the response,
-    /// 64 KiB at most.
+    /// The response to a HEAD request is sent without its body (RFC 9110 section 9.3.2). The response may have any
+    /// size. The peer must read a part of it within each [`write_timeout`](Self::write_timeout), and at least 1 KiB a
+    /// second on average.
+    ///
+    /// If a socket is closed while it has unread input, the response can get lost. Therefore input, such as the body of
+    /// the request, is read and discarded for one second after the end of the response, at most 64 KiB.
     ///
     /// # Errors
     ///
-    /// * [`TimedOut`](io::ErrorKind::TimedOut): the peer was slower, so it has not received the whole response.
-    /// * [`InvalidInput`](io::ErrorKind::InvalidInput): the response cannot be sent as it is. Nothing was sent.
+    /// * [`TimedOut`](io::ErrorKind::TimedOut): the peer read too slowly, and has not received the whole response.
+    /// * [`InvalidInput`](io::ErrorKind::InvalidInput): a part of the response is invalid. Nothing was sent.
     /// * Other kinds: the stream failed.
     ///
     /// # Cancel safety
@@ -65,11 +66,12 @@ impl<S, R: Transport<S>> HttpCall<S, R> {
         respond(stream, runtime, responding).await
     }
 
-    /// Answers that this server only speaks WebSocket, with status 426 (RFC 9110 section 15.5.22).
+    /// Answers with status 426 (RFC 9110 section 15.5.22), which says that this server only serves WebSockets. Then
+    /// closes the stream, like [`respond`](Self::respond).
     ///
     /// # Errors
     ///
-    /// * [`TimedOut`](io::ErrorKind::TimedOut): the peer was too slow, so it has not received the whole response.
+    /// * [`TimedOut`](io::ErrorKind::TimedOut): the peer read too slowly, and has not received the whole response.
     /// * Other kinds: the stream failed.
     ///
     /// # Cancel safety
@@ -79,7 +81,7 @@ impl<S, R: Transport<S>> HttpCall<S, R> {
         self.respond(&PlainRequest::rejection()).await
     }
 
-    /// Returns the stream, and the bytes that were read from it.
+    /// Returns the stream, and the bytes that were read from it. No response was sent.
     #[must_use]
     pub fn into_parts(self) -> (S, Vec<u8>) {
         (self.stream, self.request.received)

@@ -1,13 +1,12 @@
 //! A request to open a WebSocket that waits for the application's decision.
 //!
-//! [`PendingRequest`] owns the stream and the head of the request. The application reads the head, and accepts or rejects
-//! the request whenever it knows.
+//! [`PendingRequest`] owns the stream and the head of the request. The application examines the head, and accepts or
+//! rejects the request at any later time. This file then runs the second phase of the handshake.
 //!
-//! Not here: how a request is received (`handshake`), and the rules that it was checked against
-//! (`adapters::handshake_driver`).
+//! `handshake` runs the first phase, which receives the request. `adapters::handshake_driver` checks the request.
 //!
 //! Invariants:
-//! - No timeout runs, and nothing is read or written, between two calls.
+//! - While the application decides, no timeout applies, and nothing is read or written.
 //! - A pending request owns its stream. If it is dropped, the stream is closed.
 
 use core::fmt;
@@ -26,8 +25,9 @@ use crate::handshake::{HttpResponse, RequestHead};
 
 /// A request to open a WebSocket that waits for the application's decision. [`Server::receive`] returns it.
 ///
-/// The application may take its time, to ask a database for example: no timeout runs. Nothing is read meanwhile, and
-/// what the peer sends is not lost. Dropping this value closes the stream without a response.
+/// No timeout applies while the application decides, so it can ask a database for example. During this time nothing is
+/// read from the stream, and the peer's data is not lost. If this value is dropped, the stream is closed without a
+/// response.
 ///
 /// ```
 /// # #[cfg(feature = "tokio")] {
@@ -79,23 +79,24 @@ impl<S, R> PendingRequest<S, R> {
 impl<S, R: Transport<S>> PendingRequest<S, R> {
     pending_request_getters!();
 
-    /// Returns the stream, for its peer address for example. It must be neither read nor written.
+    /// Returns the stream, for example to get the address of the peer. Do not read from the stream or write to it.
     #[must_use]
     pub const fn stream(&self) -> &S {
         &self.stream
     }
 
-    /// Accepts the request by the settings of the server: with its own [`acceptance`](Self::acceptance).
+    /// Accepts the request with the settings of the server, that is with the default
+    /// [`acceptance`](Self::acceptance).
     ///
     /// The [handshake timeout](Server::handshake_timeout) starts again with this call.
     ///
     /// # Errors
     ///
-    /// * [`Io`](handshake_driver::AcceptError::Io): the stream failed, or took the response too slowly. With
-    ///   [`UnexpectedEof`](io::ErrorKind::UnexpectedEof) the peer has closed its sending direction since the request
-    ///   arrived.
-    /// * [`Response`](handshake_driver::AcceptError::Response): a header of the server cannot be sent. The client was
-    ///   answered with 500.
+    /// * [`Io`](handshake_driver::AcceptError::Io): the stream failed, or the peer read the response too slowly. The
+    ///   kind [`UnexpectedEof`](io::ErrorKind::UnexpectedEof) means that the peer has closed its sending direction
+    ///   since the request arrived.
+    /// * [`Response`](handshake_driver::AcceptError::Response): a header of the server cannot be sent. The server has
+    ///   sent a response with status 500.
     ///
     /// # Cancel safety
     ///
@@ -106,17 +107,18 @@ impl<S, R: Transport<S>> PendingRequest<S, R> {
         accepting.await
     }
 
-    /// Accepts the request with a subprotocol and headers of the application's choice.
+    /// Accepts the request with the subprotocol and the headers in `acceptance`. The headers are sent in addition to
+    /// those of the server.
     ///
     /// The [handshake timeout](Server::handshake_timeout) starts again with this call.
     ///
     /// # Errors
     ///
-    /// * [`Io`](handshake_driver::AcceptError::Io): the stream failed, or took the response too slowly. With
-    ///   [`UnexpectedEof`](io::ErrorKind::UnexpectedEof) the peer has closed its sending direction since the request
-    ///   arrived.
-    /// * [`Response`](handshake_driver::AcceptError::Response): a header cannot be sent, or the subprotocol was not
-    ///   offered. The client was answered with 500.
+    /// * [`Io`](handshake_driver::AcceptError::Io): the stream failed, or the peer read the response too slowly. The
+    ///   kind [`UnexpectedEof`](io::ErrorKind::UnexpectedEof) means that the peer has closed its sending direction
+    ///   since the request arrived.
+    /// * [`Response`](handshake_driver::AcceptError::Response): a header cannot be sent, or the client did not offer
+    ///   the subprotocol. The server has sent a response with status 500.
     ///
     /// # Cancel safety
     ///
@@ -126,16 +128,19 @@ impl<S, R: Transport<S>> PendingRequest<S, R> {
         accepting.await
     }
 
-    /// Rejects the request with `response`, and closes the stream in a way that lets the response arrive.
+    /// Rejects the request: sends `response`, and closes the stream.
     ///
-    /// A response of any size is sent completely if the peer takes some of it within each
-    /// [handshake timeout](Server::handshake_timeout), which counts as 1 s at least and 30 s at most here, and 1 KiB a
-    /// second on the whole. Input is discarded for a second from the end of the response, 64 KiB at most.
+    /// The response may have any size. The peer must read a part of it within each period of the
+    /// [handshake timeout](Server::handshake_timeout), and at least 1 KiB a second on average. For this purpose the
+    /// timeout counts as at least 1 s and at most 30 s.
+    ///
+    /// If a socket is closed while it has unread input, the response can get lost. Therefore input is read and
+    /// discarded for one second after the end of the response, at most 64 KiB.
     ///
     /// # Errors
     ///
-    /// * [`TimedOut`](io::ErrorKind::TimedOut): the peer was slower, so it has not received the whole response.
-    /// * [`InvalidInput`](io::ErrorKind::InvalidInput): the response cannot be sent as it is. Nothing was sent.
+    /// * [`TimedOut`](io::ErrorKind::TimedOut): the peer read too slowly, and has not received the whole response.
+    /// * [`InvalidInput`](io::ErrorKind::InvalidInput): a part of the response is invalid. Nothing was sent.
     /// * Other kinds: the stream failed.
     ///
     /// # Cancel safety
@@ -148,16 +153,16 @@ impl<S, R: Transport<S>> PendingRequest<S, R> {
         respond(stream, runtime, responding).await
     }
 
-    /// Returns the stream, the head, and the bytes that were read from the stream behind the head. Nothing was sent.
+    /// Returns the stream, the head, and the bytes after the head that were read from the stream. No response was sent.
     #[must_use]
     pub fn into_parts(self) -> (S, RequestHead, Vec<u8>) {
         let Pending { head, behind, .. } = *self.pending;
         (self.stream, head, behind)
     }
 
-    /// Starts to send the 101 response. Without an acceptance it is that of the server, and no time has passed since
-    /// the request arrived.
-    // The future owns what it needs on the heap, and borrows nothing.
+    /// Starts to send the 101 response. `None` stands for the acceptance of the server, directly after the request
+    /// arrived.
+    // The future owns its state on the heap, and borrows nothing.
     pub(super) fn start_accepting(
         self,
         acceptance: Option<&Acceptance>,

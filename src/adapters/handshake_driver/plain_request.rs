@@ -37,7 +37,8 @@ impl PlainRequest {
         Responding::new(now, self.write_timeout, &response.in_reply_to(self.head.method()))
     }
 
-    /// Formats a value that has this request, under its own name. Headers are left out, because they may have secrets.
+    /// Formats the value of a type called `name` that has this request. Headers are left out, because they may contain
+    /// secrets.
     pub(in crate::adapters) fn fmt_as(&self, name: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (method, target) = (self.head.method(), self.head.target());
         f.debug_struct(name).field("method", &method).field("target", &target).finish_non_exhaustive()

@@ -1,15 +1,15 @@
-//! The getters of a request that waits for the application, the same for all adapters.
+//! The getters of requests that wait for the application, shared by all adapters.
 //!
-//! Each adapter has a `PendingRequest` and an `HttpCall` of its own, because they own its stream. They say the same
-//! about the request. The macros here write these methods into the `impl` blocks of the adapters.
+//! Each adapter has its own types `PendingRequest` and `HttpCall`, because they own a stream of the adapter. Their
+//! getters are the same. The macros in this file write the getters into the `impl` blocks of the adapters.
 //!
-//! Invariant: a type that uses a macro has the field that the macro names: `pending`, a [`Pending`](super::Pending), or
-//! `request`, a [`PlainRequest`](super::PlainRequest).
+//! Invariant: a type that uses a macro has the field that the macro reads. The field is `pending` of the type
+//! [`Pending`](super::Pending), or `request` of the type [`PlainRequest`](super::PlainRequest).
 
 /// The getters of a request to open a WebSocket.
 macro_rules! pending_request_getters {
     () => {
-        /// Returns the head of the request: method, target, headers, and what follows from them.
+        /// Returns the head of the request: method, target and headers.
         #[must_use]
         pub const fn head(&self) -> &$crate::handshake::RequestHead {
             &self.pending.head
@@ -27,7 +27,7 @@ macro_rules! pending_request_getters {
             self.pending.head.headers()
         }
 
-        /// Returns the origin of the page that opens the connection, if there is one.
+        /// Returns the origin of the page that opens the connection, or `None` if the client sent no origin.
         #[must_use]
         pub fn origin(&self) -> Option<&str> {
             self.pending.head.origin()
@@ -38,8 +38,10 @@ macro_rules! pending_request_getters {
             self.pending.head.subprotocols()
         }
 
-        /// Returns the server's own decision: the first subprotocol in the client's list that the server
-        /// [supports](Server::subprotocols). The application may change it, for [`accept_with`](Self::accept_with).
+        /// Returns the acceptance that [`accept`](Self::accept) uses. It selects the first subprotocol in the client's
+        /// list that the server [supports](Server::subprotocols).
+        ///
+        /// The application can change this value and pass it to [`accept_with`](Self::accept_with).
         #[must_use]
         pub fn acceptance(&self) -> Acceptance {
             self.pending.acceptance()
@@ -68,18 +70,18 @@ macro_rules! http_call_getters {
             self.request.head.headers()
         }
 
-        /// Returns the bytes that were read from the stream: the head, and the bytes behind it.
+        /// Returns the bytes that were read from the stream: the head of the request, and the bytes after the head.
         #[must_use]
         pub fn received(&self) -> &[u8] {
             &self.request.received
         }
 
-        /// Sets how long the stream may take nothing of the response; 30 s by default. Each byte that the stream takes
-        /// restarts this time.
+        /// Sets how long the stream may accept no byte of the response; 30 s by default. Each accepted byte restarts
+        /// this timeout.
         ///
-        /// A socket with a full send buffer takes nothing until a part of the buffer is free again. For a buffer of
-        /// 4 MiB that part is 1.4 MiB. A peer that reads less than 48 KiB/s can therefore seem to have stopped for
-        /// 30 s.
+        /// A shorter timeout can fail for slow readers. A socket with a full send buffer accepts no byte until about a
+        /// third of the buffer is free again. With a buffer of 4 MiB that third is 1.4 MiB, so a peer that reads less
+        /// than 48 KiB/s seems to read nothing for more than 30 s.
         #[must_use]
         pub fn write_timeout(mut self, timeout: core::time::Duration) -> Self {
             self.request.write_timeout = timeout;

@@ -1,11 +1,11 @@
-//! A request of plain HTTP that came instead of a handshake.
+//! A plain HTTP request that arrived instead of a handshake.
 //!
-//! [`HttpCall`] owns the stream and the request. A server that also speaks plain HTTP on its port answers it here, or
-//! takes the stream out.
+//! [`HttpCall`] owns the stream and the request. A server that also serves plain HTTP on its port answers the request
+//! with this type, or takes the stream out of it.
 //!
-//! Not here: what is received as plain HTTP, and how a response is sent (`handshake_driver/`).
+//! `handshake_driver/` decides whether a request is plain HTTP, and has the steps that send a response.
 //!
-//! Invariant: a call owns its stream. If it is dropped, the stream is closed without an answer.
+//! Invariant: a call owns its stream. If the call is dropped, the stream is closed without a response.
 
 use core::fmt;
 use std::io;
@@ -21,7 +21,7 @@ use crate::handshake::HttpResponse;
 /// The reason why a connection did not become a WebSocket.
 pub type AcceptError<S> = handshake_driver::AcceptError<HttpCall<S>>;
 
-/// A plain HTTP request with its stream, for an application that serves HTTP on the same port.
+/// A plain HTTP request and its stream. With this type a server can serve plain HTTP on the same port.
 pub struct HttpCall<S> {
     stream: Over<S>,
     request: Box<PlainRequest>,
@@ -40,17 +40,19 @@ impl<S> HttpCall<S> {
 
     http_call_getters!();
 
-    /// Answers the request with `response`, and closes the stream so that the response arrives. Blocks until then.
+    /// Answers the request: sends `response`, and closes the stream. Blocks until the stream is closed.
     ///
-    /// The response to a HEAD request is sent without its body (RFC 9110 section 9.3.2). The response may have any size.
-    /// The peer must take some of it within each [`write_timeout`](Self::write_timeout), and 1 KiB a second on the
-    /// whole. Further input, such as the body of the request, is discarded for a second from the end of the response,
-    /// 64 KiB at most.
+    /// The response to a HEAD request is sent without its body (RFC 9110 section 9.3.2). The response may have any
+    /// size. The peer must read a part of it within each [`write_timeout`](Self::write_timeout), and at least 1 KiB a
+    /// second on average.
+    ///
+    /// If a socket is closed while it has unread input, the response can get lost. Therefore input, such as the body of
+    /// the request, is read and discarded for one second after the end of the response, at most 64 KiB.
     ///
     /// # Errors
     ///
-    /// - [`TimedOut`](io::ErrorKind::TimedOut): the peer was slower than that, and did not get the whole response.
-    /// - [`InvalidInput`](io::ErrorKind::InvalidInput): the response has an invalid status or header. Nothing was sent.
+    /// - [`TimedOut`](io::ErrorKind::TimedOut): the peer read too slowly, and has not received the whole response.
+    /// - [`InvalidInput`](io::ErrorKind::InvalidInput): a part of the response is invalid. Nothing was sent.
     /// - Other kinds: the stream failed.
     pub fn respond(self, response: &HttpResponse<'_>) -> io::Result<()> {
         let mut link = DeadlineStream::new(self.stream, Instant::ZERO);
@@ -59,17 +61,18 @@ impl<S> HttpCall<S> {
         responding.finish()
     }
 
-    /// Answers that this port only serves WebSockets: status 426. Blocks like [`respond`](Self::respond).
+    /// Answers with status 426 (RFC 9110 section 15.5.22), which says that this server only serves WebSockets. Then
+    /// closes the stream, and blocks like [`respond`](Self::respond).
     ///
     /// # Errors
     ///
-    /// - [`TimedOut`](io::ErrorKind::TimedOut): the peer took too long to read the response, and did not get all of it.
+    /// - [`TimedOut`](io::ErrorKind::TimedOut): the peer read too slowly, and has not received the whole response.
     /// - Other kinds: the stream failed.
     pub fn reject(self) -> io::Result<()> {
         self.respond(&PlainRequest::rejection())
     }
 
-    /// Returns the stream, and the bytes that were read from it.
+    /// Returns the stream, and the bytes that were read from it. No response was sent.
     #[must_use]
     pub fn into_parts(self) -> (S, Vec<u8>) {
         (self.stream.into_inner(), self.request.received)

@@ -1,13 +1,12 @@
 //! A request to open a WebSocket that waits for the application's decision.
 //!
-//! [`PendingRequest`] owns the stream and the head of the request. The application reads the head, and accepts or
-//! rejects the request whenever it knows. This file then runs the second phase of the handshake.
+//! [`PendingRequest`] owns the stream and the head of the request. The application examines the head, and accepts or
+//! rejects the request at any later time. This file then runs the second phase of the handshake.
 //!
-//! Not here: how a request is received (`server.rs`), and the rules that it was checked against
-//! (`handshake_driver/`).
+//! `server.rs` runs the first phase, which receives the request. `handshake_driver/` checks the request.
 //!
 //! Invariants:
-//! - No timeout runs, and nothing is read or written, between two calls.
+//! - While the application decides, no timeout applies, and nothing is read or written.
 //! - A pending request owns its stream. If it is dropped, the stream is closed.
 
 use core::fmt;
@@ -23,10 +22,12 @@ use crate::adapters::handshake_driver::{self, Server};
 use crate::adapters::handshake_driver::{Acceptance, Pending, pending_request_getters};
 use crate::handshake::{HttpResponse, RequestHead};
 
-/// A request to open a WebSocket that waits for the application's decision. [`Server::receive`](super::Server::receive) returns it.
+/// A request to open a WebSocket that waits for the application's decision.
+/// [`Server::receive`](super::Server::receive) returns it.
 ///
-/// The application may take its time, to ask a database for example: no timeout runs. Nothing is read meanwhile, and
-/// what the peer sends is not lost. Dropping this value closes the stream without a response.
+/// No timeout applies while the application decides, so it can ask a database for example. During this time nothing is
+/// read from the stream, and the peer's data is not lost. If this value is dropped, the stream is closed without a
+/// response.
 ///
 /// ```
 /// use std::net::TcpStream;
@@ -74,51 +75,58 @@ impl<S> PendingRequest<S> {
 
     pending_request_getters!();
 
-    /// Returns the stream, for its peer address for example. Do not read or write.
+    /// Returns the stream, for example to get the address of the peer. Do not read from the stream or write to it.
     #[must_use]
     pub fn stream(&self) -> &S {
         self.link.stream()
     }
 
-    /// Accepts the request by the settings of the server: with its own [`acceptance`](Self::acceptance). Blocks until
-    /// the response is sent.
+    /// Accepts the request with the settings of the server, that is with the default
+    /// [`acceptance`](Self::acceptance). Blocks until the response is sent.
     ///
     /// The [handshake timeout](Server::handshake_timeout) starts again with this call.
     ///
     /// # Errors
     ///
-    /// - [`AcceptError::Io`](handshake_driver::AcceptError::Io): the stream failed, or did not take the response in
-    ///   time. With [`UnexpectedEof`](io::ErrorKind::UnexpectedEof) the peer has closed its sending direction since the
-    ///   request arrived. A stream that cannot be read without blocking does not show that.
+    /// - [`AcceptError::Io`](handshake_driver::AcceptError::Io): the stream failed, or the peer read the response too
+    ///   slowly. The kind [`UnexpectedEof`](io::ErrorKind::UnexpectedEof) means that the peer has closed its sending
+    ///   direction since the request arrived. This is only detected if the stream can be read without blocking.
     /// - [`AcceptError::Response`](handshake_driver::AcceptError::Response): a header of the server cannot be sent. The
-    ///   request was answered with 500.
+    ///   server has sent a response with status 500.
     pub fn accept(self) -> Result<WebSocket<S>, AcceptError<S>> {
         let acceptance = self.acceptance();
         self.run(&acceptance, true)
     }
 
-    /// Accepts the request with a subprotocol and headers of the application's choice. Blocks until the response is
-    /// sent.
+    /// Accepts the request with the subprotocol and the headers in `acceptance`. The headers are sent in addition to
+    /// those of the server. Blocks until the response is sent.
+    ///
+    /// The [handshake timeout](Server::handshake_timeout) starts again with this call.
     ///
     /// # Errors
     ///
-    /// - [`AcceptError::Io`](handshake_driver::AcceptError::Io) under the conditions that [`Self::accept`] lists.
-    /// - [`AcceptError::Response`](handshake_driver::AcceptError::Response): a header cannot be sent, or the
-    ///   subprotocol was not offered. The request was answered with 500.
+    /// - [`AcceptError::Io`](handshake_driver::AcceptError::Io): the stream failed, or the peer read the response too
+    ///   slowly. The kind [`UnexpectedEof`](io::ErrorKind::UnexpectedEof) means that the peer has closed its sending
+    ///   direction since the request arrived. This is only detected if the stream can be read without blocking.
+    /// - [`AcceptError::Response`](handshake_driver::AcceptError::Response): a header cannot be sent, or the client did
+    ///   not offer the subprotocol. The server has sent a response with status 500.
     pub fn accept_with(self, acceptance: &Acceptance) -> Result<WebSocket<S>, AcceptError<S>> {
         self.run(acceptance, true)
     }
 
-    /// Rejects the request with `response`, and closes the stream so that the response arrives. Blocks until then.
+    /// Rejects the request: sends `response`, and closes the stream. Blocks until the stream is closed.
     ///
-    /// The response may have any size. The peer must take some of it within each
-    /// [handshake timeout](Server::handshake_timeout), which counts as 1 s at least and 30 s at most here, and 1 KiB a
-    /// second on the whole. Further input is discarded for a second from the end of the response, 64 KiB at most.
+    /// The response may have any size. The peer must read a part of it within each period of the
+    /// [handshake timeout](Server::handshake_timeout), and at least 1 KiB a second on average. For this purpose the
+    /// timeout counts as at least 1 s and at most 30 s.
+    ///
+    /// If a socket is closed while it has unread input, the response can get lost. Therefore input is read and
+    /// discarded for one second after the end of the response, at most 64 KiB.
     ///
     /// # Errors
     ///
-    /// - [`TimedOut`](io::ErrorKind::TimedOut): the peer was slower than that, and did not get the whole response.
-    /// - [`InvalidInput`](io::ErrorKind::InvalidInput): the response has an invalid status or header. Nothing was sent.
+    /// - [`TimedOut`](io::ErrorKind::TimedOut): the peer read too slowly, and has not received the whole response.
+    /// - [`InvalidInput`](io::ErrorKind::InvalidInput): a part of the response is invalid. Nothing was sent.
     /// - Other kinds: the stream failed.
     pub fn reject(mut self, response: &HttpResponse<'_>) -> io::Result<()> {
         let mut responding = self.pending.rejecting(self.link.tick(), response)?;
@@ -126,14 +134,14 @@ impl<S> PendingRequest<S> {
         responding.finish()
     }
 
-    /// Returns the stream, the head, and the bytes that were read from the stream behind the head. Nothing was sent.
+    /// Returns the stream, the head, and the bytes after the head that were read from the stream. No response was sent.
     #[must_use]
     pub fn into_parts(self) -> (S, RequestHead, Vec<u8>) {
         let Pending { head, behind, .. } = *self.pending;
         (self.link.into_stream(), head, behind)
     }
 
-    /// Accepts the request as soon as it has arrived, by the settings of the server.
+    /// Accepts the request directly after it has arrived, with the settings of the server.
     pub(super) fn accept_at_once(self) -> Result<WebSocket<S>, AcceptError<S>> {
         let acceptance = self.acceptance();
         self.run(&acceptance, false)

@@ -2,8 +2,8 @@
 //!
 //! [`Server`] has the settings, and is shared by all adapters (`handshake_driver/server.rs`). This file runs the first
 //! phase of the handshake on a [`DeadlineStream`]. The result is a [`PendingRequest`], which runs the second phase
-//! (`pending_request.rs`), or an [`HttpCall`], which the application answers (`http_call.rs`). Listening for connections
-//! is the application's work.
+//! (`pending_request.rs`), or an [`HttpCall`], which the application answers (`http_call.rs`). The application listens
+//! for connections.
 //!
 //! Invariant: if the server rejects a request, it closes the stream. A plain HTTP request is returned with its stream.
 
