@@ -1,4 +1,4 @@
-//! Complete WebSockets over the blocking and asynchronous streams of Rust, each behind its feature.
+//! Complete WebSockets over blocking and asynchronous streams. Each adapter has its own cargo feature.
 //!
 //! An adapter connects a stream to a [`Connection`](crate::Connection), which does no I/O and has the protocol logic.
 //! The adapter reads, writes and waits for deadlines.

@@ -1,4 +1,4 @@
-//! Responses of a server other than 101, and the error for a response that cannot be sent.
+//! A server's responses with a status other than 101, and the error for a response that cannot be sent.
 //!
 //! An application or a [`Rejection`](super::Rejection) makes a [`HttpResponse`], to send it instead of opening the
 //! connection. `incoming` and the application decide whether to open the connection.
@@ -13,7 +13,7 @@ use super::write::{
     ExtraHeaders, HeadWriter, HeaderError, HeaderName, NoRoom, check_headers, display_len, is_value,
 };
 
-/// An HTTP response other than 101, which a server sends instead of opening a connection.
+/// An HTTP response with a status other than 101, which a server sends instead of opening a connection.
 ///
 /// The response contains `Connection: close` and the correct `Content-Length`. A 405 also contains `Allow: GET`,
 /// unless the application adds its own `Allow` header. A 426 also contains `Upgrade: websocket` and
@@ -44,7 +44,8 @@ pub struct HttpResponse<'a> {
     headers: ExtraHeaders<'a>,
     /// The body.
     body: Body<'a>,
-    /// Whether this response answers a HEAD request. If so, the headers describe the body, but it is not sent.
+    /// Whether this response answers a HEAD request. If it does, the headers describe the body, but the body is not
+    /// sent.
     is_head: bool,
 }
 
@@ -247,7 +248,9 @@ impl fmt::Display for ResponseError {
                 "the extensions are malformed (RFC 6455 9.1): write `name; param=token`, separated by commas"
             }
             Self::Status => "the status is not from 200 to 599 (RFC 9110 15): pass another one, or call Request::accept for a 101",
-            Self::ReasonPhrase => "the reason phrase has a control character or outer whitespace (RFC 9112 4): remove it",
+            Self::ReasonPhrase => {
+                "the reason phrase has a control character or outer whitespace (RFC 9112 4): remove it"
+            }
             Self::Body => "a response with status 204 or 304 has a body (RFC 9110 6.4.1): leave it out",
         })
     }

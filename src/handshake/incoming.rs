@@ -3,9 +3,9 @@
 //! The scanner passes each header line to [`RequestHeaders`] when the line is complete. Once the head is complete,
 //! [`check_request`] applies the rules of RFC 6455 sections 4.1 and 4.2.1, and reports the first violated rule.
 //!
-//! The order of the checks is that of section 4.2.1, with two exceptions. A request without a suitable `Upgrade` header
-//! is plain HTTP, so it may have any method. An unsupported version is reported before everything that this other
-//! version may define differently.
+//! The order of the checks is that of section 4.2.1, with two exceptions. The method is checked after `Upgrade`,
+//! because a request without this header is plain HTTP and may have any method. An unsupported version is reported
+//! before the key and the headers after it, because another version may define these headers differently.
 //!
 //! Invariant: the time of a check is at most `n log n` in the length of the head, even if an attacker writes the head.
 

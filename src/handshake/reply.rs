@@ -260,7 +260,7 @@ pub(crate) fn check_response<'h>(
         // RFC 9110 15.2: HTTP/1.0 has no 1xx.
         return Err(HandshakeError::HttpVersion);
     }
-    // RFC 6455 4.1 (2): an exact match, not a list that contains the token.
+    // RFC 6455 4.1 (2): the whole value must match. A list that contains the token is not accepted.
     let upgrade = found.upgrade.only(HandshakeError::Upgrade, HandshakeError::Upgrade)?;
     if !upgrade.eq_ignore_ascii_case(b"websocket") {
         return Err(HandshakeError::Upgrade);
@@ -290,8 +290,8 @@ pub(crate) fn check_response<'h>(
     Ok(Some(Reply::Open(Opened { subprotocol, extensions, deflate, headers, head_len })))
 }
 
-/// Checks the extensions of a response. Returns them, and the parameters of permessage-deflate if it is in
-/// use.
+/// Checks the extensions of a response. Returns the extensions, and the parameters of permessage-deflate if it is
+/// in use.
 fn check_extensions<'h>(
     field: Option<HeaderLines<'h>>,
     request: &ClientRequest<'_>,
@@ -299,7 +299,7 @@ fn check_extensions<'h>(
     let Some(field) = field else { return Ok((Extensions::NONE, None)) };
     let extensions = Extensions::from_lines(field).map_err(|Malformed| ExtensionError::Malformed)?;
     let mut text = [0; DeflateParams::MAX_LEN];
-    // An offer always fits into the buffer. It was checked when the handshake was created.
+    // `MAX_LEN` bytes are enough for every offer.
     let len = request.offered_deflate().and_then(|offer| offer.write(&mut text).ok()).unwrap_or(0);
     let text = text.get(..len).unwrap_or_default();
     let mut deflate = None;

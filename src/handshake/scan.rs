@@ -31,7 +31,7 @@ pub(crate) const VERSION: &[u8; 7] = b"HTTP/1.";
 /// The position in a head. It decides how the next byte is checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
-    /// Before the first byte of a request. One empty line may precede it.
+    /// Before the first byte of a request. One empty line may precede the request.
     RequestStart,
     /// After the CR of the empty line.
     EmptyLineCr,

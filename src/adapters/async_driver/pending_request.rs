@@ -156,8 +156,8 @@ impl<S, R: Transport<S>> PendingRequest<S, R> {
     /// Returns the stream, the head, and the bytes after the head that were read from the stream. No response was sent.
     #[must_use]
     pub fn into_parts(self) -> (S, RequestHead, Vec<u8>) {
-        let Pending { head, behind, .. } = *self.pending;
-        (self.stream, head, behind)
+        let Pending { head, after_head, .. } = *self.pending;
+        (self.stream, head, after_head)
     }
 
     /// Starts to send the 101 response. `None` stands for the acceptance of the server, directly after the request

@@ -49,7 +49,7 @@ struct Response {
     /// The time by which the response must be sent.
     deadline: Option<Instant>,
     /// The bytes that arrived after the head of the request.
-    behind: Received,
+    after_head: Received,
     handshake: HandshakeInfo,
     config: SharedConfig,
     #[cfg(feature = "deflate")]
@@ -65,7 +65,7 @@ impl Pending {
         waited: bool,
     ) -> Accepting {
         let write_timeout = self.settings.write_timeout();
-        let look = waited && self.behind.is_empty();
+        let look = waited && self.after_head.is_empty();
         let stage = match self.respond(now, acceptance) {
             Ok(response) if look => Stage::Look(response),
             Ok(response) => Stage::Respond(response),
@@ -83,7 +83,7 @@ impl Pending {
 
     /// Makes the 101 response.
     fn respond(self, now: Instant, acceptance: &Acceptance) -> Result<Box<Response>, NotAccepted> {
-        let Self { settings, head, behind } = self;
+        let Self { settings, head, after_head } = self;
         // The head was checked when it arrived. The check is repeated, because its result is the view that `accept`
         // needs, and this view could not be stored beside the bytes that it borrows.
         let request = head.check().map_err(NotAccepted::Rejected)?;
@@ -99,7 +99,7 @@ impl Pending {
         Ok(Box::new(Response {
             out,
             deadline: settings.timeout.map(|timeout| now + timeout),
-            behind: Received { len: behind.len(), bytes: behind },
+            after_head: Received { len: after_head.len(), bytes: after_head },
             handshake: HandshakeInfo::new(head.target(), subprotocol, head.headers()),
             config: settings.config.clone(),
             #[cfg(feature = "deflate")]
@@ -117,7 +117,7 @@ impl From<ResponseError> for NotAccepted {
 impl HandshakeDriver for Accepting {
     fn poll_step(&mut self) -> Step<'_> {
         match &mut self.stage {
-            Stage::Look(response) => Step::Look(response.behind.space()),
+            Stage::Look(response) => Step::Look(response.after_head.space()),
             Stage::Respond(response) => response.out.poll_step(),
             Stage::Reject(rejecting) => rejecting.poll_step(),
             Stage::Done(_) => Step::Done,
@@ -143,7 +143,7 @@ impl HandshakeDriver for Accepting {
             (Stage::Look(_), Ok(Did::Read(0))) => Stage::Done(Err(NotAccepted::Io(gone()))),
             (Stage::Look(mut response), Ok(did)) => {
                 if let Did::Read(n) = did {
-                    response.behind.handle_read(n);
+                    response.after_head.handle_read(n);
                 }
                 Stage::Respond(response)
             }
@@ -192,7 +192,7 @@ impl Response {
         let connection = Connection::server(now, self.config, Outbox::new());
         #[cfg(feature = "deflate")]
         let connection = connection.with_deflate(self.deflate);
-        let inbox = Inbox::with_bytes(self.behind.bytes());
+        let inbox = Inbox::with_bytes(self.after_head.bytes());
         Opened { connection, inbox, handshake: self.handshake }
     }
 }

@@ -2,8 +2,8 @@
 //!
 //! ```text
 //!   Head ── upgrade ──────────────────────────────▶ Done: Pending
-//!     ├──── a rule was broken, late ──▶ Reject ───▶ Done: the reason
-//!     └──── plain HTTP, stream failed ────────────▶ Done: the reason
+//!     ├──── a rule was broken, late ──▶ Reject ───▶ Done: the error
+//!     └──── plain HTTP, stream failed ────────────▶ Done: the error
 //! ```
 //!
 //! [`Receiving`] is this machine. Its result is a [`Pending`] request, which borrows nothing. So the application can
@@ -64,7 +64,7 @@ pub(in crate::adapters) struct Pending {
     pub(super) settings: Arc<Settings>,
     pub(in crate::adapters) head: RequestHead,
     /// The bytes after the head that were read together with it.
-    pub(in crate::adapters) behind: Vec<u8>,
+    pub(in crate::adapters) after_head: Vec<u8>,
 }
 
 impl Pending {
@@ -135,7 +135,7 @@ impl Receiving {
             _ => Ok(None),
         };
         let rejection = match polled {
-            Ok(Some(Incoming::Upgrade(request))) => return self.judge(now, request, &received),
+            Ok(Some(Incoming::Upgrade(request))) => return self.check_origin(now, request, &received),
             Ok(Some(Incoming::Http(request))) => {
                 let request = PlainRequest::new(request, &received);
                 return Stage::Done(Err(NotAccepted::Http(Box::new(request))));
@@ -150,15 +150,15 @@ impl Receiving {
     }
 
     /// Checks the origin of a complete request, and returns the next state.
-    fn judge(&self, now: Instant, request: Request<'_>, received: &Received) -> Stage {
+    fn check_origin(&self, now: Instant, request: Request<'_>, received: &Received) -> Stage {
         if let Some(allowed) = self.settings.allowed_origins() {
             if let Err(rejection) = request.check_origin(&allowed) {
                 return self.reject(now, rejection);
             }
         }
-        let behind = received.bytes().get(request.head_len()..).unwrap_or_default().to_vec();
+        let after_head = received.bytes().get(request.head_len()..).unwrap_or_default().to_vec();
         let settings = Arc::clone(&self.settings);
-        Stage::Done(Ok(Box::new(Pending { settings, head: request.into(), behind })))
+        Stage::Done(Ok(Box::new(Pending { settings, head: request.into(), after_head })))
     }
 
     /// Starts to send the response for a request that broke a rule.

@@ -137,8 +137,8 @@ impl<S> PendingRequest<S> {
     /// Returns the stream, the head, and the bytes after the head that were read from the stream. No response was sent.
     #[must_use]
     pub fn into_parts(self) -> (S, RequestHead, Vec<u8>) {
-        let Pending { head, behind, .. } = *self.pending;
-        (self.link.into_stream(), head, behind)
+        let Pending { head, after_head, .. } = *self.pending;
+        (self.link.into_stream(), head, after_head)
     }
 
     /// Accepts the request directly after it has arrived, with the settings of the server.
