@@ -1,12 +1,12 @@
 //! The clock of a connection over a blocking stream.
 //!
-//! The core takes the time as an [`Instant`] from an origin of the caller's choice. This clock counts from the latest
-//! instant that the connection knows. Its source is the system's monotonic clock, or the clock of the stream if the
-//! stream has one: a simulated network returns its virtual time, so that a test of timers takes no real time.
+//! The core gets the time as an [`Instant`], which may have any origin. This clock starts at the latest instant that
+//! the connection knows. Its source is the monotonic clock of the system, or the stream's own clock if the stream has
+//! one. A simulated network has its own virtual time, so a test of timers takes no real time.
 //!
-//! `deadline_stream.rs` decides when the clock is read, and keeps the result.
+//! `deadline_stream.rs` decides when the clock is read, and stores the time.
 //!
-//! Invariant: the source is chosen once, when the clock starts. Two handles to one stream have the same clock.
+//! Invariant: the source is chosen only once, when the clock starts. Two handles to one stream have the same clock.
 
 use core::time::Duration;
 
@@ -20,7 +20,7 @@ pub(super) struct Clock {
     source: Source,
 }
 
-/// The source of the time, with its own time at the start.
+/// The source of the time. The value is the time of the source when the clock was started.
 #[derive(Clone, Copy, Debug)]
 enum Source {
     System(std::time::Instant),
@@ -28,14 +28,16 @@ enum Source {
 }
 
 impl Clock {
-    /// Starts a clock at `start`. `stream_time` is the time of the stream's own clock, if it has one.
+    /// Starts a clock at `start`. `stream_time` is the time of the stream's own clock, or `None` if the stream has no
+    /// clock.
     pub(super) fn start_at(start: Instant, stream_time: Option<Instant>) -> Self {
         let source = stream_time.map_or_else(|| Source::System(std::time::Instant::now()), Source::Stream);
         Self { start, source }
     }
 
-    /// Returns the time. `stream_time` returns the time of the stream's own clock. Without one, the clock stands still
-    /// if it was started with one.
+    /// Returns the time. `stream_time` returns the time of the stream's own clock.
+    ///
+    /// If the source is the stream's clock and `stream_time` returns `None`, the result is the start time.
     pub(super) fn now(&self, stream_time: impl FnOnce() -> Option<Instant>) -> Instant {
         let elapsed = match self.source {
             Source::System(origin) => origin.elapsed(),

@@ -106,10 +106,11 @@ pub struct Blocking;
 ///
 /// - [`AcceptError::Io`](super::handshake_driver::AcceptError::Io): the stream failed or ended, or it did not take the
 ///   response in time.
-/// - [`AcceptError::Rejected`](super::handshake_driver::AcceptError::Rejected): the request broke a rule, was not complete in
-///   time, or came from an origin that is not allowed. The peer has got a response with the status of the rejection.
-/// - [`AcceptError::NotWebSocket`](super::handshake_driver::AcceptError::NotWebSocket): the request is plain HTTP. Answer the
-///   request through the [`HttpCall`].
+/// - [`AcceptError::Rejected`](super::handshake_driver::AcceptError::Rejected): the request broke a rule, was not
+///   complete in time, or came from an origin that is not allowed. The peer has got a response with the status of the
+///   rejection.
+/// - [`AcceptError::NotWebSocket`](super::handshake_driver::AcceptError::NotWebSocket): the request is plain HTTP.
+///   Answer the request through the [`HttpCall`].
 pub fn accept(stream: TcpStream) -> Result<WebSocket<TcpStream>, AcceptError<TcpStream>> {
     Server::new().accept(stream)
 }

@@ -1,29 +1,31 @@
-//! Receiving messages, the same for the whole WebSocket and for the receiving half.
+//! The calls that receive, for a WebSocket that is not split and for the receiving half.
 //!
-//! A whole WebSocket and a [`Reader`](super::Reader) have different loops that return events: `run_loop.rs` and
-//! `reader.rs`. The calls on top of these loops are the same. They are written once here, for every loop that
-//! implements [`Receive`].
+//! A WebSocket that is not split and a [`Reader`](super::Reader) have different loops, in `run_loop.rs` and
+//! `reader.rs`. Both loops return events and implement [`Receive`]. This file has the calls that use such a loop, for
+//! example to return the next message.
 //!
 //! Invariants:
 //! - A large message is taken out of the inbox without being copied.
-//! - An end that is not clean is returned as an error once, and only if the application asked for it ([`Ending`]).
+//! - An end without a Close from the peer is returned as an error only once, and only if the application has asked for
+//!   this error ([`Ending`]).
 
 use core::time::Duration;
 
 use crate::adapters::error::{Error, end_of_messages};
 use crate::{EventIndex, Inbox, Instant, Message, Outcome, SendError};
 
-/// What the application was told, and is to be told, about the end of the connection.
+/// The end of the connection, and how it is reported to the application.
 #[derive(Debug, Default)]
 pub(super) struct Ending {
     /// The outcome, once `Event::Closed` was returned.
     outcome: Option<Outcome>,
-    /// True while an end that is not clean is yet to be returned as an error.
+    /// True if an end without a Close from the peer must be returned as an error. Becomes false when the error was
+    /// returned.
     error_on_abnormal_end: bool,
 }
 
 impl Ending {
-    /// Stores the outcome. `Event::Closed` is returned to the application now.
+    /// Stores the outcome. Called when `Event::Closed` is returned to the application.
     pub(super) const fn end(&mut self, outcome: Outcome) {
         self.outcome = Some(outcome);
     }
@@ -33,13 +35,13 @@ impl Ending {
         self.outcome
     }
 
-    /// Sets whether an end that is not clean is returned as an error.
+    /// Sets whether an end without a Close from the peer is returned as an error.
     pub(super) const fn error_on_abnormal_end(&mut self, on: bool) {
         self.error_on_abnormal_end = on;
     }
 }
 
-/// A loop that returns events, and the calls on top of it.
+/// A loop that returns events, and the calls that use this loop.
 pub(super) trait Receive {
     /// Reads the clock, and returns the time.
     fn tick(&mut self) -> Instant;
@@ -47,7 +49,7 @@ pub(super) trait Receive {
     /// Runs the loop until there is an event, but not beyond `until`. Returns `None` after `Event::Closed`.
     fn ready(&mut self, until: Option<Instant>) -> Result<Option<EventIndex>, Error>;
 
-    /// Returns the inbox that events lie in, and what is known about the end.
+    /// Returns the inbox that contains the events, and the state of the end.
     fn received(&mut self) -> (&mut Inbox, &mut Ending);
 
     /// Returns the next message, or `None` after the last one. Reads for `timeout` at most.
@@ -66,7 +68,8 @@ pub(super) trait Receive {
     /// Discards messages until the connection has ended, and returns its outcome.
     fn run_to_end(&mut self) -> Result<Outcome, Error> {
         while self.ready(None)?.is_some() {}
-        // Without an outcome, the connection had ended before the loop began. An earlier owner got the outcome.
+        // Without an outcome, the connection had ended before the loop began. The outcome was returned to an earlier
+        // owner.
         self.received().1.outcome.ok_or_else(|| SendError::Closed.into())
     }
 }

@@ -1,6 +1,6 @@
 //! The run loop of a blocking WebSocket that one thread uses.
 //!
-//! [`RunLoop::next_event`] decodes the input that has arrived. When no event is left in it, the loop makes a turn:
+//! [`RunLoop::next_event`] decodes the input that has arrived. When all input is decoded, the loop makes a turn:
 //!
 //! ```text
 //!   ┌──▶ decode ── event ──▶ the caller
@@ -10,13 +10,13 @@
 //!   └───────────────────────────────────────────────────────────────────────┘
 //! ```
 //!
-//! This file decides when to read and when to write. `write_driver.rs` writes the queue, `deadline_stream.rs` makes
-//! the calls on the stream, and `reader.rs` has the loop of a WebSocket that several threads use.
+//! This file decides when to read and when to write. `write_driver.rs` writes the queue, and `deadline_stream.rs` makes
+//! the calls on the stream. `reader.rs` has the loop of a split WebSocket.
 //!
 //! Invariants:
 //! - The loop decodes everything that it has read before it reads again or reports the end of the stream.
-//! - The loop writes the whole queue, unless the stream is full and input has arrived. Then it reads first: a peer
-//!   that must send before it reads can continue.
+//! - The loop writes the whole queue before it reads, with one exception. If the stream is full and input has arrived,
+//!   the loop reads first. So a peer that must send before it reads can continue.
 //! - [`Event::Closed`] is returned once, as the last event.
 
 use std::io::ErrorKind;
@@ -44,7 +44,8 @@ impl<S> RunLoop<S> {
         Self { link, connection, inbox, ending: Ending::default() }
     }
 
-    /// Returns the next event, with the means to answer it. Blocks until there is an event, but not beyond `until`.
+    /// Returns the next event, and a [`Responder`] to answer it. Blocks until there is an event, but not beyond
+    /// `until`.
     pub(super) fn next_event(
         &mut self,
         until: Option<Instant>,
@@ -69,7 +70,7 @@ impl<S> RunLoop<S> {
         self.ending.outcome()
     }
 
-    /// Sets whether an end that is not clean is returned as an error.
+    /// Sets whether an end without a Close from the peer is returned as an error.
     pub(super) const fn error_on_abnormal_end(&mut self, on: bool) {
         self.ending.error_on_abnormal_end(on);
     }
@@ -82,14 +83,14 @@ impl<S> RunLoop<S> {
         &mut self.link
     }
 
-    /// Takes the loop apart, for a WebSocket that is split.
+    /// Returns the fields of the loop. Called to split the WebSocket.
     pub(super) fn into_loop_parts(self) -> (DeadlineStream<S>, Connection, Inbox, Ending) {
         let Self { link, connection, inbox, ending } = self;
         (link, connection, inbox, ending)
     }
 
-    /// Takes the loop apart, for the application. Bytes that were read ahead are in the inbox then, and the connection
-    /// knows of a failed write.
+    /// Returns the parts of the loop for the application. Moves bytes that were read ahead to the inbox, and records a
+    /// failed write in the connection.
     pub(super) fn into_parts(self) -> (S, Connection, Inbox) {
         let Self { link, mut connection, mut inbox, .. } = self;
         if link.write_failed() {
@@ -99,13 +100,14 @@ impl<S> RunLoop<S> {
         (stream, connection, inbox)
     }
 
-    /// Makes one turn of the loop: handles timers, writes, half-closes if asked, and reads once. All input has been
-    /// decoded. The call does not block beyond `until`.
+    /// Makes one turn of the loop: runs the timers, writes, half-closes if the core asks for it, and reads once. Call
+    /// this only when all input is decoded. Does not block beyond `until`.
     fn turn(&mut self, until: Option<Instant>) -> Result<(), Error> {
         let written = self.write(until);
         let write_blocks = written.as_ref().is_err_and(would_block);
         match written {
-            // The receiver discards further input, so this call can only write. It cannot, so the caller must wait.
+            // The receiver discards further input, so only writing is left to do. The stream is full, so the caller
+            // must wait.
             Err(error) if write_blocks && self.connection.receiver().is_done() => return Err(error),
             Err(error) if !write_blocks && !self.is_closing() => return Err(error),
             _ => {}
@@ -122,7 +124,7 @@ impl<S> RunLoop<S> {
             Ok(Some(n)) => self.inbox.handle_read(n),
             Ok(None) if deadline != due => {}
             Ok(None) => {
-                // No input came until a timer was due: the connection is idle, and frees buffers that are empty.
+                // No input has arrived until a timer was due. So the connection is idle, and empty buffers are freed.
                 self.connection.release_idle();
                 self.inbox.release_idle();
             }
@@ -131,7 +133,7 @@ impl<S> RunLoop<S> {
                 if would_block(&error) {
                     return Err(self.output().interest().into());
                 }
-                // While the connection closes, a read error ends it just as the end of the stream does.
+                // While the connection is closing, a read error counts as the end of the stream.
                 let closing = self.is_closing();
                 self.connection.handle_eof();
                 if !closing {
@@ -142,11 +144,12 @@ impl<S> RunLoop<S> {
         Ok(())
     }
 
-    /// Handles timers that are due, and writes. After a failed write the timers still run and the input that has
-    /// arrived is still read.
+    /// Runs the timers that are due, and writes. After a failed write the timers still run, and the loop still reads
+    /// the input that has arrived.
     fn write(&mut self, until: Option<Instant>) -> Result<(), Error> {
         if self.link.has_read_ahead() {
-            // Decode the bytes that were read ahead before any timer is handled: they may contain the awaited Pong.
+            // Bytes that were read ahead must be decoded before a timer runs: they may contain the Pong that this timer
+            // waits for.
             return if self.link.write_failed() { Ok(()) } else { self.output().write_now().map(drop) };
         }
         self.connection.handle_timeout(self.link.read_at());
@@ -156,8 +159,8 @@ impl<S> RunLoop<S> {
         self.output().write_or_hear(until)
     }
 
-    /// Handles the end of the stream. The queue is written before the connection ends, because a peer that has
-    /// half-closed may still read.
+    /// Handles the end of the stream. The queue is written first, because a peer that has half-closed the stream may
+    /// still read.
     fn end(&mut self, write_blocks: bool) -> Result<(), Error> {
         if self.link.write_failed() || self.output().is_out() {
             self.connection.handle_eof();
@@ -196,13 +199,13 @@ impl<S> Receive for RunLoop<S> {
         self.link.tick()
     }
 
-    /// Handles [`Event::Writable`] itself.
+    /// Runs the loop until there is an event. Does not return [`Event::Writable`].
     fn ready(&mut self, until: Option<Instant>) -> Result<Option<EventIndex>, Error> {
         let mut looked = false;
         while self.ending.outcome().is_none() {
             match self.connection.poll(self.link.now(), &mut self.inbox) {
                 Ok(Some(ready)) => match self.inbox.event(ready) {
-                    // A blocking call that found the queue full has waited itself.
+                    // `Writable` is not needed: a blocking call that finds the queue full writes the queue itself.
                     Event::Writable => {}
                     Event::Closed(outcome) => {
                         self.ending.end(outcome);
@@ -223,7 +226,8 @@ impl<S> Receive for RunLoop<S> {
                     looked = true;
                 }
                 Err(error) => {
-                    // The caller gets the violation. A stream that fails here fails again in the next call.
+                    // An error of this write is ignored, because the caller must get the violation. If the stream has
+                    // failed, the next call also fails.
                     let _ = self.output().write_out();
                     return Err(error.into());
                 }

@@ -6,16 +6,16 @@
 //!   Writer, cloned at will ─────────────────────┘            └── Out, locked: sender, stream to write
 //! ```
 //!
-//! The reader decodes a Ping or a Close and must have it answered. The reply is stored in [`ThreadReplies`]. The reader
-//! writes the reply if no other thread holds the lock on [`Out`]. Otherwise the thread with the lock writes the reply.
+//! When the reader has decoded a Ping or a Close, it stores the reply in [`ThreadReplies`]. If no other thread holds
+//! the lock on [`Out`], the reader writes the reply. Otherwise the thread that holds the lock writes the reply.
 //!
-//! `reader.rs` and `writer.rs` decide when to write. `write_driver.rs` writes the queue, and `thread_replies.rs` stores
-//! the replies and wakes the reader.
+//! `reader.rs` and `writer.rs` decide when to write. `write_driver.rs` writes the queue. `thread_replies.rs` stores the
+//! replies and wakes the reader.
 //!
 //! Invariants:
-//! - A thread that releases the lock checks for replies and messages once more ([`Shared::write_replies`]), so none is
-//!   left behind.
-//! - The lock stays held while a write blocks. Everything that must not wait for a write is outside of [`Out`].
+//! - After a thread has released the lock, it checks for new replies and messages ([`Shared::write_replies`]). So a
+//!   reply or message that was stored while the lock was held is not forgotten.
+//! - A thread holds the lock while its write blocks. State that must be usable during a write is outside of [`Out`].
 
 use core::time::Duration;
 use std::prelude::v1::*;
@@ -54,39 +54,39 @@ pub(super) struct LockedOut<'a> {
 }
 
 impl Shared {
-    /// Makes the state of two halves. `link` is the stream to write to.
+    /// Creates the state of two halves. `link` is the stream to write to.
     pub(super) fn new(link: DeadlineStream<Half>, sender: Sender<Outbox>) -> Self {
         Self { pending: ThreadReplies::new(&sender), out: Mutex::new(Out { link, sender }) }
     }
 
-    /// Returns the replies of the reader, which need no lock.
+    /// Returns the state that needs no lock.
     pub(super) const fn pending(&self) -> &ThreadReplies {
         &self.pending
     }
 
-    /// Locks the sending side. Blocks until no other thread writes.
+    /// Locks the sending side. Blocks while another thread has the lock.
     pub(super) fn lock(&self) -> LockedOut<'_> {
         LockedOut { out: lock(&self.out), pending: &self.pending }
     }
 
-    /// Locks the sending side if no other thread writes. Never blocks.
+    /// Locks the sending side if no other thread has the lock. Never blocks.
     pub(super) fn try_lock(&self) -> Option<LockedOut<'_>> {
         Some(LockedOut { out: try_lock(&self.out)?, pending: &self.pending })
     }
 
-    /// Blocks until no thread writes, but for `most` at the longest.
+    /// Blocks until no thread has the lock, but not longer than `most`.
     pub(super) fn wait_for_writer(&self, most: Duration) {
         self.pending.wait_unless(|| try_lock(&self.out).is_some(), most);
     }
 
-    /// Writes the stored replies, and the messages that wait for the lock, with `write`. It returns whether the stream
-    /// took everything.
+    /// Calls `write` while there are stored replies or waiting messages. `write` returns whether the stream took
+    /// everything.
     ///
-    /// If another thread holds the lock, that thread writes them: it applies them before it releases the lock, and calls
-    /// this method after the release.
+    /// If another thread holds the lock, this method returns, and that thread writes the replies and messages. For
+    /// this, each thread calls this method after it has released the lock.
     pub(super) fn write_replies(&self, mut write: impl FnMut(&mut LockedOut<'_>) -> bool) {
         let mut takes_more = true;
-        // Messages stay behind if the stream is full. The next call, or the next turn of the reader, writes them.
+        // If the stream is full, waiting messages are left. The next call, or the next turn of the reader, writes them.
         while self.pending.has_replies() || takes_more && self.pending.messages().came_meanwhile() {
             let Some(mut out) = self.try_lock() else { return };
             takes_more = write(&mut out) && !out.write_failed();
@@ -120,7 +120,7 @@ impl LockedOut<'_> {
         self.out.link.write_failed()
     }
 
-    /// Moves the stored replies to the write queue, and credits received input to the timers.
+    /// Moves the waiting messages and the stored replies to the write queue, and reports received input to the timers.
     pub(super) fn apply_replies(&mut self, now: Instant) {
         self.pending.apply(&mut self.out.sender, now);
     }
@@ -131,23 +131,23 @@ impl LockedOut<'_> {
         Output::new(link, sender, Some(self.pending))
     }
 
-    /// Writes the whole queue, then half-closes or ends the stream if the core asks for it. The reader may wait for
-    /// either.
+    /// Writes the whole queue. Then half-closes or ends the stream if the core asks for it, because the reader may
+    /// block until then.
     pub(super) fn write(&mut self) -> Result<(), Error> {
         let written = self.output().flush();
         self.end_transport();
         written
     }
 
-    /// Writes as much as the stream takes without blocking, for the reader, which must not stop reading. Returns
-    /// whether everything was written.
+    /// Writes as much as the stream takes without blocking. The reader uses this, because it must not stop reading.
+    /// Returns whether everything was written.
     pub(super) fn write_now(&mut self) -> bool {
-        // The next read reports a stream that has failed.
+        // An error is ignored, because the next read reports the failed stream.
         let written = self.output().write_now().unwrap_or(self.write_failed());
         self.end_transport() && written
     }
 
-    /// Writes the queue for a reader whose input has ended. Blocks until `until` at most. Returns whether everything
+    /// Writes the queue for a reader whose input has ended. Does not block beyond `until`. Returns whether everything
     /// was written.
     pub(super) fn write_until(&mut self, until: Option<Instant>) -> Result<bool, Error> {
         let written = match self.output().write_or_hear(until) {
@@ -158,8 +158,8 @@ impl LockedOut<'_> {
         Ok(self.end_transport() && written)
     }
 
-    /// Half-closes or ends the stream if the core asks for it. Returns `false` if the stream is full, and the call must
-    /// be repeated.
+    /// Half-closes or ends the stream if the core asks for it. Returns `false` if the stream is full. The caller must
+    /// then call this again later.
     fn end_transport(&mut self) -> bool {
         let Out { link, sender } = &mut *self.out;
         match sender.poll_transport() {

@@ -1,17 +1,18 @@
-//! Replies of the receiving thread of a split WebSocket, and how the reading and the writing threads wait for each
-//! other.
+//! The state through which the threads of a split WebSocket communicate without the lock of the write queue.
 //!
-//! [`PendingReplies`] stores the replies for all adapters. Threads need more, which is here:
-//! - An upper bound for the time in which one half does not look at the timers: [`ThreadReplies::nap`]. The other half
-//!   may start a timer meanwhile.
-//! - Messages of writers that do not wait for the lock, and the state of the sender for them:
+//! [`ThreadReplies`] contains [`PendingReplies`], the replies of the receiving thread, which all adapters use. Threads
+//! also need:
+//! - The longest time for which one half may block without checking the timers: [`ThreadReplies::nap`]. The other half
+//!   may start a timer during this time.
+//! - Messages of calls that do not wait for the lock, and a copy of the state of the sender for such calls:
 //!   [`ThreadReplies::messages`] and [`ThreadReplies::status`].
-//! - A place where the reader waits until no thread writes: [`ThreadReplies::wait_unless`]. The reader needs it when
-//!   its peer has half-closed the stream.
-//! - A Close that a thread wants to send while another one writes: [`ThreadReplies::request_close`]. The writing thread
-//!   queues it, so that the close timeout bounds the write that the Close waits for.
+//! - A wait of the reader until no thread writes: [`ThreadReplies::wait_unless`]. The reader waits so after its peer
+//!   has half-closed the stream.
+//! - A Close that one thread sends while another thread writes: [`ThreadReplies::request_close`]. The writing thread
+//!   queues this Close. So the close timeout also bounds the current write, for which the Close must wait.
 //!
-//! `split.rs` has the lock of the write queue. The thread that holds the lock applies the replies.
+//! `split.rs` has the lock of the write queue. The thread that holds the lock moves the replies, the messages and the
+//! Close to the write queue.
 
 use core::ops::Deref;
 use core::time::Duration;
@@ -26,28 +27,29 @@ use crate::adapters::sync::Mutex;
 use crate::adapters::waiting_messages::{SenderStatus, WaitingMessages};
 use crate::{CloseCode, CloseReason, Instant, Outbox, SendError, Sender, SendingHalf};
 
-/// Lower bound of [`ThreadReplies::nap`]: with shorter timers, a half still looks at them only this often.
+/// The minimum of [`ThreadReplies::nap`]. If the connection has shorter timers, a half still checks them only once in
+/// this time.
 pub(super) const SHORTEST_NAP: Duration = Duration::from_millis(50);
 
-/// The stored replies, and the waiting state of the two halves.
+/// The state of a split WebSocket that its threads use without the lock of the write queue.
 #[derive(Debug)]
 pub(super) struct ThreadReplies {
     pending: PendingReplies,
-    /// Messages of writers that did not wait for the lock.
+    /// Messages of calls that did not wait for the lock.
     messages: WaitingMessages,
-    /// The state of the sender, for writers that do not wait for the lock.
+    /// A copy of the state of the sender, for calls that do not wait for the lock.
     status: SenderStatus,
-    /// The shortest timeout that the connection can start, or [`SHORTEST_NAP`] if that is longer. `None` without
-    /// timers.
+    /// The longest time for which one half may block without checking the timers. It is the shortest timeout of the
+    /// connection, but at least [`SHORTEST_NAP`]. `None` if all timers are off.
     nap: Option<Duration>,
-    /// The receiving thread, while it waits until no thread writes.
+    /// The receiving thread while it waits in [`Self::wait_unless`].
     waiting: Mutex<Option<Thread>>,
     close: Mutex<Option<RequestedClose>>,
-    /// True while `close` has a request. Lets the sending half skip the lock.
+    /// True while `close` has a request. If false, the sending half does not lock `close`.
     close_requested: AtomicBool,
 }
 
-/// A Close that waits for the thread that writes.
+/// A Close that the writing thread must queue.
 #[derive(Debug)]
 struct RequestedClose {
     code: Option<CloseCode>,
@@ -55,7 +57,7 @@ struct RequestedClose {
     result: CloseResult,
 }
 
-/// The result of a requested Close, once it was queued or refused.
+/// The result of a requested Close. Empty until the Close was queued or refused.
 pub(super) type CloseResult = Arc<OnceLock<Result<(), SendError>>>;
 
 impl Deref for ThreadReplies {
@@ -80,20 +82,21 @@ impl ThreadReplies {
         }
     }
 
-    /// Returns the messages of writers that did not wait for the lock.
+    /// Returns the messages of calls that did not wait for the lock.
     pub(super) const fn messages(&self) -> &WaitingMessages {
         &self.messages
     }
 
-    /// Returns the state of the sender when the lock was released last, or while a write blocks.
+    /// Returns the copy of the state of the sender. The copy is updated before each write, and when the lock is
+    /// released.
     pub(super) const fn status(&self) -> &SenderStatus {
         &self.status
     }
 
-    /// Moves the messages that wait, all stored replies and a requested Close into the write queue, and credits received
-    /// input to the timers.
+    /// Moves the waiting messages, the stored replies and a requested Close to the write queue. Reports received input
+    /// to the timers.
     pub(super) fn apply(&self, half: &mut impl SendingHalf, now: Instant) {
-        // Before the replies: a message that was accepted goes out before the answer to a Close.
+        // The messages come first, because nothing can be sent after the answer to a Close.
         self.messages.apply(half);
         self.pending.apply(half, now);
         if !self.close_requested.load(Ordering::Acquire) {
@@ -102,15 +105,15 @@ impl ThreadReplies {
         let mut close = lock(&self.close);
         self.close_requested.store(false, Ordering::Release);
         if let Some(RequestedClose { code, reason, result }) = close.take() {
-            // Nothing else sets the result.
+            // This is the only place that sets the result, so `set` cannot fail.
             let _ = result.set(half.close(now, code, reason.as_str()));
         }
     }
 
-    /// Asks the thread that writes to queue a Close, and returns the place of its result.
+    /// Asks the writing thread to queue a Close. Returns a reference to the result, which that thread stores.
     ///
-    /// Returns `None` if the reason is too long, or if another thread has asked before. The caller then waits for the
-    /// lock, and gets the error from the core.
+    /// Returns `None` if the reason is too long, or if another thread has already requested a Close. The caller must
+    /// then wait for the lock, and send the Close itself. The core returns the error.
     pub(super) fn request_close(&self, code: Option<CloseCode>, reason: &str) -> Option<CloseResult> {
         let reason = CloseReason::new(reason)?;
         let mut close = lock(&self.close);
@@ -123,27 +126,28 @@ impl ThreadReplies {
         Some(result)
     }
 
-    /// Returns for how long one half may block without a look at the timers.
+    /// Returns the longest time for which one half may block ("nap") without checking the timers. Returns `None` if all
+    /// timers are off.
     ///
-    /// A timer of at least [`SHORTEST_NAP`] that the other half starts meanwhile is due at the end of that time at the
-    /// earliest. A shorter timer can be handled late by [`SHORTEST_NAP`].
+    /// The other half may start a timer during this time. A timer of at least [`SHORTEST_NAP`] cannot be due before the
+    /// end of this time. A shorter timer can run late, by at most [`SHORTEST_NAP`].
     pub(super) const fn nap(&self) -> Option<Duration> {
         self.nap
     }
 
-    /// Blocks the current thread until another thread [wakes it](Self::wake_reader), but for `most` at the longest.
-    /// Returns at once if `is_free` returns `true`.
+    /// Blocks the current thread until another thread calls [`Self::wake_reader`], but not longer than `most`. Returns
+    /// at once if `is_free` returns `true`.
     pub(super) fn wait_unless(&self, is_free: impl FnOnce() -> bool, most: Duration) {
         *lock(&self.waiting) = Some(thread::current());
-        // The thread is stored before `is_free` is called. A writer that finishes after the store wakes this thread,
-        // and one that finished before it makes `is_free` return true.
+        // The thread is stored before `is_free` is called. A writer that finishes after the store wakes this thread. If
+        // the writer finished before the store, `is_free` returns true.
         if !is_free() {
             thread::park_timeout(most);
         }
         *lock(&self.waiting) = None;
     }
 
-    /// Wakes the thread that waits in [`Self::wait_unless`], if there is one.
+    /// Wakes the thread that waits in [`Self::wait_unless`], if a thread waits.
     pub(super) fn wake_reader(&self) {
         if let Some(reader) = lock(&self.waiting).take() {
             reader.unpark();
