@@ -1,12 +1,13 @@
-//! Tracks whether a stream is in blocking mode, as far as its calls show it.
+//! Tracks whether a stream is in blocking mode. This is concluded from the results of its calls.
 //!
-//! `std` can set the blocking mode of a socket but cannot query it. The adapter reads input without blocking by
-//! switching to non-blocking mode and back around the read. The alternative, the shortest timeout of a socket, costs
-//! four to eight milliseconds: one or two ticks of Linux' timer. But an application that has set its socket to
-//! non-blocking mode must find it in that mode afterwards. Therefore the mode is switched only when it is known to be
-//! blocking.
+//! `std` can set the blocking mode of a socket but cannot query it. To read input without blocking, the adapter
+//! switches the socket to non-blocking mode, reads, and switches back. The alternative is a read with the shortest
+//! timeout. Such a read takes four to eight milliseconds: one or two ticks of the timer of Linux. But if the
+//! application has set its socket to non-blocking mode, the socket must stay in this mode. So the adapter switches the
+//! mode only if the mode is known to be blocking.
 //!
-//! This file stores what is known. `deadline_stream.rs` switches the mode, and reports how calls ended.
+//! This file stores what is known about the mode. `deadline_stream.rs` switches the mode, and reports the results of
+//! calls.
 //!
 //! ```text
 //!              two calls blocked until their timeouts
@@ -17,13 +18,14 @@
 //!      └───── a call returned `WouldBlock` at once ─────────┴──▶ (non-blocking)
 //! ```
 //!
-//! From non-blocking, one call that blocks until its timeout leads back to unknown, with one of the two calls counted.
+//! If the state is non-blocking and a call blocks until its timeout, the state becomes unknown. This call counts as the
+//! first of the two calls that lead to blocking.
 
 use core::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 use std::sync::Arc;
 
-/// Number of calls that must block until their timeout before the mode counts as blocking. A single call proves
-/// nothing: the system may delay a call in non-blocking mode for a moment.
+/// The number of calls that must block until their timeout before the mode counts as blocking. One call is not enough,
+/// because the system may also delay a call in non-blocking mode.
 const ENOUGH: u8 = 2;
 /// The value of `waited` for a stream that is known to be in non-blocking mode.
 const NONBLOCKING: u8 = u8::MAX;
@@ -33,7 +35,8 @@ const NONBLOCKING: u8 = u8::MAX;
 pub(super) struct BlockingMode {
     /// The number of calls that blocked until their timeout, up to [`ENOUGH`]; or [`NONBLOCKING`].
     waited: AtomicU8,
-    /// The number of switches, shared by two handles to one stream. Odd while one handle has switched the mode.
+    /// The number of switches of the mode, shared by two handles to one stream. It is odd while the stream is switched
+    /// to non-blocking mode. `None` if there is only one handle.
     switches: Option<Arc<AtomicUsize>>,
 }
 
@@ -43,7 +46,7 @@ impl BlockingMode {
         Self { waited: AtomicU8::new(ENOUGH), switches: None }
     }
 
-    /// Makes the states for two handles to the stream, which see each other's switches.
+    /// Returns the states for two handles to one stream. The two states share the number of switches.
     pub(super) fn into_shared(self) -> [Self; 2] {
         let (waited, switches) = (self.waited.into_inner(), Arc::new(AtomicUsize::new(0)));
         [(); 2].map(|()| Self { waited: AtomicU8::new(waited), switches: Some(Arc::clone(&switches)) })
@@ -59,12 +62,13 @@ impl BlockingMode {
         self.waited.load(Ordering::Relaxed) == NONBLOCKING
     }
 
-    /// Makes the mode unknown, because the application may change it.
+    /// Sets the mode to unknown, because the application may change it.
     pub(super) fn forget(&self) {
         self.waited.store(0, Ordering::Relaxed);
     }
 
-    /// Counts a switch. Call it before blocking mode is left, and after it is restored.
+    /// Counts a switch of the mode. Call this before switching to non-blocking mode, and after switching back to
+    /// blocking mode.
     pub(super) fn switched(&self) {
         if let Some(switches) = &self.switches {
             switches.fetch_add(1, Ordering::SeqCst);
@@ -82,7 +86,8 @@ impl BlockingMode {
         before % 2 == 1 || self.switches() != before
     }
 
-    /// Learns from a call that found no input or a full stream. `waited` is true if the call blocked until its timeout.
+    /// Updates the state after a call that found no input or a full stream. `waited` is true if the call blocked until
+    /// its timeout.
     pub(super) fn learn(&self, waited: bool) {
         let now_known = match (waited, self.waited.load(Ordering::Relaxed)) {
             (true, NONBLOCKING) => 1,

@@ -1,17 +1,18 @@
 //! A blocking stream with a clock, whose calls end at a deadline.
 //!
-//! [`DeadlineStream`] converts the deadlines of the core into timeouts of the stream. A deadline that has passed
-//! makes a call that does not block: the stream is switched to non-blocking mode for that call.
+//! [`DeadlineStream`] converts the deadlines of the core to timeouts of the stream. If the deadline has passed, the
+//! call must not block. The stream is then switched to non-blocking mode for this call.
 //!
-//! This file knows nothing of WebSocket. The loops in `run_loop.rs`, `reader.rs`, `write_driver.rs` and `handshake.rs`
-//! decide what to read and write. `stream.rs` adapts foreign streams, `timeouts.rs` chooses and sets timeouts, and
-//! `blocking_mode.rs` knows whether the mode may be switched.
+//! This file does not depend on the WebSocket protocol. The loops in `run_loop.rs`, `reader.rs`, `write_driver.rs` and
+//! `handshake.rs` decide what to read and write. `stream.rs` adapts streams of other crates, and `timeouts.rs` chooses
+//! and sets timeouts. `blocking_mode.rs` tracks whether the mode may be switched.
 //!
 //! Invariants:
-//! - After a failed write nothing is written any more: the number of bytes that went out is unknown.
-//! - Bytes that were [read ahead](ReadAhead) are returned before any others.
-//! - The blocking mode of the stream is the same after a call as before it.
-//! - `now` is read from the clock after each call on the stream, and `read_at` is `now` at the last read.
+//! - After a failed write nothing is written, because the number of bytes that were sent is unknown.
+//! - Bytes that were [read ahead](ReadAhead) are returned before other bytes.
+//! - After a call the stream has the same blocking mode as before the call.
+//! - The clock is read after each call on the stream, and the time is stored in `now`. `read_at` is the value of `now`
+//!   at the last read.
 
 use core::fmt;
 use core::time::Duration;
@@ -42,17 +43,17 @@ pub(super) struct DeadlineStream<S> {
     ahead: ReadAhead,
     /// See [`Stream::may_keep`].
     may_keep: bool,
-    /// True while the stream may hold bytes that were written and not flushed.
+    /// True while the stream may have bytes that were written and not flushed.
     unflushed: bool,
     /// True if the last flush found the stream full.
     flush_waits: bool,
     /// The error of the write that failed. Every later write returns it.
     write_error: Option<ErrorKind>,
-    /// The directions that were ended.
+    /// The directions that were closed.
     ended: Ended,
 }
 
-/// The directions of a stream that were ended.
+/// The directions of a stream that were closed.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Ended {
     Nothing,
@@ -63,11 +64,12 @@ enum Ended {
 /// How a call on the stream is prevented from blocking too long.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Wait {
-    /// The call does not block: the stream is in non-blocking mode during the call.
+    /// The call does not block, because the stream is in non-blocking mode during the call.
     Not,
-    /// The call blocks for this timeout at most.
+    /// The call blocks for this time at most, because a timeout is set.
     For(Duration),
-    /// The call has no timeout. It blocks without bound, or not at all if the application has set that mode.
+    /// The call has no timeout. It can block without limit. If the application has set non-blocking mode, it does not
+    /// block.
     AsTheStreamDoes,
 }
 
@@ -106,14 +108,14 @@ pub(super) enum HalfClose {
     Done,
     /// The stream is full. Half-close again later.
     Waits,
-    /// The stream has no half-close: only both directions can be ended.
+    /// The stream cannot close the sending direction only.
     Impossible,
 }
 
 impl DeadlineStream<TcpStream> {
-    /// Wraps a socket. Puts it into blocking mode unless the caller says that it is.
+    /// Wraps a socket. Sets the socket to blocking mode, unless `is_blocking` tells that it already is in this mode.
     pub(super) fn tcp(stream: TcpStream, is_blocking: bool) -> io::Result<Self> {
-        // Each write passes whole frames, so Nagle's algorithm would only add delay.
+        // Each write passes whole frames. So Nagle's algorithm would delay frames without any benefit.
         stream.set_nodelay(true)?;
         if !is_blocking {
             stream.set_nonblocking(false)?;
@@ -172,8 +174,8 @@ impl<S> DeadlineStream<S> {
         self.now
     }
 
-    /// Returns the time when the last read returned. Timers for received input are judged by this time, because later
-    /// input is not known of yet.
+    /// Returns the time when the last read returned. Timers that wait for input use this time, because it is not known
+    /// what has arrived since.
     pub(super) const fn read_at(&self) -> Instant {
         self.read_at
     }
@@ -202,7 +204,7 @@ impl<S> DeadlineStream<S> {
         self.stream
     }
 
-    /// Returns the inner stream of [`into_over`](Self::into_over).
+    /// Returns the stream without its [`Over`], after removing the timeouts that were set here.
     pub(super) fn into_stream(self) -> S {
         self.into_over().into_inner()
     }
@@ -230,7 +232,7 @@ impl<S> DeadlineStream<S> {
         self.may_keep
     }
 
-    /// Returns whether the stream may hold bytes that were written and not flushed.
+    /// Returns whether the stream may have bytes that were written and not flushed.
     pub(super) const fn is_unflushed(&self) -> bool {
         self.unflushed
     }
@@ -240,12 +242,13 @@ impl<S> DeadlineStream<S> {
         self.ahead.has_bytes()
     }
 
-    /// Returns whether the next read returns the end or the failure that [`look`](Self::look) has found.
+    /// Returns whether the next read returns the end or an error that [`look`](Self::look) has read.
     pub(super) fn input_has_ended(&self) -> bool {
         self.ahead.is_at_end()
     }
 
-    /// Returns whether the end of the stream or a failure is known, behind the bytes that were read ahead.
+    /// Returns whether [`look`](Self::look) has read the end or an error of the stream. There may still be bytes before
+    /// the end.
     pub(super) const fn knows_end(&self) -> bool {
         self.ahead.knows_end()
     }
@@ -262,9 +265,10 @@ impl<S> DeadlineStream<S> {
 
     // --- calls on the stream ---
 
-    /// Reads once, and blocks until `deadline` at most. After the deadline it still reads input that has arrived.
+    /// Reads once, and does not block beyond `deadline`. If the deadline has passed, it reads input that has already
+    /// arrived.
     ///
-    /// Returns `None` if the deadline came first, or if the call was interrupted.
+    /// Returns `None` if no input has arrived before the deadline, or if the call was interrupted.
     pub(super) fn read(&mut self, to: &mut [u8], deadline: Option<Instant>) -> io::Result<Option<usize>> {
         self.tick();
         if let Some(read) = self.ahead.take(to) {
@@ -279,7 +283,7 @@ impl<S> DeadlineStream<S> {
         }
     }
 
-    /// Reads ahead the input that has arrived, without blocking, and keeps it for [`read`](Self::read).
+    /// Reads the input that has arrived without blocking, and keeps it for [`read`](Self::read).
     ///
     /// Returns the number of bytes. Returns `None` if the stream cannot be read without blocking, if it has ended, or
     /// if the read-ahead buffer is full.
@@ -306,7 +310,7 @@ impl<S> DeadlineStream<S> {
         Some(n)
     }
 
-    /// Writes once, as much as the stream takes until `deadline`. The caller must have read the clock with
+    /// Writes once, and does not block beyond `deadline`. The caller must have read the clock with
     /// [`tick`](Self::tick).
     pub(super) fn write(&mut self, slices: &[&[u8]], deadline: Option<Instant>) -> io::Result<Written> {
         if let Some(kind) = self.write_error {
@@ -325,7 +329,7 @@ impl<S> DeadlineStream<S> {
         Ok(match self.remember(call)? {
             Call::Done(n) => {
                 self.unflushed = self.may_keep;
-                // A blocking socket takes a part of the bytes only if it was full until its timeout.
+                // A blocking socket takes only a part of the bytes if it was full until the timeout.
                 let took = self.now.saturating_duration_since(began);
                 let waited = matches!(wait, Wait::For(time) if took >= time / 4);
                 Written { n, full: n < offered && waited }
@@ -335,7 +339,7 @@ impl<S> DeadlineStream<S> {
         })
     }
 
-    /// Flushes the bytes that were written. Blocks until `deadline` at most.
+    /// Flushes the bytes that were written. Does not block beyond `deadline`.
     pub(super) fn flush(&mut self, deadline: Option<Instant>) -> io::Result<Flush> {
         if let Some(kind) = self.write_error {
             return Err(kind.into());
@@ -344,7 +348,7 @@ impl<S> DeadlineStream<S> {
         if self.unflushed {
             let wait = self.arrange(Direction::Write, deadline)?;
             let call = self.call(wait, deadline, Over::flush);
-            // Set before the `?`: a non-blocking stream that is full returns an error.
+            // Set this before the `?`, because a full stream in non-blocking mode returns an error here.
             self.flush_waits = true;
             if !matches!(self.remember(call)?, Call::Done(())) {
                 return Ok(Flush::Waits);
@@ -354,7 +358,7 @@ impl<S> DeadlineStream<S> {
         Ok(Flush::Done { waited })
     }
 
-    /// Closes the sending direction. Blocks until `deadline` at most.
+    /// Closes the sending direction. Does not block beyond `deadline`.
     pub(super) fn half_close(&mut self, deadline: Option<Instant>) -> HalfClose {
         if self.ended != Ended::Nothing {
             return HalfClose::Done;
@@ -375,7 +379,8 @@ impl<S> DeadlineStream<S> {
         HalfClose::Done
     }
 
-    /// Ends both directions so that the peer sees a regular end. Leaves the stream open if it has no half-close.
+    /// Closes both directions so that the peer sees a regular end. If the stream has no half-close, leaves the stream
+    /// open: the application must then shut down its TLS layer.
     pub(super) fn close(&mut self) {
         // The connection has ended, so this call does not block.
         if self.half_close(Some(self.now)) != HalfClose::Impossible {
@@ -383,7 +388,7 @@ impl<S> DeadlineStream<S> {
         }
     }
 
-    /// Ends both directions at once.
+    /// Closes both directions at once.
     pub(super) fn abort(&mut self) {
         if self.ended != Ended::Both {
             self.ended = Ended::Both;
@@ -391,8 +396,8 @@ impl<S> DeadlineStream<S> {
         }
     }
 
-    /// Prepares the stream so that the next call in `direction` ends at `deadline`: by non-blocking mode for a deadline
-    /// that has passed, and by a timeout otherwise.
+    /// Prepares the stream so that the next call in `direction` ends at `deadline`. If the deadline has passed and the
+    /// mode may be switched, switches to non-blocking mode. Otherwise sets a timeout.
     fn arrange(&mut self, direction: Direction, deadline: Option<Instant>) -> io::Result<Wait> {
         let left = deadline.map(|deadline| deadline.saturating_duration_since(self.now));
         if left.is_some_and(|left| left < SHORTEST) && self.mode.is_blocking() {
@@ -430,10 +435,9 @@ impl<S> DeadlineStream<S> {
                 if self.mode.may_have_been_switched(switches) {
                     return Ok(Call::Interrupted);
                 }
-                // The error means either that the timeout ran out or that the stream is in non-blocking mode. The
-                // elapsed time tells which. Some systems wake early, so a quarter of the timeout counts as all of it. A
-                // non-blocking stream must not be taken for a blocking one: calling it in a loop would keep the
-                // processor busy.
+                // Either the timeout ran out, or the stream is in non-blocking mode. The elapsed time tells which. Some
+                // systems return early, so a quarter of the timeout is enough. A stream in non-blocking mode must not
+                // be treated as a blocking stream: a loop that calls it would keep the processor busy.
                 let took = now.saturating_duration_since(began);
                 let waited = matches!(wait, Wait::For(time) if took >= time / 4);
                 if waited || error.kind() == ErrorKind::WouldBlock {
@@ -446,7 +450,7 @@ impl<S> DeadlineStream<S> {
         }
     }
 
-    /// Stores the error of a failed write. `WouldBlock` is no failure.
+    /// Stores the error of a failed write. `WouldBlock` is not a failure.
     fn remember<T>(&mut self, result: io::Result<T>) -> io::Result<T> {
         if let Err(error) = &result {
             if error.kind() != ErrorKind::WouldBlock {

@@ -1,15 +1,16 @@
-//! Bytes that were read during a write, kept for the next call that reads.
+//! A buffer for input that was read during a write, until the next call that reads.
 //!
-//! A call that sends may block for as long as the peer does not read. During the wait it reads the input that has
-//! arrived. A Pong among it shows that the peer is alive, and a peer that must send before it reads can continue. The
-//! call cannot decode the bytes, because the application may still hold an event that borrows from the inbox.
+//! A call that sends blocks while the peer does not read. During the wait the call reads the input that has arrived,
+//! for two reasons. Input shows that the peer is alive. And some peers read only after they could send their own data.
+//! The call cannot decode the bytes, because the application may still have an event that borrows from the inbox.
 //!
 //! `deadline_stream.rs` makes the reads. This file only stores their results.
 //!
 //! Invariants:
 //! - At most [`MOST`] bytes are kept. Further input stays in the transport, whose backpressure stops the peer.
-//! - Bytes are returned in the order in which they arrived, and the end or the failure of the stream after them.
-//! - An empty buffer holds no memory after the next [`take`](ReadAhead::take).
+//! - The bytes are returned in the order in which they arrived. The end or the error of the stream is returned after
+//!   the bytes.
+//! - When all bytes were taken, the next [`take`](ReadAhead::take) frees the memory.
 
 use core::fmt;
 use std::io;
@@ -17,16 +18,16 @@ use std::prelude::v1::*;
 
 /// Maximum number of bytes that are kept.
 pub(super) const MOST: usize = 64 << 10;
-/// Maximum number of bytes in one read: the payload of one TLS record.
+/// Maximum number of bytes in one read. This is the maximum payload of a TLS record.
 const AT_ONCE: usize = 16 << 10;
 
-/// Bytes that were read ahead, and the end of the stream behind them.
+/// Bytes that were read ahead, and the end or the error of the stream that followed.
 #[derive(Default)]
 pub(super) struct ReadAhead {
     bytes: Vec<u8>,
     /// The number of bytes at the start of `bytes` that were taken.
     taken: usize,
-    /// The end or the failure of the stream behind the bytes, if it is known.
+    /// The end or the error of the stream that came after the bytes. `None` if neither is known.
     end: Option<io::Result<()>>,
 }
 
@@ -36,12 +37,12 @@ impl ReadAhead {
         self.bytes.len() > self.taken
     }
 
-    /// Returns whether only the end or the failure of the stream is left to take.
+    /// Returns whether there are no bytes to take, but the end or an error of the stream.
     pub(super) fn is_at_end(&self) -> bool {
         !self.has_bytes() && self.end.is_some()
     }
 
-    /// Returns whether the end or the failure of the stream is known.
+    /// Returns whether the end or an error of the stream is known.
     pub(super) const fn knows_end(&self) -> bool {
         self.end.is_some()
     }
@@ -58,7 +59,7 @@ impl ReadAhead {
 
     /// Returns space to read into. Call [`Self::handle_read`] after the read.
     pub(super) fn space(&mut self) -> &mut [u8] {
-        // Reuse the space of bytes that were taken.
+        // Remove the bytes that were taken, to use their space again.
         self.bytes.drain(..self.taken);
         self.taken = 0;
         let len = self.bytes.len();
@@ -85,8 +86,8 @@ impl ReadAhead {
         self.bytes.truncate(before + n);
     }
 
-    /// Returns bytes like a read from the stream, then once 0 for the end, or the error. Returns `None` if nothing is
-    /// kept.
+    /// Moves bytes to `to`, and returns the result that a read from the stream would have: the number of bytes, then
+    /// once 0 for the end, or the error. Returns `None` if nothing is kept.
     pub(super) fn take(&mut self, to: &mut [u8]) -> Option<io::Result<usize>> {
         let rest = self.bytes.get(self.taken..).unwrap_or_default();
         if rest.is_empty() {
@@ -104,7 +105,7 @@ impl ReadAhead {
 
 impl fmt::Debug for ReadAhead {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // The bytes are not shown: they may be secret.
+        // The bytes are not shown, because they may be secret.
         f.debug_struct("ReadAhead").field("len", &(self.bytes.len() - self.taken)).finish_non_exhaustive()
     }
 }

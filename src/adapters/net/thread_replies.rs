@@ -87,7 +87,7 @@ impl ThreadReplies {
         &self.messages
     }
 
-    /// Returns the copy of the state of the sender. The copy is updated before each write, and when the lock is
+    /// Returns the copy of the state of the sender. The copy is updated after each write, and when the lock is
     /// released.
     pub(super) const fn status(&self) -> &SenderStatus {
         &self.status

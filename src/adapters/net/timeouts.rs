@@ -1,13 +1,14 @@
 //! The timeouts that are set on a blocking stream, one for reads and one for writes.
 //!
-//! A timeout is set by a system call. A timeout that is a little too short wakes the call early, which costs less than
-//! setting another one. [`Timeouts`] therefore keeps a timeout for as long as it is short enough and not much too
-//! short.
+//! Setting a timeout is a system call. If a timeout is a little too short, a call returns early and is repeated. This
+//! costs less than setting a new timeout before each call. So [`Timeouts`] keeps a timeout that is at most as long as
+//! the time until the deadline, and at least a quarter of this time.
 //!
-//! Not here: deadlines that have passed, for which `deadline_stream.rs` switches the stream to non-blocking mode.
+//! For a deadline that has passed, `deadline_stream.rs` does not use a timeout: it switches the stream to non-blocking
+//! mode.
 //!
 //! Invariants:
-//! - A timeout is never longer than the time until the deadline, except that it is at least [`SHORTEST`].
+//! - A timeout is never longer than the time until the deadline, or than [`SHORTEST`] if that is longer.
 //! - A timeout is recorded only if the stream supports timeouts.
 
 use core::time::Duration;
@@ -15,9 +16,9 @@ use std::io;
 
 use super::stream::Over;
 
-/// The shortest timeout that is set on a stream. Systems count in milliseconds.
+/// The shortest timeout that is set on a stream. Many systems support only whole milliseconds.
 pub(super) const SHORTEST: Duration = Duration::from_millis(1);
-/// The longest timeout that is set on a stream. Some systems refuse longer ones.
+/// The longest timeout that is set on a stream. Some systems refuse longer timeouts.
 const LONGEST: Duration = Duration::from_secs(3600);
 /// Timeouts longer than this are shortened by a sixteenth, so that they can stay set for the next deadline.
 const LONG: Duration = Duration::from_millis(20);
@@ -39,7 +40,7 @@ pub(super) struct Timeouts {
 impl Timeouts {
     /// Sets a timeout on the stream for a call in `direction` that may block for `left`, `None` for no limit.
     ///
-    /// Returns the timeout that is set now. `None` means that the call has no timeout: no limit was wanted, or the
+    /// Returns the timeout that is set now. `None` means that the call has no timeout, because `left` is `None` or the
     /// stream does not support timeouts.
     pub(super) fn set<S>(
         &mut self,
@@ -63,7 +64,7 @@ impl Timeouts {
 
     /// Removes the timeouts from the stream.
     pub(super) fn remove<S>(&mut self, stream: &mut Over<S>) {
-        // An error means that the socket is broken. Its next owner sees that too.
+        // An error means that the socket has failed. The next owner of the socket also gets this error.
         let _ = self.set(stream, Direction::Read, None);
         let _ = self.set(stream, Direction::Write, None);
     }
@@ -75,7 +76,7 @@ fn replacement(is_set: Option<Duration>, left: Option<Duration>) -> Option<Optio
     let Some(left) = left else { return is_set.map(|_| None) };
     let left = left.clamp(SHORTEST, LONGEST);
     match is_set {
-        // A timeout of less than a quarter would wake the call too often.
+        // A timeout of less than a quarter of the time would end too many calls early.
         Some(is_set) if is_set <= left && is_set >= left / 4 => None,
         _ if left > LONG => Some(Some(left - left / 16)),
         _ => Some(Some(left)),
@@ -87,10 +88,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_timeout_is_kept_while_it_is_a_quarter_of_the_time_left_at_least() {
+    fn a_timeout_is_kept_if_it_is_between_a_quarter_and_all_of_the_time_left() {
         let ms = Duration::from_millis;
         let cases = [
-            // What is set, the time left, and the timeout to set instead.
+            // The timeout that is set, the time until the deadline, and the new timeout.
             (None, None, None),
             (Some(16), None, Some(None)),
             (None, Some(16), Some(Some(16))),

@@ -1,8 +1,9 @@
-//! Writes the queue of a connection to a blocking stream, and handles timers and input during the wait.
+//! Writes the queue of a connection to a blocking stream. Runs timers and reads input while the stream is full.
 //!
-//! A write that blocks is divided into slices of [`SLICE`]. Between two slices, timers that are due are handled and
-//! input is [read ahead](DeadlineStream::look): the Pong of a live peer is found before its timer ends the connection.
-//! Deadlines are absolute. One long call and many short calls therefore have the same effect on the timers.
+//! One write blocks for a time slice of [`SLICE`] at most. After each slice, timers that are due run, and input is
+//! [read ahead](DeadlineStream::look): it is read and kept for the next call that receives. So the Pong of a live peer
+//! is read before the timer that waits for this Pong ends the connection. Deadlines are absolute times. So one long
+//! call and many short calls have the same effect on the timers.
 //!
 //! ```text
 //!            ┌──────────── some bytes written ──────────────────────┐
@@ -13,11 +14,12 @@
 //!                     (also once per slice if the stream is not full)
 //! ```
 //!
-//! Not here: the loops that call this (`run_loop.rs`, `reader.rs`), the timeouts of the stream (`deadline_stream.rs`),
-//! and the bytes that were read ahead (`read_ahead.rs`).
+//! The loops in `run_loop.rs` and `reader.rs` call this file. `deadline_stream.rs` sets the timeouts of the stream, and
+//! `read_ahead.rs` stores the bytes that were read ahead.
 //!
 //! Invariants:
-//! - Bytes that a stream may have kept are offered to it again before any others (`Sender::poll_offer`).
+//! - If a stream may have kept the bytes of a write that it refused ([`Stream::may_keep`](super::Stream::may_keep)),
+//!   the next write begins with the same bytes. `Sender::poll_offer` returns these bytes first.
 //! - Once the connection has ended, nothing is written or flushed.
 
 use core::time::Duration;
@@ -32,37 +34,40 @@ use crate::{
     CloseCode, Instant, Message, Outbox, SendError, SendOptions, Sender, SendingHalf, UnsentMessage,
 };
 
-/// The longest time for which a write blocks before timers are handled and input is read ahead.
+/// The longest time for which one write blocks. After this time timers run, and input is read ahead.
 ///
-/// Windows documents that a socket may lose bytes when the timeout of a write runs out. A long slice on Windows makes
-/// this rare.
+/// According to its documentation, Windows may lose bytes of a socket when the timeout of a write runs out. A longer
+/// time slice on Windows makes this rare.
 pub(super) const SLICE: Duration = Duration::from_millis(if cfg!(windows) { 1000 } else { 20 });
 
-/// Maximum number of bytes in one write to a stream that may keep them: the payload of one TLS record.
+/// Maximum number of bytes in one write to a stream that may keep bytes of a refused write. This is the maximum payload
+/// of a TLS record.
 const AT_ONCE: usize = 16 << 10;
 
-/// A connection's output, and the stream that it goes to. `H` is a whole connection, or its sending half.
+/// The sending side of a connection, and the stream to write to. `H` is a [`Connection`](crate::Connection), or the
+/// sending half of a split WebSocket.
 #[derive(Debug)]
 pub(super) struct Output<'w, S, H> {
     link: &'w mut DeadlineStream<S>,
     half: &'w mut H,
-    /// The replies of the receiving half, if the WebSocket is split. `None` if this thread also reads.
+    /// The state that the halves of a split WebSocket share without the lock. `None` if the WebSocket is not split, so
+    /// that this thread also reads.
     pending: Option<&'w ThreadReplies>,
 }
 
 /// The result of one write or flush.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Step {
-    /// The queue is empty and flushed, or the connection has ended.
+    /// The queue is empty and the stream is flushed, or the connection has ended.
     Done,
-    /// The stream may take more.
+    /// The stream may take more bytes.
     Progress,
     /// The stream was full.
     Stalled,
 }
 
 impl<'w, S, H: SendingHalf> Output<'w, S, H> {
-    /// Borrows a connection's output. `pending` are the replies of the receiving half, if the WebSocket is split.
+    /// Creates an output. `pending` is the shared state of a split WebSocket, or `None`.
     pub(super) const fn new(
         link: &'w mut DeadlineStream<S>,
         half: &'w mut H,
@@ -85,7 +90,7 @@ impl<'w, S, H: SendingHalf> Output<'w, S, H> {
         Ok(())
     }
 
-    /// Queues a message that owns its data, like [`queue`](Self::queue).
+    /// Queues a message that owns its data. While the queue is full, writes the queue and tries again.
     pub(super) fn queue_message(&mut self, message: Message, options: SendOptions) -> Result<(), Error> {
         let mut waiting = message;
         loop {
@@ -100,19 +105,19 @@ impl<'w, S, H: SendingHalf> Output<'w, S, H> {
         }
     }
 
-    /// Queues a Ping, like [`queue`](Self::queue).
+    /// Queues a Ping. While no further Ping can be queued, writes the queue and tries again.
     pub(super) fn queue_ping(&mut self, payload: &[u8]) -> Result<(), Error> {
         let now = self.link.tick();
         self.queue(|half| half.ping(now, payload))
     }
 
-    /// Queues a Close. Never blocks, because there is always room for one.
+    /// Queues a Close. Never blocks, because the queue always accepts a Close.
     pub(super) fn queue_close(&mut self, code: Option<CloseCode>, reason: &str) -> Result<(), Error> {
         Ok(self.half.close(self.link.tick(), code, reason)?)
     }
 
     /// Queues a message without waiting. If the queue is full, writes as much as the stream takes now, and tries once
-    /// more. After a failed write every message is refused with [`SendError::Closed`]: nothing more can be sent.
+    /// more. After a failed write, refuses every message with [`SendError::Closed`], because nothing more can be sent.
     pub(super) fn try_queue(&mut self, message: Message) -> Result<(), UnsentMessage> {
         if self.link.write_failed() {
             return Err(UnsentMessage { error: SendError::Closed, message });
@@ -123,7 +128,7 @@ impl<'w, S, H: SendingHalf> Output<'w, S, H> {
             Err(UnsentMessage { error: SendError::Blocked, message }) => message,
             sent => return sent,
         };
-        // The stream keeps the error of this write, and returns it with the next write.
+        // An error of this write is stored. The next write returns it.
         let _ = self.write_now();
         if self.link.write_failed() {
             Err(UnsentMessage { error: SendError::Closed, message })
@@ -134,7 +139,8 @@ impl<'w, S, H: SendingHalf> Output<'w, S, H> {
         }
     }
 
-    /// Writes the queue if messages wait for room in it. A frame that is queued next must not overtake them.
+    /// If messages wait because the queue is full, writes the queue. The next frame must be queued after these
+    /// messages.
     pub(super) fn make_room(&mut self) -> Result<(), Error> {
         if self.refills() { self.write_out() } else { Ok(()) }
     }
@@ -144,8 +150,8 @@ impl<'w, S, H: SendingHalf> Output<'w, S, H> {
         self.half.sender()
     }
 
-    /// Handles timers that are due, before a call sends. In an application that only sends, this is where Pings are
-    /// sent and a dead peer is noticed.
+    /// Runs the timers that are due, before a call sends. In an application that only sends, these timers send the
+    /// Pings and detect a dead peer.
     pub(super) fn keep_time(&mut self) -> Result<(), Error> {
         self.link.tick();
         self.apply();
@@ -153,14 +159,15 @@ impl<'w, S, H: SendingHalf> Output<'w, S, H> {
             return Ok(());
         }
         self.handle_due();
-        // This write does not block, because the caller must get to queue its frame: a Close starts the close timeout.
+        // This write must not block, because the caller must queue its frame soon. If the frame is a Close, it starts
+        // the close timeout.
         match self.write_now() {
             Err(error) if !would_block(&error) => Err(error),
             _ => Ok(()),
         }
     }
 
-    /// Writes the whole queue. Blocks until then, or until the connection ends.
+    /// Writes the whole queue. Blocks until the queue is written or the connection ends.
     pub(super) fn write_out(&mut self) -> Result<(), Error> {
         self.link.tick();
         loop {
@@ -173,8 +180,8 @@ impl<'w, S, H: SendingHalf> Output<'w, S, H> {
         }
     }
 
-    /// Writes the whole queue like [`write_out`](Self::write_out), and returns an error if accepted messages were lost.
-    /// Messages are dropped when the peer has closed and when the connection has ended.
+    /// Writes the whole queue like [`write_out`](Self::write_out). Returns [`SendError::Closed`] if queued messages
+    /// were dropped, because the peer closed or the connection ended.
     pub(super) fn flush(&mut self) -> Result<(), Error> {
         self.write_out()?;
         let refused = self.pending.is_some_and(|pending| pending.messages().take_refused());
@@ -182,11 +189,11 @@ impl<'w, S, H: SendingHalf> Output<'w, S, H> {
         if lost { Err(SendError::Closed.into()) } else { Ok(()) }
     }
 
-    /// Writes the queue, and stops early if the stream is full and there is a reason to return. The reasons are input
-    /// that has arrived, the end of the stream, and `until`.
+    /// Writes the queue. If the stream is full, returns early for one of three reasons: input has arrived, the input
+    /// has ended, or the time is `until`.
     pub(super) fn write_or_hear(&mut self, until: Option<Instant>) -> Result<(), Error> {
         if self.is_out() {
-            // Common case, between two messages that arrived together. It does not read the clock.
+            // This is the usual case between two messages that arrived together. It does not read the clock.
             return Ok(());
         }
         self.link.tick();
@@ -207,8 +214,8 @@ impl<'w, S, H: SendingHalf> Output<'w, S, H> {
         }
     }
 
-    /// Writes as much as the stream takes without blocking. Returns whether the queue is empty and flushed. Does not
-    /// handle timers.
+    /// Writes as much as the stream takes without blocking. Returns whether the queue is empty and the stream is
+    /// flushed. Does not run timers.
     pub(super) fn write_now(&mut self) -> Result<bool, Error> {
         self.link.tick();
         loop {
@@ -228,8 +235,8 @@ impl<'w, S, H: SendingHalf> Output<'w, S, H> {
         }
         let may_keep = self.link.may_keep();
         if may_keep && self.link.is_unflushed() && self.half.sender().buffered_amount() > 0 {
-            // Flush between writes. A stream with its own buffer could take any number of bytes, and the timers would
-            // not see whether the peer makes progress.
+            // Flush between writes. A stream with its own buffer could take any number of bytes, and the timers could
+            // not detect whether the peer still reads.
             let flushed = self.flush_once(limit)?;
             return Ok(if flushed == Step::Done { Step::Progress } else { flushed });
         }
@@ -263,8 +270,8 @@ impl<'w, S, H: SendingHalf> Output<'w, S, H> {
             self.half.transmitted(now, 0);
         }
         match written {
-            // Flush at once: a Close for a dead peer must leave the stream before the timer that ends the connection is
-            // handled.
+            // Flush at once. When a peer is declared dead, the Close must be flushed before the timer that ends the
+            // connection runs.
             Ok(_) if n == offered && self.half.sender().buffered_amount() == 0 && !self.refills() => {
                 self.flush_once(limit)
             }
@@ -279,7 +286,7 @@ impl<'w, S, H: SendingHalf> Output<'w, S, H> {
         [self.half.sender().poll_timeout(), slice, limit].into_iter().flatten().min()
     }
 
-    /// Flushes the bytes that the stream has taken and may still hold.
+    /// Flushes the stream if it may have bytes that were written and not flushed.
     fn flush_once(&mut self, limit: Option<Instant>) -> Result<Step, Error> {
         if !self.link.is_unflushed() {
             return Ok(Step::Done);
@@ -289,7 +296,8 @@ impl<'w, S, H: SendingHalf> Output<'w, S, H> {
                 let now = self.link.now();
                 self.half.handle_held_back(now, false);
                 if waited && self.half.sender().buffered_amount() > 0 {
-                    // The stream was full and no longer is, so the next write counts as progress of the peer.
+                    // The stream was full and now accepts bytes. So the peer has read, and the next write counts as
+                    // progress.
                     self.half.transmitted(now, 0);
                 }
                 Ok(Step::Done)
@@ -299,8 +307,9 @@ impl<'w, S, H: SendingHalf> Output<'w, S, H> {
         }
     }
 
-    /// Handles the error of a write. `WouldBlock` means that a non-blocking stream is full: timers that are due are
-    /// still handled, and otherwise the caller must wait.
+    /// Handles the error of a write. `WouldBlock` means that a stream in non-blocking mode is full. If a timer is due,
+    /// the result is `Stalled`, so that the caller runs the timer. Otherwise the result is an error that tells the
+    /// application what to wait for.
     fn failed(&mut self, error: Error) -> Result<Step, Error> {
         if !would_block(&error) {
             return Err(error);
@@ -313,19 +322,20 @@ impl<'w, S, H: SendingHalf> Output<'w, S, H> {
     pub(super) fn interest(&self) -> Interest {
         let now = self.link.now();
         Interest {
-            // Input that cannot be read ahead would wake the application at once, again and again.
+            // If input cannot be read ahead, the stream stays readable. Waiting for it would then return at once, again
+            // and again.
             readable: self.pending.is_none() && self.link.can_look(),
             writable: !self.is_out() && !self.link.write_failed(),
             within: self.half.sender().poll_timeout().map(|due| due.saturating_duration_since(now)),
         }
     }
 
-    /// Returns whether messages wait for room in the queue.
+    /// Returns whether messages wait because the queue is full. They refill the queue after the next write.
     fn refills(&self) -> bool {
         self.pending.is_some_and(|pending| pending.messages().need_room())
     }
 
-    /// Returns whether the queue is empty and flushed.
+    /// Returns whether the queue is empty and the stream is flushed.
     pub(super) fn is_out(&self) -> bool {
         self.half.sender().buffered_amount() == 0 && !self.link.is_unflushed()
     }
@@ -335,7 +345,8 @@ impl<'w, S, H: SendingHalf> Output<'w, S, H> {
         self.half.sender().poll_timeout().is_some_and(|due| due <= self.link.now())
     }
 
-    /// Handles timers that are due. They are judged by the time of the last read: later input is not known of yet.
+    /// Runs the timers that are due. If this thread also reads, first reads ahead, because input shows that the peer is
+    /// alive. The timers then run with the time of this read.
     fn handle_due(&mut self) {
         self.apply();
         if !self.is_due() {
@@ -343,27 +354,28 @@ impl<'w, S, H: SendingHalf> Output<'w, S, H> {
         }
         let looked = if self.pending.is_none() { self.look_ahead() } else { None };
         match looked {
-            // The peer is alive. The input must be decoded before timers are handled: it may contain the awaited Pong.
+            // The peer is alive. The new input must be decoded before a timer runs: it may contain the Pong that the
+            // timer waits for.
             Some(1..) if self.half.sender().close_state() == CloseState::Open => {}
             Some(_) => self.half.handle_send_timeout(self.link.read_at()),
             None => self.half.handle_send_timeout(self.link.now()),
         }
     }
 
-    /// Applies the replies that the receiving half has stored.
+    /// Queues the waiting messages and the replies that the receiving half has stored.
     fn apply(&mut self) {
         if let Some(pending) = self.pending {
             pending.apply(self.half, self.link.now());
         }
     }
 
-    /// Returns whether to read ahead although the stream may take more. Without this, the input of a peer that reads
-    /// slowly and steadily would be read only after the whole queue was written.
+    /// Returns whether to read ahead now although the stream may take more bytes: once per [`SLICE`]. Without this, a
+    /// peer that reads slowly and steadily would keep the call from reading until the whole queue was written.
     fn looks_next(&self) -> bool {
         self.link.now().saturating_duration_since(self.link.read_at()) >= SLICE
     }
 
-    /// Reads ahead the input that has arrived, if this thread also reads.
+    /// Reads ahead the input that has arrived, unless another thread reads.
     fn look(&mut self) {
         if self.pending.is_none() {
             self.look_ahead();
@@ -377,14 +389,15 @@ impl<'w, S, H: SendingHalf> Output<'w, S, H> {
         if looked.is_some_and(|n| n > 0) {
             self.half.handle_unread(self.link.read_at());
         } else if looked.is_some() && self.link.knows_end() {
-            // The real position of the end is known only after the input before it was decoded.
+            // The end is reported without its position in the message, because the input before the end is not decoded
+            // yet.
             self.half.handle_input_ended(self.link.now());
         }
         looked
     }
 }
 
-/// Hands back a message for which there is no room.
+/// Returns the error for a message that the full queue does not accept.
 const fn blocked(message: Message) -> UnsentMessage {
     UnsentMessage { error: SendError::Blocked, message }
 }

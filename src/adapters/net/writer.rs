@@ -324,7 +324,7 @@ impl Writer {
 
     /// Returns the number of bytes in the write queue, frame headers included.
     ///
-    /// Never waits for a thread that is sending. While a thread is writing, the number is updated before each of its
+    /// Never waits for a thread that is sending. While a thread is writing, the number is updated after each of its
     /// writes.
     #[must_use]
     pub fn buffered_amount(&self) -> usize {
