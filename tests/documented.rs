@@ -524,7 +524,8 @@ fn the_docs_of_the_adapters_state_timeouts_and_kept_memory() {
     }
     let (write, slowest) = (constant(opening, "WRITE_TIMEOUT"), size(constant(opening, "SLOWEST")));
     Page::new("src/adapters/handshake_driver/server.rs").says(format!(
-        "(at least 1 s; at most {write} s, also with `None`), and at least {slowest} a second on average"
+        "and at least {slowest} a second on average. For this purpose the timeout counts as at least 1 s and at most \
+         {write} s, also if it is `None`."
     ));
     Page::new("src/adapters/handshake_driver/request_getters.rs")
         .says(format!("how long the stream may accept no byte of the response; {write} s by default"));

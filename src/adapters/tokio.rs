@@ -373,7 +373,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transport<S> for Tokio {
     }
 
     fn yield_turn(cx: &mut Context<'_>) {
-        // A task that wakes itself goes into the run queue, and the runtime may run that queue several times before it
+        // A task that wakes itself goes into the run queue. The runtime may run that queue several times before it
         // looks for input of other tasks. `yield_now` wakes the task only after the runtime has looked.
         let yielded = pin!(task::yield_now());
         if yielded.poll(cx).is_ready() {

@@ -1,6 +1,6 @@
 //! The response that accepts a request: 101 (RFC 6455 section 4.2.2 (5)).
 //!
-//! [`Response`] ensures that the client can accept the 101: each choice of the server must be among the client's
+//! [`Response`] ensures that the client can accept the 101. Each choice of the server must be among the client's
 //! offers, and additional headers must be safe to send. The application makes the choices. Every response with
 //! another status is a [`HttpResponse`](super::HttpResponse).
 

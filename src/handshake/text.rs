@@ -4,8 +4,8 @@
 //! such a run. Nearly every byte of a head goes through it.
 //!
 //! The common case is handled by 16-byte vectors. Comparing a vector with every member of a class would be
-//! slow, so `flag_common` flags the frequent members only: for a token these are letters, digits, `-` and
-//! `_`. The first byte without a flag is looked up in a table. In nearly all cases this byte ends the run.
+//! slow, so `flag_common` flags only the frequent members. For a token these are letters, digits, `-` and `_`.
+//! The first byte without a flag is looked up in a table. In nearly all cases this byte ends the run.
 //! Otherwise the search continues after the byte. If fewer than 16 bytes remain, each of them is looked up.
 //!
 //! This is correct because a flag is only set for members of the class, and the table decides about all other
@@ -19,8 +19,8 @@ pub(crate) const fn is_tchar(byte: u8) -> bool {
         | b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z')
 }
 
-/// Returns whether `byte` may appear in a header value or a reason phrase (RFC 9110 section 5.5): tab, space,
-/// visible characters, and bytes from 0x80 on (obs-text).
+/// Returns whether `byte` may appear in a header value or a reason phrase (RFC 9110 section 5.5). These bytes are
+/// tab, space, visible characters, and bytes from 0x80 on (obs-text).
 pub(crate) const fn is_value_byte(byte: u8) -> bool {
     matches!(byte, b'\t' | b' '..=b'~' | 0x80..)
 }

@@ -84,8 +84,8 @@ impl Pending {
     /// Makes the 101 response.
     fn respond(self, now: Instant, acceptance: &Acceptance) -> Result<Box<Response>, NotAccepted> {
         let Self { settings, head, after_head } = self;
-        // The head was checked when it arrived. The check is repeated, because its result is the view that `accept`
-        // needs, and this view could not be stored beside the bytes that it borrows.
+        // The head was checked when it arrived. The check is repeated to get the view of the head that `accept` needs.
+        // `Pending` cannot store this view, because the view borrows the bytes of the head.
         let request = head.check().map_err(NotAccepted::Rejected)?;
         let mut headers = settings.headers.borrowed();
         headers.extend(acceptance.headers.borrowed());

@@ -43,7 +43,7 @@ impl<R> Client<R> {
     }
 }
 
-/// Returns `target` in the form in which it is sent: with a "/" before it if it does not begin with "/" (RFC 6455
+/// Returns `target` in the form in which it is sent. A "/" is added if `target` does not begin with "/" (RFC 6455
 /// section 4.1 (3)).
 fn sent_target(target: &str) -> String {
     let slash = if target.starts_with('/') { "" } else { "/" };

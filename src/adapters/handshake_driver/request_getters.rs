@@ -80,8 +80,8 @@ macro_rules! http_call_getters {
         /// this timeout.
         ///
         /// A shorter timeout can fail for slow readers. A socket with a full send buffer accepts no byte until about a
-        /// third of the buffer is free again. With a buffer of 4 MiB that third is 1.4 MiB, so a peer that reads less
-        /// than 48 KiB/s seems to read nothing for more than 30 s.
+        /// third of the buffer is free again. With a buffer of 4 MiB that third is 1.4 MiB. A peer that reads less than
+        /// 48 KiB/s then seems to read nothing for more than 30 s.
         #[must_use]
         pub fn write_timeout(mut self, timeout: core::time::Duration) -> Self {
             self.request.write_timeout = timeout;

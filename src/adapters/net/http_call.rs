@@ -46,8 +46,9 @@ impl<S> HttpCall<S> {
     /// size. The peer must read a part of it within each [`write_timeout`](Self::write_timeout), and at least 1 KiB a
     /// second on average.
     ///
-    /// If a socket is closed while it has unread input, the response can get lost. Therefore input, such as the body of
-    /// the request, is read and discarded for one second after the end of the response, at most 64 KiB.
+    /// If a socket is closed while it has unread input, the response can get lost. Therefore input is read and
+    /// discarded for one second after the end of the response, at most 64 KiB. The body of the request is discarded in
+    /// this way.
     ///
     /// # Errors
     ///
