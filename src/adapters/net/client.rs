@@ -12,7 +12,7 @@ use std::net::{TcpStream, ToSocketAddrs};
 use super::Blocking;
 use super::deadline_stream::DeadlineStream;
 use super::handshake;
-use super::stream::{Over, SocketOf};
+use super::over::{Over, SocketOf};
 use super::websocket::WebSocket;
 use crate::Instant;
 use crate::adapters::handshake_driver::{self, ConnectError, Tried};

@@ -22,8 +22,9 @@ use std::prelude::v1::*;
 
 use super::blocking_mode::BlockingMode;
 use super::clock::Clock;
+use super::over::Over;
 use super::read_ahead::ReadAhead;
-use super::stream::{Over, Stream};
+use super::stream::Stream;
 use super::timeouts::{Direction, SHORTEST, Timeouts};
 use crate::{Connection, Inbox, Instant};
 

@@ -13,7 +13,7 @@ use std::prelude::v1::*;
 
 use super::deadline_stream::DeadlineStream;
 use super::handshake;
-use super::stream::Over;
+use super::over::Over;
 use crate::Instant;
 use crate::adapters::handshake_driver::{self, PlainRequest, http_call_getters};
 use crate::handshake::HttpResponse;

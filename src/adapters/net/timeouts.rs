@@ -14,7 +14,7 @@
 use core::time::Duration;
 use std::io;
 
-use super::stream::Over;
+use super::over::Over;
 
 /// The shortest timeout that is set on a stream. Many systems support only whole milliseconds.
 pub(super) const SHORTEST: Duration = Duration::from_millis(1);

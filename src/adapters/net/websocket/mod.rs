@@ -14,12 +14,13 @@ use std::prelude::v1::*;
 use std::sync::Arc;
 
 use super::deadline_stream::DeadlineStream;
+use super::over::{Over, SocketOf};
 use super::reader::Reader;
 use super::receive::Receive;
 use super::responder::Responder;
 use super::run_loop::RunLoop;
 use super::split::Shared;
-use super::stream::{Over, SocketOf, Stream};
+use super::stream::Stream;
 use super::writer::Writer;
 #[cfg(doc)]
 use crate::SendError;
