@@ -52,7 +52,7 @@ fn the_application_may_take_any_time_to_accept() {
     let stream = requested(1 << 20, b"");
     let request = receive(&stream);
     assert_eq!((request.target(), request.origin()), ("/", None));
-    assert_eq!((request.head().method(), request.subprotocols().count()), ("GET", 0));
+    assert_eq!((request.method(), request.subprotocols().count()), ("GET", 0));
     assert_eq!(request.headers().get("host"), Some(&b"a"[..]));
     stream.pass(3600 * SECOND);
     let acceptance = request.acceptance().header("X-More", "yes");

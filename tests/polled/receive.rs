@@ -48,7 +48,7 @@ fn the_application_may_take_any_time_to_accept() {
         let (clock, end) = (Clock::default(), End::new(behavior));
         let request = pending(&clock, &end);
         assert_eq!((request.target(), request.origin()), ("/chat?room=1", Some("https://here")));
-        assert_eq!((request.head().method(), request.head().query()), ("GET", Some("room=1")));
+        assert_eq!((request.method(), request.head().query()), ("GET", Some("room=1")));
         assert!(request.subprotocols().eq(["one", "two"]));
         assert_eq!(request.headers().get("host"), Some(&b"a"[..]));
         clock.advance(ms(3_600_000));

@@ -16,9 +16,10 @@ mod on_tokio {
     use std::time::Duration;
 
     use hybi::adapters::tokio::{
-        AcceptError, Client, ConnectError, Error, HttpCall, Reader, Responder, Server, WebSocket, Writer,
-        accept, client, connect,
+        AcceptError, Client, ConnectError, Error, HttpCall, PendingRequest, Reader, Responder, Server,
+        WebSocket, Writer, accept, client, connect,
     };
+    use hybi::handshake::HttpResponse;
     use hybi::{CloseCode, Config, Event, Message, Outcome, TimerKind};
     use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf, duplex};
     use tokio::net::{TcpListener, TcpStream};
@@ -42,11 +43,19 @@ mod on_tokio {
         is_send::<AcceptError>();
         is_send::<ConnectError<TcpStream>>();
         is_send::<HttpCall>();
+        is_send::<PendingRequest>();
         is_send::<Responder<'_>>();
         is_sync::<Error>();
     }
 
     /// The futures of all operations that wait must be `Send`.
+    #[expect(dead_code, reason = "it is enough that it compiles")]
+    async fn requests_can_be_decided_in_a_task(request: PendingRequest, other: PendingRequest) {
+        let acceptance = request.acceptance();
+        sends(request.accept_with(&acceptance)).await.unwrap();
+        sends(other.reject(&HttpResponse::new(403))).await.unwrap();
+    }
+
     #[expect(dead_code, reason = "it is enough that it compiles")]
     async fn futures_can_be_sent(mut ws: WebSocket, stream: TcpStream) {
         sends(accept(stream)).await.unwrap();
@@ -98,6 +107,38 @@ mod on_tokio {
         sending.await.unwrap().close(CloseCode::NORMAL, "").await.unwrap();
         assert!(reader.wait_closed().await.unwrap().is_clean());
         assert!(server.await.unwrap().is_clean());
+    }
+
+    /// The application decides in a task that waits for something else. The peer has sent more, or has gone.
+    #[tokio::test]
+    async fn a_request_over_tcp_waits_for_a_decision() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        for goes in [false, true] {
+            let mut peer = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+            peer.write_all(
+                b"GET /a HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+                  Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n",
+            )
+            .await
+            .unwrap();
+            let request = Server::new().receive(listener.accept().await.unwrap().0).await.unwrap();
+            if goes {
+                drop(peer);
+                // The end of the stream has arrived once it can be peeked.
+                assert_eq!(request.stream().peek(&mut [0]).await.unwrap(), 0);
+                let error = request.accept().await.unwrap_err();
+                assert!(
+                    matches!(&error, AcceptError::Io(error) if error.kind() == io::ErrorKind::UnexpectedEof),
+                    "{error}"
+                );
+            } else {
+                peer.write_all(&[0x81, 0x85, 0, 0, 0, 0, b'h', b'e', b'l', b'l', b'o']).await.unwrap();
+                assert_eq!(request.stream().peek(&mut [0; 64]).await.unwrap(), 11);
+                let mut ws = request.accept().await.unwrap();
+                assert_eq!(ws.target(), "/a");
+                assert_eq!(ws.recv().await.unwrap(), Some("hello".into()));
+            }
+        }
     }
 
     #[tokio::test]

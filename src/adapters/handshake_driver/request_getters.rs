@@ -15,6 +15,12 @@ macro_rules! pending_request_getters {
             &self.pending.head
         }
 
+        /// Returns the method of the request. Methods are case-sensitive (RFC 9110 section 9.1).
+        #[must_use]
+        pub fn method(&self) -> &str {
+            self.pending.head.method()
+        }
+
         /// Returns the target of the request: path and query, or an absolute URI.
         #[must_use]
         pub fn target(&self) -> &str {
