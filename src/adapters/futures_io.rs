@@ -123,7 +123,7 @@ where
 /// # Errors
 ///
 /// * [`ConnectError::Request`]: a part of `request` cannot be sent.
-/// * [`ConnectError::Io`]: the stream failed or ended during the handshake, or the system has no random numbers.
+/// * [`ConnectError::Io`]: the stream failed or ended during the handshake, or the system provides no entropy.
 /// * [`ConnectError::Handshake`]: the response is not valid for a WebSocket handshake, or did not arrive in time.
 /// * [`ConnectError::Http`]: the server answered with a status other than 101.
 ///

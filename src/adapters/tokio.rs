@@ -145,7 +145,7 @@ where
 /// * [`ConnectError::Url`]: the URL is invalid.
 /// * [`ConnectError::NeedsTls`]: the URL is `wss`.
 /// * [`ConnectError::Connect`]: the host has no address, or no connection to any of its addresses could be made.
-/// * [`ConnectError::Io`]: the stream failed or ended during the handshake, or the system has no random numbers.
+/// * [`ConnectError::Io`]: the stream failed or ended during the handshake, or the system provides no entropy.
 /// * [`ConnectError::Handshake`]: the response is not valid for a WebSocket handshake, or did not arrive in time.
 /// * [`ConnectError::Http`]: the server answered with a status other than 101.
 ///
@@ -161,7 +161,7 @@ pub async fn connect(url: &str) -> Result<WebSocket, ConnectError<TcpStream>> {
 /// # Errors
 ///
 /// * [`ConnectError::Request`]: a part of `request` cannot be sent.
-/// * [`ConnectError::Io`]: the stream failed or ended during the handshake, or the system has no random numbers.
+/// * [`ConnectError::Io`]: the stream failed or ended during the handshake, or the system provides no entropy.
 /// * [`ConnectError::Handshake`]: the response is not valid for a WebSocket handshake, or did not arrive in time.
 /// * [`ConnectError::Http`]: the server answered with a status other than 101.
 ///
@@ -201,7 +201,7 @@ impl Client {
     /// * [`ConnectError::NeedsTls`]: the URL is `wss`.
     /// * [`ConnectError::Request`]: a header, a subprotocol or the origin cannot be sent. No connection was made.
     /// * [`ConnectError::Connect`]: the host has no address, or no connection to any of its addresses could be made.
-    /// * [`ConnectError::Io`]: the stream failed or ended during the handshake, or the system has no random numbers.
+    /// * [`ConnectError::Io`]: the stream failed or ended during the handshake, or the system provides no entropy.
     /// * [`ConnectError::Handshake`]: the response is not valid for a WebSocket handshake, or did not arrive in time.
     /// * [`ConnectError::Http`]: the server answered with a status other than 101.
     ///

@@ -218,7 +218,7 @@ impl From<HttpRequest<'_>> for RequestHead {
 }
 
 impl fmt::Debug for RequestHead {
-    /// Shows the names of the headers only: values can be cookies and credentials, which must not appear in a log.
+    /// Shows only the names of headers, because values can be cookies and credentials, which must not appear in a log.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RequestHead")
             .field("method", &self.method())

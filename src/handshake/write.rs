@@ -147,7 +147,7 @@ impl core::error::Error for HeaderError {}
 pub(crate) struct ExtraHeaders<'a>(pub(crate) &'a [(&'a str, &'a str)]);
 
 impl fmt::Debug for ExtraHeaders<'_> {
-    /// Shows names only: values can be cookies and credentials, which must not appear in a log.
+    /// Shows only names, because values can be cookies and credentials, which must not appear in a log.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(self.0.iter().map(|(name, _)| name)).finish()
     }

@@ -35,7 +35,7 @@ use crate::handshake::{HttpResponse, RequestHead};
 /// use hybi::handshake::HttpResponse;
 /// use tokio::io::{AsyncRead, AsyncWrite};
 ///
-/// /// Accepts whoever has a ticket.
+/// /// Accepts a client that has a ticket.
 /// async fn accept<S: AsyncRead + AsyncWrite + Unpin>(
 ///     server: &Server,
 ///     stream: S,

@@ -22,7 +22,7 @@ pub enum ConnectError<S> {
     Request(RequestError),
     /// No connection could be made. The error names the addresses that were tried.
     Connect(io::Error),
-    /// The stream failed or ended during the handshake, or the system has no random numbers.
+    /// The stream failed or ended during the handshake, or the system provides no entropy.
     Io(io::Error),
     /// The response is not valid for a WebSocket handshake, or did not arrive in time.
     Handshake(HandshakeError),

@@ -59,7 +59,7 @@ impl Client {
     /// - [`ConnectError::NeedsTls`]: `url` is a `wss://` URL.
     /// - [`ConnectError::Request`]: a header, a subprotocol or the origin cannot be sent. No connection was made.
     /// - [`ConnectError::Connect`]: the host has no address, or no connection to any of its addresses could be made.
-    /// - [`ConnectError::Io`]: the stream failed or ended during the handshake, or the system has no random numbers.
+    /// - [`ConnectError::Io`]: the stream failed or ended during the handshake, or the system provides no entropy.
     /// - [`ConnectError::Handshake`]: the response is not valid for a WebSocket handshake, or did not arrive in time.
     /// - [`ConnectError::Http`]: the server answered with a status other than 101.
     pub fn connect(&self, url: &str) -> Result<WebSocket<TcpStream>, ConnectError<TcpStream>> {
@@ -93,7 +93,7 @@ impl Client {
     ///
     /// - [`ConnectError::Url`]: `url` cannot be parsed.
     /// - [`ConnectError::Request`]: a header, a subprotocol or the origin cannot be sent.
-    /// - [`ConnectError::Io`]: the stream failed or ended during the handshake, or the system has no random numbers.
+    /// - [`ConnectError::Io`]: the stream failed or ended during the handshake, or the system provides no entropy.
     /// - [`ConnectError::Handshake`]: the response is not valid for a WebSocket handshake, or did not arrive in time.
     /// - [`ConnectError::Http`]: the server answered with a status other than 101.
     pub fn open<S: Read + Write>(
@@ -112,7 +112,7 @@ impl Client {
     ///
     /// - [`ConnectError::Url`]: `url` cannot be parsed.
     /// - [`ConnectError::Request`]: a header, a subprotocol or the origin cannot be sent.
-    /// - [`ConnectError::Io`]: the stream failed or ended during the handshake, or the system has no random numbers.
+    /// - [`ConnectError::Io`]: the stream failed or ended during the handshake, or the system provides no entropy.
     /// - [`ConnectError::Handshake`]: the response is not valid for a WebSocket handshake, or did not arrive in time.
     /// - [`ConnectError::Http`]: the server answered with a status other than 101.
     pub fn open_stream<S>(

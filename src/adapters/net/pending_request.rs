@@ -35,7 +35,7 @@ use crate::handshake::{HttpResponse, RequestHead};
 /// use hybi::adapters::net::{AcceptError, Server, WebSocket};
 /// use hybi::handshake::HttpResponse;
 ///
-/// /// Accepts whoever has a ticket.
+/// /// Accepts a client that has a ticket.
 /// fn accept(
 ///     server: &Server,
 ///     stream: TcpStream,
