@@ -6,10 +6,10 @@
 //! thousands of Pings or tiny messages. At a limit, the connection writes its queue, runs the timers that are due, and
 //! yields to other tasks.
 //!
-//! The limits bound one connection. They do not bound a hundred connections that send without pause: another connection
-//! would have to wait for a turn of each of them. So a connection that has reached a limit draws a ticket, a position
-//! in a queue of its thread. In each round, in which the runtime polls all woken tasks once, only the first few tickets
-//! are called. A connection whose ticket is called begins its next turn. The other connections yield again at once.
+//! The limits bound the turn of one connection. But if a hundred peers send without pause, another connection would
+//! wait for a hundred turns. So a connection that has reached a limit draws a ticket, a position in a queue of its
+//! thread. In each round, in which the runtime polls all woken tasks once, only the first few tickets are called. A
+//! connection whose ticket is called begins its next turn. The other connections yield again at once.
 //!
 //! ```text
 //!              the turn is over            its ticket is called

@@ -369,8 +369,8 @@ impl<'w, S, H: SendingHalf> Output<'w, S, H> {
         }
     }
 
-    /// Returns whether to read ahead now although the stream may take more bytes: once per [`SLICE`]. Without this, a
-    /// peer that reads slowly and steadily would keep the call from reading until the whole queue was written.
+    /// Returns whether to read ahead now although the stream may take more bytes: once per [`SLICE`]. Without this, if
+    /// the peer reads slowly and steadily, the call would read no input until the whole queue was written.
     fn looks_next(&self) -> bool {
         self.link.now().saturating_duration_since(self.link.read_at()) >= SLICE
     }
