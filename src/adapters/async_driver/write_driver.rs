@@ -3,9 +3,9 @@
 //!
 //! [`WriteDriver`] writes the queue of a [`SendingHalf`], and flushes and half-closes the stream.
 //!
-//! Other files contain the calls that send, and wait (`write_driver/sending`), the messages and their order (`Sender`),
-//! the time (`clock`), and the bytes that were read ahead (`read_ahead`). The run loops are in `websocket/run_loop` and
-//! `reader`, and the length of a turn is in `turn`.
+//! Other files contain the calls that send and wait (`write_driver/sending`), the messages and their order (`Sender`),
+//! and the time (`clock`). `read_ahead` has the bytes that were read ahead. The run loops are in `websocket/run_loop`
+//! and `reader`, and the length of a turn is in `turn`.
 //!
 //! Invariants:
 //! - Nothing is written after the sending direction of the stream was closed, or after a write has failed.

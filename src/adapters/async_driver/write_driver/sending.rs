@@ -1,10 +1,11 @@
-//! Calls that send: they queue a message, and wait while the write queue is full or is being written.
+//! The calls of [`WriteDriver`] that send. They queue a message, and wait while the write queue is full or is being
+//! written.
 //!
-//! A call that has to wait first reads ahead, because input shows that the peer is alive. Then it waits for the stream
-//! and for the next deadline, and runs the timers that are due.
+//! Before a call waits, it reads ahead: it reads input and keeps it for the next call that receives. Input shows that
+//! the peer is alive. Then the call waits for the stream and for the next deadline, and runs the timers that are due.
 //!
-//! Other files contain the writing itself (`write_driver`) and the bytes that were read ahead (`read_ahead`). Calls that
-//! receive wait in their run loops.
+//! The writing is in `write_driver`, and the bytes that were read ahead are in `read_ahead`. Calls that receive wait in
+//! their run loops.
 //!
 //! Invariant: a timer declares the peer dead only after the stream was polled for input.
 
@@ -18,7 +19,7 @@ use crate::adapters::error::Error;
 use crate::{Message, SendError, SendingHalf, UnsentMessage};
 
 impl<R: Timer> WriteDriver<R> {
-    /// Calls `send`. While the write queue is full, writes it and calls `send` again.
+    /// Calls `send`, which queues a frame. While the write queue is full, writes the queue and calls `send` again.
     // Kept out of line, because a send is rarely blocked. The code of the usual send stays small.
     #[inline(never)]
     pub(in crate::adapters::async_driver) fn poll_feed<S, H: SendingHalf>(
