@@ -199,7 +199,7 @@ fn defaults() -> Defaults {
 /// Returns the memory that a read buffer or a gathered message may hold in addition to twice the received bytes.
 fn allowance() -> String {
     let window = constant("src/connection/buffer/inbox.rs", "ALLOWANCE");
-    assert_eq!(window, constant("src/connection/buffer/vec_message.rs", "LARGEST_ALLOWANCE"));
+    assert_eq!(window, constant("src/connection/buffer/vec_message.rs", "MAX_OVERALLOCATION_INFLATED"));
     size(window)
 }
 
@@ -310,10 +310,10 @@ fn security_lists_the_limits() {
         ))
         .says(format!(
             "| work of an asynchronous connection in one turn | {} reads, {} frames, {}, {} inflated |",
-            constant(turn, "MOST_READS"),
-            count(constant(turn, "MOST_FRAMES")),
-            size(constant(turn, "MOST_BYTES")),
-            size(constant(turn, "MOST_INFLATED"))
+            constant(turn, "MAX_READS"),
+            count(constant(turn, "MAX_FRAMES")),
+            size(constant(turn, "MAX_BYTES")),
+            size(constant(turn, "MAX_INFLATED"))
         ))
         .says(format!(
             "| buffers that a thread keeps for asynchronous connections | {pool} to read and {pool} to write, {} each at most |",
@@ -497,8 +497,8 @@ fn the_docs_of_the_adapters_state_timeouts_and_kept_memory() {
         ))
         .says(format!(
             "After {} frames or {} of input, the task yields",
-            count(constant(turn, "MOST_FRAMES")),
-            size(constant(turn, "MOST_BYTES"))
+            count(constant(turn, "MAX_FRAMES")),
+            size(constant(turn, "MAX_BYTES"))
         ))
         .says(format!(
             "A thread keeps {} of each kind, of {} at most",
@@ -509,7 +509,7 @@ fn the_docs_of_the_adapters_state_timeouts_and_kept_memory() {
         // `tests/memory/polled.rs` measures this number.
         .says("a connection that waits holds less than 900 bytes, its timer included")
         .and_no_more();
-    assert_eq!(constant(memory, "PATIENCE"), 1);
+    assert_eq!(constant(memory, "SPARE_TIMEOUT"), 1);
     Page::new("src/adapters/net/mod.rs")
         .says(format!("of which it keeps up to {} for the next call that receives", read_ahead()));
     Page::new("src/adapters/net/websocket/sending.rs")

@@ -74,7 +74,7 @@ FAULTS = [
     ('13', 'free memory behind a partial message is freed at each wait', [
         (INBOX, 'self.window.shrink_to(worth_keeping(self.end));', 'self.window.shrink_to(worth_keeping(0) * 0);')]),
     ('15', 'after a pending write, a stream that may keep bytes gets other bytes', [
-        (WRITE_DRIVER, 'if R::may_keep(stream) {\n            return', 'if R::may_keep(stream) && false {\n            return')]),
+        (WRITE_DRIVER, 'if R::keeps_refused_bytes(stream) {\n            return', 'if R::keeps_refused_bytes(stream) && false {\n            return')]),
     ('15', 'a control frame is written before the bytes of a pending write', [
         (WRITE_DRIVER, '            Poll::Pending => half.offered(self.clock.now(), offered),',
          '            Poll::Pending => half.offered(self.clock.now(), usize::min(offered, 0)),')]),
@@ -116,10 +116,10 @@ NET_FAULTS = [
     ('1', 'after a Close to a dead peer, the connection waits for the close timeout', [
         (DEADLINES, '                    self.timers.end_after_one_write(now);\n', '')]),
     ('1', 'no half handles the timers that the other half starts', [
-        (NET_READER, 'let mut deadline = nap.map(|nap| self.link.tick() + nap);',
-         'let mut deadline = nap.map(|nap| self.link.tick() + nap * 1000);')]),
+        (NET_READER, 'let mut deadline = max_block_time.map(|max_block_time| self.link.tick() + max_block_time);',
+         'let mut deadline = max_block_time.map(|max_block_time| self.link.tick() + max_block_time * 1000);')]),
     ('1', 'the receiving half sleeps past a timer while the other half writes', [
-        (NET_READER, 'self.link.tick() + nap.min(SHORTEST_NAP)', 'self.link.tick() + nap')]),
+        (NET_READER, 'self.link.tick() + max_block_time.min(SHORTEST_NAP)', 'self.link.tick() + max_block_time')]),
     ('2', 'a send that waits does not read ahead', [
         (NET_DRIVER, 'Step::Progress | Step::Stalled => self.look(),', 'Step::Progress | Step::Stalled => {}')]),
     ('2', 'bytes that the peer takes do not count as a sign of life', [
@@ -134,7 +134,7 @@ NET_FAULTS = [
     ('10', 'the receiving half stops reading while it waits to write its Pong', [
         (NET_READER, '            false => out.write_now(),', '            false => out.write().is_ok(),')]),
     ('15', 'after a pending write, a stream that may keep bytes gets other bytes', [
-        (NET_DRIVER, 'let len = if may_keep {', 'let len = if may_keep && false {')]),
+        (NET_DRIVER, 'let len = if keeps_refused_bytes {', 'let len = if keeps_refused_bytes && false {')]),
     ('15', 'a control frame is written before the bytes of a pending write', [
         (NET_DRIVER, 'self.half.offered(now, offered);', 'self.half.offered(now, usize::min(offered, 0));')]),
     ('17', 'a stream may report more bytes than the buffer has', [

@@ -198,7 +198,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, T: Timer> Transport<S> for FuturesIo<T> 
         }
     }
 
-    fn may_keep(_: &S) -> bool {
+    fn keeps_refused_bytes(_: &S) -> bool {
         // The traits of futures-io do not tell whether a stream keeps bytes of a pending write. Assume that it does.
         true
     }

@@ -358,7 +358,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transport<S> for Tokio {
         }
     }
 
-    fn may_keep(stream: &S) -> bool {
+    fn keeps_refused_bytes(stream: &S) -> bool {
         // tokio cannot tell whether a stream keeps bytes of a pending write. A stream with vectored writes is a socket
         // or a stream of rustls, and these keep none.
         !stream.is_write_vectored()

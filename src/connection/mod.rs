@@ -363,9 +363,9 @@ impl<O: WriteQueue> Connection<O> {
         }
     }
 
-    /// Records whether the transport holds back bytes that it has accepted: see [`Sender::handle_held_back`].
-    pub fn handle_held_back(&mut self, now: Instant, held_back: bool) {
-        self.sender.handle_held_back(now, held_back);
+    /// Records whether the transport holds back bytes that it has accepted: see [`Sender::set_unflushed`].
+    pub fn set_unflushed(&mut self, now: Instant, held_back: bool) {
+        self.sender.set_unflushed(now, held_back);
     }
 
     /// Records that a write to the transport has failed: see [`Sender::handle_write_failed`].

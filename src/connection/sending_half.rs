@@ -63,8 +63,8 @@ pub trait SendingHalf: sealed::Sealed {
     /// later, from [`PendingReply::InputEnded`] or from the end of the stream.
     fn handle_input_ended(&mut self, now: Instant);
 
-    /// Records whether the transport holds back bytes that it has accepted: see [`Sender::handle_held_back`].
-    fn handle_held_back(&mut self, now: Instant, held_back: bool);
+    /// Records whether the transport holds back bytes that it has accepted: see [`Sender::set_unflushed`].
+    fn set_unflushed(&mut self, now: Instant, held_back: bool);
 
     /// Records that a write to the transport has failed: see [`Sender::handle_write_failed`].
     fn handle_write_failed(&mut self);
@@ -219,8 +219,8 @@ macro_rules! implement {
             fn handle_unread(&mut self, now: Instant) {
                 self.handle_unread(now);
             }
-            fn handle_held_back(&mut self, now: Instant, held_back: bool) {
-                self.handle_held_back(now, held_back);
+            fn set_unflushed(&mut self, now: Instant, held_back: bool) {
+                self.set_unflushed(now, held_back);
             }
             fn handle_write_failed(&mut self) {
                 self.handle_write_failed();

@@ -140,14 +140,14 @@ impl Timers {
 
     /// Records that a keepalive Ping is due while another Ping is not written yet. No further Ping is needed.
     pub(super) fn ping_waits(&mut self, now: Instant) {
-        self.pings.put_off(now.min(Instant::LAST), 1);
+        self.pings.mark_sent(now.min(Instant::LAST), 1);
     }
 
     /// Records a write at a time when Pings were queued. `left` of them are still unwritten.
     ///
     /// The wait for a Pong begins when its Ping is written. So all Pings that were queued count as sent now.
-    pub(super) fn pings_moved(&mut self, now: Instant, left: usize) {
-        self.pings.put_off(now.min(Instant::LAST), left);
+    pub(super) fn pings_written(&mut self, now: Instant, left: usize) {
+        self.pings.mark_sent(now.min(Instant::LAST), left);
     }
 
     /// Records that a keepalive Ping is queued, and returns its payload.
@@ -289,7 +289,7 @@ impl Marks {
     }
 
     /// Returns how many of the oldest Pings may have been answered by bytes that are not decoded yet.
-    const fn presumed(self) -> u8 {
+    const fn maybe_answered(self) -> u8 {
         (self.0 >> Self::BITS) & Self::NUMBER
     }
 
@@ -307,7 +307,7 @@ impl Marks {
         self.0 = self.0 & !Self::NUMBER | number.min(Self::NUMBER);
     }
 
-    fn set_presumed(&mut self, number: u8) {
+    fn set_maybe_answered(&mut self, number: u8) {
         self.0 = self.0 & !(Self::NUMBER << Self::BITS) | number.min(Self::NUMBER) << Self::BITS;
     }
 
@@ -336,7 +336,7 @@ impl Pings {
     /// Returns when the oldest Ping was sent for which the Pong cannot be among the bytes that are not decoded yet.
     #[inline]
     fn oldest(&self) -> Option<Instant> {
-        let first = usize::from(self.marks.presumed());
+        let first = usize::from(self.marks.maybe_answered());
         self.sent.get(first).copied().filter(|sent| *sent != Instant::NEVER)
     }
 
@@ -357,7 +357,7 @@ impl Pings {
         let at = if is_full {
             // The new Ping replaces the newest one. The two numbers must not count the removed entry.
             self.marks.set_unwritten(self.marks.unwritten().saturating_sub(1));
-            self.marks.set_presumed(self.marks.presumed().min(LAST_TRACKED));
+            self.marks.set_maybe_answered(self.marks.maybe_answered().min(LAST_TRACKED));
             LAST_TRACKED.into()
         } else {
             self.len()
@@ -370,7 +370,7 @@ impl Pings {
 
     /// Sets the time of all unwritten Pings to `now`. The last `left` of them stay unwritten, and the others count as
     /// written.
-    fn put_off(&mut self, now: Instant, left: usize) {
+    fn mark_sent(&mut self, now: Instant, left: usize) {
         let waiting = self.written()..self.len();
         self.sent.get_mut(waiting).unwrap_or_default().fill(now);
         let left = u8::try_from(left).unwrap_or(u8::MAX);
@@ -379,7 +379,7 @@ impl Pings {
 
     /// Marks all written Pings as possibly answered by bytes that are not decoded yet.
     fn presume_answered(&mut self) {
-        self.marks.set_presumed(u8::try_from(self.written()).unwrap_or(u8::MAX));
+        self.marks.set_maybe_answered(u8::try_from(self.written()).unwrap_or(u8::MAX));
     }
 
     /// Removes the Ping that a Pong answers, and all Pings before it. Returns when the answered Ping was sent.
@@ -392,7 +392,7 @@ impl Pings {
         self.sent.rotate_left(at + 1);
         self.tags.rotate_left(at + 1);
         let answered = u8::try_from(at + 1).unwrap_or(u8::MAX);
-        self.marks.set_presumed(self.marks.presumed().saturating_sub(answered));
+        self.marks.set_maybe_answered(self.marks.maybe_answered().saturating_sub(answered));
         Some(sent)
     }
 }
@@ -421,7 +421,7 @@ mod tests {
         let mut timers = Timers::new(Instant::ZERO);
         let payload = timers.next_ping(at(30));
         assert_eq!(payload, [0, 0, 0, 1]);
-        timers.pings_moved(at(30), 0);
+        timers.pings_written(at(30), 0);
         timers
     }
 
@@ -435,7 +435,7 @@ mod tests {
                 assert_eq!(timers.round_trip(), Some(SECOND + SECOND / 2), "{second}");
             }
             timers.ping_queued(at(second + 1), &u32::to_be_bytes(second + 1));
-            timers.pings_moved(at(second + 1), 0);
+            timers.pings_written(at(second + 1), 0);
         }
     }
 
@@ -444,7 +444,7 @@ mod tests {
         let mut timers = Timers::new(Instant::ZERO);
         for n in 0..1000_u32 {
             timers.ping_queued(at(n), &n.to_be_bytes());
-            timers.pings_moved(at(n), 0);
+            timers.pings_written(at(n), 0);
         }
         timers.pong(at(1000), &0_u32.to_be_bytes());
         assert_eq!(timers.round_trip(), Some(SECOND * 1000));
@@ -492,7 +492,7 @@ mod tests {
         assert_eq!(timers.next(&config), (at(89), Due::Ping));
         // Nothing was received since the next Ping was sent, so this Ping is unanswered.
         timers.next_ping(at(89));
-        timers.pings_moved(at(89), 0);
+        timers.pings_written(at(89), 0);
         assert_eq!(timers.next(&config), (at(119), Due::Expired(TimerKind::Pong)));
         // When the bytes are decoded, the Pong to the first Ping gives the round trip. The second Ping is unanswered.
         timers.pong(at(100), &[0, 0, 0, 1]);
@@ -508,7 +508,7 @@ mod tests {
         assert_eq!(timers.next(&config), (at(30), Due::Ping));
         // The write also does not extend the wait for a Ping that is sent later.
         timers.next_ping(at(30));
-        timers.pings_moved(at(30), 0);
+        timers.pings_written(at(30), 0);
         assert_eq!(timers.next(&config), (at(60), Due::Expired(TimerKind::Pong)));
     }
 

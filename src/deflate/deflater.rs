@@ -43,7 +43,7 @@ const DRAIN_LEN: usize = 4 << 10;
 /// random bytes in turns. JSON of 180 bytes is compressed to 65 % of its length with an empty window, to 31 % with the
 /// last 2 KiB, and to 28 % with the last 32 KiB. Restoring 2 KiB takes 4 µs, and restoring 32 KiB takes 64 µs.
 /// Compressing the JSON takes 7 µs.
-const CONTEXT_BITS: u8 = 11;
+const RESTORED_WINDOW_BITS: u8 = 11;
 
 /// The settings of compression.
 ///
@@ -308,7 +308,7 @@ impl Deflater {
     fn discard_message(&mut self) {
         if self.takeover {
             let (window_bits, ..) = self.parameters;
-            self.context.get_or_insert_with(|| WindowCopy::new(window_bits.min(CONTEXT_BITS)));
+            self.context.get_or_insert_with(|| WindowCopy::new(window_bits.min(RESTORED_WINDOW_BITS)));
             self.initial_window = InitialWindow::Restored;
         }
     }

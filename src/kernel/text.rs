@@ -47,7 +47,7 @@ pub(crate) fn ascii(bytes: &[u8]) -> Option<&str> {
 /// not validated again before it is returned as `&str`.
 pub unsafe trait ReadBuffer {
     /// Whether the memory is kept from one read to the next, so that more bytes can be read after the bytes in it.
-    const STAYS: bool;
+    const PERSISTS: bool;
     /// Returns the bytes.
     fn bytes(&self) -> &[u8];
     /// Returns the bytes for writing.
@@ -72,7 +72,7 @@ impl<'m> SliceWindow<'m> {
 
 // SAFETY: the slice is borrowed exclusively, so its bytes can only be changed through this value.
 unsafe impl ReadBuffer for SliceWindow<'_> {
-    const STAYS: bool = true;
+    const PERSISTS: bool = true;
 
     #[inline]
     fn bytes(&self) -> &[u8] {
@@ -92,7 +92,7 @@ unsafe impl ReadBuffer for SliceWindow<'_> {
 
 // SAFETY: the slice is borrowed exclusively, so its bytes can only be changed through this value.
 unsafe impl ReadBuffer for &mut [u8] {
-    const STAYS: bool = false;
+    const PERSISTS: bool = false;
 
     #[inline]
     fn bytes(&self) -> &[u8] {
@@ -113,7 +113,7 @@ unsafe impl ReadBuffer for &mut [u8] {
 // SAFETY: a vector owns its bytes and has no interior mutability.
 #[cfg(feature = "alloc")]
 unsafe impl ReadBuffer for alloc::vec::Vec<u8> {
-    const STAYS: bool = true;
+    const PERSISTS: bool = true;
 
     #[inline]
     fn bytes(&self) -> &[u8] {

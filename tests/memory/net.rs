@@ -77,7 +77,7 @@ impl Stream for Quiet {
         Ok(true)
     }
 
-    fn may_keep(&self) -> bool {
+    fn keeps_refused_bytes(&self) -> bool {
         false
     }
 

@@ -479,7 +479,7 @@ impl Stream for Http2 {
         Ok(true)
     }
 
-    fn may_keep(&self) -> bool {
+    fn keeps_refused_bytes(&self) -> bool {
         false
     }
 
@@ -565,7 +565,7 @@ impl Write for Serial<'_> {
 }
 
 impl Stream for Serial<'_> {
-    fn may_keep(&self) -> bool {
+    fn keeps_refused_bytes(&self) -> bool {
         false
     }
 

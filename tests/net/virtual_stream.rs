@@ -119,7 +119,7 @@ struct Shared {
     /// The stream cannot be made nonblocking.
     always_blocks: bool,
     /// The stream reports that it may keep the bytes of a failed write, which is the default of `Stream`.
-    may_keep: bool,
+    keeps_refused_bytes: bool,
     calls: usize,
 }
 
@@ -146,7 +146,7 @@ impl Virtual {
             held_back: None,
             takes_parts: false,
             always_blocks: false,
-            may_keep: false,
+            keeps_refused_bytes: false,
             calls: 0,
         })))
     }
@@ -177,7 +177,7 @@ impl Virtual {
 
     /// Makes the stream report that it may keep the bytes of a failed write.
     pub fn that_may_keep(self) -> Self {
-        self.lock().may_keep = true;
+        self.lock().keeps_refused_bytes = true;
         self
     }
 
@@ -386,9 +386,9 @@ impl Stream for Virtual {
         Ok(!shared.always_blocks)
     }
 
-    fn may_keep(&self) -> bool {
+    fn keeps_refused_bytes(&self) -> bool {
         let shared = self.lock();
-        shared.may_keep || shared.kept.is_some() || shared.held_back.is_some()
+        shared.keeps_refused_bytes || shared.kept.is_some() || shared.held_back.is_some()
     }
 
     fn try_clone(&self) -> io::Result<Box<dyn Stream + Send>> {

@@ -131,7 +131,7 @@ impl Draw {
             late: self.one_of(&[1, 1, 4 * MS, 10 * MS]),
             early: self.one_in(6),
             vectored: self.one_in(2),
-            may_keep: self.one_in(2),
+            keeps_refused_bytes: self.one_in(2),
             keeps: flavour <= 1,
             lazy: if flavour == 2 { self.one_of(&[100, 8000]) } else { 0 },
             half_closes: !self.one_in(5),

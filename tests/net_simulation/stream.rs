@@ -48,7 +48,7 @@ pub struct Behavior {
     /// Vectored writes are supported.
     pub vectored: bool,
     /// The stream reports that it may keep the bytes of a write that waits.
-    pub may_keep: bool,
+    pub keeps_refused_bytes: bool,
     /// A write that waits keeps its record, and the next write must begin with the same bytes, as with OpenSSL.
     pub keeps: bool,
     /// Number of bytes that may be held back until a flush.
@@ -510,9 +510,9 @@ impl Stream for SimStream {
         self.leave(world, Ok(can))
     }
 
-    fn may_keep(&self) -> bool {
+    fn keeps_refused_bytes(&self) -> bool {
         let behavior = &self.sim.lock().streams[self.end].behavior;
-        behavior.may_keep || !behavior.hides_nothing()
+        behavior.keeps_refused_bytes || !behavior.hides_nothing()
     }
 
     fn try_clone(&self) -> io::Result<Box<dyn Stream + Send>> {

@@ -151,7 +151,7 @@ impl Transport<Http2> for Board {
         stream.outgoing.borrow_mut().poll_write(cx, &data, stream.window)
     }
 
-    fn may_keep(_: &Http2) -> bool {
+    fn keeps_refused_bytes(_: &Http2) -> bool {
         false
     }
 

@@ -720,7 +720,7 @@ fn s7_1_1_our_close_counts_as_sent_after_the_transport_forwarded_it() {
         // The transport accepts our answer to the peer's Close but holds it back.
         let mut held = Scenario::of(role).open();
         held.receive_close(1000, "");
-        held.conn.handle_held_back(held.now, true);
+        held.conn.set_unflushed(held.now, true);
         held.write_all();
         assert_eq!(held.conn.poll_transport(), None);
         assert_eq!(held.advance(secs(9)), []);
@@ -730,10 +730,10 @@ fn s7_1_1_our_close_counts_as_sent_after_the_transport_forwarded_it() {
         // The transport forwards the held bytes after five seconds.
         let mut late = Scenario::of(role).open();
         late.receive_close(1000, "");
-        late.conn.handle_held_back(late.now, true);
+        late.conn.set_unflushed(late.now, true);
         late.write_all();
         assert_eq!(late.advance(secs(5)), []);
-        late.conn.handle_held_back(late.now, false);
+        late.conn.set_unflushed(late.now, false);
         let wait = match role {
             Role::Server => {
                 assert_eq!(late.conn.poll_transport(), Some(TransportAction::HalfClose));
@@ -763,7 +763,7 @@ fn s7_1_4_an_end_before_our_close_is_written_is_not_clean() {
                     end.conn.close(end.now, CloseCode::NORMAL, "own").unwrap();
                 }
                 assert_eq!(end.receive_close(4400, "bye"), [close(4400, "bye")]);
-                end.conn.handle_held_back(end.now, held_back);
+                end.conn.set_unflushed(end.now, held_back);
                 end.write(written);
                 let expected = if clean { closed_clean(4400) } else { Seen::Closed(unanswered) };
                 assert_eq!(end.eof(), [expected], "{role:?}, {own}, {written}");

@@ -7,8 +7,8 @@
 //! `Inbox` and `Outbox` decide what a buffer contains and when it grows.
 //!
 //! Invariants:
-//! - An inbox that contains a part of a message stays with its connection. At most [`AT_HAND`] bytes of spare memory
-//!   are freed at once. More spare memory is freed after [`PATIENCE`], because the rest of a large message usually
+//! - An inbox that contains a part of a message stays with its connection. At most [`MAX_SPARE_WHILE_WAITING`] bytes of spare memory
+//!   are freed at once. More spare memory is freed after [`SPARE_TIMEOUT`], because the rest of a large message usually
 //!   arrives soon.
 //! - A pool keeps at most two buffers, each of at most [`LARGEST`] bytes.
 //! - During thread shutdown the pools are unavailable: a new buffer is allocated, and dropped after use.
@@ -31,32 +31,32 @@ use crate::{Event, EventIndex, Inbox, Instant, MessageIndex, Outbox, SendingHalf
 const LARGEST: usize = 2 << 20;
 
 /// Spare memory of at most this many bytes is freed as soon as a connection waits. More spare memory is kept for
-/// [`PATIENCE`].
+/// [`SPARE_TIMEOUT`].
 ///
 /// An allocator serves small requests from memory that it already has. Memory for larger requests comes from the system
 /// page by page. This takes longer than reading a message into the memory.
-const AT_HAND: usize = 128 << 10;
+const MAX_SPARE_WHILE_WAITING: usize = 128 << 10;
 
 /// The time for which a connection that waits for the rest of a large message keeps the memory for this rest.
-const PATIENCE: Duration = Duration::from_secs(1);
+const SPARE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// A pool of two buffers. Two are enough: a thread runs one task at a time, and few tasks keep a buffer while another
 /// task runs.
-type Kept<T> = [Cell<Option<T>>; 2];
+type TwoSlotPool<T> = [Cell<Option<T>>; 2];
 
 std::thread_local! {
-    static INBOXES: Kept<Box<PooledInbox>> = const { [const { Cell::new(None) }; 2] };
-    static OUTBOXES: Kept<Outbox> = const { [const { Cell::new(None) }; 2] };
+    static INBOXES: TwoSlotPool<Box<PooledInbox>> = const { [const { Cell::new(None) }; 2] };
+    static OUTBOXES: TwoSlotPool<Outbox> = const { [const { Cell::new(None) }; 2] };
 }
 
 /// Takes the buffer that was returned last from a pool. Returns `None` if the pool is empty, and during thread
 /// shutdown.
-fn take<T>(kept: &'static LocalKey<Kept<T>>) -> Option<T> {
+fn take<T>(kept: &'static LocalKey<TwoSlotPool<T>>) -> Option<T> {
     kept.try_with(|[newer, older]| newer.take().or_else(|| older.take())).ok().flatten()
 }
 
 /// Returns a buffer to a pool. If the pool is full, drops the oldest buffer of the pool.
-fn keep<T>(kept: &'static LocalKey<Kept<T>>, one: T) {
+fn keep<T>(kept: &'static LocalKey<TwoSlotPool<T>>, one: T) {
     let _ = kept.try_with(|[newer, older]| {
         if let Some(one) = newer.replace(Some(one)) {
             older.set(Some(one));
@@ -111,7 +111,7 @@ impl Borrowed {
     }
 
     /// Returns an empty inbox to the pool. If the inbox contains a part of a message, frees the spare memory if it is
-    /// at most [`AT_HAND`] bytes. [`Self::release_at`] tells when to free more spare memory.
+    /// at most [`MAX_SPARE_WHILE_WAITING`] bytes. [`Self::release_at`] tells when to free more spare memory.
     #[inline]
     pub(super) fn give_back(&mut self) {
         self.give_back_idle();
@@ -120,14 +120,14 @@ impl Borrowed {
         }
     }
 
-    /// Returns whether the inbox has more than [`AT_HAND`] bytes of spare memory.
+    /// Returns whether the inbox has more than [`MAX_SPARE_WHILE_WAITING`] bytes of spare memory.
     #[inline]
     fn has_spare(&self) -> bool {
-        self.0.as_ref().is_some_and(|pooled| pooled.inbox.spare() > AT_HAND)
+        self.0.as_ref().is_some_and(|pooled| pooled.inbox.spare() > MAX_SPARE_WHILE_WAITING)
     }
 
-    /// Returns when to call [`Self::release_idle`]: [`PATIENCE`] after the first call of this method for the same
-    /// message. Returns `None` if there are at most [`AT_HAND`] bytes of spare memory. `messages` is the number of
+    /// Returns when to call [`Self::release_idle`]: [`SPARE_TIMEOUT`] after the first call of this method for the same
+    /// message. Returns `None` if there are at most [`MAX_SPARE_WHILE_WAITING`] bytes of spare memory. `messages` is the number of
     /// messages that have been received.
     #[inline]
     pub(super) fn release_at(&mut self, now: Instant, messages: u64) -> Option<Instant> {
@@ -137,7 +137,7 @@ impl Borrowed {
         let release = &mut self.0.as_mut()?.release;
         // More bytes of the same message do not change the time. Otherwise a peer that sends the message byte by byte
         // could keep the memory allocated.
-        let (_, at) = release.filter(|(of, _)| *of == messages).unwrap_or((messages, now + PATIENCE));
+        let (_, at) = release.filter(|(of, _)| *of == messages).unwrap_or((messages, now + SPARE_TIMEOUT));
         *release = Some((messages, at));
         Some(at)
     }
@@ -175,7 +175,7 @@ pub(super) fn lend_outbox(half: &mut impl SendingHalf) {
     }
 }
 
-// Kept out of line, because most messages are put into a queue that already has memory.
+// TwoSlotPool out of line, because most messages are put into a queue that already has memory.
 #[inline(never)]
 fn lend_kept(half: &mut impl SendingHalf) {
     if let Some(memory) = take(&OUTBOXES) {

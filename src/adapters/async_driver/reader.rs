@@ -5,7 +5,7 @@
 //! [`Shared`]. The reader reads, writes the replies to Pings and Closes, and runs the timers.
 //!
 //! A turn is the work of the task until it yields or all input is decoded; `turn` limits its length. One turn contains
-//! many calls of `poll_turn`. The lock and its wakers are in `shared_lock`. `pending_replies` stores the replies until
+//! many calls of `poll_read_or_drive`. The lock and its wakers are in `shared_lock`. `pending_replies` stores the replies until
 //! the lock is taken.
 //!
 //! The handling of the end of the input has three states ([`End`]):
@@ -34,7 +34,7 @@ use super::buffer_pool::Borrowed;
 use super::group::Membership;
 use super::shared_lock::Side;
 use super::split::{Out, Shared};
-use super::turn::{MOST_INFLATED, Next, Turn};
+use super::turn::{MAX_INFLATED, Next, Turn};
 use super::{Transport, buffer_pool};
 use crate::CloseState;
 use crate::adapters::error::{Error, end_of_messages};
@@ -153,7 +153,7 @@ impl<S, R: Transport<S>> Reader<S, R> {
             if let Some(ready) = inner.take_event()? {
                 return Ok(Some(inner.inbox.event(ready)));
             }
-            match poll_fn(|cx| inner.poll_turn(cx)).await? {
+            match poll_fn(|cx| inner.poll_read_or_drive(cx)).await? {
                 Turned::Again => {}
                 Turned::Closed(outcome) => return Ok(Some(Event::Closed(outcome))),
                 Turned::Over => break,
@@ -225,7 +225,7 @@ impl<S, R: Transport<S>> Inner<S, R> {
                 None => self.take_event()?,
             };
             let Some(ready) = ready else {
-                match ready!(self.poll_turn(cx))? {
+                match ready!(self.poll_read_or_drive(cx))? {
                     Turned::Again => continue,
                     Turned::Closed(_) | Turned::Over => break,
                 }
@@ -290,7 +290,7 @@ impl<S, R: Transport<S>> Inner<S, R> {
 
     /// Makes the part of the loop that follows when the whole inbox was decoded. One turn contains many such calls.
     /// Reads from the stream. If the read is pending, writes the queue, runs the timers that are due, and waits.
-    fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<Result<Turned, Error>> {
+    fn poll_read_or_drive(&mut self, cx: &mut Context<'_>) -> Poll<Result<Turned, Error>> {
         match self.end {
             End::No => {}
             End::Seen(_) => return self.poll_end(cx),
@@ -311,7 +311,7 @@ impl<S, R: Transport<S>> Inner<S, R> {
                 return Poll::Ready(Err(read));
             }
             turn.renew(parts.receiver.counters());
-            parts.receiver.set_inflate_budget(Some(MOST_INFLATED));
+            parts.receiver.set_inflate_budget(Some(MAX_INFLATED));
             parts.inbox.give_back();
             parts.poll_drive(shared, out, cx, wake_other).map(Ok)
         });
@@ -340,7 +340,7 @@ impl<S, R: Transport<S>> Inner<S, R> {
         match self.turn.next() {
             Next::Begins => {
                 self.turn.renew(self.receiver.counters());
-                self.receiver.set_inflate_budget(Some(MOST_INFLATED));
+                self.receiver.set_inflate_budget(Some(MAX_INFLATED));
                 return Poll::Ready(None);
             }
             Next::Waits => {
@@ -462,9 +462,9 @@ impl ReaderParts<'_> {
     }
 }
 
-/// The result of one call of `poll_turn`.
+/// The result of one call of `poll_read_or_drive`.
 enum Turned {
-    /// The caller polls for an event, and then calls `poll_turn` again.
+    /// The caller polls for an event, and then calls `poll_read_or_drive` again.
     Again,
     /// The connection has ended.
     Closed(Outcome),

@@ -167,7 +167,7 @@ impl<S, R: Transport<S>> Responder<'_, S, R> {
     /// If the future is dropped before it is ready, no part of the message is ever sent.
     pub async fn send(&mut self, message: impl Into<Message>) -> Result<(), Error> {
         let mut waiting = Some(message.into());
-        self.feed(|connection| send_waiting(connection, &mut waiting, SendOptions::new())).await
+        self.feed(|connection| try_send_pending(connection, &mut waiting, SendOptions::new())).await
     }
 
     /// Queues a message that owns its data, with options; see [`Sender::send_with`](crate::Sender::send_with).
@@ -190,7 +190,7 @@ impl<S, R: Transport<S>> Responder<'_, S, R> {
         options: SendOptions,
     ) -> Result<(), Error> {
         let mut waiting = Some(message.into());
-        self.feed(|connection| send_waiting(connection, &mut waiting, options)).await
+        self.feed(|connection| try_send_pending(connection, &mut waiting, options)).await
     }
 
     /// Queues a message prepared for many connections; see [`Prepared`].
@@ -229,7 +229,7 @@ impl<S, R: Transport<S>> Responder<'_, S, R> {
     /// * [`SendError::Closed`]: closing has begun, or a write has failed before.
     pub fn try_send(&mut self, message: impl Into<Message>) -> Result<(), UnsentMessage> {
         let cx = &mut Context::from_waker(Waker::noop());
-        self.wire.try_feed(self.stream, self.connection, cx, message.into())
+        self.wire.feed_if_unlocked(self.stream, self.connection, cx, message.into())
     }
 
     /// Queues a Ping; see [`Sender::ping`](crate::Sender::ping).
@@ -336,7 +336,7 @@ impl<S, R: Transport<S>> Responder<'_, S, R> {
 }
 
 /// Queues the message in `waiting`. Leaves the message in `waiting` if the write queue is full.
-pub(super) fn send_waiting(
+pub(super) fn try_send_pending(
     half: &mut impl SendingHalf,
     waiting: &mut Option<Message>,
     options: SendOptions,

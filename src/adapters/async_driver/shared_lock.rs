@@ -114,7 +114,7 @@ impl<T> SharedLock<T> {
 
     /// Calls `look` with the value for the task of `side` if the lock is free. Returns `None` if the lock is taken.
     /// Nothing is registered, and `look` may change the value.
-    pub(super) fn peek<O>(&self, side: Side, look: impl FnOnce(&mut T) -> O) -> Option<O> {
+    pub(super) fn try_lock_with<O>(&self, side: Side, look: impl FnOnce(&mut T) -> O) -> Option<O> {
         self.try_poll(side, |inside, _, _| look(inside))
     }
 

@@ -103,7 +103,7 @@ impl<S, R: Timer> Shared<S, R> {
     /// Applies the stored replies if the lock is free. Reads the clock only if input has arrived since the last reading
     /// of the clock.
     pub(super) fn try_apply(&self) {
-        self.out.peek(Side::Reader, |out| {
+        self.out.try_lock_with(Side::Reader, |out| {
             let now = out.wire.clock().tick_if_stale();
             self.apply_at(out, now);
             self.status.update(&out.sender);
@@ -137,7 +137,7 @@ impl<S, R: Transport<S>> Shared<S, R> {
 
     /// Queues a message ("feeds" it) without waiting and without writing. If the other half holds the lock, the message
     /// is stored. The other half is woken, and queues the message when it next takes the lock.
-    pub(super) fn try_feed(&self, message: Message) -> Result<(), UnsentMessage> {
+    pub(super) fn feed_if_unlocked(&self, message: Message) -> Result<(), UnsentMessage> {
         self.try_out(message, |out, message, _| {
             if self.messages.need_room() {
                 return Err(UnsentMessage { error: SendError::Blocked, message });
@@ -158,7 +158,7 @@ impl<S, R: Transport<S>> Shared<S, R> {
                     return Err(UnsentMessage { error: SendError::Blocked, message });
                 }
             }
-            out.wire.try_feed(&mut out.stream, &mut out.sender, cx, message)?;
+            out.wire.feed_if_unlocked(&mut out.stream, &mut out.sender, cx, message)?;
             let _ = self.poll_write(out, cx);
             Ok(())
         })

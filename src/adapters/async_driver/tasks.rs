@@ -12,7 +12,7 @@
 //!
 //! Invariants:
 //! - If there are two tasks, the waker of a task is registered before the stream or the timer is polled for that task.
-//! - A task wakes the other task after a change of the watched state ([`UsedByTasks::watched`]). If one task polls both
+//! - A task wakes the other task after a change of the snapshot state ([`UsedByTasks::snapshot`]). If one task polls both
 //!   sides, a change wakes it at most once for each poll of the other side. So the task cannot wake itself without end.
 
 use std::prelude::v1::*;
@@ -37,14 +37,14 @@ pub(super) trait UsedByTasks {
     /// A copy of the state that one task can change while the other task waits for a change.
     ///
     /// Two copies are compared, from before and after a poll. If they differ, the other task is woken.
-    type Watched: PartialEq;
+    type Snapshot: PartialEq;
 
     fn tasks(&mut self) -> &mut Tasks;
-    fn watched(&self) -> Self::Watched;
+    fn snapshot(&self) -> Self::Snapshot;
 }
 
 /// Calls `poll` for the task of `side`. If another task waits, `poll` gets a waker that wakes both tasks. Wakes the
-/// other task if `poll` has changed the watched state.
+/// other task if `poll` has changed the snapshot state.
 #[inline(always)]
 pub(super) fn poll_as<U: UsedByTasks, T>(
     used: &mut U,
@@ -52,14 +52,14 @@ pub(super) fn poll_as<U: UsedByTasks, T>(
     cx: &Context<'_>,
     poll: impl FnOnce(&mut U, &mut Context<'_>) -> Poll<T>,
 ) -> Poll<T> {
-    let (mut watched, mut both) = (None, None);
+    let (mut snapshot, mut both) = (None, None);
     if used.tasks().other_waits(side) {
-        watched = Some(used.watched());
+        snapshot = Some(used.snapshot());
         both = used.tasks().begin_beside_another(side, cx.waker());
     }
     let polled = poll(used, &mut Context::from_waker(both.as_ref().unwrap_or_else(|| cx.waker())));
     used.tasks().end(side, cx.waker(), polled.is_pending());
-    if watched.is_some_and(|before| before != used.watched()) {
+    if snapshot.is_some_and(|before| before != used.snapshot()) {
         used.tasks().wake_other(side);
     }
     polled
@@ -122,7 +122,7 @@ impl Tasks {
         }
     }
 
-    /// Wakes the task of the other side, because the watched state has changed.
+    /// Wakes the task of the other side, because the snapshot state has changed.
     fn wake_other(&mut self, side: Side) {
         let other = side.other().bit();
         match &self.both {

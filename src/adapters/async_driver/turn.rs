@@ -19,7 +19,7 @@
 //! Invariants:
 //! - A task that waits wakes itself, so no task depends on another task for its wakeup. A connection that was dropped,
 //!   or that is no longer polled, does not delay other connections.
-//! - A connection waits for at most [`MOST_ROUNDS`] polls. This does not depend on other connections, or on the thread
+//! - A connection waits for at most [`MAX_ROUNDS`] polls. This does not depend on other connections, or on the thread
 //!   of its task. Its timers and the closing of its group are late by this number of polls at most.
 //! - A connection whose turn is not over never waits for a ticket. A call that sends never does either.
 
@@ -29,33 +29,33 @@ use core::sync::atomic::{AtomicU32, Ordering};
 use crate::Counters;
 
 /// Maximum number of reads in one turn.
-const MOST_READS: u8 = 16;
+const MAX_READS: u8 = 16;
 
 /// Maximum number of frames that are received in one turn.
-const MOST_FRAMES: u64 = 1024;
+const MAX_FRAMES: u64 = 1024;
 
 /// Maximum number of bytes that are received in one turn.
-const MOST_BYTES: u64 = 512 << 10;
+const MAX_BYTES: u64 = 512 << 10;
 
 /// Maximum number of bytes that are inflated in one turn. The number of received bytes is no limit for this work,
 /// because 16 KiB of compressed data can expand to 16 MiB.
-pub(super) const MOST_INFLATED: u32 = 256 << 10;
+pub(super) const MAX_INFLATED: u32 = 256 << 10;
 
 /// Minimum number of turns that begin in a round if at least this many connections wait. With 1 instead of 4, a third
 /// fewer tiny messages were received: the runtime checks for input after each round, and rounds with one turn are
 /// short.
-const LEAST_TURNS: u32 = 4;
+const MIN_CALLED_PER_ROUND: u32 = 4;
 
 /// In each round, one of this many waiting connections begins a turn. The other connections yield again, which costs
 /// time. A share of one sixteenth keeps this cost small compared with the work of the turns.
-const SHARE: u32 = 16;
+const CALLED_PER_ROUND_DIVISOR: u32 = 16;
 
 /// Maximum number of rounds for which a connection waits.
 ///
 /// Each connection has its own limit between 33 and this number, which depends on the number of its ticket. Otherwise
 /// many connections that drew their tickets in one round would all reach the limit in the same round. In each round a
 /// sixteenth of the tickets is called, so after 32 rounds only about an eighth of the connections still waits.
-const MOST_ROUNDS: u32 = 48;
+const MAX_ROUNDS: u32 = 48;
 
 /// The turn of a connection, or its wait for the next turn.
 #[derive(Debug)]
@@ -100,8 +100,8 @@ impl Turn {
     /// Creates a turn of a connection. `received` has the current counters of the connection.
     pub(super) const fn new(received: Counters) -> Self {
         Self {
-            until_frames: received.frames.saturating_add(MOST_FRAMES),
-            state: State::Going { until_bytes: received.bytes.saturating_add(MOST_BYTES), reads: 0 },
+            until_frames: received.frames.saturating_add(MAX_FRAMES),
+            state: State::Going { until_bytes: received.bytes.saturating_add(MAX_BYTES), reads: 0 },
         }
     }
 
@@ -117,7 +117,7 @@ impl Turn {
     #[inline(always)]
     pub(super) const fn has_read_enough(&self, received: Counters) -> bool {
         match self.state {
-            State::Going { until_bytes, reads } => reads >= MOST_READS || received.bytes >= until_bytes,
+            State::Going { until_bytes, reads } => reads >= MAX_READS || received.bytes >= until_bytes,
             State::Waiting { .. } => true,
         }
     }
@@ -141,8 +141,8 @@ impl Turn {
             State::Waiting { rounds, ticket } => {
                 *rounds = rounds.saturating_add(1);
                 // The limit depends on the ticket, so that not all connections reach it in the same round.
-                let waited = u32::from(*rounds) + ticket.number % SHARE;
-                if ticket.is_called() || waited >= MOST_ROUNDS { Next::Begins } else { Next::Waits }
+                let waited = u32::from(*rounds) + ticket.number % CALLED_PER_ROUND_DIVISOR;
+                if ticket.is_called() || waited >= MAX_ROUNDS { Next::Begins } else { Next::Waits }
             }
             State::Going { .. } => {
                 *self = Self { until_frames: 0, state: State::Waiting { rounds: 0, ticket: Ticket::draw() } };
@@ -177,11 +177,11 @@ struct TicketQueue {
     thread: u32,
 }
 
-static THREADS: AtomicU32 = AtomicU32::new(0);
+static NEXT_THREAD_ID: AtomicU32 = AtomicU32::new(0);
 
 std::thread_local! {
     static QUEUE: Cell<TicketQueue> = {
-        let thread = THREADS.fetch_add(1, Ordering::Relaxed);
+        let thread = NEXT_THREAD_ID.fetch_add(1, Ordering::Relaxed);
         Cell::new(TicketQueue { round: 0, next: 0, uncalled: 0, thread })
     };
 }
@@ -214,7 +214,7 @@ impl TicketQueue {
         if ticket.round == self.round {
             // The task was already polled in this round, so a new round has begun.
             self.round = self.round.wrapping_add(1);
-            self.call((self.waiting() / SHARE).max(LEAST_TURNS));
+            self.call((self.waiting() / CALLED_PER_ROUND_DIVISOR).max(MIN_CALLED_PER_ROUND));
         }
         ticket.round = self.round;
         // All numbers outside of `uncalled..next` were called. This is also true for tickets that were called long ago,
@@ -228,7 +228,7 @@ impl TicketQueue {
     /// Tasks can move often: some executors move a task in nearly each poll, and an idle thread of tokio takes half of
     /// the tasks of another thread.
     fn takes_over(&mut self, ticket: &mut Ticket) -> bool {
-        if self.waiting() < LEAST_TURNS {
+        if self.waiting() < MIN_CALLED_PER_ROUND {
             // Tasks move in both directions. So this task begins a turn in place of a task that has left this thread.
             self.call(1);
             return true;
@@ -363,7 +363,7 @@ mod tests {
                     begun += 1;
                 }
                 queues[*at] = QUEUE.get();
-                assert!(*polls < MOST_ROUNDS, "{count} tasks on {threads} threads: a task waits too long");
+                assert!(*polls < MAX_ROUNDS, "{count} tasks on {threads} threads: a task waits too long");
             }
             if round >= 100 {
                 all += begun;

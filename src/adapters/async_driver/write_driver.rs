@@ -9,7 +9,7 @@
 //!
 //! Invariants:
 //! - Nothing is written after the sending direction of the stream was closed, or after a write has failed.
-//! - If a stream may have kept the bytes of a pending write ([`Transport::may_keep`]), the next write begins with the
+//! - If a stream may have kept the bytes of a pending write ([`Transport::keeps_refused_bytes`]), the next write begins with the
 //!   same bytes.
 
 mod sending;
@@ -170,7 +170,7 @@ impl<R: Timer> WriteDriver<R> {
         if waits == 0 {
             return None;
         }
-        if R::may_keep(stream) {
+        if R::keeps_refused_bytes(stream) {
             return Some(self.poll_offer(stream, half, cx));
         }
         let [piece, _] = pieces;
@@ -194,12 +194,12 @@ impl<R: Timer> WriteDriver<R> {
         if half.sender().close_state() != CloseState::Open {
             // The stream may keep our Close in its buffer until the flush. The sender must know this before it counts
             // the bytes as written.
-            half.handle_held_back(now, true);
+            half.set_unflushed(now, true);
         }
         half.transmitted(now, n);
     }
 
-    /// Makes one write to a stream that may keep the bytes of a pending write; see [`Transport::may_keep`].
+    /// Makes one write to a stream that may keep the bytes of a pending write; see [`Transport::keeps_refused_bytes`].
     ///
     /// `offered` tells the sender which bytes were part of a pending write. Each later write then begins with these
     /// bytes, until the stream takes them.
@@ -256,7 +256,7 @@ impl<R: Timer> WriteDriver<R> {
                 self.unflushed = false;
                 0
             }
-            Poll::Pending if R::may_keep(stream) => {
+            Poll::Pending if R::keeps_refused_bytes(stream) => {
                 kept = Some(slices.iter().map(|slice| slice.len()).sum());
                 0
             }
@@ -292,7 +292,7 @@ impl<R: Timer> WriteDriver<R> {
                 self.unflushed = false;
                 if half.sender().close_state() != CloseState::Open {
                     let now = self.clock.tick_for(half);
-                    half.handle_held_back(now, false);
+                    half.set_unflushed(now, false);
                 }
             }
             Err(error) => self.error = Some(error.kind()),

@@ -23,7 +23,7 @@ use std::task::{Context, Poll, ready};
 use futures_sink::Sink;
 
 use super::Transport;
-use super::responder::send_waiting;
+use super::responder::try_send_pending;
 use super::shared_lock::Side;
 use super::split::Shared;
 use crate::adapters::error::Error;
@@ -185,7 +185,7 @@ impl<S, R: Transport<S>> Writer<S, R> {
     /// [`send_text`](Self::send_text).
     pub async fn send(&mut self, message: impl Into<Message>) -> Result<(), Error> {
         let mut waiting = Some(message.into());
-        self.queue_and_write(|sender, _| send_waiting(sender, &mut waiting, SendOptions::new())).await
+        self.queue_and_write(|sender, _| try_send_pending(sender, &mut waiting, SendOptions::new())).await
     }
 
     /// Sends a message that owns its data with options, and writes the whole write queue; see [`Sender::send_with`].
@@ -209,7 +209,7 @@ impl<S, R: Transport<S>> Writer<S, R> {
         options: SendOptions,
     ) -> Result<(), Error> {
         let mut waiting = Some(message.into());
-        self.queue_and_write(|sender, _| send_waiting(sender, &mut waiting, options)).await
+        self.queue_and_write(|sender, _| try_send_pending(sender, &mut waiting, options)).await
     }
 
     /// Sends a message prepared for many connections, and writes the whole write queue; see [`Prepared`].
@@ -251,7 +251,7 @@ impl<S, R: Transport<S>> Writer<S, R> {
     /// If the future is dropped before it is ready, no part of the message is ever sent.
     pub async fn feed(&mut self, message: impl Into<Message>) -> Result<(), Error> {
         let mut waiting = Some(message.into());
-        self.queue(|sender, _| send_waiting(sender, &mut waiting, SendOptions::new())).await
+        self.queue(|sender, _| try_send_pending(sender, &mut waiting, SendOptions::new())).await
     }
 
     /// Queues a message prepared for many connections; see [`Prepared`].
@@ -417,7 +417,7 @@ impl<S, R: Transport<S>> Sink<Message> for Writer<S, R> {
     /// * [`Error::Send`] with [`SendError::MessageOpen`]: a fragmented message is open. The message is lost.
     /// * [`Error::Send`] with [`SendError::Closed`]: closing has begun. The message is lost.
     fn start_send(self: Pin<&mut Self>, message: Message) -> Result<(), Error> {
-        Ok(self.shared.try_feed(message).map_err(|refused| refused.error)?)
+        Ok(self.shared.feed_if_unlocked(message).map_err(|refused| refused.error)?)
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {

@@ -122,7 +122,7 @@ impl Received {
 }
 
 /// Maximum number of bytes in one write.
-const MOST_AT_ONCE: usize = 64 << 10;
+const MAX_WRITE: usize = 64 << 10;
 
 /// The bytes of a request or a response, and how many of them were written.
 #[derive(Debug, Default)]
@@ -151,7 +151,7 @@ impl Outgoing {
         match self.bytes.get(self.written..) {
             // A write to a blocking socket returns when all bytes are written. A write of several megabytes to a slow
             // peer takes minutes. The driver would not notice the progress, and the deadline would pass.
-            Some(rest) if !rest.is_empty() => Step::Write(rest.get(..MOST_AT_ONCE).unwrap_or(rest)),
+            Some(rest) if !rest.is_empty() => Step::Write(rest.get(..MAX_WRITE).unwrap_or(rest)),
             _ => Step::Flush,
         }
     }

@@ -26,14 +26,14 @@ use std::sync::Arc;
 
 /// The number of calls that must block until their timeout before the mode counts as blocking. One call is not enough,
 /// because the system may also delay a call in non-blocking mode.
-const ENOUGH: u8 = 2;
+const BLOCKED_CALLS_AS_PROOF: u8 = 2;
 /// The value of `waited` for a stream that is known to be in non-blocking mode.
 const NONBLOCKING: u8 = u8::MAX;
 
 /// The knowledge about the mode of a stream.
 #[derive(Debug, Default)]
 pub(super) struct BlockingMode {
-    /// The number of calls that blocked until their timeout, up to [`ENOUGH`]; or [`NONBLOCKING`].
+    /// The number of calls that blocked until their timeout, up to [`BLOCKED_CALLS_AS_PROOF`]; or [`NONBLOCKING`].
     waited: AtomicU8,
     /// The number of switches of the mode, shared by two handles to one stream. It is odd while the stream is switched
     /// to non-blocking mode. `None` if there is only one handle.
@@ -43,7 +43,7 @@ pub(super) struct BlockingMode {
 impl BlockingMode {
     /// Returns the state for a stream that is known to be in blocking mode.
     pub(super) const fn blocking() -> Self {
-        Self { waited: AtomicU8::new(ENOUGH), switches: None }
+        Self { waited: AtomicU8::new(BLOCKED_CALLS_AS_PROOF), switches: None }
     }
 
     /// Returns the states for two handles to one stream. The two states share the number of switches.
@@ -54,7 +54,7 @@ impl BlockingMode {
 
     /// Returns whether the stream is known to be in blocking mode, so that the mode may be switched.
     pub(super) fn is_blocking(&self) -> bool {
-        self.waited.load(Ordering::Relaxed) == ENOUGH
+        self.waited.load(Ordering::Relaxed) == BLOCKED_CALLS_AS_PROOF
     }
 
     /// Returns whether the stream is known to be in non-blocking mode.
@@ -91,7 +91,7 @@ impl BlockingMode {
     pub(super) fn learn(&self, waited: bool) {
         let now_known = match (waited, self.waited.load(Ordering::Relaxed)) {
             (true, NONBLOCKING) => 1,
-            (true, known) => (known + 1).min(ENOUGH),
+            (true, known) => (known + 1).min(BLOCKED_CALLS_AS_PROOF),
             (false, _) => NONBLOCKING,
         };
         self.waited.store(now_known, Ordering::Relaxed);

@@ -42,8 +42,8 @@ pub(super) struct DeadlineStream<S> {
     timeouts: Timeouts,
     mode: BlockingMode,
     ahead: ReadAhead,
-    /// See [`Stream::may_keep`].
-    may_keep: bool,
+    /// See [`Stream::keeps_refused_bytes`].
+    keeps_refused_bytes: bool,
     /// True while the stream may have bytes that were written and not flushed.
     unflushed: bool,
     /// True if the last flush found the stream full.
@@ -138,7 +138,7 @@ impl<S: Stream + Send + 'static> DeadlineStream<S> {
             timeouts: self.timeouts,
             mode,
             ahead,
-            may_keep: self.may_keep,
+            keeps_refused_bytes: self.keeps_refused_bytes,
             unflushed: self.unflushed,
             flush_waits: self.flush_waits,
             write_error: self.write_error,
@@ -151,10 +151,10 @@ impl<S: Stream + Send + 'static> DeadlineStream<S> {
 impl<S> DeadlineStream<S> {
     /// Wraps a stream. The clock starts at `start`.
     pub(super) fn new(mut stream: Over<S>, start: Instant) -> Self {
-        let may_keep = stream.may_keep();
+        let keeps_refused_bytes = stream.keeps_refused_bytes();
         let clock = Clock::start_at(start, stream.clock());
         Self {
-            may_keep,
+            keeps_refused_bytes,
             stream,
             clock,
             now: start,
@@ -163,7 +163,7 @@ impl<S> DeadlineStream<S> {
             mode: BlockingMode::default(),
             ahead: ReadAhead::default(),
             // An earlier owner of the stream may have written to it.
-            unflushed: may_keep,
+            unflushed: keeps_refused_bytes,
             flush_waits: false,
             write_error: None,
             ended: Ended::Nothing,
@@ -228,9 +228,9 @@ impl<S> DeadlineStream<S> {
         self.write_error.is_some()
     }
 
-    /// Returns the value of [`Stream::may_keep`].
-    pub(super) const fn may_keep(&self) -> bool {
-        self.may_keep
+    /// Returns the value of [`Stream::keeps_refused_bytes`].
+    pub(super) const fn keeps_refused_bytes(&self) -> bool {
+        self.keeps_refused_bytes
     }
 
     /// Returns whether the stream may have bytes that were written and not flushed.
@@ -329,7 +329,7 @@ impl<S> DeadlineStream<S> {
         let call = self.call(wait, deadline, |stream| stream.write(vectors));
         Ok(match self.remember(call)? {
             Call::Done(n) => {
-                self.unflushed = self.may_keep;
+                self.unflushed = self.keeps_refused_bytes;
                 // A blocking socket takes only a part of the bytes if it was full until the timeout.
                 let took = self.now.saturating_duration_since(began);
                 let waited = matches!(wait, Wait::For(time) if took >= time / 4);

@@ -233,10 +233,10 @@ impl<S> Over<S> {
         }
     }
 
-    /// Returns whether the stream may keep bytes of a refused write: see [`Stream::may_keep`].
-    pub(super) fn may_keep(&mut self) -> bool {
+    /// Returns whether the stream may keep bytes of a refused write: see [`Stream::keeps_refused_bytes`].
+    pub(super) fn keeps_refused_bytes(&mut self) -> bool {
         match self.operations {
-            Operations::Stream(stream) => stream(&mut self.stream).may_keep(),
+            Operations::Stream(stream) => stream(&mut self.stream).keeps_refused_bytes(),
             Operations::Layer { bare, .. } => !bare,
         }
     }

@@ -15,10 +15,10 @@
 //!
 //! Invariants:
 //! - The reader never blocks on the lock while the connection is open, so a slow write of another thread cannot delay
-//!   the reader. When the input has ended, the reader waits for the writing thread, for at most [`SLICE`] at a time.
+//!   the reader. When the input has ended, the reader waits for the writing thread, for at most [`WRITE_TIME_SLICE`] at a time.
 //!   After a failure it first aborts the stream, which ends a blocked write.
 //! - The thread that holds the lock runs the timers. If no thread holds the lock, the reader does. It checks the timers
-//!   at least once per [`nap`](super::thread_replies::ThreadReplies::nap), the longest time for which it blocks in a
+//!   at least once per [`max_block_time`](super::thread_replies::ThreadReplies::max_block_time), the longest time for which it blocks in a
 //!   read.
 
 use core::ops::ControlFlow;
@@ -32,7 +32,7 @@ use super::interest::{Interest, would_block};
 use super::receive::{Ending, Receive};
 use super::split::{Half, Shared};
 use super::thread_replies::SHORTEST_NAP;
-use super::write_driver::SLICE;
+use super::write_driver::WRITE_TIME_SLICE;
 use crate::CloseState;
 #[cfg(doc)]
 use crate::SendError;
@@ -201,7 +201,7 @@ impl Reader {
         // Each turn writes the stored replies before it reads, so a Pong can wait for the next turn. If the stream has
         // no non-blocking mode, one attempt to write takes some milliseconds. A peer that sends many Pings must not
         // cause such an attempt for each Ping.
-        if is_pong && no_room_at.is_some_and(|at| link.tick() < at + SLICE) {
+        if is_pong && no_room_at.is_some_and(|at| link.tick() < at + WRITE_TIME_SLICE) {
             return;
         }
         *no_room_at = None;
@@ -224,7 +224,7 @@ impl Reader {
                 self.shared.write_replies(|out| {
                     let written = out.write_now();
                     if !written {
-                        wait = Wait { deadline: Some(out.now() + SLICE), stalled: true };
+                        wait = Wait { deadline: Some(out.now() + WRITE_TIME_SLICE), stalled: true };
                     }
                     written
                 });
@@ -238,14 +238,15 @@ impl Reader {
     /// with the conditions to wait for. Returns `Break` at the end: with the last event, or with `None` if an earlier
     /// owner got that event.
     fn run_sender(&mut self, until: Option<Instant>) -> Result<ControlFlow<Option<EventIndex>, Wait>, Error> {
-        let nap = self.shared.pending().nap();
+        let max_block_time = self.shared.pending().max_block_time();
         let Some(mut out) = self.shared.try_lock() else {
             // The thread that holds the lock runs the timers. Without the lock the next deadline is unknown, so this
             // thread tries again soon.
-            let deadline = nap.map(|nap| self.link.tick() + nap.min(SHORTEST_NAP));
+            let deadline =
+                max_block_time.map(|max_block_time| self.link.tick() + max_block_time.min(SHORTEST_NAP));
             return Ok(ControlFlow::Continue(Wait { deadline, stalled: false }));
         };
-        let mut deadline = nap.map(|nap| self.link.tick() + nap);
+        let mut deadline = max_block_time.map(|max_block_time| self.link.tick() + max_block_time);
         let now = out.tick();
         out.apply_replies(now);
         out.sender().handle_timeout(self.link.read_at());
@@ -257,7 +258,7 @@ impl Reader {
             false => out.write_now(),
         };
         if !written {
-            deadline = Some(out.now() + SLICE);
+            deadline = Some(out.now() + WRITE_TIME_SLICE);
         }
         while let Some(ready) = out.sender().poll() {
             if let Event::Closed(outcome) = self.inbox.event(ready) {
@@ -321,7 +322,7 @@ impl Reader {
     /// Handles the end of the stream. The queue is written first, because a peer that has half-closed the stream may
     /// still read.
     ///
-    /// If another thread is writing, this call waits for that thread, for at most [`SLICE`] and not beyond `deadline`.
+    /// If another thread is writing, this call waits for that thread, for at most [`WRITE_TIME_SLICE`] and not beyond `deadline`.
     /// The next read then returns the end again. The close timeout bounds the writing thread.
     fn end_input(&mut self, stalled: bool, deadline: Option<Instant>) {
         let Self { link, receiver, shared, .. } = self;
@@ -330,8 +331,9 @@ impl Reader {
             if stalled || receiver.peer_close().is_some() {
                 link.keep_end();
                 shared.pending().owe(PendingReply::InputEnded(cut));
-                let left = deadline.map_or(SLICE, |deadline| deadline.saturating_duration_since(now));
-                shared.wait_for_writer(left.min(SLICE));
+                let left =
+                    deadline.map_or(WRITE_TIME_SLICE, |deadline| deadline.saturating_duration_since(now));
+                shared.wait_for_writer(left.min(WRITE_TIME_SLICE));
             } else {
                 // Without a Close from the peer the connection has failed (RFC 6455 section 7.1.7), so a blocked write
                 // is aborted.

@@ -26,7 +26,7 @@ use super::deadline_stream::{DeadlineStream, HalfClose};
 use super::interest::would_block;
 use super::receive::{Ending, Receive};
 use super::responder::Responder;
-use super::write_driver::{Output, SLICE};
+use super::write_driver::{Output, WRITE_TIME_SLICE};
 use crate::adapters::error::Error;
 use crate::{Connection, Event, EventIndex, Inbox, Instant, Outcome, ReadyState, TransportAction};
 
@@ -176,9 +176,9 @@ impl<S> RunLoop<S> {
         if self.connection.poll_transport() != Some(TransportAction::HalfClose) {
             return None;
         }
-        let slice = self.link.now() + SLICE;
+        let slice = self.link.now() + WRITE_TIME_SLICE;
         match self.link.half_close(Some(until.map_or(slice, |until| until.min(slice)))) {
-            HalfClose::Waits => return Some(self.link.now() + SLICE),
+            HalfClose::Waits => return Some(self.link.now() + WRITE_TIME_SLICE),
             HalfClose::Done => self.connection.handle_half_closed(),
             HalfClose::Impossible => {
                 self.connection.handle_half_closed();

@@ -68,7 +68,7 @@ use crate::Instant;
 ///     fn set_write_timeout(&mut self, timeout: Option<Duration>) -> io::Result<bool> {
 ///         self.socket.set_write_timeout(timeout).map(|()| true)
 ///     }
-///     fn may_keep(&self) -> bool {
+///     fn keeps_refused_bytes(&self) -> bool {
 ///         false
 ///     }
 /// }
@@ -136,7 +136,7 @@ pub trait Stream: Read + Write {
     ///
     /// A socket keeps nothing of a write that it refused, and needs no flush. If this method returns `false`, the next
     /// write can begin with other bytes. A Ping or a Close can then be sent before queued messages.
-    fn may_keep(&self) -> bool {
+    fn keeps_refused_bytes(&self) -> bool {
         true
     }
 
@@ -199,7 +199,7 @@ macro_rules! impl_for_socket {
 
             /// Returns `false`: the kernel keeps only the bytes that it reports as written, and sends them without a
             /// flush.
-            fn may_keep(&self) -> bool {
+            fn keeps_refused_bytes(&self) -> bool {
                 false
             }
 
@@ -238,8 +238,8 @@ macro_rules! impl_for_pointer {
                 (**self).set_nonblocking(on)
             }
 
-            fn may_keep(&self) -> bool {
-                (**self).may_keep()
+            fn keeps_refused_bytes(&self) -> bool {
+                (**self).keeps_refused_bytes()
             }
 
             fn try_clone(&self) -> io::Result<Box<dyn Stream + Send>> {

@@ -2,7 +2,7 @@
 //!
 //! [`ThreadReplies`] contains [`PendingReplies`], the replies of the receiving thread, which all adapters use. Threads
 //! also need:
-//! - The longest time for which one half may block without checking the timers: [`ThreadReplies::nap`]. The other half
+//! - The longest time for which one half may block without checking the timers: [`ThreadReplies::max_block_time`]. The other half
 //!   may start a timer during this time.
 //! - Messages of calls that do not wait for the lock, and a copy of the state of the sender for such calls:
 //!   [`ThreadReplies::messages`] and [`ThreadReplies::status`].
@@ -27,7 +27,7 @@ use crate::adapters::sync::Mutex;
 use crate::adapters::waiting_messages::{SenderStatus, WaitingMessages};
 use crate::{CloseCode, CloseReason, Instant, Outbox, SendError, Sender, SendingHalf};
 
-/// The minimum of [`ThreadReplies::nap`]. If the connection has shorter timers, a half still checks them only once in
+/// The minimum of [`ThreadReplies::max_block_time`]. If the connection has shorter timers, a half still checks them only once in
 /// this time.
 pub(super) const SHORTEST_NAP: Duration = Duration::from_millis(50);
 
@@ -41,7 +41,7 @@ pub(super) struct ThreadReplies {
     status: SenderStatus,
     /// The longest time for which one half may block without checking the timers. It is the shortest timeout of the
     /// connection, but at least [`SHORTEST_NAP`]. `None` if all timers are off.
-    nap: Option<Duration>,
+    max_block_time: Option<Duration>,
     /// The receiving thread while it waits in [`Self::wait_unless`].
     waiting: Mutex<Option<Thread>>,
     close: Mutex<Option<RequestedClose>>,
@@ -70,12 +70,12 @@ impl Deref for ThreadReplies {
 
 impl ThreadReplies {
     pub(super) fn new(sender: &Sender<Outbox>) -> Self {
-        let nap = sender.shortest_timeout().map(|time| time.max(SHORTEST_NAP));
+        let max_block_time = sender.shortest_timeout().map(|time| time.max(SHORTEST_NAP));
         Self {
             pending: PendingReplies::new(sender),
             messages: WaitingMessages::new(),
             status: SenderStatus::new(sender),
-            nap,
+            max_block_time,
             waiting: Mutex::new(None),
             close: Mutex::new(None),
             close_requested: AtomicBool::new(false),
@@ -126,13 +126,13 @@ impl ThreadReplies {
         Some(result)
     }
 
-    /// Returns the longest time for which one half may block ("nap") without checking the timers. Returns `None` if all
+    /// Returns the longest time for which one half may block ("max_block_time") without checking the timers. Returns `None` if all
     /// timers are off.
     ///
     /// The other half may start a timer during this time. A timer of at least [`SHORTEST_NAP`] cannot be due before the
     /// end of this time. A shorter timer can run late, by at most [`SHORTEST_NAP`].
-    pub(super) const fn nap(&self) -> Option<Duration> {
-        self.nap
+    pub(super) const fn max_block_time(&self) -> Option<Duration> {
+        self.max_block_time
     }
 
     /// Blocks the current thread until another thread calls [`Self::wake_reader`], but not longer than `most`. Returns

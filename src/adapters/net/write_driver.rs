@@ -1,6 +1,6 @@
 //! Writes the queue of a connection to a blocking stream. Runs timers and reads input while the stream is full.
 //!
-//! One write blocks for a time slice of [`SLICE`] at most. After each slice, timers that are due run, and input is
+//! One write blocks for a time slice of [`WRITE_TIME_SLICE`] at most. After each slice, timers that are due run, and input is
 //! [read ahead](DeadlineStream::look): it is read and kept for the next call that receives. So the Pong of a live peer
 //! is read before the timer that waits for this Pong ends the connection. Deadlines are absolute times. So one long
 //! call and many short calls have the same effect on the timers.
@@ -18,7 +18,7 @@
 //! `read_ahead.rs` stores the bytes that were read ahead.
 //!
 //! Invariants:
-//! - If a stream may have kept the bytes of a write that it refused ([`Stream::may_keep`](super::Stream::may_keep)),
+//! - If a stream may have kept the bytes of a write that it refused ([`Stream::keeps_refused_bytes`](super::Stream::keeps_refused_bytes)),
 //!   the next write begins with the same bytes. `Sender::poll_offer` returns these bytes first.
 //! - Once the connection has ended, nothing is written or flushed.
 
@@ -38,7 +38,7 @@ use crate::{
 ///
 /// According to its documentation, Windows may lose bytes of a socket when the timeout of a write runs out. A longer
 /// time slice on Windows makes this rare.
-pub(super) const SLICE: Duration = Duration::from_millis(if cfg!(windows) { 1000 } else { 20 });
+pub(super) const WRITE_TIME_SLICE: Duration = Duration::from_millis(if cfg!(windows) { 1000 } else { 20 });
 
 /// Maximum number of bytes in one write to a stream that may keep bytes of a refused write. This is the maximum payload
 /// of a TLS record.
@@ -227,21 +227,21 @@ impl<'w, S, H: SendingHalf> Output<'w, S, H> {
         }
     }
 
-    /// Writes once, or flushes if the queue is empty. Blocks for a [`SLICE`] at most, and not beyond `limit`.
+    /// Writes once, or flushes if the queue is empty. Blocks for a [`WRITE_TIME_SLICE`] at most, and not beyond `limit`.
     fn write_once(&mut self, limit: Option<Instant>) -> Result<Step, Error> {
         self.apply();
         if self.half.sender().close_state() == CloseState::Ended {
             return Ok(Step::Done);
         }
-        let may_keep = self.link.may_keep();
-        if may_keep && self.link.is_unflushed() && self.half.sender().buffered_amount() > 0 {
+        let keeps_refused_bytes = self.link.keeps_refused_bytes();
+        if keeps_refused_bytes && self.link.is_unflushed() && self.half.sender().buffered_amount() > 0 {
             // Flush between writes. A stream with its own buffer could take any number of bytes, and the timers could
             // not detect whether the peer still reads.
             let flushed = self.flush_once(limit)?;
             return Ok(if flushed == Step::Done { Step::Progress } else { flushed });
         }
         let mut slices = [&[][..]; MAX_SLICES];
-        let len = if may_keep {
+        let len = if keeps_refused_bytes {
             let len = self.half.poll_offer(&mut slices);
             cut(&mut slices, len)
         } else {
@@ -256,15 +256,15 @@ impl<'w, S, H: SendingHalf> Output<'w, S, H> {
         let now = self.link.now();
         let (n, full) = written.as_ref().map_or((0, true), |written| (written.n, written.full));
         if n > 0 {
-            if may_keep {
-                self.half.handle_held_back(now, true);
+            if keeps_refused_bytes {
+                self.half.set_unflushed(now, true);
             }
             self.half.transmitted(now, n);
             if let Some(pending) = self.pending {
                 pending.status().update(self.half.sender());
             }
         }
-        if n == 0 && may_keep {
+        if n == 0 && keeps_refused_bytes {
             self.half.offered(now, offered);
         } else if full {
             self.half.transmitted(now, 0);
@@ -282,7 +282,7 @@ impl<'w, S, H: SendingHalf> Output<'w, S, H> {
 
     /// Returns the deadline for the next call on the stream.
     fn deadline(&self, limit: Option<Instant>) -> Option<Instant> {
-        let slice = Some(self.link.now() + SLICE);
+        let slice = Some(self.link.now() + WRITE_TIME_SLICE);
         [self.half.sender().poll_timeout(), slice, limit].into_iter().flatten().min()
     }
 
@@ -294,7 +294,7 @@ impl<'w, S, H: SendingHalf> Output<'w, S, H> {
         match self.link.flush(self.deadline(limit)) {
             Ok(Flush::Done { waited }) => {
                 let now = self.link.now();
-                self.half.handle_held_back(now, false);
+                self.half.set_unflushed(now, false);
                 if waited && self.half.sender().buffered_amount() > 0 {
                     // The stream was full and now accepts bytes. So the peer has read, and the next write counts as
                     // progress.
@@ -369,10 +369,10 @@ impl<'w, S, H: SendingHalf> Output<'w, S, H> {
         }
     }
 
-    /// Returns whether to read ahead now although the stream may take more bytes: once per [`SLICE`]. Without this, if
+    /// Returns whether to read ahead now although the stream may take more bytes: once per [`WRITE_TIME_SLICE`]. Without this, if
     /// the peer reads slowly and steadily, the call would read no input until the whole queue was written.
     fn looks_next(&self) -> bool {
-        self.link.now().saturating_duration_since(self.link.read_at()) >= SLICE
+        self.link.now().saturating_duration_since(self.link.read_at()) >= WRITE_TIME_SLICE
     }
 
     /// Reads ahead the input that has arrived, unless another thread reads.

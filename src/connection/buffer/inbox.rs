@@ -18,7 +18,7 @@ use core::ops::Range;
 use bytes::Bytes;
 
 use super::input::Input;
-use super::vec_message::{MIN_READ, SPARE, VecMessage, room_for_read, worth_keeping};
+use super::vec_message::{MIN_FREED_BY_MOVE, MIN_READ, VecMessage, room_for_read, worth_keeping};
 use crate::connection::event::{EventIndex, EventKind, MessageKind, Place};
 use crate::connection::message::Message;
 use crate::kernel::Checked;
@@ -34,7 +34,7 @@ const LONGEST_READ: usize = 256 << 10;
 /// connection frees the memory that it does not use, and must initialise it again.
 const LONGEST_NEW_READ: usize = 32 << 10;
 /// Minimum growth of the window after a part, in bytes, if at least so many bytes of the message are missing.
-const ALLOWANCE: usize = 64 << 10;
+const MIN_GROWTH: usize = 64 << 10;
 
 /// If fewer bytes than this are missing of a payload, they are not read directly into the message.
 pub(in crate::connection) const MIN_DIRECT_READ: u64 = 4 << 10;
@@ -110,7 +110,7 @@ impl Inbox {
         }
         match (self.part(), self.window.capacity()) {
             (0, capacity) => capacity,
-            (part, capacity) if capacity > 2 * part + SPARE => capacity - worth_keeping(part),
+            (part, capacity) if capacity > 2 * part + MIN_FREED_BY_MOVE => capacity - worth_keeping(part),
             _ => 0,
         }
     }
@@ -225,7 +225,7 @@ impl Inbox {
         }
         // The memory grows in proportion to the bytes that arrived. A large part gets at least as much space as
         // `release_idle` would leave, so that it is not moved again before it has doubled.
-        let more = part.max(ALLOWANCE).saturating_add(SPARE);
+        let more = part.max(MIN_GROWTH).saturating_add(MIN_FREED_BY_MOVE);
         let bound = left.min(more).min(self.end.saturating_mul(3).saturating_add(WINDOW));
         let next = self.end.saturating_add(bound.min(LONGEST_NEW_READ));
         // The space that `release_idle` leaves after a small part must be used before the memory grows.
@@ -352,7 +352,7 @@ mod tests {
                 if slow {
                     all += moved(&mut inbox, Inbox::release_idle);
                     let (held, part) = (inbox.capacity(), inbox.part());
-                    assert!(held <= 2 * part + SPARE && inbox.spare() == 0, "{held} for {part}");
+                    assert!(held <= 2 * part + MIN_FREED_BY_MOVE && inbox.spare() == 0, "{held} for {part}");
                 }
             }
         }

@@ -216,7 +216,7 @@ impl<B: ReadBuffer, M: MessageBuffer> Input<B, M> {
     /// Returns whether the window is kept until the next poll and can hold `len` bytes in one piece.
     #[inline]
     fn can_hold(&self, len: u64) -> bool {
-        B::STAYS && len <= self.window.longest() as u64
+        B::PERSISTS && len <= self.window.longest() as u64
     }
 
     /// Returns the place of a message of `len` bytes after a header of `head` bytes, if all of it has arrived.

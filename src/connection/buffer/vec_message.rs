@@ -9,7 +9,7 @@
 //! Invariants:
 //! - `filled + direct_len <= memory.len()`, and all of `memory` is initialised.
 //! - The size of the memory depends on the number of bytes that arrived, never on the length that a header announces:
-//!   see [`ALLOWANCE`] and [`LARGEST_ALLOWANCE`].
+//!   see [`ALLOWANCE`] and [`MAX_OVERALLOCATION_INFLATED`].
 //! - Each byte is moved a bounded number of times, however small the reads are: see [`room_for_read`] and
 //!   [`worth_keeping`].
 
@@ -24,7 +24,7 @@ use crate::connection::message::Message;
 use crate::kernel::{Checked, InvalidUtf8, Mask, Validator};
 
 /// Length of the pieces that are unmasked and validated, in bytes. So many bytes stay in the first-level cache.
-const PIECE: usize = 16 << 10;
+const UNMASK_PIECE_LEN: usize = 16 << 10;
 /// Maximum length of one direct read, in bytes. So many bytes are still in the second-level cache when they are
 /// unmasked. The memory that was initialised for the read is also still in the cache.
 const LONGEST_READ: usize = 64 << 10;
@@ -32,7 +32,7 @@ const LONGEST_READ: usize = 64 << 10;
 const ALLOWANCE: usize = 16 << 10;
 /// Memory that may be allocated beyond twice the number of bytes that arrived or were inflated, in bytes. It applies to
 /// inflated messages, which get more than [`ALLOWANCE`].
-const LARGEST_ALLOWANCE: usize = 64 << 10;
+const MAX_OVERALLOCATION_INFLATED: usize = 64 << 10;
 
 /// Less free space than this is too small for a read, in bytes.
 pub(super) const MIN_READ: usize = 4 << 10;
@@ -48,13 +48,13 @@ pub(super) fn room_for_read(capacity: usize, filled: usize, next: usize, min_spa
 }
 
 /// Minimum memory that must become free if a part is moved to free memory, in bytes.
-pub(super) const SPARE: usize = 1 << 10;
+pub(super) const MIN_FREED_BY_MOVE: usize = 1 << 10;
 
 /// Minimum and maximum space that is left after a part when the part is moved to free memory, in bytes.
-const LEFT_BEHIND: RangeInclusive<usize> = SPARE..=32 << 10;
+const SPACE_AFTER_MOVE: RangeInclusive<usize> = MIN_FREED_BY_MOVE..=32 << 10;
 
 /// Returns how much memory is kept for a part of `part` bytes, if the part is moved to free memory. The part is not
-/// moved if the memory is at most twice as large as the part, plus [`SPARE`].
+/// moved if the memory is at most twice as large as the part, plus [`MIN_FREED_BY_MOVE`].
 ///
 /// Some free space must be left, because otherwise the next read would move the part again. If the reads bring one byte
 /// each, with pauses between them, each byte would cost two moves of all bytes before it. So a small part gets free
@@ -64,7 +64,7 @@ const LEFT_BEHIND: RangeInclusive<usize> = SPARE..=32 << 10;
 /// `cargo bench --all-features --bench moved` counts at most 6 moved bytes for each byte that arrives. With half as
 /// much free space, it counts 9.
 pub(super) fn worth_keeping(part: usize) -> usize {
-    part.saturating_add(part.clamp(*LEFT_BEHIND.start(), *LEFT_BEHIND.end()))
+    part.saturating_add(part.clamp(*SPACE_AFTER_MOVE.start(), *SPACE_AFTER_MOVE.end()))
 }
 
 /// A message buffer that grows with the message that is collected in it. It owns no heap memory before the first
@@ -198,7 +198,7 @@ impl VecMessage {
     /// Returns how many bytes [`Self::release_idle`] would free while a part has arrived.
     pub(super) fn spare(&self) -> usize {
         let part = self.filled + self.direct_len;
-        let most = part.saturating_mul(2).saturating_add(LARGEST_ALLOWANCE + SPARE);
+        let most = part.saturating_mul(2).saturating_add(MAX_OVERALLOCATION_INFLATED + MIN_FREED_BY_MOVE);
         let worth_it = !self.done && self.memory.capacity() > most;
         if worth_it { self.memory.capacity() - worth_keeping(part) } else { 0 }
     }
@@ -306,7 +306,7 @@ impl sealed::Memory for VecMessage {
             None => end.saturating_mul(2).max(64),
         };
         self.memory.reserve(end, target);
-        for piece in from.chunks(PIECE) {
+        for piece in from.chunks(UNMASK_PIECE_LEN) {
             let end = self.filled + piece.len();
             if end <= self.memory.bytes().len() {
                 mask.copy(piece, self.memory.bytes_from(self.filled));
@@ -325,7 +325,7 @@ impl sealed::Memory for VecMessage {
         let total = usize::try_from(limit).map_or(arrived, |limit| limit.min(arrived));
         let mut left = total;
         while left > 0 {
-            let len = left.min(PIECE);
+            let len = left.min(UNMASK_PIECE_LEN);
             let piece = self.memory.bytes_from(self.filled);
             mask.apply(piece.get_mut(..len).unwrap_or_default());
             accept(&mut self.memory, &mut self.filled, len, kind)?;

@@ -10,7 +10,7 @@
 //! - Payload that the inflater did not consume is masked again, so that the next poll sees the bytes as they arrived.
 //! - A poll inflates at most as much as the budget allows, and then pauses ([`Coding::Paused`]).
 
-use super::{Coding, Progress, Receiver};
+use super::{Coding, DeliveryState, Receiver};
 use crate::connection::buffer::{Input, MessageBuffer};
 use crate::connection::config::Delivery;
 use crate::connection::event::{EventIndex, MessageKind, Place};
@@ -25,13 +25,13 @@ const PIECE: usize = 16 << 10;
 /// Maximum length of a delivered chunk, in bytes.
 const CHUNK: usize = 16 << 10;
 /// Maximum output space of the inflater in one step, in bytes, if the message is gathered.
-const MOST: usize = (64 << 10) + SLACK;
+const MOST: usize = (64 << 10) + OUTPUT_PADDING;
 /// Output space beyond the expected length, in bytes. The inflater is slow in the last 260 bytes of its output space.
-const SLACK: usize = 512;
+const OUTPUT_PADDING: usize = 512;
 /// Cost of one DEFLATE block against the budget, in bytes of output. It must cover the time for a block without output.
 /// An empty block with its own tables takes up to 5 µs. A block after which a window of 32 KiB is copied takes 1 µs.
 /// Inflating 2 KiB of text takes 3 µs.
-const BLOCK: u32 = 2 << 10;
+const BLOCK_COST: u32 = 2 << 10;
 
 /// The result of one step of inflation.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -117,14 +117,16 @@ impl Receiver {
         }
         self.inflating.coding = Coding::Compressed;
         match (self.message, self.config.delivery) {
-            (Progress::Untouched, Delivery::Whole) => {
+            (DeliveryState::Untouched, Delivery::Whole) => {
                 input.message_mut().begin();
-                self.message = Progress::Gathering;
+                self.message = DeliveryState::Gathering;
             }
-            (Progress::Untouched, Delivery::Chunks) => self.message = Progress::Streaming { started: false },
+            (DeliveryState::Untouched, Delivery::Chunks) => {
+                self.message = DeliveryState::Streaming { started: false }
+            }
             _ => {}
         }
-        let streaming = self.message != Progress::Gathering;
+        let streaming = self.message != DeliveryState::Gathering;
         if streaming {
             input.message_mut().begin();
         }
@@ -171,7 +173,7 @@ impl Receiver {
         let (from, message) = input.next_and_message(len);
         let (mut consumed, mut produced, mut outcome) = (0, 0, Ok(Inflated::NoRoom));
         let budget = self.inflate_budget;
-        let most_blocks = (budget != u32::MAX).then(|| (budget / BLOCK).max(1));
+        let most_blocks = (budget != u32::MAX).then(|| (budget / BLOCK_COST).max(1));
         let mut blocks = 0;
         let mut work = |room: &mut [u8]| {
             let done = if last {
@@ -241,7 +243,7 @@ impl Receiver {
     fn spend(&mut self, produced: usize, blocks: u32) {
         if self.inflate_budget != u32::MAX {
             let spent =
-                u32::try_from(produced).unwrap_or(u32::MAX).saturating_add(blocks.saturating_mul(BLOCK));
+                u32::try_from(produced).unwrap_or(u32::MAX).saturating_add(blocks.saturating_mul(BLOCK_COST));
             self.inflate_budget = self.inflate_budget.saturating_sub(spent);
         }
     }
@@ -267,7 +269,7 @@ impl Receiver {
         if streaming {
             return Ok(self.inflated_chunk(len, true));
         }
-        self.message = Progress::Untouched;
+        self.message = DeliveryState::Untouched;
         Ok(message.into())
     }
 
@@ -281,9 +283,9 @@ impl Receiver {
             // The buffer is full and empty at the same time. So it has no memory, and every message is too big.
             return Err(ProtocolError::MessageTooBig);
         }
-        if self.message == Progress::Gathering {
+        if self.message == DeliveryState::Gathering {
             self.utf8 = input.message_mut().validator();
-            self.message = Progress::Streaming { started: false };
+            self.message = DeliveryState::Streaming { started: false };
         }
         input.message_mut().finish();
         Ok(self.inflated_chunk(len, false))
@@ -291,8 +293,8 @@ impl Receiver {
 
     /// Returns the index of a chunk of `len` inflated bytes, and records that the first chunk was delivered.
     fn inflated_chunk(&mut self, len: usize, fin: bool) -> EventIndex {
-        let first = self.message != Progress::Streaming { started: true };
-        self.message = Progress::Streaming { started: true };
+        let first = self.message != DeliveryState::Streaming { started: true };
+        self.message = DeliveryState::Streaming { started: true };
         EventIndex::chunk(Place::gathered(len), self.kind, first, fin)
     }
 }
@@ -304,7 +306,10 @@ fn output_space(streaming: bool, len: usize, gathered: usize) -> (usize, usize) 
     match (streaming, len) {
         (true, _) => (CHUNK - gathered.min(CHUNK), CHUNK - gathered.min(CHUNK)),
         // All payload was consumed before, so little output is left.
-        (false, 0) => (SLACK, SLACK),
-        (false, _) => ((8 * len + SLACK).min(MOST), ((8 * len + SLACK).max(gathered) + SLACK).min(MOST)),
+        (false, 0) => (OUTPUT_PADDING, OUTPUT_PADDING),
+        (false, _) => (
+            (8 * len + OUTPUT_PADDING).min(MOST),
+            ((8 * len + OUTPUT_PADDING).max(gathered) + OUTPUT_PADDING).min(MOST),
+        ),
     }
 }

@@ -5,7 +5,7 @@
 //! [`Input`] has the bytes and the cursor, and `buffer/` has the memory.
 //!
 //! - `fast_path.rs` decodes a message in one frame, if no other frame or message is in progress.
-//! - `mod.rs` decodes headers, checks the limits, and decodes messages that lie in the input. [`Progress`] is its
+//! - `mod.rs` decodes headers, checks the limits, and decodes messages that lie in the input. [`DeliveryState`] is its
 //!   state.
 //! - `payload.rs` decodes control frames, gathered messages and chunks.
 //! - `inflate.rs` and `inflate_budget.rs` decode compressed messages.
@@ -17,7 +17,7 @@
 //! Invariants:
 //! - A poll returns at most one event and decodes nothing beyond it.
 //! - `fast` is true only between messages, while no frame is in progress and the peer may still send.
-//! - After a failure or the peer's Close, `message` stays [`Progress::Stopped`], and all input is discarded.
+//! - After a failure or the peer's Close, `message` stays [`DeliveryState::Stopped`], and all input is discarded.
 
 mod fast_path;
 #[cfg(feature = "deflate")]
@@ -67,7 +67,7 @@ pub struct Receiver {
     /// Whether the last poll decoded a part of a data frame.
     saw_data: bool,
     frame: Frame,
-    message: Progress,
+    message: DeliveryState,
     kind: MessageKind,
     /// UTF-8 state of text that is delivered in chunks.
     utf8: Validator,
@@ -106,7 +106,7 @@ enum Frame {
 
 /// How the message in progress is delivered.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Progress {
+enum DeliveryState {
     /// No payload has been seen yet, or no message is in progress.
     Untouched,
     /// As a whole, from the window, which is the read buffer of the input. The message is uncompressed and in one
@@ -153,7 +153,7 @@ impl Receiver {
             #[cfg(feature = "alloc")]
             peer_close: PeerClose::None,
             frame: Frame::Data,
-            message: Progress::Untouched,
+            message: DeliveryState::Untouched,
             kind: MessageKind::Binary,
             saw_data: false,
             utf8: Validator::new(),
@@ -215,9 +215,9 @@ impl Receiver {
     ) -> Result<Option<EventIndex>, ProtocolError> {
         self.saw_data = false;
         // `InPlace` is tested first: most reads of a large message only continue its payload.
-        if self.message != Progress::InPlace {
+        if self.message != DeliveryState::InPlace {
             match self.decode_frames(input) {
-                Ok(None) if self.message == Progress::InPlace => {}
+                Ok(None) if self.message == DeliveryState::InPlace => {}
                 // Return before the large `Option<EventIndex>` is built and copied.
                 Ok(None) => return Ok(None),
                 index => return index,
@@ -225,7 +225,7 @@ impl Receiver {
         }
         match self.continue_in_place(input) {
             Some(message) => Ok(Some(message.into())),
-            None if self.message == Progress::Refused => self.decode_frames(input),
+            None if self.message == DeliveryState::Refused => self.decode_frames(input),
             None => Ok(None),
         }
     }
@@ -239,7 +239,7 @@ impl Receiver {
         let before = input.remaining();
         let result = match self.message {
             // RFC 6455 8.1: text that is not UTF-8 fails the connection.
-            Progress::Refused => Err(ProtocolError::InvalidUtf8),
+            DeliveryState::Refused => Err(ProtocolError::InvalidUtf8),
             _ => self.run(input),
         };
         self.counters.bytes += (before - input.remaining()) as u64;
@@ -260,7 +260,7 @@ impl Receiver {
         let mask = self.decoder.mask_mut();
         match input.take_in_place(len, whole, self.kind, mask, UNMASKED_AT_ONCE) {
             Arrived::Whole(place) => {
-                self.message = Progress::Untouched;
+                self.message = DeliveryState::Untouched;
                 self.fast = true;
                 Some(self.finish_message(place))
             }
@@ -316,7 +316,7 @@ impl Receiver {
             if index.is_some() {
                 return Ok(index);
             }
-            let waits = input.remaining() == 0 || self.message == Progress::InPlace || self.is_paused();
+            let waits = input.remaining() == 0 || self.message == DeliveryState::InPlace || self.is_paused();
             if self.decoder.is_in_frame() && waits {
                 return Ok(None);
             }
@@ -341,7 +341,7 @@ impl Receiver {
             self.fragments = self.fragments.saturating_add(1);
         } else {
             self.kind = if header.opcode == Opcode::Text { MessageKind::Text } else { MessageKind::Binary };
-            self.message = Progress::Untouched;
+            self.message = DeliveryState::Untouched;
             (self.fragments, self.message_len) = (1, 0);
             self.utf8 = Validator::new();
             self.begin_message(header.rsv);
@@ -400,7 +400,7 @@ impl Receiver {
     /// Returns whether a Close or a violation has ended receiving. Further input is discarded.
     #[must_use]
     pub const fn is_done(&self) -> bool {
-        matches!(self.message, Progress::Stopped)
+        matches!(self.message, DeliveryState::Stopped)
     }
 
     /// Returns the peer's Close, with its code and its reason (RFC 6455 section 7.1.6); `None` before a valid Close was
@@ -437,7 +437,7 @@ impl Receiver {
     /// Stops receiving, because the sending half has failed or ended the connection. Further input is discarded.
     pub fn handle_ended(&mut self) {
         self.fast = false;
-        self.message = Progress::Stopped;
+        self.message = DeliveryState::Stopped;
         #[cfg(feature = "deflate")]
         {
             self.inflater = None;

@@ -14,7 +14,7 @@ use alloc::boxed::Box;
 
 #[cfg(feature = "alloc")]
 use super::PeerClose;
-use super::{Frame, Progress, Receiver};
+use super::{DeliveryState, Frame, Receiver};
 use crate::close::CloseFrame;
 use crate::connection::buffer::{Input, MessageBuffer};
 use crate::connection::config::Delivery;
@@ -68,23 +68,23 @@ impl Receiver {
         if self.is_compressed() {
             return self.inflate(input);
         }
-        if self.message == Progress::Untouched {
+        if self.message == DeliveryState::Untouched {
             self.message = match self.config.delivery {
                 // An untouched message is in its first frame. So `fin` means that the message has only this frame.
                 Delivery::Whole if self.fin() && input.will_hold(self.decoder.payload_left()) => {
                     input.begin_message();
-                    Progress::InPlace
+                    DeliveryState::InPlace
                 }
                 Delivery::Whole => {
                     input.message_mut().begin();
-                    Progress::Gathering
+                    DeliveryState::Gathering
                 }
-                Delivery::Chunks => Progress::Streaming { started: false },
+                Delivery::Chunks => DeliveryState::Streaming { started: false },
             };
         }
         match self.message {
-            Progress::Streaming { started } => self.chunk(input, started),
-            Progress::InPlace => Ok(None),
+            DeliveryState::Streaming { started } => self.chunk(input, started),
+            DeliveryState::InPlace => Ok(None),
             _ => self.gather(input),
         }
     }
@@ -108,7 +108,7 @@ impl Receiver {
         if len == 0 && !fin {
             return Ok(None);
         }
-        self.message = Progress::Streaming { started: true };
+        self.message = DeliveryState::Streaming { started: true };
         if fin {
             self.finish_message(place);
         }
@@ -143,7 +143,7 @@ impl Receiver {
                 let len = message.gathered();
                 self.utf8 = message.validator();
                 message.finish();
-                self.message = Progress::Streaming { started: len > 0 };
+                self.message = DeliveryState::Streaming { started: len > 0 };
                 let place = Place::gathered(len);
                 return Ok((len > 0).then_some(EventIndex::chunk(place, self.kind, true, false)));
             }
@@ -158,7 +158,7 @@ impl Receiver {
         }
         message.finish();
         let place = Place::gathered(message.gathered());
-        self.message = Progress::Untouched;
+        self.message = DeliveryState::Untouched;
         Ok(Some(self.finish_message(place).into()))
     }
 }

@@ -8,7 +8,7 @@
 //! Invariant: bytes are read directly into a message only after all bytes in the window have been decoded. Otherwise
 //! the receiver would decode them in the wrong order.
 
-use super::{Frame, Progress, Receiver};
+use super::{DeliveryState, Frame, Receiver};
 use crate::connection::buffer::{Inbox, MIN_DIRECT_READ, VecMessage};
 
 impl Receiver {
@@ -37,7 +37,7 @@ impl Receiver {
     /// Returns the space for the next read while a frame or message is in progress.
     #[inline(never)]
     fn read_space_for_rest<'i>(&self, inbox: &'i mut Inbox) -> &'i mut [u8] {
-        if self.message == Progress::InPlace {
+        if self.message == DeliveryState::InPlace {
             inbox.space_behind(self.decoder.payload_left())
         } else if inbox.remaining() == 0
             && self.expects_direct_read()
@@ -51,7 +51,7 @@ impl Receiver {
 
     /// Returns whether so much of a gathered payload is missing that a direct read into the message is worth it.
     fn expects_direct_read(&self) -> bool {
-        let gathering = self.message == Progress::Gathering && self.frame == Frame::Data;
+        let gathering = self.message == DeliveryState::Gathering && self.frame == Frame::Data;
         let gathering = gathering && !self.is_compressed();
         gathering && self.decoder.payload_left() >= MIN_DIRECT_READ
     }

@@ -27,7 +27,7 @@ use crate::time::Instant;
 use super::control_queue::MAX_CONTROL_FRAME;
 use crate::connection::event::Outcome;
 use crate::connection::send::write_queue::WriteQueue;
-use crate::connection::send::{Congestion, OwnClose, Sender};
+use crate::connection::send::{LastWrite, OwnClose, Sender};
 
 impl<O: WriteQueue> Sender<O> {
     /// Returns whether a Pong can still be sent: no byte of our Close was written, and no Close was received.
@@ -85,7 +85,7 @@ impl<O: WriteQueue> Sender<O> {
     /// is sent instead. But if the transport did not accept all bytes, the frames that are not started are dropped, and
     /// the Close replaces them. Otherwise a peer that does not read would delay the Close.
     pub(super) fn close_at_once(&mut self, now: Instant, frame: &CloseFrame) {
-        if self.congestion != Congestion::None {
+        if self.congestion != LastWrite::None {
             self.queue_urgent_close(now, frame);
         } else if self.own_close == OwnClose::NO {
             self.queue_close(now, frame);
@@ -95,7 +95,7 @@ impl<O: WriteQueue> Sender<O> {
     /// Makes our queued Close the answer to the peer's Close. If the transport did not accept all bytes, our Close
     /// replaces the frames that are not started, as in [`Self::close_at_once`].
     pub(super) fn expedite_own_close(&mut self) {
-        if self.close_is_begun() || self.congestion == Congestion::None {
+        if self.close_is_begun() || self.congestion == LastWrite::None {
             return;
         }
         let (mut bytes, mut len) = ([0; MAX_CONTROL_FRAME], 0);

@@ -159,7 +159,7 @@ impl<O: WriteQueue> Sender<O> {
 // --- frames into the queue ---
 
 impl<O: WriteQueue> Sender<O> {
-    /// Sends a data frame, and compresses it if `compress.rs` decides that.
+    /// Sends a data frame, and compression_for it if `compress.rs` decides that.
     #[inline]
     pub(super) fn data(
         &mut self,
@@ -171,7 +171,7 @@ impl<O: WriteQueue> Sender<O> {
         #[cfg(not(feature = "deflate"))]
         let _ = options;
         #[cfg(feature = "deflate")]
-        if let Some(agreed) = self.compresses(opcode, fin, payload.len(), options) {
+        if let Some(agreed) = self.compression_for(opcode, fin, payload.len(), options) {
             if self.deflate(agreed, opcode, fin, payload)? {
                 return Ok(());
             }
@@ -211,7 +211,7 @@ impl<O: WriteQueue> Sender<O> {
     #[inline]
     pub(super) fn push_behind<const N: usize>(&mut self, header: [u8; N], payload: &[u8]) {
         let len = header.len() + payload.len();
-        if let Some((head, body)) = self.out.gap(len).and_then(<[u8]>::split_first_chunk_mut) {
+        if let Some((head, body)) = self.out.write_space(len).and_then(<[u8]>::split_first_chunk_mut) {
             *head = header;
             if let Some(body) = body.get_mut(..payload.len()) {
                 body.copy_from_slice(payload);
@@ -245,8 +245,8 @@ impl<O: WriteQueue> Sender<O> {
     /// Queues a frame. Does nothing if the frame does not fit.
     #[inline]
     pub(super) fn push(&mut self, header: &Header, payload: &[u8]) {
-        if let Some(gap) = self.out.gap(header.encoded_len() + payload.len()) {
-            let len = write_frame(header, payload, gap);
+        if let Some(write_space) = self.out.write_space(header.encoded_len() + payload.len()) {
+            let len = write_frame(header, payload, write_space);
             self.out.push(len);
         }
     }

@@ -1,6 +1,6 @@
 //! Sending compressed messages (RFC 7692 section 7.2.1).
 //!
-//! This file decides which messages are compressed, and queues their frames. `deflate/deflater.rs` compresses the data.
+//! This file decides which messages are compressed, and queues their frames. `deflate/deflater.rs` compression_for the data.
 //!
 //! Invariants:
 //! - Either all fragments of a message are compressed or none of them (RFC 7692 section 6.1).
@@ -62,7 +62,7 @@ impl<O: WriteQueue> Sender<O> {
 
     /// Returns the parameters to compress a data frame with; `None` if the frame is sent uncompressed.
     #[inline]
-    pub(super) fn compresses(
+    pub(super) fn compression_for(
         &self,
         opcode: Opcode,
         fin: bool,
@@ -133,7 +133,9 @@ impl Sender<Outbox> {
     /// message uncompressed.
     pub(super) fn send_compressed(&mut self, prepared: &Prepared) -> Result<bool, SendError> {
         let (opcode, len) = (prepared.opcode(), prepared.message().as_bytes().len());
-        let Some(agreed) = self.compresses(opcode, true, len, prepared.options()) else { return Ok(false) };
+        let Some(agreed) = self.compression_for(opcode, true, len, prepared.options()) else {
+            return Ok(false);
+        };
         self.accept(opcode, true, len)?;
         let Some(frame) = prepared.compressed(agreed.window_bits(), &self.config().compression) else {
             return Ok(false);

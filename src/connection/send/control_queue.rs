@@ -114,7 +114,7 @@ impl<B: BorrowMut<[u8]>> ControlQueue<B> {
         if fits && !self.push(frame) {
             let pongs = self.frames().filter(|(_, _, opcode)| *opcode == Opcode::Pong);
             let newest = pongs.last().map(|(at, len, _)| usize::from(self.len) - at - len);
-            self.retract(|behind, opcode| opcode == Opcode::Pong && Some(behind) != newest);
+            self.drop_unstarted_if(|behind, opcode| opcode == Opcode::Pong && Some(behind) != newest);
             return self.push(frame);
         }
         fits
@@ -123,14 +123,14 @@ impl<B: BorrowMut<[u8]>> ControlQueue<B> {
     /// Appends a Pong. If there is no free space, the Pong replaces all Pongs that are not started.
     pub(super) fn push_pong(&mut self, frame: &[u8]) {
         if !self.push(frame) {
-            self.retract(|_, opcode| opcode == Opcode::Pong);
+            self.drop_unstarted_if(|_, opcode| opcode == Opcode::Pong);
             self.push(frame);
         }
     }
 
     /// Appends a Close in place of all frames that are not started.
     pub(super) fn push_close(&mut self, frame: &[u8]) {
-        self.retract(|_, _| true);
+        self.drop_unstarted_if(|_, _| true);
         self.push(frame);
     }
 
@@ -162,7 +162,7 @@ impl<B: BorrowMut<[u8]>> ControlQueue<B> {
 
     /// Drops the frames that `drop` selects, except started frames. `drop` gets the number of bytes that follow the
     /// frame, and its opcode.
-    fn retract(&mut self, drop: impl Fn(usize, Opcode) -> bool) {
+    fn drop_unstarted_if(&mut self, drop: impl Fn(usize, Opcode) -> bool) {
         let next = |queue: &Self| {
             queue
                 .frames()

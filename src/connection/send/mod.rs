@@ -87,7 +87,7 @@ pub struct Sender<O> {
     own_close: OwnClose,
     #[cfg(feature = "deflate")]
     deflating: Deflating,
-    congestion: Congestion,
+    congestion: LastWrite,
     /// Whether a send failed with `Blocked`, so that [`Event::Writable`](crate::Event::Writable) must follow.
     blocked: bool,
     /// Whether the queue holds data that is not completely written.
@@ -134,7 +134,7 @@ enum Transport {
 
 /// The result of the last write to the transport.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Congestion {
+enum LastWrite {
     /// The transport accepted all bytes.
     None,
     /// The transport accepted a part of the bytes. After the peer's Close this can also mean that our queued Close has
@@ -187,7 +187,7 @@ impl<O: WriteQueue> Sender<O> {
             #[cfg(feature = "deflate")]
             deflater: None,
             outcome: Outcome::Abnormal(EofPosition::BetweenMessages),
-            congestion: Congestion::None,
+            congestion: LastWrite::None,
             blocked: false,
             fresh_data: false,
             transport: Transport::Open,
@@ -240,10 +240,10 @@ impl<O: WriteQueue> Sender<O> {
         }
         self.outcome = Outcome::Clean { code: frame.code_seen() };
         self.await_end(now);
-        if self.buffered_amount() > 0 && self.congestion == Congestion::None {
+        if self.buffered_amount() > 0 && self.congestion == LastWrite::None {
             // With `Partial`, `transmitted` notices when everything is written. The wait for the end of the stream
             // begins then.
-            self.congestion = Congestion::Partial;
+            self.congestion = LastWrite::Partial;
         }
     }
 
@@ -311,7 +311,7 @@ impl<O: WriteQueue> Sender<O> {
     /// This is needed while the connection closes, for transports that have a buffer, such as TLS libraries. Pass
     /// `true` before [`transmitted`](Self::transmitted), and `false` when the flush is done. In between, our Close does
     /// not count as written. Otherwise the connection could end as clean although the Close was never sent.
-    pub fn handle_held_back(&mut self, now: Instant, held_back: bool) {
+    pub fn set_unflushed(&mut self, now: Instant, held_back: bool) {
         self.held_back = held_back;
         self.await_end(now);
     }

@@ -122,7 +122,7 @@ impl Outbox {
     /// Appends a frame whose payload is shared. The header must have no masking key.
     #[inline]
     pub(super) fn push_shared(&mut self, header: &Header, payload: Bytes) {
-        if let Some(head) = self.gap(0).and_then(<[u8]>::first_chunk_mut) {
+        if let Some(head) = self.write_space(0).and_then(<[u8]>::first_chunk_mut) {
             self.end += header.encode(head);
             self.push_payload(payload);
         }
@@ -130,7 +130,9 @@ impl Outbox {
 
     /// Appends an encoded frame, or an encoded header with a shared `payload`.
     pub(super) fn push_encoded(&mut self, encoded: &[u8], payload: Option<Bytes>) {
-        if let Some(to) = self.gap(encoded.len()).and_then(|gap| gap.get_mut(..encoded.len())) {
+        if let Some(to) =
+            self.write_space(encoded.len()).and_then(|write_space| write_space.get_mut(..encoded.len()))
+        {
             to.copy_from_slice(encoded);
             self.end += encoded.len();
         }
@@ -225,14 +227,14 @@ impl sealed::Queue for Outbox {
     }
 
     #[inline]
-    fn gap(&mut self, len: usize) -> Option<&mut [u8]> {
+    fn write_space(&mut self, len: usize) -> Option<&mut [u8]> {
         // There is always space for the longest header, so that any header can be written with one store.
         let len = len + MAX_HEADER_LEN;
         if self.memory.len() - self.end < len {
             self.make_room(len);
         }
-        let gap = self.end..self.end + len;
-        self.memory.get_mut(gap)
+        let write_space = self.end..self.end + len;
+        self.memory.get_mut(write_space)
     }
 
     #[inline]

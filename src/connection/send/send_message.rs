@@ -48,7 +48,7 @@ impl Sender<Outbox> {
         #[cfg(not(feature = "deflate"))]
         let _ = options;
         #[cfg(feature = "deflate")]
-        if let Some(agreed) = self.compresses(opcode, true, len, options) {
+        if let Some(agreed) = self.compression_for(opcode, true, len, options) {
             match self.deflate(agreed, opcode, true, message.as_bytes()) {
                 Ok(true) => return Ok(()),
                 Ok(false) => {}

@@ -87,11 +87,11 @@ impl<'m> sealed::Queue for SliceOutbox<'m> {
         self.len() == 0
     }
 
-    fn gap(&mut self, len: usize) -> Option<&mut [u8]> {
+    fn write_space(&mut self, len: usize) -> Option<&mut [u8]> {
         if self.memory.len() - self.end < len {
             self.compact();
         }
-        self.memory.get_mut(self.end..).filter(|gap| gap.len() >= len)
+        self.memory.get_mut(self.end..).filter(|write_space| write_space.len() >= len)
     }
 
     fn push(&mut self, len: usize) {

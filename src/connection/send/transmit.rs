@@ -15,7 +15,7 @@ use core::ops::ControlFlow;
 use crate::time::Instant;
 
 use crate::connection::send::write_queue::WriteQueue;
-use crate::connection::send::{Congestion, Sender};
+use crate::connection::send::{LastWrite, Sender};
 
 /// Maximum number of bytes that [`Sender::poll_offer`] returns, unless one frame is longer. This is the maximum length
 /// of a TLS record.
@@ -41,7 +41,7 @@ impl<O: WriteQueue> Sender<O> {
         if core::mem::take(&mut self.fresh_data) {
             self.timers.sent_data(now);
         }
-        if self.congestion != Congestion::None {
+        if self.congestion != LastWrite::None {
             self.write_progressed(now);
         }
     }
@@ -74,12 +74,12 @@ impl<O: WriteQueue> Sender<O> {
             self.fresh_data = self.out.len() > 0;
         }
         if had_ping {
-            self.timers.pings_moved(now, self.out.control().pings());
+            self.timers.pings_written(now, self.out.control().pings());
         }
         if n > 0 {
             self.write_progressed(now);
         } else if self.buffered_amount() > 0 {
-            self.congestion = Congestion::Full;
+            self.congestion = LastWrite::Full;
         }
     }
 
@@ -89,10 +89,10 @@ impl<O: WriteQueue> Sender<O> {
     fn write_progressed(&mut self, now: Instant) {
         // If the transport had free space, the bytes prove nothing, because they may only be in its buffers. If it was
         // full, the peer has read some bytes.
-        if self.congestion == Congestion::Full {
+        if self.congestion == LastWrite::Full {
             self.timers.write_progressed(now);
         }
-        self.congestion = if self.buffered_amount() > 0 { Congestion::Partial } else { Congestion::None };
+        self.congestion = if self.buffered_amount() > 0 { LastWrite::Partial } else { LastWrite::None };
         self.await_end(now);
     }
 

@@ -41,8 +41,8 @@ pub(super) mod sealed {
         fn has_drained(&self, high_water: usize) -> bool;
         /// Returns at least `len` bytes of space after the queued frames, or `None` if there is less. The caller
         /// encodes a frame there and then calls [`push`](Self::push).
-        fn gap(&mut self, len: usize) -> Option<&mut [u8]>;
-        /// Appends the first `len` bytes of the gap to the queued bytes.
+        fn write_space(&mut self, len: usize) -> Option<&mut [u8]>;
+        /// Appends the first `len` bytes of the write_space to the queued bytes.
         fn push(&mut self, len: usize);
         /// Drops all bytes from offset `at` on, which is a frame boundary.
         fn truncate(&mut self, at: usize);

@@ -145,7 +145,7 @@ impl<O: WriteQueue> Sender<O> {
         Ok(())
     }
 
-    /// Compresses and queues a message, if this connection compresses it and it becomes shorter. Returns whether the
+    /// Compresses and queues a message, if this connection compression_for it and it becomes shorter. Returns whether the
     /// message was queued.
     ///
     /// If compression did not make the message shorter, the message has been accepted, but is not queued.
@@ -161,7 +161,7 @@ impl<O: WriteQueue> Sender<O> {
         options: SendOptions,
     ) -> Result<bool, SendError> {
         #[cfg(feature = "deflate")]
-        if let Some(agreed) = self.compresses(opcode, true, payload.len(), options) {
+        if let Some(agreed) = self.compression_for(opcode, true, payload.len(), options) {
             return self.deflate(agreed, opcode, true, payload);
         }
         let _ = (opcode, payload, options);
@@ -186,7 +186,7 @@ impl<O: WriteQueue> Sender<O> {
     #[cfg_attr(not(feature = "deflate"), expect(clippy::unused_self, reason = "it knows of compression"))]
     fn is_uncompressed(&self, opcode: Opcode, len: usize, options: SendOptions) -> bool {
         #[cfg(feature = "deflate")]
-        return self.compresses(opcode, true, len, options).is_none();
+        return self.compression_for(opcode, true, len, options).is_none();
         #[cfg(not(feature = "deflate"))]
         {
             let _ = (opcode, len, options);
@@ -241,9 +241,9 @@ impl<O: WriteQueue> Sender<O> {
     ) {
         let header = self.encoder.checked_header(opcode, true, payload.len() as u64);
         // The message was accepted, so the queue has space for it.
-        let Some(gap) = self.out.gap(header.encoded_len() + payload.len()) else { return };
-        let len = write_frame(&header, payload, gap);
-        let written = write(&[gap.get(..len).unwrap_or_default()]);
+        let Some(write_space) = self.out.write_space(header.encoded_len() + payload.len()) else { return };
+        let len = write_frame(&header, payload, write_space);
+        let written = write(&[write_space.get(..len).unwrap_or_default()]);
         if written >= len {
             self.count_message(true);
             self.counters.bytes += len as u64;
@@ -276,7 +276,7 @@ impl<O: WriteQueue> Sender<O> {
             }
             _ => 0,
         };
-        let written = write_offered(slices.get(..len + frame_slices).unwrap_or_default(), write);
+        let written = call_write(slices.get(..len + frame_slices).unwrap_or_default(), write);
         self.transmitted(now, written.min(waiting));
         written.saturating_sub(waiting)
     }
@@ -294,13 +294,13 @@ impl<O: WriteQueue> Sender<O> {
     pub(super) fn write_queued(&mut self, now: Instant, write: impl FnOnce(&[&[u8]]) -> usize) {
         let mut slices = [&[][..]; MAX_SLICES];
         let len = self.poll_transmit(&mut slices);
-        let written = write_offered(slices.get(..len).unwrap_or_default(), write);
+        let written = call_write(slices.get(..len).unwrap_or_default(), write);
         self.transmitted(now, written);
     }
 }
 
 /// Calls `write` and returns the number of bytes written. The number is limited to the length of `slices`, because a
 /// wrong `write` could return more.
-fn write_offered(slices: &[&[u8]], write: impl FnOnce(&[&[u8]]) -> usize) -> usize {
+fn call_write(slices: &[&[u8]], write: impl FnOnce(&[&[u8]]) -> usize) -> usize {
     write(slices).min(slices.iter().map(|slice| slice.len()).sum())
 }

@@ -30,7 +30,7 @@ use super::buffer_pool::Borrowed;
 use super::group::{Group, Membership};
 use super::responder::Responder;
 use super::tasks::Tasks;
-use super::turn::{MOST_INFLATED, Turn};
+use super::turn::{MAX_INFLATED, Turn};
 use super::write_driver::WriteDriver;
 use super::{Reader, Timer, Transport, Writer, split};
 use crate::adapters::error::Error;
@@ -112,7 +112,7 @@ impl<S, R> WebSocket<S, R> {
             wire.fail_writes();
         }
         let mut connection = connection;
-        connection.set_inflate_budget(Some(MOST_INFLATED));
+        connection.set_inflate_budget(Some(MAX_INFLATED));
         let inner = Inner {
             stream,
             wire,
@@ -339,7 +339,7 @@ impl<S, R: Transport<S>> WebSocket<S, R> {
             if inner.has_ended() {
                 break;
             }
-            poll_fn(|cx| inner.poll_turn(cx)).await?;
+            poll_fn(|cx| inner.poll_read_or_drive(cx)).await?;
         }
         Ok(None)
     }

@@ -1,6 +1,6 @@
 //! The run loop of a WebSocket that is not split.
 //!
-//! The loop decodes the inbox, and then calls [`Inner::poll_turn`], which makes the other steps:
+//! The loop decodes the inbox, and then calls [`Inner::poll_read_or_drive`], which makes the other steps:
 //!
 //! ```text
 //! decode the inbox --> read --(pending)--> write the queue --> half-close --> run due timers --> wait
@@ -8,7 +8,7 @@
 //!        +---(bytes)-----+
 //! ```
 //!
-//! A turn is the work of the task until it yields or all input is decoded. One turn contains many calls of `poll_turn`,
+//! A turn is the work of the task until it yields or all input is decoded. One turn contains many calls of `poll_read_or_drive`,
 //! and `turn` limits its length. The writing is in `write_driver`, and the wakers of two tasks are in `tasks`. `reader`
 //! has the loop of a split WebSocket.
 //!
@@ -22,7 +22,7 @@ use std::task::{Context, Poll, ready};
 
 use super::Inner;
 use crate::adapters::async_driver::tasks::{Tasks, UsedByTasks};
-use crate::adapters::async_driver::turn::{MOST_INFLATED, Next};
+use crate::adapters::async_driver::turn::{MAX_INFLATED, Next};
 use crate::adapters::async_driver::{Timer, Transport, buffer_pool};
 use crate::adapters::error::{Error, end_of_messages};
 use crate::{
@@ -72,7 +72,7 @@ impl<S, R: Transport<S>> Inner<S, R> {
             if self.has_ended() {
                 break;
             }
-            ready!(self.poll_turn(cx))?;
+            ready!(self.poll_read_or_drive(cx))?;
         }
         Poll::Ready(Ok(None))
     }
@@ -152,7 +152,7 @@ impl<S, R: Transport<S>> Inner<S, R> {
     // Inlined into its callers, and `poll_drive` is inlined into this function. `WriteDriver::poll_write_within`
     // explains why.
     #[inline(always)]
-    pub(super) fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+    pub(super) fn poll_read_or_drive(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         if self.eof {
             return self.poll_eof(cx).map(Ok);
         }
@@ -173,7 +173,7 @@ impl<S, R: Transport<S>> Inner<S, R> {
     #[inline(always)]
     fn begin_turn(&mut self) {
         self.turn.renew(self.connection.received());
-        self.connection.set_inflate_budget(Some(MOST_INFLATED));
+        self.connection.set_inflate_budget(Some(MAX_INFLATED));
     }
 
     /// Ends a turn although there may be more to read. Writes the queue, runs the timers that are due, and yields to
@@ -270,15 +270,15 @@ impl<S, R: Transport<S>> Inner<S, R> {
 }
 
 impl<S, R: Timer> UsedByTasks for Inner<S, R> {
-    type Watched = Watched;
+    type Snapshot = Snapshot;
 
     fn tasks(&mut self) -> &mut Tasks {
         &mut self.tasks
     }
 
-    fn watched(&self) -> Watched {
+    fn snapshot(&self) -> Snapshot {
         let connection = &self.connection;
-        Watched {
+        Snapshot {
             buffered: connection.buffered_amount(),
             state: connection.ready_state(),
             deadline: connection.poll_timeout(),
@@ -294,7 +294,7 @@ impl<S, R: Timer> UsedByTasks for Inner<S, R> {
 /// because the poll has changed something that it may wait for: a shorter queue, a new ready state, another deadline, a
 /// failure of the stream, or input that was read ahead.
 #[derive(PartialEq, Eq)]
-pub(super) struct Watched {
+pub(super) struct Snapshot {
     buffered: usize,
     state: ReadyState,
     deadline: Option<Instant>,

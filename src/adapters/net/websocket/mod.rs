@@ -90,7 +90,7 @@ impl<S> WebSocket<S> {
         if !link.is_unflushed() {
             // The connection may have been used with another stream, which had bytes in its buffer. This stream has no
             // such bytes.
-            connection.handle_held_back(link.now(), false);
+            connection.set_unflushed(link.now(), false);
         }
         Self::opened(link, Opened { connection, inbox, handshake: HandshakeInfo::default() })
     }

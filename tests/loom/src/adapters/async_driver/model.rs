@@ -223,10 +223,10 @@ fn a_task_that_finds_the_lock_taken_gets_it_later() {
 
 #[test]
 fn a_peek_does_not_leave_a_task_waiting() {
-    model("a peek", None, || {
+    model("a try_lock_with", None, || {
         let shared = Arc::new((SharedLock::new(()), AtomicUsize::new(0)));
         let other = Arc::clone(&shared);
-        let peeker = thread::spawn(move || other.0.peek(Side::Writer, |()| increment(&other.1)));
+        let peeker = thread::spawn(move || other.0.try_lock_with(Side::Writer, |()| increment(&other.1)));
         take_lock(&shared.0, Side::Reader, &shared.1);
         peeker.join().unwrap();
     });
