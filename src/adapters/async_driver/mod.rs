@@ -1,7 +1,7 @@
 //! The asynchronous WebSocket, shared by the adapters `tokio` and `futures_io`.
 //!
-//! Both use the types of this module. Each adapter only implements [`Transport`], which polls a stream, and [`Timer`],
-//! which has the clock. An application can implement the two traits for another runtime.
+//! Both adapters use the types of this module. Each adapter only implements [`Transport`], which polls a stream, and
+//! [`Timer`], which has the clock. An application can implement the two traits for another runtime.
 //!
 //! # The run loop
 //!
@@ -10,10 +10,10 @@
 //! together. Then the task waits for input, for the stream to accept more bytes, or for the next deadline. A call that
 //! sends writes the queue before it returns. A call that feeds only queues its message.
 //!
-//! A call that sends and must wait also reads what has arrived, up to 64 KiB, and keeps these bytes for the next call
-//! that receives. This input shows that the peer is alive, so the timers do not end the connection of a program that
-//! only sends. But such a program does not answer the peer's Pings and does not see the peer's Close. So let one task
-//! receive and another task send.
+//! A call that sends and must wait also reads what has arrived, up to 64 KiB, for the next call that receives. This
+//! input shows that the peer is alive, so the timers do not end the connection of a program that only sends. But such a
+//! program does not answer the peer's Pings and does not see the peer's Close. So let one task receive and another task
+//! send.
 //!
 //! After 1,024 frames or 512 KiB of input, the task yields to other tasks. A peer that sends without pause therefore
 //! does not delay other connections.

@@ -78,7 +78,7 @@ enum End {
     No,
     /// A read has returned the end or an error. The write queue must be written before the connection ends.
     Seen(Option<io::Error>),
-    /// The connection was told that its input has ended.
+    /// `Sender::handle_eof` was called.
     Handled,
 }
 

@@ -297,7 +297,7 @@ impl<S, R: Transport<S>> Responder<'_, S, R> {
         len >= LARGE && self.connection.buffered_amount() == 0 && self.wire.lets_through()
     }
 
-    /// Writes a message directly as far as the stream takes it, and queues the rest. Never waits.
+    /// Writes as much of a message as the stream takes now, and queues the rest. Never waits.
     fn send_through(
         &mut self,
         cx: &mut Context<'_>,

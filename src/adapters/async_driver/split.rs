@@ -248,8 +248,8 @@ impl<S, R: Transport<S>> Shared<S, R> {
         let polled = poll(out, cx);
         out.wire.poll_half_close(&mut out.stream, &mut out.sender, cx);
         let after = out.sender.close_state();
-        // The reader must act on input that was read ahead, on a changed close state, on the end, and on a deadline
-        // that is earlier than the deadline it waits for.
+        // The reader must act on input that was read ahead, on a changed close state, and on the end. It must also act
+        // on a deadline that is earlier than its current deadline.
         let mut both = out.deadlines().into_iter().zip(deadlines);
         let sooner = both.any(|(now, before)| now.is_some_and(|at| before.is_none_or(|before| at < before)));
         *wake_other =

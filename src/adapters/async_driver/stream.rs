@@ -141,6 +141,6 @@ pub(super) fn check_count(polled: Poll<io::Result<usize>>, most: usize) -> Poll<
 #[inline(never)]
 fn wrong_count(n: usize, most: usize) -> io::Error {
     let text =
-        std::format!("the stream claims to have moved {n} bytes of {most}: its implementation is at fault");
+        std::format!("the stream reported {n} bytes for a buffer of {most}: its implementation has a bug");
     io::Error::new(ErrorKind::InvalidData, text)
 }

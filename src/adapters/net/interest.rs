@@ -55,9 +55,9 @@ impl fmt::Display for Interest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self { writable: true, .. } => {
-                "the stream does not block: call again once it can be read or written"
+                "the non-blocking stream is not ready: call again when it is readable or writable"
             }
-            _ => "the stream does not block: call again once it can be read",
+            _ => "the non-blocking stream is not ready: call again when it is readable",
         })
     }
 }

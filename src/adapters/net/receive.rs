@@ -6,8 +6,8 @@
 //!
 //! Invariants:
 //! - A large message is taken out of the inbox without being copied.
-//! - An end without a Close from the peer is returned as an error only once, and only if the application has asked for
-//!   this error ([`Ending`]).
+//! - An end without a Close from the peer is returned as an error only if the application has asked for this error
+//!   ([`Ending`]). The error is returned once.
 
 use core::time::Duration;
 

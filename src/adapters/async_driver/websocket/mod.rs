@@ -8,8 +8,8 @@
 //! - `run_loop.rs`: the loop that the methods poll.
 //! - `stream_sink.rs`: the traits of the futures crates.
 //!
-//! Other files contain the protocol (`Connection`), the writing (`write_driver`), the clock (`clock`), the wakers of
-//! two tasks (`tasks`), and the two halves of a split WebSocket (`reader`, `writer`).
+//! Other files contain the protocol (`Connection`), the writing (`write_driver`) and the clock (`clock`). `tasks` has
+//! the wakers of two tasks, and `reader` and `writer` are the halves of a split WebSocket.
 //!
 //! Invariant: the state of receiving and of the queue is in `Inner`, not in a future. So dropping a future loses no
 //! event and no queued frame.
@@ -131,7 +131,7 @@ impl<S, R> WebSocket<S, R> {
 
     /// Creates a WebSocket from a stream whose handshake is done, and a runtime of the application.
     ///
-    /// `inbox` has the bytes that were read behind the handshake. Create `connection` with the time of
+    /// `inbox` has the bytes that were read after the handshake. Create `connection` with the time of
     /// [`runtime.now()`](Timer::now): if the time of the connection is earlier, the difference counts as silence of the
     /// peer.
     #[must_use]

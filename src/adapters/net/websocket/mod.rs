@@ -64,12 +64,12 @@ pub struct WebSocket<S> {
 impl<S: Read + Write> WebSocket<S> {
     /// Makes a WebSocket of a stream whose handshake is done.
     ///
-    /// `inbox` has the bytes that were read behind the handshake. `socket` returns the TCP socket below the stream. The
+    /// `inbox` has the bytes that were read after the handshake. `socket` returns the TCP socket below the stream. The
     /// function `|_| None` is for a stream without such a socket. Nothing can then interrupt a call that blocks, and
     /// the timers run only when the call returns.
     ///
-    /// [`from_stream`](Self::from_stream) describes the clock. It also accepts a [`Stream`], which has timeouts and
-    /// half-close without a TCP socket.
+    /// [`from_stream`](Self::from_stream) describes the clock. That function also accepts a [`Stream`], which can have
+    /// timeouts and half-close without a TCP socket.
     pub fn from_parts(stream: S, socket: SocketOf<S>, connection: Connection, inbox: Inbox) -> Self {
         Self::from_stream(Over::new(stream, socket), connection, inbox)
     }
@@ -78,7 +78,7 @@ impl<S: Read + Write> WebSocket<S> {
 impl<S> WebSocket<S> {
     /// Makes a WebSocket of any [`Stream`], or of an [`Over`], whose handshake is done.
     ///
-    /// `inbox` has the bytes that were read behind the handshake. The clock starts with this call, at the time
+    /// `inbox` has the bytes that were read after the handshake. The clock starts with this call, at the time
     /// [`Connection::latest_instant`]. For a new connection this is the time with which it was created. The timers of a
     /// connection from [`into_parts`](Self::into_parts) continue. They do not count the time between that call and this
     /// call.
