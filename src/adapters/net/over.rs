@@ -1,8 +1,8 @@
-//! [`Over`]: a stream together with its operations.
+//! The wrapper [`Over`]: a stream together with its operations.
 //!
 //! An application cannot implement [`Stream`] for a type of another crate, for example of a TLS library. [`Over`] wraps
-//! such a type together with functions for the missing operations. Every [`Stream`] becomes an `Over`, too, so the rest
-//! of the adapter knows one type.
+//! such a type together with functions for the missing operations. Every [`Stream`] is also wrapped in an `Over`, so
+//! the rest of the adapter uses only one type.
 //!
 //! ```text
 //!   TcpStream, UnixStream, Box<dyn Stream>, your own type ──── impl Stream ───┐
@@ -150,7 +150,7 @@ impl<S> Over<S> {
             Operations::Stream(stream) => stream(&mut self.stream).read(to),
             Operations::Layer { io, .. } => io(&mut self.stream).read(to),
         };
-        check_count(read?, room, "the stream claims to have read more bytes than there was room for")
+        check_count(read?, room, "the stream reported more bytes than the buffer has: its `read` has a bug")
     }
 
     /// Writes once to the stream. A write of zero bytes is an error of the kind [`ErrorKind::WriteZero`].
@@ -162,7 +162,7 @@ impl<S> Over<S> {
         let offered = from.iter().map(|slice| slice.len()).sum();
         match written? {
             0 => Err(ErrorKind::WriteZero.into()),
-            n => check_count(n, offered, "the stream claims to have written more bytes than it was given"),
+            n => check_count(n, offered, "the stream reported more bytes than it got: its `write` has a bug"),
         }
     }
 

@@ -1,7 +1,7 @@
 //! The trait [`Stream`] of the blocking streams that the adapter runs on.
 //!
-//! It is [`Read`] and [`Write`] with more operations: half-close, abort, timeouts, a second handle. It is implemented
-//! here for TCP, Unix sockets, boxes and mutable references.
+//! [`Stream`] is [`Read`] and [`Write`] with more operations: half-close, abort, timeouts, a second handle. The trait
+//! is implemented here for TCP, Unix sockets, boxes and mutable references.
 //!
 //! `over.rs` has the wrapper for streams of other crates. `deadline_stream.rs` has the deadlines, and the state of a
 //! stream between two calls.
