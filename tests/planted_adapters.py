@@ -101,11 +101,11 @@ FAULTS = [
         (SENDING, '                self.do_due(stream, half, cx);\n            } else {',
          '                ready!(self.poll_wait(stream, half, cx));\n            } else {')]),
     ('new', 'two tasks wake each other while there is input that was read ahead', [
-        (TASKS, '|before| before != used.watched())', '|before| before != used.watched() || used.has_input())'),
-        (TASKS, '    fn watched(&self) -> Self::Watched;\n',
-         '    fn watched(&self) -> Self::Watched;\n    fn has_input(&self) -> bool;\n'),
-        (RUN_LOOP, '    type Watched = Watched;\n',
-         '    type Watched = Watched;\n\n'
+        (TASKS, '|before| before != used.snapshot())', '|before| before != used.snapshot() || used.has_input())'),
+        (TASKS, '    fn snapshot(&self) -> Self::Snapshot;\n',
+         '    fn snapshot(&self) -> Self::Snapshot;\n    fn has_input(&self) -> bool;\n'),
+        (RUN_LOOP, '    type Snapshot = Snapshot;\n',
+         '    type Snapshot = Snapshot;\n\n'
          '    fn has_input(&self) -> bool {\n        self.wire.read_ahead_len() > (0, false)\n    }\n')]),
     ('new', 'the reader is not woken for an earlier deadline', [
         (SPLIT, '|| after == CloseState::Ended || sooner;', '|| after == CloseState::Ended || (sooner && false);')]),
@@ -152,8 +152,8 @@ NET_FAULTS = [
          '        if self.link.write_failed() {\n            return Ok(());\n        }\n'
          '        self.connection.handle_timeout(self.link.read_at());\n')]),
     ('new', 'a call that writes slowly does not read', [
-        (NET_DRIVER, 'self.link.now().saturating_duration_since(self.link.read_at()) >= SLICE',
-         'self.link.now().saturating_duration_since(self.link.read_at()) >= SLICE * 1000')]),
+        (NET_DRIVER, 'self.link.now().saturating_duration_since(self.link.read_at()) >= WRITE_TIME_SLICE',
+         'self.link.now().saturating_duration_since(self.link.read_at()) >= WRITE_TIME_SLICE * 1000')]),
     ('new', 'consumed bytes still count against the limit of reading ahead', [
         (NET_AHEAD, 'self.bytes.len() - self.taken < MOST', 'self.bytes.len() < MOST'),
         (NET_AHEAD, '        self.bytes.drain(..self.taken);\n        self.taken = 0;\n', '')]),

@@ -21,8 +21,8 @@ use super::lock::lock;
 use super::sync::Mutex;
 use crate::{Message, Outbox, ReadyState, SendError, Sender, SendingHalf, UnsentMessage};
 
-/// A message is taken while fewer bytes than this wait. The lock is held for one poll or write, so messages wait here for a
-/// short time.
+/// A message is taken while fewer bytes than this wait. The lock is held for one poll or write, so messages wait here
+/// for a short time.
 const MOST_WAITING: usize = 16 << 10;
 
 /// Bytes that a frame header adds to a message at most (RFC 6455 section 5.2).

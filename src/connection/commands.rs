@@ -98,7 +98,8 @@ impl<O: WriteQueue> Connection<O> {
     ///
     /// # Errors
     ///
-    /// [`SendError::ControlTooLong`], [`Blocked`](SendError::Blocked) or [`Closed`](SendError::Closed); nothing was sent.
+    /// [`SendError::ControlTooLong`], [`Blocked`](SendError::Blocked) or [`Closed`](SendError::Closed); nothing was
+    /// sent.
     pub fn ping(&mut self, now: Instant, payload: &[u8]) -> Result<(), SendError> {
         self.sender.ping(now, payload)
     }

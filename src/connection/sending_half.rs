@@ -159,7 +159,8 @@ pub trait SendingHalf: sealed::Sealed {
     ///
     /// # Errors
     ///
-    /// [`SendError::ControlTooLong`], [`Blocked`](SendError::Blocked) or [`Closed`](SendError::Closed); nothing was sent.
+    /// [`SendError::ControlTooLong`], [`Blocked`](SendError::Blocked) or [`Closed`](SendError::Closed); nothing was
+    /// sent.
     fn ping(&mut self, now: Instant, payload: &[u8]) -> Result<(), SendError>;
 
     /// Sends a Pong ahead of the messages in the write queue: see [`Sender::pong`].

@@ -7,9 +7,9 @@
 //! `Inbox` and `Outbox` decide what a buffer contains and when it grows.
 //!
 //! Invariants:
-//! - An inbox that contains a part of a message stays with its connection. At most [`MAX_SPARE_WHILE_WAITING`] bytes of spare memory
-//!   are freed at once. More spare memory is freed after [`SPARE_TIMEOUT`], because the rest of a large message usually
-//!   arrives soon.
+//! - An inbox that contains a part of a message stays with its connection. At most [`MAX_SPARE_WHILE_WAITING`] bytes of
+//!   spare memory are freed at once. More spare memory is freed after [`SPARE_TIMEOUT`], because the rest of a large
+//!   message usually arrives soon.
 //! - A pool keeps at most two buffers, each of at most [`LARGEST`] bytes.
 //! - During thread shutdown the pools are unavailable: a new buffer is allocated, and dropped after use.
 
@@ -127,8 +127,8 @@ impl Borrowed {
     }
 
     /// Returns when to call [`Self::release_idle`]: [`SPARE_TIMEOUT`] after the first call of this method for the same
-    /// message. Returns `None` if there are at most [`MAX_SPARE_WHILE_WAITING`] bytes of spare memory. `messages` is the number of
-    /// messages that have been received.
+    /// message. Returns `None` if there are at most [`MAX_SPARE_WHILE_WAITING`] bytes of spare memory. `messages` is
+    /// the number of messages that have been received.
     #[inline]
     pub(super) fn release_at(&mut self, now: Instant, messages: u64) -> Option<Instant> {
         if !self.has_spare() {

@@ -5,8 +5,8 @@
 //! [`Shared`]. The reader reads, writes the replies to Pings and Closes, and runs the timers.
 //!
 //! A turn is the work of the task until it yields or all input is decoded; `turn` limits its length. One turn contains
-//! many calls of `poll_read_or_drive`. The lock and its wakers are in `shared_lock`. `pending_replies` stores the replies until
-//! the lock is taken.
+//! many calls of `poll_read_or_drive`. The lock and its wakers are in `shared_lock`. `pending_replies` stores the
+//! replies until the lock is taken.
 //!
 //! The handling of the end of the input has three states ([`End`]):
 //!

@@ -126,7 +126,8 @@ impl<S, R: Transport<S>> Responder<'_, S, R> {
         self.feed(|connection| connection.send_fragment(kind, data, fin)).await
     }
 
-    /// Queues a fragment of a message, with options; see [`Sender::send_fragment_with`](crate::Sender::send_fragment_with).
+    /// Queues a fragment of a message, with options; see
+    /// [`Sender::send_fragment_with`](crate::Sender::send_fragment_with).
     ///
     /// # Errors
     ///

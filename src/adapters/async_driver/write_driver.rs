@@ -9,8 +9,8 @@
 //!
 //! Invariants:
 //! - Nothing is written after the sending direction of the stream was closed, or after a write has failed.
-//! - If a stream may have kept the bytes of a pending write ([`Transport::keeps_refused_bytes`]), the next write begins with the
-//!   same bytes.
+//! - If a stream may have kept the bytes of a pending write ([`Transport::keeps_refused_bytes`]), the next write begins
+//!   with the same bytes.
 
 mod sending;
 

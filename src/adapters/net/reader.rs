@@ -15,11 +15,11 @@
 //!
 //! Invariants:
 //! - The reader never blocks on the lock while the connection is open, so a slow write of another thread cannot delay
-//!   the reader. When the input has ended, the reader waits for the writing thread, for at most [`WRITE_TIME_SLICE`] at a time.
-//!   After a failure it first aborts the stream, which ends a blocked write.
+//!   the reader. When the input has ended, the reader waits for the writing thread, for at most [`WRITE_TIME_SLICE`] at
+//!   a time. After a failure it first aborts the stream, which ends a blocked write.
 //! - The thread that holds the lock runs the timers. If no thread holds the lock, the reader does. It checks the timers
-//!   at least once per [`max_block_time`](super::thread_replies::ThreadReplies::max_block_time), the longest time for which it blocks in a
-//!   read.
+//!   at least once per [`max_block_time`](super::thread_replies::ThreadReplies::max_block_time), the longest time for
+//!   which it blocks in a read.
 
 use core::ops::ControlFlow;
 use core::time::Duration;
@@ -322,8 +322,8 @@ impl Reader {
     /// Handles the end of the stream. The queue is written first, because a peer that has half-closed the stream may
     /// still read.
     ///
-    /// If another thread is writing, this call waits for that thread, for at most [`WRITE_TIME_SLICE`] and not beyond `deadline`.
-    /// The next read then returns the end again. The close timeout bounds the writing thread.
+    /// If another thread is writing, this call waits for that thread, for at most [`WRITE_TIME_SLICE`] and not beyond
+    /// `deadline`. The next read then returns the end again. The close timeout bounds the writing thread.
     fn end_input(&mut self, stalled: bool, deadline: Option<Instant>) {
         let Self { link, receiver, shared, .. } = self;
         let (cut, now) = (receiver.cut(), link.now());

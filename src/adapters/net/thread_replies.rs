@@ -2,8 +2,8 @@
 //!
 //! [`ThreadReplies`] contains [`PendingReplies`], the replies of the receiving thread, which all adapters use. Threads
 //! also need:
-//! - The longest time for which one half may block without checking the timers: [`ThreadReplies::max_block_time`]. The other half
-//!   may start a timer during this time.
+//! - The longest time for which one half may block without checking the timers: [`ThreadReplies::max_block_time`]. The
+//!   other half may start a timer during this time.
 //! - Messages of calls that do not wait for the lock, and a copy of the state of the sender for such calls:
 //!   [`ThreadReplies::messages`] and [`ThreadReplies::status`].
 //! - A wait of the reader until no thread writes: [`ThreadReplies::wait_unless`]. The reader waits so after its peer
@@ -27,8 +27,8 @@ use crate::adapters::sync::Mutex;
 use crate::adapters::waiting_messages::{SenderStatus, WaitingMessages};
 use crate::{CloseCode, CloseReason, Instant, Outbox, SendError, Sender, SendingHalf};
 
-/// The minimum of [`ThreadReplies::max_block_time`]. If the connection has shorter timers, a half still checks them only once in
-/// this time.
+/// The minimum of [`ThreadReplies::max_block_time`]. If the connection has shorter timers, a half still checks them
+/// only once in this time.
 pub(super) const SHORTEST_NAP: Duration = Duration::from_millis(50);
 
 /// The state of a split WebSocket that its threads use without the lock of the write queue.
@@ -126,7 +126,7 @@ impl ThreadReplies {
         Some(result)
     }
 
-    /// Returns the longest time for which one half may block ("max_block_time") without checking the timers. Returns `None` if all
+    /// Returns the longest time for which one half may block without checking the timers. Returns `None` if all
     /// timers are off.
     ///
     /// The other half may start a timer during this time. A timer of at least [`SHORTEST_NAP`] cannot be due before the

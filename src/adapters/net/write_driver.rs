@@ -1,9 +1,9 @@
 //! Writes the queue of a connection to a blocking stream. Runs timers and reads input while the stream is full.
 //!
-//! One write blocks for a time slice of [`WRITE_TIME_SLICE`] at most. After each slice, timers that are due run, and input is
-//! [read ahead](DeadlineStream::look): it is read and kept for the next call that receives. So the Pong of a live peer
-//! is read before the timer that waits for this Pong ends the connection. Deadlines are absolute times. So one long
-//! call and many short calls have the same effect on the timers.
+//! One write blocks for a time slice of [`WRITE_TIME_SLICE`] at most. After each slice, timers that are due run, and
+//! input is [read ahead](DeadlineStream::look): it is read and kept for the next call that receives. So the Pong of a
+//! live peer is read before the timer that waits for this Pong ends the connection. Deadlines are absolute times. So
+//! one long call and many short calls have the same effect on the timers.
 //!
 //! ```text
 //!            ┌──────────── some bytes written ──────────────────────┐
@@ -18,8 +18,9 @@
 //! `read_ahead.rs` stores the bytes that were read ahead.
 //!
 //! Invariants:
-//! - If a stream may have kept the bytes of a write that it refused ([`Stream::keeps_refused_bytes`](super::Stream::keeps_refused_bytes)),
-//!   the next write begins with the same bytes. `Sender::poll_offer` returns these bytes first.
+//! - If a stream may have kept the bytes of a write that it refused
+//!   ([`Stream::keeps_refused_bytes`](super::Stream::keeps_refused_bytes)), the next write begins with the same bytes.
+//!   `Sender::poll_offer` returns these bytes first.
 //! - Once the connection has ended, nothing is written or flushed.
 
 use core::time::Duration;
@@ -227,7 +228,8 @@ impl<'w, S, H: SendingHalf> Output<'w, S, H> {
         }
     }
 
-    /// Writes once, or flushes if the queue is empty. Blocks for a [`WRITE_TIME_SLICE`] at most, and not beyond `limit`.
+    /// Writes once, or flushes if the queue is empty. Blocks for a [`WRITE_TIME_SLICE`] at most, and not beyond
+    /// `limit`.
     fn write_once(&mut self, limit: Option<Instant>) -> Result<Step, Error> {
         self.apply();
         if self.half.sender().close_state() == CloseState::Ended {
@@ -369,8 +371,9 @@ impl<'w, S, H: SendingHalf> Output<'w, S, H> {
         }
     }
 
-    /// Returns whether to read ahead now although the stream may take more bytes: once per [`WRITE_TIME_SLICE`]. Without this, if
-    /// the peer reads slowly and steadily, the call would read no input until the whole queue was written.
+    /// Returns whether to read ahead now although the stream may take more bytes: once per [`WRITE_TIME_SLICE`].
+    /// Without this, if the peer reads slowly and steadily, the call would read no input until the whole queue was
+    /// written.
     fn looks_next(&self) -> bool {
         self.link.now().saturating_duration_since(self.link.read_at()) >= WRITE_TIME_SLICE
     }

@@ -281,7 +281,7 @@ impl Writer {
     ///
     /// # Errors
     ///
-    /// - - [`Error::Send`] with [`SendError::CodeNotAllowed`]: this role must not send `code`, or `reason` has no code.
+    /// - [`Error::Send`] with [`SendError::CodeNotAllowed`]: this role must not send `code`, or `reason` has no code.
     ///   The connection stays open.
     /// - [`Error::Send`] with [`SendError::ReasonTooLong`]: `reason` is longer than
     ///   [`CloseReason::MAX_LEN`](crate::CloseReason::MAX_LEN). The connection stays open.

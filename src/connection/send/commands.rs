@@ -159,7 +159,7 @@ impl<O: WriteQueue> Sender<O> {
 // --- frames into the queue ---
 
 impl<O: WriteQueue> Sender<O> {
-    /// Sends a data frame, and compression_for it if `compress.rs` decides that.
+    /// Sends a data frame, and compresses it if `compress.rs` decides that.
     #[inline]
     pub(super) fn data(
         &mut self,

@@ -1,6 +1,7 @@
 //! Sending compressed messages (RFC 7692 section 7.2.1).
 //!
-//! This file decides which messages are compressed, and queues their frames. `deflate/deflater.rs` compression_for the data.
+//! This file decides which messages are compressed, and queues their frames. `deflate/deflater.rs` compresses the
+//! data.
 //!
 //! Invariants:
 //! - Either all fragments of a message are compressed or none of them (RFC 7692 section 6.1).

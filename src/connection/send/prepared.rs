@@ -18,9 +18,9 @@ use crate::frame::{Header, MAX_HEADER_LEN, Opcode};
 /// A message that is encoded once, in one frame, and sent by any number of a server's connections: a broadcast.
 ///
 /// A small frame is copied into each write queue. All write queues share the payload of a large frame. Connections with
-/// compression share one compressed frame for each window size. The first connection that sends this frame compression_for
-/// it, with its own configuration. A client's connection can send the message too, but masks and compression_for it like any
-/// other message. Clones share the same frames.
+/// compression share one compressed frame for each window size. The first connection that sends this frame
+/// compresses it, with its own configuration. A client's connection can send the message too, but masks and
+/// compresses it like any other message. Clones share the same frames.
 ///
 /// ```
 /// use hybi::{Config, Connection, Instant, Outbox, Prepared};

@@ -42,7 +42,7 @@ pub(super) mod sealed {
         /// Returns at least `len` bytes of space after the queued frames, or `None` if there is less. The caller
         /// encodes a frame there and then calls [`push`](Self::push).
         fn write_space(&mut self, len: usize) -> Option<&mut [u8]>;
-        /// Appends the first `len` bytes of the write_space to the queued bytes.
+        /// Appends the first `len` bytes of the space to the queued bytes.
         fn push(&mut self, len: usize);
         /// Drops all bytes from offset `at` on, which is a frame boundary.
         fn truncate(&mut self, at: usize);

@@ -145,8 +145,8 @@ impl<O: WriteQueue> Sender<O> {
         Ok(())
     }
 
-    /// Compresses and queues a message, if this connection compression_for it and it becomes shorter. Returns whether the
-    /// message was queued.
+    /// Compresses and queues a message, if this connection compresses it and it becomes shorter. Returns whether
+    /// the message was queued.
     ///
     /// If compression did not make the message shorter, the message has been accepted, but is not queued.
     #[inline]

@@ -8,9 +8,9 @@
 //!        +---(bytes)-----+
 //! ```
 //!
-//! A turn is the work of the task until it yields or all input is decoded. One turn contains many calls of `poll_read_or_drive`,
-//! and `turn` limits its length. The writing is in `write_driver`, and the wakers of two tasks are in `tasks`. `reader`
-//! has the loop of a split WebSocket.
+//! A turn is the work of the task until it yields or all input is decoded. One turn contains many calls of
+//! `poll_read_or_drive`, and `turn` limits its length. The writing is in `write_driver`, and the wakers of two tasks
+//! are in `tasks`. `reader` has the loop of a split WebSocket.
 //!
 //! Invariants:
 //! - The write queue is written before a task waits for input, and before the task yields.
