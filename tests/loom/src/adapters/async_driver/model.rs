@@ -128,13 +128,13 @@ struct Whole {
 }
 
 impl UsedByTasks for Whole {
-    type Watched = usize;
+    type Snapshot = usize;
 
     fn tasks(&mut self) -> &mut Tasks {
         &mut self.tasks
     }
 
-    fn watched(&self) -> usize {
+    fn snapshot(&self) -> usize {
         self.out.queue.len()
     }
 }
