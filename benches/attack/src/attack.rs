@@ -115,11 +115,7 @@ pub fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
 /// Returns the payload of a compressed message that does not refer to earlier messages.
 fn deflate(data: &[u8]) -> Vec<u8> {
     let mut payload = Vec::new();
-    Deflater::new(15, false, &Compression::new().level(9)).deflate(
-        data,
-        true,
-        &mut payload,
-    );
+    Deflater::new(15, false, &Compression::new().level(9)).deflate(data, true, &mut payload);
     payload
 }
 
