@@ -25,6 +25,7 @@ use zlib_rs::{Deflate, DeflateConfig, DeflateFlush, Method, Status, Strategy};
 
 use super::TAIL;
 use super::window_copy::WindowCopy;
+use crate::handshake::setters;
 
 /// Messages of at most this many bytes are compressed in one pass.
 const SINGLE_PASS_LEN: usize = 64 << 10;
@@ -84,32 +85,12 @@ impl Compression {
         Self { level: 4, memory_level: 5, min_size: 64, release_after: Some(Duration::from_secs(60)) }
     }
 
-    /// Returns these settings with another [`level`](Self::level).
-    #[must_use]
-    pub const fn level(mut self, level: u8) -> Self {
-        self.level = level;
-        self
-    }
-
-    /// Returns these settings with another [`memory_level`](Self::memory_level).
-    #[must_use]
-    pub const fn memory_level(mut self, level: u8) -> Self {
-        self.memory_level = level;
-        self
-    }
-
-    /// Returns these settings with another [`min_size`](Self::min_size), in bytes.
-    #[must_use]
-    pub const fn min_size(mut self, bytes: usize) -> Self {
-        self.min_size = bytes;
-        self
-    }
-
-    /// Returns these settings with another [`release_after`](Self::release_after).
-    #[must_use]
-    pub const fn release_after(mut self, time: Option<Duration>) -> Self {
-        self.release_after = time;
-        self
+    setters! {
+        "Returns these settings",
+        level: u8,
+        memory_level: u8,
+        min_size: usize,
+        release_after: Option<Duration>
     }
 
     /// Returns both levels, limited to their ranges.

@@ -2,6 +2,8 @@
 //!
 //! `permessage_deflate.rs` answers the offer of a client with these preferences.
 
+use super::setters::setters;
+
 /// The preferences of a server for permessage-deflate. If an offer asks for a smaller window, or for no context
 /// takeover, the server accepts that too.
 ///
@@ -44,32 +46,12 @@ impl DeflateConfig {
         }
     }
 
-    /// Returns this configuration with another [`server_no_context_takeover`](Self::server_no_context_takeover).
-    #[must_use]
-    pub const fn server_no_context_takeover(mut self, on: bool) -> Self {
-        self.server_no_context_takeover = on;
-        self
-    }
-
-    /// Returns this configuration with another [`client_no_context_takeover`](Self::client_no_context_takeover).
-    #[must_use]
-    pub const fn client_no_context_takeover(mut self, on: bool) -> Self {
-        self.client_no_context_takeover = on;
-        self
-    }
-
-    /// Returns this configuration with another [`server_max_window_bits`](Self::server_max_window_bits).
-    #[must_use]
-    pub const fn server_max_window_bits(mut self, bits: u8) -> Self {
-        self.server_max_window_bits = bits;
-        self
-    }
-
-    /// Returns this configuration with another [`client_max_window_bits`](Self::client_max_window_bits).
-    #[must_use]
-    pub const fn client_max_window_bits(mut self, bits: u8) -> Self {
-        self.client_max_window_bits = bits;
-        self
+    setters! {
+        "Returns this configuration",
+        server_no_context_takeover: bool,
+        client_no_context_takeover: bool,
+        server_max_window_bits: u8,
+        client_max_window_bits: u8
     }
 }
 

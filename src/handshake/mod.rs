@@ -80,6 +80,7 @@ mod request;
 mod request_head;
 mod scan;
 mod server;
+mod setters;
 mod text;
 mod url;
 mod write;
@@ -109,5 +110,7 @@ pub use request::Request;
 #[cfg_attr(docsrs, doc(cfg(feature = "alloc")))]
 pub use request_head::RequestHead;
 pub use server::ServerHandshake;
+#[cfg(feature = "deflate")]
+pub(crate) use setters::setters;
 pub use url::{UrlError, WsUrl};
 pub use write::{HeaderError, HeaderName, NoRoom};

@@ -15,6 +15,7 @@ use core::fmt;
 
 use super::deflate_config::DeflateConfig;
 use super::extensions::{Extension, Extensions, Malformed, Value, for_each_part};
+use super::setters::setters;
 use super::write::{HeadWriter, NoRoom};
 
 /// The registered name of the extension. Names are case-sensitive.
@@ -153,32 +154,12 @@ impl DeflateOffer {
         }
     }
 
-    /// Returns this offer with another [`server_no_context_takeover`](Self::server_no_context_takeover).
-    #[must_use]
-    pub const fn server_no_context_takeover(mut self, on: bool) -> Self {
-        self.server_no_context_takeover = on;
-        self
-    }
-
-    /// Returns this offer with another [`client_no_context_takeover`](Self::client_no_context_takeover).
-    #[must_use]
-    pub const fn client_no_context_takeover(mut self, on: bool) -> Self {
-        self.client_no_context_takeover = on;
-        self
-    }
-
-    /// Returns this offer with another [`server_max_window_bits`](Self::server_max_window_bits).
-    #[must_use]
-    pub const fn server_max_window_bits(mut self, bits: Option<u8>) -> Self {
-        self.server_max_window_bits = bits;
-        self
-    }
-
-    /// Returns this offer with another [`client_max_window_bits`](Self::client_max_window_bits).
-    #[must_use]
-    pub const fn client_max_window_bits(mut self, window: ClientWindow) -> Self {
-        self.client_max_window_bits = window;
-        self
+    setters! {
+        "Returns this offer",
+        server_no_context_takeover: bool,
+        client_no_context_takeover: bool,
+        server_max_window_bits: Option<u8>,
+        client_max_window_bits: ClientWindow
     }
 
     /// Writes the value of the header into `out` and returns its length in bytes.
