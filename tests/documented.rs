@@ -198,7 +198,7 @@ fn defaults() -> Defaults {
 
 /// Returns the memory that a read buffer or a gathered message may hold in addition to twice the received bytes.
 fn allowance() -> String {
-    let window = constant("src/connection/buffer/inbox.rs", "ALLOWANCE");
+    let window = constant("src/connection/buffer/inbox.rs", "MIN_GROWTH");
     assert_eq!(window, constant("src/connection/buffer/vec_message.rs", "MAX_OVERALLOCATION_INFLATED"));
     size(window)
 }
@@ -285,7 +285,7 @@ fn security_lists_the_limits() {
     let d = defaults();
     let memory = "src/adapters/async_driver/buffer_pool.rs";
     let opening = "src/adapters/handshake_driver/responding.rs";
-    let pool = between(memory, "type Kept<T> = [Cell<Option<T>>; ", "]");
+    let pool = between(memory, "type TwoSlotPool<T> = [Cell<Option<T>>; ", "]");
     let turn = "src/adapters/async_driver/turn.rs";
     let mut page = Page::new("SECURITY.md");
     page.says(format!("at most twice what has arrived, or has been inflated, plus {}", allowance()))
@@ -416,7 +416,7 @@ fn the_manual_states_the_numbers_of_compression() {
         .says(format!("Messages of up to {at_once} are compressed completely"))
         .says(format!(
             "The last {} of the earlier data remain in the window.",
-            size(1 << constant(deflate, "CONTEXT_BITS"))
+            size(1 << constant(deflate, "RESTORED_WINDOW_BITS"))
         ))
         .says(format!("the growth is up to a quarter and {}.", d.longer))
         .says(format!("{} of any data arrive, in one fragment or in up to {}.", d.message, d.fragments))
@@ -476,7 +476,7 @@ fn the_docs_of_queues_and_messages_state_their_sizes() {
     Page::new("src/connection/buffer/inbox.rs")
         .says(format!(
             "at most as much as the part and {}.",
-            size(constant("src/connection/buffer/vec_message.rs", "SPARE"))
+            size(constant("src/connection/buffer/vec_message.rs", "MIN_FREED_BY_MOVE"))
         ))
         .says("some 16 KiB are allocated for the first read");
     assert_eq!(constant("src/connection/buffer/inbox.rs", "WINDOW") >> 10, 16);
@@ -502,7 +502,7 @@ fn the_docs_of_the_adapters_state_timeouts_and_kept_memory() {
         ))
         .says(format!(
             "A thread keeps {} of each kind, of {} at most",
-            word(between(memory, "type Kept<T> = [Cell<Option<T>>; ", "]").parse().unwrap()),
+            word(between(memory, "type TwoSlotPool<T> = [Cell<Option<T>>; ", "]").parse().unwrap()),
             size(constant(memory, "LARGEST"))
         ))
         .says("For a second it also keeps memory that the rest of a large message may need.")
