@@ -28,8 +28,8 @@ usage: tokio_echo_server [ADDR] [--deflate]
 
 /// How long the server waits for its clients to close.
 const CLOSE_TIME: Duration = Duration::from_secs(10);
-/// Two signals within this time count as one Ctrl-C. timeout(1) sends its signal to the process and to its group, so
-/// the process gets the signal twice.
+/// Two signals within this time count as one Ctrl-C. The command `timeout` sends the signal to the process and to the
+/// process group. So the process gets the signal twice.
 const SAME_SIGNAL: Duration = Duration::from_millis(50);
 
 #[tokio::main]

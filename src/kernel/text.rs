@@ -22,8 +22,8 @@ use super::mask::Mask;
 use super::utf8::Validator;
 use super::xor_wide::BLOCK;
 
-/// Longer text is unmasked and validated in pieces of this many bytes. Each piece is then validated while it
-/// is still in the first-level cache.
+/// Longer text is unmasked and validated in pieces of this many bytes. So each piece is still in the first-level cache
+/// when it is validated.
 const PIECE_LEN: usize = 16 << 10;
 
 /// Returns `bytes` as text if they are ASCII.
@@ -46,7 +46,8 @@ pub(crate) fn ascii(bytes: &[u8]) -> Option<&str> {
 /// [`bytes`](Self::bytes) must return the same bytes until the value is changed through an exclusive reference. Text is
 /// not validated again before it is returned as `&str`.
 pub unsafe trait ReadBuffer {
-    /// Whether the memory is kept from one read to the next, so that more bytes can be read after the bytes in it.
+    /// Whether the memory is kept from one read to the next, so that the next read can append to the bytes already
+    /// there.
     const PERSISTS: bool;
     /// Returns the bytes.
     fn bytes(&self) -> &[u8];
@@ -169,8 +170,8 @@ impl<M: ReadBuffer> Checked<M> {
         self.memory
     }
 
-    /// Returns the bytes from `start` on for writing. A text that was validated entirely before `start` stays
-    /// validated.
+    /// Returns the bytes from `start` to the end, for writing. If the validated range ends at or before `start`, the
+    /// range stays validated.
     #[inline]
     pub(crate) fn bytes_from(&mut self, start: usize) -> &mut [u8] {
         if self.valid.end > start {
@@ -336,7 +337,7 @@ impl Checked<alloc::vec::Vec<u8>> {
         self.shrink_to(0);
     }
 
-    /// Frees unused capacity. At least `capacity`, and the length of the bytes, remain.
+    /// Frees unused capacity. The capacity that remains is at least `capacity` and at least the number of bytes.
     pub(crate) fn shrink_to(&mut self, capacity: usize) {
         self.memory.shrink_to(capacity);
     }
